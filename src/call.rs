@@ -1,0 +1,170 @@
+//! One call of a caller: until when it may last, and how another thread ends it.
+//!
+//! Whatever can block (a wait for another's fetch, a name lookup, a socket) registers an [`Interrupt`] while it
+//! blocks; [`Cancel::cancel`] runs them all. Registering after the cancel fails, so no wake-up is lost.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::clock::Deadline;
+use crate::error::{Error, Result, Status};
+use crate::log::Log;
+
+/// Something blocked that can be woken from another thread.
+pub trait Interrupt: Send + Sync {
+    /// Makes the blocked thread return soon. May come late or twice.
+    fn interrupt(&self);
+}
+
+#[derive(Default)]
+struct CancelState {
+    cancelled: bool,
+    blocked: Vec<Weak<dyn Interrupt>>,
+}
+
+/// The handle by which one call is cancelled.
+#[derive(Default)]
+pub struct Cancel(Mutex<CancelState>);
+
+impl Cancel {
+    /// Ends the call that this belongs to, now or when it next looks.
+    pub fn cancel(&self) {
+        let blocked = {
+            let mut state = self.0.lock();
+            state.cancelled = true;
+            std::mem::take(&mut state.blocked)
+        };
+        for interrupt in blocked.iter().filter_map(Weak::upgrade) {
+            interrupt.interrupt();
+        }
+    }
+
+    /// Whether the call was cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.lock().cancelled
+    }
+
+    fn register(&self, interrupt: Weak<dyn Interrupt>) -> Result<()> {
+        let mut state = self.0.lock();
+        if state.cancelled {
+            return Err(cancelled());
+        }
+        state.blocked.retain(|known| known.strong_count() > 0);
+        if !state.blocked.iter().any(|known| known.ptr_eq(&interrupt)) {
+            state.blocked.push(interrupt);
+        }
+        Ok(())
+    }
+}
+
+/// What bounds one call.
+#[derive(Clone)]
+pub struct Call {
+    /// Until when it may last.
+    pub deadline: Deadline,
+    /// The option or argument that set the deadline, for messages (`15 s (LoginTimeout)`).
+    pub limit: String,
+    /// How it is ended early.
+    pub cancel: Arc<Cancel>,
+    /// Who wants to hear what it does.
+    pub log: Log,
+}
+
+impl Call {
+    /// A call that nothing bounds.
+    #[must_use]
+    pub fn unbounded() -> Self {
+        Self {
+            deadline: Deadline::never(),
+            limit: String::new(),
+            cancel: Arc::default(),
+            log: Log::default(),
+        }
+    }
+
+    /// A call of at most `limit`; `source` is what the caller set it by.
+    #[must_use]
+    pub fn within(limit: Duration, source: &str) -> Self {
+        Self {
+            deadline: Deadline::after(limit),
+            limit: format!("{} s ({source})", limit.as_secs_f64()),
+            cancel: Arc::default(),
+            log: Log::default(),
+        }
+    }
+
+    /// An error once the call was cancelled or its deadline has passed.
+    pub fn check(&self) -> Result<()> {
+        if self.cancel.is_cancelled() {
+            return Err(cancelled());
+        }
+        if self.deadline.passed() {
+            return Err(self.timeout("gave up"));
+        }
+        Ok(())
+    }
+
+    /// Lets `interrupt` run when this call is cancelled, for as long as it lives; fails if it already was.
+    pub fn on_cancel<T: Interrupt + 'static>(&self, interrupt: &Arc<T>) -> Result<()> {
+        let weak: Weak<T> = Arc::downgrade(interrupt);
+        self.cancel.register(weak)
+    }
+
+    /// The error of a passed deadline; `what` says what was waited for.
+    #[must_use]
+    pub fn timeout(&self, what: &str) -> Error {
+        Error::new(
+            Status::Timeout,
+            "network",
+            format!("{what} within {}", self.limit),
+        )
+    }
+}
+
+/// The error of a cancelled call.
+#[must_use]
+pub fn cancelled() -> Error {
+    Error::new(
+        Status::Cancelled,
+        "call",
+        "the call was cancelled by authgrant_cancel",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicU32);
+
+    impl Interrupt for Count {
+        fn interrupt(&self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn cancel_wakes_what_is_blocked_once_and_refuses_latecomers() {
+        let call = Call::unbounded();
+        let blocked = Arc::new(Count::default());
+        call.on_cancel(&blocked).unwrap();
+        call.on_cancel(&blocked).unwrap();
+        call.cancel.cancel();
+        assert_eq!(blocked.0.load(Ordering::SeqCst), 1);
+        assert_eq!(call.on_cancel(&blocked).unwrap_err().status(), Status::Cancelled);
+        assert_eq!(call.check().unwrap_err().status(), Status::Cancelled);
+    }
+
+    #[test]
+    fn a_passed_deadline_names_who_set_it() {
+        let call = Call::within(Duration::ZERO, "LoginTimeout");
+        let error = call.check().unwrap_err();
+        assert_eq!(error.status(), Status::Timeout);
+        assert!(error.message().contains("0 s (LoginTimeout)"), "{error}");
+    }
+}

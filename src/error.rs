@@ -1,0 +1,372 @@
+//! What went wrong, as a driver's support engineer needs it: status, SQLSTATE, message, and what the server said.
+//!
+//! An [`Error`] is complete in itself and may carry more of its kind behind it ([`Error::also`]). Its message
+//! names the option, the file and the host, and never holds a secret: whoever builds one passes in only what
+//! may be shown.
+
+use std::fmt;
+
+/// The statuses of the C contract. Numbers never change; new ones are added at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(i32)]
+pub enum Status {
+    /// No error; also the status of a warning.
+    Ok = 0,
+    /// A NULL, text that is not UTF-8, a call from inside a callback.
+    InvalidArgument = 1,
+    /// The connection string breaks the grammar.
+    InvalidConnectionString = 2,
+    /// A value that is unknown, out of range, in conflict with another, or not allowed.
+    InvalidOption = 3,
+    /// The flow needs an option that is not there.
+    MissingOption = 4,
+    /// DSN or FILEDSN not found.
+    DataSourceNotFound = 5,
+    /// The key store is missing, unreadable or broken.
+    KeyStore = 6,
+    /// The key store or the key does not open with this password.
+    KeyPassword = 7,
+    /// No such alias, or several keys and no alias.
+    KeyNotFound = 8,
+    /// The key does not fit the algorithm, or is too short.
+    KeyUnsuitable = 9,
+    /// Name resolution, connection or proxy.
+    Network = 10,
+    /// Certificate or handshake.
+    Tls = 11,
+    /// The deadline passed.
+    Timeout = 12,
+    /// The caller cancelled.
+    Cancelled = 13,
+    /// The server refused.
+    Denied = 14,
+    /// A person must consent first.
+    ConsentRequired = 15,
+    /// The server asks to come back later.
+    Throttled = 16,
+    /// The server has a problem of its own.
+    Server = 17,
+    /// What came back is not an OAuth answer.
+    BadResponse = 18,
+    /// The token is past its end and nothing can renew it.
+    Expired = 19,
+    /// Known, and not built in.
+    Unsupported = 20,
+    /// A size from outside that is refused.
+    OutOfMemory = 21,
+    /// A bug of ours.
+    Internal = 22,
+    /// The caller's buffer is too small.
+    BufferTooSmall = 23,
+}
+
+impl Status {
+    /// All statuses, in the order of their numbers.
+    pub const ALL: [Self; 24] = [
+        Self::Ok,
+        Self::InvalidArgument,
+        Self::InvalidConnectionString,
+        Self::InvalidOption,
+        Self::MissingOption,
+        Self::DataSourceNotFound,
+        Self::KeyStore,
+        Self::KeyPassword,
+        Self::KeyNotFound,
+        Self::KeyUnsuitable,
+        Self::Network,
+        Self::Tls,
+        Self::Timeout,
+        Self::Cancelled,
+        Self::Denied,
+        Self::ConsentRequired,
+        Self::Throttled,
+        Self::Server,
+        Self::BadResponse,
+        Self::Expired,
+        Self::Unsupported,
+        Self::OutOfMemory,
+        Self::Internal,
+        Self::BufferTooSmall,
+    ];
+
+    /// The name as the C header spells it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "AUTHGRANT_OK",
+            Self::InvalidArgument => "AUTHGRANT_INVALID_ARGUMENT",
+            Self::InvalidConnectionString => "AUTHGRANT_INVALID_CONNECTION_STRING",
+            Self::InvalidOption => "AUTHGRANT_INVALID_OPTION",
+            Self::MissingOption => "AUTHGRANT_MISSING_OPTION",
+            Self::DataSourceNotFound => "AUTHGRANT_DATA_SOURCE_NOT_FOUND",
+            Self::KeyStore => "AUTHGRANT_KEY_STORE",
+            Self::KeyPassword => "AUTHGRANT_KEY_PASSWORD",
+            Self::KeyNotFound => "AUTHGRANT_KEY_NOT_FOUND",
+            Self::KeyUnsuitable => "AUTHGRANT_KEY_UNSUITABLE",
+            Self::Network => "AUTHGRANT_NETWORK",
+            Self::Tls => "AUTHGRANT_TLS",
+            Self::Timeout => "AUTHGRANT_TIMEOUT",
+            Self::Cancelled => "AUTHGRANT_CANCELLED",
+            Self::Denied => "AUTHGRANT_DENIED",
+            Self::ConsentRequired => "AUTHGRANT_CONSENT_REQUIRED",
+            Self::Throttled => "AUTHGRANT_THROTTLED",
+            Self::Server => "AUTHGRANT_SERVER",
+            Self::BadResponse => "AUTHGRANT_BAD_RESPONSE",
+            Self::Expired => "AUTHGRANT_EXPIRED",
+            Self::Unsupported => "AUTHGRANT_UNSUPPORTED",
+            Self::OutOfMemory => "AUTHGRANT_OUT_OF_MEMORY",
+            Self::Internal => "AUTHGRANT_INTERNAL",
+            Self::BufferTooSmall => "AUTHGRANT_BUFFER_TOO_SMALL",
+        }
+    }
+
+    /// The SQLSTATE that goes with the status unless the error says another (ODBC's appendix A).
+    #[must_use]
+    pub fn sqlstate(self) -> &'static str {
+        match self {
+            Self::Ok => "00000",
+            Self::InvalidArgument => "HY009",
+            Self::InvalidConnectionString | Self::BadResponse | Self::Internal => "HY000",
+            Self::InvalidOption => "HY024",
+            Self::DataSourceNotFound => "IM002",
+            Self::MissingOption
+            | Self::KeyStore
+            | Self::KeyPassword
+            | Self::KeyNotFound
+            | Self::KeyUnsuitable
+            | Self::Denied
+            | Self::ConsentRequired => "28000",
+            Self::Network | Self::Tls => "08001",
+            Self::Timeout => "HYT00",
+            Self::Cancelled => "HY008",
+            Self::Throttled | Self::Server => "08004",
+            Self::Expired => "08006",
+            Self::Unsupported => "HYC00",
+            Self::OutOfMemory => "HY001",
+            Self::BufferTooSmall => "HY090",
+        }
+    }
+
+    /// Whether the same call may succeed later with nothing changed.
+    #[must_use]
+    pub fn retryable(self) -> bool {
+        matches!(
+            self,
+            Self::Network | Self::Timeout | Self::Throttled | Self::Server
+        )
+    }
+}
+
+/// The result of everything in this crate that can fail.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// One error, with what it is about, and others of the same call behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    details: Box<Details>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Details {
+    status: Status,
+    sqlstate: &'static str,
+    message: String,
+    option: Option<String>,
+    oauth_error: Option<String>,
+    oauth_description: Option<String>,
+    provider_code: Option<String>,
+    consent_url: Option<String>,
+    http_status: u16,
+    retry_after: u32,
+    next: Option<Error>,
+}
+
+impl Error {
+    /// An error of `status` about `part` (shown in brackets, as ODBC wants a message to begin).
+    ///
+    /// `text` says what was done with what, what was found, and what to do.
+    #[must_use]
+    pub fn new(status: Status, part: &str, text: impl AsRef<str>) -> Self {
+        Self {
+            details: Box::new(Details {
+                status,
+                sqlstate: status.sqlstate(),
+                message: format!("[authgrant][{part}] {}", text.as_ref()),
+                option: None,
+                oauth_error: None,
+                oauth_description: None,
+                provider_code: None,
+                consent_url: None,
+                http_status: 0,
+                retry_after: 0,
+                next: None,
+            }),
+        }
+    }
+
+    /// A warning: status [`Status::Ok`] with a SQLSTATE of class 01.
+    #[must_use]
+    pub fn warning(sqlstate: &'static str, part: &str, text: impl AsRef<str>) -> Self {
+        Self::new(Status::Ok, part, text).with_sqlstate(sqlstate)
+    }
+
+    /// Another SQLSTATE than the status's own.
+    #[must_use]
+    pub fn with_sqlstate(mut self, sqlstate: &'static str) -> Self {
+        self.details.sqlstate = sqlstate;
+        self
+    }
+
+    /// The option at fault, as the option table spells it.
+    #[must_use]
+    pub fn with_option(mut self, option: impl Into<String>) -> Self {
+        self.details.option = Some(option.into());
+        self
+    }
+
+    /// What the authorization server said (RFC 6749 section 5.2).
+    #[must_use]
+    pub fn with_oauth(mut self, error: Option<String>, description: Option<String>) -> Self {
+        self.details.oauth_error = error;
+        self.details.oauth_description = description;
+        self
+    }
+
+    /// The provider's own code, such as `AADSTS700027`.
+    #[must_use]
+    pub fn with_provider_code(mut self, code: Option<String>) -> Self {
+        self.details.provider_code = code;
+        self
+    }
+
+    /// The URL that a person must open.
+    #[must_use]
+    pub fn with_consent_url(mut self, url: Option<String>) -> Self {
+        self.details.consent_url = url;
+        self
+    }
+
+    /// The HTTP status of the answer and the seconds of its Retry-After (0 where there were none).
+    #[must_use]
+    pub fn with_http(mut self, status: u16, retry_after: u32) -> Self {
+        self.details.http_status = status;
+        self.details.retry_after = retry_after;
+        self
+    }
+
+    /// Puts `other` at the end of the chain.
+    #[must_use]
+    pub fn also(mut self, other: Self) -> Self {
+        self.details.next = Some(match self.details.next.take() {
+            Some(next) => next.also(other),
+            None => other,
+        });
+        self
+    }
+
+    /// All of `errors` as one chain, the first one in front; nothing where there are none.
+    #[must_use]
+    pub fn chain(errors: Vec<Self>) -> Option<Self> {
+        errors.into_iter().rev().reduce(|tail, mut head| {
+            head.details.next = Some(tail);
+            head
+        })
+    }
+
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.details.status
+    }
+
+    /// Five characters.
+    #[must_use]
+    pub fn sqlstate(&self) -> &'static str {
+        self.details.sqlstate
+    }
+
+    /// `[authgrant][part] what, why, what to do`.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.details.message
+    }
+
+    /// The option at fault.
+    #[must_use]
+    pub fn option(&self) -> Option<&str> {
+        self.details.option.as_deref()
+    }
+
+    /// The server's `error`.
+    #[must_use]
+    pub fn oauth_error(&self) -> Option<&str> {
+        self.details.oauth_error.as_deref()
+    }
+
+    /// The server's `error_description`, control characters removed.
+    #[must_use]
+    pub fn oauth_description(&self) -> Option<&str> {
+        self.details.oauth_description.as_deref()
+    }
+
+    /// The provider's own code.
+    #[must_use]
+    pub fn provider_code(&self) -> Option<&str> {
+        self.details.provider_code.as_deref()
+    }
+
+    /// The URL that a person must open.
+    #[must_use]
+    pub fn consent_url(&self) -> Option<&str> {
+        self.details.consent_url.as_deref()
+    }
+
+    /// The HTTP status of the answer, 0 where there was none.
+    #[must_use]
+    pub fn http_status(&self) -> u16 {
+        self.details.http_status
+    }
+
+    /// Seconds to wait as the server said, 0 where it did not.
+    #[must_use]
+    pub fn retry_after(&self) -> u32 {
+        self.details.retry_after
+    }
+
+    /// The next error of the same call.
+    #[must_use]
+    pub fn next(&self) -> Option<&Self> {
+        self.details.next.as_ref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message())
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_those_of_the_contract_and_have_no_gap() {
+        for (number, status) in Status::ALL.into_iter().enumerate() {
+            assert_eq!(status as usize, number, "{}", status.name());
+        }
+    }
+
+    #[test]
+    fn a_chain_keeps_the_order_in_which_the_faults_were_found() {
+        let errors = ["a", "b", "c"].map(|text| Error::new(Status::InvalidOption, "options", text));
+        let chain = Error::chain(errors.to_vec()).unwrap();
+        assert_eq!(chain.message(), "[authgrant][options] a");
+        assert_eq!(
+            chain.next().unwrap().next().unwrap().message(),
+            "[authgrant][options] c"
+        );
+    }
+}

@@ -1,0 +1,174 @@
+//! A URL that an option, a model file or a profile named, checked before anything is sent to it.
+//!
+//! https, or http to the loopback interface; no user information, no fragment (RFC 6749 section 3.2). It keeps the
+//! text byte for byte, because an audience may be compared with it, and shows itself without its query.
+
+use std::net::IpAddr;
+
+use ureq::http::Uri;
+use ureq::http::uri::Scheme;
+
+/// A checked URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Url {
+    text: String,
+    uri: Uri,
+    host: String,
+    port: u16,
+    tls: bool,
+}
+
+impl Url {
+    /// Checks `text`. The error is the reason, to be put behind the name of the option, without the URL.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text.contains('#') {
+            return Err("must not have a fragment (#…)".to_owned());
+        }
+        let uri: Uri = text
+            .parse()
+            .map_err(|_| "is not a URL; expected https://host/path".to_owned())?;
+        let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
+            return Err("is not a full URL; expected https://host/path".to_owned());
+        };
+        if authority.as_str().contains('@') {
+            return Err("must not hold a user name or password in front of the host".to_owned());
+        }
+        let host = authority
+            .host()
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_ascii_lowercase();
+        if host.is_empty() {
+            return Err("has no host".to_owned());
+        }
+        let tls = *scheme == Scheme::HTTPS;
+        let plain = *scheme == Scheme::HTTP;
+        if !tls && !(plain && is_loopback(&host)) {
+            return Err(format!(
+                "must begin with https://, or with http:// for a loopback address only; it names {host} by {scheme}"
+            ));
+        }
+        let port = match authority.as_str().strip_prefix(authority.host()) {
+            Some("") if plain => 80,
+            Some("") => 443,
+            Some(port) => match port.trim_start_matches(':').parse() {
+                Ok(port) if port > 0 => port,
+                _ => return Err("has a ':' behind the host and no port from 1 to 65535 after it".to_owned()),
+            },
+            None => return Err("has a host that cannot be read".to_owned()),
+        };
+        Ok(Self {
+            text: text.to_owned(),
+            uri,
+            host,
+            port,
+            tls,
+        })
+    }
+
+    /// As it was written.
+    #[must_use]
+    pub fn as_written(&self) -> &str {
+        &self.text
+    }
+
+    /// For the HTTP client.
+    #[must_use]
+    pub fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// The host in lower case, an IPv6 address without its brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port, the scheme's own where none was written.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Whether it is https.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.tls
+    }
+
+    /// For messages: without the query, which may hold an assertion.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        self.text.split('?').next().unwrap_or_default()
+    }
+}
+
+/// Whether `host` can be nothing but this machine: `localhost` itself (RFC 6761 section 6.3, which our resolver
+/// answers without asking anybody) or a loopback address in its plain spelling.
+#[must_use]
+pub fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn https_anywhere_and_http_to_loopback_only() {
+        for good in [
+            "https://account-d.docusign.com/oauth/token",
+            "https://example.com",
+            "https://example.com:8443/t?tenant=a",
+            "http://127.0.0.1:8080/token",
+            "http://127.9.9.9/token",
+            "http://[::1]:8080/token",
+            "http://LOCALHOST:3000",
+        ] {
+            assert!(Url::parse(good).is_ok(), "{good}: {:?}", Url::parse(good));
+        }
+        for bad in [
+            "",
+            "example.com/token",
+            "/token",
+            "ftp://127.0.0.1/t",
+            "http://192.0.2.1/t",
+            "http://localhost.evil.example/t",
+            "http://127.0.0.1.evil.example/t",
+            "http://2130706433/t",
+            "http://127.1/t",
+            "http://[::ffff:127.0.0.1]/t",
+            "http://0.0.0.0/t",
+            "https://user:secret@example.com/t",
+            "http://localhost@evil.example/t",
+            "https://example.com/t#f",
+            "https://exa mple.com/t",
+            "https://example.com/\r\nX: y",
+            "https://example.com:/t",
+            "https://example.com:99999/t",
+            "https:///t",
+        ] {
+            assert!(Url::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_reason_never_repeats_the_url() {
+        let reason = Url::parse("https://user:hunter2@example.com/t").unwrap_err();
+        assert!(!reason.contains("hunter2"));
+    }
+
+    #[test]
+    fn parts_are_as_written_and_the_query_is_not_shown() {
+        let url = Url::parse("https://Example.com/T?assertion=x").unwrap();
+        assert_eq!(
+            (url.host(), url.port(), url.is_https()),
+            ("example.com", 443, true)
+        );
+        assert_eq!(url.as_written(), "https://Example.com/T?assertion=x");
+        assert_eq!(url.shown(), "https://Example.com/T");
+        let plain = Url::parse("http://[::1]/t").unwrap();
+        assert_eq!((plain.host(), plain.port(), plain.is_https()), ("::1", 80, false));
+    }
+}

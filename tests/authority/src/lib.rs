@@ -1,0 +1,1 @@
+//! The strict authorization server of the tests.
