@@ -1,1 +1,34 @@
-//! The strict authorization server of the tests.
+//! The strict authorization server of the tests: loopback, http or https, one thread a connection.
+//!
+//! It checks each token request against RFC 6749 and RFC 7523 with implementations of its own (nothing of authgrant,
+//! not the same crypto library), says precisely why it refuses, remembers what it saw, and can be told to misbehave.
+
+mod answer;
+mod api;
+mod assertion;
+mod authorize;
+mod client;
+mod client_auth;
+mod config;
+mod connection;
+mod control;
+mod duty;
+mod form;
+mod http;
+mod jwt;
+mod keys;
+mod play;
+mod record;
+mod refusal;
+mod server;
+mod shared;
+mod state;
+mod strict_json;
+mod tls;
+mod token;
+
+pub use client::ClientOptions;
+pub use config::{Certificate, Config, ExpiresIn, GetAnswer, Wording};
+pub use play::Play;
+pub use record::{Recorded, Verdict};
+pub use server::Authority;

@@ -1,0 +1,37 @@
+//! A protected resource (RFC 6750): tells the bearer of a live token who it is.
+
+use serde_json::json;
+
+use crate::answer::Answer;
+use crate::http::Request;
+use crate::shared::Shared;
+
+pub(crate) fn whoami(shared: &Shared, request: &Request) -> Answer {
+    let Some(token) = bearer(request) else {
+        return unauthorized("Bearer realm=\"authority\"", "no Bearer token");
+    };
+    let now = shared.now();
+    match shared.state.lock().live_token(token, now) {
+        Some(live) => {
+            let grant = &live.grant;
+            Answer::json(
+                200,
+                &json!({ "iss": grant.issuer, "sub": grant.subject, "scope": grant.scope }),
+            )
+        }
+        None => unauthorized(
+            "Bearer error=\"invalid_token\"",
+            "the token is unknown, revoked or over",
+        ),
+    }
+}
+
+fn bearer(request: &Request) -> Option<&str> {
+    let (scheme, token) = request.header("authorization")?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("Bearer").then_some(token)
+}
+
+fn unauthorized(challenge: &str, why: &str) -> Answer {
+    let body = json!({ "error": "invalid_token", "error_description": why });
+    Answer::json(401, &body).with("WWW-Authenticate", challenge)
+}

@@ -1,0 +1,278 @@
+//! The assertion (RFC 7523 3): algorithm, key and signature first, then each claim, every comparison exact.
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde_json::Value;
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
+
+use crate::client::Client;
+use crate::config::Config;
+use crate::jwt::Jwt;
+use crate::keys::VerificationKey;
+use crate::refusal::{Fault, Refusal};
+use crate::state::State;
+
+/// What is checked, against what of the request.
+pub(crate) struct Subject<'a> {
+    pub(crate) assertion: &'a str,
+    pub(crate) url: &'a str,
+    pub(crate) now: i64,
+    pub(crate) scope: Option<&'a str>,
+}
+
+/// What a good assertion says.
+pub(crate) struct Checked {
+    pub(crate) client: usize,
+    pub(crate) subject: Option<String>,
+    pub(crate) scope: Option<String>,
+    pub(crate) jti: Option<String>,
+}
+
+type Outcome<T> = Result<T, Refusal>;
+
+pub(crate) fn check(state: &State, on: &Subject<'_>) -> Outcome<Checked> {
+    let jwt = Jwt::parse(on.assertion).map_err(bad)?;
+    let issuer = text(&jwt, "iss")?.ok_or_else(|| missing("iss"))?;
+    let client = state.client(&issuer).ok_or_else(|| {
+        Refusal::grant(
+            Fault::Issuer,
+            format!("iss is {issuer:?}, which is not registered"),
+        )
+    })?;
+    let known = &state.clients[client];
+    header(&state.config, known, &jwt)?;
+    signature(known, &jwt)?;
+    let subject = subject(&state.config, known, &jwt)?;
+    audience(&state.config, known, &jwt, on.url)?;
+    times(&state.config, &jwt, on.now)?;
+    let jti = token_id(&state.config, &jwt)?;
+    Ok(Checked {
+        client,
+        subject,
+        scope: scope(&jwt, on.scope)?,
+        jti,
+    })
+}
+
+/// The scope to grant: as asked, or all the client may have.
+pub(crate) fn granted_scope(client: &Client, asked: Option<String>) -> Outcome<Option<String>> {
+    let allowed = &client.options.scopes;
+    let Some(asked) = asked else {
+        return Ok(Some(allowed.join(" ")).filter(|all| !all.is_empty()));
+    };
+    let refused = asked
+        .split(' ')
+        .find(|one| !allowed.is_empty() && !allowed.iter().any(|a| a == one));
+    match refused {
+        Some(one) => Err(Refusal::scope(format!("scope {one:?} is not one of {allowed:?}"))),
+        None => Ok(Some(asked)),
+    }
+}
+
+fn bad(description: impl Into<String>) -> Refusal {
+    Refusal::grant(Fault::Other, description)
+}
+
+fn missing(claim: &str) -> Refusal {
+    bad(format!("{claim} is missing"))
+}
+
+fn text(jwt: &Jwt, claim: &str) -> Outcome<Option<String>> {
+    match jwt.claims.get(claim) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(other) => Err(bad(format!("{claim} is {other}, expected a string"))),
+    }
+}
+
+fn header(config: &Config, client: &Client, jwt: &Jwt) -> Outcome<()> {
+    let algorithm = jwt.header_text("alg").unwrap_or("missing");
+    if !client.registered(algorithm) {
+        return Err(bad(format!(
+            "alg is {algorithm}, which {} did not register",
+            client.issuer
+        )));
+    }
+    if let Some(expected) = &config.typ
+        && jwt.header_text("typ") != Some(expected)
+    {
+        return Err(bad(format!(
+            "typ is {:?}, expected {expected:?}",
+            jwt.header.get("typ")
+        )));
+    }
+    if jwt.header.contains_key("crit") {
+        return Err(bad(
+            "crit is in the header, and nothing critical is understood here",
+        ));
+    }
+    match &client.options.kid {
+        Some(expected) if jwt.header_text("kid") != Some(expected) => Err(bad(format!(
+            "kid is {:?}, expected {expected:?}",
+            jwt.header.get("kid")
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn signature(client: &Client, jwt: &Jwt) -> Outcome<()> {
+    let algorithm = jwt.header_text("alg").unwrap_or_default();
+    let message = jwt.signed.as_bytes();
+    let key = client
+        .keys
+        .iter()
+        .find(|key| key.verifies(algorithm, message, &jwt.signature));
+    match key {
+        Some(key) => names_its_certificate(key, jwt),
+        None => Err(Refusal::grant(
+            Fault::Signature,
+            format!("the {algorithm} signature is not by a key of {}", client.issuer),
+        )),
+    }
+}
+
+// RFC 7515 4.1.6 to 4.1.8, where the key was registered by its certificate.
+fn names_its_certificate(key: &VerificationKey, jwt: &Jwt) -> Outcome<()> {
+    let Some(der) = key.certificate() else {
+        return Ok(());
+    };
+    let leaf = match jwt.header.get("x5c") {
+        Some(Value::Array(chain)) => chain.first().cloned(),
+        other => other.cloned(),
+    };
+    let named = [
+        (
+            "x5t",
+            jwt.header.get("x5t").cloned(),
+            URL_SAFE_NO_PAD.encode(Sha1::digest(der)),
+        ),
+        (
+            "x5t#S256",
+            jwt.header.get("x5t#S256").cloned(),
+            URL_SAFE_NO_PAD.encode(Sha256::digest(der)),
+        ),
+        ("the first of x5c", leaf, STANDARD.encode(der)),
+    ];
+    if jwt.header.get("x5c").is_some_and(|chain| !chain.is_array()) {
+        return Err(bad("x5c is not an array"));
+    }
+    for (name, found, expected) in named {
+        if let Some(found) = found.filter(|found| *found != Value::String(expected.clone())) {
+            return Err(bad(format!("{name} is {found}, expected {expected:?}")));
+        }
+    }
+    Ok(())
+}
+
+fn subject(config: &Config, client: &Client, jwt: &Jwt) -> Outcome<Option<String>> {
+    let subject = text(jwt, "sub")?;
+    let allowed = &client.options.subjects;
+    match &subject {
+        None if config.require_sub || !allowed.is_empty() => Err(missing("sub")),
+        Some(found) if found.is_empty() || !allowed.is_empty() && !allowed.contains(found) => {
+            Err(Refusal::grant(
+                Fault::Subject,
+                format!("sub is {found:?}, expected one of {allowed:?}"),
+            ))
+        }
+        _ => Ok(subject),
+    }
+}
+
+// RFC 7523 3 point 3, compared as RFC 3986 6.2.1 says: byte for byte. An array must hold this one value only.
+fn audience(config: &Config, client: &Client, jwt: &Jwt, url: &str) -> Outcome<()> {
+    let expected = client
+        .options
+        .audience
+        .as_deref()
+        .or(config.audience.as_deref())
+        .unwrap_or(url);
+    let found = jwt.claims.get("aud").ok_or_else(|| missing("aud"))?;
+    let only = match found {
+        Value::Array(several) if several.len() == 1 => &several[0],
+        other => other,
+    };
+    if only.as_str() == Some(expected) {
+        return Ok(());
+    }
+    Err(Refusal::grant(
+        Fault::Issuer,
+        format!("aud is {found}, expected {expected:?}"),
+    ))
+}
+
+fn integer(jwt: &Jwt, claim: &str) -> Outcome<Option<i64>> {
+    let Some(value) = jwt.claims.get(claim) else {
+        return Ok(None);
+    };
+    value
+        .as_i64()
+        .map(Some)
+        .ok_or_else(|| bad(format!("{claim} is {value}, expected an integer")))
+}
+
+fn times(config: &Config, jwt: &Jwt, now: i64) -> Outcome<()> {
+    let exp = integer(jwt, "exp")?.ok_or_else(|| missing("exp"))?;
+    let iat = integer(jwt, "iat")?;
+    if exp <= now {
+        return Err(bad(format!("exp is {exp}, {} s ago", now - exp)));
+    }
+    for (claim, at) in [("iat", iat), ("nbf", integer(jwt, "nbf")?)] {
+        if let Some(at) = at.filter(|at| *at > now + config.leeway) {
+            return Err(bad(format!("{claim} is {at}, {} s in the future", at - now)));
+        }
+    }
+    match iat {
+        None if config.require_iat => return Err(missing("iat")),
+        Some(iat) if iat < now.saturating_sub(config.max_age) => {
+            return Err(bad(format!(
+                "iat is {iat}, {} s ago, at most {} s are taken",
+                now - iat,
+                config.max_age
+            )));
+        }
+        _ => {}
+    }
+    lifetime(config, exp.saturating_sub(iat.unwrap_or(now)))
+}
+
+fn lifetime(config: &Config, life: i64) -> Outcome<()> {
+    if life > config.max_lifetime {
+        return Err(bad(format!(
+            "exp is {life} s after iat, at most {} s are taken",
+            config.max_lifetime
+        )));
+    }
+    Ok(())
+}
+
+fn token_id(config: &Config, jwt: &Jwt) -> Outcome<Option<String>> {
+    let jti = text(jwt, "jti")?;
+    match &jti {
+        None if config.require_jti => Err(missing("jti")),
+        Some(short) if short.chars().count() < 16 => {
+            Err(bad(format!("jti is {short:?}, expected 16 characters or more")))
+        }
+        _ => Ok(jti),
+    }
+}
+
+fn scope(jwt: &Jwt, parameter: Option<&str>) -> Outcome<Option<String>> {
+    let claim = match jwt.claims.get("scope") {
+        None => None,
+        Some(Value::String(scope)) => Some(scope.clone()),
+        Some(Value::Array(several)) => several
+            .iter()
+            .map(Value::as_str)
+            .collect::<Option<Vec<_>>>()
+            .map(|several| several.join(" ")),
+        Some(other) => return Err(Refusal::scope(format!("the scope claim is {other}"))),
+    };
+    match (claim, parameter) {
+        (Some(claim), Some(parameter)) if claim != parameter => Err(Refusal::scope(format!(
+            "the scope claim is {claim:?}, the scope parameter {parameter:?}"
+        ))),
+        (claim, parameter) => Ok(claim.or_else(|| parameter.map(str::to_owned))),
+    }
+}

@@ -1,0 +1,133 @@
+//! What a test can choose about the server: transport, which requests are acceptable, what a token answer has.
+//!
+//! The defaults are the strict reading of RFC 7523 plus what its providers demand: a short life, a fresh `jti`.
+
+/// Everything a test can choose; `Config::default()` is plain http with strict checks.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// TLS, with a certificate by an own CA.
+    pub https: bool,
+    /// Port on 127.0.0.1; 0 takes a free one.
+    pub port: u16,
+    /// The certificate to show; matters with `https` only.
+    pub certificate: Certificate,
+    /// A request whose path ends with one of these is a token request.
+    pub token_paths: Vec<String>,
+    /// What a GET of the token endpoint gets.
+    pub get: GetAnswer,
+    /// The `aud` expected of every client; `None` is the token URL as called.
+    pub audience: Option<String>,
+    /// The `typ` an assertion must have; `None` takes any and none.
+    pub typ: Option<String>,
+    /// Refuse an assertion without `iat`.
+    pub require_iat: bool,
+    /// Refuse an assertion without `jti`.
+    pub require_jti: bool,
+    /// Refuse an assertion without `sub`, also for clients that list no subjects.
+    pub require_sub: bool,
+    /// Ceiling of `exp - iat`, in seconds.
+    pub max_lifetime: i64,
+    /// How old `iat` may be, in seconds.
+    pub max_age: i64,
+    /// How far `iat` and `nbf` may be in the future, in seconds. `exp` has no leeway.
+    pub leeway: i64,
+    /// The `expires_in` of a token answer.
+    pub expires_in: ExpiresIn,
+    /// Seconds by which the server's clock is ahead: its checks and its Date header.
+    pub clock_skew: i64,
+    /// Seconds by which the Date header alone is ahead.
+    pub date_skew: i64,
+    /// In whose words a refusal is put.
+    pub wording: Wording,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            https: false,
+            port: 0,
+            certificate: Certificate::Good,
+            token_paths: vec!["/oauth/token".to_owned()],
+            get: GetAnswer::MethodNotAllowed,
+            audience: None,
+            typ: Some("JWT".to_owned()),
+            require_iat: true,
+            require_jti: true,
+            require_sub: true,
+            max_lifetime: 3600,
+            max_age: 300,
+            leeway: 2,
+            expires_in: ExpiresIn::Number(3600),
+            clock_skew: 0,
+            date_skew: 0,
+            wording: Wording::Precise,
+        }
+    }
+}
+
+impl Config {
+    /// The default over TLS.
+    pub fn https() -> Self {
+        Config {
+            https: true,
+            ..Config::default()
+        }
+    }
+
+    /// The default over plain http.
+    pub fn http() -> Self {
+        Config::default()
+    }
+}
+
+/// The server certificate to show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certificate {
+    /// For 127.0.0.1, ::1 and localhost, signed by the CA of `ca_pem_path`.
+    Good,
+    /// Signed by a CA of the same name that nobody was given.
+    UntrustedCa,
+    /// Ended years ago.
+    Expired,
+    /// For `other.example` only.
+    OtherHost,
+}
+
+/// The answer to a GET of the token endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GetAnswer {
+    /// 405 with `Allow: POST`.
+    MethodNotAllowed,
+    /// The parameters of the query are checked as those of a POST would be.
+    Token,
+    /// 404, text.
+    NotFound,
+    /// 302 to a sign-in page.
+    Redirect,
+    /// 200 and a sign-in page.
+    HtmlOk,
+    /// 403 and a page, as firewalls answer.
+    HtmlForbidden,
+    /// 400 `invalid_request`, JSON.
+    InvalidRequest,
+}
+
+/// The `expires_in` member of a token answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExpiresIn {
+    /// A JSON number; the token really ends then.
+    Number(u64),
+    /// A JSON string, which some servers send.
+    Text(String),
+    /// No such member.
+    Absent,
+}
+
+/// In whose words a refusal is put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wording {
+    /// What was wrong, what was expected: for reading test failures.
+    Precise,
+    /// `issuer_not_found`, `user_not_found`, `no_valid_keys_or_signatures`, … as DocuSign answers.
+    DocuSign,
+}

@@ -1,0 +1,98 @@
+//! The authorization server as a program, for tests in other languages and for `make demo`.
+//!
+//! Prints `ready URL` once it listens; runs until its standard input ends, so that it does not outlive its parent.
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::{env, fs, process, thread};
+
+use authority::{Authority, ClientOptions, Config, GetAnswer};
+
+const USAGE: &str = "usage: authority [--https | --http] [--port N] [--register ISSUER=CERT_OR_PUBKEY.pem]...
+                 [--audience TEXT] [--allow-get] [--ca-out FILE] [--ready-file FILE] [--until-killed]
+The standard input's end stops it, unless --until-killed.";
+
+#[derive(Default)]
+struct Options {
+    config: Config,
+    clients: Vec<(String, PathBuf)>,
+    ca_out: Option<PathBuf>,
+    ready_file: Option<PathBuf>,
+    until_killed: bool,
+}
+
+fn main() {
+    if let Err(why) = options(env::args().skip(1)).and_then(run) {
+        eprintln!("authority: {why}");
+        process::exit(2);
+    }
+}
+
+fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
+    let mut options = Options::default();
+    while let Some(flag) = arguments.next() {
+        let mut value = || arguments.next().ok_or_else(|| format!("{flag} needs a value"));
+        match flag.as_str() {
+            "--https" => options.config.https = true,
+            "--http" => options.config.https = false,
+            "--port" => options.config.port = value()?.parse().map_err(|_| "--port needs a number")?,
+            "--register" => options.clients.push(client(&value()?)?),
+            "--audience" => options.config.audience = Some(value()?),
+            "--allow-get" => options.config.get = GetAnswer::Token,
+            "--ca-out" => options.ca_out = Some(value()?.into()),
+            "--ready-file" => options.ready_file = Some(value()?.into()),
+            "--until-killed" => options.until_killed = true,
+            _ => return Err(format!("no flag {flag}\n{USAGE}")),
+        }
+    }
+    match (&options.ca_out, options.config.https) {
+        (Some(_), false) => Err("--ca-out needs --https".to_owned()),
+        _ => Ok(options),
+    }
+}
+
+// An issuer may have an equals sign, a file had better not.
+fn client(text: &str) -> Result<(String, PathBuf), String> {
+    let (issuer, file) = text.rsplit_once('=').ok_or("--register needs ISSUER=FILE")?;
+    Ok((issuer.to_owned(), file.into()))
+}
+
+fn run(options: Options) -> Result<(), String> {
+    let authority = Authority::start(options.config);
+    for (issuer, file) in &options.clients {
+        let pem = fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
+        authority.register(issuer, &[pem], ClientOptions::default());
+    }
+    if let Some(file) = &options.ca_out {
+        fs::copy(authority.ca_pem_path(), file).map_err(|e| format!("{}: {e}", file.display()))?;
+    }
+    let url = authority.url("");
+    if let Some(file) = &options.ready_file {
+        write_whole(file, &url).map_err(|e| format!("{}: {e}", file.display()))?;
+    }
+    let mut out = io::stdout();
+    writeln!(out, "ready {url}")
+        .and_then(|()| out.flush())
+        .map_err(|e| e.to_string())?;
+    wait(options.until_killed);
+    Ok(())
+}
+
+// By a rename, so that who polls for the file never reads half of it.
+fn write_whole(file: &Path, text: &str) -> io::Result<()> {
+    let mut half = file.as_os_str().to_owned();
+    half.push(".part");
+    fs::write(&half, format!("{text}\n"))?;
+    fs::rename(&half, file)
+}
+
+fn wait(until_killed: bool) {
+    let mut scratch = [0_u8; 256];
+    loop {
+        if until_killed {
+            thread::park();
+        } else if !io::stdin().read(&mut scratch).is_ok_and(|count| count > 0) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The token endpoint: the shape of the request (RFC 6749 3.2, RFC 7521 4.1), then the client, then the assertion.
+
+use serde_json::{Map, Value};
+
+use crate::answer::Answer;
+use crate::assertion;
+use crate::client_auth;
+use crate::config::{Config, ExpiresIn, GetAnswer};
+use crate::form;
+use crate::http::Request;
+use crate::refusal::Refusal;
+use crate::state::State;
+
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+
+/// Parameters that carry the grant or a secret, and so must not come in the query of a POST.
+const NOT_IN_QUERY: [&str; 7] = [
+    "grant_type",
+    "assertion",
+    "scope",
+    "client_id",
+    "client_secret",
+    "client_assertion",
+    "client_assertion_type",
+];
+
+/// What a good request is worth.
+#[derive(Clone, Debug)]
+pub(crate) struct Grant {
+    pub(crate) issuer: String,
+    pub(crate) subject: Option<String>,
+    pub(crate) scope: Option<String>,
+}
+
+/// Where and when the endpoint was called.
+pub(crate) struct Call {
+    pub(crate) base: String,
+    pub(crate) now: i64,
+}
+
+/// The decoded parameters, each of them once.
+pub(crate) struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(one, _)| one == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    fn needed(&self, name: &str) -> Result<&str, Refusal> {
+        self.get(name)
+            .ok_or_else(|| Refusal::request(format!("{name} is missing")))
+    }
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let pairs = form::parse(text).map_err(Refusal::request)?;
+        for (index, (name, value)) in pairs.iter().enumerate() {
+            if pairs[..index].iter().any(|(earlier, _)| earlier == name) {
+                return Err(Refusal::request(format!("{name} stands more than once")));
+            }
+            if value.is_empty() {
+                return Err(Refusal::request(format!("{name} is empty")));
+            }
+        }
+        Ok(Parameters(pairs))
+    }
+}
+
+/// Checks a token request in full; a good one uses its `jti` up.
+pub(crate) fn check(state: &mut State, request: &Request, call: &Call) -> Result<Grant, Refusal> {
+    let parameters = parameters(&state.config, request)?;
+    let grant_type = parameters.needed("grant_type")?;
+    if grant_type != JWT_BEARER {
+        return Err(Refusal::grant_type(format!(
+            "grant_type is {grant_type:?}, expected {JWT_BEARER:?}"
+        )));
+    }
+    let assertion = parameters.needed("assertion")?;
+    let url = format!("{}{}", call.base, called_target(request));
+    let subject = assertion::Subject {
+        assertion,
+        url: &url,
+        now: call.now,
+        scope: parameters.get("scope"),
+    };
+    let checked = assertion::check(state, &subject)?;
+    let client = &state.clients[checked.client];
+    client_auth::check(client, request, &parameters)?;
+    let grant = Grant {
+        issuer: client.issuer.clone(),
+        subject: checked.subject,
+        scope: assertion::granted_scope(client, checked.scope)?,
+    };
+    state.use_up(&grant.issuer, checked.jti.as_deref())?;
+    state.consent_given(grant.subject.as_deref())?;
+    Ok(grant)
+}
+
+/// The answer to a GET where GET is not a way to a token.
+pub(crate) fn answer_to_get(kind: GetAnswer) -> Option<Answer> {
+    match kind {
+        GetAnswer::Token | GetAnswer::MethodNotAllowed => None,
+        GetAnswer::NotFound => Some(Answer::text(404, "Not Found")),
+        GetAnswer::Redirect => Some(Answer::redirect("/login")),
+        GetAnswer::HtmlOk => Some(Answer::html(200, "Sign in")),
+        GetAnswer::HtmlForbidden => Some(Answer::html(403, "Request blocked")),
+        GetAnswer::InvalidRequest => Some(Answer::oauth_error(400, "invalid_request", Some("use POST"))),
+    }
+}
+
+/// The answer with a token (RFC 6749 5.1).
+pub(crate) fn answer(config: &Config, token: &str, grant: &Grant) -> Answer {
+    let mut body = Map::new();
+    body.insert("access_token".to_owned(), token.into());
+    body.insert("token_type".to_owned(), "Bearer".into());
+    match &config.expires_in {
+        ExpiresIn::Number(seconds) => drop(body.insert("expires_in".to_owned(), (*seconds).into())),
+        ExpiresIn::Text(text) => drop(body.insert("expires_in".to_owned(), text.as_str().into())),
+        ExpiresIn::Absent => {}
+    }
+    if let Some(scope) = &grant.scope {
+        body.insert("scope".to_owned(), scope.as_str().into());
+    }
+    Answer::json(200, &Value::Object(body))
+        .with("Cache-Control", "no-store")
+        .with("Pragma", "no-cache")
+}
+
+fn parameters(config: &Config, request: &Request) -> Result<Parameters, Refusal> {
+    match (request.method.as_str(), config.get) {
+        ("POST", _) => posted(request),
+        ("GET", GetAnswer::Token) if request.body.is_empty() => Parameters::parse(request.query()),
+        ("GET", GetAnswer::Token) => Err(Refusal::request("a GET with a body")),
+        (method, _) => Err(Refusal::method(method)),
+    }
+}
+
+fn posted(request: &Request) -> Result<Parameters, Refusal> {
+    let query = form::parse(request.query()).map_err(Refusal::request)?;
+    if let Some((name, _)) = query
+        .iter()
+        .find(|(name, _)| NOT_IN_QUERY.contains(&name.as_str()))
+    {
+        return Err(Refusal::request(format!(
+            "{name} is in the query of a POST, expected in the body only"
+        )));
+    }
+    let found = request
+        .header("content-type")
+        .unwrap_or("missing, or there twice");
+    if !is_form(found) {
+        let expected = "application/x-www-form-urlencoded";
+        return Err(Refusal::request(format!(
+            "Content-Type is {found}, expected {expected}"
+        )));
+    }
+    let body = std::str::from_utf8(&request.body).map_err(|_| Refusal::request("the body is not ASCII"))?;
+    Parameters::parse(body)
+}
+
+fn is_form(content_type: &str) -> bool {
+    let (media, parameter) = content_type
+        .split_once(';')
+        .unwrap_or((content_type, "charset=utf-8"));
+    media
+        .trim()
+        .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+        && parameter.trim().eq_ignore_ascii_case("charset=utf-8")
+}
+
+// The query of a GET is the grant itself and no part of the endpoint's URL.
+fn called_target(request: &Request) -> &str {
+    if request.method == "GET" {
+        request.path()
+    } else {
+        &request.target
+    }
+}

@@ -1,0 +1,158 @@
+//! What must be taken: every algorithm, certificates as keys, other audiences, other shapes of a token answer.
+
+use authority::{Authority, ClientOptions, Config, ExpiresIn};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{CertificateParams, KeyPair};
+use serde_json::{Value, json};
+
+use crate::client::{self, GRANT, Response};
+use crate::signer;
+
+fn present(authority: &Authority, assertion: &str) -> Response {
+    let body = format!("{GRANT}&assertion={assertion}");
+    client::exchange(authority, &client::token_request(authority, &body))
+}
+
+fn present_claims(authority: &Authority, claims: &Value) -> Response {
+    let header = json!({"alg": "RS256", "typ": "JWT"});
+    present(authority, &signer::sign(signer::rsa_key(), &header, claims))
+}
+
+#[test]
+fn a_good_request_gets_a_token_and_is_remembered() {
+    let authority = client::started(Config::http());
+    let response = client::ask_for_token(&authority);
+    assert_eq!(response.status, 200, "{}", response.body);
+    let body = response.json();
+    assert_eq!(body["access_token"], authority.issued()[0]);
+    assert_eq!(
+        (&body["token_type"], &body["expires_in"]),
+        (&json!("Bearer"), &json!(3600))
+    );
+    assert_eq!(body["scope"], "signature impersonation");
+    assert_eq!(response.header("cache-control"), Some("no-store"));
+    assert!(response.header("date").unwrap().ends_with(" GMT"));
+    let seen = authority.token_requests();
+    assert_eq!(seen[0].claims.as_ref().unwrap()["iss"], "client-1");
+    assert_eq!(seen[0].jwt_header.as_ref().unwrap()["alg"], "RS256");
+    assert!(seen[0].parameter("grant_type").unwrap().ends_with(":jwt-bearer"));
+}
+
+#[test]
+fn every_algorithm_verifies_under_its_own_key() {
+    let authority = client::started(Config::http());
+    let (p256, p384, ed25519) = (signer::p256_key(), signer::p384_key(), signer::ed25519_key());
+    let rsa = signer::rsa_key();
+    let cases: [(&str, &KeyPair); 7] = [
+        ("RS256", rsa),
+        ("RS512", rsa),
+        ("PS256", rsa),
+        ("PS384", rsa),
+        ("ES256", &p256),
+        ("ES384", &p384),
+        ("EdDSA", &ed25519),
+    ];
+    for (algorithm, key) in cases {
+        authority.register("client-1", &[key.public_key_pem()], ClientOptions::default());
+        let claims = signer::good_claims(&authority.url("/oauth/token"));
+        let header = json!({"alg": algorithm, "typ": "JWT"});
+        let response = present(&authority, &signer::sign(key, &header, &claims));
+        assert_eq!(response.status, 200, "{algorithm}: {}", response.body);
+    }
+}
+
+#[test]
+fn a_shared_secret_verifies_where_it_is_registered() {
+    let authority = client::started(Config::http());
+    let options = ClientOptions {
+        hmac_secret: Some("s".repeat(32)),
+        ..ClientOptions::default()
+    };
+    authority.register::<&str>("client-1", &[], options);
+    let claims = signer::good_claims(&authority.url("/oauth/token"));
+    let header = json!({"alg": "HS256", "typ": "JWT"});
+    let response = present(
+        &authority,
+        &signer::sign_hmac("s".repeat(32).as_bytes(), &header, &claims),
+    );
+    assert_eq!(response.status, 200, "{}", response.body);
+}
+
+#[test]
+fn a_certificate_is_a_key_and_x5c_must_be_that_certificate() {
+    let authority = client::started(Config::http());
+    let certificate = CertificateParams::new(vec!["signer".to_owned()])
+        .unwrap()
+        .self_signed(signer::rsa_key())
+        .unwrap();
+    authority.register("client-1", &[certificate.pem()], ClientOptions::default());
+    let right = STANDARD.encode(certificate.der());
+    for (x5c, status) in [(json!([right]), 200), (json!(["AAAA"]), 400), (json!(right), 400)] {
+        let claims = signer::good_claims(&authority.url("/oauth/token"));
+        let header = json!({"alg": "RS256", "typ": "JWT", "x5c": x5c});
+        let response = present(&authority, &signer::sign(signer::rsa_key(), &header, &claims));
+        assert_eq!(response.status, status, "{}", response.body);
+    }
+}
+
+#[test]
+fn a_configured_audience_takes_the_place_of_the_url() {
+    let authority = client::started(Config {
+        audience: Some("account.example".to_owned()),
+        ..Config::http()
+    });
+    assert_eq!(
+        present_claims(&authority, &signer::good_claims("account.example")).status,
+        200
+    );
+    assert_eq!(client::ask_for_token(&authority).status, 400);
+    let mut only = signer::good_claims("");
+    only["aud"] = json!(["account.example"]);
+    assert_eq!(present_claims(&authority, &only).status, 200);
+}
+
+#[test]
+fn a_query_of_the_endpoint_is_part_of_its_url() {
+    let authority = client::started(Config::http());
+    let target = "/tenant-1/oauth/token?api=2";
+    let claims = signer::good_claims(&authority.url(target));
+    let header = json!({"alg": "RS256", "typ": "JWT"});
+    let assertion = signer::sign(signer::rsa_key(), &header, &claims);
+    let headers = format!("Content-Type: {}; charset=UTF-8\r\n", client::FORM);
+    let body = format!("{GRANT}&assertion={assertion}");
+    let response = client::exchange(
+        &authority,
+        &client::request(&authority, "POST", target, &headers, &body),
+    );
+    assert_eq!(response.status, 200, "{}", response.body);
+}
+
+#[test]
+fn expires_in_comes_as_configured() {
+    let authority = client::started(Config::http());
+    let kinds = [
+        (ExpiresIn::Number(60), json!(60)),
+        (ExpiresIn::Text("60".to_owned()), json!("60")),
+        (ExpiresIn::Absent, Value::Null),
+    ];
+    for (kind, expected) in kinds {
+        authority.reconfigure(|config| config.expires_in = kind);
+        assert_eq!(client::ask_for_token(&authority).json()["expires_in"], expected);
+    }
+}
+
+#[test]
+fn a_skewed_clock_shows_in_the_checks_and_in_the_date() {
+    let authority = client::started(Config {
+        clock_skew: 600,
+        ..Config::http()
+    });
+    let refused = client::ask_for_token(&authority);
+    assert!(refused.body.contains("exp is"), "{}", refused.body);
+    let mut claims = signer::good_claims(&authority.url("/oauth/token"));
+    for claim in ["iat", "exp"] {
+        claims[claim] = (claims[claim].as_i64().unwrap() + 600).into();
+    }
+    assert_eq!(present_claims(&authority, &claims).status, 200);
+}

@@ -1,0 +1,10 @@
+//! The authorization server held against hand-made requests: one thing wrong at a time must be refused for that thing.
+
+mod acceptance;
+mod client;
+mod plays;
+mod program;
+mod refusals;
+mod signer;
+mod tokens;
+mod transport;
