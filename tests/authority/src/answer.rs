@@ -24,6 +24,14 @@ impl Answer {
         Answer::new(status, "application/json", body.to_string())
     }
 
+    pub(crate) fn empty(status: u16) -> Self {
+        Answer {
+            status,
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
+    }
+
     pub(crate) fn text(status: u16, body: &str) -> Self {
         Answer::new(status, "text/plain; charset=utf-8", body)
     }

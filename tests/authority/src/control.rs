@@ -1,7 +1,8 @@
 //! The control surface over HTTP, for tests in other languages. The listener is on the loopback only.
 //!
 //! POST `/control/play` (a play, a list of them, or `{"always": play}`), `/control/release`, `/control/reset`,
-//! `/control/register`, `/control/require-consent`, `/control/revoke`; GET `/control/requests`, `/control/issued`.
+//! `/control/register`, `/control/require-consent`, `/control/revoke`; GET `/control/requests`, `/control/issued`,
+//! `/control/counts`.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -26,6 +27,7 @@ pub(crate) fn answer(shared: &Shared, request: &Request) -> Answer {
     let done = match (request.method.as_str(), request.path()) {
         ("GET", "/control/requests") => requests(shared),
         ("GET", "/control/issued") => issued(shared),
+        ("GET", "/control/counts") => Ok(counts(shared)),
         ("POST", path) => post(shared, path, &request.body).map(|()| json!({})),
         _ => Err("no such control".to_owned()),
     };
@@ -88,6 +90,15 @@ fn issued(shared: &Shared) -> Result<Value, String> {
         .iter()
         .map(|one| Value::from(one.token.as_str()))
         .collect())
+}
+
+fn counts(shared: &Shared) -> Value {
+    let state = shared.state.lock();
+    json!({
+        "connections": state.connections,
+        "issued": state.seen.issued.len(),
+        "waiting_at_gate": state.gate.waiting,
+    })
 }
 
 fn member(body: &[u8], name: &str) -> Result<String, String> {

@@ -89,7 +89,11 @@ fn perform(shared: &Shared, play: Play, ordinary: impl Fn() -> Answer) -> Action
             body,
             headers,
         } => {
-            let answer = Answer::json(status, &body);
+            let answer = if body.is_null() {
+                Answer::empty(status)
+            } else {
+                Answer::json(status, &body)
+            };
             Action::Answer(
                 headers
                     .iter()

@@ -2,6 +2,18 @@
 //!
 //! It checks each token request against RFC 6749 and RFC 7523 with implementations of its own (nothing of authgrant,
 //! not the same crypto library), says precisely why it refuses, remembers what it saw, and can be told to misbehave.
+//!
+//! ```no_run
+//! use authority::{Authority, ClientOptions, Config, Play};
+//!
+//! let authority = Authority::start(Config::https());
+//! let certificate = std::fs::read_to_string("signer.pem").unwrap();
+//! authority.register("client-1", &[certificate], ClientOptions::default());
+//! authority.play(vec![Play::Reset]);
+//! // … the code under test asks authority.url("/oauth/token"), trusting authority.ca_pem_path() …
+//! assert_eq!(authority.token_requests().len(), 2);
+//! assert_eq!(authority.issued().len(), 1);
+//! ```
 
 mod answer;
 mod api;

@@ -14,7 +14,7 @@ use serde_json::Value;
 pub enum Play {
     /// The ordinary answer; fills places in a script.
     Normal,
-    /// This status, JSON body and further headers.
+    /// This status, JSON body and further headers; a null is no body at all.
     Json {
         status: u16,
         #[serde(default)]

@@ -80,6 +80,68 @@ fn a_shared_secret_verifies_where_it_is_registered() {
 }
 
 #[test]
+fn a_public_key_is_no_shared_secret_even_where_hs256_is_registered() {
+    let authority = client::started(Config::http());
+    let public = signer::rsa_key().public_key_pem();
+    let algorithms = vec!["RS256".to_owned(), "HS256".to_owned(), "none".to_owned()];
+    authority.register(
+        "client-1",
+        &[&public],
+        ClientOptions {
+            algorithms,
+            ..ClientOptions::default()
+        },
+    );
+    let claims = signer::good_claims(&authority.url("/oauth/token"));
+    let header = json!({"alg": "HS256", "typ": "JWT"});
+    let refused = present(
+        &authority,
+        &signer::sign_hmac(public.as_bytes(), &header, &claims),
+    );
+    assert!(refused.body.contains("not by a key"), "{}", refused.body);
+    let unsigned = signer::signed_part(&json!({"alg": "none", "typ": "JWT"}), &claims);
+    assert!(
+        present(&authority, &format!("{unsigned}."))
+            .body
+            .contains("alg is none")
+    );
+    assert_eq!(present_claims(&authority, &claims).status, 200);
+}
+
+#[test]
+fn a_registered_kid_must_be_named() {
+    let authority = client::started(Config::http());
+    let options = ClientOptions {
+        kid: Some("k1".to_owned()),
+        ..ClientOptions::default()
+    };
+    authority.register("client-1", &[signer::rsa_key().public_key_pem()], options);
+    for (kid, status) in [(json!("k1"), 200), (json!("k2"), 400), (Value::Null, 400)] {
+        let claims = signer::good_claims(&authority.url("/oauth/token"));
+        let header = json!({"alg": "RS256", "typ": "JWT", "kid": kid});
+        let response = present(&authority, &signer::sign(signer::rsa_key(), &header, &claims));
+        assert_eq!(response.status, status, "{}", response.body);
+    }
+}
+
+#[test]
+fn only_registered_scopes_are_granted() {
+    let authority = client::started(Config::http());
+    for (scopes, status) in [
+        (vec!["signature", "impersonation"], 200),
+        (vec!["signature"], 400),
+    ] {
+        let scopes = scopes.into_iter().map(str::to_owned).collect();
+        let options = ClientOptions {
+            scopes,
+            ..ClientOptions::default()
+        };
+        authority.register("client-1", &[signer::rsa_key().public_key_pem()], options);
+        assert_eq!(client::ask_for_token(&authority).status, status);
+    }
+}
+
+#[test]
 fn a_certificate_is_a_key_and_x5c_must_be_that_certificate() {
     let authority = client::started(Config::http());
     let certificate = CertificateParams::new(vec!["signer".to_owned()])

@@ -89,6 +89,12 @@ fn answers_are_played_as_given() {
         (verbatim.status, verbatim.body.as_str()),
         (200, "{\"access_token\":\"t\" }")
     );
+    let silent = answer_to(Play::Json {
+        status: 429,
+        body: json!(null),
+        headers: Vec::new(),
+    });
+    assert_eq!((silent.status, silent.body.as_str()), (429, ""));
     let big = answer_to(Play::BigBody(100_000));
     assert_eq!(big.body.len(), 100_000);
     assert_eq!(big.json()["access_token"].as_str().unwrap().len(), 100_000 - 19);
@@ -153,15 +159,15 @@ fn a_gate_holds_all_threads_until_released() {
     let authority = client::started(Config::http());
     authority.play_always(Play::Gate);
     thread::scope(|scope| {
-        let asking: Vec<_> = (0..16)
+        let asking: Vec<_> = (0..64)
             .map(|_| scope.spawn(|| client::ask_for_token(&authority).status))
             .collect();
-        assert!(authority.wait_for_gate(16, LONG));
+        assert!(authority.wait_for_gate(64, LONG));
         assert_eq!(authority.issued().len(), 0);
         authority.release();
         assert!(asking.into_iter().all(|one| one.join().unwrap() == 200));
     });
-    assert_eq!((authority.issued().len(), authority.connections()), (16, 16));
+    assert_eq!((authority.issued().len(), authority.connections()), (64, 64));
 }
 
 #[test]

@@ -137,6 +137,11 @@ fn the_program_is_told_what_to_play_over_http() {
         (&seen[0]["claims"]["iss"], &seen[0]["played"]["json"]["status"]),
         (&json!("client-1"), &json!(503))
     );
+    let counts = program.send("GET", "/control/counts", "", "").json();
+    assert_eq!(
+        (&counts["issued"], &counts["waiting_at_gate"]),
+        (&json!(3), &json!(0))
+    );
     assert_eq!(program.control("reset", &json!({})), 200);
     assert_eq!((program.requests(), program.ask()), (json!([]), 200));
 }
