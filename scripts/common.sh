@@ -24,12 +24,15 @@ fail() {
 has() { command -v "$1" >/dev/null 2>&1; }
 
 # start_server NAME COMMAND... : runs it and waits for its line `ready URL`; SERVER_URL is that URL.
+# Its standard input ends with this script, whatever ends the script.
 start_server() {
-    local name=$1 out=$SCRATCH/$1.out
+    local name=$1 out=$SCRATCH/$1.out hold
     shift
-    "$@" >"$out" 2>"$SCRATCH/$name.err" &
+    mkfifo "$SCRATCH/$name.in"
+    "$@" <"$SCRATCH/$name.in" >"$out" 2>"$SCRATCH/$name.err" &
     local server=$!
     SERVERS+=("$server")
+    exec {hold}>"$SCRATCH/$name.in"
     for _ in $(seq 600); do
         SERVER_URL=$(sed -n 's/^ready //p' "$out")
         [ -z "$SERVER_URL" ] || return 0

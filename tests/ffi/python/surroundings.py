@@ -58,8 +58,9 @@ def keytool_store(folder, file_name, store_type, password="secret"):
 
 @contextlib.contextmanager
 def server(*command):
-    """Runs a server that prints `ready URL` when it is; gives the URL."""
-    process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    """Runs a server that prints `ready URL` when it is; gives the URL. Its standard input stays open meanwhile."""
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([str(word) for word in command], stdin=pipe, stdout=pipe, stderr=pipe, text=True)
     lines, said = queue.Queue(), []
 
     def listen():
@@ -86,5 +87,5 @@ def server(*command):
         process.wait(timeout=10)
         for listener in listeners:
             listener.join(timeout=10)
-        process.stdout.close()
-        process.stderr.close()
+        for end in (process.stdin, process.stdout, process.stderr):
+            end.close()
