@@ -12,14 +12,16 @@ UPDATED=
 
 # need COMMAND PACKAGE: Debian's package for a command that is not there.
 need() {
-    has "$1" && return
-    if may_apt; then
-        [ -n "$UPDATED" ] || { apt-get update -qq >/dev/null 2>&1 || true; UPDATED=1; }
-        echo "installing $2"
-        DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$2" >/dev/null 2>&1 || true
-        hash -r
-    fi
+    has "$1" || apt_install "$2"
     has "$1" || MISSING+=("$1 (package $2)")
+}
+
+apt_install() {
+    may_apt || return 0
+    [ -n "$UPDATED" ] || { apt-get update -qq >/dev/null 2>&1 || true; UPDATED=1; }
+    echo "installing $1"
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$1" >/dev/null 2>&1 || true
+    hash -r
 }
 
 may_apt() { [ -z "${AUTHGRANT_NO_INSTALL:-}" ] && [ "$(id -u)" = 0 ] && has apt-get; }
@@ -28,7 +30,6 @@ part_build() {
     need cc build-essential
     need c++ build-essential
     need make make
-    need cmake cmake
     # Debian's own cargo is older than this crate asks for, so it is not offered.
     has cargo || MISSING+=("cargo ($(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or newer; rustup installs it)")
 }
@@ -48,7 +49,7 @@ part_python() {
     need python3 python3
     has python3 || return 0
     if ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
-        may_apt && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends python3-venv >/dev/null 2>&1
+        apt_install python3-venv
         python3 -c 'import venv, ensurepip' 2>/dev/null || { MISSING+=("Python's venv (package python3-venv)"); return 0; }
     fi
     if "$VENV/bin/python" -c '' 2>/dev/null && cmp -s "$wanted" "$VENV/installed.txt"; then return 0; fi

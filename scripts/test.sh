@@ -34,7 +34,7 @@ needs() {
     case $1 in
         rust) echo build java openssl ;;
         symbols) echo build binutils ;;
-        c) echo build openssl valgrind ;;
+        c) [ "${AUTHGRANT_VALGRIND:-1}" = 1 ] && echo build openssl valgrind || echo build openssl ;;
         python) echo build python openssl ;;
         go) echo build go openssl ;;
         interop) echo build python openssl java ;;
