@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# What can be known without a server: format, lints, licences and sources of dependencies, header, exported symbols.
+set -euo pipefail
+. "$(dirname "$0")/common.sh"
+
+scripts/setup.sh build binutils
+cargo fmt --all --check
+cargo clippy --quiet --workspace --all-targets -- -D warnings
+scripts/deny.sh
+cargo test --quiet --test header
+scripts/lib.sh debug build/test-lib
+scripts/symbols.sh build/test-lib/libauthgrant.so.0

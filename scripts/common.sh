@@ -1,0 +1,44 @@
+# Sourced by the other scripts: where things are, and how to wait for the authorization server.
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+TARGET=${CARGO_TARGET_DIR:-$ROOT/target}
+VENV=$ROOT/target/venv
+TOOLS=$ROOT/target/tools
+cd "$ROOT"
+
+# The name of a directory that this script may fill, and that goes away with it. Servers started below end with it too.
+SCRATCH=$(mktemp -d "${TMPDIR:-/tmp}/authgrant.XXXXXX")
+SERVERS=()
+tidy() {
+    local server
+    for server in "${SERVERS[@]}"; do kill "$server" 2>/dev/null && wait "$server" 2>/dev/null || true; done
+    rm -rf "$SCRATCH"
+}
+trap tidy EXIT
+
+fail() {
+    echo "$*" >&2
+    exit 1
+}
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# start_server NAME COMMAND... : runs it and waits for its line `ready URL`; SERVER_URL is that URL.
+# Its standard input ends with this script, whatever ends the script.
+start_server() {
+    local name=$1 out=$SCRATCH/$1.out hold
+    shift
+    mkfifo "$SCRATCH/$name.in"
+    "$@" <"$SCRATCH/$name.in" >"$out" 2>"$SCRATCH/$name.err" &
+    local server=$!
+    SERVERS+=("$server")
+    exec {hold}>"$SCRATCH/$name.in"
+    for _ in $(seq 600); do
+        SERVER_URL=$(sed -n 's/^ready //p' "$out")
+        [ -z "$SERVER_URL" ] || return 0
+        kill -0 "$server" 2>/dev/null || break
+        sleep 0.1
+    done
+    cat "$out" "$SCRATCH/$name.err" >&2
+    fail "$name did not become ready"
+}

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# From nothing to a token: the library, the C example, a key store, an authorization server, DataDirect's connection string.
+# PROFILE=release builds it as it is shipped (slower).
+set -euo pipefail
+. "$(dirname "$0")/common.sh"
+. scripts/scene.sh
+
+profile=${PROFILE:-debug}
+scripts/setup.sh build
+
+echo "1. The library and a C program that uses it"
+scripts/lib.sh "$profile" "build/$profile"
+make --no-print-directory -C examples-c LIB="../build/$profile" OUT="../build/$profile"
+cargo build -q -p authority
+
+echo "2. A key store, and an authorization server that knows its certificate"
+make_key_store "$SCRATCH/jwtcert"
+start_server authority cargo run -q -p authority -- --https \
+    --register "1a2b3c4d5e_6f7g8h9g=$SCRATCH/jwtcert.pem" --ca-out "$SCRATCH/ca.pem"
+echo "$KEY_STORE"
+echo "$SERVER_URL"
+
+echo "3. The connection string"
+text=$(connection_string "$KEY_STORE" "$SERVER_URL" "$SCRATCH/ca.pem")
+echo "$text"
+
+echo "4. A token, and a second one"
+"build/$profile/token" "$text"

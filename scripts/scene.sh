@@ -1,0 +1,33 @@
+# Sourced: the scene of DataDirect's page. make_key_store STEM makes a key store and STEM.pem, its certificate;
+# KEY_STORE is the store: a JKS by keytool, as the page has it, or a PKCS#12 by OpenSSL where no Java is to be had.
+
+make_key_store() {
+    local stem=$1
+    if scripts/setup.sh java >/dev/null; then
+        KEY_STORE=$stem.jks
+        quietly keytool -genkeypair -alias jwt -keyalg RSA -keysize 2048 -dname CN=authgrant -validity 30 \
+            -storetype JKS -keystore "$KEY_STORE" -storepass secret -keypass secret
+        quietly keytool -exportcert -rfc -alias jwt -keystore "$KEY_STORE" -storepass secret -file "$stem.pem"
+    else
+        scripts/setup.sh openssl
+        KEY_STORE=$stem.p12
+        quietly openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=authgrant -days 30 -keyout "$stem.key" -out "$stem.pem"
+        quietly openssl pkcs12 -export -inkey "$stem.key" -in "$stem.pem" -out "$KEY_STORE" -passout pass:secret
+    fi
+}
+
+quietly() { "$@" >"$SCRATCH/said" 2>&1 || { cat "$SCRATCH/said" >&2; fail "$1 failed"; }; }
+
+# The connection string of DataDirect's page; only the store, the token host and the roots to trust are ours.
+connection_string() {
+    cat <<END
+DRIVER=DataDirect 8.0 Autonomous REST Connector;
+       RestConfigFile=C:/path/to/docusign.rest;AuthenticationMethod=55;
+       ClaimsIssuer='1a2b3c4d5e_6f7g8h9g';ClaimsSubject=jsmith@example.com;
+       JWTCertStore=$1;JWTCertPassword=secret;
+       TokenUri=$2/oauth/token;
+       RedirectUri=http://localhost:3000;AuthHeader=response_type;SecurityToken=code;
+       Scope=signature impersonation;
+       TrustStore=$3;
+END
+}

@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# setup.sh [PART...]: sees to it that the tools of these parts are there; without a part, of all.
+#
+# Installs what is missing where it may (root, and a registry that answers); otherwise says exactly what is missing and
+# ends with 1. Says nothing when all is there. AUTHGRANT_NO_INSTALL=1 only looks.
+set -euo pipefail
+. "$(dirname "$0")/common.sh"
+
+ALL=(build java openssl python go valgrind binutils cargo-deny)
+MISSING=()
+UPDATED=
+
+# need COMMAND PACKAGE: Debian's package for a command that is not there.
+need() {
+    has "$1" || apt_install "$2"
+    has "$1" || MISSING+=("$1 (package $2)")
+}
+
+apt_install() {
+    may_apt || return 0
+    [ -n "$UPDATED" ] || { apt-get update -qq >/dev/null 2>&1 || true; UPDATED=1; }
+    echo "installing $1"
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$1" >/dev/null 2>&1 || true
+    hash -r
+}
+
+may_apt() { [ -z "${AUTHGRANT_NO_INSTALL:-}" ] && [ "$(id -u)" = 0 ] && has apt-get; }
+
+part_build() {
+    need cc build-essential
+    need c++ build-essential
+    need make make
+    # Debian's own cargo is older than this crate asks for, so it is not offered.
+    has cargo || MISSING+=("cargo ($(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or newer; rustup installs it)")
+}
+
+part_java() { need keytool default-jre-headless; }
+part_openssl() { need openssl openssl; }
+part_go() { need go golang-go; }
+part_valgrind() { need valgrind valgrind; }
+
+part_binutils() {
+    need nm binutils
+    need readelf binutils
+}
+
+part_python() {
+    local wanted=tests/interop/requirements.txt
+    need python3 python3
+    has python3 || return 0
+    if ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
+        apt_install python3-venv
+        python3 -c 'import venv, ensurepip' 2>/dev/null || { MISSING+=("Python's venv (package python3-venv)"); return 0; }
+    fi
+    if "$VENV/bin/python" -c '' 2>/dev/null && cmp -s "$wanted" "$VENV/installed.txt"; then return 0; fi
+    if [ -n "${AUTHGRANT_NO_INSTALL:-}" ]; then
+        MISSING+=("the Python packages of $wanted in $VENV")
+        return 0
+    fi
+    echo "installing the Python packages of $wanted"
+    rm -rf "$VENV"
+    if python3 -m venv "$VENV" && "$VENV/bin/pip" install --quiet --disable-pip-version-check -r "$wanted"; then
+        cp "$wanted" "$VENV/installed.txt"
+    else
+        MISSING+=("the Python packages of $wanted (pip failed)")
+    fi
+}
+
+part_cargo_deny() {
+    has "$TOOLS/bin/cargo-deny" || has cargo-deny || {
+        if [ -z "${AUTHGRANT_NO_INSTALL:-}" ]; then
+            echo "building cargo-deny (about four minutes, once)"
+            cargo install --quiet cargo-deny --locked --version 0.20.2 --root "$TOOLS" || true
+        fi
+        has "$TOOLS/bin/cargo-deny" || MISSING+=("cargo-deny (cargo install cargo-deny --locked --version 0.20.2 --root target/tools)")
+    }
+}
+
+parts=("$@")
+[ $# -gt 0 ] || parts=("${ALL[@]}")
+for part in "${parts[@]}"; do
+    [[ " ${ALL[*]} " == *" $part "* ]] || fail "setup.sh: no part $part; there are: ${ALL[*]}"
+    "part_${part/-/_}"
+done
+if [ ${#MISSING[@]} -gt 0 ]; then
+    printf 'missing: %s\n' "${MISSING[@]}"
+    exit 1
+fi

@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# test-c.sh LIBRARY_DIRECTORY: the header in C99, C11 and C++17, and the programs of tests/c and examples-c.
+#
+# Programs run a second time under valgrind: what a library leaks or reads too far is seen from outside only.
+# AUTHGRANT_VALGRIND=0 leaves that out. One line `ok NAME` or `not ok NAME` for each.
+set -euo pipefail
+. "$(dirname "$0")/common.sh"
+. scripts/scene.sh
+
+library=$(cd "${1:?where the library is}" && pwd)
+out=$SCRATCH/c
+mkdir "$out"
+failed=0
+strict=(-Wall -Wextra -Wpedantic -Wshadow -Werror -Iinclude)
+link=(-L"$library" -lauthgrant -Wl,-rpath,"$library" -pthread)
+
+try() {
+    local name=$1
+    shift
+    if "$@" >"$SCRATCH/said" 2>&1; then
+        echo "ok $name"
+    else
+        failed=1
+        sed 's/^/    /' "$SCRATCH/said"
+        echo "not ok $name"
+    fi
+}
+
+try "the header in C99" cc -std=c99 "${strict[@]}" -Wstrict-prototypes tests/c/header.c -o "$out/header99"
+try "the header in C11" cc -std=c11 "${strict[@]}" -Wstrict-prototypes tests/c/header.c -o "$out/header11"
+try "the header in C++17" c++ -std=c++17 "${strict[@]}" tests/c/header.cpp -o "$out/header17" "${link[@]}"
+try "every_export compiles" cc -std=gnu11 "${strict[@]}" -g tests/c/every_export.c -o "$out/every_export" "${link[@]}"
+try "threads compiles" cc -std=gnu11 "${strict[@]}" -g tests/c/threads.c -o "$out/threads" "${link[@]}"
+try "the example compiles" make --no-print-directory -C examples-c LIB="$library" OUT="$out" CFLAGS="${strict[*]:0:5}"
+
+make_key_store "$SCRATCH/jwtcert"
+start_server authority "$TARGET/debug/authority" --https \
+    --register "1a2b3c4d5e_6f7g8h9g=$SCRATCH/jwtcert.pem" --ca-out "$SCRATCH/ca.pem"
+text=$(connection_string "$KEY_STORE" "$SERVER_URL" "$SCRATCH/ca.pem")
+
+run() {
+    local name=$1
+    shift
+    [ -x "$out/$name" ] || return 0 # said above
+    try "$name" timeout 120 "$out/$name" "$@"
+    if [ "${AUTHGRANT_VALGRIND:-1}" = 1 ]; then
+        try "$name under valgrind" timeout 600 valgrind --quiet --error-exitcode=9 --leak-check=full \
+            --errors-for-leak-kinds=definite --show-leak-kinds=definite "$out/$name" "$@"
+    fi
+}
+
+[ "${AUTHGRANT_VALGRIND:-1}" != 1 ] || scripts/setup.sh valgrind
+run header17
+run every_export "$text"
+run threads "$text"
+run token "$text"
+exit $failed

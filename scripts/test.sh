@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# test.sh [PART...]: rust, symbols, c, python, go, interop; without a part, all of them in this order.
+#
+# Ends with one line for each part and the sum of their tests. A part whose tools are missing and cannot be installed is NOT RUN;
+# with CI=true or AUTHGRANT_STRICT=1 that is a failure.
+set -uo pipefail
+. "$(dirname "$0")/common.sh"
+
+ALL=(rust symbols c python go interop)
+LIBRARY=$ROOT/build/test-lib
+LOG=$SCRATCH/log
+passed=0
+failed=0
+strict=
+[ "${CI:-}" != true ] && [ "${AUTHGRANT_STRICT:-}" != 1 ] || strict=1
+REPORT=()
+
+# What the programs under test find in their environment.
+export AUTHGRANT_LIBRARY=$LIBRARY/libauthgrant.so.0
+export AUTHGRANT_AUTHORITY=$TARGET/debug/authority
+export PYTHONDONTWRITEBYTECODE=1
+
+run_rust() { cargo test --workspace --no-fail-fast; }
+run_symbols() { scripts/symbols.sh "$AUTHGRANT_LIBRARY"; }
+run_c() { scripts/test-c.sh "$LIBRARY"; }
+run_python() { "$VENV/bin/python" -m pytest -p no:cacheprovider -q tests/ffi/python; }
+run_interop() { "$VENV/bin/python" -m pytest -p no:cacheprovider -q tests/interop; }
+run_go() {
+    cd tests/ffi/go && CGO_ENABLED=1 CGO_CFLAGS="-I$ROOT/include" GOFLAGS=-mod=mod GOTOOLCHAIN=local \
+        CGO_LDFLAGS="-L$LIBRARY -lauthgrant -Wl,-rpath,$LIBRARY" go test -count=1 -v ./...
+}
+
+needs() {
+    case $1 in
+        rust) echo build java openssl ;;
+        symbols) echo build binutils ;;
+        c) [ "${AUTHGRANT_VALGRIND:-1}" = 1 ] && echo build openssl valgrind || echo build openssl ;;
+        python) echo build python openssl ;;
+        go) echo build go openssl ;;
+        interop) echo build python openssl java ;;
+    esac
+}
+
+# Library and authorization server for all parts but rust, which builds its own; once.
+built=
+build() {
+    [ -z "$built" ] || return 0
+    scripts/lib.sh debug "$LIBRARY" && cargo build --quiet -p authority && built=1
+}
+
+# How many tests the log of a part tells of, as PASSED and FAILED.
+count() {
+    case $1 in
+        rust) awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }' "$LOG" ;;
+        c) awk '/^ok / { p++ } /^not ok / { f++ } END { print p + 0, f + 0 }' "$LOG" ;;
+        go) awk '/^--- PASS/ { p++ } /^--- FAIL/ { f++ } END { print p + 0, f + 0 }' "$LOG" ;;
+        python | interop) awk '/(passed|failed|error).* in [0-9.]+s/ { for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) p += $(i-1);
+            if ($i ~ /^(failed|error)/) f += $(i-1) } } END { print p + 0, f + 0 }' "$LOG" ;;
+        *) echo 0 0 ;;
+    esac
+}
+
+part() {
+    local name=$1 here=0 wrong=0 missing result=passed
+    echo "== $name"
+    # shellcheck disable=SC2046 # several parts, one word each
+    if ! scripts/setup.sh $(needs "$name") >"$LOG" 2>&1; then
+        missing=$(sed -n 's/^missing: //p' "$LOG" | paste -sd ',' | sed 's/,/, /g')
+        [ -n "$missing" ] || missing=$(tail -n 1 "$LOG")
+        [ -z "$strict" ] || failed=$((failed + 1))
+        REPORT+=("$name: NOT RUN: $missing")
+        return
+    fi
+    cat "$LOG"
+    if { [ "$name" = rust ] || build; } 2>&1 && ("run_$name") 2>&1 | tee "$LOG"; then
+        read -r here wrong < <(count "$name")
+        # A part that passes says so at least once, whether or not it counts its tests.
+        [ $((here + wrong)) -gt 0 ] || here=1
+        [ "$wrong" = 0 ] || result=FAILED
+    else
+        result=FAILED
+        read -r here wrong < <(count "$name")
+        [ "$wrong" -gt 0 ] || wrong=1
+    fi
+    passed=$((passed + here))
+    failed=$((failed + wrong))
+    REPORT+=("$name: $result")
+}
+
+parts=("$@")
+[ $# -gt 0 ] || parts=("${ALL[@]}")
+for name in "${parts[@]}"; do
+    [[ " ${ALL[*]} " == *" $name "* ]] || fail "test.sh: no part $name; there are: ${ALL[*]}"
+    part "$name"
+done
+
+echo
+printf '%s\n' "${REPORT[@]}"
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]

@@ -1,0 +1,463 @@
+/* every_export 'CONNECTION STRING': every function of the header with good arguments, with NULL for each pointer, and
+   with the sizes just around the right one. The connection string must lead to a token and set AuthHeader. */
+#include "authgrant.h"
+#include "check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *connection_string;
+
+/* What out-parameters hold before a call: a failing call must overwrite it, and never read it. */
+#define OLD(type) ((type *)(uintptr_t)0xdead)
+
+static int same(const char *a, const char *b) { return a != NULL && b != NULL && strcmp(a, b) == 0; }
+
+/* The error of a call that failed: complete, and of this status. Frees it. */
+static int error_is(authgrant_error *error, authgrant_status status) {
+    int right = error != NULL && error != OLD(authgrant_error) && authgrant_error_status(error) == status &&
+                strlen(authgrant_error_sqlstate(error)) == 5 && strcmp(authgrant_error_sqlstate(error), "00000") != 0 &&
+                strncmp(authgrant_error_message(error), "[authgrant][", 12) == 0;
+    if (!right && error != NULL && error != OLD(authgrant_error)) {
+        fprintf(stderr, "  %s: %s\n", authgrant_status_name(authgrant_error_status(error)), authgrant_error_message(error));
+    }
+    authgrant_error_free(error == OLD(authgrant_error) ? NULL : error);
+    return right;
+}
+
+/* CALL is written with `&error`; it must fail so, and write an error. */
+#define FAILS(call, status)                            \
+    do {                                               \
+        authgrant_error *error = OLD(authgrant_error); \
+        CHECK((call) == (status));                     \
+        CHECK(error_is(error, (status)));              \
+    } while (0)
+
+/* The same call works, and writes NULL over an old error. */
+#define WORKS(call)                                                                             \
+    do {                                                                                        \
+        authgrant_error *error = OLD(authgrant_error);                                          \
+        CHECK((call) == AUTHGRANT_OK);                                                          \
+        CHECK(error == NULL);                                                                   \
+        if (error != NULL && error != OLD(authgrant_error)) {                                   \
+            fprintf(stderr, "  %s\n", authgrant_error_message(error));                          \
+            authgrant_error_free(error);                                                        \
+        }                                                                                       \
+    } while (0)
+
+static authgrant_connection *opened(void) {
+    authgrant_connection *connection = OLD(authgrant_connection);
+    WORKS(authgrant_open(connection_string, &connection, &error));
+    if (connection == NULL || connection == OLD(authgrant_connection)) exit(checks_done("every_export"));
+    return connection;
+}
+
+static void help_without_a_connection(void) {
+    unsigned major = 0, minor = 0, patch = 0;
+    char *quoted = OLD(char);
+
+    CHECK(sscanf(authgrant_version(), "%u.%u.%u", &major, &minor, &patch) == 3);
+    CHECK(major * 10000 + minor * 100 + patch == AUTHGRANT_VERSION_NUMBER);
+    CHECK(same(authgrant_status_name(AUTHGRANT_OK), "AUTHGRANT_OK"));
+    CHECK(same(authgrant_status_name(AUTHGRANT_BUFFER_TOO_SMALL), "AUTHGRANT_BUFFER_TOO_SMALL"));
+    (void)authgrant_status_name(-1); /* no crash; what it says is its own affair */
+    (void)authgrant_status_name(INT32_MAX);
+    CHECK(strstr(authgrant_option_table(), "\"ClaimsIssuer\"") != NULL);
+    CHECK(authgrant_option_table() == authgrant_option_table());
+
+    WORKS(authgrant_quote_value("a;b}'\"", &quoted, &error));
+    CHECK(quoted != NULL && strlen(quoted) > 6);
+    authgrant_text_free(quoted);
+    quoted = OLD(char);
+    FAILS(authgrant_quote_value(NULL, &quoted, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(quoted == NULL);
+    quoted = OLD(char);
+    FAILS(authgrant_quote_value("\xff", &quoted, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(quoted == NULL);
+    FAILS(authgrant_quote_value("a", NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_quote_value(NULL, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+    authgrant_text_free(NULL);
+}
+
+/* "a", a character beyond the first 65536, "b": 4 units of UTF-16 and 3 of UTF-32, and NUL. */
+static void wide_text_never_splits_a_character(void) {
+    static const char text[] = "a\xf0\x9f\x98\x80" "b";
+    static const uint16_t utf16[] = {'a', 0xd83d, 0xde00, 'b', 0};
+    static const uint32_t utf32[] = {'a', 0x1f600, 'b', 0};
+    uint16_t small[8];
+    uint32_t large[8];
+    size_t needed = 99;
+
+    WORKS(authgrant_to_wide(text, NULL, 0, 2, &needed, &error));
+    CHECK(needed == 5);
+    WORKS(authgrant_to_wide(text, NULL, 0, 4, &needed, &error));
+    CHECK(needed == 4);
+    memset(small, 0xee, sizeof small);
+    WORKS(authgrant_to_wide(text, small, 5, 2, &needed, &error));
+    CHECK(needed == 5 && memcmp(small, utf16, sizeof utf16) == 0 && small[5] == 0xeeee);
+    memset(large, 0xee, sizeof large);
+    WORKS(authgrant_to_wide(text, large, 4, 4, &needed, &error));
+    CHECK(needed == 4 && memcmp(large, utf32, sizeof utf32) == 0 && large[4] == 0xeeeeeeee);
+
+    for (size_t capacity = 1; capacity < 5; capacity++) {
+        memset(small, 0xee, sizeof small);
+        needed = 99;
+        FAILS(authgrant_to_wide(text, small, capacity, 2, &needed, &error), AUTHGRANT_BUFFER_TOO_SMALL);
+        CHECK(needed == 5 && small[capacity] == 0xeeee);
+        for (size_t i = 0; i < capacity; i++) CHECK(small[i] != 0xd83d || (i + 1 < capacity && small[i + 1] == 0xde00));
+    }
+    memset(large, 0xee, sizeof large);
+    FAILS(authgrant_to_wide(text, large, 3, 4, &needed, &error), AUTHGRANT_BUFFER_TOO_SMALL);
+    CHECK(needed == 4 && large[3] == 0xeeeeeeee);
+
+    needed = 99;
+    FAILS(authgrant_to_wide(NULL, small, 8, 2, &needed, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(needed == 0);
+    FAILS(authgrant_to_wide(text, NULL, 8, 2, &needed, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_to_wide(text, small, 8, 2, NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_to_wide(text, small, 8, 3, &needed, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_to_wide(text, small, 8, 0, &needed, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_to_wide("\xc3", small, 8, 2, &needed, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_to_wide(NULL, NULL, 0, 2, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+}
+
+static void opening(void) {
+    authgrant_connection *connection = OLD(authgrant_connection);
+
+    FAILS(authgrant_open(NULL, &connection, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(connection == NULL);
+    connection = OLD(authgrant_connection);
+    FAILS(authgrant_open("Scope=\xc3\x28", &connection, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(connection == NULL);
+    connection = OLD(authgrant_connection);
+    FAILS(authgrant_open("Scope={never closed", &connection, &error), AUTHGRANT_INVALID_CONNECTION_STRING);
+    CHECK(connection == NULL);
+    FAILS(authgrant_open(connection_string, NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_open(NULL, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+
+    connection = NULL;
+    CHECK(authgrant_open(connection_string, &connection, NULL) == AUTHGRANT_OK);
+    CHECK(connection != NULL);
+    authgrant_close(connection);
+    authgrant_close(NULL);
+}
+
+/* The connection string as an ODBC manager with this size of SQLWCHAR hands it over; NULL or its token. */
+static authgrant_token *token_of_wide(size_t unit, int with_length) {
+    authgrant_connection *connection = OLD(authgrant_connection);
+    authgrant_token *token = NULL;
+    size_t units = 0;
+
+    WORKS(authgrant_to_wide(connection_string, NULL, 0, unit, &units, &error));
+    void *wide = malloc((units + 1) * unit);
+    if (wide == NULL || units == 0) abort();
+    WORKS(authgrant_to_wide(connection_string, wide, units, unit, &units, &error));
+    if (with_length) memset((char *)wide + (units - 1) * unit, 'x', 2 * unit); /* no NUL: the length alone counts */
+    WORKS(authgrant_open_wide(wide, with_length ? (ptrdiff_t)(units - 1) : -1, unit, &connection, &error));
+    WORKS(authgrant_get_token(connection, &token, &error));
+    authgrant_close(connection);
+    free(wide);
+    return token;
+}
+
+static void opening_with_wide_text(void) {
+    static const uint16_t lone16[] = {'A', '=', 0xd83d, ';', 0}, back16[] = {'A', '=', 0xde00, 0xd83d, 0};
+    static const uint16_t inner16[] = {'A', '=', 0, 'b', 0};
+    static const uint32_t lone32[] = {'A', '=', 0xd83d, 0}, beyond32[] = {'A', '=', 0x110000, 0};
+    static const void *const bad[] = {lone16, back16, lone32, beyond32};
+    static const size_t units[] = {2, 2, 4, 4};
+    authgrant_connection *connection;
+
+    for (size_t unit = 2; unit <= 4; unit += 2) {
+        for (int with_length = 0; with_length < 2; with_length++) {
+            authgrant_token *token = token_of_wide(unit, with_length);
+            CHECK(token != NULL && authgrant_token_length(token) > 0);
+            authgrant_token_free(token);
+        }
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        connection = OLD(authgrant_connection);
+        FAILS(authgrant_open_wide(bad[i], -1, units[i], &connection, &error), AUTHGRANT_INVALID_ARGUMENT);
+        CHECK(connection == NULL);
+    }
+    connection = OLD(authgrant_connection);
+    FAILS(authgrant_open_wide(inner16, 4, 2, &connection, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(connection == NULL);
+    FAILS(authgrant_open_wide(inner16, -2, 2, &connection, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_open_wide(inner16, -1, 3, &connection, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_open_wide(inner16, -1, 0, &connection, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_open_wide(NULL, -1, 2, &connection, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_open_wide(inner16, -1, 2, NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_open_wide(NULL, 0, 0, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+}
+
+static void options(void) {
+    static const char *const names[] = {"LoginTimeout", "Scope"}, *const unknown[] = {"Scope", "NoSuchOption"};
+    static const char *const values[] = {"30", "impersonation"}, *const holes[] = {"30", NULL};
+    static const char *const nameless[] = {"LoginTimeout", NULL};
+    authgrant_connection *connection = opened();
+
+    WORKS(authgrant_set_option(connection, "scope", "signature", &error));
+    FAILS(authgrant_set_option(connection, "NoSuchOption", "1", &error), AUTHGRANT_INVALID_OPTION);
+    FAILS(authgrant_set_option(connection, "LoginTimeout", "soon", &error), AUTHGRANT_INVALID_OPTION);
+    FAILS(authgrant_set_option(NULL, "Scope", "x", &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_set_option(connection, NULL, "x", &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_set_option(connection, "Scope", NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_set_option(connection, "Scope", "\xff", &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_set_option(NULL, NULL, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+
+    WORKS(authgrant_set_options(connection, names, values, 2, &error));
+    FAILS(authgrant_set_options(connection, unknown, values, 2, &error), AUTHGRANT_INVALID_OPTION);
+    FAILS(authgrant_set_options(connection, names, holes, 2, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_set_options(connection, nameless, values, 2, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_set_options(connection, NULL, values, 2, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_set_options(connection, names, NULL, 2, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_set_options(NULL, names, values, 2, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_set_options(NULL, NULL, NULL, 1, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+    authgrant_close(connection);
+}
+
+static void tokens(void) {
+    authgrant_connection *connection = opened();
+    authgrant_token *token = OLD(authgrant_token), *again = OLD(authgrant_token);
+    authgrant_call call = {0}, empty = {0};
+    call.size = sizeof call;
+    call.timeout_ms = 20000;
+    call.min_life_s = 1;
+    call.flags = AUTHGRANT_NO_PROMPT | AUTHGRANT_NO_NETWORK;
+
+    authgrant_clear(); /* nothing is cached, and the network is forbidden */
+    CHECK(authgrant_get_token_with(connection, &call, &token, NULL) != AUTHGRANT_OK);
+    CHECK(token == NULL);
+
+    token = OLD(authgrant_token);
+    WORKS(authgrant_get_token(connection, &token, &error));
+    if (token == NULL || token == OLD(authgrant_token)) exit(checks_done("every_export"));
+    CHECK(authgrant_token_length(token) > 0 && authgrant_token_length(token) == strlen(authgrant_token_value(token)));
+    CHECK(same(authgrant_token_type(token), "Bearer"));
+    CHECK(authgrant_token_expires_at(token) > 1700000000);
+    CHECK(authgrant_token_scope(token) == NULL || authgrant_token_scope(token)[0] != '\0');
+    CHECK(authgrant_token_field(token, "no_such_member") == NULL);
+    CHECK(authgrant_token_field(token, "refresh_token") == NULL);
+
+    WORKS(authgrant_get_token_with(connection, &call, &again, &error));
+    CHECK(again != NULL && same(authgrant_token_value(token), authgrant_token_value(again)));
+    authgrant_token_free(again);
+
+    again = OLD(authgrant_token);
+    FAILS(authgrant_get_token_with(connection, &empty, &again, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(again == NULL);
+    again = OLD(authgrant_token);
+    FAILS(authgrant_get_token_with(connection, NULL, &again, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(again == NULL);
+    FAILS(authgrant_get_token_with(NULL, &call, &again, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_get_token_with(connection, &call, NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_get_token_with(NULL, NULL, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+    again = OLD(authgrant_token);
+    FAILS(authgrant_get_token(NULL, &again, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(again == NULL);
+    FAILS(authgrant_get_token(connection, NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_get_token(NULL, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+
+    CHECK(authgrant_token_value(NULL) == NULL && authgrant_token_length(NULL) == 0 && authgrant_token_type(NULL) == NULL);
+    CHECK(authgrant_token_expires_at(NULL) == 0 && authgrant_token_scope(NULL) == NULL);
+    CHECK(authgrant_token_field(NULL, "scope") == NULL && authgrant_token_field(token, NULL) == NULL);
+    CHECK(authgrant_token_field(token, "\xff") == NULL);
+    authgrant_token_free(NULL);
+
+    /* Rejected once, it is gone; rejected again, it changes nothing. */
+    again = OLD(authgrant_token);
+    WORKS(authgrant_reject_token(connection, token, &error));
+    WORKS(authgrant_get_token(connection, &again, &error));
+    CHECK(again != NULL && !same(authgrant_token_value(token), authgrant_token_value(again)));
+    authgrant_token *third = OLD(authgrant_token);
+    WORKS(authgrant_reject_token(connection, token, &error));
+    WORKS(authgrant_get_token(connection, &third, &error));
+    CHECK(third != NULL && same(authgrant_token_value(again), authgrant_token_value(third)));
+    FAILS(authgrant_reject_token(connection, NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_reject_token(NULL, token, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_reject_token(NULL, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+
+    size_t length = authgrant_token_length(third);
+    authgrant_close(connection);
+    CHECK(authgrant_token_length(third) == length && strlen(authgrant_token_value(third)) == length);
+    authgrant_token_free(third);
+    authgrant_token_free(again);
+    authgrant_token_free(token);
+}
+
+static void copying_a_token(void) {
+    authgrant_connection *connection = opened();
+    size_t needed = 99, length = 99;
+
+    WORKS(authgrant_copy_token(connection, NULL, 0, &needed, &error));
+    CHECK(needed > 1 && needed < 65536);
+    char *buffer = malloc(needed + 2);
+    if (buffer == NULL) abort();
+    memset(buffer, '#', needed + 2);
+    FAILS(authgrant_copy_token(connection, buffer, needed - 1, &length, &error), AUTHGRANT_BUFFER_TOO_SMALL);
+    CHECK(length == needed);
+    for (size_t i = 0; i < needed + 2; i++) CHECK(buffer[i] == '#');
+    length = 99;
+    FAILS(authgrant_copy_token(connection, buffer, 0, &length, &error), AUTHGRANT_BUFFER_TOO_SMALL);
+    CHECK(length == needed && buffer[0] == '#');
+
+    length = 99;
+    WORKS(authgrant_copy_token(connection, buffer, needed, &length, &error));
+    CHECK(length == needed && strlen(buffer) == needed - 1 && buffer[needed] == '#');
+
+    FAILS(authgrant_copy_token(connection, NULL, needed, &length, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_copy_token(connection, buffer, needed, NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
+    length = 99;
+    FAILS(authgrant_copy_token(NULL, buffer, needed, &length, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(length == 0);
+    CHECK(authgrant_copy_token(NULL, NULL, 0, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+    free(buffer);
+    authgrant_close(connection);
+}
+
+static void headers_of_a_request(void) {
+    authgrant_connection *connection = opened();
+    authgrant_headers *headers = OLD(authgrant_headers);
+    int bearers = 0, own = 0;
+
+    WORKS(authgrant_get_headers(connection, &headers, &error));
+    const authgrant_token *token = authgrant_headers_token(headers);
+    size_t count = authgrant_headers_count(headers);
+    CHECK(count >= 2 && token != NULL);
+    WORKS(authgrant_reject_token(connection, token, &error));
+    authgrant_close(connection);
+    for (size_t i = 0; i < count; i++) {
+        const char *name = authgrant_headers_name(headers, i), *value = authgrant_headers_value(headers, i);
+        CHECK(name != NULL && value != NULL);
+        if (same(name, "Authorization")) {
+            bearers += strncmp(value, "Bearer ", 7) == 0 && same(value + 7, authgrant_token_value(token));
+        } else if (same(name, "response_type")) {
+            own += same(value, "code");
+        }
+    }
+    CHECK(bearers == 1);
+    CHECK(own == 1);
+    CHECK(authgrant_headers_name(headers, count) == NULL && authgrant_headers_value(headers, count) == NULL);
+    CHECK(authgrant_headers_name(headers, SIZE_MAX) == NULL && authgrant_headers_value(headers, SIZE_MAX) == NULL);
+    authgrant_headers_free(headers);
+
+    CHECK(authgrant_headers_count(NULL) == 0 && authgrant_headers_token(NULL) == NULL);
+    CHECK(authgrant_headers_name(NULL, 0) == NULL && authgrant_headers_value(NULL, 0) == NULL);
+    authgrant_headers_free(NULL);
+    headers = OLD(authgrant_headers);
+    FAILS(authgrant_get_headers(NULL, &headers, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(headers == NULL);
+    connection = opened();
+    FAILS(authgrant_get_headers(connection, NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_get_headers(NULL, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+    authgrant_close(connection);
+}
+
+static void errors(void) {
+    authgrant_connection *connection = NULL;
+    authgrant_token *token = OLD(authgrant_token);
+    authgrant_error *failure = OLD(authgrant_error);
+
+    /* An error keeps what it says after the connection is gone. */
+    WORKS(authgrant_open("AuthenticationMethod=55", &connection, &error));
+    CHECK(authgrant_get_token(connection, &token, &failure) == AUTHGRANT_MISSING_OPTION);
+    CHECK(token == NULL);
+    authgrant_close(connection);
+    CHECK(authgrant_error_status(failure) == AUTHGRANT_MISSING_OPTION);
+    CHECK(same(authgrant_error_sqlstate(failure), "28000"));
+    CHECK(strncmp(authgrant_error_message(failure), "[authgrant][", 12) == 0);
+    CHECK(authgrant_error_option(failure) == NULL || authgrant_error_option(failure)[0] != '\0');
+    CHECK(authgrant_error_oauth_error(failure) == NULL && authgrant_error_oauth_description(failure) == NULL);
+    CHECK(authgrant_error_provider_code(failure) == NULL && authgrant_error_consent_url(failure) == NULL);
+    CHECK(authgrant_error_http_status(failure) == 0 && authgrant_error_retry_after(failure) == 0);
+    CHECK(authgrant_error_retryable(failure) == 0);
+    int links = 0;
+    for (const authgrant_error *next = failure; next != NULL; next = authgrant_error_next(next)) links++;
+    CHECK(links >= 1 && links < 100);
+    authgrant_error_free(failure);
+
+    CHECK(authgrant_error_status(NULL) == AUTHGRANT_OK && same(authgrant_error_sqlstate(NULL), "00000"));
+    CHECK(same(authgrant_error_message(NULL), "") && authgrant_error_option(NULL) == NULL);
+    CHECK(authgrant_error_oauth_error(NULL) == NULL && authgrant_error_oauth_description(NULL) == NULL);
+    CHECK(authgrant_error_provider_code(NULL) == NULL && authgrant_error_consent_url(NULL) == NULL);
+    CHECK(authgrant_error_http_status(NULL) == 0 && authgrant_error_retry_after(NULL) == 0);
+    CHECK(authgrant_error_retryable(NULL) == 0 && authgrant_error_next(NULL) == NULL);
+    authgrant_error_free(NULL);
+}
+
+static void warnings(void) {
+    authgrant_connection *connection = NULL;
+    authgrant_error *found = OLD(authgrant_error);
+
+    WORKS(authgrant_open("ClaimIssuer=somebody", &connection, &error)); /* an option that does not exist */
+    WORKS(authgrant_warnings(connection, &found, &error));
+    CHECK(found != NULL && found != OLD(authgrant_error));
+    CHECK(authgrant_error_status(found) == AUTHGRANT_OK && strncmp(authgrant_error_sqlstate(found), "01", 2) == 0);
+    CHECK(strstr(authgrant_error_message(found), "ClaimIssuer") != NULL);
+    authgrant_error *more = OLD(authgrant_error);
+    FAILS(authgrant_warnings(NULL, &more, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(more == NULL);
+    FAILS(authgrant_warnings(connection, NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_warnings(NULL, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+    authgrant_close(connection);
+    CHECK(authgrant_error_message(found)[0] == '['); /* a snapshot: it outlives the connection */
+    authgrant_error_free(found);
+}
+
+static const char *forbidden; /* the token: no message may hold it */
+
+static void count_message(int32_t level, const char *message, void *context) {
+    CHECK(level >= 1 && level <= 5 && message != NULL);
+    CHECK(message == NULL || forbidden == NULL || strstr(message, forbidden) == NULL);
+    ++*(int *)context;
+}
+
+static void control(void) {
+    authgrant_connection *connection = opened();
+    authgrant_token *token = NULL;
+    int messages = 0;
+
+    WORKS(authgrant_cancel(connection, &error)); /* nothing is in flight, and the next call is untouched */
+    WORKS(authgrant_set_log(connection, count_message, &messages, 5, &error));
+    authgrant_clear();
+    WORKS(authgrant_get_token(connection, &token, &error));
+    CHECK(messages > 0);
+    forbidden = authgrant_token_value(token);
+    WORKS(authgrant_reject_token(connection, token, &error));
+    WORKS(authgrant_set_log(connection, NULL, NULL, 0, &error));
+    forbidden = NULL;
+    messages = 0;
+    authgrant_token_free(token);
+    token = NULL;
+    WORKS(authgrant_get_token(connection, &token, &error));
+    CHECK(messages == 0);
+    authgrant_token_free(token);
+
+    FAILS(authgrant_cancel(NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_cancel(NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_set_log(NULL, count_message, &messages, 5, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_set_log(NULL, NULL, NULL, 0, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+    authgrant_close(connection);
+}
+
+int main(int argc, char **argv) {
+    if (argc != 2) {
+        fprintf(stderr, "usage: %s 'CONNECTION STRING'\n", argv[0]);
+        return 2;
+    }
+    connection_string = argv[1];
+    help_without_a_connection();
+    wide_text_never_splits_a_character();
+    opening();
+    options();
+    tokens();
+    opening_with_wide_text();
+    copying_a_token();
+    headers_of_a_request();
+    errors();
+    warnings();
+    control();
+    authgrant_clear();
+    return checks_done("every_export");
+}

@@ -1,0 +1,3 @@
+module authgrant/ffi
+
+go 1.20

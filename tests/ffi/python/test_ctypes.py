@@ -1,0 +1,96 @@
+"""libauthgrant as a Python program sees it: ctypes, no wrapper of ours, a forked child.
+
+AUTHGRANT_LIBRARY is the library, AUTHGRANT_AUTHORITY the program of tests/authority.
+"""
+
+import multiprocessing
+import os
+import threading
+import time
+
+import pytest
+
+from authgrant_ctypes import NO_NETWORK, Failed, Library
+from surroundings import ISSUER, openssl_pkcs12, page, server
+
+
+@pytest.fixture(scope="module")
+def library():
+    return Library(os.environ["AUTHGRANT_LIBRARY"])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("ctypes")
+
+
+@pytest.fixture(scope="module")
+def connection_string(folder):
+    store, certificate = openssl_pkcs12(folder, "jwtcert")
+    roots = folder / "ca.pem"
+    authority = os.environ["AUTHGRANT_AUTHORITY"]
+    with server(authority, "--https", "--register", f"{ISSUER}={certificate}", "--ca-out", roots) as url:
+        yield page(store, url, f"TrustStore={roots};")
+
+
+def test_a_token_comes_whole_and_is_read_again_without_the_network(library, connection_string):
+    with library.connect(connection_string) as connection:
+        token = connection.get_token()
+        assert token.type == "Bearer"
+        assert token.length == len(token.value) > 0
+        assert token.expires_at > time.time()
+        assert connection.get_token(flags=NO_NETWORK).value == token.value
+        assert connection.get_token().value == token.value
+
+
+def test_a_wrong_password_is_an_error_that_names_the_store(library, connection_string, folder):
+    wrong = connection_string.replace("JWTCertPassword=secret", "JWTCertPassword=another")
+    with library.connect(wrong) as connection:
+        with pytest.raises(Failed) as failed:
+            connection.get_token()
+    assert failed.value.status == "KEY_PASSWORD"
+    assert failed.value.sqlstate == "28000"
+    assert str(folder / "jwtcert.p12") in failed.value.message
+    assert "another" not in failed.value.message
+
+
+def test_a_hundred_connections_are_opened_used_and_freed(library, connection_string):
+    values = set()
+    for _ in range(100):
+        with library.connect(connection_string) as connection:
+            values.add(connection.get_token().value)
+    assert len(values) == 1
+
+
+def test_python_threads_share_one_connection(library, connection_string):
+    values = []
+    with library.connect(connection_string) as connection:
+        threads = [threading.Thread(target=lambda: values.append(connection.get_token().value)) for _ in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(values) == 16 and len(set(values)) == 1
+
+
+def in_child(library, connection_string, answers):
+    with library.connect(connection_string) as connection:
+        answers.put(connection.get_token().value)
+
+
+def test_a_forked_child_gets_a_token_of_its_own_and_the_parent_goes_on(library, connection_string):
+    forking = multiprocessing.get_context("fork")
+    answers = forking.Queue()
+    with library.connect(connection_string) as connection:
+        before = connection.get_token().value
+        child = forking.Process(target=in_child, args=(library, connection_string, answers))
+        child.start()
+        value = answers.get(timeout=30)
+        child.join(timeout=30)
+        if child.is_alive():
+            child.kill()
+        assert child.exitcode == 0
+        assert value
+        assert connection.get_token().value == before
+        library.clear()
+        assert connection.get_token().value

@@ -1,0 +1,6 @@
+"""The ctypes wrapper is shared with tests/ffi/python."""
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "ffi" / "python"))
