@@ -13,7 +13,7 @@ use crate::secret::Secret;
 pub const STORE_PASSWORD: &str = "changeit";
 pub const KEY_PASSWORD: &str = "another1";
 
-/// Runs `line` in `directory`; `'single quotes'` are the only quoting.
+/// Runs the shell's `line` in `directory`, where it must succeed.
 pub fn run(directory: &Path, line: &str) {
     let output = Command::new("sh")
         .args(["-c", line])
@@ -156,11 +156,13 @@ impl Place {
 }
 
 impl KeySource {
+    /// With JWTCertAlias set.
     pub fn alias_is(mut self, alias: &str) -> Self {
         self.alias = Some(alias.to_owned());
         self
     }
 
+    /// With JWTCertKeyPassword set.
     pub fn key_password_is(mut self, password: &str) -> Self {
         self.key_password = Some(Secret::from(password));
         self

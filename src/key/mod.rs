@@ -16,7 +16,7 @@ mod ring;
 mod signing;
 
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 #[cfg(test)]
 mod tests;
 

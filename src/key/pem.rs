@@ -6,8 +6,9 @@
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use pkcs5::pbes2::{Kdf, Parameters};
+use pkcs5::pbes2::{Kdf, PBES2_OID, Parameters};
 use pkcs8::EncryptedPrivateKeyInfoRef;
+use pkcs8::der::asn1::ObjectIdentifier;
 use pkcs8::der::{Decode, ErrorKind};
 use zeroize::Zeroizing;
 
@@ -91,14 +92,19 @@ fn private_key(source: &KeySource, block: &Block<'_>) -> Result<Zeroizing<Vec<u8
 }
 
 fn decrypt(source: &KeySource, der: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+    let damaged = |why: String| source.broken(format!("has a damaged ENCRYPTED PRIVATE KEY: {why}"));
+    let scheme = scheme(der).ok_or_else(|| damaged("it is not DER".to_owned()))?;
+    if scheme != PBES2_OID {
+        return Err(unsupported(source, &oid::name(&scheme)));
+    }
     let sealed = EncryptedPrivateKeyInfoRef::from_der(der).map_err(|error| match error.kind() {
         ErrorKind::OidUnknown { oid } => unsupported(source, &oid::name(&oid)),
-        _ => source.broken(format!("has a damaged ENCRYPTED PRIVATE KEY: {error}")),
+        _ => damaged(error.to_string()),
     })?;
     let scheme = &sealed.encryption_algorithm;
-    let Some(parameters) = scheme.pbes2() else {
-        return Err(unsupported(source, &oid::name(&scheme.oid())));
-    };
+    let parameters = scheme
+        .pbes2()
+        .ok_or_else(|| damaged("it has no parameters".to_owned()))?;
     check_cost(source, parameters)?;
     let (password, option) = source.only_password();
     let password = password.ok_or_else(|| source.no_password())?;
@@ -106,10 +112,7 @@ fn decrypt(source: &KeySource, der: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
         Ok(plain) => Zeroizing::new(plain),
         Err(pkcs5::Error::UnsupportedAlgorithm { oid }) => return Err(unsupported(source, &oid::name(&oid))),
         Err(pkcs5::Error::AlgorithmParametersInvalid { oid }) => {
-            let name = oid::name(&oid);
-            return Err(source.broken(format!(
-                "has a damaged ENCRYPTED PRIVATE KEY: parameters of {name}"
-            )));
+            return Err(damaged(format!("wrong parameters for {}", oid::name(&oid))));
         }
         Err(_) => return Err(source.wrong_password(option)),
     };
@@ -118,6 +121,12 @@ fn decrypt(source: &KeySource, der: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
         Some(_) => Ok(plain),
         None => Err(source.wrong_password(option)),
     }
+}
+
+/// The number of the scheme that the key is encrypted by.
+fn scheme(der: &[u8]) -> Option<ObjectIdentifier> {
+    let outer = der::sequence(der)?;
+    der::oid(der::inside(outer.first()?)?.first()?)
 }
 
 fn unsupported(source: &KeySource, name: &str) -> Error {

@@ -110,3 +110,22 @@ impl KeyRing {
         digest
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::Place;
+    use super::*;
+
+    #[test]
+    fn a_ring_stays_bounded() {
+        let place = Place::new();
+        let ring = KeyRing::new([7; 32]);
+        let source = place.fixture("ec.pem", None);
+        let first = ring.key(&source.clone().alias_is("0")).unwrap();
+        for number in 1..=1000 {
+            ring.key(&source.clone().alias_is(&number.to_string())).unwrap();
+        }
+        assert_eq!(ring.keys.lock().kept.len(), 1000);
+        assert!(!Arc::ptr_eq(&first, &ring.key(&source.alias_is("0")).unwrap()));
+    }
+}

@@ -33,7 +33,7 @@ fn says(error: &Error, what: &str) {
     assert!(error.message().contains(what), "{what:?} is not in {error}");
 }
 
-/// OpenSSL accepts what `key` signs, with the public key of the certificate or key in the file `public`.
+/// OpenSSL accepts what `key` signs, with the public key that its command `public` prints.
 fn openssl_accepts(place: &Place, key: &SigningKey, algorithm: Algorithm, public: &str) {
     let signature = key.signer(algorithm).try_sign(b"to be signed").unwrap();
     let signature = match algorithm {
@@ -53,12 +53,7 @@ fn openssl_accepts(place: &Place, key: &SigningKey, algorithm: Algorithm, public
         }
         _ => "",
     };
-    run(
-        place.path(),
-        &format!(
-            "openssl {public} -pubout -out public.pem 2>/dev/null || openssl {public} -pubkey -noout > public.pem"
-        ),
-    );
+    run(place.path(), &format!("openssl {public} > public.pem"));
     run(
         place.path(),
         &format!("openssl dgst -{digest} -verify public.pem {pss} -signature signature message"),
@@ -93,30 +88,30 @@ fn opens_as(name: &str, password: Option<&str>, public: &str) -> SigningKey {
 #[test]
 fn every_kind_of_pem_key_signs_what_openssl_verifies() {
     for name in ["rsa.pem", "rsa-pkcs1.pem"] {
-        opens_as(name, None, "rsa -in rsa.pem");
+        opens_as(name, None, "rsa -pubout -in rsa.pem");
     }
     for name in ["rsa-encrypted.pem", "rsa-3des.pem", "rsa-scrypt.pem"] {
-        opens_as(name, RIGHT, "rsa -in rsa.pem");
+        opens_as(name, RIGHT, "rsa -pubout -in rsa.pem");
     }
     for name in ["ec.pem", "ec-short.pem", "ec-pkcs8.pem", "ec-pkcs8-short.pem"] {
-        opens_as(name, None, "ec -in ec.pem");
+        opens_as(name, None, "ec -pubout -in ec.pem");
     }
 }
 
 #[test]
 fn every_kind_of_openssl_pkcs12_signs_what_openssl_verifies() {
     for name in ["rsa.p12", "rsa-legacy.p12", "rsa-nomac.p12"] {
-        let key = opens_as(name, RIGHT, "rsa -in rsa.pem");
+        let key = opens_as(name, RIGHT, "rsa -pubout -in rsa.pem");
         assert_eq!(key.certificates().len(), 1, "{name}");
     }
-    opens_as("ec.p12", RIGHT, "ec -in ec.pem");
+    opens_as("ec.p12", RIGHT, "ec -pubout -in ec.pem");
 }
 
 #[test]
 fn a_pkcs12_store_with_an_empty_password_or_none_needs_none() {
     for password in [None, Some("")] {
-        opens_as("rsa-empty.p12", password, "rsa -in rsa.pem");
-        opens_as("rsa-open.p12", password, "rsa -in rsa.pem");
+        opens_as("rsa-empty.p12", password, "rsa -pubout -in rsa.pem");
+        opens_as("rsa-open.p12", password, "rsa -pubout -in rsa.pem");
     }
 }
 
@@ -126,7 +121,7 @@ fn a_jks_key_signs_what_its_certificate_verifies() {
     let source = place.fixture("one.jks", RIGHT).key_password_is(KEY_PASSWORD);
     let key = open(&source).unwrap();
     std::fs::write(place.file("leaf.der"), &key.certificates()[0]).unwrap();
-    openssl_accepts(&place, &key, Algorithm::RS256, "x509 -in leaf.der");
+    openssl_accepts(&place, &key, Algorithm::RS256, "x509 -pubkey -noout -in leaf.der");
     assert_eq!(key.alias(), Some("signer"));
 }
 
@@ -137,11 +132,11 @@ fn every_algorithm_that_a_key_offers_is_one_that_openssl_verifies() {
     for algorithm in ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"] {
         let algorithm: Algorithm = algorithm.parse().unwrap();
         assert_eq!(rsa.algorithm(Some(algorithm)).unwrap(), algorithm);
-        openssl_accepts(&place, &rsa, algorithm, "rsa -in rsa.pem");
+        openssl_accepts(&place, &rsa, algorithm, "rsa -pubout -in rsa.pem");
     }
     let ec = open(&place.fixture("ec384.pem", None)).unwrap();
     assert_eq!(ec.algorithm(None).unwrap(), Algorithm::ES384);
-    openssl_accepts(&place, &ec, Algorithm::ES384, "ec -in ec384.pem");
+    openssl_accepts(&place, &ec, Algorithm::ES384, "ec -pubout -in ec384.pem");
 }
 
 #[test]
@@ -500,19 +495,6 @@ fn a_wrong_password_never_meets_the_key_of_the_right_one() {
         &ring.key(&right).unwrap(),
         &ring.key(&moved).unwrap()
     ));
-}
-
-#[test]
-fn a_ring_stays_bounded() {
-    let place = Place::new();
-    let ring = KeyRing::new([7; 32]);
-    let source = place.fixture("ec.pem", None);
-    let first = ring.key(&source.clone().alias_is("0")).unwrap();
-    for number in 1..=1000 {
-        ring.key(&source.clone().alias_is(&number.to_string())).unwrap();
-    }
-    assert_eq!(ring.keys.lock().kept.len(), 1000);
-    assert!(!Arc::ptr_eq(&first, &ring.key(&source.alias_is("0")).unwrap()));
 }
 
 /// A generator that is the same in each run, so that a failure can be met again.
