@@ -506,7 +506,7 @@ impl Dice {
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % end
+        ((self.0 >> 33) as usize).checked_rem(end).unwrap_or_default()
     }
 }
 
@@ -518,6 +518,8 @@ fn a_file_with_flipped_bytes_is_refused_or_opened_and_never_worse() {
         "two.jks",
         "rsa.p12",
         "rsa-legacy.p12",
+        "rsa-open.p12",
+        "rsa-nomac.p12",
         "chain.p12",
         "ec.p12",
         "rsa-encrypted.pem",
