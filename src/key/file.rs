@@ -128,3 +128,22 @@ fn fill(file: &mut File, length: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     content.truncate(filled);
     Ok(content)
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::super::fixtures::{Place, run};
+    use super::*;
+
+    #[test]
+    fn opening_a_fifo_that_came_after_the_look_does_not_wait_for_a_writer() {
+        let place = Place::new();
+        run(place.path(), "mkfifo pipe");
+        let source = place.source("pipe", None);
+        let (done, waiting) = mpsc::channel();
+        std::thread::spawn(move || done.send(open(&source).is_ok()));
+        assert_eq!(waiting.recv_timeout(Duration::from_secs(5)), Ok(true));
+    }
+}

@@ -62,6 +62,7 @@ openssl pkcs12 -export -inkey leaf.key -in leaf.crt -certfile ca.pem -passout pa
 openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout pass: -out rsa-empty.p12
 openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout pass: -keypbe NONE -certpbe NONE -nomac -out rsa-open.p12
 openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout pass:changeit -nomac -out rsa-nomac.p12
+openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout pass:changeit -nomac -iter 1 -out rsa-quick.p12
 openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout pass:changeit -legacy -keypbe PBE-SHA1-RC2-128 -out rsa-rc2.p12
 openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout pass:changeit -keypbe CAMELLIA-256-CBC -out rsa-camellia.p12
 openssl pkcs12 -export -nokeys -in ca.pem -passout pass:changeit -out certs.p12

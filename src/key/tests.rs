@@ -240,11 +240,13 @@ fn a_wrong_password_and_none_are_the_passwords_fault_in_each_format() {
 }
 
 #[test]
-fn a_wrong_password_never_opens_an_encrypted_pem_by_luck_of_its_padding() {
+fn a_wrong_password_is_told_even_where_the_padding_looks_right_by_luck() {
     let place = Place::new();
     for number in 0..600 {
-        let source = place.fixture("rsa-3des.pem", Some(&format!("wrong-one{number}")));
-        refused(&source, Status::KeyPassword);
+        for name in ["rsa-3des.pem", "rsa-quick.p12"] {
+            let source = place.fixture(name, Some(&format!("wrong-one{number}")));
+            refused(&source, Status::KeyPassword);
+        }
     }
 }
 
@@ -293,6 +295,9 @@ fn a_file_cut_short_anywhere_is_never_blamed_on_the_password() {
             refused(&place.with(name, &whole[..length], RIGHT), Status::KeyStore);
         }
     }
+    let p12 = bytes("rsa.p12");
+    let error = refused(&place.with("cut.p12", &p12[..1000], RIGHT), Status::KeyStore);
+    says(&error, &format!("cut short: 1000 of {} bytes", p12.len()));
     let pem = bytes("rsa-encrypted.pem");
     says(
         &refused(
@@ -478,6 +483,37 @@ fn a_ring_sees_that_the_file_was_written_over_in_place() {
     file.set_modified(SystemTime::now() + Duration::from_nanos(1_000_000))
         .unwrap();
     assert!(!Arc::ptr_eq(&old, &ring.key(&source).unwrap()));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_ring_sees_another_file_of_the_same_length_and_time() {
+    let place = Place::new();
+    let ring = KeyRing::new([7; 32]);
+    let source = place.with("key", bytes("rsa.pem"), None);
+    let old = ring.key(&source).unwrap();
+    let time = std::fs::metadata(place.file("key")).unwrap().modified().unwrap();
+    std::fs::write(place.file("new"), bytes("rsa.pem")).unwrap();
+    let new = std::fs::File::options()
+        .write(true)
+        .open(place.file("new"))
+        .unwrap();
+    new.set_modified(time).unwrap();
+    std::fs::rename(place.file("new"), place.file("key")).unwrap();
+    assert!(!Arc::ptr_eq(&old, &ring.key(&source).unwrap()));
+}
+
+#[test]
+fn a_wrong_key_password_never_meets_the_key_of_the_right_one() {
+    let place = Place::new();
+    let ring = KeyRing::new([7; 32]);
+    let source = place.fixture("one.jks", RIGHT);
+    ring.key(&source.clone().key_password_is(KEY_PASSWORD)).unwrap();
+    let wrong = ring
+        .key(&source.clone().key_password_is("wrong-one"))
+        .unwrap_err();
+    assert_eq!(wrong.status(), Status::KeyPassword);
+    assert_eq!(ring.key(&source).unwrap_err().status(), Status::KeyPassword);
 }
 
 #[test]
