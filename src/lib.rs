@@ -3,6 +3,7 @@
 //! The product is the C library of `include/authgrant.h`; this crate is its inside. The modules stand in the order
 //! in which data meets them, and each uses only those that come after it.
 
+pub mod assertion;
 pub mod call;
 pub mod clock;
 pub mod error;

@@ -1,0 +1,47 @@
+//! Certificates that stand with a key, put in order: the key's own first, then each one's issuer.
+//!
+//! Stores differ in how they tie a certificate to its key (order, key ids, not at all); the public key in the
+//! certificate always tells.
+
+use rustls::pki_types::CertificateDer;
+
+use super::der;
+
+/// The parts of a certificate that a chain is made by (RFC 5280 section 4.1).
+struct Parts<'a> {
+    issuer: &'a [u8],
+    subject: &'a [u8],
+    public_key: &'a [u8],
+}
+
+fn parts(certificate: &[u8]) -> Option<Parts<'_>> {
+    let signed = der::sequence(certificate)?;
+    let body = der::inside(signed.first()?)?;
+    // The version, tagged [0], is left out in version 1.
+    let version = usize::from(der::is_context(body.first()?));
+    let field = |place: usize| body.get(version.checked_add(place)?);
+    let key = der::inside(field(5)?)?;
+    Some(Parts {
+        issuer: field(2)?.value(),
+        subject: field(4)?.value(),
+        public_key: key.get(1)?.value().get(1..)?,
+    })
+}
+
+/// The chain of the key whose public half is `public_key`; empty if no certificate holds it.
+pub(super) fn of(public_key: &[u8], certificates: &[Vec<u8>]) -> Vec<CertificateDer<'static>> {
+    let mut left: Vec<_> = certificates
+        .iter()
+        .filter_map(|certificate| Some((certificate, parts(certificate)?)))
+        .collect();
+    let mut chain = Vec::new();
+    let mut place = left.iter().position(|(_, parts)| parts.public_key == public_key);
+    while let Some(found) = place {
+        let (certificate, parts) = left.remove(found);
+        chain.push(CertificateDer::from(certificate.clone()));
+        place = left
+            .iter()
+            .position(|(_, other)| other.subject == parts.issuer && parts.issuer != parts.subject);
+    }
+    chain
+}

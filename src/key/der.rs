@@ -1,0 +1,54 @@
+//! The little DER that the formats have in common: the elements of a sequence, and how long the outermost one is.
+
+use pkcs8::der::asn1::{AnyRef, ObjectIdentifier};
+use pkcs8::der::{Decode, Reader, SliceReader, Tag, Tagged};
+
+/// The elements that stand one after the other in `bytes`; nothing unless they fill it.
+pub(super) fn elements(bytes: &[u8]) -> Option<Vec<AnyRef<'_>>> {
+    let mut reader = SliceReader::new(bytes).ok()?;
+    let mut found = Vec::new();
+    while !reader.is_finished() {
+        found.push(AnyRef::decode(&mut reader).ok()?);
+    }
+    Some(found)
+}
+
+/// The elements of the one SEQUENCE that `der` is.
+pub(super) fn sequence(der: &[u8]) -> Option<Vec<AnyRef<'_>>> {
+    let outer = AnyRef::from_der(der).ok()?;
+    inside(&outer)
+}
+
+/// The elements of `any`, if it is a SEQUENCE.
+pub(super) fn inside<'a>(any: &AnyRef<'a>) -> Option<Vec<AnyRef<'a>>> {
+    if any.tag() == Tag::Sequence {
+        elements(any.value())
+    } else {
+        None
+    }
+}
+
+/// The object identifier that `any` is.
+pub(super) fn oid(any: &AnyRef<'_>) -> Option<ObjectIdentifier> {
+    any.decode_as().ok()
+}
+
+/// Whether `any` is tagged with a number of its context.
+pub(super) fn is_context(any: &AnyRef<'_>) -> bool {
+    matches!(any.tag(), Tag::ContextSpecific { .. })
+}
+
+/// Where the content of the leading SEQUENCE of `bytes` begins and ends, by its own length octets.
+///
+/// The end may lie behind that of `bytes`: then the file was cut short.
+pub(super) fn extent(bytes: &[u8]) -> Option<(usize, usize)> {
+    let (begin, length) = match *bytes {
+        [0x30, short @ 0..=0x7F, ..] => (2_usize, u32::from(short)),
+        [0x30, 0x81, a, ..] => (3, u32::from(a)),
+        [0x30, 0x82, a, b, ..] => (4, u32::from_be_bytes([0, 0, a, b])),
+        [0x30, 0x83, a, b, c, ..] => (5, u32::from_be_bytes([0, a, b, c])),
+        [0x30, 0x84, a, b, c, d, ..] => (6, u32::from_be_bytes([a, b, c, d])),
+        _ => return None,
+    };
+    Some((begin, begin.checked_add(usize::try_from(length).ok()?)?))
+}

@@ -1,0 +1,171 @@
+//! Key files as their own tools write them, made once for each run of the tests.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use tempfile::TempDir;
+
+use super::KeySource;
+use crate::secret::Secret;
+
+pub const STORE_PASSWORD: &str = "changeit";
+pub const KEY_PASSWORD: &str = "another1";
+
+/// Runs the shell's `line` in `directory`, where it must succeed.
+pub fn run(directory: &Path, line: &str) {
+    let output = Command::new("sh")
+        .args(["-c", line])
+        .current_dir(directory)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{line}\n{said}\n{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+}
+
+const OPENSSL: &str = "
+openssl genrsa -out rsa.pem 2048
+openssl rsa -in rsa.pem -traditional -out rsa-pkcs1.pem
+openssl rsa -in rsa.pem -traditional -aes128 -passout pass:changeit -out rsa-old-encrypted.pem
+openssl pkcs8 -topk8 -in rsa.pem -passout pass:changeit -out rsa-encrypted.pem
+openssl pkcs8 -topk8 -in rsa.pem -passout pass:changeit -v2 des3 -v2prf hmacWithSHA1 -out rsa-3des.pem
+openssl pkcs8 -topk8 -in rsa.pem -passout pass:changeit -scrypt -out rsa-scrypt.pem
+openssl pkcs8 -topk8 -in rsa.pem -passout pass:changeit -v1 PBE-SHA1-3DES -out rsa-pbes1.pem
+openssl genrsa -out rsa1024.pem 1024
+openssl genrsa -out rsa512.pem 512
+openssl genpkey -algorithm ED25519 -out ed25519.pem
+openssl ecparam -name prime256v1 -genkey -out ec.pem
+openssl ec -in ec.pem -no_public -out ec-short.pem
+openssl pkcs8 -topk8 -nocrypt -in ec.pem -out ec-pkcs8.pem
+openssl pkcs8 -topk8 -nocrypt -in ec-short.pem -out ec-pkcs8-short.pem
+openssl ecparam -name secp384r1 -genkey -noout -out ec384.pem
+openssl ecparam -name secp521r1 -genkey -noout -out ec521.pem
+openssl dsaparam -out dsa-param.pem 1024
+openssl gendsa -out dsa-pkcs8.pem dsa-param.pem
+openssl dsa -in dsa-pkcs8.pem -out dsa.pem
+openssl req -x509 -new -key rsa.pem -subj /CN=ca -days 30 -out ca.pem
+openssl req -x509 -new -key ec.pem -subj /CN=ec -days 30 -out ec.crt
+openssl genrsa -out leaf.key 2048
+openssl req -new -key leaf.key -subj /CN=leaf -out leaf.csr
+openssl x509 -req -in leaf.csr -CA ca.pem -CAkey rsa.pem -CAcreateserial -days 30 -out leaf.crt
+cat ca.pem leaf.key leaf.crt > bundle.pem
+cat rsa.pem ec.pem > two.pem
+openssl pkcs12 -export -inkey rsa.pem -in ca.pem -name Signer -passout pass:changeit -out rsa.p12
+openssl pkcs12 -export -inkey rsa.pem -in ca.pem -name Signer -passout pass:changeit -legacy -out rsa-legacy.p12
+openssl pkcs12 -export -inkey ec.pem -in ec.crt -passout pass:changeit -out ec.p12
+openssl pkcs12 -export -inkey leaf.key -in leaf.crt -certfile ca.pem -passout pass:changeit -out chain.p12
+openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout pass: -out rsa-empty.p12
+openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout pass: -keypbe NONE -certpbe NONE -nomac -out rsa-open.p12
+openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout pass:changeit -nomac -out rsa-nomac.p12
+openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout pass:changeit -nomac -iter 1 -out rsa-quick.p12
+openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout pass:changeit -legacy -keypbe PBE-SHA1-RC2-128 -out rsa-rc2.p12
+openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout pass:changeit -keypbe CAMELLIA-256-CBC -out rsa-camellia.p12
+openssl pkcs12 -export -nokeys -in ca.pem -passout pass:changeit -out certs.p12
+";
+
+const JKS: &str = "
+keytool -genkeypair -storetype JKS -keystore one.jks -alias Signer -keyalg RSA -keysize 2048 -dname CN=one -storepass changeit -keypass another1
+cp one.jks two.jks
+keytool -genkeypair -storetype JKS -keystore two.jks -alias Second -keyalg EC -groupname secp256r1 -dname CN=two -storepass changeit -keypass changeit
+keytool -exportcert -storetype JKS -keystore one.jks -alias signer -storepass changeit -file one.crt
+keytool -importcert -noprompt -storetype JKS -keystore two.jks -alias Root -file one.crt -storepass changeit
+keytool -importcert -noprompt -storetype JKS -keystore trust.jks -alias Root -file one.crt -storepass changeit
+";
+
+const KEYTOOL_P12: &str = "
+keytool -genkeypair -keystore really-p12.jks -alias First -keyalg RSA -keysize 2048 -dname CN=one -storepass changeit
+cp really-p12.jks two-keys.p12
+keytool -genkeypair -keystore two-keys.p12 -alias Second -keyalg EC -groupname secp384r1 -dname CN=two -storepass changeit
+keytool -genseckey -storetype JCEKS -keystore store.jceks -alias k -keyalg AES -keysize 128 -storepass changeit -keypass changeit
+";
+
+type Files = HashMap<String, Vec<u8>>;
+
+fn make(script: &str) -> Files {
+    let directory = TempDir::new().unwrap();
+    run(directory.path(), &format!("set -e\n{script}"));
+    let entries = std::fs::read_dir(directory.path()).unwrap();
+    entries
+        .map(|entry| entry.unwrap())
+        .map(|entry| {
+            (
+                entry.file_name().into_string().unwrap(),
+                std::fs::read(entry.path()).unwrap(),
+            )
+        })
+        .collect()
+}
+
+fn files() -> &'static Files {
+    static FILES: OnceLock<Files> = OnceLock::new();
+    FILES.get_or_init(|| {
+        let java = std::thread::spawn(|| {
+            let mut files = make(JKS);
+            files.extend(make(KEYTOOL_P12));
+            files
+        });
+        let mut files = make(OPENSSL);
+        files.extend(java.join().unwrap());
+        files
+    })
+}
+
+/// What the file called `name` holds.
+pub fn bytes(name: &str) -> &'static [u8] {
+    &files()[name]
+}
+
+/// A directory with files in it, gone when dropped.
+pub struct Place(TempDir);
+
+impl Place {
+    pub fn new() -> Self {
+        Self(TempDir::new().unwrap())
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path().join(name)
+    }
+
+    /// The fixture `name`, as a file of that name, to be opened with `password`.
+    pub fn fixture(&self, name: &str, password: Option<&str>) -> KeySource {
+        self.with(name, bytes(name), password)
+    }
+
+    pub fn with(&self, name: &str, content: &[u8], password: Option<&str>) -> KeySource {
+        std::fs::write(self.file(name), content).unwrap();
+        self.source(name, password)
+    }
+
+    pub fn source(&self, name: &str, password: Option<&str>) -> KeySource {
+        KeySource {
+            store: self.file(name).to_str().unwrap().to_owned(),
+            password: password.map(Secret::from),
+            key_password: None,
+            alias: None,
+        }
+    }
+}
+
+impl KeySource {
+    /// With JWTCertAlias set.
+    pub fn alias_is(mut self, alias: &str) -> Self {
+        self.alias = Some(alias.to_owned());
+        self
+    }
+
+    /// With JWTCertKeyPassword set.
+    pub fn key_password_is(mut self, password: &str) -> Self {
+        self.key_password = Some(Secret::from(password));
+        self
+    }
+}

@@ -1,0 +1,202 @@
+//! PEM (RFC 7468, and what came before it): the one private key of the text, and the certificates beside it.
+//!
+//! Lenient as OpenSSL is: text between the blocks, any line length, either line end. PEM has no aliases, so
+//! JWTCertAlias is not looked at.
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use pkcs5::pbes2::{Kdf, PBES2_OID, Parameters};
+use pkcs8::EncryptedPrivateKeyInfoRef;
+use pkcs8::der::asn1::ObjectIdentifier;
+use pkcs8::der::{Decode, ErrorKind};
+use zeroize::Zeroizing;
+
+use super::choice;
+use super::{KeySource, Material, der, oid};
+use crate::error::{Error, Result};
+
+const BEGIN: &[u8] = b"-----BEGIN ";
+const END: &[u8] = b"-----END ";
+const DASHES: &[u8] = b"-----";
+
+/// About ten seconds of work; RFC 8018 section 4.2 names ten million for the most critical keys.
+const MAX_ITERATIONS: u32 = 10_000_000;
+const MAX_SCRYPT_BYTES: u64 = 256 * 1024 * 1024;
+
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+struct Block<'a> {
+    label: String,
+    body: &'a [u8],
+}
+
+/// Whether there is a PEM block somewhere in `content`.
+pub(super) fn is_pem(content: &[u8]) -> bool {
+    find(content, BEGIN).is_some()
+}
+
+/// The one private key of the PEM text `content`.
+pub(super) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
+    let blocks = blocks(source, content)?;
+    let keys: Vec<_> = blocks
+        .iter()
+        .filter(|block| block.label.ends_with("PRIVATE KEY"))
+        .collect();
+    let key = match *keys {
+        [only] => only,
+        [] => return Err(no_key(source, &blocks)),
+        _ => {
+            return Err(source.not_found(format!(
+                "has {} private keys, and PEM has no aliases to choose by; leave one in the file",
+                keys.len()
+            )));
+        }
+    };
+    let certificates = blocks.iter().filter(|block| block.label == "CERTIFICATE");
+    Ok(Material {
+        der: private_key(source, key)?,
+        certificates: certificates
+            .map(|block| block.decode(source).map(|der| der.to_vec()))
+            .collect::<Result<_>>()?,
+        alias: None,
+    })
+}
+
+fn no_key(source: &KeySource, blocks: &[Block<'_>]) -> Error {
+    let mut labels: Vec<_> = blocks.iter().map(|block| block.label.clone()).take(8).collect();
+    labels.dedup();
+    let labels = choice::joined(labels);
+    source.not_found(format!("has no private key; it is PEM with {labels}"))
+}
+
+fn private_key(source: &KeySource, block: &Block<'_>) -> Result<Zeroizing<Vec<u8>>> {
+    match block.label.as_str() {
+        "OPENSSH PRIVATE KEY" => Err(source.broken(
+            "has a key in OpenSSH's own format, which is not supported; convert a copy with \
+             ssh-keygen -p -m PKCS8 -f COPY",
+        )),
+        "DSA PRIVATE KEY" => Err(source.unsuitable("has a DSA key, with which no JWT can be signed")),
+        "ENCRYPTED PRIVATE KEY" => decrypt(source, &block.decode(source)?),
+        _ if find(block.body, b"Proc-Type:").is_some() => Err(source.broken(
+            "has a key in OpenSSL's old encrypted format (Proc-Type: 4,ENCRYPTED), which is not supported; convert \
+             it with openssl pkcs8 -topk8 -in FILE -out COPY",
+        )),
+        _ => block.decode(source),
+    }
+}
+
+fn decrypt(source: &KeySource, der: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+    let damaged = |why: String| source.broken(format!("has a damaged ENCRYPTED PRIVATE KEY: {why}"));
+    let scheme = scheme(der).ok_or_else(|| damaged("it is not DER".to_owned()))?;
+    if scheme != PBES2_OID {
+        return Err(unsupported(source, &oid::name(&scheme)));
+    }
+    let sealed = EncryptedPrivateKeyInfoRef::from_der(der).map_err(|error| match error.kind() {
+        ErrorKind::OidUnknown { oid } => unsupported(source, &oid::name(&oid)),
+        _ => damaged(error.to_string()),
+    })?;
+    let scheme = &sealed.encryption_algorithm;
+    let parameters = scheme
+        .pbes2()
+        .ok_or_else(|| damaged("it has no parameters".to_owned()))?;
+    check_cost(source, parameters)?;
+    let (password, option) = source.only_password();
+    let password = password.ok_or_else(|| source.no_password())?;
+    let plain = match scheme.decrypt(password, sealed.encrypted_data.as_bytes()) {
+        Ok(plain) => Zeroizing::new(plain),
+        Err(pkcs5::Error::UnsupportedAlgorithm { oid }) => return Err(unsupported(source, &oid::name(&oid))),
+        Err(pkcs5::Error::AlgorithmParametersInvalid { oid }) => {
+            return Err(damaged(format!("wrong parameters for {}", oid::name(&oid))));
+        }
+        Err(_) => return Err(source.wrong_password(option)),
+    };
+    // One wrong password in 256 leaves a padding that looks right.
+    match der::sequence(&plain) {
+        Some(_) => Ok(plain),
+        None => Err(source.wrong_password(option)),
+    }
+}
+
+/// The number of the scheme that the key is encrypted by.
+fn scheme(der: &[u8]) -> Option<ObjectIdentifier> {
+    let outer = der::sequence(der)?;
+    der::oid(der::inside(outer.first()?)?.first()?)
+}
+
+fn unsupported(source: &KeySource, name: &str) -> Error {
+    source.broken(format!(
+        "has a key encrypted with {name}, which is not supported; convert it with openssl pkcs8 -topk8 -in FILE -out COPY"
+    ))
+}
+
+fn check_cost(source: &KeySource, parameters: &Parameters) -> Result<()> {
+    let affordable = match &parameters.kdf {
+        Kdf::Pbkdf2(kdf) => kdf.iteration_count <= MAX_ITERATIONS,
+        Kdf::Scrypt(kdf) => {
+            let block = u64::from(kdf.block_size).saturating_mul(128);
+            let lanes = u64::from(kdf.parallelization);
+            block.saturating_mul(kdf.cost_parameter.saturating_add(lanes)) <= MAX_SCRYPT_BYTES
+        }
+        _ => true,
+    };
+    if affordable {
+        Ok(())
+    } else {
+        let name = oid::name(&parameters.kdf.oid());
+        Err(source.broken(format!("has a key whose {name} asks for too much work or memory")))
+    }
+}
+
+fn blocks<'a>(source: &KeySource, content: &'a [u8]) -> Result<Vec<Block<'a>>> {
+    let mut found = Vec::new();
+    let mut left = content;
+    while let Some((_, rest)) = split(left, BEGIN) {
+        let (block, rest) = block(rest).ok_or_else(|| {
+            source.broken("is PEM with a block that has no END line: it was cut short or damaged")
+        })?;
+        found.push(block);
+        left = rest;
+    }
+    Ok(found)
+}
+
+/// The block whose label `text` begins with, and what comes after its END line.
+fn block(text: &[u8]) -> Option<(Block<'_>, &[u8])> {
+    let (label, rest) = split(text, DASHES)?;
+    let (body, rest) = split(rest, END)?;
+    let (end, rest) = split(rest, DASHES)?;
+    let label = String::from_utf8_lossy(label).into_owned();
+    let whole = end == label.as_bytes() && label.len() < 64 && find(body, BEGIN).is_none();
+    whole.then_some((Block { label, body }, rest))
+}
+
+impl Block<'_> {
+    fn decode(&self, source: &KeySource) -> Result<Zeroizing<Vec<u8>>> {
+        let mut packed = Zeroizing::new(Vec::with_capacity(self.body.len()));
+        packed.extend(self.body.iter().filter(|byte| !byte.is_ascii_whitespace()));
+        let mut der = Zeroizing::new(Vec::with_capacity(packed.len()));
+        match BASE64.decode_vec(packed.as_slice(), &mut der) {
+            Ok(()) if !der.is_empty() => Ok(der),
+            _ => Err(source.broken(format!(
+                "is PEM whose {} block is empty or not base64",
+                self.label
+            ))),
+        }
+    }
+}
+
+fn find(text: &[u8], what: &[u8]) -> Option<usize> {
+    text.windows(what.len()).position(|window| window == what)
+}
+
+/// What stands before and behind the first `what`.
+fn split<'a>(text: &'a [u8], what: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let (before, rest) = text.split_at_checked(find(text, what)?)?;
+    Some((before, rest.strip_prefix(what)?))
+}

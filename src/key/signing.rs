@@ -1,0 +1,304 @@
+//! A private key ready to sign, parsed once: RSA of 2048 to 8192 bits, or EC on P-256 or P-384.
+//!
+//! `jsonwebtoken::encode` stays out of the path, as it parses the key for each signature; [`KeySigner`] is its
+//! `JwtSigner` over the parsed key.
+
+use std::fmt;
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{self as aws, EcdsaKeyPair, KeyPair as _, RsaEncoding, RsaKeyPair};
+use jsonwebtoken::Algorithm;
+use jsonwebtoken::crypto::JwtSigner;
+use pkcs8::der::asn1::{AnyRef, ObjectIdentifier};
+use pkcs8::der::{Tag, Tagged};
+use rustls::pki_types::CertificateDer;
+
+use super::{KeySource, Material, chain, der, oid};
+use crate::error::{Error, Result};
+
+const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+
+/// Keys that are met and cannot sign a JWT here, by the number of their kind or curve.
+const OTHERS: [(&str, &str); 9] = [
+    ("1.2.840.10040.4.1", "a DSA key"),
+    ("1.2.840.113549.1.1.10", "a key for RSASSA-PSS only"),
+    ("1.3.101.110", "an X25519 key"),
+    ("1.3.101.112", "an Ed25519 key"),
+    ("1.3.101.113", "an Ed448 key"),
+    ("1.3.132.0.10", "an EC key on secp256k1"),
+    ("1.3.132.0.33", "an EC key on P-224"),
+    ("1.3.132.0.35", "an EC key on P-521"),
+    ("1.2.840.10045.3.1.1", "an EC key on P-192"),
+];
+
+enum Pair {
+    Rsa(Box<RsaKeyPair>),
+    P256(EcdsaKeyPair),
+    P384(EcdsaKeyPair),
+}
+
+/// A private key, parsed, with the certificates that stood beside it.
+pub struct SigningKey {
+    source: KeySource,
+    pair: Pair,
+    alias: Option<String>,
+    certificates: Vec<CertificateDer<'static>>,
+}
+
+impl SigningKey {
+    pub(super) fn new(source: &KeySource, material: Material) -> Result<Self> {
+        let pair = parse(source, &material.der)?;
+        let certificates = chain::of(pair.public_key(), &material.certificates);
+        // Kept for messages alone: the passwords have done their work.
+        let source = KeySource {
+            password: None,
+            key_password: None,
+            ..source.clone()
+        };
+        Ok(Self {
+            source,
+            pair,
+            alias: material.alias,
+            certificates,
+        })
+    }
+
+    /// The alias of the key as its store spells it; nothing for PEM.
+    #[must_use]
+    pub fn alias(&self) -> Option<&str> {
+        self.alias.as_deref()
+    }
+
+    /// The key's certificate and those of its issuers, leaf first; empty if none came with the key.
+    #[must_use]
+    pub fn certificates(&self) -> &[CertificateDer<'static>] {
+        &self.certificates
+    }
+
+    /// The algorithm to sign with: `wanted` if the key fits it; RS256, ES256 or ES384 by the key if none is wanted.
+    pub fn algorithm(&self, wanted: Option<Algorithm>) -> Result<Algorithm> {
+        let fits = self.pair.algorithms();
+        match (wanted, fits) {
+            (None, [own, ..]) => Ok(*own),
+            (Some(wanted), fits) if fits.contains(&wanted) => Ok(wanted),
+            (wanted, fits) => Err(self.misfit(wanted.unwrap_or_default(), fits)),
+        }
+    }
+
+    fn misfit(&self, wanted: Algorithm, fits: &[Algorithm]) -> Error {
+        let needed = match wanted {
+            Algorithm::ES256 => "an EC key on P-256",
+            Algorithm::ES384 => "an EC key on P-384",
+            Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => "a shared secret",
+            Algorithm::EdDSA => "an Ed25519 key, which is not supported",
+            _ => "an RSA key",
+        };
+        let fits: Vec<_> = fits.iter().map(|fit| format!("{fit:?}")).collect();
+        self.source.unsuitable(format!(
+            "has {}, which signs {}; {wanted:?} needs {needed}",
+            self.pair.described(),
+            fits.join(", ")
+        ))
+    }
+
+    /// What signs with this key by `algorithm`, which is one that [`Self::algorithm`] gave.
+    #[must_use]
+    pub fn signer(&self, algorithm: Algorithm) -> KeySigner<'_> {
+        KeySigner {
+            pair: &self.pair,
+            algorithm,
+        }
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningKey")
+            .field("store", &self.source.store)
+            .field("alias", &self.alias)
+            .field("key", &self.pair.described())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Pair {
+    fn algorithms(&self) -> &'static [Algorithm] {
+        match self {
+            Self::Rsa(_) => &[
+                Algorithm::RS256,
+                Algorithm::RS384,
+                Algorithm::RS512,
+                Algorithm::PS256,
+                Algorithm::PS384,
+                Algorithm::PS512,
+            ],
+            Self::P256(_) => &[Algorithm::ES256],
+            Self::P384(_) => &[Algorithm::ES384],
+        }
+    }
+
+    fn described(&self) -> String {
+        match self {
+            Self::Rsa(pair) => format!(
+                "an RSA key of {} bits",
+                pair.public_modulus_len().saturating_mul(8)
+            ),
+            Self::P256(_) => "an EC key on P-256".to_owned(),
+            Self::P384(_) => "an EC key on P-384".to_owned(),
+        }
+    }
+
+    fn public_key(&self) -> &[u8] {
+        match self {
+            Self::Rsa(pair) => pair.public_key().as_ref(),
+            Self::P256(pair) | Self::P384(pair) => pair.public_key().as_ref(),
+        }
+    }
+}
+
+/// Signs by one algorithm with one parsed key.
+pub struct KeySigner<'a> {
+    pair: &'a Pair,
+    algorithm: Algorithm,
+}
+
+impl JwtSigner for KeySigner<'_> {
+    fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+}
+
+impl signature::Signer<Vec<u8>> for KeySigner<'_> {
+    fn try_sign(&self, message: &[u8]) -> std::result::Result<Vec<u8>, signature::Error> {
+        let random = SystemRandom::new();
+        let failed = |_| signature::Error::new();
+        match (self.pair, self.algorithm) {
+            (Pair::Rsa(pair), algorithm) => {
+                let padding = padding(algorithm).ok_or_else(signature::Error::new)?;
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign(padding, &random, message, &mut signature)
+                    .map_err(failed)?;
+                Ok(signature)
+            }
+            (Pair::P256(pair), Algorithm::ES256) | (Pair::P384(pair), Algorithm::ES384) => {
+                Ok(pair.sign(&random, message).map_err(failed)?.as_ref().to_vec())
+            }
+            _ => Err(signature::Error::new()),
+        }
+    }
+}
+
+fn padding(algorithm: Algorithm) -> Option<&'static dyn RsaEncoding> {
+    Some(match algorithm {
+        Algorithm::RS256 => &aws::RSA_PKCS1_SHA256,
+        Algorithm::RS384 => &aws::RSA_PKCS1_SHA384,
+        Algorithm::RS512 => &aws::RSA_PKCS1_SHA512,
+        Algorithm::PS256 => &aws::RSA_PSS_SHA256,
+        Algorithm::PS384 => &aws::RSA_PSS_SHA384,
+        Algorithm::PS512 => &aws::RSA_PSS_SHA512,
+        _ => return None,
+    })
+}
+
+/// What the shape of a key's DER tells.
+enum Shape<'a> {
+    /// PKCS#1, and its modulus.
+    Rsa(&'a [u8], &'a [u8]),
+    /// PKCS#8 or SEC1, and the curve where it is named.
+    Ec(Option<ObjectIdentifier>),
+    Other(ObjectIdentifier),
+}
+
+fn shape(key: &[u8]) -> Option<Shape<'_>> {
+    let fields = der::sequence(key)?;
+    let tags: Vec<_> = fields.iter().map(Tagged::tag).take(3).collect();
+    match (tags.as_slice(), fields.as_slice()) {
+        ([Tag::Integer, Tag::Sequence, Tag::OctetString], [_, algorithm, inner, ..]) => {
+            pkcs8_shape(&der::inside(algorithm)?, inner.value())
+        }
+        ([Tag::Integer, Tag::Integer, Tag::Integer], [_, modulus, ..]) => {
+            Some(Shape::Rsa(key, modulus.value()))
+        }
+        ([Tag::Integer, Tag::OctetString, ..], fields) => {
+            let named = fields.iter().filter(|field| der::is_context(field));
+            let mut parameters = named.filter_map(|field| der::elements(field.value()));
+            Some(Shape::Ec(parameters.find_map(|inside| der::oid(inside.first()?))))
+        }
+        _ => None,
+    }
+}
+
+fn pkcs8_shape<'a>(algorithm: &[AnyRef<'_>], inner: &'a [u8]) -> Option<Shape<'a>> {
+    let kind = der::oid(algorithm.first()?)?;
+    match kind {
+        RSA => match shape(inner)? {
+            Shape::Rsa(key, modulus) => Some(Shape::Rsa(key, modulus)),
+            _ => None,
+        },
+        EC => Some(Shape::Ec(algorithm.get(1).and_then(der::oid))),
+        _ => Some(Shape::Other(kind)),
+    }
+}
+
+fn parse(source: &KeySource, key: &[u8]) -> Result<Pair> {
+    match shape(key) {
+        Some(Shape::Rsa(key, modulus)) => rsa(source, key, modulus),
+        Some(Shape::Ec(curve)) => ec(source, key, curve),
+        Some(Shape::Other(kind)) => Err(other(source, &kind)),
+        None => Err(source.broken("has a private key that is damaged or of no known form")),
+    }
+}
+
+fn rsa(source: &KeySource, key: &[u8], modulus: &[u8]) -> Result<Pair> {
+    let bits = bits(modulus);
+    if !(2048..=8192).contains(&bits) {
+        return Err(source.unsuitable(format!(
+            "has an RSA key of {bits} bits; JWTs are signed with 2048 to 8192 bits (RFC 7518 section 3.3)"
+        )));
+    }
+    let pair = RsaKeyPair::from_der(key).map_err(|error| damaged(source, "RSA", &error))?;
+    Ok(Pair::Rsa(Box::new(pair)))
+}
+
+/// The bits of a DER INTEGER, without its leading zeros.
+fn bits(integer: &[u8]) -> usize {
+    let mut significant = integer.iter().skip_while(|byte| **byte == 0).peekable();
+    let zeros = significant.peek().map_or(0, |first| first.leading_zeros());
+    let zeros = usize::try_from(zeros).unwrap_or_default();
+    significant.count().saturating_mul(8).saturating_sub(zeros)
+}
+
+fn ec(source: &KeySource, key: &[u8], curve: Option<ObjectIdentifier>) -> Result<Pair> {
+    let p256 =
+        || EcdsaKeyPair::from_private_key_der(&aws::ECDSA_P256_SHA256_FIXED_SIGNING, key).map(Pair::P256);
+    let p384 =
+        || EcdsaKeyPair::from_private_key_der(&aws::ECDSA_P384_SHA384_FIXED_SIGNING, key).map(Pair::P384);
+    let parsed = match curve {
+        Some(P256) => p256(),
+        Some(P384) => p384(),
+        Some(curve) => return Err(other(source, &curve)),
+        None => p256().or_else(|_| p384()),
+    };
+    parsed.map_err(|error| damaged(source, "EC", &error))
+}
+
+fn damaged(source: &KeySource, kind: &str, error: &aws_lc_rs::error::KeyRejected) -> Error {
+    source.broken(format!(
+        "has an {kind} key that does not parse ({error}): it was damaged"
+    ))
+}
+
+fn other(source: &KeySource, kind: &ObjectIdentifier) -> Error {
+    let number = kind.to_string();
+    let known = OTHERS.iter().find(|(known, _)| *known == number);
+    let what = match known {
+        Some((_, name)) => format!("{name} ({number})"),
+        None => format!("a key of kind {}", oid::name(kind)),
+    };
+    source.unsuitable(format!(
+        "has {what}; JWTs are signed with RSA, or EC on P-256 or P-384"
+    ))
+}

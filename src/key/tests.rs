@@ -1,0 +1,582 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use jsonwebtoken::Algorithm;
+use signature::Signer as _;
+
+use super::fixtures::{KEY_PASSWORD, Place, STORE_PASSWORD, bytes, run};
+use super::{KeyRing, KeySource, SigningKey, open};
+use crate::error::{Error, Status};
+
+const RIGHT: Option<&str> = Some(STORE_PASSWORD);
+
+/// The error, after what holds of all: it names the store as typed, an option, and no password.
+fn refused(source: &KeySource, status: Status) -> Error {
+    let error = match open(source) {
+        Ok(key) => panic!("opened {key:?}"),
+        Err(error) => error,
+    };
+    assert_eq!(error.status(), status, "{error}");
+    let start = format!("[authgrant][key store] JWTCertStore {} ", source.store);
+    assert!(error.message().starts_with(&start), "{error}");
+    assert!(
+        error.option().is_some_and(|option| option.starts_with("JWTCert")),
+        "{error:?}"
+    );
+    for password in [STORE_PASSWORD, KEY_PASSWORD, "wrong-one"] {
+        assert!(!error.message().contains(password), "{error}");
+    }
+    error
+}
+
+fn says(error: &Error, what: &str) {
+    assert!(error.message().contains(what), "{what:?} is not in {error}");
+}
+
+/// OpenSSL accepts what `key` signs, with the public key that its command `public` prints.
+fn openssl_accepts(place: &Place, key: &SigningKey, algorithm: Algorithm, public: &str) {
+    let signature = key.signer(algorithm).try_sign(b"to be signed").unwrap();
+    let signature = match algorithm {
+        Algorithm::ES256 | Algorithm::ES384 => ecdsa_der(&signature),
+        _ => signature,
+    };
+    std::fs::write(place.file("message"), b"to be signed").unwrap();
+    std::fs::write(place.file("signature"), signature).unwrap();
+    let digest = match algorithm {
+        Algorithm::RS256 | Algorithm::PS256 | Algorithm::ES256 => "sha256",
+        Algorithm::RS384 | Algorithm::PS384 | Algorithm::ES384 => "sha384",
+        _ => "sha512",
+    };
+    let pss = match algorithm {
+        Algorithm::PS256 | Algorithm::PS384 | Algorithm::PS512 => {
+            "-sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest"
+        }
+        _ => "",
+    };
+    run(place.path(), &format!("openssl {public} > public.pem"));
+    run(
+        place.path(),
+        &format!("openssl dgst -{digest} -verify public.pem {pss} -signature signature message"),
+    );
+}
+
+/// r and s side by side, as the SEQUENCE that OpenSSL wants.
+fn ecdsa_der(raw: &[u8]) -> Vec<u8> {
+    let (r, s) = raw.split_at(raw.len() / 2);
+    let integer = |number: &[u8]| {
+        let mut body: Vec<u8> = number.iter().copied().skip_while(|byte| *byte == 0).collect();
+        if body[0] & 0x80 != 0 {
+            body.insert(0, 0);
+        }
+        [vec![2, body.len() as u8], body].concat()
+    };
+    let body = [integer(r), integer(s)].concat();
+    [vec![0x30, body.len() as u8], body].concat()
+}
+
+fn opens_as(name: &str, password: Option<&str>, public: &str) -> SigningKey {
+    let place = Place::new();
+    let source = place.fixture(name, password);
+    std::fs::write(place.file("rsa.pem"), bytes("rsa.pem")).unwrap();
+    std::fs::write(place.file("ec.pem"), bytes("ec.pem")).unwrap();
+    let key = open(&source).unwrap();
+    let algorithm = key.algorithm(None).unwrap();
+    openssl_accepts(&place, &key, algorithm, public);
+    key
+}
+
+#[test]
+fn every_kind_of_pem_key_signs_what_openssl_verifies() {
+    for name in ["rsa.pem", "rsa-pkcs1.pem"] {
+        opens_as(name, None, "rsa -pubout -in rsa.pem");
+    }
+    for name in ["rsa-encrypted.pem", "rsa-3des.pem", "rsa-scrypt.pem"] {
+        opens_as(name, RIGHT, "rsa -pubout -in rsa.pem");
+    }
+    for name in ["ec.pem", "ec-short.pem", "ec-pkcs8.pem", "ec-pkcs8-short.pem"] {
+        opens_as(name, None, "ec -pubout -in ec.pem");
+    }
+}
+
+#[test]
+fn every_kind_of_openssl_pkcs12_signs_what_openssl_verifies() {
+    for name in ["rsa.p12", "rsa-legacy.p12", "rsa-nomac.p12"] {
+        let key = opens_as(name, RIGHT, "rsa -pubout -in rsa.pem");
+        assert_eq!(key.certificates().len(), 1, "{name}");
+    }
+    opens_as("ec.p12", RIGHT, "ec -pubout -in ec.pem");
+}
+
+#[test]
+fn a_pkcs12_store_with_an_empty_password_or_none_needs_none() {
+    for password in [None, Some("")] {
+        opens_as("rsa-empty.p12", password, "rsa -pubout -in rsa.pem");
+        opens_as("rsa-open.p12", password, "rsa -pubout -in rsa.pem");
+    }
+}
+
+#[test]
+fn a_jks_key_signs_what_its_certificate_verifies() {
+    let place = Place::new();
+    let source = place.fixture("one.jks", RIGHT).key_password_is(KEY_PASSWORD);
+    let key = open(&source).unwrap();
+    std::fs::write(place.file("leaf.der"), &key.certificates()[0]).unwrap();
+    openssl_accepts(&place, &key, Algorithm::RS256, "x509 -pubkey -noout -in leaf.der");
+    assert_eq!(key.alias(), Some("signer"));
+}
+
+#[test]
+fn every_algorithm_that_a_key_offers_is_one_that_openssl_verifies() {
+    let place = Place::new();
+    let rsa = open(&place.fixture("rsa.pem", None)).unwrap();
+    for algorithm in ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"] {
+        let algorithm: Algorithm = algorithm.parse().unwrap();
+        assert_eq!(rsa.algorithm(Some(algorithm)).unwrap(), algorithm);
+        openssl_accepts(&place, &rsa, algorithm, "rsa -pubout -in rsa.pem");
+    }
+    let ec = open(&place.fixture("ec384.pem", None)).unwrap();
+    assert_eq!(ec.algorithm(None).unwrap(), Algorithm::ES384);
+    openssl_accepts(&place, &ec, Algorithm::ES384, "ec -pubout -in ec384.pem");
+}
+
+#[test]
+fn an_ecdsa_signature_is_r_and_s_side_by_side() {
+    let place = Place::new();
+    for (name, algorithm, length) in [
+        ("ec.pem", Algorithm::ES256, 64),
+        ("ec384.pem", Algorithm::ES384, 96),
+    ] {
+        let key = open(&place.fixture(name, None)).unwrap();
+        assert_eq!(key.signer(algorithm).try_sign(b"x").unwrap().len(), length);
+    }
+}
+
+#[test]
+fn an_alias_is_found_in_any_case_in_jks_and_pkcs12() {
+    let place = Place::new();
+    for alias in ["Second", "second", "SECOND"] {
+        let jks = open(&place.fixture("two.jks", RIGHT).alias_is(alias)).unwrap();
+        assert_eq!(jks.algorithm(None).unwrap(), Algorithm::ES256);
+        let p12 = open(&place.fixture("two-keys.p12", RIGHT).alias_is(alias)).unwrap();
+        assert_eq!(p12.algorithm(None).unwrap(), Algorithm::ES384);
+        assert_eq!(p12.certificates().len(), 1);
+    }
+}
+
+#[test]
+fn the_content_decides_and_not_the_file_name() {
+    let place = Place::new();
+    let key = open(&place.fixture("really-p12.jks", RIGHT)).unwrap();
+    assert_eq!(key.alias(), Some("first"));
+    open(
+        &place
+            .with("jks.pem", bytes("one.jks"), RIGHT)
+            .key_password_is(KEY_PASSWORD),
+    )
+    .unwrap();
+    open(&place.with("pem.p12", bytes("rsa.pem"), None)).unwrap();
+}
+
+#[test]
+fn a_key_without_a_name_goes_by_the_number_that_keytool_shows() {
+    let place = Place::new();
+    let key = open(&place.fixture("ec.p12", RIGHT).alias_is("1")).unwrap();
+    assert_eq!(key.alias(), Some("1"));
+}
+
+#[test]
+fn the_chain_begins_with_the_keys_own_certificate_whatever_the_order_in_the_file() {
+    let place = Place::new();
+    for source in [
+        place.fixture("bundle.pem", None),
+        place.fixture("chain.p12", RIGHT),
+    ] {
+        let chain = open(&source).unwrap().certificates().to_vec();
+        assert_eq!(chain.len(), 2);
+        let has = |place: usize, name: &[u8]| chain[place].windows(name.len()).any(|part| part == name);
+        assert!(has(0, b"leaf") && !has(1, b"leaf"), "{}", source.store);
+    }
+}
+
+#[test]
+fn a_jks_key_with_its_own_password_wants_that_password() {
+    let place = Place::new();
+    let error = refused(&place.fixture("one.jks", RIGHT), Status::KeyPassword);
+    says(&error, "JWTCertKeyPassword");
+    let wrong = place.fixture("one.jks", RIGHT).key_password_is("wrong-one");
+    refused(&wrong, Status::KeyPassword);
+}
+
+#[test]
+fn a_key_password_alone_opens_what_has_one_password() {
+    let place = Place::new();
+    open(&place.fixture("rsa.p12", None).key_password_is(STORE_PASSWORD)).unwrap();
+    open(
+        &place
+            .fixture("rsa-encrypted.pem", None)
+            .key_password_is(STORE_PASSWORD),
+    )
+    .unwrap();
+    open(&place.fixture("one.jks", None).key_password_is(KEY_PASSWORD)).unwrap();
+}
+
+#[test]
+fn a_wrong_password_and_none_are_the_passwords_fault_in_each_format() {
+    let place = Place::new();
+    for name in [
+        "one.jks",
+        "rsa.p12",
+        "rsa-legacy.p12",
+        "rsa-nomac.p12",
+        "two-keys.p12",
+        "rsa-encrypted.pem",
+        "rsa-scrypt.pem",
+    ] {
+        let wrong = refused(&place.fixture(name, Some("wrong-one")), Status::KeyPassword);
+        says(&wrong, "does not open with this JWTCertPassword, or was altered");
+        let none = refused(&place.fixture(name, None), Status::KeyPassword);
+        says(&none, "no password was given");
+    }
+}
+
+#[test]
+fn a_wrong_password_is_told_even_where_the_padding_looks_right_by_luck() {
+    let place = Place::new();
+    for number in 0..600 {
+        for name in ["rsa-3des.pem", "rsa-quick.p12"] {
+            let source = place.fixture(name, Some(&format!("wrong-one{number}")));
+            refused(&source, Status::KeyPassword);
+        }
+    }
+}
+
+#[test]
+fn what_is_not_a_readable_file_is_said_to_be_what_it_is() {
+    let place = Place::new();
+    let missing = refused(&place.source("missing", RIGHT), Status::KeyStore);
+    says(&missing, "cannot be read: No such file");
+    std::fs::create_dir(place.file("directory")).unwrap();
+    says(
+        &refused(&place.source("directory", RIGHT), Status::KeyStore),
+        "is a directory",
+    );
+    says(
+        &refused(&place.with("empty", b"", RIGHT), Status::KeyStore),
+        "0 bytes",
+    );
+    let large = std::fs::File::create(place.file("large")).unwrap();
+    large.set_len(16 * 1024 * 1024 + 1).unwrap();
+    says(
+        &refused(&place.source("large", RIGHT), Status::KeyStore),
+        "16 MiB",
+    );
+    let mut device = place.source("x", RIGHT);
+    "/dev/zero".clone_into(&mut device.store);
+    says(&refused(&device, Status::KeyStore), "is a device");
+    device.store = String::new();
+    refused(&device, Status::KeyStore);
+}
+
+#[test]
+fn a_fifo_is_refused_at_once() {
+    let place = Place::new();
+    run(place.path(), "mkfifo pipe");
+    let start = Instant::now();
+    says(&refused(&place.source("pipe", RIGHT), Status::KeyStore), "FIFO");
+    assert!(start.elapsed() < Duration::from_secs(1));
+}
+
+#[test]
+fn a_file_cut_short_anywhere_is_never_blamed_on_the_password() {
+    let place = Place::new();
+    for name in ["one.jks", "two.jks", "rsa.p12", "two-keys.p12"] {
+        let whole = bytes(name);
+        for length in (1..whole.len()).step_by(37).chain([whole.len() - 1]) {
+            refused(&place.with(name, &whole[..length], RIGHT), Status::KeyStore);
+        }
+    }
+    let p12 = bytes("rsa.p12");
+    let error = refused(&place.with("cut.p12", &p12[..1000], RIGHT), Status::KeyStore);
+    says(&error, &format!("cut short: 1000 of {} bytes", p12.len()));
+    let pem = bytes("rsa-encrypted.pem");
+    says(
+        &refused(
+            &place.with("cut.pem", &pem[..pem.len() / 2], RIGHT),
+            Status::KeyStore,
+        ),
+        "cut short",
+    );
+}
+
+#[test]
+fn random_bytes_are_no_key_store() {
+    let place = Place::new();
+    let mut random = [0_u8; 4096];
+    for seed in 0..50 {
+        aws_lc_rs::rand::fill(&mut random).unwrap();
+        random[0] = seed;
+        refused(&place.with("random", &random, RIGHT), Status::KeyStore);
+    }
+}
+
+#[test]
+fn what_cannot_be_opened_is_named_with_what_to_do() {
+    let place = Place::new();
+    for (name, what) in [
+        ("store.jceks", "keytool -importkeystore"),
+        ("rsa-old-encrypted.pem", "openssl pkcs8 -topk8"),
+        ("rsa-pbes1.pem", "PBE-SHA1-3DES (1.2.840.113549.1.12.1.3)"),
+        ("rsa-rc2.p12", "PBE-SHA1-RC2-128 (1.2.840.113549.1.12.1.5)"),
+        ("rsa-camellia.p12", "CAMELLIA-256-CBC (1.2.392.200011.61.1.1.1.4)"),
+    ] {
+        says(&refused(&place.fixture(name, RIGHT), Status::KeyStore), what);
+    }
+    let ber = [0x30, 0x80, 0x02, 0x01, 0x03, 0x30, 0x80, 0, 0];
+    says(
+        &refused(&place.with("ber.p12", &ber, RIGHT), Status::KeyStore),
+        "indefinite",
+    );
+}
+
+#[test]
+fn an_alias_that_is_not_there_is_answered_with_those_that_are() {
+    let place = Place::new();
+    let jks = refused(
+        &place.fixture("two.jks", RIGHT).alias_is("nobody"),
+        Status::KeyNotFound,
+    );
+    says(&jks, "has no alias \"nobody\"; it has ");
+    for name in [
+        "\"signer\"",
+        "\"second\"",
+        "\"root\" (a trusted certificate)",
+        "(set JWTCertAlias)",
+    ] {
+        says(&jks, name);
+    }
+    assert_eq!(jks.option(), Some("JWTCertAlias"));
+    let p12 = refused(
+        &place.fixture("two-keys.p12", RIGHT).alias_is("nobody"),
+        Status::KeyNotFound,
+    );
+    says(&p12, "\"first\" and \"second\" (set JWTCertAlias)");
+    let certificate = refused(
+        &place.fixture("two.jks", RIGHT).alias_is("Root"),
+        Status::KeyNotFound,
+    );
+    says(&certificate, "only a trusted certificate as \"root\"");
+}
+
+#[test]
+fn of_several_keys_none_is_taken_without_an_alias() {
+    let place = Place::new();
+    for name in ["two.jks", "two-keys.p12"] {
+        let error = refused(&place.fixture(name, RIGHT), Status::KeyNotFound);
+        says(&error, "several keys");
+        says(&error, "(set JWTCertAlias)");
+    }
+    says(
+        &refused(&place.fixture("two.pem", None), Status::KeyNotFound),
+        "2 private keys",
+    );
+}
+
+#[test]
+fn a_store_without_a_private_key_says_what_it_has_instead() {
+    let place = Place::new();
+    says(
+        &refused(&place.fixture("trust.jks", RIGHT), Status::KeyNotFound),
+        "\"root\" (a trusted certificate)",
+    );
+    says(
+        &refused(&place.fixture("certs.p12", RIGHT), Status::KeyNotFound),
+        "(a trusted certificate)",
+    );
+    says(
+        &refused(&place.fixture("ca.pem", RIGHT), Status::KeyNotFound),
+        "PEM with CERTIFICATE",
+    );
+}
+
+#[test]
+fn a_key_that_no_jwt_can_be_signed_with_is_named() {
+    let place = Place::new();
+    for (name, what) in [
+        ("rsa512.pem", "an RSA key of 512 bits"),
+        ("rsa1024.pem", "an RSA key of 1024 bits"),
+        ("ed25519.pem", "an Ed25519 key"),
+        ("ec521.pem", "an EC key on P-521"),
+        ("dsa.pem", "a DSA key"),
+        ("dsa-pkcs8.pem", "a DSA key"),
+    ] {
+        says(&refused(&place.fixture(name, None), Status::KeyUnsuitable), what);
+    }
+}
+
+#[test]
+fn an_algorithm_that_the_key_does_not_fit_is_refused_with_the_one_that_it_does() {
+    let place = Place::new();
+    for (name, wanted, fits) in [
+        ("rsa.pem", Algorithm::ES256, "RS256"),
+        ("ec.pem", Algorithm::RS256, "ES256"),
+        ("ec.pem", Algorithm::ES384, "ES256"),
+        ("ec384.pem", Algorithm::ES256, "ES384"),
+        ("rsa.pem", Algorithm::HS256, "RS256"),
+        ("rsa.pem", Algorithm::EdDSA, "RS256"),
+    ] {
+        let key = open(&place.fixture(name, None)).unwrap();
+        let error = key.algorithm(Some(wanted)).unwrap_err();
+        assert_eq!(error.status(), Status::KeyUnsuitable);
+        says(&error, &format!("which signs {fits}"));
+        assert!(key.signer(wanted).try_sign(b"x").is_err());
+    }
+}
+
+#[test]
+fn debug_of_a_key_shows_neither_key_nor_password() {
+    let place = Place::new();
+    let key = open(&place.fixture("rsa.p12", RIGHT)).unwrap();
+    let shown = format!("{key:?}");
+    assert!(
+        shown.contains("an RSA key of 2048 bits") && !shown.contains(STORE_PASSWORD),
+        "{shown}"
+    );
+    assert!(shown.len() < 300, "{shown}");
+}
+
+#[test]
+fn a_ring_opens_a_store_once() {
+    let place = Place::new();
+    let ring = KeyRing::new([7; 32]);
+    let source = place.fixture("rsa.p12", RIGHT);
+    let first = ring.key(&source).unwrap();
+    assert!(Arc::ptr_eq(&first, &ring.key(&source).unwrap()));
+    ring.clear();
+    assert!(!Arc::ptr_eq(&first, &ring.key(&source).unwrap()));
+}
+
+#[test]
+fn a_ring_sees_that_the_file_was_exchanged() {
+    let place = Place::new();
+    let ring = KeyRing::new([7; 32]);
+    let source = place.with("key", bytes("rsa.pem"), None);
+    let old = ring.key(&source).unwrap();
+    std::fs::write(place.file("new"), bytes("ec.pem")).unwrap();
+    std::fs::rename(place.file("new"), place.file("key")).unwrap();
+    let new = ring.key(&source).unwrap();
+    assert_eq!(new.algorithm(None).unwrap(), Algorithm::ES256);
+    assert_eq!(old.algorithm(None).unwrap(), Algorithm::RS256);
+    std::fs::remove_file(place.file("key")).unwrap();
+    assert_eq!(ring.key(&source).unwrap_err().status(), Status::KeyStore);
+}
+
+#[test]
+fn a_ring_sees_that_the_file_was_written_over_in_place() {
+    let place = Place::new();
+    let ring = KeyRing::new([7; 32]);
+    let source = place.with("key", bytes("rsa.pem"), None);
+    let old = ring.key(&source).unwrap();
+    let file = std::fs::File::options()
+        .write(true)
+        .open(place.file("key"))
+        .unwrap();
+    file.set_modified(SystemTime::now() + Duration::from_nanos(1_000_000))
+        .unwrap();
+    assert!(!Arc::ptr_eq(&old, &ring.key(&source).unwrap()));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_ring_sees_another_file_of_the_same_length_and_time() {
+    let place = Place::new();
+    let ring = KeyRing::new([7; 32]);
+    let source = place.with("key", bytes("rsa.pem"), None);
+    let old = ring.key(&source).unwrap();
+    let time = std::fs::metadata(place.file("key")).unwrap().modified().unwrap();
+    std::fs::write(place.file("new"), bytes("rsa.pem")).unwrap();
+    let new = std::fs::File::options()
+        .write(true)
+        .open(place.file("new"))
+        .unwrap();
+    new.set_modified(time).unwrap();
+    std::fs::rename(place.file("new"), place.file("key")).unwrap();
+    assert!(!Arc::ptr_eq(&old, &ring.key(&source).unwrap()));
+}
+
+#[test]
+fn a_wrong_key_password_never_meets_the_key_of_the_right_one() {
+    let place = Place::new();
+    let ring = KeyRing::new([7; 32]);
+    let source = place.fixture("one.jks", RIGHT);
+    ring.key(&source.clone().key_password_is(KEY_PASSWORD)).unwrap();
+    let wrong = ring
+        .key(&source.clone().key_password_is("wrong-one"))
+        .unwrap_err();
+    assert_eq!(wrong.status(), Status::KeyPassword);
+    assert_eq!(ring.key(&source).unwrap_err().status(), Status::KeyPassword);
+}
+
+#[test]
+fn a_wrong_password_never_meets_the_key_of_the_right_one() {
+    let place = Place::new();
+    let ring = KeyRing::new([7; 32]);
+    let right = place.fixture("rsa.p12", RIGHT);
+    ring.key(&right).unwrap();
+    let wrong = place.source("rsa.p12", Some("wrong-one"));
+    assert_eq!(ring.key(&wrong).unwrap_err().status(), Status::KeyPassword);
+    let none = place.source("rsa.p12", None);
+    assert_eq!(ring.key(&none).unwrap_err().status(), Status::KeyPassword);
+    let moved = none.key_password_is(STORE_PASSWORD);
+    assert!(!Arc::ptr_eq(
+        &ring.key(&right).unwrap(),
+        &ring.key(&moved).unwrap()
+    ));
+}
+
+/// A generator that is the same in each run, so that a failure can be met again.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 33) as usize).checked_rem(end).unwrap_or_default()
+    }
+}
+
+#[test]
+fn a_file_with_flipped_bytes_is_refused_or_opened_and_never_worse() {
+    let place = Place::new();
+    let mut dice = Dice(1);
+    for name in [
+        "two.jks",
+        "rsa.p12",
+        "rsa-legacy.p12",
+        "rsa-open.p12",
+        "rsa-nomac.p12",
+        "chain.p12",
+        "ec.p12",
+        "rsa-encrypted.pem",
+        "bundle.pem",
+        "ec.pem",
+    ] {
+        for _ in 0..60 {
+            let mut content = bytes(name).to_vec();
+            for _ in 0..=dice.below(3) {
+                let place = dice.below(content.len().min(400));
+                content[place] = dice.below(256) as u8;
+            }
+            if let Err(error) = open(&place.with(name, &content, RIGHT).alias_is("signer")) {
+                let expected = [
+                    Status::KeyStore,
+                    Status::KeyPassword,
+                    Status::KeyNotFound,
+                    Status::KeyUnsuitable,
+                ];
+                assert!(expected.contains(&error.status()), "{error}");
+            }
+        }
+    }
+}
