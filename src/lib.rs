@@ -7,6 +7,8 @@ pub mod call;
 pub mod clock;
 pub mod error;
 pub mod key;
+pub mod tls;
 pub mod log;
 pub mod secret;
 pub mod url;
+pub mod sys;
