@@ -6,9 +6,10 @@
 pub mod call;
 pub mod clock;
 pub mod error;
+pub mod http;
 pub mod key;
-pub mod tls;
 pub mod log;
 pub mod secret;
-pub mod url;
 pub mod sys;
+pub mod tls;
+pub mod url;
