@@ -1,0 +1,119 @@
+//! The buffers of one connection: wiped when dropped and when the connection goes to rest, never moved by growing.
+//!
+//! Requests carry secrets and answers carry tokens; ureq's own buffers would leave both in freed memory.
+
+use ureq::unversioned::transport::Buffers;
+use zeroize::Zeroizing;
+
+/// Two areas of fixed sizes, made when first used.
+pub(super) struct Wiped {
+    sizes: (usize, usize),
+    input: Zeroizing<Vec<u8>>,
+    output: Zeroizing<Vec<u8>>,
+    consumed: usize,
+    filled: usize,
+    progress: bool,
+}
+
+impl Wiped {
+    pub(super) fn new(input: usize, output: usize) -> Self {
+        Self {
+            sizes: (input, output),
+            input: Zeroizing::default(),
+            output: Zeroizing::default(),
+            consumed: 0,
+            filled: 0,
+            progress: false,
+        }
+    }
+
+    /// Wipes and frees both; for a connection that goes to rest.
+    pub(super) fn rest(&mut self) {
+        let (input, output) = self.sizes;
+        *self = Self::new(input, output);
+    }
+
+    fn allocate(&mut self) {
+        if self.input.is_empty() {
+            self.input.resize(self.sizes.0, 0);
+            self.output.resize(self.sizes.1, 0);
+        }
+    }
+
+    fn free(&mut self) -> &mut [u8] {
+        if self.consumed > 0 {
+            self.input.copy_within(self.consumed..self.filled, 0);
+            self.filled = self.filled.saturating_sub(self.consumed);
+            self.consumed = 0;
+        }
+        self.input.get_mut(self.filled..).unwrap_or_default()
+    }
+}
+
+impl Buffers for Wiped {
+    fn output(&mut self) -> &mut [u8] {
+        self.allocate();
+        &mut self.output
+    }
+
+    fn input(&self) -> &[u8] {
+        self.input.get(self.consumed..self.filled).unwrap_or_default()
+    }
+
+    fn input_append_buf(&mut self) -> &mut [u8] {
+        self.allocate();
+        self.free()
+    }
+
+    fn input_appended(&mut self, amount: usize) {
+        self.filled = self.filled.saturating_add(amount).min(self.input.len());
+    }
+
+    fn input_consume(&mut self, amount: usize) {
+        self.progress = amount > 0;
+        self.consumed = self.consumed.saturating_add(amount).min(self.filled);
+    }
+
+    fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
+        self.allocate();
+        self.free();
+        (
+            self.input.get_mut(self.filled..).unwrap_or_default(),
+            &mut self.output,
+        )
+    }
+
+    fn can_use_input(&self) -> bool {
+        self.progress && self.consumed < self.filled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn append(buffers: &mut Wiped, text: &[u8]) {
+        buffers.input_append_buf()[..text.len()].copy_from_slice(text);
+        buffers.input_appended(text.len());
+    }
+
+    #[test]
+    fn what_was_not_consumed_stays_in_front_of_what_comes() {
+        let mut buffers = Wiped::new(8, 8);
+        append(&mut buffers, b"abcdef");
+        buffers.input_consume(4);
+        append(&mut buffers, b"ghijkl");
+        assert_eq!(buffers.input(), b"efghijkl");
+        assert!(buffers.input_append_buf().is_empty());
+    }
+
+    #[test]
+    fn input_that_made_no_progress_is_not_offered_again() {
+        let mut buffers = Wiped::new(8, 8);
+        append(&mut buffers, b"ab");
+        buffers.input_consume(0);
+        assert!(!buffers.can_use_input());
+        buffers.input_consume(1);
+        assert!(buffers.can_use_input());
+    }
+}

@@ -1,0 +1,232 @@
+//! One request on its way: whose call it is, how far it got, and how a cancel reaches the socket that it blocks on.
+//!
+//! ureq has no place for a caller's own state and keeps connections from one call to the next, so the exchange is
+//! found through a thread-local: all of it blocks on the caller's thread, from [`Entered`] to its drop.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::{Shutdown, TcpStream};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::call::{Call, Interrupt, cancelled};
+use crate::error::{Error, Result, Status};
+use crate::sys::{self, Guarded};
+use crate::url::Url;
+
+/// The longest that a wait goes on without asking whether the call was cancelled, where nothing wakes it.
+pub(super) const SLICE: Duration = Duration::from_millis(50);
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Exchange>>> = const { RefCell::new(None) };
+}
+
+/// A connected (or connecting) socket: non-blocking, and closed in a child by the fork handler.
+pub(super) type Line = Arc<Guarded<TcpStream>>;
+
+/// How far a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    LookingUp,
+    Connecting,
+    Handshaking,
+    /// The connection stands: the request goes out, the answer comes in.
+    Talking,
+}
+
+/// One request of one call.
+pub(super) struct Exchange {
+    pub(super) call: Call,
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) started: Instant,
+    generation: u64,
+    stage: Cell<Stage>,
+    connected: Cell<Option<Duration>>,
+    received: Cell<u64>,
+    /// Whether a connection ended without the other side's word for it: a body that only its end delimits is not whole.
+    pub(super) truncated: Cell<bool>,
+    hook: Arc<Hook>,
+}
+
+impl Exchange {
+    /// Fails if the call was cancelled already.
+    pub(super) fn new(call: &Call, url: &Url) -> Result<Self> {
+        let hook = Arc::default();
+        call.on_cancel(&hook)?;
+        Ok(Self {
+            call: call.clone(),
+            host: url.host().to_owned(),
+            port: url.port(),
+            started: Instant::now(),
+            generation: sys::generation(),
+            stage: Cell::new(Stage::Talking),
+            connected: Cell::new(None),
+            received: Cell::new(0),
+            truncated: Cell::new(false),
+            hook,
+        })
+    }
+
+    /// The exchange of this thread.
+    pub(super) fn current() -> io::Result<Rc<Self>> {
+        CURRENT
+            .with(|current| current.borrow().clone())
+            .ok_or_else(|| io::Error::other("no request is on its way on this thread"))
+    }
+
+    /// Makes this the exchange of this thread.
+    pub(super) fn enter(self: &Rc<Self>) -> Entered {
+        Entered(CURRENT.with(|current| current.replace(Some(Rc::clone(self)))))
+    }
+
+    pub(super) fn reached(&self, stage: Stage) {
+        self.stage.set(stage);
+        if stage == Stage::Talking && self.connected.get().is_none() {
+            self.connected.set(Some(self.started.elapsed()));
+        }
+    }
+
+    pub(super) fn count(&self, bytes: usize) {
+        let more = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.received.set(self.received.get().saturating_add(more));
+    }
+
+    pub(super) fn received(&self) -> u64 {
+        self.received.get()
+    }
+
+    /// Whether the connection was there before this request: no connector ran.
+    pub(super) fn kept(&self) -> bool {
+        self.connected.get().is_none() && self.stage.get() == Stage::Talking
+    }
+
+    /// Whether this is still the process that began it.
+    pub(super) fn is_ours(&self) -> bool {
+        self.generation == sys::generation()
+    }
+
+    /// An error once there is no point in going on.
+    pub(super) fn check(&self) -> Result<()> {
+        if !self.is_ours() {
+            return Err(self.error(
+                Status::Network,
+                "this process was forked off in the middle of the request",
+            ));
+        }
+        if self.call.cancel.is_cancelled() {
+            return Err(cancelled());
+        }
+        if self.call.deadline.passed() {
+            return Err(self.timeout());
+        }
+        Ok(())
+    }
+
+    /// What is left of the call, at most `limit`; not zero, which would be no wait at all.
+    pub(super) fn left(&self, limit: Duration) -> Duration {
+        let left = self.call.deadline.left().unwrap_or(limit);
+        left.min(limit).max(Duration::from_millis(1))
+    }
+
+    /// Runs `wait`, which blocks on `line`; a cancel of this call ends it by shutting that line down.
+    pub(super) fn blocked_on<T>(&self, line: &Line, wait: impl FnOnce() -> T) -> Result<T> {
+        self.hook.attach(line)?;
+        let result = wait();
+        self.hook.detach()?;
+        Ok(result)
+    }
+
+    pub(super) fn error(&self, status: Status, text: &str) -> Error {
+        Error::new(status, "network", format!("{}:{}: {text}", self.host, self.port))
+    }
+
+    /// The deadline has passed; says how far it got.
+    fn timeout(&self) -> Error {
+        let (host, port, limit) = (&self.host, self.port, &self.call.limit);
+        let connected = match self.connected.get() {
+            Some(after) => format!("connected after {} ms", after.as_millis()),
+            None => "on a connection kept from before".to_owned(),
+        };
+        let text = match self.stage.get() {
+            Stage::LookingUp => {
+                format!("looking up {host} gave no address within {limit}; check the DNS of this machine")
+            }
+            Stage::Connecting => {
+                format!("could not connect to {host}:{port} within {limit}; nothing answered there")
+            }
+            Stage::Handshaking => {
+                format!(
+                    "no answer from {host} within {limit}; {connected}, then the TLS handshake did not end"
+                )
+            }
+            Stage::Talking if self.received() == 0 => {
+                format!("no answer from {host} within {limit}; {connected}, then nothing was received")
+            }
+            Stage::Talking => format!(
+                "no full answer from {host} within {limit}; {connected}, then {} bytes were received",
+                self.received()
+            ),
+        };
+        Error::new(Status::Timeout, "network", text)
+    }
+}
+
+/// Ends the thread's exchange when dropped; the one around it, if any, is the thread's again.
+pub(super) struct Entered(Option<Rc<Exchange>>);
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let before = self.0.take();
+        // A thread that ends has no exchange to go back to.
+        let _ = CURRENT.try_with(|current| current.replace(before));
+    }
+}
+
+/// What a cancel pulls at: the line that this call blocks on, and only while it does. A line outlives its call in the
+/// pool, and a late cancel must not end the request of another call there.
+#[derive(Default)]
+struct Hook(Mutex<Hooked>);
+
+#[derive(Default)]
+struct Hooked {
+    cancelled: bool,
+    line: Option<Line>,
+}
+
+impl Hook {
+    fn lock(&self) -> MutexGuard<'_, Hooked> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn attach(&self, line: &Line) -> Result<()> {
+        let mut hooked = self.lock();
+        if hooked.cancelled {
+            return Err(cancelled());
+        }
+        hooked.line = Some(Arc::clone(line));
+        Ok(())
+    }
+
+    fn detach(&self) -> Result<()> {
+        let mut hooked = self.lock();
+        hooked.line = None;
+        if hooked.cancelled {
+            Err(cancelled())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Interrupt for Hook {
+    fn interrupt(&self) {
+        let mut hooked = self.lock();
+        hooked.cancelled = true;
+        if let Some(line) = &hooked.line {
+            // An error means that the connection has ended already.
+            let _ = line.shutdown(Shutdown::Both);
+        }
+    }
+}

@@ -1,0 +1,248 @@
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+
+use super::testing::*;
+use super::*;
+
+#[test]
+fn a_server_that_never_answers_ends_on_time_and_nothing_was_received() {
+    let server = Server::plain(|_, _| Reply::Silence);
+    let call = within(300);
+    let error = in_time(300, || send(&Network::new(), &server.url(), &call))
+        .unwrap_err()
+        .error;
+    assert_eq!(error.status(), Status::Timeout);
+    let text = error.message();
+    assert!(
+        text.contains("no answer from 127.0.0.1 within 0.3 s (LoginTimeout); connected after"),
+        "{text}"
+    );
+    assert!(text.ends_with("then nothing was received"), "{text}");
+}
+
+#[test]
+fn a_server_that_drips_ends_on_time_and_is_said_to_have_sent_something() {
+    for head in ["", "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n"] {
+        let server = Server::plain(move |number, _| match (number, head) {
+            (_, "") => Reply::Drip(ok(&"x".repeat(5000))),
+            _ => Reply::Drip(head.bytes().chain([b'x'; 5000]).collect()),
+        });
+        let call = within(400);
+        let error = in_time(400, || send(&Network::new(), &server.url(), &call))
+            .unwrap_err()
+            .error;
+        assert_eq!(error.status(), Status::Timeout);
+        assert!(error.message().contains(" bytes were received"), "{error}");
+    }
+}
+
+#[test]
+fn a_connect_that_nobody_answers_ends_on_time() {
+    let deaf = Deaf::new();
+    let call = within(300);
+    let error = in_time(300, || send(&Network::new(), &deaf.url(), &call))
+        .unwrap_err()
+        .error;
+    assert_eq!(error.status(), Status::Timeout);
+    assert!(
+        error.message().contains("could not connect to 127.0.0.1"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_cancel_ends_a_connect() {
+    let (deaf, heard, mut call) = (Deaf::new(), Arc::<Heard>::default(), patient());
+    heard.attach(&mut call);
+    let failure = cancelled_when(&heard.bell(), &Network::new(), &deaf.url(), &call);
+    assert_eq!(failure.error.status(), Status::Cancelled);
+}
+
+#[test]
+fn a_cancel_ends_the_wait_for_an_answer() {
+    let (arrived, bell) = mpsc::channel();
+    let arrived = Mutex::new(arrived);
+    let server = Server::plain(move |_, _| {
+        arrived.lock().unwrap().send(()).unwrap();
+        Reply::Silence
+    });
+    let failure = cancelled_when(&bell, &Network::new(), &server.url(), &patient());
+    assert_eq!(failure.error.status(), Status::Cancelled);
+    assert!(!failure.stale);
+}
+
+#[test]
+fn a_cancel_leaves_the_other_requests_of_the_network_alone() {
+    let (arrived, bell) = mpsc::channel();
+    let (go, gate) = mpsc::channel::<()>();
+    let (arrived, gate) = (Mutex::new(arrived), Mutex::new(gate));
+    let server = Server::plain(move |_, text| {
+        arrived.lock().unwrap().send(()).unwrap();
+        if text.contains("/waits") {
+            gate.lock().unwrap().recv().unwrap();
+            return Reply::Keep(ok("{}"));
+        }
+        Reply::Silence
+    });
+    let network = Network::new();
+    let other = server.url_of("http://127.0.0.1", "/waits");
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| send(&network, &other, &patient()));
+        bell.recv().unwrap();
+        let failure = cancelled_when(&bell, &network, &server.url(), &patient());
+        assert_eq!(failure.error.status(), Status::Cancelled);
+        go.send(()).unwrap();
+        assert_eq!(waits.join().unwrap().unwrap().status, 200);
+    });
+}
+
+#[test]
+fn a_late_cancel_does_not_reach_the_call_that_took_up_the_connection() {
+    let server = Server::plain(|_, _| Reply::Keep(ok("{}")));
+    let (network, first) = (Network::new(), patient());
+    send(&network, &server.url(), &first).unwrap();
+    first.cancel.cancel();
+    assert!(send(&network, &server.url(), &patient()).unwrap().kept);
+    let error = send(&network, &server.url(), &first).unwrap_err().error;
+    assert_eq!(error.status(), Status::Cancelled);
+}
+
+#[test]
+fn a_connection_is_kept_until_cleared_and_by_calls_of_any_deadline() {
+    let server = Server::plain(|_, _| Reply::Keep(ok("{}")));
+    let network = Network::new();
+    let kept: Vec<bool> = [patient(), within(20_000), Call::unbounded()]
+        .iter()
+        .map(|call| send(&network, &server.url(), call).unwrap().kept)
+        .collect();
+    assert_eq!(kept, [false, true, true]);
+    assert_eq!(server.accepted(), 1);
+    network.clear();
+    assert!(!send(&network, &server.url(), &patient()).unwrap().kept);
+    assert_eq!(server.accepted(), 2);
+}
+
+#[test]
+fn calls_of_another_trust_have_a_connection_of_their_own() {
+    let server = Server::plain(|_, _| Reply::Keep(ok("{}")));
+    let network = Network::new();
+    let url = server.url();
+    let other = Trust {
+        store: Some("other.pem".to_owned()),
+        validate: true,
+    };
+    for trust in [&Trust::default(), &other, &Trust::default(), &other] {
+        network.send(&post(&url), trust, &patient()).unwrap();
+    }
+    assert_eq!(server.accepted(), 2);
+}
+
+#[test]
+fn a_kept_connection_that_ends_without_a_byte_is_stale_and_one_that_began_to_answer_is_not() {
+    for (last, stale) in [("", true), ("HTTP/1.1 2", false)] {
+        let server = Server::plain(move |number, _| match number {
+            0 => Reply::Keep(ok("{}")),
+            _ => Reply::Close(last.into()),
+        });
+        let network = Network::new();
+        send(&network, &server.url(), &patient()).unwrap();
+        let failure = send(&network, &server.url(), &patient()).unwrap_err();
+        assert_eq!(server.accepted(), 1);
+        assert_eq!(failure.stale, stale, "{}", failure.error);
+    }
+}
+
+#[test]
+fn a_kept_connection_that_falls_silent_is_no_reason_to_repeat() {
+    let server = Server::plain(|number, _| match number {
+        0 => Reply::Keep(ok("{}")),
+        _ => Reply::Silence,
+    });
+    let network = Network::new();
+    send(&network, &server.url(), &patient()).unwrap();
+    let call = within(200);
+    let failure = in_time(200, || send(&network, &server.url(), &call)).unwrap_err();
+    assert!(!failure.stale);
+    assert!(
+        failure.error.message().contains("kept from before"),
+        "{}",
+        failure.error
+    );
+}
+
+const NAMED: &str = "https://login.example.com/token";
+
+#[test]
+fn localhost_and_literal_addresses_are_asked_of_nobody() {
+    let network = asking(|host| panic!("asked for {host}"));
+    let server = Server::plain(|_, _| Reply::Keep(ok("{}")));
+    for base in ["http://localhost", "http://LOCALHOST", "http://127.0.0.1"] {
+        let url = server.url_of(base, "/");
+        assert_eq!(send(&network, &url, &patient()).unwrap().status, 200);
+    }
+}
+
+#[test]
+fn a_host_that_nobody_knows_is_the_networks_fault_by_name() {
+    let url = Url::parse(NAMED).unwrap();
+    for network in [
+        asking(|_| Ok(Vec::new())),
+        asking(|_| Err(std::io::Error::other("no such name"))),
+    ] {
+        let error = send(&network, &url, &patient()).unwrap_err().error;
+        assert_eq!(error.status(), Status::Network);
+        assert!(
+            error.message().contains("login.example.com cannot be resolved"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_slow_lookup_ends_with_the_deadline_and_with_a_cancel() {
+    let (asked, bell) = mpsc::channel();
+    let asked = Mutex::new(asked);
+    let (_never, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let network = asking(move |_| {
+        asked.lock().unwrap().send(()).unwrap();
+        let _ = gate.lock().unwrap().recv();
+        Ok(Vec::new())
+    });
+    let url = Url::parse(NAMED).unwrap();
+    let call = within(200);
+    let error = in_time(200, || send(&network, &url, &call)).unwrap_err().error;
+    assert_eq!(error.status(), Status::Timeout);
+    assert!(
+        error.message().contains("looking up login.example.com"),
+        "{error}"
+    );
+    bell.recv().unwrap();
+    let failure = cancelled_when(&bell, &network, &url, &patient());
+    assert_eq!(failure.error.status(), Status::Cancelled);
+}
+
+#[test]
+fn a_ninth_lookup_waits_for_a_place_within_its_own_deadline() {
+    let (go, gate) = mpsc::channel::<()>();
+    let (asked, bell) = mpsc::channel();
+    let (gate, asked) = (Mutex::new(gate), Mutex::new(asked));
+    let network = asking(move |_| {
+        asked.lock().unwrap().send(()).unwrap();
+        let _ = gate.lock().unwrap().recv();
+        Ok(Vec::new())
+    });
+    let url = Url::parse(NAMED).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| send(&network, &url, &patient()).unwrap_err());
+        }
+        for _ in 0..8 {
+            bell.recv().unwrap();
+        }
+        let ninth = in_time(200, || send(&network, &url, &within(200))).unwrap_err();
+        assert_eq!(ninth.error.status(), Status::Timeout);
+        assert!(bell.try_recv().is_err(), "the ninth was asked");
+        drop(go);
+    });
+}

@@ -1,0 +1,168 @@
+//! The request as ureq wants it, and the answer as the house wants it.
+
+use std::io::Read;
+
+use ureq::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use ureq::http::{self, Uri};
+use ureq::{Agent, Body};
+use zeroize::Zeroizing;
+
+use super::exchange::Exchange;
+use super::fault::{bad, cut_off, explain};
+use super::{Answer, Method, Request};
+use crate::error::{Error, Result, Status};
+
+/// No answer of a token endpoint is this long.
+const MAX_BODY: usize = 1 << 20;
+
+/// These say where a message ends or what the connection is for: a wrong one lets two messages run into one.
+const FRAMING: [HeaderName; 6] = [
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::CONNECTION,
+    header::UPGRADE,
+    header::EXPECT,
+    header::TE,
+];
+
+/// Sends the request and reads the whole answer.
+pub(super) fn converse(agent: &Agent, request: &Request<'_>, exchange: &Exchange) -> Result<Answer> {
+    let response = transmit(agent, request, exchange)?;
+    let (head, body) = response.into_parts();
+    let text = |name: HeaderName| {
+        head.headers
+            .get(name)
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
+    if let Some(encoding) =
+        text(header::CONTENT_ENCODING).filter(|name| !name.eq_ignore_ascii_case("identity"))
+        && !encoding.is_empty()
+        && request
+            .headers
+            .iter()
+            .all(|(name, _)| !name.eq_ignore_ascii_case("accept-encoding"))
+    {
+        return Err(bad(exchange, "is compressed, which was not asked for"));
+    }
+    Ok(Answer {
+        status: head.status.as_u16(),
+        content_type: text(header::CONTENT_TYPE),
+        date: text(header::DATE),
+        retry_after: text(header::RETRY_AFTER),
+        location: text(header::LOCATION),
+        body: read(body, exchange)?,
+        kept: exchange.kept(),
+        elapsed: exchange.started.elapsed(),
+    })
+}
+
+fn transmit(agent: &Agent, request: &Request<'_>, exchange: &Exchange) -> Result<http::Response<Body>> {
+    let mut head = http::Request::builder().uri(target(request)?);
+    if let Some(headers) = head.headers_mut() {
+        *headers = self::headers(request)?;
+    }
+    let form = request.body.as_ref().map_or("", |body| body.reveal()).as_bytes();
+    let made = |_| Error::new(Status::Internal, "network", "the request could not be made");
+    let result = match request.method {
+        Method::Get => agent.run(head.method(http::Method::GET).body(()).map_err(made)?),
+        Method::Post => agent.run(head.method(http::Method::POST).body(form).map_err(made)?),
+    };
+    result.map_err(|error| explain(error, exchange, None))
+}
+
+fn target(request: &Request<'_>) -> Result<Uri> {
+    let url = request.url;
+    let Some(more) = request.query.as_ref().filter(|query| !query.reveal().is_empty()) else {
+        return Ok(url.uri().clone());
+    };
+    let written = url.as_written();
+    let joint = match written.split_once('?') {
+        None => "?",
+        Some((_, "")) => "",
+        Some(_) => "&",
+    };
+    let text = Zeroizing::new([written, joint, more.reveal()].concat());
+    Uri::try_from(text.as_str()).map_err(|_| {
+        let text = format!(
+            "the query for {} is longer than the 64 KiB of a URL, or is not percent-encoded; send it by POST",
+            url.host()
+        );
+        Error::new(Status::InvalidOption, "network", text)
+    })
+}
+
+fn headers(request: &Request<'_>) -> Result<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &request.headers {
+        let (name, value) = header(name, value.reveal())?;
+        headers.append(name, value);
+    }
+    let mut own = vec![
+        (header::ACCEPT, "application/json"),
+        (
+            header::USER_AGENT,
+            concat!("authgrant/", env!("CARGO_PKG_VERSION")),
+        ),
+    ];
+    if request.method == Method::Post {
+        own.push((header::CONTENT_TYPE, "application/x-www-form-urlencoded"));
+    }
+    for (name, value) in own {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    Ok(headers)
+}
+
+fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
+    let wrong = |why: &str| {
+        Error::new(
+            Status::InvalidOption,
+            "network",
+            format!("the header {name:?} {why}"),
+        )
+    };
+    let parsed = HeaderName::try_from(name).map_err(|_| wrong("has no valid name"))?;
+    if FRAMING.contains(&parsed) {
+        return Err(wrong("belongs to the connection and cannot be set"));
+    }
+    let mut value = HeaderValue::try_from(value)
+        .map_err(|_| wrong("has a value with a line break or a control character"))?;
+    value.set_sensitive(true);
+    Ok((parsed, value))
+}
+
+fn read(body: Body, exchange: &Exchange) -> Result<Zeroizing<Vec<u8>>> {
+    let mut whole = Zeroizing::new(Vec::new());
+    let mut chunk = Zeroizing::new(vec![0; 16 << 10]);
+    let mut reader = body.into_reader();
+    loop {
+        let amount = reader
+            .read(&mut chunk)
+            .map_err(|error| explain(error.into(), exchange, Some(whole.len())))?;
+        let Some(come) = chunk.get(..amount).filter(|come| !come.is_empty()) else {
+            break;
+        };
+        if whole.len().saturating_add(amount) > MAX_BODY {
+            return Err(bad(
+                exchange,
+                "is longer than 1 MiB, which no answer of a token endpoint is",
+            ));
+        }
+        append(&mut whole, come);
+    }
+    if exchange.truncated.get() {
+        return Err(cut_off(exchange, Some(whole.len())));
+    }
+    Ok(whole)
+}
+
+/// Grows by a wiped copy: `Vec` would leave the old bytes in freed memory.
+fn append(whole: &mut Zeroizing<Vec<u8>>, come: &[u8]) {
+    let wanted = whole.len().saturating_add(come.len());
+    if wanted > whole.capacity() {
+        let mut larger = Zeroizing::new(Vec::with_capacity(wanted.saturating_mul(2)));
+        larger.extend_from_slice(whole);
+        *whole = larger;
+    }
+    whole.extend_from_slice(come);
+}

@@ -1,0 +1,253 @@
+//! The one place that sends a request: a [`Request`], a [`Trust`] and a [`Call`] in, an [`Answer`] out.
+//!
+//! ureq speaks HTTP and keeps connections; the lookup, the socket and TLS under it are ours, so that everything ends
+//! by the call's deadline and each call can be cancelled alone. Redirects are not followed, the environment is not
+//! read (no proxy yet), and there is no repeating: [`Failure::stale`] says when the caller may.
+
+mod buffers;
+mod channel;
+mod exchange;
+mod fault;
+#[cfg(test)]
+mod limit_tests;
+mod lookup;
+mod message;
+mod socket;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tls_tests;
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ureq::Agent;
+use ureq::config::{AutoHeaderValue, Config};
+use ureq::unversioned::transport::Connector;
+use zeroize::Zeroizing;
+
+use self::channel::Wrapper;
+use self::exchange::Exchange;
+use self::lookup::Lookups;
+use self::socket::{Dialer, NoResolver};
+use crate::call::Call;
+use crate::error::{Error, Result, Status};
+use crate::log::Level;
+use crate::secret::Secret;
+use crate::sys;
+use crate::tls::{Stamp, Trust};
+use crate::url::Url;
+
+/// How a request is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// With everything in the query.
+    Get,
+    /// With a form in the body.
+    Post,
+}
+
+impl Method {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+        }
+    }
+}
+
+/// One request.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// GET or POST.
+    pub method: Method,
+    /// Where to; its own query is kept.
+    pub url: &'a Url,
+    /// More for the query: percent-encoded pairs, joined by `&`.
+    pub query: Option<Secret>,
+    /// More headers. One of the name of ours (Accept, User-Agent, Content-Type) takes its place.
+    pub headers: Vec<(String, Secret)>,
+    /// The form of a POST, encoded; not sent with a GET.
+    pub body: Option<Secret>,
+}
+
+/// What came back, whatever its status.
+#[derive(Debug)]
+pub struct Answer {
+    /// 200, 302, 400, …
+    pub status: u16,
+    /// Content-Type as sent.
+    pub content_type: Option<String>,
+    /// Date as sent: the server's clock.
+    pub date: Option<String>,
+    /// Retry-After as sent.
+    pub retry_after: Option<String>,
+    /// Location as sent: where a redirect, which is not followed, leads.
+    pub location: Option<String>,
+    /// At most 1 MiB, whole, wiped when dropped.
+    pub body: Zeroizing<Vec<u8>>,
+    /// Whether the connection was one kept from before.
+    pub kept: bool,
+    /// From the beginning of the request to the end of the answer.
+    pub elapsed: Duration,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub struct Failure {
+    /// What to tell the caller if it is not tried again.
+    pub error: Error,
+    /// The connection was one kept from before and ended without one byte of an answer: the server had most likely
+    /// closed it already, so the request may be repeated (with a fresh assertion, in case it had not).
+    pub stale: bool,
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        failure.error
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { error, stale: false }
+    }
+}
+
+/// What one process shares of the network: an agent with its kept connections for each [`Trust`], and the lookups in
+/// flight. A forked child makes its own and never touches, nor drops, its parent's.
+pub struct Network {
+    lookups: Lookups,
+    agents: Mutex<HashMap<Key, Kept>>,
+}
+
+/// Plain HTTP needs no trusted certificates, so its agent does not wait for them to be read.
+type Key = (Trust, bool);
+
+struct Kept {
+    stamp: Stamp,
+    agent: Agent,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Network {
+    /// One without connections.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_lookups(Lookups::system())
+    }
+
+    fn with_lookups(lookups: Lookups) -> Self {
+        sys::watch_forks();
+        Self {
+            lookups,
+            agents: Mutex::default(),
+        }
+    }
+
+    /// Sends `request` and waits for the whole answer, until the call's deadline or its cancel.
+    pub fn send(
+        &self,
+        request: &Request<'_>,
+        trust: &Trust,
+        call: &Call,
+    ) -> std::result::Result<Answer, Failure> {
+        call.check()?;
+        let agent = self.agent(trust, request.url.is_https())?;
+        let exchange = Rc::new(Exchange::new(call, request.url)?);
+        let entered = exchange.enter();
+        let result = message::converse(&agent, request, &exchange);
+        drop(entered);
+        let what = || format!("{} {}", request.method.name(), request.url.shown());
+        match result {
+            Ok(answer) => {
+                call.log
+                    .line(Level::Debug, || format!("{}: {}", what(), told(&answer)));
+                Ok(answer)
+            }
+            Err(error) => {
+                call.log
+                    .line(Level::Debug, || format!("{} failed: {error}", what()));
+                let stale = exchange.kept()
+                    && exchange.received() == 0
+                    && exchange.is_ours()
+                    && error.status() == Status::Network;
+                Err(Failure { error, stale })
+            }
+        }
+    }
+
+    /// Closes the connections at rest; those in use close when they are done.
+    pub fn clear(&self) {
+        let agents = std::mem::take(&mut *self.agents());
+        drop(agents);
+    }
+
+    fn agents(&self) -> MutexGuard<'_, HashMap<Key, Kept>> {
+        self.agents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The agent for `trust`, made anew where its TrustStore has changed: what was trusted before may not be now.
+    fn agent(&self, trust: &Trust, https: bool) -> Result<Agent> {
+        let stamp = if https { trust.stamp()? } else { Stamp::default() };
+        let key = (trust.clone(), https);
+        if let Some(kept) = self.agents().get(&key).filter(|kept| kept.stamp == stamp) {
+            return Ok(kept.agent.clone());
+        }
+        // Certificates are read without the lock; should two threads do so, one of the agents is used no more.
+        let config = if https { Some(trust.config()?) } else { None };
+        let wrapper = Wrapper {
+            trust: trust.clone(),
+            config,
+        };
+        let connector = ().chain(Dialer(self.lookups.clone())).chain(wrapper);
+        let agent = Agent::with_parts(configuration(), connector, NoResolver);
+        let kept = Kept {
+            stamp,
+            agent: agent.clone(),
+        };
+        let before = self.agents().insert(key, kept);
+        drop(before);
+        Ok(agent)
+    }
+}
+
+impl std::fmt::Debug for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Network")
+    }
+}
+
+fn told(answer: &Answer) -> String {
+    format!(
+        "{}, {} bytes in {} ms on a {} connection",
+        answer.status,
+        answer.body.len(),
+        answer.elapsed.as_millis(),
+        if answer.kept { "kept" } else { "new" }
+    )
+}
+
+/// No timeouts here: the transport asks the call itself, so that one agent serves calls of any deadline.
+fn configuration() -> Config {
+    Config::builder()
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .http_status_as_error(false)
+        .proxy(None)
+        .accept_encoding(AutoHeaderValue::None)
+        .max_response_header_size(32 << 10)
+        .max_idle_connections(32)
+        .max_idle_connections_per_host(4)
+        .max_idle_age(Duration::from_secs(60))
+        .build()
+}

@@ -1,0 +1,291 @@
+use std::sync::{Arc, Mutex};
+
+use super::testing::*;
+use super::*;
+
+fn failure(reply: impl Fn(usize, &str) -> Reply + Send + Sync + 'static) -> Error {
+    let server = Server::plain(reply);
+    send(&Network::new(), &server.url(), &patient())
+        .unwrap_err()
+        .error
+}
+
+fn answer(bytes: &'static str) -> Result<Answer> {
+    let server = Server::plain(move |_, _| Reply::Close(bytes.into()));
+    Ok(send(&Network::new(), &server.url(), &patient())?)
+}
+
+#[test]
+fn a_post_carries_its_form_and_our_headers_and_asks_for_no_compression() {
+    let server = Server::plain(|_, _| Reply::Keep(ok("{}")));
+    let answer = send(&Network::new(), &server.url(), &patient()).unwrap();
+    assert_eq!((answer.status, answer.body.as_slice()), (200, b"{}".as_slice()));
+    assert_eq!(answer.content_type.as_deref(), Some("application/json"));
+    let request = server.requests().remove(0);
+    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+    assert_eq!(body, "grant_type=x");
+    let mut lines: Vec<String> = head.lines().map(str::to_ascii_lowercase).collect();
+    assert_eq!(lines.remove(0), "post /token http/1.1");
+    lines.sort();
+    assert_eq!(
+        lines,
+        [
+            "accept: application/json".to_owned(),
+            "content-length: 12".to_owned(),
+            "content-type: application/x-www-form-urlencoded".to_owned(),
+            format!("host: 127.0.0.1:{}", server.port),
+            format!("user-agent: authgrant/{}", env!("CARGO_PKG_VERSION")),
+        ]
+    );
+}
+
+#[test]
+fn a_get_appends_its_query_to_the_urls_own() {
+    let server = Server::plain(|_, _| Reply::Keep(ok("{}")));
+    let network = Network::new();
+    for (path, wanted) in [
+        ("/t", "GET /t?assertion=a.b HTTP/1.1"),
+        ("/t?", "GET /t?assertion=a.b HTTP/1.1"),
+        ("/t?tenant=a", "GET /t?tenant=a&assertion=a.b HTTP/1.1"),
+    ] {
+        let url = server.url_of("http://127.0.0.1", path);
+        let request = Request {
+            method: Method::Get,
+            query: Some("assertion=a.b".into()),
+            ..post(&url)
+        };
+        network.send(&request, &Trust::default(), &patient()).unwrap();
+        let sent = server.requests().pop().unwrap();
+        assert_eq!(sent.lines().next(), Some(wanted));
+        assert!(!sent.contains("grant_type"), "a GET has no body: {sent}");
+    }
+}
+
+#[test]
+fn a_query_of_60_kib_is_sent_whole() {
+    let server = Server::plain(|_, _| Reply::Keep(ok("{}")));
+    let url = server.url();
+    let long = "a".repeat(60 << 10);
+    let request = Request {
+        method: Method::Get,
+        query: Some(Secret::new(long.clone())),
+        ..post(&url)
+    };
+    Network::new()
+        .send(&request, &Trust::default(), &patient())
+        .unwrap();
+    assert!(server.requests().remove(0).contains(&long));
+}
+
+#[test]
+fn a_header_of_the_callers_replaces_ours_and_cannot_break_the_framing() {
+    let server = Server::plain(|_, _| Reply::Keep(ok("{}")));
+    let url = server.url();
+    let with = |name: &str, value: &str| Request {
+        headers: vec![(name.to_owned(), value.into())],
+        ..post(&url)
+    };
+    let network = Network::new();
+    network
+        .send(&with("aCCEPT", "text/plain"), &Trust::default(), &patient())
+        .unwrap();
+    let sent = server.requests().remove(0).to_ascii_lowercase();
+    assert!(sent.contains("accept: text/plain\r\n"), "{sent}");
+    assert!(!sent.contains("accept: application/json"), "{sent}");
+    for (name, value) in [("Content-Length", "3"), ("X", "a\r\nY: b"), ("a b", "c")] {
+        let failure = network
+            .send(&with(name, value), &Trust::default(), &patient())
+            .unwrap_err();
+        assert_eq!(failure.error.status(), Status::InvalidOption);
+        assert!(!failure.error.message().contains("Y: b"));
+    }
+}
+
+#[test]
+fn a_redirect_comes_back_and_is_not_followed() {
+    let server = Server::plain(|_, _| {
+        Reply::Keep(b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 4\r\n\r\ngone".to_vec())
+    });
+    let answer = send(&Network::new(), &server.url(), &patient()).unwrap();
+    assert_eq!(answer.status, 302);
+    assert_eq!(answer.location.as_deref(), Some("/elsewhere"));
+    assert_eq!(answer.body.as_slice(), b"gone");
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn an_error_status_is_an_answer_with_its_headers_and_body() {
+    let answer = answer(
+        "HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nDate: Tue, 01 Apr 2025 00:00:00 GMT\r\nContent-Length: 2\r\n\r\nno",
+    )
+    .unwrap();
+    assert_eq!((answer.status, answer.body.as_slice()), (503, b"no".as_slice()));
+    assert_eq!(answer.retry_after.as_deref(), Some("7"));
+    assert_eq!(answer.date.as_deref(), Some("Tue, 01 Apr 2025 00:00:00 GMT"));
+}
+
+#[test]
+fn a_chunked_body_is_put_together() {
+    let answer =
+        answer("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")
+            .unwrap();
+    assert_eq!(answer.body.as_slice(), b"abcde");
+}
+
+#[test]
+fn a_body_of_more_than_a_mebibyte_is_refused() {
+    let error = failure(|_, _| Reply::Close(ok(&"x".repeat(2 << 20))));
+    assert_eq!(error.status(), Status::BadResponse);
+    assert!(
+        error.message().contains("127.0.0.1 is longer than 1 MiB"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_body_of_a_mebibyte_is_taken() {
+    let server = Server::plain(|_, _| Reply::Keep(ok(&"x".repeat(1 << 20))));
+    let answer = send(&Network::new(), &server.url(), &patient()).unwrap();
+    assert_eq!(answer.body.len(), 1 << 20);
+}
+
+#[test]
+fn an_answer_that_ends_too_early_says_after_how_much() {
+    for (bytes, wanted) in [
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabcd",
+            "cut off after 4 bytes of its body",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabcd",
+            "cut off after 4 bytes of its body",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nConte",
+            "cut off after 22 bytes, within its headers",
+        ),
+    ] {
+        let error = answer(bytes).unwrap_err();
+        assert_eq!(error.status(), Status::BadResponse, "{error}");
+        assert!(error.message().contains(wanted), "{error}");
+    }
+}
+
+#[test]
+fn what_is_not_http_is_a_bad_response_and_is_not_repeated() {
+    for bytes in [
+        "SSH-2.0-canary\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: canary\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\ncanary\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 6\r\n\r\ncanary",
+    ] {
+        let error = answer(bytes).unwrap_err();
+        assert_eq!(error.status(), Status::BadResponse, "{bytes}: {error}");
+        assert!(!error.message().contains("canary"), "{error}");
+        assert!(error.message().contains("127.0.0.1"), "{error}");
+    }
+}
+
+#[test]
+fn too_many_headers_are_a_bad_response() {
+    let error = failure(|_, _| {
+        let mut head = b"HTTP/1.1 200 OK\r\nX: ".to_vec();
+        head.resize(60 << 10, b'x');
+        Reply::Close(head)
+    });
+    assert_eq!(error.status(), Status::BadResponse);
+    assert!(error.message().contains("32 KiB of headers"), "{error}");
+}
+
+#[test]
+fn a_closed_connection_is_the_networks_fault_and_a_new_one_is_not_stale() {
+    let server = Server::plain(|_, _| Reply::Close(Vec::new()));
+    let failure = send(&Network::new(), &server.url(), &patient()).unwrap_err();
+    assert_eq!(failure.error.status(), Status::Network);
+    assert!(!failure.stale);
+}
+
+#[test]
+fn a_refused_connection_names_host_port_and_the_systems_reason() {
+    let url = Url::parse(&format!("http://127.0.0.1:{}/", unused_port())).unwrap();
+    let error = send(&Network::new(), &url, &patient()).unwrap_err().error;
+    assert_eq!(error.status(), Status::Network);
+    assert!(
+        error.message().contains(&format!("127.0.0.1:{}", url.port())),
+        "{error}"
+    );
+    assert!(error.message().contains("refused"), "{error}");
+}
+
+#[test]
+fn the_callers_log_names_the_request_and_what_came_of_it_without_its_query() {
+    let server = Server::plain(|_, _| Reply::Keep(ok("{}")));
+    let (heard, mut call) = (Arc::<Heard>::default(), patient());
+    heard.attach(&mut call);
+    let url = server.url_of("http://127.0.0.1", "/t?a=canary");
+    let request = Request {
+        method: Method::Get,
+        query: Some("b=canary".into()),
+        ..post(&url)
+    };
+    Network::new().send(&request, &Trust::default(), &call).unwrap();
+    let lines = heard.0.lock().unwrap().join("\n");
+    assert!(
+        lines.contains(&format!(
+            "GET http://127.0.0.1:{}/t: 200, 2 bytes in",
+            server.port
+        )),
+        "{lines}"
+    );
+    assert!(lines.contains("on a new connection"), "{lines}");
+    assert!(!lines.contains("canary"), "{lines}");
+}
+
+/// A program that links the rlib may have a logger, and ureq speaks to it.
+struct Everything(Mutex<String>);
+
+impl ::log::Log for Everything {
+    fn enabled(&self, _: &::log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &::log::Record<'_>) {
+        let mut all = self.0.lock().unwrap();
+        all.push_str(&format!("{} {}\n", record.target(), record.args()));
+    }
+
+    fn flush(&self) {}
+}
+
+static EVERYTHING: Everything = Everything(Mutex::new(String::new()));
+
+#[test]
+fn a_logger_of_the_host_program_hears_no_secret_at_any_level() {
+    ::log::set_logger(&EVERYTHING).unwrap();
+    ::log::set_max_level(::log::LevelFilter::Trace);
+    // ureq-proto prints rows of 16 bytes: eight letters in a row would fall into one of two rows.
+    let canary = "zqzqzqzq".repeat(4);
+    let reply = ok(&format!("{{\"t\":\"{canary}\"}}"));
+    let server = Server::plain(move |_, _| Reply::Keep(reply.clone()));
+    let url = server.url_of("http://127.0.0.1", &format!("/heard?own={canary}"));
+    let secret = || Some(Secret::new(format!("b={canary}")));
+    for (method, query) in [(Method::Get, secret()), (Method::Post, None)] {
+        let request = Request {
+            method,
+            url: &url,
+            query,
+            headers: vec![("Authorization".to_owned(), Secret::new(canary.clone()))],
+            body: secret(),
+        };
+        Network::new()
+            .send(&request, &Trust::default(), &patient())
+            .unwrap();
+    }
+    let all = EVERYTHING.0.lock().unwrap();
+    assert!(all.contains("ureq"), "the test hears nothing at all");
+    assert!(
+        !all.contains("zqzq"),
+        "{}",
+        all.lines().find(|line| line.contains("zqzq")).unwrap()
+    );
+}

@@ -1,0 +1,228 @@
+//! `fork()`: a child learns that it is one, and loses the sockets that it inherited.
+//!
+//! A child that kept a copy of our socket would hold the server's connection open after the parent closed it, and
+//! could write into the parent's TLS stream. The child's handler closes its copies with plain `close`: a `shutdown`
+//! would end the connection for the parent too. Only async-signal-safe things happen there.
+
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+
+#[cfg(unix)]
+use std::os::fd::AsRawFd as Descriptor;
+
+/// What can be registered; on Windows nothing needs to be.
+#[cfg(not(unix))]
+pub trait Descriptor {}
+#[cfg(not(unix))]
+impl<T> Descriptor for T {}
+
+const FREE: i32 = -1;
+const SLOTS: usize = 1024;
+
+static GENERATION: AtomicU64 = AtomicU64::new(0);
+static WATCHING: AtomicBool = AtomicBool::new(false);
+static SOCKETS: [AtomicI32; SLOTS] = [const { AtomicI32::new(FREE) }; SLOTS];
+
+/// How many forks lie between this process and the one that loaded the library. Whoever sees it changed is a child,
+/// and leaves alone all that it inherited.
+#[must_use]
+pub fn generation() -> u64 {
+    GENERATION.load(Ordering::Acquire)
+}
+
+/// Makes [`generation`] count, from now on; any number of times.
+pub fn watch_forks() {
+    #[cfg(unix)]
+    if !WATCHING.swap(true, Ordering::AcqRel) {
+        // SAFETY: the handler is a plain function that lives as long as the library (linked with -z nodelete).
+        let failed = unsafe { libc::pthread_atfork(None, None, Some(in_child)) } != 0;
+        if failed {
+            WATCHING.store(false, Ordering::Release);
+        }
+    }
+    #[cfg(not(unix))]
+    WATCHING.store(true, Ordering::Release);
+}
+
+#[cfg(unix)]
+extern "C" fn in_child() {
+    for slot in &SOCKETS {
+        let descriptor = slot.swap(FREE, Ordering::AcqRel);
+        if descriptor != FREE {
+            // SAFETY: close is async-signal-safe; the number is this child's copy of a socket that the parent had
+            // open at the fork, since a guard leaves the list before its socket is closed.
+            unsafe { libc::close(descriptor) };
+        }
+    }
+    GENERATION.fetch_add(1, Ordering::AcqRel);
+}
+
+/// A descriptor that a child closes for as long as this lives. Must be dropped before the descriptor is closed.
+#[derive(Debug)]
+pub struct Inherited {
+    slot: Option<usize>,
+    generation: u64,
+}
+
+impl Inherited {
+    /// Puts `socket` on the list. Where the list is full the child keeps its copy, which does no more than hold a
+    /// connection open.
+    pub fn register<S: Descriptor>(socket: &S) -> Self {
+        Self {
+            slot: claim(socket),
+            generation: generation(),
+        }
+    }
+
+    /// Whether this process is the one that made it.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.generation == generation()
+    }
+}
+
+#[cfg(unix)]
+fn claim<S: Descriptor>(socket: &S) -> Option<usize> {
+    let descriptor = socket.as_raw_fd();
+    SOCKETS.iter().position(|slot| {
+        slot.compare_exchange(FREE, descriptor, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    })
+}
+
+#[cfg(not(unix))]
+fn claim<S: Descriptor>(_: &S) -> Option<usize> {
+    None
+}
+
+impl Drop for Inherited {
+    fn drop(&mut self) {
+        // In a child the slot is free already, and may belong to a socket of the child's own.
+        if let Some(slot) = self.slot.and_then(|slot| SOCKETS.get(slot))
+            && self.is_ours()
+        {
+            slot.store(FREE, Ordering::Release);
+        }
+    }
+}
+
+/// A socket with its [`Inherited`] guard, in the right order: off the list first, closed then. In a child it is not
+/// closed at all: the number is closed already, and may be some other file of the host by now.
+#[derive(Debug)]
+pub struct Guarded<S> {
+    inherited: Inherited,
+    socket: ManuallyDrop<S>,
+}
+
+impl<S: Descriptor> Guarded<S> {
+    /// Takes over `socket`.
+    pub fn new(socket: S) -> Self {
+        Self {
+            inherited: Inherited::register(&socket),
+            socket: ManuallyDrop::new(socket),
+        }
+    }
+}
+
+impl<S> Guarded<S> {
+    /// Whether this process is the one that opened it.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.inherited.is_ours()
+    }
+}
+
+impl<S> Deref for Guarded<S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        &self.socket
+    }
+}
+
+impl<S> Drop for Guarded<S> {
+    fn drop(&mut self) {
+        if !self.is_ours() {
+            return;
+        }
+        if let Some(slot) = self.inherited.slot.take().and_then(|slot| SOCKETS.get(slot)) {
+            slot.store(FREE, Ordering::Release);
+        }
+        // SAFETY: this is the only place that drops it, and drop runs once.
+        unsafe { ManuallyDrop::drop(&mut self.socket) };
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    /// Runs `check` in a real child; it may only do what is safe there, and says yes or no.
+    fn in_a_fork(check: impl FnOnce() -> bool) -> bool {
+        // SAFETY: the child does nothing but system calls and loads, and ends with _exit.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let status = i32::from(!check());
+            // SAFETY: ends the child without running anything that belongs to the parent.
+            unsafe { libc::_exit(status) };
+        }
+        let mut status = 1;
+        // SAFETY: waits for the child made above, into a local.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        status == 0
+    }
+
+    fn is_open(descriptor: i32) -> bool {
+        // SAFETY: asks about a number; any number may be asked about.
+        unsafe { libc::fcntl(descriptor, libc::F_GETFD) != -1 }
+    }
+
+    #[test]
+    fn a_child_sees_the_next_generation_and_its_parent_does_not() {
+        watch_forks();
+        watch_forks();
+        let before = generation();
+        assert!(in_a_fork(|| generation() == before + 1));
+        assert_eq!(generation(), before);
+    }
+
+    #[test]
+    fn a_child_has_lost_the_registered_socket_and_the_parents_connection_lives() {
+        watch_forks();
+        let (ours, mut other) = UnixStream::pair().unwrap();
+        let guarded = Guarded::new(ours);
+        let descriptor = guarded.as_raw_fd();
+        assert!(in_a_fork(|| !is_open(descriptor)));
+        (&*guarded).write_all(b"still here").unwrap();
+        let mut heard = [0; 10];
+        other.read_exact(&mut heard).unwrap();
+        assert_eq!(&heard, b"still here");
+    }
+
+    #[test]
+    fn a_child_keeps_what_was_unregistered() {
+        watch_forks();
+        let (ours, _other) = UnixStream::pair().unwrap();
+        drop(Inherited::register(&ours));
+        let descriptor = ours.as_raw_fd();
+        assert!(in_a_fork(|| is_open(descriptor)));
+    }
+
+    #[test]
+    fn a_child_that_drops_an_inherited_socket_closes_nobody_elses_file() {
+        watch_forks();
+        let (ours, other) = UnixStream::pair().unwrap();
+        let guarded = Guarded::new(ours);
+        let (number, spare) = (guarded.as_raw_fd(), other.as_raw_fd());
+        assert!(in_a_fork(move || {
+            // SAFETY: the number is free here; the copy stands for a file that the host opened since.
+            let reused = unsafe { libc::dup2(spare, number) } == number;
+            drop(guarded);
+            reused && is_open(number)
+        }));
+    }
+}

@@ -1,0 +1,197 @@
+//! TrustStore: the path of a PEM file as typed in, the CA certificates that it holds out.
+
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use crate::error::{Error, Result, Status};
+
+/// The largest TrustStore that is read; the bundle of a whole operating system has a quarter of a megabyte.
+const MAX_STORE: u64 = 16 << 20;
+
+/// An error about the file at `path`.
+pub(super) fn store_error(path: &str, text: &str) -> Error {
+    Error::new(Status::KeyStore, "tls", format!("TrustStore {path} {text}")).with_option("TrustStore")
+}
+
+/// Why a file was not read.
+pub(super) fn cannot_be_read(error: &std::io::Error) -> String {
+    format!("cannot be read: {error}")
+}
+
+/// The certificates in the PEM file at `path`, as typed.
+pub(super) fn read_store(path: &str) -> Result<RootCertStore> {
+    let content = read_file(path)?;
+    if let Some(what) = foreign(&content) {
+        return Err(store_error(
+            path,
+            &format!("is {what}; a PEM file (-----BEGIN CERTIFICATE-----) is needed for now"),
+        ));
+    }
+    let mut roots = RootCertStore::empty();
+    let found: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&content)
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|error| store_error(path, &format!("holds PEM that cannot be read: {error}")))?;
+    let count = found.len();
+    let (added, _) = roots.add_parsable_certificates(found);
+    match (count, added) {
+        (0, _) => Err(store_error(
+            path,
+            "holds no certificate (-----BEGIN CERTIFICATE-----)",
+        )),
+        (_, 0) => Err(store_error(
+            path,
+            "holds no certificate that can be used; all are malformed",
+        )),
+        _ => Ok(roots),
+    }
+}
+
+/// The formats that people have for trust stores and that are not read yet, by their first bytes.
+fn foreign(content: &[u8]) -> Option<&'static str> {
+    match content {
+        [0xFE, 0xED, 0xFE, 0xED, ..] => Some("a JKS store"),
+        [0xCE, 0xCE, 0xCE, 0xCE, ..] => Some("a JCEKS store"),
+        [0x30, 0x80..=0x84, ..] => Some("a PKCS#12 store or a DER certificate"),
+        _ => None,
+    }
+}
+
+fn read_file(path: &str) -> Result<Vec<u8>> {
+    let mut file = open(path).map_err(|error| store_error(path, &cannot_be_read(&error)))?;
+    let found = file
+        .metadata()
+        .map_err(|error| store_error(path, &cannot_be_read(&error)))?;
+    if !found.is_file() {
+        return Err(store_error(path, "is not a file"));
+    }
+    let mut content = Vec::new();
+    file.by_ref()
+        .take(MAX_STORE)
+        .read_to_end(&mut content)
+        .map_err(|error| store_error(path, &cannot_be_read(&error)))?;
+    if found.len() > MAX_STORE {
+        return Err(store_error(
+            path,
+            "is larger than 16 MiB, which no set of CA certificates is",
+        ));
+    }
+    Ok(content)
+}
+
+/// Without waiting: a path that leads to a pipe would block in `open` until somebody writes.
+fn open(path: &str) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
+    options.open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Trust;
+    use super::*;
+
+    fn trust(path: &std::path::Path) -> Trust {
+        Trust {
+            store: Some(path.to_str().unwrap().to_owned()),
+            validate: true,
+        }
+    }
+
+    fn refusal(content: &[u8]) -> Error {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        std::fs::write(&path, content).unwrap();
+        let error = trust(&path).config().unwrap_err();
+        assert_eq!(error.status(), Status::KeyStore);
+        assert_eq!(error.option(), Some("TrustStore"));
+        assert!(error.message().contains(path.to_str().unwrap()), "{error}");
+        error
+    }
+
+    fn certificate() -> String {
+        rcgen::generate_simple_self_signed(["ca.example".to_owned()])
+            .unwrap()
+            .cert
+            .pem()
+    }
+
+    #[test]
+    fn a_store_that_is_not_pem_is_named_for_what_it_is() {
+        assert!(
+            refusal(&[0xFE, 0xED, 0xFE, 0xED, 0, 0, 0, 2])
+                .message()
+                .contains("a JKS store")
+        );
+        assert!(refusal(&[0x30, 0x82, 1, 2]).message().contains("PKCS#12"));
+        assert!(refusal(b"").message().contains("holds no certificate"));
+        assert!(
+            refusal(b"-----BEGIN CERTIFICATE-----\n!\n")
+                .message()
+                .contains("cannot be read")
+        );
+    }
+
+    #[test]
+    fn a_missing_store_and_a_folder_are_refused_with_the_path_as_typed() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = trust(&folder.path().join("no.pem")).config().unwrap_err();
+        assert_eq!(missing.status(), Status::KeyStore);
+        assert!(missing.message().contains("no.pem cannot be read"), "{missing}");
+        let error = trust(folder.path()).config().unwrap_err();
+        assert!(error.message().contains("is not a file"), "{error}");
+    }
+
+    #[test]
+    fn text_between_certificates_is_skipped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        std::fs::write(
+            &path,
+            format!(
+                "# Root One\n{}\nsubject=/CN=two\n{}",
+                certificate(),
+                certificate()
+            ),
+        )
+        .unwrap();
+        assert_eq!(read_store(path.to_str().unwrap()).unwrap().len(), 2);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_refused_without_waiting_for_a_writer() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        assert!(
+            std::process::Command::new("mkfifo")
+                .arg(&path)
+                .status()
+                .unwrap()
+                .success()
+        );
+        assert!(
+            trust(&path)
+                .config()
+                .unwrap_err()
+                .message()
+                .contains("is not a file")
+        );
+    }
+
+    #[test]
+    fn a_changed_store_has_another_stamp() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        std::fs::write(&path, "one").unwrap();
+        let before = trust(&path).stamp().unwrap();
+        assert_eq!(before, trust(&path).stamp().unwrap());
+        std::fs::write(&path, "three").unwrap();
+        assert_ne!(before, trust(&path).stamp().unwrap());
+    }
+}
