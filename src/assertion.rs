@@ -74,10 +74,7 @@ pub fn sign(claims: &Claims<'_>, algorithm: Option<Algorithm>, key: &SigningKey)
     let signature = key.signer(algorithm).try_sign(message.as_bytes());
     let signature = signature.map_err(|_| internal("the key did not sign"))?;
     let text = format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature));
-    Ok(Assertion {
-        text: Secret::new(text),
-        expires_at: payload.exp,
-    })
+    Ok(Assertion { text: Secret::new(text), expires_at: payload.exp })
 }
 
 fn payload<'a>(claims: &Claims<'a>) -> Result<Payload<'a>> {
@@ -184,21 +181,13 @@ mod tests {
         assert_eq!(payload["aud"], "account-d.docusign.com");
         assert_eq!(payload["scope"], "signature impersonation");
         assert_eq!(payload["iat"].as_i64().unwrap(), NOW - 5);
-        assert_eq!(
-            payload["exp"].as_i64().unwrap() - payload["iat"].as_i64().unwrap(),
-            3600
-        );
+        assert_eq!(payload["exp"].as_i64().unwrap() - payload["iat"].as_i64().unwrap(), 3600);
         assert_eq!(payload["exp"].as_i64().unwrap(), assertion.expires_at);
     }
 
     #[test]
     fn what_is_not_asked_for_is_not_claimed() {
-        let bare = Claims {
-            subject: None,
-            audience: None,
-            scope: None,
-            ..claims()
-        };
+        let bare = Claims { subject: None, audience: None, scope: None, ..claims() };
         let payload = payload_of(&signed("ec.pem", &bare, None));
         let mut names: Vec<_> = payload.as_object().unwrap().keys().cloned().collect();
         names.sort();
@@ -208,27 +197,15 @@ mod tests {
     #[test]
     fn no_two_assertions_have_the_same_id_and_each_has_128_bits() {
         let ids: std::collections::HashSet<String> = (0..20)
-            .map(|_| {
-                payload_of(&signed("ec.pem", &claims(), None))["jti"]
-                    .as_str()
-                    .unwrap()
-                    .to_owned()
-            })
+            .map(|_| payload_of(&signed("ec.pem", &claims(), None))["jti"].as_str().unwrap().to_owned())
             .collect();
         assert_eq!(ids.len(), 20);
-        assert!(
-            ids.iter()
-                .all(|id| URL_SAFE_NO_PAD.decode(id).unwrap().len() == 16)
-        );
+        assert!(ids.iter().all(|id| URL_SAFE_NO_PAD.decode(id).unwrap().len() == 16));
     }
 
     #[test]
     fn a_clock_at_the_end_of_time_does_no_harm() {
-        let last = Claims {
-            now: i64::MAX,
-            lifetime: u32::MAX,
-            ..claims()
-        };
+        let last = Claims { now: i64::MAX, lifetime: u32::MAX, ..claims() };
         assert_eq!(signed("ec.pem", &last, None).expires_at, i64::MAX);
     }
 

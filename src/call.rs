@@ -115,22 +115,14 @@ impl Call {
     /// The error of a passed deadline; `what` says what was waited for.
     #[must_use]
     pub fn timeout(&self, what: &str) -> Error {
-        Error::new(
-            Status::Timeout,
-            "network",
-            format!("{what} within {}", self.limit),
-        )
+        Error::new(Status::Timeout, "network", format!("{what} within {}", self.limit))
     }
 }
 
 /// The error of a cancelled call.
 #[must_use]
 pub fn cancelled() -> Error {
-    Error::new(
-        Status::Cancelled,
-        "call",
-        "the call was cancelled by authgrant_cancel",
-    )
+    Error::new(Status::Cancelled, "call", "the call was cancelled by authgrant_cancel")
 }
 
 #[cfg(test)]

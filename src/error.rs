@@ -150,10 +150,7 @@ impl Status {
     /// Whether the same call may succeed later with nothing changed.
     #[must_use]
     pub fn retryable(self) -> bool {
-        matches!(
-            self,
-            Self::Network | Self::Timeout | Self::Throttled | Self::Server
-        )
+        matches!(self, Self::Network | Self::Timeout | Self::Throttled | Self::Server)
     }
 }
 
@@ -364,9 +361,6 @@ mod tests {
         let errors = ["a", "b", "c"].map(|text| Error::new(Status::InvalidOption, "options", text));
         let chain = Error::chain(errors.to_vec()).unwrap();
         assert_eq!(chain.message(), "[authgrant][options] a");
-        assert_eq!(
-            chain.next().unwrap().next().unwrap().message(),
-            "[authgrant][options] c"
-        );
+        assert_eq!(chain.next().unwrap().next().unwrap().message(), "[authgrant][options] c");
     }
 }

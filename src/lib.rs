@@ -3,14 +3,36 @@
 //! The product is the C library of `include/authgrant.h`; this crate is its inside. The modules stand in the order
 //! in which data meets them, and each uses only those that come after it.
 
+#![deny(unsafe_code, unsafe_op_in_unsafe_fn, missing_docs, clippy::undocumented_unsafe_blocks)]
+#![deny(clippy::dbg_macro, clippy::print_stdout, clippy::print_stderr)]
+// Data from outside must not be able to end a call by a panic.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
+
 pub mod assertion;
+
+pub mod http;
+pub mod tls;
+
+pub mod key;
+
+pub mod options;
+pub mod provider;
+
 pub mod call;
 pub mod clock;
 pub mod error;
-pub mod http;
-pub mod key;
+pub mod form;
 pub mod log;
 pub mod secret;
-pub mod sys;
-pub mod tls;
 pub mod url;
+
+pub mod sys;

@@ -29,10 +29,7 @@ pub struct Trust {
 
 impl Default for Trust {
     fn default() -> Self {
-        Self {
-            store: None,
-            validate: true,
-        }
+        Self { store: None, validate: true }
     }
 }
 
@@ -50,10 +47,7 @@ impl Trust {
             return Ok(Stamp::default());
         };
         let found = std::fs::metadata(path).map_err(|error| store_error(path, &cannot_be_read(&error)))?;
-        Ok(Stamp {
-            modified: found.modified().ok(),
-            length: found.len(),
-        })
+        Ok(Stamp { modified: found.modified().ok(), length: found.len() })
     }
 
     /// The configuration for a handshake. Reads the trusted certificates, so it is worth keeping.
@@ -68,17 +62,12 @@ impl Trust {
                 .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
                 .with_no_client_auth()
         } else if let Some(path) = &self.store {
-            builder
-                .with_root_certificates(read_store(path)?)
-                .with_no_client_auth()
+            builder.with_root_certificates(read_store(path)?).with_no_client_auth()
         } else {
             let system =
                 rustls_platform_verifier::Verifier::new(provider).map_err(|error| unusable(&error))?;
             // "dangerous" is rustls's word for any verifier but its own; this one asks the operating system.
-            builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(system))
-                .with_no_client_auth()
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(system)).with_no_client_auth()
         };
         Ok(Arc::new(config))
     }
@@ -109,11 +98,7 @@ impl Trust {
                 "the certificate of {host} comes from an issuer that {} does not hold; add the issuer's CA \
                  certificate there{}",
                 self.source(),
-                if self.store.is_none() {
-                    ", or name a PEM file with it in TrustStore"
-                } else {
-                    ""
-                }
+                if self.store.is_none() { ", or name a PEM file with it in TrustStore" } else { "" }
             ),
             Wrong::BadSignature => format!(
                 "the certificate of {host} was not signed by the issuer of the same name in {}; that CA may have been \
@@ -147,10 +132,7 @@ impl Trust {
                 "the certificate of {host} is that of a CA (self-signed, perhaps), not of a server; give the server \
                  one of its own, signed by that CA"
             ),
-            _ => format!(
-                "the certificate of {host} was not accepted by {}: {wrong}",
-                self.source()
-            ),
+            _ => format!("the certificate of {host} was not accepted by {}: {wrong}", self.source()),
         }
     }
 
@@ -206,11 +188,7 @@ fn date(unix_seconds: u64) -> String {
     let day = day_of_year - (153 * shifted + 2) / 5 + 1;
     let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!(
-        "{year:04}-{month:02}-{day:02} {:02}:{:02} UTC",
-        minutes / 60,
-        minutes % 60
-    )
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", minutes / 60, minutes % 60)
 }
 
 /// Takes any certificate; the server must still hold its key.
@@ -235,12 +213,7 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
+        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -249,12 +222,7 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
+        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -3,13 +3,14 @@
 //! https, or http to the loopback interface; no user information, no fragment (RFC 6749 section 3.2). It keeps the
 //! text byte for byte, because an audience may be compared with it, and shows itself without its query.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use ureq::http::Uri;
 use ureq::http::uri::Scheme;
 
 /// A checked URL.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Url {
     text: String,
     uri: Uri,
@@ -24,26 +25,20 @@ impl Url {
         if text.contains('#') {
             return Err("must not have a fragment (#…)".to_owned());
         }
-        let uri: Uri = text
-            .parse()
-            .map_err(|_| "is not a URL; expected https://host/path".to_owned())?;
+        let uri: Uri = text.parse().map_err(|_| "is not a URL; expected https://host/path".to_owned())?;
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
             return Err("is not a full URL; expected https://host/path".to_owned());
         };
         if authority.as_str().contains('@') {
             return Err("must not hold a user name or password in front of the host".to_owned());
         }
-        let host = authority
-            .host()
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .to_ascii_lowercase();
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
         if host.is_empty() {
             return Err("has no host".to_owned());
         }
         let tls = *scheme == Scheme::HTTPS;
         let plain = *scheme == Scheme::HTTP;
-        if !tls && !(plain && is_loopback(&host)) {
+        if !(tls || plain && is_loopback(&host)) {
             return Err(format!(
                 "must begin with https://, or with http:// for a loopback address only; it names {host} by {scheme}"
             ));
@@ -57,13 +52,7 @@ impl Url {
             },
             None => return Err("has a host that cannot be read".to_owned()),
         };
-        Ok(Self {
-            text: text.to_owned(),
-            uri,
-            host,
-            port,
-            tls,
-        })
+        Ok(Self { text: text.to_owned(), uri, host, port, tls })
     }
 
     /// As it was written.
@@ -100,6 +89,12 @@ impl Url {
     #[must_use]
     pub fn shown(&self) -> &str {
         self.text.split('?').next().unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.shown())
     }
 }
 
@@ -162,10 +157,7 @@ mod tests {
     #[test]
     fn parts_are_as_written_and_the_query_is_not_shown() {
         let url = Url::parse("https://Example.com/T?assertion=x").unwrap();
-        assert_eq!(
-            (url.host(), url.port(), url.is_https()),
-            ("example.com", 443, true)
-        );
+        assert_eq!((url.host(), url.port(), url.is_https()), ("example.com", 443, true));
         assert_eq!(url.as_written(), "https://Example.com/T?assertion=x");
         assert_eq!(url.shown(), "https://Example.com/T");
         let plain = Url::parse("http://[::1]/t").unwrap();

@@ -77,10 +77,7 @@ impl Buffers for Wiped {
     fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
         self.allocate();
         self.free();
-        (
-            self.input.get_mut(self.filled..).unwrap_or_default(),
-            &mut self.output,
-        )
+        (self.input.get_mut(self.filled..).unwrap_or_default(), &mut self.output)
     }
 
     fn can_use_input(&self) -> bool {

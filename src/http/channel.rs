@@ -84,10 +84,7 @@ fn fault(error: io::Error, trust: &Trust) -> ureq::Error {
         Ok(exchange) => exchange,
         Err(error) => return error.into(),
     };
-    if let Some(wrong) = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-    {
+    if let Some(wrong) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         return carried(trust.explain(wrong, &exchange.host));
     }
     if error.kind() == io::ErrorKind::UnexpectedEof {
@@ -122,10 +119,8 @@ impl<T: Transport> Tls<T> {
 
     fn receive(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
         self.stream.sock.set_timeout(timeout);
-        let amount = self
-            .stream
-            .read(self.buffers.input_append_buf())
-            .map_err(|error| fault(error, &self.trust))?;
+        let amount =
+            self.stream.read(self.buffers.input_append_buf()).map_err(|error| fault(error, &self.trust))?;
         self.buffers.input_appended(amount);
         Ok(amount > 0)
     }
@@ -184,11 +179,7 @@ impl<T: Transport> Transport for Channel<T> {
 
 impl<T: Transport> fmt::Debug for Channel<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_tls() {
-            "Channel(TLS)"
-        } else {
-            "Channel(plain)"
-        })
+        f.write_str(if self.is_tls() { "Channel(TLS)" } else { "Channel(plain)" })
     }
 }
 

@@ -110,10 +110,9 @@ impl Exchange {
     /// An error once there is no point in going on.
     pub(super) fn check(&self) -> Result<()> {
         if !self.is_ours() {
-            return Err(self.error(
-                Status::Network,
-                "this process was forked off in the middle of the request",
-            ));
+            return Err(
+                self.error(Status::Network, "this process was forked off in the middle of the request")
+            );
         }
         if self.call.cancel.is_cancelled() {
             return Err(cancelled());
@@ -212,11 +211,7 @@ impl Hook {
     fn detach(&self) -> Result<()> {
         let mut hooked = self.lock();
         hooked.line = None;
-        if hooked.cancelled {
-            Err(cancelled())
-        } else {
-            Ok(())
-        }
+        if hooked.cancelled { Err(cancelled()) } else { Ok(()) }
     }
 }
 

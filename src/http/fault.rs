@@ -28,30 +28,20 @@ pub(super) fn explain(error: ureq::Error, exchange: &Exchange, body: Option<usiz
         ureq::Error::BadUri(_) | ureq::Error::RequireHttpsOnly(_) => {
             exchange.error(Status::Internal, "the URL of the request is not one")
         }
-        other => exchange.error(
-            Status::Internal,
-            &format!("the request could not be made: {other}"),
-        ),
+        other => exchange.error(Status::Internal, &format!("the request could not be made: {other}")),
     }
 }
 
 /// The answer of the host is not what it should be.
 pub(super) fn bad(exchange: &Exchange, what: &str) -> Error {
-    Error::new(
-        Status::BadResponse,
-        "network",
-        format!("the answer of {} {what}", exchange.host),
-    )
+    Error::new(Status::BadResponse, "network", format!("the answer of {} {what}", exchange.host))
 }
 
 /// The answer ended before it was whole.
 pub(super) fn cut_off(exchange: &Exchange, body: Option<usize>) -> Error {
     let after = match body {
         Some(bytes) => format!("was cut off after {bytes} bytes of its body"),
-        None => format!(
-            "was cut off after {} bytes, within its headers",
-            exchange.received()
-        ),
+        None => format!("was cut off after {} bytes, within its headers", exchange.received()),
     };
     bad(exchange, &after)
 }

@@ -8,15 +8,10 @@ use super::*;
 fn a_server_that_never_answers_ends_on_time_and_nothing_was_received() {
     let server = Server::plain(|_, _| Reply::Silence);
     let call = within(300);
-    let error = in_time(300, || send(&Network::new(), &server.url(), &call))
-        .unwrap_err()
-        .error;
+    let error = in_time(300, || send(&Network::new(), &server.url(), &call)).unwrap_err().error;
     assert_eq!(error.status(), Status::Timeout);
     let text = error.message();
-    assert!(
-        text.contains("no answer from 127.0.0.1 within 0.3 s (LoginTimeout); connected after"),
-        "{text}"
-    );
+    assert!(text.contains("no answer from 127.0.0.1 within 0.3 s (LoginTimeout); connected after"), "{text}");
     assert!(text.ends_with("then nothing was received"), "{text}");
 }
 
@@ -28,9 +23,7 @@ fn a_server_that_drips_ends_on_time_and_is_said_to_have_sent_something() {
             _ => Reply::Drip(head.bytes().chain([b'x'; 5000]).collect()),
         });
         let call = within(400);
-        let error = in_time(400, || send(&Network::new(), &server.url(), &call))
-            .unwrap_err()
-            .error;
+        let error = in_time(400, || send(&Network::new(), &server.url(), &call)).unwrap_err().error;
         assert_eq!(error.status(), Status::Timeout);
         assert!(error.message().contains(" bytes were received"), "{error}");
     }
@@ -40,14 +33,9 @@ fn a_server_that_drips_ends_on_time_and_is_said_to_have_sent_something() {
 fn a_connect_that_nobody_answers_ends_on_time() {
     let deaf = Deaf::new();
     let call = within(300);
-    let error = in_time(300, || send(&Network::new(), &deaf.url(), &call))
-        .unwrap_err()
-        .error;
+    let error = in_time(300, || send(&Network::new(), &deaf.url(), &call)).unwrap_err().error;
     assert_eq!(error.status(), Status::Timeout);
-    assert!(
-        error.message().contains("could not connect to 127.0.0.1"),
-        "{error}"
-    );
+    assert!(error.message().contains("could not connect to 127.0.0.1"), "{error}");
 }
 
 #[test]
@@ -127,10 +115,7 @@ fn calls_of_another_trust_have_a_connection_of_their_own() {
     let server = Server::plain(|_, _| Reply::Keep(ok("{}")));
     let network = Network::new();
     let url = server.url();
-    let other = Trust {
-        store: Some("other.pem".to_owned()),
-        validate: true,
-    };
+    let other = Trust { store: Some("other.pem".to_owned()), validate: true };
     for trust in [&Trust::default(), &other, &Trust::default(), &other] {
         network.send(&post(&url), trust, &patient()).unwrap();
     }
@@ -163,11 +148,7 @@ fn a_kept_connection_that_falls_silent_is_no_reason_to_repeat() {
     let call = within(200);
     let failure = in_time(200, || send(&network, &server.url(), &call)).unwrap_err();
     assert!(!failure.stale);
-    assert!(
-        failure.error.message().contains("kept from before"),
-        "{}",
-        failure.error
-    );
+    assert!(failure.error.message().contains("kept from before"), "{}", failure.error);
 }
 
 const NAMED: &str = "https://login.example.com/token";
@@ -185,16 +166,10 @@ fn localhost_and_literal_addresses_are_asked_of_nobody() {
 #[test]
 fn a_host_that_nobody_knows_is_the_networks_fault_by_name() {
     let url = Url::parse(NAMED).unwrap();
-    for network in [
-        asking(|_| Ok(Vec::new())),
-        asking(|_| Err(std::io::Error::other("no such name"))),
-    ] {
+    for network in [asking(|_| Ok(Vec::new())), asking(|_| Err(std::io::Error::other("no such name")))] {
         let error = send(&network, &url, &patient()).unwrap_err().error;
         assert_eq!(error.status(), Status::Network);
-        assert!(
-            error.message().contains("login.example.com cannot be resolved"),
-            "{error}"
-        );
+        assert!(error.message().contains("login.example.com cannot be resolved"), "{error}");
     }
 }
 
@@ -213,10 +188,7 @@ fn a_slow_lookup_ends_with_the_deadline_and_with_a_cancel() {
     let call = within(200);
     let error = in_time(200, || send(&network, &url, &call)).unwrap_err().error;
     assert_eq!(error.status(), Status::Timeout);
-    assert!(
-        error.message().contains("looking up login.example.com"),
-        "{error}"
-    );
+    assert!(error.message().contains("looking up login.example.com"), "{error}");
     bell.recv().unwrap();
     let failure = cancelled_when(&bell, &network, &url, &patient());
     assert_eq!(failure.error.status(), Status::Cancelled);
@@ -244,5 +216,27 @@ fn a_ninth_lookup_waits_for_a_place_within_its_own_deadline() {
         assert_eq!(ninth.error.status(), Status::Timeout);
         assert!(bell.try_recv().is_err(), "the ninth was asked");
         drop(go);
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn a_connection_that_the_parent_closes_is_not_held_open_by_its_child() {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let url = Url::parse(&format!("http://127.0.0.1:{port}/")).unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+        stream.write_all(&ok("{}")).unwrap();
+        while stream.read(&mut [0; 4096]).unwrap() > 0 {}
+    });
+    let network = Network::new();
+    send(&network, &url, &patient()).unwrap();
+    crate::sys::beside_a_child(|| {
+        network.clear();
+        server.join().unwrap();
     });
 }

@@ -34,10 +34,7 @@ struct Shared<T> {
 
 impl<T> Shared<T> {
     fn new(value: T) -> Arc<Self> {
-        Arc::new(Self {
-            value: Mutex::new(value),
-            changed: Condvar::new(),
-        })
+        Arc::new(Self { value: Mutex::new(value), changed: Condvar::new() })
     }
 
     fn lock(&self) -> MutexGuard<'_, T> {
@@ -74,17 +71,12 @@ impl Drop for Place {
 
 impl Lookups {
     pub(super) fn new(ask: Arc<Ask>) -> Self {
-        Self {
-            ask,
-            places: Shared::new(0),
-        }
+        Self { ask, places: Shared::new(0) }
     }
 
     /// The operating system's resolver.
     pub(super) fn system() -> Self {
-        Self::new(Arc::new(|host: &str, port: u16| {
-            Ok((host, port).to_socket_addrs()?.collect())
-        }))
+        Self::new(Arc::new(|host: &str, port: u16| Ok((host, port).to_socket_addrs()?.collect())))
     }
 
     /// The addresses of `host`, at least one, in the order in which to try them.
@@ -92,9 +84,8 @@ impl Lookups {
         if let Some(known) = without_asking(host, port) {
             return Ok(known);
         }
-        let mut addresses = self
-            .asked(host, port, exchange)?
-            .map_err(|error| unresolved(host, &error.to_string()))?;
+        let mut addresses =
+            self.asked(host, port, exchange)?.map_err(|error| unresolved(host, &error.to_string()))?;
         addresses.dedup();
         if addresses.is_empty() {
             return Err(unresolved(host, "it has no address"));
@@ -103,21 +94,17 @@ impl Lookups {
     }
 
     fn asked(&self, host: &str, port: u16, exchange: &Exchange) -> Result<io::Result<Vec<SocketAddr>>> {
-        self.places.wait(exchange, |busy| {
-            (*busy < AT_ONCE).then(|| *busy = busy.saturating_add(1))
-        })?;
+        self.places.wait(exchange, |busy| (*busy < AT_ONCE).then(|| *busy = busy.saturating_add(1)))?;
         let place = Place(Arc::clone(&self.places));
         let answer = Shared::new(None);
         let (ask, name, theirs) = (Arc::clone(&self.ask), host.to_owned(), Arc::clone(&answer));
         let started = sys::with_signals_blocked(|| {
-            std::thread::Builder::new()
-                .name("authgrant-dns".to_owned())
-                .spawn(move || {
-                    let found = ask(&name, port);
-                    drop(place);
-                    *theirs.lock() = Some(found);
-                    theirs.changed.notify_one();
-                })
+            std::thread::Builder::new().name("authgrant-dns".to_owned()).spawn(move || {
+                let found = ask(&name, port);
+                drop(place);
+                *theirs.lock() = Some(found);
+                theirs.changed.notify_one();
+            })
         });
         match started {
             Ok(_) => answer.wait(exchange, Option::take),

@@ -30,17 +30,12 @@ pub(super) fn converse(agent: &Agent, request: &Request<'_>, exchange: &Exchange
     let response = transmit(agent, request, exchange)?;
     let (head, body) = response.into_parts();
     let text = |name: HeaderName| {
-        head.headers
-            .get(name)
-            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        head.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
     if let Some(encoding) =
         text(header::CONTENT_ENCODING).filter(|name| !name.eq_ignore_ascii_case("identity"))
         && !encoding.is_empty()
-        && request
-            .headers
-            .iter()
-            .all(|(name, _)| !name.eq_ignore_ascii_case("accept-encoding"))
+        && request.headers.iter().all(|(name, _)| !name.eq_ignore_ascii_case("accept-encoding"))
     {
         return Err(bad(exchange, "is compressed, which was not asked for"));
     }
@@ -99,10 +94,7 @@ fn headers(request: &Request<'_>) -> Result<HeaderMap> {
     }
     let mut own = vec![
         (header::ACCEPT, "application/json"),
-        (
-            header::USER_AGENT,
-            concat!("authgrant/", env!("CARGO_PKG_VERSION")),
-        ),
+        (header::USER_AGENT, concat!("authgrant/", env!("CARGO_PKG_VERSION"))),
     ];
     if request.method == Method::Post {
         own.push((header::CONTENT_TYPE, "application/x-www-form-urlencoded"));
@@ -114,13 +106,8 @@ fn headers(request: &Request<'_>) -> Result<HeaderMap> {
 }
 
 fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
-    let wrong = |why: &str| {
-        Error::new(
-            Status::InvalidOption,
-            "network",
-            format!("the header {name:?} {why}"),
-        )
-    };
+    let wrong =
+        |why: &str| Error::new(Status::InvalidOption, "network", format!("the header {name:?} {why}"));
     let parsed = HeaderName::try_from(name).map_err(|_| wrong("has no valid name"))?;
     if FRAMING.contains(&parsed) {
         return Err(wrong("belongs to the connection and cannot be set"));
@@ -136,17 +123,13 @@ fn read(body: Body, exchange: &Exchange) -> Result<Zeroizing<Vec<u8>>> {
     let mut chunk = Zeroizing::new(vec![0; 16 << 10]);
     let mut reader = body.into_reader();
     loop {
-        let amount = reader
-            .read(&mut chunk)
-            .map_err(|error| explain(error.into(), exchange, Some(whole.len())))?;
+        let amount =
+            reader.read(&mut chunk).map_err(|error| explain(error.into(), exchange, Some(whole.len())))?;
         let Some(come) = chunk.get(..amount).filter(|come| !come.is_empty()) else {
             break;
         };
         if whole.len().saturating_add(amount) > MAX_BODY {
-            return Err(bad(
-                exchange,
-                "is longer than 1 MiB, which no answer of a token endpoint is",
-            ));
+            return Err(bad(exchange, "is longer than 1 MiB, which no answer of a token endpoint is"));
         }
         append(&mut whole, come);
     }

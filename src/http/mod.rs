@@ -148,10 +148,7 @@ impl Network {
 
     fn with_lookups(lookups: Lookups) -> Self {
         sys::watch_forks();
-        Self {
-            lookups,
-            agents: Mutex::default(),
-        }
+        Self { lookups, agents: Mutex::default() }
     }
 
     /// Sends `request` and waits for the whole answer, until the call's deadline or its cancel.
@@ -170,13 +167,11 @@ impl Network {
         let what = || format!("{} {}", request.method.name(), request.url.shown());
         match result {
             Ok(answer) => {
-                call.log
-                    .line(Level::Debug, || format!("{}: {}", what(), told(&answer)));
+                call.log.line(Level::Debug, || format!("{}: {}", what(), told(&answer)));
                 Ok(answer)
             }
             Err(error) => {
-                call.log
-                    .line(Level::Debug, || format!("{} failed: {error}", what()));
+                call.log.line(Level::Debug, || format!("{} failed: {error}", what()));
                 let stale = exchange.kept()
                     && exchange.received() == 0
                     && exchange.is_ours()
@@ -205,16 +200,10 @@ impl Network {
         }
         // Certificates are read without the lock; should two threads do so, one of the agents is used no more.
         let config = if https { Some(trust.config()?) } else { None };
-        let wrapper = Wrapper {
-            trust: trust.clone(),
-            config,
-        };
+        let wrapper = Wrapper { trust: trust.clone(), config };
         let connector = ().chain(Dialer(self.lookups.clone())).chain(wrapper);
         let agent = Agent::with_parts(configuration(), connector, NoResolver);
-        let kept = Kept {
-            stamp,
-            agent: agent.clone(),
-        };
+        let kept = Kept { stamp, agent: agent.clone() };
         let before = self.agents().insert(key, kept);
         drop(before);
         Ok(agent)

@@ -49,10 +49,7 @@ impl<In: Transport> Connector<In> for Dialer {
         let exchange = Exchange::current()?;
         let line = self.dial(&exchange).map_err(carried)?;
         let (input, output) = if details.needs_tls() { RECORDS } else { BUFFERS };
-        Ok(Some(Either::B(Socket {
-            line,
-            buffers: Wiped::new(input, output),
-        })))
+        Ok(Some(Either::B(Socket { line, buffers: Wiped::new(input, output) })))
     }
 }
 
@@ -64,9 +61,7 @@ impl Dialer {
         let mut failures = Vec::new();
         let mut rest = addresses.as_slice();
         while let Some((address, others)) = rest.split_first() {
-            exchange.call.log.line(Level::Trace, || {
-                format!("connecting to {} at {address}", exchange.host)
-            });
+            exchange.call.log.line(Level::Trace, || format!("connecting to {} at {address}", exchange.host));
             match connect(*address, share(exchange, others.len()), exchange)? {
                 Ok(line) => {
                     exchange.reached(Stage::Talking);
@@ -127,10 +122,7 @@ fn in_progress(error: &io::Error) -> bool {
     if error.raw_os_error() == Some(libc::EINPROGRESS) {
         return true;
     }
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-    )
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
 fn is_connected(line: &Guarded<TcpStream>, limit: Duration) -> io::Result<bool> {
@@ -161,9 +153,7 @@ fn patiently(
         match work(line) {
             Ok(amount) => return Ok(amount),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                exchange
-                    .blocked_on(line, || wait(line, exchange.left(LONG)))
-                    .map_err(carried)??;
+                exchange.blocked_on(line, || wait(line, exchange.left(LONG))).map_err(carried)??;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => {

@@ -139,12 +139,7 @@ fn read_request(stream: &mut impl Read) -> Option<String> {
     let head = String::from_utf8(bytes).unwrap();
     let length = head
         .lines()
-        .find_map(|line| {
-            line.to_ascii_lowercase()
-                .strip_prefix("content-length: ")?
-                .parse()
-                .ok()
-        })
+        .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok())
         .unwrap_or(0);
     let mut body = vec![0; length];
     stream.read_exact(&mut body).ok()?;
@@ -162,13 +157,7 @@ pub(super) fn ok(body: &str) -> Vec<u8> {
 
 /// A POST without much in it.
 pub(super) fn post(url: &Url) -> Request<'_> {
-    Request {
-        method: Method::Post,
-        url,
-        query: None,
-        headers: Vec::new(),
-        body: Some("grant_type=x".into()),
-    }
+    Request { method: Method::Post, url, query: None, headers: Vec::new(), body: Some("grant_type=x".into()) }
 }
 
 pub(super) fn send(network: &Network, url: &Url, call: &Call) -> Result<Answer, Failure> {
@@ -190,10 +179,7 @@ pub(super) fn in_time<T>(limit: u64, work: impl FnOnce() -> T) -> T {
     let started = Instant::now();
     let result = work();
     let took = started.elapsed();
-    assert!(
-        took <= Duration::from_millis(limit.saturating_add(250)),
-        "took {took:?}"
-    );
+    assert!(took <= Duration::from_millis(limit.saturating_add(250)), "took {took:?}");
     result
 }
 
@@ -226,10 +212,7 @@ impl Deaf {
                 socket
             })
             .collect();
-        Self {
-            listener,
-            _waiting: waiting,
-        }
+        Self { listener, _waiting: waiting }
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -244,19 +227,12 @@ impl Deaf {
 
 /// A port at which nobody listens.
 pub(super) fn unused_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Collects what the caller's log hears, and tells who waits for a line.
 #[derive(Default)]
-pub(super) struct Heard(
-    pub(super) Mutex<Vec<String>>,
-    Mutex<Option<std::sync::mpsc::Sender<()>>>,
-);
+pub(super) struct Heard(pub(super) Mutex<Vec<String>>, Mutex<Option<std::sync::mpsc::Sender<()>>>);
 
 impl Heard {
     pub(super) fn attach(self: &Arc<Self>, call: &mut Call) {

@@ -5,9 +5,7 @@ use super::*;
 
 fn failure(reply: impl Fn(usize, &str) -> Reply + Send + Sync + 'static) -> Error {
     let server = Server::plain(reply);
-    send(&Network::new(), &server.url(), &patient())
-        .unwrap_err()
-        .error
+    send(&Network::new(), &server.url(), &patient()).unwrap_err().error
 }
 
 fn answer(bytes: &'static str) -> Result<Answer> {
@@ -49,11 +47,7 @@ fn a_get_appends_its_query_to_the_urls_own() {
         ("/t?tenant=a", "GET /t?tenant=a&assertion=a.b HTTP/1.1"),
     ] {
         let url = server.url_of("http://127.0.0.1", path);
-        let request = Request {
-            method: Method::Get,
-            query: Some("assertion=a.b".into()),
-            ..post(&url)
-        };
+        let request = Request { method: Method::Get, query: Some("assertion=a.b".into()), ..post(&url) };
         network.send(&request, &Trust::default(), &patient()).unwrap();
         let sent = server.requests().pop().unwrap();
         assert_eq!(sent.lines().next(), Some(wanted));
@@ -66,14 +60,8 @@ fn a_query_of_60_kib_is_sent_whole() {
     let server = Server::plain(|_, _| Reply::Keep(ok("{}")));
     let url = server.url();
     let long = "a".repeat(60 << 10);
-    let request = Request {
-        method: Method::Get,
-        query: Some(Secret::new(long.clone())),
-        ..post(&url)
-    };
-    Network::new()
-        .send(&request, &Trust::default(), &patient())
-        .unwrap();
+    let request = Request { method: Method::Get, query: Some(Secret::new(long.clone())), ..post(&url) };
+    Network::new().send(&request, &Trust::default(), &patient()).unwrap();
     assert!(server.requests().remove(0).contains(&long));
 }
 
@@ -81,21 +69,15 @@ fn a_query_of_60_kib_is_sent_whole() {
 fn a_header_of_the_callers_replaces_ours_and_cannot_break_the_framing() {
     let server = Server::plain(|_, _| Reply::Keep(ok("{}")));
     let url = server.url();
-    let with = |name: &str, value: &str| Request {
-        headers: vec![(name.to_owned(), value.into())],
-        ..post(&url)
-    };
+    let with =
+        |name: &str, value: &str| Request { headers: vec![(name.to_owned(), value.into())], ..post(&url) };
     let network = Network::new();
-    network
-        .send(&with("aCCEPT", "text/plain"), &Trust::default(), &patient())
-        .unwrap();
+    network.send(&with("aCCEPT", "text/plain"), &Trust::default(), &patient()).unwrap();
     let sent = server.requests().remove(0).to_ascii_lowercase();
     assert!(sent.contains("accept: text/plain\r\n"), "{sent}");
     assert!(!sent.contains("accept: application/json"), "{sent}");
     for (name, value) in [("Content-Length", "3"), ("X", "a\r\nY: b"), ("a b", "c")] {
-        let failure = network
-            .send(&with(name, value), &Trust::default(), &patient())
-            .unwrap_err();
+        let failure = network.send(&with(name, value), &Trust::default(), &patient()).unwrap_err();
         assert_eq!(failure.error.status(), Status::InvalidOption);
         assert!(!failure.error.message().contains("Y: b"));
     }
@@ -136,10 +118,7 @@ fn a_chunked_body_is_put_together() {
 fn a_body_of_more_than_a_mebibyte_is_refused() {
     let error = failure(|_, _| Reply::Close(ok(&"x".repeat(2 << 20))));
     assert_eq!(error.status(), Status::BadResponse);
-    assert!(
-        error.message().contains("127.0.0.1 is longer than 1 MiB"),
-        "{error}"
-    );
+    assert!(error.message().contains("127.0.0.1 is longer than 1 MiB"), "{error}");
 }
 
 #[test]
@@ -152,18 +131,12 @@ fn a_body_of_a_mebibyte_is_taken() {
 #[test]
 fn an_answer_that_ends_too_early_says_after_how_much() {
     for (bytes, wanted) in [
-        (
-            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabcd",
-            "cut off after 4 bytes of its body",
-        ),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabcd", "cut off after 4 bytes of its body"),
         (
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabcd",
             "cut off after 4 bytes of its body",
         ),
-        (
-            "HTTP/1.1 200 OK\r\nConte",
-            "cut off after 22 bytes, within its headers",
-        ),
+        ("HTTP/1.1 200 OK\r\nConte", "cut off after 22 bytes, within its headers"),
     ] {
         let error = answer(bytes).unwrap_err();
         assert_eq!(error.status(), Status::BadResponse, "{error}");
@@ -210,10 +183,7 @@ fn a_refused_connection_names_host_port_and_the_systems_reason() {
     let url = Url::parse(&format!("http://127.0.0.1:{}/", unused_port())).unwrap();
     let error = send(&Network::new(), &url, &patient()).unwrap_err().error;
     assert_eq!(error.status(), Status::Network);
-    assert!(
-        error.message().contains(&format!("127.0.0.1:{}", url.port())),
-        "{error}"
-    );
+    assert!(error.message().contains(&format!("127.0.0.1:{}", url.port())), "{error}");
     assert!(error.message().contains("refused"), "{error}");
 }
 
@@ -223,20 +193,10 @@ fn the_callers_log_names_the_request_and_what_came_of_it_without_its_query() {
     let (heard, mut call) = (Arc::<Heard>::default(), patient());
     heard.attach(&mut call);
     let url = server.url_of("http://127.0.0.1", "/t?a=canary");
-    let request = Request {
-        method: Method::Get,
-        query: Some("b=canary".into()),
-        ..post(&url)
-    };
+    let request = Request { method: Method::Get, query: Some("b=canary".into()), ..post(&url) };
     Network::new().send(&request, &Trust::default(), &call).unwrap();
     let lines = heard.0.lock().unwrap().join("\n");
-    assert!(
-        lines.contains(&format!(
-            "GET http://127.0.0.1:{}/t: 200, 2 bytes in",
-            server.port
-        )),
-        "{lines}"
-    );
+    assert!(lines.contains(&format!("GET http://127.0.0.1:{}/t: 200, 2 bytes in", server.port)), "{lines}");
     assert!(lines.contains("on a new connection"), "{lines}");
     assert!(!lines.contains("canary"), "{lines}");
 }
@@ -277,15 +237,9 @@ fn a_logger_of_the_host_program_hears_no_secret_at_any_level() {
             headers: vec![("Authorization".to_owned(), Secret::new(canary.clone()))],
             body: secret(),
         };
-        Network::new()
-            .send(&request, &Trust::default(), &patient())
-            .unwrap();
+        Network::new().send(&request, &Trust::default(), &patient()).unwrap();
     }
     let all = EVERYTHING.0.lock().unwrap();
     assert!(all.contains("ureq"), "the test hears nothing at all");
-    assert!(
-        !all.contains("zqzq"),
-        "{}",
-        all.lines().find(|line| line.contains("zqzq")).unwrap()
-    );
+    assert!(!all.contains("zqzq"), "{}", all.lines().find(|line| line.contains("zqzq")).unwrap());
 }

@@ -25,10 +25,7 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let authority = Self {
-            issuer,
-            folder: tempfile::tempdir().unwrap(),
-        };
+        let authority = Self { issuer, folder: tempfile::tempdir().unwrap() };
         std::fs::write(authority.path(), authority.issuer.pem()).unwrap();
         authority
     }
@@ -38,10 +35,7 @@ impl Authority {
     }
 
     fn trust(&self) -> Trust {
-        Trust {
-            store: Some(self.path().to_str().unwrap().to_owned()),
-            validate: true,
-        }
+        Trust { store: Some(self.path().to_str().unwrap().to_owned()), validate: true }
     }
 
     fn server(
@@ -82,10 +76,7 @@ fn refusal(server: &Server, trust: &Trust) -> Error {
     let failure = Network::new().send(&post(&url), trust, &patient()).unwrap_err();
     assert_eq!(failure.error.status(), Status::Tls, "{}", failure.error);
     assert!(failure.error.message().contains("localhost"), "{}", failure.error);
-    assert!(
-        server.requests().is_empty(),
-        "nothing may be sent to a server that is not trusted"
-    );
+    assert!(server.requests().is_empty(), "nothing may be sent to a server that is not trusted");
     failure.error
 }
 
@@ -94,14 +85,8 @@ fn a_server_of_an_authority_in_the_trust_store_is_talked_to_and_its_connection_k
     let authority = Authority::new();
     let server = authority.server("localhost", plainly, reply);
     let (network, url) = (Network::new(), https(&server));
-    let kept: Vec<bool> = (0..3)
-        .map(|_| {
-            network
-                .send(&post(&url), &authority.trust(), &patient())
-                .unwrap()
-                .kept
-        })
-        .collect();
+    let kept: Vec<bool> =
+        (0..3).map(|_| network.send(&post(&url), &authority.trust(), &patient()).unwrap().kept).collect();
     assert_eq!(kept, [false, true, true]);
     assert_eq!(server.accepted(), 1);
 }
@@ -111,9 +96,7 @@ fn an_address_is_a_name_that_a_certificate_can_be_for() {
     let authority = Authority::new();
     let server = authority.server("127.0.0.1", plainly, reply);
     let url = server.url_of("https://127.0.0.1", "/token");
-    let answer = Network::new()
-        .send(&post(&url), &authority.trust(), &patient())
-        .unwrap();
+    let answer = Network::new().send(&post(&url), &authority.trust(), &patient()).unwrap();
     assert_eq!(answer.status, 200);
 }
 
@@ -138,33 +121,20 @@ fn an_issuer_of_the_same_name_with_another_key_is_told_from_an_unknown_one() {
 fn the_operating_system_does_not_know_the_authority_of_a_test() {
     let server = Authority::new().server("localhost", plainly, reply);
     let url = https(&server);
-    let failure = Network::new()
-        .send(&post(&url), &Trust::default(), &patient())
-        .unwrap_err();
+    let failure = Network::new().send(&post(&url), &Trust::default(), &patient()).unwrap_err();
     assert_eq!(failure.error.status(), Status::Tls, "{}", failure.error);
-    assert!(
-        failure.error.message().contains("TrustStore"),
-        "{}",
-        failure.error
-    );
+    assert!(failure.error.message().contains("TrustStore"), "{}", failure.error);
     assert!(server.requests().is_empty());
 }
 
 #[test]
 fn an_expired_certificate_names_its_last_day_and_one_of_tomorrow_its_first() {
     let authority = Authority::new();
-    let expired = authority.server(
-        "localhost",
-        |params| params.not_after = date_time_ymd(2020, 2, 29),
-        reply,
-    );
+    let expired =
+        authority.server("localhost", |params| params.not_after = date_time_ymd(2020, 2, 29), reply);
     let error = refusal(&expired, &authority.trust());
     assert!(error.message().contains("expired on 2020-02-29"), "{error}");
-    let early = authority.server(
-        "localhost",
-        |params| params.not_before = date_time_ymd(2090, 3, 1),
-        reply,
-    );
+    let early = authority.server("localhost", |params| params.not_before = date_time_ymd(2090, 3, 1), reply);
     let error = refusal(&early, &authority.trust());
     assert!(error.message().contains("not valid before 2090-03-01"), "{error}");
     assert!(error.message().contains("clock"), "{error}");
@@ -175,12 +145,7 @@ fn a_certificate_for_another_host_says_for_which() {
     let authority = Authority::new();
     let server = authority.server("login.example.com", plainly, reply);
     let error = refusal(&server, &authority.trust());
-    assert!(
-        error
-            .message()
-            .contains("not for localhost: it is for login.example.com"),
-        "{error}"
-    );
+    assert!(error.message().contains("not for localhost: it is for login.example.com"), "{error}");
 }
 
 #[test]
@@ -190,16 +155,11 @@ fn without_validation_any_certificate_will_do_and_its_connection_serves_nobody_e
         |params| params.not_after = date_time_ymd(2020, 1, 1),
         reply,
     );
-    let trust = Trust {
-        store: None,
-        validate: false,
-    };
+    let trust = Trust { store: None, validate: false };
     let (network, url) = (Network::new(), https(&server));
     assert_eq!(network.send(&post(&url), &trust, &patient()).unwrap().status, 200);
     let strict = Authority::new();
-    let failure = network
-        .send(&post(&url), &strict.trust(), &patient())
-        .unwrap_err();
+    let failure = network.send(&post(&url), &strict.trust(), &patient()).unwrap_err();
     assert_eq!(failure.error.status(), Status::Tls);
 }
 
@@ -217,13 +177,8 @@ fn a_changed_trust_store_counts_at_once_also_for_kept_connections() {
 #[test]
 fn a_missing_trust_store_is_found_before_anybody_is_called() {
     let server = Authority::new().server("localhost", plainly, reply);
-    let trust = Trust {
-        store: Some("/nowhere/ca.pem".to_owned()),
-        validate: true,
-    };
-    let failure = Network::new()
-        .send(&post(&https(&server)), &trust, &patient())
-        .unwrap_err();
+    let trust = Trust { store: Some("/nowhere/ca.pem".to_owned()), validate: true };
+    let failure = Network::new().send(&post(&https(&server)), &trust, &patient()).unwrap_err();
     assert_eq!(failure.error.status(), Status::KeyStore);
     assert_eq!(server.accepted(), 0);
 }
@@ -233,11 +188,8 @@ fn a_server_that_speaks_no_tls_is_a_fault_of_tls() {
     let authority = Authority::new();
     for text in ["HTTP/1.1 400 Bad Request\r\n\r\n", ""] {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = Url::parse(&format!(
-            "https://localhost:{}/",
-            listener.local_addr().unwrap().port()
-        ))
-        .unwrap();
+        let url =
+            Url::parse(&format!("https://localhost:{}/", listener.local_addr().unwrap().port())).unwrap();
         let server = std::thread::spawn(move || {
             use std::io::{Read, Write};
             let (mut stream, _) = listener.accept().unwrap();
@@ -248,9 +200,7 @@ fn a_server_that_speaks_no_tls_is_a_fault_of_tls() {
             stream.read_exact(&mut rest).unwrap();
             stream.write_all(text.as_bytes()).unwrap();
         });
-        let failure = Network::new()
-            .send(&post(&url), &authority.trust(), &patient())
-            .unwrap_err();
+        let failure = Network::new().send(&post(&url), &authority.trust(), &patient()).unwrap_err();
         server.join().unwrap();
         assert_eq!(failure.error.status(), Status::Tls, "{}", failure.error);
         assert!(failure.error.message().contains("localhost"), "{}", failure.error);
@@ -261,20 +211,11 @@ fn a_server_that_speaks_no_tls_is_a_fault_of_tls() {
 fn a_handshake_that_is_not_answered_ends_on_time_and_with_a_cancel() {
     let authority = Authority::new();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = Url::parse(&format!(
-        "https://localhost:{}/",
-        listener.local_addr().unwrap().port()
-    ))
-    .unwrap();
+    let url = Url::parse(&format!("https://localhost:{}/", listener.local_addr().unwrap().port())).unwrap();
     let (network, trust, call) = (Network::new(), authority.trust(), within(300));
-    let error = in_time(300, || network.send(&post(&url), &trust, &call))
-        .unwrap_err()
-        .error;
+    let error = in_time(300, || network.send(&post(&url), &trust, &call)).unwrap_err().error;
     assert_eq!(error.status(), Status::Timeout);
-    assert!(
-        error.message().contains("the TLS handshake did not end"),
-        "{error}"
-    );
+    assert!(error.message().contains("the TLS handshake did not end"), "{error}");
     let call = patient();
     std::thread::scope(|scope| {
         let sender = scope.spawn(|| network.send(&post(&url), &trust, &call));
@@ -290,18 +231,11 @@ fn a_handshake_that_is_not_answered_ends_on_time_and_with_a_cancel() {
 fn an_answer_over_tls_that_only_its_end_delimits_must_end_properly() {
     let authority = Authority::new();
     // The connection is dropped without TLS's own goodbye: anybody on the way could have cut it here.
-    let server = authority.server("localhost", plainly, |_, _| {
-        Reply::Close(b"HTTP/1.1 200 OK\r\n\r\n{\"a\":1}".to_vec())
-    });
-    let failure = Network::new()
-        .send(&post(&https(&server)), &authority.trust(), &patient())
-        .unwrap_err();
+    let server = authority
+        .server("localhost", plainly, |_, _| Reply::Close(b"HTTP/1.1 200 OK\r\n\r\n{\"a\":1}".to_vec()));
+    let failure = Network::new().send(&post(&https(&server)), &authority.trust(), &patient()).unwrap_err();
     assert_eq!(failure.error.status(), Status::BadResponse);
-    assert!(
-        failure.error.message().contains("cut off after 7 bytes"),
-        "{}",
-        failure.error
-    );
+    assert!(failure.error.message().contains("cut off after 7 bytes"), "{}", failure.error);
 }
 
 #[test]
@@ -316,9 +250,7 @@ fn a_server_that_is_silent_over_tls_ends_on_time_and_a_stale_one_is_told() {
     network.send(&post(&url), &trust, &patient()).unwrap();
     assert!(network.send(&post(&url), &trust, &patient()).unwrap_err().stale);
     let call = within(400);
-    let error = in_time(400, || network.send(&post(&url), &trust, &call))
-        .unwrap_err()
-        .error;
+    let error = in_time(400, || network.send(&post(&url), &trust, &call)).unwrap_err().error;
     assert_eq!(error.status(), Status::Timeout, "{error}");
     assert!(error.message().ends_with("then nothing was received"), "{error}");
 }
@@ -334,9 +266,7 @@ fn an_address_that_does_not_answer_or_refuses_leaves_time_for_the_next() {
         Ok(vec![at(unused_port()), at(silent), at(port)])
     });
     let url = Url::parse("https://login.example.com/token").unwrap();
-    let answer = network
-        .send(&post(&url), &authority.trust(), &within(1_500))
-        .unwrap();
+    let answer = network.send(&post(&url), &authority.trust(), &within(1_500)).unwrap();
     assert_eq!(answer.status, 200);
 }
 

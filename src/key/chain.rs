@@ -30,18 +30,15 @@ fn parts(certificate: &[u8]) -> Option<Parts<'_>> {
 
 /// The chain of the key whose public half is `public_key`; empty if no certificate holds it.
 pub(super) fn of(public_key: &[u8], certificates: &[Vec<u8>]) -> Vec<CertificateDer<'static>> {
-    let mut left: Vec<_> = certificates
-        .iter()
-        .filter_map(|certificate| Some((certificate, parts(certificate)?)))
-        .collect();
+    let mut left: Vec<_> =
+        certificates.iter().filter_map(|certificate| Some((certificate, parts(certificate)?))).collect();
     let mut chain = Vec::new();
     let mut place = left.iter().position(|(_, parts)| parts.public_key == public_key);
     while let Some(found) = place {
         let (certificate, parts) = left.remove(found);
         chain.push(CertificateDer::from(certificate.clone()));
-        place = left
-            .iter()
-            .position(|(_, other)| other.subject == parts.issuer && parts.issuer != parts.subject);
+        place =
+            left.iter().position(|(_, other)| other.subject == parts.issuer && parts.issuer != parts.subject);
     }
     chain
 }

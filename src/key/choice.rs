@@ -21,11 +21,7 @@ pub(super) enum Kind {
 pub(super) fn choose(source: &KeySource, entries: &[(&str, Kind)]) -> Result<usize> {
     let keys = places(entries, |_, kind| kind == Kind::Key);
     if keys.is_empty() {
-        let held = if entries.is_empty() {
-            "nothing".to_owned()
-        } else {
-            list(entries)
-        };
+        let held = if entries.is_empty() { "nothing".to_owned() } else { list(entries) };
         return Err(source.not_found(format!("has no private key; it has {held}")));
     }
     match source.alias() {
@@ -68,10 +64,7 @@ fn by_alias(source: &KeySource, entries: &[(&str, Kind)], wanted: &str) -> Resul
 
 fn places(entries: &[(&str, Kind)], wanted: impl Fn(&str, Kind) -> bool) -> Vec<usize> {
     let numbered = entries.iter().enumerate();
-    numbered
-        .filter(|(_, (alias, kind))| wanted(alias, *kind))
-        .map(|(place, _)| place)
-        .collect()
+    numbered.filter(|(_, (alias, kind))| wanted(alias, *kind)).map(|(place, _)| place).collect()
 }
 
 fn list(entries: &[(&str, Kind)]) -> String {

@@ -21,11 +21,7 @@ pub(super) fn sequence(der: &[u8]) -> Option<Vec<AnyRef<'_>>> {
 
 /// The elements of `any`, if it is a SEQUENCE.
 pub(super) fn inside<'a>(any: &AnyRef<'a>) -> Option<Vec<AnyRef<'a>>> {
-    if any.tag() == Tag::Sequence {
-        elements(any.value())
-    } else {
-        None
-    }
+    if any.tag() == Tag::Sequence { elements(any.value()) } else { None }
 }
 
 /// The object identifier that `any` is.

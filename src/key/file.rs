@@ -25,18 +25,12 @@ pub(super) struct Stamp {
 
 impl Stamp {
     fn of(metadata: &Metadata) -> Self {
-        Self {
-            file: identity(metadata),
-            length: metadata.len(),
-            modified: metadata.modified().ok(),
-        }
+        Self { file: identity(metadata), length: metadata.len(), modified: metadata.modified().ok() }
     }
 
     /// The stamp of the file as it is now; nothing if it is not there.
     pub(super) fn now(source: &KeySource) -> Option<Self> {
-        std::fs::metadata(&source.store)
-            .ok()
-            .map(|found| Self::of(&found))
+        std::fs::metadata(&source.store).ok().map(|found| Self::of(&found))
     }
 }
 
@@ -71,10 +65,7 @@ pub(super) fn read(source: &KeySource) -> Result<(Zeroizing<Vec<u8>>, Stamp)> {
 #[cfg(unix)]
 fn open(source: &KeySource) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(&source.store)
+    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(&source.store)
 }
 
 #[cfg(not(unix))]

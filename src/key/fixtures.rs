@@ -15,17 +15,9 @@ pub const KEY_PASSWORD: &str = "another1";
 
 /// Runs the shell's `line` in `directory`, where it must succeed.
 pub fn run(directory: &Path, line: &str) {
-    let output = Command::new("sh")
-        .args(["-c", line])
-        .current_dir(directory)
-        .output()
-        .unwrap();
+    let output = Command::new("sh").args(["-c", line]).current_dir(directory).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{line}\n{said}\n{}",
-        String::from_utf8_lossy(&output.stdout)
-    );
+    assert!(output.status.success(), "{line}\n{said}\n{}", String::from_utf8_lossy(&output.stdout));
 }
 
 const OPENSSL: &str = "
@@ -62,9 +54,12 @@ openssl pkcs12 -export -inkey leaf.key -in leaf.crt -certfile ca.pem -passout pa
 openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout pass: -out rsa-empty.p12
 openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout pass: -keypbe NONE -certpbe NONE -nomac -out rsa-open.p12
 openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout pass:changeit -nomac -out rsa-nomac.p12
-openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout pass:changeit -nomac -iter 1 -out rsa-quick.p12
+openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout pass:changeit -iter 1 -nomac -out rsa-quick.p12
 openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout pass:changeit -legacy -keypbe PBE-SHA1-RC2-128 -out rsa-rc2.p12
 openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout pass:changeit -keypbe CAMELLIA-256-CBC -out rsa-camellia.p12
+openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout 'pass:pässw€rd' -out umlaut.p12
+openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout 'pass:pässw€rd' -legacy -out umlaut-legacy.p12
+openssl pkcs8 -topk8 -in rsa.pem -passout 'pass:pässw€rd' -out umlaut.pem
 openssl pkcs12 -export -nokeys -in ca.pem -passout pass:changeit -out certs.p12
 ";
 
@@ -81,6 +76,7 @@ const KEYTOOL_P12: &str = "
 keytool -genkeypair -keystore really-p12.jks -alias First -keyalg RSA -keysize 2048 -dname CN=one -storepass changeit
 cp really-p12.jks two-keys.p12
 keytool -genkeypair -keystore two-keys.p12 -alias Second -keyalg EC -groupname secp384r1 -dname CN=two -storepass changeit
+LC_ALL=C.UTF-8 keytool -genkeypair -storetype JKS -keystore umlaut.jks -alias a -keyalg EC -groupname secp256r1 -dname CN=u -storepass 'pässw€rd' -keypass 'pässw€rd'
 keytool -genseckey -storetype JCEKS -keystore store.jceks -alias k -keyalg AES -keysize 128 -storepass changeit -keypass changeit
 ";
 
@@ -92,12 +88,7 @@ fn make(script: &str) -> Files {
     let entries = std::fs::read_dir(directory.path()).unwrap();
     entries
         .map(|entry| entry.unwrap())
-        .map(|entry| {
-            (
-                entry.file_name().into_string().unwrap(),
-                std::fs::read(entry.path()).unwrap(),
-            )
-        })
+        .map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap()))
         .collect()
 }
 

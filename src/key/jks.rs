@@ -24,15 +24,10 @@ struct Entry<'a> {
 
 /// The key that `source` asks for, out of the JKS store `content`.
 pub(super) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
-    let mut walk = Walk {
-        source,
-        left: content,
-    };
+    let mut walk = Walk { source, left: content };
     let entries = walk.store()?;
     let digest = walk.take(SHA1_OUTPUT_LEN)?;
-    let signed = content
-        .len()
-        .saturating_sub(walk.left.len().saturating_add(digest.len()));
+    let signed = content.len().saturating_sub(walk.left.len().saturating_add(digest.len()));
     verify(source, content.get(..signed).unwrap_or_default(), digest)?;
     let names: Vec<_> = entries.iter().map(Entry::name).collect();
     let entry = entries.get(choice::choose(source, &names)?);
@@ -48,11 +43,7 @@ pub(super) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
 
 impl Entry<'_> {
     fn name(&self) -> (&str, Kind) {
-        let kind = if self.key.is_some() {
-            Kind::Key
-        } else {
-            Kind::Certificate
-        };
+        let kind = if self.key.is_some() { Kind::Key } else { Kind::Certificate };
         (&self.alias, kind)
     }
 }
@@ -66,8 +57,7 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     fn take(&mut self, length: usize) -> Result<&'a [u8]> {
         let (taken, left) = self.left.split_at_checked(length).ok_or_else(|| {
-            self.source
-                .broken("is a JKS store that ends too early: it was cut short or damaged")
+            self.source.broken("is a JKS store that ends too early: it was cut short or damaged")
         })?;
         self.left = left;
         Ok(taken)
@@ -75,9 +65,7 @@ impl<'a> Walk<'a> {
 
     fn number(&mut self) -> Result<u32> {
         let bytes = self.take(4)?;
-        Ok(bytes
-            .iter()
-            .fold(0, |number, byte| (number << 8) | u32::from(*byte)))
+        Ok(bytes.iter().fold(0, |number, byte| (number << 8) | u32::from(*byte)))
     }
 
     fn block(&mut self) -> Result<&'a [u8]> {
@@ -86,10 +74,7 @@ impl<'a> Walk<'a> {
     }
 
     fn text(&mut self) -> Result<String> {
-        let length = self
-            .take(2)?
-            .iter()
-            .fold(0, |number, byte| (number << 8) | usize::from(*byte));
+        let length = self.take(2)?.iter().fold(0, |number, byte| (number << 8) | usize::from(*byte));
         Ok(String::from_utf8_lossy(self.take(length)?).into_owned())
     }
 
@@ -113,26 +98,14 @@ impl<'a> Walk<'a> {
             1 => {
                 let key = Some(self.block()?);
                 let count = self.number()?;
-                let certificates = (0..count)
-                    .map(|_| self.certificate(version))
-                    .collect::<Result<_>>()?;
-                Ok(Entry {
-                    alias,
-                    key,
-                    certificates,
-                })
+                let certificates = (0..count).map(|_| self.certificate(version)).collect::<Result<_>>()?;
+                Ok(Entry { alias, key, certificates })
             }
             2 => {
                 let certificates = vec![self.certificate(version)?];
-                Ok(Entry {
-                    alias,
-                    key: None,
-                    certificates,
-                })
+                Ok(Entry { alias, key: None, certificates })
             }
-            _ => Err(self
-                .source
-                .broken("is a JKS store with an entry of unknown kind: it was damaged")),
+            _ => Err(self.source.broken("is a JKS store with an entry of unknown kind: it was damaged")),
         }
     }
 

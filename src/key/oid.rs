@@ -80,11 +80,7 @@ pub(super) fn unopened(der: &[u8]) -> String {
     let mut found = Vec::new();
     collect(der, DEEPEST, &mut found);
     let names: Vec<_> = found.iter().filter(|oid| !opened(oid)).map(name).collect();
-    if names.is_empty() {
-        "one of its algorithms".to_owned()
-    } else {
-        choice::joined(names)
-    }
+    if names.is_empty() { "one of its algorithms".to_owned() } else { choice::joined(names) }
 }
 
 /// Whether something in `der` is under a password.

@@ -44,10 +44,7 @@ pub(super) fn is_pem(content: &[u8]) -> bool {
 /// The one private key of the PEM text `content`.
 pub(super) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
     let blocks = blocks(source, content)?;
-    let keys: Vec<_> = blocks
-        .iter()
-        .filter(|block| block.label.ends_with("PRIVATE KEY"))
-        .collect();
+    let keys: Vec<_> = blocks.iter().filter(|block| block.label.ends_with("PRIVATE KEY")).collect();
     let key = match *keys {
         [only] => only,
         [] => return Err(no_key(source, &blocks)),
@@ -102,9 +99,7 @@ fn decrypt(source: &KeySource, der: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
         _ => damaged(error.to_string()),
     })?;
     let scheme = &sealed.encryption_algorithm;
-    let parameters = scheme
-        .pbes2()
-        .ok_or_else(|| damaged("it has no parameters".to_owned()))?;
+    let parameters = scheme.pbes2().ok_or_else(|| damaged("it has no parameters".to_owned()))?;
     check_cost(source, parameters)?;
     let (password, option) = source.only_password();
     let password = password.ok_or_else(|| source.no_password())?;
@@ -183,10 +178,7 @@ impl Block<'_> {
         let mut der = Zeroizing::new(Vec::with_capacity(packed.len()));
         match BASE64.decode_vec(packed.as_slice(), &mut der) {
             Ok(()) if !der.is_empty() => Ok(der),
-            _ => Err(source.broken(format!(
-                "is PEM whose {} block is empty or not base64",
-                self.label
-            ))),
+            _ => Err(source.broken(format!("is PEM whose {} block is empty or not base64", self.label))),
         }
     }
 }

@@ -18,17 +18,13 @@ const VERSION: [u8; 3] = [0x02, 0x01, 0x03];
 /// Whether `content` begins as a PKCS#12 file does, in DER or with BER's indefinite length.
 pub(super) fn is_pfx(content: &[u8]) -> bool {
     match der::extent(content) {
-        Some((begin, _)) => content
-            .get(begin..)
-            .is_some_and(|inside| inside.starts_with(&VERSION)),
+        Some((begin, _)) => content.get(begin..).is_some_and(|inside| inside.starts_with(&VERSION)),
         None => is_indefinite(content),
     }
 }
 
 fn is_indefinite(content: &[u8]) -> bool {
-    content
-        .strip_prefix(&[0x30, 0x80])
-        .is_some_and(|inside| inside.starts_with(&VERSION))
+    content.strip_prefix(&[0x30, 0x80]).is_some_and(|inside| inside.starts_with(&VERSION))
 }
 
 /// The key that `source` asks for, out of the PKCS#12 store `content`.
@@ -56,9 +52,7 @@ fn whole<'a>(source: &KeySource, content: &'a [u8]) -> Result<&'a [u8]> {
     };
     content.get(..end).ok_or_else(|| {
         let length = content.len();
-        source.broken(format!(
-            "is a PKCS#12 store cut short: {length} of {end} bytes are there"
-        ))
+        source.broken(format!("is a PKCS#12 store cut short: {length} of {end} bytes are there"))
     })
 }
 
@@ -104,10 +98,7 @@ fn refused(source: &KeySource) -> Error {
 fn pick(source: &KeySource, archive: &Pkcs12Archive) -> Result<Material> {
     let aliases = aliases(&archive.keys);
     let keys = aliases.iter().map(|alias| (alias.as_str(), Kind::Key));
-    let trusted = archive
-        .certs
-        .iter()
-        .filter(|bag| bag.trusted || archive.keys.is_empty());
+    let trusted = archive.certs.iter().filter(|bag| bag.trusted || archive.keys.is_empty());
     let certificates = trusted.map(|bag| {
         let name = bag.friendly_name.as_deref();
         (name.unwrap_or_else(|| bag.cert.subject()), Kind::Certificate)
@@ -121,11 +112,7 @@ fn pick(source: &KeySource, archive: &Pkcs12Archive) -> Result<Material> {
     match (archive.keys.get(place), aliases.get(place)) {
         (Some(bag), Some(alias)) => Ok(Material {
             der: Zeroizing::new(bag.key.as_der().to_vec()),
-            certificates: archive
-                .certs
-                .iter()
-                .map(|bag| bag.cert.as_der().to_vec())
-                .collect(),
+            certificates: archive.certs.iter().map(|bag| bag.cert.as_der().to_vec()).collect(),
             alias: Some(alias.clone()),
         }),
         _ => Err(source.not_found("has no private key")),

@@ -41,10 +41,7 @@ impl KeyRing {
     /// An empty ring; `seed` is random, so that a digest of a password tells nothing outside this process.
     #[must_use]
     pub fn new(seed: [u8; 32]) -> Self {
-        Self {
-            seed: hmac::Key::new(hmac::HMAC_SHA256, &seed),
-            keys: Mutex::default(),
-        }
+        Self { seed: hmac::Key::new(hmac::HMAC_SHA256, &seed), keys: Mutex::default() }
     }
 
     /// The key of `source`: the one opened before if nothing has changed, else opened now.
@@ -113,8 +110,15 @@ impl KeyRing {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures::Place;
+    use std::time::{Duration, SystemTime};
+
+    use jsonwebtoken::Algorithm;
+
+    use super::super::fixtures::{KEY_PASSWORD, Place, STORE_PASSWORD, bytes};
     use super::*;
+    use crate::error::Status;
+
+    const RIGHT: Option<&str> = Some(STORE_PASSWORD);
 
     #[test]
     fn a_ring_stays_bounded() {
@@ -127,5 +131,82 @@ mod tests {
         }
         assert_eq!(ring.keys.lock().kept.len(), 1000);
         assert!(!Arc::ptr_eq(&first, &ring.key(&source.alias_is("0")).unwrap()));
+    }
+
+    #[test]
+    fn a_ring_opens_a_store_once() {
+        let place = Place::new();
+        let ring = KeyRing::new([7; 32]);
+        let source = place.fixture("rsa.p12", RIGHT);
+        let first = ring.key(&source).unwrap();
+        assert!(Arc::ptr_eq(&first, &ring.key(&source).unwrap()));
+        ring.clear();
+        assert!(!Arc::ptr_eq(&first, &ring.key(&source).unwrap()));
+    }
+
+    #[test]
+    fn a_ring_sees_that_the_file_was_exchanged() {
+        let place = Place::new();
+        let ring = KeyRing::new([7; 32]);
+        let source = place.with("key", bytes("rsa.pem"), None);
+        let old = ring.key(&source).unwrap();
+        std::fs::write(place.file("new"), bytes("ec.pem")).unwrap();
+        std::fs::rename(place.file("new"), place.file("key")).unwrap();
+        let new = ring.key(&source).unwrap();
+        assert_eq!(new.algorithm(None).unwrap(), Algorithm::ES256);
+        assert_eq!(old.algorithm(None).unwrap(), Algorithm::RS256);
+        std::fs::remove_file(place.file("key")).unwrap();
+        assert_eq!(ring.key(&source).unwrap_err().status(), Status::KeyStore);
+    }
+
+    #[test]
+    fn a_ring_sees_that_the_file_was_written_over_in_place() {
+        let place = Place::new();
+        let ring = KeyRing::new([7; 32]);
+        let source = place.with("key", bytes("rsa.pem"), None);
+        let old = ring.key(&source).unwrap();
+        let file = std::fs::File::options().write(true).open(place.file("key")).unwrap();
+        file.set_modified(SystemTime::now() + Duration::from_nanos(1_000_000)).unwrap();
+        assert!(!Arc::ptr_eq(&old, &ring.key(&source).unwrap()));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_ring_sees_another_file_of_the_same_length_and_time() {
+        let place = Place::new();
+        let ring = KeyRing::new([7; 32]);
+        let source = place.with("key", bytes("rsa.pem"), None);
+        let old = ring.key(&source).unwrap();
+        let time = std::fs::metadata(place.file("key")).unwrap().modified().unwrap();
+        std::fs::write(place.file("new"), bytes("rsa.pem")).unwrap();
+        let new = std::fs::File::options().write(true).open(place.file("new")).unwrap();
+        new.set_modified(time).unwrap();
+        std::fs::rename(place.file("new"), place.file("key")).unwrap();
+        assert!(!Arc::ptr_eq(&old, &ring.key(&source).unwrap()));
+    }
+
+    #[test]
+    fn a_wrong_key_password_never_meets_the_key_of_the_right_one() {
+        let place = Place::new();
+        let ring = KeyRing::new([7; 32]);
+        let source = place.fixture("one.jks", RIGHT);
+        ring.key(&source.clone().key_password_is(KEY_PASSWORD)).unwrap();
+        let wrong = ring.key(&source.clone().key_password_is("wrong-one")).unwrap_err();
+        assert_eq!(wrong.status(), Status::KeyPassword);
+        assert_eq!(ring.key(&source).unwrap_err().status(), Status::KeyPassword);
+    }
+
+    #[test]
+    fn a_wrong_password_never_meets_the_key_of_the_right_one() {
+        let place = Place::new();
+        let ring = KeyRing::new([7; 32]);
+        let right = place.fixture("rsa.p12", RIGHT);
+        ring.key(&right).unwrap();
+        let wrong = place.source("rsa.p12", Some("wrong-one"));
+        assert_eq!(ring.key(&wrong).unwrap_err().status(), Status::KeyPassword);
+        let none = place.source("rsa.p12", None);
+        assert_eq!(ring.key(&none).unwrap_err().status(), Status::KeyPassword);
+        let moved = none.key_password_is(STORE_PASSWORD);
+        assert!(!Arc::ptr_eq(&ring.key(&right).unwrap(), &ring.key(&moved).unwrap()));
     }
 }

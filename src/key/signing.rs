@@ -53,17 +53,8 @@ impl SigningKey {
         let pair = parse(source, &material.der)?;
         let certificates = chain::of(pair.public_key(), &material.certificates);
         // Kept for messages alone: the passwords have done their work.
-        let source = KeySource {
-            password: None,
-            key_password: None,
-            ..source.clone()
-        };
-        Ok(Self {
-            source,
-            pair,
-            alias: material.alias,
-            certificates,
-        })
+        let source = KeySource { password: None, key_password: None, ..source.clone() };
+        Ok(Self { source, pair, alias: material.alias, certificates })
     }
 
     /// The alias of the key as its store spells it; nothing for PEM.
@@ -107,10 +98,7 @@ impl SigningKey {
     /// What signs with this key by `algorithm`, which is one that [`Self::algorithm`] gave.
     #[must_use]
     pub fn signer(&self, algorithm: Algorithm) -> KeySigner<'_> {
-        KeySigner {
-            pair: &self.pair,
-            algorithm,
-        }
+        KeySigner { pair: &self.pair, algorithm }
     }
 }
 
@@ -142,10 +130,7 @@ impl Pair {
 
     fn described(&self) -> String {
         match self {
-            Self::Rsa(pair) => format!(
-                "an RSA key of {} bits",
-                pair.public_modulus_len().saturating_mul(8)
-            ),
+            Self::Rsa(pair) => format!("an RSA key of {} bits", pair.public_modulus_len().saturating_mul(8)),
             Self::P256(_) => "an EC key on P-256".to_owned(),
             Self::P384(_) => "an EC key on P-384".to_owned(),
         }
@@ -179,8 +164,7 @@ impl signature::Signer<Vec<u8>> for KeySigner<'_> {
             (Pair::Rsa(pair), algorithm) => {
                 let padding = padding(algorithm).ok_or_else(signature::Error::new)?;
                 let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(padding, &random, message, &mut signature)
-                    .map_err(failed)?;
+                pair.sign(padding, &random, message, &mut signature).map_err(failed)?;
                 Ok(signature)
             }
             (Pair::P256(pair), Algorithm::ES256) | (Pair::P384(pair), Algorithm::ES384) => {
@@ -286,9 +270,7 @@ fn ec(source: &KeySource, key: &[u8], curve: Option<ObjectIdentifier>) -> Result
 }
 
 fn damaged(source: &KeySource, kind: &str, error: &aws_lc_rs::error::KeyRejected) -> Error {
-    source.broken(format!(
-        "has an {kind} key that does not parse ({error}): it was damaged"
-    ))
+    source.broken(format!("has an {kind} key that does not parse ({error}): it was damaged"))
 }
 
 fn other(source: &KeySource, kind: &ObjectIdentifier) -> Error {
@@ -298,7 +280,5 @@ fn other(source: &KeySource, kind: &ObjectIdentifier) -> Error {
         Some((_, name)) => format!("{name} ({number})"),
         None => format!("a key of kind {}", oid::name(kind)),
     };
-    source.unsuitable(format!(
-        "has {what}; JWTs are signed with RSA, or EC on P-256 or P-384"
-    ))
+    source.unsuitable(format!("has {what}; JWTs are signed with RSA, or EC on P-256 or P-384"))
 }

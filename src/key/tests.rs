@@ -1,11 +1,12 @@
-use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+//! Stores of every kind as their own tools write them, whole and broken.
+
+use std::time::{Duration, Instant};
 
 use jsonwebtoken::Algorithm;
 use signature::Signer as _;
 
 use super::fixtures::{KEY_PASSWORD, Place, STORE_PASSWORD, bytes, run};
-use super::{KeyRing, KeySource, SigningKey, open};
+use super::{KeySource, SigningKey, open};
 use crate::error::{Error, Status};
 
 const RIGHT: Option<&str> = Some(STORE_PASSWORD);
@@ -19,10 +20,7 @@ fn refused(source: &KeySource, status: Status) -> Error {
     assert_eq!(error.status(), status, "{error}");
     let start = format!("[authgrant][key store] JWTCertStore {} ", source.store);
     assert!(error.message().starts_with(&start), "{error}");
-    assert!(
-        error.option().is_some_and(|option| option.starts_with("JWTCert")),
-        "{error:?}"
-    );
+    assert!(error.option().is_some_and(|option| option.starts_with("JWTCert")), "{error:?}");
     for password in [STORE_PASSWORD, KEY_PASSWORD, "wrong-one"] {
         assert!(!error.message().contains(password), "{error}");
     }
@@ -142,10 +140,7 @@ fn every_algorithm_that_a_key_offers_is_one_that_openssl_verifies() {
 #[test]
 fn an_ecdsa_signature_is_r_and_s_side_by_side() {
     let place = Place::new();
-    for (name, algorithm, length) in [
-        ("ec.pem", Algorithm::ES256, 64),
-        ("ec384.pem", Algorithm::ES384, 96),
-    ] {
+    for (name, algorithm, length) in [("ec.pem", Algorithm::ES256, 64), ("ec384.pem", Algorithm::ES384, 96)] {
         let key = open(&place.fixture(name, None)).unwrap();
         assert_eq!(key.signer(algorithm).try_sign(b"x").unwrap().len(), length);
     }
@@ -168,12 +163,7 @@ fn the_content_decides_and_not_the_file_name() {
     let place = Place::new();
     let key = open(&place.fixture("really-p12.jks", RIGHT)).unwrap();
     assert_eq!(key.alias(), Some("first"));
-    open(
-        &place
-            .with("jks.pem", bytes("one.jks"), RIGHT)
-            .key_password_is(KEY_PASSWORD),
-    )
-    .unwrap();
+    open(&place.with("jks.pem", bytes("one.jks"), RIGHT).key_password_is(KEY_PASSWORD)).unwrap();
     open(&place.with("pem.p12", bytes("rsa.pem"), None)).unwrap();
 }
 
@@ -187,14 +177,19 @@ fn a_key_without_a_name_goes_by_the_number_that_keytool_shows() {
 #[test]
 fn the_chain_begins_with_the_keys_own_certificate_whatever_the_order_in_the_file() {
     let place = Place::new();
-    for source in [
-        place.fixture("bundle.pem", None),
-        place.fixture("chain.p12", RIGHT),
-    ] {
+    for source in [place.fixture("bundle.pem", None), place.fixture("chain.p12", RIGHT)] {
         let chain = open(&source).unwrap().certificates().to_vec();
         assert_eq!(chain.len(), 2);
         let has = |place: usize, name: &[u8]| chain[place].windows(name.len()).any(|part| part == name);
         assert!(has(0, b"leaf") && !has(1, b"leaf"), "{}", source.store);
+    }
+}
+
+#[test]
+fn a_password_beyond_ascii_opens_what_java_and_openssl_wrote() {
+    let place = Place::new();
+    for name in ["umlaut.jks", "umlaut.p12", "umlaut-legacy.p12", "umlaut.pem"] {
+        open(&place.fixture(name, Some("pässw€rd"))).unwrap();
     }
 }
 
@@ -211,12 +206,7 @@ fn a_jks_key_with_its_own_password_wants_that_password() {
 fn a_key_password_alone_opens_what_has_one_password() {
     let place = Place::new();
     open(&place.fixture("rsa.p12", None).key_password_is(STORE_PASSWORD)).unwrap();
-    open(
-        &place
-            .fixture("rsa-encrypted.pem", None)
-            .key_password_is(STORE_PASSWORD),
-    )
-    .unwrap();
+    open(&place.fixture("rsa-encrypted.pem", None).key_password_is(STORE_PASSWORD)).unwrap();
     open(&place.fixture("one.jks", None).key_password_is(KEY_PASSWORD)).unwrap();
 }
 
@@ -256,20 +246,11 @@ fn what_is_not_a_readable_file_is_said_to_be_what_it_is() {
     let missing = refused(&place.source("missing", RIGHT), Status::KeyStore);
     says(&missing, "cannot be read: No such file");
     std::fs::create_dir(place.file("directory")).unwrap();
-    says(
-        &refused(&place.source("directory", RIGHT), Status::KeyStore),
-        "is a directory",
-    );
-    says(
-        &refused(&place.with("empty", b"", RIGHT), Status::KeyStore),
-        "0 bytes",
-    );
+    says(&refused(&place.source("directory", RIGHT), Status::KeyStore), "is a directory");
+    says(&refused(&place.with("empty", b"", RIGHT), Status::KeyStore), "0 bytes");
     let large = std::fs::File::create(place.file("large")).unwrap();
     large.set_len(16 * 1024 * 1024 + 1).unwrap();
-    says(
-        &refused(&place.source("large", RIGHT), Status::KeyStore),
-        "16 MiB",
-    );
+    says(&refused(&place.source("large", RIGHT), Status::KeyStore), "16 MiB");
     let mut device = place.source("x", RIGHT);
     "/dev/zero".clone_into(&mut device.store);
     says(&refused(&device, Status::KeyStore), "is a device");
@@ -299,13 +280,7 @@ fn a_file_cut_short_anywhere_is_never_blamed_on_the_password() {
     let error = refused(&place.with("cut.p12", &p12[..1000], RIGHT), Status::KeyStore);
     says(&error, &format!("cut short: 1000 of {} bytes", p12.len()));
     let pem = bytes("rsa-encrypted.pem");
-    says(
-        &refused(
-            &place.with("cut.pem", &pem[..pem.len() / 2], RIGHT),
-            Status::KeyStore,
-        ),
-        "cut short",
-    );
+    says(&refused(&place.with("cut.pem", &pem[..pem.len() / 2], RIGHT), Status::KeyStore), "cut short");
 }
 
 #[test]
@@ -332,38 +307,21 @@ fn what_cannot_be_opened_is_named_with_what_to_do() {
         says(&refused(&place.fixture(name, RIGHT), Status::KeyStore), what);
     }
     let ber = [0x30, 0x80, 0x02, 0x01, 0x03, 0x30, 0x80, 0, 0];
-    says(
-        &refused(&place.with("ber.p12", &ber, RIGHT), Status::KeyStore),
-        "indefinite",
-    );
+    says(&refused(&place.with("ber.p12", &ber, RIGHT), Status::KeyStore), "indefinite");
 }
 
 #[test]
 fn an_alias_that_is_not_there_is_answered_with_those_that_are() {
     let place = Place::new();
-    let jks = refused(
-        &place.fixture("two.jks", RIGHT).alias_is("nobody"),
-        Status::KeyNotFound,
-    );
+    let jks = refused(&place.fixture("two.jks", RIGHT).alias_is("nobody"), Status::KeyNotFound);
     says(&jks, "has no alias \"nobody\"; it has ");
-    for name in [
-        "\"signer\"",
-        "\"second\"",
-        "\"root\" (a trusted certificate)",
-        "(set JWTCertAlias)",
-    ] {
+    for name in ["\"signer\"", "\"second\"", "\"root\" (a trusted certificate)", "(set JWTCertAlias)"] {
         says(&jks, name);
     }
     assert_eq!(jks.option(), Some("JWTCertAlias"));
-    let p12 = refused(
-        &place.fixture("two-keys.p12", RIGHT).alias_is("nobody"),
-        Status::KeyNotFound,
-    );
+    let p12 = refused(&place.fixture("two-keys.p12", RIGHT).alias_is("nobody"), Status::KeyNotFound);
     says(&p12, "\"first\" and \"second\" (set JWTCertAlias)");
-    let certificate = refused(
-        &place.fixture("two.jks", RIGHT).alias_is("Root"),
-        Status::KeyNotFound,
-    );
+    let certificate = refused(&place.fixture("two.jks", RIGHT).alias_is("Root"), Status::KeyNotFound);
     says(&certificate, "only a trusted certificate as \"root\"");
 }
 
@@ -375,10 +333,7 @@ fn of_several_keys_none_is_taken_without_an_alias() {
         says(&error, "several keys");
         says(&error, "(set JWTCertAlias)");
     }
-    says(
-        &refused(&place.fixture("two.pem", None), Status::KeyNotFound),
-        "2 private keys",
-    );
+    says(&refused(&place.fixture("two.pem", None), Status::KeyNotFound), "2 private keys");
 }
 
 #[test]
@@ -388,14 +343,8 @@ fn a_store_without_a_private_key_says_what_it_has_instead() {
         &refused(&place.fixture("trust.jks", RIGHT), Status::KeyNotFound),
         "\"root\" (a trusted certificate)",
     );
-    says(
-        &refused(&place.fixture("certs.p12", RIGHT), Status::KeyNotFound),
-        "(a trusted certificate)",
-    );
-    says(
-        &refused(&place.fixture("ca.pem", RIGHT), Status::KeyNotFound),
-        "PEM with CERTIFICATE",
-    );
+    says(&refused(&place.fixture("certs.p12", RIGHT), Status::KeyNotFound), "(a trusted certificate)");
+    says(&refused(&place.fixture("ca.pem", RIGHT), Status::KeyNotFound), "PEM with CERTIFICATE");
 }
 
 #[test]
@@ -437,100 +386,8 @@ fn debug_of_a_key_shows_neither_key_nor_password() {
     let place = Place::new();
     let key = open(&place.fixture("rsa.p12", RIGHT)).unwrap();
     let shown = format!("{key:?}");
-    assert!(
-        shown.contains("an RSA key of 2048 bits") && !shown.contains(STORE_PASSWORD),
-        "{shown}"
-    );
+    assert!(shown.contains("an RSA key of 2048 bits") && !shown.contains(STORE_PASSWORD), "{shown}");
     assert!(shown.len() < 300, "{shown}");
-}
-
-#[test]
-fn a_ring_opens_a_store_once() {
-    let place = Place::new();
-    let ring = KeyRing::new([7; 32]);
-    let source = place.fixture("rsa.p12", RIGHT);
-    let first = ring.key(&source).unwrap();
-    assert!(Arc::ptr_eq(&first, &ring.key(&source).unwrap()));
-    ring.clear();
-    assert!(!Arc::ptr_eq(&first, &ring.key(&source).unwrap()));
-}
-
-#[test]
-fn a_ring_sees_that_the_file_was_exchanged() {
-    let place = Place::new();
-    let ring = KeyRing::new([7; 32]);
-    let source = place.with("key", bytes("rsa.pem"), None);
-    let old = ring.key(&source).unwrap();
-    std::fs::write(place.file("new"), bytes("ec.pem")).unwrap();
-    std::fs::rename(place.file("new"), place.file("key")).unwrap();
-    let new = ring.key(&source).unwrap();
-    assert_eq!(new.algorithm(None).unwrap(), Algorithm::ES256);
-    assert_eq!(old.algorithm(None).unwrap(), Algorithm::RS256);
-    std::fs::remove_file(place.file("key")).unwrap();
-    assert_eq!(ring.key(&source).unwrap_err().status(), Status::KeyStore);
-}
-
-#[test]
-fn a_ring_sees_that_the_file_was_written_over_in_place() {
-    let place = Place::new();
-    let ring = KeyRing::new([7; 32]);
-    let source = place.with("key", bytes("rsa.pem"), None);
-    let old = ring.key(&source).unwrap();
-    let file = std::fs::File::options()
-        .write(true)
-        .open(place.file("key"))
-        .unwrap();
-    file.set_modified(SystemTime::now() + Duration::from_nanos(1_000_000))
-        .unwrap();
-    assert!(!Arc::ptr_eq(&old, &ring.key(&source).unwrap()));
-}
-
-#[cfg(unix)]
-#[test]
-fn a_ring_sees_another_file_of_the_same_length_and_time() {
-    let place = Place::new();
-    let ring = KeyRing::new([7; 32]);
-    let source = place.with("key", bytes("rsa.pem"), None);
-    let old = ring.key(&source).unwrap();
-    let time = std::fs::metadata(place.file("key")).unwrap().modified().unwrap();
-    std::fs::write(place.file("new"), bytes("rsa.pem")).unwrap();
-    let new = std::fs::File::options()
-        .write(true)
-        .open(place.file("new"))
-        .unwrap();
-    new.set_modified(time).unwrap();
-    std::fs::rename(place.file("new"), place.file("key")).unwrap();
-    assert!(!Arc::ptr_eq(&old, &ring.key(&source).unwrap()));
-}
-
-#[test]
-fn a_wrong_key_password_never_meets_the_key_of_the_right_one() {
-    let place = Place::new();
-    let ring = KeyRing::new([7; 32]);
-    let source = place.fixture("one.jks", RIGHT);
-    ring.key(&source.clone().key_password_is(KEY_PASSWORD)).unwrap();
-    let wrong = ring
-        .key(&source.clone().key_password_is("wrong-one"))
-        .unwrap_err();
-    assert_eq!(wrong.status(), Status::KeyPassword);
-    assert_eq!(ring.key(&source).unwrap_err().status(), Status::KeyPassword);
-}
-
-#[test]
-fn a_wrong_password_never_meets_the_key_of_the_right_one() {
-    let place = Place::new();
-    let ring = KeyRing::new([7; 32]);
-    let right = place.fixture("rsa.p12", RIGHT);
-    ring.key(&right).unwrap();
-    let wrong = place.source("rsa.p12", Some("wrong-one"));
-    assert_eq!(ring.key(&wrong).unwrap_err().status(), Status::KeyPassword);
-    let none = place.source("rsa.p12", None);
-    assert_eq!(ring.key(&none).unwrap_err().status(), Status::KeyPassword);
-    let moved = none.key_password_is(STORE_PASSWORD);
-    assert!(!Arc::ptr_eq(
-        &ring.key(&right).unwrap(),
-        &ring.key(&moved).unwrap()
-    ));
 }
 
 /// A generator that is the same in each run, so that a failure can be met again.
@@ -538,10 +395,7 @@ struct Dice(u64);
 
 impl Dice {
     fn below(&mut self, end: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((self.0 >> 33) as usize).checked_rem(end).unwrap_or_default()
     }
 }
@@ -569,12 +423,8 @@ fn a_file_with_flipped_bytes_is_refused_or_opened_and_never_worse() {
                 content[place] = dice.below(256) as u8;
             }
             if let Err(error) = open(&place.with(name, &content, RIGHT).alias_is("signer")) {
-                let expected = [
-                    Status::KeyStore,
-                    Status::KeyPassword,
-                    Status::KeyNotFound,
-                    Status::KeyUnsuitable,
-                ];
+                let expected =
+                    [Status::KeyStore, Status::KeyPassword, Status::KeyNotFound, Status::KeyUnsuitable];
                 assert!(expected.contains(&error.status()), "{error}");
             }
         }

@@ -69,10 +69,7 @@ impl Inherited {
     /// Puts `socket` on the list. Where the list is full the child keeps its copy, which does no more than hold a
     /// connection open.
     pub fn register<S: Descriptor>(socket: &S) -> Self {
-        Self {
-            slot: claim(socket),
-            generation: generation(),
-        }
+        Self { slot: claim(socket), generation: generation() }
     }
 
     /// Whether this process is the one that made it.
@@ -85,10 +82,9 @@ impl Inherited {
 #[cfg(unix)]
 fn claim<S: Descriptor>(socket: &S) -> Option<usize> {
     let descriptor = socket.as_raw_fd();
-    SOCKETS.iter().position(|slot| {
-        slot.compare_exchange(FREE, descriptor, Ordering::AcqRel, Ordering::Relaxed)
-            .is_ok()
-    })
+    SOCKETS
+        .iter()
+        .position(|slot| slot.compare_exchange(FREE, descriptor, Ordering::AcqRel, Ordering::Relaxed).is_ok())
 }
 
 #[cfg(not(unix))]
@@ -118,10 +114,7 @@ pub struct Guarded<S> {
 impl<S: Descriptor> Guarded<S> {
     /// Takes over `socket`.
     pub fn new(socket: S) -> Self {
-        Self {
-            inherited: Inherited::register(&socket),
-            socket: ManuallyDrop::new(socket),
-        }
+        Self { inherited: Inherited::register(&socket), socket: ManuallyDrop::new(socket) }
     }
 }
 
@@ -151,6 +144,28 @@ impl<S> Drop for Guarded<S> {
         }
         // SAFETY: this is the only place that drops it, and drop runs once.
         unsafe { ManuallyDrop::drop(&mut self.socket) };
+    }
+}
+
+/// For tests: runs `work` here while a forked child, which does nothing, is alive.
+#[cfg(all(test, unix))]
+pub(crate) fn beside_a_child<T>(work: impl FnOnce() -> T) -> T {
+    let mut pipe = [0; 2];
+    // SAFETY: makes a pipe into a local; the child only reads from it, until the parent closes its end, and ends with
+    // _exit; the parent closes both ends and waits for the child that it made.
+    unsafe {
+        assert_eq!(libc::pipe(pipe.as_mut_ptr()), 0);
+        let child = libc::fork();
+        if child == 0 {
+            libc::close(pipe[1]);
+            libc::read(pipe[0], [0_u8; 1].as_mut_ptr().cast(), 1);
+            libc::_exit(0);
+        }
+        libc::close(pipe[0]);
+        let result = work();
+        libc::close(pipe[1]);
+        libc::waitpid(child, std::ptr::null_mut(), 0);
+        result
     }
 }
 

@@ -4,10 +4,14 @@
 #![allow(unsafe_code)]
 
 mod fork;
+mod per_process;
 mod signals;
 mod wait;
 
+#[cfg(all(test, unix))]
+pub(crate) use fork::beside_a_child;
 pub use fork::{Guarded, Inherited, generation, watch_forks};
+pub use per_process::PerProcess;
 pub use signals::with_signals_blocked;
 pub use wait::{wait_readable, wait_writable};
 

@@ -25,11 +25,7 @@ fn poll(descriptor: i32, events: i16, limit: Duration) -> io::Result<bool> {
         let left = limit.saturating_sub(started.elapsed());
         // Rounded up: a wait of 0.4 ms that became 0 would spin.
         let millis = left.as_micros().div_ceil(1000);
-        let mut entry = libc::pollfd {
-            fd: descriptor,
-            events,
-            revents: 0,
-        };
+        let mut entry = libc::pollfd { fd: descriptor, events, revents: 0 };
         // SAFETY: one entry, on this stack, for the time of the call.
         let ready = unsafe { libc::poll(&raw mut entry, 1, i32::try_from(millis).unwrap_or(i32::MAX)) };
         if ready >= 0 {

@@ -1,0 +1,310 @@
+//! Every option, once: name, other names, type, default, one line of help.
+//!
+//! Parsing, redaction, the table that C callers read and `docs/options.md` all come from here. Vendors' names
+//! and short names follow the pages of the DataDirect Autonomous REST Connector for ODBC; options of our own stand
+//! where no vendor has a word.
+
+use std::fmt::Write as _;
+
+/// What a value must look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Any text.
+    Text,
+    /// Any text that must not be seen; quotes around it belong to it.
+    Secret,
+    /// The path of a file.
+    Path,
+    /// https://…, or http://… to this machine.
+    Url,
+    /// A URL with GET or POST and a blank in front, or without.
+    MethodUrl,
+    /// A whole number within these bounds.
+    Number(i64, i64),
+    /// 0 or 1.
+    Switch,
+    /// One of these words, in any case.
+    Choice(&'static [&'static str]),
+    /// The driver's or the driver manager's own: accepted and left alone.
+    Driver,
+}
+
+impl Kind {
+    /// The word for the type in the option table.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Secret => "secret",
+            Self::Path => "path",
+            Self::Url => "url",
+            Self::MethodUrl => "method and url",
+            Self::Number(..) => "number",
+            Self::Switch => "switch",
+            Self::Choice(_) => "choice",
+            Self::Driver => "driver",
+        }
+    }
+
+    /// What a right value would be, for messages.
+    #[must_use]
+    pub fn expected(self) -> String {
+        match self {
+            Self::Text | Self::Secret | Self::Driver => "text".to_owned(),
+            Self::Path => "the path of a file".to_owned(),
+            Self::Url => "https://host/path".to_owned(),
+            Self::MethodUrl => "https://host/path, with \"POST \" or \"GET \" in front or without".to_owned(),
+            Self::Number(least, most) => format!("a whole number from {least} to {most}"),
+            Self::Switch => "0 or 1".to_owned(),
+            Self::Choice(words) => format!("one of {}", words.join(", ")),
+        }
+    }
+
+    /// Whether `value` has this form; what URLs and texts mean is found out where they are used.
+    #[must_use]
+    pub fn accepts(self, value: &str) -> bool {
+        match self {
+            Self::Number(least, most) => {
+                value.parse::<i64>().is_ok_and(|number| (least..=most).contains(&number))
+            }
+            Self::Switch => matches!(value, "0" | "1"),
+            Self::Choice(words) => words.iter().any(|word| word.eq_ignore_ascii_case(value)),
+            _ => true,
+        }
+    }
+}
+
+/// One option.
+#[derive(Debug)]
+pub struct Definition {
+    /// By which the code knows it.
+    pub id: Name,
+    /// As documentation spells it.
+    pub name: &'static str,
+    /// Its other names, short ones first.
+    pub aliases: &'static [&'static str],
+    /// What its values look like.
+    pub kind: Kind,
+    /// What holds without it; empty where nothing does.
+    pub default: &'static str,
+    /// One line of help.
+    pub help: &'static str,
+}
+
+impl Definition {
+    /// Whether its value must not be seen.
+    #[must_use]
+    pub fn is_secret(&self) -> bool {
+        self.kind == Kind::Secret
+    }
+
+    /// All its names.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name).chain(self.aliases.iter().copied())
+    }
+}
+
+macro_rules! options {
+    ($($name:ident [$($alias:literal),*] $kind:expr, $default:literal, $help:literal;)*) => {
+        /// The options, by which the code asks for them.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[allow(missing_docs, reason = "each is documented by its line of help")]
+        pub enum Name { $($name),* }
+
+        /// The table, in the order in which documentation shows it.
+        pub static TABLE: &[Definition] = &[$(Definition {
+            id: Name::$name,
+            name: stringify!($name),
+            aliases: &[$($alias),*],
+            kind: $kind,
+            default: $default,
+            help: $help,
+        }),*];
+    };
+}
+
+const ALGORITHMS: Kind =
+    Kind::Choice(&["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384"]);
+
+options! {
+    AuthenticationMethod ["am"] Kind::Text, "inferred",
+        "How to get the token: 55 or OAuth2-JWTBearer for the JWT bearer grant, 24 or OAuth2 to infer it from the other options.";
+    ClaimsIssuer ["cliss"] Kind::Text, "",
+        "The iss claim: the client ID or consumer key that the authorization server knows.";
+    ClaimsSubject ["clsub"] Kind::Text, "",
+        "The sub claim: the user or service for whom the token is.";
+    ClaimsAudience [] Kind::Text, "by provider, else the token URL",
+        "The aud claim, compared by the server byte for byte.";
+    JWTCertStore ["jwtcs"] Kind::Path, "",
+        "The file with the private key that signs: JKS, PKCS#12 or PEM, told apart by content.";
+    JWTCertPassword ["jwtcp"] Kind::Secret, "",
+        "The password of JWTCertStore.";
+    JWTCertAlias ["jwtca"] Kind::Text, "the only key",
+        "Which key of JWTCertStore signs, in any case; needed where it holds several.";
+    JWTCertKeyPassword [] Kind::Secret, "JWTCertPassword",
+        "The key's own password, where it is not the store's.";
+    JWTAlgorithm [] ALGORITHMS, "from the key",
+        "The signature algorithm of the assertion (RFC 7518 section 3.1).";
+    JWTLifetime [] Kind::Number(1, 86_400), "300",
+        "Seconds from iat to exp of the assertion.";
+    TokenURI ["o2tu"] Kind::MethodUrl, "",
+        "The token endpoint. Without a method in front it is asked by GET and, unless that answers, by POST; \"POST https://…\" asks by POST, \"GET https://…\" by GET alone. Without a token endpoint the signed JWT itself is the token.";
+    TokenEndpoint [] Kind::Url, "",
+        "The token endpoint, asked by POST as RFC 6749 section 3.2 demands; instead of TokenURI.";
+    Scope ["oas"] Kind::Text, "",
+        "The scopes to ask for, separated by blanks.";
+    ScopeIn [] Kind::Choice(&["Claim", "Parameter", "Both"]), "by provider, else Both",
+        "Where Scope goes: a claim of the assertion, a parameter of the request, or both.";
+    ClientID ["cid"] Kind::Text, "",
+        "The client ID, sent with the request where ClientCredentialsMode is given, and named in the consent URL.";
+    ClientSecret ["clse"] Kind::Secret, "",
+        "The client secret, sent with the request where ClientCredentialsMode is given.";
+    ClientCredentialsMode ["clcm"]
+        Kind::Choice(&["0", "1", "2", "3", "Default", "Basic", "URL", "Post"]), "not sent",
+        "How ClientID and ClientSecret are sent: 0 or 1 in a Basic header, 2 or 3 in the body of the POST; a URL never carries them.";
+    AuthHeader ["ah"] Kind::Text, "",
+        "The name of one more HTTP header, on the token request and on requests to the API; its value is SecurityToken.";
+    SecurityToken ["st"] Kind::Secret, "",
+        "The value of the header that AuthHeader names.";
+    Provider [] Kind::Text, "by the token host",
+        "The authorization server's profile by name, where its host does not tell.";
+    AuthURI ["o2au"] Kind::Url, "by provider",
+        "The authorization endpoint, to which the consent URL leads.";
+    RedirectURI ["o2ru"] Kind::Text, "",
+        "Where the browser returns to after consent, as registered with the authorization server.";
+    RestConfigFile ["rcf", "RESTConfigFile", "Config"] Kind::Path, "",
+        "The model file of the driver.";
+    RestSamplePath ["rsp", "RESTSamplePath", "Sample"] Kind::Driver, "",
+        "The endpoint that the driver samples.";
+    TrustStore ["ts", "Truststore"] Kind::Path, "the operating system's",
+        "A PEM file with the certificates of the authorities to trust, instead of the operating system's.";
+    ValidateServerCertificate ["vsc"] Kind::Switch, "1",
+        "0 accepts any certificate, and so anybody's server. For tests alone.";
+    LoginTimeout ["lt"] Kind::Number(-1, 86_400), "60",
+        "Seconds for a whole call, waiting for others included; 0 or -1 is no limit.";
+    Driver [] Kind::Driver, "", "The driver manager's own.";
+    DataSourceName ["dsn"] Kind::Driver, "", "The driver manager's own.";
+    Description ["desc"] Kind::Driver, "", "The driver's own.";
+    HostName ["host"] Kind::Driver, "", "The driver's own.";
+    PortNumber ["port"] Kind::Driver, "", "The driver's own.";
+    SQLEngineMode [] Kind::Driver, "", "The driver's own.";
+    SchemaMap [] Kind::Driver, "", "The driver's own.";
+    CreateMap [] Kind::Driver, "", "The driver's own.";
+    LogConfigFile ["lgcf", "lcf"] Kind::Driver, "", "The driver's own.";
+    WSRetryCount ["wsrc"] Kind::Driver, "", "The driver's own.";
+}
+
+impl Name {
+    /// The option's name, as documentation spells it.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        self.definition().map_or("", |option| option.name)
+    }
+
+    /// The option's line of the table.
+    #[must_use]
+    pub fn definition(self) -> Option<&'static Definition> {
+        TABLE.get(self as usize)
+    }
+}
+
+/// The option of that name, in any case.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Definition> {
+    TABLE.iter().find(|option| option.names().any(|known| known.eq_ignore_ascii_case(name)))
+}
+
+/// The option whose name is most like `name`, if one is like it at all.
+#[must_use]
+pub fn nearest(name: &str) -> Option<&'static Definition> {
+    let wanted = name.to_ascii_lowercase();
+    TABLE
+        .iter()
+        .map(|option| {
+            (strsim::normalized_damerau_levenshtein(&wanted, &option.name.to_ascii_lowercase()), option)
+        })
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, option)| option)
+}
+
+/// The table as JSON, for C callers that build dialogs.
+#[must_use]
+pub fn as_json() -> String {
+    let rows: Vec<_> = TABLE
+        .iter()
+        .map(|option| {
+            serde_json::json!({
+                "name": option.name,
+                "aliases": option.aliases,
+                "type": option.kind.name(),
+                "values": option.kind.expected(),
+                "default": option.default,
+                "secret": option.is_secret(),
+                "help": option.help,
+            })
+        })
+        .collect();
+    serde_json::Value::Array(rows).to_string()
+}
+
+/// The table as the page `docs/options.md`.
+#[must_use]
+pub fn as_markdown() -> String {
+    let mut page = String::from(
+        "# Options\n\nWritten from `src/options/table.rs` by `make generated`; a test fails when they differ.\n\n\
+         Names in any case. The aliases of an option are one name with it.\n\n\
+         | option | aliases | value | default | meaning |\n| --- | --- | --- | --- | --- |\n",
+    );
+    for option in TABLE {
+        let kind = match option.kind {
+            Kind::Secret => "text, secret".to_owned(),
+            kind => kind.expected(),
+        };
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            page,
+            "| `{}` | {} | {} | {} | {} |",
+            option.name,
+            option.aliases.iter().map(|alias| format!("`{alias}`")).collect::<Vec<_>>().join(", "),
+            kind,
+            option.default,
+            option.help,
+        );
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    #[test]
+    fn no_name_belongs_to_two_options() {
+        let mut owners: HashMap<String, Name> = HashMap::new();
+        for option in TABLE {
+            assert_eq!(option.id.text(), option.name);
+            for name in option.names() {
+                let owner = *owners.entry(name.to_ascii_lowercase()).or_insert(option.id);
+                assert_eq!(owner, option.id, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_found_in_any_case_and_by_their_short_form() {
+        assert_eq!(find("TOKENURI").unwrap().id, Name::TokenURI);
+        assert_eq!(find("TokenUri").unwrap().id, Name::TokenURI);
+        assert_eq!(find("o2tu").unwrap().id, Name::TokenURI);
+        assert!(find("TokenURL").is_none());
+    }
+
+    #[test]
+    fn a_slip_of_the_pen_is_told_from_a_foreign_word() {
+        assert_eq!(nearest("ClaimIssuer").unwrap().id, Name::ClaimsIssuer);
+        assert_eq!(nearest("JWTCertPasword").unwrap().id, Name::JWTCertPassword);
+        assert!(nearest("Zebra").is_none());
+    }
+}

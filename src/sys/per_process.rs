@@ -1,0 +1,83 @@
+//! A value that each process makes for itself: a forked child makes its own and leaves the parent's untouched.
+
+use std::marker::PhantomData;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use super::generation;
+
+/// A cell that is filled on first use, once for each process.
+///
+/// Reading takes no lock. What a parent had made stays allocated in its child: its locks may have been held by threads
+/// that the child does not have.
+pub struct PerProcess<T> {
+    slot: AtomicPtr<Slot<T>>,
+    owns: PhantomData<Box<T>>,
+}
+
+struct Slot<T> {
+    generation: u64,
+    value: T,
+}
+
+impl<T: Send + Sync> PerProcess<T> {
+    /// An empty cell.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { slot: AtomicPtr::new(ptr::null_mut()), owns: PhantomData }
+    }
+
+    /// This process's value. Of several threads that come first together, one's `make` is kept.
+    pub fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
+        let seen = self.slot.load(Ordering::Acquire);
+        // SAFETY: a slot that was published is freed by our drop alone, which nobody can borrow past.
+        if let Some(slot) = unsafe { seen.as_ref() }
+            && slot.generation == generation()
+        {
+            return &slot.value;
+        }
+        let fresh = Box::into_raw(Box::new(Slot { generation: generation(), value: make() }));
+        match self.slot.compare_exchange(seen, fresh, Ordering::AcqRel, Ordering::Acquire) {
+            // SAFETY: `fresh` is published now, and lives as above.
+            Ok(_) => unsafe { &(*fresh).value },
+            Err(first) => {
+                // SAFETY: `fresh` was not published, and is ours to free.
+                drop(unsafe { Box::from_raw(fresh) });
+                // SAFETY: `first` is what another thread of this process has published.
+                unsafe { &(*first).value }
+            }
+        }
+    }
+}
+
+impl<T: Send + Sync> Default for PerProcess<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> Drop for PerProcess<T> {
+    fn drop(&mut self) {
+        let slot = *self.slot.get_mut();
+        if slot.is_null() {
+            return;
+        }
+        // SAFETY: published slots are valid, and `&mut self` says that nobody borrows from it.
+        let slot = unsafe { Box::from_raw(slot) };
+        if slot.generation != generation() {
+            Box::leak(slot);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_value_is_kept() {
+        let cell = PerProcess::new();
+        assert_eq!(*cell.get_or_init(|| 1), 1);
+        assert_eq!(*cell.get_or_init(|| 2), 1);
+    }
+}
