@@ -17,12 +17,28 @@
     )
 )]
 
+pub mod connection;
+
+pub mod process;
+
+pub mod flow;
+
+pub mod cache;
+
+pub mod consent;
+
 pub mod assertion;
+
+pub mod endpoint;
+
+pub mod headers;
 
 pub mod http;
 pub mod tls;
 
 pub mod key;
+
+pub mod config;
 
 pub mod options;
 pub mod provider;
@@ -33,6 +49,7 @@ pub mod error;
 pub mod form;
 pub mod log;
 pub mod secret;
+pub mod token;
 pub mod url;
 
 pub mod sys;

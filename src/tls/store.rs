@@ -38,14 +38,8 @@ pub(super) fn read_store(path: &str) -> Result<RootCertStore> {
     let count = found.len();
     let (added, _) = roots.add_parsable_certificates(found);
     match (count, added) {
-        (0, _) => Err(store_error(
-            path,
-            "holds no certificate (-----BEGIN CERTIFICATE-----)",
-        )),
-        (_, 0) => Err(store_error(
-            path,
-            "holds no certificate that can be used; all are malformed",
-        )),
+        (0, _) => Err(store_error(path, "holds no certificate (-----BEGIN CERTIFICATE-----)")),
+        (_, 0) => Err(store_error(path, "holds no certificate that can be used; all are malformed")),
         _ => Ok(roots),
     }
 }
@@ -62,9 +56,7 @@ fn foreign(content: &[u8]) -> Option<&'static str> {
 
 fn read_file(path: &str) -> Result<Vec<u8>> {
     let mut file = open(path).map_err(|error| store_error(path, &cannot_be_read(&error)))?;
-    let found = file
-        .metadata()
-        .map_err(|error| store_error(path, &cannot_be_read(&error)))?;
+    let found = file.metadata().map_err(|error| store_error(path, &cannot_be_read(&error)))?;
     if !found.is_file() {
         return Err(store_error(path, "is not a file"));
     }
@@ -74,10 +66,7 @@ fn read_file(path: &str) -> Result<Vec<u8>> {
         .read_to_end(&mut content)
         .map_err(|error| store_error(path, &cannot_be_read(&error)))?;
     if found.len() > MAX_STORE {
-        return Err(store_error(
-            path,
-            "is larger than 16 MiB, which no set of CA certificates is",
-        ));
+        return Err(store_error(path, "is larger than 16 MiB, which no set of CA certificates is"));
     }
     Ok(content)
 }
@@ -97,10 +86,7 @@ mod tests {
     use super::*;
 
     fn trust(path: &std::path::Path) -> Trust {
-        Trust {
-            store: Some(path.to_str().unwrap().to_owned()),
-            validate: true,
-        }
+        Trust { store: Some(path.to_str().unwrap().to_owned()), validate: true }
     }
 
     fn refusal(content: &[u8]) -> Error {
@@ -115,26 +101,15 @@ mod tests {
     }
 
     fn certificate() -> String {
-        rcgen::generate_simple_self_signed(["ca.example".to_owned()])
-            .unwrap()
-            .cert
-            .pem()
+        rcgen::generate_simple_self_signed(["ca.example".to_owned()]).unwrap().cert.pem()
     }
 
     #[test]
     fn a_store_that_is_not_pem_is_named_for_what_it_is() {
-        assert!(
-            refusal(&[0xFE, 0xED, 0xFE, 0xED, 0, 0, 0, 2])
-                .message()
-                .contains("a JKS store")
-        );
+        assert!(refusal(&[0xFE, 0xED, 0xFE, 0xED, 0, 0, 0, 2]).message().contains("a JKS store"));
         assert!(refusal(&[0x30, 0x82, 1, 2]).message().contains("PKCS#12"));
         assert!(refusal(b"").message().contains("holds no certificate"));
-        assert!(
-            refusal(b"-----BEGIN CERTIFICATE-----\n!\n")
-                .message()
-                .contains("cannot be read")
-        );
+        assert!(refusal(b"-----BEGIN CERTIFICATE-----\n!\n").message().contains("cannot be read"));
     }
 
     #[test]
@@ -151,15 +126,8 @@ mod tests {
     fn text_between_certificates_is_skipped() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");
-        std::fs::write(
-            &path,
-            format!(
-                "# Root One\n{}\nsubject=/CN=two\n{}",
-                certificate(),
-                certificate()
-            ),
-        )
-        .unwrap();
+        std::fs::write(&path, format!("# Root One\n{}\nsubject=/CN=two\n{}", certificate(), certificate()))
+            .unwrap();
         assert_eq!(read_store(path.to_str().unwrap()).unwrap().len(), 2);
     }
 
@@ -168,20 +136,8 @@ mod tests {
     fn a_pipe_is_refused_without_waiting_for_a_writer() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pipe");
-        assert!(
-            std::process::Command::new("mkfifo")
-                .arg(&path)
-                .status()
-                .unwrap()
-                .success()
-        );
-        assert!(
-            trust(&path)
-                .config()
-                .unwrap_err()
-                .message()
-                .contains("is not a file")
-        );
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert!(trust(&path).config().unwrap_err().message().contains("is not a file"));
     }
 
     #[test]

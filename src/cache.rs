@@ -1,0 +1,292 @@
+//! Tokens by identity, and one flight for each: whoever needs a token that another thread is fetching waits for it.
+//!
+//! An [`Identity`] stands for everything that makes a token what it is. A refusal of the server or of a key reaches
+//! all who waited for that flight; a leader's own timeout, cancel or panic ends only its call, and a waiter takes over.
+//!
+//! Waiting uses the standard library's locks: they are nothing but their own memory. parking_lot keeps one table for
+//! the whole process, which another thread may hold locked at the moment of a fork.
+
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Condvar, Mutex as WaitMutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::hmac;
+use parking_lot::Mutex;
+
+use crate::call::{Call, Interrupt, cancelled};
+use crate::clock::Clock;
+use crate::error::{Error, Result, Status};
+use crate::token::Token;
+
+/// Beyond this many identities, the one that ends first leaves.
+const MOST: usize = 10_000;
+
+/// Seconds that a token is taken to live where nobody said.
+const ASSUMED_LIFE: i64 = 300;
+
+/// A keyed digest over everything that makes a token what it is.
+///
+/// The key is random for each process, so that no digest can be tried against a list of passwords elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Identity([u8; 32]);
+
+impl Identity {
+    /// The identity of `subject`. What is hashed is what `Hash` is derived from: a field cannot be forgotten.
+    pub fn of(key: &hmac::Key, subject: &impl Hash) -> Self {
+        let mut digest = KeyedHasher(hmac::Context::with_key(key));
+        subject.hash(&mut digest);
+        let mut identity = [0; 32];
+        identity.iter_mut().zip(digest.0.sign().as_ref()).for_each(|(to, from)| *to = *from);
+        Self(identity)
+    }
+}
+
+struct KeyedHasher(hmac::Context);
+
+impl Hasher for KeyedHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        0 // the whole digest is taken instead
+    }
+}
+
+/// The tokens of one process.
+#[derive(Default)]
+pub struct Cache {
+    entries: Mutex<HashMap<Identity, Arc<Entry>>>,
+}
+
+impl Cache {
+    /// A token of `identity` with at least `min_life` seconds left, from the cache or by `fetch`.
+    ///
+    /// # Errors
+    /// Those of `fetch`; [`Status::Timeout`] and [`Status::Cancelled`] while waiting for another's.
+    pub fn get(
+        &self,
+        identity: Identity,
+        min_life: i64,
+        clock: &dyn Clock,
+        call: &Call,
+        fetch: impl FnOnce() -> Result<Token>,
+    ) -> Result<Arc<Token>> {
+        let entry = self.entry(identity);
+        loop {
+            let mut state = entry.lock();
+            if let Some(token) = state.usable(min_life, clock) {
+                return Ok(token);
+            }
+            match state.flight {
+                None => {
+                    let flight = state.take_off();
+                    drop(state);
+                    return Flight { entry: &entry, flight, landed: false }.run(fetch);
+                }
+                Some(flight) => {
+                    if let Some(refusal) = entry.wait(state, flight, call)? {
+                        return Err(refusal);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A usable token, if there is one, without fetching or waiting.
+    pub fn peek(&self, identity: Identity, min_life: i64, clock: &dyn Clock) -> Option<Arc<Token>> {
+        let entry = self.entries.lock().get(&identity).cloned()?;
+        entry.lock().usable(min_life, clock)
+    }
+
+    /// The API refused `token`: if it is the current one of its identity, it is dropped, and the next call fetches.
+    /// Rejections in a row count only when 1, 2, 4 … 60 s lie between them.
+    pub fn reject(&self, token: &Arc<Token>, clock: &dyn Clock) {
+        let Some(entry) = self.entries.lock().get(&token.identity).cloned() else {
+            return;
+        };
+        let mut state = entry.lock();
+        if state.token.as_ref().is_some_and(|current| Arc::ptr_eq(current, token))
+            && state.rejections.accept(clock.instant())
+        {
+            state.token = None;
+        }
+    }
+
+    /// Forgets everything. Flights end for those who wait for them; what they bring is not kept.
+    pub fn clear(&self) {
+        self.entries.lock().clear();
+    }
+
+    fn entry(&self, identity: Identity) -> Arc<Entry> {
+        let mut entries = self.entries.lock();
+        if entries.len() >= MOST && !entries.contains_key(&identity) {
+            make_room(&mut entries);
+        }
+        Arc::clone(entries.entry(identity).or_default())
+    }
+}
+
+fn make_room(entries: &mut HashMap<Identity, Arc<Entry>>) {
+    let first_to_end = entries
+        .iter()
+        .filter_map(|(identity, entry)| Some((entry.end_unless_in_flight()?, *identity)))
+        .min_by_key(|(end, _)| *end);
+    if let Some((_, identity)) = first_to_end {
+        entries.remove(&identity);
+    }
+}
+
+#[derive(Default)]
+struct Entry {
+    state: WaitMutex<State>,
+    landed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    token: Option<Arc<Token>>,
+    flight: Option<u64>,
+    flights: u64,
+    refused: Option<(u64, Error)>,
+    rejections: Rejections,
+}
+
+impl State {
+    fn usable(&self, min_life: i64, clock: &dyn Clock) -> Option<Arc<Token>> {
+        self.token.as_ref().filter(|token| is_usable(token, min_life, clock.unix_seconds())).cloned()
+    }
+
+    fn take_off(&mut self) -> u64 {
+        self.flights = self.flights.wrapping_add(1);
+        self.flight = Some(self.flights);
+        self.flights
+    }
+}
+
+/// Whether a token may still be handed out: it has more left than a tenth of its life, 60 s at most, and than
+/// `min_life` as far as any token of its kind could have that.
+fn is_usable(token: &Token, min_life: i64, now: i64) -> bool {
+    let end = token.expires_at.unwrap_or(token.issued_at.saturating_add(ASSUMED_LIFE));
+    let tenth = end.saturating_sub(token.issued_at).max(0) / 10;
+    let needed = tenth.min(60).max(min_life.min(tenth.saturating_mul(9)));
+    end.saturating_sub(now) > needed
+}
+
+impl Entry {
+    /// A panic while the lock is held cannot leave a half-made state: each change is one assignment.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until `flight` has ended; its refusal, if that is how it ended.
+    fn wait(
+        self: &Arc<Self>,
+        state: MutexGuard<'_, State>,
+        flight: u64,
+        call: &Call,
+    ) -> Result<Option<Error>> {
+        call.on_cancel(self)?;
+        let in_flight = |state: &mut State| state.flight == Some(flight) && !call.cancel.is_cancelled();
+        let state = match call.deadline.left() {
+            None => self.landed.wait_while(state, in_flight).unwrap_or_else(PoisonError::into_inner),
+            Some(left) => {
+                self.landed
+                    .wait_timeout_while(state, left, in_flight)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0
+            }
+        };
+        if call.cancel.is_cancelled() {
+            return Err(cancelled());
+        }
+        if state.flight == Some(flight) {
+            return Err(call.timeout("another thread's fetch of the same token did not end"));
+        }
+        Ok(state.refused.as_ref().filter(|(number, _)| *number == flight).map(|(_, error)| error.clone()))
+    }
+
+    fn end_unless_in_flight(&self) -> Option<i64> {
+        let state = self.lock();
+        match (&state.flight, &state.token) {
+            (Some(_), _) => None,
+            (None, token) => Some(token.as_ref().and_then(|token| token.expires_at).unwrap_or(0)),
+        }
+    }
+}
+
+impl Interrupt for Entry {
+    fn interrupt(&self) {
+        // Taking the lock first makes sure that a waiter has either seen the cancel or sleeps already.
+        drop(self.lock());
+        self.landed.notify_all();
+    }
+}
+
+/// The flight that this thread leads. Dropped on the way of a panic, it lets a waiter take over.
+struct Flight<'a> {
+    entry: &'a Entry,
+    flight: u64,
+    landed: bool,
+}
+
+impl Flight<'_> {
+    fn run(mut self, fetch: impl FnOnce() -> Result<Token>) -> Result<Arc<Token>> {
+        let outcome = fetch().map(Arc::new);
+        let mut state = self.entry.lock();
+        match &outcome {
+            Ok(token) => state.token = Some(Arc::clone(token)),
+            Err(error) if concerns_all(error.status()) => state.refused = Some((self.flight, error.clone())),
+            Err(_) => {}
+        }
+        state.flight = None;
+        self.landed = true;
+        drop(state);
+        self.entry.landed.notify_all();
+        outcome
+    }
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        if !self.landed {
+            self.entry.lock().flight = None;
+            self.entry.landed.notify_all();
+        }
+    }
+}
+
+/// Whether a failure says something about the token, and not about the one call that met it.
+fn concerns_all(status: Status) -> bool {
+    !matches!(status, Status::Timeout | Status::Cancelled | Status::Internal)
+}
+
+/// Rejections in a row, so that an API that always says 401 storms nobody.
+#[derive(Default)]
+struct Rejections {
+    count: u32,
+    last: Option<Instant>,
+}
+
+impl Rejections {
+    fn accept(&mut self, now: Instant) -> bool {
+        if let Some(last) = self.last {
+            let since = now.saturating_duration_since(last);
+            let spacing =
+                Duration::from_secs(1_u64.checked_shl(self.count.saturating_sub(1)).unwrap_or(60).min(60));
+            if since < spacing {
+                return false;
+            }
+            if since >= spacing.saturating_mul(2) {
+                self.count = 0;
+            }
+        }
+        self.count = self.count.saturating_add(1).min(30);
+        self.last = Some(now);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;

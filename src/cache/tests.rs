@@ -1,0 +1,294 @@
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::mpsc;
+
+use zeroize::Zeroizing;
+
+use super::*;
+
+/// A clock whose hands a test turns; both clocks go together.
+struct Hands {
+    begin: Instant,
+    seconds: AtomicI64,
+}
+
+impl Hands {
+    fn new() -> Self {
+        Self { begin: Instant::now(), seconds: AtomicI64::new(0) }
+    }
+
+    fn turn(&self, seconds: i64) {
+        self.seconds.fetch_add(seconds, Ordering::SeqCst);
+    }
+}
+
+impl Clock for Hands {
+    fn unix_seconds(&self) -> i64 {
+        1_000_000 + self.seconds.load(Ordering::SeqCst)
+    }
+
+    fn instant(&self) -> Instant {
+        self.begin + Duration::from_secs(self.seconds.load(Ordering::SeqCst).unsigned_abs())
+    }
+}
+
+fn identity(subject: &str) -> Identity {
+    Identity::of(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &subject)
+}
+
+fn token(value: &str, life: Option<i64>, clock: &Hands) -> Token {
+    Token {
+        value: Zeroizing::new(CString::new(value).unwrap()),
+        scope: None,
+        fields: BTreeMap::new(),
+        issued_at: clock.unix_seconds(),
+        expires_at: life.map(|life| clock.unix_seconds() + life),
+        identity: identity("me"),
+    }
+}
+
+fn refusal(status: Status) -> Error {
+    Error::new(status, "token", "no")
+}
+
+/// A cache, a clock, and how often it had to fetch.
+struct Bench {
+    cache: Cache,
+    clock: Hands,
+    fetches: AtomicUsize,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { cache: Cache::default(), clock: Hands::new(), fetches: AtomicUsize::new(0) }
+    }
+
+    fn get(&self, min_life: i64, life: Option<i64>) -> Arc<Token> {
+        let fetch = || {
+            let number = self.fetches.fetch_add(1, Ordering::SeqCst);
+            Ok(token(&format!("token{number}"), life, &self.clock))
+        };
+        self.cache.get(identity("me"), min_life, &self.clock, &Call::unbounded(), fetch).unwrap()
+    }
+
+    fn fetches(&self) -> usize {
+        self.fetches.load(Ordering::SeqCst)
+    }
+}
+
+#[test]
+fn identities_are_equal_for_equal_subjects_under_one_key_only() {
+    let other = hmac::Key::new(hmac::HMAC_SHA256, b"another");
+    assert_eq!(identity("a"), identity("a"));
+    assert_ne!(identity("a"), identity("b"));
+    assert_ne!(identity("a"), Identity::of(&other, &"a"));
+    let key = hmac::Key::new(hmac::HMAC_SHA256, b"test");
+    assert_ne!(Identity::of(&key, &("ab", "c")), Identity::of(&key, &("a", "bc")));
+}
+
+#[test]
+fn a_token_is_kept_until_shortly_before_its_end() {
+    let bench = Bench::new();
+    bench.get(0, Some(3600));
+    bench.clock.turn(3600 - 61);
+    bench.get(0, Some(3600));
+    assert_eq!(bench.fetches(), 1);
+    bench.clock.turn(1);
+    bench.get(0, Some(3600));
+    assert_eq!(bench.fetches(), 2);
+}
+
+#[test]
+fn a_short_lived_token_is_kept_for_nine_tenths_of_its_life() {
+    let bench = Bench::new();
+    bench.get(0, Some(100));
+    bench.clock.turn(89);
+    bench.get(0, Some(100));
+    assert_eq!(bench.fetches(), 1);
+    bench.clock.turn(1);
+    bench.get(0, Some(100));
+    assert_eq!(bench.fetches(), 2);
+}
+
+#[test]
+fn a_token_that_nobody_gave_an_end_is_taken_to_live_for_five_minutes() {
+    let bench = Bench::new();
+    bench.get(0, None);
+    bench.clock.turn(269);
+    bench.get(0, None);
+    assert_eq!(bench.fetches(), 1);
+    bench.clock.turn(1);
+    bench.get(0, None);
+    assert_eq!(bench.fetches(), 2);
+}
+
+#[test]
+fn a_least_life_is_kept_to_as_far_as_tokens_of_that_kind_reach() {
+    let bench = Bench::new();
+    bench.get(0, Some(3600));
+    bench.get(3000, Some(3600));
+    assert_eq!(bench.fetches(), 1);
+    bench.clock.turn(601);
+    bench.get(3000, Some(3600));
+    assert_eq!(bench.fetches(), 2, "2999 s are left, and 3000 were asked for");
+    bench.get(1_000_000, Some(3600));
+    assert_eq!(bench.fetches(), 2, "no token has that long a life: a fresh one must do");
+}
+
+#[test]
+fn only_the_current_token_can_be_rejected() {
+    let bench = Bench::new();
+    let first = bench.get(0, Some(3600));
+    bench.cache.reject(&first, &bench.clock);
+    let second = bench.get(0, Some(3600));
+    bench.cache.reject(&first, &bench.clock);
+    bench.get(0, Some(3600));
+    assert_eq!(bench.fetches(), 2);
+    assert_eq!(second.value(), c"token1");
+}
+
+#[test]
+fn rejections_in_a_row_are_spaced_ever_more_widely() {
+    let bench = Bench::new();
+    let mut accepted = Vec::new();
+    for second in 0..200 {
+        let before = bench.fetches();
+        bench.cache.reject(&bench.get(0, Some(100_000)), &bench.clock);
+        bench.get(0, Some(100_000));
+        if bench.fetches() > before.max(1) {
+            accepted.push(second);
+        }
+        bench.clock.turn(1);
+    }
+    assert_eq!(accepted, [0, 1, 3, 7, 15, 31, 63, 123, 183]);
+}
+
+#[test]
+fn after_a_quiet_time_the_first_rejection_counts_at_once() {
+    let bench = Bench::new();
+    for _ in 0..4 {
+        bench.cache.reject(&bench.get(0, Some(100_000)), &bench.clock);
+        bench.clock.turn(20);
+    }
+    bench.get(0, Some(100_000));
+    assert_eq!(bench.fetches(), 5);
+}
+
+#[test]
+fn sixty_four_callers_make_one_fetch() {
+    let bench = Bench::new();
+    let (arrived, arrivals) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..64 {
+            let (bench, arrived) = (&bench, arrived.clone());
+            scope.spawn(move || {
+                arrived.send(()).unwrap();
+                bench.get(0, Some(3600));
+            });
+        }
+        arrivals.iter().take(64).count();
+    });
+    assert_eq!(bench.fetches(), 1);
+}
+
+/// Lets `waiter` begin while a leader is in flight that then ends with `outcome`.
+fn behind_a_leader(
+    outcome: impl FnOnce() -> Result<Token> + Send,
+    waiter: impl FnOnce(&Bench) -> Result<Arc<Token>> + Send,
+) -> (Result<Arc<Token>>, usize) {
+    let bench = Bench::new();
+    let (in_flight, leader_is_in_flight) = mpsc::channel();
+    let (land, may_land) = mpsc::channel::<()>();
+    let result = std::thread::scope(|scope| {
+        let bench = &bench;
+        scope.spawn(move || {
+            let fetch = || {
+                in_flight.send(()).unwrap();
+                may_land.recv().unwrap();
+                outcome()
+            };
+            let lead = || bench.cache.get(identity("me"), 0, &bench.clock, &Call::unbounded(), fetch);
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(lead));
+        });
+        leader_is_in_flight.recv().unwrap();
+        let waiting = scope.spawn(move || waiter(bench));
+        wait_until_somebody_waits(bench);
+        let _ = land.send(());
+        waiting.join().unwrap()
+    });
+    (result, bench.fetches())
+}
+
+/// A waiter holds a second reference to the entry besides the map's and the leader's.
+fn wait_until_somebody_waits(bench: &Bench) {
+    let entry = bench.cache.entry(identity("me"));
+    while Arc::strong_count(&entry) < 4 {
+        std::thread::yield_now();
+    }
+}
+
+fn own_fetch(bench: &Bench) -> Result<Arc<Token>> {
+    Ok(bench.get(0, Some(3600)))
+}
+
+#[test]
+fn a_refusal_reaches_those_who_waited_for_it() {
+    for status in [Status::Denied, Status::KeyPassword, Status::Tls, Status::Network] {
+        let waiter = |bench: &Bench| {
+            let fetch = || panic!("the refusal should have come");
+            bench.cache.get(identity("me"), 0, &bench.clock, &Call::unbounded(), fetch)
+        };
+        let (result, _) = behind_a_leader(move || Err(refusal(status)), waiter);
+        assert_eq!(result.unwrap_err().status(), status);
+    }
+}
+
+#[test]
+fn a_leaders_own_failure_lets_a_waiter_take_over() {
+    for status in [Status::Timeout, Status::Cancelled, Status::Internal] {
+        let (result, fetches) = behind_a_leader(move || Err(refusal(status)), own_fetch);
+        assert_eq!((result.unwrap().value(), fetches), (c"token0", 1));
+    }
+    let (result, fetches) = behind_a_leader(|| panic!("a bug"), own_fetch);
+    assert_eq!((result.unwrap().value(), fetches), (c"token0", 1));
+}
+
+#[test]
+fn a_waiter_ends_at_its_own_deadline() {
+    let bench_wait = |bench: &Bench| {
+        let call = Call::within(Duration::from_millis(20), "a test");
+        bench.cache.get(identity("me"), 0, &bench.clock, &call, || panic!("there is a leader"))
+    };
+    let bench = Bench::new();
+    bench.cache.entry(identity("me")).lock().take_off();
+    let error = bench_wait(&bench).unwrap_err();
+    assert_eq!(error.status(), Status::Timeout);
+    assert!(error.message().contains("another thread"), "{error}");
+}
+
+#[test]
+fn a_waiter_can_be_cancelled() {
+    let bench = Bench::new();
+    bench.cache.entry(identity("me")).lock().take_off();
+    let call = Call::unbounded();
+    let error = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            bench.cache.get(identity("me"), 0, &bench.clock, &call, || panic!("there is a leader"))
+        });
+        call.cancel.cancel();
+        waiting.join().unwrap().unwrap_err()
+    });
+    assert_eq!(error.status(), Status::Cancelled);
+}
+
+#[test]
+fn the_cache_does_not_grow_beyond_its_bound() {
+    let bench = Bench::new();
+    for number in 0..MOST + 10 {
+        let identity = Identity::of(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &number);
+        let fetch = || Ok(token("t", Some(3600), &bench.clock));
+        bench.cache.get(identity, 0, &bench.clock, &Call::unbounded(), fetch).unwrap();
+    }
+    assert_eq!(bench.cache.entries.lock().len(), MOST);
+}

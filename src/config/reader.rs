@@ -1,0 +1,119 @@
+//! Reads options by type and collects what is wrong with them, so that all of it is told at once.
+
+use std::path::Path;
+
+use crate::error::{Error, Status};
+use crate::options::{Name, Options, Value, table, wrong_type};
+use crate::secret::Secret;
+use crate::url::Url;
+
+/// Reads options and collects what is wrong with them.
+pub(super) struct Reader<'a> {
+    pub(super) options: &'a Options,
+    pub(super) missing: Vec<Name>,
+    pub(super) faults: Vec<Error>,
+    pub(super) warnings: Vec<Error>,
+}
+
+impl Reader<'_> {
+    pub(super) fn value(&self, name: Name) -> Option<&Value> {
+        self.options.get(name)
+    }
+
+    pub(super) fn text(&self, name: Name) -> Option<String> {
+        self.value(name).map(|value| value.text.reveal().to_owned())
+    }
+
+    pub(super) fn secret(&self, name: Name) -> Option<Secret> {
+        self.value(name).map(|value| value.text.clone())
+    }
+
+    pub(super) fn is(&self, name: Name, wanted: &str) -> bool {
+        self.value(name).is_some_and(|value| value.text.reveal().eq_ignore_ascii_case(wanted))
+    }
+
+    pub(super) fn fault(&mut self, status: Status, name: Name, text: &str) {
+        self.faults
+            .push(Error::new(status, "options", format!("{} {text}", name.text())).with_option(name.text()));
+    }
+
+    pub(super) fn warn(&mut self, name: Name, text: &str) {
+        self.warnings.push(
+            Error::warning("01000", "options", format!("{} {text}", name.text())).with_option(name.text()),
+        );
+    }
+
+    pub(super) fn need(&mut self, name: Name) -> Option<String> {
+        let value = self.text(name);
+        if value.is_none() {
+            self.missing.push(name);
+        }
+        value
+    }
+
+    pub(super) fn check_types(&mut self) {
+        for definition in table::TABLE {
+            let Some(value) = self.options.get(definition.id) else {
+                continue;
+            };
+            if !definition.kind.accepts(value.text.reveal()) {
+                self.faults.push(wrong_type(definition, value.text.reveal()));
+            }
+        }
+    }
+
+    pub(super) fn url(&mut self, name: Name) -> Option<Url> {
+        let text = self.text(name)?;
+        self.checked_url(name, &text)
+    }
+
+    pub(super) fn checked_url(&mut self, name: Name, text: &str) -> Option<Url> {
+        match Url::parse(text) {
+            Ok(url) => Some(url),
+            Err(reason) => {
+                self.fault(Status::InvalidOption, name, &reason);
+                None
+            }
+        }
+    }
+
+    pub(super) fn number(&self, name: Name) -> Option<i64> {
+        self.text(name)?.parse().ok()
+    }
+
+    pub(super) fn all_faults(&mut self) -> Option<Error> {
+        let mut faults = std::mem::take(&mut self.faults);
+        self.missing.dedup();
+        if let Some(first) = self.missing.first() {
+            let names: Vec<_> = self.missing.iter().map(|name| name.text()).collect();
+            let verb = if names.len() == 1 { "is" } else { "are" };
+            let model = if self.warnings.iter().any(|warning| warning.option() == Some("RestConfigFile")) {
+                " (RestConfigFile, which might say more, is not there)"
+            } else {
+                ""
+            };
+            let text = format!("{} {verb} missing{}{model}", names.join(" and "), hint(*first));
+            faults.push(Error::new(Status::MissingOption, "options", text).with_option(first.text()));
+        }
+        Error::chain(faults)
+    }
+
+    pub(super) fn look_for_model(&mut self) {
+        if let Some(path) = self.text(Name::RestConfigFile)
+            && !Path::new(&path).exists()
+        {
+            self.warn(Name::RestConfigFile, &format!("{path} is not there; it was left out"));
+        }
+    }
+}
+
+fn hint(missing: Name) -> &'static str {
+    match missing {
+        Name::AuthenticationMethod => {
+            ", and there is no ClaimsIssuer or JWTCertStore to infer it from; set AuthenticationMethod=55 for the JWT bearer grant"
+        }
+        Name::SecurityToken => ": AuthHeader names a header that has no value",
+        Name::AuthHeader => ": SecurityToken is the value of a header that has no name",
+        _ => "",
+    }
+}

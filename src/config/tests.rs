@@ -1,0 +1,192 @@
+use super::method::{METHODS, Method};
+use super::*;
+
+const BASE: &str = "AuthenticationMethod=55;ClaimsIssuer=me;JWTCertStore=k.jks;";
+
+fn resolution(more: &str) -> Resolution {
+    resolve(&Options::parse(&format!("{BASE}{more}")).unwrap())
+}
+
+fn config(more: &str) -> Config {
+    resolution(more).config.unwrap_or_else(|error| panic!("{more}: {error}"))
+}
+
+fn grant(more: &str) -> JwtBearer {
+    match config(more).flow {
+        Flow::JwtBearer(grant) => *grant,
+        Flow::SignedJwt(_) => panic!("{more} has no token endpoint"),
+    }
+}
+
+fn fault(text: &str) -> Error {
+    resolve(&Options::parse(text).unwrap()).config.err().unwrap_or_else(|| panic!("{text} is accepted"))
+}
+
+#[test]
+fn the_grant_is_inferred_from_a_key_store_or_an_issuer() {
+    for method in ["", "AuthenticationMethod=24;", "AuthenticationMethod=oauth2;", "am=OAuth2-JWTBearer;"] {
+        let options = Options::parse(&format!("{method}ClaimsIssuer=me;JWTCertStore=k.jks")).unwrap();
+        assert!(matches!(resolve(&options).config.unwrap().flow, Flow::SignedJwt(_)), "{method}");
+    }
+    let error = fault("");
+    assert_eq!((error.status(), error.option()), (Status::MissingOption, Some("AuthenticationMethod")));
+}
+
+#[test]
+fn every_missing_option_is_named_in_one_error() {
+    let error = fault("AuthenticationMethod=55");
+    assert_eq!(error.status(), Status::MissingOption);
+    assert!(error.message().contains("ClaimsIssuer and JWTCertStore are missing"), "{error}");
+}
+
+#[test]
+fn every_fault_is_told_at_once() {
+    let error = fault("AuthenticationMethod=55;LoginTimeout=abc;JWTLifetime=0;TokenURI=http://example.com/t");
+    let chain: Vec<_> = std::iter::successors(Some(&error), |error| error.next()).collect();
+    let options: Vec<_> = chain.iter().filter_map(|error| error.option()).collect();
+    assert_eq!(options, ["JWTLifetime", "LoginTimeout", "TokenURI", "ClaimsIssuer"]);
+    assert_eq!(chain.last().unwrap().status(), Status::MissingOption);
+}
+
+#[test]
+fn methods_that_are_known_are_told_from_those_that_are_not() {
+    assert_eq!(fault("AuthenticationMethod=99").status(), Status::InvalidOption);
+    for (number, word, method) in METHODS {
+        if *method == Method::NotBuiltIn {
+            assert_eq!(fault(&format!("am={number}")).status(), Status::Unsupported);
+            assert_eq!(fault(&format!("am={word}")).status(), Status::Unsupported);
+        }
+    }
+}
+
+#[test]
+fn the_token_uri_chooses_the_method() {
+    assert_eq!(grant("TokenURI=https://example.com/t").methods, Methods::GetThenPost);
+    assert_eq!(grant("TokenURI=POST https://example.com/t").methods, Methods::Post);
+    assert_eq!(grant("TokenURI=post   https://example.com/t").methods, Methods::Post);
+    assert_eq!(grant("TokenURI=GET https://example.com/t").methods, Methods::Get);
+    assert_eq!(grant("TokenEndpoint=https://example.com/t").methods, Methods::Post);
+    assert_eq!(grant("TokenURI=https://account-d.docusign.com/oauth/token").methods, Methods::Post);
+    for bad in ["TokenURI=PUT https://example.com/t", "TokenURI=https://a/t;TokenEndpoint=https://b/t"] {
+        assert_eq!(fault(&format!("{BASE}{bad}")).status(), Status::InvalidOption, "{bad}");
+    }
+}
+
+#[test]
+fn a_get_is_warned_of() {
+    let warned = |more: &str| {
+        let resolution = resolution(more);
+        resolution.warnings.iter().any(|warning| warning.message().contains("logs"))
+    };
+    assert!(warned("TokenURI=https://example.com/t"));
+    assert!(warned("TokenURI=GET https://example.com/t"));
+    assert!(!warned("TokenURI=POST https://example.com/t"));
+    assert!(!warned("TokenURI=https://account.docusign.com/oauth/token"));
+}
+
+#[test]
+fn the_audience_is_the_users_then_the_providers_then_the_token_url_to_the_letter() {
+    let audience = |more: &str| grant(more).signing.audience.unwrap();
+    assert_eq!(audience("TokenURI=POST https://Example.com/t?a=1"), "https://Example.com/t?a=1");
+    assert_eq!(audience("TokenURI=https://account-d.docusign.com/oauth/token"), "account-d.docusign.com");
+    assert_eq!(audience("TokenEndpoint=https://example.com/t;ClaimsAudience=x"), "x");
+    let Flow::SignedJwt(signing) = config("").flow else { panic!("there is a token endpoint") };
+    assert_eq!(signing.audience, None);
+}
+
+#[test]
+fn the_scope_goes_where_the_provider_reads_it_unless_the_user_says_where() {
+    let places = |more: &str| {
+        let grant = grant(&format!("Scope=a b;{more}"));
+        (grant.signing.scope.is_some(), grant.scope.is_some())
+    };
+    assert_eq!(places("TokenEndpoint=https://example.com/t"), (true, true));
+    assert_eq!(places("TokenEndpoint=https://account.docusign.com/oauth/token"), (true, false));
+    assert_eq!(places("TokenEndpoint=https://example.com/t;ScopeIn=parameter"), (false, true));
+    assert_eq!(places("TokenEndpoint=https://account.docusign.com/oauth/token;ScopeIn=Both"), (true, true));
+}
+
+#[test]
+fn a_client_secret_never_travels_in_a_url() {
+    let secret = "ClientID=c;ClientSecret=s;ClientCredentialsMode=3;";
+    assert_eq!(grant(&format!("{secret}TokenURI=https://example.com/t")).methods, Methods::Post);
+    let error = fault(&format!("{BASE}{secret}TokenURI=GET https://example.com/t"));
+    assert_eq!((error.status(), error.option()), (Status::InvalidOption, Some("TokenURI")));
+}
+
+#[test]
+fn client_credentials_go_along_only_where_the_user_says_how() {
+    let client = |more: &str| grant(&format!("{more};TokenEndpoint=https://example.com/t")).client;
+    assert!(client("ClientID=c;ClientSecret=s").is_none());
+    assert!(client("ClientID=c;ClientSecret=s;ClientCredentialsMode=0").unwrap().basic);
+    assert!(!client("ClientID=c;ClientSecret=s;ClientCredentialsMode=post").unwrap().basic);
+    let error = fault(&format!("{BASE}ClientCredentialsMode=1"));
+    assert!(error.message().contains("ClientID and ClientSecret are missing"), "{error}");
+}
+
+#[test]
+fn one_half_of_a_header_is_a_fault_and_so_is_one_that_cannot_be_sent() {
+    for (more, status, option) in [
+        ("AuthHeader=X-Tenant", Status::MissingOption, "SecurityToken"),
+        ("SecurityToken=1", Status::MissingOption, "AuthHeader"),
+        ("AuthHeader=X Tenant;SecurityToken=1", Status::InvalidOption, "AuthHeader"),
+        ("AuthHeader=Content-Length;SecurityToken=1", Status::InvalidOption, "AuthHeader"),
+        ("AuthHeader=host;SecurityToken=evil", Status::InvalidOption, "AuthHeader"),
+        ("AuthHeader=X;SecurityToken={1\r\nY: 2}", Status::InvalidOption, "SecurityToken"),
+    ] {
+        let error = fault(&format!("{BASE}{more}"));
+        assert_eq!((error.status(), error.option()), (status, Some(option)), "{more}");
+        assert!(!error.message().contains("Y: 2"), "{error}");
+    }
+}
+
+#[test]
+fn no_secret_shows_in_debug_or_in_a_fault() {
+    let more = "JWTCertPassword=hunter2;SecurityToken=hunter2;AuthHeader=X;ClientSecret=hunter2;ClientID=c;\
+                ClientCredentialsMode=3;TokenURI=POST https://example.com/t?key=hunter2;JWTCertKeyPassword=hunter2;\
+                ClaimsAudience=a";
+    assert!(!format!("{:?}", resolution(more)).contains("hunter2"));
+}
+
+#[test]
+fn timeouts_follow_the_vendors_numbers() {
+    let timeout = |more: &str| config(more).login_timeout.map(|timeout| timeout.as_secs());
+    assert_eq!(timeout(""), Some(60));
+    assert_eq!(timeout("lt=5"), Some(5));
+    assert_eq!(timeout("LoginTimeout=0"), None);
+    assert_eq!(timeout("LoginTimeout=-1"), None);
+}
+
+#[test]
+fn a_model_file_that_is_not_there_is_a_warning_and_is_named_when_something_is_missing() {
+    let warnings = resolution("RestConfigFile=/nowhere/x.rest").warnings;
+    assert!(warnings[0].message().contains("/nowhere/x.rest is not there"), "{warnings:?}");
+    let error = fault("AuthenticationMethod=55;RestConfigFile=/nowhere/x.rest");
+    assert!(error.message().contains("RestConfigFile"), "{error}");
+}
+
+#[test]
+fn accepting_any_certificate_is_warned_of() {
+    let resolution = resolution("TokenEndpoint=https://example.com/t;ValidateServerCertificate=0");
+    let Ok(Config { flow: Flow::JwtBearer(grant), .. }) = &resolution.config else {
+        panic!("{resolution:?}")
+    };
+    assert!(!grant.trust.validate);
+    assert!(resolution.warnings.iter().any(|warning| warning.option() == Some("ValidateServerCertificate")));
+}
+
+#[test]
+fn the_consent_url_needs_a_redirect_uri_and_an_endpoint() {
+    let consent = |more: &str| config(more).consent;
+    let docusign = "TokenURI=https://account-d.docusign.com/oauth/token;";
+    let known = consent(&format!("{docusign}RedirectURI=http://localhost:3000")).unwrap();
+    assert_eq!(known.endpoint, "https://account-d.docusign.com/oauth/auth");
+    assert_eq!((known.client_id.as_str(), known.scope.as_str()), ("me", "signature impersonation"));
+    assert!(consent(docusign).is_none());
+    let own =
+        consent(&format!("{docusign}RedirectURI=http://l:1;AuthURI=https://a/b;ClientID=c;Scope=s")).unwrap();
+    assert_eq!(
+        (own.endpoint.as_str(), own.client_id.as_str(), own.scope.as_str()),
+        ("https://a/b", "c", "s")
+    );
+}

@@ -1,0 +1,213 @@
+//! The heart of a handle: the options now in force, the cache, else the flow.
+//!
+//! Options stand in a snapshot that is replaced as a whole, so that a call goes on with those it began with and
+//! reading them takes no lock that a fork could leave behind locked.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use once_cell::race::OnceBox;
+use parking_lot::Mutex;
+
+use crate::cache::Identity;
+use crate::call::{Call, Cancel};
+use crate::config::{self, Config, Resolution};
+use crate::error::{Error, Result, Status};
+use crate::flow::{self, Context};
+use crate::headers::Headers;
+use crate::log::{Level, Log};
+use crate::options::Options;
+use crate::process::Process;
+use crate::sys::{self, PerProcess};
+use crate::token::Token;
+
+/// How one call differs from the connection's own ways.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wishes {
+    /// The limit of the whole call; none is LoginTimeout's.
+    pub timeout: Option<Duration>,
+    /// Seconds that the token must have left, as far as any of its kind can.
+    pub min_life: i64,
+    /// Only what is cached or can be signed here.
+    pub no_network: bool,
+}
+
+/// One connection string with what was set since; in C an `authgrant_connection`, closed with authgrant_close.
+pub struct Connection {
+    process: Option<&'static Process>,
+    snapshot: ArcSwap<Snapshot>,
+    log: ArcSwap<Log>,
+    live: PerProcess<Live>,
+}
+
+/// The options, and what they mean once somebody has asked.
+struct Snapshot {
+    options: Options,
+    resolution: OnceBox<Resolution>,
+}
+
+/// What happens on a connection; a forked child begins with none of it.
+#[derive(Default)]
+struct Live {
+    calls: Mutex<Vec<Weak<Cancel>>>,
+    warnings: Mutex<Vec<Error>>,
+}
+
+impl Snapshot {
+    fn new(options: Options) -> Self {
+        Self { options, resolution: OnceBox::new() }
+    }
+
+    fn resolution(&self) -> &Resolution {
+        self.resolution.get_or_init(|| Box::new(config::resolve(&self.options)))
+    }
+
+    fn config(&self) -> Result<&Config> {
+        self.resolution().config.as_ref().map_err(Clone::clone)
+    }
+}
+
+impl Connection {
+    /// Reads a connection string; what its values mean is found out later.
+    ///
+    /// # Errors
+    /// [`Status::InvalidConnectionString`].
+    pub fn open(text: &str) -> Result<Self> {
+        sys::watch_forks();
+        Ok(Self {
+            process: None,
+            snapshot: ArcSwap::from_pointee(Snapshot::new(Options::parse(text)?)),
+            log: ArcSwap::default(),
+            live: PerProcess::new(),
+        })
+    }
+
+    /// The same connection with shared things of its own, for tests.
+    #[must_use]
+    pub fn with_process(mut self, process: &'static Process) -> Self {
+        self.process = Some(process);
+        self
+    }
+
+    /// Sets options, all or none.
+    ///
+    /// # Errors
+    /// [`Status::InvalidOption`] for a bad name or a value of the wrong type.
+    pub fn set_options(&self, pairs: &[(&str, &str)]) -> Result<()> {
+        let mut outcome = Ok(());
+        self.snapshot.rcu(|current| {
+            let mut options = current.options.clone();
+            outcome = options.set(pairs);
+            match outcome {
+                Ok(()) => Arc::new(Snapshot::new(options)),
+                Err(_) => Arc::clone(current),
+            }
+        });
+        outcome
+    }
+
+    /// The token to send: the cached one while it is good, else a fetched one.
+    ///
+    /// # Errors
+    /// What is wrong with the options, and those of fetching.
+    pub fn get_token(&self, wishes: Wishes) -> Result<Arc<Token>> {
+        let snapshot = self.snapshot.load_full();
+        let config = snapshot.config()?;
+        self.token(config, wishes)
+    }
+
+    /// The headers of a request to the API.
+    ///
+    /// # Errors
+    /// Those of [`Self::get_token`].
+    pub fn get_headers(&self) -> Result<Headers> {
+        let snapshot = self.snapshot.load_full();
+        let config = snapshot.config()?;
+        Headers::new(self.token(config, Wishes::default())?, config.header.as_ref())
+    }
+
+    /// The API refused this token.
+    pub fn reject_token(&self, token: &Arc<Token>) {
+        let process = self.process();
+        process.cache.reject(token, process.clock.as_ref());
+    }
+
+    /// Ends the calls that are inside this connection now.
+    pub fn cancel(&self) {
+        let calls = std::mem::take(&mut *self.live().calls.lock());
+        for cancel in calls.iter().filter_map(Weak::upgrade) {
+            cancel.cancel();
+        }
+    }
+
+    /// Sends log lines elsewhere from the next call on.
+    pub fn set_log(&self, log: Log) {
+        self.log.store(Arc::new(log));
+    }
+
+    /// What is allowed and not as it should be: about the text, about its meaning, and from the calls so far.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Error> {
+        let snapshot = self.snapshot.load_full();
+        let told = self.live().warnings.lock().clone();
+        [snapshot.options.warnings(), &snapshot.resolution().warnings, &told].concat()
+    }
+
+    fn process(&self) -> &'static Process {
+        self.process.unwrap_or_else(Process::current)
+    }
+
+    fn live(&self) -> &Live {
+        self.live.get_or_init(Live::default)
+    }
+
+    fn token(&self, config: &Config, wishes: Wishes) -> Result<Arc<Token>> {
+        let process = self.process();
+        let identity = Identity::of(&process.digest_key, &(sys::effective_user_id(), &config.flow));
+        if wishes.no_network && flow::needs_network(config) {
+            return process
+                .cache
+                .peek(identity, wishes.min_life, process.clock.as_ref())
+                .ok_or_else(not_cached);
+        }
+        let call = self.call(config, wishes);
+        let warn = |warning| self.warn(warning);
+        let context = Context { process, call: &call, identity, warn: &warn };
+        let outcome = process.cache.get(identity, wishes.min_life, process.clock.as_ref(), &call, || {
+            call.log.line(Level::Debug, || "fetching a token".to_owned());
+            flow::fetch(config, &context)
+        });
+        if let Err(error) = &outcome {
+            call.log.line(Level::Error, || error.message().to_owned());
+        }
+        outcome
+    }
+
+    fn call(&self, config: &Config, wishes: Wishes) -> Call {
+        let call = match (wishes.timeout, config.login_timeout) {
+            (Some(timeout), _) => Call::within(timeout, "the call's timeout"),
+            (None, Some(timeout)) => Call::within(timeout, "LoginTimeout"),
+            (None, None) => Call::unbounded(),
+        };
+        let mut calls = self.live().calls.lock();
+        calls.retain(|cancel| cancel.strong_count() > 0);
+        calls.push(Arc::downgrade(&call.cancel));
+        Call { log: Log::clone(&self.log.load()), ..call }
+    }
+
+    fn warn(&self, warning: Error) {
+        let mut warnings = self.live().warnings.lock();
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
+    }
+}
+
+fn not_cached() -> Error {
+    Error::new(
+        Status::Network,
+        "token",
+        "no token is cached, and the call forbids the network (AUTHGRANT_NO_NETWORK)",
+    )
+}

@@ -1,0 +1,356 @@
+//! One answer of a token endpoint: a token, or what the server said instead (RFC 6749 sections 5.1 and 5.2).
+//!
+//! Knows the shapes, not what a provider's words mean; the flow does.
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use crate::clock::Clock;
+use crate::error::Status;
+use crate::http::Answer;
+
+/// A token as the server sent it.
+pub struct Grant {
+    /// The access token.
+    pub access_token: Zeroizing<CString>,
+    /// Seconds that it lives, where the server said so.
+    pub expires_in: Option<i64>,
+    /// The scope, where the server said it.
+    pub scope: Option<CString>,
+    /// All other members that may be shown.
+    pub fields: BTreeMap<String, Zeroizing<CString>>,
+    /// Whether `token_type` was missing (RFC 6749 demands it).
+    pub type_missing: bool,
+}
+
+/// An answer that is no token.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Refusal {
+    /// The OAuth `error`.
+    pub error: Option<String>,
+    /// The OAuth `error_description`.
+    pub description: Option<String>,
+    /// The HTTP status.
+    pub http_status: u16,
+    /// Seconds of Retry-After.
+    pub retry_after: u32,
+    /// What was found instead of a token, for the message.
+    pub found: String,
+    /// By how many seconds the server's clock is ahead of ours, where it sent a date.
+    pub clock_ahead: Option<i64>,
+}
+
+impl Refusal {
+    /// The status that the shape of the answer alone gives.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match (self.http_status, self.error.as_deref()) {
+            (429, _) => Status::Throttled,
+            (503, _) if self.retry_after > 0 => Status::Throttled,
+            (_, Some("temporarily_unavailable" | "server_error")) => Status::Server,
+            (500.., _) => Status::Server,
+            (_, Some("consent_required")) => Status::ConsentRequired,
+            (_, Some(_)) => Status::Denied,
+            (_, None) => Status::BadResponse,
+        }
+    }
+}
+
+/// Reads an answer.
+///
+/// # Errors
+/// A [`Refusal`] for everything that is not a token that can be sent on.
+pub fn read(answer: &Answer, clock: &dyn Clock) -> Result<Grant, Refusal> {
+    let refusal = Refusal {
+        http_status: answer.status,
+        retry_after: answer.retry_after.as_deref().map_or(0, |text| seconds(text, clock)),
+        clock_ahead: answer.date.as_deref().and_then(|text| ahead(text, clock)),
+        ..Refusal::default()
+    };
+    let Some(members) = object(&answer.body) else {
+        return Err(Refusal { found: shape(answer), ..refusal });
+    };
+    if let Some(error) = text(&members, "error") {
+        return Err(Refusal {
+            description: text(&members, "error_description").map(clean),
+            found: format!("HTTP {}, {}", answer.status, clean(error)),
+            error: Some(clean(error)),
+            ..refusal
+        });
+    }
+    if !(200..300).contains(&answer.status) {
+        return Err(Refusal { found: shape(answer), ..refusal });
+    }
+    grant(members).map_err(|found| Refusal { found, ..refusal })
+}
+
+fn grant(mut members: Map<String, Value>) -> Result<Grant, String> {
+    let access_token = match members.remove("access_token") {
+        Some(Value::String(token)) => sendable(&Zeroizing::new(token))?,
+        Some(_) => return Err("an access_token that is not text".to_owned()),
+        None => return Err("JSON without an access_token".to_owned()),
+    };
+    let type_missing = match members.get("token_type") {
+        None | Some(Value::Null) => true,
+        Some(Value::String(kind)) if kind.eq_ignore_ascii_case("bearer") => false,
+        Some(Value::String(kind)) => {
+            return Err(format!("the token type \"{}\"; expected Bearer", clean(kind)));
+        }
+        Some(_) => return Err("a token_type that is not text".to_owned()),
+    };
+    Ok(Grant {
+        access_token,
+        expires_in: members.get("expires_in").and_then(number),
+        scope: text(&members, "scope").and_then(|scope| CString::new(scope).ok()),
+        fields: fields(members),
+        type_missing,
+    })
+}
+
+/// A token that can stand in a header: printable ASCII (RFC 6749 appendix A.12), and not empty.
+fn sendable(token: &str) -> Result<Zeroizing<CString>, String> {
+    if token.is_empty() {
+        return Err("an empty access_token".to_owned());
+    }
+    if !token.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return Err("an access_token with characters that no header may carry".to_owned());
+    }
+    CString::new(token).map(Zeroizing::new).map_err(|_| "an access_token with a NUL in it".to_owned())
+}
+
+/// Everything but the tokens that must not be handed out by name.
+fn fields(members: Map<String, Value>) -> BTreeMap<String, Zeroizing<CString>> {
+    members
+        .into_iter()
+        .filter(|(name, _)| name != "access_token" && name != "refresh_token")
+        .filter_map(|(name, value)| {
+            let text = match value {
+                Value::String(text) => text,
+                other => other.to_string(),
+            };
+            Some((name, Zeroizing::new(CString::new(text).ok()?)))
+        })
+        .collect()
+}
+
+/// `3600`, `"3600"`, `3600.0`: real servers send them all.
+fn number(value: &Value) -> Option<i64> {
+    const LONGEST: f64 = 315_360_000.0; // ten years, so that sums cannot overflow
+    let number = match value {
+        Value::Number(number) => number.as_f64()?,
+        Value::String(text) => text.trim().parse().ok()?,
+        _ => return None,
+    };
+    #[allow(clippy::cast_possible_truncation, reason = "clamped to what fits")]
+    number.is_finite().then(|| number.clamp(0.0, LONGEST) as i64)
+}
+
+fn object(body: &[u8]) -> Option<Map<String, Value>> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    serde_json::from_slice(body).ok()
+}
+
+fn text<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+    members.get(name)?.as_str()
+}
+
+/// What an answer that cannot be read is, without repeating any of it.
+fn shape(answer: &Answer) -> String {
+    let kind = match answer.content_type.as_deref() {
+        Some(kind) => clean(kind.split(';').next().unwrap_or_default()),
+        None => "no content type".to_owned(),
+    };
+    match answer.status {
+        300..400 => format!("HTTP {}, a redirect, which is not followed", answer.status),
+        status => format!("HTTP {status} with {} bytes of {kind}", answer.body.len()),
+    }
+}
+
+fn seconds(retry_after: &str, clock: &dyn Clock) -> u32 {
+    match retry_after.trim().parse::<u32>() {
+        Ok(seconds) => seconds,
+        Err(_) => ahead(retry_after, clock).map_or(0, |seconds| u32::try_from(seconds).unwrap_or(0)),
+    }
+}
+
+/// How far an HTTP date lies ahead of our clock.
+fn ahead(date: &str, clock: &dyn Clock) -> Option<i64> {
+    let time = httpdate::parse_http_date(date.trim()).ok()?;
+    let since = time.duration_since(std::time::UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_secs()).ok()?.checked_sub(clock.unix_seconds())
+}
+
+/// A server's own words, fit for a message or a terminal: no control characters (Entra sends line breaks), no
+/// characters that turn the direction of writing, and an end.
+#[must_use]
+pub fn clean(text: &str) -> String {
+    const LONGEST: usize = 1000;
+    let turns =
+        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let spaced: String =
+        text.chars().take(LONGEST).map(|c| if c.is_control() || turns(c) { ' ' } else { c }).collect();
+    spaced.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant, UNIX_EPOCH};
+
+    use super::*;
+
+    struct Noon;
+
+    impl Clock for Noon {
+        fn unix_seconds(&self) -> i64 {
+            1_000_000
+        }
+
+        fn instant(&self) -> Instant {
+            Instant::now()
+        }
+    }
+
+    fn answer(status: u16, body: &str) -> Answer {
+        Answer {
+            status,
+            content_type: Some("application/json; charset=utf-8".to_owned()),
+            date: None,
+            retry_after: None,
+            location: None,
+            kept: false,
+            elapsed: Duration::ZERO,
+            body: Zeroizing::new(body.as_bytes().to_vec()),
+        }
+    }
+
+    fn granted(body: &str) -> Grant {
+        read(&answer(200, body), &Noon).unwrap_or_else(|refusal| panic!("{body}: {refusal:?}"))
+    }
+
+    fn refused(status: u16, body: &str) -> Refusal {
+        read(&answer(status, body), &Noon).err().unwrap_or_else(|| panic!("{body} is taken for a token"))
+    }
+
+    #[test]
+    fn an_answer_is_read_with_all_its_members_but_the_secret_ones() {
+        let grant = granted(
+            r#"{"access_token":"at","token_type":"bEaReR","expires_in":3600,"scope":"a b","instance_url":"https://x",
+                "restricted_to":[1],"refresh_token":"rt","id_token":"it"}"#,
+        );
+        assert_eq!(grant.access_token.as_c_str(), c"at");
+        assert_eq!((grant.expires_in, grant.type_missing), (Some(3600), false));
+        assert_eq!(grant.scope.as_deref(), Some(c"a b"));
+        let field = |name| grant.fields.get(name).map(|field| field.to_str().unwrap());
+        assert_eq!(field("instance_url"), Some("https://x"));
+        assert_eq!(field("restricted_to"), Some("[1]"));
+        assert_eq!(field("id_token"), Some("it"));
+        assert_eq!((field("refresh_token"), field("access_token")), (None, None));
+    }
+
+    #[test]
+    fn a_lifetime_may_be_a_number_or_text_or_absent() {
+        for (text, seconds) in [
+            ("3600", Some(3600)),
+            ("\"3599\"", Some(3599)),
+            ("3600.0", Some(3600)),
+            ("0", Some(0)),
+            ("-5", Some(0)),
+            ("1e300", Some(315_360_000)),
+            ("\"soon\"", None),
+            ("null", None),
+            ("[]", None),
+        ] {
+            let body = format!(r#"{{"access_token":"at","token_type":"Bearer","expires_in":{text}}}"#);
+            assert_eq!(granted(&body).expires_in, seconds, "{text}");
+        }
+        assert_eq!(granted(r#"{"access_token":"at"}"#).expires_in, None);
+    }
+
+    #[test]
+    fn a_missing_token_type_is_told_and_a_foreign_one_refused() {
+        assert!(granted(r#"{"access_token":"at"}"#).type_missing);
+        let refusal = refused(200, r#"{"access_token":"at","token_type":"DPoP"}"#);
+        assert_eq!(refusal.status(), Status::BadResponse);
+        assert!(refusal.found.contains("DPoP"), "{refusal:?}");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_hindrance() {
+        assert_eq!(granted("\u{feff}{\"access_token\":\"at\"}").access_token.as_c_str(), c"at");
+    }
+
+    #[test]
+    fn what_is_no_token_is_a_bad_response_whatever_the_status_says() {
+        for body in [
+            "",
+            "<html>please log in</html>",
+            "{\"access_token\":\"at\"",
+            "{}",
+            "[]",
+            "null",
+            r#"{"access_token":""}"#,
+            r#"{"access_token":7}"#,
+            r#"{"access_token":null}"#,
+            r#"{"access_token":"a\r\nX: y"}"#,
+            r#"{"access_token":"a\u0000b"}"#,
+            r#"{"access_token":"aé"}"#,
+            r#"{"access_token":"at","token_type":["Bearer"]}"#,
+        ] {
+            assert_eq!(refused(200, body).status(), Status::BadResponse, "{body}");
+            assert!(!refused(200, body).found.contains("log in"), "a body is not repeated");
+        }
+        assert_eq!(refused(302, "").status(), Status::BadResponse);
+        assert_eq!(refused(404, "Not Found").status(), Status::BadResponse);
+    }
+
+    #[test]
+    fn statuses_follow_what_the_server_says_before_how_it_says_it() {
+        let error = |error: &str| format!(r#"{{"error":"{error}","error_description":null}}"#);
+        for (status, body, wanted) in [
+            (400, error("invalid_grant"), Status::Denied),
+            (401, error("invalid_client"), Status::Denied),
+            (200, error("invalid_grant"), Status::Denied),
+            (400, error("consent_required"), Status::ConsentRequired),
+            (429, error("slow_down"), Status::Throttled),
+            (429, String::new(), Status::Throttled),
+            (500, "<html>".to_owned(), Status::Server),
+            (503, String::new(), Status::Server),
+            (401, error("server_error"), Status::Server),
+            (400, error("temporarily_unavailable"), Status::Server),
+        ] {
+            assert_eq!(refused(status, &body).status(), wanted, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn a_wait_may_be_given_in_seconds_or_as_a_date() {
+        let later = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(1_000_090));
+        for (text, seconds) in [("120", 120), (later.as_str(), 90), ("soon", 0)] {
+            let answer = Answer { retry_after: Some(text.to_owned()), ..answer(503, "") };
+            let refusal = read(&answer, &Noon).err().unwrap();
+            assert_eq!(refusal.retry_after, seconds);
+            assert_eq!(refusal.status(), if seconds > 0 { Status::Throttled } else { Status::Server });
+        }
+    }
+
+    #[test]
+    fn the_servers_words_are_cleaned_and_bounded() {
+        let body = format!(
+            r#"{{"error":"invalid_grant","error_description":"one\r\ntwo\u202e{}"}}"#,
+            "x".repeat(5000)
+        );
+        let description = refused(400, &body).description.unwrap();
+        assert!(description.starts_with("one two xxx"), "{description}");
+        assert!(description.len() <= 1000);
+    }
+
+    #[test]
+    fn the_servers_clock_is_compared_with_ours() {
+        let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(999_700));
+        let answer = Answer { date: Some(date), ..answer(400, r#"{"error":"invalid_grant"}"#) };
+        assert_eq!(read(&answer, &Noon).err().unwrap().clock_ahead, Some(-300));
+    }
+}

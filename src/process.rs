@@ -1,0 +1,97 @@
+//! What one process shares, owned in one place: tokens, opened keys, connections, what was learnt of token endpoints.
+//!
+//! A forked child starts with a fresh one and never touches the parent's: other threads may have held its locks.
+//! A test makes its own.
+
+use std::collections::HashSet;
+
+use aws_lc_rs::{hmac, rand};
+use parking_lot::Mutex;
+
+use crate::cache::Cache;
+use crate::clock::{Clock, SystemClock};
+use crate::http::Network;
+use crate::key::KeyRing;
+use crate::sys;
+use crate::url::Url;
+
+/// Everything that outlives a connection.
+pub struct Process {
+    /// Issued tokens.
+    pub cache: Cache,
+    /// Opened keys.
+    pub keys: KeyRing,
+    /// Connections to servers.
+    pub network: Network,
+    /// What was learnt of token endpoints.
+    pub learnt: Learnt,
+    /// What time it is.
+    pub clock: Box<dyn Clock>,
+    /// The key of all digests of this process.
+    pub digest_key: hmac::Key,
+}
+
+impl Process {
+    /// A fresh one, with `clock`.
+    #[must_use]
+    pub fn new(clock: Box<dyn Clock>) -> Self {
+        Self {
+            cache: Cache::default(),
+            keys: KeyRing::new(random()),
+            network: Network::new(),
+            learnt: Learnt::default(),
+            clock,
+            digest_key: hmac::Key::new(hmac::HMAC_SHA256, &random::<32>()),
+        }
+    }
+
+    /// The one of the process that this thread runs in.
+    #[must_use]
+    pub fn current() -> &'static Self {
+        static CURRENT: sys::PerProcess<Process> = sys::PerProcess::new();
+        CURRENT.get_or_init(|| Self::new(Box::new(SystemClock)))
+    }
+
+    /// Drops and wipes what is cached: tokens, keys, idle connections.
+    pub fn clear(&self) {
+        self.cache.clear();
+        self.keys.clear();
+        self.network.clear();
+    }
+}
+
+/// Fresh random bytes, from a generator that notices a fork by itself.
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    #[allow(
+        clippy::expect_used,
+        reason = "no key is better than one that can be guessed; the guard catches it"
+    )]
+    rand::fill(&mut bytes).expect("the system's random generator");
+    bytes
+}
+
+/// What was learnt of token endpoints in this process.
+#[derive(Default)]
+pub struct Learnt {
+    wants_post: Mutex<HashSet<String>>,
+}
+
+impl Learnt {
+    /// A stranger may name many endpoints; what they teach us stays small.
+    const MOST: usize = 1000;
+
+    /// Whether POST has worked where GET did not.
+    pub fn wants_post(&self, endpoint: &Url) -> bool {
+        self.wants_post.lock().contains(endpoint.as_written())
+    }
+
+    /// Remembers that POST works.
+    pub fn post_works(&self, endpoint: &Url) {
+        let mut known = self.wants_post.lock();
+        if known.len() >= Self::MOST {
+            known.clear();
+        }
+        known.insert(endpoint.as_written().to_owned());
+    }
+}
