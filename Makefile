@@ -1,6 +1,6 @@
 # Everything that this project can be asked to do. The work is in scripts/; each script can be run alone.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lib header authority setup clean
+.PHONY: help demo test check lib generated authority setup clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\): ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -17,8 +17,8 @@ check: ## what needs no server: format, lints, licences, header, exported symbol
 lib: ## the release library, in build/lib
 	@scripts/lib.sh release build/lib
 
-header: ## write include/authgrant.h anew from the Rust source
-	UPDATE_HEADER=1 cargo test --test header
+generated: ## write the header and docs/options.md anew from the source
+	UPDATE_GENERATED=1 cargo test -q --test header
 
 authority: ## run the tests' authorization server (ARGS='--https --register ISSUER=cert.pem')
 	cargo run -q -p authority -- $(ARGS)

@@ -17,6 +17,8 @@
     )
 )]
 
+pub mod ffi;
+
 pub mod connection;
 
 pub mod process;

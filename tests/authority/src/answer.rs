@@ -13,11 +13,7 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
         let headers = vec![("Content-Type".to_owned(), content_type.to_owned())];
-        Answer {
-            status,
-            headers,
-            body: body.into(),
-        }
+        Answer { status, headers, body: body.into() }
     }
 
     pub(crate) fn json(status: u16, body: &Value) -> Self {
@@ -25,11 +21,7 @@ impl Answer {
     }
 
     pub(crate) fn empty(status: u16) -> Self {
-        Answer {
-            status,
-            headers: Vec::new(),
-            body: Vec::new(),
-        }
+        Answer { status, headers: Vec::new(), body: Vec::new() }
     }
 
     pub(crate) fn text(status: u16, body: &str) -> Self {
@@ -94,11 +86,7 @@ fn date(unix: i64) -> String {
     let (day, month) = (at.weekday().to_string(), at.month().to_string());
     let (hour, minute, second) = at.to_hms();
     let (day, month) = (&day[..3], &month[..3]);
-    format!(
-        "{day}, {:02} {month} {:04} {hour:02}:{minute:02}:{second:02} GMT",
-        at.day(),
-        at.year()
-    )
+    format!("{day}, {:02} {month} {:04} {hour:02}:{minute:02}:{second:02} GMT", at.day(), at.year())
 }
 
 fn reason(status: u16) -> &'static str {

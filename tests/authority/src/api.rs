@@ -14,15 +14,9 @@ pub(crate) fn whoami(shared: &Shared, request: &Request) -> Answer {
     match shared.state.lock().live_token(token, now) {
         Some(live) => {
             let grant = &live.grant;
-            Answer::json(
-                200,
-                &json!({ "iss": grant.issuer, "sub": grant.subject, "scope": grant.scope }),
-            )
+            Answer::json(200, &json!({ "iss": grant.issuer, "sub": grant.subject, "scope": grant.scope }))
         }
-        None => unauthorized(
-            "Bearer error=\"invalid_token\"",
-            "the token is unknown, revoked or over",
-        ),
+        None => unauthorized("Bearer error=\"invalid_token\"", "the token is unknown, revoked or over"),
     }
 }
 

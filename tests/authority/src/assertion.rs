@@ -35,10 +35,7 @@ pub(crate) fn check(state: &State, on: &Subject<'_>) -> Outcome<Checked> {
     let jwt = Jwt::parse(on.assertion).map_err(bad)?;
     let issuer = text(&jwt, "iss")?.ok_or_else(|| missing("iss"))?;
     let client = state.client(&issuer).ok_or_else(|| {
-        Refusal::grant(
-            Fault::Issuer,
-            format!("iss is {issuer:?}, which is not registered"),
-        )
+        Refusal::grant(Fault::Issuer, format!("iss is {issuer:?}, which is not registered"))
     })?;
     let known = &state.clients[client];
     header(&state.config, known, &jwt)?;
@@ -47,12 +44,7 @@ pub(crate) fn check(state: &State, on: &Subject<'_>) -> Outcome<Checked> {
     audience(&state.config, known, &jwt, on.url)?;
     times(&state.config, &jwt, on.now)?;
     let jti = token_id(&state.config, &jwt)?;
-    Ok(Checked {
-        client,
-        subject,
-        scope: scope(&jwt, on.scope)?,
-        jti,
-    })
+    Ok(Checked { client, subject, scope: scope(&jwt, on.scope)?, jti })
 }
 
 /// The scope to grant: as asked, or all the client may have.
@@ -61,9 +53,7 @@ pub(crate) fn granted_scope(client: &Client, asked: Option<String>) -> Outcome<O
     let Some(asked) = asked else {
         return Ok(Some(allowed.join(" ")).filter(|all| !all.is_empty()));
     };
-    let refused = asked
-        .split(' ')
-        .find(|one| !allowed.is_empty() && !allowed.iter().any(|a| a == one));
+    let refused = asked.split(' ').find(|one| !allowed.is_empty() && !allowed.iter().any(|a| a == one));
     match refused {
         Some(one) => Err(Refusal::scope(format!("scope {one:?} is not one of {allowed:?}"))),
         None => Ok(Some(asked)),
@@ -89,29 +79,20 @@ fn text(jwt: &Jwt, claim: &str) -> Outcome<Option<String>> {
 fn header(config: &Config, client: &Client, jwt: &Jwt) -> Outcome<()> {
     let algorithm = jwt.header_text("alg").unwrap_or("missing");
     if !client.registered(algorithm) {
-        return Err(bad(format!(
-            "alg is {algorithm}, which {} did not register",
-            client.issuer
-        )));
+        return Err(bad(format!("alg is {algorithm}, which {} did not register", client.issuer)));
     }
     if let Some(expected) = &config.typ
         && jwt.header_text("typ") != Some(expected)
     {
-        return Err(bad(format!(
-            "typ is {:?}, expected {expected:?}",
-            jwt.header.get("typ")
-        )));
+        return Err(bad(format!("typ is {:?}, expected {expected:?}", jwt.header.get("typ"))));
     }
     if jwt.header.contains_key("crit") {
-        return Err(bad(
-            "crit is in the header, and nothing critical is understood here",
-        ));
+        return Err(bad("crit is in the header, and nothing critical is understood here"));
     }
     match &client.options.kid {
-        Some(expected) if jwt.header_text("kid") != Some(expected) => Err(bad(format!(
-            "kid is {:?}, expected {expected:?}",
-            jwt.header.get("kid")
-        ))),
+        Some(expected) if jwt.header_text("kid") != Some(expected) => {
+            Err(bad(format!("kid is {:?}, expected {expected:?}", jwt.header.get("kid"))))
+        }
         _ => Ok(()),
     }
 }
@@ -119,10 +100,7 @@ fn header(config: &Config, client: &Client, jwt: &Jwt) -> Outcome<()> {
 fn signature(client: &Client, jwt: &Jwt) -> Outcome<()> {
     let algorithm = jwt.header_text("alg").unwrap_or_default();
     let message = jwt.signed.as_bytes();
-    let key = client
-        .keys
-        .iter()
-        .find(|key| key.verifies(algorithm, message, &jwt.signature));
+    let key = client.keys.iter().find(|key| key.verifies(algorithm, message, &jwt.signature));
     match key {
         Some(key) => names_its_certificate(key, jwt),
         None => Err(Refusal::grant(
@@ -142,16 +120,8 @@ fn names_its_certificate(key: &VerificationKey, jwt: &Jwt) -> Outcome<()> {
         other => other.cloned(),
     };
     let named = [
-        (
-            "x5t",
-            jwt.header.get("x5t").cloned(),
-            URL_SAFE_NO_PAD.encode(Sha1::digest(der)),
-        ),
-        (
-            "x5t#S256",
-            jwt.header.get("x5t#S256").cloned(),
-            URL_SAFE_NO_PAD.encode(Sha256::digest(der)),
-        ),
+        ("x5t", jwt.header.get("x5t").cloned(), URL_SAFE_NO_PAD.encode(Sha1::digest(der))),
+        ("x5t#S256", jwt.header.get("x5t#S256").cloned(), URL_SAFE_NO_PAD.encode(Sha256::digest(der))),
         ("the first of x5c", leaf, STANDARD.encode(der)),
     ];
     if jwt.header.get("x5c").is_some_and(|chain| !chain.is_array()) {
@@ -171,10 +141,7 @@ fn subject(config: &Config, client: &Client, jwt: &Jwt) -> Outcome<Option<String
     match &subject {
         None if config.require_sub || !allowed.is_empty() => Err(missing("sub")),
         Some(found) if found.is_empty() || !allowed.is_empty() && !allowed.contains(found) => {
-            Err(Refusal::grant(
-                Fault::Subject,
-                format!("sub is {found:?}, expected one of {allowed:?}"),
-            ))
+            Err(Refusal::grant(Fault::Subject, format!("sub is {found:?}, expected one of {allowed:?}")))
         }
         _ => Ok(subject),
     }
@@ -182,12 +149,7 @@ fn subject(config: &Config, client: &Client, jwt: &Jwt) -> Outcome<Option<String
 
 // RFC 7523 3 point 3, compared as RFC 3986 6.2.1 says: byte for byte. An array must hold this one value only.
 fn audience(config: &Config, client: &Client, jwt: &Jwt, url: &str) -> Outcome<()> {
-    let expected = client
-        .options
-        .audience
-        .as_deref()
-        .or(config.audience.as_deref())
-        .unwrap_or(url);
+    let expected = client.options.audience.as_deref().or(config.audience.as_deref()).unwrap_or(url);
     let found = jwt.claims.get("aud").ok_or_else(|| missing("aud"))?;
     let only = match found {
         Value::Array(several) if several.len() == 1 => &several[0],
@@ -196,20 +158,14 @@ fn audience(config: &Config, client: &Client, jwt: &Jwt, url: &str) -> Outcome<(
     if only.as_str() == Some(expected) {
         return Ok(());
     }
-    Err(Refusal::grant(
-        Fault::Issuer,
-        format!("aud is {found}, expected {expected:?}"),
-    ))
+    Err(Refusal::grant(Fault::Issuer, format!("aud is {found}, expected {expected:?}")))
 }
 
 fn integer(jwt: &Jwt, claim: &str) -> Outcome<Option<i64>> {
     let Some(value) = jwt.claims.get(claim) else {
         return Ok(None);
     };
-    value
-        .as_i64()
-        .map(Some)
-        .ok_or_else(|| bad(format!("{claim} is {value}, expected an integer")))
+    value.as_i64().map(Some).ok_or_else(|| bad(format!("{claim} is {value}, expected an integer")))
 }
 
 fn times(config: &Config, jwt: &Jwt, now: i64) -> Outcome<()> {
@@ -239,10 +195,7 @@ fn times(config: &Config, jwt: &Jwt, now: i64) -> Outcome<()> {
 
 fn lifetime(config: &Config, life: i64) -> Outcome<()> {
     if life > config.max_lifetime {
-        return Err(bad(format!(
-            "exp is {life} s after iat, at most {} s are taken",
-            config.max_lifetime
-        )));
+        return Err(bad(format!("exp is {life} s after iat, at most {} s are taken", config.max_lifetime)));
     }
     Ok(())
 }
@@ -262,17 +215,15 @@ fn scope(jwt: &Jwt, parameter: Option<&str>) -> Outcome<Option<String>> {
     let claim = match jwt.claims.get("scope") {
         None => None,
         Some(Value::String(scope)) => Some(scope.clone()),
-        Some(Value::Array(several)) => several
-            .iter()
-            .map(Value::as_str)
-            .collect::<Option<Vec<_>>>()
-            .map(|several| several.join(" ")),
+        Some(Value::Array(several)) => {
+            several.iter().map(Value::as_str).collect::<Option<Vec<_>>>().map(|several| several.join(" "))
+        }
         Some(other) => return Err(Refusal::scope(format!("the scope claim is {other}"))),
     };
     match (claim, parameter) {
-        (Some(claim), Some(parameter)) if claim != parameter => Err(Refusal::scope(format!(
-            "the scope claim is {claim:?}, the scope parameter {parameter:?}"
-        ))),
+        (Some(claim), Some(parameter)) if claim != parameter => {
+            Err(Refusal::scope(format!("the scope claim is {claim:?}, the scope parameter {parameter:?}")))
+        }
         (claim, parameter) => Ok(claim.or_else(|| parameter.map(str::to_owned))),
     }
 }

@@ -45,11 +45,7 @@ impl Client {
         if let Some(secret) = &options.hmac_secret {
             keys.push(VerificationKey::from_hmac_secret(secret.as_bytes()));
         }
-        Ok(Client {
-            issuer: issuer.to_owned(),
-            keys,
-            options,
-        })
+        Ok(Client { issuer: issuer.to_owned(), keys, options })
     }
 
     pub(crate) fn client_id(&self) -> &str {

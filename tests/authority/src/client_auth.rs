@@ -18,9 +18,7 @@ pub(crate) fn check(client: &Client, request: &Request, parameters: &Parameters)
     };
     let (id, secret) = (parameters.get("client_id"), parameters.get("client_secret"));
     if basic.is_some() && secret.is_some() {
-        return Err(Refusal::request(
-            "the client authenticates twice, by Basic and in the body",
-        ));
+        return Err(Refusal::request("the client authenticates twice, by Basic and in the body"));
     }
     if let Some(id) = id.filter(|id| *id != client.client_id()) {
         return Err(wrong_id(false, id, client));
@@ -37,30 +35,21 @@ fn compare(client: &Client, found: Option<&str>, by_basic: bool) -> Result<(), R
     match (client.options.secret.as_deref(), found) {
         (None, None) => Ok(()),
         (Some(expected), Some(found)) if expected == found => Ok(()),
-        (Some(expected), Some(found)) => Err(Refusal::client(
-            by_basic,
-            format!("the client secret is {found:?}, expected {expected:?}"),
-        )),
+        (Some(expected), Some(found)) => {
+            Err(Refusal::client(by_basic, format!("the client secret is {found:?}, expected {expected:?}")))
+        }
         (Some(_), None) => Err(Refusal::client(by_basic, "the client secret is missing")),
-        (None, Some(_)) => Err(Refusal::client(
-            by_basic,
-            "a secret came from a client that has none",
-        )),
+        (None, Some(_)) => Err(Refusal::client(by_basic, "a secret came from a client that has none")),
     }
 }
 
 fn wrong_id(by_basic: bool, found: &str, client: &Client) -> Refusal {
-    Refusal::client(
-        by_basic,
-        format!("the client id is {found:?}, expected {:?}", client.client_id()),
-    )
+    Refusal::client(by_basic, format!("the client id is {found:?}, expected {:?}", client.client_id()))
 }
 
 fn basic(value: &str) -> Result<(String, String), Refusal> {
     let refuse = |reason: &str| Refusal::client(true, format!("Authorization {reason}"));
-    let (scheme, encoded) = value
-        .split_once(' ')
-        .ok_or_else(|| refuse("is not a scheme and a value"))?;
+    let (scheme, encoded) = value.split_once(' ').ok_or_else(|| refuse("is not a scheme and a value"))?;
     if !scheme.eq_ignore_ascii_case("Basic") {
         return Err(refuse("is not Basic"));
     }

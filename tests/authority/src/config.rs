@@ -68,10 +68,7 @@ impl Default for Config {
 impl Config {
     /// The default over TLS.
     pub fn https() -> Self {
-        Config {
-            https: true,
-            ..Config::default()
-        }
+        Config { https: true, ..Config::default() }
     }
 
     /// The default over plain http.

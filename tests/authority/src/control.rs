@@ -57,11 +57,7 @@ fn play(shared: &Shared, mut order: Value) -> Result<(), String> {
         shared.state.lock().play_always(play);
         return Ok(());
     }
-    let script: Vec<Play> = if order.is_array() {
-        read(order)?
-    } else {
-        vec![read(order)?]
-    };
+    let script: Vec<Play> = if order.is_array() { read(order)? } else { vec![read(order)?] };
     shared.state.lock().play(script);
     Ok(())
 }
@@ -74,22 +70,13 @@ fn register(shared: &Shared, wanted: Registration) -> Result<(), String> {
 
 fn requests(shared: &Shared) -> Result<Value, String> {
     let state = shared.state.lock();
-    let tokens = state
-        .seen
-        .requests
-        .iter()
-        .filter(|one| one.verdict != Verdict::NotChecked);
+    let tokens = state.seen.requests.iter().filter(|one| one.verdict != Verdict::NotChecked);
     serde_json::to_value(tokens.collect::<Vec<_>>()).map_err(|e| e.to_string())
 }
 
 fn issued(shared: &Shared) -> Result<Value, String> {
     let state = shared.state.lock();
-    Ok(state
-        .seen
-        .issued
-        .iter()
-        .map(|one| Value::from(one.token.as_str()))
-        .collect())
+    Ok(state.seen.issued.iter().map(|one| Value::from(one.token.as_str())).collect())
 }
 
 fn counts(shared: &Shared) -> Value {
@@ -103,10 +90,7 @@ fn counts(shared: &Shared) -> Value {
 
 fn member(body: &[u8], name: &str) -> Result<String, String> {
     let object: Value = parse(body)?;
-    object[name]
-        .as_str()
-        .map(str::to_owned)
-        .ok_or_else(|| format!("{name} is missing"))
+    object[name].as_str().map(str::to_owned).ok_or_else(|| format!("{name} is missing"))
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {

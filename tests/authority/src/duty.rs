@@ -54,10 +54,7 @@ fn remember(shared: &Shared, record: Recorded) {
 
 fn token_request(shared: &Shared, request: &Request, mut record: Recorded) -> Action {
     let host = request.header("host").unwrap_or_default();
-    let call = Call {
-        base: format!("{}://{host}", shared.scheme()),
-        now: shared.now(),
-    };
+    let call = Call { base: format!("{}://{host}", shared.scheme()), now: shared.now() };
     let mut state = shared.state.lock();
     let checked = token::check(&mut state, request, &call);
     let play = state.next_play();
@@ -66,39 +63,24 @@ fn token_request(shared: &Shared, request: &Request, mut record: Recorded) -> Ac
     state.seen.requests.push(record);
     drop(state);
     shared.changed.notify_all();
-    perform(shared, play.unwrap_or(Play::Normal), || {
-        ordinary(shared, request, &checked)
-    })
+    perform(shared, play.unwrap_or(Play::Normal), || ordinary(shared, request, &checked))
 }
 
 fn verdict(checked: &Result<Grant, Refusal>) -> Verdict {
     match checked {
         Ok(_) => Verdict::Granted,
-        Err(refusal) => Verdict::Refused {
-            error: refusal.error.to_owned(),
-            description: refusal.description.clone(),
-        },
+        Err(refusal) => {
+            Verdict::Refused { error: refusal.error.to_owned(), description: refusal.description.clone() }
+        }
     }
 }
 
 fn perform(shared: &Shared, play: Play, ordinary: impl Fn() -> Answer) -> Action {
     match play {
         Play::Normal => Action::Answer(ordinary()),
-        Play::Json {
-            status,
-            body,
-            headers,
-        } => {
-            let answer = if body.is_null() {
-                Answer::empty(status)
-            } else {
-                Answer::json(status, &body)
-            };
-            Action::Answer(
-                headers
-                    .iter()
-                    .fold(answer, |answer, (name, value)| answer.with(name, value)),
-            )
+        Play::Json { status, body, headers } => {
+            let answer = if body.is_null() { Answer::empty(status) } else { Answer::json(status, &body) };
+            Action::Answer(headers.iter().fold(answer, |answer, (name, value)| answer.with(name, value)))
         }
         Play::Html { status } => Action::Answer(Answer::html(status, "Something else")),
         Play::Redirect { location } => Action::Answer(Answer::redirect(&location)),
@@ -118,11 +100,7 @@ fn perform(shared: &Shared, play: Play, ordinary: impl Fn() -> Answer) -> Action
 fn ordinary(shared: &Shared, request: &Request, checked: &Result<Grant, Refusal>) -> Answer {
     let now = shared.now();
     let mut state = shared.state.lock();
-    let by_get = if request.method == "GET" {
-        token::answer_to_get(state.config.get)
-    } else {
-        None
-    };
+    let by_get = if request.method == "GET" { token::answer_to_get(state.config.get) } else { None };
     match checked {
         _ if by_get.is_some() => by_get.unwrap_or_else(|| Answer::text(404, "Not Found")),
         Ok(grant) => {

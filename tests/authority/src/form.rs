@@ -4,9 +4,7 @@
 pub(crate) fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
     let mut pairs = Vec::new();
     for pair in text.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair
-            .split_once('=')
-            .ok_or_else(|| format!("{pair:?} has no '='"))?;
+        let (name, value) = pair.split_once('=').ok_or_else(|| format!("{pair:?} has no '='"))?;
         pairs.push((decode(name)?, decode(value)?));
     }
     Ok(pairs)

@@ -21,10 +21,7 @@ pub(crate) struct Request {
 impl Request {
     /// The value of a header that stands exactly once.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        let mut found = self
-            .headers
-            .iter()
-            .filter(|(one, _)| one.eq_ignore_ascii_case(name));
+        let mut found = self.headers.iter().filter(|(one, _)| one.eq_ignore_ascii_case(name));
         match (found.next(), found.next()) {
             (Some((_, value)), None) => Some(value),
             _ => None,
@@ -32,16 +29,11 @@ impl Request {
     }
 
     pub(crate) fn count(&self, name: &str) -> usize {
-        self.headers
-            .iter()
-            .filter(|(one, _)| one.eq_ignore_ascii_case(name))
-            .count()
+        self.headers.iter().filter(|(one, _)| one.eq_ignore_ascii_case(name)).count()
     }
 
     pub(crate) fn path(&self) -> &str {
-        self.target
-            .split_once('?')
-            .map_or(self.target.as_str(), |(path, _)| path)
+        self.target.split_once('?').map_or(self.target.as_str(), |(path, _)| path)
     }
 
     pub(crate) fn query(&self) -> &str {
@@ -49,8 +41,7 @@ impl Request {
     }
 
     pub(crate) fn wants_close(&self) -> bool {
-        self.header("connection")
-            .is_some_and(|value| value.eq_ignore_ascii_case("close"))
+        self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
     }
 }
 
@@ -78,10 +69,7 @@ pub(crate) fn read_request<S: Read + Write>(stream: &mut S, early: &mut Vec<u8>)
         Ok(length) => length,
         Err((status, reason)) => return Ok(malformed(status, reason)),
     };
-    if request
-        .header("expect")
-        .is_some_and(|value| value.eq_ignore_ascii_case("100-continue"))
-    {
+    if request.header("expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue")) {
         stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         stream.flush()?;
     }
@@ -111,10 +99,8 @@ fn parse_head(bytes: &[u8]) -> Result<Option<(Request, usize)>, String> {
     if head.version != Some(1) {
         return Err("only HTTP/1.1 is spoken here".to_owned());
     }
-    let headers = head
-        .headers
-        .iter()
-        .map(|h| (h.name.to_owned(), String::from_utf8_lossy(h.value).into_owned()));
+    let headers =
+        head.headers.iter().map(|h| (h.name.to_owned(), String::from_utf8_lossy(h.value).into_owned()));
     let request = Request {
         method: head.method.unwrap_or_default().to_owned(),
         target: head.path.unwrap_or_default().to_owned(),
@@ -130,10 +116,7 @@ fn parse_head(bytes: &[u8]) -> Result<Option<(Request, usize)>, String> {
 
 fn body_length(request: &Request) -> Result<usize, (u16, &'static str)> {
     if request.count("transfer-encoding") > 0 {
-        return Err((
-            411,
-            "Content-Length is needed, chunked requests are not read here",
-        ));
+        return Err((411, "Content-Length is needed, chunked requests are not read here"));
     }
     let length = match (request.count("content-length"), request.header("content-length")) {
         (0, _) if request.method == "POST" => return Err((411, "Content-Length is needed")),

@@ -44,27 +44,18 @@ impl VerificationKey {
     }
 
     pub(crate) fn from_hmac_secret(secret: &[u8]) -> Self {
-        VerificationKey {
-            kind: Kind::Hmac(secret.to_vec()),
-            certificate: None,
-        }
+        VerificationKey { kind: Kind::Hmac(secret.to_vec()), certificate: None }
     }
 
     fn from_certificate(der: Vec<u8>) -> Result<Self, String> {
         let (_, parsed) =
             x509_parser::parse_x509_certificate(&der).map_err(|e| format!("not a certificate: {e}"))?;
         let kind = from_spki(parsed.public_key().raw)?;
-        Ok(VerificationKey {
-            kind,
-            certificate: Some(der),
-        })
+        Ok(VerificationKey { kind, certificate: Some(der) })
     }
 
     fn bare(kind: Kind) -> Result<Self, String> {
-        Ok(VerificationKey {
-            kind,
-            certificate: None,
-        })
+        Ok(VerificationKey { kind, certificate: None })
     }
 
     /// The certificate's DER if the key came with one, for `x5t`, `x5t#S256` and `x5c`.
@@ -119,10 +110,7 @@ fn from_pkcs1(der: &[u8]) -> Result<Kind, String> {
 // RFC 7518 3.3: at least 2048 bits.
 fn large_enough(key: RsaPublicKey) -> Result<Kind, String> {
     match key.n().bits() {
-        0..2048 => Err(format!(
-            "an RSA key of {} bits, at least 2048 are needed",
-            key.n().bits()
-        )),
+        0..2048 => Err(format!("an RSA key of {} bits, at least 2048 are needed", key.n().bits())),
         _ => Ok(Kind::Rsa(key)),
     }
 }
@@ -140,15 +128,9 @@ fn rsa_verifies(key: &RsaPublicKey, algorithm: &str, message: &[u8], signature: 
     };
     let key = key.clone();
     match algorithm {
-        "RS256" => pkcs1v15::VerifyingKey::<Sha256>::new(key)
-            .verify(message, &signature)
-            .is_ok(),
-        "RS384" => pkcs1v15::VerifyingKey::<Sha384>::new(key)
-            .verify(message, &signature)
-            .is_ok(),
-        "RS512" => pkcs1v15::VerifyingKey::<Sha512>::new(key)
-            .verify(message, &signature)
-            .is_ok(),
+        "RS256" => pkcs1v15::VerifyingKey::<Sha256>::new(key).verify(message, &signature).is_ok(),
+        "RS384" => pkcs1v15::VerifyingKey::<Sha384>::new(key).verify(message, &signature).is_ok(),
+        "RS512" => pkcs1v15::VerifyingKey::<Sha512>::new(key).verify(message, &signature).is_ok(),
         _ => false,
     }
 }
@@ -160,15 +142,9 @@ fn pss_verifies(key: &RsaPublicKey, algorithm: &str, message: &[u8], signature: 
     };
     let key = key.clone();
     match algorithm {
-        "PS256" => pss::VerifyingKey::<Sha256>::new(key)
-            .verify(message, &signature)
-            .is_ok(),
-        "PS384" => pss::VerifyingKey::<Sha384>::new(key)
-            .verify(message, &signature)
-            .is_ok(),
-        "PS512" => pss::VerifyingKey::<Sha512>::new(key)
-            .verify(message, &signature)
-            .is_ok(),
+        "PS256" => pss::VerifyingKey::<Sha256>::new(key).verify(message, &signature).is_ok(),
+        "PS384" => pss::VerifyingKey::<Sha384>::new(key).verify(message, &signature).is_ok(),
+        "PS512" => pss::VerifyingKey::<Sha512>::new(key).verify(message, &signature).is_ok(),
         _ => false,
     }
 }

@@ -71,9 +71,7 @@ fn run(options: Options) -> Result<(), String> {
         write_whole(file, &url).map_err(|e| format!("{}: {e}", file.display()))?;
     }
     let mut out = io::stdout();
-    writeln!(out, "ready {url}")
-        .and_then(|()| out.flush())
-        .map_err(|e| e.to_string())?;
+    writeln!(out, "ready {url}").and_then(|()| out.flush()).map_err(|e| e.to_string())?;
     wait(options.until_killed);
     Ok(())
 }

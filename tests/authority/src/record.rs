@@ -70,9 +70,7 @@ impl Recorded {
     /// The value of the first header of this name.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
-        headers
-            .find(|(one, _)| one.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
+        headers.find(|(one, _)| one.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
     /// The decoded parameter of the body, or of the query if the body has none of this name.
@@ -83,9 +81,7 @@ impl Recorded {
 
 // Lenient on purpose: a record shows what came, also what the checks refuse.
 fn parameter(form: &str, name: &str) -> Option<String> {
-    let pair = form
-        .split('&')
-        .find_map(|pair| pair.split_once('=').filter(|(one, _)| *one == name));
+    let pair = form.split('&').find_map(|pair| pair.split_once('=').filter(|(one, _)| *one == name));
     pair.and_then(|(_, value)| form::decode(value).ok())
 }
 

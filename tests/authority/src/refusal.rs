@@ -43,12 +43,7 @@ impl Refusal {
     }
 
     pub(crate) fn consent() -> Self {
-        Refusal::new(
-            400,
-            "consent_required",
-            Fault::Consent,
-            "the subject has not consented yet",
-        )
+        Refusal::new(400, "consent_required", Fault::Consent, "the subject has not consented yet")
     }
 
     pub(crate) fn method(method: &str) -> Self {
@@ -62,12 +57,7 @@ impl Refusal {
     }
 
     fn new(status: u16, error: &'static str, fault: Fault, description: impl Into<String>) -> Self {
-        Refusal {
-            status,
-            error,
-            description: description.into(),
-            fault,
-        }
+        Refusal { status, error, description: description.into(), fault }
     }
 
     pub(crate) fn answer(&self, wording: Wording) -> Answer {

@@ -41,13 +41,7 @@ impl Authority {
         let shared = Arc::new(Shared::new(State::new(config), tls));
         let theirs = Arc::clone(&shared);
         let accepting = thread::spawn(move || connection::accept_all(&listener, &theirs));
-        Authority {
-            shared,
-            address,
-            ca_pem,
-            accepting: Some(accepting),
-            _dir: dir,
-        }
+        Authority { shared, address, ca_pem, accepting: Some(accepting), _dir: dir }
     }
 
     /// The URL of a path, such as `https://127.0.0.1:41234/oauth/token`.
@@ -117,13 +111,7 @@ impl Authority {
     /// Waits until so many token requests were read; `false` after `time`.
     pub fn wait_for_token_requests(&self, count: usize, time: Duration) -> bool {
         self.shared.wait(time, |state| {
-            state
-                .seen
-                .requests
-                .iter()
-                .filter(|one| one.verdict != Verdict::NotChecked)
-                .count()
-                >= count
+            state.seen.requests.iter().filter(|one| one.verdict != Verdict::NotChecked).count() >= count
         })
     }
 
@@ -146,14 +134,7 @@ impl Authority {
 
     /// The access tokens issued, in order.
     pub fn issued(&self) -> Vec<String> {
-        self.shared
-            .state
-            .lock()
-            .seen
-            .issued
-            .iter()
-            .map(|one| one.token.clone())
-            .collect()
+        self.shared.state.lock().seen.issued.iter().map(|one| one.token.clone()).collect()
     }
 
     /// Makes an issued token worthless; `false` if it never was issued.

@@ -25,12 +25,7 @@ struct Open {
 
 impl Shared {
     pub(crate) fn new(state: State, tls: Option<Arc<ServerConfig>>) -> Self {
-        Shared {
-            state: Mutex::new(state),
-            changed: Condvar::new(),
-            tls,
-            open: Mutex::default(),
-        }
+        Shared { state: Mutex::new(state), changed: Condvar::new(), tls, open: Mutex::default() }
     }
 
     pub(crate) fn scheme(&self) -> &'static str {

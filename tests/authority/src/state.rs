@@ -43,13 +43,7 @@ pub(crate) struct Issued {
 
 impl State {
     pub(crate) fn new(config: Config) -> Self {
-        State {
-            config,
-            clients: Vec::new(),
-            seen: Seen::default(),
-            gate: Gate::default(),
-            connections: 0,
-        }
+        State { config, clients: Vec::new(), seen: Seen::default(), gate: Gate::default(), connections: 0 }
     }
 
     /// Adds a client, or takes the place of the one with the same issuer.
@@ -67,10 +61,7 @@ impl State {
         if self.seen.jtis.insert((issuer.to_owned(), jti.to_owned())) {
             return Ok(());
         }
-        Err(Refusal::grant(
-            Fault::Other,
-            format!("jti {jti:?} was used before"),
-        ))
+        Err(Refusal::grant(Fault::Other, format!("jti {jti:?} was used before")))
     }
 
     pub(crate) fn require_consent(&mut self, subject: &str) {
@@ -95,12 +86,7 @@ impl State {
             ExpiresIn::Number(seconds) => i64::try_from(seconds).ok().and_then(|s| now.checked_add(s)),
             _ => None,
         };
-        self.seen.issued.push(Issued {
-            token: token.clone(),
-            grant: grant.clone(),
-            ends,
-            revoked: false,
-        });
+        self.seen.issued.push(Issued { token: token.clone(), grant: grant.clone(), ends, revoked: false });
         token
     }
 

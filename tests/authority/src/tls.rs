@@ -24,10 +24,7 @@ pub(crate) fn make(kind: Certificate) -> Made {
     let known = ca();
     let stranger = (kind == Certificate::UntrustedCa).then(ca);
     let server = server(kind, stranger.as_ref().unwrap_or(&known));
-    Made {
-        ca_pem: known.pem(),
-        server: Arc::new(server),
-    }
+    Made { ca_pem: known.pem(), server: Arc::new(server) }
 }
 
 fn ca() -> Ca {

@@ -43,15 +43,11 @@ pub(crate) struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(one, _)| one == name)
-            .map(|(_, value)| value.as_str())
+        self.0.iter().find(|(one, _)| one == name).map(|(_, value)| value.as_str())
     }
 
     fn needed(&self, name: &str) -> Result<&str, Refusal> {
-        self.get(name)
-            .ok_or_else(|| Refusal::request(format!("{name} is missing")))
+        self.get(name).ok_or_else(|| Refusal::request(format!("{name} is missing")))
     }
 
     fn parse(text: &str) -> Result<Self, Refusal> {
@@ -73,18 +69,11 @@ pub(crate) fn check(state: &mut State, request: &Request, call: &Call) -> Result
     let parameters = parameters(&state.config, request)?;
     let grant_type = parameters.needed("grant_type")?;
     if grant_type != JWT_BEARER {
-        return Err(Refusal::grant_type(format!(
-            "grant_type is {grant_type:?}, expected {JWT_BEARER:?}"
-        )));
+        return Err(Refusal::grant_type(format!("grant_type is {grant_type:?}, expected {JWT_BEARER:?}")));
     }
     let assertion = parameters.needed("assertion")?;
     let url = format!("{}{}", call.base, called_target(request));
-    let subject = assertion::Subject {
-        assertion,
-        url: &url,
-        now: call.now,
-        scope: parameters.get("scope"),
-    };
+    let subject = assertion::Subject { assertion, url: &url, now: call.now, scope: parameters.get("scope") };
     let checked = assertion::check(state, &subject)?;
     let client = &state.clients[checked.client];
     client_auth::check(client, request, &parameters)?;
@@ -123,9 +112,7 @@ pub(crate) fn answer(config: &Config, token: &str, grant: &Grant) -> Answer {
     if let Some(scope) = &grant.scope {
         body.insert("scope".to_owned(), scope.as_str().into());
     }
-    Answer::json(200, &Value::Object(body))
-        .with("Cache-Control", "no-store")
-        .with("Pragma", "no-cache")
+    Answer::json(200, &Value::Object(body)).with("Cache-Control", "no-store").with("Pragma", "no-cache")
 }
 
 fn parameters(config: &Config, request: &Request) -> Result<Parameters, Refusal> {
@@ -139,42 +126,25 @@ fn parameters(config: &Config, request: &Request) -> Result<Parameters, Refusal>
 
 fn posted(request: &Request) -> Result<Parameters, Refusal> {
     let query = form::parse(request.query()).map_err(Refusal::request)?;
-    if let Some((name, _)) = query
-        .iter()
-        .find(|(name, _)| NOT_IN_QUERY.contains(&name.as_str()))
-    {
-        return Err(Refusal::request(format!(
-            "{name} is in the query of a POST, expected in the body only"
-        )));
+    if let Some((name, _)) = query.iter().find(|(name, _)| NOT_IN_QUERY.contains(&name.as_str())) {
+        return Err(Refusal::request(format!("{name} is in the query of a POST, expected in the body only")));
     }
-    let found = request
-        .header("content-type")
-        .unwrap_or("missing, or there twice");
+    let found = request.header("content-type").unwrap_or("missing, or there twice");
     if !is_form(found) {
         let expected = "application/x-www-form-urlencoded";
-        return Err(Refusal::request(format!(
-            "Content-Type is {found}, expected {expected}"
-        )));
+        return Err(Refusal::request(format!("Content-Type is {found}, expected {expected}")));
     }
     let body = std::str::from_utf8(&request.body).map_err(|_| Refusal::request("the body is not ASCII"))?;
     Parameters::parse(body)
 }
 
 fn is_form(content_type: &str) -> bool {
-    let (media, parameter) = content_type
-        .split_once(';')
-        .unwrap_or((content_type, "charset=utf-8"));
-    media
-        .trim()
-        .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    let (media, parameter) = content_type.split_once(';').unwrap_or((content_type, "charset=utf-8"));
+    media.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
         && parameter.trim().eq_ignore_ascii_case("charset=utf-8")
 }
 
 // The query of a GET is the grant itself and no part of the endpoint's URL.
 fn called_target(request: &Request) -> &str {
-    if request.method == "GET" {
-        request.path()
-    } else {
-        &request.target
-    }
+    if request.method == "GET" { request.path() } else { &request.target }
 }

@@ -26,10 +26,7 @@ fn a_good_request_gets_a_token_and_is_remembered() {
     assert_eq!(response.status, 200, "{}", response.body);
     let body = response.json();
     assert_eq!(body["access_token"], authority.issued()[0]);
-    assert_eq!(
-        (&body["token_type"], &body["expires_in"]),
-        (&json!("Bearer"), &json!(3600))
-    );
+    assert_eq!((&body["token_type"], &body["expires_in"]), (&json!("Bearer"), &json!(3600)));
     assert_eq!(body["scope"], "signature impersonation");
     assert_eq!(response.header("cache-control"), Some("no-store"));
     assert!(response.header("date").unwrap().ends_with(" GMT"));
@@ -65,17 +62,11 @@ fn every_algorithm_verifies_under_its_own_key() {
 #[test]
 fn a_shared_secret_verifies_where_it_is_registered() {
     let authority = client::started(Config::http());
-    let options = ClientOptions {
-        hmac_secret: Some("s".repeat(32)),
-        ..ClientOptions::default()
-    };
+    let options = ClientOptions { hmac_secret: Some("s".repeat(32)), ..ClientOptions::default() };
     authority.register::<&str>("client-1", &[], options);
     let claims = signer::good_claims(&authority.url("/oauth/token"));
     let header = json!({"alg": "HS256", "typ": "JWT"});
-    let response = present(
-        &authority,
-        &signer::sign_hmac("s".repeat(32).as_bytes(), &header, &claims),
-    );
+    let response = present(&authority, &signer::sign_hmac("s".repeat(32).as_bytes(), &header, &claims));
     assert_eq!(response.status, 200, "{}", response.body);
 }
 
@@ -84,37 +75,20 @@ fn a_public_key_is_no_shared_secret_even_where_hs256_is_registered() {
     let authority = client::started(Config::http());
     let public = signer::rsa_key().public_key_pem();
     let algorithms = vec!["RS256".to_owned(), "HS256".to_owned(), "none".to_owned()];
-    authority.register(
-        "client-1",
-        &[&public],
-        ClientOptions {
-            algorithms,
-            ..ClientOptions::default()
-        },
-    );
+    authority.register("client-1", &[&public], ClientOptions { algorithms, ..ClientOptions::default() });
     let claims = signer::good_claims(&authority.url("/oauth/token"));
     let header = json!({"alg": "HS256", "typ": "JWT"});
-    let refused = present(
-        &authority,
-        &signer::sign_hmac(public.as_bytes(), &header, &claims),
-    );
+    let refused = present(&authority, &signer::sign_hmac(public.as_bytes(), &header, &claims));
     assert!(refused.body.contains("not by a key"), "{}", refused.body);
     let unsigned = signer::signed_part(&json!({"alg": "none", "typ": "JWT"}), &claims);
-    assert!(
-        present(&authority, &format!("{unsigned}."))
-            .body
-            .contains("alg is none")
-    );
+    assert!(present(&authority, &format!("{unsigned}.")).body.contains("alg is none"));
     assert_eq!(present_claims(&authority, &claims).status, 200);
 }
 
 #[test]
 fn a_registered_kid_must_be_named() {
     let authority = client::started(Config::http());
-    let options = ClientOptions {
-        kid: Some("k1".to_owned()),
-        ..ClientOptions::default()
-    };
+    let options = ClientOptions { kid: Some("k1".to_owned()), ..ClientOptions::default() };
     authority.register("client-1", &[signer::rsa_key().public_key_pem()], options);
     for (kid, status) in [(json!("k1"), 200), (json!("k2"), 400), (Value::Null, 400)] {
         let claims = signer::good_claims(&authority.url("/oauth/token"));
@@ -127,15 +101,9 @@ fn a_registered_kid_must_be_named() {
 #[test]
 fn only_registered_scopes_are_granted() {
     let authority = client::started(Config::http());
-    for (scopes, status) in [
-        (vec!["signature", "impersonation"], 200),
-        (vec!["signature"], 400),
-    ] {
+    for (scopes, status) in [(vec!["signature", "impersonation"], 200), (vec!["signature"], 400)] {
         let scopes = scopes.into_iter().map(str::to_owned).collect();
-        let options = ClientOptions {
-            scopes,
-            ..ClientOptions::default()
-        };
+        let options = ClientOptions { scopes, ..ClientOptions::default() };
         authority.register("client-1", &[signer::rsa_key().public_key_pem()], options);
         assert_eq!(client::ask_for_token(&authority).status, status);
     }
@@ -144,10 +112,8 @@ fn only_registered_scopes_are_granted() {
 #[test]
 fn a_certificate_is_a_key_and_x5c_must_be_that_certificate() {
     let authority = client::started(Config::http());
-    let certificate = CertificateParams::new(vec!["signer".to_owned()])
-        .unwrap()
-        .self_signed(signer::rsa_key())
-        .unwrap();
+    let certificate =
+        CertificateParams::new(vec!["signer".to_owned()]).unwrap().self_signed(signer::rsa_key()).unwrap();
     authority.register("client-1", &[certificate.pem()], ClientOptions::default());
     let right = STANDARD.encode(certificate.der());
     for (x5c, status) in [(json!([right]), 200), (json!(["AAAA"]), 400), (json!(right), 400)] {
@@ -160,14 +126,9 @@ fn a_certificate_is_a_key_and_x5c_must_be_that_certificate() {
 
 #[test]
 fn a_configured_audience_takes_the_place_of_the_url() {
-    let authority = client::started(Config {
-        audience: Some("account.example".to_owned()),
-        ..Config::http()
-    });
-    assert_eq!(
-        present_claims(&authority, &signer::good_claims("account.example")).status,
-        200
-    );
+    let authority =
+        client::started(Config { audience: Some("account.example".to_owned()), ..Config::http() });
+    assert_eq!(present_claims(&authority, &signer::good_claims("account.example")).status, 200);
     assert_eq!(client::ask_for_token(&authority).status, 400);
     let mut only = signer::good_claims("");
     only["aud"] = json!(["account.example"]);
@@ -183,10 +144,8 @@ fn a_query_of_the_endpoint_is_part_of_its_url() {
     let assertion = signer::sign(signer::rsa_key(), &header, &claims);
     let headers = format!("Content-Type: {}; charset=UTF-8\r\n", client::FORM);
     let body = format!("{GRANT}&assertion={assertion}");
-    let response = client::exchange(
-        &authority,
-        &client::request(&authority, "POST", target, &headers, &body),
-    );
+    let response =
+        client::exchange(&authority, &client::request(&authority, "POST", target, &headers, &body));
     assert_eq!(response.status, 200, "{}", response.body);
 }
 
@@ -206,10 +165,7 @@ fn expires_in_comes_as_configured() {
 
 #[test]
 fn a_skewed_clock_shows_in_the_checks_and_in_the_date() {
-    let authority = client::started(Config {
-        clock_skew: 600,
-        ..Config::http()
-    });
+    let authority = client::started(Config { clock_skew: 600, ..Config::http() });
     let refused = client::ask_for_token(&authority);
     assert!(refused.body.contains("exp is"), "{}", refused.body);
     let mut claims = signer::good_claims(&authority.url("/oauth/token"));

@@ -25,30 +25,21 @@ impl Response {
 
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines
-            .find(|(one, _)| one.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        lines.find(|(one, _)| one.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 }
 
 /// A server with one RSA client, `client-1`, that may act for `user-1`.
 pub fn started(config: Config) -> Authority {
     let authority = Authority::start(config);
-    let options = ClientOptions {
-        subjects: vec!["user-1".to_owned()],
-        ..ClientOptions::default()
-    };
+    let options = ClientOptions { subjects: vec!["user-1".to_owned()], ..ClientOptions::default() };
     authority.register("client-1", &[signer::rsa_key().public_key_pem()], options);
     authority
 }
 
 pub fn good_assertion(authority: &Authority) -> String {
     let claims = signer::good_claims(&authority.url("/oauth/token"));
-    signer::sign(
-        signer::rsa_key(),
-        &serde_json::json!({"alg": "RS256", "typ": "JWT"}),
-        &claims,
-    )
+    signer::sign(signer::rsa_key(), &serde_json::json!({"alg": "RS256", "typ": "JWT"}), &claims)
 }
 
 pub fn good_body(authority: &Authority) -> String {
@@ -62,13 +53,7 @@ pub fn request(authority: &Authority, method: &str, target: &str, headers: &str,
 }
 
 pub fn token_request(authority: &Authority, body: &str) -> String {
-    request(
-        authority,
-        "POST",
-        "/oauth/token",
-        &format!("Content-Type: {FORM}\r\n"),
-        body,
-    )
+    request(authority, "POST", "/oauth/token", &format!("Content-Type: {FORM}\r\n"), body)
 }
 
 pub fn connect(authority: &Authority) -> TcpStream {
@@ -89,18 +74,9 @@ pub fn try_exchange<S: Read + Write>(stream: &mut S, request: &str) -> io::Resul
     stream.write_all(request.as_bytes())?;
     stream.flush()?;
     let head = read_head(stream)?;
-    let status = head
-        .get(9..12)
-        .and_then(|digits| digits.parse().ok())
-        .unwrap_or(0);
-    let mut response = Response {
-        status,
-        head,
-        body: String::new(),
-    };
-    let length: usize = response
-        .header("content-length")
-        .map_or(0, |text| text.parse().unwrap());
+    let status = head.get(9..12).and_then(|digits| digits.parse().ok()).unwrap_or(0);
+    let mut response = Response { status, head, body: String::new() };
+    let length: usize = response.header("content-length").map_or(0, |text| text.parse().unwrap());
     let mut body = vec![0; length];
     stream.read_exact(&mut body)?;
     response.body = String::from_utf8(body).unwrap();

@@ -123,11 +123,7 @@ fn refuse_all(cases: &[Case]) {
         change(&mut attempt);
         let response = client::exchange(&authority, &attempt.text(&authority));
         let body = response.json();
-        assert_eq!(
-            (response.status, body["error"].as_str()),
-            (*status, Some(*error)),
-            "{name}: {body}"
-        );
+        assert_eq!((response.status, body["error"].as_str()), (*status, Some(*error)), "{name}: {body}");
         let description = body["error_description"].as_str().unwrap_or_default();
         assert!(description.contains(reason), "{name}: {description}");
         assert_eq!(response.header("cache-control"), Some("no-store"), "{name}");
@@ -153,20 +149,10 @@ fn an_assertion_is_good_once() {
 fn a_get_has_the_answer_that_was_chosen() {
     let kinds = [
         (GetAnswer::MethodNotAllowed, 405, "Allow", "POST"),
-        (
-            GetAnswer::NotFound,
-            404,
-            "Content-Type",
-            "text/plain; charset=utf-8",
-        ),
+        (GetAnswer::NotFound, 404, "Content-Type", "text/plain; charset=utf-8"),
         (GetAnswer::Redirect, 302, "Location", "/login"),
         (GetAnswer::HtmlOk, 200, "Content-Type", "text/html; charset=utf-8"),
-        (
-            GetAnswer::HtmlForbidden,
-            403,
-            "Content-Type",
-            "text/html; charset=utf-8",
-        ),
+        (GetAnswer::HtmlForbidden, 403, "Content-Type", "text/html; charset=utf-8"),
         (GetAnswer::InvalidRequest, 400, "Content-Type", "application/json"),
         (GetAnswer::Token, 200, "Content-Type", "application/json"),
     ];
@@ -175,11 +161,7 @@ fn a_get_has_the_answer_that_was_chosen() {
         authority.reconfigure(|config| config.get = kind);
         let target = format!("/oauth/token?{}", client::good_body(&authority));
         let response = client::exchange(&authority, &client::request(&authority, "GET", &target, "", ""));
-        assert_eq!(
-            (response.status, response.header(header)),
-            (status, Some(value)),
-            "{kind:?}"
-        );
+        assert_eq!((response.status, response.header(header)), (status, Some(value)), "{kind:?}");
     }
     assert_eq!(authority.issued().len(), 1);
 }
@@ -187,10 +169,7 @@ fn a_get_has_the_answer_that_was_chosen() {
 #[test]
 fn a_secret_must_come_once_and_be_right() {
     let authority = client::started(Config::http());
-    let options = ClientOptions {
-        secret: Some("p+w %ä".to_owned()),
-        ..ClientOptions::default()
-    };
+    let options = ClientOptions { secret: Some("p+w %ä".to_owned()), ..ClientOptions::default() };
     authority.register("client-1", &[signer::rsa_key().public_key_pem()], options);
     let right = format!("Authorization: Basic {}\r\n", basic("client-1:p%2Bw+%25%C3%A4"));
     let raw = format!("Authorization: Basic {}\r\n", basic("client-1:p+w+"));
@@ -217,10 +196,7 @@ fn a_secret_must_come_once_and_be_right() {
 
 #[test]
 fn docusign_words_say_no_more_than_docusign_does() {
-    let authority = client::started(Config {
-        wording: Wording::DocuSign,
-        ..Config::http()
-    });
+    let authority = client::started(Config { wording: Wording::DocuSign, ..Config::http() });
     let cases: [(Change, &str); 4] = [
         (|a| a.claims["iss"] = "x".into(), "issuer_not_found"),
         (|a| a.claims["sub"] = "x".into(), "user_not_found"),
@@ -231,10 +207,7 @@ fn docusign_words_say_no_more_than_docusign_does() {
         let mut attempt = Attempt::good(&authority);
         change(&mut attempt);
         let response = client::exchange(&authority, &attempt.text(&authority));
-        assert_eq!(
-            response.json(),
-            json!({"error": "invalid_grant", "error_description": words})
-        );
+        assert_eq!(response.json(), json!({"error": "invalid_grant", "error_description": words}));
     }
 }
 
@@ -283,12 +256,7 @@ fn padded(attempt: &mut Attempt) {
 
 fn member_twice(attempt: &mut Attempt) {
     let header = signer::encoded(attempt.header.to_string());
-    let twice = signer::encoded(
-        attempt
-            .claims
-            .to_string()
-            .replacen('{', "{\"sub\":\"user-2\",", 1),
-    );
+    let twice = signer::encoded(attempt.claims.to_string().replacen('{', "{\"sub\":\"user-2\",", 1));
     attempt.with_assertion(&format!("{header}.{twice}.AAAA"));
 }
 

@@ -87,11 +87,7 @@ fn signature(key: &KeyPair, algorithm: &str, message: &[u8]) -> Vec<u8> {
         "PS384" => rsa(&der, &RSA_PSS_SHA384, message),
         "ES256" => ecdsa(&der, &ECDSA_P256_SHA256_FIXED_SIGNING, message),
         "ES384" => ecdsa(&der, &ECDSA_P384_SHA384_FIXED_SIGNING, message),
-        "EdDSA" => Ed25519KeyPair::from_pkcs8(&der)
-            .unwrap()
-            .sign(message)
-            .as_ref()
-            .to_vec(),
+        "EdDSA" => Ed25519KeyPair::from_pkcs8(&der).unwrap().sign(message).as_ref().to_vec(),
         _ => rsa(&der, &RSA_PKCS1_SHA256, message),
     }
 }
@@ -99,8 +95,7 @@ fn signature(key: &KeyPair, algorithm: &str, message: &[u8]) -> Vec<u8> {
 fn rsa(der: &[u8], encoding: &'static dyn RsaEncoding, message: &[u8]) -> Vec<u8> {
     let key = RsaKeyPair::from_pkcs8(der).unwrap();
     let mut signature = vec![0; key.public_modulus_len()];
-    key.sign(encoding, &SystemRandom::new(), message, &mut signature)
-        .unwrap();
+    key.sign(encoding, &SystemRandom::new(), message, &mut signature).unwrap();
     signature
 }
 

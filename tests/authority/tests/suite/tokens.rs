@@ -6,10 +6,7 @@ use crate::client::{self, Response};
 
 fn whoami(authority: &Authority, token: &str) -> Response {
     let headers = format!("Authorization: Bearer {token}\r\n");
-    client::exchange(
-        authority,
-        &client::request(authority, "GET", "/api/whoami", &headers, ""),
-    )
+    client::exchange(authority, &client::request(authority, "GET", "/api/whoami", &headers, ""))
 }
 
 fn visit(authority: &Authority, scope: &str) -> Response {
@@ -28,12 +25,7 @@ fn a_token_opens_the_api_until_it_is_revoked() {
     assert!(authority.revoke(&token));
     let refused = whoami(&authority, &token);
     assert_eq!(refused.status, 401);
-    assert!(
-        refused
-            .header("www-authenticate")
-            .unwrap()
-            .contains("invalid_token")
-    );
+    assert!(refused.header("www-authenticate").unwrap().contains("invalid_token"));
     assert_eq!(whoami(&authority, "at-9-made-up").status, 401);
 }
 
@@ -52,21 +44,12 @@ fn a_token_ends_when_it_said_it_would() {
 fn consent_is_required_until_the_page_was_visited_with_both_scopes() {
     let authority = client::started(Config::http());
     authority.require_consent("user-1");
-    assert_eq!(
-        client::ask_for_token(&authority).json()["error"],
-        "consent_required"
-    );
+    assert_eq!(client::ask_for_token(&authority).json()["error"], "consent_required");
     for wrong in ["signature", "signature+impersonation", "signature,impersonation"] {
         assert_eq!(visit(&authority, wrong).status, 400, "{wrong}");
     }
-    assert_eq!(
-        client::ask_for_token(&authority).json()["error"],
-        "consent_required"
-    );
+    assert_eq!(client::ask_for_token(&authority).json()["error"], "consent_required");
     let agreed = visit(&authority, "signature%20impersonation");
-    assert_eq!(
-        agreed.header("location"),
-        Some("http://localhost/?code=consented&state=s1")
-    );
+    assert_eq!(agreed.header("location"), Some("http://localhost/?code=consented&state=s1"));
     assert_eq!(client::ask_for_token(&authority).status, 200);
 }

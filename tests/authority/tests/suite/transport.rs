@@ -14,9 +14,7 @@ use crate::client::{self, Response};
 
 fn ask_over_tls(authority: &Authority, name: &str) -> io::Result<Response> {
     let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_file(authority.ca_pem_path()).unwrap())
-        .unwrap();
+    roots.add(CertificateDer::from_pem_file(authority.ca_pem_path()).unwrap()).unwrap();
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -25,10 +23,7 @@ fn ask_over_tls(authority: &Authority, name: &str) -> io::Result<Response> {
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let session = ClientConnection::new(Arc::new(config), name).unwrap();
     let mut stream: StreamOwned<_, TcpStream> = StreamOwned::new(session, client::connect(authority));
-    client::try_exchange(
-        &mut stream,
-        &client::token_request(authority, &client::good_body(authority)),
-    )
+    client::try_exchange(&mut stream, &client::token_request(authority, &client::good_body(authority)))
 }
 
 #[test]
@@ -49,15 +44,9 @@ fn each_bad_certificate_is_bad_in_its_own_way() {
         (Certificate::OtherHost, ["NotValidForName", "not valid for name"]),
     ];
     for (certificate, words) in kinds {
-        let authority = client::started(Config {
-            certificate,
-            ..Config::https()
-        });
+        let authority = client::started(Config { certificate, ..Config::https() });
         let error = ask_over_tls(&authority, "127.0.0.1").err().unwrap().to_string();
-        assert!(
-            words.iter().any(|word| error.contains(word)),
-            "{certificate:?}: {error}"
-        );
+        assert!(words.iter().any(|word| error.contains(word)), "{certificate:?}: {error}");
         assert_eq!((authority.connections(), authority.requests().len()), (1, 0));
     }
 }
@@ -80,32 +69,16 @@ fn malformed_http_is_refused_and_ends_the_connection() {
     let authority = client::started(Config::http());
     let cases = [
         ("POST /oauth/token HTTP/1.1\r\nContent-Length: 0\r\n\r\n", 400),
-        (
-            "POST /oauth/token HTTP/1.1\r\nHost: a\r\nHost: b\r\nContent-Length: 0\r\n\r\n",
-            400,
-        ),
+        ("POST /oauth/token HTTP/1.1\r\nHost: a\r\nHost: b\r\nContent-Length: 0\r\n\r\n", 400),
         ("POST /oauth/token HTTP/1.0\r\nHost: a\r\n\r\n", 400),
         ("POST /oauth/token HTTP/1.1\r\nHost: a\r\n\r\n", 411),
-        (
-            "POST /oauth/token HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
-            411,
-        ),
-        (
-            "POST /oauth/token HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx",
-            400,
-        ),
-        (
-            "POST http://a/oauth/token HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
-            400,
-        ),
+        ("POST /oauth/token HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", 411),
+        ("POST /oauth/token HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx", 400),
+        ("POST http://a/oauth/token HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", 400),
     ];
     for (request, status) in cases {
         let response = client::exchange(&authority, request);
-        assert_eq!(
-            (response.status, response.header("connection")),
-            (status, Some("close")),
-            "{request}"
-        );
+        assert_eq!((response.status, response.header("connection")), (status, Some("close")), "{request}");
     }
 }
 

@@ -1,0 +1,663 @@
+/*
+ * authgrant: from an ODBC-style connection string to the OAuth access token that a driver sends.
+ *
+ * Every function that can fail returns an authgrant_status (0 is success), writes its result through a pointer, and
+ * takes `authgrant_error **error` last. `error` may be NULL; if not, `*error` is always written: NULL on success, an
+ * error to free with authgrant_error_free on failure. Its old content is never read. On failure every other result is
+ * NULL or 0.
+ *
+ * Whoever receives an object frees it with its type's _free function (authgrant_close for a connection). All of these
+ * accept NULL. Tokens, headers and errors outlive the connection they came from. Texts read from an object belong to
+ * the object, which never changes; text handed out as `char **` is freed with authgrant_text_free.
+ *
+ * Text is UTF-8 and NUL-terminated. NULL where an object is needed is AUTHGRANT_INVALID_ARGUMENT; getters given NULL
+ * or a bad index return NULL or 0.
+ *
+ * Every function may be called from any thread, several at once on one connection; authgrant_close alone must be
+ * the last. After fork() a child may go on with its own copy of a connection; it shares nothing with its parent.
+ *
+ * Written by cbindgen from src/ffi; do not edit.
+ */
+
+#ifndef AUTHGRANT_H
+#define AUTHGRANT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * Success.
+ */
+#define AUTHGRANT_OK 0
+
+/**
+ * A NULL, text that is not UTF-8 (HY009), a bad length (HY090), a call from inside a callback (HY010).
+ */
+#define AUTHGRANT_INVALID_ARGUMENT 1
+
+/**
+ * The connection string breaks the grammar; the message gives the offset (HY000).
+ */
+#define AUTHGRANT_INVALID_CONNECTION_STRING 2
+
+/**
+ * A value that is unknown, out of range, in conflict with another, or not allowed (HY024).
+ */
+#define AUTHGRANT_INVALID_OPTION 3
+
+/**
+ * The flow needs options that are not there; the message names all of them (28000).
+ */
+#define AUTHGRANT_MISSING_OPTION 4
+
+/**
+ * A DSN or FILEDSN that is not there (IM002).
+ */
+#define AUTHGRANT_DATA_SOURCE_NOT_FOUND 5
+
+/**
+ * A key store that is missing, unreadable, not a regular file, too large, broken, or of an unknown kind (28000).
+ */
+#define AUTHGRANT_KEY_STORE 6
+
+/**
+ * A key store or key that does not open with this password, or needs one (28000).
+ */
+#define AUTHGRANT_KEY_PASSWORD 7
+
+/**
+ * No such alias, not a private key, or several keys and no alias; the message lists the aliases (28000).
+ */
+#define AUTHGRANT_KEY_NOT_FOUND 8
+
+/**
+ * A key that does not fit the algorithm or is too short (28000).
+ */
+#define AUTHGRANT_KEY_UNSUITABLE 9
+
+/**
+ * Name resolution, connection or proxy (08001). Retryable.
+ */
+#define AUTHGRANT_NETWORK 10
+
+/**
+ * Certificate or handshake; the message says which check failed for which host (08001).
+ */
+#define AUTHGRANT_TLS 11
+
+/**
+ * The deadline passed (HYT00). Retryable.
+ */
+#define AUTHGRANT_TIMEOUT 12
+
+/**
+ * Another thread called authgrant_cancel (HY008).
+ */
+#define AUTHGRANT_CANCELLED 13
+
+/**
+ * The authorization server refused (28000); see authgrant_error_oauth_error.
+ */
+#define AUTHGRANT_DENIED 14
+
+/**
+ * A person must consent first (28000); see authgrant_error_consent_url.
+ */
+#define AUTHGRANT_CONSENT_REQUIRED 15
+
+/**
+ * The server asks to come back later (08004); see authgrant_error_retry_after. Retryable.
+ */
+#define AUTHGRANT_THROTTLED 16
+
+/**
+ * The server has a problem of its own (08004). Retryable.
+ */
+#define AUTHGRANT_SERVER 17
+
+/**
+ * What came back is not an OAuth answer (HY000).
+ */
+#define AUTHGRANT_BAD_RESPONSE 18
+
+/**
+ * The token is past its end and nothing can renew it (08006).
+ */
+#define AUTHGRANT_EXPIRED 19
+
+/**
+ * A method that is known and not built in (HYC00).
+ */
+#define AUTHGRANT_UNSUPPORTED 20
+
+/**
+ * A size from outside that is refused (HY001).
+ */
+#define AUTHGRANT_OUT_OF_MEMORY 21
+
+/**
+ * A bug of the library, caught (HY000).
+ */
+#define AUTHGRANT_INTERNAL 22
+
+/**
+ * The caller's buffer is too small; the needed size was set (HY090).
+ */
+#define AUTHGRANT_BUFFER_TOO_SMALL 23
+
+/**
+ * A flag of authgrant_call: no browser may be opened.
+ */
+#define AUTHGRANT_NO_PROMPT 1
+
+/**
+ * A flag of authgrant_call: only a token that is cached, or that can be made without the network.
+ */
+#define AUTHGRANT_NO_NETWORK 2
+
+/**
+ * The version as one number: 10203 for 1.2.3.
+ */
+#define AUTHGRANT_VERSION_NUMBER 100
+
+/**
+ * One connection string with what was set since; in C an `authgrant_connection`, closed with authgrant_close.
+ */
+typedef struct authgrant_connection authgrant_connection;
+
+/**
+ * One failure, or one warning, complete in itself; freed with authgrant_error_free.
+ *
+ * It never changes, outlives the connection that it is about, and may be read from any thread. Texts belong to it.
+ */
+typedef struct authgrant_error authgrant_error;
+
+/**
+ * Header names and values, in the order in which they should be sent, with the token that is in them; in C an
+ * `authgrant_headers`, freed with authgrant_headers_free.
+ *
+ * They never change, and outlive the connection that they came from.
+ */
+typedef struct authgrant_headers authgrant_headers;
+
+/**
+ * One access token with what the server said of it; in C an `authgrant_token`, let go of with authgrant_token_free.
+ *
+ * It never changes, and outlives the connection that it came from.
+ */
+typedef struct authgrant_token authgrant_token;
+
+/**
+ * What a function returns: 0 for success, else one of the AUTHGRANT_… numbers below. Numbers never change, and new
+ * ones are added at the end. It is also ODBC's native error code.
+ */
+typedef int32_t authgrant_status;
+
+/**
+ * How one call of authgrant_get_token_with differs from the connection's own ways. Set everything to 0, then `size`.
+ */
+typedef struct authgrant_call {
+    /**
+     * sizeof(authgrant_call).
+     */
+    size_t size;
+    /**
+     * Milliseconds for the whole call; 0 is LoginTimeout.
+     */
+    int32_t timeout_ms;
+    /**
+     * Seconds that the token must have left, as far as any token of its kind has that many; 0 leaves it to the
+     * connection.
+     */
+    int32_t min_life_s;
+    /**
+     * AUTHGRANT_NO_PROMPT, AUTHGRANT_NO_NETWORK, or both.
+     */
+    uint32_t flags;
+} authgrant_call;
+
+/**
+ * Takes one line of the log: `level` is 1 (error), 2 (warning), 3 (info), 4 (debug) or 5 (trace); `message` is UTF-8,
+ * lives only during the call and never holds a secret; `context` is what authgrant_set_log was given.
+ *
+ * Runs on the thread of the call that it is about, perhaps on several threads at once, and must return normally.
+ * Inside it only getters and _free functions may be called.
+ */
+typedef void (*authgrant_log_fn)(int32_t level, const char *message, void *context);
+
+
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * Opens a connection from the connection string that a user wrote.
+ *
+ * The text is read, and nothing else: no file of keys is opened and nothing is sent. Values, conflicts and missing
+ * options are found by the first call that needs them; what is odd about the text is in authgrant_warnings. On success
+ * `*connection` is for the caller to close with authgrant_close.
+ *
+ * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT, AUTHGRANT_INVALID_CONNECTION_STRING.
+ */
+authgrant_status authgrant_open(const char *connection_string,
+                                struct authgrant_connection **connection,
+                                struct authgrant_error **error);
+
+/**
+ * Opens a connection from the wide text of an ODBC driver manager.
+ *
+ * `unit` is sizeof(SQLWCHAR): 2 for UTF-16, 4 for UTF-32 (iODBC). `length` is in units; -1 (SQL_NTS) is for text that
+ * a NUL ends. Otherwise as authgrant_open.
+ *
+ * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT (also for a surrogate without its other half, and a NUL inside),
+ * AUTHGRANT_INVALID_CONNECTION_STRING.
+ */
+authgrant_status authgrant_open_wide(const void *connection_string,
+                                     ptrdiff_t length,
+                                     size_t unit,
+                                     struct authgrant_connection **connection,
+                                     struct authgrant_error **error);
+
+/**
+ * Sets one option, by any of its names, to the letter (no quotes are removed); an empty value takes it away.
+ *
+ * Calls in flight finish with the options that they began with.
+ *
+ * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT, AUTHGRANT_INVALID_OPTION for a name that is not an option or a
+ * value of the wrong type.
+ */
+authgrant_status authgrant_set_option(struct authgrant_connection *connection,
+                                      const char *name,
+                                      const char *value,
+                                      struct authgrant_error **error);
+
+/**
+ * Sets several options at once, all of them or, on an error, none; otherwise as authgrant_set_option.
+ *
+ * `names` and `values` are arrays of `count` texts.
+ *
+ * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT, AUTHGRANT_INVALID_OPTION, one for each option at fault.
+ */
+authgrant_status authgrant_set_options(struct authgrant_connection *connection,
+                                       const char *const *names,
+                                       const char *const *values,
+                                       size_t count,
+                                       struct authgrant_error **error);
+
+/**
+ * Closes a connection. NULL is fine. Tokens, headers and errors that came from it stay good, and so do cached tokens.
+ *
+ * Threads: any, but no other call may be inside this connection. From inside a callback it does nothing.
+ */
+void authgrant_close(struct authgrant_connection *connection);
+
+/**
+ * The access token to send, fetched only if the cached one is missing or about to end.
+ *
+ * Blocks for at most LoginTimeout seconds. While another thread is fetching the same token, waits for that one fetch.
+ * On success `*token` is a new reference for the caller to release with authgrant_token_free; it stays good after
+ * authgrant_close. On failure it is NULL.
+ *
+ * Threads: any, at the same time. Errors: AUTHGRANT_CONSENT_REQUIRED (see authgrant_error_consent_url),
+ * AUTHGRANT_MISSING_OPTION, AUTHGRANT_INVALID_OPTION, AUTHGRANT_KEY_…, AUTHGRANT_NETWORK, AUTHGRANT_TLS,
+ * AUTHGRANT_TIMEOUT, AUTHGRANT_CANCELLED, AUTHGRANT_DENIED, AUTHGRANT_THROTTLED, AUTHGRANT_SERVER,
+ * AUTHGRANT_BAD_RESPONSE, AUTHGRANT_UNSUPPORTED.
+ */
+authgrant_status authgrant_get_token(struct authgrant_connection *connection,
+                                     struct authgrant_token **token,
+                                     struct authgrant_error **error);
+
+/**
+ * As authgrant_get_token, with a timeout, a least life or limits of its own.
+ *
+ * Threads: any, at the same time. Errors: as authgrant_get_token; AUTHGRANT_NETWORK too where AUTHGRANT_NO_NETWORK
+ * is set and no token is cached.
+ */
+authgrant_status authgrant_get_token_with(struct authgrant_connection *connection,
+                                          const struct authgrant_call *call,
+                                          struct authgrant_token **token,
+                                          struct authgrant_error **error);
+
+/**
+ * Tells that the API answered 401 to this token, so that the next call fetches another.
+ *
+ * The token is compared: only the first to reject the current token of its identity causes a fetch, from whichever
+ * connection, and one that was replaced already changes nothing. Rejections in a row count only when 1, 2, 4 … 60 s
+ * lie between them; meanwhile the same token is handed out. The reference stays the caller's.
+ *
+ * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
+ */
+authgrant_status authgrant_reject_token(struct authgrant_connection *connection,
+                                        const struct authgrant_token *token,
+                                        struct authgrant_error **error);
+
+/**
+ * A copy of the access token in the caller's buffer.
+ *
+ * `*length` is always set to what is needed, the NUL included. With a smaller `capacity` nothing is written and
+ * AUTHGRANT_BUFFER_TOO_SMALL is returned. NULL with capacity 0 asks for the size alone. A renewed token may be longer:
+ * ask again.
+ *
+ * Threads: any. Errors: as authgrant_get_token, and AUTHGRANT_BUFFER_TOO_SMALL.
+ */
+authgrant_status authgrant_copy_token(struct authgrant_connection *connection,
+                                      char *buffer,
+                                      size_t capacity,
+                                      size_t *length,
+                                      struct authgrant_error **error);
+
+/**
+ * All headers that a request to the API must carry: Authorization with the token, and the one of AuthHeader and
+ * SecurityToken.
+ *
+ * Blocks and fails as authgrant_get_token does. On success `*headers` is for the caller to free with
+ * authgrant_headers_free; it stays good after authgrant_close.
+ *
+ * Threads: any. Errors: as authgrant_get_token.
+ */
+authgrant_status authgrant_get_headers(struct authgrant_connection *connection,
+                                       struct authgrant_headers **headers,
+                                       struct authgrant_error **error);
+
+/**
+ * What is allowed and not as it should be: names that are not options (SQLSTATE 01S00), a certificate that is not
+ * checked, a token endpoint that is asked by GET (01000), and what the calls so far have met.
+ *
+ * A snapshot: `*warnings` is NULL or the first of a chain (see authgrant_error_next), for the caller to free with
+ * authgrant_error_free.
+ *
+ * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
+ */
+authgrant_status authgrant_warnings(struct authgrant_connection *connection,
+                                    struct authgrant_error **warnings,
+                                    struct authgrant_error **error);
+
+/**
+ * Ends the calls that are inside this connection now: each returns AUTHGRANT_CANCELLED within 250 ms, but for the time
+ * that a callback takes.
+ *
+ * Later calls and other connections are untouched: one that waits for the same token fetches it itself. It is fine if
+ * nothing is in flight.
+ *
+ * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
+ */
+authgrant_status authgrant_cancel(struct authgrant_connection *connection,
+                                  struct authgrant_error **error);
+
+/**
+ * Sends the log of this connection's later calls to `function`, up to `level`: 1 error, 2 warning, 3 info, 4 debug,
+ * 5 trace. A NULL function turns it off, which it is at first.
+ *
+ * `context` is handed to the function as it is, and must stay good until the connection is closed or its log is
+ * turned off and the calls that began before have ended.
+ *
+ * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
+ */
+authgrant_status authgrant_set_log(struct authgrant_connection *connection,
+                                   authgrant_log_fn function,
+                                   void *context,
+                                   int32_t level,
+                                   struct authgrant_error **error);
+
+/**
+ * Drops and wipes what the process has cached: tokens, opened keys, idle connections to servers.
+ *
+ * Tokens that callers hold stay good; calls in flight end as they would have.
+ *
+ * Threads: any. From inside a callback it does nothing.
+ */
+void authgrant_clear(void);
+
+/**
+ * The status, AUTHGRANT_OK for a warning and for NULL. Also ODBC's native error code.
+ *
+ * Threads: any.
+ */
+authgrant_status authgrant_error_status(const struct authgrant_error *error);
+
+/**
+ * The SQLSTATE: five characters and a NUL; "00000" for NULL. The text belongs to the error.
+ *
+ * Threads: any.
+ */
+const char *authgrant_error_sqlstate(const struct authgrant_error *error);
+
+/**
+ * "[authgrant][part] what was done with what, what was found, what to do"; "" for NULL. UTF-8, and never a secret in
+ * it. The text belongs to the error.
+ *
+ * Threads: any.
+ */
+const char *authgrant_error_message(const struct authgrant_error *error);
+
+/**
+ * The option at fault, as documentation spells it; NULL where it is about none. The text belongs to the error.
+ *
+ * Threads: any.
+ */
+const char *authgrant_error_option(const struct authgrant_error *error);
+
+/**
+ * The server's `error`, such as "invalid_grant" (RFC 6749 section 5.2); NULL where it said none. The text belongs to
+ * the error.
+ *
+ * Threads: any.
+ */
+const char *authgrant_error_oauth_error(const struct authgrant_error *error);
+
+/**
+ * The server's `error_description` without control characters; NULL where it said none. The text belongs to the
+ * error.
+ *
+ * Threads: any.
+ */
+const char *authgrant_error_oauth_description(const struct authgrant_error *error);
+
+/**
+ * The provider's own code, such as "AADSTS700027"; NULL where there is none. The text belongs to the error.
+ *
+ * Threads: any.
+ */
+const char *authgrant_error_provider_code(const struct authgrant_error *error);
+
+/**
+ * The URL to open in a browser, with AUTHGRANT_CONSENT_REQUIRED; NULL where it is not known. The text belongs to the
+ * error.
+ *
+ * Threads: any.
+ */
+const char *authgrant_error_consent_url(const struct authgrant_error *error);
+
+/**
+ * The HTTP status of the server's answer; 0 where there was no answer.
+ *
+ * Threads: any.
+ */
+int32_t authgrant_error_http_status(const struct authgrant_error *error);
+
+/**
+ * Seconds to wait before the next try, as the server said; 0 where it did not.
+ *
+ * Threads: any.
+ */
+int32_t authgrant_error_retry_after(const struct authgrant_error *error);
+
+/**
+ * 1 where the same call may succeed later with nothing changed, else 0.
+ *
+ * Threads: any.
+ */
+int32_t authgrant_error_retryable(const struct authgrant_error *error);
+
+/**
+ * The next error of the same call, or the next warning; NULL at the end. It belongs to `error` and is not freed on
+ * its own.
+ *
+ * Threads: any.
+ */
+const struct authgrant_error *authgrant_error_next(const struct authgrant_error *error);
+
+/**
+ * Frees an error with those behind it. NULL is fine.
+ *
+ * Threads: any; nobody may read it any more.
+ */
+void authgrant_error_free(struct authgrant_error *error);
+
+/**
+ * How many headers there are; 0 for NULL.
+ *
+ * Threads: any.
+ */
+size_t authgrant_headers_count(const struct authgrant_headers *headers);
+
+/**
+ * The name of a header, such as "Authorization"; NULL beyond the last. The text belongs to the headers.
+ *
+ * Threads: any.
+ */
+const char *authgrant_headers_name(const struct authgrant_headers *headers, size_t index);
+
+/**
+ * The value of a header; NULL beyond the last. The text belongs to the headers, and is a secret.
+ *
+ * Threads: any.
+ */
+const char *authgrant_headers_value(const struct authgrant_headers *headers, size_t index);
+
+/**
+ * The token that is in the headers, for authgrant_reject_token; NULL for NULL. It belongs to the headers and is not
+ * freed on its own.
+ *
+ * Threads: any.
+ */
+const struct authgrant_token *authgrant_headers_token(const struct authgrant_headers *headers);
+
+/**
+ * Frees headers, and wipes them. NULL is fine.
+ *
+ * Threads: any; nobody may read them any more.
+ */
+void authgrant_headers_free(struct authgrant_headers *headers);
+
+/**
+ * The name of a status, such as "AUTHGRANT_KEY_PASSWORD", for logs.
+ *
+ * The text is static. A number that is no status gives "AUTHGRANT_?".
+ *
+ * Threads: any.
+ */
+const char *authgrant_status_name(int32_t status);
+
+/**
+ * A value as it must stand behind `name=` in a connection string, in braces where it needs them: whatever it holds,
+ * reading `name=` with it gives the value back.
+ *
+ * `*quoted` is for the caller to free with authgrant_text_free.
+ *
+ * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
+ */
+authgrant_status authgrant_quote_value(const char *value,
+                                       char **quoted,
+                                       struct authgrant_error **error);
+
+/**
+ * UTF-8 text in the characters of an ODBC driver manager.
+ *
+ * `unit` is sizeof(SQLWCHAR): 2 for UTF-16, 4 for UTF-32. `*needed` is always set to what the whole text needs, in
+ * units, the terminating NUL included. A buffer of fewer than `capacity` units gets what fits, never half of a
+ * character, with a NUL behind it, and AUTHGRANT_BUFFER_TOO_SMALL is returned. NULL with capacity 0 asks for the size
+ * alone.
+ *
+ * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT, AUTHGRANT_BUFFER_TOO_SMALL.
+ */
+authgrant_status authgrant_to_wide(const char *text,
+                                   void *buffer,
+                                   size_t capacity,
+                                   size_t unit,
+                                   size_t *needed,
+                                   struct authgrant_error **error);
+
+/**
+ * The table of options as JSON: an array of objects with name, aliases, type, values, default, secret and help.
+ *
+ * The text is static.
+ *
+ * Threads: any.
+ */
+const char *authgrant_option_table(void);
+
+/**
+ * Wipes and frees text that a function handed out as `char **`. NULL is fine.
+ *
+ * Threads: any; nobody may read it any more.
+ */
+void authgrant_text_free(char *text);
+
+/**
+ * The version of the library, such as "1.2.3"; AUTHGRANT_VERSION_NUMBER is that of the header. The text is static.
+ *
+ * Threads: any.
+ */
+const char *authgrant_version(void);
+
+/**
+ * The access token itself, to be sent in a header "Authorization: Bearer …" (RFC 6750 section 2.1); NULL for NULL.
+ *
+ * The text belongs to the token. It is the secret: do not log it.
+ *
+ * Threads: any.
+ */
+const char *authgrant_token_value(const struct authgrant_token *token);
+
+/**
+ * The length of the access token in bytes, without the NUL; 0 for NULL.
+ *
+ * Threads: any.
+ */
+size_t authgrant_token_length(const struct authgrant_token *token);
+
+/**
+ * The token type, "Bearer"; NULL for NULL. The text belongs to the token.
+ *
+ * Threads: any.
+ */
+const char *authgrant_token_type(const struct authgrant_token *token);
+
+/**
+ * When the token ends, in seconds since 1970; 0 where that is not known, and for NULL.
+ *
+ * Threads: any.
+ */
+int64_t authgrant_token_expires_at(const struct authgrant_token *token);
+
+/**
+ * The scope that was granted, separated by blanks; NULL where the server did not say, which means the scope that was
+ * asked for (RFC 6749 section 5.1). The text belongs to the token.
+ *
+ * Threads: any.
+ */
+const char *authgrant_token_scope(const struct authgrant_token *token);
+
+/**
+ * Another member of the server's answer by its exact name, such as "instance_url": text as it is, anything else as
+ * JSON. NULL where there is none, and for the refresh token. The text belongs to the token.
+ *
+ * Threads: any.
+ */
+const char *authgrant_token_field(const struct authgrant_token *token,
+                                  const char *name);
+
+/**
+ * Lets go of a token; the last one to do so wipes it. NULL is fine. Other references to it stay good.
+ *
+ * Threads: any; nobody may use this reference any more.
+ */
+void authgrant_token_free(struct authgrant_token *token);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* AUTHGRANT_H */

@@ -1,0 +1,58 @@
+//! The caller's functions: called on the caller's thread, with no lock held, and marked while they run.
+
+use std::cell::Cell;
+use std::ffi::{CString, c_char, c_void};
+
+use crate::log::{Level, Sink};
+
+thread_local! {
+    static RUNNING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is inside one of the caller's functions.
+pub(crate) fn is_running() -> bool {
+    RUNNING.get()
+}
+
+fn run(callback: impl FnOnce()) {
+    let before = RUNNING.replace(true);
+    callback();
+    RUNNING.set(before);
+}
+
+/// Takes one line of the log: `level` is 1 (error), 2 (warning), 3 (info), 4 (debug) or 5 (trace); `message` is UTF-8,
+/// lives only during the call and never holds a secret; `context` is what authgrant_set_log was given.
+///
+/// Runs on the thread of the call that it is about, perhaps on several threads at once, and must return normally.
+/// Inside it only getters and _free functions may be called.
+#[allow(non_camel_case_types, reason = "the name in C")]
+pub type authgrant_log_fn =
+    Option<unsafe extern "C" fn(level: i32, message: *const c_char, context: *mut c_void)>;
+
+/// The caller's log function with its context.
+pub(crate) struct LogCallback {
+    function: unsafe extern "C" fn(i32, *const c_char, *mut c_void),
+    context: *mut c_void,
+}
+
+// SAFETY: the header tells callers that the function is called from any thread, several at once.
+unsafe impl Send for LogCallback {}
+// SAFETY: as above.
+unsafe impl Sync for LogCallback {}
+
+impl LogCallback {
+    pub(crate) fn new(
+        function: unsafe extern "C" fn(i32, *const c_char, *mut c_void),
+        context: *mut c_void,
+    ) -> Self {
+        Self { function, context }
+    }
+}
+
+impl Sink for LogCallback {
+    fn line(&self, level: Level, message: &str) {
+        let message = CString::new(message.replace('\0', " ")).unwrap_or_default();
+        // SAFETY: the caller gave this function for this purpose, with this context.
+        run(|| unsafe { (self.function)(level as i32, message.as_ptr(), self.context) });
+    }
+}

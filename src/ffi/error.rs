@@ -1,0 +1,175 @@
+//! `authgrant_error`: one failure or warning, complete in itself, with others of the same call behind it.
+
+use std::ffi::{CString, c_char};
+use std::ptr;
+
+use crate::error::Error;
+use crate::ffi::status::authgrant_status;
+
+/// One failure, or one warning, complete in itself; freed with authgrant_error_free.
+///
+/// It never changes, outlives the connection that it is about, and may be read from any thread. Texts belong to it.
+pub struct ErrorObject {
+    error: Error,
+    sqlstate: CString,
+    message: CString,
+    option: Option<CString>,
+    oauth_error: Option<CString>,
+    oauth_description: Option<CString>,
+    provider_code: Option<CString>,
+    consent_url: Option<CString>,
+    next: Option<Box<Self>>,
+}
+
+impl ErrorObject {
+    fn new(error: &Error) -> Self {
+        Self {
+            sqlstate: text(error.sqlstate()),
+            message: text(error.message()),
+            option: error.option().map(text),
+            oauth_error: error.oauth_error().map(text),
+            oauth_description: error.oauth_description().map(text),
+            provider_code: error.provider_code().map(text),
+            consent_url: error.consent_url().map(text),
+            next: error.next().map(|next| Box::new(Self::new(next))),
+            error: error.clone(),
+        }
+    }
+
+    /// For the caller to free.
+    pub(crate) fn boxed(error: &Error) -> *mut Self {
+        Box::into_raw(Box::new(Self::new(error)))
+    }
+}
+
+fn text(text: &str) -> CString {
+    CString::new(text.replace('\0', " ")).unwrap_or_default()
+}
+
+fn get<T>(error: *const ErrorObject, nothing: T, read: impl FnOnce(&ErrorObject) -> T) -> T {
+    // SAFETY: the header promises NULL or an error that is not freed.
+    unsafe { error.as_ref() }.map_or(nothing, read)
+}
+
+fn get_text(
+    error: *const ErrorObject,
+    read: impl for<'a> FnOnce(&'a ErrorObject) -> &'a Option<CString>,
+) -> *const c_char {
+    get(error, ptr::null(), |error| read(error).as_ref().map_or(ptr::null(), |text| text.as_ptr()))
+}
+
+/// The status, AUTHGRANT_OK for a warning and for NULL. Also ODBC's native error code.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_error_status(error: *const ErrorObject) -> authgrant_status {
+    guard!(or 0, get(error, 0, |error| error.error.status() as i32))
+}
+
+/// The SQLSTATE: five characters and a NUL; "00000" for NULL. The text belongs to the error.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_error_sqlstate(error: *const ErrorObject) -> *const c_char {
+    guard!(or c"00000".as_ptr(), get(error, c"00000".as_ptr(), |error| error.sqlstate.as_ptr()))
+}
+
+/// "[authgrant][part] what was done with what, what was found, what to do"; "" for NULL. UTF-8, and never a secret in
+/// it. The text belongs to the error.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_error_message(error: *const ErrorObject) -> *const c_char {
+    guard!(or c"".as_ptr(), get(error, c"".as_ptr(), |error| error.message.as_ptr()))
+}
+
+/// The option at fault, as documentation spells it; NULL where it is about none. The text belongs to the error.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_error_option(error: *const ErrorObject) -> *const c_char {
+    guard!(or ptr::null(), get_text(error, |error| &error.option))
+}
+
+/// The server's `error`, such as "invalid_grant" (RFC 6749 section 5.2); NULL where it said none. The text belongs to
+/// the error.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_error_oauth_error(error: *const ErrorObject) -> *const c_char {
+    guard!(or ptr::null(), get_text(error, |error| &error.oauth_error))
+}
+
+/// The server's `error_description` without control characters; NULL where it said none. The text belongs to the
+/// error.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_error_oauth_description(error: *const ErrorObject) -> *const c_char {
+    guard!(or ptr::null(), get_text(error, |error| &error.oauth_description))
+}
+
+/// The provider's own code, such as "AADSTS700027"; NULL where there is none. The text belongs to the error.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_error_provider_code(error: *const ErrorObject) -> *const c_char {
+    guard!(or ptr::null(), get_text(error, |error| &error.provider_code))
+}
+
+/// The URL to open in a browser, with AUTHGRANT_CONSENT_REQUIRED; NULL where it is not known. The text belongs to the
+/// error.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_error_consent_url(error: *const ErrorObject) -> *const c_char {
+    guard!(or ptr::null(), get_text(error, |error| &error.consent_url))
+}
+
+/// The HTTP status of the server's answer; 0 where there was no answer.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_error_http_status(error: *const ErrorObject) -> i32 {
+    guard!(or 0, get(error, 0, |error| i32::from(error.error.http_status())))
+}
+
+/// Seconds to wait before the next try, as the server said; 0 where it did not.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_error_retry_after(error: *const ErrorObject) -> i32 {
+    guard!(or 0, get(error, 0, |error| i32::try_from(error.error.retry_after()).unwrap_or(i32::MAX)))
+}
+
+/// 1 where the same call may succeed later with nothing changed, else 0.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_error_retryable(error: *const ErrorObject) -> i32 {
+    guard!(or 0, get(error, 0, |error| i32::from(error.error.status().retryable())))
+}
+
+/// The next error of the same call, or the next warning; NULL at the end. It belongs to `error` and is not freed on
+/// its own.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_error_next(error: *const ErrorObject) -> *const ErrorObject {
+    guard!(or ptr::null(), {
+        get(error, ptr::null(), |error| error.next.as_deref().map_or(ptr::null(), ptr::from_ref))
+    })
+}
+
+/// Frees an error with those behind it. NULL is fine.
+///
+/// Threads: any; nobody may read it any more.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_error_free(error: *mut ErrorObject) {
+    guard!(or(), {
+        if !error.is_null() {
+            // SAFETY: the header promises an error of this library that was not freed before.
+            drop(unsafe { Box::from_raw(error) });
+        }
+    });
+}

@@ -1,0 +1,220 @@
+//! What stands around every export: the panic guard, and the checks of arguments that all exports share.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::ffi::{CStr, c_char};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+
+use crate::error::{Error, Result, Status};
+use crate::ffi::callback;
+use crate::ffi::error::ErrorObject;
+
+/// The body of an export. `guard!(error, |call| …)` for those that return a status, where `call` checks the arguments;
+/// `guard!(or value, …)` for the others, which return `value` after a panic.
+macro_rules! guard {
+    (or $value:expr, $body:expr) => {
+        $crate::ffi::guard::catch(|| $body).unwrap_or($value)
+    };
+    ($error:expr, |$call:ident| $body:block) => {{
+        let body = |$call: &mut $crate::ffi::guard::Arguments| $body;
+        // SAFETY: the header promises that `error` is NULL or can be written to.
+        unsafe { $crate::ffi::guard::with_status($error, body) }
+    }};
+}
+
+thread_local! {
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `body`; nothing if it panicked. A panic is not printed: stderr belongs to the host program.
+pub(crate) fn catch<T>(body: impl FnOnce() -> T) -> Option<T> {
+    keep_quiet_about_our_panics();
+    let before = GUARDED.replace(true);
+    let outcome = catch_unwind(AssertUnwindSafe(body));
+    GUARDED.set(before);
+    outcome.map_err(drop_quietly).ok()
+}
+
+/// A payload may panic once more when dropped.
+fn drop_quietly(payload: Box<dyn Any + Send>) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+}
+
+/// The hook of this copy of the standard library; panics outside of our calls go where they went before.
+fn keep_quiet_about_our_panics() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !GUARDED.try_with(Cell::get).unwrap_or(false) {
+                before(info);
+            }
+        }));
+    });
+}
+
+/// Runs the body of an export that returns a status, and hands its error out.
+///
+/// # Safety
+/// `error` is NULL or can be written to.
+pub(crate) unsafe fn with_status(
+    error: *mut *mut ErrorObject,
+    body: impl FnOnce(&mut Arguments) -> Result<()>,
+) -> i32 {
+    if !error.is_null() {
+        // SAFETY: as the caller promises. The old content is never read.
+        unsafe { error.write(std::ptr::null_mut()) };
+    }
+    let outcome = catch(|| body(&mut Arguments::default())).unwrap_or_else(|| {
+        let text = "a bug in authgrant was caught; no other connection is harmed. Please report it";
+        Err(Error::new(Status::Internal, "internal", text))
+    });
+    let Err(failure) = outcome else {
+        return Status::Ok as i32;
+    };
+    let status = failure.status() as i32;
+    if !error.is_null() {
+        let object = catch(|| ErrorObject::boxed(&failure)).unwrap_or(std::ptr::null_mut());
+        // SAFETY: as above.
+        unsafe { error.write(object) };
+    }
+    status
+}
+
+/// The arguments of one call, checked as they are taken. Results are announced first, with [`Self::out`], so that
+/// each is NULL or 0 whatever fails.
+#[derive(Default)]
+pub(crate) struct Arguments {
+    fault: Option<Error>,
+}
+
+/// Where a result goes.
+pub(crate) struct Out<T>(*mut T);
+
+impl<T> Out<T> {
+    /// Hands the result out.
+    pub(crate) fn set(&self, value: T) {
+        if !self.0.is_null() {
+            // SAFETY: the header promises that a result's pointer can be written to during the call.
+            unsafe { self.0.write(value) };
+        }
+    }
+}
+
+impl Arguments {
+    /// A result, set to `nothing` at once.
+    pub(crate) fn out<T>(&mut self, name: &str, slot: *mut T, nothing: T) -> Out<T> {
+        let out = Out(slot);
+        if slot.is_null() {
+            self.fault.get_or_insert_with(|| null(name));
+        }
+        out.set(nothing);
+        out
+    }
+
+    /// Fails for a result that cannot be handed out, and inside a callback.
+    pub(crate) fn ready(&mut self) -> Result<()> {
+        if callback::is_running() {
+            let text = "only getters and _free functions may be called from inside a callback";
+            return Err(Error::new(Status::InvalidArgument, "argument", text).with_sqlstate("HY010"));
+        }
+        self.fault.take().map_or(Ok(()), Err)
+    }
+
+    /// An object that the caller holds.
+    pub(crate) fn object<'a, T>(&mut self, name: &str, object: *const T) -> Result<&'a T> {
+        self.ready()?;
+        // SAFETY: the header promises that a pointer to an object is NULL or came from this library and is not freed.
+        unsafe { object.as_ref() }.ok_or_else(|| null(name))
+    }
+
+    /// NUL-terminated text of the caller's.
+    pub(crate) fn text<'a>(&mut self, name: &str, text: *const c_char) -> Result<&'a str> {
+        self.ready()?;
+        if text.is_null() {
+            return Err(null(name));
+        }
+        // SAFETY: the header promises NUL-terminated text that stays unchanged during the call.
+        unsafe { CStr::from_ptr(text) }.to_str().map_err(|fault| {
+            let text = format!("the argument {name} is not UTF-8 at byte {}", fault.valid_up_to());
+            Error::new(Status::InvalidArgument, "argument", text)
+        })
+    }
+
+    /// An array of the caller's.
+    pub(crate) fn array<'a, T>(&mut self, name: &str, first: *const T, count: usize) -> Result<&'a [T]> {
+        self.ready()?;
+        if count == 0 {
+            return Ok(&[]);
+        }
+        if first.is_null() {
+            return Err(null(name));
+        }
+        if !fits::<T>(count) {
+            return Err(bad_length(name));
+        }
+        // SAFETY: the header promises `count` elements; more than fit into memory were refused.
+        Ok(unsafe { std::slice::from_raw_parts(first, count) })
+    }
+}
+
+/// Whether so many can be in memory at all.
+pub(crate) fn fits<T>(count: usize) -> bool {
+    count.checked_mul(size_of::<T>()).is_some_and(|bytes| bytes <= isize::MAX.unsigned_abs())
+}
+
+/// The error of a NULL where there must be something.
+pub(crate) fn null(name: &str) -> Error {
+    Error::new(Status::InvalidArgument, "argument", format!("the argument {name} is NULL"))
+}
+
+/// The error of a length that cannot be.
+pub(crate) fn bad_length(name: &str) -> Error {
+    let text = format!("the argument {name} is not a possible length or size");
+    Error::new(Status::InvalidArgument, "argument", text).with_sqlstate("HY090")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ptr::null_mut;
+
+    use super::*;
+    use crate::ffi::error::{authgrant_error_free, authgrant_error_message, authgrant_error_status};
+
+    #[test]
+    fn a_panic_becomes_an_internal_error_and_harms_no_later_call() {
+        let mut error = null_mut();
+        let status = guard!(&raw mut error, |_call| { panic!("hunter2") });
+        assert_eq!(status, Status::Internal as i32);
+        assert_eq!(authgrant_error_status(error), Status::Internal as i32);
+        // SAFETY: the message belongs to the error, which is freed only below.
+        let message = unsafe { CStr::from_ptr(authgrant_error_message(error)) }.to_str().unwrap();
+        assert!(!message.contains("hunter2"), "{message}");
+        authgrant_error_free(error);
+        assert_eq!(guard!(null_mut(), |call| { call.ready() }), 0);
+    }
+
+    #[test]
+    fn a_getter_that_panics_returns_its_nothing() {
+        assert_eq!(guard!(or 7, panic!("x")), 7);
+    }
+
+    /// Runs this test program once more, for its stderr.
+    #[test]
+    fn a_caught_panic_prints_nothing() {
+        const CHILD: &str = "AUTHGRANT_TEST_PANIC";
+        if std::env::var_os(CHILD).is_some() {
+            guard!(or(), panic!("hunter2"));
+            return;
+        }
+        let name = "ffi::guard::tests::a_caught_panic_prints_nothing";
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", name, "--nocapture", "--test-threads=1"])
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        assert!(output.status.success());
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    }
+}

@@ -1,0 +1,143 @@
+//! Text in and out, and help for whoever writes connection strings, dialogs and drivers.
+
+use std::ffi::{CString, c_char, c_void};
+
+use once_cell::race::OnceBox;
+use zeroize::Zeroize;
+
+use crate::error::{Error, Result, Status};
+use crate::ffi::error::ErrorObject;
+use crate::ffi::guard::{bad_length, null};
+use crate::ffi::status::authgrant_status;
+use crate::options::{grammar, table};
+
+/// A value as it must stand behind `name=` in a connection string, in braces where it needs them: whatever it holds,
+/// reading `name=` with it gives the value back.
+///
+/// `*quoted` is for the caller to free with authgrant_text_free.
+///
+/// Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_quote_value(
+    value: *const c_char,
+    quoted: *mut *mut c_char,
+    error: *mut *mut ErrorObject,
+) -> authgrant_status {
+    guard!(error, |call| {
+        let quoted = call.out("quoted", quoted, std::ptr::null_mut());
+        let value = call.text("value", value)?;
+        let text = CString::new(grammar::quote(value)).map_err(|_| null("value"))?;
+        quoted.set(text.into_raw());
+        Ok(())
+    })
+}
+
+/// UTF-8 text in the characters of an ODBC driver manager.
+///
+/// `unit` is sizeof(SQLWCHAR): 2 for UTF-16, 4 for UTF-32. `*needed` is always set to what the whole text needs, in
+/// units, the terminating NUL included. A buffer of fewer than `capacity` units gets what fits, never half of a
+/// character, with a NUL behind it, and AUTHGRANT_BUFFER_TOO_SMALL is returned. NULL with capacity 0 asks for the size
+/// alone.
+///
+/// Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT, AUTHGRANT_BUFFER_TOO_SMALL.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_to_wide(
+    text: *const c_char,
+    buffer: *mut c_void,
+    capacity: usize,
+    unit: usize,
+    needed: *mut usize,
+    error: *mut *mut ErrorObject,
+) -> authgrant_status {
+    guard!(error, |call| {
+        let needed = call.out("needed", needed, 0);
+        let text = call.text("text", text)?;
+        if buffer.is_null() && capacity > 0 {
+            return Err(null("buffer"));
+        }
+        let wide = Wide::new(text, unit, capacity)?;
+        needed.set(wide.needed);
+        if buffer.is_null() {
+            return Ok(());
+        }
+        // SAFETY: the header promises `capacity` units, of which `kept` holds no more.
+        unsafe { std::ptr::copy_nonoverlapping(wide.kept.as_ptr(), buffer.cast(), wide.kept.len()) };
+        if capacity < wide.needed {
+            let text = format!("the buffer holds {capacity} units, and the text needs {}", wide.needed);
+            return Err(Error::new(Status::BufferTooSmall, "argument", text));
+        }
+        Ok(())
+    })
+}
+
+/// A text in wide characters, as far as it fits.
+struct Wide {
+    /// The bytes of whole characters and a NUL, `capacity` units at most.
+    kept: Vec<u8>,
+    /// Units for all of it, NUL included.
+    needed: usize,
+}
+
+impl Wide {
+    fn new(text: &str, unit: usize, capacity: usize) -> Result<Self> {
+        let encode = match unit {
+            2 => utf16,
+            4 => utf32,
+            _ => return Err(bad_length("unit")),
+        };
+        let mut wide = Self { kept: Vec::new(), needed: 1 };
+        for character in text.chars() {
+            wide.needed = wide.needed.saturating_add(if unit == 2 { character.len_utf16() } else { 1 });
+            if wide.needed <= capacity {
+                wide.kept.extend(encode(character));
+            }
+        }
+        if capacity > 0 {
+            wide.kept.extend(std::iter::repeat_n(0, unit));
+        }
+        Ok(wide)
+    }
+}
+
+fn utf16(character: char) -> Vec<u8> {
+    character.encode_utf16(&mut [0; 2]).iter().flat_map(|unit| unit.to_ne_bytes()).collect()
+}
+
+fn utf32(character: char) -> Vec<u8> {
+    u32::from(character).to_ne_bytes().to_vec()
+}
+
+/// The table of options as JSON: an array of objects with name, aliases, type, values, default, secret and help.
+///
+/// The text is static.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_option_table() -> *const c_char {
+    guard!(or c"[]".as_ptr(), {
+        static TABLE: OnceBox<CString> = OnceBox::new();
+        TABLE.get_or_init(|| Box::new(CString::new(table::as_json()).unwrap_or_default())).as_ptr()
+    })
+}
+
+/// Wipes and frees text that a function handed out as `char **`. NULL is fine.
+///
+/// Threads: any; nobody may read it any more.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_text_free(text: *mut c_char) {
+    guard!(or(), {
+        if !text.is_null() {
+            // SAFETY: the header promises text of this library that was not freed before, and of unchanged length.
+            let mut text = unsafe { CString::from_raw(text) };
+            text.zeroize();
+        }
+    });
+}
+
+/// The version of the library, such as "1.2.3"; AUTHGRANT_VERSION_NUMBER is that of the header. The text is static.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_version() -> *const c_char {
+    guard!(or c"".as_ptr(), concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast())
+}

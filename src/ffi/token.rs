@@ -1,0 +1,101 @@
+//! `authgrant_token`: an access token, shared by counting and wiped when the last holder lets go.
+
+use std::ffi::{CStr, c_char};
+use std::ptr;
+use std::sync::Arc;
+
+use crate::token::Token;
+
+/// Hands a reference to C.
+pub(crate) fn into_handle(token: Arc<Token>) -> *const Token {
+    Arc::into_raw(token)
+}
+
+/// The token behind a handle, with a reference of its own; the handle stays the caller's.
+pub(crate) fn of_handle(token: &Token) -> Arc<Token> {
+    let pointer = ptr::from_ref(token);
+    // SAFETY: every handle that leaves the library comes from `into_handle`, or lives inside headers that hold an Arc.
+    unsafe {
+        Arc::increment_strong_count(pointer);
+        Arc::from_raw(pointer)
+    }
+}
+
+fn get(token: *const Token, read: impl for<'a> FnOnce(&'a Token) -> Option<&'a CStr>) -> *const c_char {
+    // SAFETY: the header promises NULL or a token that is not freed.
+    unsafe { token.as_ref() }.and_then(read).map_or(ptr::null(), CStr::as_ptr)
+}
+
+/// The access token itself, to be sent in a header "Authorization: Bearer …" (RFC 6750 section 2.1); NULL for NULL.
+///
+/// The text belongs to the token. It is the secret: do not log it.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_token_value(token: *const Token) -> *const c_char {
+    guard!(or ptr::null(), get(token, |token| Some(token.value())))
+}
+
+/// The length of the access token in bytes, without the NUL; 0 for NULL.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_token_length(token: *const Token) -> usize {
+    // SAFETY: the header promises NULL or a token that is not freed.
+    guard!(or 0, unsafe { token.as_ref() }.map_or(0, |token| token.value().count_bytes()))
+}
+
+/// The token type, "Bearer"; NULL for NULL. The text belongs to the token.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_token_type(token: *const Token) -> *const c_char {
+    guard!(or ptr::null(), get(token, |token| Some(token.token_type())))
+}
+
+/// When the token ends, in seconds since 1970; 0 where that is not known, and for NULL.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_token_expires_at(token: *const Token) -> i64 {
+    // SAFETY: the header promises NULL or a token that is not freed.
+    guard!(or 0, unsafe { token.as_ref() }.and_then(Token::expires_at).unwrap_or(0))
+}
+
+/// The scope that was granted, separated by blanks; NULL where the server did not say, which means the scope that was
+/// asked for (RFC 6749 section 5.1). The text belongs to the token.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_token_scope(token: *const Token) -> *const c_char {
+    guard!(or ptr::null(), get(token, Token::scope))
+}
+
+/// Another member of the server's answer by its exact name, such as "instance_url": text as it is, anything else as
+/// JSON. NULL where there is none, and for the refresh token. The text belongs to the token.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_token_field(token: *const Token, name: *const c_char) -> *const c_char {
+    guard!(or ptr::null(), {
+        if name.is_null() {
+            return ptr::null();
+        }
+        // SAFETY: the header promises NUL-terminated text.
+        let name = unsafe { CStr::from_ptr(name) }.to_str().unwrap_or_default();
+        get(token, |token| token.field(name))
+    })
+}
+
+/// Lets go of a token; the last one to do so wipes it. NULL is fine. Other references to it stay good.
+///
+/// Threads: any; nobody may use this reference any more.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_token_free(token: *mut Token) {
+    guard!(or(), {
+        if !token.is_null() {
+            // SAFETY: the header promises a reference of this library that was not freed before.
+            drop(unsafe { Arc::from_raw(token.cast_const()) });
+        }
+    });
+}

@@ -1,0 +1,229 @@
+//! The C API as a test calls it: the very functions of the header, with what they hand out put into Rust values.
+
+use std::ffi::{CStr, CString, c_char};
+use std::ptr::{null, null_mut};
+
+use authgrant::connection::Connection as Handle;
+use authgrant::ffi::connection as api;
+use authgrant::ffi::error as errors;
+use authgrant::ffi::error::ErrorObject;
+use authgrant::ffi::{headers, token};
+use authgrant::token::Token as TokenObject;
+
+/// What a failed call handed out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub status: i32,
+    pub sqlstate: String,
+    pub message: String,
+    pub option: Option<String>,
+    pub oauth_error: Option<String>,
+    pub oauth_description: Option<String>,
+    pub consent_url: Option<String>,
+    pub http_status: i32,
+    pub retry_after: i32,
+}
+
+pub fn text(pointer: *const c_char) -> Option<String> {
+    if pointer.is_null() {
+        return None;
+    }
+    // SAFETY: the API hands out NUL-terminated text that lives as long as its object.
+    Some(unsafe { CStr::from_ptr(pointer) }.to_str().expect("UTF-8").to_owned())
+}
+
+fn read(error: *const ErrorObject) -> Failure {
+    Failure {
+        status: errors::authgrant_error_status(error),
+        sqlstate: text(errors::authgrant_error_sqlstate(error)).unwrap(),
+        message: text(errors::authgrant_error_message(error)).unwrap(),
+        option: text(errors::authgrant_error_option(error)),
+        oauth_error: text(errors::authgrant_error_oauth_error(error)),
+        oauth_description: text(errors::authgrant_error_oauth_description(error)),
+        consent_url: text(errors::authgrant_error_consent_url(error)),
+        http_status: errors::authgrant_error_http_status(error),
+        retry_after: errors::authgrant_error_retry_after(error),
+    }
+}
+
+/// The whole chain, freed.
+pub fn chain(error: *mut ErrorObject) -> Vec<Failure> {
+    let mut all = Vec::new();
+    let mut next = error.cast_const();
+    while !next.is_null() {
+        all.push(read(next));
+        next = errors::authgrant_error_next(next);
+    }
+    errors::authgrant_error_free(error);
+    all
+}
+
+fn outcome<T>(status: i32, error: *mut ErrorObject, value: impl FnOnce() -> T) -> Result<T, Box<Failure>> {
+    let failures = chain(error);
+    match failures.into_iter().next() {
+        None => {
+            assert_eq!(status, 0, "a failure hands an error out");
+            Ok(value())
+        }
+        Some(failure) => {
+            assert_eq!(status, failure.status, "the status returned is that of the error");
+            Err(Box::new(failure))
+        }
+    }
+}
+
+/// A connection that closes itself.
+#[derive(Debug)]
+pub struct Connection(*mut Handle);
+
+// SAFETY: the C API may be called from any thread.
+unsafe impl Send for Connection {}
+// SAFETY: as above.
+unsafe impl Sync for Connection {}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        api::authgrant_close(self.0);
+    }
+}
+
+/// A token that lets go of itself.
+#[derive(Debug)]
+pub struct Token(*mut TokenObject);
+
+// SAFETY: as for connections.
+unsafe impl Send for Token {}
+// SAFETY: as above.
+unsafe impl Sync for Token {}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        token::authgrant_token_free(self.0);
+    }
+}
+
+impl Token {
+    pub fn value(&self) -> String {
+        text(token::authgrant_token_value(self.0)).unwrap()
+    }
+
+    pub fn kind(&self) -> String {
+        text(token::authgrant_token_type(self.0)).unwrap()
+    }
+
+    pub fn scope(&self) -> Option<String> {
+        text(token::authgrant_token_scope(self.0))
+    }
+
+    pub fn expires_at(&self) -> i64 {
+        token::authgrant_token_expires_at(self.0)
+    }
+
+    pub fn field(&self, name: &str) -> Option<String> {
+        let name = CString::new(name).unwrap();
+        text(token::authgrant_token_field(self.0, name.as_ptr()))
+    }
+}
+
+pub fn open(string: &str) -> Result<Connection, Box<Failure>> {
+    let string = CString::new(string).unwrap();
+    let (mut connection, mut error) = (null_mut(), null_mut());
+    let status = api::authgrant_open(string.as_ptr(), &raw mut connection, &raw mut error);
+    outcome(status, error, || Connection(connection))
+}
+
+/// open, then get_token: how a driver uses it.
+pub fn ask(string: &str) -> Result<Token, Box<Failure>> {
+    open(string)?.get_token()
+}
+
+impl Connection {
+    pub fn handle(&self) -> *mut Handle {
+        self.0
+    }
+
+    pub fn get_token(&self) -> Result<Token, Box<Failure>> {
+        let (mut token, mut error) = (null_mut(), null_mut());
+        let status = api::authgrant_get_token(self.0, &raw mut token, &raw mut error);
+        assert_eq!(status == 0, !token.is_null());
+        outcome(status, error, || Token(token))
+    }
+
+    pub fn get_token_with(
+        &self,
+        timeout_ms: i32,
+        min_life_s: i32,
+        flags: u32,
+    ) -> Result<Token, Box<Failure>> {
+        let call = api::CallOptions { size: size_of::<api::CallOptions>(), timeout_ms, min_life_s, flags };
+        let (mut token, mut error) = (null_mut(), null_mut());
+        let status = api::authgrant_get_token_with(self.0, &raw const call, &raw mut token, &raw mut error);
+        outcome(status, error, || Token(token))
+    }
+
+    /// Names and values of the headers of a request to the API.
+    pub fn get_headers(&self) -> Result<Vec<(String, String)>, Box<Failure>> {
+        let (mut lines, mut error) = (null_mut(), null_mut());
+        let status = api::authgrant_get_headers(self.0, &raw mut lines, &raw mut error);
+        outcome(status, error, || {
+            let count = headers::authgrant_headers_count(lines);
+            let line = |index| {
+                let name = text(headers::authgrant_headers_name(lines, index)).unwrap();
+                (name, text(headers::authgrant_headers_value(lines, index)).unwrap())
+            };
+            let all = (0..count).map(line).collect();
+            assert!(headers::authgrant_headers_name(lines, count).is_null());
+            headers::authgrant_headers_free(lines);
+            all
+        })
+    }
+
+    pub fn set_option(&self, name: &str, value: &str) -> Result<(), Box<Failure>> {
+        let (name, value) = (CString::new(name).unwrap(), CString::new(value).unwrap());
+        let mut error = null_mut();
+        let status = api::authgrant_set_option(self.0, name.as_ptr(), value.as_ptr(), &raw mut error);
+        outcome(status, error, || ())
+    }
+
+    pub fn reject(&self, token: &Token) {
+        assert_eq!(api::authgrant_reject_token(self.0, token.0, null_mut()), 0);
+    }
+
+    pub fn cancel(&self) {
+        assert_eq!(api::authgrant_cancel(self.0, null_mut()), 0);
+    }
+
+    pub fn warnings(&self) -> Vec<Failure> {
+        let mut warnings = null_mut();
+        assert_eq!(api::authgrant_warnings(self.0, &raw mut warnings, null_mut()), 0);
+        chain(warnings)
+    }
+
+    pub fn copy_token(&self, capacity: usize) -> (i32, usize, Vec<u8>) {
+        let mut buffer = vec![0xaa_u8; capacity];
+        let mut length = 0;
+        let pointer = if capacity == 0 { null_mut() } else { buffer.as_mut_ptr().cast() };
+        let status = api::authgrant_copy_token(self.0, pointer, capacity, &raw mut length, null_mut());
+        (status, length, buffer)
+    }
+}
+
+/// A log that collects its lines.
+#[derive(Default)]
+pub struct Lines(pub std::sync::Mutex<Vec<String>>);
+
+extern "C" fn collect(level: i32, message: *const c_char, context: *mut std::ffi::c_void) {
+    // SAFETY: the context is the `Lines` that `Connection::log_to` was given.
+    let lines = unsafe { &*context.cast::<Lines>() };
+    lines.0.lock().unwrap().push(format!("{level} {}", text(message).unwrap()));
+}
+
+impl Connection {
+    pub fn log_to(&self, lines: &'static Lines) {
+        let context = std::ptr::from_ref(lines).cast_mut().cast();
+        assert_eq!(api::authgrant_set_log(self.0, Some(collect), context, 5, null_mut()), 0);
+    }
+}
+
+pub const NO_CONNECTION: *mut Handle = null_mut();
+pub const NO_TEXT: *const c_char = null();

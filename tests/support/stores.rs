@@ -1,0 +1,106 @@
+//! Key stores and certificates, made once for a test program by keytool and OpenSSL.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use tempfile::TempDir;
+
+/// Everything that the tests open. Passwords are `secret` but where a file's name says otherwise.
+fn folder() -> &'static Path {
+    static FOLDER: OnceLock<TempDir> = OnceLock::new();
+    FOLDER.get_or_init(make).path()
+}
+
+/// The path of one of the files below.
+pub fn path(name: &str) -> String {
+    let path = folder().join(name);
+    assert!(path.exists(), "{name} is not among the files that the tests make");
+    path.to_str().unwrap().to_owned()
+}
+
+/// The certificate of the one key that all of keytool.jks, keytool-pkcs12.jks, openssl.p12 and openssl.pem hold.
+pub fn certificate() -> String {
+    fs::read_to_string(path("certificate.pem")).unwrap()
+}
+
+/// The certificate of another name in the same folder.
+pub fn certificate_of(name: &str) -> String {
+    fs::read_to_string(path(&format!("{name}.cert.pem"))).unwrap()
+}
+
+fn run(folder: &Path, command: &str) {
+    let output = Command::new("sh").args(["-ec", command]).current_dir(folder).output().expect("sh runs");
+    assert!(output.status.success(), "{command}\n{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn make() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let here = folder.path();
+    run(here, "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out key.pem 2>/dev/null");
+    run(here, "openssl req -x509 -key key.pem -days 30 -subj /CN=signer -out certificate.pem");
+    run(
+        here,
+        "openssl pkcs12 -export -inkey key.pem -in certificate.pem -name signer -passout pass:secret -out openssl.p12",
+    );
+    run(here, "cat key.pem certificate.pem > openssl.pem");
+    run(here, "openssl pkey -in key.pem -aes256 -passout pass:secret -out encrypted.pem");
+    run(here, "openssl rsa -in key.pem -traditional -out pkcs1.pem");
+    run(here, &import("openssl.p12", "keytool.jks", "JKS"));
+    // keytool writes PKCS#12 by default since Java 9, whatever the file is called.
+    run(here, &import("openssl.p12", "keytool-pkcs12.jks", "PKCS12"));
+    run(
+        here,
+        "cp keytool.jks keypass.jks && keytool -keypasswd -storetype JKS -keystore keypass.jks -storepass secret -alias signer -keypass secret -new another 2>&1",
+    );
+    make_elliptic_keys(here);
+    make_odd_stores(here);
+    folder
+}
+
+fn import(from: &str, to: &str, kind: &str) -> String {
+    format!(
+        "keytool -importkeystore -srckeystore {from} -srcstoretype PKCS12 -srcstorepass secret \
+         -destkeystore {to} -deststoretype {kind} -deststorepass secret -noprompt 2>&1"
+    )
+}
+
+fn make_elliptic_keys(here: &Path) {
+    for (name, curve) in [("p256", "P-256"), ("p384", "P-384")] {
+        run(
+            here,
+            &format!(
+                "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:{curve} -out {name}.key.pem 2>/dev/null"
+            ),
+        );
+        run(
+            here,
+            &format!("openssl req -x509 -key {name}.key.pem -days 30 -subj /CN={name} -out {name}.cert.pem"),
+        );
+        run(
+            here,
+            &format!(
+                "openssl pkcs12 -export -inkey {name}.key.pem -in {name}.cert.pem -name {name} -passout pass:secret -out {name}.p12"
+            ),
+        );
+        run(here, &format!("openssl ec -in {name}.key.pem -out {name}.sec1.pem 2>&1"));
+    }
+}
+
+fn make_odd_stores(here: &Path) {
+    run(here, "cp keytool.jks two-keys.jks");
+    run(here, &import("p256.p12", "two-keys.jks", "JKS"));
+    run(
+        here,
+        "cp keytool.jks with-certificate.jks && keytool -importcert -noprompt -storetype JKS -keystore with-certificate.jks -storepass secret -alias trusted -file p256.cert.pem 2>&1",
+    );
+    run(here, "openssl genrsa -out rsa512.pem 512 2>&1");
+    run(here, "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out other.pem 2>/dev/null");
+    run(here, "head -c 600 keytool.jks > truncated.jks && head -c 600 openssl.p12 > truncated.p12");
+    run(
+        here,
+        ": > empty && head -c 4096 /dev/urandom | tr -d '\\376\\060\\055' > random && mkdir directory && mkfifo fifo",
+    );
+    run(here, "truncate -s 17M large");
+}

@@ -1,0 +1,471 @@
+//! From a connection string to a token, and what is done with tokens: through the C API, against the strict authority.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use authgrant::ffi::status::*;
+use authority::{Authority, ClientOptions, Config, ExpiresIn, GetAnswer, Play, Verdict};
+use support::c_api::{Lines, Token, ask, open};
+use support::{ISSUER, authority, page_string, short_string, stores};
+
+fn methods(authority: &Authority) -> Vec<String> {
+    authority.token_requests().iter().map(|request| request.method.clone()).collect()
+}
+
+#[test]
+fn the_pages_own_string_gets_a_token_from_every_kind_of_store() {
+    for name in
+        ["keytool.jks", "keytool-pkcs12.jks", "openssl.p12", "openssl.pem", "encrypted.pem", "pkcs1.pem"]
+    {
+        let authority = authority(Config::https());
+        let connection = open(&page_string(&stores::path(name), &authority)).unwrap();
+        let token = connection.get_token().unwrap_or_else(|failure| panic!("{name}: {failure:?}"));
+        assert_eq!(authority.issued(), [token.value()]);
+        assert_eq!(token.kind(), "Bearer");
+        assert_eq!(methods(&authority), ["GET", "POST"]);
+    }
+}
+
+#[test]
+fn elliptic_keys_sign_with_the_algorithm_of_their_curve() {
+    for (name, file, algorithm) in
+        [("p256", "p256.p12", "ES256"), ("p256", "p256.sec1.pem", "ES256"), ("p384", "p384.p12", "ES384")]
+    {
+        let authority = Authority::start(Config::http());
+        authority.register("me", &[stores::certificate_of(name)], ClientOptions::default());
+        ask(&format!(
+            "am=55;ClaimsIssuer=me;ClaimsSubject=a;JWTCertStore={};JWTCertPassword=secret;TokenEndpoint={}",
+            stores::path(file),
+            authority.url("/oauth/token")
+        ))
+        .unwrap_or_else(|failure| panic!("{file}: {failure:?}"));
+        assert_eq!(authority.token_requests()[0].jwt_header.as_ref().unwrap()["alg"], algorithm);
+    }
+}
+
+#[test]
+fn the_assertion_says_what_the_options_say() {
+    let authority = authority(Config::http());
+    ask(&short_string(&authority, "Scope=a b;JWTLifetime=120;JWTAlgorithm=ps256")).unwrap();
+    let request = &authority.token_requests()[0];
+    let claims = request.claims.as_ref().unwrap();
+    assert_eq!(claims["iss"], ISSUER);
+    assert_eq!(claims["sub"], "jsmith@example.com");
+    assert_eq!(claims["aud"], authority.url("/oauth/token"));
+    assert_eq!(claims["scope"], "a b");
+    assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 120);
+    assert_eq!(request.jwt_header.as_ref().unwrap()["alg"], "PS256");
+    assert_eq!(request.parameter("scope").as_deref(), Some("a b"));
+    assert_eq!(request.header("accept-encoding"), None);
+}
+
+#[test]
+fn what_the_server_says_can_be_read_from_the_token() {
+    let authority = authority(Config::http());
+    authority.play_always(Play::TokenAnswer(
+        r#"{"access_token":"at","token_type":"bearer","expires_in":"3599","scope":"x","instance_url":"https://i","n":[1]}"#.to_owned(),
+    ));
+    let token = ask(&short_string(&authority, "")).unwrap();
+    assert_eq!((token.value().as_str(), token.kind().as_str()), ("at", "Bearer"));
+    assert_eq!(token.scope().as_deref(), Some("x"));
+    assert_eq!(token.field("instance_url").as_deref(), Some("https://i"));
+    assert_eq!(token.field("n").as_deref(), Some("[1]"));
+    assert_eq!((token.field("access_token"), token.field("nothing")), (None, None));
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    assert!((token.expires_at() - i64::try_from(now).unwrap() - 3599).abs() <= 2);
+}
+
+#[test]
+fn without_a_token_endpoint_the_signed_jwt_is_the_token() {
+    let string =
+        format!("am=55;ClaimsIssuer=me;ClaimsSubject=a;JWTCertStore={}", stores::path("openssl.pem"));
+    let connection = open(&string).unwrap();
+    let token = connection.get_token().unwrap();
+    assert_eq!(token.value().split('.').count(), 3);
+    assert!(token.expires_at() > 0);
+    assert_eq!(connection.get_token().unwrap().value(), token.value(), "it is kept while it is good");
+    assert_eq!(connection.get_token_with(0, 0, AUTHGRANT_NO_NETWORK).unwrap().value(), token.value());
+}
+
+#[test]
+fn whatever_a_get_is_answered_with_one_post_follows_and_is_remembered() {
+    for get in [
+        GetAnswer::MethodNotAllowed,
+        GetAnswer::NotFound,
+        GetAnswer::Redirect,
+        GetAnswer::HtmlOk,
+        GetAnswer::HtmlForbidden,
+        GetAnswer::InvalidRequest,
+    ] {
+        let authority = authority(Config { get, ..Config::http() });
+        let string = short_string(&authority, "").replace("POST ", "");
+        ask(&string).unwrap_or_else(|failure| panic!("{get:?}: {failure:?}"));
+        assert_eq!(methods(&authority), ["GET", "POST"], "{get:?}");
+        ask(&format!("JWTLifetime=60;{string}")).unwrap();
+        assert_eq!(methods(&authority), ["GET", "POST", "POST"], "{get:?}");
+        let jti = |index: usize| authority.token_requests()[index].claims.as_ref().unwrap()["jti"].clone();
+        assert!(jti(0) != jti(1) && jti(1) != jti(2), "each request has an assertion of its own");
+    }
+}
+
+#[test]
+fn a_get_that_is_answered_as_it_should_is_not_followed_by_a_post() {
+    let authority = authority(Config { get: GetAnswer::Token, ..Config::http() });
+    let string = short_string(&authority, "").replace("POST ", "");
+    let connection = open(&string).unwrap();
+    connection.get_token().unwrap();
+    assert_eq!(methods(&authority), ["GET"]);
+    assert!(connection.warnings().iter().any(|warning| warning.message.contains("logs")));
+    for error in
+        ["invalid_grant", "invalid_client", "unauthorized_client", "invalid_scope", "consent_required"]
+    {
+        authority.play(vec![Play::Json {
+            status: 400,
+            body: serde_json::json!({"error": error}),
+            headers: Vec::new(),
+        }]);
+        let failure = ask(&format!("Scope={error};{string}")).unwrap_err();
+        assert_eq!(failure.oauth_error.as_deref(), Some(error));
+    }
+    assert!(methods(&authority).iter().all(|method| method == "GET"));
+}
+
+#[test]
+fn a_get_that_was_demanded_stays_a_get() {
+    let authority = authority(Config { get: GetAnswer::NotFound, ..Config::http() });
+    let failure = ask(&short_string(&authority, "").replace("POST ", "GET ")).unwrap_err();
+    assert_eq!(failure.status, AUTHGRANT_BAD_RESPONSE);
+    assert!(failure.message.contains("TokenURI=POST"), "{failure:?}");
+    assert_eq!(methods(&authority), ["GET"]);
+}
+
+#[test]
+fn client_credentials_go_where_the_mode_says() {
+    for mode in ["0", "1", "Basic", "2", "3", "Post"] {
+        let authority = Authority::start(Config::http());
+        let options = ClientOptions {
+            secret: Some("s p&c%".to_owned()),
+            client_id: Some("the client".to_owned()),
+            ..ClientOptions::default()
+        };
+        authority.register(ISSUER, &[stores::certificate()], options);
+        let more = format!("ClientID=the client;ClientSecret=s p&c%;ClientCredentialsMode={mode}");
+        ask(&short_string(&authority, &more)).unwrap_or_else(|failure| panic!("{mode}: {failure:?}"));
+        let request = &authority.token_requests()[0];
+        let basic = ["0", "1", "Basic"].contains(&mode);
+        assert_eq!(request.header("authorization").is_some(), basic, "{mode}");
+        assert_eq!(request.parameter("client_secret").is_some(), !basic, "{mode}");
+    }
+}
+
+#[test]
+fn the_extra_header_goes_to_the_token_endpoint_and_to_the_api() {
+    let authority = authority(Config::http());
+    let connection = open(&short_string(&authority, "AuthHeader=X-Tenant;SecurityToken=42")).unwrap();
+    let token = connection.get_token().unwrap();
+    assert_eq!(authority.token_requests()[0].header("x-tenant"), Some("42"));
+    let wanted = [
+        ("Authorization".to_owned(), format!("Bearer {}", token.value())),
+        ("X-Tenant".to_owned(), "42".to_owned()),
+    ];
+    assert_eq!(connection.get_headers().unwrap(), wanted);
+}
+
+#[test]
+fn an_authorization_header_of_the_users_goes_to_the_token_endpoint_alone() {
+    // The issuer and "y", as RFC 7617 joins them.
+    const BASIC: &str = "Basic MWEyYjNjNGQ1ZV82ZjdnOGg5Zzp5";
+    let authority = Authority::start(Config::http());
+    let options = ClientOptions { secret: Some("y".to_owned()), ..ClientOptions::default() };
+    authority.register(ISSUER, &[stores::certificate()], options);
+    let string = short_string(&authority, &format!("AuthHeader=authorization;SecurityToken={BASIC}"));
+    let connection = open(&string).unwrap();
+    let headers = connection.get_headers().unwrap();
+    assert_eq!(authority.token_requests()[0].header("authorization"), Some(BASIC));
+    assert_eq!(headers.len(), 1);
+    assert!(headers[0].1.starts_with("Bearer at-"), "{headers:?}");
+}
+
+#[test]
+fn equal_options_share_a_token_and_different_ones_never_do() {
+    let authority = authority(Config::http());
+    let string = short_string(&authority, "");
+    let first = ask(&string).unwrap().value();
+    assert_eq!(
+        ask(&string.replace("AuthenticationMethod=55", "am=OAuth2-JWTBearer")).unwrap().value(),
+        first
+    );
+    assert_eq!(
+        ask(&format!("LoginTimeout=7;{string}")).unwrap().value(),
+        first,
+        "a timeout is the caller's own"
+    );
+    for other in [
+        string.replace("jsmith", "other"),
+        format!("Scope=a;{string}"),
+        format!("ClaimsAudience={0};{string}", authority.url("/oauth/token?")),
+        format!("JWTLifetime=299;{string}"),
+        format!("AuthHeader=X;SecurityToken=1;{string}"),
+        format!("AuthHeader=X;SecurityToken=2;{string}"),
+        format!("JWTAlgorithm=RS512;{string}"),
+        format!("ValidateServerCertificate=0;{string}"),
+        string.replace("keytool.jks", "openssl.p12"),
+    ] {
+        match ask(&other) {
+            Ok(token) => assert_ne!(token.value(), first, "{other}"),
+            Err(failure) => assert_eq!(failure.status, AUTHGRANT_DENIED, "{other}: {failure:?}"),
+        }
+    }
+    let failure = ask(&string.replace("JWTCertPassword=secret", "JWTCertPassword=secrets")).unwrap_err();
+    assert_eq!(failure.status, AUTHGRANT_KEY_PASSWORD, "a wrong password never meets the right one's token");
+}
+
+#[test]
+fn sixty_four_threads_on_one_connection_make_one_request() {
+    let authority = authority(Config::https());
+    let connection = open(&short_string(&authority, "")).unwrap();
+    authority.play(vec![Play::Gate]);
+    let tokens = together(64, |_| connection.get_token().unwrap().value(), || open_gate(&authority));
+    assert_eq!(authority.token_requests().len(), 1);
+    assert_eq!(tokens, vec![authority.issued()[0].clone(); 64]);
+}
+
+#[test]
+fn sixty_four_equal_connections_make_one_request() {
+    let authority = authority(Config::https());
+    let connections: Vec<_> = (0..64).map(|_| open(&short_string(&authority, "")).unwrap()).collect();
+    authority.play(vec![Play::Gate]);
+    let tokens =
+        together(64, |index| connections[index].get_token().unwrap().value(), || open_gate(&authority));
+    assert_eq!(authority.token_requests().len(), 1);
+    assert_eq!(tokens, vec![authority.issued()[0].clone(); 64]);
+}
+
+fn open_gate(authority: &Authority) {
+    assert!(authority.wait_for_gate(1, Duration::from_secs(10)));
+    authority.release();
+}
+
+/// Runs `work` on so many threads; `meanwhile` once all of them have begun.
+fn together<T: Send>(threads: usize, work: impl Fn(usize) -> T + Sync, meanwhile: impl FnOnce()) -> Vec<T> {
+    let begun = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads)
+            .map(|index| {
+                let (work, begun) = (&work, &begun);
+                scope.spawn(move || {
+                    begun.fetch_add(1, Ordering::SeqCst);
+                    work(index)
+                })
+            })
+            .collect();
+        while begun.load(Ordering::SeqCst) < threads {
+            std::thread::yield_now();
+        }
+        meanwhile();
+        running.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn a_leader_that_runs_out_of_time_does_not_take_the_others_with_it() {
+    let authority = authority(Config::http());
+    authority.play(vec![Play::NeverAnswer]);
+    let string = short_string(&authority, "");
+    std::thread::scope(|scope| {
+        let leader = scope.spawn(|| open(&string).unwrap().get_token_with(600, 0, 0).unwrap_err().status);
+        assert!(authority.wait_for_token_requests(1, Duration::from_secs(10)));
+        let waiter = scope.spawn(|| ask(&string).unwrap().value());
+        assert_eq!(leader.join().unwrap(), AUTHGRANT_TIMEOUT);
+        assert_eq!(waiter.join().unwrap(), authority.issued()[0]);
+    });
+}
+
+#[test]
+fn cancel_ends_the_calls_inside_a_connection_and_no_others() {
+    let authority = authority(Config::https());
+    authority.play(vec![Play::NeverAnswer]);
+    let string = short_string(&authority, "");
+    let cancelled = open(&string).unwrap();
+    let other = open(&string).unwrap();
+    std::thread::scope(|scope| {
+        let leader = scope.spawn(|| {
+            let failure = cancelled.get_token().unwrap_err();
+            (failure, Instant::now())
+        });
+        assert!(authority.wait_for_token_requests(1, Duration::from_secs(10)));
+        let waiter = scope.spawn(|| other.get_token().unwrap().value());
+        let begin = Instant::now();
+        cancelled.cancel();
+        let (failure, ended) = leader.join().unwrap();
+        assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_CANCELLED, "HY008"));
+        assert!(ended - begin < Duration::from_millis(250));
+        assert_eq!(waiter.join().unwrap(), authority.issued()[0]);
+    });
+    cancelled.get_token().expect("later calls are untouched");
+}
+
+#[test]
+fn a_rejected_token_is_replaced_once_for_all_connections() {
+    let authority = authority(Config::http());
+    let connections: Vec<_> = (0..8).map(|_| open(&short_string(&authority, "")).unwrap()).collect();
+    let old: Vec<Token> = connections.iter().map(|connection| connection.get_token().unwrap()).collect();
+    for (connection, token) in connections.iter().zip(&old) {
+        connection.reject(token);
+        assert_ne!(connection.get_token().unwrap().value(), token.value());
+    }
+    assert_eq!(authority.token_requests().len(), 2);
+    let new = connections[0].get_token().unwrap();
+    connections[0].reject(&new);
+    assert_eq!(
+        connections[0].get_token().unwrap().value(),
+        new.value(),
+        "an API that always says 401 storms nobody"
+    );
+}
+
+#[test]
+fn options_set_later_count_from_the_next_call_on() {
+    let authority = authority(Config::http());
+    let connection = open("am=55").unwrap();
+    assert_eq!(connection.get_token().unwrap_err().status, AUTHGRANT_MISSING_OPTION);
+    for (name, value) in [
+        ("ClaimsIssuer", ISSUER),
+        ("clsub", "a"),
+        ("JWTCertStore", &stores::path("openssl.pem")),
+        ("TokenEndpoint", &authority.url("/oauth/token")),
+    ] {
+        connection.set_option(name, value).unwrap();
+    }
+    connection.get_token().unwrap();
+    assert_eq!(connection.set_option("JWTLifetime", "x").unwrap_err().status, AUTHGRANT_INVALID_OPTION);
+    connection.set_option("ClaimsSubject", "b").unwrap();
+    connection.get_token().unwrap();
+    assert_eq!(authority.token_requests()[1].claims.as_ref().unwrap()["sub"], "b");
+}
+
+#[test]
+fn a_short_life_or_none_is_respected() {
+    for (expires_in, requests) in
+        [(ExpiresIn::Absent, 1), (ExpiresIn::Number(0), 2), (ExpiresIn::Text("60".into()), 1)]
+    {
+        let authority = authority(Config { expires_in: expires_in.clone(), ..Config::http() });
+        let connection = open(&short_string(&authority, "")).unwrap();
+        let first = connection.get_token().unwrap();
+        assert_eq!(first.expires_at() == 0, expires_in == ExpiresIn::Absent);
+        connection.get_token().unwrap();
+        assert_eq!(authority.token_requests().len(), requests, "{expires_in:?}");
+    }
+}
+
+#[test]
+fn only_what_is_cached_is_given_to_a_call_without_network() {
+    let authority = authority(Config::http());
+    let connection = open(&short_string(&authority, "")).unwrap();
+    let failure = connection.get_token_with(0, 0, AUTHGRANT_NO_NETWORK).unwrap_err();
+    assert_eq!(failure.status, AUTHGRANT_NETWORK);
+    let token = connection.get_token().unwrap();
+    assert_eq!(connection.get_token_with(0, 0, AUTHGRANT_NO_NETWORK).unwrap().value(), token.value());
+    assert_eq!(authority.token_requests().len(), 1);
+}
+
+#[test]
+fn a_connection_to_the_server_is_kept_and_its_end_is_not_an_error() {
+    let authority = authority(Config::https());
+    let get = |number: u32| ask(&short_string(&authority, &format!("Scope=s{number}"))).unwrap();
+    get(0);
+    get(1);
+    assert_eq!(authority.connections(), 1);
+    authority.play(vec![Play::CloseAfterAnswer]);
+    get(2);
+    get(3);
+    assert_eq!(authority.connections(), 2);
+    let verdicts: Vec<_> = authority.token_requests().iter().map(|request| request.verdict.clone()).collect();
+    assert_eq!(verdicts, vec![Verdict::Granted; 4]);
+}
+
+#[test]
+fn copy_token_says_what_it_needs_and_never_writes_half() {
+    let authority = authority(Config::http());
+    let connection = open(&short_string(&authority, "")).unwrap();
+    let value = connection.get_token().unwrap().value();
+    let needed = value.len() + 1;
+    assert_eq!(connection.copy_token(0), (AUTHGRANT_OK, needed, vec![]));
+    let (status, length, buffer) = connection.copy_token(needed - 1);
+    assert_eq!((status, length), (AUTHGRANT_BUFFER_TOO_SMALL, needed));
+    assert_eq!(buffer, vec![0xaa; needed - 1]);
+    let (status, length, buffer) = connection.copy_token(needed);
+    assert_eq!((status, length), (AUTHGRANT_OK, needed));
+    assert_eq!(buffer, [value.as_bytes(), b"\0"].concat());
+}
+
+/// What a server may answer, the worst of it what it was sent.
+fn answers_with_secrets(sent: &str) -> [Play; 6] {
+    let echo = format!(r#"{{"error":"invalid_grant","error_description":"you sent {sent}"}}"#);
+    [
+        Play::TokenAnswer(r#"{"access_token":"canary-access","token_type":"Bearer"}"#.to_owned()),
+        Play::TokenAnswer(r#"{"access_token":"canary-access","token_type":"mac"}"#.to_owned()),
+        Play::TokenAnswer(r#"{"access_token":"canary-access"#.to_owned()),
+        Play::TokenAnswer(echo),
+        Play::Html { status: 500 },
+        Play::Reset,
+    ]
+}
+
+#[test]
+fn no_secret_is_in_a_message_or_a_log_line() {
+    const CANARIES: [&str; 4] = ["canary-password", "canary-token", "canary-secret", "canary-access"];
+    const CLIENT: &str = "ClientID=c;ClientSecret=canary-secret;ClientCredentialsMode=3";
+    let lines: &'static Lines = Box::leak(Box::default());
+    let mut said = Vec::new();
+    let mut assertions = Vec::new();
+    for (method, client, sent) in
+        [("POST ", CLIENT, "canary-token and canary-secret"), ("", "", "canary-token")]
+    {
+        for (number, play) in answers_with_secrets(sent).into_iter().enumerate() {
+            let authority = authority(Config { get: GetAnswer::Token, ..Config::https() });
+            authority.play_always(play);
+            let more = format!("{client};AuthHeader=X;SecurityToken=canary-token;Scope=s{number}");
+            let string =
+                short_string(&authority, &more).replace("TokenURI=POST ", &format!("TokenURI={method}"));
+            let connection = open(&string).unwrap();
+            connection.log_to(lines);
+            match connection.get_token() {
+                Ok(token) => assert_eq!(token.value(), "canary-access"),
+                Err(failure) => said.push(format!("{failure:?}")),
+            }
+            said.extend(connection.warnings().iter().map(|warning| format!("{warning:?}")));
+            for request in authority.token_requests() {
+                assertions.extend(request.parameter("assertion"));
+            }
+        }
+    }
+    said.push(format!(
+        "{:?}",
+        ask(&format!(
+            "am=55;ClaimsIssuer=a;JWTCertPassword=canary-password;JWTCertStore={}",
+            stores::path("keytool.jks")
+        ))
+    ));
+    let lines = lines.0.lock().unwrap();
+    assert!(lines.len() > 10 && !assertions.is_empty(), "{lines:#?}");
+    for text in said.iter().chain(lines.iter()) {
+        for canary in CANARIES {
+            assert!(!text.contains(canary), "{text}");
+        }
+        for assertion in &assertions {
+            let signature = assertion.rsplit('.').next().unwrap();
+            assert!(!text.contains(signature), "{text}");
+        }
+    }
+}
+
+#[test]
+fn tokens_outlive_their_connection() {
+    let authority = authority(Config::http());
+    let token = Arc::new(ask(&short_string(&authority, "")).unwrap());
+    assert_eq!(token.value(), authority.issued()[0]);
+}
