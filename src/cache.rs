@@ -1,22 +1,21 @@
 //! Tokens by identity, and one flight for each: whoever needs a token that another thread is fetching waits for it.
 //!
-//! An [`Identity`] stands for everything that makes a token what it is. A refusal of the server or of a key reaches
+//! A refusal of the server or of a key reaches
 //! all who waited for that flight; a leader's own timeout, cancel or panic ends only its call, and a waiter takes over.
 //!
 //! Waiting uses the standard library's locks: they are nothing but their own memory. parking_lot keeps one table for
 //! the whole process, which another thread may hold locked at the moment of a fork.
 
 use std::collections::HashMap;
-use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Condvar, Mutex as WaitMutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::hmac;
 use parking_lot::Mutex;
 
 use crate::call::{Call, Interrupt, cancelled};
 use crate::clock::Clock;
 use crate::error::{Error, Result, Status};
+use crate::identity::Identity;
 use crate::token::Token;
 
 /// Beyond this many identities, the one that ends first leaves.
@@ -24,35 +23,6 @@ const MOST: usize = 10_000;
 
 /// Seconds that a token is taken to live where nobody said.
 const ASSUMED_LIFE: i64 = 300;
-
-/// A keyed digest over everything that makes a token what it is.
-///
-/// The key is random for each process, so that no digest can be tried against a list of passwords elsewhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Identity([u8; 32]);
-
-impl Identity {
-    /// The identity of `subject`. What is hashed is what `Hash` is derived from: a field cannot be forgotten.
-    pub fn of(key: &hmac::Key, subject: &impl Hash) -> Self {
-        let mut digest = KeyedHasher(hmac::Context::with_key(key));
-        subject.hash(&mut digest);
-        let mut identity = [0; 32];
-        identity.iter_mut().zip(digest.0.sign().as_ref()).for_each(|(to, from)| *to = *from);
-        Self(identity)
-    }
-}
-
-struct KeyedHasher(hmac::Context);
-
-impl Hasher for KeyedHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    fn finish(&self) -> u64 {
-        0 // the whole digest is taken instead
-    }
-}
 
 /// The tokens of one process.
 #[derive(Default)]

@@ -224,7 +224,8 @@ impl Reader<'_> {
     }
 
     fn consent(&mut self, endpoint: Option<&Url>, profile: Option<&Profile>) -> Option<Consent> {
-        let authorization = match self.url(Name::AuthURI) {
+        let (authorization, redirect) = (self.url(Name::AuthURI), self.url(Name::RedirectURI));
+        let authorization = match authorization {
             Some(url) => url.as_written().to_owned(),
             None => authorization_endpoint(endpoint?, profile?),
         };
@@ -232,7 +233,7 @@ impl Reader<'_> {
             endpoint: authorization,
             client_id: self.text(Name::ClientID).or_else(|| self.text(Name::ClaimsIssuer))?,
             scope: self.text(Name::Scope).or_else(|| Some(profile?.consent_scope.clone()))?,
-            redirect_uri: self.text(Name::RedirectURI)?,
+            redirect_uri: redirect?.as_written().to_owned(),
         })
     }
 

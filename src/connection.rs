@@ -10,12 +10,12 @@ use arc_swap::ArcSwap;
 use once_cell::race::OnceBox;
 use parking_lot::Mutex;
 
-use crate::cache::Identity;
 use crate::call::{Call, Cancel};
 use crate::config::{self, Config, Resolution};
 use crate::error::{Error, Result, Status};
 use crate::flow::{self, Context};
 use crate::headers::Headers;
+use crate::identity::Identity;
 use crate::log::{Level, Log};
 use crate::options::Options;
 use crate::process::Process;

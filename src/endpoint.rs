@@ -33,6 +33,8 @@ pub struct Refusal {
     pub error: Option<String>,
     /// The OAuth `error_description`.
     pub description: Option<String>,
+    /// The provider's own code at the head of the description (`AADSTS700027: …`, `MP-012 …`).
+    pub provider_code: Option<String>,
     /// The HTTP status.
     pub http_status: u16,
     /// Seconds of Retry-After.
@@ -74,8 +76,10 @@ pub fn read(answer: &Answer, clock: &dyn Clock) -> Result<Grant, Refusal> {
         return Err(Refusal { found: shape(answer), ..refusal });
     };
     if let Some(error) = text(&members, "error") {
+        let description = text(&members, "error_description").map(clean);
         return Err(Refusal {
-            description: text(&members, "error_description").map(clean),
+            provider_code: description.as_deref().and_then(provider_code),
+            description,
             found: format!("HTTP {}, {}", answer.status, clean(error)),
             error: Some(clean(error)),
             ..refusal
@@ -155,6 +159,16 @@ fn object(body: &[u8]) -> Option<Map<String, Value>> {
 
 fn text<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
     members.get(name)?.as_str()
+}
+
+/// A first word of capital letters and then digits, as providers number their errors.
+fn provider_code(description: &str) -> Option<String> {
+    let word = description.split([' ', ':']).next()?;
+    let digits = word.trim_start_matches(|c: char| c.is_ascii_uppercase()).trim_start_matches('-');
+    let is_code = word.starts_with(|c: char| c.is_ascii_uppercase())
+        && !digits.is_empty()
+        && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_code.then(|| word.to_owned())
 }
 
 /// What an answer that cannot be read is, without repeating any of it.
@@ -345,6 +359,21 @@ mod tests {
         let description = refused(400, &body).description.unwrap();
         assert!(description.starts_with("one two xxx"), "{description}");
         assert!(description.len() <= 1000);
+    }
+
+    #[test]
+    fn a_code_at_the_head_of_the_description_is_the_providers() {
+        for (description, code) in [
+            ("AADSTS700027: The certificate is not registered.", Some("AADSTS700027")),
+            ("MP-012 grant used before", Some("MP-012")),
+            ("user_not_found", None),
+            ("JWT is wrong", None),
+            ("404 not found", None),
+            ("", None),
+        ] {
+            let body = format!(r#"{{"error":"invalid_grant","error_description":"{description}"}}"#);
+            assert_eq!(refused(400, &body).provider_code.as_deref(), code, "{description}");
+        }
     }
 
     #[test]

@@ -21,37 +21,38 @@ pub mod ffi;
 
 pub mod connection;
 
-pub mod process;
-
 pub mod flow;
+
+pub mod process;
 
 pub mod cache;
 
 pub mod consent;
-
-pub mod assertion;
-
-pub mod endpoint;
-
 pub mod headers;
-
-pub mod http;
-pub mod tls;
-
-pub mod key;
 
 pub mod config;
 
 pub mod options;
 pub mod provider;
 
+pub mod assertion;
+pub mod endpoint;
+
+pub mod http;
+
+pub mod tls;
+
+pub mod key;
+
+pub mod token;
+
 pub mod call;
 pub mod clock;
 pub mod error;
 pub mod form;
+pub mod identity;
 pub mod log;
 pub mod secret;
-pub mod token;
 pub mod url;
 
 pub mod sys;

@@ -8,7 +8,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use crate::cache::Identity;
+use crate::identity::Identity;
 
 /// One access token with what the server said of it; in C an `authgrant_token`, let go of with authgrant_token_free.
 ///

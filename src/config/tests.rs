@@ -183,8 +183,12 @@ fn the_consent_url_needs_a_redirect_uri_and_an_endpoint() {
     assert_eq!(known.endpoint, "https://account-d.docusign.com/oauth/auth");
     assert_eq!((known.client_id.as_str(), known.scope.as_str()), ("me", "signature impersonation"));
     assert!(consent(docusign).is_none());
+    for bad in ["RedirectURI=http://example.com:3000", "AuthURI=ftp://127.0.0.1/"] {
+        assert_eq!(fault(&format!("{BASE}{bad}")).status(), Status::InvalidOption, "{bad}");
+    }
     let own =
-        consent(&format!("{docusign}RedirectURI=http://l:1;AuthURI=https://a/b;ClientID=c;Scope=s")).unwrap();
+        consent(&format!("{docusign}RedirectURI=http://localhost:1;AuthURI=https://a/b;ClientID=c;Scope=s"))
+            .unwrap();
     assert_eq!(
         (own.endpoint.as_str(), own.client_id.as_str(), own.scope.as_str()),
         ("https://a/b", "c", "s")

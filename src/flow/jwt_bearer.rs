@@ -141,6 +141,7 @@ impl Exchange<'_> {
         let text = self.message(status, &refusal, consent_url.as_deref());
         Error::new(status, "token", text)
             .with_oauth(refusal.error, refusal.description)
+            .with_provider_code(refusal.provider_code)
             .with_http(refusal.http_status, refusal.retry_after)
             .with_consent_url(consent_url)
     }

@@ -5,10 +5,10 @@ use std::ffi::CString;
 
 use zeroize::Zeroizing;
 
-use crate::cache::Identity;
 use crate::call::Call;
 use crate::config::{Config, Flow};
 use crate::error::{Error, Result, Status};
+use crate::identity::Identity;
 use crate::process::Process;
 use crate::token::Token;
 

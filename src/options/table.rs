@@ -170,7 +170,7 @@ options! {
         "The authorization server's profile by name, where its host does not tell.";
     AuthURI ["o2au"] Kind::Url, "by provider",
         "The authorization endpoint, to which the consent URL leads.";
-    RedirectURI ["o2ru"] Kind::Text, "",
+    RedirectURI ["o2ru"] Kind::Url, "",
         "Where the browser returns to after consent, as registered with the authorization server.";
     RestConfigFile ["rcf", "RESTConfigFile", "Config"] Kind::Path, "",
         "The model file of the driver.";

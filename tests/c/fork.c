@@ -1,0 +1,87 @@
+/* fork() while other threads fetch: each child opens a connection, uses one it inherited, gets tokens and exits, and the
+   parent goes on. The authority takes each jti once, so a child that repeated its parent's would be refused. */
+#include <authgrant.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check.h"
+
+enum { THREADS = 8, CHILDREN = 40, SECONDS_FOR_A_CHILD = 60 };
+
+static const char *connection_string;
+static authgrant_connection *inherited;
+static atomic_int stop, fetched;
+
+/* A token that no cache has: its subject is new. */
+static int fetch(authgrant_connection *connection, int number) {
+    authgrant_token *token = NULL;
+    authgrant_error *error = NULL;
+    char subject[64];
+    snprintf(subject, sizeof subject, "user-%d-%d", (int)getpid(), number);
+    int good = authgrant_set_option(connection, "ClaimsSubject", subject, NULL) == AUTHGRANT_OK
+        && authgrant_get_token(connection, &token, &error) == AUTHGRANT_OK;
+    if (!good)
+        fprintf(stderr, "%s: %s\n", subject, authgrant_error_message(error));
+    authgrant_error_free(error);
+    authgrant_token_free(token);
+    return good;
+}
+
+static void *keep_fetching(void *argument) {
+    int number = *(int *)argument * 1000000;
+    authgrant_connection *connection = NULL;
+    CHECK(authgrant_open(connection_string, &connection, NULL) == AUTHGRANT_OK);
+    while (!atomic_load(&stop)) {
+        CHECK(fetch(connection, number++));
+        atomic_fetch_add(&fetched, 1);
+    }
+    authgrant_close(connection);
+    return NULL;
+}
+
+static void child(void) {
+    alarm(SECONDS_FOR_A_CHILD); /* a child that hangs is killed, which its parent sees */
+    authgrant_connection *connection = NULL;
+    int good = authgrant_open(connection_string, &connection, NULL) == AUTHGRANT_OK;
+    good = good && fetch(connection, 1) && fetch(inherited, 2);
+    authgrant_close(connection);
+    authgrant_close(inherited);
+    authgrant_clear();
+    _exit(good ? 0 : 1);
+}
+
+int main(int argc, char **argv) {
+    pthread_t threads[THREADS];
+    int numbers[THREADS];
+    if (argc != 2)
+        return 2;
+    connection_string = argv[1];
+    CHECK(authgrant_open(connection_string, &inherited, NULL) == AUTHGRANT_OK);
+    CHECK(fetch(inherited, 0));
+    for (int i = 0; i < THREADS; i++) {
+        numbers[i] = i + 1;
+        CHECK(pthread_create(&threads[i], NULL, keep_fetching, &numbers[i]) == 0);
+    }
+    for (int i = 0; i < CHILDREN; i++) {
+        int before = atomic_load(&fetched), status = -1;
+        pid_t pid = fork();
+        if (pid == 0)
+            child();
+        CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        while (atomic_load(&fetched) == before) /* the parent's threads go on */
+            usleep(1000);
+    }
+    atomic_store(&stop, 1);
+    for (int i = 0; i < THREADS; i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    CHECK(fetch(inherited, 1));
+    authgrant_close(inherited);
+    return checks_done("fork");
+}
