@@ -3,13 +3,9 @@
 //!
 //! Nothing here opens a file or a connection.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use jsonwebtoken::Algorithm;
-
 use crate::error::{Error, Result, Status};
-use crate::key::KeySource;
 use crate::options::{Name, Options};
 use crate::provider::{Profile, ScopeIn};
 use crate::secret::Secret;
@@ -18,7 +14,10 @@ use crate::url::Url;
 
 mod method;
 mod reader;
+mod signing;
 mod token_endpoint;
+
+pub use signing::Signing;
 
 use reader::Reader;
 
@@ -61,27 +60,6 @@ pub struct JwtBearer {
     pub header: Option<Header>,
     /// Whom to trust.
     pub trust: Trust,
-}
-
-/// What is signed, and with what.
-#[derive(Debug, Hash)]
-pub struct Signing {
-    /// Where the key is.
-    pub key: KeySource,
-    /// The store's path, absolute: a relative one means another file after a chdir.
-    pub path: PathBuf,
-    /// The algorithm, if not the key's own.
-    pub algorithm: Option<Algorithm>,
-    /// iss.
-    pub issuer: String,
-    /// sub.
-    pub subject: Option<String>,
-    /// aud.
-    pub audience: Option<String>,
-    /// The scope claim.
-    pub scope: Option<String>,
-    /// exp − iat, in seconds.
-    pub lifetime: u32,
 }
 
 /// By which methods a token endpoint is asked.
@@ -191,31 +169,8 @@ impl Reader<'_> {
         Trust { store: self.text(Name::TrustStore), validate }
     }
 
-    fn signing(&mut self, endpoint: Option<&Url>, profile: Option<&Profile>) -> Option<Signing> {
-        let (issuer, store) = (self.need(Name::ClaimsIssuer), self.need(Name::JWTCertStore));
-        let audience = self.text(Name::ClaimsAudience).or_else(|| default_audience(endpoint?, profile));
-        let algorithm = self.text(Name::JWTAlgorithm).and_then(|name| name.to_ascii_uppercase().parse().ok());
-        let lifetime = self.number(Name::JWTLifetime).and_then(|seconds| u32::try_from(seconds).ok());
-        let store = store?;
-        Some(Signing {
-            path: absolute(&store),
-            key: KeySource {
-                store,
-                password: self.secret(Name::JWTCertPassword),
-                key_password: self.secret(Name::JWTCertKeyPassword),
-                alias: self.text(Name::JWTCertAlias),
-            },
-            algorithm,
-            issuer: issuer?,
-            subject: self.text(Name::ClaimsSubject),
-            audience,
-            scope: self.scope(profile, ScopeIn::Claim),
-            lifetime: lifetime.unwrap_or(300),
-        })
-    }
-
     /// The scope, if it goes to `place`.
-    fn scope(&self, profile: Option<&Profile>, place: ScopeIn) -> Option<String> {
+    pub(super) fn scope(&self, profile: Option<&Profile>, place: ScopeIn) -> Option<String> {
         let said = [ScopeIn::Claim, ScopeIn::Parameter, ScopeIn::Both]
             .into_iter()
             .find(|place| self.is(Name::ScopeIn, &format!("{place:?}")));
@@ -245,20 +200,10 @@ impl Reader<'_> {
     }
 }
 
-fn default_audience(endpoint: &Url, profile: Option<&Profile>) -> Option<String> {
-    let bare = profile.is_some_and(|profile| profile.audience_is_host);
-    Some(if bare { endpoint.host().to_owned() } else { endpoint.as_written().to_owned() })
-}
-
 fn authorization_endpoint(endpoint: &Url, profile: &Profile) -> String {
     let uri = endpoint.uri();
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     format!("{}://{authority}{}", uri.scheme_str().unwrap_or("https"), profile.authorization_path)
-}
-
-/// A relative path is meant from where the process stands now.
-fn absolute(path: &str) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path))
 }
 
 #[cfg(test)]
