@@ -217,6 +217,15 @@ typedef struct authgrant_call {
 } authgrant_call;
 
 /**
+ * Takes a refresh token that takes the place of another: NUL-terminated text that lives only during the call, and is a
+ * secret; `context` is what authgrant_set_on_refresh_token was given.
+ *
+ * Runs on the thread of the call that fetched it, and must return normally. Inside it only getters and _free functions
+ * may be called.
+ */
+typedef void (*authgrant_refresh_token_fn)(const char *refresh_token, void *context);
+
+/**
  * Takes one line of the log: `level` is 1 (error), 2 (warning), 3 (info), 4 (debug) or 5 (trace); `message` is UTF-8,
  * lives only during the call and never holds a secret; `context` is what authgrant_set_log was given.
  *
@@ -359,6 +368,45 @@ authgrant_status authgrant_copy_token(struct authgrant_connection *connection,
 authgrant_status authgrant_get_headers(struct authgrant_connection *connection,
                                        struct authgrant_headers **headers,
                                        struct authgrant_error **error);
+
+/**
+ * The URL that a person opens to let the application act for them: the first half of an authorization request, the same
+ * for all users. Nothing is sent, and no key is needed.
+ *
+ * `*url` is for the caller to free with authgrant_text_free.
+ *
+ * Threads: any. Errors: AUTHGRANT_MISSING_OPTION naming what the URL lacks, AUTHGRANT_INVALID_OPTION.
+ */
+authgrant_status authgrant_consent_url(struct authgrant_connection *connection,
+                                       char **url,
+                                       struct authgrant_error **error);
+
+/**
+ * The signed JWT of the connection's flow by itself, made anew by each call and sent nowhere: the assertion of the
+ * JWT bearer grant or of a client assertion, or the JWT that is the token.
+ *
+ * `*assertion` is a secret, for the caller to free with authgrant_text_free.
+ *
+ * Threads: any. Errors: AUTHGRANT_KEY_…, AUTHGRANT_MISSING_OPTION, AUTHGRANT_INVALID_OPTION, AUTHGRANT_UNSUPPORTED where
+ * the flow signs nothing.
+ */
+authgrant_status authgrant_make_assertion(struct authgrant_connection *connection,
+                                          char **assertion,
+                                          struct authgrant_error **error);
+
+/**
+ * Tells `function` of each refresh token that takes the place of another, before the token that came with it is handed
+ * out, so that it can be kept beyond a restart. A NULL function ends that.
+ *
+ * `context` is handed to the function as it is, and must stay good until the connection is closed or another function
+ * is set and the calls that began before have ended.
+ *
+ * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
+ */
+authgrant_status authgrant_set_on_refresh_token(struct authgrant_connection *connection,
+                                                authgrant_refresh_token_fn function,
+                                                void *context,
+                                                struct authgrant_error **error);
 
 /**
  * What is allowed and not as it should be: names that are not options (SQLSTATE 01S00), a certificate that is not
@@ -527,7 +575,7 @@ const char *authgrant_headers_name(const struct authgrant_headers *headers, size
 const char *authgrant_headers_value(const struct authgrant_headers *headers, size_t index);
 
 /**
- * The token that is in the headers, for authgrant_reject_token; NULL for NULL. It belongs to the headers and is not
+ * The token that is in the headers, for authgrant_reject_token; NULL where the method has none, and for NULL. It belongs to the headers and is not
  * freed on its own.
  *
  * Threads: any.

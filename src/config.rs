@@ -12,6 +12,7 @@ use crate::secret::Secret;
 use crate::tls::Trust;
 use crate::url::Url;
 
+mod grant;
 mod method;
 mod reader;
 mod signing;
@@ -34,21 +35,37 @@ pub struct Config {
     pub login_timeout: Option<Duration>,
 }
 
-/// The grants that are built in.
+/// How a connection comes to its token, or to headers without one.
 #[derive(Debug, Hash)]
 pub enum Flow {
-    /// RFC 7523 section 2.1.
-    JwtBearer(Box<JwtBearer>),
+    /// A token endpoint is asked.
+    Exchange(Box<Exchange>),
     /// The signed JWT is the token.
     SignedJwt(Box<Signing>),
+    /// The user gave the token.
+    AccessToken(Secret),
+    /// There is no token: requests to the API carry these headers alone.
+    Headers(Vec<Header>),
 }
 
-/// An assertion exchanged for a token.
+impl Flow {
+    /// Whether its tokens belong to the one connection that has them.
+    #[must_use]
+    pub fn is_personal(&self) -> bool {
+        match self {
+            Self::AccessToken(_) => true,
+            Self::Exchange(exchange) => matches!(exchange.grant, Grant::RefreshToken(_)),
+            Self::SignedJwt(_) | Self::Headers(_) => false,
+        }
+    }
+}
+
+/// What is asked of a token endpoint.
 #[derive(Debug, Hash)]
-pub struct JwtBearer {
-    /// The assertion.
-    pub signing: Signing,
-    /// Where it is exchanged.
+pub struct Exchange {
+    /// By which grant.
+    pub grant: Grant,
+    /// Where.
     pub endpoint: Url,
     /// By which methods.
     pub methods: Methods,
@@ -56,10 +73,53 @@ pub struct JwtBearer {
     pub scope: Option<String>,
     /// The client's own credentials, where they go along.
     pub client: Option<Client>,
+    /// More parameters, as TokenParameters says.
+    pub parameters: Vec<(String, Secret)>,
     /// One more header.
     pub header: Option<Header>,
     /// Whom to trust.
     pub trust: Trust,
+}
+
+/// The grants that are built in.
+#[derive(Debug, Hash)]
+pub enum Grant {
+    /// An assertion for a token (RFC 7523 section 2.1), under that grant_type.
+    JwtBearer {
+        /// The assertion.
+        signing: Signing,
+        /// grant_type, if not the RFC's.
+        grant_type: Option<String>,
+    },
+    /// The client for itself (RFC 6749 section 4.4), by its secret.
+    ClientCredentials,
+    /// The client for itself, by an assertion (RFC 7523 section 2.2).
+    ClientAssertion {
+        /// Where the assertion comes from.
+        assertion: AssertionSource,
+        /// client_id, where it is given.
+        client_id: Option<String>,
+    },
+    /// A user by name and password (RFC 6749 section 4.3).
+    Password {
+        /// username.
+        user: String,
+        /// password.
+        password: Secret,
+    },
+    /// A refresh token (RFC 6749 section 6).
+    RefreshToken(Secret),
+}
+
+/// Where a client assertion comes from.
+#[derive(Debug, Hash)]
+pub enum AssertionSource {
+    /// It is signed here.
+    Signed(Signing),
+    /// The user gave it.
+    Given(Secret),
+    /// A file holds it, which others renew: it is read each time.
+    File(String),
 }
 
 /// By which methods a token endpoint is asked.
@@ -78,8 +138,8 @@ pub enum Methods {
 pub struct Client {
     /// ClientID.
     pub id: String,
-    /// ClientSecret.
-    pub secret: Secret,
+    /// ClientSecret; a public client has none.
+    pub secret: Option<Secret>,
     /// In a Basic header; in the body otherwise.
     pub basic: bool,
 }
@@ -118,44 +178,54 @@ pub struct Resolution {
 /// Understands `options`.
 #[must_use]
 pub fn resolve(options: &Options) -> Resolution {
-    let mut reader = Reader { options, missing: Vec::new(), faults: Vec::new(), warnings: Vec::new() };
+    let mut reader = Reader::new(options);
     reader.look_for_model();
     let config = reader.config();
     let config = match (reader.all_faults(), config) {
         (None, Some(config)) => Ok(config),
         (Some(faults), _) => Err(faults),
-        (None, None) => Err(Error::new(Status::Internal, "options", "the options could not be understood")),
+        (None, None) => Err(not_understood()),
     };
     Resolution { config, warnings: reader.warnings }
+}
+
+/// Understands of `options` what a consent URL is made of, and nothing else.
+///
+/// # Errors
+/// Every fault as one chain.
+pub fn resolve_consent(options: &Options) -> Result<Consent> {
+    let mut reader = Reader::new(options);
+    let endpoint = reader.endpoint().map(|(url, _)| url);
+    let profile = reader.profile(endpoint.as_ref());
+    let consent = reader.whole_consent(endpoint.as_ref(), profile);
+    match (reader.all_faults(), consent) {
+        (None, Some(consent)) => Ok(consent),
+        (Some(faults), _) => Err(faults),
+        (None, None) => Err(not_understood()),
+    }
+}
+
+fn not_understood() -> Error {
+    Error::new(Status::Internal, "options", "the options could not be understood")
 }
 
 impl Reader<'_> {
     fn config(&mut self) -> Option<Config> {
         self.check_types();
-        if !self.is_jwt_bearer() {
-            return None;
-        }
+        let method = self.method()?;
         let endpoint = self.endpoint();
-        let profile = self.profile(endpoint.as_ref().map(|(url, _)| url));
-        let header = self.header();
-        let trust = self.trust();
-        let client = self.client(endpoint.as_ref().map(|(_, methods)| *methods), header.as_ref());
-        let signing = self.signing(endpoint.as_ref().map(|(url, _)| url), profile);
-        let consent = self.consent(endpoint.as_ref().map(|(url, _)| url), profile);
+        let address = endpoint.as_ref().map(|(url, _)| url);
+        let profile = self.profile(address);
+        let consent = self.consent(address, profile);
         let login_timeout = self.login_timeout();
-        let flow = match endpoint {
-            None => Flow::SignedJwt(Box::new(signing?)),
-            Some((endpoint, methods)) => Flow::JwtBearer(Box::new(JwtBearer {
-                methods: self.methods(methods, profile, client.is_some()),
-                scope: self.scope(profile, ScopeIn::Parameter),
-                signing: signing?,
-                endpoint,
-                client,
-                header: header.clone(),
-                trust,
-            })),
+        let header = if method.has_extra_header() { self.header() } else { None };
+        let flow = if method.asks_endpoint(endpoint.is_some() || self.has_fault_with(Name::TokenURI)) {
+            let grant = self.grant(method, address, profile);
+            self.exchange(method, grant, endpoint, profile, header.clone()).map(Box::new).map(Flow::Exchange)
+        } else {
+            self.flow_without_exchange(method)
         };
-        Some(Config { flow, header, consent, login_timeout })
+        Some(Config { flow: flow?, header, consent, login_timeout })
     }
 
     fn trust(&mut self) -> Trust {
@@ -178,16 +248,30 @@ impl Reader<'_> {
         self.text(Name::Scope).filter(|_| wanted == ScopeIn::Both || wanted == place)
     }
 
+    /// The parts of a consent URL; what is missing of them is no fault of a token request.
     fn consent(&mut self, endpoint: Option<&Url>, profile: Option<&Profile>) -> Option<Consent> {
-        let (authorization, redirect) = (self.url(Name::AuthURI), self.url(Name::RedirectURI));
-        let authorization = match authorization {
-            Some(url) => url.as_written().to_owned(),
-            None => authorization_endpoint(endpoint?, profile?),
+        let missing = std::mem::take(&mut self.missing);
+        let consent = self.whole_consent(endpoint, profile);
+        self.missing = missing;
+        consent
+    }
+
+    fn whole_consent(&mut self, endpoint: Option<&Url>, profile: Option<&Profile>) -> Option<Consent> {
+        let known =
+            endpoint.zip(profile).map(|(endpoint, profile)| authorization_endpoint(endpoint, profile));
+        let authorization = match known {
+            Some(known) if self.value(Name::AuthURI).is_none() => Some(known),
+            _ => self.need_url(Name::AuthURI).map(|url| url.as_written().to_owned()),
         };
+        let redirect = self.need_url(Name::RedirectURI);
+        let client_id = self.text(Name::ClientID).or_else(|| self.text(Name::ClaimsIssuer));
+        let client_id = client_id.or_else(|| self.need(Name::ClientID));
+        let scope = self.text(Name::Scope).or_else(|| Some(profile?.consent_scope.clone()));
+        let scope = scope.or_else(|| self.need(Name::Scope));
         Some(Consent {
-            endpoint: authorization,
-            client_id: self.text(Name::ClientID).or_else(|| self.text(Name::ClaimsIssuer))?,
-            scope: self.text(Name::Scope).or_else(|| Some(profile?.consent_scope.clone()))?,
+            endpoint: authorization?,
+            client_id: client_id?,
+            scope: scope?,
             redirect_uri: redirect?.as_written().to_owned(),
         })
     }

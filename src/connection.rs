@@ -11,7 +11,8 @@ use once_cell::race::OnceBox;
 use parking_lot::Mutex;
 
 use crate::call::{Call, Cancel};
-use crate::config::{self, Config, Resolution};
+use crate::config::{self, Config, Flow, Resolution};
+use crate::consent;
 use crate::error::{Error, Result, Status};
 use crate::flow::{self, Context};
 use crate::headers::Headers;
@@ -19,6 +20,8 @@ use crate::identity::Identity;
 use crate::log::{Level, Log};
 use crate::options::Options;
 use crate::process::Process;
+use crate::secret::Secret;
+use crate::session::{OnRefreshToken, Session};
 use crate::sys::{self, PerProcess};
 use crate::token::Token;
 
@@ -50,6 +53,8 @@ struct Snapshot {
 /// What happens on a connection; a forked child begins with none of it.
 #[derive(Default)]
 struct Live {
+    number: u64,
+    session: Session,
     calls: Mutex<Vec<Weak<Cancel>>>,
     warnings: Mutex<Vec<Error>>,
 }
@@ -124,13 +129,46 @@ impl Connection {
     pub fn get_headers(&self) -> Result<Headers> {
         let snapshot = self.snapshot.load_full();
         let config = snapshot.config()?;
-        Headers::new(self.token(config, Wishes::default())?, config.header.as_ref())
+        match &config.flow {
+            Flow::Headers(headers) => Headers::without_token(headers),
+            _ => Headers::new(self.token(config, Wishes::default())?, config.header.as_ref()),
+        }
+    }
+
+    /// The URL that a person opens to give consent.
+    ///
+    /// # Errors
+    /// What the URL lacks.
+    pub fn consent_url(&self) -> Result<String> {
+        let snapshot = self.snapshot.load_full();
+        Ok(consent::url(&config::resolve_consent(&snapshot.options)?))
+    }
+
+    /// The signed JWT of the flow, by itself.
+    ///
+    /// # Errors
+    /// The key's; [`Status::Unsupported`] where the flow signs nothing.
+    pub fn make_assertion(&self) -> Result<Secret> {
+        let snapshot = self.snapshot.load_full();
+        let config = snapshot.config()?;
+        flow::sign(config, self.process())
+    }
+
+    /// Who is told of refresh tokens that take the place of others.
+    pub fn set_on_refresh_token(&self, told: Option<OnRefreshToken>) {
+        self.live().session.set_on_refresh_token(told);
     }
 
     /// The API refused this token.
     pub fn reject_token(&self, token: &Arc<Token>) {
         let process = self.process();
         process.cache.reject(token, process.clock.as_ref());
+        let snapshot = self.snapshot.load_full();
+        if let Ok(Config { flow: Flow::AccessToken(given), .. }) = snapshot.config()
+            && given.reveal().as_bytes() == token.value().to_bytes()
+        {
+            self.live().session.reject(token.value());
+        }
     }
 
     /// Ends the calls that are inside this connection now.
@@ -159,12 +197,15 @@ impl Connection {
     }
 
     fn live(&self) -> &Live {
-        self.live.get_or_init(Live::default)
+        let number = || self.process().number_for_a_connection();
+        self.live.get_or_init(|| Live { number: number(), ..Live::default() })
     }
 
     fn token(&self, config: &Config, wishes: Wishes) -> Result<Arc<Token>> {
         let process = self.process();
-        let identity = Identity::of(&process.digest_key, &(sys::effective_user_id(), &config.flow));
+        // Equal options do not name the person who logged in for a refresh token, or whose token was given.
+        let alone = config.flow.is_personal().then(|| self.live().number);
+        let identity = Identity::of(&process.digest_key, &(sys::effective_user_id(), &config.flow, alone));
         if wishes.no_network && flow::needs_network(config) {
             return process
                 .cache
@@ -173,7 +214,8 @@ impl Connection {
         }
         let call = self.call(config, wishes);
         let warn = |warning| self.warn(warning);
-        let context = Context { process, call: &call, identity, warn: &warn };
+        let session = &self.live().session;
+        let context = Context { process, session, call: &call, identity, warn: &warn };
         let outcome = process.cache.get(identity, wishes.min_life, process.clock.as_ref(), &call, || {
             call.log.line(Level::Debug, || "fetching a token".to_owned());
             flow::fetch(config, &context)

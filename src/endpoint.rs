@@ -11,11 +11,14 @@ use zeroize::Zeroizing;
 use crate::clock::Clock;
 use crate::error::Status;
 use crate::http::Answer;
+use crate::secret::Secret;
 
 /// A token as the server sent it.
-pub struct Grant {
+pub struct Issued {
     /// The access token.
     pub access_token: Zeroizing<CString>,
+    /// The refresh token that came with it.
+    pub refresh_token: Option<Secret>,
     /// Seconds that it lives, where the server said so.
     pub expires_in: Option<i64>,
     /// The scope, where the server said it.
@@ -65,7 +68,7 @@ impl Refusal {
 ///
 /// # Errors
 /// A [`Refusal`] for everything that is not a token that can be sent on.
-pub fn read(answer: &Answer, clock: &dyn Clock) -> Result<Grant, Refusal> {
+pub fn read(answer: &Answer, clock: &dyn Clock) -> Result<Issued, Refusal> {
     let refusal = Refusal {
         http_status: answer.status,
         retry_after: answer.retry_after.as_deref().map_or(0, |text| seconds(text, clock)),
@@ -88,10 +91,10 @@ pub fn read(answer: &Answer, clock: &dyn Clock) -> Result<Grant, Refusal> {
     if !(200..300).contains(&answer.status) {
         return Err(Refusal { found: shape(answer), ..refusal });
     }
-    grant(members).map_err(|found| Refusal { found, ..refusal })
+    issued(members).map_err(|found| Refusal { found, ..refusal })
 }
 
-fn grant(mut members: Map<String, Value>) -> Result<Grant, String> {
+fn issued(mut members: Map<String, Value>) -> Result<Issued, String> {
     let access_token = match members.remove("access_token") {
         Some(Value::String(token)) => sendable(&Zeroizing::new(token))?,
         Some(_) => return Err("an access_token that is not text".to_owned()),
@@ -105,7 +108,8 @@ fn grant(mut members: Map<String, Value>) -> Result<Grant, String> {
         }
         Some(_) => return Err("a token_type that is not text".to_owned()),
     };
-    Ok(Grant {
+    Ok(Issued {
+        refresh_token: refresh_token(&mut members),
         access_token,
         expires_in: members.get("expires_in").and_then(number),
         scope: text(&members, "scope").and_then(|scope| CString::new(scope).ok()),
@@ -125,11 +129,17 @@ fn sendable(token: &str) -> Result<Zeroizing<CString>, String> {
     CString::new(token).map(Zeroizing::new).map_err(|_| "an access_token with a NUL in it".to_owned())
 }
 
-/// Everything but the tokens that must not be handed out by name.
+fn refresh_token(members: &mut Map<String, Value>) -> Option<Secret> {
+    match members.remove("refresh_token") {
+        Some(Value::String(token)) => Some(Secret::new(token)).filter(|token| !token.reveal().is_empty()),
+        _ => None,
+    }
+}
+
+/// The other members; the tokens that must not be handed out by name have been taken out.
 fn fields(members: Map<String, Value>) -> BTreeMap<String, Zeroizing<CString>> {
     members
         .into_iter()
-        .filter(|(name, _)| name != "access_token" && name != "refresh_token")
         .filter_map(|(name, value)| {
             let text = match value {
                 Value::String(text) => text,
@@ -240,7 +250,7 @@ mod tests {
         }
     }
 
-    fn granted(body: &str) -> Grant {
+    fn granted(body: &str) -> Issued {
         read(&answer(200, body), &Noon).unwrap_or_else(|refusal| panic!("{body}: {refusal:?}"))
     }
 
@@ -262,6 +272,7 @@ mod tests {
         assert_eq!(field("restricted_to"), Some("[1]"));
         assert_eq!(field("id_token"), Some("it"));
         assert_eq!((field("refresh_token"), field("access_token")), (None, None));
+        assert_eq!(grant.refresh_token, Some(Secret::from("rt")));
     }
 
     #[test]

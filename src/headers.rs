@@ -15,7 +15,7 @@ use crate::token::Token;
 /// They never change, and outlive the connection that they came from.
 pub struct Headers {
     lines: Vec<(CString, Zeroizing<CString>)>,
-    token: Arc<Token>,
+    token: Option<Arc<Token>>,
 }
 
 impl Headers {
@@ -31,7 +31,16 @@ impl Headers {
         if let Some(header) = header.filter(|header| !header.name.eq_ignore_ascii_case("authorization")) {
             lines.push(line(&header.name, header.value.reveal().as_bytes())?);
         }
-        Ok(Self { lines, token })
+        Ok(Self { lines, token: Some(token) })
+    }
+
+    /// Those of a method that has no token.
+    ///
+    /// # Errors
+    /// [`Status::InvalidOption`] for a header that C cannot hold.
+    pub fn without_token(headers: &[Header]) -> Result<Self> {
+        let lines = headers.iter().map(|header| line(&header.name, header.value.reveal().as_bytes()));
+        Ok(Self { lines: lines.collect::<Result<_>>()?, token: None })
     }
 
     /// Names and values.
@@ -40,10 +49,10 @@ impl Headers {
         &self.lines
     }
 
-    /// The token that is in them.
+    /// The token that is in them, if there is one.
     #[must_use]
-    pub fn token(&self) -> &Arc<Token> {
-        &self.token
+    pub fn token(&self) -> Option<&Arc<Token>> {
+        self.token.as_ref()
     }
 }
 

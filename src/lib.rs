@@ -24,6 +24,7 @@ pub mod connection;
 pub mod flow;
 
 pub mod process;
+pub mod session;
 
 pub mod cache;
 

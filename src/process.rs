@@ -3,7 +3,8 @@
 //! A forked child starts with a fresh one and never touches the parent's: other threads may have held its locks.
 //! A test makes its own.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::{hmac, rand};
 use parking_lot::Mutex;
@@ -29,6 +30,7 @@ pub struct Process {
     pub clock: Box<dyn Clock>,
     /// The key of all digests of this process.
     pub digest_key: hmac::Key,
+    connections: AtomicU64,
 }
 
 impl Process {
@@ -42,6 +44,7 @@ impl Process {
             learnt: Learnt::default(),
             clock,
             digest_key: hmac::Key::new(hmac::HMAC_SHA256, &random::<32>()),
+            connections: AtomicU64::new(0),
         }
     }
 
@@ -50,6 +53,11 @@ impl Process {
     pub fn current() -> &'static Self {
         static CURRENT: sys::PerProcess<Process> = sys::PerProcess::new();
         CURRENT.get_or_init(|| Self::new(Box::new(SystemClock)))
+    }
+
+    /// A number that no other connection of this process has.
+    pub fn number_for_a_connection(&self) -> u64 {
+        self.connections.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Drops and wipes what is cached: tokens, keys, idle connections.
@@ -74,7 +82,13 @@ fn random<const N: usize>() -> [u8; N] {
 /// What was learnt of token endpoints in this process.
 #[derive(Default)]
 pub struct Learnt {
-    wants_post: Mutex<HashSet<String>>,
+    endpoints: Mutex<HashMap<String, Lesson>>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Lesson {
+    wants_post: bool,
+    clock_ahead: i64,
 }
 
 impl Learnt {
@@ -83,15 +97,35 @@ impl Learnt {
 
     /// Whether POST has worked where GET did not.
     pub fn wants_post(&self, endpoint: &Url) -> bool {
-        self.wants_post.lock().contains(endpoint.as_written())
+        self.lesson(endpoint).wants_post
     }
 
     /// Remembers that POST works.
     pub fn post_works(&self, endpoint: &Url) {
-        let mut known = self.wants_post.lock();
-        if known.len() >= Self::MOST {
-            known.clear();
+        self.learn(endpoint, |lesson| lesson.wants_post = true);
+    }
+
+    /// By how many seconds its clock is ahead of ours, as an exchange that succeeded has shown.
+    pub fn clock_ahead(&self, endpoint: &Url) -> i64 {
+        self.lesson(endpoint).clock_ahead
+    }
+
+    /// Remembers by how many seconds its clock is ahead.
+    pub fn clock_is_ahead(&self, endpoint: &Url, seconds: i64) {
+        if self.clock_ahead(endpoint) != seconds {
+            self.learn(endpoint, |lesson| lesson.clock_ahead = seconds);
         }
-        known.insert(endpoint.as_written().to_owned());
+    }
+
+    fn lesson(&self, endpoint: &Url) -> Lesson {
+        self.endpoints.lock().get(endpoint.as_written()).copied().unwrap_or_default()
+    }
+
+    fn learn(&self, endpoint: &Url, lesson: impl FnOnce(&mut Lesson)) {
+        let mut endpoints = self.endpoints.lock();
+        if endpoints.len() >= Self::MOST {
+            endpoints.clear();
+        }
+        lesson(endpoints.entry(endpoint.as_written().to_owned()).or_default());
     }
 }

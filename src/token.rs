@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
 use crate::identity::Identity;
@@ -54,11 +56,38 @@ impl Token {
     }
 }
 
+/// When a token that is a JWT ends by its own words, which nobody has verified; nothing for any other token.
+#[must_use]
+pub fn end_of_jwt(token: &str) -> Option<i64> {
+    let mut parts = token.split('.');
+    let (_, payload, _, None) = (parts.next()?, parts.next()?, parts.next()?, parts.next()) else {
+        return None;
+    };
+    let payload = Zeroizing::new(URL_SAFE_NO_PAD.decode(payload).ok()?);
+    let claims: serde_json::Value = serde_json::from_slice(&payload).ok()?;
+    claims.get("exp")?.as_i64()
+}
+
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Token")
             .field("value", &"****")
             .field("expires_at", &self.expires_at)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_jwt_is_read_from_its_claims_and_of_nothing_else() {
+        let jwt = |claims: &str| format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
+        assert_eq!(end_of_jwt(&jwt(r#"{"exp":1700000000}"#)), Some(1_700_000_000));
+        for other in ["opaque", "a.b.c", "a.b", "", &jwt("{}"), &jwt(r#"{"exp":"soon"}"#), &jwt("[]")] {
+            assert_eq!(end_of_jwt(other), None, "{other}");
+        }
+        assert_eq!(end_of_jwt(&format!("{}.more", jwt(r#"{"exp":1}"#))), None);
     }
 }

@@ -282,9 +282,7 @@ fn consent_that_is_missing_comes_with_the_url_to_open() {
 }
 
 #[test]
-fn an_expired_assertion_a_foreign_key_and_an_unknown_issuer_are_denied() {
-    let ahead = authority(Config { clock_skew: 600, max_age: 3600, ..Config::http() });
-    fails(&short_string(&ahead, "JWTLifetime=60"), AUTHGRANT_DENIED, "28000", &["600 s ahead"]);
+fn a_foreign_key_and_an_unknown_issuer_are_denied() {
     let authority = authority(Config::http());
     let foreign = format!(
         "am=55;ClaimsIssuer={ISSUER};ClaimsSubject=a;JWTCertStore={};TokenEndpoint={}",
@@ -297,7 +295,7 @@ fn an_expired_assertion_a_foreign_key_and_an_unknown_issuer_are_denied() {
 
 #[test]
 fn a_method_that_is_not_built_in_is_told_from_a_wrong_one() {
-    fails("AuthenticationMethod=53", AUTHGRANT_UNSUPPORTED, "HYC00", &["53"]);
+    fails("AuthenticationMethod=30", AUTHGRANT_UNSUPPORTED, "HYC00", &["30"]);
 }
 
 #[test]

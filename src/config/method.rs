@@ -4,73 +4,115 @@ use super::Reader;
 use crate::error::Status;
 use crate::options::Name;
 
-/// AuthenticationMethod's numbers and words, and whether they are built in.
-pub(super) const METHODS: &[(&str, &str, Method)] = &[
-    ("24", "OAuth2", Method::Infer),
-    ("55", "OAuth2-JWTBearer", Method::JwtBearer),
-    ("0", "Basic", Method::NotBuiltIn),
-    ("14", "URLParameter", Method::NotBuiltIn),
-    ("15", "None", Method::NotBuiltIn),
-    ("25", "HTTPHeader", Method::NotBuiltIn),
-    ("29", "Custom", Method::NotBuiltIn),
-    ("30", "Digest", Method::NotBuiltIn),
-    ("34", "BearerToken", Method::NotBuiltIn),
-    ("43", "AWS", Method::NotBuiltIn),
-    ("50", "OAuth2-AccessToken", Method::NotBuiltIn),
-    ("51", "OAuth2-AuthorizationCode", Method::NotBuiltIn),
-    ("52", "OAuth2-Password", Method::NotBuiltIn),
-    ("53", "OAuth2-ClientCredentials", Method::NotBuiltIn),
-    ("54", "OAuth2-RefreshToken", Method::NotBuiltIn),
-    ("56", "OAuth2-PKCE", Method::NotBuiltIn),
-];
-
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// A way to authenticate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Method {
     Infer,
     JwtBearer,
-    NotBuiltIn,
+    SignedJwt,
+    ClientAssertion,
+    ClientCredentials,
+    Password,
+    RefreshToken,
+    AccessToken,
+    BearerToken,
+    HeaderToken,
+    Basic,
+    None,
+    /// Known, and not built in; with what to do instead.
+    NotBuiltIn(&'static str),
 }
 
+impl Method {
+    /// Whether a token endpoint is asked, where one is given.
+    pub(super) fn asks_endpoint(self, endpoint_given: bool) -> bool {
+        match self {
+            Self::JwtBearer => endpoint_given,
+            Self::ClientAssertion | Self::ClientCredentials | Self::Password | Self::RefreshToken => true,
+            _ => false,
+        }
+    }
+
+    /// Whether AuthHeader and SecurityToken are one header more, and not the credential itself.
+    pub(super) fn has_extra_header(self) -> bool {
+        !matches!(self, Self::BearerToken | Self::HeaderToken | Self::Basic | Self::None)
+    }
+}
+
+const BY_BROWSER: &str =
+    "it needs a person at a browser; 54 (OAuth2-RefreshToken) goes on from a refresh token";
+const BY_DRIVER: &str = "it belongs to each request and so to the driver";
+
+/// AuthenticationMethod's numbers and words, and what they mean.
+pub(super) const METHODS: &[(&str, &str, Method)] = &[
+    ("24", "OAuth2", Method::Infer),
+    ("55", "OAuth2-JWTBearer", Method::JwtBearer),
+    ("JWT", "JWT", Method::SignedJwt),
+    ("OAuth2-JWTClientAssertion", "OAuth2-JWTClientAssertion", Method::ClientAssertion),
+    ("53", "OAuth2-ClientCredentials", Method::ClientCredentials),
+    ("52", "OAuth2-Password", Method::Password),
+    ("54", "OAuth2-RefreshToken", Method::RefreshToken),
+    ("50", "OAuth2-AccessToken", Method::AccessToken),
+    ("34", "BearerToken", Method::BearerToken),
+    ("25", "HTTPHeader", Method::HeaderToken),
+    ("0", "Basic", Method::Basic),
+    ("15", "None", Method::None),
+    ("51", "OAuth2-AuthorizationCode", Method::NotBuiltIn(BY_BROWSER)),
+    ("56", "OAuth2-PKCE", Method::NotBuiltIn(BY_BROWSER)),
+    (
+        "14",
+        "URLParameter",
+        Method::NotBuiltIn("a token in a URL ends up in logs; 25 (HTTPHeader) sends it in a header"),
+    ),
+    ("29", "Custom", Method::NotBuiltIn(BY_DRIVER)),
+    ("30", "Digest", Method::NotBuiltIn(BY_DRIVER)),
+    ("43", "AWS", Method::NotBuiltIn(BY_DRIVER)),
+];
+
 impl Reader<'_> {
-    /// Whether the JWT bearer grant is asked for; anything else has been found fault with.
-    pub(super) fn is_jwt_bearer(&mut self) -> bool {
-        let given = self.text(Name::AuthenticationMethod);
-        let method = match &given {
-            None => Method::Infer,
-            Some(given) => {
-                let known = METHODS
-                    .iter()
-                    .find(|(number, word, _)| number == given || word.eq_ignore_ascii_case(given));
-                match known {
-                    Some((_, _, method)) => *method,
-                    None => {
-                        let text = format!(
-                            "is \"{given}\"; expected 55 (OAuth2-JWTBearer), or 24 (OAuth2) to infer the grant from the other options"
-                        );
-                        self.fault(Status::InvalidOption, Name::AuthenticationMethod, &text);
-                        return false;
-                    }
-                }
-            }
+    /// The method that is asked for or can be inferred; otherwise fault has been found.
+    pub(super) fn method(&mut self) -> Option<Method> {
+        let Some(given) = self.text(Name::AuthenticationMethod) else {
+            return self.inferred();
         };
-        match method {
-            Method::JwtBearer => true,
-            Method::NotBuiltIn => {
-                let text = format!(
-                    "{} is known and not built into this version; 55 (OAuth2-JWTBearer) is",
-                    given.unwrap_or_default()
-                );
+        let known =
+            METHODS.iter().find(|(number, word, _)| *number == given || word.eq_ignore_ascii_case(&given));
+        match known.map(|(_, _, method)| *method) {
+            Some(Method::Infer) => self.inferred(),
+            Some(Method::NotBuiltIn(why)) => {
+                let text = format!("{given} is known and not built in: {why}");
                 self.fault(Status::Unsupported, Name::AuthenticationMethod, &text);
-                false
+                None
             }
-            Method::Infer => {
-                let can_be_inferred =
-                    self.value(Name::JWTCertStore).is_some() || self.value(Name::ClaimsIssuer).is_some();
-                if !can_be_inferred {
-                    self.missing.push(Name::AuthenticationMethod);
-                }
-                can_be_inferred
+            Some(method) => Some(method),
+            None => {
+                let text = format!(
+                    "is \"{given}\"; expected 55 (OAuth2-JWTBearer) or another of the documented numbers and words, or 24 (OAuth2) to infer it from the other options"
+                );
+                self.fault(Status::InvalidOption, Name::AuthenticationMethod, &text);
+                None
             }
         }
+    }
+
+    /// What the options given are good for, the one that says most first.
+    fn inferred(&mut self) -> Option<Method> {
+        let all = |names: &[Name]| names.iter().all(|name| self.value(*name).is_some());
+        let endpoint = all(&[Name::TokenURI]) || all(&[Name::TokenEndpoint]);
+        let method = if all(&[Name::JWTCertStore]) || all(&[Name::ClaimsIssuer]) {
+            Method::JwtBearer
+        } else if all(&[Name::RefreshToken]) {
+            Method::RefreshToken
+        } else if all(&[Name::AccessToken]) {
+            Method::AccessToken
+        } else if all(&[Name::User, Name::Password]) && endpoint {
+            Method::Password
+        } else if all(&[Name::ClientID, Name::ClientSecret]) && endpoint {
+            Method::ClientCredentials
+        } else {
+            self.missing.push(Name::AuthenticationMethod);
+            return None;
+        };
+        Some(method)
     }
 }

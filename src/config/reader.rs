@@ -15,6 +15,12 @@ pub(super) struct Reader<'a> {
     pub(super) warnings: Vec<Error>,
 }
 
+impl<'a> Reader<'a> {
+    pub(super) fn new(options: &'a Options) -> Self {
+        Self { options, missing: Vec::new(), faults: Vec::new(), warnings: Vec::new() }
+    }
+}
+
 impl Reader<'_> {
     pub(super) fn value(&self, name: Name) -> Option<&Value> {
         self.options.get(name)
@@ -51,6 +57,18 @@ impl Reader<'_> {
         value
     }
 
+    pub(super) fn need_secret(&mut self, name: Name) -> Option<Secret> {
+        let value = self.secret(name);
+        if value.is_none() {
+            self.missing.push(name);
+        }
+        value
+    }
+
+    pub(super) fn has_fault_with(&self, name: Name) -> bool {
+        self.faults.iter().any(|fault| fault.option() == Some(name.text()))
+    }
+
     pub(super) fn check_types(&mut self) {
         for definition in table::TABLE {
             let Some(value) = self.options.get(definition.id) else {
@@ -64,6 +82,11 @@ impl Reader<'_> {
 
     pub(super) fn url(&mut self, name: Name) -> Option<Url> {
         let text = self.text(name)?;
+        self.checked_url(name, &text)
+    }
+
+    pub(super) fn need_url(&mut self, name: Name) -> Option<Url> {
+        let text = self.need(name)?;
         self.checked_url(name, &text)
     }
 

@@ -11,11 +11,22 @@ fn config(more: &str) -> Config {
     resolution(more).config.unwrap_or_else(|error| panic!("{more}: {error}"))
 }
 
-fn grant(more: &str) -> JwtBearer {
+fn exchange(more: &str) -> Exchange {
     match config(more).flow {
-        Flow::JwtBearer(grant) => *grant,
-        Flow::SignedJwt(_) => panic!("{more} has no token endpoint"),
+        Flow::Exchange(exchange) => *exchange,
+        other => panic!("{more} has no token endpoint: {other:?}"),
     }
+}
+
+fn signing(more: &str) -> Signing {
+    match exchange(more).grant {
+        Grant::JwtBearer { signing, .. } => signing,
+        other => panic!("{more} signs nothing: {other:?}"),
+    }
+}
+
+fn flow(text: &str) -> Flow {
+    resolve(&Options::parse(text).unwrap()).config.unwrap_or_else(|error| panic!("{text}: {error}")).flow
 }
 
 fn fault(text: &str) -> Error {
@@ -52,7 +63,7 @@ fn every_fault_is_told_at_once() {
 fn methods_that_are_known_are_told_from_those_that_are_not() {
     assert_eq!(fault("AuthenticationMethod=99").status(), Status::InvalidOption);
     for (number, word, method) in METHODS {
-        if *method == Method::NotBuiltIn {
+        if matches!(method, Method::NotBuiltIn(_)) {
             assert_eq!(fault(&format!("am={number}")).status(), Status::Unsupported);
             assert_eq!(fault(&format!("am={word}")).status(), Status::Unsupported);
         }
@@ -61,12 +72,12 @@ fn methods_that_are_known_are_told_from_those_that_are_not() {
 
 #[test]
 fn the_token_uri_chooses_the_method() {
-    assert_eq!(grant("TokenURI=https://example.com/t").methods, Methods::GetThenPost);
-    assert_eq!(grant("TokenURI=POST https://example.com/t").methods, Methods::Post);
-    assert_eq!(grant("TokenURI=post   https://example.com/t").methods, Methods::Post);
-    assert_eq!(grant("TokenURI=GET https://example.com/t").methods, Methods::Get);
-    assert_eq!(grant("TokenEndpoint=https://example.com/t").methods, Methods::Post);
-    assert_eq!(grant("TokenURI=https://account-d.docusign.com/oauth/token").methods, Methods::Post);
+    assert_eq!(exchange("TokenURI=https://example.com/t").methods, Methods::GetThenPost);
+    assert_eq!(exchange("TokenURI=POST https://example.com/t").methods, Methods::Post);
+    assert_eq!(exchange("TokenURI=post   https://example.com/t").methods, Methods::Post);
+    assert_eq!(exchange("TokenURI=GET https://example.com/t").methods, Methods::Get);
+    assert_eq!(exchange("TokenEndpoint=https://example.com/t").methods, Methods::Post);
+    assert_eq!(exchange("TokenURI=https://account-d.docusign.com/oauth/token").methods, Methods::Post);
     for bad in ["TokenURI=PUT https://example.com/t", "TokenURI=https://a/t;TokenEndpoint=https://b/t"] {
         assert_eq!(fault(&format!("{BASE}{bad}")).status(), Status::InvalidOption, "{bad}");
     }
@@ -86,7 +97,7 @@ fn a_get_is_warned_of() {
 
 #[test]
 fn the_audience_is_the_users_then_the_providers_then_the_token_url_to_the_letter() {
-    let audience = |more: &str| grant(more).signing.audience.unwrap();
+    let audience = |more: &str| signing(more).audience.unwrap();
     assert_eq!(audience("TokenURI=POST https://Example.com/t?a=1"), "https://Example.com/t?a=1");
     assert_eq!(audience("TokenURI=https://account-d.docusign.com/oauth/token"), "account-d.docusign.com");
     assert_eq!(audience("TokenEndpoint=https://example.com/t;ClaimsAudience=x"), "x");
@@ -97,8 +108,8 @@ fn the_audience_is_the_users_then_the_providers_then_the_token_url_to_the_letter
 #[test]
 fn the_scope_goes_where_the_provider_reads_it_unless_the_user_says_where() {
     let places = |more: &str| {
-        let grant = grant(&format!("Scope=a b;{more}"));
-        (grant.signing.scope.is_some(), grant.scope.is_some())
+        let more = format!("Scope=a b;{more}");
+        (signing(&more).scope.is_some(), exchange(&more).scope.is_some())
     };
     assert_eq!(places("TokenEndpoint=https://example.com/t"), (true, true));
     assert_eq!(places("TokenEndpoint=https://account.docusign.com/oauth/token"), (true, false));
@@ -109,18 +120,18 @@ fn the_scope_goes_where_the_provider_reads_it_unless_the_user_says_where() {
 #[test]
 fn a_client_secret_never_travels_in_a_url() {
     let secret = "ClientID=c;ClientSecret=s;ClientCredentialsMode=3;";
-    assert_eq!(grant(&format!("{secret}TokenURI=https://example.com/t")).methods, Methods::Post);
+    assert_eq!(exchange(&format!("{secret}TokenURI=https://example.com/t")).methods, Methods::Post);
     let error = fault(&format!("{BASE}{secret}TokenURI=GET https://example.com/t"));
     assert_eq!((error.status(), error.option()), (Status::InvalidOption, Some("TokenURI")));
 }
 
 #[test]
 fn client_credentials_go_along_only_where_the_user_says_how() {
-    let client = |more: &str| grant(&format!("{more};TokenEndpoint=https://example.com/t")).client;
+    let client = |more: &str| exchange(&format!("{more};TokenEndpoint=https://example.com/t")).client;
     assert!(client("ClientID=c;ClientSecret=s").is_none());
     assert!(client("ClientID=c;ClientSecret=s;ClientCredentialsMode=0").unwrap().basic);
     assert!(!client("ClientID=c;ClientSecret=s;ClientCredentialsMode=post").unwrap().basic);
-    let error = fault(&format!("{BASE}ClientCredentialsMode=1"));
+    let error = fault(&format!("{BASE}ClientCredentialsMode=1;TokenEndpoint=https://example.com/t"));
     assert!(error.message().contains("ClientID and ClientSecret are missing"), "{error}");
 }
 
@@ -168,10 +179,10 @@ fn a_model_file_that_is_not_there_is_a_warning_and_is_named_when_something_is_mi
 #[test]
 fn accepting_any_certificate_is_warned_of() {
     let resolution = resolution("TokenEndpoint=https://example.com/t;ValidateServerCertificate=0");
-    let Ok(Config { flow: Flow::JwtBearer(grant), .. }) = &resolution.config else {
+    let Ok(Config { flow: Flow::Exchange(exchange), .. }) = &resolution.config else {
         panic!("{resolution:?}")
     };
-    assert!(!grant.trust.validate);
+    assert!(!exchange.trust.validate);
     assert!(resolution.warnings.iter().any(|warning| warning.option() == Some("ValidateServerCertificate")));
 }
 
@@ -193,4 +204,77 @@ fn the_consent_url_needs_a_redirect_uri_and_an_endpoint() {
         (own.endpoint.as_str(), own.client_id.as_str(), own.scope.as_str()),
         ("https://a/b", "c", "s")
     );
+}
+
+#[test]
+fn what_says_most_decides_where_no_method_is_given() {
+    let endpoint = "TokenEndpoint=https://example.com/t;ClientID=c;ClientSecret=s";
+    let grant = |text: &str| match flow(text) {
+        Flow::Exchange(exchange) => format!("{:?}", exchange.grant),
+        other => format!("{other:?}"),
+    };
+    for method in ["", "AuthenticationMethod=24;"] {
+        assert_eq!(grant(&format!("{method}{endpoint}")), "ClientCredentials");
+        assert!(grant(&format!("{method}{endpoint};UID=u;PWD=p")).starts_with("Password"));
+        assert!(grant(&format!("{method}{endpoint};UID=u;PWD=p;AccessToken=a")).starts_with("AccessToken"));
+        let refresh = format!("{method}{endpoint};UID=u;PWD=p;AccessToken=a;RefreshToken=r");
+        assert!(grant(&refresh).starts_with("RefreshToken"));
+        let all = format!("{method}{endpoint};RefreshToken=r;ClaimsIssuer=i;JWTCertStore=k");
+        assert!(grant(&all).starts_with("JwtBearer"));
+    }
+}
+
+#[test]
+fn each_grant_names_what_it_lacks() {
+    for (method, missing) in [
+        ("53", "TokenURI and ClientID and ClientSecret"),
+        ("52", "User and Password"),
+        ("54", "RefreshToken"),
+        ("50", "AccessToken"),
+        ("34", "SecurityToken"),
+        ("25", "SecurityToken"),
+        ("0", "User and Password"),
+        ("JWT", "ClaimsIssuer and JWTCertStore"),
+        ("OAuth2-JWTClientAssertion", "ClaimsIssuer and JWTCertStore"),
+    ] {
+        let error = fault(&format!("am={method}"));
+        assert_eq!(error.status(), Status::MissingOption, "{method}");
+        assert!(error.message().contains(missing), "{method}: {error}");
+    }
+}
+
+#[test]
+fn secrets_other_than_assertions_never_go_by_get() {
+    for grant in ["am=53;ClientID=c;ClientSecret=s", "am=52;UID=u;PWD=p", "am=54;RefreshToken=r"] {
+        let Flow::Exchange(exchange) = flow(&format!("{grant};TokenURI=https://example.com/t")) else {
+            panic!("{grant} asks nobody")
+        };
+        assert_eq!(exchange.methods, Methods::Post, "{grant}");
+        let error = fault(&format!("{grant};TokenURI=GET https://example.com/t"));
+        assert_eq!((error.status(), error.option()), (Status::InvalidOption, Some("TokenURI")), "{grant}");
+    }
+}
+
+#[test]
+fn more_parameters_are_read_unless_the_flow_sends_them_itself() {
+    let names = |more: &str| {
+        let parameters = exchange(&format!("TokenEndpoint=https://example.com/t;{more}")).parameters;
+        parameters.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+    };
+    assert_eq!(names("TokenParameters=resource=x&a=b"), ["resource", "a"]);
+    assert_eq!(names(r#"TokenParameters={{"resource":"x"}}}"#), ["resource"]);
+    for bad in ["TokenParameters=scope=x", "TokenParameters=assertion=x", "TokenParameters=x"] {
+        let error = fault(&format!("{BASE}TokenEndpoint=https://example.com/t;{bad}"));
+        assert_eq!(
+            (error.status(), error.option()),
+            (Status::InvalidOption, Some("TokenParameters")),
+            "{bad}"
+        );
+    }
+}
+
+#[test]
+fn a_ready_made_assertion_has_one_source() {
+    let text = "am=OAuth2-JWTClientAssertion;TokenEndpoint=https://example.com/t;ClientAssertion=a;ClientAssertionFile=f";
+    assert_eq!(fault(text).option(), Some("ClientAssertion"));
 }

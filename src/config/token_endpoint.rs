@@ -1,9 +1,12 @@
-//! Where an assertion is exchanged, by which methods, and which credentials and headers go along.
+//! Where a grant is exchanged, by which methods, and which credentials, parameters and headers go along.
 
+use super::method::Method;
 use super::{Client, Header, Methods, Reader};
 use crate::error::Status;
+use crate::form;
 use crate::options::Name;
 use crate::provider::{self, Profile};
+use crate::secret::Secret;
 use crate::url::Url;
 
 impl Reader<'_> {
@@ -49,15 +52,25 @@ impl Reader<'_> {
         profile
     }
 
+    /// The methods by which `written` is asked. Only an assertion ever goes by GET: a secret in a URL lives in
+    /// somebody's access log.
     pub(super) fn methods(
         &mut self,
-        written: Methods,
+        written: Option<Methods>,
         profile: Option<&Profile>,
         carries_secret: bool,
     ) -> Methods {
+        if written == Some(Methods::Get) && carries_secret {
+            self.fault(
+                Status::InvalidOption,
+                Name::TokenURI,
+                "says GET, and the request carries a secret, which must not stand in a URL; write TokenURI=POST https://…",
+            );
+        }
         let methods = match written {
-            Methods::GetThenPost if profile.is_some() || carries_secret => Methods::Post,
-            written => written,
+            Some(Methods::GetThenPost) if profile.is_some() || carries_secret => Methods::Post,
+            Some(written) => written,
+            None => Methods::Post,
         };
         if methods != Methods::Post {
             self.warn(
@@ -68,34 +81,60 @@ impl Reader<'_> {
         methods
     }
 
-    pub(super) fn client(&mut self, methods: Option<Methods>, header: Option<&Header>) -> Option<Client> {
-        let mode = self.text(Name::ClientCredentialsMode)?;
-        let (id, secret) = (self.need(Name::ClientID), self.secret(Name::ClientSecret));
-        if secret.is_none() {
-            self.missing.push(Name::ClientSecret);
-        }
-        let basic = ["0", "1", "Default", "Basic"].iter().any(|basic| basic.eq_ignore_ascii_case(&mode));
-        if ["2", "URL"].iter().any(|url| url.eq_ignore_ascii_case(&mode)) {
+    /// The client's own credentials, as far as the grant lets them go along (RFC 6749 section 2.3.1).
+    pub(super) fn client(&mut self, method: Method, header: Option<&Header>) -> Option<Client> {
+        let mode = self.text(Name::ClientCredentialsMode);
+        let (id, secret) = match method {
+            Method::JwtBearer if mode.is_none() => return None,
+            Method::JwtBearer | Method::ClientCredentials => {
+                let (id, secret) = (self.need(Name::ClientID), self.need_secret(Name::ClientSecret));
+                (id?, Some(secret?))
+            }
+            Method::Password | Method::RefreshToken => {
+                (self.text(Name::ClientID)?, self.secret(Name::ClientSecret))
+            }
+            _ => return None,
+        };
+        let is = |words: [&str; 2]| {
+            mode.as_ref().is_some_and(|mode| words.iter().any(|word| word.eq_ignore_ascii_case(mode)))
+        };
+        if is(["2", "URL"]) {
             self.warn(
                 Name::ClientCredentialsMode,
                 "is 2 (URL); the secret goes into the body of a POST instead",
             );
         }
-        if methods == Some(Methods::Get) {
-            self.fault(
-                Status::InvalidOption,
-                Name::TokenURI,
-                "says GET, and the request carries ClientSecret, which must not stand in a URL; write TokenURI=POST https://…",
-            );
-        }
-        if basic && header.is_some_and(|header| header.name.eq_ignore_ascii_case("authorization")) {
+        let in_body = secret.is_none() || is(["2", "URL"]) || is(["3", "Post"]);
+        if !in_body && header.is_some_and(|header| header.name.eq_ignore_ascii_case("authorization")) {
             self.fault(
                 Status::InvalidOption,
                 Name::AuthHeader,
                 "is Authorization, which ClientCredentialsMode Basic sends too; set ClientCredentialsMode=3",
             );
         }
-        Some(Client { id: id?, secret: secret?, basic })
+        Some(Client { id, secret, basic: !in_body })
+    }
+
+    /// TokenParameters, as `a=b&c=d` or a JSON object.
+    pub(super) fn parameters(&mut self) -> Vec<(String, Secret)> {
+        let Some(text) = self.secret(Name::TokenParameters) else {
+            return Vec::new();
+        };
+        let Some(parameters) = form::parameters(text.reveal()) else {
+            self.fault(
+                Status::InvalidOption,
+                Name::TokenParameters,
+                "cannot be read; expected a=b&c=d, or a JSON object",
+            );
+            return Vec::new();
+        };
+        for (name, _) in &parameters {
+            if OURS.contains(&name.as_str()) {
+                let text = format!("sets {name}, which the flow itself sends");
+                self.fault(Status::InvalidOption, Name::TokenParameters, &text);
+            }
+        }
+        parameters
     }
 
     pub(super) fn header(&mut self) -> Option<Header> {
@@ -109,22 +148,47 @@ impl Reader<'_> {
                 self.missing.push(Name::AuthHeader);
                 None
             }
-            (Some(name), Some(value)) => {
-                if let Err(reason) = sendable_name(&name) {
-                    self.fault(Status::InvalidOption, Name::AuthHeader, reason);
-                }
-                if !value.reveal().bytes().all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte)) {
-                    self.fault(
-                        Status::InvalidOption,
-                        Name::SecurityToken,
-                        "has a character that no header may carry, such as a line break",
-                    );
-                }
-                Some(Header { name, value })
-            }
+            (Some(name), Some(value)) => self.checked_header(name, value),
         }
     }
+
+    /// The header that AuthHeader names, or Authorization, with `value`.
+    pub(super) fn named_header(&mut self, value: Secret) -> Option<Header> {
+        let name = self.text(Name::AuthHeader).unwrap_or_else(|| "Authorization".to_owned());
+        self.checked_header(name, value)
+    }
+
+    fn checked_header(&mut self, name: String, value: Secret) -> Option<Header> {
+        if let Err(reason) = sendable_name(&name) {
+            self.fault(Status::InvalidOption, Name::AuthHeader, reason);
+        }
+        if !value.reveal().bytes().all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte)) {
+            self.fault(
+                Status::InvalidOption,
+                Name::SecurityToken,
+                "has a character that no header may carry, such as a line break",
+            );
+        }
+        Some(Header { name, value })
+    }
 }
+
+/// The parameters that flows send.
+const OURS: [&str; 13] = [
+    "assertion",
+    "client_assertion",
+    "client_assertion_type",
+    "client_id",
+    "client_secret",
+    "code",
+    "code_verifier",
+    "grant_type",
+    "password",
+    "redirect_uri",
+    "refresh_token",
+    "scope",
+    "username",
+];
 
 /// Whether AuthHeader may name that header (RFC 9110 section 5.6.2), which must not be one that frames the message.
 fn sendable_name(name: &str) -> std::result::Result<(), &'static str> {

@@ -3,7 +3,10 @@
 use std::cell::Cell;
 use std::ffi::{CString, c_char, c_void};
 
+use zeroize::Zeroizing;
+
 use crate::log::{Level, Sink};
+use crate::session::OnRefreshToken;
 
 thread_local! {
     static RUNNING: Cell<bool> = const { Cell::new(false) };
@@ -55,4 +58,35 @@ impl Sink for LogCallback {
         // SAFETY: the caller gave this function for this purpose, with this context.
         run(|| unsafe { (self.function)(level as i32, message.as_ptr(), self.context) });
     }
+}
+
+/// Takes a refresh token that takes the place of another: NUL-terminated text that lives only during the call, and is a
+/// secret; `context` is what authgrant_set_on_refresh_token was given.
+///
+/// Runs on the thread of the call that fetched it, and must return normally. Inside it only getters and _free functions
+/// may be called.
+#[allow(non_camel_case_types, reason = "the name in C")]
+pub type authgrant_refresh_token_fn =
+    Option<unsafe extern "C" fn(refresh_token: *const c_char, context: *mut c_void)>;
+
+/// The caller's context, which it has told us may be used from any thread.
+struct Context(*mut c_void);
+
+// SAFETY: the header tells callers that the function is called from any thread.
+unsafe impl Send for Context {}
+// SAFETY: as above.
+unsafe impl Sync for Context {}
+
+/// The caller's function as the connection knows it.
+pub(crate) fn on_refresh_token(
+    function: unsafe extern "C" fn(*const c_char, *mut c_void),
+    context: *mut c_void,
+) -> OnRefreshToken {
+    let context = Context(context);
+    Box::new(move |token| {
+        let context = &context;
+        let Ok(token) = CString::new(token).map(Zeroizing::new) else { return };
+        // SAFETY: the caller gave this function for this purpose, with this context.
+        run(|| unsafe { function(token.as_ptr(), context.0) });
+    })
 }

@@ -46,14 +46,14 @@ pub extern "C" fn authgrant_headers_value(headers: *const Headers, index: usize)
     guard!(or ptr::null(), line(headers, index, |line| &line.1))
 }
 
-/// The token that is in the headers, for authgrant_reject_token; NULL for NULL. It belongs to the headers and is not
+/// The token that is in the headers, for authgrant_reject_token; NULL where the method has none, and for NULL. It belongs to the headers and is not
 /// freed on its own.
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_headers_token(headers: *const Headers) -> *const Token {
     // SAFETY: the header promises NULL or headers that are not freed.
-    guard!(or ptr::null(), unsafe { headers.as_ref() }.map_or(ptr::null(), |headers| Arc::as_ptr(headers.token())))
+    guard!(or ptr::null(), unsafe { headers.as_ref() }.and_then(Headers::token).map_or(ptr::null(), Arc::as_ptr))
 }
 
 /// Frees headers, and wipes them. NULL is fine.

@@ -11,6 +11,12 @@ use crate::ffi::guard::{bad_length, null};
 use crate::ffi::status::authgrant_status;
 use crate::options::{grammar, table};
 
+/// Text for the caller to free.
+pub(crate) fn into_handle(text: &str) -> Result<*mut c_char> {
+    let nul = |_| Error::new(Status::Internal, "argument", "the text to hand out holds a NUL");
+    Ok(CString::new(text).map_err(nul)?.into_raw())
+}
+
 /// A value as it must stand behind `name=` in a connection string, in braces where it needs them: whatever it holds,
 /// reading `name=` with it gives the value back.
 ///
@@ -26,8 +32,7 @@ pub extern "C" fn authgrant_quote_value(
     guard!(error, |call| {
         let quoted = call.out("quoted", quoted, std::ptr::null_mut());
         let value = call.text("value", value)?;
-        let text = CString::new(grammar::quote(value)).map_err(|_| null("value"))?;
-        quoted.set(text.into_raw());
+        quoted.set(into_handle(&grammar::quote(value))?);
         Ok(())
     })
 }

@@ -4,23 +4,24 @@ use crate::assertion::{self, Assertion, Claims};
 use crate::config::Signing;
 use crate::error::Result;
 use crate::flow::{Context, local_token};
+use crate::process::Process;
 use crate::token::Token;
 
 pub(super) fn fetch(signing: &Signing, context: &Context<'_>) -> Result<Token> {
-    let assertion = sign(signing, context)?;
-    local_token(assertion.text().reveal(), assertion.expires_at, context)
+    let assertion = sign(signing, 0, context.process)?;
+    local_token(assertion.text().reveal(), Some(assertion.expires_at), context)
 }
 
-/// A fresh assertion, as every exchange needs one.
-pub(super) fn sign(signing: &Signing, context: &Context<'_>) -> Result<Assertion> {
-    let key = context.process.keys.key(&signing.key)?;
+/// A fresh assertion, as every exchange needs one, by a clock that is `ahead` of ours by so many seconds.
+pub(super) fn sign(signing: &Signing, ahead: i64, process: &Process) -> Result<Assertion> {
+    let key = process.keys.key(&signing.key)?;
     let claims = Claims {
         issuer: &signing.issuer,
         subject: signing.subject.as_deref(),
         audience: signing.audience.as_deref(),
         scope: signing.scope.as_deref(),
         lifetime: signing.lifetime,
-        now: context.process.clock.unix_seconds(),
+        now: process.clock.unix_seconds().saturating_add(ahead),
     };
     assertion::sign(&claims, signing.algorithm, &key)
 }

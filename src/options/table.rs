@@ -128,7 +128,7 @@ const ALGORITHMS: Kind =
 
 options! {
     AuthenticationMethod ["am"] Kind::Text, "inferred",
-        "How to get the token: 55 or OAuth2-JWTBearer for the JWT bearer grant, 24 or OAuth2 to infer it from the other options.";
+        "How to get the token, by the vendor's number or word: 55 OAuth2-JWTBearer, 53 OAuth2-ClientCredentials, 52 OAuth2-Password, 54 OAuth2-RefreshToken, 50 OAuth2-AccessToken, 34 BearerToken, 25 HTTPHeader, 0 Basic, 15 None, 24 OAuth2 to infer it from the other options; beside them OAuth2-JWTClientAssertion (RFC 7523 section 2.2) and JWT (the signed JWT is the token).";
     ClaimsIssuer ["cliss"] Kind::Text, "",
         "The iss claim: the client ID or consumer key that the authorization server knows.";
     ClaimsSubject ["clsub"] Kind::Text, "",
@@ -156,12 +156,28 @@ options! {
     ScopeIn [] Kind::Choice(&["Claim", "Parameter", "Both"]), "by provider, else Both",
         "Where Scope goes: a claim of the assertion, a parameter of the request, or both.";
     ClientID ["cid"] Kind::Text, "",
-        "The client ID, sent with the request where ClientCredentialsMode is given, and named in the consent URL.";
+        "The client ID. A JWT bearer request carries it only where ClientCredentialsMode is given; the consent URL names it.";
     ClientSecret ["clse"] Kind::Secret, "",
-        "The client secret, sent with the request where ClientCredentialsMode is given.";
+        "The client secret. A JWT bearer request carries it only where ClientCredentialsMode is given.";
     ClientCredentialsMode ["clcm"]
-        Kind::Choice(&["0", "1", "2", "3", "Default", "Basic", "URL", "Post"]), "not sent",
+        Kind::Choice(&["0", "1", "2", "3", "Default", "Basic", "URL", "Post"]), "0",
         "How ClientID and ClientSecret are sent: 0 or 1 in a Basic header, 2 or 3 in the body of the POST; a URL never carries them.";
+    GrantType [] Kind::Text, "the RFC's",
+        "Another grant_type for the JWT bearer grant.";
+    TokenParameters [] Kind::Secret, "",
+        "More parameters of the token request, as a=b&c=d or a JSON object; none that the flow itself sends.";
+    ClientAssertion [] Kind::Secret, "",
+        "A ready-made client assertion (RFC 7523 section 2.2); it is sent once.";
+    ClientAssertionFile [] Kind::Path, "",
+        "A file that holds the client assertion, read each time, since whoever wrote it renews it.";
+    RefreshToken ["rtok", "Auth_RefreshToken"] Kind::Secret, "",
+        "The refresh token (RFC 6749 section 6); where the server sends a newer one, that is used from then on.";
+    AccessToken ["Auth_AccessToken"] Kind::Secret, "",
+        "The access token itself, sent as it is.";
+    User ["UID", "LogonID"] Kind::Text, "",
+        "The user's name, for methods 0 and 52.";
+    Password ["pwd"] Kind::Secret, "",
+        "The user's password, for methods 0 and 52.";
     AuthHeader ["ah"] Kind::Text, "",
         "The name of one more HTTP header, on the token request and on requests to the API; its value is SecurityToken.";
     SecurityToken ["st"] Kind::Secret, "",

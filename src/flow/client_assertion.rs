@@ -1,0 +1,73 @@
+//! Client credentials grant by a JWT client assertion instead of a secret (RFC 7523 section 2.2; webMethods' third flow).
+
+use std::fs;
+
+use crate::config::{AssertionSource, Exchange};
+use crate::error::{Error, Result, Status};
+use crate::flow::exchange::{Attempt, Repeat, shown_claims};
+use crate::flow::{Context, signed_jwt};
+use crate::secret::Secret;
+use crate::token::end_of_jwt;
+
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+pub(super) fn attempt(
+    exchange: &Exchange,
+    source: &AssertionSource,
+    client_id: Option<&str>,
+    ahead: i64,
+    context: &Context<'_>,
+) -> Result<Attempt> {
+    let (assertion, sent) = match source {
+        AssertionSource::Signed(signing) => {
+            let assertion = signed_jwt::sign(signing, ahead, context.process)?;
+            (assertion.text().clone(), shown_claims(signing, exchange))
+        }
+        AssertionSource::Given(assertion) => (assertion.clone(), ready_made("ClientAssertion", exchange)),
+        AssertionSource::File(path) => (read(path)?, ready_made(path, exchange)),
+    };
+    let signed = matches!(source, AssertionSource::Signed(_));
+    if !signed {
+        check_end(source, &assertion, context)?;
+    }
+    let mut parameters = vec![
+        ("grant_type", Secret::from("client_credentials")),
+        ("client_assertion_type", Secret::from(ASSERTION_TYPE)),
+        ("client_assertion", assertion),
+    ];
+    parameters.extend(client_id.map(|id| ("client_id", Secret::from(id))));
+    let repeat = if signed { Repeat::Always } else { Repeat::Never };
+    Ok(Attempt { parameters, what: "the client assertion", sent, repeat, signed })
+}
+
+fn ready_made(source: &str, exchange: &Exchange) -> String {
+    format!("it came from {source}, the token URL was {}", exchange.endpoint.shown())
+}
+
+/// Whoever wrote the file renews it, so it is read each time.
+fn read(path: &str) -> Result<Secret> {
+    let fault = |what: String| {
+        Error::new(Status::KeyStore, "client assertion", format!("ClientAssertionFile {path} {what}"))
+            .with_option("ClientAssertionFile")
+    };
+    let text = fs::read_to_string(path)
+        .map(Secret::new)
+        .map_err(|error| fault(format!("cannot be read: {error}")))?;
+    match text.reveal().trim() {
+        "" => Err(fault("is empty; expected one JWT".to_owned())),
+        jwt => Ok(Secret::from(jwt)),
+    }
+}
+
+fn check_end(source: &AssertionSource, assertion: &Secret, context: &Context<'_>) -> Result<()> {
+    let now = context.process.clock.unix_seconds();
+    let Some(late) =
+        end_of_jwt(assertion.reveal()).map(|end| now.saturating_sub(end)).filter(|late| *late >= 0)
+    else {
+        return Ok(());
+    };
+    let option =
+        if matches!(source, AssertionSource::File(_)) { "ClientAssertionFile" } else { "ClientAssertion" };
+    let text = format!("the assertion of {option} ended {late} s ago; it was not sent");
+    Err(Error::new(Status::Expired, "client assertion", text).with_option(option))
+}

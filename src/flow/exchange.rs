@@ -1,0 +1,206 @@
+//! One grant put to a token endpoint: by GET or POST, again where that helps, until there is a token or a reason.
+//!
+//! DataDirect's TokenURI is asked by GET unless POST stands in front, and providers answer a GET in many ways: what is
+//! neither a token nor a verdict on the assertion is followed by one POST with a fresh one.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::config::{Client, Consent, Exchange, Grant, Methods, Signing};
+use crate::endpoint::{self, Issued, Refusal};
+use crate::error::{Error, Result};
+use crate::flow::retry::{Next, Tries};
+use crate::flow::{
+    Context, client_assertion, client_credentials, jwt_bearer, password, refresh_token, retry,
+};
+use crate::form;
+use crate::http::{Answer, Failure, Method, Request};
+use crate::log::Level;
+use crate::secret::Secret;
+use crate::token::{Token, end_of_jwt};
+
+mod told;
+
+/// The errors that judge the grant, and not the way in which it came.
+const VERDICTS: [&str; 5] =
+    ["invalid_grant", "invalid_client", "unauthorized_client", "invalid_scope", "consent_required"];
+
+/// One try of a grant.
+pub(super) struct Attempt {
+    /// What is sent.
+    pub parameters: Vec<(&'static str, Secret)>,
+    /// What a server refuses when it refuses it.
+    pub what: &'static str,
+    /// What of it may be shown, for whoever has to find the mistake.
+    pub sent: String,
+    /// Whether it may be sent again.
+    pub repeat: Repeat,
+    /// Whether it is signed anew each time, by a clock that can be set right.
+    pub signed: bool,
+}
+
+/// When a request may be sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Repeat {
+    /// Whenever it failed for a reason that passes.
+    Always,
+    /// Only if the server said that it was too busy to look at it.
+    WhenBusy,
+    /// Never.
+    Never,
+}
+
+/// A refusal, with the attempt that met it.
+pub(super) struct Refused {
+    pub refusal: Refusal,
+    pub attempt: Attempt,
+}
+
+pub(super) fn fetch(exchange: &Exchange, consent: Option<&Consent>, context: &Context<'_>) -> Result<Token> {
+    let learnt = &context.process.learnt;
+    let methods = match exchange.methods {
+        Methods::GetThenPost if learnt.wants_post(&exchange.endpoint) => Methods::Post,
+        methods => methods,
+    };
+    let asking = Asking { exchange, context };
+    let told = |refused: Refused| told::error(refused, exchange, consent);
+    match methods {
+        Methods::Post => asking.by(Method::Post)?.map_err(told),
+        Methods::Get => asking.by(Method::Get)?.map_err(told),
+        Methods::GetThenPost => match asking.by(Method::Get)? {
+            Ok(token) => Ok(token),
+            Err(refused) if is_verdict(&refused.refusal) => Err(told(refused)),
+            Err(refused) => {
+                context.call.log.line(Level::Debug, || {
+                    let (url, found) = (exchange.endpoint.shown(), &refused.refusal.found);
+                    format!("{url} answered GET with {found}; asking by POST")
+                });
+                let token = asking.by(Method::Post)?.map_err(told)?;
+                learnt.post_works(&exchange.endpoint);
+                Ok(token)
+            }
+        },
+    }
+}
+
+fn is_verdict(refusal: &Refusal) -> bool {
+    refusal.error.as_deref().is_some_and(|error| VERDICTS.contains(&error))
+}
+
+struct Asking<'a> {
+    exchange: &'a Exchange,
+    context: &'a Context<'a>,
+}
+
+impl Asking<'_> {
+    /// Asks until there is an answer that counts; the outer error is one of the key, the network or the caller.
+    fn by(&self, method: Method) -> Result<std::result::Result<Token, Refused>> {
+        let Self { exchange, context } = self;
+        let learnt = &context.process.learnt;
+        let mut tries = Tries::new(learnt.clock_ahead(&exchange.endpoint));
+        loop {
+            let attempt = self.attempt(tries.clock_ahead())?;
+            let refused = match self.send(method, &attempt) {
+                Ok(answer) => match endpoint::read(&answer, context.process.clock.as_ref()) {
+                    Ok(issued) => {
+                        learnt.clock_is_ahead(&exchange.endpoint, tries.clock_ahead());
+                        return Ok(Ok(self.token(issued)));
+                    }
+                    Err(refusal) => Refused { refusal, attempt },
+                },
+                Err(failure) if tries.again_after(&failure, &attempt) => continue,
+                Err(failure) => return Err(failure.error),
+            };
+            match tries.next(&refused, context.call) {
+                Next::Again(pause) => retry::pause(pause, context.call)?,
+                Next::Enough => return Ok(Err(refused)),
+            }
+        }
+    }
+
+    fn attempt(&self, ahead: i64) -> Result<Attempt> {
+        let Self { exchange, context } = self;
+        Ok(match &exchange.grant {
+            Grant::JwtBearer { signing, grant_type } => {
+                jwt_bearer::attempt(exchange, signing, grant_type.as_deref(), ahead, context)?
+            }
+            Grant::ClientAssertion { assertion, client_id } => {
+                client_assertion::attempt(exchange, assertion, client_id.as_deref(), ahead, context)?
+            }
+            Grant::ClientCredentials => client_credentials::attempt(exchange),
+            Grant::Password { user, password } => password::attempt(exchange, user, password),
+            Grant::RefreshToken(configured) => refresh_token::attempt(exchange, configured, context),
+        })
+    }
+
+    fn send(&self, method: Method, attempt: &Attempt) -> std::result::Result<Answer, Failure> {
+        let Self { exchange, context } = self;
+        let parameters = self.parameters(attempt);
+        let (query, body) = match method {
+            Method::Get => (Some(parameters), None),
+            Method::Post => (None, Some(parameters)),
+        };
+        let request = Request { method, url: &exchange.endpoint, query, headers: self.headers(), body };
+        context.process.network.send(&request, &exchange.trust, context.call)
+    }
+
+    fn parameters(&self, attempt: &Attempt) -> Secret {
+        let exchange = self.exchange;
+        let mut parameters: Vec<(&str, &str)> =
+            attempt.parameters.iter().map(|(name, value)| (*name, value.reveal())).collect();
+        parameters.extend(exchange.scope.as_deref().map(|scope| ("scope", scope)));
+        if let Some(client) = exchange.client.as_ref().filter(|client| !client.basic) {
+            parameters.push(("client_id", &client.id));
+            parameters.extend(client.secret.as_ref().map(|secret| ("client_secret", secret.reveal())));
+        }
+        parameters.extend(exchange.parameters.iter().map(|(name, value)| (name.as_str(), value.reveal())));
+        form::pairs(&parameters)
+    }
+
+    fn headers(&self) -> Vec<(String, Secret)> {
+        let own = self.exchange.header.iter().map(|header| (header.name.clone(), header.value.clone()));
+        let client = self.exchange.client.as_ref().filter(|client| client.basic);
+        own.chain(client.map(|client| ("Authorization".to_owned(), basic(client)))).collect()
+    }
+
+    fn token(&self, issued: Issued) -> Token {
+        let Self { exchange, context } = self;
+        if issued.type_missing {
+            let text = format!("{} sent no token_type; Bearer is assumed", exchange.endpoint.host());
+            (context.warn)(Error::warning("01000", "token", text));
+        }
+        if let (Grant::RefreshToken(configured), Some(newest)) = (&exchange.grant, issued.refresh_token) {
+            context.session.rotate(configured, newest);
+        }
+        let issued_at = context.process.clock.unix_seconds();
+        let end = issued.expires_in.map(|seconds| issued_at.saturating_add(seconds));
+        Token {
+            expires_at: end.or_else(|| end_of_jwt(issued.access_token.to_str().unwrap_or_default())),
+            value: issued.access_token,
+            scope: issued.scope,
+            fields: issued.fields,
+            issued_at,
+            identity: context.identity,
+        }
+    }
+}
+
+/// What a refused assertion said, next to the URL whose environment it may not have been meant for.
+pub(super) fn shown_claims(signing: &Signing, exchange: &Exchange) -> String {
+    let shown =
+        |claim: &Option<String>| claim.as_ref().map_or("absent".to_owned(), |text| format!("\"{text}\""));
+    format!(
+        "iss was \"{}\", sub {}, aud {}, the token URL {}",
+        signing.issuer,
+        shown(&signing.subject),
+        shown(&signing.audience),
+        exchange.endpoint.shown(),
+    )
+}
+
+/// RFC 6749 section 2.3.1: both are form-encoded before they are joined.
+fn basic(client: &Client) -> Secret {
+    let secret = client.secret.as_ref().map_or("", Secret::reveal);
+    let pair = Secret::new(format!("{}:{}", form::encode(&client.id), form::encode(secret)));
+    Secret::new(format!("Basic {}", STANDARD.encode(pair.reveal())))
+}

@@ -1,0 +1,20 @@
+//! Resource owner password credentials (RFC 6749 section 4.3), for servers that know nothing better.
+
+use crate::config::Exchange;
+use crate::flow::exchange::{Attempt, Repeat};
+use crate::secret::Secret;
+
+pub(super) fn attempt(exchange: &Exchange, user: &str, password: &Secret) -> Attempt {
+    Attempt {
+        parameters: vec![
+            ("grant_type", Secret::from("password")),
+            ("username", Secret::from(user)),
+            ("password", password.clone()),
+        ],
+        what: "the user",
+        sent: format!("User was \"{user}\", the token URL {}", exchange.endpoint.shown()),
+        // A second try with a wrong password may lock the account.
+        repeat: Repeat::Never,
+        signed: false,
+    }
+}

@@ -1,0 +1,129 @@
+//! What to do after a failure: nothing, the same again a little later, or the same by the server's clock.
+//!
+//! An attempt that may be repeated is signed anew each time. A wait that cannot end inside the call's deadline is not
+//! begun, and the last answer counts.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_lc_rs::rand;
+
+use crate::call::{Call, Interrupt, cancelled};
+use crate::error::Result;
+use crate::flow::exchange::{Attempt, Refused, Repeat};
+use crate::http::Failure;
+
+/// How often one grant is put to a server that is busy.
+const MOST: u32 = 3;
+
+/// The longest wait that a server can impose on a caller who set no deadline.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// From this difference on, clocks are held to be the reason of a refusal; within it servers have leeway.
+const CLOCKS_DIFFER: i64 = 30;
+
+/// A server that is more than a day off is not believed.
+const CLOCK_AT_MOST: i64 = 86_400;
+
+/// What to do next.
+pub(super) enum Next {
+    /// Ask again, after this long.
+    Again(Duration),
+    /// The refusal stands.
+    Enough,
+}
+
+/// The tries of one exchange.
+pub(super) struct Tries {
+    made: u32,
+    stale: bool,
+    clock_set: bool,
+    clock_ahead: i64,
+}
+
+impl Tries {
+    /// The first one, by a clock that is known to be `clock_ahead` of ours.
+    pub(super) fn new(clock_ahead: i64) -> Self {
+        Self { made: 0, stale: false, clock_set: false, clock_ahead }
+    }
+
+    /// By how many seconds the server's clock is taken to be ahead of ours.
+    pub(super) fn clock_ahead(&self) -> i64 {
+        self.clock_ahead
+    }
+
+    /// Whether to ask again at once: the server had closed a kept connection before it saw the request.
+    pub(super) fn again_after(&mut self, failure: &Failure, attempt: &Attempt) -> bool {
+        let again = failure.stale && !self.stale && attempt.repeat == Repeat::Always;
+        self.stale = true;
+        again
+    }
+
+    /// What to do after a refusal.
+    pub(super) fn next(&mut self, refused: &Refused, call: &Call) -> Next {
+        if self.set_clock(refused) {
+            return Next::Again(Duration::ZERO);
+        }
+        self.made = self.made.saturating_add(1);
+        let busy = matches!(refused.refusal.http_status, 429 | 503);
+        let passes = busy
+            || matches!(refused.refusal.http_status, 502 | 504)
+            || refused.refusal.error.as_deref() == Some("temporarily_unavailable");
+        let may_repeat = match refused.attempt.repeat {
+            Repeat::Always => passes,
+            Repeat::WhenBusy => busy,
+            Repeat::Never => false,
+        };
+        let pause = self.pause(refused.refusal.retry_after);
+        let fits = pause <= LONGEST && call.deadline.left().is_none_or(|left| pause < left);
+        if may_repeat && fits && self.made < MOST { Next::Again(pause) } else { Next::Enough }
+    }
+
+    /// Whether the clocks differ enough to be the reason, and the server's can be tried.
+    fn set_clock(&mut self, refused: &Refused) -> bool {
+        let judged = matches!(refused.refusal.error.as_deref(), Some("invalid_grant" | "invalid_client"));
+        let Some(ahead) = refused.refusal.clock_ahead else { return false };
+        let off = ahead.saturating_sub(self.clock_ahead).saturating_abs();
+        let can = refused.attempt.signed && judged && !self.clock_set;
+        if !can || off <= CLOCKS_DIFFER || ahead.saturating_abs() > CLOCK_AT_MOST {
+            return false;
+        }
+        self.clock_set = true;
+        self.clock_ahead = ahead;
+        true
+    }
+
+    /// Twice as long each time, and by chance up to half as long again, so that many clients do not come back together;
+    /// what the server says where that is longer.
+    fn pause(&self, retry_after: u32) -> Duration {
+        let base = 100_u64.saturating_mul(1 << self.made.min(10));
+        let mut chance = [0];
+        // Without randomness everybody waits equally long, which does no harm.
+        let _ = rand::fill(&mut chance);
+        let jitter = base.saturating_mul(u64::from(chance[0])) / 512;
+        Duration::from_millis(base.saturating_add(jitter)).max(Duration::from_secs(u64::from(retry_after)))
+    }
+}
+
+/// Waits, unless the call is cancelled.
+pub(super) fn pause(pause: Duration, call: &Call) -> Result<()> {
+    let nap = Arc::new(Nap::default());
+    call.on_cancel(&nap)?;
+    let woken = nap.woken.lock().unwrap_or_else(PoisonError::into_inner);
+    let (woken, _) =
+        nap.wake.wait_timeout_while(woken, pause, |woken| !*woken).unwrap_or_else(PoisonError::into_inner);
+    if *woken { Err(cancelled()) } else { Ok(()) }
+}
+
+#[derive(Default)]
+struct Nap {
+    woken: Mutex<bool>,
+    wake: Condvar,
+}
+
+impl Interrupt for Nap {
+    fn interrupt(&self) {
+        *self.woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.wake.notify_all();
+    }
+}

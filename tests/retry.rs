@@ -1,0 +1,117 @@
+//! What is asked again, by which clock and how often, and what is not: through the C API, against the strict authority.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use authgrant::ffi::status::*;
+use authority::{Authority, Config, Play};
+use serde_json::json;
+use support::c_api::{ask, open};
+use support::{authority, short_string};
+
+fn busy(status: u16, retry_after: Option<&str>) -> Play {
+    let headers = retry_after.map(|seconds| ("Retry-After".to_owned(), seconds.to_owned()));
+    Play::Json { status, body: json!(null), headers: headers.into_iter().collect() }
+}
+
+fn asked(authority: &Authority) -> usize {
+    authority.token_requests().len()
+}
+
+#[test]
+fn a_server_whose_clock_differs_is_asked_again_by_its_own_clock_and_that_is_kept() {
+    for skew in [600, -600] {
+        let authority = authority(Config { clock_skew: skew, ..Config::http() });
+        let string = short_string(&authority, "JWTLifetime=60");
+        let token = ask(&string).unwrap_or_else(|failure| panic!("{skew}: {failure:?}"));
+        assert_eq!(asked(&authority), 2);
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let left = token.expires_at() - i64::try_from(now).unwrap();
+        assert!((left - 3600).abs() <= 5, "a token's end is told by our clock: {left}");
+        ask(&format!("Scope=other;{string}")).unwrap();
+        assert_eq!(asked(&authority), 3, "the difference is known by now");
+    }
+}
+
+#[test]
+fn a_clock_that_is_not_the_reason_is_not_believed_for_long() {
+    let authority = authority(Config { date_skew: 600, ..Config::http() });
+    let failure = ask(&short_string(&authority, "ClaimsAudience=wrong")).unwrap_err();
+    assert_eq!(failure.status, AUTHGRANT_DENIED);
+    assert_eq!(asked(&authority), 2);
+    // The offset was not kept: an assertion by the wrong clock would be refused by a server whose checks are right.
+    ask(&short_string(&authority, "JWTLifetime=60")).unwrap();
+    assert_eq!(asked(&authority), 3);
+}
+
+#[test]
+fn a_day_is_more_than_clocks_differ() {
+    let authority = authority(Config { clock_skew: 100_000, ..Config::http() });
+    assert_eq!(ask(&short_string(&authority, "")).unwrap_err().status, AUTHGRANT_DENIED);
+    assert_eq!(asked(&authority), 1);
+}
+
+#[test]
+fn a_busy_server_is_asked_up_to_three_times_with_fresh_assertions() {
+    for status in [429, 502, 503, 504] {
+        let authority = authority(Config::http());
+        authority.play(vec![busy(status, None), busy(status, None)]);
+        ask(&short_string(&authority, "")).unwrap_or_else(|failure| panic!("{status}: {failure:?}"));
+        let ids: Vec<_> = authority
+            .token_requests()
+            .iter()
+            .map(|request| request.claims.as_ref().unwrap()["jti"].clone())
+            .collect();
+        assert_eq!(ids.len(), 3);
+        assert!(ids[0] != ids[1] && ids[1] != ids[2], "{ids:?}");
+    }
+    let authority = authority(Config::http());
+    authority.play_always(busy(503, None));
+    assert_eq!(ask(&short_string(&authority, "")).unwrap_err().status, AUTHGRANT_SERVER);
+    assert_eq!(asked(&authority), 3);
+}
+
+#[test]
+fn a_wait_is_kept_to_unless_it_cannot_end_in_time() {
+    let authority = authority(Config::http());
+    authority.play(vec![busy(429, Some("1"))]);
+    let begin = Instant::now();
+    ask(&short_string(&authority, "")).unwrap();
+    assert!(begin.elapsed() >= Duration::from_secs(1));
+    for (limit, wait) in [("LoginTimeout=5", "30"), ("LoginTimeout=0", "3600")] {
+        authority.play(vec![busy(429, Some(wait))]);
+        let before = asked(&authority);
+        let failure = ask(&short_string(&authority, &format!("Scope={wait};{limit}"))).unwrap_err();
+        assert_eq!((failure.status, failure.retry_after.to_string().as_str()), (AUTHGRANT_THROTTLED, wait));
+        assert_eq!(asked(&authority), before + 1);
+    }
+}
+
+#[test]
+fn what_the_server_has_judged_is_not_asked_again() {
+    for (status, error) in
+        [(400, "invalid_grant"), (400, "consent_required"), (500, "nonsense"), (403, "access_denied")]
+    {
+        let authority = authority(Config::http());
+        authority.play_always(Play::Json { status, body: json!({"error": error}), headers: Vec::new() });
+        ask(&short_string(&authority, "")).unwrap_err();
+        assert_eq!(asked(&authority), 1, "{error}");
+    }
+}
+
+#[test]
+fn a_wait_can_be_cancelled() {
+    let authority = authority(Config::http());
+    authority.play_always(busy(503, Some("30")));
+    let connection = open(&short_string(&authority, "")).unwrap();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| (connection.get_token().unwrap_err().status, Instant::now()));
+        assert!(authority.wait_for_token_requests(1, Duration::from_secs(10)));
+        let begin = Instant::now();
+        connection.cancel();
+        let (status, ended) = waiting.join().unwrap();
+        assert_eq!(status, AUTHGRANT_CANCELLED);
+        assert!(ended - begin < Duration::from_millis(250));
+    });
+}
