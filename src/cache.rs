@@ -7,6 +7,8 @@
 //! the whole process, which another thread may hold locked at the moment of a fork.
 
 use std::collections::HashMap;
+use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex as WaitMutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,11 +16,11 @@ use parking_lot::Mutex;
 
 use crate::call::{Call, Interrupt, cancelled};
 use crate::clock::Clock;
-use crate::error::{Error, Result, Status};
+use crate::error::{Result, Status};
 use crate::identity::Identity;
 use crate::token::Token;
 
-/// Beyond this many identities, the one that ends first leaves.
+/// Beyond this many identities, the one that nobody has asked for the longest leaves.
 const MOST: usize = 10_000;
 
 /// Seconds that a token is taken to live where nobody said.
@@ -28,6 +30,7 @@ const ASSUMED_LIFE: i64 = 300;
 #[derive(Default)]
 pub struct Cache {
     entries: Mutex<HashMap<Identity, Arc<Entry>>>,
+    uses: AtomicU64,
 }
 
 impl Cache {
@@ -56,8 +59,8 @@ impl Cache {
                     return Flight { entry: &entry, flight, landed: false }.run(fetch);
                 }
                 Some(flight) => {
-                    if let Some(refusal) = entry.wait(state, flight, call)? {
-                        return Err(refusal);
+                    if let Some(outcome) = entry.wait(state, flight, call)? {
+                        return outcome;
                     }
                 }
             }
@@ -67,17 +70,18 @@ impl Cache {
     /// A usable token, if there is one, without fetching or waiting.
     pub fn peek(&self, identity: Identity, min_life: i64, clock: &dyn Clock) -> Option<Arc<Token>> {
         let entry = self.entries.lock().get(&identity).cloned()?;
+        self.use_now(&entry);
         entry.lock().usable(min_life, clock)
     }
 
     /// The API refused `token`: if it is the current one of its identity, it is dropped, and the next call fetches.
     /// Rejections in a row count only when 1, 2, 4 … 60 s lie between them.
-    pub fn reject(&self, token: &Arc<Token>, clock: &dyn Clock) {
+    pub fn reject(&self, token: &Token, clock: &dyn Clock) {
         let Some(entry) = self.entries.lock().get(&token.identity).cloned() else {
             return;
         };
         let mut state = entry.lock();
-        if state.token.as_ref().is_some_and(|current| Arc::ptr_eq(current, token))
+        if state.token.as_ref().is_some_and(|current| ptr::eq(&raw const **current, token))
             && state.rejections.accept(clock.instant())
         {
             state.token = None;
@@ -94,16 +98,24 @@ impl Cache {
         if entries.len() >= MOST && !entries.contains_key(&identity) {
             make_room(&mut entries);
         }
-        Arc::clone(entries.entry(identity).or_default())
+        let entry = Arc::clone(entries.entry(identity).or_default());
+        self.use_now(&entry);
+        entry
+    }
+
+    fn use_now(&self, entry: &Entry) {
+        entry.used.store(self.uses.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
     }
 }
 
+/// A stranger's many identities drive out each other before those that are in use.
 fn make_room(entries: &mut HashMap<Identity, Arc<Entry>>) {
-    let first_to_end = entries
+    let longest_unused = entries
         .iter()
-        .filter_map(|(identity, entry)| Some((entry.end_unless_in_flight()?, *identity)))
-        .min_by_key(|(end, _)| *end);
-    if let Some((_, identity)) = first_to_end {
+        .filter(|(_, entry)| entry.lock().flight.is_none())
+        .min_by_key(|(_, entry)| entry.used.load(Ordering::Relaxed))
+        .map(|(identity, _)| *identity);
+    if let Some(identity) = longest_unused {
         entries.remove(&identity);
     }
 }
@@ -112,6 +124,7 @@ fn make_room(entries: &mut HashMap<Identity, Arc<Entry>>) {
 struct Entry {
     state: WaitMutex<State>,
     landed: Condvar,
+    used: AtomicU64,
 }
 
 #[derive(Default)]
@@ -119,7 +132,7 @@ struct State {
     token: Option<Arc<Token>>,
     flight: Option<u64>,
     flights: u64,
-    refused: Option<(u64, Error)>,
+    outcome: Option<(u64, Result<Arc<Token>>)>,
     rejections: Rejections,
 }
 
@@ -150,13 +163,13 @@ impl Entry {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until `flight` has ended; its refusal, if that is how it ended.
+    /// Waits until `flight` has ended; its outcome, if that is one for all.
     fn wait(
         self: &Arc<Self>,
         state: MutexGuard<'_, State>,
         flight: u64,
         call: &Call,
-    ) -> Result<Option<Error>> {
+    ) -> Result<Option<Result<Arc<Token>>>> {
         call.on_cancel(self)?;
         let in_flight = |state: &mut State| state.flight == Some(flight) && !call.cancel.is_cancelled();
         let state = match call.deadline.left() {
@@ -174,15 +187,7 @@ impl Entry {
         if state.flight == Some(flight) {
             return Err(call.timeout("another thread's fetch of the same token did not end"));
         }
-        Ok(state.refused.as_ref().filter(|(number, _)| *number == flight).map(|(_, error)| error.clone()))
-    }
-
-    fn end_unless_in_flight(&self) -> Option<i64> {
-        let state = self.lock();
-        match (&state.flight, &state.token) {
-            (Some(_), _) => None,
-            (None, token) => Some(token.as_ref().and_then(|token| token.expires_at).unwrap_or(0)),
-        }
+        Ok(state.outcome.as_ref().filter(|(number, _)| *number == flight).map(|(_, outcome)| outcome.clone()))
     }
 }
 
@@ -205,10 +210,11 @@ impl Flight<'_> {
     fn run(mut self, fetch: impl FnOnce() -> Result<Token>) -> Result<Arc<Token>> {
         let outcome = fetch().map(Arc::new);
         let mut state = self.entry.lock();
-        match &outcome {
-            Ok(token) => state.token = Some(Arc::clone(token)),
-            Err(error) if concerns_all(error.status()) => state.refused = Some((self.flight, error.clone())),
-            Err(_) => {}
+        if let Ok(token) = &outcome {
+            state.token = Some(Arc::clone(token));
+        }
+        if outcome.as_ref().map_or_else(|error| concerns_all(error.status()), |_| true) {
+            state.outcome = Some((self.flight, outcome.clone()));
         }
         state.flight = None;
         self.landed = true;

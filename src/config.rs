@@ -212,12 +212,13 @@ fn not_understood() -> Error {
 impl Reader<'_> {
     fn config(&mut self) -> Option<Config> {
         self.check_types();
-        let method = self.method()?;
+        let method = self.method();
         let endpoint = self.endpoint();
         let address = endpoint.as_ref().map(|(url, _)| url);
         let profile = self.profile(address);
         let consent = self.consent(address, profile);
         let login_timeout = self.login_timeout();
+        let method = method?;
         let header = if method.has_extra_header() { self.header() } else { None };
         let flow = if method.asks_endpoint(endpoint.is_some() || self.has_fault_with(Name::TokenURI)) {
             let grant = self.grant(method, address, profile);

@@ -160,7 +160,7 @@ impl Connection {
     }
 
     /// The API refused this token.
-    pub fn reject_token(&self, token: &Arc<Token>) {
+    pub fn reject_token(&self, token: &Token) {
         let process = self.process();
         process.cache.reject(token, process.clock.as_ref());
         let snapshot = self.snapshot.load_full();
@@ -213,12 +213,17 @@ impl Connection {
                 .ok_or_else(not_cached);
         }
         let call = self.call(config, wishes);
-        let warn = |warning| self.warn(warning);
+        let warn = |warning: Error| {
+            call.log.line(Level::Warning, || warning.message().to_owned());
+            self.warn(warning);
+        };
         let session = &self.live().session;
         let context = Context { process, session, call: &call, identity, warn: &warn };
         let outcome = process.cache.get(identity, wishes.min_life, process.clock.as_ref(), &call, || {
             call.log.line(Level::Debug, || "fetching a token".to_owned());
-            flow::fetch(config, &context)
+            let token = flow::fetch(config, &context)?;
+            call.log.line(Level::Info, || fetched(&token, process.clock.unix_seconds()));
+            Ok(token)
         });
         if let Err(error) = &outcome {
             call.log.line(Level::Error, || error.message().to_owned());
@@ -243,6 +248,13 @@ impl Connection {
         if !warnings.contains(&warning) {
             warnings.push(warning);
         }
+    }
+}
+
+fn fetched(token: &Token, now: i64) -> String {
+    match token.expires_at() {
+        Some(end) => format!("a token was fetched; it ends in {} s", end.saturating_sub(now)),
+        None => "a token was fetched; nobody said when it ends".to_owned(),
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::clock::Clock;
+use crate::cover::Cover;
 use crate::error::Status;
 use crate::http::Answer;
 use crate::secret::Secret;
@@ -64,11 +65,11 @@ impl Refusal {
     }
 }
 
-/// Reads an answer.
+/// Reads an answer; what the server says is covered before it is cut or looked at.
 ///
 /// # Errors
 /// A [`Refusal`] for everything that is not a token that can be sent on.
-pub fn read(answer: &Answer, clock: &dyn Clock) -> Result<Issued, Refusal> {
+pub fn read(answer: &Answer, clock: &dyn Clock, cover: &Cover) -> Result<Issued, Refusal> {
     let refusal = Refusal {
         http_status: answer.status,
         retry_after: answer.retry_after.as_deref().map_or(0, |text| seconds(text, clock)),
@@ -78,20 +79,22 @@ pub fn read(answer: &Answer, clock: &dyn Clock) -> Result<Issued, Refusal> {
     let Some(members) = object(&answer.body) else {
         return Err(Refusal { found: shape(answer), ..refusal });
     };
-    if let Some(error) = text(&members, "error") {
-        let description = text(&members, "error_description").map(clean);
+    if let Some(error) = members.get("error").filter(|error| !says_nothing(error)) {
+        let said = |text: &str| clean(&cover.over(text));
+        let error = error.as_str().map_or_else(|| "an error that is not text".to_owned(), said);
+        let description = text(&members, "error_description").map(said);
         return Err(Refusal {
             provider_code: description.as_deref().and_then(provider_code),
             description,
-            found: format!("HTTP {}, {}", answer.status, clean(error)),
-            error: Some(clean(error)),
+            found: format!("HTTP {}, {error}", answer.status),
+            error: Some(error),
             ..refusal
         });
     }
     if !(200..300).contains(&answer.status) {
         return Err(Refusal { found: shape(answer), ..refusal });
     }
-    issued(members).map_err(|found| Refusal { found, ..refusal })
+    issued(members).map_err(|found| Refusal { found: cover.over(&found), ..refusal })
 }
 
 fn issued(mut members: Map<String, Value>) -> Result<Issued, String> {
@@ -169,6 +172,11 @@ fn object(body: &[u8]) -> Option<Map<String, Value>> {
 
 fn text<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
     members.get(name)?.as_str()
+}
+
+/// `null` and an empty text stand beside a token in some answers.
+fn says_nothing(error: &Value) -> bool {
+    error.is_null() || error.as_str() == Some("")
 }
 
 /// A first word of capital letters and then digits, as providers number their errors.
@@ -250,12 +258,18 @@ mod tests {
         }
     }
 
+    fn nothing() -> Cover {
+        Cover::new(std::iter::empty())
+    }
+
     fn granted(body: &str) -> Issued {
-        read(&answer(200, body), &Noon).unwrap_or_else(|refusal| panic!("{body}: {refusal:?}"))
+        read(&answer(200, body), &Noon, &nothing()).unwrap_or_else(|refusal| panic!("{body}: {refusal:?}"))
     }
 
     fn refused(status: u16, body: &str) -> Refusal {
-        read(&answer(status, body), &Noon).err().unwrap_or_else(|| panic!("{body} is taken for a token"))
+        read(&answer(status, body), &Noon, &nothing())
+            .err()
+            .unwrap_or_else(|| panic!("{body} is taken for a token"))
     }
 
     #[test]
@@ -355,7 +369,7 @@ mod tests {
         let later = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(1_000_090));
         for (text, seconds) in [("120", 120), (later.as_str(), 90), ("soon", 0)] {
             let answer = Answer { retry_after: Some(text.to_owned()), ..answer(503, "") };
-            let refusal = read(&answer, &Noon).err().unwrap();
+            let refusal = read(&answer, &Noon, &nothing()).err().unwrap();
             assert_eq!(refusal.retry_after, seconds);
             assert_eq!(refusal.status(), if seconds > 0 { Status::Throttled } else { Status::Server });
         }
@@ -370,6 +384,30 @@ mod tests {
         let description = refused(400, &body).description.unwrap();
         assert!(description.starts_with("one two xxx"), "{description}");
         assert!(description.len() <= 1000);
+    }
+
+    #[test]
+    fn an_error_of_any_kind_is_a_refusal_and_one_that_says_nothing_is_none() {
+        for error in ["{\"code\":1}", "5", "true", "[]"] {
+            let body = format!(r#"{{"access_token":"at","error":{error}}}"#);
+            assert_eq!(refused(200, &body).status(), Status::Denied, "{error}");
+        }
+        for error in ["null", "\"\""] {
+            granted(&format!(r#"{{"access_token":"at","error":{error}}}"#));
+        }
+    }
+
+    #[test]
+    fn what_was_sent_is_covered_before_words_are_cut_or_a_code_is_looked_for() {
+        let secrets = [Secret::from("TENANT12345678")];
+        let cover = Cover::new(secrets.iter());
+        for description in
+            [format!("{}TENANT12345678", "x".repeat(990)), "TENANT12345678 is unknown".to_owned()]
+        {
+            let body = format!(r#"{{"error":"TENANT12345678","error_description":"{description}"}}"#);
+            let refusal = read(&answer(400, &body), &Noon, &cover).err().unwrap();
+            assert!(!format!("{refusal:?}").contains("TENANT"), "{refusal:?}");
+        }
     }
 
     #[test]
@@ -391,6 +429,6 @@ mod tests {
     fn the_servers_clock_is_compared_with_ours() {
         let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(999_700));
         let answer = Answer { date: Some(date), ..answer(400, r#"{"error":"invalid_grant"}"#) };
-        assert_eq!(read(&answer, &Noon).err().unwrap().clock_ahead, Some(-300));
+        assert_eq!(read(&answer, &Noon, &nothing()).err().unwrap().clock_ahead, Some(-300));
     }
 }

@@ -163,6 +163,9 @@ pub struct Error {
     details: Box<Details>,
 }
 
+/// More errors of one call than anybody reads; a stranger's text must not make an endless chain.
+const MOST: usize = 32;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Details {
     status: Status,
@@ -175,7 +178,7 @@ struct Details {
     consent_url: Option<String>,
     http_status: u16,
     retry_after: u32,
-    next: Option<Error>,
+    others: Vec<Error>,
 }
 
 impl Error {
@@ -196,7 +199,7 @@ impl Error {
                 consent_url: None,
                 http_status: 0,
                 retry_after: 0,
-                next: None,
+                others: Vec::new(),
             }),
         }
     }
@@ -251,23 +254,21 @@ impl Error {
         self
     }
 
-    /// Puts `other` at the end of the chain.
+    /// All of `errors` as one chain, the first one in front; nothing where there are none. Beyond a number that
+    /// anybody reads, the last one says how many more there were.
     #[must_use]
-    pub fn also(mut self, other: Self) -> Self {
-        self.details.next = Some(match self.details.next.take() {
-            Some(next) => next.also(other),
-            None => other,
-        });
-        self
-    }
-
-    /// All of `errors` as one chain, the first one in front; nothing where there are none.
-    #[must_use]
-    pub fn chain(errors: Vec<Self>) -> Option<Self> {
-        errors.into_iter().rev().reduce(|tail, mut head| {
-            head.details.next = Some(tail);
-            head
-        })
+    pub fn chain(mut errors: Vec<Self>) -> Option<Self> {
+        let left_out = errors.len().saturating_sub(MOST);
+        if left_out > 0 {
+            errors.truncate(MOST);
+            let last = errors.last()?;
+            let more = Self::new(last.status(), "options", format!("and {left_out} more like these"));
+            errors.push(more.with_sqlstate(last.sqlstate()));
+        }
+        let mut errors = errors.into_iter();
+        let mut first = errors.next()?;
+        first.details.others = errors.collect();
+        Some(first)
     }
 
     /// The status.
@@ -330,10 +331,10 @@ impl Error {
         self.details.retry_after
     }
 
-    /// The next error of the same call.
+    /// The other errors of the same call.
     #[must_use]
-    pub fn next(&self) -> Option<&Self> {
-        self.details.next.as_ref()
+    pub fn others(&self) -> &[Self] {
+        &self.details.others
     }
 }
 
@@ -361,6 +362,19 @@ mod tests {
         let errors = ["a", "b", "c"].map(|text| Error::new(Status::InvalidOption, "options", text));
         let chain = Error::chain(errors.to_vec()).unwrap();
         assert_eq!(chain.message(), "[authgrant][options] a");
-        assert_eq!(chain.next().unwrap().next().unwrap().message(), "[authgrant][options] c");
+        assert_eq!(chain.others().last().unwrap().message(), "[authgrant][options] c");
+        assert_eq!(Error::chain(Vec::new()), None);
+    }
+
+    #[test]
+    fn a_chain_is_no_longer_than_anybody_reads() {
+        let errors = vec![Error::warning("01S00", "options", "x"); 100_000];
+        let chain = Error::chain(errors).unwrap();
+        assert_eq!(chain.others().len(), 32);
+        let last = chain.others().last().unwrap();
+        assert_eq!(
+            (last.message(), last.sqlstate()),
+            ("[authgrant][options] and 99968 more like these", "01S00")
+        );
     }
 }

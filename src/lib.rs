@@ -39,6 +39,8 @@ pub mod provider;
 pub mod assertion;
 pub mod endpoint;
 
+pub mod cover;
+
 pub mod http;
 
 pub mod tls;

@@ -7,6 +7,7 @@ use aws_lc_rs::hmac;
 use zeroize::Zeroizing;
 
 use super::*;
+use crate::error::Error;
 
 /// A clock whose hands a test turns; both clocks go together.
 struct Hands {
@@ -282,4 +283,31 @@ fn the_cache_does_not_grow_beyond_its_bound() {
         bench.cache.get(identity, 0, &bench.clock, &Call::unbounded(), fetch).unwrap();
     }
     assert_eq!(bench.cache.entries.lock().len(), MOST);
+}
+
+#[test]
+fn one_who_asks_again_and_again_is_not_driven_out_by_many_who_ask_once() {
+    let bench = Bench::new();
+    bench.get(0, Some(3600));
+    for number in 0..MOST + 10 {
+        let identity = Identity::of(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &number);
+        let fetch = || Ok(token("t", Some(300_000_000), &bench.clock));
+        bench.cache.get(identity, 0, &bench.clock, &Call::unbounded(), fetch).unwrap();
+        if number % 1000 == 0 {
+            bench.get(0, Some(3600));
+        }
+    }
+    bench.get(0, Some(3600));
+    assert_eq!(bench.fetches(), 1);
+}
+
+#[test]
+fn those_who_waited_get_the_token_that_they_waited_for_however_short_its_life() {
+    let dead_on_arrival = || Ok(token("dead", Some(0), &Hands::new()));
+    let waiter = |bench: &Bench| {
+        let fetch = || panic!("there was a token");
+        bench.cache.get(identity("me"), 0, &bench.clock, &Call::unbounded(), fetch)
+    };
+    let (result, _) = behind_a_leader(dead_on_arrival, waiter);
+    assert_eq!(result.unwrap().value(), c"dead");
 }

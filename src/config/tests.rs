@@ -53,7 +53,7 @@ fn every_missing_option_is_named_in_one_error() {
 #[test]
 fn every_fault_is_told_at_once() {
     let error = fault("AuthenticationMethod=55;LoginTimeout=abc;JWTLifetime=0;TokenURI=http://example.com/t");
-    let chain: Vec<_> = std::iter::successors(Some(&error), |error| error.next()).collect();
+    let chain: Vec<_> = std::iter::once(&error).chain(error.others()).collect();
     let options: Vec<_> = chain.iter().filter_map(|error| error.option()).collect();
     assert_eq!(options, ["JWTLifetime", "LoginTimeout", "TokenURI", "ClaimsIssuer"]);
     assert_eq!(chain.last().unwrap().status(), Status::MissingOption);

@@ -257,7 +257,7 @@ pub extern "C" fn authgrant_reject_token(
 ) -> authgrant_status {
     guard!(error, |call| {
         let connection = call.object("connection", connection)?;
-        connection.reject_token(&token::of_handle(call.object("token", token)?));
+        connection.reject_token(call.object("token", token)?);
         Ok(())
     })
 }

@@ -10,7 +10,10 @@ use crate::ffi::status::authgrant_status;
 ///
 /// It never changes, outlives the connection that it is about, and may be read from any thread. Texts belong to it.
 pub struct ErrorObject {
-    error: Error,
+    status: authgrant_status,
+    http_status: i32,
+    retry_after: i32,
+    retryable: bool,
     sqlstate: CString,
     message: CString,
     option: Option<CString>,
@@ -18,12 +21,23 @@ pub struct ErrorObject {
     oauth_description: Option<CString>,
     provider_code: Option<CString>,
     consent_url: Option<CString>,
-    next: Option<Box<Self>>,
+    /// The one behind this one; it stands in the first one's `others`.
+    next: *const Self,
+    others: Box<[Self]>,
 }
+
+// SAFETY: `next` points into memory that the first error of the chain owns, and nothing changes after it was made.
+unsafe impl Send for ErrorObject {}
+// SAFETY: as above.
+unsafe impl Sync for ErrorObject {}
 
 impl ErrorObject {
     fn new(error: &Error) -> Self {
         Self {
+            status: error.status() as i32,
+            http_status: i32::from(error.http_status()),
+            retry_after: i32::try_from(error.retry_after()).unwrap_or(i32::MAX),
+            retryable: error.status().retryable(),
             sqlstate: text(error.sqlstate()),
             message: text(error.message()),
             option: error.option().map(text),
@@ -31,14 +45,23 @@ impl ErrorObject {
             oauth_description: error.oauth_description().map(text),
             provider_code: error.provider_code().map(text),
             consent_url: error.consent_url().map(text),
-            next: error.next().map(|next| Box::new(Self::new(next))),
-            error: error.clone(),
+            next: ptr::null(),
+            others: Box::default(),
         }
     }
 
     /// For the caller to free.
     pub(crate) fn boxed(error: &Error) -> *mut Self {
-        Box::into_raw(Box::new(Self::new(error)))
+        let mut first = Box::new(Self::new(error));
+        let mut others: Box<[Self]> = error.others().iter().map(Self::new).collect();
+        let mut next = ptr::null();
+        for other in others.iter_mut().rev() {
+            other.next = next;
+            next = ptr::from_ref(other);
+        }
+        first.next = next;
+        first.others = others;
+        Box::into_raw(first)
     }
 }
 
@@ -63,7 +86,7 @@ fn get_text(
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_error_status(error: *const ErrorObject) -> authgrant_status {
-    guard!(or 0, get(error, 0, |error| error.error.status() as i32))
+    guard!(or 0, get(error, 0, |error| error.status))
 }
 
 /// The SQLSTATE: five characters and a NUL; "00000" for NULL. The text belongs to the error.
@@ -131,7 +154,7 @@ pub extern "C" fn authgrant_error_consent_url(error: *const ErrorObject) -> *con
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_error_http_status(error: *const ErrorObject) -> i32 {
-    guard!(or 0, get(error, 0, |error| i32::from(error.error.http_status())))
+    guard!(or 0, get(error, 0, |error| error.http_status))
 }
 
 /// Seconds to wait before the next try, as the server said; 0 where it did not.
@@ -139,7 +162,7 @@ pub extern "C" fn authgrant_error_http_status(error: *const ErrorObject) -> i32 
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_error_retry_after(error: *const ErrorObject) -> i32 {
-    guard!(or 0, get(error, 0, |error| i32::try_from(error.error.retry_after()).unwrap_or(i32::MAX)))
+    guard!(or 0, get(error, 0, |error| error.retry_after))
 }
 
 /// 1 where the same call may succeed later with nothing changed, else 0.
@@ -147,7 +170,7 @@ pub extern "C" fn authgrant_error_retry_after(error: *const ErrorObject) -> i32 
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_error_retryable(error: *const ErrorObject) -> i32 {
-    guard!(or 0, get(error, 0, |error| i32::from(error.error.status().retryable())))
+    guard!(or 0, get(error, 0, |error| i32::from(error.retryable)))
 }
 
 /// The next error of the same call, or the next warning; NULL at the end. It belongs to `error` and is not freed on
@@ -156,9 +179,7 @@ pub extern "C" fn authgrant_error_retryable(error: *const ErrorObject) -> i32 {
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_error_next(error: *const ErrorObject) -> *const ErrorObject {
-    guard!(or ptr::null(), {
-        get(error, ptr::null(), |error| error.next.as_deref().map_or(ptr::null(), ptr::from_ref))
-    })
+    guard!(or ptr::null(), get(error, ptr::null(), |error| error.next))
 }
 
 /// Frees an error with those behind it. NULL is fine.

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::cell::Cell;
 use std::ffi::{CStr, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result, Status};
 use crate::ffi::callback;
@@ -43,15 +43,17 @@ fn drop_quietly(payload: Box<dyn Any + Send>) {
 
 /// The hook of this copy of the standard library; panics outside of our calls go where they went before.
 fn keep_quiet_about_our_panics() {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if !GUARDED.try_with(Cell::get).unwrap_or(false) {
-                before(info);
-            }
-        }));
-    });
+    // No Once: a child that is forked while another thread is inside one would wait for that thread for ever.
+    static INSTALLED: AtomicBool = AtomicBool::new(false);
+    if INSTALLED.load(Ordering::Relaxed) || INSTALLED.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !GUARDED.try_with(Cell::get).unwrap_or(false) {
+            before(info);
+        }
+    }));
 }
 
 /// Runs the body of an export that returns a status, and hands its error out.

@@ -11,16 +11,6 @@ pub(crate) fn into_handle(token: Arc<Token>) -> *const Token {
     Arc::into_raw(token)
 }
 
-/// The token behind a handle, with a reference of its own; the handle stays the caller's.
-pub(crate) fn of_handle(token: &Token) -> Arc<Token> {
-    let pointer = ptr::from_ref(token);
-    // SAFETY: every handle that leaves the library comes from `into_handle`, or lives inside headers that hold an Arc.
-    unsafe {
-        Arc::increment_strong_count(pointer);
-        Arc::from_raw(pointer)
-    }
-}
-
 fn get(token: *const Token, read: impl for<'a> FnOnce(&'a Token) -> Option<&'a CStr>) -> *const c_char {
     // SAFETY: the header promises NULL or a token that is not freed.
     unsafe { token.as_ref() }.and_then(read).map_or(ptr::null(), CStr::as_ptr)

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::config::{Client, Consent, Exchange, Grant, Methods, Signing};
+use crate::cover::Cover;
 use crate::endpoint::{self, Issued, Refusal};
 use crate::error::{Error, Result};
 use crate::flow::retry::{Next, Tries};
@@ -101,13 +102,15 @@ impl Asking<'_> {
         loop {
             let attempt = self.attempt(tries.clock_ahead())?;
             let refused = match self.send(method, &attempt) {
-                Ok(answer) => match endpoint::read(&answer, context.process.clock.as_ref()) {
-                    Ok(issued) => {
-                        learnt.clock_is_ahead(&exchange.endpoint, tries.clock_ahead());
-                        return Ok(Ok(self.token(issued)));
+                Ok(answer) => {
+                    match endpoint::read(&answer, context.process.clock.as_ref(), &self.cover(&attempt)) {
+                        Ok(issued) => {
+                            learnt.clock_is_ahead(&exchange.endpoint, tries.clock_ahead());
+                            return Ok(Ok(self.token(issued)));
+                        }
+                        Err(refusal) => Refused { refusal, attempt },
                     }
-                    Err(refusal) => Refused { refusal, attempt },
-                },
+                }
                 Err(failure) if tries.again_after(&failure, &attempt) => continue,
                 Err(failure) => return Err(failure.error),
             };
@@ -155,6 +158,16 @@ impl Asking<'_> {
         }
         parameters.extend(exchange.parameters.iter().map(|(name, value)| (name.as_str(), value.reveal())));
         form::pairs(&parameters)
+    }
+
+    /// Everything secret that this attempt sends.
+    fn cover(&self, attempt: &Attempt) -> Cover {
+        let headers = self.headers();
+        let sent =
+            attempt.parameters.iter().filter(|(name, _)| !name.ends_with("_type")).map(|(_, value)| value);
+        let client = self.exchange.client.iter().filter_map(|client| client.secret.as_ref());
+        let more = self.exchange.parameters.iter().map(|(_, value)| value);
+        Cover::new(sent.chain(client).chain(more).chain(headers.iter().map(|(_, value)| value)))
     }
 
     fn headers(&self) -> Vec<(String, Secret)> {

@@ -25,37 +25,39 @@ fn is_blank(c: char) -> bool {
 }
 
 struct Reader<'a> {
-    text: &'a str,
     rest: &'a str,
+    offset: usize,
 }
 
 impl<'a> Reader<'a> {
-    fn offset(&self) -> usize {
-        let read = self.text.len().saturating_sub(self.rest.len());
-        self.text.get(..read).map_or(0, |read| read.chars().count())
+    fn take(&mut self, length: usize) -> &'a str {
+        let (taken, rest) = self.rest.split_at_checked(length).unwrap_or((self.rest, ""));
+        self.offset = self.offset.saturating_add(taken.chars().count());
+        self.rest = rest;
+        taken
     }
 
     fn skip(&mut self, skipped: impl Fn(char) -> bool) {
-        self.rest = self.rest.trim_start_matches(skipped);
+        let kept = self.rest.trim_start_matches(skipped).len();
+        self.take(self.rest.len().saturating_sub(kept));
     }
 
     /// The text up to the first of `ends`, which stays unread.
     fn until(&mut self, ends: &[char]) -> &'a str {
-        let (before, rest) = self.rest.split_at(self.rest.find(ends).unwrap_or(self.rest.len()));
-        self.rest = rest;
-        before
+        self.take(self.rest.find(ends).unwrap_or(self.rest.len()))
     }
 
     fn eat(&mut self, c: char) -> bool {
-        match self.rest.strip_prefix(c) {
-            Some(rest) => {
-                self.rest = rest;
-                true
-            }
-            None => false,
+        let there = self.rest.starts_with(c);
+        if there {
+            self.take(c.len_utf8());
         }
+        there
     }
 }
+
+/// Longer than any string that somebody wrote, and short enough to look at.
+const LONGEST: usize = 1 << 20;
 
 /// Splits a connection string into its pairs, in their order, duplicates included.
 ///
@@ -63,7 +65,14 @@ impl<'a> Reader<'a> {
 /// [`Status::InvalidConnectionString`] for a fault in the structure, with its offset. The message repeats no text:
 /// what stands at a wrong place may be the second half of a password.
 pub fn parse(text: &str) -> Result<Vec<Pair>> {
-    let mut reader = Reader { text, rest: text };
+    if text.len() > LONGEST {
+        return Err(Error::new(
+            Status::InvalidConnectionString,
+            "connection string",
+            format!("it has {} bytes; at most {LONGEST} are read", text.len()),
+        ));
+    }
+    let mut reader = Reader { rest: text, offset: 0 };
     let mut pairs = Vec::new();
     loop {
         reader.skip(|c| is_blank(c) || c == ';');
@@ -75,7 +84,7 @@ pub fn parse(text: &str) -> Result<Vec<Pair>> {
 }
 
 fn pair(reader: &mut Reader<'_>) -> Result<Pair> {
-    let offset = reader.offset();
+    let offset = reader.offset;
     let name = reader.until(&['=', ';']).trim_end_matches(is_blank).to_owned();
     if !reader.eat('=') {
         return Err(fault(
@@ -96,7 +105,7 @@ fn pair(reader: &mut Reader<'_>) -> Result<Pair> {
 }
 
 fn braced(reader: &mut Reader<'_>) -> Result<String> {
-    let opened = reader.offset();
+    let opened = reader.offset;
     reader.eat('{');
     let mut value = String::new();
     loop {
@@ -115,7 +124,7 @@ fn braced(reader: &mut Reader<'_>) -> Result<String> {
     reader.skip(is_blank);
     if !reader.rest.is_empty() && !reader.rest.starts_with(';') {
         return Err(fault(
-            reader.offset(),
+            reader.offset,
             "there is text behind a \"}\"; expected \";\", and \"}}\" for a \"}\" that belongs to the value",
         ));
     }

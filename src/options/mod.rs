@@ -48,13 +48,15 @@ impl Options {
     /// [`Status::InvalidConnectionString`] for a fault in the structure.
     pub fn parse(text: &str) -> Result<Self> {
         let mut options = Self::default();
-        let mut behind_open_secret = None;
+        let mut behind_open = None;
         for pair in grammar::parse(text)? {
             let Some(definition) = table::find(&pair.name) else {
-                options.warnings.push(unknown(&pair, behind_open_secret));
+                options.warnings.push(unknown(&pair, behind_open));
+                let risky = !pair.braced && sounds_secret(&pair.name);
+                behind_open = risky.then_some("the value in front of it");
                 continue;
             };
-            behind_open_secret = (definition.is_secret() && !pair.braced).then_some(definition.name);
+            behind_open = (definition.is_secret() && !pair.braced).then_some(definition.name);
             options.add(definition, pair);
         }
         Ok(options)
@@ -138,25 +140,28 @@ fn not_an_option(name: &str) -> Error {
 }
 
 fn suggestion(name: &str) -> String {
+    if name.len() > LONGEST_NAME {
+        return String::new();
+    }
     table::nearest(name).map_or_else(String::new, |near| format!("; did you mean {}?", near.name))
 }
 
-/// A name that is no option. Behind an unbraced secret it is not repeated: it may be the end of a password that
-/// holds a semicolon.
-fn unknown(pair: &grammar::Pair, behind_open_secret: Option<&str>) -> Error {
-    match behind_open_secret {
-        Some(secret) => warning(
-            secret,
+/// A name that is no option. Behind the unbraced value of a secret, or of a name that nobody knows, it is not
+/// repeated: it may be the end of a password that holds a semicolon.
+fn unknown(pair: &grammar::Pair, behind_open: Option<&str>) -> Error {
+    match behind_open {
+        Some(before) => warning(
+            before,
             format!(
-                "what follows {secret} at offset {} is not an option and was ignored; if {secret} holds a \";\", write {secret}={{…}}",
+                "what stands at offset {} is not an option and was ignored; if {before} holds a \";\", put it in braces: {{…}}",
                 pair.offset
             ),
         ),
         None => warning(
-            &pair.name,
+            shown(&pair.name),
             format!(
                 "\"{}\" is not an option{} It was ignored",
-                pair.name,
+                shown(&pair.name),
                 match suggestion(&pair.name) {
                     empty if empty.is_empty() => ".".to_owned(),
                     near => near,
@@ -164,6 +169,19 @@ fn unknown(pair: &grammar::Pair, behind_open_secret: Option<&str>) -> Error {
             ),
         ),
     }
+}
+
+/// Whether a name that only the driver knows may be a secret's.
+fn sounds_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["pass", "pwd", "secret", "token", "key", "code", "credential"].iter().any(|word| name.contains(word))
+}
+
+/// No option's name is as long.
+const LONGEST_NAME: usize = 64;
+
+fn shown(name: &str) -> &str {
+    name.char_indices().nth(LONGEST_NAME).map_or(name, |(end, _)| name.get(..end).unwrap_or_default())
 }
 
 fn warning(option: &str, text: String) -> Error {
@@ -230,7 +248,23 @@ mod tests {
         let options = Options::parse("JWTCertPassword=hun;ter2=x;Scope=a").unwrap();
         let [warning] = options.warnings() else { panic!("{options:?}") };
         assert!(!warning.message().contains("ter2"), "{warning}");
-        assert!(warning.message().contains("JWTCertPassword={…}"), "{warning}");
+        assert!(
+            warning.message().contains("if JWTCertPassword holds a \";\", put it in braces"),
+            "{warning}"
+        );
+        let options = Options::parse("ProxyPasswort=hun;ter2=x;Zebra=1").unwrap();
+        let [unknown, end, zebra] = options.warnings() else { panic!("{options:?}") };
+        assert!(unknown.message().contains("ProxyPasswort"), "{unknown}");
+        assert!(!end.message().contains("ter2"), "{end}");
+        assert!(zebra.message().contains("Zebra"), "{zebra}");
+    }
+
+    #[test]
+    fn a_name_that_is_longer_than_any_is_cut_and_not_searched_for() {
+        let options = Options::parse(&format!("{}=1", "x".repeat(500_000))).unwrap();
+        assert!(options.warnings()[0].message().len() < 200);
+        let long = format!("A={}", "x".repeat(2 << 20));
+        assert_eq!(Options::parse(&long).unwrap_err().status(), Status::InvalidConnectionString);
     }
 
     #[test]
@@ -240,7 +274,7 @@ mod tests {
             options.set(&[("ClaimsIssuer", "b"), ("JWTLifetime", "abc"), ("Nonsense", "1")]).unwrap_err();
         assert_eq!(error.status(), Status::InvalidOption);
         assert_eq!(error.option(), Some("JWTLifetime"));
-        assert_eq!(error.next().unwrap().option(), Some("Nonsense"));
+        assert_eq!(error.others()[0].option(), Some("Nonsense"));
         assert_eq!(get(&options, Name::ClaimsIssuer), Some("a"));
         options.set(&[("cliss", "'b'"), ("Scope", "s")]).unwrap();
         assert_eq!(get(&options, Name::ClaimsIssuer), Some("'b'"));

@@ -3,13 +3,12 @@
 use super::Refused;
 use crate::config::{Consent, Exchange, Grant, Methods};
 use crate::consent;
-use crate::endpoint::{Refusal, clean};
+use crate::endpoint::Refusal;
 use crate::error::{Error, Status};
-use crate::secret::Secret;
 
 pub(super) fn error(refused: Refused, exchange: &Exchange, consent: Option<&Consent>) -> Error {
-    let (what, sent) = (refused.attempt.what, refused.attempt.sent.clone());
-    let refusal = without_secrets(refused, exchange);
+    let Refused { refusal, attempt } = refused;
+    let (what, sent) = (attempt.what, attempt.sent);
     let status = status(&refusal, exchange);
     let consent_url = (status == Status::ConsentRequired).then_some(consent).flatten().map(consent::url);
     let said = match &refusal.description {
@@ -74,30 +73,4 @@ fn clock(refusal: &Refusal) -> String {
         Some(ahead) => format!("; the server's clock is {ahead} s ahead of ours"),
         None => String::new(),
     }
-}
-
-/// The server's words without what we had sent it: some repeat the whole request.
-fn without_secrets(refused: Refused, exchange: &Exchange) -> Refusal {
-    let Refused { mut refusal, attempt } = refused;
-    let sent = attempt.parameters.iter().filter(|(name, _)| !name.ends_with("_type")).map(|(_, value)| value);
-    let secrets = sent
-        .chain(exchange.client.iter().filter_map(|client| client.secret.as_ref()))
-        .chain(exchange.header.iter().map(|header| &header.value))
-        .chain(exchange.parameters.iter().map(|(_, value)| value));
-    for secret in secrets {
-        refusal.found = without(&refusal.found, secret);
-        refusal.error = refusal.error.map(|error| without(&error, secret));
-        refusal.description = refusal.description.map(|text| without(&text, secret));
-    }
-    refusal
-}
-
-/// `text` with every occurrence of `secret` covered. A JWT is covered too where only its signature stands.
-fn without(text: &str, secret: &Secret) -> String {
-    let secret = secret.reveal();
-    let signature = secret.rsplit_once('.').map_or("", |(_, signature)| signature);
-    [secret, signature, &clean(secret)]
-        .into_iter()
-        .filter(|part| part.len() >= 4)
-        .fold(text.to_owned(), |text, part| text.replace(part, "****"))
 }
