@@ -140,8 +140,7 @@ pub struct Resolution {
 /// Understands `options`.
 #[must_use]
 pub fn resolve(options: &Options) -> Resolution {
-    let mut reader = Reader { options, missing: Vec::new(), faults: Vec::new(), warnings: Vec::new() };
-    reader.look_for_model();
+    let mut reader = Reader { options, missing: Vec::new(), faults: options.faults(), warnings: Vec::new() };
     let config = reader.config();
     let config = match (reader.all_faults(), config) {
         (None, Some(config)) => Ok(config),

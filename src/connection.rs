@@ -17,7 +17,7 @@ use crate::flow::{self, Context};
 use crate::headers::Headers;
 use crate::identity::Identity;
 use crate::log::{Level, Log};
-use crate::options::Options;
+use crate::options::{Environment, Options, ProcessEnvironment};
 use crate::process::Process;
 use crate::sys::{self, PerProcess};
 use crate::token::Token;
@@ -69,15 +69,24 @@ impl Snapshot {
 }
 
 impl Connection {
-    /// Reads a connection string; what its values mean is found out later.
+    /// Reads a connection string, and the data source and model file that it names; what its values mean is found out
+    /// later.
     ///
     /// # Errors
-    /// [`Status::InvalidConnectionString`].
+    /// [`Status::InvalidConnectionString`], [`Status::DataSourceNotFound`].
     pub fn open(text: &str) -> Result<Self> {
+        Self::open_in(text, &ProcessEnvironment)
+    }
+
+    /// As [`Self::open`], in surroundings that say where data sources stand.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn open_in(text: &str, environment: &dyn Environment) -> Result<Self> {
         sys::watch_forks();
         Ok(Self {
             process: None,
-            snapshot: ArcSwap::from_pointee(Snapshot::new(Options::parse(text)?)),
+            snapshot: ArcSwap::from_pointee(Snapshot::new(Options::open(text, environment)?)),
             log: ArcSwap::default(),
             live: PerProcess::new(),
         })
@@ -151,7 +160,7 @@ impl Connection {
     pub fn warnings(&self) -> Vec<Error> {
         let snapshot = self.snapshot.load_full();
         let told = self.live().warnings.lock().clone();
-        [snapshot.options.warnings(), &snapshot.resolution().warnings, &told].concat()
+        [snapshot.options.warnings(), snapshot.resolution().warnings.clone(), told].concat()
     }
 
     fn process(&self) -> &'static Process {

@@ -2,6 +2,7 @@
 
 use super::{Client, Header, Methods, Reader};
 use crate::error::Status;
+use crate::field;
 use crate::options::Name;
 use crate::provider::{self, Profile};
 use crate::url::Url;
@@ -110,10 +111,10 @@ impl Reader<'_> {
                 None
             }
             (Some(name), Some(value)) => {
-                if let Err(reason) = sendable_name(&name) {
+                if let Err(reason) = field::sendable_name(&name) {
                     self.fault(Status::InvalidOption, Name::AuthHeader, reason);
                 }
-                if !value.reveal().bytes().all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte)) {
+                if !field::is_sendable_value(value.reveal()) {
                     self.fault(
                         Status::InvalidOption,
                         Name::SecurityToken,
@@ -124,27 +125,4 @@ impl Reader<'_> {
             }
         }
     }
-}
-
-/// Whether AuthHeader may name that header (RFC 9110 section 5.6.2), which must not be one that frames the message.
-fn sendable_name(name: &str) -> std::result::Result<(), &'static str> {
-    const FRAMING: [&str; 9] = [
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "expect",
-        "host",
-        "te",
-        "transfer-encoding",
-        "upgrade",
-    ];
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if !name.bytes().all(token) {
-        return Err("has a character that no header's name may have");
-    }
-    if FRAMING.iter().any(|framing| framing.eq_ignore_ascii_case(name)) {
-        return Err("names a header that frames the message and cannot be replaced");
-    }
-    Ok(())
 }
