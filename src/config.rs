@@ -27,8 +27,8 @@ use reader::Reader;
 pub struct Config {
     /// How the token is got. What it holds is the token's identity.
     pub flow: Flow,
-    /// The header that AuthHeader and SecurityToken make, for requests to the API.
-    pub header: Option<Header>,
+    /// The headers of requests to the API beside the token's: that of AuthHeader and SecurityToken, and the model's.
+    pub headers: Vec<Header>,
     /// What the consent URL is made of.
     pub consent: Option<Consent>,
     /// The limit of a whole call, and the option that set it.
@@ -179,7 +179,6 @@ pub struct Resolution {
 #[must_use]
 pub fn resolve(options: &Options) -> Resolution {
     let mut reader = Reader::new(options);
-    reader.look_for_model();
     let config = reader.config();
     let config = match (reader.all_faults(), config) {
         (None, Some(config)) => Ok(config),
@@ -226,7 +225,14 @@ impl Reader<'_> {
         } else {
             self.flow_without_exchange(method)
         };
-        Some(Config { flow: flow?, header, consent, login_timeout })
+        let model = self.options.model_headers().iter();
+        let model = model.map(|(name, value)| Header { name: name.clone(), value: value.clone() });
+        Some(Config {
+            flow: flow?,
+            headers: header.into_iter().chain(model).collect(),
+            consent,
+            login_timeout,
+        })
     }
 
     fn trust(&mut self) -> Trust {

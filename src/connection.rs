@@ -18,7 +18,7 @@ use crate::flow::{self, Context};
 use crate::headers::Headers;
 use crate::identity::Identity;
 use crate::log::{Level, Log};
-use crate::options::Options;
+use crate::options::{Environment, Options, ProcessEnvironment};
 use crate::process::Process;
 use crate::secret::Secret;
 use crate::session::{OnRefreshToken, Session};
@@ -74,15 +74,24 @@ impl Snapshot {
 }
 
 impl Connection {
-    /// Reads a connection string; what its values mean is found out later.
+    /// Reads a connection string, and the data source and model file that it names; what its values mean is found out
+    /// later.
     ///
     /// # Errors
-    /// [`Status::InvalidConnectionString`].
+    /// [`Status::InvalidConnectionString`], [`Status::DataSourceNotFound`].
     pub fn open(text: &str) -> Result<Self> {
+        Self::open_in(text, &ProcessEnvironment)
+    }
+
+    /// As [`Self::open`], in surroundings that say where data sources stand.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn open_in(text: &str, environment: &dyn Environment) -> Result<Self> {
         sys::watch_forks();
         Ok(Self {
             process: None,
-            snapshot: ArcSwap::from_pointee(Snapshot::new(Options::parse(text)?)),
+            snapshot: ArcSwap::from_pointee(Snapshot::new(Options::open(text, environment)?)),
             log: ArcSwap::default(),
             live: PerProcess::new(),
         })
@@ -130,8 +139,8 @@ impl Connection {
         let snapshot = self.snapshot.load_full();
         let config = snapshot.config()?;
         match &config.flow {
-            Flow::Headers(headers) => Headers::without_token(headers),
-            _ => Headers::new(self.token(config, Wishes::default())?, config.header.as_ref()),
+            Flow::Headers(headers) => Headers::without_token(headers, &config.headers),
+            _ => Headers::new(self.token(config, Wishes::default())?, &config.headers),
         }
     }
 
@@ -189,7 +198,7 @@ impl Connection {
     pub fn warnings(&self) -> Vec<Error> {
         let snapshot = self.snapshot.load_full();
         let told = self.live().warnings.lock().clone();
-        [snapshot.options.warnings(), &snapshot.resolution().warnings, &told].concat()
+        [snapshot.options.warnings(), snapshot.resolution().warnings.clone(), told].concat()
     }
 
     fn process(&self) -> &'static Process {

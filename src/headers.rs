@@ -19,28 +19,38 @@ pub struct Headers {
 }
 
 impl Headers {
-    /// The Bearer token (RFC 6750 section 2.1), and the header of AuthHeader unless that is the same one: then
-    /// the user's value went to the token endpoint, and the API gets the token.
+    /// The Bearer token (RFC 6750 section 2.1), and `more`. One of the same name does not count: the user's own
+    /// Authorization went to the token endpoint, and the API gets the token.
     ///
     /// # Errors
     /// [`Status::InvalidOption`] for a header that C cannot hold.
-    pub fn new(token: Arc<Token>, header: Option<&Header>) -> Result<Self> {
+    pub fn new(token: Arc<Token>, more: &[Header]) -> Result<Self> {
         let mut bearer = Zeroizing::new(b"Bearer ".to_vec());
         bearer.extend_from_slice(token.value().to_bytes());
-        let mut lines = vec![line("Authorization", &bearer)?];
-        if let Some(header) = header.filter(|header| !header.name.eq_ignore_ascii_case("authorization")) {
-            lines.push(line(&header.name, header.value.reveal().as_bytes())?);
-        }
-        Ok(Self { lines, token: Some(token) })
+        let mut headers = Self { lines: vec![line("Authorization", &bearer)?], token: Some(token) };
+        headers.add(more)?;
+        Ok(headers)
     }
 
-    /// Those of a method that has no token.
+    /// Those of a method that has no token, and `more`.
     ///
     /// # Errors
     /// [`Status::InvalidOption`] for a header that C cannot hold.
-    pub fn without_token(headers: &[Header]) -> Result<Self> {
-        let lines = headers.iter().map(|header| line(&header.name, header.value.reveal().as_bytes()));
-        Ok(Self { lines: lines.collect::<Result<_>>()?, token: None })
+    pub fn without_token(own: &[Header], more: &[Header]) -> Result<Self> {
+        let mut headers = Self { lines: Vec::new(), token: None };
+        headers.add(own)?;
+        headers.add(more)?;
+        Ok(headers)
+    }
+
+    fn add(&mut self, more: &[Header]) -> Result<()> {
+        for header in more {
+            let name = header.name.as_bytes();
+            if !self.lines.iter().any(|(known, _)| known.to_bytes().eq_ignore_ascii_case(name)) {
+                self.lines.push(line(&header.name, header.value.reveal().as_bytes())?);
+            }
+        }
+        Ok(())
     }
 
     /// Names and values.

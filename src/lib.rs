@@ -52,6 +52,8 @@ pub mod token;
 pub mod call;
 pub mod clock;
 pub mod error;
+pub mod field;
+pub mod file;
 pub mod form;
 pub mod identity;
 pub mod log;

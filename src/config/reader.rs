@@ -1,9 +1,7 @@
 //! Reads options by type and collects what is wrong with them, so that all of it is told at once.
 
-use std::path::Path;
-
 use crate::error::{Error, Status};
-use crate::options::{Name, Options, Value, table, wrong_type};
+use crate::options::{Name, Options, Value, table, wrong_value};
 use crate::secret::Secret;
 use crate::url::Url;
 
@@ -17,7 +15,7 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(options: &'a Options) -> Self {
-        Self { options, missing: Vec::new(), faults: Vec::new(), warnings: Vec::new() }
+        Self { options, missing: Vec::new(), faults: options.faults(), warnings: Vec::new() }
     }
 }
 
@@ -75,7 +73,7 @@ impl Reader<'_> {
                 continue;
             };
             if !definition.kind.accepts(value.text.reveal()) {
-                self.faults.push(wrong_type(definition, value.text.reveal()));
+                self.faults.push(wrong_value(definition, value));
             }
         }
     }
@@ -110,8 +108,8 @@ impl Reader<'_> {
         if let Some(first) = self.missing.first() {
             let names: Vec<_> = self.missing.iter().map(|name| name.text()).collect();
             let verb = if names.len() == 1 { "is" } else { "are" };
-            let model = if self.warnings.iter().any(|warning| warning.option() == Some("RestConfigFile")) {
-                " (RestConfigFile, which might say more, is not there)"
+            let model = if self.options.lacks_model() {
+                " (RestConfigFile, which might say more, could not be read)"
             } else {
                 ""
             };
@@ -119,14 +117,6 @@ impl Reader<'_> {
             faults.push(Error::new(Status::MissingOption, "options", text).with_option(first.text()));
         }
         Error::chain(faults)
-    }
-
-    pub(super) fn look_for_model(&mut self) {
-        if let Some(path) = self.text(Name::RestConfigFile)
-            && !Path::new(&path).exists()
-        {
-            self.warn(Name::RestConfigFile, &format!("{path} is not there; it was left out"));
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 use super::method::{METHODS, Method};
 use super::*;
+use crate::options::ProcessEnvironment;
 
 const BASE: &str = "AuthenticationMethod=55;ClaimsIssuer=me;JWTCertStore=k.jks;";
 
@@ -169,10 +170,11 @@ fn timeouts_follow_the_vendors_numbers() {
 }
 
 #[test]
-fn a_model_file_that_is_not_there_is_a_warning_and_is_named_when_something_is_missing() {
-    let warnings = resolution("RestConfigFile=/nowhere/x.rest").warnings;
-    assert!(warnings[0].message().contains("/nowhere/x.rest is not there"), "{warnings:?}");
-    let error = fault("AuthenticationMethod=55;RestConfigFile=/nowhere/x.rest");
+fn a_model_file_that_is_not_there_is_named_when_something_is_missing() {
+    let text = "AuthenticationMethod=55;RestConfigFile=/nowhere/x.rest";
+    let options = Options::open(text, &ProcessEnvironment).unwrap();
+    assert!(options.warnings()[0].message().contains("/nowhere/x.rest is not there"), "{options:?}");
+    let error = resolve(&options).config.unwrap_err();
     assert!(error.message().contains("RestConfigFile"), "{error}");
 }
 

@@ -3,6 +3,7 @@
 use super::method::Method;
 use super::{Client, Header, Methods, Reader};
 use crate::error::Status;
+use crate::field;
 use crate::form;
 use crate::options::Name;
 use crate::provider::{self, Profile};
@@ -159,10 +160,10 @@ impl Reader<'_> {
     }
 
     fn checked_header(&mut self, name: String, value: Secret) -> Option<Header> {
-        if let Err(reason) = sendable_name(&name) {
+        if let Err(reason) = field::sendable_name(&name) {
             self.fault(Status::InvalidOption, Name::AuthHeader, reason);
         }
-        if !value.reveal().bytes().all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte)) {
+        if !field::is_sendable_value(value.reveal()) {
             self.fault(
                 Status::InvalidOption,
                 Name::SecurityToken,
@@ -189,26 +190,3 @@ const OURS: [&str; 13] = [
     "scope",
     "username",
 ];
-
-/// Whether AuthHeader may name that header (RFC 9110 section 5.6.2), which must not be one that frames the message.
-fn sendable_name(name: &str) -> std::result::Result<(), &'static str> {
-    const FRAMING: [&str; 9] = [
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "expect",
-        "host",
-        "te",
-        "transfer-encoding",
-        "upgrade",
-    ];
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if !name.bytes().all(token) {
-        return Err("has a character that no header's name may have");
-    }
-    if FRAMING.iter().any(|framing| framing.eq_ignore_ascii_case(name)) {
-        return Err("names a header that frames the message and cannot be replaced");
-    }
-    Ok(())
-}

@@ -21,11 +21,13 @@ use crate::token::Token;
 
 /// Opens a connection from the connection string that a user wrote.
 ///
-/// The text is read, and nothing else: no file of keys is opened and nothing is sent. Values, conflicts and missing
-/// options are found by the first call that needs them; what is odd about the text is in authgrant_warnings. On success
-/// `*connection` is for the caller to close with authgrant_close.
+/// The text is read, with the data source (DSN, FILEDSN) and the model (RestConfigFile) that it names: no file of keys
+/// is opened and nothing is sent. Values, conflicts and missing options are found by the first call that needs them;
+/// what is odd about the text and the files is in authgrant_warnings. On success `*connection` is for the caller to
+/// close with authgrant_close.
 ///
-/// Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT, AUTHGRANT_INVALID_CONNECTION_STRING.
+/// Threads: any; for a DSN, environment variables are read, so nobody may write them meanwhile. Errors:
+/// AUTHGRANT_INVALID_ARGUMENT, AUTHGRANT_INVALID_CONNECTION_STRING, AUTHGRANT_DATA_SOURCE_NOT_FOUND.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_open(
     connection_string: *const c_char,
@@ -45,8 +47,8 @@ pub extern "C" fn authgrant_open(
 /// `unit` is sizeof(SQLWCHAR): 2 for UTF-16, 4 for UTF-32 (iODBC). `length` is in units; -1 (SQL_NTS) is for text that
 /// a NUL ends. Otherwise as authgrant_open.
 ///
-/// Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT (also for a surrogate without its other half, and a NUL inside),
-/// AUTHGRANT_INVALID_CONNECTION_STRING.
+/// Threads: as authgrant_open. Errors: AUTHGRANT_INVALID_ARGUMENT (also for a surrogate without its other half, and a
+/// NUL inside), AUTHGRANT_INVALID_CONNECTION_STRING, AUTHGRANT_DATA_SOURCE_NOT_FOUND.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_open_wide(
     connection_string: *const c_void,

@@ -1,19 +1,14 @@
-//! Reading a key file without harm: regular files only, of a bounded size, never waiting.
-//!
-//! A FIFO, a device or a socket in the place of the file must not hang the host, and opening one may already have
-//! effects; so the kind is looked at before and, as it may have been swapped meanwhile, after the opening.
+//! The key file that JWTCertStore names: its content, and by what a changed one is told.
 
-use std::fs::{File, FileType, Metadata, OpenOptions};
-use std::io::{self, Read};
+use std::fs::Metadata;
+use std::path::Path;
 use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
 use super::KeySource;
 use crate::error::Result;
-
-/// Far above any key store seen; what is larger is something else.
-const MAX_BYTES: u64 = 16 * 1024 * 1024;
+use crate::file;
 
 /// By what a changed file is told from the one that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,91 +45,10 @@ pub(super) fn read(source: &KeySource) -> Result<(Zeroizing<Vec<u8>>, Stamp)> {
     if source.store.is_empty() {
         return Err(source.broken("is empty; it should name the file with the private key"));
     }
-    let failed = |error: io::Error| source.broken(format!("cannot be read: {error}"));
-    check(source, &std::fs::metadata(&source.store).map_err(failed)?)?;
-    let mut file = open(source).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
-    check(source, &metadata)?;
-    let content = fill(&mut file, metadata.len()).map_err(failed)?;
+    let (content, metadata) =
+        file::read(Path::new(&source.store)).map_err(|fault| source.broken(fault.to_string()))?;
     if content.is_empty() {
         return Err(source.broken("is empty (0 bytes)"));
     }
     Ok((content, Stamp::of(&metadata)))
-}
-
-#[cfg(unix)]
-fn open(source: &KeySource) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(&source.store)
-}
-
-#[cfg(not(unix))]
-fn open(source: &KeySource) -> io::Result<File> {
-    OpenOptions::new().read(true).open(&source.store)
-}
-
-fn check(source: &KeySource, metadata: &Metadata) -> Result<()> {
-    if !metadata.is_file() {
-        let kind = kind(metadata.file_type());
-        return Err(source.broken(format!("is {kind}, not a file")));
-    }
-    if metadata.len() > MAX_BYTES {
-        let length = metadata.len();
-        return Err(source.broken(format!(
-            "has {length} bytes, more than the {MAX_BYTES} (16 MiB) that are read; is it the right file?"
-        )));
-    }
-    Ok(())
-}
-
-#[cfg(unix)]
-fn kind(found: FileType) -> &'static str {
-    use std::os::unix::fs::FileTypeExt;
-    match found {
-        found if found.is_dir() => "a directory",
-        found if found.is_fifo() => "a FIFO (named pipe)",
-        found if found.is_socket() => "a socket",
-        _ => "a device",
-    }
-}
-
-#[cfg(not(unix))]
-fn kind(found: FileType) -> &'static str {
-    if found.is_dir() { "a directory" } else { "a device" }
-}
-
-/// Reads at most `length` bytes into a buffer that never grows: growing would leave unwiped copies behind.
-fn fill(file: &mut File, length: u64) -> io::Result<Zeroizing<Vec<u8>>> {
-    let length = usize::try_from(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
-    let mut content = Zeroizing::new(vec![0; length]);
-    let mut filled = 0_usize;
-    while let Some(rest) = content.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match file.read(rest) {
-            Ok(0) => break,
-            Ok(count) => filled = filled.saturating_add(count),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    content.truncate(filled);
-    Ok(content)
-}
-
-#[cfg(all(test, unix))]
-mod tests {
-    use std::sync::mpsc;
-    use std::time::Duration;
-
-    use super::super::fixtures::{Place, run};
-    use super::*;
-
-    #[test]
-    fn opening_a_fifo_that_came_after_the_look_does_not_wait_for_a_writer() {
-        let place = Place::new();
-        run(place.path(), "mkfifo pipe");
-        let source = place.source("pipe", None);
-        let (done, waiting) = mpsc::channel();
-        std::thread::spawn(move || done.send(open(&source).is_ok()));
-        assert_eq!(waiting.recv_timeout(Duration::from_secs(5)), Ok(true));
-    }
 }

@@ -1,25 +1,53 @@
 //! Text to named values: what the user said, where, and how it was spelled.
 //!
-//! `grammar` splits a connection string, `table` knows the options; here the two meet. Values are not judged here
-//! but where they are first used, so that a connection can be built up option by option.
+//! `grammar` splits a connection string, `data_source` reads what a DSN or FILEDSN stands for, `model` a RestConfigFile;
+//! `table` knows the options; here they meet. What the origins say lies in layers, so that a higher one can be taken away
+//! again. Values are not judged here but where they are first used, so that a connection can be built up option by option.
 
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Result, Status};
 use crate::secret::Secret;
 
+mod data_source;
+pub mod environment;
 pub mod grammar;
+mod ini;
+mod model;
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod source_tests;
+mod steering;
 pub mod table;
+#[cfg(test)]
+mod tests;
 
+pub use environment::{Environment, ProcessEnvironment};
+use model::Model;
 pub use table::{Kind, Name};
 
 /// Where a value was said; a later one outranks an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
+    /// In the model file that RestConfigFile names.
+    Model,
+    /// In a section of an odbc.ini.
+    Dsn,
+    /// In the file that FILEDSN names.
+    FileDsn,
     /// In the connection string.
     ConnectionString,
     /// By `authgrant_set_option`.
     SetOption,
+}
+
+impl Origin {
+    /// Whether it is a DSN or a FILEDSN.
+    #[must_use]
+    pub fn is_data_source(self) -> bool {
+        matches!(self, Self::Dsn | Self::FileDsn)
+    }
 }
 
 /// One value as it was said.
@@ -31,25 +59,57 @@ pub struct Value {
     pub origin: Origin,
     /// The name by which it was said, for messages.
     pub spelling: String,
+    /// The file that said it, with the line where there is one.
+    pub place: Option<String>,
 }
 
-/// The options of one connection. An empty value stands for none, as in `Scope=;`.
+/// What one origin says.
+type Layer = BTreeMap<Name, Value>;
+
+/// The options of one connection. An empty value stands for none, as in `Scope=;`, and hides those of lower rank.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    values: BTreeMap<Name, Value>,
+    layers: BTreeMap<Origin, Layer>,
+    /// The data source, for messages.
+    source: Option<String>,
+    model: Model,
     warnings: Vec<Error>,
 }
 
 impl Options {
-    /// Reads a connection string. The first of several values of an option wins; that, and every name that is not
-    /// an option, is a warning (SQLSTATE 01S00).
+    /// Reads a connection string and the data source and model file that it names.
+    ///
+    /// # Errors
+    /// [`Status::InvalidConnectionString`] for a fault in the structure, [`Status::DataSourceNotFound`].
+    pub fn open(text: &str, environment: &dyn Environment) -> Result<Self> {
+        let pairs = grammar::parse(text)?;
+        let order: Vec<_> =
+            pairs.iter().filter_map(|pair| table::find(&pair.name)).map(|found| found.id).collect();
+        let mut options = Self::from_pairs(pairs);
+        if options.get(Name::AllowOverride).is_some() {
+            options.ignore(
+                Some(Name::AllowOverride),
+                "it counts in a DSN or FILEDSN, not in a connection string",
+            );
+        }
+        options.look_up(&order, environment)?;
+        options.read_model();
+        Ok(options)
+    }
+
+    /// Reads a connection string alone. The first of several values of an option wins; that, and every name that is
+    /// not an option, is a warning (SQLSTATE 01S00).
     ///
     /// # Errors
     /// [`Status::InvalidConnectionString`] for a fault in the structure.
     pub fn parse(text: &str) -> Result<Self> {
+        grammar::parse(text).map(Self::from_pairs)
+    }
+
+    fn from_pairs(pairs: Vec<grammar::Pair>) -> Self {
         let mut options = Self::default();
         let mut behind_open = None;
-        for pair in grammar::parse(text)? {
+        for pair in pairs {
             let Some(definition) = table::find(&pair.name) else {
                 options.warnings.push(unknown(&pair, behind_open));
                 let risky = !pair.braced && sounds_secret(&pair.name);
@@ -59,18 +119,16 @@ impl Options {
             behind_open = (definition.is_secret() && !pair.braced).then_some(definition.name);
             options.add(definition, pair);
         }
-        Ok(options)
+        options
     }
 
     fn add(&mut self, definition: &table::Definition, pair: grammar::Pair) {
-        if let Some(first) = self.values.get(&definition.id) {
-            self.warnings.push(warning(
-                definition.name,
-                format!(
-                    "{} at offset {} was ignored: {} was given before it, and the first one counts",
-                    pair.name, pair.offset, first.spelling
-                ),
-            ));
+        if let Some(first) = self.in_layer(Origin::ConnectionString, definition.id) {
+            let text = format!(
+                "{} at offset {} was ignored: {} was given before it, and the first one counts",
+                pair.name, pair.offset, first.spelling
+            );
+            self.warnings.push(warning(definition.name, text));
             return;
         }
         let text = if pair.braced || definition.is_secret() {
@@ -78,8 +136,72 @@ impl Options {
         } else {
             Secret::from(without_quotes(pair.value.reveal()))
         };
-        self.values
-            .insert(definition.id, Value { text, origin: Origin::ConnectionString, spelling: pair.name });
+        self.say(definition.id, text, Origin::ConnectionString, &pair.name);
+    }
+
+    fn say(&mut self, name: Name, text: Secret, origin: Origin, spelling: &str) {
+        let value = Value { text, origin, spelling: spelling.to_owned(), place: None };
+        self.layers.entry(origin).or_default().insert(name, value);
+    }
+
+    /// Finds the data source, by the rules of ODBC's SQLDriverConnect: of DSN and FILEDSN the first counts, and none
+    /// of a DSN where DRIVER stands in front of it. `order` is the names in the connection string, in its order.
+    fn look_up(&mut self, order: &[Name], environment: &dyn Environment) -> Result<()> {
+        let place = |name| self.get(name).and_then(|_| order.iter().position(|said| *said == name));
+        let driver = place(Name::Driver);
+        let source = match (place(Name::DSN), place(Name::FILEDSN)) {
+            (None, None) => return Ok(()),
+            (dsn, Some(file)) if dsn.is_none_or(|dsn| file < dsn) => {
+                self.ignore(dsn.map(|_| Name::DSN), "FILEDSN was given before it, and the first one counts");
+                self.file_dsn(environment)?
+            }
+            (dsn, file) => {
+                self.ignore(file.map(|_| Name::FILEDSN), "DSN was given before it, and the first one counts");
+                if driver.is_some() && driver < dsn {
+                    self.ignore(Some(Name::DSN), "DRIVER stands in front of it");
+                    return Ok(());
+                }
+                data_source::dsn(&self.said(Name::DSN), environment)?
+            }
+        };
+        self.source = Some(source.label);
+        self.warnings.extend(source.warnings);
+        self.layers.insert(source.origin, source.values);
+        Ok(())
+    }
+
+    /// DRIVER and FILEDSN may stand together; a file for another driver says nothing.
+    fn file_dsn(&mut self, environment: &dyn Environment) -> Result<data_source::Source> {
+        let mut source = data_source::file_dsn(&self.said(Name::FILEDSN), environment)?;
+        let (ours, its) = (self.said(Name::Driver), source.values.get(&Name::Driver));
+        let other = |its: &&Value| !ours.is_empty() && !its.text.reveal().eq_ignore_ascii_case(&ours);
+        if its.filter(other).is_some() {
+            self.ignore(Some(Name::FILEDSN), "it is for another DRIVER");
+            source.values.clear();
+        }
+        Ok(source)
+    }
+
+    fn said(&self, name: Name) -> String {
+        self.get(name).map_or_else(String::new, |value| value.text.reveal().trim().to_owned())
+    }
+
+    fn ignore(&mut self, name: Option<Name>, why: &str) {
+        if let Some(name) = name {
+            self.warnings.push(warning(name.text(), format!("{} was ignored: {why}", name.text())));
+        }
+    }
+
+    /// Reads the model file that is in force, unless that was done.
+    fn read_model(&mut self) {
+        let path =
+            self.get(Name::RestConfigFile).map_or_else(String::new, |value| value.text.reveal().to_owned());
+        if path == self.model.path {
+            return;
+        }
+        let (model, values) = if path.is_empty() { Default::default() } else { Model::read(&path) };
+        self.model = model;
+        self.layers.insert(Origin::Model, values);
     }
 
     /// Sets options by name, to the letter: all of them or, on an error, none. An empty value takes an option away.
@@ -92,6 +214,9 @@ impl Options {
         for (name, value) in pairs {
             match table::find(name) {
                 None => faults.push(not_an_option(name)),
+                Some(definition) if matches!(definition.id, Name::DSN | Name::FILEDSN) => {
+                    faults.push(only_when_opened(definition));
+                }
                 Some(definition) if !value.is_empty() && !definition.kind.accepts(value) => {
                     faults.push(wrong_type(definition, value));
                 }
@@ -102,23 +227,46 @@ impl Options {
             return Err(error);
         }
         for (id, name, value) in accepted {
-            let value =
-                Value { text: Secret::from(*value), origin: Origin::SetOption, spelling: (*name).to_owned() };
-            self.values.insert(id, value);
+            self.say(id, Secret::from(*value), Origin::SetOption, name);
         }
+        self.read_model();
         Ok(())
     }
 
     /// The value of an option, if it has one that is not empty.
     #[must_use]
     pub fn get(&self, name: Name) -> Option<&Value> {
-        self.values.get(&name).filter(|value| !value.text.reveal().is_empty())
+        let refused = self.is_refused(name);
+        self.topmost(name, |origin| !(refused && origin == Origin::ConnectionString))
     }
 
-    /// What was odd about the text.
+    /// The value of highest rank among those of some origins, if it is not empty.
+    fn topmost(&self, name: Name, counts: impl Fn(Origin) -> bool) -> Option<&Value> {
+        let mut layers = self.layers.iter().rev().filter(|(origin, _)| counts(**origin));
+        layers.find_map(|(_, layer)| layer.get(&name)).filter(|value| !value.text.reveal().is_empty())
+    }
+
+    /// What one origin says, be it empty.
+    fn in_layer(&self, origin: Origin, name: Name) -> Option<&Value> {
+        self.layers.get(&origin)?.get(&name)
+    }
+
+    /// The headers that the model wants on every request to the API; they can be sent as they are.
     #[must_use]
-    pub fn warnings(&self) -> &[Error] {
-        &self.warnings
+    pub fn model_headers(&self) -> &[model::Header] {
+        &self.model.headers
+    }
+
+    /// Whether a model file is named that could not be read, and so does not say what it might.
+    #[must_use]
+    pub fn lacks_model(&self) -> bool {
+        self.model.left_out
+    }
+
+    /// What was odd about the text, the data source and the model.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Error> {
+        [self.warnings.as_slice(), &self.model.warnings].concat()
     }
 }
 
@@ -126,12 +274,29 @@ impl Options {
 #[must_use]
 pub fn wrong_type(definition: &table::Definition, value: &str) -> Error {
     let found = if definition.is_secret() { String::new() } else { format!(" is \"{value}\",") };
-    Error::new(
-        Status::InvalidOption,
-        "options",
-        format!("{}{found} expected {}", definition.name, definition.kind.expected()),
-    )
-    .with_option(definition.name)
+    not_of_type(definition, &found)
+}
+
+/// As [`wrong_type`], for a value that somebody said. What a file holds is not shown, but where it stands.
+#[must_use]
+pub fn wrong_value(definition: &table::Definition, value: &Value) -> Error {
+    match &value.place {
+        None => wrong_type(definition, value.text.reveal()),
+        Some(place) => not_of_type(definition, &format!(" in {place} has a wrong value,")),
+    }
+}
+
+fn not_of_type(definition: &table::Definition, found: &str) -> Error {
+    let text = format!("{}{found} expected {}", definition.name, definition.kind.expected());
+    Error::new(Status::InvalidOption, "options", text).with_option(definition.name)
+}
+
+fn only_when_opened(definition: &table::Definition) -> Error {
+    let text = format!(
+        "{} is looked up when a connection is opened, and counts in the connection string alone",
+        definition.name
+    );
+    Error::new(Status::InvalidOption, "options", text).with_option(definition.name)
 }
 
 fn not_an_option(name: &str) -> Error {
@@ -191,94 +356,4 @@ fn warning(option: &str, text: String) -> Error {
 /// DataDirect's samples write `ClaimsIssuer='…'`: one pair of quotes around a whole value is not part of it.
 fn without_quotes(value: &str) -> &str {
     ['\'', '"'].into_iter().find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote)).unwrap_or(value)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PAGE: &str = "DRIVER=DataDirect 8.0 Autonomous REST Connector; \n       RestConfigFile=C:/path/to/docusign.rest;AuthenticationMethod=55;\n       ClaimsIssuer='1a2b3c4d5e_6f7g8h9g';ClaimsSubject=jsmith@example.com;\n       JWTCertStore=jwtcert.jks;JWTCertPassword=secret;\n       TokenUri=https://account-d.docusign.com/oauth/token;\n       RedirectUri=http://localhost:3000;AuthHeader=response_type;SecurityToken=code;\n       Scope=signature impersonation;\n";
-
-    fn get(options: &Options, name: Name) -> Option<&str> {
-        options.get(name).map(|value| value.text.reveal())
-    }
-
-    #[test]
-    fn the_vendors_own_sample_reads_without_a_warning() {
-        let options = Options::parse(PAGE).unwrap();
-        assert_eq!(options.warnings(), []);
-        assert_eq!(get(&options, Name::AuthenticationMethod), Some("55"));
-        assert_eq!(get(&options, Name::ClaimsIssuer), Some("1a2b3c4d5e_6f7g8h9g"));
-        assert_eq!(get(&options, Name::TokenURI), Some("https://account-d.docusign.com/oauth/token"));
-        assert_eq!(get(&options, Name::Scope), Some("signature impersonation"));
-        assert_eq!(options.get(Name::TokenURI).unwrap().spelling, "TokenUri");
-    }
-
-    #[test]
-    fn quotes_go_from_around_whole_values_but_not_from_secrets_nor_braces() {
-        let options =
-            Options::parse("cliss=\"a\";clsub='b;JWTCertPassword='c';Scope={'d'};ClaimsAudience='").unwrap();
-        assert_eq!(get(&options, Name::ClaimsIssuer), Some("a"));
-        assert_eq!(get(&options, Name::ClaimsSubject), Some("'b"));
-        assert_eq!(get(&options, Name::JWTCertPassword), Some("'c'"));
-        assert_eq!(get(&options, Name::Scope), Some("'d'"));
-        assert_eq!(get(&options, Name::ClaimsAudience), Some("'"));
-    }
-
-    #[test]
-    fn the_first_of_several_wins_under_any_of_its_names_with_a_warning() {
-        let options = Options::parse("cliss=first;ClaimsIssuer=second;CLISS=third").unwrap();
-        assert_eq!(get(&options, Name::ClaimsIssuer), Some("first"));
-        assert_eq!(options.warnings().len(), 2);
-        let message = options.warnings()[0].message();
-        assert!(message.contains("ClaimsIssuer at offset 12") && message.contains("cliss"), "{message}");
-    }
-
-    #[test]
-    fn an_unknown_name_is_a_warning_that_suggests_the_nearest() {
-        let options = Options::parse("ClaimIssuer=a;Zebra=1").unwrap();
-        let [near, far] = options.warnings() else { panic!("{options:?}") };
-        assert_eq!(near.sqlstate(), "01S00");
-        assert!(near.message().ends_with("did you mean ClaimsIssuer? It was ignored"), "{near}");
-        assert!(far.message().ends_with("\"Zebra\" is not an option. It was ignored"), "{far}");
-    }
-
-    #[test]
-    fn the_second_half_of_a_password_with_a_semicolon_is_not_repeated() {
-        let options = Options::parse("JWTCertPassword=hun;ter2=x;Scope=a").unwrap();
-        let [warning] = options.warnings() else { panic!("{options:?}") };
-        assert!(!warning.message().contains("ter2"), "{warning}");
-        assert!(
-            warning.message().contains("if JWTCertPassword holds a \";\", put it in braces"),
-            "{warning}"
-        );
-        let options = Options::parse("ProxyPasswort=hun;ter2=x;Zebra=1").unwrap();
-        let [unknown, end, zebra] = options.warnings() else { panic!("{options:?}") };
-        assert!(unknown.message().contains("ProxyPasswort"), "{unknown}");
-        assert!(!end.message().contains("ter2"), "{end}");
-        assert!(zebra.message().contains("Zebra"), "{zebra}");
-    }
-
-    #[test]
-    fn a_name_that_is_longer_than_any_is_cut_and_not_searched_for() {
-        let options = Options::parse(&format!("{}=1", "x".repeat(500_000))).unwrap();
-        assert!(options.warnings()[0].message().len() < 200);
-        let long = format!("A={}", "x".repeat(2 << 20));
-        assert_eq!(Options::parse(&long).unwrap_err().status(), Status::InvalidConnectionString);
-    }
-
-    #[test]
-    fn set_takes_all_or_nothing_and_names_every_fault() {
-        let mut options = Options::parse("ClaimsIssuer=a").unwrap();
-        let error =
-            options.set(&[("ClaimsIssuer", "b"), ("JWTLifetime", "abc"), ("Nonsense", "1")]).unwrap_err();
-        assert_eq!(error.status(), Status::InvalidOption);
-        assert_eq!(error.option(), Some("JWTLifetime"));
-        assert_eq!(error.others()[0].option(), Some("Nonsense"));
-        assert_eq!(get(&options, Name::ClaimsIssuer), Some("a"));
-        options.set(&[("cliss", "'b'"), ("Scope", "s")]).unwrap();
-        assert_eq!(get(&options, Name::ClaimsIssuer), Some("'b'"));
-        options.set(&[("Scope", "")]).unwrap();
-        assert_eq!(get(&options, Name::Scope), None);
-    }
 }

@@ -98,11 +98,39 @@ impl Definition {
         self.kind == Kind::Secret
     }
 
+    /// Whether it decides where secrets are sent, or to whom they are shown.
+    #[must_use]
+    pub fn steers(&self) -> bool {
+        STEERING.contains(&self.name) || self.name.starts_with("Proxy")
+    }
+
+    /// Whether it is a secret, or names a file of secrets that are put to use.
+    #[must_use]
+    pub fn leads_to_secrets(&self) -> bool {
+        self.is_secret() || matches!(self.name, "JWTCertStore" | "ClientAssertionFile")
+    }
+
     /// All its names.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         std::iter::once(self.name).chain(self.aliases.iter().copied())
     }
 }
+
+/// What a connection string may not say where a data source's secrets are in use, beside everything that begins with
+/// Proxy. A name of which there is no option yet counts from the day on which there is one.
+const STEERING: &[&str] = &[
+    "TokenURI",
+    "TokenEndpoint",
+    "AuthURI",
+    "LogoffURI",
+    "RestSamplePath",
+    "HealthURI",
+    "RestConfigFile",
+    "TrustStore",
+    "HostNameInCertificate",
+    "ValidateServerCertificate",
+    "ClaimsAudience",
+];
 
 macro_rules! options {
     ($($name:ident [$($alias:literal),*] $kind:expr, $default:literal, $help:literal;)*) => {
@@ -189,7 +217,7 @@ options! {
     RedirectURI ["o2ru"] Kind::Url, "",
         "Where the browser returns to after consent, as registered with the authorization server.";
     RestConfigFile ["rcf", "RESTConfigFile", "Config"] Kind::Path, "",
-        "The model file of the driver.";
+        "The model file of the driver (.rest). Its method, URIs, scope and headers count where nobody else says them.";
     RestSamplePath ["rsp", "RESTSamplePath", "Sample"] Kind::Driver, "",
         "The endpoint that the driver samples.";
     TrustStore ["ts", "Truststore"] Kind::Path, "the operating system's",
@@ -198,8 +226,13 @@ options! {
         "0 accepts any certificate, and so anybody's server. For tests alone.";
     LoginTimeout ["lt"] Kind::Number(-1, 86_400), "60",
         "Seconds for a whole call, waiting for others included; 0 or -1 is no limit.";
+    DSN ["DataSourceName"] Kind::Text, "",
+        "The section of odbc.ini that says the rest, in the connection string alone; not looked up where Driver stands in front of it.";
+    FILEDSN [] Kind::Path, "",
+        "The .dsn file that says the rest in its section [ODBC], in the connection string alone; of DSN and FILEDSN the first counts.";
+    AllowOverride [] Kind::Switch, "0",
+        "In a DSN or FILEDSN: 1 lets a connection string change where its secrets are sent.";
     Driver [] Kind::Driver, "", "The driver manager's own.";
-    DataSourceName ["dsn"] Kind::Driver, "", "The driver manager's own.";
     Description ["desc"] Kind::Driver, "", "The driver's own.";
     HostName ["host"] Kind::Driver, "", "The driver's own.";
     PortNumber ["port"] Kind::Driver, "", "The driver's own.";
@@ -315,6 +348,16 @@ mod tests {
         assert_eq!(find("TokenUri").unwrap().id, Name::TokenURI);
         assert_eq!(find("o2tu").unwrap().id, Name::TokenURI);
         assert!(find("TokenURL").is_none());
+    }
+
+    #[test]
+    fn every_proxy_and_every_endpoint_steers_and_a_scope_does_not() {
+        let steers = |name: &str| find(name).unwrap().steers();
+        for option in TABLE.iter().filter(|option| matches!(option.kind, Kind::MethodUrl)) {
+            assert!(option.steers(), "{}", option.name);
+        }
+        assert!(steers("TokenEndpoint") && steers("vsc") && steers("rcf") && steers("ClaimsAudience"));
+        assert!(!steers("Scope") && !steers("LoginTimeout") && !steers("JWTCertStore"));
     }
 
     #[test]

@@ -1,16 +1,13 @@
 //! TrustStore: the path of a PEM file as typed in, the CA certificates that it holds out.
 
-use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::path::Path;
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use crate::error::{Error, Result, Status};
-
-/// The largest TrustStore that is read; the bundle of a whole operating system has a quarter of a megabyte.
-const MAX_STORE: u64 = 16 << 20;
+use crate::file;
 
 /// An error about the file at `path`.
 pub(super) fn store_error(path: &str, text: &str) -> Error {
@@ -24,7 +21,7 @@ pub(super) fn cannot_be_read(error: &std::io::Error) -> String {
 
 /// The certificates in the PEM file at `path`, as typed.
 pub(super) fn read_store(path: &str) -> Result<RootCertStore> {
-    let content = read_file(path)?;
+    let (content, _) = file::read(Path::new(path)).map_err(|fault| store_error(path, &fault.to_string()))?;
     if let Some(what) = foreign(&content) {
         return Err(store_error(
             path,
@@ -52,32 +49,6 @@ fn foreign(content: &[u8]) -> Option<&'static str> {
         [0x30, 0x80..=0x84, ..] => Some("a PKCS#12 store or a DER certificate"),
         _ => None,
     }
-}
-
-fn read_file(path: &str) -> Result<Vec<u8>> {
-    let mut file = open(path).map_err(|error| store_error(path, &cannot_be_read(&error)))?;
-    let found = file.metadata().map_err(|error| store_error(path, &cannot_be_read(&error)))?;
-    if !found.is_file() {
-        return Err(store_error(path, "is not a file"));
-    }
-    let mut content = Vec::new();
-    file.by_ref()
-        .take(MAX_STORE)
-        .read_to_end(&mut content)
-        .map_err(|error| store_error(path, &cannot_be_read(&error)))?;
-    if found.len() > MAX_STORE {
-        return Err(store_error(path, "is larger than 16 MiB, which no set of CA certificates is"));
-    }
-    Ok(content)
-}
-
-/// Without waiting: a path that leads to a pipe would block in `open` until somebody writes.
-fn open(path: &str) -> std::io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
-    options.open(path)
 }
 
 #[cfg(test)]
@@ -119,7 +90,7 @@ mod tests {
         assert_eq!(missing.status(), Status::KeyStore);
         assert!(missing.message().contains("no.pem cannot be read"), "{missing}");
         let error = trust(folder.path()).config().unwrap_err();
-        assert!(error.message().contains("is not a file"), "{error}");
+        assert!(error.message().contains("not a file"), "{error}");
     }
 
     #[test]
@@ -137,7 +108,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
-        assert!(trust(&path).config().unwrap_err().message().contains("is not a file"));
+        assert!(trust(&path).config().unwrap_err().message().contains("not a file"));
     }
 
     #[test]

@@ -4,10 +4,12 @@ use std::ffi::{CStr, CString, c_char};
 use std::ptr::{null, null_mut};
 
 use authgrant::connection::Connection as Handle;
+use authgrant::error::Error;
 use authgrant::ffi::connection as api;
 use authgrant::ffi::error as errors;
 use authgrant::ffi::error::ErrorObject;
 use authgrant::ffi::{headers, token};
+use authgrant::options::Environment;
 use authgrant::token::Token as TokenObject;
 
 /// What a failed call handed out.
@@ -130,6 +132,13 @@ pub fn open(string: &str) -> Result<Connection, Box<Failure>> {
     let (mut connection, mut error) = (null_mut(), null_mut());
     let status = api::authgrant_open(string.as_ptr(), &raw mut connection, &raw mut error);
     outcome(status, error, || Connection(connection))
+}
+
+/// A connection whose data sources stand where the test says, and not where this process's variables do.
+pub fn open_in(string: &str, environment: &dyn Environment) -> Result<Connection, Box<Error>> {
+    Handle::open_in(string, environment)
+        .map(|handle| Connection(Box::into_raw(Box::new(handle))))
+        .map_err(Box::new)
 }
 
 /// open, then get_token: how a driver uses it.

@@ -1,0 +1,140 @@
+//! Reading a file that an option named, without harm: regular files only, of a bounded size, never waiting.
+//!
+//! A FIFO, a device or a socket in the place of the file must not hang the host, and opening one may already have
+//! effects; so the kind is looked at before and, as it may have been swapped meanwhile, after the opening. What is
+//! wrong is said without the path, which the caller puts in front as the user typed it.
+
+use std::fmt;
+use std::fs::{File, FileType, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+/// Far above anything that is read here; what is larger is something else.
+const MAX_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Why a file was not read, to be put behind its path.
+#[derive(Debug)]
+pub enum Fault {
+    /// The operating system refused.
+    Io(io::Error),
+    /// It is something other than a regular file.
+    Kind(&'static str),
+    /// It has so many bytes.
+    TooLarge(u64),
+}
+
+impl Fault {
+    /// Whether there is no such file.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "cannot be read: {error}"),
+            Self::Kind(kind) => write!(f, "is {kind}, not a file"),
+            Self::TooLarge(length) => write!(
+                f,
+                "has {length} bytes, more than the {MAX_BYTES} (16 MiB) that are read; is it the right file?"
+            ),
+        }
+    }
+}
+
+/// The content of the file, wiped when dropped, and what was known of it before the reading: a change during it is
+/// seen at the next look.
+///
+/// # Errors
+/// What keeps it from being read.
+pub fn read(path: &Path) -> Result<(Zeroizing<Vec<u8>>, Metadata), Fault> {
+    check(&std::fs::metadata(path)?)?;
+    let mut file = open(path)?;
+    let metadata = file.metadata()?;
+    check(&metadata)?;
+    let content = fill(&mut file, metadata.len())?;
+    Ok((content, metadata))
+}
+
+#[cfg(unix)]
+fn open(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
+}
+
+#[cfg(not(unix))]
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).open(path)
+}
+
+fn check(metadata: &Metadata) -> Result<(), Fault> {
+    if !metadata.is_file() {
+        return Err(Fault::Kind(kind(metadata.file_type())));
+    }
+    if metadata.len() > MAX_BYTES {
+        return Err(Fault::TooLarge(metadata.len()));
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn kind(found: FileType) -> &'static str {
+    use std::os::unix::fs::FileTypeExt;
+    match found {
+        found if found.is_dir() => "a directory",
+        found if found.is_fifo() => "a FIFO (named pipe)",
+        found if found.is_socket() => "a socket",
+        _ => "a device",
+    }
+}
+
+#[cfg(not(unix))]
+fn kind(found: FileType) -> &'static str {
+    if found.is_dir() { "a directory" } else { "a device" }
+}
+
+/// Reads at most `length` bytes into a buffer that never grows: growing would leave unwiped copies behind.
+fn fill(file: &mut File, length: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+    let length = usize::try_from(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    let mut content = Zeroizing::new(vec![0; length]);
+    let mut filled = 0_usize;
+    while let Some(rest) = content.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read(rest) {
+            Ok(0) => break,
+            Ok(count) => filled = filled.saturating_add(count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    content.truncate(filled);
+    Ok(content)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::process::Command;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn opening_a_fifo_that_came_after_the_look_does_not_wait_for_a_writer() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let (done, waiting) = mpsc::channel();
+        std::thread::spawn(move || done.send(open(&path).is_ok()));
+        assert_eq!(waiting.recv_timeout(Duration::from_secs(5)), Ok(true));
+    }
+}

@@ -1,0 +1,269 @@
+//! RestConfigFile: the driver's `.rest` model, a path in, the settings and headers that bear on tokens out.
+//!
+//! JSON with `//` comments, in which keys that begin with `#` are directives and all others tables. The older spelling
+//! (`#tokenUri`) and the newer one (`#options.tokenURI`) are both read. Client IDs, secrets and key stores are not: they
+//! stay in the connection string.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::Value as Json;
+
+use super::table::{self, Definition, Kind};
+use super::{Layer, Origin, Value};
+use crate::error::{Error, Status};
+use crate::secret::Secret;
+use crate::{field, file};
+
+/// The options that a model may set.
+const SETTINGS: [&str; 6] =
+    ["AuthenticationMethod", "AuthURI", "TokenURI", "RedirectURI", "LogoffURI", "Scope"];
+
+/// A header and its value.
+pub type Header = (String, Secret);
+
+/// What a model file says; nothing, where none is named.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Model {
+    /// RestConfigFile as typed.
+    pub(super) path: String,
+    pub(super) headers: Vec<Header>,
+    pub(super) warnings: Vec<Error>,
+    pub(super) fault: Option<Error>,
+    /// Whether the file could not be read.
+    pub(super) left_out: bool,
+}
+
+impl Model {
+    /// Reads the model and the values that it sets.
+    pub(super) fn read(path: &str) -> (Self, Layer) {
+        let mut reader =
+            Reader { model: Self { path: path.to_owned(), ..Self::default() }, values: Layer::new() };
+        match file::read(Path::new(path)) {
+            Ok((mut content, _)) => reader.understand(&mut content),
+            Err(fault) => {
+                reader.model.left_out = true;
+                let fault = if fault.is_missing() { "is not there".to_owned() } else { fault.to_string() };
+                reader.warn(&format!("{fault}; it was left out"));
+            }
+        }
+        (reader.model, reader.values)
+    }
+}
+
+struct Reader {
+    model: Model,
+    values: Layer,
+}
+
+impl Reader {
+    fn warn(&mut self, text: &str) {
+        let text = format!("RestConfigFile {} {text}", self.model.path);
+        self.model.warnings.push(Error::warning("01000", "options", text).with_option("RestConfigFile"));
+    }
+
+    fn understand(&mut self, content: &mut [u8]) {
+        match parse(content) {
+            Ok(directives) => self.directives(&directives),
+            Err(reason) => {
+                let text = format!("RestConfigFile {} {reason}", self.model.path);
+                let fault = Error::new(Status::InvalidOption, "options", text).with_option("RestConfigFile");
+                self.model.fault = Some(fault);
+            }
+        }
+    }
+
+    fn directives(&mut self, Directives(directives): &Directives) {
+        let host = directives.get("#hostname").and_then(|(_, value)| plain(value));
+        let newer = directives.get("#options").and_then(|(_, value)| value.as_object());
+        for (name, value) in newer.into_iter().flatten() {
+            self.setting(&format!("#options.{name}"), name, value, host);
+        }
+        for (name, value) in directives.values() {
+            self.setting(name, name.trim_start_matches('#'), value, host);
+        }
+        if let Some((_, headers)) = directives.get("#headers") {
+            self.headers(headers);
+        }
+    }
+
+    fn setting(&mut self, spelling: &str, name: &str, value: &Json, host: Option<&str>) {
+        let Some(definition) = table::find(name).filter(|definition| definition.kind != Kind::Driver) else {
+            return;
+        };
+        if !SETTINGS.contains(&definition.name) {
+            self.warn(&format!("sets {}, which a model does not; it was ignored", definition.name));
+            return;
+        }
+        let Some(text) = plain(value) else {
+            self.warn(&format!("sets {} to something that is not text; it was ignored", definition.name));
+            return;
+        };
+        if !text.is_empty() && !self.values.contains_key(&definition.id) {
+            let text = self.full(definition, text, host);
+            let place = Some(self.model.path.clone());
+            let value = Value { text, origin: Origin::Model, spelling: spelling.to_owned(), place };
+            self.values.insert(definition.id, value);
+        }
+    }
+
+    /// A relative URI is meant as seen from `#hostname`. Without one it stays as it is, and is found fault with when
+    /// it is used.
+    fn full(&mut self, definition: &Definition, text: &str, host: Option<&str>) -> Secret {
+        let is_uri = matches!(definition.kind, Kind::Url | Kind::MethodUrl);
+        if !is_uri {
+            return Secret::from(text);
+        }
+        let (method, address) = match text.split_once([' ', '\t']) {
+            Some((method, address)) => (format!("{method} "), address.trim_start()),
+            None => (String::new(), text),
+        };
+        if scheme(address).is_some() {
+            return Secret::from(text);
+        }
+        let Some(host) = host.map(str::trim).filter(|host| !host.is_empty()) else {
+            self.warn(&format!(
+                "has a relative {}, and no #hostname from which it is meant",
+                definition.name
+            ));
+            return Secret::from(text);
+        };
+        Secret::new(format!("{method}{}", joined(host, address)))
+    }
+
+    fn headers(&mut self, headers: &Json) {
+        let Some(headers) = headers.as_object() else {
+            self.warn("has #headers that are not an object; they were left out");
+            return;
+        };
+        for (name, value) in headers {
+            if let Err(reason) = self.header(name, value) {
+                self.warn(&format!("has a header in #headers that {reason}; it was left out"));
+            }
+        }
+    }
+
+    fn header(&mut self, name: &str, value: &Json) -> Result<(), &'static str> {
+        field::sendable_name(name)?;
+        if name.eq_ignore_ascii_case("authorization") {
+            return Err("is Authorization, in which the token goes");
+        }
+        if self.model.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            return Err("is there already in other letters");
+        }
+        let value = value.as_str().ok_or("has a value that is not text")?;
+        if !field::is_sendable_value(value) {
+            return Err("has a value with a character that no header may carry, such as a line break");
+        }
+        self.model.headers.push((name.to_owned(), Secret::from(value)));
+        Ok(())
+    }
+}
+
+/// The scheme of a full URI.
+fn scheme(uri: &str) -> Option<&str> {
+    let (scheme, _) = uri.split_once("://")?;
+    scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)).then_some(scheme)
+}
+
+/// RFC 3986 section 5.2, as far as hosts and paths go; a host without a scheme is asked by https.
+fn joined(host: &str, relative: &str) -> String {
+    let base = if scheme(host).is_some() { host.to_owned() } else { format!("https://{host}") };
+    let (scheme, rest) = base.split_once("://").unwrap_or(("https", host));
+    let authority = rest.split('/').next().unwrap_or_default();
+    if relative.starts_with("//") {
+        format!("{scheme}:{relative}")
+    } else if relative.starts_with('/') {
+        format!("{scheme}://{authority}{relative}")
+    } else {
+        format!("{}/{relative}", base.trim_end_matches('/'))
+    }
+}
+
+/// Text, or the default of `{"choices": "A,B", "default": "A"}`; empty where several are left to choose from.
+fn plain(value: &Json) -> Option<&str> {
+    let Some(object) = value.as_object() else { return value.as_str() };
+    let member = |wanted: &str| {
+        object.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
+    };
+    match (member("default"), member("choices")) {
+        (Some(chosen), _) => chosen.as_str(),
+        (None, Some(choices)) => choices.as_str().map(|all| if all.contains(',') { "" } else { all }),
+        (None, None) => None,
+    }
+}
+
+/// The directives by their name in lower case, with the name as written; tables are read over.
+struct Directives(BTreeMap<String, (String, Json)>);
+
+impl<'de> Deserialize<'de> for Directives {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(DirectivesVisitor)
+    }
+}
+
+struct DirectivesVisitor;
+
+impl<'de> Visitor<'de> for DirectivesVisitor {
+    type Value = Directives;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Directives, A::Error> {
+        let mut directives = BTreeMap::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if name.starts_with('#') {
+                let value = map.next_value::<Json>()?;
+                directives.entry(name.to_lowercase()).or_insert((name, value));
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(Directives(directives))
+    }
+}
+
+/// The error is the reason, without any of the content: to be put behind the path.
+fn parse(content: &mut [u8]) -> Result<Directives, String> {
+    blank_comments(content);
+    let content = content.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(content);
+    serde_json::from_slice(content).map_err(|error| {
+        let what = match error.classify() {
+            serde_json::error::Category::Eof => "is not JSON: it ends too early, at",
+            serde_json::error::Category::Data => "is not a JSON object, from",
+            _ => "is not JSON, from",
+        };
+        format!("{what} line {}, column {} on", error.line(), error.column())
+    })
+}
+
+/// Makes blanks of `//` comments, so that lines and columns stay as they are. No text of JSON goes on behind the end of
+/// a line, so each line is looked at by itself.
+fn blank_comments(content: &mut [u8]) {
+    for line in content.split_mut(|byte| *byte == b'\n') {
+        if let Some(comment) = comment_start(line).and_then(|start| line.get_mut(start..)) {
+            comment.fill(b' ');
+        }
+    }
+}
+
+fn comment_start(line: &[u8]) -> Option<usize> {
+    let (mut in_text, mut escaped, mut slash) = (false, false, false);
+    for (index, byte) in line.iter().enumerate() {
+        if in_text {
+            in_text = escaped || *byte != b'"';
+            escaped = !escaped && *byte == b'\\';
+        } else if slash && *byte == b'/' {
+            return index.checked_sub(1);
+        } else {
+            slash = *byte == b'/';
+            in_text = *byte == b'"';
+        }
+    }
+    None
+}

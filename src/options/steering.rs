@@ -1,0 +1,57 @@
+//! A stranger's string must not send a data source's secrets elsewhere.
+//!
+//! Where a secret or a key store comes from a DSN or a FILEDSN, the options that steer where it goes, or whom it is shown
+//! to, are the data source's to give: what the connection string says of them is not in force, and is an error at first
+//! use. The data source may waive that with AllowOverride=1. The program that hosts the library may always set them.
+
+use super::{Name, Options, Origin, Value, table};
+use crate::error::{Error, Status};
+
+impl Options {
+    /// What is wrong with where the values came from: a model file that cannot be understood, options of the connection
+    /// string that may not be given there.
+    #[must_use]
+    pub fn faults(&self) -> Vec<Error> {
+        let refused = table::TABLE.iter().filter(|definition| self.is_refused(definition.id));
+        self.model.fault.iter().cloned().chain(refused.map(|definition| self.refusal(definition))).collect()
+    }
+
+    /// Whether the connection string says something about that option which is not in force.
+    pub(super) fn is_refused(&self, name: Name) -> bool {
+        let steers = name.definition().is_some_and(table::Definition::steers);
+        let Some(said) = self.in_layer(Origin::ConnectionString, name).filter(|_| steers) else {
+            return false;
+        };
+        let set_since = self.in_layer(Origin::SetOption, name).is_some();
+        let without = self.topmost(name, |origin| origin < Origin::ConnectionString);
+        let text =
+            |value: Option<&Value>| value.map_or(String::new(), |value| value.text.reveal().to_owned());
+        !set_since
+            && text(Some(said)) != text(without)
+            && self.holds_secrets_of_a_source()
+            && !self.allows_override()
+    }
+
+    fn holds_secrets_of_a_source(&self) -> bool {
+        table::TABLE.iter().filter(|definition| definition.leads_to_secrets()).any(|definition| {
+            let value = self.topmost(definition.id, |_| true);
+            value.is_some_and(|value| value.origin.is_data_source())
+        })
+    }
+
+    /// AllowOverride of the data source, or of the host program; the connection string's own word does not count.
+    fn allows_override(&self) -> bool {
+        let word = self.topmost(Name::AllowOverride, |origin| origin != Origin::ConnectionString);
+        word.is_some_and(|value| value.text.reveal() == "1")
+    }
+
+    fn refusal(&self, definition: &table::Definition) -> Error {
+        let text = format!(
+            "{} in the connection string would change where the secrets of {} are sent; take it away, or write \
+             AllowOverride=1 into the data source",
+            definition.name,
+            self.source.as_deref().unwrap_or("the data source"),
+        );
+        Error::new(Status::InvalidOption, "options", text).with_option(definition.name)
+    }
+}

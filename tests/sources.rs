@@ -1,0 +1,316 @@
+//! Where options come from: data sources and model files, through the C API, against the strict authority.
+
+mod support;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use authgrant::ffi::status::*;
+use authgrant::options::Environment;
+use authority::{Authority, Config};
+use support::c_api::{Connection, Failure, open, open_in};
+use support::{ISSUER, authority, stores};
+use tempfile::TempDir;
+
+/// A home and a system folder, empty at first, and no variables.
+struct Place(TempDir);
+
+impl Environment for Place {
+    fn variable(&self, _: &str) -> Option<OsString> {
+        None
+    }
+
+    fn home(&self) -> Option<PathBuf> {
+        Some(self.0.path().to_owned())
+    }
+
+    fn system_folders(&self) -> Vec<PathBuf> {
+        vec![self.0.path().join("etc")]
+    }
+}
+
+impl Place {
+    fn with(name: &str, text: &str) -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        place.write(name, text);
+        place
+    }
+
+    fn user(text: &str) -> Self {
+        Self::with(".odbc.ini", text)
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        let path = self.0.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    fn open(&self, string: &str) -> Connection {
+        open_in(string, self).unwrap_or_else(|error| panic!("{string}: {error}"))
+    }
+
+    #[track_caller]
+    fn gets_a_token(&self, string: &str) {
+        self.open(string).get_token().unwrap_or_else(|failure| panic!("{string}: {failure:?}"));
+    }
+
+    #[track_caller]
+    fn fails(&self, string: &str, status: i32, sqlstate: &str, words: &[&str]) {
+        let failure = self.open(string).get_token().err().unwrap_or_else(|| panic!("{string} gets a token"));
+        assert_failure(&failure, status, sqlstate, words);
+    }
+}
+
+#[track_caller]
+fn assert_failure(failure: &Failure, status: i32, sqlstate: &str, words: &[&str]) {
+    assert_eq!((failure.status, failure.sqlstate.as_str()), (status, sqlstate), "{failure:?}");
+    for word in words {
+        assert!(failure.message.contains(word), "no {word:?} in {}", failure.message);
+    }
+}
+
+/// A section with everything that gets a token from `authority`.
+fn section(name: &str, authority: &Authority) -> String {
+    format!(
+        "[{name}]\nDriver = /opt/driver.so\nAuthenticationMethod = 55\nClaimsIssuer = '{ISSUER}'\n\
+         ClaimsSubject = jsmith@example.com\nJWTCertStore = {}\nJWTCertPassword = secret\n\
+         TokenURI = POST {}\n",
+        stores::path("keytool.jks"),
+        authority.url("/oauth/token")
+    )
+}
+
+/// The odbc.ini of DataDirect's page, its `...` lines included.
+const PAGE: &str = "Driver=ODBCHOME/lib/ivautorestxx.so;
+Description=My Autonomous REST Data Source
+...
+AuthenticationMethod=55
+...
+AuthHeader=response_type
+...
+ClaimsIssuer='1a2b3c4d5e_6f7g8h9g'
+...
+ClaimsSubject=jsmith@example.com
+...
+JWTCertStore=jwtcert.jks
+...
+RedirectUri=http://localhost:3000
+...
+RestConfigFile=C:/path/to/docusign.rest
+...
+TokenUri=https://account-d.docusign.com/oauth/token
+...
+Scope=signature impersonation
+...
+SecurityToken=code
+...
+";
+
+#[test]
+fn the_pages_odbc_ini_works_given_a_section_and_a_password_and_its_dots_are_warnings() {
+    let authority = authority(Config::http());
+    let page = PAGE
+        .replace("jwtcert.jks", &stores::path("keytool.jks"))
+        .replace("https://account-d.docusign.com/oauth/token", &authority.url("/oauth/token"));
+    let place = Place::user(&format!("[Sales]\nJWTCertPassword=secret\n{page}"));
+    let connection = place.open("DSN=Sales");
+    connection.get_token().unwrap();
+    let warnings = connection.warnings();
+    let file = place.0.path().join(".odbc.ini");
+    for line in (5..=25).step_by(2) {
+        let place = format!("line {line} of {} has no \"=\"", file.display());
+        assert!(warnings.iter().any(|warning| warning.message.contains(&place)), "{place}: {warnings:#?}");
+    }
+    let headers = connection.get_headers().unwrap();
+    assert!(headers.contains(&("response_type".to_owned(), "code".to_owned())), "{headers:?}");
+}
+
+/// Run by the test below as a program of its own, whose variables say where the data sources stand.
+#[test]
+#[ignore = "a part of the_processs_own_variables_are_read"]
+fn child_that_opens_what_its_variables_say() {
+    let string = std::env::var("AUTHGRANT_TEST_STRING").unwrap();
+    match open(&string).and_then(|connection| connection.get_token()) {
+        Ok(_) => println!("outcome: token"),
+        Err(failure) => println!("outcome: {} {}", failure.sqlstate, failure.message),
+    }
+}
+
+fn in_child(string: &str, variables: &[(&str, &Path)]) -> String {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "--nocapture", "child_that_opens_what_its_variables_say"])
+        .env_remove("ODBCINI")
+        .env_remove("ODBCSYSINI")
+        .env_remove("SYSODBCINI")
+        .env("AUTHGRANT_TEST_STRING", string)
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (_, outcome) = text.split_once("outcome: ").unwrap_or_else(|| panic!("{text}"));
+    outcome.lines().next().unwrap().to_owned()
+}
+
+#[test]
+fn the_processs_own_variables_are_read_and_the_users_section_hides_the_systems() {
+    let authority = authority(Config::http());
+    let place = Place::with("home/.odbc.ini", "[Sales]\nScope=of the user\n");
+    place.write("own.ini", "[Sales]\nAuthenticationMethod=55\n");
+    place
+        .write("etc/odbc.ini", &format!("{}{}", section("Sales", &authority), section("Others", &authority)));
+    let [home, own, etc] = ["home", "own.ini", "etc"].map(|name| place.0.path().join(name));
+    let both: [(&str, &Path); 2] = [("HOME", &home), ("ODBCSYSINI", &etc)];
+    assert_eq!(in_child("DSN=others", &both), "token");
+    let hidden = in_child("DSN=Sales", &both);
+    assert!(hidden.starts_with("28000 ") && hidden.contains("AuthenticationMethod is missing"), "{hidden}");
+    let named = in_child("DSN=Sales", &[("ODBCINI", &own), ("ODBCSYSINI", &etc)]);
+    assert!(named.contains("ClaimsIssuer and JWTCertStore are missing"), "{named}");
+    assert_eq!(in_child("DSN=Sales", &[("HOME", &etc), ("SYSODBCINI", &etc.join("odbc.ini"))]), "token");
+    let nowhere = in_child("DSN=Nobody", &both);
+    assert!(nowhere.starts_with("IM002 ") && nowhere.contains("home/.odbc.ini (no [Nobody]"), "{nowhere}");
+}
+
+#[test]
+fn the_connection_string_wins_and_an_empty_value_in_it_unsets() {
+    let authority = authority(Config::http());
+    let place = Place::user(&section("Sales", &authority).replace("= secret", "= wrong"));
+    place.fails("DSN=Sales", AUTHGRANT_KEY_PASSWORD, "28000", &["JWTCertPassword"]);
+    place.gets_a_token("DSN=Sales;JWTCertPassword=secret");
+    place.fails("ClaimsIssuer=;DSN=Sales", AUTHGRANT_MISSING_OPTION, "28000", &["ClaimsIssuer is missing"]);
+}
+
+#[test]
+fn default_stands_in_for_an_unknown_dsn_and_without_it_the_connection_does_not_open() {
+    let authority = authority(Config::http());
+    let place = Place::user(&section("DEFAULT", &authority));
+    place.gets_a_token("DSN=Unknown");
+    let place = Place::user(&section("Sales", &authority));
+    let error = open_in("DSN=Unknown", &place).unwrap_err();
+    assert_eq!((error.status() as i32, error.sqlstate()), (AUTHGRANT_DATA_SOURCE_NOT_FOUND, "IM002"));
+    assert!(error.message().contains(".odbc.ini") && error.message().contains("etc/odbc.ini"), "{error}");
+    let failure = open("FILEDSN=/nowhere/at/all.dsn").unwrap_err();
+    let words = ["FILEDSN /nowhere/at/all.dsn was not found", "is not there"];
+    assert_failure(&failure, AUTHGRANT_DATA_SOURCE_NOT_FOUND, "IM002", &words);
+}
+
+#[test]
+fn driver_in_front_of_dsn_means_that_nothing_is_looked_up() {
+    let authority = authority(Config::http());
+    let place = Place::user(&section("Sales", &authority));
+    place.fails("DRIVER={Any};DSN=Sales", AUTHGRANT_MISSING_OPTION, "28000", &["AuthenticationMethod"]);
+    place.fails("DRIVER={Any};DSN=Nobody", AUTHGRANT_MISSING_OPTION, "28000", &["AuthenticationMethod"]);
+    place.gets_a_token("DSN=Sales;DRIVER={Any}");
+}
+
+#[test]
+fn a_file_dsn_gets_a_token_by_its_path() {
+    let authority = authority(Config::http());
+    let place = Place::with("sales.dsn", &section("ODBC", &authority));
+    let path = place.0.path().join("sales.dsn");
+    open(&format!("FILEDSN={}", path.display())).unwrap().get_token().unwrap();
+    let both = format!("FILEDSN={};DSN=Nobody;", path.display());
+    open(&both).unwrap().get_token().unwrap();
+}
+
+#[test]
+fn a_secret_of_5000_characters_arrives_whole() {
+    let authority = authority(Config::http());
+    let secret = "0123456789".repeat(500);
+    let more = format!("AuthHeader=X-Key\nSecurityToken={secret}\nScope=signature\n");
+    let place = Place::user(&format!("{}{more}", section("Sales", &authority)));
+    let headers = place.open("DSN=Sales").get_headers().unwrap();
+    assert!(headers.contains(&("X-Key".to_owned(), secret)), "{headers:?}");
+}
+
+#[test]
+fn a_stranger_cannot_send_a_data_sources_assertion_elsewhere_unless_it_says_so_itself() {
+    let (authority, evil) = (authority(Config::http()), authority(Config::http()));
+    let elsewhere = format!("TokenURI=POST {};", evil.url("/oauth/token"));
+    let own = section("Sales", &authority);
+    let place =
+        Place::user(&format!("{own}[Others]\nScope=a\n{}AllowOverride=1\n", section("Open", &authority)));
+    for string in [
+        format!("DSN=Sales;{elsewhere}"),
+        format!("{elsewhere}DSN=Sales;AllowOverride=1"),
+        "DSN=Sales;TokenURI=".to_owned(),
+        format!("DSN=Sales;TokenURI=;TokenEndpoint={}", evil.url("/oauth/token")),
+    ] {
+        place.fails(
+            &string,
+            AUTHGRANT_INVALID_OPTION,
+            "HY024",
+            &["TokenURI in the connection", "AllowOverride=1"],
+        );
+    }
+    assert!(evil.token_requests().is_empty(), "nothing went to the stranger's server");
+    let connection = place.open(&format!("DSN=Sales;{elsewhere}"));
+    connection.set_option("TokenURI", &format!("POST {}", authority.url("/oauth/token"))).unwrap();
+    connection.get_token().expect("the host program may set what it likes");
+    assert!(!authority.token_requests().is_empty() && evil.token_requests().is_empty());
+    place.gets_a_token(&format!("DSN=Open;{elsewhere}"));
+    assert_eq!(evil.token_requests().len(), 1, "AllowOverride=1 in the data source");
+}
+
+/// A model with comments, whose token URI is relative.
+fn model(authority: &Authority) -> String {
+    format!(
+        "{{\n  // made by hand: \"#tokenUri\": \"/wrong\"\n  \"#hostname\": \"{}\", // \"quoted\"\n  \
+         \"#options\": {{\"authenticationMethod\": {{\"choices\": \"OAuth2,BearerToken\", \"default\": \"OAuth2\"}},\n    \
+         \"tokenURI\": \"POST /oauth/token\", \"scope\": \"signature impersonation\",\n    \
+         \"clientSecret\": \"hunter2\"}},\n  \"people\": {{\"#path\": \"/people\"}}\n}}\n",
+        authority.url("")
+    )
+}
+
+#[test]
+fn a_model_with_comments_and_a_relative_token_uri_gets_a_token() {
+    let authority = authority(Config::http());
+    let place = Place::with("x.rest", &model(&authority));
+    let path = place.0.path().join("x.rest");
+    let connection = open(&format!(
+        "RestConfigFile={};ClaimsIssuer={ISSUER};ClaimsSubject=jsmith@example.com;JWTCertStore={};JWTCertPassword=secret",
+        path.display(),
+        stores::path("keytool.jks")
+    ))
+    .unwrap();
+    let token = connection.get_token().unwrap();
+    assert_eq!(token.scope().as_deref(), Some("signature impersonation"));
+    let warnings = connection.warnings();
+    assert!(warnings.iter().any(|warning| warning.message.contains("sets ClientSecret")), "{warnings:?}");
+    assert!(!format!("{warnings:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_model_that_is_not_json_is_told_of_at_first_use() {
+    let authority = authority(Config::http());
+    let place = Place::user("");
+    let path = place.write("x.rest", "{\n  \"#hostname\" hunter2\n}");
+    let string = support::short_string(&authority, &format!("RestConfigFile={path}"));
+    let connection = open(&string).expect("open does not judge values");
+    let failure = connection.get_token().unwrap_err();
+    assert_failure(&failure, AUTHGRANT_INVALID_OPTION, "HY024", &[&path, "not JSON", "line 2, column 15"]);
+    assert_eq!(failure.option.as_deref(), Some("RestConfigFile"));
+    assert!(!failure.message.contains("hunter2"));
+    connection.set_option("RestConfigFile", "").unwrap();
+    connection.get_token().unwrap();
+}
+
+#[test]
+fn a_bad_section_hides_itself_alone_and_is_told_of_with_its_line() {
+    let authority = authority(Config::http());
+    let text = format!("[Bad\nPassword=hunter2\n{}[Worse\nScope=hunter2\n", section("Good", &authority));
+    let place = Place::user(&text);
+    let connection = place.open("DSN=Good");
+    connection.get_token().unwrap();
+    let warnings = connection.warnings();
+    for line in [1, 11] {
+        let words = format!("line {line} of {}", place.0.path().join(".odbc.ini").display());
+        assert!(warnings.iter().any(|warning| warning.message.contains(&words)), "{warnings:#?}");
+    }
+    let error = open_in("DSN=Bad", &place).unwrap_err();
+    assert!(error.message().contains("line 1 begins a section with \"[\" and has no \"]\""), "{error}");
+    assert!(!format!("{warnings:?}{error}").contains("hunter2"));
+}
