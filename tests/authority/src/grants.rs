@@ -15,17 +15,15 @@ use crate::vault::{Code, Renewal};
 type Outcome = Result<Grant, Refusal>;
 
 pub(crate) fn check(state: &mut State, asked: &Asked<'_>, grant: GrantType) -> Outcome {
-    if grant == GrantType::JwtBearer {
-        return jwt_bearer(state, asked);
-    }
+    let check = match grant {
+        GrantType::JwtBearer => return jwt_bearer(state, asked),
+        GrantType::ClientCredentials => client_credentials,
+        GrantType::Password => password,
+        GrantType::AuthorizationCode => authorization_code,
+        GrantType::RefreshToken => refresh_token,
+    };
     let client = client_auth::authenticate(state, asked, grant)?;
-    match grant {
-        GrantType::ClientCredentials => client_credentials(state, client, asked),
-        GrantType::Password => password(state, client, asked),
-        GrantType::AuthorizationCode => authorization_code(state, client, asked),
-        GrantType::RefreshToken => refresh_token(state, client, asked),
-        GrantType::JwtBearer => jwt_bearer(state, asked),
-    }
+    check(state, client, asked)
 }
 
 // RFC 7523 2.1: the assertion says which client it is; its authentication beside it is as registered.
@@ -43,7 +41,7 @@ fn jwt_bearer(state: &mut State, asked: &Asked<'_>) -> Outcome {
 }
 
 // RFC 6749 4.4: for confidential clients only, and without a refresh token.
-fn client_credentials(state: &State, client: usize, asked: &Asked<'_>) -> Outcome {
+fn client_credentials(state: &mut State, client: usize, asked: &Asked<'_>) -> Outcome {
     let client = &state.clients[client];
     if client.auth(GrantType::ClientCredentials).is_public() {
         return Err(Refusal::unauthorized("client_credentials is not for a public client"));

@@ -4,7 +4,8 @@
 //
 // Prints `ready http://127.0.0.1:PORT` and runs until its standard input ends. All is in memory. The clients:
 //   each ID of --jwt-client   client_credentials by private_key_jwt; ALG is RS256, PS256, ES256; the PEM is its certificate
-//   service-basic, service-post   client_credentials by the secret `s3cret +%&=:`, as Basic or in the body
+//   service-basic, service-post   client_credentials by the secret `s3cret +%&=:`, registered as Basic and as
+//                             in the body; this provider lets each of them come the other way too
 //   app                       public; authorization_code with PKCE S256, refresh_token with rotation; the pages take any
 //                             login name and password; its redirect URIs are those given
 // Scopes: openid, offline_access, api:read, api:write. The token URL is /token, the authorization URL /auth.
