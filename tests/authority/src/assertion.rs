@@ -1,4 +1,7 @@
 //! The assertion (RFC 7523 3): algorithm, key and signature first, then each claim, every comparison exact.
+//!
+//! As a grant (2.1) it names an issuer and a subject; as client authentication (2.2) both are the client id, and every
+//! fault is `invalid_client`.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -12,14 +15,7 @@ use crate::jwt::Jwt;
 use crate::keys::VerificationKey;
 use crate::refusal::{Fault, Refusal};
 use crate::state::State;
-
-/// What is checked, against what of the request.
-pub(crate) struct Subject<'a> {
-    pub(crate) assertion: &'a str,
-    pub(crate) url: &'a str,
-    pub(crate) now: i64,
-    pub(crate) scope: Option<&'a str>,
-}
+use crate::token::Asked;
 
 /// What a good assertion says.
 pub(crate) struct Checked {
@@ -31,20 +27,65 @@ pub(crate) struct Checked {
 
 type Outcome<T> = Result<T, Refusal>;
 
-pub(crate) fn check(state: &State, on: &Subject<'_>) -> Outcome<Checked> {
-    let jwt = Jwt::parse(on.assertion).map_err(bad)?;
+/// Checks the assertion of a jwt-bearer grant.
+pub(crate) fn check(state: &State, assertion: &str, asked: &Asked<'_>) -> Outcome<Checked> {
+    let jwt = Jwt::parse(assertion).map_err(bad)?;
     let issuer = text(&jwt, "iss")?.ok_or_else(|| missing("iss"))?;
     let client = state.client(&issuer).ok_or_else(|| {
         Refusal::grant(Fault::Issuer, format!("iss is {issuer:?}, which is not registered"))
     })?;
-    let known = &state.clients[client];
-    header(&state.config, known, &jwt)?;
+    let (config, known) = (&state.config, &state.clients[client]);
+    header(config.typ.as_deref(), known, &jwt)?;
     signature(known, &jwt)?;
-    let subject = subject(&state.config, known, &jwt)?;
-    audience(&state.config, known, &jwt, on.url)?;
-    times(&state.config, &jwt, on.now)?;
-    let jti = token_id(&state.config, &jwt)?;
-    Ok(Checked { client, subject, scope: scope(&jwt, on.scope)?, jti })
+    let subject = subject(config, known, &jwt)?;
+    audience(&jwt, &[only_audience(config, known).unwrap_or(&asked.url)])?;
+    times(config, &jwt, asked.now)?;
+    let jti = token_id(config, &jwt)?;
+    Ok(Checked { client, subject, scope: scope(&jwt, asked.parameters.get("scope"))?, jti })
+}
+
+/// The client that a client assertion is about, its signature not yet looked at.
+pub(crate) fn client_of(state: &State, assertion: &str) -> Outcome<usize> {
+    let found = Jwt::parse(assertion).map_err(bad).and_then(|jwt| {
+        let id = text(&jwt, "iss")?.ok_or_else(|| missing("iss"))?;
+        state.client_by_id(&id).ok_or_else(|| bad(format!("iss is {id:?}, which is not registered")))
+    });
+    found.map_err(Refusal::of_client)
+}
+
+/// Checks a client assertion; its `jti` is the answer.
+pub(crate) fn check_client(
+    state: &State,
+    client: usize,
+    assertion: &str,
+    asked: &Asked<'_>,
+) -> Outcome<Option<String>> {
+    client_claims(state, client, assertion, asked).map_err(Refusal::of_client)
+}
+
+fn client_claims(
+    state: &State,
+    client: usize,
+    assertion: &str,
+    asked: &Asked<'_>,
+) -> Outcome<Option<String>> {
+    let jwt = Jwt::parse(assertion).map_err(bad)?;
+    let (config, known) = (&state.config, &state.clients[client]);
+    header(config.client_typ.as_deref(), known, &jwt)?;
+    signature(known, &jwt)?;
+    for claim in ["iss", "sub"] {
+        let (found, expected) = (text(&jwt, claim)?.ok_or_else(|| missing(claim))?, known.client_id());
+        if found != expected {
+            return Err(bad(format!("{claim} is {found:?}, expected the client id {expected:?}")));
+        }
+    }
+    match (only_audience(config, known), &config.issuer) {
+        (Some(only), _) => audience(&jwt, &[only])?,
+        (None, Some(issuer)) => audience(&jwt, &[&asked.url, issuer])?,
+        (None, None) => audience(&jwt, &[&asked.url])?,
+    }
+    times(config, &jwt, asked.now)?;
+    token_id(config, &jwt)
 }
 
 /// The scope to grant: as asked, or all the client may have.
@@ -76,12 +117,12 @@ fn text(jwt: &Jwt, claim: &str) -> Outcome<Option<String>> {
     }
 }
 
-fn header(config: &Config, client: &Client, jwt: &Jwt) -> Outcome<()> {
+fn header(typ: Option<&str>, client: &Client, jwt: &Jwt) -> Outcome<()> {
     let algorithm = jwt.header_text("alg").unwrap_or("missing");
     if !client.registered(algorithm) {
         return Err(bad(format!("alg is {algorithm}, which {} did not register", client.issuer)));
     }
-    if let Some(expected) = &config.typ
+    if let Some(expected) = typ
         && jwt.header_text("typ") != Some(expected)
     {
         return Err(bad(format!("typ is {:?}, expected {expected:?}", jwt.header.get("typ"))));
@@ -147,18 +188,22 @@ fn subject(config: &Config, client: &Client, jwt: &Jwt) -> Outcome<Option<String
     }
 }
 
+fn only_audience<'a>(config: &'a Config, client: &'a Client) -> Option<&'a str> {
+    client.options.audience.as_deref().or(config.audience.as_deref())
+}
+
 // RFC 7523 3 point 3, compared as RFC 3986 6.2.1 says: byte for byte. An array must hold this one value only.
-fn audience(config: &Config, client: &Client, jwt: &Jwt, url: &str) -> Outcome<()> {
-    let expected = client.options.audience.as_deref().or(config.audience.as_deref()).unwrap_or(url);
+fn audience(jwt: &Jwt, expected: &[&str]) -> Outcome<()> {
     let found = jwt.claims.get("aud").ok_or_else(|| missing("aud"))?;
     let only = match found {
         Value::Array(several) if several.len() == 1 => &several[0],
         other => other,
     };
-    if only.as_str() == Some(expected) {
+    if only.as_str().is_some_and(|only| expected.contains(&only)) {
         return Ok(());
     }
-    Err(Refusal::grant(Fault::Issuer, format!("aud is {found}, expected {expected:?}")))
+    let expected: Vec<String> = expected.iter().map(|one| format!("{one:?}")).collect();
+    Err(Refusal::grant(Fault::Issuer, format!("aud is {found}, expected {}", expected.join(" or "))))
 }
 
 fn integer(jwt: &Jwt, claim: &str) -> Outcome<Option<i64>> {

@@ -1,53 +1,178 @@
-//! Client authentication beside the assertion (RFC 6749 2.3.1): Basic with form-encoded halves, or in the body.
+//! Client authentication (RFC 6749 2.3, RFC 7521 4.2): one way at most, and the one that is registered.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::client::Client;
+use crate::assertion;
+use crate::client::{Client, ClientAuth, GrantType};
 use crate::form;
-use crate::http::Request;
 use crate::refusal::Refusal;
-use crate::token::Parameters;
+use crate::state::State;
+use crate::token::Asked;
 
-/// A client with a secret must present it in exactly one way, a client without one must not present any.
-pub(crate) fn check(client: &Client, request: &Request, parameters: &Parameters) -> Result<(), Refusal> {
-    let basic = match request.count("authorization") {
-        0 => None,
-        1 => Some(basic(request.header("authorization").unwrap_or_default())?),
-        _ => return Err(Refusal::request("Authorization stands more than once")),
-    };
-    let (id, secret) = (parameters.get("client_id"), parameters.get("client_secret"));
-    if basic.is_some() && secret.is_some() {
-        return Err(Refusal::request("the client authenticates twice, by Basic and in the body"));
-    }
-    if let Some(id) = id.filter(|id| *id != client.client_id()) {
-        return Err(wrong_id(false, id, client));
-    }
-    match basic {
-        Some((id, _)) if id != client.client_id() => Err(wrong_id(true, &id, client)),
-        Some((_, secret)) => compare(client, Some(&secret), true),
-        None if secret.is_some() && id.is_none() => Err(Refusal::request("client_secret without client_id")),
-        None => compare(client, secret, false),
-    }
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// What a request says of its client.
+pub(crate) struct Credentials {
+    id: Option<String>,
+    proof: Proof,
 }
 
-fn compare(client: &Client, found: Option<&str>, by_basic: bool) -> Result<(), Refusal> {
-    match (client.options.secret.as_deref(), found) {
-        (None, None) => Ok(()),
-        (Some(expected), Some(found)) if expected == found => Ok(()),
-        (Some(expected), Some(found)) => {
-            Err(Refusal::client(by_basic, format!("the client secret is {found:?}, expected {expected:?}")))
+enum Proof {
+    Nothing,
+    Basic(String),
+    Body(String),
+    Assertion(String),
+}
+
+impl Credentials {
+    pub(crate) fn read(asked: &Asked<'_>) -> Result<Self, Refusal> {
+        let id = asked.parameters.get("client_id").map(str::to_owned);
+        let mut proofs = Vec::new();
+        let mut id_of_basic = None;
+        if let Some((id, secret)) = basic(asked)? {
+            id_of_basic = Some(id);
+            proofs.push(Proof::Basic(secret));
         }
-        (Some(_), None) => Err(Refusal::client(by_basic, "the client secret is missing")),
-        (None, Some(_)) => Err(Refusal::client(by_basic, "a secret came from a client that has none")),
+        if let Some(secret) = asked.parameters.get("client_secret") {
+            proofs.push(Proof::Body(secret.to_owned()));
+        }
+        if let Some(assertion) = client_assertion(asked)? {
+            proofs.push(Proof::Assertion(assertion));
+        }
+        let proof = proofs.pop().unwrap_or(Proof::Nothing);
+        if let Some(other) = proofs.pop() {
+            let (one, other) = (other.name(), proof.name());
+            return Err(Refusal::request(format!("the client authenticates twice, {one} and {other}")));
+        }
+        match (&id_of_basic, &id) {
+            (Some(basic), Some(id)) if basic != id => {
+                Err(Refusal::client(true, format!("client_id is {id:?}, but {basic:?} by Basic")))
+            }
+            (None, None) if matches!(proof, Proof::Body(_)) => {
+                Err(Refusal::request("client_secret without client_id"))
+            }
+            _ => Ok(Credentials { id: id_of_basic.or(id), proof }),
+        }
     }
 }
 
-fn wrong_id(by_basic: bool, found: &str, client: &Client) -> Refusal {
-    Refusal::client(by_basic, format!("the client id is {found:?}, expected {:?}", client.client_id()))
+impl Proof {
+    fn name(&self) -> &'static str {
+        match self {
+            Proof::Nothing => "by nothing",
+            Proof::Basic(_) => "by Basic",
+            Proof::Body(_) => "by client_secret in the body",
+            Proof::Assertion(_) => "by client_assertion",
+        }
+    }
 }
 
-fn basic(value: &str) -> Result<(String, String), Refusal> {
+/// Finds the client of a grant that does not itself say whose it is, and checks that it may use the grant.
+pub(crate) fn authenticate(state: &mut State, asked: &Asked<'_>, grant: GrantType) -> Result<usize, Refusal> {
+    let credentials = Credentials::read(asked)?;
+    let client = match (&credentials.id, &credentials.proof) {
+        (_, Proof::Assertion(jwt)) => assertion::client_of(state, jwt)?,
+        (Some(id), proof) => state.client_by_id(id).ok_or_else(|| {
+            Refusal::client(proof.is_basic(), format!("the client id {id:?} is not registered"))
+        })?,
+        (None, _) => return Err(Refusal::client(false, "the client does not say who it is")),
+    };
+    check(state, client, &credentials, asked, grant)?;
+    allowed(&state.clients[client], grant)?;
+    Ok(client)
+}
+
+/// Checks that this client authenticates as it registered.
+pub(crate) fn check(
+    state: &mut State,
+    client: usize,
+    credentials: &Credentials,
+    asked: &Asked<'_>,
+    grant: GrantType,
+) -> Result<(), Refusal> {
+    let known = &state.clients[client];
+    let by_basic = credentials.proof.is_basic();
+    if let Some(id) = credentials.id.as_deref().filter(|id| *id != known.client_id()) {
+        let expected = known.client_id();
+        return Err(Refusal::client(by_basic, format!("the client id is {id:?}, expected {expected:?}")));
+    }
+    match (known.auth(grant), &credentials.proof) {
+        (ClientAuth::Public, Proof::Nothing) => Ok(()),
+        (ClientAuth::Secret | ClientAuth::Basic, Proof::Basic(secret))
+        | (ClientAuth::Secret | ClientAuth::Post, Proof::Body(secret)) => compare(known, secret, by_basic),
+        (ClientAuth::Assertion, Proof::Assertion(jwt)) => {
+            let jti = assertion::check_client(state, client, jwt, asked)?;
+            let id = state.clients[client].client_id().to_owned();
+            state.use_up(&id, jti.as_deref()).map_err(Refusal::of_client)
+        }
+        (registered, proof) => Err(Refusal::client(by_basic, not_so(registered, proof))),
+    }
+}
+
+/// Checks that a client may use a grant (RFC 6749 5.2).
+pub(crate) fn allowed(client: &Client, grant: GrantType) -> Result<(), Refusal> {
+    if client.may_use(grant) {
+        return Ok(());
+    }
+    let (id, name) = (client.client_id(), grant.name());
+    Err(Refusal::unauthorized(format!("the client {id:?} did not register the grant {name}")))
+}
+
+impl Proof {
+    fn is_basic(&self) -> bool {
+        matches!(self, Proof::Basic(_))
+    }
+}
+
+fn not_so(registered: ClientAuth, proof: &Proof) -> String {
+    match (registered, proof) {
+        (ClientAuth::Public, Proof::Basic(_) | Proof::Body(_)) => {
+            "a secret came from a client that has none".to_owned()
+        }
+        (ClientAuth::Secret | ClientAuth::Basic | ClientAuth::Post, Proof::Nothing) => {
+            "the client secret is missing".to_owned()
+        }
+        (ClientAuth::Assertion, Proof::Nothing) => "client_assertion is missing".to_owned(),
+        _ => format!("the client authenticates {}, registered is {registered:?}", proof.name()),
+    }
+}
+
+fn compare(client: &Client, found: &str, by_basic: bool) -> Result<(), Refusal> {
+    match client.options.secret.as_deref() {
+        Some(expected) if expected == found => Ok(()),
+        expected => {
+            let expected = expected.unwrap_or("none");
+            let why = format!("the client secret is {found:?}, expected {expected:?}");
+            Err(Refusal::client(by_basic, why))
+        }
+    }
+}
+
+fn client_assertion(asked: &Asked<'_>) -> Result<Option<String>, Refusal> {
+    let (jwt, kind) =
+        (asked.parameters.get("client_assertion"), asked.parameters.get("client_assertion_type"));
+    match (jwt, kind) {
+        (None, None) => Ok(None),
+        (Some(jwt), Some(ASSERTION_TYPE)) => Ok(Some(jwt.to_owned())),
+        (Some(_), Some(kind)) => {
+            let why = format!("client_assertion_type is {kind:?}, expected {ASSERTION_TYPE:?}");
+            Err(Refusal::client(false, why))
+        }
+        (Some(_), None) => Err(Refusal::request("client_assertion_type is missing")),
+        (None, Some(_)) => Err(Refusal::request("client_assertion_type without client_assertion")),
+    }
+}
+
+fn basic(asked: &Asked<'_>) -> Result<Option<(String, String)>, Refusal> {
+    match asked.request.count("authorization") {
+        0 => Ok(None),
+        1 => halves(asked.request.header("authorization").unwrap_or_default()).map(Some),
+        _ => Err(Refusal::request("Authorization stands more than once")),
+    }
+}
+
+fn halves(value: &str) -> Result<(String, String), Refusal> {
     let refuse = |reason: &str| Refusal::client(true, format!("Authorization {reason}"));
     let (scheme, encoded) = value.split_once(' ').ok_or_else(|| refuse("is not a scheme and a value"))?;
     if !scheme.eq_ignore_ascii_case("Basic") {

@@ -1,9 +1,18 @@
 //! What a test can choose about the server: transport, which requests are acceptable, what a token answer has.
 //!
 //! The defaults are the strict reading of RFC 7523 plus what its providers demand: a short life, a fresh `jti`.
+//!
+//! As JSON (`POST /control/config`) the members have the names of the fields, and what stands for a variant is its
+//! name in snake case: `{"get": "html_ok", "expires_in": {"text": "60"}}`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::play::Play;
 
 /// Everything a test can choose; `Config::default()` is plain http with strict checks.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Config {
     /// TLS, with a certificate by an own CA.
     pub https: bool,
@@ -19,6 +28,21 @@ pub struct Config {
     pub audience: Option<String>,
     /// The `typ` an assertion must have; `None` takes any and none.
     pub typ: Option<String>,
+    /// The `typ` a client assertion must have, likewise.
+    pub client_typ: Option<String>,
+    /// The issuer identifier: `iss` of id tokens, and an `aud` that client assertions may have instead of the token
+    /// URL. `None` is the base URL as called, for id tokens only.
+    pub issuer: Option<String>,
+    /// The `iss` that authorization answers carry (RFC 9207), right or wrong; `None` sends none.
+    pub authorization_iss: Option<String>,
+    /// What the authorization page does with a good request.
+    pub authorize: Authorize,
+    /// Refuse an authorization request without an S256 `code_challenge` (RFC 7636).
+    pub require_pkce: bool,
+    /// Answer each use of a refresh token with a new one and end the old.
+    pub rotate_refresh_tokens: bool,
+    /// What `POST /oauth/logoff` plays; `Play::Normal` is 200 and an empty object.
+    pub logoff: Play,
     /// Refuse an assertion without `iat`.
     pub require_iat: bool,
     /// Refuse an assertion without `jti`.
@@ -51,6 +75,13 @@ impl Default for Config {
             get: GetAnswer::MethodNotAllowed,
             audience: None,
             typ: Some("JWT".to_owned()),
+            client_typ: Some("JWT".to_owned()),
+            issuer: None,
+            authorization_iss: None,
+            authorize: Authorize::Code,
+            require_pkce: true,
+            rotate_refresh_tokens: true,
+            logoff: Play::Normal,
             require_iat: true,
             require_jti: true,
             require_sub: true,
@@ -75,10 +106,24 @@ impl Config {
     pub fn http() -> Self {
         Config::default()
     }
+
+    /// This config with the members of a JSON object changed.
+    ///
+    /// # Errors
+    /// What is wrong with the JSON, for people.
+    pub fn with(&self, json: &str) -> Result<Self, String> {
+        let changes: Map<String, Value> = serde_json::from_str(json).map_err(|e| e.to_string())?;
+        let mut whole = serde_json::to_value(self).map_err(|e| e.to_string())?;
+        for (name, value) in changes {
+            whole[name] = value;
+        }
+        serde_json::from_value(whole).map_err(|e| e.to_string())
+    }
 }
 
 /// The server certificate to show.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Certificate {
     /// For 127.0.0.1, ::1 and localhost, signed by the CA of `ca_pem_path`.
     Good,
@@ -91,7 +136,8 @@ pub enum Certificate {
 }
 
 /// The answer to a GET of the token endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum GetAnswer {
     /// 405 with `Allow: POST`.
     MethodNotAllowed,
@@ -109,8 +155,25 @@ pub enum GetAnswer {
     InvalidRequest,
 }
 
+/// What the authorization page does with a good request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Authorize {
+    /// Redirects with a code at once, as if the person had agreed before.
+    Code,
+    /// Shows a form with the buttons Allow and Deny.
+    Form,
+    /// Redirects with this `error`, such as `access_denied`.
+    Error(String),
+    /// Redirects with a code and a `state` that nobody sent.
+    WrongState,
+    /// Shows a page that leads nowhere.
+    Never,
+}
+
 /// The `expires_in` member of a token answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ExpiresIn {
     /// A JSON number; the token really ends then.
     Number(u64),
@@ -121,10 +184,12 @@ pub enum ExpiresIn {
 }
 
 /// In whose words a refusal is put.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Wording {
     /// What was wrong, what was expected: for reading test failures.
     Precise,
     /// `issuer_not_found`, `user_not_found`, `no_valid_keys_or_signatures`, … as DocuSign answers.
+    #[serde(rename = "docusign")]
     DocuSign,
 }

@@ -1,12 +1,13 @@
 //! The control surface over HTTP, for tests in other languages. The listener is on the loopback only.
 //!
 //! POST `/control/play` (a play, a list of them, or `{"always": play}`), `/control/release`, `/control/reset`,
-//! `/control/register`, `/control/require-consent`, `/control/revoke`; GET `/control/requests`, `/control/issued`,
-//! `/control/counts`.
+//! `/control/register`, `/control/require-consent`, `/control/revoke`, `/control/config` (the members of `Config` to
+//! change), `/control/refresh-token` (`{"issuer", "subject", "scope"}`; answers with one); GET `/control/requests`,
+//! `/control/issued`, `/control/refresh-tokens`, `/control/counts`, `/control/config`.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::answer::Answer;
 use crate::client::{Client, ClientOptions};
@@ -18,9 +19,17 @@ use crate::shared::Shared;
 #[derive(Deserialize)]
 struct Registration {
     issuer: String,
+    #[serde(default)]
     keys: Vec<String>,
     #[serde(default)]
     options: ClientOptions,
+}
+
+#[derive(Deserialize)]
+struct RefreshToken {
+    issuer: String,
+    subject: String,
+    scope: Option<String>,
 }
 
 pub(crate) fn answer(shared: &Shared, request: &Request) -> Answer {
@@ -28,6 +37,9 @@ pub(crate) fn answer(shared: &Shared, request: &Request) -> Answer {
         ("GET", "/control/requests") => requests(shared),
         ("GET", "/control/issued") => issued(shared),
         ("GET", "/control/counts") => Ok(counts(shared)),
+        ("GET", "/control/refresh-tokens") => Ok(shared.state.lock().seen.vault.refresh_tokens().into()),
+        ("GET", "/control/config") => config(shared),
+        ("POST", "/control/refresh-token") => refresh_token(shared, &request.body),
         ("POST", path) => post(shared, path, &request.body).map(|()| json!({})),
         _ => Err("no such control".to_owned()),
     };
@@ -42,6 +54,7 @@ fn post(shared: &Shared, path: &str, body: &[u8]) -> Result<(), String> {
         "/control/play" => play(shared, parse(body)?)?,
         "/control/release" => shared.state.lock().gate.open = true,
         "/control/reset" => shared.state.lock().reset(),
+        "/control/config" => reconfigure(shared, body)?,
         "/control/register" => register(shared, parse(body)?)?,
         "/control/require-consent" => shared.state.lock().require_consent(&member(body, "sub")?),
         "/control/revoke" => drop(shared.state.lock().revoke(&member(body, "token")?)),
@@ -68,6 +81,27 @@ fn register(shared: &Shared, wanted: Registration) -> Result<(), String> {
     Ok(())
 }
 
+fn config(shared: &Shared) -> Result<Value, String> {
+    serde_json::to_value(&shared.state.lock().config).map_err(|e| e.to_string())
+}
+
+fn reconfigure(shared: &Shared, body: &[u8]) -> Result<(), String> {
+    let changes: Map<String, Value> = parse(body)?;
+    if let Some(fixed) = ["https", "port", "certificate"].iter().find(|name| changes.contains_key(**name)) {
+        return Err(format!("{fixed} is chosen at the start"));
+    }
+    let mut state = shared.state.lock();
+    state.config = state.config.with(&Value::Object(changes).to_string())?;
+    Ok(())
+}
+
+fn refresh_token(shared: &Shared, body: &[u8]) -> Result<Value, String> {
+    let wanted: RefreshToken = parse(body)?;
+    let mut state = shared.state.lock();
+    let token = state.issue_refresh_token(&wanted.issuer, &wanted.subject, wanted.scope.as_deref())?;
+    Ok(json!({ "refresh_token": token }))
+}
+
 fn requests(shared: &Shared) -> Result<Value, String> {
     let state = shared.state.lock();
     let tokens = state.seen.requests.iter().filter(|one| one.verdict != Verdict::NotChecked);
@@ -84,6 +118,7 @@ fn counts(shared: &Shared) -> Value {
     json!({
         "connections": state.connections,
         "issued": state.seen.issued.len(),
+        "logoffs": state.seen.logoffs,
         "waiting_at_gate": state.gate.waiting,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rustls::crypto::aws_lc_rs;
+use serde_json::json;
 
 use crate::answer::Answer;
 use crate::http::Request;
@@ -37,6 +37,8 @@ pub(crate) fn act(shared: &Shared, request: &Request, connection: u64) -> Action
     remember(shared, record);
     Action::Answer(match request.path() {
         "/oauth/auth" => authorize::answer(shared, request),
+        "/oauth/jwks" => Answer::json(200, &shared.state.lock().signer.jwks()),
+        "/oauth/logoff" => return logoff(shared, request),
         "/api/whoami" => api::whoami(shared, request),
         "/login" => Answer::html(200, "Sign in"),
         _ => Answer::text(404, "Not Found"),
@@ -58,12 +60,32 @@ fn token_request(shared: &Shared, request: &Request, mut record: Recorded) -> Ac
     let mut state = shared.state.lock();
     let checked = token::check(&mut state, request, &call);
     let play = state.next_play();
+    if let Ok(grant) = &checked
+        && !by_a_gateway(play.as_ref())
+    {
+        state.seen.vault.end_used(grant);
+    }
     record.verdict = verdict(&checked);
     record.played = play.clone();
     state.seen.requests.push(record);
     drop(state);
     shared.changed.notify_all();
-    perform(shared, play.unwrap_or(Play::Normal), || ordinary(shared, request, &checked))
+    perform(shared, play.unwrap_or(Play::Normal), || ordinary(shared, request, &call, &checked))
+}
+
+// Such an answer stands for one that was given in front of the token service, which never saw the refresh token.
+fn by_a_gateway(play: Option<&Play>) -> bool {
+    matches!(play, Some(Play::Json { .. } | Play::Html { .. } | Play::Redirect { .. }))
+}
+
+fn logoff(shared: &Shared, request: &Request) -> Action {
+    if request.method != "POST" {
+        return Action::Answer(Answer::text(405, "logoff is by POST").with("Allow", "POST"));
+    }
+    shared.state.lock().seen.logoffs += 1;
+    shared.changed.notify_all();
+    let play = shared.state.lock().config.logoff.clone();
+    perform(shared, play, || Answer::json(200, &json!({})))
 }
 
 fn verdict(checked: &Result<Grant, Refusal>) -> Verdict {
@@ -97,23 +119,16 @@ fn perform(shared: &Shared, play: Play, ordinary: impl Fn() -> Answer) -> Action
     }
 }
 
-fn ordinary(shared: &Shared, request: &Request, checked: &Result<Grant, Refusal>) -> Answer {
+fn ordinary(shared: &Shared, request: &Request, call: &Call, checked: &Result<Grant, Refusal>) -> Answer {
     let now = shared.now();
     let mut state = shared.state.lock();
     let by_get = if request.method == "GET" { token::answer_to_get(state.config.get) } else { None };
     match checked {
         _ if by_get.is_some() => by_get.unwrap_or_else(|| Answer::text(404, "Not Found")),
         Ok(grant) => {
-            let token = state.issue(grant, &random(), now);
-            token::answer(&state.config, &token, grant)
+            let tokens = state.issue(grant, &call.base, now);
+            token::answer(&state.config, &tokens, grant)
         }
         Err(refusal) => refusal.answer(state.config.wording),
     }
-}
-
-fn random() -> String {
-    let mut bytes = [0_u8; 16];
-    let source = aws_lc_rs::default_provider().secure_random;
-    source.fill(&mut bytes).expect("random bytes");
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

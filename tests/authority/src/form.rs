@@ -25,6 +25,13 @@ pub(crate) fn decode(text: &str) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| format!("{text:?} is not UTF-8 once decoded"))
 }
 
+/// A text as the value of a query parameter; nothing but unreserved characters (RFC 3986 2.3) stays as it is.
+pub(crate) fn encode(text: &str) -> String {
+    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let one = |byte| if unreserved(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(one).collect()
+}
+
 fn escaped(high: Option<u8>, low: Option<u8>) -> Option<u8> {
     let high = char::from(high?).to_digit(16)?;
     let low = char::from(low?).to_digit(16)?;

@@ -1,6 +1,6 @@
 //! The strict authorization server of the tests: loopback, http or https, one thread a connection.
 //!
-//! It checks each token request against RFC 6749 and RFC 7523 with implementations of its own (nothing of authgrant,
+//! It checks each token request against RFC 6749, 7523 and 7636 with implementations of its own (nothing of authgrant,
 //! not the same crypto library), says precisely why it refuses, remembers what it saw, and can be told to misbehave.
 //!
 //! ```no_run
@@ -14,6 +14,17 @@
 //! assert_eq!(authority.token_requests().len(), 2);
 //! assert_eq!(authority.issued().len(), 1);
 //! ```
+//!
+//! The other grants need a client that may use them, see [`ClientOptions::grant_types`]:
+//!
+//! ```no_run
+//! # use authority::{Authority, ClientOptions, Config};
+//! # let authority = Authority::start(Config::http());
+//! let redirect_uris = vec!["http://127.0.0.1:3000/".to_owned()];
+//! authority.register::<&str>("app", &[], ClientOptions { redirect_uris, ..ClientOptions::default() });
+//! let secret = Some("s3cret".to_owned());
+//! authority.register::<&str>("service", &[], ClientOptions { secret, ..ClientOptions::default() });
+//! ```
 
 mod answer;
 mod api;
@@ -26,7 +37,9 @@ mod connection;
 mod control;
 mod duty;
 mod form;
+mod grants;
 mod http;
+mod id_token;
 mod jwt;
 mod keys;
 mod play;
@@ -38,9 +51,10 @@ mod state;
 mod strict_json;
 mod tls;
 mod token;
+mod vault;
 
-pub use client::ClientOptions;
-pub use config::{Certificate, Config, ExpiresIn, GetAnswer, Wording};
+pub use client::{ClientAuth, ClientOptions, GrantType};
+pub use config::{Authorize, Certificate, Config, ExpiresIn, GetAnswer, Wording};
 pub use play::Play;
 pub use record::{Recorded, Verdict};
 pub use server::Authority;

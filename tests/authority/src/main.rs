@@ -2,6 +2,7 @@
 //!
 //! Prints `ready URL` once it listens; runs until its standard input ends, so that it does not outlive its parent.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::{env, fs, process, thread};
@@ -9,13 +10,20 @@ use std::{env, fs, process, thread};
 use authority::{Authority, ClientOptions, Config, GetAnswer};
 
 const USAGE: &str = "usage: authority [--https | --http] [--port N] [--register ISSUER=CERT_OR_PUBKEY.pem]...
-                 [--audience TEXT] [--allow-get] [--ca-out FILE] [--ready-file FILE] [--until-killed]
+                 [--client ID:SECRET]... [--public-client ID]... [--user NAME:PASSWORD]... [--redirect-uri URI]...
+                 [--audience TEXT] [--allow-get] [--config JSON] [--ca-out FILE] [--ready-file FILE] [--until-killed]
+The users and redirect URIs are those of every --client and --public-client: without any, a client has the grant
+client_credentials only, and a public one none. --config takes the members of Config to change, such as
+{\"get\": \"html_ok\", \"clock_skew\": 300, \"certificate\": \"expired\", \"authorize\": \"form\"}.
 The standard input's end stops it, unless --until-killed.";
 
 #[derive(Default)]
 struct Options {
     config: Config,
     clients: Vec<(String, PathBuf)>,
+    without_keys: Vec<(String, Option<String>)>,
+    users: BTreeMap<String, String>,
+    redirect_uris: Vec<String>,
     ca_out: Option<PathBuf>,
     ready_file: Option<PathBuf>,
     until_killed: bool,
@@ -37,6 +45,13 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
             "--http" => options.config.https = false,
             "--port" => options.config.port = value()?.parse().map_err(|_| "--port needs a number")?,
             "--register" => options.clients.push(client(&value()?)?),
+            "--client" => {
+                options.without_keys.push(halves(&value()?).map(|(id, secret)| (id, Some(secret)))?)
+            }
+            "--public-client" => options.without_keys.push((value()?, None)),
+            "--user" => options.users.extend([halves(&value()?)?]),
+            "--redirect-uri" => options.redirect_uris.push(value()?),
+            "--config" => options.config = options.config.with(&value()?)?,
             "--audience" => options.config.audience = Some(value()?),
             "--allow-get" => options.config.get = GetAnswer::Token,
             "--ca-out" => options.ca_out = Some(value()?.into()),
@@ -57,11 +72,21 @@ fn client(text: &str) -> Result<(String, PathBuf), String> {
     Ok((issuer.to_owned(), file.into()))
 }
 
+fn halves(text: &str) -> Result<(String, String), String> {
+    let (name, secret) = text.split_once(':').ok_or_else(|| format!("{text:?} is not NAME:SECRET"))?;
+    Ok((name.to_owned(), secret.to_owned()))
+}
+
 fn run(options: Options) -> Result<(), String> {
     let authority = Authority::start(options.config);
     for (issuer, file) in &options.clients {
         let pem = fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
         authority.register(issuer, &[pem], ClientOptions::default());
+    }
+    for (id, secret) in options.without_keys {
+        let (users, redirect_uris) = (options.users.clone(), options.redirect_uris.clone());
+        let known = ClientOptions { secret, users, redirect_uris, ..ClientOptions::default() };
+        authority.register::<&str>(&id, &[], known);
     }
     if let Some(file) = &options.ca_out {
         fs::copy(authority.ca_pem_path(), file).map_err(|e| format!("{}: {e}", file.display()))?;

@@ -8,7 +8,9 @@ use serde_json::Value;
 
 /// One way to answer a token request.
 ///
-/// The request is checked and recorded first, its `jti` counts as used: a client that tries again needs a new one.
+/// The request is checked and recorded first, its `jti` or code counts as used: a client that tries again needs a new
+/// one. A refresh token stays good behind `Json`, `Html` and `Redirect`, which are the answers of a gateway, and is used
+/// up behind all others, the lost ones too.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Play {

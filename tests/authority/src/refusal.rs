@@ -34,6 +34,20 @@ impl Refusal {
         Refusal::new(400, "invalid_grant", fault, description)
     }
 
+    /// The same fault in a client assertion (RFC 7523 3.2).
+    pub(crate) fn of_client(self) -> Self {
+        Refusal { status: 401, error: "invalid_client", fault: Fault::Other, ..self }
+    }
+
+    pub(crate) fn unauthorized(description: impl Into<String>) -> Self {
+        Refusal::new(400, "unauthorized_client", Fault::Other, description)
+    }
+
+    /// A code, refresh token, name or password that is not good.
+    pub(crate) fn not_good(description: impl Into<String>) -> Self {
+        Refusal::grant(Fault::Other, description)
+    }
+
     pub(crate) fn grant_type(description: impl Into<String>) -> Self {
         Refusal::new(400, "unsupported_grant_type", Fault::GrantType, description)
     }

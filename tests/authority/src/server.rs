@@ -137,7 +137,24 @@ impl Authority {
         self.shared.state.lock().seen.issued.iter().map(|one| one.token.clone()).collect()
     }
 
-    /// Makes an issued token worthless; `false` if it never was issued.
+    /// The refresh tokens issued, in order.
+    pub fn refresh_tokens(&self) -> Vec<String> {
+        self.shared.state.lock().seen.vault.refresh_tokens()
+    }
+
+    /// A refresh token as if this client had got it for this subject earlier. The client must be registered.
+    pub fn issue_refresh_token(&self, issuer: &str, subject: &str, scope: Option<&str>) -> String {
+        let issued = self.shared.state.lock().issue_refresh_token(issuer, subject, scope);
+        issued.expect("a client to give a refresh token to")
+    }
+
+    /// How often `POST /oauth/logoff` was called.
+    pub fn logoffs(&self) -> u64 {
+        self.shared.state.lock().seen.logoffs
+    }
+
+    /// Makes an issued access token worthless, or a refresh token and all that stems from the same sign-in; `false` if
+    /// it never was issued.
     pub fn revoke(&self, token: &str) -> bool {
         self.shared.state.lock().revoke(token)
     }

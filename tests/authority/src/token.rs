@@ -1,20 +1,19 @@
-//! The token endpoint: the shape of the request (RFC 6749 3.2, RFC 7521 4.1), then the client, then the assertion.
+//! The token endpoint: the shape of the request (RFC 6749 3.2), the grant it asks for, the shape of the answer.
 
 use serde_json::{Map, Value};
 
 use crate::answer::Answer;
-use crate::assertion;
-use crate::client_auth;
+use crate::client::{Client, GrantType};
 use crate::config::{Config, ExpiresIn, GetAnswer};
 use crate::form;
+use crate::grants;
 use crate::http::Request;
 use crate::refusal::Refusal;
 use crate::state::State;
-
-const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+use crate::vault::Renewal;
 
 /// Parameters that carry the grant or a secret, and so must not come in the query of a POST.
-const NOT_IN_QUERY: [&str; 7] = [
+const NOT_IN_QUERY: [&str; 13] = [
     "grant_type",
     "assertion",
     "scope",
@@ -22,6 +21,12 @@ const NOT_IN_QUERY: [&str; 7] = [
     "client_secret",
     "client_assertion",
     "client_assertion_type",
+    "username",
+    "password",
+    "code",
+    "code_verifier",
+    "redirect_uri",
+    "refresh_token",
 ];
 
 /// What a good request is worth.
@@ -30,11 +35,40 @@ pub(crate) struct Grant {
     pub(crate) issuer: String,
     pub(crate) subject: Option<String>,
     pub(crate) scope: Option<String>,
+    /// The family of tokens that end together; none where nothing can be used twice by mistake.
+    pub(crate) family: Option<u64>,
+    /// The refresh token to give along.
+    pub(crate) renewal: Option<Renewal>,
+    /// The `nonce` of the id token to give along.
+    pub(crate) id_token: Option<Option<String>>,
+}
+
+impl Grant {
+    pub(crate) fn plain(client: &Client, subject: Option<String>, scope: Option<String>) -> Self {
+        let issuer = client.issuer.clone();
+        Grant { issuer, subject, scope, family: None, renewal: None, id_token: None }
+    }
+}
+
+/// What a good request is given.
+pub(crate) struct Tokens {
+    pub(crate) access: String,
+    pub(crate) refresh: Option<String>,
+    pub(crate) id: Option<String>,
 }
 
 /// Where and when the endpoint was called.
 pub(crate) struct Call {
     pub(crate) base: String,
+    pub(crate) now: i64,
+}
+
+/// A token request whose shape is good.
+pub(crate) struct Asked<'a> {
+    pub(crate) request: &'a Request,
+    pub(crate) parameters: Parameters,
+    /// The URL of the endpoint as it was called.
+    pub(crate) url: String,
     pub(crate) now: i64,
 }
 
@@ -46,7 +80,7 @@ impl Parameters {
         self.0.iter().find(|(one, _)| one == name).map(|(_, value)| value.as_str())
     }
 
-    fn needed(&self, name: &str) -> Result<&str, Refusal> {
+    pub(crate) fn needed(&self, name: &str) -> Result<&str, Refusal> {
         self.get(name).ok_or_else(|| Refusal::request(format!("{name} is missing")))
     }
 
@@ -64,27 +98,28 @@ impl Parameters {
     }
 }
 
-/// Checks a token request in full; a good one uses its `jti` up.
+/// Checks a token request in full; a good one uses its `jti` or code up.
 pub(crate) fn check(state: &mut State, request: &Request, call: &Call) -> Result<Grant, Refusal> {
     let parameters = parameters(&state.config, request)?;
-    let grant_type = parameters.needed("grant_type")?;
-    if grant_type != JWT_BEARER {
-        return Err(Refusal::grant_type(format!("grant_type is {grant_type:?}, expected {JWT_BEARER:?}")));
+    let grant_type = grant_type(state, parameters.needed("grant_type")?)?;
+    // A secret in a URL lives in somebody's access log; an assertion there lives for minutes.
+    if request.method == "GET" && grant_type != GrantType::JwtBearer {
+        return Err(Refusal::method("GET"));
     }
-    let assertion = parameters.needed("assertion")?;
     let url = format!("{}{}", call.base, called_target(request));
-    let subject = assertion::Subject { assertion, url: &url, now: call.now, scope: parameters.get("scope") };
-    let checked = assertion::check(state, &subject)?;
-    let client = &state.clients[checked.client];
-    client_auth::check(client, request, &parameters)?;
-    let grant = Grant {
-        issuer: client.issuer.clone(),
-        subject: checked.subject,
-        scope: assertion::granted_scope(client, checked.scope)?,
+    grants::check(state, &Asked { request, parameters, url, now: call.now }, grant_type)
+}
+
+// A grant that no client may use is one that this server does not have, but for the one it is here for.
+fn grant_type(state: &State, name: &str) -> Result<GrantType, Refusal> {
+    let offered = |grant: &GrantType| {
+        *grant == GrantType::JwtBearer || state.clients.iter().any(|client| client.may_use(*grant))
     };
-    state.use_up(&grant.issuer, checked.jti.as_deref())?;
-    state.consent_given(grant.subject.as_deref())?;
-    Ok(grant)
+    let offered: Vec<GrantType> = GrantType::ALL.into_iter().filter(offered).collect();
+    offered.iter().find(|grant| grant.name() == name).copied().ok_or_else(|| {
+        let names: Vec<&str> = offered.iter().map(|grant| grant.name()).collect();
+        Refusal::grant_type(format!("grant_type is {name:?}, expected one of {names:?}"))
+    })
 }
 
 /// The answer to a GET where GET is not a way to a token.
@@ -100,9 +135,9 @@ pub(crate) fn answer_to_get(kind: GetAnswer) -> Option<Answer> {
 }
 
 /// The answer with a token (RFC 6749 5.1).
-pub(crate) fn answer(config: &Config, token: &str, grant: &Grant) -> Answer {
+pub(crate) fn answer(config: &Config, tokens: &Tokens, grant: &Grant) -> Answer {
     let mut body = Map::new();
-    body.insert("access_token".to_owned(), token.into());
+    body.insert("access_token".to_owned(), tokens.access.as_str().into());
     body.insert("token_type".to_owned(), "Bearer".into());
     match &config.expires_in {
         ExpiresIn::Number(seconds) => drop(body.insert("expires_in".to_owned(), (*seconds).into())),
@@ -111,6 +146,11 @@ pub(crate) fn answer(config: &Config, token: &str, grant: &Grant) -> Answer {
     }
     if let Some(scope) = &grant.scope {
         body.insert("scope".to_owned(), scope.as_str().into());
+    }
+    for (name, token) in [("refresh_token", &tokens.refresh), ("id_token", &tokens.id)] {
+        if let Some(token) = token {
+            body.insert(name.to_owned(), token.as_str().into());
+        }
     }
     Answer::json(200, &Value::Object(body)).with("Cache-Control", "no-store").with("Pragma", "no-cache")
 }

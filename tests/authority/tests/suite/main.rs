@@ -2,8 +2,11 @@
 
 mod acceptance;
 mod client;
+mod codes;
+mod grants;
 mod plays;
 mod program;
+mod refresh;
 mod refusals;
 mod signer;
 mod tokens;

@@ -103,3 +103,48 @@ fn the_program_is_told_what_to_play_over_http() {
     assert_eq!(program.control("reset", &json!({})), 200);
     assert_eq!((program.requests(), program.ask()), (json!([]), 200));
 }
+
+#[test]
+fn the_program_takes_clients_without_keys_and_a_config() {
+    let program = Program::start(&[
+        "--client",
+        "service:s:1",
+        "--public-client",
+        "app",
+        "--user",
+        "jo:p:w",
+        "--redirect-uri",
+        "http://127.0.0.1:3000/",
+        "--config",
+        r#"{"get": "not_found"}"#,
+    ]);
+    let form = |body: &str| program.send("POST", "/oauth/token", FORM, body);
+    let service = "&client_id=service&client_secret=s%3A1";
+    assert_eq!(form(&format!("grant_type=client_credentials{service}")).status, 200);
+    let signed_in = form("grant_type=password&username=jo&password=p%3Aw&client_id=app");
+    let token = signed_in.json()["refresh_token"].as_str().unwrap().to_owned();
+    assert_eq!(form(&format!("grant_type=refresh_token&refresh_token={token}&client_id=app")).status, 200);
+    let visit = "/oauth/auth?response_type=token&client_id=app&redirect_uri=http%3A%2F%2F127.0.0.1%3A3000%2F";
+    assert_eq!(program.send("GET", visit, "", "").status, 302);
+    assert_eq!(program.send("GET", "/oauth/token", "", "").status, 404);
+}
+
+#[test]
+fn clients_and_config_are_changed_over_http() {
+    let program = Program::start(&["--http"]);
+    let options = json!({"grant_types": ["refresh_token"], "client_auth": "public"});
+    assert_eq!(program.control("register", &json!({"issuer": "app", "options": options})), 200);
+    let wanted = json!({"issuer": "app", "subject": "jo"}).to_string();
+    let given = program.send("POST", "/control/refresh-token", "application/json", &wanted).json();
+    let listed = program.send("GET", "/control/refresh-tokens", "", "").json();
+    assert_eq!(listed, json!([given["refresh_token"]]));
+    let changes = json!({"get": "html_forbidden", "clock_skew": 600, "expires_in": {"text": "60"}});
+    assert_eq!(program.control("config", &changes), 200);
+    let config = program.send("GET", "/control/config", "", "").json();
+    assert_eq!((&config["clock_skew"], &config["wording"]), (&json!(600), &json!("precise")));
+    assert_eq!(program.send("GET", "/oauth/token", "", "").status, 403);
+    assert_eq!(program.control("config", &json!({"https": true})), 400);
+    assert_eq!(program.control("config", &json!({"unheard": 1})), 400);
+    assert_eq!(program.send("POST", "/oauth/logoff", "", "").status, 200);
+    assert_eq!(program.send("GET", "/control/counts", "", "").json()["logoffs"], 1);
+}
