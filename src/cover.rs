@@ -48,7 +48,7 @@ impl Cover {
 /// The signature of a JWT, the credentials of an Authorization header.
 fn parts(secret: &str) -> impl Iterator<Item = &str> {
     let signature = secret.rsplit_once('.').map(|(_, signature)| signature);
-    let credentials = secret.split_once(' ').map(|(_, credentials)| credentials);
+    let credentials = secret.strip_prefix("Basic ").or_else(|| secret.strip_prefix("Bearer "));
     signature.into_iter().chain(credentials)
 }
 

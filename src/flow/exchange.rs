@@ -26,6 +26,9 @@ mod told;
 const VERDICTS: [&str; 5] =
     ["invalid_grant", "invalid_client", "unauthorized_client", "invalid_scope", "consent_required"];
 
+/// What of a request nobody else may see.
+const SECRET_PARAMETERS: [&str; 4] = ["assertion", "client_assertion", "password", "refresh_token"];
+
 /// One try of a grant.
 pub(super) struct Attempt {
     /// What is sent.
