@@ -21,6 +21,7 @@ pub(super) fn sign(signing: &Signing, context: &Context<'_>) -> Result<Assertion
         scope: signing.scope.as_deref(),
         lifetime: signing.lifetime,
         now: context.process.clock.unix_seconds(),
+        additional: &signing.additional,
     };
-    assertion::sign(&claims, signing.algorithm, &key)
+    assertion::sign(&claims, &signing.header, &key)
 }

@@ -3,17 +3,37 @@
 //! A FIFO, a device or a socket in the place of the file must not hang the host, and opening one may already have
 //! effects; so the kind is looked at before and, as it may have been swapped meanwhile, after the opening.
 
+use std::fmt;
 use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
-use super::KeySource;
-use crate::error::Result;
+use crate::error::{Error, Result, Status};
 
 /// Far above any key store seen; what is larger is something else.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
+
+/// A file as the user typed it, and the option by which.
+pub(super) struct Named<'a> {
+    pub(super) option: &'static str,
+    pub(super) path: &'a str,
+}
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.option, self.path)
+    }
+}
+
+impl Named<'_> {
+    /// The file itself is at fault.
+    pub(super) fn broken(&self, text: impl AsRef<str>) -> Error {
+        let text = format!("{self} {}", text.as_ref());
+        Error::new(Status::KeyStore, "key store", text).with_option(self.option)
+    }
+}
 
 /// By what a changed file is told from the one that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +49,8 @@ impl Stamp {
     }
 
     /// The stamp of the file as it is now; nothing if it is not there.
-    pub(super) fn now(source: &KeySource) -> Option<Self> {
-        std::fs::metadata(&source.store).ok().map(|found| Self::of(&found))
+    pub(super) fn now(path: &str) -> Option<Self> {
+        std::fs::metadata(path).ok().map(|found| Self::of(&found))
     }
 }
 
@@ -46,41 +66,41 @@ fn identity(_: &Metadata) -> (u64, u64) {
 }
 
 /// The content of the file, and its stamp from before the reading: a change during it is seen at the next look.
-pub(super) fn read(source: &KeySource) -> Result<(Zeroizing<Vec<u8>>, Stamp)> {
-    if source.store.is_empty() {
-        return Err(source.broken("is empty; it should name the file with the private key"));
+pub(super) fn read(file: &Named<'_>) -> Result<(Zeroizing<Vec<u8>>, Stamp)> {
+    if file.path.is_empty() {
+        return Err(file.broken("is empty; it should name a file"));
     }
-    let failed = |error: io::Error| source.broken(format!("cannot be read: {error}"));
-    check(source, &std::fs::metadata(&source.store).map_err(failed)?)?;
-    let mut file = open(source).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
-    check(source, &metadata)?;
-    let content = fill(&mut file, metadata.len()).map_err(failed)?;
+    let failed = |error: io::Error| file.broken(format!("cannot be read: {error}"));
+    check(file, &std::fs::metadata(file.path).map_err(failed)?)?;
+    let mut opened = open(file).map_err(failed)?;
+    let metadata = opened.metadata().map_err(failed)?;
+    check(file, &metadata)?;
+    let content = fill(&mut opened, metadata.len()).map_err(failed)?;
     if content.is_empty() {
-        return Err(source.broken("is empty (0 bytes)"));
+        return Err(file.broken("is empty (0 bytes)"));
     }
     Ok((content, Stamp::of(&metadata)))
 }
 
 #[cfg(unix)]
-fn open(source: &KeySource) -> io::Result<File> {
+fn open(file: &Named<'_>) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
-    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(&source.store)
+    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(file.path)
 }
 
 #[cfg(not(unix))]
-fn open(source: &KeySource) -> io::Result<File> {
-    OpenOptions::new().read(true).open(&source.store)
+fn open(file: &Named<'_>) -> io::Result<File> {
+    OpenOptions::new().read(true).open(file.path)
 }
 
-fn check(source: &KeySource, metadata: &Metadata) -> Result<()> {
+fn check(file: &Named<'_>, metadata: &Metadata) -> Result<()> {
     if !metadata.is_file() {
         let kind = kind(metadata.file_type());
-        return Err(source.broken(format!("is {kind}, not a file")));
+        return Err(file.broken(format!("is {kind}, not a file")));
     }
     if metadata.len() > MAX_BYTES {
         let length = metadata.len();
-        return Err(source.broken(format!(
+        return Err(file.broken(format!(
             "has {length} bytes, more than the {MAX_BYTES} (16 MiB) that are read; is it the right file?"
         )));
     }
@@ -132,9 +152,12 @@ mod tests {
     fn opening_a_fifo_that_came_after_the_look_does_not_wait_for_a_writer() {
         let place = Place::new();
         run(place.path(), "mkfifo pipe");
-        let source = place.source("pipe", None);
+        let path = place.file("pipe");
         let (done, waiting) = mpsc::channel();
-        std::thread::spawn(move || done.send(open(&source).is_ok()));
+        std::thread::spawn(move || {
+            let named = Named { option: "JWTCertStore", path: path.to_str().unwrap() };
+            done.send(open(&named).is_ok())
+        });
         assert_eq!(waiting.recv_timeout(Duration::from_secs(5)), Ok(true));
     }
 }
