@@ -17,8 +17,11 @@ pub enum Thumbprint {
 }
 
 impl Thumbprint {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::X5t, Self::X5tS256, Self::X5c];
+    /// All of them. Not a constant: cbindgen would name the type in the header.
+    #[must_use]
+    pub fn all() -> [Self; 3] {
+        [Self::X5t, Self::X5tS256, Self::X5c]
+    }
 
     /// The header's member.
     #[must_use]
@@ -33,7 +36,7 @@ impl Thumbprint {
     /// The one of that name, in any case.
     #[must_use]
     pub fn called(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.name().eq_ignore_ascii_case(name))
+        Self::all().into_iter().find(|known| known.name().eq_ignore_ascii_case(name))
     }
 }
 
