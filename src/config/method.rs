@@ -99,7 +99,8 @@ impl Reader<'_> {
     fn inferred(&mut self) -> Option<Method> {
         let all = |names: &[Name]| names.iter().all(|name| self.value(*name).is_some());
         let endpoint = all(&[Name::TokenURI]) || all(&[Name::TokenEndpoint]);
-        let method = if all(&[Name::JWTCertStore]) || all(&[Name::ClaimsIssuer]) {
+        let signs = [Name::JWTCertStore, Name::JWTPrivateKey, Name::JWTSecret, Name::ClaimsIssuer];
+        let method = if signs.iter().any(|name| all(&[*name])) {
             Method::JwtBearer
         } else if all(&[Name::RefreshToken]) {
             Method::RefreshToken

@@ -5,55 +5,235 @@ use std::path::PathBuf;
 use jsonwebtoken::Algorithm;
 
 use super::Reader;
-use crate::key::KeySource;
-use crate::options::Name;
+use crate::assertion::{Header, Members};
+use crate::error::Status;
+use crate::key::{KeyOrigin, KeySource, Thumbprint};
+use crate::options::{Kind, Name, Origin};
 use crate::provider::{Profile, ScopeIn};
+use crate::secret::Secret;
 use crate::url::Url;
+
+/// Headers that would have the server look for its rules or its key in the assertion itself.
+const FORBIDDEN: [&str; 4] = ["crit", "b64", "jwk", "jku"];
+
+/// Claims that are made from other options, or that bear on the assertion's validity.
+const RESERVED: [&str; 8] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "scope"];
 
 /// What is signed, and with what.
 #[derive(Debug, Hash)]
 pub struct Signing {
     /// Where the key is.
     pub key: KeySource,
-    /// The store's path, absolute: a relative one means another file after a chdir.
-    pub path: PathBuf,
-    /// The algorithm, if not the key's own.
-    pub algorithm: Option<Algorithm>,
+    /// The key's files, absolute: a relative path means another file after a chdir.
+    pub paths: Vec<PathBuf>,
+    /// What stands in front of the claims.
+    pub header: Header,
     /// iss.
     pub issuer: String,
     /// sub.
     pub subject: Option<String>,
-    /// aud.
+    /// aud; JSON where the user wrote several.
     pub audience: Option<String>,
     /// The scope claim.
     pub scope: Option<String>,
     /// exp − iat, in seconds.
     pub lifetime: u32,
+    /// Claims of the user's own, which win over all of these.
+    pub additional: Members,
 }
 
 impl Reader<'_> {
     pub(super) fn signing(&mut self, endpoint: Option<&Url>, profile: Option<&Profile>) -> Option<Signing> {
-        let (issuer, store) = (self.need(Name::ClaimsIssuer), self.need(Name::JWTCertStore));
-        let audience = self.text(Name::ClaimsAudience).or_else(|| default_audience(endpoint?, profile));
-        let algorithm = self.text(Name::JWTAlgorithm).and_then(|name| name.to_ascii_uppercase().parse().ok());
-        let lifetime = self.number(Name::JWTLifetime).and_then(|seconds| u32::try_from(seconds).ok());
-        let store = store?;
+        let additional = self.additional_claims();
+        let issuer = additional.shown("iss").or_else(|| self.need(Name::ClaimsIssuer));
+        let header = self.assertion_header();
+        let key = self.key_source(&header);
+        let subject = additional.shown("sub").or_else(|| self.text(Name::ClaimsSubject));
+        let audience = additional.shown("aud").or_else(|| self.text(Name::ClaimsAudience));
+        let lifetime = self.lifetime();
+        let key = key?;
         Some(Signing {
-            path: absolute(&store),
-            key: KeySource {
-                store,
-                password: self.secret(Name::JWTCertPassword),
-                key_password: self.secret(Name::JWTCertKeyPassword),
-                alias: self.text(Name::JWTCertAlias),
-            },
-            algorithm,
+            paths: key.files().map(absolute).collect(),
+            key,
+            header,
             issuer: issuer?,
-            subject: self.text(Name::ClaimsSubject),
-            audience,
+            subject,
+            audience: audience.or_else(|| default_audience(endpoint?, profile)),
             scope: self.scope(profile, ScopeIn::Claim),
-            lifetime: lifetime.unwrap_or(300),
+            lifetime,
+            additional,
         })
     }
+
+    fn lifetime(&mut self) -> u32 {
+        let (seconds, minutes) = (self.number(Name::JWTLifetime), self.number(Name::JWTLifetimeMinutes));
+        if seconds.is_some() && minutes.is_some() {
+            self.both(Name::JWTLifetimeMinutes, Name::JWTLifetime);
+        }
+        let minutes = minutes.map(|minutes| minutes.saturating_mul(60));
+        seconds.or(minutes).and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(300)
+    }
+
+    fn both(&mut self, one: Name, other: Name) {
+        let text = format!("and {} are both given; give one", other.text());
+        self.fault(Status::InvalidOption, one, &text);
+    }
+
+    fn key_source(&mut self, header: &Header) -> Option<KeySource> {
+        let origin = self.key_origin(header.algorithm)?;
+        let certificate = self.text(Name::JWTCertificate);
+        if matches!(origin, KeyOrigin::Shared(_)) {
+            self.check_shared(header, certificate.is_some());
+            return Some(KeySource {
+                origin,
+                password: None,
+                key_password: None,
+                alias: None,
+                certificate: None,
+            });
+        }
+        Some(KeySource {
+            origin,
+            password: self.secret(Name::JWTCertPassword),
+            key_password: self.secret(Name::JWTCertKeyPassword),
+            alias: self.text(Name::JWTCertAlias),
+            certificate,
+        })
+    }
+
+    /// The one place where the key is.
+    fn key_origin(&mut self, algorithm: Option<Algorithm>) -> Option<KeyOrigin> {
+        let store = self.text(Name::JWTCertStore).map(KeyOrigin::Store);
+        let text = self.secret(Name::JWTPrivateKey).map(KeyOrigin::Text);
+        let shared = self.secret(Name::JWTSecret).map(KeyOrigin::Shared);
+        let wants_secret = matches!(algorithm, Some(Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512));
+        if wants_secret && shared.is_none() {
+            self.missing.push(Name::JWTSecret);
+            return None;
+        }
+        match (store, text, shared) {
+            (Some(_), _, Some(_)) => self.both(Name::JWTSecret, Name::JWTCertStore),
+            (Some(_), Some(_), None) => self.both(Name::JWTPrivateKey, Name::JWTCertStore),
+            (None, Some(_), Some(_)) => self.both(Name::JWTSecret, Name::JWTPrivateKey),
+            (None, None, None) => self.missing.push(Name::JWTCertStore),
+            (origin, None, None) | (None, origin, None) | (None, None, origin) => return origin,
+        }
+        None
+    }
+
+    fn check_shared(&mut self, header: &Header, has_certificate: bool) {
+        let given =
+            [(Name::JWTThumbprint, !header.thumbprints.is_empty()), (Name::JWTCertificate, has_certificate)];
+        for (name, _) in given.into_iter().filter(|(_, given)| *given) {
+            let text = "is for the certificate of a private key, and JWTSecret has none";
+            self.fault(Status::InvalidOption, name, text);
+        }
+    }
+
+    fn assertion_header(&mut self) -> Header {
+        let additional = self.members(Name::JWTHeaders);
+        for name in FORBIDDEN.into_iter().filter(|name| additional.have(name)) {
+            let text = format!("sets {name}, which no assertion may carry");
+            self.fault(Status::InvalidOption, Name::JWTHeaders, &text);
+        }
+        let key_id = self.text(Name::JWTKeyID);
+        let other = additional.json("kid").is_some() && additional.shown("kid") != key_id;
+        if key_id.is_some() && other {
+            self.fault(
+                Status::InvalidOption,
+                Name::JWTHeaders,
+                "sets another kid than JWTKeyID; give one of them",
+            );
+        }
+        Header {
+            algorithm: self.algorithm(&additional),
+            key_id,
+            thumbprints: self.thumbprints(),
+            additional: additional.without("alg"),
+        }
+    }
+
+    /// JWTAlgorithm, or its synonym, the alg of JWTHeaders.
+    fn algorithm(&mut self, headers: &Members) -> Option<Algorithm> {
+        let given = self.text(Name::JWTAlgorithm).and_then(|name| algorithm_called(&name));
+        let Some(name) = headers.shown("alg") else {
+            return given;
+        };
+        let synonym = algorithm_called(&name);
+        match (given, synonym) {
+            (_, None) => {
+                let text = "sets an alg that is not one of JWTAlgorithm's";
+                self.fault(Status::InvalidOption, Name::JWTHeaders, text);
+            }
+            (Some(given), Some(synonym)) if given != synonym => {
+                let text =
+                    format!("sets alg to {synonym:?}, and JWTAlgorithm is {given:?}; give one of them");
+                self.fault(Status::InvalidOption, Name::JWTHeaders, &text);
+            }
+            _ => {}
+        }
+        given.or(synonym)
+    }
+
+    fn thumbprints(&mut self) -> Vec<Thumbprint> {
+        let text = self.text(Name::JWTThumbprint).unwrap_or_default();
+        let mut wanted = Vec::new();
+        for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            match Thumbprint::called(name) {
+                Some(known) if wanted.contains(&known) => {}
+                Some(known) => wanted.push(known),
+                None => {
+                    let text = format!(
+                        "names \"{name}\"; expected any of x5t, x5t#S256 and x5c, separated by commas"
+                    );
+                    self.fault(Status::InvalidOption, Name::JWTThumbprint, &text);
+                }
+            }
+        }
+        wanted
+    }
+
+    fn additional_claims(&mut self) -> Members {
+        let members = self.members(Name::ClaimsAdditional);
+        for name in RESERVED.into_iter().filter(|name| members.have(name)) {
+            if ["exp", "nbf", "iat"].contains(&name) && members.seconds(name).is_none() {
+                let text = format!("sets {name} to something that is not a number; it is seconds since 1970");
+                self.fault(Status::InvalidOption, Name::ClaimsAdditional, &text);
+            }
+            let text = format!("sets {name} itself; what the other options say of it does not count");
+            self.warn(Name::ClaimsAdditional, &text);
+        }
+        members
+    }
+
+    /// The JSON object that an option is; empty if there is none or it has been found fault with.
+    fn members(&mut self, name: Name) -> Members {
+        let Some(value) = self.value(name) else {
+            return Members::default();
+        };
+        let text = value.text.reveal();
+        // A connection string's own braces are the object's, if nobody wrote others: {"a":1} reads as "a":1.
+        let braced = Secret::new(format!("{{{text}}}"));
+        let bare = value.origin == Origin::ConnectionString && text.trim_start().starts_with('"');
+        let parsed = Members::parse(text);
+        let parsed = if bare { Members::parse(braced.reveal()).or(parsed) } else { parsed };
+        parsed.unwrap_or_else(|reason| {
+            let text = format!(
+                "{reason} (in a connection string: {}={{{{\"name\":\"value\"}}}}}}, every }} doubled)",
+                name.text()
+            );
+            self.fault(Status::InvalidOption, name, &text);
+            Members::default()
+        })
+    }
+}
+
+/// The algorithm of that name, in any case.
+fn algorithm_called(name: &str) -> Option<Algorithm> {
+    let Kind::Choice(words) = Name::JWTAlgorithm.definition()?.kind else {
+        return None;
+    };
+    words.iter().find(|word| word.eq_ignore_ascii_case(name))?.parse().ok()
 }
 
 fn default_audience(endpoint: &Url, profile: Option<&Profile>) -> Option<String> {
@@ -65,3 +245,6 @@ fn default_audience(endpoint: &Url, profile: Option<&Profile>) -> Option<String>
 fn absolute(path: &str) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path))
 }
+
+#[cfg(test)]
+mod tests;

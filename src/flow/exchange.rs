@@ -166,8 +166,8 @@ impl Asking<'_> {
     /// Everything secret that this attempt sends.
     fn cover(&self, attempt: &Attempt) -> Cover {
         let headers = self.headers();
-        let sent =
-            attempt.parameters.iter().filter(|(name, _)| !name.ends_with("_type")).map(|(_, value)| value);
+        let secret = |name: &str| SECRET_PARAMETERS.contains(&name);
+        let sent = attempt.parameters.iter().filter(|(name, _)| secret(name)).map(|(_, value)| value);
         let client = self.exchange.client.iter().filter_map(|client| client.secret.as_ref());
         let more = self.exchange.parameters.iter().map(|(_, value)| value);
         Cover::new(sent.chain(client).chain(more).chain(headers.iter().map(|(_, value)| value)))

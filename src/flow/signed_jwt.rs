@@ -22,6 +22,7 @@ pub(super) fn sign(signing: &Signing, ahead: i64, process: &Process) -> Result<A
         scope: signing.scope.as_deref(),
         lifetime: signing.lifetime,
         now: process.clock.unix_seconds().saturating_add(ahead),
+        additional: &signing.additional,
     };
-    assertion::sign(&claims, signing.algorithm, &key)
+    assertion::sign(&claims, &signing.header, &key)
 }

@@ -28,6 +28,11 @@ fn parts(certificate: &[u8]) -> Option<Parts<'_>> {
     })
 }
 
+/// Whether `bytes` have the form of a certificate.
+pub(super) fn is_certificate(bytes: &[u8]) -> bool {
+    parts(bytes).is_some()
+}
+
 /// The chain of the key whose public half is `public_key`; empty if no certificate holds it.
 pub(super) fn of(public_key: &[u8], certificates: &[Vec<u8>]) -> Vec<CertificateDer<'static>> {
     let mut left: Vec<_> =

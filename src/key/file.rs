@@ -1,14 +1,34 @@
 //! The key file that JWTCertStore names: its content, and by what a changed one is told.
 
+use std::fmt;
 use std::fs::Metadata;
 use std::path::Path;
 use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
-use super::KeySource;
-use crate::error::Result;
+use crate::error::{Error, Result, Status};
 use crate::file;
+
+/// A file as the user typed it, and the option by which.
+pub(super) struct Named<'a> {
+    pub(super) option: &'static str,
+    pub(super) path: &'a str,
+}
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.option, self.path)
+    }
+}
+
+impl Named<'_> {
+    /// The file itself is at fault.
+    pub(super) fn broken(&self, text: impl AsRef<str>) -> Error {
+        let text = format!("{self} {}", text.as_ref());
+        Error::new(Status::KeyStore, "key store", text).with_option(self.option)
+    }
+}
 
 /// By what a changed file is told from the one that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +44,8 @@ impl Stamp {
     }
 
     /// The stamp of the file as it is now; nothing if it is not there.
-    pub(super) fn now(source: &KeySource) -> Option<Self> {
-        std::fs::metadata(&source.store).ok().map(|found| Self::of(&found))
+    pub(super) fn now(path: &str) -> Option<Self> {
+        std::fs::metadata(path).ok().map(|found| Self::of(&found))
     }
 }
 
@@ -41,14 +61,14 @@ fn identity(_: &Metadata) -> (u64, u64) {
 }
 
 /// The content of the file, and its stamp from before the reading: a change during it is seen at the next look.
-pub(super) fn read(source: &KeySource) -> Result<(Zeroizing<Vec<u8>>, Stamp)> {
-    if source.store.is_empty() {
-        return Err(source.broken("is empty; it should name the file with the private key"));
+pub(super) fn read(named: &Named<'_>) -> Result<(Zeroizing<Vec<u8>>, Stamp)> {
+    if named.path.is_empty() {
+        return Err(named.broken("is empty; it should name a file"));
     }
     let (content, metadata) =
-        file::read(Path::new(&source.store)).map_err(|fault| source.broken(fault.to_string()))?;
+        file::read(Path::new(named.path)).map_err(|fault| named.broken(fault.to_string()))?;
     if content.is_empty() {
-        return Err(source.broken("is empty (0 bytes)"));
+        return Err(named.broken("is empty (0 bytes)"));
     }
     Ok((content, Stamp::of(&metadata)))
 }

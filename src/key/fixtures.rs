@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
-use super::KeySource;
+use super::{KeyOrigin, KeySource};
 use crate::secret::Secret;
 
 pub const STORE_PASSWORD: &str = "changeit";
@@ -31,6 +31,10 @@ openssl pkcs8 -topk8 -in rsa.pem -passout pass:changeit -v1 PBE-SHA1-3DES -out r
 openssl genrsa -out rsa1024.pem 1024
 openssl genrsa -out rsa512.pem 512
 openssl genpkey -algorithm ED25519 -out ed25519.pem
+openssl pkey -in ed25519.pem -outform DER -out ed25519.der
+openssl pkcs8 -topk8 -in ed25519.pem -passout pass:changeit -out ed25519-encrypted.pem
+openssl req -x509 -new -key ed25519.pem -subj /CN=ed -days 30 -out ed25519.crt
+openssl pkcs12 -export -inkey ed25519.pem -in ed25519.crt -name Ed -passout pass:changeit -out ed25519.p12
 openssl ecparam -name prime256v1 -genkey -out ec.pem
 openssl ec -in ec.pem -no_public -out ec-short.pem
 openssl pkcs8 -topk8 -nocrypt -in ec.pem -out ec-pkcs8.pem
@@ -47,6 +51,8 @@ openssl req -new -key leaf.key -subj /CN=leaf -out leaf.csr
 openssl x509 -req -in leaf.csr -CA ca.pem -CAkey rsa.pem -CAcreateserial -days 30 -out leaf.crt
 cat ca.pem leaf.key leaf.crt > bundle.pem
 cat rsa.pem ec.pem > two.pem
+openssl x509 -in ca.pem -outform DER -out ca.der
+openssl pkcs8 -topk8 -in rsa.pem -outform DER -passout pass:changeit -out rsa-encrypted.der
 openssl pkcs12 -export -inkey rsa.pem -in ca.pem -name Signer -passout pass:changeit -out rsa.p12
 openssl pkcs12 -export -inkey rsa.pem -in ca.pem -name Signer -passout pass:changeit -legacy -out rsa-legacy.p12
 openssl pkcs12 -export -inkey ec.pem -in ec.crt -passout pass:changeit -out ec.p12
@@ -138,16 +144,38 @@ impl Place {
     }
 
     pub fn source(&self, name: &str, password: Option<&str>) -> KeySource {
-        KeySource {
-            store: self.file(name).to_str().unwrap().to_owned(),
-            password: password.map(Secret::from),
-            key_password: None,
-            alias: None,
-        }
+        let path = self.file(name).to_str().unwrap().to_owned();
+        KeySource { password: password.map(Secret::from), ..KeySource::at(KeyOrigin::Store(path)) }
     }
 }
 
 impl KeySource {
+    /// JWTPrivateKey.
+    pub fn text(text: &str) -> Self {
+        Self::at(KeyOrigin::Text(Secret::from(text)))
+    }
+
+    /// JWTSecret.
+    pub fn shared(secret: &str) -> Self {
+        Self::at(KeyOrigin::Shared(Secret::from(secret)))
+    }
+
+    fn at(origin: KeyOrigin) -> Self {
+        Self { origin, password: None, key_password: None, alias: None, certificate: None }
+    }
+
+    /// With JWTCertificate set.
+    pub fn certificate_is(mut self, path: &Path) -> Self {
+        self.certificate = Some(path.to_str().unwrap().to_owned());
+        self
+    }
+
+    /// With JWTCertPassword set.
+    pub fn password_is(mut self, password: &str) -> Self {
+        self.password = Some(Secret::from(password));
+        self
+    }
+
     /// With JWTCertAlias set.
     pub fn alias_is(mut self, alias: &str) -> Self {
         self.alias = Some(alias.to_owned());

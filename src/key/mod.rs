@@ -1,9 +1,10 @@
-//! Key material: a file and a password in, a key that signs out.
+//! Key material: a file, a text or a shared secret in, a key that signs out.
 //!
 //! The content decides the format, never the file's name: keytool has written PKCS#12 into files called `.jks`
 //! since Java 9. Whether a file is whole is looked at before its password is blamed. Each error names the store as
 //! the user typed it.
 
+mod certificate;
 mod chain;
 mod choice;
 mod der;
@@ -13,36 +14,32 @@ mod oid;
 mod pem;
 mod pkcs12;
 mod ring;
+mod shared;
 mod signing;
+mod source;
+mod text;
+mod thumbprint;
 
 #[cfg(test)]
 pub(crate) mod fixtures;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod text_tests;
 
 use zeroize::Zeroizing;
 
+use file::{Named, Stamp};
+
 pub use ring::KeyRing;
 pub use signing::{KeySigner, SigningKey};
+pub use source::{KeyOrigin, KeySource};
+pub use thumbprint::Thumbprint;
 
-use crate::error::{Error, Result, Status};
-use crate::secret::Secret;
+use crate::error::Result;
 
 const JKS_MAGIC: [u8; 4] = [0xFE, 0xED, 0xFE, 0xED];
 const JCEKS_MAGIC: [u8; 4] = [0xCE, 0xCE, 0xCE, 0xCE];
-
-/// What the options say about the key.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct KeySource {
-    /// JWTCertStore as typed.
-    pub store: String,
-    /// JWTCertPassword.
-    pub password: Option<Secret>,
-    /// JWTCertKeyPassword.
-    pub key_password: Option<Secret>,
-    /// JWTCertAlias.
-    pub alias: Option<String>,
-}
 
 /// What a format's reader hands over: one private key, and what stood with it.
 struct Material {
@@ -52,16 +49,29 @@ struct Material {
     alias: Option<String>,
 }
 
-/// Reads the store, finds the key in it and makes it ready to sign.
+/// Reads the key from where it is and makes it ready to sign.
 pub fn open(source: &KeySource) -> Result<SigningKey> {
-    open_with_stamp(source).map(|(key, _)| key)
+    open_with_stamps(source).map(|(key, _)| key)
 }
 
-/// The key, and by what to tell that its file has changed since.
-fn open_with_stamp(source: &KeySource) -> Result<(SigningKey, file::Stamp)> {
-    let (content, stamp) = file::read(source)?;
-    let material = read(source, &content)?;
-    Ok((SigningKey::new(source, material)?, stamp))
+/// The key, and by what to tell that one of its files has changed since.
+fn open_with_stamps(source: &KeySource) -> Result<(SigningKey, Vec<Stamp>)> {
+    let (material, mut stamps) = match &source.origin {
+        KeyOrigin::Store(path) => {
+            let (content, stamp) = file::read(&Named { option: source.option(), path })?;
+            (read(source, &content)?, vec![stamp])
+        }
+        KeyOrigin::Text(written) => (read(source, &text::content(source, written.reveal())?)?, Vec::new()),
+        KeyOrigin::Shared(written) => {
+            return Ok((SigningKey::shared(source, written.reveal())?, Vec::new()));
+        }
+    };
+    let mut key = SigningKey::new(source, material)?;
+    if let Some((chain, stamp)) = certificate::read(source, key.public_key())? {
+        key.offer(chain);
+        stamps.push(stamp);
+    }
+    Ok((key, stamps))
 }
 
 fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
@@ -80,48 +90,17 @@ fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
     if pem::is_pem(content) {
         return pem::read(source, content);
     }
-    Err(source.broken("is neither a JKS nor a PKCS#12 store nor PEM text, or its beginning was damaged"))
+    bare(source, content).unwrap_or_else(|| Err(source.broken(source.unknown())))
 }
 
-impl KeySource {
-    /// The alias to look for; an empty one is none.
-    fn alias(&self) -> Option<&str> {
-        self.alias.as_deref().filter(|alias| !alias.is_empty())
-    }
-
-    /// The one password of formats that have only one, and the option that it came from.
-    fn only_password(&self) -> (Option<&str>, &'static str) {
-        match (&self.password, &self.key_password) {
-            (None, Some(key)) => (Some(key.reveal()), "JWTCertKeyPassword"),
-            (store, _) => (store.as_ref().map(Secret::reveal), "JWTCertPassword"),
-        }
-    }
-
-    fn error(&self, status: Status, option: &str, text: impl AsRef<str>) -> Error {
-        let text = format!("JWTCertStore {} {}", self.store, text.as_ref());
-        Error::new(status, "key store", text).with_option(option)
-    }
-
-    /// The file itself is at fault.
-    fn broken(&self, text: impl AsRef<str>) -> Error {
-        self.error(Status::KeyStore, "JWTCertStore", text)
-    }
-
-    fn wrong_password(&self, option: &str) -> Error {
-        let text = format!("does not open with this {option}, or was altered");
-        self.error(Status::KeyPassword, option, text)
-    }
-
-    fn no_password(&self) -> Error {
-        let text = "is encrypted, and no password was given (set JWTCertPassword)";
-        self.error(Status::KeyPassword, "JWTCertPassword", text)
-    }
-
-    fn not_found(&self, text: impl AsRef<str>) -> Error {
-        self.error(Status::KeyNotFound, "JWTCertAlias", text)
-    }
-
-    fn unsuitable(&self, text: impl AsRef<str>) -> Error {
-        self.error(Status::KeyUnsuitable, "JWTCertStore", text)
-    }
+/// DER without anything around it: a key, or one that is encrypted.
+fn bare(source: &KeySource, content: &[u8]) -> Option<Result<Material>> {
+    let der = if signing::is_key(content) {
+        Ok(Zeroizing::new(content.to_vec()))
+    } else if pem::is_encrypted_key(content) {
+        pem::decrypt(source, content)
+    } else {
+        return None;
+    };
+    Some(der.map(|der| Material { der, certificates: Vec::new(), alias: None }))
 }

@@ -3,33 +3,23 @@
 //! Lenient as OpenSSL is: text between the blocks, any line length, either line end. PEM has no aliases, so
 //! JWTCertAlias is not looked at.
 
-use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use pkcs5::pbes2::{Kdf, PBES2_OID, Parameters};
 use pkcs8::EncryptedPrivateKeyInfoRef;
 use pkcs8::der::asn1::ObjectIdentifier;
-use pkcs8::der::{Decode, ErrorKind};
+use pkcs8::der::{Decode, ErrorKind, Tag, Tagged};
 use zeroize::Zeroizing;
 
-use super::choice;
-use super::{KeySource, Material, der, oid};
+use super::{KeySource, Material, choice, der, oid, text};
 use crate::error::{Error, Result};
 
 const BEGIN: &[u8] = b"-----BEGIN ";
 const END: &[u8] = b"-----END ";
 const DASHES: &[u8] = b"-----";
+const CERTIFICATE: &str = "CERTIFICATE";
 
 /// About ten seconds of work; RFC 8018 section 4.2 names ten million for the most critical keys.
 const MAX_ITERATIONS: u32 = 10_000_000;
 const MAX_SCRYPT_BYTES: u64 = 256 * 1024 * 1024;
-
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true),
-);
 
 struct Block<'a> {
     label: String,
@@ -43,7 +33,9 @@ pub(super) fn is_pem(content: &[u8]) -> bool {
 
 /// The one private key of the PEM text `content`.
 pub(super) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
-    let blocks = blocks(source, content)?;
+    let blocks = blocks(content).ok_or_else(|| {
+        source.broken("is PEM with a block that has no END line: it was cut short or damaged")
+    })?;
     let keys: Vec<_> = blocks.iter().filter(|block| block.label.ends_with("PRIVATE KEY")).collect();
     let key = match *keys {
         [only] => only,
@@ -55,14 +47,21 @@ pub(super) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
             )));
         }
     };
-    let certificates = blocks.iter().filter(|block| block.label == "CERTIFICATE");
+    let certificates = blocks.iter().filter(|block| block.label == CERTIFICATE);
     Ok(Material {
         der: private_key(source, key)?,
         certificates: certificates
-            .map(|block| block.decode(source).map(|der| der.to_vec()))
+            .map(|block| block.decoded(source).map(|der| der.to_vec()))
             .collect::<Result<_>>()?,
         alias: None,
     })
+}
+
+/// The certificates of the PEM text `content`; nothing if it is damaged.
+pub(super) fn certificates(content: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let blocks = blocks(content)?;
+    let certificates = blocks.iter().filter(|block| block.label == CERTIFICATE);
+    certificates.map(|block| Some(block.decode()?.to_vec())).collect()
 }
 
 fn no_key(source: &KeySource, blocks: &[Block<'_>]) -> Error {
@@ -79,16 +78,17 @@ fn private_key(source: &KeySource, block: &Block<'_>) -> Result<Zeroizing<Vec<u8
              ssh-keygen -p -m PKCS8 -f COPY",
         )),
         "DSA PRIVATE KEY" => Err(source.unsuitable("has a DSA key, with which no JWT can be signed")),
-        "ENCRYPTED PRIVATE KEY" => decrypt(source, &block.decode(source)?),
+        "ENCRYPTED PRIVATE KEY" => decrypt(source, &block.decoded(source)?),
         _ if find(block.body, b"Proc-Type:").is_some() => Err(source.broken(
             "has a key in OpenSSL's old encrypted format (Proc-Type: 4,ENCRYPTED), which is not supported; convert \
              it with openssl pkcs8 -topk8 -in FILE -out COPY",
         )),
-        _ => block.decode(source),
+        _ => block.decoded(source),
     }
 }
 
-fn decrypt(source: &KeySource, der: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+/// The key in an EncryptedPrivateKeyInfo (RFC 5958 section 3).
+pub(super) fn decrypt(source: &KeySource, der: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     let damaged = |why: String| source.broken(format!("has a damaged ENCRYPTED PRIVATE KEY: {why}"));
     let scheme = scheme(der).ok_or_else(|| damaged("it is not DER".to_owned()))?;
     if scheme != PBES2_OID {
@@ -116,6 +116,12 @@ fn decrypt(source: &KeySource, der: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
         Some(_) => Ok(plain),
         None => Err(source.wrong_password(option)),
     }
+}
+
+/// Whether `der` has the form of an encrypted key.
+pub(super) fn is_encrypted_key(der: &[u8]) -> bool {
+    let tags = der::sequence(der).map(|fields| fields.iter().map(Tagged::tag).collect::<Vec<_>>());
+    matches!(tags.as_deref(), Some([Tag::Sequence, Tag::OctetString])) && scheme(der).is_some()
 }
 
 /// The number of the scheme that the key is encrypted by.
@@ -148,17 +154,16 @@ fn check_cost(source: &KeySource, parameters: &Parameters) -> Result<()> {
     }
 }
 
-fn blocks<'a>(source: &KeySource, content: &'a [u8]) -> Result<Vec<Block<'a>>> {
+/// The blocks of a text; nothing if one has no end.
+fn blocks(content: &[u8]) -> Option<Vec<Block<'_>>> {
     let mut found = Vec::new();
     let mut left = content;
     while let Some((_, rest)) = split(left, BEGIN) {
-        let (block, rest) = block(rest).ok_or_else(|| {
-            source.broken("is PEM with a block that has no END line: it was cut short or damaged")
-        })?;
+        let (block, rest) = block(rest)?;
         found.push(block);
         left = rest;
     }
-    Ok(found)
+    Some(found)
 }
 
 /// The block whose label `text` begins with, and what comes after its END line.
@@ -172,14 +177,13 @@ fn block(text: &[u8]) -> Option<(Block<'_>, &[u8])> {
 }
 
 impl Block<'_> {
-    fn decode(&self, source: &KeySource) -> Result<Zeroizing<Vec<u8>>> {
-        let mut packed = Zeroizing::new(Vec::with_capacity(self.body.len()));
-        packed.extend(self.body.iter().filter(|byte| !byte.is_ascii_whitespace()));
-        let mut der = Zeroizing::new(Vec::with_capacity(packed.len()));
-        match BASE64.decode_vec(packed.as_slice(), &mut der) {
-            Ok(()) if !der.is_empty() => Ok(der),
-            _ => Err(source.broken(format!("is PEM whose {} block is empty or not base64", self.label))),
-        }
+    fn decode(&self) -> Option<Zeroizing<Vec<u8>>> {
+        text::unpack(self.body.iter().copied(), self.body.len())
+    }
+
+    fn decoded(&self, source: &KeySource) -> Result<Zeroizing<Vec<u8>>> {
+        self.decode()
+            .ok_or_else(|| source.broken(format!("is PEM whose {} block is empty or not base64", self.label)))
     }
 }
 

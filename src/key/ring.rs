@@ -10,7 +10,7 @@ use aws_lc_rs::hmac;
 use parking_lot::Mutex;
 
 use super::file::Stamp;
-use super::{KeySource, SigningKey, open_with_stamp};
+use super::{KeyOrigin, KeySource, SigningKey, open_with_stamps};
 use crate::error::Result;
 use crate::secret::Secret;
 
@@ -21,7 +21,7 @@ type Digest = [u8; 32];
 
 struct Kept {
     key: Arc<SigningKey>,
-    stamp: Stamp,
+    stamps: Vec<Stamp>,
     opened: u64,
 }
 
@@ -46,18 +46,18 @@ impl KeyRing {
 
     /// The key of `source`: the one opened before if nothing has changed, else opened now.
     ///
-    /// Looks at the file each time. Only successes are kept.
+    /// Looks at the key's files each time. Only successes are kept.
     pub fn key(&self, source: &KeySource) -> Result<Arc<SigningKey>> {
         let digest = self.digest(source);
-        if let Some(stamp) = Stamp::now(source)
-            && let Some(key) = self.kept(&digest, stamp)
+        if let Some(stamps) = source.files().map(Stamp::now).collect::<Option<Vec<_>>>()
+            && let Some(key) = self.kept(&digest, &stamps)
         {
             return Ok(key);
         }
         // Without the lock: a slow key derivation must not hold up other connections.
-        let (key, stamp) = open_with_stamp(source)?;
+        let (key, stamps) = open_with_stamps(source)?;
         let key = Arc::new(key);
-        self.keep(digest, Arc::clone(&key), stamp);
+        self.keep(digest, Arc::clone(&key), stamps);
         Ok(key)
     }
 
@@ -66,13 +66,13 @@ impl KeyRing {
         self.keys.lock().kept.clear();
     }
 
-    fn kept(&self, digest: &Digest, stamp: Stamp) -> Option<Arc<SigningKey>> {
+    fn kept(&self, digest: &Digest, stamps: &[Stamp]) -> Option<Arc<SigningKey>> {
         let keys = self.keys.lock();
-        let kept = keys.kept.get(digest).filter(|kept| kept.stamp == stamp)?;
+        let kept = keys.kept.get(digest).filter(|kept| kept.stamps == stamps)?;
         Some(Arc::clone(&kept.key))
     }
 
-    fn keep(&self, digest: Digest, key: Arc<SigningKey>, stamp: Stamp) {
+    fn keep(&self, digest: Digest, key: Arc<SigningKey>, stamps: Vec<Stamp>) {
         let mut keys = self.keys.lock();
         keys.opened = keys.opened.wrapping_add(1);
         let opened = keys.opened;
@@ -82,13 +82,20 @@ impl KeyRing {
                 keys.kept.remove(&oldest);
             }
         }
-        keys.kept.insert(digest, Kept { key, stamp, opened });
+        keys.kept.insert(digest, Kept { key, stamps, opened });
     }
 
     /// Each field with its length in front, so that no two sources make the same bytes.
     fn digest(&self, source: &KeySource) -> Digest {
+        let (kind, origin) = match &source.origin {
+            KeyOrigin::Store(store) => ("store", store.as_str()),
+            KeyOrigin::Text(text) => ("text", text.reveal()),
+            KeyOrigin::Shared(secret) => ("shared", secret.reveal()),
+        };
         let fields = [
-            Some(source.store.as_str()),
+            Some(kind),
+            Some(origin),
+            source.certificate.as_deref(),
             source.alias.as_deref(),
             source.password.as_ref().map(Secret::reveal),
             source.key_password.as_ref().map(Secret::reveal),
@@ -208,5 +215,32 @@ mod tests {
         assert_eq!(ring.key(&none).unwrap_err().status(), Status::KeyPassword);
         let moved = none.key_password_is(STORE_PASSWORD);
         assert!(!Arc::ptr_eq(&ring.key(&right).unwrap(), &ring.key(&moved).unwrap()));
+    }
+
+    #[test]
+    fn a_ring_keeps_keys_without_a_file_and_tells_each_secret_from_the_others() {
+        let ring = KeyRing::new([7; 32]);
+        let secret = "s".repeat(32);
+        let first = ring.key(&KeySource::shared(&secret)).unwrap();
+        assert!(Arc::ptr_eq(&first, &ring.key(&KeySource::shared(&secret)).unwrap()));
+        let other = ring.key(&KeySource::shared(&"t".repeat(32))).unwrap();
+        assert!(!Arc::ptr_eq(&first, &other));
+        let text = std::str::from_utf8(bytes("ec.pem")).unwrap();
+        assert_eq!(ring.key(&KeySource::shared(text)).unwrap().algorithm(None).unwrap(), Algorithm::HS256);
+        assert_eq!(ring.key(&KeySource::text(text)).unwrap().algorithm(None).unwrap(), Algorithm::ES256);
+    }
+
+    #[test]
+    fn a_ring_sees_that_the_certificate_was_exchanged() {
+        let place = Place::new();
+        let ring = KeyRing::new([7; 32]);
+        let source = place.fixture("rsa.pem", None);
+        let bare = ring.key(&source).unwrap();
+        let named = source.certificate_is(&place.file("signer.crt"));
+        place.with("signer.crt", bytes("ca.pem"), None);
+        let first = ring.key(&named).unwrap();
+        assert!(!Arc::ptr_eq(&bare, &first) && Arc::ptr_eq(&first, &ring.key(&named).unwrap()));
+        place.with("signer.crt", bytes("ec.crt"), None);
+        assert_eq!(ring.key(&named).unwrap_err().status(), Status::KeyUnsuitable);
     }
 }

@@ -1,4 +1,4 @@
-//! A private key ready to sign, parsed once: RSA of 2048 to 8192 bits, or EC on P-256 or P-384.
+//! A key ready to sign, parsed once: RSA of 2048 to 8192 bits, EC on P-256 or P-384, Ed25519, or a shared secret.
 //!
 //! `jsonwebtoken::encode` stays out of the path, as it parses the key for each signature; [`KeySigner`] is its
 //! `JwtSigner` over the parsed key.
@@ -6,27 +6,31 @@
 use std::fmt;
 
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{self as aws, EcdsaKeyPair, KeyPair as _, RsaEncoding, RsaKeyPair};
+use aws_lc_rs::signature::{
+    self as aws, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaEncoding, RsaKeyPair,
+};
 use jsonwebtoken::Algorithm;
 use jsonwebtoken::crypto::JwtSigner;
 use pkcs8::der::asn1::{AnyRef, ObjectIdentifier};
 use pkcs8::der::{Tag, Tagged};
 use rustls::pki_types::CertificateDer;
 
+use super::shared::{self, Shared};
+use super::thumbprint::{Thumbprint, Thumbprints};
 use super::{KeySource, Material, chain, der, oid};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Status};
 
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 
 /// Keys that are met and cannot sign a JWT here, by the number of their kind or curve.
-const OTHERS: [(&str, &str); 9] = [
+const OTHERS: [(&str, &str); 8] = [
     ("1.2.840.10040.4.1", "a DSA key"),
     ("1.2.840.113549.1.1.10", "a key for RSASSA-PSS only"),
     ("1.3.101.110", "an X25519 key"),
-    ("1.3.101.112", "an Ed25519 key"),
     ("1.3.101.113", "an Ed448 key"),
     ("1.3.132.0.10", "an EC key on secp256k1"),
     ("1.3.132.0.33", "an EC key on P-224"),
@@ -38,23 +42,46 @@ enum Pair {
     Rsa(Box<RsaKeyPair>),
     P256(EcdsaKeyPair),
     P384(EcdsaKeyPair),
+    Ed25519(Ed25519KeyPair),
+    Shared(Shared),
 }
 
-/// A private key, parsed, with the certificates that stood beside it.
+/// A key, parsed, with the certificates that stood beside it.
 pub struct SigningKey {
+    /// For messages alone.
     source: KeySource,
     pair: Pair,
     alias: Option<String>,
     certificates: Vec<CertificateDer<'static>>,
+    thumbprints: Option<Thumbprints>,
 }
 
 impl SigningKey {
     pub(super) fn new(source: &KeySource, material: Material) -> Result<Self> {
         let pair = parse(source, &material.der)?;
         let certificates = chain::of(pair.public_key(), &material.certificates);
-        // Kept for messages alone: the passwords have done their work.
-        let source = KeySource { password: None, key_password: None, ..source.clone() };
-        Ok(Self { source, pair, alias: material.alias, certificates })
+        let thumbprints = Thumbprints::of(&certificates);
+        let source = source.without_secrets();
+        Ok(Self { source, pair, alias: material.alias, certificates, thumbprints })
+    }
+
+    /// The shared secret that is `written`.
+    pub(super) fn shared(source: &KeySource, written: &str) -> Result<Self> {
+        let pair = Pair::Shared(Shared::new(source, written)?);
+        let source = source.without_secrets();
+        Ok(Self { source, pair, alias: None, certificates: Vec::new(), thumbprints: None })
+    }
+
+    /// Takes over `chain`, which is this key's, unless one came with the key.
+    pub(super) fn offer(&mut self, chain: Vec<CertificateDer<'static>>) {
+        if self.certificates.is_empty() {
+            self.thumbprints = Thumbprints::of(&chain);
+            self.certificates = chain;
+        }
+    }
+
+    pub(super) fn public_key(&self) -> &[u8] {
+        self.pair.public_key()
     }
 
     /// The alias of the key as its store spells it; nothing for PEM.
@@ -69,8 +96,25 @@ impl SigningKey {
         &self.certificates
     }
 
-    /// The algorithm to sign with: `wanted` if the key fits it; RS256, ES256 or ES384 by the key if none is wanted.
+    /// The JSON value by which a header names the key's certificate.
+    ///
+    /// # Errors
+    /// [`Status::MissingOption`] where there is no certificate.
+    pub fn thumbprint(&self, wanted: Thumbprint) -> Result<&str> {
+        self.thumbprints.as_ref().map(|values| values.json(wanted)).ok_or_else(|| {
+            let text = format!(
+                "holds no certificate of the key, which JWTThumbprint {} needs; set JWTCertificate to its X.509 file",
+                wanted.name()
+            );
+            self.source.error(Status::MissingOption, "JWTCertificate", text)
+        })
+    }
+
+    /// The algorithm to sign with: `wanted` if the key fits it, the first of the key's own if none is wanted.
     pub fn algorithm(&self, wanted: Option<Algorithm>) -> Result<Algorithm> {
+        if let Pair::Shared(secret) = &self.pair {
+            self.check_length(secret, wanted)?;
+        }
         let fits = self.pair.algorithms();
         match (wanted, fits) {
             (None, [own, ..]) => Ok(*own),
@@ -79,12 +123,22 @@ impl SigningKey {
         }
     }
 
+    fn check_length(&self, secret: &Shared, wanted: Option<Algorithm>) -> Result<()> {
+        let ((algorithm, least), found) = (shared::least(wanted), secret.bits());
+        if found >= least {
+            return Ok(());
+        }
+        Err(self.source.unsuitable(format!(
+            "has {found} bits; {algorithm:?} wants {least} at least (RFC 7518 section 3.2)"
+        )))
+    }
+
     fn misfit(&self, wanted: Algorithm, fits: &[Algorithm]) -> Error {
         let needed = match wanted {
             Algorithm::ES256 => "an EC key on P-256",
             Algorithm::ES384 => "an EC key on P-384",
-            Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => "a shared secret",
-            Algorithm::EdDSA => "an Ed25519 key, which is not supported",
+            Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => "a shared secret (JWTSecret)",
+            Algorithm::EdDSA => "an Ed25519 key",
             _ => "an RSA key",
         };
         let fits: Vec<_> = fits.iter().map(|fit| format!("{fit:?}")).collect();
@@ -105,7 +159,7 @@ impl SigningKey {
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SigningKey")
-            .field("store", &self.source.store)
+            .field("source", &self.source.named())
             .field("alias", &self.alias)
             .field("key", &self.pair.described())
             .finish_non_exhaustive()
@@ -125,6 +179,8 @@ impl Pair {
             ],
             Self::P256(_) => &[Algorithm::ES256],
             Self::P384(_) => &[Algorithm::ES384],
+            Self::Ed25519(_) => &[Algorithm::EdDSA],
+            Self::Shared(secret) => secret.algorithms(),
         }
     }
 
@@ -133,13 +189,18 @@ impl Pair {
             Self::Rsa(pair) => format!("an RSA key of {} bits", pair.public_modulus_len().saturating_mul(8)),
             Self::P256(_) => "an EC key on P-256".to_owned(),
             Self::P384(_) => "an EC key on P-384".to_owned(),
+            Self::Ed25519(_) => "an Ed25519 key".to_owned(),
+            Self::Shared(secret) => format!("a shared secret of {} bits", secret.bits()),
         }
     }
 
+    /// As a certificate would hold it; a shared secret has none.
     fn public_key(&self) -> &[u8] {
         match self {
             Self::Rsa(pair) => pair.public_key().as_ref(),
             Self::P256(pair) | Self::P384(pair) => pair.public_key().as_ref(),
+            Self::Ed25519(pair) => pair.public_key().as_ref(),
+            Self::Shared(_) => &[],
         }
     }
 }
@@ -170,6 +231,12 @@ impl signature::Signer<Vec<u8>> for KeySigner<'_> {
             (Pair::P256(pair), Algorithm::ES256) | (Pair::P384(pair), Algorithm::ES384) => {
                 Ok(pair.sign(&random, message).map_err(failed)?.as_ref().to_vec())
             }
+            (Pair::Ed25519(pair), Algorithm::EdDSA) => {
+                Ok(pair.try_sign(message).map_err(failed)?.as_ref().to_vec())
+            }
+            (Pair::Shared(secret), algorithm) => {
+                secret.sign(algorithm, message).ok_or_else(signature::Error::new)
+            }
             _ => Err(signature::Error::new()),
         }
     }
@@ -193,6 +260,8 @@ enum Shape<'a> {
     Rsa(&'a [u8], &'a [u8]),
     /// PKCS#8 or SEC1, and the curve where it is named.
     Ec(Option<ObjectIdentifier>),
+    /// PKCS#8, version 1 or 2 (RFC 8410 section 7).
+    Ed25519,
     Other(ObjectIdentifier),
 }
 
@@ -223,14 +292,23 @@ fn pkcs8_shape<'a>(algorithm: &[AnyRef<'_>], inner: &'a [u8]) -> Option<Shape<'a
             _ => None,
         },
         EC => Some(Shape::Ec(algorithm.get(1).and_then(der::oid))),
+        ED25519 => Some(Shape::Ed25519),
         _ => Some(Shape::Other(kind)),
     }
+}
+
+/// Whether `der` has the form of a private key that is not encrypted.
+pub(super) fn is_key(der: &[u8]) -> bool {
+    shape(der).is_some()
 }
 
 fn parse(source: &KeySource, key: &[u8]) -> Result<Pair> {
     match shape(key) {
         Some(Shape::Rsa(key, modulus)) => rsa(source, key, modulus),
         Some(Shape::Ec(curve)) => ec(source, key, curve),
+        Some(Shape::Ed25519) => Ed25519KeyPair::from_pkcs8(key)
+            .map(Pair::Ed25519)
+            .map_err(|error| damaged(source, "Ed25519", &error)),
         Some(Shape::Other(kind)) => Err(other(source, &kind)),
         None => Err(source.broken("has a private key that is damaged or of no known form")),
     }
@@ -280,5 +358,5 @@ fn other(source: &KeySource, kind: &ObjectIdentifier) -> Error {
         Some((_, name)) => format!("{name} ({number})"),
         None => format!("a key of kind {}", oid::name(kind)),
     };
-    source.unsuitable(format!("has {what}; JWTs are signed with RSA, or EC on P-256 or P-384"))
+    source.unsuitable(format!("has {what}; JWTs are signed with RSA, EC on P-256 or P-384, or Ed25519"))
 }

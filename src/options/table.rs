@@ -151,8 +151,10 @@ macro_rules! options {
     };
 }
 
-const ALGORITHMS: Kind =
-    Kind::Choice(&["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384"]);
+const ALGORITHMS: Kind = Kind::Choice(&[
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "HS256", "HS384", "HS512",
+    "EdDSA",
+]);
 
 options! {
     AuthenticationMethod ["am"] Kind::Text, "inferred",
@@ -164,17 +166,33 @@ options! {
     ClaimsAudience [] Kind::Text, "by provider, else the token URL",
         "The aud claim, compared by the server byte for byte.";
     JWTCertStore ["jwtcs"] Kind::Path, "",
-        "The file with the private key that signs: JKS, PKCS#12 or PEM, told apart by content.";
+        "The file with the private key that signs: JKS, PKCS#12, PEM or DER, told apart by content.";
     JWTCertPassword ["jwtcp"] Kind::Secret, "",
-        "The password of JWTCertStore.";
+        "The password of JWTCertStore, or of the key in JWTPrivateKey.";
     JWTCertAlias ["jwtca"] Kind::Text, "the only key",
         "Which key of JWTCertStore signs, in any case; needed where it holds several.";
     JWTCertKeyPassword [] Kind::Secret, "JWTCertPassword",
         "The key's own password, where it is not the store's.";
+    JWTPrivateKey [] Kind::Secret, "",
+        "The private key itself instead of JWTCertStore: PEM, or base64 of PEM or DER.";
+    JWTSecret [] Kind::Secret, "",
+        "The shared secret of HS256, HS384 and HS512, as text or base64:…; as long as the hash or longer.";
     JWTAlgorithm [] ALGORITHMS, "from the key",
         "The signature algorithm of the assertion (RFC 7518 section 3.1).";
+    JWTKeyID [] Kind::Text, "",
+        "The kid header: by which name the authorization server knows the key.";
+    JWTThumbprint [] Kind::Text, "",
+        "Which headers name the key's certificate: any of x5t, x5t#S256 and x5c, separated by commas.";
+    JWTCertificate [] Kind::Path, "",
+        "The X.509 file of the key, PEM or DER, where no certificate stands beside the key.";
+    JWTHeaders [] Kind::Text, "",
+        "More headers of the assertion, as a JSON object; they win over ours. None of crit, b64, jwk and jku.";
+    ClaimsAdditional [] Kind::Text, "",
+        "More claims of the assertion, as a JSON object; they win over ours.";
     JWTLifetime [] Kind::Number(1, 86_400), "300",
         "Seconds from iat to exp of the assertion.";
+    JWTLifetimeMinutes [] Kind::Number(1, 1440), "",
+        "Minutes from iat to exp of the assertion, instead of JWTLifetime.";
     TokenURI ["o2tu"] Kind::MethodUrl, "",
         "The token endpoint. Without a method in front it is asked by GET and, unless that answers, by POST; \"POST https://…\" asks by POST, \"GET https://…\" by GET alone. Without a token endpoint the signed JWT itself is the token.";
     TokenEndpoint [] Kind::Url, "",

@@ -1,0 +1,121 @@
+//! What the options say about the key, and how errors speak of it: by the option and, for a file, as the user typed it.
+
+use super::file::Named;
+use crate::error::{Error, Status};
+use crate::secret::Secret;
+
+/// Where the key is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum KeyOrigin {
+    /// JWTCertStore as typed.
+    Store(String),
+    /// JWTPrivateKey: the key itself.
+    Text(Secret),
+    /// JWTSecret: what both sides know.
+    Shared(Secret),
+}
+
+/// What the options say about the key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct KeySource {
+    /// Where it is.
+    pub origin: KeyOrigin,
+    /// JWTCertPassword.
+    pub password: Option<Secret>,
+    /// JWTCertKeyPassword.
+    pub key_password: Option<Secret>,
+    /// JWTCertAlias.
+    pub alias: Option<String>,
+    /// JWTCertificate as typed.
+    pub certificate: Option<String>,
+}
+
+impl KeySource {
+    /// The files that are read for the key, as typed: the store first, then the certificate.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        let store = match &self.origin {
+            KeyOrigin::Store(store) => Some(store.as_str()),
+            KeyOrigin::Text(_) | KeyOrigin::Shared(_) => None,
+        };
+        store.into_iter().chain(self.certificate.as_deref())
+    }
+
+    /// The alias to look for; an empty one is none.
+    pub(super) fn alias(&self) -> Option<&str> {
+        self.alias.as_deref().filter(|alias| !alias.is_empty())
+    }
+
+    /// The one password of formats that have only one, and the option that it came from.
+    pub(super) fn only_password(&self) -> (Option<&str>, &'static str) {
+        match (&self.password, &self.key_password) {
+            (None, Some(key)) => (Some(key.reveal()), "JWTCertKeyPassword"),
+            (store, _) => (store.as_ref().map(Secret::reveal), "JWTCertPassword"),
+        }
+    }
+
+    /// What remains for messages once the secrets have done their work.
+    pub(super) fn without_secrets(&self) -> Self {
+        let origin = match &self.origin {
+            KeyOrigin::Store(store) => KeyOrigin::Store(store.clone()),
+            KeyOrigin::Text(_) => KeyOrigin::Text(Secret::default()),
+            KeyOrigin::Shared(_) => KeyOrigin::Shared(Secret::default()),
+        };
+        let (alias, certificate) = (self.alias.clone(), self.certificate.clone());
+        Self { origin, password: None, key_password: None, alias, certificate }
+    }
+
+    /// The option that says where the key is.
+    pub(super) fn option(&self) -> &'static str {
+        match self.origin {
+            KeyOrigin::Store(_) => "JWTCertStore",
+            KeyOrigin::Text(_) => "JWTPrivateKey",
+            KeyOrigin::Shared(_) => "JWTSecret",
+        }
+    }
+
+    /// The option and, for a file, its path.
+    pub(super) fn named(&self) -> String {
+        match &self.origin {
+            KeyOrigin::Store(store) => Named { option: self.option(), path: store }.to_string(),
+            KeyOrigin::Text(_) | KeyOrigin::Shared(_) => self.option().to_owned(),
+        }
+    }
+
+    pub(super) fn error(&self, status: Status, option: &str, text: impl AsRef<str>) -> Error {
+        let text = format!("{} {}", self.named(), text.as_ref());
+        Error::new(status, "key store", text).with_option(option)
+    }
+
+    /// The file or the text itself is at fault.
+    pub(super) fn broken(&self, text: impl AsRef<str>) -> Error {
+        self.error(Status::KeyStore, self.option(), text)
+    }
+
+    /// What content of no known form is not.
+    pub(super) fn unknown(&self) -> &'static str {
+        match self.origin {
+            KeyOrigin::Store(_) => {
+                "is neither a JKS nor a PKCS#12 store nor a key in PEM or DER, or its beginning was damaged"
+            }
+            KeyOrigin::Text(_) | KeyOrigin::Shared(_) => "is neither PEM nor base64 of PEM or DER",
+        }
+    }
+
+    pub(super) fn wrong_password(&self, option: &str) -> Error {
+        let text = format!("does not open with this {option}, or was altered");
+        self.error(Status::KeyPassword, option, text)
+    }
+
+    pub(super) fn no_password(&self) -> Error {
+        let text = "is encrypted, and no password was given (set JWTCertPassword)";
+        self.error(Status::KeyPassword, "JWTCertPassword", text)
+    }
+
+    pub(super) fn not_found(&self, text: impl AsRef<str>) -> Error {
+        self.error(Status::KeyNotFound, "JWTCertAlias", text)
+    }
+
+    pub(super) fn unsuitable(&self, text: impl AsRef<str>) -> Error {
+        self.error(Status::KeyUnsuitable, self.option(), text)
+    }
+}
