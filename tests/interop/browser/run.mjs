@@ -92,7 +92,7 @@ async function look(page, visit, scheme, width) {
     check(`${name}: nothing else is loaded`, loaded.every((path) => path === "/callback" || path === "/favicon.ico"), loaded);
     const others = complaints.filter((text) => !/status of (400|404)|favicon/.test(text));
     check(`${name}: the console is quiet`, others.length === 0, others);
-    await page.screenshot({ path: join(shots, `${visit.name}-${scheme}-${width}.png`) });
+    await page.screenshot({ path: join(shots, `${visit.name}-${scheme}-${width}.png`), fullPage: true });
     if (visit.outcome) check(`${name}: outcome`, (await outcome)?.startsWith(visit.outcome), await outcome);
   } finally {
     child.kill();
