@@ -1,40 +1,21 @@
-//! The URL that a person opens to let an application act for them.
+//! Consent by a person: the URL that they open, the browser that opens it, and the loopback listener to which the
+//! authorization server sends them back (RFC 8252 section 7.3), with the page that they then see.
 //!
-//! It is the first half of an authorization request (RFC 6749 section 4.1.1) without state: the same for all users,
-//! and the code that comes back is thrown away. Parameters stand in the order of DocuSign's own page.
+//! In: what the config says of consent, and a call that bounds the wait. Out: the code, or why there is none. What is
+//! done with the code is the flow's business.
 
-use crate::config::Consent;
-use crate::form::encode;
+mod browser;
+mod desk;
+mod listener;
+mod page;
+mod pkce;
+mod request;
+mod url;
+mod visitor;
 
-/// The URL, ready to open.
-#[must_use]
-pub fn url(consent: &Consent) -> String {
-    let separator = if consent.endpoint.contains('?') { '&' } else { '?' };
-    format!(
-        "{}{separator}response_type=code&scope={}&client_id={}&redirect_uri={}",
-        consent.endpoint,
-        encode(&consent.scope),
-        encode(&consent.client_id),
-        encode(&consent.redirect_uri),
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_url_is_the_one_of_docusigns_page() {
-        let consent = Consent {
-            endpoint: "https://account-d.docusign.com/oauth/auth".to_owned(),
-            client_id: "1a2b3c4d5e_6f7g8h9g".to_owned(),
-            scope: "signature impersonation".to_owned(),
-            redirect_uri: "http://localhost:3000".to_owned(),
-        };
-        assert_eq!(
-            url(&consent),
-            "https://account-d.docusign.com/oauth/auth?response_type=code&scope=signature%20impersonation\
-             &client_id=1a2b3c4d5e_6f7g8h9g&redirect_uri=http%3A%2F%2Flocalhost%3A3000"
-        );
-    }
-}
+pub use browser::{Browser, Opened};
+pub use listener::Listener;
+pub use page::Pages;
+pub use pkce::{CHALLENGE_METHOD, Pkce, state};
+pub use request::{Arrival, Expected};
+pub use url::{admin_consent_url, external_admin_url, url, with_state};

@@ -13,7 +13,7 @@ pub(crate) use fork::beside_a_child;
 pub use fork::{Guarded, Inherited, generation, watch_forks};
 pub use per_process::PerProcess;
 pub use signals::with_signals_blocked;
-pub use wait::{wait_readable, wait_writable};
+pub use wait::{Awaited, wait_any, wait_readable, wait_writable};
 
 /// The user in whose name this process acts; 0 where users have no numbers.
 #[must_use]

@@ -1,6 +1,7 @@
 //! Waiting until a socket can be read or written, for so long and no longer; a signal's EINTR costs no time.
 
 use std::io;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 #[cfg(unix)]
@@ -9,25 +10,78 @@ use std::os::fd::AsRawFd;
 /// Waits until `socket` can be written to (or has failed): a connect has ended. False when `limit` passed first.
 #[cfg(unix)]
 pub fn wait_writable<S: AsRawFd>(socket: &S, limit: Duration) -> io::Result<bool> {
-    poll(socket.as_raw_fd(), libc::POLLOUT, limit)
+    poll(&mut [entry(socket.as_raw_fd(), libc::POLLOUT)], limit)
 }
 
 /// Waits until `socket` has something to read (or has ended or failed). False when `limit` passed first.
 #[cfg(unix)]
 pub fn wait_readable<S: AsRawFd>(socket: &S, limit: Duration) -> io::Result<bool> {
-    poll(socket.as_raw_fd(), libc::POLLIN, limit)
+    poll(&mut [entry(socket.as_raw_fd(), libc::POLLIN)], limit)
+}
+
+/// One of several sockets that are waited for together.
+#[derive(Clone, Copy)]
+pub struct Awaited<'a> {
+    #[cfg(unix)]
+    entry: libc::pollfd,
+    socket: PhantomData<&'a ()>,
+}
+
+impl<'a> Awaited<'a> {
+    /// Until `socket` has something to read, has somebody to accept, has ended or failed.
+    #[cfg(unix)]
+    pub fn readable<S: AsRawFd>(socket: &'a S) -> Self {
+        Self { entry: entry(socket.as_raw_fd(), libc::POLLIN), socket: PhantomData }
+    }
+
+    /// Until `socket` can be written to, or has failed.
+    #[cfg(unix)]
+    pub fn writable<S: AsRawFd>(socket: &'a S) -> Self {
+        Self { entry: entry(socket.as_raw_fd(), libc::POLLOUT), socket: PhantomData }
+    }
+
+    /// As on unix.
+    #[cfg(not(unix))]
+    pub fn readable<S>(_: &'a S) -> Self {
+        Self { socket: PhantomData }
+    }
+
+    /// As on unix.
+    #[cfg(not(unix))]
+    pub fn writable<S>(_: &'a S) -> Self {
+        Self { socket: PhantomData }
+    }
+}
+
+/// Waits until one of `sockets` is ready. False when `limit` passed first.
+#[cfg(unix)]
+pub fn wait_any(sockets: &[Awaited<'_>], limit: Duration) -> io::Result<bool> {
+    let mut entries: Vec<libc::pollfd> = sockets.iter().map(|socket| socket.entry).collect();
+    poll(&mut entries, limit)
+}
+
+/// As on unix, but may answer yes too early: callers try and come back.
+#[cfg(not(unix))]
+pub fn wait_any(_: &[Awaited<'_>], limit: Duration) -> io::Result<bool> {
+    pause(limit)
 }
 
 #[cfg(unix)]
-fn poll(descriptor: i32, events: i16, limit: Duration) -> io::Result<bool> {
+fn entry(descriptor: i32, events: i16) -> libc::pollfd {
+    libc::pollfd { fd: descriptor, events, revents: 0 }
+}
+
+#[cfg(unix)]
+fn poll(entries: &mut [libc::pollfd], limit: Duration) -> io::Result<bool> {
+    let count = libc::nfds_t::try_from(entries.len()).map_err(io::Error::other)?;
     let started = std::time::Instant::now();
     loop {
         let left = limit.saturating_sub(started.elapsed());
         // Rounded up: a wait of 0.4 ms that became 0 would spin.
         let millis = left.as_micros().div_ceil(1000);
-        let mut entry = libc::pollfd { fd: descriptor, events, revents: 0 };
-        // SAFETY: one entry, on this stack, for the time of the call.
-        let ready = unsafe { libc::poll(&raw mut entry, 1, i32::try_from(millis).unwrap_or(i32::MAX)) };
+        // SAFETY: `count` entries, which are borrowed for the time of the call.
+        let ready =
+            unsafe { libc::poll(entries.as_mut_ptr(), count, i32::try_from(millis).unwrap_or(i32::MAX)) };
         if ready >= 0 {
             return Ok(ready > 0);
         }
@@ -78,5 +132,16 @@ mod tests {
         ours.set_nonblocking(true).unwrap();
         while (&ours).write(&[0; 4096]).is_ok() {}
         assert!(!wait_writable(&ours, Duration::ZERO).unwrap());
+    }
+
+    #[test]
+    fn one_of_several_ends_the_wait() {
+        let (silent, _other) = UnixStream::pair().unwrap();
+        let (heard, mut speaker) = UnixStream::pair().unwrap();
+        let both = || [Awaited::readable(&silent), Awaited::readable(&heard)];
+        assert!(!wait_any(&both(), Duration::from_millis(1)).unwrap());
+        speaker.write_all(b"x").unwrap();
+        assert!(wait_any(&both(), Duration::from_secs(5)).unwrap());
+        assert!(wait_any(&[Awaited::writable(&silent)], Duration::ZERO).unwrap());
     }
 }

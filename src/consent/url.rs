@@ -1,0 +1,132 @@
+//! The URL that a person opens to let an application act for them.
+//!
+//! It is the first half of an authorization request (RFC 6749 section 4.1.1) without state: the same for all users,
+//! so that it can be shown and handed on. [`with_state`] makes it one person's. Parameters stand in the order of
+//! DocuSign's own page.
+
+use super::pkce::CHALLENGE_METHOD;
+use crate::config::Consent;
+use crate::form::encode;
+use crate::secret::Secret;
+
+/// The URL by which one person consents for themselves, ready to open.
+#[must_use]
+pub fn url(consent: &Consent) -> String {
+    request(consent, &[("scope", &consent.scope)])
+}
+
+/// The URL by which an administrator of another organisation consents for all of its users to `admin_scope`
+/// (DocuSign's external administrator): `openid` is what the code that comes back is good for.
+#[must_use]
+pub fn external_admin_url(consent: &Consent, admin_scope: &str) -> String {
+    request(consent, &[("scope", "openid"), ("admin_consent_scope", admin_scope)])
+}
+
+/// The URL of an endpoint for nothing but an administrator's consent (Entra's `adminconsent`): there is no code to
+/// ask for, so no `response_type`.
+#[must_use]
+pub fn admin_consent_url(consent: &Consent) -> String {
+    appended(
+        &consent.endpoint,
+        &[
+            ("client_id", &consent.client_id),
+            ("scope", &consent.scope),
+            ("redirect_uri", &consent.redirect_uri),
+        ],
+    )
+}
+
+/// `url` for one person at one time: with the state that their visit must bring back and, where a code is to be
+/// exchanged, the PKCE challenge (RFC 7636 section 4.3).
+#[must_use]
+pub fn with_state(url: &str, state: &Secret, challenge: Option<&str>) -> Secret {
+    let mut parameters = vec![("state", state.reveal())];
+    if let Some(challenge) = challenge {
+        parameters.push(("code_challenge", challenge));
+        parameters.push(("code_challenge_method", CHALLENGE_METHOD));
+    }
+    Secret::new(appended(url, &parameters))
+}
+
+fn request(consent: &Consent, scopes: &[(&str, &str)]) -> String {
+    let mut parameters = vec![("response_type", "code")];
+    parameters.extend_from_slice(scopes);
+    parameters.push(("client_id", &consent.client_id));
+    parameters.push(("redirect_uri", &consent.redirect_uri));
+    appended(&consent.endpoint, &parameters)
+}
+
+fn appended(endpoint: &str, parameters: &[(&str, &str)]) -> String {
+    let mut url = endpoint.to_owned();
+    for (name, value) in parameters {
+        url.push(if url.contains('?') { '&' } else { '?' });
+        url.push_str(name);
+        url.push('=');
+        url.push_str(&encode(value));
+    }
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn docusign() -> Consent {
+        Consent {
+            endpoint: "https://account-d.docusign.com/oauth/auth".to_owned(),
+            client_id: "1a2b3c4d5e_6f7g8h9g".to_owned(),
+            scope: "signature impersonation".to_owned(),
+            redirect_uri: "http://localhost:3000".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_url_is_the_one_of_docusigns_page() {
+        assert_eq!(
+            url(&docusign()),
+            "https://account-d.docusign.com/oauth/auth?response_type=code&scope=signature%20impersonation\
+             &client_id=1a2b3c4d5e_6f7g8h9g&redirect_uri=http%3A%2F%2Flocalhost%3A3000"
+        );
+    }
+
+    #[test]
+    fn an_external_administrator_consents_to_the_scope_beside_openid() {
+        assert_eq!(
+            external_admin_url(&docusign(), "signature impersonation"),
+            "https://account-d.docusign.com/oauth/auth?response_type=code&scope=openid\
+             &admin_consent_scope=signature%20impersonation\
+             &client_id=1a2b3c4d5e_6f7g8h9g&redirect_uri=http%3A%2F%2Flocalhost%3A3000"
+        );
+    }
+
+    #[test]
+    fn an_endpoint_for_administrators_alone_is_asked_for_no_code() {
+        let consent = Consent {
+            endpoint: "https://login.microsoftonline.com/t/v2.0/adminconsent".to_owned(),
+            client_id: "id".to_owned(),
+            scope: "https://graph.microsoft.com/.default".to_owned(),
+            redirect_uri: "http://localhost:3000".to_owned(),
+        };
+        assert_eq!(
+            admin_consent_url(&consent),
+            "https://login.microsoftonline.com/t/v2.0/adminconsent?client_id=id\
+             &scope=https%3A%2F%2Fgraph.microsoft.com%2F.default&redirect_uri=http%3A%2F%2Flocalhost%3A3000"
+        );
+    }
+
+    #[test]
+    fn a_query_of_the_endpoints_own_is_kept() {
+        let consent = Consent { endpoint: "https://a.example/auth?tenant=b".to_owned(), ..docusign() };
+        assert!(url(&consent).starts_with("https://a.example/auth?tenant=b&response_type=code&"));
+    }
+
+    #[test]
+    fn state_and_challenge_stand_behind_what_everybody_sees() {
+        let state = Secret::from("s t");
+        assert_eq!(with_state("https://a/b?c=d", &state, None).reveal(), "https://a/b?c=d&state=s%20t");
+        assert_eq!(
+            with_state("https://a/b", &state, Some("E9")).reveal(),
+            "https://a/b?state=s%20t&code_challenge=E9&code_challenge_method=S256"
+        );
+    }
+}

@@ -1,0 +1,119 @@
+//! Consent from end to end without an authorization server: the system's own `xdg-open`, here one of the test's, is
+//! given the URL and goes to where it leads.
+
+#![cfg(all(unix, not(target_os = "macos")))]
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::time::Duration;
+
+use authgrant::call::Call;
+use authgrant::consent::{Browser, Expected, Listener, Pages, Pkce, state, with_state};
+use authgrant::error::Status;
+use authgrant::url::Url;
+
+const PART: &str = "AUTHGRANT_TEST_PART";
+
+/// Runs the test `name` again in a process of its own, with `path` as its PATH: a process that has threads must not
+/// change its own.
+fn with_path(name: &str, path: &std::path::Path) {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .env(PART, name)
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn is_the_part(name: &str) -> bool {
+    std::env::var(PART).is_ok_and(|part| part == name)
+}
+
+/// A folder with an `xdg-open` that does `script`.
+fn desktop(script: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("xdg-open");
+    fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+fn visit(url: &str, redirect: &Url) {
+    let state = url.split("state=").nth(1).unwrap().split('&').next().unwrap();
+    let mut stream = TcpStream::connect(("127.0.0.1", redirect.port())).unwrap();
+    let host = format!("localhost:{}", redirect.port());
+    write!(stream, "GET /callback?code=the-code&state={state} HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).unwrap();
+    assert!(page.contains("Thank you"), "{page}");
+}
+
+#[test]
+fn the_browser_gets_the_url_and_its_visit_brings_the_code() {
+    const NAME: &str = "the_browser_gets_the_url_and_its_visit_brings_the_code";
+    if !is_the_part(NAME) {
+        let script = r#"f=${0%/*}/seen; printf '%s\n' "$#" "$@" > "$f.part" && /bin/mv "$f.part" "$f""#;
+        let desktop = desktop(script);
+        return with_path(NAME, desktop.path());
+    }
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let redirect = Url::parse(&format!("http://localhost:{free}/callback")).unwrap();
+    let listener = Listener::bind(&redirect).unwrap();
+    let (pkce, state) = (Pkce::random().unwrap(), state().unwrap());
+    let plain = "https://as.example/auth?response_type=code";
+    let url = with_state(plain, &state, Some(pkce.challenge()));
+    let seen = std::path::PathBuf::from(std::env::var_os("PATH").unwrap()).join("seen");
+
+    let browser = Browser::system();
+    let mut opened = browser.open(&url, plain).unwrap();
+    let visitor = std::thread::spawn(move || {
+        while !seen.exists() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let seen = fs::read_to_string(seen).unwrap();
+        visit(&seen, &redirect);
+        seen
+    });
+    let expected = Expected { state, issuer: None, server: "as.example".to_owned(), wants_code: true };
+    let call = Call::within(Duration::from_secs(30), "ConsentTimeout");
+    let arrival = listener.wait_beside(&expected, &Pages::default(), &call, &mut || opened.check()).unwrap();
+
+    assert_eq!(arrival.code.unwrap().reveal(), "the-code");
+    assert_eq!(visitor.join().unwrap(), format!("1\n{}\n", url.reveal()));
+}
+
+#[test]
+fn a_machine_without_xdg_open_says_what_to_open_by_hand() {
+    const NAME: &str = "a_machine_without_xdg_open_says_what_to_open_by_hand";
+    if !is_the_part(NAME) {
+        return with_path(NAME, tempfile::tempdir().unwrap().path());
+    }
+    let plain = "https://as.example/auth?response_type=code";
+    let url = with_state(plain, &state().unwrap(), None);
+    let error = Browser::system().open(&url, plain).unwrap_err();
+    assert_eq!((error.status(), error.consent_url()), (Status::Unsupported, Some(plain)));
+}
+
+#[test]
+fn a_desktop_without_a_browser_ends_the_wait_long_before_its_deadline() {
+    const NAME: &str = "a_desktop_without_a_browser_ends_the_wait_long_before_its_deadline";
+    if !is_the_part(NAME) {
+        let desktop = desktop("exit 3");
+        return with_path(NAME, desktop.path());
+    }
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let listener = Listener::bind(&Url::parse(&format!("http://localhost:{free}")).unwrap()).unwrap();
+    let browser = Browser::system();
+    let plain = "https://as.example/auth?response_type=code";
+    let state = state().unwrap();
+    let mut opened = browser.open(&with_state(plain, &state, None), plain).unwrap();
+    let expected = Expected { state, issuer: None, server: "as.example".to_owned(), wants_code: true };
+    let call = Call::within(Duration::from_secs(60), "ConsentTimeout");
+    let error =
+        listener.wait_beside(&expected, &Pages::default(), &call, &mut || opened.check()).unwrap_err();
+    assert_eq!((error.status(), error.consent_url()), (Status::Unsupported, Some(plain)));
+}

@@ -1,0 +1,34 @@
+//! Stands in for a program that waits for consent: `consent_page STATE [APPLICATION]`.
+//!
+//! Says on its first line where it listens, waits there once, and says on its second line what came of it.
+#![allow(clippy::print_stdout, reason = "it is a program, and what it says is read by run.mjs")]
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use authgrant::call::Call;
+use authgrant::consent::{Expected, Listener, Pages};
+use authgrant::secret::Secret;
+use authgrant::url::Url;
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let state = arguments.next().expect("consent_page STATE [APPLICATION]");
+    let application = arguments.next();
+    let port =
+        TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+    let redirect = format!("http://localhost:{port}/callback");
+    let listener = Listener::bind(&Url::parse(&redirect).expect("a URL")).expect("a listener");
+    println!("{redirect}");
+    let expected = Expected {
+        state: Secret::new(state),
+        issuer: None,
+        server: "as.example".to_owned(),
+        wants_code: true,
+    };
+    let call = Call::within(Duration::from_secs(60), "ConsentTimeout");
+    match listener.wait(&expected, &Pages::new(application.as_deref()), &call) {
+        Ok(arrival) => println!("code {}", arrival.code.map_or(0, |code| code.reveal().len())),
+        Err(error) => println!("{} {error}", error.status().name()),
+    }
+}
