@@ -217,6 +217,15 @@ typedef struct authgrant_call {
 } authgrant_call;
 
 /**
+ * Shows a URL to a person, in a browser or otherwise: NUL-terminated text that lives only during the call; `context` is
+ * what authgrant_authorize was given. Returns 0 once it is shown, without waiting for the person; anything else is a
+ * failure that the error repeats.
+ *
+ * Runs on the thread of the call, and must return normally. Inside it only getters and _free functions may be called.
+ */
+typedef int32_t (*authgrant_open_url_fn)(const char *url, void *context);
+
+/**
  * Takes a refresh token that takes the place of another: NUL-terminated text that lives only during the call, and is a
  * secret; `context` is what authgrant_set_on_refresh_token was given.
  *
@@ -382,6 +391,24 @@ authgrant_status authgrant_get_headers(struct authgrant_connection *connection,
 authgrant_status authgrant_consent_url(struct authgrant_connection *connection,
                                        char **url,
                                        struct authgrant_error **error);
+
+/**
+ * Lets a person consent to what the connection's grant needs: shows them the consent URL, listens at RedirectURI (http, a
+ * loopback address, with a port) until their browser comes back, and then fetches a token to see that consent has
+ * arrived. The code that the browser brings is thrown away; this is what DataDirect's Fetch OAuth Token button does.
+ *
+ * `function` shows the URL; NULL opens the system's browser. Blocks for at most ConsentTimeout seconds, and then as
+ * authgrant_get_token does.
+ *
+ * Threads: any; two at once need different RedirectURIs. Errors: AUTHGRANT_MISSING_OPTION, AUTHGRANT_INVALID_OPTION,
+ * AUTHGRANT_UNSUPPORTED where nothing shows the URL (see authgrant_error_consent_url), AUTHGRANT_DENIED,
+ * AUTHGRANT_TIMEOUT, AUTHGRANT_CANCELLED, AUTHGRANT_NETWORK where the port of RedirectURI is taken, and as
+ * authgrant_get_token.
+ */
+authgrant_status authgrant_authorize(struct authgrant_connection *connection,
+                                     authgrant_open_url_fn function,
+                                     void *context,
+                                     struct authgrant_error **error);
 
 /**
  * The signed JWT of the connection's flow by itself, made anew by each call and sent nowhere: the assertion of the

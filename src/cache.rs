@@ -88,6 +88,11 @@ impl Cache {
         }
     }
 
+    /// Forgets the token of `identity`.
+    pub fn forget(&self, identity: Identity) {
+        self.entries.lock().remove(&identity);
+    }
+
     /// Forgets everything. Flights end for those who wait for them; what they bring is not kept.
     pub fn clear(&self) {
         self.entries.lock().clear();

@@ -164,6 +164,10 @@ pub struct Consent {
     pub scope: String,
     /// redirect_uri.
     pub redirect_uri: String,
+    /// ApplicationName, for the page that the person sees.
+    pub application: Option<String>,
+    /// How long the person has.
+    pub timeout: Duration,
 }
 
 /// The outcome of reading options: warnings there are in any case.
@@ -280,6 +284,8 @@ impl Reader<'_> {
             client_id: client_id?,
             scope: scope?,
             redirect_uri: redirect?.as_written().to_owned(),
+            application: self.text(Name::ApplicationName),
+            timeout: Duration::from_secs(self.number(Name::ConsentTimeout).unwrap_or(300).unsigned_abs()),
         })
     }
 

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use crate::call::{Call, Cancel};
 use crate::config::{self, Config, Flow, Resolution};
-use crate::consent;
+use crate::consent::{self, ShowUrl};
 use crate::error::{Error, Result, Status};
 use crate::flow::{self, Context};
 use crate::headers::Headers;
@@ -153,6 +153,22 @@ impl Connection {
         Ok(consent::url(&config::resolve_consent(&snapshot.options)?))
     }
 
+    /// Lets a person consent in a browser, and then fetches a token to see that it has arrived. The code that the
+    /// browser brings is thrown away: the grant does not need it.
+    ///
+    /// # Errors
+    /// What the consent URL or the token request lacks; those of the visit and of fetching.
+    pub fn authorize(&self, show: Option<&ShowUrl<'_>>) -> Result<()> {
+        let snapshot = self.snapshot.load_full();
+        let parts = config::resolve_consent(&snapshot.options)?;
+        let config = snapshot.config()?;
+        let call = self.begin(Call::within(parts.timeout, "ConsentTimeout"));
+        let application = parts.application.as_deref();
+        consent::consent(&parts, application, show, &self.process().browser, &call)?;
+        self.process().cache.forget(self.identity(config));
+        self.token(config, Wishes::default()).map(drop)
+    }
+
     /// The signed JWT of the flow, by itself.
     ///
     /// # Errors
@@ -212,9 +228,7 @@ impl Connection {
 
     fn token(&self, config: &Config, wishes: Wishes) -> Result<Arc<Token>> {
         let process = self.process();
-        // Equal options do not name the person who logged in for a refresh token, or whose token was given.
-        let alone = config.flow.is_personal().then(|| self.live().number);
-        let identity = Identity::of(&process.digest_key, &(sys::effective_user_id(), &config.flow, alone));
+        let identity = self.identity(config);
         if wishes.no_network && flow::needs_network(config) {
             return process
                 .cache
@@ -240,12 +254,22 @@ impl Connection {
         outcome
     }
 
+    fn identity(&self, config: &Config) -> Identity {
+        // Equal options do not name the person who logged in for a refresh token, or whose token was given.
+        let alone = config.flow.is_personal().then(|| self.live().number);
+        Identity::of(&self.process().digest_key, &(sys::effective_user_id(), &config.flow, alone))
+    }
+
     fn call(&self, config: &Config, wishes: Wishes) -> Call {
-        let call = match (wishes.timeout, config.login_timeout) {
+        self.begin(match (wishes.timeout, config.login_timeout) {
             (Some(timeout), _) => Call::within(timeout, "the call's timeout"),
             (None, Some(timeout)) => Call::within(timeout, "LoginTimeout"),
             (None, None) => Call::unbounded(),
-        };
+        })
+    }
+
+    /// Lets `call` be cancelled through this connection, and gives it the connection's log.
+    fn begin(&self, call: Call) -> Call {
         let mut calls = self.live().calls.lock();
         calls.retain(|cancel| cancel.strong_count() > 0);
         calls.push(Arc::downgrade(&call.cancel));

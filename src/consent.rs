@@ -7,6 +7,7 @@
 mod browser;
 mod desk;
 mod listener;
+mod login;
 mod page;
 mod pkce;
 mod request;
@@ -15,6 +16,7 @@ mod visitor;
 
 pub use browser::{Browser, Opened};
 pub use listener::Listener;
+pub use login::{ShowUrl, consent};
 pub use page::Pages;
 pub use pkce::{CHALLENGE_METHOD, Pkce, state};
 pub use request::{Arrival, Expected};

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use crate::cache::Cache;
 use crate::clock::{Clock, SystemClock};
+use crate::consent::Browser;
 use crate::http::Network;
 use crate::key::KeyRing;
 use crate::sys;
@@ -26,6 +27,8 @@ pub struct Process {
     pub network: Network,
     /// What was learnt of token endpoints.
     pub learnt: Learnt,
+    /// Browsers that were started.
+    pub browser: Browser,
     /// What time it is.
     pub clock: Box<dyn Clock>,
     /// The key of all digests of this process.
@@ -42,6 +45,7 @@ impl Process {
             keys: KeyRing::new(random()),
             network: Network::new(),
             learnt: Learnt::default(),
+            browser: Browser::system(),
             clock,
             digest_key: hmac::Key::new(hmac::HMAC_SHA256, &random::<32>()),
             connections: AtomicU64::new(0),

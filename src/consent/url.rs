@@ -77,6 +77,8 @@ mod tests {
             client_id: "1a2b3c4d5e_6f7g8h9g".to_owned(),
             scope: "signature impersonation".to_owned(),
             redirect_uri: "http://localhost:3000".to_owned(),
+            application: None,
+            timeout: std::time::Duration::from_secs(300),
         }
     }
 
@@ -106,6 +108,8 @@ mod tests {
             client_id: "id".to_owned(),
             scope: "https://graph.microsoft.com/.default".to_owned(),
             redirect_uri: "http://localhost:3000".to_owned(),
+            application: None,
+            timeout: std::time::Duration::from_secs(300),
         };
         assert_eq!(
             admin_consent_url(&consent),

@@ -60,6 +60,28 @@ impl Sink for LogCallback {
     }
 }
 
+/// Shows a URL to a person, in a browser or otherwise: NUL-terminated text that lives only during the call; `context` is
+/// what authgrant_authorize was given. Returns 0 once it is shown, without waiting for the person; anything else is a
+/// failure that the error repeats.
+///
+/// Runs on the thread of the call, and must return normally. Inside it only getters and _free functions may be called.
+#[allow(non_camel_case_types, reason = "the name in C")]
+pub type authgrant_open_url_fn =
+    Option<unsafe extern "C" fn(url: *const c_char, context: *mut c_void) -> i32>;
+
+/// Calls the caller's function that shows a URL.
+pub(crate) fn show_url(
+    function: unsafe extern "C" fn(*const c_char, *mut c_void) -> i32,
+    url: &str,
+    context: *mut c_void,
+) -> i32 {
+    let Ok(url) = CString::new(url) else { return -1 };
+    let mut answer = -1;
+    // SAFETY: the caller gave this function for this purpose, with this context.
+    run(|| answer = unsafe { function(url.as_ptr(), context) });
+    answer
+}
+
 /// Takes a refresh token that takes the place of another: NUL-terminated text that lives only during the call, and is a
 /// secret; `context` is what authgrant_set_on_refresh_token was given.
 ///

@@ -9,7 +9,9 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::connection::{Connection, Wishes};
 use crate::error::{Error, Result, Status};
-use crate::ffi::callback::{self, LogCallback, authgrant_log_fn, authgrant_refresh_token_fn};
+use crate::ffi::callback::{
+    self, LogCallback, authgrant_log_fn, authgrant_open_url_fn, authgrant_refresh_token_fn,
+};
 use crate::ffi::error::ErrorObject;
 use crate::ffi::guard::{bad_length, fits, null};
 use crate::ffi::status::{AUTHGRANT_NO_NETWORK, AUTHGRANT_NO_PROMPT, authgrant_status};
@@ -339,6 +341,33 @@ pub extern "C" fn authgrant_consent_url(
         let connection = call.object("connection", connection)?;
         url.set(text::into_handle(&connection.consent_url()?)?);
         Ok(())
+    })
+}
+
+/// Lets a person consent to what the connection's grant needs: shows them the consent URL, listens at RedirectURI (http, a
+/// loopback address, with a port) until their browser comes back, and then fetches a token to see that consent has
+/// arrived. The code that the browser brings is thrown away; this is what DataDirect's Fetch OAuth Token button does.
+///
+/// `function` shows the URL; NULL opens the system's browser. Blocks for at most ConsentTimeout seconds, and then as
+/// authgrant_get_token does.
+///
+/// Threads: any; two at once need different RedirectURIs. Errors: AUTHGRANT_MISSING_OPTION, AUTHGRANT_INVALID_OPTION,
+/// AUTHGRANT_UNSUPPORTED where nothing shows the URL (see authgrant_error_consent_url), AUTHGRANT_DENIED,
+/// AUTHGRANT_TIMEOUT, AUTHGRANT_CANCELLED, AUTHGRANT_NETWORK where the port of RedirectURI is taken, and as
+/// authgrant_get_token.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_authorize(
+    connection: *mut Connection,
+    function: authgrant_open_url_fn,
+    context: *mut c_void,
+    error: *mut *mut ErrorObject,
+) -> authgrant_status {
+    guard!(error, |call| {
+        let connection = call.object("connection", connection)?;
+        match function {
+            None => connection.authorize(None),
+            Some(function) => connection.authorize(Some(&|url| callback::show_url(function, url, context))),
+        }
     })
 }
 

@@ -203,8 +203,11 @@ impl Asking<'_> {
 
 /// What a refused assertion said, next to the URL whose environment it may not have been meant for.
 pub(super) fn shown_claims(signing: &Signing, exchange: &Exchange) -> String {
-    let shown =
-        |claim: &Option<String>| claim.as_ref().map_or("absent".to_owned(), |text| format!("\"{text}\""));
+    // An audience is often the token URL, whose query nobody else may see.
+    let without_query = |text: &str| text.split('?').next().unwrap_or_default().to_owned();
+    let shown = |claim: &Option<String>| {
+        claim.as_ref().map_or("absent".to_owned(), |text| format!("\"{}\"", without_query(text)))
+    };
     format!(
         "iss was \"{}\", sub {}, aud {}, the token URL {}",
         signing.issuer,

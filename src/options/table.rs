@@ -234,6 +234,10 @@ options! {
         "The authorization endpoint, to which the consent URL leads.";
     RedirectURI ["o2ru"] Kind::Url, "",
         "Where the browser returns to after consent, as registered with the authorization server.";
+    ApplicationName [] Kind::Text, "",
+        "The application's name, for the page that a person sees after consent.";
+    ConsentTimeout [] Kind::Number(1, 86_400), "300",
+        "Seconds that a person has for consent.";
     RestConfigFile ["rcf", "RESTConfigFile", "Config"] Kind::Path, "",
         "The model file of the driver (.rest). Its method, URIs, scope and headers count where nobody else says them.";
     RestSamplePath ["rsp", "RESTSamplePath", "Sample"] Kind::Driver, "",

@@ -1,0 +1,148 @@
+//! Consent by a person, from the first refusal to the token: through the C API, with the authority's own consent page.
+
+mod support;
+
+use std::ffi::{CStr, c_char, c_void};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::ptr::null_mut;
+use std::time::Duration;
+
+use authgrant::ffi::connection as api;
+use authgrant::ffi::status::*;
+use authority::{Authority, Authorize, Config};
+use support::c_api::{Connection, Failure, chain, open};
+use support::{authority, page_string, stores};
+
+/// A port that is free now.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// One GET of a plain http URL; status line, headers and body.
+fn get(url: &str) -> String {
+    let rest = url.strip_prefix("http://").unwrap();
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let mut stream = TcpStream::connect(host).unwrap();
+    write!(stream, "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// What a browser does with the URL: goes there, and then where it is sent.
+extern "C" fn visit(url: *const c_char, page: *mut c_void) -> i32 {
+    // SAFETY: the library hands out NUL-terminated text.
+    let url = unsafe { CStr::from_ptr(url) }.to_str().unwrap().to_owned();
+    let page = page as usize;
+    std::thread::spawn(move || {
+        let sent = get(&url);
+        let location = sent
+            .lines()
+            .find_map(|line| line.split_once(": ").filter(|(name, _)| name.eq_ignore_ascii_case("location")));
+        let seen = get(location.expect("a redirect").1);
+        // SAFETY: the test keeps the channel until it has heard from it.
+        let heard = unsafe { &*(page as *const std::sync::mpsc::Sender<String>) };
+        let _ = heard.send(seen);
+    });
+    0
+}
+
+extern "C" fn nobody(_: *const c_char, _: *mut c_void) -> i32 {
+    7
+}
+
+fn authorize(connection: &Connection) -> (Result<(), Box<Failure>>, Option<String>) {
+    let (heard, page) = std::sync::mpsc::channel::<String>();
+    let mut error = null_mut();
+    let context = std::ptr::from_ref(&heard).cast_mut().cast();
+    let status = api::authgrant_authorize(connection.handle(), Some(visit), context, &raw mut error);
+    let seen = page.recv_timeout(Duration::from_secs(10)).ok();
+    match chain(error).into_iter().next() {
+        None => {
+            assert_eq!(status, AUTHGRANT_OK);
+            (Ok(()), seen)
+        }
+        Some(failure) => (Err(Box::new(failure)), seen),
+    }
+}
+
+fn docusign(authority: &Authority, more: &str) -> Connection {
+    let string = page_string(&stores::path("keytool.jks"), authority);
+    let string = string.replace("http://localhost:3000", &format!("http://127.0.0.1:{}/done", free_port()));
+    open(&format!("Provider=docusign;ConsentTimeout=20;{more};{string}")).unwrap()
+}
+
+fn needing_consent() -> Authority {
+    let authority = authority(Config { audience: Some("127.0.0.1".to_owned()), ..Config::http() });
+    authority.require_consent("jsmith@example.com");
+    authority
+}
+
+#[test]
+fn consent_is_given_in_the_browser_and_then_there_is_a_token() {
+    let authority = needing_consent();
+    let connection = docusign(&authority, "ApplicationName=Quarterly <Reports>");
+    assert_eq!(connection.get_token().unwrap_err().status, AUTHGRANT_CONSENT_REQUIRED);
+    let (outcome, page) = authorize(&connection);
+    outcome.unwrap();
+    let page = page.unwrap();
+    assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+    assert!(page.contains("Quarterly &lt;Reports&gt;"), "{page}");
+    let requests = authority.token_requests().len();
+    connection.get_token().unwrap();
+    assert_eq!(authority.token_requests().len(), requests, "the token that proved it is cached");
+}
+
+#[test]
+fn a_person_who_declines_is_a_denial() {
+    let authority = needing_consent();
+    authority.reconfigure(|config| config.authorize = Authorize::Error("access_denied".to_owned()));
+    let connection = docusign(&authority, "");
+    let (outcome, _) = authorize(&connection);
+    let failure = outcome.unwrap_err();
+    assert_eq!((failure.status, failure.oauth_error.as_deref()), (AUTHGRANT_DENIED, Some("access_denied")));
+    assert!(authority.token_requests().is_empty());
+}
+
+#[test]
+fn a_wrong_state_is_turned_away_and_the_wait_goes_on_to_its_end() {
+    let authority = needing_consent();
+    authority.reconfigure(|config| config.authorize = Authorize::WrongState);
+    let connection = docusign(&authority, "");
+    connection.set_option("ConsentTimeout", "1").unwrap();
+    let (outcome, page) = authorize(&connection);
+    let failure = outcome.unwrap_err();
+    assert_eq!(failure.status, AUTHGRANT_TIMEOUT);
+    assert!(failure.message.contains("state"), "{failure:?}");
+    assert!(page.unwrap().starts_with("HTTP/1.1 400"));
+}
+
+#[test]
+fn a_host_that_cannot_show_the_url_is_told_which_it_was() {
+    let authority = needing_consent();
+    let connection = docusign(&authority, "");
+    let mut error = null_mut();
+    let status = api::authgrant_authorize(connection.handle(), Some(nobody), null_mut(), &raw mut error);
+    assert_eq!(status, AUTHGRANT_UNSUPPORTED);
+    let failure = chain(error).remove(0);
+    assert!(
+        failure
+            .consent_url
+            .unwrap()
+            .contains("/oauth/auth?response_type=code&scope=signature%20impersonation")
+    );
+}
+
+#[test]
+fn a_redirect_that_cannot_be_listened_to_is_named() {
+    let authority = needing_consent();
+    let connection = docusign(&authority, "");
+    for redirect in ["http://localhost", "https://app.example.com/cb"] {
+        connection.set_option("RedirectURI", redirect).unwrap();
+        let mut error = null_mut();
+        let status = api::authgrant_authorize(connection.handle(), Some(nobody), null_mut(), &raw mut error);
+        assert_eq!(status, AUTHGRANT_INVALID_OPTION, "{redirect}");
+        assert_eq!(chain(error)[0].option.as_deref(), Some("RedirectURI"));
+    }
+}
