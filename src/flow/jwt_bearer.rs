@@ -231,3 +231,21 @@ fn basic(client: &Client) -> Secret {
     let pair = Secret::new(format!("{}:{}", form::encode(&client.id), form::encode(client.secret.reveal())));
     Secret::new(format!("Basic {}", STANDARD.encode(pair.reveal())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_covered_whole_or_by_its_signature_and_as_it_was_cleaned() {
+        assert_eq!(without("sent head.body.signature!", "head.body.signature"), "sent ****!");
+        assert_eq!(without("bad signature", "head.body.signature"), "bad ****");
+        assert_eq!(without("sent two words", "two\twords"), "sent ****");
+        assert_eq!(without("a word", "word"), "a ****");
+    }
+
+    #[test]
+    fn what_is_too_short_to_be_a_secret_does_not_cover_the_servers_words() {
+        assert_eq!(without("a bad cat", "cat"), "a bad cat");
+    }
+}

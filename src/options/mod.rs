@@ -247,4 +247,11 @@ mod tests {
         options.set(&[("Scope", "")]).unwrap();
         assert_eq!(get(&options, Name::Scope), None);
     }
+
+    #[test]
+    fn behind_a_password_in_braces_an_unknown_name_is_told() {
+        let options = Options::parse("JWTCertPassword={hun;ter2};Zebra=x").unwrap();
+        let [warning] = options.warnings() else { panic!("{options:?}") };
+        assert_eq!((warning.option(), warning.sqlstate()), (Some("Zebra"), "01S00"));
+    }
 }
