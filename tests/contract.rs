@@ -516,7 +516,7 @@ fn a_level_that_does_not_exist_is_refused() {
 
 #[test]
 fn a_null_function_turns_the_log_off() {
-    let connection = open("").unwrap();
+    let connection = open(&local("").replace("quick.pem", "missing.pem")).unwrap();
     let lines: &'static Lines = Box::leak(Box::default());
     connection.log_to(lines);
     assert_eq!(authgrant_set_log(connection.handle(), None, null_mut(), 0, null_mut()), AUTHGRANT_OK);

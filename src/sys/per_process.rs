@@ -106,4 +106,25 @@ mod tests {
         drop(cell);
         assert_eq!(dropped.load(Ordering::SeqCst), 2);
     }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_forked_child_makes_a_value_of_its_own_and_the_parent_keeps_its() {
+        crate::sys::watch_forks();
+        let cell = PerProcess::new();
+        assert_eq!(*cell.get_or_init(|| 1), 1);
+        // SAFETY: the child makes a value and leaves; malloc may be called after a fork.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let made = *cell.get_or_init(|| 2);
+            // SAFETY: ends the child at once, without what the test program would do at its end.
+            unsafe { libc::_exit(made) };
+        }
+        let mut status = 0;
+        // SAFETY: `child` is ours, and `status` is written to.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        assert!(libc::WIFEXITED(status));
+        assert_eq!(libc::WEXITSTATUS(status), 2);
+        assert_eq!(*cell.get_or_init(|| 3), 1);
+    }
 }
