@@ -167,6 +167,17 @@ fn after_a_quiet_time_the_first_rejection_counts_at_once() {
 }
 
 #[test]
+fn twice_the_wanted_time_without_a_rejection_is_a_quiet_time() {
+    let begin = Instant::now();
+    let accepted = |seconds: &[u64]| -> Vec<bool> {
+        let mut rejections = Rejections::default();
+        seconds.iter().map(|second| rejections.accept(begin + Duration::from_secs(*second))).collect()
+    };
+    assert_eq!(accepted(&[0, 1, 4, 5]), [true, true, true, false], "2 s were wanted, and 3 s went by");
+    assert_eq!(accepted(&[0, 1, 5, 6]), [true, true, true, true], "2 s were wanted, and 4 s went by");
+}
+
+#[test]
 fn sixty_four_callers_make_one_fetch() {
     let bench = Bench::new();
     let (arrived, arrivals) = mpsc::channel();
