@@ -221,11 +221,14 @@ impl Reader<'_> {
         let profile = self.profile(address);
         let consent = self.consent(address, profile);
         let login_timeout = self.login_timeout();
+        let trust = self.trust();
         let method = method?;
         let header = if method.has_extra_header() { self.header() } else { None };
         let flow = if method.asks_endpoint(endpoint.is_some() || self.has_fault_with(Name::TokenURI)) {
             let grant = self.grant(method, address, profile);
-            self.exchange(method, grant, endpoint, profile, header.clone()).map(Box::new).map(Flow::Exchange)
+            self.exchange(method, grant, endpoint, profile, header.clone(), trust)
+                .map(Box::new)
+                .map(Flow::Exchange)
         } else {
             self.flow_without_exchange(method)
         };

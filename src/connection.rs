@@ -298,3 +298,6 @@ fn not_cached() -> Error {
         "no token is cached, and the call forbids the network (AUTHGRANT_NO_NETWORK)",
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -431,4 +431,41 @@ mod tests {
         let answer = Answer { date: Some(date), ..answer(400, r#"{"error":"invalid_grant"}"#) };
         assert_eq!(read(&answer, &Noon, &nothing()).err().unwrap().clock_ahead, Some(-300));
     }
+
+    #[test]
+    fn a_token_counts_with_a_status_of_success_alone() {
+        let body = r#"{"access_token":"at","token_type":"Bearer"}"#;
+        assert!(read(&answer(201, body), &Noon, &nothing()).is_ok());
+        for status in [199, 300, 302, 404] {
+            assert_eq!(refused(status, body).status(), Status::BadResponse, "{status}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_moves_a_terminal_is_in_any_of_the_servers_words() {
+        for odd in [
+            "\\u0000", "\\n", "\\u001b", "\\u007f", "\\u0085", "\\u200e", "\\u200f", "\\u202a", "\\u202e",
+            "\\u2066", "\\u2069",
+        ] {
+            let body = format!(r#"{{"error":"a{odd}b","error_description":"c{odd}d"}}"#);
+            let refusal = refused(400, &body);
+            assert_eq!(
+                (refusal.error.as_deref(), refusal.description.as_deref()),
+                (Some("a b"), Some("c d")),
+                "{odd}"
+            );
+            assert_eq!(refusal.found, "HTTP 400, a b", "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_token_with_a_delete_character_is_refused_and_one_with_a_tilde_is_not() {
+        assert_eq!(granted(r#"{"access_token":" ~"}"#).access_token.as_c_str(), c" ~");
+        assert_eq!(refused(200, r#"{"access_token":"a\u007f"}"#).status(), Status::BadResponse);
+    }
+
+    #[test]
+    fn a_token_type_of_null_is_a_missing_one() {
+        assert!(granted(r#"{"access_token":"at","token_type":null}"#).type_missing);
+    }
 }

@@ -133,3 +133,52 @@ impl Learnt {
         lesson(endpoints.entry(endpoint.as_written().to_owned()).or_default());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::identity::Identity;
+    use crate::key::fixtures::Place;
+
+    fn endpoint(number: usize) -> Url {
+        Url::parse(&format!("https://example.com/{number}")).unwrap()
+    }
+
+    #[test]
+    fn what_is_learnt_is_learnt_of_each_endpoint_alone() {
+        let learnt = Learnt::default();
+        learnt.post_works(&endpoint(1));
+        learnt.post_works(&endpoint(2));
+        assert!(learnt.wants_post(&endpoint(1)) && learnt.wants_post(&endpoint(2)));
+        assert!(!learnt.wants_post(&endpoint(3)));
+    }
+
+    #[test]
+    fn what_is_learnt_stays_small() {
+        let learnt = Learnt::default();
+        for number in 0..=Learnt::MOST {
+            learnt.post_works(&endpoint(number));
+        }
+        assert!(learnt.endpoints.lock().len() <= Learnt::MOST);
+        assert!(learnt.wants_post(&endpoint(Learnt::MOST)), "the last one is not forgotten");
+    }
+
+    #[test]
+    fn no_two_processes_have_the_same_digests() {
+        let identity = || Identity::of(&Process::new(Box::new(SystemClock)).digest_key, &"me");
+        assert_ne!(identity(), identity());
+    }
+
+    #[test]
+    fn a_key_that_was_cleared_is_opened_anew() {
+        let process = Process::new(Box::new(SystemClock));
+        let place = Place::new();
+        let source = place.fixture("ec.pem", None);
+        let first = process.keys.key(&source).unwrap();
+        assert!(Arc::ptr_eq(&first, &process.keys.key(&source).unwrap()));
+        process.clear();
+        assert!(!Arc::ptr_eq(&first, &process.keys.key(&source).unwrap()));
+    }
+}

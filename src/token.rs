@@ -79,6 +79,8 @@ impl fmt::Debug for Token {
 
 #[cfg(test)]
 mod tests {
+    use aws_lc_rs::hmac;
+
     use super::*;
 
     #[test]
@@ -89,5 +91,19 @@ mod tests {
             assert_eq!(end_of_jwt(other), None, "{other}");
         }
         assert_eq!(end_of_jwt(&format!("{}.more", jwt(r#"{"exp":1}"#))), None);
+    }
+
+    #[test]
+    fn debug_of_a_token_does_not_show_it() {
+        let secret = || Zeroizing::new(CString::from(c"hunter2"));
+        let token = Token {
+            value: secret(),
+            scope: None,
+            fields: BTreeMap::from([("id_token".to_owned(), secret())]),
+            issued_at: 0,
+            expires_at: None,
+            identity: Identity::of(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &"me"),
+        };
+        assert!(!format!("{token:?}").contains("hunter2"));
     }
 }

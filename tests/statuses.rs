@@ -312,3 +312,37 @@ fn a_trust_store_that_cannot_be_read_is_named() {
     let failure = fails(&string, AUTHGRANT_KEY_STORE, "28000", &["TrustStore", "/nowhere/ca.pem"]);
     assert_eq!(failure.option.as_deref(), Some("TrustStore"));
 }
+
+#[test]
+fn what_may_succeed_with_nothing_changed_is_said_to_be_retryable() {
+    let retryable = |play| answered_by(play).retryable == 1;
+    assert!(retryable(Play::Html { status: 500 }) && retryable(Play::Reset));
+    assert!(retryable(Play::Json { status: 429, body: json!({}), headers: Vec::new() }));
+    assert!(!retryable(error_answer(400, "invalid_grant")) && !retryable(body("{}")));
+}
+
+/// The failure of a token request that the server answers with `play`.
+fn answered_by(play: Play) -> Box<Failure> {
+    let authority = authority(Config::http());
+    authority.play_always(play);
+    ask(&short_string(&authority, "")).unwrap_err()
+}
+
+#[test]
+fn the_providers_own_code_is_told() {
+    let play = Play::Json {
+        status: 400,
+        body: json!({"error": "invalid_client", "error_description": "AADSTS700027: not registered"}),
+        headers: Vec::new(),
+    };
+    assert_eq!(answered_by(play).provider_code.as_deref(), Some("AADSTS700027"));
+    assert_eq!(answered_by(error_answer(400, "invalid_grant")).provider_code, None);
+}
+
+#[test]
+fn no_consent_url_comes_with_another_refusal() {
+    let authority = authority(Config { audience: Some("127.0.0.1".to_owned()), ..Config::http() });
+    authority.play_always(error_answer(400, "invalid_grant"));
+    let string = format!("Provider=docusign;{}", page_string(&stores::path("keytool.jks"), &authority));
+    assert_eq!(fails(&string, AUTHGRANT_DENIED, "28000", &[]).consent_url, None);
+}

@@ -469,3 +469,90 @@ fn tokens_outlive_their_connection() {
     let token = Arc::new(ask(&short_string(&authority, "")).unwrap());
     assert_eq!(token.value(), authority.issued()[0]);
 }
+
+#[test]
+fn a_post_that_did_not_work_is_not_remembered() {
+    let authority = authority(Config { get: GetAnswer::NotFound, ..Config::http() });
+    let string = short_string(&authority, "").replace("POST ", "");
+    authority.play_always(Play::Html { status: 500 });
+    assert_eq!(ask(&string).unwrap_err().status, AUTHGRANT_SERVER);
+    authority.play_nothing();
+    ask(&string).unwrap();
+    assert_eq!(methods(&authority), ["GET", "POST", "GET", "POST"]);
+}
+
+#[test]
+fn the_query_of_a_token_url_is_in_no_message_and_no_log_line() {
+    let lines: &'static Lines = Box::leak(Box::default());
+    for (get, status) in [(GetAnswer::HtmlForbidden, 200), (GetAnswer::NotFound, 500)] {
+        let authority = authority(Config { get, ..Config::http() });
+        authority.play_always(Play::Html { status });
+        let string = short_string(&authority, "")
+            .replace("POST ", "")
+            .replace("/oauth/token", "/oauth/token?key=canary");
+        let connection = open(&string).unwrap();
+        connection.log_to(lines);
+        let failure = connection.get_token().unwrap_err();
+        assert!(!format!("{failure:?}").contains("canary"), "{failure:?}");
+    }
+    let denied = authority(Config::http());
+    denied.play_always(Play::TokenAnswer(r#"{"error":"invalid_grant"}"#.to_owned()));
+    let string = short_string(&denied, "ClaimsAudience=x").replace("/oauth/token", "/oauth/token?key=canary");
+    let failure = ask(&string).unwrap_err();
+    assert!(failure.message.contains("/oauth/token") && !failure.message.contains("canary"), "{failure:?}");
+    let lines = lines.0.lock().unwrap();
+    assert!(lines.iter().any(|line| line.contains("asking by POST")), "{lines:#?}");
+    assert!(!lines.iter().any(|line| line.contains("canary")), "{lines:#?}");
+}
+
+#[test]
+fn a_secret_that_the_server_repeats_as_its_error_is_covered() {
+    let authority = authority(Config::http());
+    authority.play_always(Play::Json {
+        status: 400,
+        body: serde_json::json!({"error": "canary-token"}),
+        headers: Vec::new(),
+    });
+    let failure = ask(&short_string(&authority, "AuthHeader=X;SecurityToken=canary-token")).unwrap_err();
+    assert_eq!(failure.oauth_error.as_deref(), Some("****"));
+    assert!(!format!("{failure:?}").contains("canary"), "{failure:?}");
+}
+
+#[test]
+fn the_timeout_of_one_call_is_in_milliseconds_and_outranks_login_timeout() {
+    let authority = authority(Config::http());
+    authority.play_always(Play::NeverAnswer);
+    let connection = open(&short_string(&authority, "LoginTimeout=30")).unwrap();
+    let failure = connection.get_token_with(50, 0, AUTHGRANT_NO_PROMPT).unwrap_err();
+    assert_eq!(failure.status, AUTHGRANT_TIMEOUT);
+    assert!(failure.message.contains("0.05 s (the call's timeout)"), "{failure:?}");
+}
+
+#[test]
+fn a_kept_connection_that_ends_under_a_request_is_followed_by_one_more_with_a_fresh_assertion() {
+    let authority = authority(Config::http());
+    let get = |scope: &str| ask(&short_string(&authority, &format!("Scope={scope}")));
+    authority.play(vec![Play::Normal, Play::Reset]);
+    get("a").unwrap();
+    get("b").expect("the end of a kept connection is not an error");
+    let requests = authority.token_requests();
+    let jti = |index: usize| requests[index].claims.as_ref().unwrap()["jti"].clone();
+    assert_eq!(requests.len(), 3);
+    assert_ne!(jti(1), jti(2));
+    authority.play(vec![Play::Reset, Play::Reset]);
+    assert_eq!(get("c").unwrap_err().status, AUTHGRANT_NETWORK);
+    assert_eq!(authority.token_requests().len(), 5, "there is one more try and no third");
+}
+
+#[test]
+fn the_scope_travels_where_the_user_says_and_nowhere_else() {
+    for (place, claim, parameter) in
+        [("Claim", true, false), ("Parameter", false, true), ("Both", true, true)]
+    {
+        let authority = authority(Config::http());
+        ask(&short_string(&authority, &format!("Scope=a;ScopeIn={place}"))).unwrap();
+        let request = &authority.token_requests()[0];
+        assert_eq!(request.claims.as_ref().unwrap().get("scope").is_some(), claim, "{place}");
+        assert_eq!(request.parameter("scope").is_some(), parameter, "{place}");
+    }
+}

@@ -168,6 +168,17 @@ fn after_a_quiet_time_the_first_rejection_counts_at_once() {
 }
 
 #[test]
+fn twice_the_wanted_time_without_a_rejection_is_a_quiet_time() {
+    let begin = Instant::now();
+    let accepted = |seconds: &[u64]| -> Vec<bool> {
+        let mut rejections = Rejections::default();
+        seconds.iter().map(|second| rejections.accept(begin + Duration::from_secs(*second))).collect()
+    };
+    assert_eq!(accepted(&[0, 1, 4, 5]), [true, true, true, false], "2 s were wanted, and 3 s went by");
+    assert_eq!(accepted(&[0, 1, 5, 6]), [true, true, true, true], "2 s were wanted, and 4 s went by");
+}
+
+#[test]
 fn sixty_four_callers_make_one_fetch() {
     let bench = Bench::new();
     let (arrived, arrivals) = mpsc::channel();
@@ -205,23 +216,42 @@ fn behind_a_leader(
         });
         leader_is_in_flight.recv().unwrap();
         let waiting = scope.spawn(move || waiter(bench));
-        wait_until_somebody_waits(bench);
+        wait_until_asleep(&bench.cache.entry(identity("me")), 1);
         let _ = land.send(());
         waiting.join().unwrap()
     });
     (result, bench.fetches())
 }
 
-/// A waiter holds a second reference to the entry besides the map's and the leader's.
-fn wait_until_somebody_waits(bench: &Bench) {
-    let entry = bench.cache.entry(identity("me"));
-    while Arc::strong_count(&entry) < 4 {
+/// A waiter lets itself be woken by a cancel, through a weak reference, while it holds the lock; it lets the lock go
+/// only to sleep.
+fn wait_until_asleep(entry: &Arc<Entry>, waiters: usize) {
+    let begin = Instant::now();
+    while Arc::weak_count(entry) < waiters {
+        assert!(begin.elapsed() < PATIENCE, "nobody lets itself be woken");
         std::thread::yield_now();
     }
+    drop(entry.lock());
+}
+
+/// Beyond this a waiter was forgotten.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Waits for another's flight; fails where only the deadline ended the wait.
+fn wait_for_another(bench: &Bench, call: &Call) -> Result<Arc<Token>> {
+    let fetch = || panic!("there is a leader");
+    let outcome = bench.cache.get(identity("me"), 0, &bench.clock, call, fetch);
+    assert!(!call.deadline.passed(), "nobody woke the waiter");
+    outcome
 }
 
 fn own_fetch(bench: &Bench) -> Result<Arc<Token>> {
-    Ok(bench.get(0, Some(3600)))
+    let call = Call::within(PATIENCE, "a test");
+    let fetch =
+        || Ok(token(&format!("token{}", bench.fetches.fetch_add(1, Ordering::SeqCst)), None, &bench.clock));
+    let outcome = bench.cache.get(identity("me"), 0, &bench.clock, &call, fetch);
+    assert!(!call.deadline.passed(), "nobody woke the waiter");
+    outcome
 }
 
 #[test]
@@ -260,18 +290,137 @@ fn a_waiter_ends_at_its_own_deadline() {
 }
 
 #[test]
-fn a_waiter_can_be_cancelled() {
+fn a_waiter_that_sleeps_is_woken_by_a_cancel() {
     let bench = Bench::new();
-    bench.cache.entry(identity("me")).lock().take_off();
-    let call = Call::unbounded();
+    let entry = bench.cache.entry(identity("me"));
+    entry.lock().take_off();
+    let call = Call::within(PATIENCE, "a test");
     let error = std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| {
-            bench.cache.get(identity("me"), 0, &bench.clock, &call, || panic!("there is a leader"))
-        });
+        let waiting = scope.spawn(|| wait_for_another(&bench, &call));
+        wait_until_asleep(&entry, 1);
         call.cancel.cancel();
         waiting.join().unwrap().unwrap_err()
     });
     assert_eq!(error.status(), Status::Cancelled);
+}
+
+#[test]
+fn a_call_that_was_cancelled_before_it_could_wait_does_not_wait() {
+    let bench = Bench::new();
+    bench.cache.entry(identity("me")).lock().take_off();
+    let call = Call::within(PATIENCE, "a test");
+    call.cancel.cancel();
+    assert_eq!(wait_for_another(&bench, &call).unwrap_err().status(), Status::Cancelled);
+}
+
+#[test]
+fn a_flight_that_lands_wakes_all_who_sleep() {
+    let bench = Bench::new();
+    let entry = bench.cache.entry(identity("me"));
+    let flight = entry.lock().take_off();
+    std::thread::scope(|scope| {
+        let waiting: Vec<_> = (0..3)
+            .map(|_| scope.spawn(|| wait_for_another(&bench, &Call::within(PATIENCE, "a test"))))
+            .collect();
+        wait_until_asleep(&entry, 3);
+        let fetch = || Ok(token("landed", Some(3600), &bench.clock));
+        Flight { entry: &entry, flight, landed: false }.run(fetch).unwrap();
+        for waiter in waiting {
+            assert_eq!(waiter.join().unwrap().unwrap().value(), c"landed");
+        }
+    });
+}
+
+#[test]
+fn a_refusal_of_an_earlier_flight_reaches_nobody_who_waits_for_a_later_one() {
+    let bench = Bench::new();
+    let entry = bench.cache.entry(identity("me"));
+    let refused = || Err(refusal(Status::Denied));
+    bench.cache.get(identity("me"), 0, &bench.clock, &Call::unbounded(), refused).unwrap_err();
+    let flight = entry.lock().take_off();
+    let result = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| wait_for_another(&bench, &Call::within(PATIENCE, "a test")));
+        wait_until_asleep(&entry, 1);
+        let fetch = || Ok(token("later", Some(3600), &bench.clock));
+        Flight { entry: &entry, flight, landed: false }.run(fetch).unwrap();
+        waiting.join().unwrap()
+    });
+    assert_eq!(result.unwrap().value(), c"later");
+}
+
+#[test]
+fn a_refusal_does_not_outlast_its_flight() {
+    let bench = Bench::new();
+    let refused = || Err(refusal(Status::Denied));
+    bench.cache.get(identity("me"), 0, &bench.clock, &Call::unbounded(), refused).unwrap_err();
+    assert_eq!(bench.get(0, Some(3600)).value(), c"token0");
+}
+
+#[test]
+fn a_replaced_token_cannot_be_rejected_however_late() {
+    let bench = Bench::new();
+    let first = bench.get(0, Some(100_000));
+    bench.cache.reject(&first, &bench.clock);
+    let second = bench.get(0, Some(100_000));
+    bench.clock.turn(600);
+    bench.cache.reject(&first, &bench.clock);
+    assert_eq!(bench.get(0, Some(100_000)).value(), second.value());
+}
+
+#[test]
+fn what_is_peeked_at_has_the_life_that_was_asked_for() {
+    let bench = Bench::new();
+    assert!(bench.cache.peek(identity("me"), 0, &bench.clock).is_none());
+    bench.get(0, Some(3600));
+    bench.clock.turn(600);
+    assert!(bench.cache.peek(identity("me"), 2999, &bench.clock).is_some());
+    assert!(bench.cache.peek(identity("me"), 3000, &bench.clock).is_none());
+}
+
+#[test]
+fn what_was_cleared_is_fetched_anew() {
+    let bench = Bench::new();
+    bench.get(0, Some(3600));
+    bench.cache.clear();
+    assert!(bench.cache.peek(identity("me"), 0, &bench.clock).is_none());
+    assert_eq!(bench.get(0, Some(3600)).value(), c"token1");
+}
+
+fn numbered(number: usize) -> Identity {
+    Identity::of(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &number)
+}
+
+/// A cache that is full of tokens, each of which ends a second after the one before it.
+fn full() -> Bench {
+    let bench = Bench::new();
+    for number in 0..MOST {
+        let life = i64::try_from(number).unwrap() + 1000;
+        let fetch = || Ok(token("t", Some(life), &bench.clock));
+        bench.cache.get(numbered(number), 0, &bench.clock, &Call::unbounded(), fetch).unwrap();
+    }
+    bench
+}
+
+impl Bench {
+    fn knows(&self, number: usize) -> bool {
+        self.cache.entries.lock().contains_key(&numbered(number))
+    }
+}
+
+#[test]
+fn of_a_full_cache_the_token_that_ends_first_leaves_unless_it_is_being_fetched() {
+    let bench = full();
+    bench.cache.entry(numbered(0)).lock().take_off();
+    bench.cache.entry(numbered(MOST));
+    assert!(bench.knows(0), "somebody waits for it");
+    assert!(!bench.knows(1) && bench.knows(2) && bench.knows(MOST));
+}
+
+#[test]
+fn who_is_known_to_a_full_cache_drives_nobody_out() {
+    let bench = full();
+    bench.cache.entry(numbered(MOST - 1));
+    assert!(bench.knows(0));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::error::Status;
 use crate::options::Name;
 use crate::provider::{Profile, ScopeIn};
 use crate::secret::Secret;
+use crate::tls::Trust;
 use crate::url::Url;
 
 impl Reader<'_> {
@@ -74,6 +75,7 @@ impl Reader<'_> {
         endpoint: Option<(Url, Methods)>,
         profile: Option<&Profile>,
         header: Option<Header>,
+        trust: Trust,
     ) -> Option<Exchange> {
         if endpoint.is_none() && !self.has_fault_with(Name::TokenURI) {
             self.missing.push(Name::TokenURI);
@@ -82,7 +84,7 @@ impl Reader<'_> {
         let is_bearer = method == Method::JwtBearer;
         let carries_secret = !is_bearer || self.value(Name::ClientCredentialsMode).is_some();
         let methods = self.methods(endpoint.as_ref().map(|(_, methods)| *methods), profile, carries_secret);
-        let (parameters, trust) = (self.parameters(), self.trust());
+        let parameters = self.parameters();
         Some(Exchange {
             scope: if is_bearer { self.scope(profile, ScopeIn::Parameter) } else { self.text(Name::Scope) },
             endpoint: endpoint?.0,

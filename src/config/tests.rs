@@ -76,7 +76,10 @@ fn the_token_uri_chooses_the_method() {
     assert_eq!(exchange("TokenURI=https://example.com/t").methods, Methods::GetThenPost);
     assert_eq!(exchange("TokenURI=POST https://example.com/t").methods, Methods::Post);
     assert_eq!(exchange("TokenURI=post   https://example.com/t").methods, Methods::Post);
+    assert_eq!(exchange("TokenURI=POST\thttps://example.com/t").methods, Methods::Post);
     assert_eq!(exchange("TokenURI=GET https://example.com/t").methods, Methods::Get);
+    let blanks = exchange("TokenURI=get \t https://example.com/t");
+    assert_eq!(blanks.endpoint.as_written(), "https://example.com/t");
     assert_eq!(exchange("TokenEndpoint=https://example.com/t").methods, Methods::Post);
     assert_eq!(exchange("TokenURI=https://account-d.docusign.com/oauth/token").methods, Methods::Post);
     for bad in ["TokenURI=PUT https://example.com/t", "TokenURI=https://a/t;TokenEndpoint=https://b/t"] {
@@ -100,6 +103,7 @@ fn a_get_is_warned_of() {
 fn the_audience_is_the_users_then_the_providers_then_the_token_url_to_the_letter() {
     let audience = |more: &str| signing(more).audience.unwrap();
     assert_eq!(audience("TokenURI=POST https://Example.com/t?a=1"), "https://Example.com/t?a=1");
+    assert_eq!(audience("TokenURI=POST https://example.com"), "https://example.com");
     assert_eq!(audience("TokenURI=https://account-d.docusign.com/oauth/token"), "account-d.docusign.com");
     assert_eq!(audience("TokenEndpoint=https://example.com/t;ClaimsAudience=x"), "x");
     let Flow::SignedJwt(signing) = config("").flow else { panic!("there is a token endpoint") };
@@ -279,4 +283,90 @@ fn more_parameters_are_read_unless_the_flow_sends_them_itself() {
 fn a_ready_made_assertion_has_one_source() {
     let text = "am=OAuth2-JWTClientAssertion;TokenEndpoint=https://example.com/t;ClientAssertion=a;ClientAssertionFile=f";
     assert_eq!(fault(text).option(), Some("ClientAssertion"));
+}
+
+#[test]
+fn one_of_key_store_and_issuer_is_enough_to_infer_the_grant_and_the_other_is_missed() {
+    for (text, missing) in [("JWTCertStore=k.jks", "ClaimsIssuer"), ("ClaimsIssuer=me", "JWTCertStore")] {
+        let error = fault(text);
+        assert_eq!((error.status(), error.option()), (Status::MissingOption, Some(missing)), "{text}");
+        assert!(error.message().ends_with(&format!("{missing} is missing")), "{error}");
+    }
+}
+
+#[test]
+fn a_relative_store_is_meant_from_where_the_process_stands() {
+    let Flow::SignedJwt(signing) = config("").flow else { panic!("there is a token endpoint") };
+    assert_eq!(signing.paths, [std::env::current_dir().unwrap().join("k.jks")]);
+    assert_eq!(signing.key.files().collect::<Vec<_>>(), ["k.jks"], "messages show it as typed");
+}
+
+#[test]
+fn an_assertion_lives_for_five_minutes_unless_the_user_says_how_long() {
+    let lifetime = |more: &str| signing(&format!("{more};TokenEndpoint=https://example.com/t")).lifetime;
+    assert_eq!((lifetime(""), lifetime("JWTLifetime=86400")), (300, 86400));
+}
+
+#[test]
+fn one_header_cannot_be_both_the_users_and_the_clients() {
+    let secret =
+        "AuthHeader=authorization;SecurityToken=1;ClientID=c;ClientSecret=s;TokenEndpoint=https://a/t";
+    for mode in ["0", "1", "Default", "basic"] {
+        let error = fault(&format!("{BASE}{secret};ClientCredentialsMode={mode}"));
+        assert_eq!((error.status(), error.option()), (Status::InvalidOption, Some("AuthHeader")), "{mode}");
+    }
+    assert!(!exchange(&format!("{secret};ClientCredentialsMode=3")).client.unwrap().basic);
+}
+
+#[test]
+fn a_secret_that_was_to_go_into_a_url_is_warned_of() {
+    let warned = |mode: &str| {
+        let more =
+            format!("ClientID=c;ClientSecret=s;ClientCredentialsMode={mode};TokenEndpoint=https://a/t");
+        let warnings = resolution(&more).warnings;
+        warnings.iter().any(|warning| warning.option() == Some("ClientCredentialsMode"))
+    };
+    assert!(warned("2") && warned("url"));
+    assert!(!warned("3") && !warned("1"));
+}
+
+#[test]
+fn a_header_that_frames_the_message_cannot_be_the_users() {
+    for name in [
+        "Connection",
+        "Content-Encoding",
+        "content-length",
+        "Content-Type",
+        "Expect",
+        "HOST",
+        "TE",
+        "Transfer-Encoding",
+        "Upgrade",
+    ] {
+        assert_eq!(
+            fault(&format!("{BASE}AuthHeader={name};SecurityToken=1")).option(),
+            Some("AuthHeader"),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn half_a_header_is_told_by_the_half_that_is_there() {
+    let said = |more: &str| fault(&format!("{BASE}{more}")).message().to_owned();
+    assert!(
+        said("AuthHeader=X")
+            .ends_with("SecurityToken is missing: AuthHeader names a header that has no value")
+    );
+    assert!(
+        said("SecurityToken=1")
+            .ends_with("AuthHeader is missing: SecurityToken is the value of a header that has no name")
+    );
+}
+
+#[test]
+fn a_profile_that_does_not_exist_is_a_fault_whatever_the_host() {
+    let error = fault(&format!("{BASE}Provider=nobody;TokenURI=https://account.docusign.com/oauth/token"));
+    assert_eq!((error.status(), error.option()), (Status::InvalidOption, Some("Provider")));
+    assert!(error.message().contains("docusign"), "{error}");
 }

@@ -504,3 +504,22 @@ pub extern "C" fn authgrant_clear() {
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_member_of_a_call_says_one_thing() {
+        let wishes = |timeout_ms, min_life_s, flags| {
+            let size = size_of::<CallOptions>();
+            let wishes = wishes(&CallOptions { size, timeout_ms, min_life_s, flags }).unwrap();
+            (wishes.timeout, wishes.min_life, wishes.no_network)
+        };
+        assert_eq!(wishes(0, 0, 0), (None, 0, false));
+        assert_eq!(wishes(1, 0, 0), (Some(Duration::from_millis(1)), 0, false));
+        assert_eq!(wishes(0, i32::MAX, 0), (None, i64::from(i32::MAX), false));
+        assert_eq!(wishes(0, 0, AUTHGRANT_NO_PROMPT), (None, 0, false));
+        assert_eq!(wishes(0, 0, AUTHGRANT_NO_NETWORK), (None, 0, true));
+    }
+}

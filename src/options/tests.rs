@@ -82,3 +82,10 @@ fn set_takes_all_or_nothing_and_names_every_fault() {
     options.set(&[("Scope", "")]).unwrap();
     assert_eq!(get(&options, Name::Scope), None);
 }
+
+#[test]
+fn behind_a_password_in_braces_an_unknown_name_is_told() {
+    let warnings = Options::parse("JWTCertPassword={hun;ter2};Zebra=x").unwrap().warnings();
+    let [warning] = &warnings[..] else { panic!("{warnings:?}") };
+    assert_eq!((warning.option(), warning.sqlstate()), (Some("Zebra"), "01S00"));
+}

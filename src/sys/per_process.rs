@@ -80,4 +80,51 @@ mod tests {
         assert_eq!(*cell.get_or_init(|| 1), 1);
         assert_eq!(*cell.get_or_init(|| 2), 1);
     }
+    #[test]
+    fn of_two_threads_that_come_first_together_both_get_the_one_value_that_is_kept() {
+        struct Counted<'a>(&'a std::sync::atomic::AtomicUsize);
+        impl Drop for Counted<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+        let dropped = std::sync::atomic::AtomicUsize::new(0);
+        let cell = PerProcess::new();
+        let both_make = std::sync::Barrier::new(2);
+        let get = || {
+            let value = cell.get_or_init(|| {
+                both_make.wait();
+                Counted(&dropped)
+            });
+            ptr::from_ref(value).addr()
+        };
+        std::thread::scope(|scope| {
+            let (one, other) = (scope.spawn(get), scope.spawn(get));
+            assert_eq!(one.join().unwrap(), other.join().unwrap());
+        });
+        assert_eq!(dropped.load(Ordering::SeqCst), 1, "the other value is let go at once");
+        drop(cell);
+        assert_eq!(dropped.load(Ordering::SeqCst), 2);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_forked_child_makes_a_value_of_its_own_and_the_parent_keeps_its() {
+        crate::sys::watch_forks();
+        let cell = PerProcess::new();
+        assert_eq!(*cell.get_or_init(|| 1), 1);
+        // SAFETY: the child makes a value and leaves; malloc may be called after a fork.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let made = *cell.get_or_init(|| 2);
+            // SAFETY: ends the child at once, without what the test program would do at its end.
+            unsafe { libc::_exit(made) };
+        }
+        let mut status = 0;
+        // SAFETY: `child` is ours, and `status` is written to.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        assert!(libc::WIFEXITED(status));
+        assert_eq!(libc::WEXITSTATUS(status), 2);
+        assert_eq!(*cell.get_or_init(|| 3), 1);
+    }
 }

@@ -22,8 +22,10 @@ pub struct Failure {
     pub oauth_error: Option<String>,
     pub oauth_description: Option<String>,
     pub consent_url: Option<String>,
+    pub provider_code: Option<String>,
     pub http_status: i32,
     pub retry_after: i32,
+    pub retryable: i32,
 }
 
 pub fn text(pointer: *const c_char) -> Option<String> {
@@ -43,8 +45,10 @@ fn read(error: *const ErrorObject) -> Failure {
         oauth_error: text(errors::authgrant_error_oauth_error(error)),
         oauth_description: text(errors::authgrant_error_oauth_description(error)),
         consent_url: text(errors::authgrant_error_consent_url(error)),
+        provider_code: text(errors::authgrant_error_provider_code(error)),
         http_status: errors::authgrant_error_http_status(error),
         retry_after: errors::authgrant_error_retry_after(error),
+        retryable: errors::authgrant_error_retryable(error),
     }
 }
 
@@ -58,6 +62,22 @@ pub fn chain(error: *mut ErrorObject) -> Vec<Failure> {
     }
     errors::authgrant_error_free(error);
     all
+}
+
+/// What an out-parameter may hold before a call, which overwrites it and never reads it.
+pub fn old<T>() -> *mut T {
+    std::ptr::without_provenance_mut(0xdead)
+}
+
+/// The failures of a call that is given the place for its error, which holds an old one.
+#[track_caller]
+pub fn failures(call: impl FnOnce(*mut *mut ErrorObject) -> i32) -> Vec<Failure> {
+    let mut error = old();
+    let status = call(&raw mut error);
+    assert_ne!(error, old(), "the old error was overwritten");
+    let failures = chain(error);
+    assert_eq!(failures.first().map_or(0, |first| first.status), status, "{failures:?}");
+    failures
 }
 
 fn outcome<T>(status: i32, error: *mut ErrorObject, value: impl FnOnce() -> T) -> Result<T, Box<Failure>> {
@@ -105,6 +125,10 @@ impl Drop for Token {
 }
 
 impl Token {
+    pub fn handle(&self) -> *mut TokenObject {
+        self.0
+    }
+
     pub fn value(&self) -> String {
         text(token::authgrant_token_value(self.0)).unwrap()
     }
@@ -229,8 +253,12 @@ extern "C" fn collect(level: i32, message: *const c_char, context: *mut std::ffi
 
 impl Connection {
     pub fn log_to(&self, lines: &'static Lines) {
+        self.log_up_to(5, lines);
+    }
+
+    pub fn log_up_to(&self, level: i32, lines: &'static Lines) {
         let context = std::ptr::from_ref(lines).cast_mut().cast();
-        assert_eq!(api::authgrant_set_log(self.0, Some(collect), context, 5, null_mut()), 0);
+        assert_eq!(api::authgrant_set_log(self.0, Some(collect), context, level, null_mut()), 0);
     }
 }
 

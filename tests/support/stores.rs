@@ -20,6 +20,20 @@ pub fn path(name: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
+/// The path of `quick.pem`, a key without a password that is made in an instant, where nothing else is asked for.
+pub fn quick_key() -> String {
+    static FOLDER: OnceLock<TempDir> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let folder = TempDir::new().unwrap();
+        run(
+            folder.path(),
+            "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out quick.pem 2>/dev/null",
+        );
+        folder
+    });
+    folder.path().join("quick.pem").to_str().unwrap().to_owned()
+}
+
 /// The certificate of the one key that all of keytool.jks, keytool-pkcs12.jks, openssl.p12 and openssl.pem hold.
 pub fn certificate() -> String {
     fs::read_to_string(path("certificate.pem")).unwrap()

@@ -1,0 +1,206 @@
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Instant;
+
+use authority::{Authority, Play};
+
+use super::*;
+use crate::clock::Clock;
+use crate::key::fixtures::Place;
+
+/// A clock whose hands a test turns.
+struct Hands(Arc<AtomicI64>);
+
+impl Clock for Hands {
+    fn unix_seconds(&self) -> i64 {
+        1_000_000 + self.0.load(Ordering::SeqCst)
+    }
+
+    fn instant(&self) -> Instant {
+        Instant::now()
+    }
+}
+
+/// A connection in a process of its own.
+struct Bench {
+    connection: Connection,
+    process: &'static Process,
+    seconds: Arc<AtomicI64>,
+    _place: Place,
+}
+
+fn bench(more: &str) -> Bench {
+    let seconds = Arc::new(AtomicI64::new(0));
+    let process: &Process = Box::leak(Box::new(Process::new(Box::new(Hands(Arc::clone(&seconds))))));
+    let place = Place::new();
+    let store = place.fixture("ec.pem", None);
+    let store = store.files().next().unwrap();
+    let string = format!("am=55;ClaimsIssuer=me;JWTCertStore={{{store}}};{more}");
+    let connection = Connection::open(&string).unwrap().with_process(process);
+    Bench { connection, process, seconds, _place: place }
+}
+
+/// A server that answers every request with this token.
+fn server(answer: &str) -> (Authority, String) {
+    let authority = Authority::start(authority::Config::http());
+    authority.play_always(Play::TokenAnswer(answer.to_owned()));
+    let endpoint = format!("TokenEndpoint={}", authority.url("/oauth/token"));
+    (authority, endpoint)
+}
+
+const HOUR: &str = r#"{"access_token":"at","token_type":"Bearer","expires_in":3600}"#;
+
+fn value(token: &Token) -> String {
+    token.value().to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_token_with_less_life_than_asked_for_is_replaced() {
+    let bench = bench("");
+    let get = |min_life| bench.connection.get_token(Wishes { min_life, ..Wishes::default() }).unwrap();
+    let first = value(&get(0));
+    bench.seconds.store(100, Ordering::SeqCst);
+    assert_eq!(value(&get(190)), first, "295 s less 100 s are left");
+    assert_ne!(value(&get(200)), first);
+}
+
+#[test]
+fn a_signed_jwt_of_a_short_life_is_kept_for_most_of_it() {
+    let bench = bench("JWTLifetime=60");
+    let get = || value(&bench.connection.get_token(Wishes::default()).unwrap());
+    let first = get();
+    bench.seconds.store(49, Ordering::SeqCst);
+    assert_eq!(get(), first);
+    bench.seconds.store(50, Ordering::SeqCst);
+    assert_ne!(get(), first);
+}
+
+#[test]
+fn without_network_a_token_with_less_life_than_asked_for_is_none() {
+    let (_authority, endpoint) = server(HOUR);
+    let bench = bench(&endpoint);
+    bench.connection.get_token(Wishes::default()).unwrap();
+    bench.seconds.store(600, Ordering::SeqCst);
+    let peek = |min_life| bench.connection.get_token(Wishes { min_life, no_network: true, timeout: None });
+    assert_eq!(value(&peek(2999).unwrap()), "at");
+    assert_eq!(peek(3000).unwrap_err().status(), Status::Network);
+}
+
+#[test]
+fn after_a_clear_the_token_and_the_way_to_the_server_are_new() {
+    let (authority, endpoint) = server(HOUR);
+    let bench = bench(&endpoint);
+    bench.connection.get_token(Wishes::default()).unwrap();
+    bench.process.clear();
+    bench.connection.get_token(Wishes::default()).unwrap();
+    assert_eq!((authority.token_requests().len(), authority.connections()), (2, 2));
+}
+
+#[test]
+fn the_same_warning_is_told_once() {
+    let (authority, endpoint) = server(r#"{"access_token":"at"}"#);
+    let bench = bench(&endpoint);
+    for scope in ["one", "two"] {
+        bench.connection.set_options(&[("Scope", scope)]).unwrap();
+        bench.connection.get_token(Wishes::default()).unwrap();
+    }
+    assert_eq!(authority.token_requests().len(), 2);
+    let warnings = bench.connection.warnings();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0].message().contains("token_type") && warnings[0].sqlstate() == "01000",
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn the_timeout_of_a_call_outranks_login_timeout() {
+    let bench = bench("LoginTimeout=15");
+    let config = bench.connection.snapshot.load_full();
+    let limit = |timeout| {
+        bench.connection.call(config.config().unwrap(), Wishes { timeout, ..Wishes::default() }).limit
+    };
+    assert_eq!(limit(None), "15 s (LoginTimeout)");
+    assert_eq!(limit(Some(Duration::from_millis(1500))), "1.5 s (the call's timeout)");
+}
+
+/// Every option that a token depends on.
+const FULL: &str = "am=55;ClaimsIssuer=i;ClaimsSubject=s;ClaimsAudience=a;JWTCertStore=k.jks;JWTCertPassword=p;\
+    JWTCertAlias=x;JWTCertKeyPassword=q;JWTAlgorithm=RS256;JWTLifetime=100;TokenURI=https://example.com/t;Scope=c;\
+    ScopeIn=Both;ClientID=d;ClientSecret=e;ClientCredentialsMode=3;AuthHeader=X;SecurityToken=1;TrustStore=t.pem";
+
+/// The identity of the token of `FULL` with `first` in front, where it outranks what comes later.
+fn identity_with(first: &str) -> Identity {
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, b"test");
+    let options = Options::parse(&format!("{first};{FULL}")).unwrap();
+    let config = config::resolve(&options).config.unwrap_or_else(|error| panic!("{first}: {error}"));
+    Identity::of(&key, &config.flow)
+}
+
+#[test]
+fn whatever_makes_a_token_another_makes_its_identity_another() {
+    let mut known = HashMap::from([(identity_with(""), "")]);
+    for first in [
+        "ClaimsIssuer=other",
+        "ClaimsSubject=other",
+        "ClaimsSubject=",
+        "ClaimsAudience=other",
+        "ClaimsAudience=",
+        "JWTCertStore=other",
+        "JWTCertPassword=other",
+        "JWTCertPassword=",
+        "JWTCertAlias=other",
+        "JWTCertAlias=",
+        "JWTCertKeyPassword=other",
+        "JWTCertKeyPassword=",
+        "JWTAlgorithm=PS256",
+        "JWTAlgorithm=",
+        "JWTLifetime=101",
+        "JWTLifetime=",
+        "TokenURI=https://example.com/T",
+        "TokenURI=https://example.com:444/t",
+        "TokenURI=https://example.com/t?a=1",
+        "TokenURI=",
+        "Scope=other",
+        "Scope=",
+        "ScopeIn=Claim",
+        "ScopeIn=Parameter",
+        "ClientID=other",
+        "ClientSecret=other",
+        "ClientCredentialsMode=0",
+        "ClientCredentialsMode=",
+        "ClientCredentialsMode=;TokenURI=GET https://example.com/t",
+        "ClientCredentialsMode=;TokenURI=POST https://example.com/t",
+        "AuthHeader=Y",
+        "SecurityToken=2",
+        "AuthHeader=;SecurityToken=",
+        "TrustStore=other.pem",
+        "TrustStore=",
+        "ValidateServerCertificate=0",
+    ] {
+        if let Some(same) = known.insert(identity_with(first), first) {
+            panic!("\"{first}\" has the identity of \"{same}\"");
+        }
+    }
+}
+
+#[test]
+fn what_does_not_change_a_token_leaves_its_identity() {
+    for first in [
+        "LoginTimeout=5",
+        "RedirectURI=http://localhost:1",
+        "AuthURI=https://example.com/auth",
+        "RestConfigFile=/nowhere",
+        "RestSamplePath=/x",
+        "LogConfigFile=/x",
+        "WSRetryCount=3",
+        "Driver=x;Description=y;DataSourceName=z",
+        "ValidateServerCertificate=1",
+        "AuthenticationMethod=OAuth2-JWTBearer",
+        "JWTAlgorithm=rs256",
+        "cliss=i",
+        "Nonsense=1",
+    ] {
+        assert_eq!(identity_with(first), identity_with(""), "{first}");
+    }
+}
