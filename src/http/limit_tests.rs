@@ -111,15 +111,15 @@ fn a_connection_is_kept_until_cleared_and_by_calls_of_any_deadline() {
 }
 
 #[test]
-fn calls_of_another_trust_have_a_connection_of_their_own() {
+fn a_trust_that_is_not_in_force_makes_no_connection_of_its_own() {
     let server = Server::plain(|_, _| Reply::Keep(ok("{}")));
     let network = Network::new();
     let url = server.url();
-    let other = Trust { store: Some("other.pem".to_owned()), validate: true };
-    for trust in [&Trust::default(), &other, &Trust::default(), &other] {
-        network.send(&post(&url), trust, &patient()).unwrap();
+    for number in 0..20 {
+        let trust = Trust { store: Some(format!("{number}.pem")), validate: number % 2 == 0 };
+        network.send(&post(&url), &trust, &patient()).unwrap();
     }
-    assert_eq!(server.accepted(), 2);
+    assert_eq!(server.accepted(), 1);
 }
 
 #[test]
