@@ -21,6 +21,7 @@ mod tests;
 #[cfg(test)]
 mod tls_tests;
 
+use std::fmt;
 use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -77,7 +78,6 @@ pub struct Request<'a> {
 }
 
 /// What came back, whatever its status.
-#[derive(Debug)]
 pub struct Answer {
     /// 200, 302, 400, …
     pub status: u16,
@@ -95,6 +95,18 @@ pub struct Answer {
     pub kept: bool,
     /// From the beginning of the request to the end of the answer.
     pub elapsed: Duration,
+}
+
+/// Without what may be secret: the body holds a token, Location may hold a code.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .field("kept", &self.kept)
+            .field("elapsed", &self.elapsed)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why there is no answer.
@@ -214,8 +226,8 @@ impl Network {
     }
 }
 
-impl std::fmt::Debug for Network {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Network")
     }
 }

@@ -243,3 +243,13 @@ fn a_logger_of_the_host_program_hears_no_secret_at_any_level() {
     assert!(all.contains("ureq"), "the test hears nothing at all");
     assert!(!all.contains("zqzq"), "{}", all.lines().find(|line| line.contains("zqzq")).unwrap());
 }
+
+#[test]
+fn debug_shows_of_an_answer_neither_its_body_nor_where_it_leads() {
+    let answer =
+        answer("HTTP/1.1 302 Found\r\nLocation: /?code=canary\r\nContent-Length: 6\r\n\r\ncanary").unwrap();
+    let shown = format!("{answer:?}");
+    assert!(shown.contains("status: 302"), "{shown}");
+    assert!(shown.contains("body: 6 bytes"), "{shown}");
+    assert!(!shown.contains("canary") && !shown.contains("99, 97, 110"), "{shown}");
+}
