@@ -3,6 +3,8 @@
 //! Only RFC 3986's unreserved characters stay; a blank is `%20`, which both readings of a form understand and which
 //! DocuSign's consent page insists on.
 
+use std::fmt;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::Value;
 
@@ -10,18 +12,56 @@ use crate::secret::Secret;
 
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// One value, encoded.
+/// One value, encoded as it is written, with no copy of its own.
 #[must_use]
-pub fn encode(value: &str) -> String {
-    utf8_percent_encode(value, RESERVED).to_string()
+pub fn encode(value: &str) -> impl fmt::Display + '_ {
+    utf8_percent_encode(value, RESERVED)
 }
 
 /// `a=b&c=d`, in the order given.
 #[must_use]
 pub fn pairs(parameters: &[(&str, &str)]) -> Secret {
-    let pairs: Vec<String> =
-        parameters.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
-    Secret::new(pairs.join("&"))
+    Secret::new(joined(parameters))
+}
+
+/// `id:secret`, each encoded: what Basic authentication (RFC 6749 section 2.3.1) takes.
+#[must_use]
+pub fn credentials(id: &str, secret: &str) -> Secret {
+    let mut text = String::with_capacity(most(id).saturating_add(most(secret)).saturating_add(1));
+    append(&mut text, id);
+    text.push(':');
+    append(&mut text, secret);
+    Secret::new(text)
+}
+
+/// Written into one piece of memory, which becomes the [`Secret`]: growing would leave an assertion or a client's
+/// secret behind in freed memory.
+fn joined(parameters: &[(&str, &str)]) -> String {
+    let mut text = String::with_capacity(room(parameters));
+    for (number, (name, value)) in parameters.iter().enumerate() {
+        if number > 0 {
+            text.push('&');
+        }
+        append(&mut text, name);
+        text.push('=');
+        append(&mut text, value);
+    }
+    text
+}
+
+fn room(parameters: &[(&str, &str)]) -> usize {
+    parameters.iter().fold(0, |sum, (name, value)| {
+        sum.saturating_add(most(name)).saturating_add(most(value)).saturating_add(2)
+    })
+}
+
+/// The most that `value` can be when encoded.
+fn most(value: &str) -> usize {
+    value.len().saturating_mul(3)
+}
+
+fn append(text: &mut String, value: &str) {
+    text.extend(utf8_percent_encode(value, RESERVED));
 }
 
 /// Reads parameters that a user wrote as `a=b&c=d`, percent-encoded, or as a JSON object; values that are not text
@@ -56,11 +96,21 @@ mod tests {
 
     #[test]
     fn everything_but_unreserved_characters_is_encoded() {
-        assert_eq!(encode("a b+c&d=é~-._"), "a%20b%2Bc%26d%3D%C3%A9~-._");
+        assert_eq!(encode("a b+c&d=é~-._").to_string(), "a%20b%2Bc%26d%3D%C3%A9~-._");
         assert_eq!(
             pairs(&[("grant_type", "urn:x"), ("scope", "a b")]).reveal(),
             "grant_type=urn%3Ax&scope=a%20b"
         );
+    }
+
+    #[test]
+    fn encoding_never_leaves_a_part_behind_by_growing() {
+        let long = "é &=".repeat(1000);
+        let parameters = [("client_secret", long.as_str()), ("", ""), ("a", "b")];
+        let text = joined(&parameters);
+        assert_eq!(text.capacity(), room(&parameters));
+        assert!(text.ends_with("&=&a=b"));
+        assert_eq!(credentials("a:b", "c d").reveal(), "a%3Ab:c%20d");
     }
 
     #[test]

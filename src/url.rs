@@ -4,10 +4,10 @@
 //! text byte for byte, because an audience may be compared with it, and shows itself without its query.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ureq::http::Uri;
-use ureq::http::uri::Scheme;
+use ureq::http::uri::{Authority, Scheme};
 
 /// A checked URL.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -32,10 +32,7 @@ impl Url {
         if authority.as_str().contains('@') {
             return Err("must not hold a user name or password in front of the host".to_owned());
         }
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-        if host.is_empty() {
-            return Err("has no host".to_owned());
-        }
+        let host = bare(authority)?;
         let tls = *scheme == Scheme::HTTPS;
         let plain = *scheme == Scheme::HTTP;
         if !(tls || plain && is_loopback(&host)) {
@@ -43,15 +40,7 @@ impl Url {
                 "must begin with https://, or with http:// for a loopback address only; it names {host} by {scheme}"
             ));
         }
-        let port = match authority.as_str().strip_prefix(authority.host()) {
-            Some("") if plain => 80,
-            Some("") => 443,
-            Some(port) => match port.trim_start_matches(':').parse() {
-                Ok(port) if port > 0 => port,
-                _ => return Err("has a ':' behind the host and no port from 1 to 65535 after it".to_owned()),
-            },
-            None => return Err("has a host that cannot be read".to_owned()),
-        };
+        let port = port(authority, if plain { 80 } else { 443 })?;
         Ok(Self { text: text.to_owned(), uri, host, port, tls })
     }
 
@@ -96,6 +85,33 @@ impl fmt::Debug for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.shown())
     }
+}
+
+/// The host, to be looked up and dialled. Brackets are for IPv6 alone: within them `localhost` is no name.
+fn bare(authority: &Authority) -> Result<String, String> {
+    let host = authority.host();
+    let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(address) if address.parse::<Ipv6Addr>().is_ok() => address,
+        Some(_) => return Err("has something other than an IPv6 address between [ and ]".to_owned()),
+        None => host,
+    };
+    if host.is_empty() { Err("has no host".to_owned()) } else { Ok(host.to_ascii_lowercase()) }
+}
+
+/// The port: nothing, or one ':' and digits, behind all of the host. It must be the port that [`Uri`] finds, too, which
+/// the header Host is made of.
+fn port(authority: &Authority, usual: u16) -> Result<u16, String> {
+    let Some(rest) = authority.as_str().strip_prefix(authority.host()) else {
+        return Err("has a host that cannot be read".to_owned());
+    };
+    if rest.is_empty() {
+        return Ok(usual);
+    }
+    rest.strip_prefix(':')
+        .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+        .and_then(|digits| digits.parse().ok())
+        .filter(|port| *port > 0 && authority.port_u16() == Some(*port))
+        .ok_or_else(|| "must have nothing behind the host, or ':' and a port from 1 to 65535".to_owned())
 }
 
 /// Whether `host` can be nothing but this machine: `localhost` itself (RFC 6761 section 6.3, which our resolver
@@ -143,6 +159,12 @@ mod tests {
             "https://example.com:/t",
             "https://example.com:0/t",
             "https://example.com:99999/t",
+            "https://example.com::443/t",
+            "https://127.0.0.1:+1/",
+            "http://[::1]80/",
+            "http://[::1]:+80/",
+            "http://[localhost]/",
+            "http://[127.0.0.1]:80/",
             "https:///t",
         ] {
             assert!(Url::parse(bad).is_err(), "{bad}");

@@ -28,6 +28,8 @@ pub(super) type Line = Arc<Guarded<TcpStream>>;
 /// How far a request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
+    /// Other lookups take up all the room for them.
+    Queueing,
     LookingUp,
     Connecting,
     Handshaking,
@@ -149,6 +151,10 @@ impl Exchange {
             None => "on a connection kept from before".to_owned(),
         };
         let text = match self.stage.get() {
+            Stage::Queueing => format!(
+                "looking up {host} could not begin within {limit}: other lookups of this process, which nobody has \
+                 answered yet, are in the way"
+            ),
             Stage::LookingUp => {
                 format!("looking up {host} gave no address within {limit}; check the DNS of this machine")
             }

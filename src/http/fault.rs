@@ -62,6 +62,7 @@ fn connection(error: &io::Error, exchange: &Exchange, body: Option<usize>) -> Er
 fn protocol(error: &impl std::fmt::Display) -> &'static str {
     let text = error.to_string();
     match text.as_str() {
+        text if text.contains("too many headers") => "has more than 128 headers",
         text if text.starts_with("http parse") => "is not HTTP/1.1; check the port of the URL",
         text if text.contains("content-length") => "has a Content-Length that is not one number",
         text if text.starts_with("chunk") => "is not HTTP: a chunk of its body has no proper length",

@@ -111,15 +111,15 @@ fn a_connection_is_kept_until_cleared_and_by_calls_of_any_deadline() {
 }
 
 #[test]
-fn calls_of_another_trust_have_a_connection_of_their_own() {
+fn a_trust_that_is_not_in_force_makes_no_connection_of_its_own() {
     let server = Server::plain(|_, _| Reply::Keep(ok("{}")));
     let network = Network::new();
     let url = server.url();
-    let other = Trust { store: Some("other.pem".to_owned()), validate: true };
-    for trust in [&Trust::default(), &other, &Trust::default(), &other] {
-        network.send(&post(&url), trust, &patient()).unwrap();
+    for number in 0..20 {
+        let trust = Trust { store: Some(format!("{number}.pem")), validate: number % 2 == 0 };
+        network.send(&post(&url), &trust, &patient()).unwrap();
     }
-    assert_eq!(server.accepted(), 2);
+    assert_eq!(server.accepted(), 1);
 }
 
 #[test]
@@ -194,28 +194,59 @@ fn a_slow_lookup_ends_with_the_deadline_and_with_a_cancel() {
     assert_eq!(failure.error.status(), Status::Cancelled);
 }
 
-#[test]
-fn a_ninth_lookup_waits_for_a_place_within_its_own_deadline() {
+/// A network whose lookups of `stuck` names ring and then wait for the gate; nobody else has an address.
+fn clogged(stuck: &'static str) -> (Network, mpsc::Receiver<()>, mpsc::Sender<()>) {
     let (go, gate) = mpsc::channel::<()>();
     let (asked, bell) = mpsc::channel();
     let (gate, asked) = (Mutex::new(gate), Mutex::new(asked));
-    let network = asking(move |_| {
-        asked.lock().unwrap().send(()).unwrap();
-        let _ = gate.lock().unwrap().recv();
+    let network = asking(move |host| {
+        if host.starts_with(stuck) {
+            asked.lock().unwrap().send(()).unwrap();
+            let _ = gate.lock().unwrap().recv();
+        }
         Ok(Vec::new())
     });
-    let url = Url::parse(NAMED).unwrap();
+    (network, bell, go)
+}
+
+#[test]
+fn a_ninth_lookup_waits_for_a_place_within_its_own_deadline_and_says_so() {
+    let (network, bell, go) = clogged("stuck");
+    let url = |number: usize| Url::parse(&format!("https://stuck{number}.example.com/")).unwrap();
     std::thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| send(&network, &url, &patient()).unwrap_err());
+        for number in 0..8 {
+            let (network, url) = (&network, url(number));
+            scope.spawn(move || send(network, &url, &patient()).unwrap_err());
         }
         for _ in 0..8 {
             bell.recv().unwrap();
         }
-        let ninth = in_time(200, || send(&network, &url, &within(200))).unwrap_err();
-        assert_eq!(ninth.error.status(), Status::Timeout);
-        assert!(bell.try_recv().is_err(), "the ninth was asked");
+        let ninth = in_time(200, || send(&network, &url(8), &within(200))).unwrap_err().error;
+        let asked = bell.try_recv();
         drop(go);
+        assert!(asked.is_err(), "the ninth was asked");
+        assert_eq!(ninth.status(), Status::Timeout);
+        assert!(ninth.message().contains("other lookups of this process"), "{ninth}");
+        assert!(!ninth.message().contains("DNS"), "{ninth}");
+    });
+}
+
+#[test]
+fn a_name_that_nobody_answers_for_takes_two_places_and_leaves_the_others_free() {
+    let (network, bell, go) = clogged("stuck");
+    let (stuck, other) = (Url::parse("https://stuck.example.com/").unwrap(), Url::parse(NAMED).unwrap());
+    std::thread::scope(|scope| {
+        for _ in 0..10 {
+            scope.spawn(|| send(&network, &stuck, &patient()).unwrap_err());
+        }
+        for _ in 0..2 {
+            bell.recv().unwrap();
+        }
+        let third = bell.recv_timeout(Duration::from_millis(300));
+        let error = send(&network, &other, &within(2000)).unwrap_err().error;
+        drop(go);
+        assert!(third.is_err(), "a third lookup of one name");
+        assert!(error.message().contains("it has no address"), "{error}");
     });
 }
 

@@ -1,7 +1,7 @@
 //! A host's addresses, within the deadline of a call.
 //!
-//! getaddrinfo cannot be interrupted, so it runs on a short thread that may outlive its caller; at most 8 at once, all
-//! signals blocked. Literal addresses and `localhost` (RFC 6761 section 6.3) are answered without asking anybody.
+//! getaddrinfo cannot be interrupted, so it runs on a short thread that may outlive its caller, all signals
+//! blocked; at most 8 at once, and 2 for one name, so that a name that nobody answers for leaves room for others. Literal addresses and `localhost` (RFC 6761 section 6.3) are answered without asking anybody.
 //!
 //! std's locks and not parking_lot's: those queue their waiters in one table for the whole process, and another thread
 //! may hold it at the moment of a fork.
@@ -10,11 +10,12 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::exchange::{Exchange, SLICE};
+use super::exchange::{Exchange, SLICE, Stage};
 use crate::error::{Error, Result, Status};
 use crate::sys;
 
 const AT_ONCE: usize = 8;
+const OF_ONE_NAME: usize = 2;
 
 /// Who is asked: a seam for the tests.
 pub(super) type Ask = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync;
@@ -23,8 +24,11 @@ pub(super) type Ask = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + 
 #[derive(Clone)]
 pub(super) struct Lookups {
     ask: Arc<Ask>,
-    places: Arc<Shared<usize>>,
+    places: Arc<Shared<Busy>>,
 }
+
+/// The names that are being looked up, each as often as it is.
+type Busy = Vec<String>;
 
 /// A value and a bell for when it changes.
 struct Shared<T> {
@@ -59,19 +63,25 @@ impl<T> Shared<T> {
 }
 
 /// One of the places for threads; free again when dropped.
-struct Place(Arc<Shared<usize>>);
+struct Place {
+    places: Arc<Shared<Busy>>,
+    name: String,
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut busy = self.0.lock();
-        *busy = busy.saturating_sub(1);
-        self.0.changed.notify_one();
+        let mut busy = self.places.lock();
+        if let Some(ours) = busy.iter().position(|name| *name == self.name) {
+            busy.swap_remove(ours);
+        }
+        // All: the one that is woken may be waiting for another name.
+        self.places.changed.notify_all();
     }
 }
 
 impl Lookups {
     pub(super) fn new(ask: Arc<Ask>) -> Self {
-        Self { ask, places: Shared::new(0) }
+        Self { ask, places: Shared::new(Vec::new()) }
     }
 
     /// The operating system's resolver.
@@ -93,9 +103,16 @@ impl Lookups {
         Ok(addresses)
     }
 
+    fn place(&self, host: &str, exchange: &Exchange) -> Result<Place> {
+        exchange.reached(Stage::Queueing);
+        let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        self.places.wait(exchange, |busy| is_free(busy, &name).then(|| busy.push(name.clone())))?;
+        exchange.reached(Stage::LookingUp);
+        Ok(Place { places: Arc::clone(&self.places), name })
+    }
+
     fn asked(&self, host: &str, port: u16, exchange: &Exchange) -> Result<io::Result<Vec<SocketAddr>>> {
-        self.places.wait(exchange, |busy| (*busy < AT_ONCE).then(|| *busy = busy.saturating_add(1)))?;
-        let place = Place(Arc::clone(&self.places));
+        let place = self.place(host, exchange)?;
         let answer = Shared::new(None);
         let (ask, name, theirs) = (Arc::clone(&self.ask), host.to_owned(), Arc::clone(&answer));
         let started = sys::with_signals_blocked(|| {
@@ -111,6 +128,10 @@ impl Lookups {
             Err(error) => Ok(Err(error)),
         }
     }
+}
+
+fn is_free(busy: &Busy, name: &str) -> bool {
+    busy.len() < AT_ONCE && busy.iter().filter(|other| *other == name).count() < OF_ONE_NAME
 }
 
 fn without_asking(host: &str, port: u16) -> Option<Vec<SocketAddr>> {

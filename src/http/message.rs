@@ -15,6 +15,10 @@ use crate::error::{Error, Result, Status};
 /// No answer of a token endpoint is this long.
 const MAX_BODY: usize = 1 << 20;
 
+/// No server takes a longer URL and headers. Less than the buffer for what goes out, with room for what HTTP adds.
+const MAX_HEAD: usize = 64 << 10;
+const _: () = assert!(MAX_HEAD < super::socket::BUFFERS.1);
+
 /// These say where a message ends or what the connection is for: a wrong one lets two messages run into one.
 const FRAMING: [HeaderName; 6] = [
     header::CONTENT_LENGTH,
@@ -52,9 +56,11 @@ pub(super) fn converse(agent: &Agent, request: &Request<'_>, exchange: &Exchange
 }
 
 fn transmit(agent: &Agent, request: &Request<'_>, exchange: &Exchange) -> Result<http::Response<Body>> {
-    let mut head = http::Request::builder().uri(target(request)?);
+    let (uri, fields) = (target(request)?, headers(request)?);
+    fits(&uri, &fields)?;
+    let mut head = http::Request::builder().uri(uri);
     if let Some(headers) = head.headers_mut() {
-        *headers = self::headers(request)?;
+        *headers = fields;
     }
     let form = request.body.as_ref().map_or("", |body| body.reveal()).as_bytes();
     let made = |_| Error::new(Status::Internal, "network", "the request could not be made");
@@ -84,6 +90,21 @@ fn target(request: &Request<'_>) -> Result<Uri> {
         );
         Error::new(Status::InvalidOption, "network", text)
     })
+}
+
+/// ureq fails in the middle of sending at a line that its buffer cannot hold.
+fn fits(uri: &Uri, fields: &HeaderMap) -> Result<()> {
+    let lengths = fields.iter().map(|(name, value)| name.as_str().len().saturating_add(value.len()));
+    let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
+    let host = uri.authority().map_or("", |authority| authority.as_str());
+    let whole = lengths.fold(path.saturating_add(host.len()), usize::saturating_add);
+    if whole <= MAX_HEAD {
+        return Ok(());
+    }
+    let text = format!(
+        "URL and headers of the request to {host} are {whole} bytes long together; at most 64 KiB can be sent"
+    );
+    Err(Error::new(Status::InvalidOption, "network", text))
 }
 
 fn headers(request: &Request<'_>) -> Result<HeaderMap> {

@@ -4,6 +4,7 @@
 //! by the call's deadline and each call can be cancelled alone. Redirects are not followed, the environment is not
 //! read (no proxy yet), and there is no repeating: [`Failure::stale`] says when the caller may.
 
+mod agents;
 mod buffers;
 mod channel;
 mod exchange;
@@ -20,16 +21,17 @@ mod tests;
 #[cfg(test)]
 mod tls_tests;
 
-use std::collections::HashMap;
+use std::fmt;
 use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ureq::Agent;
 use ureq::config::{AutoHeaderValue, Config};
 use ureq::unversioned::transport::Connector;
 use zeroize::Zeroizing;
 
+use self::agents::{Agents, Key};
 use self::channel::Wrapper;
 use self::exchange::Exchange;
 use self::lookup::Lookups;
@@ -76,7 +78,6 @@ pub struct Request<'a> {
 }
 
 /// What came back, whatever its status.
-#[derive(Debug)]
 pub struct Answer {
     /// 200, 302, 400, …
     pub status: u16,
@@ -94,6 +95,18 @@ pub struct Answer {
     pub kept: bool,
     /// From the beginning of the request to the end of the answer.
     pub elapsed: Duration,
+}
+
+/// Without what may be secret: the body holds a token, Location may hold a code.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .field("kept", &self.kept)
+            .field("elapsed", &self.elapsed)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why there is no answer.
@@ -118,19 +131,11 @@ impl From<Error> for Failure {
     }
 }
 
-/// What one process shares of the network: an agent with its kept connections for each [`Trust`], and the lookups in
-/// flight. A forked child makes its own and never touches, nor drops, its parent's.
+/// What one process shares of the network: an agent with its kept connections for each [`Trust`] of late, and the
+/// lookups in flight. A forked child makes its own and never touches, nor drops, its parent's.
 pub struct Network {
     lookups: Lookups,
-    agents: Mutex<HashMap<Key, Kept>>,
-}
-
-/// Plain HTTP needs no trusted certificates, so its agent does not wait for them to be read.
-type Key = (Trust, bool);
-
-struct Kept {
-    stamp: Stamp,
-    agent: Agent,
+    agents: Mutex<Agents<Agent>>,
 }
 
 impl Default for Network {
@@ -187,31 +192,42 @@ impl Network {
         drop(agents);
     }
 
-    fn agents(&self) -> MutexGuard<'_, HashMap<Key, Kept>> {
+    fn agents(&self) -> MutexGuard<'_, Agents<Agent>> {
         self.agents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The agent for `trust`, made anew where its TrustStore has changed: what was trusted before may not be now.
     fn agent(&self, trust: &Trust, https: bool) -> Result<Agent> {
         let stamp = if https { trust.stamp()? } else { Stamp::default() };
-        let key = (trust.clone(), https);
-        if let Some(kept) = self.agents().get(&key).filter(|kept| kept.stamp == stamp) {
-            return Ok(kept.agent.clone());
+        let key = agents::key(trust, https);
+        if let Some(agent) = self.kept(&key, stamp) {
+            return Ok(agent);
         }
         // Certificates are read without the lock; should two threads do so, one of the agents is used no more.
-        let config = if https { Some(trust.config()?) } else { None };
-        let wrapper = Wrapper { trust: trust.clone(), config };
+        let wrapper = match &key {
+            Some(trust) => Wrapper { trust: trust.clone(), config: Some(trust.config()?) },
+            None => Wrapper { trust: Trust::default(), config: None },
+        };
         let connector = ().chain(Dialer(self.lookups.clone())).chain(wrapper);
         let agent = Agent::with_parts(configuration(), connector, NoResolver);
-        let kept = Kept { stamp, agent: agent.clone() };
-        let before = self.agents().insert(key, kept);
-        drop(before);
+        let gone = self.agents().put(key, stamp, agent.clone(), Instant::now());
+        drop(gone);
         Ok(agent)
+    }
+
+    /// The agent that there is already. Those at rest for long are closed, without the lock.
+    fn kept(&self, key: &Key, stamp: Stamp) -> Option<Agent> {
+        let mut agents = self.agents();
+        let now = Instant::now();
+        let (found, gone) = (agents.get(key, stamp, now), agents.rested(key, now));
+        drop(agents);
+        drop(gone);
+        found
     }
 }
 
-impl std::fmt::Debug for Network {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Network")
     }
 }

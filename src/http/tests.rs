@@ -243,3 +243,40 @@ fn a_logger_of_the_host_program_hears_no_secret_at_any_level() {
     assert!(all.contains("ureq"), "the test hears nothing at all");
     assert!(!all.contains("zqzq"), "{}", all.lines().find(|line| line.contains("zqzq")).unwrap());
 }
+
+#[test]
+fn debug_shows_of_an_answer_neither_its_body_nor_where_it_leads() {
+    let answer =
+        answer("HTTP/1.1 302 Found\r\nLocation: /?code=canary\r\nContent-Length: 6\r\n\r\ncanary").unwrap();
+    let shown = format!("{answer:?}");
+    assert!(shown.contains("status: 302"), "{shown}");
+    assert!(shown.contains("body: 6 bytes"), "{shown}");
+    assert!(!shown.contains("canary") && !shown.contains("99, 97, 110"), "{shown}");
+}
+
+#[test]
+fn a_request_of_too_many_bytes_is_an_option_to_mend_and_calls_nobody() {
+    let server = Server::plain(|_, _| Reply::Keep(ok("{}")));
+    let url = server.url();
+    let long = || Secret::new("a".repeat(100 << 10));
+    let query = Request { method: Method::Get, query: Some(long()), ..post(&url) };
+    let header = Request { headers: vec![("X-Token".to_owned(), long())], ..post(&url) };
+    let many = (0..10).map(|i| (format!("X-{i}"), Secret::new("a".repeat(10 << 10)))).collect();
+    let headers = Request { headers: many, ..post(&url) };
+    for request in [query, header, headers] {
+        let failure = Network::new().send(&request, &Trust::default(), &patient()).unwrap_err();
+        assert_eq!(failure.error.status(), Status::InvalidOption, "{}", failure.error);
+        assert!(failure.error.message().contains("64 KiB"), "{}", failure.error);
+    }
+    assert_eq!(server.accepted(), 0);
+}
+
+#[test]
+fn an_answer_of_two_hundred_headers_is_said_to_have_too_many() {
+    let error = failure(|_, _| {
+        let fields: String = (0..200).map(|number| format!("X-{number}: a\r\n")).collect();
+        Reply::Close(format!("HTTP/1.1 200 OK\r\n{fields}\r\n").into_bytes())
+    });
+    assert_eq!(error.status(), Status::BadResponse);
+    assert!(error.message().contains("127.0.0.1 has more than 128 headers"), "{error}");
+}

@@ -281,3 +281,34 @@ fn a_ca_certificate_in_the_place_of_a_servers_is_told_from_an_unknown_one() {
     let error = refusal(&server, &authority.trust());
     assert!(error.message().contains("is that of a CA"), "{error}");
 }
+
+#[test]
+fn of_many_trust_stores_the_least_recently_used_loses_its_connection() {
+    let authority = Authority::new();
+    let server = authority.server("localhost", plainly, reply);
+    let (network, url) = (Network::new(), https(&server));
+    let kept = |number: usize| {
+        let path = authority.folder.path().join(format!("{number}.pem"));
+        if !path.exists() {
+            std::fs::write(&path, authority.issuer.pem()).unwrap();
+        }
+        let trust = Trust { store: Some(path.to_str().unwrap().to_owned()), validate: true };
+        network.send(&post(&url), &trust, &patient()).unwrap().kept
+    };
+    assert!(!(0..32).any(kept));
+    assert!(kept(0));
+    assert!(!kept(32));
+    assert!(kept(0));
+    assert!(!kept(1));
+}
+
+#[test]
+fn a_trust_store_that_nothing_is_checked_with_makes_no_connection_of_its_own() {
+    let server = Authority::new().server("localhost", plainly, reply);
+    let (network, url) = (Network::new(), https(&server));
+    for number in 0..5 {
+        let trust = Trust { store: Some(format!("x{number}")), validate: false };
+        network.send(&post(&url), &trust, &patient()).unwrap();
+    }
+    assert_eq!(server.accepted(), 1);
+}

@@ -24,27 +24,36 @@ static GENERATION: AtomicU64 = AtomicU64::new(0);
 static WATCHING: AtomicBool = AtomicBool::new(false);
 static SOCKETS: [AtomicI32; SLOTS] = [const { AtomicI32::new(FREE) }; SLOTS];
 
-/// How many forks lie between this process and the one that loaded the library. Whoever sees it changed is a child,
-/// and leaves alone all that it inherited.
+/// A number that no ancestor of this process has seen, larger in each child. Whoever sees it changed is a child, and
+/// leaves alone all that it inherited. From when this returns every fork is noticed.
 #[must_use]
 pub fn generation() -> u64 {
+    watch_forks();
     GENERATION.load(Ordering::Acquire)
 }
 
-/// Makes [`generation`] count, from now on; any number of times.
+/// Makes [`generation`] change with each fork, from when this returns; any number of times, by any thread.
+///
+/// There is no lock, which a fork could leave held in its child. Threads that come first together each register the
+/// handler, so it may run more than once in a child, and must bear that.
 pub fn watch_forks() {
-    #[cfg(unix)]
-    if !WATCHING.swap(true, Ordering::AcqRel) {
-        // SAFETY: the handler is a plain function that lives as long as the library (linked with -z nodelete).
-        let failed = unsafe { libc::pthread_atfork(None, None, Some(in_child)) } != 0;
-        if failed {
-            WATCHING.store(false, Ordering::Release);
-        }
+    if !WATCHING.load(Ordering::Acquire) && registered() {
+        WATCHING.store(true, Ordering::Release);
     }
-    #[cfg(not(unix))]
-    WATCHING.store(true, Ordering::Release);
 }
 
+#[cfg(unix)]
+fn registered() -> bool {
+    // SAFETY: the handler is a plain function that lives as long as the library (linked with -z nodelete).
+    unsafe { libc::pthread_atfork(None, None, Some(in_child)) == 0 }
+}
+
+#[cfg(not(unix))]
+fn registered() -> bool {
+    true
+}
+
+/// Once more does no harm: the list is empty then, and the generation just another new number.
 #[cfg(unix)]
 extern "C" fn in_child() {
     for slot in &SOCKETS {
@@ -69,7 +78,9 @@ impl Inherited {
     /// Puts `socket` on the list. Where the list is full the child keeps its copy, which does no more than hold a
     /// connection open.
     pub fn register<S: Descriptor>(socket: &S) -> Self {
-        Self { slot: claim(socket), generation: generation() }
+        // First the generation: that makes sure that the list is looked at by a child.
+        let generation = generation();
+        Self { slot: claim(socket), generation }
     }
 
     /// Whether this process is the one that made it.
@@ -201,8 +212,54 @@ mod tests {
         watch_forks();
         watch_forks();
         let before = generation();
-        assert!(in_a_fork(|| generation() == before + 1));
+        assert!(in_a_fork(|| generation() != before));
         assert_eq!(generation(), before);
+    }
+
+    /// Runs the ignored test `name` in a process of its own, where nobody has watched yet.
+    fn passes_alone(name: &str) -> bool {
+        let name = format!("sys::fork::tests::{name}");
+        std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", &name])
+            .output()
+            .is_ok_and(|output| {
+                output.status.success() && String::from_utf8_lossy(&output.stdout).contains("1 passed")
+            })
+    }
+
+    #[test]
+    #[ignore = "needs a process of its own"]
+    fn alone_of_threads_that_come_first_together() {
+        let together = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    together.wait();
+                    let before = generation();
+                    assert!(in_a_fork(|| generation() != before));
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn of_threads_that_come_first_together_each_sees_its_own_fork() {
+        assert!(passes_alone("alone_of_threads_that_come_first_together"));
+    }
+
+    #[test]
+    fn a_handler_that_runs_twice_in_a_child_does_no_harm() {
+        watch_forks();
+        let (ours, other) = UnixStream::pair().unwrap();
+        let guarded = Guarded::new(ours);
+        let (number, spare) = (guarded.as_raw_fd(), other.as_raw_fd());
+        assert!(in_a_fork(|| {
+            // SAFETY: as in the test above: the number is free here.
+            let reused = unsafe { libc::dup2(spare, number) } == number;
+            in_child();
+            reused && is_open(number) && !guarded.is_ours()
+        }));
+        assert!(guarded.is_ours());
     }
 
     #[test]

@@ -1,0 +1,119 @@
+//! The agents of one process, each with its kept connections: one for each trust that is in force, and not for long.
+//!
+//! A TrustStore is text from outside, and each agent may hold sockets: so there is an end to how many are kept, and to
+//! how long one that nobody asks for is.
+
+use std::time::{Duration, Instant};
+
+use crate::tls::{Stamp, Trust};
+
+/// More trust stores than this are not in use at once.
+const MOST: usize = 32;
+
+/// As long as a connection at rest is kept.
+const REST: Duration = Duration::from_secs(60);
+
+/// What tells one agent from another; `None` is plain HTTP, which trusts nobody and needs no certificates to be read.
+pub(super) type Key = Option<Trust>;
+
+/// The trust that is in force: a store that nothing is checked with is none.
+pub(super) fn key(trust: &Trust, https: bool) -> Key {
+    let store = trust.store.clone().filter(|_| trust.validate);
+    https.then_some(Trust { store, validate: trust.validate })
+}
+
+/// `A` is an agent, but in tests.
+pub(super) struct Agents<A>(Vec<Kept<A>>);
+
+struct Kept<A> {
+    key: Key,
+    stamp: Stamp,
+    agent: A,
+    used: Instant,
+}
+
+impl<A> Default for Agents<A> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<A: Clone> Agents<A> {
+    /// The agent of `key`, if its TrustStore still looks like `stamp`.
+    pub(super) fn get(&mut self, key: &Key, stamp: Stamp, now: Instant) -> Option<A> {
+        let found = self.0.iter_mut().find(|kept| kept.key == *key && kept.stamp == stamp)?;
+        found.used = now;
+        Some(found.agent.clone())
+    }
+
+    /// Takes out all but `key`'s own that nobody has asked for of late; to be dropped without the lock.
+    pub(super) fn rested(&mut self, key: &Key, now: Instant) -> Vec<A> {
+        self.take(|kept| kept.key != *key && now.saturating_duration_since(kept.used) >= REST)
+    }
+
+    /// Puts `agent` in the place of `key`'s, and takes out what there is no room for.
+    pub(super) fn put(&mut self, key: Key, stamp: Stamp, agent: A, now: Instant) -> Vec<A> {
+        let mut gone = self.take(|kept| kept.key == key);
+        self.0.sort_by_key(|kept| kept.used);
+        let surplus = self.0.len().saturating_add(1).saturating_sub(MOST);
+        gone.extend(self.0.drain(..surplus).map(|kept| kept.agent));
+        self.0.push(Kept { key, stamp, agent, used: now });
+        gone
+    }
+
+    fn take(&mut self, which: impl Fn(&Kept<A>) -> bool) -> Vec<A> {
+        self.0.extract_if(.., |kept| which(kept)).map(|kept| kept.agent).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(store: &str) -> Key {
+        key(&Trust { store: Some(store.to_owned()), validate: true }, true)
+    }
+
+    fn names(agents: &Agents<usize>) -> Vec<usize> {
+        let mut names: Vec<usize> = agents.0.iter().map(|kept| kept.agent).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn there_is_an_end_to_their_number_and_the_least_recently_used_goes_first() {
+        let (mut agents, start) = (Agents::default(), Instant::now());
+        let at = |second| start + Duration::from_secs(second);
+        for number in 0..32 {
+            assert!(agents.put(named(&number.to_string()), Stamp::default(), number, start).is_empty());
+        }
+        for number in (0..32).filter(|number| *number != 7) {
+            agents.get(&named(&number.to_string()), Stamp::default(), at(1)).unwrap();
+        }
+        assert_eq!(agents.put(named("more"), Stamp::default(), 32, at(2)), [7]);
+        assert_eq!(names(&agents).len(), 32);
+        assert_eq!(agents.put(named("more"), Stamp::default(), 33, at(3)), [32]);
+    }
+
+    #[test]
+    fn those_that_nobody_asks_for_go_when_another_is_asked_for() {
+        let (mut agents, start) = (Agents::default(), Instant::now());
+        let at = |second| start + Duration::from_secs(second);
+        for number in 0..3 {
+            agents.put(named(&number.to_string()), Stamp::default(), number, start);
+        }
+        agents.get(&named("1"), Stamp::default(), at(30)).unwrap();
+        assert!(agents.rested(&named("0"), at(59)).is_empty());
+        assert_eq!(agents.rested(&named("0"), at(60)), [2]);
+        assert_eq!(names(&agents), [0, 1]);
+    }
+
+    #[test]
+    fn only_what_is_in_force_tells_them_apart() {
+        let trust = |store: &str, validate| Trust { store: Some(store.to_owned()), validate };
+        assert_eq!(key(&trust("a", false), true), key(&trust("b", false), true));
+        assert_eq!(key(&trust("a", true), false), key(&trust("b", false), false));
+        assert_ne!(key(&trust("a", true), true), key(&trust("b", true), true));
+        assert_ne!(key(&Trust::default(), true), key(&trust("b", false), true));
+    }
+}
