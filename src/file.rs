@@ -7,12 +7,46 @@
 use std::fmt;
 use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 /// Far above anything that is read here; what is larger is something else.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
+
+/// A file that an option named: as typed, for messages, and where that is, whatever the process' directory becomes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Location {
+    typed: String,
+    path: PathBuf,
+}
+
+impl Location {
+    /// The file at `typed`; a relative path is meant from where the process stands now.
+    #[must_use]
+    pub fn new(typed: String) -> Self {
+        let path = std::path::absolute(&typed).unwrap_or_else(|_| PathBuf::from(&typed));
+        Self { typed, path }
+    }
+
+    /// As the user wrote it.
+    #[must_use]
+    pub fn typed(&self) -> &str {
+        &self.typed
+    }
+
+    /// What is opened.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.typed)
+    }
+}
 
 /// Why a file was not read, to be put behind its path.
 #[derive(Debug)]
@@ -120,6 +154,14 @@ fn fill(file: &mut File, length: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(content)
 }
 
+#[cfg(test)]
+impl Location {
+    /// What was typed in another directory than that of the process.
+    pub fn elsewhere(typed: &str, path: PathBuf) -> Self {
+        Self { typed: typed.to_owned(), path }
+    }
+}
+
 #[cfg(all(test, unix))]
 mod tests {
     use std::process::Command;
@@ -127,6 +169,15 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn a_relative_path_is_opened_where_the_process_stood_and_shown_as_typed() {
+        let here = std::env::current_dir().unwrap();
+        let relative = Location::new("a/../k.jks".to_owned());
+        assert_eq!((relative.typed(), relative.path()), ("a/../k.jks", here.join("a/../k.jks").as_path()));
+        assert_eq!(relative.to_string(), "a/../k.jks");
+        assert_eq!(Location::new("/k.jks".to_owned()).path(), Path::new("/k.jks"));
+    }
 
     #[test]
     fn opening_a_fifo_that_came_after_the_look_does_not_wait_for_a_writer() {

@@ -17,12 +17,13 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureSch
 
 use self::store::{cannot_be_read, read_store, store_error};
 use crate::error::{Error, Result, Status};
+use crate::file::Location;
 
 /// How a server is to prove who it is. Connections are shared only between equal ones.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Trust {
-    /// TrustStore as typed: a PEM file of CA certificates instead of the operating system's.
-    pub store: Option<String>,
+    /// TrustStore: a PEM file of CA certificates instead of the operating system's.
+    pub store: Option<Location>,
     /// Whether the certificate and its name are checked at all.
     pub validate: bool,
 }
@@ -43,10 +44,11 @@ pub struct Stamp {
 impl Trust {
     /// The stamp of the TrustStore now; always the same where there is none.
     pub fn stamp(&self) -> Result<Stamp> {
-        let Some(path) = self.wanted_store() else {
+        let Some(store) = self.wanted_store() else {
             return Ok(Stamp::default());
         };
-        let found = std::fs::metadata(path).map_err(|error| store_error(path, &cannot_be_read(&error)))?;
+        let found =
+            std::fs::metadata(store.path()).map_err(|error| store_error(store, &cannot_be_read(&error)))?;
         Ok(Stamp { modified: found.modified().ok(), length: found.len() })
     }
 
@@ -61,8 +63,8 @@ impl Trust {
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
                 .with_no_client_auth()
-        } else if let Some(path) = &self.store {
-            builder.with_root_certificates(read_store(path)?).with_no_client_auth()
+        } else if let Some(store) = &self.store {
+            builder.with_root_certificates(read_store(store)?).with_no_client_auth()
         } else {
             let system =
                 rustls_platform_verifier::Verifier::new(provider).map_err(|error| unusable(&error))?;
@@ -138,13 +140,13 @@ impl Trust {
 
     fn source(&self) -> String {
         match &self.store {
-            Some(path) => format!("TrustStore {path}"),
+            Some(store) => format!("TrustStore {store}"),
             None => "the operating system's store".to_owned(),
         }
     }
 
-    fn wanted_store(&self) -> Option<&str> {
-        self.store.as_deref().filter(|_| self.validate)
+    fn wanted_store(&self) -> Option<&Location> {
+        self.store.as_ref().filter(|_| self.validate)
     }
 }
 

@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex};
 
 use super::testing::*;
 use super::*;
+use crate::file::Location;
 
 #[test]
 fn a_server_that_never_answers_ends_on_time_and_nothing_was_received() {
@@ -115,7 +116,7 @@ fn calls_of_another_trust_have_a_connection_of_their_own() {
     let server = Server::plain(|_, _| Reply::Keep(ok("{}")));
     let network = Network::new();
     let url = server.url();
-    let other = Trust { store: Some("other.pem".to_owned()), validate: true };
+    let other = Trust { store: Some(Location::new("other.pem".to_owned())), validate: true };
     for trust in [&Trust::default(), &other, &Trust::default(), &other] {
         network.send(&post(&url), trust, &patient()).unwrap();
     }

@@ -8,6 +8,7 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::testing::*;
 use super::*;
+use crate::file::Location;
 
 /// An authority of the test's own, with its certificate in a file.
 struct Authority {
@@ -35,7 +36,7 @@ impl Authority {
     }
 
     fn trust(&self) -> Trust {
-        Trust { store: Some(self.path().to_str().unwrap().to_owned()), validate: true }
+        Trust { store: Some(Location::new(self.path().to_str().unwrap().to_owned())), validate: true }
     }
 
     fn server(
@@ -177,7 +178,7 @@ fn a_changed_trust_store_counts_at_once_also_for_kept_connections() {
 #[test]
 fn a_missing_trust_store_is_found_before_anybody_is_called() {
     let server = Authority::new().server("localhost", plainly, reply);
-    let trust = Trust { store: Some("/nowhere/ca.pem".to_owned()), validate: true };
+    let trust = Trust { store: Some(Location::new("/nowhere/ca.pem".to_owned())), validate: true };
     let failure = Network::new().send(&post(&https(&server)), &trust, &patient()).unwrap_err();
     assert_eq!(failure.error.status(), Status::KeyStore);
     assert_eq!(server.accepted(), 0);

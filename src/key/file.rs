@@ -2,23 +2,22 @@
 
 use std::fmt;
 use std::fs::Metadata;
-use std::path::Path;
 use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result, Status};
-use crate::file;
+use crate::file::{self, Location};
 
-/// A file as the user typed it, and the option by which.
+/// A file, and the option that named it.
 pub(super) struct Named<'a> {
     pub(super) option: &'static str,
-    pub(super) path: &'a str,
+    pub(super) file: &'a Location,
 }
 
 impl fmt::Display for Named<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.option, self.path)
+        write!(f, "{} {}", self.option, self.file)
     }
 }
 
@@ -44,8 +43,8 @@ impl Stamp {
     }
 
     /// The stamp of the file as it is now; nothing if it is not there.
-    pub(super) fn now(path: &str) -> Option<Self> {
-        std::fs::metadata(path).ok().map(|found| Self::of(&found))
+    pub(super) fn now(file: &Location) -> Option<Self> {
+        std::fs::metadata(file.path()).ok().map(|found| Self::of(&found))
     }
 }
 
@@ -62,11 +61,11 @@ fn identity(_: &Metadata) -> (u64, u64) {
 
 /// The content of the file, and its stamp from before the reading: a change during it is seen at the next look.
 pub(super) fn read(named: &Named<'_>) -> Result<(Zeroizing<Vec<u8>>, Stamp)> {
-    if named.path.is_empty() {
+    if named.file.typed().is_empty() {
         return Err(named.broken("is empty; it should name a file"));
     }
     let (content, metadata) =
-        file::read(Path::new(named.path)).map_err(|fault| named.broken(fault.to_string()))?;
+        file::read(named.file.path()).map_err(|fault| named.broken(fault.to_string()))?;
     if content.is_empty() {
         return Err(named.broken("is empty (0 bytes)"));
     }

@@ -57,8 +57,8 @@ pub fn open(source: &KeySource) -> Result<SigningKey> {
 /// The key, and by what to tell that one of its files has changed since.
 fn open_with_stamps(source: &KeySource) -> Result<(SigningKey, Vec<Stamp>)> {
     let (material, mut stamps) = match &source.origin {
-        KeyOrigin::Store(path) => {
-            let (content, stamp) = file::read(&Named { option: source.option(), path })?;
+        KeyOrigin::Store(file) => {
+            let (content, stamp) = file::read(&Named { option: source.option(), file })?;
             (read(source, &content)?, vec![stamp])
         }
         KeyOrigin::Text(written) => (read(source, &text::content(source, written.reveal())?)?, Vec::new()),

@@ -12,7 +12,6 @@ use parking_lot::Mutex;
 use super::file::Stamp;
 use super::{KeyOrigin, KeySource, SigningKey, open_with_stamps};
 use crate::error::Result;
-use crate::secret::Secret;
 
 /// Beyond this, the key that was opened first goes.
 const MOST: usize = 1000;
@@ -88,24 +87,24 @@ impl KeyRing {
     /// Each field with its length in front, so that no two sources make the same bytes.
     fn digest(&self, source: &KeySource) -> Digest {
         let (kind, origin) = match &source.origin {
-            KeyOrigin::Store(store) => ("store", store.as_str()),
-            KeyOrigin::Text(text) => ("text", text.reveal()),
-            KeyOrigin::Shared(secret) => ("shared", secret.reveal()),
+            KeyOrigin::Store(store) => ("store", store.path().as_os_str().as_encoded_bytes()),
+            KeyOrigin::Text(text) => ("text", text.reveal().as_bytes()),
+            KeyOrigin::Shared(secret) => ("shared", secret.reveal().as_bytes()),
         };
         let fields = [
-            Some(kind),
+            Some(kind.as_bytes()),
             Some(origin),
-            source.certificate.as_deref(),
-            source.alias.as_deref(),
-            source.password.as_ref().map(Secret::reveal),
-            source.key_password.as_ref().map(Secret::reveal),
+            source.certificate.as_ref().map(|file| file.path().as_os_str().as_encoded_bytes()),
+            source.alias.as_deref().map(str::as_bytes),
+            source.password.as_ref().map(|secret| secret.reveal().as_bytes()),
+            source.key_password.as_ref().map(|secret| secret.reveal().as_bytes()),
         ];
         let mut context = hmac::Context::with_key(&self.seed);
         for field in fields {
             let length = field.map(|field| u64::try_from(field.len()).unwrap_or(u64::MAX));
             context.update(&[u8::from(length.is_some())]);
             context.update(&length.unwrap_or_default().to_be_bytes());
-            context.update(field.unwrap_or_default().as_bytes());
+            context.update(field.unwrap_or_default());
         }
         let mut digest = Digest::default();
         for (to, from) in digest.iter_mut().zip(context.sign().as_ref()) {
@@ -124,6 +123,7 @@ mod tests {
     use super::super::fixtures::{KEY_PASSWORD, Place, STORE_PASSWORD, bytes};
     use super::*;
     use crate::error::Status;
+    use crate::file::Location;
 
     const RIGHT: Option<&str> = Some(STORE_PASSWORD);
 
@@ -138,6 +138,24 @@ mod tests {
         }
         assert_eq!(ring.keys.lock().kept.len(), 1000);
         assert!(!Arc::ptr_eq(&first, &ring.key(&source.alias_is("0")).unwrap()));
+    }
+
+    #[test]
+    fn a_store_typed_in_another_directory_is_opened_where_it_was_and_named_as_typed() {
+        let place = Place::new();
+        let ring = KeyRing::new([7; 32]);
+        let at = |name: &str| KeyOrigin::Store(Location::elsewhere("keys/store", place.file(name)));
+        let mut source = place.fixture("rsa.pem", None);
+        place.fixture("ec.pem", None);
+        source.origin = at("rsa.pem");
+        assert_eq!(ring.key(&source).unwrap().algorithm(None).unwrap(), Algorithm::RS256);
+        source.origin = at("ec.pem");
+        assert_eq!(ring.key(&source).unwrap().algorithm(None).unwrap(), Algorithm::ES256);
+        source.certificate = Some(Location::elsewhere("c.crt", place.file("none")));
+        assert!(ring.key(&source).unwrap_err().message().contains("JWTCertificate c.crt cannot be read"));
+        source.origin = at("missing");
+        let error = ring.key(&source).unwrap_err();
+        assert!(error.message().contains("JWTCertStore keys/store cannot be read"), "{error}");
     }
 
     #[test]
