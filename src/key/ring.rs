@@ -1,7 +1,8 @@
 //! The opened keys of one process: a store is read and decrypted once, not for each signature.
 //!
 //! A key is kept under a digest of all that opened it, so that a wrong password never meets the right one's key; the
-//! passwords themselves are not kept. A file that has changed since is opened anew.
+//! passwords themselves are not kept. A file that has changed since is opened anew, and so is one that another user
+//! opened: the process may have given up the right to read it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use parking_lot::Mutex;
 use super::file::Stamp;
 use super::{KeyOrigin, KeySource, SigningKey, open_with_stamps};
 use crate::error::Result;
+use crate::sys;
 
 /// Beyond this, the key that was opened first goes.
 const MOST: usize = 1000;
@@ -47,7 +49,7 @@ impl KeyRing {
     ///
     /// Looks at the key's files each time. Only successes are kept.
     pub fn key(&self, source: &KeySource) -> Result<Arc<SigningKey>> {
-        let digest = self.digest(source);
+        let digest = self.digest(source, sys::effective_user_id());
         if let Some(stamps) = source.files().map(Stamp::now).collect::<Option<Vec<_>>>()
             && let Some(key) = self.kept(&digest, &stamps)
         {
@@ -85,15 +87,19 @@ impl KeyRing {
     }
 
     /// Each field with its length in front, so that no two sources make the same bytes.
-    fn digest(&self, source: &KeySource) -> Digest {
+    fn digest(&self, source: &KeySource, user: u32) -> Digest {
+        let (user, named) = (user.to_be_bytes(), source.named());
         let (kind, origin) = match &source.origin {
             KeyOrigin::Store(store) => ("store", store.path().as_os_str().as_encoded_bytes()),
             KeyOrigin::Text(text) => ("text", text.reveal().as_bytes()),
             KeyOrigin::Shared(secret) => ("shared", secret.reveal().as_bytes()),
         };
         let fields = [
+            Some(user.as_slice()),
+            Some(named.as_bytes()),
             Some(kind.as_bytes()),
             Some(origin),
+            source.certificate.as_ref().map(|file| file.typed().as_bytes()),
             source.certificate.as_ref().map(|file| file.path().as_os_str().as_encoded_bytes()),
             source.alias.as_deref().map(str::as_bytes),
             source.password.as_ref().map(|secret| secret.reveal().as_bytes()),
@@ -156,6 +162,32 @@ mod tests {
         source.origin = at("missing");
         let error = ring.key(&source).unwrap_err();
         assert!(error.message().contains("JWTCertStore keys/store cannot be read"), "{error}");
+    }
+
+    #[test]
+    fn a_key_that_one_user_opened_is_not_there_for_another() {
+        let place = Place::new();
+        let ring = KeyRing::new([7; 32]);
+        let source = place.fixture("rsa.pem", None);
+        let key = ring.key(&source).unwrap();
+        let stamps: Vec<_> = source.files().filter_map(Stamp::now).collect();
+        let user = sys::effective_user_id();
+        let kept = ring.kept(&ring.digest(&source, user), &stamps).unwrap();
+        assert!(Arc::ptr_eq(&key, &kept));
+        assert!(ring.kept(&ring.digest(&source, user.wrapping_add(1)), &stamps).is_none());
+    }
+
+    #[test]
+    fn a_key_speaks_of_its_store_as_its_own_source_does() {
+        let ring = KeyRing::new([7; 32]);
+        let place = Place::new();
+        let mut source = place.fixture("rsa.pem", None);
+        let mut other = source.clone();
+        source.origin = KeyOrigin::Store(Location::elsewhere("a", place.file("rsa.pem")));
+        other.origin = KeyOrigin::Store(Location::elsewhere("b", place.file("rsa.pem")));
+        ring.key(&source).unwrap();
+        let error = ring.key(&other).unwrap().algorithm(Some(Algorithm::ES256)).unwrap_err();
+        assert!(error.message().contains("JWTCertStore b "), "{error}");
     }
 
     #[test]
