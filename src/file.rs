@@ -8,6 +8,7 @@ use std::fmt;
 use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
@@ -45,6 +46,51 @@ impl Location {
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.typed)
+    }
+}
+
+/// By what a changed file is told from the one that was read.
+///
+/// The time of writing is not enough: `cp -p` and rsync set it, and only the time of the change shows that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamp {
+    length: u64,
+    modified: Option<SystemTime>,
+    /// Device and number.
+    file: (u64, u64),
+    /// Seconds and nanoseconds, which no program can set.
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    /// The stamp of the file that this is known of.
+    #[must_use]
+    pub fn of(metadata: &Metadata) -> Self {
+        let (length, modified) = (metadata.len(), metadata.modified().ok());
+        Self { length, modified, ..Self::by_system(metadata) }
+    }
+
+    #[cfg(unix)]
+    fn by_system(metadata: &Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        Self {
+            file: (metadata.dev(), metadata.ino()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            ..Self::default()
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn by_system(_: &Metadata) -> Self {
+        Self::default()
+    }
+
+    /// The stamp of the file as it is now.
+    ///
+    /// # Errors
+    /// What keeps it from being looked at.
+    pub fn now(file: &Location) -> io::Result<Self> {
+        std::fs::metadata(&file.path).map(|found| Self::of(&found))
     }
 }
 

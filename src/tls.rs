@@ -8,16 +8,17 @@ mod store;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme, version};
 
-use self::store::{cannot_be_read, read_store, store_error};
+use self::store::{read_store, store_error};
 use crate::error::{Error, Result, Status};
-use crate::file::Location;
+use crate::file::{Fault, Location};
+
+pub use crate::file::Stamp;
 
 /// How a server is to prove who it is. Connections are shared only between equal ones.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -34,22 +35,13 @@ impl Default for Trust {
     }
 }
 
-/// What a TrustStore file looked like; another stamp means that it is to be read again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stamp {
-    modified: Option<SystemTime>,
-    length: u64,
-}
-
 impl Trust {
     /// The stamp of the TrustStore now; always the same where there is none.
     pub fn stamp(&self) -> Result<Stamp> {
         let Some(store) = self.wanted_store() else {
             return Ok(Stamp::default());
         };
-        let found =
-            std::fs::metadata(store.path()).map_err(|error| store_error(store, &cannot_be_read(&error)))?;
-        Ok(Stamp { modified: found.modified().ok(), length: found.len() })
+        Stamp::now(store).map_err(|error| store_error(store, &Fault::from(error).to_string()))
     }
 
     /// The configuration for a handshake. Reads the trusted certificates, so it is worth keeping.

@@ -3,9 +3,10 @@
 use rustls::pki_types::CertificateDer;
 
 use super::file as store;
-use super::file::{Named, Stamp};
+use super::file::Named;
 use super::{KeySource, chain, pem};
 use crate::error::{Error, Result, Status};
+use crate::file::Stamp;
 
 /// The chain that JWTCertificate holds for the key whose public half is `public_key`, and the file's stamp; nothing
 /// without JWTCertificate.

@@ -1,13 +1,11 @@
-//! The key file that JWTCertStore names: its content, and by what a changed one is told.
+//! The files that hold a key or its certificate: their content, and errors that name them.
 
 use std::fmt;
-use std::fs::Metadata;
-use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result, Status};
-use crate::file::{self, Location};
+use crate::file::{self, Location, Stamp};
 
 /// A file, and the option that named it.
 pub(super) struct Named<'a> {
@@ -27,36 +25,6 @@ impl Named<'_> {
         let text = format!("{self} {}", text.as_ref());
         Error::new(Status::KeyStore, "key store", text).with_option(self.option)
     }
-}
-
-/// By what a changed file is told from the one that was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
-    file: (u64, u64),
-    length: u64,
-    modified: Option<SystemTime>,
-}
-
-impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self { file: identity(metadata), length: metadata.len(), modified: metadata.modified().ok() }
-    }
-
-    /// The stamp of the file as it is now; nothing if it is not there.
-    pub(super) fn now(file: &Location) -> Option<Self> {
-        std::fs::metadata(file.path()).ok().map(|found| Self::of(&found))
-    }
-}
-
-#[cfg(unix)]
-fn identity(metadata: &Metadata) -> (u64, u64) {
-    use std::os::unix::fs::MetadataExt;
-    (metadata.dev(), metadata.ino())
-}
-
-#[cfg(not(unix))]
-fn identity(_: &Metadata) -> (u64, u64) {
-    (0, 0)
 }
 
 /// The content of the file, and its stamp from before the reading: a change during it is seen at the next look.

@@ -29,7 +29,7 @@ mod text_tests;
 
 use zeroize::Zeroizing;
 
-use file::{Named, Stamp};
+use file::Named;
 
 pub use ring::KeyRing;
 pub use signing::{KeySigner, SigningKey};
@@ -37,6 +37,7 @@ pub use source::{KeyOrigin, KeySource};
 pub use thumbprint::Thumbprint;
 
 use crate::error::Result;
+use crate::file::Stamp;
 
 const JKS_MAGIC: [u8; 4] = [0xFE, 0xED, 0xFE, 0xED];
 const JCEKS_MAGIC: [u8; 4] = [0xCE, 0xCE, 0xCE, 0xCE];

@@ -5,14 +5,15 @@
 //! opened: the process may have given up the right to read it.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 use parking_lot::Mutex;
 
-use super::file::Stamp;
 use super::{KeyOrigin, KeySource, SigningKey, open_with_stamps};
 use crate::error::Result;
+use crate::file::Stamp;
 use crate::sys;
 
 /// Beyond this, the key that was opened first goes.
@@ -50,7 +51,7 @@ impl KeyRing {
     /// Looks at the key's files each time. Only successes are kept.
     pub fn key(&self, source: &KeySource) -> Result<Arc<SigningKey>> {
         let digest = self.digest(source, sys::effective_user_id());
-        if let Some(stamps) = source.files().map(Stamp::now).collect::<Option<Vec<_>>>()
+        if let Ok(stamps) = source.files().map(Stamp::now).collect::<io::Result<Vec<_>>>()
             && let Some(key) = self.kept(&digest, &stamps)
         {
             return Ok(key);
@@ -170,7 +171,7 @@ mod tests {
         let ring = KeyRing::new([7; 32]);
         let source = place.fixture("rsa.pem", None);
         let key = ring.key(&source).unwrap();
-        let stamps: Vec<_> = source.files().filter_map(Stamp::now).collect();
+        let stamps: Vec<_> = source.files().flat_map(Stamp::now).collect();
         let user = sys::effective_user_id();
         let kept = ring.kept(&ring.digest(&source, user), &stamps).unwrap();
         assert!(Arc::ptr_eq(&key, &kept));
@@ -239,6 +240,22 @@ mod tests {
         let new = std::fs::File::options().write(true).open(place.file("new")).unwrap();
         new.set_modified(time).unwrap();
         std::fs::rename(place.file("new"), place.file("key")).unwrap();
+        assert!(!Arc::ptr_eq(&old, &ring.key(&source).unwrap()));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_ring_sees_a_file_written_over_in_place_with_the_length_and_time_of_before() {
+        let place = Place::new();
+        let ring = KeyRing::new([7; 32]);
+        let source = place.with("key", bytes("rsa.pem"), None);
+        let old = ring.key(&source).unwrap();
+        let time = std::fs::metadata(place.file("key")).unwrap().modified().unwrap();
+        // The clock of the file system ticks every few milliseconds.
+        std::thread::sleep(Duration::from_millis(20));
+        place.with("key", bytes("rsa.pem"), None);
+        let file = std::fs::File::options().write(true).open(place.file("key")).unwrap();
+        file.set_modified(time).unwrap();
         assert!(!Arc::ptr_eq(&old, &ring.key(&source).unwrap()));
     }
 

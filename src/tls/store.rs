@@ -12,11 +12,6 @@ pub(super) fn store_error(store: &Location, text: &str) -> Error {
     Error::new(Status::KeyStore, "tls", format!("TrustStore {store} {text}")).with_option("TrustStore")
 }
 
-/// Why a file was not read.
-pub(super) fn cannot_be_read(error: &std::io::Error) -> String {
-    format!("cannot be read: {error}")
-}
-
 /// The certificates in the PEM file `store`.
 pub(super) fn read_store(store: &Location) -> Result<RootCertStore> {
     let (content, _) = file::read(store.path()).map_err(|fault| store_error(store, &fault.to_string()))?;
@@ -134,6 +129,21 @@ mod tests {
         let before = trust(&path).stamp().unwrap();
         assert_eq!(before, trust(&path).stamp().unwrap());
         std::fs::write(&path, "three").unwrap();
+        assert_ne!(before, trust(&path).stamp().unwrap());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_store_written_over_in_place_with_the_length_and_time_of_before_has_another_stamp() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        std::fs::write(&path, "one").unwrap();
+        let before = trust(&path).stamp().unwrap();
+        let time = std::fs::metadata(&path).unwrap().modified().unwrap();
+        // The clock of the file system ticks every few milliseconds.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::fs::write(&path, "two").unwrap();
+        std::fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
         assert_ne!(before, trust(&path).stamp().unwrap());
     }
 }
