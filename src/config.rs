@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, Result, Status};
+use crate::file::Location;
 use crate::options::{Name, Options};
 use crate::provider::{Profile, ScopeIn};
 use crate::secret::Secret;
@@ -250,7 +251,7 @@ impl Reader<'_> {
                 "is 0: ANY SERVER IS BELIEVED, so whoever is on the way can take the assertion and the token; for tests alone",
             );
         }
-        Trust { store: self.text(Name::TrustStore), validate }
+        Trust { store: self.text(Name::TrustStore).map(Location::new), validate }
     }
 
     /// The scope, if it goes to `place`.

@@ -26,7 +26,7 @@ impl Cover {
                 continue;
             }
             forms.push(secret.clone());
-            forms.push(Secret::new(form::encode(text)));
+            forms.push(Secret::new(form::encode(text).to_string()));
             forms.push(Secret::new(STANDARD.encode(text)));
             forms.extend(parts(text).filter(|part| part.len() >= SHORT).map(Secret::from));
         }

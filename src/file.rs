@@ -7,12 +7,92 @@
 use std::fmt;
 use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
 /// Far above anything that is read here; what is larger is something else.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
+
+/// A file that an option named: as typed, for messages, and where that is, whatever the process' directory becomes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Location {
+    typed: String,
+    path: PathBuf,
+}
+
+impl Location {
+    /// The file at `typed`; a relative path is meant from where the process stands now.
+    #[must_use]
+    pub fn new(typed: String) -> Self {
+        let path = std::path::absolute(&typed).unwrap_or_else(|_| PathBuf::from(&typed));
+        Self { typed, path }
+    }
+
+    /// As the user wrote it.
+    #[must_use]
+    pub fn typed(&self) -> &str {
+        &self.typed
+    }
+
+    /// What is opened.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.typed)
+    }
+}
+
+/// By what a changed file is told from the one that was read.
+///
+/// The time of writing is not enough: `cp -p` and rsync set it, and only the time of the change shows that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamp {
+    length: u64,
+    modified: Option<SystemTime>,
+    /// Device and number.
+    file: (u64, u64),
+    /// Seconds and nanoseconds, which no program can set.
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    /// The stamp of the file that this is known of.
+    #[must_use]
+    pub fn of(metadata: &Metadata) -> Self {
+        let (length, modified) = (metadata.len(), metadata.modified().ok());
+        Self { length, modified, ..Self::by_system(metadata) }
+    }
+
+    #[cfg(unix)]
+    fn by_system(metadata: &Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        Self {
+            file: (metadata.dev(), metadata.ino()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            ..Self::default()
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn by_system(_: &Metadata) -> Self {
+        Self::default()
+    }
+
+    /// The stamp of the file as it is now.
+    ///
+    /// # Errors
+    /// What keeps it from being looked at.
+    pub fn now(file: &Location) -> io::Result<Self> {
+        std::fs::metadata(&file.path).map(|found| Self::of(&found))
+    }
+}
 
 /// Why a file was not read, to be put behind its path.
 #[derive(Debug)]
@@ -120,6 +200,14 @@ fn fill(file: &mut File, length: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(content)
 }
 
+#[cfg(test)]
+impl Location {
+    /// What was typed in another directory than that of the process.
+    pub fn elsewhere(typed: &str, path: PathBuf) -> Self {
+        Self { typed: typed.to_owned(), path }
+    }
+}
+
 #[cfg(all(test, unix))]
 mod tests {
     use std::process::Command;
@@ -127,6 +215,15 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn a_relative_path_is_opened_where_the_process_stood_and_shown_as_typed() {
+        let here = std::env::current_dir().unwrap();
+        let relative = Location::new("a/../k.jks".to_owned());
+        assert_eq!((relative.typed(), relative.path()), ("a/../k.jks", here.join("a/../k.jks").as_path()));
+        assert_eq!(relative.to_string(), "a/../k.jks");
+        assert_eq!(Location::new("/k.jks".to_owned()).path(), Path::new("/k.jks"));
+    }
 
     #[test]
     fn opening_a_fifo_that_came_after_the_look_does_not_wait_for_a_writer() {

@@ -8,21 +8,23 @@ mod store;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme, version};
 
-use self::store::{cannot_be_read, read_store, store_error};
+use self::store::{read_store, store_error};
 use crate::error::{Error, Result, Status};
+use crate::file::{Fault, Location};
+
+pub use crate::file::Stamp;
 
 /// How a server is to prove who it is. Connections are shared only between equal ones.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Trust {
-    /// TrustStore as typed: a PEM file of CA certificates instead of the operating system's.
-    pub store: Option<String>,
+    /// TrustStore: a PEM file of CA certificates instead of the operating system's.
+    pub store: Option<Location>,
     /// Whether the certificate and its name are checked at all.
     pub validate: bool,
 }
@@ -33,21 +35,13 @@ impl Default for Trust {
     }
 }
 
-/// What a TrustStore file looked like; another stamp means that it is to be read again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stamp {
-    modified: Option<SystemTime>,
-    length: u64,
-}
-
 impl Trust {
     /// The stamp of the TrustStore now; always the same where there is none.
     pub fn stamp(&self) -> Result<Stamp> {
-        let Some(path) = self.wanted_store() else {
+        let Some(store) = self.wanted_store() else {
             return Ok(Stamp::default());
         };
-        let found = std::fs::metadata(path).map_err(|error| store_error(path, &cannot_be_read(&error)))?;
-        Ok(Stamp { modified: found.modified().ok(), length: found.len() })
+        Stamp::now(store).map_err(|error| store_error(store, &Fault::from(error).to_string()))
     }
 
     /// The configuration for a handshake. Reads the trusted certificates, so it is worth keeping.
@@ -61,8 +55,8 @@ impl Trust {
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
                 .with_no_client_auth()
-        } else if let Some(path) = &self.store {
-            builder.with_root_certificates(read_store(path)?).with_no_client_auth()
+        } else if let Some(store) = &self.store {
+            builder.with_root_certificates(read_store(store)?).with_no_client_auth()
         } else {
             let system =
                 rustls_platform_verifier::Verifier::new(provider).map_err(|error| unusable(&error))?;
@@ -138,13 +132,13 @@ impl Trust {
 
     fn source(&self) -> String {
         match &self.store {
-            Some(path) => format!("TrustStore {path}"),
+            Some(store) => format!("TrustStore {store}"),
             None => "the operating system's store".to_owned(),
         }
     }
 
-    fn wanted_store(&self) -> Option<&str> {
-        self.store.as_deref().filter(|_| self.validate)
+    fn wanted_store(&self) -> Option<&Location> {
+        self.store.as_ref().filter(|_| self.validate)
     }
 }
 

@@ -1,12 +1,11 @@
 //! What is signed, and with what: the options that make an assertion.
 
-use std::path::PathBuf;
-
 use jsonwebtoken::Algorithm;
 
 use super::Reader;
 use crate::assertion::{Header, Members};
 use crate::error::Status;
+use crate::file::Location;
 use crate::key::{KeyOrigin, KeySource, Thumbprint};
 use crate::options::{Kind, Name, Origin};
 use crate::provider::{Profile, ScopeIn};
@@ -24,8 +23,6 @@ const RESERVED: [&str; 8] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "s
 pub struct Signing {
     /// Where the key is.
     pub key: KeySource,
-    /// The key's files, absolute: a relative path means another file after a chdir.
-    pub paths: Vec<PathBuf>,
     /// What stands in front of the claims.
     pub header: Header,
     /// iss.
@@ -51,10 +48,8 @@ impl Reader<'_> {
         let subject = additional.shown("sub").or_else(|| self.text(Name::ClaimsSubject));
         let audience = additional.shown("aud").or_else(|| self.text(Name::ClaimsAudience));
         let lifetime = self.lifetime();
-        let key = key?;
         Some(Signing {
-            paths: key.files().map(absolute).collect(),
-            key,
+            key: key?,
             header,
             issuer: issuer?,
             subject,
@@ -81,7 +76,7 @@ impl Reader<'_> {
 
     fn key_source(&mut self, header: &Header) -> Option<KeySource> {
         let origin = self.key_origin(header.algorithm)?;
-        let certificate = self.text(Name::JWTCertificate);
+        let certificate = self.text(Name::JWTCertificate).map(Location::new);
         if matches!(origin, KeyOrigin::Shared(_)) {
             self.check_shared(header, certificate.is_some());
             return Some(KeySource {
@@ -103,7 +98,7 @@ impl Reader<'_> {
 
     /// The one place where the key is.
     fn key_origin(&mut self, algorithm: Option<Algorithm>) -> Option<KeyOrigin> {
-        let store = self.text(Name::JWTCertStore).map(KeyOrigin::Store);
+        let store = self.text(Name::JWTCertStore).map(|typed| KeyOrigin::Store(Location::new(typed)));
         let text = self.secret(Name::JWTPrivateKey).map(KeyOrigin::Text);
         let shared = self.secret(Name::JWTSecret).map(KeyOrigin::Shared);
         let wants_secret = matches!(algorithm, Some(Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512));
@@ -239,11 +234,6 @@ fn algorithm_called(name: &str) -> Option<Algorithm> {
 fn default_audience(endpoint: &Url, profile: Option<&Profile>) -> Option<String> {
     let bare = profile.is_some_and(|profile| profile.audience_is_host);
     Some(if bare { endpoint.host().to_owned() } else { endpoint.as_written().to_owned() })
-}
-
-/// A relative path is meant from where the process stands now.
-fn absolute(path: &str) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path))
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ fn appended(endpoint: &str, parameters: &[(&str, &str)]) -> String {
         url.push(if url.contains('?') { '&' } else { '?' });
         url.push_str(name);
         url.push('=');
-        url.push_str(&encode(value));
+        url.push_str(&encode(value).to_string());
     }
     url
 }

@@ -69,9 +69,10 @@ impl<A: Clone> Agents<A> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::file::Location;
 
     fn named(store: &str) -> Key {
-        key(&Trust { store: Some(store.to_owned()), validate: true }, true)
+        key(&Trust { store: Some(Location::new(store.to_owned())), validate: true }, true)
     }
 
     fn names(agents: &Agents<usize>) -> Vec<usize> {
@@ -110,7 +111,7 @@ mod tests {
 
     #[test]
     fn only_what_is_in_force_tells_them_apart() {
-        let trust = |store: &str, validate| Trust { store: Some(store.to_owned()), validate };
+        let trust = |store: &str, validate| Trust { store: Some(Location::new(store.to_owned())), validate };
         assert_eq!(key(&trust("a", false), true), key(&trust("b", false), true));
         assert_eq!(key(&trust("a", true), false), key(&trust("b", false), false));
         assert_ne!(key(&trust("a", true), true), key(&trust("b", true), true));

@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex};
 
 use super::testing::*;
 use super::*;
+use crate::file::Location;
 
 #[test]
 fn a_server_that_never_answers_ends_on_time_and_nothing_was_received() {
@@ -116,7 +117,8 @@ fn a_trust_that_is_not_in_force_makes_no_connection_of_its_own() {
     let network = Network::new();
     let url = server.url();
     for number in 0..20 {
-        let trust = Trust { store: Some(format!("{number}.pem")), validate: number % 2 == 0 };
+        let store = Some(Location::new(format!("{number}.pem")));
+        let trust = Trust { store, validate: number % 2 == 0 };
         network.send(&post(&url), &trust, &patient()).unwrap();
     }
     assert_eq!(server.accepted(), 1);

@@ -8,6 +8,7 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::testing::*;
 use super::*;
+use crate::file::Location;
 
 /// An authority of the test's own, with its certificate in a file.
 struct Authority {
@@ -35,7 +36,7 @@ impl Authority {
     }
 
     fn trust(&self) -> Trust {
-        Trust { store: Some(self.path().to_str().unwrap().to_owned()), validate: true }
+        Trust { store: Some(Location::new(self.path().to_str().unwrap().to_owned())), validate: true }
     }
 
     fn server(
@@ -177,7 +178,7 @@ fn a_changed_trust_store_counts_at_once_also_for_kept_connections() {
 #[test]
 fn a_missing_trust_store_is_found_before_anybody_is_called() {
     let server = Authority::new().server("localhost", plainly, reply);
-    let trust = Trust { store: Some("/nowhere/ca.pem".to_owned()), validate: true };
+    let trust = Trust { store: Some(Location::new("/nowhere/ca.pem".to_owned())), validate: true };
     let failure = Network::new().send(&post(&https(&server)), &trust, &patient()).unwrap_err();
     assert_eq!(failure.error.status(), Status::KeyStore);
     assert_eq!(server.accepted(), 0);
@@ -292,7 +293,7 @@ fn of_many_trust_stores_the_least_recently_used_loses_its_connection() {
         if !path.exists() {
             std::fs::write(&path, authority.issuer.pem()).unwrap();
         }
-        let trust = Trust { store: Some(path.to_str().unwrap().to_owned()), validate: true };
+        let trust = Trust { store: Some(Location::new(path.to_str().unwrap().to_owned())), validate: true };
         network.send(&post(&url), &trust, &patient()).unwrap().kept
     };
     assert!(!(0..32).any(kept));
@@ -307,7 +308,7 @@ fn a_trust_store_that_nothing_is_checked_with_makes_no_connection_of_its_own() {
     let server = Authority::new().server("localhost", plainly, reply);
     let (network, url) = (Network::new(), https(&server));
     for number in 0..5 {
-        let trust = Trust { store: Some(format!("x{number}")), validate: false };
+        let trust = Trust { store: Some(Location::new(format!("x{number}"))), validate: false };
         network.send(&post(&url), &trust, &patient()).unwrap();
     }
     assert_eq!(server.accepted(), 1);

@@ -2,9 +2,11 @@
 
 use rustls::pki_types::CertificateDer;
 
-use super::file::{Named, Stamp};
-use super::{KeySource, chain, file, pem};
+use super::file as store;
+use super::file::Named;
+use super::{KeySource, chain, pem};
 use crate::error::{Error, Result, Status};
+use crate::file::Stamp;
 
 /// The chain that JWTCertificate holds for the key whose public half is `public_key`, and the file's stamp; nothing
 /// without JWTCertificate.
@@ -15,11 +17,11 @@ pub(super) fn read(
     source: &KeySource,
     public_key: &[u8],
 ) -> Result<Option<(Vec<CertificateDer<'static>>, Stamp)>> {
-    let Some(path) = &source.certificate else {
+    let Some(file) = &source.certificate else {
         return Ok(None);
     };
-    let named = Named { option: "JWTCertificate", path };
-    let (content, stamp) = file::read(&named)?;
+    let named = Named { option: "JWTCertificate", file };
+    let (content, stamp) = store::read(&named)?;
     let chain = chain::of(public_key, &certificates(&named, &content)?);
     if chain.is_empty() {
         return Err(foreign(source, &named));

@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 
 use super::{KeyOrigin, KeySource};
+use crate::file::Location;
 use crate::secret::Secret;
 
 pub const STORE_PASSWORD: &str = "changeit";
@@ -145,7 +146,10 @@ impl Place {
 
     pub fn source(&self, name: &str, password: Option<&str>) -> KeySource {
         let path = self.file(name).to_str().unwrap().to_owned();
-        KeySource { password: password.map(Secret::from), ..KeySource::at(KeyOrigin::Store(path)) }
+        KeySource {
+            password: password.map(Secret::from),
+            ..KeySource::at(KeyOrigin::Store(Location::new(path)))
+        }
     }
 }
 
@@ -166,7 +170,7 @@ impl KeySource {
 
     /// With JWTCertificate set.
     pub fn certificate_is(mut self, path: &Path) -> Self {
-        self.certificate = Some(path.to_str().unwrap().to_owned());
+        self.certificate = Some(Location::new(path.to_str().unwrap().to_owned()));
         self
     }
 

@@ -29,7 +29,7 @@ mod text_tests;
 
 use zeroize::Zeroizing;
 
-use file::{Named, Stamp};
+use file::Named;
 
 pub use ring::KeyRing;
 pub use signing::{KeySigner, SigningKey};
@@ -37,6 +37,7 @@ pub use source::{KeyOrigin, KeySource};
 pub use thumbprint::Thumbprint;
 
 use crate::error::Result;
+use crate::file::Stamp;
 
 const JKS_MAGIC: [u8; 4] = [0xFE, 0xED, 0xFE, 0xED];
 const JCEKS_MAGIC: [u8; 4] = [0xCE, 0xCE, 0xCE, 0xCE];
@@ -57,8 +58,8 @@ pub fn open(source: &KeySource) -> Result<SigningKey> {
 /// The key, and by what to tell that one of its files has changed since.
 fn open_with_stamps(source: &KeySource) -> Result<(SigningKey, Vec<Stamp>)> {
     let (material, mut stamps) = match &source.origin {
-        KeyOrigin::Store(path) => {
-            let (content, stamp) = file::read(&Named { option: source.option(), path })?;
+        KeyOrigin::Store(file) => {
+            let (content, stamp) = file::read(&Named { option: source.option(), file })?;
             (read(source, &content)?, vec![stamp])
         }
         KeyOrigin::Text(written) => (read(source, &text::content(source, written.reveal())?)?, Vec::new()),

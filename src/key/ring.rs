@@ -1,18 +1,20 @@
 //! The opened keys of one process: a store is read and decrypted once, not for each signature.
 //!
 //! A key is kept under a digest of all that opened it, so that a wrong password never meets the right one's key; the
-//! passwords themselves are not kept. A file that has changed since is opened anew.
+//! passwords themselves are not kept. A file that has changed since is opened anew, and so is one that another user
+//! opened: the process may have given up the right to read it.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 use parking_lot::Mutex;
 
-use super::file::Stamp;
 use super::{KeyOrigin, KeySource, SigningKey, open_with_stamps};
 use crate::error::Result;
-use crate::secret::Secret;
+use crate::file::Stamp;
+use crate::sys;
 
 /// Beyond this, the key that was opened first goes.
 const MOST: usize = 1000;
@@ -48,8 +50,8 @@ impl KeyRing {
     ///
     /// Looks at the key's files each time. Only successes are kept.
     pub fn key(&self, source: &KeySource) -> Result<Arc<SigningKey>> {
-        let digest = self.digest(source);
-        if let Some(stamps) = source.files().map(Stamp::now).collect::<Option<Vec<_>>>()
+        let digest = self.digest(source, sys::effective_user_id());
+        if let Ok(stamps) = source.files().map(Stamp::now).collect::<io::Result<Vec<_>>>()
             && let Some(key) = self.kept(&digest, &stamps)
         {
             return Ok(key);
@@ -86,26 +88,30 @@ impl KeyRing {
     }
 
     /// Each field with its length in front, so that no two sources make the same bytes.
-    fn digest(&self, source: &KeySource) -> Digest {
+    fn digest(&self, source: &KeySource, user: u32) -> Digest {
+        let (user, named) = (user.to_be_bytes(), source.named());
         let (kind, origin) = match &source.origin {
-            KeyOrigin::Store(store) => ("store", store.as_str()),
-            KeyOrigin::Text(text) => ("text", text.reveal()),
-            KeyOrigin::Shared(secret) => ("shared", secret.reveal()),
+            KeyOrigin::Store(store) => ("store", store.path().as_os_str().as_encoded_bytes()),
+            KeyOrigin::Text(text) => ("text", text.reveal().as_bytes()),
+            KeyOrigin::Shared(secret) => ("shared", secret.reveal().as_bytes()),
         };
         let fields = [
-            Some(kind),
+            Some(user.as_slice()),
+            Some(named.as_bytes()),
+            Some(kind.as_bytes()),
             Some(origin),
-            source.certificate.as_deref(),
-            source.alias.as_deref(),
-            source.password.as_ref().map(Secret::reveal),
-            source.key_password.as_ref().map(Secret::reveal),
+            source.certificate.as_ref().map(|file| file.typed().as_bytes()),
+            source.certificate.as_ref().map(|file| file.path().as_os_str().as_encoded_bytes()),
+            source.alias.as_deref().map(str::as_bytes),
+            source.password.as_ref().map(|secret| secret.reveal().as_bytes()),
+            source.key_password.as_ref().map(|secret| secret.reveal().as_bytes()),
         ];
         let mut context = hmac::Context::with_key(&self.seed);
         for field in fields {
             let length = field.map(|field| u64::try_from(field.len()).unwrap_or(u64::MAX));
             context.update(&[u8::from(length.is_some())]);
             context.update(&length.unwrap_or_default().to_be_bytes());
-            context.update(field.unwrap_or_default().as_bytes());
+            context.update(field.unwrap_or_default());
         }
         let mut digest = Digest::default();
         for (to, from) in digest.iter_mut().zip(context.sign().as_ref()) {
@@ -124,6 +130,7 @@ mod tests {
     use super::super::fixtures::{KEY_PASSWORD, Place, STORE_PASSWORD, bytes};
     use super::*;
     use crate::error::Status;
+    use crate::file::Location;
 
     const RIGHT: Option<&str> = Some(STORE_PASSWORD);
 
@@ -138,6 +145,50 @@ mod tests {
         }
         assert_eq!(ring.keys.lock().kept.len(), 1000);
         assert!(!Arc::ptr_eq(&first, &ring.key(&source.alias_is("0")).unwrap()));
+    }
+
+    #[test]
+    fn a_store_typed_in_another_directory_is_opened_where_it_was_and_named_as_typed() {
+        let place = Place::new();
+        let ring = KeyRing::new([7; 32]);
+        let at = |name: &str| KeyOrigin::Store(Location::elsewhere("keys/store", place.file(name)));
+        let mut source = place.fixture("rsa.pem", None);
+        place.fixture("ec.pem", None);
+        source.origin = at("rsa.pem");
+        assert_eq!(ring.key(&source).unwrap().algorithm(None).unwrap(), Algorithm::RS256);
+        source.origin = at("ec.pem");
+        assert_eq!(ring.key(&source).unwrap().algorithm(None).unwrap(), Algorithm::ES256);
+        source.certificate = Some(Location::elsewhere("c.crt", place.file("none")));
+        assert!(ring.key(&source).unwrap_err().message().contains("JWTCertificate c.crt cannot be read"));
+        source.origin = at("missing");
+        let error = ring.key(&source).unwrap_err();
+        assert!(error.message().contains("JWTCertStore keys/store cannot be read"), "{error}");
+    }
+
+    #[test]
+    fn a_key_that_one_user_opened_is_not_there_for_another() {
+        let place = Place::new();
+        let ring = KeyRing::new([7; 32]);
+        let source = place.fixture("rsa.pem", None);
+        let key = ring.key(&source).unwrap();
+        let stamps: Vec<_> = source.files().flat_map(Stamp::now).collect();
+        let user = sys::effective_user_id();
+        let kept = ring.kept(&ring.digest(&source, user), &stamps).unwrap();
+        assert!(Arc::ptr_eq(&key, &kept));
+        assert!(ring.kept(&ring.digest(&source, user.wrapping_add(1)), &stamps).is_none());
+    }
+
+    #[test]
+    fn a_key_speaks_of_its_store_as_its_own_source_does() {
+        let ring = KeyRing::new([7; 32]);
+        let place = Place::new();
+        let mut source = place.fixture("rsa.pem", None);
+        let mut other = source.clone();
+        source.origin = KeyOrigin::Store(Location::elsewhere("a", place.file("rsa.pem")));
+        other.origin = KeyOrigin::Store(Location::elsewhere("b", place.file("rsa.pem")));
+        ring.key(&source).unwrap();
+        let error = ring.key(&other).unwrap().algorithm(Some(Algorithm::ES256)).unwrap_err();
+        assert!(error.message().contains("JWTCertStore b "), "{error}");
     }
 
     #[test]
@@ -189,6 +240,22 @@ mod tests {
         let new = std::fs::File::options().write(true).open(place.file("new")).unwrap();
         new.set_modified(time).unwrap();
         std::fs::rename(place.file("new"), place.file("key")).unwrap();
+        assert!(!Arc::ptr_eq(&old, &ring.key(&source).unwrap()));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_ring_sees_a_file_written_over_in_place_with_the_length_and_time_of_before() {
+        let place = Place::new();
+        let ring = KeyRing::new([7; 32]);
+        let source = place.with("key", bytes("rsa.pem"), None);
+        let old = ring.key(&source).unwrap();
+        let time = std::fs::metadata(place.file("key")).unwrap().modified().unwrap();
+        // The clock of the file system ticks every few milliseconds.
+        std::thread::sleep(Duration::from_millis(20));
+        place.with("key", bytes("rsa.pem"), None);
+        let file = std::fs::File::options().write(true).open(place.file("key")).unwrap();
+        file.set_modified(time).unwrap();
         assert!(!Arc::ptr_eq(&old, &ring.key(&source).unwrap()));
     }
 

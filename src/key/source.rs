@@ -2,13 +2,14 @@
 
 use super::file::Named;
 use crate::error::{Error, Status};
+use crate::file::Location;
 use crate::secret::Secret;
 
 /// Where the key is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum KeyOrigin {
-    /// JWTCertStore as typed.
-    Store(String),
+    /// JWTCertStore.
+    Store(Location),
     /// JWTPrivateKey: the key itself.
     Text(Secret),
     /// JWTSecret: what both sides know.
@@ -26,18 +27,18 @@ pub struct KeySource {
     pub key_password: Option<Secret>,
     /// JWTCertAlias.
     pub alias: Option<String>,
-    /// JWTCertificate as typed.
-    pub certificate: Option<String>,
+    /// JWTCertificate.
+    pub certificate: Option<Location>,
 }
 
 impl KeySource {
-    /// The files that are read for the key, as typed: the store first, then the certificate.
-    pub fn files(&self) -> impl Iterator<Item = &str> {
+    /// The files that are read for the key: the store first, then the certificate.
+    pub fn files(&self) -> impl Iterator<Item = &Location> {
         let store = match &self.origin {
-            KeyOrigin::Store(store) => Some(store.as_str()),
+            KeyOrigin::Store(store) => Some(store),
             KeyOrigin::Text(_) | KeyOrigin::Shared(_) => None,
         };
-        store.into_iter().chain(self.certificate.as_deref())
+        store.into_iter().chain(self.certificate.as_ref())
     }
 
     /// The alias to look for; an empty one is none.
@@ -76,7 +77,7 @@ impl KeySource {
     /// The option and, for a file, its path.
     pub(super) fn named(&self) -> String {
         match &self.origin {
-            KeyOrigin::Store(store) => Named { option: self.option(), path: store }.to_string(),
+            KeyOrigin::Store(store) => Named { option: self.option(), file: store }.to_string(),
             KeyOrigin::Text(_) | KeyOrigin::Shared(_) => self.option().to_owned(),
         }
     }

@@ -8,6 +8,7 @@ use signature::Signer as _;
 use super::fixtures::{KEY_PASSWORD, Place, STORE_PASSWORD, bytes, run};
 use super::{KeyOrigin, KeySource, SigningKey, open};
 use crate::error::{Error, Status};
+use crate::file::Location;
 
 const RIGHT: Option<&str> = Some(STORE_PASSWORD);
 
@@ -252,9 +253,9 @@ fn what_is_not_a_readable_file_is_said_to_be_what_it_is() {
     large.set_len(16 * 1024 * 1024 + 1).unwrap();
     says(&refused(&place.source("large", RIGHT), Status::KeyStore), "16 MiB");
     let mut device = place.source("x", RIGHT);
-    device.origin = KeyOrigin::Store("/dev/zero".to_owned());
+    device.origin = KeyOrigin::Store(Location::new("/dev/zero".to_owned()));
     says(&refused(&device, Status::KeyStore), "is a device");
-    device.origin = KeyOrigin::Store(String::new());
+    device.origin = KeyOrigin::Store(Location::new(String::new()));
     refused(&device, Status::KeyStore);
 }
 

@@ -1,42 +1,35 @@
-//! TrustStore: the path of a PEM file as typed in, the CA certificates that it holds out.
-
-use std::path::Path;
+//! TrustStore: the place of a PEM file in, the CA certificates that it holds out.
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use crate::error::{Error, Result, Status};
-use crate::file;
+use crate::file::{self, Location};
 
-/// An error about the file at `path`.
-pub(super) fn store_error(path: &str, text: &str) -> Error {
-    Error::new(Status::KeyStore, "tls", format!("TrustStore {path} {text}")).with_option("TrustStore")
+/// An error about the file `store`.
+pub(super) fn store_error(store: &Location, text: &str) -> Error {
+    Error::new(Status::KeyStore, "tls", format!("TrustStore {store} {text}")).with_option("TrustStore")
 }
 
-/// Why a file was not read.
-pub(super) fn cannot_be_read(error: &std::io::Error) -> String {
-    format!("cannot be read: {error}")
-}
-
-/// The certificates in the PEM file at `path`, as typed.
-pub(super) fn read_store(path: &str) -> Result<RootCertStore> {
-    let (content, _) = file::read(Path::new(path)).map_err(|fault| store_error(path, &fault.to_string()))?;
+/// The certificates in the PEM file `store`.
+pub(super) fn read_store(store: &Location) -> Result<RootCertStore> {
+    let (content, _) = file::read(store.path()).map_err(|fault| store_error(store, &fault.to_string()))?;
     if let Some(what) = foreign(&content) {
         return Err(store_error(
-            path,
+            store,
             &format!("is {what}; a PEM file (-----BEGIN CERTIFICATE-----) is needed for now"),
         ));
     }
     let mut roots = RootCertStore::empty();
     let found: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&content)
         .collect::<std::result::Result<_, _>>()
-        .map_err(|error| store_error(path, &format!("holds PEM that cannot be read: {error}")))?;
+        .map_err(|error| store_error(store, &format!("holds PEM that cannot be read: {error}")))?;
     let count = found.len();
     let (added, _) = roots.add_parsable_certificates(found);
     match (count, added) {
-        (0, _) => Err(store_error(path, "holds no certificate (-----BEGIN CERTIFICATE-----)")),
-        (_, 0) => Err(store_error(path, "holds no certificate that can be used; all are malformed")),
+        (0, _) => Err(store_error(store, "holds no certificate (-----BEGIN CERTIFICATE-----)")),
+        (_, 0) => Err(store_error(store, "holds no certificate that can be used; all are malformed")),
         _ => Ok(roots),
     }
 }
@@ -56,8 +49,12 @@ mod tests {
     use super::super::Trust;
     use super::*;
 
+    fn location(path: &std::path::Path) -> Location {
+        Location::new(path.to_str().unwrap().to_owned())
+    }
+
     fn trust(path: &std::path::Path) -> Trust {
-        Trust { store: Some(path.to_str().unwrap().to_owned()), validate: true }
+        Trust { store: Some(location(path)), validate: true }
     }
 
     fn refusal(content: &[u8]) -> Error {
@@ -94,12 +91,25 @@ mod tests {
     }
 
     #[test]
+    fn a_store_typed_in_another_directory_is_opened_where_it_was_and_named_as_typed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        let store = Location::elsewhere("certs/ca.pem", path.clone());
+        let trust = Trust { store: Some(store), validate: true };
+        for error in [trust.config().unwrap_err(), trust.stamp().unwrap_err()] {
+            assert!(error.message().contains("TrustStore certs/ca.pem cannot be read"), "{error}");
+        }
+        std::fs::write(&path, certificate()).unwrap();
+        assert!(trust.config().is_ok() && trust.stamp().is_ok());
+    }
+
+    #[test]
     fn text_between_certificates_is_skipped() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");
         std::fs::write(&path, format!("# Root One\n{}\nsubject=/CN=two\n{}", certificate(), certificate()))
             .unwrap();
-        assert_eq!(read_store(path.to_str().unwrap()).unwrap().len(), 2);
+        assert_eq!(read_store(&location(&path)).unwrap().len(), 2);
     }
 
     #[cfg(unix)]
@@ -119,6 +129,21 @@ mod tests {
         let before = trust(&path).stamp().unwrap();
         assert_eq!(before, trust(&path).stamp().unwrap());
         std::fs::write(&path, "three").unwrap();
+        assert_ne!(before, trust(&path).stamp().unwrap());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_store_written_over_in_place_with_the_length_and_time_of_before_has_another_stamp() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        std::fs::write(&path, "one").unwrap();
+        let before = trust(&path).stamp().unwrap();
+        let time = std::fs::metadata(&path).unwrap().modified().unwrap();
+        // The clock of the file system ticks every few milliseconds.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::fs::write(&path, "two").unwrap();
+        std::fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
         assert_ne!(before, trust(&path).stamp().unwrap());
     }
 }

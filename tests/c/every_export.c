@@ -441,6 +441,49 @@ static void control(void) {
     authgrant_close(connection);
 }
 
+static int32_t refuse_to_show(const char *url, void *context) {
+    *(int *)context = strstr(url, "response_type=code") != NULL;
+    return 7;
+}
+
+static void take_refresh_token(const char *refresh_token, void *context) {
+    (void)refresh_token;
+    (void)context;
+}
+
+static void consent_and_assertions(void) {
+    authgrant_connection *connection = NULL;
+    authgrant_error *error = NULL;
+    char *url = NULL, *assertion = NULL;
+    int shown = 0;
+    CHECK(authgrant_open(connection_string, &connection, NULL) == AUTHGRANT_OK);
+    CHECK(authgrant_set_option(connection, "AuthURI", "https://auth.example/authorize", NULL) == AUTHGRANT_OK);
+
+    CHECK(authgrant_consent_url(connection, &url, NULL) == AUTHGRANT_OK && url != NULL);
+    authgrant_text_free(url);
+    CHECK(authgrant_consent_url(NULL, &url, NULL) == AUTHGRANT_INVALID_ARGUMENT && url == NULL);
+    CHECK(authgrant_consent_url(connection, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+
+    CHECK(authgrant_make_assertion(connection, &assertion, NULL) == AUTHGRANT_OK && assertion != NULL);
+    authgrant_text_free(assertion);
+    CHECK(authgrant_make_assertion(NULL, &assertion, NULL) == AUTHGRANT_INVALID_ARGUMENT && assertion == NULL);
+    CHECK(authgrant_make_assertion(connection, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+
+    CHECK(authgrant_set_option(connection, "RedirectURI", "http://127.0.0.1:0/", NULL) == AUTHGRANT_OK);
+    CHECK(authgrant_authorize(connection, refuse_to_show, &shown, &error) != AUTHGRANT_OK && error != NULL);
+    authgrant_error_free(error);
+    CHECK(authgrant_set_option(connection, "RedirectURI", "http://127.0.0.1:53682/", NULL) == AUTHGRANT_OK);
+    CHECK(authgrant_authorize(connection, refuse_to_show, &shown, &error) == AUTHGRANT_UNSUPPORTED);
+    CHECK(shown && authgrant_error_consent_url(error) != NULL);
+    authgrant_error_free(error);
+    CHECK(authgrant_authorize(NULL, refuse_to_show, &shown, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+
+    CHECK(authgrant_set_on_refresh_token(connection, take_refresh_token, NULL, NULL) == AUTHGRANT_OK);
+    CHECK(authgrant_set_on_refresh_token(connection, NULL, NULL, NULL) == AUTHGRANT_OK);
+    CHECK(authgrant_set_on_refresh_token(NULL, take_refresh_token, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+    authgrant_close(connection);
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) {
         fprintf(stderr, "usage: %s 'CONNECTION STRING'\n", argv[0]);
@@ -458,6 +501,7 @@ int main(int argc, char **argv) {
     errors();
     warnings();
     control();
+    consent_and_assertions();
     authgrant_clear();
     return checks_done("every_export");
 }
