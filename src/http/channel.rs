@@ -148,6 +148,7 @@ impl<T: Transport> Transport for Channel<T> {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        Exchange::current()?.sending();
         match self {
             Self::Plain(transport) => transport.transmit_output(amount, timeout),
             Self::Tls(tls) => tls.transmit(amount, timeout),

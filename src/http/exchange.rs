@@ -46,6 +46,7 @@ pub(super) struct Exchange {
     generation: u64,
     stage: Cell<Stage>,
     connected: Cell<Option<Duration>>,
+    sent: Cell<bool>,
     received: Cell<u64>,
     /// Whether a connection ended without the other side's word for it: a body that only its end delimits is not whole.
     pub(super) truncated: Cell<bool>,
@@ -65,6 +66,7 @@ impl Exchange {
             generation: sys::generation(),
             stage: Cell::new(Stage::Talking),
             connected: Cell::new(None),
+            sent: Cell::new(false),
             received: Cell::new(0),
             truncated: Cell::new(false),
             hook,
@@ -88,6 +90,16 @@ impl Exchange {
         if stage == Stage::Talking && self.connected.get().is_none() {
             self.connected.set(Some(self.started.elapsed()));
         }
+    }
+
+    /// The request is going out. Noted beforehand: a server may end the connection in the middle of it.
+    pub(super) fn sending(&self) {
+        self.sent.set(true);
+    }
+
+    /// Whether any of the request went out.
+    pub(super) fn sent(&self) -> bool {
+        self.sent.get()
     }
 
     pub(super) fn count(&self, bytes: usize) {

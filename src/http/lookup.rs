@@ -1,7 +1,8 @@
 //! A host's addresses, within the deadline of a call.
 //!
-//! getaddrinfo cannot be interrupted, so it runs on a short thread that may outlive its caller, all signals
-//! blocked; at most 8 at once, and 2 for one name, so that a name that nobody answers for leaves room for others. Literal addresses and `localhost` (RFC 6761 section 6.3) are answered without asking anybody.
+//! getaddrinfo cannot be interrupted, so it runs on a short thread that may outlive its caller, all signals blocked; at
+//! most 8 at once, and 2 for one name, so that a name that nobody answers for leaves room for the others. Literal
+//! addresses and `localhost` (RFC 6761 section 6.3) are answered without asking anybody.
 //!
 //! std's locks and not parking_lot's: those queue their waiters in one table for the whole process, and another thread
 //! may hold it at the moment of a fork.

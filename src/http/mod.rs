@@ -117,6 +117,11 @@ pub struct Failure {
     /// The connection was one kept from before and ended without one byte of an answer: the server had most likely
     /// closed it already, so the request may be repeated (with a fresh assertion, in case it had not).
     pub stale: bool,
+    /// The server has had the request, or at least its beginning, and answered with something that is no use
+    /// ([`Status::BadResponse`]) or ended the connection on it ([`Status::Network`]): asked in another way it may do
+    /// better. Not so after a failed lookup, connect or handshake, a passed deadline or a cancel, which say nothing of
+    /// the way of asking.
+    pub answered: bool,
 }
 
 impl From<Failure> for Error {
@@ -127,7 +132,7 @@ impl From<Failure> for Error {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { error, stale: false }
+        Self { error, stale: false, answered: false }
     }
 }
 
@@ -177,11 +182,7 @@ impl Network {
             }
             Err(error) => {
                 call.log.line(Level::Debug, || format!("{} failed: {error}", what()));
-                let stale = exchange.kept()
-                    && exchange.received() == 0
-                    && exchange.is_ours()
-                    && error.status() == Status::Network;
-                Err(Failure { error, stale })
+                Err(failure(error, &exchange))
             }
         }
     }
@@ -230,6 +231,13 @@ impl fmt::Debug for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Network")
     }
+}
+
+fn failure(error: Error, exchange: &Exchange) -> Failure {
+    let ended = error.status() == Status::Network && exchange.is_ours();
+    let stale = ended && exchange.kept() && exchange.received() == 0;
+    let answered = error.status() == Status::BadResponse || ended && exchange.sent();
+    Failure { error, stale, answered }
 }
 
 fn told(answer: &Answer) -> String {

@@ -267,6 +267,7 @@ fn a_request_of_too_many_bytes_is_an_option_to_mend_and_calls_nobody() {
         let failure = Network::new().send(&request, &Trust::default(), &patient()).unwrap_err();
         assert_eq!(failure.error.status(), Status::InvalidOption, "{}", failure.error);
         assert!(failure.error.message().contains("64 KiB"), "{}", failure.error);
+        assert!(!failure.answered);
     }
     assert_eq!(server.accepted(), 0);
 }
@@ -279,4 +280,48 @@ fn an_answer_of_two_hundred_headers_is_said_to_have_too_many() {
     });
     assert_eq!(error.status(), Status::BadResponse);
     assert!(error.message().contains("127.0.0.1 has more than 128 headers"), "{error}");
+}
+
+#[test]
+fn a_failure_says_whether_the_server_had_seen_the_request() {
+    let long = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}", 2 << 20, "x".repeat(2 << 20));
+    for (bytes, why) in [
+        (String::new(), "closed without an answer"),
+        ("HTTP/1.1 2".to_owned(), "cut off"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabcd".to_owned(), "cut off"),
+        ("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx".to_owned(), "compressed"),
+        (long, "longer than 1 MiB"),
+    ] {
+        let server = Server::plain(move |_, _| Reply::Close(bytes.clone().into()));
+        let failure = send(&Network::new(), &server.url(), &patient()).unwrap_err();
+        assert!(failure.error.message().contains(why), "{}", failure.error);
+        assert!(failure.answered, "{}", failure.error);
+    }
+}
+
+#[test]
+fn a_server_that_was_not_reached_or_did_not_answer_in_time_has_not_answered() {
+    let nobody = Url::parse(&format!("http://127.0.0.1:{}/", unused_port())).unwrap();
+    assert!(!send(&Network::new(), &nobody, &patient()).unwrap_err().answered);
+    let unknown = Url::parse("https://login.example.com/token").unwrap();
+    assert!(!send(&asking(|_| Ok(Vec::new())), &unknown, &patient()).unwrap_err().answered);
+    for reply in [|| Reply::Silence, || Reply::Drip(ok("{}"))] {
+        let server = Server::plain(move |_, _| reply());
+        let failure = send(&Network::new(), &server.url(), &within(200)).unwrap_err();
+        assert_eq!(failure.error.status(), Status::Timeout);
+        assert!(!failure.answered);
+    }
+}
+
+#[test]
+fn a_server_that_closes_on_a_request_that_is_still_going_out_has_answered() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+    let server = std::thread::spawn(move || drop(listener.accept().unwrap()));
+    let body = Some(Secret::new("a".repeat(8 << 20)));
+    let failure =
+        Network::new().send(&Request { body, ..post(&url) }, &Trust::default(), &patient()).unwrap_err();
+    server.join().unwrap();
+    assert_eq!(failure.error.status(), Status::Network);
+    assert!(failure.answered, "{}", failure.error);
 }

@@ -313,3 +313,12 @@ fn a_trust_store_that_nothing_is_checked_with_makes_no_connection_of_its_own() {
     }
     assert_eq!(server.accepted(), 1);
 }
+
+#[test]
+fn a_server_that_is_not_trusted_has_not_answered() {
+    let server = Authority::new().server("localhost", plainly, reply);
+    let failure =
+        Network::new().send(&post(&https(&server)), &Authority::new().trust(), &patient()).unwrap_err();
+    assert_eq!(failure.error.status(), Status::Tls);
+    assert!(!failure.answered);
+}

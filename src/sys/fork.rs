@@ -65,6 +65,9 @@ extern "C" fn in_child() {
         }
     }
     GENERATION.fetch_add(1, Ordering::AcqRel);
+    // It runs, so it is registered, even if the thread that did so had not come to say it: no child needs the lock
+    // within pthread_atfork for that.
+    WATCHING.store(true, Ordering::Release);
 }
 
 /// A descriptor that a child closes for as long as this lives. Must be dropped before the descriptor is closed.
