@@ -3,12 +3,13 @@
 //! Lenient as OpenSSL is: text between the blocks, any line length, either line end. PEM has no aliases, so
 //! JWTCertAlias is not looked at.
 
-use pkcs5::pbes2::{Kdf, PBES2_OID, Parameters};
+use pkcs5::pbes2::PBES2_OID;
 use pkcs8::EncryptedPrivateKeyInfoRef;
 use pkcs8::der::asn1::ObjectIdentifier;
 use pkcs8::der::{Decode, ErrorKind, Tag, Tagged};
 use zeroize::Zeroizing;
 
+use super::cost::Cost;
 use super::{KeySource, Material, choice, der, oid, text};
 use crate::error::{Error, Result};
 
@@ -16,10 +17,6 @@ const BEGIN: &[u8] = b"-----BEGIN ";
 const END: &[u8] = b"-----END ";
 const DASHES: &[u8] = b"-----";
 const CERTIFICATE: &str = "CERTIFICATE";
-
-/// About ten seconds of work; RFC 8018 section 4.2 names ten million for the most critical keys.
-const MAX_ITERATIONS: u32 = 10_000_000;
-const MAX_SCRYPT_BYTES: u64 = 256 * 1024 * 1024;
 
 struct Block<'a> {
     label: String,
@@ -100,7 +97,7 @@ pub(super) fn decrypt(source: &KeySource, der: &[u8]) -> Result<Zeroizing<Vec<u8
     })?;
     let scheme = &sealed.encryption_algorithm;
     let parameters = scheme.pbes2().ok_or_else(|| damaged("it has no parameters".to_owned()))?;
-    check_cost(source, parameters)?;
+    Cost::of(&parameters.kdf).check(source)?;
     let (password, option) = source.only_password();
     let password = password.ok_or_else(|| source.no_password())?;
     let plain = match scheme.decrypt(password, sealed.encrypted_data.as_bytes()) {
@@ -134,24 +131,6 @@ fn unsupported(source: &KeySource, name: &str) -> Error {
     source.broken(format!(
         "has a key encrypted with {name}, which is not supported; convert it with openssl pkcs8 -topk8 -in FILE -out COPY"
     ))
-}
-
-fn check_cost(source: &KeySource, parameters: &Parameters) -> Result<()> {
-    let affordable = match &parameters.kdf {
-        Kdf::Pbkdf2(kdf) => kdf.iteration_count <= MAX_ITERATIONS,
-        Kdf::Scrypt(kdf) => {
-            let block = u64::from(kdf.block_size).saturating_mul(128);
-            let lanes = u64::from(kdf.parallelization);
-            block.saturating_mul(kdf.cost_parameter.saturating_add(lanes)) <= MAX_SCRYPT_BYTES
-        }
-        _ => true,
-    };
-    if affordable {
-        Ok(())
-    } else {
-        let name = oid::name(&parameters.kdf.oid());
-        Err(source.broken(format!("has a key whose {name} asks for too much work or memory")))
-    }
 }
 
 /// The blocks of a text; nothing if one has no end.
