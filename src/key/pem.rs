@@ -18,8 +18,31 @@ const END: &[u8] = b"-----END ";
 const DASHES: &[u8] = b"-----";
 const CERTIFICATE: &str = "CERTIFICATE";
 
+/// What may be told of a file's labels; anything else between BEGIN and dashes may be a secret.
+const KNOWN: [&str; 17] = [
+    CERTIFICATE,
+    "TRUSTED CERTIFICATE",
+    "X509 CERTIFICATE",
+    "CERTIFICATE REQUEST",
+    "NEW CERTIFICATE REQUEST",
+    "X509 CRL",
+    "PUBLIC KEY",
+    "RSA PUBLIC KEY",
+    "PRIVATE KEY",
+    "ENCRYPTED PRIVATE KEY",
+    "RSA PRIVATE KEY",
+    "EC PRIVATE KEY",
+    "EC PARAMETERS",
+    "DSA PARAMETERS",
+    "DH PARAMETERS",
+    "PKCS7",
+    "CMS",
+];
+
 struct Block<'a> {
     label: String,
+    /// Where it begins, from 1.
+    line: usize,
     body: &'a [u8],
 }
 
@@ -62,7 +85,7 @@ pub(super) fn certificates(content: &[u8]) -> Option<Vec<Vec<u8>>> {
 }
 
 fn no_key(source: &KeySource, blocks: &[Block<'_>]) -> Error {
-    let mut labels: Vec<_> = blocks.iter().map(|block| block.label.clone()).take(8).collect();
+    let mut labels: Vec<_> = blocks.iter().map(Block::name).take(8).collect();
     labels.dedup();
     let labels = choice::joined(labels);
     source.not_found(format!("has no private key; it is PEM with {labels}"))
@@ -136,34 +159,50 @@ fn unsupported(source: &KeySource, name: &str) -> Error {
 /// The blocks of a text; nothing if one has no end.
 fn blocks(content: &[u8]) -> Option<Vec<Block<'_>>> {
     let mut found = Vec::new();
-    let mut left = content;
-    while let Some((_, rest)) = split(left, BEGIN) {
-        let (block, rest) = block(rest)?;
+    let (mut left, mut line) = (content, 1_usize);
+    while let Some((before, begun)) = split(left, BEGIN) {
+        line = line.saturating_add(lines(before));
+        let (block, rest) = block(begun, line)?;
+        let within = begun.len().saturating_sub(rest.len());
+        line = line.saturating_add(lines(begun.get(..within).unwrap_or_default()));
         found.push(block);
         left = rest;
     }
     Some(found)
 }
 
-/// The block whose label `text` begins with, and what comes after its END line.
-fn block(text: &[u8]) -> Option<(Block<'_>, &[u8])> {
+/// The block, begun in `line`, whose label `text` begins with, and what comes after its END line.
+fn block(text: &[u8], line: usize) -> Option<(Block<'_>, &[u8])> {
     let (label, rest) = split(text, DASHES)?;
     let (body, rest) = split(rest, END)?;
     let (end, rest) = split(rest, DASHES)?;
     let label = String::from_utf8_lossy(label).into_owned();
     let whole = end == label.as_bytes() && label.len() < 64 && find(body, BEGIN).is_none();
-    whole.then_some((Block { label, body }, rest))
+    whole.then_some((Block { label, line, body }, rest))
 }
 
 impl Block<'_> {
+    /// Its label, if it is one that PEM files have.
+    fn name(&self) -> String {
+        match KNOWN.iter().find(|known| **known == self.label) {
+            Some(known) => (*known).to_owned(),
+            None => format!("an unknown block (line {})", self.line),
+        }
+    }
+
     fn decode(&self) -> Option<Zeroizing<Vec<u8>>> {
         text::unpack(self.body.iter().copied(), self.body.len())
     }
 
     fn decoded(&self, source: &KeySource) -> Result<Zeroizing<Vec<u8>>> {
-        self.decode()
-            .ok_or_else(|| source.broken(format!("is PEM whose {} block is empty or not base64", self.label)))
+        self.decode().ok_or_else(|| {
+            source.broken(format!("is PEM with {}, which is empty or not base64", self.name()))
+        })
     }
+}
+
+fn lines(text: &[u8]) -> usize {
+    text.iter().filter(|byte| **byte == b'\n').count()
 }
 
 fn find(text: &[u8], what: &[u8]) -> Option<usize> {
