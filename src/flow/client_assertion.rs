@@ -20,7 +20,7 @@ pub(super) fn attempt(
 ) -> Result<Attempt> {
     let (assertion, sent) = match source {
         AssertionSource::Signed(signing) => {
-            let assertion = signed_jwt::sign(signing, ahead, context.process)?;
+            let assertion = signed_jwt::sign_in_time(signing, ahead, context)?;
             (assertion.text().clone(), shown_claims(signing, exchange))
         }
         AssertionSource::Given(assertion) => (assertion.clone(), ready_made("ClientAssertion", exchange)),

@@ -15,7 +15,7 @@ pub(super) fn attempt(
     ahead: i64,
     context: &Context<'_>,
 ) -> Result<Attempt> {
-    let assertion = signed_jwt::sign(signing, ahead, context.process)?;
+    let assertion = signed_jwt::sign_in_time(signing, ahead, context)?;
     Ok(Attempt {
         parameters: vec![
             ("grant_type", Secret::from(grant_type.unwrap_or(GRANT_TYPE))),

@@ -8,8 +8,17 @@ use crate::process::Process;
 use crate::token::Token;
 
 pub(super) fn fetch(signing: &Signing, context: &Context<'_>) -> Result<Token> {
-    let assertion = sign(signing, 0, context.process)?;
+    let assertion = sign_in_time(signing, 0, context)?;
     local_token(assertion.text().reveal(), Some(assertion.expires_at), context)
+}
+
+/// As [`sign`], within the caller's bounds. Opening a store takes its time and cannot be interrupted: it is not begun
+/// for a call that has ended, and what comes after it is not either.
+pub(super) fn sign_in_time(signing: &Signing, ahead: i64, context: &Context<'_>) -> Result<Assertion> {
+    context.call.check()?;
+    let assertion = sign(signing, ahead, context.process)?;
+    context.call.check()?;
+    Ok(assertion)
 }
 
 /// A fresh assertion, as every exchange needs one, by a clock that is `ahead` of ours by so many seconds.
@@ -25,4 +34,40 @@ pub(super) fn sign(signing: &Signing, ahead: i64, process: &Process) -> Result<A
         additional: &signing.additional,
     };
     assertion::sign(&claims, &signing.header, &key)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::call::Call;
+    use crate::clock::SystemClock;
+    use crate::config::{Flow, resolve};
+    use crate::error::{Error, Status};
+    use crate::identity::Identity;
+    use crate::options::Options;
+    use crate::session::Session;
+
+    /// What a call with a key that is not there ends with.
+    fn ends(call: &Call) -> Error {
+        let options =
+            Options::parse("am=55;ClaimsIssuer=me;ClaimsAudience=you;JWTCertStore=/nowhere/k.jks").unwrap();
+        let Flow::SignedJwt(signing) = resolve(&options).config.unwrap().flow else {
+            unreachable!("another flow");
+        };
+        let (process, session) = (Process::new(Box::new(SystemClock)), Session::default());
+        let identity = Identity::of(&process.digest_key, &0);
+        let context = Context { process: &process, session: &session, call, identity, warn: &|_| {} };
+        fetch(&signing, &context).err().unwrap()
+    }
+
+    #[test]
+    fn no_store_is_opened_for_a_call_that_has_ended() {
+        assert_eq!(ends(&Call::unbounded()).status(), Status::KeyStore);
+        assert_eq!(ends(&Call::within(Duration::ZERO, "LoginTimeout")).status(), Status::Timeout);
+        let cancelled = Call::unbounded();
+        cancelled.cancel.cancel();
+        assert_eq!(ends(&cancelled).status(), Status::Cancelled);
+    }
 }

@@ -29,6 +29,9 @@ pub(super) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
     let digest = walk.take(SHA1_OUTPUT_LEN)?;
     let signed = content.len().saturating_sub(walk.left.len().saturating_add(digest.len()));
     verify(source, content.get(..signed).unwrap_or_default(), digest)?;
+    if source.password.is_none() {
+        prove(source, &entries)?;
+    }
     let names: Vec<_> = entries.iter().map(Entry::name).collect();
     let entry = entries.get(choice::choose(source, &names)?);
     match entry.and_then(|entry| Some((entry, entry.key?))) {
@@ -146,6 +149,18 @@ fn verify(source: &KeySource, signed: &[u8], digest: &[u8]) -> Result<()> {
     verify_slices_are_equal(found.as_ref(), digest).map_err(|_| source.wrong_password("JWTCertPassword"))
 }
 
+/// Without a store password, the one of a key must open one before anything is told of what the store holds.
+fn prove(source: &KeySource, entries: &[Entry<'_>]) -> Result<()> {
+    let mut refusal = None;
+    for (entry, key) in entries.iter().filter_map(|entry| Some((entry, entry.key?))) {
+        match unprotect(source, entry, key) {
+            Ok(_) => return Ok(()),
+            Err(error) => refusal = refusal.or(Some(error)),
+        }
+    }
+    Err(refusal.unwrap_or_else(|| source.not_found("has no private key")))
+}
+
 /// `KeyProtector`: the key XORed with a chain of digests of password and salt, then a digest of password and key.
 fn unprotect(source: &KeySource, entry: &Entry<'_>, key: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     let sealed = sealed(source, entry, key)?;
@@ -184,10 +199,16 @@ fn sealed<'a>(source: &KeySource, entry: &Entry<'_>, key: &'a [u8]) -> Result<&'
 }
 
 fn damaged(source: &KeySource, entry: &Entry<'_>) -> Error {
-    source.broken(format!("has a damaged key {}", quoted(&entry.alias)))
+    match source.password {
+        Some(_) => source.broken(format!("has a damaged key {}", quoted(&entry.alias))),
+        None => source.broken("has a damaged key"),
+    }
 }
 
 fn wrong_key_password(source: &KeySource, entry: &Entry<'_>) -> Error {
+    if source.password.is_none() {
+        return source.wrong_password("JWTCertKeyPassword");
+    }
     let alias = quoted(&entry.alias);
     let text = match source.key_password {
         Some(_) => {

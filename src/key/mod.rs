@@ -7,6 +7,7 @@
 mod certificate;
 mod chain;
 mod choice;
+mod cost;
 mod der;
 mod file;
 mod jks;

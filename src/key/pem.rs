@@ -3,12 +3,13 @@
 //! Lenient as OpenSSL is: text between the blocks, any line length, either line end. PEM has no aliases, so
 //! JWTCertAlias is not looked at.
 
-use pkcs5::pbes2::{Kdf, PBES2_OID, Parameters};
+use pkcs5::pbes2::PBES2_OID;
 use pkcs8::EncryptedPrivateKeyInfoRef;
 use pkcs8::der::asn1::ObjectIdentifier;
 use pkcs8::der::{Decode, ErrorKind, Tag, Tagged};
 use zeroize::Zeroizing;
 
+use super::cost::Cost;
 use super::{KeySource, Material, choice, der, oid, text};
 use crate::error::{Error, Result};
 
@@ -17,12 +18,31 @@ const END: &[u8] = b"-----END ";
 const DASHES: &[u8] = b"-----";
 const CERTIFICATE: &str = "CERTIFICATE";
 
-/// About ten seconds of work; RFC 8018 section 4.2 names ten million for the most critical keys.
-const MAX_ITERATIONS: u32 = 10_000_000;
-const MAX_SCRYPT_BYTES: u64 = 256 * 1024 * 1024;
+/// What may be told of a file's labels; anything else between BEGIN and dashes may be a secret.
+const KNOWN: [&str; 17] = [
+    CERTIFICATE,
+    "TRUSTED CERTIFICATE",
+    "X509 CERTIFICATE",
+    "CERTIFICATE REQUEST",
+    "NEW CERTIFICATE REQUEST",
+    "X509 CRL",
+    "PUBLIC KEY",
+    "RSA PUBLIC KEY",
+    "PRIVATE KEY",
+    "ENCRYPTED PRIVATE KEY",
+    "RSA PRIVATE KEY",
+    "EC PRIVATE KEY",
+    "EC PARAMETERS",
+    "DSA PARAMETERS",
+    "DH PARAMETERS",
+    "PKCS7",
+    "CMS",
+];
 
 struct Block<'a> {
     label: String,
+    /// Where it begins, from 1.
+    line: usize,
     body: &'a [u8],
 }
 
@@ -65,7 +85,7 @@ pub(super) fn certificates(content: &[u8]) -> Option<Vec<Vec<u8>>> {
 }
 
 fn no_key(source: &KeySource, blocks: &[Block<'_>]) -> Error {
-    let mut labels: Vec<_> = blocks.iter().map(|block| block.label.clone()).take(8).collect();
+    let mut labels: Vec<_> = blocks.iter().map(Block::name).take(8).collect();
     labels.dedup();
     let labels = choice::joined(labels);
     source.not_found(format!("has no private key; it is PEM with {labels}"))
@@ -100,7 +120,7 @@ pub(super) fn decrypt(source: &KeySource, der: &[u8]) -> Result<Zeroizing<Vec<u8
     })?;
     let scheme = &sealed.encryption_algorithm;
     let parameters = scheme.pbes2().ok_or_else(|| damaged("it has no parameters".to_owned()))?;
-    check_cost(source, parameters)?;
+    Cost::of(&parameters.kdf).check(source)?;
     let (password, option) = source.only_password();
     let password = password.ok_or_else(|| source.no_password())?;
     let plain = match scheme.decrypt(password, sealed.encrypted_data.as_bytes()) {
@@ -136,55 +156,53 @@ fn unsupported(source: &KeySource, name: &str) -> Error {
     ))
 }
 
-fn check_cost(source: &KeySource, parameters: &Parameters) -> Result<()> {
-    let affordable = match &parameters.kdf {
-        Kdf::Pbkdf2(kdf) => kdf.iteration_count <= MAX_ITERATIONS,
-        Kdf::Scrypt(kdf) => {
-            let block = u64::from(kdf.block_size).saturating_mul(128);
-            let lanes = u64::from(kdf.parallelization);
-            block.saturating_mul(kdf.cost_parameter.saturating_add(lanes)) <= MAX_SCRYPT_BYTES
-        }
-        _ => true,
-    };
-    if affordable {
-        Ok(())
-    } else {
-        let name = oid::name(&parameters.kdf.oid());
-        Err(source.broken(format!("has a key whose {name} asks for too much work or memory")))
-    }
-}
-
 /// The blocks of a text; nothing if one has no end.
 fn blocks(content: &[u8]) -> Option<Vec<Block<'_>>> {
     let mut found = Vec::new();
-    let mut left = content;
-    while let Some((_, rest)) = split(left, BEGIN) {
-        let (block, rest) = block(rest)?;
+    let (mut left, mut line) = (content, 1_usize);
+    while let Some((before, begun)) = split(left, BEGIN) {
+        line = line.saturating_add(lines(before));
+        let (block, rest) = block(begun, line)?;
+        let within = begun.len().saturating_sub(rest.len());
+        line = line.saturating_add(lines(begun.get(..within).unwrap_or_default()));
         found.push(block);
         left = rest;
     }
     Some(found)
 }
 
-/// The block whose label `text` begins with, and what comes after its END line.
-fn block(text: &[u8]) -> Option<(Block<'_>, &[u8])> {
+/// The block, begun in `line`, whose label `text` begins with, and what comes after its END line.
+fn block(text: &[u8], line: usize) -> Option<(Block<'_>, &[u8])> {
     let (label, rest) = split(text, DASHES)?;
     let (body, rest) = split(rest, END)?;
     let (end, rest) = split(rest, DASHES)?;
     let label = String::from_utf8_lossy(label).into_owned();
     let whole = end == label.as_bytes() && label.len() < 64 && find(body, BEGIN).is_none();
-    whole.then_some((Block { label, body }, rest))
+    whole.then_some((Block { label, line, body }, rest))
 }
 
 impl Block<'_> {
+    /// Its label, if it is one that PEM files have.
+    fn name(&self) -> String {
+        match KNOWN.iter().find(|known| **known == self.label) {
+            Some(known) => (*known).to_owned(),
+            None => format!("an unknown block (line {})", self.line),
+        }
+    }
+
     fn decode(&self) -> Option<Zeroizing<Vec<u8>>> {
         text::unpack(self.body.iter().copied(), self.body.len())
     }
 
     fn decoded(&self, source: &KeySource) -> Result<Zeroizing<Vec<u8>>> {
-        self.decode()
-            .ok_or_else(|| source.broken(format!("is PEM whose {} block is empty or not base64", self.label)))
+        self.decode().ok_or_else(|| {
+            source.broken(format!("is PEM with {}, which is empty or not base64", self.name()))
+        })
     }
+}
+
+fn lines(text: &[u8]) -> usize {
+    text.iter().filter(|byte| **byte == b'\n').count()
 }
 
 fn find(text: &[u8], what: &[u8]) -> Option<usize> {

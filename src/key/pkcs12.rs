@@ -9,6 +9,7 @@ use pkcs8::der::ErrorKind;
 use zeroize::Zeroizing;
 
 use super::choice::{self, Kind};
+use super::cost::Cost;
 use super::{KeySource, Material, der, oid};
 use crate::error::{Error, Result};
 
@@ -30,6 +31,7 @@ fn is_indefinite(content: &[u8]) -> bool {
 /// The key that `source` asks for, out of the PKCS#12 store `content`.
 pub(super) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
     let pfx = whole(source, content)?;
+    Cost::of_pfx(pfx).check(source)?;
     let (password, _) = source.only_password();
     if password.is_some_and(|password| password.chars().any(|letter| letter > '\u{FFFF}')) {
         return Err(
@@ -73,8 +75,9 @@ fn explain(source: &KeySource, pfx: &[u8], error: &P12Error) -> Error {
             ErrorKind::OidUnknown { oid } => unsupported(oid::name(&oid)),
             _ => undecodable(source, pfx, &error.to_string()),
         },
-        P12Error::InvalidParameters => source
-            .broken("is a PKCS#12 store that wants more than 1000000 iterations, or scrypt with over 1 GiB"),
+        P12Error::InvalidParameters => {
+            source.broken("is a PKCS#12 store that wants more than 1000000 iterations for one of its parts")
+        }
         other => undecodable(source, pfx, &other.to_string()),
     }
 }

@@ -349,6 +349,48 @@ fn a_store_without_a_private_key_says_what_it_has_instead() {
 }
 
 #[test]
+fn labels_that_no_pem_file_has_are_told_by_their_line() {
+    let place = Place::new();
+    let odd = "# one\n-----BEGIN hunter2-----\nAAAA\n-----END hunter2-----\n";
+    let certificate = std::str::from_utf8(bytes("ca.pem")).unwrap();
+    let text = format!("{odd}{certificate}{odd}");
+    let error = refused(&place.with("odd.pem", text.as_bytes(), None), Status::KeyNotFound);
+    let last = 5 + certificate.lines().count() + 1;
+    says(
+        &error,
+        &format!("PEM with an unknown block (line 2), CERTIFICATE and an unknown block (line {last})"),
+    );
+    assert!(!error.message().contains("hunter2"), "{error}");
+    let text = "-----BEGIN hunter2 PRIVATE KEY-----\n!\n-----END hunter2 PRIVATE KEY-----\n";
+    let error = refused(&place.with("odd.pem", text.as_bytes(), None), Status::KeyStore);
+    says(&error, "PEM with an unknown block (line 1), which is empty or not base64");
+    assert!(!error.message().contains("hunter2"), "{error}");
+}
+
+#[test]
+fn a_jks_store_tells_its_aliases_only_to_who_has_a_password_of_it() {
+    let place = Place::new();
+    for source in [
+        place.fixture("one.jks", None),
+        place.fixture("one.jks", None).alias_is("nobody"),
+        place.fixture("one.jks", None).alias_is("signer"),
+        place.fixture("two.jks", None),
+        place.fixture("two.jks", None).alias_is("nobody"),
+    ] {
+        let error = refused(&source.key_password_is("wrong-one"), Status::KeyPassword);
+        says(&error, "does not open with this JWTCertKeyPassword");
+        let message = error.message().to_lowercase();
+        assert!(["signer", "second", "root"].iter().all(|alias| !message.contains(alias)), "{error}");
+    }
+    let trust = refused(&place.fixture("trust.jks", None).key_password_is("x"), Status::KeyNotFound);
+    assert!(!trust.message().contains("root"), "{trust}");
+    for password in [KEY_PASSWORD, STORE_PASSWORD] {
+        let right = place.fixture("two.jks", None).key_password_is(password).alias_is("nobody");
+        says(&refused(&right, Status::KeyNotFound), "\"signer\"");
+    }
+}
+
+#[test]
 fn a_key_that_no_jwt_can_be_signed_with_is_named() {
     let place = Place::new();
     for (name, what) in [

@@ -2,7 +2,7 @@
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 
 use crate::error::{Error, Result, Status};
 use crate::file::{self, Location};
@@ -22,15 +22,34 @@ pub(super) fn read_store(store: &Location) -> Result<RootCertStore> {
         ));
     }
     let mut roots = RootCertStore::empty();
-    let found: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&content)
-        .collect::<std::result::Result<_, _>>()
-        .map_err(|error| store_error(store, &format!("holds PEM that cannot be read: {error}")))?;
+    let found = certificates(&content).map_err(|text| store_error(store, &text))?;
     let count = found.len();
     let (added, _) = roots.add_parsable_certificates(found);
     match (count, added) {
         (0, _) => Err(store_error(store, "holds no certificate (-----BEGIN CERTIFICATE-----)")),
         (_, 0) => Err(store_error(store, "holds no certificate that can be used; all are malformed")),
         _ => Ok(roots),
+    }
+}
+
+/// The certificates of a PEM text, or what is wrong with the first that is not one. Nothing of the text is shown: what
+/// was named by mistake may hold secrets.
+fn certificates(content: &[u8]) -> std::result::Result<Vec<CertificateDer<'static>>, String> {
+    let mut found = Vec::new();
+    for certificate in CertificateDer::pem_slice_iter(content) {
+        let number = found.len().saturating_add(1);
+        let text = |error| format!("holds PEM that cannot be read: certificate {number} {}", wrong(&error));
+        found.push(certificate.map_err(text)?);
+    }
+    Ok(found)
+}
+
+fn wrong(error: &pem::Error) -> &'static str {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "has no END line",
+        pem::Error::IllegalSectionStart { .. } => "comes after a malformed BEGIN line",
+        pem::Error::Base64Decode(_) => "is not base64",
+        _ => "is malformed",
     }
 }
 
@@ -78,6 +97,24 @@ mod tests {
         assert!(refusal(&[0x30, 0x82, 1, 2]).message().contains("PKCS#12"));
         assert!(refusal(b"").message().contains("holds no certificate"));
         assert!(refusal(b"-----BEGIN CERTIFICATE-----\n!\n").message().contains("cannot be read"));
+    }
+
+    #[test]
+    fn nothing_of_a_malformed_store_is_shown() {
+        let good = certificate();
+        for (text, what) in [
+            ("-----BEGIN hunter2\n".to_owned(), "certificate 1 comes after a malformed BEGIN line"),
+            (format!("{good}-----BEGIN CERTIFICATE-----\nhunter2\n"), "certificate 2 has no END line"),
+            (
+                good.replace("-----BEGIN CERTIFICATE-----\n", "-----BEGIN CERTIFICATE-----\nhunter2!\n"),
+                "is not base64",
+            ),
+        ] {
+            let error = refusal(text.as_bytes());
+            assert!(error.message().contains(what), "{error}");
+            // The line as text, and as the list of its bytes.
+            assert!(!error.message().contains("hunter2") && !error.message().contains("104, 117"), "{error}");
+        }
     }
 
     #[test]
