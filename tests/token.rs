@@ -112,6 +112,18 @@ fn whatever_a_get_is_answered_with_one_post_follows_and_is_remembered() {
 }
 
 #[test]
+fn a_get_that_is_answered_worse_than_not_at_all_is_followed_by_a_post_too() {
+    let cut_off = b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n{".to_vec();
+    for play in [Play::BigBody(2 << 20), Play::Raw(cut_off), Play::Reset] {
+        let authority = authority(Config::http());
+        authority.play(vec![play.clone()]);
+        let string = short_string(&authority, "").replace("POST ", "");
+        ask(&string).unwrap_or_else(|failure| panic!("{play:?}: {failure:?}"));
+        assert_eq!(methods(&authority), ["GET", "POST"], "{play:?}");
+    }
+}
+
+#[test]
 fn a_get_that_is_answered_as_it_should_is_not_followed_by_a_post() {
     let authority = authority(Config { get: GetAnswer::Token, ..Config::http() });
     let string = short_string(&authority, "").replace("POST ", "");

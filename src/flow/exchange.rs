@@ -71,19 +71,21 @@ pub(super) fn fetch(exchange: &Exchange, consent: Option<&Consent>, context: &Co
     match methods {
         Methods::Post => asking.by(Method::Post)?.map_err(told),
         Methods::Get => asking.by(Method::Get)?.map_err(told),
-        Methods::GetThenPost => match asking.by(Method::Get)? {
-            Ok(token) => Ok(token),
-            Err(refused) if is_verdict(&refused.refusal) => Err(told(refused)),
-            Err(refused) => {
-                context.call.log.line(Level::Debug, || {
-                    let (url, found) = (exchange.endpoint.shown(), &refused.refusal.found);
-                    format!("{url} answered GET with {found}; asking by POST")
-                });
-                let token = asking.by(Method::Post)?.map_err(told)?;
-                learnt.post_works(&exchange.endpoint);
-                Ok(token)
-            }
-        },
+        Methods::GetThenPost => {
+            let found = match asking.by(Method::Get) {
+                Ok(Ok(token)) => return Ok(token),
+                Ok(Err(refused)) if is_verdict(&refused.refusal) => return Err(told(refused)),
+                Ok(Err(refused)) => refused.refusal.found,
+                Err(failure) if failure.answered => failure.error.message().to_owned(),
+                Err(failure) => return Err(failure.error),
+            };
+            context.call.log.line(Level::Debug, || {
+                format!("{} answered GET with {found}; asking by POST", exchange.endpoint.shown())
+            });
+            let token = asking.by(Method::Post)?.map_err(told)?;
+            learnt.post_works(&exchange.endpoint);
+            Ok(token)
+        }
     }
 }
 
@@ -98,7 +100,7 @@ struct Asking<'a> {
 
 impl Asking<'_> {
     /// Asks until there is an answer that counts; the outer error is one of the key, the network or the caller.
-    fn by(&self, method: Method) -> Result<std::result::Result<Token, Refused>> {
+    fn by(&self, method: Method) -> std::result::Result<std::result::Result<Token, Refused>, Failure> {
         let Self { exchange, context } = self;
         let learnt = &context.process.learnt;
         let mut tries = Tries::new(learnt.clock_ahead(&exchange.endpoint));
@@ -115,7 +117,7 @@ impl Asking<'_> {
                     }
                 }
                 Err(failure) if tries.again_after(&failure, &attempt) => continue,
-                Err(failure) => return Err(failure.error),
+                Err(failure) => return Err(failure),
             };
             match tries.next(&refused, context.call) {
                 Next::Again(pause) => retry::pause(pause, context.call)?,
