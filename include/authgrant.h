@@ -217,6 +217,15 @@ typedef struct authgrant_call {
 } authgrant_call;
 
 /**
+ * Takes one line of the log: `level` is 1 (error), 2 (warning), 3 (info), 4 (debug) or 5 (trace); `message` is UTF-8,
+ * lives only during the call and never holds a secret; `context` is what authgrant_set_log was given.
+ *
+ * Runs on the thread of the call that it is about, perhaps on several threads at once, and must return normally.
+ * Inside it only getters and _free functions may be called.
+ */
+typedef void (*authgrant_log_fn)(int32_t level, const char *message, void *context);
+
+/**
  * Shows a URL to a person, in a browser or otherwise: NUL-terminated text that lives only during the call; `context` is
  * what authgrant_authorize was given. Returns 0 once it is shown, without waiting for the person; anything else is a
  * failure that the error repeats.
@@ -233,15 +242,6 @@ typedef int32_t (*authgrant_open_url_fn)(const char *url, void *context);
  * may be called.
  */
 typedef void (*authgrant_refresh_token_fn)(const char *refresh_token, void *context);
-
-/**
- * Takes one line of the log: `level` is 1 (error), 2 (warning), 3 (info), 4 (debug) or 5 (trace); `message` is UTF-8,
- * lives only during the call and never holds a secret; `context` is what authgrant_set_log was given.
- *
- * Runs on the thread of the call that it is about, perhaps on several threads at once, and must return normally.
- * Inside it only getters and _free functions may be called.
- */
-typedef void (*authgrant_log_fn)(int32_t level, const char *message, void *context);
 
 
 
@@ -381,6 +381,55 @@ authgrant_status authgrant_get_headers(struct authgrant_connection *connection,
                                        struct authgrant_error **error);
 
 /**
+ * What is allowed and not as it should be: names that are not options (SQLSTATE 01S00), a certificate that is not
+ * checked, a token endpoint that is asked by GET (01000), and what the calls so far have met.
+ *
+ * A snapshot: `*warnings` is NULL or the first of a chain (see authgrant_error_next), for the caller to free with
+ * authgrant_error_free.
+ *
+ * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
+ */
+authgrant_status authgrant_warnings(struct authgrant_connection *connection,
+                                    struct authgrant_error **warnings,
+                                    struct authgrant_error **error);
+
+/**
+ * Ends the calls that are inside this connection now: each returns AUTHGRANT_CANCELLED within 250 ms, but for the time
+ * that a callback takes.
+ *
+ * Later calls and other connections are untouched: one that waits for the same token fetches it itself. It is fine if
+ * nothing is in flight.
+ *
+ * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
+ */
+authgrant_status authgrant_cancel(struct authgrant_connection *connection,
+                                  struct authgrant_error **error);
+
+/**
+ * Sends the log of this connection's later calls to `function`, up to `level`: 1 error, 2 warning, 3 info, 4 debug,
+ * 5 trace. A NULL function turns it off, which it is at first.
+ *
+ * `context` is handed to the function as it is, and must stay good until the connection is closed or its log is
+ * turned off and the calls that began before have ended.
+ *
+ * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
+ */
+authgrant_status authgrant_set_log(struct authgrant_connection *connection,
+                                   authgrant_log_fn function,
+                                   void *context,
+                                   int32_t level,
+                                   struct authgrant_error **error);
+
+/**
+ * Drops and wipes what the process has cached: tokens, opened keys, idle connections to servers.
+ *
+ * Tokens that callers hold stay good; calls in flight end as they would have.
+ *
+ * Threads: any. From inside a callback it does nothing.
+ */
+void authgrant_clear(void);
+
+/**
  * The URL that a person opens to let the application act for them: the first half of an authorization request, the same
  * for all users. Nothing is sent, and no key is needed.
  *
@@ -436,55 +485,6 @@ authgrant_status authgrant_set_on_refresh_token(struct authgrant_connection *con
                                                 authgrant_refresh_token_fn function,
                                                 void *context,
                                                 struct authgrant_error **error);
-
-/**
- * What is allowed and not as it should be: names that are not options (SQLSTATE 01S00), a certificate that is not
- * checked, a token endpoint that is asked by GET (01000), and what the calls so far have met.
- *
- * A snapshot: `*warnings` is NULL or the first of a chain (see authgrant_error_next), for the caller to free with
- * authgrant_error_free.
- *
- * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
- */
-authgrant_status authgrant_warnings(struct authgrant_connection *connection,
-                                    struct authgrant_error **warnings,
-                                    struct authgrant_error **error);
-
-/**
- * Ends the calls that are inside this connection now: each returns AUTHGRANT_CANCELLED within 250 ms, but for the time
- * that a callback takes.
- *
- * Later calls and other connections are untouched: one that waits for the same token fetches it itself. It is fine if
- * nothing is in flight.
- *
- * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
- */
-authgrant_status authgrant_cancel(struct authgrant_connection *connection,
-                                  struct authgrant_error **error);
-
-/**
- * Sends the log of this connection's later calls to `function`, up to `level`: 1 error, 2 warning, 3 info, 4 debug,
- * 5 trace. A NULL function turns it off, which it is at first.
- *
- * `context` is handed to the function as it is, and must stay good until the connection is closed or its log is
- * turned off and the calls that began before have ended.
- *
- * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
- */
-authgrant_status authgrant_set_log(struct authgrant_connection *connection,
-                                   authgrant_log_fn function,
-                                   void *context,
-                                   int32_t level,
-                                   struct authgrant_error **error);
-
-/**
- * Drops and wipes what the process has cached: tokens, opened keys, idle connections to servers.
- *
- * Tokens that callers hold stay good; calls in flight end as they would have.
- *
- * Threads: any. From inside a callback it does nothing.
- */
-void authgrant_clear(void);
 
 /**
  * The status, AUTHGRANT_OK for a warning and for NULL. Also ODBC's native error code.

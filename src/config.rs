@@ -88,7 +88,7 @@ pub enum Grant {
     /// An assertion for a token (RFC 7523 section 2.1), under that grant_type.
     JwtBearer {
         /// The assertion.
-        signing: Signing,
+        signing: Box<Signing>,
         /// grant_type, if not the RFC's.
         grant_type: Option<String>,
     },
@@ -116,11 +116,11 @@ pub enum Grant {
 #[derive(Debug, Hash)]
 pub enum AssertionSource {
     /// It is signed here.
-    Signed(Signing),
+    Signed(Box<Signing>),
     /// The user gave it.
     Given(Secret),
     /// A file holds it, which others renew: it is read each time.
-    File(String),
+    File(Location),
 }
 
 /// By which methods a token endpoint is asked.

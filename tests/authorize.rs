@@ -56,7 +56,12 @@ fn authorize(connection: &Connection) -> (Result<(), Box<Failure>>, Option<Strin
     let (heard, page) = std::sync::mpsc::channel::<String>();
     let mut error = null_mut();
     let context = std::ptr::from_ref(&heard).cast_mut().cast();
-    let status = api::authgrant_authorize(connection.handle(), Some(visit), context, &raw mut error);
+    let status = authgrant::ffi::consent::authgrant_authorize(
+        connection.handle(),
+        Some(visit),
+        context,
+        &raw mut error,
+    );
     let seen = page.recv_timeout(Duration::from_secs(10)).ok();
     match chain(error).into_iter().next() {
         None => {
@@ -123,7 +128,12 @@ fn a_host_that_cannot_show_the_url_is_told_which_it_was() {
     let authority = needing_consent();
     let connection = docusign(&authority, "");
     let mut error = null_mut();
-    let status = api::authgrant_authorize(connection.handle(), Some(nobody), null_mut(), &raw mut error);
+    let status = authgrant::ffi::consent::authgrant_authorize(
+        connection.handle(),
+        Some(nobody),
+        null_mut(),
+        &raw mut error,
+    );
     assert_eq!(status, AUTHGRANT_UNSUPPORTED);
     let failure = chain(error).remove(0);
     assert!(
@@ -141,7 +151,12 @@ fn a_redirect_that_cannot_be_listened_to_is_named() {
     for redirect in ["http://localhost", "https://app.example.com/cb"] {
         connection.set_option("RedirectURI", redirect).unwrap();
         let mut error = null_mut();
-        let status = api::authgrant_authorize(connection.handle(), Some(nobody), null_mut(), &raw mut error);
+        let status = authgrant::ffi::consent::authgrant_authorize(
+            connection.handle(),
+            Some(nobody),
+            null_mut(),
+            &raw mut error,
+        );
         assert_eq!(status, AUTHGRANT_INVALID_OPTION, "{redirect}");
         assert_eq!(chain(error)[0].option.as_deref(), Some("RedirectURI"));
     }

@@ -8,7 +8,6 @@ use std::fs;
 use std::ptr::null_mut;
 use std::sync::Mutex;
 
-use authgrant::ffi::connection as api;
 use authgrant::ffi::status::*;
 use authority::{Authority, ClientAuth, ClientOptions, Config, GrantType, Play};
 use support::c_api::{Connection, ask, open, text};
@@ -83,7 +82,11 @@ fn a_client_assertion_is_signed_anew_for_each_request() {
 fn made(connection: &Connection) -> String {
     let mut assertion = null_mut();
     assert_eq!(
-        api::authgrant_make_assertion(connection.handle(), &raw mut assertion, null_mut()),
+        authgrant::ffi::consent::authgrant_make_assertion(
+            connection.handle(),
+            &raw mut assertion,
+            null_mut()
+        ),
         AUTHGRANT_OK
     );
     let made = text(assertion).unwrap();
@@ -157,12 +160,18 @@ fn a_rotated_refresh_token_takes_the_place_of_the_old_one_and_is_told() {
     let first = authority.issue_refresh_token(CLIENT, "jo", Some("a"));
     let more = format!("am=54;RefreshToken={first};ClientID={CLIENT}");
     let connection = open(&string(&authority, &more)).unwrap();
-    let told =
-        api::authgrant_set_on_refresh_token(connection.handle(), Some(remember), null_mut(), null_mut());
+    let told = authgrant::ffi::consent::authgrant_set_on_refresh_token(
+        connection.handle(),
+        Some(remember),
+        null_mut(),
+        null_mut(),
+    );
     assert_eq!(told, AUTHGRANT_OK);
     for _ in 0..3 {
         let token = connection.get_token().unwrap();
-        connection.set_option("Scope", if authority.issued().len() % 2 == 0 { "" } else { "a" }).unwrap();
+        connection
+            .set_option("Scope", if authority.issued().len().is_multiple_of(2) { "" } else { "a" })
+            .unwrap();
         assert!(token.value().starts_with("at-"));
     }
     let told = TOLD.lock().unwrap().clone();
@@ -228,7 +237,8 @@ fn the_consent_url_needs_no_key_and_names_what_it_lacks() {
     let url = |string: &str| {
         let connection = open(string).unwrap();
         let (mut url, mut error) = (null_mut(), null_mut());
-        let status = api::authgrant_consent_url(connection.handle(), &raw mut url, &raw mut error);
+        let status =
+            authgrant::ffi::consent::authgrant_consent_url(connection.handle(), &raw mut url, &raw mut error);
         let found = text(url);
         authgrant::ffi::text::authgrant_text_free(url);
         let failures = support::c_api::chain(error);

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::method::Method;
 use super::{AssertionSource, Exchange, Flow, Grant, Header, Methods, Reader};
 use crate::error::Status;
+use crate::file::Location;
 use crate::options::Name;
 use crate::provider::{Profile, ScopeIn};
 use crate::secret::Secret;
@@ -22,7 +23,7 @@ impl Reader<'_> {
     ) -> Option<Grant> {
         match method {
             Method::JwtBearer => Some(Grant::JwtBearer {
-                signing: self.signing(endpoint, profile)?,
+                signing: Box::new(self.signing(endpoint, profile)?),
                 grant_type: self.text(Name::GrantType),
             }),
             Method::ClientCredentials => Some(Grant::ClientCredentials),
@@ -54,8 +55,8 @@ impl Reader<'_> {
                 None
             }
             (Some(given), None) => Some(AssertionSource::Given(given)),
-            (None, Some(file)) => Some(AssertionSource::File(file)),
-            (None, None) => Some(AssertionSource::Signed(self.signing(endpoint, profile)?)),
+            (None, Some(file)) => Some(AssertionSource::File(Location::new(file))),
+            (None, None) => Some(AssertionSource::Signed(Box::new(self.signing(endpoint, profile)?))),
         }
     }
 

@@ -21,7 +21,7 @@ fn exchange(more: &str) -> Exchange {
 
 fn signing(more: &str) -> Signing {
     match exchange(more).grant {
-        Grant::JwtBearer { signing, .. } => signing,
+        Grant::JwtBearer { signing, .. } => *signing,
         other => panic!("{more} signs nothing: {other:?}"),
     }
 }

@@ -9,13 +9,11 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::connection::{Connection, Wishes};
 use crate::error::{Error, Result, Status};
-use crate::ffi::callback::{
-    self, LogCallback, authgrant_log_fn, authgrant_open_url_fn, authgrant_refresh_token_fn,
-};
+use crate::ffi::callback::{self, LogCallback, authgrant_log_fn};
 use crate::ffi::error::ErrorObject;
 use crate::ffi::guard::{bad_length, fits, null};
 use crate::ffi::status::{AUTHGRANT_NO_NETWORK, AUTHGRANT_NO_PROMPT, authgrant_status};
-use crate::ffi::{text, token};
+use crate::ffi::token;
 use crate::headers::Headers;
 use crate::log::{Level, Log};
 use crate::process::Process;
@@ -320,96 +318,6 @@ pub extern "C" fn authgrant_get_headers(
         let headers = call.out("headers", headers, ptr::null_mut());
         let connection = call.object("connection", connection)?;
         headers.set(Box::into_raw(Box::new(connection.get_headers()?)));
-        Ok(())
-    })
-}
-
-/// The URL that a person opens to let the application act for them: the first half of an authorization request, the same
-/// for all users. Nothing is sent, and no key is needed.
-///
-/// `*url` is for the caller to free with authgrant_text_free.
-///
-/// Threads: any. Errors: AUTHGRANT_MISSING_OPTION naming what the URL lacks, AUTHGRANT_INVALID_OPTION.
-#[unsafe(no_mangle)]
-pub extern "C" fn authgrant_consent_url(
-    connection: *mut Connection,
-    url: *mut *mut c_char,
-    error: *mut *mut ErrorObject,
-) -> authgrant_status {
-    guard!(error, |call| {
-        let url = call.out("url", url, ptr::null_mut());
-        let connection = call.object("connection", connection)?;
-        url.set(text::into_handle(&connection.consent_url()?)?);
-        Ok(())
-    })
-}
-
-/// Lets a person consent to what the connection's grant needs: shows them the consent URL, listens at RedirectURI (http, a
-/// loopback address, with a port) until their browser comes back, and then fetches a token to see that consent has
-/// arrived. The code that the browser brings is thrown away; this is what DataDirect's Fetch OAuth Token button does.
-///
-/// `function` shows the URL; NULL opens the system's browser. Blocks for at most ConsentTimeout seconds, and then as
-/// authgrant_get_token does.
-///
-/// Threads: any; two at once need different RedirectURIs. Errors: AUTHGRANT_MISSING_OPTION, AUTHGRANT_INVALID_OPTION,
-/// AUTHGRANT_UNSUPPORTED where nothing shows the URL (see authgrant_error_consent_url), AUTHGRANT_DENIED,
-/// AUTHGRANT_TIMEOUT, AUTHGRANT_CANCELLED, AUTHGRANT_NETWORK where the port of RedirectURI is taken, and as
-/// authgrant_get_token.
-#[unsafe(no_mangle)]
-pub extern "C" fn authgrant_authorize(
-    connection: *mut Connection,
-    function: authgrant_open_url_fn,
-    context: *mut c_void,
-    error: *mut *mut ErrorObject,
-) -> authgrant_status {
-    guard!(error, |call| {
-        let connection = call.object("connection", connection)?;
-        match function {
-            None => connection.authorize(None),
-            Some(function) => connection.authorize(Some(&|url| callback::show_url(function, url, context))),
-        }
-    })
-}
-
-/// The signed JWT of the connection's flow by itself, made anew by each call and sent nowhere: the assertion of the
-/// JWT bearer grant or of a client assertion, or the JWT that is the token.
-///
-/// `*assertion` is a secret, for the caller to free with authgrant_text_free.
-///
-/// Threads: any. Errors: AUTHGRANT_KEY_…, AUTHGRANT_MISSING_OPTION, AUTHGRANT_INVALID_OPTION, AUTHGRANT_UNSUPPORTED where
-/// the flow signs nothing.
-#[unsafe(no_mangle)]
-pub extern "C" fn authgrant_make_assertion(
-    connection: *mut Connection,
-    assertion: *mut *mut c_char,
-    error: *mut *mut ErrorObject,
-) -> authgrant_status {
-    guard!(error, |call| {
-        let assertion = call.out("assertion", assertion, ptr::null_mut());
-        let connection = call.object("connection", connection)?;
-        assertion.set(text::into_handle(connection.make_assertion()?.reveal())?);
-        Ok(())
-    })
-}
-
-/// Tells `function` of each refresh token that takes the place of another, before the token that came with it is handed
-/// out, so that it can be kept beyond a restart. A NULL function ends that.
-///
-/// `context` is handed to the function as it is, and must stay good until the connection is closed or another function
-/// is set and the calls that began before have ended.
-///
-/// Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
-#[unsafe(no_mangle)]
-pub extern "C" fn authgrant_set_on_refresh_token(
-    connection: *mut Connection,
-    function: authgrant_refresh_token_fn,
-    context: *mut c_void,
-    error: *mut *mut ErrorObject,
-) -> authgrant_status {
-    guard!(error, |call| {
-        let connection = call.object("connection", connection)?;
-        connection
-            .set_on_refresh_token(function.map(|function| callback::on_refresh_token(function, context)));
         Ok(())
     })
 }

@@ -15,6 +15,7 @@ mod guard;
 
 pub mod callback;
 pub mod connection;
+pub mod consent;
 pub mod error;
 pub mod headers;
 pub mod status;

@@ -1,9 +1,8 @@
 //! Client credentials grant by a JWT client assertion instead of a secret (RFC 7523 section 2.2; webMethods' third flow).
 
-use std::fs;
-
 use crate::config::{AssertionSource, Exchange};
 use crate::error::{Error, Result, Status};
+use crate::file::{self, Location};
 use crate::flow::exchange::{Attempt, Repeat, shown_claims};
 use crate::flow::{Context, signed_jwt};
 use crate::secret::Secret;
@@ -24,7 +23,7 @@ pub(super) fn attempt(
             (assertion.text().clone(), shown_claims(signing, exchange))
         }
         AssertionSource::Given(assertion) => (assertion.clone(), ready_made("ClientAssertion", exchange)),
-        AssertionSource::File(path) => (read(path)?, ready_made(path, exchange)),
+        AssertionSource::File(file) => (read(file)?, ready_made(file.typed(), exchange)),
     };
     let signed = matches!(source, AssertionSource::Signed(_));
     if !signed {
@@ -45,17 +44,16 @@ fn ready_made(source: &str, exchange: &Exchange) -> String {
 }
 
 /// Whoever wrote the file renews it, so it is read each time.
-fn read(path: &str) -> Result<Secret> {
+fn read(location: &Location) -> Result<Secret> {
     let fault = |what: String| {
-        Error::new(Status::KeyStore, "client assertion", format!("ClientAssertionFile {path} {what}"))
-            .with_option("ClientAssertionFile")
+        let text = format!("ClientAssertionFile {location} {what}");
+        Error::new(Status::KeyStore, "client assertion", text).with_option("ClientAssertionFile")
     };
-    let text = fs::read_to_string(path)
-        .map(Secret::new)
-        .map_err(|error| fault(format!("cannot be read: {error}")))?;
-    match text.reveal().trim() {
-        "" => Err(fault("is empty; expected one JWT".to_owned())),
-        jwt => Ok(Secret::from(jwt)),
+    let (content, _) = file::read(location.path()).map_err(|why| fault(why.to_string()))?;
+    match std::str::from_utf8(&content).map(str::trim) {
+        Ok("") => Err(fault("is empty; expected one JWT".to_owned())),
+        Ok(jwt) if jwt.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Secret::from(jwt)),
+        _ => Err(fault("holds something else than one JWT".to_owned())),
     }
 }
 

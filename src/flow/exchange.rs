@@ -222,6 +222,6 @@ pub(super) fn shown_claims(signing: &Signing, exchange: &Exchange) -> String {
 /// RFC 6749 section 2.3.1: both are form-encoded before they are joined.
 fn basic(client: &Client) -> Secret {
     let secret = client.secret.as_ref().map_or("", Secret::reveal);
-    let pair = Secret::new(format!("{}:{}", form::encode(&client.id), form::encode(secret)));
+    let pair = form::credentials(&client.id, secret);
     Secret::new(format!("Basic {}", STANDARD.encode(pair.reveal())))
 }

@@ -65,8 +65,8 @@ pub fn sign(config: &Config, process: &Process) -> Result<Secret> {
     let signing = match &config.flow {
         Flow::SignedJwt(signing) => Some(&**signing),
         Flow::Exchange(exchange) => match &exchange.grant {
-            Grant::JwtBearer { signing, .. } => Some(signing),
-            Grant::ClientAssertion { assertion: AssertionSource::Signed(signing), .. } => Some(signing),
+            Grant::JwtBearer { signing, .. } => Some(&**signing),
+            Grant::ClientAssertion { assertion: AssertionSource::Signed(signing), .. } => Some(&**signing),
             _ => None,
         },
         _ => None,

@@ -1,0 +1,236 @@
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use super::*;
+
+struct Noon;
+
+impl Clock for Noon {
+    fn unix_seconds(&self) -> i64 {
+        1_000_000
+    }
+
+    fn instant(&self) -> Instant {
+        Instant::now()
+    }
+}
+
+fn answer(status: u16, body: &str) -> Answer {
+    Answer {
+        status,
+        content_type: Some("application/json; charset=utf-8".to_owned()),
+        date: None,
+        retry_after: None,
+        location: None,
+        kept: false,
+        elapsed: Duration::ZERO,
+        body: Zeroizing::new(body.as_bytes().to_vec()),
+    }
+}
+
+fn nothing() -> Cover {
+    Cover::new(std::iter::empty())
+}
+
+fn granted(body: &str) -> Issued {
+    read(&answer(200, body), &Noon, &nothing()).unwrap_or_else(|refusal| panic!("{body}: {refusal:?}"))
+}
+
+fn refused(status: u16, body: &str) -> Refusal {
+    read(&answer(status, body), &Noon, &nothing())
+        .err()
+        .unwrap_or_else(|| panic!("{body} is taken for a token"))
+}
+
+#[test]
+fn an_answer_is_read_with_all_its_members_but_the_secret_ones() {
+    let grant = granted(
+        r#"{"access_token":"at","token_type":"bEaReR","expires_in":3600,"scope":"a b","instance_url":"https://x",
+            "restricted_to":[1],"refresh_token":"rt","id_token":"it"}"#,
+    );
+    assert_eq!(grant.access_token.as_c_str(), c"at");
+    assert_eq!((grant.expires_in, grant.type_missing), (Some(3600), false));
+    assert_eq!(grant.scope.as_deref(), Some(c"a b"));
+    let field = |name| grant.fields.get(name).map(|field| field.to_str().unwrap());
+    assert_eq!(field("instance_url"), Some("https://x"));
+    assert_eq!(field("restricted_to"), Some("[1]"));
+    assert_eq!(field("id_token"), Some("it"));
+    assert_eq!((field("refresh_token"), field("access_token")), (None, None));
+    assert_eq!(grant.refresh_token, Some(Secret::from("rt")));
+}
+
+#[test]
+fn a_lifetime_may_be_a_number_or_text_or_absent() {
+    for (text, seconds) in [
+        ("3600", Some(3600)),
+        ("\"3599\"", Some(3599)),
+        ("3600.0", Some(3600)),
+        ("0", Some(0)),
+        ("-5", Some(0)),
+        ("1e300", Some(315_360_000)),
+        ("\"soon\"", None),
+        ("null", None),
+        ("[]", None),
+    ] {
+        let body = format!(r#"{{"access_token":"at","token_type":"Bearer","expires_in":{text}}}"#);
+        assert_eq!(granted(&body).expires_in, seconds, "{text}");
+    }
+    assert_eq!(granted(r#"{"access_token":"at"}"#).expires_in, None);
+}
+
+#[test]
+fn a_missing_token_type_is_told_and_a_foreign_one_refused() {
+    assert!(granted(r#"{"access_token":"at"}"#).type_missing);
+    let refusal = refused(200, r#"{"access_token":"at","token_type":"DPoP"}"#);
+    assert_eq!(refusal.status(), Status::BadResponse);
+    assert!(refusal.found.contains("DPoP"), "{refusal:?}");
+}
+
+#[test]
+fn a_byte_order_mark_is_no_hindrance() {
+    assert_eq!(granted("\u{feff}{\"access_token\":\"at\"}").access_token.as_c_str(), c"at");
+}
+
+#[test]
+fn what_is_no_token_is_a_bad_response_whatever_the_status_says() {
+    for body in [
+        "",
+        "<html>please log in</html>",
+        "{\"access_token\":\"at\"",
+        "{}",
+        "[]",
+        "null",
+        r#"{"access_token":""}"#,
+        r#"{"access_token":7}"#,
+        r#"{"access_token":null}"#,
+        r#"{"access_token":"a\r\nX: y"}"#,
+        r#"{"access_token":"a\u0000b"}"#,
+        r#"{"access_token":"aé"}"#,
+        r#"{"access_token":"at","token_type":["Bearer"]}"#,
+    ] {
+        assert_eq!(refused(200, body).status(), Status::BadResponse, "{body}");
+        assert!(!refused(200, body).found.contains("log in"), "a body is not repeated");
+    }
+    assert_eq!(refused(302, "").status(), Status::BadResponse);
+    assert_eq!(refused(404, "Not Found").status(), Status::BadResponse);
+}
+
+#[test]
+fn statuses_follow_what_the_server_says_before_how_it_says_it() {
+    let error = |error: &str| format!(r#"{{"error":"{error}","error_description":null}}"#);
+    for (status, body, wanted) in [
+        (400, error("invalid_grant"), Status::Denied),
+        (401, error("invalid_client"), Status::Denied),
+        (200, error("invalid_grant"), Status::Denied),
+        (400, error("consent_required"), Status::ConsentRequired),
+        (429, error("slow_down"), Status::Throttled),
+        (429, String::new(), Status::Throttled),
+        (500, "<html>".to_owned(), Status::Server),
+        (503, String::new(), Status::Server),
+        (401, error("server_error"), Status::Server),
+        (400, error("temporarily_unavailable"), Status::Server),
+    ] {
+        assert_eq!(refused(status, &body).status(), wanted, "{status} {body}");
+    }
+}
+
+#[test]
+fn a_wait_may_be_given_in_seconds_or_as_a_date() {
+    let later = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(1_000_090));
+    for (text, seconds) in [("120", 120), (later.as_str(), 90), ("soon", 0)] {
+        let answer = Answer { retry_after: Some(text.to_owned()), ..answer(503, "") };
+        let refusal = read(&answer, &Noon, &nothing()).err().unwrap();
+        assert_eq!(refusal.retry_after, seconds);
+        assert_eq!(refusal.status(), if seconds > 0 { Status::Throttled } else { Status::Server });
+    }
+}
+
+#[test]
+fn the_servers_words_are_cleaned_and_bounded() {
+    let body =
+        format!(r#"{{"error":"invalid_grant","error_description":"one\r\ntwo\u202e{}"}}"#, "x".repeat(5000));
+    let description = refused(400, &body).description.unwrap();
+    assert!(description.starts_with("one two xxx"), "{description}");
+    assert!(description.len() <= 1000);
+}
+
+#[test]
+fn an_error_of_any_kind_is_a_refusal_and_one_that_says_nothing_is_none() {
+    for error in ["{\"code\":1}", "5", "true", "[]"] {
+        let body = format!(r#"{{"access_token":"at","error":{error}}}"#);
+        assert_eq!(refused(200, &body).status(), Status::Denied, "{error}");
+    }
+    for error in ["null", "\"\""] {
+        granted(&format!(r#"{{"access_token":"at","error":{error}}}"#));
+    }
+}
+
+#[test]
+fn what_was_sent_is_covered_before_words_are_cut_or_a_code_is_looked_for() {
+    let secrets = [Secret::from("TENANT12345678")];
+    let cover = Cover::new(secrets.iter());
+    for description in [format!("{}TENANT12345678", "x".repeat(990)), "TENANT12345678 is unknown".to_owned()]
+    {
+        let body = format!(r#"{{"error":"TENANT12345678","error_description":"{description}"}}"#);
+        let refusal = read(&answer(400, &body), &Noon, &cover).err().unwrap();
+        assert!(!format!("{refusal:?}").contains("TENANT"), "{refusal:?}");
+    }
+}
+
+#[test]
+fn a_code_at_the_head_of_the_description_is_the_providers() {
+    for (description, code) in [
+        ("AADSTS700027: The certificate is not registered.", Some("AADSTS700027")),
+        ("MP-012 grant used before", Some("MP-012")),
+        ("user_not_found", None),
+        ("JWT is wrong", None),
+        ("404 not found", None),
+        ("", None),
+    ] {
+        let body = format!(r#"{{"error":"invalid_grant","error_description":"{description}"}}"#);
+        assert_eq!(refused(400, &body).provider_code.as_deref(), code, "{description}");
+    }
+}
+
+#[test]
+fn the_servers_clock_is_compared_with_ours() {
+    let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(999_700));
+    let answer = Answer { date: Some(date), ..answer(400, r#"{"error":"invalid_grant"}"#) };
+    assert_eq!(read(&answer, &Noon, &nothing()).err().unwrap().clock_ahead, Some(-300));
+}
+
+#[test]
+fn a_token_counts_with_a_status_of_success_alone() {
+    let body = r#"{"access_token":"at","token_type":"Bearer"}"#;
+    assert!(read(&answer(201, body), &Noon, &nothing()).is_ok());
+    for status in [199, 300, 302, 404] {
+        assert_eq!(refused(status, body).status(), Status::BadResponse, "{status}");
+    }
+}
+
+#[test]
+fn nothing_that_moves_a_terminal_is_in_any_of_the_servers_words() {
+    for odd in [
+        "\\u0000", "\\n", "\\u001b", "\\u007f", "\\u0085", "\\u200e", "\\u200f", "\\u202a", "\\u202e",
+        "\\u2066", "\\u2069",
+    ] {
+        let body = format!(r#"{{"error":"a{odd}b","error_description":"c{odd}d"}}"#);
+        let refusal = refused(400, &body);
+        assert_eq!(
+            (refusal.error.as_deref(), refusal.description.as_deref()),
+            (Some("a b"), Some("c d")),
+            "{odd}"
+        );
+        assert_eq!(refusal.found, "HTTP 400, a b", "{odd}");
+    }
+}
+
+#[test]
+fn a_token_with_a_delete_character_is_refused_and_one_with_a_tilde_is_not() {
+    assert_eq!(granted(r#"{"access_token":" ~"}"#).access_token.as_c_str(), c" ~");
+    assert_eq!(refused(200, r#"{"access_token":"a\u007f"}"#).status(), Status::BadResponse);
+}
+
+#[test]
+fn a_token_type_of_null_is_a_missing_one() {
+    assert!(granted(r#"{"access_token":"at","token_type":null}"#).type_missing);
+}
