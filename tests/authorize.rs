@@ -8,7 +8,6 @@ use std::net::{TcpListener, TcpStream};
 use std::ptr::null_mut;
 use std::time::Duration;
 
-use authgrant::ffi::connection as api;
 use authgrant::ffi::status::*;
 use authority::{Authority, Authorize, Config};
 use support::c_api::{Connection, Failure, chain, open};
