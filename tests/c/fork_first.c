@@ -1,0 +1,69 @@
+/* fork() while other threads are in their very first calls: whatever they were in the middle of initialising, the child gets
+   its token and does not wait for a thread that it does not have. */
+#include <authgrant.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "check.h"
+
+enum { RUNS = 60, THREADS = 3, SECONDS_FOR_A_CHILD = 60, STEP_NANOSECONDS = 25000 };
+
+static const char *connection_string;
+static atomic_int go;
+
+static int get_a_token(void) {
+    authgrant_connection *connection = NULL;
+    authgrant_token *token = NULL;
+    int good = authgrant_open(connection_string, &connection, NULL) == AUTHGRANT_OK
+        && authgrant_get_token(connection, &token, NULL) == AUTHGRANT_OK;
+    authgrant_token_free(token);
+    authgrant_close(connection);
+    return good;
+}
+
+static void *first_call(void *argument) {
+    (void)argument;
+    while (!atomic_load(&go))
+        ;
+    get_a_token();
+    return NULL;
+}
+
+static int exit_status_of(pid_t pid) {
+    int status = -1;
+    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* A process that has not called the library yet: its threads do, and a little later it forks. */
+static void fresh_process(int run) {
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++)
+        if (pthread_create(&threads[i], NULL, first_call, NULL) != 0)
+            _exit(2);
+    atomic_store(&go, 1);
+    struct timespec later = {0, (long)run * STEP_NANOSECONDS};
+    nanosleep(&later, NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(SECONDS_FOR_A_CHILD); /* a child that hangs is killed, which its parent sees */
+        _exit(get_a_token() ? 0 : 1);
+    }
+    _exit(exit_status_of(child) == 0 ? 0 : 3);
+}
+
+int main(int argc, char **argv) {
+    if (argc != 2)
+        return 2;
+    connection_string = argv[1];
+    for (int run = 0; run < RUNS; run++) {
+        pid_t pid = fork();
+        if (pid == 0)
+            fresh_process(run);
+        CHECK(exit_status_of(pid) == 0);
+    }
+    return checks_done("fork_first");
+}
