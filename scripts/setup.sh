@@ -6,7 +6,7 @@
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(build java openssl python go valgrind binutils cargo-deny)
+ALL=(build java openssl python go browser valgrind binutils cargo-deny)
 MISSING=()
 UPDATED=
 
@@ -38,6 +38,18 @@ part_java() { need keytool default-jre-headless; }
 part_openssl() { need openssl openssl; }
 part_go() { need go golang-go; }
 part_valgrind() { need valgrind valgrind; }
+
+# A browser for the page that a person sees, and what steers it.
+part_browser() {
+    local place=tests/interop/browser
+    need node nodejs
+    need npm npm
+    need chromium chromium
+    has npm || return 0
+    [ ! -d "$place/node_modules/playwright-core" ] || return 0
+    [ -n "${AUTHGRANT_NO_INSTALL:-}" ] || npm ci --silent --ignore-scripts --prefix "$place" >/dev/null || true
+    [ -d "$place/node_modules/playwright-core" ] || MISSING+=("the npm packages of $place (npm ci --prefix $place)")
+}
 
 part_binutils() {
     need nm binutils
