@@ -105,7 +105,9 @@ fn header_json(header: &Header, algorithm: Algorithm, key: &SigningKey) -> Resul
 /// The payload and its exp.
 fn payload(claims: &Claims<'_>) -> Result<(Object, i64)> {
     let own = claims.additional;
-    let iat = own.seconds("iat").unwrap_or(claims.now.saturating_sub(BACKDATED));
+    // An assertion of a few seconds must not have ended before it is sent.
+    let back = BACKDATED.min(i64::from(claims.lifetime) / 2);
+    let iat = own.seconds("iat").unwrap_or(claims.now.saturating_sub(back));
     let exp = own.seconds("exp").unwrap_or(iat.saturating_add(i64::from(claims.lifetime)));
     let mut object = Object::default();
     let texts = [("iss", Some(claims.issuer)), ("sub", claims.subject), ("aud", claims.audience)];

@@ -60,6 +60,17 @@ fn payload_of(assertion: &Assertion) -> Value {
 }
 
 #[test]
+fn even_the_shortest_life_ends_after_it_began() {
+    let place = Place::new();
+    let key = open(&place.fixture("ec.pem", None)).unwrap();
+    for lifetime in [1, 2, 5, 9] {
+        let short = Claims { lifetime, ..claims() };
+        let assertion = sign(&short, &Header::default(), &key).unwrap();
+        assert!(assertion.expires_at > NOW, "{lifetime}");
+    }
+}
+
+#[test]
 fn an_assertion_is_three_parts_without_padding_and_the_signature_is_over_the_first_two() {
     let assertion = signed("rsa-pkcs1.pem", &claims(), None);
     let text = assertion.text().reveal();
