@@ -8,7 +8,7 @@ help: ## this list
 demo: ## from nothing to a token: library, C example, key store, authorization server
 	@scripts/demo.sh
 
-test: ## all tests: Rust, C and C++, Python, Go, and servers that others wrote
+test: ## all tests: Rust, C and C++, Python, Go, servers that others wrote, a browser
 	@scripts/test.sh
 
 check: ## what needs no server: format, lints, licences, header, exported symbols
