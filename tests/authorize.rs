@@ -122,25 +122,24 @@ fn a_wrong_state_is_turned_away_and_the_wait_goes_on_to_its_end() {
     assert!(page.unwrap().starts_with("HTTP/1.1 400"));
 }
 
+/// The failure of a host program that shows nothing.
+fn authorize_with_nobody(connection: &Connection) -> Failure {
+    let mut error = null_mut();
+    let handle = connection.handle();
+    let status =
+        authgrant::ffi::consent::authgrant_authorize(handle, Some(nobody), null_mut(), &raw mut error);
+    let failure = chain(error).remove(0);
+    assert_eq!(status, failure.status);
+    failure
+}
+
 #[test]
 fn a_host_that_cannot_show_the_url_is_told_which_it_was() {
     let authority = needing_consent();
-    let connection = docusign(&authority, "");
-    let mut error = null_mut();
-    let status = authgrant::ffi::consent::authgrant_authorize(
-        connection.handle(),
-        Some(nobody),
-        null_mut(),
-        &raw mut error,
-    );
-    assert_eq!(status, AUTHGRANT_UNSUPPORTED);
-    let failure = chain(error).remove(0);
-    assert!(
-        failure
-            .consent_url
-            .unwrap()
-            .contains("/oauth/auth?response_type=code&scope=signature%20impersonation")
-    );
+    let failure = authorize_with_nobody(&docusign(&authority, ""));
+    assert_eq!(failure.status, AUTHGRANT_UNSUPPORTED);
+    let url = failure.consent_url.unwrap();
+    assert!(url.contains("/oauth/auth?response_type=code&scope=signature%20impersonation"), "{url}");
 }
 
 #[test]
@@ -149,14 +148,8 @@ fn a_redirect_that_cannot_be_listened_to_is_named() {
     let connection = docusign(&authority, "");
     for redirect in ["http://localhost", "https://app.example.com/cb"] {
         connection.set_option("RedirectURI", redirect).unwrap();
-        let mut error = null_mut();
-        let status = authgrant::ffi::consent::authgrant_authorize(
-            connection.handle(),
-            Some(nobody),
-            null_mut(),
-            &raw mut error,
-        );
-        assert_eq!(status, AUTHGRANT_INVALID_OPTION, "{redirect}");
-        assert_eq!(chain(error)[0].option.as_deref(), Some("RedirectURI"));
+        let failure = authorize_with_nobody(&connection);
+        assert_eq!(failure.status, AUTHGRANT_INVALID_OPTION, "{redirect}");
+        assert_eq!(failure.option.as_deref(), Some("RedirectURI"));
     }
 }

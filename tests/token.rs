@@ -476,6 +476,21 @@ fn no_secret_is_in_a_message_or_a_log_line() {
 }
 
 #[test]
+fn what_a_get_was_answered_with_is_logged_without_what_was_sent() {
+    let lines: &'static Lines = Box::leak(Box::default());
+    let authority = authority(Config::http());
+    let body = serde_json::json!({"error": "you sent canary-token"});
+    authority.play(vec![Play::Json { status: 400, body, headers: Vec::new() }]);
+    let string = short_string(&authority, "AuthHeader=X;SecurityToken=canary-token");
+    let connection = open(&string.replace("POST ", "")).unwrap();
+    connection.log_to(lines);
+    connection.get_token().unwrap();
+    let lines = lines.0.lock().unwrap().join("\n");
+    assert!(lines.contains("you sent ****; asking by POST"), "{lines}");
+    assert!(!lines.contains("canary-token"), "{lines}");
+}
+
+#[test]
 fn tokens_outlive_their_connection() {
     let authority = authority(Config::http());
     let token = Arc::new(ask(&short_string(&authority, "")).unwrap());
