@@ -272,8 +272,9 @@ impl Reader<'_> {
     }
 
     fn whole_consent(&mut self, endpoint: Option<&Url>, profile: Option<&Profile>) -> Option<Consent> {
+        let ways = profile.and_then(|profile| profile.consent.as_ref());
         let known =
-            endpoint.zip(profile).map(|(endpoint, profile)| authorization_endpoint(endpoint, profile));
+            endpoint.zip(ways).and_then(|(endpoint, ways)| at(ways.authorization.as_deref()?, endpoint));
         let authorization = match known {
             Some(known) if self.value(Name::AuthURI).is_none() => Some(known),
             _ => self.need_url(Name::AuthURI).map(|url| url.as_written().to_owned()),
@@ -281,7 +282,7 @@ impl Reader<'_> {
         let redirect = self.need_url(Name::RedirectURI);
         let client_id = self.text(Name::ClientID).or_else(|| self.text(Name::ClaimsIssuer));
         let client_id = client_id.or_else(|| self.need(Name::ClientID));
-        let scope = self.text(Name::Scope).or_else(|| Some(profile?.consent_scope.clone()));
+        let scope = self.text(Name::Scope).or_else(|| ways?.scope.clone());
         let scope = scope.or_else(|| self.need(Name::Scope));
         Some(Consent {
             endpoint: authorization?,
@@ -301,10 +302,12 @@ impl Reader<'_> {
     }
 }
 
-fn authorization_endpoint(endpoint: &Url, profile: &Profile) -> String {
+/// A URL of a profile at the token endpoint's own host and tenant.
+fn at(url: &str, endpoint: &Url) -> Option<String> {
     let uri = endpoint.uri();
-    let authority = uri.authority().map_or("", |authority| authority.as_str());
-    format!("{}://{authority}{}", uri.scheme_str().unwrap_or("https"), profile.authorization_path)
+    let tenant = uri.path().split('/').nth(1).unwrap_or_default();
+    let server = format!("{}://{}", uri.scheme_str()?, uri.authority()?);
+    Some(url.replace("{server}", &server).replace("{tenant}", tenant))
 }
 
 #[cfg(test)]

@@ -489,6 +489,7 @@ fn the_option_table_tells_of_each_option_all_that_a_dialog_needs() {
             "JWTCertPassword",
             "JWTPrivateKey",
             "JWTSecret",
+            "OAuthCode",
             "Password",
             "RefreshToken",
             "SecurityToken",

@@ -218,6 +218,10 @@ options! {
         "A file that holds the client assertion, read each time, since whoever wrote it renews it.";
     RefreshToken ["rtok", "Auth_RefreshToken"] Kind::Secret, "",
         "The refresh token (RFC 6749 section 6); where the server sends a newer one, that is used from then on.";
+    OAuthCode ["oac"] Kind::Secret, "",
+        "An authorization code that a person has brought from the consent URL; it is exchanged once (methods 51 and 56).";
+    EnableLoginPrompt ["elp"] Kind::Switch, "0",
+        "1 lets a call that needs a token open the browser for methods 51 and 56.";
     AccessToken ["Auth_AccessToken"] Kind::Secret, "",
         "The access token itself, sent as it is.";
     User ["UID", "LogonID"] Kind::Text, "",
@@ -236,18 +240,32 @@ options! {
         "Where the browser returns to after consent, as registered with the authorization server.";
     ApplicationName [] Kind::Text, "",
         "The application's name, for the page that a person sees after consent.";
+    ConsentType [] Kind::Choice(&["Individual", "Admin", "ExternalAdmin"]), "by provider, else Individual",
+        "Who consents: each user, an administrator for all users of the organisation, or the administrator of another organisation.";
+    AdminConsentScope [] Kind::Text, "by provider",
+        "What the administrator of another organisation consents to (admin_consent_scope).";
     ConsentTimeout [] Kind::Number(1, 86_400), "300",
         "Seconds that a person has for consent.";
+    LogoffURI ["o2lu"] Kind::Url, "",
+        "Called with the token when the last connection that uses it is closed, and by authgrant_logoff.";
     RestConfigFile ["rcf", "RESTConfigFile", "Config"] Kind::Path, "",
         "The model file of the driver (.rest). Its method, URIs, scope and headers count where nobody else says them.";
-    RestSamplePath ["rsp", "RESTSamplePath", "Sample"] Kind::Driver, "",
-        "The endpoint that the driver samples.";
+    RestSamplePath ["rsp", "RESTSamplePath", "Sample"] Kind::Text, "",
+        "The endpoint that the driver samples; authgrant_test asks it with the token.";
+    HealthURI [] Kind::Text, "",
+        "The endpoint that authgrant_test asks with the token, instead of RestSamplePath.";
     TrustStore ["ts", "Truststore"] Kind::Path, "the operating system's",
         "A PEM file with the certificates of the authorities to trust, instead of the operating system's.";
     ValidateServerCertificate ["vsc"] Kind::Switch, "1",
         "0 accepts any certificate, and so anybody's server. For tests alone.";
     LoginTimeout ["lt"] Kind::Number(-1, 86_400), "60",
         "Seconds for a whole call, waiting for others included; 0 or -1 is no limit.";
+    WSTimeout ["wst"] Kind::Number(-1, 86_400), "120",
+        "Seconds for one request to a server; 0 or -1 is no limit but that of the call.";
+    AccessTokenLifetime [] Kind::Number(1, 31_536_000), "by provider, else 300",
+        "Seconds that a token is taken to live where neither the server nor the token says.";
+    CacheScope [] Kind::Choice(&["Process", "Connection"]), "Process",
+        "Connection keeps the tokens of this connection from equal connections of the process.";
     DSN ["DataSourceName"] Kind::Text, "",
         "The section of odbc.ini that says the rest, in the connection string alone; not looked up where Driver stands in front of it.";
     FILEDSN [] Kind::Path, "",

@@ -28,10 +28,40 @@ pub struct Profile {
     pub audience_is_host: bool,
     /// Where it reads the scope.
     pub scope_in: ScopeIn,
-    /// The path of the authorization endpoint on the token host.
-    pub authorization_path: String,
+    /// How people consent, where it takes consent at all.
+    pub consent: Option<ConsentWays>,
+}
+
+/// Who consents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+pub enum ConsentType {
+    /// Each user for themselves.
+    Individual,
+    /// An administrator, for all users of the organisation.
+    Admin,
+    /// An administrator of another organisation, for all of its users.
+    ExternalAdmin,
+}
+
+/// How people consent at a provider. In the URLs `{server}` stands for the token endpoint's scheme and host, and
+/// `{tenant}` for the first segment of its path.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsentWays {
+    /// Who consents, unless the user says otherwise.
+    pub usual: ConsentType,
+    /// The authorization endpoint.
+    pub authorization: Option<String>,
     /// The scope of the consent URL where the user gave none.
-    pub consent_scope: String,
+    pub scope: Option<String>,
+    /// What each user's own consent needs to be set up as.
+    pub individual_needs: Option<String>,
+    /// The page where an administrator consents for the organisation.
+    pub admin: Option<String>,
+    /// What an administrator does where there is no such page.
+    pub admin_steps: Option<String>,
+    /// Whether the authorization endpoint knows `admin_consent_scope`.
+    pub external_admin: bool,
 }
 
 /// All profiles; none, should the file that is built in ever be broken, which a test excludes.
