@@ -88,6 +88,12 @@ impl Cache {
         }
     }
 
+    /// Keeps a token that came in another way than by a fetch.
+    pub fn put(&self, token: Arc<Token>) {
+        let entry = self.entry(token.identity);
+        entry.lock().token = Some(token);
+    }
+
     /// Forgets the token of `identity`.
     pub fn forget(&self, identity: Identity) {
         self.entries.lock().remove(&identity);

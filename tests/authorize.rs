@@ -2,73 +2,17 @@
 
 mod support;
 
-use std::ffi::{CStr, c_char, c_void};
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::ffi::{c_char, c_void};
 use std::ptr::null_mut;
-use std::time::Duration;
 
 use authgrant::ffi::status::*;
 use authority::{Authority, Authorize, Config};
+use support::browser::{authorize, free_port};
 use support::c_api::{Connection, Failure, chain, open};
 use support::{authority, page_string, stores};
 
-/// A port that is free now.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// One GET of a plain http URL; status line, headers and body.
-fn get(url: &str) -> String {
-    let rest = url.strip_prefix("http://").unwrap();
-    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let mut stream = TcpStream::connect(host).unwrap();
-    write!(stream, "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
-
-/// What a browser does with the URL: goes there, and then where it is sent.
-extern "C" fn visit(url: *const c_char, page: *mut c_void) -> i32 {
-    // SAFETY: the library hands out NUL-terminated text.
-    let url = unsafe { CStr::from_ptr(url) }.to_str().unwrap().to_owned();
-    let page = page as usize;
-    std::thread::spawn(move || {
-        let sent = get(&url);
-        let location = sent
-            .lines()
-            .find_map(|line| line.split_once(": ").filter(|(name, _)| name.eq_ignore_ascii_case("location")));
-        let seen = get(location.expect("a redirect").1);
-        // SAFETY: the test keeps the channel until it has heard from it.
-        let heard = unsafe { &*(page as *const std::sync::mpsc::Sender<String>) };
-        let _ = heard.send(seen);
-    });
-    0
-}
-
 extern "C" fn nobody(_: *const c_char, _: *mut c_void) -> i32 {
     7
-}
-
-fn authorize(connection: &Connection) -> (Result<(), Box<Failure>>, Option<String>) {
-    let (heard, page) = std::sync::mpsc::channel::<String>();
-    let mut error = null_mut();
-    let context = std::ptr::from_ref(&heard).cast_mut().cast();
-    let status = authgrant::ffi::consent::authgrant_authorize(
-        connection.handle(),
-        Some(visit),
-        context,
-        &raw mut error,
-    );
-    let seen = page.recv_timeout(Duration::from_secs(10)).ok();
-    match chain(error).into_iter().next() {
-        None => {
-            assert_eq!(status, AUTHGRANT_OK);
-            (Ok(()), seen)
-        }
-        Some(failure) => (Err(Box::new(failure)), seen),
-    }
 }
 
 fn docusign(authority: &Authority, more: &str) -> Connection {

@@ -78,7 +78,7 @@ fn the_browser_gets_the_url_and_its_visit_brings_the_code() {
         visit(&seen, &redirect);
         seen
     });
-    let expected = Expected { state, issuer: None, server: "as.example".to_owned(), wants_code: true };
+    let expected = Expected { state, issuers: Vec::new(), server: "as.example".to_owned(), wants_code: true };
     let call = Call::within(Duration::from_secs(30), "ConsentTimeout");
     let arrival = listener.wait_beside(&expected, &Pages::default(), &call, &mut || opened.check()).unwrap();
 
@@ -111,7 +111,7 @@ fn a_desktop_without_a_browser_ends_the_wait_long_before_its_deadline() {
     let plain = "https://as.example/auth?response_type=code";
     let state = state().unwrap();
     let mut opened = browser.open(&with_state(plain, &state, None), plain).unwrap();
-    let expected = Expected { state, issuer: None, server: "as.example".to_owned(), wants_code: true };
+    let expected = Expected { state, issuers: Vec::new(), server: "as.example".to_owned(), wants_code: true };
     let call = Call::within(Duration::from_secs(60), "ConsentTimeout");
     let error =
         listener.wait_beside(&expected, &Pages::default(), &call, &mut || opened.check()).unwrap_err();

@@ -241,6 +241,7 @@ fn wishes(options: &CallOptions) -> Result<Wishes> {
         timeout: (timeout > 0).then(|| Duration::from_millis(timeout)),
         min_life: i64::from(min_life),
         no_network: options.flags & AUTHGRANT_NO_NETWORK != 0,
+        no_prompt: options.flags & AUTHGRANT_NO_PROMPT != 0,
     })
 }
 

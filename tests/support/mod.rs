@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test program uses its own part")]
 
+pub mod browser;
 pub mod c_api;
 pub mod stores;
 

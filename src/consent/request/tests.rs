@@ -5,7 +5,7 @@ const STATE: &str = "the-right-state";
 fn expected() -> Expected {
     Expected {
         state: Secret::from(STATE),
-        issuer: Some("https://as.example".to_owned()),
+        issuers: vec!["https://as.example:443".to_owned(), "https://tokens.example:8443".to_owned()],
         server: "as.example".to_owned(),
         wants_code: true,
     }
@@ -77,14 +77,26 @@ fn no_state_is_never_the_right_one() {
 #[test]
 fn another_issuer_is_turned_away_whatever_it_says() {
     for answer in ["code=a", "error=access_denied"] {
-        let text = get(&format!("/callback?{answer}&state={STATE}&iss=https://other.example"));
-        assert_eq!(fault(&text), Some(Fault::Issuer), "{answer}");
+        for issuer in
+            ["https://other.example", "http://as.example", "https://as.example:8443", "as.example", ""]
+        {
+            let text = get(&format!("/callback?{answer}&state={STATE}&iss={issuer}"));
+            assert_eq!(fault(&text), Some(Fault::Issuer), "{answer} {issuer}");
+        }
+    }
+}
+
+#[test]
+fn an_issuer_at_home_at_a_server_that_was_asked_is_right() {
+    for issuer in ["https://as.example", "https://as.example/tenant/v2.0", "https://tokens.example:8443"] {
+        let text = get(&format!("/callback?code=a&state={STATE}&iss={issuer}"));
+        assert!(matches!(judged(&text), Verdict::Arrived(_)), "{issuer}");
     }
 }
 
 #[test]
 fn an_issuer_that_nobody_knows_is_not_compared() {
-    let unknown = Expected { issuer: None, ..expected() };
+    let unknown = Expected { issuers: Vec::new(), ..expected() };
     let text = get(&format!("/callback?code=a&state={STATE}&iss=https://other.example"));
     let verdict = Request::read(text.as_bytes())
         .unwrap()
