@@ -199,6 +199,18 @@ fn each_refresh_token_is_told_before_its_token_is_handed_out() {
     restarted.unwrap().get_token().unwrap();
 }
 
+#[test]
+fn a_logoff_ends_the_login() {
+    let (authority, connection) = desk(Config::http(), None, "");
+    connection.set_option("LogoffURI", &authority.url("/oauth/logoff")).unwrap();
+    authorize(&connection).0.unwrap();
+    connection.get_token().unwrap();
+    let status = authgrant::ffi::consent::authgrant_logoff(connection.handle(), null_mut());
+    assert_eq!((status, authority.logoffs()), (AUTHGRANT_OK, 1));
+    assert_eq!(refused(&connection).status, AUTHGRANT_CONSENT_REQUIRED);
+    assert_eq!(authority.token_requests().len(), 1);
+}
+
 #[cfg(all(unix, not(target_os = "macos")))]
 mod prompts {
     use super::*;
