@@ -5,9 +5,11 @@
 
 use std::time::Duration;
 
+use crate::clock;
 use crate::error::{Error, Result, Status};
 use crate::file::Location;
 use crate::options::{Name, Options};
+use crate::policy::{Forbidden, Policy};
 use crate::provider::{Profile, ScopeIn};
 use crate::secret::Secret;
 use crate::tls::Trust;
@@ -16,6 +18,7 @@ use crate::url::Url;
 mod grant;
 mod method;
 mod reader;
+mod rules;
 mod signing;
 mod token_endpoint;
 
@@ -34,6 +37,12 @@ pub struct Config {
     pub consent: Option<Consent>,
     /// The limit of a whole call, and the option that set it.
     pub login_timeout: Option<Duration>,
+    /// The limit of one request.
+    pub request_timeout: Option<Duration>,
+    /// The token to begin with.
+    pub given: Given,
+    /// Whether its tokens are kept from other connections, whatever the flow.
+    pub alone: bool,
 }
 
 /// How a connection comes to its token, or to headers without one.
@@ -171,6 +180,15 @@ pub struct Consent {
     pub timeout: Duration,
 }
 
+/// What the options say of an access token that there is already.
+#[derive(Debug, Hash)]
+pub struct Given {
+    /// AccessToken, where it stands beside something that can renew it.
+    pub token: Option<Secret>,
+    /// When AccessToken ends, in seconds since 1970.
+    pub end: Option<i64>,
+}
+
 /// The outcome of reading options: warnings there are in any case.
 #[derive(Debug)]
 pub struct Resolution {
@@ -180,10 +198,16 @@ pub struct Resolution {
     pub warnings: Vec<Error>,
 }
 
-/// Understands `options`.
+/// Understands `options` under the policy of the process.
 #[must_use]
 pub fn resolve(options: &Options) -> Resolution {
-    let mut reader = Reader::new(options);
+    resolve_under(options, Policy::current())
+}
+
+/// Understands `options` under `policy`.
+#[must_use]
+pub fn resolve_under(options: &Options, policy: Policy) -> Resolution {
+    let mut reader = Reader::new(options, policy);
     let config = reader.config();
     let config = match (reader.all_faults(), config) {
         (None, Some(config)) => Ok(config),
@@ -193,12 +217,12 @@ pub fn resolve(options: &Options) -> Resolution {
     Resolution { config, warnings: reader.warnings }
 }
 
-/// Understands of `options` what a consent URL is made of, and nothing else.
+/// Understands of `options` what a consent URL is made of, and nothing else, under the policy of the process.
 ///
 /// # Errors
 /// Every fault as one chain.
 pub fn resolve_consent(options: &Options) -> Result<Consent> {
-    let mut reader = Reader::new(options);
+    let mut reader = Reader::new(options, Policy::current());
     let endpoint = reader.endpoint().map(|(url, _)| url);
     let profile = reader.profile(endpoint.as_ref());
     let consent = reader.whole_consent(endpoint.as_ref(), profile);
@@ -216,12 +240,12 @@ fn not_understood() -> Error {
 impl Reader<'_> {
     fn config(&mut self) -> Option<Config> {
         self.check_types();
+        self.check_policy();
         let method = self.method();
         let endpoint = self.endpoint();
         let address = endpoint.as_ref().map(|(url, _)| url);
         let profile = self.profile(address);
         let consent = self.consent(address, profile);
-        let login_timeout = self.login_timeout();
         let trust = self.trust();
         let method = method?;
         let header = if method.has_extra_header() { self.header() } else { None };
@@ -235,12 +259,26 @@ impl Reader<'_> {
         };
         let model = self.options.model_headers().iter();
         let model = model.map(|(name, value)| Header { name: name.clone(), value: value.clone() });
+        let flow = flow?;
         Some(Config {
-            flow: flow?,
+            given: self.given(&flow),
+            flow,
             headers: header.into_iter().chain(model).collect(),
             consent,
-            login_timeout,
+            login_timeout: self.timeout(Name::LoginTimeout, 60),
+            request_timeout: self.timeout(Name::WSTimeout, 120),
+            alone: self.is(Name::CacheScope, "Connection") || self.policy.forbids(Forbidden::Sharing),
         })
+    }
+
+    /// ODBC 4.0's rule: an access token is used until it ends, and then what else there is.
+    fn given(&self, flow: &Flow) -> Given {
+        let renewed = matches!(flow, Flow::Exchange(_)) && flow.is_personal();
+        let end = self.text(Name::AccessTokenExpires);
+        Given {
+            token: self.secret(Name::AccessToken).filter(|_| renewed),
+            end: end.and_then(|text| clock::from_iso8601(&text)),
+        }
     }
 
     fn trust(&mut self) -> Trust {
@@ -250,6 +288,7 @@ impl Reader<'_> {
                 Name::ValidateServerCertificate,
                 "is 0: ANY SERVER IS BELIEVED, so whoever is on the way can take the assertion and the token; for tests alone",
             );
+            self.refuse(Name::ValidateServerCertificate, "is 0", Forbidden::InsecureTls);
         }
         Trust { store: self.text(Name::TrustStore).map(Location::new), validate }
     }
@@ -294,8 +333,8 @@ impl Reader<'_> {
         })
     }
 
-    fn login_timeout(&self) -> Option<Duration> {
-        match self.number(Name::LoginTimeout).unwrap_or(60) {
+    fn timeout(&self, name: Name, default: i64) -> Option<Duration> {
+        match self.number(name).unwrap_or(default) {
             ..=0 => None,
             seconds => Some(Duration::from_secs(seconds.unsigned_abs())),
         }

@@ -1,4 +1,5 @@
-//! What one connection remembers between its calls: the newest refresh token, and a given token that the API refused.
+//! What one connection remembers between its calls: the newest refresh token, the given token that it began with, and one
+//! that the API refused.
 
 use std::ffi::CStr;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ pub type OnRefreshToken = Box<dyn Fn(&str) + Send + Sync>;
 pub struct Session {
     newest: Mutex<Option<Rotated>>,
     rejected: Mutex<Option<Secret>>,
+    begun_with: Mutex<Option<Secret>>,
     on_refresh_token: ArcSwapOption<OnRefreshToken>,
 }
 
@@ -55,6 +57,16 @@ impl Session {
     /// The API refused a token that the user gave.
     pub fn reject(&self, token: &CStr) {
         *self.rejected.lock() = token.to_str().ok().map(Secret::from);
+    }
+
+    /// Whether this token, which was given, is met for the first time: it is begun with once, and renewed from then on.
+    pub fn begins_with(&self, token: &Secret) -> bool {
+        let mut begun_with = self.begun_with.lock();
+        let first = begun_with.as_ref() != Some(token);
+        if first {
+            *begun_with = Some(token.clone());
+        }
+        first
     }
 
     /// Whether the API has refused this very token.
