@@ -274,7 +274,8 @@ impl Reader<'_> {
     /// ODBC 4.0's rule: an access token is used until it ends, and then what else there is.
     fn given(&self, flow: &Flow) -> Given {
         let renewed = matches!(flow, Flow::Exchange(_)) && flow.is_personal();
-        let end = self.text(Name::AccessTokenExpires);
+        let used = renewed || matches!(flow, Flow::AccessToken(_));
+        let end = self.text(Name::AccessTokenExpires).filter(|_| used);
         Given {
             token: self.secret(Name::AccessToken).filter(|_| renewed),
             end: end.and_then(|text| clock::from_iso8601(&text)),
