@@ -38,10 +38,9 @@ pub extern "C" fn authgrant_consent_url(
 /// authgrant_get_token does.
 ///
 /// Threads: any; two at once need different RedirectURIs. Errors: AUTHGRANT_MISSING_OPTION, AUTHGRANT_INVALID_OPTION,
-/// AUTHGRANT_UNSUPPORTED where nothing shows the URL (see authgrant_error_consent_url) or the policy forbids to open a
-/// browser, AUTHGRANT_DENIED,
-/// AUTHGRANT_TIMEOUT, AUTHGRANT_CANCELLED, AUTHGRANT_NETWORK where the port of RedirectURI is taken, and as
-/// authgrant_get_token.
+/// AUTHGRANT_UNSUPPORTED where nothing shows the URL (see authgrant_error_consent_url) or the policy forbids opening a
+/// browser, AUTHGRANT_DENIED, AUTHGRANT_TIMEOUT, AUTHGRANT_CANCELLED, AUTHGRANT_NETWORK where the port of RedirectURI is
+/// taken, and as authgrant_get_token.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_authorize(
     connection: *mut Connection,

@@ -30,7 +30,8 @@ pub const AUTHGRANT_FORBID_SHARING: u32 = 32;
 /// `allow` is AUTHGRANT_ALLOW_… numbers added up, and `forbid` AUTHGRANT_FORBID_… numbers; at first both are 0. Before the
 /// first authgrant_open anything may be set. Afterwards it can only be tightened: bits of `allow` taken away, bits of
 /// `forbid` added. It holds from the next call of every connection on, and in forked children. What a string says
-/// against it is AUTHGRANT_INVALID_OPTION, a weak key store AUTHGRANT_KEY_STORE; the messages name the constant.
+/// against it is AUTHGRANT_INVALID_OPTION, a weak key store AUTHGRANT_KEY_STORE, and authgrant_authorize without a function
+/// AUTHGRANT_UNSUPPORTED; the messages name the constant.
 ///
 /// Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT for a bit that means nothing, and for what would loosen it after the
 /// first authgrant_open; nothing is changed then.
