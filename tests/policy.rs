@@ -108,14 +108,14 @@ fn without_insecure_tls_and_loopback_http_their_options_are_refused() {
             ("TokenEndpoint=http://localhost/t", "TokenEndpoint"),
             ("AuthURI=http://localhost/a", "AuthURI"),
             ("LogoffURI=http://localhost/out", "LogoffURI"),
-            ("LogoffURI=POST http://localhost/out", "LogoffURI"),
             ("RestSamplePath=http://localhost/sample", "RestSamplePath"),
             ("HealthURI=http://127.9.9.9/health", "HealthURI"),
+            ("HostName=http://127.0.0.1:8080;RestSamplePath=/sample", "HostName"),
         ] {
             assert_eq!(forbidden(&local(more), "AUTHGRANT_FORBID_LOOPBACK_HTTP"), name, "{more}");
         }
         let fine = "RedirectURI=http://localhost:3000;RestSamplePath=/sample;HealthURI=https://a.example/h;\
-                    ValidateServerCertificate=1;AuthURI=https://a.example/auth";
+                    HostName=api.example;ValidateServerCertificate=1;AuthURI=https://a.example/auth";
         ask(&local(fine)).unwrap();
     });
 }

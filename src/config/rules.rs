@@ -6,8 +6,8 @@ use crate::options::Name;
 use crate::policy::Forbidden;
 use crate::url::Url;
 
-/// Endpoints that are asked after the token, and read where they are.
-const ASKED_LATER: [Name; 3] = [Name::LogoffURI, Name::RestSamplePath, Name::HealthURI];
+/// Endpoints that are asked with the token, and read only then.
+const ASKED_LATER: [Name; 2] = [Name::RestSamplePath, Name::HealthURI];
 
 impl Reader<'_> {
     /// What can be seen of an option by itself.
@@ -15,7 +15,9 @@ impl Reader<'_> {
         if self.is(Name::EnableLoginPrompt, "1") {
             self.refuse(Name::EnableLoginPrompt, "is 1", Forbidden::Prompt);
         }
-        for name in ASKED_LATER {
+        // A relative one is meant from HostName.
+        let host = ASKED_LATER.iter().any(|name| self.value(*name).is_some()).then_some(Name::HostName);
+        for name in ASKED_LATER.into_iter().chain(host) {
             let text = self.text(name).unwrap_or_default();
             if let Some(Ok(url)) = text.split_ascii_whitespace().last().map(Url::parse) {
                 self.refuse_plain_http(name, &url);

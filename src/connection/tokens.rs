@@ -1,9 +1,10 @@
 //! The tokens that a connection begins with, and those that it hands on in its completed string.
 
 use super::Connection;
+use crate::call::Call;
 use crate::clock;
 use crate::config::{Config, Flow, Grant};
-use crate::flow::access_token;
+use crate::flow::{self, access_token};
 use crate::identity::Identity;
 use crate::options::{Instead, Name, Options};
 use crate::secret::Secret;
@@ -50,10 +51,10 @@ impl Connection {
 
     /// The refresh token that has taken the place of the option's: that one may be dead.
     pub(super) fn newest_refresh_token(&self, config: &Config, spelling: &'static str) -> Option<Instead> {
-        let Flow::Exchange(exchange) = &config.flow else { return None };
-        let Grant::RefreshToken(configured) = &exchange.grant else { return None };
-        let newest = self.live().session.refresh_token(configured);
-        Some(Instead { name: Name::RefreshToken, spelling, text: Some(newest) })
+        let call = Call::unbounded();
+        let newest =
+            self.with_context(config, &call, false, |context| flow::held_refresh_token(config, context));
+        newest.map(|newest| Instead { name: Name::RefreshToken, spelling, text: Some(newest) })
     }
 }
 
