@@ -509,10 +509,9 @@ authgrant_status authgrant_consent_url(struct authgrant_connection *connection,
  * authgrant_get_token does.
  *
  * Threads: any; two at once need different RedirectURIs. Errors: AUTHGRANT_MISSING_OPTION, AUTHGRANT_INVALID_OPTION,
- * AUTHGRANT_UNSUPPORTED where nothing shows the URL (see authgrant_error_consent_url) or the policy forbids to open a
- * browser, AUTHGRANT_DENIED,
- * AUTHGRANT_TIMEOUT, AUTHGRANT_CANCELLED, AUTHGRANT_NETWORK where the port of RedirectURI is taken, and as
- * authgrant_get_token.
+ * AUTHGRANT_UNSUPPORTED where nothing shows the URL (see authgrant_error_consent_url) or the policy forbids opening a
+ * browser, AUTHGRANT_DENIED, AUTHGRANT_TIMEOUT, AUTHGRANT_CANCELLED, AUTHGRANT_NETWORK where the port of RedirectURI is
+ * taken, and as authgrant_get_token.
  */
 authgrant_status authgrant_authorize(struct authgrant_connection *connection,
                                      authgrant_open_url_fn function,
@@ -552,7 +551,7 @@ authgrant_status authgrant_logoff(struct authgrant_connection *connection,
  * `include` is 0 or numbers added up. AUTHGRANT_WITH_SECRETS: passwords, keys and other secrets of the options, also those
  * of a data source. AUTHGRANT_WITH_TOKENS: ODBC 4.0's Auth_AccessToken and Auth_Expires of the token that is cached now,
  * if one is, and Auth_RefreshToken, the newest one, with Auth_Scope where no Scope was set. Nothing is fetched. Opened
- * again with method 54, the access token is used until it ends, and then the refresh token.
+ * again with method 51, 54 or 56, the access token is used until it ends, and then the refresh token.
  *
  * `*text` is for the caller to free with authgrant_text_free; it is as secret as what it includes.
  *
@@ -715,7 +714,8 @@ void authgrant_headers_free(struct authgrant_headers *headers);
  * `allow` is AUTHGRANT_ALLOW_… numbers added up, and `forbid` AUTHGRANT_FORBID_… numbers; at first both are 0. Before the
  * first authgrant_open anything may be set. Afterwards it can only be tightened: bits of `allow` taken away, bits of
  * `forbid` added. It holds from the next call of every connection on, and in forked children. What a string says
- * against it is AUTHGRANT_INVALID_OPTION, a weak key store AUTHGRANT_KEY_STORE; the messages name the constant.
+ * against it is AUTHGRANT_INVALID_OPTION, a weak key store AUTHGRANT_KEY_STORE, and authgrant_authorize without a function
+ * AUTHGRANT_UNSUPPORTED; the messages name the constant.
  *
  * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT for a bit that means nothing, and for what would loosen it after the
  * first authgrant_open; nothing is changed then.

@@ -104,7 +104,7 @@ pub extern "C" fn authgrant_logoff(
 /// `include` is 0 or numbers added up. AUTHGRANT_WITH_SECRETS: passwords, keys and other secrets of the options, also those
 /// of a data source. AUTHGRANT_WITH_TOKENS: ODBC 4.0's Auth_AccessToken and Auth_Expires of the token that is cached now,
 /// if one is, and Auth_RefreshToken, the newest one, with Auth_Scope where no Scope was set. Nothing is fetched. Opened
-/// again with method 54, the access token is used until it ends, and then the refresh token.
+/// again with method 51, 54 or 56, the access token is used until it ends, and then the refresh token.
 ///
 /// `*text` is for the caller to free with authgrant_text_free; it is as secret as what it includes.
 ///
