@@ -14,11 +14,13 @@ use crate::tls::Trust;
 use crate::url::Url;
 
 mod grant;
+mod looking;
 mod method;
 mod reader;
 mod signing;
 mod token_endpoint;
 
+pub use looking::{Wanted, method, profile, wanted_key};
 pub use signing::Signing;
 
 use reader::Reader;
@@ -34,6 +36,8 @@ pub struct Config {
     pub consent: Option<Consent>,
     /// The limit of a whole call, and the option that set it.
     pub login_timeout: Option<Duration>,
+    /// Whom to trust, the API's server included.
+    pub trust: Trust,
 }
 
 /// How a connection comes to its token, or to headers without one.
@@ -227,7 +231,7 @@ impl Reader<'_> {
         let header = if method.has_extra_header() { self.header() } else { None };
         let flow = if method.asks_endpoint(endpoint.is_some() || self.has_fault_with(Name::TokenURI)) {
             let grant = self.grant(method, address, profile);
-            self.exchange(method, grant, endpoint, profile, header.clone(), trust)
+            self.exchange(method, grant, endpoint, profile, header.clone(), trust.clone())
                 .map(Box::new)
                 .map(Flow::Exchange)
         } else {
@@ -240,6 +244,7 @@ impl Reader<'_> {
             headers: header.into_iter().chain(model).collect(),
             consent,
             login_timeout,
+            trust,
         })
     }
 

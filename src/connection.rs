@@ -73,6 +73,29 @@ impl Snapshot {
     }
 }
 
+/// The options of a moment and what they mean.
+pub struct View {
+    snapshot: Arc<Snapshot>,
+    /// What the connection shares with others.
+    pub process: &'static Process,
+}
+
+impl View {
+    /// The options.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.snapshot.options
+    }
+
+    /// What they mean.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn config(&self) -> Result<&Config> {
+        self.snapshot.config()
+    }
+}
+
 impl Connection {
     /// Reads a connection string, and the data source and model file that it names; what its values mean is found out
     /// later.
@@ -136,11 +159,19 @@ impl Connection {
     /// # Errors
     /// Those of [`Self::get_token`].
     pub fn get_headers(&self) -> Result<Headers> {
+        self.get_headers_with(Wishes::default())
+    }
+
+    /// As [`Self::get_headers`], with wishes.
+    ///
+    /// # Errors
+    /// Those of [`Self::get_token`].
+    pub fn get_headers_with(&self, wishes: Wishes) -> Result<Headers> {
         let snapshot = self.snapshot.load_full();
         let config = snapshot.config()?;
         match &config.flow {
             Flow::Headers(headers) => Headers::without_token(headers, &config.headers),
-            _ => Headers::new(self.token(config, Wishes::default())?, &config.headers),
+            _ => Headers::new(self.token(config, wishes)?, &config.headers),
         }
     }
 
@@ -217,6 +248,12 @@ impl Connection {
         [snapshot.options.warnings(), snapshot.resolution().warnings.clone(), told].concat()
     }
 
+    /// What is in force now, for those who look and do not touch.
+    #[must_use]
+    pub fn view(&self) -> View {
+        View { snapshot: self.snapshot.load_full(), process: self.process() }
+    }
+
     fn process(&self) -> &'static Process {
         self.process.unwrap_or_else(Process::current)
     }
@@ -260,7 +297,7 @@ impl Connection {
         Identity::of(&self.process().digest_key, &(sys::effective_user_id(), &config.flow, alone))
     }
 
-    fn call(&self, config: &Config, wishes: Wishes) -> Call {
+    pub(crate) fn call(&self, config: &Config, wishes: Wishes) -> Call {
         self.begin(match (wishes.timeout, config.login_timeout) {
             (Some(timeout), _) => Call::within(timeout, "the call's timeout"),
             (None, Some(timeout)) => Call::within(timeout, "LoginTimeout"),
