@@ -24,7 +24,11 @@ pub(super) fn sign_in_time(signing: &Signing, ahead: i64, context: &Context<'_>)
 /// A fresh assertion, as every exchange needs one, by a clock that is `ahead` of ours by so many seconds.
 pub(super) fn sign(signing: &Signing, ahead: i64, process: &Process) -> Result<Assertion> {
     let key = process.keys.key(&signing.key)?;
-    assertion::sign(&claims(signing, process.clock.unix_seconds().saturating_add(ahead)), &signing.header, &key)
+    assertion::sign(
+        &claims(signing, process.clock.unix_seconds().saturating_add(ahead)),
+        &signing.header,
+        &key,
+    )
 }
 
 /// What the assertion says at the time `now`.

@@ -76,9 +76,8 @@ pub(super) fn all(source: &KeySource, content: &[u8]) -> Result<Vec<Candidate>> 
 }
 
 fn whole_blocks<'a>(source: &KeySource, content: &'a [u8]) -> Result<Vec<Block<'a>>> {
-    blocks(content).ok_or_else(|| {
-        source.broken("is PEM with a block that has no END line: it was cut short or damaged")
-    })
+    blocks(content)
+        .ok_or_else(|| source.broken("is PEM with a block that has no END line: it was cut short or damaged"))
 }
 
 fn material(source: &KeySource, blocks: &[Block<'_>], key: &Block<'_>) -> Result<Material> {

@@ -39,7 +39,12 @@ struct Key {
 }
 
 /// What would be signed. `token_url` is the usual audience.
-pub(super) fn jwt(signing: &Signing, token_url: Option<&str>, sources: &Sources<'_>, process: &Process) -> Jwt {
+pub(super) fn jwt(
+    signing: &Signing,
+    token_url: Option<&str>,
+    sources: &Sources<'_>,
+    process: &Process,
+) -> Jwt {
     let opened = process.keys.key(&signing.key);
     let whole = opened.clone().and_then(|key| flow::unsigned(signing, Some(&key)));
     let (unsigned, error) = match whole {
@@ -119,13 +124,9 @@ impl Speaker<'_> {
         match name {
             "iss" => self.sources.of(&[Name::ClaimsIssuer], false),
             "sub" => self.sources.of(&[Name::ClaimsSubject], false),
-            "aud" => {
-                self.sources.of(&[Name::ClaimsAudience], signing.audience.as_deref() == self.token_url)
-            }
+            "aud" => self.sources.of(&[Name::ClaimsAudience], signing.audience.as_deref() == self.token_url),
             "scope" => self.sources.of(&[Name::Scope], false),
-            "exp" => {
-                self.sources.of(&[Name::JWTLifetime, Name::JWTLifetimeMinutes], signing.lifetime == 300)
-            }
+            "exp" => self.sources.of(&[Name::JWTLifetime, Name::JWTLifetimeMinutes], signing.lifetime == 300),
             "iat" | "jti" => Source::of("default"),
             _ => self.sources.of(&[], false),
         }

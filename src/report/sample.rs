@@ -110,7 +110,9 @@ struct Asking<'a> {
 impl Asking<'_> {
     fn cached(&self) -> Option<Arc<Token>> {
         let quietly = Wishes { no_network: true, ..Wishes::default() };
-        matches!(self.config.flow, Flow::Exchange(_)).then(|| self.connection.get_token(quietly).ok()).flatten()
+        matches!(self.config.flow, Flow::Exchange(_))
+            .then(|| self.connection.get_token(quietly).ok())
+            .flatten()
     }
 
     fn origin(&self, token: &Arc<Token>, cached: Option<&Arc<Token>>) -> Origin {
@@ -224,12 +226,17 @@ fn same_token() -> Error {
 fn summary(sample: Option<&Sample>, has_token: bool) -> (bool, String) {
     let Some(sample) = sample else {
         let what = if has_token { "a token was fetched" } else { "the method has headers and no token" };
-        return (true, format!("{what}; the API was not asked: neither HealthURI nor RestSamplePath is given"));
+        return (
+            true,
+            format!("{what}; the API was not asked: neither HealthURI nor RestSamplePath is given"),
+        );
     };
     let asked = format!("GET {}", sample.url);
     match (&sample.error, sample.answers.last()) {
         (Some(error), _) => (false, format!("{asked} had no answer: {}", error.message)),
-        (None, Some(Said { status: status @ 200..300, .. })) => (true, format!("{asked} was answered with {status}")),
+        (None, Some(Said { status: status @ 200..300, .. })) => {
+            (true, format!("{asked} was answered with {status}"))
+        }
         (None, Some(Said { status: status @ 300..400, .. })) => {
             (false, format!("{asked} was answered with {status}, a redirect, which is not followed"))
         }

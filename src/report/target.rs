@@ -22,7 +22,9 @@ pub(super) fn target(options: &Options) -> Result<Option<(Name, Url)>> {
 
 fn at_host(options: &Options, name: Name, relative: &str) -> Result<String> {
     let used = [Name::HostName, Name::PortNumber];
-    if let Some(fault) = Error::chain(used.iter().filter_map(|name| options.fault_where_used(*name)).collect()) {
+    if let Some(fault) =
+        Error::chain(used.iter().filter_map(|name| options.fault_where_used(*name)).collect())
+    {
         return Err(fault);
     }
     let text = |value: &Value| value.text.reveal().trim().trim_end_matches('/').to_owned();
@@ -65,7 +67,10 @@ mod tests {
         for (text, url) in [
             ("HostName=api.example;RestSamplePath=/v1/me", "https://api.example/v1/me"),
             ("HostName=https://api.example/;RestSamplePath=v1/me", "https://api.example/v1/me"),
-            ("HostName=api.example;PortNumber=8443;RestSamplePath=/me?a=b", "https://api.example:8443/me?a=b"),
+            (
+                "HostName=api.example;PortNumber=8443;RestSamplePath=/me?a=b",
+                "https://api.example:8443/me?a=b",
+            ),
             ("HostName=http://127.0.0.1:81;port=82;RestSamplePath=/me", "http://127.0.0.1:81/me"),
             ("HostName=http://[::1];port=82;rsp=/me", "http://[::1]:82/me"),
             ("HostName=https://a.example/base;port=8;RestSamplePath=me", "https://a.example:8/base/me"),
@@ -85,7 +90,11 @@ mod tests {
             ("HealthURI=http://api.example/me", Status::InvalidOption, "HealthURI"),
             ("HostName=http://api.example;RestSamplePath=/me", Status::InvalidOption, "RestSamplePath"),
             ("HostName=a.example;port=x;RestSamplePath=/me", Status::InvalidOption, "RestSamplePath"),
-            ("HostName=a.example;RestSamplePath=//user:pw@b.example/", Status::InvalidOption, "RestSamplePath"),
+            (
+                "HostName=a.example;RestSamplePath=//user:pw@b.example/",
+                Status::InvalidOption,
+                "RestSamplePath",
+            ),
         ] {
             let error = found(text).unwrap_err();
             assert_eq!((error.status(), error.option()), (status, Some(option)), "{text}: {error}");

@@ -102,7 +102,8 @@ impl Findings {
     /// Every URL, whether or not a token request needs it.
     fn urls(&mut self, options: &Options) {
         for definition in table::TABLE.iter().filter(|definition| definition.kind == Kind::Url) {
-            let Some(value) = options.get(definition.id).filter(|_| !self.has_fault_with(definition.id)) else {
+            let Some(value) = options.get(definition.id).filter(|_| !self.has_fault_with(definition.id))
+            else {
                 continue;
             };
             if let Err(reason) = Url::parse(value.text.reveal()) {
@@ -140,7 +141,8 @@ impl Findings {
     }
 
     fn assertion(&mut self, options: &Options, clock: &dyn Clock) {
-        let given = options.get(Name::ClientAssertion).map(|given| AssertionSource::Given(given.text.clone()));
+        let given =
+            options.get(Name::ClientAssertion).map(|given| AssertionSource::Given(given.text.clone()));
         let file = options.get(Name::ClientAssertionFile);
         let file = file.map(|file| AssertionSource::File(Location::new(file.text.reveal().to_owned())));
         for source in given.into_iter().chain(file) {
@@ -188,7 +190,9 @@ impl Findings {
     }
 
     fn dates(&mut self, source: &KeySource, key: &SigningKey, now: i64) {
-        let Some(Facts { validity: (from, to), not_before, not_after, .. }) = key.certificate() else { return };
+        let Some(Facts { validity: (from, to), not_before, not_after, .. }) = key.certificate() else {
+            return;
+        };
         let advice = "servers that look at dates refuse it";
         let text = if now < from {
             format!("has a certificate that is not valid before {not_before}; {advice}")
@@ -207,7 +211,12 @@ fn shown(listed: Listed) -> Key {
     Key {
         alias: listed.alias,
         kind: key.map(SigningKey::kind).ok(),
-        algorithms: key.map(SigningKey::algorithms).unwrap_or_default().iter().map(|one| format!("{one:?}")).collect(),
+        algorithms: key
+            .map(SigningKey::algorithms)
+            .unwrap_or_default()
+            .iter()
+            .map(|one| format!("{one:?}"))
+            .collect(),
         certificate: key.ok().and_then(SigningKey::certificate).map(Certificate::from),
         error: key.err().map(Problem::from),
     }
