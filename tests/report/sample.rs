@@ -1,5 +1,6 @@
 //! `authgrant_test`.
 
+use std::io::Read;
 use std::net::TcpListener;
 
 use authgrant::ffi::status::*;
@@ -261,4 +262,31 @@ fn a_string_does_not_send_the_token_of_a_data_source_elsewhere() {
     place.open("DSN=a;HostName=other.example").get_token().unwrap();
     api.set_nonblocking(true).unwrap();
     assert!(api.accept().is_err(), "nobody came");
+}
+
+#[test]
+fn a_call_that_is_cancelled_while_the_api_is_silent_has_no_report() {
+    let api = TcpListener::bind("127.0.0.1:0").unwrap();
+    let connection = given(&format!("http://{}/me", api.local_addr().unwrap()));
+    let failure = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (mut stream, _) = api.accept().unwrap();
+            stream.read_exact(&mut [0]).unwrap();
+            connection.cancel();
+        });
+        connection.test().unwrap_err()
+    });
+    assert_eq!(failure.status, AUTHGRANT_CANCELLED, "{failure:?}");
+}
+
+#[test]
+fn an_api_that_is_silent_ends_with_the_limit_of_the_call() {
+    let api = TcpListener::bind("127.0.0.1:0").unwrap();
+    let connection = given(&format!("http://{}/me;LoginTimeout=1", api.local_addr().unwrap()));
+    let error = &report(&connection)["sample"]["error"];
+    assert_eq!(
+        (&error["name"], &error["sqlstate"]),
+        (&json!("AUTHGRANT_TIMEOUT"), &json!("HYT00")),
+        "{error}"
+    );
 }
