@@ -30,7 +30,7 @@ fn written(report: &impl Serialize) -> Result<String> {
 }
 
 /// One error or warning.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Serialize)]
 struct Problem {
     status: i32,
     name: &'static str,

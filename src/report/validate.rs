@@ -48,7 +48,7 @@ struct Key {
     error: Option<Problem>,
 }
 
-/// What is found; each thing once.
+/// What is found.
 #[derive(Default)]
 struct Findings {
     problems: Vec<Problem>,
@@ -57,11 +57,7 @@ struct Findings {
 
 impl Findings {
     fn problem(&mut self, error: &Error) {
-        for problem in problems(error) {
-            if !self.problems.contains(&problem) {
-                self.problems.push(problem);
-            }
-        }
+        self.problems.extend(problems(error));
     }
 
     fn check<T>(&mut self, outcome: Result<T>) -> Option<T> {

@@ -220,6 +220,15 @@ fn the_methods_stand_in_the_order_in_which_they_are_tried() {
 }
 
 #[test]
+fn an_authorization_header_of_the_users_own_goes_to_the_token_endpoint_and_not_to_the_api() {
+    let more = "ah=Authorization;st=Basic abc;TokenEndpoint=https://login.example/t";
+    let report = of(&format!("am=55;cliss=me;JWTCertStore={};{more}", stores::quick_key()));
+    assert_eq!(lines(&report["request"]["headers"]), [("Authorization", "****")]);
+    assert_eq!(lines(&report["api"]["headers"]), [("Authorization", "****")]);
+    assert_eq!(report["api"]["headers"][0]["from"], json!({"origin": "token"}));
+}
+
+#[test]
 fn claims_of_the_users_own_are_shown_as_they_are_written() {
     let more = "ClaimsAdditional={{\"iat\":1000,\"aud\":[\"a\",\"b\"],\"n\":1.0}}}";
     let string = format!("am=JWT;cliss=me;JWTCertStore={};{more}", stores::quick_key());

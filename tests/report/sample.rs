@@ -241,14 +241,17 @@ fn a_relative_path_is_asked_at_the_host() {
 fn a_string_does_not_send_the_token_of_a_data_source_elsewhere() {
     let api = TcpListener::bind("127.0.0.1:0").unwrap();
     let elsewhere = api.local_addr().unwrap();
-    let place = Place::with("[a]\nAuthenticationMethod=50\nAccessToken=hidden\nRestSamplePath=/me\n");
+    let place = Place::with(
+        "[a]\nAuthenticationMethod=50\nAccessToken=hidden\nRestSamplePath=/me\n\
+         [b]\nAuthenticationMethod=50\nAccessToken=hidden\nRestSamplePath=/me\nHostName=http://127.0.0.1\n",
+    );
     for (string, option) in [
-        (format!("RestSamplePath=http://{elsewhere}/me"), "RestSamplePath"),
-        (format!("HealthURI=http://{elsewhere}/me"), "HealthURI"),
-        (format!("HostName=http://{elsewhere}"), "HostName"),
-        (format!("HostName=http://127.0.0.1;PortNumber={}", elsewhere.port()), "HostName"),
+        (format!("DSN=a;RestSamplePath=http://{elsewhere}/me"), "RestSamplePath"),
+        (format!("DSN=a;HealthURI=http://{elsewhere}/me"), "HealthURI"),
+        (format!("DSN=a;HostName=http://{elsewhere}"), "HostName"),
+        (format!("DSN=b;PortNumber={}", elsewhere.port()), "PortNumber"),
     ] {
-        let connection = place.open(&format!("DSN=a;{string}"));
+        let connection = place.open(&string);
         let failure = connection.test().unwrap_err();
         assert_eq!(
             (failure.status, failure.option.as_deref()),
