@@ -224,14 +224,17 @@ impl Explainer<'_> {
         }
     }
 
-    /// AuthHeader's, or one of the model's.
+    /// AuthHeader's, one of the model's, or the profile's.
     fn more(&self, header: &Header) -> Line {
         let named = self.options().get(Name::AuthHeader);
-        if named.is_some_and(|named| named.text.reveal() == header.name) {
-            return self.hidden(&header.name, &[Name::AuthHeader]);
-        }
-        let model = self.options().get(Name::RestConfigFile).map(|model| model.text.reveal().to_owned());
-        let from = Source { place: model, ..Source::of("model file") };
+        let from = if named.is_some_and(|named| named.text.reveal() == header.name) {
+            self.sources.of(&[Name::AuthHeader], false)
+        } else if self.options().model_headers().iter().any(|(name, _)| *name == header.name) {
+            let model = self.options().get(Name::RestConfigFile).map(|model| model.text.reveal().to_owned());
+            Source { place: model, ..Source::of("model file") }
+        } else {
+            self.sources.of(&[], false)
+        };
         Line { name: header.name.clone(), value: HIDDEN.to_owned(), from }
     }
 

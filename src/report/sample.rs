@@ -140,19 +140,26 @@ impl Asking<'_> {
             renewal: None,
             error: None,
         };
-        match self.ask(url, &headers, &mut sample)? {
-            Some(status) if self.wants_another_token(status) => self.ask_again(url, headers, &mut sample)?,
+        match self.ask(url, &[&headers], &mut sample)? {
+            Some(status) if self.wants_another_token(status) => self.ask_again(url, &headers, &mut sample)?,
             _ => {}
         }
         Ok(sample)
     }
 
-    /// The status, unless there was no answer. A call that was cancelled has nothing to report.
-    fn ask(&self, url: &Url, headers: &Headers, sample: &mut Sample) -> Result<Option<u16>> {
-        let headers = sent(headers);
-        let cover = self.cover(&headers);
+    /// Asks with the first of `headers`; those behind it were sent before. The status, unless there was no answer. A
+    /// call that was cancelled has nothing to report.
+    fn ask(&self, url: &Url, headers: &[&Headers], sample: &mut Sample) -> Result<Option<u16>> {
+        let cover = self.cover(url, headers);
+        let headers = headers.first().map(|headers| sent(headers)).unwrap_or_default();
         let request = Request { method: Method::Get, url, query: None, headers, body: None };
-        match self.view.process.network.sample(&request, &self.config.trust, &self.call) {
+        let send = || self.view.process.network.sample(&request, &self.config.trust, &self.call);
+        // A connection that the server has closed meanwhile says nothing of the API.
+        let outcome = match send() {
+            Err(failure) if failure.stale => send(),
+            outcome => outcome,
+        };
+        match outcome {
             Ok(answer) => {
                 sample.answers.push(said(&answer, &cover));
                 Ok(Some(answer.status))
@@ -169,7 +176,7 @@ impl Asking<'_> {
         status == 401 || self.view.options().reauthenticates().contains(&status)
     }
 
-    fn ask_again(&self, url: &Url, headers: Headers, sample: &mut Sample) -> Result<()> {
+    fn ask_again(&self, url: &Url, headers: &Headers, sample: &mut Sample) -> Result<()> {
         let Some(refused) = headers.token() else { return Ok(()) };
         self.connection.reject_token(refused);
         let left = Wishes { timeout: self.call.deadline.left(), ..Wishes::default() };
@@ -177,17 +184,20 @@ impl Asking<'_> {
             Ok(newer) if newer.token().map(|token| token.value()) == Some(refused.value()) => {
                 sample.renewal = Some(Problem::from(&same_token()));
             }
-            Ok(newer) => drop(self.ask(url, &newer, sample)?),
+            Ok(newer) => drop(self.ask(url, &[&newer, headers], sample)?),
             Err(error) if error.status() == Status::Cancelled => return Err(error),
             Err(error) => sample.renewal = Some(Problem::from(&error)),
         }
         Ok(())
     }
 
-    /// Covers what was sent, and every secret that the connection has.
-    fn cover(&self, sent: &[(String, Secret)]) -> Cover {
-        let secrets = secrets(self.view.options());
-        Cover::new(secrets.iter().chain(sent.iter().map(|(_, value)| value)))
+    /// Covers what was and is sent, and every secret that the connection has.
+    fn cover(&self, url: &Url, headers: &[&Headers]) -> Cover {
+        let mut secrets = secrets(self.view.options());
+        let lines = headers.iter().flat_map(|headers| sent(headers));
+        secrets.extend(lines.map(|(_, value)| value));
+        secrets.extend(url.as_written().split_once('?').map(|(_, query)| Secret::from(query)));
+        Cover::new(secrets.iter())
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::net::TcpListener;
 
 use authgrant::ffi::status::*;
-use authority::{Authority, Config};
+use authority::{Authority, Config, Play};
 use serde_json::{Value, json};
 
 use crate::api::{Api, answer};
@@ -292,4 +292,31 @@ fn an_api_that_is_silent_ends_with_the_limit_of_the_call() {
         (&json!("AUTHGRANT_TIMEOUT"), &json!("HYT00")),
         "{error}"
     );
+}
+
+#[test]
+fn what_was_sent_before_is_covered_too_and_so_is_the_query() {
+    let api = Api::answering(vec![
+        answer("401 Unauthorized", "", ""),
+        answer("401 Unauthorized", "", "you sent the.first.token and then {request}"),
+    ]);
+    let authority = authority(Config::http());
+    let token =
+        |token: &str| Play::TokenAnswer(json!({"access_token": token, "token_type": "Bearer"}).to_string());
+    authority.play(vec![token("the.first.token"), token("the.second.token")]);
+    let connection =
+        open(&short_string(&authority, &format!("RestSamplePath={}", api.url("/me?key=hunter2")))).unwrap();
+    let text = connection.test().unwrap();
+    assert!(text.contains("you sent **** and then GET /me?**** HTTP/1.1"), "{text}");
+    assert!(!text.contains("first.token") && !text.contains("second") && !text.contains("hunter2"), "{text}");
+    api.asked();
+}
+
+#[test]
+fn a_connection_that_was_closed_meanwhile_is_no_fault_of_the_api() {
+    let authority = authority(Config::http());
+    authority.play(vec![Play::CloseAfterAnswer]);
+    let more = format!("RestSamplePath={}", authority.url("/api/whoami"));
+    let report = report(&open(&short_string(&authority, &more)).unwrap());
+    assert_eq!((&report["ok"], statuses(&report)), (&json!(true), vec![200]), "{report:#}");
 }
