@@ -88,6 +88,18 @@ impl Cache {
         }
     }
 
+    /// Keeps a token that came in another way than by a fetch.
+    pub fn put(&self, token: Arc<Token>) {
+        let entry = self.entry(token.identity);
+        entry.lock().token = Some(token);
+    }
+
+    /// Takes the token of `identity` away, be it good or not.
+    pub fn take(&self, identity: Identity) -> Option<Arc<Token>> {
+        let entry = self.entries.lock().remove(&identity)?;
+        entry.lock().token.take()
+    }
+
     /// Forgets the token of `identity`.
     pub fn forget(&self, identity: Identity) {
         self.entries.lock().remove(&identity);

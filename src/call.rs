@@ -95,6 +95,16 @@ impl Call {
         }
     }
 
+    /// The same call, with `limit` from now where that ends it sooner; `source` is what set that limit.
+    #[must_use]
+    pub fn at_most(&self, limit: Duration, source: &str) -> Self {
+        if self.deadline.left().is_some_and(|left| left <= limit) {
+            return self.clone();
+        }
+        let narrow = Self::within(limit, source);
+        Self { deadline: narrow.deadline, limit: narrow.limit, ..self.clone() }
+    }
+
     /// An error once the call was cancelled or its deadline has passed.
     pub fn check(&self) -> Result<()> {
         if self.cancel.is_cancelled() {

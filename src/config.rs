@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Result};
 use crate::file::Location;
 use crate::options::{Name, Options};
 use crate::provider::{Profile, ScopeIn};
@@ -13,6 +13,7 @@ use crate::secret::Secret;
 use crate::tls::Trust;
 use crate::url::Url;
 
+mod consent;
 mod grant;
 mod looking;
 mod method;
@@ -20,6 +21,7 @@ mod reader;
 mod signing;
 mod token_endpoint;
 
+pub use consent::{Authorization, Consent, resolve_authorization, resolve_consent};
 pub use looking::{Wanted, method, profile, wanted_key};
 pub use signing::Signing;
 
@@ -34,9 +36,20 @@ pub struct Config {
     pub headers: Vec<Header>,
     /// What the consent URL is made of.
     pub consent: Option<Consent>,
+    /// Who is told at the end of a token's use.
+    pub logoff: Option<Logoff>,
     /// The limit of a whole call, and the option that set it.
     pub login_timeout: Option<Duration>,
     /// Whom to trust, the API's server included.
+    pub trust: Trust,
+}
+
+/// Where a token is logged off.
+#[derive(Debug)]
+pub struct Logoff {
+    /// LogoffURI.
+    pub endpoint: Url,
+    /// Whom to trust.
     pub trust: Trust,
 }
 
@@ -59,8 +72,20 @@ impl Flow {
     pub fn is_personal(&self) -> bool {
         match self {
             Self::AccessToken(_) => true,
-            Self::Exchange(exchange) => matches!(exchange.grant, Grant::RefreshToken(_)),
+            Self::Exchange(exchange) => exchange.grant.is_personal(),
             Self::SignedJwt(_) | Self::Headers(_) => false,
+        }
+    }
+
+    /// How its tokens come from a person's login, if they do.
+    #[must_use]
+    pub fn login(&self) -> Option<&Login> {
+        match self {
+            Self::Exchange(exchange) => match &exchange.grant {
+                Grant::AuthorizationCode(login) => Some(login),
+                _ => None,
+            },
+            _ => None,
         }
     }
 }
@@ -114,6 +139,29 @@ pub enum Grant {
     },
     /// A refresh token (RFC 6749 section 6).
     RefreshToken(Secret),
+    /// A code that a person's login brings (RFC 6749 section 4.1), and what came of it.
+    AuthorizationCode(Login),
+}
+
+impl Grant {
+    /// Whether its tokens are those of a person whom equal options do not name.
+    #[must_use]
+    pub fn is_personal(&self) -> bool {
+        matches!(self, Self::RefreshToken(_) | Self::AuthorizationCode(_))
+    }
+}
+
+/// What a connection with logins begins with.
+#[derive(Debug, Hash)]
+pub struct Login {
+    /// redirect_uri, as the authorization request has it.
+    pub redirect_uri: Option<String>,
+    /// A code that the user brought, OAuthCode.
+    pub code: Option<Secret>,
+    /// A refresh token of an earlier login.
+    pub refresh_token: Option<Secret>,
+    /// Whether a call that needs a token may open the browser, EnableLoginPrompt.
+    pub prompts: bool,
 }
 
 /// Where a client assertion comes from.
@@ -158,23 +206,6 @@ pub struct Header {
     pub value: Secret,
 }
 
-/// The parts of a consent URL.
-#[derive(Debug)]
-pub struct Consent {
-    /// The authorization endpoint.
-    pub endpoint: String,
-    /// client_id.
-    pub client_id: String,
-    /// scope.
-    pub scope: String,
-    /// redirect_uri.
-    pub redirect_uri: String,
-    /// ApplicationName, for the page that the person sees.
-    pub application: Option<String>,
-    /// How long the person has.
-    pub timeout: Duration,
-}
-
 /// The outcome of reading options: warnings there are in any case.
 #[derive(Debug)]
 pub struct Resolution {
@@ -188,33 +219,8 @@ pub struct Resolution {
 #[must_use]
 pub fn resolve(options: &Options) -> Resolution {
     let mut reader = Reader::new(options);
-    let config = reader.config();
-    let config = match (reader.all_faults(), config) {
-        (None, Some(config)) => Ok(config),
-        (Some(faults), _) => Err(faults),
-        (None, None) => Err(not_understood()),
-    };
+    let config = reader.outcome(Reader::config);
     Resolution { config, warnings: reader.warnings }
-}
-
-/// Understands of `options` what a consent URL is made of, and nothing else.
-///
-/// # Errors
-/// Every fault as one chain.
-pub fn resolve_consent(options: &Options) -> Result<Consent> {
-    let mut reader = Reader::new(options);
-    let endpoint = reader.endpoint().map(|(url, _)| url);
-    let profile = reader.profile(endpoint.as_ref());
-    let consent = reader.whole_consent(endpoint.as_ref(), profile);
-    match (reader.all_faults(), consent) {
-        (None, Some(consent)) => Ok(consent),
-        (Some(faults), _) => Err(faults),
-        (None, None) => Err(not_understood()),
-    }
-}
-
-fn not_understood() -> Error {
-    Error::new(Status::Internal, "options", "the options could not be understood")
 }
 
 impl Reader<'_> {
@@ -224,13 +230,14 @@ impl Reader<'_> {
         let endpoint = self.endpoint();
         let address = endpoint.as_ref().map(|(url, _)| url);
         let profile = self.profile(address);
-        let consent = self.consent(address, profile);
         let login_timeout = self.login_timeout();
         let trust = self.trust();
+        let logoff = self.url(Name::LogoffURI).map(|endpoint| Logoff { endpoint, trust: trust.clone() });
         let method = method?;
+        let consent = self.consent(method, address, profile);
         let header = if method.has_extra_header() { self.header() } else { None };
         let flow = if method.asks_endpoint(endpoint.is_some() || self.has_fault_with(Name::TokenURI)) {
-            let grant = self.grant(method, address, profile);
+            let grant = self.grant(method, address, profile, consent.as_ref());
             self.exchange(method, grant, endpoint, profile, header.clone(), trust.clone())
                 .map(Box::new)
                 .map(Flow::Exchange)
@@ -243,6 +250,7 @@ impl Reader<'_> {
             flow: flow?,
             headers: header.into_iter().chain(model).collect(),
             consent,
+            logoff,
             login_timeout,
             trust,
         })
@@ -268,51 +276,12 @@ impl Reader<'_> {
         self.text(Name::Scope).filter(|_| wanted == ScopeIn::Both || wanted == place)
     }
 
-    /// The parts of a consent URL; what is missing of them is no fault of a token request.
-    fn consent(&mut self, endpoint: Option<&Url>, profile: Option<&Profile>) -> Option<Consent> {
-        let missing = std::mem::take(&mut self.missing);
-        let consent = self.whole_consent(endpoint, profile);
-        self.missing = missing;
-        consent
-    }
-
-    fn whole_consent(&mut self, endpoint: Option<&Url>, profile: Option<&Profile>) -> Option<Consent> {
-        let ways = profile.and_then(|profile| profile.consent.as_ref());
-        let known =
-            endpoint.zip(ways).and_then(|(endpoint, ways)| at(ways.authorization.as_deref()?, endpoint));
-        let authorization = match known {
-            Some(known) if self.value(Name::AuthURI).is_none() => Some(known),
-            _ => self.need_url(Name::AuthURI).map(|url| url.as_written().to_owned()),
-        };
-        let redirect = self.need_url(Name::RedirectURI);
-        let client_id = self.text(Name::ClientID).or_else(|| self.text(Name::ClaimsIssuer));
-        let client_id = client_id.or_else(|| self.need(Name::ClientID));
-        let scope = self.text(Name::Scope).or_else(|| ways?.scope.clone());
-        let scope = scope.or_else(|| self.need(Name::Scope));
-        Some(Consent {
-            endpoint: authorization?,
-            client_id: client_id?,
-            scope: scope?,
-            redirect_uri: redirect?.as_written().to_owned(),
-            application: self.text(Name::ApplicationName),
-            timeout: Duration::from_secs(self.number(Name::ConsentTimeout).unwrap_or(300).unsigned_abs()),
-        })
-    }
-
     fn login_timeout(&self) -> Option<Duration> {
         match self.number(Name::LoginTimeout).unwrap_or(60) {
             ..=0 => None,
             seconds => Some(Duration::from_secs(seconds.unsigned_abs())),
         }
     }
-}
-
-/// A URL of a profile at the token endpoint's own host and tenant.
-fn at(url: &str, endpoint: &Url) -> Option<String> {
-    let uri = endpoint.uri();
-    let tenant = uri.path().split('/').nth(1).unwrap_or_default();
-    let server = format!("{}://{}", uri.scheme_str()?, uri.authority()?);
-    Some(url.replace("{server}", &server).replace("{tenant}", tenant))
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use once_cell::race::OnceBox;
 use parking_lot::Mutex;
 
 use crate::call::{Call, Cancel};
-use crate::config::{self, Config, Flow, Resolution};
-use crate::consent::{self, ShowUrl};
+use crate::config::{self, Config, Exchange, Flow, Grant, Resolution};
+use crate::consent::{self, ShowUrl, Visit};
 use crate::error::{Error, Result, Status};
 use crate::flow::{self, Context};
 use crate::headers::Headers;
@@ -25,6 +25,8 @@ use crate::session::{OnRefreshToken, Session};
 use crate::sys::{self, PerProcess};
 use crate::token::Token;
 
+use logoff::Held;
+
 /// How one call differs from the connection's own ways.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wishes {
@@ -34,6 +36,8 @@ pub struct Wishes {
     pub min_life: i64,
     /// Only what is cached or can be signed here.
     pub no_network: bool,
+    /// No browser for a person, whatever EnableLoginPrompt says.
+    pub no_prompt: bool,
 }
 
 /// One connection string with what was set since; in C an `authgrant_connection`, closed with authgrant_close.
@@ -42,6 +46,8 @@ pub struct Connection {
     snapshot: ArcSwap<Snapshot>,
     log: ArcSwap<Log>,
     live: PerProcess<Live>,
+    /// The process that opened it, counted by forks.
+    opened_in: u64,
 }
 
 /// The options, and what they mean once somebody has asked.
@@ -57,6 +63,7 @@ struct Live {
     session: Session,
     calls: Mutex<Vec<Weak<Cancel>>>,
     warnings: Mutex<Vec<Error>>,
+    held: Mutex<Vec<Held>>,
 }
 
 impl Snapshot {
@@ -117,6 +124,7 @@ impl Connection {
             snapshot: ArcSwap::from_pointee(Snapshot::new(Options::open(text, environment)?)),
             log: ArcSwap::default(),
             live: PerProcess::new(),
+            opened_in: sys::generation(),
         })
     }
 
@@ -150,8 +158,9 @@ impl Connection {
     /// What is wrong with the options, and those of fetching.
     pub fn get_token(&self, wishes: Wishes) -> Result<Arc<Token>> {
         let snapshot = self.snapshot.load_full();
-        let config = snapshot.config()?;
-        self.token(config, wishes)
+        let token = self.token(snapshot.config()?, wishes)?;
+        self.hold(token.identity, &snapshot, snapshot.config()?);
+        Ok(token)
     }
 
     /// The headers of a request to the API.
@@ -171,7 +180,7 @@ impl Connection {
         let config = snapshot.config()?;
         match &config.flow {
             Flow::Headers(headers) => Headers::without_token(headers, &config.headers),
-            _ => Headers::new(self.token(config, wishes)?, &config.headers),
+            _ => Headers::new(self.get_token(wishes)?, &config.headers),
         }
     }
 
@@ -184,20 +193,39 @@ impl Connection {
         Ok(consent::url(&config::resolve_consent(&snapshot.options)?))
     }
 
-    /// Lets a person consent in a browser, and then fetches a token to see that it has arrived. The code that the
-    /// browser brings is thrown away: the grant does not need it.
+    /// Lets a person log in or consent in a browser. A login's code is exchanged for the token; where the grant does not
+    /// need it, it is thrown away and a token fetched to see that consent has arrived.
     ///
     /// # Errors
     /// What the consent URL or the token request lacks; those of the visit and of fetching.
     pub fn authorize(&self, show: Option<&ShowUrl<'_>>) -> Result<()> {
         let snapshot = self.snapshot.load_full();
-        let parts = config::resolve_consent(&snapshot.options)?;
-        let config = snapshot.config()?;
-        let call = self.begin(Call::within(parts.timeout, "ConsentTimeout"));
-        let application = parts.application.as_deref();
-        consent::consent(&parts, application, show, &self.process().browser, &call)?;
-        self.process().cache.forget(self.identity(config));
-        self.token(config, Wishes::default()).map(drop)
+        let authorization = config::resolve_authorization(&snapshot.options)?;
+        let (consent, config) = (&authorization.consent, snapshot.config()?);
+        let person = self.begin(Call::within(consent.timeout, "ConsentTimeout"));
+        let visit = consent::visit(consent, show, &self.process().browser, &person)?;
+        if let Some(exchange) = &authorization.exchange {
+            self.redeem(exchange, &visit, config)?;
+        }
+        if config.flow.login().is_none() {
+            self.process().cache.forget(self.identity(config));
+            self.token(config, Wishes { no_prompt: true, ..Wishes::default() })?;
+        }
+        Ok(())
+    }
+
+    /// Exchanges the code of a visit: for the connection's own token, or to hear who has consented.
+    fn redeem(&self, exchange: &Exchange, visit: &Visit, config: &Config) -> Result<()> {
+        let Grant::AuthorizationCode(login) = &exchange.grant else { return Ok(()) };
+        let call = self.call(config, Wishes::default());
+        let token =
+            self.with_context(config, &call, false, |context| flow::redeem(exchange, login, visit, context))?;
+        if config.flow.login().is_some() {
+            self.process().cache.put(Arc::new(token));
+        } else {
+            self.live().session.set_id_token(token.fields.get("id_token").cloned());
+        }
+        Ok(())
     }
 
     /// The signed JWT of the flow, by itself.
@@ -273,17 +301,13 @@ impl Connection {
                 .ok_or_else(not_cached);
         }
         let call = self.call(config, wishes);
-        let warn = |warning: Error| {
-            call.log.line(Level::Warning, || warning.message().to_owned());
-            self.warn(warning);
-        };
-        let session = &self.live().session;
-        let context = Context { process, session, call: &call, identity, warn: &warn };
-        let outcome = process.cache.get(identity, wishes.min_life, process.clock.as_ref(), &call, || {
-            call.log.line(Level::Debug, || "fetching a token".to_owned());
-            let token = flow::fetch(config, &context)?;
-            call.log.line(Level::Info, || fetched(&token, process.clock.unix_seconds()));
-            Ok(token)
+        let outcome = self.with_context(config, &call, !wishes.no_prompt, |context| {
+            process.cache.get(identity, wishes.min_life, process.clock.as_ref(), &call, || {
+                call.log.line(Level::Debug, || "fetching a token".to_owned());
+                let token = flow::fetch(config, context)?;
+                call.log.line(Level::Info, || fetched(&token, process.clock.unix_seconds()));
+                Ok(self.with_id_token(token))
+            })
         });
         if let Err(error) = &outcome {
             call.log.line(Level::Error, || error.message().to_owned());
@@ -291,17 +315,51 @@ impl Connection {
         outcome
     }
 
+    fn with_context<T>(
+        &self,
+        config: &Config,
+        call: &Call,
+        may_prompt: bool,
+        work: impl FnOnce(&Context<'_>) -> T,
+    ) -> T {
+        let warn = |warning: Error| {
+            call.log.line(Level::Warning, || warning.message().to_owned());
+            self.warn(warning);
+        };
+        let (process, session, identity) = (self.process(), &self.live().session, self.identity(config));
+        work(&Context { process, session, call, identity, may_prompt, warn: &warn })
+    }
+
+    /// What an administrator's consent has told, with each token of this connection.
+    fn with_id_token(&self, mut token: Token) -> Token {
+        if let Some(id_token) = self.live().session.id_token() {
+            token.fields.entry("id_token".to_owned()).or_insert(id_token);
+        }
+        token
+    }
+
     fn identity(&self, config: &Config) -> Identity {
-        // Equal options do not name the person who logged in for a refresh token, or whose token was given.
-        let alone = config.flow.is_personal().then(|| self.live().number);
-        Identity::of(&self.process().digest_key, &(sys::effective_user_id(), &config.flow, alone))
+        // Equal options do not name the person who logged in, whose token was given or who consented for others.
+        let session = &self.live().session;
+        let alone = (config.flow.is_personal() || session.id_token().is_some()).then(|| self.live().number);
+        // Those who share a token agree on who is told of its end.
+        let logoff = config.logoff.as_ref().map(|logoff| logoff.endpoint.as_written());
+        Identity::of(&self.process().digest_key, &(sys::effective_user_id(), &config.flow, logoff, alone))
     }
 
     pub(crate) fn call(&self, config: &Config, wishes: Wishes) -> Call {
-        self.begin(match (wishes.timeout, config.login_timeout) {
-            (Some(timeout), _) => Call::within(timeout, "the call's timeout"),
-            (None, Some(timeout)) => Call::within(timeout, "LoginTimeout"),
-            (None, None) => Call::unbounded(),
+        let person = config
+            .consent
+            .as_ref()
+            .filter(|_| config.flow.login().is_some_and(|login| login.prompts) && !wishes.no_prompt);
+        self.begin(match (wishes.timeout, config.login_timeout, person) {
+            (Some(timeout), ..) => Call::within(timeout, "the call's timeout"),
+            (None, Some(timeout), None) => Call::within(timeout, "LoginTimeout"),
+            (None, Some(timeout), Some(person)) => {
+                let both = timeout.saturating_add(person.timeout);
+                Call::within(both, "LoginTimeout and ConsentTimeout")
+            }
+            (None, None, _) => Call::unbounded(),
         })
     }
 
@@ -336,5 +394,6 @@ fn not_cached() -> Error {
     )
 }
 
+mod logoff;
 #[cfg(test)]
 mod tests;

@@ -74,6 +74,12 @@ impl Url {
         self.tls
     }
 
+    /// Scheme, host and port: what two URLs of one server have in common (RFC 6454).
+    #[must_use]
+    pub fn origin(&self) -> String {
+        format!("{}://{}:{}", if self.tls { "https" } else { "http" }, self.host, self.port)
+    }
+
     /// For messages: without the query, which may hold an assertion.
     #[must_use]
     pub fn shown(&self) -> &str {

@@ -10,8 +10,13 @@ use crate::provider::Profile;
 /// The number and the word of the method that is asked for or can be inferred from `options`.
 #[must_use]
 pub fn method(options: &Options) -> Option<(&'static str, &'static str)> {
-    let method = Reader::new(options).method()?;
-    METHODS.iter().find(|(_, _, known)| *known == method).map(|(number, word, _)| (*number, *word))
+    let mut reader = Reader::new(options);
+    let (method, given) = (reader.method()?, reader.text(Name::AuthenticationMethod).unwrap_or_default());
+    let same = || METHODS.iter().filter(|(_, _, known)| *known == method);
+    // Two numbers may stand for one method.
+    let as_given = |number: &str, word: &str| number == given || word.eq_ignore_ascii_case(&given);
+    let row = same().find(|(number, word, _)| as_given(number, word)).or_else(|| same().next());
+    row.map(|(number, word, _)| (*number, *word))
 }
 
 /// The provider's profile, by name or by the token host.

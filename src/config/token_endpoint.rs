@@ -94,6 +94,10 @@ impl Reader<'_> {
             Method::Password | Method::RefreshToken => {
                 (self.text(Name::ClientID)?, self.secret(Name::ClientSecret))
             }
+            Method::AuthorizationCode => {
+                let id = self.text(Name::ClientID).or_else(|| self.text(Name::ClaimsIssuer));
+                (id.or_else(|| self.need(Name::ClientID))?, self.secret(Name::ClientSecret))
+            }
             _ => return None,
         };
         let is = |words: [&str; 2]| {

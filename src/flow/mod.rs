@@ -7,7 +7,8 @@ use zeroize::Zeroizing;
 
 use crate::call::Call;
 use crate::clock::Clock;
-use crate::config::{AssertionSource, Config, Flow, Grant, Signing};
+use crate::config::{AssertionSource, Config, Consent, Exchange, Flow, Grant, Login, Signing};
+use crate::consent::Visit;
 use crate::error::{Error, Result, Status};
 use crate::identity::Identity;
 use crate::process::Process;
@@ -16,10 +17,12 @@ use crate::session::Session;
 use crate::token::Token;
 
 mod access_token;
+mod authorization_code;
 mod client_assertion;
 mod client_credentials;
 mod exchange;
 mod jwt_bearer;
+mod logoff;
 mod password;
 mod refresh_token;
 mod retry;
@@ -27,6 +30,8 @@ mod signed_jwt;
 mod unsigned;
 
 pub use unsigned::{Parameter, Way, parameters, unsigned, way};
+
+pub use logoff::log_off;
 
 /// What a flow works with besides its own options.
 pub struct Context<'a> {
@@ -38,6 +43,8 @@ pub struct Context<'a> {
     pub call: &'a Call,
     /// For whom the token is.
     pub identity: Identity,
+    /// Whether a browser may be opened for the person.
+    pub may_prompt: bool,
     /// Where to leave what the caller should know although it worked.
     pub warn: &'a dyn Fn(Error),
 }
@@ -48,11 +55,40 @@ pub struct Context<'a> {
 /// A key's, the network's, the server's; [`Status::Unsupported`] for a method that has no token.
 pub fn fetch(config: &Config, context: &Context<'_>) -> Result<Token> {
     match &config.flow {
-        Flow::Exchange(exchange) => exchange::fetch(exchange, config.consent.as_ref(), context),
+        Flow::Exchange(exchange) => by_exchange(exchange, config.consent.as_ref(), context),
         Flow::SignedJwt(signing) => signed_jwt::fetch(signing, context),
         Flow::AccessToken(token) => access_token::fetch(token, context),
         Flow::Headers(_) => Err(no_token()),
     }
+}
+
+fn by_exchange(exchange: &Exchange, consent: Option<&Consent>, context: &Context<'_>) -> Result<Token> {
+    let fetch = |attempt: &exchange::MakeAttempt<'_>| exchange::fetch(exchange, consent, context, attempt);
+    match &exchange.grant {
+        Grant::JwtBearer { signing, grant_type } => {
+            let kind = grant_type.as_deref();
+            fetch(&|ahead| jwt_bearer::attempt(exchange, signing, kind, ahead, context))
+        }
+        Grant::ClientAssertion { assertion, client_id } => {
+            let id = client_id.as_deref();
+            fetch(&|ahead| client_assertion::attempt(exchange, assertion, id, ahead, context))
+        }
+        Grant::ClientCredentials => fetch(&|_| Ok(client_credentials::attempt(exchange))),
+        Grant::Password { user, password } => fetch(&|_| Ok(password::attempt(exchange, user, password))),
+        Grant::RefreshToken(configured) => fetch(&|_| {
+            let token = refresh_token::held(exchange, context);
+            Ok(refresh_token::attempt(exchange, token.as_ref().unwrap_or(configured)))
+        }),
+        Grant::AuthorizationCode(login) => authorization_code::fetch(exchange, login, consent, context),
+    }
+}
+
+/// The token for the code that a person's visit brought.
+///
+/// # Errors
+/// The network's, the server's.
+pub fn redeem(exchange: &Exchange, login: &Login, visit: &Visit, context: &Context<'_>) -> Result<Token> {
+    authorization_code::redeem_visit(exchange, login, visit, context)
 }
 
 /// Whether `config`'s tokens come over the network.

@@ -67,7 +67,7 @@ pub fn way(exchange: &Exchange) -> Way {
     }
 }
 
-/// The parameters of the token request, in the order in which they are sent.
+/// The parameters of the first token request, in the order in which they are sent.
 #[must_use]
 pub fn parameters(exchange: &Exchange) -> Vec<Parameter> {
     let mut parameters = of_grant(&exchange.grant);
@@ -102,10 +102,22 @@ fn of_grant(grant: &Grant) -> Vec<Parameter> {
             open("username", user, &[Name::User]),
             hidden("password", &[Name::Password]),
         ],
-        Grant::RefreshToken(_) => {
-            vec![grant_type("refresh_token"), hidden("refresh_token", &[Name::RefreshToken])]
+        Grant::RefreshToken(_) => refresh_token(),
+        Grant::AuthorizationCode(login) if login.refresh_token.is_some() => refresh_token(),
+        Grant::AuthorizationCode(login) => {
+            let mut parameters =
+                vec![open("grant_type", "authorization_code", &[]), hidden("code", &[Name::OAuthCode])];
+            let redirect = login.redirect_uri.as_deref();
+            parameters.extend(redirect.map(|uri| open("redirect_uri", uri, &[Name::RedirectURI])));
+            // A code that the user brought was asked for without a challenge.
+            parameters.extend(login.code.is_none().then(|| hidden("code_verifier", &[])));
+            parameters
         }
     }
+}
+
+fn refresh_token() -> Vec<Parameter> {
+    vec![open("grant_type", "refresh_token", &[]), hidden("refresh_token", &[Name::RefreshToken])]
 }
 
 fn open(name: &str, value: &str, options: &'static [Name]) -> Parameter {

@@ -129,6 +129,36 @@ fn each_grant_is_explained_with_the_parameters_that_it_sends() {
 }
 
 #[test]
+fn a_login_is_explained_by_what_it_begins_with() {
+    let authority = Authority::start(Config::http());
+    let string = |more: &str| {
+        let url = authority.url("");
+        format!(
+            "am=56;ClientID=app;RedirectURI=http://localhost:3000;Scope=s;AuthURI={url}/oauth/auth;TokenEndpoint={url}/oauth/token;{more}"
+        )
+    };
+    for (more, grant_type) in
+        [("OAuthCode=canary-code", "authorization_code"), ("RefreshToken=canary-old", "refresh_token")]
+    {
+        let connection = open(&string(more)).unwrap();
+        let text = connection.explain().unwrap();
+        assert!(!text.contains("canary"), "{text}");
+        let report = read(&text);
+        assert_eq!(report["method"]["value"]["number"], "56");
+        assert!(report["consent_url"]["value"].as_str().unwrap().contains("/oauth/auth?"), "{report:#}");
+        connection.get_token().unwrap_err();
+        let parameters = lines(&report["request"]["parameters"]);
+        assert_eq!(parameters.iter().map(|(name, _)| *name).collect::<Vec<_>>(), sent(&authority));
+        assert_eq!(parameters[0], ("grant_type", grant_type));
+        assert_eq!(report["request"]["client_authentication"]["value"], "client_id alone");
+    }
+    let by_browser = of(&string(""));
+    let names: Vec<_> =
+        lines(&by_browser["request"]["parameters"]).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["grant_type", "code", "redirect_uri", "code_verifier", "client_id"]);
+}
+
+#[test]
 fn each_thing_names_who_said_it() {
     let place = Place::new();
     let model = place.write(
@@ -296,6 +326,12 @@ fn no_secret_of_any_option_is_in_a_report() {
         (format!("am=53;ClientID=c;{token_url}"), &[]),
         (format!("am=52;UID=u;ClientID=c;{token_url}"), &[]),
         (format!("am=54;ClientID=c;{token_url}"), &[]),
+        (
+            format!(
+                "am=51;ClientID=c;AuthURI=https://login.example/a;RedirectURI=http://localhost:3000;Scope=s;{token_url}"
+            ),
+            &["RefreshToken"],
+        ),
         ("am=50;ah=X-A".to_owned(), &[]),
         ("am=34".to_owned(), &[]),
         ("am=25;ah=X-A".to_owned(), &[]),

@@ -1,15 +1,15 @@
 //! A server's refusal, told to whoever has to mend it: what was sent, what came back, what to do.
 
-use super::Refused;
-use crate::config::{Consent, Exchange, Grant, Methods};
+use super::{Attempt, Refused};
+use crate::config::{Consent, Exchange, Methods};
 use crate::consent;
 use crate::endpoint::Refusal;
 use crate::error::{Error, Status};
 
 pub(super) fn error(refused: Refused, exchange: &Exchange, consent: Option<&Consent>) -> Error {
     let Refused { refusal, attempt } = refused;
+    let status = status(&refusal, &attempt);
     let (what, sent) = (attempt.what, attempt.sent);
-    let status = status(&refusal, exchange);
     let consent_url = (status == Status::ConsentRequired).then_some(consent).flatten().map(consent::url);
     let said = match &refusal.description {
         Some(description) => format!("{}: {description}", refusal.found),
@@ -34,10 +34,10 @@ pub(super) fn error(refused: Refused, exchange: &Exchange, consent: Option<&Cons
 }
 
 /// A refresh token that is refused is at its end: nobody else can renew it (ODBC 4.0: 08006).
-fn status(refusal: &Refusal, exchange: &Exchange) -> Status {
+fn status(refusal: &Refusal, attempt: &Attempt) -> Status {
     let ended = refusal.error.as_deref() == Some("invalid_grant");
     match refusal.status() {
-        Status::Denied if ended && matches!(exchange.grant, Grant::RefreshToken(_)) => Status::Expired,
+        Status::Denied if ended && attempt.renews() => Status::Expired,
         status => status,
     }
 }
