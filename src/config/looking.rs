@@ -5,12 +5,13 @@ use super::method::METHODS;
 use crate::assertion::Header;
 use crate::key::KeySource;
 use crate::options::{Name, Options};
+use crate::policy::Policy;
 use crate::provider::Profile;
 
 /// The number and the word of the method that is asked for or can be inferred from `options`.
 #[must_use]
 pub fn method(options: &Options) -> Option<(&'static str, &'static str)> {
-    let mut reader = Reader::new(options);
+    let mut reader = Reader::new(options, Policy::current());
     let (method, given) = (reader.method()?, reader.text(Name::AuthenticationMethod).unwrap_or_default());
     let same = || METHODS.iter().filter(|(_, _, known)| *known == method);
     // Two numbers may stand for one method.
@@ -22,7 +23,7 @@ pub fn method(options: &Options) -> Option<(&'static str, &'static str)> {
 /// The provider's profile, by name or by the token host.
 #[must_use]
 pub fn profile(options: &Options) -> Option<&'static Profile> {
-    let mut reader = Reader::new(options);
+    let mut reader = Reader::new(options, Policy::current());
     let endpoint = reader.endpoint().map(|(url, _)| url);
     reader.profile(endpoint.as_ref())
 }
@@ -42,7 +43,7 @@ pub fn wanted_key(options: &Options) -> Option<Wanted> {
     if named.iter().all(|name| options.get(*name).is_none()) {
         return None;
     }
-    let mut reader = Reader::new(options);
+    let mut reader = Reader::new(options, Policy::current());
     let header = reader.assertion_header();
     Some(Wanted { source: reader.key_source(&header)?, header })
 }

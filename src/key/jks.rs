@@ -9,7 +9,7 @@ use pkcs8::der::asn1::ObjectIdentifier;
 use zeroize::Zeroizing;
 
 use super::choice::{self, Kind, quoted};
-use super::{Candidate, KeySource, Material, der, oid};
+use super::{Candidate, KeySource, Material, der, oid, weak};
 use crate::error::{Error, Result, Status};
 
 const WHITENER: &[u8] = b"Mighty Aphrodite";
@@ -42,6 +42,7 @@ pub(super) fn all(source: &KeySource, content: &[u8]) -> Result<Vec<Candidate>> 
 
 /// What the store holds, once the password has shown that it may be told.
 fn entries<'a>(source: &'a KeySource, content: &'a [u8]) -> Result<Vec<Entry<'a>>> {
+    weak::check(source, "a scheme of Java's own (JKS, SHA-1 alone)")?;
     let mut walk = Walk { source, left: content };
     let entries = walk.store()?;
     let digest = walk.take(SHA1_OUTPUT_LEN)?;

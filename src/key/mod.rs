@@ -21,6 +21,7 @@ mod signing;
 mod source;
 mod text;
 mod thumbprint;
+mod weak;
 mod x509;
 
 #[cfg(test)]

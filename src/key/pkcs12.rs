@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::choice::{self, Kind};
 use super::cost::Cost;
-use super::{Candidate, KeySource, Material, der, oid};
+use super::{Candidate, KeySource, Material, der, oid, weak};
 use crate::error::{Error, Result};
 
 /// Version 3, as every PKCS#12 file begins inside its outermost SEQUENCE.
@@ -43,6 +43,7 @@ pub(super) fn all(source: &KeySource, content: &[u8]) -> Result<Vec<Candidate>> 
 fn archive(source: &KeySource, content: &[u8]) -> Result<Pkcs12Archive> {
     let pfx = whole(source, content)?;
     Cost::of_pfx(pfx).check(source)?;
+    weak::check_pfx(source, pfx)?;
     let (password, _) = source.only_password();
     if password.is_some_and(|password| password.chars().any(|letter| letter > '\u{FFFF}')) {
         return Err(

@@ -87,7 +87,7 @@ pub fn validate(connection: &Connection) -> Result<String> {
     let clock = view.process.clock.as_ref();
     findings.urls(view.options());
     findings.trust_store(view.options());
-    findings.ready_made(view.options(), clock);
+    findings.ready_made(&view, clock);
     let store = findings.store(&view);
     findings.warnings.extend(connection.warnings().iter().map(Problem::from));
     let Findings { problems, warnings } = findings;
@@ -121,17 +121,19 @@ impl Findings {
     }
 
     /// A token or an assertion that the user gave, where the method uses it.
-    fn ready_made(&mut self, options: &Options, clock: &dyn Clock) {
+    fn ready_made(&mut self, view: &View, clock: &dyn Clock) {
+        let options = view.options();
         let given = match config::method(options).map(|(_, word)| word) {
             Some("OAuth2-AccessToken") => Name::AccessToken,
             Some("BearerToken") => Name::SecurityToken,
             Some("OAuth2-JWTClientAssertion") => return self.assertion(options, clock),
             _ => return,
         };
-        let end = options.get(given).and_then(|token| end_of_jwt(token.text.reveal()));
+        let said = view.config().ok().and_then(|config| config.given.end);
+        let end = said.or_else(|| end_of_jwt(options.get(given)?.text.reveal()));
         let late = end.map(|end| clock.unix_seconds().saturating_sub(end));
         if let Some(late) = late.filter(|late| *late >= 0) {
-            let text = format!("is a JWT that ended {late} s ago, and nothing can renew it; set another");
+            let text = format!("ended {late} s ago, and nothing can renew it; set another");
             self.fault(Status::Expired, given, &text);
         }
     }

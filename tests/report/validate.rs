@@ -222,6 +222,8 @@ fn a_ready_made_token_or_assertion_past_its_end_is_a_problem() {
         assert_eq!(report(&format!("{string}={}", jwt(4_000_000_000)))["valid"], true);
         assert_eq!(report(&format!("{string}=opaque"))["valid"], true);
     }
+    let said = report("am=50;AccessToken=opaque;AccessTokenExpires=2001-09-09T01:46:40Z");
+    assert_eq!(problems(&said), [(AUTHGRANT_EXPIRED, "AccessToken".to_owned())], "{said:#}");
     let unused = report(&format!("am=25;ah=X-A;st=value;AccessToken={}", jwt(1)));
     assert_eq!(unused["valid"], true, "{unused:#}");
 }
