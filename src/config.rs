@@ -45,6 +45,8 @@ pub struct Config {
     pub login_timeout: Option<Duration>,
     /// The limit of one request.
     pub request_timeout: Option<Duration>,
+    /// Seconds before a token's end at which it is renewed.
+    pub refresh_margin: Option<i64>,
     /// The token to begin with.
     pub given: Given,
     /// Whether its tokens are kept from other connections, whatever the flow.
@@ -279,6 +281,7 @@ impl Reader<'_> {
             logoff,
             login_timeout: self.timeout(Name::LoginTimeout, 60),
             request_timeout: self.timeout(Name::WSTimeout, 120),
+            refresh_margin: self.number(Name::RefreshMargin),
             alone: self.is(Name::CacheScope, "Connection") || self.policy.forbids(Forbidden::Sharing),
             trust,
         })

@@ -1,32 +1,39 @@
 //! The heart of a handle: the options now in force, the cache, else the flow.
-//!
-//! Options stand in a snapshot that is replaced as a whole, so that a call goes on with those it began with and
-//! reading them takes no lock that a fork could leave behind locked.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use once_cell::race::OnceBox;
 use parking_lot::Mutex;
 
+use crate::cache::{Sources, Want};
 use crate::call::{Call, Cancel};
-use crate::config::{self, Config, Exchange, Flow, Grant, Resolution};
-use crate::consent::{self, ShowUrl, Visit};
+use crate::config::{Config, Flow};
 use crate::error::{Error, Result, Status};
 use crate::flow::{self, Context};
 use crate::headers::Headers;
 use crate::identity::Identity;
 use crate::log::{Level, Log};
 use crate::options::{Environment, Options, ProcessEnvironment};
-use crate::policy::{Forbidden, Policy};
+use crate::file::Stamp;
+use crate::policy::Policy;
 use crate::process::Process;
 use crate::secret::Secret;
 use crate::session::{OnRefreshToken, Session};
 use crate::sys::{self, PerProcess};
-use crate::token::Token;
+use crate::token::{Lease, Token};
+
+mod login;
+mod logoff;
+mod recent;
+mod snapshot;
+mod tokens;
+
+pub use snapshot::View;
 
 use logoff::Held;
+use recent::Recent;
+use snapshot::InForce;
 
 /// How one call differs from the connection's own ways.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,23 +46,25 @@ pub struct Wishes {
     pub no_network: bool,
     /// No browser for a person, whatever EnableLoginPrompt says.
     pub no_prompt: bool,
+    /// The server is asked although it refused a moment ago.
+    pub anew: bool,
+}
+
+impl Wishes {
+    fn none(self) -> bool {
+        self.min_life == 0 && !self.anew
+    }
 }
 
 /// One connection string with what was set since; in C an `authgrant_connection`, closed with authgrant_close.
 pub struct Connection {
     process: Option<&'static Process>,
     snapshot: InForce,
+    recent: Recent,
     log: ArcSwap<Log>,
     live: PerProcess<Live>,
     /// The process that opened it, counted by forks.
     opened_in: u64,
-}
-
-/// The options, and what they mean once somebody has asked.
-struct Snapshot {
-    options: Options,
-    policy: Policy,
-    resolution: OnceBox<Resolution>,
 }
 
 /// What happens on a connection; a forked child begins with none of it.
@@ -66,65 +75,6 @@ struct Live {
     calls: Mutex<Vec<Weak<Cancel>>>,
     warnings: Mutex<Vec<Error>>,
     held: Mutex<Vec<Held>>,
-}
-
-impl Snapshot {
-    fn new(options: Options) -> Self {
-        Self { options, policy: Policy::current(), resolution: OnceBox::new() }
-    }
-
-    /// The same options under the policy of now.
-    fn under_policy(self: &Arc<Self>) -> Arc<Self> {
-        if self.policy == Policy::current() {
-            return Arc::clone(self);
-        }
-        Arc::new(Self::new(self.options.clone()))
-    }
-
-    fn resolution(&self) -> &Resolution {
-        self.resolution.get_or_init(|| Box::new(config::resolve_under(&self.options, self.policy)))
-    }
-
-    fn config(&self) -> Result<&Config> {
-        self.resolution().config.as_ref().map_err(Clone::clone)
-    }
-}
-
-/// The options of a moment and what they mean.
-pub struct View {
-    snapshot: Arc<Snapshot>,
-    /// What the connection shares with others.
-    pub process: &'static Process,
-}
-
-impl View {
-    /// The options.
-    #[must_use]
-    pub fn options(&self) -> &Options {
-        &self.snapshot.options
-    }
-
-    /// What they mean.
-    ///
-    /// # Errors
-    /// Everything that is wrong with them.
-    pub fn config(&self) -> Result<&Config> {
-        self.snapshot.config()
-    }
-}
-
-/// The snapshot in force, which a policy that was tightened makes another.
-struct InForce(ArcSwap<Snapshot>);
-
-impl InForce {
-    fn load_full(&self) -> Arc<Snapshot> {
-        let snapshot = self.0.load_full();
-        if snapshot.policy == Policy::current() {
-            return snapshot;
-        }
-        self.0.rcu(Snapshot::under_policy);
-        self.0.load_full()
-    }
 }
 
 impl Connection {
@@ -147,7 +97,8 @@ impl Connection {
         let options = Options::open(text, environment)?;
         Ok(Self {
             process: None,
-            snapshot: InForce(ArcSwap::from_pointee(Snapshot::new(options))),
+            snapshot: InForce::new(options),
+            recent: Recent::default(),
             log: ArcSwap::default(),
             live: PerProcess::new(),
             opened_in: sys::generation(),
@@ -166,27 +117,37 @@ impl Connection {
     /// # Errors
     /// [`Status::InvalidOption`] for a bad name or a value of the wrong type.
     pub fn set_options(&self, pairs: &[(&str, &str)]) -> Result<()> {
-        let mut outcome = Ok(());
-        self.snapshot.0.rcu(|current| {
-            let mut options = current.options.clone();
-            outcome = options.set(pairs);
-            match outcome {
-                Ok(()) => Arc::new(Snapshot::new(options)),
-                Err(_) => Arc::clone(current),
-            }
-        });
-        outcome
+        self.snapshot.change(|options| options.set(pairs))?;
+        if let Ok(config) = self.snapshot.load_full().config() {
+            self.process().cache.forget_refusal(self.identity(config));
+        }
+        Ok(())
     }
 
     /// The token to send: the cached one while it is good, else a fetched one.
     ///
     /// # Errors
     /// What is wrong with the options, and those of fetching.
-    pub fn get_token(&self, wishes: Wishes) -> Result<Arc<Token>> {
+    pub fn lease(&self, wishes: Wishes) -> Result<Arc<Lease>> {
+        if wishes.none()
+            && let Some(lease) = self.recent()
+        {
+            return Ok(lease);
+        }
+        let version = self.snapshot.version();
         let snapshot = self.snapshot.load_full();
-        let token = self.token(snapshot.config()?, wishes)?;
-        self.hold(token.identity, &snapshot, snapshot.config()?);
-        Ok(token)
+        let config = snapshot.config()?;
+        let token = self.token(config, wishes)?;
+        self.hold(token.identity, &snapshot, config);
+        Ok(self.note(token, want(config, Wishes::default()), version, snapshot.policy()))
+    }
+
+    /// As [`Self::lease`], the token itself.
+    ///
+    /// # Errors
+    /// Those of [`Self::lease`].
+    pub fn get_token(&self, wishes: Wishes) -> Result<Arc<Token>> {
+        self.lease(wishes).map(|lease| Arc::clone(lease.token()))
     }
 
     /// The headers of a request to the API.
@@ -206,55 +167,8 @@ impl Connection {
         let config = snapshot.config()?;
         match &config.flow {
             Flow::Headers(headers) => Headers::without_token(headers, &config.headers),
-            _ => Headers::new(self.get_token(wishes)?, &config.headers),
+            _ => Headers::new(self.lease(wishes)?, &config.headers),
         }
-    }
-
-    /// The URL that a person opens to give consent.
-    ///
-    /// # Errors
-    /// What the URL lacks.
-    pub fn consent_url(&self) -> Result<String> {
-        let snapshot = self.snapshot.load_full();
-        Ok(consent::url(&config::resolve_consent(&snapshot.options)?))
-    }
-
-    /// Lets a person log in or consent in a browser. A login's code is exchanged for the token; where the grant does not
-    /// need it, it is thrown away and a token fetched to see that consent has arrived.
-    ///
-    /// # Errors
-    /// What the consent URL or the token request lacks; those of the visit and of fetching.
-    pub fn authorize(&self, show: Option<&ShowUrl<'_>>) -> Result<()> {
-        if show.is_none() && Policy::current().forbids(Forbidden::Prompt) {
-            return Err(no_browser());
-        }
-        let snapshot = self.snapshot.load_full();
-        let authorization = config::resolve_authorization(&snapshot.options)?;
-        let (consent, config) = (&authorization.consent, snapshot.config()?);
-        let person = self.begin(Call::within(consent.timeout, "ConsentTimeout"));
-        let visit = consent::visit(consent, show, &self.process().browser, &person)?;
-        if let Some(exchange) = &authorization.exchange {
-            self.redeem(exchange, &visit, config)?;
-        }
-        if config.flow.login().is_none() {
-            self.process().cache.forget(self.identity(config));
-            self.token(config, Wishes { no_prompt: true, ..Wishes::default() })?;
-        }
-        Ok(())
-    }
-
-    /// Exchanges the code of a visit: for the connection's own token, or to hear who has consented.
-    fn redeem(&self, exchange: &Exchange, visit: &Visit, config: &Config) -> Result<()> {
-        let Grant::AuthorizationCode(login) = &exchange.grant else { return Ok(()) };
-        let call = self.call(config, Wishes::default());
-        let token =
-            self.with_context(config, &call, false, |context| flow::redeem(exchange, login, visit, context))?;
-        if config.flow.login().is_some() {
-            self.process().cache.put(Arc::new(token));
-        } else {
-            self.live().session.set_id_token(token.fields.get("id_token").cloned());
-        }
-        Ok(())
     }
 
     /// The signed JWT of the flow, by itself.
@@ -336,15 +250,13 @@ impl Connection {
         let process = self.process();
         let identity = self.identity(config);
         self.begin_with_given(config, identity);
+        let (clock, want) = (process.clock.as_ref(), want(config, wishes));
         if wishes.no_network && flow::needs_network(config) {
-            return process
-                .cache
-                .peek(identity, wishes.min_life, process.clock.as_ref())
-                .ok_or_else(not_cached);
+            return process.cache.peek(identity, want, clock).ok_or_else(not_cached);
         }
         let call = self.call(config, wishes);
         let outcome = self.with_context(config, &call, !wishes.no_prompt, |context| {
-            process.cache.get(identity, wishes.min_life, process.clock.as_ref(), &call, || {
+            process.cache.get(identity, want, clock, &call, &|| made_from(config), || {
                 call.log.line(Level::Debug, || "fetching a token".to_owned());
                 let token = flow::fetch(config, context)?;
                 call.log.line(Level::Info, || fetched(&token, process.clock.unix_seconds()));
@@ -370,14 +282,6 @@ impl Connection {
         };
         let (process, session, identity) = (self.process(), &self.live().session, self.identity(config));
         work(&Context { process, session, call, identity, may_prompt, warn: &warn })
-    }
-
-    /// What an administrator's consent has told, with each token of this connection.
-    fn with_id_token(&self, mut token: Token) -> Token {
-        if let Some(id_token) = self.live().session.id_token() {
-            token.fields.entry("id_token".to_owned()).or_insert(id_token);
-        }
-        token
     }
 
     fn identity(&self, config: &Config) -> Identity {
@@ -424,12 +328,12 @@ impl Connection {
     }
 }
 
-fn no_browser() -> Error {
-    let text = format!(
-        "opening a browser is something {}; hand authgrant_authorize a function that shows the URL",
-        Forbidden::Prompt.said()
-    );
-    Error::new(Status::Unsupported, "consent", text)
+fn want(config: &Config, wishes: Wishes) -> Want {
+    Want { min_life: wishes.min_life, margin: config.refresh_margin, anew: wishes.anew }
+}
+
+fn made_from(config: &Config) -> Sources {
+    flow::files(config).into_iter().map(|file| Stamp::now(file).ok()).collect()
 }
 
 fn fetched(token: &Token, now: i64) -> String {
@@ -446,9 +350,6 @@ fn not_cached() -> Error {
         "no token is cached, and the call forbids the network (AUTHGRANT_NO_NETWORK)",
     )
 }
-
-mod logoff;
-mod tokens;
 
 #[cfg(test)]
 mod tests;

@@ -246,6 +246,15 @@ impl Error {
         self
     }
 
+    /// The same error as it is told from memory: the server said it so many seconds ago, and is asked again in so many.
+    #[must_use]
+    pub fn remembered(mut self, ago: u64, left: u32) -> Self {
+        let text = format!("; that was {ago} s ago, and the server is not asked again for {left} s");
+        self.details.message.push_str(&text);
+        self.details.retry_after = left;
+        self
+    }
+
     /// The HTTP status of the answer and the seconds of its Retry-After (0 where there were none).
     #[must_use]
     pub fn with_http(mut self, status: u16, retry_after: u32) -> Self {

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::config::Header;
 use crate::error::{Error, Result, Status};
-use crate::token::Token;
+use crate::token::Lease;
 
 /// Header names and values, in the order in which they should be sent, with the token that is in them; in C an
 /// `authgrant_headers`, freed with authgrant_headers_free.
@@ -15,7 +15,7 @@ use crate::token::Token;
 /// They never change, and outlive the connection that they came from.
 pub struct Headers {
     lines: Vec<(CString, Zeroizing<CString>)>,
-    token: Option<Arc<Token>>,
+    token: Option<Arc<Lease>>,
 }
 
 impl Headers {
@@ -24,10 +24,10 @@ impl Headers {
     ///
     /// # Errors
     /// [`Status::InvalidOption`] for a header that C cannot hold.
-    pub fn new(token: Arc<Token>, more: &[Header]) -> Result<Self> {
+    pub fn new(lease: Arc<Lease>, more: &[Header]) -> Result<Self> {
         let mut bearer = Zeroizing::new(b"Bearer ".to_vec());
-        bearer.extend_from_slice(token.value().to_bytes());
-        let mut headers = Self { lines: vec![line("Authorization", &bearer)?], token: Some(token) };
+        bearer.extend_from_slice(lease.token().value().to_bytes());
+        let mut headers = Self { lines: vec![line("Authorization", &bearer)?], token: Some(lease) };
         headers.add(more)?;
         Ok(headers)
     }
@@ -61,7 +61,7 @@ impl Headers {
 
     /// The token that is in them, if there is one.
     #[must_use]
-    pub fn token(&self) -> Option<&Arc<Token>> {
+    pub fn token(&self) -> Option<&Arc<Lease>> {
         self.token.as_ref()
     }
 }

@@ -5,6 +5,9 @@
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,9 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::identity::Identity;
 
-/// One access token with what the server said of it; in C an `authgrant_token`, let go of with authgrant_token_free.
-///
-/// It never changes, and outlives the connection that it came from.
+/// One access token with what the server said of it. It never changes.
 pub struct Token {
     pub(crate) value: Zeroizing<CString>,
     pub(crate) scope: Option<CString>,
@@ -22,9 +23,60 @@ pub struct Token {
     pub(crate) issued_at: i64,
     pub(crate) expires_at: Option<i64>,
     pub(crate) identity: Identity,
+    pub(crate) kept: Kept,
+}
+
+/// What the cache notes of a token.
+pub(crate) struct Kept {
+    since: Instant,
+    retired: AtomicBool,
+}
+
+impl Kept {
+    /// Of a token that has just come.
+    pub(crate) fn since(instant: Instant) -> Self {
+        Self { since: instant, retired: AtomicBool::new(false) }
+    }
+
+    /// When it came.
+    pub(crate) fn came(&self) -> Instant {
+        self.since
+    }
+}
+
+/// One connection's own count of a token, so that equal connections do not write to the same memory for each call; in C an
+/// `authgrant_token`, let go of with authgrant_token_free.
+///
+/// It never changes, and outlives the connection that it came from.
+pub struct Lease {
+    token: Arc<Token>,
+}
+
+impl Lease {
+    /// Of a token that others may have too.
+    #[must_use]
+    pub fn of(token: Arc<Token>) -> Arc<Self> {
+        Arc::new(Self { token })
+    }
+
+    /// The token.
+    #[must_use]
+    pub fn token(&self) -> &Arc<Token> {
+        &self.token
+    }
 }
 
 impl Token {
+    /// Nobody should be handed it any more; who has it may go on with it.
+    pub(crate) fn retire(&self) {
+        self.kept.retired.store(true, Ordering::Release);
+    }
+
+    /// Whether nobody should be handed it any more.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.kept.retired.load(Ordering::Acquire)
+    }
+
     /// The token to send.
     #[must_use]
     pub fn value(&self) -> &CStr {
@@ -103,6 +155,7 @@ mod tests {
             issued_at: 0,
             expires_at: None,
             identity: Identity::of(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &"me"),
+            kept: Kept::since(Instant::now()),
         };
         assert!(!format!("{token:?}").contains("hunter2"));
     }

@@ -2,11 +2,17 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::hmac;
 use zeroize::Zeroizing;
 
+use super::entry::Entry;
+use super::spacing::Spacing;
 use super::*;
+use crate::call::Call;
+use crate::error::{Error, Status};
+use crate::token::Kept;
 
 /// A clock whose hands a test turns; both clocks go together.
 struct Hands {
@@ -46,7 +52,12 @@ fn token(value: &str, life: Option<i64>, clock: &Hands) -> Token {
         issued_at: clock.unix_seconds(),
         expires_at: life.map(|life| clock.unix_seconds() + life),
         identity: identity("me"),
+        kept: Kept::since(clock.instant()),
     }
+}
+
+fn want(min_life: i64) -> Want {
+    Want { min_life, ..Want::default() }
 }
 
 fn refusal(status: Status) -> Error {
@@ -70,7 +81,7 @@ impl Bench {
             let number = self.fetches.fetch_add(1, Ordering::SeqCst);
             Ok(token(&format!("token{number}"), life, &self.clock))
         };
-        self.cache.get(identity("me"), min_life, &self.clock, &Call::unbounded(), fetch).unwrap()
+        self.cache.get(identity("me"), want(min_life), &self.clock, &Call::unbounded(), &Vec::new, fetch).unwrap()
     }
 
     fn fetches(&self) -> usize {
@@ -170,8 +181,15 @@ fn after_a_quiet_time_the_first_rejection_counts_at_once() {
 fn twice_the_wanted_time_without_a_rejection_is_a_quiet_time() {
     let begin = Instant::now();
     let accepted = |seconds: &[u64]| -> Vec<bool> {
-        let mut rejections = Rejections::default();
-        seconds.iter().map(|second| rejections.accept(begin + Duration::from_secs(*second))).collect()
+        let mut spacing = Spacing::default();
+        let mut accept = |now| {
+            let over = spacing.is_over(now);
+            if over {
+                spacing.happened(now);
+            }
+            over
+        };
+        seconds.iter().map(|second| accept(begin + Duration::from_secs(*second))).collect()
     };
     assert_eq!(accepted(&[0, 1, 4, 5]), [true, true, true, false], "2 s were wanted, and 3 s went by");
     assert_eq!(accepted(&[0, 1, 5, 6]), [true, true, true, true], "2 s were wanted, and 4 s went by");
@@ -210,7 +228,7 @@ fn behind_a_leader(
                 may_land.recv().unwrap();
                 outcome()
             };
-            let lead = || bench.cache.get(identity("me"), 0, &bench.clock, &Call::unbounded(), fetch);
+            let lead = || bench.cache.get(identity("me"), want(0), &bench.clock, &Call::unbounded(), &Vec::new, fetch);
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(lead));
         });
         leader_is_in_flight.recv().unwrap();
@@ -239,7 +257,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Waits for another's flight; fails where only the deadline ended the wait.
 fn wait_for_another(bench: &Bench, call: &Call) -> Result<Arc<Token>> {
     let fetch = || panic!("there is a leader");
-    let outcome = bench.cache.get(identity("me"), 0, &bench.clock, call, fetch);
+    let outcome = bench.cache.get(identity("me"), want(0), &bench.clock, call, &Vec::new, fetch);
     assert!(!call.deadline.passed(), "nobody woke the waiter");
     outcome
 }
@@ -248,7 +266,7 @@ fn own_fetch(bench: &Bench) -> Result<Arc<Token>> {
     let call = Call::within(PATIENCE, "a test");
     let fetch =
         || Ok(token(&format!("token{}", bench.fetches.fetch_add(1, Ordering::SeqCst)), None, &bench.clock));
-    let outcome = bench.cache.get(identity("me"), 0, &bench.clock, &call, fetch);
+    let outcome = bench.cache.get(identity("me"), want(0), &bench.clock, &call, &Vec::new, fetch);
     assert!(!call.deadline.passed(), "nobody woke the waiter");
     outcome
 }
@@ -258,7 +276,7 @@ fn a_refusal_reaches_those_who_waited_for_it() {
     for status in [Status::Denied, Status::KeyPassword, Status::Tls, Status::Network] {
         let waiter = |bench: &Bench| {
             let fetch = || panic!("the refusal should have come");
-            bench.cache.get(identity("me"), 0, &bench.clock, &Call::unbounded(), fetch)
+            bench.cache.get(identity("me"), want(0), &bench.clock, &Call::unbounded(), &Vec::new, fetch)
         };
         let (result, _) = behind_a_leader(move || Err(refusal(status)), waiter);
         assert_eq!(result.unwrap_err().status(), status);
@@ -279,7 +297,7 @@ fn a_leaders_own_failure_lets_a_waiter_take_over() {
 fn a_request_that_took_too_long_is_not_sent_again_by_a_waiter() {
     let waiter = |bench: &Bench| {
         let fetch = || panic!("the leader's failure is for all");
-        bench.cache.get(identity("me"), 0, &bench.clock, &Call::unbounded(), fetch)
+        bench.cache.get(identity("me"), want(0), &bench.clock, &Call::unbounded(), &Vec::new, fetch)
     };
     let late = || Err(refusal(Status::Timeout).with_sqlstate("HYT01"));
     let (result, _) = behind_a_leader(late, waiter);
@@ -294,7 +312,7 @@ fn a_seed_is_for_who_has_nothing_and_is_held_to_the_same_life() {
     seed("second", 3600);
     let get = |min_life| {
         let fetch = || Ok(token("fetched", Some(7200), &bench.clock));
-        bench.cache.get(identity("me"), min_life, &bench.clock, &Call::unbounded(), fetch).unwrap()
+        bench.cache.get(identity("me"), want(min_life), &bench.clock, &Call::unbounded(), &Vec::new, fetch).unwrap()
     };
     assert_eq!(get(0).value(), c"first");
     bench.clock.turn(3550);
@@ -305,7 +323,7 @@ fn a_seed_is_for_who_has_nothing_and_is_held_to_the_same_life() {
 fn a_waiter_ends_at_its_own_deadline() {
     let bench_wait = |bench: &Bench| {
         let call = Call::within(Duration::from_millis(20), "a test");
-        bench.cache.get(identity("me"), 0, &bench.clock, &call, || panic!("there is a leader"))
+        bench.cache.get(identity("me"), want(0), &bench.clock, &call, &Vec::new, || panic!("there is a leader"))
     };
     let bench = Bench::new();
     bench.cache.entry(identity("me")).lock().take_off();
@@ -349,7 +367,7 @@ fn a_flight_that_lands_wakes_all_who_sleep() {
             .collect();
         wait_until_asleep(&entry, 3);
         let fetch = || Ok(token("landed", Some(3600), &bench.clock));
-        Flight { entry: &entry, flight, landed: false }.run(fetch).unwrap();
+        Flight::new(&entry, flight).run(None, &bench.clock, Vec::new(), fetch).unwrap();
         for waiter in waiting {
             assert_eq!(waiter.join().unwrap().unwrap().value(), c"landed");
         }
@@ -361,13 +379,13 @@ fn a_refusal_of_an_earlier_flight_reaches_nobody_who_waits_for_a_later_one() {
     let bench = Bench::new();
     let entry = bench.cache.entry(identity("me"));
     let refused = || Err(refusal(Status::Denied));
-    bench.cache.get(identity("me"), 0, &bench.clock, &Call::unbounded(), refused).unwrap_err();
+    bench.cache.get(identity("me"), want(0), &bench.clock, &Call::unbounded(), &Vec::new, refused).unwrap_err();
     let flight = entry.lock().take_off();
     let result = std::thread::scope(|scope| {
         let waiting = scope.spawn(|| wait_for_another(&bench, &Call::within(PATIENCE, "a test")));
         wait_until_asleep(&entry, 1);
         let fetch = || Ok(token("later", Some(3600), &bench.clock));
-        Flight { entry: &entry, flight, landed: false }.run(fetch).unwrap();
+        Flight::new(&entry, flight).run(None, &bench.clock, Vec::new(), fetch).unwrap();
         waiting.join().unwrap()
     });
     assert_eq!(result.unwrap().value(), c"later");
@@ -377,7 +395,7 @@ fn a_refusal_of_an_earlier_flight_reaches_nobody_who_waits_for_a_later_one() {
 fn a_refusal_does_not_outlast_its_flight() {
     let bench = Bench::new();
     let refused = || Err(refusal(Status::Denied));
-    bench.cache.get(identity("me"), 0, &bench.clock, &Call::unbounded(), refused).unwrap_err();
+    bench.cache.get(identity("me"), want(0), &bench.clock, &Call::unbounded(), &Vec::new, refused).unwrap_err();
     assert_eq!(bench.get(0, Some(3600)).value(), c"token0");
 }
 
@@ -395,11 +413,11 @@ fn a_replaced_token_cannot_be_rejected_however_late() {
 #[test]
 fn what_is_peeked_at_has_the_life_that_was_asked_for() {
     let bench = Bench::new();
-    assert!(bench.cache.peek(identity("me"), 0, &bench.clock).is_none());
+    assert!(bench.cache.peek(identity("me"), want(0), &bench.clock).is_none());
     bench.get(0, Some(3600));
     bench.clock.turn(600);
-    assert!(bench.cache.peek(identity("me"), 2999, &bench.clock).is_some());
-    assert!(bench.cache.peek(identity("me"), 3000, &bench.clock).is_none());
+    assert!(bench.cache.peek(identity("me"), want(2999), &bench.clock).is_some());
+    assert!(bench.cache.peek(identity("me"), want(3000), &bench.clock).is_none());
 }
 
 #[test]
@@ -407,7 +425,7 @@ fn what_was_cleared_is_fetched_anew() {
     let bench = Bench::new();
     bench.get(0, Some(3600));
     bench.cache.clear();
-    assert!(bench.cache.peek(identity("me"), 0, &bench.clock).is_none());
+    assert!(bench.cache.peek(identity("me"), want(0), &bench.clock).is_none());
     assert_eq!(bench.get(0, Some(3600)).value(), c"token1");
 }
 
@@ -421,7 +439,7 @@ fn full() -> Bench {
     for number in 0..MOST {
         let life = i64::try_from(number).unwrap() + 1000;
         let fetch = || Ok(token("t", Some(life), &bench.clock));
-        bench.cache.get(numbered(number), 0, &bench.clock, &Call::unbounded(), fetch).unwrap();
+        bench.cache.get(numbered(number), want(0), &bench.clock, &Call::unbounded(), &Vec::new, fetch).unwrap();
     }
     bench
 }
@@ -454,7 +472,7 @@ fn the_cache_does_not_grow_beyond_its_bound() {
     for number in 0..MOST + 10 {
         let identity = Identity::of(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &number);
         let fetch = || Ok(token("t", Some(3600), &bench.clock));
-        bench.cache.get(identity, 0, &bench.clock, &Call::unbounded(), fetch).unwrap();
+        bench.cache.get(identity, want(0), &bench.clock, &Call::unbounded(), &Vec::new, fetch).unwrap();
     }
     assert_eq!(bench.cache.entries.lock().len(), MOST);
 }
@@ -466,7 +484,7 @@ fn one_who_asks_again_and_again_is_not_driven_out_by_many_who_ask_once() {
     for number in 0..MOST + 10 {
         let identity = Identity::of(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &number);
         let fetch = || Ok(token("t", Some(300_000_000), &bench.clock));
-        bench.cache.get(identity, 0, &bench.clock, &Call::unbounded(), fetch).unwrap();
+        bench.cache.get(identity, want(0), &bench.clock, &Call::unbounded(), &Vec::new, fetch).unwrap();
         if number % 1000 == 0 {
             bench.get(0, Some(3600));
         }
@@ -480,8 +498,190 @@ fn those_who_waited_get_the_token_that_they_waited_for_however_short_its_life() 
     let dead_on_arrival = || Ok(token("dead", Some(0), &Hands::new()));
     let waiter = |bench: &Bench| {
         let fetch = || panic!("there was a token");
-        bench.cache.get(identity("me"), 0, &bench.clock, &Call::unbounded(), fetch)
+        bench.cache.get(identity("me"), want(0), &bench.clock, &Call::unbounded(), &Vec::new, fetch)
     };
     let (result, _) = behind_a_leader(dead_on_arrival, waiter);
     assert_eq!(result.unwrap().value(), c"dead");
+}
+
+/// A clock whose wall hands a test turns by themselves, as daemons and people do.
+struct Steps {
+    hands: Hands,
+    wall: AtomicI64,
+}
+
+impl Clock for Steps {
+    fn unix_seconds(&self) -> i64 {
+        self.hands.unix_seconds() + self.wall.load(Ordering::SeqCst)
+    }
+
+    fn instant(&self) -> Instant {
+        self.hands.instant()
+    }
+}
+
+#[test]
+fn a_wall_clock_that_is_set_does_not_prolong_a_token() {
+    let (cache, clock) = (Cache::default(), Steps { hands: Hands::new(), wall: AtomicI64::new(0) });
+    let fetches = AtomicUsize::new(0);
+    let get = || {
+        let fetch = || {
+            fetches.fetch_add(1, Ordering::SeqCst);
+            let mut token = token("at", None, &clock.hands);
+            token.issued_at = clock.unix_seconds();
+            token.expires_at = Some(clock.unix_seconds() + 3600);
+            Ok(token)
+        };
+        cache.get(identity("me"), want(0), &clock, &Call::unbounded(), &Vec::new, fetch).unwrap();
+        fetches.load(Ordering::SeqCst)
+    };
+    assert_eq!(get(), 1);
+    clock.hands.turn(3000);
+    clock.wall.store(-3000, Ordering::SeqCst);
+    assert_eq!(get(), 1, "600 s are left");
+    clock.hands.turn(600);
+    assert_eq!(get(), 2, "the wall clock says 600 s, and the token is an hour old");
+    clock.wall.store(4000, Ordering::SeqCst);
+    assert_eq!(get(), 3, "a laptop that slept through the token's life");
+}
+
+/// What a failing fetch says.
+fn refused_as(error: Error) -> impl Fn(&Bench, Want) -> Result<Arc<Token>> {
+    move |bench, want| {
+        let fetch = || {
+            bench.fetches.fetch_add(1, Ordering::SeqCst);
+            Err(error.clone())
+        };
+        bench.cache.get(identity("me"), want, &bench.clock, &Call::unbounded(), &Vec::new, fetch)
+    }
+}
+
+fn oauth(status: Status, error: &str) -> Error {
+    refusal(status).with_oauth(Some(error.to_owned()), None)
+}
+
+#[test]
+fn inside_the_margin_one_caller_renews_and_a_failure_leaves_the_token_good() {
+    let bench = Bench::new();
+    let first = bench.get(0, Some(3600));
+    bench.clock.turn(3600 - 60);
+    for status in [Status::Network, Status::Denied] {
+        let failing = refused_as(oauth(status, "invalid_grant"));
+        let before = bench.fetches();
+        assert!(Arc::ptr_eq(&failing(&bench, want(0)).unwrap(), &first));
+        assert!(Arc::ptr_eq(&failing(&bench, want(0)).unwrap(), &first));
+        assert_eq!(bench.fetches(), before + 1, "one try, and then a pause");
+        bench.clock.turn(10);
+    }
+    bench.clock.turn(39);
+    assert!(Arc::ptr_eq(&refused_as(refusal(Status::Network))(&bench, want(0)).unwrap(), &first), "1 s is left");
+    bench.clock.turn(1);
+    refused_as(refusal(Status::Network))(&bench, want(0)).unwrap_err();
+}
+
+#[test]
+fn inside_the_margin_the_others_go_on_while_one_renews() {
+    let bench = Bench::new();
+    let first = bench.get(0, Some(3600));
+    bench.clock.turn(3600 - 60);
+    let fetch = || {
+        let other = bench.get(0, Some(3600));
+        assert!(Arc::ptr_eq(&other, &first), "nobody waits for a renewal");
+        Ok(token("next", Some(3600), &bench.clock))
+    };
+    let renewed =
+        bench.cache.get(identity("me"), want(0), &bench.clock, &Call::unbounded(), &Vec::new, fetch).unwrap();
+    assert_eq!(renewed.value(), c"next");
+    assert!(first.is_retired() && bench.fetches() == 1);
+}
+
+#[test]
+fn a_margin_of_the_readers_own_is_no_part_of_the_token() {
+    let bench = Bench::new();
+    let first = bench.get(0, Some(3600));
+    bench.clock.turn(3000);
+    let early = Want { margin: Some(601), ..Want::default() };
+    let fetch = || Ok(token("next", Some(3600), &bench.clock));
+    let get = |want| {
+        bench.cache.get(identity("me"), want, &bench.clock, &Call::unbounded(), &Vec::new, fetch).unwrap()
+    };
+    assert!(Arc::ptr_eq(&get(Want { margin: Some(599), ..Want::default() }), &first));
+    assert_eq!(get(early).value(), c"next");
+    let endless = Want { margin: Some(86_400), ..Want::default() };
+    assert_eq!(get(endless).value(), c"next");
+    assert_eq!(bench.fetches(), 1, "a margin longer than a life does not make each call renew");
+}
+
+#[test]
+fn a_refused_grant_is_answered_from_memory_for_a_growing_time() {
+    let bench = Bench::new();
+    let ask = refused_as(oauth(Status::Denied, "invalid_grant"));
+    let mut asked = Vec::new();
+    for second in 0..130 {
+        let before = bench.fetches();
+        let error = ask(&bench, want(0)).unwrap_err();
+        if bench.fetches() > before {
+            asked.push(second);
+        } else {
+            assert!(error.message().contains("is not asked again"), "{error}");
+            assert!(error.retry_after() > 0);
+        }
+        bench.clock.turn(1);
+    }
+    assert_eq!(asked, [0, 1, 3, 7, 15, 31, 63, 123]);
+}
+
+#[test]
+fn what_is_remembered_is_forgotten_by_success_by_word_by_changed_files_and_for_who_asks_anew() {
+    let bench = Bench::new();
+    let ask = refused_as(oauth(Status::Denied, "invalid_client"));
+    ask(&bench, want(0)).unwrap_err();
+    ask(&bench, want(0)).unwrap_err();
+    assert_eq!(bench.fetches(), 1);
+    ask(&bench, Want { anew: true, ..Want::default() }).unwrap_err();
+    assert_eq!(bench.fetches(), 2);
+    bench.cache.forget_refusal(identity("me"));
+    ask(&bench, want(0)).unwrap_err();
+    assert_eq!(bench.fetches(), 3);
+    let other_file = || vec![None];
+    let fetch = || Ok(token("mended", Some(3600), &bench.clock));
+    let mended =
+        bench.cache.get(identity("me"), want(0), &bench.clock, &Call::unbounded(), &other_file, fetch).unwrap();
+    assert_eq!(mended.value(), c"mended");
+}
+
+#[test]
+fn a_person_may_be_consenting_so_that_refusal_is_short() {
+    let bench = Bench::new();
+    let ask = refused_as(oauth(Status::ConsentRequired, "consent_required"));
+    for _ in 0..5 {
+        ask(&bench, want(0)).unwrap_err();
+        bench.clock.turn(1);
+        ask(&bench, want(0)).unwrap_err();
+        bench.clock.turn(1);
+    }
+    assert_eq!(bench.fetches(), 5);
+}
+
+#[test]
+fn retry_after_holds_back_for_five_minutes_at_most() {
+    let bench = Bench::new();
+    let ask = refused_as(refusal(Status::Throttled).with_http(429, 1000));
+    ask(&bench, want(0)).unwrap_err();
+    bench.clock.turn(299);
+    assert_eq!(ask(&bench, want(0)).unwrap_err().retry_after(), 1);
+    bench.clock.turn(1);
+    ask(&bench, want(0)).unwrap_err();
+    assert_eq!(bench.fetches(), 2);
+}
+
+#[test]
+fn failures_that_are_nobodys_verdict_are_not_remembered() {
+    let bench = Bench::new();
+    for status in [Status::Network, Status::Tls, Status::Timeout, Status::Server, Status::KeyPassword] {
+        let ask = refused_as(refusal(status));
+        ask(&bench, want(0)).unwrap_err();
+        ask(&bench, want(0)).unwrap_err();
+    }
+    assert_eq!(bench.fetches(), 10);
 }

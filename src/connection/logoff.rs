@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Connection, Snapshot};
+use super::Connection;
+use super::snapshot::Snapshot;
 use crate::call::Call;
 use crate::config::Config;
 use crate::error::Result;

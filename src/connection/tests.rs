@@ -5,6 +5,7 @@ use std::time::Instant;
 use authority::{Authority, Play};
 
 use super::*;
+use crate::config;
 use crate::clock::Clock;
 use crate::key::fixtures::Place;
 

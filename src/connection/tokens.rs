@@ -1,6 +1,7 @@
 //! The tokens that a connection begins with, and those that it hands on in its completed string.
 
 use super::Connection;
+use crate::cache::Want;
 use crate::call::Call;
 use crate::clock;
 use crate::config::{Config, Flow, Grant};
@@ -15,7 +16,7 @@ impl Connection {
         let Some(given) = &config.given.token else { return };
         let process = self.process();
         if self.live().session.begins_with(given)
-            && let Some(token) = access_token::first(&config.given, process.clock.unix_seconds(), identity)
+            && let Some(token) = access_token::first(&config.given, process.clock.as_ref(), identity)
         {
             process.cache.seed(identity, token);
         }
@@ -26,7 +27,7 @@ impl Connection {
         let process = self.process();
         let identity = self.identity(config);
         self.begin_with_given(config, identity);
-        let token = process.cache.peek(identity, 0, process.clock.as_ref());
+        let token = process.cache.peek(identity, Want::default(), process.clock.as_ref());
         let (value, end) = match (&token, &config.flow) {
             (Some(token), _) => (token.value().to_str().ok().map(Secret::from), token.expires_at()),
             (None, Flow::AccessToken(given)) => (Some(given.clone()), config.given.end),

@@ -17,7 +17,7 @@ use crate::ffi::token;
 use crate::headers::Headers;
 use crate::log::{Level, Log};
 use crate::process::Process;
-use crate::token::Token;
+use crate::token::Lease;
 
 /// Opens a connection from the connection string that a user wrote.
 ///
@@ -180,13 +180,13 @@ pub extern "C" fn authgrant_close(connection: *mut Connection) {
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_get_token(
     connection: *mut Connection,
-    token: *mut *mut Token,
+    token: *mut *mut Lease,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
     guard!(error, |call| {
         let token = call.out("token", token, ptr::null_mut());
         let connection = call.object("connection", connection)?;
-        token.set(token::into_handle(connection.get_token(Wishes::default())?).cast_mut());
+        token.set(token::into_handle(connection.lease(Wishes::default())?).cast_mut());
         Ok(())
     })
 }
@@ -213,7 +213,7 @@ pub struct CallOptions {
 pub extern "C" fn authgrant_get_token_with(
     connection: *mut Connection,
     call: *const CallOptions,
-    token: *mut *mut Token,
+    token: *mut *mut Lease,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
     let options = call;
@@ -221,7 +221,7 @@ pub extern "C" fn authgrant_get_token_with(
         let token = call.out("token", token, ptr::null_mut());
         let connection = call.object("connection", connection)?;
         let wishes = wishes(call.object("call", options)?)?;
-        token.set(token::into_handle(connection.get_token(wishes)?).cast_mut());
+        token.set(token::into_handle(connection.lease(wishes)?).cast_mut());
         Ok(())
     })
 }
@@ -244,6 +244,7 @@ fn wishes(options: &CallOptions) -> Result<Wishes> {
         min_life: i64::from(min_life),
         no_network: options.flags & AUTHGRANT_NO_NETWORK != 0,
         no_prompt: options.flags & AUTHGRANT_NO_PROMPT != 0,
+        anew: false,
     })
 }
 
@@ -257,12 +258,12 @@ fn wishes(options: &CallOptions) -> Result<Wishes> {
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_reject_token(
     connection: *mut Connection,
-    token: *const Token,
+    token: *const Lease,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
     guard!(error, |call| {
         let connection = call.object("connection", connection)?;
-        connection.reject_token(call.object("token", token)?);
+        connection.reject_token(call.object("token", token)?.token());
         Ok(())
     })
 }
@@ -288,8 +289,8 @@ pub extern "C" fn authgrant_copy_token(
         if buffer.is_null() && capacity > 0 {
             return Err(null("buffer"));
         }
-        let token = connection.get_token(Wishes::default())?;
-        let value = token.value().to_bytes_with_nul();
+        let lease = connection.lease(Wishes::default())?;
+        let value = lease.token().value().to_bytes_with_nul();
         length.set(value.len());
         if buffer.is_null() {
             return Ok(());

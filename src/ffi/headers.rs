@@ -7,7 +7,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::headers::Headers;
-use crate::token::Token;
+use crate::token::Lease;
 
 type Line = (CString, Zeroizing<CString>);
 
@@ -51,7 +51,7 @@ pub extern "C" fn authgrant_headers_value(headers: *const Headers, index: usize)
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub extern "C" fn authgrant_headers_token(headers: *const Headers) -> *const Token {
+pub extern "C" fn authgrant_headers_token(headers: *const Headers) -> *const Lease {
     // SAFETY: the header promises NULL or headers that are not freed.
     guard!(or ptr::null(), unsafe { headers.as_ref() }.and_then(Headers::token).map_or(ptr::null(), Arc::as_ptr))
 }

@@ -4,16 +4,16 @@ use std::ffi::{CStr, c_char};
 use std::ptr;
 use std::sync::Arc;
 
-use crate::token::Token;
+use crate::token::{Lease, Token};
 
 /// Hands a reference to C.
-pub(crate) fn into_handle(token: Arc<Token>) -> *const Token {
+pub(crate) fn into_handle(token: Arc<Lease>) -> *const Lease {
     Arc::into_raw(token)
 }
 
-fn get(token: *const Token, read: impl for<'a> FnOnce(&'a Token) -> Option<&'a CStr>) -> *const c_char {
+fn get(token: *const Lease, read: impl for<'a> FnOnce(&'a Token) -> Option<&'a CStr>) -> *const c_char {
     // SAFETY: the header promises NULL or a token that is not freed.
-    unsafe { token.as_ref() }.and_then(read).map_or(ptr::null(), CStr::as_ptr)
+    unsafe { token.as_ref() }.and_then(|lease| read(lease.token())).map_or(ptr::null(), CStr::as_ptr)
 }
 
 /// The access token itself, to be sent in a header "Authorization: Bearer …" (RFC 6750 section 2.1); NULL for NULL.
@@ -22,7 +22,7 @@ fn get(token: *const Token, read: impl for<'a> FnOnce(&'a Token) -> Option<&'a C
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub extern "C" fn authgrant_token_value(token: *const Token) -> *const c_char {
+pub extern "C" fn authgrant_token_value(token: *const Lease) -> *const c_char {
     guard!(or ptr::null(), get(token, |token| Some(token.value())))
 }
 
@@ -30,16 +30,16 @@ pub extern "C" fn authgrant_token_value(token: *const Token) -> *const c_char {
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub extern "C" fn authgrant_token_length(token: *const Token) -> usize {
+pub extern "C" fn authgrant_token_length(token: *const Lease) -> usize {
     // SAFETY: the header promises NULL or a token that is not freed.
-    guard!(or 0, unsafe { token.as_ref() }.map_or(0, |token| token.value().count_bytes()))
+    guard!(or 0, unsafe { token.as_ref() }.map_or(0, |lease| lease.token().value().count_bytes()))
 }
 
 /// The token type, "Bearer"; NULL for NULL. The text belongs to the token.
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub extern "C" fn authgrant_token_type(token: *const Token) -> *const c_char {
+pub extern "C" fn authgrant_token_type(token: *const Lease) -> *const c_char {
     guard!(or ptr::null(), get(token, |token| Some(token.token_type())))
 }
 
@@ -47,9 +47,9 @@ pub extern "C" fn authgrant_token_type(token: *const Token) -> *const c_char {
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub extern "C" fn authgrant_token_expires_at(token: *const Token) -> i64 {
+pub extern "C" fn authgrant_token_expires_at(token: *const Lease) -> i64 {
     // SAFETY: the header promises NULL or a token that is not freed.
-    guard!(or 0, unsafe { token.as_ref() }.and_then(Token::expires_at).unwrap_or(0))
+    guard!(or 0, unsafe { token.as_ref() }.and_then(|lease| lease.token().expires_at()).unwrap_or(0))
 }
 
 /// The scope that was granted, separated by blanks; NULL where the server did not say, which means the scope that was
@@ -57,7 +57,7 @@ pub extern "C" fn authgrant_token_expires_at(token: *const Token) -> i64 {
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub extern "C" fn authgrant_token_scope(token: *const Token) -> *const c_char {
+pub extern "C" fn authgrant_token_scope(token: *const Lease) -> *const c_char {
     guard!(or ptr::null(), get(token, Token::scope))
 }
 
@@ -66,7 +66,7 @@ pub extern "C" fn authgrant_token_scope(token: *const Token) -> *const c_char {
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub extern "C" fn authgrant_token_field(token: *const Token, name: *const c_char) -> *const c_char {
+pub extern "C" fn authgrant_token_field(token: *const Lease, name: *const c_char) -> *const c_char {
     guard!(or ptr::null(), {
         if name.is_null() {
             return ptr::null();
@@ -81,7 +81,7 @@ pub extern "C" fn authgrant_token_field(token: *const Token, name: *const c_char
 ///
 /// Threads: any; nobody may use this reference any more.
 #[unsafe(no_mangle)]
-pub extern "C" fn authgrant_token_free(token: *mut Token) {
+pub extern "C" fn authgrant_token_free(token: *mut Lease) {
     guard!(or(), {
         if !token.is_null() {
             // SAFETY: the header promises a reference of this library that was not freed before.

@@ -1,9 +1,10 @@
 //! A token that the user gave is passed through, until its own end or until the API refuses it; beside something that can
 //! renew it, it is the first of the connection's tokens.
 
+use crate::clock::Clock;
 use crate::config::Given;
 use crate::error::{Error, Result, Status};
-use crate::flow::{Context, local_token, unsent_token};
+use crate::flow::{Context, local_token};
 use crate::identity::Identity;
 use crate::secret::Secret;
 use crate::token::{Token, end_of_jwt};
@@ -16,15 +17,15 @@ pub(super) fn fetch(token: &Secret, end: Option<i64>, context: &Context<'_>) -> 
     if context.session.was_rejected(token) {
         return Err(expired("was refused by the API"));
     }
-    local_token(token.reveal(), end, context)
+    local_token(token.reveal(), end, context.process.clock.as_ref(), context.identity)
 }
 
 /// The token that was given beside something that can renew it, if it is known when it ends.
 #[must_use]
-pub fn first(given: &Given, now: i64, identity: Identity) -> Option<Token> {
+pub fn first(given: &Given, clock: &dyn Clock, identity: Identity) -> Option<Token> {
     let token = given.token.as_ref()?;
     let end = given.end.or_else(|| end_of_jwt(token.reveal()))?;
-    unsent_token(token.reveal(), Some(end), now, identity).ok()
+    local_token(token.reveal(), Some(end), clock, identity).ok()
 }
 
 fn expired(how: &str) -> Error {

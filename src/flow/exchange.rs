@@ -16,7 +16,7 @@ use crate::form;
 use crate::http::{Answer, Failure, Method, Request};
 use crate::log::Level;
 use crate::secret::Secret;
-use crate::token::{Token, end_of_jwt};
+use crate::token::{Kept, Token, end_of_jwt};
 
 mod told;
 
@@ -199,6 +199,7 @@ impl Asking<'_> {
             fields: issued.fields,
             issued_at,
             identity: context.identity,
+            kept: Kept::since(context.process.clock.instant()),
         }
     }
 }

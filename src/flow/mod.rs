@@ -10,11 +10,12 @@ use crate::clock::Clock;
 use crate::config::{AssertionSource, Config, Consent, Exchange, Flow, Grant, Login, Signing};
 use crate::consent::Visit;
 use crate::error::{Error, Result, Status};
+use crate::file::Location;
 use crate::identity::Identity;
 use crate::process::Process;
 use crate::secret::Secret;
 use crate::session::Session;
-use crate::token::Token;
+use crate::token::{Kept, Token};
 
 pub mod access_token;
 mod authorization_code;
@@ -106,6 +107,24 @@ pub fn needs_network(config: &Config) -> bool {
     matches!(config.flow, Flow::Exchange(_))
 }
 
+/// The files that a token of `config` is made from.
+#[must_use]
+pub fn files(config: &Config) -> Vec<&Location> {
+    fn signing(signing: &Signing) -> Vec<&Location> {
+        signing.key.files().collect()
+    }
+    match &config.flow {
+        Flow::SignedJwt(jwt) => signing(jwt),
+        Flow::Exchange(exchange) => match &exchange.grant {
+            Grant::JwtBearer { signing: jwt, .. } => signing(jwt),
+            Grant::ClientAssertion { assertion: AssertionSource::Signed(jwt), .. } => signing(jwt),
+            Grant::ClientAssertion { assertion: AssertionSource::File(file), .. } => vec![file],
+            _ => Vec::new(),
+        },
+        _ => Vec::new(),
+    }
+}
+
 /// The JWT that `config`'s flow signs, made anew and sent nowhere.
 ///
 /// # Errors
@@ -144,19 +163,21 @@ fn no_token() -> Error {
 }
 
 /// A token that no server has sent.
-fn local_token(value: &str, expires_at: Option<i64>, context: &Context<'_>) -> Result<Token> {
-    unsent_token(value, expires_at, context.process.clock.unix_seconds(), context.identity)
-}
-
-fn unsent_token(value: &str, expires_at: Option<i64>, issued_at: i64, identity: Identity) -> Result<Token> {
+fn local_token(
+    value: &str,
+    expires_at: Option<i64>,
+    clock: &dyn Clock,
+    identity: Identity,
+) -> Result<Token> {
     let value = CString::new(value)
         .map_err(|_| Error::new(Status::InvalidOption, "token", "the access token holds a NUL"))?;
     Ok(Token {
         value: Zeroizing::new(value),
         scope: None,
         fields: BTreeMap::new(),
-        issued_at,
+        issued_at: clock.unix_seconds(),
         expires_at,
         identity,
+        kept: Kept::since(clock.instant()),
     })
 }

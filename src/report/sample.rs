@@ -89,15 +89,19 @@ pub fn sample(connection: &Connection) -> Result<String> {
     let view = connection.view();
     let config = view.config()?;
     let endpoint = target(view.options())?;
-    let asking = Asking { connection, view: &view, config, call: connection.call(config, Wishes::default()) };
+    let asking = Asking { connection, view: &view, config, call: connection.call(config, ANEW) };
     let cached = asking.cached();
-    let headers = connection.get_headers()?;
-    let token = headers.token().map(|token| asking.origin(token, cached.as_ref()));
+    let headers = connection.get_headers_with(ANEW)?;
+    let token = headers.token().map(|lease| asking.origin(lease.token(), cached.as_ref()));
     let names = headers.lines().iter().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
     let sample = endpoint.map(|(name, url)| asking.sample(name, &url, headers)).transpose()?;
     let (ok, message) = summary(sample.as_ref(), token.is_some());
     written(&Report { ok, message, token, headers: names, sample })
 }
+
+/// Who tests wants to know how it is now, and not how it was a moment ago.
+const ANEW: Wishes =
+    Wishes { timeout: None, min_life: 0, no_network: false, no_prompt: false, anew: true };
 
 struct Asking<'a> {
     connection: &'a Connection,
@@ -177,11 +181,11 @@ impl Asking<'_> {
     }
 
     fn ask_again(&self, url: &Url, headers: &Headers, sample: &mut Sample) -> Result<()> {
-        let Some(refused) = headers.token() else { return Ok(()) };
+        let Some(refused) = headers.token().map(|lease| lease.token()) else { return Ok(()) };
         self.connection.reject_token(refused);
         let left = Wishes { timeout: self.call.deadline.left(), ..Wishes::default() };
         match self.connection.get_headers_with(left) {
-            Ok(newer) if newer.token().map(|token| token.value()) == Some(refused.value()) => {
+            Ok(newer) if newer.token().map(|lease| lease.token().value()) == Some(refused.value()) => {
                 sample.renewal = Some(Problem::from(&same_token()));
             }
             Ok(newer) => drop(self.ask(url, &[&newer, headers], sample)?),

@@ -15,6 +15,22 @@ pub use per_process::PerProcess;
 pub use signals::with_signals_blocked;
 pub use wait::{Awaited, wait_any, wait_readable, wait_writable};
 
+/// Seconds since 1970 by the clock's last tick, at most 10 ms ago; nothing where there is no such clock.
+#[must_use]
+pub fn coarse_unix_seconds() -> Option<i64> {
+    #[cfg(target_os = "linux")]
+    {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: `time` is ours, and is written to before the call returns.
+        let failed = unsafe { libc::clock_gettime(libc::CLOCK_REALTIME_COARSE, &raw mut time) } != 0;
+        (!failed).then_some(time.tv_sec)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        None
+    }
+}
+
 /// The user in whose name this process acts; 0 where users have no numbers.
 #[must_use]
 pub fn effective_user_id() -> u32 {

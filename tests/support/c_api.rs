@@ -11,7 +11,7 @@ use authgrant::ffi::error::ErrorObject;
 use authgrant::ffi::report as reports;
 use authgrant::ffi::{consent, headers, text as texts, token};
 use authgrant::options::Environment;
-use authgrant::token::Token as TokenObject;
+use authgrant::token::Lease as TokenObject;
 
 /// What a failed call handed out.
 #[derive(Clone, Debug, PartialEq, Eq)]
