@@ -307,6 +307,8 @@ authgrant_status authgrant_set_options(struct authgrant_connection *connection,
 
 /**
  * Closes a connection. NULL is fine. Tokens, headers and errors that came from it stay good, and so do cached tokens.
+ * Where LogoffURI is given, the last connection that uses a token ends it there, and waits for that at most 5 s; not
+ * one that a forked child has inherited.
  *
  * Threads: any, but no other call may be inside this connection. From inside a callback it does nothing.
  */
@@ -442,9 +444,13 @@ authgrant_status authgrant_consent_url(struct authgrant_connection *connection,
                                        struct authgrant_error **error);
 
 /**
- * Lets a person consent to what the connection's grant needs: shows them the consent URL, listens at RedirectURI (http, a
- * loopback address, with a port) until their browser comes back, and then fetches a token to see that consent has
- * arrived. The code that the browser brings is thrown away; this is what DataDirect's Fetch OAuth Token button does.
+ * Lets a person log in, or consent to what the connection's grant needs: shows them the URL, and listens at RedirectURI
+ * (http, a loopback address, with a port) until their browser comes back (RFC 8252).
+ *
+ * With AuthenticationMethod 51 and 56 the code that it brings is exchanged (RFC 6749 section 4.1, with PKCE) for a token of
+ * this connection alone. With other methods it is thrown away, and a token fetched to see that consent has arrived: this
+ * is what DataDirect's Fetch OAuth Token button does. With ConsentType=ExternalAdmin the code is exchanged too, and the
+ * connection's tokens have its answer's `id_token` among their fields.
  *
  * `function` shows the URL; NULL opens the system's browser. Blocks for at most ConsentTimeout seconds, and then as
  * authgrant_get_token does.
@@ -471,6 +477,18 @@ authgrant_status authgrant_authorize(struct authgrant_connection *connection,
 authgrant_status authgrant_make_assertion(struct authgrant_connection *connection,
                                           char **assertion,
                                           struct authgrant_error **error);
+
+/**
+ * Ends the connection's token and login before their time: the token leaves the cache, and LogoffURI, where it is given, is
+ * asked by POST to end it too (RFC 7009). A refresh token that a login brought is forgotten.
+ *
+ * Equal connections share the token, and fetch another when they need one. Without a token nothing is sent.
+ *
+ * Threads: any. Errors: AUTHGRANT_INVALID_OPTION, AUTHGRANT_MISSING_OPTION; AUTHGRANT_NETWORK, AUTHGRANT_TLS,
+ * AUTHGRANT_TIMEOUT, AUTHGRANT_BAD_RESPONSE where LogoffURI could not be told.
+ */
+authgrant_status authgrant_logoff(struct authgrant_connection *connection,
+                                  struct authgrant_error **error);
 
 /**
  * Tells `function` of each refresh token that takes the place of another, before the token that came with it is handed

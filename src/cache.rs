@@ -94,6 +94,12 @@ impl Cache {
         entry.lock().token = Some(token);
     }
 
+    /// Takes the token of `identity` away, be it good or not.
+    pub fn take(&self, identity: Identity) -> Option<Arc<Token>> {
+        let entry = self.entries.lock().remove(&identity)?;
+        entry.lock().token.take()
+    }
+
     /// Forgets the token of `identity`.
     pub fn forget(&self, identity: Identity) {
         self.entries.lock().remove(&identity);

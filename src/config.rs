@@ -34,8 +34,19 @@ pub struct Config {
     pub headers: Vec<Header>,
     /// What the consent URL is made of.
     pub consent: Option<Consent>,
+    /// Who is told at the end of a token's use.
+    pub logoff: Option<Logoff>,
     /// The limit of a whole call, and the option that set it.
     pub login_timeout: Option<Duration>,
+}
+
+/// Where a token is logged off.
+#[derive(Debug)]
+pub struct Logoff {
+    /// LogoffURI.
+    pub endpoint: Url,
+    /// Whom to trust.
+    pub trust: Trust,
 }
 
 /// How a connection comes to its token, or to headers without one.
@@ -217,6 +228,7 @@ impl Reader<'_> {
         let profile = self.profile(address);
         let login_timeout = self.login_timeout();
         let trust = self.trust();
+        let logoff = self.url(Name::LogoffURI).map(|endpoint| Logoff { endpoint, trust: trust.clone() });
         let method = method?;
         let consent = self.consent(method, address, profile);
         let header = if method.has_extra_header() { self.header() } else { None };
@@ -234,6 +246,7 @@ impl Reader<'_> {
             flow: flow?,
             headers: header.into_iter().chain(model).collect(),
             consent,
+            logoff,
             login_timeout,
         })
     }

@@ -25,6 +25,8 @@ use crate::session::{OnRefreshToken, Session};
 use crate::sys::{self, PerProcess};
 use crate::token::Token;
 
+use logoff::Held;
+
 /// How one call differs from the connection's own ways.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wishes {
@@ -44,6 +46,8 @@ pub struct Connection {
     snapshot: ArcSwap<Snapshot>,
     log: ArcSwap<Log>,
     live: PerProcess<Live>,
+    /// The process that opened it, counted by forks.
+    opened_in: u64,
 }
 
 /// The options, and what they mean once somebody has asked.
@@ -59,6 +63,7 @@ struct Live {
     session: Session,
     calls: Mutex<Vec<Weak<Cancel>>>,
     warnings: Mutex<Vec<Error>>,
+    held: Mutex<Vec<Held>>,
 }
 
 impl Snapshot {
@@ -96,6 +101,7 @@ impl Connection {
             snapshot: ArcSwap::from_pointee(Snapshot::new(Options::open(text, environment)?)),
             log: ArcSwap::default(),
             live: PerProcess::new(),
+            opened_in: sys::generation(),
         })
     }
 
@@ -129,8 +135,9 @@ impl Connection {
     /// What is wrong with the options, and those of fetching.
     pub fn get_token(&self, wishes: Wishes) -> Result<Arc<Token>> {
         let snapshot = self.snapshot.load_full();
-        let config = snapshot.config()?;
-        self.token(config, wishes)
+        let token = self.token(snapshot.config()?, wishes)?;
+        self.hold(token.identity, &snapshot, snapshot.config()?);
+        Ok(token)
     }
 
     /// The headers of a request to the API.
@@ -142,7 +149,7 @@ impl Connection {
         let config = snapshot.config()?;
         match &config.flow {
             Flow::Headers(headers) => Headers::without_token(headers, &config.headers),
-            _ => Headers::new(self.token(config, Wishes::default())?, &config.headers),
+            _ => Headers::new(self.get_token(Wishes::default())?, &config.headers),
         }
     }
 
@@ -298,7 +305,9 @@ impl Connection {
         // Equal options do not name the person who logged in, whose token was given or who consented for others.
         let session = &self.live().session;
         let alone = (config.flow.is_personal() || session.id_token().is_some()).then(|| self.live().number);
-        Identity::of(&self.process().digest_key, &(sys::effective_user_id(), &config.flow, alone))
+        // Those who share a token agree on who is told of its end.
+        let logoff = config.logoff.as_ref().map(|logoff| logoff.endpoint.as_written());
+        Identity::of(&self.process().digest_key, &(sys::effective_user_id(), &config.flow, logoff, alone))
     }
 
     fn call(&self, config: &Config, wishes: Wishes) -> Call {
@@ -348,5 +357,6 @@ fn not_cached() -> Error {
     )
 }
 
+mod logoff;
 #[cfg(test)]
 mod tests;

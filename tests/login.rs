@@ -198,3 +198,55 @@ fn each_refresh_token_is_told_before_its_token_is_handed_out() {
     ));
     restarted.unwrap().get_token().unwrap();
 }
+
+#[test]
+fn a_logoff_ends_the_login() {
+    let (authority, connection) = desk(Config::http(), None, "");
+    connection.set_option("LogoffURI", &authority.url("/oauth/logoff")).unwrap();
+    authorize(&connection).0.unwrap();
+    connection.get_token().unwrap();
+    let status = authgrant::ffi::consent::authgrant_logoff(connection.handle(), null_mut());
+    assert_eq!((status, authority.logoffs()), (AUTHGRANT_OK, 1));
+    assert_eq!(refused(&connection).status, AUTHGRANT_CONSENT_REQUIRED);
+    assert_eq!(authority.token_requests().len(), 1);
+}
+
+#[cfg(all(unix, not(target_os = "macos")))]
+mod prompts {
+    use super::*;
+    use crate::support::desktop::{WRITES_DOWN, desktop, is_the_part, with_path, written_down};
+
+    #[test]
+    fn a_call_that_needs_a_token_opens_the_browser_where_it_may() {
+        const NAME: &str = "prompts::a_call_that_needs_a_token_opens_the_browser_where_it_may";
+        if !is_the_part(NAME) {
+            return with_path(NAME, desktop(WRITES_DOWN).path());
+        }
+        let (authority, connection) = desk(Config::http(), None, "EnableLoginPrompt=1;LoginTimeout=1");
+        for flags in [AUTHGRANT_NO_PROMPT, AUTHGRANT_NO_PROMPT | AUTHGRANT_NO_NETWORK] {
+            let failure = connection.get_token_with(0, 0, flags).unwrap_err();
+            assert!(matches!(failure.status, AUTHGRANT_CONSENT_REQUIRED | AUTHGRANT_NETWORK), "{failure:?}");
+        }
+        let person = std::thread::spawn(|| {
+            let seen = written_down();
+            // Longer than LoginTimeout: a person needs longer than a server.
+            std::thread::sleep(std::time::Duration::from_millis(1500));
+            get(&location(&get(seen.lines().nth(1).unwrap())).unwrap())
+        });
+        let token = connection.get_token().unwrap();
+        assert!(person.join().unwrap().starts_with("HTTP/1.1 200"));
+        assert_eq!(token.scope().as_deref(), Some("read"));
+        assert_eq!(authority.token_requests().len(), 1);
+    }
+
+    #[test]
+    fn the_callers_own_timeout_bounds_the_person_too() {
+        const NAME: &str = "prompts::the_callers_own_timeout_bounds_the_person_too";
+        if !is_the_part(NAME) {
+            return with_path(NAME, desktop("exit 0").path());
+        }
+        let (_authority, connection) = desk(Config::http(), None, "EnableLoginPrompt=1");
+        let failure = connection.get_token_with(300, 0, 0).unwrap_err();
+        assert_eq!(failure.status, AUTHGRANT_TIMEOUT);
+    }
+}

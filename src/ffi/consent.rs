@@ -29,9 +29,13 @@ pub extern "C" fn authgrant_consent_url(
     })
 }
 
-/// Lets a person consent to what the connection's grant needs: shows them the consent URL, listens at RedirectURI (http, a
-/// loopback address, with a port) until their browser comes back, and then fetches a token to see that consent has
-/// arrived. The code that the browser brings is thrown away; this is what DataDirect's Fetch OAuth Token button does.
+/// Lets a person log in, or consent to what the connection's grant needs: shows them the URL, and listens at RedirectURI
+/// (http, a loopback address, with a port) until their browser comes back (RFC 8252).
+///
+/// With AuthenticationMethod 51 and 56 the code that it brings is exchanged (RFC 6749 section 4.1, with PKCE) for a token of
+/// this connection alone. With other methods it is thrown away, and a token fetched to see that consent has arrived: this
+/// is what DataDirect's Fetch OAuth Token button does. With ConsentType=ExternalAdmin the code is exchanged too, and the
+/// connection's tokens have its answer's `id_token` among their fields.
 ///
 /// `function` shows the URL; NULL opens the system's browser. Blocks for at most ConsentTimeout seconds, and then as
 /// authgrant_get_token does.
@@ -75,6 +79,21 @@ pub extern "C" fn authgrant_make_assertion(
         assertion.set(text::into_handle(connection.make_assertion()?.reveal())?);
         Ok(())
     })
+}
+
+/// Ends the connection's token and login before their time: the token leaves the cache, and LogoffURI, where it is given, is
+/// asked by POST to end it too (RFC 7009). A refresh token that a login brought is forgotten.
+///
+/// Equal connections share the token, and fetch another when they need one. Without a token nothing is sent.
+///
+/// Threads: any. Errors: AUTHGRANT_INVALID_OPTION, AUTHGRANT_MISSING_OPTION; AUTHGRANT_NETWORK, AUTHGRANT_TLS,
+/// AUTHGRANT_TIMEOUT, AUTHGRANT_BAD_RESPONSE where LogoffURI could not be told.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_logoff(
+    connection: *mut Connection,
+    error: *mut *mut ErrorObject,
+) -> authgrant_status {
+    guard!(error, |call| { call.object("connection", connection)?.log_off() })
 }
 
 /// Tells `function` of each refresh token that takes the place of another, before the token that came with it is handed

@@ -220,7 +220,7 @@ pub(super) fn shown_claims(signing: &Signing, exchange: &Exchange) -> String {
 }
 
 /// RFC 6749 section 2.3.1: both are form-encoded before they are joined.
-fn basic(client: &Client) -> Secret {
+pub(super) fn basic(client: &Client) -> Secret {
     let secret = client.secret.as_ref().map_or("", Secret::reveal);
     let pair = form::credentials(&client.id, secret);
     Secret::new(format!("Basic {}", STANDARD.encode(pair.reveal())))

@@ -21,10 +21,13 @@ mod client_assertion;
 mod client_credentials;
 mod exchange;
 mod jwt_bearer;
+mod logoff;
 mod password;
 mod refresh_token;
 mod retry;
 mod signed_jwt;
+
+pub use logoff::log_off;
 
 /// What a flow works with besides its own options.
 pub struct Context<'a> {

@@ -481,6 +481,8 @@ static void consent_and_assertions(void) {
     CHECK(authgrant_set_on_refresh_token(connection, take_refresh_token, NULL, NULL) == AUTHGRANT_OK);
     CHECK(authgrant_set_on_refresh_token(connection, NULL, NULL, NULL) == AUTHGRANT_OK);
     CHECK(authgrant_set_on_refresh_token(NULL, take_refresh_token, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_logoff(connection, NULL) == AUTHGRANT_OK);
+    CHECK(authgrant_logoff(NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
     authgrant_close(connection);
 }
 

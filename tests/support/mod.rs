@@ -4,6 +4,8 @@
 
 pub mod browser;
 pub mod c_api;
+#[cfg(all(unix, not(target_os = "macos")))]
+pub mod desktop;
 pub mod stores;
 
 use authority::{Authority, ClientOptions, Config};
