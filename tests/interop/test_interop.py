@@ -118,3 +118,7 @@ def test_consent_is_asked_for_given_in_the_browser_and_then_there_is_a_token(lib
         assert (thanked["url"], thanked["status"], thanked["heading"]) == (redirect, 200, "Consent received")
         assert "Quarterly Reports" in thanked["text"]
         assert connection.get_token().value
+        # It is the server that remembers: whoever comes next is not asked.
+        library.clear()
+        with library.connect(needing_consent(store, url, redirect)) as another:
+            assert another.get_token().value
