@@ -3,6 +3,7 @@
 mod support;
 
 use std::ptr::null_mut;
+use std::time::{Duration, Instant};
 
 use authgrant::ffi::consent::authgrant_logoff;
 use authgrant::ffi::status::*;
@@ -100,8 +101,10 @@ fn a_close_does_not_wait_for_ever() {
     let authority = authority(Config { logoff: Play::NeverAnswer, ..Config::http() });
     let connection = connection(&authority, "LoginTimeout=0");
     connection.get_token().unwrap();
+    let begun = Instant::now();
     drop(connection);
     assert_eq!(authority.logoffs(), 1);
+    assert!(begun.elapsed() < Duration::from_secs(20), "five seconds, and what a busy machine adds");
 }
 
 #[test]
@@ -120,18 +123,19 @@ fn a_forked_child_leaves_its_parents_token_alone() {
     let authority = authority(Config::http());
     let connection = connection(&authority, "");
     connection.get_token().unwrap();
-    // SAFETY: the child closes its copy of the connection and leaves; malloc may be called after a fork.
+    // SAFETY: the child uses its copy of the connection and leaves; malloc may be called after a fork.
     let child = unsafe { libc::fork() };
     if child == 0 {
+        let got = connection.get_token().is_ok();
         drop(connection);
         // SAFETY: ends the child at once, without what the test program would do at its end.
-        unsafe { libc::_exit(0) };
+        unsafe { libc::_exit(i32::from(!got)) };
     }
     let mut status = 0;
     // SAFETY: `child` is ours, and `status` is written to.
     assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
-    assert!(libc::WIFEXITED(status));
-    assert_eq!(authority.logoffs(), 0);
+    assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0);
+    assert_eq!((authority.token_requests().len(), authority.logoffs()), (2, 0));
     drop(connection);
     assert_eq!(authority.logoffs(), 1);
 }

@@ -58,7 +58,14 @@ mod tests {
         };
         let (process, session) = (Process::new(Box::new(SystemClock)), Session::default());
         let identity = Identity::of(&process.digest_key, &0);
-        let context = Context { process: &process, session: &session, call, identity, warn: &|_| {} };
+        let context = Context {
+            process: &process,
+            session: &session,
+            call,
+            identity,
+            may_prompt: false,
+            warn: &|_| {},
+        };
         fetch(&signing, &context).err().unwrap()
     }
 

@@ -158,7 +158,7 @@ const ALGORITHMS: Kind = Kind::Choice(&[
 
 options! {
     AuthenticationMethod ["am"] Kind::Text, "inferred",
-        "How to get the token, by the vendor's number or word: 55 OAuth2-JWTBearer, 53 OAuth2-ClientCredentials, 52 OAuth2-Password, 54 OAuth2-RefreshToken, 50 OAuth2-AccessToken, 34 BearerToken, 25 HTTPHeader, 0 Basic, 15 None, 24 OAuth2 to infer it from the other options; beside them OAuth2-JWTClientAssertion (RFC 7523 section 2.2) and JWT (the signed JWT is the token).";
+        "How to get the token, by the vendor's number or word: 55 OAuth2-JWTBearer, 51 OAuth2-AuthorizationCode and 56 OAuth2-PKCE (both with PKCE), 53 OAuth2-ClientCredentials, 52 OAuth2-Password, 54 OAuth2-RefreshToken, 50 OAuth2-AccessToken, 34 BearerToken, 25 HTTPHeader, 0 Basic, 15 None, 24 OAuth2 to infer it from the other options; beside them OAuth2-JWTClientAssertion (RFC 7523 section 2.2) and JWT (the signed JWT is the token).";
     ClaimsIssuer ["cliss"] Kind::Text, "",
         "The iss claim: the client ID or consumer key that the authorization server knows.";
     ClaimsSubject ["clsub"] Kind::Text, "",

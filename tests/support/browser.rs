@@ -38,13 +38,10 @@ pub fn location(answer: &str) -> Option<String> {
 extern "C" fn visit(url: *const c_char, page: *mut c_void) -> i32 {
     // SAFETY: the library hands out NUL-terminated text.
     let url = unsafe { CStr::from_ptr(url) }.to_str().unwrap().to_owned();
-    let page = page as usize;
-    std::thread::spawn(move || {
-        let seen = get(&location(&get(&url)).expect("a redirect"));
-        // SAFETY: the test keeps the channel until it has heard from it.
-        let heard = unsafe { &*(page as *const Sender<String>) };
-        let _ = heard.send(seen);
-    });
+    // SAFETY: the context is the sender below, which lives as long as the call. The thread, which may outlive it, gets
+    // one of its own.
+    let heard = unsafe { &*page.cast::<Sender<String>>() }.clone();
+    std::thread::spawn(move || heard.send(get(&location(&get(&url)).expect("a redirect"))));
     0
 }
 
