@@ -77,10 +77,11 @@ mutant "authority: the state does not come back" $a/authorize.rs \
 
 [ ${#NAMES[@]} -gt 0 ] || fail "mutants.sh: no mutant has $only in its name"
 
+# All files are new each time: what was built last may have been a mutant.
 copy_sources() {
     mkdir -p "$SOURCE" "$CARGO_TARGET_DIR"
     find "$SOURCE" -type f -delete
-    git ls-files -z --cached --others --exclude-standard | tar --null --files-from=- -cf - | tar -xf - -C "$SOURCE"
+    git ls-files -z --cached --others --exclude-standard | tar --null --files-from=- -cf - | tar -xmf - -C "$SOURCE"
     # What others wrote is built already, and is the same here.
     [ ! -d "$TARGET/debug/.fingerprint" ] || [ -d "$CARGO_TARGET_DIR/debug" ] || {
         mkdir -p "$CARGO_TARGET_DIR/debug/deps"
