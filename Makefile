@@ -14,7 +14,7 @@ test: ## all tests: Rust, C and C++, Python, Go, servers that others wrote, a br
 check: ## what needs no server: format, lints, licences, header, exported symbols
 	@scripts/check.sh
 
-mutants: ## break each check on purpose and see a test fail (about ten minutes; no part of `make test`)
+mutants: ## break each check on purpose and see a test fail (about four minutes; no part of `make test`)
 	@scripts/mutants.sh
 
 lib: ## the release library, in build/lib
