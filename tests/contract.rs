@@ -11,6 +11,7 @@ use std::sync::Mutex;
 
 use authgrant::connection::Connection as Handle;
 use authgrant::ffi::connection::*;
+use authgrant::ffi::consent::authgrant_completed_string;
 use authgrant::ffi::error::ErrorObject;
 use authgrant::ffi::headers::*;
 use authgrant::ffi::status::*;
@@ -124,6 +125,8 @@ const NULLS: &[Refused] = &[
     ("warnings", |good, error| authgrant_warnings(good.connection.handle(), null_mut(), error)),
     ("connection", |_, error| authgrant_cancel(null_mut(), error)),
     ("connection", |_, error| authgrant_set_log(null_mut(), None, null_mut(), 0, error)),
+    ("connection", |good, error| authgrant_completed_string(null_mut(), 0, &raw mut good.text, error)),
+    ("text", |good, error| authgrant_completed_string(good.connection.handle(), 0, null_mut(), error)),
     ("value", |good, error| authgrant_quote_value(null(), &raw mut good.text, error)),
     ("quoted", |_, error| authgrant_quote_value(c"a".as_ptr(), null_mut(), error)),
     ("text", |good, error| authgrant_to_wide(null(), null_mut(), 0, 2, &raw mut good.size, error)),

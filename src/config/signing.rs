@@ -8,6 +8,7 @@ use crate::error::Status;
 use crate::file::Location;
 use crate::key::{KeyOrigin, KeySource, Thumbprint};
 use crate::options::{Kind, Name, Origin};
+use crate::policy::Forbidden;
 use crate::provider::{Profile, ScopeIn};
 use crate::secret::Secret;
 use crate::url::Url;
@@ -85,6 +86,7 @@ impl Reader<'_> {
                 key_password: None,
                 alias: None,
                 certificate: None,
+                strong: false,
             });
         }
         Some(KeySource {
@@ -93,6 +95,7 @@ impl Reader<'_> {
             key_password: self.secret(Name::JWTCertKeyPassword),
             alias: self.text(Name::JWTCertAlias),
             certificate,
+            strong: self.policy.forbids(Forbidden::WeakStores),
         })
     }
 

@@ -73,6 +73,7 @@ impl Reader<'_> {
             Some(written) => written,
             None => Methods::Post,
         };
+        let methods = self.allowed(methods);
         if methods != Methods::Post {
             self.warn(
                 Name::TokenURI,

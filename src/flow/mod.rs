@@ -15,7 +15,7 @@ use crate::secret::Secret;
 use crate::session::Session;
 use crate::token::Token;
 
-mod access_token;
+pub mod access_token;
 mod authorization_code;
 mod client_assertion;
 mod client_credentials;
@@ -53,7 +53,7 @@ pub fn fetch(config: &Config, context: &Context<'_>) -> Result<Token> {
     match &config.flow {
         Flow::Exchange(exchange) => by_exchange(exchange, config.consent.as_ref(), context),
         Flow::SignedJwt(signing) => signed_jwt::fetch(signing, context),
-        Flow::AccessToken(token) => access_token::fetch(token, context),
+        Flow::AccessToken(token) => access_token::fetch(token, config.given.end, context),
         Flow::Headers(_) => Err(no_token()),
     }
 }
@@ -85,6 +85,15 @@ fn by_exchange(exchange: &Exchange, consent: Option<&Consent>, context: &Context
 /// The network's, the server's.
 pub fn redeem(exchange: &Exchange, login: &Login, visit: &Visit, context: &Context<'_>) -> Result<Token> {
     authorization_code::redeem_visit(exchange, login, visit, context)
+}
+
+/// The refresh token that `config`'s connection would go on with, if there is one.
+#[must_use]
+pub fn held_refresh_token(config: &Config, context: &Context<'_>) -> Option<Secret> {
+    match &config.flow {
+        Flow::Exchange(exchange) if exchange.grant.is_personal() => refresh_token::held(exchange, context),
+        _ => None,
+    }
 }
 
 /// Whether `config`'s tokens come over the network.
@@ -119,14 +128,18 @@ fn no_token() -> Error {
 
 /// A token that no server has sent.
 fn local_token(value: &str, expires_at: Option<i64>, context: &Context<'_>) -> Result<Token> {
+    unsent_token(value, expires_at, context.process.clock.unix_seconds(), context.identity)
+}
+
+fn unsent_token(value: &str, expires_at: Option<i64>, issued_at: i64, identity: Identity) -> Result<Token> {
     let value = CString::new(value)
         .map_err(|_| Error::new(Status::InvalidOption, "token", "the access token holds a NUL"))?;
     Ok(Token {
         value: Zeroizing::new(value),
         scope: None,
         fields: BTreeMap::new(),
-        issued_at: context.process.clock.unix_seconds(),
+        issued_at,
         expires_at,
-        identity: context.identity,
+        identity,
     })
 }

@@ -161,7 +161,7 @@ impl Network {
         Self { lookups, agents: Mutex::default() }
     }
 
-    /// Sends `request` and waits for the whole answer, until the call's deadline or its cancel.
+    /// Sends `request` and waits for the whole answer, until the request's or the call's deadline, or its cancel.
     pub fn send(
         &self,
         request: &Request<'_>,
@@ -169,6 +169,7 @@ impl Network {
         call: &Call,
     ) -> std::result::Result<Answer, Failure> {
         call.check()?;
+        let call = &call.for_one_request();
         let agent = self.agent(trust, request.url.is_https())?;
         let exchange = Rc::new(Exchange::new(call, request.url)?);
         let entered = exchange.enter();

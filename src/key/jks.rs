@@ -9,7 +9,7 @@ use pkcs8::der::asn1::ObjectIdentifier;
 use zeroize::Zeroizing;
 
 use super::choice::{self, Kind, quoted};
-use super::{KeySource, Material, der, oid};
+use super::{KeySource, Material, der, oid, weak};
 use crate::error::{Error, Result, Status};
 
 const WHITENER: &[u8] = b"Mighty Aphrodite";
@@ -24,6 +24,7 @@ struct Entry<'a> {
 
 /// The key that `source` asks for, out of the JKS store `content`.
 pub(super) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
+    weak::check(source, "a scheme of Java's own (JKS, SHA-1 alone)")?;
     let mut walk = Walk { source, left: content };
     let entries = walk.store()?;
     let digest = walk.take(SHA1_OUTPUT_LEN)?;

@@ -20,6 +20,7 @@ mod signing;
 mod source;
 mod text;
 mod thumbprint;
+mod weak;
 
 #[cfg(test)]
 pub(crate) mod fixtures;

@@ -10,7 +10,7 @@ use pkcs8::der::{Decode, ErrorKind, Tag, Tagged};
 use zeroize::Zeroizing;
 
 use super::cost::Cost;
-use super::{KeySource, Material, choice, der, oid, text};
+use super::{KeySource, Material, choice, der, oid, text, weak};
 use crate::error::{Error, Result};
 
 const BEGIN: &[u8] = b"-----BEGIN ";
@@ -111,6 +111,7 @@ fn private_key(source: &KeySource, block: &Block<'_>) -> Result<Zeroizing<Vec<u8
 pub(super) fn decrypt(source: &KeySource, der: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     let damaged = |why: String| source.broken(format!("has a damaged ENCRYPTED PRIVATE KEY: {why}"));
     let scheme = scheme(der).ok_or_else(|| damaged("it is not DER".to_owned()))?;
+    weak::check_key(source, der)?;
     if scheme != PBES2_OID {
         return Err(unsupported(source, &oid::name(&scheme)));
     }

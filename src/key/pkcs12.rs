@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::choice::{self, Kind};
 use super::cost::Cost;
-use super::{KeySource, Material, der, oid};
+use super::{KeySource, Material, der, oid, weak};
 use crate::error::{Error, Result};
 
 /// Version 3, as every PKCS#12 file begins inside its outermost SEQUENCE.
@@ -32,6 +32,7 @@ fn is_indefinite(content: &[u8]) -> bool {
 pub(super) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
     let pfx = whole(source, content)?;
     Cost::of_pfx(pfx).check(source)?;
+    weak::check_pfx(source, pfx)?;
     let (password, _) = source.only_password();
     if password.is_some_and(|password| password.chars().any(|letter| letter > '\u{FFFF}')) {
         return Err(

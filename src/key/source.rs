@@ -29,6 +29,9 @@ pub struct KeySource {
     pub alias: Option<String>,
     /// JWTCertificate.
     pub certificate: Option<Location>,
+    /// Whether the policy forbids weak encryption. It is part of what a key is, so that one that was opened before the
+    /// policy was tightened, and the tokens that it brought, are not met afterwards.
+    pub strong: bool,
 }
 
 impl KeySource {
@@ -62,7 +65,7 @@ impl KeySource {
             KeyOrigin::Shared(_) => KeyOrigin::Shared(Secret::default()),
         };
         let (alias, certificate) = (self.alias.clone(), self.certificate.clone());
-        Self { origin, password: None, key_password: None, alias, certificate }
+        Self { origin, password: None, key_password: None, alias, certificate, strong: self.strong }
     }
 
     /// The option that says where the key is.

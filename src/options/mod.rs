@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use crate::error::{Error, Result, Status};
 use crate::secret::Secret;
 
+mod completed;
 mod data_source;
 pub mod environment;
 pub mod grammar;
@@ -23,6 +24,7 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 
+pub use completed::Instead;
 pub use environment::{Environment, ProcessEnvironment};
 use model::Model;
 pub use table::{Kind, Name};

@@ -6,6 +6,8 @@
 
 use std::fmt::Write as _;
 
+use crate::clock;
+
 /// What a value must look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -23,6 +25,8 @@ pub enum Kind {
     Number(i64, i64),
     /// 0 or 1.
     Switch,
+    /// A time by ISO 8601, with its zone.
+    Time,
     /// One of these words, in any case.
     Choice(&'static [&'static str]),
     /// The driver's or the driver manager's own: accepted and left alone.
@@ -41,6 +45,7 @@ impl Kind {
             Self::MethodUrl => "method and url",
             Self::Number(..) => "number",
             Self::Switch => "switch",
+            Self::Time => "time",
             Self::Choice(_) => "choice",
             Self::Driver => "driver",
         }
@@ -56,6 +61,7 @@ impl Kind {
             Self::MethodUrl => "https://host/path, with \"POST \" or \"GET \" in front or without".to_owned(),
             Self::Number(least, most) => format!("a whole number from {least} to {most}"),
             Self::Switch => "0 or 1".to_owned(),
+            Self::Time => "a time with its zone, such as 2026-08-21T10:00:00Z".to_owned(),
             Self::Choice(words) => format!("one of {}", words.join(", ")),
         }
     }
@@ -68,6 +74,7 @@ impl Kind {
                 value.parse::<i64>().is_ok_and(|number| (least..=most).contains(&number))
             }
             Self::Switch => matches!(value, "0" | "1"),
+            Self::Time => clock::from_iso8601(value).is_some(),
             Self::Choice(words) => words.iter().any(|word| word.eq_ignore_ascii_case(value)),
             _ => true,
         }
@@ -197,7 +204,7 @@ options! {
         "The token endpoint. Without a method in front it is asked by GET and, unless that answers, by POST; \"POST https://…\" asks by POST, \"GET https://…\" by GET alone. Without a token endpoint the signed JWT itself is the token.";
     TokenEndpoint [] Kind::Url, "",
         "The token endpoint, asked by POST as RFC 6749 section 3.2 demands; instead of TokenURI.";
-    Scope ["oas"] Kind::Text, "",
+    Scope ["oas", "Auth_Scope"] Kind::Text, "",
         "The scopes to ask for, separated by blanks.";
     ScopeIn [] Kind::Choice(&["Claim", "Parameter", "Both"]), "by provider, else Both",
         "Where Scope goes: a claim of the assertion, a parameter of the request, or both.";
@@ -223,7 +230,9 @@ options! {
     EnableLoginPrompt ["elp"] Kind::Switch, "0",
         "1 lets a call that needs a token open the browser for methods 51 and 56.";
     AccessToken ["Auth_AccessToken"] Kind::Secret, "",
-        "The access token itself, sent as it is.";
+        "The access token itself, sent as it is; beside a refresh token, until it ends.";
+    AccessTokenExpires ["Auth_Expires"] Kind::Time, "what the token says",
+        "When AccessToken ends.";
     User ["UID", "LogonID"] Kind::Text, "",
         "The user's name, for methods 0 and 52.";
     Password ["pwd"] Kind::Secret, "",

@@ -8,7 +8,7 @@ use authgrant::error::Error;
 use authgrant::ffi::connection as api;
 use authgrant::ffi::error as errors;
 use authgrant::ffi::error::ErrorObject;
-use authgrant::ffi::{headers, token};
+use authgrant::ffi::{consent, headers, text as texts, token};
 use authgrant::options::Environment;
 use authgrant::token::Token as TokenObject;
 
@@ -216,6 +216,16 @@ impl Connection {
         let mut error = null_mut();
         let status = api::authgrant_set_option(self.0, name.as_ptr(), value.as_ptr(), &raw mut error);
         outcome(status, error, || ())
+    }
+
+    /// The completed string, with what of AUTHGRANT_WITH_… is wanted.
+    pub fn completed_string(&self, include: u32) -> String {
+        let mut string = old();
+        let made = consent::authgrant_completed_string(self.0, include, &raw mut string, null_mut());
+        assert_eq!(made, 0);
+        let copy = text(string).unwrap();
+        texts::authgrant_text_free(string);
+        copy
     }
 
     pub fn reject(&self, token: &Token) {
