@@ -31,11 +31,13 @@ fn row(line: &str) -> Row {
     Row { page: page.to_owned(), feature: feature.to_owned(), test: test.to_owned() }
 }
 
-/// Where a unit test may be by its module: `config::tests` is src/config/tests.rs, or in src/config.rs or mod.rs.
-fn files_of_module(modules: &[&str]) -> Vec<PathBuf> {
-    let mut places: Vec<PathBuf> = Vec::new();
+/// Where a test of `modules` may be, seen from the file that is the root of its program: `config::tests` of src/lib.rs is
+/// src/config/tests.rs, or in src/config.rs or mod.rs; and a module may stand in the root itself.
+fn files_of_module(program: &Path, modules: &[&str]) -> Vec<PathBuf> {
+    let folder = program.parent().unwrap_or(program);
+    let mut places = vec![program.to_owned()];
     for module in [modules, &modules[..modules.len().saturating_sub(1)]] {
-        let path = module.iter().fold(root().join("src"), |path, part| path.join(part));
+        let path = module.iter().fold(folder.to_owned(), |path, part| path.join(part));
         places.extend([path.with_extension("rs"), path.join("mod.rs")]);
     }
     places.into_iter().filter(|place| place.is_file()).collect()
@@ -57,14 +59,13 @@ fn has_test(source: &str, name: &str) -> bool {
 fn is_there(test: &str) -> bool {
     let Some((file, name)) = test.split_once("::") else { return false };
     let read = |path: &Path| fs::read_to_string(path).unwrap_or_default();
-    if file == "src/lib.rs" {
-        let mut modules: Vec<&str> = name.split("::").collect();
-        let name = modules.pop().unwrap_or_default();
-        return files_of_module(&modules).iter().any(|place| has_test(&read(place), name));
-    }
     let source = read(&root().join(file));
     match Path::new(file).extension().and_then(|extension| extension.to_str()) {
-        Some("rs") => has_test(&source, name),
+        Some("rs") => {
+            let mut modules: Vec<&str> = name.split("::").collect();
+            let name = modules.pop().unwrap_or_default();
+            files_of_module(&root().join(file), &modules).iter().any(|place| has_test(&read(place), name))
+        }
         Some("py") => source.lines().any(|line| line.starts_with(&format!("def {name}("))),
         Some("go") => source.lines().any(|line| line.starts_with(&format!("func {name}("))),
         // These say the name of what they have done; its first word is in their text.
