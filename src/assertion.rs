@@ -76,7 +76,7 @@ impl Assertion {
 pub fn sign(claims: &Claims<'_>, header: &Header, key: &SigningKey) -> Result<Assertion> {
     let algorithm = key.algorithm(header.algorithm)?;
     let (payload, expires_at) = payload(claims)?;
-    let mut text = header_json(header, algorithm, key)?.encoded();
+    let mut text = header_json(header, Some(algorithm), Some(key))?.encoded();
     text.push('.');
     text.push_str(&payload.encoded());
     let signature = key.signer(algorithm).try_sign(text.as_bytes());
@@ -86,16 +86,41 @@ pub fn sign(claims: &Claims<'_>, header: &Header, key: &SigningKey) -> Result<As
     Ok(Assertion { text: Secret::new(text), expires_at })
 }
 
-fn header_json(header: &Header, algorithm: Algorithm, key: &SigningKey) -> Result<Object> {
+/// Header and claims as JSON, without a signature: for those who want to see them.
+#[derive(Default)]
+pub struct Unsigned {
+    /// The header; without what only the key can say, where there is none.
+    pub header: String,
+    /// The claims, with a jti that nobody uses.
+    pub claims: String,
+}
+
+/// What [`sign`] would sign. Nothing is signed.
+///
+/// # Errors
+/// Those of a key that does not fit; none without a key.
+pub fn unsigned(claims: &Claims<'_>, header: &Header, key: Option<&SigningKey>) -> Result<Unsigned> {
+    let algorithm = match key {
+        Some(key) => Some(key.algorithm(header.algorithm)?),
+        None => header.algorithm,
+    };
+    let header = header_json(header, algorithm, key)?.written();
+    Ok(Unsigned { header, claims: payload(claims)?.0.written() })
+}
+
+fn header_json(header: &Header, algorithm: Option<Algorithm>, key: Option<&SigningKey>) -> Result<Object> {
     let mut object = Object::default();
-    object.text("alg", &format!("{algorithm:?}"));
+    if let Some(algorithm) = algorithm {
+        object.text("alg", &format!("{algorithm:?}"));
+    }
     if !header.additional.have("typ") {
         object.text("typ", "JWT");
     }
     if let Some(key_id) = header.key_id.as_deref().filter(|_| !header.additional.have("kid")) {
         object.text("kid", key_id);
     }
-    for wanted in header.thumbprints.iter().filter(|wanted| !header.additional.have(wanted.name())) {
+    let thumbprints = header.thumbprints.iter().filter(|wanted| !header.additional.have(wanted.name()));
+    for (wanted, key) in thumbprints.filter_map(|wanted| Some((wanted, key?))) {
         object.json(wanted.name(), key.thumbprint(*wanted)?);
     }
     header.additional.write(&mut object);

@@ -17,6 +17,7 @@ use crate::url::Url;
 
 mod consent;
 mod grant;
+mod looking;
 mod method;
 mod reader;
 mod rules;
@@ -24,6 +25,7 @@ mod signing;
 mod token_endpoint;
 
 pub use consent::{Authorization, Consent, resolve_authorization, resolve_consent};
+pub use looking::{Wanted, method, profile, wanted_key};
 pub use signing::Signing;
 
 use reader::Reader;
@@ -47,6 +49,8 @@ pub struct Config {
     pub given: Given,
     /// Whether its tokens are kept from other connections, whatever the flow.
     pub alone: bool,
+    /// Whom to trust, the API's server included.
+    pub trust: Trust,
 }
 
 /// Where a token is logged off.
@@ -258,7 +262,7 @@ impl Reader<'_> {
         let header = if method.has_extra_header() { self.header() } else { None };
         let flow = if method.asks_endpoint(endpoint.is_some() || self.has_fault_with(Name::TokenURI)) {
             let grant = self.grant(method, address, profile, consent.as_ref());
-            self.exchange(method, grant, endpoint, profile, header.clone(), trust)
+            self.exchange(method, grant, endpoint, profile, header.clone(), trust.clone())
                 .map(Box::new)
                 .map(Flow::Exchange)
         } else {
@@ -276,6 +280,7 @@ impl Reader<'_> {
             login_timeout: self.timeout(Name::LoginTimeout, 60),
             request_timeout: self.timeout(Name::WSTimeout, 120),
             alone: self.is(Name::CacheScope, "Connection") || self.policy.forbids(Forbidden::Sharing),
+            trust,
         })
     }
 

@@ -90,6 +90,29 @@ impl Snapshot {
     }
 }
 
+/// The options of a moment and what they mean.
+pub struct View {
+    snapshot: Arc<Snapshot>,
+    /// What the connection shares with others.
+    pub process: &'static Process,
+}
+
+impl View {
+    /// The options.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.snapshot.options
+    }
+
+    /// What they mean.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn config(&self) -> Result<&Config> {
+        self.snapshot.config()
+    }
+}
+
 /// The snapshot in force, which a policy that was tightened makes another.
 struct InForce(ArcSwap<Snapshot>);
 
@@ -171,11 +194,19 @@ impl Connection {
     /// # Errors
     /// Those of [`Self::get_token`].
     pub fn get_headers(&self) -> Result<Headers> {
+        self.get_headers_with(Wishes::default())
+    }
+
+    /// As [`Self::get_headers`], with wishes.
+    ///
+    /// # Errors
+    /// Those of [`Self::get_token`].
+    pub fn get_headers_with(&self, wishes: Wishes) -> Result<Headers> {
         let snapshot = self.snapshot.load_full();
         let config = snapshot.config()?;
         match &config.flow {
             Flow::Headers(headers) => Headers::without_token(headers, &config.headers),
-            _ => Headers::new(self.get_token(Wishes::default())?, &config.headers),
+            _ => Headers::new(self.get_token(wishes)?, &config.headers),
         }
     }
 
@@ -286,6 +317,12 @@ impl Connection {
         [snapshot.options.warnings(), snapshot.resolution().warnings.clone(), told].concat()
     }
 
+    /// What is in force now, for those who look and do not touch.
+    #[must_use]
+    pub fn view(&self) -> View {
+        View { snapshot: self.snapshot.load_full(), process: self.process() }
+    }
+
     fn process(&self) -> &'static Process {
         self.process.unwrap_or_else(Process::current)
     }
@@ -354,7 +391,7 @@ impl Connection {
         Identity::of(&self.process().digest_key, &subject)
     }
 
-    fn call(&self, config: &Config, wishes: Wishes) -> Call {
+    pub(crate) fn call(&self, config: &Config, wishes: Wishes) -> Call {
         let person = config
             .consent
             .as_ref()

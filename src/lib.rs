@@ -19,6 +19,8 @@
 
 pub mod ffi;
 
+pub mod report;
+
 pub mod connection;
 
 pub mod flow;

@@ -201,3 +201,19 @@ fn a_forked_child_inherits_the_policy_and_cannot_loosen_it() {
         assert_eq!(libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status)), Some(40));
     });
 }
+
+#[test]
+fn reports_keep_to_the_policy() {
+    alone("reports_keep_to_the_policy", || {
+        set(0, AUTHGRANT_FORBID_WEAK_STORES | AUTHGRANT_FORBID_LOOPBACK_HTTP);
+        let store = stores::path("keytool.jks");
+        let report = open(&format!("am=55;cliss=me;JWTCertStore={store};JWTCertPassword=secret"));
+        let report = report.unwrap().validate();
+        assert!(report.contains("AUTHGRANT_FORBID_WEAK_STORES") && !report.contains("signer"), "{report}");
+        for more in ["HealthURI=http://127.0.0.1:1/", "HostName=http://127.0.0.1:1;RestSamplePath=/me"] {
+            let failure = open(&format!("am=50;AccessToken=a;{more}")).unwrap().test().unwrap_err();
+            assert_eq!(failure.status, AUTHGRANT_INVALID_OPTION, "{failure:?}");
+            assert!(failure.message.contains("AUTHGRANT_FORBID_LOOPBACK_HTTP"), "{failure:?}");
+        }
+    });
+}

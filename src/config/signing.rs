@@ -75,7 +75,7 @@ impl Reader<'_> {
         self.fault(Status::InvalidOption, one, &text);
     }
 
-    fn key_source(&mut self, header: &Header) -> Option<KeySource> {
+    pub(super) fn key_source(&mut self, header: &Header) -> Option<KeySource> {
         let origin = self.key_origin(header.algorithm)?;
         let certificate = self.text(Name::JWTCertificate).map(Location::new);
         if matches!(origin, KeyOrigin::Shared(_)) {
@@ -128,7 +128,7 @@ impl Reader<'_> {
         }
     }
 
-    fn assertion_header(&mut self) -> Header {
+    pub(super) fn assertion_header(&mut self) -> Header {
         let additional = self.members(Name::JWTHeaders);
         for name in FORBIDDEN.into_iter().filter(|name| additional.have(name)) {
             let text = format!("sets {name}, which no assertion may carry");

@@ -19,6 +19,7 @@ pub mod consent;
 pub mod error;
 pub mod headers;
 pub mod policy;
+pub mod report;
 pub mod status;
 pub mod text;
 pub mod token;

@@ -6,7 +6,8 @@ use std::ffi::CString;
 use zeroize::Zeroizing;
 
 use crate::call::Call;
-use crate::config::{AssertionSource, Config, Consent, Exchange, Flow, Grant, Login};
+use crate::clock::Clock;
+use crate::config::{AssertionSource, Config, Consent, Exchange, Flow, Grant, Login, Signing};
 use crate::consent::Visit;
 use crate::error::{Error, Result, Status};
 use crate::identity::Identity;
@@ -26,6 +27,9 @@ mod password;
 mod refresh_token;
 mod retry;
 mod signed_jwt;
+mod unsigned;
+
+pub use unsigned::{Parameter, Way, parameters, unsigned, way};
 
 pub use logoff::log_off;
 
@@ -107,7 +111,23 @@ pub fn needs_network(config: &Config) -> bool {
 /// # Errors
 /// The key's; [`Status::Unsupported`] where the flow signs nothing.
 pub fn sign(config: &Config, process: &Process) -> Result<Secret> {
-    let signing = match &config.flow {
+    let text = "this AuthenticationMethod signs no JWT";
+    let signing = signing(config).ok_or_else(|| Error::new(Status::Unsupported, "assertion", text))?;
+    Ok(signed_jwt::sign(signing, 0, process)?.text().clone())
+}
+
+/// The ready-made assertion of `source`, unless it is past its end; nothing where the assertion is signed here.
+///
+/// # Errors
+/// [`Status::Expired`]; [`Status::KeyStore`] for a file that does not hold one.
+pub fn ready_made(source: &AssertionSource, clock: &dyn Clock) -> Result<Option<Secret>> {
+    client_assertion::ready_made(source, clock)
+}
+
+/// What `config`'s flow signs, if it signs.
+#[must_use]
+pub fn signing(config: &Config) -> Option<&Signing> {
+    match &config.flow {
         Flow::SignedJwt(signing) => Some(&**signing),
         Flow::Exchange(exchange) => match &exchange.grant {
             Grant::JwtBearer { signing, .. } => Some(&**signing),
@@ -115,10 +135,7 @@ pub fn sign(config: &Config, process: &Process) -> Result<Secret> {
             _ => None,
         },
         _ => None,
-    };
-    let text = "this AuthenticationMethod signs no JWT";
-    let signing = signing.ok_or_else(|| Error::new(Status::Unsupported, "assertion", text))?;
-    Ok(signed_jwt::sign(signing, 0, process)?.text().clone())
+    }
 }
 
 fn no_token() -> Error {

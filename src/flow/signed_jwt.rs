@@ -24,16 +24,24 @@ pub(super) fn sign_in_time(signing: &Signing, ahead: i64, context: &Context<'_>)
 /// A fresh assertion, as every exchange needs one, by a clock that is `ahead` of ours by so many seconds.
 pub(super) fn sign(signing: &Signing, ahead: i64, process: &Process) -> Result<Assertion> {
     let key = process.keys.key(&signing.key)?;
-    let claims = Claims {
+    assertion::sign(
+        &claims(signing, process.clock.unix_seconds().saturating_add(ahead)),
+        &signing.header,
+        &key,
+    )
+}
+
+/// What the assertion says at the time `now`.
+pub(super) fn claims(signing: &Signing, now: i64) -> Claims<'_> {
+    Claims {
         issuer: &signing.issuer,
         subject: signing.subject.as_deref(),
         audience: signing.audience.as_deref(),
         scope: signing.scope.as_deref(),
         lifetime: signing.lifetime,
-        now: process.clock.unix_seconds().saturating_add(ahead),
+        now,
         additional: &signing.additional,
-    };
-    assertion::sign(&claims, &signing.header, &key)
+    }
 }
 
 #[cfg(test)]

@@ -69,7 +69,8 @@ impl KeySource {
     }
 
     /// The option that says where the key is.
-    pub(super) fn option(&self) -> &'static str {
+    #[must_use]
+    pub fn option(&self) -> &'static str {
         match self.origin {
             KeyOrigin::Store(_) => "JWTCertStore",
             KeyOrigin::Text(_) => "JWTPrivateKey",
@@ -78,7 +79,8 @@ impl KeySource {
     }
 
     /// The option and, for a file, its path.
-    pub(super) fn named(&self) -> String {
+    #[must_use]
+    pub fn named(&self) -> String {
         match &self.origin {
             KeyOrigin::Store(store) => Named { option: self.option(), file: store }.to_string(),
             KeyOrigin::Text(_) | KeyOrigin::Shared(_) => self.option().to_owned(),

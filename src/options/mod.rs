@@ -259,6 +259,12 @@ impl Options {
         &self.model.headers
     }
 
+    /// The HTTP statuses by which, as the model says, the API wants another token.
+    #[must_use]
+    pub fn reauthenticates(&self) -> &[u16] {
+        &self.model.reauthenticate
+    }
+
     /// Whether a model file is named that could not be read, and so does not say what it might.
     #[must_use]
     pub fn lacks_model(&self) -> bool {

@@ -260,7 +260,7 @@ options! {
     RestConfigFile ["rcf", "RESTConfigFile", "Config"] Kind::Path, "",
         "The model file of the driver (.rest). Its method, URIs, scope and headers count where nobody else says them.";
     RestSamplePath ["rsp", "RESTSamplePath", "Sample"] Kind::Text, "",
-        "The endpoint that the driver samples; authgrant_test asks it with the token.";
+        "The endpoint that the driver samples, in full or as seen from HostName; authgrant_test asks it with the token.";
     HealthURI [] Kind::Text, "",
         "The endpoint that authgrant_test asks with the token, instead of RestSamplePath.";
     TrustStore ["ts", "Truststore"] Kind::Path, "the operating system's",
@@ -283,8 +283,9 @@ options! {
         "In a DSN or FILEDSN: 1 lets a connection string change where its secrets are sent.";
     Driver [] Kind::Driver, "", "The driver manager's own.";
     Description ["desc"] Kind::Driver, "", "The driver's own.";
-    HostName ["host"] Kind::Driver, "", "The driver's own.";
-    PortNumber ["port"] Kind::Driver, "", "The driver's own.";
+    HostName ["host"] Kind::Driver, "",
+        "The driver's own: the API's host. authgrant_test asks a relative RestSamplePath or HealthURI there.";
+    PortNumber ["port"] Kind::Driver, "443", "The driver's own: the API's port, beside HostName.";
     SQLEngineMode [] Kind::Driver, "", "The driver's own.";
     SchemaMap [] Kind::Driver, "", "The driver's own.";
     CreateMap [] Kind::Driver, "", "The driver's own.";

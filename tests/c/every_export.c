@@ -527,6 +527,26 @@ static void consent_and_assertions(void) {
     authgrant_close(connection);
 }
 
+typedef authgrant_status report_function(authgrant_connection *, char **, authgrant_error **);
+
+static void reports(void) {
+    static report_function *const functions[] = {authgrant_validate, authgrant_explain, authgrant_test};
+    static const char *const members[] = {"\"valid\": true", "\"method\"", "\"ok\": true"};
+    authgrant_connection *connection = opened();
+    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
+        char *report = OLD(char);
+        WORKS(functions[i](connection, &report, &error));
+        CHECK(report != NULL && strstr(report, members[i]) != NULL);
+        authgrant_text_free(report);
+        report = OLD(char);
+        FAILS(functions[i](NULL, &report, &error), AUTHGRANT_INVALID_ARGUMENT);
+        CHECK(report == NULL);
+        FAILS(functions[i](connection, NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
+        CHECK(functions[i](NULL, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+    }
+    authgrant_close(connection);
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) {
         fprintf(stderr, "usage: %s 'CONNECTION STRING'\n", argv[0]);
@@ -546,6 +566,7 @@ int main(int argc, char **argv) {
     control();
     consent_and_assertions();
     completed_strings();
+    reports();
     authgrant_clear();
     policy();
     return checks_done("every_export");
