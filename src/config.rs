@@ -8,11 +8,12 @@ use std::time::Duration;
 use crate::error::{Error, Result, Status};
 use crate::file::Location;
 use crate::options::{Name, Options};
-use crate::provider::{Profile, ScopeIn};
+use crate::provider::Profile;
 use crate::secret::Secret;
 use crate::tls::Trust;
 use crate::url::Url;
 
+mod defaults;
 mod grant;
 mod method;
 mod reader;
@@ -80,6 +81,10 @@ pub struct Exchange {
     pub header: Option<Header>,
     /// Whom to trust.
     pub trust: Trust,
+    /// What is known of the provider.
+    pub profile: Option<&'static Profile>,
+    /// Seconds that a token lives where neither the answer nor the token says.
+    pub token_lifetime: Option<u32>,
 }
 
 /// The grants that are built in.
@@ -223,7 +228,7 @@ impl Reader<'_> {
         let consent = self.consent(address, profile);
         let login_timeout = self.login_timeout();
         let trust = self.trust();
-        let method = method?;
+        let method = self.by_profile(method?, profile);
         let header = if method.has_extra_header() { self.header() } else { None };
         let flow = if method.asks_endpoint(endpoint.is_some() || self.has_fault_with(Name::TokenURI)) {
             let grant = self.grant(method, address, profile);
@@ -231,13 +236,18 @@ impl Reader<'_> {
                 .map(Box::new)
                 .map(Flow::Exchange)
         } else {
-            self.flow_without_exchange(method)
+            self.flow_without_exchange(method, profile)
         };
         let model = self.options.model_headers().iter();
         let model = model.map(|(name, value)| Header { name: name.clone(), value: value.clone() });
+        let flow = flow?;
+        let known = profile.filter(|_| matches!(flow, Flow::SignedJwt(_)));
+        let known = known.into_iter().flat_map(|profile| &profile.api_headers);
+        let known =
+            known.map(|(name, value)| Header { name: name.clone(), value: Secret::from(value.as_str()) });
         Some(Config {
-            flow: flow?,
-            headers: header.into_iter().chain(model).collect(),
+            headers: header.into_iter().chain(model).chain(known).collect(),
+            flow,
             consent,
             login_timeout,
         })
@@ -252,15 +262,6 @@ impl Reader<'_> {
             );
         }
         Trust { store: self.text(Name::TrustStore).map(Location::new), validate }
-    }
-
-    /// The scope, if it goes to `place`.
-    pub(super) fn scope(&self, profile: Option<&Profile>, place: ScopeIn) -> Option<String> {
-        let said = [ScopeIn::Claim, ScopeIn::Parameter, ScopeIn::Both]
-            .into_iter()
-            .find(|place| self.is(Name::ScopeIn, &format!("{place:?}")));
-        let wanted = said.or(profile.map(|profile| profile.scope_in)).unwrap_or(ScopeIn::Both);
-        self.text(Name::Scope).filter(|_| wanted == ScopeIn::Both || wanted == place)
     }
 
     /// The parts of a consent URL; what is missing of them is no fault of a token request.

@@ -17,6 +17,8 @@ fn claims<'a>() -> Claims<'a> {
         subject: Some("5a9e"),
         audience: Some("account-d.docusign.com"),
         scope: Some("signature impersonation"),
+        scope_is_array: false,
+        backdated: None,
         lifetime: 3600,
         now: NOW,
         additional: none(),

@@ -24,11 +24,15 @@ pub(super) fn sign_in_time(signing: &Signing, ahead: i64, context: &Context<'_>)
 /// A fresh assertion, as every exchange needs one, by a clock that is `ahead` of ours by so many seconds.
 pub(super) fn sign(signing: &Signing, ahead: i64, process: &Process) -> Result<Assertion> {
     let key = process.keys.key(&signing.key)?;
+    let keyed = if signing.keyed_issuer { Some(key.fingerprint()?) } else { None };
+    let issuer = keyed.map_or_else(|| signing.issuer.clone(), |print| format!("{}.{print}", signing.issuer));
     let claims = Claims {
-        issuer: &signing.issuer,
+        issuer: &issuer,
         subject: signing.subject.as_deref(),
         audience: signing.audience.as_deref(),
         scope: signing.scope.as_deref(),
+        scope_is_array: signing.scope_is_array,
+        backdated: signing.backdated,
         lifetime: signing.lifetime,
         now: process.clock.unix_seconds().saturating_add(ahead),
         additional: &signing.additional,
