@@ -23,6 +23,7 @@ mod password;
 mod refresh_token;
 mod retry;
 mod signed_jwt;
+mod verdict;
 
 /// What a flow works with besides its own options.
 pub struct Context<'a> {

@@ -5,6 +5,8 @@ use crate::config::{Consent, Exchange, Grant, Methods};
 use crate::consent;
 use crate::endpoint::Refusal;
 use crate::error::{Error, Status};
+use crate::flow::verdict::{Sense, sense};
+use crate::provider::{ConsentType, ConsentWays};
 
 pub(super) fn error(refused: Refused, exchange: &Exchange, consent: Option<&Consent>) -> Error {
     let Refused { refusal, attempt } = refused;
@@ -21,7 +23,10 @@ pub(super) fn error(refused: Refused, exchange: &Exchange, consent: Option<&Cons
         Status::Expired => {
             format!("{host} takes {what} no longer ({said}); log in again and set another. {sent}")
         }
-        Status::ConsentRequired => consent_wanted(host, &said, consent_url.as_deref()),
+        Status::ConsentRequired => {
+            let ways = exchange.profile.and_then(|profile| profile.consent.as_ref());
+            consent_wanted(host, &said, consent_url.as_deref(), ways)
+        }
         Status::Throttled => throttled(host, &said, refusal.retry_after),
         Status::Server => format!("{host} has a problem of its own ({said}); try again later"),
         _ => not_an_answer(exchange, &said),
@@ -37,16 +42,22 @@ pub(super) fn error(refused: Refused, exchange: &Exchange, consent: Option<&Cons
 fn status(refusal: &Refusal, exchange: &Exchange) -> Status {
     let ended = refusal.error.as_deref() == Some("invalid_grant");
     match refusal.status() {
+        Status::Denied if sense(refusal, exchange.profile) == Some(Sense::Consent) => Status::ConsentRequired,
         Status::Denied if ended && matches!(exchange.grant, Grant::RefreshToken(_)) => Status::Expired,
         status => status,
     }
 }
 
-fn consent_wanted(host: &str, said: &str, consent_url: Option<&str>) -> String {
-    match consent_url {
-        Some(url) => format!("{host} wants consent first ({said}); open {url}"),
-        None => format!(
-            "{host} wants consent first ({said}); for a URL to open set RedirectURI, and AuthURI if the provider is not known"
+fn consent_wanted(host: &str, said: &str, consent_url: Option<&str>, ways: Option<&ConsentWays>) -> String {
+    let steps =
+        ways.filter(|ways| ways.usual == ConsentType::Admin).and_then(|ways| ways.admin_steps.as_ref());
+    let needs = ways.and_then(|ways| ways.individual_needs.as_ref());
+    let needs = needs.map_or(String::new(), |needs| format!(" ({needs})"));
+    match (consent_url, steps) {
+        (Some(url), _) => format!("{host} wants consent first ({said}); open {url}{needs}"),
+        (None, Some(steps)) => format!("{host} wants consent first ({said}): {steps}"),
+        (None, None) => format!(
+            "{host} wants consent first ({said}); for a URL to open set RedirectURI, and AuthURI if the provider is not known{needs}"
         ),
     }
 }
