@@ -17,7 +17,7 @@ check: ## what needs no server: format, lints, licences, header, exported symbol
 lib: ## the release library, in build/lib
 	@scripts/lib.sh release build/lib
 
-generated: ## write the header and docs/options.md anew from the source
+generated: ## write the header, docs/options.md and docs/providers.md anew from the source
 	UPDATE_GENERATED=1 cargo test -q --test header
 
 authority: ## run the tests' authorization server (ARGS='--https --register ISSUER=cert.pem')

@@ -1,7 +1,7 @@
 //! What a profile says of an assertion and of its request where the user says nothing.
 
 use super::method::Method;
-use super::{Client, Reader};
+use super::{Client, Header as Sent, Reader};
 use crate::assertion::{Header, Members};
 use crate::key::Thumbprint;
 use crate::options::Name;
@@ -150,8 +150,16 @@ impl Reader<'_> {
     }
 
     /// The client's own credentials beside a JWT bearer assertion, as the provider wants them.
-    pub(super) fn client_by_profile(&mut self, profile: Option<&Profile>) -> Option<Client> {
+    pub(super) fn client_by_profile(
+        &mut self,
+        profile: Option<&Profile>,
+        header: Option<&Sent>,
+    ) -> Option<Client> {
         let (profile, rule) = profile.and_then(|profile| Some((profile, profile.client?)))?;
+        if header.is_some_and(|header| header.name.eq_ignore_ascii_case("authorization")) {
+            // The user's own way to authenticate.
+            return None;
+        }
         let by_issuer = profile.issuer_is_client_id;
         let id = self.text(Name::ClientID);
         let id = id.or_else(|| self.text(Name::ClaimsIssuer).filter(|_| by_issuer));
@@ -205,21 +213,4 @@ pub(super) fn lacks_fingerprint(issuer: &str, profile: Option<&Profile>) -> bool
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_account_and_its_user_are_read_as_snowflake_reads_them() {
-        for (written, read) in [
-            ("xy12345.robot", "XY12345.ROBOT"),
-            ("acme-prod.robot", "ACME-PROD.ROBOT"),
-            ("acme-x1.global.robot", "ACME.ROBOT"),
-            ("acme.first.last@example.com", "ACME.FIRST.LAST@EXAMPLE.COM"),
-            ("acme", "ACME"),
-            ("Acme.Robot.SHA256:aBc=", "Acme.Robot.SHA256:aBc="),
-        ] {
-            assert_eq!(account_and_user(written), read, "{written}");
-        }
-        assert_eq!(before_fingerprint("ACME.ROBOT.SHA256:aBc="), "ACME.ROBOT");
-    }
-}
+mod tests;

@@ -91,7 +91,7 @@ impl Reader<'_> {
     ) -> Option<Client> {
         let mode = self.text(Name::ClientCredentialsMode);
         let (id, secret) = match method {
-            Method::JwtBearer if mode.is_none() => return self.client_by_profile(profile),
+            Method::JwtBearer if mode.is_none() => return self.client_by_profile(profile, header),
             Method::JwtBearer | Method::ClientCredentials => {
                 let (id, secret) = (self.need(Name::ClientID), self.need_secret(Name::ClientSecret));
                 (id?, Some(secret?))

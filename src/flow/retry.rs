@@ -61,6 +61,7 @@ impl Tries {
     pub(super) fn at_once(&mut self, failure: &Failure, attempt: &Attempt) -> bool {
         let again = failure.stale && !self.stale && attempt.repeat == Repeat::Always;
         self.stale = true;
+        self.made = self.made.saturating_add(u32::from(again));
         again
     }
 
