@@ -63,8 +63,11 @@ fn facts(profile: &Profile) -> Vec<String> {
     facts.push(format!("aud is {}.", audience(&profile.audience)));
     if let [usual, others @ ..] = profile.algorithms.as_slice() {
         let others: Vec<_> = others.iter().map(|other| format!("{other:?}")).collect();
-        let others = if others.is_empty() { String::new() } else { format!("; also {}", others.join(", ")) };
-        facts.push(format!("It is signed by {usual:?}{others}, as the key allows."));
+        let others = match others.as_slice() {
+            [] => String::new(),
+            others => format!(", or as the key allows by {}", others.join(", ")),
+        };
+        facts.push(format!("It is signed by {usual:?}{others}."));
     }
     if !profile.thumbprints.is_empty() {
         facts.push(format!("The key's certificate is named in {}.", profile.thumbprints.join(", ")));
@@ -121,7 +124,7 @@ fn scope(profile: &Profile) -> String {
 }
 
 impl Profile {
-    /// A connection string that works.
+    /// A connection string that works, an option on each line.
     #[must_use]
     pub fn example(&self) -> String {
         let pairs = self.example.iter().map(|(name, value)| {
@@ -129,6 +132,6 @@ impl Profile {
             let value = if quoted { format!("{{{}}}", value.replace('}', "}}")) } else { value.clone() };
             format!("{name}={value};")
         });
-        pairs.collect()
+        pairs.collect::<Vec<_>>().join("\n")
     }
 }

@@ -101,8 +101,8 @@ fn netsuite(jwt: &Jwt, asked: &Asked<'_>) -> Outcome {
 }
 
 fn maskinporten(jwt: &Jwt, asked: &Asked<'_>) -> Outcome {
-    if !(jwt.header.contains_key("kid") || jwt.header.contains_key("x5c")) {
-        return Err(bad("neither kid nor x5c names the key"));
+    if !(jwt.header.contains_key("kid") || jwt.header.get("x5c").is_some_and(Value::is_array)) {
+        return Err(bad("neither kid nor an array x5c names the key"));
     }
     if !jwt.claims.contains_key("scope") || asked.parameters.get("scope").is_some() {
         return Err(Refusal::scope("expected the claim scope, and no parameter"));
