@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Audience, Profile, ScopeIn, Use, profiles};
+use super::{Audience, ConsentWays, Profile, ScopeIn, Use, profiles};
 use crate::options::table;
 
 const HEAD: &str = "# Providers\n\n\
@@ -10,7 +10,8 @@ const HEAD: &str = "# Providers\n\n\
     A profile is chosen by the host of the token URL, or by `Provider=name` whatever the host. It says what holds where \
     you say nothing: every option of your own wins over it. A server that is known neither by its host nor by a name \
     is asked as RFC 7523 has it.\n\n\
-    The values below are made up. Adobe's JWT grant, which ended on 2025-06-30, has no profile.\n\n\
+    The values below are made up. In URLs `{server}` is the scheme and host of the token URL, and `{tenant}` the first part of \
+    its path. Adobe's JWT grant, which ended on 2025-06-30, has no profile.\n\n\
     | provider | hosts | known from |\n| --- | --- | --- |\n";
 
 /// The page.
@@ -86,10 +87,16 @@ fn facts(profile: &Profile) -> Vec<String> {
     if let Some(seconds) = profile.token_lifetime {
         facts.push(format!("A token of which nobody says so is taken to live for {seconds} seconds."));
     }
-    if let Some(steps) = profile.consent.as_ref().and_then(|ways| ways.admin_steps.as_ref()) {
-        facts.push(format!("Consent by an administrator: {steps}."));
-    }
+    facts.extend(profile.consent.iter().flat_map(consent));
     facts
+}
+
+fn consent(ways: &ConsentWays) -> impl Iterator<Item = String> {
+    let own = ways.authorization.as_ref().map(|url| format!("A person consents at `{url}`."));
+    let needs = ways.individual_needs.as_ref().map(|needs| format!("For that {needs}."));
+    let admin = ways.admin.as_ref().map(|url| format!("An administrator consents at `{url}`."));
+    let steps = ways.admin_steps.as_ref().map(|steps| format!("Consent by an administrator: {steps}."));
+    [own, needs, admin, steps].into_iter().flatten()
 }
 
 fn audience(audience: &Audience) -> String {
