@@ -2,6 +2,8 @@
 //!
 //! An assertion is as good as a password while it lives, so its text is a [`Secret`].
 
+use std::borrow::Cow;
+
 use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -26,7 +28,7 @@ const BACKDATED: i64 = 5;
 /// What an assertion says.
 pub struct Claims<'a> {
     /// iss.
-    pub issuer: &'a str,
+    pub issuer: Cow<'a, str>,
     /// sub, the user to act for.
     pub subject: Option<&'a str>,
     /// aud, as one string.
@@ -82,7 +84,7 @@ impl Assertion {
 pub fn sign(claims: &Claims<'_>, header: &Header, key: &SigningKey) -> Result<Assertion> {
     let algorithm = key.algorithm_among(header.algorithm, &header.preferred)?;
     let (payload, expires_at) = payload(claims)?;
-    let mut text = header_json(header, algorithm, key)?.encoded();
+    let mut text = header_json(header, Some(algorithm), Some(key))?.encoded();
     text.push('.');
     text.push_str(&payload.encoded());
     let signature = key.signer(algorithm).try_sign(text.as_bytes());
@@ -92,16 +94,41 @@ pub fn sign(claims: &Claims<'_>, header: &Header, key: &SigningKey) -> Result<As
     Ok(Assertion { text: Secret::new(text), expires_at })
 }
 
-fn header_json(header: &Header, algorithm: Algorithm, key: &SigningKey) -> Result<Object> {
+/// Header and claims as JSON, without a signature: for those who want to see them.
+#[derive(Default)]
+pub struct Unsigned {
+    /// The header; without what only the key can say, where there is none.
+    pub header: String,
+    /// The claims, with a jti that nobody uses.
+    pub claims: String,
+}
+
+/// What [`sign`] would sign. Nothing is signed.
+///
+/// # Errors
+/// Those of a key that does not fit; none without a key.
+pub fn unsigned(claims: &Claims<'_>, header: &Header, key: Option<&SigningKey>) -> Result<Unsigned> {
+    let algorithm = match key {
+        Some(key) => Some(key.algorithm_among(header.algorithm, &header.preferred)?),
+        None => header.algorithm,
+    };
+    let header = header_json(header, algorithm, key)?.written();
+    Ok(Unsigned { header, claims: payload(claims)?.0.written() })
+}
+
+fn header_json(header: &Header, algorithm: Option<Algorithm>, key: Option<&SigningKey>) -> Result<Object> {
     let mut object = Object::default();
-    object.text("alg", &format!("{algorithm:?}"));
+    if let Some(algorithm) = algorithm {
+        object.text("alg", &format!("{algorithm:?}"));
+    }
     if !header.additional.have("typ") {
         object.text("typ", "JWT");
     }
     if let Some(key_id) = header.key_id.as_deref().filter(|_| !header.additional.have("kid")) {
         object.text("kid", key_id);
     }
-    for wanted in header.thumbprints.iter().filter(|wanted| !header.additional.have(wanted.name())) {
+    let thumbprints = header.thumbprints.iter().filter(|wanted| !header.additional.have(wanted.name()));
+    for (wanted, key) in thumbprints.filter_map(|wanted| Some((wanted, key?))) {
         object.json(wanted.name(), key.thumbprint(*wanted)?);
     }
     header.additional.write(&mut object);
@@ -116,7 +143,7 @@ fn payload(claims: &Claims<'_>) -> Result<(Object, i64)> {
     let iat = own.seconds("iat").unwrap_or(claims.now.saturating_sub(back));
     let exp = own.seconds("exp").unwrap_or(iat.saturating_add(i64::from(claims.lifetime)));
     let mut object = Object::default();
-    let texts = [("iss", Some(claims.issuer)), ("sub", claims.subject), ("aud", claims.audience)];
+    let texts = [("iss", Some(claims.issuer.as_ref())), ("sub", claims.subject), ("aud", claims.audience)];
     for (name, text) in texts.into_iter().chain([("scope", claims.scope)]) {
         match text.filter(|_| !own.have(name)) {
             Some(text) if name == "scope" && claims.scope_is_array => object.texts(name, text.split(' ')),

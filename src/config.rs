@@ -5,21 +5,28 @@
 
 use std::time::Duration;
 
-use crate::error::{Error, Result, Status};
+use crate::clock;
+use crate::error::{Error, Result};
 use crate::file::Location;
 use crate::options::{Name, Options};
+use crate::policy::{Forbidden, Policy};
 use crate::provider::Profile;
 use crate::secret::Secret;
 use crate::tls::Trust;
 use crate::url::Url;
 
+mod consent;
 mod defaults;
 mod grant;
+mod looking;
 mod method;
 mod reader;
+mod rules;
 mod signing;
 mod token_endpoint;
 
+pub use consent::{Authorization, Consent, resolve_authorization, resolve_consent};
+pub use looking::{Wanted, method, profile, wanted_key};
 pub use signing::Signing;
 
 use reader::Reader;
@@ -33,8 +40,27 @@ pub struct Config {
     pub headers: Vec<Header>,
     /// What the consent URL is made of.
     pub consent: Option<Consent>,
+    /// Who is told at the end of a token's use.
+    pub logoff: Option<Logoff>,
     /// The limit of a whole call, and the option that set it.
     pub login_timeout: Option<Duration>,
+    /// The limit of one request.
+    pub request_timeout: Option<Duration>,
+    /// The token to begin with.
+    pub given: Given,
+    /// Whether its tokens are kept from other connections, whatever the flow.
+    pub alone: bool,
+    /// Whom to trust, the API's server included.
+    pub trust: Trust,
+}
+
+/// Where a token is logged off.
+#[derive(Debug)]
+pub struct Logoff {
+    /// LogoffURI.
+    pub endpoint: Url,
+    /// Whom to trust.
+    pub trust: Trust,
 }
 
 /// How a connection comes to its token, or to headers without one.
@@ -56,8 +82,20 @@ impl Flow {
     pub fn is_personal(&self) -> bool {
         match self {
             Self::AccessToken(_) => true,
-            Self::Exchange(exchange) => matches!(exchange.grant, Grant::RefreshToken(_)),
+            Self::Exchange(exchange) => exchange.grant.is_personal(),
             Self::SignedJwt(_) | Self::Headers(_) => false,
+        }
+    }
+
+    /// How its tokens come from a person's login, if they do.
+    #[must_use]
+    pub fn login(&self) -> Option<&Login> {
+        match self {
+            Self::Exchange(exchange) => match &exchange.grant {
+                Grant::AuthorizationCode(login) => Some(login),
+                _ => None,
+            },
+            _ => None,
         }
     }
 }
@@ -115,6 +153,29 @@ pub enum Grant {
     },
     /// A refresh token (RFC 6749 section 6).
     RefreshToken(Secret),
+    /// A code that a person's login brings (RFC 6749 section 4.1), and what came of it.
+    AuthorizationCode(Login),
+}
+
+impl Grant {
+    /// Whether its tokens are those of a person whom equal options do not name.
+    #[must_use]
+    pub fn is_personal(&self) -> bool {
+        matches!(self, Self::RefreshToken(_) | Self::AuthorizationCode(_))
+    }
+}
+
+/// What a connection with logins begins with.
+#[derive(Debug, Hash)]
+pub struct Login {
+    /// redirect_uri, as the authorization request has it.
+    pub redirect_uri: Option<String>,
+    /// A code that the user brought, OAuthCode.
+    pub code: Option<Secret>,
+    /// A refresh token of an earlier login.
+    pub refresh_token: Option<Secret>,
+    /// Whether a call that needs a token may open the browser, EnableLoginPrompt.
+    pub prompts: bool,
 }
 
 /// Where a client assertion comes from.
@@ -159,21 +220,13 @@ pub struct Header {
     pub value: Secret,
 }
 
-/// The parts of a consent URL.
-#[derive(Debug)]
-pub struct Consent {
-    /// The authorization endpoint.
-    pub endpoint: String,
-    /// client_id.
-    pub client_id: String,
-    /// scope.
-    pub scope: String,
-    /// redirect_uri.
-    pub redirect_uri: String,
-    /// ApplicationName, for the page that the person sees.
-    pub application: Option<String>,
-    /// How long the person has.
-    pub timeout: Duration,
+/// What the options say of an access token that there is already.
+#[derive(Debug, Hash)]
+pub struct Given {
+    /// AccessToken, where it stands beside something that can renew it.
+    pub token: Option<Secret>,
+    /// When AccessToken ends, in seconds since 1970.
+    pub end: Option<i64>,
 }
 
 /// The outcome of reading options: warnings there are in any case.
@@ -185,54 +238,36 @@ pub struct Resolution {
     pub warnings: Vec<Error>,
 }
 
-/// Understands `options`.
+/// Understands `options` under the policy of the process.
 #[must_use]
 pub fn resolve(options: &Options) -> Resolution {
-    let mut reader = Reader::new(options);
-    let config = reader.config();
-    let config = match (reader.all_faults(), config) {
-        (None, Some(config)) => Ok(config),
-        (Some(faults), _) => Err(faults),
-        (None, None) => Err(not_understood()),
-    };
+    resolve_under(options, Policy::current())
+}
+
+/// Understands `options` under `policy`.
+#[must_use]
+pub fn resolve_under(options: &Options, policy: Policy) -> Resolution {
+    let mut reader = Reader::new(options, policy);
+    let config = reader.outcome(Reader::config);
     Resolution { config, warnings: reader.warnings }
-}
-
-/// Understands of `options` what a consent URL is made of, and nothing else.
-///
-/// # Errors
-/// Every fault as one chain.
-pub fn resolve_consent(options: &Options) -> Result<Consent> {
-    let mut reader = Reader::new(options);
-    let endpoint = reader.endpoint().map(|(url, _)| url);
-    let profile = reader.profile(endpoint.as_ref());
-    let consent = reader.whole_consent(endpoint.as_ref(), profile);
-    match (reader.all_faults(), consent) {
-        (None, Some(consent)) => Ok(consent),
-        (Some(faults), _) => Err(faults),
-        (None, None) => Err(not_understood()),
-    }
-}
-
-fn not_understood() -> Error {
-    Error::new(Status::Internal, "options", "the options could not be understood")
 }
 
 impl Reader<'_> {
     fn config(&mut self) -> Option<Config> {
         self.check_types();
+        self.check_policy();
         let method = self.method();
         let endpoint = self.endpoint();
         let address = endpoint.as_ref().map(|(url, _)| url);
         let profile = self.profile(address);
-        let consent = self.consent(address, profile);
-        let login_timeout = self.login_timeout();
         let trust = self.trust();
+        let logoff = self.url(Name::LogoffURI).map(|endpoint| Logoff { endpoint, trust: trust.clone() });
         let method = self.by_profile(method?, profile);
+        let consent = self.consent(method, address, profile);
         let header = if method.has_extra_header() { self.header() } else { None };
         let flow = if method.asks_endpoint(endpoint.is_some() || self.has_fault_with(Name::TokenURI)) {
-            let grant = self.grant(method, address, profile);
-            self.exchange(method, grant, endpoint, profile, header.clone(), trust)
+            let grant = self.grant(method, address, profile, consent.as_ref());
+            self.exchange(method, grant, endpoint, profile, header.clone(), trust.clone())
                 .map(Box::new)
                 .map(Flow::Exchange)
         } else {
@@ -246,11 +281,27 @@ impl Reader<'_> {
         let known =
             known.map(|(name, value)| Header { name: name.clone(), value: Secret::from(value.as_str()) });
         Some(Config {
+            given: self.given(&flow),
             headers: header.into_iter().chain(model).chain(known).collect(),
             flow,
             consent,
-            login_timeout,
+            logoff,
+            login_timeout: self.timeout(Name::LoginTimeout, 60),
+            request_timeout: self.timeout(Name::WSTimeout, 120),
+            alone: self.is(Name::CacheScope, "Connection") || self.policy.forbids(Forbidden::Sharing),
+            trust,
         })
+    }
+
+    /// ODBC 4.0's rule: an access token is used until it ends, and then what else there is.
+    fn given(&self, flow: &Flow) -> Given {
+        let renewed = matches!(flow, Flow::Exchange(_)) && flow.is_personal();
+        let used = renewed || matches!(flow, Flow::AccessToken(_));
+        let end = self.text(Name::AccessTokenExpires).filter(|_| used);
+        Given {
+            token: self.secret(Name::AccessToken).filter(|_| renewed),
+            end: end.and_then(|text| clock::from_iso8601(&text)),
+        }
     }
 
     fn trust(&mut self) -> Trust {
@@ -260,55 +311,17 @@ impl Reader<'_> {
                 Name::ValidateServerCertificate,
                 "is 0: ANY SERVER IS BELIEVED, so whoever is on the way can take the assertion and the token; for tests alone",
             );
+            self.refuse(Name::ValidateServerCertificate, "is 0", Forbidden::InsecureTls);
         }
         Trust { store: self.text(Name::TrustStore).map(Location::new), validate }
     }
 
-    /// The parts of a consent URL; what is missing of them is no fault of a token request.
-    fn consent(&mut self, endpoint: Option<&Url>, profile: Option<&Profile>) -> Option<Consent> {
-        let missing = std::mem::take(&mut self.missing);
-        let consent = self.whole_consent(endpoint, profile);
-        self.missing = missing;
-        consent
-    }
-
-    fn whole_consent(&mut self, endpoint: Option<&Url>, profile: Option<&Profile>) -> Option<Consent> {
-        let ways = profile.and_then(|profile| profile.consent.as_ref());
-        let known =
-            endpoint.zip(ways).and_then(|(endpoint, ways)| at(ways.authorization.as_deref()?, endpoint));
-        let authorization = match known {
-            Some(known) if self.value(Name::AuthURI).is_none() => Some(known),
-            _ => self.need_url(Name::AuthURI).map(|url| url.as_written().to_owned()),
-        };
-        let redirect = self.need_url(Name::RedirectURI);
-        let client_id = self.text(Name::ClientID).or_else(|| self.text(Name::ClaimsIssuer));
-        let client_id = client_id.or_else(|| self.need(Name::ClientID));
-        let scope = self.text(Name::Scope).or_else(|| ways?.scope.clone());
-        let scope = scope.or_else(|| self.need(Name::Scope));
-        Some(Consent {
-            endpoint: authorization?,
-            client_id: client_id?,
-            scope: scope?,
-            redirect_uri: redirect?.as_written().to_owned(),
-            application: self.text(Name::ApplicationName),
-            timeout: Duration::from_secs(self.number(Name::ConsentTimeout).unwrap_or(300).unsigned_abs()),
-        })
-    }
-
-    fn login_timeout(&self) -> Option<Duration> {
-        match self.number(Name::LoginTimeout).unwrap_or(60) {
+    fn timeout(&self, name: Name, default: i64) -> Option<Duration> {
+        match self.number(name).unwrap_or(default) {
             ..=0 => None,
             seconds => Some(Duration::from_secs(seconds.unsigned_abs())),
         }
     }
-}
-
-/// A URL of a profile at the token endpoint's own host and tenant.
-fn at(url: &str, endpoint: &Url) -> Option<String> {
-    let uri = endpoint.uri();
-    let tenant = uri.path().split('/').nth(1).unwrap_or_default();
-    let server = format!("{}://{}", uri.scheme_str()?, uri.authority()?);
-    Some(url.replace("{server}", &server).replace("{tenant}", tenant))
 }
 
 #[cfg(test)]

@@ -16,8 +16,8 @@ mod visitor;
 
 pub use browser::{Browser, Opened};
 pub use listener::Listener;
-pub use login::{ShowUrl, consent};
+pub use login::{ShowUrl, Visit, visit};
 pub use page::Pages;
 pub use pkce::{CHALLENGE_METHOD, Pkce, state};
 pub use request::{Arrival, Expected};
-pub use url::{admin_consent_url, external_admin_url, url, with_state};
+pub use url::{url, with_state};

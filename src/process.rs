@@ -13,6 +13,7 @@ use crate::cache::Cache;
 use crate::clock::{Clock, SystemClock};
 use crate::consent::Browser;
 use crate::http::Network;
+use crate::identity::Identity;
 use crate::key::KeyRing;
 use crate::sys;
 use crate::url::Url;
@@ -27,6 +28,8 @@ pub struct Process {
     pub network: Network,
     /// What was learnt of token endpoints.
     pub learnt: Learnt,
+    /// How many connections have which token.
+    pub holders: Holders,
     /// Browsers that were started.
     pub browser: Browser,
     /// What time it is.
@@ -45,6 +48,7 @@ impl Process {
             keys: KeyRing::new(random()),
             network: Network::new(),
             learnt: Learnt::default(),
+            holders: Holders::default(),
             browser: Browser::system(),
             clock,
             digest_key: hmac::Key::new(hmac::HMAC_SHA256, &random::<32>()),
@@ -81,6 +85,31 @@ fn random<const N: usize>() -> [u8; N] {
     )]
     rand::fill(&mut bytes).expect("the system's random generator");
     bytes
+}
+
+/// How many connections have which token, where somebody is to be told when the last one is closed.
+#[derive(Default)]
+pub struct Holders(Mutex<HashMap<Identity, usize>>);
+
+impl Holders {
+    /// One more connection has it.
+    pub fn enter(&self, identity: Identity) {
+        let mut holders = self.0.lock();
+        let count = holders.entry(identity).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// One connection has it no longer; whether it was the last one.
+    pub fn leave(&self, identity: Identity) -> bool {
+        let mut holders = self.0.lock();
+        let Some(count) = holders.get_mut(&identity) else { return false };
+        *count = count.saturating_sub(1);
+        let last = *count == 0;
+        if last {
+            holders.remove(&identity);
+        }
+        last
+    }
 }
 
 /// What was learnt of token endpoints in this process.

@@ -1,11 +1,14 @@
-//! What one connection remembers between its calls: the newest refresh token, and a given token that the API refused.
+//! What one connection remembers between its calls: the newest refresh token, the code that was sent, the id token of an
+//! administrator's consent, the given token that it began with, and one that the API refused.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
+use zeroize::Zeroizing;
 
+use crate::identity::Identity;
 use crate::secret::Secret;
 
 /// Told of each refresh token that takes the place of another, before the token that came with it is handed out.
@@ -14,37 +17,72 @@ pub type OnRefreshToken = Box<dyn Fn(&str) + Send + Sync>;
 /// The memory of one connection.
 #[derive(Default)]
 pub struct Session {
-    newest: Mutex<Option<Rotated>>,
+    newest: Mutex<Option<Newest>>,
+    logged_in: Mutex<Option<Identity>>,
+    sent_code: Mutex<Option<Secret>>,
+    id_token: Mutex<Option<Zeroizing<CString>>>,
     rejected: Mutex<Option<Secret>>,
+    begun_with: Mutex<Option<Secret>>,
     on_refresh_token: ArcSwapOption<OnRefreshToken>,
 }
 
-/// The refresh token of the options, and the one that has taken its place.
-struct Rotated {
-    configured: Secret,
-    newest: Secret,
+/// The refresh token that was sent last to one client by one server, to go on with from what the options say.
+struct Newest {
+    family: Identity,
+    token: Secret,
 }
 
 impl Session {
-    /// The refresh token to send where the options say `configured`.
-    pub fn refresh_token(&self, configured: &Secret) -> Secret {
+    /// The newest refresh token of `family`, if one came on this connection.
+    pub fn refresh_token(&self, family: Identity) -> Option<Secret> {
         let newest = self.newest.lock();
-        newest
-            .as_ref()
-            .filter(|rotated| rotated.configured == *configured)
-            .map_or(configured, |rotated| &rotated.newest)
-            .clone()
+        newest.as_ref().filter(|newest| newest.family == family).map(|newest| newest.token.clone())
     }
 
-    /// The server sent `newest` in its place.
-    pub fn rotate(&self, configured: &Secret, newest: Secret) {
-        if self.refresh_token(configured) == newest {
+    /// The server sent `newest`, and `before` was the one in use.
+    pub fn keep(&self, family: Identity, before: Option<&Secret>, newest: Secret) {
+        if before == Some(&newest) {
             return;
         }
-        *self.newest.lock() = Some(Rotated { configured: configured.clone(), newest: newest.clone() });
+        *self.newest.lock() = Some(Newest { family, token: newest.clone() });
         if let Some(told) = self.on_refresh_token.load_full() {
             told(newest.reveal());
         }
+    }
+
+    /// A person's login of `family` has led to a token.
+    pub fn log_in(&self, family: Identity) {
+        *self.logged_in.lock() = Some(family);
+    }
+
+    /// Whether a person's login has led to a token of `family`.
+    pub fn is_logged_in(&self, family: Identity) -> bool {
+        *self.logged_in.lock() == Some(family)
+    }
+
+    /// Ends the login, and forgets what it brought.
+    pub fn log_off(&self) {
+        *self.newest.lock() = None;
+        *self.logged_in.lock() = None;
+        *self.id_token.lock() = None;
+    }
+
+    /// Whether `code` may be sent: each once.
+    pub fn spend(&self, code: &Secret) -> bool {
+        let mut sent = self.sent_code.lock();
+        let fresh = sent.as_ref() != Some(code);
+        *sent = Some(code.clone());
+        fresh
+    }
+
+    /// The id token that an administrator's consent brought.
+    pub fn id_token(&self) -> Option<Zeroizing<CString>> {
+        self.id_token.lock().clone()
+    }
+
+    /// An administrator's consent brought this id token.
+    pub fn set_id_token(&self, id_token: Option<Zeroizing<CString>>) {
+        *self.id_token.lock() = id_token;
     }
 
     /// Who is told of new refresh tokens from now on.
@@ -57,6 +95,16 @@ impl Session {
         *self.rejected.lock() = token.to_str().ok().map(Secret::from);
     }
 
+    /// Whether this token, which was given, is met for the first time: it is begun with once, and renewed from then on.
+    pub fn begins_with(&self, token: &Secret) -> bool {
+        let mut begun_with = self.begun_with.lock();
+        let first = begun_with.as_ref() != Some(token);
+        if first {
+            *begun_with = Some(token.clone());
+        }
+        first
+    }
+
     /// Whether the API has refused this very token.
     pub fn was_rejected(&self, token: &Secret) -> bool {
         self.rejected.lock().as_ref() == Some(token)
@@ -67,7 +115,13 @@ impl Session {
 mod tests {
     use std::sync::Mutex;
 
+    use aws_lc_rs::hmac;
+
     use super::*;
+
+    fn family(name: &str) -> Identity {
+        Identity::of(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &name)
+    }
 
     #[test]
     fn the_newest_refresh_token_is_kept_and_told_once() {
@@ -78,12 +132,32 @@ mod tests {
             listener.lock().unwrap().push(token.to_owned())
         })));
         let configured = Secret::from("r1");
-        assert_eq!(session.refresh_token(&configured).reveal(), "r1");
-        session.rotate(&configured, Secret::from("r2"));
-        session.rotate(&configured, Secret::from("r2"));
-        assert_eq!(session.refresh_token(&configured).reveal(), "r2");
+        assert_eq!(session.refresh_token(family("one")), None);
+        session.keep(family("one"), Some(&configured), configured.clone());
+        assert_eq!(session.refresh_token(family("one")), None, "nothing has changed");
+        session.keep(family("one"), Some(&configured), Secret::from("r2"));
+        session.keep(family("one"), Some(&Secret::from("r2")), Secret::from("r2"));
+        assert_eq!(session.refresh_token(family("one")).unwrap().reveal(), "r2");
         assert_eq!(*told.lock().unwrap(), ["r2"]);
-        let other = Secret::from("another, set since");
-        assert_eq!(session.refresh_token(&other).reveal(), "another, set since");
+        assert_eq!(session.refresh_token(family("another, set since")), None);
+    }
+
+    #[test]
+    fn each_code_is_spent_once() {
+        let session = Session::default();
+        assert!(session.spend(&Secret::from("one")));
+        assert!(!session.spend(&Secret::from("one")));
+        assert!(session.spend(&Secret::from("another")));
+    }
+
+    #[test]
+    fn a_log_off_forgets_what_the_login_brought() {
+        let session = Session::default();
+        session.keep(family("one"), None, Secret::from("r1"));
+        session.log_in(family("one"));
+        session.set_id_token(Some(Zeroizing::new(CString::from(c"id"))));
+        session.log_off();
+        assert_eq!(session.refresh_token(family("one")), None);
+        assert!(!session.is_logged_in(family("one")) && session.id_token().is_none());
     }
 }

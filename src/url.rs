@@ -74,6 +74,12 @@ impl Url {
         self.tls
     }
 
+    /// Scheme, host and port: what two URLs of one server have in common (RFC 6454).
+    #[must_use]
+    pub fn origin(&self) -> String {
+        format!("{}://{}:{}", if self.tls { "https" } else { "http" }, self.host, self.port)
+    }
+
     /// For messages: without the query, which may hold an assertion.
     #[must_use]
     pub fn shown(&self) -> &str {
@@ -112,6 +118,29 @@ fn port(authority: &Authority, usual: u16) -> Result<u16, String> {
         .and_then(|digits| digits.parse().ok())
         .filter(|port| *port > 0 && authority.port_u16() == Some(*port))
         .ok_or_else(|| "must have nothing behind the host, or ':' and a port from 1 to 65535".to_owned())
+}
+
+/// The scheme of a full URI.
+#[must_use]
+pub fn scheme(uri: &str) -> Option<&str> {
+    let (scheme, _) = uri.split_once("://")?;
+    scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)).then_some(scheme)
+}
+
+/// What `relative` means as seen from `host`, as far as hosts and paths go (RFC 3986 section 5.2); a host without a
+/// scheme is asked by https.
+#[must_use]
+pub fn joined(host: &str, relative: &str) -> String {
+    let base = if scheme(host).is_some() { host.to_owned() } else { format!("https://{host}") };
+    let (scheme, rest) = base.split_once("://").unwrap_or(("https", host));
+    let authority = rest.split('/').next().unwrap_or_default();
+    if relative.starts_with("//") {
+        format!("{scheme}:{relative}")
+    } else if relative.starts_with('/') {
+        format!("{scheme}://{authority}{relative}")
+    } else {
+        format!("{}/{relative}", base.trim_end_matches('/'))
+    }
 }
 
 /// Whether `host` can be nothing but this machine: `localhost` itself (RFC 6761 section 6.3, which our resolver

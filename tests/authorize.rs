@@ -2,73 +2,17 @@
 
 mod support;
 
-use std::ffi::{CStr, c_char, c_void};
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::ffi::{c_char, c_void};
 use std::ptr::null_mut;
-use std::time::Duration;
 
 use authgrant::ffi::status::*;
-use authority::{Authority, Authorize, Config};
+use authority::{Authority, Authorize, ClientOptions, Config, GrantType};
+use support::browser::{authorize, free_port};
 use support::c_api::{Connection, Failure, chain, open};
-use support::{authority, page_string, stores};
-
-/// A port that is free now.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// One GET of a plain http URL; status line, headers and body.
-fn get(url: &str) -> String {
-    let rest = url.strip_prefix("http://").unwrap();
-    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let mut stream = TcpStream::connect(host).unwrap();
-    write!(stream, "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
-
-/// What a browser does with the URL: goes there, and then where it is sent.
-extern "C" fn visit(url: *const c_char, page: *mut c_void) -> i32 {
-    // SAFETY: the library hands out NUL-terminated text.
-    let url = unsafe { CStr::from_ptr(url) }.to_str().unwrap().to_owned();
-    let page = page as usize;
-    std::thread::spawn(move || {
-        let sent = get(&url);
-        let location = sent
-            .lines()
-            .find_map(|line| line.split_once(": ").filter(|(name, _)| name.eq_ignore_ascii_case("location")));
-        let seen = get(location.expect("a redirect").1);
-        // SAFETY: the test keeps the channel until it has heard from it.
-        let heard = unsafe { &*(page as *const std::sync::mpsc::Sender<String>) };
-        let _ = heard.send(seen);
-    });
-    0
-}
+use support::{ISSUER, authority, page_string, stores};
 
 extern "C" fn nobody(_: *const c_char, _: *mut c_void) -> i32 {
     7
-}
-
-fn authorize(connection: &Connection) -> (Result<(), Box<Failure>>, Option<String>) {
-    let (heard, page) = std::sync::mpsc::channel::<String>();
-    let mut error = null_mut();
-    let context = std::ptr::from_ref(&heard).cast_mut().cast();
-    let status = authgrant::ffi::consent::authgrant_authorize(
-        connection.handle(),
-        Some(visit),
-        context,
-        &raw mut error,
-    );
-    let seen = page.recv_timeout(Duration::from_secs(10)).ok();
-    match chain(error).into_iter().next() {
-        None => {
-            assert_eq!(status, AUTHGRANT_OK);
-            (Ok(()), seen)
-        }
-        Some(failure) => (Err(Box::new(failure)), seen),
-    }
 }
 
 fn docusign(authority: &Authority, more: &str) -> Connection {
@@ -152,4 +96,74 @@ fn a_redirect_that_cannot_be_listened_to_is_named() {
         assert_eq!(failure.status, AUTHGRANT_INVALID_OPTION, "{redirect}");
         assert_eq!(failure.option.as_deref(), Some("RedirectURI"));
     }
+}
+
+/// A connection for the administrators of other organisations, whose codes are exchanged.
+fn for_external_admins(authority: &Authority, more: &str) -> Connection {
+    let connection =
+        docusign(authority, &format!("ConsentType=ExternalAdmin;ClientID={ISSUER};ClientSecret=shh;{more}"));
+    let url = consent_url(&connection).unwrap();
+    let redirect = url.split("redirect_uri=").nth(1).unwrap().replace("%3A", ":").replace("%2F", "/");
+    let options = ClientOptions {
+        redirect_uris: vec![redirect],
+        secret: Some("shh".to_owned()),
+        grant_types: vec![GrantType::JwtBearer, GrantType::AuthorizationCode],
+        ..ClientOptions::default()
+    };
+    authority.register(ISSUER, &[stores::certificate()], options);
+    connection
+}
+
+fn consent_url(connection: &Connection) -> Result<String, Box<Failure>> {
+    let (mut url, mut error) = (null_mut(), null_mut());
+    let get = authgrant::ffi::consent::authgrant_consent_url;
+    if get(connection.handle(), &raw mut url, &raw mut error) != AUTHGRANT_OK {
+        return Err(Box::new(chain(error).remove(0)));
+    }
+    let seen = support::c_api::text(url).unwrap();
+    authgrant::ffi::text::authgrant_text_free(url);
+    Ok(seen)
+}
+
+#[test]
+fn the_consent_url_is_the_one_of_docusigns_page_for_each_kind_of_consent() {
+    let authority = needing_consent();
+    let connection = docusign(&authority, "");
+    connection.set_option("RedirectURI", "http://localhost:3000").unwrap();
+    let server = authority.url("");
+    let rest = format!("client_id={ISSUER}&redirect_uri=http%3A%2F%2Flocalhost%3A3000");
+    assert_eq!(
+        consent_url(&connection).unwrap(),
+        format!("{server}/oauth/auth?response_type=code&scope=signature%20impersonation&{rest}")
+    );
+    connection.set_option("ConsentType", "ExternalAdmin").unwrap();
+    assert_eq!(
+        consent_url(&connection).unwrap(),
+        format!(
+            "{server}/oauth/auth?response_type=code&scope=openid&admin_consent_scope=signature%20impersonation&{rest}"
+        )
+    );
+    connection.set_option("AuthURI", "https://own.example/auth").unwrap();
+    assert!(consent_url(&connection).unwrap().starts_with("https://own.example/auth?"));
+}
+
+#[test]
+fn an_external_administrators_code_is_exchanged_and_its_id_token_can_be_read() {
+    let authority = needing_consent();
+    let connection = for_external_admins(&authority, "ClientCredentialsMode=1");
+    let (outcome, _) = authorize(&connection);
+    outcome.unwrap();
+    let grants: Vec<_> =
+        authority.token_requests().iter().map(|one| one.parameter("grant_type").unwrap()).collect();
+    assert_eq!(grants[0], "authorization_code");
+    assert!(grants[1].ends_with("jwt-bearer"), "{grants:?}");
+    let id_token = connection.get_token().unwrap().field("id_token").unwrap();
+    assert_eq!(id_token.split('.').count(), 3);
+    assert_eq!(authority.token_requests().len(), 2);
+    let equal = docusign(&authority, &format!("ClientID={ISSUER};ClientSecret=shh;ClientCredentialsMode=1"));
+    assert_eq!(
+        equal.get_token().unwrap().field("id_token"),
+        None,
+        "who consented is this connection's to know"
+    );
 }

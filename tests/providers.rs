@@ -191,6 +191,10 @@ fn entra_wants_ps256_with_a_thumbprint_and_its_long_refusals_are_understood() {
         (failure.status, failure.provider_code.as_deref()),
         (AUTHGRANT_CONSENT_REQUIRED, Some("AADSTS65001"))
     );
+    let redirect = "RedirectURI=http://localhost:3000";
+    let failure = refused(&format!("AccessTokenLifetime=11;{redirect};{connection}"));
+    let page = authority.url("/contoso.onmicrosoft.com/v2.0/adminconsent?scope=https%3A%2F%2Fgraph.microsoft.com%2F.default&client_id=me");
+    assert!(failure.consent_url.is_some_and(|url| url.starts_with(&page)), "{}", failure.message);
 }
 
 #[test]

@@ -27,10 +27,15 @@ impl Object {
         self.0.push_str(json);
     }
 
+    /// The JSON.
+    pub(super) fn written(mut self) -> String {
+        self.0.push_str(if self.0.is_empty() { "{}" } else { "}" });
+        self.0
+    }
+
     /// A part of a JWT.
-    pub(super) fn encoded(mut self) -> String {
-        self.0.push('}');
-        URL_SAFE_NO_PAD.encode(self.0)
+    pub(super) fn encoded(self) -> String {
+        URL_SAFE_NO_PAD.encode(self.written())
     }
 }
 

@@ -13,7 +13,7 @@ const NOW: i64 = 1_700_000_000;
 
 fn claims<'a>() -> Claims<'a> {
     Claims {
-        issuer: "an \"issuer\"",
+        issuer: "an \"issuer\"".into(),
         subject: Some("5a9e"),
         audience: Some("account-d.docusign.com"),
         scope: Some("signature impersonation"),

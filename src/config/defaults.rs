@@ -143,6 +143,13 @@ impl Reader<'_> {
             let text = format!("has no {claim}, without which {provider} refuses the assertion");
             self.warn(Name::ClaimsAdditional, &text);
         }
+        let scope = self.text(Name::Scope);
+        let lacks =
+            |wanted: &String| scope.as_ref().is_some_and(|scope| !scope.split(' ').any(|one| one == wanted));
+        for wanted in profile.needs_scopes.iter().filter(|wanted| lacks(wanted)) {
+            let text = format!("has no {wanted}, without which {provider} takes no JWT for a user");
+            self.warn(Name::Scope, &text);
+        }
         if self.scope_in(Some(profile)) == ScopeIn::None && self.value(Name::Scope).is_some() {
             let text = format!("is not sent: {provider} has no place for it; ScopeIn=Parameter sends it");
             self.warn(Name::Scope, &text);

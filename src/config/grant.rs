@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::method::Method;
-use super::{AssertionSource, Exchange, Flow, Grant, Header, Methods, Reader};
+use super::{AssertionSource, Consent, Exchange, Flow, Grant, Header, Login, Methods, Reader};
 use crate::error::Status;
 use crate::file::Location;
 use crate::options::Name;
@@ -20,6 +20,7 @@ impl Reader<'_> {
         method: Method,
         endpoint: Option<&Url>,
         profile: Option<&Profile>,
+        consent: Option<&Consent>,
     ) -> Option<Grant> {
         match method {
             Method::JwtBearer => Some(Grant::JwtBearer {
@@ -32,6 +33,15 @@ impl Reader<'_> {
                 client_id: self.text(Name::ClientID),
             }),
             Method::Password => self.password(),
+            Method::AuthorizationCode => Some(Grant::AuthorizationCode(Login {
+                // As the consent URL has it; a code may also come from elsewhere, by a URL without one.
+                redirect_uri: consent
+                    .map(|consent| consent.redirect_uri.clone())
+                    .or(self.text(Name::RedirectURI)),
+                code: self.secret(Name::OAuthCode),
+                refresh_token: self.secret(Name::RefreshToken),
+                prompts: self.is(Name::EnableLoginPrompt, "1"),
+            })),
             Method::RefreshToken => Some(Grant::RefreshToken(self.need_secret(Name::RefreshToken)?)),
             _ => None,
         }
@@ -88,10 +98,13 @@ impl Reader<'_> {
         let methods = self.methods(endpoint.as_ref().map(|(_, methods)| *methods), profile, carries_secret);
         let parameters = self.parameters();
         Some(Exchange {
-            scope: if is_bearer || method == Method::ClientAssertion {
-                self.scope(endpoint.as_ref().map(|(url, _)| url), profile, ScopeIn::Parameter)
-            } else {
-                self.text(Name::Scope)
+            scope: match method {
+                Method::JwtBearer | Method::ClientAssertion => {
+                    self.scope(endpoint.as_ref().map(|(url, _)| url), profile, ScopeIn::Parameter)
+                }
+                // The login has asked for it; the code and the refresh token stand for what was granted.
+                Method::AuthorizationCode => None,
+                _ => self.text(Name::Scope),
             },
             endpoint: endpoint?.0,
             grant: grant?,

@@ -11,6 +11,7 @@ pub(super) enum Method {
     JwtBearer,
     SignedJwt,
     ClientAssertion,
+    AuthorizationCode,
     ClientCredentials,
     Password,
     RefreshToken,
@@ -28,7 +29,11 @@ impl Method {
     pub(super) fn asks_endpoint(self, endpoint_given: bool) -> bool {
         match self {
             Self::JwtBearer => endpoint_given,
-            Self::ClientAssertion | Self::ClientCredentials | Self::Password | Self::RefreshToken => true,
+            Self::ClientAssertion
+            | Self::AuthorizationCode
+            | Self::ClientCredentials
+            | Self::Password
+            | Self::RefreshToken => true,
             _ => false,
         }
     }
@@ -39,8 +44,6 @@ impl Method {
     }
 }
 
-const BY_BROWSER: &str =
-    "it needs a person at a browser; 54 (OAuth2-RefreshToken) goes on from a refresh token";
 const BY_DRIVER: &str = "it belongs to each request and so to the driver";
 
 /// AuthenticationMethod's numbers and words, and what they mean.
@@ -57,8 +60,8 @@ pub(super) const METHODS: &[(&str, &str, Method)] = &[
     ("25", "HTTPHeader", Method::HeaderToken),
     ("0", "Basic", Method::Basic),
     ("15", "None", Method::None),
-    ("51", "OAuth2-AuthorizationCode", Method::NotBuiltIn(BY_BROWSER)),
-    ("56", "OAuth2-PKCE", Method::NotBuiltIn(BY_BROWSER)),
+    ("51", "OAuth2-AuthorizationCode", Method::AuthorizationCode),
+    ("56", "OAuth2-PKCE", Method::AuthorizationCode),
     (
         "14",
         "URLParameter",
@@ -106,6 +109,8 @@ impl Reader<'_> {
             Method::RefreshToken
         } else if all(&[Name::AccessToken]) {
             Method::AccessToken
+        } else if all(&[Name::OAuthCode]) || all(&[Name::AuthURI]) && self.is(Name::EnableLoginPrompt, "1") {
+            Method::AuthorizationCode
         } else if all(&[Name::User, Name::Password]) && endpoint {
             Method::Password
         } else if all(&[Name::ClientID, Name::ClientSecret]) && endpoint {

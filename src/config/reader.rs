@@ -1,21 +1,23 @@
 //! Reads options by type and collects what is wrong with them, so that all of it is told at once.
 
-use crate::error::{Error, Status};
+use crate::error::{Error, Result, Status};
 use crate::options::{Name, Options, Value, table, wrong_value};
+use crate::policy::Policy;
 use crate::secret::Secret;
 use crate::url::Url;
 
 /// Reads options and collects what is wrong with them.
 pub(super) struct Reader<'a> {
     pub(super) options: &'a Options,
+    pub(super) policy: Policy,
     pub(super) missing: Vec<Name>,
     pub(super) faults: Vec<Error>,
     pub(super) warnings: Vec<Error>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(options: &'a Options) -> Self {
-        Self { options, missing: Vec::new(), faults: options.faults(), warnings: Vec::new() }
+    pub(super) fn new(options: &'a Options, policy: Policy) -> Self {
+        Self { options, policy, missing: Vec::new(), faults: options.faults(), warnings: Vec::new() }
     }
 }
 
@@ -90,7 +92,10 @@ impl Reader<'_> {
 
     pub(super) fn checked_url(&mut self, name: Name, text: &str) -> Option<Url> {
         match Url::parse(text) {
-            Ok(url) => Some(url),
+            Ok(url) => {
+                self.refuse_plain_http(name, &url);
+                Some(url)
+            }
             Err(reason) => {
                 self.fault(Status::InvalidOption, name, &reason);
                 None
@@ -102,11 +107,23 @@ impl Reader<'_> {
         self.text(name)?.parse().ok()
     }
 
-    pub(super) fn all_faults(&mut self) -> Option<Error> {
-        let mut faults = std::mem::take(&mut self.faults);
-        self.missing.dedup();
-        if let Some(first) = self.missing.first() {
-            let names: Vec<_> = self.missing.iter().map(|name| name.text()).collect();
+    /// What `read` finds, or every fault as one chain.
+    pub(super) fn outcome<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Result<T> {
+        let found = read(self);
+        match (self.all_faults(), found) {
+            (None, Some(found)) => Ok(found),
+            (Some(faults), _) => Err(faults),
+            (None, None) => {
+                Err(Error::new(Status::Internal, "options", "the options could not be understood"))
+            }
+        }
+    }
+
+    fn all_faults(&mut self) -> Option<Error> {
+        let mut faults = without_repeats(std::mem::take(&mut self.faults));
+        let missing = without_repeats(std::mem::take(&mut self.missing));
+        if let Some(first) = missing.first() {
+            let names: Vec<_> = missing.iter().map(|name| name.text()).collect();
             let verb = if names.len() == 1 { "is" } else { "are" };
             let model = if self.options.lacks_model() {
                 " (RestConfigFile, which might say more, could not be read)"
@@ -118,6 +135,17 @@ impl Reader<'_> {
         }
         Error::chain(faults)
     }
+}
+
+/// Each once, where it came first: an option that two things need is read twice.
+fn without_repeats<T: PartialEq>(all: Vec<T>) -> Vec<T> {
+    let mut first = Vec::with_capacity(all.len());
+    for one in all {
+        if !first.contains(&one) {
+            first.push(one);
+        }
+    }
+    first
 }
 
 fn hint(missing: Name) -> &'static str {

@@ -9,6 +9,7 @@ use crate::error::Status;
 use crate::file::Location;
 use crate::key::{KeyOrigin, KeySource, Thumbprint};
 use crate::options::{Kind, Name, Origin};
+use crate::policy::Forbidden;
 use crate::provider::{Profile, ScopeIn};
 use crate::secret::Secret;
 use crate::url::Url;
@@ -86,7 +87,7 @@ impl Reader<'_> {
         self.fault(Status::InvalidOption, one, &text);
     }
 
-    fn key_source(&mut self, header: &Header) -> Option<KeySource> {
+    pub(super) fn key_source(&mut self, header: &Header) -> Option<KeySource> {
         let origin = self.key_origin(header.algorithm)?;
         let certificate = self.text(Name::JWTCertificate).map(Location::new);
         if matches!(origin, KeyOrigin::Shared(_)) {
@@ -97,6 +98,7 @@ impl Reader<'_> {
                 key_password: None,
                 alias: None,
                 certificate: None,
+                strong: false,
             });
         }
         Some(KeySource {
@@ -105,6 +107,7 @@ impl Reader<'_> {
             key_password: self.secret(Name::JWTCertKeyPassword),
             alias: self.text(Name::JWTCertAlias),
             certificate,
+            strong: self.policy.forbids(Forbidden::WeakStores),
         })
     }
 
@@ -137,7 +140,7 @@ impl Reader<'_> {
         }
     }
 
-    fn assertion_header(&mut self) -> Header {
+    pub(super) fn assertion_header(&mut self) -> Header {
         let additional = self.members(Name::JWTHeaders);
         for name in FORBIDDEN.into_iter().filter(|name| additional.have(name)) {
             let text = format!("sets {name}, which no assertion may carry");

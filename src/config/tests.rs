@@ -1,5 +1,6 @@
 use super::method::{METHODS, Method};
 use super::*;
+use crate::error::Status;
 use crate::options::ProcessEnvironment;
 
 const BASE: &str = "AuthenticationMethod=55;ClaimsIssuer=me;JWTCertStore=k.jks;";
@@ -198,7 +199,7 @@ fn the_consent_url_needs_a_redirect_uri_and_an_endpoint() {
     let docusign = "TokenURI=https://account-d.docusign.com/oauth/token;";
     let known = consent(&format!("{docusign}RedirectURI=http://localhost:3000")).unwrap();
     assert_eq!(known.endpoint, "https://account-d.docusign.com/oauth/auth");
-    assert_eq!((known.client_id.as_str(), known.scope.as_str()), ("me", "signature impersonation"));
+    assert_eq!((known.client_id.as_str(), known.scope.as_deref()), ("me", Some("signature impersonation")));
     assert!(consent(docusign).is_none());
     for bad in ["RedirectURI=http://example.com:3000", "AuthURI=ftp://127.0.0.1/"] {
         assert_eq!(fault(&format!("{BASE}{bad}")).status(), Status::InvalidOption, "{bad}");
@@ -207,8 +208,8 @@ fn the_consent_url_needs_a_redirect_uri_and_an_endpoint() {
         consent(&format!("{docusign}RedirectURI=http://localhost:1;AuthURI=https://a/b;ClientID=c;Scope=s"))
             .unwrap();
     assert_eq!(
-        (own.endpoint.as_str(), own.client_id.as_str(), own.scope.as_str()),
-        ("https://a/b", "c", "s")
+        (own.endpoint.as_str(), own.client_id.as_str(), own.scope.as_deref()),
+        ("https://a/b", "c", Some("s"))
     );
 }
 

@@ -73,6 +73,7 @@ impl Reader<'_> {
             Some(written) => written,
             None => Methods::Post,
         };
+        let methods = self.allowed(methods);
         if methods != Methods::Post {
             self.warn(
                 Name::TokenURI,
@@ -98,6 +99,10 @@ impl Reader<'_> {
             }
             Method::Password | Method::RefreshToken => {
                 (self.text(Name::ClientID)?, self.secret(Name::ClientSecret))
+            }
+            Method::AuthorizationCode => {
+                let id = self.text(Name::ClientID).or_else(|| self.text(Name::ClaimsIssuer));
+                (id.or_else(|| self.need(Name::ClientID))?, self.secret(Name::ClientSecret))
             }
             _ => return None,
         };

@@ -81,7 +81,8 @@ fn without_network_a_token_with_less_life_than_asked_for_is_none() {
     let bench = bench(&endpoint);
     bench.connection.get_token(Wishes::default()).unwrap();
     bench.seconds.store(600, Ordering::SeqCst);
-    let peek = |min_life| bench.connection.get_token(Wishes { min_life, no_network: true, timeout: None });
+    let peek =
+        |min_life| bench.connection.get_token(Wishes { min_life, no_network: true, ..Wishes::default() });
     assert_eq!(value(&peek(2999).unwrap()), "at");
     assert_eq!(peek(3000).unwrap_err().status(), Status::Network);
 }

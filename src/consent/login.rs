@@ -1,35 +1,41 @@
 //! The whole way of a person's visit: listen, show the URL, wait until the browser comes back.
 
-use super::{Arrival, Browser, Expected, Listener, Pages, state, url, with_state};
+use super::{Browser, Expected, Listener, Pages, Pkce, state, url, with_state};
 use crate::call::Call;
 use crate::config::Consent;
 use crate::error::{Error, Result, Status};
+use crate::provider::ConsentType;
+use crate::secret::Secret;
 use crate::url::Url;
 
 /// Shows a URL to the person; anything but 0 is the number of a failure.
 pub type ShowUrl<'a> = dyn Fn(&str) -> i32 + 'a;
 
-/// Lets a person consent: `show` shows the URL, or else the system's browser. What comes back is for the caller to
-/// use or to throw away.
+/// What a person's visit brought.
+#[derive(Debug)]
+pub struct Visit {
+    /// The authorization code; an administrator's consent has none.
+    pub code: Option<Secret>,
+    /// What proves that it was we who asked for the code (RFC 7636).
+    pub verifier: Secret,
+}
+
+/// Lets a person consent or log in: `show` shows the URL, or else the system's browser.
 ///
 /// # Errors
 /// [`Status::InvalidOption`] for a RedirectURI that cannot be listened to, [`Status::Unsupported`] where nothing shows the
 /// URL, [`Status::Denied`], [`Status::Timeout`], [`Status::Cancelled`].
-pub fn consent(
-    consent: &Consent,
-    application: Option<&str>,
-    show: Option<&ShowUrl<'_>>,
-    browser: &Browser,
-    call: &Call,
-) -> Result<Arrival> {
+pub fn visit(consent: &Consent, show: Option<&ShowUrl<'_>>, browser: &Browser, call: &Call) -> Result<Visit> {
     let redirect = address("RedirectURI", &consent.redirect_uri)?;
     let server = address("AuthURI", &consent.endpoint)?.host().to_owned();
     let listener = Listener::bind(&redirect)?;
-    let by_hand = url(consent);
-    let expected = Expected { state: state()?, issuer: None, server, wants_code: true };
-    let full = with_state(&by_hand, &expected.state, None);
-    let pages = Pages::new(application);
-    match show {
+    let (by_hand, proof) = (url(consent), Pkce::random()?);
+    let wants_code = consent.kind != ConsentType::Admin;
+    let expected = Expected { state: state()?, issuers: consent.issuers.clone(), server, wants_code };
+    let challenge = consent.redeems.then(|| proof.challenge());
+    let full = with_state(&by_hand, &expected.state, challenge);
+    let pages = Pages::new(consent.application.as_deref());
+    let arrival = match show {
         Some(show) => {
             shown(show(full.reveal()), by_hand)?;
             listener.wait(&expected, &pages, call)
@@ -38,7 +44,8 @@ pub fn consent(
             let mut opened = browser.open(&full, &by_hand)?;
             listener.wait_beside(&expected, &pages, call, &mut || opened.check())
         }
-    }
+    }?;
+    Ok(Visit { code: arrival.code, verifier: proof.verifier().clone() })
 }
 
 fn address(option: &str, text: &str) -> Result<Url> {

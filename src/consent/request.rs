@@ -23,9 +23,9 @@ const HEADERS: usize = 100;
 pub struct Expected {
     /// The state that the URL carried.
     pub state: Secret,
-    /// The issuer that the server has by its metadata or profile, where it is known: an `iss` that comes along must be
-    /// this one (RFC 9207 section 2.4).
-    pub issuer: Option<String>,
+    /// The servers that are asked, as [`Url::origin`] says them: an `iss` that comes along must be at home at one of
+    /// them (RFC 9207 section 2.4; its metadata, which would name it, is not read). None is any.
+    pub issuers: Vec<String>,
     /// The host that the person was sent to, for messages.
     pub server: String,
     /// Whether there must be a code: true but for endpoints that tell of an administrator's consent alone.
@@ -37,15 +37,6 @@ pub struct Expected {
 pub struct Arrival {
     /// The authorization code, never empty.
     pub code: Option<Secret>,
-    parameters: BTreeMap<String, Secret>,
-}
-
-impl Arrival {
-    /// Any parameter of the visit but the state: `admin_consent`, `tenant`.
-    #[must_use]
-    pub fn parameter(&self, name: &str) -> Option<&Secret> {
-        self.parameters.get(name)
-    }
 }
 
 /// Why a visit is turned away.
@@ -225,9 +216,7 @@ fn answer(mut parameters: BTreeMap<String, Secret>, expected: &Expected) -> Verd
     if !parameters.remove("state").is_some_and(|state| is_same(&state, &expected.state)) {
         return Verdict::Away(Fault::State);
     }
-    if let (Some(sent), Some(issuer)) = (parameters.get("iss"), &expected.issuer)
-        && sent.reveal() != issuer
-    {
+    if parameters.get("iss").is_some_and(|sent| !is_at_home(sent, &expected.issuers)) {
         return Verdict::Away(Fault::Issuer);
     }
     if let Some(error) = given(&parameters, "error") {
@@ -237,8 +226,12 @@ fn answer(mut parameters: BTreeMap<String, Secret>, expected: &Expected) -> Verd
     }
     match given(&parameters, "code") {
         None if expected.wants_code => Verdict::Empty,
-        code => Verdict::Arrived(Arrival { code, parameters }),
+        code => Verdict::Arrived(Arrival { code }),
     }
+}
+
+fn is_at_home(issuer: &Secret, servers: &[String]) -> bool {
+    servers.is_empty() || Url::parse(issuer.reveal()).is_ok_and(|url| servers.contains(&url.origin()))
 }
 
 /// A parameter without a value counts as one that was not sent (RFC 6749 section 3.1).

@@ -7,33 +7,24 @@
 use super::pkce::CHALLENGE_METHOD;
 use crate::config::Consent;
 use crate::form::encode;
+use crate::provider::ConsentType;
 use crate::secret::Secret;
 
-/// The URL by which one person consents for themselves, ready to open.
+/// The URL by which a person consents, ready to open: for themselves, or as an administrator of another organisation for
+/// all of its users (DocuSign: `openid` is what the code that comes back is good for). An endpoint for nothing but an
+/// administrator's consent (Entra's `adminconsent`) is asked for no code, so it gets no `response_type`.
 #[must_use]
 pub fn url(consent: &Consent) -> String {
-    request(consent, &[("scope", &consent.scope)])
-}
-
-/// The URL by which an administrator of another organisation consents for all of its users to `admin_scope`
-/// (DocuSign's external administrator): `openid` is what the code that comes back is good for.
-#[must_use]
-pub fn external_admin_url(consent: &Consent, admin_scope: &str) -> String {
-    request(consent, &[("scope", "openid"), ("admin_consent_scope", admin_scope)])
-}
-
-/// The URL of an endpoint for nothing but an administrator's consent (Entra's `adminconsent`): there is no code to
-/// ask for, so no `response_type`.
-#[must_use]
-pub fn admin_consent_url(consent: &Consent) -> String {
-    appended(
-        &consent.endpoint,
-        &[
-            ("client_id", &consent.client_id),
-            ("scope", &consent.scope),
-            ("redirect_uri", &consent.redirect_uri),
-        ],
-    )
+    let kind = (consent.kind != ConsentType::Admin).then_some("code");
+    let parameters = [
+        ("response_type", kind),
+        ("scope", consent.scope.as_deref()),
+        ("admin_consent_scope", consent.admin_scope.as_deref()),
+        ("client_id", Some(&consent.client_id)),
+        ("redirect_uri", Some(&consent.redirect_uri)),
+    ];
+    let given: Vec<_> = parameters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    appended(&consent.endpoint, &given)
 }
 
 /// `url` for one person at one time: with the state that their visit must bring back and, where a code is to be
@@ -46,14 +37,6 @@ pub fn with_state(url: &str, state: &Secret, challenge: Option<&str>) -> Secret 
         parameters.push(("code_challenge_method", CHALLENGE_METHOD));
     }
     Secret::new(appended(url, &parameters))
-}
-
-fn request(consent: &Consent, scopes: &[(&str, &str)]) -> String {
-    let mut parameters = vec![("response_type", "code")];
-    parameters.extend_from_slice(scopes);
-    parameters.push(("client_id", &consent.client_id));
-    parameters.push(("redirect_uri", &consent.redirect_uri));
-    appended(&consent.endpoint, &parameters)
 }
 
 fn appended(endpoint: &str, parameters: &[(&str, &str)]) -> String {
@@ -73,10 +56,14 @@ mod tests {
 
     fn docusign() -> Consent {
         Consent {
+            kind: ConsentType::Individual,
             endpoint: "https://account-d.docusign.com/oauth/auth".to_owned(),
             client_id: "1a2b3c4d5e_6f7g8h9g".to_owned(),
-            scope: "signature impersonation".to_owned(),
+            scope: Some("signature impersonation".to_owned()),
+            admin_scope: None,
             redirect_uri: "http://localhost:3000".to_owned(),
+            redeems: false,
+            issuers: Vec::new(),
             application: None,
             timeout: std::time::Duration::from_secs(300),
         }
@@ -93,8 +80,14 @@ mod tests {
 
     #[test]
     fn an_external_administrator_consents_to_the_scope_beside_openid() {
+        let consent = Consent {
+            kind: ConsentType::ExternalAdmin,
+            scope: Some("openid".to_owned()),
+            admin_scope: Some("signature impersonation".to_owned()),
+            ..docusign()
+        };
         assert_eq!(
-            external_admin_url(&docusign(), "signature impersonation"),
+            url(&consent),
             "https://account-d.docusign.com/oauth/auth?response_type=code&scope=openid\
              &admin_consent_scope=signature%20impersonation\
              &client_id=1a2b3c4d5e_6f7g8h9g&redirect_uri=http%3A%2F%2Flocalhost%3A3000"
@@ -102,20 +95,28 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_for_administrators_alone_is_asked_for_no_code() {
+    fn a_page_for_administrators_alone_is_asked_for_no_code() {
         let consent = Consent {
+            kind: ConsentType::Admin,
             endpoint: "https://login.microsoftonline.com/t/v2.0/adminconsent".to_owned(),
             client_id: "id".to_owned(),
-            scope: "https://graph.microsoft.com/.default".to_owned(),
-            redirect_uri: "http://localhost:3000".to_owned(),
-            application: None,
-            timeout: std::time::Duration::from_secs(300),
+            scope: Some("https://graph.microsoft.com/.default".to_owned()),
+            ..docusign()
         };
         assert_eq!(
-            admin_consent_url(&consent),
-            "https://login.microsoftonline.com/t/v2.0/adminconsent?client_id=id\
-             &scope=https%3A%2F%2Fgraph.microsoft.com%2F.default&redirect_uri=http%3A%2F%2Flocalhost%3A3000"
+            url(&consent),
+            "https://login.microsoftonline.com/t/v2.0/adminconsent\
+             ?scope=https%3A%2F%2Fgraph.microsoft.com%2F.default\
+             &client_id=id&redirect_uri=http%3A%2F%2Flocalhost%3A3000"
         );
+    }
+
+    #[test]
+    fn a_login_may_do_without_a_scope() {
+        let consent = Consent { scope: None, ..docusign() };
+        assert!(url(&consent).ends_with(
+            "?response_type=code&client_id=1a2b3c4d5e_6f7g8h9g&redirect_uri=http%3A%2F%2Flocalhost%3A3000"
+        ));
     }
 
     #[test]

@@ -21,6 +21,8 @@ fn answer(status: u16, body: &str) -> Answer {
         date: None,
         retry_after: None,
         location: None,
+        challenge: None,
+        cut: false,
         kept: false,
         elapsed: Duration::ZERO,
         body: Zeroizing::new(body.as_bytes().to_vec()),

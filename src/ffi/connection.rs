@@ -153,6 +153,8 @@ pub extern "C" fn authgrant_set_options(
 }
 
 /// Closes a connection. NULL is fine. Tokens, headers and errors that came from it stay good, and so do cached tokens.
+/// Where LogoffURI is given, the last connection that uses a token ends it there, and waits for that at most 5 s; not
+/// one that a forked child has inherited.
 ///
 /// Threads: any, but no other call may be inside this connection. From inside a callback it does nothing.
 #[unsafe(no_mangle)]
@@ -241,6 +243,7 @@ fn wishes(options: &CallOptions) -> Result<Wishes> {
         timeout: (timeout > 0).then(|| Duration::from_millis(timeout)),
         min_life: i64::from(min_life),
         no_network: options.flags & AUTHGRANT_NO_NETWORK != 0,
+        no_prompt: options.flags & AUTHGRANT_NO_PROMPT != 0,
     })
 }
 

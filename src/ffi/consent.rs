@@ -4,9 +4,10 @@ use std::ffi::{c_char, c_void};
 use std::ptr;
 
 use crate::connection::Connection;
+use crate::error::{Error, Status};
 use crate::ffi::callback::{self, authgrant_open_url_fn, authgrant_refresh_token_fn};
 use crate::ffi::error::ErrorObject;
-use crate::ffi::status::authgrant_status;
+use crate::ffi::status::{AUTHGRANT_WITH_SECRETS, AUTHGRANT_WITH_TOKENS, authgrant_status};
 use crate::ffi::text;
 
 /// The URL that a person opens to let the application act for them: the first half of an authorization request, the same
@@ -29,17 +30,21 @@ pub extern "C" fn authgrant_consent_url(
     })
 }
 
-/// Lets a person consent to what the connection's grant needs: shows them the consent URL, listens at RedirectURI (http, a
-/// loopback address, with a port) until their browser comes back, and then fetches a token to see that consent has
-/// arrived. The code that the browser brings is thrown away; this is what DataDirect's Fetch OAuth Token button does.
+/// Lets a person log in, or consent to what the connection's grant needs: shows them the URL, and listens at RedirectURI
+/// (http, a loopback address, with a port) until their browser comes back (RFC 8252).
+///
+/// With AuthenticationMethod 51 and 56 the code that it brings is exchanged (RFC 6749 section 4.1, with PKCE) for a token of
+/// this connection alone. With other methods it is thrown away, and a token fetched to see that consent has arrived: this
+/// is what DataDirect's Fetch OAuth Token button does. With ConsentType=ExternalAdmin the code is exchanged too, and the
+/// connection's tokens have its answer's `id_token` among their fields.
 ///
 /// `function` shows the URL; NULL opens the system's browser. Blocks for at most ConsentTimeout seconds, and then as
 /// authgrant_get_token does.
 ///
 /// Threads: any; two at once need different RedirectURIs. Errors: AUTHGRANT_MISSING_OPTION, AUTHGRANT_INVALID_OPTION,
-/// AUTHGRANT_UNSUPPORTED where nothing shows the URL (see authgrant_error_consent_url), AUTHGRANT_DENIED,
-/// AUTHGRANT_TIMEOUT, AUTHGRANT_CANCELLED, AUTHGRANT_NETWORK where the port of RedirectURI is taken, and as
-/// authgrant_get_token.
+/// AUTHGRANT_UNSUPPORTED where nothing shows the URL (see authgrant_error_consent_url) or the policy forbids opening a
+/// browser, AUTHGRANT_DENIED, AUTHGRANT_TIMEOUT, AUTHGRANT_CANCELLED, AUTHGRANT_NETWORK where the port of RedirectURI is
+/// taken, and as authgrant_get_token.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_authorize(
     connection: *mut Connection,
@@ -73,6 +78,54 @@ pub extern "C" fn authgrant_make_assertion(
         let assertion = call.out("assertion", assertion, ptr::null_mut());
         let connection = call.object("connection", connection)?;
         assertion.set(text::into_handle(connection.make_assertion()?.reveal())?);
+        Ok(())
+    })
+}
+
+/// Ends the connection's token and login before their time: the token leaves the cache, and LogoffURI, where it is given, is
+/// asked by POST to end it too (RFC 7009). A refresh token that a login brought is forgotten.
+///
+/// Equal connections share the token, and fetch another when they need one. Without a token nothing is sent.
+///
+/// Threads: any. Errors: AUTHGRANT_INVALID_OPTION, AUTHGRANT_MISSING_OPTION; AUTHGRANT_NETWORK, AUTHGRANT_TLS,
+/// AUTHGRANT_TIMEOUT, AUTHGRANT_BAD_RESPONSE where LogoffURI could not be told.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_logoff(
+    connection: *mut Connection,
+    error: *mut *mut ErrorObject,
+) -> authgrant_status {
+    guard!(error, |call| { call.object("connection", connection)?.log_off() })
+}
+
+/// The options now in force as one connection string, each value quoted as authgrant_quote_value does. Opening it gives
+/// the same options: what DSN, FILEDSN and RestConfigFile said is written out, and DSN and FILEDSN themselves are left
+/// out. DRIVER stands in front.
+///
+/// `include` is 0 or numbers added up. AUTHGRANT_WITH_SECRETS: passwords, keys and other secrets of the options, also those
+/// of a data source. AUTHGRANT_WITH_TOKENS: ODBC 4.0's Auth_AccessToken and Auth_Expires of the token that is cached now,
+/// if one is, and Auth_RefreshToken, the newest one, with Auth_Scope where no Scope was set. Nothing is fetched. Opened
+/// again with method 51, 54 or 56, the access token is used until it ends, and then the refresh token.
+///
+/// `*text` is for the caller to free with authgrant_text_free; it is as secret as what it includes.
+///
+/// Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_completed_string(
+    connection: *mut Connection,
+    include: u32,
+    text: *mut *mut c_char,
+    error: *mut *mut ErrorObject,
+) -> authgrant_status {
+    guard!(error, |call| {
+        let slot = call.out("text", text, ptr::null_mut());
+        let connection = call.object("connection", connection)?;
+        if include & !(AUTHGRANT_WITH_SECRETS | AUTHGRANT_WITH_TOKENS) != 0 {
+            let said =
+                format!("include is {include}; there are AUTHGRANT_WITH_SECRETS and AUTHGRANT_WITH_TOKENS");
+            return Err(Error::new(Status::InvalidArgument, "argument", said));
+        }
+        let (secrets, tokens) = (include & AUTHGRANT_WITH_SECRETS != 0, include & AUTHGRANT_WITH_TOKENS != 0);
+        slot.set(text::into_handle(connection.completed_string(secrets, tokens).reveal())?);
         Ok(())
     })
 }

@@ -6,14 +6,12 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::config::{Client, Consent, Exchange, Grant, Methods, Signing};
+use crate::config::{Client, Consent, Exchange, Methods, Signing};
 use crate::cover::Cover;
 use crate::endpoint::{self, Issued, Refusal};
 use crate::error::{Error, Result};
 use crate::flow::retry::{Next, Tries};
-use crate::flow::{
-    Context, client_assertion, client_credentials, jwt_bearer, password, refresh_token, retry,
-};
+use crate::flow::{Context, refresh_token, retry};
 use crate::form;
 use crate::http::{Answer, Failure, Method, Request};
 use crate::log::Level;
@@ -27,7 +25,8 @@ const VERDICTS: [&str; 5] =
     ["invalid_grant", "invalid_client", "unauthorized_client", "invalid_scope", "consent_required"];
 
 /// What of a request nobody else may see.
-const SECRET_PARAMETERS: [&str; 4] = ["assertion", "client_assertion", "password", "refresh_token"];
+const SECRET_PARAMETERS: [&str; 6] =
+    ["assertion", "client_assertion", "code", "code_verifier", "password", "refresh_token"];
 
 /// One try of a grant.
 pub(super) struct Attempt {
@@ -41,6 +40,13 @@ pub(super) struct Attempt {
     pub repeat: Repeat,
     /// Whether it is signed anew each time, by a clock that can be set right.
     pub signed: bool,
+}
+
+impl Attempt {
+    /// Whether it goes on from an earlier login, so that a refusal ends it.
+    fn renews(&self) -> bool {
+        self.parameters.iter().any(|(name, _)| *name == "refresh_token")
+    }
 }
 
 /// When a request may be sent again.
@@ -60,13 +66,21 @@ pub(super) struct Refused {
     pub attempt: Attempt,
 }
 
-pub(super) fn fetch(exchange: &Exchange, consent: Option<&Consent>, context: &Context<'_>) -> Result<Token> {
+/// Makes an attempt, by a clock that is ahead of ours by so many seconds.
+pub(super) type MakeAttempt<'a> = dyn Fn(i64) -> Result<Attempt> + 'a;
+
+pub(super) fn fetch(
+    exchange: &Exchange,
+    consent: Option<&Consent>,
+    context: &Context<'_>,
+    attempt: &MakeAttempt<'_>,
+) -> Result<Token> {
     let learnt = &context.process.learnt;
     let methods = match exchange.methods {
         Methods::GetThenPost if learnt.wants_post(&exchange.endpoint) => Methods::Post,
         methods => methods,
     };
-    let asking = Asking { exchange, context };
+    let asking = Asking { exchange, context, attempt };
     let told = |refused: Refused| told::error(refused, exchange, consent);
     match methods {
         Methods::Post => asking.by(Method::Post)?.map_err(told),
@@ -96,16 +110,17 @@ fn is_verdict(refusal: &Refusal) -> bool {
 struct Asking<'a> {
     exchange: &'a Exchange,
     context: &'a Context<'a>,
+    attempt: &'a MakeAttempt<'a>,
 }
 
 impl Asking<'_> {
     /// Asks until there is an answer that counts; the outer error is one of the key, the network or the caller.
     fn by(&self, method: Method) -> std::result::Result<std::result::Result<Token, Refused>, Failure> {
-        let Self { exchange, context } = self;
+        let Self { exchange, context, attempt: make } = self;
         let learnt = &context.process.learnt;
         let mut tries = Tries::new(learnt.clock_ahead(&exchange.endpoint), exchange.profile);
         loop {
-            let attempt = self.attempt(tries.clock_ahead())?;
+            let attempt = make(tries.clock_ahead())?;
             let refused = match self.send(method, &attempt) {
                 Ok(answer) => {
                     let read = endpoint::read(&answer, context.process.clock.as_ref(), &self.cover(&attempt));
@@ -139,23 +154,8 @@ impl Asking<'_> {
         }
     }
 
-    fn attempt(&self, ahead: i64) -> Result<Attempt> {
-        let Self { exchange, context } = self;
-        Ok(match &exchange.grant {
-            Grant::JwtBearer { signing, grant_type } => {
-                jwt_bearer::attempt(exchange, signing, grant_type.as_deref(), ahead, context)?
-            }
-            Grant::ClientAssertion { assertion, client_id } => {
-                client_assertion::attempt(exchange, assertion, client_id.as_deref(), ahead, context)?
-            }
-            Grant::ClientCredentials => client_credentials::attempt(exchange),
-            Grant::Password { user, password } => password::attempt(exchange, user, password),
-            Grant::RefreshToken(configured) => refresh_token::attempt(exchange, configured, context),
-        })
-    }
-
     fn send(&self, method: Method, attempt: &Attempt) -> std::result::Result<Answer, Failure> {
-        let Self { exchange, context } = self;
+        let Self { exchange, context, .. } = self;
         let parameters = self.parameters(attempt);
         let (query, body) = match method {
             Method::Get => (Some(parameters), None),
@@ -201,13 +201,13 @@ impl Asking<'_> {
     }
 
     fn token(&self, issued: Issued) -> Token {
-        let Self { exchange, context } = self;
+        let Self { exchange, context, .. } = self;
         if issued.type_missing {
             let text = format!("{} sent no token_type; Bearer is assumed", exchange.endpoint.host());
             (context.warn)(Error::warning("01000", "token", text));
         }
-        if let (Grant::RefreshToken(configured), Some(newest)) = (&exchange.grant, issued.refresh_token) {
-            context.session.rotate(configured, newest);
+        if let Some(newest) = issued.refresh_token {
+            refresh_token::keep(exchange, newest, context);
         }
         let issued_at = context.process.clock.unix_seconds();
         let after = |seconds| issued_at.saturating_add(seconds);
@@ -241,7 +241,7 @@ pub(super) fn shown_claims(signing: &Signing, exchange: &Exchange) -> String {
 }
 
 /// RFC 6749 section 2.3.1: both are form-encoded before they are joined.
-fn basic(client: &Client) -> Secret {
+pub(super) fn basic(client: &Client) -> Secret {
     let secret = client.secret.as_ref().map_or("", Secret::reveal);
     let pair = form::credentials(&client.id, secret);
     Secret::new(format!("Basic {}", STANDARD.encode(pair.reveal())))

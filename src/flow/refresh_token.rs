@@ -1,16 +1,43 @@
 //! Refresh token grant (RFC 6749 section 6): the newest one that the server sent, else the user's.
 
-use crate::config::Exchange;
+use crate::config::{Exchange, Grant};
 use crate::flow::Context;
 use crate::flow::exchange::{Attempt, Repeat};
+use crate::identity::Identity;
 use crate::secret::Secret;
 
-pub(super) fn attempt(exchange: &Exchange, configured: &Secret, context: &Context<'_>) -> Attempt {
+/// The refresh token to go on with, if there is one.
+pub(super) fn held(exchange: &Exchange, context: &Context<'_>) -> Option<Secret> {
+    let newest = context.session.refresh_token(family(exchange, context));
+    newest.or_else(|| configured(&exchange.grant).cloned())
+}
+
+/// Remembers the one that came with a token, where tokens belong to a person.
+pub(super) fn keep(exchange: &Exchange, newest: Secret, context: &Context<'_>) {
+    if exchange.grant.is_personal() {
+        let before = held(exchange, context);
+        context.session.keep(family(exchange, context), before.as_ref(), newest);
+    }
+}
+
+/// Refresh tokens that take the place of each other: one server's for one client, from the user's own on.
+pub(super) fn family(exchange: &Exchange, context: &Context<'_>) -> Identity {
+    let client = exchange.client.as_ref().map(|client| &client.id);
+    let subject = (configured(&exchange.grant), exchange.endpoint.as_written(), client);
+    Identity::of(&context.process.digest_key, &subject)
+}
+
+fn configured(grant: &Grant) -> Option<&Secret> {
+    match grant {
+        Grant::RefreshToken(token) => Some(token),
+        Grant::AuthorizationCode(login) => login.refresh_token.as_ref(),
+        _ => None,
+    }
+}
+
+pub(super) fn attempt(exchange: &Exchange, token: &Secret) -> Attempt {
     Attempt {
-        parameters: vec![
-            ("grant_type", Secret::from("refresh_token")),
-            ("refresh_token", context.session.refresh_token(configured)),
-        ],
+        parameters: vec![("grant_type", Secret::from("refresh_token")), ("refresh_token", token.clone())],
         what: "the refresh token",
         sent: format!("the token URL was {}", exchange.endpoint.shown()),
         // Where the server has taken it although no answer came, a second try revokes the whole family.

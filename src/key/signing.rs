@@ -21,6 +21,7 @@ use rustls::pki_types::CertificateDer;
 
 use super::shared::{self, Shared};
 use super::thumbprint::{Thumbprint, Thumbprints};
+use super::x509::Facts;
 use super::{KeySource, Material, chain, der, oid};
 use crate::error::{Error, Result, Status};
 
@@ -92,6 +93,30 @@ impl SigningKey {
     #[must_use]
     pub fn alias(&self) -> Option<&str> {
         self.alias.as_deref()
+    }
+
+    /// Its type and size, such as `RSA 2048`.
+    #[must_use]
+    pub fn kind(&self) -> String {
+        match &self.pair {
+            Pair::Rsa(pair) => format!("RSA {}", pair.public_modulus_len().saturating_mul(8)),
+            Pair::P256(_) => "EC P-256".to_owned(),
+            Pair::P384(_) => "EC P-384".to_owned(),
+            Pair::Ed25519(_) => "Ed25519".to_owned(),
+            Pair::Shared(secret) => format!("HMAC {}", secret.bits()),
+        }
+    }
+
+    /// What it can sign by, its own algorithm first.
+    #[must_use]
+    pub fn algorithms(&self) -> &'static [Algorithm] {
+        self.pair.algorithms()
+    }
+
+    /// What the key's certificate says of itself; nothing if none came with the key.
+    #[must_use]
+    pub fn certificate(&self) -> Option<Facts> {
+        Facts::of(self.certificates.first()?)
     }
 
     /// The key's certificate and those of its issuers, leaf first; empty if none came with the key.

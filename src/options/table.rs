@@ -6,6 +6,8 @@
 
 use std::fmt::Write as _;
 
+use crate::clock;
+
 /// What a value must look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -23,6 +25,8 @@ pub enum Kind {
     Number(i64, i64),
     /// 0 or 1.
     Switch,
+    /// A time by ISO 8601, with its zone.
+    Time,
     /// One of these words, in any case.
     Choice(&'static [&'static str]),
     /// The driver's or the driver manager's own: accepted and left alone.
@@ -41,6 +45,7 @@ impl Kind {
             Self::MethodUrl => "method and url",
             Self::Number(..) => "number",
             Self::Switch => "switch",
+            Self::Time => "time",
             Self::Choice(_) => "choice",
             Self::Driver => "driver",
         }
@@ -56,6 +61,7 @@ impl Kind {
             Self::MethodUrl => "https://host/path, with \"POST \" or \"GET \" in front or without".to_owned(),
             Self::Number(least, most) => format!("a whole number from {least} to {most}"),
             Self::Switch => "0 or 1".to_owned(),
+            Self::Time => "a time with its zone, such as 2026-08-21T10:00:00Z".to_owned(),
             Self::Choice(words) => format!("one of {}", words.join(", ")),
         }
     }
@@ -68,6 +74,7 @@ impl Kind {
                 value.parse::<i64>().is_ok_and(|number| (least..=most).contains(&number))
             }
             Self::Switch => matches!(value, "0" | "1"),
+            Self::Time => clock::from_iso8601(value).is_some(),
             Self::Choice(words) => words.iter().any(|word| word.eq_ignore_ascii_case(value)),
             _ => true,
         }
@@ -158,7 +165,7 @@ const ALGORITHMS: Kind = Kind::Choice(&[
 
 options! {
     AuthenticationMethod ["am"] Kind::Text, "inferred",
-        "How to get the token, by the vendor's number or word: 55 OAuth2-JWTBearer, 53 OAuth2-ClientCredentials, 52 OAuth2-Password, 54 OAuth2-RefreshToken, 50 OAuth2-AccessToken, 34 BearerToken, 25 HTTPHeader, 0 Basic, 15 None, 24 OAuth2 to infer it from the other options; beside them OAuth2-JWTClientAssertion (RFC 7523 section 2.2) and JWT (the signed JWT is the token).";
+        "How to get the token, by the vendor's number or word: 55 OAuth2-JWTBearer, 51 OAuth2-AuthorizationCode and 56 OAuth2-PKCE (both with PKCE), 53 OAuth2-ClientCredentials, 52 OAuth2-Password, 54 OAuth2-RefreshToken, 50 OAuth2-AccessToken, 34 BearerToken, 25 HTTPHeader, 0 Basic, 15 None, 24 OAuth2 to infer it from the other options; beside them OAuth2-JWTClientAssertion (RFC 7523 section 2.2) and JWT (the signed JWT is the token).";
     ClaimsIssuer ["cliss"] Kind::Text, "",
         "The iss claim: the client ID or consumer key that the authorization server knows.";
     ClaimsSubject ["clsub"] Kind::Text, "",
@@ -197,7 +204,7 @@ options! {
         "The token endpoint. Without a method in front it is asked by GET and, unless that answers, by POST; \"POST https://…\" asks by POST, \"GET https://…\" by GET alone. Without a token endpoint the signed JWT itself is the token.";
     TokenEndpoint [] Kind::Url, "",
         "The token endpoint, asked by POST as RFC 6749 section 3.2 demands; instead of TokenURI.";
-    Scope ["oas"] Kind::Text, "by provider",
+    Scope ["oas", "Auth_Scope"] Kind::Text, "by provider",
         "The scopes to ask for, separated by blanks.";
     ScopeIn [] Kind::Choice(&["Claim", "Parameter", "Both"]), "by provider, else Both",
         "Where Scope goes: a claim of the assertion, a parameter of the request, or both.";
@@ -223,7 +230,9 @@ options! {
     EnableLoginPrompt ["elp"] Kind::Switch, "0",
         "1 lets a call that needs a token open the browser for methods 51 and 56.";
     AccessToken ["Auth_AccessToken"] Kind::Secret, "",
-        "The access token itself, sent as it is.";
+        "The access token itself, sent as it is; beside a refresh token, until it ends.";
+    AccessTokenExpires ["Auth_Expires"] Kind::Time, "what the token says",
+        "When AccessToken ends.";
     User ["UID", "LogonID"] Kind::Text, "",
         "The user's name, for methods 0 and 52.";
     Password ["pwd"] Kind::Secret, "",
@@ -251,7 +260,7 @@ options! {
     RestConfigFile ["rcf", "RESTConfigFile", "Config"] Kind::Path, "",
         "The model file of the driver (.rest). Its method, URIs, scope and headers count where nobody else says them.";
     RestSamplePath ["rsp", "RESTSamplePath", "Sample"] Kind::Text, "",
-        "The endpoint that the driver samples; authgrant_test asks it with the token.";
+        "The endpoint that the driver samples, in full or as seen from HostName; authgrant_test asks it with the token.";
     HealthURI [] Kind::Text, "",
         "The endpoint that authgrant_test asks with the token, instead of RestSamplePath.";
     TrustStore ["ts", "Truststore"] Kind::Path, "the operating system's",
@@ -274,8 +283,9 @@ options! {
         "In a DSN or FILEDSN: 1 lets a connection string change where its secrets are sent.";
     Driver [] Kind::Driver, "", "The driver manager's own.";
     Description ["desc"] Kind::Driver, "", "The driver's own.";
-    HostName ["host"] Kind::Driver, "", "The driver's own.";
-    PortNumber ["port"] Kind::Driver, "", "The driver's own.";
+    HostName ["host"] Kind::Driver, "",
+        "The driver's own: the API's host. authgrant_test asks a relative RestSamplePath or HealthURI there.";
+    PortNumber ["port"] Kind::Driver, "443", "The driver's own: the API's port, beside HostName.";
     SQLEngineMode [] Kind::Driver, "", "The driver's own.";
     SchemaMap [] Kind::Driver, "", "The driver's own.";
     CreateMap [] Kind::Driver, "", "The driver's own.";

@@ -40,6 +40,9 @@ pub struct Profile {
     /// Claims of its own, without which it refuses.
     #[serde(default)]
     pub needs_claims: Vec<String>,
+    /// Scopes without which a JWT is of no use to it.
+    #[serde(default)]
+    pub needs_scopes: Vec<String>,
     /// Seconds from iat to exp, if not the 300 of JWTLifetime.
     pub lifetime: Option<u32>,
     /// The longest that it takes.

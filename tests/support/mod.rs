@@ -2,7 +2,10 @@
 
 #![allow(dead_code, reason = "each test program uses its own part")]
 
+pub mod browser;
 pub mod c_api;
+#[cfg(all(unix, not(target_os = "macos")))]
+pub mod desktop;
 pub mod stores;
 
 use authority::{Authority, ClientOptions, Config};

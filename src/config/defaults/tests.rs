@@ -108,6 +108,10 @@ fn a_usual_scope_goes_to_where_it_means_something() {
     let docusign = "Provider=docusign;am=55;ClaimsIssuer=me;TokenURI=POST https://a.example/t;";
     assert_eq!(signing(docusign).scope.as_deref(), Some("signature impersonation"));
     assert_eq!(signing(&format!("{docusign}Scope=click.manage")).scope.as_deref(), Some("click.manage"));
+    assert_eq!(warned(&format!("{docusign}Scope=click.manage")), ["Scope"]);
+    for scope in ["", "Scope=signature impersonation"] {
+        assert!(warned(&format!("{docusign}{scope}")).is_empty(), "{scope}");
+    }
 }
 
 #[test]

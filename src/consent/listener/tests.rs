@@ -12,7 +12,12 @@ const STATE: &str = "the-right-state";
 const LONG: Duration = Duration::from_secs(30);
 
 fn expected() -> Expected {
-    Expected { state: Secret::from(STATE), issuer: None, server: "as.example".to_owned(), wants_code: true }
+    Expected {
+        state: Secret::from(STATE),
+        issuers: Vec::new(),
+        server: "as.example".to_owned(),
+        wants_code: true,
+    }
 }
 
 fn call(limit: Duration) -> Call {

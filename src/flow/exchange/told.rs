@@ -1,7 +1,7 @@
 //! A server's refusal, told to whoever has to mend it: what was sent, what came back, what to do.
 
-use super::Refused;
-use crate::config::{Consent, Exchange, Grant, Methods};
+use super::{Attempt, Refused};
+use crate::config::{Consent, Exchange, Methods};
 use crate::consent;
 use crate::endpoint::Refusal;
 use crate::error::{Error, Status};
@@ -10,8 +10,8 @@ use crate::provider::{ConsentType, ConsentWays};
 
 pub(super) fn error(refused: Refused, exchange: &Exchange, consent: Option<&Consent>) -> Error {
     let Refused { refusal, attempt } = refused;
+    let status = status(&refusal, &attempt, exchange);
     let (what, sent) = (attempt.what, attempt.sent);
-    let status = status(&refusal, exchange);
     let consent_url = (status == Status::ConsentRequired).then_some(consent).flatten().map(consent::url);
     let said = match &refusal.description {
         Some(description) => format!("{}: {description}", refusal.found),
@@ -25,7 +25,8 @@ pub(super) fn error(refused: Refused, exchange: &Exchange, consent: Option<&Cons
         }
         Status::ConsentRequired => {
             let ways = exchange.profile.and_then(|profile| profile.consent.as_ref());
-            consent_wanted(host, &said, consent_url.as_deref(), ways)
+            let own = consent.is_none_or(|consent| consent.kind == ConsentType::Individual);
+            consent_wanted(host, &said, consent_url.as_deref(), ways.filter(|_| own))
         }
         Status::Throttled => throttled(host, &said, refusal.retry_after),
         Status::Server => format!("{host} has a problem of its own ({said}); try again later"),
@@ -39,11 +40,11 @@ pub(super) fn error(refused: Refused, exchange: &Exchange, consent: Option<&Cons
 }
 
 /// A refresh token that is refused is at its end: nobody else can renew it (ODBC 4.0: 08006).
-fn status(refusal: &Refusal, exchange: &Exchange) -> Status {
+fn status(refusal: &Refusal, attempt: &Attempt, exchange: &Exchange) -> Status {
     let ended = refusal.error.as_deref() == Some("invalid_grant");
     match refusal.status() {
         Status::Denied if sense(refusal, exchange.profile) == Some(Sense::Consent) => Status::ConsentRequired,
-        Status::Denied if ended && matches!(exchange.grant, Grant::RefreshToken(_)) => Status::Expired,
+        Status::Denied if ended && attempt.renews() => Status::Expired,
         status => status,
     }
 }

@@ -22,7 +22,7 @@ fn main() {
     println!("{redirect}");
     let expected = Expected {
         state: Secret::new(state),
-        issuer: None,
+        issuers: Vec::new(),
         server: "as.example".to_owned(),
         wants_code: true,
     };

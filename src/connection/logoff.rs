@@ -1,0 +1,97 @@
+//! The end of a connection's tokens: by the caller's word, and when the last connection that uses one is closed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Connection, Snapshot};
+use crate::call::Call;
+use crate::config::Config;
+use crate::error::Result;
+use crate::flow;
+use crate::identity::Identity;
+use crate::log::Level;
+use crate::sys;
+
+/// The longest that closing a connection waits for LogoffURI.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Of a connection that goes through many identities only the last ones are logged off; the others' tokens end by
+/// themselves.
+const MOST: usize = 64;
+
+/// A token that this connection was handed, by the options of then.
+pub(super) struct Held {
+    identity: Identity,
+    snapshot: Arc<Snapshot>,
+}
+
+impl Connection {
+    /// Ends the connection's token and its login: the token leaves the cache, then LogoffURI is told.
+    ///
+    /// # Errors
+    /// What is wrong with the options; the network's; LogoffURI's own.
+    pub fn log_off(&self) -> Result<()> {
+        let snapshot = self.snapshot.load_full();
+        let config = snapshot.config()?;
+        let call = self.call(config, super::Wishes { no_prompt: true, ..super::Wishes::default() });
+        let identity = self.identity(config);
+        let held = self.live().held.lock().extract_if(.., |held| held.identity == identity).next().is_some();
+        if held {
+            self.process().holders.leave(identity);
+        }
+        let token = self.process().cache.take(identity);
+        self.live().session.log_off();
+        match token {
+            Some(token) if !self.is_over(&token) => flow::log_off(config, &token, self.process(), &call),
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes that this connection has the token of `identity`, if somebody is to be told of its end.
+    pub(super) fn hold(&self, identity: Identity, snapshot: &Arc<Snapshot>, config: &Config) {
+        if config.logoff.is_none() {
+            return;
+        }
+        let mut held = self.live().held.lock();
+        if held.iter().any(|held| held.identity == identity) {
+            return;
+        }
+        self.process().holders.enter(identity);
+        if held.len() >= MOST {
+            self.process().holders.leave(held.remove(0).identity);
+        }
+        held.push(Held { identity, snapshot: Arc::clone(snapshot) });
+    }
+
+    fn is_over(&self, token: &crate::token::Token) -> bool {
+        token.expires_at().is_some_and(|end| end <= self.process().clock.unix_seconds())
+    }
+
+    /// Logs off the tokens that no other connection holds. An inherited connection holds none: what a parent has, a
+    /// forked child must not end.
+    fn say_farewell(&self) {
+        let held = std::mem::take(&mut *self.live().held.lock());
+        if held.is_empty() || sys::generation() != self.opened_in {
+            return;
+        }
+        let call =
+            Call { log: (**self.log.load()).clone(), ..Call::within(FAREWELL, "closing the connection") };
+        for Held { identity, snapshot } in held {
+            if !self.process().holders.leave(identity) {
+                continue;
+            }
+            let token = self.process().cache.take(identity).filter(|token| !self.is_over(token));
+            let snapshot = snapshot.under_policy();
+            let (Some(token), Ok(config)) = (token, snapshot.config()) else { continue };
+            if let Err(error) = flow::log_off(config, &token, self.process(), &call) {
+                call.log.line(Level::Warning, || error.message().to_owned());
+            }
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.say_farewell();
+    }
+}
