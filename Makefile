@@ -20,7 +20,7 @@ mutants: ## break each check on purpose and see a test fail (about four minutes;
 lib: ## the release library, in build/lib
 	@scripts/lib.sh release build/lib
 
-generated: ## write the header and docs/options.md anew from the source
+generated: ## write the header, docs/options.md and docs/providers.md anew from the source
 	UPDATE_GENERATED=1 cargo test -q --test header
 
 authority: ## run the tests' authorization server (ARGS='--https --register ISSUER=cert.pem')

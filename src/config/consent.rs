@@ -172,7 +172,7 @@ impl Reader<'_> {
             return self.checked_url(Name::AuthURI, &known);
         }
         if let (ConsentType::Admin, Some(steps)) = (kind, ways.and_then(|ways| ways.admin_steps.as_deref())) {
-            let text = format!("is Admin, and an administrator's consent has no URL here. {steps}");
+            let text = format!("is Admin, and an administrator's consent has no URL here: {steps}");
             self.fault(Status::Unsupported, Name::ConsentType, &text);
             return None;
         }

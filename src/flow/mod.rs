@@ -28,6 +28,7 @@ mod refresh_token;
 mod retry;
 mod signed_jwt;
 mod unsigned;
+mod verdict;
 
 pub use unsigned::{Parameter, Way, parameters, unsigned, way};
 
