@@ -10,12 +10,13 @@ use crate::error::{Error, Result};
 use crate::file::Location;
 use crate::options::{Name, Options};
 use crate::policy::{Forbidden, Policy};
-use crate::provider::{Profile, ScopeIn};
+use crate::provider::Profile;
 use crate::secret::Secret;
 use crate::tls::Trust;
 use crate::url::Url;
 
 mod consent;
+mod defaults;
 mod grant;
 mod looking;
 mod method;
@@ -24,7 +25,7 @@ mod rules;
 mod signing;
 mod token_endpoint;
 
-pub use consent::{Authorization, Consent, resolve_authorization, resolve_consent};
+pub use consent::{Authorization, Consent, ConsentWay, resolve_authorization, resolve_consent};
 pub use looking::{Wanted, method, profile, wanted_key};
 pub use signing::Signing;
 
@@ -39,6 +40,8 @@ pub struct Config {
     pub headers: Vec<Header>,
     /// What the consent URL is made of.
     pub consent: Option<Consent>,
+    /// How consent is given.
+    pub consent_way: ConsentWay,
     /// Who is told at the end of a token's use.
     pub logoff: Option<Logoff>,
     /// The limit of a whole call, and the option that set it.
@@ -120,6 +123,10 @@ pub struct Exchange {
     pub header: Option<Header>,
     /// Whom to trust.
     pub trust: Trust,
+    /// What is known of the provider.
+    pub profile: Option<&'static Profile>,
+    /// Seconds that a token lives where neither the answer nor the token says.
+    pub token_lifetime: Option<u32>,
 }
 
 /// The grants that are built in.
@@ -259,7 +266,7 @@ impl Reader<'_> {
         let profile = self.profile(address);
         let trust = self.trust();
         let logoff = self.url(Name::LogoffURI).map(|endpoint| Logoff { endpoint, trust: trust.clone() });
-        let method = method?;
+        let method = self.by_profile(method?, profile);
         let consent = self.consent(method, address, profile);
         let header = if method.has_extra_header() { self.header() } else { None };
         let flow = if method.asks_endpoint(endpoint.is_some() || self.has_fault_with(Name::TokenURI)) {
@@ -268,16 +275,21 @@ impl Reader<'_> {
                 .map(Box::new)
                 .map(Flow::Exchange)
         } else {
-            self.flow_without_exchange(method)
+            self.flow_without_exchange(method, profile)
         };
         let model = self.options.model_headers().iter();
         let model = model.map(|(name, value)| Header { name: name.clone(), value: value.clone() });
         let flow = flow?;
+        let known = profile.filter(|_| matches!(flow, Flow::SignedJwt(_)));
+        let known = known.into_iter().flat_map(|profile| &profile.api_headers);
+        let known =
+            known.map(|(name, value)| Header { name: name.clone(), value: Secret::from(value.as_str()) });
         Some(Config {
             given: self.given(&flow),
+            headers: header.into_iter().chain(model).chain(known).collect(),
             flow,
-            headers: header.into_iter().chain(model).collect(),
             consent,
+            consent_way: self.consent_way(method, profile),
             logoff,
             login_timeout: self.timeout(Name::LoginTimeout, 60),
             request_timeout: self.timeout(Name::WSTimeout, 120),
@@ -308,15 +320,6 @@ impl Reader<'_> {
             self.refuse(Name::ValidateServerCertificate, "is 0", Forbidden::InsecureTls);
         }
         Trust { store: self.text(Name::TrustStore).map(Location::new), validate }
-    }
-
-    /// The scope, if it goes to `place`.
-    pub(super) fn scope(&self, profile: Option<&Profile>, place: ScopeIn) -> Option<String> {
-        let said = [ScopeIn::Claim, ScopeIn::Parameter, ScopeIn::Both]
-            .into_iter()
-            .find(|place| self.is(Name::ScopeIn, &format!("{place:?}")));
-        let wanted = said.or(profile.map(|profile| profile.scope_in)).unwrap_or(ScopeIn::Both);
-        self.text(Name::Scope).filter(|_| wanted == ScopeIn::Both || wanted == place)
     }
 
     fn timeout(&self, name: Name, default: i64) -> Option<Duration> {

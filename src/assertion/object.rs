@@ -13,6 +13,12 @@ impl Object {
         self.json(name, &quoted(text));
     }
 
+    /// Adds a member that is an array of texts; empty ones are none.
+    pub(super) fn texts<'a>(&mut self, name: &str, texts: impl Iterator<Item = &'a str>) {
+        let texts: Vec<_> = texts.filter(|text| !text.is_empty()).collect();
+        self.json(name, &serde_json::Value::from(texts).to_string());
+    }
+
     /// Adds a member that is JSON already.
     pub(super) fn json(&mut self, name: &str, json: &str) {
         self.0.push(if self.0.is_empty() { '{' } else { ',' });

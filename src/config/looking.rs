@@ -12,7 +12,11 @@ use crate::provider::Profile;
 #[must_use]
 pub fn method(options: &Options) -> Option<(&'static str, &'static str)> {
     let mut reader = Reader::new(options, Policy::current());
-    let (method, given) = (reader.method()?, reader.text(Name::AuthenticationMethod).unwrap_or_default());
+    let endpoint = reader.endpoint().map(|(url, _)| url);
+    let profile = reader.profile(endpoint.as_ref());
+    let method = reader.method()?;
+    let method = reader.by_profile(method, profile);
+    let given = reader.text(Name::AuthenticationMethod).unwrap_or_default();
     let same = || METHODS.iter().filter(|(_, _, known)| *known == method);
     // Two numbers may stand for one method.
     let as_given = |number: &str, word: &str| number == given || word.eq_ignore_ascii_case(&given);
@@ -44,6 +48,9 @@ pub fn wanted_key(options: &Options) -> Option<Wanted> {
         return None;
     }
     let mut reader = Reader::new(options, Policy::current());
-    let header = reader.assertion_header();
+    let endpoint = reader.endpoint().map(|(url, _)| url);
+    let profile = reader.profile(endpoint.as_ref());
+    let mut header = reader.assertion_header();
+    reader.complete(&mut header, profile);
     Some(Wanted { source: reader.key_source(&header)?, header })
 }

@@ -52,7 +52,7 @@ pub enum Way {
 /// # Errors
 /// Those of a key that does not fit; none without a key.
 pub fn unsigned(signing: &Signing, key: Option<&SigningKey>) -> Result<Unsigned> {
-    assertion::unsigned(&signed_jwt::claims(signing, 0), &signing.header, key)
+    assertion::unsigned(&signed_jwt::claims(signing, key, 0)?, &signing.header, key)
 }
 
 /// The way of the client's authentication.

@@ -5,10 +5,14 @@
 
 use std::fmt;
 
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     self as aws, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaEncoding, RsaKeyPair,
 };
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::Algorithm;
 use jsonwebtoken::crypto::JwtSigner;
 use pkcs8::der::asn1::{AnyRef, ObjectIdentifier};
@@ -148,6 +152,26 @@ impl SigningKey {
         }
     }
 
+    /// As [`Self::algorithm`]; without a wanted one the first of `preferred` that the key fits, if there is one.
+    ///
+    /// # Errors
+    /// Those of [`Self::algorithm`].
+    pub fn algorithm_among(&self, wanted: Option<Algorithm>, preferred: &[Algorithm]) -> Result<Algorithm> {
+        let fits = self.pair.algorithms();
+        self.algorithm(wanted.or_else(|| preferred.iter().copied().find(|one| fits.contains(one))))
+    }
+
+    /// `SHA256:` and the digest of the public key, as Snowflake names keys.
+    ///
+    /// # Errors
+    /// [`Status::KeyUnsuitable`] for a shared secret, which has no public half.
+    pub fn fingerprint(&self) -> Result<String> {
+        let public = self.pair.public_key_info();
+        public.map(|info| format!("SHA256:{}", STANDARD.encode(digest(&SHA256, &info)))).ok_or_else(|| {
+            self.source.unsuitable("is a shared secret; the issuer is to name a key pair by its public half")
+        })
+    }
+
     fn check_length(&self, secret: &Shared, wanted: Option<Algorithm>) -> Result<()> {
         let ((algorithm, least), found) = (shared::least(wanted), secret.bits());
         if found >= least {
@@ -217,6 +241,18 @@ impl Pair {
             Self::Ed25519(_) => "an Ed25519 key".to_owned(),
             Self::Shared(secret) => format!("a shared secret of {} bits", secret.bits()),
         }
+    }
+
+    /// The SubjectPublicKeyInfo (RFC 5280 section 4.1); a shared secret has none.
+    fn public_key_info(&self) -> Option<Vec<u8>> {
+        let info: PublicKeyX509Der<'_> = match self {
+            Self::Rsa(pair) => pair.public_key().as_der(),
+            Self::P256(pair) | Self::P384(pair) => pair.public_key().as_der(),
+            Self::Ed25519(pair) => pair.public_key().as_der(),
+            Self::Shared(_) => return None,
+        }
+        .ok()?;
+        Some(info.as_ref().to_vec())
     }
 
     /// As a certificate would hold it; a shared secret has none.

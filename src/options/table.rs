@@ -137,6 +137,7 @@ const STEERING: &[&str] = &[
     "HostNameInCertificate",
     "ValidateServerCertificate",
     "ClaimsAudience",
+    "Provider",
 ];
 
 macro_rules! options {
@@ -184,11 +185,11 @@ options! {
         "The private key itself instead of JWTCertStore: PEM, or base64 of PEM or DER.";
     JWTSecret [] Kind::Secret, "",
         "The shared secret of HS256, HS384 and HS512, as text or base64:…; as long as the hash or longer.";
-    JWTAlgorithm [] ALGORITHMS, "from the key",
+    JWTAlgorithm [] ALGORITHMS, "by provider and key",
         "The signature algorithm of the assertion (RFC 7518 section 3.1).";
     JWTKeyID [] Kind::Text, "",
         "The kid header: by which name the authorization server knows the key.";
-    JWTThumbprint [] Kind::Text, "",
+    JWTThumbprint [] Kind::Text, "by provider",
         "Which headers name the key's certificate: any of x5t, x5t#S256 and x5c, separated by commas.";
     JWTCertificate [] Kind::Path, "",
         "The X.509 file of the key, PEM or DER, where no certificate stands beside the key.";
@@ -196,7 +197,7 @@ options! {
         "More headers of the assertion, as a JSON object; they win over ours. None of crit, b64, jwk and jku.";
     ClaimsAdditional [] Kind::Text, "",
         "More claims of the assertion, as a JSON object; they win over ours.";
-    JWTLifetime [] Kind::Number(1, 86_400), "300",
+    JWTLifetime [] Kind::Number(1, 86_400), "by provider, else 300",
         "Seconds from iat to exp of the assertion.";
     JWTLifetimeMinutes [] Kind::Number(1, 1440), "",
         "Minutes from iat to exp of the assertion, instead of JWTLifetime.";
@@ -204,14 +205,14 @@ options! {
         "The token endpoint. Without a method in front it is asked by GET and, unless that answers, by POST; \"POST https://…\" asks by POST, \"GET https://…\" by GET alone. Without a token endpoint the signed JWT itself is the token.";
     TokenEndpoint [] Kind::Url, "",
         "The token endpoint, asked by POST as RFC 6749 section 3.2 demands; instead of TokenURI.";
-    Scope ["oas", "Auth_Scope"] Kind::Text, "",
+    Scope ["oas", "Auth_Scope"] Kind::Text, "by provider",
         "The scopes to ask for, separated by blanks.";
     ScopeIn [] Kind::Choice(&["Claim", "Parameter", "Both"]), "by provider, else Both",
         "Where Scope goes: a claim of the assertion, a parameter of the request, or both.";
     ClientID ["cid"] Kind::Text, "",
-        "The client ID. A JWT bearer request carries it only where ClientCredentialsMode is given; the consent URL names it.";
+        "The client ID. A JWT bearer request carries it only where ClientCredentialsMode is given or the provider wants it; the consent URL names it.";
     ClientSecret ["clse"] Kind::Secret, "",
-        "The client secret. A JWT bearer request carries it only where ClientCredentialsMode is given.";
+        "The client secret. A JWT bearer request carries it only where ClientCredentialsMode is given or the provider wants it.";
     ClientCredentialsMode ["clcm"]
         Kind::Choice(&["0", "1", "2", "3", "Default", "Basic", "URL", "Post"]), "0",
         "How ClientID and ClientSecret are sent: 0 or 1 in a Basic header, 2 or 3 in the body of the POST; a URL never carries them.";
@@ -242,7 +243,7 @@ options! {
     SecurityToken ["st"] Kind::Secret, "",
         "The value of the header that AuthHeader names.";
     Provider [] Kind::Text, "by the token host",
-        "The authorization server's profile by name, where its host does not tell.";
+        "The authorization server's profile by name (docs/providers.md), where its host does not tell.";
     AuthURI ["o2au"] Kind::Url, "by provider",
         "The authorization endpoint, to which the consent URL leads.";
     RedirectURI ["o2ru"] Kind::Url, "",

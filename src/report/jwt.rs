@@ -89,7 +89,7 @@ impl Speaker<'_> {
             return self.sources.of(&[Name::JWTHeaders], false);
         }
         match name {
-            "alg" if header.algorithm.is_none() => Source::of("key"),
+            "alg" if header.algorithm.is_none() && header.preferred.is_empty() => Source::of("key"),
             "alg" if self.sources.option(Name::JWTAlgorithm).is_some() => {
                 self.sources.of(&[Name::JWTAlgorithm], false)
             }
@@ -122,8 +122,9 @@ impl Speaker<'_> {
         }
         let signing = self.signing;
         match name {
-            "iss" => self.sources.of(&[Name::ClaimsIssuer], false),
-            "sub" => self.sources.of(&[Name::ClaimsSubject], false),
+            "iss" => self.sources.of(&[Name::ClaimsIssuer, Name::ClientID], false),
+            // A client's own assertion has its issuer there too.
+            "sub" => self.sources.of(&[Name::ClaimsSubject, Name::ClaimsIssuer, Name::ClientID], false),
             "aud" => self.sources.of(&[Name::ClaimsAudience], signing.audience.as_deref() == self.token_url),
             "scope" => self.sources.of(&[Name::Scope], false),
             "exp" => self.sources.of(&[Name::JWTLifetime, Name::JWTLifetimeMinutes], signing.lifetime == 300),

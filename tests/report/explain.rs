@@ -194,7 +194,7 @@ fn each_thing_names_who_said_it() {
             json!({"origin": "model file", "option": "Scope", "place": model}),
         ),
         (&header["kid"], json!("set since"), json!({"origin": "authgrant_set_option", "option": "JWTKeyID"})),
-        (&header["alg"], json!("RS256"), json!({"origin": "key"})),
+        (&header["alg"], json!("RS256"), json!({"origin": "profile", "profile": "docusign"})),
         (&header["typ"], json!("JWT"), json!({"origin": "default"})),
         (
             &claims["aud"],

@@ -1,14 +1,21 @@
 //! A server's refusal, told to whoever has to mend it: what was sent, what came back, what to do.
 
 use super::{Attempt, Refused};
-use crate::config::{Consent, Exchange, Methods};
+use crate::config::{Consent, ConsentWay, Exchange, Methods};
 use crate::consent;
 use crate::endpoint::Refusal;
 use crate::error::{Error, Status};
+use crate::flow::verdict::{Sense, sense};
+use crate::provider::ConsentType;
 
-pub(super) fn error(refused: Refused, exchange: &Exchange, consent: Option<&Consent>) -> Error {
+pub(super) fn error(
+    refused: Refused,
+    exchange: &Exchange,
+    consent: Option<&Consent>,
+    way: ConsentWay,
+) -> Error {
     let Refused { refusal, attempt } = refused;
-    let status = status(&refusal, &attempt);
+    let status = status(&refusal, &attempt, exchange);
     let (what, sent) = (attempt.what, attempt.sent);
     let consent_url = (status == Status::ConsentRequired).then_some(consent).flatten().map(consent::url);
     let said = match &refusal.description {
@@ -21,7 +28,7 @@ pub(super) fn error(refused: Refused, exchange: &Exchange, consent: Option<&Cons
         Status::Expired => {
             format!("{host} takes {what} no longer ({said}); log in again and set another. {sent}")
         }
-        Status::ConsentRequired => consent_wanted(host, &said, consent_url.as_deref()),
+        Status::ConsentRequired => consent_wanted(host, &said, consent_url.as_deref(), way),
         Status::Throttled => throttled(host, &said, refusal.retry_after),
         Status::Server => format!("{host} has a problem of its own ({said}); try again later"),
         _ => not_an_answer(exchange, &said),
@@ -34,19 +41,24 @@ pub(super) fn error(refused: Refused, exchange: &Exchange, consent: Option<&Cons
 }
 
 /// A refresh token that is refused is at its end: nobody else can renew it (ODBC 4.0: 08006).
-fn status(refusal: &Refusal, attempt: &Attempt) -> Status {
+fn status(refusal: &Refusal, attempt: &Attempt, exchange: &Exchange) -> Status {
     let ended = refusal.error.as_deref() == Some("invalid_grant");
     match refusal.status() {
+        Status::Denied if sense(refusal, exchange.profile) == Some(Sense::Consent) => Status::ConsentRequired,
         Status::Denied if ended && attempt.renews() => Status::Expired,
         status => status,
     }
 }
 
-fn consent_wanted(host: &str, said: &str, consent_url: Option<&str>) -> String {
-    match consent_url {
-        Some(url) => format!("{host} wants consent first ({said}); open {url}"),
-        None => format!(
-            "{host} wants consent first ({said}); for a URL to open set RedirectURI, and AuthURI if the provider is not known"
+fn consent_wanted(host: &str, said: &str, consent_url: Option<&str>, way: ConsentWay) -> String {
+    let needs = way.help.map_or(String::new(), |needs| format!(" ({needs})"));
+    match (consent_url, way.help) {
+        (Some(url), _) => format!("{host} wants consent first ({said}); open {url}{needs}"),
+        (None, Some(steps)) if way.kind == ConsentType::Admin => {
+            format!("{host} wants consent first ({said}): {steps}")
+        }
+        (None, _) => format!(
+            "{host} wants consent first ({said}); for a URL to open set RedirectURI, and AuthURI if the provider is not known{needs}"
         ),
     }
 }
