@@ -36,7 +36,7 @@ struct Good {
     size: usize,
     text: *mut c_char,
     handle: *mut Handle,
-    token_slot: *mut authgrant::token::Token,
+    token_slot: *mut authgrant::token::Lease,
     headers_slot: *mut authgrant::headers::Headers,
     warnings: *mut ErrorObject,
     names: [*const c_char; 1],

@@ -231,7 +231,9 @@ impl<'a> Flight<'a> {
         drop(state);
         self.entry.landed.notify_all();
         match (outcome, spare) {
-            (Err(error), Some(spare)) if error.status() != Status::Cancelled && !spare.is_retired() => Ok(spare),
+            (Err(error), Some(spare)) if error.status() != Status::Cancelled && !spare.is_retired() => {
+                Ok(spare)
+            }
             (outcome, _) => outcome,
         }
     }

@@ -26,9 +26,8 @@ impl Spacing {
 
     /// It has happened. After twice the time that it had to wait it is the first one again.
     pub(super) fn happened(&mut self, now: Instant) {
-        if self.last.is_some_and(|last| {
-            now.saturating_duration_since(last) >= self.wait().saturating_mul(2)
-        }) {
+        if self.last.is_some_and(|last| now.saturating_duration_since(last) >= self.wait().saturating_mul(2))
+        {
             self.count = 0;
         }
         self.count = self.count.saturating_add(1).min(30);

@@ -81,7 +81,9 @@ impl Bench {
             let number = self.fetches.fetch_add(1, Ordering::SeqCst);
             Ok(token(&format!("token{number}"), life, &self.clock))
         };
-        self.cache.get(identity("me"), want(min_life), &self.clock, &Call::unbounded(), &Vec::new, fetch).unwrap()
+        self.cache
+            .get(identity("me"), want(min_life), &self.clock, &Call::unbounded(), &Vec::new, fetch)
+            .unwrap()
     }
 
     fn fetches(&self) -> usize {
@@ -228,7 +230,9 @@ fn behind_a_leader(
                 may_land.recv().unwrap();
                 outcome()
             };
-            let lead = || bench.cache.get(identity("me"), want(0), &bench.clock, &Call::unbounded(), &Vec::new, fetch);
+            let lead = || {
+                bench.cache.get(identity("me"), want(0), &bench.clock, &Call::unbounded(), &Vec::new, fetch)
+            };
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(lead));
         });
         leader_is_in_flight.recv().unwrap();
@@ -312,7 +316,10 @@ fn a_seed_is_for_who_has_nothing_and_is_held_to_the_same_life() {
     seed("second", 3600);
     let get = |min_life| {
         let fetch = || Ok(token("fetched", Some(7200), &bench.clock));
-        bench.cache.get(identity("me"), want(min_life), &bench.clock, &Call::unbounded(), &Vec::new, fetch).unwrap()
+        bench
+            .cache
+            .get(identity("me"), want(min_life), &bench.clock, &Call::unbounded(), &Vec::new, fetch)
+            .unwrap()
     };
     assert_eq!(get(0).value(), c"first");
     bench.clock.turn(3550);
@@ -323,7 +330,9 @@ fn a_seed_is_for_who_has_nothing_and_is_held_to_the_same_life() {
 fn a_waiter_ends_at_its_own_deadline() {
     let bench_wait = |bench: &Bench| {
         let call = Call::within(Duration::from_millis(20), "a test");
-        bench.cache.get(identity("me"), want(0), &bench.clock, &call, &Vec::new, || panic!("there is a leader"))
+        bench
+            .cache
+            .get(identity("me"), want(0), &bench.clock, &call, &Vec::new, || panic!("there is a leader"))
     };
     let bench = Bench::new();
     bench.cache.entry(identity("me")).lock().take_off();
@@ -379,7 +388,10 @@ fn a_refusal_of_an_earlier_flight_reaches_nobody_who_waits_for_a_later_one() {
     let bench = Bench::new();
     let entry = bench.cache.entry(identity("me"));
     let refused = || Err(refusal(Status::Denied));
-    bench.cache.get(identity("me"), want(0), &bench.clock, &Call::unbounded(), &Vec::new, refused).unwrap_err();
+    bench
+        .cache
+        .get(identity("me"), want(0), &bench.clock, &Call::unbounded(), &Vec::new, refused)
+        .unwrap_err();
     let flight = entry.lock().take_off();
     let result = std::thread::scope(|scope| {
         let waiting = scope.spawn(|| wait_for_another(&bench, &Call::within(PATIENCE, "a test")));
@@ -395,7 +407,10 @@ fn a_refusal_of_an_earlier_flight_reaches_nobody_who_waits_for_a_later_one() {
 fn a_refusal_does_not_outlast_its_flight() {
     let bench = Bench::new();
     let refused = || Err(refusal(Status::Denied));
-    bench.cache.get(identity("me"), want(0), &bench.clock, &Call::unbounded(), &Vec::new, refused).unwrap_err();
+    bench
+        .cache
+        .get(identity("me"), want(0), &bench.clock, &Call::unbounded(), &Vec::new, refused)
+        .unwrap_err();
     assert_eq!(bench.get(0, Some(3600)).value(), c"token0");
 }
 
@@ -439,7 +454,10 @@ fn full() -> Bench {
     for number in 0..MOST {
         let life = i64::try_from(number).unwrap() + 1000;
         let fetch = || Ok(token("t", Some(life), &bench.clock));
-        bench.cache.get(numbered(number), want(0), &bench.clock, &Call::unbounded(), &Vec::new, fetch).unwrap();
+        bench
+            .cache
+            .get(numbered(number), want(0), &bench.clock, &Call::unbounded(), &Vec::new, fetch)
+            .unwrap();
     }
     bench
 }
@@ -574,7 +592,10 @@ fn inside_the_margin_one_caller_renews_and_a_failure_leaves_the_token_good() {
         bench.clock.turn(10);
     }
     bench.clock.turn(39);
-    assert!(Arc::ptr_eq(&refused_as(refusal(Status::Network))(&bench, want(0)).unwrap(), &first), "1 s is left");
+    assert!(
+        Arc::ptr_eq(&refused_as(refusal(Status::Network))(&bench, want(0)).unwrap(), &first),
+        "1 s is left"
+    );
     bench.clock.turn(1);
     refused_as(refusal(Status::Network))(&bench, want(0)).unwrap_err();
 }
@@ -645,8 +666,10 @@ fn what_is_remembered_is_forgotten_by_success_by_word_by_changed_files_and_for_w
     assert_eq!(bench.fetches(), 3);
     let other_file = || vec![None];
     let fetch = || Ok(token("mended", Some(3600), &bench.clock));
-    let mended =
-        bench.cache.get(identity("me"), want(0), &bench.clock, &Call::unbounded(), &other_file, fetch).unwrap();
+    let mended = bench
+        .cache
+        .get(identity("me"), want(0), &bench.clock, &Call::unbounded(), &other_file, fetch)
+        .unwrap();
     assert_eq!(mended.value(), c"mended");
 }
 

@@ -112,4 +112,3 @@ impl InForce {
         self.version.load(Ordering::Acquire)
     }
 }
-

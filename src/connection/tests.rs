@@ -5,8 +5,8 @@ use std::time::Instant;
 use authority::{Authority, Play};
 
 use super::*;
-use crate::config;
 use crate::clock::Clock;
+use crate::config;
 use crate::key::fixtures::Place;
 
 /// A clock whose hands a test turns.

@@ -166,12 +166,7 @@ fn no_token() -> Error {
 }
 
 /// A token that no server has sent.
-fn local_token(
-    value: &str,
-    expires_at: Option<i64>,
-    clock: &dyn Clock,
-    identity: Identity,
-) -> Result<Token> {
+fn local_token(value: &str, expires_at: Option<i64>, clock: &dyn Clock, identity: Identity) -> Result<Token> {
     let value = CString::new(value)
         .map_err(|_| Error::new(Status::InvalidOption, "token", "the access token holds a NUL"))?;
     Ok(Token {

@@ -12,7 +12,12 @@ use crate::token::Token;
 
 pub(super) fn fetch(signing: &Signing, context: &Context<'_>) -> Result<Token> {
     let assertion = sign_in_time(signing, 0, context)?;
-    local_token(assertion.text().reveal(), Some(assertion.expires_at), context.process.clock.as_ref(), context.identity)
+    local_token(
+        assertion.text().reveal(),
+        Some(assertion.expires_at),
+        context.process.clock.as_ref(),
+        context.identity,
+    )
 }
 
 /// As [`sign`], within the caller's bounds. Opening a store takes its time and cannot be interrupted: it is not begun

@@ -100,8 +100,7 @@ pub fn sample(connection: &Connection) -> Result<String> {
 }
 
 /// Who tests wants to know how it is now, and not how it was a moment ago.
-const ANEW: Wishes =
-    Wishes { timeout: None, min_life: 0, no_network: false, no_prompt: false, anew: true };
+const ANEW: Wishes = Wishes { timeout: None, min_life: 0, no_network: false, no_prompt: false, anew: true };
 
 struct Asking<'a> {
     connection: &'a Connection,
