@@ -19,6 +19,7 @@ mod method;
 mod reader;
 mod signing;
 mod token_endpoint;
+mod trust;
 
 pub use consent::{Authorization, Consent, resolve_authorization, resolve_consent};
 pub use signing::Signing;
@@ -259,7 +260,7 @@ impl Reader<'_> {
                 "is 0: ANY SERVER IS BELIEVED, so whoever is on the way can take the assertion and the token; for tests alone",
             );
         }
-        Trust { store: self.text(Name::TrustStore).map(Location::new), validate }
+        Trust { store: self.text(Name::TrustStore).map(Location::new), validate, ..self.means(validate) }
     }
 
     /// The scope, if it goes to `place`.

@@ -57,6 +57,7 @@ pub mod file;
 pub mod form;
 pub mod identity;
 pub mod log;
+pub mod proxy;
 pub mod secret;
 pub mod url;
 

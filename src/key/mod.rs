@@ -34,10 +34,10 @@ use file::Named;
 
 pub use ring::KeyRing;
 pub use signing::{KeySigner, SigningKey};
-pub use source::{KeyOrigin, KeySource};
+pub use source::{KeyOrigin, KeySource, Purpose};
 pub use thumbprint::Thumbprint;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::file::Stamp;
 
 const JKS_MAGIC: [u8; 4] = [0xFE, 0xED, 0xFE, 0xED];
@@ -76,15 +76,26 @@ fn open_with_stamps(source: &KeySource) -> Result<(SigningKey, Vec<Stamp>)> {
     Ok((key, stamps))
 }
 
+/// The trusted certificates of a store that is JKS or PKCS#12, or one certificate in DER; nothing if `content` is
+/// something else.
+pub fn trusted_certificates(source: &KeySource, content: &[u8]) -> Option<Result<Vec<Vec<u8>>>> {
+    if content.starts_with(&JKS_MAGIC) {
+        Some(jks::trusted(source, content))
+    } else if content.starts_with(&JCEKS_MAGIC) {
+        Some(Err(jceks(source)))
+    } else if pkcs12::is_pfx(content) {
+        Some(pkcs12::trusted(source, content))
+    } else {
+        chain::is_certificate(content).then(|| Ok(vec![content.to_vec()]))
+    }
+}
+
 fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
     if content.starts_with(&JKS_MAGIC) {
         return jks::read(source, content);
     }
     if content.starts_with(&JCEKS_MAGIC) {
-        return Err(source.broken(
-            "is a JCEKS store, and JCEKS is not supported; convert a copy with keytool -importkeystore \
-             -srcstoretype JCEKS -deststoretype PKCS12",
-        ));
+        return Err(jceks(source));
     }
     if pkcs12::is_pfx(content) {
         return pkcs12::read(source, content);
@@ -93,6 +104,13 @@ fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
         return pem::read(source, content);
     }
     bare(source, content).unwrap_or_else(|| Err(source.broken(source.unknown())))
+}
+
+fn jceks(source: &KeySource) -> Error {
+    source.broken(
+        "is a JCEKS store, and JCEKS is not supported; convert a copy with keytool -importkeystore \
+         -srcstoretype JCEKS -deststoretype PKCS12",
+    )
 }
 
 /// DER without anything around it: a key, or one that is encrypted.

@@ -30,6 +30,18 @@ fn is_indefinite(content: &[u8]) -> bool {
 
 /// The key that `source` asks for, out of the PKCS#12 store `content`.
 pub(super) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
+    pick(source, &opened(source, content)?)
+}
+
+/// The trusted certificates of the PKCS#12 store `content`: those that are marked so, as keytool does it, or all where no
+/// key stands beside them.
+pub(super) fn trusted(source: &KeySource, content: &[u8]) -> Result<Vec<Vec<u8>>> {
+    let archive = opened(source, content)?;
+    let trusted = archive.certs.iter().filter(|bag| bag.trusted || archive.keys.is_empty());
+    Ok(trusted.map(|bag| bag.cert.as_der().to_vec()).collect())
+}
+
+fn opened(source: &KeySource, content: &[u8]) -> Result<Pkcs12Archive> {
     let pfx = whole(source, content)?;
     Cost::of_pfx(pfx).check(source)?;
     let (password, _) = source.only_password();
@@ -39,9 +51,8 @@ pub(super) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
         );
     }
     // An empty password and none are the same bytes for most writers.
-    let archive = Pkcs12Archive::from_pkcs12(pfx, password.unwrap_or_default())
-        .map_err(|error| explain(source, pfx, &error))?;
-    pick(source, &archive)
+    Pkcs12Archive::from_pkcs12(pfx, password.unwrap_or_default())
+        .map_err(|error| explain(source, pfx, &error))
 }
 
 /// The bytes of the store without what may trail it, once they are seen to be all there.
