@@ -11,13 +11,13 @@ use super::*;
 use crate::file::Location;
 
 /// An authority of the test's own, with its certificate in a file.
-struct Authority {
+pub(super) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     folder: tempfile::TempDir,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::named("the test's own")
     }
 
@@ -35,11 +35,11 @@ impl Authority {
         self.folder.path().join("ca.pem")
     }
 
-    fn trust(&self) -> Trust {
+    pub(super) fn trust(&self) -> Trust {
         Trust { store: Some(Location::new(self.path().to_str().unwrap().to_owned())), ..Trust::default() }
     }
 
-    fn server(
+    pub(super) fn server(
         &self,
         name: &str,
         change: impl FnOnce(&mut CertificateParams),
@@ -62,9 +62,9 @@ impl Authority {
     }
 }
 
-fn plainly(_: &mut CertificateParams) {}
+pub(super) fn plainly(_: &mut CertificateParams) {}
 
-fn reply(_: usize, _: &str) -> Reply {
+pub(super) fn reply(_: usize, _: &str) -> Reply {
     Reply::Keep(ok("{}"))
 }
 
