@@ -159,6 +159,11 @@ impl Trust {
                 "{host} and this library have no TLS version or cipher in common ({} offered): {error}",
                 self.versions.shown()
             ),
+            rustls::Error::AlertReceived(AlertDescription::ProtocolVersion) => format!(
+                "{host} refused the TLS connection: it speaks no version that is offered ({} offered); see \
+                 CryptoProtocolVersion",
+                self.versions.shown()
+            ),
             rustls::Error::AlertReceived(alert) => {
                 format!("{host} refused the TLS connection: alert {alert:?}{}", self.about_client(*alert))
             }

@@ -7,6 +7,8 @@
 mod agents;
 mod buffers;
 mod channel;
+#[cfg(test)]
+mod client_tests;
 mod exchange;
 mod fault;
 #[cfg(test)]

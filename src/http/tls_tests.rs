@@ -21,7 +21,7 @@ impl Authority {
         Self::named("the test's own")
     }
 
-    fn named(name: &str) -> Self {
+    pub(super) fn named(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -31,12 +31,16 @@ impl Authority {
         authority
     }
 
-    fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
     }
 
     pub(super) fn trust(&self) -> Trust {
         Trust { store: Some(Location::new(self.path().to_str().unwrap().to_owned())), ..Trust::default() }
+    }
+
+    pub(super) fn signed(&self, name: &str, key: &KeyPair) -> rcgen::Certificate {
+        CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(key, &self.issuer).unwrap()
     }
 
     pub(super) fn server(
