@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# test.sh [PART...]: rust, symbols, c, python, go, interop, browser; without a part, all of them in this order.
+# test.sh [PART...]: rust, symbols, c, python, go, interop, browser, network; without a part, all of them in this order.
 #
 # Ends with one line for each part and the sum of their tests. A part whose tools are missing and cannot be installed is NOT RUN;
 # with CI=true or AUTHGRANT_STRICT=1 that is a failure.
 set -uo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(rust symbols c python go interop browser)
+ALL=(rust symbols c python go interop browser network)
 LIBRARY=$ROOT/build/test-lib
 LOG=$SCRATCH/log
 passed=0
@@ -26,6 +26,7 @@ run_c() { scripts/test-c.sh "$LIBRARY"; }
 run_python() { "$VENV/bin/python" -m pytest -p no:cacheprovider -q tests/ffi/python; }
 run_interop() { "$VENV/bin/python" -m pytest -p no:cacheprovider -q tests/interop; }
 run_browser() { cargo build --quiet --example consent_page && node tests/interop/browser/run.mjs; }
+run_network() { cargo test --no-fail-fast --test network -- --ignored; }
 run_go() {
     cd tests/ffi/go && CGO_ENABLED=1 CGO_CFLAGS="-I$ROOT/include" GOFLAGS=-mod=mod GOTOOLCHAIN=local \
         CGO_LDFLAGS="-L$LIBRARY -lauthgrant -Wl,-rpath,$LIBRARY" go test -count=1 -v ./...
@@ -40,6 +41,7 @@ needs() {
         go) echo build go openssl ;;
         interop) echo build python openssl java ;;
         browser) echo build browser ;;
+        network) echo build java openssl network ;;
     esac
 }
 
@@ -53,7 +55,7 @@ build() {
 # How many tests the log of a part tells of, as PASSED and FAILED.
 count() {
     case $1 in
-        rust) awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }' "$LOG" ;;
+        rust | network) awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }' "$LOG" ;;
         c | browser) awk '/^ok / { p++ } /^not ok / { f++ } END { print p + 0, f + 0 }' "$LOG" ;;
         go) awk '/^--- PASS/ { p++ } /^--- FAIL/ { f++ } END { print p + 0, f + 0 }' "$LOG" ;;
         python | interop) awk '/(passed|failed|error).* in [0-9.]+s/ { for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) p += $(i-1);
@@ -74,7 +76,7 @@ part() {
         return
     fi
     cat "$LOG"
-    if { [ "$name" = rust ] || build; } 2>&1 && ("run_$name") 2>&1 | tee "$LOG"; then
+    if { [ "$name" = rust ] || [ "$name" = network ] || build; } 2>&1 && ("run_$name") 2>&1 | tee "$LOG"; then
         read -r here wrong < <(count "$name")
         # A part that passes says so at least once, whether or not it counts its tests.
         [ $((here + wrong)) -gt 0 ] || here=1

@@ -143,23 +143,26 @@ impl Tunnel<'_> {
                 Err(self.error("sent more than its answer; what listens there is no proxy"))
             }
             200..300 => Ok(()),
-            407 => Err(self.wants_user(&schemes(answer.headers))),
+            // tinyproxy says 401 of a wrong password.
+            status @ (401 | 407) => Err(self.wants_user(status, &schemes(answer.headers))),
             status => Err(self.refused(&format!("answered HTTP {status}, so there is no way through it to"))),
         }
     }
 
-    fn wants_user(&self, offered: &[String]) -> Error {
+    fn wants_user(&self, status: u16, offered: &[String]) -> Error {
         let credentials = self.credentials();
         let basic = offered.is_empty() || offered.iter().any(|scheme| scheme.eq_ignore_ascii_case("basic"));
         if !basic {
             let offered = offered.join(", ");
             return self.unwelcome(&format!(
-                "demands authentication by {offered} (HTTP 407), and only Basic is built in"
+                "demands authentication by {offered} (HTTP {status}), and only Basic is built in"
             ));
         }
         match &self.proxy.user {
-            Some(_) => self.unwelcome(&format!("did not accept {credentials} (HTTP 407)")),
-            None => self.unwelcome(&format!("demands a user and password (HTTP 407): set {credentials}")),
+            Some(_) => self.unwelcome(&format!("did not accept {credentials} (HTTP {status})")),
+            None => {
+                self.unwelcome(&format!("demands a user and password (HTTP {status}): set {credentials}"))
+            }
         }
     }
 
@@ -229,9 +232,11 @@ fn basic(user: &User) -> Zeroizing<String> {
     Zeroizing::new(["Proxy-Authorization: Basic ", &packed, "\r\n"].concat())
 }
 
-/// The schemes of Proxy-Authenticate, each as far as it is a word.
+/// The schemes that are offered, each as far as it is a word.
 fn schemes(headers: &[httparse::Header<'_>]) -> Vec<String> {
-    let offers = headers.iter().filter(|header| header.name.eq_ignore_ascii_case("proxy-authenticate"));
+    let names = ["proxy-authenticate", "www-authenticate"];
+    let offers =
+        headers.iter().filter(|header| names.iter().any(|name| header.name.eq_ignore_ascii_case(name)));
     let word = |value: &[u8]| -> String {
         let letters = value.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'-');
         letters.take(20).map(|byte| char::from(*byte)).collect()

@@ -170,6 +170,8 @@ fn a_demand_for_a_user_names_the_options() {
     assert!(error.message().contains("demands a user and password (HTTP 407): set ProxyUser and"), "{error}");
     let error = answered(demand, Some(("u", "hunter2")));
     assert!(error.message().contains("did not accept ProxyUser and ProxyPassword (HTTP 407)"), "{error}");
+    let error = answered(&demand.replace("407", "401"), Some(("u", "hunter2")));
+    assert!(error.message().contains("did not accept ProxyUser and ProxyPassword (HTTP 401)"), "{error}");
     let other = "HTTP/1.1 407 x\r\nProxy-Authenticate: Negotiate\r\nProxy-Authenticate: NTLM hunter2\r\n\r\n";
     let error = answered(other, Some(("u", "p")));
     assert!(
