@@ -122,7 +122,9 @@ impl Tunnel<'_> {
             if !b"HTTP/1.".starts_with(head.get(..7).unwrap_or(&head)) {
                 return Err(self.error("does not speak HTTP there; check ProxyPort, or write socks5://host"));
             }
-            if head.windows(4).any(|window| window == b"\r\n\r\n") {
+            // The end may have begun in what came before.
+            let fresh = head.len().saturating_sub(amount.saturating_add(3));
+            if head.get(fresh..).is_some_and(|fresh| fresh.windows(4).any(|window| window == b"\r\n\r\n")) {
                 return Ok(head);
             }
             if head.len() > MAX_HEAD {

@@ -46,7 +46,8 @@ impl ServerCertVerifier for AnyCertificate {
     }
 }
 
-/// Asks `inner` for a certificate of another name than the one that was dialled: HostNameInCertificate.
+/// Asks `inner` for a certificate of another name than the one that was dialled: HostNameInCertificate. The server is still
+/// told the dialled one (SNI), by which it chooses its certificate.
 #[derive(Debug)]
 pub(super) struct OtherName {
     pub(super) inner: Arc<dyn ServerCertVerifier>,
