@@ -71,6 +71,7 @@ impl<A: Clone> Agents<A> {
 mod tests {
     use super::*;
     use crate::file::Location;
+    use crate::proxy::{Proxy, Route};
 
     fn named(store: &str) -> Key {
         key(&Trust { store: Some(Location::new(store.to_owned())), ..Trust::default() }, true)
@@ -121,5 +122,8 @@ mod tests {
         assert_eq!(key(&trust("a", true), false), key(&trust("b", false), false));
         assert_ne!(key(&trust("a", true), true), key(&trust("b", true), true));
         assert_ne!(key(&Trust::default(), true), key(&trust("b", false), true));
+        let proxy = Proxy::parse("p", None, "ProxyHost").unwrap();
+        let through = Trust { route: Route::Through(proxy), ..trust("a", false) };
+        assert_ne!(key(&through, true), key(&trust("a", false), true), "a proxy is one with any trust");
     }
 }

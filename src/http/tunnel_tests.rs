@@ -169,6 +169,7 @@ fn a_demand_for_a_user_names_the_options() {
     assert_eq!(error.option(), Some("ProxyUser"));
     assert!(error.message().contains("demands a user and password (HTTP 407): set ProxyUser and"), "{error}");
     let error = answered(demand, Some(("u", "hunter2")));
+    assert_eq!(error.option(), Some("ProxyUser"));
     assert!(error.message().contains("did not accept ProxyUser and ProxyPassword (HTTP 407)"), "{error}");
     let error = answered(&demand.replace("407", "401"), Some(("u", "hunter2")));
     assert!(error.message().contains("did not accept ProxyUser and ProxyPassword (HTTP 401)"), "{error}");
