@@ -254,8 +254,8 @@ fn a_proxy_that_says_nothing_ends_on_time_and_is_named() {
         let call = within(300);
         let error = in_time(300, || refused(fake.route(scheme, None), &call));
         assert_eq!(error.status(), Status::Timeout);
-        let words = format!("no way to nowhere.example within 0.3 s (LoginTimeout); connected after");
-        assert!(error.message().contains(&words), "{error}");
+        let words = "no way to nowhere.example within 0.3 s (LoginTimeout); connected after";
+        assert!(error.message().contains(words), "{error}");
         assert!(
             error.message().contains(&format!("the proxy 127.0.0.1:{} did not open it", fake.port)),
             "{error}"
