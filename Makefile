@@ -1,6 +1,6 @@
 # Everything that this project can be asked to do. The work is in scripts/; each script can be run alone.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lib generated authority setup clean
+.PHONY: help demo test check mutants lib generated authority setup clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\): ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -14,10 +14,13 @@ test: ## all tests: Rust, C and C++, Python, Go, servers that others wrote, a br
 check: ## what needs no server: format, lints, licences, header, exported symbols
 	@scripts/check.sh
 
+mutants: ## break each check on purpose and see a test fail (about four minutes; no part of `make test`)
+	@scripts/mutants.sh
+
 lib: ## the release library, in build/lib
 	@scripts/lib.sh release build/lib
 
-generated: ## write the header and docs/options.md anew from the source
+generated: ## write the header, docs/options.md and docs/providers.md anew from the source
 	UPDATE_GENERATED=1 cargo test -q --test header
 
 authority: ## run the tests' authorization server (ARGS='--https --register ISSUER=cert.pem')

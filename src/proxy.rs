@@ -67,6 +67,18 @@ impl Proxy {
         Ok(Self { kind, host: host.to_ascii_lowercase(), port, user: user.map(User::from_url), named_by })
     }
 
+    /// Without its user.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let scheme = match self.kind {
+            Kind::Http => "http",
+            Kind::Socks5 => "socks5",
+        };
+        let bare = !self.host.contains(':');
+        let host = if bare { self.host.clone() } else { format!("[{}]", self.host) };
+        format!("{scheme}://{host}:{}", self.port)
+    }
+
     /// Why a proxy of this kind cannot be told of its user, if it cannot.
     pub fn user_fault(&self) -> Option<&'static str> {
         let user = self.user.as_ref()?;

@@ -1,5 +1,5 @@
-//! Proxies, and a server that asks for client certificates, that others wrote: tinyproxy, microsocks, nginx. Ignored where
-//! they may be missing; `make test` installs and runs them as its part `network`.
+//! Proxies, and a server that asks for client certificates, that others wrote: tinyproxy, microsocks, nginx. `cargo
+//! test` leaves this file out, since they may be missing; `make test` installs them and runs it as its part `network`.
 
 mod support;
 
@@ -115,7 +115,6 @@ fn certificate_string(port: u16, more: &str) -> String {
 }
 
 #[test]
-#[ignore = "needs tinyproxy"]
 fn tinyproxy_lets_its_user_through_to_https_with_a_trust_of_ones_own() {
     let (authority, proxy) = (authority(Config::https()), tinyproxy("jsmith", "proxys3cr3t"));
     let through = |more: &str| {
@@ -150,7 +149,6 @@ fn tinyproxy_lets_its_user_through_to_https_with_a_trust_of_ones_own() {
 }
 
 #[test]
-#[ignore = "needs tinyproxy"]
 fn tinyproxy_that_cannot_reach_the_server_is_heard() {
     let authority = authority(Config::https());
     let proxy = tinyproxy("u", "p");
@@ -170,7 +168,6 @@ fn tinyproxy_that_cannot_reach_the_server_is_heard() {
 }
 
 #[test]
-#[ignore = "needs microsocks"]
 fn microsocks_leads_to_https_with_a_user_and_without() {
     let authority = authority(Config::https());
     let through = |port: u16, more: &str| {
@@ -214,7 +211,6 @@ impl Environment for Variables {
 }
 
 #[test]
-#[ignore = "needs tinyproxy and nginx"]
 fn the_environments_proxy_is_asked_but_where_no_proxy_or_an_option_says_otherwise() {
     let authority = by_certificate("CN=p256");
     let (proxy, server) = (tinyproxy("u", "p-s"), nginx(folder(), authority.port()));
@@ -240,7 +236,6 @@ fn the_environments_proxy_is_asked_but_where_no_proxy_or_an_option_says_otherwis
 }
 
 #[test]
-#[ignore = "needs nginx"]
 fn nginx_believes_client_certificates_out_of_stores_of_all_kinds() {
     for (subject, store) in [
         ("rsa", "KeyStore=rsa.both.pem"),
@@ -266,7 +261,6 @@ fn nginx_believes_client_certificates_out_of_stores_of_all_kinds() {
 }
 
 #[test]
-#[ignore = "needs nginx"]
 fn nginx_refuses_who_has_no_certificate_or_another_ones() {
     let authority = by_certificate("CN=rsa");
     let server = nginx(folder(), authority.port());
@@ -290,7 +284,6 @@ fn nginx_refuses_who_has_no_certificate_or_another_ones() {
 }
 
 #[test]
-#[ignore = "needs microsocks and nginx"]
 fn a_proxy_a_trust_of_ones_own_and_a_client_certificate_work_together_and_for_log_off_too() {
     let authority = by_certificate("CN=p384");
     let (proxy, server) = (microsocks(Some(("u", "p"))), nginx(folder(), authority.port()));

@@ -73,6 +73,7 @@ impl Reader<'_> {
             Some(written) => written,
             None => Methods::Post,
         };
+        let methods = self.allowed(methods);
         if methods != Methods::Post {
             self.warn(
                 Name::TokenURI,
@@ -83,10 +84,15 @@ impl Reader<'_> {
     }
 
     /// The client's own credentials, as far as the grant lets them go along (RFC 6749 section 2.3.1).
-    pub(super) fn client(&mut self, method: Method, header: Option<&Header>) -> Option<Client> {
+    pub(super) fn client(
+        &mut self,
+        method: Method,
+        profile: Option<&Profile>,
+        header: Option<&Header>,
+    ) -> Option<Client> {
         let mode = self.text(Name::ClientCredentialsMode);
         let (id, secret) = match method {
-            Method::JwtBearer if mode.is_none() => return None,
+            Method::JwtBearer if mode.is_none() => return self.client_by_profile(profile, header),
             // RFC 8705 section 2: with a certificate, client_id alone.
             Method::JwtBearer | Method::ClientCredentials
                 if self.value(Name::KeyStore).is_some() && self.value(Name::ClientSecret).is_none() =>

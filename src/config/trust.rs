@@ -7,6 +7,7 @@ use crate::error::Status;
 use crate::file::Location;
 use crate::key::{KeyOrigin, KeySource, Purpose};
 use crate::options::Name;
+use crate::policy::Forbidden;
 use crate::proxy::{Proxy, Route, User};
 use crate::tls::{Trust, Versions};
 
@@ -98,6 +99,7 @@ impl Reader<'_> {
             key_password: self.secret(Name::KeyPassword),
             alias: self.text(Name::KeyStoreAlias),
             certificate: None,
+            strong: self.policy.forbids(Forbidden::WeakStores),
         })
     }
 

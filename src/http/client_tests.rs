@@ -48,6 +48,7 @@ fn store(authority: &Authority, name: &str, content: &str) -> KeySource {
         key_password: None,
         alias: None,
         certificate: None,
+        strong: false,
     }
 }
 

@@ -4,7 +4,7 @@
 
 use pkcs5::pbes2::{Kdf, PBES2_OID, Parameters};
 use pkcs8::der::asn1::AnyRef;
-use pkcs8::der::{Decode, Encode, Tag, Tagged};
+use pkcs8::der::{Decode, Encode};
 
 use super::{KeySource, der};
 use crate::error::Result;
@@ -16,9 +16,6 @@ const MAX_SCRYPT_BYTES: u64 = 64 * 1024 * 1024;
 
 /// The family of the PBES1 schemes of PKCS#12.
 const PKCS12_PBE: &str = "1.2.840.113549.1.12.1.";
-
-/// How deep a PKCS#12 file nests what is not encrypted: about 14 elements.
-const DEEPEST: u8 = 24;
 
 /// What opening a file takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,7 +48,10 @@ impl Cost {
         if let Some([_, _, mac, ..]) = der::sequence(pfx).as_deref() {
             cost.add(Self::rounds(der::inside(mac).map_or(0, |mac| iterations(mac.get(2)))));
         }
-        cost.walk(pfx, DEEPEST);
+        // What cannot be read here is not opened either.
+        der::pairs(pfx, &mut |scheme, parameters| {
+            cost.add(of_scheme(scheme, parameters).unwrap_or_default());
+        });
         cost
     }
 
@@ -62,23 +62,6 @@ impl Cost {
     fn add(&mut self, other: Self) {
         self.rounds = self.rounds.saturating_add(other.rounds);
         self.memory = self.memory.max(other.memory);
-    }
-
-    /// What cannot be read here is not opened either.
-    fn walk(&mut self, bytes: &[u8], depth: u8) {
-        let (Some(elements), Some(deeper)) = (der::elements(bytes), depth.checked_sub(1)) else {
-            return;
-        };
-        if let [scheme, parameters, ..] = elements.as_slice() {
-            self.add(of_scheme(scheme, parameters).unwrap_or_default());
-        }
-        for element in elements {
-            if matches!(element.tag(), Tag::Sequence | Tag::Set | Tag::OctetString)
-                || der::is_context(&element)
-            {
-                self.walk(element.value(), deeper);
-            }
-        }
     }
 
     /// An error if this is more than a store may take.

@@ -24,6 +24,29 @@ pub(super) fn inside<'a>(any: &AnyRef<'a>) -> Option<Vec<AnyRef<'a>>> {
     if any.tag() == Tag::Sequence { elements(any.value()) } else { None }
 }
 
+/// How deep a PKCS#12 file nests what is not encrypted: about 14 elements.
+const DEEPEST: u8 = 24;
+
+/// Shows `see` the first two elements of everything in `bytes` that has two, octets that hold DER again included: what
+/// an AlgorithmIdentifier begins with is among them.
+pub(super) fn pairs(bytes: &[u8], see: &mut impl FnMut(&AnyRef<'_>, &AnyRef<'_>)) {
+    pairs_within(bytes, DEEPEST, see);
+}
+
+fn pairs_within(bytes: &[u8], depth: u8, see: &mut impl FnMut(&AnyRef<'_>, &AnyRef<'_>)) {
+    let (Some(found), Some(deeper)) = (elements(bytes), depth.checked_sub(1)) else {
+        return;
+    };
+    if let [first, second, ..] = found.as_slice() {
+        see(first, second);
+    }
+    for element in found {
+        if matches!(element.tag(), Tag::Sequence | Tag::Set | Tag::OctetString) || is_context(&element) {
+            pairs_within(element.value(), deeper, see);
+        }
+    }
+}
+
 /// The object identifier that `any` is.
 pub(super) fn oid(any: &AnyRef<'_>) -> Option<ObjectIdentifier> {
     any.decode_as().ok()

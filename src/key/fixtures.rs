@@ -166,7 +166,8 @@ impl KeySource {
 
     fn at(origin: KeyOrigin) -> Self {
         let (password, key_password, alias, certificate) = (None, None, None, None);
-        Self { purpose: Purpose::default(), origin, password, key_password, alias, certificate }
+        let (purpose, strong) = (Purpose::default(), false);
+        Self { purpose, origin, password, key_password, alias, certificate, strong }
     }
 
     /// With JWTCertificate set.
@@ -178,6 +179,12 @@ impl KeySource {
     /// With JWTCertPassword set.
     pub fn password_is(mut self, password: &str) -> Self {
         self.password = Some(Secret::from(password));
+        self
+    }
+
+    /// Under a policy that forbids weak encryption.
+    pub fn strong(mut self) -> Self {
+        self.strong = true;
         self
     }
 

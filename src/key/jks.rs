@@ -9,7 +9,7 @@ use pkcs8::der::asn1::ObjectIdentifier;
 use zeroize::Zeroizing;
 
 use super::choice::{self, Kind, quoted};
-use super::{KeySource, Material, der, oid};
+use super::{Candidate, KeySource, Material, der, oid, weak};
 use crate::error::{Error, Result, Status};
 
 const WHITENER: &[u8] = b"Mighty Aphrodite";
@@ -24,21 +24,39 @@ struct Entry<'a> {
 
 /// The key that `source` asks for, out of the JKS store `content`.
 pub(super) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
+    let entries = entries(source, content)?;
+    let names: Vec<_> = entries.iter().map(Entry::name).collect();
+    let entry = entries.get(choice::choose(source, &names)?);
+    match entry.and_then(|entry| Some((entry, entry.key?))) {
+        Some((entry, key)) => material(source, entry, key),
+        None => Err(source.not_found("has no private key")),
+    }
+}
+
+/// Every key of the JKS store `content`.
+pub(super) fn all(source: &KeySource, content: &[u8]) -> Result<Vec<Candidate>> {
+    let entries = entries(source, content)?;
+    let keys = entries.iter().filter_map(|entry| Some((entry, entry.key?)));
+    Ok(keys.map(|(entry, key)| (Some(entry.alias.clone()), material(source, entry, key))).collect())
+}
+
+/// What the store holds, once the password has shown that it may be told.
+fn entries<'a>(source: &KeySource, content: &'a [u8]) -> Result<Vec<Entry<'a>>> {
+    weak::check(source, "a scheme of Java's own (JKS, SHA-1 alone)")?;
     let (entries, signed, digest) = walked(source, content)?;
     verify(source, signed, digest)?;
     if source.password.is_none() {
         prove(source, &entries)?;
     }
-    let names: Vec<_> = entries.iter().map(Entry::name).collect();
-    let entry = entries.get(choice::choose(source, &names)?);
-    match entry.and_then(|entry| Some((entry, entry.key?))) {
-        Some((entry, key)) => Ok(Material {
-            der: unprotect(source, entry, key)?,
-            certificates: entry.certificates.iter().map(|found| found.to_vec()).collect(),
-            alias: Some(entry.alias.clone()),
-        }),
-        None => Err(source.not_found("has no private key")),
-    }
+    Ok(entries)
+}
+
+fn material(source: &KeySource, entry: &Entry<'_>, key: &[u8]) -> Result<Material> {
+    Ok(Material {
+        der: unprotect(source, entry, key)?,
+        certificates: entry.certificates.iter().map(|found| found.to_vec()).collect(),
+        alias: Some(entry.alias.clone()),
+    })
 }
 
 /// The trusted certificates of the JKS store `content`. Without a password, whether it is whole is not looked at, as Java

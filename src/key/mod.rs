@@ -11,6 +11,7 @@ mod cost;
 mod der;
 mod file;
 mod jks;
+mod listing;
 mod oid;
 mod pem;
 mod pkcs12;
@@ -20,9 +21,13 @@ mod signing;
 mod source;
 mod text;
 mod thumbprint;
+mod weak;
+mod x509;
 
 #[cfg(test)]
 pub(crate) mod fixtures;
+#[cfg(test)]
+mod listing_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -32,10 +37,12 @@ use zeroize::Zeroizing;
 
 use file::Named;
 
+pub use listing::{Listed, Listing, list};
 pub use ring::KeyRing;
 pub use signing::{KeySigner, SigningKey};
 pub use source::{KeyOrigin, KeySource, Purpose};
 pub use thumbprint::Thumbprint;
+pub use x509::Facts;
 
 use crate::error::{Error, Result};
 use crate::file::Stamp;
@@ -50,6 +57,9 @@ struct Material {
     certificates: Vec<Vec<u8>>,
     alias: Option<String>,
 }
+
+/// A key of a store, by its alias where the format has aliases; or why it does not open.
+type Candidate = (Option<String>, Result<Material>);
 
 /// Reads the key from where it is and makes it ready to sign.
 pub fn open(source: &KeySource) -> Result<SigningKey> {
@@ -91,19 +101,41 @@ pub fn trusted_certificates(source: &KeySource, content: &[u8]) -> Option<Result
 }
 
 fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
+    match format(source, content)? {
+        Format::Jks => jks::read(source, content),
+        Format::Pkcs12 => pkcs12::read(source, content),
+        Format::Pem => pem::read(source, content),
+        Format::Der => bare(source, content),
+    }
+}
+
+/// What content may be.
+#[derive(Clone, Copy)]
+enum Format {
+    Jks,
+    Pkcs12,
+    Pem,
+    /// A key, or one that is encrypted, without anything around it.
+    Der,
+}
+
+fn format(source: &KeySource, content: &[u8]) -> Result<Format> {
     if content.starts_with(&JKS_MAGIC) {
-        return jks::read(source, content);
+        return Ok(Format::Jks);
     }
     if content.starts_with(&JCEKS_MAGIC) {
         return Err(jceks(source));
     }
     if pkcs12::is_pfx(content) {
-        return pkcs12::read(source, content);
+        return Ok(Format::Pkcs12);
     }
     if pem::is_pem(content) {
-        return pem::read(source, content);
+        return Ok(Format::Pem);
     }
-    bare(source, content).unwrap_or_else(|| Err(source.broken(source.unknown())))
+    if signing::is_key(content) || pem::is_encrypted_key(content) {
+        return Ok(Format::Der);
+    }
+    Err(source.broken(source.unknown()))
 }
 
 fn jceks(source: &KeySource) -> Error {
@@ -114,13 +146,11 @@ fn jceks(source: &KeySource) -> Error {
 }
 
 /// DER without anything around it: a key, or one that is encrypted.
-fn bare(source: &KeySource, content: &[u8]) -> Option<Result<Material>> {
+fn bare(source: &KeySource, content: &[u8]) -> Result<Material> {
     let der = if signing::is_key(content) {
-        Ok(Zeroizing::new(content.to_vec()))
-    } else if pem::is_encrypted_key(content) {
-        pem::decrypt(source, content)
+        Zeroizing::new(content.to_vec())
     } else {
-        return None;
+        pem::decrypt(source, content)?
     };
-    Some(der.map(|der| Material { der, certificates: Vec::new(), alias: None }))
+    Ok(Material { der, certificates: Vec::new(), alias: None })
 }

@@ -10,7 +10,7 @@ use pkcs8::der::{Decode, ErrorKind, Tag, Tagged};
 use zeroize::Zeroizing;
 
 use super::cost::Cost;
-use super::{KeySource, Material, choice, der, oid, text};
+use super::{Candidate, KeySource, Material, choice, der, oid, text, weak};
 use crate::error::{Error, Result};
 
 const BEGIN: &[u8] = b"-----BEGIN ";
@@ -53,10 +53,8 @@ pub(super) fn is_pem(content: &[u8]) -> bool {
 
 /// The one private key of the PEM text `content`.
 pub(super) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
-    let blocks = blocks(content).ok_or_else(|| {
-        source.broken("is PEM with a block that has no END line: it was cut short or damaged")
-    })?;
-    let keys: Vec<_> = blocks.iter().filter(|block| block.label.ends_with("PRIVATE KEY")).collect();
+    let blocks = whole_blocks(source, content)?;
+    let keys: Vec<_> = blocks.iter().filter(|block| block.is_key()).collect();
     let key = match *keys {
         [only] => only,
         [] => return Err(no_key(source, &blocks)),
@@ -67,6 +65,22 @@ pub(super) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
             )));
         }
     };
+    material(source, &blocks, key)
+}
+
+/// Every private key of the PEM text `content`.
+pub(super) fn all(source: &KeySource, content: &[u8]) -> Result<Vec<Candidate>> {
+    let blocks = whole_blocks(source, content)?;
+    let keys = blocks.iter().filter(|block| block.is_key());
+    Ok(keys.map(|key| (None, material(source, &blocks, key))).collect())
+}
+
+fn whole_blocks<'a>(source: &KeySource, content: &'a [u8]) -> Result<Vec<Block<'a>>> {
+    blocks(content)
+        .ok_or_else(|| source.broken("is PEM with a block that has no END line: it was cut short or damaged"))
+}
+
+fn material(source: &KeySource, blocks: &[Block<'_>], key: &Block<'_>) -> Result<Material> {
     let certificates = blocks.iter().filter(|block| block.label == CERTIFICATE);
     Ok(Material {
         der: private_key(source, key)?,
@@ -111,6 +125,7 @@ fn private_key(source: &KeySource, block: &Block<'_>) -> Result<Zeroizing<Vec<u8
 pub(super) fn decrypt(source: &KeySource, der: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     let damaged = |why: String| source.broken(format!("has a damaged ENCRYPTED PRIVATE KEY: {why}"));
     let scheme = scheme(der).ok_or_else(|| damaged("it is not DER".to_owned()))?;
+    weak::check_key(source, der)?;
     if scheme != PBES2_OID {
         return Err(unsupported(source, &oid::name(&scheme)));
     }
@@ -182,6 +197,10 @@ fn block(text: &[u8], line: usize) -> Option<(Block<'_>, &[u8])> {
 }
 
 impl Block<'_> {
+    fn is_key(&self) -> bool {
+        self.label.ends_with("PRIVATE KEY")
+    }
+
     /// Its label, if it is one that PEM files have.
     fn name(&self) -> String {
         match KNOWN.iter().find(|known| **known == self.label) {

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::choice::{self, Kind};
 use super::cost::Cost;
-use super::{KeySource, Material, der, oid};
+use super::{Candidate, KeySource, Material, der, oid, weak};
 use crate::error::{Error, Result};
 
 /// Version 3, as every PKCS#12 file begins inside its outermost SEQUENCE.
@@ -30,20 +30,28 @@ fn is_indefinite(content: &[u8]) -> bool {
 
 /// The key that `source` asks for, out of the PKCS#12 store `content`.
 pub(super) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
-    pick(source, &opened(source, content)?)
+    pick(source, &archive(source, content)?)
+}
+
+/// Every key of the PKCS#12 store `content`.
+pub(super) fn all(source: &KeySource, content: &[u8]) -> Result<Vec<Candidate>> {
+    let archive = archive(source, content)?;
+    let named = aliases(&archive.keys).into_iter().zip(&archive.keys);
+    Ok(named.map(|(alias, bag)| (Some(alias.clone()), Ok(material(&archive, bag, alias)))).collect())
 }
 
 /// The trusted certificates of the PKCS#12 store `content`: those that are marked so, as keytool does it, or all where no
 /// key stands beside them.
 pub(super) fn trusted(source: &KeySource, content: &[u8]) -> Result<Vec<Vec<u8>>> {
-    let archive = opened(source, content)?;
+    let archive = archive(source, content)?;
     let trusted = archive.certs.iter().filter(|bag| bag.trusted || archive.keys.is_empty());
     Ok(trusted.map(|bag| bag.cert.as_der().to_vec()).collect())
 }
 
-fn opened(source: &KeySource, content: &[u8]) -> Result<Pkcs12Archive> {
+fn archive(source: &KeySource, content: &[u8]) -> Result<Pkcs12Archive> {
     let pfx = whole(source, content)?;
     Cost::of_pfx(pfx).check(source)?;
+    weak::check_pfx(source, pfx)?;
     let (password, _) = source.only_password();
     if password.is_some_and(|password| password.chars().any(|letter| letter > '\u{FFFF}')) {
         return Err(
@@ -124,12 +132,16 @@ fn pick(source: &KeySource, archive: &Pkcs12Archive) -> Result<Material> {
     let entries: Vec<_> = keys.chain(certificates).chain(secrets).collect();
     let place = choice::choose(source, &entries)?;
     match (archive.keys.get(place), aliases.get(place)) {
-        (Some(bag), Some(alias)) => Ok(Material {
-            der: Zeroizing::new(bag.key.as_der().to_vec()),
-            certificates: archive.certs.iter().map(|bag| bag.cert.as_der().to_vec()).collect(),
-            alias: Some(alias.clone()),
-        }),
+        (Some(bag), Some(alias)) => Ok(material(archive, bag, alias.clone())),
         _ => Err(source.not_found("has no private key")),
+    }
+}
+
+fn material(archive: &Pkcs12Archive, bag: &PrivateKeyBag, alias: String) -> Material {
+    Material {
+        der: Zeroizing::new(bag.key.as_der().to_vec()),
+        certificates: archive.certs.iter().map(|bag| bag.cert.as_der().to_vec()).collect(),
+        alias: Some(alias),
     }
 }
 

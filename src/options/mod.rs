@@ -10,6 +10,7 @@ use crate::error::{Error, Result, Status};
 use crate::proxy::Variables;
 use crate::secret::Secret;
 
+mod completed;
 mod data_source;
 pub mod environment;
 pub mod grammar;
@@ -24,6 +25,7 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 
+pub use completed::Instead;
 pub use environment::{Environment, ProcessEnvironment};
 use model::Model;
 pub use table::{Kind, Name};
@@ -265,6 +267,12 @@ impl Options {
     #[must_use]
     pub fn model_headers(&self) -> &[model::Header] {
         &self.model.headers
+    }
+
+    /// The HTTP statuses by which, as the model says, the API wants another token.
+    #[must_use]
+    pub fn reauthenticates(&self) -> &[u16] {
+        &self.model.reauthenticate
     }
 
     /// Whether a model file is named that could not be read, and so does not say what it might.

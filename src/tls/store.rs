@@ -45,6 +45,8 @@ fn source(store: &Location, password: Option<&Secret>) -> KeySource {
         key_password: None,
         alias: None,
         certificate: None,
+        // Certificates are public: their encryption keeps nothing secret.
+        strong: false,
     }
 }
 
