@@ -4,6 +4,8 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 TARGET=${CARGO_TARGET_DIR:-$ROOT/target}
 VENV=$ROOT/target/venv
 TOOLS=$ROOT/target/tools
+# Where Debian puts servers; not everybody's PATH has it.
+export PATH="$PATH:/usr/sbin"
 cd "$ROOT"
 
 # The name of a directory that this script may fill, and that goes away with it. Servers started below end with it too.

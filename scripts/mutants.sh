@@ -49,6 +49,18 @@ mutant "library: no code_verifier" src/flow/authorization_code.rs \
     's|verifier.map(.verifier. ("code_verifier", verifier.clone()))|verifier.filter(\|_\| false).map(\|verifier\| ("code_verifier", verifier.clone()))|' "$login"
 mutant "library: no code_challenge" src/consent/url.rs \
     's|if let Some(challenge) = challenge {|if let Some(challenge) = challenge.filter(\|_\| false) {|' "$login"
+mutant "library: a certificate for any name" src/tls.rs \
+    's|Some(name) => Arc::new(OtherName { inner, name: name.clone() }),|Some(_) => Arc::new(AnyCertificate(Arc::new(aws_lc_rs::default_provider()))),|' \
+    --test trust the_certificate_may_be_for_another_name_than_the_urls
+mutant "library: no client certificate" src/tls.rs \
+    's|Some(source) => builder.with_client_cert_resolver(.*),$|Some(_) => builder.with_no_client_auth(),|' \
+    --lib http::client_tests::a_key_of_each_kind_is_believed_in_each_version_of_tls
+mutant "library: plain http through a proxy" src/proxy.rs \
+    's|_ if !url.is_https() => Ok(None),|_ if url.host().is_empty() => Ok(None),|' \
+    --lib proxy::tests::plain_http_and_this_machine_are_reached_without_the_environments_proxy
+mutant "library: one connection for all proxies" src/tls.rs \
+    's|            return self.clone();|            return Self { route: Route::Straight, ..self.clone() };|' \
+    --lib http::tunnel_tests::connections_are_shared_only_where_the_proxy_is_the_same
 
 a=tests/authority/src
 refusals="$suite each_single_fault_of_the_assertion_is_refused_for_itself"

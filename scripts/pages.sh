@@ -17,6 +17,7 @@ part_of() {
         tests/interop/*) echo interop ;;
         tests/ffi/python/*) echo python ;;
         tests/ffi/go/*) echo go ;;
+        tests/network.rs::*) echo network ;;
         *) echo rust ;;
     esac
 }

@@ -6,7 +6,7 @@
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(build java openssl python go browser oidc valgrind binutils cargo-deny)
+ALL=(build java openssl python go browser oidc network valgrind binutils cargo-deny)
 MISSING=()
 UPDATED=
 
@@ -20,7 +20,8 @@ apt_install() {
     may_apt || return 0
     [ -n "$UPDATED" ] || { apt-get update -qq >/dev/null 2>&1 || true; UPDATED=1; }
     echo "installing $1"
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$1" >/dev/null 2>&1 || true
+    # With this run level a server that is installed is not started.
+    RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$1" >/dev/null 2>&1 || true
     hash -r
 }
 
@@ -38,6 +39,13 @@ part_java() { need keytool default-jre-headless; }
 part_openssl() { need openssl openssl; }
 part_go() { need go golang-go; }
 part_valgrind() { need valgrind valgrind; }
+
+# Proxies, and a server that asks for client certificates.
+part_network() {
+    need tinyproxy tinyproxy-bin
+    need microsocks microsocks
+    need nginx nginx
+}
 
 # A browser for the pages that a person sees, and what steers it.
 part_browser() {

@@ -24,9 +24,10 @@ mod reader;
 mod rules;
 mod signing;
 mod token_endpoint;
+mod trust;
 
 pub use consent::{Authorization, Consent, ConsentWay, resolve_authorization, resolve_consent};
-pub use looking::{Wanted, method, profile, wanted_key};
+pub use looking::{Wanted, method, profile, wanted_key, wanted_trust};
 pub use signing::Signing;
 
 use reader::Reader;
@@ -319,7 +320,7 @@ impl Reader<'_> {
             );
             self.refuse(Name::ValidateServerCertificate, "is 0", Forbidden::InsecureTls);
         }
-        Trust { store: self.text(Name::TrustStore).map(Location::new), validate }
+        Trust { store: self.text(Name::TrustStore).map(Location::new), validate, ..self.means(validate) }
     }
 
     fn timeout(&self, name: Name, default: i64) -> Option<Duration> {

@@ -60,6 +60,7 @@ pub mod form;
 pub mod identity;
 pub mod log;
 pub mod policy;
+pub mod proxy;
 pub mod secret;
 pub mod url;
 

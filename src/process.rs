@@ -4,6 +4,7 @@
 //! A test makes its own.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::{hmac, rand};
@@ -23,7 +24,7 @@ pub struct Process {
     /// Issued tokens.
     pub cache: Cache,
     /// Opened keys.
-    pub keys: KeyRing,
+    pub keys: Arc<KeyRing>,
     /// Connections to servers.
     pub network: Network,
     /// What was learnt of token endpoints.
@@ -43,10 +44,11 @@ impl Process {
     /// A fresh one, with `clock`.
     #[must_use]
     pub fn new(clock: Box<dyn Clock>) -> Self {
+        let keys = Arc::new(KeyRing::new(random()));
         Self {
             cache: Cache::default(),
-            keys: KeyRing::new(random()),
-            network: Network::new(),
+            network: Network::new(Arc::clone(&keys)),
+            keys,
             learnt: Learnt::default(),
             holders: Holders::default(),
             browser: Browser::system(),
@@ -165,8 +167,6 @@ impl Learnt {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::identity::Identity;
     use crate::key::fixtures::Place;

@@ -1,69 +1,150 @@
-//! Whom a connection trusts: a [`Trust`] in, a rustls configuration out, and in words what was wrong with a server.
+//! Whom a connection trusts and as whom it is trusted: a [`Trust`] in, a rustls configuration out, and in words what was
+//! wrong with a server.
 //!
-//! By default the operating system decides; `TrustStore` puts a PEM file of CA certificates in its place; without
+//! By default the operating system decides; `TrustStore` puts a file of CA certificates in its place; without
 //! validation any certificate will do. The cryptography is handed in, never installed for the process: the host may
 //! use rustls too.
 
+mod client;
 mod store;
+mod verifier;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme, version};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::ServerName;
+use rustls::{AlertDescription, CertificateError, ClientConfig, SupportedProtocolVersion, version};
 
 use self::store::{read_store, store_error};
+use self::verifier::{AnyCertificate, OtherName};
 use crate::error::{Error, Result, Status};
 use crate::file::{Fault, Location};
+use crate::key::{KeyRing, KeySource};
+use crate::proxy::Route;
+use crate::secret::Secret;
 
 pub use crate::file::Stamp;
 
-/// How a server is to prove who it is. Connections are shared only between equal ones.
+/// How a server is reached, how it is to prove who it is, and how we do. Connections are shared only between equal ones.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Trust {
-    /// TrustStore: a PEM file of CA certificates instead of the operating system's.
+    /// TrustStore: a file of CA certificates instead of the operating system's.
     pub store: Option<Location>,
+    /// TrustStorePassword.
+    pub store_password: Option<Secret>,
     /// Whether the certificate and its name are checked at all.
     pub validate: bool,
+    /// HostNameInCertificate: whose the certificate must be, if not the URL's host's.
+    pub name: Option<ServerName<'static>>,
+    /// CryptoProtocolVersion.
+    pub versions: Versions,
+    /// KeyStore: the client's own certificate.
+    pub client: Option<KeySource>,
+    /// The proxy on the way.
+    pub route: Route,
 }
 
 impl Default for Trust {
     fn default() -> Self {
-        Self { store: None, validate: true }
+        Self {
+            store: None,
+            store_password: None,
+            validate: true,
+            name: None,
+            versions: Versions::default(),
+            client: None,
+            route: Route::default(),
+        }
+    }
+}
+
+/// The versions of TLS that are offered; at least one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Versions {
+    /// 1.3, and 1.2 for servers that have no better.
+    #[default]
+    Both,
+    /// 1.2 alone.
+    Tls12,
+    /// 1.3 alone.
+    Tls13,
+}
+
+impl Versions {
+    fn offered(self) -> Vec<&'static SupportedProtocolVersion> {
+        match self {
+            Self::Both => vec![&version::TLS13, &version::TLS12],
+            Self::Tls12 => vec![&version::TLS12],
+            Self::Tls13 => vec![&version::TLS13],
+        }
+    }
+
+    fn shown(self) -> &'static str {
+        match self {
+            Self::Both => "TLS 1.2 and 1.3 are",
+            Self::Tls12 => "by CryptoProtocolVersion only TLS 1.2 is",
+            Self::Tls13 => "by CryptoProtocolVersion only TLS 1.3 is",
+        }
     }
 }
 
 impl Trust {
-    /// The stamp of the TrustStore now; always the same where there is none.
-    pub fn stamp(&self) -> Result<Stamp> {
-        let Some(store) = self.wanted_store() else {
-            return Ok(Stamp::default());
-        };
-        Stamp::now(store).map_err(|error| store_error(store, &Fault::from(error).to_string()))
+    /// The stamps of TrustStore and KeyStore now, as far as there are any.
+    pub fn stamps(&self) -> Result<Vec<Stamp>> {
+        let store = self.wanted_store().map(|store| {
+            Stamp::now(store).map_err(|error| store_error(store, &Fault::from(error).to_string()))
+        });
+        let keys = self.client.iter().flat_map(KeySource::files);
+        store.into_iter().chain(keys.map(key_stamp)).collect()
     }
 
-    /// The configuration for a handshake. Reads the trusted certificates, so it is worth keeping.
-    pub fn config(&self) -> Result<Arc<ClientConfig>> {
+    /// What of this is in force: a store that nothing is checked with is none.
+    #[must_use]
+    pub fn in_force(&self) -> Self {
+        if self.validate {
+            return self.clone();
+        }
+        Self { store: None, store_password: None, name: None, ..self.clone() }
+    }
+
+    /// The configuration for a handshake. Reads the trusted certificates and, through `keys`, the client's, so it is
+    /// worth keeping.
+    pub fn config(&self, keys: &KeyRing) -> Result<Arc<ClientConfig>> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(&[&version::TLS13, &version::TLS12])
+            .with_protocol_versions(&self.versions.offered())
             .map_err(|error| unusable(&error))?;
-        let config = if !self.validate {
-            builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
-                .with_no_client_auth()
-        } else if let Some(store) = &self.store {
-            builder.with_root_certificates(read_store(store)?).with_no_client_auth()
-        } else {
-            let system =
-                rustls_platform_verifier::Verifier::new(provider).map_err(|error| unusable(&error))?;
-            // "dangerous" is rustls's word for any verifier but its own; this one asks the operating system.
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(system)).with_no_client_auth()
+        // "dangerous" is rustls's word for any verifier that is handed in.
+        let builder = builder.dangerous().with_custom_certificate_verifier(self.verifier(provider)?);
+        let config = match &self.client {
+            Some(source) => builder.with_client_cert_resolver(client::certificate(source, keys)?),
+            None => builder.with_no_client_auth(),
         };
         Ok(Arc::new(config))
+    }
+
+    fn verifier(&self, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>> {
+        if !self.validate {
+            return Ok(Arc::new(AnyCertificate(provider)));
+        }
+        let inner: Arc<dyn ServerCertVerifier> = match &self.store {
+            Some(store) => {
+                let roots = Arc::new(read_store(store, self.store_password.as_ref())?);
+                WebPkiServerVerifier::builder_with_provider(roots, provider)
+                    .build()
+                    .map_err(|error| store_error(store, &format!("cannot be used: {error}")))?
+            }
+            None => {
+                Arc::new(rustls_platform_verifier::Verifier::new(provider).map_err(|error| unusable(&error))?)
+            }
+        };
+        Ok(match &self.name {
+            Some(name) => Arc::new(OtherName { inner, name: name.clone() }),
+            None => inner,
+        })
     }
 
     /// What went wrong between `host` and us, and what to do about it.
@@ -75,24 +156,60 @@ impl Trust {
                 "{host} does not speak TLS on this port: {error}; check the port, or whether a proxy stands between"
             ),
             rustls::Error::PeerIncompatible(_) => format!(
-                "{host} and this library have no TLS version or cipher in common (TLS 1.2 and 1.3 are offered): {error}"
+                "{host} and this library have no TLS version or cipher in common ({} offered): {error}",
+                self.versions.shown()
+            ),
+            rustls::Error::AlertReceived(AlertDescription::ProtocolVersion) => format!(
+                "{host} refused the TLS connection: it speaks no version that is offered ({} offered); see \
+                 CryptoProtocolVersion",
+                self.versions.shown()
             ),
             rustls::Error::AlertReceived(alert) => {
-                format!("{host} refused the TLS connection: alert {alert:?}")
+                format!("{host} refused the TLS connection: alert {alert:?}{}", self.about_client(*alert))
             }
             _ => format!("the TLS connection to {host} failed: {error}"),
         };
         Error::new(Status::Tls, "tls", text)
     }
 
+    /// What an alert may have to do with the client's certificate.
+    fn about_client(&self, alert: AlertDescription) -> String {
+        use AlertDescription as Alert;
+        let certificate = matches!(
+            alert,
+            Alert::CertificateRequired
+                | Alert::HandshakeFailure
+                | Alert::BadCertificate
+                | Alert::UnsupportedCertificate
+                | Alert::CertificateRevoked
+                | Alert::CertificateExpired
+                | Alert::CertificateUnknown
+                | Alert::UnknownCA
+                | Alert::AccessDenied
+        );
+        match self.client.iter().flat_map(KeySource::files).next() {
+            _ if !certificate => String::new(),
+            Some(store) => format!("; it may not accept the client certificate of KeyStore {store}"),
+            None if alert == Alert::CertificateRequired => {
+                "; it demands a client certificate: set KeyStore".to_owned()
+            }
+            None => "; if it demands a client certificate, set KeyStore".to_owned(),
+        }
+    }
+
     fn certificate(&self, wrong: &CertificateError, host: &str) -> String {
         use CertificateError as Wrong;
+        let named = self.name.as_ref().map(|name| {
+            let name = name.to_str();
+            format!("{name} (HostNameInCertificate)")
+        });
+        let wanted = named.as_deref().unwrap_or(host);
         match wrong {
             Wrong::UnknownIssuer => format!(
                 "the certificate of {host} comes from an issuer that {} does not hold; add the issuer's CA \
                  certificate there{}",
                 self.source(),
-                if self.store.is_none() { ", or name a PEM file with it in TrustStore" } else { "" }
+                if self.store.is_none() { ", or name a file with it in TrustStore" } else { "" }
             ),
             Wrong::BadSignature => format!(
                 "the certificate of {host} was not signed by the issuer of the same name in {}; that CA may have been \
@@ -116,11 +233,11 @@ impl Trust {
                 format!("the certificate of {host} is not valid yet; check this machine's clock")
             }
             Wrong::NotValidForNameContext { presented, .. } => format!(
-                "the certificate of the server is not for {host}: {}; use the name that the certificate is for, or \
+                "the certificate of the server is not for {wanted}: {}; use the name that the certificate is for, or \
                  check where {host} leads",
                 names(presented)
             ),
-            Wrong::NotValidForName => format!("the certificate of the server is not for {host}"),
+            Wrong::NotValidForName => format!("the certificate of the server is not for {wanted}"),
             Wrong::Revoked => format!("the certificate of {host} was revoked"),
             Wrong::Other(inner) if inner.to_string().contains("CaUsedAsEndEntity") => format!(
                 "the certificate of {host} is that of a CA (self-signed, perhaps), not of a server; give the server \
@@ -140,6 +257,13 @@ impl Trust {
     fn wanted_store(&self) -> Option<&Location> {
         self.store.as_ref().filter(|_| self.validate)
     }
+}
+
+fn key_stamp(file: &Location) -> Result<Stamp> {
+    Stamp::now(file).map_err(|error| {
+        let text = format!("KeyStore {file} {}", Fault::from(error));
+        Error::new(Status::KeyStore, "tls", text).with_option("KeyStore")
+    })
 }
 
 fn names(presented: &[String]) -> String {
@@ -166,7 +290,7 @@ fn unusable(error: &rustls::Error) -> Error {
     Error::new(
         Status::Tls,
         "tls",
-        format!("TLS cannot be set up: {error}; TrustStore may name a PEM file of CA certificates instead"),
+        format!("TLS cannot be set up: {error}; TrustStore may name a file of CA certificates instead"),
     )
 }
 
@@ -183,45 +307,6 @@ fn date(unix_seconds: u64) -> String {
     let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", minutes / 60, minutes % 60)
-}
-
-/// Takes any certificate; the server must still hold its key.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 #[cfg(test)]

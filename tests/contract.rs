@@ -499,11 +499,15 @@ fn the_option_table_tells_of_each_option_all_that_a_dialog_needs() {
             "JWTCertPassword",
             "JWTPrivateKey",
             "JWTSecret",
+            "KeyPassword",
+            "KeyStorePassword",
             "OAuthCode",
             "Password",
+            "ProxyPassword",
             "RefreshToken",
             "SecurityToken",
-            "TokenParameters"
+            "TokenParameters",
+            "TrustStorePassword"
         ]
     );
     let row = |name: &str| rows.iter().find(|row| row["name"] == name).unwrap();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::method::Method;
 use super::{Exchange, Flow, Grant, Login, Methods, Reader};
-use crate::error::{Result, Status};
+use crate::error::{Error, Result, Status};
 use crate::options::{Name, Options};
 use crate::policy::Policy;
 use crate::provider::{ConsentType, ConsentWays, Profile};
@@ -111,12 +111,14 @@ impl Reader<'_> {
         endpoint: Option<&Url>,
         profile: Option<&Profile>,
     ) -> Option<Consent> {
-        let missing = self.missing.clone();
+        let (missing, before) = (self.missing.clone(), self.faults.len());
         let logs_in = method == Method::AuthorizationCode;
         let consent = self.whole_consent(logs_in, endpoint, profile);
         if !(logs_in && self.is(Name::EnableLoginPrompt, "1")) {
             self.missing = missing;
-            self.faults.retain(|fault| fault.status() != Status::Unsupported);
+            let of_consent = self.faults.split_off(before.min(self.faults.len()));
+            let wrong = |fault: &Error| fault.status() != Status::Unsupported;
+            self.faults.extend(of_consent.into_iter().filter(wrong));
         }
         consent
     }

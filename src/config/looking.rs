@@ -7,6 +7,7 @@ use crate::key::KeySource;
 use crate::options::{Name, Options};
 use crate::policy::Policy;
 use crate::provider::Profile;
+use crate::tls::Trust;
 
 /// The number and the word of the method that is asked for or can be inferred from `options`.
 #[must_use]
@@ -53,4 +54,10 @@ pub fn wanted_key(options: &Options) -> Option<Wanted> {
     let mut header = reader.assertion_header();
     reader.complete(&mut header, profile);
     Some(Wanted { source: reader.key_source(&header)?, header })
+}
+
+/// Whom `options` want to be trusted and as whom, as far as they can be understood.
+#[must_use]
+pub fn wanted_trust(options: &Options) -> Trust {
+    Reader::new(options, Policy::current()).trust()
 }

@@ -113,7 +113,8 @@ impl Reader<'_> {
             Method::AuthorizationCode
         } else if all(&[Name::User, Name::Password]) && endpoint {
             Method::Password
-        } else if all(&[Name::ClientID, Name::ClientSecret]) && endpoint {
+        } else if all(&[Name::ClientID]) && (all(&[Name::ClientSecret]) || all(&[Name::KeyStore])) && endpoint
+        {
             Method::ClientCredentials
         } else {
             self.missing.push(Name::AuthenticationMethod);

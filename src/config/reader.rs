@@ -153,6 +153,7 @@ fn hint(missing: Name) -> &'static str {
         Name::AuthenticationMethod => {
             ", and there is no ClaimsIssuer or JWTCertStore to infer it from; set AuthenticationMethod=55 for the JWT bearer grant"
         }
+        Name::ClientSecret => " (a client with a certificate, KeyStore, needs none)",
         Name::SecurityToken => ": AuthHeader names a header that has no value",
         Name::AuthHeader => ": SecurityToken is the value of a header that has no name",
         _ => "",

@@ -7,7 +7,7 @@ use super::defaults::{Parties, lacks_fingerprint};
 use crate::assertion::{Header, Members};
 use crate::error::Status;
 use crate::file::Location;
-use crate::key::{KeyOrigin, KeySource, Thumbprint};
+use crate::key::{KeyOrigin, KeySource, Purpose, Thumbprint};
 use crate::options::{Kind, Name, Origin};
 use crate::policy::Forbidden;
 use crate::provider::{Profile, ScopeIn};
@@ -93,6 +93,7 @@ impl Reader<'_> {
         if matches!(origin, KeyOrigin::Shared(_)) {
             self.check_shared(header, certificate.is_some());
             return Some(KeySource {
+                purpose: Purpose::Assertion,
                 origin,
                 password: None,
                 key_password: None,
@@ -102,6 +103,7 @@ impl Reader<'_> {
             });
         }
         Some(KeySource {
+            purpose: Purpose::Assertion,
             origin,
             password: self.secret(Name::JWTCertPassword),
             key_password: self.secret(Name::JWTCertKeyPassword),

@@ -93,6 +93,12 @@ impl Reader<'_> {
         let mode = self.text(Name::ClientCredentialsMode);
         let (id, secret) = match method {
             Method::JwtBearer if mode.is_none() => return self.client_by_profile(profile, header),
+            // RFC 8705 section 2: with a certificate, client_id alone.
+            Method::JwtBearer | Method::ClientCredentials
+                if self.value(Name::KeyStore).is_some() && self.value(Name::ClientSecret).is_none() =>
+            {
+                (self.need(Name::ClientID)?, None)
+            }
             Method::JwtBearer | Method::ClientCredentials => {
                 let (id, secret) = (self.need(Name::ClientID), self.need_secret(Name::ClientSecret));
                 (id?, Some(secret?))

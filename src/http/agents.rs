@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::sys;
 use crate::tls::{Stamp, Trust};
 
 /// More trust stores than this are not in use at once.
@@ -13,13 +14,13 @@ const MOST: usize = 32;
 /// As long as a connection at rest is kept.
 const REST: Duration = Duration::from_secs(60);
 
-/// What tells one agent from another; `None` is plain HTTP, which trusts nobody and needs no certificates to be read.
-pub(super) type Key = Option<Trust>;
+/// What tells one agent from another: trust, client certificate and proxy, and who it was that could read their files.
+/// `None` is plain HTTP, which trusts nobody and needs no certificates to be read.
+pub(super) type Key = Option<(Trust, u32)>;
 
-/// The trust that is in force: a store that nothing is checked with is none.
+/// What of `trust` is in force.
 pub(super) fn key(trust: &Trust, https: bool) -> Key {
-    let store = trust.store.clone().filter(|_| trust.validate);
-    https.then_some(Trust { store, validate: trust.validate })
+    https.then(|| (trust.in_force(), sys::effective_user_id()))
 }
 
 /// `A` is an agent, but in tests.
@@ -27,7 +28,7 @@ pub(super) struct Agents<A>(Vec<Kept<A>>);
 
 struct Kept<A> {
     key: Key,
-    stamp: Stamp,
+    stamps: Vec<Stamp>,
     agent: A,
     used: Instant,
 }
@@ -39,9 +40,9 @@ impl<A> Default for Agents<A> {
 }
 
 impl<A: Clone> Agents<A> {
-    /// The agent of `key`, if its TrustStore still looks like `stamp`.
-    pub(super) fn get(&mut self, key: &Key, stamp: Stamp, now: Instant) -> Option<A> {
-        let found = self.0.iter_mut().find(|kept| kept.key == *key && kept.stamp == stamp)?;
+    /// The agent of `key`, if its files still look like `stamps`.
+    pub(super) fn get(&mut self, key: &Key, stamps: &[Stamp], now: Instant) -> Option<A> {
+        let found = self.0.iter_mut().find(|kept| kept.key == *key && kept.stamps == stamps)?;
         found.used = now;
         Some(found.agent.clone())
     }
@@ -52,12 +53,12 @@ impl<A: Clone> Agents<A> {
     }
 
     /// Puts `agent` in the place of `key`'s, and takes out what there is no room for.
-    pub(super) fn put(&mut self, key: Key, stamp: Stamp, agent: A, now: Instant) -> Vec<A> {
+    pub(super) fn put(&mut self, key: Key, stamps: Vec<Stamp>, agent: A, now: Instant) -> Vec<A> {
         let mut gone = self.take(|kept| kept.key == key);
         self.0.sort_by_key(|kept| kept.used);
         let surplus = self.0.len().saturating_add(1).saturating_sub(MOST);
         gone.extend(self.0.drain(..surplus).map(|kept| kept.agent));
-        self.0.push(Kept { key, stamp, agent, used: now });
+        self.0.push(Kept { key, stamps, agent, used: now });
         gone
     }
 
@@ -70,9 +71,10 @@ impl<A: Clone> Agents<A> {
 mod tests {
     use super::*;
     use crate::file::Location;
+    use crate::proxy::{Proxy, Route};
 
     fn named(store: &str) -> Key {
-        key(&Trust { store: Some(Location::new(store.to_owned())), validate: true }, true)
+        key(&Trust { store: Some(Location::new(store.to_owned())), ..Trust::default() }, true)
     }
 
     fn names(agents: &Agents<usize>) -> Vec<usize> {
@@ -86,14 +88,14 @@ mod tests {
         let (mut agents, start) = (Agents::default(), Instant::now());
         let at = |second| start + Duration::from_secs(second);
         for number in 0..32 {
-            assert!(agents.put(named(&number.to_string()), Stamp::default(), number, start).is_empty());
+            assert!(agents.put(named(&number.to_string()), Vec::new(), number, start).is_empty());
         }
         for number in (0..32).filter(|number| *number != 7) {
-            agents.get(&named(&number.to_string()), Stamp::default(), at(1)).unwrap();
+            agents.get(&named(&number.to_string()), &[], at(1)).unwrap();
         }
-        assert_eq!(agents.put(named("more"), Stamp::default(), 32, at(2)), [7]);
+        assert_eq!(agents.put(named("more"), Vec::new(), 32, at(2)), [7]);
         assert_eq!(names(&agents).len(), 32);
-        assert_eq!(agents.put(named("more"), Stamp::default(), 33, at(3)), [32]);
+        assert_eq!(agents.put(named("more"), Vec::new(), 33, at(3)), [32]);
     }
 
     #[test]
@@ -101,9 +103,9 @@ mod tests {
         let (mut agents, start) = (Agents::default(), Instant::now());
         let at = |second| start + Duration::from_secs(second);
         for number in 0..3 {
-            agents.put(named(&number.to_string()), Stamp::default(), number, start);
+            agents.put(named(&number.to_string()), Vec::new(), number, start);
         }
-        agents.get(&named("1"), Stamp::default(), at(30)).unwrap();
+        agents.get(&named("1"), &[], at(30)).unwrap();
         assert!(agents.rested(&named("0"), at(59)).is_empty());
         assert_eq!(agents.rested(&named("0"), at(60)), [2]);
         assert_eq!(names(&agents), [0, 1]);
@@ -111,10 +113,17 @@ mod tests {
 
     #[test]
     fn only_what_is_in_force_tells_them_apart() {
-        let trust = |store: &str, validate| Trust { store: Some(Location::new(store.to_owned())), validate };
+        let trust = |store: &str, validate| Trust {
+            store: Some(Location::new(store.to_owned())),
+            validate,
+            ..Trust::default()
+        };
         assert_eq!(key(&trust("a", false), true), key(&trust("b", false), true));
         assert_eq!(key(&trust("a", true), false), key(&trust("b", false), false));
         assert_ne!(key(&trust("a", true), true), key(&trust("b", true), true));
         assert_ne!(key(&Trust::default(), true), key(&trust("b", false), true));
+        let proxy = Proxy::parse("p", None, "ProxyHost").unwrap();
+        let through = Trust { route: Route::Through(proxy), ..trust("a", false) };
+        assert_ne!(key(&through, true), key(&trust("a", false), true), "a proxy is one with any trust");
     }
 }

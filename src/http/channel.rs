@@ -111,10 +111,20 @@ impl<T: Transport> Tls<T> {
         self.stream.sock.set_timeout(timeout);
         let output = self.buffers.output().get(..amount).unwrap_or_default();
         // StreamOwned swallows the errors of a write for as long as rustls has room; flush does not.
-        self.stream
-            .write_all(output)
-            .and_then(|()| self.stream.flush())
-            .map_err(|error| fault(error, &self.trust))
+        let sent = self.stream.write_all(output).and_then(|()| self.stream.flush());
+        sent.map_err(|error| self.unsent(error))
+    }
+
+    /// A server that ends the connection while we speak may have said why: in TLS 1.3 it does not like a client's
+    /// certificate only after the handshake.
+    fn unsent(&mut self, error: io::Error) -> ureq::Error {
+        let is_of_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+        while !is_of_tls && self.stream.conn.read_tls(&mut self.stream.sock).is_ok_and(|come| come > 0) {
+            if let Err(reason) = self.stream.conn.process_new_packets() {
+                return fault(io::Error::other(reason), &self.trust);
+            }
+        }
+        fault(error, &self.trust)
     }
 
     fn receive(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {

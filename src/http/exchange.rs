@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::call::{Call, Interrupt, cancelled};
 use crate::error::{Error, Result, Status};
+use crate::proxy::Proxy;
 use crate::sys::{self, Guarded};
 use crate::url::Url;
 
@@ -32,6 +33,8 @@ pub(super) enum Stage {
     Queueing,
     LookingUp,
     Connecting,
+    /// A proxy is to open the way.
+    Tunnelling,
     Handshaking,
     /// The connection stands: the request goes out, the answer comes in.
     Talking,
@@ -42,6 +45,8 @@ pub(super) struct Exchange {
     pub(super) call: Call,
     pub(super) host: String,
     pub(super) port: u16,
+    /// Who stands on the way.
+    pub(super) proxy: Option<Proxy>,
     pub(super) started: Instant,
     generation: u64,
     stage: Cell<Stage>,
@@ -55,13 +60,14 @@ pub(super) struct Exchange {
 
 impl Exchange {
     /// Fails if the call was cancelled already.
-    pub(super) fn new(call: &Call, url: &Url) -> Result<Self> {
+    pub(super) fn new(call: &Call, url: &Url, proxy: Option<Proxy>) -> Result<Self> {
         let hook = Arc::default();
         call.on_cancel(&hook)?;
         Ok(Self {
             call: call.clone(),
             host: url.host().to_owned(),
             port: url.port(),
+            proxy,
             started: Instant::now(),
             generation: sys::generation(),
             stage: Cell::new(Stage::Talking),
@@ -87,8 +93,18 @@ impl Exchange {
 
     pub(super) fn reached(&self, stage: Stage) {
         self.stage.set(stage);
-        if stage == Stage::Talking && self.connected.get().is_none() {
-            self.connected.set(Some(self.started.elapsed()));
+    }
+
+    /// There is a connection to the first stop.
+    pub(super) fn arrived(&self) {
+        self.connected.set(Some(self.started.elapsed()));
+    }
+
+    /// Where the socket leads: to the proxy, or to the host itself.
+    pub(super) fn first_stop(&self) -> (&str, u16) {
+        match &self.proxy {
+            Some(proxy) => (&proxy.host, proxy.port),
+            None => (&self.host, self.port),
         }
     }
 
@@ -155,24 +171,36 @@ impl Exchange {
         Error::new(status, "network", format!("{}:{}: {text}", self.host, self.port))
     }
 
+    /// The connection to the first stop is at fault.
+    pub(super) fn error_at_first_stop(&self, text: &str) -> Error {
+        match &self.proxy {
+            Some(proxy) => Error::new(Status::Network, "network", format!("{proxy}: {text}")),
+            None => self.error(Status::Network, text),
+        }
+    }
+
     /// The deadline has passed; says how far it got.
     fn timeout(&self) -> Error {
-        let (host, port, limit) = (&self.host, self.port, &self.call.limit);
+        let (host, limit) = (&self.host, &self.call.limit);
+        let (stop, port) = self.first_stop();
         let connected = match self.connected.get() {
             Some(after) => format!("connected after {} ms", after.as_millis()),
             None => "on a connection kept from before".to_owned(),
         };
         let text = match self.stage.get() {
             Stage::Queueing => format!(
-                "looking up {host} could not begin within {limit}: other lookups of this process, which nobody has \
+                "looking up {stop} could not begin within {limit}: other lookups of this process, which nobody has \
                  answered yet, are in the way"
             ),
             Stage::LookingUp => {
-                format!("looking up {host} gave no address within {limit}; check the DNS of this machine")
+                format!("looking up {stop} gave no address within {limit}; check the DNS of this machine")
             }
             Stage::Connecting => {
-                format!("could not connect to {host}:{port} within {limit}; nothing answered there")
+                format!("could not connect to {stop}:{port} within {limit}; nothing answered there")
             }
+            Stage::Tunnelling => format!(
+                "no way to {host} within {limit}; {connected}, then the proxy {stop}:{port} did not open it"
+            ),
             Stage::Handshaking => {
                 format!(
                     "no answer from {host} within {limit}; {connected}, then the TLS handshake did not end"

@@ -9,7 +9,7 @@ use crate::file::Location;
 fn a_server_that_never_answers_ends_on_time_and_nothing_was_received() {
     let server = Server::plain(|_, _| Reply::Silence);
     let call = within(300);
-    let error = in_time(300, || send(&Network::new(), &server.url(), &call)).unwrap_err().error;
+    let error = in_time(300, || send(&network(), &server.url(), &call)).unwrap_err().error;
     assert_eq!(error.status(), Status::Timeout);
     let text = error.message();
     assert!(text.contains("no answer from 127.0.0.1 within 0.3 s (LoginTimeout); connected after"), "{text}");
@@ -24,7 +24,7 @@ fn a_server_that_drips_ends_on_time_and_is_said_to_have_sent_something() {
             _ => Reply::Drip(head.bytes().chain([b'x'; 5000]).collect()),
         });
         let call = within(400);
-        let error = in_time(400, || send(&Network::new(), &server.url(), &call)).unwrap_err().error;
+        let error = in_time(400, || send(&network(), &server.url(), &call)).unwrap_err().error;
         assert_eq!(error.status(), Status::Timeout);
         assert!(error.message().contains(" bytes were received"), "{error}");
     }
@@ -34,7 +34,7 @@ fn a_server_that_drips_ends_on_time_and_is_said_to_have_sent_something() {
 fn a_connect_that_nobody_answers_ends_on_time() {
     let deaf = Deaf::new();
     let call = within(300);
-    let error = in_time(300, || send(&Network::new(), &deaf.url(), &call)).unwrap_err().error;
+    let error = in_time(300, || send(&network(), &deaf.url(), &call)).unwrap_err().error;
     assert_eq!(error.status(), Status::Timeout);
     assert!(error.message().contains("could not connect to 127.0.0.1"), "{error}");
 }
@@ -43,7 +43,7 @@ fn a_connect_that_nobody_answers_ends_on_time() {
 fn a_cancel_ends_a_connect() {
     let (deaf, heard, mut call) = (Deaf::new(), Arc::<Heard>::default(), patient());
     heard.attach(&mut call);
-    let failure = cancelled_when(&heard.bell(), &Network::new(), &deaf.url(), &call);
+    let failure = cancelled_when(&heard.bell(), &network(), &deaf.url(), &call);
     assert_eq!(failure.error.status(), Status::Cancelled);
 }
 
@@ -55,7 +55,7 @@ fn a_cancel_ends_the_wait_for_an_answer() {
         arrived.lock().unwrap().send(()).unwrap();
         Reply::Silence
     });
-    let failure = cancelled_when(&bell, &Network::new(), &server.url(), &patient());
+    let failure = cancelled_when(&bell, &network(), &server.url(), &patient());
     assert_eq!(failure.error.status(), Status::Cancelled);
     assert!(!failure.stale);
 }
@@ -73,7 +73,7 @@ fn a_cancel_leaves_the_other_requests_of_the_network_alone() {
         }
         Reply::Silence
     });
-    let network = Network::new();
+    let network = network();
     let other = server.url_of("http://127.0.0.1", "/waits");
     std::thread::scope(|scope| {
         let waits = scope.spawn(|| send(&network, &other, &patient()));
@@ -88,7 +88,7 @@ fn a_cancel_leaves_the_other_requests_of_the_network_alone() {
 #[test]
 fn a_late_cancel_does_not_reach_the_call_that_took_up_the_connection() {
     let server = Server::plain(|_, _| Reply::Keep(ok("{}")));
-    let (network, first) = (Network::new(), patient());
+    let (network, first) = (network(), patient());
     send(&network, &server.url(), &first).unwrap();
     first.cancel.cancel();
     assert!(send(&network, &server.url(), &patient()).unwrap().kept);
@@ -99,7 +99,7 @@ fn a_late_cancel_does_not_reach_the_call_that_took_up_the_connection() {
 #[test]
 fn a_connection_is_kept_until_cleared_and_by_calls_of_any_deadline() {
     let server = Server::plain(|_, _| Reply::Keep(ok("{}")));
-    let network = Network::new();
+    let network = network();
     let kept: Vec<bool> = [patient(), within(20_000), Call::unbounded()]
         .iter()
         .map(|call| send(&network, &server.url(), call).unwrap().kept)
@@ -114,11 +114,11 @@ fn a_connection_is_kept_until_cleared_and_by_calls_of_any_deadline() {
 #[test]
 fn a_trust_that_is_not_in_force_makes_no_connection_of_its_own() {
     let server = Server::plain(|_, _| Reply::Keep(ok("{}")));
-    let network = Network::new();
+    let network = network();
     let url = server.url();
     for number in 0..20 {
         let store = Some(Location::new(format!("{number}.pem")));
-        let trust = Trust { store, validate: number % 2 == 0 };
+        let trust = Trust { store, validate: number % 2 == 0, ..Trust::default() };
         network.send(&post(&url), &trust, &patient()).unwrap();
     }
     assert_eq!(server.accepted(), 1);
@@ -131,7 +131,7 @@ fn a_kept_connection_that_ends_without_a_byte_is_stale_and_one_that_began_to_ans
             0 => Reply::Keep(ok("{}")),
             _ => Reply::Close(last.into()),
         });
-        let network = Network::new();
+        let network = network();
         send(&network, &server.url(), &patient()).unwrap();
         let failure = send(&network, &server.url(), &patient()).unwrap_err();
         assert_eq!(server.accepted(), 1);
@@ -145,7 +145,7 @@ fn a_kept_connection_that_falls_silent_is_no_reason_to_repeat() {
         0 => Reply::Keep(ok("{}")),
         _ => Reply::Silence,
     });
-    let network = Network::new();
+    let network = network();
     send(&network, &server.url(), &patient()).unwrap();
     let call = within(200);
     let failure = in_time(200, || send(&network, &server.url(), &call)).unwrap_err();
@@ -266,7 +266,7 @@ fn a_connection_that_the_parent_closes_is_not_held_open_by_its_child() {
         stream.write_all(&ok("{}")).unwrap();
         while stream.read(&mut [0; 4096]).unwrap() > 0 {}
     });
-    let network = Network::new();
+    let network = network();
     send(&network, &url, &patient()).unwrap();
     crate::sys::beside_a_child(|| {
         network.clear();

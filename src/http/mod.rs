@@ -2,11 +2,13 @@
 //!
 //! ureq speaks HTTP and keeps connections; the lookup, the socket and TLS under it are ours, so that everything ends
 //! by the call's deadline and each call can be cancelled alone. Redirects are not followed, the environment is not
-//! read (no proxy yet), and there is no repeating: [`Failure::stale`] says when the caller may.
+//! read, and there is no repeating: [`Failure::stale`] says when the caller may.
 
 mod agents;
 mod buffers;
 mod channel;
+#[cfg(test)]
+mod client_tests;
 mod exchange;
 mod fault;
 #[cfg(test)]
@@ -20,10 +22,13 @@ mod testing;
 mod tests;
 #[cfg(test)]
 mod tls_tests;
+mod tunnel;
+#[cfg(test)]
+mod tunnel_tests;
 
 use std::fmt;
 use std::rc::Rc;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ureq::Agent;
@@ -39,6 +44,7 @@ use self::message::Longer;
 use self::socket::{Dialer, NoResolver};
 use crate::call::Call;
 use crate::error::{Error, Result, Status};
+use crate::key::KeyRing;
 use crate::log::Level;
 use crate::secret::Secret;
 use crate::sys;
@@ -145,25 +151,20 @@ impl From<Error> for Failure {
 /// lookups in flight. A forked child makes its own and never touches, nor drops, its parent's.
 pub struct Network {
     lookups: Lookups,
+    keys: Arc<KeyRing>,
     agents: Mutex<Agents<Agent>>,
 }
 
-impl Default for Network {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Network {
-    /// One without connections.
+    /// One without connections, whose client certificates come through `keys`.
     #[must_use]
-    pub fn new() -> Self {
-        Self::with_lookups(Lookups::system())
+    pub fn new(keys: Arc<KeyRing>) -> Self {
+        Self::with_lookups(Lookups::system(), keys)
     }
 
-    fn with_lookups(lookups: Lookups) -> Self {
+    fn with_lookups(lookups: Lookups, keys: Arc<KeyRing>) -> Self {
         sys::watch_forks();
-        Self { lookups, agents: Mutex::default() }
+        Self { lookups, keys, agents: Mutex::default() }
     }
 
     /// Sends `request` and waits for the whole answer, until the request's or the call's deadline, or its cancel.
@@ -196,7 +197,8 @@ impl Network {
         call.check()?;
         let call = &call.for_one_request();
         let agent = self.agent(trust, request.url.is_https())?;
-        let exchange = Rc::new(Exchange::new(call, request.url)?);
+        let proxy = trust.route.to(request.url)?.cloned();
+        let exchange = Rc::new(Exchange::new(call, request.url, proxy)?);
         let entered = exchange.enter();
         let result = message::converse(&agent, request, &exchange, longer);
         drop(entered);
@@ -223,30 +225,30 @@ impl Network {
         self.agents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The agent for `trust`, made anew where its TrustStore has changed: what was trusted before may not be now.
+    /// The agent for `trust`, made anew where one of its files has changed: what was trusted before may not be now.
     fn agent(&self, trust: &Trust, https: bool) -> Result<Agent> {
-        let stamp = if https { trust.stamp()? } else { Stamp::default() };
+        let stamps = if https { trust.stamps()? } else { Vec::new() };
         let key = agents::key(trust, https);
-        if let Some(agent) = self.kept(&key, stamp) {
+        if let Some(agent) = self.kept(&key, &stamps) {
             return Ok(agent);
         }
         // Certificates are read without the lock; should two threads do so, one of the agents is used no more.
         let wrapper = match &key {
-            Some(trust) => Wrapper { trust: trust.clone(), config: Some(trust.config()?) },
+            Some((trust, _)) => Wrapper { trust: trust.clone(), config: Some(trust.config(&self.keys)?) },
             None => Wrapper { trust: Trust::default(), config: None },
         };
         let connector = ().chain(Dialer(self.lookups.clone())).chain(wrapper);
         let agent = Agent::with_parts(configuration(), connector, NoResolver);
-        let gone = self.agents().put(key, stamp, agent.clone(), Instant::now());
+        let gone = self.agents().put(key, stamps, agent.clone(), Instant::now());
         drop(gone);
         Ok(agent)
     }
 
     /// The agent that there is already. Those at rest for long are closed, without the lock.
-    fn kept(&self, key: &Key, stamp: Stamp) -> Option<Agent> {
+    fn kept(&self, key: &Key, stamps: &[Stamp]) -> Option<Agent> {
         let mut agents = self.agents();
         let now = Instant::now();
-        let (found, gone) = (agents.get(key, stamp, now), agents.rested(key, now));
+        let (found, gone) = (agents.get(key, stamps, now), agents.rested(key, now));
         drop(agents);
         drop(gone);
         found

@@ -15,7 +15,8 @@ use super::buffers::Wiped;
 use super::exchange::{Exchange, Line, SLICE, Stage};
 use super::fault::carried;
 use super::lookup::Lookups;
-use crate::error::{Result, Status};
+use super::tunnel;
+use crate::error::Result;
 use crate::log::Level;
 use crate::sys::{self, Guarded};
 
@@ -56,14 +57,19 @@ impl<In: Transport> Connector<In> for Dialer {
 impl Dialer {
     fn dial(&self, exchange: &Exchange) -> Result<Line> {
         exchange.reached(Stage::LookingUp);
-        let addresses = self.0.addresses(&exchange.host, exchange.port, exchange)?;
+        let (host, port) = exchange.first_stop();
+        let addresses = self.0.addresses(host, port, exchange)?;
         exchange.reached(Stage::Connecting);
         let mut failures = Vec::new();
         let mut rest = addresses.as_slice();
         while let Some((address, others)) = rest.split_first() {
-            exchange.call.log.line(Level::Trace, || format!("connecting to {} at {address}", exchange.host));
+            exchange.call.log.line(Level::Trace, || format!("connecting to {host} at {address}"));
             match connect(*address, share(exchange, others.len()), exchange)? {
                 Ok(line) => {
+                    exchange.arrived();
+                    if let Some(proxy) = &exchange.proxy {
+                        tunnel::open(proxy, &line, exchange)?;
+                    }
                     exchange.reached(Stage::Talking);
                     return Ok(line);
                 }
@@ -72,7 +78,7 @@ impl Dialer {
             rest = others;
         }
         let text = format!("could not connect; {}", failures.join("; "));
-        Err(exchange.error(Status::Network, &text))
+        Err(exchange.error_at_first_stop(&text))
     }
 }
 
@@ -148,18 +154,30 @@ fn patiently(
     wait: impl Fn(&TcpStream, Duration) -> io::Result<bool>,
 ) -> std::result::Result<usize, ureq::Error> {
     let exchange = Exchange::current()?;
+    let outcome = attempt(line, &exchange, &mut work, wait).map_err(carried)?;
+    outcome.map_err(|error| {
+        exchange.truncated.set(true);
+        error.into()
+    })
+}
+
+/// As [`patiently`]; the outer error ends the call, the inner one is the line's.
+pub(super) fn attempt(
+    line: &Line,
+    exchange: &Exchange,
+    mut work: impl FnMut(&TcpStream) -> io::Result<usize>,
+    wait: impl Fn(&TcpStream, Duration) -> io::Result<bool>,
+) -> Result<io::Result<usize>> {
     loop {
-        exchange.check().map_err(carried)?;
+        exchange.check()?;
         match work(line) {
-            Ok(amount) => return Ok(amount),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                exchange.blocked_on(line, || wait(line, exchange.left(LONG))).map_err(carried)??;
+                if let Err(error) = exchange.blocked_on(line, || wait(line, exchange.left(LONG)))? {
+                    return Ok(Err(error));
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => {
-                exchange.truncated.set(true);
-                return Err(error.into());
-            }
+            outcome => return Ok(outcome),
         }
     }
 }

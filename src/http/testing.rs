@@ -11,6 +11,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use super::lookup::Lookups;
 use super::{Answer, Failure, Method, Network, Request};
 use crate::call::Call;
+use crate::key::KeyRing;
 use crate::log::{Level, Log, Sink};
 use crate::tls::Trust;
 use crate::url::Url;
@@ -183,11 +184,20 @@ pub(super) fn in_time<T>(limit: u64, work: impl FnOnce() -> T) -> T {
     result
 }
 
+/// A network without connections.
+pub(super) fn network() -> Network {
+    Network::new(ring())
+}
+
+pub(super) fn ring() -> Arc<KeyRing> {
+    Arc::new(KeyRing::new([7; 32]))
+}
+
 /// A network that asks `ask` for its names.
 pub(super) fn asking(
     ask: impl Fn(&str) -> std::io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
 ) -> Network {
-    Network::with_lookups(Lookups::new(Arc::new(move |host: &str, _| ask(host))))
+    Network::with_lookups(Lookups::new(Arc::new(move |host: &str, _| ask(host))), ring())
 }
 
 /// A listener whose queue is full: connects to it are never answered.

@@ -5,18 +5,18 @@ use super::*;
 
 fn failure(reply: impl Fn(usize, &str) -> Reply + Send + Sync + 'static) -> Error {
     let server = Server::plain(reply);
-    send(&Network::new(), &server.url(), &patient()).unwrap_err().error
+    send(&network(), &server.url(), &patient()).unwrap_err().error
 }
 
 fn answer(bytes: &'static str) -> Result<Answer> {
     let server = Server::plain(move |_, _| Reply::Close(bytes.into()));
-    Ok(send(&Network::new(), &server.url(), &patient())?)
+    Ok(send(&network(), &server.url(), &patient())?)
 }
 
 #[test]
 fn a_post_carries_its_form_and_our_headers_and_asks_for_no_compression() {
     let server = Server::plain(|_, _| Reply::Keep(ok("{}")));
-    let answer = send(&Network::new(), &server.url(), &patient()).unwrap();
+    let answer = send(&network(), &server.url(), &patient()).unwrap();
     assert_eq!((answer.status, answer.body.as_slice()), (200, b"{}".as_slice()));
     assert_eq!(answer.content_type.as_deref(), Some("application/json"));
     let request = server.requests().remove(0);
@@ -40,7 +40,7 @@ fn a_post_carries_its_form_and_our_headers_and_asks_for_no_compression() {
 #[test]
 fn a_get_appends_its_query_to_the_urls_own() {
     let server = Server::plain(|_, _| Reply::Keep(ok("{}")));
-    let network = Network::new();
+    let network = network();
     for (path, wanted) in [
         ("/t", "GET /t?assertion=a.b HTTP/1.1"),
         ("/t?", "GET /t?assertion=a.b HTTP/1.1"),
@@ -61,7 +61,7 @@ fn a_query_of_60_kib_is_sent_whole() {
     let url = server.url();
     let long = "a".repeat(60 << 10);
     let request = Request { method: Method::Get, query: Some(Secret::new(long.clone())), ..post(&url) };
-    Network::new().send(&request, &Trust::default(), &patient()).unwrap();
+    network().send(&request, &Trust::default(), &patient()).unwrap();
     assert!(server.requests().remove(0).contains(&long));
 }
 
@@ -71,7 +71,7 @@ fn a_header_of_the_callers_replaces_ours_and_cannot_break_the_framing() {
     let url = server.url();
     let with =
         |name: &str, value: &str| Request { headers: vec![(name.to_owned(), value.into())], ..post(&url) };
-    let network = Network::new();
+    let network = network();
     network.send(&with("aCCEPT", "text/plain"), &Trust::default(), &patient()).unwrap();
     let sent = server.requests().remove(0).to_ascii_lowercase();
     assert!(sent.contains("accept: text/plain\r\n"), "{sent}");
@@ -88,7 +88,7 @@ fn a_redirect_comes_back_and_is_not_followed() {
     let server = Server::plain(|_, _| {
         Reply::Keep(b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 4\r\n\r\ngone".to_vec())
     });
-    let answer = send(&Network::new(), &server.url(), &patient()).unwrap();
+    let answer = send(&network(), &server.url(), &patient()).unwrap();
     assert_eq!(answer.status, 302);
     assert_eq!(answer.location.as_deref(), Some("/elsewhere"));
     assert_eq!(answer.body.as_slice(), b"gone");
@@ -124,7 +124,7 @@ fn a_body_of_more_than_a_mebibyte_is_refused() {
 #[test]
 fn a_body_of_a_mebibyte_is_taken() {
     let server = Server::plain(|_, _| Reply::Keep(ok(&"x".repeat(1 << 20))));
-    let answer = send(&Network::new(), &server.url(), &patient()).unwrap();
+    let answer = send(&network(), &server.url(), &patient()).unwrap();
     assert_eq!(answer.body.len(), 1 << 20);
 }
 
@@ -173,7 +173,7 @@ fn too_many_headers_are_a_bad_response() {
 #[test]
 fn a_closed_connection_is_the_networks_fault_and_a_new_one_is_not_stale() {
     let server = Server::plain(|_, _| Reply::Close(Vec::new()));
-    let failure = send(&Network::new(), &server.url(), &patient()).unwrap_err();
+    let failure = send(&network(), &server.url(), &patient()).unwrap_err();
     assert_eq!(failure.error.status(), Status::Network);
     assert!(!failure.stale);
 }
@@ -181,7 +181,7 @@ fn a_closed_connection_is_the_networks_fault_and_a_new_one_is_not_stale() {
 #[test]
 fn a_refused_connection_names_host_port_and_the_systems_reason() {
     let url = Url::parse(&format!("http://127.0.0.1:{}/", unused_port())).unwrap();
-    let error = send(&Network::new(), &url, &patient()).unwrap_err().error;
+    let error = send(&network(), &url, &patient()).unwrap_err().error;
     assert_eq!(error.status(), Status::Network);
     assert!(error.message().contains(&format!("127.0.0.1:{}", url.port())), "{error}");
     assert!(error.message().contains("refused"), "{error}");
@@ -194,7 +194,7 @@ fn the_callers_log_names_the_request_and_what_came_of_it_without_its_query() {
     heard.attach(&mut call);
     let url = server.url_of("http://127.0.0.1", "/t?a=canary");
     let request = Request { method: Method::Get, query: Some("b=canary".into()), ..post(&url) };
-    Network::new().send(&request, &Trust::default(), &call).unwrap();
+    network().send(&request, &Trust::default(), &call).unwrap();
     let lines = heard.0.lock().unwrap().join("\n");
     assert!(lines.contains(&format!("GET http://127.0.0.1:{}/t: 200, 2 bytes in", server.port)), "{lines}");
     assert!(lines.contains("on a new connection"), "{lines}");
@@ -237,7 +237,7 @@ fn a_logger_of_the_host_program_hears_no_secret_at_any_level() {
             headers: vec![("Authorization".to_owned(), Secret::new(canary.clone()))],
             body: secret(),
         };
-        Network::new().send(&request, &Trust::default(), &patient()).unwrap();
+        network().send(&request, &Trust::default(), &patient()).unwrap();
     }
     let all = EVERYTHING.0.lock().unwrap();
     assert!(all.contains("ureq"), "the test hears nothing at all");
@@ -264,7 +264,7 @@ fn a_request_of_too_many_bytes_is_an_option_to_mend_and_calls_nobody() {
     let many = (0..10).map(|i| (format!("X-{i}"), Secret::new("a".repeat(10 << 10)))).collect();
     let headers = Request { headers: many, ..post(&url) };
     for request in [query, header, headers] {
-        let failure = Network::new().send(&request, &Trust::default(), &patient()).unwrap_err();
+        let failure = network().send(&request, &Trust::default(), &patient()).unwrap_err();
         assert_eq!(failure.error.status(), Status::InvalidOption, "{}", failure.error);
         assert!(failure.error.message().contains("64 KiB"), "{}", failure.error);
         assert!(!failure.answered);
@@ -293,7 +293,7 @@ fn a_failure_says_whether_the_server_had_seen_the_request() {
         (long, "longer than 1 MiB"),
     ] {
         let server = Server::plain(move |_, _| Reply::Close(bytes.clone().into()));
-        let failure = send(&Network::new(), &server.url(), &patient()).unwrap_err();
+        let failure = send(&network(), &server.url(), &patient()).unwrap_err();
         assert!(failure.error.message().contains(why), "{}", failure.error);
         assert!(failure.answered, "{}", failure.error);
     }
@@ -302,12 +302,12 @@ fn a_failure_says_whether_the_server_had_seen_the_request() {
 #[test]
 fn a_server_that_was_not_reached_or_did_not_answer_in_time_has_not_answered() {
     let nobody = Url::parse(&format!("http://127.0.0.1:{}/", unused_port())).unwrap();
-    assert!(!send(&Network::new(), &nobody, &patient()).unwrap_err().answered);
+    assert!(!send(&network(), &nobody, &patient()).unwrap_err().answered);
     let unknown = Url::parse("https://login.example.com/token").unwrap();
     assert!(!send(&asking(|_| Ok(Vec::new())), &unknown, &patient()).unwrap_err().answered);
     for reply in [|| Reply::Silence, || Reply::Drip(ok("{}"))] {
         let server = Server::plain(move |_, _| reply());
-        let failure = send(&Network::new(), &server.url(), &within(200)).unwrap_err();
+        let failure = send(&network(), &server.url(), &within(200)).unwrap_err();
         assert_eq!(failure.error.status(), Status::Timeout);
         assert!(!failure.answered);
     }
@@ -319,8 +319,7 @@ fn a_server_that_closes_on_a_request_that_is_still_going_out_has_answered() {
     let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
     let server = std::thread::spawn(move || drop(listener.accept().unwrap()));
     let body = Some(Secret::new("a".repeat(8 << 20)));
-    let failure =
-        Network::new().send(&Request { body, ..post(&url) }, &Trust::default(), &patient()).unwrap_err();
+    let failure = network().send(&Request { body, ..post(&url) }, &Trust::default(), &patient()).unwrap_err();
     server.join().unwrap();
     assert_eq!(failure.error.status(), Status::Network);
     assert!(failure.answered, "{}", failure.error);

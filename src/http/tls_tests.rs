@@ -11,17 +11,17 @@ use super::*;
 use crate::file::Location;
 
 /// An authority of the test's own, with its certificate in a file.
-struct Authority {
+pub(super) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     folder: tempfile::TempDir,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::named("the test's own")
     }
 
-    fn named(name: &str) -> Self {
+    pub(super) fn named(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -31,15 +31,19 @@ impl Authority {
         authority
     }
 
-    fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
     }
 
-    fn trust(&self) -> Trust {
-        Trust { store: Some(Location::new(self.path().to_str().unwrap().to_owned())), validate: true }
+    pub(super) fn trust(&self) -> Trust {
+        Trust { store: Some(Location::new(self.path().to_str().unwrap().to_owned())), ..Trust::default() }
     }
 
-    fn server(
+    pub(super) fn signed(&self, name: &str, key: &KeyPair) -> rcgen::Certificate {
+        CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(key, &self.issuer).unwrap()
+    }
+
+    pub(super) fn server(
         &self,
         name: &str,
         change: impl FnOnce(&mut CertificateParams),
@@ -62,9 +66,9 @@ impl Authority {
     }
 }
 
-fn plainly(_: &mut CertificateParams) {}
+pub(super) fn plainly(_: &mut CertificateParams) {}
 
-fn reply(_: usize, _: &str) -> Reply {
+pub(super) fn reply(_: usize, _: &str) -> Reply {
     Reply::Keep(ok("{}"))
 }
 
@@ -74,7 +78,7 @@ fn https(server: &Server) -> Url {
 
 fn refusal(server: &Server, trust: &Trust) -> Error {
     let url = https(server);
-    let failure = Network::new().send(&post(&url), trust, &patient()).unwrap_err();
+    let failure = network().send(&post(&url), trust, &patient()).unwrap_err();
     assert_eq!(failure.error.status(), Status::Tls, "{}", failure.error);
     assert!(failure.error.message().contains("localhost"), "{}", failure.error);
     assert!(server.requests().is_empty(), "nothing may be sent to a server that is not trusted");
@@ -85,7 +89,7 @@ fn refusal(server: &Server, trust: &Trust) -> Error {
 fn a_server_of_an_authority_in_the_trust_store_is_talked_to_and_its_connection_kept() {
     let authority = Authority::new();
     let server = authority.server("localhost", plainly, reply);
-    let (network, url) = (Network::new(), https(&server));
+    let (network, url) = (network(), https(&server));
     let kept: Vec<bool> =
         (0..3).map(|_| network.send(&post(&url), &authority.trust(), &patient()).unwrap().kept).collect();
     assert_eq!(kept, [false, true, true]);
@@ -97,7 +101,7 @@ fn an_address_is_a_name_that_a_certificate_can_be_for() {
     let authority = Authority::new();
     let server = authority.server("127.0.0.1", plainly, reply);
     let url = server.url_of("https://127.0.0.1", "/token");
-    let answer = Network::new().send(&post(&url), &authority.trust(), &patient()).unwrap();
+    let answer = network().send(&post(&url), &authority.trust(), &patient()).unwrap();
     assert_eq!(answer.status, 200);
 }
 
@@ -122,7 +126,7 @@ fn an_issuer_of_the_same_name_with_another_key_is_told_from_an_unknown_one() {
 fn the_operating_system_does_not_know_the_authority_of_a_test() {
     let server = Authority::new().server("localhost", plainly, reply);
     let url = https(&server);
-    let failure = Network::new().send(&post(&url), &Trust::default(), &patient()).unwrap_err();
+    let failure = network().send(&post(&url), &Trust::default(), &patient()).unwrap_err();
     assert_eq!(failure.error.status(), Status::Tls, "{}", failure.error);
     assert!(failure.error.message().contains("TrustStore"), "{}", failure.error);
     assert!(server.requests().is_empty());
@@ -156,8 +160,8 @@ fn without_validation_any_certificate_will_do_and_its_connection_serves_nobody_e
         |params| params.not_after = date_time_ymd(2020, 1, 1),
         reply,
     );
-    let trust = Trust { store: None, validate: false };
-    let (network, url) = (Network::new(), https(&server));
+    let trust = Trust { validate: false, ..Trust::default() };
+    let (network, url) = (network(), https(&server));
     assert_eq!(network.send(&post(&url), &trust, &patient()).unwrap().status, 200);
     let strict = Authority::new();
     let failure = network.send(&post(&url), &strict.trust(), &patient()).unwrap_err();
@@ -168,7 +172,7 @@ fn without_validation_any_certificate_will_do_and_its_connection_serves_nobody_e
 fn a_changed_trust_store_counts_at_once_also_for_kept_connections() {
     let (authority, other) = (Authority::new(), Authority::new());
     let server = authority.server("localhost", plainly, reply);
-    let (network, url, trust) = (Network::new(), https(&server), authority.trust());
+    let (network, url, trust) = (network(), https(&server), authority.trust());
     network.send(&post(&url), &trust, &patient()).unwrap();
     std::fs::write(authority.path(), format!("changed\n{}", other.issuer.pem())).unwrap();
     let failure = network.send(&post(&url), &trust, &patient()).unwrap_err();
@@ -178,8 +182,8 @@ fn a_changed_trust_store_counts_at_once_also_for_kept_connections() {
 #[test]
 fn a_missing_trust_store_is_found_before_anybody_is_called() {
     let server = Authority::new().server("localhost", plainly, reply);
-    let trust = Trust { store: Some(Location::new("/nowhere/ca.pem".to_owned())), validate: true };
-    let failure = Network::new().send(&post(&https(&server)), &trust, &patient()).unwrap_err();
+    let trust = Trust { store: Some(Location::new("/nowhere/ca.pem".to_owned())), ..Trust::default() };
+    let failure = network().send(&post(&https(&server)), &trust, &patient()).unwrap_err();
     assert_eq!(failure.error.status(), Status::KeyStore);
     assert_eq!(server.accepted(), 0);
 }
@@ -201,7 +205,7 @@ fn a_server_that_speaks_no_tls_is_a_fault_of_tls() {
             stream.read_exact(&mut rest).unwrap();
             stream.write_all(text.as_bytes()).unwrap();
         });
-        let failure = Network::new().send(&post(&url), &authority.trust(), &patient()).unwrap_err();
+        let failure = network().send(&post(&url), &authority.trust(), &patient()).unwrap_err();
         server.join().unwrap();
         assert_eq!(failure.error.status(), Status::Tls, "{}", failure.error);
         assert!(failure.error.message().contains("localhost"), "{}", failure.error);
@@ -213,7 +217,7 @@ fn a_handshake_that_is_not_answered_ends_on_time_and_with_a_cancel() {
     let authority = Authority::new();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = Url::parse(&format!("https://localhost:{}/", listener.local_addr().unwrap().port())).unwrap();
-    let (network, trust, call) = (Network::new(), authority.trust(), within(300));
+    let (network, trust, call) = (network(), authority.trust(), within(300));
     let error = in_time(300, || network.send(&post(&url), &trust, &call)).unwrap_err().error;
     assert_eq!(error.status(), Status::Timeout);
     assert!(error.message().contains("the TLS handshake did not end"), "{error}");
@@ -234,7 +238,7 @@ fn an_answer_over_tls_that_only_its_end_delimits_must_end_properly() {
     // The connection is dropped without TLS's own goodbye: anybody on the way could have cut it here.
     let server = authority
         .server("localhost", plainly, |_, _| Reply::Close(b"HTTP/1.1 200 OK\r\n\r\n{\"a\":1}".to_vec()));
-    let failure = Network::new().send(&post(&https(&server)), &authority.trust(), &patient()).unwrap_err();
+    let failure = network().send(&post(&https(&server)), &authority.trust(), &patient()).unwrap_err();
     assert_eq!(failure.error.status(), Status::BadResponse);
     assert!(failure.error.message().contains("cut off after 7 bytes"), "{}", failure.error);
 }
@@ -247,7 +251,7 @@ fn a_server_that_is_silent_over_tls_ends_on_time_and_a_stale_one_is_told() {
         1 => Reply::Close(Vec::new()),
         _ => Reply::Silence,
     });
-    let (network, url, trust) = (Network::new(), https(&server), authority.trust());
+    let (network, url, trust) = (network(), https(&server), authority.trust());
     network.send(&post(&url), &trust, &patient()).unwrap();
     assert!(network.send(&post(&url), &trust, &patient()).unwrap_err().stale);
     let call = within(400);
@@ -287,13 +291,14 @@ fn a_ca_certificate_in_the_place_of_a_servers_is_told_from_an_unknown_one() {
 fn of_many_trust_stores_the_least_recently_used_loses_its_connection() {
     let authority = Authority::new();
     let server = authority.server("localhost", plainly, reply);
-    let (network, url) = (Network::new(), https(&server));
+    let (network, url) = (network(), https(&server));
     let kept = |number: usize| {
         let path = authority.folder.path().join(format!("{number}.pem"));
         if !path.exists() {
             std::fs::write(&path, authority.issuer.pem()).unwrap();
         }
-        let trust = Trust { store: Some(Location::new(path.to_str().unwrap().to_owned())), validate: true };
+        let trust =
+            Trust { store: Some(Location::new(path.to_str().unwrap().to_owned())), ..Trust::default() };
         network.send(&post(&url), &trust, &patient()).unwrap().kept
     };
     assert!(!(0..32).any(kept));
@@ -306,9 +311,10 @@ fn of_many_trust_stores_the_least_recently_used_loses_its_connection() {
 #[test]
 fn a_trust_store_that_nothing_is_checked_with_makes_no_connection_of_its_own() {
     let server = Authority::new().server("localhost", plainly, reply);
-    let (network, url) = (Network::new(), https(&server));
+    let (network, url) = (network(), https(&server));
     for number in 0..5 {
-        let trust = Trust { store: Some(Location::new(format!("x{number}"))), validate: false };
+        let trust =
+            Trust { store: Some(Location::new(format!("x{number}"))), validate: false, ..Trust::default() };
         network.send(&post(&url), &trust, &patient()).unwrap();
     }
     assert_eq!(server.accepted(), 1);
@@ -317,8 +323,7 @@ fn a_trust_store_that_nothing_is_checked_with_makes_no_connection_of_its_own() {
 #[test]
 fn a_server_that_is_not_trusted_has_not_answered() {
     let server = Authority::new().server("localhost", plainly, reply);
-    let failure =
-        Network::new().send(&post(&https(&server)), &Authority::new().trust(), &patient()).unwrap_err();
+    let failure = network().send(&post(&https(&server)), &Authority::new().trust(), &patient()).unwrap_err();
     assert_eq!(failure.error.status(), Status::Tls);
     assert!(!failure.answered);
 }

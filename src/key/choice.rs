@@ -28,7 +28,11 @@ pub(super) fn choose(source: &KeySource, entries: &[(&str, Kind)]) -> Result<usi
         Some(alias) => by_alias(source, entries, alias),
         None => match *keys {
             [only] => Ok(only),
-            _ => Err(source.not_found(format!("has several keys: {} (set JWTCertAlias)", list(entries)))),
+            _ => Err(source.not_found(format!(
+                "has several keys: {} (set {})",
+                list(entries),
+                source.words().alias
+            ))),
         },
     }
 }
@@ -59,7 +63,7 @@ fn by_alias(source: &KeySource, entries: &[(&str, Kind)], wanted: &str) -> Resul
         Some((alias, _)) => format!("has only a secret key as {}", quoted(alias)),
         None => format!("has no alias {}", quoted(wanted)),
     };
-    Err(source.not_found(format!("{what}; it has {} (set JWTCertAlias)", list(entries))))
+    Err(source.not_found(format!("{what}; it has {} (set {})", list(entries), source.words().alias)))
 }
 
 fn places(entries: &[(&str, Kind)], wanted: impl Fn(&str, Kind) -> bool) -> Vec<usize> {

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
-use super::{KeyOrigin, KeySource};
+use super::{KeyOrigin, KeySource, Purpose};
 use crate::file::Location;
 use crate::secret::Secret;
 
@@ -165,7 +165,9 @@ impl KeySource {
     }
 
     fn at(origin: KeyOrigin) -> Self {
-        Self { origin, password: None, key_password: None, alias: None, certificate: None, strong: false }
+        let (password, key_password, alias, certificate) = (None, None, None, None);
+        let (purpose, strong) = (Purpose::default(), false);
+        Self { purpose, origin, password, key_password, alias, certificate, strong }
     }
 
     /// With JWTCertificate set.

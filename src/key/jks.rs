@@ -41,13 +41,10 @@ pub(super) fn all(source: &KeySource, content: &[u8]) -> Result<Vec<Candidate>> 
 }
 
 /// What the store holds, once the password has shown that it may be told.
-fn entries<'a>(source: &'a KeySource, content: &'a [u8]) -> Result<Vec<Entry<'a>>> {
+fn entries<'a>(source: &KeySource, content: &'a [u8]) -> Result<Vec<Entry<'a>>> {
     weak::check(source, "a scheme of Java's own (JKS, SHA-1 alone)")?;
-    let mut walk = Walk { source, left: content };
-    let entries = walk.store()?;
-    let digest = walk.take(SHA1_OUTPUT_LEN)?;
-    let signed = content.len().saturating_sub(walk.left.len().saturating_add(digest.len()));
-    verify(source, content.get(..signed).unwrap_or_default(), digest)?;
+    let (entries, signed, digest) = walked(source, content)?;
+    verify(source, signed, digest)?;
     if source.password.is_none() {
         prove(source, &entries)?;
     }
@@ -62,6 +59,26 @@ fn material(source: &KeySource, entry: &Entry<'_>, key: &[u8]) -> Result<Materia
     })
 }
 
+/// The trusted certificates of the JKS store `content`. Without a password, whether it is whole is not looked at, as Java
+/// does it.
+pub(super) fn trusted(source: &KeySource, content: &[u8]) -> Result<Vec<Vec<u8>>> {
+    let (entries, signed, digest) = walked(source, content)?;
+    if source.password.is_some() {
+        verify(source, signed, digest)?;
+    }
+    let trusted = entries.iter().filter(|entry| entry.key.is_none());
+    Ok(trusted.flat_map(|entry| &entry.certificates).map(|found| found.to_vec()).collect())
+}
+
+/// The entries, the bytes that the digest is over, and the digest.
+fn walked<'a>(source: &KeySource, content: &'a [u8]) -> Result<(Vec<Entry<'a>>, &'a [u8], &'a [u8])> {
+    let mut walk = Walk { source, left: content };
+    let entries = walk.store()?;
+    let digest = walk.take(SHA1_OUTPUT_LEN)?;
+    let signed = content.len().saturating_sub(walk.left.len().saturating_add(digest.len()));
+    Ok((entries, content.get(..signed).unwrap_or_default(), digest))
+}
+
 impl Entry<'_> {
     fn name(&self) -> (&str, Kind) {
         let kind = if self.key.is_some() { Kind::Key } else { Kind::Certificate };
@@ -70,12 +87,12 @@ impl Entry<'_> {
 }
 
 /// What is still to be read.
-struct Walk<'a> {
-    source: &'a KeySource,
+struct Walk<'s, 'a> {
+    source: &'s KeySource,
     left: &'a [u8],
 }
 
-impl<'a> Walk<'a> {
+impl<'a> Walk<'_, 'a> {
     fn take(&mut self, length: usize) -> Result<&'a [u8]> {
         let (taken, left) = self.left.split_at_checked(length).ok_or_else(|| {
             self.source.broken("is a JKS store that ends too early: it was cut short or damaged")
@@ -164,7 +181,8 @@ fn verify(source: &KeySource, signed: &[u8], digest: &[u8]) -> Result<()> {
         };
     };
     let found = sha1(&[&password_bytes(password.reveal()), WHITENER, signed]);
-    verify_slices_are_equal(found.as_ref(), digest).map_err(|_| source.wrong_password("JWTCertPassword"))
+    verify_slices_are_equal(found.as_ref(), digest)
+        .map_err(|_| source.wrong_password(source.words().password))
 }
 
 /// Without a store password, the one of a key must open one before anything is told of what the store holds.
@@ -224,15 +242,14 @@ fn damaged(source: &KeySource, entry: &Entry<'_>) -> Error {
 }
 
 fn wrong_key_password(source: &KeySource, entry: &Entry<'_>) -> Error {
+    let option = source.words().key_password;
     if source.password.is_none() {
-        return source.wrong_password("JWTCertKeyPassword");
+        return source.wrong_password(option);
     }
     let alias = quoted(&entry.alias);
     let text = match source.key_password {
-        Some(_) => {
-            format!("has the key {alias}, which does not open with this JWTCertKeyPassword, or was altered")
-        }
-        None => format!("has the key {alias}, which has a password of its own (set JWTCertKeyPassword)"),
+        Some(_) => format!("has the key {alias}, which does not open with this {option}, or was altered"),
+        None => format!("has the key {alias}, which has a password of its own (set {option})"),
     };
-    source.error(Status::KeyPassword, "JWTCertKeyPassword", text)
+    source.error(Status::KeyPassword, option, text)
 }

@@ -40,11 +40,11 @@ use file::Named;
 pub use listing::{Listed, Listing, list};
 pub use ring::KeyRing;
 pub use signing::{KeySigner, SigningKey};
-pub use source::{KeyOrigin, KeySource};
+pub use source::{KeyOrigin, KeySource, Purpose};
 pub use thumbprint::Thumbprint;
 pub use x509::Facts;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::file::Stamp;
 
 const JKS_MAGIC: [u8; 4] = [0xFE, 0xED, 0xFE, 0xED];
@@ -86,6 +86,20 @@ fn open_with_stamps(source: &KeySource) -> Result<(SigningKey, Vec<Stamp>)> {
     Ok((key, stamps))
 }
 
+/// The trusted certificates of a store that is JKS or PKCS#12, or one certificate in DER; nothing if `content` is
+/// something else.
+pub fn trusted_certificates(source: &KeySource, content: &[u8]) -> Option<Result<Vec<Vec<u8>>>> {
+    if content.starts_with(&JKS_MAGIC) {
+        Some(jks::trusted(source, content))
+    } else if content.starts_with(&JCEKS_MAGIC) {
+        Some(Err(jceks(source)))
+    } else if pkcs12::is_pfx(content) {
+        Some(pkcs12::trusted(source, content))
+    } else {
+        chain::is_certificate(content).then(|| Ok(vec![content.to_vec()]))
+    }
+}
+
 fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
     match format(source, content)? {
         Format::Jks => jks::read(source, content),
@@ -110,10 +124,7 @@ fn format(source: &KeySource, content: &[u8]) -> Result<Format> {
         return Ok(Format::Jks);
     }
     if content.starts_with(&JCEKS_MAGIC) {
-        return Err(source.broken(
-            "is a JCEKS store, and JCEKS is not supported; convert a copy with keytool -importkeystore \
-             -srcstoretype JCEKS -deststoretype PKCS12",
-        ));
+        return Err(jceks(source));
     }
     if pkcs12::is_pfx(content) {
         return Ok(Format::Pkcs12);
@@ -127,6 +138,14 @@ fn format(source: &KeySource, content: &[u8]) -> Result<Format> {
     Err(source.broken(source.unknown()))
 }
 
+fn jceks(source: &KeySource) -> Error {
+    source.broken(
+        "is a JCEKS store, and JCEKS is not supported; convert a copy with keytool -importkeystore \
+         -srcstoretype JCEKS -deststoretype PKCS12",
+    )
+}
+
+/// DER without anything around it: a key, or one that is encrypted.
 fn bare(source: &KeySource, content: &[u8]) -> Result<Material> {
     let der = if signing::is_key(content) {
         Zeroizing::new(content.to_vec())

@@ -40,6 +40,14 @@ pub(super) fn all(source: &KeySource, content: &[u8]) -> Result<Vec<Candidate>> 
     Ok(named.map(|(alias, bag)| (Some(alias.clone()), Ok(material(&archive, bag, alias)))).collect())
 }
 
+/// The trusted certificates of the PKCS#12 store `content`: those that are marked so, as keytool does it, or all where no
+/// key stands beside them.
+pub(super) fn trusted(source: &KeySource, content: &[u8]) -> Result<Vec<Vec<u8>>> {
+    let archive = archive(source, content)?;
+    let trusted = archive.certs.iter().filter(|bag| bag.trusted || archive.keys.is_empty());
+    Ok(trusted.map(|bag| bag.cert.as_der().to_vec()).collect())
+}
+
 fn archive(source: &KeySource, content: &[u8]) -> Result<Pkcs12Archive> {
     let pfx = whole(source, content)?;
     Cost::of_pfx(pfx).check(source)?;

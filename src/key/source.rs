@@ -16,9 +16,56 @@ pub enum KeyOrigin {
     Shared(Secret),
 }
 
+/// What a key store is for, and so which options its messages name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// JWTCertStore: signing assertions.
+    #[default]
+    Assertion,
+    /// KeyStore: being a client in TLS.
+    ClientCertificate,
+    /// TrustStore: whom to believe; it needs no key.
+    Trust,
+}
+
+/// The options by which a store is named and opened.
+pub(super) struct Words {
+    pub(super) store: &'static str,
+    pub(super) password: &'static str,
+    pub(super) key_password: &'static str,
+    pub(super) alias: &'static str,
+}
+
+impl Purpose {
+    fn words(self) -> &'static Words {
+        match self {
+            Self::Assertion => &Words {
+                store: "JWTCertStore",
+                password: "JWTCertPassword",
+                key_password: "JWTCertKeyPassword",
+                alias: "JWTCertAlias",
+            },
+            Self::ClientCertificate => &Words {
+                store: "KeyStore",
+                password: "KeyStorePassword",
+                key_password: "KeyPassword",
+                alias: "KeyStoreAlias",
+            },
+            Self::Trust => &Words {
+                store: "TrustStore",
+                password: "TrustStorePassword",
+                key_password: "TrustStorePassword",
+                alias: "TrustStore",
+            },
+        }
+    }
+}
+
 /// What the options say about the key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KeySource {
+    /// What it is for.
+    pub purpose: Purpose,
     /// Where it is.
     pub origin: KeyOrigin,
     /// JWTCertPassword.
@@ -35,6 +82,11 @@ pub struct KeySource {
 }
 
 impl KeySource {
+    /// The options that its messages name.
+    pub(super) fn words(&self) -> &'static Words {
+        self.purpose.words()
+    }
+
     /// The files that are read for the key: the store first, then the certificate.
     pub fn files(&self) -> impl Iterator<Item = &Location> {
         let store = match &self.origin {
@@ -52,8 +104,8 @@ impl KeySource {
     /// The one password of formats that have only one, and the option that it came from.
     pub(super) fn only_password(&self) -> (Option<&str>, &'static str) {
         match (&self.password, &self.key_password) {
-            (None, Some(key)) => (Some(key.reveal()), "JWTCertKeyPassword"),
-            (store, _) => (store.as_ref().map(Secret::reveal), "JWTCertPassword"),
+            (None, Some(key)) => (Some(key.reveal()), self.words().key_password),
+            (store, _) => (store.as_ref().map(Secret::reveal), self.words().password),
         }
     }
 
@@ -64,15 +116,14 @@ impl KeySource {
             KeyOrigin::Text(_) => KeyOrigin::Text(Secret::default()),
             KeyOrigin::Shared(_) => KeyOrigin::Shared(Secret::default()),
         };
-        let (alias, certificate) = (self.alias.clone(), self.certificate.clone());
-        Self { origin, password: None, key_password: None, alias, certificate, strong: self.strong }
+        Self { origin, password: None, key_password: None, ..self.clone() }
     }
 
     /// The option that says where the key is.
     #[must_use]
     pub fn option(&self) -> &'static str {
         match self.origin {
-            KeyOrigin::Store(_) => "JWTCertStore",
+            KeyOrigin::Store(_) => self.words().store,
             KeyOrigin::Text(_) => "JWTPrivateKey",
             KeyOrigin::Shared(_) => "JWTSecret",
         }
@@ -113,12 +164,13 @@ impl KeySource {
     }
 
     pub(super) fn no_password(&self) -> Error {
-        let text = "is encrypted, and no password was given (set JWTCertPassword)";
-        self.error(Status::KeyPassword, "JWTCertPassword", text)
+        let option = self.words().password;
+        let text = format!("is encrypted, and no password was given (set {option})");
+        self.error(Status::KeyPassword, option, text)
     }
 
     pub(super) fn not_found(&self, text: impl AsRef<str>) -> Error {
-        self.error(Status::KeyNotFound, "JWTCertAlias", text)
+        self.error(Status::KeyNotFound, self.words().alias, text)
     }
 
     pub(super) fn unsuitable(&self, text: impl AsRef<str>) -> Error {

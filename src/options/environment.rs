@@ -6,6 +6,13 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use crate::proxy::Variables;
+use crate::secret::Secret;
+
+/// The variables that name a proxy for https, the first that is set counts. http_proxy is for http://, which goes to this
+/// machine alone.
+const PROXIES: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+
 /// What the lookup asks of its surroundings.
 pub trait Environment {
     /// An environment variable, if it is set and not empty.
@@ -35,6 +42,16 @@ impl Environment for ProcessEnvironment {
         // /etc is where both managers look when nothing else was configured; openSUSE configured the other.
         let unix = cfg!(unix).then_some(["/etc", "/etc/unixODBC"]);
         apple.into_iter().chain(unix.into_iter().flatten()).map(PathBuf::from).collect()
+    }
+}
+
+/// What the surroundings say of proxies. Read once, when a connection is opened: a program that changes its environment
+/// later on does not move connections that it has.
+pub(super) fn proxies(environment: &dyn Environment) -> Variables {
+    let text = |name: &str| Some(environment.variable(name)?.to_string_lossy().into_owned());
+    Variables {
+        proxy: PROXIES.into_iter().find_map(|name| Some((name, Secret::new(text(name)?)))),
+        except: text("no_proxy").or_else(|| text("NO_PROXY")).unwrap_or_default(),
     }
 }
 
@@ -117,7 +134,7 @@ fn with_suffix(path: &Path) -> Vec<PathBuf> {
 }
 
 #[cfg(test)]
-pub(super) mod testing {
+pub(crate) mod testing {
     use std::collections::HashMap;
 
     use super::*;

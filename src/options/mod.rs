@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Result, Status};
+use crate::proxy::Variables;
 use crate::secret::Secret;
 
 mod completed;
@@ -75,6 +76,8 @@ pub struct Options {
     /// The data source, for messages.
     source: Option<String>,
     model: Model,
+    /// What the environment said of proxies when the connection was opened.
+    proxies: Variables,
     warnings: Vec<Error>,
 }
 
@@ -94,6 +97,7 @@ impl Options {
                 "it counts in a DSN or FILEDSN, not in a connection string",
             );
         }
+        options.proxies = environment::proxies(environment);
         options.look_up(&order, environment)?;
         options.read_model();
         Ok(options)
@@ -251,6 +255,12 @@ impl Options {
     /// What one origin says, be it empty.
     fn in_layer(&self, origin: Origin, name: Name) -> Option<&Value> {
         self.layers.get(&origin)?.get(&name)
+    }
+
+    /// What the environment said of proxies when the connection was opened; it counts where no option says.
+    #[must_use]
+    pub fn proxies(&self) -> &Variables {
+        &self.proxies
     }
 
     /// The headers that the model wants on every request to the API; they can be sent as they are.

@@ -273,6 +273,8 @@ fn every_secret_of_a_data_source_is_guarded_and_a_source_without_one_is_not() {
         let steering = if definition.steers() { "TokenURI=x" } else { "TrustStore=x" };
         assert_eq!(place.open(&format!("DSN=a;{steering}")).faults().len(), 1, "{}", definition.name);
     }
+    let place = Place::new("[a]\nKeyStore=client.p12\n", "");
+    refused(&place.open("DSN=a;ProxyHost=evil.example"), "ProxyHost");
     let place = Place::new("[a]\nScope=x\nTokenURI=POST https://good.example/t\n", "");
     let options = place.open(&format!("DSN=a;JWTCertStore=mine.jks;{EVIL}"));
     assert_eq!(options.faults(), []);

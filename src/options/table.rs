@@ -114,7 +114,7 @@ impl Definition {
     /// Whether it is a secret, or names a file of secrets that are put to use.
     #[must_use]
     pub fn leads_to_secrets(&self) -> bool {
-        self.is_secret() || matches!(self.name, "JWTCertStore" | "ClientAssertionFile")
+        self.is_secret() || matches!(self.name, "JWTCertStore" | "KeyStore" | "ClientAssertionFile")
     }
 
     /// All its names.
@@ -265,9 +265,33 @@ options! {
     HealthURI [] Kind::Text, "",
         "The endpoint that authgrant_test asks with the token, instead of RestSamplePath.";
     TrustStore ["ts", "Truststore"] Kind::Path, "the operating system's",
-        "A PEM file with the certificates of the authorities to trust, instead of the operating system's.";
+        "The file with the certificates of the authorities to trust, instead of the operating system's: PEM, JKS or PKCS#12, told apart by content.";
+    TrustStorePassword ["tsp"] Kind::Secret, "",
+        "The password of TrustStore, where it is JKS or PKCS#12.";
     ValidateServerCertificate ["vsc"] Kind::Switch, "1",
         "0 accepts any certificate, and so anybody's server. For tests alone.";
+    HostNameInCertificate ["hnic"] Kind::Text, "the URL's host",
+        "The name that the server's certificate must be for, where that is not the URL's host; #SERVERNAME# is the URL's host. It counts for every server that is asked.";
+    CryptoProtocolVersion ["cpv"] Kind::Text, "TLSv1.3,TLSv1.2",
+        "The versions of TLS that are offered: TLSv1.3, TLSv1.2, or both, separated by a comma. Older ones are not built in.";
+    KeyStore ["ks"] Kind::Path, "",
+        "The file with the client's own certificate and its private key for mutual TLS, in any format that JWTCertStore takes. With ClientID and without ClientSecret, method 53 authenticates by it (RFC 8705).";
+    KeyStorePassword ["ksp"] Kind::Secret, "",
+        "The password of KeyStore.";
+    KeyPassword ["kp"] Kind::Secret, "KeyStorePassword",
+        "The password of the key in KeyStore, where it is not the store's.";
+    KeyStoreAlias [] Kind::Text, "the only key",
+        "Which key of KeyStore is the client's; needed where it holds several.";
+    ProxyHost ["pxhn", "ProxyServer"] Kind::Text, "the environment's",
+        "The proxy to all https servers: a host, or http://host:port (CONNECT), or socks5://host:port, where the proxy looks names up. Without it https_proxy, HTTPS_PROXY, all_proxy, ALL_PROXY and no_proxy of the environment count, as they are at open, but not for this machine. http:// goes to this machine alone and never through a proxy.";
+    ProxyPort ["pxpt"] Kind::Number(0, 65_535), "0",
+        "The port of ProxyHost; 0 is the one in ProxyHost, else 80 for HTTP and 1080 for SOCKS5.";
+    ProxyUser ["pxu", "ProxyUID"] Kind::Text, "",
+        "The user that ProxyHost knows, for Basic authentication or SOCKS5's.";
+    ProxyPassword ["ProxyPwd"] Kind::Secret, "",
+        "The password of ProxyUser.";
+    ProxyMode ["pxm"] Kind::Switch, "1 with ProxyHost",
+        "0 goes to servers straight, whatever ProxyHost and the environment say; 1 demands ProxyHost.";
     LoginTimeout ["lt"] Kind::Number(-1, 86_400), "60",
         "Seconds for a whole call, waiting for others included; 0 or -1 is no limit.";
     WSTimeout ["wst"] Kind::Number(-1, 86_400), "120",

@@ -66,6 +66,10 @@ struct Api {
 struct Trust {
     store: Said<String>,
     validate: Said<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<Said<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proxy: Option<Said<String>>,
 }
 
 /// The report of what `connection` would do.
@@ -174,12 +178,15 @@ impl Explainer<'_> {
     }
 
     fn way(&self, exchange: &Exchange) -> Said<&'static str> {
+        let by_certificate = exchange.trust.client.is_some();
         let names: &[Name] = match flow::way(exchange) {
             Way::Basic | Way::Body => &[Name::ClientCredentialsMode],
+            Way::IdAlone if by_certificate => &[Name::KeyStore],
             Way::None | Way::IdAlone | Way::Assertion => &[],
         };
         let value = match flow::way(exchange) {
             Way::None => "none",
+            Way::IdAlone if by_certificate => "client_id and certificate",
             Way::IdAlone => "client_id alone",
             Way::Basic => "Basic header",
             Way::Body => "in the body",
@@ -251,7 +258,21 @@ impl Explainer<'_> {
                 value: trust.validate,
                 from: self.sources.of(&[Name::ValidateServerCertificate], true),
             },
+            client: trust.client.as_ref().and_then(|client| client.files().next()).map(|store| Said {
+                value: store.typed().to_owned(),
+                from: self.sources.of(&[Name::KeyStore], true),
+            }),
+            proxy: self.proxy(),
         }
+    }
+
+    /// The proxy on the way to the token endpoint.
+    fn proxy(&self) -> Option<Said<String>> {
+        let Flow::Exchange(exchange) = &self.config.flow else { return None };
+        let proxy = exchange.trust.route.to(&exchange.endpoint).ok()??;
+        let variable = || Source { place: Some(proxy.named_by.to_owned()), ..Source::of("environment") };
+        let from = self.sources.option(Name::ProxyHost).unwrap_or_else(variable);
+        Some(Said { value: proxy.url(), from })
     }
 
     /// Seconds; nothing is no limit.

@@ -12,7 +12,7 @@ use crate::error::{Error, Result, Status};
 use crate::file::Location;
 use crate::flow;
 use crate::key::{self, Facts, KeyOrigin, KeySource, Listed, SigningKey};
-use crate::options::{Kind, Name, Options, Value, table};
+use crate::options::{Kind, Name, Options, table};
 use crate::tls::Trust;
 use crate::token::end_of_jwt;
 use crate::url::Url;
@@ -86,7 +86,7 @@ pub fn validate(connection: &Connection) -> Result<String> {
     }
     let clock = view.process.clock.as_ref();
     findings.urls(view.options());
-    findings.trust_store(view.options());
+    findings.trust(&view);
     findings.ready_made(&view, clock);
     let store = findings.store(&view);
     findings.warnings.extend(connection.warnings().iter().map(Problem::from));
@@ -109,14 +109,13 @@ impl Findings {
         self.check(target(options));
     }
 
-    fn trust_store(&mut self, options: &Options) {
-        let is_off = |value: &Value| value.text.reveal() == "0";
-        if options.get(Name::ValidateServerCertificate).is_some_and(is_off) {
-            return;
-        }
-        if let Some(store) = options.get(Name::TrustStore) {
-            let store = Some(Location::new(store.text.reveal().to_owned()));
-            self.check(Trust { store, validate: true }.config());
+    /// TrustStore and KeyStore, each for itself.
+    fn trust(&mut self, view: &View) {
+        let wanted = config::wanted_trust(view.options());
+        let only_client = Trust { validate: false, client: wanted.client.clone(), ..Trust::default() };
+        let parts = [Trust { client: None, ..wanted.in_force() }, only_client];
+        for trust in parts.iter().filter(|trust| trust.store.is_some() || trust.client.is_some()) {
+            self.check(trust.config(&view.process.keys));
         }
     }
 

@@ -1,4 +1,5 @@
-//! TrustStore: the place of a PEM file in, the CA certificates that it holds out.
+//! TrustStore: the place of a file in, the CA certificates that it holds out: PEM, JKS, PKCS#12 or one certificate in DER,
+//! told apart by content.
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -6,29 +7,46 @@ use rustls::pki_types::pem::{self, PemObject};
 
 use crate::error::{Error, Result, Status};
 use crate::file::{self, Location};
+use crate::key::{self, KeyOrigin, KeySource, Purpose};
+use crate::secret::Secret;
 
 /// An error about the file `store`.
 pub(super) fn store_error(store: &Location, text: &str) -> Error {
     Error::new(Status::KeyStore, "tls", format!("TrustStore {store} {text}")).with_option("TrustStore")
 }
 
-/// The certificates in the PEM file `store`.
-pub(super) fn read_store(store: &Location) -> Result<RootCertStore> {
+/// The certificates in the file `store`.
+pub(super) fn read_store(store: &Location, password: Option<&Secret>) -> Result<RootCertStore> {
     let (content, _) = file::read(store.path()).map_err(|fault| store_error(store, &fault.to_string()))?;
-    if let Some(what) = foreign(&content) {
-        return Err(store_error(
-            store,
-            &format!("is {what}; a PEM file (-----BEGIN CERTIFICATE-----) is needed for now"),
-        ));
-    }
+    let found = match key::trusted_certificates(&source(store, password), &content) {
+        Some(found) => found?.into_iter().map(CertificateDer::from).collect(),
+        None => certificates(&content).map_err(|text| store_error(store, &text))?,
+    };
     let mut roots = RootCertStore::empty();
-    let found = certificates(&content).map_err(|text| store_error(store, &text))?;
     let count = found.len();
     let (added, _) = roots.add_parsable_certificates(found);
     match (count, added) {
-        (0, _) => Err(store_error(store, "holds no certificate (-----BEGIN CERTIFICATE-----)")),
+        (0, _) => Err(store_error(
+            store,
+            "holds no trusted certificate; name a PEM file (-----BEGIN CERTIFICATE-----), or a JKS or PKCS#12 store \
+             with trusted certificates in it",
+        )),
         (_, 0) => Err(store_error(store, "holds no certificate that can be used; all are malformed")),
         _ => Ok(roots),
+    }
+}
+
+/// The store, as the readers of key stores know it.
+fn source(store: &Location, password: Option<&Secret>) -> KeySource {
+    KeySource {
+        purpose: Purpose::Trust,
+        origin: KeyOrigin::Store(store.clone()),
+        password: password.cloned(),
+        key_password: None,
+        alias: None,
+        certificate: None,
+        // Certificates are public: their encryption keeps nothing secret.
+        strong: false,
     }
 }
 
@@ -53,34 +71,29 @@ fn wrong(error: &pem::Error) -> &'static str {
     }
 }
 
-/// The formats that people have for trust stores and that are not read yet, by their first bytes.
-fn foreign(content: &[u8]) -> Option<&'static str> {
-    match content {
-        [0xFE, 0xED, 0xFE, 0xED, ..] => Some("a JKS store"),
-        [0xCE, 0xCE, 0xCE, 0xCE, ..] => Some("a JCEKS store"),
-        [0x30, 0x80..=0x84, ..] => Some("a PKCS#12 store or a DER certificate"),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::Trust;
     use super::*;
+    use crate::key::KeyRing;
+
+    fn ring() -> KeyRing {
+        KeyRing::new([7; 32])
+    }
 
     fn location(path: &std::path::Path) -> Location {
         Location::new(path.to_str().unwrap().to_owned())
     }
 
     fn trust(path: &std::path::Path) -> Trust {
-        Trust { store: Some(location(path)), validate: true }
+        Trust { store: Some(location(path)), ..Trust::default() }
     }
 
     fn refusal(content: &[u8]) -> Error {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");
         std::fs::write(&path, content).unwrap();
-        let error = trust(&path).config().unwrap_err();
+        let error = trust(&path).config(&ring()).unwrap_err();
         assert_eq!(error.status(), Status::KeyStore);
         assert_eq!(error.option(), Some("TrustStore"));
         assert!(error.message().contains(path.to_str().unwrap()), "{error}");
@@ -92,10 +105,13 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_is_not_pem_is_named_for_what_it_is() {
-        assert!(refusal(&[0xFE, 0xED, 0xFE, 0xED, 0, 0, 0, 2]).message().contains("a JKS store"));
-        assert!(refusal(&[0x30, 0x82, 1, 2]).message().contains("PKCS#12"));
-        assert!(refusal(b"").message().contains("holds no certificate"));
+    fn a_store_without_certificates_is_named_for_what_it_is() {
+        assert!(refusal(&[0xFE, 0xED, 0xFE, 0xED, 0, 0, 0, 2]).message().contains("a JKS store that ends"));
+        assert!(refusal(&[0xCE, 0xCE, 0xCE, 0xCE, 0, 0, 0, 2]).message().contains("a JCEKS store"));
+        assert!(refusal(&[0x30, 0x82, 1, 2, 2, 1, 3]).message().contains("a PKCS#12 store cut short"));
+        for nothing in [b"".as_slice(), &[0x30, 0x82, 1, 2]] {
+            assert!(refusal(nothing).message().contains("holds no trusted certificate"));
+        }
         assert!(refusal(b"-----BEGIN CERTIFICATE-----\n!\n").message().contains("cannot be read"));
     }
 
@@ -120,10 +136,10 @@ mod tests {
     #[test]
     fn a_missing_store_and_a_folder_are_refused_with_the_path_as_typed() {
         let folder = tempfile::tempdir().unwrap();
-        let missing = trust(&folder.path().join("no.pem")).config().unwrap_err();
+        let missing = trust(&folder.path().join("no.pem")).config(&ring()).unwrap_err();
         assert_eq!(missing.status(), Status::KeyStore);
         assert!(missing.message().contains("no.pem cannot be read"), "{missing}");
-        let error = trust(folder.path()).config().unwrap_err();
+        let error = trust(folder.path()).config(&ring()).unwrap_err();
         assert!(error.message().contains("not a file"), "{error}");
     }
 
@@ -132,12 +148,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");
         let store = Location::elsewhere("certs/ca.pem", path.clone());
-        let trust = Trust { store: Some(store), validate: true };
-        for error in [trust.config().unwrap_err(), trust.stamp().unwrap_err()] {
+        let trust = Trust { store: Some(store), ..Trust::default() };
+        for error in [trust.config(&ring()).unwrap_err(), trust.stamps().unwrap_err()] {
             assert!(error.message().contains("TrustStore certs/ca.pem cannot be read"), "{error}");
         }
         std::fs::write(&path, certificate()).unwrap();
-        assert!(trust.config().is_ok() && trust.stamp().is_ok());
+        assert!(trust.config(&ring()).is_ok() && trust.stamps().is_ok());
     }
 
     #[test]
@@ -146,7 +162,7 @@ mod tests {
         let path = folder.path().join("ca.pem");
         std::fs::write(&path, format!("# Root One\n{}\nsubject=/CN=two\n{}", certificate(), certificate()))
             .unwrap();
-        assert_eq!(read_store(&location(&path)).unwrap().len(), 2);
+        assert_eq!(read_store(&location(&path), None).unwrap().len(), 2);
     }
 
     #[cfg(unix)]
@@ -155,7 +171,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
-        assert!(trust(&path).config().unwrap_err().message().contains("not a file"));
+        assert!(trust(&path).config(&ring()).unwrap_err().message().contains("not a file"));
     }
 
     #[test]
@@ -163,10 +179,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");
         std::fs::write(&path, "one").unwrap();
-        let before = trust(&path).stamp().unwrap();
-        assert_eq!(before, trust(&path).stamp().unwrap());
+        let before = trust(&path).stamps().unwrap();
+        assert_eq!(before, trust(&path).stamps().unwrap());
         std::fs::write(&path, "three").unwrap();
-        assert_ne!(before, trust(&path).stamp().unwrap());
+        assert_ne!(before, trust(&path).stamps().unwrap());
     }
 
     #[cfg(unix)]
@@ -175,12 +191,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");
         std::fs::write(&path, "one").unwrap();
-        let before = trust(&path).stamp().unwrap();
+        let before = trust(&path).stamps().unwrap();
         let time = std::fs::metadata(&path).unwrap().modified().unwrap();
         // The clock of the file system ticks every few milliseconds.
         std::thread::sleep(std::time::Duration::from_millis(20));
         std::fs::write(&path, "two").unwrap();
         std::fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
-        assert_ne!(before, trust(&path).stamp().unwrap());
+        assert_ne!(before, trust(&path).stamps().unwrap());
     }
 }

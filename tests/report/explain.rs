@@ -355,3 +355,20 @@ fn no_secret_of_any_option_is_in_a_report() {
     }
     assert_eq!(in_force.len(), secrets.len(), "every secret was in force once: {in_force:?}");
 }
+
+#[test]
+fn the_way_to_the_server_and_the_clients_certificate_are_told_without_their_secrets() {
+    let base = "am=53;ClientID=me;TokenURI=https://login.example/token";
+    let report = of(&format!(
+        "ProxyHost=socks5://P.example;ProxyUser=u;ProxyPassword=hunter2;KeyStore=me.p12;KeyStorePassword=hunter2;{base}"
+    ));
+    let said = |option: &str| json!({ "origin": "connection string", "option": option });
+    let proxy = json!({ "value": "socks5://p.example:1080", "from": said("ProxyHost") });
+    assert_eq!(report["trust"]["proxy"], proxy);
+    assert_eq!(report["trust"]["client"], json!({ "value": "me.p12", "from": said("KeyStore") }));
+    let way = json!({ "value": "client_id and certificate", "from": said("KeyStore") });
+    assert_eq!(report["request"]["client_authentication"], way);
+    assert!(!report.to_string().contains("hunter2"), "{report:#}");
+    let straight = of(&format!("{base};ClientSecret=x;ProxyMode=0"));
+    assert_eq!((&straight["trust"]["proxy"], &straight["trust"]["client"]), (&Value::Null, &Value::Null));
+}

@@ -83,7 +83,7 @@ fn all_that_is_wrong_is_told_at_once_wherever_it_is() {
     let report = report(&format!(
         "am=55;JWTCertStore={store};JWTCertPassword=secret;JWTAlgorithm=RS256;JWTThumbprint=x5t;JWTLifetime=never;\
          TokenURI=ftp://login.example;AuthURI=no url;LogoffURI=http://login.example;RestSamplePath=/me;\
-         TrustStore=/nowhere/ca.pem;ClaimIssuer=typo"
+         TrustStore=/nowhere/ca.pem;KeyStore=/nowhere/me.p12;ClaimIssuer=typo"
     ));
     let found = problems(&report);
     for (status, option) in [
@@ -98,8 +98,10 @@ fn all_that_is_wrong_is_told_at_once_wherever_it_is() {
         let count = found.iter().filter(|one| **one == (status, option.to_owned())).count();
         assert_eq!(count, 1, "{option} in {report:#}");
     }
-    assert!(found.iter().any(|(_, option)| option == "TrustStore"), "{report:#}");
-    assert_eq!(found.len(), 8, "{report:#}");
+    for name in ["TrustStore", "KeyStore"] {
+        assert!(found.contains(&(AUTHGRANT_KEY_STORE, name.to_owned())), "{report:#}");
+    }
+    assert_eq!(found.len(), 9, "{report:#}");
     assert!(report["warnings"].to_string().contains("ClaimIssuer"), "{report:#}");
     assert_eq!(keys(&report), [(Some("p256"), "EC P-256")]);
     let key =

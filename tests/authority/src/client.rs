@@ -35,6 +35,8 @@ pub struct ClientOptions {
     pub hmac_secret: Option<String>,
     /// Names and passwords of the password grant.
     pub users: BTreeMap<String, String>,
+    /// The subject of its certificate, as `X-Client-Subject` has it.
+    pub certificate_subject: Option<String>,
     /// Where the authorization page may send its answers, compared byte for byte. Empty is none, except for a visit
     /// that only gives consent, which may be sent anywhere.
     pub redirect_uris: Vec<String>,
@@ -66,6 +68,8 @@ pub enum ClientAuth {
     Assertion,
     /// Not at all: it names itself by `client_id`.
     Public,
+    /// By its certificate (RFC 8705 2.1), of which whoever ends TLS in front of the server tells.
+    Certificate,
 }
 
 impl ClientAuth {

@@ -99,6 +99,7 @@ pub(crate) fn check(
     }
     match (known.auth(grant), &credentials.proof) {
         (ClientAuth::Public, Proof::Nothing) => Ok(()),
+        (ClientAuth::Certificate, Proof::Nothing) => compare_subject(known, asked),
         (ClientAuth::Secret | ClientAuth::Basic, Proof::Basic(secret))
         | (ClientAuth::Secret | ClientAuth::Post, Proof::Body(secret)) => compare(known, secret, by_basic),
         (ClientAuth::Assertion, Proof::Assertion(jwt)) => {
@@ -147,6 +148,15 @@ fn compare(client: &Client, found: &str, by_basic: bool) -> Result<(), Refusal> 
             Err(Refusal::client(by_basic, why))
         }
     }
+}
+
+fn compare_subject(client: &Client, asked: &Asked<'_>) -> Result<(), Refusal> {
+    let expected = client.options.certificate_subject.as_deref();
+    let found = asked.request.header("x-client-subject");
+    if expected.is_some() && found == expected && asked.request.count("x-client-subject") == 1 {
+        return Ok(());
+    }
+    Err(Refusal::client(false, format!("the certificate is for {found:?}, expected {expected:?}")))
 }
 
 fn client_assertion(asked: &Asked<'_>) -> Result<Option<String>, Refusal> {
