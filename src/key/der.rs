@@ -1,7 +1,7 @@
 //! The little DER that the formats have in common: the elements of a sequence, and how long the outermost one is.
 
-use pkcs8::der::asn1::{AnyRef, ObjectIdentifier};
-use pkcs8::der::{Decode, Reader, SliceReader, Tag, Tagged};
+use ::der::asn1::{AnyRef, ObjectIdentifier};
+use ::der::{Decode, Reader, SliceReader, Tag, Tagged};
 
 /// The elements that stand one after the other in `bytes`; nothing unless they fill it.
 pub(super) fn elements(bytes: &[u8]) -> Option<Vec<AnyRef<'_>>> {

@@ -5,15 +5,13 @@
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{Context, Digest, SHA1_FOR_LEGACY_USE_ONLY, SHA1_OUTPUT_LEN};
-use pkcs8::der::asn1::ObjectIdentifier;
 use zeroize::Zeroizing;
 
 use super::choice::{self, Kind, quoted};
 use super::{KeySource, Material, der, oid};
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Result};
 
 const WHITENER: &[u8] = b"Mighty Aphrodite";
-const PROTECTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.42.2.17.1.1");
 
 struct Entry<'a> {
     alias: String,
@@ -45,9 +43,9 @@ pub(super) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
 }
 
 impl Entry<'_> {
-    fn name(&self) -> (&str, Kind) {
+    fn name(&self) -> (String, Kind) {
         let kind = if self.key.is_some() { Kind::Key } else { Kind::Certificate };
-        (&self.alias, kind)
+        (self.alias.clone(), kind)
     }
 }
 
@@ -191,9 +189,8 @@ fn sealed<'a>(source: &KeySource, entry: &Entry<'_>, key: &'a [u8]) -> Result<&'
         _ => return Err(damaged()),
     };
     let algorithm = algorithm.first().and_then(der::oid).ok_or_else(damaged)?;
-    if algorithm != PROTECTION {
-        let name = oid::name(&algorithm);
-        return Err(source.broken(format!("protects its keys with {name}, which is not supported")));
+    if algorithm != oid::JKS_PROTECTION {
+        return Err(source.broken(format!("protects its keys with {}", oid::refusal(&algorithm))));
     }
     Ok(sealed)
 }
@@ -209,12 +206,5 @@ fn wrong_key_password(source: &KeySource, entry: &Entry<'_>) -> Error {
     if source.password.is_none() {
         return source.wrong_password("JWTCertKeyPassword");
     }
-    let alias = quoted(&entry.alias);
-    let text = match source.key_password {
-        Some(_) => {
-            format!("has the key {alias}, which does not open with this JWTCertKeyPassword, or was altered")
-        }
-        None => format!("has the key {alias}, which has a password of its own (set JWTCertKeyPassword)"),
-    };
-    source.error(Status::KeyPassword, "JWTCertKeyPassword", text)
+    source.wrong_key_password(&entry.alias)
 }

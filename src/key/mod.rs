@@ -4,14 +4,19 @@
 //! since Java 9. Whether a file is whole is looked at before its password is blamed. Each error names the store as
 //! the user typed it.
 
+mod ber;
 mod certificate;
 mod chain;
 mod choice;
+mod cipher;
 mod cost;
 mod der;
 mod file;
+mod hash;
 mod jks;
 mod oid;
+mod password;
+mod pbe;
 mod pem;
 mod pkcs12;
 mod ring;

@@ -3,14 +3,13 @@
 //! Lenient as OpenSSL is: text between the blocks, any line length, either line end. PEM has no aliases, so
 //! JWTCertAlias is not looked at.
 
-use pkcs5::pbes2::PBES2_OID;
-use pkcs8::EncryptedPrivateKeyInfoRef;
-use pkcs8::der::asn1::ObjectIdentifier;
-use pkcs8::der::{Decode, ErrorKind, Tag, Tagged};
 use zeroize::Zeroizing;
 
-use super::cost::Cost;
-use super::{KeySource, Material, choice, der, oid, text};
+use super::ber::{Element, Elements, Malformed, OCTETS, SEQUENCE};
+use super::cost::Budget;
+use super::password::Password;
+use super::pbe::{Fault, Scheme};
+use super::{KeySource, Material, choice, oid, text};
 use crate::error::{Error, Result};
 
 const BEGIN: &[u8] = b"-----BEGIN ";
@@ -109,51 +108,35 @@ fn private_key(source: &KeySource, block: &Block<'_>) -> Result<Zeroizing<Vec<u8
 
 /// The key in an EncryptedPrivateKeyInfo (RFC 5958 section 3).
 pub(super) fn decrypt(source: &KeySource, der: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
-    let damaged = |why: String| source.broken(format!("has a damaged ENCRYPTED PRIVATE KEY: {why}"));
-    let scheme = scheme(der).ok_or_else(|| damaged("it is not DER".to_owned()))?;
-    if scheme != PBES2_OID {
-        return Err(unsupported(source, &oid::name(&scheme)));
-    }
-    let sealed = EncryptedPrivateKeyInfoRef::from_der(der).map_err(|error| match error.kind() {
-        ErrorKind::OidUnknown { oid } => unsupported(source, &oid::name(&oid)),
-        _ => damaged(error.to_string()),
-    })?;
-    let scheme = &sealed.encryption_algorithm;
-    let parameters = scheme.pbes2().ok_or_else(|| damaged("it has no parameters".to_owned()))?;
-    Cost::of(&parameters.kdf).check(source)?;
     let (password, option) = source.only_password();
-    let password = password.ok_or_else(|| source.no_password())?;
-    let plain = match scheme.decrypt(password, sealed.encrypted_data.as_bytes()) {
-        Ok(plain) => Zeroizing::new(plain),
-        Err(pkcs5::Error::UnsupportedAlgorithm { oid }) => return Err(unsupported(source, &oid::name(&oid))),
-        Err(pkcs5::Error::AlgorithmParametersInvalid { oid }) => {
-            return Err(damaged(format!("wrong parameters for {}", oid::name(&oid))));
+    let spelled = Password::new(password.unwrap_or_default());
+    unseal(der, &spelled, password.is_some()).map_err(|fault| match fault {
+        Fault::Damaged => source.broken("has a damaged ENCRYPTED PRIVATE KEY"),
+        Fault::Unsupported(number) => {
+            source.broken(format!("has a key encrypted with {}", oid::refusal(&number)))
         }
-        Err(_) => return Err(source.wrong_password(option)),
-    };
-    // One wrong password in 256 leaves a padding that looks right.
-    match der::sequence(&plain) {
-        Some(_) => Ok(plain),
-        None => Err(source.wrong_password(option)),
-    }
+        Fault::Cost(text) => source.broken(text),
+        Fault::Refused if password.is_none() => source.no_password(),
+        Fault::Refused => source.wrong_password(option),
+    })
+}
+
+fn unseal(der: &[u8], password: &Password, is_given: bool) -> std::result::Result<Zeroizing<Vec<u8>>, Fault> {
+    let mut fields = Element::sequence(der)?;
+    let scheme = Scheme::read(fields.need()?.inside(SEQUENCE)?)?;
+    let sealed = fields.need()?.octets(OCTETS)?;
+    let passwords = if is_given { &[password][..] } else { &[] };
+    scheme.open(&sealed, passwords, &mut Budget::new())
 }
 
 /// Whether `der` has the form of an encrypted key.
 pub(super) fn is_encrypted_key(der: &[u8]) -> bool {
-    let tags = der::sequence(der).map(|fields| fields.iter().map(Tagged::tag).collect::<Vec<_>>());
-    matches!(tags.as_deref(), Some([Tag::Sequence, Tag::OctetString])) && scheme(der).is_some()
-}
-
-/// The number of the scheme that the key is encrypted by.
-fn scheme(der: &[u8]) -> Option<ObjectIdentifier> {
-    let outer = der::sequence(der)?;
-    der::oid(der::inside(outer.first()?)?.first()?)
-}
-
-fn unsupported(source: &KeySource, name: &str) -> Error {
-    source.broken(format!(
-        "has a key encrypted with {name}, which is not supported; convert it with openssl pkcs8 -topk8 -in FILE -out COPY"
-    ))
+    let form = |mut fields: Elements<'_>| {
+        fields.need()?.inside(SEQUENCE)?.need()?.oid()?;
+        fields.need()?.octets(OCTETS)?;
+        Ok::<_, Malformed>(fields.next().is_none())
+    };
+    Element::sequence(der).and_then(form).unwrap_or_default()
 }
 
 /// The blocks of a text; nothing if one has no end.

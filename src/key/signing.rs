@@ -5,14 +5,14 @@
 
 use std::fmt;
 
+use ::der::asn1::{AnyRef, ObjectIdentifier};
+use ::der::{Tag, Tagged};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     self as aws, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaEncoding, RsaKeyPair,
 };
 use jsonwebtoken::Algorithm;
 use jsonwebtoken::crypto::JwtSigner;
-use pkcs8::der::asn1::{AnyRef, ObjectIdentifier};
-use pkcs8::der::{Tag, Tagged};
 use rustls::pki_types::CertificateDer;
 
 use super::shared::{self, Shared};

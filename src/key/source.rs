@@ -1,5 +1,6 @@
 //! What the options say about the key, and how errors speak of it: by the option and, for a file, as the user typed it.
 
+use super::choice::quoted;
 use super::file::Named;
 use crate::error::{Error, Status};
 use crate::file::Location;
@@ -105,6 +106,20 @@ impl KeySource {
     pub(super) fn wrong_password(&self, option: &str) -> Error {
         let text = format!("does not open with this {option}, or was altered");
         self.error(Status::KeyPassword, option, text)
+    }
+
+    /// Of a store that opens, and a key in it that does not.
+    pub(super) fn wrong_key_password(&self, alias: &str) -> Error {
+        let alias = quoted(alias);
+        let text = match self.key_password {
+            Some(_) => {
+                format!(
+                    "has the key {alias}, which does not open with this JWTCertKeyPassword, or was altered"
+                )
+            }
+            None => format!("has the key {alias}, which has a password of its own (set JWTCertKeyPassword)"),
+        };
+        self.error(Status::KeyPassword, "JWTCertKeyPassword", text)
     }
 
     pub(super) fn no_password(&self) -> Error {
