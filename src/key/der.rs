@@ -2,6 +2,7 @@
 
 use ::der::asn1::{AnyRef, ObjectIdentifier};
 use ::der::{Decode, Reader, SliceReader, Tag, Tagged};
+use zeroize::Zeroizing;
 
 /// The elements that stand one after the other in `bytes`; nothing unless they fill it.
 pub(super) fn elements(bytes: &[u8]) -> Option<Vec<AnyRef<'_>>> {
@@ -47,4 +48,21 @@ pub(super) fn extent(bytes: &[u8]) -> Option<(usize, usize)> {
         _ => return None,
     };
     Some((begin, begin.checked_add(usize::try_from(length).ok()?)?))
+}
+
+/// An element with a body of these parts.
+pub(super) fn element(tag: u8, parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
+    let length = parts.iter().fold(0_usize, |length, part| length.saturating_add(part.len()));
+    let octets = length.to_be_bytes();
+    let significant = octets.iter().skip_while(|octet| **octet == 0).copied();
+    let mut bytes = Zeroizing::new(Vec::with_capacity(length.saturating_add(octets.len()).saturating_add(2)));
+    bytes.push(tag);
+    if length >= 0x80 {
+        bytes.push(u8::try_from(significant.clone().count()).map_or(0, |count| 0x80 | count));
+        bytes.extend(significant);
+    } else {
+        bytes.push(u8::try_from(length).unwrap_or_default());
+    }
+    parts.iter().for_each(|part| bytes.extend_from_slice(part));
+    bytes
 }

@@ -1,28 +1,44 @@
-//! Java's own key store, JKS: entries one after the other, and a SHA-1 digest keyed with the password at the end.
+//! Java's own key stores, JKS and JCEKS: entries one after the other, and a SHA-1 digest keyed with the password at
+//! the end.
 //!
-//! Follows `sun.security.provider.JavaKeyStore` and `KeyProtector` of OpenJDK. The whole file is walked first, each
-//! length against what is left, so that a file cut short is not taken for a wrong password.
+//! Follows `sun.security.provider.JavaKeyStore` and `KeyProtector`, and those of `com.sun.crypto.provider`, of
+//! OpenJDK. The whole file is walked first, each length against what is left, so that a file cut short is not taken
+//! for a wrong password. The two differ in how keys are protected, and in that JCEKS may have secret keys.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{Context, Digest, SHA1_FOR_LEGACY_USE_ONLY, SHA1_OUTPUT_LEN};
 use zeroize::Zeroizing;
 
+use super::ber::{Element, OCTETS, SEQUENCE};
 use super::choice::{self, Kind, quoted};
-use super::{KeySource, Material, der, oid};
+use super::cost::Budget;
+use super::password::Password;
+use super::pbe::{Fault, Scheme};
+use super::{Key, KeySource, Material, oid, serialized};
 use crate::error::{Error, Result};
 
 const WHITENER: &[u8] = b"Mighty Aphrodite";
 
+const JKS: [u8; 4] = [0xFE, 0xED, 0xFE, 0xED];
+const JCEKS: [u8; 4] = [0xCE, 0xCE, 0xCE, 0xCE];
+
 struct Entry<'a> {
     alias: String,
-    /// The protected key; nothing in the entry of a trusted certificate.
+    kind: Kind,
+    /// The protected private key.
     key: Option<&'a [u8]>,
     certificates: Vec<&'a [u8]>,
 }
 
-/// The key that `source` asks for, out of the JKS store `content`.
+/// Whether `content` begins as a JKS or a JCEKS store does.
+pub(super) fn is_store(content: &[u8]) -> bool {
+    content.starts_with(&JKS) || content.starts_with(&JCEKS)
+}
+
+/// The key that `source` asks for, out of the JKS or JCEKS store `content`.
 pub(super) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
-    let mut walk = Walk { source, left: content };
+    let format = if content.starts_with(&JCEKS) { "JCEKS" } else { "JKS" };
+    let mut walk = Walk { source, format, left: content };
     let entries = walk.store()?;
     let digest = walk.take(SHA1_OUTPUT_LEN)?;
     let signed = content.len().saturating_sub(walk.left.len().saturating_add(digest.len()));
@@ -34,7 +50,7 @@ pub(super) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
     let entry = entries.get(choice::choose(source, &names)?);
     match entry.and_then(|entry| Some((entry, entry.key?))) {
         Some((entry, key)) => Ok(Material {
-            der: unprotect(source, entry, key)?,
+            key: Key::Private(unprotect(source, entry, key)?),
             certificates: entry.certificates.iter().map(|found| found.to_vec()).collect(),
             alias: Some(entry.alias.clone()),
         }),
@@ -44,21 +60,23 @@ pub(super) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
 
 impl Entry<'_> {
     fn name(&self) -> (String, Kind) {
-        let kind = if self.key.is_some() { Kind::Key } else { Kind::Certificate };
-        (self.alias.clone(), kind)
+        (self.alias.clone(), self.kind)
     }
 }
 
 /// What is still to be read.
 struct Walk<'a> {
     source: &'a KeySource,
+    format: &'static str,
     left: &'a [u8],
 }
 
 impl<'a> Walk<'a> {
     fn take(&mut self, length: usize) -> Result<&'a [u8]> {
         let (taken, left) = self.left.split_at_checked(length).ok_or_else(|| {
-            self.source.broken("is a JKS store that ends too early: it was cut short or damaged")
+            let format = self.format;
+            self.source
+                .broken(format!("is a {format} store that ends too early: it was cut short or damaged"))
         })?;
         self.left = left;
         Ok(taken)
@@ -83,7 +101,7 @@ impl<'a> Walk<'a> {
         self.number()?;
         let version = self.number()?;
         if !matches!(version, 1 | 2) {
-            let text = format!("is a JKS store of version {version}; only 1 and 2 are known");
+            let text = format!("is a {} store of version {version}; only 1 and 2 are known", self.format);
             return Err(self.source.broken(text));
         }
         let count = self.number()?;
@@ -100,13 +118,24 @@ impl<'a> Walk<'a> {
                 let key = Some(self.block()?);
                 let count = self.number()?;
                 let certificates = (0..count).map(|_| self.certificate(version)).collect::<Result<_>>()?;
-                Ok(Entry { alias, key, certificates })
+                Ok(Entry { alias, kind: Kind::Key, key, certificates })
             }
             2 => {
                 let certificates = vec![self.certificate(version)?];
-                Ok(Entry { alias, key: None, certificates })
+                Ok(Entry { alias, kind: Kind::Certificate, key: None, certificates })
             }
-            _ => Err(self.source.broken("is a JKS store with an entry of unknown kind: it was damaged")),
+            3 if self.format == "JCEKS" => {
+                self.left = serialized::skip(self.left).ok_or_else(|| {
+                    let text = format!("has a secret key {} of a form that is not known", quoted(&alias));
+                    self.source.broken(text)
+                })?;
+                Ok(Entry { alias, kind: Kind::Secret, key: None, certificates: Vec::new() })
+            }
+            _ => {
+                let text =
+                    format!("is a {} store with an entry of unknown kind: it was damaged", self.format);
+                Err(self.source.broken(text))
+            }
         }
     }
 
@@ -159,15 +188,37 @@ fn prove(source: &KeySource, entries: &[Entry<'_>]) -> Result<()> {
     Err(refusal.unwrap_or_else(|| source.not_found("has no private key")))
 }
 
-/// `KeyProtector`: the key XORed with a chain of digests of password and salt, then a digest of password and key.
+/// The key in an EncryptedPrivateKeyInfo by Java's own algorithms, `KeyProtector` of either format.
 fn unprotect(source: &KeySource, entry: &Entry<'_>, key: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
-    let sealed = sealed(source, entry, key)?;
-    let damaged = || damaged(source, entry);
-    let (salt, rest) = sealed.split_at_checked(SHA1_OUTPUT_LEN).ok_or_else(damaged)?;
-    let length = rest.len().checked_sub(SHA1_OUTPUT_LEN).ok_or_else(damaged)?;
-    let (body, digest) = rest.split_at_checked(length).ok_or_else(damaged)?;
     let secret = source.key_password.as_ref().or(source.password.as_ref());
-    let password = password_bytes(secret.map(|secret| secret.reveal()).unwrap_or_default());
+    let password = secret.map(|secret| secret.reveal()).unwrap_or_default();
+    unseal(key, password).map_err(|fault| match fault {
+        Fault::Damaged => damaged(source, entry),
+        Fault::Unsupported(number) => {
+            source.broken(format!("protects its keys with {}", oid::refusal(&number)))
+        }
+        Fault::Cost(text) => source.broken(text),
+        Fault::Refused => wrong_key_password(source, entry),
+    })
+}
+
+fn unseal(key: &[u8], password: &str) -> std::result::Result<Zeroizing<Vec<u8>>, Fault> {
+    let mut fields = Element::sequence(key)?;
+    let scheme = fields.need()?.inside(SEQUENCE)?;
+    let sealed = fields.need()?.octets(OCTETS)?;
+    let number = scheme.clone().need()?.oid()?;
+    if number == oid::JKS_PROTECTION {
+        return unmask(&sealed, password);
+    }
+    Scheme::read(scheme)?.open(&sealed, &[&Password::new(password)], &mut Budget::new())
+}
+
+/// The key XORed with a chain of digests of password and salt, then a digest of password and key.
+fn unmask(sealed: &[u8], password: &str) -> std::result::Result<Zeroizing<Vec<u8>>, Fault> {
+    let (salt, rest) = sealed.split_at_checked(SHA1_OUTPUT_LEN).ok_or(Fault::Damaged)?;
+    let length = rest.len().checked_sub(SHA1_OUTPUT_LEN).ok_or(Fault::Damaged)?;
+    let (body, digest) = rest.split_at_checked(length).ok_or(Fault::Damaged)?;
+    let password = password_bytes(password);
     let mut plain = Zeroizing::new(body.to_vec());
     let mut mask = sha1(&[&password, salt]);
     for chunk in plain.chunks_mut(SHA1_OUTPUT_LEN) {
@@ -177,22 +228,8 @@ fn unprotect(source: &KeySource, entry: &Entry<'_>, key: &[u8]) -> Result<Zeroiz
         mask = sha1(&[&password, mask.as_ref()]);
     }
     let found = sha1(&[&password, &plain]);
-    verify_slices_are_equal(found.as_ref(), digest).map_err(|_| wrong_key_password(source, entry))?;
+    verify_slices_are_equal(found.as_ref(), digest).map_err(|_| Fault::Refused)?;
     Ok(plain)
-}
-
-fn sealed<'a>(source: &KeySource, entry: &Entry<'_>, key: &'a [u8]) -> Result<&'a [u8]> {
-    let damaged = || damaged(source, entry);
-    let outer = der::sequence(key).ok_or_else(damaged)?;
-    let (algorithm, sealed) = match outer.as_slice() {
-        [algorithm, sealed] => (der::inside(algorithm).ok_or_else(damaged)?, sealed.value()),
-        _ => return Err(damaged()),
-    };
-    let algorithm = algorithm.first().and_then(der::oid).ok_or_else(damaged)?;
-    if algorithm != oid::JKS_PROTECTION {
-        return Err(source.broken(format!("protects its keys with {}", oid::refusal(&algorithm))));
-    }
-    Ok(sealed)
 }
 
 fn damaged(source: &KeySource, entry: &Entry<'_>) -> Error {

@@ -14,12 +14,17 @@ mod der;
 mod file;
 mod hash;
 mod jks;
+mod json;
+mod jwk;
 mod oid;
+mod old_pem;
 mod password;
 mod pbe;
 mod pem;
 mod pkcs12;
+mod pss;
 mod ring;
+mod serialized;
 mod shared;
 mod signing;
 mod source;
@@ -45,13 +50,16 @@ pub use thumbprint::Thumbprint;
 use crate::error::Result;
 use crate::file::Stamp;
 
-const JKS_MAGIC: [u8; 4] = [0xFE, 0xED, 0xFE, 0xED];
-const JCEKS_MAGIC: [u8; 4] = [0xCE, 0xCE, 0xCE, 0xCE];
+enum Key {
+    /// PKCS#8, PKCS#1 or SEC1; the shape tells which.
+    Private(Zeroizing<Vec<u8>>),
+    /// What both sides know.
+    Shared(Zeroizing<Vec<u8>>),
+}
 
 /// What a format's reader hands over: one private key, and what stood with it.
 struct Material {
-    /// PKCS#8, PKCS#1 or SEC1; the shape tells which.
-    der: Zeroizing<Vec<u8>>,
+    key: Key,
     certificates: Vec<Vec<u8>>,
     alias: Option<String>,
 }
@@ -82,17 +90,15 @@ fn open_with_stamps(source: &KeySource) -> Result<(SigningKey, Vec<Stamp>)> {
 }
 
 fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
-    if content.starts_with(&JKS_MAGIC) {
+    if jks::is_store(content) {
         return jks::read(source, content);
-    }
-    if content.starts_with(&JCEKS_MAGIC) {
-        return Err(source.broken(
-            "is a JCEKS store, and JCEKS is not supported; convert a copy with keytool -importkeystore \
-             -srcstoretype JCEKS -deststoretype PKCS12",
-        ));
     }
     if pkcs12::is_pfx(content) {
         return pkcs12::read(source, content);
+    }
+    // Before PEM, which stands in JSON too.
+    if json::is_json(content) {
+        return json::read(source, content);
     }
     if pem::is_pem(content) {
         return pem::read(source, content);
@@ -109,5 +115,5 @@ fn bare(source: &KeySource, content: &[u8]) -> Option<Result<Material>> {
     } else {
         return None;
     };
-    Some(der.map(|der| Material { der, certificates: Vec::new(), alias: None }))
+    Some(der.map(|der| Material { key: Key::Private(der), certificates: Vec::new(), alias: None }))
 }

@@ -9,7 +9,7 @@ use super::ber::{Element, Elements, Malformed, OCTETS, SEQUENCE};
 use super::cost::Budget;
 use super::password::Password;
 use super::pbe::{Fault, Scheme};
-use super::{KeySource, Material, choice, oid, text};
+use super::{Key, KeySource, Material, choice, oid, old_pem, text};
 use crate::error::{Error, Result};
 
 const BEGIN: &[u8] = b"-----BEGIN ";
@@ -68,7 +68,7 @@ pub(super) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
     };
     let certificates = blocks.iter().filter(|block| block.label == CERTIFICATE);
     Ok(Material {
-        der: private_key(source, key)?,
+        key: Key::Private(private_key(source, key)?),
         certificates: certificates
             .map(|block| block.decoded(source).map(|der| der.to_vec()))
             .collect::<Result<_>>()?,
@@ -98,27 +98,44 @@ fn private_key(source: &KeySource, block: &Block<'_>) -> Result<Zeroizing<Vec<u8
         )),
         "DSA PRIVATE KEY" => Err(source.unsuitable("has a DSA key, with which no JWT can be signed")),
         "ENCRYPTED PRIVATE KEY" => decrypt(source, &block.decoded(source)?),
-        _ if find(block.body, b"Proc-Type:").is_some() => Err(source.broken(
-            "has a key in OpenSSL's old encrypted format (Proc-Type: 4,ENCRYPTED), which is not supported; convert \
-             it with openssl pkcs8 -topk8 -in FILE -out COPY",
-        )),
+        _ if old_pem::is_encrypted(block.body) => decrypt_old(source, block),
         _ => block.decoded(source),
+    }
+}
+
+/// The key in a block with headers.
+fn decrypt_old(source: &KeySource, block: &Block<'_>) -> Result<Zeroizing<Vec<u8>>> {
+    let damaged = || source.broken(format!("has a damaged {} (Proc-Type: 4,ENCRYPTED)", block.name()));
+    let sealed = old_pem::Sealed::read(block.body).ok_or_else(damaged)?;
+    let (password, _) = source.only_password();
+    let opened = match password {
+        Some(password) => sealed.open(password),
+        None => Err(Fault::Refused),
+    };
+    opened.map_err(|fault| explain(source, fault, damaged))?.ok_or_else(|| {
+        let cipher = sealed.cipher();
+        source.broken(format!("has a key in PEM encrypted with {cipher}, which is not supported"))
+    })
+}
+
+fn explain(source: &KeySource, fault: Fault, damaged: impl Fn() -> Error) -> Error {
+    match (fault, source.only_password()) {
+        (Fault::Damaged, _) => damaged(),
+        (Fault::Unsupported(number), _) => {
+            source.broken(format!("has a key encrypted with {}", oid::refusal(&number)))
+        }
+        (Fault::Cost(text), _) => source.broken(text),
+        (Fault::Refused, (None, _)) => source.no_password(),
+        (Fault::Refused, (Some(_), option)) => source.wrong_password(option),
     }
 }
 
 /// The key in an EncryptedPrivateKeyInfo (RFC 5958 section 3).
 pub(super) fn decrypt(source: &KeySource, der: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
-    let (password, option) = source.only_password();
+    let (password, _) = source.only_password();
     let spelled = Password::new(password.unwrap_or_default());
-    unseal(der, &spelled, password.is_some()).map_err(|fault| match fault {
-        Fault::Damaged => source.broken("has a damaged ENCRYPTED PRIVATE KEY"),
-        Fault::Unsupported(number) => {
-            source.broken(format!("has a key encrypted with {}", oid::refusal(&number)))
-        }
-        Fault::Cost(text) => source.broken(text),
-        Fault::Refused if password.is_none() => source.no_password(),
-        Fault::Refused => source.wrong_password(option),
-    })
+    unseal(der, &spelled, password.is_some())
+        .map_err(|fault| explain(source, fault, || source.broken("has a damaged ENCRYPTED PRIVATE KEY")))
 }
 
 fn unseal(der: &[u8], password: &Password, is_given: bool) -> std::result::Result<Zeroizing<Vec<u8>>, Fault> {

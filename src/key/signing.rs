@@ -1,4 +1,5 @@
-//! A key ready to sign, parsed once: RSA of 2048 to 8192 bits, EC on P-256 or P-384, Ed25519, or a shared secret.
+//! A key ready to sign, parsed once: RSA of 2048 to 8192 bits (PSS alone where the key says so), EC on P-256 or P-384,
+//! Ed25519, or a shared secret.
 //!
 //! `jsonwebtoken::encode` stays out of the path, as it parses the key for each signature; [`KeySigner`] is its
 //! `JwtSigner` over the parsed key.
@@ -17,29 +18,40 @@ use rustls::pki_types::CertificateDer;
 
 use super::shared::{self, Shared};
 use super::thumbprint::{Thumbprint, Thumbprints};
-use super::{KeySource, Material, chain, der, oid};
+use super::{Key, KeySource, Material, chain, der, oid, pss};
 use crate::error::{Error, Result, Status};
 
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const RSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 
 /// Keys that are met and cannot sign a JWT here, by the number of their kind or curve.
-const OTHERS: [(&str, &str); 8] = [
+const OTHERS: [(&str, &str); 7] = [
     ("1.2.840.10040.4.1", "a DSA key"),
-    ("1.2.840.113549.1.1.10", "a key for RSASSA-PSS only"),
     ("1.3.101.110", "an X25519 key"),
     ("1.3.101.113", "an Ed448 key"),
     ("1.3.132.0.10", "an EC key on secp256k1"),
     ("1.3.132.0.33", "an EC key on P-224"),
-    ("1.3.132.0.35", "an EC key on P-521"),
+    ("1.3.132.0.35", "an EC key on P-521, for ES512, which is not supported"),
     ("1.2.840.10045.3.1.1", "an EC key on P-192"),
 ];
 
+/// What an RSA key signs by that does not say otherwise.
+const RSA_ALGORITHMS: [Algorithm; 6] = [
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+];
+
 enum Pair {
-    Rsa(Box<RsaKeyPair>),
+    /// And what it may sign by.
+    Rsa(Box<RsaKeyPair>, &'static [Algorithm]),
     P256(EcdsaKeyPair),
     P384(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
@@ -58,7 +70,10 @@ pub struct SigningKey {
 
 impl SigningKey {
     pub(super) fn new(source: &KeySource, material: Material) -> Result<Self> {
-        let pair = parse(source, &material.der)?;
+        let pair = match material.key {
+            Key::Private(der) => parse(source, &der)?,
+            Key::Shared(secret) => Pair::Shared(Shared::of(secret)),
+        };
         let certificates = chain::of(pair.public_key(), &material.certificates);
         let thumbprints = Thumbprints::of(&certificates);
         let source = source.without_secrets();
@@ -169,14 +184,7 @@ impl fmt::Debug for SigningKey {
 impl Pair {
     fn algorithms(&self) -> &'static [Algorithm] {
         match self {
-            Self::Rsa(_) => &[
-                Algorithm::RS256,
-                Algorithm::RS384,
-                Algorithm::RS512,
-                Algorithm::PS256,
-                Algorithm::PS384,
-                Algorithm::PS512,
-            ],
+            Self::Rsa(_, algorithms) => algorithms,
             Self::P256(_) => &[Algorithm::ES256],
             Self::P384(_) => &[Algorithm::ES384],
             Self::Ed25519(_) => &[Algorithm::EdDSA],
@@ -186,7 +194,10 @@ impl Pair {
 
     fn described(&self) -> String {
         match self {
-            Self::Rsa(pair) => format!("an RSA key of {} bits", pair.public_modulus_len().saturating_mul(8)),
+            Self::Rsa(pair, algorithms) => {
+                let only = if algorithms.len() < RSA_ALGORITHMS.len() { " for RSASSA-PSS only" } else { "" };
+                format!("an RSA key of {} bits{only}", pair.public_modulus_len().saturating_mul(8))
+            }
             Self::P256(_) => "an EC key on P-256".to_owned(),
             Self::P384(_) => "an EC key on P-384".to_owned(),
             Self::Ed25519(_) => "an Ed25519 key".to_owned(),
@@ -197,7 +208,7 @@ impl Pair {
     /// As a certificate would hold it; a shared secret has none.
     fn public_key(&self) -> &[u8] {
         match self {
-            Self::Rsa(pair) => pair.public_key().as_ref(),
+            Self::Rsa(pair, _) => pair.public_key().as_ref(),
             Self::P256(pair) | Self::P384(pair) => pair.public_key().as_ref(),
             Self::Ed25519(pair) => pair.public_key().as_ref(),
             Self::Shared(_) => &[],
@@ -222,7 +233,7 @@ impl signature::Signer<Vec<u8>> for KeySigner<'_> {
         let random = SystemRandom::new();
         let failed = |_| signature::Error::new();
         match (self.pair, self.algorithm) {
-            (Pair::Rsa(pair), algorithm) => {
+            (Pair::Rsa(pair, algorithms), algorithm) if algorithms.contains(&algorithm) => {
                 let padding = padding(algorithm).ok_or_else(signature::Error::new)?;
                 let mut signature = vec![0; pair.public_modulus_len()];
                 pair.sign(padding, &random, message, &mut signature).map_err(failed)?;
@@ -258,6 +269,8 @@ fn padding(algorithm: Algorithm) -> Option<&'static dyn RsaEncoding> {
 enum Shape<'a> {
     /// PKCS#1, and its modulus.
     Rsa(&'a [u8], &'a [u8]),
+    /// The same, and what it may sign by.
+    RsaPss(&'a [u8], &'a [u8], &'static [Algorithm]),
     /// PKCS#8 or SEC1, and the curve where it is named.
     Ec(Option<ObjectIdentifier>),
     /// PKCS#8, version 1 or 2 (RFC 8410 section 7).
@@ -291,6 +304,10 @@ fn pkcs8_shape<'a>(algorithm: &[AnyRef<'_>], inner: &'a [u8]) -> Option<Shape<'a
             Shape::Rsa(key, modulus) => Some(Shape::Rsa(key, modulus)),
             _ => None,
         },
+        RSA_PSS => match shape(inner)? {
+            Shape::Rsa(key, modulus) => Some(Shape::RsaPss(key, modulus, pss::algorithms(algorithm.get(1)))),
+            _ => None,
+        },
         EC => Some(Shape::Ec(algorithm.get(1).and_then(der::oid))),
         ED25519 => Some(Shape::Ed25519),
         _ => Some(Shape::Other(kind)),
@@ -304,7 +321,12 @@ pub(super) fn is_key(der: &[u8]) -> bool {
 
 fn parse(source: &KeySource, key: &[u8]) -> Result<Pair> {
     match shape(key) {
-        Some(Shape::Rsa(key, modulus)) => rsa(source, key, modulus),
+        Some(Shape::Rsa(key, modulus)) => rsa(source, key, modulus, &RSA_ALGORITHMS),
+        Some(Shape::RsaPss(_, _, [])) => Err(source.unsuitable(
+            "has an RSA key for RSASSA-PSS only, with a digest or a salt that no algorithm of JWTs has; PS256, PS384 \
+             and PS512 have those of SHA-256, SHA-384 and SHA-512 (RFC 7518 section 3.5)",
+        )),
+        Some(Shape::RsaPss(key, modulus, algorithms)) => rsa(source, key, modulus, algorithms),
         Some(Shape::Ec(curve)) => ec(source, key, curve),
         Some(Shape::Ed25519) => Ed25519KeyPair::from_pkcs8(key)
             .map(Pair::Ed25519)
@@ -314,7 +336,7 @@ fn parse(source: &KeySource, key: &[u8]) -> Result<Pair> {
     }
 }
 
-fn rsa(source: &KeySource, key: &[u8], modulus: &[u8]) -> Result<Pair> {
+fn rsa(source: &KeySource, key: &[u8], modulus: &[u8], algorithms: &'static [Algorithm]) -> Result<Pair> {
     let bits = bits(modulus);
     if !(2048..=8192).contains(&bits) {
         return Err(source.unsuitable(format!(
@@ -322,7 +344,7 @@ fn rsa(source: &KeySource, key: &[u8], modulus: &[u8]) -> Result<Pair> {
         )));
     }
     let pair = RsaKeyPair::from_der(key).map_err(|error| damaged(source, "RSA", &error))?;
-    Ok(Pair::Rsa(Box::new(pair)))
+    Ok(Pair::Rsa(Box::new(pair), algorithms))
 }
 
 /// The bits of a DER INTEGER, without its leading zeros.

@@ -97,9 +97,9 @@ impl KeySource {
     pub(super) fn unknown(&self) -> &'static str {
         match self.origin {
             KeyOrigin::Store(_) => {
-                "is neither a JKS nor a PKCS#12 store nor a key in PEM or DER, or its beginning was damaged"
+                "is neither a JKS, JCEKS nor PKCS#12 store nor a key in PEM, DER or JSON, or its beginning was damaged"
             }
-            KeyOrigin::Text(_) | KeyOrigin::Shared(_) => "is neither PEM nor base64 of PEM or DER",
+            KeyOrigin::Text(_) | KeyOrigin::Shared(_) => "is neither PEM nor base64 of PEM or DER nor JSON",
         }
     }
 

@@ -120,7 +120,7 @@ impl<'a> Opening<'a> {
             Key::Sealed(scheme, sealed) => self.unseal(*scheme, sealed, alias)?,
         };
         let certificates = bags.certificates.into_iter().map(|bag| bag.der.into_owned()).collect();
-        Ok(Material { der, certificates, alias: Some(alias.clone()) })
+        Ok(Material { key: super::Key::Private(der), certificates, alias: Some(alias.clone()) })
     }
 
     fn unseal(&mut self, scheme: Elements<'_>, sealed: &[u8], alias: &str) -> Result<Zeroizing<Vec<u8>>> {
