@@ -1,8 +1,10 @@
 //! The digests of key files, and what is derived by them: HMAC, PBKDF2, PBKDF1 and PKCS#12's own way.
 
 use std::marker::PhantomData;
+use std::num::NonZeroU32;
 
 use ::der::asn1::ObjectIdentifier;
+use aws_lc_rs::pbkdf2::{self, PBKDF2_HMAC_SHA1, PBKDF2_HMAC_SHA256, PBKDF2_HMAC_SHA384, PBKDF2_HMAC_SHA512};
 use digest::block_api::BlockSizeUser;
 use digest::{Digest, FixedOutput, KeyInit, Mac};
 use hmac::{Hmac, SimpleHmac};
@@ -97,7 +99,15 @@ impl Hash {
 
     /// RFC 8018 section 5.2.
     pub(super) fn pbkdf2(self, password: &[u8], salt: &[u8], rounds: u32, out: &mut [u8]) {
-        by!(self, pbkdf2(password, salt, rounds, out));
+        // Where most of the time goes, by the library that is made for this machine.
+        let fast = match self {
+            Self::Sha1 => PBKDF2_HMAC_SHA1,
+            Self::Sha256 => PBKDF2_HMAC_SHA256,
+            Self::Sha384 => PBKDF2_HMAC_SHA384,
+            Self::Sha512 => PBKDF2_HMAC_SHA512,
+            _ => return by!(self, pbkdf2(password, salt, rounds, out)),
+        };
+        pbkdf2::derive(fast, NonZeroU32::new(rounds).unwrap_or(NonZeroU32::MIN), salt, password, out);
     }
 
     /// RFC 7292 appendix B.2; `purpose` is its ID.

@@ -1,11 +1,13 @@
-"""What the tools at hand do not write: PBMAC1 (RFC 9579), and a MAC under another password than the keys.
+"""What the tools at hand do not write: PBMAC1 (RFC 9579), a MAC under another password than the keys, BER, and JSON.
 
 Takes stores apart that openssl has written, with Python's own digests; run by generate.sh in the folder of the corpus.
 Prints the lines of the list.
 """
 
+import base64
 import hashlib
 import hmac
+import json
 import subprocess
 
 PASSWORD = b"changeit"
@@ -98,11 +100,10 @@ def pkcs12_mac(pfx, password):
     return with_mac(pfx, sequence(sequence(algorithm, element(4, found)), element(4, salt), number(2048)))
 
 
-def write(name, content, scheme, mac, kind, password="changeit", key_password="-", expected="opens"):
+def write(name, content, scheme, mac, kind, password="changeit", key_password="-", tool="RFC 9579"):
     with open(name, "wb") as file:
         file.write(content)
-    row = [name, "rsa", "RFC 9579" if "PBMAC1" in mac else "openssl -twopass", "PKCS12", scheme, mac, kind, "-"]
-    print(*row, password, key_password, expected, sep="\t")
+    print(name, "rsa", tool, "PKCS12", scheme, mac, kind, "-", password, key_password, "opens", sep="\t")
 
 
 plain = store()
@@ -119,4 +120,72 @@ write(
 )
 for scheme in ["AES-256-CBC", "PBE-SHA1-3DES"]:
     content = pkcs12_mac(store("-legacy", "-keypbe", scheme, "-certpbe", scheme), "of-the-mac")
-    write(f"r-twopass-{scheme}.p12", content, scheme, "sha256", "two", "of-the-mac", "changeit")
+    write(f"r-twopass-{scheme}.p12", content, scheme, "sha256", "two", "of-the-mac", "changeit", "openssl -twopass")
+
+
+def indefinite(data):
+    """The same with indefinite lengths, and strings in pieces."""
+    found = b""
+    while data:
+        tag, body, data = read(data)
+        if tag & 0x20:
+            found += bytes([tag, 0x80]) + indefinite(body) + b"\0\0"
+        elif tag in (4, 0x80) and len(body) > 64:
+            pieces = [element(4, body[at : at + 100]) for at in range(0, len(body), 100)]
+            found += bytes([tag | 0x20, 0x80]) + b"".join(pieces) + b"\0\0"
+        else:
+            found += element(tag, body)
+    return found
+
+
+write("r-ber.p12", indefinite(pkcs12_mac(plain, "changeit")), "AES-256-CBC, BER", "sha256", "ascii", tool="openssl")
+
+
+def unpadded(number):
+    return base64.urlsafe_b64encode(number).rstrip(b"=").decode()
+
+
+def der(*command):
+    return subprocess.run(["openssl", *command], check=True, capture_output=True).stdout
+
+
+def rsa_jwk():
+    body, numbers = read(der("rsa", "-in", "rsa.key", "-traditional", "-outform", "DER"))[1], []
+    while body:
+        _, value, body = read(body)
+        numbers.append(unpadded(value.lstrip(b"\0")))
+    return {"kty": "RSA", "kid": "rsa", **dict(zip(["n", "e", "d", "p", "q", "dp", "dq", "qi"], numbers[1:]))}
+
+
+def ec_jwk(name, curve, length):
+    rest = read(read(der("ec", "-in", f"{name}.key", "-outform", "DER"))[1])[2]
+    public = der("pkey", "-in", f"{name}.key", "-pubout", "-outform", "DER")
+    x, y = public[-2 * length : -length], public[-length:]
+    return {"kty": "EC", "kid": name, "crv": curve, "d": unpadded(read(rest)[1]), "x": unpadded(x), "y": unpadded(y)}
+
+
+def ed_jwk():
+    private, public = (der("pkey", "-in", "ed25519.key", *more, "-outform", "DER")[-32:] for more in ([], ["-pubout"]))
+    return {"kty": "OKP", "kid": "ed", "crv": "Ed25519", "d": unpadded(private), "x": unpadded(public)}
+
+
+def write_json(name, content, key, container, password="-", alias="-"):
+    with open(name, "w") as file:
+        json.dump(content, file, indent=1)
+    print(name, key, "Python", container, "none" if password == "-" else "AES-256-CBC", "-", "none", alias, password, "-", "opens", sep="\t")
+
+
+def text(name):
+    with open(name) as file:
+        return file.read()
+
+
+keys = [(rsa_jwk(), "rsa"), (ec_jwk("p256", "P-256", 32), "p256"), (ec_jwk("p384", "P-384", 48), "p384"), (ed_jwk(), "ed25519")]
+for key, name in keys:
+    write_json(f"j-{name}.jwk", key, name, "JWK")
+write_json("j-set.jwks", {"keys": [key for key, _ in keys]}, "p384", "JWKS", alias="p384")
+google = {"type": "service_account", "private_key_id": "1a2b", "private_key": text("rsa.key"), "client_email": "a@example.com"}
+write_json("j-google.json", google, "rsa", "Google service account")
+sealed = der("pkcs8", "-topk8", "-in", "rsa.key", "-passout", "pass:changeit").decode()
+app = {"clientID": "x", "clientSecret": "y", "appAuth": {"publicKeyID": "k", "privateKey": sealed, "passphrase": "changeit"}}
+write_json("j-box.json", {"boxAppSettings": app, "enterpriseID": "1"}, "rsa", "Box configuration")
