@@ -26,6 +26,49 @@
 #include <stdint.h>
 
 /**
+ * Allowed by authgrant_set_policy: `env:` and `file:` values in a connection string. Without effect where the library
+ * does not have them.
+ */
+#define AUTHGRANT_ALLOW_REFERENCES 1
+
+/**
+ * Allowed by authgrant_set_policy: a PKCS#11 module that a connection string names by its path. Without effect where the
+ * library loads none.
+ */
+#define AUTHGRANT_ALLOW_MODULES 2
+
+/**
+ * Forbidden by authgrant_set_policy: asking a token endpoint by GET. A TokenURI without a method is asked by POST.
+ */
+#define AUTHGRANT_FORBID_GET 1
+
+/**
+ * Forbidden by authgrant_set_policy: ValidateServerCertificate=0.
+ */
+#define AUTHGRANT_FORBID_INSECURE_TLS 2
+
+/**
+ * Forbidden by authgrant_set_policy: http:// to this machine, but for RedirectURI, to which a browser comes back.
+ */
+#define AUTHGRANT_FORBID_LOOPBACK_HTTP 4
+
+/**
+ * Forbidden by authgrant_set_policy: EnableLoginPrompt=1, and authgrant_authorize with a NULL function.
+ */
+#define AUTHGRANT_FORBID_PROMPT 8
+
+/**
+ * Forbidden by authgrant_set_policy: key stores encrypted with RC2, RC4, DES, 3DES or PKCS#12's own schemes of SHA-1,
+ * and JKS.
+ */
+#define AUTHGRANT_FORBID_WEAK_STORES 16
+
+/**
+ * Forbidden by authgrant_set_policy: tokens in common with other connections; CacheScope=Connection holds for all.
+ */
+#define AUTHGRANT_FORBID_SHARING 32
+
+/**
  * Success.
  */
 #define AUTHGRANT_OK 0
@@ -86,7 +129,7 @@
 #define AUTHGRANT_TLS 11
 
 /**
- * The deadline passed (HYT00). Retryable.
+ * The deadline passed (HYT00), or that of one request (HYT01). Retryable.
  */
 #define AUTHGRANT_TIMEOUT 12
 
@@ -154,6 +197,16 @@
  * A flag of authgrant_call: only a token that is cached, or that can be made without the network.
  */
 #define AUTHGRANT_NO_NETWORK 2
+
+/**
+ * A wish of authgrant_completed_string: the secrets of the options.
+ */
+#define AUTHGRANT_WITH_SECRETS 1
+
+/**
+ * A wish of authgrant_completed_string: the tokens of now.
+ */
+#define AUTHGRANT_WITH_TOKENS 2
 
 /**
  * The version as one number: 10203 for 1.2.3.
@@ -456,9 +509,9 @@ authgrant_status authgrant_consent_url(struct authgrant_connection *connection,
  * authgrant_get_token does.
  *
  * Threads: any; two at once need different RedirectURIs. Errors: AUTHGRANT_MISSING_OPTION, AUTHGRANT_INVALID_OPTION,
- * AUTHGRANT_UNSUPPORTED where nothing shows the URL (see authgrant_error_consent_url), AUTHGRANT_DENIED,
- * AUTHGRANT_TIMEOUT, AUTHGRANT_CANCELLED, AUTHGRANT_NETWORK where the port of RedirectURI is taken, and as
- * authgrant_get_token.
+ * AUTHGRANT_UNSUPPORTED where nothing shows the URL (see authgrant_error_consent_url) or the policy forbids opening a
+ * browser, AUTHGRANT_DENIED, AUTHGRANT_TIMEOUT, AUTHGRANT_CANCELLED, AUTHGRANT_NETWORK where the port of RedirectURI is
+ * taken, and as authgrant_get_token.
  */
 authgrant_status authgrant_authorize(struct authgrant_connection *connection,
                                      authgrant_open_url_fn function,
@@ -489,6 +542,25 @@ authgrant_status authgrant_make_assertion(struct authgrant_connection *connectio
  */
 authgrant_status authgrant_logoff(struct authgrant_connection *connection,
                                   struct authgrant_error **error);
+
+/**
+ * The options now in force as one connection string, each value quoted as authgrant_quote_value does. Opening it gives
+ * the same options: what DSN, FILEDSN and RestConfigFile said is written out, and DSN and FILEDSN themselves are left
+ * out. DRIVER stands in front.
+ *
+ * `include` is 0 or numbers added up. AUTHGRANT_WITH_SECRETS: passwords, keys and other secrets of the options, also those
+ * of a data source. AUTHGRANT_WITH_TOKENS: ODBC 4.0's Auth_AccessToken and Auth_Expires of the token that is cached now,
+ * if one is, and Auth_RefreshToken, the newest one, with Auth_Scope where no Scope was set. Nothing is fetched. Opened
+ * again with method 51, 54 or 56, the access token is used until it ends, and then the refresh token.
+ *
+ * `*text` is for the caller to free with authgrant_text_free; it is as secret as what it includes.
+ *
+ * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
+ */
+authgrant_status authgrant_completed_string(struct authgrant_connection *connection,
+                                            uint32_t include,
+                                            char **text,
+                                            struct authgrant_error **error);
 
 /**
  * Tells `function` of each refresh token that takes the place of another, before the token that came with it is handed
@@ -635,6 +707,66 @@ const struct authgrant_token *authgrant_headers_token(const struct authgrant_hea
  * Threads: any; nobody may read them any more.
  */
 void authgrant_headers_free(struct authgrant_headers *headers);
+
+/**
+ * Sets what connection strings may do in this process, for hosts that take them from strangers.
+ *
+ * `allow` is AUTHGRANT_ALLOW_… numbers added up, and `forbid` AUTHGRANT_FORBID_… numbers; at first both are 0. Before the
+ * first authgrant_open anything may be set. Afterwards it can only be tightened: bits of `allow` taken away, bits of
+ * `forbid` added. It holds from the next call of every connection on, and in forked children. What a string says
+ * against it is AUTHGRANT_INVALID_OPTION, a weak key store AUTHGRANT_KEY_STORE, and authgrant_authorize without a function
+ * AUTHGRANT_UNSUPPORTED; the messages name the constant.
+ *
+ * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT for a bit that means nothing, and for what would loosen it after the
+ * first authgrant_open; nothing is changed then.
+ */
+authgrant_status authgrant_set_policy(uint32_t allow,
+                                      uint32_t forbid,
+                                      struct authgrant_error **error);
+
+/**
+ * Everything that is wrong with the connection, at once and offline: options that are missing, wrong or in conflict, the
+ * key store and its password, the alias, a key that does not fit the algorithm, certificates that have ended, ready-made
+ * tokens that have ended. With it the aliases in the key store, for a dialog to offer. Nothing is sent, nothing is signed.
+ *
+ * Succeeds where a report could be made, however unfavourable: see its members `valid` and `problems`. `*report` is JSON,
+ * for the caller to free with authgrant_text_free; docs/reports.md names its members.
+ *
+ * Blocks for as long as the key store takes to open. Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
+ */
+authgrant_status authgrant_validate(struct authgrant_connection *connection,
+                                    char **report,
+                                    struct authgrant_error **error);
+
+/**
+ * What the connection would send and why: method, header and claims of the JWT, token URL, parameters, headers, consent
+ * URL, trust and timeouts, each with the option and its place, the provider's profile or the default that said it.
+ * Secrets are `****`. Nothing is sent, nothing is signed; a key store that cannot be opened is said in its place.
+ *
+ * `*report` is JSON, for the caller to free with authgrant_text_free; docs/reports.md names its members.
+ *
+ * Blocks for as long as the key store takes to open. Threads: any. Errors: AUTHGRANT_MISSING_OPTION,
+ * AUTHGRANT_INVALID_OPTION, AUTHGRANT_UNSUPPORTED (see authgrant_validate for all of them at once).
+ */
+authgrant_status authgrant_explain(struct authgrant_connection *connection,
+                                   char **report,
+                                   struct authgrant_error **error);
+
+/**
+ * Gets a token as authgrant_get_token does, and asks HealthURI, or else RestSamplePath, by GET with all headers of
+ * authgrant_get_headers: what was asked, what the API answered, how long it took, where the token came from. To 401, and
+ * where the model file's `#http` says REAUTHENTICATE, the token is rejected and another one tried, once.
+ *
+ * Succeeds once there is a token, whatever the API then says or does not: see the report's members `ok`, `message` and
+ * `sample`. Where neither option is given, the token alone is fetched. Redirects are not followed. `*report` is JSON, for
+ * the caller to free with authgrant_text_free; docs/reports.md names its members. It holds neither the token nor a secret.
+ *
+ * Blocks for at most LoginTimeout seconds. Threads: any. Errors: as authgrant_get_token; AUTHGRANT_INVALID_OPTION and
+ * AUTHGRANT_MISSING_OPTION for an endpoint to which no token may be sent, or that is relative without HostName.
+ */
+authgrant_status authgrant_test(struct authgrant_connection *connection,
+                                char **report,
+                                struct authgrant_error **error);
 
 /**
  * The name of a status, such as "AUTHGRANT_KEY_PASSWORD", for logs.

@@ -6,7 +6,7 @@
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(build java openssl keys python go browser valgrind binutils cargo-deny)
+ALL=(build java openssl keys python go browser oidc valgrind binutils cargo-deny)
 MISSING=()
 UPDATED=
 
@@ -48,16 +48,24 @@ part_keys() {
 part_go() { need go golang-go; }
 part_valgrind() { need valgrind valgrind; }
 
-# A browser for the page that a person sees, and what steers it.
+# A browser for the pages that a person sees, and what steers it.
 part_browser() {
-    local place=tests/interop/browser
+    need chromium chromium
+    npm_packages tests/interop/browser playwright-core
+}
+
+# A certified OpenID provider.
+part_oidc() { npm_packages tests/interop/oidc oidc-provider; }
+
+# npm_packages FOLDER PACKAGE: those of the lock file there, known by PACKAGE.
+npm_packages() {
+    local place=$1 there=$1/node_modules/$2
     need node nodejs
     need npm npm
-    need chromium chromium
     has npm || return 0
-    [ ! -d "$place/node_modules/playwright-core" ] || return 0
+    [ ! -d "$there" ] || return 0
     [ -n "${AUTHGRANT_NO_INSTALL:-}" ] || npm ci --silent --ignore-scripts --prefix "$place" >/dev/null || true
-    [ -d "$place/node_modules/playwright-core" ] || MISSING+=("the npm packages of $place (npm ci --prefix $place)")
+    [ -d "$there" ] || MISSING+=("the npm packages of $place (npm ci --prefix $place)")
 }
 
 part_binutils() {

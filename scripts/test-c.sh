@@ -37,8 +37,11 @@ for name in every_export threads fork fork_first; do
     try "$name compiles" cc -std=gnu11 "${strict[@]}" -g "$source" -o "$out/$name" "${link[@]}"
     try "$name compiles with sanitizers" cc -std=gnu11 "${strict[@]}" -g "${sanitize[@]}" "$source" -o "$out/$name.san" "${link[@]}"
 done
-try "the example compiles" make --no-print-directory -C examples-c LIB="$library" OUT="$out" CFLAGS="${strict[*]:0:5}"
-try "the example compiles with sanitizers" cc -std=c99 "${strict[@]}" -g -fsanitize=address,undefined examples-c/token.c -o "$out/token.san" "${link[@]}"
+try "the examples compile" make --no-print-directory -C examples-c LIB="$library" OUT="$out" CFLAGS="${strict[*]:0:5}"
+for name in token consent; do
+    try "the example $name compiles with sanitizers" cc -std=c99 "${strict[@]}" -g -fsanitize=address,undefined \
+        "examples-c/$name.c" -o "$out/$name.san" "${link[@]}"
+done
 
 make_key_store "$SCRATCH/jwtcert"
 start_server authority "$TARGET/debug/authority" --https \
@@ -69,4 +72,67 @@ run threads "$text"
 run fork "$text"
 run fork_first "$text"
 run token "$text"
+
+# A person has to consent: at a server of their own, by DocuSign's rules, where tests/c/person.sh clicks.
+start_server docusign "$TARGET/debug/authority" --http --audience 127.0.0.1 \
+    --register "1a2b3c4d5e_6f7g8h9g=$SCRATCH/jwtcert.pem"
+mkdir "$SCRATCH/desktop"
+ln -s "$ROOT/tests/c/person.sh" "$SCRATCH/desktop/xdg-open"
+
+# free_port: one of 127.0.0.1 that nobody answers at.
+free_port() {
+    local port
+    for port in $(shuf -n 20 -i 20000-32000); do
+        (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
+    done
+    fail "no free port"
+}
+
+control() {
+    local place=${SERVER_URL#http://}
+    exec 4<>"/dev/tcp/${place%:*}/${place#*:}"
+    printf 'POST /control/%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s' \
+        "$1" "$place" "${#2}" "$2" >&4
+    grep -q '^HTTP/1.1 200' <&4
+    exec 4>&-
+}
+
+# The string goes where ps does not show it: consent_says WHAT COMMAND...
+consent_says() {
+    local said want=$1
+    shift
+    control require-consent '{"sub": "jsmith@example.com"}'
+    said=$(PATH="$SCRATCH/desktop:$PATH" AUTHGRANT_CONNECTION_STRING=$text timeout 120 "$@" </dev/null 2>&1) || { echo "$said"; return 1; }
+    echo "$said"
+    grep -qF "$want" <<<"$said" && grep -q '^token: Bearer ' <<<"$said" && grep -q '^ends in 3[56][0-9][0-9] seconds$' <<<"$said"
+}
+
+# By hand: the person reads the URL from what the program prints.
+by_hand() {
+    local url= line program
+    control require-consent '{"sub": "jsmith@example.com"}'
+    mkfifo "$SCRATCH/printed"
+    "$1" --no-browser - <<<"$text" >"$SCRATCH/printed" 2>&1 &
+    program=$!
+    while read -r line; do
+        echo "$line"
+        [ "$line" != "Open this URL, on this machine:" ] || { read -r url; tests/c/person.sh "$url"; }
+    done <"$SCRATCH/printed" >"$SCRATCH/heard"
+    wait "$program" && cat "$SCRATCH/heard" && rm "$SCRATCH/printed" || { cat "$SCRATCH/heard"; return 1; }
+    grep -q 'Thank you for granting consent' "$SCRATCH/heard" && grep -q '^Consent has arrived.$' "$SCRATCH/heard"
+}
+
+port=$(free_port)
+text=$(connection_string "$KEY_STORE" "$SERVER_URL" "$SCRATCH/ca.pem" | sed "s,http://localhost:3000,http://127.0.0.1:$port/done,")
+text="Provider=docusign;ConsentTimeout=60;$text"
+for program in "$out/consent" "$out/consent.san"; do
+    [ -x "$program" ] || continue # said above
+    [[ $program = *.san ]] && name="consent with sanitizers" || name=consent
+    try "$name in the browser" consent_says "Consent has arrived." "$program"
+    try "$name by hand" by_hand "$program"
+done
+if [ "${AUTHGRANT_VALGRIND:-1}" = 1 ] && [ -x "$out/consent" ]; then
+    try "consent under valgrind" consent_says "Consent has arrived." valgrind --quiet --error-exitcode=9 --leak-check=full \
+        --errors-for-leak-kinds=definite --show-leak-kinds=definite "$out/consent"
+fi
 exit $failed

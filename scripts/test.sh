@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
-# test.sh [PART...]: rust, symbols, c, python, go, interop, browser; without a part, all of them in this order.
+# test.sh [PART...]: rust, symbols, c, python, go, interop, browser, pages; without a part, all of them in this order.
 #
+# Leaves the names of the tests that passed in build/ran/PART, which the part pages compares with docs/pages.tsv.
 # Ends with one line for each part and the sum of their tests. A part whose tools are missing and cannot be installed is NOT RUN;
 # with CI=true or AUTHGRANT_STRICT=1 that is a failure.
 set -uo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(rust symbols c python go interop browser)
+ALL=(rust symbols c python go interop browser pages)
 LIBRARY=$ROOT/build/test-lib
 LOG=$SCRATCH/log
+RAN=$ROOT/build/ran
+mkdir -p "$RAN"
 passed=0
 failed=0
 strict=
@@ -23,9 +26,10 @@ export PYTHONDONTWRITEBYTECODE=1
 run_rust() { cargo test --workspace --no-fail-fast; }
 run_symbols() { scripts/symbols.sh "$AUTHGRANT_LIBRARY"; }
 run_c() { scripts/test-c.sh "$LIBRARY"; }
-run_python() { "$VENV/bin/python" -m pytest -p no:cacheprovider -q tests/ffi/python; }
-run_interop() { "$VENV/bin/python" -m pytest -p no:cacheprovider -q tests/interop; }
+run_python() { "$VENV/bin/python" -m pytest -p no:cacheprovider -v tests/ffi/python; }
+run_interop() { "$VENV/bin/python" -m pytest -p no:cacheprovider -v tests/interop; }
 run_browser() { cargo build --quiet --example consent_page && node tests/interop/browser/run.mjs; }
+run_pages() { scripts/pages.sh "$RAN"; }
 run_go() {
     cd tests/ffi/go && CGO_ENABLED=1 CGO_CFLAGS="-I$ROOT/include" GOFLAGS=-mod=mod GOTOOLCHAIN=local \
         CGO_LDFLAGS="-L$LIBRARY -lauthgrant -Wl,-rpath,$LIBRARY" go test -count=1 -v ./...
@@ -38,7 +42,7 @@ needs() {
         c) [ "${AUTHGRANT_VALGRIND:-1}" = 1 ] && echo build openssl valgrind || echo build openssl ;;
         python) echo build python openssl ;;
         go) echo build go openssl ;;
-        interop) echo build python openssl java ;;
+        interop) echo build python openssl java browser oidc ;;
         browser) echo build browser ;;
     esac
 }
@@ -54,7 +58,7 @@ build() {
 count() {
     case $1 in
         rust) awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }' "$LOG" ;;
-        c | browser) awk '/^ok / { p++ } /^not ok / { f++ } END { print p + 0, f + 0 }' "$LOG" ;;
+        c | browser | pages) awk '/^ok / { p++ } /^not ok / { f++ } END { print p + 0, f + 0 }' "$LOG" ;;
         go) awk '/^--- PASS/ { p++ } /^--- FAIL/ { f++ } END { print p + 0, f + 0 }' "$LOG" ;;
         python | interop) awk '/(passed|failed|error).* in [0-9.]+s/ { for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) p += $(i-1);
             if ($i ~ /^(failed|error)/) f += $(i-1) } } END { print p + 0, f + 0 }' "$LOG" ;;
@@ -62,9 +66,21 @@ count() {
     esac
 }
 
+# The names of the tests that the log of a part calls passed, as docs/pages.tsv writes them.
+names() {
+    case $1 in
+        rust) awk '/^ *Running / { file = $2 == "unittests" ? $3 : $2 } /^test .* \.\.\. ok$/ { print file "::" $2 }' "$LOG" ;;
+        python | interop) sed -nE 's/^(tests\/[^ ]*\.py::[a-z0-9_]+)(\[.*\])? PASSED.*/\1/p' "$LOG" | sort -u ;;
+        go) sed -n 's/^--- PASS: \([^ ]*\).*/tests\/ffi\/go\/authgrant_test.go::\1/p' "$LOG" ;;
+        c) sed -n 's/^ok /scripts\/test-c.sh::/p' "$LOG" ;;
+        browser) sed -n 's/^ok /tests\/interop\/browser\/run.mjs::/p' "$LOG" ;;
+    esac
+}
+
 part() {
     local name=$1 here=0 wrong=0 missing result=passed
     echo "== $name"
+    rm -f "$RAN/$name"
     # shellcheck disable=SC2046 # several parts, one word each
     if ! scripts/setup.sh $(needs "$name") >"$LOG" 2>&1; then
         missing=$(sed -n 's/^missing: //p' "$LOG" | paste -sd ',' | sed 's/,/, /g')
@@ -84,6 +100,7 @@ part() {
         read -r here wrong < <(count "$name")
         [ "$wrong" -gt 0 ] || wrong=1
     fi
+    names "$name" >"$RAN/$name"
     passed=$((passed + here))
     failed=$((failed + wrong))
     REPORT+=("$name: $result")

@@ -2,6 +2,8 @@
 //!
 //! An assertion is as good as a password while it lives, so its text is a [`Secret`].
 
+use std::borrow::Cow;
+
 use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -26,13 +28,17 @@ const BACKDATED: i64 = 5;
 /// What an assertion says.
 pub struct Claims<'a> {
     /// iss.
-    pub issuer: &'a str,
+    pub issuer: Cow<'a, str>,
     /// sub, the user to act for.
     pub subject: Option<&'a str>,
     /// aud, as one string.
     pub audience: Option<&'a str>,
     /// scope.
     pub scope: Option<&'a str>,
+    /// Whether scope is an array of its words.
+    pub scope_is_array: bool,
+    /// How far iat lies back, if not as usual.
+    pub backdated: Option<u32>,
     /// exp - iat, in seconds.
     pub lifetime: u32,
     /// Now, in seconds since 1970.
@@ -46,6 +52,8 @@ pub struct Claims<'a> {
 pub struct Header {
     /// alg, if not the key's own.
     pub algorithm: Option<Algorithm>,
+    /// Without alg, the first of these that the key can; if it can none, its own.
+    pub preferred: Vec<Algorithm>,
     /// kid.
     pub key_id: Option<String>,
     /// By what the key's certificate is named.
@@ -74,9 +82,9 @@ impl Assertion {
 ///
 /// exp - iat is `lifetime` exactly, as servers measure it against their limit, unless the user says one of the two.
 pub fn sign(claims: &Claims<'_>, header: &Header, key: &SigningKey) -> Result<Assertion> {
-    let algorithm = key.algorithm(header.algorithm)?;
+    let algorithm = key.algorithm_among(header.algorithm, &header.preferred)?;
     let (payload, expires_at) = payload(claims)?;
-    let mut text = header_json(header, algorithm, key)?.encoded();
+    let mut text = header_json(header, Some(algorithm), Some(key))?.encoded();
     text.push('.');
     text.push_str(&payload.encoded());
     let signature = key.signer(algorithm).try_sign(text.as_bytes());
@@ -86,16 +94,41 @@ pub fn sign(claims: &Claims<'_>, header: &Header, key: &SigningKey) -> Result<As
     Ok(Assertion { text: Secret::new(text), expires_at })
 }
 
-fn header_json(header: &Header, algorithm: Algorithm, key: &SigningKey) -> Result<Object> {
+/// Header and claims as JSON, without a signature: for those who want to see them.
+#[derive(Default)]
+pub struct Unsigned {
+    /// The header; without what only the key can say, where there is none.
+    pub header: String,
+    /// The claims, with a jti that nobody uses.
+    pub claims: String,
+}
+
+/// What [`sign`] would sign. Nothing is signed.
+///
+/// # Errors
+/// Those of a key that does not fit; none without a key.
+pub fn unsigned(claims: &Claims<'_>, header: &Header, key: Option<&SigningKey>) -> Result<Unsigned> {
+    let algorithm = match key {
+        Some(key) => Some(key.algorithm_among(header.algorithm, &header.preferred)?),
+        None => header.algorithm,
+    };
+    let header = header_json(header, algorithm, key)?.written();
+    Ok(Unsigned { header, claims: payload(claims)?.0.written() })
+}
+
+fn header_json(header: &Header, algorithm: Option<Algorithm>, key: Option<&SigningKey>) -> Result<Object> {
     let mut object = Object::default();
-    object.text("alg", &format!("{algorithm:?}"));
+    if let Some(algorithm) = algorithm {
+        object.text("alg", &format!("{algorithm:?}"));
+    }
     if !header.additional.have("typ") {
         object.text("typ", "JWT");
     }
     if let Some(key_id) = header.key_id.as_deref().filter(|_| !header.additional.have("kid")) {
         object.text("kid", key_id);
     }
-    for wanted in header.thumbprints.iter().filter(|wanted| !header.additional.have(wanted.name())) {
+    let thumbprints = header.thumbprints.iter().filter(|wanted| !header.additional.have(wanted.name()));
+    for (wanted, key) in thumbprints.filter_map(|wanted| Some((wanted, key?))) {
         object.json(wanted.name(), key.thumbprint(*wanted)?);
     }
     header.additional.write(&mut object);
@@ -106,14 +139,16 @@ fn header_json(header: &Header, algorithm: Algorithm, key: &SigningKey) -> Resul
 fn payload(claims: &Claims<'_>) -> Result<(Object, i64)> {
     let own = claims.additional;
     // An assertion of a few seconds must not have ended before it is sent.
-    let back = BACKDATED.min(i64::from(claims.lifetime) / 2);
+    let back = claims.backdated.map_or(BACKDATED, i64::from).min(i64::from(claims.lifetime) / 2);
     let iat = own.seconds("iat").unwrap_or(claims.now.saturating_sub(back));
     let exp = own.seconds("exp").unwrap_or(iat.saturating_add(i64::from(claims.lifetime)));
     let mut object = Object::default();
-    let texts = [("iss", Some(claims.issuer)), ("sub", claims.subject), ("aud", claims.audience)];
+    let texts = [("iss", Some(claims.issuer.as_ref())), ("sub", claims.subject), ("aud", claims.audience)];
     for (name, text) in texts.into_iter().chain([("scope", claims.scope)]) {
-        if let Some(text) = text.filter(|_| !own.have(name)) {
-            object.text(name, text);
+        match text.filter(|_| !own.have(name)) {
+            Some(text) if name == "scope" && claims.scope_is_array => object.texts(name, text.split(' ')),
+            Some(text) => object.text(name, text),
+            None => {}
         }
     }
     for (name, seconds) in [("iat", iat), ("exp", exp)] {

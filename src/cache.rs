@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 
 use crate::call::{Call, Interrupt, cancelled};
 use crate::clock::Clock;
-use crate::error::{Result, Status};
+use crate::error::{Error, Result, Status};
 use crate::identity::Identity;
 use crate::token::Token;
 
@@ -72,6 +72,15 @@ impl Cache {
         let entry = self.entries.lock().get(&identity).cloned()?;
         self.use_now(&entry);
         entry.lock().usable(min_life, clock)
+    }
+
+    /// Puts in `token`, which nobody has fetched, where there is none and none is being fetched.
+    pub fn seed(&self, identity: Identity, token: Token) {
+        let entry = self.entry(identity);
+        let mut state = entry.lock();
+        if state.token.is_none() && state.flight.is_none() {
+            state.token = Some(Arc::new(token));
+        }
     }
 
     /// The API refused `token`: if it is the current one of its identity, it is dropped, and the next call fetches.
@@ -230,7 +239,7 @@ impl Flight<'_> {
         if let Ok(token) = &outcome {
             state.token = Some(Arc::clone(token));
         }
-        if outcome.as_ref().map_or_else(|error| concerns_all(error.status()), |_| true) {
+        if outcome.as_ref().map_or_else(concerns_all, |_| true) {
             state.outcome = Some((self.flight, outcome.clone()));
         }
         state.flight = None;
@@ -250,9 +259,11 @@ impl Drop for Flight<'_> {
     }
 }
 
-/// Whether a failure says something about the token, and not about the one call that met it.
-fn concerns_all(status: Status) -> bool {
-    !matches!(status, Status::Timeout | Status::Cancelled | Status::Internal)
+/// Whether a failure says something about the token, and not about the one call that met it. A server that has let one
+/// request wait for too long (HYT01) may have used up what it was sent: that is not for a waiter to send again.
+fn concerns_all(error: &Error) -> bool {
+    error.sqlstate() == "HYT01"
+        || !matches!(error.status(), Status::Timeout | Status::Cancelled | Status::Internal)
 }
 
 /// Rejections in a row, so that an API that always says 401 storms nobody.

@@ -66,6 +66,10 @@ pub struct Call {
     pub deadline: Deadline,
     /// The option or argument that set the deadline, for messages (`15 s (LoginTimeout)`).
     pub limit: String,
+    /// The limit of each request in it (WSTimeout).
+    pub request_limit: Option<Duration>,
+    /// The SQLSTATE of a passed deadline: HYT00, or HYT01 for one request's.
+    pub sqlstate: &'static str,
     /// How it is ended early.
     pub cancel: Arc<Cancel>,
     /// Who wants to hear what it does.
@@ -79,6 +83,8 @@ impl Call {
         Self {
             deadline: Deadline::never(),
             limit: String::new(),
+            request_limit: None,
+            sqlstate: "HYT00",
             cancel: Arc::default(),
             log: Log::default(),
         }
@@ -90,8 +96,22 @@ impl Call {
         Self {
             deadline: Deadline::after(limit),
             limit: format!("{} s ({source})", limit.as_secs_f64()),
-            cancel: Arc::default(),
-            log: Log::default(),
+            ..Self::unbounded()
+        }
+    }
+
+    /// This call for one request that begins now: until its own deadline, or until that of the request where it comes
+    /// earlier.
+    #[must_use]
+    pub fn for_one_request(&self) -> Self {
+        match self.request_limit {
+            Some(limit) if self.deadline.left().is_none_or(|left| limit < left) => Self {
+                sqlstate: "HYT01",
+                cancel: Arc::clone(&self.cancel),
+                log: self.log.clone(),
+                ..Self::within(limit, "WSTimeout")
+            },
+            _ => self.clone(),
         }
     }
 
@@ -125,7 +145,13 @@ impl Call {
     /// The error of a passed deadline; `what` says what was waited for.
     #[must_use]
     pub fn timeout(&self, what: &str) -> Error {
-        Error::new(Status::Timeout, "network", format!("{what} within {}", self.limit))
+        self.timed_out(&format!("{what} within {}", self.limit))
+    }
+
+    /// As [`Self::timeout`], with the limit in `text` already.
+    #[must_use]
+    pub fn timed_out(&self, text: &str) -> Error {
+        Error::new(Status::Timeout, "network", text).with_sqlstate(self.sqlstate)
     }
 }
 
@@ -160,6 +186,29 @@ mod tests {
         assert_eq!(blocked.0.load(Ordering::SeqCst), 1);
         assert_eq!(call.on_cancel(&blocked).unwrap_err().status(), Status::Cancelled);
         assert_eq!(call.check().unwrap_err().status(), Status::Cancelled);
+    }
+
+    #[test]
+    fn one_request_ends_with_the_call_or_by_a_limit_of_its_own_and_says_which() {
+        let request = |call: Duration, limit| {
+            let call = Call { request_limit: limit, ..Call::within(call, "LoginTimeout") };
+            call.for_one_request().timeout("nothing came")
+        };
+        let (long, short) = (Duration::from_secs(60), Duration::from_secs(5));
+        for (call, limit, sqlstate, words) in [
+            (long, None, "HYT00", "60 s (LoginTimeout)"),
+            (long, Some(short), "HYT01", "5 s (WSTimeout)"),
+            (short, Some(long), "HYT00", "5 s (LoginTimeout)"),
+        ] {
+            let error = request(call, limit);
+            assert_eq!((error.status(), error.sqlstate()), (Status::Timeout, sqlstate), "{error}");
+            assert!(error.message().ends_with(words), "{error}");
+        }
+        let unbounded = Call { request_limit: Some(short), ..Call::unbounded() };
+        let request = unbounded.for_one_request();
+        assert!(request.deadline.left().is_some_and(|left| left <= short));
+        unbounded.cancel.cancel();
+        assert!(request.cancel.is_cancelled(), "a cancel of the call ends its request");
     }
 
     #[test]

@@ -4,6 +4,8 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use der::DateTime;
+
 /// Where the time comes from.
 pub trait Clock: Send + Sync {
     /// Seconds since 1970 by the wall clock (RFC 7519's NumericDate).
@@ -27,6 +29,39 @@ impl Clock for SystemClock {
     fn instant(&self) -> Instant {
         Instant::now()
     }
+}
+
+/// A time as ISO 8601 writes it, such as `2026-08-21T10:00:00Z`; nothing before 1970 and behind 9999.
+#[must_use]
+pub fn iso8601(unix_seconds: i64) -> Option<String> {
+    let since = Duration::from_secs(u64::try_from(unix_seconds).ok()?);
+    DateTime::from_unix_duration(since).ok().map(|time| time.to_string())
+}
+
+/// Seconds since 1970 of such a time, which says its zone: `Z`, or the hours and minutes by which its clock is ahead.
+#[must_use]
+pub fn from_iso8601(text: &str) -> Option<i64> {
+    let (date, time) = text.trim().split_once(['T', 't', ' '])?;
+    let zone = time.find(['Z', 'z', '+', '-'])?;
+    let (time, zone) = time.split_at_checked(zone)?;
+    let whole = time.split(['.', ',']).next()?;
+    let read: DateTime = format!("{date}T{whole}Z").parse().ok()?;
+    i64::try_from(read.unix_duration().as_secs()).ok()?.checked_sub(ahead(zone)?)
+}
+
+/// By how many seconds a clock of that zone is ahead.
+fn ahead(zone: &str) -> Option<i64> {
+    if zone.eq_ignore_ascii_case("Z") {
+        return Some(0);
+    }
+    let (sign, rest) = zone.split_at_checked(1)?;
+    let digits = rest.replace(':', "");
+    let (hours, minutes) = digits.split_at_checked(2)?;
+    let minutes = if minutes.is_empty() { "0" } else { minutes };
+    let number =
+        |text: &str, most: i64| text.parse::<i64>().ok().filter(|number| (0..=most).contains(number));
+    let seconds = number(hours, 23)?.checked_mul(3600)?.checked_add(number(minutes, 59)?.checked_mul(60)?)?;
+    Some(if sign == "-" { seconds.checked_neg()? } else { seconds })
 }
 
 /// The end of one call; none means that the call may wait for ever.
@@ -56,5 +91,42 @@ impl Deadline {
     #[must_use]
     pub fn passed(&self) -> bool {
         self.left() == Some(Duration::ZERO)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_read_with_its_zone_and_written_in_that_of_greenwich() {
+        let ten = 1_787_306_400;
+        assert_eq!(iso8601(ten).unwrap(), "2026-08-21T10:00:00Z");
+        for text in [
+            "2026-08-21T10:00:00Z",
+            " 2026-08-21T10:00:00.999z ",
+            "2026-08-21T12:00:00+02:00",
+            "2026-08-21 04:30:00-0530",
+            "2026-08-21t11:00:00,5+01",
+        ] {
+            assert_eq!(from_iso8601(text), Some(ten), "{text}");
+        }
+        for text in [
+            "",
+            "soon",
+            "1787306400",
+            "2026-08-21",
+            "2026-08-21T10:00:00",
+            "2026-02-30T10:00:00Z",
+            "2026-08-21T10:00:00+24:00",
+            "2026-08-21T10:00:00+01:60",
+            "2026-08-21T10:00:00+1",
+            "2026-08-21T10:00:00+-1:00",
+            "2026-08-21T10:00:00Zulu",
+        ] {
+            assert_eq!(from_iso8601(text), None, "{text}");
+        }
+        assert_eq!(iso8601(-1), None);
+        assert_eq!(iso8601(i64::MAX), None);
     }
 }

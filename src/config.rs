@@ -5,22 +5,28 @@
 
 use std::time::Duration;
 
+use crate::clock;
 use crate::error::{Error, Result};
 use crate::file::Location;
 use crate::options::{Name, Options};
-use crate::provider::{Profile, ScopeIn};
+use crate::policy::{Forbidden, Policy};
+use crate::provider::Profile;
 use crate::secret::Secret;
 use crate::tls::Trust;
 use crate::url::Url;
 
 mod consent;
+mod defaults;
 mod grant;
+mod looking;
 mod method;
 mod reader;
+mod rules;
 mod signing;
 mod token_endpoint;
 
 pub use consent::{Authorization, Consent, resolve_authorization, resolve_consent};
+pub use looking::{Wanted, method, profile, wanted_key};
 pub use signing::Signing;
 
 use reader::Reader;
@@ -38,6 +44,14 @@ pub struct Config {
     pub logoff: Option<Logoff>,
     /// The limit of a whole call, and the option that set it.
     pub login_timeout: Option<Duration>,
+    /// The limit of one request.
+    pub request_timeout: Option<Duration>,
+    /// The token to begin with.
+    pub given: Given,
+    /// Whether its tokens are kept from other connections, whatever the flow.
+    pub alone: bool,
+    /// Whom to trust, the API's server included.
+    pub trust: Trust,
 }
 
 /// Where a token is logged off.
@@ -105,6 +119,10 @@ pub struct Exchange {
     pub header: Option<Header>,
     /// Whom to trust.
     pub trust: Trust,
+    /// What is known of the provider.
+    pub profile: Option<&'static Profile>,
+    /// Seconds that a token lives where neither the answer nor the token says.
+    pub token_lifetime: Option<u32>,
 }
 
 /// The grants that are built in.
@@ -202,6 +220,15 @@ pub struct Header {
     pub value: Secret,
 }
 
+/// What the options say of an access token that there is already.
+#[derive(Debug, Hash)]
+pub struct Given {
+    /// AccessToken, where it stands beside something that can renew it.
+    pub token: Option<Secret>,
+    /// When AccessToken ends, in seconds since 1970.
+    pub end: Option<i64>,
+}
+
 /// The outcome of reading options: warnings there are in any case.
 #[derive(Debug)]
 pub struct Resolution {
@@ -211,10 +238,16 @@ pub struct Resolution {
     pub warnings: Vec<Error>,
 }
 
-/// Understands `options`.
+/// Understands `options` under the policy of the process.
 #[must_use]
 pub fn resolve(options: &Options) -> Resolution {
-    let mut reader = Reader::new(options);
+    resolve_under(options, Policy::current())
+}
+
+/// Understands `options` under `policy`.
+#[must_use]
+pub fn resolve_under(options: &Options, policy: Policy) -> Resolution {
+    let mut reader = Reader::new(options, policy);
     let config = reader.outcome(Reader::config);
     Resolution { config, warnings: reader.warnings }
 }
@@ -222,33 +255,53 @@ pub fn resolve(options: &Options) -> Resolution {
 impl Reader<'_> {
     fn config(&mut self) -> Option<Config> {
         self.check_types();
+        self.check_policy();
         let method = self.method();
         let endpoint = self.endpoint();
         let address = endpoint.as_ref().map(|(url, _)| url);
         let profile = self.profile(address);
-        let login_timeout = self.login_timeout();
         let trust = self.trust();
         let logoff = self.url(Name::LogoffURI).map(|endpoint| Logoff { endpoint, trust: trust.clone() });
-        let method = method?;
+        let method = self.by_profile(method?, profile);
         let consent = self.consent(method, address, profile);
         let header = if method.has_extra_header() { self.header() } else { None };
         let flow = if method.asks_endpoint(endpoint.is_some() || self.has_fault_with(Name::TokenURI)) {
             let grant = self.grant(method, address, profile, consent.as_ref());
-            self.exchange(method, grant, endpoint, profile, header.clone(), trust)
+            self.exchange(method, grant, endpoint, profile, header.clone(), trust.clone())
                 .map(Box::new)
                 .map(Flow::Exchange)
         } else {
-            self.flow_without_exchange(method)
+            self.flow_without_exchange(method, profile)
         };
         let model = self.options.model_headers().iter();
         let model = model.map(|(name, value)| Header { name: name.clone(), value: value.clone() });
+        let flow = flow?;
+        let known = profile.filter(|_| matches!(flow, Flow::SignedJwt(_)));
+        let known = known.into_iter().flat_map(|profile| &profile.api_headers);
+        let known =
+            known.map(|(name, value)| Header { name: name.clone(), value: Secret::from(value.as_str()) });
         Some(Config {
-            flow: flow?,
-            headers: header.into_iter().chain(model).collect(),
+            given: self.given(&flow),
+            headers: header.into_iter().chain(model).chain(known).collect(),
+            flow,
             consent,
             logoff,
-            login_timeout,
+            login_timeout: self.timeout(Name::LoginTimeout, 60),
+            request_timeout: self.timeout(Name::WSTimeout, 120),
+            alone: self.is(Name::CacheScope, "Connection") || self.policy.forbids(Forbidden::Sharing),
+            trust,
         })
+    }
+
+    /// ODBC 4.0's rule: an access token is used until it ends, and then what else there is.
+    fn given(&self, flow: &Flow) -> Given {
+        let renewed = matches!(flow, Flow::Exchange(_)) && flow.is_personal();
+        let used = renewed || matches!(flow, Flow::AccessToken(_));
+        let end = self.text(Name::AccessTokenExpires).filter(|_| used);
+        Given {
+            token: self.secret(Name::AccessToken).filter(|_| renewed),
+            end: end.and_then(|text| clock::from_iso8601(&text)),
+        }
     }
 
     fn trust(&mut self) -> Trust {
@@ -258,21 +311,13 @@ impl Reader<'_> {
                 Name::ValidateServerCertificate,
                 "is 0: ANY SERVER IS BELIEVED, so whoever is on the way can take the assertion and the token; for tests alone",
             );
+            self.refuse(Name::ValidateServerCertificate, "is 0", Forbidden::InsecureTls);
         }
         Trust { store: self.text(Name::TrustStore).map(Location::new), validate }
     }
 
-    /// The scope, if it goes to `place`.
-    pub(super) fn scope(&self, profile: Option<&Profile>, place: ScopeIn) -> Option<String> {
-        let said = [ScopeIn::Claim, ScopeIn::Parameter, ScopeIn::Both]
-            .into_iter()
-            .find(|place| self.is(Name::ScopeIn, &format!("{place:?}")));
-        let wanted = said.or(profile.map(|profile| profile.scope_in)).unwrap_or(ScopeIn::Both);
-        self.text(Name::Scope).filter(|_| wanted == ScopeIn::Both || wanted == place)
-    }
-
-    fn login_timeout(&self) -> Option<Duration> {
-        match self.number(Name::LoginTimeout).unwrap_or(60) {
+    fn timeout(&self, name: Name, default: i64) -> Option<Duration> {
+        match self.number(name).unwrap_or(default) {
             ..=0 => None,
             seconds => Some(Duration::from_secs(seconds.unsigned_abs())),
         }

@@ -19,6 +19,7 @@ use crate::headers::Headers;
 use crate::identity::Identity;
 use crate::log::{Level, Log};
 use crate::options::{Environment, Options, ProcessEnvironment};
+use crate::policy::{Forbidden, Policy};
 use crate::process::Process;
 use crate::secret::Secret;
 use crate::session::{OnRefreshToken, Session};
@@ -43,7 +44,7 @@ pub struct Wishes {
 /// One connection string with what was set since; in C an `authgrant_connection`, closed with authgrant_close.
 pub struct Connection {
     process: Option<&'static Process>,
-    snapshot: ArcSwap<Snapshot>,
+    snapshot: InForce,
     log: ArcSwap<Log>,
     live: PerProcess<Live>,
     /// The process that opened it, counted by forks.
@@ -53,6 +54,7 @@ pub struct Connection {
 /// The options, and what they mean once somebody has asked.
 struct Snapshot {
     options: Options,
+    policy: Policy,
     resolution: OnceBox<Resolution>,
 }
 
@@ -68,15 +70,60 @@ struct Live {
 
 impl Snapshot {
     fn new(options: Options) -> Self {
-        Self { options, resolution: OnceBox::new() }
+        Self { options, policy: Policy::current(), resolution: OnceBox::new() }
+    }
+
+    /// The same options under the policy of now.
+    fn under_policy(self: &Arc<Self>) -> Arc<Self> {
+        if self.policy == Policy::current() {
+            return Arc::clone(self);
+        }
+        Arc::new(Self::new(self.options.clone()))
     }
 
     fn resolution(&self) -> &Resolution {
-        self.resolution.get_or_init(|| Box::new(config::resolve(&self.options)))
+        self.resolution.get_or_init(|| Box::new(config::resolve_under(&self.options, self.policy)))
     }
 
     fn config(&self) -> Result<&Config> {
         self.resolution().config.as_ref().map_err(Clone::clone)
+    }
+}
+
+/// The options of a moment and what they mean.
+pub struct View {
+    snapshot: Arc<Snapshot>,
+    /// What the connection shares with others.
+    pub process: &'static Process,
+}
+
+impl View {
+    /// The options.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.snapshot.options
+    }
+
+    /// What they mean.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn config(&self) -> Result<&Config> {
+        self.snapshot.config()
+    }
+}
+
+/// The snapshot in force, which a policy that was tightened makes another.
+struct InForce(ArcSwap<Snapshot>);
+
+impl InForce {
+    fn load_full(&self) -> Arc<Snapshot> {
+        let snapshot = self.0.load_full();
+        if snapshot.policy == Policy::current() {
+            return snapshot;
+        }
+        self.0.rcu(Snapshot::under_policy);
+        self.0.load_full()
     }
 }
 
@@ -96,9 +143,11 @@ impl Connection {
     /// Those of [`Self::open`].
     pub fn open_in(text: &str, environment: &dyn Environment) -> Result<Self> {
         sys::watch_forks();
+        Policy::freeze();
+        let options = Options::open(text, environment)?;
         Ok(Self {
             process: None,
-            snapshot: ArcSwap::from_pointee(Snapshot::new(Options::open(text, environment)?)),
+            snapshot: InForce(ArcSwap::from_pointee(Snapshot::new(options))),
             log: ArcSwap::default(),
             live: PerProcess::new(),
             opened_in: sys::generation(),
@@ -118,7 +167,7 @@ impl Connection {
     /// [`Status::InvalidOption`] for a bad name or a value of the wrong type.
     pub fn set_options(&self, pairs: &[(&str, &str)]) -> Result<()> {
         let mut outcome = Ok(());
-        self.snapshot.rcu(|current| {
+        self.snapshot.0.rcu(|current| {
             let mut options = current.options.clone();
             outcome = options.set(pairs);
             match outcome {
@@ -145,11 +194,19 @@ impl Connection {
     /// # Errors
     /// Those of [`Self::get_token`].
     pub fn get_headers(&self) -> Result<Headers> {
+        self.get_headers_with(Wishes::default())
+    }
+
+    /// As [`Self::get_headers`], with wishes.
+    ///
+    /// # Errors
+    /// Those of [`Self::get_token`].
+    pub fn get_headers_with(&self, wishes: Wishes) -> Result<Headers> {
         let snapshot = self.snapshot.load_full();
         let config = snapshot.config()?;
         match &config.flow {
             Flow::Headers(headers) => Headers::without_token(headers, &config.headers),
-            _ => Headers::new(self.get_token(Wishes::default())?, &config.headers),
+            _ => Headers::new(self.get_token(wishes)?, &config.headers),
         }
     }
 
@@ -168,6 +225,9 @@ impl Connection {
     /// # Errors
     /// What the consent URL or the token request lacks; those of the visit and of fetching.
     pub fn authorize(&self, show: Option<&ShowUrl<'_>>) -> Result<()> {
+        if show.is_none() && Policy::current().forbids(Forbidden::Prompt) {
+            return Err(no_browser());
+        }
         let snapshot = self.snapshot.load_full();
         let authorization = config::resolve_authorization(&snapshot.options)?;
         let (consent, config) = (&authorization.consent, snapshot.config()?);
@@ -205,6 +265,18 @@ impl Connection {
         let snapshot = self.snapshot.load_full();
         let config = snapshot.config()?;
         flow::sign(config, self.process())
+    }
+
+    /// The options in force as one connection string, with secrets and with the tokens of now where they are wanted.
+    #[must_use]
+    pub fn completed_string(&self, secrets: bool, tokens: bool) -> Secret {
+        let snapshot = self.snapshot.load_full();
+        let instead = match snapshot.config() {
+            Ok(config) if tokens => self.tokens_of_now(config, &snapshot.options),
+            Ok(config) if secrets => self.newest_refresh_token(config, "RefreshToken").into_iter().collect(),
+            _ => Vec::new(),
+        };
+        snapshot.options.completed(secrets, &instead)
     }
 
     /// Who is told of refresh tokens that take the place of others.
@@ -245,6 +317,12 @@ impl Connection {
         [snapshot.options.warnings(), snapshot.resolution().warnings.clone(), told].concat()
     }
 
+    /// What is in force now, for those who look and do not touch.
+    #[must_use]
+    pub fn view(&self) -> View {
+        View { snapshot: self.snapshot.load_full(), process: self.process() }
+    }
+
     fn process(&self) -> &'static Process {
         self.process.unwrap_or_else(Process::current)
     }
@@ -257,6 +335,7 @@ impl Connection {
     fn token(&self, config: &Config, wishes: Wishes) -> Result<Arc<Token>> {
         let process = self.process();
         let identity = self.identity(config);
+        self.begin_with_given(config, identity);
         if wishes.no_network && flow::needs_network(config) {
             return process
                 .cache
@@ -304,18 +383,20 @@ impl Connection {
     fn identity(&self, config: &Config) -> Identity {
         // Equal options do not name the person who logged in, whose token was given or who consented for others.
         let session = &self.live().session;
-        let alone = (config.flow.is_personal() || session.id_token().is_some()).then(|| self.live().number);
+        let personal = config.flow.is_personal() || session.id_token().is_some();
+        let alone = (personal || config.alone).then(|| self.live().number);
         // Those who share a token agree on who is told of its end.
         let logoff = config.logoff.as_ref().map(|logoff| logoff.endpoint.as_written());
-        Identity::of(&self.process().digest_key, &(sys::effective_user_id(), &config.flow, logoff, alone))
+        let subject = (sys::effective_user_id(), &config.flow, &config.given, logoff, alone);
+        Identity::of(&self.process().digest_key, &subject)
     }
 
-    fn call(&self, config: &Config, wishes: Wishes) -> Call {
+    pub(crate) fn call(&self, config: &Config, wishes: Wishes) -> Call {
         let person = config
             .consent
             .as_ref()
             .filter(|_| config.flow.login().is_some_and(|login| login.prompts) && !wishes.no_prompt);
-        self.begin(match (wishes.timeout, config.login_timeout, person) {
+        let call = match (wishes.timeout, config.login_timeout, person) {
             (Some(timeout), ..) => Call::within(timeout, "the call's timeout"),
             (None, Some(timeout), None) => Call::within(timeout, "LoginTimeout"),
             (None, Some(timeout), Some(person)) => {
@@ -323,7 +404,8 @@ impl Connection {
                 Call::within(both, "LoginTimeout and ConsentTimeout")
             }
             (None, None, _) => Call::unbounded(),
-        })
+        };
+        self.begin(Call { request_limit: config.request_timeout, ..call })
     }
 
     /// Lets `call` be cancelled through this connection, and gives it the connection's log.
@@ -342,6 +424,14 @@ impl Connection {
     }
 }
 
+fn no_browser() -> Error {
+    let text = format!(
+        "opening a browser is something {}; hand authgrant_authorize a function that shows the URL",
+        Forbidden::Prompt.said()
+    );
+    Error::new(Status::Unsupported, "consent", text)
+}
+
 fn fetched(token: &Token, now: i64) -> String {
     match token.expires_at() {
         Some(end) => format!("a token was fetched; it ends in {} s", end.saturating_sub(now)),
@@ -358,5 +448,7 @@ fn not_cached() -> Error {
 }
 
 mod logoff;
+mod tokens;
+
 #[cfg(test)]
 mod tests;

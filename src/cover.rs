@@ -16,7 +16,8 @@ pub struct Cover {
 }
 
 impl Cover {
-    /// Covers each of `secrets` as it is, percent-encoded and in base64; of a JWT its signature alone too.
+    /// Covers each of `secrets` as it is, percent-encoded, escaped as JSON, and in base64; of a JWT its signature alone
+    /// too.
     pub fn new<'a>(secrets: impl Iterator<Item = &'a Secret>) -> Self {
         let (mut forms, mut short) = (Vec::new(), Vec::new());
         for secret in secrets {
@@ -28,6 +29,7 @@ impl Cover {
             forms.push(secret.clone());
             forms.push(Secret::new(form::encode(text).to_string()));
             forms.push(Secret::new(STANDARD.encode(text)));
+            forms.extend(json(text));
             forms.extend(parts(text).filter(|part| part.len() >= SHORT).map(Secret::from));
         }
         // The longest first, so that no rest of one is left behind by another.
@@ -43,6 +45,14 @@ impl Cover {
         }
         self.forms.iter().fold(text.to_owned(), |text, form| text.replace(form.reveal(), "****"))
     }
+}
+
+/// As it stands in JSON text, where that differs; some writers put a backslash before each slash.
+fn json(secret: &str) -> Vec<Secret> {
+    let quoted = serde_json::Value::from(secret).to_string();
+    let inside = quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or_default();
+    let forms = [inside.to_owned(), inside.replace('/', "\\/")];
+    forms.into_iter().filter(|form| form != secret && !form.is_empty()).map(Secret::new).collect()
 }
 
 /// The signature of a JWT, the credentials of an Authorization header.
@@ -66,6 +76,9 @@ mod tests {
         let secret = "p@ss word";
         for form in [secret, "p%40ss%20word", &STANDARD.encode(secret)] {
             assert_eq!(over(&[secret], &format!("you sent {form}!")), "you sent ****!");
+        }
+        for form in [r#"a"b\c/d"#, r#"a\"b\\c/d"#, r#"a\"b\\c\/d"#] {
+            assert_eq!(over(&[r#"a"b\c/d"#], form), "****");
         }
         assert_eq!(over(&["head.load.signature"], "sig: signature"), "sig: ****");
         assert_eq!(over(&["Basic Y2xpZW50"], "got Y2xpZW50"), "got ****");

@@ -14,6 +14,13 @@ use crate::error::Status;
 use crate::http::Answer;
 use crate::secret::Secret;
 
+mod id_token;
+mod words;
+
+pub use id_token::id_token_alone;
+
+use words::Words;
+
 /// A token as the server sent it.
 pub struct Issued {
     /// The access token.
@@ -60,6 +67,10 @@ impl Refusal {
             (500.., _) => Status::Server,
             (_, Some("consent_required")) => Status::ConsentRequired,
             (_, Some(_)) => Status::Denied,
+            // An API that takes the JWT itself has words of its own for no.
+            (400 | 401 | 403, None) if self.provider_code.is_some() || self.description.is_some() => {
+                Status::Denied
+            }
             (_, None) => Status::BadResponse,
         }
     }
@@ -79,19 +90,16 @@ pub fn read(answer: &Answer, clock: &dyn Clock, cover: &Cover) -> Result<Issued,
     let Some(members) = object(&answer.body) else {
         return Err(Refusal { found: shape(answer), ..refusal });
     };
-    if let Some(error) = members.get("error").filter(|error| !says_nothing(error)) {
-        let said = |text: &str| clean(&cover.over(text));
-        let error = error.as_str().map_or_else(|| "an error that is not text".to_owned(), said);
-        let description = text(&members, "error_description").map(said);
-        return Err(Refusal {
-            provider_code: description.as_deref().and_then(provider_code),
-            description,
-            found: format!("HTTP {}, {error}", answer.status),
-            error: Some(error),
-            ..refusal
-        });
+    let status_says_no = !(200..300).contains(&answer.status);
+    if let Some(words) = words::of(&members, status_says_no, |text| clean(&cover.over(text))) {
+        let found = match words.error.as_ref().or(words.code.as_ref()) {
+            Some(word) => format!("HTTP {}, {word}", answer.status),
+            None => shape(answer),
+        };
+        let Words { error, description, code: provider_code } = words;
+        return Err(Refusal { error, description, provider_code, found, ..refusal });
     }
-    if !(200..300).contains(&answer.status) {
+    if status_says_no {
         return Err(Refusal { found: shape(answer), ..refusal });
     }
     issued(members).map_err(|found| Refusal { found: cover.over(&found), ..refusal })

@@ -19,6 +19,8 @@
 
 pub mod ffi;
 
+pub mod report;
+
 pub mod connection;
 
 pub mod flow;
@@ -57,6 +59,7 @@ pub mod file;
 pub mod form;
 pub mod identity;
 pub mod log;
+pub mod policy;
 pub mod secret;
 pub mod url;
 

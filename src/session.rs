@@ -1,5 +1,5 @@
 //! What one connection remembers between its calls: the newest refresh token, the code that was sent, the id token of an
-//! administrator's consent, and a given token that the API refused.
+//! administrator's consent, the given token that it began with, and one that the API refused.
 
 use std::ffi::{CStr, CString};
 use std::sync::Arc;
@@ -22,6 +22,7 @@ pub struct Session {
     sent_code: Mutex<Option<Secret>>,
     id_token: Mutex<Option<Zeroizing<CString>>>,
     rejected: Mutex<Option<Secret>>,
+    begun_with: Mutex<Option<Secret>>,
     on_refresh_token: ArcSwapOption<OnRefreshToken>,
 }
 
@@ -92,6 +93,16 @@ impl Session {
     /// The API refused a token that the user gave.
     pub fn reject(&self, token: &CStr) {
         *self.rejected.lock() = token.to_str().ok().map(Secret::from);
+    }
+
+    /// Whether this token, which was given, is met for the first time: it is begun with once, and renewed from then on.
+    pub fn begins_with(&self, token: &Secret) -> bool {
+        let mut begun_with = self.begun_with.lock();
+        let first = begun_with.as_ref() != Some(token);
+        if first {
+            *begun_with = Some(token.clone());
+        }
+        first
     }
 
     /// Whether the API has refused this very token.

@@ -120,6 +120,29 @@ fn port(authority: &Authority, usual: u16) -> Result<u16, String> {
         .ok_or_else(|| "must have nothing behind the host, or ':' and a port from 1 to 65535".to_owned())
 }
 
+/// The scheme of a full URI.
+#[must_use]
+pub fn scheme(uri: &str) -> Option<&str> {
+    let (scheme, _) = uri.split_once("://")?;
+    scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)).then_some(scheme)
+}
+
+/// What `relative` means as seen from `host`, as far as hosts and paths go (RFC 3986 section 5.2); a host without a
+/// scheme is asked by https.
+#[must_use]
+pub fn joined(host: &str, relative: &str) -> String {
+    let base = if scheme(host).is_some() { host.to_owned() } else { format!("https://{host}") };
+    let (scheme, rest) = base.split_once("://").unwrap_or(("https", host));
+    let authority = rest.split('/').next().unwrap_or_default();
+    if relative.starts_with("//") {
+        format!("{scheme}:{relative}")
+    } else if relative.starts_with('/') {
+        format!("{scheme}://{authority}{relative}")
+    } else {
+        format!("{}/{relative}", base.trim_end_matches('/'))
+    }
+}
+
 /// Whether `host` can be nothing but this machine: `localhost` itself (RFC 6761 section 6.3, which our resolver
 /// answers without asking anybody) or a loopback address in its plain spelling.
 #[must_use]

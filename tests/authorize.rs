@@ -114,11 +114,11 @@ fn for_external_admins(authority: &Authority, more: &str) -> Connection {
     connection
 }
 
-fn consent_url(connection: &Connection) -> Result<String, Failure> {
+fn consent_url(connection: &Connection) -> Result<String, Box<Failure>> {
     let (mut url, mut error) = (null_mut(), null_mut());
     let get = authgrant::ffi::consent::authgrant_consent_url;
     if get(connection.handle(), &raw mut url, &raw mut error) != AUTHGRANT_OK {
-        return Err(chain(error).remove(0));
+        return Err(Box::new(chain(error).remove(0)));
     }
     let seen = support::c_api::text(url).unwrap();
     authgrant::ffi::text::authgrant_text_free(url);

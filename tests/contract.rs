@@ -11,8 +11,10 @@ use std::sync::Mutex;
 
 use authgrant::connection::Connection as Handle;
 use authgrant::ffi::connection::*;
+use authgrant::ffi::consent::authgrant_completed_string;
 use authgrant::ffi::error::ErrorObject;
 use authgrant::ffi::headers::*;
+use authgrant::ffi::report::*;
 use authgrant::ffi::status::*;
 use authgrant::ffi::text::*;
 use authgrant::ffi::token::*;
@@ -124,11 +126,19 @@ const NULLS: &[Refused] = &[
     ("warnings", |good, error| authgrant_warnings(good.connection.handle(), null_mut(), error)),
     ("connection", |_, error| authgrant_cancel(null_mut(), error)),
     ("connection", |_, error| authgrant_set_log(null_mut(), None, null_mut(), 0, error)),
+    ("connection", |good, error| authgrant_completed_string(null_mut(), 0, &raw mut good.text, error)),
+    ("text", |good, error| authgrant_completed_string(good.connection.handle(), 0, null_mut(), error)),
     ("value", |good, error| authgrant_quote_value(null(), &raw mut good.text, error)),
     ("quoted", |_, error| authgrant_quote_value(c"a".as_ptr(), null_mut(), error)),
     ("text", |good, error| authgrant_to_wide(null(), null_mut(), 0, 2, &raw mut good.size, error)),
     ("buffer", |good, error| authgrant_to_wide(c"a".as_ptr(), null_mut(), 1, 2, &raw mut good.size, error)),
     ("needed", |_, error| authgrant_to_wide(c"a".as_ptr(), null_mut(), 0, 2, null_mut(), error)),
+    ("connection", |good, error| authgrant_validate(null_mut(), &raw mut good.text, error)),
+    ("report", |good, error| authgrant_validate(good.connection.handle(), null_mut(), error)),
+    ("connection", |good, error| authgrant_explain(null_mut(), &raw mut good.text, error)),
+    ("report", |good, error| authgrant_explain(good.connection.handle(), null_mut(), error)),
+    ("connection", |good, error| authgrant_test(null_mut(), &raw mut good.text, error)),
+    ("report", |good, error| authgrant_test(good.connection.handle(), null_mut(), error)),
 ];
 
 /// A byte that no UTF-8 holds, behind two that it may.
@@ -550,7 +560,7 @@ struct Inside {
 }
 
 /// Every function that returns a status, called with good arguments.
-const CALLS: [fn(&mut Good, Slot) -> i32; 14] = [
+const CALLS: [fn(&mut Good, Slot) -> i32; 17] = [
     |good, error| authgrant_open(c"".as_ptr(), &raw mut good.handle, error),
     |good, error| wide(good, -1, 4, error),
     |good, error| authgrant_set_option(good.connection.handle(), c"Scope".as_ptr(), c"a".as_ptr(), error),
@@ -567,6 +577,9 @@ const CALLS: [fn(&mut Good, Slot) -> i32; 14] = [
     |good, error| authgrant_set_log(good.connection.handle(), None, null_mut(), 0, error),
     |good, error| authgrant_quote_value(c"a".as_ptr(), &raw mut good.text, error),
     |good, error| authgrant_to_wide(c"a".as_ptr(), null_mut(), 0, 2, &raw mut good.size, error),
+    |good, error| authgrant_validate(good.connection.handle(), &raw mut good.text, error),
+    |good, error| authgrant_explain(good.connection.handle(), &raw mut good.text, error),
+    |good, error| authgrant_test(good.connection.handle(), &raw mut good.text, error),
 ];
 
 extern "C" fn call_back(_: i32, _: *const c_char, context: *mut c_void) {

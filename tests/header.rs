@@ -31,6 +31,11 @@ fn the_options_page_is_what_the_table_says() {
     assert_up_to_date(&root().join("docs/options.md"), &authgrant::options::table::as_markdown());
 }
 
+#[test]
+fn the_providers_page_is_what_the_data_says() {
+    assert_up_to_date(&root().join("docs/providers.md"), &authgrant::provider::as_markdown());
+}
+
 /// The names behind every `no_mangle` of the source.
 fn exports_of_the_source() -> Vec<String> {
     let mut names = Vec::new();

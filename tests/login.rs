@@ -57,6 +57,22 @@ fn a_login_brings_the_token_and_is_renewed_without_the_person() {
 }
 
 #[test]
+fn after_a_restart_a_login_goes_on_from_its_completed_string() {
+    let (authority, connection) = desk(Config::http(), Some("s3cret"), "");
+    authorize(&connection).0.unwrap();
+    let token = connection.get_token().unwrap();
+    let completed = connection.completed_string(AUTHGRANT_WITH_SECRETS | AUTHGRANT_WITH_TOKENS);
+    drop(connection);
+    let again = open(&completed).unwrap();
+    let first = again.get_token_with(0, 0, AUTHGRANT_NO_NETWORK).unwrap();
+    assert_eq!((first.value(), first.expires_at()), (token.value(), token.expires_at()));
+    again.reject(&first);
+    assert_ne!(again.get_token().unwrap().value(), token.value());
+    let requests = authority.token_requests();
+    assert_eq!(requests[1].parameter("grant_type").as_deref(), Some("refresh_token"));
+}
+
+#[test]
 fn a_secret_goes_along_where_there_is_one() {
     let (authority, connection) = desk(Config::http(), Some("s3cret;+%&=:"), "");
     authorize(&connection).0.unwrap();

@@ -73,6 +73,21 @@ fn a_busy_server_is_asked_up_to_three_times_with_fresh_assertions() {
 }
 
 #[test]
+fn a_connection_that_ends_before_an_answer_is_followed_by_up_to_two_more_unless_a_secret_would_go_twice() {
+    let authority = authority(Config::http());
+    authority.play(vec![Play::Reset, Play::Reset]);
+    ask(&short_string(&authority, "")).expect("the third time it works");
+    assert_eq!(asked(&authority), 3);
+    authority.play(vec![Play::Reset; 4]);
+    assert_eq!(ask(&short_string(&authority, "Scope=a")).unwrap_err().status, AUTHGRANT_NETWORK);
+    assert_eq!(asked(&authority), 6);
+    authority.play(vec![Play::Reset]);
+    let user = format!("am=52;User=jo;Password=p;ClientID=c;TokenURI={}", authority.url("/oauth/token"));
+    assert_eq!(ask(&user).unwrap_err().status, AUTHGRANT_NETWORK);
+    assert_eq!(asked(&authority), 7, "a password is sent once");
+}
+
+#[test]
 fn a_wait_is_kept_to_unless_it_cannot_end_in_time() {
     let authority = authority(Config::http());
     authority.play(vec![busy(429, Some("1"))]);

@@ -566,9 +566,9 @@ fn a_kept_connection_that_ends_under_a_request_is_followed_by_one_more_with_a_fr
     let jti = |index: usize| requests[index].claims.as_ref().unwrap()["jti"].clone();
     assert_eq!(requests.len(), 3);
     assert_ne!(jti(1), jti(2));
-    authority.play(vec![Play::Reset, Play::Reset]);
+    authority.play(vec![Play::Reset; 4]);
     assert_eq!(get("c").unwrap_err().status, AUTHGRANT_NETWORK);
-    assert_eq!(authority.token_requests().len(), 5, "there is one more try and no third");
+    assert_eq!(authority.token_requests().len(), 6, "there are three tries and no fourth");
 }
 
 #[test]

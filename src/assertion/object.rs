@@ -13,6 +13,12 @@ impl Object {
         self.json(name, &quoted(text));
     }
 
+    /// Adds a member that is an array of texts; empty ones are none.
+    pub(super) fn texts<'a>(&mut self, name: &str, texts: impl Iterator<Item = &'a str>) {
+        let texts: Vec<_> = texts.filter(|text| !text.is_empty()).collect();
+        self.json(name, &serde_json::Value::from(texts).to_string());
+    }
+
     /// Adds a member that is JSON already.
     pub(super) fn json(&mut self, name: &str, json: &str) {
         self.0.push(if self.0.is_empty() { '{' } else { ',' });
@@ -21,10 +27,15 @@ impl Object {
         self.0.push_str(json);
     }
 
+    /// The JSON.
+    pub(super) fn written(mut self) -> String {
+        self.0.push_str(if self.0.is_empty() { "{}" } else { "}" });
+        self.0
+    }
+
     /// A part of a JWT.
-    pub(super) fn encoded(mut self) -> String {
-        self.0.push('}');
-        URL_SAFE_NO_PAD.encode(self.0)
+    pub(super) fn encoded(self) -> String {
+        URL_SAFE_NO_PAD.encode(self.written())
     }
 }
 

@@ -13,10 +13,12 @@ const NOW: i64 = 1_700_000_000;
 
 fn claims<'a>() -> Claims<'a> {
     Claims {
-        issuer: "an \"issuer\"",
+        issuer: "an \"issuer\"".into(),
         subject: Some("5a9e"),
         audience: Some("account-d.docusign.com"),
         scope: Some("signature impersonation"),
+        scope_is_array: false,
+        backdated: None,
         lifetime: 3600,
         now: NOW,
         additional: none(),
@@ -36,6 +38,31 @@ fn signed(name: &str, claims: &Claims<'_>, algorithm: Option<Algorithm>) -> Asse
     let place = Place::new();
     let key = open(&place.fixture(name, None)).unwrap();
     sign(claims, &Header { algorithm, ..Header::default() }, &key).unwrap()
+}
+
+#[test]
+fn a_scope_may_be_an_array_and_iat_may_lie_further_back() {
+    let odd = Claims { scope: Some("a  b"), scope_is_array: true, backdated: Some(60), ..claims() };
+    let payload: Value = serde_json::from_slice(&parts(&signed("ec.pem", &odd, None))[1]).unwrap();
+    assert_eq!(payload["scope"], serde_json::json!(["a", "b"]));
+    assert_eq!((payload["iat"].as_i64(), payload["exp"].as_i64()), (Some(NOW - 60), Some(NOW + 3540)));
+}
+
+#[test]
+fn the_first_preferred_algorithm_that_the_key_can_is_taken_and_a_wanted_one_before_it() {
+    let by = |name: &str, algorithm: Option<Algorithm>, preferred: &[Algorithm]| {
+        let place = Place::new();
+        let key = open(&place.fixture(name, None)).unwrap();
+        let header = Header { algorithm, preferred: preferred.to_vec(), ..Header::default() };
+        let parts = parts(&sign(&claims(), &header, &key).unwrap());
+        let header: Value = serde_json::from_slice(&parts[0]).unwrap();
+        header["alg"].as_str().unwrap().to_owned()
+    };
+    let preferred = [Algorithm::PS256, Algorithm::ES256];
+    assert_eq!(by("rsa.pem", None, &preferred), "PS256");
+    assert_eq!(by("ec.pem", None, &preferred), "ES256");
+    assert_eq!(by("rsa.pem", Some(Algorithm::RS384), &preferred), "RS384");
+    assert_eq!(by("rsa.pem", None, &[Algorithm::ES256]), "RS256", "the user chose the key");
 }
 
 /// The header as text, so that its order can be seen.

@@ -7,7 +7,6 @@ use aws_lc_rs::hmac;
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::error::Error;
 
 /// A clock whose hands a test turns; both clocks go together.
 struct Hands {
@@ -274,6 +273,32 @@ fn a_leaders_own_failure_lets_a_waiter_take_over() {
     }
     let (result, fetches) = behind_a_leader(|| panic!("a bug"), own_fetch);
     assert_eq!((result.unwrap().value(), fetches), (c"token0", 1));
+}
+
+#[test]
+fn a_request_that_took_too_long_is_not_sent_again_by_a_waiter() {
+    let waiter = |bench: &Bench| {
+        let fetch = || panic!("the leader's failure is for all");
+        bench.cache.get(identity("me"), 0, &bench.clock, &Call::unbounded(), fetch)
+    };
+    let late = || Err(refusal(Status::Timeout).with_sqlstate("HYT01"));
+    let (result, _) = behind_a_leader(late, waiter);
+    assert_eq!(result.unwrap_err().sqlstate(), "HYT01");
+}
+
+#[test]
+fn a_seed_is_for_who_has_nothing_and_is_held_to_the_same_life() {
+    let bench = Bench::new();
+    let seed = |value, life| bench.cache.seed(identity("me"), token(value, Some(life), &bench.clock));
+    seed("first", 3600);
+    seed("second", 3600);
+    let get = |min_life| {
+        let fetch = || Ok(token("fetched", Some(7200), &bench.clock));
+        bench.cache.get(identity("me"), min_life, &bench.clock, &Call::unbounded(), fetch).unwrap()
+    };
+    assert_eq!(get(0).value(), c"first");
+    bench.clock.turn(3550);
+    assert_eq!(get(0).value(), c"fetched");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::method::Method;
 use super::{Exchange, Flow, Grant, Login, Methods, Reader};
 use crate::error::{Result, Status};
 use crate::options::{Name, Options};
+use crate::policy::Policy;
 use crate::provider::{ConsentType, ConsentWays, Profile};
 use crate::url::Url;
 
@@ -43,20 +44,20 @@ pub struct Authorization {
     pub exchange: Option<Box<Exchange>>,
 }
 
-/// Understands of `options` what a consent URL is made of, and nothing else.
+/// Understands of `options` what a consent URL is made of, and nothing else, under the policy of the process.
 ///
 /// # Errors
 /// Every fault as one chain; [`Status::Unsupported`] for a consent that has no URL.
 pub fn resolve_consent(options: &Options) -> Result<Consent> {
-    Reader::new(options).outcome(Reader::url_parts)
+    Reader::new(options, Policy::current()).outcome(Reader::url_parts)
 }
 
-/// Understands of `options` what a person's consent or login takes.
+/// Understands of `options` what a person's consent or login takes, under the policy of the process.
 ///
 /// # Errors
 /// Those of [`resolve_consent`], and what the exchange of the code lacks.
 pub fn resolve_authorization(options: &Options) -> Result<Authorization> {
-    Reader::new(options).outcome(Reader::authorization)
+    Reader::new(options, Policy::current()).outcome(Reader::authorization)
 }
 
 impl Reader<'_> {
@@ -171,7 +172,7 @@ impl Reader<'_> {
             return self.checked_url(Name::AuthURI, &known);
         }
         if let (ConsentType::Admin, Some(steps)) = (kind, ways.and_then(|ways| ways.admin_steps.as_deref())) {
-            let text = format!("is Admin, and an administrator's consent has no URL here. {steps}");
+            let text = format!("is Admin, and an administrator's consent has no URL here: {steps}");
             self.fault(Status::Unsupported, Name::ConsentType, &text);
             return None;
         }

@@ -24,7 +24,7 @@ impl Reader<'_> {
     ) -> Option<Grant> {
         match method {
             Method::JwtBearer => Some(Grant::JwtBearer {
-                signing: Box::new(self.signing(endpoint, profile)?),
+                signing: Box::new(self.signing(endpoint, profile, false)?),
                 grant_type: self.text(Name::GrantType),
             }),
             Method::ClientCredentials => Some(Grant::ClientCredentials),
@@ -66,7 +66,7 @@ impl Reader<'_> {
             }
             (Some(given), None) => Some(AssertionSource::Given(given)),
             (None, Some(file)) => Some(AssertionSource::File(Location::new(file))),
-            (None, None) => Some(AssertionSource::Signed(Box::new(self.signing(endpoint, profile)?))),
+            (None, None) => Some(AssertionSource::Signed(Box::new(self.signing(endpoint, profile, true)?))),
         }
     }
 
@@ -84,21 +84,24 @@ impl Reader<'_> {
         method: Method,
         grant: Option<Grant>,
         endpoint: Option<(Url, Methods)>,
-        profile: Option<&Profile>,
+        profile: Option<&'static Profile>,
         header: Option<Header>,
         trust: Trust,
     ) -> Option<Exchange> {
         if endpoint.is_none() && !self.has_fault_with(Name::TokenURI) {
             self.missing.push(Name::TokenURI);
         }
-        let client = self.client(method, header.as_ref());
+        let client = self.client(method, profile, header.as_ref());
         let is_bearer = method == Method::JwtBearer;
-        let carries_secret = !is_bearer || self.value(Name::ClientCredentialsMode).is_some();
+        let carries_secret =
+            !is_bearer || client.is_some() || self.value(Name::ClientCredentialsMode).is_some();
         let methods = self.methods(endpoint.as_ref().map(|(_, methods)| *methods), profile, carries_secret);
         let parameters = self.parameters();
         Some(Exchange {
             scope: match method {
-                Method::JwtBearer => self.scope(profile, ScopeIn::Parameter),
+                Method::JwtBearer | Method::ClientAssertion => {
+                    self.scope(endpoint.as_ref().map(|(url, _)| url), profile, ScopeIn::Parameter)
+                }
                 // The login has asked for it; the code and the refresh token stand for what was granted.
                 Method::AuthorizationCode => None,
                 _ => self.text(Name::Scope),
@@ -110,13 +113,19 @@ impl Reader<'_> {
             parameters,
             header,
             trust,
+            profile,
+            token_lifetime: self.token_lifetime(profile),
         })
     }
 
-    pub(super) fn flow_without_exchange(&mut self, method: Method) -> Option<Flow> {
+    pub(super) fn flow_without_exchange(
+        &mut self,
+        method: Method,
+        profile: Option<&Profile>,
+    ) -> Option<Flow> {
         match method {
             Method::JwtBearer | Method::SignedJwt => {
-                Some(Flow::SignedJwt(Box::new(self.signing(None, None)?)))
+                Some(Flow::SignedJwt(Box::new(self.signing(None, profile, false)?)))
             }
             Method::AccessToken => Some(Flow::AccessToken(self.need_secret(Name::AccessToken)?)),
             Method::BearerToken => Some(Flow::AccessToken(self.need_secret(Name::SecurityToken)?)),

@@ -2,20 +2,22 @@
 
 use crate::error::{Error, Result, Status};
 use crate::options::{Name, Options, Value, table, wrong_value};
+use crate::policy::Policy;
 use crate::secret::Secret;
 use crate::url::Url;
 
 /// Reads options and collects what is wrong with them.
 pub(super) struct Reader<'a> {
     pub(super) options: &'a Options,
+    pub(super) policy: Policy,
     pub(super) missing: Vec<Name>,
     pub(super) faults: Vec<Error>,
     pub(super) warnings: Vec<Error>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(options: &'a Options) -> Self {
-        Self { options, missing: Vec::new(), faults: options.faults(), warnings: Vec::new() }
+    pub(super) fn new(options: &'a Options, policy: Policy) -> Self {
+        Self { options, policy, missing: Vec::new(), faults: options.faults(), warnings: Vec::new() }
     }
 }
 
@@ -90,7 +92,10 @@ impl Reader<'_> {
 
     pub(super) fn checked_url(&mut self, name: Name, text: &str) -> Option<Url> {
         match Url::parse(text) {
-            Ok(url) => Some(url),
+            Ok(url) => {
+                self.refuse_plain_http(name, &url);
+                Some(url)
+            }
             Err(reason) => {
                 self.fault(Status::InvalidOption, name, &reason);
                 None

@@ -3,11 +3,13 @@
 use jsonwebtoken::Algorithm;
 
 use super::Reader;
+use super::defaults::{Parties, lacks_fingerprint};
 use crate::assertion::{Header, Members};
 use crate::error::Status;
 use crate::file::Location;
 use crate::key::{KeyOrigin, KeySource, Thumbprint};
 use crate::options::{Kind, Name, Origin};
+use crate::policy::Forbidden;
 use crate::provider::{Profile, ScopeIn};
 use crate::secret::Secret;
 use crate::url::Url;
@@ -27,12 +29,18 @@ pub struct Signing {
     pub header: Header,
     /// iss.
     pub issuer: String,
+    /// Whether the fingerprint of the key is written behind iss.
+    pub keyed_issuer: bool,
     /// sub.
     pub subject: Option<String>,
     /// aud; JSON where the user wrote several.
     pub audience: Option<String>,
     /// The scope claim.
     pub scope: Option<String>,
+    /// Whether the scope claim is an array.
+    pub scope_is_array: bool,
+    /// Seconds by which iat lies back, if not as usual.
+    pub backdated: Option<u32>,
     /// exp − iat, in seconds.
     pub lifetime: u32,
     /// Claims of the user's own, which win over all of these.
@@ -40,41 +48,46 @@ pub struct Signing {
 }
 
 impl Reader<'_> {
-    pub(super) fn signing(&mut self, endpoint: Option<&Url>, profile: Option<&Profile>) -> Option<Signing> {
+    /// What is signed: for a user or, as RFC 7523 section 2.2 has it, for the client itself.
+    pub(super) fn signing(
+        &mut self,
+        endpoint: Option<&Url>,
+        profile: Option<&Profile>,
+        as_client: bool,
+    ) -> Option<Signing> {
         let additional = self.additional_claims();
-        let issuer = additional.shown("iss").or_else(|| self.need(Name::ClaimsIssuer));
-        let header = self.assertion_header();
+        let Parties { issuer, subject } = self.parties(&additional, profile, as_client);
+        let mut header = self.assertion_header();
+        self.complete(&mut header, profile);
         let key = self.key_source(&header);
-        let subject = additional.shown("sub").or_else(|| self.text(Name::ClaimsSubject));
+        let scope = self.scope(endpoint, profile, ScopeIn::Claim);
+        let has_scope = scope.is_some() || additional.have("scope");
         let audience = additional.shown("aud").or_else(|| self.text(Name::ClaimsAudience));
-        let lifetime = self.lifetime();
+        let audience = audience.or_else(|| self.default_audience(endpoint, profile, has_scope));
+        let lifetime = self.lifetime(profile);
+        self.check_needs(&header, &additional, profile);
+        let issuer = issuer?;
         Some(Signing {
             key: key?,
             header,
-            issuer: issuer?,
+            keyed_issuer: lacks_fingerprint(&issuer, profile) && !additional.have("iss"),
+            issuer,
             subject,
-            audience: audience.or_else(|| default_audience(endpoint?, profile)),
-            scope: self.scope(profile, ScopeIn::Claim),
+            audience,
+            scope,
+            scope_is_array: profile.is_some_and(|profile| profile.scope_is_array),
+            backdated: profile.and_then(|profile| profile.backdated),
             lifetime,
             additional,
         })
     }
 
-    fn lifetime(&mut self) -> u32 {
-        let (seconds, minutes) = (self.number(Name::JWTLifetime), self.number(Name::JWTLifetimeMinutes));
-        if seconds.is_some() && minutes.is_some() {
-            self.both(Name::JWTLifetimeMinutes, Name::JWTLifetime);
-        }
-        let minutes = minutes.map(|minutes| minutes.saturating_mul(60));
-        seconds.or(minutes).and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(300)
-    }
-
-    fn both(&mut self, one: Name, other: Name) {
+    pub(super) fn both(&mut self, one: Name, other: Name) {
         let text = format!("and {} are both given; give one", other.text());
         self.fault(Status::InvalidOption, one, &text);
     }
 
-    fn key_source(&mut self, header: &Header) -> Option<KeySource> {
+    pub(super) fn key_source(&mut self, header: &Header) -> Option<KeySource> {
         let origin = self.key_origin(header.algorithm)?;
         let certificate = self.text(Name::JWTCertificate).map(Location::new);
         if matches!(origin, KeyOrigin::Shared(_)) {
@@ -85,6 +98,7 @@ impl Reader<'_> {
                 key_password: None,
                 alias: None,
                 certificate: None,
+                strong: false,
             });
         }
         Some(KeySource {
@@ -93,6 +107,7 @@ impl Reader<'_> {
             key_password: self.secret(Name::JWTCertKeyPassword),
             alias: self.text(Name::JWTCertAlias),
             certificate,
+            strong: self.policy.forbids(Forbidden::WeakStores),
         })
     }
 
@@ -125,7 +140,7 @@ impl Reader<'_> {
         }
     }
 
-    fn assertion_header(&mut self) -> Header {
+    pub(super) fn assertion_header(&mut self) -> Header {
         let additional = self.members(Name::JWTHeaders);
         for name in FORBIDDEN.into_iter().filter(|name| additional.have(name)) {
             let text = format!("sets {name}, which no assertion may carry");
@@ -144,6 +159,7 @@ impl Reader<'_> {
             algorithm: self.algorithm(&additional),
             key_id,
             thumbprints: self.thumbprints(),
+            preferred: Vec::new(),
             additional: additional.without("alg"),
         }
     }
@@ -229,11 +245,6 @@ fn algorithm_called(name: &str) -> Option<Algorithm> {
         return None;
     };
     words.iter().find(|word| word.eq_ignore_ascii_case(name))?.parse().ok()
-}
-
-fn default_audience(endpoint: &Url, profile: Option<&Profile>) -> Option<String> {
-    let bare = profile.is_some_and(|profile| profile.audience_is_host);
-    Some(if bare { endpoint.host().to_owned() } else { endpoint.as_written().to_owned() })
 }
 
 #[cfg(test)]

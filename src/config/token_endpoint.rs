@@ -73,6 +73,7 @@ impl Reader<'_> {
             Some(written) => written,
             None => Methods::Post,
         };
+        let methods = self.allowed(methods);
         if methods != Methods::Post {
             self.warn(
                 Name::TokenURI,
@@ -83,10 +84,15 @@ impl Reader<'_> {
     }
 
     /// The client's own credentials, as far as the grant lets them go along (RFC 6749 section 2.3.1).
-    pub(super) fn client(&mut self, method: Method, header: Option<&Header>) -> Option<Client> {
+    pub(super) fn client(
+        &mut self,
+        method: Method,
+        profile: Option<&Profile>,
+        header: Option<&Header>,
+    ) -> Option<Client> {
         let mode = self.text(Name::ClientCredentialsMode);
         let (id, secret) = match method {
-            Method::JwtBearer if mode.is_none() => return None,
+            Method::JwtBearer if mode.is_none() => return self.client_by_profile(profile, header),
             Method::JwtBearer | Method::ClientCredentials => {
                 let (id, secret) = (self.need(Name::ClientID), self.need_secret(Name::ClientSecret));
                 (id?, Some(secret?))

@@ -81,6 +81,7 @@ impl Connection {
                 continue;
             }
             let token = self.process().cache.take(identity).filter(|token| !self.is_over(token));
+            let snapshot = snapshot.under_policy();
             let (Some(token), Ok(config)) = (token, snapshot.config()) else { continue };
             if let Err(error) = flow::log_off(config, &token, self.process(), &call) {
                 call.log.line(Level::Warning, || error.message().to_owned());

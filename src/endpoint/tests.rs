@@ -21,6 +21,8 @@ fn answer(status: u16, body: &str) -> Answer {
         date: None,
         retry_after: None,
         location: None,
+        challenge: None,
+        cut: false,
         kept: false,
         elapsed: Duration::ZERO,
         body: Zeroizing::new(body.as_bytes().to_vec()),
@@ -127,6 +129,11 @@ fn statuses_follow_what_the_server_says_before_how_it_says_it() {
         (500, "<html>".to_owned(), Status::Server),
         (503, String::new(), Status::Server),
         (401, error("server_error"), Status::Server),
+        (401, r#"{"code":"390144","message":"JWT token is invalid"}"#.to_owned(), Status::Denied),
+        (401, r#"{"message":"Bad","documentation_url":"https://x"}"#.to_owned(), Status::Denied),
+        (403, r#"{"errors":[{"code":"FORBIDDEN"}]}"#.to_owned(), Status::Denied),
+        (404, r#"{"message":"No","documentation_url":"https://x"}"#.to_owned(), Status::BadResponse),
+        (401, r#"{"message":"Unauthorized"}"#.to_owned(), Status::BadResponse),
         (400, error("temporarily_unavailable"), Status::Server),
     ] {
         assert_eq!(refused(status, &body).status(), wanted, "{status} {body}");
@@ -233,4 +240,19 @@ fn a_token_with_a_delete_character_is_refused_and_one_with_a_tilde_is_not() {
 #[test]
 fn a_token_type_of_null_is_a_missing_one() {
     assert!(granted(r#"{"access_token":"at","token_type":null}"#).type_missing);
+}
+
+#[test]
+fn an_id_token_is_a_token_by_itself_alone() {
+    let alone = id_token_alone(&answer(200, r#"{"id_token":"h.p.s","more":1}"#)).unwrap();
+    assert_eq!(alone.access_token.as_c_str(), c"h.p.s");
+    assert!(!alone.fields.contains_key("id_token") && alone.fields.contains_key("more"));
+    for (status, body) in [
+        (400, r#"{"id_token":"h.p.s"}"#),
+        (200, r#"{"id_token":"h.p.s","access_token":7}"#),
+        (200, r#"{"id_token":""}"#),
+        (200, "{}"),
+    ] {
+        assert!(id_token_alone(&answer(status, body)).is_none(), "{status} {body}");
+    }
 }

@@ -4,9 +4,10 @@ use std::ffi::{c_char, c_void};
 use std::ptr;
 
 use crate::connection::Connection;
+use crate::error::{Error, Status};
 use crate::ffi::callback::{self, authgrant_open_url_fn, authgrant_refresh_token_fn};
 use crate::ffi::error::ErrorObject;
-use crate::ffi::status::authgrant_status;
+use crate::ffi::status::{AUTHGRANT_WITH_SECRETS, AUTHGRANT_WITH_TOKENS, authgrant_status};
 use crate::ffi::text;
 
 /// The URL that a person opens to let the application act for them: the first half of an authorization request, the same
@@ -41,9 +42,9 @@ pub extern "C" fn authgrant_consent_url(
 /// authgrant_get_token does.
 ///
 /// Threads: any; two at once need different RedirectURIs. Errors: AUTHGRANT_MISSING_OPTION, AUTHGRANT_INVALID_OPTION,
-/// AUTHGRANT_UNSUPPORTED where nothing shows the URL (see authgrant_error_consent_url), AUTHGRANT_DENIED,
-/// AUTHGRANT_TIMEOUT, AUTHGRANT_CANCELLED, AUTHGRANT_NETWORK where the port of RedirectURI is taken, and as
-/// authgrant_get_token.
+/// AUTHGRANT_UNSUPPORTED where nothing shows the URL (see authgrant_error_consent_url) or the policy forbids opening a
+/// browser, AUTHGRANT_DENIED, AUTHGRANT_TIMEOUT, AUTHGRANT_CANCELLED, AUTHGRANT_NETWORK where the port of RedirectURI is
+/// taken, and as authgrant_get_token.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_authorize(
     connection: *mut Connection,
@@ -94,6 +95,39 @@ pub extern "C" fn authgrant_logoff(
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
     guard!(error, |call| { call.object("connection", connection)?.log_off() })
+}
+
+/// The options now in force as one connection string, each value quoted as authgrant_quote_value does. Opening it gives
+/// the same options: what DSN, FILEDSN and RestConfigFile said is written out, and DSN and FILEDSN themselves are left
+/// out. DRIVER stands in front.
+///
+/// `include` is 0 or numbers added up. AUTHGRANT_WITH_SECRETS: passwords, keys and other secrets of the options, also those
+/// of a data source. AUTHGRANT_WITH_TOKENS: ODBC 4.0's Auth_AccessToken and Auth_Expires of the token that is cached now,
+/// if one is, and Auth_RefreshToken, the newest one, with Auth_Scope where no Scope was set. Nothing is fetched. Opened
+/// again with method 51, 54 or 56, the access token is used until it ends, and then the refresh token.
+///
+/// `*text` is for the caller to free with authgrant_text_free; it is as secret as what it includes.
+///
+/// Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_completed_string(
+    connection: *mut Connection,
+    include: u32,
+    text: *mut *mut c_char,
+    error: *mut *mut ErrorObject,
+) -> authgrant_status {
+    guard!(error, |call| {
+        let slot = call.out("text", text, ptr::null_mut());
+        let connection = call.object("connection", connection)?;
+        if include & !(AUTHGRANT_WITH_SECRETS | AUTHGRANT_WITH_TOKENS) != 0 {
+            let said =
+                format!("include is {include}; there are AUTHGRANT_WITH_SECRETS and AUTHGRANT_WITH_TOKENS");
+            return Err(Error::new(Status::InvalidArgument, "argument", said));
+        }
+        let (secrets, tokens) = (include & AUTHGRANT_WITH_SECRETS != 0, include & AUTHGRANT_WITH_TOKENS != 0);
+        slot.set(text::into_handle(connection.completed_string(secrets, tokens).reveal())?);
+        Ok(())
+    })
 }
 
 /// Tells `function` of each refresh token that takes the place of another, before the token that came with it is handed

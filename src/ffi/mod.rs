@@ -18,6 +18,8 @@ pub mod connection;
 pub mod consent;
 pub mod error;
 pub mod headers;
+pub mod policy;
+pub mod report;
 pub mod status;
 pub mod text;
 pub mod token;

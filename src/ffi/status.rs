@@ -35,7 +35,7 @@ pub const AUTHGRANT_KEY_UNSUITABLE: i32 = 9;
 pub const AUTHGRANT_NETWORK: i32 = 10;
 /// Certificate or handshake; the message says which check failed for which host (08001).
 pub const AUTHGRANT_TLS: i32 = 11;
-/// The deadline passed (HYT00). Retryable.
+/// The deadline passed (HYT00), or that of one request (HYT01). Retryable.
 pub const AUTHGRANT_TIMEOUT: i32 = 12;
 /// Another thread called authgrant_cancel (HY008).
 pub const AUTHGRANT_CANCELLED: i32 = 13;
@@ -64,6 +64,11 @@ pub const AUTHGRANT_BUFFER_TOO_SMALL: i32 = 23;
 pub const AUTHGRANT_NO_PROMPT: u32 = 1;
 /// A flag of authgrant_call: only a token that is cached, or that can be made without the network.
 pub const AUTHGRANT_NO_NETWORK: u32 = 2;
+
+/// A wish of authgrant_completed_string: the secrets of the options.
+pub const AUTHGRANT_WITH_SECRETS: u32 = 1;
+/// A wish of authgrant_completed_string: the tokens of now.
+pub const AUTHGRANT_WITH_TOKENS: u32 = 2;
 
 /// The version as one number: 10203 for 1.2.3.
 pub const AUTHGRANT_VERSION_NUMBER: i32 = 100;

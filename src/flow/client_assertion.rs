@@ -1,5 +1,6 @@
 //! Client credentials grant by a JWT client assertion instead of a secret (RFC 7523 section 2.2; webMethods' third flow).
 
+use crate::clock::Clock;
 use crate::config::{AssertionSource, Exchange};
 use crate::error::{Error, Result, Status};
 use crate::file::{self, Location};
@@ -8,7 +9,7 @@ use crate::flow::{Context, signed_jwt};
 use crate::secret::Secret;
 use crate::token::end_of_jwt;
 
-const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+pub(super) const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 pub(super) fn attempt(
     exchange: &Exchange,
@@ -22,12 +23,12 @@ pub(super) fn attempt(
             let assertion = signed_jwt::sign_in_time(signing, ahead, context)?;
             (assertion.text().clone(), shown_claims(signing, exchange))
         }
-        AssertionSource::Given(assertion) => (assertion.clone(), ready_made("ClientAssertion", exchange)),
-        AssertionSource::File(file) => (read(file)?, ready_made(file.typed(), exchange)),
+        AssertionSource::Given(assertion) => (assertion.clone(), told("ClientAssertion", exchange)),
+        AssertionSource::File(file) => (read(file)?, told(file.typed(), exchange)),
     };
     let signed = matches!(source, AssertionSource::Signed(_));
     if !signed {
-        check_end(source, &assertion, context)?;
+        check_end(source, &assertion, context.process.clock.as_ref())?;
     }
     let mut parameters = vec![
         ("grant_type", Secret::from("client_credentials")),
@@ -39,7 +40,17 @@ pub(super) fn attempt(
     Ok(Attempt { parameters, what: "the client assertion", sent, repeat, signed })
 }
 
-fn ready_made(source: &str, exchange: &Exchange) -> String {
+pub(super) fn ready_made(source: &AssertionSource, clock: &dyn Clock) -> Result<Option<Secret>> {
+    let assertion = match source {
+        AssertionSource::Signed(_) => return Ok(None),
+        AssertionSource::Given(assertion) => assertion.clone(),
+        AssertionSource::File(file) => read(file)?,
+    };
+    check_end(source, &assertion, clock)?;
+    Ok(Some(assertion))
+}
+
+fn told(source: &str, exchange: &Exchange) -> String {
     format!("it came from {source}, the token URL was {}", exchange.endpoint.shown())
 }
 
@@ -57,8 +68,8 @@ fn read(location: &Location) -> Result<Secret> {
     }
 }
 
-fn check_end(source: &AssertionSource, assertion: &Secret, context: &Context<'_>) -> Result<()> {
-    let now = context.process.clock.unix_seconds();
+fn check_end(source: &AssertionSource, assertion: &Secret, clock: &dyn Clock) -> Result<()> {
+    let now = clock.unix_seconds();
     let Some(late) =
         end_of_jwt(assertion.reveal()).map(|end| now.saturating_sub(end)).filter(|late| *late >= 0)
     else {

@@ -118,12 +118,13 @@ impl Asking<'_> {
     fn by(&self, method: Method) -> std::result::Result<std::result::Result<Token, Refused>, Failure> {
         let Self { exchange, context, attempt: make } = self;
         let learnt = &context.process.learnt;
-        let mut tries = Tries::new(learnt.clock_ahead(&exchange.endpoint));
+        let mut tries = Tries::new(learnt.clock_ahead(&exchange.endpoint), exchange.profile);
         loop {
             let attempt = make(tries.clock_ahead())?;
             let refused = match self.send(method, &attempt) {
                 Ok(answer) => {
-                    match endpoint::read(&answer, context.process.clock.as_ref(), &self.cover(&attempt)) {
+                    let read = endpoint::read(&answer, context.process.clock.as_ref(), &self.cover(&attempt));
+                    match read.or_else(|refusal| self.id_token(&answer).ok_or(refusal)) {
                         Ok(issued) => {
                             learnt.clock_is_ahead(&exchange.endpoint, tries.clock_ahead());
                             return Ok(Ok(self.token(issued)));
@@ -131,8 +132,20 @@ impl Asking<'_> {
                         Err(refusal) => Refused { refusal, attempt },
                     }
                 }
-                Err(failure) if tries.again_after(&failure, &attempt) => continue,
-                Err(failure) => return Err(failure),
+                // What a GET ends with may be no failure of the network: POST is asked at once.
+                Err(failure) if method == Method::Get && exchange.methods == Methods::GetThenPost => {
+                    if tries.at_once(&failure, &attempt) {
+                        continue;
+                    }
+                    return Err(failure);
+                }
+                Err(failure) => match tries.after(&failure, &attempt, context.call) {
+                    Next::Again(pause) => {
+                        retry::pause(pause, context.call)?;
+                        continue;
+                    }
+                    Next::Enough => return Err(failure),
+                },
             };
             match tries.next(&refused, context.call) {
                 Next::Again(pause) => retry::pause(pause, context.call)?,
@@ -181,6 +194,12 @@ impl Asking<'_> {
         own.chain(client.map(|client| ("Authorization".to_owned(), basic(client)))).collect()
     }
 
+    /// An id token where the provider sends nothing else for what was asked.
+    fn id_token(&self, answer: &Answer) -> Option<Issued> {
+        self.exchange.profile.filter(|profile| profile.id_token_alone)?;
+        endpoint::id_token_alone(answer)
+    }
+
     fn token(&self, issued: Issued) -> Token {
         let Self { exchange, context, .. } = self;
         if issued.type_missing {
@@ -191,9 +210,11 @@ impl Asking<'_> {
             refresh_token::keep(exchange, newest, context);
         }
         let issued_at = context.process.clock.unix_seconds();
-        let end = issued.expires_in.map(|seconds| issued_at.saturating_add(seconds));
+        let after = |seconds| issued_at.saturating_add(seconds);
+        let end = issued.expires_in.map(after);
+        let end = end.or_else(|| end_of_jwt(issued.access_token.to_str().unwrap_or_default()));
         Token {
-            expires_at: end.or_else(|| end_of_jwt(issued.access_token.to_str().unwrap_or_default())),
+            expires_at: end.or_else(|| exchange.token_lifetime.map(i64::from).map(after)),
             value: issued.access_token,
             scope: issued.scope,
             fields: issued.fields,

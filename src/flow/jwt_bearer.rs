@@ -6,7 +6,7 @@ use crate::flow::exchange::{Attempt, Repeat, shown_claims};
 use crate::flow::{Context, signed_jwt};
 use crate::secret::Secret;
 
-const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+pub(super) const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 pub(super) fn attempt(
     exchange: &Exchange,

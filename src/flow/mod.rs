@@ -6,7 +6,8 @@ use std::ffi::CString;
 use zeroize::Zeroizing;
 
 use crate::call::Call;
-use crate::config::{AssertionSource, Config, Consent, Exchange, Flow, Grant, Login};
+use crate::clock::Clock;
+use crate::config::{AssertionSource, Config, Consent, Exchange, Flow, Grant, Login, Signing};
 use crate::consent::Visit;
 use crate::error::{Error, Result, Status};
 use crate::identity::Identity;
@@ -15,7 +16,7 @@ use crate::secret::Secret;
 use crate::session::Session;
 use crate::token::Token;
 
-mod access_token;
+pub mod access_token;
 mod authorization_code;
 mod client_assertion;
 mod client_credentials;
@@ -26,6 +27,10 @@ mod password;
 mod refresh_token;
 mod retry;
 mod signed_jwt;
+mod unsigned;
+mod verdict;
+
+pub use unsigned::{Parameter, Way, parameters, unsigned, way};
 
 pub use logoff::log_off;
 
@@ -53,7 +58,7 @@ pub fn fetch(config: &Config, context: &Context<'_>) -> Result<Token> {
     match &config.flow {
         Flow::Exchange(exchange) => by_exchange(exchange, config.consent.as_ref(), context),
         Flow::SignedJwt(signing) => signed_jwt::fetch(signing, context),
-        Flow::AccessToken(token) => access_token::fetch(token, context),
+        Flow::AccessToken(token) => access_token::fetch(token, config.given.end, context),
         Flow::Headers(_) => Err(no_token()),
     }
 }
@@ -87,6 +92,15 @@ pub fn redeem(exchange: &Exchange, login: &Login, visit: &Visit, context: &Conte
     authorization_code::redeem_visit(exchange, login, visit, context)
 }
 
+/// The refresh token that `config`'s connection would go on with, if there is one.
+#[must_use]
+pub fn held_refresh_token(config: &Config, context: &Context<'_>) -> Option<Secret> {
+    match &config.flow {
+        Flow::Exchange(exchange) if exchange.grant.is_personal() => refresh_token::held(exchange, context),
+        _ => None,
+    }
+}
+
 /// Whether `config`'s tokens come over the network.
 #[must_use]
 pub fn needs_network(config: &Config) -> bool {
@@ -98,7 +112,23 @@ pub fn needs_network(config: &Config) -> bool {
 /// # Errors
 /// The key's; [`Status::Unsupported`] where the flow signs nothing.
 pub fn sign(config: &Config, process: &Process) -> Result<Secret> {
-    let signing = match &config.flow {
+    let text = "this AuthenticationMethod signs no JWT";
+    let signing = signing(config).ok_or_else(|| Error::new(Status::Unsupported, "assertion", text))?;
+    Ok(signed_jwt::sign(signing, 0, process)?.text().clone())
+}
+
+/// The ready-made assertion of `source`, unless it is past its end; nothing where the assertion is signed here.
+///
+/// # Errors
+/// [`Status::Expired`]; [`Status::KeyStore`] for a file that does not hold one.
+pub fn ready_made(source: &AssertionSource, clock: &dyn Clock) -> Result<Option<Secret>> {
+    client_assertion::ready_made(source, clock)
+}
+
+/// What `config`'s flow signs, if it signs.
+#[must_use]
+pub fn signing(config: &Config) -> Option<&Signing> {
+    match &config.flow {
         Flow::SignedJwt(signing) => Some(&**signing),
         Flow::Exchange(exchange) => match &exchange.grant {
             Grant::JwtBearer { signing, .. } => Some(&**signing),
@@ -106,10 +136,7 @@ pub fn sign(config: &Config, process: &Process) -> Result<Secret> {
             _ => None,
         },
         _ => None,
-    };
-    let text = "this AuthenticationMethod signs no JWT";
-    let signing = signing.ok_or_else(|| Error::new(Status::Unsupported, "assertion", text))?;
-    Ok(signed_jwt::sign(signing, 0, process)?.text().clone())
+    }
 }
 
 fn no_token() -> Error {
@@ -119,14 +146,18 @@ fn no_token() -> Error {
 
 /// A token that no server has sent.
 fn local_token(value: &str, expires_at: Option<i64>, context: &Context<'_>) -> Result<Token> {
+    unsent_token(value, expires_at, context.process.clock.unix_seconds(), context.identity)
+}
+
+fn unsent_token(value: &str, expires_at: Option<i64>, issued_at: i64, identity: Identity) -> Result<Token> {
     let value = CString::new(value)
         .map_err(|_| Error::new(Status::InvalidOption, "token", "the access token holds a NUL"))?;
     Ok(Token {
         value: Zeroizing::new(value),
         scope: None,
         fields: BTreeMap::new(),
-        issued_at: context.process.clock.unix_seconds(),
+        issued_at,
         expires_at,
-        identity: context.identity,
+        identity,
     })
 }

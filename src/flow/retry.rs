@@ -10,8 +10,11 @@ use aws_lc_rs::rand;
 
 use crate::call::{Call, Interrupt, cancelled};
 use crate::error::Result;
+use crate::error::Status;
 use crate::flow::exchange::{Attempt, Refused, Repeat};
+use crate::flow::verdict::{Sense, sense};
 use crate::http::Failure;
+use crate::provider::Profile;
 
 /// How often one grant is put to a server that is busy.
 const MOST: u32 = 3;
@@ -38,13 +41,15 @@ pub(super) struct Tries {
     made: u32,
     stale: bool,
     clock_set: bool,
+    renewed: bool,
     clock_ahead: i64,
+    profile: Option<&'static Profile>,
 }
 
 impl Tries {
     /// The first one, by a clock that is known to be `clock_ahead` of ours.
-    pub(super) fn new(clock_ahead: i64) -> Self {
-        Self { made: 0, stale: false, clock_set: false, clock_ahead }
+    pub(super) fn new(clock_ahead: i64, profile: Option<&'static Profile>) -> Self {
+        Self { made: 0, stale: false, clock_set: false, renewed: false, clock_ahead, profile }
     }
 
     /// By how many seconds the server's clock is taken to be ahead of ours.
@@ -53,39 +58,69 @@ impl Tries {
     }
 
     /// Whether to ask again at once: the server had closed a kept connection before it saw the request.
-    pub(super) fn again_after(&mut self, failure: &Failure, attempt: &Attempt) -> bool {
+    pub(super) fn at_once(&mut self, failure: &Failure, attempt: &Attempt) -> bool {
         let again = failure.stale && !self.stale && attempt.repeat == Repeat::Always;
         self.stale = true;
+        self.made = self.made.saturating_add(u32::from(again));
         again
+    }
+
+    /// What to do where there is no answer: a connection that ended before one may have been a server's restart.
+    pub(super) fn after(&mut self, failure: &Failure, attempt: &Attempt, call: &Call) -> Next {
+        if self.at_once(failure, attempt) {
+            return Next::Again(Duration::ZERO);
+        }
+        let ended = failure.answered && failure.error.status() == Status::Network;
+        self.made = self.made.saturating_add(1);
+        self.again_if(ended && attempt.repeat == Repeat::Always, 0, call)
     }
 
     /// What to do after a refusal.
     pub(super) fn next(&mut self, refused: &Refused, call: &Call) -> Next {
-        if self.set_clock(refused) {
-            return Next::Again(Duration::ZERO);
+        let asked = Duration::from_secs(u64::from(refused.refusal.retry_after));
+        if self.set_clock(refused) || self.renew(refused) {
+            return if fits(asked, call) { Next::Again(asked) } else { Next::Enough };
         }
         self.made = self.made.saturating_add(1);
         let busy = matches!(refused.refusal.http_status, 429 | 503);
         let passes = busy
             || matches!(refused.refusal.http_status, 502 | 504)
-            || refused.refusal.error.as_deref() == Some("temporarily_unavailable");
+            || refused.refusal.error.as_deref() == Some("temporarily_unavailable")
+            || self.profile.is_some_and(|profile| profile.passing.contains(&refused.refusal.http_status));
         let may_repeat = match refused.attempt.repeat {
             Repeat::Always => passes,
             Repeat::WhenBusy => busy,
             Repeat::Never => false,
         };
-        let pause = self.pause(refused.refusal.retry_after);
-        let fits = pause <= LONGEST && call.deadline.left().is_none_or(|left| pause < left);
-        if may_repeat && fits && self.made < MOST { Next::Again(pause) } else { Next::Enough }
+        self.again_if(may_repeat, refused.refusal.retry_after, call)
     }
 
-    /// Whether the clocks differ enough to be the reason, and the server's can be tried.
+    fn again_if(&self, may_repeat: bool, retry_after: u32, call: &Call) -> Next {
+        let pause = self.pause(retry_after);
+        if may_repeat && fits(pause, call) && self.made < MOST { Next::Again(pause) } else { Next::Enough }
+    }
+
+    /// Whether the assertion is to be made anew, once: the server has seen it before.
+    fn renew(&mut self, refused: &Refused) -> bool {
+        let replay = sense(&refused.refusal, self.profile) == Some(Sense::Replay);
+        let again = replay && refused.attempt.signed && !self.renewed;
+        self.renewed |= again;
+        again
+    }
+
+    /// Whether the clocks are the reason, by the provider's words or because they differ enough, and the server's can
+    /// be tried, once.
     fn set_clock(&mut self, refused: &Refused) -> bool {
         let judged = matches!(refused.refusal.error.as_deref(), Some("invalid_grant" | "invalid_client"));
         let Some(ahead) = refused.refusal.clock_ahead else { return false };
         let off = ahead.saturating_sub(self.clock_ahead).saturating_abs();
-        let can = refused.attempt.signed && judged && !self.clock_set;
-        if !can || off <= CLOCKS_DIFFER || ahead.saturating_abs() > CLOCK_AT_MOST {
+        let reason = match sense(&refused.refusal, self.profile) {
+            Some(Sense::Clock) => true,
+            Some(Sense::Consent) => false,
+            _ => judged && off > CLOCKS_DIFFER,
+        };
+        let can = refused.attempt.signed && !self.clock_set;
+        if !can || !reason || ahead.saturating_abs() > CLOCK_AT_MOST {
             return false;
         }
         self.clock_set = true;
@@ -103,6 +138,11 @@ impl Tries {
         let jitter = base.saturating_mul(u64::from(chance[0])) / 512;
         Duration::from_millis(base.saturating_add(jitter)).max(Duration::from_secs(u64::from(retry_after)))
     }
+}
+
+/// Whether a wait can end inside the call.
+fn fits(pause: Duration, call: &Call) -> bool {
+    pause <= LONGEST && call.deadline.left().is_none_or(|left| pause < left)
 }
 
 /// Waits, unless the call is cancelled.

@@ -1,9 +1,12 @@
 //! Without a token endpoint the signed JWT itself is the token.
 
+use std::borrow::Cow;
+
 use crate::assertion::{self, Assertion, Claims};
 use crate::config::Signing;
 use crate::error::Result;
 use crate::flow::{Context, local_token};
+use crate::key::SigningKey;
 use crate::process::Process;
 use crate::token::Token;
 
@@ -24,16 +27,27 @@ pub(super) fn sign_in_time(signing: &Signing, ahead: i64, context: &Context<'_>)
 /// A fresh assertion, as every exchange needs one, by a clock that is `ahead` of ours by so many seconds.
 pub(super) fn sign(signing: &Signing, ahead: i64, process: &Process) -> Result<Assertion> {
     let key = process.keys.key(&signing.key)?;
-    let claims = Claims {
-        issuer: &signing.issuer,
+    let now = process.clock.unix_seconds().saturating_add(ahead);
+    assertion::sign(&claims(signing, Some(&key), now)?, &signing.header, &key)
+}
+
+/// What the assertion says at the time `now`; without its key an issuer that names the key is not whole.
+pub(super) fn claims<'a>(signing: &'a Signing, key: Option<&SigningKey>, now: i64) -> Result<Claims<'a>> {
+    let issuer = match key.filter(|_| signing.keyed_issuer) {
+        Some(key) => Cow::Owned(format!("{}.{}", signing.issuer, key.fingerprint()?)),
+        None => Cow::Borrowed(signing.issuer.as_str()),
+    };
+    Ok(Claims {
+        issuer,
         subject: signing.subject.as_deref(),
         audience: signing.audience.as_deref(),
         scope: signing.scope.as_deref(),
+        scope_is_array: signing.scope_is_array,
+        backdated: signing.backdated,
         lifetime: signing.lifetime,
-        now: process.clock.unix_seconds().saturating_add(ahead),
+        now,
         additional: &signing.additional,
-    };
-    assertion::sign(&claims, &signing.header, &key)
+    })
 }
 
 #[cfg(test)]

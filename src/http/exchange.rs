@@ -186,7 +186,7 @@ impl Exchange {
                 self.received()
             ),
         };
-        Error::new(Status::Timeout, "network", text)
+        self.call.timed_out(&text)
     }
 }
 

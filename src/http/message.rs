@@ -29,8 +29,20 @@ const FRAMING: [HeaderName; 6] = [
     header::TE,
 ];
 
-/// Sends the request and reads the whole answer.
-pub(super) fn converse(agent: &Agent, request: &Request<'_>, exchange: &Exchange) -> Result<Answer> {
+/// What becomes of a body that is longer than [`MAX_BODY`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Longer {
+    IsRefused,
+    IsCut,
+}
+
+/// Sends the request and reads the answer.
+pub(super) fn converse(
+    agent: &Agent,
+    request: &Request<'_>,
+    exchange: &Exchange,
+    longer: Longer,
+) -> Result<Answer> {
     let response = transmit(agent, request, exchange)?;
     let (head, body) = response.into_parts();
     let text = |name: HeaderName| {
@@ -43,13 +55,16 @@ pub(super) fn converse(agent: &Agent, request: &Request<'_>, exchange: &Exchange
     {
         return Err(bad(exchange, "is compressed, which was not asked for"));
     }
+    let (body, cut) = read(body, exchange, longer)?;
     Ok(Answer {
         status: head.status.as_u16(),
         content_type: text(header::CONTENT_TYPE),
         date: text(header::DATE),
         retry_after: text(header::RETRY_AFTER),
         location: text(header::LOCATION),
-        body: read(body, exchange)?,
+        challenge: text(header::WWW_AUTHENTICATE),
+        body,
+        cut,
         kept: exchange.kept(),
         elapsed: exchange.started.elapsed(),
     })
@@ -139,7 +154,7 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
     Ok((parsed, value))
 }
 
-fn read(body: Body, exchange: &Exchange) -> Result<Zeroizing<Vec<u8>>> {
+fn read(body: Body, exchange: &Exchange, longer: Longer) -> Result<(Zeroizing<Vec<u8>>, bool)> {
     let mut whole = Zeroizing::new(Vec::new());
     let mut chunk = Zeroizing::new(vec![0; 16 << 10]);
     let mut reader = body.into_reader();
@@ -150,6 +165,9 @@ fn read(body: Body, exchange: &Exchange) -> Result<Zeroizing<Vec<u8>>> {
             break;
         };
         if whole.len().saturating_add(amount) > MAX_BODY {
+            if longer == Longer::IsCut {
+                return Ok((whole, true));
+            }
             return Err(bad(exchange, "is longer than 1 MiB, which no answer of a token endpoint is"));
         }
         append(&mut whole, come);
@@ -157,7 +175,7 @@ fn read(body: Body, exchange: &Exchange) -> Result<Zeroizing<Vec<u8>>> {
     if exchange.truncated.get() {
         return Err(cut_off(exchange, Some(whole.len())));
     }
-    Ok(whole)
+    Ok((whole, false))
 }
 
 /// Grows by a wiped copy: `Vec` would leave the old bytes in freed memory.

@@ -35,6 +35,7 @@ use self::agents::{Agents, Key};
 use self::channel::Wrapper;
 use self::exchange::Exchange;
 use self::lookup::Lookups;
+use self::message::Longer;
 use self::socket::{Dialer, NoResolver};
 use crate::call::Call;
 use crate::error::{Error, Result, Status};
@@ -89,8 +90,12 @@ pub struct Answer {
     pub retry_after: Option<String>,
     /// Location as sent: where a redirect, which is not followed, leads.
     pub location: Option<String>,
-    /// At most 1 MiB, whole, wiped when dropped.
+    /// WWW-Authenticate as sent: what a protected resource wants.
+    pub challenge: Option<String>,
+    /// At most 1 MiB, wiped when dropped; whole unless `cut`.
     pub body: Zeroizing<Vec<u8>>,
+    /// Whether there was more of the body than was read.
+    pub cut: bool,
     /// Whether the connection was one kept from before.
     pub kept: bool,
     /// From the beginning of the request to the end of the answer.
@@ -161,18 +166,39 @@ impl Network {
         Self { lookups, agents: Mutex::default() }
     }
 
-    /// Sends `request` and waits for the whole answer, until the call's deadline or its cancel.
+    /// Sends `request` and waits for the whole answer, until the request's or the call's deadline, or its cancel.
     pub fn send(
         &self,
         request: &Request<'_>,
         trust: &Trust,
         call: &Call,
     ) -> std::result::Result<Answer, Failure> {
+        self.send_and_read(request, trust, call, Longer::IsRefused)
+    }
+
+    /// As [`Self::send`], to an API, whose answers may be of any length: only the beginning of a long one is read.
+    pub fn sample(
+        &self,
+        request: &Request<'_>,
+        trust: &Trust,
+        call: &Call,
+    ) -> std::result::Result<Answer, Failure> {
+        self.send_and_read(request, trust, call, Longer::IsCut)
+    }
+
+    fn send_and_read(
+        &self,
+        request: &Request<'_>,
+        trust: &Trust,
+        call: &Call,
+        longer: Longer,
+    ) -> std::result::Result<Answer, Failure> {
         call.check()?;
+        let call = &call.for_one_request();
         let agent = self.agent(trust, request.url.is_https())?;
         let exchange = Rc::new(Exchange::new(call, request.url)?);
         let entered = exchange.enter();
-        let result = message::converse(&agent, request, &exchange);
+        let result = message::converse(&agent, request, &exchange, longer);
         drop(entered);
         let what = || format!("{} {}", request.method.name(), request.url.shown());
         match result {

@@ -168,7 +168,7 @@ impl KeySource {
     }
 
     fn at(origin: KeyOrigin) -> Self {
-        Self { origin, password: None, key_password: None, alias: None, certificate: None }
+        Self { origin, password: None, key_password: None, alias: None, certificate: None, strong: false }
     }
 
     /// With JWTCertificate set.
@@ -180,6 +180,12 @@ impl KeySource {
     /// With JWTCertPassword set.
     pub fn password_is(mut self, password: &str) -> Self {
         self.password = Some(Secret::from(password));
+        self
+    }
+
+    /// Under a policy that forbids weak encryption.
+    pub fn strong(mut self) -> Self {
+        self.strong = true;
         self
     }
 

@@ -14,7 +14,7 @@ use super::choice::{self, Kind, quoted};
 use super::cost::Budget;
 use super::password::Password;
 use super::pbe::{Fault, Scheme};
-use super::{Key, KeySource, Material, oid, serialized};
+use super::{Candidate, Key, KeySource, Material, oid, serialized, weak};
 use crate::error::{Error, Result};
 
 const WHITENER: &[u8] = b"Mighty Aphrodite";
@@ -35,9 +35,33 @@ pub(super) fn is_store(content: &[u8]) -> bool {
     content.starts_with(&JKS) || content.starts_with(&JCEKS)
 }
 
+/// What people call the format of the store `content`.
+pub(super) fn name(content: &[u8]) -> &'static str {
+    if content.starts_with(&JCEKS) { "JCEKS" } else { "JKS" }
+}
+
 /// The key that `source` asks for, out of the JKS or JCEKS store `content`.
 pub(super) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
-    let format = if content.starts_with(&JCEKS) { "JCEKS" } else { "JKS" };
+    let entries = entries(source, content)?;
+    let names: Vec<_> = entries.iter().map(Entry::name).collect();
+    let entry = entries.get(choice::choose(source, &names)?);
+    match entry.and_then(|entry| Some((entry, entry.key?))) {
+        Some((entry, key)) => material(source, entry, key),
+        None => Err(source.not_found("has no private key")),
+    }
+}
+
+/// Every key of the JKS or JCEKS store `content`.
+pub(super) fn all(source: &KeySource, content: &[u8]) -> Result<Vec<Candidate>> {
+    let entries = entries(source, content)?;
+    let keys = entries.iter().filter_map(|entry| Some((entry, entry.key?)));
+    Ok(keys.map(|(entry, key)| (Some(entry.alias.clone()), material(source, entry, key))).collect())
+}
+
+/// What the store holds, once the password has shown that it may be told.
+fn entries<'a>(source: &'a KeySource, content: &'a [u8]) -> Result<Vec<Entry<'a>>> {
+    let format = name(content);
+    weak::check(source, &format!("a scheme of Java's own ({format}, SHA-1 alone)"))?;
     let mut walk = Walk { source, format, left: content };
     let entries = walk.store()?;
     let digest = walk.take(SHA1_OUTPUT_LEN)?;
@@ -46,16 +70,15 @@ pub(super) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
     if source.password.is_none() {
         prove(source, &entries)?;
     }
-    let names: Vec<_> = entries.iter().map(Entry::name).collect();
-    let entry = entries.get(choice::choose(source, &names)?);
-    match entry.and_then(|entry| Some((entry, entry.key?))) {
-        Some((entry, key)) => Ok(Material {
-            key: Key::Private(unprotect(source, entry, key)?),
-            certificates: entry.certificates.iter().map(|found| found.to_vec()).collect(),
-            alias: Some(entry.alias.clone()),
-        }),
-        None => Err(source.not_found("has no private key")),
-    }
+    Ok(entries)
+}
+
+fn material(source: &KeySource, entry: &Entry<'_>, key: &[u8]) -> Result<Material> {
+    Ok(Material {
+        key: Key::Private(unprotect(source, entry, key)?),
+        certificates: entry.certificates.iter().map(|found| found.to_vec()).collect(),
+        alias: Some(entry.alias.clone()),
+    })
 }
 
 impl Entry<'_> {
@@ -192,17 +215,18 @@ fn prove(source: &KeySource, entries: &[Entry<'_>]) -> Result<()> {
 fn unprotect(source: &KeySource, entry: &Entry<'_>, key: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     let secret = source.key_password.as_ref().or(source.password.as_ref());
     let password = secret.map(|secret| secret.reveal()).unwrap_or_default();
-    unseal(key, password).map_err(|fault| match fault {
+    unseal(key, password, source.strong).map_err(|fault| match fault {
         Fault::Damaged => damaged(source, entry),
         Fault::Unsupported(number) => {
             source.broken(format!("protects its keys with {}", oid::refusal(&number)))
         }
+        Fault::Weak(number) => weak::refused(source, &oid::name(&number)),
         Fault::Cost(text) => source.broken(text),
         Fault::Refused => wrong_key_password(source, entry),
     })
 }
 
-fn unseal(key: &[u8], password: &str) -> std::result::Result<Zeroizing<Vec<u8>>, Fault> {
+fn unseal(key: &[u8], password: &str, strong: bool) -> std::result::Result<Zeroizing<Vec<u8>>, Fault> {
     let mut fields = Element::sequence(key)?;
     let scheme = fields.need()?.inside(SEQUENCE)?;
     let sealed = fields.need()?.octets(OCTETS)?;
@@ -210,7 +234,7 @@ fn unseal(key: &[u8], password: &str) -> std::result::Result<Zeroizing<Vec<u8>>,
     if number == oid::JKS_PROTECTION {
         return unmask(&sealed, password);
     }
-    Scheme::read(scheme)?.open(&sealed, &[&Password::new(password)], &mut Budget::new())
+    Scheme::read(scheme, strong)?.open(&sealed, &[&Password::new(password)], &mut Budget::new())
 }
 
 /// The key XORed with a chain of digests of password and salt, then a digest of password and key.

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use std::borrow::Cow;
 
 use super::jwk::{self, Jwk};
-use super::{KeySource, Material, pem};
+use super::{Candidate, KeySource, Material, pem};
 use crate::error::Result;
 use crate::secret::Secret;
 
@@ -46,6 +46,15 @@ pub(super) fn is_json(content: &[u8]) -> bool {
 /// Without the mark and the blanks that editors put in front.
 fn plain(content: &[u8]) -> &[u8] {
     content.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(content).trim_ascii_start()
+}
+
+/// Every key of the JSON text `content`.
+pub(super) fn all(source: &KeySource, content: &[u8]) -> Result<Vec<Candidate>> {
+    let file: File<'_> = parse(source, content)?;
+    match file.keys {
+        Some(keys) => Ok(jwk::all(source, &keys)),
+        None => Ok(vec![(None, read(source, content))]),
+    }
 }
 
 /// The key that `source` asks for, out of the JSON text `content`.

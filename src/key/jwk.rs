@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::choice::{self, Kind};
 use super::der::element;
-use super::{Key, KeySource, Material, oid, text};
+use super::{Candidate, Key, KeySource, Material, oid, text};
 use crate::error::{Error, Result};
 
 type Bytes = Zeroizing<Vec<u8>>;
@@ -64,21 +64,30 @@ pub(super) struct Jwk<'a> {
 
 /// The one of `keys` that `source` asks for.
 pub(super) fn pick(source: &KeySource, keys: &[Jwk<'_>]) -> Result<Material> {
-    let signing: Vec<_> = keys.iter().filter(|key| key.d.is_some() || key.k.is_some()).collect();
+    let signing: Vec<_> = named(keys).collect();
     if signing.is_empty() {
         return Err(source.not_found("has no private key; its JSON Web Keys are public"));
     }
-    let name = |(place, key): (usize, &&Jwk<'_>)| {
-        let number = place.saturating_add(1);
-        key.kid.as_deref().map_or_else(|| number.to_string(), str::to_owned)
-    };
-    let names: Vec<_> = signing.iter().enumerate().map(|entry| (name(entry), Kind::Key)).collect();
+    let names: Vec<_> = signing.iter().map(|(name, _)| (name.clone(), Kind::Key)).collect();
     // A key alone needs no choosing: its kid is for the server, and no alias.
     let place = if keys.len() == 1 { 0 } else { choice::choose(source, &names)? };
     match signing.get(place) {
-        Some(key) => key.material(source),
+        Some((_, key)) => key.material(source),
         None => Err(source.not_found("has no private key")),
     }
+}
+
+/// Those of `keys` that sign.
+pub(super) fn all(source: &KeySource, keys: &[Jwk<'_>]) -> Vec<Candidate> {
+    named(keys).map(|(name, key)| (Some(name), key.material(source))).collect()
+}
+
+/// Those of `keys` that sign, by their kid or their number.
+fn named<'k, 'a>(keys: &'k [Jwk<'a>]) -> impl Iterator<Item = (String, &'k Jwk<'a>)> {
+    let signing = keys.iter().filter(|key| key.d.is_some() || key.k.is_some());
+    signing
+        .zip(1_usize..)
+        .map(|(key, number)| (key.kid.as_deref().map_or_else(|| number.to_string(), str::to_owned), key))
 }
 
 impl Jwk<'_> {

@@ -16,6 +16,7 @@ mod hash;
 mod jks;
 mod json;
 mod jwk;
+mod listing;
 mod oid;
 mod old_pem;
 mod password;
@@ -30,9 +31,13 @@ mod signing;
 mod source;
 mod text;
 mod thumbprint;
+mod weak;
+mod x509;
 
 #[cfg(test)]
 pub(crate) mod fixtures;
+#[cfg(test)]
+mod listing_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -42,10 +47,12 @@ use zeroize::Zeroizing;
 
 use file::Named;
 
+pub use listing::{Listed, Listing, list};
 pub use ring::KeyRing;
 pub use signing::{KeySigner, SigningKey};
 pub use source::{KeyOrigin, KeySource};
 pub use thumbprint::Thumbprint;
+pub use x509::Facts;
 
 use crate::error::Result;
 use crate::file::Stamp;
@@ -63,6 +70,9 @@ struct Material {
     certificates: Vec<Vec<u8>>,
     alias: Option<String>,
 }
+
+/// A key of a store, by its alias where the format has aliases; or why it does not open.
+type Candidate = (Option<String>, Result<Material>);
 
 /// Reads the key from where it is and makes it ready to sign.
 pub fn open(source: &KeySource) -> Result<SigningKey> {
@@ -90,30 +100,52 @@ fn open_with_stamps(source: &KeySource) -> Result<(SigningKey, Vec<Stamp>)> {
 }
 
 fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
+    match format(source, content)? {
+        Format::Java => jks::read(source, content),
+        Format::Pkcs12 => pkcs12::read(source, content),
+        Format::Json => json::read(source, content),
+        Format::Pem => pem::read(source, content),
+        Format::Der => bare(source, content),
+    }
+}
+
+/// What content may be.
+#[derive(Clone, Copy)]
+enum Format {
+    /// JKS or JCEKS.
+    Java,
+    Pkcs12,
+    Json,
+    Pem,
+    /// A key, or one that is encrypted, without anything around it.
+    Der,
+}
+
+fn format(source: &KeySource, content: &[u8]) -> Result<Format> {
     if jks::is_store(content) {
-        return jks::read(source, content);
+        return Ok(Format::Java);
     }
     if pkcs12::is_pfx(content) {
-        return pkcs12::read(source, content);
+        return Ok(Format::Pkcs12);
     }
     // Before PEM, which stands in JSON too.
     if json::is_json(content) {
-        return json::read(source, content);
+        return Ok(Format::Json);
     }
     if pem::is_pem(content) {
-        return pem::read(source, content);
+        return Ok(Format::Pem);
     }
-    bare(source, content).unwrap_or_else(|| Err(source.broken(source.unknown())))
+    if signing::is_key(content) || pem::is_encrypted_key(content) {
+        return Ok(Format::Der);
+    }
+    Err(source.broken(source.unknown()))
 }
 
-/// DER without anything around it: a key, or one that is encrypted.
-fn bare(source: &KeySource, content: &[u8]) -> Option<Result<Material>> {
+fn bare(source: &KeySource, content: &[u8]) -> Result<Material> {
     let der = if signing::is_key(content) {
-        Ok(Zeroizing::new(content.to_vec()))
-    } else if pem::is_encrypted_key(content) {
-        pem::decrypt(source, content)
+        Zeroizing::new(content.to_vec())
     } else {
-        return None;
+        pem::decrypt(source, content)?
     };
-    Some(der.map(|der| Material { key: Key::Private(der), certificates: Vec::new(), alias: None }))
+    Ok(Material { key: Key::Private(der), certificates: Vec::new(), alias: None })
 }

@@ -53,8 +53,8 @@ impl<'a> Sealed<'a> {
     }
 
     /// The key in DER; nothing if the cipher is not known.
-    pub(super) fn open(&self, password: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Fault> {
-        admit(oid::MD5)?;
+    pub(super) fn open(&self, password: &str, strong: bool) -> Result<Option<Zeroizing<Vec<u8>>>, Fault> {
+        admit(oid::MD5, strong)?;
         let known = CIPHERS.iter().find(|(name, ..)| *name == self.cipher);
         let Some((_, cipher, length)) = known else {
             return Ok(None);

@@ -26,6 +26,8 @@ pub(super) enum Fault {
     Damaged,
     /// By this number.
     Unsupported(ObjectIdentifier),
+    /// By this number, where the policy forbids what is weak.
+    Weak(ObjectIdentifier),
     /// It asks for too much work, as the text says.
     Cost(String),
     /// The password is wrong, or what it protects was altered.
@@ -70,30 +72,33 @@ pub(super) struct Scheme {
     vector: Option<Vec<u8>>,
 }
 
-/// The one place that every number of a scheme, cipher or digest passes before it is used.
-pub(super) fn admit(number: ObjectIdentifier) -> Result<ObjectIdentifier, Fault> {
-    if !cfg!(feature = "legacy-ciphers") && oid::is_weak(&number) {
-        return Err(Fault::Unsupported(number));
+/// The one place that every number of a scheme, cipher or digest passes before it is used; `strong` if what is weak
+/// is forbidden.
+pub(super) fn admit(number: ObjectIdentifier, strong: bool) -> Result<ObjectIdentifier, Fault> {
+    match oid::is_weak(&number) {
+        true if strong => Err(Fault::Weak(number)),
+        true if !cfg!(feature = "legacy-ciphers") => Err(Fault::Unsupported(number)),
+        _ => Ok(number),
     }
-    Ok(number)
 }
 
 /// The digest of an AlgorithmIdentifier.
 pub(super) fn hash_of(
     mut algorithm: Elements<'_>,
     of: fn(&ObjectIdentifier) -> Option<Hash>,
+    strong: bool,
 ) -> Result<Hash, Fault> {
-    let number = admit(algorithm.need()?.oid()?)?;
+    let number = admit(algorithm.need()?.oid()?, strong)?;
     of(&number).ok_or(Fault::Unsupported(number))
 }
 
 impl Scheme {
     /// The scheme of an AlgorithmIdentifier.
-    pub(super) fn read(mut algorithm: Elements<'_>) -> Result<Self, Fault> {
-        let number = admit(algorithm.need()?.oid()?)?;
+    pub(super) fn read(mut algorithm: Elements<'_>, strong: bool) -> Result<Self, Fault> {
+        let number = admit(algorithm.need()?.oid()?, strong)?;
         let parameters = algorithm.need()?.inside(SEQUENCE)?;
         if number == PBES2 {
-            return pbes2(parameters);
+            return pbes2(parameters, strong);
         }
         let (way, cipher, key_length) = first_scheme(&number).ok_or(Fault::Unsupported(number))?;
         let kdf = Kdf::salted(way, parameters)?;
@@ -147,8 +152,8 @@ impl Scheme {
 
 impl Kdf {
     /// The key derivation of an AlgorithmIdentifier: PBKDF2 or scrypt.
-    pub(super) fn read(mut algorithm: Elements<'_>) -> Result<Self, Fault> {
-        let number = admit(algorithm.need()?.oid()?)?;
+    pub(super) fn read(mut algorithm: Elements<'_>, strong: bool) -> Result<Self, Fault> {
+        let number = admit(algorithm.need()?.oid()?, strong)?;
         let mut parameters = algorithm.need()?.inside(SEQUENCE)?;
         if number == SCRYPT {
             let salt = parameters.need()?.octets(OCTETS)?.into_owned();
@@ -168,7 +173,7 @@ impl Kdf {
         parameters.need()?;
         kdf.length = length(&mut parameters)?;
         if let Some(prf) = parameters.next() {
-            kdf.way = Way::Pbkdf2(hash_of(prf?.inside(SEQUENCE)?, Hash::of_hmac)?);
+            kdf.way = Way::Pbkdf2(hash_of(prf?.inside(SEQUENCE)?, Hash::of_hmac, strong)?);
         }
         Ok(kdf)
     }
@@ -279,10 +284,10 @@ fn first_scheme(_: &ObjectIdentifier) -> Option<(Way, Cipher, usize)> {
     None
 }
 
-fn pbes2(mut parameters: Elements<'_>) -> Result<Scheme, Fault> {
-    let kdf = Kdf::read(parameters.need()?.inside(SEQUENCE)?)?;
+fn pbes2(mut parameters: Elements<'_>, strong: bool) -> Result<Scheme, Fault> {
+    let kdf = Kdf::read(parameters.need()?.inside(SEQUENCE)?, strong)?;
     let mut encryption = parameters.need()?.inside(SEQUENCE)?;
-    let number = admit(encryption.need()?.oid()?)?;
+    let number = admit(encryption.need()?.oid()?, strong)?;
     let (mut cipher, mut key_length) = second_cipher(&number).ok_or(Fault::Unsupported(number))?;
     let parameter = encryption.need()?;
     let vector = if let Cipher::Rc2(bits) = &mut cipher {

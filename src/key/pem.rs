@@ -9,7 +9,7 @@ use super::ber::{Element, Elements, Malformed, OCTETS, SEQUENCE};
 use super::cost::Budget;
 use super::password::Password;
 use super::pbe::{Fault, Scheme};
-use super::{Key, KeySource, Material, choice, oid, old_pem, text};
+use super::{Candidate, Key, KeySource, Material, choice, oid, old_pem, text, weak};
 use crate::error::{Error, Result};
 
 const BEGIN: &[u8] = b"-----BEGIN ";
@@ -52,10 +52,8 @@ pub(super) fn is_pem(content: &[u8]) -> bool {
 
 /// The one private key of the PEM text `content`.
 pub(super) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
-    let blocks = blocks(content).ok_or_else(|| {
-        source.broken("is PEM with a block that has no END line: it was cut short or damaged")
-    })?;
-    let keys: Vec<_> = blocks.iter().filter(|block| block.label.ends_with("PRIVATE KEY")).collect();
+    let blocks = whole_blocks(source, content)?;
+    let keys: Vec<_> = blocks.iter().filter(|block| block.is_key()).collect();
     let key = match *keys {
         [only] => only,
         [] => return Err(no_key(source, &blocks)),
@@ -66,6 +64,22 @@ pub(super) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
             )));
         }
     };
+    material(source, &blocks, key)
+}
+
+/// Every private key of the PEM text `content`.
+pub(super) fn all(source: &KeySource, content: &[u8]) -> Result<Vec<Candidate>> {
+    let blocks = whole_blocks(source, content)?;
+    let keys = blocks.iter().filter(|block| block.is_key());
+    Ok(keys.map(|key| (None, material(source, &blocks, key))).collect())
+}
+
+fn whole_blocks<'a>(source: &KeySource, content: &'a [u8]) -> Result<Vec<Block<'a>>> {
+    blocks(content)
+        .ok_or_else(|| source.broken("is PEM with a block that has no END line: it was cut short or damaged"))
+}
+
+fn material(source: &KeySource, blocks: &[Block<'_>], key: &Block<'_>) -> Result<Material> {
     let certificates = blocks.iter().filter(|block| block.label == CERTIFICATE);
     Ok(Material {
         key: Key::Private(private_key(source, key)?),
@@ -109,7 +123,7 @@ fn decrypt_old(source: &KeySource, block: &Block<'_>) -> Result<Zeroizing<Vec<u8
     let sealed = old_pem::Sealed::read(block.body).ok_or_else(damaged)?;
     let (password, _) = source.only_password();
     let opened = match password {
-        Some(password) => sealed.open(password),
+        Some(password) => sealed.open(password, source.strong),
         None => Err(Fault::Refused),
     };
     opened.map_err(|fault| explain(source, fault, damaged))?.ok_or_else(|| {
@@ -124,6 +138,7 @@ fn explain(source: &KeySource, fault: Fault, damaged: impl Fn() -> Error) -> Err
         (Fault::Unsupported(number), _) => {
             source.broken(format!("has a key encrypted with {}", oid::refusal(&number)))
         }
+        (Fault::Weak(number), _) => weak::refused(source, &oid::name(&number)),
         (Fault::Cost(text), _) => source.broken(text),
         (Fault::Refused, (None, _)) => source.no_password(),
         (Fault::Refused, (Some(_), option)) => source.wrong_password(option),
@@ -133,17 +148,20 @@ fn explain(source: &KeySource, fault: Fault, damaged: impl Fn() -> Error) -> Err
 /// The key in an EncryptedPrivateKeyInfo (RFC 5958 section 3).
 pub(super) fn decrypt(source: &KeySource, der: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     let (password, _) = source.only_password();
-    let spelled = Password::new(password.unwrap_or_default());
-    unseal(der, &spelled, password.is_some())
+    let spelled = password.map(Password::new);
+    unseal(der, spelled.as_ref(), source.strong)
         .map_err(|fault| explain(source, fault, || source.broken("has a damaged ENCRYPTED PRIVATE KEY")))
 }
 
-fn unseal(der: &[u8], password: &Password, is_given: bool) -> std::result::Result<Zeroizing<Vec<u8>>, Fault> {
+fn unseal(
+    der: &[u8],
+    password: Option<&Password>,
+    strong: bool,
+) -> std::result::Result<Zeroizing<Vec<u8>>, Fault> {
     let mut fields = Element::sequence(der)?;
-    let scheme = Scheme::read(fields.need()?.inside(SEQUENCE)?)?;
+    let scheme = Scheme::read(fields.need()?.inside(SEQUENCE)?, strong)?;
     let sealed = fields.need()?.octets(OCTETS)?;
-    let passwords = if is_given { &[password][..] } else { &[] };
-    scheme.open(&sealed, passwords, &mut Budget::new())
+    scheme.open(&sealed, password.as_slice(), &mut Budget::new())
 }
 
 /// Whether `der` has the form of an encrypted key.
@@ -182,6 +200,10 @@ fn block(text: &[u8], line: usize) -> Option<(Block<'_>, &[u8])> {
 }
 
 impl Block<'_> {
+    fn is_key(&self) -> bool {
+        self.label.ends_with("PRIVATE KEY")
+    }
+
     /// Its label, if it is one that PEM files have.
     fn name(&self) -> String {
         match KNOWN.iter().find(|known| **known == self.label) {

@@ -97,6 +97,7 @@ impl KeyRing {
         };
         let fields = [
             Some(user.as_slice()),
+            Some(if source.strong { b"strong".as_slice() } else { b"any" }),
             Some(named.as_bytes()),
             Some(kind.as_bytes()),
             Some(origin),
@@ -282,6 +283,15 @@ mod tests {
         assert_eq!(ring.key(&none).unwrap_err().status(), Status::KeyPassword);
         let moved = none.key_password_is(STORE_PASSWORD);
         assert!(!Arc::ptr_eq(&ring.key(&right).unwrap(), &ring.key(&moved).unwrap()));
+    }
+
+    #[test]
+    fn a_weak_store_that_was_opened_is_not_there_once_the_policy_forbids_it() {
+        let place = Place::new();
+        let ring = KeyRing::new([7; 32]);
+        let source = place.fixture("rsa-legacy.p12", RIGHT);
+        ring.key(&source).unwrap();
+        assert_eq!(ring.key(&source.strong()).unwrap_err().status(), Status::KeyStore);
     }
 
     #[test]

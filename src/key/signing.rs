@@ -8,16 +8,21 @@ use std::fmt;
 
 use ::der::asn1::{AnyRef, ObjectIdentifier};
 use ::der::{Tag, Tagged};
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     self as aws, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaEncoding, RsaKeyPair,
 };
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::Algorithm;
 use jsonwebtoken::crypto::JwtSigner;
 use rustls::pki_types::CertificateDer;
 
 use super::shared::{self, Shared};
 use super::thumbprint::{Thumbprint, Thumbprints};
+use super::x509::Facts;
 use super::{Key, KeySource, Material, chain, der, oid, pss};
 use crate::error::{Error, Result, Status};
 
@@ -105,6 +110,30 @@ impl SigningKey {
         self.alias.as_deref()
     }
 
+    /// Its type and size, such as `RSA 2048`.
+    #[must_use]
+    pub fn kind(&self) -> String {
+        match &self.pair {
+            Pair::Rsa(pair, _) => format!("RSA {}", pair.public_modulus_len().saturating_mul(8)),
+            Pair::P256(_) => "EC P-256".to_owned(),
+            Pair::P384(_) => "EC P-384".to_owned(),
+            Pair::Ed25519(_) => "Ed25519".to_owned(),
+            Pair::Shared(secret) => format!("HMAC {}", secret.bits()),
+        }
+    }
+
+    /// What it can sign by, its own algorithm first.
+    #[must_use]
+    pub fn algorithms(&self) -> &'static [Algorithm] {
+        self.pair.algorithms()
+    }
+
+    /// What the key's certificate says of itself; nothing if none came with the key.
+    #[must_use]
+    pub fn certificate(&self) -> Option<Facts> {
+        Facts::of(self.certificates.first()?)
+    }
+
     /// The key's certificate and those of its issuers, leaf first; empty if none came with the key.
     #[must_use]
     pub fn certificates(&self) -> &[CertificateDer<'static>] {
@@ -136,6 +165,26 @@ impl SigningKey {
             (Some(wanted), fits) if fits.contains(&wanted) => Ok(wanted),
             (wanted, fits) => Err(self.misfit(wanted.unwrap_or_default(), fits)),
         }
+    }
+
+    /// As [`Self::algorithm`]; without a wanted one the first of `preferred` that the key fits, if there is one.
+    ///
+    /// # Errors
+    /// Those of [`Self::algorithm`].
+    pub fn algorithm_among(&self, wanted: Option<Algorithm>, preferred: &[Algorithm]) -> Result<Algorithm> {
+        let fits = self.pair.algorithms();
+        self.algorithm(wanted.or_else(|| preferred.iter().copied().find(|one| fits.contains(one))))
+    }
+
+    /// `SHA256:` and the digest of the public key, as Snowflake names keys.
+    ///
+    /// # Errors
+    /// [`Status::KeyUnsuitable`] for a shared secret, which has no public half.
+    pub fn fingerprint(&self) -> Result<String> {
+        let public = self.pair.public_key_info();
+        public.map(|info| format!("SHA256:{}", STANDARD.encode(digest(&SHA256, &info)))).ok_or_else(|| {
+            self.source.unsuitable("is a shared secret; the issuer is to name a key pair by its public half")
+        })
     }
 
     fn check_length(&self, secret: &Shared, wanted: Option<Algorithm>) -> Result<()> {
@@ -203,6 +252,18 @@ impl Pair {
             Self::Ed25519(_) => "an Ed25519 key".to_owned(),
             Self::Shared(secret) => format!("a shared secret of {} bits", secret.bits()),
         }
+    }
+
+    /// The SubjectPublicKeyInfo (RFC 5280 section 4.1); a shared secret has none.
+    fn public_key_info(&self) -> Option<Vec<u8>> {
+        let info: PublicKeyX509Der<'_> = match self {
+            Self::Rsa(pair, _) => pair.public_key().as_der(),
+            Self::P256(pair) | Self::P384(pair) => pair.public_key().as_der(),
+            Self::Ed25519(pair) => pair.public_key().as_der(),
+            Self::Shared(_) => return None,
+        }
+        .ok()?;
+        Some(info.as_ref().to_vec())
     }
 
     /// As a certificate would hold it; a shared secret has none.

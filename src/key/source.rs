@@ -30,6 +30,9 @@ pub struct KeySource {
     pub alias: Option<String>,
     /// JWTCertificate.
     pub certificate: Option<Location>,
+    /// Whether the policy forbids weak encryption. It is part of what a key is, so that one that was opened before the
+    /// policy was tightened, and the tokens that it brought, are not met afterwards.
+    pub strong: bool,
 }
 
 impl KeySource {
@@ -63,11 +66,12 @@ impl KeySource {
             KeyOrigin::Shared(_) => KeyOrigin::Shared(Secret::default()),
         };
         let (alias, certificate) = (self.alias.clone(), self.certificate.clone());
-        Self { origin, password: None, key_password: None, alias, certificate }
+        Self { origin, password: None, key_password: None, alias, certificate, strong: self.strong }
     }
 
     /// The option that says where the key is.
-    pub(super) fn option(&self) -> &'static str {
+    #[must_use]
+    pub fn option(&self) -> &'static str {
         match self.origin {
             KeyOrigin::Store(_) => "JWTCertStore",
             KeyOrigin::Text(_) => "JWTPrivateKey",
@@ -76,7 +80,8 @@ impl KeySource {
     }
 
     /// The option and, for a file, its path.
-    pub(super) fn named(&self) -> String {
+    #[must_use]
+    pub fn named(&self) -> String {
         match &self.origin {
             KeyOrigin::Store(store) => Named { option: self.option(), file: store }.to_string(),
             KeyOrigin::Text(_) | KeyOrigin::Shared(_) => self.option().to_owned(),

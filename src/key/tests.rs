@@ -483,3 +483,17 @@ fn a_file_with_flipped_bytes_is_refused_or_opened_and_never_worse() {
         }
     }
 }
+
+#[test]
+fn a_fingerprint_is_that_of_the_public_key_as_openssl_writes_it() {
+    for name in ["rsa.pem", "ec.pem"] {
+        let place = Place::new();
+        let key = open(&place.fixture(name, None)).unwrap();
+        let digest = "-pubout -outform DER | openssl dgst -sha256 -binary | base64 > print";
+        run(place.path(), &format!("openssl pkey -in {name} {digest}"));
+        let print = std::fs::read_to_string(place.file("print")).unwrap();
+        assert_eq!(key.fingerprint().unwrap(), format!("SHA256:{}", print.trim()), "{name}");
+    }
+    let shared = open(&KeySource::shared(&"s".repeat(32))).unwrap();
+    assert_eq!(shared.fingerprint().unwrap_err().status(), Status::KeyUnsuitable);
+}

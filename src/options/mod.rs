@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use crate::error::{Error, Result, Status};
 use crate::secret::Secret;
 
+mod completed;
 mod data_source;
 pub mod environment;
 pub mod grammar;
@@ -23,6 +24,7 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 
+pub use completed::Instead;
 pub use environment::{Environment, ProcessEnvironment};
 use model::Model;
 pub use table::{Kind, Name};
@@ -255,6 +257,12 @@ impl Options {
     #[must_use]
     pub fn model_headers(&self) -> &[model::Header] {
         &self.model.headers
+    }
+
+    /// The HTTP statuses by which, as the model says, the API wants another token.
+    #[must_use]
+    pub fn reauthenticates(&self) -> &[u16] {
+        &self.model.reauthenticate
     }
 
     /// Whether a model file is named that could not be read, and so does not say what it might.

@@ -16,6 +16,7 @@ use super::table::{self, Definition, Kind};
 use super::{Layer, Origin, Value};
 use crate::error::{Error, Status};
 use crate::secret::Secret;
+use crate::url::{joined, scheme};
 use crate::{field, file};
 
 /// The options that a model may set.
@@ -33,6 +34,8 @@ pub(super) struct Model {
     pub(super) headers: Vec<Header>,
     pub(super) warnings: Vec<Error>,
     pub(super) fault: Option<Error>,
+    /// The HTTP statuses by which the API says that it wants another token.
+    pub(super) reauthenticate: Vec<u16>,
     /// Whether the file could not be read.
     pub(super) left_out: bool,
 }
@@ -88,6 +91,8 @@ impl Reader {
         if let Some((_, headers)) = directives.get("#headers") {
             self.headers(headers);
         }
+        let rules = directives.get("#http").and_then(|(_, rules)| rules.as_array());
+        self.model.reauthenticate = rules.into_iter().flatten().filter_map(wants_another_token).collect();
     }
 
     fn setting(&mut self, spelling: &str, name: &str, value: &Json, host: Option<&str>) {
@@ -163,26 +168,6 @@ impl Reader {
     }
 }
 
-/// The scheme of a full URI.
-fn scheme(uri: &str) -> Option<&str> {
-    let (scheme, _) = uri.split_once("://")?;
-    scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)).then_some(scheme)
-}
-
-/// RFC 3986 section 5.2, as far as hosts and paths go; a host without a scheme is asked by https.
-fn joined(host: &str, relative: &str) -> String {
-    let base = if scheme(host).is_some() { host.to_owned() } else { format!("https://{host}") };
-    let (scheme, rest) = base.split_once("://").unwrap_or(("https", host));
-    let authority = rest.split('/').next().unwrap_or_default();
-    if relative.starts_with("//") {
-        format!("{scheme}:{relative}")
-    } else if relative.starts_with('/') {
-        format!("{scheme}://{authority}{relative}")
-    } else {
-        format!("{}/{relative}", base.trim_end_matches('/'))
-    }
-}
-
 /// Text, or the default of `{"choices": "A,B", "default": "A"}`; empty where several are left to choose from.
 fn plain(value: &Json) -> Option<&str> {
     let Some(object) = value.as_object() else { return value.as_str() };
@@ -194,6 +179,26 @@ fn plain(value: &Json) -> Option<&str> {
         (None, Some(choices)) => choices.as_str().map(|all| if all.contains(',') { "" } else { all }),
         (None, None) => None,
     }
+}
+
+/// Operations of the driver that are not a plain request to the API.
+const OTHER_OPERATIONS: [&str; 6] = ["LOGIN", "GOODBYE", "NOAUTH", "INSERT", "UPDATE", "DELETE"];
+
+/// The status of a rule of `#http` that says REAUTHENTICATE of plain requests. All other rules are the driver's, and so
+/// are those that go by the body.
+fn wants_another_token(rule: &Json) -> Option<u16> {
+    let rule = rule.as_object()?;
+    let member = |wanted: &str| {
+        rule.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
+    };
+    let word = |name: &str| member(name).and_then(Json::as_str).unwrap_or_default();
+    let other = OTHER_OPERATIONS.iter().any(|known| known.eq_ignore_ascii_case(word("#operation")));
+    if other || member("#match").is_some() || !word("#action").eq_ignore_ascii_case("REAUTHENTICATE") {
+        return None;
+    }
+    let code = member("#code")?;
+    let code = code.as_u64().or_else(|| code.as_str()?.trim().parse().ok())?;
+    u16::try_from(code).ok().filter(|code| (300..600).contains(code))
 }
 
 /// The directives by their name in lower case, with the name as written; tables are read over.

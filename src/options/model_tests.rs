@@ -175,3 +175,19 @@ fn odd_bytes_do_no_harm() {
     assert_eq!(open("\u{feff}{}", "").faults(), []);
     assert_eq!(open("{} // end", "").faults(), []);
 }
+
+#[test]
+fn of_the_rules_for_answers_those_count_that_want_another_token() {
+    let model = r##"{"#http": [
+        {"#code": 401, "#action": "REAUTHENTICATE"}, {"#code": "419", "#action": "reauthenticate"},
+        {"#code": 403, "#operation": "SELECT", "#action": "REAUTHENTICATE", "#message": "{/error}"},
+        {"#code": 429, "#action": "RETRY_AFTER"}, {"#code": 400, "#action": "REAUTHENTICATE", "#match": "expired"},
+        {"#code": 440, "#operation": "LOGIN", "#action": "REAUTHENTICATE"}, {"#action": "REAUTHENTICATE"},
+        {"#code": 70000, "#action": "REAUTHENTICATE"}, {"#code": 200, "#action": "REAUTHENTICATE"}, 7, null]}"##;
+    let options = open(model, "");
+    assert_eq!(options.reauthenticates(), [401, 419, 403]);
+    assert_eq!(warnings(&options), "");
+    for odd in ["7", "{}", "\"401\"", "[[]]"] {
+        assert!(open(&format!("{{\"#http\": {odd}}}"), "").reauthenticates().is_empty(), "{odd}");
+    }
+}

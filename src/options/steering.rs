@@ -18,8 +18,19 @@ impl Options {
 
     /// Whether the connection string says something about that option which is not in force.
     pub(super) fn is_refused(&self, name: Name) -> bool {
-        let steers = name.definition().is_some_and(table::Definition::steers);
-        let Some(said) = self.in_layer(Origin::ConnectionString, name).filter(|_| steers) else {
+        name.definition().is_some_and(table::Definition::steers) && self.would_steer(name)
+    }
+
+    /// The fault of an option that steers only where it is put to use, as HostName does for authgrant_test: elsewhere it
+    /// is the driver's own affair.
+    #[must_use]
+    pub fn fault_where_used(&self, name: Name) -> Option<Error> {
+        name.definition().filter(|_| self.would_steer(name)).map(|definition| self.refusal(definition))
+    }
+
+    /// Whether the connection string says something else about it than a data source whose secrets are in use.
+    fn would_steer(&self, name: Name) -> bool {
+        let Some(said) = self.in_layer(Origin::ConnectionString, name) else {
             return false;
         };
         let set_since = self.in_layer(Origin::SetOption, name).is_some();

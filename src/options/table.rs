@@ -6,6 +6,8 @@
 
 use std::fmt::Write as _;
 
+use crate::clock;
+
 /// What a value must look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -23,6 +25,8 @@ pub enum Kind {
     Number(i64, i64),
     /// 0 or 1.
     Switch,
+    /// A time by ISO 8601, with its zone.
+    Time,
     /// One of these words, in any case.
     Choice(&'static [&'static str]),
     /// The driver's or the driver manager's own: accepted and left alone.
@@ -41,6 +45,7 @@ impl Kind {
             Self::MethodUrl => "method and url",
             Self::Number(..) => "number",
             Self::Switch => "switch",
+            Self::Time => "time",
             Self::Choice(_) => "choice",
             Self::Driver => "driver",
         }
@@ -56,6 +61,7 @@ impl Kind {
             Self::MethodUrl => "https://host/path, with \"POST \" or \"GET \" in front or without".to_owned(),
             Self::Number(least, most) => format!("a whole number from {least} to {most}"),
             Self::Switch => "0 or 1".to_owned(),
+            Self::Time => "a time with its zone, such as 2026-08-21T10:00:00Z".to_owned(),
             Self::Choice(words) => format!("one of {}", words.join(", ")),
         }
     }
@@ -68,6 +74,7 @@ impl Kind {
                 value.parse::<i64>().is_ok_and(|number| (least..=most).contains(&number))
             }
             Self::Switch => matches!(value, "0" | "1"),
+            Self::Time => clock::from_iso8601(value).is_some(),
             Self::Choice(words) => words.iter().any(|word| word.eq_ignore_ascii_case(value)),
             _ => true,
         }
@@ -158,7 +165,7 @@ const ALGORITHMS: Kind = Kind::Choice(&[
 
 options! {
     AuthenticationMethod ["am"] Kind::Text, "inferred",
-        "How to get the token, by the vendor's number or word: 55 OAuth2-JWTBearer, 53 OAuth2-ClientCredentials, 52 OAuth2-Password, 54 OAuth2-RefreshToken, 50 OAuth2-AccessToken, 34 BearerToken, 25 HTTPHeader, 0 Basic, 15 None, 24 OAuth2 to infer it from the other options; beside them OAuth2-JWTClientAssertion (RFC 7523 section 2.2) and JWT (the signed JWT is the token).";
+        "How to get the token, by the vendor's number or word: 55 OAuth2-JWTBearer, 51 OAuth2-AuthorizationCode and 56 OAuth2-PKCE (both with PKCE), 53 OAuth2-ClientCredentials, 52 OAuth2-Password, 54 OAuth2-RefreshToken, 50 OAuth2-AccessToken, 34 BearerToken, 25 HTTPHeader, 0 Basic, 15 None, 24 OAuth2 to infer it from the other options; beside them OAuth2-JWTClientAssertion (RFC 7523 section 2.2) and JWT (the signed JWT is the token).";
     ClaimsIssuer ["cliss"] Kind::Text, "",
         "The iss claim: the client ID or consumer key that the authorization server knows.";
     ClaimsSubject ["clsub"] Kind::Text, "",
@@ -177,11 +184,11 @@ options! {
         "The private key itself instead of JWTCertStore: PEM, or base64 of PEM or DER.";
     JWTSecret [] Kind::Secret, "",
         "The shared secret of HS256, HS384 and HS512, as text or base64:…; as long as the hash or longer.";
-    JWTAlgorithm [] ALGORITHMS, "from the key",
+    JWTAlgorithm [] ALGORITHMS, "by provider and key",
         "The signature algorithm of the assertion (RFC 7518 section 3.1).";
     JWTKeyID [] Kind::Text, "",
         "The kid header: by which name the authorization server knows the key.";
-    JWTThumbprint [] Kind::Text, "",
+    JWTThumbprint [] Kind::Text, "by provider",
         "Which headers name the key's certificate: any of x5t, x5t#S256 and x5c, separated by commas.";
     JWTCertificate [] Kind::Path, "",
         "The X.509 file of the key, PEM or DER, where no certificate stands beside the key.";
@@ -189,7 +196,7 @@ options! {
         "More headers of the assertion, as a JSON object; they win over ours. None of crit, b64, jwk and jku.";
     ClaimsAdditional [] Kind::Text, "",
         "More claims of the assertion, as a JSON object; they win over ours.";
-    JWTLifetime [] Kind::Number(1, 86_400), "300",
+    JWTLifetime [] Kind::Number(1, 86_400), "by provider, else 300",
         "Seconds from iat to exp of the assertion.";
     JWTLifetimeMinutes [] Kind::Number(1, 1440), "",
         "Minutes from iat to exp of the assertion, instead of JWTLifetime.";
@@ -197,14 +204,14 @@ options! {
         "The token endpoint. Without a method in front it is asked by GET and, unless that answers, by POST; \"POST https://…\" asks by POST, \"GET https://…\" by GET alone. Without a token endpoint the signed JWT itself is the token.";
     TokenEndpoint [] Kind::Url, "",
         "The token endpoint, asked by POST as RFC 6749 section 3.2 demands; instead of TokenURI.";
-    Scope ["oas"] Kind::Text, "",
+    Scope ["oas", "Auth_Scope"] Kind::Text, "by provider",
         "The scopes to ask for, separated by blanks.";
     ScopeIn [] Kind::Choice(&["Claim", "Parameter", "Both"]), "by provider, else Both",
         "Where Scope goes: a claim of the assertion, a parameter of the request, or both.";
     ClientID ["cid"] Kind::Text, "",
-        "The client ID. A JWT bearer request carries it only where ClientCredentialsMode is given; the consent URL names it.";
+        "The client ID. A JWT bearer request carries it only where ClientCredentialsMode is given or the provider wants it; the consent URL names it.";
     ClientSecret ["clse"] Kind::Secret, "",
-        "The client secret. A JWT bearer request carries it only where ClientCredentialsMode is given.";
+        "The client secret. A JWT bearer request carries it only where ClientCredentialsMode is given or the provider wants it.";
     ClientCredentialsMode ["clcm"]
         Kind::Choice(&["0", "1", "2", "3", "Default", "Basic", "URL", "Post"]), "0",
         "How ClientID and ClientSecret are sent: 0 or 1 in a Basic header, 2 or 3 in the body of the POST; a URL never carries them.";
@@ -223,7 +230,9 @@ options! {
     EnableLoginPrompt ["elp"] Kind::Switch, "0",
         "1 lets a call that needs a token open the browser for methods 51 and 56.";
     AccessToken ["Auth_AccessToken"] Kind::Secret, "",
-        "The access token itself, sent as it is.";
+        "The access token itself, sent as it is; beside a refresh token, until it ends.";
+    AccessTokenExpires ["Auth_Expires"] Kind::Time, "what the token says",
+        "When AccessToken ends.";
     User ["UID", "LogonID"] Kind::Text, "",
         "The user's name, for methods 0 and 52.";
     Password ["pwd"] Kind::Secret, "",
@@ -233,7 +242,7 @@ options! {
     SecurityToken ["st"] Kind::Secret, "",
         "The value of the header that AuthHeader names.";
     Provider [] Kind::Text, "by the token host",
-        "The authorization server's profile by name, where its host does not tell.";
+        "The authorization server's profile by name (docs/providers.md), where its host does not tell.";
     AuthURI ["o2au"] Kind::Url, "by provider",
         "The authorization endpoint, to which the consent URL leads.";
     RedirectURI ["o2ru"] Kind::Url, "",
@@ -251,7 +260,7 @@ options! {
     RestConfigFile ["rcf", "RESTConfigFile", "Config"] Kind::Path, "",
         "The model file of the driver (.rest). Its method, URIs, scope and headers count where nobody else says them.";
     RestSamplePath ["rsp", "RESTSamplePath", "Sample"] Kind::Text, "",
-        "The endpoint that the driver samples; authgrant_test asks it with the token.";
+        "The endpoint that the driver samples, in full or as seen from HostName; authgrant_test asks it with the token.";
     HealthURI [] Kind::Text, "",
         "The endpoint that authgrant_test asks with the token, instead of RestSamplePath.";
     TrustStore ["ts", "Truststore"] Kind::Path, "the operating system's",
@@ -274,8 +283,9 @@ options! {
         "In a DSN or FILEDSN: 1 lets a connection string change where its secrets are sent.";
     Driver [] Kind::Driver, "", "The driver manager's own.";
     Description ["desc"] Kind::Driver, "", "The driver's own.";
-    HostName ["host"] Kind::Driver, "", "The driver's own.";
-    PortNumber ["port"] Kind::Driver, "", "The driver's own.";
+    HostName ["host"] Kind::Driver, "",
+        "The driver's own: the API's host. authgrant_test asks a relative RestSamplePath or HealthURI there.";
+    PortNumber ["port"] Kind::Driver, "443", "The driver's own: the API's port, beside HostName.";
     SQLEngineMode [] Kind::Driver, "", "The driver's own.";
     SchemaMap [] Kind::Driver, "", "The driver's own.";
     CreateMap [] Kind::Driver, "", "The driver's own.";

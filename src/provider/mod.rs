@@ -5,6 +5,12 @@
 use once_cell::race::OnceBox;
 use serde::Deserialize;
 
+mod page;
+mod profile;
+
+pub use page::as_markdown;
+pub use profile::{Audience, ClientRule, DefaultScope, Profile, Signs, Use, Verified};
+
 /// Where the scope of an assertion grant goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
 pub enum ScopeIn {
@@ -14,22 +20,8 @@ pub enum ScopeIn {
     Parameter,
     /// Both.
     Both,
-}
-
-/// One provider. A profile's token endpoint is asked by POST at once.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Profile {
-    /// By which the option Provider names it.
-    pub name: String,
-    /// The token hosts by which it is recognised.
-    pub hosts: Vec<String>,
-    /// Whether `aud` is the token endpoint's bare host.
-    pub audience_is_host: bool,
-    /// Where it reads the scope.
-    pub scope_in: ScopeIn,
-    /// How people consent, where it takes consent at all.
-    pub consent: Option<ConsentWays>,
+    /// Nowhere: the server knows what the client may have.
+    None,
 }
 
 /// Who consents.
@@ -64,17 +56,37 @@ pub struct ConsentWays {
     pub external_admin: bool,
 }
 
-/// All profiles; none, should the file that is built in ever be broken, which a test excludes.
-pub fn profiles() -> &'static [Profile] {
-    static PROFILES: OnceBox<Vec<Profile>> = OnceBox::new();
-    PROFILES
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Providers {
+    /// What means the same whoever says it.
+    signs_of_all: Signs,
+    profiles: Vec<Profile>,
+}
+
+/// The data; none, should the file that is built in ever be broken, which a test excludes.
+fn providers() -> &'static Providers {
+    static PROVIDERS: OnceBox<Providers> = OnceBox::new();
+    PROVIDERS
         .get_or_init(|| Box::new(serde_json::from_str(include_str!("providers.json")).unwrap_or_default()))
+}
+
+/// All profiles.
+pub fn profiles() -> &'static [Profile] {
+    &providers().profiles
+}
+
+/// What means the same whoever says it.
+#[must_use]
+pub fn signs_of_all() -> &'static Signs {
+    &providers().signs_of_all
 }
 
 /// The profile of a token host.
 #[must_use]
 pub fn by_host(host: &str) -> Option<&'static Profile> {
-    profiles().iter().find(|profile| profile.hosts.iter().any(|known| known == host))
+    profiles().iter().find(|profile| profile.has_host(host))
 }
 
 /// The profile of that name, in any case.
@@ -85,14 +97,58 @@ pub fn by_name(name: &str) -> Option<&'static Profile> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
+    use crate::key::Thumbprint;
 
     #[test]
     fn the_profiles_that_are_built_in_can_be_read() {
-        let profiles: Vec<Profile> = serde_json::from_str(include_str!("providers.json")).unwrap();
-        assert_eq!(profiles.len(), super::profiles().len());
+        let read: Providers = serde_json::from_str(include_str!("providers.json")).unwrap();
+        assert_eq!(read.profiles.len(), profiles().len());
         assert_eq!(by_host("account-d.docusign.com").unwrap().name, "docusign");
         assert_eq!(by_name("DocuSign").unwrap().name, "docusign");
-        assert!(by_host("account-d.docusign.com.evil.example").is_none());
+    }
+
+    #[test]
+    fn a_name_and_a_host_belong_to_one_profile_and_each_says_where_it_is_known_from() {
+        let (mut names, mut hosts) = (HashSet::new(), HashSet::new());
+        for profile in profiles() {
+            assert!(names.insert(profile.name.to_ascii_lowercase()), "{}", profile.name);
+            assert!(!profile.source.is_empty(), "{}", profile.name);
+            for host in &profile.hosts {
+                assert!(hosts.insert(host), "{host}");
+                let domain = host.strip_prefix("*.").unwrap_or(host);
+                assert!(domain.contains('.') && !domain.contains('*'), "{host}");
+            }
+            for name in &profile.thumbprints {
+                assert!(Thumbprint::called(name).is_some(), "{name}");
+            }
+            assert!(profile.lifetime.zip(profile.longest_lifetime).is_none_or(|(usual, most)| usual <= most));
+        }
+    }
+
+    #[test]
+    fn a_host_that_only_looks_like_a_providers_is_nobodys() {
+        for (host, name) in [
+            ("acme.my.salesforce.com", Some("salesforce")),
+            ("login.microsoftonline.com", Some("entra")),
+            ("1234567.suitetalk.api.netsuite.com", Some("netsuite")),
+            ("localhost", None),
+        ] {
+            assert_eq!(by_host(host).map(|profile| profile.name.as_str()), name, "{host}");
+        }
+        for host in [
+            "account-d.docusign.com.evil.example",
+            "account.docusign.com.",
+            "evil-account.docusign.com",
+            "my.salesforce.com",
+            ".my.salesforce.com",
+            "acmemy.salesforce.com",
+            "acme.my.salesforce.com.evil.example",
+            "127.0.0.1",
+        ] {
+            assert!(by_host(host).is_none(), "{host}");
+        }
     }
 }

@@ -451,6 +451,47 @@ static void take_refresh_token(const char *refresh_token, void *context) {
     (void)context;
 }
 
+static void completed_strings(void) {
+    static const uint32_t includes[] = {0, AUTHGRANT_WITH_SECRETS, AUTHGRANT_WITH_TOKENS, 3};
+    authgrant_connection *connection = opened(), *again = OLD(authgrant_connection);
+    authgrant_token *token = NULL;
+    char *text = OLD(char);
+
+    for (size_t i = 0; i < sizeof includes / sizeof *includes; i++) {
+        text = OLD(char);
+        WORKS(authgrant_completed_string(connection, includes[i], &text, &error));
+        CHECK(text != NULL && strstr(text, "ClaimsIssuer=") != NULL);
+        if (includes[i] & AUTHGRANT_WITH_SECRETS) {
+            WORKS(authgrant_open(text, &again, &error));
+            WORKS(authgrant_get_token(again, &token, &error));
+            authgrant_token_free(token);
+            authgrant_close(again);
+        }
+        authgrant_text_free(text);
+    }
+    text = OLD(char);
+    FAILS(authgrant_completed_string(connection, 4, &text, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(text == NULL);
+    text = OLD(char);
+    FAILS(authgrant_completed_string(NULL, 0, &text, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(text == NULL);
+    FAILS(authgrant_completed_string(connection, 0, NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_completed_string(NULL, 0, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+    authgrant_close(connection);
+}
+
+/* Called after connections were opened: what tightens works, what loosens does not. */
+static void policy(void) {
+    FAILS(authgrant_set_policy(4, 0, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_set_policy(0, 64, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_set_policy(AUTHGRANT_ALLOW_REFERENCES | AUTHGRANT_ALLOW_MODULES, 0, &error), AUTHGRANT_INVALID_ARGUMENT);
+    WORKS(authgrant_set_policy(0, AUTHGRANT_FORBID_INSECURE_TLS, &error));
+    WORKS(authgrant_set_policy(0, AUTHGRANT_FORBID_INSECURE_TLS | AUTHGRANT_FORBID_GET | AUTHGRANT_FORBID_LOOPBACK_HTTP |
+                                      AUTHGRANT_FORBID_PROMPT | AUTHGRANT_FORBID_WEAK_STORES | AUTHGRANT_FORBID_SHARING, &error));
+    FAILS(authgrant_set_policy(0, AUTHGRANT_FORBID_GET, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_set_policy(0, 0, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+}
+
 static void consent_and_assertions(void) {
     authgrant_connection *connection = NULL;
     authgrant_error *error = NULL;
@@ -486,6 +527,26 @@ static void consent_and_assertions(void) {
     authgrant_close(connection);
 }
 
+typedef authgrant_status report_function(authgrant_connection *, char **, authgrant_error **);
+
+static void reports(void) {
+    static report_function *const functions[] = {authgrant_validate, authgrant_explain, authgrant_test};
+    static const char *const members[] = {"\"valid\": true", "\"method\"", "\"ok\": true"};
+    authgrant_connection *connection = opened();
+    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
+        char *report = OLD(char);
+        WORKS(functions[i](connection, &report, &error));
+        CHECK(report != NULL && strstr(report, members[i]) != NULL);
+        authgrant_text_free(report);
+        report = OLD(char);
+        FAILS(functions[i](NULL, &report, &error), AUTHGRANT_INVALID_ARGUMENT);
+        CHECK(report == NULL);
+        FAILS(functions[i](connection, NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
+        CHECK(functions[i](NULL, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+    }
+    authgrant_close(connection);
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) {
         fprintf(stderr, "usage: %s 'CONNECTION STRING'\n", argv[0]);
@@ -504,6 +565,9 @@ int main(int argc, char **argv) {
     warnings();
     control();
     consent_and_assertions();
+    completed_strings();
+    reports();
     authgrant_clear();
+    policy();
     return checks_done("every_export");
 }

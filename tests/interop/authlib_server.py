@@ -1,8 +1,10 @@
 """An authorization server that others wrote: Authlib's jwt-bearer grant under Flask, on loopback.
 
-    authlib_server.py --client ISSUER=cert.pem [--clock-ahead SECONDS]
+    authlib_server.py --client ISSUER=cert.pem [--clock-ahead SECONDS] [--consent]
 
 Prints `ready http://127.0.0.1:PORT` and serves POST /oauth/token until it is ended. The PEM is a certificate or a public key.
+With --consent the token endpoint answers `consent_required` until somebody has pressed Allow on the form of /oauth/auth,
+and remembers for which client.
 The clock of --clock-ahead judges assertions only; the Date header stays right, as that of a server whose token
 service runs elsewhere.
 """
@@ -10,16 +12,18 @@ service runs elsewhere.
 import argparse
 import os
 import time
+from urllib.parse import urlencode
 
 # Authlib refuses plain http; this server never leaves loopback.
 os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"
 
 from authlib.integrations.flask_oauth2 import AuthorizationServer
+from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import ClientMixin, InvalidGrantError
 from authlib.oauth2.rfc7523 import JWTBearerGrant
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from flask import Flask
+from flask import Flask, redirect, render_template_string, request
 from joserfc import jwk, jwt
 from joserfc.errors import JoseError
 from werkzeug.serving import make_server
@@ -28,10 +32,28 @@ SCOPES = ("signature", "impersonation")
 SUBJECT = "jsmith@example.com"
 
 
+CONSENT_PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>Consent</title></head><body>
+<h1>Consent</h1>
+<p>{{ user }}, may {{ client }} act for you?</p>
+<ul>{% for scope in scopes %}<li>{{ scope }}</li>{% endfor %}</ul>
+<form method="post">
+<button type="submit" name="decision" value="allow">Allow</button>
+<button type="submit" name="decision" value="deny">Deny</button>
+</form></body></html>
+"""
+
+
+class ConsentRequired(OAuth2Error):
+    error = "consent_required"
+    status_code = 400
+
+
 class Client(ClientMixin):
     def __init__(self, issuer, public_key):
         self.issuer = issuer
         self.public_key = public_key
+        self.has_consent = False
 
     def get_client_id(self):
         return self.issuer
@@ -53,7 +75,7 @@ def public_key(path):
     return jwk.import_key(pem, "RSA" if "RSA" in kind else "EC")
 
 
-def grant(clients, token_url, clock_ahead):
+def grant(clients, token_url, clock_ahead, consent):
     class Grant(JWTBearerGrant):
         LEEWAY = 0
 
@@ -70,6 +92,8 @@ def grant(clients, token_url, clock_ahead):
             return subject if subject == SUBJECT else None
 
         def has_granted_permission(self, client, user):
+            if consent and not client.has_consent:
+                raise ConsentRequired()
             return True
 
         def verify_claims(self, claims):
@@ -83,10 +107,25 @@ def grant(clients, token_url, clock_ahead):
     return Grant
 
 
+def authorization_page(clients):
+    """The first half of the code grant, as far as consent needs it: the code is good for nothing."""
+    asked = request.args
+    client = clients.get(asked.get("client_id"))
+    if client is None or asked.get("response_type") != "code" or not asked.get("redirect_uri"):
+        return "not an authorization request", 400
+    if request.method == "GET":
+        scopes = client.get_allowed_scope(asked.get("scope")).split()
+        return render_template_string(CONSENT_PAGE, user=SUBJECT, client=client.issuer, scopes=scopes)
+    client.has_consent = request.form.get("decision") == "allow"
+    answer = {"code": "good-for-nothing"} if client.has_consent else {"error": "access_denied"}
+    return redirect(asked["redirect_uri"] + "?" + urlencode({**answer, "state": asked.get("state", "")}))
+
+
 def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--client", action="append", required=True, metavar="ISSUER=PEM")
     arguments.add_argument("--clock-ahead", type=int, default=0, metavar="SECONDS")
+    arguments.add_argument("--consent", action="store_true")
     arguments = arguments.parse_args()
 
     clients = {}
@@ -103,9 +142,13 @@ def main():
     def token():
         return authorization.create_token_response()
 
+    @app.route("/oauth/auth", methods=["GET", "POST"])
+    def auth():
+        return authorization_page(clients)
+
     server = make_server("127.0.0.1", 0, app, threaded=True)
     url = f"http://127.0.0.1:{server.port}"
-    authorization.register_grant(grant(clients, url + "/oauth/token", arguments.clock_ahead))
+    authorization.register_grant(grant(clients, url + "/oauth/token", arguments.clock_ahead, arguments.consent))
     print("ready", url, flush=True)
     server.serve_forever()
 

@@ -11,7 +11,8 @@ import time
 import pytest
 
 from authgrant_ctypes import Failed, Library
-from surroundings import ISSUER, key_and_certificate, keytool_store, openssl_pkcs12, page, server
+from person import Person
+from surroundings import ISSUER, free_port, key_and_certificate, keytool_store, openssl_pkcs12, page, server
 
 SERVER = pathlib.Path(__file__).with_name("authlib_server.py")
 
@@ -95,3 +96,29 @@ def test_a_token_is_fetched_once_for_many_connections(library, tmp_path):
             with library.connect(page(store, url)) as connection:
                 values.add(connection.get_token().value)
     assert len(values) == 1
+
+
+def needing_consent(store, url, redirect):
+    string = page(store, url).replace("http://localhost:3000", redirect)
+    return string + f"AuthURI={url}/oauth/auth;ClientID={ISSUER};ApplicationName=Quarterly Reports;ConsentTimeout=60;"
+
+
+def test_consent_is_asked_for_given_in_the_browser_and_then_there_is_a_token(library, tmp_path):
+    store, certificate = openssl_pkcs12(tmp_path, "jwtcert")
+    redirect = f"http://127.0.0.1:{free_port()}/done"
+    with authlib(certificate, "--consent") as url, library.connect(needing_consent(store, url, redirect)) as connection:
+        with pytest.raises(Failed) as failed:
+            connection.get_token()
+        assert failed.value.status == "CONSENT_REQUIRED"
+        assert failed.value.consent_url.startswith(f"{url}/oauth/auth?response_type=code&scope=signature%20impersonation&")
+        with Person("authlib-consent", redirect) as person:
+            connection.authorize(person.is_shown)
+            asked, thanked = person.saw()
+        assert (asked["url"], asked["heading"]) == (f"{url}/oauth/auth", "Consent")
+        assert (thanked["url"], thanked["status"], thanked["heading"]) == (redirect, 200, "Consent received")
+        assert "Quarterly Reports" in thanked["text"]
+        assert connection.get_token().value
+        # It is the server that remembers: whoever comes next is not asked.
+        library.clear()
+        with library.connect(needing_consent(store, url, redirect)) as another:
+            assert another.get_token().value

@@ -8,7 +8,8 @@ use authgrant::error::Error;
 use authgrant::ffi::connection as api;
 use authgrant::ffi::error as errors;
 use authgrant::ffi::error::ErrorObject;
-use authgrant::ffi::{headers, token};
+use authgrant::ffi::report as reports;
+use authgrant::ffi::{consent, headers, text as texts, token};
 use authgrant::options::Environment;
 use authgrant::token::Token as TokenObject;
 
@@ -218,6 +219,16 @@ impl Connection {
         outcome(status, error, || ())
     }
 
+    /// The completed string, with what of AUTHGRANT_WITH_… is wanted.
+    pub fn completed_string(&self, include: u32) -> String {
+        let mut string = old();
+        let made = consent::authgrant_completed_string(self.0, include, &raw mut string, null_mut());
+        assert_eq!(made, 0);
+        let copy = text(string).unwrap();
+        texts::authgrant_text_free(string);
+        copy
+    }
+
     pub fn reject(&self, token: &Token) {
         assert_eq!(api::authgrant_reject_token(self.0, token.0, null_mut()), 0);
     }
@@ -264,3 +275,31 @@ impl Connection {
 
 pub const NO_CONNECTION: *mut Handle = null_mut();
 pub const NO_TEXT: *const c_char = null();
+
+/// A function that hands out a report.
+type Reporter = extern "C" fn(*mut Handle, *mut *mut c_char, *mut *mut ErrorObject) -> i32;
+
+impl Connection {
+    fn report(&self, reporter: Reporter) -> Result<String, Box<Failure>> {
+        let (mut report, mut error) = (old(), null_mut());
+        let status = reporter(self.0, &raw mut report, &raw mut error);
+        assert_eq!(status == 0, !report.is_null());
+        outcome(status, error, || {
+            let report_text = text(report).unwrap();
+            authgrant::ffi::text::authgrant_text_free(report);
+            report_text
+        })
+    }
+
+    pub fn validate(&self) -> String {
+        self.report(reports::authgrant_validate).expect("a report can always be made")
+    }
+
+    pub fn explain(&self) -> Result<String, Box<Failure>> {
+        self.report(reports::authgrant_explain)
+    }
+
+    pub fn test(&self) -> Result<String, Box<Failure>> {
+        self.report(reports::authgrant_test)
+    }
+}

@@ -5,10 +5,12 @@ use crate::config::{Consent, Exchange, Methods};
 use crate::consent;
 use crate::endpoint::Refusal;
 use crate::error::{Error, Status};
+use crate::flow::verdict::{Sense, sense};
+use crate::provider::{ConsentType, ConsentWays};
 
 pub(super) fn error(refused: Refused, exchange: &Exchange, consent: Option<&Consent>) -> Error {
     let Refused { refusal, attempt } = refused;
-    let status = status(&refusal, &attempt);
+    let status = status(&refusal, &attempt, exchange);
     let (what, sent) = (attempt.what, attempt.sent);
     let consent_url = (status == Status::ConsentRequired).then_some(consent).flatten().map(consent::url);
     let said = match &refusal.description {
@@ -21,7 +23,11 @@ pub(super) fn error(refused: Refused, exchange: &Exchange, consent: Option<&Cons
         Status::Expired => {
             format!("{host} takes {what} no longer ({said}); log in again and set another. {sent}")
         }
-        Status::ConsentRequired => consent_wanted(host, &said, consent_url.as_deref()),
+        Status::ConsentRequired => {
+            let ways = exchange.profile.and_then(|profile| profile.consent.as_ref());
+            let own = consent.is_none_or(|consent| consent.kind == ConsentType::Individual);
+            consent_wanted(host, &said, consent_url.as_deref(), ways.filter(|_| own))
+        }
         Status::Throttled => throttled(host, &said, refusal.retry_after),
         Status::Server => format!("{host} has a problem of its own ({said}); try again later"),
         _ => not_an_answer(exchange, &said),
@@ -34,19 +40,25 @@ pub(super) fn error(refused: Refused, exchange: &Exchange, consent: Option<&Cons
 }
 
 /// A refresh token that is refused is at its end: nobody else can renew it (ODBC 4.0: 08006).
-fn status(refusal: &Refusal, attempt: &Attempt) -> Status {
+fn status(refusal: &Refusal, attempt: &Attempt, exchange: &Exchange) -> Status {
     let ended = refusal.error.as_deref() == Some("invalid_grant");
     match refusal.status() {
+        Status::Denied if sense(refusal, exchange.profile) == Some(Sense::Consent) => Status::ConsentRequired,
         Status::Denied if ended && attempt.renews() => Status::Expired,
         status => status,
     }
 }
 
-fn consent_wanted(host: &str, said: &str, consent_url: Option<&str>) -> String {
-    match consent_url {
-        Some(url) => format!("{host} wants consent first ({said}); open {url}"),
-        None => format!(
-            "{host} wants consent first ({said}); for a URL to open set RedirectURI, and AuthURI if the provider is not known"
+fn consent_wanted(host: &str, said: &str, consent_url: Option<&str>, ways: Option<&ConsentWays>) -> String {
+    let steps =
+        ways.filter(|ways| ways.usual == ConsentType::Admin).and_then(|ways| ways.admin_steps.as_ref());
+    let needs = ways.and_then(|ways| ways.individual_needs.as_ref());
+    let needs = needs.map_or(String::new(), |needs| format!(" ({needs})"));
+    match (consent_url, steps) {
+        (Some(url), _) => format!("{host} wants consent first ({said}); open {url}{needs}"),
+        (None, Some(steps)) => format!("{host} wants consent first ({said}): {steps}"),
+        (None, None) => format!(
+            "{host} wants consent first ({said}); for a URL to open set RedirectURI, and AuthURI if the provider is not known{needs}"
         ),
     }
 }

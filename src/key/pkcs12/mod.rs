@@ -19,7 +19,7 @@ use super::choice::{self, Kind};
 use super::cost::Budget;
 use super::password::Password;
 use super::pbe::{Fault, Scheme};
-use super::{KeySource, Material, der, oid};
+use super::{Candidate, KeySource, Material, der, oid, weak};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 
@@ -42,6 +42,30 @@ pub(super) fn is_pfx(content: &[u8]) -> bool {
 
 /// The key that `source` asks for, out of the PKCS#12 store `content`.
 pub(super) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
+    opened(source, content, |opening, bags| {
+        let place = choice::choose(source, &entries(bags))?;
+        let key = aliases(bags).into_iter().zip(&bags.keys).nth(place);
+        match key {
+            Some((alias, (_, key))) => opening.material(bags, key, alias),
+            None => Err(source.not_found("has no private key")),
+        }
+    })
+}
+
+/// Every key of the PKCS#12 store `content`.
+pub(super) fn all(source: &KeySource, content: &[u8]) -> Result<Vec<Candidate>> {
+    opened(source, content, |opening, bags| {
+        let keys = aliases(bags).into_iter().zip(&bags.keys);
+        Ok(keys.map(|(alias, (_, key))| (Some(alias.clone()), opening.material(bags, key, alias))).collect())
+    })
+}
+
+/// What `take` makes of the store's content.
+fn opened<T>(
+    source: &KeySource,
+    content: &[u8],
+    take: impl FnOnce(&mut Opening<'_>, &Bags<'_>) -> Result<T>,
+) -> Result<T> {
     if let Some((_, end)) = der::extent(content).filter(|(_, end)| *end > content.len()) {
         let length = content.len();
         return Err(source.broken(format!("is a PKCS#12 store cut short: {length} of {end} bytes are there")));
@@ -52,7 +76,7 @@ pub(super) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
     for safe in &safes {
         bags.add(safe).map_err(|fault| opening.explain(fault))?;
     }
-    opening.pick(bags)
+    take(&mut opening, &bags)
 }
 
 /// One attempt to open a store.
@@ -102,32 +126,27 @@ impl<'a> Opening<'a> {
         encrypted.need()?;
         let mut info = encrypted.need()?.inside(SEQUENCE)?;
         info.need()?;
-        let scheme = Scheme::read(info.need()?.inside(SEQUENCE)?)?;
+        let scheme = Scheme::read(info.need()?.inside(SEQUENCE)?, self.source.strong)?;
         let sealed = info.need()?.octets(TAGGED_OCTETS)?;
         self.is_encrypted = true;
         let passwords: Vec<_> = std::iter::once(&self.store).chain(&self.key).collect();
         scheme.open(&sealed, &passwords, &mut self.budget)
     }
 
-    fn pick(mut self, bags: Bags<'_>) -> Result<Material> {
-        let place = choice::choose(self.source, &entries(&bags))?;
-        let aliases = aliases(&bags);
-        let (Some((_, key)), Some(alias)) = (bags.keys.get(place), aliases.get(place)) else {
-            return Err(self.source.not_found("has no private key"));
-        };
+    fn material(&mut self, bags: &Bags<'_>, key: &Key<'_>, alias: String) -> Result<Material> {
         let der = match key {
             Key::Open(der) => Zeroizing::new(der.to_vec()),
-            Key::Sealed(scheme, sealed) => self.unseal(*scheme, sealed, alias)?,
+            Key::Sealed(scheme, sealed) => self.unseal(*scheme, sealed, &alias)?,
         };
-        let certificates = bags.certificates.into_iter().map(|bag| bag.der.into_owned()).collect();
-        Ok(Material { key: super::Key::Private(der), certificates, alias: Some(alias.clone()) })
+        let certificates = bags.certificates.iter().map(|bag| bag.der.to_vec()).collect();
+        Ok(Material { key: super::Key::Private(der), certificates, alias: Some(alias) })
     }
 
     fn unseal(&mut self, scheme: Elements<'_>, sealed: &[u8], alias: &str) -> Result<Zeroizing<Vec<u8>>> {
         self.is_encrypted = true;
         let passwords: Vec<_> = self.key.iter().chain([&self.store]).collect();
-        let opened =
-            Scheme::read(scheme).and_then(|scheme| scheme.open(sealed, &passwords, &mut self.budget));
+        let opened = Scheme::read(scheme, self.source.strong)
+            .and_then(|scheme| scheme.open(sealed, &passwords, &mut self.budget));
         opened.map_err(|fault| match fault {
             // The MAC has shown that the store's own password is right.
             Fault::Refused if self.has_mac => self.source.wrong_key_password(alias),
@@ -140,6 +159,7 @@ impl<'a> Opening<'a> {
             Fault::Unsupported(number) => {
                 self.source.broken(format!("is a PKCS#12 store that uses {}", oid::refusal(&number)))
             }
+            Fault::Weak(number) => weak::refused(self.source, &oid::name(&number)),
             Fault::Cost(text) => self.source.broken(text),
             // Without a MAC, altered content shows only in that what was decrypted makes no sense.
             Fault::Damaged if self.has_mac || !self.is_encrypted => {

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::answer::Answer;
 use crate::http::Request;
+use crate::provider::Provider;
 use crate::shared::Shared;
 
 pub(crate) fn whoami(shared: &Shared, request: &Request) -> Answer {
@@ -11,10 +12,15 @@ pub(crate) fn whoami(shared: &Shared, request: &Request) -> Answer {
         return unauthorized("Bearer realm=\"authority\"", "no Bearer token");
     };
     let now = shared.now();
-    match shared.state.lock().live_token(token, now) {
-        Some(live) => {
-            let grant = &live.grant;
+    let live = shared.state.lock().live_token(token, now).map(|live| live.grant.clone());
+    match live {
+        Some(grant) => {
             Answer::json(200, &json!({ "iss": grant.issuer, "sub": grant.subject, "scope": grant.scope }))
+        }
+        None if shared.state.lock().config.provider == Some(Provider::Salesforce) => {
+            let ended =
+                json!([{ "message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID" }]);
+            Answer::json(401, &ended)
         }
         None => unauthorized("Bearer error=\"invalid_token\"", "the token is unknown, revoked or over"),
     }

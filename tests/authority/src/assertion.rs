@@ -13,6 +13,7 @@ use crate::client::Client;
 use crate::config::Config;
 use crate::jwt::Jwt;
 use crate::keys::VerificationKey;
+use crate::provider;
 use crate::refusal::{Fault, Refusal};
 use crate::state::State;
 use crate::token::Asked;
@@ -41,6 +42,7 @@ pub(crate) fn check(state: &State, assertion: &str, asked: &Asked<'_>) -> Outcom
     audience(&jwt, &[only_audience(config, known).unwrap_or(&asked.url)])?;
     times(config, &jwt, asked.now)?;
     let jti = token_id(config, &jwt)?;
+    provider::check(config, &jwt, asked)?;
     Ok(Checked { client, subject, scope: scope(&jwt, asked.parameters.get("scope"))?, jti })
 }
 
@@ -73,7 +75,7 @@ fn client_claims(
     let (config, known) = (&state.config, &state.clients[client]);
     header(config.client_typ.as_deref(), known, &jwt)?;
     signature(known, &jwt)?;
-    for claim in ["iss", "sub"] {
+    for claim in provider::claims_of_a_client(config).iter().copied() {
         let (found, expected) = (text(&jwt, claim)?.ok_or_else(|| missing(claim))?, known.client_id());
         if found != expected {
             return Err(bad(format!("{claim} is {found:?}, expected the client id {expected:?}")));
@@ -85,7 +87,14 @@ fn client_claims(
         (None, None) => audience(&jwt, &[&asked.url])?,
     }
     times(config, &jwt, asked.now)?;
+    provider::check(config, &jwt, asked)?;
     token_id(config, &jwt)
+}
+
+/// The issuer and the id of an assertion, nothing of it looked at.
+pub(crate) fn unverified_id(assertion: &str) -> Option<(String, String)> {
+    let jwt = Jwt::parse(assertion).ok()?;
+    Some((text(&jwt, "iss").ok()??, text(&jwt, "jti").ok()??))
 }
 
 /// The scope to grant: as asked, or all the client may have.
@@ -103,6 +112,11 @@ pub(crate) fn granted_scope(client: &Client, asked: Option<String>) -> Outcome<O
 
 fn bad(description: impl Into<String>) -> Refusal {
     Refusal::grant(Fault::Other, description)
+}
+
+/// A fault of the times.
+fn late(description: String) -> Refusal {
+    Refusal::grant(Fault::Time, description)
 }
 
 fn missing(claim: &str) -> Refusal {
@@ -217,17 +231,17 @@ fn times(config: &Config, jwt: &Jwt, now: i64) -> Outcome<()> {
     let exp = integer(jwt, "exp")?.ok_or_else(|| missing("exp"))?;
     let iat = integer(jwt, "iat")?;
     if exp <= now {
-        return Err(bad(format!("exp is {exp}, {} s ago", now - exp)));
+        return Err(late(format!("exp is {exp}, {} s ago", now - exp)));
     }
     for (claim, at) in [("iat", iat), ("nbf", integer(jwt, "nbf")?)] {
         if let Some(at) = at.filter(|at| *at > now + config.leeway) {
-            return Err(bad(format!("{claim} is {at}, {} s in the future", at - now)));
+            return Err(late(format!("{claim} is {at}, {} s in the future", at - now)));
         }
     }
     match iat {
         None if config.require_iat => return Err(missing("iat")),
         Some(iat) if iat < now.saturating_sub(config.max_age) => {
-            return Err(bad(format!(
+            return Err(late(format!(
                 "iat is {iat}, {} s ago, at most {} s are taken",
                 now - iat,
                 config.max_age

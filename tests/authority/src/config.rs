@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::play::Play;
+use crate::provider::Provider;
 
 /// Everything a test can choose; `Config::default()` is plain http with strict checks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -63,6 +64,8 @@ pub struct Config {
     pub date_skew: i64,
     /// In whose words a refusal is put.
     pub wording: Wording,
+    /// Whose quirks are played beside all this; `Config::of` has the rest of them too.
+    pub provider: Option<Provider>,
 }
 
 impl Default for Config {
@@ -92,6 +95,7 @@ impl Default for Config {
             clock_skew: 0,
             date_skew: 0,
             wording: Wording::Precise,
+            provider: None,
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::refusal::Refusal;
 use crate::shared::{Shared, real_ms};
 use crate::state::State;
 use crate::token::{self, Call, Grant};
-use crate::{api, authorize, control};
+use crate::{api, authorize, control, provider};
 
 /// What a connection does next.
 pub(crate) enum Action {
@@ -40,6 +40,7 @@ pub(crate) fn act(shared: &Shared, request: &Request, connection: u64) -> Action
         "/oauth/jwks" => Answer::json(200, &shared.state.lock().signer.jwks()),
         "/oauth/logoff" => return logoff(shared, request),
         "/api/whoami" => api::whoami(shared, request),
+        "/api/v2/statements" => provider::statements(shared, request),
         "/login" => Answer::html(200, "Sign in"),
         _ => Answer::text(404, "Not Found"),
     })
@@ -127,8 +128,8 @@ fn ordinary(shared: &Shared, request: &Request, call: &Call, checked: &Result<Gr
         _ if by_get.is_some() => by_get.unwrap_or_else(|| Answer::text(404, "Not Found")),
         Ok(grant) => {
             let tokens = state.issue(grant, &call.base, now);
-            token::answer(&state.config, &tokens, grant)
+            token::answer(&state.config, &tokens, grant, call)
         }
-        Err(refusal) => refusal.answer(state.config.wording),
+        Err(refusal) => refusal.answer(state.config.wording, state.config.provider),
     }
 }

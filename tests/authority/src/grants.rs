@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::assertion;
 use crate::client::{Client, GrantType};
 use crate::client_auth::{self, Credentials};
+use crate::provider::{self, Provider};
 use crate::refusal::Refusal;
 use crate::state::State;
 use crate::token::{Asked, Grant};
@@ -28,14 +29,20 @@ pub(crate) fn check(state: &mut State, asked: &Asked<'_>, grant: GrantType) -> O
 
 // RFC 7523 2.1: the assertion says which client it is; its authentication beside it is as registered.
 fn jwt_bearer(state: &mut State, asked: &Asked<'_>) -> Outcome {
-    let checked = assertion::check(state, asked.parameters.needed("assertion")?, asked)?;
+    let assertion = asked.parameters.needed("assertion")?;
+    let at_once = state.config.provider.is_some_and(Provider::uses_ids_up_at_once);
+    if let Some((issuer, id)) = assertion::unverified_id(assertion).filter(|_| at_once) {
+        state.use_up(&issuer, Some(&id))?;
+    }
+    let checked = assertion::check(state, assertion, asked)?;
     let credentials = Credentials::read(asked)?;
     client_auth::check(state, checked.client, &credentials, asked, GrantType::JwtBearer)?;
     let client = &state.clients[checked.client];
     client_auth::allowed(client, GrantType::JwtBearer)?;
     let scope = assertion::granted_scope(client, checked.scope)?;
-    let grant = Grant::plain(client, checked.subject, scope);
-    state.use_up(&grant.issuer, checked.jti.as_deref())?;
+    let mut grant = Grant::plain(client, checked.subject, scope);
+    grant.id_token = provider::wants_id_token(&state.config, assertion).then_some(None);
+    state.use_up(&grant.issuer, checked.jti.as_deref().filter(|_| !at_once))?;
     state.consent_given(grant.subject.as_deref())?;
     Ok(grant)
 }
@@ -47,6 +54,7 @@ fn client_credentials(state: &mut State, client: usize, asked: &Asked<'_>) -> Ou
         return Err(Refusal::unauthorized("client_credentials is not for a public client"));
     }
     let scope = assertion::granted_scope(client, scope(asked))?;
+    state.consent_given(Some(client.client_id()))?;
     Ok(Grant::plain(client, Some(client.client_id().to_owned()), scope))
 }
 

@@ -18,6 +18,7 @@ use x509_parser::pem::Pem;
 pub(crate) struct VerificationKey {
     kind: Kind,
     certificate: Option<Vec<u8>>,
+    public_key_info: Option<Vec<u8>>,
 }
 
 enum Kind {
@@ -35,8 +36,8 @@ impl VerificationKey {
             let block = block.map_err(|e| format!("not PEM: {e}"))?;
             match block.label.as_str() {
                 "CERTIFICATE" => return Self::from_certificate(block.contents),
-                "PUBLIC KEY" => return Self::bare(from_spki(&block.contents)?),
-                "RSA PUBLIC KEY" => return Self::bare(from_pkcs1(&block.contents)?),
+                "PUBLIC KEY" => return Self::bare(from_spki(&block.contents)?, Some(block.contents)),
+                "RSA PUBLIC KEY" => return Self::bare(from_pkcs1(&block.contents)?, None),
                 _ => {}
             }
         }
@@ -44,18 +45,24 @@ impl VerificationKey {
     }
 
     pub(crate) fn from_hmac_secret(secret: &[u8]) -> Self {
-        VerificationKey { kind: Kind::Hmac(secret.to_vec()), certificate: None }
+        VerificationKey { kind: Kind::Hmac(secret.to_vec()), certificate: None, public_key_info: None }
     }
 
     fn from_certificate(der: Vec<u8>) -> Result<Self, String> {
         let (_, parsed) =
             x509_parser::parse_x509_certificate(&der).map_err(|e| format!("not a certificate: {e}"))?;
-        let kind = from_spki(parsed.public_key().raw)?;
-        Ok(VerificationKey { kind, certificate: Some(der) })
+        let info = parsed.public_key().raw.to_vec();
+        let kind = from_spki(&info)?;
+        Ok(VerificationKey { kind, certificate: Some(der), public_key_info: Some(info) })
     }
 
-    fn bare(kind: Kind) -> Result<Self, String> {
-        Ok(VerificationKey { kind, certificate: None })
+    fn bare(kind: Kind, public_key_info: Option<Vec<u8>>) -> Result<Self, String> {
+        Ok(VerificationKey { kind, certificate: None, public_key_info })
+    }
+
+    /// Its SubjectPublicKeyInfo, where it came as one.
+    pub(crate) fn public_key_info(&self) -> Option<&[u8]> {
+        self.public_key_info.as_deref()
     }
 
     /// The certificate's DER if the key came with one, for `x5t`, `x5t#S256` and `x5c`.

@@ -2,13 +2,14 @@
 
 use crate::answer::Answer;
 use crate::config::Wording;
+use crate::provider::{self, Provider};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
     status: u16,
     pub(crate) error: &'static str,
     pub(crate) description: String,
-    fault: Fault,
+    pub(crate) fault: Fault,
 }
 
 /// The faults DocuSign tells apart, and those which need more than a body.
@@ -18,6 +19,8 @@ pub(crate) enum Fault {
     Issuer,
     Subject,
     Signature,
+    Time,
+    Replay,
     GrantType,
     Consent,
     Method,
@@ -36,7 +39,14 @@ impl Refusal {
 
     /// The same fault in a client assertion (RFC 7523 3.2).
     pub(crate) fn of_client(self) -> Self {
-        Refusal { status: 401, error: "invalid_client", fault: Fault::Other, ..self }
+        if self.error == "invalid_scope" {
+            return self;
+        }
+        let fault = match self.fault {
+            Fault::Time | Fault::Replay => self.fault,
+            _ => Fault::Other,
+        };
+        Refusal { status: 401, error: "invalid_client", fault, ..self }
     }
 
     pub(crate) fn unauthorized(description: impl Into<String>) -> Self {
@@ -74,7 +84,10 @@ impl Refusal {
         Refusal { status, error, description: description.into(), fault }
     }
 
-    pub(crate) fn answer(&self, wording: Wording) -> Answer {
+    pub(crate) fn answer(&self, wording: Wording, provider: Option<Provider>) -> Answer {
+        if let Some(answer) = provider.and_then(|provider| provider::answer(provider, self)) {
+            return answer;
+        }
         let (error, description) = match wording {
             Wording::Precise => (self.error, Some(self.description.as_str())),
             Wording::DocuSign => self.docusign(),

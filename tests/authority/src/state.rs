@@ -79,7 +79,7 @@ impl State {
         if self.seen.jtis.insert((issuer.to_owned(), jti.to_owned())) {
             return Ok(());
         }
-        Err(Refusal::grant(Fault::Other, format!("jti {jti:?} was used before")))
+        Err(Refusal::grant(Fault::Replay, format!("jti {jti:?} was used before")))
     }
 
     pub(crate) fn require_consent(&mut self, subject: &str) {

@@ -8,6 +8,7 @@ use crate::config::{Config, ExpiresIn, GetAnswer};
 use crate::form;
 use crate::grants;
 use crate::http::Request;
+use crate::provider;
 use crate::refusal::Refusal;
 use crate::state::State;
 use crate::vault::Renewal;
@@ -135,7 +136,7 @@ pub(crate) fn answer_to_get(kind: GetAnswer) -> Option<Answer> {
 }
 
 /// The answer with a token (RFC 6749 5.1).
-pub(crate) fn answer(config: &Config, tokens: &Tokens, grant: &Grant) -> Answer {
+pub(crate) fn answer(config: &Config, tokens: &Tokens, grant: &Grant, call: &Call) -> Answer {
     let mut body = Map::new();
     body.insert("access_token".to_owned(), tokens.access.as_str().into());
     body.insert("token_type".to_owned(), "Bearer".into());
@@ -152,7 +153,9 @@ pub(crate) fn answer(config: &Config, tokens: &Tokens, grant: &Grant) -> Answer 
             body.insert(name.to_owned(), token.as_str().into());
         }
     }
-    Answer::json(200, &Value::Object(body)).with("Cache-Control", "no-store").with("Pragma", "no-cache")
+    provider::dress(config, &call.base, &mut body);
+    let answer = Answer::json(200, &Value::Object(body));
+    provider::header(config, answer.with("Cache-Control", "no-store").with("Pragma", "no-cache"), call.now)
 }
 
 fn parameters(config: &Config, request: &Request) -> Result<Parameters, Refusal> {

@@ -5,9 +5,11 @@ object comes as c_char_p and is copied before the object is freed.
 """
 
 import ctypes
-from ctypes import POINTER, byref, c_char_p, c_int32, c_int64, c_size_t, c_uint32, c_void_p
+from ctypes import CFUNCTYPE, POINTER, byref, c_char_p, c_int32, c_int64, c_size_t, c_uint32, c_void_p
 
 HANDLE = POINTER(c_void_p)
+OPEN_URL = CFUNCTYPE(c_int32, c_char_p, c_void_p)
+REFRESH_TOKEN = CFUNCTYPE(None, c_char_p, c_void_p)
 
 # name: (what comes back, what goes in)
 FUNCTIONS = {
@@ -15,6 +17,11 @@ FUNCTIONS = {
     "close": (None, c_void_p),
     "get_token": (c_int32, c_void_p, HANDLE, HANDLE),
     "get_token_with": (c_int32, c_void_p, c_void_p, HANDLE, HANDLE),
+    "reject_token": (c_int32, c_void_p, c_void_p, HANDLE),
+    "authorize": (c_int32, c_void_p, OPEN_URL, c_void_p, HANDLE),
+    "make_assertion": (c_int32, c_void_p, HANDLE, HANDLE),
+    "set_on_refresh_token": (c_int32, c_void_p, REFRESH_TOKEN, c_void_p, HANDLE),
+    "text_free": (None, c_void_p),
     "token_value": (c_char_p, c_void_p),
     "token_length": (c_size_t, c_void_p),
     "token_type": (c_char_p, c_void_p),
@@ -30,6 +37,7 @@ FUNCTIONS = {
     "error_option": (c_char_p, c_void_p),
     "error_oauth_error": (c_char_p, c_void_p),
     "error_oauth_description": (c_char_p, c_void_p),
+    "error_consent_url": (c_char_p, c_void_p),
     "error_http_status": (c_int32, c_void_p),
     "error_next": (c_void_p, c_void_p),
     "error_free": (None, c_void_p),
@@ -57,6 +65,7 @@ class Failed(Exception):
         self.option = text(library.error_option)
         self.oauth_error = text(library.error_oauth_error)
         self.oauth_description = text(library.error_oauth_description)
+        self.consent_url = text(library.error_consent_url)
         self.http_status = library.error_http_status(error)
         super().__init__(f"{self.status} {self.sqlstate} {self.message}")
 
@@ -83,13 +92,22 @@ class Library:
 
     def checked(self, function, *arguments):
         """Calls a function whose last two arguments are an out-parameter and the error; gives back the handle."""
-        result, error = c_void_p(0xDEAD), c_void_p(0xDEAD)
-        status = function(*arguments, byref(result), byref(error))
+        result = c_void_p(0xDEAD)
+        try:
+            self.done(function, *arguments, byref(result))
+        except Failed:
+            assert result.value is None, "failure must write NULL over an old result"
+            raise
+        return result
+
+    def done(self, function, *arguments):
+        """Calls a function whose last argument is the error."""
+        error = c_void_p(0xDEAD)
+        status = function(*arguments, byref(error))
         if status == 0:
             assert error.value is None, "success must write NULL over an old error"
-            return result
+            return
         try:
-            assert result.value is None, "failure must write NULL over an old result"
             assert self.error_status(error) == status
             raise Failed(self, error)
         finally:
@@ -103,6 +121,8 @@ class Connection:
     def __init__(self, library, connection_string):
         self.library = library
         self.handle = library.checked(library.open, connection_string.encode())
+
+        self.kept = []  # functions that the library may still call
 
     def __enter__(self):
         return self
@@ -122,3 +142,33 @@ class Connection:
             return Token(library, token)
         finally:
             library.token_free(token)
+
+    def reject_token(self):
+        """Tells that the API answered 401 to the current token."""
+        library = self.library
+        token = library.checked(library.get_token, self.handle)
+        try:
+            library.done(library.reject_token, self.handle, token)
+        finally:
+            library.token_free(token)
+
+    def authorize(self, show):
+        """`show` gets the URL as text; where it returns, the person has been shown it."""
+
+        def shown(url, _):
+            show(url.decode())
+            return 0
+
+        self.library.done(self.library.authorize, self.handle, OPEN_URL(shown), None)
+
+    def make_assertion(self):
+        library = self.library
+        text = library.checked(library.make_assertion, self.handle)
+        try:
+            return ctypes.string_at(text).decode()
+        finally:
+            library.text_free(text)
+
+    def on_refresh_token(self, told):
+        self.kept.append(REFRESH_TOKEN(lambda token, _: told(token.decode())))
+        self.library.done(self.library.set_on_refresh_token, self.handle, self.kept[-1], None)

@@ -2,6 +2,7 @@
 
 import contextlib
 import queue
+import socket
 import subprocess
 import threading
 
@@ -29,31 +30,42 @@ def run(*command):
     return done.stdout
 
 
-def key_and_certificate(folder, name):
-    """A new RSA key and its certificate, as name.key and name.pem."""
+# What OpenSSL and keytool must be told for a key of 2048 bits, or of P-256.
+OPENSSL_KEYS = {"RSA": ["-newkey", "rsa:2048"], "EC": ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]}
+KEYTOOL_KEYS = {"RSA": ["-keysize", "2048"], "EC": ["-groupname", "secp256r1"]}
+
+
+def key_and_certificate(folder, name, kind="RSA"):
+    """A new key and its certificate, as name.key and name.pem."""
     key, certificate = folder / f"{name}.key", folder / f"{name}.pem"
-    run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-days", "30",
+    run("openssl", "req", "-x509", *OPENSSL_KEYS[kind], "-nodes", "-subj", f"/CN={name}", "-days", "30",
         "-keyout", key, "-out", certificate)
     return key, certificate
 
 
-def openssl_pkcs12(folder, name, password="secret"):
+def openssl_pkcs12(folder, name, password="secret", kind="RSA"):
     """A PKCS#12 as OpenSSL makes them today, and the certificate of its key."""
-    key, certificate = key_and_certificate(folder, name)
+    key, certificate = key_and_certificate(folder, name, kind)
     store = folder / f"{name}.p12"
     run("openssl", "pkcs12", "-export", "-inkey", key, "-in", certificate, "-name", name, "-out", store,
         "-passout", f"pass:{password}")
     return store, certificate
 
 
-def keytool_store(folder, file_name, store_type, password="secret"):
+def keytool_store(folder, file_name, store_type, password="secret", kind="RSA"):
     """A key store as Java makes it, and the certificate of its key."""
     store, certificate = folder / file_name, folder / f"{file_name}.pem"
     common = ["-alias", "signer", "-keystore", store, "-storepass", password]
-    run("keytool", "-genkeypair", "-keyalg", "RSA", "-keysize", "2048", "-dname", "CN=authgrant", "-validity", "30",
+    run("keytool", "-genkeypair", "-keyalg", kind, *KEYTOOL_KEYS[kind], "-dname", "CN=authgrant", "-validity", "30",
         "-storetype", store_type, "-keypass", password, *common)
     certificate.write_text(run("keytool", "-exportcert", "-rfc", *common))
     return store, certificate
+
+
+def free_port():
+    """A port of 127.0.0.1 that is free now."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
 
 
 @contextlib.contextmanager

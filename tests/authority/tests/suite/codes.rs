@@ -205,10 +205,11 @@ fn other_faults_of_a_visit_go_back_with_the_state() {
 }
 
 #[test]
-fn pkce_can_be_left_out_where_that_is_configured() {
+fn pkce_can_be_left_out_where_that_is_configured_and_only_there() {
     let authority = started();
-    authority.reconfigure(|config| config.require_pkce = false);
     let visited = query("code_challenge", "").replace("&code_challenge_method=S256", "");
+    assert!(location(&authority, &visited).starts_with(&format!("{BACK}&error=invalid_request&")));
+    authority.reconfigure(|config| config.require_pkce = false);
     let location = location(&authority, &visited);
     let code = location.split("code=").nth(1).unwrap().split('&').next().unwrap();
     refused(&exchange(&authority, code, "", ""), "invalid_grant", "without a code_challenge");

@@ -6,6 +6,7 @@ mod codes;
 mod grants;
 mod plays;
 mod program;
+mod providers;
 mod refresh;
 mod refusals;
 mod signer;

@@ -1,0 +1,133 @@
+#!/usr/bin/env bash
+# mutants.sh [WORD]: breaks the library and the tests' authorization server on purpose, one line at a time, and sees that a
+# test fails. With WORD only the mutants with that word in their name.
+#
+# Works on a copy of the sources in build/mutants, with a target directory of its own; takes about four minutes, and
+# more the first time, so it is no part of `make test`. Ends with a table, and with 1 if a mutant was not noticed. A mutation that does
+# not change exactly one line, or does not build, ends the script: the source has moved on, and the line here must follow.
+set -euo pipefail
+. "$(dirname "$0")/common.sh"
+
+WORK=$ROOT/build/mutants
+SOURCE=$WORK/source
+export CARGO_TARGET_DIR=$WORK/target
+only=${1:-}
+NAMES=() FILES=() EDITS=() TESTS=()
+
+# mutant NAME FILE SED TEST... : the arguments of `cargo test` that must fail once SED has changed FILE.
+mutant() {
+    [[ "$1" == *"$only"* ]] || return 0
+    NAMES+=("$1") FILES+=("$2") EDITS+=("$3")
+    shift 3
+    TESTS+=("$*")
+}
+
+page="--test token the_pages_own_string_gets_a_token_from_every_kind_of_store"
+login="--test login a_login_brings_the_token_and_is_renewed_without_the_person"
+suite="-p authority --test suite"
+
+mutant "library: another aud" src/assertion.rs \
+    's|("aud", claims.audience)\]|("aud", claims.audience.map(\|_\| "https://elsewhere.example"))]|' "$page"
+mutant "library: no exp" src/assertion.rs 's|\[("iat", iat), ("exp", exp)\]|[("iat", iat)]|' "$page"
+mutant "library: an exp that is past" src/assertion.rs \
+    's|^    for (name, seconds) in \[("iat", iat), ("exp", exp)\]|    for (name, seconds) in [("iat", iat), ("exp", iat)]|' "$page"
+mutant "library: the same jti in each assertion" src/assertion.rs \
+    's|object.text("jti", &unique()?);|object.text("jti", \&unique()?.replace(\|_: char\| true, "A"));|' \
+    --test token a_rejected_token_is_replaced_once_for_all_connections
+mutant "library: no jti" src/assertion.rs 's|object.text("jti", &unique()?);|let _ = unique()?;|' "$page"
+mutant "library: a signature over something else" src/assertion.rs \
+    's|try_sign(text.as_bytes())|try_sign(text.to_uppercase().as_bytes())|' "$page"
+mutant "library: any state will do" src/consent/request.rs \
+    's|!expected.is_empty() \&\& verify_slices_are_equal(state, expected).is_ok()|!state.is_empty() \|\| verify_slices_are_equal(state, expected).is_ok()|' \
+    --test authorize a_wrong_state_is_turned_away_and_the_wait_goes_on_to_its_end
+mutant "library: no state will do" src/consent/request.rs \
+    's/if !parameters.remove("state").is_some_and(|state| is_same(&state, &expected.state))/if parameters.remove("state").is_some_and(|state| !is_same(\&state, \&expected.state))/' \
+    --lib consent::request::tests::a_visit_without_exactly_the_right_state_is_turned_away
+mutant "library: another code_verifier" src/flow/authorization_code.rs \
+    's|("code_verifier", verifier.clone())|("code_verifier", Secret::new(verifier.reveal().chars().rev().collect::<String>()))|' "$login"
+mutant "library: no code_verifier" src/flow/authorization_code.rs \
+    's|verifier.map(.verifier. ("code_verifier", verifier.clone()))|verifier.filter(\|_\| false).map(\|verifier\| ("code_verifier", verifier.clone()))|' "$login"
+mutant "library: no code_challenge" src/consent/url.rs \
+    's|if let Some(challenge) = challenge {|if let Some(challenge) = challenge.filter(\|_\| false) {|' "$login"
+
+a=tests/authority/src
+refusals="$suite each_single_fault_of_the_assertion_is_refused_for_itself"
+codes="$suite a_code_is_refused_for_each_single_fault_and_is_good_afterwards"
+mutant "authority: any aud will do" $a/assertion.rs \
+    's/is_some_and(|only| expected.contains(&only))/is_some_and(|only| expected.contains(\&only) || !only.is_empty())/' "$refusals"
+mutant "authority: no aud will do" $a/assertion.rs \
+    's/let found = jwt.claims.get("aud").ok_or_else(|| missing("aud"))?;/let Some(found) = jwt.claims.get("aud") else { return Ok(()) };/' "$refusals"
+mutant "authority: an exp that is past will do" $a/assertion.rs 's/if exp <= now {/if exp < 0 {/' "$refusals"
+mutant "authority: no exp will do" $a/assertion.rs \
+    's/let exp = integer(jwt, "exp")?.ok_or_else(|| missing("exp"))?;/let exp = integer(jwt, "exp")?.unwrap_or(now + 60);/' "$refusals"
+mutant "authority: a jti is good again" $a/state.rs \
+    's/if self.seen.jtis.insert((issuer.to_owned(), jti.to_owned())) {/if self.seen.jtis.insert((issuer.to_owned(), jti.to_owned())) || true {/' \
+    "$suite" an_assertion_is_good_once
+mutant "authority: no jti will do" $a/assertion.rs 's/None if config.require_jti => /None if false \&\& config.require_jti => /' "$refusals"
+mutant "authority: any signature will do" $a/assertion.rs \
+    's/key.verifies(algorithm, message, &jwt.signature)/key.fits(algorithm) || key.verifies(algorithm, message, \&jwt.signature)/' "$refusals"
+mutant "authority: any code_verifier will do" $a/grants.rs 's/if hash != \*challenge {/if hash.is_empty() {/' "$codes"
+mutant "authority: no code_verifier will do" $a/grants.rs \
+    's/(Some(_), None) => return Err(Refusal::request("code_verifier is missing")),/(Some(_), None) => return Ok(()),/' "$codes"
+mutant "authority: no code_challenge will do" $a/authorize.rs 's/(None, None) if !config.require_pkce => /(None, None) if !config.require_pkce || true => /' \
+    "$suite" pkce_can_be_left_out_where_that_is_configured_and_only_there
+mutant "authority: the state does not come back" $a/authorize.rs \
+    's/let also = \[("state", self.state.as_deref()), /let also = [("state", self.state.as_deref().filter(|_| false)), /' \
+    "$suite" other_faults_of_a_visit_go_back_with_the_state
+
+[ ${#NAMES[@]} -gt 0 ] || fail "mutants.sh: no mutant has $only in its name"
+
+# All files are new each time: what was built last may have been a mutant.
+copy_sources() {
+    mkdir -p "$SOURCE" "$CARGO_TARGET_DIR"
+    find "$SOURCE" -type f -delete
+    git ls-files -z --cached --others --exclude-standard | tar --null --files-from=- -cf - | tar -xmf - -C "$SOURCE"
+    # What others wrote is built already, and is the same here.
+    [ ! -d "$TARGET/debug/.fingerprint" ] || [ -d "$CARGO_TARGET_DIR/debug" ] || {
+        mkdir -p "$CARGO_TARGET_DIR/debug/deps"
+        cp -a "$TARGET/debug/build" "$TARGET/debug/.fingerprint" "$CARGO_TARGET_DIR/debug"
+        find "$TARGET/debug/deps" -maxdepth 1 \( -name 'lib*' -o -name '*.d' \) ! -name 'libauth*' \
+            -exec cp -a -t "$CARGO_TARGET_DIR/debug/deps" {} +
+    }
+}
+
+# shellcheck disable=SC2086 # several arguments, one word each
+build() { (cd "$SOURCE" && cargo test --quiet --no-run $1) >"$SCRATCH/said" 2>&1 || { cat "$SCRATCH/said"; fail "$2 does not build"; }; }
+# shellcheck disable=SC2086
+passes() { (cd "$SOURCE" && timeout 300 cargo test --quiet $1) >"$SCRATCH/said" 2>&1; }
+
+copy_sources
+echo "== nothing broken: each test must pass"
+mapfile -t different < <(printf '%s\n' "${TESTS[@]}" | sort -u)
+for test in "${different[@]}"; do
+    build "$test" "the unbroken source"
+    passes "$test" && grep -q '^test result: ok. 1 passed' "$SCRATCH/said" \
+        || { cat "$SCRATCH/said"; fail "with nothing broken this is not one test that passes: cargo test $test"; }
+    echo "ok ${test##* }"
+done
+
+echo "== broken on purpose: it must fail"
+failed=0
+TABLE=()
+for index in "${!NAMES[@]}"; do
+    name=${NAMES[$index]} file=${FILES[$index]} test=${TESTS[$index]}
+    cp "$SOURCE/$file" "$SCRATCH/whole"
+    sed "${EDITS[$index]}" "$SCRATCH/whole" >"$SCRATCH/mutant"
+    changed=$(diff "$SCRATCH/whole" "$SCRATCH/mutant" | grep -c '^>' || true)
+    [ "$changed" = 1 ] || fail "$name: $changed lines of $file are changed, and not 1"
+    cp "$SCRATCH/mutant" "$SOURCE/$file"
+    build "$test" "$name"
+    if passes "$test"; then
+        failed=1
+        TABLE+=("NOT NOTICED | $name | ${test##* }")
+    else
+        grep -q '^test result: FAILED' "$SCRATCH/said" || { cat "$SCRATCH/said"; fail "$name: the test did not end by itself"; }
+        TABLE+=("noticed | $name | ${test##* }")
+    fi
+    echo "${TABLE[-1]}"
+    cp "$SCRATCH/whole" "$SOURCE/$file"
+done
+
+echo
+printf '%s\n' "outcome | what is broken | by which test" "${TABLE[@]}" | column -t -s '|'
+exit $failed

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# pages.sh DIRECTORY: whether each test that docs/pages.tsv names has run, by the lists that test.sh leaves in DIRECTORY.
+#
+# Says `ok PAGE` for each page, or `not ok PAGE: FEATURE: TEST did not run`. Rows of a part that did not run at all are left
+# out, and counted: where that may not be, test.sh has failed already.
+set -euo pipefail
+. "$(dirname "$0")/common.sh"
+
+ran=${1:?where test.sh leaves its lists}
+left_out=0
+declare -A wrong=()
+
+part_of() {
+    case $1 in
+        scripts/test-c.sh::*) echo c ;;
+        tests/interop/browser/*) echo browser ;;
+        tests/interop/*) echo interop ;;
+        tests/ffi/python/*) echo python ;;
+        tests/ffi/go/*) echo go ;;
+        *) echo rust ;;
+    esac
+}
+
+while IFS=$'\t' read -r page feature test; do
+    list=$ran/$(part_of "$test")
+    wrong[$page]=${wrong[$page]:-}
+    if [ ! -e "$list" ]; then
+        left_out=$((left_out + 1))
+    elif ! grep -qxF -e "$test" "$list"; then
+        wrong[$page]+="not ok $page: $feature: $test did not run"$'\n'
+    fi
+done < <(tail -n +2 docs/pages.tsv)
+
+[ ${#wrong[@]} -gt 0 ] || fail "docs/pages.tsv has no rows"
+failed=0
+for page in "${!wrong[@]}"; do
+    if [ -z "${wrong[$page]}" ]; then
+        echo "ok $page"
+    else
+        printf '%s' "${wrong[$page]}"
+        failed=1
+    fi
+done
+[ "$left_out" = 0 ] || echo "$left_out rows left out: the parts with their tests did not run"
+exit $failed

@@ -1,0 +1,91 @@
+//! Encryption that protects a key no longer, for hosts whose policy forbids it: what [`super::oid::is_weak`] knows.
+//!
+//! A MAC is not looked at: it protects nothing that a thief of the file wants.
+
+use super::KeySource;
+use crate::error::{Error, Result};
+use crate::policy::Forbidden;
+
+/// An error if weak encryption, of which this is the name, is forbidden.
+pub(super) fn check(source: &KeySource, name: &str) -> Result<()> {
+    if source.strong { Err(refused(source, name)) } else { Ok(()) }
+}
+
+/// The error about weak encryption of that name.
+pub(super) fn refused(source: &KeySource, name: &str) -> Error {
+    source.broken(format!(
+        "is encrypted with {name}, {}; write a copy with AES, as OpenSSL 3 (openssl pkcs12 -export, openssl pkcs8 \
+         -topk8) and Java 17 (keytool -importkeystore -deststoretype PKCS12) do by themselves",
+        Forbidden::WeakStores.said()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{Place, STORE_PASSWORD, run};
+    use super::super::open;
+    use super::*;
+    use crate::error::Status;
+
+    /// What a store is refused with where weak encryption is forbidden; it opens where it is not.
+    #[track_caller]
+    fn refused(source: &KeySource) -> String {
+        open(source).unwrap();
+        let error = open(&source.clone().strong()).unwrap_err();
+        assert_eq!(error.status(), Status::KeyStore, "{error}");
+        assert!(error.message().contains("AUTHGRANT_FORBID_WEAK_STORES"), "{error}");
+        error.message().to_owned()
+    }
+
+    #[test]
+    fn pkcs12_with_schemes_of_its_own_is_weak_and_with_aes_it_is_not() {
+        let place = Place::new();
+        let message = refused(&place.fixture("rsa-legacy.p12", Some(STORE_PASSWORD)));
+        assert!(message.contains("rsa-legacy.p12 is encrypted with PBE-SHA1-"), "{message}");
+        for name in ["rsa.p12", "chain.p12", "really-p12.jks"] {
+            open(&place.fixture(name, Some(STORE_PASSWORD)).strong()).unwrap();
+        }
+        open(&place.fixture("rsa-open.p12", None).strong()).unwrap();
+    }
+
+    #[test]
+    fn a_cipher_of_pbes2_is_weak_or_not_by_itself() {
+        let place = Place::new();
+        for (name, cipher) in [("des3.pem", "des3"), ("aes.pem", "aes-256-cbc")] {
+            place.fixture("rsa.pem", None);
+            let encrypt = format!("openssl pkcs8 -topk8 -in rsa.pem -v2 {cipher} -passout pass:changeit");
+            run(place.path(), &format!("{encrypt} -out {name}"));
+        }
+        let message = refused(&place.source("des3.pem", Some(STORE_PASSWORD)));
+        assert!(message.contains("3DES-CBC (1.2.840.113549.3.7)"), "{message}");
+        open(&place.source("aes.pem", Some(STORE_PASSWORD)).strong()).unwrap();
+    }
+
+    #[test]
+    fn javas_own_store_is_weak() {
+        let place = Place::new();
+        let source = place.fixture("umlaut.jks", Some("pässw€rd"));
+        assert!(refused(&source).contains("Java's own (JKS"), "{}", refused(&source));
+    }
+
+    #[test]
+    fn a_key_without_encryption_is_none_that_is_weakly_encrypted() {
+        open(&Place::new().fixture("rsa.pem", None).strong()).unwrap();
+    }
+
+    #[test]
+    fn what_a_certificate_says_of_its_owners_mail_is_not_how_the_store_is_encrypted() {
+        let place = Place::new();
+        place.fixture("rsa.pem", None);
+        // sMIMECapabilities with RC2, as some authorities write them into certificates.
+        let extension = "1.2.840.113549.1.9.15=DER:3010300e06082a864886f70d030202020080";
+        run(
+            place.path(),
+            &format!(
+                "openssl req -x509 -new -key rsa.pem -subj /CN=mail -days 10 -addext {extension} -out mail.crt && \
+                 openssl pkcs12 -export -inkey rsa.pem -in mail.crt -certpbe NONE -passout pass:changeit -out mail.p12"
+            ),
+        );
+        open(&place.source("mail.p12", Some(STORE_PASSWORD)).strong()).unwrap();
+    }
+}

@@ -1,0 +1,70 @@
+//! Why something is as it is: which option said it and where, the provider's profile, the key, or nobody.
+
+use serde::Serialize;
+
+use crate::options::{Name, Options, Origin};
+use crate::provider::Profile;
+
+/// Who said something.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Source {
+    pub(super) origin: &'static str,
+    /// The option, where one said it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) option: Option<&'static str>,
+    /// The file, with the line where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) place: Option<String>,
+    /// The profile, where one said it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) profile: Option<&'static str>,
+}
+
+impl Source {
+    pub(super) fn of(origin: &'static str) -> Self {
+        Self { origin, ..Self::default() }
+    }
+}
+
+/// Something with who said it.
+#[derive(Serialize)]
+pub(super) struct Said<T> {
+    pub(super) value: T,
+    pub(super) from: Source,
+}
+
+/// Whoever may have said something.
+pub(super) struct Sources<'a> {
+    pub(super) options: &'a Options,
+    pub(super) profile: Option<&'static Profile>,
+}
+
+impl Sources<'_> {
+    /// The option, if it is given.
+    pub(super) fn option(&self, name: Name) -> Option<Source> {
+        let value = self.options.get(name)?;
+        let (option, place) = (Some(name.text()), value.place.clone());
+        Some(Source { origin: words(value.origin), option, place, profile: None })
+    }
+
+    /// The first of `names` that is given. Where none is, the profile has said what is not as it usually is.
+    pub(super) fn of(&self, names: &[Name], is_usual: bool) -> Source {
+        let given = names.iter().find_map(|name| self.option(*name));
+        let profile = self.profile.filter(|_| !is_usual);
+        let by_profile = |profile: &'static Profile| Source {
+            profile: Some(profile.name.as_str()),
+            ..Source::of("profile")
+        };
+        given.or(profile.map(by_profile)).unwrap_or_else(|| Source::of("default"))
+    }
+}
+
+fn words(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Model => "model file",
+        Origin::Dsn => "DSN",
+        Origin::FileDsn => "FILEDSN",
+        Origin::ConnectionString => "connection string",
+        Origin::SetOption => "authgrant_set_option",
+    }
+}

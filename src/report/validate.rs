@@ -1,0 +1,221 @@
+//! Everything that is wrong with a connection, found without sending or signing anything: options, key store, key,
+//! certificate, ready-made tokens, URLs.
+
+use serde::Serialize;
+
+use super::target::target;
+use super::{Certificate, Problem, problems, written};
+use crate::clock::Clock;
+use crate::config::{self, AssertionSource, Wanted};
+use crate::connection::{Connection, View};
+use crate::error::{Error, Result, Status};
+use crate::file::Location;
+use crate::flow;
+use crate::key::{self, Facts, KeyOrigin, KeySource, Listed, SigningKey};
+use crate::options::{Kind, Name, Options, Value, table};
+use crate::tls::Trust;
+use crate::token::end_of_jwt;
+use crate::url::Url;
+
+#[derive(Serialize)]
+struct Report {
+    valid: bool,
+    problems: Vec<Problem>,
+    warnings: Vec<Problem>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<Store>,
+}
+
+#[derive(Serialize)]
+struct Store {
+    option: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    keys: Vec<Key>,
+}
+
+#[derive(Serialize)]
+struct Key {
+    alias: Option<String>,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+    algorithms: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate: Option<Certificate>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Problem>,
+}
+
+/// What is found.
+#[derive(Default)]
+struct Findings {
+    problems: Vec<Problem>,
+    warnings: Vec<Problem>,
+}
+
+impl Findings {
+    fn problem(&mut self, error: &Error) {
+        self.problems.extend(problems(error));
+    }
+
+    fn check<T>(&mut self, outcome: Result<T>) -> Option<T> {
+        outcome.map_err(|error| self.problem(&error)).ok()
+    }
+
+    fn has_fault_with(&self, name: Name) -> bool {
+        self.problems.iter().any(|problem| problem.option.as_deref() == Some(name.text()))
+    }
+
+    fn fault(&mut self, status: Status, name: Name, text: &str) {
+        let text = format!("{} {text}", name.text());
+        self.problem(&Error::new(status, "options", text).with_option(name.text()));
+    }
+}
+
+/// The report of what is wrong with `connection`.
+///
+/// # Errors
+/// [`Status::Internal`] alone: an unfavourable report is a report.
+pub fn validate(connection: &Connection) -> Result<String> {
+    let view = connection.view();
+    let mut findings = Findings::default();
+    if let Err(error) = view.config() {
+        findings.problem(&error);
+    }
+    let clock = view.process.clock.as_ref();
+    findings.urls(view.options());
+    findings.trust_store(view.options());
+    findings.ready_made(&view, clock);
+    let store = findings.store(&view);
+    findings.warnings.extend(connection.warnings().iter().map(Problem::from));
+    let Findings { problems, warnings } = findings;
+    written(&Report { valid: problems.is_empty(), problems, warnings, store })
+}
+
+impl Findings {
+    /// Every URL, whether or not a token request needs it.
+    fn urls(&mut self, options: &Options) {
+        for definition in table::TABLE.iter().filter(|definition| definition.kind == Kind::Url) {
+            let Some(value) = options.get(definition.id).filter(|_| !self.has_fault_with(definition.id))
+            else {
+                continue;
+            };
+            if let Err(reason) = Url::parse(value.text.reveal()) {
+                self.fault(Status::InvalidOption, definition.id, &reason);
+            }
+        }
+        self.check(target(options));
+    }
+
+    fn trust_store(&mut self, options: &Options) {
+        let is_off = |value: &Value| value.text.reveal() == "0";
+        if options.get(Name::ValidateServerCertificate).is_some_and(is_off) {
+            return;
+        }
+        if let Some(store) = options.get(Name::TrustStore) {
+            let store = Some(Location::new(store.text.reveal().to_owned()));
+            self.check(Trust { store, validate: true }.config());
+        }
+    }
+
+    /// A token or an assertion that the user gave, where the method uses it.
+    fn ready_made(&mut self, view: &View, clock: &dyn Clock) {
+        let options = view.options();
+        let given = match config::method(options).map(|(_, word)| word) {
+            Some("OAuth2-AccessToken") => Name::AccessToken,
+            Some("BearerToken") => Name::SecurityToken,
+            Some("OAuth2-JWTClientAssertion") => return self.assertion(options, clock),
+            _ => return,
+        };
+        let said = view.config().ok().and_then(|config| config.given.end);
+        let end = said.or_else(|| end_of_jwt(options.get(given)?.text.reveal()));
+        let late = end.map(|end| clock.unix_seconds().saturating_sub(end));
+        if let Some(late) = late.filter(|late| *late >= 0) {
+            let text = format!("ended {late} s ago, and nothing can renew it; set another");
+            self.fault(Status::Expired, given, &text);
+        }
+    }
+
+    fn assertion(&mut self, options: &Options, clock: &dyn Clock) {
+        let given =
+            options.get(Name::ClientAssertion).map(|given| AssertionSource::Given(given.text.clone()));
+        let file = options.get(Name::ClientAssertionFile);
+        let file = file.map(|file| AssertionSource::File(Location::new(file.text.reveal().to_owned())));
+        for source in given.into_iter().chain(file) {
+            self.check(flow::ready_made(&source, clock));
+        }
+    }
+
+    /// The store with its keys. What is wrong with it is a problem if the method signs, as far as that is known.
+    fn store(&mut self, view: &View) -> Option<Store> {
+        let by_config = view.config().map(flow::signing);
+        let Wanted { source, header } = match by_config {
+            Ok(Some(signing)) => Wanted { source: signing.key.clone(), header: signing.header.clone() },
+            _ => config::wanted_key(view.options())?,
+        };
+        let listing = key::list(&source);
+        if !matches!(by_config, Ok(None)) {
+            self.key(view, &Wanted { source: source.clone(), header }, listing.as_ref().err());
+        }
+        let (kind, keys) = match listing {
+            Ok(None) => return None,
+            Ok(Some(listing)) => (Some(listing.kind), listing.keys.into_iter().map(shown).collect()),
+            Err(_) => (None, Vec::new()),
+        };
+        let path = match &source.origin {
+            KeyOrigin::Store(file) => Some(file.typed().to_owned()),
+            KeyOrigin::Text(_) | KeyOrigin::Shared(_) => None,
+        };
+        let option = if path.is_some() { Name::JWTCertStore } else { Name::JWTPrivateKey };
+        Some(Store { option: option.text(), path, kind, keys })
+    }
+
+    /// Whether the key that is asked for can do what is asked of it.
+    fn key(&mut self, view: &View, wanted: &Wanted, unopened: Option<&Error>) {
+        let Wanted { source, header } = wanted;
+        if let Some(error) = unopened {
+            self.problem(error);
+            return;
+        }
+        let Some(key) = self.check(view.process.keys.key(source)) else { return };
+        self.check(key.algorithm(header.algorithm));
+        for thumbprint in &header.thumbprints {
+            self.check(key.thumbprint(*thumbprint));
+        }
+        self.dates(source, &key, view.process.clock.unix_seconds());
+    }
+
+    fn dates(&mut self, source: &KeySource, key: &SigningKey, now: i64) {
+        let Some(Facts { validity: (from, to), not_before, not_after, .. }) = key.certificate() else {
+            return;
+        };
+        let advice = "servers that look at dates refuse it";
+        let text = if now < from {
+            format!("has a certificate that is not valid before {not_before}; {advice}")
+        } else if now >= to {
+            format!("has a certificate that expired on {not_after}; {advice}")
+        } else {
+            return;
+        };
+        let warning = Error::warning("01000", "key store", format!("{} {text}", source.named()));
+        self.warnings.push(Problem::from(&warning.with_option(source.option())));
+    }
+}
+
+fn shown(listed: Listed) -> Key {
+    let key = listed.key.as_ref();
+    Key {
+        alias: listed.alias,
+        kind: key.map(SigningKey::kind).ok(),
+        algorithms: key
+            .map(SigningKey::algorithms)
+            .unwrap_or_default()
+            .iter()
+            .map(|one| format!("{one:?}"))
+            .collect(),
+        certificate: key.ok().and_then(SigningKey::certificate).map(Certificate::from),
+        error: key.err().map(Problem::from),
+    }
+}

@@ -1,0 +1,245 @@
+//! `authgrant_validate`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use authgrant::ffi::status::*;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::read;
+use crate::support::c_api::{Lines, open};
+use crate::support::stores;
+
+/// The report of this connection string.
+#[track_caller]
+fn report(string: &str) -> Value {
+    let report = read(&open(string).unwrap().validate());
+    let problems = report["problems"].as_array().unwrap();
+    assert_eq!(report["valid"], problems.is_empty(), "{report}");
+    for problem in problems {
+        assert!(problem["message"].as_str().unwrap().starts_with("[authgrant]["), "{problem}");
+    }
+    report
+}
+
+/// The problems' statuses and options.
+fn problems(report: &Value) -> Vec<(i32, String)> {
+    let problems = report["problems"].as_array().unwrap().iter();
+    let option = |problem: &Value| problem["option"].as_str().unwrap_or_default().to_owned();
+    problems
+        .map(|problem| (i32::try_from(problem["status"].as_i64().unwrap()).unwrap(), option(problem)))
+        .collect()
+}
+
+/// Alias and type of each key in the store.
+fn keys(report: &Value) -> Vec<(Option<&str>, &str)> {
+    let keys = report["store"]["keys"].as_array().unwrap().iter();
+    let mut keys: Vec<_> =
+        keys.map(|key| (key["alias"].as_str(), key["type"].as_str().unwrap_or("closed"))).collect();
+    keys.sort_unstable();
+    keys
+}
+
+fn string(store: &str, more: &str) -> String {
+    format!(
+        "{more};am=55;ClaimsIssuer=me;JWTCertPassword=secret;TokenURI=POST https://login.example/token;JWTCertStore={store}"
+    )
+}
+
+#[test]
+fn a_good_connection_is_valid_and_its_store_is_shown() {
+    let path = stores::path("keytool.jks");
+    let report = report(&string(&path, ""));
+    assert_eq!((&report["valid"], &report["warnings"]), (&json!(true), &json!([])), "{report}");
+    let store = &report["store"];
+    assert_eq!((&store["path"], &store["kind"]), (&json!(path), &json!("JKS")));
+    let key = &store["keys"][0];
+    assert_eq!((&key["alias"], &key["type"]), (&json!("signer"), &json!("RSA 2048")));
+    assert_eq!(key["algorithms"], json!(["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]));
+    assert_eq!(key["certificate"]["subject"], "CN=signer");
+    let (from, to) = (&key["certificate"]["not_before"], &key["certificate"]["not_after"]);
+    assert!(from.as_str().unwrap() < to.as_str().unwrap() && to.as_str().unwrap().ends_with('Z'), "{key}");
+}
+
+#[test]
+fn nothing_is_sent_and_nothing_is_signed() {
+    static LINES: Lines = Lines(std::sync::Mutex::new(Vec::new()));
+    let authority = crate::support::authority(authority::Config::http());
+    let connection = open(&crate::support::short_string(&authority, "")).unwrap();
+    connection.log_to(&LINES);
+    assert_eq!(read(&connection.validate())["valid"], true);
+    connection.explain().unwrap();
+    assert_eq!(authority.connections(), 0);
+    assert!(LINES.0.lock().unwrap().is_empty());
+}
+
+#[test]
+fn all_that_is_wrong_is_told_at_once_wherever_it_is() {
+    let store = stores::path("p256.p12");
+    let report = report(&format!(
+        "am=55;JWTCertStore={store};JWTCertPassword=secret;JWTAlgorithm=RS256;JWTThumbprint=x5t;JWTLifetime=never;\
+         TokenURI=ftp://login.example;AuthURI=no url;LogoffURI=http://login.example;RestSamplePath=/me;\
+         TrustStore=/nowhere/ca.pem;ClaimIssuer=typo"
+    ));
+    let found = problems(&report);
+    for (status, option) in [
+        (AUTHGRANT_MISSING_OPTION, "ClaimsIssuer"),
+        (AUTHGRANT_INVALID_OPTION, "JWTLifetime"),
+        (AUTHGRANT_INVALID_OPTION, "TokenURI"),
+        (AUTHGRANT_INVALID_OPTION, "AuthURI"),
+        (AUTHGRANT_INVALID_OPTION, "LogoffURI"),
+        (AUTHGRANT_MISSING_OPTION, "RestSamplePath"),
+        (AUTHGRANT_KEY_UNSUITABLE, "JWTCertStore"),
+    ] {
+        let count = found.iter().filter(|one| **one == (status, option.to_owned())).count();
+        assert_eq!(count, 1, "{option} in {report:#}");
+    }
+    assert!(found.iter().any(|(_, option)| option == "TrustStore"), "{report:#}");
+    assert_eq!(found.len(), 8, "{report:#}");
+    assert!(report["warnings"].to_string().contains("ClaimIssuer"), "{report:#}");
+    assert_eq!(keys(&report), [(Some("p256"), "EC P-256")]);
+    let key =
+        report["problems"].as_array().unwrap().iter().find(|one| one["option"] == "JWTCertStore").unwrap();
+    assert_eq!((&key["name"], &key["sqlstate"]), (&json!("AUTHGRANT_KEY_UNSUITABLE"), &json!("28000")));
+}
+
+#[test]
+fn the_aliases_are_listed_whatever_else_is_missing_or_wrong() {
+    let both = [(Some("p256"), "EC P-256"), (Some("signer"), "RSA 2048")];
+    let path = stores::path("two-keys.jks");
+    for more in ["", "JWTCertAlias=nobody"] {
+        let report = report(&string(&path, more));
+        assert_eq!(problems(&report), [(AUTHGRANT_KEY_NOT_FOUND, "JWTCertAlias".to_owned())], "{more}");
+        assert_eq!(keys(&report), both);
+    }
+    let alone = report(&format!("JWTCertStore={path};JWTCertPassword=secret"));
+    assert_eq!(keys(&alone), both);
+    assert!(problems(&alone).contains(&(AUTHGRANT_MISSING_OPTION, "ClaimsIssuer".to_owned())), "{alone:#}");
+    assert!(!report(&string(&path, "JWTCertAlias=P256"))["problems"].to_string().contains("Alias"));
+    let other_method = report(&format!("am=15;JWTCertStore={path};JWTCertPassword=secret"));
+    assert_eq!((&other_method["valid"], keys(&other_method)), (&json!(true), both.to_vec()));
+}
+
+#[test]
+fn every_kind_of_store_lists_its_keys() {
+    for (file, kind, alias) in [
+        ("keytool.jks", "JKS", Some("signer")),
+        ("keytool-pkcs12.jks", "PKCS#12", Some("signer")),
+        ("openssl.p12", "PKCS#12", Some("signer")),
+        ("openssl.pem", "PEM", None),
+        ("encrypted.pem", "PEM", None),
+        ("with-certificate.jks", "JKS", Some("signer")),
+    ] {
+        let report = report(&string(&stores::path(file), ""));
+        assert_eq!(report["store"]["kind"], kind, "{file}: {report:#}");
+        assert_eq!(keys(&report), [(alias, "RSA 2048")], "{file}");
+    }
+}
+
+#[test]
+fn a_store_that_does_not_open_is_a_problem_once_and_shows_nothing() {
+    let wrong = string(&stores::path("keytool.jks"), "").replace("=secret", "=wrong");
+    let report_of_wrong = report(&wrong);
+    assert_eq!(problems(&report_of_wrong), [(AUTHGRANT_KEY_PASSWORD, "JWTCertPassword".to_owned())]);
+    assert!(report_of_wrong["store"].get("kind").is_none());
+    assert_eq!(report_of_wrong["store"]["keys"], json!([]));
+    let missing = report(&string("/nowhere/a.jks", ""));
+    assert_eq!(problems(&missing), [(AUTHGRANT_KEY_STORE, "JWTCertStore".to_owned())]);
+    let short = report("am=55;ClaimsIssuer=me;JWTSecret=short;JWTAlgorithm=HS256");
+    assert_eq!(problems(&short), [(AUTHGRANT_KEY_UNSUITABLE, "JWTSecret".to_owned())]);
+    assert!(short.get("store").is_none(), "{short:#}");
+}
+
+#[test]
+fn a_key_with_a_password_of_its_own_is_listed_with_why_it_is_closed() {
+    let closed = report(&string(&stores::path("keypass.jks"), ""));
+    assert_eq!(keys(&closed), [(Some("signer"), "closed")]);
+    assert_eq!(closed["store"]["keys"][0]["error"]["option"], "JWTCertKeyPassword");
+    assert_eq!(problems(&closed), [(AUTHGRANT_KEY_PASSWORD, "JWTCertKeyPassword".to_owned())]);
+    let opened = report(&string(&stores::path("keypass.jks"), "JWTCertKeyPassword=another"));
+    assert_eq!((keys(&opened), problems(&opened)), (vec![(Some("signer"), "RSA 2048")], vec![]));
+}
+
+#[test]
+fn what_the_key_lacks_for_its_header_is_a_problem() {
+    let report = report(&string(&stores::path("encrypted.pem"), "JWTThumbprint=x5t"));
+    assert_eq!(problems(&report), [(AUTHGRANT_MISSING_OPTION, "JWTCertificate".to_owned())]);
+}
+
+/// Stores whose certificates are over, or have not begun.
+fn dated(name: &str) -> String {
+    static FOLDER: OnceLock<TempDir> = OnceLock::new();
+    let make = |folder: &Path, name: &str, start: &str| {
+        let made = Command::new("keytool")
+            .args(["-genkeypair", "-storetype", "JKS", "-alias", "k", "-keyalg", "RSA", "-keysize", "2048"])
+            .args(["-dname", "CN=dated", "-storepass", "secret", "-keypass", "secret"])
+            .args(["-startdate", start, "-validity", "5", "-keystore", name])
+            .current_dir(folder)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
+    };
+    let folder = FOLDER.get_or_init(|| {
+        let folder = TempDir::new().unwrap();
+        make(folder.path(), "over.jks", "-20d");
+        make(folder.path(), "not-begun.jks", "+20d");
+        folder
+    });
+    PathBuf::from(folder.path()).join(name).to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_certificate_outside_of_its_dates_is_a_warning_that_names_the_date() {
+    for (file, date, words) in
+        [("over.jks", "not_after", "expired on"), ("not-begun.jks", "not_before", "is not valid before")]
+    {
+        let report = report(&string(&dated(file), ""));
+        assert_eq!(report["valid"], true, "{report:#}");
+        let warning = &report["warnings"][0];
+        let message = warning["message"].as_str().unwrap();
+        let date = report["store"]["keys"][0]["certificate"][date].as_str().unwrap();
+        assert!(message.contains(&format!("{words} {date}")), "{message}");
+        assert_eq!((&warning["sqlstate"], &warning["option"]), (&json!("01000"), &json!("JWTCertStore")));
+    }
+}
+
+fn jwt(end: i64) -> String {
+    format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(json!({ "exp": end }).to_string()))
+}
+
+#[test]
+fn a_ready_made_token_or_assertion_past_its_end_is_a_problem() {
+    let assertion = "am=OAuth2-JWTClientAssertion;TokenURI=https://login.example/t;ClientAssertion";
+    for (option, string) in
+        [("AccessToken", "am=50;AccessToken"), ("SecurityToken", "am=34;st"), ("ClientAssertion", assertion)]
+    {
+        let ended = report(&format!("{string}={}", jwt(1_000_000_000)));
+        assert_eq!(problems(&ended), [(AUTHGRANT_EXPIRED, option.to_owned())], "{ended:#}");
+        assert_eq!(report(&format!("{string}={}", jwt(4_000_000_000)))["valid"], true);
+        assert_eq!(report(&format!("{string}=opaque"))["valid"], true);
+    }
+    let said = report("am=50;AccessToken=opaque;AccessTokenExpires=2001-09-09T01:46:40Z");
+    assert_eq!(problems(&said), [(AUTHGRANT_EXPIRED, "AccessToken".to_owned())], "{said:#}");
+    let unused = report(&format!("am=25;ah=X-A;st=value;AccessToken={}", jwt(1)));
+    assert_eq!(unused["valid"], true, "{unused:#}");
+}
+
+#[test]
+fn a_file_with_a_ready_made_assertion_is_looked_into() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("assertion");
+    let string = format!(
+        "am=OAuth2-JWTClientAssertion;TokenURI=https://login.example/t;ClientAssertionFile={}",
+        path.display()
+    );
+    let option = || "ClientAssertionFile".to_owned();
+    assert_eq!(problems(&report(&string)), [(AUTHGRANT_KEY_STORE, option())]);
+    std::fs::write(&path, jwt(1_000_000_000)).unwrap();
+    assert_eq!(problems(&report(&string)), [(AUTHGRANT_EXPIRED, option())]);
+    std::fs::write(&path, jwt(4_000_000_000)).unwrap();
+    assert_eq!(report(&string)["valid"], true);
+}
