@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use authgrant::error::Status;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use support::c_api::{Failure, ask};
+use support::c_api::{Failure, ask, open};
 use tempfile::TempDir;
 
 const DOCUMENT: &str = "docs/keys.md";
@@ -265,5 +265,57 @@ fn check_document(table: &str) {
     for (file, result) in kept {
         let same = found.get(&file).is_none_or(|found| *found == result);
         assert!(same, "{DOCUMENT} says that {file} {result}; run `make generated`");
+    }
+}
+
+#[test]
+fn a_certificate_that_does_not_hold_today_is_a_warning_with_its_date() {
+    let folder = TempDir::new().unwrap();
+    for (name, start, words) in [
+        ("late.p12", "-10d", Some("expired on 20")),
+        ("early.p12", "+10d", Some("is not valid before 20")),
+        ("now.p12", "-1H", None),
+    ] {
+        let store = folder.path().join(name);
+        let mut keytool = Command::new("keytool");
+        keytool.args([
+            "-genkeypair",
+            "-alias",
+            "a",
+            "-keyalg",
+            "EC",
+            "-groupname",
+            "secp256r1",
+            "-dname",
+            "CN=a",
+        ]);
+        keytool
+            .args(["-startdate", start, "-validity", "5", "-storepass", "changeit", "-keystore"])
+            .arg(&store);
+        assert!(keytool.output().unwrap().status.success());
+        let string =
+            format!("am=55;ClaimsIssuer=me;JWTCertPassword=changeit;JWTCertStore={}", store.display());
+        let connection = open(&string).unwrap();
+        connection.get_token().unwrap();
+        let warnings: Vec<_> = connection.warnings().into_iter().map(|warning| warning.message).collect();
+        let told = warnings.iter().find(|message| message.contains("certificate"));
+        assert_eq!(told.is_some(), words.is_some(), "{name}: {warnings:?}");
+        assert!(told.is_none_or(|message| message.contains(words.unwrap()) && message.contains(name)));
+    }
+}
+
+#[test]
+fn a_store_under_another_password_than_its_mac_asks_for_the_other_one() {
+    let rows = corpus().iter().filter(|row| row.what[0] == "openssl -twopass");
+    for row in rows {
+        let string = row.string();
+        let (both, _) = string.rsplit_once(";JWTCertKeyPassword=").unwrap();
+        let failure = ask(both).unwrap_err();
+        assert_eq!(
+            (status(&failure), failure.option.as_deref()),
+            ("KEY_PASSWORD", Some("JWTCertKeyPassword"))
+        );
+        let failure = ask(&format!("{both};JWTCertKeyPassword=wrong")).unwrap_err();
+        assert_eq!(status(&failure), "KEY_PASSWORD");
     }
 }

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 /// A cipher; all but RC4 in CBC with the padding of PKCS#7.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "legacy-ciphers"), allow(dead_code))]
 pub(super) enum Cipher {
     Aes128,
     Aes192,

@@ -37,6 +37,8 @@ mod x509;
 #[cfg(test)]
 pub(crate) mod fixtures;
 #[cfg(test)]
+mod format_tests;
+#[cfg(test)]
 mod listing_tests;
 #[cfg(test)]
 mod tests;

@@ -49,6 +49,7 @@ pub(super) struct Kdf {
     pub(super) length: Option<usize>,
 }
 
+#[cfg_attr(not(feature = "legacy-ciphers"), allow(dead_code))]
 enum Way {
     /// RFC 8018 section 5.1.
     Pbkdf1(Hash),

@@ -134,6 +134,22 @@ impl SigningKey {
         Facts::of(self.certificates.first()?)
     }
 
+    /// That the key's certificate does not hold at `now`, in seconds since 1970; nothing if it does, or if none came
+    /// with the key.
+    #[must_use]
+    pub fn date_warning(&self, now: i64) -> Option<Error> {
+        let Facts { validity: (from, to), not_before, not_after, .. } = self.certificate()?;
+        let text = if now < from {
+            format!("has a certificate that is not valid before {not_before}")
+        } else if now >= to {
+            format!("has a certificate that expired on {not_after}")
+        } else {
+            return None;
+        };
+        let text = format!("{} {text}; servers that look at dates refuse it", self.source.named());
+        Some(Error::warning("01000", "key store", text).with_option(self.source.option()))
+    }
+
     /// The key's certificate and those of its issuers, leaf first; empty if none came with the key.
     #[must_use]
     pub fn certificates(&self) -> &[CertificateDer<'static>] {

@@ -20,7 +20,7 @@ use super::cost::Budget;
 use super::password::Password;
 use super::pbe::{Fault, Scheme};
 use super::{Candidate, KeySource, Material, der, oid, weak};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Status};
 use crate::secret::Secret;
 
 use bags::{Bags, Key};
@@ -87,6 +87,7 @@ struct Opening<'a> {
     store: Password,
     /// JWTCertKeyPassword.
     key: Option<Password>,
+    /// Whether there is a MAC, and the password has passed it.
     has_mac: bool,
     is_encrypted: bool,
 }
@@ -111,8 +112,8 @@ impl<'a> Opening<'a> {
         fields.need()?;
         let authenticated = data(fields.need()?)?;
         if let Some(mac) = fields.next() {
-            self.has_mac = true;
             mac::verify(mac?, &authenticated, &self.store, &mut self.budget)?;
+            self.has_mac = true;
         }
         Element::sequence(&authenticated)?.map(|safe| self.safe(safe?)).collect()
     }
@@ -161,6 +162,11 @@ impl<'a> Opening<'a> {
             }
             Fault::Weak(number) => weak::refused(self.source, &oid::name(&number)),
             Fault::Cost(text) => self.source.broken(text),
+            Fault::Refused if self.has_mac => self.source.error(
+                Status::KeyPassword,
+                "JWTCertKeyPassword",
+                "is encrypted with another password than that of its MAC (set JWTCertKeyPassword)",
+            ),
             // Without a MAC, altered content shows only in that what was decrypted makes no sense.
             Fault::Damaged if self.has_mac || !self.is_encrypted => {
                 self.source.broken("is a PKCS#12 store that was damaged")
