@@ -132,8 +132,7 @@ fn status(failure: &Failure) -> &'static str {
 fn verify(token: &str, public: &Path) -> String {
     let place = TempDir::new().unwrap();
     let (message, signature) = token.rsplit_once('.').unwrap();
-    let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
-    let header: serde_json::Value = serde_json::from_slice(&header).unwrap();
+    let header = header(token);
     let algorithm = header["alg"].as_str().unwrap();
     let mut signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
     if algorithm.starts_with("ES") {
@@ -166,6 +165,11 @@ fn verify(token: &str, public: &Path) -> String {
     }
     let output = command.current_dir(&place).output().unwrap();
     if output.status.success() { "opens".to_owned() } else { format!("{algorithm} does not verify") }
+}
+
+fn header(token: &str) -> serde_json::Value {
+    let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
+    serde_json::from_slice(&header).unwrap()
 }
 
 /// r and s side by side, as the SEQUENCE that OpenSSL wants.
@@ -318,4 +322,16 @@ fn a_store_under_another_password_than_its_mac_asks_for_the_other_one() {
         let failure = ask(&format!("{both};JWTCertKeyPassword=wrong")).unwrap_err();
         assert_eq!(status(&failure), "KEY_PASSWORD");
     }
+}
+
+#[test]
+fn the_key_id_of_a_json_file_is_the_kid_unless_the_user_says_another() {
+    for (file, key_id) in [("j-p256.jwk", "p256"), ("j-google.json", "1a2b"), ("j-box.json", "k")] {
+        let row = corpus().iter().find(|row| row.file == file).unwrap();
+        assert_eq!(header(&ask(&row.string()).unwrap().value())["kid"], key_id, "{file}");
+        let other = ask(&format!("{};JWTKeyID=mine", row.string())).unwrap();
+        assert_eq!(header(&other.value())["kid"], "mine", "{file}");
+    }
+    let row = corpus().iter().find(|row| row.file == "k.p12").unwrap();
+    assert!(header(&ask(&row.string()).unwrap().value())["kid"].is_null());
 }

@@ -78,6 +78,7 @@ fn material(source: &KeySource, entry: &Entry<'_>, key: &[u8]) -> Result<Materia
         key: Key::Private(unprotect(source, entry, key)?),
         certificates: entry.certificates.iter().map(|found| found.to_vec()).collect(),
         alias: Some(entry.alias.clone()),
+        key_id: None,
     })
 }
 

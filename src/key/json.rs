@@ -15,6 +15,8 @@ struct File<'a> {
     kind: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     private_key: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    private_key_id: Option<Cow<'a, str>>,
     #[serde(rename = "boxAppSettings", borrow, default)]
     r#box: Option<BoxSettings<'a>>,
     #[serde(borrow, default)]
@@ -32,6 +34,8 @@ struct BoxSettings<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct BoxAuth<'a> {
+    #[serde(rename = "publicKeyID", borrow, default)]
+    key_id: Option<Cow<'a, str>>,
     #[serde(borrow)]
     private_key: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -70,7 +74,7 @@ pub(super) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
         return jwk::pick(source, &keys);
     }
     match (file.kind.as_deref(), file.private_key) {
-        (_, Some(key)) => within(source, key),
+        (_, Some(key)) => within(source, key, file.private_key_id),
         (Some(kind @ ("external_account" | "authorized_user" | "impersonated_service_account")), None) => {
             Err(source.not_found(format!(
                 "is a Google configuration of type {kind}, which has no private key and whose sources are not \
@@ -90,19 +94,20 @@ fn of_box(source: &KeySource, auth: BoxAuth<'_>) -> Result<Material> {
     match passphrase {
         Some(passphrase) => {
             let source = KeySource { password: Some(passphrase), ..source.clone() };
-            within(&source, auth.private_key)
+            within(&source, auth.private_key, auth.key_id)
         }
-        None => within(source, auth.private_key),
+        None => within(source, auth.private_key, auth.key_id),
     }
 }
 
-/// A key in PEM inside the file.
-fn within(source: &KeySource, key: Cow<'_, str>) -> Result<Material> {
+/// A key in PEM inside the file, which the server knows by `key_id`.
+fn within(source: &KeySource, key: Cow<'_, str>, key_id: Option<Cow<'_, str>>) -> Result<Material> {
     let key = Secret::new(key.into_owned());
     if !pem::is_pem(key.reveal().as_bytes()) {
         return Err(source.broken("is JSON with a private key that is not PEM"));
     }
-    pem::read(source, key.reveal().as_bytes())
+    let material = pem::read(source, key.reveal().as_bytes())?;
+    Ok(Material { key_id: key_id.map(Cow::into_owned), ..material })
 }
 
 /// Of what is wrong only the place is told: the parser's own words repeat what stands there.

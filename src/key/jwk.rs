@@ -107,6 +107,7 @@ impl Jwk<'_> {
             key,
             certificates: certificates.ok_or_else(|| damaged(source, "x5c"))?,
             alias: self.kid.as_deref().map(str::to_owned),
+            key_id: self.kid.as_deref().map(str::to_owned),
         })
     }
 

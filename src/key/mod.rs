@@ -71,6 +71,8 @@ struct Material {
     key: Key,
     certificates: Vec<Vec<u8>>,
     alias: Option<String>,
+    /// By which the server knows the key, where the file says it.
+    key_id: Option<String>,
 }
 
 /// A key of a store, by its alias where the format has aliases; or why it does not open.
@@ -149,5 +151,5 @@ fn bare(source: &KeySource, content: &[u8]) -> Result<Material> {
     } else {
         pem::decrypt(source, content)?
     };
-    Ok(Material { key: Key::Private(der), certificates: Vec::new(), alias: None })
+    Ok(Material { key: Key::Private(der), certificates: Vec::new(), alias: None, key_id: None })
 }

@@ -87,6 +87,7 @@ fn material(source: &KeySource, blocks: &[Block<'_>], key: &Block<'_>) -> Result
             .map(|block| block.decoded(source).map(|der| der.to_vec()))
             .collect::<Result<_>>()?,
         alias: None,
+        key_id: None,
     })
 }
 

@@ -69,27 +69,29 @@ pub struct SigningKey {
     source: KeySource,
     pair: Pair,
     alias: Option<String>,
+    key_id: Option<String>,
     certificates: Vec<CertificateDer<'static>>,
     thumbprints: Option<Thumbprints>,
 }
 
 impl SigningKey {
     pub(super) fn new(source: &KeySource, material: Material) -> Result<Self> {
-        let pair = match material.key {
+        let Material { key, certificates, alias, key_id } = material;
+        let pair = match key {
             Key::Private(der) => parse(source, &der)?,
             Key::Shared(secret) => Pair::Shared(Shared::of(secret)),
         };
-        let certificates = chain::of(pair.public_key(), &material.certificates);
+        let certificates = chain::of(pair.public_key(), &certificates);
         let thumbprints = Thumbprints::of(&certificates);
         let source = source.without_secrets();
-        Ok(Self { source, pair, alias: material.alias, certificates, thumbprints })
+        Ok(Self { source, pair, alias, key_id, certificates, thumbprints })
     }
 
     /// The shared secret that is `written`.
     pub(super) fn shared(source: &KeySource, written: &str) -> Result<Self> {
         let pair = Pair::Shared(Shared::new(source, written)?);
         let source = source.without_secrets();
-        Ok(Self { source, pair, alias: None, certificates: Vec::new(), thumbprints: None })
+        Ok(Self { source, pair, alias: None, key_id: None, certificates: Vec::new(), thumbprints: None })
     }
 
     /// Takes over `chain`, which is this key's, unless one came with the key.
@@ -108,6 +110,13 @@ impl SigningKey {
     #[must_use]
     pub fn alias(&self) -> Option<&str> {
         self.alias.as_deref()
+    }
+
+    /// By which the server knows the key, where its file says it: the kid of a JSON Web Key, and what Google's and Box's
+    /// files have in its place.
+    #[must_use]
+    pub fn key_id(&self) -> Option<&str> {
+        self.key_id.as_deref()
     }
 
     /// Its type and size, such as `RSA 2048`.

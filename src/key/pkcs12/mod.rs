@@ -140,7 +140,7 @@ impl<'a> Opening<'a> {
             Key::Sealed(scheme, sealed) => self.unseal(*scheme, sealed, &alias)?,
         };
         let certificates = bags.certificates.iter().map(|bag| bag.der.to_vec()).collect();
-        Ok(Material { key: super::Key::Private(der), certificates, alias: Some(alias) })
+        Ok(Material { key: super::Key::Private(der), certificates, alias: Some(alias), key_id: None })
     }
 
     fn unseal(&mut self, scheme: Elements<'_>, sealed: &[u8], alias: &str) -> Result<Zeroizing<Vec<u8>>> {
