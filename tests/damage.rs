@@ -116,9 +116,31 @@ fn attempt(name: &str, content: &[u8], password: &str) -> Option<i32> {
     Some(failure.status)
 }
 
+/// Small things over and over, of which a reader might keep more than they take in the file.
+fn bombs() -> [(&'static str, Vec<u8>); 4] {
+    const MANY: usize = 1_000_000;
+    let sequence = |body: &[u8]| {
+        let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+        [&[0x30, 0x84], length.as_slice(), body].concat()
+    };
+    let keys = format!("{{\"keys\":[{}{{}}]}}", "{\"kty\":\"\"},".repeat(MANY));
+    [
+        ("a million elements", sequence(&[5, 0].repeat(MANY))),
+        (
+            "a million parts of a PKCS#12 store",
+            sequence(&[&[2, 1, 3], [5, 0].repeat(MANY).as_slice()].concat()),
+        ),
+        ("a million levels", [&[0x30, 0x80, 2, 1, 3], [0x30, 0x80].repeat(MANY).as_slice()].concat()),
+        ("a million keys", keys.into_bytes()),
+    ]
+}
+
 /// One test, as what is allocated is counted in the whole process.
 #[test]
 fn a_damaged_key_file_is_refused_or_opened_and_never_worse() {
+    for (name, content) in bombs() {
+        assert_eq!(attempt(name, &content, "changeit"), Some(AUTHGRANT_KEY_STORE), "{name}");
+    }
     let step = if is_soak() { 1 } else { 5 };
     let flips: &[u8] = if is_soak() { &[0x01, 0x20, 0x80, 0xFF] } else { &[0xFF] };
     for (name, whole, password) in smallest() {

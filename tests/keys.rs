@@ -22,6 +22,9 @@ const DOCUMENT: &str = "docs/keys.md";
 /// However slow the machine: no file may hold a call up for longer.
 const LONGEST: Duration = Duration::from_secs(60);
 
+/// "opens" or the status, and whether OpenSSL opens it, if it is a PKCS#12.
+type Outcome = (String, Option<bool>);
+
 /// A line of the list.
 struct Row {
     file: String,
@@ -217,9 +220,8 @@ fn every_file_of_the_corpus_signs_what_openssl_verifies_or_is_refused_as_it_shou
 }
 
 /// The results as docs/keys.md has them.
-fn table(results: &[(String, Option<bool>)]) -> String {
-    let opened =
-        |of: &dyn Fn(&(String, Option<bool>)) -> bool| results.iter().filter(|found| of(found)).count();
+fn table(results: &[Outcome]) -> String {
+    let opened = |of: &dyn Fn(&Outcome) -> bool| results.iter().filter(|found| of(found)).count();
     let stores = opened(&|(_, openssl)| openssl.is_some());
     let theirs = opened(&|(_, openssl)| *openssl == Some(true));
     let ours = opened(&|(result, openssl)| openssl.is_some() && result == "opens");

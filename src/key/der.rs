@@ -4,11 +4,18 @@ use ::der::asn1::{AnyRef, ObjectIdentifier};
 use ::der::{Decode, Reader, SliceReader, Tag, Tagged};
 use zeroize::Zeroizing;
 
+/// No honest key or certificate has more elements side by side; a list of those of a hostile file would take more memory
+/// than the file.
+const MOST: usize = 10_000;
+
 /// The elements that stand one after the other in `bytes`; nothing unless they fill it.
 pub(super) fn elements(bytes: &[u8]) -> Option<Vec<AnyRef<'_>>> {
     let mut reader = SliceReader::new(bytes).ok()?;
     let mut found = Vec::new();
     while !reader.is_finished() {
+        if found.len() == MOST {
+            return None;
+        }
         found.push(AnyRef::decode(&mut reader).ok()?);
     }
     Some(found)

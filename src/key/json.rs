@@ -8,6 +8,9 @@ use super::{Candidate, KeySource, Material, pem};
 use crate::error::Result;
 use crate::secret::Secret;
 
+/// No honest file is larger, and what is made of a hostile one takes many times its size.
+const MOST_BYTES: usize = 512 * 1024;
+
 /// What a file may have; which of it is there tells the format.
 #[derive(Deserialize)]
 struct File<'a> {
@@ -112,6 +115,10 @@ fn within(source: &KeySource, key: Cow<'_, str>, key_id: Option<Cow<'_, str>>) -
 
 /// Of what is wrong only the place is told: the parser's own words repeat what stands there.
 fn parse<'a, T: Deserialize<'a>>(source: &KeySource, content: &'a [u8]) -> Result<T> {
+    if content.len() > MOST_BYTES {
+        let length = content.len();
+        return Err(source.broken(format!("is JSON of {length} bytes; a key has no more than {MOST_BYTES}")));
+    }
     serde_json::from_slice(plain(content)).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         let text =
