@@ -25,7 +25,7 @@ mod rules;
 mod signing;
 mod token_endpoint;
 
-pub use consent::{Authorization, Consent, resolve_authorization, resolve_consent};
+pub use consent::{Authorization, Consent, ConsentWay, resolve_authorization, resolve_consent};
 pub use looking::{Wanted, method, profile, wanted_key};
 pub use signing::Signing;
 
@@ -40,6 +40,8 @@ pub struct Config {
     pub headers: Vec<Header>,
     /// What the consent URL is made of.
     pub consent: Option<Consent>,
+    /// How consent is given.
+    pub consent_way: ConsentWay,
     /// Who is told at the end of a token's use.
     pub logoff: Option<Logoff>,
     /// The limit of a whole call, and the option that set it.
@@ -285,6 +287,7 @@ impl Reader<'_> {
             headers: header.into_iter().chain(model).chain(known).collect(),
             flow,
             consent,
+            consent_way: self.consent_way(method, profile),
             logoff,
             login_timeout: self.timeout(Name::LoginTimeout, 60),
             request_timeout: self.timeout(Name::WSTimeout, 120),

@@ -369,7 +369,8 @@ impl Connection {
             self.warn(warning);
         };
         let (process, session, identity) = (self.process(), &self.live().session, self.identity(config));
-        work(&Context { process, session, call, identity, may_prompt, warn: &warn })
+        let consent_way = config.consent_way;
+        work(&Context { process, session, call, identity, consent_way, may_prompt, warn: &warn })
     }
 
     /// What an administrator's consent has told, with each token of this connection.

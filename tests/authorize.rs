@@ -148,6 +148,32 @@ fn the_consent_url_is_the_one_of_docusigns_page_for_each_kind_of_consent() {
 }
 
 #[test]
+fn an_internal_administrators_consent_has_no_url_and_the_steps_are_told() {
+    let authority = needing_consent();
+    let connection = docusign(&authority, "ConsentType=Admin");
+    let url = consent_url(&connection).unwrap_err();
+    assert_eq!((url.status, url.option.as_deref()), (AUTHGRANT_UNSUPPORTED, Some("ConsentType")));
+    let token = connection.get_token().unwrap_err();
+    assert_eq!((token.status, token.consent_url), (AUTHGRANT_CONSENT_REQUIRED, None));
+    for message in [url.message, token.message] {
+        for word in ["Connected Apps", "Access Management with SSO", "claimed"] {
+            assert!(message.contains(word), "{message}");
+        }
+    }
+    assert_eq!(authorize_with_nobody(&connection).status, AUTHGRANT_UNSUPPORTED);
+}
+
+#[test]
+fn the_two_settings_of_individual_consent_are_told_where_it_is_missing() {
+    let authority = needing_consent();
+    let failure = docusign(&authority, "").get_token().unwrap_err();
+    assert!(failure.message.contains(failure.consent_url.as_deref().unwrap()), "{failure:?}");
+    for word in ["redirect", "authorization code grant"] {
+        assert!(failure.message.to_lowercase().contains(word), "{failure:?}");
+    }
+}
+
+#[test]
 fn an_external_administrators_code_is_exchanged_and_its_id_token_can_be_read() {
     let authority = needing_consent();
     let connection = for_external_admins(&authority, "ClientCredentialsMode=1");

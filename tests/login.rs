@@ -44,7 +44,8 @@ fn a_login_brings_the_token_and_is_renewed_without_the_person() {
     let (authority, connection) = desk(Config::http(), None, "");
     let (outcome, page) = authorize(&connection);
     outcome.unwrap();
-    assert!(page.unwrap().starts_with("HTTP/1.1 200"));
+    let page = page.unwrap();
+    assert!(page.starts_with("HTTP/1.1 200") && page.contains("You are logged in to"), "{page}");
     let first = connection.get_token().unwrap();
     assert_eq!(first.scope().as_deref(), Some("read"));
     assert_eq!(authority.token_requests().len(), 1, "the login's own token is the connection's");

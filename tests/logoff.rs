@@ -16,7 +16,7 @@ fn connection(authority: &Authority, more: &str) -> Connection {
     open(&short_string(authority, &logoff)).unwrap()
 }
 
-fn log_off(connection: &Connection) -> Result<(), Failure> {
+fn log_off(connection: &Connection) -> Result<(), Box<Failure>> {
     let mut error = null_mut();
     let status = authgrant_logoff(connection.handle(), &raw mut error);
     match chain(error).into_iter().next() {
@@ -24,7 +24,7 @@ fn log_off(connection: &Connection) -> Result<(), Failure> {
             assert_eq!(status, AUTHGRANT_OK);
             Ok(())
         }
-        Some(failure) => Err(failure),
+        Some(failure) => Err(Box::new(failure)),
     }
 }
 

@@ -35,6 +35,15 @@ pub struct Consent {
     pub timeout: Duration,
 }
 
+/// How consent is given, for whoever is told that it is missing.
+#[derive(Clone, Copy, Debug)]
+pub struct ConsentWay {
+    /// By whom.
+    pub kind: ConsentType,
+    /// What it takes beside a URL, or instead of one.
+    pub help: Option<&'static str>,
+}
+
 /// A person's way to consent or to log in, and what is done with the code that it brings.
 #[derive(Debug)]
 pub struct Authorization {
@@ -110,6 +119,17 @@ impl Reader<'_> {
             self.faults.retain(|fault| fault.status() != Status::Unsupported);
         }
         consent
+    }
+
+    pub(super) fn consent_way(&self, method: Method, profile: Option<&'static Profile>) -> ConsentWay {
+        let ways = profile.and_then(|profile| profile.consent.as_ref());
+        let kind = self.consent_type(method == Method::AuthorizationCode, ways);
+        let help = ways.and_then(|ways| match kind {
+            ConsentType::Individual => ways.individual_needs.as_deref(),
+            ConsentType::Admin => ways.admin_steps.as_deref(),
+            ConsentType::ExternalAdmin => None,
+        });
+        ConsentWay { kind, help }
     }
 
     fn whole_consent(

@@ -79,12 +79,17 @@ impl Reader<'_> {
         place: ScopeIn,
     ) -> Option<String> {
         let wanted = self.scope_in(profile);
+        self.usual_scope(endpoint, profile).filter(|_| wanted == ScopeIn::Both || wanted == place)
+    }
+
+    /// The scope, else what is usual at the provider.
+    pub(super) fn usual_scope(&self, endpoint: Option<&Url>, profile: Option<&Profile>) -> Option<String> {
         let usual = profile.and_then(|profile| {
             let scope = profile.default_scope.as_ref()?;
             let known = endpoint.is_some_and(|url| profile.has_host(url.host()));
             (known || !scope.own_hosts_only).then(|| scope.text.clone())
         });
-        self.text(Name::Scope).or(usual).filter(|_| wanted == ScopeIn::Both || wanted == place)
+        self.text(Name::Scope).or(usual)
     }
 
     fn scope_in(&self, profile: Option<&Profile>) -> ScopeIn {

@@ -104,6 +104,7 @@ impl Reader<'_> {
                 }
                 // The login has asked for it; the code and the refresh token stand for what was granted.
                 Method::AuthorizationCode => None,
+                Method::ClientCredentials => self.usual_scope(endpoint.as_ref().map(|(url, _)| url), profile),
                 _ => self.text(Name::Scope),
             },
             endpoint: endpoint?.0,

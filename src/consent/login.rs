@@ -35,6 +35,8 @@ pub fn visit(consent: &Consent, show: Option<&ShowUrl<'_>>, browser: &Browser, c
     let challenge = consent.redeems.then(|| proof.challenge());
     let full = with_state(&by_hand, &expected.state, challenge);
     let pages = Pages::new(consent.application.as_deref());
+    let logs_in = consent.redeems && consent.kind == ConsentType::Individual;
+    let pages = if logs_in { pages.for_a_login() } else { pages };
     let arrival = match show {
         Some(show) => {
             shown(show(full.reveal()), by_hand)?;

@@ -20,6 +20,7 @@ const SIGN: &str = r#"<circle cx="24" cy="24" r="21"/><path d="M24 13v14M24 34v.
 #[derive(Clone, Debug, Default)]
 pub struct Pages {
     application: Option<String>,
+    logs_in: bool,
 }
 
 /// A page and the HTTP status that goes with it.
@@ -34,11 +35,20 @@ impl Pages {
     #[must_use]
     pub fn new(application: Option<&str>) -> Self {
         let application = application.map(clean).filter(|name| !name.is_empty());
-        Self { application }
+        Self { application, logs_in: false }
     }
 
-    /// Consent has arrived.
+    /// The same for a login.
+    #[must_use]
+    pub fn for_a_login(self) -> Self {
+        Self { logs_in: true, ..self }
+    }
+
+    /// Consent or a login has arrived.
     pub(super) fn success(&self) -> Page {
+        if self.logs_in {
+            return self.logged_in();
+        }
         let thanks = match &self.application {
             Some(name) => format!("Thank you for granting consent to <strong>{}</strong>.", escaped(name)),
             None => "Thank you for granting consent.".to_owned(),
@@ -47,6 +57,14 @@ impl Pages {
             r#"<p>{thanks}</p><p class="next">You can close this window: the application goes on by itself.</p>"#
         );
         page("200 OK", "good", CHECK, "Consent received", &text)
+    }
+
+    fn logged_in(&self) -> Page {
+        let name = self.named();
+        let text = format!(
+            r#"<p>You are logged in to {name}.</p><p class="next">You can close this window: the application goes on by itself.</p>"#
+        );
+        page("200 OK", "good", CHECK, "Logged in", &text)
     }
 
     /// The page of a success is asked for once more.
@@ -58,19 +76,26 @@ impl Pages {
 
     /// The server has sent the person back with an error; its own words.
     pub(super) fn failure(&self, error: &str, description: Option<&str>) -> Page {
-        let application = self.application.as_deref().map_or_else(
-            || "The application".to_owned(),
-            |name| format!("<strong>{}</strong>", escaped(name)),
-        );
+        let (title, said) = if self.logs_in {
+            ("The login was not completed", format!("You are not logged in to {}.", self.named()))
+        } else {
+            ("Consent was not given", format!("There is no consent for {}.", self.named()))
+        };
         let description =
             description.map(|text| format!(r#"<p dir="auto">{}</p>"#, escaped(text))).unwrap_or_default();
         let text = format!(
-            "<p>{application} has no consent. The authorization server said:</p>\
+            "<p>{said} The authorization server said:</p>\
              <blockquote>{description}<p><code>{}</code></p></blockquote>\
              <p class=\"next\">You can close this window; the application has been told, and can ask again.</p>",
             escaped(error)
         );
-        page("200 OK", "bad", CROSS, "Consent was not given", &text)
+        page("200 OK", "bad", CROSS, title, &text)
+    }
+
+    /// The application, as it stands in the midst of a sentence.
+    fn named(&self) -> String {
+        let named = self.application.as_deref().map(|name| format!("<strong>{}</strong>", escaped(name)));
+        named.unwrap_or_else(|| "the application".to_owned())
     }
 
     /// A visit that is not the one that is waited for. `why` is ours, and escaped all the same.
@@ -162,7 +187,10 @@ mod tests {
     #[test]
     fn nothing_from_outside_is_html() {
         let pages = Pages::new(Some(HOSTILE));
+        let login = pages.clone().for_a_login();
         for page in [
+            login.success(),
+            login.failure(HOSTILE, None),
             pages.success(),
             pages.failure(HOSTILE, Some(HOSTILE)),
             Pages::turned_away("400 Bad Request", HOSTILE),

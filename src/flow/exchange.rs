@@ -81,7 +81,7 @@ pub(super) fn fetch(
         methods => methods,
     };
     let asking = Asking { exchange, context, attempt };
-    let told = |refused: Refused| told::error(refused, exchange, consent);
+    let told = |refused: Refused| told::error(refused, exchange, consent, context.consent_way);
     match methods {
         Methods::Post => asking.by(Method::Post)?.map_err(told),
         Methods::Get => asking.by(Method::Get)?.map_err(told),

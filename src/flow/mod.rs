@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::call::Call;
 use crate::clock::Clock;
-use crate::config::{AssertionSource, Config, Consent, Exchange, Flow, Grant, Login, Signing};
+use crate::config::{AssertionSource, Config, Consent, ConsentWay, Exchange, Flow, Grant, Login, Signing};
 use crate::consent::Visit;
 use crate::error::{Error, Result, Status};
 use crate::identity::Identity;
@@ -44,6 +44,8 @@ pub struct Context<'a> {
     pub call: &'a Call,
     /// For whom the token is.
     pub identity: Identity,
+    /// How consent is given, where it is missing.
+    pub consent_way: ConsentWay,
     /// Whether a browser may be opened for the person.
     pub may_prompt: bool,
     /// Where to leave what the caller should know although it worked.

@@ -85,6 +85,10 @@ mod tests {
             session: &session,
             call,
             identity,
+            consent_way: crate::config::ConsentWay {
+                kind: crate::provider::ConsentType::Individual,
+                help: None,
+            },
             may_prompt: false,
             warn: &|_| {},
         };

@@ -137,6 +137,7 @@ const STEERING: &[&str] = &[
     "HostNameInCertificate",
     "ValidateServerCertificate",
     "ClaimsAudience",
+    "Provider",
 ];
 
 macro_rules! options {

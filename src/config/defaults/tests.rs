@@ -105,6 +105,8 @@ fn a_usual_scope_goes_to_where_it_means_something() {
     let usual = entra("https://login.microsoftonline.com/t/oauth2/v2.0/token");
     assert_eq!(usual.as_deref(), Some("https://graph.microsoft.com/.default"));
     assert_eq!(entra("https://adfs.example/adfs/oauth2/token"), None);
+    let secret = "am=53;ClientID=me;ClientSecret=s;TokenURI=POST https://login.microsoftonline.com/t/oauth2/v2.0/token";
+    assert_eq!(exchange(secret).scope.as_deref(), Some("https://graph.microsoft.com/.default"));
     let docusign = "Provider=docusign;am=55;ClaimsIssuer=me;TokenURI=POST https://a.example/t;";
     assert_eq!(signing(docusign).scope.as_deref(), Some("signature impersonation"));
     assert_eq!(signing(&format!("{docusign}Scope=click.manage")).scope.as_deref(), Some("click.manage"));

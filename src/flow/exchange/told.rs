@@ -1,14 +1,19 @@
 //! A server's refusal, told to whoever has to mend it: what was sent, what came back, what to do.
 
 use super::{Attempt, Refused};
-use crate::config::{Consent, Exchange, Methods};
+use crate::config::{Consent, ConsentWay, Exchange, Methods};
 use crate::consent;
 use crate::endpoint::Refusal;
 use crate::error::{Error, Status};
 use crate::flow::verdict::{Sense, sense};
-use crate::provider::{ConsentType, ConsentWays};
+use crate::provider::ConsentType;
 
-pub(super) fn error(refused: Refused, exchange: &Exchange, consent: Option<&Consent>) -> Error {
+pub(super) fn error(
+    refused: Refused,
+    exchange: &Exchange,
+    consent: Option<&Consent>,
+    way: ConsentWay,
+) -> Error {
     let Refused { refusal, attempt } = refused;
     let status = status(&refusal, &attempt, exchange);
     let (what, sent) = (attempt.what, attempt.sent);
@@ -23,11 +28,7 @@ pub(super) fn error(refused: Refused, exchange: &Exchange, consent: Option<&Cons
         Status::Expired => {
             format!("{host} takes {what} no longer ({said}); log in again and set another. {sent}")
         }
-        Status::ConsentRequired => {
-            let ways = exchange.profile.and_then(|profile| profile.consent.as_ref());
-            let own = consent.is_none_or(|consent| consent.kind == ConsentType::Individual);
-            consent_wanted(host, &said, consent_url.as_deref(), ways.filter(|_| own))
-        }
+        Status::ConsentRequired => consent_wanted(host, &said, consent_url.as_deref(), way),
         Status::Throttled => throttled(host, &said, refusal.retry_after),
         Status::Server => format!("{host} has a problem of its own ({said}); try again later"),
         _ => not_an_answer(exchange, &said),
@@ -49,15 +50,14 @@ fn status(refusal: &Refusal, attempt: &Attempt, exchange: &Exchange) -> Status {
     }
 }
 
-fn consent_wanted(host: &str, said: &str, consent_url: Option<&str>, ways: Option<&ConsentWays>) -> String {
-    let steps =
-        ways.filter(|ways| ways.usual == ConsentType::Admin).and_then(|ways| ways.admin_steps.as_ref());
-    let needs = ways.and_then(|ways| ways.individual_needs.as_ref());
-    let needs = needs.map_or(String::new(), |needs| format!(" ({needs})"));
-    match (consent_url, steps) {
+fn consent_wanted(host: &str, said: &str, consent_url: Option<&str>, way: ConsentWay) -> String {
+    let needs = way.help.map_or(String::new(), |needs| format!(" ({needs})"));
+    match (consent_url, way.help) {
         (Some(url), _) => format!("{host} wants consent first ({said}); open {url}{needs}"),
-        (None, Some(steps)) => format!("{host} wants consent first ({said}): {steps}"),
-        (None, None) => format!(
+        (None, Some(steps)) if way.kind == ConsentType::Admin => {
+            format!("{host} wants consent first ({said}): {steps}")
+        }
+        (None, _) => format!(
             "{host} wants consent first ({said}); for a URL to open set RedirectURI, and AuthURI if the provider is not known{needs}"
         ),
     }
