@@ -1,6 +1,6 @@
 # Everything that this project can be asked to do. The work is in scripts/; each script can be run alone.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check mutants lib generated authority setup clean
+.PHONY: help demo test soak check mutants lib generated authority setup clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\): ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -11,6 +11,10 @@ demo: ## from nothing to a token: library, C example, key store, authorization s
 test: ## all tests: Rust, C and C++, Python, Go, servers that others wrote, a browser
 	@scripts/test.sh
 
+soak: ## key files damaged at every byte and at random, which takes some minutes
+	cargo test --test keys
+	AUTHGRANT_SOAK=1 cargo test --test damage
+
 check: ## what needs no server: format, lints, licences, header, exported symbols
 	@scripts/check.sh
 
@@ -20,8 +24,8 @@ mutants: ## break each check on purpose and see a test fail (about four minutes;
 lib: ## the release library, in build/lib
 	@scripts/lib.sh release build/lib
 
-generated: ## write the header, docs/options.md and docs/providers.md anew from the source
-	UPDATE_GENERATED=1 cargo test -q --test header
+generated: ## write the header and the pages docs/options.md, docs/providers.md and docs/keys.md anew from the source
+	UPDATE_GENERATED=1 cargo test -q --test header --test keys
 
 authority: ## run the tests' authorization server (ARGS='--https --register ISSUER=cert.pem')
 	cargo run -q -p authority -- $(ARGS)

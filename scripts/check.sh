@@ -6,6 +6,7 @@ set -euo pipefail
 scripts/setup.sh build binutils
 cargo fmt --all --check
 cargo clippy --quiet --workspace --all-targets -- -D warnings
+cargo clippy --quiet --lib --no-default-features -- -D warnings
 scripts/deny.sh
 cargo test --quiet --test header
 scripts/lib.sh debug build/test-lib

@@ -6,7 +6,7 @@
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(build java openssl python go browser oidc network valgrind binutils cargo-deny)
+ALL=(build java openssl keys python go browser oidc network valgrind binutils cargo-deny)
 MISSING=()
 UPDATED=
 
@@ -37,6 +37,15 @@ part_build() {
 
 part_java() { need keytool default-jre-headless; }
 part_openssl() { need openssl openssl; }
+
+# Who else writes key files, for tests/keys/generate.sh.
+part_keys() {
+    part_java
+    part_openssl
+    need pk12util libnss3-tools
+    need certtool gnutls-bin
+    need python3 python3
+}
 part_go() { need go golang-go; }
 part_valgrind() { need valgrind valgrind; }
 

@@ -38,7 +38,7 @@ run_go() {
 
 needs() {
     case $1 in
-        rust) echo build java openssl ;;
+        rust) echo build keys ;;
         symbols) echo build binutils ;;
         c) [ "${AUTHGRANT_VALGRIND:-1}" = 1 ] && echo build openssl valgrind || echo build openssl ;;
         python) echo build python openssl ;;

@@ -124,7 +124,8 @@ fn header_json(header: &Header, algorithm: Option<Algorithm>, key: Option<&Signi
     if !header.additional.have("typ") {
         object.text("typ", "JWT");
     }
-    if let Some(key_id) = header.key_id.as_deref().filter(|_| !header.additional.have("kid")) {
+    let key_id = header.key_id.as_deref().or_else(|| key.and_then(SigningKey::key_id));
+    if let Some(key_id) = key_id.filter(|_| !header.additional.have("kid")) {
         object.text("kid", key_id);
     }
     let thumbprints = header.thumbprints.iter().filter(|wanted| !header.additional.have(wanted.name()));

@@ -4,9 +4,9 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::sys;
+use der::DateTime;
 
-use pkcs8::der::DateTime;
+use crate::sys;
 
 /// Where the time comes from.
 pub trait Clock: Send + Sync {

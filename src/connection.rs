@@ -178,7 +178,7 @@ impl Connection {
     pub fn make_assertion(&self) -> Result<Secret> {
         let snapshot = self.snapshot.load_full();
         let config = snapshot.config()?;
-        flow::sign(config, self.process())
+        flow::sign(config, self.process(), &|warning| self.warn(warning))
     }
 
     /// The options in force as one connection string, with secrets and with the tokens of now where they are wanted.

@@ -128,14 +128,15 @@ pub fn files(config: &Config) -> Vec<&Location> {
     }
 }
 
-/// The JWT that `config`'s flow signs, made anew and sent nowhere.
+/// The JWT that `config`'s flow signs, made anew and sent nowhere. `warn` is told what the caller should know although
+/// it worked.
 ///
 /// # Errors
 /// The key's; [`Status::Unsupported`] where the flow signs nothing.
-pub fn sign(config: &Config, process: &Process) -> Result<Secret> {
+pub fn sign(config: &Config, process: &Process, warn: &dyn Fn(Error)) -> Result<Secret> {
     let text = "this AuthenticationMethod signs no JWT";
     let signing = signing(config).ok_or_else(|| Error::new(Status::Unsupported, "assertion", text))?;
-    Ok(signed_jwt::sign(signing, 0, process)?.text().clone())
+    Ok(signed_jwt::sign(signing, 0, process, warn)?.text().clone())
 }
 
 /// The ready-made assertion of `source`, unless it is past its end; nothing where the assertion is signed here.

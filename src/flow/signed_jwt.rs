@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::assertion::{self, Assertion, Claims};
 use crate::config::Signing;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::flow::{Context, local_token};
 use crate::key::SigningKey;
 use crate::process::Process;
@@ -24,15 +24,23 @@ pub(super) fn fetch(signing: &Signing, context: &Context<'_>) -> Result<Token> {
 /// for a call that has ended, and what comes after it is not either.
 pub(super) fn sign_in_time(signing: &Signing, ahead: i64, context: &Context<'_>) -> Result<Assertion> {
     context.call.check()?;
-    let assertion = sign(signing, ahead, context.process)?;
+    let assertion = sign(signing, ahead, context.process, context.warn)?;
     context.call.check()?;
     Ok(assertion)
 }
 
 /// A fresh assertion, as every exchange needs one, by a clock that is `ahead` of ours by so many seconds.
-pub(super) fn sign(signing: &Signing, ahead: i64, process: &Process) -> Result<Assertion> {
+pub(super) fn sign(
+    signing: &Signing,
+    ahead: i64,
+    process: &Process,
+    warn: &dyn Fn(Error),
+) -> Result<Assertion> {
     let key = process.keys.key(&signing.key)?;
     let now = process.clock.unix_seconds().saturating_add(ahead);
+    if let Some(warning) = key.date_warning(now) {
+        warn(warning);
+    }
     assertion::sign(&claims(signing, Some(&key), now)?, &signing.header, &key)
 }
 
@@ -63,7 +71,7 @@ mod tests {
     use crate::call::Call;
     use crate::clock::SystemClock;
     use crate::config::{Flow, resolve};
-    use crate::error::{Error, Status};
+    use crate::error::Status;
     use crate::identity::Identity;
     use crate::options::Options;
     use crate::session::Session;

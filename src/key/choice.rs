@@ -18,7 +18,7 @@ pub(super) enum Kind {
 }
 
 /// The place in `entries` (alias and kind) of the key that `source` asks for.
-pub(super) fn choose(source: &KeySource, entries: &[(&str, Kind)]) -> Result<usize> {
+pub(super) fn choose(source: &KeySource, entries: &[(String, Kind)]) -> Result<usize> {
     let keys = places(entries, |_, kind| kind == Kind::Key);
     if keys.is_empty() {
         let held = if entries.is_empty() { "nothing".to_owned() } else { list(entries) };
@@ -37,7 +37,7 @@ pub(super) fn choose(source: &KeySource, entries: &[(&str, Kind)]) -> Result<usi
     }
 }
 
-fn by_alias(source: &KeySource, entries: &[(&str, Kind)], wanted: &str) -> Result<usize> {
+fn by_alias(source: &KeySource, entries: &[(String, Kind)], wanted: &str) -> Result<usize> {
     let folded = wanted.to_lowercase();
     let same = |alias: &str| alias == wanted;
     let alike = |alias: &str| alias.to_lowercase() == folded;
@@ -66,12 +66,12 @@ fn by_alias(source: &KeySource, entries: &[(&str, Kind)], wanted: &str) -> Resul
     Err(source.not_found(format!("{what}; it has {} (set {})", list(entries), source.words().alias)))
 }
 
-fn places(entries: &[(&str, Kind)], wanted: impl Fn(&str, Kind) -> bool) -> Vec<usize> {
+fn places(entries: &[(String, Kind)], wanted: impl Fn(&str, Kind) -> bool) -> Vec<usize> {
     let numbered = entries.iter().enumerate();
     numbered.filter(|(_, (alias, kind))| wanted(alias, *kind)).map(|(place, _)| place).collect()
 }
 
-fn list(entries: &[(&str, Kind)]) -> String {
+fn list(entries: &[(String, Kind)]) -> String {
     let mut names: Vec<_> = entries.iter().take(LISTED).map(described).collect();
     let more = entries.len().saturating_sub(LISTED);
     if more > 0 {
@@ -80,7 +80,7 @@ fn list(entries: &[(&str, Kind)]) -> String {
     joined(names)
 }
 
-fn described((alias, kind): &(&str, Kind)) -> String {
+fn described((alias, kind): &(String, Kind)) -> String {
     match kind {
         Kind::Key => quoted(alias),
         Kind::Certificate => format!("{} (a trusted certificate)", quoted(alias)),

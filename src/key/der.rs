@@ -1,13 +1,21 @@
 //! The little DER that the formats have in common: the elements of a sequence, and how long the outermost one is.
 
-use pkcs8::der::asn1::{AnyRef, ObjectIdentifier};
-use pkcs8::der::{Decode, Reader, SliceReader, Tag, Tagged};
+use ::der::asn1::{AnyRef, ObjectIdentifier};
+use ::der::{Decode, Reader, SliceReader, Tag, Tagged};
+use zeroize::Zeroizing;
+
+/// No honest key or certificate has more elements side by side; a list of those of a hostile file would take more memory
+/// than the file.
+const MOST: usize = 10_000;
 
 /// The elements that stand one after the other in `bytes`; nothing unless they fill it.
 pub(super) fn elements(bytes: &[u8]) -> Option<Vec<AnyRef<'_>>> {
     let mut reader = SliceReader::new(bytes).ok()?;
     let mut found = Vec::new();
     while !reader.is_finished() {
+        if found.len() == MOST {
+            return None;
+        }
         found.push(AnyRef::decode(&mut reader).ok()?);
     }
     Some(found)
@@ -22,29 +30,6 @@ pub(super) fn sequence(der: &[u8]) -> Option<Vec<AnyRef<'_>>> {
 /// The elements of `any`, if it is a SEQUENCE.
 pub(super) fn inside<'a>(any: &AnyRef<'a>) -> Option<Vec<AnyRef<'a>>> {
     if any.tag() == Tag::Sequence { elements(any.value()) } else { None }
-}
-
-/// How deep a PKCS#12 file nests what is not encrypted: about 14 elements.
-const DEEPEST: u8 = 24;
-
-/// Shows `see` the first two elements of everything in `bytes` that has two, octets that hold DER again included: what
-/// an AlgorithmIdentifier begins with is among them.
-pub(super) fn pairs(bytes: &[u8], see: &mut impl FnMut(&AnyRef<'_>, &AnyRef<'_>)) {
-    pairs_within(bytes, DEEPEST, see);
-}
-
-fn pairs_within(bytes: &[u8], depth: u8, see: &mut impl FnMut(&AnyRef<'_>, &AnyRef<'_>)) {
-    let (Some(found), Some(deeper)) = (elements(bytes), depth.checked_sub(1)) else {
-        return;
-    };
-    if let [first, second, ..] = found.as_slice() {
-        see(first, second);
-    }
-    for element in found {
-        if matches!(element.tag(), Tag::Sequence | Tag::Set | Tag::OctetString) || is_context(&element) {
-            pairs_within(element.value(), deeper, see);
-        }
-    }
 }
 
 /// The object identifier that `any` is.
@@ -70,4 +55,21 @@ pub(super) fn extent(bytes: &[u8]) -> Option<(usize, usize)> {
         _ => return None,
     };
     Some((begin, begin.checked_add(usize::try_from(length).ok()?)?))
+}
+
+/// An element with a body of these parts.
+pub(super) fn element(tag: u8, parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
+    let length = parts.iter().fold(0_usize, |length, part| length.saturating_add(part.len()));
+    let octets = length.to_be_bytes();
+    let significant = octets.iter().skip_while(|octet| **octet == 0).copied();
+    let mut bytes = Zeroizing::new(Vec::with_capacity(length.saturating_add(octets.len()).saturating_add(2)));
+    bytes.push(tag);
+    if length >= 0x80 {
+        bytes.push(u8::try_from(significant.clone().count()).map_or(0, |count| 0x80 | count));
+        bytes.extend(significant);
+    } else {
+        bytes.push(u8::try_from(length).unwrap_or_default());
+    }
+    parts.iter().for_each(|part| bytes.extend_from_slice(part));
+    bytes
 }

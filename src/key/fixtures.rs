@@ -25,6 +25,7 @@ const OPENSSL: &str = "
 openssl genrsa -out rsa.pem 2048
 openssl rsa -in rsa.pem -traditional -out rsa-pkcs1.pem
 openssl rsa -in rsa.pem -traditional -aes128 -passout pass:changeit -out rsa-old-encrypted.pem
+openssl rsa -in rsa.pem -traditional -camellia128 -passout pass:changeit -out rsa-old-camellia.pem
 openssl pkcs8 -topk8 -in rsa.pem -passout pass:changeit -out rsa-encrypted.pem
 openssl pkcs8 -topk8 -in rsa.pem -passout pass:changeit -v2 des3 -v2prf hmacWithSHA1 -out rsa-3des.pem
 openssl pkcs8 -topk8 -in rsa.pem -passout pass:changeit -scrypt -out rsa-scrypt.pem
@@ -85,6 +86,8 @@ cp really-p12.jks two-keys.p12
 keytool -genkeypair -keystore two-keys.p12 -alias Second -keyalg EC -groupname secp384r1 -dname CN=two -storepass changeit
 LC_ALL=C.UTF-8 keytool -genkeypair -storetype JKS -keystore umlaut.jks -alias a -keyalg EC -groupname secp256r1 -dname CN=u -storepass 'pässw€rd' -keypass 'pässw€rd'
 keytool -genseckey -storetype JCEKS -keystore store.jceks -alias k -keyalg AES -keysize 128 -storepass changeit -keypass changeit
+cp store.jceks both.jceks
+keytool -genkeypair -storetype JCEKS -keystore both.jceks -alias p -keyalg EC -groupname secp256r1 -dname CN=p -storepass changeit -keypass changeit
 ";
 
 type Files = HashMap<String, Vec<u8>>;

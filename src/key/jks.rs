@@ -1,28 +1,46 @@
-//! Java's own key store, JKS: entries one after the other, and a SHA-1 digest keyed with the password at the end.
+//! Java's own key stores, JKS and JCEKS: entries one after the other, and a SHA-1 digest keyed with the password at
+//! the end.
 //!
-//! Follows `sun.security.provider.JavaKeyStore` and `KeyProtector` of OpenJDK. The whole file is walked first, each
-//! length against what is left, so that a file cut short is not taken for a wrong password.
+//! Follows `sun.security.provider.JavaKeyStore` and `KeyProtector`, and those of `com.sun.crypto.provider`, of
+//! OpenJDK. The whole file is walked first, each length against what is left, so that a file cut short is not taken
+//! for a wrong password. The two differ in how keys are protected, and in that JCEKS may have secret keys.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{Context, Digest, SHA1_FOR_LEGACY_USE_ONLY, SHA1_OUTPUT_LEN};
-use pkcs8::der::asn1::ObjectIdentifier;
 use zeroize::Zeroizing;
 
+use super::ber::{Element, OCTETS, SEQUENCE};
 use super::choice::{self, Kind, quoted};
-use super::{Candidate, KeySource, Material, der, oid, weak};
-use crate::error::{Error, Result, Status};
+use super::cost::Budget;
+use super::password::Password;
+use super::pbe::{Fault, Scheme};
+use super::{Candidate, Key, KeySource, Material, oid, serialized, weak};
+use crate::error::{Error, Result};
 
 const WHITENER: &[u8] = b"Mighty Aphrodite";
-const PROTECTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.42.2.17.1.1");
+
+const JKS: [u8; 4] = [0xFE, 0xED, 0xFE, 0xED];
+const JCEKS: [u8; 4] = [0xCE, 0xCE, 0xCE, 0xCE];
 
 struct Entry<'a> {
     alias: String,
-    /// The protected key; nothing in the entry of a trusted certificate.
+    kind: Kind,
+    /// The protected private key.
     key: Option<&'a [u8]>,
     certificates: Vec<&'a [u8]>,
 }
 
-/// The key that `source` asks for, out of the JKS store `content`.
+/// Whether `content` begins as a JKS or a JCEKS store does.
+pub(super) fn is_store(content: &[u8]) -> bool {
+    content.starts_with(&JKS) || content.starts_with(&JCEKS)
+}
+
+/// What people call the format of the store `content`.
+pub(super) fn name(content: &[u8]) -> &'static str {
+    if content.starts_with(&JCEKS) { "JCEKS" } else { "JKS" }
+}
+
+/// The key that `source` asks for, out of the JKS or JCEKS store `content`.
 pub(super) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
     let entries = entries(source, content)?;
     let names: Vec<_> = entries.iter().map(Entry::name).collect();
@@ -33,7 +51,7 @@ pub(super) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
     }
 }
 
-/// Every key of the JKS store `content`.
+/// Every key of the JKS or JCEKS store `content`.
 pub(super) fn all(source: &KeySource, content: &[u8]) -> Result<Vec<Candidate>> {
     let entries = entries(source, content)?;
     let keys = entries.iter().filter_map(|entry| Some((entry, entry.key?)));
@@ -42,7 +60,7 @@ pub(super) fn all(source: &KeySource, content: &[u8]) -> Result<Vec<Candidate>> 
 
 /// What the store holds, once the password has shown that it may be told.
 fn entries<'a>(source: &KeySource, content: &'a [u8]) -> Result<Vec<Entry<'a>>> {
-    weak::check(source, "a scheme of Java's own (JKS, SHA-1 alone)")?;
+    weak::check(source, &format!("a scheme of Java's own ({}, SHA-1 alone)", name(content)))?;
     let (entries, signed, digest) = walked(source, content)?;
     verify(source, signed, digest)?;
     if source.password.is_none() {
@@ -53,13 +71,14 @@ fn entries<'a>(source: &KeySource, content: &'a [u8]) -> Result<Vec<Entry<'a>>> 
 
 fn material(source: &KeySource, entry: &Entry<'_>, key: &[u8]) -> Result<Material> {
     Ok(Material {
-        der: unprotect(source, entry, key)?,
+        key: Key::Private(unprotect(source, entry, key)?),
         certificates: entry.certificates.iter().map(|found| found.to_vec()).collect(),
         alias: Some(entry.alias.clone()),
+        key_id: None,
     })
 }
 
-/// The trusted certificates of the JKS store `content`. Without a password, whether it is whole is not looked at, as Java
+/// The trusted certificates of the JKS or JCEKS store `content`. Without a password, whether it is whole is not looked at, as Java
 /// does it.
 pub(super) fn trusted(source: &KeySource, content: &[u8]) -> Result<Vec<Vec<u8>>> {
     let (entries, signed, digest) = walked(source, content)?;
@@ -72,7 +91,7 @@ pub(super) fn trusted(source: &KeySource, content: &[u8]) -> Result<Vec<Vec<u8>>
 
 /// The entries, the bytes that the digest is over, and the digest.
 fn walked<'a>(source: &KeySource, content: &'a [u8]) -> Result<(Vec<Entry<'a>>, &'a [u8], &'a [u8])> {
-    let mut walk = Walk { source, left: content };
+    let mut walk = Walk { source, format: name(content), left: content };
     let entries = walk.store()?;
     let digest = walk.take(SHA1_OUTPUT_LEN)?;
     let signed = content.len().saturating_sub(walk.left.len().saturating_add(digest.len()));
@@ -80,22 +99,24 @@ fn walked<'a>(source: &KeySource, content: &'a [u8]) -> Result<(Vec<Entry<'a>>, 
 }
 
 impl Entry<'_> {
-    fn name(&self) -> (&str, Kind) {
-        let kind = if self.key.is_some() { Kind::Key } else { Kind::Certificate };
-        (&self.alias, kind)
+    fn name(&self) -> (String, Kind) {
+        (self.alias.clone(), self.kind)
     }
 }
 
 /// What is still to be read.
 struct Walk<'s, 'a> {
     source: &'s KeySource,
+    format: &'static str,
     left: &'a [u8],
 }
 
 impl<'a> Walk<'_, 'a> {
     fn take(&mut self, length: usize) -> Result<&'a [u8]> {
         let (taken, left) = self.left.split_at_checked(length).ok_or_else(|| {
-            self.source.broken("is a JKS store that ends too early: it was cut short or damaged")
+            let format = self.format;
+            self.source
+                .broken(format!("is a {format} store that ends too early: it was cut short or damaged"))
         })?;
         self.left = left;
         Ok(taken)
@@ -120,7 +141,7 @@ impl<'a> Walk<'_, 'a> {
         self.number()?;
         let version = self.number()?;
         if !matches!(version, 1 | 2) {
-            let text = format!("is a JKS store of version {version}; only 1 and 2 are known");
+            let text = format!("is a {} store of version {version}; only 1 and 2 are known", self.format);
             return Err(self.source.broken(text));
         }
         let count = self.number()?;
@@ -137,13 +158,24 @@ impl<'a> Walk<'_, 'a> {
                 let key = Some(self.block()?);
                 let count = self.number()?;
                 let certificates = (0..count).map(|_| self.certificate(version)).collect::<Result<_>>()?;
-                Ok(Entry { alias, key, certificates })
+                Ok(Entry { alias, kind: Kind::Key, key, certificates })
             }
             2 => {
                 let certificates = vec![self.certificate(version)?];
-                Ok(Entry { alias, key: None, certificates })
+                Ok(Entry { alias, kind: Kind::Certificate, key: None, certificates })
             }
-            _ => Err(self.source.broken("is a JKS store with an entry of unknown kind: it was damaged")),
+            3 if self.format == "JCEKS" => {
+                self.left = serialized::skip(self.left).ok_or_else(|| {
+                    let text = format!("has a secret key {} of a form that is not known", quoted(&alias));
+                    self.source.broken(text)
+                })?;
+                Ok(Entry { alias, kind: Kind::Secret, key: None, certificates: Vec::new() })
+            }
+            _ => {
+                let text =
+                    format!("is a {} store with an entry of unknown kind: it was damaged", self.format);
+                Err(self.source.broken(text))
+            }
         }
     }
 
@@ -197,15 +229,38 @@ fn prove(source: &KeySource, entries: &[Entry<'_>]) -> Result<()> {
     Err(refusal.unwrap_or_else(|| source.not_found("has no private key")))
 }
 
-/// `KeyProtector`: the key XORed with a chain of digests of password and salt, then a digest of password and key.
+/// The key in an EncryptedPrivateKeyInfo by Java's own algorithms, `KeyProtector` of either format.
 fn unprotect(source: &KeySource, entry: &Entry<'_>, key: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
-    let sealed = sealed(source, entry, key)?;
-    let damaged = || damaged(source, entry);
-    let (salt, rest) = sealed.split_at_checked(SHA1_OUTPUT_LEN).ok_or_else(damaged)?;
-    let length = rest.len().checked_sub(SHA1_OUTPUT_LEN).ok_or_else(damaged)?;
-    let (body, digest) = rest.split_at_checked(length).ok_or_else(damaged)?;
     let secret = source.key_password.as_ref().or(source.password.as_ref());
-    let password = password_bytes(secret.map(|secret| secret.reveal()).unwrap_or_default());
+    let password = secret.map(|secret| secret.reveal()).unwrap_or_default();
+    unseal(key, password, source.strong).map_err(|fault| match fault {
+        Fault::Damaged => damaged(source, entry),
+        Fault::Unsupported(number) => {
+            source.broken(format!("protects its keys with {}", oid::refusal(&number)))
+        }
+        Fault::Weak(number) => weak::refused(source, &oid::name(&number)),
+        Fault::Cost(text) => source.broken(text),
+        Fault::Refused => wrong_key_password(source, entry),
+    })
+}
+
+fn unseal(key: &[u8], password: &str, strong: bool) -> std::result::Result<Zeroizing<Vec<u8>>, Fault> {
+    let mut fields = Element::sequence(key)?;
+    let scheme = fields.need()?.inside(SEQUENCE)?;
+    let sealed = fields.need()?.octets(OCTETS)?;
+    let number = scheme.clone().need()?.oid()?;
+    if number == oid::JKS_PROTECTION {
+        return unmask(&sealed, password);
+    }
+    Scheme::read(scheme, strong)?.open(&sealed, &[&Password::new(password)], &mut Budget::new())
+}
+
+/// The key XORed with a chain of digests of password and salt, then a digest of password and key.
+fn unmask(sealed: &[u8], password: &str) -> std::result::Result<Zeroizing<Vec<u8>>, Fault> {
+    let (salt, rest) = sealed.split_at_checked(SHA1_OUTPUT_LEN).ok_or(Fault::Damaged)?;
+    let length = rest.len().checked_sub(SHA1_OUTPUT_LEN).ok_or(Fault::Damaged)?;
+    let (body, digest) = rest.split_at_checked(length).ok_or(Fault::Damaged)?;
+    let password = password_bytes(password);
     let mut plain = Zeroizing::new(body.to_vec());
     let mut mask = sha1(&[&password, salt]);
     for chunk in plain.chunks_mut(SHA1_OUTPUT_LEN) {
@@ -215,23 +270,8 @@ fn unprotect(source: &KeySource, entry: &Entry<'_>, key: &[u8]) -> Result<Zeroiz
         mask = sha1(&[&password, mask.as_ref()]);
     }
     let found = sha1(&[&password, &plain]);
-    verify_slices_are_equal(found.as_ref(), digest).map_err(|_| wrong_key_password(source, entry))?;
+    verify_slices_are_equal(found.as_ref(), digest).map_err(|_| Fault::Refused)?;
     Ok(plain)
-}
-
-fn sealed<'a>(source: &KeySource, entry: &Entry<'_>, key: &'a [u8]) -> Result<&'a [u8]> {
-    let damaged = || damaged(source, entry);
-    let outer = der::sequence(key).ok_or_else(damaged)?;
-    let (algorithm, sealed) = match outer.as_slice() {
-        [algorithm, sealed] => (der::inside(algorithm).ok_or_else(damaged)?, sealed.value()),
-        _ => return Err(damaged()),
-    };
-    let algorithm = algorithm.first().and_then(der::oid).ok_or_else(damaged)?;
-    if algorithm != PROTECTION {
-        let name = oid::name(&algorithm);
-        return Err(source.broken(format!("protects its keys with {name}, which is not supported")));
-    }
-    Ok(sealed)
 }
 
 fn damaged(source: &KeySource, entry: &Entry<'_>) -> Error {
@@ -246,10 +286,5 @@ fn wrong_key_password(source: &KeySource, entry: &Entry<'_>) -> Error {
     if source.password.is_none() {
         return source.wrong_password(option);
     }
-    let alias = quoted(&entry.alias);
-    let text = match source.key_password {
-        Some(_) => format!("has the key {alias}, which does not open with this {option}, or was altered"),
-        None => format!("has the key {alias}, which has a password of its own (set {option})"),
-    };
-    source.error(Status::KeyPassword, option, text)
+    source.wrong_key_password(&entry.alias)
 }

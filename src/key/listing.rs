@@ -4,15 +4,15 @@
 
 use super::file::Named;
 use super::{
-    Candidate, Format, KeyOrigin, KeySource, SigningKey, bare, certificate, file, format, jks, pem, pkcs12,
-    text,
+    Candidate, Format, KeyOrigin, KeySource, SigningKey, bare, certificate, file, format, jks, json, pem,
+    pkcs12, text,
 };
 use crate::error::Result;
 
 /// What a store holds.
 #[derive(Debug)]
 pub struct Listing {
-    /// `JKS`, `PKCS#12`, `PEM` or `DER`.
+    /// `JKS`, `JCEKS`, `PKCS#12`, `JSON`, `PEM` or `DER`.
     pub kind: &'static str,
     /// Its keys, in its order.
     pub keys: Vec<Listed>,
@@ -38,8 +38,9 @@ pub fn list(source: &KeySource) -> Result<Option<Listing>> {
         KeyOrigin::Shared(_) => return Ok(None),
     };
     let (kind, found): (_, Vec<Candidate>) = match format(source, &content)? {
-        Format::Jks => ("JKS", jks::all(source, &content)?),
+        Format::Java => (jks::name(&content), jks::all(source, &content)?),
         Format::Pkcs12 => ("PKCS#12", pkcs12::all(source, &content)?),
+        Format::Json => ("JSON", json::all(source, &content)?),
         Format::Pem => ("PEM", pem::all(source, &content)?),
         Format::Der => ("DER", vec![(None, bare(source, &content))]),
     };

@@ -4,18 +4,28 @@
 //! since Java 9. Whether a file is whole is looked at before its password is blamed. Each error names the store as
 //! the user typed it.
 
+mod ber;
 mod certificate;
 mod chain;
 mod choice;
+mod cipher;
 mod cost;
 mod der;
 mod file;
+mod hash;
 mod jks;
+mod json;
+mod jwk;
 mod listing;
 mod oid;
+mod old_pem;
+mod password;
+mod pbe;
 mod pem;
 mod pkcs12;
+mod pss;
 mod ring;
+mod serialized;
 mod shared;
 mod signing;
 mod source;
@@ -26,6 +36,8 @@ mod x509;
 
 #[cfg(test)]
 pub(crate) mod fixtures;
+#[cfg(test)]
+mod format_tests;
 #[cfg(test)]
 mod listing_tests;
 #[cfg(test)]
@@ -44,18 +56,23 @@ pub use source::{KeyOrigin, KeySource, Purpose};
 pub use thumbprint::Thumbprint;
 pub use x509::Facts;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::file::Stamp;
 
-const JKS_MAGIC: [u8; 4] = [0xFE, 0xED, 0xFE, 0xED];
-const JCEKS_MAGIC: [u8; 4] = [0xCE, 0xCE, 0xCE, 0xCE];
+enum Key {
+    /// PKCS#8, PKCS#1 or SEC1; the shape tells which.
+    Private(Zeroizing<Vec<u8>>),
+    /// What both sides know.
+    Shared(Zeroizing<Vec<u8>>),
+}
 
 /// What a format's reader hands over: one private key, and what stood with it.
 struct Material {
-    /// PKCS#8, PKCS#1 or SEC1; the shape tells which.
-    der: Zeroizing<Vec<u8>>,
+    key: Key,
     certificates: Vec<Vec<u8>>,
     alias: Option<String>,
+    /// By which the server knows the key, where the file says it.
+    key_id: Option<String>,
 }
 
 /// A key of a store, by its alias where the format has aliases; or why it does not open.
@@ -86,13 +103,11 @@ fn open_with_stamps(source: &KeySource) -> Result<(SigningKey, Vec<Stamp>)> {
     Ok((key, stamps))
 }
 
-/// The trusted certificates of a store that is JKS or PKCS#12, or one certificate in DER; nothing if `content` is
+/// The trusted certificates of a store that is JKS, JCEKS or PKCS#12, or one certificate in DER; nothing if `content` is
 /// something else.
 pub fn trusted_certificates(source: &KeySource, content: &[u8]) -> Option<Result<Vec<Vec<u8>>>> {
-    if content.starts_with(&JKS_MAGIC) {
+    if jks::is_store(content) {
         Some(jks::trusted(source, content))
-    } else if content.starts_with(&JCEKS_MAGIC) {
-        Some(Err(jceks(source)))
     } else if pkcs12::is_pfx(content) {
         Some(pkcs12::trusted(source, content))
     } else {
@@ -102,8 +117,9 @@ pub fn trusted_certificates(source: &KeySource, content: &[u8]) -> Option<Result
 
 fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
     match format(source, content)? {
-        Format::Jks => jks::read(source, content),
+        Format::Java => jks::read(source, content),
         Format::Pkcs12 => pkcs12::read(source, content),
+        Format::Json => json::read(source, content),
         Format::Pem => pem::read(source, content),
         Format::Der => bare(source, content),
     }
@@ -112,22 +128,25 @@ fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
 /// What content may be.
 #[derive(Clone, Copy)]
 enum Format {
-    Jks,
+    /// JKS or JCEKS.
+    Java,
     Pkcs12,
+    Json,
     Pem,
     /// A key, or one that is encrypted, without anything around it.
     Der,
 }
 
 fn format(source: &KeySource, content: &[u8]) -> Result<Format> {
-    if content.starts_with(&JKS_MAGIC) {
-        return Ok(Format::Jks);
-    }
-    if content.starts_with(&JCEKS_MAGIC) {
-        return Err(jceks(source));
+    if jks::is_store(content) {
+        return Ok(Format::Java);
     }
     if pkcs12::is_pfx(content) {
         return Ok(Format::Pkcs12);
+    }
+    // Before PEM, which stands in JSON too.
+    if json::is_json(content) {
+        return Ok(Format::Json);
     }
     if pem::is_pem(content) {
         return Ok(Format::Pem);
@@ -138,13 +157,6 @@ fn format(source: &KeySource, content: &[u8]) -> Result<Format> {
     Err(source.broken(source.unknown()))
 }
 
-fn jceks(source: &KeySource) -> Error {
-    source.broken(
-        "is a JCEKS store, and JCEKS is not supported; convert a copy with keytool -importkeystore \
-         -srcstoretype JCEKS -deststoretype PKCS12",
-    )
-}
-
 /// DER without anything around it: a key, or one that is encrypted.
 fn bare(source: &KeySource, content: &[u8]) -> Result<Material> {
     let der = if signing::is_key(content) {
@@ -152,5 +164,5 @@ fn bare(source: &KeySource, content: &[u8]) -> Result<Material> {
     } else {
         pem::decrypt(source, content)?
     };
-    Ok(Material { der, certificates: Vec::new(), alias: None })
+    Ok(Material { key: Key::Private(der), certificates: Vec::new(), alias: None, key_id: None })
 }

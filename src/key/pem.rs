@@ -3,14 +3,13 @@
 //! Lenient as OpenSSL is: text between the blocks, any line length, either line end. PEM has no aliases, so
 //! JWTCertAlias is not looked at.
 
-use pkcs5::pbes2::PBES2_OID;
-use pkcs8::EncryptedPrivateKeyInfoRef;
-use pkcs8::der::asn1::ObjectIdentifier;
-use pkcs8::der::{Decode, ErrorKind, Tag, Tagged};
 use zeroize::Zeroizing;
 
-use super::cost::Cost;
-use super::{Candidate, KeySource, Material, choice, der, oid, text, weak};
+use super::ber::{Element, Elements, Malformed, OCTETS, SEQUENCE};
+use super::cost::Budget;
+use super::password::Password;
+use super::pbe::{Fault, Scheme};
+use super::{Candidate, Key, KeySource, Material, choice, oid, old_pem, text, weak};
 use crate::error::{Error, Result};
 
 const BEGIN: &[u8] = b"-----BEGIN ";
@@ -83,11 +82,12 @@ fn whole_blocks<'a>(source: &KeySource, content: &'a [u8]) -> Result<Vec<Block<'
 fn material(source: &KeySource, blocks: &[Block<'_>], key: &Block<'_>) -> Result<Material> {
     let certificates = blocks.iter().filter(|block| block.label == CERTIFICATE);
     Ok(Material {
-        der: private_key(source, key)?,
+        key: Key::Private(private_key(source, key)?),
         certificates: certificates
             .map(|block| block.decoded(source).map(|der| der.to_vec()))
             .collect::<Result<_>>()?,
         alias: None,
+        key_id: None,
     })
 }
 
@@ -113,62 +113,66 @@ fn private_key(source: &KeySource, block: &Block<'_>) -> Result<Zeroizing<Vec<u8
         )),
         "DSA PRIVATE KEY" => Err(source.unsuitable("has a DSA key, with which no JWT can be signed")),
         "ENCRYPTED PRIVATE KEY" => decrypt(source, &block.decoded(source)?),
-        _ if find(block.body, b"Proc-Type:").is_some() => Err(source.broken(
-            "has a key in OpenSSL's old encrypted format (Proc-Type: 4,ENCRYPTED), which is not supported; convert \
-             it with openssl pkcs8 -topk8 -in FILE -out COPY",
-        )),
+        _ if old_pem::is_encrypted(block.body) => decrypt_old(source, block),
         _ => block.decoded(source),
+    }
+}
+
+/// The key in a block with headers.
+fn decrypt_old(source: &KeySource, block: &Block<'_>) -> Result<Zeroizing<Vec<u8>>> {
+    let damaged = || source.broken(format!("has a damaged {} (Proc-Type: 4,ENCRYPTED)", block.name()));
+    let sealed = old_pem::Sealed::read(block.body).ok_or_else(damaged)?;
+    let (password, _) = source.only_password();
+    let opened = match password {
+        Some(password) => sealed.open(password, source.strong),
+        None => Err(Fault::Refused),
+    };
+    opened.map_err(|fault| explain(source, fault, damaged))?.ok_or_else(|| {
+        let cipher = sealed.cipher();
+        source.broken(format!("has a key in PEM encrypted with {cipher}, which is not supported"))
+    })
+}
+
+fn explain(source: &KeySource, fault: Fault, damaged: impl Fn() -> Error) -> Error {
+    match (fault, source.only_password()) {
+        (Fault::Damaged, _) => damaged(),
+        (Fault::Unsupported(number), _) => {
+            source.broken(format!("has a key encrypted with {}", oid::refusal(&number)))
+        }
+        (Fault::Weak(number), _) => weak::refused(source, &oid::name(&number)),
+        (Fault::Cost(text), _) => source.broken(text),
+        (Fault::Refused, (None, _)) => source.no_password(),
+        (Fault::Refused, (Some(_), option)) => source.wrong_password(option),
     }
 }
 
 /// The key in an EncryptedPrivateKeyInfo (RFC 5958 section 3).
 pub(super) fn decrypt(source: &KeySource, der: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
-    let damaged = |why: String| source.broken(format!("has a damaged ENCRYPTED PRIVATE KEY: {why}"));
-    let scheme = scheme(der).ok_or_else(|| damaged("it is not DER".to_owned()))?;
-    weak::check_key(source, der)?;
-    if scheme != PBES2_OID {
-        return Err(unsupported(source, &oid::name(&scheme)));
-    }
-    let sealed = EncryptedPrivateKeyInfoRef::from_der(der).map_err(|error| match error.kind() {
-        ErrorKind::OidUnknown { oid } => unsupported(source, &oid::name(&oid)),
-        _ => damaged(error.to_string()),
-    })?;
-    let scheme = &sealed.encryption_algorithm;
-    let parameters = scheme.pbes2().ok_or_else(|| damaged("it has no parameters".to_owned()))?;
-    Cost::of(&parameters.kdf).check(source)?;
-    let (password, option) = source.only_password();
-    let password = password.ok_or_else(|| source.no_password())?;
-    let plain = match scheme.decrypt(password, sealed.encrypted_data.as_bytes()) {
-        Ok(plain) => Zeroizing::new(plain),
-        Err(pkcs5::Error::UnsupportedAlgorithm { oid }) => return Err(unsupported(source, &oid::name(&oid))),
-        Err(pkcs5::Error::AlgorithmParametersInvalid { oid }) => {
-            return Err(damaged(format!("wrong parameters for {}", oid::name(&oid))));
-        }
-        Err(_) => return Err(source.wrong_password(option)),
-    };
-    // One wrong password in 256 leaves a padding that looks right.
-    match der::sequence(&plain) {
-        Some(_) => Ok(plain),
-        None => Err(source.wrong_password(option)),
-    }
+    let (password, _) = source.only_password();
+    let spelled = password.map(Password::new);
+    unseal(der, spelled.as_ref(), source.strong)
+        .map_err(|fault| explain(source, fault, || source.broken("has a damaged ENCRYPTED PRIVATE KEY")))
+}
+
+fn unseal(
+    der: &[u8],
+    password: Option<&Password>,
+    strong: bool,
+) -> std::result::Result<Zeroizing<Vec<u8>>, Fault> {
+    let mut fields = Element::sequence(der)?;
+    let scheme = Scheme::read(fields.need()?.inside(SEQUENCE)?, strong)?;
+    let sealed = fields.need()?.octets(OCTETS)?;
+    scheme.open(&sealed, password.as_slice(), &mut Budget::new())
 }
 
 /// Whether `der` has the form of an encrypted key.
 pub(super) fn is_encrypted_key(der: &[u8]) -> bool {
-    let tags = der::sequence(der).map(|fields| fields.iter().map(Tagged::tag).collect::<Vec<_>>());
-    matches!(tags.as_deref(), Some([Tag::Sequence, Tag::OctetString])) && scheme(der).is_some()
-}
-
-/// The number of the scheme that the key is encrypted by.
-fn scheme(der: &[u8]) -> Option<ObjectIdentifier> {
-    let outer = der::sequence(der)?;
-    der::oid(der::inside(outer.first()?)?.first()?)
-}
-
-fn unsupported(source: &KeySource, name: &str) -> Error {
-    source.broken(format!(
-        "has a key encrypted with {name}, which is not supported; convert it with openssl pkcs8 -topk8 -in FILE -out COPY"
-    ))
+    let form = |mut fields: Elements<'_>| {
+        fields.need()?.inside(SEQUENCE)?.need()?.oid()?;
+        fields.need()?.octets(OCTETS)?;
+        Ok::<_, Malformed>(fields.next().is_none())
+    };
+    Element::sequence(der).and_then(form).unwrap_or_default()
 }
 
 /// The blocks of a text; nothing if one has no end.

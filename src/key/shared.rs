@@ -35,6 +35,11 @@ impl Shared {
         })
     }
 
+    /// Those bytes.
+    pub(super) fn of(secret: Zeroizing<Vec<u8>>) -> Self {
+        Self(secret)
+    }
+
     pub(super) fn bits(&self) -> usize {
         self.0.len().saturating_mul(8)
     }

@@ -1,10 +1,13 @@
-//! A key ready to sign, parsed once: RSA of 2048 to 8192 bits, EC on P-256 or P-384, Ed25519, or a shared secret.
+//! A key ready to sign, parsed once: RSA of 2048 to 8192 bits (PSS alone where the key says so), EC on P-256 or P-384,
+//! Ed25519, or a shared secret.
 //!
 //! `jsonwebtoken::encode` stays out of the path, as it parses the key for each signature; [`KeySigner`] is its
 //! `JwtSigner` over the parsed key.
 
 use std::fmt;
 
+use ::der::asn1::{AnyRef, ObjectIdentifier};
+use ::der::{Tag, Tagged};
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
@@ -15,36 +18,45 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::Algorithm;
 use jsonwebtoken::crypto::JwtSigner;
-use pkcs8::der::asn1::{AnyRef, ObjectIdentifier};
-use pkcs8::der::{Tag, Tagged};
 use rustls::pki_types::CertificateDer;
 
 use super::shared::{self, Shared};
 use super::thumbprint::{Thumbprint, Thumbprints};
 use super::x509::Facts;
-use super::{KeySource, Material, chain, der, oid};
+use super::{Key, KeySource, Material, chain, der, oid, pss};
 use crate::error::{Error, Result, Status};
 
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const RSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 
 /// Keys that are met and cannot sign a JWT here, by the number of their kind or curve.
-const OTHERS: [(&str, &str); 8] = [
+const OTHERS: [(&str, &str); 7] = [
     ("1.2.840.10040.4.1", "a DSA key"),
-    ("1.2.840.113549.1.1.10", "a key for RSASSA-PSS only"),
     ("1.3.101.110", "an X25519 key"),
     ("1.3.101.113", "an Ed448 key"),
     ("1.3.132.0.10", "an EC key on secp256k1"),
     ("1.3.132.0.33", "an EC key on P-224"),
-    ("1.3.132.0.35", "an EC key on P-521"),
+    ("1.3.132.0.35", "an EC key on P-521, for ES512, which is not supported"),
     ("1.2.840.10045.3.1.1", "an EC key on P-192"),
 ];
 
+/// What an RSA key signs by that does not say otherwise.
+const RSA_ALGORITHMS: [Algorithm; 6] = [
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+];
+
 enum Pair {
-    Rsa(Box<RsaKeyPair>),
+    /// And what it may sign by.
+    Rsa(Box<RsaKeyPair>, &'static [Algorithm]),
     P256(EcdsaKeyPair),
     P384(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
@@ -57,24 +69,29 @@ pub struct SigningKey {
     source: KeySource,
     pair: Pair,
     alias: Option<String>,
+    key_id: Option<String>,
     certificates: Vec<CertificateDer<'static>>,
     thumbprints: Option<Thumbprints>,
 }
 
 impl SigningKey {
     pub(super) fn new(source: &KeySource, material: Material) -> Result<Self> {
-        let pair = parse(source, &material.der)?;
-        let certificates = chain::of(pair.public_key(), &material.certificates);
+        let Material { key, certificates, alias, key_id } = material;
+        let pair = match key {
+            Key::Private(der) => parse(source, &der)?,
+            Key::Shared(secret) => Pair::Shared(Shared::of(secret)),
+        };
+        let certificates = chain::of(pair.public_key(), &certificates);
         let thumbprints = Thumbprints::of(&certificates);
         let source = source.without_secrets();
-        Ok(Self { source, pair, alias: material.alias, certificates, thumbprints })
+        Ok(Self { source, pair, alias, key_id, certificates, thumbprints })
     }
 
     /// The shared secret that is `written`.
     pub(super) fn shared(source: &KeySource, written: &str) -> Result<Self> {
         let pair = Pair::Shared(Shared::new(source, written)?);
         let source = source.without_secrets();
-        Ok(Self { source, pair, alias: None, certificates: Vec::new(), thumbprints: None })
+        Ok(Self { source, pair, alias: None, key_id: None, certificates: Vec::new(), thumbprints: None })
     }
 
     /// Takes over `chain`, which is this key's, unless one came with the key.
@@ -95,11 +112,18 @@ impl SigningKey {
         self.alias.as_deref()
     }
 
+    /// By which the server knows the key, where its file says it: the kid of a JSON Web Key, and what Google's and Box's
+    /// files have in its place.
+    #[must_use]
+    pub fn key_id(&self) -> Option<&str> {
+        self.key_id.as_deref()
+    }
+
     /// Its type and size, such as `RSA 2048`.
     #[must_use]
     pub fn kind(&self) -> String {
         match &self.pair {
-            Pair::Rsa(pair) => format!("RSA {}", pair.public_modulus_len().saturating_mul(8)),
+            Pair::Rsa(pair, _) => format!("RSA {}", pair.public_modulus_len().saturating_mul(8)),
             Pair::P256(_) => "EC P-256".to_owned(),
             Pair::P384(_) => "EC P-384".to_owned(),
             Pair::Ed25519(_) => "Ed25519".to_owned(),
@@ -117,6 +141,22 @@ impl SigningKey {
     #[must_use]
     pub fn certificate(&self) -> Option<Facts> {
         Facts::of(self.certificates.first()?)
+    }
+
+    /// That the key's certificate does not hold at `now`, in seconds since 1970; nothing if it does, or if none came
+    /// with the key.
+    #[must_use]
+    pub fn date_warning(&self, now: i64) -> Option<Error> {
+        let Facts { validity: (from, to), not_before, not_after, .. } = self.certificate()?;
+        let text = if now < from {
+            format!("has a certificate that is not valid before {not_before}")
+        } else if now >= to {
+            format!("has a certificate that expired on {not_after}")
+        } else {
+            return None;
+        };
+        let text = format!("{} {text}; servers that look at dates refuse it", self.source.named());
+        Some(Error::warning("01000", "key store", text).with_option(self.source.option()))
     }
 
     /// The key's certificate and those of its issuers, leaf first; empty if none came with the key.
@@ -218,14 +258,7 @@ impl fmt::Debug for SigningKey {
 impl Pair {
     fn algorithms(&self) -> &'static [Algorithm] {
         match self {
-            Self::Rsa(_) => &[
-                Algorithm::RS256,
-                Algorithm::RS384,
-                Algorithm::RS512,
-                Algorithm::PS256,
-                Algorithm::PS384,
-                Algorithm::PS512,
-            ],
+            Self::Rsa(_, algorithms) => algorithms,
             Self::P256(_) => &[Algorithm::ES256],
             Self::P384(_) => &[Algorithm::ES384],
             Self::Ed25519(_) => &[Algorithm::EdDSA],
@@ -235,7 +268,10 @@ impl Pair {
 
     fn described(&self) -> String {
         match self {
-            Self::Rsa(pair) => format!("an RSA key of {} bits", pair.public_modulus_len().saturating_mul(8)),
+            Self::Rsa(pair, algorithms) => {
+                let only = if algorithms.len() < RSA_ALGORITHMS.len() { " for RSASSA-PSS only" } else { "" };
+                format!("an RSA key of {} bits{only}", pair.public_modulus_len().saturating_mul(8))
+            }
             Self::P256(_) => "an EC key on P-256".to_owned(),
             Self::P384(_) => "an EC key on P-384".to_owned(),
             Self::Ed25519(_) => "an Ed25519 key".to_owned(),
@@ -246,7 +282,7 @@ impl Pair {
     /// The SubjectPublicKeyInfo (RFC 5280 section 4.1); a shared secret has none.
     fn public_key_info(&self) -> Option<Vec<u8>> {
         let info: PublicKeyX509Der<'_> = match self {
-            Self::Rsa(pair) => pair.public_key().as_der(),
+            Self::Rsa(pair, _) => pair.public_key().as_der(),
             Self::P256(pair) | Self::P384(pair) => pair.public_key().as_der(),
             Self::Ed25519(pair) => pair.public_key().as_der(),
             Self::Shared(_) => return None,
@@ -258,7 +294,7 @@ impl Pair {
     /// As a certificate would hold it; a shared secret has none.
     fn public_key(&self) -> &[u8] {
         match self {
-            Self::Rsa(pair) => pair.public_key().as_ref(),
+            Self::Rsa(pair, _) => pair.public_key().as_ref(),
             Self::P256(pair) | Self::P384(pair) => pair.public_key().as_ref(),
             Self::Ed25519(pair) => pair.public_key().as_ref(),
             Self::Shared(_) => &[],
@@ -283,7 +319,7 @@ impl signature::Signer<Vec<u8>> for KeySigner<'_> {
         let random = SystemRandom::new();
         let failed = |_| signature::Error::new();
         match (self.pair, self.algorithm) {
-            (Pair::Rsa(pair), algorithm) => {
+            (Pair::Rsa(pair, algorithms), algorithm) if algorithms.contains(&algorithm) => {
                 let padding = padding(algorithm).ok_or_else(signature::Error::new)?;
                 let mut signature = vec![0; pair.public_modulus_len()];
                 pair.sign(padding, &random, message, &mut signature).map_err(failed)?;
@@ -319,6 +355,8 @@ fn padding(algorithm: Algorithm) -> Option<&'static dyn RsaEncoding> {
 enum Shape<'a> {
     /// PKCS#1, and its modulus.
     Rsa(&'a [u8], &'a [u8]),
+    /// The same, and what it may sign by.
+    RsaPss(&'a [u8], &'a [u8], &'static [Algorithm]),
     /// PKCS#8 or SEC1, and the curve where it is named.
     Ec(Option<ObjectIdentifier>),
     /// PKCS#8, version 1 or 2 (RFC 8410 section 7).
@@ -352,6 +390,10 @@ fn pkcs8_shape<'a>(algorithm: &[AnyRef<'_>], inner: &'a [u8]) -> Option<Shape<'a
             Shape::Rsa(key, modulus) => Some(Shape::Rsa(key, modulus)),
             _ => None,
         },
+        RSA_PSS => match shape(inner)? {
+            Shape::Rsa(key, modulus) => Some(Shape::RsaPss(key, modulus, pss::algorithms(algorithm.get(1)))),
+            _ => None,
+        },
         EC => Some(Shape::Ec(algorithm.get(1).and_then(der::oid))),
         ED25519 => Some(Shape::Ed25519),
         _ => Some(Shape::Other(kind)),
@@ -365,7 +407,12 @@ pub(super) fn is_key(der: &[u8]) -> bool {
 
 fn parse(source: &KeySource, key: &[u8]) -> Result<Pair> {
     match shape(key) {
-        Some(Shape::Rsa(key, modulus)) => rsa(source, key, modulus),
+        Some(Shape::Rsa(key, modulus)) => rsa(source, key, modulus, &RSA_ALGORITHMS),
+        Some(Shape::RsaPss(_, _, [])) => Err(source.unsuitable(
+            "has an RSA key for RSASSA-PSS only, with a digest or a salt that no algorithm of JWTs has; PS256, PS384 \
+             and PS512 have those of SHA-256, SHA-384 and SHA-512 (RFC 7518 section 3.5)",
+        )),
+        Some(Shape::RsaPss(key, modulus, algorithms)) => rsa(source, key, modulus, algorithms),
         Some(Shape::Ec(curve)) => ec(source, key, curve),
         Some(Shape::Ed25519) => Ed25519KeyPair::from_pkcs8(key)
             .map(Pair::Ed25519)
@@ -375,7 +422,7 @@ fn parse(source: &KeySource, key: &[u8]) -> Result<Pair> {
     }
 }
 
-fn rsa(source: &KeySource, key: &[u8], modulus: &[u8]) -> Result<Pair> {
+fn rsa(source: &KeySource, key: &[u8], modulus: &[u8], algorithms: &'static [Algorithm]) -> Result<Pair> {
     let bits = bits(modulus);
     if !(2048..=8192).contains(&bits) {
         return Err(source.unsuitable(format!(
@@ -383,7 +430,7 @@ fn rsa(source: &KeySource, key: &[u8], modulus: &[u8]) -> Result<Pair> {
         )));
     }
     let pair = RsaKeyPair::from_der(key).map_err(|error| damaged(source, "RSA", &error))?;
-    Ok(Pair::Rsa(Box::new(pair)))
+    Ok(Pair::Rsa(Box::new(pair), algorithms))
 }
 
 /// The bits of a DER INTEGER, without its leading zeros.

@@ -1,5 +1,6 @@
 //! What the options say about the key, and how errors speak of it: by the option and, for a file, as the user typed it.
 
+use super::choice::quoted;
 use super::file::Named;
 use crate::error::{Error, Status};
 use crate::file::Location;
@@ -152,14 +153,24 @@ impl KeySource {
     pub(super) fn unknown(&self) -> &'static str {
         match self.origin {
             KeyOrigin::Store(_) => {
-                "is neither a JKS nor a PKCS#12 store nor a key in PEM or DER, or its beginning was damaged"
+                "is neither a JKS, JCEKS nor PKCS#12 store nor a key in PEM, DER or JSON, or its beginning was damaged"
             }
-            KeyOrigin::Text(_) | KeyOrigin::Shared(_) => "is neither PEM nor base64 of PEM or DER",
+            KeyOrigin::Text(_) | KeyOrigin::Shared(_) => "is neither PEM nor base64 of PEM or DER nor JSON",
         }
     }
 
     pub(super) fn wrong_password(&self, option: &str) -> Error {
         let text = format!("does not open with this {option}, or was altered");
+        self.error(Status::KeyPassword, option, text)
+    }
+
+    /// Of a store that opens, and a key in it that does not.
+    pub(super) fn wrong_key_password(&self, alias: &str) -> Error {
+        let (alias, option) = (quoted(alias), self.words().key_password);
+        let text = match self.key_password {
+            Some(_) => format!("has the key {alias}, which does not open with this {option}, or was altered"),
+            None => format!("has the key {alias}, which has a password of its own (set {option})"),
+        };
         self.error(Status::KeyPassword, option, text)
     }
 

@@ -89,7 +89,9 @@ fn every_kind_of_pem_key_signs_what_openssl_verifies() {
     for name in ["rsa.pem", "rsa-pkcs1.pem"] {
         opens_as(name, None, "rsa -pubout -in rsa.pem");
     }
-    for name in ["rsa-encrypted.pem", "rsa-3des.pem", "rsa-scrypt.pem"] {
+    for name in
+        ["rsa-encrypted.pem", "rsa-3des.pem", "rsa-scrypt.pem", "rsa-pbes1.pem", "rsa-old-encrypted.pem"]
+    {
         opens_as(name, RIGHT, "rsa -pubout -in rsa.pem");
     }
     for name in ["ec.pem", "ec-short.pem", "ec-pkcs8.pem", "ec-pkcs8-short.pem"] {
@@ -99,7 +101,7 @@ fn every_kind_of_pem_key_signs_what_openssl_verifies() {
 
 #[test]
 fn every_kind_of_openssl_pkcs12_signs_what_openssl_verifies() {
-    for name in ["rsa.p12", "rsa-legacy.p12", "rsa-nomac.p12"] {
+    for name in ["rsa.p12", "rsa-legacy.p12", "rsa-nomac.p12", "rsa-rc2.p12"] {
         let key = opens_as(name, RIGHT, "rsa -pubout -in rsa.pem");
         assert_eq!(key.certificates().len(), 1, "{name}");
     }
@@ -222,6 +224,7 @@ fn a_wrong_password_and_none_are_the_passwords_fault_in_each_format() {
         "two-keys.p12",
         "rsa-encrypted.pem",
         "rsa-scrypt.pem",
+        "rsa-old-encrypted.pem",
     ] {
         let wrong = refused(&place.fixture(name, Some("wrong-one")), Status::KeyPassword);
         says(&wrong, "does not open with this JWTCertPassword, or was altered");
@@ -299,16 +302,24 @@ fn random_bytes_are_no_key_store() {
 fn what_cannot_be_opened_is_named_with_what_to_do() {
     let place = Place::new();
     for (name, what) in [
-        ("store.jceks", "keytool -importkeystore"),
-        ("rsa-old-encrypted.pem", "openssl pkcs8 -topk8"),
-        ("rsa-pbes1.pem", "PBE-SHA1-3DES (1.2.840.113549.1.12.1.3)"),
-        ("rsa-rc2.p12", "PBE-SHA1-RC2-128 (1.2.840.113549.1.12.1.5)"),
+        ("rsa-old-camellia.pem", "CAMELLIA-128-CBC, which is not supported"),
         ("rsa-camellia.p12", "CAMELLIA-256-CBC (1.2.392.200011.61.1.1.1.4)"),
     ] {
         says(&refused(&place.fixture(name, RIGHT), Status::KeyStore), what);
     }
     let ber = [0x30, 0x80, 0x02, 0x01, 0x03, 0x30, 0x80, 0, 0];
-    says(&refused(&place.with("ber.p12", &ber, RIGHT), Status::KeyStore), "indefinite");
+    says(&refused(&place.with("ber.p12", &ber, RIGHT), Status::KeyStore), "damaged");
+}
+
+#[test]
+fn a_jceks_store_tells_its_secret_keys_and_signs_with_its_private_ones() {
+    let place = Place::new();
+    says(&refused(&place.fixture("store.jceks", RIGHT), Status::KeyNotFound), "\"k\" (a secret key)");
+    let key = open(&place.fixture("both.jceks", RIGHT)).unwrap();
+    assert_eq!((key.alias(), key.certificates().len()), (Some("p"), 1));
+    let cut = &bytes("both.jceks")[..700];
+    says(&refused(&place.with("cut", cut, RIGHT), Status::KeyStore), "is a JCEKS store that ends too early");
+    refused(&place.fixture("both.jceks", Some("wrong-one")), Status::KeyPassword);
 }
 
 #[test]

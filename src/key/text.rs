@@ -1,11 +1,11 @@
-//! Keys and secrets that stand in an option itself: PEM as it is, or base64.
+//! Keys and secrets that stand in an option itself: PEM or JSON as it is, or base64.
 
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
-use super::{KeySource, pem};
+use super::{KeySource, json, pem};
 use crate::error::Result;
 
 /// As lenient as OpenSSL: with padding or without.
@@ -18,6 +18,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// What the file would hold whose content `text` is.
 pub(super) fn content(source: &KeySource, text: &str) -> Result<Zeroizing<Vec<u8>>> {
+    if json::is_json(text.as_bytes()) {
+        return Ok(Zeroizing::new(text.as_bytes().to_vec()));
+    }
     if pem::is_pem(text.as_bytes()) {
         // Copied out of a JSON file, its line ends are a backslash and an n.
         return Ok(Zeroizing::new(text.replace("\\n", "\n").into_bytes()));

@@ -1,74 +1,23 @@
-//! Encryption that protects a key no longer, for hosts whose policy forbids it: RC2, RC4, DES, 3DES, and all that
-//! PKCS#12 and PKCS#5 had before PBES2.
+//! Encryption that protects a key no longer, for hosts whose policy forbids it: what [`super::oid::is_weak`] knows.
 //!
-//! What stands inside encrypted content is not looked at: whatever it is, the encryption around it is a strong one.
+//! A MAC is not looked at: it protects nothing that a thief of the file wants.
 
-use pkcs5::pbes2::PBES2_OID;
-use pkcs8::der::asn1::{AnyRef, ObjectIdentifier};
-
-use super::{KeySource, der, oid};
-use crate::error::Result;
+use super::KeySource;
+use crate::error::{Error, Result};
 use crate::policy::Forbidden;
-
-/// RFC 8018's PBES1: MD2, MD5 or SHA-1 with DES or RC2.
-const PBES1: [&str; 6] = [
-    "1.2.840.113549.1.5.1",
-    "1.2.840.113549.1.5.3",
-    "1.2.840.113549.1.5.4",
-    "1.2.840.113549.1.5.6",
-    "1.2.840.113549.1.5.10",
-    "1.2.840.113549.1.5.11",
-];
-
-/// RFC 7292's own schemes: SHA-1 with RC4, 3DES or RC2.
-const PKCS12_PBE: &str = "1.2.840.113549.1.12.1.";
-
-/// RC2, RC4 and 3DES, and DES.
-const CIPHERS: [&str; 4] = ["1.2.840.113549.3.2", "1.2.840.113549.3.4", "1.2.840.113549.3.7", "1.3.14.3.2.7"];
-
-/// An error if the PKCS#12 file `pfx` uses weak encryption and that is forbidden.
-pub(super) fn check_pfx(source: &KeySource, pfx: &[u8]) -> Result<()> {
-    let mut found = None;
-    der::pairs(pfx, &mut |scheme, parameters| found = found.or_else(|| weak(scheme, parameters)));
-    found.map_or(Ok(()), |found| check(source, &oid::name(&found)))
-}
-
-/// An error if the key in `der`, an EncryptedPrivateKeyInfo, uses weak encryption and that is forbidden.
-pub(super) fn check_key(source: &KeySource, der: &[u8]) -> Result<()> {
-    let algorithm = der::sequence(der).and_then(|outer| der::inside(outer.first()?));
-    let found = match algorithm.as_deref() {
-        Some([scheme, parameters, ..]) => weak(scheme, parameters),
-        _ => None,
-    };
-    found.map_or(Ok(()), |found| check(source, &oid::name(&found)))
-}
 
 /// An error if weak encryption, of which this is the name, is forbidden.
 pub(super) fn check(source: &KeySource, name: &str) -> Result<()> {
-    if !source.strong {
-        return Ok(());
-    }
-    Err(source.broken(format!(
+    if source.strong { Err(refused(source, name)) } else { Ok(()) }
+}
+
+/// The error about weak encryption of that name.
+pub(super) fn refused(source: &KeySource, name: &str) -> Error {
+    source.broken(format!(
         "is encrypted with {name}, {}; write a copy with AES, as OpenSSL 3 (openssl pkcs12 -export, openssl pkcs8 \
          -topk8) and Java 17 (keytool -importkeystore -deststoretype PKCS12) do by themselves",
         Forbidden::WeakStores.said()
-    )))
-}
-
-/// What is weak in the AlgorithmIdentifier of these two, if they are one for a password.
-fn weak(scheme: &AnyRef<'_>, parameters: &AnyRef<'_>) -> Option<ObjectIdentifier> {
-    let scheme = der::oid(scheme)?;
-    if scheme == PBES2_OID {
-        return cipher(parameters).filter(|cipher| CIPHERS.contains(&cipher.to_string().as_str()));
-    }
-    let number = scheme.to_string();
-    (number.starts_with(PKCS12_PBE) || PBES1.contains(&number.as_str())).then_some(scheme)
-}
-
-/// The cipher that PBES2's parameters name, be it one that is opened or not.
-fn cipher(parameters: &AnyRef<'_>) -> Option<ObjectIdentifier> {
-    let parts = der::inside(parameters)?;
-    der::oid(der::inside(parts.get(1)?)?.first()?)
+    ))
 }
 
 #[cfg(test)]

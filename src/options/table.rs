@@ -174,7 +174,7 @@ options! {
     ClaimsAudience [] Kind::Text, "by provider, else the token URL",
         "The aud claim, compared by the server byte for byte.";
     JWTCertStore ["jwtcs"] Kind::Path, "",
-        "The file with the private key that signs: JKS, PKCS#12, PEM or DER, told apart by content.";
+        "The file with the private key that signs: PKCS#12, JKS, JCEKS, PEM, DER or JSON, told apart by content.";
     JWTCertPassword ["jwtcp"] Kind::Secret, "",
         "The password of JWTCertStore, or of the key in JWTPrivateKey.";
     JWTCertAlias ["jwtca"] Kind::Text, "the only key",

@@ -11,7 +11,7 @@ use crate::connection::{Connection, View};
 use crate::error::{Error, Result, Status};
 use crate::file::Location;
 use crate::flow;
-use crate::key::{self, Facts, KeyOrigin, KeySource, Listed, SigningKey};
+use crate::key::{self, KeyOrigin, Listed, SigningKey};
 use crate::options::{Kind, Name, Options, table};
 use crate::tls::Trust;
 use crate::token::end_of_jwt;
@@ -183,23 +183,9 @@ impl Findings {
         for thumbprint in &header.thumbprints {
             self.check(key.thumbprint(*thumbprint));
         }
-        self.dates(source, &key, view.process.clock.unix_seconds());
-    }
-
-    fn dates(&mut self, source: &KeySource, key: &SigningKey, now: i64) {
-        let Some(Facts { validity: (from, to), not_before, not_after, .. }) = key.certificate() else {
-            return;
-        };
-        let advice = "servers that look at dates refuse it";
-        let text = if now < from {
-            format!("has a certificate that is not valid before {not_before}; {advice}")
-        } else if now >= to {
-            format!("has a certificate that expired on {not_after}; {advice}")
-        } else {
-            return;
-        };
-        let warning = Error::warning("01000", "key store", format!("{} {text}", source.named()));
-        self.warnings.push(Problem::from(&warning.with_option(source.option())));
+        if let Some(warning) = key.date_warning(view.process.clock.unix_seconds()) {
+            self.warnings.push(Problem::from(&warning));
+        }
     }
 }
 

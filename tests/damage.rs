@@ -1,0 +1,188 @@
+//! Key files cut short, with bytes flipped, and mutated at random: refused or opened, and never worse. No crash, no
+//! panic, nothing that holds the caller up, no allocation beyond 64 MiB.
+//!
+//! `make test` takes a sample of the places; AUTHGRANT_SOAK=1, as `make soak` has it, takes all of them.
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use authgrant::ffi::status::*;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use support::c_api::open;
+use tempfile::TempDir;
+
+const MOST_BYTES: usize = 64 * 1024 * 1024;
+
+/// However slow the machine and the build.
+const LONGEST: Duration = Duration::from_secs(30);
+
+struct Counting;
+
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: all is done by the system's allocator, with what its caller gave.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let live = LIVE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        PEAK.fetch_max(live, Ordering::Relaxed);
+        // SAFETY: as above.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn is_soak() -> bool {
+    std::env::var_os("AUTHGRANT_SOAK").is_some()
+}
+
+/// A file, and the password that opens it whole.
+type Small = (String, Vec<u8>, &'static str);
+
+/// One file of each format, with as few iterations as its writer can be talked into.
+fn smallest() -> Vec<Small> {
+    let folder = TempDir::new().unwrap();
+    let jwk = r#"{"keys":[{"kty":"oct","kid":"a","k":"c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"}]}"#;
+    let script = format!(
+        "openssl ecparam -name prime256v1 -genkey -noout -out ec.sec1.pem
+         openssl pkcs8 -topk8 -nocrypt -in ec.sec1.pem -out ec.pem
+         openssl pkcs8 -topk8 -nocrypt -in ec.sec1.pem -outform DER -out ec.der
+         openssl pkcs8 -topk8 -in ec.pem -passout pass:changeit -iter 1 -outform DER -out aes.p8
+         openssl pkcs8 -topk8 -provider default -provider legacy -in ec.pem -passout pass:changeit -iter 1 -v1 PBE-SHA1-RC2-40 -out rc2.pem
+         openssl pkcs8 -topk8 -in ec.pem -passout pass:changeit -scrypt -scrypt_N 2 -scrypt_r 1 -scrypt_p 1 -out scrypt.pem
+         openssl ec -in ec.sec1.pem -aes256 -passout pass:changeit -out old.pem
+         openssl req -x509 -new -key ec.pem -subj /CN=a -days 30 -out ec.crt
+         export=\"openssl pkcs12 -export -legacy -inkey ec.pem -in ec.crt -name a -passout pass:changeit -iter 1\"
+         $export -out aes.p12 -keypbe AES-256-CBC -certpbe AES-256-CBC -macalg sha3-256
+         $export -out rc4.p12 -keypbe PBE-SHA1-RC4-128 -certpbe PBE-SHA1-RC2-40 -macalg md5
+         $export -out nomac.p12 -keypbe PBE-SHA1-3DES -certpbe PBE-SHA1-DES -nomac
+         $export -out clear.p12 -keypbe NONE -certpbe NONE -nomac
+         $export -out j.p12 -keypbe AES-256-CBC -certpbe AES-256-CBC
+         keytool -importkeystore -noprompt -srckeystore j.p12 -srcstorepass changeit -destkeystore a.jks \
+            -deststoretype JKS -deststorepass changeit
+         keytool -J-Djdk.jceks.iterationCount=10000 -importkeystore -noprompt -srckeystore a.jks -srcstorepass changeit \
+            -destkeystore a.jceks -deststoretype JCEKS -deststorepass changeit
+         keytool -genseckey -storetype JCEKS -keystore a.jceks -storepass changeit -alias k -keyalg AES -keysize 128 \
+            -keypass changeit
+         printf '%s' '{jwk}' > set.jwks
+         printf '{{\"boxAppSettings\":{{\"appAuth\":{{\"privateKey\":\"%s\",\"passphrase\":\"changeit\"}}}}}}' \
+            \"$(sed 's/$/\\\\n/' rc2.pem | tr -d '\\n')\" > box.json"
+    );
+    let output = Command::new("sh").args(["-ec", &script]).current_dir(&folder).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut files: Vec<_> = ["ec.sec1.pem", "ec.pem", "ec.der", "set.jwks", "box.json", "clear.p12"]
+        .map(|name| (name.to_owned(), read(&folder.path().join(name)), ""))
+        .into();
+    let sealed =
+        ["aes.p8", "rc2.pem", "scrypt.pem", "old.pem", "aes.p12", "rc4.p12", "nomac.p12", "a.jks", "a.jceks"];
+    files.extend(sealed.map(|name| (name.to_owned(), read(&folder.path().join(name)), "changeit")));
+    files
+}
+
+fn read(path: &Path) -> Vec<u8> {
+    fs::read(path).unwrap()
+}
+
+/// Opens `content`, which may be anything, and checks what holds of all: `None` if it signs.
+fn attempt(name: &str, content: &[u8], password: &str) -> Option<i32> {
+    let connection = open(&format!("am=55;ClaimsIssuer=me;JWTCertPassword={password}")).unwrap();
+    connection.set_option("JWTPrivateKey", &STANDARD.encode(content)).unwrap();
+    let before = LIVE.load(Ordering::Relaxed);
+    PEAK.store(before, Ordering::Relaxed);
+    let started = Instant::now();
+    let failure = connection.get_token().err();
+    let (took, peak) = (started.elapsed(), PEAK.load(Ordering::Relaxed).saturating_sub(before));
+    assert!(peak <= MOST_BYTES + 1024 * 1024, "{name} allocates {peak} bytes");
+    assert!(took < LONGEST, "{name} takes {took:?}");
+    let failure = failure?;
+    let expected =
+        [AUTHGRANT_KEY_STORE, AUTHGRANT_KEY_PASSWORD, AUTHGRANT_KEY_NOT_FOUND, AUTHGRANT_KEY_UNSUITABLE];
+    assert!(expected.contains(&failure.status), "{name}: {failure:?}");
+    Some(failure.status)
+}
+
+/// Small things over and over, of which a reader might keep more than they take in the file.
+fn bombs() -> [(&'static str, Vec<u8>); 4] {
+    const MANY: usize = 1_000_000;
+    let sequence = |body: &[u8]| {
+        let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+        [&[0x30, 0x84], length.as_slice(), body].concat()
+    };
+    let keys = format!("{{\"keys\":[{}{{}}]}}", "{\"kty\":\"\"},".repeat(MANY));
+    [
+        ("a million elements", sequence(&[5, 0].repeat(MANY))),
+        (
+            "a million parts of a PKCS#12 store",
+            sequence(&[&[2, 1, 3], [5, 0].repeat(MANY).as_slice()].concat()),
+        ),
+        ("a million levels", [&[0x30, 0x80, 2, 1, 3], [0x30, 0x80].repeat(MANY).as_slice()].concat()),
+        ("a million keys", keys.into_bytes()),
+    ]
+}
+
+/// One test, as what is allocated is counted in the whole process.
+#[test]
+fn a_damaged_key_file_is_refused_or_opened_and_never_worse() {
+    for (name, content) in bombs() {
+        assert_eq!(attempt(name, &content, "changeit"), Some(AUTHGRANT_KEY_STORE), "{name}");
+    }
+    let step = if is_soak() { 1 } else { 5 };
+    let flips: &[u8] = if is_soak() { &[0x01, 0x20, 0x80, 0xFF] } else { &[0xFF] };
+    for (name, whole, password) in smallest() {
+        assert_eq!(attempt(&name, &whole, password), None, "{name} opens whole");
+        for length in (1..whole.len()).step_by(step) {
+            attempt(&format!("{name} cut at {length}"), &whole[..length], password);
+        }
+        for place in (0..whole.len()).step_by(step) {
+            for flip in flips {
+                let mut content = whole.clone();
+                content[place] ^= flip;
+                attempt(&format!("{name} with byte {place} ^ {flip}"), &content, password);
+            }
+        }
+    }
+    if is_soak() {
+        the_corpus_mutated();
+    }
+}
+
+/// 64 seeded mutations of each file that tests/keys.rs opens.
+fn the_corpus_mutated() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("build/keys");
+    let list = fs::read_to_string(folder.join("corpus.tsv")).expect("tests/keys.rs has made build/keys");
+    let mut state = 1_u64;
+    let mut below = |end: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % end
+    };
+    for name in list.lines().map(|line| line.split('\t').next().unwrap()) {
+        // A MAC that took seconds to fail would make this a matter of hours, and shows nothing more.
+        if name.contains("million") || name.contains("bomb") || name.starts_with("n-") {
+            continue;
+        }
+        let whole = read(&folder.join(name));
+        for number in 0..64 {
+            let mut content = whole.clone();
+            for _ in 0..=below(4) {
+                let place = below(content.len());
+                content[place] = below(256) as u8;
+            }
+            attempt(&format!("{name}, mutation {number}"), &content, "changeit");
+        }
+    }
+}

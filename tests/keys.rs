@@ -1,0 +1,339 @@
+//! Key files as other programs write them: each of the corpus of tests/keys/generate.sh opens, and what it signs is
+//! verified by OpenSSL, or is refused by the status that it should have. The results are kept in docs/keys.md.
+
+mod support;
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use authgrant::error::Status;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use support::c_api::{Failure, ask, open};
+use tempfile::TempDir;
+
+const DOCUMENT: &str = "docs/keys.md";
+
+/// However slow the machine: no file may hold a call up for longer.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// "opens" or the status, and whether OpenSSL opens it, if it is a PKCS#12.
+type Outcome = (String, Option<bool>);
+
+/// A line of the list.
+struct Row {
+    file: String,
+    key: String,
+    /// Tool, container, scheme, MAC or digest, and kind of password.
+    what: Vec<String>,
+    alias: Option<String>,
+    password: Option<String>,
+    key_password: Option<String>,
+    expected: String,
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The corpus in build/keys, made anew if what makes it has changed since.
+fn corpus() -> &'static [Row] {
+    static ROWS: OnceLock<Vec<Row>> = OnceLock::new();
+    ROWS.get_or_init(|| {
+        let list = folder().join("corpus.tsv");
+        let age = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+        let scripts = ["tests/keys/generate.sh", "tests/keys/generate.py"].map(|path| root().join(path));
+        if scripts.iter().any(|script| age(script) > age(&list)) {
+            let _ = fs::remove_dir_all(folder());
+            let made = Command::new(&scripts[0]).arg(folder()).status().expect("bash runs");
+            assert!(made.success(), "tests/keys/generate.sh fails; see build/keys/generate.log");
+        }
+        fs::read_to_string(list).unwrap().lines().map(row).collect()
+    })
+}
+
+fn folder() -> PathBuf {
+    root().join("build/keys")
+}
+
+fn row(line: &str) -> Row {
+    let fields: Vec<_> = line.split('\t').collect();
+    assert_eq!(fields.len(), 11, "{line}");
+    let given = |field: &str| (field != "-").then(|| field.replace("\"\"", ""));
+    Row {
+        file: fields[0].to_owned(),
+        key: fields[1].to_owned(),
+        what: fields[2..7].iter().map(|&field| field.to_owned()).collect(),
+        alias: given(fields[7]),
+        password: given(fields[8]),
+        key_password: given(fields[9]),
+        expected: fields[10].to_owned(),
+    }
+}
+
+impl Row {
+    fn string(&self) -> String {
+        let mut string =
+            format!("am=55;ClaimsIssuer=me;JWTCertStore={}", folder().join(&self.file).display());
+        for (name, value) in [
+            ("JWTCertAlias", &self.alias),
+            ("JWTCertPassword", &self.password),
+            ("JWTCertKeyPassword", &self.key_password),
+        ] {
+            if let Some(value) = value {
+                write!(string, ";{name}={{{value}}}").unwrap();
+            }
+        }
+        string
+    }
+
+    /// "opens", or the status, and what was said; a signature that does not verify is neither.
+    fn result(&self) -> (String, String) {
+        let started = Instant::now();
+        let result = match ask(&self.string()) {
+            Ok(token) => {
+                let public = folder().join(format!("{}.pub", self.key));
+                (verify(&token.value(), &public), String::new())
+            }
+            Err(failure) => (status(&failure).to_owned(), failure.message),
+        };
+        assert!(started.elapsed() < LONGEST, "{} takes {:?}", self.file, started.elapsed());
+        result
+    }
+
+    /// Whether `message` says what about the file is not read: by its number, or by the work that it asks for.
+    fn is_left_out(&self, message: &str) -> bool {
+        let numbered = message.contains("(1.") || message.contains("uses 1.") || message.contains("PEM");
+        self.expected == "KEY_UNSUITABLE" || numbered || message.contains("more than the 2000000")
+    }
+
+    /// Whether `openssl pkcs12 -legacy` opens it; nothing for what is no PKCS#12.
+    fn openssl(&self) -> Option<bool> {
+        if self.what[1] != "PKCS12" {
+            return None;
+        }
+        let password = format!("pass:{}", self.password.as_deref().unwrap_or_default());
+        let mut command = Command::new("openssl");
+        command.args(["pkcs12", "-legacy", "-nodes", "-out", "/dev/null", "-passin", &password, "-in"]);
+        command.arg(folder().join(&self.file)).stdin(Stdio::null()).env("LC_ALL", "C.UTF-8");
+        Some(command.output().unwrap().status.success())
+    }
+}
+
+fn status(failure: &Failure) -> &'static str {
+    let number = usize::try_from(failure.status).unwrap();
+    let name = Status::ALL[number].name();
+    name.strip_prefix("AUTHGRANT_").unwrap_or(name)
+}
+
+/// OpenSSL's word on the signature of a compact JWT.
+fn verify(token: &str, public: &Path) -> String {
+    let place = TempDir::new().unwrap();
+    let (message, signature) = token.rsplit_once('.').unwrap();
+    let header = header(token);
+    let algorithm = header["alg"].as_str().unwrap();
+    let mut signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    if algorithm.starts_with("ES") {
+        signature = ecdsa_der(&signature);
+    }
+    fs::write(place.path().join("message"), message).unwrap();
+    fs::write(place.path().join("signature"), signature).unwrap();
+    let mut command = Command::new("openssl");
+    if algorithm == "EdDSA" {
+        command.args([
+            "pkeyutl",
+            "-verify",
+            "-pubin",
+            "-rawin",
+            "-in",
+            "message",
+            "-sigfile",
+            "signature",
+            "-inkey",
+        ]);
+        command.arg(public);
+    } else {
+        command
+            .args(["dgst", &format!("-sha{}", &algorithm[2..]), "-signature", "signature", "-verify"])
+            .arg(public);
+        if algorithm.starts_with("PS") {
+            command.args(["-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:digest"]);
+        }
+        command.arg("message");
+    }
+    let output = command.current_dir(&place).output().unwrap();
+    if output.status.success() { "opens".to_owned() } else { format!("{algorithm} does not verify") }
+}
+
+fn header(token: &str) -> serde_json::Value {
+    let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
+    serde_json::from_slice(&header).unwrap()
+}
+
+/// r and s side by side, as the SEQUENCE that OpenSSL wants.
+fn ecdsa_der(raw: &[u8]) -> Vec<u8> {
+    let integer = |number: &[u8]| {
+        let mut body: Vec<u8> = number.iter().copied().skip_while(|byte| *byte == 0).collect();
+        if body[0] & 0x80 != 0 {
+            body.insert(0, 0);
+        }
+        [vec![2, body.len() as u8], body].concat()
+    };
+    let (r, s) = raw.split_at(raw.len() / 2);
+    let body = [integer(r), integer(s)].concat();
+    [vec![0x30, body.len() as u8], body].concat()
+}
+
+/// What `of` makes of each row, in order, by two threads.
+fn of_each<T: Send>(of: impl Fn(&Row) -> T + Sync) -> Vec<T> {
+    let (rows, of) = (corpus(), &of);
+    let (first, second) = rows.split_at(rows.len() / 2);
+    std::thread::scope(|scope| {
+        let other = scope.spawn(move || second.iter().map(of).collect::<Vec<_>>());
+        let mut all: Vec<_> = first.iter().map(of).collect();
+        all.extend(other.join().unwrap());
+        all
+    })
+}
+
+#[test]
+fn every_file_of_the_corpus_signs_what_openssl_verifies_or_is_refused_as_it_should() {
+    let results = of_each(|row| {
+        let (result, message) = row.result();
+        let said = result == "opens" || row.is_left_out(&message);
+        let wrong = (result != row.expected || !said)
+            .then(|| format!("{} {:?}: {result}, expected {}: {message}", row.file, row.what, row.expected));
+        ((result, row.openssl()), wrong)
+    });
+    let (results, wrong): (Vec<_>, Vec<_>) = results.into_iter().unzip();
+    let wrong: Vec<_> = wrong.into_iter().flatten().collect();
+    let table = table(&results);
+    println!("{table}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(corpus().len() > 200, "only {} files: see build/keys/generate.log", corpus().len());
+    check_document(&table);
+}
+
+/// The results as docs/keys.md has them.
+fn table(results: &[Outcome]) -> String {
+    let opened = |of: &dyn Fn(&Outcome) -> bool| results.iter().filter(|found| of(found)).count();
+    let stores = opened(&|(_, openssl)| openssl.is_some());
+    let theirs = opened(&|(_, openssl)| *openssl == Some(true));
+    let ours = opened(&|(result, openssl)| openssl.is_some() && result == "opens");
+    let all = opened(&|(result, _)| result == "opens");
+    let mut text = format!(
+        "Of {} files, {all} open and sign. Of the {stores} PKCS#12 stores among them `openssl pkcs12 -legacy` opens \
+         {theirs}, authgrant {ours}.\n\n\
+         | written by | container | encrypted with | MAC or digest | password | OpenSSL | authgrant |\n\
+         | --- | --- | --- | --- | --- | --- | --- |\n",
+        results.len()
+    );
+    for (row, (result, openssl)) in corpus().iter().zip(results) {
+        let openssl = match openssl {
+            Some(true) => "opens",
+            Some(false) => "no",
+            None => "",
+        };
+        writeln!(text, "| {} | {} | {} |", described(row), openssl, result).unwrap();
+    }
+    text
+}
+
+fn described(row: &Row) -> String {
+    let key = if row.key == "rsa" { String::new() } else { format!(", {} key", row.key) };
+    let [tool, container, rest @ ..] = row.what.as_slice() else { unreachable!() };
+    format!("{tool} | {container}{key} | {}", rest.join(" | "))
+}
+
+/// Tools of other versions write other files: what the document and the corpus both have must have the same result.
+fn check_document(table: &str) {
+    let path = root().join(DOCUMENT);
+    let text = fs::read_to_string(&path).unwrap_or_default();
+    let introduction = text.split_once("## Results").map_or("", |(before, _)| before);
+    if std::env::var_os("UPDATE_GENERATED").is_some() {
+        return fs::write(path, format!("{introduction}## Results\n\n{table}")).unwrap();
+    }
+    let results = |text: &str| -> HashMap<String, String> {
+        let lines = text.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
+        let cells = lines.map(|line| line.split(" | ").map(str::to_owned).collect::<Vec<_>>());
+        cells
+            .filter(|cells| cells.len() == 7)
+            .map(|cells| (cells[..5].join(" | "), cells[6].clone()))
+            .collect()
+    };
+    let (kept, found) = (results(&text), results(table));
+    assert!(kept.len() > 200, "{DOCUMENT} has no table; run `make generated`");
+    for (file, result) in kept {
+        let same = found.get(&file).is_none_or(|found| *found == result);
+        assert!(same, "{DOCUMENT} says that {file} {result}; run `make generated`");
+    }
+}
+
+#[test]
+fn a_certificate_that_does_not_hold_today_is_a_warning_with_its_date() {
+    let folder = TempDir::new().unwrap();
+    for (name, start, words) in [
+        ("late.p12", "-10d", Some("expired on 20")),
+        ("early.p12", "+10d", Some("is not valid before 20")),
+        ("now.p12", "-1H", None),
+    ] {
+        let store = folder.path().join(name);
+        let mut keytool = Command::new("keytool");
+        keytool.args([
+            "-genkeypair",
+            "-alias",
+            "a",
+            "-keyalg",
+            "EC",
+            "-groupname",
+            "secp256r1",
+            "-dname",
+            "CN=a",
+        ]);
+        keytool
+            .args(["-startdate", start, "-validity", "5", "-storepass", "changeit", "-keystore"])
+            .arg(&store);
+        assert!(keytool.output().unwrap().status.success());
+        let string =
+            format!("am=55;ClaimsIssuer=me;JWTCertPassword=changeit;JWTCertStore={}", store.display());
+        let connection = open(&string).unwrap();
+        connection.get_token().unwrap();
+        let warnings: Vec<_> = connection.warnings().into_iter().map(|warning| warning.message).collect();
+        let told = warnings.iter().find(|message| message.contains("certificate"));
+        assert_eq!(told.is_some(), words.is_some(), "{name}: {warnings:?}");
+        assert!(told.is_none_or(|message| message.contains(words.unwrap()) && message.contains(name)));
+    }
+}
+
+#[test]
+fn a_store_under_another_password_than_its_mac_asks_for_the_other_one() {
+    let rows = corpus().iter().filter(|row| row.what[0] == "openssl -twopass");
+    for row in rows {
+        let string = row.string();
+        let (both, _) = string.rsplit_once(";JWTCertKeyPassword=").unwrap();
+        let failure = ask(both).unwrap_err();
+        assert_eq!(
+            (status(&failure), failure.option.as_deref()),
+            ("KEY_PASSWORD", Some("JWTCertKeyPassword"))
+        );
+        let failure = ask(&format!("{both};JWTCertKeyPassword=wrong")).unwrap_err();
+        assert_eq!(status(&failure), "KEY_PASSWORD");
+    }
+}
+
+#[test]
+fn the_key_id_of_a_json_file_is_the_kid_unless_the_user_says_another() {
+    for (file, key_id) in [("j-p256.jwk", "p256"), ("j-google.json", "1a2b"), ("j-box.json", "k")] {
+        let row = corpus().iter().find(|row| row.file == file).unwrap();
+        assert_eq!(header(&ask(&row.string()).unwrap().value())["kid"], key_id, "{file}");
+        let other = ask(&format!("{};JWTKeyID=mine", row.string())).unwrap();
+        assert_eq!(header(&other.value())["kid"], "mine", "{file}");
+    }
+    let row = corpus().iter().find(|row| row.file == "k.p12").unwrap();
+    assert!(header(&ask(&row.string()).unwrap().value())["kid"].is_null());
+}

@@ -1,0 +1,191 @@
+"""What the tools at hand do not write: PBMAC1 (RFC 9579), a MAC under another password than the keys, BER, and JSON.
+
+Takes stores apart that openssl has written, with Python's own digests; run by generate.sh in the folder of the corpus.
+Prints the lines of the list.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import subprocess
+
+PASSWORD = b"changeit"
+
+
+def element(tag, *parts):
+    body = b"".join(parts)
+    if len(body) < 128:
+        return bytes([tag, len(body)]) + body
+    length = len(body).to_bytes((len(body).bit_length() + 7) // 8, "big")
+    return bytes([tag, 0x80 | len(length)]) + length + body
+
+
+def sequence(*parts):
+    return element(0x30, *parts)
+
+
+def oid(text):
+    first, second, *rest = map(int, text.split("."))
+    body = bytes([first * 40 + second])
+    for number in rest:
+        part = [number & 0x7F]
+        while number := number >> 7:
+            part.insert(0, 0x80 | (number & 0x7F))
+        body += bytes(part)
+    return element(6, body)
+
+
+def number(value):
+    return element(2, value.to_bytes(value.bit_length() // 8 + 1, "big"))
+
+
+def read(data):
+    """Tag, body and what follows."""
+    length, start = data[1], 2
+    if length & 0x80:
+        start = 2 + (length & 0x7F)
+        length = int.from_bytes(data[2:start], "big")
+    return data[0], data[start : start + length], data[start + length :]
+
+
+def store(*options, password="changeit"):
+    command = ["openssl", "pkcs12", "-export", "-inkey", "rsa.key", "-in", "rsa.crt", "-name", "rsa", "-nomac"]
+    return subprocess.run([*command, "-passout", f"pass:{password}", *options], check=True, capture_output=True).stdout
+
+
+def parts(pfx):
+    """The ContentInfo of a store, and what a MAC is over."""
+    version_and_rest = read(pfx)[1]
+    info = read(version_and_rest)[2]
+    fields = read(info)[1]
+    tagged = read(fields)[2]
+    return info, read(read(tagged)[1])[1]
+
+
+def with_mac(pfx, mac):
+    info, _ = parts(pfx)
+    return sequence(number(3), info, mac)
+
+
+HMACS = {"sha1": 7, "sha224": 8, "sha256": 9, "sha384": 10, "sha512": 11}
+
+
+def hmac_oid(name):
+    return sequence(oid(f"1.2.840.113549.2.{HMACS[name]}"), element(5))
+
+
+def pbmac1(pfx, prf, digest, length, password=PASSWORD):
+    salt = b"saltsalt"
+    key = hashlib.pbkdf2_hmac(prf, password, salt, 2048, length)
+    said = [] if prf == "sha1" else [hmac_oid(prf)]
+    kdf = sequence(
+        oid("1.2.840.113549.1.5.12"), sequence(element(4, salt), number(2048), number(length), *said)
+    )
+    algorithm = sequence(oid("1.2.840.113549.1.5.14"), sequence(kdf, hmac_oid(digest)))
+    found = hmac.new(key, parts(pfx)[1], digest).digest()
+    return with_mac(pfx, sequence(sequence(algorithm, element(4, found)), element(4, b"unused"), number(1)))
+
+
+def pkcs12_mac(pfx, password):
+    """RFC 7292 appendix B, SHA-256, one block."""
+    salt = b"saltsalt"
+    wide = password.encode("utf-16-be") + b"\0\0"
+    fill = lambda text: (text * 64)[: -(-len(text) // 64) * 64]
+    key = hashlib.sha256(b"\3" * 64 + fill(salt) + fill(wide)).digest()
+    for _ in range(2047):
+        key = hashlib.sha256(key).digest()
+    found = hmac.new(key, parts(pfx)[1], "sha256").digest()
+    algorithm = sequence(oid("2.16.840.1.101.3.4.2.1"), element(5))
+    return with_mac(pfx, sequence(sequence(algorithm, element(4, found)), element(4, salt), number(2048)))
+
+
+def write(name, content, scheme, mac, kind, password="changeit", key_password="-", tool="RFC 9579"):
+    with open(name, "wb") as file:
+        file.write(content)
+    print(name, "rsa", tool, "PKCS12", scheme, mac, kind, "-", password, key_password, "opens", sep="\t")
+
+
+plain = store()
+for prf, digest, length in [("sha256", "sha256", 32), ("sha512", "sha512", 64), ("sha256", "sha512", 64), ("sha1", "sha256", 20)]:
+    name = f"r-pbmac1-{prf}-{digest}.p12"
+    write(name, pbmac1(plain, prf, digest, length), "AES-256-CBC", f"PBMAC1 {prf}, {digest}", "ascii")
+write(
+    "r-pbmac1-utf8.p12",
+    pbmac1(store(password="pässw€rd"), "sha256", "sha256", 32, "pässw€rd".encode()),
+    "AES-256-CBC",
+    "PBMAC1 sha256",
+    "UTF-8",
+    "pässw€rd",
+)
+for scheme in ["AES-256-CBC", "PBE-SHA1-3DES"]:
+    content = pkcs12_mac(store("-legacy", "-keypbe", scheme, "-certpbe", scheme), "of-the-mac")
+    write(f"r-twopass-{scheme}.p12", content, scheme, "sha256", "two", "of-the-mac", "changeit", "openssl -twopass")
+
+
+def indefinite(data):
+    """The same with indefinite lengths, and strings in pieces."""
+    found = b""
+    while data:
+        tag, body, data = read(data)
+        if tag & 0x20:
+            found += bytes([tag, 0x80]) + indefinite(body) + b"\0\0"
+        elif tag in (4, 0x80) and len(body) > 64:
+            pieces = [element(4, body[at : at + 100]) for at in range(0, len(body), 100)]
+            found += bytes([tag | 0x20, 0x80]) + b"".join(pieces) + b"\0\0"
+        else:
+            found += element(tag, body)
+    return found
+
+
+write("r-ber.p12", indefinite(pkcs12_mac(plain, "changeit")), "AES-256-CBC, BER", "sha256", "ascii", tool="openssl")
+
+
+def unpadded(number):
+    return base64.urlsafe_b64encode(number).rstrip(b"=").decode()
+
+
+def der(*command):
+    return subprocess.run(["openssl", *command], check=True, capture_output=True).stdout
+
+
+def rsa_jwk():
+    body, numbers = read(der("rsa", "-in", "rsa.key", "-traditional", "-outform", "DER"))[1], []
+    while body:
+        _, value, body = read(body)
+        numbers.append(unpadded(value.lstrip(b"\0")))
+    return {"kty": "RSA", "kid": "rsa", **dict(zip(["n", "e", "d", "p", "q", "dp", "dq", "qi"], numbers[1:]))}
+
+
+def ec_jwk(name, curve, length):
+    rest = read(read(der("ec", "-in", f"{name}.key", "-outform", "DER"))[1])[2]
+    public = der("pkey", "-in", f"{name}.key", "-pubout", "-outform", "DER")
+    x, y = public[-2 * length : -length], public[-length:]
+    return {"kty": "EC", "kid": name, "crv": curve, "d": unpadded(read(rest)[1]), "x": unpadded(x), "y": unpadded(y)}
+
+
+def ed_jwk():
+    private, public = (der("pkey", "-in", "ed25519.key", *more, "-outform", "DER")[-32:] for more in ([], ["-pubout"]))
+    return {"kty": "OKP", "kid": "ed", "crv": "Ed25519", "d": unpadded(private), "x": unpadded(public)}
+
+
+def write_json(name, content, key, container, password="-", alias="-"):
+    with open(name, "w") as file:
+        json.dump(content, file, indent=1)
+    print(name, key, "Python", container, "none" if password == "-" else "AES-256-CBC", "-", "none", alias, password, "-", "opens", sep="\t")
+
+
+def text(name):
+    with open(name) as file:
+        return file.read()
+
+
+keys = [(rsa_jwk(), "rsa"), (ec_jwk("p256", "P-256", 32), "p256"), (ec_jwk("p384", "P-384", 48), "p384"), (ed_jwk(), "ed25519")]
+for key, name in keys:
+    write_json(f"j-{name}.jwk", key, name, "JWK")
+write_json("j-set.jwks", {"keys": [key for key, _ in keys]}, "p384", "JWKS", alias="p384")
+google = {"type": "service_account", "private_key_id": "1a2b", "private_key": text("rsa.key"), "client_email": "a@example.com"}
+write_json("j-google.json", google, "rsa", "Google service account")
+sealed = der("pkcs8", "-topk8", "-in", "rsa.key", "-passout", "pass:changeit").decode()
+app = {"clientID": "x", "clientSecret": "y", "appAuth": {"publicKeyID": "k", "privateKey": sealed, "passphrase": "changeit"}}
+write_json("j-box.json", {"boxAppSettings": app, "enterpriseID": "1"}, "rsa", "Box configuration")
