@@ -39,10 +39,10 @@ def picture(groups):
 
 
 def groups_of(rows):
-    """Those rows that have peers to be drawn beside."""
+    """Those rows that are to be drawn and have peers to be drawn beside."""
     groups = []
     for row in rows:
-        if row.peers and row.unit != "/s" and row.floor and "processor" not in row.figure and "whole" not in row.figure:
+        if row.peers and row.drawn:
             bars = [("authgrant", row.ratio)] + [(name, value / row.floor) for name, value in row.peers.items()]
             groups.append((f"{row.figure} (1 × is {row.beside})", bars))
     return groups

@@ -8,6 +8,10 @@ def shown(value, unit):
     return f"{value:,.{digits}f} {unit}".strip()
 
 
+def times(ratio):
+    return f"{ratio:.1f}" if ratio >= 1 else f"{ratio:.2g}"
+
+
 def verdict(row):
     if row.met is None:
         return "" if not row.target else "not measured"
@@ -19,7 +23,7 @@ def cells(row):
     beside = "–" if row.floor is None else shown(row.floor, row.unit)
     if row.beside != "floor" and row.floor is not None:
         beside += f" ({row.beside})"
-    peers = ", ".join(f"{name} {shown(value, row.unit)} ({value / row.ours:.1f} ×)" for name, value in row.peers.items())
+    peers = ", ".join(f"{name} {shown(value, row.unit)} ({times(value / row.ours)} ×)" for name, value in row.peers.items())
     return [row.figure, shown(row.ours, row.unit), beside, ratio, row.target, verdict(row), peers, row.note]
 
 

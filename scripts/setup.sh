@@ -67,6 +67,8 @@ part_bench() {
     need_header openssl/evp.h libssl-dev
     part_openssl
     part_go
+    # From 1.21 on Go fetches the version that benches/go/go.mod names; Debian's may be older.
+    ! has go || (cd benches/go && go list -m >/dev/null 2>&1) || MISSING+=("go 1.21 or newer")
     part_valgrind
     python_packages benches/python/requirements.txt "$BENCH_VENV"
 }
