@@ -35,29 +35,46 @@ def best(answers, index=0):
     return min(answer[index] for answer in answers)
 
 
+def had_room(answer, threads):
+    """Whether the threads had the processors that they can use."""
+    return answer[1] >= 0.85 * min(threads, CORES)
+
+
 def parallel(answers, threads):
-    """Of threads side by side the median of the rounds in which they had the processors that they can use, or of the three
-    that came nearest; and how many processors that were."""
-    wanted = 0.85 * min(threads, CORES)
+    """Of threads side by side the median of the rounds in which they had room, or of the three that came nearest to it; and how
+    many processors they had."""
     ordered = sorted(answers, key=lambda answer: -answer[1])
-    chosen = [answer for answer in ordered if answer[1] >= wanted] or ordered[:3]
+    chosen = [answer for answer in ordered if had_room(answer, threads)] or ordered[:3]
     return statistics.median(a[0] for a in chosen), statistics.median(a[1] for a in chosen)
+
+
+def patient_turns(contestants, threads, enough=4, most=48):
+    """Turns until each has had room often enough; on a busy machine, not for ever."""
+    answers = turns(enough, contestants)
+    while len(answers["ours"]) < most and any(
+        sum(had_room(answer, threads) for answer in played) < enough for played in answers.values()
+    ):
+        for name, played in turns(enough, contestants).items():
+            answers[name] += played
+    return answers
 
 
 def reading(programs):
     """A cached token: get, value, free."""
     ours, floor, go = programs["authgrant"], programs["floor"], programs["Go"]
     results = {}
-    for threads, mode, rounds in [(1, "one", 12), (2, "one", 12), (2, "equal", 12), (8, "one", 12), (8, "equal", 12)]:
-        ask = ("read", threads, mode, 25)
-        played = turns(rounds, {
+    for threads, mode in [(1, "one"), (2, "one"), (2, "equal"), (8, "one"), (8, "equal")]:
+        ask = ("read", threads, mode, 20)
+        contestants = {
             "ours": lambda ask=ask: ours.ask(*ask),
             "floor": lambda ask=ask: floor.ask(*ask),
             "go": lambda ask=ask: go.ask(*ask),
-        })
-        results[threads, mode] = {name: parallel(answers, threads) for name, answers in played.items()}
+        }
         if threads == 1:
-            results[threads, mode] = {name: (best(answers), 1) for name, answers in played.items()}
+            results[threads, mode] = {name: (best(answers), 1) for name, answers in turns(12, contestants).items()}
+        else:
+            played = patient_turns(contestants, threads)
+            results[threads, mode] = {name: parallel(answers, threads) for name, answers in played.items()}
     alone = results[1, "one"]
     value, base, peer = (alone[name][0] for name in ("ours", "floor", "go"))
     yield Row("read a cached token, 1 thread", "ns", value, base, "≤ 0.7 × floor, ≤ 1/3 × Go", value <= 0.7 * base and value <= peer / 3,
@@ -66,7 +83,7 @@ def reading(programs):
         if threads == 1:
             continue
         (value, had), (base, _), (peer, _) = (result[name] for name in ("ours", "floor", "go"))
-        busy = had < 0.85 * min(threads, CORES)
+        busy = not had_room((value, had), threads)
         note = f"the threads had {had:.1f} processors" + (": too few to tell" if busy else "")
         if mode == "one":
             row = Row(f"read, {threads} threads on one connection", "ns", value, base, "≤ 1.0 × floor", value <= base,
@@ -201,7 +218,7 @@ def impersonating(programs, scene):
     played = turns(5, {
         "ours": lambda: play("authgrant"),
         "floor": lambda: play("floor"),
-        "raw": lambda: programs["Rust"].ask("raw-threads", 2, USERS // 2),
+        "raw": lambda: max(programs["Rust"].ask("raw-threads", 2, USERS // 10) for _ in range(5)),
     })
     rate, base, raw = (max(answer[0] for answer in played[name]) for name in ("ours", "floor", "raw"))
     used, base_used, signature = (best(played[name], 1) / 1000 for name in ("ours", "floor", "raw"))
