@@ -1,4 +1,4 @@
-"""Where the instructions of a cached read, a fetch and a first token are, by callgrind; `scripts/bench.sh profile` starts it."""
+"""Where the instructions of a cached read, an assertion, a fetch and a first token are, by callgrind; `scripts/bench.sh profile` starts it."""
 
 import re
 import subprocess
@@ -45,6 +45,7 @@ def main():
         scene = Scene(directory)
         try:
             difference(scene, "a cached read", "steps", 500, 1500)
+            difference(scene, "an ES256 assertion", "sign ES256", 20, 120)
             difference(scene, "a fetch on a kept connection", "fetch", 5, 20)
             show("a first token from a PKCS#12", collect(scene, "first", words=("first", scene.file("store.p12"))))
         finally:
