@@ -1,6 +1,6 @@
 # Everything that this project can be asked to do. The work is in scripts/; each script can be run alone.
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak check mutants lib generated authority setup clean
+.PHONY: help demo test soak check mutants bench lib generated authority setup clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\): ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -20,6 +20,9 @@ check: ## what needs no server: format, lints, licences, header, exported symbol
 
 mutants: ## break each check on purpose and see a test fail (about four minutes; no part of `make test`)
 	@scripts/mutants.sh
+
+bench: ## all benchmarks beside their peers; writes docs/performance.md (about ten minutes to build, one to run)
+	@scripts/bench.sh
 
 lib: ## the release library, in build/lib
 	@scripts/lib.sh release build/lib

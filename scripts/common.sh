@@ -3,6 +3,7 @@
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 TARGET=${CARGO_TARGET_DIR:-$ROOT/target}
 VENV=$ROOT/target/venv
+BENCH_VENV=$ROOT/target/bench-venv
 TOOLS=$ROOT/target/tools
 # Where Debian puts servers; not everybody's PATH has it.
 export PATH="$PATH:/usr/sbin"

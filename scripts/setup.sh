@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# setup.sh [PART...]: sees to it that the tools of these parts are there; without a part, of all.
+# setup.sh [PART...]: sees to it that the tools of these parts are there; without a part, of all that the tests need.
 #
 # Installs what is missing where it may (root, and a registry that answers); otherwise says exactly what is missing and
 # ends with 1. Says nothing when all is there. AUTHGRANT_NO_INSTALL=1 only looks.
@@ -7,6 +7,7 @@ set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
 ALL=(build java openssl keys python go browser oidc network valgrind binutils cargo-deny)
+MORE=(bench)
 MISSING=()
 UPDATED=
 
@@ -81,23 +82,48 @@ part_binutils() {
     need readelf binutils
 }
 
-part_python() {
-    local wanted=tests/interop/requirements.txt
+part_python() { python_packages tests/interop/requirements.txt "$VENV"; }
+
+# What `make bench` measures against, and the server that all ask.
+part_bench() {
+    PATH=$PATH:/usr/sbin
+    need nginx nginx-light
+    need curl-config libcurl4-openssl-dev
+    need_header openssl/evp.h libssl-dev
+    part_openssl
+    part_go
+    # From 1.21 on Go fetches the version that benches/go/go.mod names; Debian's may be older.
+    ! has go || (cd benches/go && go list -m >/dev/null 2>&1) || MISSING+=("go 1.21 or newer")
+    part_valgrind
+    python_packages benches/python/requirements.txt "$BENCH_VENV"
+}
+
+# need_header HEADER PACKAGE: Debian's package for a C header that is not there.
+need_header() {
+    has_header "$1" || apt_install "$2"
+    has_header "$1" || MISSING+=("the header $1 (package $2)")
+}
+
+has_header() { echo "#include <$1>" | cc -E - >/dev/null 2>&1; }
+
+# python_packages REQUIREMENTS VENV: a virtual environment with these packages and no others.
+python_packages() {
+    local wanted=$1 venv=$2
     need python3 python3
     has python3 || return 0
     if ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
         apt_install python3-venv
         python3 -c 'import venv, ensurepip' 2>/dev/null || { MISSING+=("Python's venv (package python3-venv)"); return 0; }
     fi
-    if "$VENV/bin/python" -c '' 2>/dev/null && cmp -s "$wanted" "$VENV/installed.txt"; then return 0; fi
+    if "$venv/bin/python" -c '' 2>/dev/null && cmp -s "$wanted" "$venv/installed.txt"; then return 0; fi
     if [ -n "${AUTHGRANT_NO_INSTALL:-}" ]; then
-        MISSING+=("the Python packages of $wanted in $VENV")
+        MISSING+=("the Python packages of $wanted in $venv")
         return 0
     fi
     echo "installing the Python packages of $wanted"
-    rm -rf "$VENV"
-    if python3 -m venv "$VENV" && "$VENV/bin/pip" install --quiet --disable-pip-version-check -r "$wanted"; then
-        cp "$wanted" "$VENV/installed.txt"
+    rm -rf "$venv"
+    if python3 -m venv "$venv" && "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$wanted"; then
+        cp "$wanted" "$venv/installed.txt"
     else
         MISSING+=("the Python packages of $wanted (pip failed)")
     fi
@@ -116,7 +142,7 @@ part_cargo_deny() {
 parts=("$@")
 [ $# -gt 0 ] || parts=("${ALL[@]}")
 for part in "${parts[@]}"; do
-    [[ " ${ALL[*]} " == *" $part "* ]] || fail "setup.sh: no part $part; there are: ${ALL[*]}"
+    [[ " ${ALL[*]} ${MORE[*]} " == *" $part "* ]] || fail "setup.sh: no part $part; there are: ${ALL[*]} ${MORE[*]}"
     "part_${part/-/_}"
 done
 if [ ${#MISSING[@]} -gt 0 ]; then

@@ -1,0 +1,269 @@
+/*
+ * authgrant through its C API. `ours first STORE` opens the store, fetches one token and writes how long that took from
+ * main; without arguments it answers figures (bench.h).
+ */
+#define _GNU_SOURCE
+#include "authgrant.h"
+#include "bench.h"
+
+#include <malloc.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void check(authgrant_status status, authgrant_error *error) {
+    if (status == AUTHGRANT_OK) return;
+    die(authgrant_error_message(error));
+}
+
+/* A connection with a key, and what more there is to say. */
+static authgrant_connection *open_with(const char *key, const char *more) {
+    authgrant_connection *connection = NULL;
+    authgrant_error *error = NULL;
+    char *text = NULL, *url = endpoint("ours"), *ca = scene_file("ca.pem");
+
+    if (asprintf(&text,
+                 "AuthenticationMethod=55;ClaimsIssuer=1a2b3c4d5e_6f7g8h9g;ClaimsSubject=jsmith@example.com;"
+                 "JWTCertStore=%s;Scope=signature impersonation;ScopeIn=Claim;TokenURI=POST %s;TrustStore=%s;%s",
+                 key, url, ca, more) < 0)
+        die("asprintf");
+    check(authgrant_open(text, &connection, &error), error);
+    free(text);
+    free(url);
+    free(ca);
+    return connection;
+}
+
+static authgrant_connection *open_pem(const char *name) {
+    char *key = scene_file(name);
+    authgrant_connection *connection = open_with(key, "");
+
+    free(key);
+    return connection;
+}
+
+static int get(void *connection) {
+    authgrant_token *token = NULL;
+    authgrant_error *error = NULL;
+
+    check(authgrant_get_token(connection, &token, &error), error);
+    if (authgrant_token_value(token)[0] == 0) die("an empty token");
+    authgrant_token_free(token);
+    return 0;
+}
+
+/* A fetch each time: logging off takes the token out of the cache, and sends nothing without a LogoffURI. */
+static int fetch(void *connection) {
+    get(connection);
+    return authgrant_logoff(connection, NULL);
+}
+
+static void set_user(authgrant_connection *connection, int number) {
+    char name[32];
+    authgrant_error *error = NULL;
+
+    snprintf(name, sizeof name, "user%05d@example.com", number);
+    check(authgrant_set_option(connection, "ClaimsSubject", name, &error), error);
+}
+
+/* ---- reading a cached token */
+
+static void read_some(void *connection, int steps) {
+    authgrant_token *token;
+
+    for (int i = 0; i < steps; i++) {
+        if (authgrant_get_token(connection, &token, NULL) != AUTHGRANT_OK) die("get_token");
+        if (authgrant_token_value(token) == NULL) die("value");
+        authgrant_token_free(token);
+    }
+}
+
+static void read_on(int threads, int equal, int milliseconds) {
+    void **connections = calloc((size_t)threads, sizeof *connections);
+    struct load load = {read_some, connections, threads, milliseconds};
+
+    for (int i = 0; i < threads; i++) connections[i] = i == 0 || equal ? open_pem("rsa.pem") : connections[0];
+    run_load(&load);
+    for (int i = 0; i < threads; i++) {
+        if (i == 0 || equal) authgrant_close(connections[i]);
+    }
+    free(connections);
+}
+
+/* ---- signing */
+
+static int sign(void *connection) {
+    char *assertion = NULL;
+    authgrant_error *error = NULL;
+
+    check(authgrant_make_assertion(connection, &assertion, &error), error);
+    authgrant_text_free(assertion);
+    return 0;
+}
+
+/* ---- a herd: many threads, each over all of many equal connections */
+
+struct herd {
+    authgrant_connection **connections;
+    int count, empty;
+    int64_t *end;
+};
+
+static pthread_barrier_t gate;
+
+static void *graze(void *argument) {
+    struct herd *herd = argument;
+
+    pthread_barrier_wait(&gate);
+    for (int i = 0; i < herd->count; i++) {
+        if (!herd->empty) get(herd->connections[i]);
+    }
+    *herd->end = wall_ns();
+    return NULL;
+}
+
+/* Writes nanoseconds until the last thread was done. The connections are new, and nothing is cached or kept. */
+static void run_herd(int threads, int count, int empty) {
+    pthread_t *running = calloc((size_t)threads, sizeof *running);
+    struct herd *herds = calloc((size_t)threads, sizeof *herds);
+    int64_t *ends = calloc((size_t)threads, sizeof *ends), last = 0, began;
+    authgrant_connection **connections = calloc((size_t)count, sizeof *connections);
+
+    for (int i = 0; i < count; i++) connections[i] = open_pem("rsa.pem");
+    authgrant_clear();
+    pthread_barrier_init(&gate, NULL, (unsigned)threads + 1);
+    for (int i = 0; i < threads; i++) {
+        herds[i] = (struct herd){connections, count, empty, &ends[i]};
+        if (pthread_create(&running[i], NULL, graze, &herds[i]) != 0) die("pthread_create");
+    }
+    began = wall_ns();
+    pthread_barrier_wait(&gate);
+    for (int i = 0; i < threads; i++) {
+        pthread_join(running[i], NULL);
+        if (ends[i] > last) last = ends[i];
+    }
+    printf("%ld\n", (long)(last - began));
+    pthread_barrier_destroy(&gate);
+    for (int i = 0; i < count; i++) authgrant_close(connections[i]);
+    free(connections);
+    free(ends);
+    free(herds);
+    free(running);
+}
+
+/* One caller on a new connection, with nothing cached or kept. */
+static void run_cold(void) {
+    authgrant_connection *connection = open_pem("rsa.pem");
+    int64_t began;
+
+    authgrant_clear();
+    began = wall_ns();
+    get(connection);
+    printf("%ld\n", (long)(wall_ns() - began));
+    authgrant_close(connection);
+}
+
+/* ---- many users */
+
+struct users {
+    authgrant_connection *connection;
+    int from, count;
+};
+
+static void *impersonate(void *argument) {
+    struct users *users = argument;
+
+    pthread_barrier_wait(&gate);
+    for (int i = 0; i < users->count; i++) {
+        set_user(users->connection, users->from + i);
+        get(users->connection);
+    }
+    return NULL;
+}
+
+/* Writes tokens a second, and nanoseconds of this process's processors for each. */
+static void run_users(int threads, int count) {
+    pthread_t *running = calloc((size_t)threads, sizeof *running);
+    struct users *users = calloc((size_t)threads, sizeof *users);
+    int64_t began, begun, lasted, used;
+
+    authgrant_clear();
+    pthread_barrier_init(&gate, NULL, (unsigned)threads + 1);
+    for (int i = 0; i < threads; i++) {
+        users[i] = (struct users){open_pem("rsa.pem"), i * (count / threads), count / threads};
+        get(users[i].connection);
+        if (pthread_create(&running[i], NULL, impersonate, &users[i]) != 0) die("pthread_create");
+    }
+    begun = process_ns();
+    began = wall_ns();
+    pthread_barrier_wait(&gate);
+    for (int i = 0; i < threads; i++) pthread_join(running[i], NULL);
+    lasted = wall_ns() - began;
+    used = process_ns() - begun;
+    printf("%.1f %ld\n", count * 1e9 / (double)lasted, (long)(used / count));
+    pthread_barrier_destroy(&gate);
+    for (int i = 0; i < threads; i++) authgrant_close(users[i].connection);
+    free(users);
+    free(running);
+}
+
+/* Caches tokens of so many users by one connection; writes bytes of heap for each, and of RssAnon, without the token. */
+static void fill(int count) {
+    authgrant_connection *connection = open_pem("rsa.pem");
+    authgrant_token *token = NULL;
+    size_t before, length;
+    long resident;
+
+    check(authgrant_get_token(connection, &token, NULL), NULL);
+    length = authgrant_token_length(token) + 1;
+    authgrant_token_free(token);
+    before = mallinfo2().uordblks;
+    resident = status_of("RssAnon:");
+    for (int i = 0; i < count; i++) {
+        set_user(connection, i);
+        get(connection);
+    }
+    printf("%.0f %.0f\n", (double)(mallinfo2().uordblks - before) / count - (double)length,
+           (double)(status_of("RssAnon:") - resident) * 1024 / count - (double)length);
+    authgrant_close(connection);
+}
+
+/* ---- */
+
+static int first(const char *store) {
+    int64_t began = wall_ns();
+    authgrant_connection *connection = open_with(store, "JWTCertPassword=secret");
+
+    get(connection);
+    printf("%ld\n", (long)(wall_ns() - began));
+    authgrant_close(connection);
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    char line[256], word[32];
+    int a, b;
+    authgrant_connection *rsa, *ec;
+
+    if (argc == 3 && strcmp(argv[1], "first") == 0) return first(argv[2]);
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    rsa = open_pem("rsa.pem");
+    ec = open_pem("ec.pem");
+    while (fgets(line, sizeof line, stdin) != NULL) {
+        if (sscanf(line, "read %d one %d", &a, &b) == 2) read_on(a, 0, b);
+        else if (sscanf(line, "read %d equal %d", &a, &b) == 2) read_on(a, 1, b);
+        else if (sscanf(line, "steps %d", &a) == 1) { read_some(rsa, a); puts("0"); }
+        else if (sscanf(line, "sign %31s %d", word, &a) == 2) run_each(a, sign, word[0] == 'R' ? rsa : ec);
+        else if (sscanf(line, "fetch %d", &a) == 1) run_each(a, fetch, rsa);
+        else if (sscanf(line, "herd %d %d", &a, &b) == 2) run_herd(a, b, 0);
+        else if (sscanf(line, "empty %d %d", &a, &b) == 2) run_herd(a, b, 1);
+        else if (strcmp(line, "cold\n") == 0) run_cold();
+        else if (sscanf(line, "users %d %d", &a, &b) == 2) run_users(a, b);
+        else if (sscanf(line, "fill %d", &a) == 1) fill(a);
+        else printf("error %s", line);
+    }
+    authgrant_close(rsa);
+    authgrant_close(ec);
+    return 0;
+}

@@ -1,0 +1,56 @@
+"""Where the instructions of a cached read, an assertion, a fetch and a first token are, by callgrind; `scripts/bench.sh profile` starts it."""
+
+import re
+import subprocess
+import tempfile
+
+from run import BUILT
+from scene import Scene
+
+SHOWN = 28
+
+
+def collect(scene, name, asked=(), words=()):
+    """Runs ours under callgrind; its functions with the instructions of each, callees left out."""
+    out = scene.file(f"{name}.callgrind")
+    command = ["valgrind", "--quiet", "--tool=callgrind", f"--callgrind-out-file={out}", str(BUILT / "ours"), *words]
+    subprocess.run(command, input="".join(f"{line}\n" for line in asked), stdout=subprocess.DEVNULL, text=True, check=True)
+    listing = subprocess.run(["callgrind_annotate", "--threshold=100", out], capture_output=True, text=True,
+                             check=True).stdout
+    counts = {}
+    for line in listing.splitlines():
+        found = re.match(r"\s*([\d,]+) \([^)]*\)\s+(.*)", line)
+        if found:
+            function = re.sub(r"^[^:]*:|\s*\[.*\]$|'\d+", "", found[2])
+            counts[function] = counts.get(function, 0) + int(found[1].replace(",", ""))
+    counts.pop("PROGRAM TOTALS", None)
+    return counts
+
+
+def show(title, counts, count=1):
+    total = sum(counts.values())
+    print(f"\n== {title}: {total / count:,.0f} instructions")
+    for function, used in sorted(counts.items(), key=lambda item: -item[1])[:SHOWN]:
+        print(f"{used / count:14,.0f} {100 * used / total:5.1f} %  {function[:140]}")
+
+
+def difference(scene, title, figure, few, many):
+    less = collect(scene, "less", [f"{figure} {few}"])
+    more = collect(scene, "more", [f"{figure} {many}"])
+    show(title, {name: used - less.get(name, 0) for name, used in more.items()}, many - few)
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix="authgrant-bench.") as directory:
+        scene = Scene(directory)
+        try:
+            difference(scene, "a cached read", "steps", 500, 1500)
+            difference(scene, "an ES256 assertion", "sign ES256", 20, 120)
+            difference(scene, "a fetch on a kept connection", "fetch", 5, 20)
+            show("a first token from a PKCS#12", collect(scene, "first", words=("first", scene.file("store.p12"))))
+        finally:
+            scene.stop()
+
+
+if __name__ == "__main__":
+    main()

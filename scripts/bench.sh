@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# bench.sh [run | keep | profile]: builds the release library and all that it is measured against, and measures (benches/).
+#
+# run (the default) writes docs/performance.md and its picture; keep only prints. profile says by callgrind in which
+# functions the instructions of a cached read, a fetch and a first token are.
+set -euo pipefail
+. "$(dirname "$0")/common.sh"
+
+what=${1:-run}
+out=$ROOT/build/bench
+PATH=$PATH:/usr/sbin # Debian's nginx
+strict=(-O2 -std=gnu11 -Wall -Wextra -Wpedantic -Wshadow -Werror -Iinclude)
+c=benches/c
+
+# The C programs; ours finds the library in the directory that is named.
+build_c() {
+    local library=$1
+    cc "${strict[@]}" $c/ours.c $c/bench.c -o "$out/ours" -L"$library" -lauthgrant -Wl,-rpath,"$library" -pthread
+    cc "${strict[@]}" $c/host.c $c/bench.c -o "$out/host" -pthread -ldl
+    # JKS wants SHA-1 in steps, which OpenSSL 3 calls deprecated and is the fastest that it has.
+    cc "${strict[@]}" -Wno-deprecated-declarations $c/floor.c $c/store.c $c/bench.c -o "$out/floor" \
+        $(curl-config --libs) -lssl -lcrypto -pthread
+}
+
+build_peers() {
+    (cd benches/go && go build -o "$out/go" .)
+    # In the library's own target directory: what both use is compiled once.
+    (cd benches/rust && CARGO_TARGET_DIR=$TARGET cargo build --quiet --release)
+    install -m 755 "$TARGET/release/peers" "$out/rust"
+}
+
+scripts/setup.sh build bench
+scripts/setup.sh java >/dev/null || echo "no Java: the rows of JKS are left out"
+mkdir -p "$out"
+export PYTHONDONTWRITEBYTECODE=1
+
+case $what in
+    run | keep)
+        scripts/lib.sh release build/lib
+        build_c "$ROOT/build/lib"
+        build_peers
+        "$BENCH_VENV/bin/python" benches/run.py "--$what"
+        ;;
+    profile)
+        # As it is shipped, but with the names of its functions.
+        cargo rustc --quiet --release --lib --crate-type cdylib -- -C strip=none
+        mkdir -p build/profile
+        install -m 755 "$TARGET/release/libauthgrant.so" build/profile/libauthgrant.so.0
+        ln -sf libauthgrant.so.0 build/profile/libauthgrant.so
+        build_c "$ROOT/build/profile"
+        "$BENCH_VENV/bin/python" benches/callgrind.py
+        ;;
+    *) fail "bench.sh: run, keep or profile" ;;
+esac
