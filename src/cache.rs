@@ -166,4 +166,6 @@ fn make_room(entries: &mut HashMap<Identity, Arc<Entry>>) {
 }
 
 #[cfg(test)]
+mod renewal_tests;
+#[cfg(test)]
 mod tests;

@@ -46,6 +46,11 @@ impl Connection {
         holds.then(|| Arc::clone(&seen.lease))
     }
 
+    /// Empties the slot.
+    pub(super) fn forget_recent(&self) {
+        self.recent.0.store(None);
+    }
+
     /// Puts `token` into the slot, as it was got by the options of `version`, and counts it for this connection.
     pub(super) fn note(&self, token: Arc<Token>, want: Want, version: u64, policy: Policy) -> Arc<Lease> {
         let process = self.process();
