@@ -3,13 +3,13 @@
 //! Requests carry secrets and answers carry tokens; ureq's own buffers would leave both in freed memory.
 
 use ureq::unversioned::transport::Buffers;
-use zeroize::Zeroizing;
+use zeroize::optimization_barrier;
 
 /// Two areas of fixed sizes, made when first used.
 pub(super) struct Wiped {
     sizes: (usize, usize),
-    input: Zeroizing<Vec<u8>>,
-    output: Zeroizing<Vec<u8>>,
+    input: Vec<u8>,
+    output: Vec<u8>,
     consumed: usize,
     filled: usize,
     progress: bool,
@@ -19,8 +19,8 @@ impl Wiped {
     pub(super) fn new(input: usize, output: usize) -> Self {
         Self {
             sizes: (input, output),
-            input: Zeroizing::default(),
-            output: Zeroizing::default(),
+            input: Vec::new(),
+            output: Vec::new(),
             consumed: 0,
             filled: 0,
             progress: false,
@@ -35,8 +35,8 @@ impl Wiped {
 
     fn allocate(&mut self) {
         if self.input.is_empty() {
-            self.input.resize(self.sizes.0, 0);
-            self.output.resize(self.sizes.1, 0);
+            self.input = vec![0; self.sizes.0];
+            self.output = vec![0; self.sizes.1];
         }
     }
 
@@ -47,6 +47,16 @@ impl Wiped {
             self.consumed = 0;
         }
         self.input.get_mut(self.filled..).unwrap_or_default()
+    }
+}
+
+/// All at once: byte by byte, as zeroize itself does it, so much memory takes longer than the rest of a request.
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        for area in [&mut self.input, &mut self.output] {
+            area.fill(0);
+            optimization_barrier(area.as_slice());
+        }
     }
 }
 
