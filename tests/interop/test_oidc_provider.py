@@ -136,7 +136,7 @@ def test_a_person_logs_in_and_the_login_is_renewed_with_rotation(library, url):
         sign_in, consent, thanks = log_in(connection, "oidc-login")
         assert (sign_in["heading"], consent["heading"]) == ("Sign-in", "Authorize")
         assert "api:read" in consent["text"]
-        assert (thanks["url"], thanks["status"], thanks["heading"]) == (REDIRECT, 200, "Consent received")
+        assert (thanks["url"], thanks["status"], thanks["heading"]) == (REDIRECT, 200, "Logged in")
         assert "Quarterly Reports" in thanks["text"]
         first = connection.get_token()
         assert "api:read" in first.scope.split()
@@ -166,5 +166,5 @@ def test_a_wrong_state_is_turned_away_and_the_wait_goes_on(library, url):
         strange, *_, thanks = log_in(connection, "oidc-state", first=f"{REDIRECT}?code=stolen&state=somebody-elses")
         assert (strange["url"], strange["status"]) == (REDIRECT, 400)
         assert strange["heading"] == "This visit was not expected"
-        assert thanks["heading"] == "Consent received"
+        assert thanks["heading"] == "Logged in"
         assert connection.get_token().value
