@@ -59,6 +59,19 @@ fn a_token_that_the_api_takes_is_reported_with_where_it_came_from() {
 }
 
 #[test]
+fn a_test_asks_the_server_although_it_refused_a_moment_ago() {
+    let authority = authority(Config::http());
+    authority.require_consent("jsmith@example.com");
+    let connection = open(&short_string(&authority, "")).unwrap();
+    for _ in 0..2 {
+        assert_eq!(connection.get_token().unwrap_err().status, AUTHGRANT_CONSENT_REQUIRED);
+    }
+    assert_eq!(authority.token_requests().len(), 1, "the second one was answered from memory");
+    assert_eq!(connection.test().unwrap_err().status, AUTHGRANT_CONSENT_REQUIRED);
+    assert_eq!(authority.token_requests().len(), 2);
+}
+
+#[test]
 fn a_token_that_the_api_refuses_is_replaced_once() {
     let authority = authority(Config::http());
     let more = format!("RestSamplePath={}", authority.url("/api/whoami"));
