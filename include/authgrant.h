@@ -371,14 +371,17 @@ void authgrant_close(struct authgrant_connection *connection);
 /**
  * The access token to send, fetched only if the cached one is missing or about to end.
  *
- * Blocks for at most LoginTimeout seconds. While another thread is fetching the same token, waits for that one fetch.
+ * Blocks for at most LoginTimeout seconds, and ConsentTimeout seconds more where EnableLoginPrompt lets it ask a person.
+ * While another thread is fetching the same token, waits for that one fetch. A grant that the server refused a moment ago
+ * is answered from memory; the message says so, and authgrant_error_retry_after for how long.
+ *
  * On success `*token` is a new reference for the caller to release with authgrant_token_free; it stays good after
  * authgrant_close. On failure it is NULL.
  *
  * Threads: any, at the same time. Errors: AUTHGRANT_CONSENT_REQUIRED (see authgrant_error_consent_url),
  * AUTHGRANT_MISSING_OPTION, AUTHGRANT_INVALID_OPTION, AUTHGRANT_KEY_…, AUTHGRANT_NETWORK, AUTHGRANT_TLS,
  * AUTHGRANT_TIMEOUT, AUTHGRANT_CANCELLED, AUTHGRANT_DENIED, AUTHGRANT_THROTTLED, AUTHGRANT_SERVER,
- * AUTHGRANT_BAD_RESPONSE, AUTHGRANT_UNSUPPORTED.
+ * AUTHGRANT_BAD_RESPONSE, AUTHGRANT_EXPIRED, AUTHGRANT_UNSUPPORTED.
  */
 authgrant_status authgrant_get_token(struct authgrant_connection *connection,
                                      struct authgrant_token **token,
@@ -564,7 +567,7 @@ authgrant_status authgrant_completed_string(struct authgrant_connection *connect
                                             struct authgrant_error **error);
 
 /**
- * Tells `function` of each refresh token that takes the place of another, before the token that came with it is handed
+ * Tells `function` of each refresh token that a login brings or that takes the place of another, before the token that came with it is handed
  * out, so that it can be kept beyond a restart. A NULL function ends that.
  *
  * `context` is handed to the function as it is, and must stay good until the connection is closed or another function

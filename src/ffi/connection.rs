@@ -169,14 +169,17 @@ pub extern "C" fn authgrant_close(connection: *mut Connection) {
 
 /// The access token to send, fetched only if the cached one is missing or about to end.
 ///
-/// Blocks for at most LoginTimeout seconds. While another thread is fetching the same token, waits for that one fetch.
+/// Blocks for at most LoginTimeout seconds, and ConsentTimeout seconds more where EnableLoginPrompt lets it ask a person.
+/// While another thread is fetching the same token, waits for that one fetch. A grant that the server refused a moment ago
+/// is answered from memory; the message says so, and authgrant_error_retry_after for how long.
+///
 /// On success `*token` is a new reference for the caller to release with authgrant_token_free; it stays good after
 /// authgrant_close. On failure it is NULL.
 ///
 /// Threads: any, at the same time. Errors: AUTHGRANT_CONSENT_REQUIRED (see authgrant_error_consent_url),
 /// AUTHGRANT_MISSING_OPTION, AUTHGRANT_INVALID_OPTION, AUTHGRANT_KEY_…, AUTHGRANT_NETWORK, AUTHGRANT_TLS,
 /// AUTHGRANT_TIMEOUT, AUTHGRANT_CANCELLED, AUTHGRANT_DENIED, AUTHGRANT_THROTTLED, AUTHGRANT_SERVER,
-/// AUTHGRANT_BAD_RESPONSE, AUTHGRANT_UNSUPPORTED.
+/// AUTHGRANT_BAD_RESPONSE, AUTHGRANT_EXPIRED, AUTHGRANT_UNSUPPORTED.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_get_token(
     connection: *mut Connection,

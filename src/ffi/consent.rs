@@ -130,7 +130,7 @@ pub extern "C" fn authgrant_completed_string(
     })
 }
 
-/// Tells `function` of each refresh token that takes the place of another, before the token that came with it is handed
+/// Tells `function` of each refresh token that a login brings or that takes the place of another, before the token that came with it is handed
 /// out, so that it can be kept beyond a restart. A NULL function ends that.
 ///
 /// `context` is handed to the function as it is, and must stay good until the connection is closed or another function

@@ -19,6 +19,7 @@ mod jwk;
 mod listing;
 mod oid;
 mod old_pem;
+mod pair;
 mod password;
 mod pbe;
 mod pem;
@@ -151,7 +152,7 @@ fn format(source: &KeySource, content: &[u8]) -> Result<Format> {
     if pem::is_pem(content) {
         return Ok(Format::Pem);
     }
-    if signing::is_key(content) || pem::is_encrypted_key(content) {
+    if pair::is_key(content) || pem::is_encrypted_key(content) {
         return Ok(Format::Der);
     }
     Err(source.broken(source.unknown()))
@@ -159,10 +160,7 @@ fn format(source: &KeySource, content: &[u8]) -> Result<Format> {
 
 /// DER without anything around it: a key, or one that is encrypted.
 fn bare(source: &KeySource, content: &[u8]) -> Result<Material> {
-    let der = if signing::is_key(content) {
-        Zeroizing::new(content.to_vec())
-    } else {
-        pem::decrypt(source, content)?
-    };
+    let der =
+        if pair::is_key(content) { Zeroizing::new(content.to_vec()) } else { pem::decrypt(source, content)? };
     Ok(Material { key: Key::Private(der), certificates: Vec::new(), alias: None, key_id: None })
 }
