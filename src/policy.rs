@@ -9,7 +9,27 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::error::{Error, Result, Status};
 
 /// What a policy can allow: each is without effect in a library that was built without the feature.
-const ALLOWS: [(u32, &str); 2] = [(1, "AUTHGRANT_ALLOW_REFERENCES"), (2, "AUTHGRANT_ALLOW_MODULES")];
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Allowed {
+    /// `env:` and `file:` in the text of a connection string.
+    References = 1,
+    /// A PKCS#11 module by its path.
+    Modules = 2,
+}
+
+impl Allowed {
+    const ALL: [Self; 2] = [Self::References, Self::Modules];
+
+    /// The constant of the header.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::References => "AUTHGRANT_ALLOW_REFERENCES",
+            Self::Modules => "AUTHGRANT_ALLOW_MODULES",
+        }
+    }
+}
 
 /// What a policy can forbid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +87,7 @@ impl Policy {
     /// [`Status::InvalidArgument`] for a bit that means nothing.
     pub fn new(allow: u32, forbid: u32) -> Result<Self> {
         let known = |bits: &mut dyn Iterator<Item = u32>| bits.fold(0, |all, bit| all | bit);
-        let allows = known(&mut ALLOWS.iter().map(|(bit, _)| *bit));
+        let allows = known(&mut Allowed::ALL.iter().map(|allowed| *allowed as u32));
         let forbids = known(&mut Forbidden::ALL.iter().map(|forbidden| *forbidden as u32));
         for (argument, bits) in [("allow", allow & !allows), ("forbid", forbid & !forbids)] {
             if bits != 0 {
@@ -103,6 +123,12 @@ impl Policy {
         self.forbid & what as u32 != 0
     }
 
+    /// Whether it allows that.
+    #[must_use]
+    pub fn allows(self, what: Allowed) -> bool {
+        self.allow & what as u32 != 0
+    }
+
     fn pack(self) -> u64 {
         u64::from(self.allow) | u64::from(self.forbid) << 16
     }
@@ -114,10 +140,10 @@ impl Policy {
 
     /// What of `before` this takes back.
     fn loosens(self, before: Self) -> Vec<String> {
-        let allows = ALLOWS.iter().filter(|(bit, _)| self.allow & !before.allow & bit != 0);
+        let allows = Allowed::ALL.iter().filter(|what| self.allows(**what) && !before.allows(**what));
         let forbids = Forbidden::ALL.iter().filter(|what| before.forbids(**what) && !self.forbids(**what));
         allows
-            .map(|(_, name)| format!("set {name}"))
+            .map(|what| format!("set {}", what.name()))
             .chain(forbids.map(|what| format!("take {} away", what.name())))
             .collect()
     }
@@ -204,6 +230,15 @@ mod tests {
             let error = Policy::new(allow, forbid).unwrap_err();
             assert_eq!(error.status(), Status::InvalidArgument);
             assert!(error.message().contains(argument), "{error}");
+        }
+    }
+
+    #[test]
+    fn each_bit_allows_its_own_thing_alone() {
+        for what in Allowed::ALL {
+            let alone = policy(what as u32, 63);
+            let allowed: Vec<_> = Allowed::ALL.into_iter().filter(|other| alone.allows(*other)).collect();
+            assert_eq!(allowed, [what]);
         }
     }
 

@@ -1,5 +1,8 @@
-//! The options of a moment and what they mean. A snapshot is replaced as a whole, so that a call goes on with those that it
-//! began with, and reading them takes no lock that a fork could leave behind locked.
+//! The options of a moment, what stands outside of them, and what they mean. A snapshot is replaced as a whole, so that a
+//! call goes on with those that it began with, and reading them takes no lock that a fork could leave behind locked.
+//!
+//! What options refer to outside is read when somebody asks for the first time what they mean, never when a connection is
+//! opened, and again when it has changed since.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,22 +10,39 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use once_cell::race::OnceBox;
 
-use crate::config::{self, Config, Resolution};
-use crate::error::Result;
-use crate::options::Options;
+use crate::config::{self, Config, Flow, Resolution};
+use crate::error::{Error, Result};
+use crate::options::{Options, Seen};
 use crate::policy::Policy;
 use crate::process::Process;
 
 /// The options, and what they mean once somebody has asked.
 pub(super) struct Snapshot {
-    pub(super) options: Options,
+    /// As they were said.
+    pub(super) said: Options,
     policy: Policy,
-    resolution: OnceBox<Resolution>,
+    understood: OnceBox<Understood>,
+}
+
+struct Understood {
+    /// As they hold, with what stands outside of them.
+    options: Options,
+    seen: Seen,
+    resolution: Resolution,
+}
+
+impl Understood {
+    fn of(said: &Options, policy: Policy) -> Self {
+        let mut seen = Seen::nothing();
+        let options = said.dereferenced(policy, &mut seen);
+        let resolution = config::resolve_under(&options, policy);
+        Self { options, seen, resolution }
+    }
 }
 
 impl Snapshot {
     pub(super) fn new(options: Options) -> Self {
-        Self { options, policy: Policy::current(), resolution: OnceBox::new() }
+        Self { said: options, policy: Policy::current(), understood: OnceBox::new() }
     }
 
     /// The same options under the policy of now.
@@ -30,7 +50,17 @@ impl Snapshot {
         if self.policy == Policy::current() {
             return Arc::clone(self);
         }
-        Arc::new(Self::new(self.options.clone()))
+        Arc::new(self.anew())
+    }
+
+    /// The same options, not yet understood.
+    fn anew(&self) -> Self {
+        Self::new(self.said.clone())
+    }
+
+    /// Whether what was read for them is as it was then.
+    fn is_of_now(&self) -> bool {
+        self.understood.get().is_none_or(|understood| understood.seen.is_of_now())
     }
 
     /// Under which they were understood.
@@ -38,12 +68,28 @@ impl Snapshot {
         self.policy
     }
 
-    pub(super) fn resolution(&self) -> &Resolution {
-        self.resolution.get_or_init(|| Box::new(config::resolve_under(&self.options, self.policy)))
+    fn understood(&self) -> &Understood {
+        self.understood.get_or_init(|| Box::new(Understood::of(&self.said, self.policy)))
+    }
+
+    /// The options as they hold, with what stands outside of them.
+    pub(super) fn options(&self) -> &Options {
+        &self.understood().options
     }
 
     pub(super) fn config(&self) -> Result<&Config> {
-        self.resolution().config.as_ref().map_err(Clone::clone)
+        self.understood().resolution.config.as_ref().map_err(Clone::clone)
+    }
+
+    /// Whether they are understood, and bring a token.
+    pub(super) fn has_tokens(&self) -> bool {
+        self.config().is_ok_and(|config| !matches!(config.flow, Flow::Headers(_)))
+    }
+
+    /// What is allowed and not as it should be, about the text and about its meaning.
+    pub(super) fn warnings(&self) -> Vec<Error> {
+        let Understood { options, resolution, .. } = self.understood();
+        [options.warnings().as_slice(), &resolution.warnings].concat()
     }
 }
 
@@ -58,7 +104,7 @@ impl View {
     /// The options.
     #[must_use]
     pub fn options(&self) -> &Options {
-        &self.snapshot.options
+        self.snapshot.options()
     }
 
     /// What they mean.
@@ -70,7 +116,7 @@ impl View {
     }
 }
 
-/// The snapshot in force, which a policy that was tightened makes another.
+/// The snapshot in force, which a policy that was tightened makes another, and a change of what was read for it.
 pub(super) struct InForce {
     snapshot: ArcSwap<Snapshot>,
     version: AtomicU64,
@@ -81,7 +127,19 @@ impl InForce {
         Self { snapshot: ArcSwap::from_pointee(Snapshot::new(options)), version: AtomicU64::new(0) }
     }
 
+    /// The snapshot after a look at what was read for it.
     pub(super) fn load_full(&self) -> Arc<Snapshot> {
+        let snapshot = self.last_seen();
+        if snapshot.is_of_now() {
+            return snapshot;
+        }
+        // Whoever else has put another in its place by now has seen the change as well.
+        self.snapshot.compare_and_swap(&snapshot, Arc::new(snapshot.anew()));
+        self.snapshot.load_full()
+    }
+
+    /// The snapshot without such a look.
+    pub(super) fn last_seen(&self) -> Arc<Snapshot> {
         let snapshot = self.snapshot.load_full();
         if snapshot.policy == Policy::current() {
             return snapshot;
@@ -94,7 +152,7 @@ impl InForce {
     pub(super) fn change(&self, change: impl Fn(&mut Options) -> Result<()>) -> Result<()> {
         let mut outcome = Ok(());
         self.snapshot.rcu(|current| {
-            let mut options = current.options.clone();
+            let mut options = current.said.clone();
             outcome = change(&mut options);
             match outcome {
                 Ok(()) => Arc::new(Snapshot::new(options)),

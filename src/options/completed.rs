@@ -3,7 +3,7 @@
 //! What a data source or a model said is written out, so DSN and FILEDSN are left out, and AllowOverride with them: it
 //! counts in a data source alone. RestConfigFile stays, for the model's headers, which no option can say.
 
-use super::{Name, Options, Origin, grammar, table};
+use super::{Name, Options, Origin, grammar, references, table};
 use crate::secret::Secret;
 
 /// What only leads to values.
@@ -46,7 +46,8 @@ impl Options {
             return None;
         }
         if let Some(other) = instead.iter().find(|other| other.name == definition.id) {
-            return other.text.clone().map(|text| (other.spelling, text));
+            let text = other.text.as_ref();
+            return text.map(|text| (other.spelling, references::to_the_letter(definition, text)));
         }
         let name = if definition.id == Name::Driver { "DRIVER" } else { definition.name };
         match self.get(definition.id) {

@@ -18,6 +18,8 @@ mod ini;
 mod model;
 #[cfg(test)]
 mod model_tests;
+mod references;
+mod seen;
 #[cfg(test)]
 mod source_tests;
 mod steering;
@@ -28,6 +30,7 @@ mod tests;
 pub use completed::Instead;
 pub use environment::{Environment, ProcessEnvironment};
 use model::Model;
+pub use seen::Seen;
 pub use table::{Kind, Name};
 
 /// Where a value was said; a later one outranks an earlier one.
@@ -79,6 +82,13 @@ pub struct Options {
     /// What the environment said of proxies when the connection was opened.
     proxies: Variables,
     warnings: Vec<Error>,
+    outside: Outside,
+}
+
+/// What was found where options refer to something outside of them.
+#[derive(Clone, Debug, Default)]
+struct Outside {
+    faults: Vec<Error>,
 }
 
 impl Options {

@@ -8,12 +8,13 @@ use super::{Name, Options, Origin, Value, table};
 use crate::error::{Error, Status};
 
 impl Options {
-    /// What is wrong with where the values came from: a model file that cannot be understood, options of the connection
-    /// string that may not be given there.
+    /// What is wrong with where the values came from: a model file that cannot be understood, a reference that leads nowhere,
+    /// options of the connection string that may not be given there.
     #[must_use]
     pub fn faults(&self) -> Vec<Error> {
         let refused = table::TABLE.iter().filter(|definition| self.is_refused(definition.id));
-        self.model.fault.iter().cloned().chain(refused.map(|definition| self.refusal(definition))).collect()
+        let found = self.model.fault.iter().chain(&self.outside.faults).cloned();
+        found.chain(refused.map(|definition| self.refusal(definition))).collect()
     }
 
     /// Whether the connection string says something about that option which is not in force.

@@ -380,6 +380,11 @@ pub fn as_markdown() -> String {
     let mut page = String::from(
         "# Options\n\nWritten from `src/options/table.rs` by `make generated`; a test fails when they differ.\n\n\
          Names in any case. The aliases of an option are one name with it.\n\n\
+         A secret may stand elsewhere: `env:NAME` is the content of an environment variable, `file:PATH` that of a text \
+         file of at most 64 KiB, without the end of its last line, and `literal:TEXT` is TEXT itself, for a secret that \
+         begins so; in small letters. `env:` and `file:` are taken from authgrant_set_option, from odbc.ini and from a \
+         FILEDSN that is named without a folder; from a connection string, and from a FILEDSN that it names by its path, \
+         only if the host program allows it (AUTHGRANT_ALLOW_REFERENCES).\n\n\
          | option | aliases | value | default | meaning |\n| --- | --- | --- | --- | --- |\n",
     );
     for option in TABLE {
