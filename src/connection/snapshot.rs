@@ -34,7 +34,10 @@ struct Understood {
 impl Understood {
     fn of(said: &Options, policy: Policy) -> Self {
         let mut seen = Seen::nothing();
-        let options = said.dereferenced(policy, &mut seen);
+        let mut options = said.dereferenced(policy, &mut seen);
+        if let Some(signer) = config::signer(&options, policy) {
+            options.hear_key_file(&signer.key, signer.exchanges, policy, &mut seen);
+        }
         let resolution = config::resolve_under(&options, policy);
         Self { options, seen, resolution }
     }

@@ -13,6 +13,7 @@ mod cost;
 mod der;
 mod file;
 mod hash;
+mod hints;
 mod jks;
 mod json;
 mod jwk;
@@ -50,6 +51,7 @@ use zeroize::Zeroizing;
 
 use file::Named;
 
+pub use hints::{BoxHints, GoogleHints, Hints, hints};
 pub use listing::{Listed, Listing, list};
 pub use ring::KeyRing;
 pub use signing::{KeySigner, SigningKey};

@@ -3,7 +3,7 @@
 //! What a data source or a model said is written out, so DSN and FILEDSN are left out, and AllowOverride with them: it
 //! counts in a data source alone. RestConfigFile stays, for the model's headers, which no option can say.
 
-use super::{Name, Options, Origin, grammar, references, table};
+use super::{HINTED, Name, Options, Origin, grammar, references, table};
 use crate::secret::Secret;
 
 /// What only leads to values.
@@ -53,8 +53,12 @@ impl Options {
         match self.get(definition.id) {
             Some(_) if definition.is_secret() && !secrets => None,
             Some(value) => Some((name, value.text.clone())),
-            // What was unset must not come back from the model.
-            None => self.in_layer(Origin::Model, definition.id).map(|_| (name, Secret::default())),
+            // What was unset must not come back from the model or the key file.
+            None => {
+                let in_model = self.in_layer(Origin::Model, definition.id).is_some();
+                let in_key_file = HINTED.contains(&definition.id) && self.says(definition.id);
+                (in_model || in_key_file).then(|| (name, Secret::default()))
+            }
         }
     }
 }

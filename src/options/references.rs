@@ -111,6 +111,8 @@ impl Options {
                 let named = self.get(table::Name::RestConfigFile);
                 named.is_none_or(|named| self.is_a_strangers(named))
             }
+            // It says what the file says that the key's option names.
+            Origin::KeyFile => true,
             Origin::SetOption | Origin::Dsn => false,
         }
     }

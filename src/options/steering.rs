@@ -2,7 +2,8 @@
 //!
 //! Where a secret or a key store comes from a DSN or a FILEDSN, the options that steer where it goes, or whom it is shown
 //! to, are the data source's to give: what the connection string says of them is not in force, and is an error at first
-//! use. The data source may waive that with AllowOverride=1. The program that hosts the library may always set them.
+//! use. The same goes for a token endpoint out of a key file that the string names. The data source may waive that with
+//! AllowOverride=1. The program that hosts the library may always set them.
 
 use super::{Name, Options, Origin, Value, table};
 use crate::error::{Error, Status};
@@ -44,7 +45,7 @@ impl Options {
             && !self.allows_override()
     }
 
-    fn holds_secrets_of_a_source(&self) -> bool {
+    pub(super) fn holds_secrets_of_a_source(&self) -> bool {
         table::TABLE.iter().filter(|definition| definition.leads_to_secrets()).any(|definition| {
             let value = self.topmost(definition.id, |_| true);
             value.is_some_and(|value| value.origin.is_data_source())
@@ -52,18 +53,22 @@ impl Options {
     }
 
     /// AllowOverride of the data source, or of the host program; the connection string's own word does not count.
-    fn allows_override(&self) -> bool {
+    pub(super) fn allows_override(&self) -> bool {
         let word = self.topmost(Name::AllowOverride, |origin| origin != Origin::ConnectionString);
         word.is_some_and(|value| value.text.reveal() == "1")
     }
 
     fn refusal(&self, definition: &table::Definition) -> Error {
+        self.refused(definition, definition.name)
+    }
+
+    /// That `option`, being `what`, is refused.
+    pub(super) fn refused(&self, option: &table::Definition, what: &str) -> Error {
         let text = format!(
-            "{} in the connection string would change where the secrets of {} are sent; take it away, or write \
+            "{what} in the connection string would change where the secrets of {} are sent; take it away, or write \
              AllowOverride=1 into the data source",
-            definition.name,
             self.source.as_deref().unwrap_or("the data source"),
         );
-        Error::new(Status::InvalidOption, "options", text).with_option(definition.name)
+        Error::new(Status::InvalidOption, "options", text).with_option(option.name)
     }
 }

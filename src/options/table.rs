@@ -174,7 +174,7 @@ options! {
     ClaimsAudience [] Kind::Text, "by provider, else the token URL",
         "The aud claim, compared by the server byte for byte.";
     JWTCertStore ["jwtcs"] Kind::Path, "",
-        "The file with the private key that signs: PKCS#12, JKS, JCEKS, PEM, DER or JSON, told apart by content.";
+        "The file with the private key that signs: PKCS#12, JKS, JCEKS, PEM, DER or JSON, told apart by content. What Google's or Box's JSON file says beside its key counts where nobody else says it: ClaimsIssuer and JWTKeyID; Google's TokenEndpoint; Box's ClientID, ClientSecret, ClaimsSubject and box_sub_type.";
     JWTCertPassword ["jwtcp"] Kind::Secret, "",
         "The password of JWTCertStore, or of the key in JWTPrivateKey.";
     JWTCertAlias ["jwtca"] Kind::Text, "the only key",
@@ -182,7 +182,7 @@ options! {
     JWTCertKeyPassword [] Kind::Secret, "JWTCertPassword",
         "The key's own password, where it is not the store's.";
     JWTPrivateKey [] Kind::Secret, "",
-        "The private key itself instead of JWTCertStore: PEM, or base64 of PEM or DER.";
+        "The private key itself instead of JWTCertStore: PEM or JSON, or base64 of what such a file may hold.";
     JWTSecret [] Kind::Secret, "",
         "The shared secret of HS256, HS384 and HS512, as text or base64:…; as long as the hash or longer.";
     JWTAlgorithm [] ALGORITHMS, "by provider and key",

@@ -57,7 +57,11 @@ struct Findings {
 
 impl Findings {
     fn problem(&mut self, error: &Error) {
-        self.problems.extend(problems(error));
+        for problem in problems(error) {
+            if !self.problems.iter().any(|known| known.message == problem.message) {
+                self.problems.push(problem);
+            }
+        }
     }
 
     fn check<T>(&mut self, outcome: Result<T>) -> Option<T> {

@@ -30,9 +30,9 @@ impl Place {
         Self(tempfile::tempdir().unwrap())
     }
 
-    pub fn with(name: &str, text: &str) -> Self {
+    pub fn with(name: &str, content: impl AsRef<[u8]>) -> Self {
         let place = Self::new();
-        place.write(name, text);
+        place.write(name, content);
         place
     }
 
