@@ -37,3 +37,23 @@ impl Seen {
         !self.in_vain && (nobody_asks || self.user == sys::effective_user_id()) && self.files.iter().all(same)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_user_read_is_read_anew_for_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, "a").unwrap();
+        let file = Location::new(path.to_str().unwrap().to_owned());
+        let stamp = Stamp::now(&file).unwrap();
+        let mut seen = Seen::nothing();
+        seen.file(file, stamp);
+        assert!(seen.is_of_now());
+        let others = Seen { user: seen.user.wrapping_add(1), ..seen };
+        assert!(!others.is_of_now());
+        assert!(Seen { files: Vec::new(), ..others }.is_of_now(), "nothing was read");
+    }
+}
