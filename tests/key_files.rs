@@ -267,6 +267,30 @@ fn a_stranger_cannot_send_a_data_sources_secrets_to_the_token_uri_of_a_key_file(
 }
 
 #[test]
+fn a_stranger_cannot_take_the_token_endpoint_away_from_a_data_sources_key_file() {
+    let authority = authority_of(&[ROBOT]);
+    let place = Place::with("google.json", google(ROBOT, &token_url(&authority)));
+    let section = format!("JWTCertStore={}\n{}\n", place.path("google.json"), trust(&authority));
+    place.write(".odbc.ini", format!("[Sales]\n{section}[Open]\n{section}AllowOverride=1\n"));
+    place.open("DSN=Sales").get_token().unwrap();
+    for option in ["TokenURI", "TokenEndpoint"] {
+        let connection = place.open(&format!("DSN=Sales;{option}="));
+        refused(
+            &connection,
+            AUTHGRANT_INVALID_OPTION,
+            option,
+            &["in the connection string", "AllowOverride=1"],
+        );
+        connection.set_option(option, "").unwrap();
+        assert_eq!(said(&connection.explain().unwrap(), "/token"), "the signed JWT");
+        assert!(place.open(&format!("DSN=Open;{option}=")).explain().is_ok());
+    }
+    let elsewhere = place.open("DSN=Sales;TokenURI=POST https://127.0.0.1:1/t");
+    refused(&elsewhere, AUTHGRANT_INVALID_OPTION, "TokenURI", &["AllowOverride=1"]);
+    assert_eq!(authority.token_requests().len(), 1);
+}
+
+#[test]
 fn a_key_file_that_cannot_be_read_is_the_fault_and_one_that_comes_later_is_read() {
     let authority = authority_of(&[ROBOT]);
     let place = Place::new();

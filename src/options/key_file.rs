@@ -67,7 +67,11 @@ impl Options {
     fn hear_google(&mut self, key: &KeySource, hints: GoogleHints, exchanges: bool) {
         self.hear(key, Name::ClaimsIssuer, "client_email", hints.client_email);
         self.hear(key, Name::JWTKeyID, "private_key_id", hints.private_key_id);
-        if let Some(address) = hints.token_uri.filter(|_| exchanges && !self.says_token_endpoint()) {
+        let Some(address) = hints.token_uri.filter(|_| exchanges) else { return };
+        if self.says_token_endpoint() {
+            let fault = self.endpoint_is_taken_away(key);
+            self.outside.faults.extend(fault);
+        } else {
             self.hear_token_endpoint(key, address);
         }
     }
@@ -94,11 +98,26 @@ impl Options {
     /// are in use.
     fn key_steers(&self, key: &KeySource) -> Option<Error> {
         let option = table::find(key.option())?;
-        let said = self.get(option.id)?;
-        let steers = said.origin == Origin::ConnectionString
-            && self.holds_secrets_of_a_source()
-            && !self.allows_override();
+        let steers = self.is_named_by_string(key) && self.guards_secrets();
         steers.then(|| self.refused(option, &format!("token_uri of the key file {}", key.named())))
+    }
+
+    /// The fault of a connection string that has a data source's key sign for nobody, by an empty TokenURI.
+    fn endpoint_is_taken_away(&self, key: &KeySource) -> Option<Error> {
+        let both = [Name::TokenURI, Name::TokenEndpoint];
+        let set = both.iter().any(|name| self.in_layer(Origin::SetOption, *name).is_some());
+        let given = both.iter().any(|name| self.get(*name).is_some());
+        if set || given || self.is_named_by_string(key) || !self.guards_secrets() {
+            return None;
+        }
+        let empty = both.iter().find(|name| self.in_layer(Origin::ConnectionString, **name).is_some())?;
+        empty.definition().map(|definition| self.refusal(definition))
+    }
+
+    fn is_named_by_string(&self, key: &KeySource) -> bool {
+        let option = table::find(key.option());
+        let value = option.and_then(|option| self.get(option.id));
+        value.is_some_and(|value| value.origin == Origin::ConnectionString)
     }
 
     fn hear_box(&mut self, key: &KeySource, hints: BoxHints, exchanges: bool, policy: Policy) {

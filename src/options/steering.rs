@@ -39,13 +39,15 @@ impl Options {
         let without = self.topmost(name, |origin| origin < Origin::ConnectionString);
         let text =
             |value: Option<&Value>| value.map_or(String::new(), |value| value.text.reveal().to_owned());
-        !set_since
-            && text(Some(said)) != text(without)
-            && self.holds_secrets_of_a_source()
-            && !self.allows_override()
+        !set_since && text(Some(said)) != text(without) && self.guards_secrets()
     }
 
-    pub(super) fn holds_secrets_of_a_source(&self) -> bool {
+    /// Whether secrets of a data source are in use that may not be led elsewhere.
+    pub(super) fn guards_secrets(&self) -> bool {
+        self.holds_secrets_of_a_source() && !self.allows_override()
+    }
+
+    fn holds_secrets_of_a_source(&self) -> bool {
         table::TABLE.iter().filter(|definition| definition.leads_to_secrets()).any(|definition| {
             let value = self.topmost(definition.id, |_| true);
             value.is_some_and(|value| value.origin.is_data_source())
@@ -53,12 +55,12 @@ impl Options {
     }
 
     /// AllowOverride of the data source, or of the host program; the connection string's own word does not count.
-    pub(super) fn allows_override(&self) -> bool {
+    fn allows_override(&self) -> bool {
         let word = self.topmost(Name::AllowOverride, |origin| origin != Origin::ConnectionString);
         word.is_some_and(|value| value.text.reveal() == "1")
     }
 
-    fn refusal(&self, definition: &table::Definition) -> Error {
+    pub(super) fn refusal(&self, definition: &table::Definition) -> Error {
         self.refused(definition, definition.name)
     }
 
