@@ -254,7 +254,7 @@ impl Connection {
             return process.cache.peek(identity, want, clock).ok_or_else(not_cached);
         }
         let call = self.call(config, wishes);
-        let outcome = self.with_context(config, &call, !wishes.no_prompt, |context| {
+        let outcome = self.with_context(config, identity, &call, !wishes.no_prompt, |context| {
             process.cache.get(identity, want, clock, &call, &|| made_from(config), || {
                 call.log.line(Level::Debug, || "fetching a token".to_owned());
                 let token = flow::fetch(config, context)?;
@@ -271,6 +271,7 @@ impl Connection {
     fn with_context<T>(
         &self,
         config: &Config,
+        identity: Identity,
         call: &Call,
         may_prompt: bool,
         work: impl FnOnce(&Context<'_>) -> T,
@@ -279,7 +280,7 @@ impl Connection {
             call.log.line(Level::Warning, || warning.message().to_owned());
             self.warn(warning);
         };
-        let (process, session, identity) = (self.process(), &self.live().session, self.identity(config));
+        let (process, session) = (self.process(), &self.live().session);
         let consent_way = config.consent_way;
         work(&Context { process, session, call, identity, consent_way, may_prompt, warn: &warn })
     }
