@@ -167,8 +167,9 @@ impl Connection {
             seen if seen.has_tokens() => seen,
             _ => self.snapshot.load_full(),
         };
-        if let Flow::Headers(headers) = &snapshot.config()?.flow {
-            return Headers::without_token(headers, &snapshot.config()?.headers);
+        let config = snapshot.config()?;
+        if let Flow::Headers(headers) = &config.flow {
+            return Headers::without_token(headers, &config.headers);
         }
         let lease = self.lease(wishes)?;
         Headers::new(lease, &self.snapshot.last_seen().config()?.headers)

@@ -173,7 +173,7 @@ fn driver_in_front_of_dsn_means_that_nothing_is_looked_up() {
 #[test]
 fn a_file_dsn_gets_a_token_by_its_path() {
     let authority = authority(Config::http());
-    let place = Place::with("sales.dsn", &section("ODBC", &authority));
+    let place = Place::with("sales.dsn", section("ODBC", &authority));
     let path = place.0.path().join("sales.dsn");
     open(&format!("FILEDSN={}", path.display())).unwrap().get_token().unwrap();
     let both = format!("FILEDSN={};DSN=Nobody;", path.display());
@@ -233,7 +233,7 @@ fn model(authority: &Authority) -> String {
 #[test]
 fn a_model_with_comments_and_a_relative_token_uri_gets_a_token() {
     let authority = authority(Config::http());
-    let place = Place::with("x.rest", &model(&authority));
+    let place = Place::with("x.rest", model(&authority));
     let path = place.0.path().join("x.rest");
     let connection = open(&format!(
         "RestConfigFile={};ClaimsIssuer={ISSUER};ClaimsSubject=jsmith@example.com;JWTCertStore={};JWTCertPassword=secret",
