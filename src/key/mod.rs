@@ -11,6 +11,7 @@ mod choice;
 mod cipher;
 mod cost;
 mod der;
+mod elsewhere;
 mod file;
 mod hash;
 mod jks;
@@ -52,7 +53,7 @@ use file::Named;
 
 pub use listing::{Listed, Listing, list};
 pub use ring::KeyRing;
-pub use signing::{KeySigner, SigningKey};
+pub use signing::SigningKey;
 pub use source::{KeyOrigin, KeySource, Purpose};
 pub use thumbprint::Thumbprint;
 pub use x509::Facts;

@@ -1,18 +1,14 @@
 //! A key ready to sign, parsed once: RSA of 2048 to 8192 bits (PSS alone where the key says so), EC on P-256 or P-384,
-//! Ed25519, or a shared secret.
+//! Ed25519, a shared secret, or one that others sign with.
 //!
-//! `jsonwebtoken::encode` stays out of the path, as it parses the key for each signature; [`KeySigner`] is its
-//! `JwtSigner` over the parsed key.
+//! `jsonwebtoken::encode` stays out of the path, as it parses the key for each signature.
 
 use std::fmt;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{self as aws, RsaEncoding};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::Algorithm;
-use jsonwebtoken::crypto::JwtSigner;
 use rustls::pki_types::CertificateDer;
 
 use super::pair::{self, Pair};
@@ -87,12 +83,13 @@ impl SigningKey {
             Pair::P384(_) => "EC P-384".to_owned(),
             Pair::Ed25519(_) => "Ed25519".to_owned(),
             Pair::Shared(secret) => format!("HMAC {}", secret.bits()),
+            Pair::Elsewhere(key) => key.kind(),
         }
     }
 
     /// What it can sign by, its own algorithm first.
     #[must_use]
-    pub fn algorithms(&self) -> &'static [Algorithm] {
+    pub fn algorithms(&self) -> &[Algorithm] {
         self.pair.algorithms()
     }
 
@@ -197,10 +194,18 @@ impl SigningKey {
         ))
     }
 
-    /// What signs with this key by `algorithm`, which is one that [`Self::algorithm`] gave.
-    #[must_use]
-    pub fn signer(&self, algorithm: Algorithm) -> KeySigner<'_> {
-        KeySigner { pair: &self.pair, algorithm }
+    /// The signature of `message` as a JWS has it, by `algorithm`, which is one that [`Self::algorithm`] gave.
+    ///
+    /// # Errors
+    /// Those of whoever signs with the key; [`Status::Internal`] for an algorithm that the key does not fit.
+    pub fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>> {
+        self.pair.sign(algorithm, message).unwrap_or_else(|| {
+            Err(self.source.error(
+                Status::Internal,
+                self.source.option(),
+                format!("did not sign {algorithm:?}"),
+            ))
+        })
     }
 }
 
@@ -212,53 +217,4 @@ impl fmt::Debug for SigningKey {
             .field("key", &self.pair.described())
             .finish_non_exhaustive()
     }
-}
-
-/// Signs by one algorithm with one parsed key.
-pub struct KeySigner<'a> {
-    pair: &'a Pair,
-    algorithm: Algorithm,
-}
-
-impl JwtSigner for KeySigner<'_> {
-    fn algorithm(&self) -> Algorithm {
-        self.algorithm
-    }
-}
-
-impl signature::Signer<Vec<u8>> for KeySigner<'_> {
-    fn try_sign(&self, message: &[u8]) -> std::result::Result<Vec<u8>, signature::Error> {
-        let random = SystemRandom::new();
-        let failed = |_| signature::Error::new();
-        match (self.pair, self.algorithm) {
-            (Pair::Rsa(pair, algorithms), algorithm) if algorithms.contains(&algorithm) => {
-                let padding = padding(algorithm).ok_or_else(signature::Error::new)?;
-                let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(padding, &random, message, &mut signature).map_err(failed)?;
-                Ok(signature)
-            }
-            (Pair::P256(pair), Algorithm::ES256) | (Pair::P384(pair), Algorithm::ES384) => {
-                Ok(pair.sign(&random, message).map_err(failed)?.as_ref().to_vec())
-            }
-            (Pair::Ed25519(pair), Algorithm::EdDSA) => {
-                Ok(pair.try_sign(message).map_err(failed)?.as_ref().to_vec())
-            }
-            (Pair::Shared(secret), algorithm) => {
-                secret.sign(algorithm, message).ok_or_else(signature::Error::new)
-            }
-            _ => Err(signature::Error::new()),
-        }
-    }
-}
-
-fn padding(algorithm: Algorithm) -> Option<&'static dyn RsaEncoding> {
-    Some(match algorithm {
-        Algorithm::RS256 => &aws::RSA_PKCS1_SHA256,
-        Algorithm::RS384 => &aws::RSA_PKCS1_SHA384,
-        Algorithm::RS512 => &aws::RSA_PKCS1_SHA512,
-        Algorithm::PS256 => &aws::RSA_PSS_SHA256,
-        Algorithm::PS384 => &aws::RSA_PSS_SHA384,
-        Algorithm::PS512 => &aws::RSA_PSS_SHA512,
-        _ => return None,
-    })
 }
