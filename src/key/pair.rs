@@ -187,6 +187,21 @@ fn pkcs8_shape<'a>(algorithm: &[AnyRef<'_>], inner: &'a [u8]) -> Option<Shape<'a
     }
 }
 
+/// What the key of a SubjectPublicKeyInfo signs by.
+pub(super) fn signs_by(info: &[u8]) -> Option<&'static [Algorithm]> {
+    let fields = der::sequence(info)?;
+    let algorithm = der::inside(fields.first()?)?;
+    let parameters = algorithm.get(1);
+    Some(match (der::oid(algorithm.first()?)?, parameters.and_then(der::oid)) {
+        (RSA, _) => &RSA_ALGORITHMS,
+        (RSA_PSS, _) => pss::algorithms(parameters),
+        (EC, Some(P256)) => &[Algorithm::ES256],
+        (EC, Some(P384)) => &[Algorithm::ES384],
+        (ED25519, _) => &[Algorithm::EdDSA],
+        _ => &[],
+    })
+}
+
 /// Whether `der` has the form of a private key that is not encrypted.
 pub(super) fn is_key(der: &[u8]) -> bool {
     shape(der).is_some()

@@ -11,11 +11,12 @@ use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::Algorithm;
 use rustls::pki_types::CertificateDer;
 
+use super::elsewhere::Elsewhere;
 use super::pair::{self, Pair};
 use super::shared::{self, Shared};
 use super::thumbprint::{Thumbprint, Thumbprints};
 use super::x509::Facts;
-use super::{Key, KeySource, Material, chain};
+use super::{Key, KeyOrigin, KeySource, Material, chain};
 use crate::error::{Error, Result, Status};
 
 /// A key, parsed, with the certificates that stood beside it.
@@ -47,6 +48,12 @@ impl SigningKey {
         let pair = Pair::Shared(Shared::new(source, written)?);
         let source = source.without_secrets();
         Ok(Self { source, pair, alias: None, key_id: None, certificates: Vec::new(), thumbprints: None })
+    }
+
+    /// The key that `key` signs with.
+    pub(super) fn elsewhere(source: &KeySource, key: impl Elsewhere + 'static) -> Self {
+        let (source, pair) = (source.without_secrets(), Pair::Elsewhere(Box::new(key)));
+        Self { source, pair, alias: None, key_id: None, certificates: Vec::new(), thumbprints: None }
     }
 
     /// Takes over `chain`, which is this key's, unless one came with the key.
@@ -160,11 +167,22 @@ impl SigningKey {
     /// `SHA256:` and the digest of the public key, as Snowflake names keys.
     ///
     /// # Errors
-    /// [`Status::KeyUnsuitable`] for a shared secret, which has no public half.
+    /// [`Status::KeyUnsuitable`] for a shared secret, which has no public half; [`Status::MissingOption`] where that of
+    /// a signer is not known.
     pub fn fingerprint(&self) -> Result<String> {
         let public = self.pair.public_key_info();
         public.map(|info| format!("SHA256:{}", STANDARD.encode(digest(&SHA256, &info)))).ok_or_else(|| {
-            self.source.unsuitable("is a shared secret; the issuer is to name a key pair by its public half")
+            match self.source.origin {
+                KeyOrigin::Shared(_) => self
+                    .source
+                    .unsuitable("is a shared secret; the issuer is to name a key pair by its public half"),
+                _ => self.source.error(
+                    Status::MissingOption,
+                    "JWTCertificate",
+                    "does not tell the public half of its key, by which the issuer is to name it; set JWTCertificate \
+                     to the key's X.509 file",
+                ),
+            }
         })
     }
 
