@@ -36,11 +36,12 @@ fn number(any: &AnyRef<'_>, size: usize) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::der::element;
     use super::*;
 
     /// DER of two INTEGERs with these contents.
     fn der(r: &[u8], s: &[u8]) -> Vec<u8> {
-        super::der::element(0x30, &[&super::der::element(2, &[r]), &super::der::element(2, &[s])]).to_vec()
+        element(0x30, &[&element(2, &[r]), &element(2, &[s])]).to_vec()
     }
 
     #[test]
@@ -83,7 +84,7 @@ mod tests {
         let whole = der(&[0x11; 32], &[0x22; 32]);
         let cut = &whole[..whole.len() - 1];
         let trailing = [&whole[..], &[0]].concat();
-        let three = super::der::element(0x30, &[&[2, 1, 1], &[2, 1, 1], &[2, 1, 1]]);
+        let three = element(0x30, &[&[2, 1, 1], &[2, 1, 1], &[2, 1, 1]]);
         let zero = der(&[0], &[1]);
         for bytes in [&[][..], &[1; 63], &[1; 65], &[1; 96], cut, &trailing, &three, &zero] {
             assert_eq!(side_by_side(bytes, 32), None, "{bytes:?}");

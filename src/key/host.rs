@@ -226,3 +226,122 @@ impl Elsewhere for HostKey {
         self.certified.as_ref().map(|certified| certified.info.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::rand::SystemRandom;
+    use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
+
+    use super::super::fixtures::{Place, bytes};
+    use super::super::{KeyOrigin, KeyRing, Thumbprint, open};
+    use super::*;
+    use crate::file::Location;
+
+    /// A source whose key is `signer`'s, with the certificates of these fixtures.
+    fn source(place: &Place, signer: &HostSigner, certificates: &[&str]) -> KeySource {
+        let text: Vec<_> = certificates.iter().flat_map(|name| bytes(name)).copied().collect();
+        let file = place.file("signer.crt");
+        std::fs::write(&file, text).unwrap();
+        KeySource {
+            origin: KeyOrigin::Signer(signer.clone()),
+            certificate: Some(Location::new(file.to_str().unwrap().to_owned())),
+            ..KeySource::shared("")
+        }
+    }
+
+    /// A signer by the RSA key of a fixture.
+    fn rsa(name: &str) -> HostSigner {
+        let pem = pem(name);
+        let key = RsaKeyPair::from_pkcs8(&pem).unwrap();
+        let sign = move |message: &[u8], signature: &mut [u8]| {
+            let length = key.public_modulus_len();
+            key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature[..length]).unwrap();
+            Ok(length)
+        };
+        HostSigner::new(Algorithm::RS256, Box::new(sign))
+    }
+
+    fn pem(name: &str) -> Vec<u8> {
+        use rustls::pki_types::PrivatePkcs8KeyDer;
+        use rustls::pki_types::pem::PemObject as _;
+        PrivatePkcs8KeyDer::from_pem_slice(bytes(name)).unwrap().secret_pkcs8_der().to_vec()
+    }
+
+    fn misfit(source: &KeySource) -> Error {
+        let error = open(source).map(|_| ()).unwrap_err();
+        assert_eq!((error.status(), error.option()), (Status::KeyUnsuitable, Some("JWTCertificate")));
+        error
+    }
+
+    #[test]
+    fn the_signers_own_certificate_comes_first_however_the_file_is_ordered() {
+        let place = Place::new();
+        let signer = rsa("leaf.key");
+        for order in [["ca.pem", "leaf.crt"], ["leaf.crt", "ca.pem"]] {
+            let key = open(&source(&place, &signer, &order)).unwrap();
+            assert_eq!(key.certificate().unwrap().subject.as_deref(), Some("CN=leaf"));
+            assert_eq!(key.certificates().len(), 2);
+            assert!(key.thumbprint(Thumbprint::X5c).is_ok());
+            key.sign(Algorithm::RS256, b"to be signed").unwrap();
+        }
+    }
+
+    #[test]
+    fn a_certificate_of_another_kind_of_key_is_refused_before_anything_is_signed() {
+        let place = Place::new();
+        let never = |algorithm| HostSigner::new(algorithm, Box::new(|_, _| panic!("it was called")));
+        for (certificate, fits, algorithm) in [
+            ("ca.pem", "RS256, RS384, RS512, PS256, PS384, PS512", Algorithm::ES256),
+            ("ec.crt", "ES256", Algorithm::ES384),
+            ("ec.crt", "ES256", Algorithm::RS256),
+            ("ed25519.crt", "EdDSA", Algorithm::PS256),
+        ] {
+            let error = misfit(&source(&place, &never(algorithm), &[certificate]));
+            let said =
+                format!("a key that signs {fits}, and the signer (authgrant_set_signer) signs {algorithm:?}");
+            assert!(error.message().contains(&said), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_another_key_than_the_certificates_signed_is_refused() {
+        let place = Place::new();
+        let key = open(&source(&place, &rsa("rsa.pem"), &["leaf.crt"])).unwrap();
+        let error = key.sign(Algorithm::RS256, b"to be signed").unwrap_err();
+        assert_eq!((error.status(), error.option()), (Status::KeyUnsuitable, Some("JWTCertificate")));
+        assert!(error.message().contains("signer.crt"), "{error}");
+        let key = open(&source(&place, &rsa("leaf.key"), &["leaf.crt"])).unwrap();
+        key.sign(Algorithm::RS256, b"to be signed").unwrap();
+    }
+
+    #[test]
+    fn the_fingerprint_is_that_of_the_certificates_key() {
+        let place = Place::new();
+        let here = place.fixture("rsa.pem", None);
+        let signer = rsa("rsa.pem");
+        let certified = open(&source(&place, &signer, &["ca.pem"])).unwrap();
+        assert_eq!(certified.fingerprint().unwrap(), open(&here).unwrap().fingerprint().unwrap());
+        let alone = KeySource { certificate: None, ..source(&place, &signer, &[]) };
+        let error = open(&alone).unwrap().fingerprint().unwrap_err();
+        assert_eq!((error.status(), error.option()), (Status::MissingOption, Some("JWTCertificate")));
+    }
+
+    #[test]
+    fn a_ring_lets_go_of_a_signer_with_its_last_user() {
+        let place = Place::new();
+        let (ring, signer) = (KeyRing::new([7; 32]), rsa("rsa.pem"));
+        let source = KeySource { certificate: None, ..source(&place, &signer, &[]) };
+        let users = Arc::strong_count(&signer.0);
+        let key = ring.key(&source).unwrap();
+        assert!(Arc::strong_count(&signer.0) > users);
+        drop(key);
+        assert_eq!(Arc::strong_count(&signer.0), users);
+    }
+
+    #[test]
+    fn no_two_signers_are_the_same() {
+        let (one, other) = (rsa("rsa.pem"), rsa("rsa.pem"));
+        assert_eq!(one, one.clone());
+        assert_ne!(one, other);
+    }
+}
