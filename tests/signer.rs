@@ -9,14 +9,15 @@ use std::sync::{Barrier, Mutex, mpsc};
 
 use authgrant::ffi::signer::authgrant_set_signer;
 use authgrant::ffi::status::*;
-use authority::{Authority, ClientOptions, Config, Provider, Verdict};
+use authority::{Authority, ClientOptions, Config, GrantType};
+use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{self as aws, EcdsaKeyPair, Ed25519KeyPair, RsaEncoding, RsaKeyPair};
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use rcgen::{
     CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519,
-    PKCS_RSA_SHA256, RsaKeySize,
+    PKCS_RSA_SHA256, PublicKeyData as _, RsaKeySize,
 };
 use serde_json::Value;
 use support::c_api::{Connection, Failure, failures, open};
@@ -175,8 +176,15 @@ fn every_algorithm_of_a_signer_is_one_that_the_server_verifies() {
 #[test]
 fn a_client_assertion_is_signed_by_the_signer() {
     let key = p256();
-    let (authority, module) = (knows(&key), Module::with(&key, "ES256"));
-    let connection = open(&string(&authority, "am=OAuth2-JWTClientAssertion;ClaimsSubject=me")).unwrap();
+    let (authority, module) = (Authority::start(Config::http()), Module::with(&key, "ES256"));
+    let options =
+        ClientOptions { grant_types: vec![GrantType::ClientCredentials], ..ClientOptions::default() };
+    authority.register("me", &[key.public_key_pem()], options);
+    let connection = open(&format!(
+        "am=OAuth2-JWTClientAssertion;ClaimsIssuer=me;TokenEndpoint={}",
+        authority.url("/oauth/token")
+    ))
+    .unwrap();
     sign_with(&connection, "ES256", &module);
     connection.get_token().unwrap();
 }
@@ -293,7 +301,22 @@ fn a_signature_of_another_key_is_refused_by_the_server_and_another_signer_is_hea
     sign_with(&connection, "ES256", &wrong);
     assert_eq!(connection.get_token().unwrap_err().status, AUTHGRANT_DENIED);
     assert_eq!(wrong.calls(), 2);
-    assert!(authority.token_requests().iter().any(|one| one.verdict != Verdict::NotChecked));
+    assert_eq!(authority.token_requests().len(), 3);
+}
+
+#[test]
+fn a_refusal_is_forgotten_where_a_signer_is_taken_away() {
+    let key = p256();
+    let (authority, module) = (knows(&key), Module::with(&key, "ES256"));
+    let connection = open(&string(&authority, &format!("JWTCertStore={}", stores::quick_key()))).unwrap();
+    let refused = || assert_eq!(connection.get_token().unwrap_err().status, AUTHGRANT_DENIED);
+    refused();
+    refused();
+    assert_eq!(authority.token_requests().len(), 1);
+    sign_with(&connection, "ES256", &module);
+    connection.set_signer("", None, null_mut()).unwrap();
+    refused();
+    assert_eq!(authority.token_requests().len(), 2);
 }
 
 #[test]
@@ -361,25 +384,23 @@ fn after_close_nobody_calls_the_signer() {
 }
 
 #[test]
-fn inside_a_signer_only_getters_work() {
+fn inside_a_signer_no_other_call_is_taken() {
     let key = p256();
     let der = key.serialize_der();
-    let connection = local("");
-    let handle = connection.handle().addr();
-    let told = Mutex::new(Vec::new());
-    let told: &'static Mutex<Vec<Failure>> = Box::leak(Box::new(told));
+    let connection: &'static Connection = Box::leak(Box::new(local("")));
+    let told: &'static Mutex<Vec<Failure>> = Box::leak(Box::default());
     let module = Module::new(move |message| {
-        let handle = std::ptr::with_exposed_provenance_mut(handle);
-        let failed = failures(|error| authgrant_set_signer(handle, null_mut(), None, null_mut(), error));
-        told.lock().unwrap().extend(failed);
+        told.lock().unwrap().push(*connection.get_token().unwrap_err());
+        told.lock().unwrap().push(*connection.set_signer("", None, null_mut()).unwrap_err());
         Ok(signature(&der, "ES256", message))
     });
-    let _ = connection.handle().expose_provenance();
-    sign_with(&connection, "ES256", &module);
+    sign_with(connection, "ES256", &module);
     connection.get_token().unwrap();
     let told = told.lock().unwrap();
-    assert_eq!(told.len(), 1);
-    assert_eq!((told[0].status, told[0].sqlstate.as_str()), (AUTHGRANT_INVALID_ARGUMENT, "HY010"));
+    assert_eq!(told.len(), 2);
+    for failure in told.iter() {
+        assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_INVALID_ARGUMENT, "HY010"));
+    }
 }
 
 #[test]
@@ -420,28 +441,26 @@ fn eight_threads_that_want_one_token_have_it_signed_once() {
     assert_eq!((module.calls(), authority.issued().len()), (1, 1));
 }
 
-/// A file with the certificate of `key`.
-fn certificate(key: &KeyPair) -> (TempDir, String) {
+/// A file with the certificate of `key`, and the certificate.
+fn certificate(key: &KeyPair) -> (TempDir, String, Vec<u8>) {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("signer.crt");
     let certificate = CertificateParams::new(Vec::new()).unwrap().self_signed(key).unwrap();
     std::fs::write(&file, certificate.pem()).unwrap();
-    (folder, file.to_str().unwrap().to_owned())
+    (folder, file.to_str().unwrap().to_owned(), certificate.der().to_vec())
 }
 
 #[test]
 fn the_certificate_of_a_signers_key_names_it_and_is_held_against_what_it_signs() {
     let (key, stranger) = (p256(), p256());
-    let (_folder, file) = certificate(&key);
+    let (_folder, file, der) = certificate(&key);
     let more = format!("JWTThumbprint=x5t,x5t#S256,x5c;JWTCertificate={file}");
     let (connection, right) = (local(&more), Module::with(&key, "ES256/DER"));
     sign_with(&connection, "ES256", &right);
     let header = header(&connection.get_token().unwrap().value());
-    let der = CertificateParams::new(Vec::new()).unwrap();
-    drop(der);
-    for name in ["x5t", "x5t#S256", "x5c"] {
-        assert!(!header[name].is_null(), "{header}");
-    }
+    assert_eq!(header["x5t#S256"], URL_SAFE_NO_PAD.encode(digest(&SHA256, &der)));
+    assert_eq!(header["x5c"], Value::from(vec![STANDARD.encode(&der)]));
+    assert!(header["x5t"].is_string(), "{header}");
     let wrong = Module::with(&stranger, "ES256");
     sign_with(&connection, "ES256", &wrong);
     let failure = connection.get_token().unwrap_err();
@@ -459,9 +478,7 @@ fn the_certificate_of_a_signers_key_names_it_and_is_held_against_what_it_signs()
 #[test]
 fn snowflakes_issuer_has_the_fingerprint_of_the_certificates_key() {
     let key = rsa();
-    let (_folder, file) = certificate(&key);
-    let authority = Authority::start(Config::of(Provider::Snowflake));
-    authority.register("XY12345.ROBOT", &[key.public_key_pem()], ClientOptions::default());
+    let (_folder, file, _) = certificate(&key);
     let text = "Provider=snowflake;am=JWT;ClaimsIssuer=xy12345.robot";
     let module = Module::with(&key, "RS256");
     let without = open(text).unwrap();
@@ -473,10 +490,7 @@ fn snowflakes_issuer_has_the_fingerprint_of_the_certificates_key() {
     let token = connection.get_token().unwrap().value();
     let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
     let claims: Value = serde_json::from_slice(&claims).unwrap();
-    let print = {
-        use base64::engine::general_purpose::STANDARD;
-        STANDARD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &key.public_key_der()))
-    };
+    let print = STANDARD.encode(digest(&SHA256, &key.subject_public_key_info()));
     assert_eq!(claims["iss"], format!("XY12345.ROBOT.SHA256:{print}"));
 }
 

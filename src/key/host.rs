@@ -309,7 +309,7 @@ mod tests {
         let key = open(&source(&place, &rsa("rsa.pem"), &["leaf.crt"])).unwrap();
         let error = key.sign(Algorithm::RS256, b"to be signed").unwrap_err();
         assert_eq!((error.status(), error.option()), (Status::KeyUnsuitable, Some("JWTCertificate")));
-        assert!(error.message().contains("signer.crt"), "{error}");
+        assert!(error.message().contains("signer.crt") && error.is_of_one_call(), "{error}");
         let key = open(&source(&place, &rsa("leaf.key"), &["leaf.crt"])).unwrap();
         key.sign(Algorithm::RS256, b"to be signed").unwrap();
     }
@@ -336,6 +336,17 @@ mod tests {
         assert!(Arc::strong_count(&signer.0) > users);
         drop(key);
         assert_eq!(Arc::strong_count(&signer.0), users);
+    }
+
+    #[test]
+    fn a_failure_of_the_signer_is_of_the_one_call_that_met_it() {
+        let place = Place::new();
+        for answer in [Err(1), Ok(0), Ok(1025), Ok(1)] {
+            let signer = HostSigner::new(Algorithm::RS256, Box::new(move |_, _| answer));
+            let source = KeySource { certificate: None, ..source(&place, &signer, &[]) };
+            let error = open(&source).unwrap().sign(Algorithm::RS256, b"to be signed").unwrap_err();
+            assert!(error.is_of_one_call(), "{error}");
+        }
     }
 
     #[test]
