@@ -527,3 +527,27 @@ fn without_its_signer_a_connection_lacks_what_it_lacked_before() {
     connection.set_signer("", None, null_mut()).unwrap();
     assert_eq!(method(&connection).as_deref(), Some("AuthenticationMethod"));
 }
+
+#[test]
+fn a_certificate_that_does_not_fit_is_a_problem_whatever_else_is_missing() {
+    let (_folder, file, _) = certificate(&p256());
+    let connection = open(&format!("am=55;JWTCertificate={file}")).unwrap();
+    let never = Module::new(|_| panic!("it was called"));
+    sign_with(&connection, "RS256", &never);
+    let report: Value = serde_json::from_str(&connection.validate()).unwrap();
+    let problems = report["problems"].as_array().unwrap().iter();
+    let options: Vec<_> = problems.map(|problem| problem["option"].as_str().unwrap()).collect();
+    assert_eq!(options, ["ClaimsIssuer", "JWTCertificate"]);
+}
+
+#[test]
+fn a_connection_that_signs_is_consented_to_and_not_logged_in() {
+    let text = "AuthURI=https://a.example/authorize;EnableLoginPrompt=1;ClientID=c;\
+                RedirectURI=http://127.0.0.1:3000/";
+    let connection = open(text).unwrap();
+    assert!(connection.consent_url().unwrap().contains("client_id=c"));
+    let never = Module::new(|_| panic!("it was called"));
+    sign_with(&connection, "RS256", &never);
+    let failure = connection.consent_url().unwrap_err();
+    is(&failure, AUTHGRANT_MISSING_OPTION, Some("Scope"), &[]);
+}

@@ -233,6 +233,16 @@ impl Connection {
         outcome(status, error, || ())
     }
 
+    pub fn consent_url(&self) -> Result<String, Box<Failure>> {
+        let (mut url, mut error) = (old(), null_mut());
+        let status = consent::authgrant_consent_url(self.0, &raw mut url, &raw mut error);
+        outcome(status, error, || {
+            let copy = text(url).unwrap();
+            texts::authgrant_text_free(url);
+            copy
+        })
+    }
+
     pub fn make_assertion(&self) -> Result<String, Box<Failure>> {
         let (mut assertion, mut error) = (old(), null_mut());
         let status = consent::authgrant_make_assertion(self.0, &raw mut assertion, &raw mut error);

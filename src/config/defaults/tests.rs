@@ -41,8 +41,8 @@ fn warned(text: &str) -> Vec<String> {
 
 #[test]
 fn a_signer_is_asked_for_the_thumbprints_of_a_provider_and_chooses_its_algorithm_itself() {
-    let text = "Provider=entra;am=55;ClaimsIssuer=me;JWTSecret=outranked;TokenURI=POST https://a.example";
-    let options = Options::parse(text).unwrap();
+    let text = "Provider=entra;am=OAuth2-JWTClientAssertion;ClientID=me;JWTSecret=outranked;Scope=a";
+    let options = Options::parse(&format!("{text};TokenURI=POST https://a.example")).unwrap();
     let signer = HostSigner::new(Algorithm::ES256, Box::new(|_, _| Err(1)));
     let config = resolve_under(&options, Some(&signer), Policy::current()).config.unwrap();
     let Flow::Exchange(exchange) = config.flow else { panic!("another flow") };
