@@ -503,7 +503,6 @@ fn reports_look_at_a_signer_without_calling_it() {
     let report: Value = serde_json::from_str(&connection.validate()).unwrap();
     assert_eq!((&report["valid"], &report["problems"]), (&true.into(), &Value::Array(Vec::new())));
     let report: Value = serde_json::from_str(&connection.explain().unwrap()).unwrap();
-    assert_eq!(report["method"]["value"]["number"], "55");
     assert_eq!(report["assertion"]["header"]["alg"]["value"], "ES256");
     let by_signer = serde_json::json!({ "origin": "authgrant_set_signer" });
     assert_eq!(report["assertion"]["key"], serde_json::json!({ "from": by_signer, "type": "EC P-256" }));
@@ -513,6 +512,15 @@ fn reports_look_at_a_signer_without_calling_it() {
     assert_eq!(module.calls(), 0);
     let report: Value = serde_json::from_str(&connection.test().unwrap()).unwrap();
     assert_eq!((&report["ok"], module.calls()), (&true.into(), 1));
+}
+
+#[test]
+fn the_method_that_is_shown_is_inferred_from_the_signer() {
+    let connection = open("ClaimsAdditional={{\"iss\":\"me\"}}};RefreshToken=outranked").unwrap();
+    let never = Module::new(|_| panic!("it was called"));
+    sign_with(&connection, "RS256", &never);
+    let report: Value = serde_json::from_str(&connection.explain().unwrap()).unwrap();
+    assert_eq!(report["method"]["value"]["number"], "55");
 }
 
 #[test]
