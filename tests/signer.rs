@@ -204,6 +204,9 @@ fn a_signer_outranks_the_key_of_the_options_until_it_is_taken_away() {
         sign_with(&connection, "ES256", &module);
         let token = connection.get_token().unwrap_or_else(|failure| panic!("{option}: {failure:?}"));
         assert_eq!(header(&token.value())["alg"], "ES256");
+        connection.set_option("ClaimsSubject", "another").unwrap();
+        connection.get_token().expect("it stays where an option is set");
+        connection.set_option("ClaimsSubject", "").unwrap();
         let calls = module.calls();
         connection.set_signer("", None, null_mut()).unwrap();
         let after = connection.get_token().map(|token| header(&token.value())["alg"].clone()).ok();
