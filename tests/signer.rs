@@ -26,10 +26,12 @@ use tempfile::TempDir;
 
 type Answer = Result<Vec<u8>, i32>;
 
+type Answering = dyn Fn(&[u8]) -> Answer + Send + Sync;
+
 /// A module with a key in it, as the host sees it.
 struct Module {
     /// What it answers to what is to be signed.
-    answer: Box<dyn Fn(&[u8]) -> Answer + Send + Sync>,
+    answer: Box<Answering>,
     calls: AtomicUsize,
 }
 
