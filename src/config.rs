@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::file::Location;
+use crate::key::HostSigner;
 use crate::options::{Name, Options};
 use crate::policy::{Forbidden, Policy};
 use crate::provider::Profile;
@@ -27,7 +28,7 @@ mod token_endpoint;
 mod trust;
 
 pub use consent::{Authorization, Consent, ConsentWay, resolve_authorization, resolve_consent};
-pub use looking::{Signer, Wanted, method, profile, signer, wanted_key, wanted_trust};
+pub use looking::{OwnKey, Wanted, method, own_key, profile, wanted_key, wanted_trust};
 pub use signing::Signing;
 
 use reader::Reader;
@@ -246,13 +247,13 @@ pub struct Resolution {
 /// Understands `options` under the policy of the process.
 #[must_use]
 pub fn resolve(options: &Options) -> Resolution {
-    resolve_under(options, Policy::current())
+    resolve_under(options, None, Policy::current())
 }
 
-/// Understands `options` under `policy`.
+/// Understands `options` under `policy`, where `signer` outranks the key that they name.
 #[must_use]
-pub fn resolve_under(options: &Options, policy: Policy) -> Resolution {
-    let mut reader = Reader::new(options, policy);
+pub fn resolve_under(options: &Options, signer: Option<&HostSigner>, policy: Policy) -> Resolution {
+    let mut reader = Reader::new(options, policy).signing_by(signer);
     let config = reader.outcome(Reader::config);
     Resolution { config, warnings: reader.warnings }
 }

@@ -2,8 +2,10 @@
 
 mod support;
 
+use std::ffi::c_void;
 use std::fs;
 use std::path::Path;
+use std::ptr::null_mut;
 
 use authgrant::ffi::status::*;
 use authority::{Authority, ClientAuth, ClientOptions, Config, Provider};
@@ -160,6 +162,27 @@ fn other_json_says_nothing() {
         format!("am=53;ClientSecret=a;JWTCertStore={};{}", place.path("k.json"), trust(&authority));
     let words = ["TokenURI and ClientID are missing"];
     refused(&open(&other_method).unwrap(), AUTHGRANT_MISSING_OPTION, "TokenURI", &words);
+}
+
+extern "C" fn never_asked(
+    _: *mut c_void,
+    _: *const u8,
+    _: usize,
+    _: *mut u8,
+    _: usize,
+    _: *mut usize,
+) -> i32 {
+    7
+}
+
+#[test]
+fn a_key_file_beside_which_the_host_signs_says_nothing() {
+    let place = Place::with("google.json", google(ROBOT, "https://a.example/token"));
+    let connection = open(&format!("JWTCertStore={}", place.path("google.json"))).unwrap();
+    connection.set_signer("RS256", Some(never_asked), null_mut()).unwrap();
+    refused(&connection, AUTHGRANT_MISSING_OPTION, "ClaimsIssuer", &["ClaimsIssuer is missing"]);
+    connection.set_signer("RS256", None, null_mut()).unwrap();
+    assert_eq!(said(&connection.explain().unwrap(), "/request/url/value"), "https://a.example/token");
 }
 
 fn box_authority() -> Authority {

@@ -12,6 +12,7 @@ use once_cell::race::OnceBox;
 
 use crate::config::{self, Config, Flow, Resolution};
 use crate::error::{Error, Result};
+use crate::key::HostSigner;
 use crate::options::{Options, Seen};
 use crate::policy::Policy;
 use crate::process::Process;
@@ -20,6 +21,8 @@ use crate::process::Process;
 pub(super) struct Snapshot {
     /// As they were said.
     pub(super) said: Options,
+    /// What signs in the place of the options' key.
+    pub(super) signer: Option<HostSigner>,
     policy: Policy,
     understood: OnceBox<Understood>,
 }
@@ -32,20 +35,22 @@ struct Understood {
 }
 
 impl Understood {
-    fn of(said: &Options, policy: Policy) -> Self {
+    fn of(said: &Options, signer: Option<&HostSigner>, policy: Policy) -> Self {
         let mut seen = Seen::nothing();
         let mut options = said.dereferenced(policy, &mut seen);
-        if let Some(signer) = config::signer(&options, policy) {
-            options.hear_key_file(&signer.key, signer.exchanges, policy, &mut seen);
+        // What stands beside a key that does not sign is another's.
+        let own = if signer.is_some() { None } else { config::own_key(&options, policy) };
+        if let Some(own) = own {
+            options.hear_key_file(&own.source, own.exchanges, policy, &mut seen);
         }
-        let resolution = config::resolve_under(&options, policy);
+        let resolution = config::resolve_under(&options, signer, policy);
         Self { options, seen, resolution }
     }
 }
 
 impl Snapshot {
-    pub(super) fn new(options: Options) -> Self {
-        Self { said: options, policy: Policy::current(), understood: OnceBox::new() }
+    fn new(options: Options, signer: Option<HostSigner>) -> Self {
+        Self { said: options, signer, policy: Policy::current(), understood: OnceBox::new() }
     }
 
     /// The same options under the policy of now.
@@ -58,7 +63,7 @@ impl Snapshot {
 
     /// The same options, not yet understood.
     fn anew(&self) -> Self {
-        Self::new(self.said.clone())
+        Self::new(self.said.clone(), self.signer.clone())
     }
 
     /// Whether what was read for them is as it was then.
@@ -72,7 +77,8 @@ impl Snapshot {
     }
 
     fn understood(&self) -> &Understood {
-        self.understood.get_or_init(|| Box::new(Understood::of(&self.said, self.policy)))
+        let understand = || Understood::of(&self.said, self.signer.as_ref(), self.policy);
+        self.understood.get_or_init(|| Box::new(understand()))
     }
 
     /// The options as they hold, with what stands outside of them.
@@ -110,6 +116,12 @@ impl View {
         self.snapshot.options()
     }
 
+    /// What signs in the place of the key that they name.
+    #[must_use]
+    pub fn signer(&self) -> Option<&HostSigner> {
+        self.snapshot.signer.as_ref()
+    }
+
     /// What they mean.
     ///
     /// # Errors
@@ -127,7 +139,8 @@ pub(super) struct InForce {
 
 impl InForce {
     pub(super) fn new(options: Options) -> Self {
-        Self { snapshot: ArcSwap::from_pointee(Snapshot::new(options)), version: AtomicU64::new(0) }
+        let snapshot = Snapshot::new(options, None);
+        Self { snapshot: ArcSwap::from_pointee(snapshot), version: AtomicU64::new(0) }
     }
 
     /// The snapshot after a look at what was read for it.
@@ -158,16 +171,26 @@ impl InForce {
             let mut options = current.said.clone();
             outcome = change(&mut options);
             match outcome {
-                Ok(()) => Arc::new(Snapshot::new(options)),
+                Ok(()) => Arc::new(Snapshot::new(options, current.signer.clone())),
                 Err(_) => Arc::clone(current),
             }
         });
-        // Behind the change: whoever reads the new number afterwards has read the new options too.
-        self.version.fetch_add(1, Ordering::Release);
+        self.changed();
         outcome
     }
 
-    /// A number that changes with the options. What was made of a snapshot is of now if the number that was read before
+    /// Changes the signer.
+    pub(super) fn set_signer(&self, signer: Option<&HostSigner>) {
+        self.snapshot.rcu(|current| Arc::new(Snapshot::new(current.said.clone(), signer.cloned())));
+        self.changed();
+    }
+
+    /// Behind the change: whoever reads the new number afterwards has read the new options too.
+    fn changed(&self) {
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// A number that changes with the options and the signer. What was made of a snapshot is of now if the number that was read before
     /// the snapshot is still the same.
     pub(super) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
