@@ -62,6 +62,7 @@ pub mod log;
 pub mod policy;
 pub mod proxy;
 pub mod secret;
+pub mod sync;
 pub mod url;
 
 pub mod sys;

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use base64::Engine as _;
@@ -14,6 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
 use crate::identity::Identity;
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// One access token with what the server said of it. It never changes.
 pub struct Token {
