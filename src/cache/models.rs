@@ -203,32 +203,35 @@ fn a_refused_grant_is_asked_for_once_and_refused_to_all() {
 
 #[test]
 fn what_is_wrong_with_the_network_is_heard_by_who_waited_and_not_asked_again_by_them() {
-    in_every_order(|| {
+    let waited = Arc::new(AtomicUsize::new(0));
+    let heard = Arc::clone(&waited);
+    in_every_order(move || {
         let bench = Bench::new();
         let entry = bench.cache.entry(*ME);
         let flight = entry.lock().take_off();
-        let wait = |bench: &Bench| bench.get_behind(&refusal(Status::Tls));
-        let waiter = spawn(&bench, wait);
-        let failed =
-            Flight::new(&entry, flight).run(None, &bench.clock, Vec::new(), || Err(refusal(Status::Network)));
-        assert_eq!(failed.unwrap_err().status(), Status::Network);
-        // Who came when it was over has asked for himself, and nobody has to.
-        let heard = waiter.join().unwrap().unwrap_err().status();
-        assert_eq!(heard, if bench.fetches() == 0 { Status::Network } else { Status::Tls });
+        let waiter = spawn(&bench, |bench| bench.get_behind(&refusal(Status::Tls)));
+        let fetch = || Err(refusal(Status::Network));
+        Flight::new(&entry, flight).run(None, &bench.clock, Vec::new(), fetch).unwrap_err();
+        let told = waiter.join().unwrap().unwrap_err().status();
+        // Who comes when it is over asks for himself.
+        assert_eq!(told, if bench.fetches() == 0 { Status::Network } else { Status::Tls });
+        heard.fetch_add(usize::from(told == Status::Network), Ordering::SeqCst);
     });
+    assert!(waited.load(Ordering::SeqCst) > 0, "nobody who waited has heard it");
 }
 
 #[test]
 fn a_token_that_two_reject_is_fetched_anew_once() {
     in_every_order(|| {
         let (bench, held) = Bench::holding(3600);
-        let reject = |bench: &Bench, held: &Token| {
-            bench.cache.reject(held, &bench.clock);
-            bench.get()
-        };
         let rejected = Arc::clone(&held);
-        let other = spawn(&bench, move |bench| reject(bench, &rejected));
-        let token = reject(&bench, &held);
+        let other = spawn(&bench, move |bench| {
+            // So late that two rejections in a row would both count.
+            bench.cache.reject(&rejected, &Still(bench.clock.0 + Duration::from_secs(2)));
+            bench.get()
+        });
+        bench.cache.reject(&held, &bench.clock);
+        let token = bench.get();
         assert!(same(&token, &other.join().unwrap()) && held.is_retired() && !token.is_retired());
         assert_eq!(bench.fetches(), 1);
     });

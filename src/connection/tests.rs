@@ -36,7 +36,7 @@ fn bench(more: &str) -> Bench {
     let place = Place::new();
     let store = place.fixture("ec.pem", None);
     let store = store.files().next().unwrap();
-    let string = format!("am=55;ClaimsIssuer=me;JWTCertStore={{{store}}};{more}");
+    let string = format!("{more};am=55;ClaimsIssuer=me;JWTCertStore={{{store}}}");
     let connection = Connection::open(&string).unwrap().with_process(process);
     Bench { connection, process, seconds, _place: place }
 }
@@ -96,6 +96,37 @@ fn after_a_clear_the_token_and_the_way_to_the_server_are_new() {
     bench.process.clear();
     bench.connection.get_token(Wishes::default()).unwrap();
     assert_eq!((authority.token_requests().len(), authority.connections()), (2, 2));
+}
+
+/// What is left of the tokens of a connection that was closed.
+fn left_behind(string: &str, scopes: &[&str]) -> Vec<bool> {
+    let bench = bench(string);
+    let get = |scope: &&str| {
+        bench.connection.set_options(&[("Scope", scope)]).unwrap();
+        Arc::downgrade(&bench.connection.get_token(Wishes::default()).unwrap())
+    };
+    let tokens: Vec<Weak<Token>> = scopes.iter().map(get).collect();
+    let Bench { connection, _place, .. } = bench;
+    drop(connection);
+    tokens.iter().map(|token| token.strong_count() > 0).collect()
+}
+
+#[test]
+fn the_tokens_of_a_connections_own_are_wiped_when_it_is_closed() {
+    let (_authority, endpoint) = server(HOUR);
+    for own in ["CacheScope=Connection", "am=54;RefreshToken=r", "am=50;AccessToken=given"] {
+        assert_eq!(left_behind(&format!("{own};{endpoint}"), &["one", "two"]), [false, false], "{own}");
+    }
+    assert_eq!(left_behind(&endpoint, &["one", "two"]), [true, true], "others may ask for these");
+}
+
+#[test]
+fn of_very_many_tokens_of_its_own_a_connection_leaves_none_behind() {
+    let (_authority, endpoint) = server(HOUR);
+    let scopes: Vec<String> = (0..70).map(|number| number.to_string()).collect();
+    let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
+    let left = left_behind(&format!("CacheScope=Connection;{endpoint}"), &scopes);
+    assert!(left.iter().all(|left| !left), "{left:?}");
 }
 
 #[test]
