@@ -174,6 +174,4 @@ fn make_room(entries: &mut Entries) {
 #[cfg(all(test, feature = "model"))]
 mod models;
 #[cfg(test)]
-mod renewal_tests;
-#[cfg(test)]
 mod tests;

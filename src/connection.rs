@@ -359,4 +359,6 @@ fn not_cached() -> Error {
 }
 
 #[cfg(test)]
+mod cache_tests;
+#[cfg(test)]
 mod tests;

@@ -106,6 +106,9 @@ fn a_kept_connection_that_ends_on_a_request_is_followed_by_a_new_one_with_an_ass
             .collect();
         assert_eq!((ids.len(), authority.connections()), (3, 2), "{ending:?}");
         assert_ne!(ids[1], ids[2], "{ending:?}");
+        authority.play(vec![ending; 4]);
+        assert_eq!(ask(&short_string(&authority, "Scope=last")).unwrap_err().status, AUTHGRANT_NETWORK);
+        assert_eq!(asked(&authority), 6, "there are three tries and no fourth");
     }
 }
 
