@@ -62,8 +62,18 @@ mutant "library: one connection for all proxies" src/tls.rs \
     's|            return self.clone();|            return Self { route: Route::Straight, ..self.clone() };|' \
     --lib http::tunnel_tests::connections_are_shared_only_where_the_proxy_is_the_same
 
-# model NAME FILE SED TEST: a mutant that a model of the cache must notice.
-model() { mutant "model: $1" "$2" "$3" --lib --features model "cache::models::$4"; }
+# model NAME FILE SED TEST: a mutant that a model of the cache, or of its slot, must notice.
+model() { mutant "model: $1" "$2" "$3" --lib --features model "${m}::models::$4"; }
+m=sys::share c=src/sys/share.rs
+model "a share's end is not behind other shares'" $c 's|fence(Ordering::Acquire);||' what_is_taken_lives_while_another_is_put
+model "letting go of a share does not come before its end" $c 's|fetch_add(shares, Ordering::Release)|fetch_add(shares, Ordering::Relaxed)|' \
+    what_is_taken_lives_while_another_is_put
+model "a share is taken without the value" $c 's|self.number.fetch_add(1, Ordering::Acquire)|self.number.fetch_add(1, Ordering::Relaxed)|' \
+    what_is_taken_lives_while_another_is_put
+model "what was taken is not counted" $c 's|count(before).wrapping_sub(IN_A_SLOT)|-IN_A_SLOT|' what_is_taken_lives_while_the_slot_is_cleared
+model "what was taken is counted twice" $c 's|Counted::add(share.0, count(number).wrapping_neg())|Counted::add(share.0, 0)|' \
+    what_two_take_is_moved_to_the_count_once
+m=cache
 c=src/cache/entry.rs
 model "nobody is woken by a landing" $c '/self.landed = true;/,/^    }/ s|self.entry.state.wake_all();||' \
     of_two_who_come_together_one_fetches_and_both_have_its_token

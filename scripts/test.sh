@@ -24,7 +24,7 @@ export AUTHGRANT_AUTHORITY=$TARGET/debug/authority
 export PYTHONDONTWRITEBYTECODE=1
 
 run_rust() { cargo test --workspace --no-fail-fast; }
-run_model() { cargo test --lib --features model cache::models; }
+run_model() { cargo test --lib --features model models; }
 run_symbols() { scripts/symbols.sh "$AUTHGRANT_LIBRARY"; }
 run_c() { scripts/test-c.sh "$LIBRARY"; }
 run_python() { "$VENV/bin/python" -m pytest -p no:cacheprovider -v tests/ffi/python; }

@@ -62,7 +62,8 @@ pub mod log;
 pub mod policy;
 pub mod proxy;
 pub mod secret;
-pub mod sync;
 pub mod url;
 
 pub mod sys;
+
+pub mod sync;
