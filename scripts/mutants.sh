@@ -2,7 +2,7 @@
 # mutants.sh [WORD]: breaks the library and the tests' authorization server on purpose, one line at a time, and sees that a
 # test fails. With WORD only the mutants with that word in their name.
 #
-# Works on a copy of the sources in build/mutants, with a target directory of its own; takes about four minutes, and
+# Works on a copy of the sources in build/mutants, with a target directory of its own; takes about ten minutes, and
 # more the first time, so it is no part of `make test`. Ends with a table, and with 1 if a mutant was not noticed. A mutation that does
 # not change exactly one line, or does not build, ends the script: the source has moved on, and the line here must follow.
 set -euo pipefail
