@@ -218,6 +218,9 @@ mod models {
     /// A value of which loom says if its end does not come behind every look at it.
     struct Watched(UnsafeCell<u8>);
 
+    // SAFETY: whether threads may look at it together is what loom finds out.
+    unsafe impl Sync for Watched {}
+
     impl Watched {
         fn new(number: u8) -> Self {
             Self(UnsafeCell::new(number))
