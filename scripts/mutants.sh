@@ -173,7 +173,7 @@ for index in "${!NAMES[@]}"; do
         failed=1
         TABLE+=("NOT NOTICED | $name | ${test##* }")
     else
-        grep -q '^test result: FAILED' "$SCRATCH/said" || { cat "$SCRATCH/said"; fail "$name: the test did not end by itself"; }
+        grep -qE '^test result: FAILED|process abort signal' "$SCRATCH/said" || { cat "$SCRATCH/said"; fail "$name: the test did not end by itself"; }
         TABLE+=("noticed | $name | ${test##* }")
     fi
     echo "${TABLE[-1]}"

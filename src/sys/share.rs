@@ -208,12 +208,18 @@ fn count(number: u64) -> i64 {
 
 #[cfg(all(test, feature = "model"))]
 mod models {
+    use std::cell::Cell;
     use std::sync::Arc;
 
     use loom::cell::UnsafeCell;
     use loom::thread;
 
     use super::*;
+
+    thread_local! {
+        /// How many values have not come to their end; the threads of a model are one thread in truth.
+        static ALIVE: Cell<i32> = const { Cell::new(0) };
+    }
 
     /// A value of which loom says if its end does not come behind every look at it.
     struct Watched(UnsafeCell<u8>);
@@ -223,6 +229,7 @@ mod models {
 
     impl Watched {
         fn new(number: u8) -> Self {
+            ALIVE.set(ALIVE.get() + 1);
             Self(UnsafeCell::new(number))
         }
 
@@ -236,6 +243,7 @@ mod models {
         fn drop(&mut self) {
             // SAFETY: as above.
             self.0.with_mut(|number| unsafe { *number = 0 });
+            ALIVE.set(ALIVE.get() - 1);
         }
     }
 
@@ -256,6 +264,8 @@ mod models {
             for thread in threads {
                 thread.join().unwrap();
             }
+            drop(slot);
+            assert_eq!(ALIVE.get(), 0, "a value was left behind");
         });
     }
 
