@@ -64,7 +64,7 @@ openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout pass: -keypbe NONE -ce
 openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout pass:changeit -nomac -out rsa-nomac.p12
 openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout pass:changeit -iter 1 -nomac -out rsa-quick.p12
 openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout pass:changeit -legacy -keypbe PBE-SHA1-RC2-128 -out rsa-rc2.p12
-openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout pass:changeit -keypbe CAMELLIA-256-CBC -out rsa-camellia.p12
+openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout pass:changeit -keypbe CAMELLIA-256-CBC -nomac -out rsa-camellia.p12
 openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout 'pass:pässw€rd' -out umlaut.p12
 openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout 'pass:pässw€rd' -legacy -out umlaut-legacy.p12
 openssl pkcs8 -topk8 -in rsa.pem -passout 'pass:pässw€rd' -out umlaut.pem
