@@ -100,6 +100,7 @@ impl Reader<'_> {
                 alias: None,
                 certificate: None,
                 strong: false,
+                guarded: false,
             });
         }
         Some(KeySource {
@@ -110,6 +111,7 @@ impl Reader<'_> {
             alias: self.text(Name::JWTCertAlias),
             certificate,
             strong: self.policy.forbids(Forbidden::WeakStores),
+            guarded: self.is(Name::KeyFileCheck, "1"),
         })
     }
 

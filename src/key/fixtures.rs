@@ -144,6 +144,10 @@ impl Place {
 
     pub fn with(&self, name: &str, content: &[u8], password: Option<&str>) -> KeySource {
         std::fs::write(self.file(name), content).unwrap();
+        // Another mode would be a warning.
+        #[cfg(unix)]
+        std::fs::set_permissions(self.file(name), std::os::unix::fs::PermissionsExt::from_mode(0o600))
+            .unwrap();
         self.source(name, password)
     }
 
@@ -169,8 +173,8 @@ impl KeySource {
 
     fn at(origin: KeyOrigin) -> Self {
         let (password, key_password, alias, certificate) = (None, None, None, None);
-        let (purpose, strong) = (Purpose::default(), false);
-        Self { purpose, origin, password, key_password, alias, certificate, strong }
+        let (purpose, strong, guarded) = (Purpose::default(), false, false);
+        Self { purpose, origin, password, key_password, alias, certificate, strong, guarded }
     }
 
     /// With JWTCertificate set.
@@ -188,6 +192,12 @@ impl KeySource {
     /// Under a policy that forbids weak encryption.
     pub fn strong(mut self) -> Self {
         self.strong = true;
+        self
+    }
+
+    /// With KeyFileCheck=1.
+    pub fn guarded(mut self) -> Self {
+        self.guarded = true;
         self
     }
 

@@ -48,8 +48,6 @@ mod text_tests;
 
 use zeroize::Zeroizing;
 
-use file::Named;
-
 pub use listing::{Listed, Listing, list};
 pub use ring::KeyRing;
 pub use signing::{KeySigner, SigningKey};
@@ -86,17 +84,20 @@ pub fn open(source: &KeySource) -> Result<SigningKey> {
 
 /// The key, and by what to tell that one of its files has changed since.
 fn open_with_stamps(source: &KeySource) -> Result<(SigningKey, Vec<Stamp>)> {
-    let (material, mut stamps) = match &source.origin {
+    let (material, mut stamps, exposed) = match &source.origin {
         KeyOrigin::Store(file) => {
-            let (content, stamp) = file::read(&Named { option: source.option(), file })?;
-            (read(source, &content)?, vec![stamp])
+            let (content, stamp, exposed) = file::read_key(source, file)?;
+            (read(source, &content)?, vec![stamp], exposed)
         }
-        KeyOrigin::Text(written) => (read(source, &text::content(source, written.reveal())?)?, Vec::new()),
+        KeyOrigin::Text(written) => {
+            (read(source, &text::content(source, written.reveal())?)?, Vec::new(), None)
+        }
         KeyOrigin::Shared(written) => {
             return Ok((SigningKey::shared(source, written.reveal())?, Vec::new()));
         }
     };
     let mut key = SigningKey::new(source, material)?;
+    key.exposed = exposed;
     if let Some((chain, stamp)) = certificate::read(source, key.public_key())? {
         key.offer(chain);
         stamps.push(stamp);

@@ -111,7 +111,7 @@ fn private_key(source: &KeySource, block: &Block<'_>) -> Result<Zeroizing<Vec<u8
             "has a key in OpenSSH's own format, which is not supported; convert a copy with \
              ssh-keygen -p -m PKCS8 -f COPY",
         )),
-        "DSA PRIVATE KEY" => Err(source.unsuitable("has a DSA key, with which no JWT can be signed")),
+        "DSA PRIVATE KEY" => Err(source.unsuitable(format!("has a DSA key; {} others", source.signs_with()))),
         "ENCRYPTED PRIVATE KEY" => decrypt(source, &block.decoded(source)?),
         _ if old_pem::is_encrypted(block.body) => decrypt_old(source, block),
         _ => block.decoded(source),
