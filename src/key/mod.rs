@@ -48,6 +48,8 @@ mod text_tests;
 
 use zeroize::Zeroizing;
 
+use cost::Budget;
+
 pub use listing::{Listed, Listing, list};
 pub use ring::KeyRing;
 pub use signing::{KeySigner, SigningKey};
@@ -161,7 +163,10 @@ fn format(source: &KeySource, content: &[u8]) -> Result<Format> {
 
 /// DER without anything around it: a key, or one that is encrypted.
 fn bare(source: &KeySource, content: &[u8]) -> Result<Material> {
-    let der =
-        if pair::is_key(content) { Zeroizing::new(content.to_vec()) } else { pem::decrypt(source, content)? };
+    let der = if pair::is_key(content) {
+        Zeroizing::new(content.to_vec())
+    } else {
+        pem::decrypt(source, content, &mut Budget::new())?
+    };
     Ok(Material { key: Key::Private(der), certificates: Vec::new(), alias: None, key_id: None })
 }

@@ -117,7 +117,8 @@ impl Scheme {
     ) -> Result<Zeroizing<Vec<u8>>, Fault> {
         for password in passwords {
             for written in self.kdf.writings(password) {
-                budget.charge(self.cost())?;
+                let bytes = u64::try_from(data.len()).unwrap_or(u64::MAX);
+                budget.charge(Cost { bytes, ..self.cost() })?;
                 let found = self.decrypt(data, written);
                 // One wrong password in 256 leaves a padding that looks right.
                 if let Some(plain) = found.filter(|plain| Element::sequence(plain).is_ok()) {
@@ -190,18 +191,16 @@ impl Kdf {
 
     /// What a key of `length` bytes takes.
     pub(super) fn cost(&self, length: usize) -> Cost {
-        let size = match self.way {
-            Way::Scrypt { n, r, p } => {
-                let blocks = n.saturating_mul(r);
-                let memory = blocks.saturating_mul(128);
-                return Cost { rounds: blocks.saturating_mul(p), blocks: 1, memory };
-            }
-            Way::Pbkdf2(hash) => hash.size(),
-            Way::Pkcs12 => Hash::Sha1.size(),
-            Way::Pbkdf1(_) | Way::Java(_) => 16,
+        let (hash, size) = match self.way {
+            Way::Scrypt { n, r, p } => return scrypt(n, r, p),
+            Way::Pbkdf2(hash) => (hash, hash.size()),
+            Way::Pkcs12 => (Hash::Sha1, Hash::Sha1.size()),
+            Way::Pbkdf1(hash) | Way::Java(hash) => (hash, 16),
         };
+        // HMAC takes two digests where the others take one.
+        let step = if matches!(self.way, Way::Pbkdf2(_)) { hash.step() } else { hash.step().div_ceil(2) };
         let blocks = u64::try_from(length.div_ceil(size.max(1))).unwrap_or(u64::MAX);
-        Cost { rounds: self.rounds, blocks, memory: 0 }
+        Cost { rounds: self.rounds, blocks, step, ..Cost::default() }
     }
 
     /// The password in the ways that it may have been written for this.
@@ -228,8 +227,8 @@ impl Kdf {
             Way::Scrypt { n, r, p } => {
                 let log = u8::try_from(n.checked_ilog2().filter(|_| n.is_power_of_two())?).ok()?;
                 let number = |number: u64| u32::try_from(number).ok();
-                let parameters = scrypt::Params::new(log, number(r)?, number(p)?).ok()?;
-                scrypt::scrypt(password, &self.salt, &parameters, &mut key).ok()?;
+                let parameters = ::scrypt::Params::new(log, number(r)?, number(p)?).ok()?;
+                ::scrypt::scrypt(password, &self.salt, &parameters, &mut key).ok()?;
             }
         }
         Some(key)
@@ -244,6 +243,15 @@ impl Kdf {
         Hash::Sha1.pkcs12(purpose, password, &self.salt, self.rounds(), &mut out);
         out
     }
+}
+
+/// What scrypt takes (RFC 7914): a table of N blocks, and beside it p blocks that are worked on one after the other, of
+/// which a MiB is not counted.
+pub(super) fn scrypt(n: u64, r: u64, p: u64) -> Cost {
+    let size = |blocks: u64| blocks.saturating_mul(r).saturating_mul(128);
+    let memory = size(n).saturating_add(size(p).saturating_sub(1024 * 1024));
+    let rounds = n.saturating_mul(r).saturating_mul(p);
+    Cost { rounds, blocks: 1, step: 6, memory, ..Cost::default() }
 }
 
 /// Of Java's salt; one that says the same twice is turned around in part, as Java does, its own mistake included.
