@@ -8,7 +8,6 @@ use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
-use signature::Signer as _;
 
 use crate::error::{Error, Result, Status};
 use crate::key::{SigningKey, Thumbprint};
@@ -87,8 +86,7 @@ pub fn sign(claims: &Claims<'_>, header: &Header, key: &SigningKey) -> Result<As
     let mut text = header_json(header, Some(algorithm), Some(key))?.encoded();
     text.push('.');
     text.push_str(&payload.encoded());
-    let signature = key.signer(algorithm).try_sign(text.as_bytes());
-    let signature = signature.map_err(|_| internal("the key did not sign"))?;
+    let signature = key.sign(algorithm, text.as_bytes())?;
     text.push('.');
     URL_SAFE_NO_PAD.encode_string(signature, &mut text);
     Ok(Assertion { text: Secret::new(text), expires_at })

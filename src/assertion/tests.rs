@@ -306,6 +306,6 @@ fn a_shared_secret_signs_as_rfc_7515_says_in_its_first_example() {
         "base64:AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow",
     );
     let message = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
-    let signature = open(&source).unwrap().signer(Algorithm::HS256).try_sign(message.as_bytes()).unwrap();
+    let signature = open(&source).unwrap().sign(Algorithm::HS256, message.as_bytes()).unwrap();
     assert_eq!(URL_SAFE_NO_PAD.encode(signature), "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
 }

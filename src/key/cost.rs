@@ -6,9 +6,9 @@ use super::pbe::Fault;
 const MAX_ROUNDS: u64 = 2_000_000;
 
 /// What all derivations of one file may together take, so that no file with many parts or a slow digest, or a password to
-/// be tried in many ways, holds a call up for longer: four seconds in [`Cost::step`]s of a tenth of a microsecond, as they
+/// be tried in many ways, holds a call up for five seconds: three in [`Cost::step`]s of a tenth of a microsecond, as they
 /// were measured where five programs shared two processors.
-const MAX_TOTAL: u64 = 40_000_000;
+const MAX_TOTAL: u64 = 32_000_000;
 
 const MAX_SCRYPT_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -54,7 +54,7 @@ impl Budget {
         let left = self.0.checked_sub(derived.saturating_add(cost.bytes));
         self.0 = left.ok_or_else(|| {
             Fault::Cost(
-                "asks for more work in all than the four seconds that are spent on a file; write a copy with fewer \
+                "asks for more work in all than the three seconds that are spent on a file; write a copy with fewer \
                  iterations or with HMAC-SHA256 (-iter and -v2prf of openssl pkcs8, -iter of openssl pkcs12)"
                     .to_owned(),
             )
@@ -109,12 +109,12 @@ mod tests {
     fn a_file_may_take_a_million_for_each_of_its_parts_and_not_without_end() {
         let part = |step| Cost { rounds: 1_000_000, blocks: 2, step, ..Cost::default() };
         let mut budget = Budget::new();
-        for _ in 0..3 {
+        for _ in 0..2 {
             assert_eq!(charged(&mut budget, part(6)), Ok(()));
         }
         let message = charged(&mut budget, part(6)).unwrap_err();
-        assert!(message.contains("more work in all than the four seconds"), "{message}");
-        assert_eq!(charged(&mut budget, Cost { bytes: 4_000_000, ..Cost::default() }), Ok(()));
+        assert!(message.contains("more work in all than the three seconds"), "{message}");
+        assert_eq!(charged(&mut budget, Cost { bytes: 8_000_000, ..Cost::default() }), Ok(()));
         charged(&mut budget, Cost { bytes: 1, ..Cost::default() }).unwrap_err();
     }
 

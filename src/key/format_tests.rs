@@ -1,7 +1,6 @@
 //! Formats beside stores and PEM, and keys that bring rules of their own.
 
 use jsonwebtoken::Algorithm;
-use signature::Signer as _;
 
 use super::fixtures::{Place, STORE_PASSWORD, run};
 use super::{KeySource, open};
@@ -37,7 +36,7 @@ fn a_key_for_pss_alone_signs_by_what_its_parameters_leave() {
     assert_eq!(any.algorithm(Some(Algorithm::PS512)).unwrap(), Algorithm::PS512);
     let error = any.algorithm(Some(Algorithm::RS256)).unwrap_err();
     assert!(error.message().contains("RSASSA-PSS only, which signs PS256, PS384, PS512"), "{error}");
-    assert!(any.signer(Algorithm::RS256).try_sign(b"x").is_err());
+    assert!(any.sign(Algorithm::RS256, b"x").is_err());
     let sha512 = open(&place.source("sha512.pem", None)).unwrap();
     assert_eq!(sha512.algorithm(None).unwrap(), Algorithm::PS512);
     assert!(sha512.algorithm(Some(Algorithm::PS256)).is_err());
@@ -53,7 +52,7 @@ fn a_shared_key_of_json_signs_as_jwtsecret_does() {
     let key = open(&source.clone().alias_is("long")).unwrap();
     assert_eq!(key.algorithm(None).unwrap(), Algorithm::HS256);
     let same = open(&KeySource::shared(&"s".repeat(32))).unwrap();
-    let signed = |key: &super::SigningKey| key.signer(Algorithm::HS256).try_sign(b"x").unwrap();
+    let signed = |key: &super::SigningKey| key.sign(Algorithm::HS256, b"x").unwrap();
     assert_eq!(signed(&key), signed(&same));
     refused(&source, Status::KeyNotFound, &["several keys", "\"long\" and \"short\""]);
     let short = open(&source.alias_is("short")).unwrap();

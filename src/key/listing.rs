@@ -26,7 +26,7 @@ pub struct Listed {
     pub key: Result<SigningKey>,
 }
 
-/// What the store or the text of `source` holds, whatever alias is asked for; nothing for a shared secret.
+/// What the store or the text of `source` holds, whatever alias is asked for; nothing for a shared secret or a signer.
 ///
 /// # Errors
 /// Those of opening it.
@@ -34,7 +34,7 @@ pub fn list(source: &KeySource) -> Result<Option<Listing>> {
     let content = match &source.origin {
         KeyOrigin::Store(file) => file::read_key(source, file)?.0,
         KeyOrigin::Text(written) => text::content(source, written.reveal())?,
-        KeyOrigin::Shared(_) => return Ok(None),
+        KeyOrigin::Shared(_) | KeyOrigin::Signer(_) => return Ok(None),
     };
     let (kind, found): (_, Vec<Candidate>) = match format(source, &content)? {
         Format::Java => (jks::name(&content), jks::all(source, &content)?),

@@ -11,8 +11,11 @@ mod choice;
 mod cipher;
 mod cost;
 mod der;
+mod ecdsa;
+mod elsewhere;
 mod file;
 mod hash;
+mod host;
 mod jks;
 mod json;
 mod jwk;
@@ -50,9 +53,10 @@ use zeroize::Zeroizing;
 
 use cost::Budget;
 
+pub use host::{HostSigner, Sign};
 pub use listing::{Listed, Listing, list};
 pub use ring::KeyRing;
-pub use signing::{KeySigner, SigningKey};
+pub use signing::SigningKey;
 pub use source::{KeyOrigin, KeySource, Purpose};
 pub use thumbprint::Thumbprint;
 pub use x509::Facts;
@@ -97,6 +101,7 @@ fn open_with_stamps(source: &KeySource) -> Result<(SigningKey, Vec<Stamp>)> {
         KeyOrigin::Shared(written) => {
             return Ok((SigningKey::shared(source, written.reveal())?, Vec::new()));
         }
+        KeyOrigin::Signer(signer) => return Ok((host::open(source, signer)?, Vec::new())),
     };
     let mut key = SigningKey::new(source, material)?;
     key.exposed = exposed;

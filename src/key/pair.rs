@@ -3,9 +3,13 @@
 use ::der::asn1::{AnyRef, ObjectIdentifier};
 use ::der::{Tag, Tagged};
 use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
-use aws_lc_rs::signature::{self as aws, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaKeyPair};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    self as aws, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaEncoding, RsaKeyPair,
+};
 use jsonwebtoken::Algorithm;
 
+use super::elsewhere::Elsewhere;
 use super::shared::Shared;
 use super::{KeySource, der, oid, pss};
 use crate::error::{Error, Result};
@@ -46,16 +50,18 @@ pub(super) enum Pair {
     P384(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
     Shared(Shared),
+    Elsewhere(Box<dyn Elsewhere>),
 }
 
 impl Pair {
-    pub(super) fn algorithms(&self) -> &'static [Algorithm] {
+    pub(super) fn algorithms(&self) -> &[Algorithm] {
         match self {
             Self::Rsa(_, algorithms) => algorithms,
             Self::P256(_) => &[Algorithm::ES256],
             Self::P384(_) => &[Algorithm::ES384],
             Self::Ed25519(_) => &[Algorithm::EdDSA],
             Self::Shared(secret) => secret.algorithms(),
+            Self::Elsewhere(key) => key.algorithms(),
         }
     }
 
@@ -69,6 +75,7 @@ impl Pair {
             Self::P384(_) => "an EC key on P-384".to_owned(),
             Self::Ed25519(_) => "an Ed25519 key".to_owned(),
             Self::Shared(secret) => format!("a shared secret of {} bits", secret.bits()),
+            Self::Elsewhere(key) => key.described(),
         }
     }
 
@@ -79,20 +86,56 @@ impl Pair {
             Self::P256(pair) | Self::P384(pair) => pair.public_key().as_der(),
             Self::Ed25519(pair) => pair.public_key().as_der(),
             Self::Shared(_) => return None,
+            Self::Elsewhere(key) => return key.public_key_info(),
         }
         .ok()?;
         Some(info.as_ref().to_vec())
     }
 
-    /// As a certificate would hold it; a shared secret has none.
+    /// As a certificate would hold it; empty for a shared secret, which has none.
     pub(super) fn public_key(&self) -> &[u8] {
         match self {
             Self::Rsa(pair, _) => pair.public_key().as_ref(),
             Self::P256(pair) | Self::P384(pair) => pair.public_key().as_ref(),
             Self::Ed25519(pair) => pair.public_key().as_ref(),
             Self::Shared(_) => &[],
+            Self::Elsewhere(key) => key.public_key(),
         }
     }
+
+    /// The signature of `message`; nothing where the key does not sign by `algorithm`.
+    pub(super) fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Option<Result<Vec<u8>>> {
+        let random = SystemRandom::new();
+        let signature = match (self, algorithm) {
+            (Self::Rsa(pair, algorithms), algorithm) if algorithms.contains(&algorithm) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign(padding(algorithm)?, &random, message, &mut signature).ok()?;
+                signature
+            }
+            (Self::P256(pair), Algorithm::ES256) | (Self::P384(pair), Algorithm::ES384) => {
+                pair.sign(&random, message).ok()?.as_ref().to_vec()
+            }
+            (Self::Ed25519(pair), Algorithm::EdDSA) => pair.try_sign(message).ok()?.as_ref().to_vec(),
+            (Self::Shared(secret), algorithm) => secret.sign(algorithm, message)?,
+            (Self::Elsewhere(key), algorithm) if key.algorithms().contains(&algorithm) => {
+                return Some(key.sign(algorithm, message));
+            }
+            _ => return None,
+        };
+        Some(Ok(signature))
+    }
+}
+
+fn padding(algorithm: Algorithm) -> Option<&'static dyn RsaEncoding> {
+    Some(match algorithm {
+        Algorithm::RS256 => &aws::RSA_PKCS1_SHA256,
+        Algorithm::RS384 => &aws::RSA_PKCS1_SHA384,
+        Algorithm::RS512 => &aws::RSA_PKCS1_SHA512,
+        Algorithm::PS256 => &aws::RSA_PSS_SHA256,
+        Algorithm::PS384 => &aws::RSA_PSS_SHA384,
+        Algorithm::PS512 => &aws::RSA_PSS_SHA512,
+        _ => return None,
+    })
 }
 
 /// What the shape of a key's DER tells.
@@ -142,6 +185,21 @@ fn pkcs8_shape<'a>(algorithm: &[AnyRef<'_>], inner: &'a [u8]) -> Option<Shape<'a
         ED25519 => Some(Shape::Ed25519),
         _ => Some(Shape::Other(kind)),
     }
+}
+
+/// What the key of a SubjectPublicKeyInfo signs by.
+pub(super) fn signs_by(info: &[u8]) -> Option<&'static [Algorithm]> {
+    let fields = der::sequence(info)?;
+    let algorithm = der::inside(fields.first()?)?;
+    let parameters = algorithm.get(1);
+    Some(match (der::oid(algorithm.first()?)?, parameters.and_then(der::oid)) {
+        (RSA, _) => &RSA_ALGORITHMS,
+        (RSA_PSS, _) => pss::algorithms(parameters),
+        (EC, Some(P256)) => &[Algorithm::ES256],
+        (EC, Some(P384)) => &[Algorithm::ES384],
+        (ED25519, _) => &[Algorithm::EdDSA],
+        _ => &[],
+    })
 }
 
 /// Whether `der` has the form of a private key that is not encrypted.

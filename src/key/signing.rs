@@ -1,25 +1,22 @@
 //! A key ready to sign, parsed once: RSA of 2048 to 8192 bits (PSS alone where the key says so), EC on P-256 or P-384,
-//! Ed25519, or a shared secret.
+//! Ed25519, a shared secret, or one that others sign with.
 //!
-//! `jsonwebtoken::encode` stays out of the path, as it parses the key for each signature; [`KeySigner`] is its
-//! `JwtSigner` over the parsed key.
+//! `jsonwebtoken::encode` stays out of the path, as it parses the key for each signature.
 
 use std::fmt;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{self as aws, RsaEncoding};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::Algorithm;
-use jsonwebtoken::crypto::JwtSigner;
 use rustls::pki_types::CertificateDer;
 
+use super::elsewhere::Elsewhere;
 use super::pair::{self, Pair};
 use super::shared::{self, Shared};
 use super::thumbprint::{Thumbprint, Thumbprints};
 use super::x509::Facts;
-use super::{Key, KeySource, Material, chain};
+use super::{Key, KeyOrigin, KeySource, Material, chain};
 use crate::error::{Error, Result, Status};
 use crate::file::Exposed;
 
@@ -64,6 +61,20 @@ impl SigningKey {
         })
     }
 
+    /// The key that `key` signs with.
+    pub(super) fn elsewhere(source: &KeySource, key: impl Elsewhere + 'static) -> Self {
+        let (source, pair) = (source.without_secrets(), Pair::Elsewhere(Box::new(key)));
+        Self {
+            source,
+            pair,
+            alias: None,
+            key_id: None,
+            certificates: Vec::new(),
+            thumbprints: None,
+            exposed: None,
+        }
+    }
+
     /// Takes over `chain`, which is this key's, unless one came with the key.
     pub(super) fn offer(&mut self, chain: Vec<CertificateDer<'static>>) {
         if self.certificates.is_empty() {
@@ -98,12 +109,13 @@ impl SigningKey {
             Pair::P384(_) => "EC P-384".to_owned(),
             Pair::Ed25519(_) => "Ed25519".to_owned(),
             Pair::Shared(secret) => format!("HMAC {}", secret.bits()),
+            Pair::Elsewhere(key) => key.kind(),
         }
     }
 
     /// What it can sign by, its own algorithm first.
     #[must_use]
-    pub fn algorithms(&self) -> &'static [Algorithm] {
+    pub fn algorithms(&self) -> &[Algorithm] {
         self.pair.algorithms()
     }
 
@@ -182,11 +194,22 @@ impl SigningKey {
     /// `SHA256:` and the digest of the public key, as Snowflake names keys.
     ///
     /// # Errors
-    /// [`Status::KeyUnsuitable`] for a shared secret, which has no public half.
+    /// [`Status::KeyUnsuitable`] for a shared secret, which has no public half; [`Status::MissingOption`] where that of
+    /// a signer is not known.
     pub fn fingerprint(&self) -> Result<String> {
         let public = self.pair.public_key_info();
         public.map(|info| format!("SHA256:{}", STANDARD.encode(digest(&SHA256, &info)))).ok_or_else(|| {
-            self.source.unsuitable("is a shared secret; the issuer is to name a key pair by its public half")
+            match self.source.origin {
+                KeyOrigin::Shared(_) => self
+                    .source
+                    .unsuitable("is a shared secret; the issuer is to name a key pair by its public half"),
+                _ => self.source.error(
+                    Status::MissingOption,
+                    "JWTCertificate",
+                    "does not tell the public half of its key, by which the issuer is to name it; set JWTCertificate \
+                     to the key's X.509 file",
+                ),
+            }
         })
     }
 
@@ -216,10 +239,18 @@ impl SigningKey {
         ))
     }
 
-    /// What signs with this key by `algorithm`, which is one that [`Self::algorithm`] gave.
-    #[must_use]
-    pub fn signer(&self, algorithm: Algorithm) -> KeySigner<'_> {
-        KeySigner { pair: &self.pair, algorithm }
+    /// The signature of `message` as a JWS has it, by `algorithm`, which is one that [`Self::algorithm`] gave.
+    ///
+    /// # Errors
+    /// Those of whoever signs with the key; [`Status::Internal`] for an algorithm that the key does not fit.
+    pub fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>> {
+        self.pair.sign(algorithm, message).unwrap_or_else(|| {
+            Err(self.source.error(
+                Status::Internal,
+                self.source.option(),
+                format!("did not sign {algorithm:?}"),
+            ))
+        })
     }
 }
 
@@ -231,53 +262,4 @@ impl fmt::Debug for SigningKey {
             .field("key", &self.pair.described())
             .finish_non_exhaustive()
     }
-}
-
-/// Signs by one algorithm with one parsed key.
-pub struct KeySigner<'a> {
-    pair: &'a Pair,
-    algorithm: Algorithm,
-}
-
-impl JwtSigner for KeySigner<'_> {
-    fn algorithm(&self) -> Algorithm {
-        self.algorithm
-    }
-}
-
-impl signature::Signer<Vec<u8>> for KeySigner<'_> {
-    fn try_sign(&self, message: &[u8]) -> std::result::Result<Vec<u8>, signature::Error> {
-        let random = SystemRandom::new();
-        let failed = |_| signature::Error::new();
-        match (self.pair, self.algorithm) {
-            (Pair::Rsa(pair, algorithms), algorithm) if algorithms.contains(&algorithm) => {
-                let padding = padding(algorithm).ok_or_else(signature::Error::new)?;
-                let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(padding, &random, message, &mut signature).map_err(failed)?;
-                Ok(signature)
-            }
-            (Pair::P256(pair), Algorithm::ES256) | (Pair::P384(pair), Algorithm::ES384) => {
-                Ok(pair.sign(&random, message).map_err(failed)?.as_ref().to_vec())
-            }
-            (Pair::Ed25519(pair), Algorithm::EdDSA) => {
-                Ok(pair.try_sign(message).map_err(failed)?.as_ref().to_vec())
-            }
-            (Pair::Shared(secret), algorithm) => {
-                secret.sign(algorithm, message).ok_or_else(signature::Error::new)
-            }
-            _ => Err(signature::Error::new()),
-        }
-    }
-}
-
-fn padding(algorithm: Algorithm) -> Option<&'static dyn RsaEncoding> {
-    Some(match algorithm {
-        Algorithm::RS256 => &aws::RSA_PKCS1_SHA256,
-        Algorithm::RS384 => &aws::RSA_PKCS1_SHA384,
-        Algorithm::RS512 => &aws::RSA_PKCS1_SHA512,
-        Algorithm::PS256 => &aws::RSA_PSS_SHA256,
-        Algorithm::PS384 => &aws::RSA_PSS_SHA384,
-        Algorithm::PS512 => &aws::RSA_PSS_SHA512,
-        _ => return None,
-    })
 }

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use jsonwebtoken::Algorithm;
-use signature::Signer as _;
 
 use super::fixtures::{KEY_PASSWORD, Place, STORE_PASSWORD, bytes, run};
 use super::{KeyOrigin, KeySource, SigningKey, open};
@@ -34,7 +33,7 @@ fn says(error: &Error, what: &str) {
 
 /// OpenSSL accepts what `key` signs, with the public key that its command `public` prints.
 fn openssl_accepts(place: &Place, key: &SigningKey, algorithm: Algorithm, public: &str) {
-    let signature = key.signer(algorithm).try_sign(b"to be signed").unwrap();
+    let signature = key.sign(algorithm, b"to be signed").unwrap();
     let signature = match algorithm {
         Algorithm::ES256 | Algorithm::ES384 => ecdsa_der(&signature),
         _ => signature,
@@ -145,7 +144,7 @@ fn an_ecdsa_signature_is_r_and_s_side_by_side() {
     let place = Place::new();
     for (name, algorithm, length) in [("ec.pem", Algorithm::ES256, 64), ("ec384.pem", Algorithm::ES384, 96)] {
         let key = open(&place.fixture(name, None)).unwrap();
-        assert_eq!(key.signer(algorithm).try_sign(b"x").unwrap().len(), length);
+        assert_eq!(key.sign(algorithm, b"x").unwrap().len(), length);
     }
 }
 
@@ -435,7 +434,7 @@ fn an_algorithm_that_the_key_does_not_fit_is_refused_with_the_one_that_it_does()
         let error = key.algorithm(Some(wanted)).unwrap_err();
         assert_eq!(error.status(), Status::KeyUnsuitable);
         says(&error, &format!("which signs {fits}"));
-        assert!(key.signer(wanted).try_sign(b"x").is_err());
+        assert!(key.sign(wanted, b"x").is_err());
     }
 }
 

@@ -3,7 +3,6 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use jsonwebtoken::Algorithm;
-use signature::Signer as _;
 
 use super::fixtures::{Place, STORE_PASSWORD, bytes, run};
 use super::{KeySource, SigningKey, Thumbprint, open};
@@ -22,7 +21,7 @@ fn refused(source: &KeySource, status: Status, option: &str) -> Error {
 fn is_ed25519(place: &Place, key: &SigningKey) {
     assert_eq!(key.algorithm(None).unwrap(), Algorithm::EdDSA);
     std::fs::write(place.file("message"), b"to be signed").unwrap();
-    let signature = key.signer(Algorithm::EdDSA).try_sign(b"to be signed").unwrap();
+    let signature = key.sign(Algorithm::EdDSA, b"to be signed").unwrap();
     std::fs::write(place.file("signature"), signature).unwrap();
     std::fs::write(place.file("key"), bytes("ed25519.pem")).unwrap();
     run(place.path(), "openssl pkeyutl -verify -inkey key -rawin -in message -sigfile signature");
@@ -114,7 +113,7 @@ fn a_shared_secret_signs_with_the_hashes_that_it_is_as_long_as() {
         let key = open(&KeySource::shared(&"s".repeat(length))).unwrap();
         assert_eq!(key.algorithm(None).unwrap(), Algorithm::HS256);
         assert_eq!(key.algorithm(Some(most)).unwrap(), most);
-        assert_eq!(key.signer(most).try_sign(b"x").unwrap().len(), length);
+        assert_eq!(key.sign(most, b"x").unwrap().len(), length);
     }
 }
 
@@ -131,7 +130,7 @@ fn a_short_secret_is_told_its_bits_and_not_its_text() {
         assert_eq!((error.status(), error.option()), (Status::KeyUnsuitable, Some("JWTSecret")));
         assert!(words.iter().all(|word| error.message().contains(word)), "{error}");
         assert!(!error.message().contains("hunter2") && !format!("{key:?}").contains("hunter2"), "{error}");
-        assert!(key.signer(wanted.unwrap_or(Algorithm::HS256)).try_sign(b"x").is_err());
+        assert!(key.sign(wanted.unwrap_or(Algorithm::HS256), b"x").is_err());
     }
 }
 
@@ -141,7 +140,7 @@ fn a_shared_secret_signs_nothing_that_a_private_key_should() {
     let error = key.algorithm(Some(Algorithm::RS256)).unwrap_err();
     assert_eq!(error.status(), Status::KeyUnsuitable);
     assert!(error.message().contains("RS256 needs an RSA key"), "{error}");
-    assert!(key.signer(Algorithm::RS256).try_sign(b"x").is_err());
+    assert!(key.sign(Algorithm::RS256, b"x").is_err());
 }
 
 #[test]

@@ -153,6 +153,7 @@ impl Speaker<'_> {
             KeyOrigin::Store(file) => (Name::JWTCertStore, Some(file.typed().to_owned())),
             KeyOrigin::Text(_) => (Name::JWTPrivateKey, None),
             KeyOrigin::Shared(_) => (Name::JWTSecret, None),
+            KeyOrigin::Signer(_) => (Name::JWTCertStore, None),
         };
         Key {
             from: self.sources.of(&[option], false),

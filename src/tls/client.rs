@@ -6,8 +6,7 @@ use std::sync::Arc;
 use jsonwebtoken::Algorithm;
 use rustls::client::ResolvesClientCert;
 use rustls::sign::{CertifiedKey, Signer, SigningKey, SingleCertAndKey};
-use rustls::{SignatureAlgorithm, SignatureScheme};
-use signature::Signer as _;
+use rustls::{OtherError, SignatureAlgorithm, SignatureScheme};
 
 use crate::error::{Error, Result, Status};
 use crate::key::{self, KeyRing, KeySource};
@@ -70,8 +69,8 @@ struct ClientSigner {
 
 impl Signer for ClientSigner {
     fn sign(&self, message: &[u8]) -> std::result::Result<Vec<u8>, rustls::Error> {
-        let signed = self.key.signer(self.algorithm).try_sign(message);
-        let signature = signed.map_err(|_| rustls::Error::General("the key did not sign".to_owned()))?;
+        let signature = self.key.sign(self.algorithm, message);
+        let signature = signature.map_err(|error| rustls::Error::Other(OtherError(Arc::new(error))))?;
         Ok(match self.algorithm {
             Algorithm::ES256 | Algorithm::ES384 => asn1(&signature),
             _ => signature,
