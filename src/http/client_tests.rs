@@ -49,6 +49,7 @@ fn store(authority: &Authority, name: &str, content: &str) -> KeySource {
         alias: None,
         certificate: None,
         strong: false,
+        guarded: false,
     }
 }
 

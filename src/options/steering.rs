@@ -58,7 +58,7 @@ impl Options {
 
     fn refusal(&self, definition: &table::Definition) -> Error {
         let text = format!(
-            "{} in the connection string would change where the secrets of {} are sent; take it away, or write \
+            "{} in the connection string would change where the secrets of {} are sent, or how they are guarded; take it away, or write \
              AllowOverride=1 into the data source",
             definition.name,
             self.source.as_deref().unwrap_or("the data source"),
