@@ -18,7 +18,7 @@ soak: ## key files damaged at every byte and at random, which takes some minutes
 check: ## what needs no server: format, lints, licences, header, exported symbols
 	@scripts/check.sh
 
-mutants: ## break each check on purpose and see a test fail (about four minutes; no part of `make test`)
+mutants: ## break each check on purpose and see a test fail (about ten minutes; no part of `make test`)
 	@scripts/mutants.sh
 
 bench: ## all benchmarks beside their peers; writes docs/performance.md (about ten minutes to build, one to run)

@@ -59,8 +59,8 @@
 #define AUTHGRANT_FORBID_PROMPT 8
 
 /**
- * Forbidden by authgrant_set_policy: key stores encrypted with RC2, RC4, DES, 3DES or PKCS#12's own schemes of SHA-1,
- * and JKS.
+ * Forbidden by authgrant_set_policy: key stores encrypted with ciphers of 64-bit blocks (DES, 3DES, RC2, Blowfish, CAST5,
+ * IDEA), RC4, in ECB mode or by PKCS#12's own schemes of SHA-1, PEM keys from before PKCS#8, JKS and JCEKS.
  */
 #define AUTHGRANT_FORBID_WEAK_STORES 16
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# test.sh [PART...]: rust, symbols, c, python, go, interop, browser, network, pages; without a part, all of them in this order.
+# test.sh [PART...]: rust, model, symbols, c, python, go, interop, browser, network, pages; without a part, all of them in this order.
 #
 # Leaves the names of the tests that passed in build/ran/PART, which the part pages compares with docs/pages.tsv.
 # Ends with one line for each part and the sum of their tests. A part whose tools are missing and cannot be installed is NOT RUN;
@@ -7,7 +7,7 @@
 set -uo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(rust symbols c python go interop browser network pages)
+ALL=(rust model symbols c python go interop browser network pages)
 LIBRARY=$ROOT/build/test-lib
 LOG=$SCRATCH/log
 RAN=$ROOT/build/ran
@@ -24,6 +24,7 @@ export AUTHGRANT_AUTHORITY=$TARGET/debug/authority
 export PYTHONDONTWRITEBYTECODE=1
 
 run_rust() { cargo test --workspace --no-fail-fast; }
+run_model() { cargo test --lib --features model models; }
 run_symbols() { scripts/symbols.sh "$AUTHGRANT_LIBRARY"; }
 run_c() { scripts/test-c.sh "$LIBRARY"; }
 run_python() { "$VENV/bin/python" -m pytest -p no:cacheprovider -v tests/ffi/python; }
@@ -39,6 +40,7 @@ run_go() {
 needs() {
     case $1 in
         rust) echo build keys ;;
+        model) echo build ;;
         symbols) echo build binutils ;;
         c) [ "${AUTHGRANT_VALGRIND:-1}" = 1 ] && echo build openssl valgrind || echo build openssl ;;
         python) echo build python openssl ;;
@@ -49,7 +51,7 @@ needs() {
     esac
 }
 
-# Library and authorization server for all parts but rust, which builds its own; once.
+# Library and authorization server for all parts but those of cargo, which builds its own; once.
 built=
 build() {
     [ -z "$built" ] || return 0
@@ -59,7 +61,7 @@ build() {
 # How many tests the log of a part tells of, as PASSED and FAILED.
 count() {
     case $1 in
-        rust | network) awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }' "$LOG" ;;
+        rust | model | network) awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }' "$LOG" ;;
         c | browser | pages) awk '/^ok / { p++ } /^not ok / { f++ } END { print p + 0, f + 0 }' "$LOG" ;;
         go) awk '/^--- PASS/ { p++ } /^--- FAIL/ { f++ } END { print p + 0, f + 0 }' "$LOG" ;;
         python | interop) awk '/(passed|failed|error).* in [0-9.]+s/ { for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) p += $(i-1);
@@ -71,7 +73,7 @@ count() {
 # The names of the tests that the log of a part calls passed, as docs/pages.tsv writes them.
 names() {
     case $1 in
-        rust | network) awk '/^ *Running / { file = $2 == "unittests" ? $3 : $2 } /^test .* \.\.\. ok$/ { print file "::" $2 }' "$LOG" ;;
+        rust | model | network) awk '/^ *Running / { file = $2 == "unittests" ? $3 : $2 } /^test .* \.\.\. ok$/ { print file "::" $2 }' "$LOG" ;;
         python | interop) sed -nE 's/^(tests\/[^ ]*\.py::[a-z0-9_]+)(\[.*\])? PASSED.*/\1/p' "$LOG" | sort -u ;;
         go) sed -n 's/^--- PASS: \([^ ]*\).*/tests\/ffi\/go\/authgrant_test.go::\1/p' "$LOG" ;;
         c) sed -n 's/^ok /scripts\/test-c.sh::/p' "$LOG" ;;
@@ -92,7 +94,7 @@ part() {
         return
     fi
     cat "$LOG"
-    if { [ "$name" = rust ] || [ "$name" = network ] || build; } 2>&1 && ("run_$name") 2>&1 | tee "$LOG"; then
+    if { [[ " rust model network " == *" $name "* ]] || build; } 2>&1 && ("run_$name") 2>&1 | tee "$LOG"; then
         read -r here wrong < <(count "$name")
         # A part that passes says so at least once, whether or not it counts its tests.
         [ $((here + wrong)) -gt 0 ] || here=1

@@ -1,23 +1,20 @@
 //! Tokens by identity, and one flight for each: whoever needs a token that another thread is fetching waits for it.
 //!
 //! A refusal of the server or of a key reaches all who waited for that flight, and is answered from memory for a while; a
-//! leader's own timeout, cancel or panic, and a failure of the host's signer, ends only its call, and a waiter takes over. Shortly before a token ends one caller
-//! fetches the next one, and the others go on with it; so does that one while fetching fails.
-//!
-//! Waiting uses the standard library's locks: they are nothing but their own memory. parking_lot keeps one table for
-//! the whole process, which another thread may hold locked at the moment of a fork.
+//! leader's own timeout, cancel or panic, and a failure of the host's signer, ends only its call, and a waiter takes over.
+//! Shortly before a token ends one caller fetches the next one, and the others go on with it; so does that one while fetching
+//! fails.
 
 use std::collections::HashMap;
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use parking_lot::Mutex;
 
 use crate::call::Call;
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::identity::Identity;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::token::Token;
 
 mod entry;
@@ -25,17 +22,19 @@ mod life;
 mod spacing;
 
 pub use entry::Sources;
-use entry::{Entry, Flight, Step};
+use entry::{Entry, Flight, State, Step};
 use life::Moment;
 pub use life::{Want, good_until};
 
 /// Beyond this many identities, the one that nobody has asked for the longest leaves.
 const MOST: usize = 10_000;
 
+type Entries = HashMap<Identity, Arc<Entry>>;
+
 /// The tokens of one process.
 #[derive(Default)]
 pub struct Cache {
-    entries: Mutex<HashMap<Identity, Arc<Entry>>>,
+    entries: Mutex<Entries>,
     uses: AtomicU64,
 }
 
@@ -90,11 +89,11 @@ impl Cache {
 
     /// Puts in `token`, which nobody has fetched, where there is none and none is being fetched.
     pub fn seed(&self, identity: Identity, token: Token) {
-        let entry = self.entry(identity);
-        let mut state = entry.lock();
-        if state.token.is_none() && state.is_idle() {
-            state.keep(Arc::new(token));
-        }
+        self.change(identity, |state| {
+            if state.token.is_none() && state.is_idle() {
+                state.keep(Arc::new(token));
+            }
+        });
     }
 
     /// The API refused `token`: if it is the current one of its identity, it is dropped, and the next call fetches.
@@ -112,14 +111,13 @@ impl Cache {
 
     /// Keeps a token that came in another way than by a fetch.
     pub fn put(&self, token: Arc<Token>) {
-        let entry = self.entry(token.identity);
-        entry.lock().keep(token);
+        self.change(token.identity, |state| state.keep(token));
     }
 
     /// Takes the token of `identity` away, be it good or not, and what was refused with it.
     pub fn take(&self, identity: Identity) -> Option<Arc<Token>> {
-        let entry = self.entries.lock().remove(&identity)?;
-        entry.lock().drop_token()
+        let mut entries = self.entries.lock();
+        entries.remove(&identity)?.lock().drop_token()
     }
 
     /// Forgets what `identity` was refused.
@@ -138,10 +136,19 @@ impl Cache {
         }
     }
 
-    fn entry(&self, identity: Identity) -> Arc<Entry> {
+    /// Changes what there is of `identity` while nobody can take it away: what is put is there, or was taken.
+    fn change(&self, identity: Identity, change: impl FnOnce(&mut State)) {
         let mut entries = self.entries.lock();
+        change(&mut self.entry_in(&mut entries, identity).lock());
+    }
+
+    fn entry(&self, identity: Identity) -> Arc<Entry> {
+        self.entry_in(&mut self.entries.lock(), identity)
+    }
+
+    fn entry_in(&self, entries: &mut Entries, identity: Identity) -> Arc<Entry> {
         if entries.len() >= MOST && !entries.contains_key(&identity) {
-            make_room(&mut entries);
+            make_room(entries);
         }
         let entry = Arc::clone(entries.entry(identity).or_default());
         self.use_now(&entry);
@@ -154,7 +161,7 @@ impl Cache {
 }
 
 /// A stranger's many identities drive out each other before those that are in use.
-fn make_room(entries: &mut HashMap<Identity, Arc<Entry>>) {
+fn make_room(entries: &mut Entries) {
     let longest_unused = entries
         .iter()
         .filter(|(_, entry)| entry.lock().is_idle())
@@ -165,7 +172,7 @@ fn make_room(entries: &mut HashMap<Identity, Arc<Entry>>) {
     }
 }
 
-#[cfg(test)]
-mod renewal_tests;
+#[cfg(all(test, feature = "model"))]
+mod models;
 #[cfg(test)]
 mod tests;

@@ -6,11 +6,10 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use crate::clock::Deadline;
 use crate::error::{Error, Result, Status};
 use crate::log::Log;
+use crate::sync::Mutex;
 
 /// Something blocked that can be woken from another thread.
 pub trait Interrupt: Send + Sync {

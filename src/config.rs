@@ -192,7 +192,12 @@ pub enum AssertionSource {
     /// The user gave it.
     Given(Secret),
     /// A file holds it, which others renew: it is read each time.
-    File(Location),
+    File {
+        /// Where it is.
+        file: Location,
+        /// KeyFileCheck: whether it is an error that others may read or write it.
+        guarded: bool,
+    },
 }
 
 /// By which methods a token endpoint is asked.

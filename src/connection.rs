@@ -75,6 +75,8 @@ struct Live {
     calls: Mutex<Vec<Weak<Cancel>>>,
     warnings: Mutex<Vec<Error>>,
     held: Mutex<Vec<Held>>,
+    /// Whose tokens nobody but this connection can ask for.
+    own: Mutex<Vec<Identity>>,
 }
 
 impl Connection {
@@ -309,7 +311,11 @@ impl Connection {
         // Those who share a token agree on who is told of its end.
         let logoff = config.logoff.as_ref().map(|logoff| logoff.endpoint.as_written());
         let subject = (sys::effective_user_id(), &config.flow, &config.given, logoff, alone);
-        Identity::of(&self.process().digest_key, &subject)
+        let identity = Identity::of(&self.process().digest_key, &subject);
+        if alone.is_some() {
+            self.own(identity);
+        }
+        identity
     }
 
     pub(crate) fn call(&self, config: &Config, wishes: Wishes) -> Call {
@@ -368,5 +374,7 @@ fn not_cached() -> Error {
     )
 }
 
+#[cfg(test)]
+mod cache_tests;
 #[cfg(test)]
 mod tests;

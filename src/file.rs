@@ -12,6 +12,8 @@ use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
+use crate::sys;
+
 /// Far above anything that is read here; what is larger is something else.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
@@ -92,6 +94,58 @@ impl Stamp {
     pub fn now(file: &Location) -> io::Result<Self> {
         std::fs::metadata(&file.path).map(|found| Self::of(&found))
     }
+}
+
+/// That others than its owner may read or write a file of secrets, to be put behind its path.
+///
+/// Others are everybody and, where it is to write or where the file is this user's own, the group. That a group may read
+/// what is root's or another's is how a service is given its key (Kubernetes' fsGroup, Debian's ssl-cert), and no fault;
+/// PostgreSQL draws the line in the same place. Root itself is not told of it either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exposed {
+    mode: u32,
+    /// The bits of it that are the fault.
+    by: u32,
+    /// Whether the process would still read it if its owner alone might.
+    is_own: bool,
+}
+
+impl Exposed {
+    /// Whether the file that this is known of is; never on systems whose files have no mode.
+    #[must_use]
+    pub fn of(metadata: &Metadata) -> Option<Self> {
+        let (mode, owner) = mode_and_owner(metadata)?;
+        Self::seen_by(sys::effective_user_id(), mode, owner)
+    }
+
+    fn seen_by(user: u32, mode: u32, owner: u32) -> Option<Self> {
+        let group_reads = if owner == user && user != 0 { 0o040 } else { 0 };
+        let by = mode & (0o026 | group_reads);
+        (by != 0).then_some(Self { mode: mode & 0o7777, by, is_own: owner == user || user == 0 })
+    }
+}
+
+impl fmt::Display for Exposed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match (self.by & 0o044 != 0, self.by & 0o022 != 0) {
+            (true, true) => "read and write",
+            (true, false) => "read",
+            _ => "write",
+        };
+        let right = if self.is_own { "600" } else { "640" };
+        write!(f, "has mode {:04o}, by which others may {what} it; chmod {right} keeps them out", self.mode)
+    }
+}
+
+#[cfg(unix)]
+fn mode_and_owner(metadata: &Metadata) -> Option<(u32, u32)> {
+    use std::os::unix::fs::MetadataExt;
+    Some((metadata.mode(), metadata.uid()))
+}
+
+#[cfg(not(unix))]
+fn mode_and_owner(_: &Metadata) -> Option<(u32, u32)> {
+    None
 }
 
 /// Why a file was not read, to be put behind its path.
@@ -234,6 +288,26 @@ mod tests {
         assert_eq!((relative.typed(), relative.path()), ("a/../k.jks", here.join("a/../k.jks").as_path()));
         assert_eq!(relative.to_string(), "a/../k.jks");
         assert_eq!(Location::new("/k.jks".to_owned()).path(), Path::new("/k.jks"));
+    }
+
+    #[test]
+    fn a_file_is_exposed_where_others_than_its_owner_and_whom_he_gave_it_to_may_use_it() {
+        let said = |user, mode, owner| Exposed::seen_by(user, mode, owner).map(|found| found.to_string());
+        for mode in [0o600, 0o400, 0o100_600, 0o700] {
+            assert_eq!(said(7, mode, 7), None, "{mode:o}");
+        }
+        let own = |mode| said(7, mode, 7).unwrap();
+        assert_eq!(own(0o100_644), "has mode 0644, by which others may read it; chmod 600 keeps them out");
+        assert!(own(0o640).contains("mode 0640, by which others may read it"));
+        assert!(own(0o602).contains("others may write it") && own(0o620).contains("others may write it"));
+        assert!(own(0o666).contains("others may read and write it"));
+        // A key that root gives to a service by its group, and one that root reads.
+        for (user, mode, owner) in [(7, 0o440, 0), (7, 0o640, 0), (7, 0o640, 8), (0, 0o640, 0)] {
+            assert_eq!(said(user, mode, owner), None, "{user} {mode:o} {owner}");
+        }
+        assert!(said(7, 0o644, 0).unwrap().contains("chmod 640 keeps"));
+        assert!(said(0, 0o644, 8).unwrap().contains("chmod 600 keeps"));
+        assert!(said(7, 0o660, 0).unwrap().contains("others may write it"));
     }
 
     #[test]

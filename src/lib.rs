@@ -65,3 +65,5 @@ pub mod secret;
 pub mod url;
 
 pub mod sys;
+
+pub mod sync;

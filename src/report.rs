@@ -30,7 +30,7 @@ fn written(report: &impl Serialize) -> Result<String> {
 }
 
 /// One error or warning.
-#[derive(Serialize)]
+#[derive(PartialEq, Serialize)]
 struct Problem {
     status: i32,
     name: &'static str,

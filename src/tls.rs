@@ -110,6 +110,15 @@ impl Trust {
         Self { store: None, store_password: None, name: None, ..self.clone() }
     }
 
+    /// What is to be said at `now`, in seconds since 1970, of the client's certificate, opened through `keys`.
+    ///
+    /// # Errors
+    /// Those of opening KeyStore.
+    pub fn warnings(&self, keys: &KeyRing, now: i64) -> Result<Vec<Error>> {
+        let Some(source) = &self.client else { return Ok(Vec::new()) };
+        Ok(keys.key(source)?.warnings(now))
+    }
+
     /// The configuration for a handshake. Reads the trusted certificates and, through `keys`, the client's, so it is
     /// worth keeping.
     pub fn config(&self, keys: &KeyRing) -> Result<Arc<ClientConfig>> {

@@ -7,7 +7,6 @@ use std::ffi::{CStr, CString};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use base64::Engine as _;
@@ -17,6 +16,7 @@ use zeroize::Zeroizing;
 use crate::clock::Clock;
 use crate::identity::Identity;
 use crate::policy::Policy;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sys;
 
 /// One access token with what the server said of it. It never changes.

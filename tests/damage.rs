@@ -65,10 +65,15 @@ fn smallest() -> Vec<Small> {
          openssl pkcs8 -topk8 -in ec.pem -passout pass:changeit -iter 1 -outform DER -out aes.p8
          openssl pkcs8 -topk8 -provider default -provider legacy -in ec.pem -passout pass:changeit -iter 1 -v1 PBE-SHA1-RC2-40 -out rc2.pem
          openssl pkcs8 -topk8 -in ec.pem -passout pass:changeit -scrypt -scrypt_N 2 -scrypt_r 1 -scrypt_p 1 -out scrypt.pem
+         for cipher in camellia-128-cbc aria-192-ctr seed-cfb sm4-ofb aes-256-ecb id-aes128-wrap-pad cast5-cbc; do
+            openssl pkcs8 -topk8 -provider default -provider legacy -in ec.pem -passout pass:changeit -iter 1 \
+               -v2 $cipher -outform DER -out $cipher.p8
+         done
          openssl ec -in ec.sec1.pem -aes256 -passout pass:changeit -out old.pem
          openssl req -x509 -new -key ec.pem -subj /CN=a -days 30 -out ec.crt
          export=\"openssl pkcs12 -export -legacy -inkey ec.pem -in ec.crt -name a -passout pass:changeit -iter 1\"
          $export -out aes.p12 -keypbe AES-256-CBC -certpbe AES-256-CBC -macalg sha3-256
+         $export -out rare.p12 -keypbe BF-CBC -certpbe SEED-CBC -macalg whirlpool
          $export -out rc4.p12 -keypbe PBE-SHA1-RC4-128 -certpbe PBE-SHA1-RC2-40 -macalg md5
          $export -out nomac.p12 -keypbe PBE-SHA1-3DES -certpbe PBE-SHA1-DES -nomac
          $export -out clear.p12 -keypbe NONE -certpbe NONE -nomac
@@ -88,9 +93,10 @@ fn smallest() -> Vec<Small> {
     let mut files: Vec<_> = ["ec.sec1.pem", "ec.pem", "ec.der", "set.jwks", "box.json", "clear.p12"]
         .map(|name| (name.to_owned(), read(&folder.path().join(name)), ""))
         .into();
-    let sealed =
-        ["aes.p8", "rc2.pem", "scrypt.pem", "old.pem", "aes.p12", "rc4.p12", "nomac.p12", "a.jks", "a.jceks"];
-    files.extend(sealed.map(|name| (name.to_owned(), read(&folder.path().join(name)), "changeit")));
+    let sealed = "aes.p8 rc2.pem scrypt.pem old.pem aes.p12 rare.p12 rc4.p12 nomac.p12 a.jks a.jceks camellia-128-cbc.p8 \
+         aria-192-ctr.p8 seed-cfb.p8 sm4-ofb.p8 aes-256-ecb.p8 id-aes128-wrap-pad.p8 cast5-cbc.p8";
+    files
+        .extend(sealed.split(' ').map(|name| (name.to_owned(), read(&folder.path().join(name)), "changeit")));
     files
 }
 

@@ -87,6 +87,52 @@ fn a_connection_that_ends_before_an_answer_is_followed_by_up_to_two_more_unless_
     assert_eq!(asked(&authority), 7, "a password is sent once");
 }
 
+/// How a server ends a kept connection when it has read a request and said nothing.
+fn endings() -> [Play; 2] {
+    [Play::Raw(Vec::new()), Play::Reset]
+}
+
+#[test]
+fn a_kept_connection_that_ends_on_a_request_is_followed_by_a_new_one_with_an_assertion_of_its_own() {
+    for ending in endings() {
+        let authority = authority(Config::http());
+        ask(&short_string(&authority, "Scope=first")).unwrap();
+        authority.play(vec![ending.clone()]);
+        ask(&short_string(&authority, "")).unwrap_or_else(|failure| panic!("{ending:?}: {failure:?}"));
+        let ids: Vec<_> = authority
+            .token_requests()
+            .iter()
+            .map(|request| request.claims.as_ref().unwrap()["jti"].clone())
+            .collect();
+        assert_eq!((ids.len(), authority.connections()), (3, 2), "{ending:?}");
+        assert_ne!(ids[1], ids[2], "{ending:?}");
+        authority.play(vec![ending; 4]);
+        assert_eq!(ask(&short_string(&authority, "Scope=last")).unwrap_err().status, AUTHGRANT_NETWORK);
+        assert_eq!(asked(&authority), 6, "there are three tries and no fourth");
+    }
+}
+
+#[test]
+fn what_counts_once_is_sent_once_also_on_a_kept_connection_that_ends() {
+    for ending in endings() {
+        let authority = authority(Config::http());
+        let url = authority.url("/oauth/token");
+        for once in [
+            "am=51;OAuthCode=code;RedirectURI=http://localhost:3000",
+            "am=52;User=jo;Password=p",
+            "am=54;RefreshToken=r",
+        ] {
+            ask(&short_string(&authority, &format!("CacheScope=Connection;Scope={{{once}}}"))).unwrap();
+            let (before, connections) = (asked(&authority), authority.connections());
+            authority.play(vec![ending.clone()]);
+            let failure = ask(&format!("{once};ClientID=c;TokenURI={url}")).unwrap_err();
+            assert_eq!(failure.status, AUTHGRANT_NETWORK, "{once} {ending:?}: {failure:?}");
+            assert_eq!(asked(&authority), before + 1, "{once} {ending:?}");
+            assert_eq!(authority.connections(), connections, "{once} {ending:?}: it was on the kept one");
+        }
+    }
+}
+
 #[test]
 fn a_wait_is_kept_to_unless_it_cannot_end_in_time() {
     let authority = authority(Config::http());

@@ -556,22 +556,6 @@ fn the_timeout_of_one_call_is_in_milliseconds_and_outranks_login_timeout() {
 }
 
 #[test]
-fn a_kept_connection_that_ends_under_a_request_is_followed_by_one_more_with_a_fresh_assertion() {
-    let authority = authority(Config::http());
-    let get = |scope: &str| ask(&short_string(&authority, &format!("Scope={scope}")));
-    authority.play(vec![Play::Normal, Play::Reset]);
-    get("a").unwrap();
-    get("b").expect("the end of a kept connection is not an error");
-    let requests = authority.token_requests();
-    let jti = |index: usize| requests[index].claims.as_ref().unwrap()["jti"].clone();
-    assert_eq!(requests.len(), 3);
-    assert_ne!(jti(1), jti(2));
-    authority.play(vec![Play::Reset; 4]);
-    assert_eq!(get("c").unwrap_err().status, AUTHGRANT_NETWORK);
-    assert_eq!(authority.token_requests().len(), 6, "there are three tries and no fourth");
-}
-
-#[test]
 fn the_scope_travels_where_the_user_says_and_nowhere_else() {
     for (place, claim, parameter) in
         [("Claim", true, false), ("Parameter", false, true), ("Both", true, true)]

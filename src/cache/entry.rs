@@ -1,7 +1,6 @@
 //! One identity: its token, the one flight that fetches it, and what was refused of late.
 
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::life::{Life, Moment, Want, life};
@@ -10,6 +9,8 @@ use crate::call::{Call, Interrupt, cancelled};
 use crate::clock::Clock;
 use crate::error::{Error, Result, Status};
 use crate::file::Stamp;
+use crate::sync::atomic::AtomicU64;
+use crate::sync::{Waiting, WaitingGuard};
 use crate::token::Token;
 
 /// A person may be consenting in a browser elsewhere.
@@ -23,8 +24,7 @@ pub type Sources = Vec<Option<Stamp>>;
 
 #[derive(Default)]
 pub(super) struct Entry {
-    state: Mutex<State>,
-    landed: Condvar,
+    state: Waiting<State>,
     /// When it was asked for last, counted by all that were asked for.
     pub(super) used: AtomicU64,
 }
@@ -152,29 +152,20 @@ impl Refused {
 }
 
 impl Entry {
-    /// A panic while the lock is held cannot leave a half-made state: each change is one assignment.
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn lock(&self) -> WaitingGuard<'_, State> {
+        self.state.lock()
     }
 
     /// Waits until `flight` has ended; its outcome, if that is one for all.
     pub(super) fn wait(
         self: &Arc<Self>,
-        state: MutexGuard<'_, State>,
+        state: WaitingGuard<'_, State>,
         flight: u64,
         call: &Call,
     ) -> Result<Option<Result<Arc<Token>>>> {
         call.on_cancel(self)?;
         let in_flight = |state: &mut State| state.flight == Some(flight) && !call.cancel.is_cancelled();
-        let state = match call.deadline.left() {
-            None => self.landed.wait_while(state, in_flight).unwrap_or_else(PoisonError::into_inner),
-            Some(left) => {
-                self.landed
-                    .wait_timeout_while(state, left, in_flight)
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .0
-            }
-        };
+        let state = self.state.wait_while(state, call.deadline.left(), in_flight);
         if call.cancel.is_cancelled() {
             return Err(cancelled());
         }
@@ -189,7 +180,7 @@ impl Interrupt for Entry {
     fn interrupt(&self) {
         // Taking the lock first makes sure that a waiter has either seen the cancel or sleeps already.
         drop(self.lock());
-        self.landed.notify_all();
+        self.state.wake_all();
     }
 }
 
@@ -229,7 +220,7 @@ impl<'a> Flight<'a> {
         state.flight = None;
         self.landed = true;
         drop(state);
-        self.entry.landed.notify_all();
+        self.entry.state.wake_all();
         match (outcome, spare) {
             (Err(error), Some(spare)) if error.status() != Status::Cancelled && !spare.is_retired() => {
                 Ok(spare)
@@ -243,7 +234,7 @@ impl Drop for Flight<'_> {
     fn drop(&mut self) {
         if !self.landed {
             self.entry.lock().flight = None;
-            self.entry.landed.notify_all();
+            self.entry.state.wake_all();
         }
     }
 }

@@ -65,7 +65,10 @@ impl Reader<'_> {
                 None
             }
             (Some(given), None) => Some(AssertionSource::Given(given)),
-            (None, Some(file)) => Some(AssertionSource::File(Location::new(file))),
+            (None, Some(file)) => Some(AssertionSource::File {
+                file: Location::new(file),
+                guarded: self.is(Name::KeyFileCheck, "1"),
+            }),
             (None, None) => Some(AssertionSource::Signed(Box::new(self.signing(endpoint, profile, true)?))),
         }
     }

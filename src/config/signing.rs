@@ -98,6 +98,7 @@ impl Reader<'_> {
             alias: None,
             certificate: None,
             strong: false,
+            guarded: false,
         };
         Some(match &alone.origin {
             KeyOrigin::Shared(_) => {
@@ -114,6 +115,7 @@ impl Reader<'_> {
                 alias: self.text(Name::JWTCertAlias),
                 certificate,
                 strong: self.policy.forbids(Forbidden::WeakStores),
+                guarded: self.is(Name::KeyFileCheck, "1"),
                 ..alone
             },
         })

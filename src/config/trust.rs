@@ -100,6 +100,7 @@ impl Reader<'_> {
             alias: self.text(Name::KeyStoreAlias),
             certificate: None,
             strong: self.policy.forbids(Forbidden::WeakStores),
+            guarded: self.is(Name::KeyFileCheck, "1"),
         })
     }
 

@@ -16,8 +16,8 @@ use crate::sys;
 /// The longest that closing a connection waits for LogoffURI.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// Of a connection that goes through many identities only the last ones are logged off; the others' tokens end by
-/// themselves.
+/// Of a connection that goes through many identities only the last ones are logged off, and have tokens of the connection's
+/// own; the others' tokens end by themselves.
 const MOST: usize = 64;
 
 /// A token that this connection was handed, by the options of then.
@@ -65,6 +65,28 @@ impl Connection {
         held.push(Held { identity, snapshot: Arc::clone(snapshot) });
     }
 
+    /// Notes that nobody but this connection can ask for the token of `identity`.
+    pub(super) fn own(&self, identity: Identity) {
+        let mut own = self.live().own.lock();
+        if own.contains(&identity) {
+            return;
+        }
+        let oldest = (own.len() >= MOST).then(|| own.remove(0));
+        own.push(identity);
+        drop(own);
+        if let Some(oldest) = oldest {
+            self.process().cache.take(oldest);
+        }
+    }
+
+    /// Takes out of the cache what nobody can ask for any more. In a forked child that is what it had got by itself.
+    fn take_own(&self) {
+        let own = std::mem::take(&mut *self.live().own.lock());
+        for identity in own {
+            self.process().cache.take(identity);
+        }
+    }
+
     fn is_over(&self, token: &crate::token::Token) -> bool {
         token.expires_at().is_some_and(|end| end <= self.process().clock.unix_seconds())
     }
@@ -95,5 +117,6 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.say_farewell();
+        self.take_own();
     }
 }

@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
 
@@ -10,46 +11,78 @@ use crate::config;
 use crate::key::fixtures::Place;
 
 /// A clock whose hands a test turns.
-struct Hands(Arc<AtomicI64>);
+struct Hands {
+    begin: Instant,
+    turned: Arc<Turned>,
+}
+
+#[derive(Default)]
+struct Turned {
+    seconds: AtomicI64,
+    /// By how much the wall clock was set forward.
+    set: AtomicI64,
+}
 
 impl Clock for Hands {
     fn unix_seconds(&self) -> i64 {
-        1_000_000 + self.0.load(Ordering::SeqCst)
+        let Turned { seconds, set } = &*self.turned;
+        1_000_000 + seconds.load(Ordering::SeqCst) + set.load(Ordering::SeqCst)
     }
 
     fn instant(&self) -> Instant {
-        Instant::now()
+        self.begin + Duration::from_secs(self.turned.seconds.load(Ordering::SeqCst).unsigned_abs())
     }
 }
 
 /// A connection in a process of its own.
-struct Bench {
-    connection: Connection,
-    process: &'static Process,
-    seconds: Arc<AtomicI64>,
+pub(super) struct Bench {
+    pub(super) connection: Connection,
+    pub(super) process: &'static Process,
+    turned: Arc<Turned>,
+    pub(super) string: String,
+    pub(super) store: PathBuf,
     _place: Place,
 }
 
-fn bench(more: &str) -> Bench {
-    let seconds = Arc::new(AtomicI64::new(0));
-    let process: &Process = Box::leak(Box::new(Process::new(Box::new(Hands(Arc::clone(&seconds))))));
+impl Bench {
+    /// So many seconds after the beginning.
+    pub(super) fn at(&self, second: i64) {
+        self.turned.seconds.store(second, Ordering::SeqCst);
+    }
+
+    /// The wall clock is set forward or back.
+    pub(super) fn set_clock(&self, seconds: i64) {
+        self.turned.set.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    /// Another connection with the same string.
+    pub(super) fn equal(&self) -> Connection {
+        Connection::open(&self.string).unwrap().with_process(self.process)
+    }
+}
+
+pub(super) fn bench(more: &str) -> Bench {
+    let turned: Arc<Turned> = Arc::default();
+    let hands = Hands { begin: Instant::now(), turned: Arc::clone(&turned) };
+    let process: &Process = Box::leak(Box::new(Process::new(Box::new(hands))));
     let place = Place::new();
     let store = place.fixture("ec.pem", None);
     let store = store.files().next().unwrap();
-    let string = format!("am=55;ClaimsIssuer=me;JWTCertStore={{{store}}};{more}");
+    let string = format!("{more};am=55;ClaimsIssuer=me;JWTCertStore={{{store}}}");
     let connection = Connection::open(&string).unwrap().with_process(process);
-    Bench { connection, process, seconds, _place: place }
+    let store = PathBuf::from(store.to_string());
+    Bench { connection, process, turned, string, store, _place: place }
 }
 
 /// A server that answers every request with this token.
-fn server(answer: &str) -> (Authority, String) {
+pub(super) fn server(answer: &str) -> (Authority, String) {
     let authority = Authority::start(authority::Config::http());
     authority.play_always(Play::TokenAnswer(answer.to_owned()));
     let endpoint = format!("TokenEndpoint={}", authority.url("/oauth/token"));
     (authority, endpoint)
 }
 
-const HOUR: &str = r#"{"access_token":"at","token_type":"Bearer","expires_in":3600}"#;
+pub(super) const HOUR: &str = r#"{"access_token":"at","token_type":"Bearer","expires_in":3600}"#;
 
 fn value(token: &Token) -> String {
     token.value().to_str().unwrap().to_owned()
@@ -60,7 +93,7 @@ fn a_token_with_less_life_than_asked_for_is_replaced() {
     let bench = bench("");
     let get = |min_life| bench.connection.get_token(Wishes { min_life, ..Wishes::default() }).unwrap();
     let first = value(&get(0));
-    bench.seconds.store(100, Ordering::SeqCst);
+    bench.at(100);
     assert_eq!(value(&get(190)), first, "295 s less 100 s are left");
     assert_ne!(value(&get(200)), first);
 }
@@ -70,9 +103,9 @@ fn a_signed_jwt_of_a_short_life_is_kept_for_most_of_it() {
     let bench = bench("JWTLifetime=60");
     let get = || value(&bench.connection.get_token(Wishes::default()).unwrap());
     let first = get();
-    bench.seconds.store(49, Ordering::SeqCst);
+    bench.at(49);
     assert_eq!(get(), first);
-    bench.seconds.store(50, Ordering::SeqCst);
+    bench.at(50);
     assert_ne!(get(), first);
 }
 
@@ -81,7 +114,7 @@ fn without_network_a_token_with_less_life_than_asked_for_is_none() {
     let (_authority, endpoint) = server(HOUR);
     let bench = bench(&endpoint);
     bench.connection.get_token(Wishes::default()).unwrap();
-    bench.seconds.store(600, Ordering::SeqCst);
+    bench.at(600);
     let peek =
         |min_life| bench.connection.get_token(Wishes { min_life, no_network: true, ..Wishes::default() });
     assert_eq!(value(&peek(2999).unwrap()), "at");

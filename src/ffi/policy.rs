@@ -20,8 +20,8 @@ pub const AUTHGRANT_FORBID_INSECURE_TLS: u32 = 2;
 pub const AUTHGRANT_FORBID_LOOPBACK_HTTP: u32 = 4;
 /// Forbidden by authgrant_set_policy: EnableLoginPrompt=1, and authgrant_authorize with a NULL function.
 pub const AUTHGRANT_FORBID_PROMPT: u32 = 8;
-/// Forbidden by authgrant_set_policy: key stores encrypted with RC2, RC4, DES, 3DES or PKCS#12's own schemes of SHA-1,
-/// and JKS.
+/// Forbidden by authgrant_set_policy: key stores encrypted with ciphers of 64-bit blocks (DES, 3DES, RC2, Blowfish, CAST5,
+/// IDEA), RC4, in ECB mode or by PKCS#12's own schemes of SHA-1, PEM keys from before PKCS#8, JKS and JCEKS.
 pub const AUTHGRANT_FORBID_WEAK_STORES: u32 = 16;
 /// Forbidden by authgrant_set_policy: tokens in common with other connections; CacheScope=Connection holds for all.
 pub const AUTHGRANT_FORBID_SHARING: u32 = 32;

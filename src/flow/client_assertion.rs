@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use crate::config::{AssertionSource, Exchange};
 use crate::error::{Error, Result, Status};
-use crate::file::{self, Location};
+use crate::file::{self, Exposed, Location};
 use crate::flow::exchange::{Attempt, Repeat, shown_claims};
 use crate::flow::{Context, signed_jwt};
 use crate::secret::Secret;
@@ -24,7 +24,9 @@ pub(super) fn attempt(
             (assertion.text().clone(), shown_claims(signing, exchange))
         }
         AssertionSource::Given(assertion) => (assertion.clone(), told("ClientAssertion", exchange)),
-        AssertionSource::File(file) => (read(file)?, told(file.typed(), exchange)),
+        AssertionSource::File { file, guarded } => {
+            (read(file, *guarded, context.warn)?, told(file.typed(), exchange))
+        }
     };
     let signed = matches!(source, AssertionSource::Signed(_));
     if !signed {
@@ -40,11 +42,15 @@ pub(super) fn attempt(
     Ok(Attempt { parameters, what: "the client assertion", sent, repeat, signed })
 }
 
-pub(super) fn ready_made(source: &AssertionSource, clock: &dyn Clock) -> Result<Option<Secret>> {
+pub(super) fn ready_made(
+    source: &AssertionSource,
+    clock: &dyn Clock,
+    warn: &dyn Fn(Error),
+) -> Result<Option<Secret>> {
     let assertion = match source {
         AssertionSource::Signed(_) => return Ok(None),
         AssertionSource::Given(assertion) => assertion.clone(),
-        AssertionSource::File(file) => read(file)?,
+        AssertionSource::File { file, guarded } => read(file, *guarded, warn)?,
     };
     check_end(source, &assertion, clock)?;
     Ok(Some(assertion))
@@ -55,12 +61,21 @@ fn told(source: &str, exchange: &Exchange) -> String {
 }
 
 /// Whoever wrote the file renews it, so it is read each time.
-fn read(location: &Location) -> Result<Secret> {
+fn read(location: &Location, guarded: bool, warn: &dyn Fn(Error)) -> Result<Secret> {
     let fault = |what: String| {
         let text = format!("ClientAssertionFile {location} {what}");
         Error::new(Status::KeyStore, "client assertion", text).with_option("ClientAssertionFile")
     };
-    let (content, _) = file::read(location.path()).map_err(|why| fault(why.to_string()))?;
+    let (content, metadata) = file::read(location.path()).map_err(|why| fault(why.to_string()))?;
+    match Exposed::of(&metadata) {
+        Some(exposed) if guarded => return Err(fault(format!("{exposed} (KeyFileCheck is 1)"))),
+        Some(exposed) => {
+            let text =
+                format!("ClientAssertionFile {location} {exposed} (KeyFileCheck=1 makes this an error)");
+            warn(Error::warning("01000", "client assertion", text).with_option("ClientAssertionFile"));
+        }
+        None => {}
+    }
     match std::str::from_utf8(&content).map(str::trim) {
         Ok("") => Err(fault("is empty; expected one JWT".to_owned())),
         Ok(jwt) if jwt.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Secret::from(jwt)),
@@ -75,8 +90,11 @@ fn check_end(source: &AssertionSource, assertion: &Secret, clock: &dyn Clock) ->
     else {
         return Ok(());
     };
-    let option =
-        if matches!(source, AssertionSource::File(_)) { "ClientAssertionFile" } else { "ClientAssertion" };
+    let option = if matches!(source, AssertionSource::File { .. }) {
+        "ClientAssertionFile"
+    } else {
+        "ClientAssertion"
+    };
     let text = format!("the assertion of {option} ended {late} s ago; it was not sent");
     Err(Error::new(Status::Expired, "client assertion", text).with_option(option))
 }

@@ -156,6 +156,7 @@ impl Asking<'_> {
 
     fn send(&self, method: Method, attempt: &Attempt) -> std::result::Result<Answer, Failure> {
         let Self { exchange, context, .. } = self;
+        self.warn_of_certificate()?;
         let parameters = self.parameters(attempt);
         let (query, body) = match method {
             Method::Get => (Some(parameters), None),
@@ -163,6 +164,17 @@ impl Asking<'_> {
         };
         let request = Request { method, url: &exchange.endpoint, query, headers: self.headers(), body };
         context.process.network.send(&request, &exchange.trust, context.call)
+    }
+
+    /// The client's certificate is opened by whoever makes the first connection, and matters to all.
+    fn warn_of_certificate(&self) -> Result<()> {
+        let Self { exchange, context, .. } = self;
+        if exchange.endpoint.is_https() {
+            let now = context.process.clock.unix_seconds();
+            let warnings = exchange.trust.warnings(&context.process.keys, now)?;
+            warnings.into_iter().for_each(context.warn);
+        }
+        Ok(())
     }
 
     fn parameters(&self, attempt: &Attempt) -> Secret {

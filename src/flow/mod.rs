@@ -121,7 +121,7 @@ pub fn files(config: &Config) -> Vec<&Location> {
         Flow::Exchange(exchange) => match &exchange.grant {
             Grant::JwtBearer { signing: jwt, .. } => signing(jwt),
             Grant::ClientAssertion { assertion: AssertionSource::Signed(jwt), .. } => signing(jwt),
-            Grant::ClientAssertion { assertion: AssertionSource::File(file), .. } => vec![file],
+            Grant::ClientAssertion { assertion: AssertionSource::File { file, .. }, .. } => vec![file],
             _ => Vec::new(),
         },
         _ => Vec::new(),
@@ -139,12 +139,17 @@ pub fn sign(config: &Config, process: &Process, warn: &dyn Fn(Error)) -> Result<
     Ok(signed_jwt::sign(signing, 0, process, warn)?.text().clone())
 }
 
-/// The ready-made assertion of `source`, unless it is past its end; nothing where the assertion is signed here.
+/// The ready-made assertion of `source`, unless it is past its end; nothing where the assertion is signed here. What is to
+/// be said of its file goes to `warn`.
 ///
 /// # Errors
 /// [`Status::Expired`]; [`Status::KeyStore`] for a file that does not hold one.
-pub fn ready_made(source: &AssertionSource, clock: &dyn Clock) -> Result<Option<Secret>> {
-    client_assertion::ready_made(source, clock)
+pub fn ready_made(
+    source: &AssertionSource,
+    clock: &dyn Clock,
+    warn: &dyn Fn(Error),
+) -> Result<Option<Secret>> {
+    client_assertion::ready_made(source, clock, warn)
 }
 
 /// What `config`'s flow signs, if it signs.

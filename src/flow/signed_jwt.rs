@@ -38,9 +38,7 @@ pub(super) fn sign(
 ) -> Result<Assertion> {
     let key = process.keys.key(&signing.key)?;
     let now = process.clock.unix_seconds().saturating_add(ahead);
-    if let Some(warning) = key.date_warning(now) {
-        warn(warning);
-    }
+    key.warnings(now).into_iter().for_each(warn);
     assertion::sign(&claims(signing, Some(&key), now)?, &signing.header, &key)
 }
 

@@ -49,6 +49,7 @@ fn store(authority: &Authority, name: &str, content: &str) -> KeySource {
         alias: None,
         certificate: None,
         strong: false,
+        guarded: false,
     }
 }
 
@@ -138,6 +139,37 @@ fn connections_are_shared_only_where_the_client_is_the_same_and_a_changed_store_
     );
     client(&authority, "one.pem", &key_of(&PKCS_ECDSA_P256_SHA256));
     assert!(!kept(&one), "the store was exchanged");
+}
+
+#[test]
+fn each_difference_in_trust_makes_a_connection_of_its_own_and_equal_trust_shares_one() {
+    let authority = Authority::new();
+    let server = authority.server("localhost", plainly, reply);
+    let (network, url) = (network(), https(&server));
+    let copy = authority.path().with_file_name("copy.pem");
+    std::fs::copy(authority.path(), &copy).unwrap();
+    let store = Some(Location::new(copy.to_str().unwrap().to_owned()));
+    let source = client(&authority, "c.pem", &key_of(&PKCS_ED25519));
+    let with_password = KeySource { key_password: Some("p".into()), ..source.clone() };
+    let usual = || authority.trust();
+    let all = [
+        usual(),
+        Trust { store, ..usual() },
+        Trust { store_password: Some("p".into()), ..usual() },
+        Trust { validate: false, ..usual() },
+        Trust { versions: Versions::Tls12, ..usual() },
+        Trust { versions: Versions::Tls13, ..usual() },
+        Trust { name: Some(ServerName::try_from("localhost").unwrap()), ..usual() },
+        Trust { client: Some(source), ..usual() },
+        Trust { client: Some(with_password), ..usual() },
+    ];
+    for round in 0..3 {
+        for (number, trust) in all.iter().enumerate() {
+            let kept = network.send(&post(&url), trust, &patient()).unwrap().kept;
+            assert_eq!(kept, round > 0, "{number}");
+        }
+        assert_eq!(server.accepted(), all.len());
+    }
 }
 
 #[test]

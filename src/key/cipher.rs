@@ -1,45 +1,95 @@
-//! The ciphers of key files: AES by the library that signs, those before it behind the feature `legacy-ciphers`.
+//! The ciphers of key files: AES in CBC mode by the library that signs, all others behind the feature `legacy-ciphers`.
+
+#[cfg(feature = "legacy-ciphers")]
+mod blocks;
+#[cfg(feature = "legacy-ciphers")]
+mod mode;
+#[cfg(feature = "legacy-ciphers")]
+mod seed;
+mod table;
 
 use aws_lc_rs::cipher::{
-    AES_128, AES_192, AES_256, DecryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey,
+    AES_128, AES_192, AES_256, Algorithm, DecryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey,
 };
 use aws_lc_rs::iv::FixedLength;
 use zeroize::Zeroizing;
 
-/// A cipher; all but RC4 in CBC with the padding of PKCS#7.
+pub(super) use table::{Known, by_name, by_number};
+
+/// A cipher, and how it goes from one block to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(feature = "legacy-ciphers"), allow(dead_code))]
-pub(super) enum Cipher {
-    Aes128,
-    Aes192,
-    Aes256,
+pub(super) struct Cipher {
+    pub(super) block: Block,
+    pub(super) mode: Mode,
+}
+
+/// What is done to a block. The length of the key tells AES-128 from AES-256, and two keys of 3DES from three.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Block {
+    Aes,
+    Aria,
+    Blowfish,
+    Camellia,
+    Cast5,
     Des,
-    /// With two keys or three, as the length of the key has it.
-    TripleDes,
+    Idea,
     /// And the effective bits of its key.
     Rc2(u16),
+    /// Without blocks.
     Rc4,
+    Seed,
+    Sm4,
+    TripleDes,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// With the padding of PKCS#7.
+    Cbc,
+    /// Each block by itself, with the same padding.
+    Ecb,
+    /// By whole blocks.
+    Cfb,
+    Ofb,
+    Ctr,
+    /// RFC 5649, for AES alone.
+    Wrap,
+    /// RC4's own.
+    Stream,
 }
 
 impl Cipher {
+    /// In CBC mode.
+    #[cfg(feature = "legacy-ciphers")]
+    pub(super) const fn cbc(block: Block) -> Self {
+        Self { block, mode: Mode::Cbc }
+    }
+
     /// How long its initialisation vector is.
     pub(super) fn vector(self) -> usize {
-        match self {
-            Self::Aes128 | Self::Aes192 | Self::Aes256 => 16,
-            Self::Des | Self::TripleDes | Self::Rc2(_) => 8,
-            Self::Rc4 => 0,
+        match self.mode {
+            Mode::Cbc | Mode::Cfb | Mode::Ofb | Mode::Ctr => self.block.size(),
+            Mode::Ecb | Mode::Wrap | Mode::Stream => 0,
         }
+    }
+
+    /// Whether it is there without the feature `legacy-ciphers`.
+    pub(super) fn is_built_in(self) -> bool {
+        (self.block, self.mode) == (Block::Aes, Mode::Cbc)
+    }
+
+    /// Whether it should protect keys no longer: RC4, blocks of 64 bits, which all ciphers before AES have, and blocks
+    /// that are encrypted alike where they are alike.
+    pub(super) fn is_weak(self) -> bool {
+        self.block.size() < 16 || self.mode == Mode::Ecb
     }
 
     /// The plain text; nothing if key, vector or padding do not fit.
     pub(super) fn decrypt(self, key: &[u8], vector: &[u8], data: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        let algorithm = match self {
-            Self::Aes128 => &AES_128,
-            Self::Aes192 => &AES_192,
-            Self::Aes256 => &AES_256,
-            _ => return legacy::decrypt(self, key, vector, data),
-        };
-        let key = UnboundCipherKey::new(algorithm, key).ok()?;
+        if !self.is_built_in() {
+            return others(self, key, vector, data);
+        }
+        let key = UnboundCipherKey::new(aes(key.len())?, key).ok()?;
         let context = DecryptionContext::Iv128(FixedLength::try_from(vector).ok()?);
         let mut plain = Zeroizing::new(data.to_vec());
         let length = PaddedBlockDecryptingKey::cbc_pkcs7(key).ok()?.decrypt(&mut plain, context).ok()?.len();
@@ -48,54 +98,35 @@ impl Cipher {
     }
 }
 
-#[cfg(feature = "legacy-ciphers")]
-mod legacy {
-    use cbc::Decryptor;
-    use cbc::cipher::block_padding::Pkcs7;
-    use cbc::cipher::{BlockCipherDecrypt, BlockModeDecrypt, InnerIvInit, KeyInit};
-    use des::{Des, TdesEde2, TdesEde3};
-    use rc2::Rc2;
-    use rc4::{Rc4, StreamCipher};
-    use zeroize::Zeroizing;
-
-    use super::Cipher;
-
-    pub(super) fn decrypt(
-        cipher: Cipher,
-        key: &[u8],
-        vector: &[u8],
-        data: &[u8],
-    ) -> Option<Zeroizing<Vec<u8>>> {
-        match (cipher, key.len()) {
-            (Cipher::Des, _) => cbc(Des::new_from_slice(key).ok()?, vector, data),
-            (Cipher::TripleDes, 16) => cbc(TdesEde2::new_from_slice(key).ok()?, vector, data),
-            (Cipher::TripleDes, _) => cbc(TdesEde3::new_from_slice(key).ok()?, vector, data),
-            // The crate panics for other lengths.
-            (Cipher::Rc2(bits @ 1..=1024), 1..=128) => {
-                cbc(Rc2::new_with_eff_key_len(key, usize::from(bits)), vector, data)
-            }
-            (Cipher::Rc4, _) => {
-                let mut plain = Zeroizing::new(data.to_vec());
-                Rc4::new_from_slice(key).ok()?.try_apply_keystream(&mut plain).ok()?;
-                Some(plain)
-            }
-            _ => None,
+impl Block {
+    /// How many bytes it has.
+    fn size(self) -> usize {
+        match self {
+            Self::Aes | Self::Aria | Self::Camellia | Self::Seed | Self::Sm4 => 16,
+            Self::Blowfish | Self::Cast5 | Self::Des | Self::Idea | Self::Rc2(_) | Self::TripleDes => 8,
+            Self::Rc4 => 1,
         }
     }
+}
 
-    fn cbc<C: BlockCipherDecrypt>(cipher: C, vector: &[u8], data: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        let mode = Decryptor::inner_iv_slice_init(cipher, vector).ok()?;
-        mode.decrypt_padded_vec::<Pkcs7>(data).ok().map(Zeroizing::new)
+fn aes(key_length: usize) -> Option<&'static Algorithm> {
+    match key_length {
+        16 => Some(&AES_128),
+        24 => Some(&AES_192),
+        32 => Some(&AES_256),
+        _ => None,
+    }
+}
+
+#[cfg(feature = "legacy-ciphers")]
+fn others(cipher: Cipher, key: &[u8], vector: &[u8], data: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    match cipher.mode {
+        Mode::Stream => blocks::rc4(key, data),
+        mode => mode.decrypt(&*blocks::keyed(cipher.block, key)?, vector, data),
     }
 }
 
 #[cfg(not(feature = "legacy-ciphers"))]
-mod legacy {
-    use zeroize::Zeroizing;
-
-    use super::Cipher;
-
-    pub(super) fn decrypt(_: Cipher, _: &[u8], _: &[u8], _: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        None
-    }
+fn others(_: Cipher, _: &[u8], _: &[u8], _: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    None
 }

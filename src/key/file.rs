@@ -1,11 +1,13 @@
 //! The files that hold a key or its certificate: their content, and errors that name them.
 
 use std::fmt;
+use std::fs::Metadata;
 
 use zeroize::Zeroizing;
 
+use super::KeySource;
 use crate::error::{Error, Result, Status};
-use crate::file::{self, Location, Stamp};
+use crate::file::{self, Exposed, Location, Stamp};
 
 /// A file, and the option that named it.
 pub(super) struct Named<'a> {
@@ -27,8 +29,26 @@ impl Named<'_> {
     }
 }
 
+/// As [`read`], of the file that holds the key itself; and whether others may read or write it, unless that is an error.
+pub(super) fn read_key(
+    source: &KeySource,
+    file: &Location,
+) -> Result<(Zeroizing<Vec<u8>>, Stamp, Option<Exposed>)> {
+    let named = Named { option: source.option(), file };
+    let (content, metadata) = content(&named)?;
+    let exposed = Exposed::of(&metadata);
+    match exposed.filter(|_| source.guarded) {
+        Some(exposed) => Err(named.broken(format!("{exposed} (KeyFileCheck is 1)"))),
+        None => Ok((content, Stamp::of(&metadata), exposed)),
+    }
+}
+
 /// The content of the file, and its stamp from before the reading: a change during it is seen at the next look.
 pub(super) fn read(named: &Named<'_>) -> Result<(Zeroizing<Vec<u8>>, Stamp)> {
+    content(named).map(|(content, metadata)| (content, Stamp::of(&metadata)))
+}
+
+fn content(named: &Named<'_>) -> Result<(Zeroizing<Vec<u8>>, Metadata)> {
     if named.file.typed().is_empty() {
         return Err(named.broken("is empty; it should name a file"));
     }
@@ -37,5 +57,5 @@ pub(super) fn read(named: &Named<'_>) -> Result<(Zeroizing<Vec<u8>>, Stamp)> {
     if content.is_empty() {
         return Err(named.broken("is empty (0 bytes)"));
     }
-    Ok((content, Stamp::of(&metadata)))
+    Ok((content, metadata))
 }

@@ -64,7 +64,7 @@ openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout pass: -keypbe NONE -ce
 openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout pass:changeit -nomac -out rsa-nomac.p12
 openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout pass:changeit -iter 1 -nomac -out rsa-quick.p12
 openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout pass:changeit -legacy -keypbe PBE-SHA1-RC2-128 -out rsa-rc2.p12
-openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout pass:changeit -keypbe CAMELLIA-256-CBC -out rsa-camellia.p12
+openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout pass:changeit -keypbe CAMELLIA-256-CBC -nomac -out rsa-camellia.p12
 openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout 'pass:pässw€rd' -out umlaut.p12
 openssl pkcs12 -export -inkey rsa.pem -in ca.pem -passout 'pass:pässw€rd' -legacy -out umlaut-legacy.p12
 openssl pkcs8 -topk8 -in rsa.pem -passout 'pass:pässw€rd' -out umlaut.pem
@@ -144,6 +144,10 @@ impl Place {
 
     pub fn with(&self, name: &str, content: &[u8], password: Option<&str>) -> KeySource {
         std::fs::write(self.file(name), content).unwrap();
+        // Another mode would be a warning.
+        #[cfg(unix)]
+        std::fs::set_permissions(self.file(name), std::os::unix::fs::PermissionsExt::from_mode(0o600))
+            .unwrap();
         self.source(name, password)
     }
 
@@ -169,8 +173,8 @@ impl KeySource {
 
     fn at(origin: KeyOrigin) -> Self {
         let (password, key_password, alias, certificate) = (None, None, None, None);
-        let (purpose, strong) = (Purpose::default(), false);
-        Self { purpose, origin, password, key_password, alias, certificate, strong }
+        let (purpose, strong, guarded) = (Purpose::default(), false, false);
+        Self { purpose, origin, password, key_password, alias, certificate, strong, guarded }
     }
 
     /// With JWTCertificate set.
@@ -188,6 +192,12 @@ impl KeySource {
     /// Under a policy that forbids weak encryption.
     pub fn strong(mut self) -> Self {
         self.strong = true;
+        self
+    }
+
+    /// With KeyFileCheck=1.
+    pub fn guarded(mut self) -> Self {
+        self.guarded = true;
         self
     }
 

@@ -15,8 +15,6 @@ use super::oid;
 /// A digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hash {
-    #[cfg(feature = "legacy-ciphers")]
-    Md5,
     Sha1,
     Sha224,
     Sha256,
@@ -28,6 +26,21 @@ pub(super) enum Hash {
     Sha3To256,
     Sha3To384,
     Sha3To512,
+    #[cfg(feature = "legacy-ciphers")]
+    Other(Other),
+}
+
+/// Those before SHA, and the rare ones.
+#[cfg(feature = "legacy-ciphers")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Other {
+    Blake2b,
+    Blake2s,
+    Md4,
+    Md5,
+    Ripemd160,
+    Sm3,
+    Whirlpool,
 }
 
 /// The numbers of the digests, and of HMAC by them.
@@ -45,15 +58,37 @@ const NUMBERS: [(Hash, ObjectIdentifier, ObjectIdentifier); 11] = [
     (Hash::Sha3To512, oid::of("2.16.840.1.101.3.4.2.10"), oid::of("2.16.840.1.101.3.4.2.16")),
 ];
 
+/// Another number of HMAC by SHA-1, from the tables of IPsec, which OpenSSL knows too.
+const HMAC_SHA1_OF_IPSEC: ObjectIdentifier = oid::of("1.3.6.1.5.5.8.1.2");
+
 #[cfg(feature = "legacy-ciphers")]
-const MD5: (ObjectIdentifier, ObjectIdentifier) = (oid::MD5, oid::HMAC_MD5);
+impl Other {
+    fn of(number: &ObjectIdentifier) -> Option<Self> {
+        Some(match *number {
+            oid::BLAKE2B => Self::Blake2b,
+            oid::BLAKE2S => Self::Blake2s,
+            oid::MD4 => Self::Md4,
+            oid::MD5 => Self::Md5,
+            oid::RIPEMD160 => Self::Ripemd160,
+            oid::SM3 => Self::Sm3,
+            oid::WHIRLPOOL => Self::Whirlpool,
+            _ => return None,
+        })
+    }
+
+    fn of_hmac(number: &ObjectIdentifier) -> Option<Self> {
+        Some(match *number {
+            oid::HMAC_MD5 | oid::HMAC_MD5_OF_IPSEC => Self::Md5,
+            oid::HMAC_SM3 => Self::Sm3,
+            _ => return None,
+        })
+    }
+}
 
 /// Calls the function `$name` of [`By`] for the digest that `$hash` is, and the HMAC by it.
 macro_rules! by {
     ($hash:expr, $name:ident($($argument:expr),*)) => {
         match $hash {
-            #[cfg(feature = "legacy-ciphers")]
-            Hash::Md5 => By::<md5::Md5, Hmac<md5::Md5>>::$name($($argument),*),
             Hash::Sha1 => By::<sha1::Sha1, Hmac<sha1::Sha1>>::$name($($argument),*),
             Hash::Sha224 => By::<sha2::Sha224, Hmac<sha2::Sha224>>::$name($($argument),*),
             Hash::Sha256 => By::<sha2::Sha256, Hmac<sha2::Sha256>>::$name($($argument),*),
@@ -65,16 +100,29 @@ macro_rules! by {
             Hash::Sha3To256 => By::<sha3::Sha3_256, SimpleHmac<sha3::Sha3_256>>::$name($($argument),*),
             Hash::Sha3To384 => By::<sha3::Sha3_384, SimpleHmac<sha3::Sha3_384>>::$name($($argument),*),
             Hash::Sha3To512 => By::<sha3::Sha3_512, SimpleHmac<sha3::Sha3_512>>::$name($($argument),*),
+            #[cfg(feature = "legacy-ciphers")]
+            Hash::Other(other) => match other {
+                Other::Blake2b => By::<blake2::Blake2b512, SimpleHmac<blake2::Blake2b512>>::$name($($argument),*),
+                Other::Blake2s => By::<blake2::Blake2s256, SimpleHmac<blake2::Blake2s256>>::$name($($argument),*),
+                Other::Md4 => By::<md4::Md4, Hmac<md4::Md4>>::$name($($argument),*),
+                Other::Md5 => By::<md5::Md5, Hmac<md5::Md5>>::$name($($argument),*),
+                Other::Ripemd160 => By::<ripemd::Ripemd160, Hmac<ripemd::Ripemd160>>::$name($($argument),*),
+                Other::Sm3 => By::<sm3::Sm3, Hmac<sm3::Sm3>>::$name($($argument),*),
+                Other::Whirlpool => By::<whirlpool::Whirlpool, Hmac<whirlpool::Whirlpool>>::$name($($argument),*),
+            },
         }
     };
 }
 
 impl Hash {
+    #[cfg(feature = "legacy-ciphers")]
+    pub(super) const MD5: Self = Self::Other(Other::Md5);
+
     /// The digest of that number.
     pub(super) fn of(number: &ObjectIdentifier) -> Option<Self> {
         #[cfg(feature = "legacy-ciphers")]
-        if *number == MD5.0 {
-            return Some(Self::Md5);
+        if let Some(other) = Other::of(number) {
+            return Some(Self::Other(other));
         }
         NUMBERS.iter().find(|(_, digest, _)| digest == number).map(|(hash, ..)| *hash)
     }
@@ -82,8 +130,11 @@ impl Hash {
     /// The digest whose HMAC has that number.
     pub(super) fn of_hmac(number: &ObjectIdentifier) -> Option<Self> {
         #[cfg(feature = "legacy-ciphers")]
-        if *number == MD5.1 {
-            return Some(Self::Md5);
+        if let Some(other) = Other::of_hmac(number) {
+            return Some(Self::Other(other));
+        }
+        if *number == HMAC_SHA1_OF_IPSEC {
+            return Some(Self::Sha1);
         }
         NUMBERS.iter().find(|(.., hmac)| hmac == number).map(|(hash, ..)| *hash)
     }
@@ -91,6 +142,21 @@ impl Hash {
     /// How many bytes it gives.
     pub(super) fn size(self) -> usize {
         by!(self, size())
+    }
+
+    /// How long HMAC by it takes in a derivation, in tenths of a microsecond; one digest takes half as long.
+    pub(super) fn step(self) -> u64 {
+        match self {
+            Self::Sha1 | Self::Sha224 | Self::Sha256 => 3,
+            Self::Sha384 | Self::Sha512 | Self::Sha512To224 | Self::Sha512To256 => 6,
+            Self::Sha3To224 | Self::Sha3To256 | Self::Sha3To384 | Self::Sha3To512 => 13,
+            #[cfg(feature = "legacy-ciphers")]
+            Self::Other(Other::Blake2s | Other::Md4 | Other::Md5) => 3,
+            #[cfg(feature = "legacy-ciphers")]
+            Self::Other(Other::Blake2b | Other::Ripemd160 | Other::Sm3) => 6,
+            #[cfg(feature = "legacy-ciphers")]
+            Self::Other(Other::Whirlpool) => 20,
+        }
     }
 
     pub(super) fn hmac(self, key: &[u8], message: &[u8]) -> Vec<u8> {

@@ -42,36 +42,41 @@ pub(super) fn name(content: &[u8]) -> &'static str {
 
 /// The key that `source` asks for, out of the JKS or JCEKS store `content`.
 pub(super) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
-    let entries = entries(source, content)?;
+    let mut budget = Budget::new();
+    let entries = entries(source, content, &mut budget)?;
     let names: Vec<_> = entries.iter().map(Entry::name).collect();
     let entry = entries.get(choice::choose(source, &names)?);
     match entry.and_then(|entry| Some((entry, entry.key?))) {
-        Some((entry, key)) => material(source, entry, key),
+        Some((entry, key)) => material(source, entry, key, &mut budget),
         None => Err(source.not_found("has no private key")),
     }
 }
 
 /// Every key of the JKS or JCEKS store `content`.
 pub(super) fn all(source: &KeySource, content: &[u8]) -> Result<Vec<Candidate>> {
-    let entries = entries(source, content)?;
+    // One for all: a file with many keys is still one file.
+    let mut budget = Budget::new();
+    let entries = entries(source, content, &mut budget)?;
     let keys = entries.iter().filter_map(|entry| Some((entry, entry.key?)));
-    Ok(keys.map(|(entry, key)| (Some(entry.alias.clone()), material(source, entry, key))).collect())
+    let mut candidate =
+        |entry: &Entry<'_>, key| (Some(entry.alias.clone()), material(source, entry, key, &mut budget));
+    Ok(keys.map(|(entry, key)| candidate(entry, key)).collect())
 }
 
 /// What the store holds, once the password has shown that it may be told.
-fn entries<'a>(source: &KeySource, content: &'a [u8]) -> Result<Vec<Entry<'a>>> {
+fn entries<'a>(source: &KeySource, content: &'a [u8], budget: &mut Budget) -> Result<Vec<Entry<'a>>> {
     weak::check(source, &format!("a scheme of Java's own ({}, SHA-1 alone)", name(content)))?;
     let (entries, signed, digest) = walked(source, content)?;
     verify(source, signed, digest)?;
     if source.password.is_none() {
-        prove(source, &entries)?;
+        prove(source, &entries, budget)?;
     }
     Ok(entries)
 }
 
-fn material(source: &KeySource, entry: &Entry<'_>, key: &[u8]) -> Result<Material> {
+fn material(source: &KeySource, entry: &Entry<'_>, key: &[u8], budget: &mut Budget) -> Result<Material> {
     Ok(Material {
-        key: Key::Private(unprotect(source, entry, key)?),
+        key: Key::Private(unprotect(source, entry, key, budget)?),
         certificates: entry.certificates.iter().map(|found| found.to_vec()).collect(),
         alias: Some(entry.alias.clone()),
         key_id: None,
@@ -218,10 +223,10 @@ fn verify(source: &KeySource, signed: &[u8], digest: &[u8]) -> Result<()> {
 }
 
 /// Without a store password, the one of a key must open one before anything is told of what the store holds.
-fn prove(source: &KeySource, entries: &[Entry<'_>]) -> Result<()> {
+fn prove(source: &KeySource, entries: &[Entry<'_>], budget: &mut Budget) -> Result<()> {
     let mut refusal = None;
     for (entry, key) in entries.iter().filter_map(|entry| Some((entry, entry.key?))) {
-        match unprotect(source, entry, key) {
+        match unprotect(source, entry, key, budget) {
             Ok(_) => return Ok(()),
             Err(error) => refusal = refusal.or(Some(error)),
         }
@@ -230,10 +235,15 @@ fn prove(source: &KeySource, entries: &[Entry<'_>]) -> Result<()> {
 }
 
 /// The key in an EncryptedPrivateKeyInfo by Java's own algorithms, `KeyProtector` of either format.
-fn unprotect(source: &KeySource, entry: &Entry<'_>, key: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+fn unprotect(
+    source: &KeySource,
+    entry: &Entry<'_>,
+    key: &[u8],
+    budget: &mut Budget,
+) -> Result<Zeroizing<Vec<u8>>> {
     let secret = source.key_password.as_ref().or(source.password.as_ref());
     let password = secret.map(|secret| secret.reveal()).unwrap_or_default();
-    unseal(key, password, source.strong).map_err(|fault| match fault {
+    unseal(key, password, source.strong, budget).map_err(|fault| match fault {
         Fault::Damaged => damaged(source, entry),
         Fault::Unsupported(number) => {
             source.broken(format!("protects its keys with {}", oid::refusal(&number)))
@@ -244,7 +254,12 @@ fn unprotect(source: &KeySource, entry: &Entry<'_>, key: &[u8]) -> Result<Zeroiz
     })
 }
 
-fn unseal(key: &[u8], password: &str, strong: bool) -> std::result::Result<Zeroizing<Vec<u8>>, Fault> {
+fn unseal(
+    key: &[u8],
+    password: &str,
+    strong: bool,
+    budget: &mut Budget,
+) -> std::result::Result<Zeroizing<Vec<u8>>, Fault> {
     let mut fields = Element::sequence(key)?;
     let scheme = fields.need()?.inside(SEQUENCE)?;
     let sealed = fields.need()?.octets(OCTETS)?;
@@ -252,7 +267,7 @@ fn unseal(key: &[u8], password: &str, strong: bool) -> std::result::Result<Zeroi
     if number == oid::JKS_PROTECTION {
         return unmask(&sealed, password);
     }
-    Scheme::read(scheme, strong)?.open(&sealed, &[&Password::new(password)], &mut Budget::new())
+    Scheme::read(scheme, strong)?.open(&sealed, &[&Password::new(password)], budget)
 }
 
 /// The key XORed with a chain of digests of password and salt, then a digest of password and key.

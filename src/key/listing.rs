@@ -2,7 +2,6 @@
 //!
 //! A store says what it holds under the same conditions as when one key is asked of it: its password comes first.
 
-use super::file::Named;
 use super::{
     Candidate, Format, KeyOrigin, KeySource, SigningKey, bare, certificate, file, format, jks, json, pem,
     pkcs12, text,
@@ -33,7 +32,7 @@ pub struct Listed {
 /// Those of opening it.
 pub fn list(source: &KeySource) -> Result<Option<Listing>> {
     let content = match &source.origin {
-        KeyOrigin::Store(file) => file::read(&Named { option: source.option(), file })?.0,
+        KeyOrigin::Store(file) => file::read_key(source, file)?.0,
         KeyOrigin::Text(written) => text::content(source, written.reveal())?,
         KeyOrigin::Shared(_) | KeyOrigin::Signer(_) => return Ok(None),
     };

@@ -52,7 +52,7 @@ mod text_tests;
 
 use zeroize::Zeroizing;
 
-use file::Named;
+use cost::Budget;
 
 pub use hints::{BoxHints, GoogleHints, Hints, hints};
 pub use host::{HostSigner, Sign};
@@ -92,18 +92,21 @@ pub fn open(source: &KeySource) -> Result<SigningKey> {
 
 /// The key, and by what to tell that one of its files has changed since.
 fn open_with_stamps(source: &KeySource) -> Result<(SigningKey, Vec<Stamp>)> {
-    let (material, mut stamps) = match &source.origin {
+    let (material, mut stamps, exposed) = match &source.origin {
         KeyOrigin::Store(file) => {
-            let (content, stamp) = file::read(&Named { option: source.option(), file })?;
-            (read(source, &content)?, vec![stamp])
+            let (content, stamp, exposed) = file::read_key(source, file)?;
+            (read(source, &content)?, vec![stamp], exposed)
         }
-        KeyOrigin::Text(written) => (read(source, &text::content(source, written.reveal())?)?, Vec::new()),
+        KeyOrigin::Text(written) => {
+            (read(source, &text::content(source, written.reveal())?)?, Vec::new(), None)
+        }
         KeyOrigin::Shared(written) => {
             return Ok((SigningKey::shared(source, written.reveal())?, Vec::new()));
         }
         KeyOrigin::Signer(signer) => return Ok((host::open(source, signer)?, Vec::new())),
     };
     let mut key = SigningKey::new(source, material)?;
+    key.exposed = exposed;
     if let Some((chain, stamp)) = certificate::read(source, key.public_key())? {
         key.offer(chain);
         stamps.push(stamp);
@@ -167,7 +170,10 @@ fn format(source: &KeySource, content: &[u8]) -> Result<Format> {
 
 /// DER without anything around it: a key, or one that is encrypted.
 fn bare(source: &KeySource, content: &[u8]) -> Result<Material> {
-    let der =
-        if pair::is_key(content) { Zeroizing::new(content.to_vec()) } else { pem::decrypt(source, content)? };
+    let der = if pair::is_key(content) {
+        Zeroizing::new(content.to_vec())
+    } else {
+        pem::decrypt(source, content, &mut Budget::new())?
+    };
     Ok(Material { key: Key::Private(der), certificates: Vec::new(), alias: None, key_id: None })
 }

@@ -6,22 +6,13 @@
 use zeroize::Zeroizing;
 
 use super::ber::Element;
-use super::cipher::Cipher;
+use super::cipher::{self, Known};
 use super::oid;
 use super::pbe::{Fault, admit};
 use super::text;
 
 const MARK: &str = "Proc-Type:";
 const CIPHER: &str = "DEK-Info:";
-
-const CIPHERS: [(&str, Cipher, usize); 6] = [
-    ("AES-128-CBC", Cipher::Aes128, 16),
-    ("AES-192-CBC", Cipher::Aes192, 24),
-    ("AES-256-CBC", Cipher::Aes256, 32),
-    ("DES-EDE3-CBC", Cipher::TripleDes, 24),
-    ("DES-CBC", Cipher::Des, 8),
-    ("RC2-CBC", Cipher::Rc2(128), 16),
-];
 
 /// Whether the body of a PEM block has the headers of an encrypted key.
 pub(super) fn is_encrypted(body: &[u8]) -> bool {
@@ -54,15 +45,15 @@ impl<'a> Sealed<'a> {
 
     /// The key in DER; nothing if the cipher is not known.
     pub(super) fn open(&self, password: &str, strong: bool) -> Result<Option<Zeroizing<Vec<u8>>>, Fault> {
+        // However good the cipher: one round of MD5 makes its key.
         admit(oid::MD5, strong)?;
-        let known = CIPHERS.iter().find(|(name, ..)| *name == self.cipher);
-        let Some((_, cipher, length)) = known else {
+        let Some(Known { cipher, key, .. }) = cipher::by_name(self.cipher) else {
             return Ok(None);
         };
         if self.vector.len() != cipher.vector() {
             return Err(Fault::Damaged);
         }
-        let key = derive(password.as_bytes(), &self.vector, *length).ok_or(Fault::Damaged)?;
+        let key = derive(password.as_bytes(), &self.vector, key).ok_or(Fault::Damaged)?;
         let plain = cipher.decrypt(&key, &self.vector, &self.data);
         // One wrong password in 256 leaves a padding that looks right.
         plain.filter(|plain| Element::sequence(plain).is_ok()).map(Some).ok_or(Fault::Refused)
@@ -75,7 +66,7 @@ fn derive(password: &[u8], vector: &[u8], length: usize) -> Option<Zeroizing<Vec
     let mut key = Zeroizing::new(Vec::with_capacity(64));
     let mut last = Zeroizing::new(Vec::new());
     while key.len() < length {
-        last = super::hash::Hash::Md5.chain(&last, &tail, 1);
+        last = super::hash::Hash::MD5.chain(&last, &tail, 1);
         key.extend_from_slice(&last);
     }
     key.truncate(length);

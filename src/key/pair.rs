@@ -229,7 +229,8 @@ fn rsa(source: &KeySource, key: &[u8], modulus: &[u8], algorithms: &'static [Alg
     let bits = bits(modulus);
     if !(2048..=8192).contains(&bits) {
         return Err(source.unsuitable(format!(
-            "has an RSA key of {bits} bits; JWTs are signed with 2048 to 8192 bits (RFC 7518 section 3.3)"
+            "has an RSA key of {bits} bits; {} 2048 to 8192 bits (as RFC 7518 section 3.3 has it)",
+            source.signs_with()
         )));
     }
     let pair = RsaKeyPair::from_der(key).map_err(|error| damaged(source, "RSA", &error))?;
@@ -269,5 +270,6 @@ fn other(source: &KeySource, kind: &ObjectIdentifier) -> Error {
         Some((_, name)) => format!("{name} ({number})"),
         None => format!("a key of kind {}", oid::name(kind)),
     };
-    source.unsuitable(format!("has {what}; JWTs are signed with RSA, EC on P-256 or P-384, or Ed25519"))
+    let signs = source.signs_with();
+    source.unsuitable(format!("has {what}; {signs} RSA, EC on P-256 or P-384, or Ed25519"))
 }

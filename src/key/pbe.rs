@@ -6,7 +6,7 @@ use ::der::asn1::ObjectIdentifier;
 use zeroize::Zeroizing;
 
 use super::ber::{Element, Elements, INTEGER, Malformed, OCTETS, SEQUENCE};
-use super::cipher::Cipher;
+use super::cipher::{self, Block, Cipher};
 use super::cost::{Budget, Cost};
 use super::hash::Hash;
 use super::oid;
@@ -76,11 +76,13 @@ pub(super) struct Scheme {
 /// The one place that every number of a scheme, cipher or digest passes before it is used; `strong` if what is weak
 /// is forbidden.
 pub(super) fn admit(number: ObjectIdentifier, strong: bool) -> Result<ObjectIdentifier, Fault> {
-    match oid::is_weak(&number) {
-        true if strong => Err(Fault::Weak(number)),
-        true if !cfg!(feature = "legacy-ciphers") => Err(Fault::Unsupported(number)),
-        _ => Ok(number),
+    if strong && oid::is_weak(&number) {
+        return Err(Fault::Weak(number));
     }
+    if oid::is_left_out(&number) {
+        return Err(Fault::Unsupported(number));
+    }
+    Ok(number)
 }
 
 /// The digest of an AlgorithmIdentifier.
@@ -115,7 +117,8 @@ impl Scheme {
     ) -> Result<Zeroizing<Vec<u8>>, Fault> {
         for password in passwords {
             for written in self.kdf.writings(password) {
-                budget.charge(self.cost())?;
+                let bytes = u64::try_from(data.len()).unwrap_or(u64::MAX);
+                budget.charge(Cost { bytes, ..self.cost() })?;
                 let found = self.decrypt(data, written);
                 // One wrong password in 256 leaves a padding that looks right.
                 if let Some(plain) = found.filter(|plain| Element::sequence(plain).is_ok()) {
@@ -188,18 +191,16 @@ impl Kdf {
 
     /// What a key of `length` bytes takes.
     pub(super) fn cost(&self, length: usize) -> Cost {
-        let size = match self.way {
-            Way::Scrypt { n, r, p } => {
-                let blocks = n.saturating_mul(r);
-                let memory = blocks.saturating_mul(128);
-                return Cost { rounds: blocks.saturating_mul(p), blocks: 1, memory };
-            }
-            Way::Pbkdf2(hash) => hash.size(),
-            Way::Pkcs12 => Hash::Sha1.size(),
-            Way::Pbkdf1(_) | Way::Java(_) => 16,
+        let (hash, size) = match self.way {
+            Way::Scrypt { n, r, p } => return scrypt(n, r, p),
+            Way::Pbkdf2(hash) => (hash, hash.size()),
+            Way::Pkcs12 => (Hash::Sha1, Hash::Sha1.size()),
+            Way::Pbkdf1(hash) | Way::Java(hash) => (hash, 16),
         };
+        // HMAC takes two digests where the others take one.
+        let step = if matches!(self.way, Way::Pbkdf2(_)) { hash.step() } else { hash.step().div_ceil(2) };
         let blocks = u64::try_from(length.div_ceil(size.max(1))).unwrap_or(u64::MAX);
-        Cost { rounds: self.rounds, blocks, memory: 0 }
+        Cost { rounds: self.rounds, blocks, step, ..Cost::default() }
     }
 
     /// The password in the ways that it may have been written for this.
@@ -226,8 +227,8 @@ impl Kdf {
             Way::Scrypt { n, r, p } => {
                 let log = u8::try_from(n.checked_ilog2().filter(|_| n.is_power_of_two())?).ok()?;
                 let number = |number: u64| u32::try_from(number).ok();
-                let parameters = scrypt::Params::new(log, number(r)?, number(p)?).ok()?;
-                scrypt::scrypt(password, &self.salt, &parameters, &mut key).ok()?;
+                let parameters = ::scrypt::Params::new(log, number(r)?, number(p)?).ok()?;
+                ::scrypt::scrypt(password, &self.salt, &parameters, &mut key).ok()?;
             }
         }
         Some(key)
@@ -242,6 +243,15 @@ impl Kdf {
         Hash::Sha1.pkcs12(purpose, password, &self.salt, self.rounds(), &mut out);
         out
     }
+}
+
+/// What scrypt takes (RFC 7914): a table of N blocks, and beside it p blocks that are worked on one after the other, of
+/// which a MiB is not counted.
+pub(super) fn scrypt(n: u64, r: u64, p: u64) -> Cost {
+    let size = |blocks: u64| blocks.saturating_mul(r).saturating_mul(128);
+    let memory = size(n).saturating_add(size(p).saturating_sub(1024 * 1024));
+    let rounds = n.saturating_mul(r).saturating_mul(p);
+    Cost { rounds, blocks: 1, step: 6, memory, ..Cost::default() }
 }
 
 /// Of Java's salt; one that says the same twice is turned around in part, as Java does, its own mistake included.
@@ -263,19 +273,21 @@ fn length(parameters: &mut Elements<'_>) -> Result<Option<usize>, Fault> {
 /// PBES1, PKCS#12's own schemes and Java's: how the key is made, and how long it is.
 #[cfg(feature = "legacy-ciphers")]
 fn first_scheme(number: &ObjectIdentifier) -> Option<(Way, Cipher, usize)> {
-    let rc2 = |bits| Cipher::Rc2(bits);
+    let rc4 = Cipher { block: Block::Rc4, mode: super::cipher::Mode::Stream };
+    let (des, triple) = (Cipher::cbc(Block::Des), Cipher::cbc(Block::TripleDes));
+    let rc2 = |bits| Cipher::cbc(Block::Rc2(bits));
     Some(match number.to_string().as_str() {
-        "1.2.840.113549.1.5.3" => (Way::Pbkdf1(Hash::Md5), Cipher::Des, 8),
-        "1.2.840.113549.1.5.6" => (Way::Pbkdf1(Hash::Md5), rc2(64), 8),
-        "1.2.840.113549.1.5.10" => (Way::Pbkdf1(Hash::Sha1), Cipher::Des, 8),
+        "1.2.840.113549.1.5.3" => (Way::Pbkdf1(Hash::MD5), des, 8),
+        "1.2.840.113549.1.5.6" => (Way::Pbkdf1(Hash::MD5), rc2(64), 8),
+        "1.2.840.113549.1.5.10" => (Way::Pbkdf1(Hash::Sha1), des, 8),
         "1.2.840.113549.1.5.11" => (Way::Pbkdf1(Hash::Sha1), rc2(64), 8),
-        "1.2.840.113549.1.12.1.1" => (Way::Pkcs12, Cipher::Rc4, 16),
-        "1.2.840.113549.1.12.1.2" => (Way::Pkcs12, Cipher::Rc4, 5),
-        "1.2.840.113549.1.12.1.3" => (Way::Pkcs12, Cipher::TripleDes, 24),
-        "1.2.840.113549.1.12.1.4" => (Way::Pkcs12, Cipher::TripleDes, 16),
+        "1.2.840.113549.1.12.1.1" => (Way::Pkcs12, rc4, 16),
+        "1.2.840.113549.1.12.1.2" => (Way::Pkcs12, rc4, 5),
+        "1.2.840.113549.1.12.1.3" => (Way::Pkcs12, triple, 24),
+        "1.2.840.113549.1.12.1.4" => (Way::Pkcs12, triple, 16),
         "1.2.840.113549.1.12.1.5" => (Way::Pkcs12, rc2(128), 16),
         "1.2.840.113549.1.12.1.6" => (Way::Pkcs12, rc2(40), 5),
-        "1.3.6.1.4.1.42.2.19.1" => (Way::Java(Hash::Md5), Cipher::TripleDes, 24),
+        "1.3.6.1.4.1.42.2.19.1" => (Way::Java(Hash::MD5), triple, 24),
         _ => return None,
     })
 }
@@ -289,14 +301,17 @@ fn pbes2(mut parameters: Elements<'_>, strong: bool) -> Result<Scheme, Fault> {
     let kdf = Kdf::read(parameters.need()?.inside(SEQUENCE)?, strong)?;
     let mut encryption = parameters.need()?.inside(SEQUENCE)?;
     let number = admit(encryption.need()?.oid()?, strong)?;
-    let (mut cipher, mut key_length) = second_cipher(&number).ok_or(Fault::Unsupported(number))?;
-    let parameter = encryption.need()?;
-    let vector = if let Cipher::Rc2(bits) = &mut cipher {
-        let vector = rc2_parameters(parameter, bits)?;
+    let known = cipher::by_number(&number).ok_or(Fault::Unsupported(number))?;
+    let (mut cipher, mut key_length) = (known.cipher, known.key);
+    let vector = if let Block::Rc2(bits) = &mut cipher.block {
+        let vector = rc2_parameters(encryption.need()?, bits)?;
         key_length = kdf.length.unwrap_or(usize::from(*bits).div_ceil(8));
         vector
+    } else if cipher.vector() == 0 {
+        // Empty, NULL or left out, as the writer likes.
+        Vec::new()
     } else {
-        parameter.octets(OCTETS)?.into_owned()
+        encryption.need()?.octets(OCTETS)?.into_owned()
     };
     if vector.len() != cipher.vector() || kdf.length.is_some_and(|said| said != key_length) {
         return Err(Fault::Damaged);
@@ -304,20 +319,9 @@ fn pbes2(mut parameters: Elements<'_>, strong: bool) -> Result<Scheme, Fault> {
     Ok(Scheme { kdf, cipher, key_length, vector: Some(vector) })
 }
 
-fn second_cipher(number: &ObjectIdentifier) -> Option<(Cipher, usize)> {
-    Some(match number.to_string().as_str() {
-        "2.16.840.1.101.3.4.1.2" => (Cipher::Aes128, 16),
-        "2.16.840.1.101.3.4.1.22" => (Cipher::Aes192, 24),
-        "2.16.840.1.101.3.4.1.42" => (Cipher::Aes256, 32),
-        "1.2.840.113549.3.7" => (Cipher::TripleDes, 24),
-        "1.3.14.3.2.7" => (Cipher::Des, 8),
-        "1.2.840.113549.3.2" => (Cipher::Rc2(32), 4),
-        _ => return None,
-    })
-}
-
 /// The vector, with the effective bits where a version tells them (RFC 8018 appendix B.2.3).
 fn rc2_parameters(parameter: Element<'_>, bits: &mut u16) -> Result<Vec<u8>, Fault> {
+    *bits = 32;
     let Ok(mut fields) = parameter.inside(SEQUENCE) else {
         return Ok(parameter.octets(OCTETS)?.into_owned());
     };

@@ -64,14 +64,16 @@ pub(super) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
             )));
         }
     };
-    material(source, &blocks, key)
+    material(source, &blocks, key, &mut Budget::new())
 }
 
 /// Every private key of the PEM text `content`.
 pub(super) fn all(source: &KeySource, content: &[u8]) -> Result<Vec<Candidate>> {
     let blocks = whole_blocks(source, content)?;
     let keys = blocks.iter().filter(|block| block.is_key());
-    Ok(keys.map(|key| (None, material(source, &blocks, key))).collect())
+    // One for all: a file with many keys is still one file.
+    let mut budget = Budget::new();
+    Ok(keys.map(|key| (None, material(source, &blocks, key, &mut budget))).collect())
 }
 
 fn whole_blocks<'a>(source: &KeySource, content: &'a [u8]) -> Result<Vec<Block<'a>>> {
@@ -79,10 +81,15 @@ fn whole_blocks<'a>(source: &KeySource, content: &'a [u8]) -> Result<Vec<Block<'
         .ok_or_else(|| source.broken("is PEM with a block that has no END line: it was cut short or damaged"))
 }
 
-fn material(source: &KeySource, blocks: &[Block<'_>], key: &Block<'_>) -> Result<Material> {
+fn material(
+    source: &KeySource,
+    blocks: &[Block<'_>],
+    key: &Block<'_>,
+    budget: &mut Budget,
+) -> Result<Material> {
     let certificates = blocks.iter().filter(|block| block.label == CERTIFICATE);
     Ok(Material {
-        key: Key::Private(private_key(source, key)?),
+        key: Key::Private(private_key(source, key, budget)?),
         certificates: certificates
             .map(|block| block.decoded(source).map(|der| der.to_vec()))
             .collect::<Result<_>>()?,
@@ -105,14 +112,14 @@ fn no_key(source: &KeySource, blocks: &[Block<'_>]) -> Error {
     source.not_found(format!("has no private key; it is PEM with {labels}"))
 }
 
-fn private_key(source: &KeySource, block: &Block<'_>) -> Result<Zeroizing<Vec<u8>>> {
+fn private_key(source: &KeySource, block: &Block<'_>, budget: &mut Budget) -> Result<Zeroizing<Vec<u8>>> {
     match block.label.as_str() {
         "OPENSSH PRIVATE KEY" => Err(source.broken(
             "has a key in OpenSSH's own format, which is not supported; convert a copy with \
              ssh-keygen -p -m PKCS8 -f COPY",
         )),
-        "DSA PRIVATE KEY" => Err(source.unsuitable("has a DSA key, with which no JWT can be signed")),
-        "ENCRYPTED PRIVATE KEY" => decrypt(source, &block.decoded(source)?),
+        "DSA PRIVATE KEY" => Err(source.unsuitable(format!("has a DSA key; {} others", source.signs_with()))),
+        "ENCRYPTED PRIVATE KEY" => decrypt(source, &block.decoded(source)?, budget),
         _ if old_pem::is_encrypted(block.body) => decrypt_old(source, block),
         _ => block.decoded(source),
     }
@@ -147,10 +154,10 @@ fn explain(source: &KeySource, fault: Fault, damaged: impl Fn() -> Error) -> Err
 }
 
 /// The key in an EncryptedPrivateKeyInfo (RFC 5958 section 3).
-pub(super) fn decrypt(source: &KeySource, der: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+pub(super) fn decrypt(source: &KeySource, der: &[u8], budget: &mut Budget) -> Result<Zeroizing<Vec<u8>>> {
     let (password, _) = source.only_password();
     let spelled = password.map(Password::new);
-    unseal(der, spelled.as_ref(), source.strong)
+    unseal(der, spelled.as_ref(), source.strong, budget)
         .map_err(|fault| explain(source, fault, || source.broken("has a damaged ENCRYPTED PRIVATE KEY")))
 }
 
@@ -158,11 +165,12 @@ fn unseal(
     der: &[u8],
     password: Option<&Password>,
     strong: bool,
+    budget: &mut Budget,
 ) -> std::result::Result<Zeroizing<Vec<u8>>, Fault> {
     let mut fields = Element::sequence(der)?;
     let scheme = Scheme::read(fields.need()?.inside(SEQUENCE)?, strong)?;
     let sealed = fields.need()?.octets(OCTETS)?;
-    scheme.open(&sealed, password.as_slice(), &mut Budget::new())
+    scheme.open(&sealed, password.as_slice(), budget)
 }
 
 /// Whether `der` has the form of an encrypted key.

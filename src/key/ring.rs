@@ -102,6 +102,7 @@ impl KeyRing {
         let fields = [
             Some(user.as_slice()),
             Some(if source.strong { b"strong".as_slice() } else { b"any" }),
+            Some(if source.guarded { b"guarded".as_slice() } else { b"any" }),
             Some(named.as_bytes()),
             Some(kind.as_bytes()),
             Some(origin),

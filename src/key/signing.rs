@@ -18,6 +18,7 @@ use super::thumbprint::{Thumbprint, Thumbprints};
 use super::x509::Facts;
 use super::{Key, KeyOrigin, KeySource, Material, chain};
 use crate::error::{Error, Result, Status};
+use crate::file::Exposed;
 
 /// A key, parsed, with the certificates that stood beside it.
 pub struct SigningKey {
@@ -28,6 +29,8 @@ pub struct SigningKey {
     key_id: Option<String>,
     certificates: Vec<CertificateDer<'static>>,
     thumbprints: Option<Thumbprints>,
+    /// That others may read or write the file that it came from.
+    pub(super) exposed: Option<Exposed>,
 }
 
 impl SigningKey {
@@ -40,20 +43,36 @@ impl SigningKey {
         let certificates = chain::of(pair.public_key(), &certificates);
         let thumbprints = Thumbprints::of(&certificates);
         let source = source.without_secrets();
-        Ok(Self { source, pair, alias, key_id, certificates, thumbprints })
+        Ok(Self { source, pair, alias, key_id, certificates, thumbprints, exposed: None })
     }
 
     /// The shared secret that is `written`.
     pub(super) fn shared(source: &KeySource, written: &str) -> Result<Self> {
         let pair = Pair::Shared(Shared::new(source, written)?);
         let source = source.without_secrets();
-        Ok(Self { source, pair, alias: None, key_id: None, certificates: Vec::new(), thumbprints: None })
+        Ok(Self {
+            source,
+            pair,
+            alias: None,
+            key_id: None,
+            certificates: Vec::new(),
+            thumbprints: None,
+            exposed: None,
+        })
     }
 
     /// The key that `key` signs with.
     pub(super) fn elsewhere(source: &KeySource, key: impl Elsewhere + 'static) -> Self {
         let (source, pair) = (source.without_secrets(), Pair::Elsewhere(Box::new(key)));
-        Self { source, pair, alias: None, key_id: None, certificates: Vec::new(), thumbprints: None }
+        Self {
+            source,
+            pair,
+            alias: None,
+            key_id: None,
+            certificates: Vec::new(),
+            thumbprints: None,
+            exposed: None,
+        }
     }
 
     /// Takes over `chain`, which is this key's, unless one came with the key.
@@ -106,20 +125,28 @@ impl SigningKey {
         Facts::of(self.certificates.first()?)
     }
 
-    /// That the key's certificate does not hold at `now`, in seconds since 1970; nothing if it does, or if none came
-    /// with the key.
+    /// What every connection that uses the key is to be told at `now`, in seconds since 1970: that its certificate does not
+    /// hold, that others may read or write its file.
     #[must_use]
-    pub fn date_warning(&self, now: i64) -> Option<Error> {
-        let Facts { validity: (from, to), not_before, not_after, .. } = self.certificate()?;
-        let text = if now < from {
-            format!("has a certificate that is not valid before {not_before}")
-        } else if now >= to {
-            format!("has a certificate that expired on {not_after}")
-        } else {
-            return None;
+    pub fn warnings(&self, now: i64) -> Vec<Error> {
+        let dates = self.date_fault(now).map(|text| format!("{text}; servers that look at dates refuse it"));
+        let mode = self.exposed.map(|exposed| format!("{exposed} (KeyFileCheck=1 makes this an error)"));
+        let warning = |text| {
+            let text = format!("{} {text}", self.source.named());
+            Error::warning("01000", "key store", text).with_option(self.source.option())
         };
-        let text = format!("{} {text}; servers that look at dates refuse it", self.source.named());
-        Some(Error::warning("01000", "key store", text).with_option(self.source.option()))
+        dates.into_iter().chain(mode).map(warning).collect()
+    }
+
+    fn date_fault(&self, now: i64) -> Option<String> {
+        let Facts { validity: (from, to), not_before, not_after, .. } = self.certificate()?;
+        if now < from {
+            Some(format!("has a certificate that is not valid before {not_before}"))
+        } else if now >= to {
+            Some(format!("has a certificate that expired on {not_after}"))
+        } else {
+            None
+        }
     }
 
     /// The key's certificate and those of its issuers, leaf first; empty if none came with the key.

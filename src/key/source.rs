@@ -83,6 +83,9 @@ pub struct KeySource {
     /// Whether the policy forbids weak encryption. It is part of what a key is, so that one that was opened before the
     /// policy was tightened, and the tokens that it brought, are not met afterwards.
     pub strong: bool,
+    /// KeyFileCheck: whether it is an error that others may read or write the file. Part of what a key is for the same
+    /// reason.
+    pub guarded: bool,
 }
 
 impl KeySource {
@@ -191,6 +194,14 @@ impl KeySource {
 
     pub(super) fn not_found(&self, text: impl AsRef<str>) -> Error {
         self.error(Status::KeyNotFound, self.words().alias, text)
+    }
+
+    /// What the key is there to do, before that which it can be.
+    pub(super) fn signs_with(&self) -> &'static str {
+        match self.purpose {
+            Purpose::ClientCertificate => "TLS clients sign with",
+            Purpose::Assertion | Purpose::Trust => "JWTs are signed with",
+        }
     }
 
     pub(super) fn unsuitable(&self, text: impl AsRef<str>) -> Error {

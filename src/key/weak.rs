@@ -51,14 +51,22 @@ mod tests {
     #[test]
     fn a_cipher_of_pbes2_is_weak_or_not_by_itself() {
         let place = Place::new();
-        for (name, cipher) in [("des3.pem", "des3"), ("aes.pem", "aes-256-cbc")] {
-            place.fixture("rsa.pem", None);
-            let encrypt = format!("openssl pkcs8 -topk8 -in rsa.pem -v2 {cipher} -passout pass:changeit");
-            run(place.path(), &format!("{encrypt} -out {name}"));
+        place.fixture("rsa.pem", None);
+        let sources = ["des3", "bf-cbc", "aes-256-ecb", "aes-256-cbc", "camellia-256-cbc", "sm4-cbc"].map(|cipher| {
+            let encrypt = "openssl pkcs8 -topk8 -in rsa.pem -passout pass:changeit -provider default -provider legacy";
+            run(place.path(), &format!("{encrypt} -v2 {cipher} -out {cipher}.pem"));
+            place.source(&format!("{cipher}.pem"), Some(STORE_PASSWORD))
+        });
+        let (weak, sound) = sources.split_at(3);
+        for (source, name) in
+            weak.iter().zip(["DES-EDE3-CBC (1.2.840.113549.3.7)", "BF-CBC (", "AES-256-ECB ("])
+        {
+            let message = refused(source);
+            assert!(message.contains(name), "{message}");
         }
-        let message = refused(&place.source("des3.pem", Some(STORE_PASSWORD)));
-        assert!(message.contains("3DES-CBC (1.2.840.113549.3.7)"), "{message}");
-        open(&place.source("aes.pem", Some(STORE_PASSWORD)).strong()).unwrap();
+        for source in sound {
+            open(&source.clone().strong()).unwrap();
+        }
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl Options {
     /// That `option`, being `what`, is refused.
     pub(super) fn refused(&self, option: &table::Definition, what: &str) -> Error {
         let text = format!(
-            "{what} in the connection string would change where the secrets of {} are sent; take it away, or write \
+            "{what} in the connection string would change where the secrets of {} are sent, or how they are guarded; take it away, or write \
              AllowOverride=1 into the data source",
             self.source.as_deref().unwrap_or("the data source"),
         );

@@ -105,7 +105,7 @@ impl Definition {
         self.kind == Kind::Secret
     }
 
-    /// Whether it decides where secrets are sent, or to whom they are shown.
+    /// Whether it decides where secrets are sent, to whom they are shown, or how they must have been kept.
     #[must_use]
     pub fn steers(&self) -> bool {
         STEERING.contains(&self.name) || self.name.starts_with("Proxy")
@@ -138,6 +138,7 @@ const STEERING: &[&str] = &[
     "ValidateServerCertificate",
     "ClaimsAudience",
     "Provider",
+    "KeyFileCheck",
 ];
 
 macro_rules! options {
@@ -282,6 +283,8 @@ options! {
         "The password of the key in KeyStore, where it is not the store's.";
     KeyStoreAlias [] Kind::Text, "the only key",
         "Which key of KeyStore is the client's; needed where it holds several.";
+    KeyFileCheck [] Kind::Switch, "0",
+        "1 refuses JWTCertStore, KeyStore and ClientAssertionFile where others may read or write the file, by its mode; without it that is a warning. Where systems have no such modes, as Windows, nothing is looked at.";
     ProxyHost ["pxhn", "ProxyServer"] Kind::Text, "the environment's",
         "The proxy to all https servers: a host, or http://host:port (CONNECT), or socks5://host:port, where the proxy looks names up. Without it https_proxy, HTTPS_PROXY, all_proxy, ALL_PROXY and no_proxy of the environment count, as they are at open, but not for this machine. http:// goes to this machine alone and never through a proxy.";
     ProxyPort ["pxpt"] Kind::Number(0, 65_535), "0",

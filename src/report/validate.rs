@@ -1,6 +1,8 @@
 //! Everything that is wrong with a connection, found without sending or signing anything: options, key store, key,
 //! certificate, ready-made tokens, URLs.
 
+use std::cell::RefCell;
+
 use serde::Serialize;
 
 use super::target::target;
@@ -68,6 +70,15 @@ impl Findings {
         outcome.map_err(|error| self.problem(&error)).ok()
     }
 
+    fn warn(&mut self, warnings: &[Error]) {
+        for warning in warnings.iter().map(Problem::from) {
+            // A call may have met it before.
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        }
+    }
+
     fn has_fault_with(&self, name: Name) -> bool {
         self.problems.iter().any(|problem| problem.option.as_deref() == Some(name.text()))
     }
@@ -98,7 +109,7 @@ pub fn validate(connection: &Connection) -> Result<String> {
     findings.trust(&view);
     findings.ready_made(&view, clock);
     let store = findings.store(&view);
-    findings.warnings.extend(connection.warnings().iter().map(Problem::from));
+    findings.warn(&connection.warnings());
     let Findings { problems, warnings } = findings;
     written(&Report { valid: problems.is_empty(), problems, warnings, store })
 }
@@ -129,6 +140,9 @@ impl Findings {
         for trust in parts.iter().filter(|trust| trust.store.is_some() || trust.client.is_some()) {
             self.check(trust.config(&view.process.keys));
         }
+        if let Ok(warnings) = wanted.warnings(&view.process.keys, view.process.clock.unix_seconds()) {
+            self.warn(&warnings);
+        }
     }
 
     /// A token or an assertion that the user gave, where the method uses it.
@@ -156,9 +170,15 @@ impl Findings {
         let given =
             options.get(Name::ClientAssertion).map(|given| AssertionSource::Given(given.text.clone()));
         let file = options.get(Name::ClientAssertionFile);
-        let file = file.map(|file| AssertionSource::File(Location::new(file.text.reveal().to_owned())));
+        let guarded = options.get(Name::KeyFileCheck).is_some_and(|word| word.text.reveal() == "1");
+        let file = file.map(|file| AssertionSource::File {
+            file: Location::new(file.text.reveal().to_owned()),
+            guarded,
+        });
         for source in given.into_iter().chain(file) {
-            self.check(flow::ready_made(&source, clock));
+            let warn = RefCell::new(Vec::new());
+            self.check(flow::ready_made(&source, clock, &|warning| warn.borrow_mut().push(warning)));
+            self.warn(&warn.into_inner());
         }
     }
 
@@ -206,9 +226,7 @@ impl Findings {
         for thumbprint in &header.thumbprints {
             self.check(key.thumbprint(*thumbprint));
         }
-        if let Some(warning) = key.date_warning(view.process.clock.unix_seconds()) {
-            self.warnings.push(Problem::from(&warning));
-        }
+        self.warn(&key.warnings(view.process.clock.unix_seconds()));
     }
 }
 

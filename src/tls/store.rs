@@ -47,6 +47,7 @@ fn source(store: &Location, password: Option<&Secret>) -> KeySource {
         certificate: None,
         // Certificates are public: their encryption keeps nothing secret.
         strong: false,
+        guarded: false,
     }
 }
 

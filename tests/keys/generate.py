@@ -123,6 +123,24 @@ for scheme in ["AES-256-CBC", "PBE-SHA1-3DES"]:
     write(f"r-twopass-{scheme}.p12", content, scheme, "sha256", "two", "of-the-mac", "changeit", "openssl -twopass")
 
 
+def bomb(name, scheme, digest, kdf):
+    """An encrypted PKCS#8 that asks for more than it may, so that nobody sees what it holds."""
+    aes = sequence(oid("2.16.840.1.101.3.4.1.42"), element(4, bytes(16)))
+    algorithm = sequence(oid("1.2.840.113549.1.5.13"), sequence(kdf, aes))
+    with open(name, "wb") as file:
+        file.write(sequence(algorithm, element(4, bytes(64))))
+    print(name, "rsa", "Python", "PKCS8 DER", scheme, digest, "ascii", "-", "changeit", "-", "KEY_STORE", sep="\t")
+
+
+# Two million are done, but not twice by the slowest digest.
+slow = sequence(oid("2.16.840.1.101.3.4.2.13"), element(5))
+pbkdf2 = sequence(oid("1.2.840.113549.1.5.12"), sequence(element(4, b"saltsalt"), number(2000000), slow))
+bomb("p8-bomb-slow.der", "AES-256-CBC", "HMAC-SHA3-224, 2,000,000 iterations", pbkdf2)
+for name, numbers in [("large", [131072, 8, 1]), ("wide", [2, 1, 999999])]:
+    scrypt = sequence(oid("1.3.6.1.4.1.11591.4.11"), sequence(element(4, b"salt"), *map(number, numbers)))
+    bomb(f"p8-bomb-{name}.der", "AES-256-CBC", "scrypt, 128 MiB, " + name, scrypt)
+
+
 def indefinite(data):
     """The same with indefinite lengths, and strings in pieces."""
     found = b""

@@ -54,19 +54,23 @@ p12() {
 
 OLD="PBE-MD5-DES PBE-MD5-RC2-64 PBE-SHA1-DES PBE-SHA1-RC2-64 PBE-SHA1-RC4-128 PBE-SHA1-RC4-40 PBE-SHA1-3DES PBE-SHA1-2DES
 PBE-SHA1-RC2-128 PBE-SHA1-RC2-40"
-NEW="AES-128-CBC AES-192-CBC AES-256-CBC DES-EDE3-CBC DES-CBC RC2-CBC RC2-64-CBC RC2-40-CBC"
-# What is not read, and said so by number.
-OUT="CAMELLIA-128-CBC CAMELLIA-192-CBC CAMELLIA-256-CBC ARIA-128-CBC ARIA-192-CBC ARIA-256-CBC SEED-CBC SM4-CBC BF-CBC CAST5-CBC"
+NEW="AES-128-CBC AES-192-CBC AES-256-CBC DES-EDE3-CBC DES-CBC RC2-CBC RC2-64-CBC RC2-40-CBC CAMELLIA-128-CBC
+CAMELLIA-192-CBC CAMELLIA-256-CBC ARIA-128-CBC ARIA-192-CBC ARIA-256-CBC SEED-CBC SM4-CBC BF-CBC CAST5-CBC IDEA-CBC RC4"
+# What openssl writes and reads when asked to, and nobody asks for.
+MODES=$(for one in AES-128 AES-192 AES-256 CAMELLIA-128 CAMELLIA-192 CAMELLIA-256 ARIA-128 ARIA-192 ARIA-256 SEED SM4 DES IDEA; do
+    echo $one-ECB $one-CFB $one-OFB $one-CTR
+done)
+MODES="$MODES DES-EDE DES-EDE3-CFB id-aes128-wrap-pad id-aes192-wrap-pad id-aes256-wrap-pad"
 MACS="md5 sha1 sha224 sha256 sha384 sha512 sha512-224 sha512-256 sha3-224 sha3-256 sha3-384 sha3-512"
-NO_MACS="md4 ripemd160 sm3 whirlpool blake2b512 blake2s256"
+RARE_MACS="md4 ripemd160 sm3 whirlpool blake2b512 blake2s256 mdc2"
 
 openssl_pkcs12() {
     local one other
     for one in $OLD $NEW; do
         p12 "o-$one.p12" rsa "$one" sha256 ascii opens -legacy -keypbe "$one" -certpbe "$one"
     done
-    for one in $OUT; do
-        p12 "o-$one.p12" rsa "$one" sha256 ascii KEY_STORE -legacy -keypbe "$one" -certpbe "$one"
+    for one in $MODES; do
+        p12 "o-$one.p12" rsa "$one" sha256 ascii opens -legacy -iter 1 -keypbe "$one" -certpbe "$one"
     done
     # Old ciphers with old and new digests, and keys under another scheme than certificates.
     for one in PBE-SHA1-3DES PBE-SHA1-RC2-40 AES-256-CBC; do
@@ -74,7 +78,7 @@ openssl_pkcs12() {
             p12 "o-$one-$other.p12" rsa "$one" "$other" ascii opens -legacy -keypbe "$one" -certpbe "$one" -macalg "$other"
         done
     done
-    for one in $NO_MACS; do p12 "o-mac-$one.p12" rsa AES-256-CBC "$one" ascii KEY_STORE -legacy -macalg "$one"; done
+    for one in $RARE_MACS; do p12 "o-mac-$one.p12" rsa AES-256-CBC "$one" ascii opens -legacy -macalg "$one"; done
     p12 o-mixed.p12 rsa "3DES and RC2-40" sha1 ascii opens -legacy -keypbe PBE-SHA1-3DES -certpbe PBE-SHA1-RC2-40 -macalg sha1
     p12 o-clear-certificates.p12 rsa "AES-256-CBC and none" sha256 ascii opens -certpbe NONE
     p12 o-clear.p12 rsa none sha256 ascii opens -certpbe NONE -keypbe NONE
@@ -132,10 +136,13 @@ openssl_pkcs8() {
     local one
     for one in $OLD; do p8 "p8-$one" "$one" - opens -v1 "$one"; done
     for one in $NEW; do p8 "p8-$one" "$one" HMAC-SHA256 opens -v2 "$one"; done
-    for one in CAMELLIA-256-CBC ARIA-256-CBC SEED-CBC; do p8 "p8-$one" "$one" HMAC-SHA256 KEY_STORE -v2 "$one"; done
-    for one in MD5 SHA1 SHA224 SHA256 SHA384 SHA512 SHA512-224 SHA512-256; do
+    for one in AES-256-OFB CAMELLIA-128-CTR SM4-CFB AES-192-ECB id-aes256-wrap-pad; do
+        p8 "p8-$one" "$one" HMAC-SHA256 opens -v2 "$one"
+    done
+    for one in MD5 SHA1 SHA224 SHA256 SHA384 SHA512 SHA512-224 SHA512-256 SM3; do
         p8 "p8-prf-$one" AES-256-CBC "HMAC-$one" opens -v2 aes-256-cbc -v2prf "hmacWith$one"
     done
+    for one in hmac-md5 hmac-sha1; do p8 "p8-prf-$one" AES-256-CBC "$one of IPsec" opens -v2 aes-256-cbc -v2prf $one; done
     p8 p8-scrypt AES-256-CBC scrypt opens -scrypt
     p8 p8-scrypt-64 AES-256-CBC "scrypt, 64 MiB" opens -scrypt -scrypt_N 65536 -scrypt_r 8 -scrypt_p 1
     p8 p8-bomb AES-256-CBC "2,000,001 iterations" KEY_STORE -v2 aes-256-cbc -iter 2000001
@@ -146,12 +153,11 @@ openssl_pkcs8() {
 }
 
 openssl_traditional() {
-    local one expected
-    for one in des des3 aes128 aes192 aes256 camellia256 aria256 seed; do
-        expected=opens
-        case $one in camellia* | aria* | seed) expected=KEY_STORE ;; esac
+    local one
+    for one in des des3 aes128 aes192 aes256 camellia128 camellia192 camellia256 aria128 aria192 aria256 seed sm4 bf cast idea rc2 \
+        rc2-64-cbc rc2-40-cbc des-ede-cbc aes-128-cfb aes-256-ofb aes-256-ctr aria-192-cfb sm4-ctr bf-cfb cast5-ofb des-ede3-ofb; do
         try openssl rsa -provider default -provider legacy -in rsa.key -traditional -$one -passout "pass:$PASSWORD" -out "old-$one.pem" &&
-            note "old-$one.pem" rsa openssl "PKCS1 PEM" "$one" MD5 ascii - "" - $expected
+            note "old-$one.pem" rsa openssl "PKCS1 PEM" "$one" MD5 ascii
     done
     try openssl ec -in p256.key -aes256 -passout "pass:$PASSWORD" -out old-ec.pem &&
         note old-ec.pem p256 openssl "SEC1 PEM" aes256 MD5 ascii
@@ -218,7 +224,7 @@ nss_stores() {
         "SHA-1 and 128 Bit RC2 CBC" "SHA-1 and 40 Bit RC2 CBC"; do
         nss "n-${one// /-}.p12" "$one" default ascii $PASSWORD opens -c "PKCS #12 V2 PBE With ${one/and/And}" -C "PKCS #12 V2 PBE With ${one/and/And}"
     done
-    for one in 128 192 256; do nss "n-camellia-$one.p12" CAMELLIA-$one-CBC default ascii $PASSWORD KEY_STORE -c CAMELLIA-$one-CBC -C CAMELLIA-$one-CBC; done
+    for one in 128 192 256; do nss "n-camellia-$one.p12" CAMELLIA-$one-CBC default ascii $PASSWORD opens -c CAMELLIA-$one-CBC -C CAMELLIA-$one-CBC; done
     for one in SHA-1 SHA-224 SHA-256 SHA-384 SHA-512; do nss "n-mac-$one.p12" AES-256-CBC $one ascii $PASSWORD opens -c AES-256-CBC -C AES-256-CBC -M $one; done
     nss n-clear-certificates.p12 "AES-256-CBC and none" default ascii $PASSWORD opens -c AES-256-CBC -C none
 }

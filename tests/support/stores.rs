@@ -44,7 +44,9 @@ pub fn certificate_of(name: &str) -> String {
     fs::read_to_string(path(&format!("{name}.cert.pem"))).unwrap()
 }
 
+/// Nobody else may read what it makes: that would be a warning.
 fn run(folder: &Path, command: &str) {
+    let command = &format!("umask 077; {command}");
     let output = Command::new("sh").args(["-ec", command]).current_dir(folder).output().expect("sh runs");
     assert!(output.status.success(), "{command}\n{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -52,7 +52,7 @@ pub(super) fn verify(
     let salt = fields.need()?.octets(OCTETS)?;
     let rounds = fields.optional(INTEGER)?.map_or(Ok(1), |rounds| rounds.number())?;
     for written in password.wide() {
-        budget.charge(Cost { rounds, blocks: 1, memory: 0 })?;
+        budget.charge(Cost { rounds, blocks: 1, step: hash.step().div_ceil(2), ..Cost::default() })?;
         let mut key = Zeroizing::new(vec![0; hash.size()]);
         let rounds = u32::try_from(rounds).unwrap_or(u32::MAX).max(1);
         hash.pkcs12(AUTHENTICATES, written, &salt, rounds, &mut key);

@@ -1,0 +1,199 @@
+//! Files of keys that others may read or write, and client certificates past their end: warnings, or errors on demand.
+#![cfg(unix)]
+
+mod support;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use authgrant::ffi::status::*;
+use authority::Config;
+use support::c_api::{Connection, Failure, Lines, ask, open};
+use support::{authority, short_string, stores};
+use tempfile::TempDir;
+
+/// A copy of a store in a folder of its own.
+struct Store {
+    folder: TempDir,
+    path: PathBuf,
+}
+
+impl Store {
+    fn new(name: &str, mode: u32) -> Self {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join(name);
+        fs::copy(stores::path(name), &path).unwrap();
+        let store = Self { folder, path };
+        store.set(mode);
+        store
+    }
+
+    fn set(&self, mode: u32) {
+        fs::set_permissions(&self.path, Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// Signs by itself, without a server.
+    fn string(&self, more: &str) -> String {
+        format!("am=55;ClaimsIssuer=me;JWTCertStore={};JWTCertPassword=secret;{more}", self.path.display())
+    }
+}
+
+fn of_mode(connection: &Connection) -> Vec<Failure> {
+    let warnings = connection.warnings().into_iter();
+    warnings.filter(|warning| warning.message.contains("has mode")).collect()
+}
+
+#[test]
+fn a_key_that_others_may_read_is_a_warning_with_its_mode_on_each_connection_and_in_the_log() {
+    let store = Store::new("openssl.p12", 0o644);
+    let lines: &Lines = Box::leak(Box::default());
+    for log in [Some(lines), None] {
+        let connection = open(&store.string("CacheScope=Connection")).unwrap();
+        if let Some(lines) = log {
+            connection.log_up_to(2, lines);
+        }
+        for _ in 0..2 {
+            connection.get_token().unwrap();
+        }
+        let [warning] = &of_mode(&connection)[..] else { panic!("{:?}", connection.warnings()) };
+        let start =
+            format!("[authgrant][key store] JWTCertStore {} has mode 0644, by which", store.path.display());
+        assert!(warning.message.starts_with(&start), "{warning:?}");
+        assert!(warning.message.contains("others may read it; chmod 600"), "{warning:?}");
+        assert_eq!((warning.sqlstate.as_str(), warning.option.as_deref()), ("01000", Some("JWTCertStore")));
+    }
+    assert!(lines.0.lock().unwrap().iter().any(|line| line.contains("has mode 0644")));
+}
+
+#[test]
+fn each_mode_is_told_by_what_it_lets_others_do() {
+    let store = Store::new("openssl.p12", 0o600);
+    for (mode, told) in [
+        (0o600, None),
+        (0o400, None),
+        (0o604, Some("has mode 0604, by which others may read it")),
+        (0o602, Some("has mode 0602, by which others may write it")),
+        (0o620, Some("has mode 0620, by which others may write it")),
+        (0o666, Some("has mode 0666, by which others may read and write it")),
+    ] {
+        // The key is in the ring by now, and a new mode makes it be looked at anew.
+        store.set(mode);
+        let connection = open(&store.string("CacheScope=Connection")).unwrap();
+        connection.get_token().unwrap();
+        let found = of_mode(&connection);
+        assert_eq!(found.len(), usize::from(told.is_some()), "{mode:o} {found:?}");
+        assert!(found.iter().all(|warning| warning.message.contains(told.unwrap())), "{found:?}");
+        let refused = ask(&store.string("CacheScope=Connection;KeyFileCheck=1")).err();
+        assert_eq!(refused.map(|failure| failure.status), told.map(|_| AUTHGRANT_KEY_STORE), "{mode:o}");
+    }
+}
+
+#[test]
+fn a_key_in_use_by_one_connection_is_refused_to_another_that_demands_the_check() {
+    let store = Store::new("openssl.p12", 0o644);
+    ask(&store.string("")).unwrap();
+    let failure = ask(&store.string("KeyFileCheck=1")).unwrap_err();
+    assert_eq!(
+        (failure.status, failure.option.as_deref()),
+        (AUTHGRANT_KEY_STORE, Some("JWTCertStore")),
+        "{failure:?}"
+    );
+    assert!(failure.message.contains("mode 0644") && failure.message.contains("KeyFileCheck"), "{failure:?}");
+    // Looked at before the password is tried.
+    let wrong = store.string("KeyFileCheck=1").replace("=secret", "=wrong");
+    assert_eq!(ask(&wrong).unwrap_err().status, AUTHGRANT_KEY_STORE);
+    let connection = open(&store.string("KeyFileCheck=1")).unwrap();
+    connection.get_token().unwrap_err();
+    store.set(0o600);
+    connection.get_token().unwrap();
+    assert!(of_mode(&connection).is_empty());
+}
+
+#[test]
+fn a_string_cannot_take_the_check_from_a_data_source() {
+    let store = Store::new("openssl.p12", 0o644);
+    let source = store.folder.path().join("a.dsn");
+    let lines = store.string("KeyFileCheck=1").replace(';', "\n");
+    fs::write(&source, format!("[ODBC]\n{lines}\n")).unwrap();
+    let failure = ask(&format!("FILEDSN={};KeyFileCheck=0", source.display())).unwrap_err();
+    assert_eq!(
+        (failure.status, failure.option.as_deref()),
+        (AUTHGRANT_INVALID_OPTION, Some("KeyFileCheck")),
+        "{failure:?}"
+    );
+}
+
+#[test]
+fn a_report_tells_the_mode_once() {
+    let store = Store::new("openssl.pem", 0o646);
+    let connection = open(&store.string("")).unwrap();
+    for _ in 0..2 {
+        assert_eq!(connection.validate().matches("has mode 0646").count(), 1, "{}", connection.validate());
+        assert!(connection.validate().contains("\"valid\": true"));
+        connection.get_token().unwrap();
+    }
+    let checked = open(&store.string("KeyFileCheck=1")).unwrap().validate();
+    assert!(checked.contains("\"valid\": false") && checked.contains("KeyFileCheck is 1"), "{checked}");
+}
+
+#[test]
+fn a_file_with_an_assertion_is_a_secret_too_and_a_certificate_is_none() {
+    let authority = authority(Config::default());
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("assertion");
+    fs::write(&file, "e30.e30.c2ln").unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+    let string = format!(
+        "am=OAuth2-JWTClientAssertion;ClientAssertionFile={};TokenEndpoint={}",
+        file.display(),
+        authority.url("/oauth/token")
+    );
+    let connection = open(&string).unwrap();
+    connection.get_token().unwrap_err();
+    let [warning] = &of_mode(&connection)[..] else { panic!("{:?}", connection.warnings()) };
+    assert_eq!(warning.option.as_deref(), Some("ClientAssertionFile"));
+    assert!(open(&string).unwrap().validate().contains("has mode 0644"));
+    let sent = authority.requests().len();
+    let failure = ask(&format!("{string};KeyFileCheck=1")).unwrap_err();
+    assert_eq!(
+        (failure.status, failure.option.as_deref()),
+        (AUTHGRANT_KEY_STORE, Some("ClientAssertionFile"))
+    );
+    assert_eq!(authority.requests().len(), sent);
+
+    let store = Store::new("key.pem", 0o600);
+    let connection =
+        open(&store.string(&format!("JWTCertificate={}", stores::path("certificate.pem")))).unwrap();
+    connection.get_token().unwrap();
+    assert!(of_mode(&connection).is_empty());
+}
+
+#[test]
+fn a_client_certificate_past_its_end_and_its_files_mode_are_warnings_of_keystore() {
+    let authority = authority(Config::https());
+    let store = Store::new("p256.p12", 0o644);
+    let command = "keytool -genkeypair -alias a -keyalg EC -groupname secp256r1 -dname CN=late -startdate -10d -validity 5 \
+                   -storepass secret -keystore late.p12 && chmod 600 late.p12";
+    let made = Command::new("sh").args(["-ec", command]).current_dir(&store.folder).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let late = store.folder.path().join("late.p12");
+    for _ in 0..2 {
+        let keys = format!("CacheScope=Connection;KeyStorePassword=secret;KeyStore={}", late.display());
+        let connection = open(&short_string(&authority, &keys)).unwrap();
+        connection.get_token().unwrap();
+        let warnings = connection.warnings();
+        let told = warnings.iter().find(|warning| warning.message.contains("expired on")).unwrap();
+        assert_eq!(told.option.as_deref(), Some("KeyStore"));
+        assert!(told.message.contains(&format!("KeyStore {}", late.display())), "{told:?}");
+        assert!(open(&short_string(&authority, &keys)).unwrap().validate().contains("expired on"));
+    }
+    let open_to_all =
+        format!("CacheScope=Connection;KeyStore={};KeyStorePassword=secret", store.path.display());
+    let connection = open(&short_string(&authority, &open_to_all)).unwrap();
+    connection.get_token().unwrap();
+    assert!(of_mode(&connection).iter().any(|warning| warning.option.as_deref() == Some("KeyStore")));
+    let failure = ask(&short_string(&authority, &format!("KeyFileCheck=1;{open_to_all}"))).unwrap_err();
+    assert_eq!(failure.status, AUTHGRANT_KEY_STORE, "{failure:?}");
+}
