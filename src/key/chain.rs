@@ -28,6 +28,11 @@ fn parts(certificate: &[u8]) -> Option<Parts<'_>> {
     })
 }
 
+/// The public key that a certificate is for.
+pub(super) fn public_key(certificate: &[u8]) -> Option<&[u8]> {
+    parts(certificate).map(|parts| parts.public_key)
+}
+
 /// Whether `bytes` have the form of a certificate.
 pub(super) fn is_certificate(bytes: &[u8]) -> bool {
     parts(bytes).is_some()

@@ -24,6 +24,7 @@ mod pair;
 mod password;
 mod pbe;
 mod pem;
+mod pkcs11;
 mod pkcs12;
 mod pss;
 mod ring;
@@ -52,6 +53,7 @@ use zeroize::Zeroizing;
 use file::Named;
 
 pub use listing::{Listed, Listing, list};
+pub use pkcs11::Uri;
 pub use ring::KeyRing;
 pub use signing::SigningKey;
 pub use source::{KeyOrigin, KeySource, Purpose};
@@ -93,16 +95,27 @@ fn open_with_stamps(source: &KeySource) -> Result<(SigningKey, Vec<Stamp>)> {
             (read(source, &content)?, vec![stamp])
         }
         KeyOrigin::Text(written) => (read(source, &text::content(source, written.reveal())?)?, Vec::new()),
+        KeyOrigin::Pkcs11(uri) => {
+            let mut key = pkcs11::open(source, uri)?;
+            let stamps = offer_certificate(source, &mut key)?;
+            return Ok((key, stamps));
+        }
         KeyOrigin::Shared(written) => {
             return Ok((SigningKey::shared(source, written.reveal())?, Vec::new()));
         }
     };
     let mut key = SigningKey::new(source, material)?;
-    if let Some((chain, stamp)) = certificate::read(source, key.public_key())? {
-        key.offer(chain);
-        stamps.push(stamp);
-    }
+    stamps.extend(offer_certificate(source, &mut key)?);
     Ok((key, stamps))
+}
+
+/// Hands the key what JWTCertificate holds, if there is one; the file's stamp.
+fn offer_certificate(source: &KeySource, key: &mut SigningKey) -> Result<Vec<Stamp>> {
+    let Some((chain, stamp)) = certificate::read(source, key.public_key())? else {
+        return Ok(Vec::new());
+    };
+    key.offer(chain);
+    Ok(vec![stamp])
 }
 
 /// The trusted certificates of a store that is JKS, JCEKS or PKCS#12, or one certificate in DER; nothing if `content` is

@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::Algorithm;
 use rustls::pki_types::CertificateDer;
 
+use super::elsewhere::Elsewhere;
 use super::pair::{self, Pair};
 use super::shared::{self, Shared};
 use super::thumbprint::{Thumbprint, Thumbprints};
@@ -47,6 +48,24 @@ impl SigningKey {
         let pair = Pair::Shared(Shared::new(source, written)?);
         let source = source.without_secrets();
         Ok(Self { source, pair, alias: None, key_id: None, certificates: Vec::new(), thumbprints: None })
+    }
+
+    /// A key that others sign with, and certificates that may be its own.
+    pub(super) fn elsewhere(
+        source: &KeySource,
+        key: Box<dyn Elsewhere>,
+        alias: Option<String>,
+        certificates: &[Vec<u8>],
+    ) -> Self {
+        let certificates = chain::of(key.public_key(), certificates);
+        let thumbprints = Thumbprints::of(&certificates);
+        let source = source.without_secrets();
+        Self { source, pair: Pair::Elsewhere(key), alias, key_id: None, certificates, thumbprints }
+    }
+
+    /// Whether the key is no longer where it was, so that it is to be opened anew.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(&self.pair, Pair::Elsewhere(key) if key.is_gone())
     }
 
     /// Takes over `chain`, which is this key's, unless one came with the key.

@@ -2,6 +2,7 @@
 
 use super::choice::quoted;
 use super::file::Named;
+use super::pkcs11::Uri;
 use crate::error::{Error, Status};
 use crate::file::Location;
 use crate::secret::Secret;
@@ -11,6 +12,8 @@ use crate::secret::Secret;
 pub enum KeyOrigin {
     /// JWTCertStore.
     Store(Location),
+    /// JWTCertStore, where it says `pkcs11:…`: a key on a token.
+    Pkcs11(Uri),
     /// JWTPrivateKey: the key itself.
     Text(Secret),
     /// JWTSecret: what both sides know.
@@ -92,7 +95,7 @@ impl KeySource {
     pub fn files(&self) -> impl Iterator<Item = &Location> {
         let store = match &self.origin {
             KeyOrigin::Store(store) => Some(store),
-            KeyOrigin::Text(_) | KeyOrigin::Shared(_) => None,
+            KeyOrigin::Pkcs11(_) | KeyOrigin::Text(_) | KeyOrigin::Shared(_) => None,
         };
         store.into_iter().chain(self.certificate.as_ref())
     }
@@ -114,6 +117,7 @@ impl KeySource {
     pub(super) fn without_secrets(&self) -> Self {
         let origin = match &self.origin {
             KeyOrigin::Store(store) => KeyOrigin::Store(store.clone()),
+            KeyOrigin::Pkcs11(uri) => KeyOrigin::Pkcs11(uri.clone()),
             KeyOrigin::Text(_) => KeyOrigin::Text(Secret::default()),
             KeyOrigin::Shared(_) => KeyOrigin::Shared(Secret::default()),
         };
@@ -124,17 +128,18 @@ impl KeySource {
     #[must_use]
     pub fn option(&self) -> &'static str {
         match self.origin {
-            KeyOrigin::Store(_) => self.words().store,
+            KeyOrigin::Store(_) | KeyOrigin::Pkcs11(_) => self.words().store,
             KeyOrigin::Text(_) => "JWTPrivateKey",
             KeyOrigin::Shared(_) => "JWTSecret",
         }
     }
 
-    /// The option and, for a file, its path.
+    /// The option and, for a file, its path; for a token, its URI.
     #[must_use]
     pub fn named(&self) -> String {
         match &self.origin {
             KeyOrigin::Store(store) => Named { option: self.option(), file: store }.to_string(),
+            KeyOrigin::Pkcs11(uri) => format!("{} {}", self.option(), uri.typed()),
             KeyOrigin::Text(_) | KeyOrigin::Shared(_) => self.option().to_owned(),
         }
     }
@@ -155,7 +160,9 @@ impl KeySource {
             KeyOrigin::Store(_) => {
                 "is neither a JKS, JCEKS nor PKCS#12 store nor a key in PEM, DER or JSON, or its beginning was damaged"
             }
-            KeyOrigin::Text(_) | KeyOrigin::Shared(_) => "is neither PEM nor base64 of PEM or DER nor JSON",
+            KeyOrigin::Pkcs11(_) | KeyOrigin::Text(_) | KeyOrigin::Shared(_) => {
+                "is neither PEM nor base64 of PEM or DER nor JSON"
+            }
         }
     }
 

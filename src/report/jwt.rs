@@ -151,6 +151,7 @@ impl Speaker<'_> {
         let source = &self.signing.key;
         let (option, store) = match &source.origin {
             KeyOrigin::Store(file) => (Name::JWTCertStore, Some(file.typed().to_owned())),
+            KeyOrigin::Pkcs11(uri) => (Name::JWTCertStore, Some(uri.typed().to_owned())),
             KeyOrigin::Text(_) => (Name::JWTPrivateKey, None),
             KeyOrigin::Shared(_) => (Name::JWTSecret, None),
         };

@@ -165,6 +165,7 @@ impl Findings {
         };
         let path = match &source.origin {
             KeyOrigin::Store(file) => Some(file.typed().to_owned()),
+            KeyOrigin::Pkcs11(uri) => Some(uri.typed().to_owned()),
             KeyOrigin::Text(_) | KeyOrigin::Shared(_) => None,
         };
         let option = if path.is_some() { Name::JWTCertStore } else { Name::JWTPrivateKey };
