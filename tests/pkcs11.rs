@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,9 +14,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use authgrant::ffi::connection::authgrant_clear;
 use authgrant::ffi::policy::*;
 use authgrant::ffi::status::*;
+use authgrant::options::Environment;
 use authority::{Authority, ClientAuth, ClientOptions, Config, GrantType};
 use support::ISSUER;
-use support::c_api::{Connection, Failure, Lines, ask, failures, open};
+use support::c_api::{Connection, Failure, Lines, ask, failures, open, open_in};
 use support::servers::nginx;
 
 const SOFTHSM: &str = "/usr/lib/softhsm/libsofthsm2.so";
@@ -196,6 +198,23 @@ fn keys_that_never_leave_their_token_sign_assertions_that_are_accepted() {
             );
         }
     });
+}
+
+/// A machine whose odbc.ini is in that folder.
+struct Data(PathBuf);
+
+impl Environment for Data {
+    fn variable(&self, _: &str) -> Option<OsString> {
+        None
+    }
+
+    fn home(&self) -> Option<PathBuf> {
+        None
+    }
+
+    fn system_folders(&self) -> Vec<PathBuf> {
+        vec![self.0.clone()]
+    }
 }
 
 /// A token that no cache has: its subject is new.
@@ -416,10 +435,20 @@ fn a_token_that_is_taken_out_says_so_and_one_that_comes_back_signs_on() {
         place.untell("removed");
         anew().unwrap();
         anew().unwrap();
-        assert_eq!(place.called("C_OpenSession"), 2);
+        assert_eq!((place.called("C_OpenSession"), place.called("C_CloseSession")), (2, 1));
         authgrant_clear();
+        assert_eq!(place.called("C_CloseSession"), 2, "clearing closes");
         anew().unwrap();
-        assert_eq!(place.called("C_OpenSession"), 3);
+        place.tell("failing");
+        let failure = anew().unwrap_err();
+        assert!(failure.message.contains("taken out or failed (CKR_DEVICE_REMOVED)"), "{failure:?}");
+        place.untell("failing");
+        anew().unwrap();
+        assert_eq!(
+            place.called("C_OpenSession") - place.called("C_CloseSession"),
+            1,
+            "what was opened is closed"
+        );
     });
 }
 
@@ -555,6 +584,12 @@ fn a_stranger_s_text_cannot_load_a_module_and_the_host_can() {
         connection.set_option("JWTCertStore", &store).unwrap();
         assert_eq!(connection.get_token().unwrap_err().status, AUTHGRANT_KEY_STORE);
         assert!(witness.exists());
+
+        fs::write(place.path("odbc.ini"), format!("[host]\nAllowOverride=1\nJWTCertStore={store}\n"))
+            .unwrap();
+        let connection = open_in(&format!("DSN=host;{bare}"), &Data(place.0.clone())).unwrap();
+        let failure = connection.get_token().unwrap_err();
+        assert_eq!(failure.status, AUTHGRANT_KEY_STORE, "{failure:?}");
     });
 }
 
@@ -655,5 +690,37 @@ fn the_key_of_a_client_certificate_stays_on_its_token() {
             }
             authgrant_clear();
         }
+    });
+}
+
+/// What a host does with a module by itself.
+fn host_calls(function: &std::ffi::CStr) -> u64 {
+    let module = std::ffi::CString::new(SOFTHSM).unwrap();
+    // SAFETY: loads the module that the test uses anyhow, and calls a function of PKCS#11 that takes one pointer, which may
+    // be NULL.
+    unsafe {
+        let library = libc::dlopen(module.as_ptr(), libc::RTLD_NOW);
+        assert!(!library.is_null());
+        let found = libc::dlsym(library, function.as_ptr());
+        assert!(!found.is_null());
+        let call: extern "C" fn(*mut std::ffi::c_void) -> u64 = std::mem::transmute(found);
+        call(std::ptr::null_mut())
+    }
+}
+
+#[test]
+fn a_host_may_use_the_same_module_and_be_done_with_it_at_any_time() {
+    with_tokens("a_host_may_use_the_same_module_and_be_done_with_it_at_any_time", |place| {
+        let authority = place.usual();
+        assert_eq!(host_calls(c"C_Initialize"), 0);
+        let connection = open(&string(&authority, "pkcs11:token=The%20Token", &pin(""))).unwrap();
+        fetch(&connection).unwrap();
+        assert_eq!(host_calls(c"C_Finalize"), 0, "what the host began, nobody else has ended");
+        fetch(&connection).unwrap();
+        fails(
+            &string(&authority, "pkcs11:token=The%20Token", "JWTCertPassword=hunter2"),
+            AUTHGRANT_KEY_PASSWORD,
+            "in use in this process with another PIN",
+        );
     });
 }

@@ -29,6 +29,7 @@ fn parts(certificate: &[u8]) -> Option<Parts<'_>> {
 }
 
 /// The public key that a certificate is for.
+#[cfg(feature = "pkcs11")]
 pub(super) fn public_key(certificate: &[u8]) -> Option<&[u8]> {
     parts(certificate).map(|parts| parts.public_key)
 }

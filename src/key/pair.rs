@@ -50,6 +50,7 @@ pub(super) enum Pair {
     P384(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
     Shared(Shared),
+    #[cfg_attr(not(feature = "pkcs11"), allow(dead_code, reason = "those of tokens are the only ones"))]
     Elsewhere(Box<dyn Elsewhere>),
 }
 

@@ -51,6 +51,7 @@ impl SigningKey {
     }
 
     /// A key that others sign with, and certificates that may be its own.
+    #[cfg_attr(not(feature = "pkcs11"), allow(dead_code, reason = "those of tokens are the only ones"))]
     pub(super) fn elsewhere(
         source: &KeySource,
         key: Box<dyn Elsewhere>,

@@ -1,5 +1,6 @@
 /* A PKCS#11 module that hands all on to another one, MODULE, and writes what matters to the tests into $SHIM_FOLDER/log.
-   Files in $SHIM_FOLDER make it act: `removed` takes the token out, `locked` locks its PIN, `final` leaves one try. */
+   Files in $SHIM_FOLDER make it act: `removed` takes the token out, `failing` keeps it from
+   signing, `locked` locks its PIN, `final` leaves one try. */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +11,7 @@ typedef unsigned long word;
 typedef word (*function)();
 
 /* CK_FUNCTION_LIST of PKCS#11 2.40: a version, and 68 functions in an order that never changed. */
-enum { INITIALIZE = 0, GET_SLOT_LIST = 4, GET_TOKEN_INFO = 6, OPEN_SESSION = 12, LOGIN = 18, SIGN_INIT = 42, SIGN = 43, COUNT = 68 };
+enum { INITIALIZE = 0, GET_SLOT_LIST = 4, GET_TOKEN_INFO = 6, OPEN_SESSION = 12, CLOSE_SESSION = 13, LOGIN = 18, SIGN_INIT = 42, COUNT = 68 };
 struct list {
     unsigned char major, minor;
     function functions[COUNT];
@@ -70,6 +71,11 @@ static word open_session(word slot, word flags, void *application, void *notify,
     return module->functions[OPEN_SESSION](slot, flags, application, notify, session);
 }
 
+static word close_session(word session) {
+    note("C_CloseSession");
+    return module->functions[CLOSE_SESSION](session);
+}
+
 static word login(word session, word user, unsigned char *pin, word length) {
     note("C_Login");
     if (told_to("locked"))
@@ -78,7 +84,7 @@ static word login(word session, word user, unsigned char *pin, word length) {
 }
 
 static word sign_init(word session, void *mechanism, word key) {
-    return told_to("removed") ? (word)DEVICE_REMOVED : module->functions[SIGN_INIT](session, mechanism, key);
+    return told_to("removed") || told_to("failing") ? (word)DEVICE_REMOVED : module->functions[SIGN_INIT](session, mechanism, key);
 }
 
 word C_GetFunctionList(struct list **list) {
@@ -91,6 +97,7 @@ word C_GetFunctionList(struct list **list) {
     ours.functions[GET_SLOT_LIST] = (function)get_slot_list;
     ours.functions[GET_TOKEN_INFO] = (function)get_token_info;
     ours.functions[OPEN_SESSION] = (function)open_session;
+    ours.functions[CLOSE_SESSION] = (function)close_session;
     ours.functions[LOGIN] = (function)login;
     ours.functions[SIGN_INIT] = (function)sign_init;
     *list = &ours;

@@ -75,15 +75,15 @@ pub(super) fn session(source: &KeySource, uri: &Uri) -> Result<(Token, Session)>
 }
 
 impl TokenKey {
-    /// The key of `entry` on `token`.
+    /// The key of `entry` on `token`. It keeps no session: it opens one when it is to sign.
     pub(super) fn new(
         source: &KeySource,
         uri: &Uri,
         token: &Token,
-        session: Session,
+        session: &Session,
         entry: &Entry,
     ) -> Result<Self> {
-        let public = object::public(source, &session, entry)?;
+        let public = object::public(source, session, entry)?;
         let mechanisms = token.module.get_mechanism_list(token.slot);
         let mechanisms = mechanisms.map_err(|error| object::unanswered(source, &error))?;
         let mut algorithms = possible(&public).to_vec();
@@ -91,16 +91,21 @@ impl TokenKey {
         if algorithms.is_empty() {
             return Err(source.unsuitable("is a key that its token has no mechanism to sign JWTs with"));
         }
-        let opened = Opened { session: Some(session), handle: entry.handle, generation: generation() };
         Ok(Self {
             source: source.clone(),
             uri: uri.clone(),
             public,
             mechanisms,
             algorithms,
-            opened: Mutex::new(Some(opened)),
+            opened: Mutex::new(None),
             is_gone: AtomicBool::new(false),
         })
+    }
+
+    /// Gives it the session in which `entry` was found, to sign in.
+    pub(super) fn keep(&mut self, session: Session, entry: &Entry) {
+        let opened = Opened { session: Some(session), handle: entry.handle, generation: generation() };
+        *self.opened.get_mut() = Some(opened);
     }
 
     /// Signs in another session than the one that was lost.

@@ -127,7 +127,10 @@ fn same_pin(pins: &Pins, place: &Digest, digest: &Digest) -> bool {
 }
 
 fn other_pin(option: &str) -> String {
-    format!("is in use in this process with another PIN than this {option}")
+    format!(
+        "is in use in this process with another PIN than this {option}; if the token's PIN has changed, authgrant_clear \
+         ends that use"
+    )
 }
 
 fn is_logged_in(session: &Session) -> bool {

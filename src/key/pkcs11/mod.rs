@@ -32,34 +32,23 @@ use crate::error::Result;
 pub(super) fn open(source: &KeySource, uri: &Uri) -> Result<SigningKey> {
     let (token, session) = key::session(source, uri)?;
     let entry = object::choose(source, uri, &session)?;
-    ready(source, uri, &token, session, &entry)
+    let mut key = key::TokenKey::new(source, uri, &token, &session, &entry)?;
+    let certificates = object::certificates(&session);
+    key.keep(session, &entry);
+    Ok(SigningKey::elsewhere(source, Box::new(key), Some(entry.label), &certificates))
 }
 
 /// All private keys of the token that `uri` means, as far as it says which.
 #[cfg(feature = "pkcs11")]
 pub(super) fn list(source: &KeySource, uri: &Uri) -> Result<Vec<Listed>> {
     let (token, session) = key::session(source, uri)?;
-    let entries = object::all(source, uri, &session)?;
-    let listed = entries.into_iter().map(|entry| {
-        let session = token.module.open_ro_session(token.slot);
-        let session = session.map_err(|error| object::unanswered(source, &error));
-        let key = session.and_then(|session| ready(source, uri, &token, session, &entry));
-        Listed { alias: Some(entry.label), key }
+    let certificates = object::certificates(&session);
+    let listed = object::all(source, uri, &session)?.into_iter().map(|entry| {
+        let (label, key) = (entry.label.clone(), key::TokenKey::new(source, uri, &token, &session, &entry));
+        let ready = |key| SigningKey::elsewhere(source, Box::new(key), Some(entry.label), &certificates);
+        Listed { alias: Some(label), key: key.map(ready) }
     });
     Ok(listed.collect())
-}
-
-#[cfg(feature = "pkcs11")]
-fn ready(
-    source: &KeySource,
-    uri: &Uri,
-    token: &token::Token,
-    session: cryptoki::session::Session,
-    entry: &object::Entry,
-) -> Result<SigningKey> {
-    let certificates = object::certificates(&session);
-    let key = key::TokenKey::new(source, uri, token, session, entry)?;
-    Ok(SigningKey::elsewhere(source, Box::new(key), Some(entry.label.clone()), &certificates))
 }
 
 /// Forgets which PINs were refused.

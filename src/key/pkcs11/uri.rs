@@ -142,6 +142,7 @@ impl Uri {
     }
 
     /// Whether each text that is asked for is the one that `found` gives for its attribute.
+    #[cfg(feature = "pkcs11")]
     pub(super) fn matches(&self, found: impl Fn(&str) -> Option<String>) -> bool {
         self.texts.iter().all(|(name, wanted)| found(name).is_some_and(|found| found == *wanted))
     }
@@ -203,6 +204,12 @@ mod tests {
         assert_eq!(uri.id.as_deref(), Some(&[1, 0xff][..]));
         assert_eq!(uri.module, Wanted::Called("softhsm2".to_owned()));
         assert_eq!(uri.typed(), text);
+        #[cfg(feature = "pkcs11")]
+        matches(&uri);
+    }
+
+    #[cfg(feature = "pkcs11")]
+    fn matches(uri: &Uri) {
         let found = |token: &'static str| {
             move |name: &str| match name {
                 "token" => Some(token.to_owned()),
