@@ -75,3 +75,25 @@ pub(super) fn list(source: &KeySource, _: &Uri) -> Result<Vec<Listed>> {
 
 #[cfg(not(feature = "pkcs11"))]
 pub(super) fn forget() {}
+
+#[cfg(all(test, not(feature = "pkcs11")))]
+mod tests {
+    use super::super::{KeyOrigin, fixtures::Place};
+    use super::*;
+    use crate::error::Status;
+
+    #[test]
+    fn a_library_without_tokens_says_which_feature_it_lacks() {
+        let uri = Uri::parse("pkcs11:token=a").unwrap();
+        let source =
+            KeySource { origin: KeyOrigin::Pkcs11(uri.clone()), ..Place::new().source("none", None) };
+        for error in [open(&source, &uri).unwrap_err(), list(&source, &uri).unwrap_err()] {
+            assert_eq!(error.status(), Status::Unsupported);
+            assert!(
+                error.message().contains("JWTCertStore pkcs11:token=a is a key on a PKCS#11 token"),
+                "{error}"
+            );
+            assert!(error.message().contains("cargo feature pkcs11"), "{error}");
+        }
+    }
+}
