@@ -20,7 +20,7 @@ use crate::policy::Policy;
 use crate::process::Process;
 use crate::secret::Secret;
 use crate::session::{OnRefreshToken, Session};
-use crate::sys::{self, PerProcess};
+use crate::sys::{self, PerProcess, Share, Slot};
 use crate::token::{Lease, Token};
 
 mod login;
@@ -32,7 +32,6 @@ mod tokens;
 pub use snapshot::View;
 
 use logoff::Held;
-use recent::Recent;
 use snapshot::InForce;
 
 /// How one call differs from the connection's own ways.
@@ -60,7 +59,7 @@ impl Wishes {
 pub struct Connection {
     process: Option<&'static Process>,
     snapshot: InForce,
-    recent: Recent,
+    recent: Slot<Lease>,
     log: ArcSwap<Log>,
     live: PerProcess<Live>,
     /// The process that opened it, counted by forks.
@@ -98,7 +97,7 @@ impl Connection {
         Ok(Self {
             process: None,
             snapshot: InForce::new(options),
-            recent: Recent::default(),
+            recent: Slot::empty(),
             log: ArcSwap::default(),
             live: PerProcess::new(),
             opened_in: sys::generation(),
@@ -128,7 +127,7 @@ impl Connection {
     ///
     /// # Errors
     /// What is wrong with the options, and those of fetching.
-    pub fn lease(&self, wishes: Wishes) -> Result<Arc<Lease>> {
+    pub fn lease(&self, wishes: Wishes) -> Result<Share<Lease>> {
         if wishes.none()
             && let Some(lease) = self.recent()
         {
@@ -255,7 +254,7 @@ impl Connection {
             return process.cache.peek(identity, want, clock).ok_or_else(not_cached);
         }
         let call = self.call(config, wishes);
-        let outcome = self.with_context(config, &call, !wishes.no_prompt, |context| {
+        let outcome = self.with_context(config, identity, &call, !wishes.no_prompt, |context| {
             process.cache.get(identity, want, clock, &call, &|| made_from(config), || {
                 call.log.line(Level::Debug, || "fetching a token".to_owned());
                 let token = flow::fetch(config, context)?;
@@ -272,6 +271,7 @@ impl Connection {
     fn with_context<T>(
         &self,
         config: &Config,
+        identity: Identity,
         call: &Call,
         may_prompt: bool,
         work: impl FnOnce(&Context<'_>) -> T,
@@ -280,7 +280,7 @@ impl Connection {
             call.log.line(Level::Warning, || warning.message().to_owned());
             self.warn(warning);
         };
-        let (process, session, identity) = (self.process(), &self.live().session, self.identity(config));
+        let (process, session) = (self.process(), &self.live().session);
         let consent_way = config.consent_way;
         work(&Context { process, session, call, identity, consent_way, may_prompt, warn: &warn })
     }

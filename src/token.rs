@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -13,7 +14,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
+use crate::clock::Clock;
 use crate::identity::Identity;
+use crate::policy::Policy;
+use crate::sys;
 
 /// One access token with what the server said of it. It never changes.
 pub struct Token {
@@ -50,13 +54,42 @@ impl Kept {
 /// It never changes, and outlives the connection that it came from.
 pub struct Lease {
     token: Arc<Token>,
+    terms: Option<Terms>,
+}
+
+/// While what a lease may be handed out again without asking the cache: as long as things are as they were.
+pub(crate) struct Terms {
+    /// Of the process, counted by forks.
+    pub(crate) generation: u64,
+    /// Of the connection's options.
+    pub(crate) version: u64,
+    /// What connection strings may do.
+    pub(crate) policy: Policy,
+    /// The seconds in which it may be, by this clock.
+    pub(crate) seconds: Range<i64>,
+    pub(crate) clock: &'static dyn Clock,
 }
 
 impl Lease {
     /// Of a token that others may have too.
     #[must_use]
-    pub fn of(token: Arc<Token>) -> Arc<Self> {
-        Arc::new(Self { token })
+    pub fn of(token: Arc<Token>) -> Self {
+        Self { token, terms: None }
+    }
+
+    /// The same, to be handed out again on these terms.
+    pub(crate) fn on(token: Arc<Token>, terms: Terms) -> Self {
+        Self { token, terms: Some(terms) }
+    }
+
+    /// Whether it may be handed out again to a connection whose options have that version.
+    pub(crate) fn holds(&self, version: u64) -> bool {
+        let Some(terms) = &self.terms else { return false };
+        terms.version == version
+            && terms.generation == sys::generation()
+            && terms.policy == Policy::current()
+            && !self.token.is_retired()
+            && terms.seconds.contains(&terms.clock.coarse_unix_seconds())
     }
 
     /// The token.

@@ -49,8 +49,9 @@ impl Connection {
     fn redeem(&self, exchange: &Exchange, visit: &Visit, config: &Config) -> Result<()> {
         let Grant::AuthorizationCode(login) = &exchange.grant else { return Ok(()) };
         let call = self.call(config, Wishes::default());
-        let token =
-            self.with_context(config, &call, false, |context| flow::redeem(exchange, login, visit, context))?;
+        let token = self.with_context(config, self.identity(config), &call, false, |context| {
+            flow::redeem(exchange, login, visit, context)
+        })?;
         if config.flow.login().is_some() {
             self.process().cache.put(Arc::new(token));
         } else {

@@ -41,7 +41,7 @@ impl Connection {
             self.process().holders.leave(identity);
         }
         let token = self.process().cache.take(identity);
-        self.forget_recent();
+        self.recent.clear();
         self.live().session.log_off();
         match token {
             Some(token) if !self.is_over(&token) => flow::log_off(config, &token, self.process(), &call),

@@ -53,8 +53,9 @@ impl Connection {
     /// The refresh token that has taken the place of the option's: that one may be dead.
     pub(super) fn newest_refresh_token(&self, config: &Config, spelling: &'static str) -> Option<Instead> {
         let call = Call::unbounded();
-        let newest =
-            self.with_context(config, &call, false, |context| flow::held_refresh_token(config, context));
+        let newest = self.with_context(config, self.identity(config), &call, false, |context| {
+            flow::held_refresh_token(config, context)
+        });
         newest.map(|newest| Instead { name: Name::RefreshToken, spelling, text: Some(newest) })
     }
 }

@@ -11,8 +11,12 @@ use crate::ffi::callback;
 use crate::ffi::error::ErrorObject;
 
 /// The body of an export. `guard!(error, |call| …)` for those that return a status, where `call` checks the arguments;
-/// `guard!(or value, …)` for the others, which return `value` after a panic.
+/// `guard!(or value, …)` for the others, which return `value` after a panic. `guard!(light value, …)` costs nothing, and
+/// is for what has nothing in it that panics: if it did all the same, the message would come to stderr.
 macro_rules! guard {
+    (light $value:expr, $body:expr) => {
+        $crate::ffi::guard::catch_loudly(|| $body).unwrap_or($value)
+    };
     (or $value:expr, $body:expr) => {
         $crate::ffi::guard::catch(|| $body).unwrap_or($value)
     };
@@ -31,12 +35,19 @@ thread_local! {
 pub(crate) fn catch<T>(body: impl FnOnce() -> T) -> Option<T> {
     keep_quiet_about_our_panics();
     let before = GUARDED.replace(true);
-    let outcome = catch_unwind(AssertUnwindSafe(body));
+    let outcome = catch_loudly(body);
     GUARDED.set(before);
-    outcome.map_err(drop_quietly).ok()
+    outcome
+}
+
+/// As [`catch`], but what a panic prints is not held back.
+#[inline]
+pub(crate) fn catch_loudly<T>(body: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(body)).map_err(drop_quietly).ok()
 }
 
 /// A payload may panic once more when dropped.
+#[cold]
 fn drop_quietly(payload: Box<dyn Any + Send>) {
     let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
 }

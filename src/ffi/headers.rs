@@ -2,11 +2,11 @@
 
 use std::ffi::{CStr, CString, c_char};
 use std::ptr;
-use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
 use crate::headers::Headers;
+use crate::sys::Share;
 use crate::token::Lease;
 
 type Line = (CString, Zeroizing<CString>);
@@ -53,7 +53,7 @@ pub extern "C" fn authgrant_headers_value(headers: *const Headers, index: usize)
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_headers_token(headers: *const Headers) -> *const Lease {
     // SAFETY: the header promises NULL or headers that are not freed.
-    guard!(or ptr::null(), unsafe { headers.as_ref() }.and_then(Headers::token).map_or(ptr::null(), Arc::as_ptr))
+    guard!(or ptr::null(), unsafe { headers.as_ref() }.and_then(Headers::token).map_or(ptr::null(), Share::as_ptr))
 }
 
 /// Frees headers, and wipes them. NULL is fine.

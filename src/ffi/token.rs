@@ -1,14 +1,16 @@
 //! `authgrant_token`: an access token, shared by counting and wiped when the last holder lets go.
+//!
+//! Drivers ask for it with each request to their API: where nothing can panic the guard is the light one.
 
 use std::ffi::{CStr, c_char};
 use std::ptr;
-use std::sync::Arc;
 
+use crate::sys::Share;
 use crate::token::{Lease, Token};
 
 /// Hands a reference to C.
-pub(crate) fn into_handle(token: Arc<Lease>) -> *const Lease {
-    Arc::into_raw(token)
+pub(crate) fn into_handle(token: Share<Lease>) -> *mut Lease {
+    token.into_raw().cast_mut()
 }
 
 fn get(token: *const Lease, read: impl for<'a> FnOnce(&'a Token) -> Option<&'a CStr>) -> *const c_char {
@@ -23,7 +25,7 @@ fn get(token: *const Lease, read: impl for<'a> FnOnce(&'a Token) -> Option<&'a C
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_token_value(token: *const Lease) -> *const c_char {
-    guard!(or ptr::null(), get(token, |token| Some(token.value())))
+    guard!(light ptr::null(), get(token, |token| Some(token.value())))
 }
 
 /// The length of the access token in bytes, without the NUL; 0 for NULL.
@@ -32,7 +34,7 @@ pub extern "C" fn authgrant_token_value(token: *const Lease) -> *const c_char {
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_token_length(token: *const Lease) -> usize {
     // SAFETY: the header promises NULL or a token that is not freed.
-    guard!(or 0, unsafe { token.as_ref() }.map_or(0, |lease| lease.token().value().count_bytes()))
+    guard!(light 0, unsafe { token.as_ref() }.map_or(0, |lease| lease.token().value().count_bytes()))
 }
 
 /// The token type, "Bearer"; NULL for NULL. The text belongs to the token.
@@ -40,7 +42,7 @@ pub extern "C" fn authgrant_token_length(token: *const Lease) -> usize {
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_token_type(token: *const Lease) -> *const c_char {
-    guard!(or ptr::null(), get(token, |token| Some(token.token_type())))
+    guard!(light ptr::null(), get(token, |token| Some(token.token_type())))
 }
 
 /// When the token ends, in seconds since 1970; 0 where that is not known, and for NULL.
@@ -49,7 +51,7 @@ pub extern "C" fn authgrant_token_type(token: *const Lease) -> *const c_char {
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_token_expires_at(token: *const Lease) -> i64 {
     // SAFETY: the header promises NULL or a token that is not freed.
-    guard!(or 0, unsafe { token.as_ref() }.and_then(|lease| lease.token().expires_at()).unwrap_or(0))
+    guard!(light 0, unsafe { token.as_ref() }.and_then(|lease| lease.token().expires_at()).unwrap_or(0))
 }
 
 /// The scope that was granted, separated by blanks; NULL where the server did not say, which means the scope that was
@@ -58,7 +60,7 @@ pub extern "C" fn authgrant_token_expires_at(token: *const Lease) -> i64 {
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_token_scope(token: *const Lease) -> *const c_char {
-    guard!(or ptr::null(), get(token, Token::scope))
+    guard!(light ptr::null(), get(token, Token::scope))
 }
 
 /// Another member of the server's answer by its exact name, such as "instance_url": text as it is, anything else as
@@ -82,10 +84,10 @@ pub extern "C" fn authgrant_token_field(token: *const Lease, name: *const c_char
 /// Threads: any; nobody may use this reference any more.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_token_free(token: *mut Lease) {
-    guard!(or(), {
+    guard!(light(), {
         if !token.is_null() {
             // SAFETY: the header promises a reference of this library that was not freed before.
-            drop(unsafe { Arc::from_raw(token.cast_const()) });
+            drop(unsafe { Share::from_raw(token.cast_const()) });
         }
     });
 }

@@ -50,13 +50,50 @@ impl Wiped {
     }
 }
 
-/// All at once: byte by byte, as zeroize itself does it, so much memory takes longer than the rest of a request.
 impl Drop for Wiped {
     fn drop(&mut self) {
         for area in [&mut self.input, &mut self.output] {
-            area.fill(0);
-            optimization_barrier(area.as_slice());
+            wipe(area);
         }
+    }
+}
+
+/// All at once: byte by byte, as zeroize itself does it, so much memory takes longer than the rest of a request.
+fn wipe(area: &mut [u8]) {
+    area.fill(0);
+    optimization_barrier(area);
+}
+
+/// What fits into one record of TLS.
+const RECORD: usize = 16 << 10;
+
+/// What is written and not yet sent: at most what fits into one record.
+#[derive(Default)]
+pub(super) struct Unsent(Vec<u8>);
+
+impl Unsent {
+    /// Takes what there is room for of `text`, and says how much.
+    pub(super) fn take(&mut self, text: &[u8]) -> usize {
+        // All at once: growing would leave copies behind.
+        self.0.reserve_exact(RECORD.saturating_sub(self.0.len()));
+        let amount = RECORD.saturating_sub(self.0.len()).min(text.len());
+        self.0.extend_from_slice(text.get(..amount).unwrap_or_default());
+        amount
+    }
+
+    pub(super) fn text(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Wipes and frees it.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+impl Drop for Unsent {
+    fn drop(&mut self) {
+        wipe(&mut self.0);
     }
 }
 

@@ -10,7 +10,7 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, NextTimeout, Transport, TransportAdapter,
 };
 
-use super::buffers::Wiped;
+use super::buffers::{Unsent, Wiped};
 use super::exchange::{Exchange, Stage};
 use super::fault::carried;
 use super::socket::BUFFERS;
@@ -73,6 +73,7 @@ impl Wrapper {
         Ok(Tls {
             stream: StreamOwned { conn, sock },
             buffers: Wiped::new(BUFFERS.0, BUFFERS.1),
+            unsent: Unsent::default(),
             trust: self.trust.clone(),
         })
     }
@@ -103,21 +104,39 @@ pub(super) enum Channel<T: Transport> {
 pub(super) struct Tls<T: Transport> {
     stream: StreamOwned<ClientConnection, TransportAdapter<T>>,
     buffers: Wiped,
+    /// Head and body of a request leave together once an answer is awaited: the server is woken once.
+    unsent: Unsent,
     trust: Trust,
 }
 
 impl<T: Transport> Tls<T> {
-    fn transmit(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+    /// Takes what is to be sent, and sends it as soon as there is a record of it.
+    fn take(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        let mut taken = 0;
+        while let Some(rest) = self.buffers.output().get(taken..amount) {
+            taken = taken.saturating_add(self.unsent.take(rest));
+            if taken == amount {
+                break;
+            }
+            self.send(timeout)?;
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        if self.unsent.text().is_empty() {
+            return Ok(());
+        }
         self.stream.sock.set_timeout(timeout);
-        let output = self.buffers.output().get(..amount).unwrap_or_default();
         // StreamOwned swallows the errors of a write for as long as rustls has room; flush does not.
-        let sent = self.stream.write_all(output).and_then(|()| self.stream.flush());
-        sent.map_err(|error| self.unsent(error))
+        let sent = self.stream.write_all(self.unsent.text()).and_then(|()| self.stream.flush());
+        self.unsent.clear();
+        sent.map_err(|error| self.not_sent(error))
     }
 
     /// A server that ends the connection while we speak may have said why: in TLS 1.3 it does not like a client's
     /// certificate only after the handshake.
-    fn unsent(&mut self, error: io::Error) -> ureq::Error {
+    fn not_sent(&mut self, error: io::Error) -> ureq::Error {
         let is_of_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
         while !is_of_tls && self.stream.conn.read_tls(&mut self.stream.sock).is_ok_and(|come| come > 0) {
             if let Err(reason) = self.stream.conn.process_new_packets() {
@@ -161,7 +180,7 @@ impl<T: Transport> Transport for Channel<T> {
         Exchange::current()?.sending();
         match self {
             Self::Plain(transport) => transport.transmit_output(amount, timeout),
-            Self::Tls(tls) => tls.transmit(amount, timeout),
+            Self::Tls(tls) => tls.take(amount, timeout),
         }
     }
 
@@ -169,7 +188,7 @@ impl<T: Transport> Transport for Channel<T> {
         let before = self.buffers().input().len();
         let progress = match self {
             Self::Plain(transport) => transport.await_input(timeout),
-            Self::Tls(tls) => tls.receive(timeout),
+            Self::Tls(tls) => tls.send(timeout).and_then(|()| tls.receive(timeout)),
         }?;
         let more = self.buffers().input().len().saturating_sub(before);
         Exchange::current()?.count(more);

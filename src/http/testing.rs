@@ -1,7 +1,7 @@
 //! Small loopback servers for the tests of this room: plain or TLS, each answer decided by a closure.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -32,6 +32,7 @@ pub(super) struct Server {
     pub(super) port: u16,
     accepted: Arc<AtomicUsize>,
     requests: Arc<Mutex<Vec<String>>>,
+    records: Arc<AtomicUsize>,
 }
 
 trait Stream: Read + Write {}
@@ -52,19 +53,23 @@ impl Server {
             port: listener.local_addr().unwrap().port(),
             accepted: Arc::default(),
             requests: Arc::default(),
+            records: Arc::default(),
         };
         let (accepted, requests) = (Arc::clone(&server.accepted), Arc::clone(&server.requests));
+        let records = Arc::clone(&server.records);
         let reply = Arc::new(reply);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 accepted.fetch_add(1, Ordering::SeqCst);
                 let (tls, requests, reply) = (tls.clone(), Arc::clone(&requests), Arc::clone(&reply));
+                let records = Arc::clone(&records);
                 std::thread::spawn(move || {
                     stream.set_nodelay(true).unwrap();
                     match tls {
                         None => converse(stream, &requests, &*reply),
                         Some(config) => {
                             let conn = ServerConnection::new(config).unwrap();
+                            let stream = Tapped { stream, records, seen: Vec::new() };
                             converse(StreamOwned::new(conn, stream), &requests, &*reply);
                         }
                     }
@@ -78,6 +83,11 @@ impl Server {
         self.accepted.load(Ordering::SeqCst)
     }
 
+    /// How many records of application data have come in.
+    pub(super) fn records(&self) -> usize {
+        self.records.load(Ordering::SeqCst)
+    }
+
     pub(super) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
@@ -88,6 +98,41 @@ impl Server {
 
     pub(super) fn url_of(&self, base: &str, path: &str) -> Url {
         Url::parse(&format!("{base}:{}{path}", self.port)).unwrap()
+    }
+}
+
+/// A socket that counts what comes in, by the kind of record.
+struct Tapped {
+    stream: TcpStream,
+    records: Arc<AtomicUsize>,
+    /// The record that has begun.
+    seen: Vec<u8>,
+}
+
+impl Read for Tapped {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let come = self.stream.read(into)?;
+        for byte in &into[..come] {
+            self.seen.push(*byte);
+            if let [kind, _, _, high, low, content @ ..] = self.seen.as_slice()
+                && content.len() == usize::from(*high) * 256 + usize::from(*low)
+            {
+                // RFC 8446 section 5.1
+                self.records.fetch_add(usize::from(*kind == 23), Ordering::SeqCst);
+                self.seen.clear();
+            }
+        }
+        Ok(come)
+    }
+}
+
+impl Write for Tapped {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.stream.flush()
     }
 }
 

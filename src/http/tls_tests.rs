@@ -97,6 +97,24 @@ fn a_server_of_an_authority_in_the_trust_store_is_talked_to_and_its_connection_k
 }
 
 #[test]
+fn head_and_body_of_a_request_leave_in_one_record_and_a_long_body_in_as_few_as_hold_it() {
+    let authority = Authority::new();
+    let server = authority.server("localhost", plainly, reply);
+    let (network, url) = (network(), https(&server));
+    let records = |body: String| {
+        let before = server.records();
+        let request = Request { body: Some(body.as_str().into()), ..post(&url) };
+        network.send(&request, &authority.trust(), &patient()).unwrap();
+        assert!(server.requests().last().unwrap().ends_with(&body));
+        server.records() - before
+    };
+    records("the first comes with the handshake".to_owned());
+    assert_eq!(records("grant_type=x".to_owned()), 1);
+    assert_eq!(records("x".repeat(70_000)), 5);
+    assert_eq!(records(String::new()), 1);
+}
+
+#[test]
 fn an_address_is_a_name_that_a_certificate_can_be_for() {
     let authority = Authority::new();
     let server = authority.server("127.0.0.1", plainly, reply);

@@ -5,6 +5,7 @@
 
 mod fork;
 mod per_process;
+mod share;
 mod signals;
 mod wait;
 
@@ -12,6 +13,7 @@ mod wait;
 pub(crate) use fork::beside_a_child;
 pub use fork::{Guarded, Inherited, generation, watch_forks};
 pub use per_process::PerProcess;
+pub use share::{Share, Slot};
 pub use signals::with_signals_blocked;
 pub use wait::{Awaited, wait_any, wait_readable, wait_writable};
 
