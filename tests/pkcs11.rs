@@ -16,6 +16,9 @@ use authgrant::ffi::policy::*;
 use authgrant::ffi::status::*;
 use authgrant::options::Environment;
 use authority::{Authority, ClientAuth, ClientOptions, Config, GrantType};
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::session::{SessionState, UserType};
+use cryptoki::types::AuthPin;
 use support::ISSUER;
 use support::c_api::{Connection, Failure, Lines, ask, failures, open, open_in};
 use support::servers::nginx;
@@ -623,13 +626,13 @@ fn a_pin_in_the_uri_is_refused_and_shown_nowhere() {
             }
         }
         // Not in braces, the URI ends at its first semicolon, and what follows is not repeated.
-        let open_uri = string(&authority, "/nowhere", "").replace(
-            "{/nowhere}",
-            "pkcs11:token=The%20Token;object=signer?pin-value=12;hunter2=3;JWTCertPassword=x",
-        );
-        let warnings = open(&open_uri).unwrap().warnings();
-        assert!(warnings[0].message.contains("put it in braces"), "{warnings:?}");
-        assert!(!format!("{warnings:?}").contains("hunter2"), "{warnings:?}");
+        let open_uri = "pkcs11:token=The%20Token;object=signer?pin-value=12;hunter2=3";
+        for open_uri in [open_uri.to_owned(), format!("'{open_uri}'")] {
+            let text = string(&authority, "/nowhere", "").replace("{/nowhere}", &open_uri);
+            let warnings = open(&text).unwrap().warnings();
+            assert!(warnings[0].message.contains("put it in braces"), "{warnings:?}");
+            assert!(!format!("{warnings:?}").contains("hunter2"), "{warnings:?}");
+        }
     });
 }
 
@@ -685,6 +688,8 @@ fn the_key_of_a_client_certificate_stays_on_its_token() {
             authgrant_clear();
             let wrong = fails(&with("hunter2", "TLSv1.3"), AUTHGRANT_KEY_PASSWORD, "does not take this PIN");
             assert_eq!(wrong.option.as_deref(), Some("KeyStorePassword"));
+            let explained = open(&with(PIN, "TLSv1.3")).unwrap().explain().unwrap();
+            assert!(explained.contains("\"pkcs11:token=The%20Token\""), "{explained}");
             for version in ["TLSv1.3", "TLSv1.2"] {
                 ask(&with(PIN, version)).unwrap_or_else(|failure| panic!("{label} {version}: {failure:?}"));
             }
@@ -693,34 +698,48 @@ fn the_key_of_a_client_certificate_stays_on_its_token() {
     });
 }
 
-/// What a host does with a module by itself.
-fn host_calls(function: &std::ffi::CStr) -> u64 {
-    let module = std::ffi::CString::new(SOFTHSM).unwrap();
-    // SAFETY: loads the module that the test uses anyhow, and calls a function of PKCS#11 that takes one pointer, which may
-    // be NULL.
-    unsafe {
-        let library = libc::dlopen(module.as_ptr(), libc::RTLD_NOW);
-        assert!(!library.is_null());
-        let found = libc::dlsym(library, function.as_ptr());
-        assert!(!found.is_null());
-        let call: extern "C" fn(*mut std::ffi::c_void) -> u64 = std::mem::transmute(found);
-        call(std::ptr::null_mut())
-    }
+/// The module as a host uses it by itself.
+fn host() -> Pkcs11 {
+    let module = Pkcs11::new(SOFTHSM).unwrap();
+    module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).unwrap();
+    module
 }
 
 #[test]
 fn a_host_may_use_the_same_module_and_be_done_with_it_at_any_time() {
     with_tokens("a_host_may_use_the_same_module_and_be_done_with_it_at_any_time", |place| {
         let authority = place.usual();
-        assert_eq!(host_calls(c"C_Initialize"), 0);
+        let module = host();
         let connection = open(&string(&authority, "pkcs11:token=The%20Token", &pin(""))).unwrap();
         fetch(&connection).unwrap();
-        assert_eq!(host_calls(c"C_Finalize"), 0, "what the host began, nobody else has ended");
+        module.finalize().expect("what the host began, nobody else has ended");
         fetch(&connection).unwrap();
         fails(
             &string(&authority, "pkcs11:token=The%20Token", "JWTCertPassword=hunter2"),
             AUTHGRANT_KEY_PASSWORD,
             "in use in this process with another PIN",
         );
+    });
+}
+
+#[test]
+fn the_login_of_a_host_counts_for_its_process_and_is_not_ended() {
+    with_tokens("the_login_of_a_host_counts_for_its_process_and_is_not_ended", |place| {
+        let authority = place.usual();
+        let module = host();
+        let slot = module.get_slots_with_initialized_token().unwrap()[0];
+        let session = module.open_ro_session(slot).unwrap();
+        session.login(UserType::User, Some(&AuthPin::new(PIN.into()))).unwrap();
+        let is_logged_in = || session.get_session_info().unwrap().session_state() == SessionState::RoUser;
+        let store = "pkcs11:token=The%20Token";
+        ask(&string(&authority, store, &pin(""))).unwrap();
+        // Nobody can say whether a PIN is right while the token is logged in.
+        ask(&string(&authority, store, "JWTCertPassword=another")).unwrap();
+        fails(&string(&authority, store, ""), AUTHGRANT_KEY_PASSWORD, "set JWTCertPassword to the PIN");
+        authgrant_clear();
+        assert!(is_logged_in());
+        session.logout().unwrap();
+        fails(&string(&authority, store, "JWTCertPassword=hunter2"), AUTHGRANT_KEY_PASSWORD, "does not take");
+        ask(&string(&authority, store, &pin(""))).unwrap();
     });
 }

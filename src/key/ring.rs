@@ -1,8 +1,9 @@
 //! The opened keys of one process: a store is read and decrypted once, not for each signature.
 //!
 //! A key is kept under a digest of all that opened it, so that a wrong password never meets the right one's key; the
-//! passwords themselves are not kept. A file that has changed since is opened anew, and so is one that another user
-//! opened: the process may have given up the right to read it.
+//! passwords themselves are not kept, but for the PINs of tokens, which want them again when they come back. A file that
+//! has changed since is opened anew, and so is one that another user opened: the process may have given up the right to
+//! read it.
 
 use std::collections::HashMap;
 use std::io;

@@ -100,6 +100,16 @@ impl KeySource {
         store.into_iter().chain(self.certificate.as_ref())
     }
 
+    /// The path or the URI of the store, as the user wrote it.
+    #[must_use]
+    pub fn typed(&self) -> Option<&str> {
+        match &self.origin {
+            KeyOrigin::Store(store) => Some(store.typed()),
+            KeyOrigin::Pkcs11(uri) => Some(uri.typed()),
+            KeyOrigin::Text(_) | KeyOrigin::Shared(_) => None,
+        }
+    }
+
     /// The alias to look for; an empty one is none.
     pub(super) fn alias(&self) -> Option<&str> {
         self.alias.as_deref().filter(|alias| !alias.is_empty())

@@ -126,7 +126,8 @@ impl Options {
                 continue;
             };
             behind_open = (definition.is_secret() && !pair.braced).then_some(definition.name);
-            uri = (!pair.braced && Uri::is(pair.value.reveal())).then_some(definition.name);
+            let bare = pair.value.reveal().trim_start_matches(['\'', '"']);
+            uri = (!pair.braced && Uri::is(bare)).then_some(definition.name);
             options.add(definition, pair);
         }
         options
