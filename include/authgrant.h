@@ -298,6 +298,24 @@ typedef int32_t (*authgrant_open_url_fn)(const char *url, void *context);
  */
 typedef void (*authgrant_refresh_token_fn)(const char *refresh_token, void *context);
 
+/**
+ * Signs `message`, `length` bytes, which are the signing input of a JWT and not its hash: hashing is part of the algorithm.
+ * Writes the signature into `signature`, which has room for `capacity` bytes (1024), its length into `*signature_length`, and
+ * returns 0; any other number is a failure that the error repeats. `context` is what authgrant_set_signer was given.
+ *
+ * A signature of ECDSA may be two numbers side by side (64 bytes for ES256, 96 for ES384) or their DER.
+ *
+ * Runs on the thread of the call that needs the signature, with no lock held, perhaps on several threads at once, and must
+ * return normally; the call's timeout and authgrant_cancel wait for it. Inside it only getters and _free functions may be
+ * called.
+ */
+typedef int32_t (*authgrant_sign_fn)(void *context,
+                                     const uint8_t *message,
+                                     size_t length,
+                                     uint8_t *signature,
+                                     size_t capacity,
+                                     size_t *signature_length);
+
 
 
 #ifdef __cplusplus
@@ -773,6 +791,36 @@ authgrant_status authgrant_explain(struct authgrant_connection *connection,
 authgrant_status authgrant_test(struct authgrant_connection *connection,
                                 char **report,
                                 struct authgrant_error **error);
+
+/**
+ * Signs the JWTs of this connection with `function`, for a key that must not leave where it is: a hardware module, a key
+ * service.
+ *
+ * `algorithm` is one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 and EdDSA (RFC 7518, RFC 8037), in any case. The
+ * function outranks JWTCertStore, JWTPrivateKey and JWTSecret, as authgrant_set_option outranks a connection string, and
+ * counts as they do where AuthenticationMethod is inferred; a JWTAlgorithm that says another one is
+ * AUTHGRANT_INVALID_OPTION in the calls that sign. JWTKeyID and JWTHeaders say what they always do. JWTCertificate is the
+ * certificate of the key, for JWTThumbprint and an issuer with a fingerprint (Snowflake): its key must fit the algorithm, and
+ * each signature is verified with it. A NULL function takes the signer away; `algorithm` does not count then.
+ *
+ * Nothing is signed here, and authgrant_validate and authgrant_explain do not call the function either. Calls in flight
+ * finish with the signer that they began with. Tokens got with a signer belong to this one call of authgrant_set_signer:
+ * other connections do not share them, and setting the same function again fetches anew.
+ *
+ * `context` is handed to the function as it is, and must stay good until authgrant_close, or until another signer (or
+ * NULL) was set and all calls that were inside the connection then have returned. After that the function is not called.
+ *
+ * In calls that sign, a function that returns another number than 0, or a length of 0 or beyond the capacity, is
+ * AUTHGRANT_KEY_STORE; a signature of a length that the algorithm does not have, or that JWTCertificate does not verify, is
+ * AUTHGRANT_KEY_UNSUITABLE. Such a failure ends the one call that met it: others that wait for the same token try themselves.
+ *
+ * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT, also for an unknown algorithm.
+ */
+authgrant_status authgrant_set_signer(struct authgrant_connection *connection,
+                                      const char *algorithm,
+                                      authgrant_sign_fn function,
+                                      void *context,
+                                      struct authgrant_error **error);
 
 /**
  * The name of a status, such as "AUTHGRANT_KEY_PASSWORD", for logs.

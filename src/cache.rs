@@ -1,7 +1,7 @@
 //! Tokens by identity, and one flight for each: whoever needs a token that another thread is fetching waits for it.
 //!
 //! A refusal of the server or of a key reaches all who waited for that flight, and is answered from memory for a while; a
-//! leader's own timeout, cancel or panic ends only its call, and a waiter takes over. Shortly before a token ends one caller
+//! leader's own timeout, cancel or panic, and a failure of the host's signer, ends only its call, and a waiter takes over. Shortly before a token ends one caller
 //! fetches the next one, and the others go on with it; so does that one while fetching fails.
 //!
 //! Waiting uses the standard library's locks: they are nothing but their own memory. parking_lot keeps one table for

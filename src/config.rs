@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::file::Location;
+use crate::key::HostSigner;
 use crate::options::{Name, Options};
 use crate::policy::{Forbidden, Policy};
 use crate::provider::Profile;
@@ -246,13 +247,13 @@ pub struct Resolution {
 /// Understands `options` under the policy of the process.
 #[must_use]
 pub fn resolve(options: &Options) -> Resolution {
-    resolve_under(options, Policy::current())
+    resolve_under(options, None, Policy::current())
 }
 
-/// Understands `options` under `policy`.
+/// Understands `options` under `policy`, where `signer` outranks the key that they name.
 #[must_use]
-pub fn resolve_under(options: &Options, policy: Policy) -> Resolution {
-    let mut reader = Reader::new(options, policy);
+pub fn resolve_under(options: &Options, signer: Option<&HostSigner>, policy: Policy) -> Resolution {
+    let mut reader = Reader::new(options, policy).signing_by(signer);
     let config = reader.outcome(Reader::config);
     Resolution { config, warnings: reader.warnings }
 }

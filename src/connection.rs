@@ -14,6 +14,7 @@ use crate::file::Stamp;
 use crate::flow::{self, Context};
 use crate::headers::Headers;
 use crate::identity::Identity;
+use crate::key::HostSigner;
 use crate::log::{Level, Log};
 use crate::options::{Environment, Options, ProcessEnvironment};
 use crate::policy::Policy;
@@ -117,10 +118,20 @@ impl Connection {
     /// [`Status::InvalidOption`] for a bad name or a value of the wrong type.
     pub fn set_options(&self, pairs: &[(&str, &str)]) -> Result<()> {
         self.snapshot.change(|options| options.set(pairs))?;
+        self.forget_refusal();
+        Ok(())
+    }
+
+    /// Signs with `signer` from the next call on; without one with the options' key again.
+    pub fn set_signer(&self, signer: Option<&HostSigner>) {
+        self.snapshot.set_signer(signer);
+        self.forget_refusal();
+    }
+
+    fn forget_refusal(&self) {
         if let Ok(config) = self.snapshot.load_full().config() {
             self.process().cache.forget_refusal(self.identity(config));
         }
-        Ok(())
     }
 
     /// The token to send: the cached one while it is good, else a fetched one.

@@ -179,6 +179,7 @@ struct Details {
     http_status: u16,
     retry_after: u32,
     others: Vec<Error>,
+    of_one_call: bool,
 }
 
 impl Error {
@@ -200,6 +201,7 @@ impl Error {
                 http_status: 0,
                 retry_after: 0,
                 others: Vec::new(),
+                of_one_call: false,
             }),
         }
     }
@@ -221,6 +223,13 @@ impl Error {
     #[must_use]
     pub fn with_option(mut self, option: impl Into<String>) -> Self {
         self.details.option = Some(option.into());
+        self
+    }
+
+    /// The same for the one call that met it: it says nothing about another that wants the same.
+    #[must_use]
+    pub fn of_one_call(mut self) -> Self {
+        self.details.of_one_call = true;
         self
     }
 
@@ -284,6 +293,12 @@ impl Error {
     #[must_use]
     pub fn status(&self) -> Status {
         self.details.status
+    }
+
+    /// Whether it says nothing about another call that wants the same.
+    #[must_use]
+    pub fn is_of_one_call(&self) -> bool {
+        self.details.of_one_call
     }
 
     /// Five characters.

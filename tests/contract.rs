@@ -15,6 +15,7 @@ use authgrant::ffi::consent::authgrant_completed_string;
 use authgrant::ffi::error::ErrorObject;
 use authgrant::ffi::headers::*;
 use authgrant::ffi::report::*;
+use authgrant::ffi::signer::authgrant_set_signer;
 use authgrant::ffi::status::*;
 use authgrant::ffi::text::*;
 use authgrant::ffi::token::*;
@@ -126,6 +127,10 @@ const NULLS: &[Refused] = &[
     ("warnings", |good, error| authgrant_warnings(good.connection.handle(), null_mut(), error)),
     ("connection", |_, error| authgrant_cancel(null_mut(), error)),
     ("connection", |_, error| authgrant_set_log(null_mut(), None, null_mut(), 0, error)),
+    ("connection", |_, error| authgrant_set_signer(null_mut(), c"RS256".as_ptr(), None, null_mut(), error)),
+    ("algorithm", |good, error| {
+        authgrant_set_signer(good.connection.handle(), null(), Some(no_signer), null_mut(), error)
+    }),
     ("connection", |good, error| authgrant_completed_string(null_mut(), 0, &raw mut good.text, error)),
     ("text", |good, error| authgrant_completed_string(good.connection.handle(), 0, null_mut(), error)),
     ("value", |good, error| authgrant_quote_value(null(), &raw mut good.text, error)),
@@ -156,7 +161,14 @@ const NOT_UTF_8: &[Refused] = &[
     }),
     ("value", |good, error| authgrant_quote_value(BAD, &raw mut good.text, error)),
     ("text", |good, error| authgrant_to_wide(BAD, null_mut(), 0, 2, &raw mut good.size, error)),
+    ("algorithm", |good, error| {
+        authgrant_set_signer(good.connection.handle(), BAD, Some(no_signer), null_mut(), error)
+    }),
 ];
+
+extern "C" fn no_signer(_: *mut c_void, _: *const u8, _: usize, _: *mut u8, _: usize, _: *mut usize) -> i32 {
+    1
+}
 
 /// A length, size or number that cannot be.
 const BAD_LENGTHS: &[Refused] = &[
@@ -564,7 +576,7 @@ struct Inside {
 }
 
 /// Every function that returns a status, called with good arguments.
-const CALLS: [fn(&mut Good, Slot) -> i32; 17] = [
+const CALLS: [fn(&mut Good, Slot) -> i32; 18] = [
     |good, error| authgrant_open(c"".as_ptr(), &raw mut good.handle, error),
     |good, error| wide(good, -1, 4, error),
     |good, error| authgrant_set_option(good.connection.handle(), c"Scope".as_ptr(), c"a".as_ptr(), error),
@@ -579,6 +591,7 @@ const CALLS: [fn(&mut Good, Slot) -> i32; 17] = [
     |good, error| authgrant_warnings(good.connection.handle(), &raw mut good.warnings, error),
     |good, error| authgrant_cancel(good.connection.handle(), error),
     |good, error| authgrant_set_log(good.connection.handle(), None, null_mut(), 0, error),
+    |good, error| authgrant_set_signer(good.connection.handle(), null(), None, null_mut(), error),
     |good, error| authgrant_quote_value(c"a".as_ptr(), &raw mut good.text, error),
     |good, error| authgrant_to_wide(c"a".as_ptr(), null_mut(), 0, 2, &raw mut good.size, error),
     |good, error| authgrant_validate(good.connection.handle(), &raw mut good.text, error),

@@ -10,7 +10,7 @@ use std::sync::Mutex;
 
 use authgrant::ffi::status::*;
 use authority::{Authority, ClientAuth, ClientOptions, Config, GrantType, Play};
-use support::c_api::{Connection, ask, open, text};
+use support::c_api::{ask, open, text};
 use support::stores;
 
 const CLIENT: &str = "the client";
@@ -78,22 +78,6 @@ fn a_client_assertion_is_signed_anew_for_each_request() {
     );
 }
 
-/// The signed JWT that a connection makes, by itself.
-fn made(connection: &Connection) -> String {
-    let mut assertion = null_mut();
-    assert_eq!(
-        authgrant::ffi::consent::authgrant_make_assertion(
-            connection.handle(),
-            &raw mut assertion,
-            null_mut()
-        ),
-        AUTHGRANT_OK
-    );
-    let made = text(assertion).unwrap();
-    authgrant::ffi::text::authgrant_text_free(assertion);
-    made
-}
-
 #[test]
 fn a_ready_made_assertion_is_sent_as_it_is_and_a_file_is_read_each_time() {
     let authority = signing_client();
@@ -103,10 +87,10 @@ fn a_ready_made_assertion_is_sent_as_it_is_and_a_file_is_read_each_time() {
     let file = folder.path().join("assertion");
     let from_file = format!("am=OAuth2-JWTClientAssertion;ClientAssertionFile={}", file.display());
     for scope in ["a", "b"] {
-        fs::write(&file, format!("{}\n", made(&signer))).unwrap();
+        fs::write(&file, format!("{}\n", signer.make_assertion().unwrap())).unwrap();
         ask(&string(&authority, &format!("{from_file};Scope={scope}"))).unwrap();
     }
-    let given = format!("am=OAuth2-JWTClientAssertion;ClientAssertion={}", made(&signer));
+    let given = format!("am=OAuth2-JWTClientAssertion;ClientAssertion={}", signer.make_assertion().unwrap());
     ask(&string(&authority, &given)).unwrap();
     assert_eq!(authority.issued().len(), 3);
     fs::write(&file, "").unwrap();

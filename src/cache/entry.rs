@@ -252,5 +252,6 @@ impl Drop for Flight<'_> {
 /// request wait for too long (HYT01) may have used up what it was sent: that is not for a waiter to send again.
 fn concerns_all(error: &Error) -> bool {
     error.sqlstate() == "HYT01"
-        || !matches!(error.status(), Status::Timeout | Status::Cancelled | Status::Internal)
+        || !(error.is_of_one_call()
+            || matches!(error.status(), Status::Timeout | Status::Cancelled | Status::Internal))
 }

@@ -295,6 +295,9 @@ fn a_leaders_own_failure_lets_a_waiter_take_over() {
     }
     let (result, fetches) = behind_a_leader(|| panic!("a bug"), own_fetch);
     assert_eq!((result.unwrap().value(), fetches), (c"token0", 1));
+    let by_a_signer = || Err(refusal(Status::KeyStore).of_one_call());
+    let (result, fetches) = behind_a_leader(by_a_signer, own_fetch);
+    assert_eq!((result.unwrap().value(), fetches), (c"token0", 1));
 }
 
 #[test]

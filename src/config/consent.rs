@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::method::Method;
 use super::{Exchange, Flow, Grant, Login, Methods, Reader};
 use crate::error::{Error, Result, Status};
+use crate::key::HostSigner;
 use crate::options::{Name, Options};
 use crate::policy::Policy;
 use crate::provider::{ConsentType, ConsentWays, Profile};
@@ -57,16 +58,16 @@ pub struct Authorization {
 ///
 /// # Errors
 /// Every fault as one chain; [`Status::Unsupported`] for a consent that has no URL.
-pub fn resolve_consent(options: &Options) -> Result<Consent> {
-    Reader::new(options, Policy::current()).outcome(Reader::url_parts)
+pub fn resolve_consent(options: &Options, signer: Option<&HostSigner>) -> Result<Consent> {
+    Reader::new(options, Policy::current()).signing_by(signer).outcome(Reader::url_parts)
 }
 
 /// Understands of `options` what a person's consent or login takes, under the policy of the process.
 ///
 /// # Errors
 /// Those of [`resolve_consent`], and what the exchange of the code lacks.
-pub fn resolve_authorization(options: &Options) -> Result<Authorization> {
-    Reader::new(options, Policy::current()).outcome(Reader::authorization)
+pub fn resolve_authorization(options: &Options, signer: Option<&HostSigner>) -> Result<Authorization> {
+    Reader::new(options, Policy::current()).signing_by(signer).outcome(Reader::authorization)
 }
 
 impl Reader<'_> {

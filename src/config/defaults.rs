@@ -124,9 +124,11 @@ impl Reader<'_> {
     /// the user names it.
     pub(super) fn complete(&self, header: &mut Header, profile: Option<&Profile>) {
         let Some(profile) = profile else { return };
-        header.preferred.clone_from(&profile.algorithms);
+        if self.signer.is_none() {
+            header.preferred.clone_from(&profile.algorithms);
+        }
         let named = NAMES_OF_A_KEY.iter().any(|name| *name != "kid" && header.additional.have(name));
-        let shared = self.value(Name::JWTSecret).is_some();
+        let shared = self.signer.is_none() && self.value(Name::JWTSecret).is_some();
         if header.thumbprints.is_empty() && !named && !shared {
             let wanted = profile.thumbprints.iter().filter_map(|name| Thumbprint::called(name));
             header.thumbprints.extend(wanted);

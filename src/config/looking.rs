@@ -3,16 +3,16 @@
 use super::Reader;
 use super::method::METHODS;
 use crate::assertion::Header;
-use crate::key::KeySource;
+use crate::key::{HostSigner, KeySource};
 use crate::options::{Name, Options};
 use crate::policy::Policy;
 use crate::provider::Profile;
 use crate::tls::Trust;
 
-/// The number and the word of the method that is asked for or can be inferred from `options`.
+/// The number and the word of the method that is asked for or can be inferred from `options` and that there is a `signer`.
 #[must_use]
-pub fn method(options: &Options) -> Option<(&'static str, &'static str)> {
-    let mut reader = Reader::new(options, Policy::current());
+pub fn method(options: &Options, signer: Option<&HostSigner>) -> Option<(&'static str, &'static str)> {
+    let mut reader = Reader::new(options, Policy::current()).signing_by(signer);
     let endpoint = reader.endpoint().map(|(url, _)| url);
     let profile = reader.profile(endpoint.as_ref());
     let method = reader.method()?;
@@ -41,14 +41,14 @@ pub struct Wanted {
     pub header: Header,
 }
 
-/// The key that `options` name; nothing where they name none, or several.
+/// The key of `signer`, else the one that `options` name; nothing where they name none, or several.
 #[must_use]
-pub fn wanted_key(options: &Options) -> Option<Wanted> {
+pub fn wanted_key(options: &Options, signer: Option<&HostSigner>) -> Option<Wanted> {
     let named = [Name::JWTCertStore, Name::JWTPrivateKey, Name::JWTSecret];
-    if named.iter().all(|name| options.get(*name).is_none()) {
+    if signer.is_none() && named.iter().all(|name| options.get(*name).is_none()) {
         return None;
     }
-    let mut reader = Reader::new(options, Policy::current());
+    let mut reader = Reader::new(options, Policy::current()).signing_by(signer);
     let endpoint = reader.endpoint().map(|(url, _)| url);
     let profile = reader.profile(endpoint.as_ref());
     let mut header = reader.assertion_header();

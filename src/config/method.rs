@@ -103,7 +103,7 @@ impl Reader<'_> {
         let all = |names: &[Name]| names.iter().all(|name| self.value(*name).is_some());
         let endpoint = all(&[Name::TokenURI]) || all(&[Name::TokenEndpoint]);
         let signs = [Name::JWTCertStore, Name::JWTPrivateKey, Name::JWTSecret, Name::ClaimsIssuer];
-        let method = if signs.iter().any(|name| all(&[*name])) {
+        let method = if self.signer.is_some() || signs.iter().any(|name| all(&[*name])) {
             Method::JwtBearer
         } else if all(&[Name::RefreshToken]) {
             Method::RefreshToken

@@ -1,6 +1,7 @@
 //! Reads options by type and collects what is wrong with them, so that all of it is told at once.
 
 use crate::error::{Error, Result, Status};
+use crate::key::HostSigner;
 use crate::options::{Name, Options, Value, table, wrong_value};
 use crate::policy::Policy;
 use crate::secret::Secret;
@@ -10,6 +11,8 @@ use crate::url::Url;
 pub(super) struct Reader<'a> {
     pub(super) options: &'a Options,
     pub(super) policy: Policy,
+    /// What signs in the place of the key that the options name.
+    pub(super) signer: Option<&'a HostSigner>,
     pub(super) missing: Vec<Name>,
     pub(super) faults: Vec<Error>,
     pub(super) warnings: Vec<Error>,
@@ -17,7 +20,12 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(options: &'a Options, policy: Policy) -> Self {
-        Self { options, policy, missing: Vec::new(), faults: options.faults(), warnings: Vec::new() }
+        let faults = options.faults();
+        Self { options, policy, signer: None, missing: Vec::new(), faults, warnings: Vec::new() }
+    }
+
+    pub(super) fn signing_by(self, signer: Option<&'a HostSigner>) -> Self {
+        Self { signer, ..self }
     }
 }
 

@@ -90,31 +90,40 @@ impl Reader<'_> {
     pub(super) fn key_source(&mut self, header: &Header) -> Option<KeySource> {
         let origin = self.key_origin(header.algorithm)?;
         let certificate = self.text(Name::JWTCertificate).map(Location::new);
-        if matches!(origin, KeyOrigin::Shared(_)) {
-            self.check_shared(header, certificate.is_some());
-            return Some(KeySource {
-                purpose: Purpose::Assertion,
-                origin,
-                password: None,
-                key_password: None,
-                alias: None,
-                certificate: None,
-                strong: false,
-            });
-        }
-        Some(KeySource {
+        let alone = KeySource {
             purpose: Purpose::Assertion,
             origin,
-            password: self.secret(Name::JWTCertPassword),
-            key_password: self.secret(Name::JWTCertKeyPassword),
-            alias: self.text(Name::JWTCertAlias),
-            certificate,
-            strong: self.policy.forbids(Forbidden::WeakStores),
+            password: None,
+            key_password: None,
+            alias: None,
+            certificate: None,
+            strong: false,
+        };
+        Some(match &alone.origin {
+            KeyOrigin::Shared(_) => {
+                self.check_shared(header, certificate.is_some());
+                alone
+            }
+            KeyOrigin::Signer(signer) => {
+                self.check_signer(header, signer.algorithm());
+                KeySource { certificate, ..alone }
+            }
+            KeyOrigin::Store(_) | KeyOrigin::Pkcs11(_) | KeyOrigin::Text(_) => KeySource {
+                password: self.secret(Name::JWTCertPassword),
+                key_password: self.secret(Name::JWTCertKeyPassword),
+                alias: self.text(Name::JWTCertAlias),
+                certificate,
+                strong: self.policy.forbids(Forbidden::WeakStores),
+                ..alone
+            },
         })
     }
 
-    /// The one place where the key is.
+    /// The one place where the key is. A signer outranks what the options say of one, as a set option outranks a string.
     fn key_origin(&mut self, algorithm: Option<Algorithm>) -> Option<KeyOrigin> {
+        if let Some(signer) = self.signer {
+            return Some(KeyOrigin::Signer(signer.clone()));
+        }
         let store = match self.text(Name::JWTCertStore) {
             Some(typed) => Some(self.store(Name::JWTCertStore, typed)?),
             None => None,
@@ -158,6 +167,16 @@ impl Reader<'_> {
             return None;
         }
         Some(KeyOrigin::Pkcs11(uri))
+    }
+
+    fn check_signer(&mut self, header: &Header, signs: Algorithm) {
+        let Some(other) = header.algorithm.filter(|wanted| *wanted != signs) else { return };
+        let given = self.value(Name::JWTAlgorithm).is_some();
+        let (name, verb) = if given { (Name::JWTAlgorithm, "is") } else { (Name::JWTHeaders, "sets alg to") };
+        let text = format!(
+            "{verb} {other:?}, and the signer (authgrant_set_signer) signs {signs:?}; say the same or leave it out"
+        );
+        self.fault(Status::InvalidOption, name, &text);
     }
 
     fn check_shared(&mut self, header: &Header, has_certificate: bool) {

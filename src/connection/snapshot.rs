@@ -9,6 +9,7 @@ use once_cell::race::OnceBox;
 
 use crate::config::{self, Config, Resolution};
 use crate::error::Result;
+use crate::key::HostSigner;
 use crate::options::Options;
 use crate::policy::Policy;
 use crate::process::Process;
@@ -16,13 +17,15 @@ use crate::process::Process;
 /// The options, and what they mean once somebody has asked.
 pub(super) struct Snapshot {
     pub(super) options: Options,
+    /// What signs in the place of the options' key.
+    pub(super) signer: Option<HostSigner>,
     policy: Policy,
     resolution: OnceBox<Resolution>,
 }
 
 impl Snapshot {
-    pub(super) fn new(options: Options) -> Self {
-        Self { options, policy: Policy::current(), resolution: OnceBox::new() }
+    fn new(options: Options, signer: Option<HostSigner>) -> Self {
+        Self { options, signer, policy: Policy::current(), resolution: OnceBox::new() }
     }
 
     /// The same options under the policy of now.
@@ -30,7 +33,7 @@ impl Snapshot {
         if self.policy == Policy::current() {
             return Arc::clone(self);
         }
-        Arc::new(Self::new(self.options.clone()))
+        Arc::new(Self::new(self.options.clone(), self.signer.clone()))
     }
 
     /// Under which they were understood.
@@ -39,7 +42,8 @@ impl Snapshot {
     }
 
     pub(super) fn resolution(&self) -> &Resolution {
-        self.resolution.get_or_init(|| Box::new(config::resolve_under(&self.options, self.policy)))
+        let resolve = || config::resolve_under(&self.options, self.signer.as_ref(), self.policy);
+        self.resolution.get_or_init(|| Box::new(resolve()))
     }
 
     pub(super) fn config(&self) -> Result<&Config> {
@@ -61,6 +65,12 @@ impl View {
         &self.snapshot.options
     }
 
+    /// What signs in the place of the key that they name.
+    #[must_use]
+    pub fn signer(&self) -> Option<&HostSigner> {
+        self.snapshot.signer.as_ref()
+    }
+
     /// What they mean.
     ///
     /// # Errors
@@ -78,7 +88,8 @@ pub(super) struct InForce {
 
 impl InForce {
     pub(super) fn new(options: Options) -> Self {
-        Self { snapshot: ArcSwap::from_pointee(Snapshot::new(options)), version: AtomicU64::new(0) }
+        let snapshot = Snapshot::new(options, None);
+        Self { snapshot: ArcSwap::from_pointee(snapshot), version: AtomicU64::new(0) }
     }
 
     pub(super) fn load_full(&self) -> Arc<Snapshot> {
@@ -97,16 +108,26 @@ impl InForce {
             let mut options = current.options.clone();
             outcome = change(&mut options);
             match outcome {
-                Ok(()) => Arc::new(Snapshot::new(options)),
+                Ok(()) => Arc::new(Snapshot::new(options, current.signer.clone())),
                 Err(_) => Arc::clone(current),
             }
         });
-        // Behind the change: whoever reads the new number afterwards has read the new options too.
-        self.version.fetch_add(1, Ordering::Release);
+        self.changed();
         outcome
     }
 
-    /// A number that changes with the options. What was made of a snapshot is of now if the number that was read before
+    /// Changes the signer.
+    pub(super) fn set_signer(&self, signer: Option<&HostSigner>) {
+        self.snapshot.rcu(|current| Arc::new(Snapshot::new(current.options.clone(), signer.cloned())));
+        self.changed();
+    }
+
+    /// Behind the change: whoever reads the new number afterwards has read the new options too.
+    fn changed(&self) {
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// A number that changes with the options and the signer. What was made of a snapshot is of now if the number that was read before
     /// the snapshot is still the same.
     pub(super) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use zeroize::Zeroizing;
 
+use crate::key::Sign;
 use crate::log::{Level, Sink};
 use crate::session::OnRefreshToken;
 
@@ -122,5 +123,46 @@ pub(crate) fn on_refresh_token(
         let Ok(token) = CString::new(token).map(Zeroizing::new) else { return };
         // SAFETY: the caller gave this function for this purpose, with this context.
         run(|| unsafe { function(token.as_ptr(), context.0) });
+    })
+}
+
+/// Signs `message`, `length` bytes, which are the signing input of a JWT and not its hash: hashing is part of the algorithm.
+/// Writes the signature into `signature`, which has room for `capacity` bytes (1024), its length into `*signature_length`, and
+/// returns 0; any other number is a failure that the error repeats. `context` is what authgrant_set_signer was given.
+///
+/// A signature of ECDSA may be two numbers side by side (64 bytes for ES256, 96 for ES384) or their DER.
+///
+/// Runs on the thread of the call that needs the signature, with no lock held, perhaps on several threads at once, and must
+/// return normally; the call's timeout and authgrant_cancel wait for it. Inside it only getters and _free functions may be
+/// called.
+#[allow(non_camel_case_types, reason = "the name in C")]
+pub type authgrant_sign_fn = Option<
+    unsafe extern "C" fn(
+        context: *mut c_void,
+        message: *const u8,
+        length: usize,
+        signature: *mut u8,
+        capacity: usize,
+        signature_length: *mut usize,
+    ) -> i32,
+>;
+
+/// The caller's function as a signer has it.
+pub(crate) fn sign(
+    function: unsafe extern "C" fn(*mut c_void, *const u8, usize, *mut u8, usize, *mut usize) -> i32,
+    context: *mut c_void,
+) -> Box<Sign> {
+    let context = Context(context);
+    Box::new(move |message, signature| {
+        let context = &context;
+        let (buffer, capacity) = (signature.as_mut_ptr(), signature.len());
+        let (mut length, mut number) = (0, 0);
+        run(|| {
+            // SAFETY: the caller gave this function for this purpose, with this context.
+            number = unsafe {
+                function(context.0, message.as_ptr(), message.len(), buffer, capacity, &raw mut length)
+            };
+        });
+        if number == 0 { Ok(length) } else { Err(number) }
     })
 }

@@ -20,6 +20,7 @@ pub mod error;
 pub mod headers;
 pub mod policy;
 pub mod report;
+pub mod signer;
 pub mod status;
 pub mod text;
 pub mod token;

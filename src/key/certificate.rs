@@ -17,16 +17,28 @@ pub(super) fn read(
     source: &KeySource,
     public_key: &[u8],
 ) -> Result<Option<(Vec<CertificateDer<'static>>, Stamp)>> {
-    let Some(file) = &source.certificate else {
+    let Some(named) = named(source) else {
         return Ok(None);
     };
-    let named = Named { option: "JWTCertificate", file };
     let (content, stamp) = store::read(&named)?;
     let chain = chain::of(public_key, &certificates(&named, &content)?);
     if chain.is_empty() {
         return Err(foreign(source, &named));
     }
     Ok(Some((chain, stamp)))
+}
+
+/// The chain that JWTCertificate holds for a key that nobody here sees; empty without JWTCertificate.
+pub(super) fn read_alone(source: &KeySource) -> Result<Vec<CertificateDer<'static>>> {
+    let Some(named) = named(source) else {
+        return Ok(Vec::new());
+    };
+    let (content, _) = store::read(&named)?;
+    Ok(chain::alone(&certificates(&named, &content)?))
+}
+
+pub(super) fn named(source: &KeySource) -> Option<Named<'_>> {
+    source.certificate.as_ref().map(|file| Named { option: "JWTCertificate", file })
 }
 
 fn foreign(source: &KeySource, named: &Named<'_>) -> Error {

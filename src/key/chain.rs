@@ -12,6 +12,8 @@ struct Parts<'a> {
     issuer: &'a [u8],
     subject: &'a [u8],
     public_key: &'a [u8],
+    /// The SubjectPublicKeyInfo, without its own tag and length.
+    info: &'a [u8],
 }
 
 fn parts(certificate: &[u8]) -> Option<Parts<'_>> {
@@ -20,23 +22,34 @@ fn parts(certificate: &[u8]) -> Option<Parts<'_>> {
     // The version, tagged [0], is left out in version 1.
     let version = usize::from(der::is_context(body.first()?));
     let field = |place: usize| body.get(version.checked_add(place)?);
-    let key = der::inside(field(5)?)?;
+    let info = field(5)?;
+    let key = der::inside(info)?;
     Some(Parts {
         issuer: field(2)?.value(),
         subject: field(4)?.value(),
         public_key: key.get(1)?.value().get(1..)?,
+        info: info.value(),
     })
-}
-
-/// The public key that a certificate is for.
-#[cfg(feature = "pkcs11")]
-pub(super) fn public_key(certificate: &[u8]) -> Option<&[u8]> {
-    parts(certificate).map(|parts| parts.public_key)
 }
 
 /// Whether `bytes` have the form of a certificate.
 pub(super) fn is_certificate(bytes: &[u8]) -> bool {
     parts(bytes).is_some()
+}
+
+/// The SubjectPublicKeyInfo of a certificate, and the public key in it.
+pub(super) fn public_key(certificate: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let parts = parts(certificate)?;
+    Some((der::element(0x30, &[parts.info]).to_vec(), parts.public_key.to_vec()))
+}
+
+/// The chain of the first certificate that has issued none of the others.
+pub(super) fn alone(certificates: &[Vec<u8>]) -> Vec<CertificateDer<'static>> {
+    let all: Vec<_> = certificates.iter().filter_map(|certificate| parts(certificate)).collect();
+    let issued =
+        |one: &Parts<'_>, other: &Parts<'_>| other.issuer == one.subject && other.subject != one.subject;
+    let leaf = all.iter().find(|one| !all.iter().any(|other| issued(one, other)));
+    leaf.or(all.first()).map(|leaf| of(leaf.public_key, certificates)).unwrap_or_default()
 }
 
 /// The chain of the key whose public half is `public_key`; empty if no certificate holds it.

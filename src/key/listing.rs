@@ -27,7 +27,7 @@ pub struct Listed {
     pub key: Result<SigningKey>,
 }
 
-/// What the store or the text of `source` holds, whatever alias is asked for; nothing for a shared secret.
+/// What the store or the text of `source` holds, whatever alias is asked for; nothing for a shared secret or a signer.
 ///
 /// # Errors
 /// Those of opening it.
@@ -38,7 +38,7 @@ pub fn list(source: &KeySource) -> Result<Option<Listing>> {
         KeyOrigin::Pkcs11(uri) => {
             return Ok(Some(Listing { kind: "PKCS#11", keys: pkcs11::list(source, uri)? }));
         }
-        KeyOrigin::Shared(_) => return Ok(None),
+        KeyOrigin::Shared(_) | KeyOrigin::Signer(_) => return Ok(None),
     };
     let (kind, found): (_, Vec<Candidate>) = match format(source, &content)? {
         Format::Java => (jks::name(&content), jks::all(source, &content)?),

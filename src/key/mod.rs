@@ -11,9 +11,11 @@ mod choice;
 mod cipher;
 mod cost;
 mod der;
+mod ecdsa;
 mod elsewhere;
 mod file;
 mod hash;
+mod host;
 mod jks;
 mod json;
 mod jwk;
@@ -52,6 +54,7 @@ use zeroize::Zeroizing;
 
 use file::Named;
 
+pub use host::{HostSigner, Sign};
 pub use listing::{Listed, Listing, list};
 pub use pkcs11::Uri;
 pub use ring::KeyRing;
@@ -103,6 +106,7 @@ fn open_with_stamps(source: &KeySource) -> Result<(SigningKey, Vec<Stamp>)> {
         KeyOrigin::Shared(written) => {
             return Ok((SigningKey::shared(source, written.reveal())?, Vec::new()));
         }
+        KeyOrigin::Signer(signer) => return Ok((host::open(source, signer)?, Vec::new())),
     };
     let mut key = SigningKey::new(source, material)?;
     stamps.extend(offer_certificate(source, &mut key)?);

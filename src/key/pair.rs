@@ -50,7 +50,6 @@ pub(super) enum Pair {
     P384(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
     Shared(Shared),
-    #[cfg_attr(not(feature = "pkcs11"), allow(dead_code, reason = "those of tokens are the only ones"))]
     Elsewhere(Box<dyn Elsewhere>),
 }
 
@@ -186,6 +185,21 @@ fn pkcs8_shape<'a>(algorithm: &[AnyRef<'_>], inner: &'a [u8]) -> Option<Shape<'a
         ED25519 => Some(Shape::Ed25519),
         _ => Some(Shape::Other(kind)),
     }
+}
+
+/// What the key of a SubjectPublicKeyInfo signs by.
+pub(super) fn signs_by(info: &[u8]) -> Option<&'static [Algorithm]> {
+    let fields = der::sequence(info)?;
+    let algorithm = der::inside(fields.first()?)?;
+    let parameters = algorithm.get(1);
+    Some(match (der::oid(algorithm.first()?)?, parameters.and_then(der::oid)) {
+        (RSA, _) => &RSA_ALGORITHMS,
+        (RSA_PSS, _) => pss::algorithms(parameters),
+        (EC, Some(P256)) => &[Algorithm::ES256],
+        (EC, Some(P384)) => &[Algorithm::ES384],
+        (ED25519, _) => &[Algorithm::EdDSA],
+        _ => &[],
+    })
 }
 
 /// Whether `der` has the form of a private key that is not encrypted.

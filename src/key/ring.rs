@@ -3,7 +3,7 @@
 //! A key is kept under a digest of all that opened it, so that a wrong password never meets the right one's key; the
 //! passwords themselves are not kept, but for the PINs of tokens, which want them again when they come back. A file that
 //! has changed since is opened anew, and so is one that another user opened: the process may have given up the right to
-//! read it.
+//! read it. A signer's is not kept at all, as the host may free what its signer works with.
 
 use std::collections::HashMap;
 use std::io;
@@ -51,7 +51,9 @@ impl KeyRing {
     ///
     /// Looks at the key's files each time. Only successes are kept.
     pub fn key(&self, source: &KeySource) -> Result<Arc<SigningKey>> {
-        let digest = self.digest(source, sys::effective_user_id());
+        let Some(digest) = self.digest(source, sys::effective_user_id()) else {
+            return super::open(source).map(Arc::new);
+        };
         if let Ok(stamps) = source.files().map(Stamp::now).collect::<io::Result<Vec<_>>>()
             && let Some(key) = self.kept(&digest, &stamps)
         {
@@ -91,14 +93,15 @@ impl KeyRing {
         keys.kept.insert(digest, Kept { key, stamps, opened });
     }
 
-    /// Each field with its length in front, so that no two sources make the same bytes.
-    fn digest(&self, source: &KeySource, user: u32) -> Digest {
+    /// Each field with its length in front, so that no two sources make the same bytes; nothing for what is not kept.
+    fn digest(&self, source: &KeySource, user: u32) -> Option<Digest> {
         let (user, named) = (user.to_be_bytes(), source.named());
         let (kind, origin) = match &source.origin {
             KeyOrigin::Store(store) => ("store", store.path().as_os_str().as_encoded_bytes()),
             KeyOrigin::Pkcs11(uri) => ("pkcs11", uri.typed().as_bytes()),
             KeyOrigin::Text(text) => ("text", text.reveal().as_bytes()),
             KeyOrigin::Shared(secret) => ("shared", secret.reveal().as_bytes()),
+            KeyOrigin::Signer(_) => return None,
         };
         let fields = [
             Some(user.as_slice()),
@@ -123,7 +126,7 @@ impl KeyRing {
         for (to, from) in digest.iter_mut().zip(context.sign().as_ref()) {
             *to = *from;
         }
-        digest
+        Some(digest)
     }
 }
 
@@ -179,9 +182,10 @@ mod tests {
         let key = ring.key(&source).unwrap();
         let stamps: Vec<_> = source.files().flat_map(Stamp::now).collect();
         let user = sys::effective_user_id();
-        let kept = ring.kept(&ring.digest(&source, user), &stamps).unwrap();
+        let digest = |user| ring.digest(&source, user).unwrap();
+        let kept = ring.kept(&digest(user), &stamps).unwrap();
         assert!(Arc::ptr_eq(&key, &kept));
-        assert!(ring.kept(&ring.digest(&source, user.wrapping_add(1)), &stamps).is_none());
+        assert!(ring.kept(&digest(user.wrapping_add(1)), &stamps).is_none());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::pair::{self, Pair};
 use super::shared::{self, Shared};
 use super::thumbprint::{Thumbprint, Thumbprints};
 use super::x509::Facts;
-use super::{Key, KeySource, Material, chain};
+use super::{Key, KeyOrigin, KeySource, Material, chain};
 use crate::error::{Error, Result, Status};
 
 /// A key, parsed, with the certificates that stood beside it.
@@ -50,18 +50,16 @@ impl SigningKey {
         Ok(Self { source, pair, alias: None, key_id: None, certificates: Vec::new(), thumbprints: None })
     }
 
-    /// A key that others sign with, and certificates that may be its own.
-    #[cfg_attr(not(feature = "pkcs11"), allow(dead_code, reason = "those of tokens are the only ones"))]
-    pub(super) fn elsewhere(
-        source: &KeySource,
-        key: Box<dyn Elsewhere>,
-        alias: Option<String>,
-        certificates: &[Vec<u8>],
-    ) -> Self {
-        let certificates = chain::of(key.public_key(), certificates);
-        let thumbprints = Thumbprints::of(&certificates);
-        let source = source.without_secrets();
-        Self { source, pair: Pair::Elsewhere(key), alias, key_id: None, certificates, thumbprints }
+    /// The key that `key` signs with.
+    pub(super) fn elsewhere(source: &KeySource, key: impl Elsewhere + 'static) -> Self {
+        let (source, pair) = (source.without_secrets(), Pair::Elsewhere(Box::new(key)));
+        Self { source, pair, alias: None, key_id: None, certificates: Vec::new(), thumbprints: None }
+    }
+
+    /// The same under the name that it has where it is.
+    #[cfg(feature = "pkcs11")]
+    pub(super) fn called(self, alias: String) -> Self {
+        Self { alias: Some(alias), ..self }
     }
 
     /// Whether the key is no longer where it was, so that it is to be opened anew.
@@ -180,11 +178,22 @@ impl SigningKey {
     /// `SHA256:` and the digest of the public key, as Snowflake names keys.
     ///
     /// # Errors
-    /// [`Status::KeyUnsuitable`] for a shared secret, which has no public half.
+    /// [`Status::KeyUnsuitable`] for a shared secret, which has no public half; [`Status::MissingOption`] where that of
+    /// a signer is not known.
     pub fn fingerprint(&self) -> Result<String> {
         let public = self.pair.public_key_info();
         public.map(|info| format!("SHA256:{}", STANDARD.encode(digest(&SHA256, &info)))).ok_or_else(|| {
-            self.source.unsuitable("is a shared secret; the issuer is to name a key pair by its public half")
+            match self.source.origin {
+                KeyOrigin::Shared(_) => self
+                    .source
+                    .unsuitable("is a shared secret; the issuer is to name a key pair by its public half"),
+                _ => self.source.error(
+                    Status::MissingOption,
+                    "JWTCertificate",
+                    "does not tell the public half of its key, by which the issuer is to name it; set JWTCertificate \
+                     to the key's X.509 file",
+                ),
+            }
         })
     }
 

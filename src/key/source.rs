@@ -2,6 +2,7 @@
 
 use super::choice::quoted;
 use super::file::Named;
+use super::host::{self, HostSigner};
 use super::pkcs11::Uri;
 use crate::error::{Error, Status};
 use crate::file::Location;
@@ -18,6 +19,8 @@ pub enum KeyOrigin {
     Text(Secret),
     /// JWTSecret: what both sides know.
     Shared(Secret),
+    /// authgrant_set_signer: with the host program.
+    Signer(HostSigner),
 }
 
 /// What a key store is for, and so which options its messages name.
@@ -95,7 +98,7 @@ impl KeySource {
     pub fn files(&self) -> impl Iterator<Item = &Location> {
         let store = match &self.origin {
             KeyOrigin::Store(store) => Some(store),
-            KeyOrigin::Pkcs11(_) | KeyOrigin::Text(_) | KeyOrigin::Shared(_) => None,
+            KeyOrigin::Pkcs11(_) | KeyOrigin::Text(_) | KeyOrigin::Shared(_) | KeyOrigin::Signer(_) => None,
         };
         store.into_iter().chain(self.certificate.as_ref())
     }
@@ -106,7 +109,7 @@ impl KeySource {
         match &self.origin {
             KeyOrigin::Store(store) => Some(store.typed()),
             KeyOrigin::Pkcs11(uri) => Some(uri.typed()),
-            KeyOrigin::Text(_) | KeyOrigin::Shared(_) => None,
+            KeyOrigin::Text(_) | KeyOrigin::Shared(_) | KeyOrigin::Signer(_) => None,
         }
     }
 
@@ -130,17 +133,19 @@ impl KeySource {
             KeyOrigin::Pkcs11(uri) => KeyOrigin::Pkcs11(uri.clone()),
             KeyOrigin::Text(_) => KeyOrigin::Text(Secret::default()),
             KeyOrigin::Shared(_) => KeyOrigin::Shared(Secret::default()),
+            KeyOrigin::Signer(signer) => KeyOrigin::Signer(signer.clone()),
         };
         Self { origin, password: None, key_password: None, ..self.clone() }
     }
 
-    /// The option that says where the key is.
+    /// The option that says where the key is; for a signer, the only one that says something of its key.
     #[must_use]
     pub fn option(&self) -> &'static str {
         match self.origin {
             KeyOrigin::Store(_) | KeyOrigin::Pkcs11(_) => self.words().store,
             KeyOrigin::Text(_) => "JWTPrivateKey",
             KeyOrigin::Shared(_) => "JWTSecret",
+            KeyOrigin::Signer(_) => "JWTCertificate",
         }
     }
 
@@ -151,12 +156,14 @@ impl KeySource {
             KeyOrigin::Store(store) => Named { option: self.option(), file: store }.to_string(),
             KeyOrigin::Pkcs11(uri) => format!("{} {}", self.option(), uri.typed()),
             KeyOrigin::Text(_) | KeyOrigin::Shared(_) => self.option().to_owned(),
+            KeyOrigin::Signer(_) => host::NAMED.to_owned(),
         }
     }
 
     pub(super) fn error(&self, status: Status, option: &str, text: impl AsRef<str>) -> Error {
         let text = format!("{} {}", self.named(), text.as_ref());
-        Error::new(status, "key store", text).with_option(option)
+        let part = if matches!(self.origin, KeyOrigin::Signer(_)) { host::PART } else { "key store" };
+        Error::new(status, part, text).with_option(option)
     }
 
     /// The file or the text itself is at fault.
@@ -170,7 +177,7 @@ impl KeySource {
             KeyOrigin::Store(_) => {
                 "is neither a JKS, JCEKS nor PKCS#12 store nor a key in PEM, DER or JSON, or its beginning was damaged"
             }
-            KeyOrigin::Pkcs11(_) | KeyOrigin::Text(_) | KeyOrigin::Shared(_) => {
+            KeyOrigin::Pkcs11(_) | KeyOrigin::Text(_) | KeyOrigin::Shared(_) | KeyOrigin::Signer(_) => {
                 "is neither PEM nor base64 of PEM or DER nor JSON"
             }
         }

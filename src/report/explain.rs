@@ -83,7 +83,7 @@ pub fn explain(connection: &Connection) -> Result<String> {
     let explainer = Explainer {
         config,
         process: view.process,
-        sources: Sources { options, profile: config::profile(options) },
+        sources: Sources { options, signer: view.signer(), profile: config::profile(options) },
     };
     let consent_url = connection.consent_url().ok();
     written(&explainer.report(consent_url))
@@ -123,7 +123,7 @@ impl Explainer<'_> {
     }
 
     fn method(&self) -> Option<Said<Method>> {
-        let (number, word) = config::method(self.options())?;
+        let (number, word) = config::method(self.options(), self.sources.signer)?;
         let given = self.options().get(Name::AuthenticationMethod).map(|value| value.text.reveal());
         let inferred = given.is_none_or(|given| given == "24" || given.eq_ignore_ascii_case("OAuth2"));
         let from = self.sources.of(&[Name::AuthenticationMethod], true);
@@ -225,7 +225,7 @@ impl Explainer<'_> {
 
     /// The option with what the API gets, where no token is fetched.
     fn credential(&self) -> &'static [Name] {
-        match config::method(self.options()).map(|(_, word)| word) {
+        match config::method(self.options(), self.sources.signer).map(|(_, word)| word) {
             Some("Basic") => &[Name::Password],
             Some("OAuth2-AccessToken") => &[Name::AccessToken],
             _ => &[Name::SecurityToken],

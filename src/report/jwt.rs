@@ -150,7 +150,7 @@ impl Speaker<'_> {
     fn key(&self, key: Option<&SigningKey>, error: Option<&Error>) -> Key {
         let source = &self.signing.key;
         let option = match &source.origin {
-            KeyOrigin::Store(_) | KeyOrigin::Pkcs11(_) => Name::JWTCertStore,
+            KeyOrigin::Store(_) | KeyOrigin::Pkcs11(_) | KeyOrigin::Signer(_) => Name::JWTCertStore,
             KeyOrigin::Text(_) => Name::JWTPrivateKey,
             KeyOrigin::Shared(_) => Name::JWTSecret,
         };

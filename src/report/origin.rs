@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::key::HostSigner;
 use crate::options::{Name, Options, Origin};
 use crate::provider::Profile;
 
@@ -33,15 +34,22 @@ pub(super) struct Said<T> {
     pub(super) from: Source,
 }
 
+/// The options that a signer outranks.
+const OUTRANKED: [Name; 3] = [Name::JWTCertStore, Name::JWTPrivateKey, Name::JWTSecret];
+
 /// Whoever may have said something.
 pub(super) struct Sources<'a> {
     pub(super) options: &'a Options,
+    pub(super) signer: Option<&'a HostSigner>,
     pub(super) profile: Option<&'static Profile>,
 }
 
 impl Sources<'_> {
-    /// The option, if it is given.
+    /// The option, if it is given, or what has taken its place.
     pub(super) fn option(&self, name: Name) -> Option<Source> {
+        if self.signer.is_some() && OUTRANKED.contains(&name) {
+            return Some(Source::of("authgrant_set_signer"));
+        }
         let value = self.options.get(name)?;
         let (option, place) = (Some(name.text()), value.place.clone());
         Some(Source { origin: words(value.origin), option, place, profile: None })

@@ -122,7 +122,7 @@ impl Findings {
     /// A token or an assertion that the user gave, where the method uses it.
     fn ready_made(&mut self, view: &View, clock: &dyn Clock) {
         let options = view.options();
-        let given = match config::method(options).map(|(_, word)| word) {
+        let given = match config::method(options, view.signer()).map(|(_, word)| word) {
             Some("OAuth2-AccessToken") => Name::AccessToken,
             Some("BearerToken") => Name::SecurityToken,
             Some("OAuth2-JWTClientAssertion") => return self.assertion(options, clock),
@@ -152,7 +152,7 @@ impl Findings {
         let by_config = view.config().map(flow::signing);
         let Wanted { source, header } = match by_config {
             Ok(Some(signing)) => Wanted { source: signing.key.clone(), header: signing.header.clone() },
-            _ => config::wanted_key(view.options())?,
+            _ => config::wanted_key(view.options(), view.signer())?,
         };
         let listing = key::list(&source);
         if !matches!(by_config, Ok(None)) {

@@ -451,6 +451,42 @@ static void take_refresh_token(const char *refresh_token, void *context) {
     (void)context;
 }
 
+/* No signature that a server would take, but one of the right length. */
+static int32_t sign(void *context, const uint8_t *message, size_t length, uint8_t *signature, size_t capacity,
+                    size_t *signature_length) {
+    CHECK(length > 2 && memcmp(message, "ey", 2) == 0 && capacity >= 64);
+    memset(signature, 7, 64);
+    *signature_length = 64;
+    return (*(int32_t *)context)++;
+}
+
+/* The context goes as soon as it may: valgrind and the address sanitizer see who looks at it afterwards. */
+static void signers(void) {
+    authgrant_connection *connection = opened();
+    int32_t *counted = calloc(1, sizeof *counted), *other = calloc(1, sizeof *other);
+    char *assertion = OLD(char);
+
+    WORKS(authgrant_set_signer(connection, "ES256", sign, counted, &error));
+    WORKS(authgrant_make_assertion(connection, &assertion, &error));
+    authgrant_text_free(assertion);
+    assertion = OLD(char);
+    FAILS(authgrant_make_assertion(connection, &assertion, &error), AUTHGRANT_KEY_STORE); /* it returns 1 */
+    CHECK(assertion == NULL && *counted == 2);
+    WORKS(authgrant_set_signer(connection, NULL, NULL, NULL, &error));
+    free(counted);
+    WORKS(authgrant_make_assertion(connection, &assertion, &error));
+    authgrant_text_free(assertion);
+    FAILS(authgrant_set_signer(connection, "HS256", sign, other, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_set_signer(connection, NULL, sign, other, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_set_signer(NULL, "ES256", sign, other, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+    WORKS(authgrant_set_signer(connection, "ES256", sign, other, &error));
+    WORKS(authgrant_make_assertion(connection, &assertion, &error));
+    authgrant_text_free(assertion);
+    authgrant_close(connection);
+    free(other);
+    authgrant_clear();
+}
+
 static void completed_strings(void) {
     static const uint32_t includes[] = {0, AUTHGRANT_WITH_SECRETS, AUTHGRANT_WITH_TOKENS, 3};
     authgrant_connection *connection = opened(), *again = OLD(authgrant_connection);
@@ -565,6 +601,7 @@ int main(int argc, char **argv) {
     warnings();
     control();
     consent_and_assertions();
+    signers();
     completed_strings();
     reports();
     authgrant_clear();

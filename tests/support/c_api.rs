@@ -5,10 +5,12 @@ use std::ptr::{null, null_mut};
 
 use authgrant::connection::Connection as Handle;
 use authgrant::error::Error;
+use authgrant::ffi::callback::authgrant_sign_fn;
 use authgrant::ffi::connection as api;
 use authgrant::ffi::error as errors;
 use authgrant::ffi::error::ErrorObject;
 use authgrant::ffi::report as reports;
+use authgrant::ffi::signer::authgrant_set_signer;
 use authgrant::ffi::{consent, headers, text as texts, token};
 use authgrant::options::Environment;
 use authgrant::token::Lease as TokenObject;
@@ -217,6 +219,38 @@ impl Connection {
         let mut error = null_mut();
         let status = api::authgrant_set_option(self.0, name.as_ptr(), value.as_ptr(), &raw mut error);
         outcome(status, error, || ())
+    }
+
+    pub fn set_signer(
+        &self,
+        algorithm: &str,
+        function: authgrant_sign_fn,
+        context: *mut std::ffi::c_void,
+    ) -> Result<(), Box<Failure>> {
+        let algorithm = CString::new(algorithm).unwrap();
+        let mut error = null_mut();
+        let status = authgrant_set_signer(self.0, algorithm.as_ptr(), function, context, &raw mut error);
+        outcome(status, error, || ())
+    }
+
+    pub fn consent_url(&self) -> Result<String, Box<Failure>> {
+        let (mut url, mut error) = (old(), null_mut());
+        let status = consent::authgrant_consent_url(self.0, &raw mut url, &raw mut error);
+        outcome(status, error, || {
+            let copy = text(url).unwrap();
+            texts::authgrant_text_free(url);
+            copy
+        })
+    }
+
+    pub fn make_assertion(&self) -> Result<String, Box<Failure>> {
+        let (mut assertion, mut error) = (old(), null_mut());
+        let status = consent::authgrant_make_assertion(self.0, &raw mut assertion, &raw mut error);
+        outcome(status, error, || {
+            let copy = text(assertion).unwrap();
+            texts::authgrant_text_free(assertion);
+            copy
+        })
     }
 
     /// The completed string, with what of AUTHGRANT_WITH_… is wanted.

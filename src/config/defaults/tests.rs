@@ -2,10 +2,12 @@
 
 use jsonwebtoken::Algorithm;
 
-use super::super::{AssertionSource, Exchange, Flow, Grant, Resolution, Signing, resolve};
+use super::super::{AssertionSource, Exchange, Flow, Grant, Resolution, Signing, resolve, resolve_under};
 use super::*;
 use crate::error::Status;
+use crate::key::HostSigner;
 use crate::options::Options;
+use crate::policy::Policy;
 use crate::provider;
 
 fn resolution(text: &str) -> Resolution {
@@ -35,6 +37,20 @@ fn signing(text: &str) -> Signing {
 fn warned(text: &str) -> Vec<String> {
     let warnings = resolution(text).warnings;
     warnings.iter().filter_map(|warning| warning.option().map(str::to_owned)).collect()
+}
+
+#[test]
+fn a_signer_is_asked_for_the_thumbprints_of_a_provider_and_chooses_its_algorithm_itself() {
+    let text = "Provider=entra;am=OAuth2-JWTClientAssertion;ClientID=me;JWTSecret=outranked;Scope=a";
+    let options = Options::parse(&format!("{text};TokenURI=POST https://a.example")).unwrap();
+    let signer = HostSigner::new(Algorithm::ES256, Box::new(|_, _| Err(1)));
+    let config = resolve_under(&options, Some(&signer), Policy::current()).config.unwrap();
+    let Flow::Exchange(exchange) = config.flow else { panic!("another flow") };
+    let Grant::ClientAssertion { assertion: AssertionSource::Signed(signing), .. } = exchange.grant else {
+        panic!("another grant");
+    };
+    assert_eq!(signing.header.thumbprints, [Thumbprint::X5tS256]);
+    assert_eq!(signing.header.preferred, []);
 }
 
 #[test]

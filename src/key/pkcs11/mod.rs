@@ -35,7 +35,7 @@ pub(super) fn open(source: &KeySource, uri: &Uri) -> Result<SigningKey> {
     let mut key = key::TokenKey::new(source, uri, &token, &session, &entry)?;
     let certificates = object::certificates(&session);
     key.keep(session, &entry);
-    Ok(SigningKey::elsewhere(source, Box::new(key), Some(entry.label), &certificates))
+    Ok(ready(source, key, entry.label, &certificates))
 }
 
 /// All private keys of the token that `uri` means, as far as it says which.
@@ -45,10 +45,18 @@ pub(super) fn list(source: &KeySource, uri: &Uri) -> Result<Vec<Listed>> {
     let certificates = object::certificates(&session);
     let listed = object::all(source, uri, &session)?.into_iter().map(|entry| {
         let (label, key) = (entry.label.clone(), key::TokenKey::new(source, uri, &token, &session, &entry));
-        let ready = |key| SigningKey::elsewhere(source, Box::new(key), Some(entry.label), &certificates);
-        Listed { alias: Some(label), key: key.map(ready) }
+        Listed { alias: Some(label), key: key.map(|key| ready(source, key, entry.label, &certificates)) }
     });
     Ok(listed.collect())
+}
+
+/// The key under its name, with those of the token's certificates that are its own.
+#[cfg(feature = "pkcs11")]
+fn ready(source: &KeySource, key: key::TokenKey, label: String, certificates: &[Vec<u8>]) -> SigningKey {
+    let mut key = SigningKey::elsewhere(source, key).called(label);
+    let chain = super::chain::of(key.public_key(), certificates);
+    key.offer(chain);
+    key
 }
 
 /// Forgets which PINs were refused.

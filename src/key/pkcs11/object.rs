@@ -220,7 +220,7 @@ fn same(session: &Session, entry: &Entry, class: ObjectClass) -> Option<ObjectHa
 fn by_certificate(found: Public, session: &Session, entry: &Entry) -> Public {
     let certificate =
         same(session, entry, ObjectClass::CERTIFICATE).and_then(|object| value(session, object));
-    let key = certificate.as_deref().and_then(chain::public_key).unwrap_or_default().to_vec();
+    let key = certificate.as_deref().and_then(chain::public_key).map(|(_, key)| key).unwrap_or_default();
     match found {
         Public::P256(_) => Public::P256(key),
         Public::P384(_) => Public::P384(key),
