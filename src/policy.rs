@@ -8,8 +8,28 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result, Status};
 
-/// What a policy can allow: each is without effect in a library that was built without the feature.
-const ALLOWS: [(u32, &str); 2] = [(1, "AUTHGRANT_ALLOW_REFERENCES"), (2, "AUTHGRANT_ALLOW_MODULES")];
+/// What a policy can allow the text that is given to open; the host itself may do it anyhow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Allowed {
+    /// Secrets that stand elsewhere.
+    References = 1,
+    /// PKCS#11 modules by their path.
+    Modules = 2,
+}
+
+impl Allowed {
+    const ALL: [Self; 2] = [Self::References, Self::Modules];
+
+    /// The constant of the header.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::References => "AUTHGRANT_ALLOW_REFERENCES",
+            Self::Modules => "AUTHGRANT_ALLOW_MODULES",
+        }
+    }
+}
 
 /// What a policy can forbid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +87,7 @@ impl Policy {
     /// [`Status::InvalidArgument`] for a bit that means nothing.
     pub fn new(allow: u32, forbid: u32) -> Result<Self> {
         let known = |bits: &mut dyn Iterator<Item = u32>| bits.fold(0, |all, bit| all | bit);
-        let allows = known(&mut ALLOWS.iter().map(|(bit, _)| *bit));
+        let allows = known(&mut Allowed::ALL.iter().map(|allowed| *allowed as u32));
         let forbids = known(&mut Forbidden::ALL.iter().map(|forbidden| *forbidden as u32));
         for (argument, bits) in [("allow", allow & !allows), ("forbid", forbid & !forbids)] {
             if bits != 0 {
@@ -97,6 +117,12 @@ impl Policy {
         CURRENT.freeze();
     }
 
+    /// Whether it allows that.
+    #[must_use]
+    pub fn allows(self, what: Allowed) -> bool {
+        self.allow & what as u32 != 0
+    }
+
     /// Whether it forbids that.
     #[must_use]
     pub fn forbids(self, what: Forbidden) -> bool {
@@ -114,10 +140,10 @@ impl Policy {
 
     /// What of `before` this takes back.
     fn loosens(self, before: Self) -> Vec<String> {
-        let allows = ALLOWS.iter().filter(|(bit, _)| self.allow & !before.allow & bit != 0);
+        let allows = Allowed::ALL.iter().filter(|what| self.allows(**what) && !before.allows(**what));
         let forbids = Forbidden::ALL.iter().filter(|what| before.forbids(**what) && !self.forbids(**what));
         allows
-            .map(|(_, name)| format!("set {name}"))
+            .map(|what| format!("set {}", what.name()))
             .chain(forbids.map(|what| format!("take {} away", what.name())))
             .collect()
     }

@@ -4,6 +4,7 @@
 //! counts in a data source alone. RestConfigFile stays, for the model's headers, which no option can say.
 
 use super::{Name, Options, Origin, grammar, table};
+use crate::key::Uri;
 use crate::secret::Secret;
 
 /// What only leads to values.
@@ -50,7 +51,9 @@ impl Options {
         }
         let name = if definition.id == Name::Driver { "DRIVER" } else { definition.name };
         match self.get(definition.id) {
-            Some(_) if definition.is_secret() && !secrets => None,
+            Some(value) if !secrets && (definition.is_secret() || Uri::holds_pin(value.text.reveal())) => {
+                None
+            }
             Some(value) => Some((name, value.text.clone())),
             // What was unset must not come back from the model.
             None => self.in_layer(Origin::Model, definition.id).map(|_| (name, Secret::default())),
