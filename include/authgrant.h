@@ -26,8 +26,9 @@
 #include <stdint.h>
 
 /**
- * Allowed by authgrant_set_policy: `env:` and `file:` values in a connection string. Without effect where the library
- * does not have them.
+ * Allowed by authgrant_set_policy: `env:NAME` and `file:PATH` as secrets in the text of a connection string, and in a
+ * FILEDSN that it names by its path. Without it they are taken from authgrant_set_option, from odbc.ini and from the
+ * machine's own FILEDSNs alone.
  */
 #define AUTHGRANT_ALLOW_REFERENCES 1
 
@@ -318,6 +319,8 @@ typedef int32_t (*authgrant_sign_fn)(void *context,
 
 
 
+
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -354,6 +357,10 @@ authgrant_status authgrant_open_wide(const void *connection_string,
 
 /**
  * Sets one option, by any of its names, to the letter (no quotes are removed); an empty value takes it away.
+ *
+ * As the value of a secret option, `env:NAME` is the content of an environment variable, and `file:PATH` that of a file,
+ * read when it is first needed and again when the file has changed. `literal:TEXT` is TEXT itself: write it in front of
+ * a secret that you hand on and did not write, such as one that a user typed or a server sent.
  *
  * Calls in flight finish with the options that they began with.
  *
@@ -575,7 +582,8 @@ authgrant_status authgrant_logoff(struct authgrant_connection *connection,
  * `include` is 0 or numbers added up. AUTHGRANT_WITH_SECRETS: passwords, keys and other secrets of the options, also those
  * of a data source. AUTHGRANT_WITH_TOKENS: ODBC 4.0's Auth_AccessToken and Auth_Expires of the token that is cached now,
  * if one is, and Auth_RefreshToken, the newest one, with Auth_Scope where no Scope was set. Nothing is fetched. Opened
- * again with method 51, 54 or 56, the access token is used until it ends, and then the refresh token.
+ * again with method 51, 54 or 56, the access token is used until it ends, and then the refresh token. A secret that was
+ * given as `env:NAME` or `file:PATH` is written so, and is taken by authgrant_open only if the policy allows it.
  *
  * `*text` is for the caller to free with authgrant_text_free; it is as secret as what it includes.
  *
@@ -588,7 +596,8 @@ authgrant_status authgrant_completed_string(struct authgrant_connection *connect
 
 /**
  * Tells `function` of each refresh token that a login brings or that takes the place of another, before the token that came with it is handed
- * out, so that it can be kept beyond a restart. A NULL function ends that.
+ * out, so that it can be kept beyond a restart. A NULL function ends that. Give it back by authgrant_set_option as
+ * RefreshToken with `literal:` in front, since it is the server that has written it.
  *
  * `context` is handed to the function as it is, and must stay good until the connection is closed or another function
  * is set and the calls that began before have ended.

@@ -61,6 +61,18 @@ mutant "library: plain http through a proxy" src/proxy.rs \
 mutant "library: one connection for all proxies" src/tls.rs \
     's|            return self.clone();|            return Self { route: Route::Straight, ..self.clone() };|' \
     --lib http::tunnel_tests::connections_are_shared_only_where_the_proxy_is_the_same
+mutant "library: references in any string" src/options/references.rs \
+    's/_ if !may =>/_ if !may \&\& definition.name.is_empty() =>/' \
+    --test references the_text_of_a_connection_string_has_no_references_and_they_are_not_repeated
+mutant "library: references in any FILEDSN" src/options/references.rs \
+    's/named.is_none_or(|named| environment::has_folder(.*)$/named.is_none_or(|named| environment::has_folder(Path::new("")) \&\& named.place.is_some())/' \
+    --test references data_sources_of_the_machine_have_references_and_a_file_dsn_that_is_named_by_its_path_has_none
+mutant "library: a stranger's key file steers" src/options/key_file.rs \
+    's/if let Some(fault) = self.key_steers(key) {/if let Some(fault) = self.key_steers(key).filter(|_| false) {/' \
+    --test key_files a_stranger_cannot_send_a_data_sources_secrets_to_the_token_uri_of_a_key_file
+mutant "library: a key file's client secret goes anywhere" src/options/key_file.rs \
+    's/if let Some(by) = led {/if let Some(by) = led.filter(|_| false) {/' \
+    --test key_files a_stranger_cannot_have_the_client_secret_of_the_hosts_key_file_sent_to_a_server_of_theirs
 
 # model NAME FILE SED TEST: a mutant that a model of the cache, or of its slot, must notice.
 model() { mutant "model: $1" "$2" "$3" --lib --features model "${m}::models::$4"; }

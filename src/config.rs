@@ -1,7 +1,7 @@
 //! Named values to one checked [`Config`] with one [`Flow`]: what is missing, wrong or in conflict is found here, all
 //! of it at once, with the option's name.
 //!
-//! Nothing here opens a file or a connection.
+//! Nothing here opens a file or a connection: what options refer to was read before (`options`, asked by `connection`).
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ mod token_endpoint;
 mod trust;
 
 pub use consent::{Authorization, Consent, ConsentWay, resolve_authorization, resolve_consent};
-pub use looking::{Wanted, method, profile, wanted_key, wanted_trust};
+pub use looking::{OwnKey, Wanted, method, own_key, profile, wanted_key, wanted_trust};
 pub use signing::Signing;
 
 use reader::Reader;

@@ -175,12 +175,17 @@ impl Connection {
     /// # Errors
     /// Those of [`Self::get_token`].
     pub fn get_headers_with(&self, wishes: Wishes) -> Result<Headers> {
-        let snapshot = self.snapshot.load_full();
+        // With a token at hand no file is looked at.
+        let snapshot = match self.snapshot.last_seen() {
+            seen if seen.has_tokens() => seen,
+            _ => self.snapshot.load_full(),
+        };
         let config = snapshot.config()?;
-        match &config.flow {
-            Flow::Headers(headers) => Headers::without_token(headers, &config.headers),
-            _ => Headers::new(self.lease(wishes)?, &config.headers),
+        if let Flow::Headers(headers) = &config.flow {
+            return Headers::without_token(headers, &config.headers);
         }
+        let lease = self.lease(wishes)?;
+        Headers::new(lease, &self.snapshot.last_seen().config()?.headers)
     }
 
     /// The signed JWT of the flow, by itself.
@@ -198,11 +203,11 @@ impl Connection {
     pub fn completed_string(&self, secrets: bool, tokens: bool) -> Secret {
         let snapshot = self.snapshot.load_full();
         let instead = match snapshot.config() {
-            Ok(config) if tokens => self.tokens_of_now(config, &snapshot.options),
+            Ok(config) if tokens => self.tokens_of_now(config, snapshot.options()),
             Ok(config) if secrets => self.newest_refresh_token(config, "RefreshToken").into_iter().collect(),
             _ => Vec::new(),
         };
-        snapshot.options.completed(secrets, &instead)
+        snapshot.said.completed(secrets, &instead)
     }
 
     /// Who is told of refresh tokens that take the place of others.
@@ -214,7 +219,7 @@ impl Connection {
     pub fn reject_token(&self, token: &Token) {
         let process = self.process();
         process.cache.reject(token, process.clock.as_ref());
-        let snapshot = self.snapshot.load_full();
+        let snapshot = self.snapshot.last_seen();
         if let Ok(Config { flow: Flow::AccessToken(given), .. }) = snapshot.config()
             && given.reveal().as_bytes() == token.value().to_bytes()
         {
@@ -240,7 +245,7 @@ impl Connection {
     pub fn warnings(&self) -> Vec<Error> {
         let snapshot = self.snapshot.load_full();
         let told = self.live().warnings.lock().clone();
-        [snapshot.options.warnings(), snapshot.resolution().warnings.clone(), told].concat()
+        [snapshot.warnings(), told].concat()
     }
 
     /// What is in force now, for those who look and do not touch.

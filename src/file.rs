@@ -155,8 +155,8 @@ pub enum Fault {
     Io(io::Error),
     /// It is something other than a regular file.
     Kind(&'static str),
-    /// It has so many bytes.
-    TooLarge(u64),
+    /// It has so many bytes, and so many are the most.
+    TooLarge(u64, u64),
 }
 
 impl Fault {
@@ -178,10 +178,13 @@ impl fmt::Display for Fault {
         match self {
             Self::Io(error) => write!(f, "cannot be read: {error}"),
             Self::Kind(kind) => write!(f, "is {kind}, not a file"),
-            Self::TooLarge(length) => write!(
-                f,
-                "has {length} bytes, more than the {MAX_BYTES} (16 MiB) that are read; is it the right file?"
-            ),
+            Self::TooLarge(length, most) => {
+                write!(
+                    f,
+                    "has {length} bytes, more than the {} KiB that are read; is it the right file?",
+                    most >> 10
+                )
+            }
         }
     }
 }
@@ -192,10 +195,18 @@ impl fmt::Display for Fault {
 /// # Errors
 /// What keeps it from being read.
 pub fn read(path: &Path) -> Result<(Zeroizing<Vec<u8>>, Metadata), Fault> {
-    check(&std::fs::metadata(path)?)?;
+    read_at_most(path, MAX_BYTES)
+}
+
+/// As [`read`], of a file that has no more than so many bytes.
+///
+/// # Errors
+/// Those of [`read`].
+pub fn read_at_most(path: &Path, most: u64) -> Result<(Zeroizing<Vec<u8>>, Metadata), Fault> {
+    check(&std::fs::metadata(path)?, most)?;
     let mut file = open(path)?;
     let metadata = file.metadata()?;
-    check(&metadata)?;
+    check(&metadata, most)?;
     let content = fill(&mut file, metadata.len())?;
     Ok((content, metadata))
 }
@@ -211,12 +222,12 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).open(path)
 }
 
-fn check(metadata: &Metadata) -> Result<(), Fault> {
+fn check(metadata: &Metadata, most: u64) -> Result<(), Fault> {
     if !metadata.is_file() {
         return Err(Fault::Kind(kind(metadata.file_type())));
     }
-    if metadata.len() > MAX_BYTES {
-        return Err(Fault::TooLarge(metadata.len()));
+    if metadata.len() > most {
+        return Err(Fault::TooLarge(metadata.len(), most));
     }
     Ok(())
 }

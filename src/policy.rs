@@ -234,6 +234,15 @@ mod tests {
     }
 
     #[test]
+    fn each_bit_allows_its_own_thing_alone() {
+        for what in Allowed::ALL {
+            let alone = policy(what as u32, 63);
+            let allowed: Vec<_> = Allowed::ALL.into_iter().filter(|other| alone.allows(*other)).collect();
+            assert_eq!(allowed, [what]);
+        }
+    }
+
+    #[test]
     fn each_bit_forbids_its_own_thing_alone() {
         for what in Forbidden::ALL {
             let alone = policy(3, what as u32);

@@ -11,6 +11,7 @@ use authgrant::ffi::policy::*;
 use authgrant::ffi::status::*;
 use authority::Config;
 use support::c_api::{Connection, Failure, ask, failures, open};
+use support::place::Place;
 use support::{authority, short_string, stores};
 
 /// Runs `body` in a process in which nothing has happened yet: this test program once more, for the test of that name.
@@ -117,6 +118,25 @@ fn without_insecure_tls_and_loopback_http_their_options_are_refused() {
         let fine = "RedirectURI=http://localhost:3000;RestSamplePath=/sample;HealthURI=https://a.example/h;\
                     HostName=api.example;ValidateServerCertificate=1;AuthURI=https://a.example/auth";
         ask(&local(fine)).unwrap();
+    });
+}
+
+#[test]
+fn with_references_a_connection_string_has_them_and_what_follows_them_is_not_repeated() {
+    alone("with_references_a_connection_string_has_them_and_what_follows_them_is_not_repeated", || {
+        set(AUTHGRANT_ALLOW_REFERENCES, 0);
+        let place = Place::with("token", "here\n");
+        let string = format!("am=50;AccessToken=file:{}", place.path("token"));
+        assert_eq!(ask(&string).unwrap().value(), "here");
+        let source = place.write("a.dsn", format!("[ODBC]\n{}", string.replace(';', "\n")));
+        assert_eq!(ask(&format!("FILEDSN={source}")).unwrap().value(), "here");
+        let failure = ask("am=50;AccessToken=file:hunter2").map(|_| ()).unwrap_err();
+        assert!(failure.message.contains("is not there"), "{failure:?}");
+        assert!(!failure.message.contains("hunter2"), "{failure:?}");
+        let open = open(&string).unwrap();
+        set(0, 0);
+        let failure = open.get_token().map(|_| ()).unwrap_err();
+        assert!(failure.message.contains("AUTHGRANT_ALLOW_REFERENCES"), "{failure:?}");
     });
 }
 

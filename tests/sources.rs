@@ -2,56 +2,22 @@
 
 mod support;
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use authgrant::ffi::status::*;
-use authgrant::options::Environment;
 use authority::{Authority, Config};
-use support::c_api::{Connection, Failure, open, open_in};
+use support::c_api::{Failure, open, open_in};
+use support::place::Place;
 use support::{ISSUER, authority, stores};
-use tempfile::TempDir;
 
-/// A home and a system folder, empty at first, and no variables.
-struct Place(TempDir);
-
-impl Environment for Place {
-    fn variable(&self, _: &str) -> Option<OsString> {
-        None
-    }
-
-    fn home(&self) -> Option<PathBuf> {
-        Some(self.0.path().to_owned())
-    }
-
-    fn system_folders(&self) -> Vec<PathBuf> {
-        vec![self.0.path().join("etc")]
-    }
+/// What a string that is opened in these surroundings comes to.
+trait Outcomes {
+    fn gets_a_token(&self, string: &str);
+    fn fails(&self, string: &str, status: i32, sqlstate: &str, words: &[&str]);
 }
 
-impl Place {
-    fn with(name: &str, text: &str) -> Self {
-        let place = Self(tempfile::tempdir().unwrap());
-        place.write(name, text);
-        place
-    }
-
-    fn user(text: &str) -> Self {
-        Self::with(".odbc.ini", text)
-    }
-
-    fn write(&self, name: &str, text: &str) -> String {
-        let path = self.0.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    }
-
-    fn open(&self, string: &str) -> Connection {
-        open_in(string, self).unwrap_or_else(|error| panic!("{string}: {error}"))
-    }
-
+impl Outcomes for Place {
     #[track_caller]
     fn gets_a_token(&self, string: &str) {
         self.open(string).get_token().unwrap_or_else(|failure| panic!("{string}: {failure:?}"));
@@ -159,8 +125,7 @@ fn the_processs_own_variables_are_read_and_the_users_section_hides_the_systems()
     let authority = authority(Config::http());
     let place = Place::with("home/.odbc.ini", "[Sales]\nScope=of the user\n");
     place.write("own.ini", "[Sales]\nAuthenticationMethod=55\n");
-    place
-        .write("etc/odbc.ini", &format!("{}{}", section("Sales", &authority), section("Others", &authority)));
+    place.write("etc/odbc.ini", format!("{}{}", section("Sales", &authority), section("Others", &authority)));
     let [home, own, etc] = ["home", "own.ini", "etc"].map(|name| place.0.path().join(name));
     let both: [(&str, &Path); 2] = [("HOME", &home), ("ODBCSYSINI", &etc)];
     assert_eq!(in_child("DSN=others", &both), "token");
@@ -208,7 +173,7 @@ fn driver_in_front_of_dsn_means_that_nothing_is_looked_up() {
 #[test]
 fn a_file_dsn_gets_a_token_by_its_path() {
     let authority = authority(Config::http());
-    let place = Place::with("sales.dsn", &section("ODBC", &authority));
+    let place = Place::with("sales.dsn", section("ODBC", &authority));
     let path = place.0.path().join("sales.dsn");
     open(&format!("FILEDSN={}", path.display())).unwrap().get_token().unwrap();
     let both = format!("FILEDSN={};DSN=Nobody;", path.display());
@@ -268,7 +233,7 @@ fn model(authority: &Authority) -> String {
 #[test]
 fn a_model_with_comments_and_a_relative_token_uri_gets_a_token() {
     let authority = authority(Config::http());
-    let place = Place::with("x.rest", &model(&authority));
+    let place = Place::with("x.rest", model(&authority));
     let path = place.0.path().join("x.rest");
     let connection = open(&format!(
         "RestConfigFile={};ClaimsIssuer={ISSUER};ClaimsSubject=jsmith@example.com;JWTCertStore={};JWTCertPassword=secret",

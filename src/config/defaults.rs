@@ -139,7 +139,7 @@ impl Reader<'_> {
     pub(super) fn check_needs(&mut self, header: &Header, own: &Members, profile: Option<&Profile>) {
         let Some(profile) = profile else { return };
         let provider = &profile.name;
-        let named = header.key_id.is_some()
+        let named = self.value(Name::JWTKeyID).is_some()
             || !header.thumbprints.is_empty()
             || NAMES_OF_A_KEY.iter().any(|name| header.additional.have(name));
         if profile.needs_key_id && !named {

@@ -1,7 +1,7 @@
 //! Single parts of what options mean, for those who look at a connection whatever else is wrong with it.
 
 use super::Reader;
-use super::method::METHODS;
+use super::method::{METHODS, Method};
 use crate::assertion::Header;
 use crate::key::{HostSigner, KeySource};
 use crate::options::{Name, Options};
@@ -54,6 +54,29 @@ pub fn wanted_key(options: &Options, signer: Option<&HostSigner>) -> Option<Want
     let mut header = reader.assertion_header();
     reader.complete(&mut header, profile);
     Some(Wanted { source: reader.key_source(&header)?, header })
+}
+
+/// A key of the options' own that signs, and what for.
+pub struct OwnKey {
+    /// Where it is.
+    pub source: KeySource,
+    /// Whether what is signed goes to a token endpoint, where there is one.
+    pub exchanges: bool,
+}
+
+/// The key that signs by `options`, as far as they can be understood; nothing where the method signs nothing itself.
+#[must_use]
+pub fn own_key(options: &Options, policy: Policy) -> Option<OwnKey> {
+    let mut reader = Reader::new(options, policy);
+    let given = [Name::ClientAssertion, Name::ClientAssertionFile];
+    let exchanges = match reader.method()? {
+        Method::JwtBearer => true,
+        Method::ClientAssertion if given.iter().all(|name| options.get(*name).is_none()) => true,
+        Method::SignedJwt => false,
+        _ => return None,
+    };
+    let header = reader.assertion_header();
+    Some(OwnKey { source: reader.key_source(&header)?, exchanges })
 }
 
 /// Whom `options` want to be trusted and as whom, as far as they can be understood.

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result, Status};
 use crate::key::HostSigner;
-use crate::options::{Name, Options, Value, table, wrong_value};
+use crate::options::{HINTED, Name, Options, Value, table, wrong_value};
 use crate::policy::Policy;
 use crate::secret::Secret;
 use crate::url::Url;
@@ -131,6 +131,8 @@ impl Reader<'_> {
         let mut faults = without_repeats(std::mem::take(&mut self.faults));
         let missing = without_repeats(std::mem::take(&mut self.missing));
         if let Some(first) = missing.first() {
+            let might_be_there = missing.iter().any(|name| HINTED.contains(name));
+            faults.extend(self.options.unread_key_file().filter(|_| might_be_there).cloned());
             let names: Vec<_> = missing.iter().map(|name| name.text()).collect();
             let verb = if names.len() == 1 { "is" } else { "are" };
             let model = if self.options.lacks_model() {

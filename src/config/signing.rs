@@ -196,7 +196,9 @@ impl Reader<'_> {
             let text = format!("sets {name}, which no assertion may carry");
             self.fault(Status::InvalidOption, Name::JWTHeaders, &text);
         }
-        let key_id = self.text(Name::JWTKeyID);
+        // What stands beside a key comes with the key, so that the two are never of different times.
+        let said = self.value(Name::JWTKeyID).filter(|value| value.origin != Origin::KeyFile);
+        let key_id = said.map(|value| value.text.reveal().to_owned());
         let other = additional.json("kid").is_some() && additional.shown("kid") != key_id;
         if key_id.is_some() && other {
             self.fault(

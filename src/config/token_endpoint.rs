@@ -137,6 +137,9 @@ impl Reader<'_> {
         let Some(text) = self.secret(Name::TokenParameters) else {
             return Vec::new();
         };
+        if self.has_fault_with(Name::TokenParameters) {
+            return Vec::new();
+        }
         let Some(parameters) = form::parameters(text.reveal()) else {
             self.fault(
                 Status::InvalidOption,

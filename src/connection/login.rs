@@ -18,7 +18,7 @@ impl Connection {
     /// What the URL lacks.
     pub fn consent_url(&self) -> Result<String> {
         let snapshot = self.snapshot.load_full();
-        Ok(consent::url(&config::resolve_consent(&snapshot.options, snapshot.signer.as_ref())?))
+        Ok(consent::url(&config::resolve_consent(snapshot.options(), snapshot.signer.as_ref())?))
     }
 
     /// Lets a person log in or consent in a browser. A login's code is exchanged for the token; where the grant does not
@@ -31,7 +31,7 @@ impl Connection {
             return Err(no_browser());
         }
         let snapshot = self.snapshot.load_full();
-        let authorization = config::resolve_authorization(&snapshot.options, snapshot.signer.as_ref())?;
+        let authorization = config::resolve_authorization(snapshot.options(), snapshot.signer.as_ref())?;
         let (consent, config) = (&authorization.consent, snapshot.config()?);
         let person = self.begin(Call::within(consent.timeout, "ConsentTimeout"));
         let visit = consent::visit(consent, show, &self.process().browser, &person)?;

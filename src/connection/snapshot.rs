@@ -1,5 +1,8 @@
-//! The options of a moment and what they mean. A snapshot is replaced as a whole, so that a call goes on with those that it
-//! began with, and reading them takes no lock that a fork could leave behind locked.
+//! The options of a moment, what stands outside of them, and what they mean. A snapshot is replaced as a whole, so that a
+//! call goes on with those that it began with, and reading them takes no lock that a fork could leave behind locked.
+//!
+//! What options refer to outside is read when somebody asks for the first time what they mean, never when a connection is
+//! opened, and again when it has changed since.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,25 +10,47 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use once_cell::race::OnceBox;
 
-use crate::config::{self, Config, Resolution};
-use crate::error::Result;
+use crate::config::{self, Config, Flow, Resolution};
+use crate::error::{Error, Result};
 use crate::key::HostSigner;
-use crate::options::Options;
+use crate::options::{Options, Seen};
 use crate::policy::Policy;
 use crate::process::Process;
 
 /// The options, and what they mean once somebody has asked.
 pub(super) struct Snapshot {
-    pub(super) options: Options,
+    /// As they were said.
+    pub(super) said: Options,
     /// What signs in the place of the options' key.
     pub(super) signer: Option<HostSigner>,
     policy: Policy,
-    resolution: OnceBox<Resolution>,
+    understood: OnceBox<Understood>,
+}
+
+struct Understood {
+    /// As they hold, with what stands outside of them.
+    options: Options,
+    seen: Seen,
+    resolution: Resolution,
+}
+
+impl Understood {
+    fn of(said: &Options, signer: Option<&HostSigner>, policy: Policy) -> Self {
+        let mut seen = Seen::nothing();
+        let mut options = said.dereferenced(policy, &mut seen);
+        // What stands beside a key that does not sign is another's.
+        let own = if signer.is_some() { None } else { config::own_key(&options, policy) };
+        if let Some(own) = own {
+            options.hear_key_file(&own.source, own.exchanges, policy, &mut seen);
+        }
+        let resolution = config::resolve_under(&options, signer, policy);
+        Self { options, seen, resolution }
+    }
 }
 
 impl Snapshot {
     fn new(options: Options, signer: Option<HostSigner>) -> Self {
-        Self { options, signer, policy: Policy::current(), resolution: OnceBox::new() }
+        Self { said: options, signer, policy: Policy::current(), understood: OnceBox::new() }
     }
 
     /// The same options under the policy of now.
@@ -33,7 +58,17 @@ impl Snapshot {
         if self.policy == Policy::current() {
             return Arc::clone(self);
         }
-        Arc::new(Self::new(self.options.clone(), self.signer.clone()))
+        Arc::new(self.anew())
+    }
+
+    /// The same options, not yet understood.
+    fn anew(&self) -> Self {
+        Self::new(self.said.clone(), self.signer.clone())
+    }
+
+    /// Whether what was read for them is as it was then.
+    fn is_of_now(&self) -> bool {
+        self.understood.get().is_none_or(|understood| understood.seen.is_of_now())
     }
 
     /// Under which they were understood.
@@ -41,13 +76,29 @@ impl Snapshot {
         self.policy
     }
 
-    pub(super) fn resolution(&self) -> &Resolution {
-        let resolve = || config::resolve_under(&self.options, self.signer.as_ref(), self.policy);
-        self.resolution.get_or_init(|| Box::new(resolve()))
+    fn understood(&self) -> &Understood {
+        let understand = || Understood::of(&self.said, self.signer.as_ref(), self.policy);
+        self.understood.get_or_init(|| Box::new(understand()))
+    }
+
+    /// The options as they hold, with what stands outside of them.
+    pub(super) fn options(&self) -> &Options {
+        &self.understood().options
     }
 
     pub(super) fn config(&self) -> Result<&Config> {
-        self.resolution().config.as_ref().map_err(Clone::clone)
+        self.understood().resolution.config.as_ref().map_err(Clone::clone)
+    }
+
+    /// Whether they are understood, and bring a token.
+    pub(super) fn has_tokens(&self) -> bool {
+        self.config().is_ok_and(|config| !matches!(config.flow, Flow::Headers(_)))
+    }
+
+    /// What is allowed and not as it should be, about the text and about its meaning.
+    pub(super) fn warnings(&self) -> Vec<Error> {
+        let Understood { options, resolution, .. } = self.understood();
+        [options.warnings().as_slice(), &resolution.warnings].concat()
     }
 }
 
@@ -62,7 +113,7 @@ impl View {
     /// The options.
     #[must_use]
     pub fn options(&self) -> &Options {
-        &self.snapshot.options
+        self.snapshot.options()
     }
 
     /// What signs in the place of the key that they name.
@@ -80,7 +131,7 @@ impl View {
     }
 }
 
-/// The snapshot in force, which a policy that was tightened makes another.
+/// The snapshot in force, which a policy that was tightened makes another, and a change of what was read for it.
 pub(super) struct InForce {
     snapshot: ArcSwap<Snapshot>,
     version: AtomicU64,
@@ -92,7 +143,19 @@ impl InForce {
         Self { snapshot: ArcSwap::from_pointee(snapshot), version: AtomicU64::new(0) }
     }
 
+    /// The snapshot after a look at what was read for it.
     pub(super) fn load_full(&self) -> Arc<Snapshot> {
+        let snapshot = self.last_seen();
+        if snapshot.is_of_now() {
+            return snapshot;
+        }
+        // Whoever else has put another in its place by now has seen the change as well.
+        self.snapshot.compare_and_swap(&snapshot, Arc::new(snapshot.anew()));
+        self.snapshot.load_full()
+    }
+
+    /// The snapshot without such a look.
+    pub(super) fn last_seen(&self) -> Arc<Snapshot> {
         let snapshot = self.snapshot.load_full();
         if snapshot.policy == Policy::current() {
             return snapshot;
@@ -105,7 +168,7 @@ impl InForce {
     pub(super) fn change(&self, change: impl Fn(&mut Options) -> Result<()>) -> Result<()> {
         let mut outcome = Ok(());
         self.snapshot.rcu(|current| {
-            let mut options = current.options.clone();
+            let mut options = current.said.clone();
             outcome = change(&mut options);
             match outcome {
                 Ok(()) => Arc::new(Snapshot::new(options, current.signer.clone())),
@@ -118,7 +181,7 @@ impl InForce {
 
     /// Changes the signer.
     pub(super) fn set_signer(&self, signer: Option<&HostSigner>) {
-        self.snapshot.rcu(|current| Arc::new(Snapshot::new(current.options.clone(), signer.cloned())));
+        self.snapshot.rcu(|current| Arc::new(Snapshot::new(current.said.clone(), signer.cloned())));
         self.changed();
     }
 

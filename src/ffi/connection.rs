@@ -109,6 +109,10 @@ fn not_text(found: &str) -> Error {
 
 /// Sets one option, by any of its names, to the letter (no quotes are removed); an empty value takes it away.
 ///
+/// As the value of a secret option, `env:NAME` is the content of an environment variable, and `file:PATH` that of a file,
+/// read when it is first needed and again when the file has changed. `literal:TEXT` is TEXT itself: write it in front of
+/// a secret that you hand on and did not write, such as one that a user typed or a server sent.
+///
 /// Calls in flight finish with the options that they began with.
 ///
 /// Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT, AUTHGRANT_INVALID_OPTION for a name that is not an option or a

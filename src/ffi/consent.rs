@@ -104,7 +104,8 @@ pub extern "C" fn authgrant_logoff(
 /// `include` is 0 or numbers added up. AUTHGRANT_WITH_SECRETS: passwords, keys and other secrets of the options, also those
 /// of a data source. AUTHGRANT_WITH_TOKENS: ODBC 4.0's Auth_AccessToken and Auth_Expires of the token that is cached now,
 /// if one is, and Auth_RefreshToken, the newest one, with Auth_Scope where no Scope was set. Nothing is fetched. Opened
-/// again with method 51, 54 or 56, the access token is used until it ends, and then the refresh token.
+/// again with method 51, 54 or 56, the access token is used until it ends, and then the refresh token. A secret that was
+/// given as `env:NAME` or `file:PATH` is written so, and is taken by authgrant_open only if the policy allows it.
 ///
 /// `*text` is for the caller to free with authgrant_text_free; it is as secret as what it includes.
 ///
@@ -131,7 +132,8 @@ pub extern "C" fn authgrant_completed_string(
 }
 
 /// Tells `function` of each refresh token that a login brings or that takes the place of another, before the token that came with it is handed
-/// out, so that it can be kept beyond a restart. A NULL function ends that.
+/// out, so that it can be kept beyond a restart. A NULL function ends that. Give it back by authgrant_set_option as
+/// RefreshToken with `literal:` in front, since it is the server that has written it.
 ///
 /// `context` is handed to the function as it is, and must stay good until the connection is closed or another function
 /// is set and the calls that began before have ended.

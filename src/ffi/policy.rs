@@ -4,8 +4,9 @@ use crate::ffi::error::ErrorObject;
 use crate::ffi::status::authgrant_status;
 use crate::policy::Policy;
 
-/// Allowed by authgrant_set_policy: `env:` and `file:` values in a connection string. Without effect where the library
-/// does not have them.
+/// Allowed by authgrant_set_policy: `env:NAME` and `file:PATH` as secrets in the text of a connection string, and in a
+/// FILEDSN that it names by its path. Without it they are taken from authgrant_set_option, from odbc.ini and from the
+/// machine's own FILEDSNs alone.
 pub const AUTHGRANT_ALLOW_REFERENCES: u32 = 1;
 /// Allowed by authgrant_set_policy: a PKCS#11 module that a connection string or a FILEDSN names by its path (module-path).
 /// A module is code that runs in this process. authgrant_set_option and odbc.ini may name one anyhow. Without effect where
@@ -51,7 +52,7 @@ pub extern "C" fn authgrant_set_policy(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Forbidden;
+    use crate::policy::{Allowed, Forbidden};
 
     #[test]
     fn the_numbers_of_the_header_are_those_of_the_policy() {
@@ -66,6 +67,11 @@ mod tests {
             assert_eq!(number, what as u32);
             assert!(include_str!("policy.rs").contains(&format!("{}: u32 = {number};", what.name())));
         }
-        Policy::new(AUTHGRANT_ALLOW_REFERENCES | AUTHGRANT_ALLOW_MODULES, 0).unwrap();
+        for (number, what) in
+            [(AUTHGRANT_ALLOW_REFERENCES, Allowed::References), (AUTHGRANT_ALLOW_MODULES, Allowed::Modules)]
+        {
+            assert_eq!(number, what as u32);
+            assert!(include_str!("policy.rs").contains(&format!("{}: u32 = {number};", what.name())));
+        }
     }
 }

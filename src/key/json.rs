@@ -114,7 +114,7 @@ fn within(source: &KeySource, key: Cow<'_, str>, key_id: Option<Cow<'_, str>>) -
 }
 
 /// Of what is wrong only the place is told: the parser's own words repeat what stands there.
-fn parse<'a, T: Deserialize<'a>>(source: &KeySource, content: &'a [u8]) -> Result<T> {
+pub(super) fn parse<'a, T: Deserialize<'a>>(source: &KeySource, content: &'a [u8]) -> Result<T> {
     if content.len() > MOST_BYTES {
         let length = content.len();
         return Err(source.broken(format!("is JSON of {length} bytes; a key has no more than {MOST_BYTES}")));

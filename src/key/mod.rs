@@ -15,6 +15,7 @@ mod ecdsa;
 mod elsewhere;
 mod file;
 mod hash;
+mod hints;
 mod host;
 mod jks;
 mod json;
@@ -54,6 +55,7 @@ use zeroize::Zeroizing;
 
 use cost::Budget;
 
+pub use hints::{BoxHints, GoogleHints, Hints, hints};
 pub use host::{HostSigner, Sign};
 pub use listing::{Listed, Listing, list};
 pub use pkcs11::Uri;

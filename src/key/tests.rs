@@ -253,7 +253,7 @@ fn what_is_not_a_readable_file_is_said_to_be_what_it_is() {
     says(&refused(&place.with("empty", b"", RIGHT), Status::KeyStore), "0 bytes");
     let large = std::fs::File::create(place.file("large")).unwrap();
     large.set_len(16 * 1024 * 1024 + 1).unwrap();
-    says(&refused(&place.source("large", RIGHT), Status::KeyStore), "16 MiB");
+    says(&refused(&place.source("large", RIGHT), Status::KeyStore), "16384 KiB");
     let mut device = place.source("x", RIGHT);
     device.origin = KeyOrigin::Store(Location::new("/dev/zero".to_owned()));
     says(&refused(&device, Status::KeyStore), "is a device");

@@ -3,7 +3,7 @@
 //! What a data source or a model said is written out, so DSN and FILEDSN are left out, and AllowOverride with them: it
 //! counts in a data source alone. RestConfigFile stays, for the model's headers, which no option can say.
 
-use super::{Name, Options, Origin, grammar, table};
+use super::{HINTED, Name, Options, Origin, grammar, references, table};
 use crate::key::Uri;
 use crate::secret::Secret;
 
@@ -47,7 +47,8 @@ impl Options {
             return None;
         }
         if let Some(other) = instead.iter().find(|other| other.name == definition.id) {
-            return other.text.clone().map(|text| (other.spelling, text));
+            let text = other.text.as_ref();
+            return text.map(|text| (other.spelling, references::to_the_letter(definition, text)));
         }
         let name = if definition.id == Name::Driver { "DRIVER" } else { definition.name };
         match self.get(definition.id) {
@@ -55,8 +56,12 @@ impl Options {
                 None
             }
             Some(value) => Some((name, value.text.clone())),
-            // What was unset must not come back from the model.
-            None => self.in_layer(Origin::Model, definition.id).map(|_| (name, Secret::default())),
+            // What was unset must not come back from the model or the key file.
+            None => {
+                let in_model = self.in_layer(Origin::Model, definition.id).is_some();
+                let in_key_file = HINTED.contains(&definition.id) && self.says(definition.id);
+                (in_model || in_key_file).then(|| (name, Secret::default()))
+            }
         }
     }
 }

@@ -119,7 +119,8 @@ pub(super) fn file_dsns(
     folders.into_iter().map(in_folder).collect()
 }
 
-fn has_folder(path: &Path) -> bool {
+/// Whether it says more than a file's name.
+pub(super) fn has_folder(path: &Path) -> bool {
     path.components().nth(1).is_some() || path.has_root()
 }
 

@@ -3,6 +3,7 @@
 //! `grammar` splits a connection string, `data_source` reads what a DSN or FILEDSN stands for, `model` a RestConfigFile;
 //! `table` knows the options; here they meet. What the origins say lies in layers, so that a higher one can be taken away
 //! again. Values are not judged here but where they are first used, so that a connection can be built up option by option.
+//! What they refer to outside, `references` and `key_file` read at that time, into a copy; `seen` tells when it has changed.
 
 use std::collections::BTreeMap;
 
@@ -16,9 +17,12 @@ mod data_source;
 pub mod environment;
 pub mod grammar;
 mod ini;
+mod key_file;
 mod model;
 #[cfg(test)]
 mod model_tests;
+mod references;
+mod seen;
 #[cfg(test)]
 mod source_tests;
 mod steering;
@@ -28,12 +32,16 @@ mod tests;
 
 pub use completed::Instead;
 pub use environment::{Environment, ProcessEnvironment};
+pub use key_file::HINTED;
 use model::Model;
+pub use seen::Seen;
 pub use table::{Kind, Name};
 
 /// Where a value was said; a later one outranks an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
+    /// Beside the key that signs, in a JSON key file.
+    KeyFile,
     /// In the model file that RestConfigFile names.
     Model,
     /// In a section of an odbc.ini.
@@ -80,6 +88,16 @@ pub struct Options {
     /// What the environment said of proxies when the connection was opened.
     proxies: Variables,
     warnings: Vec<Error>,
+    outside: Outside,
+}
+
+/// What was found where options refer to something outside of them.
+#[derive(Clone, Debug, Default)]
+struct Outside {
+    faults: Vec<Error>,
+    warnings: Vec<Error>,
+    /// Why the key file, which might say more, says nothing.
+    unread_key_file: Option<Error>,
 }
 
 impl Options {
@@ -286,10 +304,16 @@ impl Options {
         self.model.left_out
     }
 
-    /// What was odd about the text, the data source and the model.
+    /// Why the key file says nothing of what is missing, if it might.
+    #[must_use]
+    pub fn unread_key_file(&self) -> Option<&Error> {
+        self.outside.unread_key_file.as_ref()
+    }
+
+    /// What was odd about the text, the data source, the model and the key file.
     #[must_use]
     pub fn warnings(&self) -> Vec<Error> {
-        [self.warnings.as_slice(), &self.model.warnings].concat()
+        [self.warnings.as_slice(), &self.model.warnings, &self.outside.warnings].concat()
     }
 }
 

@@ -2,18 +2,20 @@
 //!
 //! Where a secret or a key store comes from a DSN or a FILEDSN, the options that steer where it goes, or whom it is shown
 //! to, are the data source's to give: what the connection string says of them is not in force, and is an error at first
-//! use. The data source may waive that with AllowOverride=1. The program that hosts the library may always set them.
+//! use. The same goes for a token endpoint out of a key file that the string names. The data source may waive that with
+//! AllowOverride=1. The program that hosts the library may always set them.
 
 use super::{Name, Options, Origin, Value, table};
 use crate::error::{Error, Status};
 
 impl Options {
-    /// What is wrong with where the values came from: a model file that cannot be understood, options of the connection
-    /// string that may not be given there.
+    /// What is wrong with where the values came from: a model file that cannot be understood, a reference that leads nowhere,
+    /// options of the connection string that may not be given there.
     #[must_use]
     pub fn faults(&self) -> Vec<Error> {
         let refused = table::TABLE.iter().filter(|definition| self.is_refused(definition.id));
-        self.model.fault.iter().cloned().chain(refused.map(|definition| self.refusal(definition))).collect()
+        let found = self.model.fault.iter().chain(&self.outside.faults).cloned();
+        found.chain(refused.map(|definition| self.refusal(definition))).collect()
     }
 
     /// Whether the connection string says something about that option which is not in force.
@@ -37,10 +39,12 @@ impl Options {
         let without = self.topmost(name, |origin| origin < Origin::ConnectionString);
         let text =
             |value: Option<&Value>| value.map_or(String::new(), |value| value.text.reveal().to_owned());
-        !set_since
-            && text(Some(said)) != text(without)
-            && self.holds_secrets_of_a_source()
-            && !self.allows_override()
+        !set_since && text(Some(said)) != text(without) && self.guards_secrets()
+    }
+
+    /// Whether secrets of a data source are in use that may not be led elsewhere.
+    pub(super) fn guards_secrets(&self) -> bool {
+        self.holds_secrets_of_a_source() && !self.allows_override()
     }
 
     fn holds_secrets_of_a_source(&self) -> bool {
@@ -56,13 +60,17 @@ impl Options {
         word.is_some_and(|value| value.text.reveal() == "1")
     }
 
-    fn refusal(&self, definition: &table::Definition) -> Error {
+    pub(super) fn refusal(&self, definition: &table::Definition) -> Error {
+        self.refused(definition, definition.name)
+    }
+
+    /// That `option`, being `what`, is refused.
+    pub(super) fn refused(&self, option: &table::Definition, what: &str) -> Error {
         let text = format!(
-            "{} in the connection string would change where the secrets of {} are sent, or how they are guarded; take it away, or write \
+            "{what} in the connection string would change where the secrets of {} are sent, or how they are guarded; take it away, or write \
              AllowOverride=1 into the data source",
-            definition.name,
             self.source.as_deref().unwrap_or("the data source"),
         );
-        Error::new(Status::InvalidOption, "options", text).with_option(definition.name)
+        Error::new(Status::InvalidOption, "options", text).with_option(option.name)
     }
 }

@@ -175,7 +175,7 @@ options! {
     ClaimsAudience [] Kind::Text, "by provider, else the token URL",
         "The aud claim, compared by the server byte for byte.";
     JWTCertStore ["jwtcs"] Kind::Path, "",
-        "The file with the private key that signs: PKCS#12, JKS, JCEKS, PEM, DER or JSON, told apart by content. Or {pkcs11:token=…;object=…}, a key on a token (RFC 7512).";
+        "The file with the private key that signs: PKCS#12, JKS, JCEKS, PEM, DER or JSON, told apart by content. Or {pkcs11:token=…;object=…}, a key on a token (RFC 7512). What Google's or Box's JSON file says beside its key counts where nobody else says it: ClaimsIssuer and JWTKeyID; Google's TokenEndpoint; Box's ClientID, ClientSecret, ClaimsSubject and box_sub_type.";
     JWTCertPassword ["jwtcp"] Kind::Secret, "",
         "The password of JWTCertStore, or of the key in JWTPrivateKey; of a token its PIN.";
     JWTCertAlias ["jwtca"] Kind::Text, "the only key",
@@ -183,7 +183,7 @@ options! {
     JWTCertKeyPassword [] Kind::Secret, "JWTCertPassword",
         "The key's own password, where it is not the store's.";
     JWTPrivateKey [] Kind::Secret, "",
-        "The private key itself instead of JWTCertStore: PEM, or base64 of PEM or DER.";
+        "The private key itself instead of JWTCertStore: PEM or JSON, or base64 of what such a file may hold.";
     JWTSecret [] Kind::Secret, "",
         "The shared secret of HS256, HS384 and HS512, as text or base64:…; as long as the hash or longer.";
     JWTAlgorithm [] ALGORITHMS, "by provider and key",
@@ -383,6 +383,11 @@ pub fn as_markdown() -> String {
     let mut page = String::from(
         "# Options\n\nWritten from `src/options/table.rs` by `make generated`; a test fails when they differ.\n\n\
          Names in any case. The aliases of an option are one name with it.\n\n\
+         A secret may stand elsewhere: `env:NAME` is the content of an environment variable, `file:PATH` that of a text \
+         file of at most 64 KiB, without the end of its last line, and `literal:TEXT` is TEXT itself, for a secret that \
+         begins so; in small letters. `env:` and `file:` are taken from authgrant_set_option, from odbc.ini and from a \
+         FILEDSN that is named without a folder; from a connection string, and from a FILEDSN that it names by its path, \
+         only if the host program allows it (AUTHGRANT_ALLOW_REFERENCES).\n\n\
          | option | aliases | value | default | meaning |\n| --- | --- | --- | --- | --- |\n",
     );
     for option in TABLE {

@@ -69,6 +69,7 @@ impl Sources<'_> {
 
 fn words(origin: Origin) -> &'static str {
     match origin {
+        Origin::KeyFile => "key file",
         Origin::Model => "model file",
         Origin::Dsn => "DSN",
         Origin::FileDsn => "FILEDSN",

@@ -59,7 +59,11 @@ struct Findings {
 
 impl Findings {
     fn problem(&mut self, error: &Error) {
-        self.problems.extend(problems(error));
+        for problem in problems(error) {
+            if !self.problems.iter().any(|known| known.message == problem.message) {
+                self.problems.push(problem);
+            }
+        }
     }
 
     fn check<T>(&mut self, outcome: Result<T>) -> Option<T> {
@@ -77,6 +81,11 @@ impl Findings {
 
     fn has_fault_with(&self, name: Name) -> bool {
         self.problems.iter().any(|problem| problem.option.as_deref() == Some(name.text()))
+    }
+
+    /// Whether one of these secrets is not known: what is opened by it cannot be looked at.
+    fn lacks(&self, secrets: &[Name]) -> bool {
+        secrets.iter().any(|name| self.has_fault_with(*name))
     }
 
     fn fault(&mut self, status: Status, name: Name, text: &str) {
@@ -122,6 +131,9 @@ impl Findings {
 
     /// TrustStore and KeyStore, each for itself.
     fn trust(&mut self, view: &View) {
+        if self.lacks(&[Name::TrustStorePassword, Name::KeyStorePassword, Name::KeyPassword]) {
+            return;
+        }
         let wanted = config::wanted_trust(view.options());
         let only_client = Trust { validate: false, client: wanted.client.clone(), ..Trust::default() };
         let parts = [Trust { client: None, ..wanted.in_force() }, only_client];
@@ -152,6 +164,9 @@ impl Findings {
     }
 
     fn assertion(&mut self, options: &Options, clock: &dyn Clock) {
+        if self.lacks(&[Name::ClientAssertion]) {
+            return;
+        }
         let given =
             options.get(Name::ClientAssertion).map(|given| AssertionSource::Given(given.text.clone()));
         let file = options.get(Name::ClientAssertionFile);
@@ -169,6 +184,14 @@ impl Findings {
 
     /// The store with its keys. What is wrong with it is a problem if the method signs, as far as that is known.
     fn store(&mut self, view: &View) -> Option<Store> {
+        if self.lacks(&[
+            Name::JWTPrivateKey,
+            Name::JWTSecret,
+            Name::JWTCertPassword,
+            Name::JWTCertKeyPassword,
+        ]) {
+            return None;
+        }
         let by_config = view.config().map(flow::signing);
         let Wanted { source, header } = match by_config {
             Ok(Some(signing)) => Wanted { source: signing.key.clone(), header: signing.header.clone() },

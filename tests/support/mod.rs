@@ -6,6 +6,7 @@ pub mod browser;
 pub mod c_api;
 #[cfg(all(unix, not(target_os = "macos")))]
 pub mod desktop;
+pub mod place;
 pub mod servers;
 pub mod stores;
 

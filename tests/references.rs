@@ -1,0 +1,238 @@
+//! Secrets that stand in a file or in an environment variable: through the C API, against the strict authority.
+
+mod support;
+
+use std::fs;
+use std::process::Command;
+
+use authgrant::ffi::status::*;
+use authority::{Authority, ClientAuth, ClientOptions, Config};
+use support::c_api::{Connection, Failure, open};
+use support::place::Place;
+use support::{authority, short_string, stores};
+
+/// An access token that is `reference`, set by the host program.
+fn token_of(reference: &str) -> Connection {
+    let connection = open("AuthenticationMethod=50").unwrap();
+    connection.set_option("AccessToken", reference).unwrap();
+    connection
+}
+
+#[track_caller]
+fn refused(connection: &Connection, option: &str, words: &[&str]) -> Box<Failure> {
+    let failure = connection.get_token().map(|token| token.value()).unwrap_err();
+    let seen = (failure.status, failure.sqlstate.as_str(), failure.option.as_deref());
+    assert_eq!(seen, (AUTHGRANT_INVALID_OPTION, "HY024", Some(option)), "{failure:?}");
+    for word in words {
+        assert!(failure.message.contains(word), "no {word:?} in {}", failure.message);
+    }
+    failure
+}
+
+#[test]
+fn the_text_of_a_connection_string_has_no_references_and_they_are_not_repeated() {
+    let authority = authority(Config::http());
+    let place = Place::with("hunter2", "secret\n");
+    let path = place.path("hunter2");
+    for (prefix, rest) in [("file:", path.as_str()), ("env:", "hunter2")] {
+        for option in ["JWTCertPassword", "TokenParameters", "SecurityToken", "TrustStorePassword"] {
+            let header = if option == "SecurityToken" { "AuthHeader=X-Key" } else { "" };
+            let more = format!("{option}={prefix}{rest};{header}");
+            let connection = open(&short_string(&authority, &more)).expect("open does not judge values");
+            let words = [prefix, "AUTHGRANT_ALLOW_REFERENCES", "literal:", "set_option"];
+            let failure = refused(&connection, option, &words);
+            let report: serde_json::Value = serde_json::from_str(&connection.validate()).unwrap();
+            assert_eq!(report["problems"].as_array().unwrap().len(), 1, "{report:#}");
+            let all = format!("{failure:?}{:?}{report}", connection.warnings());
+            assert!(!all.contains("hunter2"), "{all}");
+        }
+    }
+    assert!(authority.requests().is_empty());
+}
+
+#[test]
+fn the_host_program_says_secrets_by_variable_and_by_file() {
+    let place = Place::with("token", "from the file\n");
+    assert_eq!(
+        token_of(&format!("file:{}", place.path("token"))).get_token().unwrap().value(),
+        "from the file"
+    );
+    assert_eq!(token_of("env:PATH").get_token().unwrap().value(), std::env::var("PATH").unwrap());
+}
+
+#[test]
+fn of_a_file_the_end_of_its_last_line_is_left_out_and_its_text_is_no_reference_again() {
+    let place = Place::new();
+    for (content, value) in [
+        ("a b", "a b"),
+        ("a\n", "a"),
+        ("a\r\n", "a"),
+        ("a\n\n", "a\n"),
+        (" a \r", " a \r"),
+        ("env:PATH", "env:PATH"),
+        ("literal:a", "literal:a"),
+        ("ä", "ä"),
+    ] {
+        let path = place.write("token", content);
+        assert_eq!(token_of(&format!("file:{path}")).get_token().unwrap().value(), value, "{content:?}");
+    }
+    for (text, value) in [("literal:env:PATH", "env:PATH"), ("File:x", "File:x"), (" env:PATH", " env:PATH")]
+    {
+        assert_eq!(token_of(text).get_token().unwrap().value(), value);
+        let string = format!("AuthenticationMethod=50;AccessToken={{{text}}}");
+        assert_eq!(open(&string).unwrap().get_token().unwrap().value(), value, "in a connection string");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_reference_is_said_with_its_option_and_its_place() {
+    let place = Place::new();
+    fs::create_dir(place.path("folder")).unwrap();
+    assert!(Command::new("mkfifo").arg(place.path("fifo")).status().unwrap().success());
+    place.write("empty", "\n");
+    place.write("binary", b"\xff\xfe");
+    place.write("nul", b"hunter2\0");
+    place.write("large", "x".repeat(64 * 1024 + 1));
+    for (name, what) in [
+        ("missing", "is not there"),
+        ("folder", "is a directory"),
+        ("fifo", "is a FIFO"),
+        ("empty", "is empty"),
+        ("binary", "is not text in UTF-8"),
+        ("nul", "holds a NUL"),
+        ("large", "has 65537 bytes"),
+    ] {
+        let reference = format!("file:{}", place.path(name));
+        let failure = refused(&token_of(&reference), "AccessToken", &[&reference, what, "literal:"]);
+        assert!(!format!("{failure:?}").contains("hunter2"));
+    }
+    refused(&token_of("file:"), "AccessToken", &["file:"]);
+    for name in ["AUTHGRANT_TEST_NOBODY_SETS_THIS", "", "A=B"] {
+        refused(&token_of(&format!("env:{name}")), "AccessToken", &["env:", "is not set"]);
+    }
+}
+
+fn client_section(place: &Place, authority: &Authority) -> String {
+    format!(
+        "AuthenticationMethod=53\nClientID=the client\nClientSecret=file:{}\nTokenURI={}\nScope=a\n",
+        place.path("client secret"),
+        authority.url("/oauth/token")
+    )
+}
+
+fn with_client(secret: &str) -> Authority {
+    let authority = Authority::start(Config::http());
+    let options = ClientOptions {
+        secret: Some(secret.to_owned()),
+        client_auth: Some(ClientAuth::Basic),
+        ..ClientOptions::default()
+    };
+    authority.register::<&str>("the client", &[], options);
+    authority
+}
+
+#[test]
+fn data_sources_of_the_machine_have_references_and_a_file_dsn_that_is_named_by_its_path_has_none() {
+    let authority = with_client("s3cret");
+    let place = Place::with("client secret", "s3cret\n");
+    let section = client_section(&place, &authority);
+    place.write(".odbc.ini", format!("[Sales]\n{section}"));
+    place.write("etc/ODBCDataSources/sales.dsn", format!("[ODBC]\n{section}"));
+    let evil = place.write("evil.dsn", format!("[ODBC]\n{section}"));
+    place.open("DSN=Sales").get_token().unwrap();
+    place.open("FILEDSN=sales").get_token().unwrap();
+    let failure =
+        refused(&place.open(&format!("FILEDSN={evil}")), "ClientSecret", &["file:", "line 4 of", "path"]);
+    assert!(!failure.message.contains("client secret"), "{failure:?}");
+    let connection = place.open("DSN=Sales");
+    let reports = format!("{}{}", connection.explain().unwrap(), connection.validate());
+    assert!(reports.contains("\"valid\": true") && !reports.contains("s3cret"), "{reports}");
+}
+
+#[test]
+fn a_completed_string_has_the_reference_and_not_what_it_stands_for() {
+    let authority = with_client("s3cret");
+    let place = Place::with("client secret", "s3cret");
+    place.write(".odbc.ini", format!("[Sales]\n{}", client_section(&place, &authority)));
+    let connection = place.open("DSN=Sales");
+    connection.get_token().unwrap();
+    let text = connection.completed_string(AUTHGRANT_WITH_SECRETS);
+    let reference = format!("ClientSecret={{file:{}}};", place.path("client secret"));
+    assert!(text.contains(&reference) && !text.contains("s3cret"), "{text}");
+    assert!(!connection.completed_string(0).contains("client secret"));
+}
+
+#[test]
+fn a_token_that_looks_like_a_reference_is_completed_to_the_letter() {
+    let place = Place::with("token", "file:/etc/passwd");
+    let connection = token_of(&format!("file:{}", place.path("token")));
+    let text = connection.completed_string(AUTHGRANT_WITH_TOKENS);
+    assert!(text.contains("Auth_AccessToken=literal:file:/etc/passwd;"), "{text}");
+    assert_eq!(open(&text).unwrap().get_token().unwrap().value(), "file:/etc/passwd");
+}
+
+#[test]
+fn a_file_that_comes_later_is_read_at_the_next_call() {
+    let place = Place::new();
+    let connection = token_of(&format!("file:{}", place.path("token")));
+    refused(&connection, "AccessToken", &["is not there"]);
+    place.write("token", "");
+    refused(&connection, "AccessToken", &["is empty"]);
+    place.write("token", "here");
+    assert_eq!(connection.get_token().unwrap().value(), "here");
+}
+
+#[test]
+fn a_secret_that_is_exchanged_after_a_refusal_is_put_to_the_server_at_once() {
+    let authority = with_client("right");
+    let place = Place::with("client secret", "wrong");
+    place.write(".odbc.ini", format!("[Sales]\n{}", client_section(&place, &authority)));
+    let connection = place.open("DSN=Sales");
+    for _ in 0..2 {
+        assert_eq!(connection.get_token().unwrap_err().oauth_error.as_deref(), Some("invalid_client"));
+    }
+    assert_eq!(authority.token_requests().len(), 1, "the second refusal was remembered");
+    // As a volume of secrets does it: another file takes the place of the old one.
+    place.write("new", "right");
+    fs::rename(place.path("new"), place.path("client secret")).unwrap();
+    connection.get_token().unwrap();
+    assert_eq!(authority.token_requests().len(), 2);
+}
+
+#[test]
+fn a_cached_token_is_handed_out_without_a_look_at_the_file_and_a_rejected_one_is_not() {
+    let place = Place::with("token", "first");
+    let connection = token_of(&format!("file:{}", place.path("token")));
+    let first = connection.get_token().unwrap();
+    fs::remove_file(place.path("token")).unwrap();
+    assert_eq!(connection.get_token().unwrap().value(), "first");
+    assert!(connection.get_headers().is_ok());
+    place.write("token", "second");
+    connection.reject(&first);
+    assert_eq!(connection.get_token().unwrap().value(), "second");
+}
+
+#[test]
+fn headers_without_a_token_are_those_of_the_file_of_now() {
+    let place = Place::new();
+    let connection = open("AuthenticationMethod=25;AuthHeader=X-Key").unwrap();
+    connection.set_option("SecurityToken", &format!("file:{}", place.path("key"))).unwrap();
+    assert_eq!(connection.get_headers().unwrap_err().status, AUTHGRANT_INVALID_OPTION);
+    for value in ["first", "second one"] {
+        place.write("key", value);
+        assert!(connection.get_headers().unwrap().contains(&("X-Key".to_owned(), value.to_owned())));
+    }
+}
+
+#[test]
+fn a_private_key_and_a_stores_password_may_stand_in_files() {
+    let authority = authority(Config::http());
+    let place = Place::with("password", "secret\n");
+    let connection = open(&short_string(&authority, "").replace("JWTCertPassword=secret", "")).unwrap();
+    connection.set_option("JWTCertPassword", &format!("file:{}", place.path("password"))).unwrap();
+    connection.get_token().unwrap();
+    connection.set_option("JWTCertStore", "").unwrap();
+    connection.set_option("JWTCertPassword", "").unwrap();
+    connection.set_option("JWTPrivateKey", &format!("file:{}", stores::path("openssl.pem"))).unwrap();
+    connection.get_token().unwrap();
+}
