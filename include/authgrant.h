@@ -33,8 +33,9 @@
 #define AUTHGRANT_ALLOW_REFERENCES 1
 
 /**
- * Allowed by authgrant_set_policy: a PKCS#11 module that a connection string names by its path. Without effect where the
- * library loads none.
+ * Allowed by authgrant_set_policy: a PKCS#11 module that a connection string or a FILEDSN names by its path (module-path).
+ * A module is code that runs in this process. authgrant_set_option and odbc.ini may name one anyhow. Without effect where
+ * the library loads none.
  */
 #define AUTHGRANT_ALLOW_MODULES 2
 
@@ -507,7 +508,8 @@ authgrant_status authgrant_set_log(struct authgrant_connection *connection,
 /**
  * Drops and wipes what the process has cached: tokens, opened keys, idle connections to servers.
  *
- * Tokens that callers hold stay good; calls in flight end as they would have.
+ * Tokens that callers hold stay good; calls in flight end as they would have. Sessions with PKCS#11 tokens are closed, and
+ * PINs that tokens refused are forgotten, so that they may be tried once more.
  *
  * Threads: any. From inside a callback it does nothing.
  */

@@ -18,6 +18,7 @@ part_of() {
         tests/ffi/python/*) echo python ;;
         tests/ffi/go/*) echo go ;;
         tests/network.rs::*) echo network ;;
+        tests/pkcs11.rs::*) echo pkcs11 ;;
         *) echo rust ;;
     esac
 }

@@ -6,7 +6,7 @@
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(build java openssl keys python go browser oidc network valgrind binutils cargo-deny)
+ALL=(build java openssl keys python go browser oidc network pkcs11 valgrind binutils cargo-deny)
 MORE=(bench)
 MISSING=()
 UPDATED=
@@ -54,6 +54,14 @@ part_valgrind() { need valgrind valgrind; }
 part_network() {
     need tinyproxy tinyproxy-bin
     need microsocks microsocks
+    need nginx nginx
+}
+
+# A token in software, who makes keys on it, and a server that asks for client certificates.
+part_pkcs11() {
+    need softhsm2-util softhsm2
+    need pkcs11-tool opensc
+    need p11tool gnutls-bin
     need nginx nginx
 }
 

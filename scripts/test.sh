@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# test.sh [PART...]: rust, model, symbols, c, python, go, interop, browser, network, pages; without a part, all of them in this order.
+# test.sh [PART...]: rust, model, symbols, c, python, go, interop, browser, network, pkcs11, pages; without a part, all of them in this order.
 #
 # Leaves the names of the tests that passed in build/ran/PART, which the part pages compares with docs/pages.tsv.
 # Ends with one line for each part and the sum of their tests. A part whose tools are missing and cannot be installed is NOT RUN;
@@ -7,7 +7,7 @@
 set -uo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(rust model symbols c python go interop browser network pages)
+ALL=(rust model symbols c python go interop browser network pkcs11 pages)
 LIBRARY=$ROOT/build/test-lib
 LOG=$SCRATCH/log
 RAN=$ROOT/build/ran
@@ -31,6 +31,7 @@ run_python() { "$VENV/bin/python" -m pytest -p no:cacheprovider -v tests/ffi/pyt
 run_interop() { "$VENV/bin/python" -m pytest -p no:cacheprovider -v tests/interop; }
 run_browser() { cargo build --quiet --example consent_page && node tests/interop/browser/run.mjs; }
 run_network() { cargo test --no-fail-fast --test network; }
+run_pkcs11() { cargo test --no-fail-fast --test pkcs11; }
 run_pages() { scripts/pages.sh "$RAN"; }
 run_go() {
     cd tests/ffi/go && CGO_ENABLED=1 CGO_CFLAGS="-I$ROOT/include" GOFLAGS=-mod=mod GOTOOLCHAIN=local \
@@ -48,6 +49,7 @@ needs() {
         interop) echo build python openssl java browser oidc ;;
         browser) echo build browser ;;
         network) echo build java openssl network ;;
+        pkcs11) echo build openssl pkcs11 ;;
     esac
 }
 
@@ -61,7 +63,7 @@ build() {
 # How many tests the log of a part tells of, as PASSED and FAILED.
 count() {
     case $1 in
-        rust | model | network) awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }' "$LOG" ;;
+        rust | model | network | pkcs11) awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }' "$LOG" ;;
         c | browser | pages) awk '/^ok / { p++ } /^not ok / { f++ } END { print p + 0, f + 0 }' "$LOG" ;;
         go) awk '/^--- PASS/ { p++ } /^--- FAIL/ { f++ } END { print p + 0, f + 0 }' "$LOG" ;;
         python | interop) awk '/(passed|failed|error).* in [0-9.]+s/ { for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) p += $(i-1);
@@ -73,7 +75,7 @@ count() {
 # The names of the tests that the log of a part calls passed, as docs/pages.tsv writes them.
 names() {
     case $1 in
-        rust | model | network) awk '/^ *Running / { file = $2 == "unittests" ? $3 : $2 } /^test .* \.\.\. ok$/ { print file "::" $2 }' "$LOG" ;;
+        rust | model | network | pkcs11) awk '/^ *Running / { file = $2 == "unittests" ? $3 : $2 } /^test .* \.\.\. ok$/ { print file "::" $2 }' "$LOG" ;;
         python | interop) sed -nE 's/^(tests\/[^ ]*\.py::[a-z0-9_]+)(\[.*\])? PASSED.*/\1/p' "$LOG" | sort -u ;;
         go) sed -n 's/^--- PASS: \([^ ]*\).*/tests\/ffi\/go\/authgrant_test.go::\1/p' "$LOG" ;;
         c) sed -n 's/^ok /scripts\/test-c.sh::/p' "$LOG" ;;
@@ -94,7 +96,7 @@ part() {
         return
     fi
     cat "$LOG"
-    if { [[ " rust model network " == *" $name "* ]] || build; } 2>&1 && ("run_$name") 2>&1 | tee "$LOG"; then
+    if { [[ $name =~ ^(rust|model|network|pkcs11)$ ]] || build; } 2>&1 && ("run_$name") 2>&1 | tee "$LOG"; then
         read -r here wrong < <(count "$name")
         # A part that passes says so at least once, whether or not it counts its tests.
         [ $((here + wrong)) -gt 0 ] || here=1

@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result, Status};
 
-/// What a policy can allow: each is without effect in a library that was built without the feature.
+/// What a policy can allow the text that is given to open; the host itself may do it anyhow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Allowed {
-    /// `env:` and `file:` in the text of a connection string.
+    /// Secrets that stand elsewhere.
     References = 1,
-    /// A PKCS#11 module by its path.
+    /// PKCS#11 modules by their path.
     Modules = 2,
 }
 
@@ -117,16 +117,16 @@ impl Policy {
         CURRENT.freeze();
     }
 
-    /// Whether it forbids that.
-    #[must_use]
-    pub fn forbids(self, what: Forbidden) -> bool {
-        self.forbid & what as u32 != 0
-    }
-
     /// Whether it allows that.
     #[must_use]
     pub fn allows(self, what: Allowed) -> bool {
         self.allow & what as u32 != 0
+    }
+
+    /// Whether it forbids that.
+    #[must_use]
+    pub fn forbids(self, what: Forbidden) -> bool {
+        self.forbid & what as u32 != 0
     }
 
     fn pack(self) -> u64 {

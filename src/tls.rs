@@ -16,7 +16,9 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::ServerName;
-use rustls::{AlertDescription, CertificateError, ClientConfig, SupportedProtocolVersion, version};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, OtherError, SupportedProtocolVersion, version,
+};
 
 use self::store::{read_store, store_error};
 use self::verifier::{AnyCertificate, OtherName};
@@ -159,6 +161,12 @@ impl Trust {
     /// What went wrong between `host` and us, and what to do about it.
     #[must_use]
     pub fn explain(&self, error: &rustls::Error, host: &str) -> Error {
+        // What kept the key of the client's certificate from signing says it best itself.
+        if let rustls::Error::Other(OtherError(other)) = error
+            && let Some(ours) = other.downcast_ref::<Error>()
+        {
+            return ours.clone();
+        }
         let text = match error {
             rustls::Error::InvalidCertificate(wrong) => self.certificate(wrong, host),
             rustls::Error::InvalidMessage(_) => format!(

@@ -7,9 +7,9 @@ use super::defaults::{Parties, lacks_fingerprint};
 use crate::assertion::{Header, Members};
 use crate::error::Status;
 use crate::file::Location;
-use crate::key::{KeyOrigin, KeySource, Purpose, Thumbprint};
+use crate::key::{KeyOrigin, KeySource, Purpose, Thumbprint, Uri};
 use crate::options::{Kind, Name, Origin};
-use crate::policy::Forbidden;
+use crate::policy::{Allowed, Forbidden};
 use crate::provider::{Profile, ScopeIn};
 use crate::secret::Secret;
 use crate::url::Url;
@@ -109,7 +109,7 @@ impl Reader<'_> {
                 self.check_signer(header, signer.algorithm());
                 KeySource { certificate, ..alone }
             }
-            KeyOrigin::Store(_) | KeyOrigin::Text(_) => KeySource {
+            KeyOrigin::Store(_) | KeyOrigin::Pkcs11(_) | KeyOrigin::Text(_) => KeySource {
                 password: self.secret(Name::JWTCertPassword),
                 key_password: self.secret(Name::JWTCertKeyPassword),
                 alias: self.text(Name::JWTCertAlias),
@@ -126,7 +126,10 @@ impl Reader<'_> {
         if let Some(signer) = self.signer {
             return Some(KeyOrigin::Signer(signer.clone()));
         }
-        let store = self.text(Name::JWTCertStore).map(|typed| KeyOrigin::Store(Location::new(typed)));
+        let store = match self.text(Name::JWTCertStore) {
+            Some(typed) => Some(self.store(Name::JWTCertStore, typed)?),
+            None => None,
+        };
         let text = self.secret(Name::JWTPrivateKey).map(KeyOrigin::Text);
         let shared = self.secret(Name::JWTSecret).map(KeyOrigin::Shared);
         let wants_secret = matches!(algorithm, Some(Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512));
@@ -142,6 +145,30 @@ impl Reader<'_> {
             (origin, None, None) | (None, origin, None) | (None, None, origin) => return origin,
         }
         None
+    }
+
+    /// Where a store is: a file, or a key on a token. A module is code, and the text that is given to open may come from a
+    /// stranger; so may a FILEDSN and a model file, which it names.
+    pub(super) fn store(&mut self, name: Name, typed: String) -> Option<KeyOrigin> {
+        if !Uri::is(&typed) {
+            return Some(KeyOrigin::Store(Location::new(typed)));
+        }
+        let uri =
+            Uri::parse(&typed).map_err(|reason| self.fault(Status::InvalidOption, name, &reason)).ok()?;
+        for ignored in uri.ignored() {
+            self.warn(name, &format!("has {ignored} behind its ?, which means nothing here and was ignored"));
+        }
+        let of_host = matches!(self.value(name)?.origin, Origin::Dsn | Origin::SetOption);
+        if uri.module_path().is_some() && !of_host && !self.policy.allows(Allowed::Modules) {
+            let text = format!(
+                "has a module-path, which the policy of this process does not allow ({}); leave it out or give \
+                 module-name, and the module comes from p11-kit's configuration",
+                Allowed::Modules.name()
+            );
+            self.fault(Status::InvalidOption, name, &text);
+            return None;
+        }
+        Some(KeyOrigin::Pkcs11(uri))
     }
 
     fn check_signer(&mut self, header: &Header, signs: Algorithm) {

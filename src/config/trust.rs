@@ -4,8 +4,7 @@ use rustls::pki_types::ServerName;
 
 use super::Reader;
 use crate::error::Status;
-use crate::file::Location;
-use crate::key::{KeyOrigin, KeySource, Purpose};
+use crate::key::{KeySource, Purpose};
 use crate::options::Name;
 use crate::policy::Forbidden;
 use crate::proxy::{Proxy, Route, User};
@@ -94,7 +93,7 @@ impl Reader<'_> {
         };
         Some(KeySource {
             purpose: Purpose::ClientCertificate,
-            origin: KeyOrigin::Store(Location::new(store)),
+            origin: self.store(Name::KeyStore, store)?,
             password: self.secret(Name::KeyStorePassword),
             key_password: self.secret(Name::KeyPassword),
             alias: self.text(Name::KeyStoreAlias),

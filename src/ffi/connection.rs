@@ -443,7 +443,8 @@ fn log_level(level: i32) -> Result<Level> {
 
 /// Drops and wipes what the process has cached: tokens, opened keys, idle connections to servers.
 ///
-/// Tokens that callers hold stay good; calls in flight end as they would have.
+/// Tokens that callers hold stay good; calls in flight end as they would have. Sessions with PKCS#11 tokens are closed, and
+/// PINs that tokens refused are forgotten, so that they may be tried once more.
 ///
 /// Threads: any. From inside a callback it does nothing.
 #[unsafe(no_mangle)]

@@ -8,8 +8,9 @@ use crate::policy::Policy;
 /// FILEDSN that it names by its path. Without it they are taken from authgrant_set_option, from odbc.ini and from the
 /// machine's own FILEDSNs alone.
 pub const AUTHGRANT_ALLOW_REFERENCES: u32 = 1;
-/// Allowed by authgrant_set_policy: a PKCS#11 module that a connection string names by its path. Without effect where the
-/// library loads none.
+/// Allowed by authgrant_set_policy: a PKCS#11 module that a connection string or a FILEDSN names by its path (module-path).
+/// A module is code that runs in this process. authgrant_set_option and odbc.ini may name one anyhow. Without effect where
+/// the library loads none.
 pub const AUTHGRANT_ALLOW_MODULES: u32 = 2;
 
 /// Forbidden by authgrant_set_policy: asking a token endpoint by GET. A TokenURI without a method is asked by POST.

@@ -30,4 +30,9 @@ pub trait Elsewhere: Send + Sync {
     fn public_key_info(&self) -> Option<Vec<u8>> {
         None
     }
+
+    /// Whether it is no longer where it was, so that it is to be looked for anew.
+    fn is_gone(&self) -> bool {
+        false
+    }
 }

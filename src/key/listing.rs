@@ -4,14 +4,14 @@
 
 use super::{
     Candidate, Format, KeyOrigin, KeySource, SigningKey, bare, certificate, file, format, jks, json, pem,
-    pkcs12, text,
+    pkcs11, pkcs12, text,
 };
 use crate::error::Result;
 
 /// What a store holds.
 #[derive(Debug)]
 pub struct Listing {
-    /// `JKS`, `JCEKS`, `PKCS#12`, `JSON`, `PEM` or `DER`.
+    /// `JKS`, `JCEKS`, `PKCS#12`, `PKCS#11`, `JSON`, `PEM` or `DER`.
     pub kind: &'static str,
     /// Its keys, in its order.
     pub keys: Vec<Listed>,
@@ -34,6 +34,9 @@ pub fn list(source: &KeySource) -> Result<Option<Listing>> {
     let content = match &source.origin {
         KeyOrigin::Store(file) => file::read_key(source, file)?.0,
         KeyOrigin::Text(written) => text::content(source, written.reveal())?,
+        KeyOrigin::Pkcs11(uri) => {
+            return Ok(Some(Listing { kind: "PKCS#11", keys: pkcs11::list(source, uri)? }));
+        }
         KeyOrigin::Shared(_) | KeyOrigin::Signer(_) => return Ok(None),
     };
     let (kind, found): (_, Vec<Candidate>) = match format(source, &content)? {

@@ -27,6 +27,7 @@ mod pair;
 mod password;
 mod pbe;
 mod pem;
+mod pkcs11;
 mod pkcs12;
 mod pss;
 mod ring;
@@ -57,6 +58,7 @@ use cost::Budget;
 pub use hints::{BoxHints, GoogleHints, Hints, hints};
 pub use host::{HostSigner, Sign};
 pub use listing::{Listed, Listing, list};
+pub use pkcs11::Uri;
 pub use ring::KeyRing;
 pub use signing::SigningKey;
 pub use source::{KeyOrigin, KeySource, Purpose};
@@ -100,6 +102,11 @@ fn open_with_stamps(source: &KeySource) -> Result<(SigningKey, Vec<Stamp>)> {
         KeyOrigin::Text(written) => {
             (read(source, &text::content(source, written.reveal())?)?, Vec::new(), None)
         }
+        KeyOrigin::Pkcs11(uri) => {
+            let mut key = pkcs11::open(source, uri)?;
+            let stamps = offer_certificate(source, &mut key)?;
+            return Ok((key, stamps));
+        }
         KeyOrigin::Shared(written) => {
             return Ok((SigningKey::shared(source, written.reveal())?, Vec::new()));
         }
@@ -107,11 +114,17 @@ fn open_with_stamps(source: &KeySource) -> Result<(SigningKey, Vec<Stamp>)> {
     };
     let mut key = SigningKey::new(source, material)?;
     key.exposed = exposed;
-    if let Some((chain, stamp)) = certificate::read(source, key.public_key())? {
-        key.offer(chain);
-        stamps.push(stamp);
-    }
+    stamps.extend(offer_certificate(source, &mut key)?);
     Ok((key, stamps))
+}
+
+/// Hands the key what JWTCertificate holds, if there is one; the file's stamp.
+fn offer_certificate(source: &KeySource, key: &mut SigningKey) -> Result<Vec<Stamp>> {
+    let Some((chain, stamp)) = certificate::read(source, key.public_key())? else {
+        return Ok(Vec::new());
+    };
+    key.offer(chain);
+    Ok(vec![stamp])
 }
 
 /// The trusted certificates of a store that is JKS, JCEKS or PKCS#12, or one certificate in DER; nothing if `content` is

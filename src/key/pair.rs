@@ -14,12 +14,12 @@ use super::shared::Shared;
 use super::{KeySource, der, oid, pss};
 use crate::error::{Error, Result};
 
-const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+pub(super) const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const RSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
-const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
-const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
-const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
-const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+pub(super) const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+pub(super) const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+pub(super) const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+pub(super) const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 
 /// Keys that are met and cannot sign a JWT here, by the number of their kind or curve.
 const OTHERS: [(&str, &str); 7] = [
@@ -33,7 +33,7 @@ const OTHERS: [(&str, &str); 7] = [
 ];
 
 /// What an RSA key signs by that does not say otherwise.
-const RSA_ALGORITHMS: [Algorithm; 6] = [
+pub(super) const RSA_ALGORITHMS: [Algorithm; 6] = [
     Algorithm::RS256,
     Algorithm::RS384,
     Algorithm::RS512,
@@ -226,15 +226,21 @@ pub(super) fn parse(source: &KeySource, key: &[u8]) -> Result<Pair> {
 }
 
 fn rsa(source: &KeySource, key: &[u8], modulus: &[u8], algorithms: &'static [Algorithm]) -> Result<Pair> {
-    let bits = bits(modulus);
-    if !(2048..=8192).contains(&bits) {
-        return Err(source.unsuitable(format!(
-            "has an RSA key of {bits} bits; {} 2048 to 8192 bits (as RFC 7518 section 3.3 has it)",
-            source.signs_with()
-        )));
-    }
+    rsa_size(source, modulus)?;
     let pair = RsaKeyPair::from_der(key).map_err(|error| damaged(source, "RSA", &error))?;
     Ok(Pair::Rsa(Box::new(pair), algorithms))
+}
+
+/// The bits of the modulus, if they are as many as a JWT may be signed with.
+pub(super) fn rsa_size(source: &KeySource, modulus: &[u8]) -> Result<usize> {
+    let bits = bits(modulus);
+    if (2048..=8192).contains(&bits) {
+        return Ok(bits);
+    }
+    Err(source.unsuitable(format!(
+        "has an RSA key of {bits} bits; {} 2048 to 8192 bits (as RFC 7518 section 3.3 has it)",
+        source.signs_with()
+    )))
 }
 
 /// The bits of a DER INTEGER, without its leading zeros.
@@ -263,7 +269,8 @@ fn damaged(source: &KeySource, kind: &str, error: &aws_lc_rs::error::KeyRejected
     source.broken(format!("has an {kind} key that does not parse ({error}): it was damaged"))
 }
 
-fn other(source: &KeySource, kind: &ObjectIdentifier) -> Error {
+/// That a key of that kind or curve signs no JWT here.
+pub(super) fn other(source: &KeySource, kind: &ObjectIdentifier) -> Error {
     let number = kind.to_string();
     let known = OTHERS.iter().find(|(known, _)| *known == number);
     let what = match known {

@@ -1,9 +1,9 @@
 //! The opened keys of one process: a store is read and decrypted once, not for each signature.
 //!
 //! A key is kept under a digest of all that opened it, so that a wrong password never meets the right one's key; the
-//! passwords themselves are not kept. A file that has changed since is opened anew, and so is one that another user
-//! opened: the process may have given up the right to read it. A signer's is not kept at all, as the host may free what its
-//! signer works with.
+//! passwords themselves are not kept, but for the PINs of tokens, which want them again when they come back. A file that
+//! has changed since is opened anew, and so is one that another user opened: the process may have given up the right to
+//! read it. A signer's is not kept at all, as the host may free what its signer works with.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use aws_lc_rs::hmac;
 use parking_lot::Mutex;
 
-use super::{KeyOrigin, KeySource, SigningKey, open_with_stamps};
+use super::{KeyOrigin, KeySource, SigningKey, open_with_stamps, pkcs11};
 use crate::error::Result;
 use crate::file::Stamp;
 use crate::sys;
@@ -66,14 +66,17 @@ impl KeyRing {
         Ok(key)
     }
 
-    /// Forgets all keys; those handed out live on with their holders.
+    /// Forgets all keys, and the PINs that tokens refused; keys handed out live on with their holders.
     pub fn clear(&self) {
-        self.keys.lock().kept.clear();
+        // Without the lock: the last key of a token closes its session.
+        let kept = std::mem::take(&mut self.keys.lock().kept);
+        drop(kept);
+        pkcs11::forget();
     }
 
     fn kept(&self, digest: &Digest, stamps: &[Stamp]) -> Option<Arc<SigningKey>> {
         let keys = self.keys.lock();
-        let kept = keys.kept.get(digest).filter(|kept| kept.stamps == stamps)?;
+        let kept = keys.kept.get(digest).filter(|kept| kept.stamps == stamps && !kept.key.is_gone())?;
         Some(Arc::clone(&kept.key))
     }
 
@@ -95,6 +98,7 @@ impl KeyRing {
         let (user, named) = (user.to_be_bytes(), source.named());
         let (kind, origin) = match &source.origin {
             KeyOrigin::Store(store) => ("store", store.path().as_os_str().as_encoded_bytes()),
+            KeyOrigin::Pkcs11(uri) => ("pkcs11", uri.typed().as_bytes()),
             KeyOrigin::Text(text) => ("text", text.reveal().as_bytes()),
             KeyOrigin::Shared(secret) => ("shared", secret.reveal().as_bytes()),
             KeyOrigin::Signer(_) => return None,

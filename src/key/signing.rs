@@ -75,6 +75,17 @@ impl SigningKey {
         }
     }
 
+    /// The same under the name that it has where it is.
+    #[cfg(feature = "pkcs11")]
+    pub(super) fn called(self, alias: String) -> Self {
+        Self { alias: Some(alias), ..self }
+    }
+
+    /// Whether the key is no longer where it was, so that it is to be opened anew.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(&self.pair, Pair::Elsewhere(key) if key.is_gone())
+    }
+
     /// Takes over `chain`, which is this key's, unless one came with the key.
     pub(super) fn offer(&mut self, chain: Vec<CertificateDer<'static>>) {
         if self.certificates.is_empty() {

@@ -3,6 +3,7 @@
 use super::choice::quoted;
 use super::file::Named;
 use super::host::{self, HostSigner};
+use super::pkcs11::Uri;
 use crate::error::{Error, Status};
 use crate::file::Location;
 use crate::secret::Secret;
@@ -12,6 +13,8 @@ use crate::secret::Secret;
 pub enum KeyOrigin {
     /// JWTCertStore.
     Store(Location),
+    /// JWTCertStore, where it says `pkcs11:…`: a key on a token.
+    Pkcs11(Uri),
     /// JWTPrivateKey: the key itself.
     Text(Secret),
     /// JWTSecret: what both sides know.
@@ -98,9 +101,19 @@ impl KeySource {
     pub fn files(&self) -> impl Iterator<Item = &Location> {
         let store = match &self.origin {
             KeyOrigin::Store(store) => Some(store),
-            KeyOrigin::Text(_) | KeyOrigin::Shared(_) | KeyOrigin::Signer(_) => None,
+            KeyOrigin::Pkcs11(_) | KeyOrigin::Text(_) | KeyOrigin::Shared(_) | KeyOrigin::Signer(_) => None,
         };
         store.into_iter().chain(self.certificate.as_ref())
+    }
+
+    /// The path or the URI of the store, as the user wrote it.
+    #[must_use]
+    pub fn typed(&self) -> Option<&str> {
+        match &self.origin {
+            KeyOrigin::Store(store) => Some(store.typed()),
+            KeyOrigin::Pkcs11(uri) => Some(uri.typed()),
+            KeyOrigin::Text(_) | KeyOrigin::Shared(_) | KeyOrigin::Signer(_) => None,
+        }
     }
 
     /// The alias to look for; an empty one is none.
@@ -120,6 +133,7 @@ impl KeySource {
     pub(super) fn without_secrets(&self) -> Self {
         let origin = match &self.origin {
             KeyOrigin::Store(store) => KeyOrigin::Store(store.clone()),
+            KeyOrigin::Pkcs11(uri) => KeyOrigin::Pkcs11(uri.clone()),
             KeyOrigin::Text(_) => KeyOrigin::Text(Secret::default()),
             KeyOrigin::Shared(_) => KeyOrigin::Shared(Secret::default()),
             KeyOrigin::Signer(signer) => KeyOrigin::Signer(signer.clone()),
@@ -131,18 +145,19 @@ impl KeySource {
     #[must_use]
     pub fn option(&self) -> &'static str {
         match self.origin {
-            KeyOrigin::Store(_) => self.words().store,
+            KeyOrigin::Store(_) | KeyOrigin::Pkcs11(_) => self.words().store,
             KeyOrigin::Text(_) => "JWTPrivateKey",
             KeyOrigin::Shared(_) => "JWTSecret",
             KeyOrigin::Signer(_) => "JWTCertificate",
         }
     }
 
-    /// The option and, for a file, its path.
+    /// The option and, for a file, its path; for a token, its URI.
     #[must_use]
     pub fn named(&self) -> String {
         match &self.origin {
             KeyOrigin::Store(store) => Named { option: self.option(), file: store }.to_string(),
+            KeyOrigin::Pkcs11(uri) => format!("{} {}", self.option(), uri.typed()),
             KeyOrigin::Text(_) | KeyOrigin::Shared(_) => self.option().to_owned(),
             KeyOrigin::Signer(_) => host::NAMED.to_owned(),
         }
@@ -165,7 +180,7 @@ impl KeySource {
             KeyOrigin::Store(_) => {
                 "is neither a JKS, JCEKS nor PKCS#12 store nor a key in PEM, DER or JSON, or its beginning was damaged"
             }
-            KeyOrigin::Text(_) | KeyOrigin::Shared(_) | KeyOrigin::Signer(_) => {
+            KeyOrigin::Pkcs11(_) | KeyOrigin::Text(_) | KeyOrigin::Shared(_) | KeyOrigin::Signer(_) => {
                 "is neither PEM nor base64 of PEM or DER nor JSON"
             }
         }

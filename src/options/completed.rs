@@ -4,6 +4,7 @@
 //! counts in a data source alone. RestConfigFile stays, for the model's headers, which no option can say.
 
 use super::{HINTED, Name, Options, Origin, grammar, references, table};
+use crate::key::Uri;
 use crate::secret::Secret;
 
 /// What only leads to values.
@@ -51,7 +52,9 @@ impl Options {
         }
         let name = if definition.id == Name::Driver { "DRIVER" } else { definition.name };
         match self.get(definition.id) {
-            Some(_) if definition.is_secret() && !secrets => None,
+            Some(value) if !secrets && (definition.is_secret() || Uri::holds_pin(value.text.reveal())) => {
+                None
+            }
             Some(value) => Some((name, value.text.clone())),
             // What was unset must not come back from the model or the key file.
             None => {

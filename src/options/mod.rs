@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Result, Status};
+use crate::key::Uri;
 use crate::proxy::Variables;
 use crate::secret::Secret;
 
@@ -133,14 +134,18 @@ impl Options {
     fn from_pairs(pairs: Vec<grammar::Pair>) -> Self {
         let mut options = Self::default();
         let mut behind_open = None;
+        // A token's URI goes on behind a ";", and so does everything in it.
+        let mut uri = None;
         for pair in pairs {
             let Some(definition) = table::find(&pair.name) else {
-                options.warnings.push(unknown(&pair, behind_open));
+                options.warnings.push(unknown(&pair, uri.or(behind_open)));
                 let risky = !pair.braced && sounds_secret(&pair.name);
                 behind_open = risky.then_some("the value in front of it");
                 continue;
             };
             behind_open = (definition.is_secret() && !pair.braced).then_some(definition.name);
+            let bare = pair.value.reveal().trim_start_matches(['\'', '"']);
+            uri = (!pair.braced && Uri::is(bare)).then_some(definition.name);
             options.add(definition, pair);
         }
         options

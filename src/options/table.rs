@@ -175,9 +175,9 @@ options! {
     ClaimsAudience [] Kind::Text, "by provider, else the token URL",
         "The aud claim, compared by the server byte for byte.";
     JWTCertStore ["jwtcs"] Kind::Path, "",
-        "The file with the private key that signs: PKCS#12, JKS, JCEKS, PEM, DER or JSON, told apart by content. What Google's or Box's JSON file says beside its key counts where nobody else says it: ClaimsIssuer and JWTKeyID; Google's TokenEndpoint; Box's ClientID, ClientSecret, ClaimsSubject and box_sub_type.";
+        "The file with the private key that signs: PKCS#12, JKS, JCEKS, PEM, DER or JSON, told apart by content. Or {pkcs11:token=…;object=…}, a key on a token (RFC 7512). What Google's or Box's JSON file says beside its key counts where nobody else says it: ClaimsIssuer and JWTKeyID; Google's TokenEndpoint; Box's ClientID, ClientSecret, ClaimsSubject and box_sub_type.";
     JWTCertPassword ["jwtcp"] Kind::Secret, "",
-        "The password of JWTCertStore, or of the key in JWTPrivateKey.";
+        "The password of JWTCertStore, or of the key in JWTPrivateKey; of a token its PIN.";
     JWTCertAlias ["jwtca"] Kind::Text, "the only key",
         "Which key of JWTCertStore signs, in any case; needed where it holds several.";
     JWTCertKeyPassword [] Kind::Secret, "JWTCertPassword",
@@ -278,7 +278,7 @@ options! {
     KeyStore ["ks"] Kind::Path, "",
         "The file with the client's own certificate and its private key for mutual TLS, in any format that JWTCertStore takes. With ClientID and without ClientSecret, method 53 authenticates by it (RFC 8705).";
     KeyStorePassword ["ksp"] Kind::Secret, "",
-        "The password of KeyStore.";
+        "The password of KeyStore; of a token its PIN.";
     KeyPassword ["kp"] Kind::Secret, "KeyStorePassword",
         "The password of the key in KeyStore, where it is not the store's.";
     KeyStoreAlias [] Kind::Text, "the only key",

@@ -9,6 +9,7 @@ use crate::config::{self, Config, Exchange, Flow, Header, Methods};
 use crate::connection::Connection;
 use crate::error::Result;
 use crate::flow::{self, Parameter, Way};
+use crate::key::KeySource;
 use crate::options::{Name, Options, Value};
 use crate::process::Process;
 
@@ -258,8 +259,8 @@ impl Explainer<'_> {
                 value: trust.validate,
                 from: self.sources.of(&[Name::ValidateServerCertificate], true),
             },
-            client: trust.client.as_ref().and_then(|client| client.files().next()).map(|store| Said {
-                value: store.typed().to_owned(),
+            client: trust.client.as_ref().and_then(KeySource::typed).map(|store| Said {
+                value: store.to_owned(),
                 from: self.sources.of(&[Name::KeyStore], true),
             }),
             proxy: self.proxy(),

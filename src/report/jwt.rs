@@ -149,15 +149,14 @@ impl Speaker<'_> {
 
     fn key(&self, key: Option<&SigningKey>, error: Option<&Error>) -> Key {
         let source = &self.signing.key;
-        let (option, store) = match &source.origin {
-            KeyOrigin::Store(file) => (Name::JWTCertStore, Some(file.typed().to_owned())),
-            KeyOrigin::Text(_) => (Name::JWTPrivateKey, None),
-            KeyOrigin::Shared(_) => (Name::JWTSecret, None),
-            KeyOrigin::Signer(_) => (Name::JWTCertStore, None),
+        let option = match &source.origin {
+            KeyOrigin::Store(_) | KeyOrigin::Pkcs11(_) | KeyOrigin::Signer(_) => Name::JWTCertStore,
+            KeyOrigin::Text(_) => Name::JWTPrivateKey,
+            KeyOrigin::Shared(_) => Name::JWTSecret,
         };
         Key {
             from: self.sources.of(&[option], false),
-            store,
+            store: source.typed().map(str::to_owned),
             alias: key.and_then(SigningKey::alias).map(str::to_owned),
             kind: key.map(SigningKey::kind),
             certificate: key.and_then(SigningKey::certificate).map(Certificate::from),

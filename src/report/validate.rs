@@ -13,7 +13,7 @@ use crate::connection::{Connection, View};
 use crate::error::{Error, Result, Status};
 use crate::file::Location;
 use crate::flow;
-use crate::key::{self, KeyOrigin, Listed, SigningKey};
+use crate::key::{self, Listed, SigningKey};
 use crate::options::{Kind, Name, Options, table};
 use crate::tls::Trust;
 use crate::token::end_of_jwt;
@@ -206,10 +206,7 @@ impl Findings {
             Ok(Some(listing)) => (Some(listing.kind), listing.keys.into_iter().map(shown).collect()),
             Err(_) => (None, Vec::new()),
         };
-        let path = match &source.origin {
-            KeyOrigin::Store(file) => Some(file.typed().to_owned()),
-            KeyOrigin::Text(_) | KeyOrigin::Shared(_) | KeyOrigin::Signer(_) => None,
-        };
+        let path = source.typed().map(str::to_owned);
         let option = if path.is_some() { Name::JWTCertStore } else { Name::JWTPrivateKey };
         Some(Store { option: option.text(), path, kind, keys })
     }

@@ -35,9 +35,9 @@ pub(super) fn certificate(source: &KeySource, keys: &KeyRing) -> Result<Arc<dyn 
 }
 
 fn without_certificate(source: &KeySource) -> Error {
-    let store = source.files().next().map_or("", |file| file.typed());
     let text = format!(
-        "KeyStore {store} holds no certificate of its key, and a server asks for one; put the certificate beside the key"
+        "{} holds no certificate of its key, and a server asks for one; put the certificate beside the key",
+        source.named()
     );
     Error::new(Status::KeyUnsuitable, "tls", text).with_option("KeyStore")
 }

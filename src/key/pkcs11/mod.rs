@@ -1,0 +1,107 @@
+//! Keys that never leave their token: a hardware security module, a smart card, or a program that acts like one, by way of
+//! the library that its maker gives, a PKCS#11 module.
+//!
+//! What a token does takes its time: no deadline and no cancelling ends a call of a module.
+
+#[cfg(feature = "pkcs11")]
+mod configured;
+#[cfg(feature = "pkcs11")]
+mod fault;
+#[cfg(feature = "pkcs11")]
+mod key;
+#[cfg(feature = "pkcs11")]
+mod login;
+#[cfg(feature = "pkcs11")]
+mod module;
+#[cfg(feature = "pkcs11")]
+mod object;
+#[cfg(feature = "pkcs11")]
+mod token;
+mod uri;
+#[cfg(feature = "pkcs11")]
+mod way;
+
+pub use uri::Uri;
+
+use super::listing::Listed;
+use super::{KeySource, SigningKey};
+use crate::error::Result;
+
+/// The key that `uri` means.
+#[cfg(feature = "pkcs11")]
+pub(super) fn open(source: &KeySource, uri: &Uri) -> Result<SigningKey> {
+    let (token, session) = key::session(source, uri)?;
+    let entry = object::choose(source, uri, &session)?;
+    let mut key = key::TokenKey::new(source, uri, &token, &session, &entry)?;
+    let certificates = object::certificates(&session);
+    key.keep(session, &entry);
+    Ok(ready(source, key, entry.label, &certificates))
+}
+
+/// All private keys of the token that `uri` means, as far as it says which.
+#[cfg(feature = "pkcs11")]
+pub(super) fn list(source: &KeySource, uri: &Uri) -> Result<Vec<Listed>> {
+    let (token, session) = key::session(source, uri)?;
+    let certificates = object::certificates(&session);
+    let listed = object::all(source, uri, &session)?.into_iter().map(|entry| {
+        let (label, key) = (entry.label.clone(), key::TokenKey::new(source, uri, &token, &session, &entry));
+        Listed { alias: Some(label), key: key.map(|key| ready(source, key, entry.label, &certificates)) }
+    });
+    Ok(listed.collect())
+}
+
+/// The key under its name, with those of the token's certificates that are its own.
+#[cfg(feature = "pkcs11")]
+fn ready(source: &KeySource, key: key::TokenKey, label: String, certificates: &[Vec<u8>]) -> SigningKey {
+    let mut key = SigningKey::elsewhere(source, key).called(label);
+    let chain = super::chain::of(key.public_key(), certificates);
+    key.offer(chain);
+    key
+}
+
+/// Forgets which PINs were refused.
+#[cfg(feature = "pkcs11")]
+pub(super) fn forget() {
+    login::forget();
+}
+
+#[cfg(not(feature = "pkcs11"))]
+fn not_built_in(source: &KeySource) -> crate::error::Error {
+    let text = "is a key on a PKCS#11 token, and this library was built without the cargo feature pkcs11";
+    source.error(crate::error::Status::Unsupported, source.option(), text)
+}
+
+#[cfg(not(feature = "pkcs11"))]
+pub(super) fn open(source: &KeySource, _: &Uri) -> Result<SigningKey> {
+    Err(not_built_in(source))
+}
+
+#[cfg(not(feature = "pkcs11"))]
+pub(super) fn list(source: &KeySource, _: &Uri) -> Result<Vec<Listed>> {
+    Err(not_built_in(source))
+}
+
+#[cfg(not(feature = "pkcs11"))]
+pub(super) fn forget() {}
+
+#[cfg(all(test, not(feature = "pkcs11")))]
+mod tests {
+    use super::super::{KeyOrigin, fixtures::Place};
+    use super::*;
+    use crate::error::Status;
+
+    #[test]
+    fn a_library_without_tokens_says_which_feature_it_lacks() {
+        let uri = Uri::parse("pkcs11:token=a").unwrap();
+        let source =
+            KeySource { origin: KeyOrigin::Pkcs11(uri.clone()), ..Place::new().source("none", None) };
+        for error in [open(&source, &uri).unwrap_err(), list(&source, &uri).unwrap_err()] {
+            assert_eq!(error.status(), Status::Unsupported);
+            assert!(
+                error.message().contains("JWTCertStore pkcs11:token=a is a key on a PKCS#11 token"),
+                "{error}"
+            );
+            assert!(error.message().contains("cargo feature pkcs11"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The mechanism by which a token signs for an algorithm of JWTs: with a hash of its own or, where it has none, over ours.
+
+use aws_lc_rs::digest::{self, SHA256, SHA384, SHA512, digest};
+use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
+use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
+use cryptoki::mechanism::{Mechanism, MechanismType};
+use cryptoki::types::Ulong;
+use jsonwebtoken::Algorithm;
+
+/// What a token is given to sign.
+#[derive(Clone, Copy)]
+enum Input {
+    Message,
+    Digest(&'static digest::Algorithm),
+    /// The digest behind the name of its algorithm (RFC 8017 section 9.2).
+    Named(&'static digest::Algorithm, &'static [u8]),
+}
+
+/// A mechanism, and what it takes.
+pub(super) struct Way {
+    pub(super) mechanism: Mechanism<'static>,
+    input: Input,
+}
+
+impl Way {
+    /// The bytes to hand over for `message`.
+    pub(super) fn input(&self, message: &[u8]) -> Vec<u8> {
+        match self.input {
+            Input::Message => message.to_vec(),
+            Input::Digest(hash) => digest(hash, message).as_ref().to_vec(),
+            Input::Named(hash, name) => [name, digest(hash, message).as_ref()].concat(),
+        }
+    }
+}
+
+/// DigestInfo up to the digest itself.
+const SHA256_NAME: &[u8] = b"\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20";
+const SHA384_NAME: &[u8] = b"\x30\x41\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x02\x05\x00\x04\x30";
+const SHA512_NAME: &[u8] = b"\x30\x51\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x03\x05\x00\x04\x40";
+
+/// A salt as long as the hash (RFC 7518 section 3.5).
+fn pss(hash_alg: MechanismType, mgf: PkcsMgfType, salt: u32) -> PkcsPssParams {
+    PkcsPssParams { hash_alg, mgf, s_len: Ulong::new(salt.into()) }
+}
+
+/// How a token that has `mechanisms` signs by `algorithm`, if it can.
+pub(super) fn of(algorithm: Algorithm, mechanisms: &[MechanismType]) -> Option<Way> {
+    let by_256 = pss(MechanismType::SHA256, PkcsMgfType::MGF1_SHA256, 32);
+    let by_384 = pss(MechanismType::SHA384, PkcsMgfType::MGF1_SHA384, 48);
+    let by_512 = pss(MechanismType::SHA512, PkcsMgfType::MGF1_SHA512, 64);
+    let pure = || Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Pure));
+    use Input::{Digest, Message, Named};
+    let ways = match algorithm {
+        Algorithm::RS256 => {
+            vec![(Mechanism::Sha256RsaPkcs, Message), (Mechanism::RsaPkcs, Named(&SHA256, SHA256_NAME))]
+        }
+        Algorithm::RS384 => {
+            vec![(Mechanism::Sha384RsaPkcs, Message), (Mechanism::RsaPkcs, Named(&SHA384, SHA384_NAME))]
+        }
+        Algorithm::RS512 => {
+            vec![(Mechanism::Sha512RsaPkcs, Message), (Mechanism::RsaPkcs, Named(&SHA512, SHA512_NAME))]
+        }
+        Algorithm::PS256 => {
+            vec![
+                (Mechanism::Sha256RsaPkcsPss(by_256), Message),
+                (Mechanism::RsaPkcsPss(by_256), Digest(&SHA256)),
+            ]
+        }
+        Algorithm::PS384 => {
+            vec![
+                (Mechanism::Sha384RsaPkcsPss(by_384), Message),
+                (Mechanism::RsaPkcsPss(by_384), Digest(&SHA384)),
+            ]
+        }
+        Algorithm::PS512 => {
+            vec![
+                (Mechanism::Sha512RsaPkcsPss(by_512), Message),
+                (Mechanism::RsaPkcsPss(by_512), Digest(&SHA512)),
+            ]
+        }
+        Algorithm::ES256 => vec![(Mechanism::Ecdsa, Digest(&SHA256)), (Mechanism::EcdsaSha256, Message)],
+        Algorithm::ES384 => vec![(Mechanism::Ecdsa, Digest(&SHA384)), (Mechanism::EcdsaSha384, Message)],
+        Algorithm::EdDSA => vec![(pure(), Message)],
+        _ => Vec::new(),
+    };
+    let has = |mechanism: &Mechanism<'_>| mechanisms.contains(&mechanism.mechanism_type());
+    let (mechanism, input) = ways.into_iter().find(|(mechanism, _)| has(mechanism))?;
+    Some(Way { mechanism, input })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_s_own_hash_comes_first_for_rsa_and_ours_is_a_way_without_it() {
+        let way = |algorithm, mechanisms: &[MechanismType]| {
+            of(algorithm, mechanisms).map(|way| (way.mechanism.mechanism_type(), way.input(b"message").len()))
+        };
+        let bare = [MechanismType::RSA_PKCS, MechanismType::RSA_PKCS_PSS, MechanismType::ECDSA];
+        let both =
+            [&bare[..], &[MechanismType::SHA256_RSA_PKCS, MechanismType::SHA256_RSA_PKCS_PSS]].concat();
+        assert_eq!(way(Algorithm::RS256, &both), Some((MechanismType::SHA256_RSA_PKCS, 7)));
+        assert_eq!(way(Algorithm::PS256, &both), Some((MechanismType::SHA256_RSA_PKCS_PSS, 7)));
+        for (algorithm, mechanism, length) in [
+            (Algorithm::RS256, MechanismType::RSA_PKCS, 19 + 32),
+            (Algorithm::RS384, MechanismType::RSA_PKCS, 19 + 48),
+            (Algorithm::RS512, MechanismType::RSA_PKCS, 19 + 64),
+            (Algorithm::PS384, MechanismType::RSA_PKCS_PSS, 48),
+            (Algorithm::ES256, MechanismType::ECDSA, 32),
+            (Algorithm::ES384, MechanismType::ECDSA, 48),
+        ] {
+            assert_eq!(way(algorithm, &bare), Some((mechanism, length)), "{algorithm:?}");
+        }
+        assert_eq!(way(Algorithm::EdDSA, &bare), None);
+        assert_eq!(way(Algorithm::HS256, &both), None);
+    }
+
+    #[test]
+    fn the_names_of_digests_are_those_that_a_signature_holds() {
+        for (name, hash) in [(SHA256_NAME, &SHA256), (SHA384_NAME, &SHA384), (SHA512_NAME, &SHA512)] {
+            let [.., digest_length] = *name else { panic!() };
+            assert_eq!(usize::from(digest_length), hash.output_len());
+            assert_eq!(usize::from(name[1]), name.len() - 2 + hash.output_len());
+        }
+    }
+}
