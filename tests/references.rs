@@ -236,3 +236,18 @@ fn a_private_key_and_a_stores_password_may_stand_in_files() {
     connection.set_option("JWTPrivateKey", &format!("file:{}", stores::path("openssl.pem"))).unwrap();
     connection.get_token().unwrap();
 }
+
+#[cfg(unix)]
+#[test]
+fn with_a_check_of_key_files_a_secret_that_others_may_read_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::with("token", "here");
+    let mode = |mode| fs::set_permissions(place.path("token"), fs::Permissions::from_mode(mode)).unwrap();
+    let connection = token_of(&format!("file:{}", place.path("token")));
+    mode(0o644);
+    connection.get_token().unwrap();
+    connection.set_option("KeyFileCheck", "1").unwrap();
+    refused(&connection, "AccessToken", &["mode 0644", "KeyFileCheck is 1"]);
+    mode(0o600);
+    connection.get_token().unwrap();
+}

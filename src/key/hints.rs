@@ -4,7 +4,6 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::file::Named;
 use super::{KeyOrigin, KeySource, file, json, text};
 use crate::error::Result;
 use crate::file::Stamp;
@@ -79,7 +78,7 @@ struct BoxAuth {
 pub fn hints(source: &KeySource) -> Result<(Option<Hints>, Option<Stamp>)> {
     let (content, stamp) = match &source.origin {
         KeyOrigin::Store(file) => {
-            let (content, stamp) = file::read(&Named { option: source.option(), file })?;
+            let (content, stamp, _) = file::read_key(source, file)?;
             (content, Some(stamp))
         }
         KeyOrigin::Text(written) => (text::content(source, written.reveal())?, None),

@@ -13,7 +13,7 @@ use std::path::Path;
 use super::table::{self, Definition};
 use super::{Options, Origin, Seen, Value, environment};
 use crate::error::{Error, Result, Status};
-use crate::file::{self, Fault, Location, Stamp};
+use crate::file::{self, Exposed, Fault, Location, Stamp};
 use crate::policy::{Allowed, Policy};
 use crate::secret::Secret;
 
@@ -86,12 +86,32 @@ impl Options {
             Reference::Literal(text) => return Ok(Secret::from(text)),
             _ if !may => return Err(refusal(definition, value, reference)),
             Reference::Variable(name) => (variable(name), name),
-            Reference::File(path) => (content(path, seen), path),
+            Reference::File(path) => (self.content(path, seen), path),
         };
         read.map_err(|what| {
             seen.in_vain();
             self.unreadable(definition, value, reference, (&what, name))
         })
+    }
+
+    /// The content of a file without the end of its last line; the error is what is wrong, to be put behind its path.
+    fn content(&self, path: &str, seen: &mut Seen) -> std::result::Result<Secret, String> {
+        let file = Location::new(path.to_owned());
+        let (content, metadata) = file::read_at_most(file.path(), MOST_BYTES).map_err(said)?;
+        let guarded = self.get(table::Name::KeyFileCheck).is_some_and(|value| value.text.reveal() == "1");
+        if let Some(exposed) = Exposed::of(&metadata).filter(|_| guarded) {
+            return Err(format!("{exposed} (KeyFileCheck is 1)"));
+        }
+        let text = std::str::from_utf8(&content).map_err(|_| "is not text in UTF-8")?;
+        let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
+        if text.is_empty() {
+            return Err("is empty".to_owned());
+        }
+        if text.contains('\0') {
+            return Err("holds a NUL, which no secret may".to_owned());
+        }
+        seen.file(file, Stamp::of(&metadata));
+        Ok(Secret::from(text))
     }
 
     fn replace(&mut self, name: table::Name, value: &Value, text: Secret) {
@@ -167,22 +187,6 @@ fn variable(name: &str) -> std::result::Result<Secret, String> {
         Ok(text) => Ok(Secret::new(text)),
         Err(_) => Err("is not UTF-8".to_owned()),
     }
-}
-
-/// The content of a file without the end of its last line; the error is what is wrong, to be put behind its path.
-fn content(path: &str, seen: &mut Seen) -> std::result::Result<Secret, String> {
-    let file = Location::new(path.to_owned());
-    let (content, metadata) = file::read_at_most(file.path(), MOST_BYTES).map_err(said)?;
-    let text = std::str::from_utf8(&content).map_err(|_| "is not text in UTF-8")?;
-    let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
-    if text.is_empty() {
-        return Err("is empty".to_owned());
-    }
-    if text.contains('\0') {
-        return Err("holds a NUL, which no secret may".to_owned());
-    }
-    seen.file(file, Stamp::of(&metadata));
-    Ok(Secret::from(text))
 }
 
 fn said(fault: Fault) -> String {
