@@ -14,7 +14,7 @@ use crate::file::Stamp;
 use crate::flow::{self, Context};
 use crate::headers::Headers;
 use crate::identity::Identity;
-use crate::key::HostSigner;
+use crate::key::{HostSigner, KeyOrigin};
 use crate::log::{Level, Log};
 use crate::options::{Environment, Options, ProcessEnvironment};
 use crate::policy::Policy;
@@ -312,7 +312,7 @@ impl Connection {
         let logoff = config.logoff.as_ref().map(|logoff| logoff.endpoint.as_written());
         let subject = (sys::effective_user_id(), &config.flow, &config.given, logoff, alone);
         let identity = Identity::of(&self.process().digest_key, &subject);
-        if alone.is_some() {
+        if alone.is_some() || signed_by_host(config) {
             self.own(identity);
         }
         identity
@@ -353,6 +353,11 @@ impl Connection {
 
 fn want(config: &Config, wishes: Wishes) -> Want {
     Want { min_life: wishes.min_life, margin: config.refresh_margin, anew: wishes.anew }
+}
+
+/// No other connection has the signer, so none can ask for what it brings.
+fn signed_by_host(config: &Config) -> bool {
+    flow::signing(config).is_some_and(|signing| matches!(signing.key.origin, KeyOrigin::Signer(_)))
 }
 
 fn made_from(config: &Config) -> Sources {

@@ -219,6 +219,24 @@ fn a_stranger_cannot_send_a_data_sources_assertion_elsewhere_unless_it_says_so_i
     assert_eq!(evil.token_requests().len(), 1, "AllowOverride=1 in the data source");
 }
 
+#[test]
+fn a_stranger_cannot_have_a_data_source_sign_for_another_audience() {
+    let authority = authority(Config::http());
+    let place = Place::user(&section("Sales", &authority));
+    for (option, string) in [
+        ("ClaimsAudience", "DSN=Sales;ClaimsAudience=https://elsewhere.example".to_owned()),
+        ("ClaimsAdditional", r#"DSN=Sales;ClaimsAdditional={"aud":"https://elsewhere.example"}"#.to_owned()),
+        (
+            "ClaimsAdditional",
+            r#"DSN=Sales;ClaimsAdditional={{"aud":["https://elsewhere.example"]}}}"#.to_owned(),
+        ),
+    ] {
+        let said = format!("{option} in the connection string");
+        place.fails(&string, AUTHGRANT_INVALID_OPTION, "HY024", &[&said, "AllowOverride=1"]);
+    }
+    place.gets_a_token(r#"DSN=Sales;ClaimsAdditional={"tenant":"a"}"#);
+}
+
 /// A model with comments, whose token URI is relative.
 fn model(authority: &Authority) -> String {
     format!(

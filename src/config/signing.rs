@@ -11,7 +11,6 @@ use crate::key::{KeyOrigin, KeySource, Purpose, Thumbprint, Uri};
 use crate::options::{Kind, Name, Origin};
 use crate::policy::{Allowed, Forbidden};
 use crate::provider::{Profile, ScopeIn};
-use crate::secret::Secret;
 use crate::url::Url;
 
 /// Headers that would have the server look for its rules or its key in the assertion itself.
@@ -274,13 +273,7 @@ impl Reader<'_> {
         let Some(value) = self.value(name) else {
             return Members::default();
         };
-        let text = value.text.reveal();
-        // A connection string's own braces are the object's, if nobody wrote others: {"a":1} reads as "a":1.
-        let braced = Secret::new(format!("{{{text}}}"));
-        let bare = value.origin == Origin::ConnectionString && text.trim_start().starts_with('"');
-        let parsed = Members::parse(text);
-        let parsed = if bare { Members::parse(braced.reveal()).or(parsed) } else { parsed };
-        parsed.unwrap_or_else(|reason| {
+        value.members().unwrap_or_else(|reason| {
             let text = format!(
                 "{reason} (in a connection string: {}={{{{\"name\":\"value\"}}}}}}, every }} doubled)",
                 name.text()

@@ -3,6 +3,7 @@
 use std::sync::Barrier;
 
 use authority::Authority;
+use jsonwebtoken::Algorithm;
 
 use super::tests::{Bench, HOUR, bench, server};
 use super::*;
@@ -111,7 +112,10 @@ fn a_wall_clock_that_is_set_neither_prolongs_a_token_nor_ends_it_early() {
 
 /// What is left of the tokens of a connection that was closed.
 fn left_behind(string: &str, scopes: &[&str]) -> Vec<bool> {
-    let bench = bench(string);
+    left_behind_on(bench(string), scopes)
+}
+
+fn left_behind_on(bench: Bench, scopes: &[&str]) -> Vec<bool> {
     let get = |scope: &&str| {
         bench.connection.set_options(&[("Scope", scope)]).unwrap();
         Arc::downgrade(&bench.connection.get_token(Wishes::default()).unwrap())
@@ -128,6 +132,15 @@ fn the_tokens_of_a_connections_own_are_wiped_when_it_is_closed() {
         assert_eq!(left_behind(&format!("{own};{endpoint}"), &["one", "two"]), [false, false], "{own}");
     }
     assert_eq!(left_behind(&endpoint, &["one", "two"]), [true, true], "others may ask for these");
+}
+
+#[test]
+fn what_a_signer_of_the_hosts_brought_is_wiped_with_its_connection() {
+    let (_authority, endpoint) = server(HOUR);
+    let bench = bench(&endpoint);
+    let signer = HostSigner::new(Algorithm::ES256, Box::new(|_, _| Ok(64)));
+    bench.connection.set_signer(Some(&signer));
+    assert_eq!(left_behind_on(bench, &["one", "two"]), [false, false]);
 }
 
 #[test]

@@ -113,19 +113,12 @@ pub fn needs_network(config: &Config) -> bool {
 /// The files that a token of `config` is made from.
 #[must_use]
 pub fn files(config: &Config) -> Vec<&Location> {
-    fn signing(signing: &Signing) -> Vec<&Location> {
-        signing.key.files().collect()
+    if let Flow::Exchange(exchange) = &config.flow
+        && let Grant::ClientAssertion { assertion: AssertionSource::File { file, .. }, .. } = &exchange.grant
+    {
+        return vec![file];
     }
-    match &config.flow {
-        Flow::SignedJwt(jwt) => signing(jwt),
-        Flow::Exchange(exchange) => match &exchange.grant {
-            Grant::JwtBearer { signing: jwt, .. } => signing(jwt),
-            Grant::ClientAssertion { assertion: AssertionSource::Signed(jwt), .. } => signing(jwt),
-            Grant::ClientAssertion { assertion: AssertionSource::File { file, .. }, .. } => vec![file],
-            _ => Vec::new(),
-        },
-        _ => Vec::new(),
-    }
+    signing(config).map_or_else(Vec::new, |signing| signing.key.files().collect())
 }
 
 /// The JWT that `config`'s flow signs, made anew and sent nowhere. `warn` is told what the caller should know although

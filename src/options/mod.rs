@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::assertion::Members;
 use crate::error::{Error, Result, Status};
 use crate::key::Uri;
 use crate::proxy::Variables;
@@ -73,6 +74,23 @@ pub struct Value {
     pub spelling: String,
     /// The file that said it, with the line where there is one.
     pub place: Option<String>,
+}
+
+impl Value {
+    /// The JSON object that it is.
+    ///
+    /// # Errors
+    /// What is wrong with it and where, without a word of it.
+    pub fn members(&self) -> std::result::Result<Members, String> {
+        let text = self.text.reveal();
+        let parsed = Members::parse(text);
+        // A connection string's own braces are the object's, if nobody wrote others: {"a":1} reads as "a":1.
+        if self.origin == Origin::ConnectionString && text.trim_start().starts_with('"') {
+            let braced = Secret::new(format!("{{{text}}}"));
+            return Members::parse(braced.reveal()).or(parsed);
+        }
+        parsed
+    }
 }
 
 /// What one origin says.

@@ -20,7 +20,16 @@ impl Options {
 
     /// Whether the connection string says something about that option which is not in force.
     pub(super) fn is_refused(&self, name: Name) -> bool {
-        name.definition().is_some_and(table::Definition::steers) && self.would_steer(name)
+        let steers = name.definition().is_some_and(table::Definition::steers) || self.claims_audience(name);
+        steers && self.would_steer(name)
+    }
+
+    /// Whether the connection string says there what ClaimsAudience says.
+    fn claims_audience(&self, name: Name) -> bool {
+        name == Name::ClaimsAdditional
+            && self
+                .in_layer(Origin::ConnectionString, name)
+                .is_some_and(|said| said.members().is_ok_and(|members| members.have("aud")))
     }
 
     /// The fault of an option that steers only where it is put to use, as HostName does for authgrant_test: elsewhere it

@@ -6,6 +6,7 @@ use super::super::{Flow, resolve};
 use super::*;
 use crate::error::Error;
 use crate::options::Options;
+use crate::secret::Secret;
 
 const STORE: &str = "am=55;ClaimsIssuer=me;JWTCertStore=k.jks;";
 
