@@ -271,5 +271,9 @@ openssl_pkcs8
 openssl_traditional
 by_python
 wait
+# A tool may say that all is well although the disk is full.
+cut -f1 ./*.list | while read -r file; do
+    [ -s "$file" ] || { echo "$1/$file is empty; is the disk full?" >&2 && exit 1; }
+done || exit 1
 cat o.list java_stores.list nss_stores.list gnutls_stores.list >corpus.tsv
 echo "$(wc -l <corpus.tsv) key files in $1"
