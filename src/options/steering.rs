@@ -20,8 +20,10 @@ impl Options {
 
     /// Whether the connection string says something about that option which is not in force.
     pub(super) fn is_refused(&self, name: Name) -> bool {
-        let steers = name.definition().is_some_and(table::Definition::steers) || self.claims_audience(name);
-        steers && self.would_steer(name)
+        // Asked for each value that is read: what is seldom so comes first.
+        self.has_source()
+            && (name.definition().is_some_and(table::Definition::steers) || self.claims_audience(name))
+            && self.would_steer(name)
     }
 
     /// Whether the connection string says there what ClaimsAudience says.
@@ -56,11 +58,16 @@ impl Options {
         self.holds_secrets_of_a_source() && !self.allows_override()
     }
 
+    fn has_source(&self) -> bool {
+        self.layers.keys().any(|origin| origin.is_data_source())
+    }
+
     fn holds_secrets_of_a_source(&self) -> bool {
-        table::TABLE.iter().filter(|definition| definition.leads_to_secrets()).any(|definition| {
-            let value = self.topmost(definition.id, |_| true);
-            value.is_some_and(|value| value.origin.is_data_source())
-        })
+        self.has_source()
+            && table::TABLE.iter().filter(|definition| definition.leads_to_secrets()).any(|definition| {
+                let value = self.topmost(definition.id, |_| true);
+                value.is_some_and(|value| value.origin.is_data_source())
+            })
     }
 
     /// AllowOverride of the data source, or of the host program; the connection string's own word does not count.
