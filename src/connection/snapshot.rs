@@ -44,6 +44,9 @@ impl Understood {
             options.hear_key_file(&own.source, own.exchanges, policy, &mut seen);
         }
         let resolution = config::resolve_under(&options, signer, policy);
+        if resolution.config.is_ok() {
+            seen.nothing_is_missing();
+        }
         Self { options, seen, resolution }
     }
 }

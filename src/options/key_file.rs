@@ -46,8 +46,10 @@ impl Options {
         }
         let hints = match key::hints(key) {
             Ok((hints, stamp)) => {
-                if let Some((file, stamp)) = key.files().next().zip(stamp) {
-                    seen.file(file.clone(), stamp);
+                match key.files().next().cloned().zip(stamp) {
+                    Some((file, stamp)) if hints.is_some() => seen.file(file, stamp),
+                    Some((file, stamp)) => seen.silent_file(file, stamp),
+                    None => {}
                 }
                 hints
             }

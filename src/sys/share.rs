@@ -105,7 +105,8 @@ impl<T> Drop for Share<T> {
     }
 }
 
-/// A place for a value, or for none.
+/// A place for a value, or for none; alone in its line of the cache, as whoever takes a share writes to it.
+#[repr(align(64))]
 pub struct Slot<T> {
     number: AtomicU64,
     owns: PhantomData<Share<T>>,
