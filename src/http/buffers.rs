@@ -13,6 +13,8 @@ pub(super) struct Wiped {
     consumed: usize,
     filled: usize,
     progress: bool,
+    /// How far each has been written to since it was wiped.
+    used: (usize, usize),
 }
 
 impl Wiped {
@@ -24,13 +26,23 @@ impl Wiped {
             consumed: 0,
             filled: 0,
             progress: false,
+            used: (0, 0),
         }
     }
 
-    /// Wipes and frees both; for a connection that goes to rest.
+    /// What was written to the output: so much.
+    pub(super) fn written(&mut self, amount: usize) -> &[u8] {
+        self.used.1 = self.used.1.max(amount);
+        self.output.get(..amount).unwrap_or_default()
+    }
+
+    /// Wipes what was written; for a connection that goes to rest. Both stay, as wiping and making so much anew takes
+    /// longer than much of the rest of a request.
     pub(super) fn rest(&mut self) {
-        let (input, output) = self.sizes;
-        *self = Self::new(input, output);
+        let (input, output) = std::mem::take(&mut self.used);
+        wipe(self.input.get_mut(..input).unwrap_or_default());
+        wipe(self.output.get_mut(..output).unwrap_or_default());
+        (self.consumed, self.filled, self.progress) = (0, 0, false);
     }
 
     fn allocate(&mut self) {
@@ -114,6 +126,7 @@ impl Buffers for Wiped {
 
     fn input_appended(&mut self, amount: usize) {
         self.filled = self.filled.saturating_add(amount).min(self.input.len());
+        self.used.0 = self.used.0.max(self.filled);
     }
 
     fn input_consume(&mut self, amount: usize) {
@@ -123,8 +136,8 @@ impl Buffers for Wiped {
 
     fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
         self.allocate();
-        self.free();
-        (self.input.get_mut(self.filled..).unwrap_or_default(), &mut self.output)
+        // The other is for bodies of unknown length, and there are none.
+        (&mut [], &mut self.output)
     }
 
     fn can_use_input(&self) -> bool {
@@ -159,5 +172,21 @@ mod tests {
         assert!(!buffers.can_use_input());
         buffers.input_consume(1);
         assert!(buffers.can_use_input());
+    }
+
+    #[test]
+    fn whatever_was_written_is_wiped_at_rest() {
+        let mut buffers = Wiped::new(8, 8);
+        append(&mut buffers, b"abcdef");
+        buffers.input_consume(2);
+        append(&mut buffers, b"gh");
+        buffers.output()[..5].copy_from_slice(b"token");
+        assert_eq!(buffers.written(5), b"token");
+        assert_eq!(buffers.written(2), b"to");
+        buffers.rest();
+        assert_eq!((buffers.input.as_slice(), buffers.output.as_slice()), (&[0; 8][..], &[0; 8][..]));
+        assert!(buffers.input().is_empty());
+        append(&mut buffers, b"abcdefgh");
+        assert_eq!(buffers.input(), b"abcdefgh");
     }
 }

@@ -113,14 +113,15 @@ impl<T: Transport> Tls<T> {
     /// Takes what is to be sent, and sends it as soon as there is a record of it.
     fn take(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
         let mut taken = 0;
-        while let Some(rest) = self.buffers.output().get(taken..amount) {
-            taken = taken.saturating_add(self.unsent.take(rest));
-            if taken == amount {
-                break;
+        loop {
+            let rest = self.buffers.written(amount).get(taken..).unwrap_or_default();
+            let more = self.unsent.take(rest);
+            if more == rest.len() {
+                return Ok(());
             }
+            taken = taken.saturating_add(more);
             self.send(timeout)?;
         }
-        Ok(())
     }
 
     fn send(&mut self, timeout: NextTimeout) -> Result<(), ureq::Error> {

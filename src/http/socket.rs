@@ -188,7 +188,7 @@ impl Transport for Socket {
     }
 
     fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> std::result::Result<(), ureq::Error> {
-        let mut rest = self.buffers.output().get(..amount).unwrap_or_default();
+        let mut rest = self.buffers.written(amount);
         while !rest.is_empty() {
             let written = patiently(&self.line, |mut stream| stream.write(rest), sys::wait_writable)?;
             if written == 0 {
