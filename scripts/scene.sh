@@ -14,6 +14,7 @@ make_key_store() {
         quietly openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=authgrant -days 30 -keyout "$stem.key" -out "$stem.pem"
         quietly openssl pkcs12 -export -inkey "$stem.key" -in "$stem.pem" -out "$KEY_STORE" -passout pass:secret
     fi
+    chmod 600 "$KEY_STORE"
 }
 
 quietly() { "$@" >"$SCRATCH/said" 2>&1 || { cat "$SCRATCH/said" >&2; fail "$1 failed"; }; }
