@@ -71,7 +71,7 @@ fn a_certificate_in_a_file_of_its_own_is_that_of_its_key_alone() {
     let keys = list(&source).unwrap().unwrap().keys;
     let subjects: Vec<_> = keys
         .iter()
-        .map(|key| key.key.as_ref().unwrap().certificate().and_then(|facts| facts.subject))
+        .map(|key| key.key.as_ref().unwrap().certificate().and_then(|facts| facts.subject.clone()))
         .collect();
     assert_eq!(subjects, [None, Some("CN=ec".to_owned())]);
 }

@@ -29,6 +29,7 @@ pub struct SigningKey {
     key_id: Option<String>,
     certificates: Vec<CertificateDer<'static>>,
     thumbprints: Option<Thumbprints>,
+    facts: Option<Facts>,
     /// That others may read or write the file that it came from.
     pub(super) exposed: Option<Exposed>,
 }
@@ -40,37 +41,31 @@ impl SigningKey {
             Key::Private(der) => pair::parse(source, &der)?,
             Key::Shared(secret) => Pair::Shared(Shared::of(secret)),
         };
-        let certificates = chain::of(pair.public_key(), &certificates);
-        let thumbprints = Thumbprints::of(&certificates);
-        let source = source.without_secrets();
-        Ok(Self { source, pair, alias, key_id, certificates, thumbprints, exposed: None })
+        let mut key = Self { alias, key_id, ..Self::bare(source, pair) };
+        key.offer(chain::of(key.public_key(), &certificates));
+        Ok(key)
     }
 
     /// The shared secret that is `written`.
     pub(super) fn shared(source: &KeySource, written: &str) -> Result<Self> {
-        let pair = Pair::Shared(Shared::new(source, written)?);
-        let source = source.without_secrets();
-        Ok(Self {
-            source,
-            pair,
-            alias: None,
-            key_id: None,
-            certificates: Vec::new(),
-            thumbprints: None,
-            exposed: None,
-        })
+        Ok(Self::bare(source, Pair::Shared(Shared::new(source, written)?)))
     }
 
     /// The key that `key` signs with.
     pub(super) fn elsewhere(source: &KeySource, key: impl Elsewhere + 'static) -> Self {
-        let (source, pair) = (source.without_secrets(), Pair::Elsewhere(Box::new(key)));
+        Self::bare(source, Pair::Elsewhere(Box::new(key)))
+    }
+
+    /// `pair` without anything beside it.
+    fn bare(source: &KeySource, pair: Pair) -> Self {
         Self {
-            source,
+            source: source.without_secrets(),
             pair,
             alias: None,
             key_id: None,
             certificates: Vec::new(),
             thumbprints: None,
+            facts: None,
             exposed: None,
         }
     }
@@ -90,6 +85,7 @@ impl SigningKey {
     pub(super) fn offer(&mut self, chain: Vec<CertificateDer<'static>>) {
         if self.certificates.is_empty() {
             self.thumbprints = Thumbprints::of(&chain);
+            self.facts = chain.first().and_then(|leaf| Facts::of(leaf));
             self.certificates = chain;
         }
     }
@@ -132,8 +128,8 @@ impl SigningKey {
 
     /// What the key's certificate says of itself; nothing if none came with the key.
     #[must_use]
-    pub fn certificate(&self) -> Option<Facts> {
-        Facts::of(self.certificates.first()?)
+    pub fn certificate(&self) -> Option<&Facts> {
+        self.facts.as_ref()
     }
 
     /// What every connection that uses the key is to be told at `now`, in seconds since 1970: that its certificate does not
@@ -150,7 +146,8 @@ impl SigningKey {
     }
 
     fn date_fault(&self, now: i64) -> Option<String> {
-        let Facts { validity: (from, to), not_before, not_after, .. } = self.certificate()?;
+        let Facts { validity, not_before, not_after, .. } = self.certificate()?;
+        let (from, to) = *validity;
         if now < from {
             Some(format!("has a certificate that is not valid before {not_before}"))
         } else if now >= to {

@@ -159,7 +159,7 @@ impl Speaker<'_> {
             store: source.typed().map(str::to_owned),
             alias: key.and_then(SigningKey::alias).map(str::to_owned),
             kind: key.map(SigningKey::kind),
-            certificate: key.and_then(SigningKey::certificate).map(Certificate::from),
+            certificate: key.and_then(SigningKey::certificate).cloned().map(Certificate::from),
             error: error.map(Problem::from),
         }
     }

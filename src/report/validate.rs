@@ -238,7 +238,7 @@ fn shown(listed: Listed) -> Key {
             .iter()
             .map(|one| format!("{one:?}"))
             .collect(),
-        certificate: key.ok().and_then(SigningKey::certificate).map(Certificate::from),
+        certificate: key.ok().and_then(SigningKey::certificate).cloned().map(Certificate::from),
         error: key.err().map(Problem::from),
     }
 }
