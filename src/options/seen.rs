@@ -53,15 +53,23 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
-    #[test]
-    fn what_one_user_read_is_read_anew_for_another() {
+    /// A file of a folder that lives as long as the test holds it.
+    fn file() -> (tempfile::TempDir, PathBuf, Location, Stamp) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         std::fs::write(&path, "a").unwrap();
         let file = Location::new(path.to_str().unwrap().to_owned());
         let stamp = Stamp::now(&file).unwrap();
+        (folder, path, file, stamp)
+    }
+
+    #[test]
+    fn what_one_user_read_is_read_anew_for_another() {
+        let (_folder, _, file, stamp) = file();
         let mut seen = Seen::nothing();
         seen.file(file, stamp);
         assert!(seen.is_of_now());
@@ -72,11 +80,7 @@ mod tests {
 
     #[test]
     fn who_was_silent_is_asked_again_while_something_is_missing() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
-        std::fs::write(&path, "a").unwrap();
-        let file = Location::new(path.to_str().unwrap().to_owned());
-        let stamp = Stamp::now(&file).unwrap();
+        let (_folder, path, file, stamp) = file();
         let mut seen = Seen::nothing();
         seen.silent_file(file, stamp);
         assert!(seen.is_of_now());
