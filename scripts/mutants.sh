@@ -67,6 +67,8 @@ mutant "library: references in any string" src/options/references.rs \
 mutant "library: references in any FILEDSN" src/options/references.rs \
     's/named.is_none_or(|named| environment::has_folder(.*)$/named.is_none_or(|named| environment::has_folder(Path::new("")) \&\& named.place.is_some())/' \
     --test references data_sources_of_the_machine_have_references_and_a_file_dsn_that_is_named_by_its_path_has_none
+mutant "library: a string claims another aud with a data source's key" src/options/steering.rs \
+    's/|| self.claims_audience(name)/|| false/' "--test sources another_audience"
 mutant "library: a stranger's key file steers" src/options/key_file.rs \
     's/if let Some(fault) = self.key_steers(key) {/if let Some(fault) = self.key_steers(key).filter(|_| false) {/' \
     --test key_files a_stranger_cannot_send_a_data_sources_secrets_to_the_token_uri_of_a_key_file
