@@ -21,7 +21,7 @@ impl Options {
     /// Whether the connection string says something about that option which is not in force.
     pub(super) fn is_refused(&self, name: Name) -> bool {
         // Asked for each value that is read: what is seldom so comes first.
-        self.has_source()
+        self.source.is_some()
             && (name.definition().is_some_and(table::Definition::steers) || self.claims_audience(name))
             && self.would_steer(name)
     }
@@ -58,12 +58,8 @@ impl Options {
         self.holds_secrets_of_a_source() && !self.allows_override()
     }
 
-    fn has_source(&self) -> bool {
-        self.layers.keys().any(|origin| origin.is_data_source())
-    }
-
     fn holds_secrets_of_a_source(&self) -> bool {
-        self.has_source()
+        self.source.is_some()
             && table::TABLE.iter().filter(|definition| definition.leads_to_secrets()).any(|definition| {
                 let value = self.topmost(definition.id, |_| true);
                 value.is_some_and(|value| value.origin.is_data_source())
