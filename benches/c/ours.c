@@ -123,14 +123,18 @@ static void *graze(void *argument) {
     return NULL;
 }
 
-/* Writes nanoseconds until the last thread was done. The connections are new, and nothing is cached or kept. */
-static void run_herd(int threads, int count, int empty) {
+/*
+ * Writes nanoseconds until the last thread was done. Nothing is cached or kept; the connections are new, or have all had the
+ * token that is no longer there.
+ */
+static void run_herd(int threads, int count, int used, int empty) {
     pthread_t *running = calloc((size_t)threads, sizeof *running);
     struct herd *herds = calloc((size_t)threads, sizeof *herds);
     int64_t *ends = calloc((size_t)threads, sizeof *ends), last = 0, began;
     authgrant_connection **connections = calloc((size_t)count, sizeof *connections);
 
     for (int i = 0; i < count; i++) connections[i] = open_pem("rsa.pem");
+    for (int i = 0; i < count && used; i++) get(connections[i]);
     authgrant_clear();
     pthread_barrier_init(&gate, NULL, (unsigned)threads + 1);
     for (int i = 0; i < threads; i++) {
@@ -256,8 +260,9 @@ int main(int argc, char **argv) {
         else if (sscanf(line, "steps %d", &a) == 1) { read_some(rsa, a); puts("0"); }
         else if (sscanf(line, "sign %31s %d", word, &a) == 2) run_each(a, sign, word[0] == 'R' ? rsa : ec);
         else if (sscanf(line, "fetch %d", &a) == 1) run_each(a, fetch, rsa);
-        else if (sscanf(line, "herd %d %d", &a, &b) == 2) run_herd(a, b, 0);
-        else if (sscanf(line, "empty %d %d", &a, &b) == 2) run_herd(a, b, 1);
+        else if (sscanf(line, "herd %d %d", &a, &b) == 2) run_herd(a, b, 0, 0);
+        else if (sscanf(line, "herd-again %d %d", &a, &b) == 2) run_herd(a, b, 1, 0);
+        else if (sscanf(line, "empty %d %d", &a, &b) == 2) run_herd(a, b, 0, 1);
         else if (strcmp(line, "cold\n") == 0) run_cold();
         else if (sscanf(line, "users %d %d", &a, &b) == 2) run_users(a, b);
         else if (sscanf(line, "fill %d", &a) == 1) fill(a);
