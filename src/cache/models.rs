@@ -1,6 +1,6 @@
 //! Models of the cache: loom runs each in every order in which its threads can meet at locks, waits and counters
 //! (`cargo test --lib --features model models`). A thread that nobody wakes is found as a deadlock. What comes before the
-//! cache, a connection's slot for its token of late, has models of its own in `crate::sys`'s share.rs.
+//! cache, a connection's slot for its token of late, has models of its own in src/sys/share/models.rs.
 //!
 //! It is the cache itself that runs, with the calls that wait in it and the flag of a retired token; `crate::sync` alone is
 //! loom's. Not modelled are: the passing of time, so a leader's timeout is an error that its fetch brings; a panic, of which
