@@ -2,6 +2,7 @@
 //!
 //! Knows the shapes, not what a provider's words mean; the flow does.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::ffi::CString;
 
@@ -76,11 +77,16 @@ impl Refusal {
     }
 }
 
-/// Reads an answer; what the server says is covered before it is cut or looked at.
+/// Reads an answer; what the server says is covered before it is cut or looked at. A token is not, and needs no cover to
+/// be made.
 ///
 /// # Errors
 /// A [`Refusal`] for everything that is not a token that can be sent on.
-pub fn read(answer: &Answer, clock: &dyn Clock, cover: &Cover) -> Result<Issued, Refusal> {
+pub fn read(
+    answer: &Answer,
+    clock: &dyn Clock,
+    cover: &LazyCell<Cover, impl FnOnce() -> Cover>,
+) -> Result<Issued, Refusal> {
     let refusal = Refusal {
         http_status: answer.status,
         retry_after: answer.retry_after.as_deref().map_or(0, |text| seconds(text, clock)),
@@ -107,7 +113,7 @@ pub fn read(answer: &Answer, clock: &dyn Clock, cover: &Cover) -> Result<Issued,
 
 fn issued(mut members: Map<String, Value>) -> Result<Issued, String> {
     let access_token = match members.remove("access_token") {
-        Some(Value::String(token)) => sendable(&Zeroizing::new(token))?,
+        Some(Value::String(token)) => sendable(&Secret::new(token))?,
         Some(_) => return Err("an access_token that is not text".to_owned()),
         None => return Err("JSON without an access_token".to_owned()),
     };
@@ -130,7 +136,8 @@ fn issued(mut members: Map<String, Value>) -> Result<Issued, String> {
 }
 
 /// A token that can stand in a header: printable ASCII (RFC 6749 appendix A.12), and not empty.
-fn sendable(token: &str) -> Result<Zeroizing<CString>, String> {
+fn sendable(token: &Secret) -> Result<Zeroizing<CString>, String> {
+    let token = token.reveal();
     if token.is_empty() {
         return Err("an empty access_token".to_owned());
     }

@@ -1,10 +1,10 @@
 //! An answer that holds an id token and no access token: Google's to an assertion with `target_audience`.
 
 use serde_json::Value;
-use zeroize::Zeroizing;
 
 use super::{Issued, fields, object, sendable};
 use crate::http::Answer;
+use crate::secret::Secret;
 
 /// The id token as the token that it is there. Its end is its own exp.
 #[must_use]
@@ -15,7 +15,7 @@ pub fn id_token_alone(answer: &Answer) -> Option<Issued> {
     }
     let Some(Value::String(token)) = members.remove("id_token") else { return None };
     Some(Issued {
-        access_token: sendable(&Zeroizing::new(token)).ok()?,
+        access_token: sendable(&Secret::new(token)).ok()?,
         refresh_token: None,
         expires_in: None,
         scope: None,

@@ -3,6 +3,8 @@
 //! DataDirect's TokenURI is asked by GET unless POST stands in front, and providers answer a GET in many ways: what is
 //! neither a token nor a verdict on the assertion is followed by one POST with a fresh one.
 
+use std::cell::LazyCell;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -123,7 +125,8 @@ impl Asking<'_> {
             let attempt = make(tries.clock_ahead())?;
             let refused = match self.send(method, &attempt) {
                 Ok(answer) => {
-                    let read = endpoint::read(&answer, context.process.clock.as_ref(), &self.cover(&attempt));
+                    let cover = LazyCell::new(|| self.cover(&attempt));
+                    let read = endpoint::read(&answer, context.process.clock.as_ref(), &cover);
                     match read.or_else(|refusal| self.id_token(&answer).ok_or(refusal)) {
                         Ok(issued) => {
                             learnt.clock_is_ahead(&exchange.endpoint, tries.clock_ahead());

@@ -15,6 +15,9 @@ use crate::error::{Error, Result, Status};
 /// No answer of a token endpoint is this long.
 const MAX_BODY: usize = 1 << 20;
 
+/// Room for a body whose length is not said: longer than most tokens.
+const ROOM: usize = 4 << 10;
+
 /// No server takes a longer URL and headers. Less than the buffer for what goes out, with room for what HTTP adds.
 const MAX_HEAD: usize = 64 << 10;
 const _: () = assert!(MAX_HEAD < super::socket::BUFFERS.1);
@@ -155,36 +158,44 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
 }
 
 fn read(body: Body, exchange: &Exchange, longer: Longer) -> Result<(Zeroizing<Vec<u8>>, bool)> {
-    let mut whole = Zeroizing::new(Vec::new());
-    let mut chunk = Zeroizing::new(vec![0; 16 << 10]);
+    let mut whole = Zeroizing::new(vec![0; room(body.content_length())]);
+    let mut come: usize = 0;
     let mut reader = body.into_reader();
     loop {
-        let amount =
-            reader.read(&mut chunk).map_err(|error| explain(error.into(), exchange, Some(whole.len())))?;
-        let Some(come) = chunk.get(..amount).filter(|come| !come.is_empty()) else {
-            break;
-        };
-        if whole.len().saturating_add(amount) > MAX_BODY {
-            if longer == Longer::IsCut {
-                return Ok((whole, true));
-            }
-            return Err(bad(exchange, "is longer than 1 MiB, which no answer of a token endpoint is"));
+        if come == whole.len() {
+            whole = larger(&whole);
         }
-        append(&mut whole, come);
+        let space = whole.get_mut(come..).unwrap_or_default();
+        let amount = reader.read(space).map_err(|error| explain(error.into(), exchange, Some(come)))?;
+        come = come.saturating_add(amount);
+        if amount == 0 || come > MAX_BODY {
+            break;
+        }
     }
-    if exchange.truncated.get() {
-        return Err(cut_off(exchange, Some(whole.len())));
+    let cut = come > MAX_BODY;
+    if cut && longer == Longer::IsRefused {
+        return Err(bad(exchange, "is longer than 1 MiB, which no answer of a token endpoint is"));
     }
-    Ok((whole, false))
+    if !cut && exchange.truncated.get() {
+        return Err(cut_off(exchange, Some(come)));
+    }
+    whole.truncate(come.min(MAX_BODY));
+    Ok((whole, cut))
 }
 
-/// Grows by a wiped copy: `Vec` would leave the old bytes in freed memory.
-fn append(whole: &mut Zeroizing<Vec<u8>>, come: &[u8]) {
-    let wanted = whole.len().saturating_add(come.len());
-    if wanted > whole.capacity() {
-        let mut larger = Zeroizing::new(Vec::with_capacity(wanted.saturating_mul(2)));
-        larger.extend_from_slice(whole);
-        *whole = larger;
-    }
-    whole.extend_from_slice(come);
+/// Room for a body of so many bytes, and for one more, as the end is found by asking for what comes after it. What a
+/// server says of a long one is not believed before it comes.
+fn room(length: Option<u64>) -> usize {
+    const MOST: usize = 16 << 10;
+    let length = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(ROOM);
+    length.saturating_add(1).min(MOST)
+}
+
+/// A copy with more room; `Vec` would grow by leaving the old bytes in freed memory.
+fn larger(whole: &[u8]) -> Zeroizing<Vec<u8>> {
+    let length = whole.len().saturating_mul(2);
+    let mut larger = Zeroizing::new(Vec::with_capacity(length));
+    larger.extend_from_slice(whole);
+    larger.resize(length, 0);
+    larger
 }
