@@ -13,6 +13,8 @@ pub(super) struct Wiped {
     consumed: usize,
     filled: usize,
     progress: bool,
+    /// How much of the output is written and not yet sent.
+    unsent: usize,
     /// How far each has been written to since it was wiped.
     used: (usize, usize),
 }
@@ -26,14 +28,30 @@ impl Wiped {
             consumed: 0,
             filled: 0,
             progress: false,
+            unsent: 0,
             used: (0, 0),
         }
     }
 
-    /// What was written to the output: so much.
-    pub(super) fn written(&mut self, amount: usize) -> &[u8] {
-        self.used.1 = self.used.1.max(amount);
-        self.output.get(..amount).unwrap_or_default()
+    /// So much more was written to the output.
+    pub(super) fn written(&mut self, amount: usize) {
+        self.unsent = self.unsent.saturating_add(amount).min(self.output.len());
+        self.used.1 = self.used.1.max(self.unsent);
+    }
+
+    /// What was written to the output and not yet sent.
+    pub(super) fn unsent(&self) -> &[u8] {
+        self.output.get(..self.unsent).unwrap_or_default()
+    }
+
+    /// All of it was sent.
+    pub(super) fn sent(&mut self) {
+        self.unsent = 0;
+    }
+
+    /// Whether nothing was written to either since they were wiped.
+    pub(super) fn are_wiped(&self) -> bool {
+        self.used == (0, 0)
     }
 
     /// Wipes what was written; for a connection that goes to rest. Both stay, as wiping and making so much anew takes
@@ -42,7 +60,7 @@ impl Wiped {
         let (input, output) = std::mem::take(&mut self.used);
         wipe(self.input.get_mut(..input).unwrap_or_default());
         wipe(self.output.get_mut(..output).unwrap_or_default());
-        (self.consumed, self.filled, self.progress) = (0, 0, false);
+        (self.consumed, self.filled, self.progress, self.unsent) = (0, 0, false, 0);
     }
 
     fn allocate(&mut self) {
@@ -76,43 +94,11 @@ fn wipe(area: &mut [u8]) {
     optimization_barrier(area);
 }
 
-/// What fits into one record of TLS.
-const RECORD: usize = 16 << 10;
-
-/// What is written and not yet sent: at most what fits into one record.
-#[derive(Default)]
-pub(super) struct Unsent(Vec<u8>);
-
-impl Unsent {
-    /// Takes what there is room for of `text`, and says how much.
-    pub(super) fn take(&mut self, text: &[u8]) -> usize {
-        // All at once: growing would leave copies behind.
-        self.0.reserve_exact(RECORD.saturating_sub(self.0.len()));
-        let amount = RECORD.saturating_sub(self.0.len()).min(text.len());
-        self.0.extend_from_slice(text.get(..amount).unwrap_or_default());
-        amount
-    }
-
-    pub(super) fn text(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// Wipes and frees it.
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
-    }
-}
-
-impl Drop for Unsent {
-    fn drop(&mut self) {
-        wipe(&mut self.0);
-    }
-}
-
 impl Buffers for Wiped {
+    /// What comes behind the unsent, so that head and body of a request can leave together.
     fn output(&mut self) -> &mut [u8] {
         self.allocate();
-        &mut self.output
+        self.output.get_mut(self.unsent..).unwrap_or_default()
     }
 
     fn input(&self) -> &[u8] {
@@ -135,9 +121,8 @@ impl Buffers for Wiped {
     }
 
     fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
-        self.allocate();
         // The other is for bodies of unknown length, and there are none.
-        (&mut [], &mut self.output)
+        (&mut [], self.output())
     }
 
     fn can_use_input(&self) -> bool {
@@ -175,15 +160,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_before_anything_was_sent_is_joined() {
+        let mut buffers = Wiped::new(8, 8);
+        for text in [b"head".as_slice(), b"bo"] {
+            buffers.output()[..text.len()].copy_from_slice(text);
+            buffers.written(text.len());
+        }
+        assert_eq!(buffers.unsent(), b"headbo");
+        assert_eq!(buffers.output().len(), 2);
+        buffers.sent();
+        assert!(buffers.unsent().is_empty());
+        assert_eq!(buffers.output().len(), 8);
+    }
+
+    #[test]
     fn whatever_was_written_is_wiped_at_rest() {
         let mut buffers = Wiped::new(8, 8);
         append(&mut buffers, b"abcdef");
         buffers.input_consume(2);
         append(&mut buffers, b"gh");
         buffers.output()[..5].copy_from_slice(b"token");
-        assert_eq!(buffers.written(5), b"token");
-        assert_eq!(buffers.written(2), b"to");
+        buffers.written(5);
+        buffers.sent();
+        buffers.output()[..2].copy_from_slice(b"no");
+        buffers.written(2);
+        assert!(!buffers.are_wiped());
         buffers.rest();
+        assert!(buffers.are_wiped() && buffers.unsent().is_empty());
         assert_eq!((buffers.input.as_slice(), buffers.output.as_slice()), (&[0; 8][..], &[0; 8][..]));
         assert!(buffers.input().is_empty());
         append(&mut buffers, b"abcdefgh");

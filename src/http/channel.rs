@@ -1,66 +1,64 @@
-//! TLS over a transport, and what is common to both kinds: the outermost end counts what an answer brought.
+//! A connection as ureq's transport, with TLS on it or without: head and body of a request leave together, and what an
+//! answer brought is counted.
 
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, StreamOwned};
-use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, NextTimeout, Transport, TransportAdapter,
-};
+use rustls::{ClientConfig, ClientConnection, Stream};
+use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
-use super::buffers::{Unsent, Wiped};
+use super::buffers::Wiped;
 use super::exchange::{Exchange, Stage};
 use super::fault::carried;
-use super::socket::BUFFERS;
+use super::socket::{Dialer, Waiting};
 use crate::error::Status;
 use crate::tls::Trust;
 
-/// Wraps a connection in TLS where the URL asks for it.
-pub(super) struct Wrapper {
+/// Room for the longest request line (a query with an assertion; a URI has at most 64 KiB) and for the answer's head.
+pub(super) const BUFFERS: (usize, usize) = (40 << 10, 72 << 10);
+
+/// What fits into one record of TLS: so much of a request is sent at once.
+const RECORD: usize = 16 << 10;
+
+/// Opens connections, wrapped in TLS where the URL asks for it.
+pub(super) struct Opener {
+    pub(super) dialer: Dialer,
     pub(super) trust: Trust,
     /// There is none for agents that only speak plain HTTP.
     pub(super) config: Option<Arc<ClientConfig>>,
 }
 
-impl<In: Transport> Connector<In> for Wrapper {
-    type Out = Channel<In>;
+impl Connector for Opener {
+    type Out = Channel;
 
-    fn connect(
-        &self,
-        details: &ConnectionDetails,
-        chained: Option<In>,
-    ) -> Result<Option<Channel<In>>, ureq::Error> {
-        let Some(transport) = chained else {
-            return Err(ureq::Error::ConnectionFailed);
+    fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<Channel>, ureq::Error> {
+        let exchange = Exchange::current()?;
+        let mut line = Waiting(self.dialer.dial(&exchange).map_err(carried)?);
+        let tls = match (&self.config, details.needs_tls()) {
+            (_, false) => None,
+            (Some(config), true) => Some(self.handshake(Arc::clone(config), &mut line, &exchange)?),
+            (None, true) => return Err(ureq::Error::TlsRequired),
         };
-        if !details.needs_tls() {
-            return Ok(Some(Channel::Plain(transport)));
-        }
-        let Some(config) = &self.config else {
-            return Err(ureq::Error::TlsRequired);
-        };
-        let adapter = TransportAdapter::new(transport, Arc::clone(&details.current_time));
-        let tls = self.handshake(Arc::clone(config), adapter)?;
-        Ok(Some(Channel::Tls(Box::new(tls))))
+        Ok(Some(Channel { line, tls, buffers: Wiped::new(BUFFERS.0, BUFFERS.1) }))
     }
 }
 
-impl Wrapper {
-    fn handshake<T: Transport>(
+impl Opener {
+    fn handshake(
         &self,
         config: Arc<ClientConfig>,
-        mut sock: TransportAdapter<T>,
-    ) -> Result<Tls<T>, ureq::Error> {
-        let exchange = Exchange::current()?;
+        line: &mut Waiting,
+        exchange: &Exchange,
+    ) -> Result<Box<Tls>, ureq::Error> {
         exchange.reached(Stage::Handshaking);
         let wrong = |error: &rustls::Error| carried(self.trust.explain(error, &exchange.host));
         let name = ServerName::try_from(exchange.host.clone()).map_err(|_| {
             carried(exchange.error(Status::Tls, "a certificate cannot be for a host of this name"))
         })?;
         let mut conn = ClientConnection::new(config, name).map_err(|error| wrong(&error))?;
-        conn.complete_io(&mut sock).map_err(|error| {
+        conn.complete_io(line).map_err(|error| {
             if error.kind() == io::ErrorKind::UnexpectedEof && error.get_ref().is_none() {
                 return carried(exchange.error(
                     Status::Tls,
@@ -70,12 +68,7 @@ impl Wrapper {
             fault(error, &self.trust)
         })?;
         exchange.reached(Stage::Talking);
-        Ok(Tls {
-            stream: StreamOwned { conn, sock },
-            buffers: Wiped::new(BUFFERS.0, BUFFERS.1),
-            unsent: Unsent::default(),
-            trust: self.trust.clone(),
-        })
+        Ok(Box::new(Tls { conn, trust: self.trust.clone() }))
     }
 }
 
@@ -94,128 +87,115 @@ fn fault(error: io::Error, trust: &Trust) -> ureq::Error {
     error.into()
 }
 
-/// A connection, with or without TLS.
-pub(super) enum Channel<T: Transport> {
-    Plain(T),
-    Tls(Box<Tls<T>>),
+/// A connection.
+pub(super) struct Channel {
+    line: Waiting,
+    tls: Option<Box<Tls>>,
+    buffers: Wiped,
 }
 
-/// A connection that is encrypted.
-pub(super) struct Tls<T: Transport> {
-    stream: StreamOwned<ClientConnection, TransportAdapter<T>>,
-    buffers: Wiped,
-    /// Head and body of a request leave together once an answer is awaited: the server is woken once.
-    unsent: Unsent,
+/// What encrypts a connection.
+struct Tls {
+    conn: ClientConnection,
     trust: Trust,
 }
 
-impl<T: Transport> Tls<T> {
-    /// Takes what is to be sent, and sends it as soon as there is a record of it.
-    fn take(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
-        let mut taken = 0;
-        loop {
-            let rest = self.buffers.written(amount).get(taken..).unwrap_or_default();
-            let more = self.unsent.take(rest);
-            if more == rest.len() {
-                return Ok(());
-            }
-            taken = taken.saturating_add(more);
-            self.send(timeout)?;
-        }
-    }
-
-    fn send(&mut self, timeout: NextTimeout) -> Result<(), ureq::Error> {
-        if self.unsent.text().is_empty() {
-            return Ok(());
-        }
-        self.stream.sock.set_timeout(timeout);
-        // StreamOwned swallows the errors of a write for as long as rustls has room; flush does not.
-        let sent = self.stream.write_all(self.unsent.text()).and_then(|()| self.stream.flush());
-        self.unsent.clear();
-        sent.map_err(|error| self.not_sent(error))
+impl Tls {
+    fn send(&mut self, text: &[u8], line: &mut Waiting) -> Result<(), ureq::Error> {
+        // Stream swallows the errors of a write for as long as rustls has room; flush does not.
+        let mut stream = Stream::new(&mut self.conn, line);
+        let sent = stream.write_all(text).and_then(|()| stream.flush());
+        sent.map_err(|error| self.not_sent(error, line))
     }
 
     /// A server that ends the connection while we speak may have said why: in TLS 1.3 it does not like a client's
     /// certificate only after the handshake.
-    fn not_sent(&mut self, error: io::Error) -> ureq::Error {
+    fn not_sent(&mut self, error: io::Error, line: &mut Waiting) -> ureq::Error {
         let is_of_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
-        while !is_of_tls && self.stream.conn.read_tls(&mut self.stream.sock).is_ok_and(|come| come > 0) {
-            if let Err(reason) = self.stream.conn.process_new_packets() {
+        while !is_of_tls && self.conn.read_tls(line).is_ok_and(|come| come > 0) {
+            if let Err(reason) = self.conn.process_new_packets() {
                 return fault(io::Error::other(reason), &self.trust);
             }
         }
         fault(error, &self.trust)
     }
 
-    fn receive(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
-        self.stream.sock.set_timeout(timeout);
-        let amount =
-            self.stream.read(self.buffers.input_append_buf()).map_err(|error| fault(error, &self.trust))?;
+    fn receive(&mut self, space: &mut [u8], line: &mut Waiting) -> Result<usize, ureq::Error> {
+        Stream::new(&mut self.conn, line).read(space).map_err(|error| fault(error, &self.trust))
+    }
+
+    /// Whether nothing that came is still to be read.
+    fn is_quiet(&mut self) -> bool {
+        self.conn
+            .process_new_packets()
+            .is_ok_and(|state| !state.peer_has_closed() && state.plaintext_bytes_to_read() == 0)
+    }
+}
+
+impl Channel {
+    fn send(&mut self) -> Result<(), ureq::Error> {
+        let text = self.buffers.unsent();
+        if !text.is_empty() {
+            match &mut self.tls {
+                Some(tls) => tls.send(text, &mut self.line)?,
+                None => self.line.write_all(text)?,
+            }
+            self.buffers.sent();
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self) -> Result<usize, ureq::Error> {
+        let space = self.buffers.input_append_buf();
+        let amount = match &mut self.tls {
+            Some(tls) => tls.receive(space, &mut self.line)?,
+            None => self.line.read(space)?,
+        };
         self.buffers.input_appended(amount);
+        Ok(amount)
+    }
+}
+
+impl Transport for Channel {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    /// Only notes what there is to send, up to a record of it: the server is woken once.
+    fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
+        Exchange::current()?.sending();
+        self.buffers.written(amount);
+        if self.buffers.unsent().len() < RECORD { Ok(()) } else { self.send() }
+    }
+
+    fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
+        self.send()?;
+        let amount = self.receive()?;
+        Exchange::current()?.count(amount);
         Ok(amount > 0)
     }
 
+    /// Asked when the connection goes to rest and when it is taken up again; the socket only then.
     fn is_open(&mut self) -> bool {
-        let quiet = self
-            .stream
-            .conn
-            .process_new_packets()
-            .is_ok_and(|state| !state.peer_has_closed() && state.plaintext_bytes_to_read() == 0);
-        if quiet && self.buffers.input().is_empty() {
-            self.buffers.rest();
-            return self.stream.sock.get_mut().is_open();
-        }
-        false
-    }
-}
-
-impl<T: Transport> Transport for Channel<T> {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        match self {
-            Self::Plain(transport) => transport.buffers(),
-            Self::Tls(tls) => &mut tls.buffers,
-        }
-    }
-
-    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
-        Exchange::current()?.sending();
-        match self {
-            Self::Plain(transport) => transport.transmit_output(amount, timeout),
-            Self::Tls(tls) => tls.take(amount, timeout),
-        }
-    }
-
-    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
-        let before = self.buffers().input().len();
-        let progress = match self {
-            Self::Plain(transport) => transport.await_input(timeout),
-            Self::Tls(tls) => tls.send(timeout).and_then(|()| tls.receive(timeout)),
-        }?;
-        let more = self.buffers().input().len().saturating_sub(before);
-        Exchange::current()?.count(more);
-        Ok(progress)
-    }
-
-    fn is_open(&mut self) -> bool {
-        match self {
-            Self::Plain(transport) => transport.is_open(),
-            Self::Tls(tls) => tls.is_open(),
-        }
+        let was_at_rest = self.buffers.are_wiped();
+        let quiet = self.buffers.input().is_empty() && self.tls.as_mut().is_none_or(|tls| tls.is_quiet());
+        self.buffers.rest();
+        quiet && (!was_at_rest || self.line.is_quiet())
     }
 
     fn is_tls(&self) -> bool {
-        matches!(self, Self::Tls(_))
+        self.tls.is_some()
     }
 }
 
-impl<T: Transport> fmt::Debug for Channel<T> {
+impl fmt::Debug for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.is_tls() { "Channel(TLS)" } else { "Channel(plain)" })
     }
 }
 
-impl fmt::Debug for Wrapper {
+impl fmt::Debug for Opener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Wrapper")
+        f.write_str("Opener")
     }
 }

@@ -20,7 +20,7 @@ const ROOM: usize = 4 << 10;
 
 /// No server takes a longer URL and headers. Less than the buffer for what goes out, with room for what HTTP adds.
 const MAX_HEAD: usize = 64 << 10;
-const _: () = assert!(MAX_HEAD < super::socket::BUFFERS.1);
+const _: () = assert!(MAX_HEAD < super::channel::BUFFERS.1);
 
 /// These say where a message ends or what the connection is for: a wrong one lets two messages run into one.
 const FRAMING: [HeaderName; 6] = [

@@ -33,11 +33,10 @@ use std::time::{Duration, Instant};
 
 use ureq::Agent;
 use ureq::config::{AutoHeaderValue, Config};
-use ureq::unversioned::transport::Connector;
 use zeroize::Zeroizing;
 
 use self::agents::{Agents, Key};
-use self::channel::Wrapper;
+use self::channel::Opener;
 use self::exchange::Exchange;
 use self::lookup::Lookups;
 use self::message::Longer;
@@ -233,12 +232,14 @@ impl Network {
             return Ok(agent);
         }
         // Certificates are read without the lock; should two threads do so, one of the agents is used no more.
-        let wrapper = match &key {
-            Some((trust, _)) => Wrapper { trust: trust.clone(), config: Some(trust.config(&self.keys)?) },
-            None => Wrapper { trust: Trust::default(), config: None },
+        let dialer = Dialer(self.lookups.clone());
+        let opener = match &key {
+            Some((trust, _)) => {
+                Opener { dialer, trust: trust.clone(), config: Some(trust.config(&self.keys)?) }
+            }
+            None => Opener { dialer, trust: Trust::default(), config: None },
         };
-        let connector = ().chain(Dialer(self.lookups.clone())).chain(wrapper);
-        let agent = Agent::with_parts(configuration(), connector, NoResolver);
+        let agent = Agent::with_parts(configuration(), opener, NoResolver);
         let gone = self.agents().put(key, stamps, agent.clone(), Instant::now());
         drop(gone);
         Ok(agent)

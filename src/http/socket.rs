@@ -1,17 +1,15 @@
-//! TCP: a connect that a deadline and a cancel can end, and ureq's transport over the connected socket.
+//! TCP: a connect that a deadline and a cancel can end, and reads and writes that they can end too.
 //!
 //! The socket never blocks by itself; every wait is a poll of what is left of the call, hooked up for its cancel.
 
-use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockRef, Type};
-use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, Either, NextTimeout, Transport};
+use ureq::unversioned::transport::NextTimeout;
 
-use super::buffers::Wiped;
 use super::exchange::{Exchange, Line, SLICE, Stage};
 use super::fault::carried;
 use super::lookup::Lookups;
@@ -19,12 +17,6 @@ use super::tunnel;
 use crate::error::Result;
 use crate::log::Level;
 use crate::sys::{self, Guarded};
-
-/// Room for the longest request line (a query with an assertion; a URI has at most 64 KiB) and for the answer's head.
-pub(super) const BUFFERS: (usize, usize) = (40 << 10, 72 << 10);
-
-/// Room for one record of TLS, which is what passes here under it.
-const RECORDS: (usize, usize) = (18 << 10, 18 << 10);
 
 /// A wait that is woken by what it waits for, or by the cancel's shutdown; it needs no short slices.
 const LONG: Duration = Duration::from_secs(3600);
@@ -36,26 +28,9 @@ const ADDRESS: Duration = Duration::from_secs(20);
 /// at hand.
 pub(super) struct Dialer(pub(super) Lookups);
 
-impl<In: Transport> Connector<In> for Dialer {
-    type Out = Either<In, Socket>;
-
-    fn connect(
-        &self,
-        details: &ConnectionDetails,
-        chained: Option<In>,
-    ) -> std::result::Result<Option<Self::Out>, ureq::Error> {
-        if let Some(transport) = chained {
-            return Ok(Some(Either::A(transport)));
-        }
-        let exchange = Exchange::current()?;
-        let line = self.dial(&exchange).map_err(carried)?;
-        let (input, output) = if details.needs_tls() { RECORDS } else { BUFFERS };
-        Ok(Some(Either::B(Socket { line, buffers: Wiped::new(input, output) })))
-    }
-}
-
 impl Dialer {
-    fn dial(&self, exchange: &Exchange) -> Result<Line> {
+    /// A line to the exchange's host, through its proxy where there is one.
+    pub(super) fn dial(&self, exchange: &Exchange) -> Result<Line> {
         exchange.reached(Stage::LookingUp);
         let (host, port) = exchange.first_stop();
         let addresses = self.0.addresses(host, port, exchange)?;
@@ -141,27 +116,47 @@ fn is_connected(line: &Guarded<TcpStream>, limit: Duration) -> io::Result<bool> 
     }
 }
 
-/// A connected socket as ureq's transport.
-pub(super) struct Socket {
-    line: Line,
-    buffers: Wiped,
+/// A line to read from and write to: within the bounds of the exchange of this thread, whose end comes out of the
+/// `io::Error` as it was.
+pub(super) struct Waiting(pub(super) Line);
+
+impl Waiting {
+    /// Whether the other side has said nothing since and this process may speak. Of a connection at rest both bytes that
+    /// nobody asked for and an end are reasons to let it go.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.0.is_ours()
+            && matches!(self.0.peek(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Tries `work` until it does not have to wait any more; `wait` is how to wait.
+    fn patiently(
+        &self,
+        work: impl FnMut(&TcpStream) -> io::Result<usize>,
+        wait: impl Fn(&TcpStream, Duration) -> io::Result<bool>,
+    ) -> io::Result<usize> {
+        let exchange = Exchange::current()?;
+        let outcome = attempt(&self.0, &exchange, work, wait).map_err(|error| carried(error).into_io())?;
+        outcome.inspect_err(|_| exchange.truncated.set(true))
+    }
 }
 
-/// Tries `work` until it does not have to wait any more; `wait` is how to wait.
-fn patiently(
-    line: &Line,
-    mut work: impl FnMut(&TcpStream) -> io::Result<usize>,
-    wait: impl Fn(&TcpStream, Duration) -> io::Result<bool>,
-) -> std::result::Result<usize, ureq::Error> {
-    let exchange = Exchange::current()?;
-    let outcome = attempt(line, &exchange, &mut work, wait).map_err(carried)?;
-    outcome.map_err(|error| {
-        exchange.truncated.set(true);
-        error.into()
-    })
+impl Read for Waiting {
+    fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
+        self.patiently(|mut stream| stream.read(space), sys::wait_readable)
+    }
 }
 
-/// As [`patiently`]; the outer error ends the call, the inner one is the line's.
+impl Write for Waiting {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.patiently(|mut stream| stream.write(text), sys::wait_writable)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// As [`Waiting::patiently`]; the outer error ends the call, the inner one is the line's.
 pub(super) fn attempt(
     line: &Line,
     exchange: &Exchange,
@@ -182,54 +177,7 @@ pub(super) fn attempt(
     }
 }
 
-impl Transport for Socket {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        &mut self.buffers
-    }
-
-    fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> std::result::Result<(), ureq::Error> {
-        let mut rest = self.buffers.written(amount);
-        while !rest.is_empty() {
-            let written = patiently(&self.line, |mut stream| stream.write(rest), sys::wait_writable)?;
-            if written == 0 {
-                return Err(io::Error::from(io::ErrorKind::WriteZero).into());
-            }
-            rest = rest.get(written..).unwrap_or_default();
-        }
-        Ok(())
-    }
-
-    fn await_input(&mut self, _: NextTimeout) -> std::result::Result<bool, ureq::Error> {
-        let space = self.buffers.input_append_buf();
-        let amount = patiently(&self.line, |mut stream| stream.read(space), sys::wait_readable)?;
-        self.buffers.input_appended(amount);
-        Ok(amount > 0)
-    }
-
-    /// Asked when the connection goes to rest and when it is taken up again.
-    fn is_open(&mut self) -> bool {
-        if !self.line.is_ours() || !self.buffers.input().is_empty() {
-            return false;
-        }
-        self.buffers.rest();
-        // At rest there is nothing to read: bytes that nobody asked for and an end are both reasons to let it go.
-        matches!(self.line.peek(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-    }
-}
-
-impl fmt::Debug for Socket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Socket")
-    }
-}
-
-impl fmt::Debug for Dialer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Dialer")
-    }
-}
-
-/// For ureq's resolver trait, which has nothing to do here: see [`Dialer`].
+/// For ureq's resolver trait, which has nothing to do here: the lookup is [`Dialer`]'s.
 #[derive(Debug)]
 pub(super) struct NoResolver;
 
