@@ -9,6 +9,7 @@ mod client;
 mod store;
 mod verifier;
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -105,11 +106,11 @@ impl Trust {
 
     /// What of this is in force: a store that nothing is checked with is none.
     #[must_use]
-    pub fn in_force(&self) -> Self {
+    pub fn in_force(&self) -> Cow<'_, Self> {
         if self.validate {
-            return self.clone();
+            return Cow::Borrowed(self);
         }
-        Self { store: None, store_password: None, name: None, ..self.clone() }
+        Cow::Owned(Self { store: None, store_password: None, name: None, ..self.clone() })
     }
 
     /// What is to be said at `now`, in seconds since 1970, of the client's certificate, opened through `keys`.

@@ -72,7 +72,12 @@ fn redeem(
     Ok(token)
 }
 
-fn attempt(exchange: &Exchange, login: &Login, code: &Secret, verifier: Option<&Secret>) -> Attempt {
+fn attempt<'a>(
+    exchange: &'a Exchange,
+    login: &'a Login,
+    code: &Secret,
+    verifier: Option<&Secret>,
+) -> Attempt<'a> {
     let mut parameters = vec![("grant_type", Secret::from("authorization_code")), ("code", code.clone())];
     parameters.extend(login.redirect_uri.as_deref().map(|uri| ("redirect_uri", Secret::from(uri))));
     parameters.extend(verifier.map(|verifier| ("code_verifier", verifier.clone())));
@@ -80,7 +85,9 @@ fn attempt(exchange: &Exchange, login: &Login, code: &Secret, verifier: Option<&
     Attempt {
         parameters,
         what: "the authorization code",
-        sent: format!("redirect_uri was {redirect}, the token URL {}", exchange.endpoint.shown()),
+        sent: Box::new(move || {
+            format!("redirect_uri was {redirect}, the token URL {}", exchange.endpoint.shown())
+        }),
         // A code counts once, and a server that sees it twice takes back what the first time gave (section 4.1.2).
         repeat: Repeat::Never,
         signed: false,

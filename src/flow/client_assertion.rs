@@ -11,23 +11,23 @@ use crate::token::end_of_jwt;
 
 pub(super) const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-pub(super) fn attempt(
-    exchange: &Exchange,
-    source: &AssertionSource,
+pub(super) fn attempt<'a>(
+    exchange: &'a Exchange,
+    source: &'a AssertionSource,
     client_id: Option<&str>,
     ahead: i64,
     context: &Context<'_>,
-) -> Result<Attempt> {
-    let (assertion, sent) = match source {
-        AssertionSource::Signed(signing) => {
-            let assertion = signed_jwt::sign_in_time(signing, ahead, context)?;
-            (assertion.text().clone(), shown_claims(signing, exchange))
-        }
-        AssertionSource::Given(assertion) => (assertion.clone(), told("ClientAssertion", exchange)),
-        AssertionSource::File { file, guarded } => {
-            (read(file, *guarded, context.warn)?, told(file.typed(), exchange))
-        }
+) -> Result<Attempt<'a>> {
+    let assertion = match source {
+        AssertionSource::Signed(signing) => signed_jwt::sign_in_time(signing, ahead, context)?.text().clone(),
+        AssertionSource::Given(assertion) => assertion.clone(),
+        AssertionSource::File { file, guarded } => read(file, *guarded, context.warn)?,
     };
+    let sent = Box::new(|| match source {
+        AssertionSource::Signed(signing) => shown_claims(signing, exchange),
+        AssertionSource::Given(_) => told("ClientAssertion", exchange),
+        AssertionSource::File { file, .. } => told(file.typed(), exchange),
+    });
     let signed = matches!(source, AssertionSource::Signed(_));
     if !signed {
         check_end(source, &assertion, context.process.clock.as_ref())?;

@@ -4,12 +4,12 @@ use crate::config::Exchange;
 use crate::flow::exchange::{Attempt, Repeat};
 use crate::secret::Secret;
 
-pub(super) fn attempt(exchange: &Exchange) -> Attempt {
+pub(super) fn attempt(exchange: &Exchange) -> Attempt<'_> {
     let id = exchange.client.as_ref().map_or("", |client| client.id.as_str());
     Attempt {
         parameters: vec![("grant_type", Secret::from("client_credentials"))],
         what: "the client",
-        sent: format!("ClientID was \"{id}\", the token URL {}", exchange.endpoint.shown()),
+        sent: Box::new(move || format!("ClientID was \"{id}\", the token URL {}", exchange.endpoint.shown())),
         repeat: Repeat::Always,
         signed: false,
     }

@@ -31,20 +31,20 @@ const SECRET_PARAMETERS: [&str; 6] =
     ["assertion", "client_assertion", "code", "code_verifier", "password", "refresh_token"];
 
 /// One try of a grant.
-pub(super) struct Attempt {
+pub(super) struct Attempt<'a> {
     /// What is sent.
     pub parameters: Vec<(&'static str, Secret)>,
     /// What a server refuses when it refuses it.
     pub what: &'static str,
     /// What of it may be shown, for whoever has to find the mistake.
-    pub sent: String,
+    pub sent: Box<dyn Fn() -> String + 'a>,
     /// Whether it may be sent again.
     pub repeat: Repeat,
     /// Whether it is signed anew each time, by a clock that can be set right.
     pub signed: bool,
 }
 
-impl Attempt {
+impl Attempt<'_> {
     /// Whether it goes on from an earlier login, so that a refusal ends it.
     fn renews(&self) -> bool {
         self.parameters.iter().any(|(name, _)| *name == "refresh_token")
@@ -63,19 +63,19 @@ pub(super) enum Repeat {
 }
 
 /// A refusal, with the attempt that met it.
-pub(super) struct Refused {
+pub(super) struct Refused<'a> {
     pub refusal: Refusal,
-    pub attempt: Attempt,
+    pub attempt: Attempt<'a>,
 }
 
 /// Makes an attempt, by a clock that is ahead of ours by so many seconds.
-pub(super) type MakeAttempt<'a> = dyn Fn(i64) -> Result<Attempt> + 'a;
+pub(super) type MakeAttempt<'m, 'a> = dyn Fn(i64) -> Result<Attempt<'a>> + 'm;
 
 pub(super) fn fetch(
     exchange: &Exchange,
     consent: Option<&Consent>,
     context: &Context<'_>,
-    attempt: &MakeAttempt<'_>,
+    attempt: &MakeAttempt<'_, '_>,
 ) -> Result<Token> {
     let learnt = &context.process.learnt;
     let methods = match exchange.methods {
@@ -83,7 +83,7 @@ pub(super) fn fetch(
         methods => methods,
     };
     let asking = Asking { exchange, context, attempt };
-    let told = |refused: Refused| told::error(refused, exchange, consent, context.consent_way);
+    let told = |refused: Refused<'_>| told::error(refused, exchange, consent, context.consent_way);
     match methods {
         Methods::Post => asking.by(Method::Post)?.map_err(told),
         Methods::Get => asking.by(Method::Get)?.map_err(told),
@@ -109,15 +109,15 @@ fn is_verdict(refusal: &Refusal) -> bool {
     refusal.error.as_deref().is_some_and(|error| VERDICTS.contains(&error))
 }
 
-struct Asking<'a> {
-    exchange: &'a Exchange,
-    context: &'a Context<'a>,
-    attempt: &'a MakeAttempt<'a>,
+struct Asking<'m, 'a> {
+    exchange: &'m Exchange,
+    context: &'m Context<'m>,
+    attempt: &'m MakeAttempt<'m, 'a>,
 }
 
-impl Asking<'_> {
+impl<'a> Asking<'_, 'a> {
     /// Asks until there is an answer that counts; the outer error is one of the key, the network or the caller.
-    fn by(&self, method: Method) -> std::result::Result<std::result::Result<Token, Refused>, Failure> {
+    fn by(&self, method: Method) -> std::result::Result<std::result::Result<Token, Refused<'a>>, Failure> {
         let Self { exchange, context, attempt: make } = self;
         let learnt = &context.process.learnt;
         let mut tries = Tries::new(learnt.clock_ahead(&exchange.endpoint), exchange.profile);
@@ -157,7 +157,7 @@ impl Asking<'_> {
         }
     }
 
-    fn send(&self, method: Method, attempt: &Attempt) -> std::result::Result<Answer, Failure> {
+    fn send(&self, method: Method, attempt: &Attempt<'_>) -> std::result::Result<Answer, Failure> {
         let Self { exchange, context, .. } = self;
         self.warn_of_certificate()?;
         let parameters = self.parameters(attempt);
@@ -180,7 +180,7 @@ impl Asking<'_> {
         Ok(())
     }
 
-    fn parameters(&self, attempt: &Attempt) -> Secret {
+    fn parameters(&self, attempt: &Attempt<'_>) -> Secret {
         let exchange = self.exchange;
         let mut parameters: Vec<(&str, &str)> =
             attempt.parameters.iter().map(|(name, value)| (*name, value.reveal())).collect();
@@ -194,7 +194,7 @@ impl Asking<'_> {
     }
 
     /// Everything secret that this attempt sends.
-    fn cover(&self, attempt: &Attempt) -> Cover {
+    fn cover(&self, attempt: &Attempt<'_>) -> Cover {
         let headers = self.headers();
         let secret = |name: &str| SECRET_PARAMETERS.contains(&name);
         let sent = attempt.parameters.iter().filter(|(name, _)| secret(name)).map(|(_, value)| value);

@@ -8,13 +8,13 @@ use crate::secret::Secret;
 
 pub(super) const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
-pub(super) fn attempt(
-    exchange: &Exchange,
-    signing: &Signing,
+pub(super) fn attempt<'a>(
+    exchange: &'a Exchange,
+    signing: &'a Signing,
     grant_type: Option<&str>,
     ahead: i64,
     context: &Context<'_>,
-) -> Result<Attempt> {
+) -> Result<Attempt<'a>> {
     let assertion = signed_jwt::sign_in_time(signing, ahead, context)?;
     Ok(Attempt {
         parameters: vec![
@@ -22,7 +22,7 @@ pub(super) fn attempt(
             ("assertion", assertion.text().clone()),
         ],
         what: "the assertion",
-        sent: shown_claims(signing, exchange),
+        sent: Box::new(|| shown_claims(signing, exchange)),
         repeat: Repeat::Always,
         signed: true,
     })

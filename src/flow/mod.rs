@@ -67,7 +67,8 @@ pub fn fetch(config: &Config, context: &Context<'_>) -> Result<Token> {
 }
 
 fn by_exchange(exchange: &Exchange, consent: Option<&Consent>, context: &Context<'_>) -> Result<Token> {
-    let fetch = |attempt: &exchange::MakeAttempt<'_>| exchange::fetch(exchange, consent, context, attempt);
+    let fetch =
+        |attempt: &exchange::MakeAttempt<'_, '_>| exchange::fetch(exchange, consent, context, attempt);
     match &exchange.grant {
         Grant::JwtBearer { signing, grant_type } => {
             let kind = grant_type.as_deref();

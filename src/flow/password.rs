@@ -4,7 +4,7 @@ use crate::config::Exchange;
 use crate::flow::exchange::{Attempt, Repeat};
 use crate::secret::Secret;
 
-pub(super) fn attempt(exchange: &Exchange, user: &str, password: &Secret) -> Attempt {
+pub(super) fn attempt<'a>(exchange: &'a Exchange, user: &'a str, password: &Secret) -> Attempt<'a> {
     Attempt {
         parameters: vec![
             ("grant_type", Secret::from("password")),
@@ -12,7 +12,7 @@ pub(super) fn attempt(exchange: &Exchange, user: &str, password: &Secret) -> Att
             ("password", password.clone()),
         ],
         what: "the user",
-        sent: format!("User was \"{user}\", the token URL {}", exchange.endpoint.shown()),
+        sent: Box::new(move || format!("User was \"{user}\", the token URL {}", exchange.endpoint.shown())),
         // A second try with a wrong password may lock the account.
         repeat: Repeat::Never,
         signed: false,

@@ -35,11 +35,11 @@ fn configured(grant: &Grant) -> Option<&Secret> {
     }
 }
 
-pub(super) fn attempt(exchange: &Exchange, token: &Secret) -> Attempt {
+pub(super) fn attempt<'a>(exchange: &'a Exchange, token: &Secret) -> Attempt<'a> {
     Attempt {
         parameters: vec![("grant_type", Secret::from("refresh_token")), ("refresh_token", token.clone())],
         what: "the refresh token",
-        sent: format!("the token URL was {}", exchange.endpoint.shown()),
+        sent: Box::new(|| format!("the token URL was {}", exchange.endpoint.shown())),
         // Where the server has taken it although no answer came, a second try revokes the whole family.
         repeat: Repeat::WhenBusy,
         signed: false,

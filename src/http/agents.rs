@@ -3,6 +3,7 @@
 //! A TrustStore is text from outside, and each agent may hold sockets: so there is an end to how many are kept, and to
 //! how long one that nobody asks for is.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use crate::sys;
@@ -16,10 +17,10 @@ const REST: Duration = Duration::from_secs(60);
 
 /// What tells one agent from another: trust, client certificate and proxy, and who it was that could read their files.
 /// `None` is plain HTTP, which trusts nobody and needs no certificates to be read.
-pub(super) type Key = Option<(Trust, u32)>;
+pub(super) type Key<'a> = Option<(Cow<'a, Trust>, u32)>;
 
 /// What of `trust` is in force.
-pub(super) fn key(trust: &Trust, https: bool) -> Key {
+pub(super) fn key(trust: &Trust, https: bool) -> Key<'_> {
     https.then(|| (trust.in_force(), sys::effective_user_id()))
 }
 
@@ -27,7 +28,7 @@ pub(super) fn key(trust: &Trust, https: bool) -> Key {
 pub(super) struct Agents<A>(Vec<Kept<A>>);
 
 struct Kept<A> {
-    key: Key,
+    key: Key<'static>,
     stamps: Vec<Stamp>,
     agent: A,
     used: Instant,
@@ -41,19 +42,20 @@ impl<A> Default for Agents<A> {
 
 impl<A: Clone> Agents<A> {
     /// The agent of `key`, if its files still look like `stamps`.
-    pub(super) fn get(&mut self, key: &Key, stamps: &[Stamp], now: Instant) -> Option<A> {
+    pub(super) fn get(&mut self, key: &Key<'_>, stamps: &[Stamp], now: Instant) -> Option<A> {
         let found = self.0.iter_mut().find(|kept| kept.key == *key && kept.stamps == stamps)?;
         found.used = now;
         Some(found.agent.clone())
     }
 
     /// Takes out all but `key`'s own that nobody has asked for of late; to be dropped without the lock.
-    pub(super) fn rested(&mut self, key: &Key, now: Instant) -> Vec<A> {
-        self.take(|kept| kept.key != *key && now.saturating_duration_since(kept.used) >= REST)
+    pub(super) fn rested(&mut self, key: &Key<'_>, now: Instant) -> Vec<A> {
+        self.take(|kept| now.saturating_duration_since(kept.used) >= REST && kept.key != *key)
     }
 
     /// Puts `agent` in the place of `key`'s, and takes out what there is no room for.
-    pub(super) fn put(&mut self, key: Key, stamps: Vec<Stamp>, agent: A, now: Instant) -> Vec<A> {
+    pub(super) fn put(&mut self, key: Key<'_>, stamps: Vec<Stamp>, agent: A, now: Instant) -> Vec<A> {
+        let key = key.map(|(trust, user)| (Cow::Owned(trust.into_owned()), user));
         let mut gone = self.take(|kept| kept.key == key);
         self.0.sort_by_key(|kept| kept.used);
         let surplus = self.0.len().saturating_add(1).saturating_sub(MOST);
@@ -73,8 +75,9 @@ mod tests {
     use crate::file::Location;
     use crate::proxy::{Proxy, Route};
 
-    fn named(store: &str) -> Key {
-        key(&Trust { store: Some(Location::new(store.to_owned())), ..Trust::default() }, true)
+    fn named(store: &str) -> Key<'static> {
+        let trust = Trust { store: Some(Location::new(store.to_owned())), ..Trust::default() };
+        Some((Cow::Owned(trust), sys::effective_user_id()))
     }
 
     fn names(agents: &Agents<usize>) -> Vec<usize> {

@@ -60,11 +60,11 @@ pub(super) struct Exchange {
 
 impl Exchange {
     /// Fails if the call was cancelled already.
-    pub(super) fn new(call: &Call, url: &Url, proxy: Option<Proxy>) -> Result<Self> {
+    pub(super) fn new(call: Call, url: &Url, proxy: Option<Proxy>) -> Result<Self> {
         let hook = Arc::default();
         call.on_cancel(&hook)?;
         Ok(Self {
-            call: call.clone(),
+            call,
             host: url.host().to_owned(),
             port: url.port(),
             proxy,

@@ -131,14 +131,12 @@ fn headers(request: &Request<'_>) -> Result<HeaderMap> {
         let (name, value) = header(name, value.reveal())?;
         headers.append(name, value);
     }
-    let mut own = vec![
+    let own = [
         (header::ACCEPT, "application/json"),
         (header::USER_AGENT, concat!("authgrant/", env!("CARGO_PKG_VERSION"))),
     ];
-    if request.method == Method::Post {
-        own.push((header::CONTENT_TYPE, "application/x-www-form-urlencoded"));
-    }
-    for (name, value) in own {
+    let form = (header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    for (name, value) in own.into_iter().chain((request.method == Method::Post).then_some(form)) {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     Ok(headers)

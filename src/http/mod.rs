@@ -194,7 +194,7 @@ impl Network {
         longer: Longer,
     ) -> std::result::Result<Answer, Failure> {
         call.check()?;
-        let call = &call.for_one_request();
+        let call = call.for_one_request();
         let agent = self.agent(trust, request.url.is_https())?;
         let proxy = trust.route.to(request.url)?.cloned();
         let exchange = Rc::new(Exchange::new(call, request.url, proxy)?);
@@ -204,11 +204,11 @@ impl Network {
         let what = || format!("{} {}", request.method.name(), request.url.shown());
         match result {
             Ok(answer) => {
-                call.log.line(Level::Debug, || format!("{}: {}", what(), told(&answer)));
+                exchange.call.log.line(Level::Debug, || format!("{}: {}", what(), told(&answer)));
                 Ok(answer)
             }
             Err(error) => {
-                call.log.line(Level::Debug, || format!("{} failed: {error}", what()));
+                exchange.call.log.line(Level::Debug, || format!("{} failed: {error}", what()));
                 Err(failure(error, &exchange))
             }
         }
@@ -235,7 +235,7 @@ impl Network {
         let dialer = Dialer(self.lookups.clone());
         let opener = match &key {
             Some((trust, _)) => {
-                Opener { dialer, trust: trust.clone(), config: Some(trust.config(&self.keys)?) }
+                Opener { dialer, trust: trust.clone().into_owned(), config: Some(trust.config(&self.keys)?) }
             }
             None => Opener { dialer, trust: Trust::default(), config: None },
         };
@@ -246,7 +246,7 @@ impl Network {
     }
 
     /// The agent that there is already. Those at rest for long are closed, without the lock.
-    fn kept(&self, key: &Key, stamps: &[Stamp]) -> Option<Agent> {
+    fn kept(&self, key: &Key<'_>, stamps: &[Stamp]) -> Option<Agent> {
         let mut agents = self.agents();
         let now = Instant::now();
         let (found, gone) = (agents.get(key, stamps, now), agents.rested(key, now));

@@ -136,7 +136,7 @@ impl Findings {
         }
         let wanted = config::wanted_trust(view.options());
         let only_client = Trust { validate: false, client: wanted.client.clone(), ..Trust::default() };
-        let parts = [Trust { client: None, ..wanted.in_force() }, only_client];
+        let parts = [Trust { client: None, ..wanted.in_force().into_owned() }, only_client];
         for trust in parts.iter().filter(|trust| trust.store.is_some() || trust.client.is_some()) {
             self.check(trust.config(&view.process.keys));
         }

@@ -9,14 +9,14 @@ use crate::flow::verdict::{Sense, sense};
 use crate::provider::ConsentType;
 
 pub(super) fn error(
-    refused: Refused,
+    refused: Refused<'_>,
     exchange: &Exchange,
     consent: Option<&Consent>,
     way: ConsentWay,
 ) -> Error {
     let Refused { refusal, attempt } = refused;
     let status = status(&refusal, &attempt, exchange);
-    let (what, sent) = (attempt.what, attempt.sent);
+    let what = attempt.what;
     let consent_url = (status == Status::ConsentRequired).then_some(consent).flatten().map(consent::url);
     let said = match &refusal.description {
         Some(description) => format!("{}: {description}", refusal.found),
@@ -24,9 +24,12 @@ pub(super) fn error(
     };
     let host = exchange.endpoint.host();
     let text = match status {
-        Status::Denied => format!("{host} refused {what} ({said}). {sent}{}", clock(&refusal)),
+        Status::Denied => format!("{host} refused {what} ({said}). {}{}", (attempt.sent)(), clock(&refusal)),
         Status::Expired => {
-            format!("{host} takes {what} no longer ({said}); log in again and set another. {sent}")
+            format!(
+                "{host} takes {what} no longer ({said}); log in again and set another. {}",
+                (attempt.sent)()
+            )
         }
         Status::ConsentRequired => consent_wanted(host, &said, consent_url.as_deref(), way),
         Status::Throttled => throttled(host, &said, refusal.retry_after),
@@ -41,7 +44,7 @@ pub(super) fn error(
 }
 
 /// A refresh token that is refused is at its end: nobody else can renew it (ODBC 4.0: 08006).
-fn status(refusal: &Refusal, attempt: &Attempt, exchange: &Exchange) -> Status {
+fn status(refusal: &Refusal, attempt: &Attempt<'_>, exchange: &Exchange) -> Status {
     let ended = refusal.error.as_deref() == Some("invalid_grant");
     match refusal.status() {
         Status::Denied if sense(refusal, exchange.profile) == Some(Sense::Consent) => Status::ConsentRequired,
