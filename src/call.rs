@@ -3,6 +3,7 @@
 //! Whatever can block (a wait for another's fetch, a name lookup, a socket) registers an [`Interrupt`] while it
 //! blocks; [`Cancel::cancel`] runs them all. Registering after the cancel fails, so no wake-up is lost.
 
+use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -58,13 +59,23 @@ impl Cancel {
     }
 }
 
+/// How long a call may last and who said so: `15 s (LoginTimeout)`. Put into words only where it has passed.
+#[derive(Clone, Copy, Default)]
+pub struct Limit(Duration, &'static str);
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} s ({})", self.0.as_secs_f64(), self.1)
+    }
+}
+
 /// What bounds one call.
 #[derive(Clone)]
 pub struct Call {
     /// Until when it may last.
     pub deadline: Deadline,
-    /// The option or argument that set the deadline, for messages (`15 s (LoginTimeout)`).
-    pub limit: String,
+    /// The option or argument that set the deadline, for messages.
+    pub limit: Limit,
     /// The limit of each request in it (WSTimeout).
     pub request_limit: Option<Duration>,
     /// The SQLSTATE of a passed deadline: HYT00, or HYT01 for one request's.
@@ -81,7 +92,7 @@ impl Call {
     pub fn unbounded() -> Self {
         Self {
             deadline: Deadline::never(),
-            limit: String::new(),
+            limit: Limit::default(),
             request_limit: None,
             sqlstate: "HYT00",
             cancel: Arc::default(),
@@ -91,12 +102,8 @@ impl Call {
 
     /// A call of at most `limit`; `source` is what the caller set it by.
     #[must_use]
-    pub fn within(limit: Duration, source: &str) -> Self {
-        Self {
-            deadline: Deadline::after(limit),
-            limit: format!("{} s ({source})", limit.as_secs_f64()),
-            ..Self::unbounded()
-        }
+    pub fn within(limit: Duration, source: &'static str) -> Self {
+        Self { deadline: Deadline::after(limit), limit: Limit(limit, source), ..Self::unbounded() }
     }
 
     /// This call for one request that begins now: until its own deadline, or until that of the request where it comes
@@ -116,7 +123,7 @@ impl Call {
 
     /// The same call, with `limit` from now where that ends it sooner; `source` is what set that limit.
     #[must_use]
-    pub fn at_most(&self, limit: Duration, source: &str) -> Self {
+    pub fn at_most(&self, limit: Duration, source: &'static str) -> Self {
         if self.deadline.left().is_some_and(|left| left <= limit) {
             return self.clone();
         }

@@ -87,14 +87,14 @@ pub fn read(
     clock: &dyn Clock,
     cover: &LazyCell<Cover, impl FnOnce() -> Cover>,
 ) -> Result<Issued, Refusal> {
-    let refusal = Refusal {
+    let refusal = || Refusal {
         http_status: answer.status,
         retry_after: answer.retry_after.as_deref().map_or(0, |text| seconds(text, clock)),
         clock_ahead: answer.date.as_deref().and_then(|text| ahead(text, clock)),
         ..Refusal::default()
     };
     let Some(members) = object(&answer.body) else {
-        return Err(Refusal { found: shape(answer), ..refusal });
+        return Err(Refusal { found: shape(answer), ..refusal() });
     };
     let status_says_no = !(200..300).contains(&answer.status);
     if let Some(words) = words::of(&members, status_says_no, |text| clean(&cover.over(text))) {
@@ -103,12 +103,12 @@ pub fn read(
             None => shape(answer),
         };
         let Words { error, description, code: provider_code } = words;
-        return Err(Refusal { error, description, provider_code, found, ..refusal });
+        return Err(Refusal { error, description, provider_code, found, ..refusal() });
     }
     if status_says_no {
-        return Err(Refusal { found: shape(answer), ..refusal });
+        return Err(Refusal { found: shape(answer), ..refusal() });
     }
-    issued(members).map_err(|found| Refusal { found: cover.over(&found), ..refusal })
+    issued(members).map_err(|found| Refusal { found: cover.over(&found), ..refusal() })
 }
 
 fn issued(mut members: Map<String, Value>) -> Result<Issued, String> {
@@ -141,7 +141,8 @@ fn sendable(token: &Secret) -> Result<Zeroizing<CString>, String> {
     if token.is_empty() {
         return Err("an empty access_token".to_owned());
     }
-    if !token.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+    // All of them, not until the first that does not fit: so many are looked at at once.
+    if token.bytes().filter(|byte| !(b' '..=b'~').contains(byte)).count() > 0 {
         return Err("an access_token with characters that no header may carry".to_owned());
     }
     CString::new(token).map(Zeroizing::new).map_err(|_| "an access_token with a NUL in it".to_owned())

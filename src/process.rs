@@ -147,9 +147,7 @@ impl Learnt {
 
     /// Remembers by how many seconds its clock is ahead.
     pub fn clock_is_ahead(&self, endpoint: &Url, seconds: i64) {
-        if self.clock_ahead(endpoint) != seconds {
-            self.learn(endpoint, |lesson| lesson.clock_ahead = seconds);
-        }
+        self.learn(endpoint, |lesson| lesson.clock_ahead = seconds);
     }
 
     fn lesson(&self, endpoint: &Url) -> Lesson {

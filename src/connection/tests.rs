@@ -153,7 +153,8 @@ fn the_timeout_of_a_call_outranks_login_timeout() {
     let bench = bench("LoginTimeout=15");
     let config = bench.connection.snapshot.load_full();
     let limit = |timeout| {
-        bench.connection.call(config.config().unwrap(), Wishes { timeout, ..Wishes::default() }).limit
+        let wishes = Wishes { timeout, ..Wishes::default() };
+        bench.connection.call(config.config().unwrap(), wishes).limit.to_string()
     };
     assert_eq!(limit(None), "15 s (LoginTimeout)");
     assert_eq!(limit(Some(Duration::from_millis(1500))), "1.5 s (the call's timeout)");

@@ -120,7 +120,8 @@ impl<'a> Asking<'_, 'a> {
     fn by(&self, method: Method) -> std::result::Result<std::result::Result<Token, Refused<'a>>, Failure> {
         let Self { exchange, context, attempt: make } = self;
         let learnt = &context.process.learnt;
-        let mut tries = Tries::new(learnt.clock_ahead(&exchange.endpoint), exchange.profile);
+        let known = learnt.clock_ahead(&exchange.endpoint);
+        let mut tries = Tries::new(known, exchange.profile);
         loop {
             let attempt = make(tries.clock_ahead())?;
             let refused = match self.send(method, &attempt) {
@@ -129,7 +130,9 @@ impl<'a> Asking<'_, 'a> {
                     let read = endpoint::read(&answer, context.process.clock.as_ref(), &cover);
                     match read.or_else(|refusal| self.id_token(&answer).ok_or(refusal)) {
                         Ok(issued) => {
-                            learnt.clock_is_ahead(&exchange.endpoint, tries.clock_ahead());
+                            if tries.clock_ahead() != known {
+                                learnt.clock_is_ahead(&exchange.endpoint, tries.clock_ahead());
+                            }
                             return Ok(Ok(self.token(issued)));
                         }
                         Err(refusal) => Refused { refusal, attempt },

@@ -3,6 +3,7 @@
 //! Waiting uses the standard library's locks: they are nothing but their own memory. parking_lot keeps one table for
 //! the whole process, which another thread may hold locked at the moment of a fork.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{self, Condvar, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub use parking_lot::Mutex;
 pub struct Waiting<T> {
     value: sync::Mutex<T>,
     changed: Condvar,
+    /// How many wait, changed with the lock held: waking nobody is a call to the operating system too.
+    waiting: AtomicUsize,
 }
 
 impl<T> Waiting<T> {
@@ -33,15 +36,23 @@ impl<T> Waiting<T> {
         at_most: Option<Duration>,
         goes_on: impl FnMut(&mut T) -> bool,
     ) -> WaitingGuard<'a, T> {
-        let Some(at_most) = at_most else {
-            return self.changed.wait_while(guard, goes_on).unwrap_or_else(PoisonError::into_inner);
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let guard = match at_most {
+            None => self.changed.wait_while(guard, goes_on).unwrap_or_else(PoisonError::into_inner),
+            Some(at_most) => {
+                let outcome = self.changed.wait_timeout_while(guard, at_most, goes_on);
+                outcome.unwrap_or_else(PoisonError::into_inner).0
+            }
         };
-        let outcome = self.changed.wait_timeout_while(guard, at_most, goes_on);
-        outcome.unwrap_or_else(PoisonError::into_inner).0
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        guard
     }
 
-    /// Has all who wait look at the value again.
+    /// Has all who wait look at the value again, which was changed with the lock held: who took the lock before that
+    /// is counted here, and who takes it after that sees the change.
     pub fn wake_all(&self) {
-        self.changed.notify_all();
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            self.changed.notify_all();
+        }
     }
 }
