@@ -141,8 +141,8 @@ fn sendable(token: &Secret) -> Result<Zeroizing<CString>, String> {
     if token.is_empty() {
         return Err("an empty access_token".to_owned());
     }
-    // All of them, not until the first that does not fit: so many are looked at at once.
-    if token.bytes().filter(|byte| !(b' '..=b'~').contains(byte)).count() > 0 {
+    // Not until the first byte that does not fit: so the processor looks at many at once.
+    if !token.bytes().fold(true, |fits, byte| fits & (b' '..=b'~').contains(&byte)) {
         return Err("an access_token with characters that no header may carry".to_owned());
     }
     CString::new(token).map(Zeroizing::new).map_err(|_| "an access_token with a NUL in it".to_owned())
