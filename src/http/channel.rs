@@ -199,3 +199,45 @@ impl fmt::Debug for Opener {
         f.write_str("Opener")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::sys::{self, Guarded};
+
+    /// A connection that has had a request, and the server's end of it.
+    fn used() -> (Channel, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let line = Waiting(Arc::new(Guarded::new(stream)));
+        let mut channel = Channel { line, tls: None, buffers: Wiped::new(8, 8) };
+        channel.buffers.output()[..3].copy_from_slice(b"get");
+        channel.buffers.written(3);
+        (channel, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn a_connection_that_ended_or_spoke_at_rest_is_not_taken_up_again() {
+        for unasked in [b"".as_slice(), b"HTTP/1.1 408 Request Timeout\r\n\r\n"] {
+            let (mut channel, mut server) = used();
+            assert!(channel.is_open(), "it goes to rest");
+            assert!(channel.is_open(), "it is taken up again");
+            server.write_all(unasked).unwrap();
+            let ended = unasked.is_empty().then(|| drop(server));
+            assert!(sys::wait_readable(&**channel.line.0, Duration::from_secs(5)).unwrap());
+            assert!(!channel.is_open(), "it ended: {ended:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_was_not_read_to_its_end_leaves_no_connection_to_rest() {
+        let (mut channel, _server) = used();
+        channel.buffers.input_append_buf()[..4].copy_from_slice(b"more");
+        channel.buffers.input_appended(4);
+        assert!(!channel.is_open());
+    }
+}

@@ -115,6 +115,21 @@ fn a_chunked_body_is_put_together() {
 }
 
 #[test]
+fn a_long_body_comes_whole_whether_its_length_is_said_or_not() {
+    let body: String = (0..10_000).map(|number| format!("{number:05}")).collect();
+    let chunks: String = [&body[..20_000], &body[20_000..]]
+        .iter()
+        .map(|chunk| format!("{:x}\r\n{chunk}\r\n", chunk.len()))
+        .collect();
+    let unsaid = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n");
+    for whole in [ok(&body), unsaid.into_bytes()] {
+        let server = Server::plain(move |_, _| Reply::Keep(whole.clone()));
+        let answer = send(&network(), &server.url(), &patient()).unwrap();
+        assert!(answer.body.as_slice() == body.as_bytes(), "{} bytes came", answer.body.len());
+    }
+}
+
+#[test]
 fn a_body_of_more_than_a_mebibyte_is_refused() {
     let error = failure(|_, _| Reply::Close(ok(&"x".repeat(2 << 20))));
     assert_eq!(error.status(), Status::BadResponse);
