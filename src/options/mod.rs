@@ -39,7 +39,7 @@ pub use seen::Seen;
 pub use table::{Kind, Name};
 
 /// Where a value was said; a later one outranks an earlier one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Origin {
     /// Beside the key that signs, in a JSON key file.
     KeyFile,
@@ -64,7 +64,7 @@ impl Origin {
 }
 
 /// One value as it was said.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Value {
     /// The value.
     pub text: Secret,
@@ -97,7 +97,7 @@ impl Value {
 type Layer = BTreeMap<Name, Value>;
 
 /// The options of one connection. An empty value stands for none, as in `Scope=;`, and hides those of lower rank.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Options {
     layers: BTreeMap<Origin, Layer>,
     /// The data source, for messages.
@@ -110,7 +110,7 @@ pub struct Options {
 }
 
 /// What was found where options refer to something outside of them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 struct Outside {
     faults: Vec<Error>,
     warnings: Vec<Error>,

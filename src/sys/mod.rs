@@ -7,6 +7,7 @@ mod fork;
 mod per_process;
 mod share;
 mod signals;
+mod stripes;
 mod wait;
 
 #[cfg(all(test, unix))]
@@ -15,6 +16,7 @@ pub use fork::{Guarded, Inherited, generation, watch_forks};
 pub use per_process::PerProcess;
 pub use share::{Share, Slot};
 pub use signals::with_signals_blocked;
+pub use stripes::Stripes;
 pub use wait::{Awaited, wait_any, wait_readable, wait_writable};
 
 /// Seconds since 1970 by the clock's last tick, at most 10 ms ago; nothing where there is no such clock.
