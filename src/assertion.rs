@@ -168,8 +168,7 @@ fn payload(claims: &Claims<'_>) -> Result<(Json, i64)> {
         ("scope", claims.scope),
     ];
     let length = texts.iter().filter_map(|(_, text)| *text).map(str::len).sum::<usize>();
-    let mut object =
-        Object::with_room(BARE_PAYLOAD.saturating_add(length).saturating_add(own.length()));
+    let mut object = Object::with_room(BARE_PAYLOAD.saturating_add(length).saturating_add(own.length()));
     for (name, text) in texts {
         match text.filter(|_| !own.have(name)) {
             Some(text) if name == "scope" && claims.scope_is_array => object.member(name, &words(text)),

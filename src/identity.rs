@@ -3,6 +3,7 @@
 use std::hash::{Hash, Hasher};
 
 use aws_lc_rs::hmac;
+use zeroize::Zeroizing;
 
 /// A keyed digest over everything that makes a token what it is.
 ///
@@ -13,19 +14,44 @@ pub struct Identity([u8; 32]);
 impl Identity {
     /// The identity of `subject`. What is hashed is what `Hash` is derived from: a field cannot be forgotten.
     pub fn of(key: &hmac::Key, subject: &impl Hash) -> Self {
-        let mut digest = KeyedHasher(hmac::Context::with_key(key));
-        subject.hash(&mut digest);
+        let mut hasher = KeyedHasher {
+            context: hmac::Context::with_key(key),
+            pieces: Zeroizing::new(Vec::with_capacity(AT_ONCE)),
+        };
+        subject.hash(&mut hasher);
+        hasher.flush();
         let mut identity = [0; 32];
-        identity.iter_mut().zip(digest.0.sign().as_ref()).for_each(|(to, from)| *to = *from);
+        identity.iter_mut().zip(hasher.context.sign().as_ref()).for_each(|(to, from)| *to = *from);
         Self(identity)
     }
 }
 
-struct KeyedHasher(hmac::Context);
+/// How many bytes are gathered before they are digested: `Hash` gives a hundred small pieces, and each has its price.
+const AT_ONCE: usize = 512;
+
+struct KeyedHasher {
+    context: hmac::Context,
+    /// Which are not digested yet. It never grows, as that would leave copies behind.
+    pieces: Zeroizing<Vec<u8>>,
+}
+
+impl KeyedHasher {
+    fn flush(&mut self) {
+        self.context.update(&self.pieces);
+        self.pieces.clear();
+    }
+}
 
 impl Hasher for KeyedHasher {
     fn write(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
+        if self.pieces.len().saturating_add(bytes.len()) > AT_ONCE {
+            self.flush();
+        }
+        if bytes.len() > AT_ONCE {
+            self.context.update(bytes);
+        } else {
+            self.pieces.extend_from_slice(bytes);
+        }
     }
 
     fn finish(&self) -> u64 {
@@ -49,5 +75,21 @@ mod tests {
         assert_ne!(identity("a"), Identity::of(&other, &"a"));
         let key = hmac::Key::new(hmac::HMAC_SHA256, b"test");
         assert_ne!(Identity::of(&key, &("ab", "c")), Identity::of(&key, &("a", "bc")));
+    }
+
+    #[test]
+    fn pieces_of_any_length_are_digested_as_they_follow_each_other() {
+        struct Pieces<'a>(&'a [u8], usize);
+        impl Hash for Pieces<'_> {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                self.0.chunks(self.1).for_each(|piece| state.write(piece));
+            }
+        }
+        let key = hmac::Key::new(hmac::HMAC_SHA256, b"test");
+        let bytes: Vec<u8> = (0..=255).cycle().take(2000).collect();
+        let whole = hmac::sign(&key, &bytes);
+        for size in [1, 7, AT_ONCE - 1, AT_ONCE, AT_ONCE + 1, 2000] {
+            assert_eq!(Identity::of(&key, &Pieces(&bytes, size)).0, whole.as_ref(), "{size}");
+        }
     }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 use parking_lot::Mutex;
+use zeroize::Zeroizing;
 
 use super::{KeyOrigin, KeySource, SigningKey, open_with_stamps, pkcs11};
 use crate::error::Result;
@@ -21,6 +22,9 @@ use crate::sys;
 const MOST: usize = 1000;
 
 type Digest = [u8; 32];
+
+/// The bytes in front of a field of which a digest is made.
+const IN_FRONT: usize = 9;
 
 struct Kept {
     key: Arc<SigningKey>,
@@ -95,7 +99,7 @@ impl KeyRing {
 
     /// Each field with its length in front, so that no two sources make the same bytes; nothing for what is not kept.
     fn digest(&self, source: &KeySource, user: u32) -> Option<Digest> {
-        let (user, named) = (user.to_be_bytes(), source.named());
+        let user = user.to_be_bytes();
         let (kind, origin) = match &source.origin {
             KeyOrigin::Store(store) => ("store", store.path().as_os_str().as_encoded_bytes()),
             KeyOrigin::Pkcs11(uri) => ("pkcs11", uri.typed().as_bytes()),
@@ -107,7 +111,8 @@ impl KeyRing {
             Some(user.as_slice()),
             Some(if source.strong { b"strong".as_slice() } else { b"any" }),
             Some(if source.guarded { b"guarded".as_slice() } else { b"any" }),
-            Some(named.as_bytes()),
+            Some(source.option().as_bytes()),
+            source.typed().map(str::as_bytes),
             Some(kind.as_bytes()),
             Some(origin),
             source.certificate.as_ref().map(|file| file.typed().as_bytes()),
@@ -116,18 +121,16 @@ impl KeyRing {
             source.password.as_ref().map(|secret| secret.reveal().as_bytes()),
             source.key_password.as_ref().map(|secret| secret.reveal().as_bytes()),
         ];
-        let mut context = hmac::Context::with_key(&self.seed);
+        let length = |field: Option<&[u8]>| field.map_or(0, <[u8]>::len);
+        // All at once, which is quicker, and with room for it, as growing would leave copies behind.
+        let room = fields.iter().map(|field| length(*field).saturating_add(IN_FRONT)).sum();
+        let mut bytes = Zeroizing::new(Vec::with_capacity(room));
         for field in fields {
-            let length = field.map(|field| u64::try_from(field.len()).unwrap_or(u64::MAX));
-            context.update(&[u8::from(length.is_some())]);
-            context.update(&length.unwrap_or_default().to_be_bytes());
-            context.update(field.unwrap_or_default());
+            bytes.push(u8::from(field.is_some()));
+            bytes.extend_from_slice(&u64::try_from(length(field)).unwrap_or(u64::MAX).to_be_bytes());
+            bytes.extend_from_slice(field.unwrap_or_default());
         }
-        let mut digest = Digest::default();
-        for (to, from) in digest.iter_mut().zip(context.sign().as_ref()) {
-            *to = *from;
-        }
-        Some(digest)
+        hmac::sign(&self.seed, &bytes).as_ref().try_into().ok()
     }
 }
 
