@@ -13,7 +13,7 @@ use aws_lc_rs::hmac;
 use parking_lot::Mutex;
 use zeroize::Zeroizing;
 
-use super::{KeyOrigin, KeySource, SigningKey, open_with_stamps, pkcs11};
+use super::{KeyOrigin, KeySource, SigningKey, hints, open_with_stamps, pkcs11};
 use crate::error::Result;
 use crate::file::Stamp;
 use crate::sys;
@@ -70,11 +70,12 @@ impl KeyRing {
         Ok(key)
     }
 
-    /// Forgets all keys, and the PINs that tokens refused; keys handed out live on with their holders.
+    /// Forgets all keys, what their files say beside them, and the PINs that tokens refused; keys handed out live on with their holders.
     pub fn clear(&self) {
         // Without the lock: the last key of a token closes its session.
         let kept = std::mem::take(&mut self.keys.lock().kept);
         drop(kept);
+        hints::forget();
         pkcs11::forget();
     }
 
