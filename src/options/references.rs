@@ -61,8 +61,8 @@ impl Options {
     #[must_use]
     pub fn dereferenced(&self, policy: Policy, seen: &mut Seen) -> Self {
         let mut options = self.clone();
-        for definition in table::TABLE.iter().filter(|definition| definition.is_secret()) {
-            let Some(value) = self.get(definition.id) else { continue };
+        for (definition, value) in table::TABLE.iter().zip(self.in_force()) {
+            let Some(value) = value.filter(|_| definition.is_secret()) else { continue };
             let Some(reference) = Reference::of(value.text.reveal()) else { continue };
             let followed = self.follow(definition, value, &reference, policy, seen);
             match followed {

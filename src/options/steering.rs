@@ -18,6 +18,21 @@ impl Options {
         found.chain(refused.map(|definition| self.refusal(definition))).collect()
     }
 
+    /// What [`Options::get`] finds of each option, in the order of the table: for those who ask for many.
+    #[must_use]
+    pub fn in_force(&self) -> Vec<Option<&Value>> {
+        let mut found = vec![None; table::TABLE.len()];
+        for (origin, layer) in &self.layers {
+            for (name, value) in layer {
+                let refused = *origin == Origin::ConnectionString && self.is_refused(*name);
+                if let Some(place) = found.get_mut(*name as usize).filter(|_| !refused) {
+                    *place = Some(value).filter(|value| !value.text.reveal().is_empty());
+                }
+            }
+        }
+        found
+    }
+
     /// Whether the connection string says something about that option which is not in force.
     pub(super) fn is_refused(&self, name: Name) -> bool {
         // Asked for each value that is read: what is seldom so comes first.
