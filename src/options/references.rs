@@ -115,8 +115,7 @@ impl Options {
     }
 
     fn replace(&mut self, name: table::Name, value: &Value, text: Secret) {
-        let layer = self.layers.entry(value.origin).or_default();
-        layer.insert(name, Value { text, ..value.clone() });
+        self.layer(value.origin).insert(name, Value { text, ..value.clone() });
     }
 
     /// Whether somebody said it who may be anybody.

@@ -23,7 +23,7 @@ impl Options {
     pub fn in_force(&self) -> Vec<Option<&Value>> {
         let mut found = vec![None; table::TABLE.len()];
         for (origin, layer) in &self.layers {
-            for (name, value) in layer {
+            for (name, value) in layer.iter() {
                 let refused = *origin == Origin::ConnectionString && self.is_refused(*name);
                 if let Some(place) = found.get_mut(*name as usize).filter(|_| !refused) {
                     *place = Some(value).filter(|value| !value.text.reveal().is_empty());
