@@ -8,11 +8,10 @@ use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
-use zeroize::Zeroizing;
 
 use crate::error::{Error, Result, Status};
 use crate::key::{SigningKey, Thumbprint};
-use crate::secret::Secret;
+use crate::secret::{Secret, SecretBytes};
 
 mod members;
 mod object;
@@ -30,9 +29,6 @@ const USUAL_HEADER: usize = 128;
 
 /// The bytes of all that is not text in the claims, and of their names.
 const BARE_PAYLOAD: usize = 128;
-
-/// JSON, complete.
-type Json = Zeroizing<Vec<u8>>;
 
 /// What an assertion says.
 pub struct Claims<'a> {
@@ -96,9 +92,9 @@ pub fn sign(claims: &Claims<'_>, header: &Header, key: &SigningKey) -> Result<As
     let header = header_json(header, Some(algorithm), Some(key))?;
     // No room beyond what it needs: what is not there need not be wiped.
     let mut text = String::with_capacity(encoded(&header).saturating_add(encoded(&payload)));
-    URL_SAFE_NO_PAD.encode_string(header, &mut text);
+    URL_SAFE_NO_PAD.encode_string(&*header, &mut text);
     text.push('.');
-    URL_SAFE_NO_PAD.encode_string(payload, &mut text);
+    URL_SAFE_NO_PAD.encode_string(&*payload, &mut text);
     let signature = key.sign(algorithm, text.as_bytes())?;
     text.reserve_exact(encoded(&signature));
     text.push('.');
@@ -134,7 +130,11 @@ pub fn unsigned(claims: &Claims<'_>, header: &Header, key: Option<&SigningKey>) 
     Ok(Unsigned { header, claims: written(&payload(claims)?.0) })
 }
 
-fn header_json(header: &Header, algorithm: Option<Algorithm>, key: Option<&SigningKey>) -> Result<Json> {
+fn header_json(
+    header: &Header,
+    algorithm: Option<Algorithm>,
+    key: Option<&SigningKey>,
+) -> Result<SecretBytes> {
     let mut object = Object::with_room(USUAL_HEADER.saturating_add(header.additional.length()));
     if let Some(algorithm) = algorithm {
         object.member("alg", &algorithm);
@@ -155,7 +155,7 @@ fn header_json(header: &Header, algorithm: Option<Algorithm>, key: Option<&Signi
 }
 
 /// The payload and its exp.
-fn payload(claims: &Claims<'_>) -> Result<(Json, i64)> {
+fn payload(claims: &Claims<'_>) -> Result<(SecretBytes, i64)> {
     let own = claims.additional;
     // An assertion of a few seconds must not have ended before it is sent.
     let back = claims.backdated.map_or(BACKDATED, i64::from).min(i64::from(claims.lifetime) / 2);

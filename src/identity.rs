@@ -3,7 +3,8 @@
 use std::hash::{Hash, Hasher};
 
 use aws_lc_rs::hmac;
-use zeroize::Zeroizing;
+
+use crate::secret::SecretBytes;
 
 /// A keyed digest over everything that makes a token what it is.
 ///
@@ -14,10 +15,8 @@ pub struct Identity([u8; 32]);
 impl Identity {
     /// The identity of `subject`. What is hashed is what `Hash` is derived from: a field cannot be forgotten.
     pub fn of(key: &hmac::Key, subject: &impl Hash) -> Self {
-        let mut hasher = KeyedHasher {
-            context: hmac::Context::with_key(key),
-            pieces: Zeroizing::new(Vec::with_capacity(AT_ONCE)),
-        };
+        let mut hasher =
+            KeyedHasher { context: hmac::Context::with_key(key), pieces: SecretBytes::with_room(AT_ONCE) };
         subject.hash(&mut hasher);
         hasher.flush();
         let mut identity = [0; 32];
@@ -32,7 +31,7 @@ const AT_ONCE: usize = 512;
 struct KeyedHasher {
     context: hmac::Context,
     /// Which are not digested yet. It never grows, as that would leave copies behind.
-    pieces: Zeroizing<Vec<u8>>,
+    pieces: SecretBytes,
 }
 
 impl KeyedHasher {
@@ -52,6 +51,21 @@ impl Hasher for KeyedHasher {
         } else {
             self.pieces.extend_from_slice(bytes);
         }
+    }
+
+    /// Lengths, and the variants of enums: they are small and many, and would be half of all at eight bytes each.
+    fn write_usize(&mut self, number: usize) {
+        match u8::try_from(number).ok().filter(|small| *small < u8::MAX) {
+            Some(small) => self.write(&[small]),
+            None => {
+                self.write(&[u8::MAX]);
+                self.write(&number.to_ne_bytes());
+            }
+        }
+    }
+
+    fn write_isize(&mut self, number: isize) {
+        self.write_usize(number.cast_unsigned());
     }
 
     fn finish(&self) -> u64 {
@@ -75,6 +89,17 @@ mod tests {
         assert_ne!(identity("a"), Identity::of(&other, &"a"));
         let key = hmac::Key::new(hmac::HMAC_SHA256, b"test");
         assert_ne!(Identity::of(&key, &("ab", "c")), Identity::of(&key, &("a", "bc")));
+    }
+
+    #[test]
+    fn numbers_of_any_size_are_told_from_each_other() {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, b"test");
+        let numbers = [0, 1, 254, 255, 256, 0xff00, usize::MAX];
+        let all: std::collections::HashSet<_> = numbers.iter().map(|one| Identity::of(&key, one)).collect();
+        assert_eq!(all.len(), numbers.len());
+        assert_ne!(Identity::of(&key, &[1_usize, 255]), Identity::of(&key, &[255_usize, 1]));
+        assert_ne!(Identity::of(&key, &Some(0_isize)), Identity::of(&key, &None::<isize>));
+        assert_ne!(Identity::of(&key, &-1_isize), Identity::of(&key, &1_isize));
     }
 
     #[test]

@@ -1,16 +1,17 @@
 //! A JSON object, written member by member: the header and the claims need no more, and their order is ours to choose.
 
 use serde::Serialize;
-use zeroize::Zeroizing;
+
+use crate::secret::SecretBytes;
 
 /// What has been written so far, from the first brace on. Members of the user's own may be nobody else's business, so it is
 /// wiped.
-pub(super) struct Object(Zeroizing<Vec<u8>>);
+pub(super) struct Object(SecretBytes);
 
 impl Object {
     /// An empty one with room for so many bytes: one that has to grow leaves a copy behind, and all of its room is wiped.
     pub(super) fn with_room(bytes: usize) -> Self {
-        Self(Zeroizing::new(Vec::with_capacity(bytes)))
+        Self(SecretBytes::with_room(bytes))
     }
 
     /// Adds a member: a text, a number, or an array of such.
@@ -38,7 +39,7 @@ impl Object {
     }
 
     /// The JSON.
-    pub(super) fn closed(mut self) -> Zeroizing<Vec<u8>> {
+    pub(super) fn closed(mut self) -> SecretBytes {
         if self.0.is_empty() {
             self.0.push(b'{');
         }

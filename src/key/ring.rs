@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 use parking_lot::Mutex;
-use zeroize::Zeroizing;
 
 use super::{KeyOrigin, KeySource, SigningKey, hints, open_with_stamps, pkcs11};
 use crate::error::Result;
 use crate::file::Stamp;
+use crate::secret::SecretBytes;
 use crate::sys;
 
 /// Beyond this, the key that was opened first goes.
@@ -125,7 +125,7 @@ impl KeyRing {
         let length = |field: Option<&[u8]>| field.map_or(0, <[u8]>::len);
         // All at once, which is quicker, and with room for it, as growing would leave copies behind.
         let room = fields.iter().map(|field| length(*field).saturating_add(IN_FRONT)).sum();
-        let mut bytes = Zeroizing::new(Vec::with_capacity(room));
+        let mut bytes = SecretBytes::with_room(room);
         for field in fields {
             bytes.push(u8::from(field.is_some()));
             bytes.extend_from_slice(&u64::try_from(length(field)).unwrap_or(u64::MAX).to_be_bytes());

@@ -13,7 +13,8 @@ impl Options {
     /// options of the connection string that may not be given there.
     #[must_use]
     pub fn faults(&self) -> Vec<Error> {
-        let refused = table::TABLE.iter().filter(|definition| self.is_refused(definition.id));
+        let known = if self.source.is_some() { table::TABLE } else { &[] };
+        let refused = known.iter().filter(|definition| self.is_refused(definition.id));
         let found = self.model.fault.iter().chain(&self.outside.faults).cloned();
         found.chain(refused.map(|definition| self.refusal(definition))).collect()
     }

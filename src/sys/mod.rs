@@ -8,6 +8,7 @@ mod per_process;
 mod share;
 mod signals;
 mod wait;
+mod wipe;
 
 #[cfg(all(test, unix))]
 pub(crate) use fork::beside_a_child;
@@ -16,6 +17,7 @@ pub use per_process::PerProcess;
 pub use share::{Share, Slot};
 pub use signals::with_signals_blocked;
 pub use wait::{Awaited, wait_any, wait_readable, wait_writable};
+pub use wipe::wipe;
 
 /// Seconds since 1970 by the clock's last tick, at most 10 ms ago; nothing where there is no such clock.
 #[must_use]
