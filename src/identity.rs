@@ -1,4 +1,4 @@
-//! For whom and for what a token is: one digest over everything that makes it what it is.
+//! For whom and for what a token or an opened key is: one digest over everything that makes it what it is.
 
 use std::hash::{Hash, Hasher};
 
@@ -6,7 +6,7 @@ use aws_lc_rs::hmac;
 
 use crate::secret::SecretBytes;
 
-/// A keyed digest over everything that makes a token what it is.
+/// A keyed digest over everything that makes a token, or an opened key, what it is.
 ///
 /// The key is random for each process, so that no digest can be tried against a list of passwords elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
