@@ -81,6 +81,12 @@ impl Assertion {
     pub fn text(&self) -> &Secret {
         &self.text
     }
+
+    /// The same, to be sent.
+    #[must_use]
+    pub fn into_text(self) -> Secret {
+        self.text
+    }
 }
 
 /// Signs `claims` under `header` with `key`.
