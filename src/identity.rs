@@ -100,21 +100,38 @@ mod tests {
         assert_ne!(Identity::of(&key, &[1_usize, 255]), Identity::of(&key, &[255_usize, 1]));
         assert_ne!(Identity::of(&key, &Some(0_isize)), Identity::of(&key, &None::<isize>));
         assert_ne!(Identity::of(&key, &-1_isize), Identity::of(&key, &1_isize));
+        struct Before<'a>(usize, &'a [u8]);
+        impl Hash for Before<'_> {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                self.0.hash(state);
+                state.write(self.1);
+            }
+        }
+        let (short, long) = (Before(255, &256_usize.to_ne_bytes()), Before(256, &[]));
+        assert_ne!(Identity::of(&key, &short), Identity::of(&key, &long));
     }
 
     #[test]
     fn pieces_of_any_length_are_digested_as_they_follow_each_other() {
-        struct Pieces<'a>(&'a [u8], usize);
+        struct Pieces<'a>(&'a [u8], [usize; 2]);
         impl Hash for Pieces<'_> {
             fn hash<H: Hasher>(&self, state: &mut H) {
-                self.0.chunks(self.1).for_each(|piece| state.write(piece));
+                let mut rest = self.0;
+                for size in self.1.into_iter().cycle() {
+                    if rest.is_empty() {
+                        break;
+                    }
+                    let (piece, behind) = rest.split_at(size.min(rest.len()));
+                    state.write(piece);
+                    rest = behind;
+                }
             }
         }
         let key = hmac::Key::new(hmac::HMAC_SHA256, b"test");
         let bytes: Vec<u8> = (0..=255).cycle().take(2000).collect();
         let whole = hmac::sign(&key, &bytes);
-        for size in [1, 7, AT_ONCE - 1, AT_ONCE, AT_ONCE + 1, 2000] {
-            assert_eq!(Identity::of(&key, &Pieces(&bytes, size)).0, whole.as_ref(), "{size}");
+        for sizes in [[1, 7], [AT_ONCE - 1, 1], [AT_ONCE, 3], [3, AT_ONCE], [5, AT_ONCE + 1], [2000, 1]] {
+            assert_eq!(Identity::of(&key, &Pieces(&bytes, sizes)).0, whole.as_ref(), "{sizes:?}");
         }
     }
 }
