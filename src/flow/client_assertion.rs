@@ -21,7 +21,7 @@ pub(super) fn attempt(
     let (assertion, sent) = match source {
         AssertionSource::Signed(signing) => {
             let assertion = signed_jwt::sign_in_time(signing, ahead, context)?;
-            (assertion.text().clone(), shown_claims(signing, exchange))
+            (assertion.into_text(), shown_claims(signing, exchange))
         }
         AssertionSource::Given(assertion) => (assertion.clone(), told("ClientAssertion", exchange)),
         AssertionSource::File { file, guarded } => {

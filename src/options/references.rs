@@ -62,8 +62,8 @@ impl Options {
     #[must_use]
     pub fn dereferenced(&self, policy: Policy, seen: &mut Seen) -> Self {
         let mut options = self.clone();
-        for definition in table::TABLE.iter().filter(|definition| definition.is_secret()) {
-            let Some(value) = self.get(definition.id) else { continue };
+        for (definition, value) in table::TABLE.iter().zip(self.in_force()) {
+            let Some(value) = value.filter(|_| definition.is_secret()) else { continue };
             let Some(reference) = Reference::of(value.text.reveal()) else { continue };
             let followed = self.follow(definition, value, &reference, policy, seen);
             match followed {
@@ -138,8 +138,7 @@ impl Options {
     }
 
     fn replace(&mut self, name: table::Name, value: &Value, text: Secret) {
-        let layer = self.layers.entry(value.origin).or_default();
-        layer.insert(name, Value { text, ..value.clone() });
+        self.layer(value.origin).insert(name, Value { text, ..value.clone() });
     }
 
     /// Whether somebody said it who may be anybody.
