@@ -93,7 +93,7 @@ impl Options {
                 }
                 _ => false,
             };
-        !self.layers.values().flatten().any(depends)
+        !self.layers.values().flat_map(|layer| layer.iter()).any(depends)
     }
 
     fn follow(
