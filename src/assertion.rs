@@ -11,7 +11,7 @@ use jsonwebtoken::Algorithm;
 
 use crate::error::{Error, Result, Status};
 use crate::key::{SigningKey, Thumbprint};
-use crate::secret::Secret;
+use crate::secret::{Secret, SecretBytes};
 
 mod members;
 mod object;
@@ -23,6 +23,12 @@ use object::Object;
 /// How far iat lies back. A server whose clock runs behind ours refuses an assertion "from the future"; five seconds
 /// cover what NTP leaves over, and take as much from the end of the assertion.
 const BACKDATED: i64 = 5;
+
+/// The bytes of a header with a key's name.
+const USUAL_HEADER: usize = 128;
+
+/// The bytes of all that is not text in the claims, and of their names.
+const BARE_PAYLOAD: usize = 128;
 
 /// What an assertion says.
 pub struct Claims<'a> {
@@ -75,6 +81,12 @@ impl Assertion {
     pub fn text(&self) -> &Secret {
         &self.text
     }
+
+    /// The same, to be sent.
+    #[must_use]
+    pub fn into_text(self) -> Secret {
+        self.text
+    }
 }
 
 /// Signs `claims` under `header` with `key`.
@@ -83,13 +95,22 @@ impl Assertion {
 pub fn sign(claims: &Claims<'_>, header: &Header, key: &SigningKey) -> Result<Assertion> {
     let algorithm = key.algorithm_among(header.algorithm, &header.preferred)?;
     let (payload, expires_at) = payload(claims)?;
-    let mut text = header_json(header, Some(algorithm), Some(key))?.encoded();
+    let header = header_json(header, Some(algorithm), Some(key))?;
+    // No room beyond what it needs: what is not there need not be wiped.
+    let mut text = String::with_capacity(encoded(&header).saturating_add(encoded(&payload)));
+    URL_SAFE_NO_PAD.encode_string(&*header, &mut text);
     text.push('.');
-    text.push_str(&payload.encoded());
+    URL_SAFE_NO_PAD.encode_string(&*payload, &mut text);
     let signature = key.sign(algorithm, text.as_bytes())?;
+    text.reserve_exact(encoded(&signature));
     text.push('.');
     URL_SAFE_NO_PAD.encode_string(signature, &mut text);
     Ok(Assertion { text: Secret::new(text), expires_at })
+}
+
+/// The length of a part in base64, with a dot.
+fn encoded(part: &[u8]) -> usize {
+    base64::encoded_len(part.len(), false).unwrap_or_default().saturating_add(1)
 }
 
 /// Header and claims as JSON, without a signature: for those who want to see them.
@@ -110,56 +131,72 @@ pub fn unsigned(claims: &Claims<'_>, header: &Header, key: Option<&SigningKey>) 
         Some(key) => Some(key.algorithm_among(header.algorithm, &header.preferred)?),
         None => header.algorithm,
     };
-    let header = header_json(header, algorithm, key)?.written();
-    Ok(Unsigned { header, claims: payload(claims)?.0.written() })
+    let written = |json: &[u8]| String::from_utf8_lossy(json).into_owned();
+    let header = written(&header_json(header, algorithm, key)?);
+    Ok(Unsigned { header, claims: written(&payload(claims)?.0) })
 }
 
-fn header_json(header: &Header, algorithm: Option<Algorithm>, key: Option<&SigningKey>) -> Result<Object> {
-    let mut object = Object::default();
+fn header_json(
+    header: &Header,
+    algorithm: Option<Algorithm>,
+    key: Option<&SigningKey>,
+) -> Result<SecretBytes> {
+    let mut object = Object::with_room(USUAL_HEADER.saturating_add(header.additional.length()));
     if let Some(algorithm) = algorithm {
-        object.text("alg", &format!("{algorithm:?}"));
+        object.member("alg", &algorithm);
     }
     if !header.additional.have("typ") {
-        object.text("typ", "JWT");
+        object.member("typ", "JWT");
     }
     let key_id = header.key_id.as_deref().or_else(|| key.and_then(SigningKey::key_id));
     if let Some(key_id) = key_id.filter(|_| !header.additional.have("kid")) {
-        object.text("kid", key_id);
+        object.member("kid", key_id);
     }
     let thumbprints = header.thumbprints.iter().filter(|wanted| !header.additional.have(wanted.name()));
     for (wanted, key) in thumbprints.filter_map(|wanted| Some((wanted, key?))) {
         object.json(wanted.name(), key.thumbprint(*wanted)?);
     }
     header.additional.write(&mut object);
-    Ok(object)
+    Ok(object.closed())
 }
 
 /// The payload and its exp.
-fn payload(claims: &Claims<'_>) -> Result<(Object, i64)> {
+fn payload(claims: &Claims<'_>) -> Result<(SecretBytes, i64)> {
     let own = claims.additional;
     // An assertion of a few seconds must not have ended before it is sent.
     let back = claims.backdated.map_or(BACKDATED, i64::from).min(i64::from(claims.lifetime) / 2);
     let iat = own.seconds("iat").unwrap_or(claims.now.saturating_sub(back));
     let exp = own.seconds("exp").unwrap_or(iat.saturating_add(i64::from(claims.lifetime)));
-    let mut object = Object::default();
-    let texts = [("iss", Some(claims.issuer.as_ref())), ("sub", claims.subject), ("aud", claims.audience)];
-    for (name, text) in texts.into_iter().chain([("scope", claims.scope)]) {
+    let texts = [
+        ("iss", Some(claims.issuer.as_ref())),
+        ("sub", claims.subject),
+        ("aud", claims.audience),
+        ("scope", claims.scope),
+    ];
+    let length = texts.iter().filter_map(|(_, text)| *text).map(str::len).sum::<usize>();
+    let mut object = Object::with_room(BARE_PAYLOAD.saturating_add(length).saturating_add(own.length()));
+    for (name, text) in texts {
         match text.filter(|_| !own.have(name)) {
-            Some(text) if name == "scope" && claims.scope_is_array => object.texts(name, text.split(' ')),
-            Some(text) => object.text(name, text),
+            Some(text) if name == "scope" && claims.scope_is_array => object.member(name, &words(text)),
+            Some(text) => object.member(name, text),
             None => {}
         }
     }
     for (name, seconds) in [("iat", iat), ("exp", exp)] {
         if !own.have(name) {
-            object.json(name, &seconds.to_string());
+            object.member(name, &seconds);
         }
     }
     if !own.have("jti") {
-        object.text("jti", &unique()?);
+        object.member("jti", &unique()?);
     }
     own.write(&mut object);
-    Ok((object, exp))
+    Ok((object.closed(), exp))
+}
+
+/// The words of a scope.
+fn words(scope: &str) -> Vec<&str> {
+    scope.split(' ').filter(|word| !word.is_empty()).collect()
 }
 
 /// 128 random bits: a server that keeps the ids it has seen must never meet one again (RFC 7519 section 4.1.7).

@@ -21,9 +21,10 @@ use crate::policy::Policy;
 use crate::process::Process;
 use crate::secret::Secret;
 use crate::session::{OnRefreshToken, Session};
-use crate::sys::{self, PerProcess, Share, Slot};
+use crate::sys::{self, PerProcess, Share, Stripes};
 use crate::token::{Lease, Token};
 
+mod known;
 mod login;
 mod logoff;
 mod recent;
@@ -58,9 +59,8 @@ impl Wishes {
 
 /// One connection string with what was set since; in C an `authgrant_connection`, closed with authgrant_close.
 pub struct Connection {
-    process: Option<&'static Process>,
     snapshot: InForce,
-    recent: Slot<Lease>,
+    recent: Stripes<Lease>,
     log: ArcSwap<Log>,
     live: PerProcess<Live>,
     /// The process that opened it, counted by forks.
@@ -94,24 +94,24 @@ impl Connection {
     /// # Errors
     /// Those of [`Self::open`].
     pub fn open_in(text: &str, environment: &dyn Environment) -> Result<Self> {
+        Self::open_within(text, environment, None)
+    }
+
+    fn open_within(
+        text: &str,
+        environment: &dyn Environment,
+        process: Option<&'static Process>,
+    ) -> Result<Self> {
         sys::watch_forks();
         Policy::freeze();
         let options = Options::open(text, environment)?;
         Ok(Self {
-            process: None,
-            snapshot: InForce::new(options),
-            recent: Slot::empty(),
+            snapshot: InForce::new(options, process),
+            recent: Stripes::empty(),
             log: ArcSwap::default(),
             live: PerProcess::new(),
             opened_in: sys::generation(),
         })
-    }
-
-    /// The same connection with shared things of its own, for tests.
-    #[must_use]
-    pub fn with_process(mut self, process: &'static Process) -> Self {
-        self.process = Some(process);
-        self
     }
 
     /// Sets options, all or none.
@@ -142,7 +142,7 @@ impl Connection {
     /// What is wrong with the options, and those of fetching.
     pub fn lease(&self, wishes: Wishes) -> Result<Share<Lease>> {
         if wishes.none()
-            && let Some(lease) = self.recent()
+            && let Some(lease) = self.recent().or_else(|| self.passed_on())
         {
             return Ok(lease);
         }
@@ -151,7 +151,7 @@ impl Connection {
         let config = snapshot.config()?;
         let token = self.token(config, wishes)?;
         self.hold(token.identity, &snapshot, config);
-        Ok(self.note(token, want(config, Wishes::default()), version, snapshot.policy()))
+        Ok(self.note(token, want(config, Wishes::default()), version, &snapshot, config))
     }
 
     /// As [`Self::lease`], the token itself.
@@ -255,7 +255,7 @@ impl Connection {
     }
 
     fn process(&self) -> &'static Process {
-        self.process.unwrap_or_else(Process::current)
+        self.snapshot.process()
     }
 
     fn live(&self) -> &Live {
@@ -304,10 +304,7 @@ impl Connection {
     }
 
     fn identity(&self, config: &Config) -> Identity {
-        // Equal options do not name the person who logged in, whose token was given or who consented for others.
-        let session = &self.live().session;
-        let personal = config.flow.is_personal() || session.id_token().is_some();
-        let alone = (personal || config.alone).then(|| self.live().number);
+        let alone = self.is_alone(config).then(|| self.live().number);
         // Those who share a token agree on who is told of its end.
         let logoff = config.logoff.as_ref().map(|logoff| logoff.endpoint.as_written());
         let subject = (sys::effective_user_id(), &config.flow, &config.given, logoff, alone);
@@ -316,6 +313,12 @@ impl Connection {
             self.own(identity);
         }
         identity
+    }
+
+    /// Whether what it gets is for no other connection: equal options do not name the person who logged in, whose token was
+    /// given or who consented for others.
+    fn is_alone(&self, config: &Config) -> bool {
+        config.alone || config.flow.is_personal() || self.live().session.has_id_token()
     }
 
     pub(crate) fn call(&self, config: &Config, wishes: Wishes) -> Call {

@@ -158,7 +158,7 @@ impl Status {
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// One error, with what it is about, and others of the same call behind it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Error {
     details: Box<Details>,
 }
@@ -166,7 +166,7 @@ pub struct Error {
 /// More errors of one call than anybody reads; a stranger's text must not make an endless chain.
 const MOST: usize = 32;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Details {
     status: Status,
     sqlstate: &'static str,

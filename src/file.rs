@@ -28,7 +28,9 @@ impl Location {
     /// The file at `typed`; a relative path is meant from where the process stands now.
     #[must_use]
     pub fn new(typed: String) -> Self {
-        let path = std::path::absolute(&typed).unwrap_or_else(|_| PathBuf::from(&typed));
+        let path = PathBuf::from(&typed);
+        // Most are absolute as they are, and there are several for each user that a host acts for.
+        let path = if path.is_absolute() { path } else { std::path::absolute(&path).unwrap_or(path) };
         Self { typed, path }
     }
 

@@ -74,7 +74,7 @@ impl Forbidden {
 }
 
 /// What connection strings may do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Policy {
     allow: u32,
     forbid: u32,

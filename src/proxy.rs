@@ -152,7 +152,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// What the environment says of proxies, as it was when the connection was opened.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Variables {
     /// The variable that names a proxy for https, and its value.
     pub proxy: Option<(&'static str, Secret)>,

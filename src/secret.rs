@@ -5,18 +5,19 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::ops::{Deref, DerefMut};
 
-use zeroize::Zeroizing;
+use crate::sys;
 
 /// A piece of text that is wiped on drop and never formatted.
 #[derive(Clone, PartialEq, Eq, Default)]
-pub struct Secret(Zeroizing<String>);
+pub struct Secret(String);
 
 impl Secret {
     /// Takes over `text`; the caller's copy is this one.
     #[must_use]
     pub fn new(text: String) -> Self {
-        Self(Zeroizing::new(text))
+        Self(text)
     }
 
     /// The text itself, for the one place that puts it to use.
@@ -32,6 +33,12 @@ impl From<&str> for Secret {
     }
 }
 
+impl Drop for Secret {
+    fn drop(&mut self) {
+        sys::wipe(std::mem::take(&mut self.0).into_bytes());
+    }
+}
+
 impl Hash for Secret {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.reveal().hash(state);
@@ -41,6 +48,38 @@ impl Hash for Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("****")
+    }
+}
+
+/// Bytes that are wiped on drop. What has to grow leaves a copy behind: make room for all of it before.
+#[derive(Default)]
+pub struct SecretBytes(Vec<u8>);
+
+impl SecretBytes {
+    /// None yet, with room for so many.
+    #[must_use]
+    pub fn with_room(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
+    }
+}
+
+impl Deref for SecretBytes {
+    type Target = Vec<u8>;
+
+    fn deref(&self) -> &Vec<u8> {
+        &self.0
+    }
+}
+
+impl DerefMut for SecretBytes {
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+}
+
+impl Drop for SecretBytes {
+    fn drop(&mut self) {
+        sys::wipe(std::mem::take(&mut self.0));
     }
 }
 

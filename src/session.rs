@@ -80,6 +80,11 @@ impl Session {
         self.id_token.lock().clone()
     }
 
+    /// Whether there is one.
+    pub fn has_id_token(&self) -> bool {
+        self.id_token.lock().is_some()
+    }
+
     /// An administrator's consent brought this id token.
     pub fn set_id_token(&self, id_token: Option<Zeroizing<CString>>) {
         *self.id_token.lock() = id_token;

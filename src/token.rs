@@ -48,7 +48,7 @@ impl Kept {
     }
 }
 
-/// One connection's own count of a token, so that equal connections do not write to the same memory for each call; in C an
+/// A count of a token of its own, so that connections and threads do not write to the same memory for each call; in C an
 /// `authgrant_token`, let go of with authgrant_token_free.
 ///
 /// It never changes, and outlives the connection that it came from.
@@ -58,9 +58,12 @@ pub struct Lease {
 }
 
 /// While what a lease may be handed out again without asking the cache: as long as things are as they were.
+#[derive(Clone)]
 pub(crate) struct Terms {
     /// Of the process, counted by forks.
     pub(crate) generation: u64,
+    /// In whose name it acted.
+    pub(crate) user: u32,
     /// Of the connection's options.
     pub(crate) version: u64,
     /// What connection strings may do.
@@ -68,6 +71,16 @@ pub(crate) struct Terms {
     /// The seconds in which it may be, by this clock.
     pub(crate) seconds: Range<i64>,
     pub(crate) clock: &'static dyn Clock,
+}
+
+impl Terms {
+    /// Whether all is as it was, but for the connection's options.
+    fn hold(&self, token: &Token) -> bool {
+        self.generation == sys::generation()
+            && self.policy == Policy::current()
+            && !token.is_retired()
+            && self.seconds.contains(&self.clock.coarse_unix_seconds())
+    }
 }
 
 impl Lease {
@@ -84,12 +97,14 @@ impl Lease {
 
     /// Whether it may be handed out again to a connection whose options have that version.
     pub(crate) fn holds(&self, version: u64) -> bool {
-        let Some(terms) = &self.terms else { return false };
-        terms.version == version
-            && terms.generation == sys::generation()
-            && terms.policy == Policy::current()
-            && !self.token.is_retired()
-            && terms.seconds.contains(&terms.clock.coarse_unix_seconds())
+        self.terms.as_ref().is_some_and(|terms| terms.version == version && terms.hold(&self.token))
+    }
+
+    /// The same for a connection that says the same, if that may have it now; its options have that version.
+    pub(crate) fn passed_on(&self, version: u64) -> Option<Self> {
+        let terms = self.terms.as_ref()?;
+        let may_have_it = terms.user == sys::effective_user_id() && terms.hold(&self.token);
+        may_have_it.then(|| Self::on(Arc::clone(&self.token), Terms { version, ..terms.clone() }))
     }
 
     /// The token.
@@ -167,6 +182,7 @@ mod tests {
     use aws_lc_rs::hmac;
 
     use super::*;
+    use crate::clock::SystemClock;
 
     #[test]
     fn the_end_of_a_jwt_is_read_from_its_claims_and_of_nothing_else() {
@@ -178,10 +194,9 @@ mod tests {
         assert_eq!(end_of_jwt(&format!("{}.more", jwt(r#"{"exp":1}"#))), None);
     }
 
-    #[test]
-    fn debug_of_a_token_does_not_show_it() {
+    fn token() -> Token {
         let secret = || Zeroizing::new(CString::from(c"hunter2"));
-        let token = Token {
+        Token {
             value: secret(),
             scope: None,
             fields: BTreeMap::from([("id_token".to_owned(), secret())]),
@@ -189,7 +204,34 @@ mod tests {
             expires_at: None,
             identity: Identity::of(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &"me"),
             kept: Kept::since(Instant::now()),
+        }
+    }
+
+    #[test]
+    fn debug_of_a_token_does_not_show_it() {
+        assert!(!format!("{:?}", token()).contains("hunter2"));
+    }
+
+    #[test]
+    fn a_lease_is_passed_on_for_its_user_and_as_long_as_it_holds_itself() {
+        static CLOCK: SystemClock = SystemClock;
+        let (user, generation) = (sys::effective_user_id(), sys::generation());
+        let terms = |user, generation, seconds| Terms {
+            generation,
+            user,
+            version: 1,
+            policy: Policy::current(),
+            seconds,
+            clock: &CLOCK,
         };
-        assert!(!format!("{token:?}").contains("hunter2"));
+        let passed_on = |terms| Lease::on(Arc::new(token()), terms).passed_on(2);
+        let other = passed_on(terms(user, generation, 0..i64::MAX)).unwrap();
+        assert!(other.holds(2) && !other.holds(1));
+        assert!(passed_on(terms(user.wrapping_add(1), generation, 0..i64::MAX)).is_none());
+        assert!(passed_on(terms(user, generation.wrapping_add(1), 0..i64::MAX)).is_none());
+        assert!(passed_on(terms(user, generation, 0..1)).is_none());
+        other.token().retire();
+        assert!(other.passed_on(2).is_none());
+        assert!(Lease::of(Arc::new(token())).passed_on(2).is_none());
     }
 }

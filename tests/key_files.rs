@@ -101,6 +101,25 @@ fn a_google_key_file_and_a_scope_are_all_that_a_token_takes() {
 }
 
 #[test]
+fn each_of_many_users_hears_what_the_key_file_says_now() {
+    const OTHER: &str = "other@project.iam.gserviceaccount.com";
+    let authority = authority_of(&[ROBOT, OTHER]);
+    let place = Place::with("google.json", google(ROBOT, &token_url(&authority)));
+    fs::write(place.path("other.json"), google(OTHER, &token_url(&authority))).unwrap();
+    let string = format!("JWTCertStore={};{}", place.path("google.json"), trust(&authority));
+    let connection = open(&string).unwrap();
+    let act_for = |user: &str| {
+        connection.set_option("ClaimsSubject", user).unwrap();
+        connection.get_token().unwrap();
+        let request = authority.token_requests().pop().unwrap();
+        request.claims.unwrap()["iss"].clone()
+    };
+    assert_eq!([act_for("one"), act_for("two")], [ROBOT, ROBOT]);
+    fs::rename(place.path("other.json"), place.path("google.json")).unwrap();
+    assert_eq!([act_for("three"), act_for("four")], [OTHER, OTHER]);
+}
+
+#[test]
 fn the_key_file_may_stand_in_the_option_or_be_referred_to() {
     let authority = authority_of(&[ROBOT]);
     let content = google(ROBOT, &token_url(&authority));

@@ -75,6 +75,12 @@ impl Members {
         self.0.iter().map(|(name, _)| name.as_str())
     }
 
+    /// The bytes that they take, unless a name has to be escaped.
+    pub(super) fn length(&self) -> usize {
+        let parts = |(name, value): &(String, Secret)| [name.len(), value.reveal().len(), r#","":"#.len()];
+        self.0.iter().flat_map(parts).sum()
+    }
+
     pub(super) fn write(&self, object: &mut Object) {
         for (name, value) in &self.0 {
             object.json(name, value.reveal());

@@ -1,44 +1,49 @@
 //! A JSON object, written member by member: the header and the claims need no more, and their order is ours to choose.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
 
-/// What has been written so far, from the first brace on.
-#[derive(Default)]
-pub(super) struct Object(String);
+use crate::secret::SecretBytes;
+
+/// What has been written so far, from the first brace on. Members of the user's own may be nobody else's business, so it is
+/// wiped.
+pub(super) struct Object(SecretBytes);
 
 impl Object {
-    /// Adds a member that is text.
-    pub(super) fn text(&mut self, name: &str, text: &str) {
-        self.json(name, &quoted(text));
+    /// An empty one with room for so many bytes: one that has to grow leaves a copy behind, and all of its room is wiped.
+    pub(super) fn with_room(bytes: usize) -> Self {
+        Self(SecretBytes::with_room(bytes))
     }
 
-    /// Adds a member that is an array of texts; empty ones are none.
-    pub(super) fn texts<'a>(&mut self, name: &str, texts: impl Iterator<Item = &'a str>) {
-        let texts: Vec<_> = texts.filter(|text| !text.is_empty()).collect();
-        self.json(name, &serde_json::Value::from(texts).to_string());
+    /// Adds a member: a text, a number, or an array of such.
+    pub(super) fn member(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
+        self.name(name);
+        self.value(value);
     }
 
     /// Adds a member that is JSON already.
     pub(super) fn json(&mut self, name: &str, json: &str) {
-        self.0.push(if self.0.is_empty() { '{' } else { ',' });
-        self.0.push_str(&quoted(name));
-        self.0.push(':');
-        self.0.push_str(json);
+        self.name(name);
+        self.0.extend_from_slice(json.as_bytes());
+    }
+
+    fn name(&mut self, name: &str) {
+        let before = if self.0.is_empty() { b'{' } else { b',' };
+        self.0.push(before);
+        self.value(name);
+        self.0.push(b':');
+    }
+
+    fn value(&mut self, value: &(impl Serialize + ?Sized)) {
+        // Texts and numbers can all be written, and a Vec takes everything.
+        let _ = serde_json::to_writer(&mut *self.0, value);
     }
 
     /// The JSON.
-    pub(super) fn written(mut self) -> String {
-        self.0.push_str(if self.0.is_empty() { "{}" } else { "}" });
+    pub(super) fn closed(mut self) -> SecretBytes {
+        if self.0.is_empty() {
+            self.0.push(b'{');
+        }
+        self.0.push(b'}');
         self.0
     }
-
-    /// A part of a JWT.
-    pub(super) fn encoded(self) -> String {
-        URL_SAFE_NO_PAD.encode(self.written())
-    }
-}
-
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }

@@ -169,9 +169,11 @@ impl Reader<'_> {
     }
 
     fn consent_type(&self, logs_in: bool, ways: Option<&ConsentWays>) -> ConsentType {
-        let said = [ConsentType::Individual, ConsentType::Admin, ConsentType::ExternalAdmin]
-            .into_iter()
-            .find(|kind| self.is(Name::ConsentType, &format!("{kind:?}")));
+        let said = self.value(Name::ConsentType).map(|value| value.text.reveal()).and_then(|said| {
+            [ConsentType::Individual, ConsentType::Admin, ConsentType::ExternalAdmin]
+                .into_iter()
+                .find(|kind| format!("{kind:?}").eq_ignore_ascii_case(said))
+        });
         let usual = ways.map(|ways| ways.usual).filter(|_| !logs_in);
         said.or(usual).unwrap_or(ConsentType::Individual)
     }

@@ -10,6 +10,8 @@ use crate::url::Url;
 /// Reads options and collects what is wrong with them.
 pub(super) struct Reader<'a> {
     pub(super) options: &'a Options,
+    /// In the order of the table.
+    values: Vec<Option<&'a Value>>,
     pub(super) policy: Policy,
     /// What signs in the place of the key that the options name.
     pub(super) signer: Option<&'a HostSigner>,
@@ -20,8 +22,8 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(options: &'a Options, policy: Policy) -> Self {
-        let faults = options.faults();
-        Self { options, policy, signer: None, missing: Vec::new(), faults, warnings: Vec::new() }
+        let (faults, values) = (options.faults(), options.in_force());
+        Self { options, values, policy, signer: None, missing: Vec::new(), faults, warnings: Vec::new() }
     }
 
     pub(super) fn signing_by(self, signer: Option<&'a HostSigner>) -> Self {
@@ -29,9 +31,9 @@ impl<'a> Reader<'a> {
     }
 }
 
-impl Reader<'_> {
-    pub(super) fn value(&self, name: Name) -> Option<&Value> {
-        self.options.get(name)
+impl<'a> Reader<'a> {
+    pub(super) fn value(&self, name: Name) -> Option<&'a Value> {
+        self.values.get(name as usize).copied().flatten()
     }
 
     pub(super) fn text(&self, name: Name) -> Option<String> {
@@ -78,10 +80,8 @@ impl Reader<'_> {
     }
 
     pub(super) fn check_types(&mut self) {
-        for definition in table::TABLE {
-            let Some(value) = self.options.get(definition.id) else {
-                continue;
-            };
+        for (definition, value) in table::TABLE.iter().zip(&self.values) {
+            let Some(value) = value else { continue };
             if !definition.kind.accepts(value.text.reveal()) {
                 self.faults.push(wrong_value(definition, value));
             }

@@ -41,7 +41,7 @@ impl Connection {
             self.process().holders.leave(identity);
         }
         let token = self.process().cache.take(identity);
-        self.recent.clear();
+        self.forget_recent();
         self.live().session.log_off();
         match token {
             Some(token) if !self.is_over(&token) => flow::log_off(config, &token, self.process(), &call),
@@ -105,7 +105,7 @@ impl Connection {
                 continue;
             }
             let token = self.process().cache.take(identity).filter(|token| !self.is_over(token));
-            let snapshot = snapshot.under_policy();
+            let snapshot = snapshot.under_policy(self.process());
             let (Some(token), Ok(config)) = (token, snapshot.config()) else { continue };
             if let Err(error) = flow::log_off(config, &token, self.process(), &call) {
                 call.log.line(Level::Warning, || error.message().to_owned());

@@ -1,11 +1,15 @@
 //! The token of late, for callers who need nothing but it: no lock, no option and no file is looked at, nothing is copied, and
-//! no counter is touched that other connections use.
+//! nothing is written that another thread or another connection writes at the same time.
+//!
+//! What one connection was given lies in its snapshot too, for those that say the same: a connection is new once, and a
+//! program may have thousands.
 
 use std::sync::Arc;
 
 use super::Connection;
+use super::snapshot::Snapshot;
 use crate::cache::{self, Want};
-use crate::policy::Policy;
+use crate::config::Config;
 use crate::sys::{self, Share};
 use crate::token::{Lease, Terms, Token};
 
@@ -17,15 +21,50 @@ impl Connection {
     /// The token of late, if it is still what this connection would hand out.
     #[inline]
     pub(crate) fn recent(&self) -> Option<Share<Lease>> {
-        self.recent.take().filter(|lease| lease.holds(self.snapshot.version()))
+        self.recent.mine()?.take().filter(|lease| lease.holds(self.snapshot.version()))
     }
 
-    /// Keeps `token` for the calls to come, as it was got by the options of `version`.
-    pub(super) fn note(&self, token: Arc<Token>, want: Want, version: u64, policy: Policy) -> Share<Lease> {
+    /// The token that was noted of late for all who say the same.
+    pub(super) fn passed_on(&self) -> Option<Share<Lease>> {
+        let version = self.snapshot.version();
+        let lease = self.snapshot.last_seen().recent.take()?.passed_on(version)?;
+        let is_anothers = self.live.get().is_some_and(|live| live.session.has_id_token());
+        (!is_anothers).then(|| self.keep(lease, version))
+    }
+
+    /// Notes `token` for the calls to come, as it was got by the snapshot of `version`.
+    pub(super) fn note(
+        &self,
+        token: Arc<Token>,
+        want: Want,
+        version: u64,
+        snapshot: &Snapshot,
+        config: &Config,
+    ) -> Share<Lease> {
         let clock = self.process().clock.as_ref();
         let from = clock.coarse_unix_seconds();
         let until = cache::good_until(&token, want).min(from.saturating_add(AT_MOST));
-        let generation = sys::generation();
-        self.recent.put(Lease::on(token, Terms { generation, version, policy, seconds: from..until, clock }))
+        let (generation, user, policy) = (sys::generation(), sys::effective_user_id(), snapshot.policy());
+        let terms = Terms { generation, user, version, policy, seconds: from..until, clock };
+        // Who holds a token that is to be logged off is counted.
+        if config.logoff.is_none() && !self.is_alone(config) && !super::signed_by_host(config) {
+            snapshot.recent.put(Lease::on(Arc::clone(&token), terms.clone()));
+        }
+        self.keep(Lease::on(token, terms), version)
+    }
+
+    /// Keeps `lease` for this thread, and nothing that others have had before it.
+    fn keep(&self, lease: Lease, version: u64) -> Share<Lease> {
+        self.recent.retain(|lease| lease.holds(version));
+        match self.recent.mine() {
+            Some(slot) => slot.put(lease),
+            None => Share::new(lease),
+        }
+    }
+
+    /// Forgets it.
+    pub(super) fn forget_recent(&self) {
+        self.snapshot.last_seen().recent.clear();
+        self.recent.retain(|_| false);
     }
 }

@@ -10,12 +10,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use once_cell::race::OnceBox;
 
+use super::known;
 use crate::config::{self, Config, Flow, Resolution};
 use crate::error::{Error, Result};
+use crate::identity::Identity;
 use crate::key::HostSigner;
 use crate::options::{Options, Seen};
 use crate::policy::Policy;
 use crate::process::Process;
+use crate::sys::Slot;
+use crate::token::Lease;
 
 /// The options, and what they mean once somebody has asked.
 pub(super) struct Snapshot {
@@ -25,6 +29,10 @@ pub(super) struct Snapshot {
     pub(super) signer: Option<HostSigner>,
     policy: Policy,
     understood: OnceBox<Understood>,
+    /// What was got by them of late.
+    pub(super) recent: Slot<Lease>,
+    /// By which connections that say the same find it.
+    pub(super) name: Option<Identity>,
 }
 
 struct Understood {
@@ -53,15 +61,16 @@ impl Understood {
 
 impl Snapshot {
     fn new(options: Options, signer: Option<HostSigner>) -> Self {
-        Self { said: options, signer, policy: Policy::current(), understood: OnceBox::new() }
+        let (policy, understood) = (Policy::current(), OnceBox::new());
+        Self { said: options, signer, policy, understood, recent: Slot::empty(), name: None }
     }
 
     /// The same options under the policy of now.
-    pub(super) fn under_policy(self: &Arc<Self>) -> Arc<Self> {
+    pub(super) fn under_policy(self: &Arc<Self>, process: &Process) -> Arc<Self> {
         if self.policy == Policy::current() {
             return Arc::clone(self);
         }
-        Arc::new(self.anew())
+        known::shared(self.anew(), process)
     }
 
     /// The same options, not yet understood.
@@ -70,7 +79,7 @@ impl Snapshot {
     }
 
     /// Whether what was read for them is as it was then.
-    fn is_of_now(&self) -> bool {
+    pub(super) fn is_of_now(&self) -> bool {
         self.understood.get().is_none_or(|understood| understood.seen.is_of_now())
     }
 
@@ -105,6 +114,14 @@ impl Snapshot {
     }
 }
 
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        if let Some(name) = &self.name {
+            known::forget(name);
+        }
+    }
+}
+
 /// The options of a moment and what they mean.
 pub struct View {
     pub(super) snapshot: Arc<Snapshot>,
@@ -136,14 +153,20 @@ impl View {
 
 /// The snapshot in force, which a policy that was tightened makes another, and a change of what was read for it.
 pub(super) struct InForce {
+    process: Option<&'static Process>,
     snapshot: ArcSwap<Snapshot>,
     version: AtomicU64,
 }
 
 impl InForce {
-    pub(super) fn new(options: Options) -> Self {
-        let snapshot = Snapshot::new(options, None);
-        Self { snapshot: ArcSwap::from_pointee(snapshot), version: AtomicU64::new(0) }
+    /// What `options` say, in `process` or in that of the calling thread.
+    pub(super) fn new(options: Options, process: Option<&'static Process>) -> Self {
+        let snapshot = known::shared(Snapshot::new(options, None), of_now(process));
+        Self { process, snapshot: ArcSwap::new(snapshot), version: AtomicU64::new(0) }
+    }
+
+    pub(super) fn process(&self) -> &'static Process {
+        of_now(self.process)
     }
 
     /// The snapshot after a look at what was read for it.
@@ -153,7 +176,7 @@ impl InForce {
             return snapshot;
         }
         // Whoever else has put another in its place by now has seen the change as well.
-        self.snapshot.compare_and_swap(&snapshot, Arc::new(snapshot.anew()));
+        self.snapshot.compare_and_swap(&snapshot, known::shared(snapshot.anew(), self.process()));
         self.snapshot.load_full()
     }
 
@@ -163,7 +186,7 @@ impl InForce {
         if snapshot.policy == Policy::current() {
             return snapshot;
         }
-        self.snapshot.rcu(Snapshot::under_policy);
+        self.snapshot.rcu(|snapshot| snapshot.under_policy(self.process()));
         self.snapshot.load_full()
     }
 
@@ -174,7 +197,7 @@ impl InForce {
             let mut options = current.said.clone();
             outcome = change(&mut options);
             match outcome {
-                Ok(()) => Arc::new(Snapshot::new(options, current.signer.clone())),
+                Ok(()) => known::shared(Snapshot::new(options, current.signer.clone()), self.process()),
                 Err(_) => Arc::clone(current),
             }
         });
@@ -184,7 +207,9 @@ impl InForce {
 
     /// Changes the signer.
     pub(super) fn set_signer(&self, signer: Option<&HostSigner>) {
-        self.snapshot.rcu(|current| Arc::new(Snapshot::new(current.said.clone(), signer.cloned())));
+        self.snapshot.rcu(|current| {
+            known::shared(Snapshot::new(current.said.clone(), signer.cloned()), self.process())
+        });
         self.changed();
     }
 
@@ -198,4 +223,8 @@ impl InForce {
     pub(super) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
+}
+
+fn of_now(process: Option<&'static Process>) -> &'static Process {
+    process.unwrap_or_else(Process::current)
 }

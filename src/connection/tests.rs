@@ -57,8 +57,12 @@ impl Bench {
 
     /// Another connection with the same string.
     pub(super) fn equal(&self) -> Connection {
-        Connection::open(&self.string).unwrap().with_process(self.process)
+        open(&self.string, self.process)
     }
+}
+
+pub(super) fn open(text: &str, process: &'static Process) -> Connection {
+    Connection::open_within(text, &ProcessEnvironment, Some(process)).unwrap()
 }
 
 pub(super) fn bench(more: &str) -> Bench {
@@ -69,7 +73,7 @@ pub(super) fn bench(more: &str) -> Bench {
     let store = place.fixture("ec.pem", None);
     let store = store.files().next().unwrap();
     let string = format!("{more};am=55;ClaimsIssuer=me;JWTCertStore={{{store}}}");
-    let connection = Connection::open(&string).unwrap().with_process(process);
+    let connection = open(&string, process);
     let store = PathBuf::from(store.to_string());
     Bench { connection, process, turned, string, store, _place: place }
 }

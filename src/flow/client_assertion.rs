@@ -19,7 +19,7 @@ pub(super) fn attempt<'a>(
     context: &Context<'_>,
 ) -> Result<Attempt<'a>> {
     let assertion = match source {
-        AssertionSource::Signed(signing) => signed_jwt::sign_in_time(signing, ahead, context)?.text().clone(),
+        AssertionSource::Signed(signing) => signed_jwt::sign_in_time(signing, ahead, context)?.into_text(),
         AssertionSource::Given(assertion) => assertion.clone(),
         AssertionSource::File { file, guarded } => read(file, *guarded, context.warn)?,
     };

@@ -19,7 +19,7 @@ pub(super) fn attempt<'a>(
     Ok(Attempt {
         parameters: vec![
             ("grant_type", Secret::from(grant_type.unwrap_or(GRANT_TYPE))),
-            ("assertion", assertion.text().clone()),
+            ("assertion", assertion.into_text()),
         ],
         what: "the assertion",
         sent: Box::new(|| shown_claims(signing, exchange)),

@@ -130,7 +130,7 @@ pub fn files(config: &Config) -> Vec<&Location> {
 pub fn sign(config: &Config, process: &Process, warn: &dyn Fn(Error)) -> Result<Secret> {
     let text = "this AuthenticationMethod signs no JWT";
     let signing = signing(config).ok_or_else(|| Error::new(Status::Unsupported, "assertion", text))?;
-    Ok(signed_jwt::sign(signing, 0, process, warn)?.text().clone())
+    Ok(signed_jwt::sign(signing, 0, process, warn)?.into_text())
 }
 
 /// The ready-made assertion of `source`, unless it is past its end; nothing where the assertion is signed here. What is to

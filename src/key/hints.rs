@@ -4,12 +4,15 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::remembered::Remembered;
 use super::{KeyOrigin, KeySource, file, json, text};
 use crate::error::Result;
 use crate::file::Stamp;
 use crate::secret::Secret;
+use crate::sys::PerProcess;
 
 /// What stands beside a key.
+#[derive(Clone)]
 pub enum Hints {
     /// In the JSON key of a Google service account.
     Google(GoogleHints),
@@ -18,6 +21,7 @@ pub enum Hints {
 }
 
 /// What the key file of a Google service account says, each by the name of its member.
+#[derive(Clone)]
 pub struct GoogleHints {
     /// The issuer of its assertions.
     pub client_email: Option<String>,
@@ -28,6 +32,7 @@ pub struct GoogleHints {
 }
 
 /// What the configuration of a Box application says, each by the name of its member.
+#[derive(Clone)]
 pub struct BoxHints {
     /// clientID: the client, and the issuer of its assertions.
     pub client_id: Option<String>,
@@ -70,24 +75,49 @@ struct BoxAuth {
     public_key_id: Option<String>,
 }
 
+static REMEMBERED: PerProcess<Remembered> = PerProcess::new();
+
+fn remembered() -> &'static Remembered {
+    REMEMBERED.get_or_init(Remembered::default)
+}
+
 /// What stands beside the key of `source`, if something does, and the stamp of the file where it is one. The key itself is
-/// not opened.
+/// not opened. A file is looked at each time, and read if it is another than before.
 ///
 /// # Errors
 /// Those of the file: it cannot be read, or is JSON that is damaged.
 pub fn hints(source: &KeySource) -> Result<(Option<Hints>, Option<Stamp>)> {
-    let (content, stamp) = match &source.origin {
+    hints_by(remembered(), source)
+}
+
+/// Forgets what files said.
+pub(super) fn forget() {
+    remembered().clear();
+}
+
+pub(super) fn hints_by(
+    remembered: &Remembered,
+    source: &KeySource,
+) -> Result<(Option<Hints>, Option<Stamp>)> {
+    match &source.origin {
         KeyOrigin::Store(file) => {
+            if let Some((hints, stamp)) = remembered.get(source, file) {
+                return Ok((hints, Some(stamp)));
+            }
             let (content, stamp, _) = file::read_key(source, file)?;
-            (content, Some(stamp))
+            let hints = in_content(source, &content)?;
+            remembered.keep(source, file, stamp, hints.clone());
+            Ok((hints, Some(stamp)))
         }
-        KeyOrigin::Text(written) => (text::content(source, written.reveal())?, None),
-        _ => return Ok((None, None)),
-    };
-    if !json::is_json(&content) {
-        return Ok((None, stamp));
+        KeyOrigin::Text(written) => {
+            Ok((in_content(source, &text::content(source, written.reveal())?)?, None))
+        }
+        _ => Ok((None, None)),
     }
-    Ok((of(json::parse(source, &content)?), stamp))
+}
+
+fn in_content(source: &KeySource, content: &[u8]) -> Result<Option<Hints>> {
+    if json::is_json(content) { Ok(of(json::parse(source, content)?)) } else { Ok(None) }
 }
 
 fn of(file: File) -> Option<Hints> {

@@ -30,6 +30,7 @@ mod pem;
 mod pkcs11;
 mod pkcs12;
 mod pss;
+mod remembered;
 mod ring;
 mod serialized;
 mod shared;
@@ -55,6 +56,8 @@ use zeroize::Zeroizing;
 
 use cost::Budget;
 
+#[cfg(test)]
+use hints::hints_by;
 pub use hints::{BoxHints, GoogleHints, Hints, hints};
 pub use host::{HostSigner, Sign};
 pub use listing::{Listed, Listing, list};

@@ -12,15 +12,14 @@ use std::sync::Arc;
 use aws_lc_rs::hmac;
 use parking_lot::Mutex;
 
-use super::{KeyOrigin, KeySource, SigningKey, open_with_stamps, pkcs11};
+use super::{KeyOrigin, KeySource, SigningKey, hints, open_with_stamps, pkcs11};
 use crate::error::Result;
 use crate::file::Stamp;
+use crate::identity::Identity;
 use crate::sys;
 
 /// Beyond this, the key that was opened first goes.
 const MOST: usize = 1000;
-
-type Digest = [u8; 32];
 
 struct Kept {
     key: Arc<SigningKey>,
@@ -30,7 +29,7 @@ struct Kept {
 
 #[derive(Default)]
 struct Keys {
-    kept: HashMap<Digest, Kept>,
+    kept: HashMap<Identity, Kept>,
     opened: u64,
 }
 
@@ -66,21 +65,23 @@ impl KeyRing {
         Ok(key)
     }
 
-    /// Forgets all keys, and the PINs that tokens refused; keys handed out live on with their holders.
+    /// Forgets all keys, what their files say beside them, and the PINs that tokens refused; keys handed out live on with
+    /// their holders.
     pub fn clear(&self) {
         // Without the lock: the last key of a token closes its session.
         let kept = std::mem::take(&mut self.keys.lock().kept);
         drop(kept);
+        hints::forget();
         pkcs11::forget();
     }
 
-    fn kept(&self, digest: &Digest, stamps: &[Stamp]) -> Option<Arc<SigningKey>> {
+    fn kept(&self, digest: &Identity, stamps: &[Stamp]) -> Option<Arc<SigningKey>> {
         let keys = self.keys.lock();
         let kept = keys.kept.get(digest).filter(|kept| kept.stamps == stamps && !kept.key.is_gone())?;
         Some(Arc::clone(&kept.key))
     }
 
-    fn keep(&self, digest: Digest, key: Arc<SigningKey>, stamps: Vec<Stamp>) {
+    fn keep(&self, digest: Identity, key: Arc<SigningKey>, stamps: Vec<Stamp>) {
         let mut keys = self.keys.lock();
         keys.opened = keys.opened.wrapping_add(1);
         let opened = keys.opened;
@@ -93,41 +94,10 @@ impl KeyRing {
         keys.kept.insert(digest, Kept { key, stamps, opened });
     }
 
-    /// Each field with its length in front, so that no two sources make the same bytes; nothing for what is not kept.
-    fn digest(&self, source: &KeySource, user: u32) -> Option<Digest> {
-        let (user, named) = (user.to_be_bytes(), source.named());
-        let (kind, origin) = match &source.origin {
-            KeyOrigin::Store(store) => ("store", store.path().as_os_str().as_encoded_bytes()),
-            KeyOrigin::Pkcs11(uri) => ("pkcs11", uri.typed().as_bytes()),
-            KeyOrigin::Text(text) => ("text", text.reveal().as_bytes()),
-            KeyOrigin::Shared(secret) => ("shared", secret.reveal().as_bytes()),
-            KeyOrigin::Signer(_) => return None,
-        };
-        let fields = [
-            Some(user.as_slice()),
-            Some(if source.strong { b"strong".as_slice() } else { b"any" }),
-            Some(if source.guarded { b"guarded".as_slice() } else { b"any" }),
-            Some(named.as_bytes()),
-            Some(kind.as_bytes()),
-            Some(origin),
-            source.certificate.as_ref().map(|file| file.typed().as_bytes()),
-            source.certificate.as_ref().map(|file| file.path().as_os_str().as_encoded_bytes()),
-            source.alias.as_deref().map(str::as_bytes),
-            source.password.as_ref().map(|secret| secret.reveal().as_bytes()),
-            source.key_password.as_ref().map(|secret| secret.reveal().as_bytes()),
-        ];
-        let mut context = hmac::Context::with_key(&self.seed);
-        for field in fields {
-            let length = field.map(|field| u64::try_from(field.len()).unwrap_or(u64::MAX));
-            context.update(&[u8::from(length.is_some())]);
-            context.update(&length.unwrap_or_default().to_be_bytes());
-            context.update(field.unwrap_or_default());
-        }
-        let mut digest = Digest::default();
-        for (to, from) in digest.iter_mut().zip(context.sign().as_ref()) {
-            *to = *from;
-        }
-        Some(digest)
+    /// Of all that opens `source` and is said of it, for `user`; nothing for what is not kept.
+    fn digest(&self, source: &KeySource, user: u32) -> Option<Identity> {
+        let is_kept = !matches!(source.origin, KeyOrigin::Signer(_));
+        is_kept.then(|| Identity::of(&self.seed, &(user, source)))
     }
 }
 

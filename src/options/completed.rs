@@ -110,7 +110,7 @@ mod tests {
             }
             let text = options.completed(true, &[]);
             for name in LEFT_OUT {
-                options.layers.get_mut(&Origin::SetOption).unwrap().remove(&name);
+                options.layer(Origin::SetOption).remove(&name);
             }
             let again = opened(text.reveal());
             assert_eq!(in_force(&again), in_force(&options));

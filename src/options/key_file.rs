@@ -209,7 +209,7 @@ impl Options {
         };
         let value =
             Value { text, origin: Origin::KeyFile, spelling: spelling.to_owned(), place: Some(place) };
-        self.layers.entry(Origin::KeyFile).or_default().insert(name, value);
+        self.layer(Origin::KeyFile).insert(name, value);
     }
 
     fn warn_of(&mut self, key: &KeySource, text: &str) {

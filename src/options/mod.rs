@@ -6,6 +6,7 @@
 //! What they refer to outside, `references` and `key_file` read at that time, into a copy; `seen` tells when it has changed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::assertion::Members;
 use crate::error::{Error, Result, Status};
@@ -39,7 +40,7 @@ pub use seen::Seen;
 pub use table::{Kind, Name};
 
 /// Where a value was said; a later one outranks an earlier one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Origin {
     /// Beside the key that signs, in a JSON key file.
     KeyFile,
@@ -64,7 +65,7 @@ impl Origin {
 }
 
 /// One value as it was said.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Value {
     /// The value.
     pub text: Secret,
@@ -97,9 +98,10 @@ impl Value {
 type Layer = BTreeMap<Name, Value>;
 
 /// The options of one connection. An empty value stands for none, as in `Scope=;`, and hides those of lower rank.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Options {
-    layers: BTreeMap<Origin, Layer>,
+    /// Shared with the options of before, of which a change is a copy.
+    layers: BTreeMap<Origin, Arc<Layer>>,
     /// The data source, for messages.
     source: Option<String>,
     model: Model,
@@ -110,7 +112,7 @@ pub struct Options {
 }
 
 /// What was found where options refer to something outside of them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 struct Outside {
     faults: Vec<Error>,
     warnings: Vec<Error>,
@@ -188,7 +190,12 @@ impl Options {
 
     fn say(&mut self, name: Name, text: Secret, origin: Origin, spelling: &str) {
         let value = Value { text, origin, spelling: spelling.to_owned(), place: None };
-        self.layers.entry(origin).or_default().insert(name, value);
+        self.layer(origin).insert(name, value);
+    }
+
+    /// What one origin says, to say more.
+    fn layer(&mut self, origin: Origin) -> &mut Layer {
+        Arc::make_mut(self.layers.entry(origin).or_default())
     }
 
     /// Finds the data source, by the rules of ODBC's SQLDriverConnect: of DSN and FILEDSN the first counts, and none
@@ -213,7 +220,7 @@ impl Options {
         };
         self.source = Some(source.label);
         self.warnings.extend(source.warnings);
-        self.layers.insert(source.origin, source.values);
+        self.layers.insert(source.origin, Arc::new(source.values));
         Ok(())
     }
 
@@ -248,7 +255,7 @@ impl Options {
         }
         let (model, values) = if path.is_empty() { Default::default() } else { Model::read(&path) };
         self.model = model;
-        self.layers.insert(Origin::Model, values);
+        self.layers.insert(Origin::Model, Arc::new(values));
     }
 
     /// Sets options by name, to the letter: all of them or, on an error, none. An empty value takes an option away.

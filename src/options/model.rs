@@ -27,7 +27,7 @@ const SETTINGS: [&str; 6] =
 pub type Header = (String, Secret);
 
 /// What a model file says; nothing, where none is named.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Model {
     /// RestConfigFile as typed.
     pub(super) path: String,

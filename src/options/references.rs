@@ -10,10 +10,11 @@
 
 use std::path::Path;
 
-use super::table::{self, Definition};
+use super::table::{self, Definition, Kind, Name};
 use super::{Options, Origin, Seen, Value, environment};
 use crate::error::{Error, Result, Status};
 use crate::file::{self, Exposed, Fault, Location, Stamp};
+use crate::key::Uri;
 use crate::policy::{Allowed, Policy};
 use crate::secret::Secret;
 
@@ -61,8 +62,8 @@ impl Options {
     #[must_use]
     pub fn dereferenced(&self, policy: Policy, seen: &mut Seen) -> Self {
         let mut options = self.clone();
-        for definition in table::TABLE.iter().filter(|definition| definition.is_secret()) {
-            let Some(value) = self.get(definition.id) else { continue };
+        for (definition, value) in table::TABLE.iter().zip(self.in_force()) {
+            let Some(value) = value.filter(|_| definition.is_secret()) else { continue };
             let Some(reference) = Reference::of(value.text.reveal()) else { continue };
             let followed = self.follow(definition, value, &reference, policy, seen);
             match followed {
@@ -71,6 +72,28 @@ impl Options {
             }
         }
         options
+    }
+
+    /// Whether what they mean is in them and in files alone, so that it is the same for all who say it: not in the environment,
+    /// and not where the process stands when they are understood.
+    #[must_use]
+    pub fn stand_alone(&self) -> bool {
+        let depends =
+            |(name, value): (&Name, &Value)| match name.definition().map(|definition| definition.kind) {
+                Some(Kind::Secret) => match Reference::of(value.text.reveal()) {
+                    Some(Reference::Variable(_)) => true,
+                    Some(Reference::File(path)) => Path::new(path).is_relative(),
+                    Some(Reference::Literal(_)) | None => false,
+                },
+                // These two are read when a connection is opened.
+                Some(Kind::Path) if matches!(name, Name::FILEDSN | Name::RestConfigFile) => false,
+                Some(Kind::Path) => {
+                    let text = value.text.reveal();
+                    !text.is_empty() && !Uri::is(text) && Path::new(text).is_relative()
+                }
+                _ => false,
+            };
+        !self.layers.values().flat_map(|layer| layer.iter()).any(depends)
     }
 
     fn follow(
@@ -98,7 +121,7 @@ impl Options {
     fn content(&self, path: &str, seen: &mut Seen) -> std::result::Result<Secret, String> {
         let file = Location::new(path.to_owned());
         let (content, metadata) = file::read_at_most(file.path(), MOST_BYTES).map_err(said)?;
-        let guarded = self.get(table::Name::KeyFileCheck).is_some_and(|value| value.text.reveal() == "1");
+        let guarded = self.get(Name::KeyFileCheck).is_some_and(|value| value.text.reveal() == "1");
         if let Some(exposed) = Exposed::of(&metadata).filter(|_| guarded) {
             return Err(format!("{exposed} (KeyFileCheck is 1)"));
         }
@@ -115,8 +138,7 @@ impl Options {
     }
 
     fn replace(&mut self, name: table::Name, value: &Value, text: Secret) {
-        let layer = self.layers.entry(value.origin).or_default();
-        layer.insert(name, Value { text, ..value.clone() });
+        self.layer(value.origin).insert(name, Value { text, ..value.clone() });
     }
 
     /// Whether somebody said it who may be anybody.
@@ -124,11 +146,11 @@ impl Options {
         match value.origin {
             Origin::ConnectionString => true,
             Origin::FileDsn => {
-                let named = self.in_layer(Origin::ConnectionString, table::Name::FILEDSN);
+                let named = self.in_layer(Origin::ConnectionString, Name::FILEDSN);
                 named.is_none_or(|named| environment::has_folder(Path::new(named.text.reveal().trim())))
             }
             Origin::Model => {
-                let named = self.get(table::Name::RestConfigFile);
+                let named = self.get(Name::RestConfigFile);
                 named.is_none_or(|named| self.is_a_strangers(named))
             }
             // It says what the file says that the key's option names.

@@ -284,6 +284,19 @@ fn every_secret_of_a_data_source_is_guarded_and_a_source_without_one_is_not() {
 }
 
 #[test]
+fn all_values_at_once_are_those_that_are_found_one_by_one() {
+    let place = Place::new(&format!("{STORE}Scope=x\nClaimsAudience=y\nLoginTimeout=2\n"), "");
+    let mut options = place.open(&format!("DSN=a;{EVIL};Scope=;LoginTimeout=3"));
+    options.set(&[("ClaimsSubject", "me"), ("LoginTimeout", "4"), ("ClaimsAudience", "")]).unwrap();
+    let at_once = options.in_force();
+    for definition in table::TABLE {
+        assert_eq!(at_once[definition.id as usize], options.get(definition.id), "{}", definition.name);
+    }
+    let origins: Vec<_> = at_once.iter().flatten().map(|value| value.origin).collect();
+    assert!(origins.contains(&Origin::Dsn) && origins.contains(&Origin::SetOption), "{origins:?}");
+}
+
+#[test]
 fn only_the_data_source_itself_or_the_host_program_may_allow_it() {
     let allowing = Place::new(&format!("{STORE}AllowOverride=1\n"), "");
     assert_eq!(token_uri(&allowing.open(&format!("DSN=a;{EVIL}"))), Some("POST https://evil.example/t"));

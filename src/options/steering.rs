@@ -13,9 +13,25 @@ impl Options {
     /// options of the connection string that may not be given there.
     #[must_use]
     pub fn faults(&self) -> Vec<Error> {
-        let refused = table::TABLE.iter().filter(|definition| self.is_refused(definition.id));
+        let known = if self.source.is_some() { table::TABLE } else { &[] };
+        let refused = known.iter().filter(|definition| self.is_refused(definition.id));
         let found = self.model.fault.iter().chain(&self.outside.faults).cloned();
         found.chain(refused.map(|definition| self.refusal(definition))).collect()
+    }
+
+    /// What [`Options::get`] finds of each option, in the order of the table: for those who ask for many.
+    #[must_use]
+    pub fn in_force(&self) -> Vec<Option<&Value>> {
+        let mut found = vec![None; table::TABLE.len()];
+        for (origin, layer) in &self.layers {
+            for (name, value) in layer.iter() {
+                let refused = *origin == Origin::ConnectionString && self.is_refused(*name);
+                if let Some(place) = found.get_mut(*name as usize).filter(|_| !refused) {
+                    *place = Some(value).filter(|value| !value.text.reveal().is_empty());
+                }
+            }
+        }
+        found
     }
 
     /// Whether the connection string says something about that option which is not in force.

@@ -27,14 +27,18 @@ impl<T: Send + Sync> PerProcess<T> {
         Self { slot: AtomicPtr::new(ptr::null_mut()), owns: PhantomData }
     }
 
+    /// This process's value, if it has one.
+    pub fn get(&self) -> Option<&T> {
+        // SAFETY: a slot that was published is freed by our drop alone, which nobody can borrow past.
+        let slot = unsafe { self.slot.load(Ordering::Acquire).as_ref() }?;
+        (slot.generation == generation()).then_some(&slot.value)
+    }
+
     /// This process's value. Of several threads that come first together, one's `make` is kept.
     pub fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
         let seen = self.slot.load(Ordering::Acquire);
-        // SAFETY: a slot that was published is freed by our drop alone, which nobody can borrow past.
-        if let Some(slot) = unsafe { seen.as_ref() }
-            && slot.generation == generation()
-        {
-            return &slot.value;
+        if let Some(value) = self.get() {
+            return value;
         }
         let fresh = Box::into_raw(Box::new(Slot { generation: generation(), value: make() }));
         match self.slot.compare_exchange(seen, fresh, Ordering::AcqRel, Ordering::Acquire) {
