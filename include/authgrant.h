@@ -236,7 +236,7 @@ typedef struct authgrant_error authgrant_error;
 typedef struct authgrant_headers authgrant_headers;
 
 /**
- * One connection's own count of a token, so that equal connections do not write to the same memory for each call; in C an
+ * A count of a token of its own, so that connections and threads do not write to the same memory for each call; in C an
  * `authgrant_token`, let go of with authgrant_token_free.
  *
  * It never changes, and outlives the connection that it came from.
