@@ -34,7 +34,7 @@ mod tokens;
 pub use snapshot::View;
 
 use logoff::Held;
-use snapshot::InForce;
+use snapshot::{InForce, Snapshot};
 
 /// How one call differs from the connection's own ways.
 #[derive(Clone, Copy, Debug, Default)]
@@ -131,8 +131,9 @@ impl Connection {
     }
 
     fn forget_refusal(&self) {
-        if let Ok(config) = self.snapshot.load_full().config() {
-            self.process().cache.forget_refusal(self.identity(config));
+        let snapshot = self.snapshot.load_full();
+        if let Ok(config) = snapshot.config() {
+            self.process().cache.forget_refusal(self.identity(&snapshot, config));
         }
     }
 
@@ -149,7 +150,7 @@ impl Connection {
         let version = self.snapshot.version();
         let snapshot = self.snapshot.load_full();
         let config = snapshot.config()?;
-        let token = self.token(config, wishes)?;
+        let token = self.token(&snapshot, config, wishes)?;
         self.hold(token.identity, &snapshot, config);
         Ok(self.note(token, want(config, Wishes::default()), version, &snapshot, config))
     }
@@ -203,8 +204,10 @@ impl Connection {
     pub fn completed_string(&self, secrets: bool, tokens: bool) -> Secret {
         let snapshot = self.snapshot.load_full();
         let instead = match snapshot.config() {
-            Ok(config) if tokens => self.tokens_of_now(config, snapshot.options()),
-            Ok(config) if secrets => self.newest_refresh_token(config, "RefreshToken").into_iter().collect(),
+            Ok(config) if tokens => self.tokens_of_now(&snapshot, config),
+            Ok(config) if secrets => {
+                self.newest_refresh_token(&snapshot, config, "RefreshToken").into_iter().collect()
+            }
             _ => Vec::new(),
         };
         snapshot.said.completed(secrets, &instead)
@@ -263,9 +266,9 @@ impl Connection {
         self.live.get_or_init(|| Live { number: number(), ..Live::default() })
     }
 
-    fn token(&self, config: &Config, wishes: Wishes) -> Result<Arc<Token>> {
+    fn token(&self, snapshot: &Snapshot, config: &Config, wishes: Wishes) -> Result<Arc<Token>> {
         let process = self.process();
-        let identity = self.identity(config);
+        let identity = self.identity(snapshot, config);
         self.begin_with_given(config, identity);
         let (clock, want) = (process.clock.as_ref(), want(config, wishes));
         if wishes.no_network && flow::needs_network(config) {
@@ -303,15 +306,19 @@ impl Connection {
         work(&Context { process, session, call, identity, consent_way, may_prompt, warn: &warn })
     }
 
-    fn identity(&self, config: &Config) -> Identity {
-        let alone = self.is_alone(config).then(|| self.live().number);
-        // Those who share a token agree on who is told of its end.
-        let logoff = config.logoff.as_ref().map(|logoff| logoff.endpoint.as_written());
-        let subject = (sys::effective_user_id(), &config.flow, &config.given, logoff, alone);
-        let identity = Identity::of(&self.process().digest_key, &subject);
-        if alone.is_some() || signed_by_host(config) {
-            self.own(identity);
+    /// Of what is got by `config`, which is what `snapshot` means.
+    fn identity(&self, snapshot: &Snapshot, config: &Config) -> Identity {
+        let user = sys::effective_user_id();
+        let digest = |alone: Option<u64>| {
+            // Those who share a token agree on who is told of its end.
+            let logoff = config.logoff.as_ref().map(|logoff| logoff.endpoint.as_written());
+            Identity::of(&self.process().digest_key, &(user, &config.flow, &config.given, logoff, alone))
+        };
+        if !self.is_alone(config) && !signed_by_host(config) {
+            return snapshot.identity(user, || digest(None));
         }
+        let identity = digest(self.is_alone(config).then(|| self.live().number));
+        self.own(identity);
         identity
     }
 

@@ -175,6 +175,17 @@ mod tests {
     }
 
     #[test]
+    fn whose_tokens_they_ask_for_is_digested_once_but_for_another_user() {
+        let bench = bench("");
+        let snapshot = bench.connection.snapshot.last_seen();
+        let digest = |text: &str| Identity::of(&bench.process.digest_key, &text);
+        let first = snapshot.identity(7, || digest("first"));
+        assert_eq!(first, digest("first"));
+        assert_eq!(snapshot.identity(7, || digest("second")), first);
+        assert_eq!(snapshot.identity(8, || digest("third")), digest("third"));
+    }
+
+    #[test]
     fn many_that_open_and_close_together_agree() {
         let bench = bench("");
         let unequal = AtomicU32::new(0);

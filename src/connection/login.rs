@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::snapshot::Snapshot;
 use super::{Connection, Wishes};
 use crate::call::Call;
 use crate::config::{self, Config, Exchange, Grant};
@@ -36,20 +37,21 @@ impl Connection {
         let person = self.begin(Call::within(consent.timeout, "ConsentTimeout"));
         let visit = consent::visit(consent, show, &self.process().browser, &person)?;
         if let Some(exchange) = &authorization.exchange {
-            self.redeem(exchange, &visit, config)?;
+            self.redeem(exchange, &visit, &snapshot, config)?;
         }
         if config.flow.login().is_none() {
-            self.process().cache.take(self.identity(config));
-            self.token(config, Wishes { no_prompt: true, ..Wishes::default() })?;
+            self.process().cache.take(self.identity(&snapshot, config));
+            self.token(&snapshot, config, Wishes { no_prompt: true, ..Wishes::default() })?;
         }
         Ok(())
     }
 
     /// Exchanges the code of a visit: for the connection's own token, or to hear who has consented.
-    fn redeem(&self, exchange: &Exchange, visit: &Visit, config: &Config) -> Result<()> {
+    fn redeem(&self, exchange: &Exchange, visit: &Visit, snapshot: &Snapshot, config: &Config) -> Result<()> {
         let Grant::AuthorizationCode(login) = &exchange.grant else { return Ok(()) };
         let call = self.call(config, Wishes::default());
-        let token = self.with_context(config, self.identity(config), &call, false, |context| {
+        let identity = self.identity(snapshot, config);
+        let token = self.with_context(config, identity, &call, false, |context| {
             flow::redeem(exchange, login, visit, context)
         })?;
         if config.flow.login().is_some() {

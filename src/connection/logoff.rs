@@ -35,7 +35,7 @@ impl Connection {
         let snapshot = self.snapshot.load_full();
         let config = snapshot.config()?;
         let call = self.call(config, super::Wishes { no_prompt: true, ..super::Wishes::default() });
-        let identity = self.identity(config);
+        let identity = self.identity(&snapshot, config);
         let held = self.live().held.lock().extract_if(.., |held| held.identity == identity).next().is_some();
         if held {
             self.process().holders.leave(identity);

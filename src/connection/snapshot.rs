@@ -18,7 +18,7 @@ use crate::key::HostSigner;
 use crate::options::{Options, Seen};
 use crate::policy::Policy;
 use crate::process::Process;
-use crate::sys::Slot;
+use crate::sys::{self, Slot};
 use crate::token::Lease;
 
 /// The options, and what they mean once somebody has asked.
@@ -29,10 +29,21 @@ pub(super) struct Snapshot {
     pub(super) signer: Option<HostSigner>,
     policy: Policy,
     understood: OnceBox<Understood>,
+    digested: OnceBox<Digested>,
     /// What was got by them of late.
     pub(super) recent: Slot<Lease>,
     /// By which connections that say the same find it.
     pub(super) name: Option<Identity>,
+}
+
+/// Whose tokens they ask for, as all who say the same do.
+#[derive(Clone, Copy)]
+struct Digested {
+    /// By the key of that process, counted by forks.
+    generation: u64,
+    /// For whom the process acted then.
+    user: u32,
+    identity: Identity,
 }
 
 struct Understood {
@@ -61,8 +72,15 @@ impl Understood {
 
 impl Snapshot {
     fn new(options: Options, signer: Option<HostSigner>) -> Self {
-        let (policy, understood) = (Policy::current(), OnceBox::new());
-        Self { said: options, signer, policy, understood, recent: Slot::empty(), name: None }
+        Self {
+            said: options,
+            signer,
+            policy: Policy::current(),
+            understood: OnceBox::new(),
+            digested: OnceBox::new(),
+            recent: Slot::empty(),
+            name: None,
+        }
     }
 
     /// The same options under the policy of now.
@@ -100,6 +118,14 @@ impl Snapshot {
 
     pub(super) fn config(&self) -> Result<&Config> {
         self.understood().resolution.config.as_ref().map_err(Clone::clone)
+    }
+
+    /// The identity of what the effective `user` gets by them in this process, which `digest` finds and which is kept.
+    pub(super) fn identity(&self, user: u32, digest: impl Fn() -> Identity) -> Identity {
+        let generation = sys::generation();
+        let first = || Box::new(Digested { generation, user, identity: digest() });
+        let kept = *self.digested.get_or_init(first);
+        if kept.generation == generation && kept.user == user { kept.identity } else { digest() }
     }
 
     /// Whether they are understood, and bring a token.

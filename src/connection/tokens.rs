@@ -1,6 +1,7 @@
 //! The tokens that a connection begins with, and those that it hands on in its completed string.
 
 use super::Connection;
+use super::snapshot::Snapshot;
 use crate::cache::Want;
 use crate::call::Call;
 use crate::clock;
@@ -23,9 +24,9 @@ impl Connection {
     }
 
     /// What ODBC 4.0's keywords say of the tokens of now. Nothing is fetched.
-    pub(super) fn tokens_of_now(&self, config: &Config, options: &Options) -> Vec<Instead> {
-        let process = self.process();
-        let identity = self.identity(config);
+    pub(super) fn tokens_of_now(&self, snapshot: &Snapshot, config: &Config) -> Vec<Instead> {
+        let (process, options) = (self.process(), snapshot.options());
+        let identity = self.identity(snapshot, config);
         self.begin_with_given(config, identity);
         let token = process.cache.peek(identity, Want::default(), process.clock.as_ref());
         let (value, end) = match (&token, &config.flow) {
@@ -46,14 +47,20 @@ impl Connection {
             instead(Name::AuthenticationMethod, "AuthenticationMethod", Some(Secret::from(number)))
         }));
         all.extend(scope.map(|scope| instead(Name::Scope, "Auth_Scope", Some(Secret::from(scope)))));
-        all.extend(self.newest_refresh_token(config, "Auth_RefreshToken"));
+        all.extend(self.newest_refresh_token(snapshot, config, "Auth_RefreshToken"));
         all
     }
 
     /// The refresh token that has taken the place of the option's: that one may be dead.
-    pub(super) fn newest_refresh_token(&self, config: &Config, spelling: &'static str) -> Option<Instead> {
+    pub(super) fn newest_refresh_token(
+        &self,
+        snapshot: &Snapshot,
+        config: &Config,
+        spelling: &'static str,
+    ) -> Option<Instead> {
         let call = Call::unbounded();
-        let newest = self.with_context(config, self.identity(config), &call, false, |context| {
+        let identity = self.identity(snapshot, config);
+        let newest = self.with_context(config, identity, &call, false, |context| {
             flow::held_refresh_token(config, context)
         });
         newest.map(|newest| Instead { name: Name::RefreshToken, spelling, text: Some(newest) })
