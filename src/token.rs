@@ -103,7 +103,7 @@ impl Lease {
     /// The same for a connection that says the same, if that may have it now; its options have that version.
     pub(crate) fn passed_on(&self, version: u64) -> Option<Self> {
         let terms = self.terms.as_ref()?;
-        let may_have_it = terms.user == sys::effective_user_id() && terms.hold(&self.token);
+        let may_have_it = terms.hold(&self.token) && terms.user == sys::effective_user_id();
         may_have_it.then(|| Self::on(Arc::clone(&self.token), Terms { version, ..terms.clone() }))
     }
 
