@@ -1,6 +1,7 @@
 //! Slots side by side, of which threads that run at the same time use different ones, so that what they write does not go
 //! back and forth between their processors.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -9,9 +10,10 @@ use super::Slot;
 /// The most slots side by side. More threads than that share them.
 const MOST: usize = 8;
 
-/// From which bit on threads differ: each is known by an address at the end of its stack, and stacks of fewer than 128 KiB are
-/// rare.
-const STACK_BITS: u32 = 17;
+thread_local! {
+    /// Threads are numbered as they come here first, so that a few that run together have numbers that follow each other.
+    static NUMBER: Cell<usize> = const { Cell::new(0) };
+}
 
 /// As many slots as there are processors; a power of two.
 pub struct Stripes<T>(Box<[Slot<T>]>);
@@ -27,7 +29,15 @@ impl<T> Stripes<T> {
     #[inline]
     #[must_use]
     pub fn mine(&self) -> Option<&Slot<T>> {
-        self.0.get(spread(thread() >> STACK_BITS) & self.0.len().wrapping_sub(1))
+        self.of_thread(match NUMBER.get() {
+            0 => numbered(),
+            known => known,
+        })
+    }
+
+    #[inline]
+    fn of_thread(&self, number: usize) -> Option<&Slot<T>> {
+        self.0.get(number & self.0.len().wrapping_sub(1))
     }
 
     /// Takes out what is not to be kept.
@@ -40,25 +50,13 @@ impl<T> Stripes<T> {
     }
 }
 
-/// By which the system knows the calling thread. A variable of the thread would take longer to find.
-fn thread() -> u64 {
-    #[cfg(unix)]
-    {
-        // SAFETY: pthread_self takes nothing, touches no memory of ours and cannot fail.
-        unsafe { libc::pthread_self() as u64 }
-    }
-    #[cfg(not(unix))]
-    {
-        0
-    }
-}
-
-/// Stacks mostly lie at equal distances. Of many factors that were tried, this one keeps neighbours apart at the most of those that
-/// are usual; by the golden ratio those at 1 MiB share a slot.
-fn spread(stack: u64) -> usize {
-    const FACTOR: u64 = 0xa521_dadd_8b03_ee7d;
-    let slot = stack.wrapping_mul(FACTOR) >> (u64::BITS.wrapping_sub(MOST.ilog2()));
-    usize::try_from(slot).unwrap_or_default()
+/// Gives the calling thread its number, which is not 0.
+#[cold]
+fn numbered() -> usize {
+    static LAST: AtomicUsize = AtomicUsize::new(0);
+    let number = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1).max(1);
+    NUMBER.set(number);
+    number
 }
 
 /// How many there are for this process, asked once: the answer is in several files.
@@ -76,7 +74,7 @@ fn processors() -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::ptr;
+    use std::collections::BTreeSet;
 
     use super::*;
 
@@ -92,33 +90,26 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_has_one_slot_however_deep_its_stack_is() {
-        fn down(stripes: &Stripes<u8>, slot: *const Slot<u8>, depth: u8) {
-            let frame = std::hint::black_box([depth; 16 << 10]);
-            assert_eq!(ptr::from_ref(stripes.mine().unwrap()), slot, "{} frames deep", frame[0]);
-            if depth < 32 {
-                down(stripes, slot, depth + 1);
-            }
+    fn as_many_threads_as_there_are_slots_have_one_each() {
+        let stripes = Stripes((0..4).map(|_| Slot::<u8>::empty()).collect());
+        let slot = |number| std::ptr::from_ref(stripes.of_thread(number).unwrap()).addr();
+        for first in [1, 6, usize::MAX - 3] {
+            let slots: BTreeSet<_> = (first..=first + 3).map(slot).collect();
+            assert_eq!(slots.len(), 4, "{first}");
         }
-        let stripes = Stripes((0..MOST).map(|_| Slot::empty()).collect());
-        down(&stripes, stripes.mine().unwrap(), 0);
     }
 
     #[test]
-    fn threads_whose_stacks_lie_side_by_side_mostly_have_slots_of_their_own() {
-        // 8 MiB are glibc's, 2 MiB those of Rust, 1 MiB Java's, 128 KiB musl's; some with a page between them.
-        for distance in [8 << 20, 2 << 20, (2 << 20) + 4096, 1 << 20, (1 << 20) + 4096, (128 << 10) + 8192] {
-            for first in [0x7f12_3456_7000_u64, 0x7fff_0000_1234] {
-                let slots: Vec<_> =
-                    (0..8).map(|number| spread((first - number * distance) >> STACK_BITS)).collect();
-                let mut different = slots.clone();
-                different.sort_unstable();
-                different.dedup();
-                assert!(different.len() >= MOST / 2, "{distance}: {slots:?}");
-                let parted = slots.windows(2).filter(|pair| pair[0] != pair[1]).count();
-                assert!(parted >= 6, "{distance}: {slots:?}");
-                assert!(slots.iter().all(|slot| *slot < MOST));
-            }
-        }
+    fn a_thread_keeps_its_number_and_no_other_has_it() {
+        let stripes = Stripes::<u8>::empty();
+        let number = || {
+            let slot = std::ptr::from_ref(stripes.mine().unwrap());
+            let number = NUMBER.get();
+            assert!(number > 0 && std::ptr::eq(stripes.mine().unwrap(), slot) && NUMBER.get() == number);
+            number
+        };
+        let others = [(); 3].map(|()| thread::scope(|scope| scope.spawn(number).join().unwrap()));
+        let all = BTreeSet::from([number(), others[0], others[1], others[2]]);
+        assert_eq!(all.len(), 4);
     }
 }
