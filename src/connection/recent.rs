@@ -27,7 +27,7 @@ impl Connection {
     /// The token that was noted of late for all who say the same.
     pub(super) fn passed_on(&self) -> Option<Share<Lease>> {
         let version = self.snapshot.version();
-        let lease = self.snapshot.last_seen().recent.take()?.passed_on(version)?;
+        let lease = self.snapshot.recent()?.passed_on(version)?;
         let is_anothers = self.live.get().is_some_and(|live| live.session.has_id_token());
         (!is_anothers).then(|| self.keep(lease, version))
     }

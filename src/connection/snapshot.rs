@@ -18,7 +18,7 @@ use crate::key::HostSigner;
 use crate::options::{Options, Seen};
 use crate::policy::Policy;
 use crate::process::Process;
-use crate::sys::{self, Slot};
+use crate::sys::{self, Share, Slot};
 use crate::token::Lease;
 
 /// The options, and what they mean once somebody has asked.
@@ -214,6 +214,11 @@ impl InForce {
         }
         self.snapshot.rcu(|snapshot| snapshot.under_policy(self.process()));
         self.snapshot.load_full()
+    }
+
+    /// What was got of late by the snapshot, whose share alone is counted.
+    pub(super) fn recent(&self) -> Option<Share<Lease>> {
+        self.snapshot.load().recent.take()
     }
 
     /// Changes the options, or leaves them as they are on an error.
