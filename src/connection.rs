@@ -106,8 +106,8 @@ impl Connection {
         Policy::freeze();
         let options = Options::open(text, environment)?;
         Ok(Self {
+            recent: snapshot::of_now(process).shelves.add(),
             snapshot: InForce::new(options, process),
-            recent: Stripes::empty(),
             log: ArcSwap::default(),
             live: PerProcess::new(),
             opened_in: sys::generation(),

@@ -16,7 +16,8 @@ use crate::consent::Browser;
 use crate::http::Network;
 use crate::identity::Identity;
 use crate::key::KeyRing;
-use crate::sys;
+use crate::sys::{self, Stripes};
+use crate::token::Lease;
 use crate::url::Url;
 
 /// Everything that outlives a connection.
@@ -31,6 +32,8 @@ pub struct Process {
     pub learnt: Learnt,
     /// How many connections have which token.
     pub holders: Holders,
+    /// Where connections keep the tokens of late.
+    pub shelves: Shelves,
     /// Browsers that were started.
     pub browser: Browser,
     /// What time it is.
@@ -51,6 +54,7 @@ impl Process {
             keys,
             learnt: Learnt::default(),
             holders: Holders::default(),
+            shelves: Shelves::default(),
             browser: Browser::system(),
             clock,
             digest_key: hmac::Key::new(hmac::HMAC_SHA256, &random::<32>()),
@@ -73,6 +77,7 @@ impl Process {
     /// Drops and wipes what is cached: tokens, keys, idle connections.
     pub fn clear(&self) {
         self.cache.clear();
+        self.shelves.clear();
         self.keys.clear();
         self.network.clear();
     }
@@ -111,6 +116,36 @@ impl Holders {
             holders.remove(&identity);
         }
         last
+    }
+}
+
+/// Where connections keep the tokens of late, so that these can be taken from all of them.
+#[derive(Default)]
+pub struct Shelves(Mutex<HashMap<usize, Stripes<Lease>>>);
+
+impl Shelves {
+    /// A new shelf.
+    #[must_use]
+    pub fn add(&self) -> Stripes<Lease> {
+        let shelf = Stripes::empty();
+        self.0.lock().insert(shelf.id(), shelf.clone());
+        shelf
+    }
+
+    /// Nobody reads there any more.
+    pub fn remove(&self, shelf: &Stripes<Lease>) {
+        self.0.lock().remove(&shelf.id());
+    }
+
+    #[cfg(test)]
+    pub(crate) fn count(&self) -> usize {
+        self.0.lock().len()
+    }
+
+    fn clear(&self) {
+        for shelf in self.0.lock().values() {
+            shelf.retain(|_| false);
+        }
     }
 }
 

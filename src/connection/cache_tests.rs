@@ -135,6 +135,26 @@ fn the_tokens_of_a_connections_own_are_wiped_when_it_is_closed() {
 }
 
 #[test]
+fn a_clear_and_a_log_off_wipe_what_equal_connections_have_been_given() {
+    let (_authority, endpoint) = server(HOUR);
+    let bench = bench(&endpoint);
+    let equal = bench.equal();
+    let given = || {
+        let token = bench.connection.get_token(Wishes::default()).unwrap();
+        assert!(Arc::ptr_eq(&token, &equal.get_token(Wishes::default()).unwrap()));
+        assert!(equal.recent().is_some() && equal.passed_on().is_some());
+        Arc::downgrade(&token)
+    };
+    let token = given();
+    bench.process.clear();
+    assert!(token.upgrade().is_none());
+    let token = given();
+    drop(equal);
+    bench.connection.log_off().unwrap();
+    assert!(token.upgrade().is_none());
+}
+
+#[test]
 fn what_a_signer_of_the_hosts_brought_is_wiped_with_its_connection() {
     let (_authority, endpoint) = server(HOUR);
     let bench = bench(&endpoint);

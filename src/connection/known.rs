@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
-use super::snapshot::Snapshot;
+use super::snapshot::{Common, Snapshot, of_now};
 use crate::identity::Identity;
 use crate::process::Process;
 use crate::sys::{self, PerProcess};
@@ -18,16 +18,17 @@ fn known() -> &'static Mutex<HashMap<Identity, Weak<Snapshot>>> {
 }
 
 /// A snapshot that is equal to `fresh` and still good, else `fresh` itself.
-pub(super) fn shared(mut fresh: Snapshot, process: &Process) -> Arc<Snapshot> {
+pub(super) fn shared(mut fresh: Snapshot, process: Option<&'static Process>) -> Arc<Snapshot> {
     if fresh.signer.is_some() || !fresh.said.stand_alone() {
         return Arc::new(fresh);
     }
-    let name = Identity::of(&process.digest_key, &(sys::effective_user_id(), &fresh.said, fresh.policy()));
+    let subject = (sys::effective_user_id(), &fresh.said, fresh.policy());
+    let name = Identity::of(&of_now(process).digest_key, &subject);
     let found = known().lock().get(&name).and_then(Weak::upgrade);
     if let Some(found) = found.filter(|found| found.is_of_now()) {
         return found;
     }
-    fresh.name = Some(name);
+    fresh.common = Some(Common::new(name, process));
     let fresh = Arc::new(fresh);
     known().lock().insert(name, Arc::downgrade(&fresh));
     fresh
@@ -62,7 +63,7 @@ mod tests {
 
     /// So many are known of what `bench` says.
     fn count(bench: &Bench) -> usize {
-        let name = bench.connection.snapshot.last_seen().name.unwrap();
+        let name = bench.connection.snapshot.last_seen().common.as_ref().unwrap().name;
         known().lock().get(&name).map_or(0, Weak::strong_count)
     }
 
@@ -81,11 +82,12 @@ mod tests {
     #[test]
     fn the_last_one_leaves_nothing_behind() {
         let bench = bench("");
-        let name = bench.connection.snapshot.last_seen().name.unwrap();
+        let name = bench.connection.snapshot.last_seen().common.as_ref().unwrap().name;
         drop((bench.equal(), bench.equal()));
-        assert_eq!(count(&bench), 1);
+        assert_eq!((count(&bench), bench.process.shelves.count()), (1, 2));
         drop(bench.connection);
         assert!(!known().lock().contains_key(&name));
+        assert_eq!(bench.process.shelves.count(), 0);
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl Connection {
                 continue;
             }
             let token = self.process().cache.take(identity).filter(|token| !self.is_over(token));
-            let snapshot = snapshot.under_policy(self.process());
+            let snapshot = snapshot.under_policy(self.snapshot.given_process());
             let (Some(token), Ok(config)) = (token, snapshot.config()) else { continue };
             if let Err(error) = flow::log_off(config, &token, self.process(), &call) {
                 call.log.line(Level::Warning, || error.message().to_owned());
@@ -116,6 +116,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        self.process().shelves.remove(&self.recent);
         self.say_farewell();
         self.take_own();
     }

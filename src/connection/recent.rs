@@ -47,8 +47,11 @@ impl Connection {
         let (generation, user, policy) = (sys::generation(), sys::effective_user_id(), snapshot.policy());
         let terms = Terms { generation, user, version, policy, seconds: from..until, clock };
         // Who holds a token that is to be logged off is counted.
-        if config.logoff.is_none() && !self.is_alone(config) && !super::signed_by_host(config) {
-            snapshot.recent.put(Lease::on(Arc::clone(&token), terms.clone()));
+        let for_all = config.logoff.is_none() && !self.is_alone(config) && !super::signed_by_host(config);
+        if let Some(slot) =
+            snapshot.common.as_ref().filter(|_| for_all).and_then(|common| common.recent.mine())
+        {
+            slot.put(Lease::on(Arc::clone(&token), terms.clone()));
         }
         self.keep(Lease::on(token, terms), version)
     }
@@ -64,7 +67,9 @@ impl Connection {
 
     /// Forgets it.
     pub(super) fn forget_recent(&self) {
-        self.snapshot.last_seen().recent.clear();
-        self.recent.retain(|_| false);
+        let snapshot = self.snapshot.last_seen();
+        for shelf in snapshot.common.iter().map(|common| &common.recent).chain([&self.recent]) {
+            shelf.retain(|_| false);
+        }
     }
 }

@@ -18,7 +18,7 @@ use crate::key::HostSigner;
 use crate::options::{Options, Seen};
 use crate::policy::Policy;
 use crate::process::Process;
-use crate::sys::{self, Share, Slot};
+use crate::sys::{self, Share, Stripes};
 use crate::token::Lease;
 
 /// The options, and what they mean once somebody has asked.
@@ -30,10 +30,30 @@ pub(super) struct Snapshot {
     policy: Policy,
     understood: OnceBox<Understood>,
     digested: OnceBox<Digested>,
-    /// What was got by them of late.
-    pub(super) recent: Slot<Lease>,
-    /// By which connections that say the same find it.
-    pub(super) name: Option<Identity>,
+    /// What it is to all connections that say the same, where it may be.
+    pub(super) common: Option<Common>,
+}
+
+/// What connections that say the same have in common.
+pub(super) struct Common {
+    /// By which they find their snapshot.
+    pub(super) name: Identity,
+    /// What was got by it of late.
+    pub(super) recent: Stripes<Lease>,
+    process: Option<&'static Process>,
+}
+
+impl Common {
+    pub(super) fn new(name: Identity, process: Option<&'static Process>) -> Self {
+        Self { name, recent: of_now(process).shelves.add(), process }
+    }
+}
+
+impl Drop for Common {
+    fn drop(&mut self) {
+        known::forget(&self.name);
+        of_now(self.process).shelves.remove(&self.recent);
+    }
 }
 
 /// Whose tokens they ask for, as all who say the same do.
@@ -78,13 +98,12 @@ impl Snapshot {
             policy: Policy::current(),
             understood: OnceBox::new(),
             digested: OnceBox::new(),
-            recent: Slot::empty(),
-            name: None,
+            common: None,
         }
     }
 
     /// The same options under the policy of now.
-    pub(super) fn under_policy(self: &Arc<Self>, process: &Process) -> Arc<Self> {
+    pub(super) fn under_policy(self: &Arc<Self>, process: Option<&'static Process>) -> Arc<Self> {
         if self.policy == Policy::current() {
             return Arc::clone(self);
         }
@@ -140,14 +159,6 @@ impl Snapshot {
     }
 }
 
-impl Drop for Snapshot {
-    fn drop(&mut self) {
-        if let Some(name) = &self.name {
-            known::forget(name);
-        }
-    }
-}
-
 /// The options of a moment and what they mean.
 pub struct View {
     pub(super) snapshot: Arc<Snapshot>,
@@ -187,12 +198,17 @@ pub(super) struct InForce {
 impl InForce {
     /// What `options` say, in `process` or in that of the calling thread.
     pub(super) fn new(options: Options, process: Option<&'static Process>) -> Self {
-        let snapshot = known::shared(Snapshot::new(options, None), of_now(process));
+        let snapshot = known::shared(Snapshot::new(options, None), process);
         Self { process, snapshot: ArcSwap::new(snapshot), version: AtomicU64::new(0) }
     }
 
     pub(super) fn process(&self) -> &'static Process {
         of_now(self.process)
+    }
+
+    /// The process that was given, where one was.
+    pub(super) fn given_process(&self) -> Option<&'static Process> {
+        self.process
     }
 
     /// The snapshot after a look at what was read for it.
@@ -202,7 +218,7 @@ impl InForce {
             return snapshot;
         }
         // Whoever else has put another in its place by now has seen the change as well.
-        self.snapshot.compare_and_swap(&snapshot, known::shared(snapshot.anew(), self.process()));
+        self.snapshot.compare_and_swap(&snapshot, known::shared(snapshot.anew(), self.process));
         self.snapshot.load_full()
     }
 
@@ -212,13 +228,13 @@ impl InForce {
         if snapshot.policy == Policy::current() {
             return snapshot;
         }
-        self.snapshot.rcu(|snapshot| snapshot.under_policy(self.process()));
+        self.snapshot.rcu(|snapshot| snapshot.under_policy(self.process));
         self.snapshot.load_full()
     }
 
     /// What was got of late by the snapshot, whose share alone is counted.
     pub(super) fn recent(&self) -> Option<Share<Lease>> {
-        self.snapshot.load().recent.take()
+        self.snapshot.load().common.as_ref()?.recent.mine()?.take()
     }
 
     /// Changes the options, or leaves them as they are on an error.
@@ -228,7 +244,7 @@ impl InForce {
             let mut options = current.said.clone();
             outcome = change(&mut options);
             match outcome {
-                Ok(()) => known::shared(Snapshot::new(options, current.signer.clone()), self.process()),
+                Ok(()) => known::shared(Snapshot::new(options, current.signer.clone()), self.process),
                 Err(_) => Arc::clone(current),
             }
         });
@@ -238,9 +254,8 @@ impl InForce {
 
     /// Changes the signer.
     pub(super) fn set_signer(&self, signer: Option<&HostSigner>) {
-        self.snapshot.rcu(|current| {
-            known::shared(Snapshot::new(current.said.clone(), signer.cloned()), self.process())
-        });
+        self.snapshot
+            .rcu(|current| known::shared(Snapshot::new(current.said.clone(), signer.cloned()), self.process));
         self.changed();
     }
 
@@ -256,6 +271,6 @@ impl InForce {
     }
 }
 
-fn of_now(process: Option<&'static Process>) -> &'static Process {
+pub(super) fn of_now(process: Option<&'static Process>) -> &'static Process {
     process.unwrap_or_else(Process::current)
 }

@@ -2,6 +2,7 @@
 //! back and forth between their processors.
 
 use std::cell::Cell;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -16,7 +17,14 @@ thread_local! {
 }
 
 /// As many slots as there are processors; a power of two.
-pub struct Stripes<T>(Box<[Slot<T>]>);
+pub struct Stripes<T>(Arc<[Slot<T>]>);
+
+impl<T> Clone for Stripes<T> {
+    /// The same slots.
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
 
 impl<T> Stripes<T> {
     /// With nothing in any of them.
@@ -40,9 +48,15 @@ impl<T> Stripes<T> {
         self.0.get(number & self.0.len().wrapping_sub(1))
     }
 
+    /// A number that no others have.
+    #[must_use]
+    pub fn id(&self) -> usize {
+        self.0.as_ptr().addr()
+    }
+
     /// Takes out what is not to be kept.
     pub fn retain(&self, keep: impl Fn(&T) -> bool) {
-        for slot in &self.0 {
+        for slot in &*self.0 {
             if slot.take().is_some_and(|share| !keep(&share)) {
                 slot.clear();
             }
