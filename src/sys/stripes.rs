@@ -4,7 +4,6 @@
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use super::Slot;
 
@@ -73,12 +72,12 @@ fn numbered() -> usize {
     number
 }
 
-/// How many there are for this process, asked once: the answer is in several files.
+/// How many there are for this process, asked once; many, where the system does not say.
 fn processors() -> usize {
     static KNOWN: AtomicUsize = AtomicUsize::new(0);
     match KNOWN.load(Ordering::Relaxed) {
         0 => {
-            let found = thread::available_parallelism().map_or(1, usize::from);
+            let found = allowed().unwrap_or(MOST).max(1);
             KNOWN.store(found, Ordering::Relaxed);
             found
         }
@@ -86,9 +85,27 @@ fn processors() -> usize {
     }
 }
 
+/// Not by the standard library, which looks through the files of control groups first.
+#[cfg(target_os = "linux")]
+fn allowed() -> Option<usize> {
+    // SAFETY: zeros are a set with none in it.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: no more is written to `set` than it has.
+    let failed = unsafe { libc::sched_getaffinity(0, size_of_val(&set), &raw mut set) } != 0;
+    // SAFETY: it looks at `set` alone.
+    let count = unsafe { libc::CPU_COUNT(&set) };
+    usize::try_from(count).ok().filter(|_| !failed)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn allowed() -> Option<usize> {
+    std::thread::available_parallelism().ok().map(usize::from)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::thread;
 
     use super::*;
 
@@ -101,6 +118,14 @@ mod tests {
         assert!(stripes.mine().unwrap().take().is_some());
         stripes.retain(|number| *number != 7);
         assert!(stripes.0.iter().all(|slot| slot.take().is_none()));
+    }
+
+    #[test]
+    fn there_are_as_many_slots_as_processors_for_this_process() {
+        let processors = thread::available_parallelism().unwrap().get();
+        assert!(allowed().unwrap() >= processors, "control groups may allow fewer");
+        let slots = Stripes::<u8>::empty().0.len();
+        assert!(slots.is_power_of_two() && slots <= MOST && slots >= processors.min(MOST));
     }
 
     #[test]
