@@ -13,6 +13,7 @@ use crate::error::{Error, Result, Status};
 use crate::file::Stamp;
 use crate::flow::{self, Context};
 use crate::headers::Headers;
+use crate::http;
 use crate::identity::Identity;
 use crate::key::{HostSigner, KeyOrigin};
 use crate::log::{Level, Log};
@@ -102,7 +103,7 @@ impl Connection {
         environment: &dyn Environment,
         process: Option<&'static Process>,
     ) -> Result<Self> {
-        sys::watch_forks();
+        sys::make_ready_for_forks(http::make_ready);
         Policy::freeze();
         let options = Options::open(text, environment)?;
         Ok(Self {

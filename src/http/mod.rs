@@ -279,6 +279,14 @@ fn told(answer: &Answer) -> String {
     )
 }
 
+/// Has AWS-LC and ureq make ready what they would at their first use.
+pub fn make_ready() {
+    aws_lc_rs::init();
+    let opener = Opener { dialer: Dialer(Lookups::system()), trust: Trust::default(), config: None };
+    // It ends where it would connect, as nobody has asked for it.
+    let _ = Agent::with_parts(configuration(), opener, NoResolver).get("http://127.0.0.1/").call();
+}
+
 /// No timeouts here: the transport asks the call itself, so that one agent serves calls of any deadline.
 fn configuration() -> Config {
     Config::builder()

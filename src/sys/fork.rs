@@ -4,9 +4,12 @@
 //! could write into the parent's TLS stream. The child's handler closes its copies with plain `close`: a `shutdown`
 //! would end the connection for the parent too. Only async-signal-safe things happen there.
 
+use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+
+use once_cell::race::OnceBox;
 
 #[cfg(unix)]
 use std::os::fd::AsRawFd as Descriptor;
@@ -44,13 +47,51 @@ pub fn watch_forks() {
 
 #[cfg(unix)]
 fn registered() -> bool {
-    // SAFETY: the handler is a plain function that lives as long as the library (linked with -z nodelete).
-    unsafe { libc::pthread_atfork(None, None, Some(in_child)) == 0 }
+    // SAFETY: the handlers are plain functions that live as long as the library (linked with -z nodelete).
+    unsafe { libc::pthread_atfork(Some(before_fork), None, Some(in_child)) == 0 }
 }
 
 #[cfg(not(unix))]
 fn registered() -> bool {
     true
+}
+
+static READY: AtomicBool = AtomicBool::new(false);
+static MAKE_READY: OnceBox<fn()> = OnceBox::new();
+
+thread_local! {
+    /// Whether this thread is making ready.
+    static MAKING_READY: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `make_ready` before anything else is done in this process: it has libraries make ready what they would at their
+/// first use, under locks that a child would find held for ever, had its parent forked meanwhile. Forks are watched, and
+/// wait for its end.
+pub fn make_ready_for_forks(make_ready: fn()) {
+    if READY.load(Ordering::Acquire) {
+        return;
+    }
+    MAKE_READY.get_or_init(|| Box::new(make_ready));
+    watch_forks();
+    MAKING_READY.set(true);
+    make_ready();
+    MAKING_READY.set(false);
+    READY.store(true, Ordering::Release);
+}
+
+/// The thread that forks is its child's only one. It has its random generator from now on: AWS-LC gives a thread one at its
+/// first random number, under a lock that another thread may hold at the fork.
+#[cfg(unix)]
+extern "C" fn before_fork() {
+    // It would wait for itself, where its own signal handler forks.
+    if MAKING_READY.get() {
+        return;
+    }
+    if let Some(make_ready) = MAKE_READY.get().filter(|_| !READY.load(Ordering::Acquire)) {
+        make_ready();
+    }
+    // Whoever needs a random number is told if there is none.
+    let _ = aws_lc_rs::rand::fill(&mut [0]);
 }
 
 /// Once more does no harm: the list is empty then, and the generation just another new number.

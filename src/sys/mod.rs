@@ -13,7 +13,7 @@ mod wipe;
 
 #[cfg(all(test, unix))]
 pub(crate) use fork::beside_a_child;
-pub use fork::{Guarded, Inherited, generation, watch_forks};
+pub use fork::{Guarded, Inherited, generation, make_ready_for_forks, watch_forks};
 pub use per_process::PerProcess;
 pub use share::{Share, Slot};
 pub use signals::with_signals_blocked;
