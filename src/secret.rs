@@ -7,7 +7,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::{Deref, DerefMut};
 
-use crate::sys;
+use zeroize::optimization_barrier;
 
 /// A piece of text that is wiped on drop and never formatted.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -35,7 +35,7 @@ impl From<&str> for Secret {
 
 impl Drop for Secret {
     fn drop(&mut self) {
-        sys::wipe(std::mem::take(&mut self.0).into_bytes());
+        wipe_and_free(std::mem::take(&mut self.0).into_bytes());
     }
 }
 
@@ -79,8 +79,21 @@ impl DerefMut for SecretBytes {
 
 impl Drop for SecretBytes {
     fn drop(&mut self) {
-        sys::wipe(std::mem::take(&mut self.0));
+        wipe_and_free(std::mem::take(&mut self.0));
     }
+}
+
+/// Wipes memory all at once: byte by byte, as zeroize itself does it, a long secret takes longer than much of its use.
+pub fn wipe(bytes: &mut [u8]) {
+    bytes.fill(0);
+    optimization_barrier(bytes);
+}
+
+/// Wipes all of `bytes`, room that is not in use included, and frees it.
+fn wipe_and_free(mut bytes: Vec<u8>) {
+    // What is behind the end may never have been written, and must not be looked at as bytes; so it is made some.
+    bytes.resize(bytes.capacity(), 0);
+    wipe(&mut bytes);
 }
 
 #[cfg(test)]
@@ -90,5 +103,15 @@ mod tests {
     #[test]
     fn debug_shows_stars_only() {
         assert_eq!(format!("{:?}", Secret::from("hunter2")), "****");
+    }
+
+    #[test]
+    fn all_bytes_are_wiped_and_none_beside_them() {
+        for (from, to) in (0..20).flat_map(|from| (from..40).map(move |to| (from, to))) {
+            let mut bytes = [7; 40];
+            wipe(&mut bytes[from..to]);
+            assert_eq!(bytes[from..to], vec![0; to - from]);
+            assert!(bytes[..from].iter().chain(&bytes[to..]).all(|byte| *byte == 7), "{from}..{to}");
+        }
     }
 }

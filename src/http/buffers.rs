@@ -3,7 +3,8 @@
 //! Requests carry secrets and answers carry tokens; ureq's own buffers would leave both in freed memory.
 
 use ureq::unversioned::transport::Buffers;
-use zeroize::optimization_barrier;
+
+use crate::secret::wipe;
 
 /// Two areas of fixed sizes, made when first used.
 pub(super) struct Wiped {
@@ -86,12 +87,6 @@ impl Drop for Wiped {
             wipe(area);
         }
     }
-}
-
-/// All at once: byte by byte, as zeroize itself does it, so much memory takes longer than the rest of a request.
-fn wipe(area: &mut [u8]) {
-    area.fill(0);
-    optimization_barrier(area);
 }
 
 impl Buffers for Wiped {

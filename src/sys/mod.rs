@@ -9,7 +9,6 @@ mod share;
 mod signals;
 mod stripes;
 mod wait;
-mod wipe;
 
 #[cfg(all(test, unix))]
 pub(crate) use fork::beside_a_child;
@@ -19,7 +18,6 @@ pub use share::{Share, Slot};
 pub use signals::with_signals_blocked;
 pub use stripes::Stripes;
 pub use wait::{Awaited, wait_any, wait_readable, wait_writable};
-pub use wipe::wipe;
 
 /// Seconds since 1970 by the clock's last tick, at most 10 ms ago; nothing where there is no such clock.
 #[must_use]
