@@ -1,9 +1,11 @@
 //! Tokens by identity, and one flight for each: whoever needs a token that another thread is fetching waits for it.
 //!
-//! A refusal of the server or of a key reaches all who waited for that flight, and is answered from memory for a while; a
-//! leader's own timeout, cancel or panic, and a failure of the host's signer, ends only its call, and a waiter takes over.
-//! Shortly before a token ends one caller fetches the next one, and the others go on with it; so does that one while fetching
-//! fails.
+//! A failure of the server, the network or a key reaches all who waited for that flight. One of the server or the network is
+//! answered from memory for a while, with exponential backoff, and then one call probes. A leader's own timeout, cancel or
+//! panic, and a failure of the host's signer, ends only its call, and a waiter takes over.
+//!
+//! Shortly before a token expires one caller renews it early, within a short limit of its own, and the others go on with it;
+//! so does that one where the renewal fails (RFC 5861's stale-if-error, but never with an expired token).
 
 use std::collections::HashMap;
 use std::ptr;
@@ -11,20 +13,22 @@ use std::sync::Arc;
 
 use crate::call::Call;
 use crate::clock::Clock;
-use crate::error::Result;
+use crate::error::{Result, Status};
 use crate::identity::Identity;
+use crate::jitter::Jitter;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::token::Token;
 
+mod backoff;
 mod entry;
 mod life;
-mod spacing;
 
-pub use entry::Sources;
-use entry::{Entry, Flight, State, Step};
-use life::Moment;
-pub use life::{Want, good_until};
+pub(crate) use backoff::Backoff;
+use entry::{Conditions, Entry, Flight, State, Step};
+pub use entry::{FetchKind, Sources};
+use life::{Moment, is_usable, lives};
+pub use life::{Want, good_until, renewal_at};
 
 /// Beyond this many identities, the one that nobody has asked for the longest leaves.
 const MOST: usize = 10_000;
@@ -36,15 +40,21 @@ type Entries = HashMap<Identity, Arc<Entry>>;
 pub struct Cache {
     entries: Mutex<Entries>,
     uses: AtomicU64,
+    jitter: Jitter,
 }
 
 impl Cache {
+    /// An empty one, whose backoff has that jitter.
+    #[must_use]
+    pub fn new(jitter: Jitter) -> Self {
+        Self { jitter, ..Self::default() }
+    }
+
     /// A token of `identity` as it is wanted, from the cache or by `fetch`. `made_from` looks at the files that a fetch is
     /// made from: where they have changed, nobody is refused for what they were.
     ///
     /// # Errors
-    /// Those of `fetch`, perhaps from memory; [`Status::Timeout`](crate::error::Status::Timeout) and
-    /// [`Status::Cancelled`](crate::error::Status::Cancelled) while waiting for another's.
+    /// Those of `fetch`, perhaps from memory; [`Status::Timeout`] and [`Status::Cancelled`] while waiting for another's.
     pub fn get(
         &self,
         identity: Identity,
@@ -52,17 +62,32 @@ impl Cache {
         clock: &dyn Clock,
         call: &Call,
         made_from: &dyn Fn() -> Sources,
-        fetch: impl FnOnce() -> Result<Token>,
+        mut fetch: impl FnMut(FetchKind) -> Result<Token>,
     ) -> Result<Arc<Token>> {
         let entry = self.entry(identity);
         loop {
+            let left = call.deadline.left();
             let mut state = entry.lock();
-            match state.step(want, Moment::of(clock)) {
+            match state.step(want, Moment::of(clock), left) {
                 Step::Take(token) => return Ok(token),
-                Step::Lead(flight, spare) => {
+                Step::Lead(flight, kind, spare) => {
                     drop(state);
-                    let flight = Flight::new(&entry, flight);
-                    return flight.run(spare, clock, made_from(), fetch);
+                    let conditions = Conditions {
+                        spare,
+                        want,
+                        clock,
+                        made_from: made_from(),
+                        left: want.time_for(kind, left),
+                        jitter: self.jitter.next(),
+                    };
+                    match Flight::new(&entry, flight).run(conditions, || fetch(kind)) {
+                        // The token expired during the short time that its renewal had: now there is more of it.
+                        Err(error)
+                            if kind == FetchKind::EarlyRenewal
+                                && error.status() == Status::Timeout
+                                && !call.deadline.passed() => {}
+                        outcome => return outcome,
+                    }
                 }
                 Step::Refused(error, was_made_from) => {
                     drop(state);
@@ -72,8 +97,11 @@ impl Cache {
                     entry.lock().forget_refusal();
                 }
                 Step::Wait(flight) => {
-                    if let Some(outcome) = entry.wait(state, flight, call)? {
-                        return outcome;
+                    match entry.wait(state, flight, call)? {
+                        // Woken late: it was rejected or expired in between.
+                        Some(Ok(token)) if lives(&token) && !is_usable(&token, want, Moment::of(clock)) => {}
+                        Some(outcome) => return outcome,
+                        None => {}
                     }
                 }
             }
@@ -105,7 +133,7 @@ impl Cache {
         };
         let mut state = entry.lock();
         if state.token.as_ref().is_some_and(|current| ptr::eq(&raw const **current, token)) {
-            state.reject(clock.instant());
+            state.reject(clock.boot_time());
         }
     }
 

@@ -80,6 +80,8 @@ pub struct Call {
     pub request_limit: Option<Duration>,
     /// The SQLSTATE of a passed deadline: HYT00, or HYT01 for one request's.
     pub sqlstate: &'static str,
+    /// Whether a request that failed is not sent again: neither at once nor after a wait.
+    pub single_attempt: bool,
     /// How it is ended early.
     pub cancel: Arc<Cancel>,
     /// Who wants to hear what it does.
@@ -95,6 +97,7 @@ impl Call {
             limit: Limit::default(),
             request_limit: None,
             sqlstate: "HYT00",
+            single_attempt: false,
             cancel: Arc::default(),
             log: Log::default(),
         }

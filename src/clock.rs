@@ -16,8 +16,8 @@ pub trait Clock: Send + Sync {
     fn coarse_unix_seconds(&self) -> i64 {
         self.unix_seconds()
     }
-    /// A point on the monotonic clock.
-    fn instant(&self) -> Instant;
+    /// Time since the machine started, by a clock that is never set and that goes on while the machine is suspended.
+    fn boot_time(&self) -> Duration;
 }
 
 /// The machine's own clocks.
@@ -36,8 +36,8 @@ impl Clock for SystemClock {
         sys::coarse_unix_seconds().unwrap_or_else(|| self.unix_seconds())
     }
 
-    fn instant(&self) -> Instant {
-        Instant::now()
+    fn boot_time(&self) -> Duration {
+        sys::boot_time()
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use crate::cache::{Sources, Want};
+use crate::cache::{FetchKind, Sources, Want};
 use crate::call::{Call, Cancel};
 use crate::config::{Config, Flow};
 use crate::error::{Error, Result, Status};
@@ -36,6 +36,13 @@ pub use snapshot::View;
 
 use logoff::Held;
 use snapshot::{InForce, Snapshot};
+
+/// The longest that an early renewal keeps a caller who has a token.
+const RENEWAL_LIMIT: Duration = Duration::from_secs(2);
+
+/// The same where the server may take back the refresh token that it is sent: an answer that nobody waits for would lose the
+/// login.
+const ROTATING_RENEWAL_LIMIT: Duration = Duration::from_secs(10);
 
 /// How one call differs from the connection's own ways.
 #[derive(Clone, Copy, Debug, Default)]
@@ -153,7 +160,8 @@ impl Connection {
         let config = snapshot.config()?;
         let token = self.token(&snapshot, config, wishes)?;
         self.hold(token.identity, &snapshot, config);
-        Ok(self.note(token, want(config, Wishes::default()), version, &snapshot, config))
+        let want = self.want(config, token.identity, Wishes::default());
+        Ok(self.note(token, want, version, &snapshot, config))
     }
 
     /// As [`Self::lease`], the token itself.
@@ -271,23 +279,39 @@ impl Connection {
         let process = self.process();
         let identity = self.identity(snapshot, config);
         self.begin_with_given(config, identity);
-        let (clock, want) = (process.clock.as_ref(), want(config, wishes));
+        let (clock, want) = (process.clock.as_ref(), self.want(config, identity, wishes));
         if wishes.no_network && flow::needs_network(config) {
             return process.cache.peek(identity, want, clock).ok_or_else(not_cached);
         }
         let call = self.call(config, wishes);
         let outcome = self.with_context(config, identity, &call, !wishes.no_prompt, |context| {
-            process.cache.get(identity, want, clock, &call, &|| made_from(config), || {
-                call.log.line(Level::Debug, || "fetching a token".to_owned());
-                let token = flow::fetch(config, context)?;
-                call.log.line(Level::Info, || fetched(&token, process.clock.unix_seconds()));
-                Ok(self.with_id_token(token))
+            process.cache.get(identity, want, clock, &call, &|| made_from(config), |kind| {
+                let call = call_for(kind, &call, want.renewal_limit);
+                let may_prompt = context.may_prompt && kind != FetchKind::EarlyRenewal;
+                self.fetch(config, kind, &Context { call: &call, may_prompt, ..*context })
             })
         });
         if let Err(error) = &outcome {
             call.log.line(Level::Error, || error.message().to_owned());
         }
         outcome
+    }
+
+    fn fetch(&self, config: &Config, kind: FetchKind, context: &Context<'_>) -> Result<Token> {
+        let log = &context.call.log;
+        log.line(Level::Debug, || format!("requesting a token ({})", reason(kind)));
+        match flow::fetch(config, context) {
+            Ok(token) => {
+                log.line(Level::Info, || fetched(&token, kind, context.process.clock.unix_seconds()));
+                Ok(self.with_id_token(token))
+            }
+            Err(error) => {
+                log.line(Level::Info, || {
+                    format!("no token was fetched ({}): {}", reason(kind), error.message())
+                });
+                Err(error)
+            }
+        }
     }
 
     fn with_context<T>(
@@ -304,7 +328,21 @@ impl Connection {
         };
         let (process, session) = (self.process(), &self.live().session);
         let consent_way = config.consent_way;
-        work(&Context { process, session, call, identity, consent_way, may_prompt, warn: &warn })
+        let user_waits = false;
+        work(&Context { process, session, call, identity, consent_way, may_prompt, user_waits, warn: &warn })
+    }
+
+    /// What a call wants of the token of `identity`.
+    fn want(&self, config: &Config, identity: Identity, wishes: Wishes) -> Want {
+        let process = self.process();
+        let rotates = flow::may_rotate_refresh_token(config, &self.live().session, process);
+        Want {
+            min_life: wishes.min_life,
+            margin: config.refresh_margin,
+            jitter: process.jitter.for_key(&identity),
+            renewal_limit: if rotates { ROTATING_RENEWAL_LIMIT } else { RENEWAL_LIMIT },
+            anew: wishes.anew,
+        }
     }
 
     /// Of what is got by `config`, which is what `snapshot` means.
@@ -362,10 +400,6 @@ impl Connection {
     }
 }
 
-fn want(config: &Config, wishes: Wishes) -> Want {
-    Want { min_life: wishes.min_life, margin: config.refresh_margin, anew: wishes.anew }
-}
-
 /// No other connection has the signer, so none can ask for what it brings.
 fn signed_by_host(config: &Config) -> bool {
     flow::signing(config).is_some_and(|signing| matches!(signing.key.origin, KeyOrigin::Signer(_)))
@@ -375,10 +409,30 @@ fn made_from(config: &Config) -> Sources {
     flow::files(config).into_iter().map(|file| Stamp::now(file).ok()).collect()
 }
 
-fn fetched(token: &Token, now: i64) -> String {
+/// The call of a fetch: an early renewal is bounded more closely, since its caller has a token.
+fn call_for(kind: FetchKind, call: &Call, renewal_limit: Duration) -> Call {
+    match kind {
+        FetchKind::Needed => call.clone(),
+        FetchKind::Probe => Call { single_attempt: true, ..call.clone() },
+        FetchKind::EarlyRenewal => {
+            Call { single_attempt: true, ..call.at_most(renewal_limit, "the limit of an early renewal") }
+        }
+    }
+}
+
+fn reason(kind: FetchKind) -> &'static str {
+    match kind {
+        FetchKind::Needed => "none is cached",
+        FetchKind::Probe => "the last request failed",
+        FetchKind::EarlyRenewal => "early renewal",
+    }
+}
+
+fn fetched(token: &Token, kind: FetchKind, now: i64) -> String {
+    let reason = reason(kind);
     match token.expires_at() {
-        Some(end) => format!("a token was fetched; it ends in {} s", end.saturating_sub(now)),
-        None => "a token was fetched; nobody said when it ends".to_owned(),
+        Some(end) => format!("fetched a token ({reason}); it expires in {} s", end.saturating_sub(now)),
+        None => format!("fetched a token ({reason}); its lifetime is unknown"),
     }
 }
 

@@ -180,6 +180,7 @@ struct Details {
     retry_after: u32,
     others: Vec<Error>,
     of_one_call: bool,
+    from_server: bool,
 }
 
 impl Error {
@@ -202,6 +203,7 @@ impl Error {
                 retry_after: 0,
                 others: Vec::new(),
                 of_one_call: false,
+                from_server: false,
             }),
         }
     }
@@ -233,6 +235,14 @@ impl Error {
         self
     }
 
+    /// The same of an endpoint, or of the way to it: what it answered, or that it did not. The next request most likely
+    /// meets the same.
+    #[must_use]
+    pub fn from_server(mut self) -> Self {
+        self.details.from_server = true;
+        self
+    }
+
     /// What the authorization server said (RFC 6749 section 5.2).
     #[must_use]
     pub fn with_oauth(mut self, error: Option<String>, description: Option<String>) -> Self {
@@ -255,12 +265,14 @@ impl Error {
         self
     }
 
-    /// The same error as it is told from memory: the server said it so many seconds ago, and is asked again in so many.
+    /// The same error as it is told from memory: the server said it so many seconds ago, and is asked again in so many. It
+    /// says nothing new about the server.
     #[must_use]
     pub fn remembered(mut self, ago: u64, left: u32) -> Self {
         let text = format!("; that was {ago} s ago, and the server is not asked again for {left} s");
         self.details.message.push_str(&text);
         self.details.retry_after = left;
+        self.details.from_server = false;
         self
     }
 
@@ -299,6 +311,12 @@ impl Error {
     #[must_use]
     pub fn is_of_one_call(&self) -> bool {
         self.details.of_one_call
+    }
+
+    /// Whether an endpoint, or the way to it, is the reason.
+    #[must_use]
+    pub fn is_from_server(&self) -> bool {
+        self.details.from_server
     }
 
     /// Five characters.

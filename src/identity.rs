@@ -23,6 +23,12 @@ impl Identity {
         identity.iter_mut().zip(hasher.context.sign().as_ref()).for_each(|(to, from)| *to = *from);
         Self(identity)
     }
+
+    /// Its first 16 bits, which are as random as the key of the digest.
+    pub(crate) fn leading_bits(&self) -> u16 {
+        let [first, second, ..] = self.0;
+        u16::from_be_bytes([first, second])
+    }
 }
 
 /// How many bytes are gathered before they are digested: `Hash` gives a hundred small pieces, and each has its price.

@@ -51,6 +51,7 @@ pub mod key;
 
 pub mod token;
 
+pub mod bounded_map;
 pub mod call;
 pub mod clock;
 pub mod error;
@@ -58,6 +59,7 @@ pub mod field;
 pub mod file;
 pub mod form;
 pub mod identity;
+pub mod jitter;
 pub mod log;
 pub mod policy;
 pub mod proxy;

@@ -10,15 +10,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use aws_lc_rs::{hmac, rand};
 use parking_lot::Mutex;
 
+use crate::bounded_map::BoundedMap;
 use crate::cache::Cache;
 use crate::clock::{Clock, SystemClock};
 use crate::consent::Browser;
 use crate::http::Network;
 use crate::identity::Identity;
+use crate::jitter::Jitter;
 use crate::key::KeyRing;
 use crate::sys::{self, Stripes};
 use crate::token::Lease;
 use crate::url::Url;
+
+mod circuit_breaker;
+
+pub use circuit_breaker::{Admission, CircuitBreakers, MAX_WAIT, Requester, throttled_error};
 
 /// Everything that outlives a connection.
 pub struct Process {
@@ -30,6 +36,8 @@ pub struct Process {
     pub network: Network,
     /// What was learnt of token endpoints.
     pub learnt: Learnt,
+    /// Which endpoints throttle or fail.
+    pub breakers: CircuitBreakers,
     /// How many connections have which token.
     pub holders: Holders,
     /// Where connections keep the tokens of late.
@@ -38,6 +46,8 @@ pub struct Process {
     pub browser: Browser,
     /// What time it is.
     pub clock: Box<dyn Clock>,
+    /// What keeps its requests apart from those of others.
+    pub jitter: Jitter,
     /// The key of all digests of this process.
     pub digest_key: hmac::Key,
     connections: AtomicU64,
@@ -47,16 +57,24 @@ impl Process {
     /// A fresh one, with `clock`.
     #[must_use]
     pub fn new(clock: Box<dyn Clock>) -> Self {
+        Self::with_jitter(clock, Jitter::default())
+    }
+
+    /// A fresh one, with `clock` and `jitter`.
+    #[must_use]
+    pub fn with_jitter(clock: Box<dyn Clock>, jitter: Jitter) -> Self {
         let keys = Arc::new(KeyRing::new(random()));
         Self {
-            cache: Cache::default(),
+            cache: Cache::new(jitter),
             network: Network::new(Arc::clone(&keys)),
             keys,
             learnt: Learnt::default(),
+            breakers: CircuitBreakers::default(),
             holders: Holders::default(),
             shelves: Shelves::default(),
             browser: Browser::system(),
             clock,
+            jitter,
             digest_key: hmac::Key::new(hmac::HMAC_SHA256, &random::<32>()),
             connections: AtomicU64::new(0),
         }
@@ -150,9 +168,14 @@ impl Shelves {
 }
 
 /// What was learnt of token endpoints in this process.
-#[derive(Default)]
 pub struct Learnt {
-    endpoints: Mutex<HashMap<String, Lesson>>,
+    endpoints: Mutex<BoundedMap<String, Lesson>>,
+}
+
+impl Default for Learnt {
+    fn default() -> Self {
+        Self { endpoints: Mutex::new(BoundedMap::with_capacity(Self::MOST)) }
+    }
 }
 
 #[derive(Clone, Copy, Default)]
@@ -190,11 +213,8 @@ impl Learnt {
     }
 
     fn learn(&self, endpoint: &Url, lesson: impl FnOnce(&mut Lesson)) {
-        let mut endpoints = self.endpoints.lock();
-        if endpoints.len() >= Self::MOST {
-            endpoints.clear();
-        }
-        lesson(endpoints.entry(endpoint.as_written().to_owned()).or_default());
+        let endpoint = endpoint.as_written().to_owned();
+        lesson(self.endpoints.lock().get_or_insert_with(endpoint, Lesson::default));
     }
 }
 
@@ -223,8 +243,8 @@ mod tests {
         for number in 0..=Learnt::MOST {
             learnt.post_works(&endpoint(number));
         }
-        assert!(learnt.endpoints.lock().len() <= Learnt::MOST);
-        assert!(learnt.wants_post(&endpoint(Learnt::MOST)), "the last one is not forgotten");
+        assert!(!learnt.wants_post(&endpoint(0)), "the first one is forgotten");
+        assert!(learnt.wants_post(&endpoint(1)) && learnt.wants_post(&endpoint(Learnt::MOST)));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::ffi::{CStr, CString};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -32,19 +32,19 @@ pub struct Token {
 
 /// What the cache notes of a token.
 pub(crate) struct Kept {
-    since: Instant,
+    received_at: Duration,
     retired: AtomicBool,
 }
 
 impl Kept {
-    /// Of a token that has just come.
-    pub(crate) fn since(instant: Instant) -> Self {
-        Self { since: instant, retired: AtomicBool::new(false) }
+    /// Of a token that has just come, at that [`boot_time`](Clock::boot_time).
+    pub(crate) fn since(boot_time: Duration) -> Self {
+        Self { received_at: boot_time, retired: AtomicBool::new(false) }
     }
 
-    /// When it came.
-    pub(crate) fn came(&self) -> Instant {
-        self.since
+    /// The [`boot_time`](Clock::boot_time) at which it came.
+    pub(crate) fn received_at(&self) -> Duration {
+        self.received_at
     }
 }
 
@@ -203,7 +203,7 @@ mod tests {
             issued_at: 0,
             expires_at: None,
             identity: Identity::of(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &"me"),
-            kept: Kept::since(Instant::now()),
+            kept: Kept::since(Duration::ZERO),
         }
     }
 

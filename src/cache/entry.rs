@@ -1,23 +1,24 @@
-//! One identity: its token, the one flight that fetches it, and what was refused of late.
+//! One identity: its token, the one flight that fetches it, and the failure that is answered from memory.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::life::{Life, Moment, Want, life};
-use super::spacing::Spacing;
+use super::backoff::Backoff;
+use super::life::{Life, Moment, Want, is_usable, life};
 use crate::call::{Call, Interrupt, cancelled};
 use crate::clock::Clock;
 use crate::error::{Error, Result, Status};
 use crate::file::Stamp;
+use crate::jitter::Fraction;
 use crate::sync::atomic::AtomicU64;
 use crate::sync::{Waiting, WaitingGuard};
 use crate::token::Token;
 
-/// A person may be consenting in a browser elsewhere.
-const UNTIL_CONSENT: Duration = Duration::from_secs(2);
+/// A user may be consenting in a browser elsewhere.
+const CONSENT_RETRY_DELAY: Duration = Duration::from_secs(2);
 
 /// The longest that a server's Retry-After holds an identity back, in seconds.
-const HELD_BACK_AT_MOST: u32 = 300;
+const MAX_RETRY_AFTER_SECS: u32 = 300;
 
 /// The files that a request is made from, such as a key store, as they were; nothing for one that is not there.
 pub type Sources = Vec<Option<Stamp>>;
@@ -35,57 +36,102 @@ pub(super) struct State {
     flight: Option<u64>,
     flights: u64,
     outcome: Option<(u64, Result<Arc<Token>>)>,
-    rejections: Spacing,
-    renewals: Spacing,
-    refusals: Spacing,
-    refused: Option<Refused>,
+    rejections: Backoff,
+    renewals: Backoff,
+    failures: Backoff,
+    negative: Option<NegativeEntry>,
 }
 
-/// A refusal that is answered from memory for a while.
-struct Refused {
+/// A failure that is answered from memory for a while.
+struct NegativeEntry {
     error: Error,
-    at: Instant,
-    until: Instant,
+    at: Duration,
+    until: Duration,
+    /// How long the call had that timed out. One that has longer than that may do better.
+    timeout: Option<Duration>,
     /// What the request was made from.
     made_from: Sources,
+}
+
+impl NegativeEntry {
+    /// Whether it answers a call that has `left` to wait.
+    fn applies(&self, now: Duration, left: Option<Duration>) -> bool {
+        let as_long = |timeout: Duration| {
+            // An eighth more is not worth another try, and two calls with the same limit differ by microseconds.
+            left.is_some_and(|left| left <= timeout.saturating_add(timeout / 8))
+        };
+        now < self.until && self.timeout.is_none_or(as_long)
+    }
+
+    /// Whether the next request is still one after a failure: not after twice the time for which that is answered from
+    /// memory, and not for a call that has longer than the one that timed out.
+    fn is_recent(&self, now: Duration) -> bool {
+        let held = self.until.saturating_sub(self.at);
+        self.timeout.is_none() && now.saturating_sub(self.at) < held.saturating_mul(2)
+    }
+
+    fn to_error(&self, now: Duration) -> Error {
+        let ago = now.saturating_sub(self.at).as_secs();
+        let left = self.until.saturating_sub(now).as_secs_f64().ceil();
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "300 s at most")]
+        self.error.clone().remembered(ago, left as u32)
+    }
+}
+
+/// Why a token is fetched, which bounds what that may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FetchKind {
+    /// There is no token that can be handed out.
+    Needed,
+    /// There is none, and the last try failed: this one finds out whether that is over.
+    Probe,
+    /// There is one, and it is to be replaced before it expires.
+    EarlyRenewal,
 }
 
 /// What a caller does next.
 pub(super) enum Step {
     /// This is the token.
     Take(Arc<Token>),
-    /// It was refused a moment ago, a request made from this.
+    /// It failed a moment ago, a request made from this.
     Refused(Error, Sources),
     /// Fetch it; while that fails, the other one goes on.
-    Lead(u64, Option<Arc<Token>>),
+    Lead(u64, FetchKind, Option<Arc<Token>>),
     /// Another one fetches it.
     Wait(u64),
 }
 
 impl State {
-    pub(super) fn step(&mut self, want: Want, now: Moment) -> Step {
+    /// What a caller does that has `left` to wait.
+    pub(super) fn step(&mut self, want: Want, now: Moment, left: Option<Duration>) -> Step {
         let ending = match self.token.as_ref().map(|token| (token, life(token, want, now))) {
             Some((token, Life::Good)) => return Step::Take(Arc::clone(token)),
             Some((token, Life::Ending)) => Some(Arc::clone(token)),
             Some((_, Life::Over)) | None => None,
         };
-        let refused = self.refused.as_ref().filter(|refused| !want.anew && now.instant < refused.until);
+        let negative =
+            self.negative.as_ref().filter(|negative| !want.anew && negative.applies(now.boot_time, left));
         if let Some(token) = ending {
-            let waits = self.flight.is_some() || refused.is_some() || !self.renewals.is_over(now.instant);
-            return if waits { Step::Take(token) } else { Step::Lead(self.take_off(), Some(token)) };
+            let waits = self.flight.is_some() || negative.is_some() || !self.renewals.is_ready(now.boot_time);
+            return if waits {
+                Step::Take(token)
+            } else {
+                Step::Lead(self.take_off(), FetchKind::EarlyRenewal, Some(token))
+            };
         }
-        if let Some(refused) = refused {
-            return Step::Refused(refused.told(now.instant), refused.made_from.clone());
+        if let Some(negative) = negative {
+            return Step::Refused(negative.to_error(now.boot_time), negative.made_from.clone());
         }
-        match self.flight {
-            Some(flight) => Step::Wait(flight),
-            None => Step::Lead(self.take_off(), None),
+        if let Some(flight) = self.flight {
+            return Step::Wait(flight);
         }
+        let failed = self.negative.as_ref().is_some_and(|negative| negative.is_recent(now.boot_time));
+        Step::Lead(self.take_off(), if failed { FetchKind::Probe } else { FetchKind::Needed }, None)
     }
 
     /// The token, if it can be handed out.
     pub(super) fn usable(&self, want: Want, now: Moment) -> Option<Arc<Token>> {
-        self.token.as_ref().filter(|token| life(token, want, now) != Life::Over).cloned()
+        self.token.as_ref().filter(|token| is_usable(token, want, now)).cloned()
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -97,13 +143,13 @@ impl State {
         if let Some(before) = self.token.replace(token) {
             before.retire();
         }
-        (self.refused, self.refusals, self.renewals) = Default::default();
+        (self.negative, self.failures, self.renewals) = Default::default();
     }
 
     /// Drops the token because the API refused it, unless it did so a moment ago.
-    pub(super) fn reject(&mut self, now: Instant) {
-        if self.rejections.is_over(now) {
-            self.rejections.happened(now);
+    pub(super) fn reject(&mut self, now: Duration) {
+        if self.rejections.is_ready(now) {
+            self.rejections.record(now, Fraction::default());
             self.drop_token();
         }
     }
@@ -115,7 +161,7 @@ impl State {
     }
 
     pub(super) fn forget_refusal(&mut self) {
-        (self.refused, self.refusals) = Default::default();
+        (self.negative, self.failures) = Default::default();
     }
 
     pub(super) fn take_off(&mut self) -> u64 {
@@ -124,30 +170,27 @@ impl State {
         self.flights
     }
 
-    fn remember(&mut self, error: &Error, now: Instant, made_from: Sources) {
-        let hold = match error.status() {
+    /// Answers `error` from memory for a while, where it says something about the next request.
+    fn record_failure(&mut self, error: &Error, now: Duration, conditions: Conditions<'_>) {
+        let delay = match error.status() {
+            _ if !error.is_from_server() => return,
+            // It holds for the whole endpoint.
+            Status::Throttled if error.retry_after() > 0 => return,
             _ if error.retry_after() > 0 => {
-                Duration::from_secs(u64::from(error.retry_after().min(HELD_BACK_AT_MOST)))
+                Duration::from_secs(u64::from(error.retry_after().min(MAX_RETRY_AFTER_SECS)))
             }
-            _ if error.oauth_error().is_none() => return,
-            Status::ConsentRequired => UNTIL_CONSENT,
-            Status::Denied | Status::Expired => {
-                self.refusals.happened(now);
-                self.refusals.wait()
+            Status::ConsentRequired => CONSENT_RETRY_DELAY,
+            _ => {
+                self.failures.record(now, conditions.jitter);
+                self.failures.delay()
             }
-            _ => return,
         };
-        let until = now.checked_add(hold).unwrap_or(now);
-        self.refused = Some(Refused { error: error.clone(), at: now, until, made_from });
-    }
-}
-
-impl Refused {
-    fn told(&self, now: Instant) -> Error {
-        let ago = now.saturating_duration_since(self.at).as_secs();
-        let left = self.until.saturating_duration_since(now).as_secs_f64().ceil();
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "300 s at most")]
-        self.error.clone().remembered(ago, left as u32)
+        let until = now.saturating_add(delay);
+        // One request that took too long is the server's doing, and not the call's that made it.
+        let by_call = error.status() == Status::Timeout && error.sqlstate() != ONE_REQUEST;
+        let timeout = conditions.left.filter(|_| by_call);
+        let made_from = conditions.made_from;
+        self.negative = Some(NegativeEntry { error: error.clone(), at: now, until, timeout, made_from });
     }
 }
 
@@ -184,6 +227,19 @@ impl Interrupt for Entry {
     }
 }
 
+/// What a flight goes by.
+pub(super) struct Conditions<'a> {
+    /// The token that is handed out where fetching fails, as long as it satisfies `want`.
+    pub(super) spare: Option<Arc<Token>>,
+    pub(super) want: Want,
+    pub(super) clock: &'a dyn Clock,
+    pub(super) made_from: Sources,
+    /// How long the fetch may take.
+    pub(super) left: Option<Duration>,
+    /// Of the backoff after a failure.
+    pub(super) jitter: Fraction,
+}
+
 /// The flight that this thread leads. Dropped on the way of a panic, it lets a waiter take over.
 pub(super) struct Flight<'a> {
     entry: &'a Entry,
@@ -196,22 +252,21 @@ impl<'a> Flight<'a> {
         Self { entry, flight, landed: false }
     }
 
-    /// Fetches; where that fails, `spare` goes on as long as it lasts.
+    /// Fetches. Where that fails, the spare token is the outcome as long as it satisfies the caller.
     pub(super) fn run(
         mut self,
-        spare: Option<Arc<Token>>,
-        clock: &dyn Clock,
-        made_from: Sources,
+        conditions: Conditions<'_>,
         fetch: impl FnOnce() -> Result<Token>,
     ) -> Result<Arc<Token>> {
         let outcome = fetch().map(Arc::new);
+        let now = Moment::of(conditions.clock);
+        let (spare, want) = (conditions.spare.clone(), conditions.want);
         let mut state = self.entry.lock();
         match &outcome {
             Ok(token) => state.keep(Arc::clone(token)),
             Err(error) => {
-                let now = clock.instant();
-                state.remember(error, now, made_from);
-                state.renewals.happened(now);
+                state.renewals.record(now.boot_time, conditions.jitter);
+                state.record_failure(error, now.boot_time, conditions);
             }
         }
         if outcome.as_ref().map_or_else(concerns_all, |_| true) {
@@ -222,7 +277,10 @@ impl<'a> Flight<'a> {
         drop(state);
         self.entry.state.wake_all();
         match (outcome, spare) {
-            (Err(error), Some(spare)) if error.status() != Status::Cancelled && !spare.is_retired() => {
+            // The fetch may have taken longer than the token had left.
+            (Err(error), Some(spare))
+                if error.status() != Status::Cancelled && is_usable(&spare, want, now) =>
+            {
                 Ok(spare)
             }
             (outcome, _) => outcome,
@@ -239,10 +297,13 @@ impl Drop for Flight<'_> {
     }
 }
 
+/// The SQLSTATE of one request that took longer than WSTimeout.
+const ONE_REQUEST: &str = "HYT01";
+
 /// Whether a failure says something about the token, and not about the one call that met it. A server that has let one
 /// request wait for too long (HYT01) may have used up what it was sent: that is not for a waiter to send again.
 fn concerns_all(error: &Error) -> bool {
-    error.sqlstate() == "HYT01"
+    error.sqlstate() == ONE_REQUEST
         || !(error.is_of_one_call()
             || matches!(error.status(), Status::Timeout | Status::Cancelled | Status::Internal))
 }

@@ -1,11 +1,13 @@
 //! How much of a token's life is left, and whether that is enough for who asks.
 //!
-//! A token ends by the wall clock, since that is what the server meant; and by its age on the monotonic clock, so that a
-//! wall clock that is set back does not prolong it. A machine that slept finds out by the wall clock.
+//! A token ends by the wall clock, since that is what the server meant; and by its age on a clock that nobody sets and that
+//! counts suspended time, so that a wall clock that is set back does not prolong it.
 
-use std::time::Instant;
+use std::time::Duration;
 
+use super::FetchKind;
 use crate::clock::Clock;
+use crate::jitter::Fraction;
 use crate::token::Token;
 
 /// Seconds that a token is taken to live where nobody said.
@@ -21,8 +23,25 @@ pub struct Want {
     pub min_life: i64,
     /// Seconds before its end at which it is renewed; else a tenth of its life, 60 s at most.
     pub margin: Option<i64>,
+    /// By how much the renewal starts earlier than the margin says, of a tenth of the token's life and 60 s at most: a fleet
+    /// that started together does not renew together.
+    pub jitter: Fraction,
+    /// The longest that an early renewal keeps a caller who has a token.
+    pub renewal_limit: Duration,
     /// Whether the server is asked although it refused a moment ago.
     pub anew: bool,
+}
+
+impl Want {
+    /// How long a fetch of that kind may take in a call that has `left`.
+    pub(super) fn time_for(&self, kind: FetchKind, left: Option<Duration>) -> Option<Duration> {
+        match kind {
+            FetchKind::EarlyRenewal => {
+                Some(left.map_or(self.renewal_limit, |left| left.min(self.renewal_limit)))
+            }
+            FetchKind::Needed | FetchKind::Probe => left,
+        }
+    }
 }
 
 /// What a token is to who wants it.
@@ -40,12 +59,12 @@ pub(super) enum Life {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
     wall: i64,
-    pub(super) instant: Instant,
+    pub(super) boot_time: Duration,
 }
 
 impl Moment {
     pub(super) fn of(clock: &dyn Clock) -> Self {
-        Self { wall: clock.unix_seconds(), instant: clock.instant() }
+        Self { wall: clock.unix_seconds(), boot_time: clock.boot_time() }
     }
 }
 
@@ -61,15 +80,35 @@ pub(super) fn life(token: &Token, want: Want, now: Moment) -> Life {
     }
 }
 
+/// Whether `token` can be handed out.
+pub(super) fn is_usable(token: &Token, want: Want, now: Moment) -> bool {
+    life(token, want, now) != Life::Over
+}
+
+/// Whether `token` was issued for any time at all: some servers send `expires_in` 0, and a token all the same.
+pub(super) fn lives(token: &Token) -> bool {
+    whole(token) > 0
+}
+
 /// Until when, by the wall clock, a token is good for who wants nothing in particular.
 #[must_use]
 pub fn good_until(token: &Token, want: Want) -> i64 {
     end(token).saturating_sub(margin(token, want))
 }
 
-/// A margin that a fresh token reaches into would have every call renew it.
+/// When, in seconds since 1970, a token is renewed; nothing where nobody said when it expires.
+#[must_use]
+pub fn renewal_at(token: &Token, want: Want) -> Option<i64> {
+    token.expires_at.map(|_| good_until(token, want))
+}
+
+/// How long before its end a token is renewed. A margin that a fresh token reaches into would have every call renew it; one
+/// of 0 is a wish for no early renewal.
 fn margin(token: &Token, want: Want) -> i64 {
-    want.margin.unwrap_or((whole(token) / 10).min(USUAL_MARGIN)).min(most(token))
+    let tenth = (whole(token) / 10).min(USUAL_MARGIN);
+    let margin = want.margin.unwrap_or(tenth);
+    let early = if margin > 0 { want.jitter.of_seconds(tenth) } else { 0 };
+    margin.saturating_add(early).min(most(token))
 }
 
 /// The most that can be asked of a token that was just issued.
@@ -86,7 +125,7 @@ fn whole(token: &Token) -> i64 {
 }
 
 fn left(token: &Token, now: Moment) -> i64 {
-    let age = now.instant.saturating_duration_since(token.kept.came()).as_secs();
+    let age = now.boot_time.saturating_sub(token.kept.received_at()).as_secs();
     let by_age = whole(token).saturating_sub(i64::try_from(age).unwrap_or(i64::MAX));
     end(token).saturating_sub(now.wall).min(by_age)
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use loom::thread::{self, JoinHandle};
@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::call::Call;
 use crate::error::{Error, Status};
+use crate::jitter::Fraction;
 use crate::token::Kept;
 
 /// Whose token it is. Made outside of the models, whose threads have small stacks.
@@ -26,14 +27,14 @@ static ME: LazyLock<Identity> =
     LazyLock::new(|| Identity::of(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &"me"));
 
 /// A clock that stands still.
-struct Still(Instant);
+struct Still(Duration);
 
 impl Clock for Still {
     fn unix_seconds(&self) -> i64 {
         1_000_000
     }
 
-    fn instant(&self) -> Instant {
+    fn boot_time(&self) -> Duration {
         self.0
     }
 }
@@ -49,7 +50,11 @@ type Outcome = Result<Arc<Token>>;
 
 impl Bench {
     fn new() -> Arc<Self> {
-        Arc::new(Self { cache: Cache::default(), clock: Still(Instant::now()), fetches: AtomicUsize::new(0) })
+        Arc::new(Self {
+            cache: Cache::new(Jitter::pinned(Fraction::new(0))),
+            clock: Still(Duration::from_secs(10_000)),
+            fetches: AtomicUsize::new(0),
+        })
     }
 
     /// Tells a fetch from those before it.
@@ -70,12 +75,18 @@ impl Bench {
             issued_at: self.clock.unix_seconds() + left - 3600,
             expires_at: Some(self.clock.unix_seconds() + left),
             identity: *ME,
-            kept: Kept::since(self.clock.instant() - Duration::from_secs(left.abs_diff(3600))),
+            kept: Kept::since(self.clock.boot_time() - Duration::from_secs(left.abs_diff(3600))),
         }
     }
 
-    fn get_with(&self, call: &Call, fetch: impl FnOnce() -> Result<Token>) -> Outcome {
-        self.cache.get(*ME, Want::default(), &self.clock, call, &Vec::new, fetch)
+    fn get_with(&self, call: &Call, fetch: impl Fn() -> Result<Token>) -> Outcome {
+        self.cache.get(*ME, Want::default(), &self.clock, call, &Vec::new, |_| fetch())
+    }
+
+    /// What a flight goes by that has no token to fall back to.
+    fn conditions(&self) -> Conditions<'_> {
+        let (want, jitter) = (Want::default(), Fraction::default());
+        Conditions { spare: None, want, clock: &self.clock, made_from: Vec::new(), left: None, jitter }
     }
 
     /// A get whose fetch brings a token.
@@ -106,7 +117,7 @@ fn refusal(status: Status) -> Error {
 }
 
 fn invalid_grant() -> Error {
-    refusal(Status::Denied).with_oauth(Some("invalid_grant".to_owned()), None)
+    refusal(Status::Denied).with_oauth(Some("invalid_grant".to_owned()), None).from_server()
 }
 
 /// Runs `body` in every order of what its threads do.
@@ -177,7 +188,7 @@ fn one_of_two_takes_over(end: impl Fn(Flight<'_>, &Bench) + Send + Sync + 'stati
 #[test]
 fn one_of_those_who_wait_takes_over_from_a_leader_that_gives_up() {
     one_of_two_takes_over(|flight, bench| {
-        let failed = flight.run(None, &bench.clock, Vec::new(), || Err(refusal(Status::Timeout)));
+        let failed = flight.run(bench.conditions(), || Err(refusal(Status::Timeout)));
         assert_eq!(failed.unwrap_err().status(), Status::Timeout);
     });
 }
@@ -211,7 +222,7 @@ fn what_is_wrong_with_the_network_is_heard_by_who_waited_and_not_asked_again_by_
         let flight = entry.lock().take_off();
         let waiter = spawn(&bench, |bench| bench.get_behind(&refusal(Status::Tls)));
         let fetch = || Err(refusal(Status::Network));
-        Flight::new(&entry, flight).run(None, &bench.clock, Vec::new(), fetch).unwrap_err();
+        Flight::new(&entry, flight).run(bench.conditions(), fetch).unwrap_err();
         let told = waiter.join().unwrap().unwrap_err().status();
         // Who comes when it is over asks for himself.
         assert_eq!(told, if bench.fetches() == 0 { Status::Network } else { Status::Tls });

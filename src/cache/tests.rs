@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use zeroize::Zeroizing;
 
 use super::*;
 use crate::error::{Error, Status};
+use crate::jitter::Fraction;
 use crate::token::Kept;
 
 mod flights;
@@ -20,7 +21,6 @@ mod room;
 
 /// A clock whose hands a test turns.
 struct Hands {
-    begin: Instant,
     seconds: AtomicI64,
     /// By how much the wall clock was set forward.
     set: AtomicI64,
@@ -28,7 +28,7 @@ struct Hands {
 
 impl Hands {
     fn new() -> Self {
-        Self { begin: Instant::now(), seconds: AtomicI64::new(0), set: AtomicI64::new(0) }
+        Self { seconds: AtomicI64::new(0), set: AtomicI64::new(0) }
     }
 
     /// Time passes.
@@ -47,8 +47,8 @@ impl Clock for Hands {
         1_000_000 + self.seconds.load(Ordering::SeqCst) + self.set.load(Ordering::SeqCst)
     }
 
-    fn instant(&self) -> Instant {
-        self.begin + Duration::from_secs(self.seconds.load(Ordering::SeqCst).unsigned_abs())
+    fn boot_time(&self) -> Duration {
+        Duration::from_secs(self.seconds.load(Ordering::SeqCst).unsigned_abs())
     }
 }
 
@@ -64,7 +64,7 @@ fn token(value: &str, life: Option<i64>, clock: &Hands) -> Token {
         issued_at: clock.unix_seconds(),
         expires_at: life.map(|life| clock.unix_seconds() + life),
         identity: identity("me"),
-        kept: Kept::since(clock.instant()),
+        kept: Kept::since(clock.boot_time()),
     }
 }
 
@@ -76,6 +76,27 @@ fn refusal(status: Status) -> Error {
     Error::new(status, "token", "no")
 }
 
+/// So that seconds are exact.
+const NO_JITTER: Jitter = Jitter::pinned(Fraction::new(0));
+
+/// A fetch that happens once, whatever it is for.
+fn once(fetch: impl FnOnce() -> Result<Token>) -> impl FnMut(FetchKind) -> Result<Token> {
+    let mut fetch = Some(fetch);
+    move |_| fetch.take().expect("there is one fetch")()
+}
+
+/// What a flight goes by that has no token to fall back to.
+fn conditions(clock: &Hands) -> Conditions<'_> {
+    Conditions {
+        spare: None,
+        want: want(0),
+        clock,
+        made_from: Vec::new(),
+        left: None,
+        jitter: Fraction::default(),
+    }
+}
+
 /// A cache, a clock, and how often it had to fetch.
 struct Bench {
     cache: Cache,
@@ -85,11 +106,20 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        Self { cache: Cache::default(), clock: Hands::new(), fetches: AtomicUsize::new(0) }
+        Self { cache: Cache::new(NO_JITTER), clock: Hands::new(), fetches: AtomicUsize::new(0) }
     }
 
     fn ask(&self, want: Want, fetch: impl FnOnce() -> Result<Token>) -> Result<Arc<Token>> {
-        self.cache.get(identity("me"), want, &self.clock, &Call::unbounded(), &Vec::new, fetch)
+        self.ask_within(want, &Call::unbounded(), fetch)
+    }
+
+    fn ask_within(
+        &self,
+        want: Want,
+        call: &Call,
+        fetch: impl FnOnce() -> Result<Token>,
+    ) -> Result<Arc<Token>> {
+        self.cache.get(identity("me"), want, &self.clock, call, &Vec::new, once(fetch))
     }
 
     fn get(&self, min_life: i64, life: Option<i64>) -> Arc<Token> {
@@ -117,5 +147,5 @@ fn refused_as(error: Error) -> impl Fn(&Bench, Want) -> Result<Arc<Token>> {
 }
 
 fn oauth(status: Status, error: &str) -> Error {
-    refusal(status).with_oauth(Some(error.to_owned()), None)
+    refusal(status).with_oauth(Some(error.to_owned()), None).from_server()
 }

@@ -2,11 +2,14 @@
 
 use std::sync::Barrier;
 
-use authority::Authority;
+use authority::{Authority, Play};
 use jsonwebtoken::Algorithm;
+use serde_json::json;
 
-use super::tests::{Bench, HOUR, bench, server};
+use super::tests::{Bench, HOUR, bench, open, server};
 use super::*;
+use crate::log::Sink;
+use crate::sync::Mutex as Lock;
 
 fn refusing(more: &str) -> (Authority, Bench) {
     let (authority, endpoint) = server(r#"{"error":"invalid_grant"}"#);
@@ -170,4 +173,180 @@ fn of_very_many_tokens_of_its_own_a_connection_leaves_none_behind() {
     let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
     let left = left_behind(&format!("CacheScope=Connection;{endpoint}"), &scopes);
     assert!(left.iter().all(|left| !left), "{left:?}");
+}
+
+#[derive(Default)]
+struct Lines(Lock<Vec<String>>);
+
+impl Sink for Lines {
+    fn line(&self, level: Level, message: &str) {
+        self.0.lock().push(format!("{} {message}", level as i32));
+    }
+}
+
+/// A connection whose token of an hour expires in 50 s, a server that then does nothing but `play`, and the log from then on.
+fn about_to_expire(more: &str, play: Play) -> (Authority, Bench, Arc<Lines>) {
+    let (authority, endpoint) = server(HOUR);
+    let bench = bench(&format!("{more}{endpoint}"));
+    bench.connection.get_token(Wishes::default()).unwrap();
+    bench.at(3550);
+    authority.play_always(play);
+    let lines: Arc<Lines> = Arc::default();
+    bench.connection.set_log(Log::to(Arc::<Lines>::clone(&lines), Level::Info));
+    (authority, bench, lines)
+}
+
+fn busy(status: u16, retry_after: Option<u32>) -> Play {
+    let headers = retry_after.map(|seconds| ("Retry-After".to_owned(), seconds.to_string()));
+    Play::Json { status, body: json!(null), headers: headers.into_iter().collect() }
+}
+
+#[test]
+fn early_renewal_makes_one_attempt_and_returns_token_in_hand() {
+    for play in
+        [busy(429, Some(1)), busy(503, None), busy(500, None), Play::Reset, Play::Html { status: 200 }]
+    {
+        let (authority, bench, lines) = about_to_expire("", play.clone());
+        for _ in 0..3 {
+            assert_eq!(bench.connection.get_token(Wishes::default()).unwrap().value(), c"at", "{play:?}");
+        }
+        // A kept connection that the server resets is followed by a new one: the request was not seen.
+        let attempts = if matches!(play, Play::Reset) { 2 } else { 1 };
+        assert_eq!(asked(&authority), 1 + attempts, "{play:?}");
+        let lines = lines.0.lock();
+        let renewals =
+            lines.iter().filter(|line| line.starts_with("3 no token was fetched (early renewal): "));
+        assert_eq!(renewals.count(), 1, "{lines:?}");
+    }
+}
+
+#[test]
+fn early_renewal_at_server_that_hangs_is_given_up_after_two_seconds() {
+    let (authority, bench, lines) = about_to_expire("", Play::NeverAnswer);
+    assert_eq!(bench.connection.get_token(Wishes::default()).unwrap().value(), c"at");
+    let lines = lines.0.lock().join("\n");
+    assert!(lines.contains("within 2 s (the limit of an early renewal)"), "{lines}");
+    assert_eq!(asked(&authority), 2);
+}
+
+#[test]
+fn early_renewal_waits_longer_only_for_rotating_refresh_token() {
+    let limit = |bench: &Bench| {
+        let snapshot = bench.connection.snapshot.load_full();
+        let config = snapshot.config().unwrap();
+        let identity = bench.connection.identity(&snapshot, config);
+        bench.connection.want(config, identity, Wishes::default()).renewal_limit
+    };
+    let rotating = r#"{"access_token":"at","token_type":"Bearer","expires_in":3600,"refresh_token":"r2"}"#;
+    for (more, answer, seconds) in [
+        ("am=54;RefreshToken=r;", HOUR, 2),
+        ("am=54;RefreshToken=r;", rotating, 10),
+        ("am=54;RefreshToken=r;AccessToken=given;", HOUR, 10),
+        ("am=53;ClientID=c;ClientSecret=s;", rotating, 2),
+        ("", rotating, 2),
+    ] {
+        let (_authority, endpoint) = server(answer);
+        let bench = bench(&format!("{more}{endpoint}"));
+        bench.connection.get_token(Wishes::default()).unwrap();
+        assert_eq!(limit(&bench), Duration::from_secs(seconds), "{more} {answer}");
+    }
+}
+
+#[test]
+fn early_renewal_opens_no_browser() {
+    let (authority, endpoint) = server(HOUR);
+    let auth = authority.url("/oauth/auth");
+    let login = "am=51;OAuthCode=code;ClientID=c;RedirectURI=http://localhost:3000;EnableLoginPrompt=1";
+    let bench = bench(&format!("{login};AuthURI={auth};ConsentTimeout=1;{endpoint}"));
+    let first = bench.connection.get_token(Wishes::default()).unwrap();
+    bench.at(3550);
+    let lines: Arc<Lines> = Arc::default();
+    bench.connection.set_log(Log::to(Arc::<Lines>::clone(&lines), Level::Info));
+    assert!(Arc::ptr_eq(&bench.connection.get_token(Wishes::default()).unwrap(), &first));
+    let lines = lines.0.lock().join("\n");
+    assert!(lines.contains("no refresh token came with it"), "{lines}");
+}
+
+#[test]
+fn token_is_not_returned_after_its_end_though_renewal_hangs() {
+    let (authority, endpoint) = server(r#"{"access_token":"at","token_type":"Bearer","expires_in":10}"#);
+    let bench = bench(&format!("RefreshMargin=5;WSTimeout=1;{endpoint}"));
+    bench.connection.get_token(Wishes::default()).unwrap();
+    bench.at(6);
+    // The server answers when the token has expired: with no token.
+    authority.play_always(Play::Gate);
+    std::thread::scope(|scope| {
+        let late = scope.spawn(|| bench.connection.get_token(Wishes::default()));
+        assert!(authority.wait_for_token_requests(2, Duration::from_secs(10)));
+        bench.at(11);
+        assert_eq!(late.join().unwrap().unwrap_err().status(), Status::Timeout);
+    });
+}
+
+#[test]
+fn failing_server_is_asked_ever_more_rarely_by_many_threads() {
+    for (play, each) in [(busy(500, None), 1), (busy(503, None), 3), (Play::Html { status: 200 }, 1)] {
+        let (authority, endpoint) = server(HOUR);
+        authority.play_always(play.clone());
+        let bench = bench(&endpoint);
+        let mut asked_in = Vec::new();
+        for second in 0..16 {
+            bench.at(second);
+            let before = asked(&authority);
+            std::thread::scope(|scope| {
+                for _ in 0..8 {
+                    scope.spawn(|| (0..5).for_each(|_| drop(refused(&bench.connection))));
+                }
+            });
+            if asked(&authority) > before {
+                asked_in.push((second, asked(&authority) - before));
+            }
+        }
+        assert_eq!(asked_in, [(0, each), (1, 1), (3, 1), (7, 1), (15, 1)], "{play:?}");
+    }
+}
+
+/// Connections of so many users of one server.
+fn users(bench: &Bench, count: usize) -> Vec<Connection> {
+    (0..count)
+        .map(|user| open(&format!("ClaimsSubject=user{user};{}", bench.string), bench.process))
+        .collect()
+}
+
+#[test]
+fn retry_after_holds_for_all_users_of_endpoint_and_not_for_tokens_at_hand() {
+    let (authority, endpoint) = server(HOUR);
+    let bench = bench(&format!("LoginTimeout=20;{endpoint}"));
+    bench.connection.get_token(Wishes::default()).unwrap();
+    authority.play_always(busy(429, Some(30)));
+    let users = users(&bench, 50);
+    let errors: Vec<Error> = users.iter().map(refused).collect();
+    assert_eq!(asked(&authority), 2, "one user met it");
+    assert!(errors.iter().all(|error| error.status() == Status::Throttled && error.retry_after() == 30));
+    bench.at(29);
+    assert_eq!(refused(&users[7]).retry_after(), 1);
+    assert_eq!(bench.connection.get_token(Wishes::default()).unwrap().value(), c"at");
+    bench.at(30);
+    authority.play_always(Play::TokenAnswer(HOUR.to_owned()));
+    users.iter().for_each(|user| drop(user.get_token(Wishes::default()).unwrap()));
+    assert_eq!(asked(&authority), 52);
+}
+
+#[test]
+fn breaker_stops_requests_of_all_users_of_failing_endpoint_and_of_no_other() {
+    let (authority, endpoint) = server(HOUR);
+    let (other, other_endpoint) = server(HOUR);
+    authority.play_always(busy(500, None));
+    let bench = bench(&endpoint);
+    let users = users(&bench, 50);
+    let failed = || users.iter().map(refused).filter(|error| error.status() == Status::Server).count();
+    assert_eq!((failed(), asked(&authority)), (50, 5));
+    bench.at(1);
+    assert_eq!((failed(), asked(&authority)), (50, 6), "one probe");
+    open(&format!("{other_endpoint};{}", bench.string), bench.process).get_token(Wishes::default()).unwrap();
+    assert_eq!(asked(&other), 1);
+    authority.play_always(Play::TokenAnswer(HOUR.to_owned()));
+    bench.at(4);
+    users.iter().for_each(|user| drop(user.get_token(Wishes::default()).unwrap()));
+    assert_eq!(asked(&authority), 56);
 }

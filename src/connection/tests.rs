@@ -1,18 +1,17 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Instant;
 
 use authority::{Authority, Play};
 
 use super::*;
 use crate::clock::Clock;
 use crate::config;
+use crate::jitter::{Fraction, Jitter};
 use crate::key::fixtures::Place;
 
 /// A clock whose hands a test turns.
 struct Hands {
-    begin: Instant,
     turned: Arc<Turned>,
 }
 
@@ -29,10 +28,13 @@ impl Clock for Hands {
         1_000_000 + seconds.load(Ordering::SeqCst) + set.load(Ordering::SeqCst)
     }
 
-    fn instant(&self) -> Instant {
-        self.begin + Duration::from_secs(self.turned.seconds.load(Ordering::SeqCst).unsigned_abs())
+    fn boot_time(&self) -> Duration {
+        Duration::from_secs(self.turned.seconds.load(Ordering::SeqCst).unsigned_abs())
     }
 }
+
+/// So that seconds are exact.
+const NO_JITTER: Jitter = Jitter::pinned(Fraction::new(0));
 
 /// A connection in a process of its own.
 pub(super) struct Bench {
@@ -67,8 +69,8 @@ pub(super) fn open(text: &str, process: &'static Process) -> Connection {
 
 pub(super) fn bench(more: &str) -> Bench {
     let turned: Arc<Turned> = Arc::default();
-    let hands = Hands { begin: Instant::now(), turned: Arc::clone(&turned) };
-    let process: &Process = Box::leak(Box::new(Process::new(Box::new(hands))));
+    let hands = Hands { turned: Arc::clone(&turned) };
+    let process: &Process = Box::leak(Box::new(Process::with_jitter(Box::new(hands), NO_JITTER)));
     let place = Place::new();
     let store = place.fixture("ec.pem", None);
     let store = store.files().next().unwrap();

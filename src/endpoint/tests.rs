@@ -1,4 +1,4 @@
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;
 
@@ -9,8 +9,8 @@ impl Clock for Noon {
         1_000_000
     }
 
-    fn instant(&self) -> Instant {
-        Instant::now()
+    fn boot_time(&self) -> Duration {
+        Duration::ZERO
     }
 }
 

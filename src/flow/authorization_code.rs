@@ -67,8 +67,8 @@ fn redeem(
     context: &Context<'_>,
 ) -> Result<Token> {
     let attempt = |_| Ok(attempt(exchange, login, code, verifier));
-    let token = exchange::fetch(exchange, None, context, &attempt)?;
-    context.session.log_in(refresh_token::family(exchange, context));
+    let token = exchange::fetch(exchange, None, &Context { user_waits: true, ..*context }, &attempt)?;
+    context.session.log_in(refresh_token::family(exchange, context.process));
     Ok(token)
 }
 
@@ -106,7 +106,7 @@ fn login_wanted(
     context: &Context<'_>,
 ) -> Error {
     let ways = "call authgrant_authorize, or set EnableLoginPrompt=1 or another OAuthCode";
-    if context.session.is_logged_in(refresh_token::family(exchange, context)) {
+    if context.session.is_logged_in(refresh_token::family(exchange, context.process)) {
         let text = format!("the login has ended, and no refresh token came with it; {ways}");
         return Error::new(Status::Expired, "token", text);
     }

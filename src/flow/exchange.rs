@@ -4,6 +4,7 @@
 //! neither a token nor a verdict on the assertion is followed by one POST with a fresh one.
 
 use std::cell::LazyCell;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,8 +17,11 @@ use crate::flow::retry::{Next, Tries};
 use crate::flow::{Context, refresh_token, retry};
 use crate::form;
 use crate::http::{Answer, Failure, Method, Request};
+use crate::identity::Identity;
 use crate::log::Level;
+use crate::process::{Admission, Requester, throttled_error};
 use crate::secret::Secret;
+use crate::sys;
 use crate::token::{Kept, Token, end_of_jwt};
 
 mod told;
@@ -82,27 +86,31 @@ pub(super) fn fetch(
         Methods::GetThenPost if learnt.wants_post(&exchange.endpoint) => Methods::Post,
         methods => methods,
     };
-    let asking = Asking { exchange, context, attempt };
-    let told = |refused: Refused<'_>| told::error(refused, exchange, consent, context.consent_way);
-    match methods {
-        Methods::Post => asking.by(Method::Post)?.map_err(told),
-        Methods::Get => asking.by(Method::Get)?.map_err(told),
-        Methods::GetThenPost => {
-            let found = match asking.by(Method::Get) {
-                Ok(Ok(token)) => return Ok(token),
-                Ok(Err(refused)) if is_verdict(&refused.refusal) => return Err(told(refused)),
-                Ok(Err(refused)) => refused.refusal.found,
-                Err(failure) if failure.answered => failure.error.message().to_owned(),
-                Err(failure) => return Err(failure.error),
-            };
-            context.call.log.line(Level::Debug, || {
-                format!("{} answered GET with {found}; asking by POST", exchange.endpoint.shown())
-            });
-            let token = asking.by(Method::Post)?.map_err(told)?;
-            learnt.post_works(&exchange.endpoint);
-            Ok(token)
-        }
+    let mut admission = admit(exchange, context)?;
+    let started = Instant::now();
+    let outcome = Asking { exchange, context, attempt }.ask(methods, consent, &mut admission);
+    match &outcome {
+        Ok(_) => admission.answered(),
+        Err(error) => admission.failed(context.identity, error, started.elapsed()),
     }
+    outcome
+}
+
+/// Waits for an endpoint that asked for it, and sends nothing to one that fails.
+fn admit<'a>(exchange: &'a Exchange, context: &Context<'a>) -> Result<Admission<'a>> {
+    let process = context.process;
+    let endpoint = &exchange.endpoint;
+    let transport = endpoint.is_https().then(|| exchange.trust.in_force());
+    let host = endpoint.host().to_ascii_lowercase();
+    let subject = (host, endpoint.port(), transport, sys::effective_user_id());
+    let breaker = process.breakers.get(Identity::of(&process.digest_key, &subject));
+    let requester = Requester {
+        call: context.call,
+        clock: process.clock.as_ref(),
+        jitter: process.jitter,
+        host: endpoint.host(),
+    };
+    if context.user_waits { Ok(breaker.admit_always(requester)) } else { breaker.admit(requester) }
 }
 
 fn is_verdict(refusal: &Refusal) -> bool {
@@ -116,12 +124,43 @@ struct Asking<'m, 'a> {
 }
 
 impl<'a> Asking<'_, 'a> {
+    fn ask(
+        &self,
+        methods: Methods,
+        consent: Option<&Consent>,
+        admission: &mut Admission<'_>,
+    ) -> Result<Token> {
+        let Self { exchange, context, .. } = self;
+        let told = |refused: Refused<'_>| told::error(refused, exchange, consent, context.consent_way);
+        let method = match methods {
+            Methods::Post => Method::Post,
+            Methods::Get | Methods::GetThenPost => Method::Get,
+        };
+        let found = match (self.by(method, admission), methods) {
+            (Ok(Err(refused)), Methods::GetThenPost) if !is_verdict(&refused.refusal) => {
+                refused.refusal.found
+            }
+            (Err(failure), Methods::GetThenPost) if failure.answered => failure.error.message().to_owned(),
+            (outcome, _) => return outcome?.map_err(told),
+        };
+        context.call.log.line(Level::Debug, || {
+            format!("{} answered GET with {found}; asking by POST", exchange.endpoint.shown())
+        });
+        let token = self.by(Method::Post, admission)?.map_err(told)?;
+        context.process.learnt.post_works(&exchange.endpoint);
+        Ok(token)
+    }
+
     /// Asks until there is an answer that counts; the outer error is one of the key, the network or the caller.
-    fn by(&self, method: Method) -> std::result::Result<std::result::Result<Token, Refused<'a>>, Failure> {
+    fn by(
+        &self,
+        method: Method,
+        admission: &mut Admission<'_>,
+    ) -> std::result::Result<std::result::Result<Token, Refused<'a>>, Failure> {
         let Self { exchange, context, attempt: make } = self;
         let learnt = &context.process.learnt;
         let known = learnt.clock_ahead(&exchange.endpoint);
-        let mut tries = Tries::new(known, exchange.profile);
+        let mut tries = Tries::new(known, exchange.profile, context.process.jitter);
         loop {
             let attempt = make(tries.clock_ahead())?;
             let refused = match self.send(method, &attempt) {
@@ -131,6 +170,7 @@ impl<'a> Asking<'_, 'a> {
                     match read.or_else(|refusal| self.id_token(&answer).ok_or(refusal)) {
                         Ok(issued) => {
                             if tries.clock_ahead() != known {
+                                self.log_skew(tries.clock_ahead());
                                 learnt.clock_is_ahead(&exchange.endpoint, tries.clock_ahead());
                             }
                             return Ok(Ok(self.token(issued)));
@@ -147,16 +187,45 @@ impl<'a> Asking<'_, 'a> {
                 }
                 Err(failure) => match tries.after(&failure, &attempt, context.call) {
                     Next::Again(pause) => {
-                        retry::pause(pause, context.call)?;
+                        self.pause(pause, admission)?;
                         continue;
                     }
                     Next::Enough => return Err(failure),
                 },
             };
+            self.note_retry_after(&refused.refusal, admission);
             match tries.next(&refused, context.call) {
-                Next::Again(pause) => retry::pause(pause, context.call)?,
+                Next::Again(pause) => self.pause(pause, admission)?,
                 Next::Enough => return Ok(Err(refused)),
             }
+        }
+    }
+
+    fn log_skew(&self, skew: i64) {
+        self.context.call.log.line(Level::Info, || {
+            let host = self.exchange.endpoint.host();
+            let side = if skew < 0 { "behind" } else { "ahead of" };
+            format!(
+                "the clock of {host} is {} s {side} this machine's; assertions are dated by it",
+                skew.unsigned_abs()
+            )
+        });
+    }
+
+    fn pause(&self, pause: Duration, admission: &mut Admission<'_>) -> Result<()> {
+        self.context.call.log.line(Level::Debug, || {
+            format!("sending the request to {} again in {pause:.1?}", self.exchange.endpoint.host())
+        });
+        retry::pause(pause, self.context.call)?;
+        admission.readmit()
+    }
+
+    /// A server that is busy speaks for all that it is asked (RFC 9110 section 10.2.3, RFC 6585 section 4).
+    fn note_retry_after(&self, refusal: &Refusal, admission: &mut Admission<'_>) {
+        let busy = matches!(refusal.http_status, 429 | 500..);
+        if busy && refusal.retry_after > 0 {
+            let host = self.exchange.endpoint.host();
+            admission.throttled(throttled_error(host, refusal.http_status, refusal.retry_after));
         }
     }
 
@@ -238,7 +307,7 @@ impl<'a> Asking<'_, 'a> {
             fields: issued.fields,
             issued_at,
             identity: context.identity,
-            kept: Kept::since(context.process.clock.instant()),
+            kept: Kept::since(context.process.clock.boot_time()),
         }
     }
 }

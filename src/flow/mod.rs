@@ -36,6 +36,7 @@ pub use unsigned::{Parameter, Way, parameters, unsigned, way};
 pub use logoff::log_off;
 
 /// What a flow works with besides its own options.
+#[derive(Clone, Copy)]
 pub struct Context<'a> {
     /// Shared things and seams.
     pub process: &'a Process,
@@ -49,6 +50,8 @@ pub struct Context<'a> {
     pub consent_way: ConsentWay,
     /// Whether a browser may be opened for the person.
     pub may_prompt: bool,
+    /// Whether a user has just logged in for this request, so that a failing server is asked all the same.
+    pub user_waits: bool,
     /// Where to leave what the caller should know although it worked.
     pub warn: &'a dyn Fn(Error),
 }
@@ -102,6 +105,19 @@ pub fn held_refresh_token(config: &Config, context: &Context<'_>) -> Option<Secr
     match &config.flow {
         Flow::Exchange(exchange) if exchange.grant.is_personal() => refresh_token::held(exchange, context),
         _ => None,
+    }
+}
+
+/// Whether the server may take back the refresh token that `config`'s connection sends next, and send another one: if its
+/// answer is not waited for, the login is lost.
+#[must_use]
+pub fn may_rotate_refresh_token(config: &Config, session: &Session, process: &Process) -> bool {
+    match &config.flow {
+        Flow::Exchange(exchange) if exchange.grant.is_personal() => {
+            config.given.token.is_some()
+                || session.refresh_token(refresh_token::family(exchange, process)).is_some()
+        }
+        _ => false,
     }
 }
 
@@ -176,6 +192,6 @@ fn local_token(value: &str, expires_at: Option<i64>, clock: &dyn Clock, identity
         issued_at: clock.unix_seconds(),
         expires_at,
         identity,
-        kept: Kept::since(clock.instant()),
+        kept: Kept::since(clock.boot_time()),
     })
 }

@@ -4,11 +4,12 @@ use crate::config::{Exchange, Grant};
 use crate::flow::Context;
 use crate::flow::exchange::{Attempt, Repeat};
 use crate::identity::Identity;
+use crate::process::Process;
 use crate::secret::Secret;
 
 /// The refresh token to go on with, if there is one.
 pub(super) fn held(exchange: &Exchange, context: &Context<'_>) -> Option<Secret> {
-    let newest = context.session.refresh_token(family(exchange, context));
+    let newest = context.session.refresh_token(family(exchange, context.process));
     newest.or_else(|| configured(&exchange.grant).cloned())
 }
 
@@ -16,15 +17,15 @@ pub(super) fn held(exchange: &Exchange, context: &Context<'_>) -> Option<Secret>
 pub(super) fn keep(exchange: &Exchange, newest: Secret, context: &Context<'_>) {
     if exchange.grant.is_personal() {
         let before = held(exchange, context);
-        context.session.keep(family(exchange, context), before.as_ref(), newest);
+        context.session.keep(family(exchange, context.process), before.as_ref(), newest);
     }
 }
 
 /// Refresh tokens that take the place of each other: one server's for one client, from the user's own on.
-pub(super) fn family(exchange: &Exchange, context: &Context<'_>) -> Identity {
+pub(super) fn family(exchange: &Exchange, process: &Process) -> Identity {
     let client = exchange.client.as_ref().map(|client| &client.id);
     let subject = (configured(&exchange.grant), exchange.endpoint.as_written(), client);
-    Identity::of(&context.process.digest_key, &subject)
+    Identity::of(&process.digest_key, &subject)
 }
 
 fn configured(grant: &Grant) -> Option<&Secret> {

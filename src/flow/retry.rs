@@ -6,21 +6,18 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_lc_rs::rand;
-
 use crate::call::{Call, Interrupt, cancelled};
 use crate::error::Result;
 use crate::error::Status;
 use crate::flow::exchange::{Attempt, Refused, Repeat};
 use crate::flow::verdict::{Sense, sense};
 use crate::http::Failure;
+use crate::jitter::Jitter;
+use crate::process::MAX_WAIT;
 use crate::provider::Profile;
 
 /// How often one grant is put to a server that is busy.
 const MOST: u32 = 3;
-
-/// The longest wait that a server can impose on a caller who set no deadline.
-const LONGEST: Duration = Duration::from_secs(60);
 
 /// From this difference on, clocks are held to be the reason of a refusal; within it servers have leeway.
 const CLOCKS_DIFFER: i64 = 30;
@@ -44,12 +41,13 @@ pub(super) struct Tries {
     renewed: bool,
     clock_ahead: i64,
     profile: Option<&'static Profile>,
+    jitter: Jitter,
 }
 
 impl Tries {
     /// The first one, by a clock that is known to be `clock_ahead` of ours.
-    pub(super) fn new(clock_ahead: i64, profile: Option<&'static Profile>) -> Self {
-        Self { made: 0, stale: false, clock_set: false, renewed: false, clock_ahead, profile }
+    pub(super) fn new(clock_ahead: i64, profile: Option<&'static Profile>, jitter: Jitter) -> Self {
+        Self { made: 0, stale: false, clock_set: false, renewed: false, clock_ahead, profile, jitter }
     }
 
     /// By how many seconds the server's clock is taken to be ahead of ours.
@@ -79,7 +77,8 @@ impl Tries {
     pub(super) fn next(&mut self, refused: &Refused, call: &Call) -> Next {
         let asked = Duration::from_secs(u64::from(refused.refusal.retry_after));
         if self.set_clock(refused) || self.renew(refused) {
-            return if fits(asked, call) { Next::Again(asked) } else { Next::Enough };
+            let again = asked.is_zero() || !call.single_attempt && fits(asked, call);
+            return if again { Next::Again(asked) } else { Next::Enough };
         }
         self.made = self.made.saturating_add(1);
         let busy = matches!(refused.refusal.http_status, 429 | 503);
@@ -97,7 +96,8 @@ impl Tries {
 
     fn again_if(&self, may_repeat: bool, retry_after: u32, call: &Call) -> Next {
         let pause = self.pause(retry_after);
-        if may_repeat && fits(pause, call) && self.made < MOST { Next::Again(pause) } else { Next::Enough }
+        let again = may_repeat && !call.single_attempt && fits(pause, call) && self.made < MOST;
+        if again { Next::Again(pause) } else { Next::Enough }
     }
 
     /// Whether the assertion is to be made anew, once: the server has seen it before.
@@ -128,21 +128,19 @@ impl Tries {
         true
     }
 
-    /// Twice as long each time, and by chance up to half as long again, so that many clients do not come back together;
-    /// what the server says where that is longer.
+    /// Twice as long each time, or what the server says where that is longer; and by chance up to half of the first and a
+    /// tenth of the second longer, so that many clients do not come back together.
     fn pause(&self, retry_after: u32) -> Duration {
-        let base = 100_u64.saturating_mul(1 << self.made.min(10));
-        let mut chance = [0];
-        // Without randomness everybody waits equally long, which does no harm.
-        let _ = rand::fill(&mut chance);
-        let jitter = base.saturating_mul(u64::from(chance[0])) / 512;
-        Duration::from_millis(base.saturating_add(jitter)).max(Duration::from_secs(u64::from(retry_after)))
+        let backoff = Duration::from_millis(100_u64.saturating_mul(1 << self.made.min(10)));
+        let asked = Duration::from_secs(u64::from(retry_after));
+        let (longer, spread) = if asked > backoff { (asked, asked / 10) } else { (backoff, backoff / 2) };
+        longer.saturating_add(self.jitter.next().of(spread))
     }
 }
 
 /// Whether a wait can end inside the call.
 fn fits(pause: Duration, call: &Call) -> bool {
-    pause <= LONGEST && call.deadline.left().is_none_or(|left| pause < left)
+    pause <= MAX_WAIT && call.deadline.left().is_none_or(|left| pause < left)
 }
 
 /// Waits, unless the call is cancelled.

@@ -93,6 +93,7 @@ mod tests {
                 help: None,
             },
             may_prompt: false,
+            user_waits: false,
             warn: &|_| {},
         };
         fetch(&signing, &context).err().unwrap()

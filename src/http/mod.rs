@@ -266,6 +266,9 @@ fn failure(error: Error, exchange: &Exchange) -> Failure {
     let ended = error.status() == Status::Network && exchange.is_ours();
     let stale = ended && exchange.kept() && exchange.received() == 0;
     let answered = error.status() == Status::BadResponse || ended && exchange.sent();
+    let is_from_server =
+        exchange.is_ours() && !matches!(error.status(), Status::Cancelled | Status::Internal);
+    let error = if is_from_server { error.from_server() } else { error };
     Failure { error, stale, answered }
 }
 

@@ -3,6 +3,10 @@
 //! Where there is no such thing (Windows has no fork, no signal mask and no user number) a plain fallback answers.
 #![allow(unsafe_code)]
 
+use std::time::{Duration, Instant};
+
+use once_cell::race::OnceBox;
+
 mod fork;
 mod per_process;
 mod share;
@@ -33,6 +37,34 @@ pub fn coarse_unix_seconds() -> Option<i64> {
     {
         None
     }
+}
+
+/// Time since the machine started, suspended time included.
+///
+/// `Instant` is CLOCK_MONOTONIC on Linux and CLOCK_UPTIME_RAW on macOS, which both stop while the machine is suspended.
+#[must_use]
+pub fn boot_time() -> Duration {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    const CLOCK: libc::clockid_t = libc::CLOCK_BOOTTIME;
+    #[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+    const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
+    #[cfg(unix)]
+    {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: `time` is ours, and is written to before the call returns.
+        let failed = unsafe { libc::clock_gettime(CLOCK, &raw mut time) } != 0;
+        let (seconds, nanos) = (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec));
+        if let (false, Ok(seconds), Ok(nanos)) = (failed, seconds, nanos) {
+            return Duration::new(seconds, nanos);
+        }
+    }
+    since_first_use()
+}
+
+/// For systems without such a clock. On Windows `Instant` counts suspended time.
+fn since_first_use() -> Duration {
+    static FIRST_USE: OnceBox<Instant> = OnceBox::new();
+    FIRST_USE.get_or_init(|| Box::new(Instant::now())).elapsed()
 }
 
 /// The user in whose name this process acts; 0 where users have no numbers.

@@ -53,7 +53,7 @@ fn behind_a_leader(
 /// A waiter lets itself be woken by a cancel, through a weak reference, while it holds the lock; it lets the lock go
 /// only to sleep.
 fn wait_until_asleep(entry: &Arc<Entry>, waiters: usize) {
-    let begin = Instant::now();
+    let begin = std::time::Instant::now();
     while Arc::weak_count(entry) < waiters {
         assert!(begin.elapsed() < PATIENCE, "nobody lets itself be woken");
         std::thread::yield_now();
@@ -67,7 +67,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Waits for another's flight; fails where only the deadline ended the wait.
 fn wait_for_another(bench: &Bench, call: &Call) -> Result<Arc<Token>> {
     let fetch = || panic!("there is a leader");
-    let outcome = bench.cache.get(identity("me"), want(0), &bench.clock, call, &Vec::new, fetch);
+    let outcome = bench.ask_within(want(0), call, fetch);
     assert!(!call.deadline.passed(), "nobody woke the waiter");
     outcome
 }
@@ -76,7 +76,7 @@ fn own_fetch(bench: &Bench) -> Result<Arc<Token>> {
     let call = Call::within(PATIENCE, "a test");
     let fetch =
         || Ok(token(&format!("token{}", bench.fetches.fetch_add(1, Ordering::SeqCst)), None, &bench.clock));
-    let outcome = bench.cache.get(identity("me"), want(0), &bench.clock, &call, &Vec::new, fetch);
+    let outcome = bench.ask_within(want(0), &call, fetch);
     assert!(!call.deadline.passed(), "nobody woke the waiter");
     outcome
 }
@@ -121,9 +121,7 @@ fn a_request_that_took_too_long_is_not_sent_again_by_a_waiter() {
 fn a_waiter_ends_at_its_own_deadline() {
     let bench_wait = |bench: &Bench| {
         let call = Call::within(Duration::from_millis(20), "a test");
-        bench
-            .cache
-            .get(identity("me"), want(0), &bench.clock, &call, &Vec::new, || panic!("there is a leader"))
+        bench.ask_within(want(0), &call, || panic!("there is a leader"))
     };
     let bench = Bench::new();
     bench.cache.entry(identity("me")).lock().take_off();
@@ -167,7 +165,7 @@ fn a_flight_that_lands_wakes_all_who_sleep() {
             .collect();
         wait_until_asleep(&entry, 3);
         let fetch = || Ok(token("landed", Some(3600), &bench.clock));
-        Flight::new(&entry, flight).run(None, &bench.clock, Vec::new(), fetch).unwrap();
+        Flight::new(&entry, flight).run(conditions(&bench.clock), fetch).unwrap();
         for waiter in waiting {
             assert_eq!(waiter.join().unwrap().unwrap().value(), c"landed");
         }
@@ -185,7 +183,7 @@ fn a_refusal_of_an_earlier_flight_reaches_nobody_who_waits_for_a_later_one() {
         let waiting = scope.spawn(|| wait_for_another(&bench, &Call::within(PATIENCE, "a test")));
         wait_until_asleep(&entry, 1);
         let fetch = || Ok(token("later", Some(3600), &bench.clock));
-        Flight::new(&entry, flight).run(None, &bench.clock, Vec::new(), fetch).unwrap();
+        Flight::new(&entry, flight).run(conditions(&bench.clock), fetch).unwrap();
         waiting.join().unwrap()
     });
     assert_eq!(result.unwrap().value(), c"later");
@@ -208,4 +206,23 @@ fn those_who_waited_get_the_token_that_they_waited_for_however_short_its_life() 
     };
     let (result, _) = behind_a_leader(dead_on_arrival, waiter);
     assert_eq!(result.unwrap().value(), c"dead");
+}
+
+#[test]
+fn waiter_does_not_get_token_that_was_rejected_or_expired_before_it_woke() {
+    let rejected = || {
+        let token = token("late", Some(3600), &Hands::new());
+        token.retire();
+        Ok(token)
+    };
+    let (result, fetches) = behind_a_leader(rejected, own_fetch);
+    assert_eq!((result.unwrap().value(), fetches), (c"token0", 1));
+    let expired = || {
+        let mut token = token("late", Some(10), &Hands::new());
+        token.issued_at -= 20;
+        token.expires_at = Some(token.issued_at + 10);
+        Ok(token)
+    };
+    let (result, fetches) = behind_a_leader(expired, own_fetch);
+    assert_eq!((result.unwrap().value(), fetches), (c"token0", 1));
 }

@@ -1,6 +1,7 @@
 //! How long a token is handed out, and what happens towards its end.
 
 use super::*;
+use crate::cache::life::{Life, life};
 
 #[test]
 fn a_token_is_kept_until_shortly_before_its_end() {
@@ -147,4 +148,114 @@ fn a_margin_of_the_readers_own_is_no_part_of_the_token() {
     assert_eq!((get(601).value(), bench.fetches()), (c"next", 2));
     get(86_400);
     assert_eq!(bench.fetches(), 2, "a margin longer than a life does not make each call renew");
+}
+
+/// A token of 10 s with 4 s left, whose renewal takes `takes` s and fails; what a caller has who needs `least` s of it.
+fn renewal_fails(takes: i64, least: i64, error: Error) -> Result<Arc<Token>> {
+    let bench = Bench::new();
+    let margin = |min_life| Want { margin: Some(5), min_life, ..Want::default() };
+    let first = bench.ask(margin(0), || Ok(token("first", Some(10), &bench.clock))).unwrap();
+    bench.clock.turn(6);
+    let fetch = || {
+        bench.clock.turn(takes);
+        Err(error)
+    };
+    let outcome = bench.ask(margin(least), fetch);
+    assert!(outcome.as_ref().map_or(true, |token| Arc::ptr_eq(token, &first)));
+    outcome
+}
+
+#[test]
+fn token_that_expired_during_failed_renewal_is_not_returned() {
+    for status in [Status::Network, Status::Server, Status::Denied] {
+        for from_server in [true, false] {
+            let error = || if from_server { refusal(status).from_server() } else { refusal(status) };
+            assert!(renewal_fails(3, 0, error()).is_ok(), "1 s is left");
+            for late in [4, 8, 60] {
+                let failed = renewal_fails(late, 0, error()).unwrap_err();
+                assert_eq!(failed.status(), status, "{late}");
+            }
+        }
+    }
+}
+
+#[test]
+fn token_with_less_than_min_validity_after_failed_renewal_is_not_returned() {
+    assert!(renewal_fails(0, 3, refusal(Status::Network)).is_ok(), "4 s are left");
+    assert!(renewal_fails(1, 3, refusal(Status::Network)).is_err(), "3 s are left, and more were asked for");
+}
+
+#[test]
+fn token_rejected_during_failed_renewal_is_not_returned() {
+    let bench = Bench::new();
+    let first = bench.get(0, Some(3600));
+    bench.clock.turn(3600 - 60);
+    let fetch = || {
+        bench.cache.reject(&first, &bench.clock);
+        Err(refusal(Status::Network))
+    };
+    assert_eq!(bench.ask(want(0), fetch).unwrap_err().status(), Status::Network);
+}
+
+#[test]
+fn token_that_expired_during_its_renewal_is_fetched_with_time_of_whole_call() {
+    let bench = Bench::new();
+    bench.get(0, Some(10));
+    bench.clock.turn(9);
+    let call = Call::within(Duration::from_secs(60), "a test");
+    let mut kinds = Vec::new();
+    let fetch = |kind| {
+        kinds.push(kind);
+        bench.clock.turn(2);
+        match kind {
+            FetchKind::EarlyRenewal => Err(refusal(Status::Timeout).from_server()),
+            _ => Ok(token("next", Some(10), &bench.clock)),
+        }
+    };
+    let want = Want { renewal_limit: Duration::from_secs(2), ..Want::default() };
+    let next = bench.cache.get(identity("me"), want, &bench.clock, &call, &Vec::new, fetch).unwrap();
+    assert_eq!(next.value(), c"next");
+    assert_eq!(kinds, [FetchKind::EarlyRenewal, FetchKind::Needed]);
+}
+
+#[test]
+fn failed_early_renewals_back_off() {
+    let bench = Bench::new();
+    bench.get(0, Some(36_000));
+    bench.clock.turn(36_000 - 60);
+    let mut renewed = Vec::new();
+    for second in 0..60 {
+        let fetch = || {
+            renewed.push(second);
+            Err(refusal(Status::Timeout).from_server())
+        };
+        assert_eq!(bench.ask(want(0), fetch).unwrap().value(), c"token0");
+        bench.clock.turn(1);
+    }
+    assert_eq!(renewed, [0, 1, 3, 7, 15, 31]);
+}
+
+#[test]
+fn jitter_starts_renewal_earlier_by_up_to_tenth_of_lifetime_and_minute() {
+    let renewed_after = |lifetime: i64, margin, numerator| {
+        let clock = Hands::new();
+        let token = token("t", Some(lifetime), &clock);
+        let want = Want { margin, jitter: Fraction::new(numerator), ..Want::default() };
+        let at = renewal_at(&token, want).unwrap() - clock.unix_seconds();
+        assert_eq!(good_until(&token, want) - clock.unix_seconds(), at);
+        assert_eq!(life(&token, want, Moment::of(&clock)), Life::Good);
+        clock.turn(at - 1);
+        assert_eq!(life(&token, want, Moment::of(&clock)), Life::Good);
+        clock.turn(1);
+        assert_eq!(life(&token, want, Moment::of(&clock)), Life::Ending);
+        at
+    };
+    let half = 1 << 15;
+    assert_eq!([0, half, u16::MAX].map(|n| renewed_after(36_000, None, n)), [35_940, 35_910, 35_881]);
+    assert_eq!([0, half, u16::MAX].map(|n| renewed_after(100, None, n)), [90, 85, 81]);
+    assert_eq!([0, half].map(|n| renewed_after(36_000, Some(300), n)), [35_700, 35_670]);
+    assert_eq!(renewed_after(100, Some(95), u16::MAX), 10, "nine tenths at most");
+    let never = Want { margin: Some(0), jitter: Fraction::new(half), ..Want::default() };
+    assert_eq!(good_until(&token("t", Some(100), &Hands::new()), never), 1_000_100);
+    assert_eq!(renewal_at(&token("t", None, &Hands::new()), Want::default()), None);
 }

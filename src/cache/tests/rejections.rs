@@ -1,7 +1,7 @@
 //! Tokens that the API refused.
 
 use super::*;
-use crate::cache::spacing::Spacing;
+use crate::cache::Backoff;
 
 #[test]
 fn only_the_current_token_can_be_rejected() {
@@ -44,17 +44,16 @@ fn after_a_quiet_time_the_first_rejection_counts_at_once() {
 
 #[test]
 fn twice_the_wanted_time_without_a_rejection_is_a_quiet_time() {
-    let begin = Instant::now();
     let accepted = |seconds: &[u64]| -> Vec<bool> {
-        let mut spacing = Spacing::default();
+        let mut backoff = Backoff::default();
         let mut accept = |now| {
-            let over = spacing.is_over(now);
-            if over {
-                spacing.happened(now);
+            let ready = backoff.is_ready(now);
+            if ready {
+                backoff.record(now, Fraction::default());
             }
-            over
+            ready
         };
-        seconds.iter().map(|second| accept(begin + Duration::from_secs(*second))).collect()
+        seconds.iter().map(|second| accept(Duration::from_secs(*second))).collect()
     };
     assert_eq!(accepted(&[0, 1, 4, 5]), [true, true, true, false], "2 s were wanted, and 3 s went by");
     assert_eq!(accepted(&[0, 1, 5, 6]), [true, true, true, true], "2 s were wanted, and 4 s went by");

@@ -40,6 +40,7 @@ pub(super) fn error(
         .with_oauth(refusal.error, refusal.description)
         .with_provider_code(refusal.provider_code)
         .with_http(refusal.http_status, refusal.retry_after)
+        .from_server()
         .with_consent_url(consent_url)
 }
 

@@ -1,0 +1,83 @@
+//! A map with room for so many: a new key takes the place of the one that was used least recently.
+
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::hash::Hash;
+
+/// Keys may be chosen by untrusted users, so there is an end to how many are kept. Finding the one to evict looks at all of
+/// them: for some thousands at most.
+pub struct BoundedMap<K, V> {
+    entries: HashMap<K, Entry<V>>,
+    capacity: usize,
+    uses: u64,
+}
+
+struct Entry<V> {
+    value: V,
+    last_used: u64,
+}
+
+impl<K: Eq + Hash + Clone, V> BoundedMap<K, V> {
+    /// One with room for `capacity` values, and with none in it.
+    #[must_use]
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self { entries: HashMap::new(), capacity, uses: 0 }
+    }
+
+    /// The value of `key`.
+    pub fn get<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
+        self.uses = self.uses.wrapping_add(1);
+        let entry = self.entries.get_mut(key)?;
+        entry.last_used = self.uses;
+        Some(&entry.value)
+    }
+
+    /// The value of `key`, made if there is none.
+    pub fn get_or_insert_with(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V {
+        if self.entries.len() >= self.capacity && !self.entries.contains_key(&key) {
+            self.evict();
+        }
+        self.uses = self.uses.wrapping_add(1);
+        let entry = self.entries.entry(key).or_insert_with(|| Entry { value: make(), last_used: 0 });
+        entry.last_used = self.uses;
+        &mut entry.value
+    }
+
+    fn evict(&mut self) {
+        let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.last_used);
+        if let Some(key) = oldest.map(|(key, _)| key.clone()) {
+            self.entries.remove(&key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_map_evicts_least_recently_used_key() {
+        let mut map = BoundedMap::with_capacity(2);
+        for key in ["one", "two"] {
+            map.get_or_insert_with(key, || key.len());
+        }
+        assert_eq!(map.get("one"), Some(&3));
+        map.get_or_insert_with("three", || 5);
+        assert_eq!(map.get("two"), None);
+        assert_eq!(*map.get_or_insert_with("one", || 0), 3, "it is there already");
+        map.get_or_insert_with("four", || 4);
+        assert_eq!(["one", "three", "four"].map(|key| map.get(key).copied()), [Some(3), None, Some(4)]);
+    }
+
+    #[test]
+    fn known_key_of_full_map_evicts_nothing() {
+        let mut map = BoundedMap::with_capacity(2);
+        for key in ["one", "two", "one"] {
+            map.get_or_insert_with(key, || key.len());
+        }
+        assert!(map.get("one").is_some() && map.get("two").is_some());
+    }
+}
