@@ -802,6 +802,20 @@ authgrant_status authgrant_test(struct authgrant_connection *connection,
                                 struct authgrant_error **error);
 
 /**
+ * What the library has done in this process since it was loaded, as JSON for its operators: tokens from the cache and
+ * fetched, failures by status, retries, how often a server asked to wait and a circuit breaker opened, keys and connections
+ * opened, connections reused, identities in the cache and evicted from it, and how long fetches took as a histogram. The
+ * names and their meaning, which do not change, are in docs/stats.md; they are fit for Prometheus.
+ *
+ * A forked child counts from zero, without tokens that it reads on connections that its parent opened. Nothing that a user
+ * or a server said is in it. `*json` is for the caller to free with authgrant_text_free.
+ *
+ * Does not block. Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
+ */
+authgrant_status authgrant_get_stats(char **json,
+                                     struct authgrant_error **error);
+
+/**
  * Signs the JWTs of this connection with `function`, for a key that must not leave where it is: a hardware module, a key
  * service.
  *
@@ -921,6 +935,15 @@ const char *authgrant_token_type(const struct authgrant_token *token);
  * Threads: any.
  */
 int64_t authgrant_token_expires_at(const struct authgrant_token *token);
+
+/**
+ * When the connection that the token came from renews it, in seconds since 1970: RefreshMargin before its end, and a
+ * little earlier by chance, so that many processes do not renew together. A driver that keeps a session open calls
+ * authgrant_get_token again from then on. 0 where nobody said when the token expires, and for NULL.
+ *
+ * Threads: any.
+ */
+int64_t authgrant_token_refresh_at(const struct authgrant_token *token);
 
 /**
  * The scope that was granted, separated by blanks; NULL where the server did not say, which means the scope that was

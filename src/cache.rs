@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::error::{Result, Status};
 use crate::identity::Identity;
 use crate::jitter::Jitter;
+use crate::stats::{Counter, Stats};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::token::Token;
@@ -41,13 +42,14 @@ pub struct Cache {
     entries: Mutex<Entries>,
     uses: AtomicU64,
     jitter: Jitter,
+    stats: Arc<Stats>,
 }
 
 impl Cache {
-    /// An empty one, whose backoff has that jitter.
+    /// An empty one, whose backoff has that jitter, and which is counted in `stats`.
     #[must_use]
-    pub fn new(jitter: Jitter) -> Self {
-        Self { jitter, ..Self::default() }
+    pub fn new(jitter: Jitter, stats: Arc<Stats>) -> Self {
+        Self { jitter, stats, ..Self::default() }
     }
 
     /// A token of `identity` as it is wanted, from the cache or by `fetch`. `made_from` looks at the files that a fetch is
@@ -69,7 +71,10 @@ impl Cache {
             let left = call.deadline.left();
             let mut state = entry.lock();
             match state.step(want, Moment::of(clock), left) {
-                Step::Take(token) => return Ok(token),
+                Step::Take(token) => {
+                    self.stats.count(Counter::CacheHits);
+                    return Ok(token);
+                }
                 Step::Lead(flight, kind, spare) => {
                     drop(state);
                     let conditions = Conditions {
@@ -79,6 +84,7 @@ impl Cache {
                         made_from: made_from(),
                         left: want.time_for(kind, left),
                         jitter: self.jitter.next(),
+                        log: call.log.clone(),
                     };
                     match Flight::new(&entry, flight).run(conditions, || fetch(kind)) {
                         // The token expired during the short time that its renewal had: now there is more of it.
@@ -92,6 +98,7 @@ impl Cache {
                 Step::Refused(error, was_made_from) => {
                     drop(state);
                     if made_from() == was_made_from {
+                        self.stats.count(Counter::NegativeCacheHits);
                         return Err(error);
                     }
                     entry.lock().forget_refusal();
@@ -100,7 +107,12 @@ impl Cache {
                     match entry.wait(state, flight, call)? {
                         // Woken late: it was rejected or expired in between.
                         Some(Ok(token)) if lives(&token) && !is_usable(&token, want, Moment::of(clock)) => {}
-                        Some(outcome) => return outcome,
+                        Some(outcome) => {
+                            if outcome.is_ok() {
+                                self.stats.count(Counter::CacheHits);
+                            }
+                            return outcome;
+                        }
                         None => {}
                     }
                 }
@@ -156,6 +168,11 @@ impl Cache {
         }
     }
 
+    /// How many identities there are.
+    pub fn len(&self) -> usize {
+        self.entries.lock().len()
+    }
+
     /// Forgets everything. Flights end for those who wait for them; what they bring is not kept.
     pub fn clear(&self) {
         let entries = std::mem::take(&mut *self.entries.lock());
@@ -176,27 +193,28 @@ impl Cache {
 
     fn entry_in(&self, entries: &mut Entries, identity: Identity) -> Arc<Entry> {
         if entries.len() >= MOST && !entries.contains_key(&identity) {
-            make_room(entries);
+            self.make_room(entries);
         }
         let entry = Arc::clone(entries.entry(identity).or_default());
         self.use_now(&entry);
         entry
     }
 
+    /// A stranger's many identities drive out each other before those that are in use.
+    fn make_room(&self, entries: &mut Entries) {
+        let longest_unused = entries
+            .iter()
+            .filter(|(_, entry)| entry.lock().is_idle())
+            .min_by_key(|(_, entry)| entry.used.load(Ordering::Relaxed))
+            .map(|(identity, _)| *identity);
+        if let Some(identity) = longest_unused {
+            entries.remove(&identity);
+            self.stats.count(Counter::CacheEvictions);
+        }
+    }
+
     fn use_now(&self, entry: &Entry) {
         entry.used.store(self.uses.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
-    }
-}
-
-/// A stranger's many identities drive out each other before those that are in use.
-fn make_room(entries: &mut Entries) {
-    let longest_unused = entries
-        .iter()
-        .filter(|(_, entry)| entry.lock().is_idle())
-        .min_by_key(|(_, entry)| entry.used.load(Ordering::Relaxed))
-        .map(|(identity, _)| *identity);
-    if let Some(identity) = longest_unused {
-        entries.remove(&identity);
     }
 }
 

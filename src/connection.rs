@@ -1,7 +1,7 @@
 //! The heart of a handle: the options now in force, the cache, else the flow.
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -22,6 +22,7 @@ use crate::policy::Policy;
 use crate::process::Process;
 use crate::secret::Secret;
 use crate::session::{OnRefreshToken, Session};
+use crate::stats::Counter;
 use crate::sys::{self, PerProcess, Share, Stripes};
 use crate::token::{Lease, Token};
 
@@ -300,15 +301,25 @@ impl Connection {
     fn fetch(&self, config: &Config, kind: FetchKind, context: &Context<'_>) -> Result<Token> {
         let log = &context.call.log;
         log.line(Level::Debug, || format!("requesting a token ({})", reason(kind)));
-        match flow::fetch(config, context) {
+        let stats = &context.process.stats;
+        let started = Instant::now();
+        let outcome = flow::fetch(config, context);
+        stats.count_fetch_time(started.elapsed());
+        match outcome {
             Ok(token) => {
+                stats.count(Counter::TokensFetched);
+                if kind == FetchKind::EarlyRenewal {
+                    stats.count(Counter::EarlyRenewals);
+                }
                 log.line(Level::Info, || fetched(&token, kind, context.process.clock.unix_seconds()));
                 Ok(self.with_id_token(token))
             }
             Err(error) => {
-                log.line(Level::Info, || {
-                    format!("no token was fetched ({}): {}", reason(kind), error.message())
-                });
+                stats.count_failure(&error);
+                // Any other failure is the caller's to hear, and is logged as one.
+                if kind == FetchKind::EarlyRenewal {
+                    log.line(Level::Info, || format!("the early renewal failed: {}", error.message()));
+                }
                 Err(error)
             }
         }

@@ -64,6 +64,7 @@ pub mod log;
 pub mod policy;
 pub mod proxy;
 pub mod secret;
+pub mod stats;
 pub mod url;
 
 pub mod sys;

@@ -18,6 +18,7 @@ use crate::http::Network;
 use crate::identity::Identity;
 use crate::jitter::Jitter;
 use crate::key::KeyRing;
+use crate::stats::{Counter, Stats};
 use crate::sys::{self, Stripes};
 use crate::token::Lease;
 use crate::url::Url;
@@ -45,7 +46,9 @@ pub struct Process {
     /// Browsers that were started.
     pub browser: Browser,
     /// What time it is.
-    pub clock: Box<dyn Clock>,
+    pub clock: Arc<dyn Clock>,
+    /// What it has done.
+    pub stats: Arc<Stats>,
     /// What keeps its requests apart from those of others.
     pub jitter: Jitter,
     /// The key of all digests of this process.
@@ -63,10 +66,11 @@ impl Process {
     /// A fresh one, with `clock` and `jitter`.
     #[must_use]
     pub fn with_jitter(clock: Box<dyn Clock>, jitter: Jitter) -> Self {
+        let (clock, stats): (Arc<dyn Clock>, Arc<Stats>) = (Arc::from(clock), Arc::default());
         let keys = Arc::new(KeyRing::new(random()));
         Self {
-            cache: Cache::new(jitter),
-            network: Network::new(Arc::clone(&keys)),
+            cache: Cache::new(jitter, Arc::clone(&stats)),
+            network: Network::new(Arc::clone(&keys), Arc::clone(&clock), Arc::clone(&stats)),
             keys,
             learnt: Learnt::default(),
             breakers: CircuitBreakers::default(),
@@ -74,6 +78,7 @@ impl Process {
             shelves: Shelves::default(),
             browser: Browser::system(),
             clock,
+            stats,
             jitter,
             digest_key: hmac::Key::new(hmac::HMAC_SHA256, &random::<32>()),
             connections: AtomicU64::new(0),
@@ -90,6 +95,15 @@ impl Process {
     /// A number that no other connection of this process has.
     pub fn number_for_a_connection(&self) -> u64 {
         self.connections.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// What the process has done, as JSON, by names that Prometheus takes.
+    #[must_use]
+    pub fn stats_json(&self) -> String {
+        let elsewhere =
+            [(Counter::CacheHits, self.shelves.taken()), (Counter::KeysOpened, self.keys.opened())];
+        let identities = u64::try_from(self.cache.len()).unwrap_or(u64::MAX);
+        self.stats.to_json(&elsewhere, &[("authgrant_cached_identities", identities)])
     }
 
     /// Drops and wipes what is cached: tokens, keys, idle connections.
@@ -137,31 +151,48 @@ impl Holders {
     }
 }
 
-/// Where connections keep the tokens of late, so that these can be taken from all of them.
+/// Where connections keep the tokens of late, so that these can be taken from all of them, and are counted.
 #[derive(Default)]
-pub struct Shelves(Mutex<HashMap<usize, Stripes<Lease>>>);
+pub struct Shelves(Mutex<OpenShelves>);
+
+#[derive(Default)]
+struct OpenShelves {
+    shelves: HashMap<usize, Stripes<Lease>>,
+    /// What was taken from those that are gone.
+    taken: u64,
+}
 
 impl Shelves {
     /// A new shelf.
     #[must_use]
     pub fn add(&self) -> Stripes<Lease> {
         let shelf = Stripes::empty();
-        self.0.lock().insert(shelf.id(), shelf.clone());
+        self.0.lock().shelves.insert(shelf.id(), shelf.clone());
         shelf
     }
 
     /// Nobody reads there any more.
     pub fn remove(&self, shelf: &Stripes<Lease>) {
-        self.0.lock().remove(&shelf.id());
+        let mut open = self.0.lock();
+        if open.shelves.remove(&shelf.id()).is_some() {
+            open.taken = open.taken.wrapping_add(shelf.taken());
+        }
+    }
+
+    /// How many tokens have been taken from all of them.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        let open = self.0.lock();
+        open.shelves.values().fold(open.taken, |sum, shelf| sum.wrapping_add(shelf.taken()))
     }
 
     #[cfg(test)]
     pub(crate) fn count(&self) -> usize {
-        self.0.lock().len()
+        self.0.lock().shelves.len()
     }
 
     fn clear(&self) {
-        for shelf in self.0.lock().values() {
+        for shelf in self.0.lock().shelves.values() {
             shelf.retain(|_| false);
         }
     }

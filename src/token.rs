@@ -54,7 +54,7 @@ impl Kept {
 /// It never changes, and outlives the connection that it came from.
 pub struct Lease {
     token: Arc<Token>,
-    terms: Option<Terms>,
+    terms: Terms,
 }
 
 /// While what a lease may be handed out again without asking the cache: as long as things are as they were.
@@ -70,6 +70,8 @@ pub(crate) struct Terms {
     pub(crate) policy: Policy,
     /// The seconds in which it may be, by this clock.
     pub(crate) seconds: Range<i64>,
+    /// When the connection renews the token.
+    pub(crate) renew_at: Option<i64>,
     pub(crate) clock: &'static dyn Clock,
 }
 
@@ -84,27 +86,27 @@ impl Terms {
 }
 
 impl Lease {
-    /// Of a token that others may have too.
-    #[must_use]
-    pub fn of(token: Arc<Token>) -> Self {
-        Self { token, terms: None }
-    }
-
-    /// The same, to be handed out again on these terms.
+    /// Of a token that is handed out again on these terms.
     pub(crate) fn on(token: Arc<Token>, terms: Terms) -> Self {
-        Self { token, terms: Some(terms) }
+        Self { token, terms }
     }
 
     /// Whether it may be handed out again to a connection whose options have that version.
     pub(crate) fn holds(&self, version: u64) -> bool {
-        self.terms.as_ref().is_some_and(|terms| terms.version == version && terms.hold(&self.token))
+        self.terms.version == version && self.terms.hold(&self.token)
     }
 
     /// The same for a connection that says the same, if that may have it now; its options have that version.
     pub(crate) fn passed_on(&self, version: u64) -> Option<Self> {
-        let terms = self.terms.as_ref()?;
+        let terms = &self.terms;
         let may_have_it = terms.hold(&self.token) && terms.user == sys::effective_user_id();
         may_have_it.then(|| Self::on(Arc::clone(&self.token), Terms { version, ..terms.clone() }))
+    }
+
+    /// When the connection renews the token, in seconds since 1970; nothing where nobody said when it expires.
+    #[must_use]
+    pub fn renew_at(&self) -> Option<i64> {
+        self.terms.renew_at
     }
 
     /// The token.
@@ -222,6 +224,7 @@ mod tests {
             version: 1,
             policy: Policy::current(),
             seconds,
+            renew_at: None,
             clock: &CLOCK,
         };
         let passed_on = |terms| Lease::on(Arc::new(token()), terms).passed_on(2);
@@ -232,6 +235,5 @@ mod tests {
         assert!(passed_on(terms(user, generation, 0..1)).is_none());
         other.token().retire();
         assert!(other.passed_on(2).is_none());
-        assert!(Lease::of(Arc::new(token())).passed_on(2).is_none());
     }
 }

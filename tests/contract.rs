@@ -144,6 +144,7 @@ const NULLS: &[Refused] = &[
     ("report", |good, error| authgrant_explain(good.connection.handle(), null_mut(), error)),
     ("connection", |good, error| authgrant_test(null_mut(), &raw mut good.text, error)),
     ("report", |good, error| authgrant_test(good.connection.handle(), null_mut(), error)),
+    ("json", |_, error| authgrant_get_stats(null_mut(), error)),
 ];
 
 /// A byte that no UTF-8 holds, behind two that it may.
@@ -576,7 +577,7 @@ struct Inside {
 }
 
 /// Every function that returns a status, called with good arguments.
-const CALLS: [fn(&mut Good, Slot) -> i32; 18] = [
+const CALLS: [fn(&mut Good, Slot) -> i32; 19] = [
     |good, error| authgrant_open(c"".as_ptr(), &raw mut good.handle, error),
     |good, error| wide(good, -1, 4, error),
     |good, error| authgrant_set_option(good.connection.handle(), c"Scope".as_ptr(), c"a".as_ptr(), error),
@@ -597,6 +598,7 @@ const CALLS: [fn(&mut Good, Slot) -> i32; 18] = [
     |good, error| authgrant_validate(good.connection.handle(), &raw mut good.text, error),
     |good, error| authgrant_explain(good.connection.handle(), &raw mut good.text, error),
     |good, error| authgrant_test(good.connection.handle(), &raw mut good.text, error),
+    |good, error| authgrant_get_stats(&raw mut good.text, error),
 ];
 
 extern "C" fn call_back(_: i32, _: *const c_char, context: *mut c_void) {
@@ -674,6 +676,41 @@ fn the_token_in_headers_outlives_a_rejection_and_the_connection() {
 }
 
 #[test]
+fn token_is_to_be_refreshed_refresh_margin_before_its_end() {
+    let lifetime = "JWTLifetime=3000;RefreshMargin=600";
+    let token = ask(&local(lifetime)).unwrap();
+    let (expires, refresh) = (token.expires_at(), authgrant_token_refresh_at(token.handle()));
+    assert!(
+        (expires - 660..=expires - 600).contains(&refresh),
+        "{expires} {refresh}: jitter is 60 s at most"
+    );
+    let opaque = ask("AuthenticationMethod=50;AccessToken=opaque").unwrap();
+    assert_eq!((opaque.expires_at(), authgrant_token_refresh_at(opaque.handle())), (0, 0), "unknown");
+}
+
+#[test]
+fn stats_are_counted_for_the_process_and_hold_no_secret() {
+    let stats = || {
+        let mut json = old();
+        assert_eq!(failures(|error| authgrant_get_stats(&raw mut json, error)), []);
+        let told = text(json).unwrap();
+        authgrant_text_free(json);
+        told
+    };
+    let count = |name: &str| {
+        let stats: serde_json::Value = serde_json::from_str(&stats()).unwrap();
+        stats[name].as_u64().unwrap_or_else(|| panic!("no {name} in {stats}"))
+    };
+    // Other tests count in this process, too.
+    let (fetched, hits) = ("authgrant_tokens_fetched_total", "authgrant_token_cache_hits_total");
+    let before = (count(fetched), count(hits));
+    let connection = open(&local("ClaimsSubject=stats-subject")).unwrap();
+    (0..100).for_each(|_| drop(connection.get_token().unwrap()));
+    assert!(count(fetched) > before.0 && count(hits) >= before.1 + 99);
+    assert!(!stats().contains("stats-subject"));
+}
+
+#[test]
 fn the_length_of_a_token_is_that_of_its_text() {
     let token = ask(&local("")).unwrap();
     assert_eq!(authgrant_token_length(token.handle()), token.value().len());
@@ -686,6 +723,7 @@ fn nothing_is_asked_of_null() {
         authgrant_token_scope(null()).is_null() && authgrant_token_field(null(), c"a".as_ptr()).is_null()
     );
     assert_eq!((authgrant_token_length(null()), authgrant_token_expires_at(null())), (0, 0));
+    assert_eq!(authgrant_token_refresh_at(null()), 0);
     assert!(authgrant_headers_name(null(), 0).is_null() && authgrant_headers_value(null(), 0).is_null());
     assert!(authgrant_headers_token(null()).is_null());
     assert_eq!(authgrant_headers_count(null()), 0);

@@ -135,17 +135,17 @@ fn what_counts_once_is_sent_once_also_on_a_kept_connection_that_ends() {
 
 #[test]
 fn a_wait_is_kept_to_unless_it_cannot_end_in_time() {
-    let authority = authority(Config::http());
-    authority.play(vec![busy(429, Some("1"))]);
+    let patient = authority(Config::http());
+    patient.play(vec![busy(429, Some("1"))]);
     let begin = Instant::now();
-    ask(&short_string(&authority, "")).unwrap();
+    ask(&short_string(&patient, "")).unwrap();
     assert!(begin.elapsed() >= Duration::from_secs(1));
     for (limit, wait) in [("LoginTimeout=5", "30"), ("LoginTimeout=0", "3600")] {
+        let authority = authority(Config::http());
         authority.play(vec![busy(429, Some(wait))]);
-        let before = asked(&authority);
-        let failure = ask(&short_string(&authority, &format!("Scope={wait};{limit}"))).unwrap_err();
+        let failure = ask(&short_string(&authority, limit)).unwrap_err();
         assert_eq!((failure.status, failure.retry_after.to_string().as_str()), (AUTHGRANT_THROTTLED, wait));
-        assert_eq!(asked(&authority), before + 1);
+        assert_eq!(asked(&authority), 1);
     }
 }
 
@@ -175,4 +175,13 @@ fn a_wait_can_be_cancelled() {
         assert_eq!(status, AUTHGRANT_CANCELLED);
         assert!(ended - begin < Duration::from_millis(250));
     });
+}
+
+#[test]
+fn idle_connection_that_stays_silent_is_followed_by_new_one_inside_the_call() {
+    let authority = authority(Config::http());
+    ask(&short_string(&authority, "Scope=first")).unwrap();
+    authority.play(vec![Play::NeverAnswer]);
+    ask(&short_string(&authority, "LoginTimeout=2")).expect("the second half of the call is enough");
+    assert_eq!((asked(&authority), authority.connections()), (3, 2));
 }

@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result, Status};
 use crate::file::Stamp;
 use crate::jitter::Fraction;
+use crate::log::{Level, Log};
 use crate::sync::atomic::AtomicU64;
 use crate::sync::{Waiting, WaitingGuard};
 use crate::token::Token;
@@ -170,12 +171,17 @@ impl State {
         self.flights
     }
 
-    /// Answers `error` from memory for a while, where it says something about the next request.
-    fn record_failure(&mut self, error: &Error, now: Duration, conditions: Conditions<'_>) {
+    /// Answers `error` from memory for the time that is returned, where it says something about the next request.
+    fn record_failure(
+        &mut self,
+        error: &Error,
+        now: Duration,
+        conditions: Conditions<'_>,
+    ) -> Option<Duration> {
         let delay = match error.status() {
-            _ if !error.is_from_server() => return,
+            _ if !error.is_from_server() => return None,
             // It holds for the whole endpoint.
-            Status::Throttled if error.retry_after() > 0 => return,
+            Status::Throttled if error.retry_after() > 0 => return None,
             _ if error.retry_after() > 0 => {
                 Duration::from_secs(u64::from(error.retry_after().min(MAX_RETRY_AFTER_SECS)))
             }
@@ -191,6 +197,7 @@ impl State {
         let timeout = conditions.left.filter(|_| by_call);
         let made_from = conditions.made_from;
         self.negative = Some(NegativeEntry { error: error.clone(), at: now, until, timeout, made_from });
+        Some(delay)
     }
 }
 
@@ -238,6 +245,7 @@ pub(super) struct Conditions<'a> {
     pub(super) left: Option<Duration>,
     /// Of the backoff after a failure.
     pub(super) jitter: Fraction,
+    pub(super) log: Log,
 }
 
 /// The flight that this thread leads. Dropped on the way of a panic, it lets a waiter take over.
@@ -260,15 +268,18 @@ impl<'a> Flight<'a> {
     ) -> Result<Arc<Token>> {
         let outcome = fetch().map(Arc::new);
         let now = Moment::of(conditions.clock);
-        let (spare, want) = (conditions.spare.clone(), conditions.want);
+        let (spare, want, log) = (conditions.spare.clone(), conditions.want, conditions.log.clone());
         let mut state = self.entry.lock();
-        match &outcome {
-            Ok(token) => state.keep(Arc::clone(token)),
+        let delay = match &outcome {
+            Ok(token) => {
+                state.keep(Arc::clone(token));
+                None
+            }
             Err(error) => {
                 state.renewals.record(now.boot_time, conditions.jitter);
-                state.record_failure(error, now.boot_time, conditions);
+                state.record_failure(error, now.boot_time, conditions)
             }
-        }
+        };
         if outcome.as_ref().map_or_else(concerns_all, |_| true) {
             state.outcome = Some((self.flight, outcome.clone()));
         }
@@ -276,6 +287,11 @@ impl<'a> Flight<'a> {
         self.landed = true;
         drop(state);
         self.entry.state.wake_all();
+        if let Some(delay) = delay {
+            log.line(Level::Info, || {
+                format!("this token is not requested again for {:.1} s", delay.as_secs_f64())
+            });
+        }
         match (outcome, spare) {
             // The fetch may have taken longer than the token had left.
             (Err(error), Some(spare))

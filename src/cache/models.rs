@@ -20,6 +20,7 @@ use super::*;
 use crate::call::Call;
 use crate::error::{Error, Status};
 use crate::jitter::Fraction;
+use crate::log::Log;
 use crate::token::Kept;
 
 /// Whose token it is. Made outside of the models, whose threads have small stacks.
@@ -51,7 +52,7 @@ type Outcome = Result<Arc<Token>>;
 impl Bench {
     fn new() -> Arc<Self> {
         Arc::new(Self {
-            cache: Cache::new(Jitter::pinned(Fraction::new(0))),
+            cache: Cache::new(Jitter::pinned(Fraction::new(0)), Arc::default()),
             clock: Still(Duration::from_secs(10_000)),
             fetches: AtomicUsize::new(0),
         })
@@ -86,7 +87,15 @@ impl Bench {
     /// What a flight goes by that has no token to fall back to.
     fn conditions(&self) -> Conditions<'_> {
         let (want, jitter) = (Want::default(), Fraction::default());
-        Conditions { spare: None, want, clock: &self.clock, made_from: Vec::new(), left: None, jitter }
+        Conditions {
+            spare: None,
+            want,
+            clock: &self.clock,
+            made_from: Vec::new(),
+            left: None,
+            jitter,
+            log: Log::default(),
+        }
     }
 
     /// A get whose fetch brings a token.

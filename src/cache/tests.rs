@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::error::{Error, Status};
 use crate::jitter::Fraction;
+use crate::log::Log;
 use crate::token::Kept;
 
 mod flights;
@@ -94,6 +95,7 @@ fn conditions(clock: &Hands) -> Conditions<'_> {
         made_from: Vec::new(),
         left: None,
         jitter: Fraction::default(),
+        log: Log::default(),
     }
 }
 
@@ -106,7 +108,11 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        Self { cache: Cache::new(NO_JITTER), clock: Hands::new(), fetches: AtomicUsize::new(0) }
+        Self {
+            cache: Cache::new(NO_JITTER, Arc::default()),
+            clock: Hands::new(),
+            fetches: AtomicUsize::new(0),
+        }
     }
 
     fn ask(&self, want: Want, fetch: impl FnOnce() -> Result<Token>) -> Result<Arc<Token>> {

@@ -21,15 +21,24 @@ impl Connection {
     /// The token of late, if it is still what this connection would hand out.
     #[inline]
     pub(crate) fn recent(&self) -> Option<Share<Lease>> {
-        self.recent.mine()?.take().filter(|lease| lease.holds(self.snapshot.version()))
+        let slot = self.recent.mine()?;
+        let lease = slot.take()?;
+        if lease.holds(self.snapshot.version()) {
+            return Some(lease);
+        }
+        slot.discount();
+        None
     }
 
     /// The token that was noted of late for all who say the same.
     pub(super) fn passed_on(&self) -> Option<Share<Lease>> {
         let version = self.snapshot.version();
-        let lease = self.snapshot.recent()?.passed_on(version)?;
         let is_anothers = self.live.get().is_some_and(|live| live.session.has_id_token());
-        (!is_anothers).then(|| self.keep(lease, version))
+        if is_anothers {
+            return None;
+        }
+        let lease = self.snapshot.recent(|lease| lease.passed_on(version))?;
+        Some(self.keep(lease, version))
     }
 
     /// Notes `token` for the calls to come, as it was got by the snapshot of `version`.
@@ -45,7 +54,8 @@ impl Connection {
         let from = clock.coarse_unix_seconds();
         let until = cache::good_until(&token, want).min(from.saturating_add(AT_MOST));
         let (generation, user, policy) = (sys::generation(), sys::effective_user_id(), snapshot.policy());
-        let terms = Terms { generation, user, version, policy, seconds: from..until, clock };
+        let renew_at = cache::renewal_at(&token, want);
+        let terms = Terms { generation, user, version, policy, seconds: from..until, renew_at, clock };
         // Who holds a token that is to be logged off is counted.
         let for_all = config.logoff.is_none() && !self.is_alone(config) && !super::signed_by_host(config);
         if let Some(slot) =

@@ -18,7 +18,7 @@ use crate::key::HostSigner;
 use crate::options::{Options, Seen};
 use crate::policy::Policy;
 use crate::process::Process;
-use crate::sys::{self, Share, Stripes};
+use crate::sys::{self, Stripes};
 use crate::token::Lease;
 
 /// The options, and what they mean once somebody has asked.
@@ -232,9 +232,15 @@ impl InForce {
         self.snapshot.load_full()
     }
 
-    /// What was got of late by the snapshot, whose share alone is counted.
-    pub(super) fn recent(&self) -> Option<Share<Lease>> {
-        self.snapshot.load().common.as_ref()?.recent.mine()?.take()
+    /// What `pass_on` makes of what was got of late by the snapshot. The snapshot itself is not counted.
+    pub(super) fn recent(&self, pass_on: impl FnOnce(&Lease) -> Option<Lease>) -> Option<Lease> {
+        let snapshot = self.snapshot.load();
+        let slot = snapshot.common.as_ref()?.recent.mine()?;
+        let lease = pass_on(&*slot.take()?);
+        if lease.is_none() {
+            slot.discount();
+        }
+        lease
     }
 
     /// Changes the options, or leaves them as they are on an error.

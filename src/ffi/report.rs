@@ -7,6 +7,7 @@ use crate::connection::Connection;
 use crate::ffi::error::ErrorObject;
 use crate::ffi::status::authgrant_status;
 use crate::ffi::text;
+use crate::process::Process;
 use crate::report;
 
 /// Everything that is wrong with the connection, at once and offline: options that are missing, wrong or in conflict, the
@@ -73,6 +74,28 @@ pub extern "C" fn authgrant_test(
         let report = call.out("report", report, ptr::null_mut());
         let connection = call.object("connection", connection)?;
         report.set(text::into_handle(&report::sample(connection)?)?);
+        Ok(())
+    })
+}
+
+/// What the library has done in this process since it was loaded, as JSON for its operators: tokens from the cache and
+/// fetched, failures by status, retries, how often a server asked to wait and a circuit breaker opened, keys and connections
+/// opened, connections reused, identities in the cache and evicted from it, and how long fetches took as a histogram. The
+/// names and their meaning, which do not change, are in docs/stats.md; they are fit for Prometheus.
+///
+/// A forked child counts from zero, without tokens that it reads on connections that its parent opened. Nothing that a user
+/// or a server said is in it. `*json` is for the caller to free with authgrant_text_free.
+///
+/// Does not block. Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_get_stats(
+    json: *mut *mut c_char,
+    error: *mut *mut ErrorObject,
+) -> authgrant_status {
+    guard!(error, |call| {
+        let json = call.out("json", json, ptr::null_mut());
+        call.ready()?;
+        json.set(text::into_handle(&Process::current().stats_json())?);
         Ok(())
     })
 }

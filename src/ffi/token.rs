@@ -54,6 +54,17 @@ pub extern "C" fn authgrant_token_expires_at(token: *const Lease) -> i64 {
     guard!(light 0, unsafe { token.as_ref() }.and_then(|lease| lease.token().expires_at()).unwrap_or(0))
 }
 
+/// When the connection that the token came from renews it, in seconds since 1970: RefreshMargin before its end, and a
+/// little earlier by chance, so that many processes do not renew together. A driver that keeps a session open calls
+/// authgrant_get_token again from then on. 0 where nobody said when the token expires, and for NULL.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_token_refresh_at(token: *const Lease) -> i64 {
+    // SAFETY: the header promises NULL or a token that is not freed.
+    guard!(light 0, unsafe { token.as_ref() }.and_then(Lease::renew_at).unwrap_or(0))
+}
+
 /// The scope that was granted, separated by blanks; NULL where the server did not say, which means the scope that was
 /// asked for (RFC 6749 section 5.1). The text belongs to the token.
 ///

@@ -16,11 +16,12 @@ use crate::error::{Error, Result};
 use crate::flow::retry::{Next, Tries};
 use crate::flow::{Context, refresh_token, retry};
 use crate::form;
-use crate::http::{Answer, Failure, Method, Request};
+use crate::http::{Answer, Failure, Method, Request, Reuse};
 use crate::identity::Identity;
 use crate::log::Level;
 use crate::process::{Admission, Requester, throttled_error};
 use crate::secret::Secret;
+use crate::stats::Counter;
 use crate::sys;
 use crate::token::{Kept, Token, end_of_jwt};
 
@@ -109,6 +110,7 @@ fn admit<'a>(exchange: &'a Exchange, context: &Context<'a>) -> Result<Admission<
         clock: process.clock.as_ref(),
         jitter: process.jitter,
         host: endpoint.host(),
+        stats: &process.stats,
     };
     if context.user_waits { Ok(breaker.admit_always(requester)) } else { breaker.admit(requester) }
 }
@@ -163,7 +165,7 @@ impl<'a> Asking<'_, 'a> {
         let mut tries = Tries::new(known, exchange.profile, context.process.jitter);
         loop {
             let attempt = make(tries.clock_ahead())?;
-            let refused = match self.send(method, &attempt) {
+            let refused = match self.send(method, &attempt, tries.reuse(&attempt)) {
                 Ok(answer) => {
                     let cover = LazyCell::new(|| self.cover(&attempt));
                     let read = endpoint::read(&answer, context.process.clock.as_ref(), &cover);
@@ -181,6 +183,7 @@ impl<'a> Asking<'_, 'a> {
                 // What a GET ends with may be no failure of the network: POST is asked at once.
                 Err(failure) if method == Method::Get && exchange.methods == Methods::GetThenPost => {
                     if tries.at_once(&failure, &attempt) {
+                        context.process.stats.count(Counter::Retries);
                         continue;
                     }
                     return Err(failure);
@@ -217,6 +220,7 @@ impl<'a> Asking<'_, 'a> {
             format!("sending the request to {} again in {pause:.1?}", self.exchange.endpoint.host())
         });
         retry::pause(pause, self.context.call)?;
+        self.context.process.stats.count(Counter::Retries);
         admission.readmit()
     }
 
@@ -229,7 +233,12 @@ impl<'a> Asking<'_, 'a> {
         }
     }
 
-    fn send(&self, method: Method, attempt: &Attempt<'_>) -> std::result::Result<Answer, Failure> {
+    fn send(
+        &self,
+        method: Method,
+        attempt: &Attempt<'_>,
+        reuse: Reuse,
+    ) -> std::result::Result<Answer, Failure> {
         let Self { exchange, context, .. } = self;
         self.warn_of_certificate()?;
         let parameters = self.parameters(attempt);
@@ -237,7 +246,8 @@ impl<'a> Asking<'_, 'a> {
             Method::Get => (Some(parameters), None),
             Method::Post => (None, Some(parameters)),
         };
-        let request = Request { method, url: &exchange.endpoint, query, headers: self.headers(), body };
+        let (url, headers) = (&exchange.endpoint, self.headers());
+        let request = Request { method, url, query, headers, body, reuse };
         context.process.network.send(&request, &exchange.trust, context.call)
     }
 

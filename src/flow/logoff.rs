@@ -8,7 +8,7 @@ use crate::config::{Client, Config, Flow};
 use crate::error::{Error, Result, Status};
 use crate::flow::exchange::basic;
 use crate::form;
-use crate::http::{Method, Request};
+use crate::http::{Method, Request, Reuse};
 use crate::process::Process;
 use crate::secret::Secret;
 use crate::token::Token;
@@ -34,6 +34,7 @@ pub fn log_off(config: &Config, token: &Token, process: &Process, call: &Call) -
         query: None,
         headers: vec![("Authorization".to_owned(), authorization)],
         body: Some(body(value, client)),
+        reuse: Reuse::Yes,
     };
     let answer = process.network.send(&request, &logoff.trust, call)?;
     if (200..400).contains(&answer.status) {

@@ -7,11 +7,10 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::call::{Call, Interrupt, cancelled};
-use crate::error::Result;
-use crate::error::Status;
+use crate::error::{Result, Status};
 use crate::flow::exchange::{Attempt, Refused, Repeat};
 use crate::flow::verdict::{Sense, sense};
-use crate::http::Failure;
+use crate::http::{Failure, Reuse};
 use crate::jitter::Jitter;
 use crate::process::MAX_WAIT;
 use crate::provider::Profile;
@@ -55,10 +54,19 @@ impl Tries {
         self.clock_ahead
     }
 
+    /// Whether the next request may go out on an idle connection. After one that was dead the others most likely are, too.
+    pub(super) fn reuse(&self, attempt: &Attempt) -> Reuse {
+        match attempt.repeat {
+            _ if self.stale => Reuse::No,
+            Repeat::Always => Reuse::Repeatable,
+            Repeat::WhenBusy | Repeat::Never => Reuse::Yes,
+        }
+    }
+
     /// Whether to ask again at once: the server had closed a kept connection before it saw the request.
     pub(super) fn at_once(&mut self, failure: &Failure, attempt: &Attempt) -> bool {
         let again = failure.stale && !self.stale && attempt.repeat == Repeat::Always;
-        self.stale = true;
+        self.stale |= failure.stale;
         self.made = self.made.saturating_add(u32::from(again));
         again
     }
@@ -163,5 +171,82 @@ impl Interrupt for Nap {
     fn interrupt(&self) {
         *self.woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.wake.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use crate::jitter::Fraction;
+
+    fn pauses(numerator: u16, retry_after: u32) -> Vec<u128> {
+        let mut tries = Tries::new(0, None, Jitter::pinned(Fraction::new(numerator)));
+        let mut pauses = Vec::new();
+        for made in 1..=MOST {
+            tries.made = made;
+            pauses.push(tries.pause(retry_after).as_millis());
+        }
+        pauses
+    }
+
+    #[test]
+    fn pause_doubles_and_jitter_adds_up_to_half() {
+        assert_eq!(pauses(0, 0), [200, 400, 800]);
+        assert_eq!(pauses(1 << 15, 0), [250, 500, 1000]);
+        assert_eq!(pauses(u16::MAX, 0), [299, 599, 1199]);
+    }
+
+    #[test]
+    fn retry_after_is_kept_to_and_jitter_adds_up_to_a_tenth() {
+        assert_eq!(pauses(0, 10), [10_000; 3]);
+        assert_eq!(pauses(1 << 15, 10), [10_500; 3]);
+    }
+
+    #[test]
+    fn random_jitter_keeps_retries_of_clients_apart() {
+        let pause = || Tries::new(0, None, Jitter::default()).pause(0);
+        let first = pause();
+        assert!((0..20).any(|_| pause() != first));
+    }
+
+    fn ended() -> Failure {
+        let error = Error::new(Status::Network, "network", "closed");
+        Failure { error, stale: false, answered: true }
+    }
+
+    fn attempt(repeat: Repeat) -> Attempt<'static> {
+        let sent = Box::new(String::new);
+        Attempt { parameters: Vec::new(), what: "the test", sent, repeat, signed: true }
+    }
+
+    fn attempts(call: &Call, repeat: Repeat) -> u32 {
+        let mut tries = Tries::new(0, None, Jitter::pinned(Fraction::new(0)));
+        let (attempt, mut made) = (attempt(repeat), 1);
+        while made < 100 && matches!(tries.after(&ended(), &attempt, call), Next::Again(_)) {
+            made += 1;
+        }
+        made
+    }
+
+    #[test]
+    fn connection_that_ends_is_tried_three_times_and_once_by_single_attempt() {
+        let single = Call { single_attempt: true, ..Call::unbounded() };
+        assert_eq!(attempts(&Call::unbounded(), Repeat::Always), 3);
+        assert_eq!(attempts(&single, Repeat::Always), 1);
+        for repeat in [Repeat::WhenBusy, Repeat::Never] {
+            assert_eq!(attempts(&Call::unbounded(), repeat), 1);
+        }
+        assert_eq!(attempts(&Call::within(Duration::from_millis(150), "a test"), Repeat::Always), 1);
+    }
+
+    #[test]
+    fn request_after_dead_idle_connection_opens_new_one_once() {
+        let mut tries = Tries::new(0, None, Jitter::pinned(Fraction::new(0)));
+        let (stale, attempt) = (Failure { stale: true, ..ended() }, attempt(Repeat::Always));
+        assert_eq!(tries.reuse(&attempt), Reuse::Repeatable);
+        assert!(tries.at_once(&stale, &attempt));
+        assert_eq!(tries.reuse(&attempt), Reuse::No);
+        assert!(!tries.at_once(&stale, &attempt), "once");
     }
 }

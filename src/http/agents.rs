@@ -4,7 +4,7 @@
 //! how long one that nobody asks for is.
 
 use std::borrow::Cow;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::sys;
 use crate::tls::{Stamp, Trust};
@@ -12,8 +12,8 @@ use crate::tls::{Stamp, Trust};
 /// More trust stores than this are not in use at once.
 const MOST: usize = 32;
 
-/// As long as a connection at rest is kept.
-const REST: Duration = Duration::from_secs(60);
+/// How long an idle connection is kept, suspended time included.
+pub(super) const MAX_IDLE: Duration = Duration::from_secs(60);
 
 /// What tells one agent from another: trust, client certificate and proxy, and who it was that could read their files.
 /// `None` is plain HTTP, which trusts nobody and needs no certificates to be read.
@@ -31,7 +31,7 @@ struct Kept<A> {
     key: Key<'static>,
     stamps: Vec<Stamp>,
     agent: A,
-    used: Instant,
+    used: Duration,
 }
 
 impl<A> Default for Agents<A> {
@@ -42,19 +42,19 @@ impl<A> Default for Agents<A> {
 
 impl<A: Clone> Agents<A> {
     /// The agent of `key`, if its files still look like `stamps`.
-    pub(super) fn get(&mut self, key: &Key<'_>, stamps: &[Stamp], now: Instant) -> Option<A> {
+    pub(super) fn get(&mut self, key: &Key<'_>, stamps: &[Stamp], now: Duration) -> Option<A> {
         let found = self.0.iter_mut().find(|kept| kept.key == *key && kept.stamps == stamps)?;
         found.used = now;
         Some(found.agent.clone())
     }
 
     /// Takes out all but `key`'s own that nobody has asked for of late; to be dropped without the lock.
-    pub(super) fn rested(&mut self, key: &Key<'_>, now: Instant) -> Vec<A> {
-        self.take(|kept| now.saturating_duration_since(kept.used) >= REST && kept.key != *key)
+    pub(super) fn rested(&mut self, key: &Key<'_>, now: Duration) -> Vec<A> {
+        self.take(|kept| now.saturating_sub(kept.used) >= MAX_IDLE && kept.key != *key)
     }
 
     /// Puts `agent` in the place of `key`'s, and takes out what there is no room for.
-    pub(super) fn put(&mut self, key: Key<'_>, stamps: Vec<Stamp>, agent: A, now: Instant) -> Vec<A> {
+    pub(super) fn put(&mut self, key: Key<'_>, stamps: Vec<Stamp>, agent: A, now: Duration) -> Vec<A> {
         let key = key.map(|(trust, user)| (Cow::Owned(trust.into_owned()), user));
         let mut gone = self.take(|kept| kept.key == key);
         self.0.sort_by_key(|kept| kept.used);
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn there_is_an_end_to_their_number_and_the_least_recently_used_goes_first() {
-        let (mut agents, start) = (Agents::default(), Instant::now());
+        let (mut agents, start) = (Agents::default(), Duration::from_secs(1000));
         let at = |second| start + Duration::from_secs(second);
         for number in 0..32 {
             assert!(agents.put(named(&number.to_string()), Vec::new(), number, start).is_empty());
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn those_that_nobody_asks_for_go_when_another_is_asked_for() {
-        let (mut agents, start) = (Agents::default(), Instant::now());
+        let (mut agents, start) = (Agents::default(), Duration::from_secs(1000));
         let at = |second| start + Duration::from_secs(second);
         for number in 0..3 {
             agents.put(named(&number.to_string()), Vec::new(), number, start);

@@ -4,15 +4,19 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, Stream};
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
+use super::Reuse;
+use super::agents::MAX_IDLE;
 use super::buffers::Wiped;
 use super::exchange::{Exchange, Stage};
 use super::fault::carried;
 use super::socket::{Dialer, Waiting};
+use crate::clock::Clock;
 use crate::error::Status;
 use crate::tls::Trust;
 
@@ -25,6 +29,7 @@ const RECORD: usize = 16 << 10;
 /// Opens connections, wrapped in TLS where the URL asks for it.
 pub(super) struct Opener {
     pub(super) dialer: Dialer,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) trust: Trust,
     /// There is none for agents that only speak plain HTTP.
     pub(super) config: Option<Arc<ClientConfig>>,
@@ -41,7 +46,8 @@ impl Connector for Opener {
             (Some(config), true) => Some(self.handshake(Arc::clone(config), &mut line, &exchange)?),
             (None, true) => return Err(ureq::Error::TlsRequired),
         };
-        Ok(Some(Channel { line, tls, buffers: Wiped::new(BUFFERS.0, BUFFERS.1) }))
+        let buffers = Wiped::new(BUFFERS.0, BUFFERS.1);
+        Ok(Some(Channel { line, tls, buffers, clock: Arc::clone(&self.clock), idle_since: Duration::ZERO }))
     }
 }
 
@@ -92,6 +98,9 @@ pub(super) struct Channel {
     line: Waiting,
     tls: Option<Box<Tls>>,
     buffers: Wiped,
+    clock: Arc<dyn Clock>,
+    /// By [`Clock::boot_time`]: ureq measures by a clock that stops while the machine is suspended.
+    idle_since: Duration,
 }
 
 /// What encrypts a connection.
@@ -177,10 +186,15 @@ impl Transport for Channel {
 
     /// Asked when the connection goes to rest and when it is taken up again; the socket only then.
     fn is_open(&mut self) -> bool {
-        let was_at_rest = self.buffers.are_wiped();
         let quiet = self.buffers.input().is_empty() && self.tls.as_mut().is_none_or(|tls| tls.is_quiet());
-        self.buffers.rest();
-        quiet && (!was_at_rest || self.line.is_quiet())
+        let now = self.clock.boot_time();
+        if !self.buffers.are_wiped() {
+            self.buffers.rest();
+            self.idle_since = now;
+            return quiet;
+        }
+        let wanted = !Exchange::current().is_ok_and(|exchange| exchange.reuse() == Reuse::No);
+        quiet && wanted && now.saturating_sub(self.idle_since) < MAX_IDLE && self.line.is_quiet()
     }
 
     fn is_tls(&self) -> bool {
@@ -206,6 +220,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::clock::SystemClock;
     use crate::sys::{self, Guarded};
 
     /// A connection that has had a request, and the server's end of it.
@@ -214,7 +229,9 @@ mod tests {
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         stream.set_nonblocking(true).unwrap();
         let line = Waiting(Arc::new(Guarded::new(stream)));
-        let mut channel = Channel { line, tls: None, buffers: Wiped::new(8, 8) };
+        let clock = Arc::new(SystemClock);
+        let mut channel =
+            Channel { line, tls: None, buffers: Wiped::new(8, 8), clock, idle_since: Duration::ZERO };
         channel.buffers.output()[..3].copy_from_slice(b"get");
         channel.buffers.written(3);
         (channel, listener.accept().unwrap().0)

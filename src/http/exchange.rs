@@ -10,14 +10,18 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::{Request, Reuse};
 use crate::call::{Call, Interrupt, cancelled};
 use crate::error::{Error, Result, Status};
 use crate::proxy::Proxy;
 use crate::sys::{self, Guarded};
-use crate::url::Url;
 
 /// The longest that a wait goes on without asking whether the call was cancelled, where nothing wakes it.
 pub(super) const SLICE: Duration = Duration::from_millis(50);
+
+/// The longest that a repeatable request waits for the first byte on an idle connection: longer than token endpoints take, and
+/// much shorter than what a path that has died costs (a suspended machine, a forgetful firewall).
+const MAX_SILENCE: Duration = Duration::from_secs(5);
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Exchange>>> = const { RefCell::new(None) };
@@ -51,7 +55,8 @@ pub(super) struct Exchange {
     generation: u64,
     stage: Cell<Stage>,
     connected: Cell<Option<Duration>>,
-    sent: Cell<bool>,
+    sent: Cell<Option<Instant>>,
+    reuse: Reuse,
     received: Cell<u64>,
     /// Whether a connection ended without the other side's word for it: a body that only its end delimits is not whole.
     pub(super) truncated: Cell<bool>,
@@ -60,19 +65,20 @@ pub(super) struct Exchange {
 
 impl Exchange {
     /// Fails if the call was cancelled already.
-    pub(super) fn new(call: Call, url: &Url, proxy: Option<Proxy>) -> Result<Self> {
+    pub(super) fn new(call: Call, request: &Request<'_>, proxy: Option<Proxy>) -> Result<Self> {
         let hook = Arc::default();
         call.on_cancel(&hook)?;
         Ok(Self {
             call,
-            host: url.host().to_owned(),
-            port: url.port(),
+            host: request.url.host().to_owned(),
+            port: request.url.port(),
             proxy,
             started: Instant::now(),
             generation: sys::generation(),
             stage: Cell::new(Stage::Talking),
             connected: Cell::new(None),
-            sent: Cell::new(false),
+            sent: Cell::new(None),
+            reuse: request.reuse,
             received: Cell::new(0),
             truncated: Cell::new(false),
             hook,
@@ -110,12 +116,16 @@ impl Exchange {
 
     /// The request is going out. Noted beforehand: a server may end the connection in the middle of it.
     pub(super) fn sending(&self) {
-        self.sent.set(true);
+        self.sent.set(self.sent.get().or_else(|| Some(Instant::now())));
     }
 
     /// Whether any of the request went out.
     pub(super) fn sent(&self) -> bool {
-        self.sent.get()
+        self.sent.get().is_some()
+    }
+
+    pub(super) fn reuse(&self) -> Reuse {
+        self.reuse
     }
 
     pub(super) fn count(&self, bytes: usize) {
@@ -130,6 +140,23 @@ impl Exchange {
     /// Whether the connection was there before this request: no connector ran.
     pub(super) fn kept(&self) -> bool {
         self.connected.get().is_none() && self.stage.get() == Stage::Talking
+    }
+
+    /// Whether a connection was opened for this request.
+    pub(super) fn is_connected(&self) -> bool {
+        self.connected.get().is_some()
+    }
+
+    /// How long an idle connection may still stay silent, where that matters: at most half of what the call had left.
+    fn silence_left(&self) -> Option<Duration> {
+        let sent = self.sent.get().filter(|_| self.reuse == Reuse::Repeatable)?;
+        if !self.kept() || self.received() > 0 {
+            return None;
+        }
+        let elapsed = sent.elapsed();
+        let had = self.call.deadline.left().map(|left| left.saturating_add(elapsed));
+        let limit = had.map_or(MAX_SILENCE, |had| MAX_SILENCE.min(had / 2));
+        Some(limit.saturating_sub(elapsed))
     }
 
     /// Whether this is still the process that began it.
@@ -150,13 +177,16 @@ impl Exchange {
         if self.call.deadline.passed() {
             return Err(self.timeout());
         }
+        if self.silence_left() == Some(Duration::ZERO) {
+            return Err(self.error(Status::Network, "no answer came on the idle connection that was reused"));
+        }
         Ok(())
     }
 
     /// What is left of the call, at most `limit`; not zero, which would be no wait at all.
     pub(super) fn left(&self, limit: Duration) -> Duration {
         let left = self.call.deadline.left().unwrap_or(limit);
-        left.min(limit).max(Duration::from_millis(1))
+        left.min(self.silence_left().unwrap_or(limit)).min(limit).max(Duration::from_millis(1))
     }
 
     /// Runs `wait`, which blocks on `line`; a cancel of this call ends it by shutting that line down.

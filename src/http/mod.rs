@@ -29,7 +29,7 @@ mod tunnel_tests;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ureq::Agent;
 use ureq::config::{AutoHeaderValue, Config};
@@ -42,10 +42,12 @@ use self::lookup::Lookups;
 use self::message::Longer;
 use self::socket::{Dialer, NoResolver};
 use crate::call::Call;
+use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Result, Status};
 use crate::key::KeyRing;
 use crate::log::Level;
 use crate::secret::Secret;
+use crate::stats::{Counter, Stats};
 use crate::sys;
 use crate::tls::{Stamp, Trust};
 use crate::url::Url;
@@ -81,6 +83,19 @@ pub struct Request<'a> {
     pub headers: Vec<(String, Secret)>,
     /// The form of a POST, encoded; not sent with a GET.
     pub body: Option<Secret>,
+    /// Whether it may go out on a connection that is there already.
+    pub reuse: Reuse,
+}
+
+/// What a request does with an idle connection. The server, or a firewall on the way, may have forgotten that one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reuse {
+    /// It takes one, and waits for the answer as long as the call lasts.
+    Yes,
+    /// It takes one, and gives up after a short silence ([`Failure::stale`]): it may be sent again on a new one.
+    Repeatable,
+    /// It has a new connection made.
+    No,
 }
 
 /// What came back, whatever its status.
@@ -124,8 +139,8 @@ impl fmt::Debug for Answer {
 pub struct Failure {
     /// What to tell the caller if it is not tried again.
     pub error: Error,
-    /// The connection was one kept from before and ended without one byte of an answer: the server had most likely
-    /// closed it already, so the request may be repeated (with a fresh assertion, in case it had not).
+    /// The connection was one kept from before and ended, or stayed silent, without one byte of an answer: most likely it
+    /// was dead already, so the request may be repeated on a new one (with a fresh assertion, in case it was not).
     pub stale: bool,
     /// The server has had the request, or at least its beginning, and answered with something that is no use
     /// ([`Status::BadResponse`]) or ended the connection on it ([`Status::Network`]): asked in another way it may do
@@ -151,19 +166,17 @@ impl From<Error> for Failure {
 pub struct Network {
     lookups: Lookups,
     keys: Arc<KeyRing>,
+    clock: Arc<dyn Clock>,
+    stats: Arc<Stats>,
     agents: Mutex<Agents<Agent>>,
 }
 
 impl Network {
     /// One without connections, whose client certificates come through `keys`.
     #[must_use]
-    pub fn new(keys: Arc<KeyRing>) -> Self {
-        Self::with_lookups(Lookups::system(), keys)
-    }
-
-    fn with_lookups(lookups: Lookups, keys: Arc<KeyRing>) -> Self {
+    pub fn new(keys: Arc<KeyRing>, clock: Arc<dyn Clock>, stats: Arc<Stats>) -> Self {
         sys::watch_forks();
-        Self { lookups, keys, agents: Mutex::default() }
+        Self { lookups: Lookups::system(), keys, clock, stats, agents: Mutex::default() }
     }
 
     /// Sends `request` and waits for the whole answer, until the request's or the call's deadline, or its cancel.
@@ -197,10 +210,11 @@ impl Network {
         let call = call.for_one_request();
         let agent = self.agent(trust, request.url.is_https())?;
         let proxy = trust.route.to(request.url)?.cloned();
-        let exchange = Rc::new(Exchange::new(call, request.url, proxy)?);
+        let exchange = Rc::new(Exchange::new(call, request, proxy)?);
         let entered = exchange.enter();
         let result = message::converse(&agent, request, &exchange, longer);
         drop(entered);
+        self.count(&exchange);
         let what = || format!("{} {}", request.method.name(), request.url.shown());
         match result {
             Ok(answer) => {
@@ -211,6 +225,14 @@ impl Network {
                 exchange.call.log.line(Level::Debug, || format!("{} failed: {error}", what()));
                 Err(failure(error, &exchange))
             }
+        }
+    }
+
+    fn count(&self, exchange: &Exchange) {
+        if exchange.kept() {
+            self.stats.count(Counter::ConnectionsReused);
+        } else if exchange.is_connected() {
+            self.stats.count(Counter::ConnectionsOpened);
         }
     }
 
@@ -233,14 +255,16 @@ impl Network {
         }
         // Certificates are read without the lock; should two threads do so, one of the agents is used no more.
         let dialer = Dialer(self.lookups.clone());
+        let clock = Arc::clone(&self.clock);
         let opener = match &key {
             Some((trust, _)) => {
-                Opener { dialer, trust: trust.clone().into_owned(), config: Some(trust.config(&self.keys)?) }
+                let config = Some(trust.config(&self.keys)?);
+                Opener { dialer, clock, trust: trust.clone().into_owned(), config }
             }
-            None => Opener { dialer, trust: Trust::default(), config: None },
+            None => Opener { dialer, clock, trust: Trust::default(), config: None },
         };
         let agent = Agent::with_parts(configuration(), opener, NoResolver);
-        let gone = self.agents().put(key, stamps, agent.clone(), Instant::now());
+        let gone = self.agents().put(key, stamps, agent.clone(), self.clock.boot_time());
         drop(gone);
         Ok(agent)
     }
@@ -248,7 +272,7 @@ impl Network {
     /// The agent that there is already. Those at rest for long are closed, without the lock.
     fn kept(&self, key: &Key<'_>, stamps: &[Stamp]) -> Option<Agent> {
         let mut agents = self.agents();
-        let now = Instant::now();
+        let now = self.clock.boot_time();
         let (found, gone) = (agents.get(key, stamps, now), agents.rested(key, now));
         drop(agents);
         drop(gone);
@@ -285,7 +309,8 @@ fn told(answer: &Answer) -> String {
 /// Has AWS-LC and ureq make ready what they would at their first use.
 pub fn make_ready() {
     aws_lc_rs::init();
-    let opener = Opener { dialer: Dialer(Lookups::system()), trust: Trust::default(), config: None };
+    let (dialer, clock) = (Dialer(Lookups::system()), Arc::new(SystemClock));
+    let opener = Opener { dialer, clock, trust: Trust::default(), config: None };
     // It ends where it would connect, as nobody has asked for it.
     let _ = Agent::with_parts(configuration(), opener, NoResolver).get("http://127.0.0.1/").call();
 }
@@ -301,6 +326,6 @@ fn configuration() -> Config {
         .max_response_header_size(32 << 10)
         .max_idle_connections(32)
         .max_idle_connections_per_host(4)
-        .max_idle_age(Duration::from_secs(60))
+        .max_idle_age(agents::MAX_IDLE)
         .build()
 }

@@ -24,6 +24,10 @@ const LONG: Duration = Duration::from_secs(3600);
 /// How long one of several addresses may take where nothing bounds the call.
 const ADDRESS: Duration = Duration::from_secs(20);
 
+/// How long what was sent may stay unacknowledged (TCP_USER_TIMEOUT, RFC 5482).
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const MAX_UNACKNOWLEDGED: Duration = Duration::from_secs(10);
+
 /// Opens connections. The lookup is here and not in ureq's resolver, which is asked even when a kept connection is
 /// at hand.
 pub(super) struct Dialer(pub(super) Lookups);
@@ -42,6 +46,7 @@ impl Dialer {
             match connect(*address, share(exchange, others.len()), exchange)? {
                 Ok(line) => {
                     exchange.arrived();
+                    bound_retransmissions(&line);
                     if let Some(proxy) = &exchange.proxy {
                         tunnel::open(proxy, &line, exchange)?;
                     }
@@ -84,6 +89,16 @@ fn connect(address: SocketAddr, limit: Option<Duration>, exchange: &Exchange) ->
             Err(error) => return Ok(Err(error)),
         }
     }
+}
+
+/// Ends a connection whose other side acknowledges nothing any more; by itself TCP tries for a quarter of an hour. Not while
+/// connecting, which has limits of its own.
+fn bound_retransmissions(line: &Line) {
+    // A system without it does as it always does.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = SockRef::from(&***line).set_tcp_user_timeout(Some(MAX_UNACKNOWLEDGED));
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = line;
 }
 
 fn begin(address: SocketAddr) -> io::Result<Guarded<TcpStream>> {

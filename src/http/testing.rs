@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::lookup::Lookups;
-use super::{Answer, Failure, Method, Network, Request};
+use super::{Answer, Failure, Method, Network, Request, Reuse};
 use crate::call::Call;
+use crate::clock::SystemClock;
 use crate::key::KeyRing;
 use crate::log::{Level, Log, Sink};
 use crate::tls::Trust;
@@ -203,7 +204,14 @@ pub(super) fn ok(body: &str) -> Vec<u8> {
 
 /// A POST without much in it.
 pub(super) fn post(url: &Url) -> Request<'_> {
-    Request { method: Method::Post, url, query: None, headers: Vec::new(), body: Some("grant_type=x".into()) }
+    Request {
+        method: Method::Post,
+        url,
+        query: None,
+        headers: Vec::new(),
+        body: Some("grant_type=x".into()),
+        reuse: Reuse::Yes,
+    }
 }
 
 pub(super) fn send(network: &Network, url: &Url, call: &Call) -> Result<Answer, Failure> {
@@ -231,7 +239,7 @@ pub(super) fn in_time<T>(limit: u64, work: impl FnOnce() -> T) -> T {
 
 /// A network without connections.
 pub(super) fn network() -> Network {
-    Network::new(ring())
+    Network::new(ring(), Arc::new(SystemClock), Arc::default())
 }
 
 pub(super) fn ring() -> Arc<KeyRing> {
@@ -242,7 +250,7 @@ pub(super) fn ring() -> Arc<KeyRing> {
 pub(super) fn asking(
     ask: impl Fn(&str) -> std::io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
 ) -> Network {
-    Network::with_lookups(Lookups::new(Arc::new(move |host: &str, _| ask(host))), ring())
+    Network { lookups: Lookups::new(Arc::new(move |host: &str, _| ask(host))), ..network() }
 }
 
 /// A listener whose queue is full: connects to it are never answered.

@@ -1,6 +1,8 @@
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::testing::*;
+use super::tls_tests::{plainly, reply};
 use super::*;
 
 fn failure(reply: impl Fn(usize, &str) -> Reply + Send + Sync + 'static) -> Error {
@@ -251,6 +253,7 @@ fn a_logger_of_the_host_program_hears_no_secret_at_any_level() {
             query,
             headers: vec![("Authorization".to_owned(), Secret::new(canary.clone()))],
             body: secret(),
+            reuse: Reuse::Yes,
         };
         network().send(&request, &Trust::default(), &patient()).unwrap();
     }
@@ -338,4 +341,110 @@ fn a_server_that_closes_on_a_request_that_is_still_going_out_has_answered() {
     server.join().unwrap();
     assert_eq!(failure.error.status(), Status::Network);
     assert!(failure.answered, "{}", failure.error);
+}
+
+/// A clock that a test sets.
+#[derive(Default)]
+struct TestClock(AtomicU64);
+
+impl Clock for TestClock {
+    fn unix_seconds(&self) -> i64 {
+        0
+    }
+
+    fn boot_time(&self) -> Duration {
+        Duration::from_secs(self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[test]
+fn idle_connection_is_not_reused_after_a_minute_that_counts_suspended_time() {
+    for tls in [false, true] {
+        let clock: Arc<TestClock> = Arc::default();
+        let network = Network { clock: Arc::<TestClock>::clone(&clock), ..network() };
+        let authority = tls_tests::Authority::new();
+        let (server, base) = match tls {
+            true => (authority.server("localhost", plainly, reply), "https://localhost"),
+            false => (Server::plain(reply), "http://127.0.0.1"),
+        };
+        let (url, trust) = (server.url_of(base, "/"), authority.trust());
+        let mut kept = Vec::new();
+        for second in [0, 59, 118, 178] {
+            clock.0.store(second, Ordering::SeqCst);
+            kept.push(network.send(&post(&url), &trust, &patient()).unwrap().kept);
+        }
+        assert_eq!(kept, [false, true, true, false], "tls: {tls}");
+    }
+}
+
+/// What a request comes to on a connection whose other side says nothing any more.
+fn after_silence(reuse: Reuse) -> (Failure, usize) {
+    let server = Server::plain(|number, _| if number == 0 { Reply::Keep(ok("{}")) } else { Reply::Silence });
+    let (network, url) = (network(), server.url_of("http://127.0.0.1", "/"));
+    network.send(&post(&url), &Trust::default(), &patient()).unwrap();
+    let request = Request { reuse, ..post(&url) };
+    let call = Call::within(Duration::from_millis(800), "LoginTimeout");
+    let failure = network.send(&request, &Trust::default(), &call).unwrap_err();
+    assert_eq!(failure.stale, call.deadline.left() > Some(Duration::ZERO), "half of the call is left");
+    (failure, server.accepted())
+}
+
+#[test]
+fn repeatable_request_gives_up_on_silent_idle_connection() {
+    let (failure, connections) = after_silence(Reuse::Repeatable);
+    assert!(failure.stale && connections == 1);
+    assert_eq!(failure.error.status(), Status::Network);
+}
+
+#[test]
+fn other_request_waits_on_silent_idle_connection_as_long_as_call_lasts() {
+    let (failure, connections) = after_silence(Reuse::Yes);
+    assert!(!failure.stale && connections == 1);
+    assert_eq!(failure.error.status(), Status::Timeout);
+}
+
+#[test]
+fn repeatable_request_waits_on_new_connection_as_long_as_call_lasts() {
+    let server = Server::plain(|_, _| Reply::Silence);
+    let url = server.url_of("http://127.0.0.1", "/");
+    let request = Request { reuse: Reuse::Repeatable, ..post(&url) };
+    let call = Call::within(Duration::from_millis(200), "LoginTimeout");
+    let failure = network().send(&request, &Trust::default(), &call).unwrap_err();
+    assert_eq!(failure.error.status(), Status::Timeout);
+}
+
+#[test]
+fn request_that_may_not_reuse_connection_gets_new_one_and_drops_idle_ones() {
+    let server = Server::plain(|_, _| Reply::Keep(ok("{}")));
+    let (network, url) = (network(), server.url_of("http://127.0.0.1", "/"));
+    let mut connections = Vec::new();
+    for reuse in [Reuse::Yes, Reuse::No, Reuse::Repeatable] {
+        let request = Request { reuse, ..post(&url) };
+        network.send(&request, &Trust::default(), &patient()).unwrap();
+        connections.push(server.accepted());
+    }
+    assert_eq!(connections, [1, 2, 2], "what it opened is kept for others");
+}
+
+#[test]
+fn connections_are_counted() {
+    let server = Server::plain(|_, _| Reply::Keep(ok("{}")));
+    let (network, url) = (network(), server.url_of("http://127.0.0.1", "/"));
+    for _ in 0..3 {
+        network.send(&post(&url), &Trust::default(), &patient()).unwrap();
+    }
+    let json: serde_json::Value = serde_json::from_str(&network.stats.to_json(&[], &[])).unwrap();
+    let count = |name: &str| json[format!("authgrant_connections_{name}_total")].as_u64();
+    assert_eq!((count("opened"), count("reused")), (Some(1), Some(2)));
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[test]
+fn connection_ends_when_nothing_is_acknowledged_for_ten_seconds() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+    let exchange = Exchange::new(patient(), &post(&url), None).unwrap();
+    let line = Dialer(Lookups::system()).dial(&exchange).unwrap();
+    let timeout = socket2::SockRef::from(&**line).tcp_user_timeout().unwrap();
+    assert_eq!(timeout, Some(Duration::from_secs(10)));
 }

@@ -65,6 +65,11 @@ impl KeyRing {
         Ok(key)
     }
 
+    /// How many keys have been opened.
+    pub fn opened(&self) -> u64 {
+        self.keys.lock().opened
+    }
+
     /// Forgets all keys, what their files say beside them, and the PINs that tokens refused; keys handed out live on with
     /// their holders.
     pub fn clear(&self) {

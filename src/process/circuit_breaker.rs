@@ -17,6 +17,7 @@ use crate::error::{Error, Result, Status};
 use crate::identity::Identity;
 use crate::jitter::Jitter;
 use crate::log::{Level, Log};
+use crate::stats::{Counter, Stats};
 use crate::sync::Waiting;
 
 /// So many endpoints are remembered: a connection string may name any.
@@ -104,6 +105,8 @@ pub struct Requester<'a> {
     pub jitter: Jitter,
     /// The host, for messages.
     pub host: &'a str,
+    /// What is counted.
+    pub stats: &'a Stats,
 }
 
 impl Requester<'_> {
@@ -140,6 +143,7 @@ impl CircuitBreaker {
                 break;
             }
             if block.cause == Cause::Failures || !requester.can_wait(wait) {
+                requester.stats.count(Counter::NegativeCacheHits);
                 return Err(block.to_error(now));
             }
             if !waited {
@@ -192,6 +196,7 @@ pub struct Admission<'a> {
 impl Admission<'_> {
     /// The server asked to wait so many seconds. This request may come back afterwards, as the probe.
     pub fn throttled(&mut self, error: Error) {
+        self.requester.stats.count(Counter::Throttled);
         let now = self.requester.now();
         let seconds = error.retry_after().min(MAX_RETRY_AFTER_SECS);
         let until = now.saturating_add(Duration::from_secs(u64::from(seconds)));
@@ -276,6 +281,7 @@ impl Admission<'_> {
         drop(state);
         self.breaker.state.wake_all();
         if opens {
+            self.requester.stats.count(Counter::BreakerOpenings);
             self.requester.log().line(Level::Info, || {
                 format!(
                     "{} is sent no request for {seconds:.1} s, as the last ones failed",

@@ -15,7 +15,7 @@ use crate::cover::Cover;
 use crate::endpoint::clean;
 use crate::error::{Error, Result, Status};
 use crate::headers::Headers;
-use crate::http::{Answer, Method, Request};
+use crate::http::{Answer, Method, Request, Reuse};
 use crate::options::{Name, Options, table};
 use crate::secret::Secret;
 use crate::token::Token;
@@ -155,7 +155,8 @@ impl Asking<'_> {
     fn ask(&self, url: &Url, headers: &[&Headers], sample: &mut Sample) -> Result<Option<u16>> {
         let cover = self.cover(url, headers);
         let headers = headers.first().map(|headers| sent(headers)).unwrap_or_default();
-        let request = Request { method: Method::Get, url, query: None, headers, body: None };
+        let request =
+            Request { method: Method::Get, url, query: None, headers, body: None, reuse: Reuse::Yes };
         let send = || self.view.process.network.sample(&request, &self.config.trust, &self.call);
         // A connection that the server has closed meanwhile says nothing of the API.
         let outcome = match send() {

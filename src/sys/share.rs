@@ -8,6 +8,8 @@
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::ptr::{self, NonNull};
+use std::sync::atomic::AtomicU64 as Statistic;
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::sync::atomic::{AtomicI64, AtomicU64, Ordering, fence};
 
@@ -109,6 +111,8 @@ impl<T> Drop for Share<T> {
 #[repr(align(64))]
 pub struct Slot<T> {
     number: AtomicU64,
+    /// How many shares have been taken in all, less those that the number counts. A statistic, so no model looks at it.
+    taken: Statistic,
     owns: PhantomData<Share<T>>,
 }
 
@@ -116,7 +120,7 @@ impl<T> Slot<T> {
     /// With nothing in it.
     #[must_use]
     pub fn empty() -> Self {
-        Self { number: AtomicU64::new(0), owns: PhantomData }
+        Self { number: AtomicU64::new(0), taken: Statistic::new(0), owns: PhantomData }
     }
 
     /// A share of what is there.
@@ -143,6 +147,19 @@ impl<T> Slot<T> {
         share
     }
 
+    /// How many shares have been taken, but for those of [`Self::discount`].
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        let number = self.number.load(Ordering::Relaxed);
+        self.taken.load(Relaxed).wrapping_add(number & COUNT)
+    }
+
+    /// One that was taken does not count: it was of no use.
+    #[cold]
+    pub fn discount(&self) {
+        self.taken.fetch_sub(1, Relaxed);
+    }
+
     /// Takes out what is there.
     pub fn clear(&self) {
         self.exchange(0);
@@ -150,6 +167,7 @@ impl<T> Slot<T> {
 
     fn exchange(&self, number: u64) {
         let before = self.number.swap(number, Ordering::AcqRel);
+        self.taken.fetch_add(before & COUNT, Relaxed);
         if let Some(counted) = address(before) {
             // SAFETY: the slot held it until now, and gives away what it had and what was taken from it.
             unsafe { Counted::<T>::add(counted, count(before).wrapping_sub(IN_A_SLOT)) };
@@ -169,6 +187,7 @@ impl<T> Slot<T> {
             unsafe { Counted::add(share.0, count(number)) };
             let settled = number & !COUNT;
             if self.number.compare_exchange(number, settled, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                self.taken.fetch_add(number & COUNT, Relaxed);
                 return;
             }
             // SAFETY: as above.

@@ -53,10 +53,18 @@ impl<T> Stripes<T> {
         self.0.as_ptr().addr()
     }
 
+    /// How many shares have been taken from all slots, but for those that were discounted.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.0.iter().fold(0, |sum, slot| sum.wrapping_add(slot.taken()))
+    }
+
     /// Takes out what is not to be kept.
     pub fn retain(&self, keep: impl Fn(&T) -> bool) {
         for slot in &*self.0 {
-            if slot.take().is_some_and(|share| !keep(&share)) {
+            let Some(share) = slot.take() else { continue };
+            slot.discount();
+            if !keep(&share) {
                 slot.clear();
             }
         }

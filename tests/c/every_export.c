@@ -236,6 +236,8 @@ static void tokens(void) {
     CHECK(authgrant_token_length(token) > 0 && authgrant_token_length(token) == strlen(authgrant_token_value(token)));
     CHECK(same(authgrant_token_type(token), "Bearer"));
     CHECK(authgrant_token_expires_at(token) > 1700000000);
+    CHECK(authgrant_token_refresh_at(token) > 1700000000);
+    CHECK(authgrant_token_refresh_at(token) < authgrant_token_expires_at(token));
     CHECK(authgrant_token_scope(token) == NULL || authgrant_token_scope(token)[0] != '\0');
     CHECK(authgrant_token_field(token, "no_such_member") == NULL);
     CHECK(authgrant_token_field(token, "refresh_token") == NULL);
@@ -260,7 +262,8 @@ static void tokens(void) {
     CHECK(authgrant_get_token(NULL, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
 
     CHECK(authgrant_token_value(NULL) == NULL && authgrant_token_length(NULL) == 0 && authgrant_token_type(NULL) == NULL);
-    CHECK(authgrant_token_expires_at(NULL) == 0 && authgrant_token_scope(NULL) == NULL);
+    CHECK(authgrant_token_expires_at(NULL) == 0 && authgrant_token_refresh_at(NULL) == 0);
+    CHECK(authgrant_token_scope(NULL) == NULL);
     CHECK(authgrant_token_field(NULL, "scope") == NULL && authgrant_token_field(token, NULL) == NULL);
     CHECK(authgrant_token_field(token, "\xff") == NULL);
     authgrant_token_free(NULL);
@@ -583,6 +586,16 @@ static void reports(void) {
     authgrant_close(connection);
 }
 
+static void stats(void) {
+    char *json = OLD(char);
+    WORKS(authgrant_get_stats(&json, &error));
+    CHECK(json != NULL && strstr(json, "\"authgrant_tokens_fetched_total\": ") != NULL);
+    CHECK(json != NULL && strstr(json, "\"authgrant_fetch_duration_seconds\": {") != NULL);
+    authgrant_text_free(json);
+    FAILS(authgrant_get_stats(NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_get_stats(NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) {
         fprintf(stderr, "usage: %s 'CONNECTION STRING'\n", argv[0]);
@@ -604,6 +617,7 @@ int main(int argc, char **argv) {
     signers();
     completed_strings();
     reports();
+    stats();
     authgrant_clear();
     policy();
     return checks_done("every_export");

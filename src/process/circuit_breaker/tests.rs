@@ -11,6 +11,7 @@ use crate::jitter::Fraction;
 struct Bench {
     breaker: Arc<CircuitBreaker>,
     clock: TestClock,
+    stats: Stats,
 }
 
 #[derive(Default)]
@@ -47,7 +48,7 @@ impl Bench {
 
     fn requester<'a>(&'a self, call: &'a Call) -> Requester<'a> {
         let jitter = Jitter::pinned(Fraction::new(0));
-        Requester { call, clock: &self.clock, jitter, host: "example.com" }
+        Requester { call, clock: &self.clock, jitter, host: "example.com", stats: &self.stats }
     }
 
     fn admit<'a>(&'a self, call: &'a Call) -> Result<Admission<'a>> {

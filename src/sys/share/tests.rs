@@ -102,3 +102,22 @@ fn threads_that_take_and_put_at_the_same_time_lose_nothing() {
     slot.clear();
     assert_eq!(alive(&count), 0);
 }
+
+#[test]
+fn taken_shares_are_counted_across_values_and_settling() {
+    let slot = Slot::empty();
+    assert!(slot.take().is_none());
+    let mut expected = 0;
+    for takes in [0, 1, MANY - 1, MANY, 3 * MANY + 5] {
+        drop(slot.put(takes));
+        (0..takes).for_each(|_| drop(slot.take().unwrap()));
+        expected += takes;
+        assert_eq!(slot.taken(), expected);
+    }
+    slot.clear();
+    assert_eq!(slot.taken(), expected);
+    drop(slot.put(1));
+    drop(slot.take());
+    slot.discount();
+    assert_eq!(slot.taken(), expected);
+}

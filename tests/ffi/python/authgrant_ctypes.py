@@ -26,6 +26,7 @@ FUNCTIONS = {
     "token_length": (c_size_t, c_void_p),
     "token_type": (c_char_p, c_void_p),
     "token_expires_at": (c_int64, c_void_p),
+    "token_refresh_at": (c_int64, c_void_p),
     "token_scope": (c_char_p, c_void_p),
     "token_free": (None, c_void_p),
     "clear": (None,),
@@ -78,6 +79,7 @@ class Token:
         self.length = library.token_length(token)
         self.type = library.token_type(token).decode()
         self.expires_at = library.token_expires_at(token)
+        self.refresh_at = library.token_refresh_at(token)
         scope = library.token_scope(token)
         self.scope = None if scope is None else scope.decode()
 

@@ -38,7 +38,7 @@ def test_a_token_comes_whole_and_is_read_again_without_the_network(library, conn
         token = connection.get_token()
         assert token.type == "Bearer"
         assert token.length == len(token.value) > 0
-        assert token.expires_at > time.time()
+        assert token.expires_at > token.refresh_at > time.time()
         assert connection.get_token(flags=NO_NETWORK).value == token.value
         assert connection.get_token().value == token.value
 
