@@ -169,7 +169,7 @@ impl Cache {
     }
 
     /// How many identities there are.
-    pub fn len(&self) -> usize {
+    pub fn identities(&self) -> usize {
         self.entries.lock().len()
     }
 

@@ -102,7 +102,7 @@ impl Process {
     pub fn stats_json(&self) -> String {
         let elsewhere =
             [(Counter::CacheHits, self.shelves.taken()), (Counter::KeysOpened, self.keys.opened())];
-        let identities = u64::try_from(self.cache.len()).unwrap_or(u64::MAX);
+        let identities = u64::try_from(self.cache.identities()).unwrap_or(u64::MAX);
         self.stats.to_json(&elsewhere, &[("authgrant_cached_identities", identities)])
     }
 

@@ -59,7 +59,8 @@ impl NegativeEntry {
     fn applies(&self, now: Duration, left: Option<Duration>) -> bool {
         let as_long = |timeout: Duration| {
             // An eighth more is not worth another try, and two calls with the same limit differ by microseconds.
-            left.is_some_and(|left| left <= timeout.saturating_add(timeout / 8))
+            let eighth = timeout.checked_div(8).unwrap_or_default();
+            left.is_some_and(|left| left <= timeout.saturating_add(eighth))
         };
         now < self.until && self.timeout.is_none_or(as_long)
     }

@@ -141,7 +141,8 @@ impl Tries {
     fn pause(&self, retry_after: u32) -> Duration {
         let backoff = Duration::from_millis(100_u64.saturating_mul(1 << self.made.min(10)));
         let asked = Duration::from_secs(u64::from(retry_after));
-        let (longer, spread) = if asked > backoff { (asked, asked / 10) } else { (backoff, backoff / 2) };
+        let (longer, part) = if asked > backoff { (asked, 10) } else { (backoff, 2) };
+        let spread = longer.checked_div(part).unwrap_or_default();
         longer.saturating_add(self.jitter.next().of(spread))
     }
 }

@@ -155,7 +155,7 @@ impl Exchange {
         }
         let elapsed = sent.elapsed();
         let had = self.call.deadline.left().map(|left| left.saturating_add(elapsed));
-        let limit = had.map_or(MAX_SILENCE, |had| MAX_SILENCE.min(had / 2));
+        let limit = had.and_then(|had| had.checked_div(2)).map_or(MAX_SILENCE, |half| MAX_SILENCE.min(half));
         Some(limit.saturating_sub(elapsed))
     }
 
