@@ -302,7 +302,7 @@ options! {
     AccessTokenLifetime [] Kind::Number(1, 31_536_000), "by provider, else 300",
         "Seconds that a token is taken to live where neither the server nor the token says.";
     RefreshMargin [] Kind::Number(0, 86_400), "a tenth of the token's life, 60 at most",
-        "Seconds before a token's end from which on one caller renews it, while the others go on with it.";
+        "Seconds before a token's end from which on one caller renews it, while the others use it; a little earlier at random. 0: not before the end.";
     CacheScope [] Kind::Choice(&["Process", "Connection"]), "Process",
         "Connection keeps the tokens of this connection from equal connections of the process.";
     DSN ["DataSourceName"] Kind::Text, "",
