@@ -191,12 +191,18 @@
 #define AUTHGRANT_BUFFER_TOO_SMALL 23
 
 /**
+ * AUTHGRANT_NO_NETWORK was set and no token is cached (HY000).
+ */
+#define AUTHGRANT_NOT_CACHED 24
+
+/**
  * A flag of authgrant_call: no browser may be opened.
  */
 #define AUTHGRANT_NO_PROMPT 1
 
 /**
- * A flag of authgrant_call: only a token that is cached, or that can be made without the network.
+ * A flag of authgrant_call: only a token that is cached, or that can be made without the network; otherwise
+ * AUTHGRANT_NOT_CACHED.
  */
 #define AUTHGRANT_NO_NETWORK 2
 
@@ -416,7 +422,7 @@ authgrant_status authgrant_get_token(struct authgrant_connection *connection,
 /**
  * As authgrant_get_token, with a timeout, a least life or limits of its own.
  *
- * Threads: any, at the same time. Errors: as authgrant_get_token; AUTHGRANT_NETWORK too where AUTHGRANT_NO_NETWORK
+ * Threads: any, at the same time. Errors: as authgrant_get_token; AUTHGRANT_NOT_CACHED if AUTHGRANT_NO_NETWORK
  * is set and no token is cached.
  */
 authgrant_status authgrant_get_token_with(struct authgrant_connection *connection,

@@ -449,9 +449,9 @@ fn fetched(token: &Token, kind: FetchKind, now: i64) -> String {
 
 fn not_cached() -> Error {
     Error::new(
-        Status::Network,
+        Status::NotCached,
         "token",
-        "no token is cached, and the call forbids the network (AUTHGRANT_NO_NETWORK)",
+        "no token is cached, and AUTHGRANT_NO_NETWORK forbids to request one; call again without that flag",
     )
 }
 

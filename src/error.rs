@@ -58,11 +58,13 @@ pub enum Status {
     Internal = 22,
     /// The caller's buffer is too small.
     BufferTooSmall = 23,
+    /// No token is cached, and the call may not use the network.
+    NotCached = 24,
 }
 
 impl Status {
     /// All statuses, in the order of their numbers.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Ok,
         Self::InvalidArgument,
         Self::InvalidConnectionString,
@@ -87,6 +89,7 @@ impl Status {
         Self::OutOfMemory,
         Self::Internal,
         Self::BufferTooSmall,
+        Self::NotCached,
     ];
 
     /// The name as the C header spells it.
@@ -117,6 +120,7 @@ impl Status {
             Self::OutOfMemory => "AUTHGRANT_OUT_OF_MEMORY",
             Self::Internal => "AUTHGRANT_INTERNAL",
             Self::BufferTooSmall => "AUTHGRANT_BUFFER_TOO_SMALL",
+            Self::NotCached => "AUTHGRANT_NOT_CACHED",
         }
     }
 
@@ -126,7 +130,7 @@ impl Status {
         match self {
             Self::Ok => "00000",
             Self::InvalidArgument => "HY009",
-            Self::InvalidConnectionString | Self::BadResponse | Self::Internal => "HY000",
+            Self::InvalidConnectionString | Self::BadResponse | Self::Internal | Self::NotCached => "HY000",
             Self::InvalidOption => "HY024",
             Self::DataSourceNotFound => "IM002",
             Self::MissingOption

@@ -378,7 +378,9 @@ fn only_what_is_cached_is_given_to_a_call_without_network() {
     let authority = authority(Config::http());
     let connection = open(&short_string(&authority, "")).unwrap();
     let failure = connection.get_token_with(0, 0, AUTHGRANT_NO_NETWORK).unwrap_err();
-    assert_eq!(failure.status, AUTHGRANT_NETWORK);
+    assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_NOT_CACHED, "HY000"));
+    assert_eq!(failure.retryable, 0);
+    assert!(failure.message.contains("AUTHGRANT_NO_NETWORK"), "{failure:?}");
     let token = connection.get_token().unwrap();
     assert_eq!(connection.get_token_with(0, 0, AUTHGRANT_NO_NETWORK).unwrap().value(), token.value());
     assert_eq!(authority.token_requests().len(), 1);

@@ -124,7 +124,7 @@ fn without_network_a_token_with_less_life_than_asked_for_is_none() {
     let peek =
         |min_life| bench.connection.get_token(Wishes { min_life, no_network: true, ..Wishes::default() });
     assert_eq!(value(&peek(2999).unwrap()), "at");
-    assert_eq!(peek(3000).unwrap_err().status(), Status::Network);
+    assert_eq!(peek(3000).unwrap_err().status(), Status::NotCached);
 }
 
 #[test]

@@ -245,7 +245,7 @@ pub struct CallOptions {
 
 /// As authgrant_get_token, with a timeout, a least life or limits of its own.
 ///
-/// Threads: any, at the same time. Errors: as authgrant_get_token; AUTHGRANT_NETWORK too where AUTHGRANT_NO_NETWORK
+/// Threads: any, at the same time. Errors: as authgrant_get_token; AUTHGRANT_NOT_CACHED if AUTHGRANT_NO_NETWORK
 /// is set and no token is cached.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_get_token_with(

@@ -59,10 +59,13 @@ pub const AUTHGRANT_OUT_OF_MEMORY: i32 = 21;
 pub const AUTHGRANT_INTERNAL: i32 = 22;
 /// The caller's buffer is too small; the needed size was set (HY090).
 pub const AUTHGRANT_BUFFER_TOO_SMALL: i32 = 23;
+/// AUTHGRANT_NO_NETWORK was set and no token is cached (HY000).
+pub const AUTHGRANT_NOT_CACHED: i32 = 24;
 
 /// A flag of authgrant_call: no browser may be opened.
 pub const AUTHGRANT_NO_PROMPT: u32 = 1;
-/// A flag of authgrant_call: only a token that is cached, or that can be made without the network.
+/// A flag of authgrant_call: only a token that is cached, or that can be made without the network; otherwise
+/// AUTHGRANT_NOT_CACHED.
 pub const AUTHGRANT_NO_NETWORK: u32 = 2;
 
 /// A wish of authgrant_completed_string: the secrets of the options.
@@ -106,7 +109,7 @@ mod tests {
             let name = unsafe { CStr::from_ptr(authgrant_status_name(status as i32)) };
             assert_eq!(name.to_str().unwrap(), status.name());
         }
-        for stranger in [-1, 24, i32::MAX, i32::MIN] {
+        for stranger in [-1, 25, i32::MAX, i32::MIN] {
             // SAFETY: static text.
             assert_eq!(unsafe { CStr::from_ptr(authgrant_status_name(stranger)) }, c"AUTHGRANT_?");
         }

@@ -10,7 +10,7 @@ int main(void) {
     authgrant_call call = {0};
     authgrant_log_fn log = 0;
     authgrant_status status = AUTHGRANT_OK;
-    int number[AUTHGRANT_VERSION_NUMBER > 0 ? 1 : -1] = {AUTHGRANT_BUFFER_TOO_SMALL};
+    int number[AUTHGRANT_VERSION_NUMBER > 0 ? 1 : -1] = {AUTHGRANT_NOT_CACHED};
 
     call.size = sizeof call;
     call.flags = AUTHGRANT_NO_PROMPT | AUTHGRANT_NO_NETWORK;

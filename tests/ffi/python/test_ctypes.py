@@ -43,6 +43,14 @@ def test_a_token_comes_whole_and_is_read_again_without_the_network(library, conn
         assert connection.get_token().value == token.value
 
 
+def test_no_network_without_a_cached_token_is_not_cached(library, connection_string):
+    library.clear()
+    with library.connect(connection_string) as connection:
+        with pytest.raises(Failed) as failed:
+            connection.get_token(flags=NO_NETWORK)
+    assert (failed.value.number, failed.value.status, failed.value.sqlstate) == (24, "NOT_CACHED", "HY000")
+
+
 def test_a_wrong_password_is_an_error_that_names_the_store(library, connection_string, folder):
     wrong = connection_string.replace("JWTCertPassword=secret", "JWTCertPassword=another")
     with library.connect(wrong) as connection:
