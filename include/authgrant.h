@@ -181,7 +181,7 @@
 #define AUTHGRANT_OUT_OF_MEMORY 21
 
 /**
- * A bug of the library, caught (HY000).
+ * A bug of the library: a panic, caught; the message has its source file and line (HY000).
  */
 #define AUTHGRANT_INTERNAL 22
 

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::error::{Error, Result, Status};
 use crate::ffi::callback;
 use crate::ffi::error::ErrorObject;
+use crate::ffi::panic_location::PanicLocation;
 
 /// The body of an export. `guard!(error, |call| …)` for those that return a status, where `call` checks the arguments;
 /// `guard!(or value, …)` for the others, which return `value` after a panic. `guard!(light value, …)` costs nothing, and
@@ -29,13 +30,25 @@ macro_rules! guard {
 
 thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
+    /// Where the guarded call of this thread panicked; the panic hook writes it.
+    static PANICKED_AT: Cell<Option<PanicLocation>> = const { Cell::new(None) };
 }
 
-/// Runs `body`; nothing if it panicked. A panic is not printed: stderr belongs to the host program.
-pub(crate) fn catch<T>(body: impl FnOnce() -> T) -> Option<T> {
+/// Runs `body`; where it panicked, as far as that is known, if it did. A panic is not printed: stderr belongs to the host
+/// program.
+pub(crate) fn catch<T>(body: impl FnOnce() -> T) -> std::result::Result<T, Option<PanicLocation>> {
     keep_quiet_about_our_panics();
     let before = GUARDED.replace(true);
-    let outcome = catch_loudly(body);
+    // A call from inside a callback may run while the call around it unwinds, and leaves that one's location alone.
+    if !before {
+        let _ = PANICKED_AT.try_with(|place| place.set(None));
+    }
+    let outcome = catch_unwind(AssertUnwindSafe(body)).map_err(|payload| {
+        // Before the drop, which may panic elsewhere.
+        let location = PANICKED_AT.try_with(Cell::take).unwrap_or_default();
+        drop_quietly(payload);
+        location
+    });
     GUARDED.set(before);
     outcome
 }
@@ -62,8 +75,11 @@ fn keep_quiet_about_our_panics() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         if !GUARDED.try_with(Cell::get).unwrap_or(false) {
-            before(info);
+            return before(info);
         }
+        // Not the payload, which may hold data from outside.
+        let location = info.location().map(PanicLocation::new);
+        let _ = PANICKED_AT.try_with(|place| place.set(location));
     }));
 }
 
@@ -79,10 +95,8 @@ pub(crate) unsafe fn with_status(
         // SAFETY: as the caller promises. The old content is never read.
         unsafe { error.write(std::ptr::null_mut()) };
     }
-    let outcome = catch(|| body(&mut Arguments::default())).unwrap_or_else(|| {
-        let text = "a bug in authgrant was caught; no other connection is harmed. Please report it";
-        Err(Error::new(Status::Internal, "internal", text))
-    });
+    let outcome =
+        catch(|| body(&mut Arguments::default())).unwrap_or_else(|location| Err(internal_error(location)));
     let Err(failure) = outcome else {
         return Status::Ok as i32;
     };
@@ -93,6 +107,15 @@ pub(crate) unsafe fn with_status(
         unsafe { error.write(object) };
     }
     status
+}
+
+#[cold]
+fn internal_error(location: Option<PanicLocation>) -> Error {
+    let place = location.map(|location| format!(" at {location}")).unwrap_or_default();
+    let text = format!(
+        "internal error{place} (a bug in authgrant); no other connection is affected; report it with this message"
+    );
+    Error::new(Status::Internal, "internal", text)
 }
 
 /// The arguments of one call, checked as they are taken. Results are announced first, with [`Self::out`], so that
@@ -190,10 +213,34 @@ pub(crate) fn bad_length(name: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::panic::resume_unwind;
     use std::ptr::null_mut;
+    use std::sync::Barrier;
+    use std::sync::mpsc::{Sender, channel};
 
     use super::*;
     use crate::ffi::error::{authgrant_error_free, authgrant_error_message, authgrant_error_status};
+
+    /// The message of a call whose body panics.
+    fn message(body: impl FnOnce()) -> String {
+        let mut error = null_mut();
+        let status = guard!(&raw mut error, |_call| {
+            body();
+            Ok(())
+        });
+        assert_eq!(status, Status::Internal as i32);
+        // SAFETY: the message belongs to the error, which is freed only below.
+        let message = unsafe { CStr::from_ptr(authgrant_error_message(error)) }.to_str().unwrap().to_owned();
+        authgrant_error_free(error);
+        message
+    }
+
+    fn message_for_line(line: u32) -> String {
+        format!(
+            "[authgrant][internal] internal error at src/ffi/guard.rs:{line} (a bug in authgrant); \
+             no other connection is affected; report it with this message"
+        )
+    }
 
     #[test]
     fn a_panic_becomes_an_internal_error_and_harms_no_later_call() {
@@ -211,6 +258,119 @@ mod tests {
     #[test]
     fn a_getter_that_panics_returns_its_nothing() {
         assert_eq!(guard!(or 7, panic!("x")), 7);
+    }
+
+    #[test]
+    fn panic_location_is_in_the_message() {
+        let line = line!() + 1;
+        assert_eq!(message(|| panic!("hunter2")), message_for_line(line));
+        let zero = std::hint::black_box(0);
+        let line = line!() + 1;
+        assert_eq!(message(|| assert_eq!(1 / zero, 0)), message_for_line(line));
+        let line = line!() + 1;
+        assert_eq!(message(|| assert_eq!([1][zero + 1], 0)), message_for_line(line));
+    }
+
+    #[test]
+    fn panic_without_hook_has_no_location() {
+        const NONE: &str = "[authgrant][internal] internal error (a bug in authgrant);";
+        message(|| panic!("hunter2"));
+        let unknown = message(|| resume_unwind(Box::new("hunter2")));
+        assert!(unknown.starts_with(NONE), "{unknown}");
+        assert_eq!(guard!(or 7, panic!("x")), 7);
+        assert_eq!(guard!(null_mut(), |call| { call.ready() }), 0);
+        let unknown = message(|| resume_unwind(Box::new("hunter2")));
+        assert!(unknown.starts_with(NONE), "{unknown}");
+    }
+
+    #[test]
+    fn nested_panic_leaves_the_location_of_the_outer_call() {
+        let inner = line!() + 3;
+        let outer = line!() + 3;
+        let both = message(|| {
+            assert_eq!(message(|| panic!("inner")), message_for_line(inner));
+            panic!("outer");
+        });
+        assert_eq!(both, message_for_line(outer));
+    }
+
+    /// Makes a guarded call while it is dropped.
+    struct CallsOnDrop;
+
+    impl Drop for CallsOnDrop {
+        fn drop(&mut self) {
+            assert_eq!(guard!(null_mut(), |call| { call.ready() }), 0);
+        }
+    }
+
+    #[test]
+    fn nested_call_during_unwinding_keeps_the_location() {
+        let line = line!() + 3;
+        let found = message(|| {
+            let _calls = CallsOnDrop;
+            panic!("x");
+        });
+        assert_eq!(found, message_for_line(line));
+    }
+
+    /// A payload that panics when dropped.
+    struct PanicsOnDrop;
+
+    impl Drop for PanicsOnDrop {
+        fn drop(&mut self) {
+            panic!("dropped");
+        }
+    }
+
+    #[test]
+    fn panic_of_a_payload_does_not_replace_the_location() {
+        let line = line!() + 1;
+        assert_eq!(message(|| std::panic::panic_any(PanicsOnDrop)), message_for_line(line));
+    }
+
+    #[test]
+    fn threads_that_panic_at_once_get_their_own_location() {
+        let barrier = Barrier::new(2);
+        let line = line!() + 4;
+        let panics = |first: bool| {
+            barrier.wait();
+            if first {
+                panic!("first");
+            }
+            panic!("second");
+        };
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| (0..100).map(|_| message(|| panics(false))).collect::<Vec<_>>());
+            for _ in 0..100 {
+                assert_eq!(message(|| panics(true)), message_for_line(line));
+            }
+            assert_eq!(second.join().unwrap(), vec![message_for_line(line + 2); 100]);
+        });
+    }
+
+    /// Panics in a guarded call while its thread exits.
+    struct PanicsAtExit(Cell<Option<Sender<String>>>);
+
+    impl Drop for PanicsAtExit {
+        fn drop(&mut self) {
+            let sender = self.0.take().unwrap();
+            sender.send(message(|| panic!("exit"))).unwrap();
+        }
+    }
+
+    thread_local! {
+        static AT_EXIT: PanicsAtExit = const { PanicsAtExit(Cell::new(None)) };
+    }
+
+    #[test]
+    fn panic_at_thread_exit_has_its_location() {
+        let (sender, messages) = channel();
+        std::thread::spawn(move || {
+            AT_EXIT.with(|exit| exit.0.set(Some(sender)));
+            message(|| panic!("first"));
+        });
+        let found = messages.recv().unwrap();
+        assert!(found.starts_with("[authgrant][internal] internal error at src/ffi/guard.rs:"), "{found}");
     }
 
     /// Runs this test program once more, for its stderr.

@@ -12,6 +12,7 @@
 
 #[macro_use]
 mod guard;
+mod panic_location;
 
 pub mod callback;
 pub mod connection;

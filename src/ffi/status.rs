@@ -55,7 +55,7 @@ pub const AUTHGRANT_EXPIRED: i32 = 19;
 pub const AUTHGRANT_UNSUPPORTED: i32 = 20;
 /// A size from outside that is refused (HY001).
 pub const AUTHGRANT_OUT_OF_MEMORY: i32 = 21;
-/// A bug of the library, caught (HY000).
+/// A bug of the library: a panic, caught; the message has its source file and line (HY000).
 pub const AUTHGRANT_INTERNAL: i32 = 22;
 /// The caller's buffer is too small; the needed size was set (HY090).
 pub const AUTHGRANT_BUFFER_TOO_SMALL: i32 = 23;
