@@ -285,13 +285,14 @@ impl Connection {
             return process.cache.peek(identity, want, clock).ok_or_else(not_cached);
         }
         let call = self.call(config, wishes);
-        let outcome = self.with_context(config, identity, &call, !wishes.no_prompt, |context| {
+        let outcome = self.with_context(identity, &call, !wishes.no_prompt, |context| {
             process.cache.get(identity, want, clock, &call, &|| made_from(config), |kind| {
                 let call = call_for(kind, &call, want.renewal_limit);
                 let may_prompt = context.may_prompt && kind != FetchKind::EarlyRenewal;
                 self.fetch(config, kind, &Context { call: &call, may_prompt, ..*context })
             })
         });
+        let outcome = outcome.map_err(|error| flow::with_consent_guidance(error, config));
         if let Err(error) = &outcome {
             call.log.line(Level::Error, || error.message().to_owned());
         }
@@ -327,7 +328,6 @@ impl Connection {
 
     fn with_context<T>(
         &self,
-        config: &Config,
         identity: Identity,
         call: &Call,
         may_prompt: bool,
@@ -338,9 +338,8 @@ impl Connection {
             self.warn(warning);
         };
         let (process, session) = (self.process(), &self.live().session);
-        let consent_way = config.consent_way;
         let user_waits = false;
-        work(&Context { process, session, call, identity, consent_way, may_prompt, user_waits, warn: &warn })
+        work(&Context { process, session, call, identity, may_prompt, user_waits, warn: &warn })
     }
 
     /// What a call wants of the token of `identity`.

@@ -280,6 +280,14 @@ impl Error {
         self
     }
 
+    /// What to do, as one caller sees it, behind what all are told.
+    #[must_use]
+    pub fn with_guidance(mut self, text: &str) -> Self {
+        self.details.message.push_str("; ");
+        self.details.message.push_str(text);
+        self
+    }
+
     /// The HTTP status of the answer and the seconds of its Retry-After (0 where there were none).
     #[must_use]
     pub fn with_http(mut self, status: u16, retry_after: u32) -> Self {

@@ -113,22 +113,29 @@ fn a_kept_connection_that_ends_on_a_request_is_followed_by_a_new_one_with_an_ass
 }
 
 #[test]
-fn what_counts_once_is_sent_once_also_on_a_kept_connection_that_ends() {
-    for ending in endings() {
-        let authority = authority(Config::http());
-        let url = authority.url("/oauth/token");
-        for once in [
-            "am=51;OAuthCode=code;RedirectURI=http://localhost:3000",
-            "am=52;User=jo;Password=p",
-            "am=54;RefreshToken=r",
-        ] {
-            ask(&short_string(&authority, &format!("CacheScope=Connection;Scope={{{once}}}"))).unwrap();
-            let (before, connections) = (asked(&authority), authority.connections());
-            authority.play(vec![ending.clone()]);
-            let failure = ask(&format!("{once};ClientID=c;TokenURI={url}")).unwrap_err();
-            assert_eq!(failure.status, AUTHGRANT_NETWORK, "{once} {ending:?}: {failure:?}");
-            assert_eq!(asked(&authority), before + 1, "{once} {ending:?}");
-            assert_eq!(authority.connections(), connections, "{once} {ending:?}: it was on the kept one");
+fn what_must_not_be_repeated_is_sent_once_and_on_a_new_connection() {
+    let authority = authority(Config::http());
+    let url = authority.url("/oauth/token");
+    let ready_made = open(&short_string(&authority, "ClaimsAudience=x")).unwrap().make_assertion().unwrap();
+    for once in [
+        "am=51;OAuthCode=code;RedirectURI=http://localhost:3000",
+        "am=52;User=jo;Password=p",
+        "am=54;RefreshToken=r",
+        &format!("am=OAuth2-JWTClientAssertion;ClientAssertion={ready_made}"),
+    ] {
+        // Leaves an idle connection, which the server would close as the next request arrives.
+        ask(&short_string(&authority, &format!("CacheScope=Connection;Scope={{{once}}}"))).unwrap();
+        let (before, connections) = (asked(&authority), authority.connections());
+        authority.play(vec![Play::TokenAnswer(r#"{"access_token":"at","token_type":"Bearer"}"#.to_owned())]);
+        ask(&format!("{once};ClientID=c;TokenURI={url}"))
+            .unwrap_or_else(|failure| panic!("{once}: {failure:?}"));
+        assert_eq!((asked(&authority), authority.connections()), (before + 1, connections + 1), "{once}");
+        for ending in endings() {
+            let before = asked(&authority);
+            authority.play(vec![ending]);
+            let failure = ask(&format!("{once};ClientID=d;TokenURI={url};Scope={before}")).unwrap_err();
+            assert_eq!(failure.status, AUTHGRANT_NETWORK, "{once}: {failure:?}");
+            assert_eq!(asked(&authority), before + 1, "{once}");
         }
     }
 }

@@ -431,3 +431,32 @@ fn stats_count_what_happened() {
     bench.connection.get_token(hurry).unwrap_err();
     assert_eq!((count("throttled_total"), count("cache_evictions_total")), (1, 0));
 }
+
+#[test]
+fn each_connection_is_told_its_own_consent_url_however_the_refusal_came() {
+    let (authority, endpoint) = server(HOUR);
+    authority.play_always(Play::Json {
+        status: 400,
+        body: json!({"error": "consent_required"}),
+        headers: Vec::new(),
+    });
+    let bench = bench(&format!("Scope=a;{endpoint}"));
+    let with = |more: &str| open(&format!("{more};{}", bench.string), bench.process);
+    let auth = |host: &str| format!("AuthURI=https://{host}.example/auth;RedirectURI=http://localhost:3000");
+    let urls = |connection: &Connection| {
+        let error = refused(connection);
+        assert_eq!(error.status(), Status::ConsentRequired);
+        let url = error.consent_url().map(str::to_owned);
+        let shown = error.message().split("open ").nth(1).and_then(|rest| rest.split([' ', ';']).next());
+        assert_eq!(url.is_some(), shown.is_some_and(|shown| shown.starts_with("https://")), "{error}");
+        assert!(url.is_none() || shown == url.as_deref(), "{error}");
+        url
+    };
+    let (evil, good) = (with(&auth("evil")), with(&auth("good")));
+    assert!(urls(&evil).unwrap().starts_with("https://evil.example/auth?"));
+    assert!(urls(&good).unwrap().starts_with("https://good.example/auth?"), "from memory");
+    let elsewhere = with(&auth("good").replace("3000", "4000"));
+    assert!(urls(&elsewhere).unwrap().contains("4000"));
+    assert_eq!(urls(&bench.connection), None);
+    assert_eq!(asked(&authority), 1, "one refusal for all");
+}

@@ -51,9 +51,8 @@ impl Connection {
         let Grant::AuthorizationCode(login) = &exchange.grant else { return Ok(()) };
         let call = self.call(config, Wishes::default());
         let identity = self.identity(snapshot, config);
-        let token = self.with_context(config, identity, &call, false, |context| {
-            flow::redeem(exchange, login, visit, context)
-        })?;
+        let token = self
+            .with_context(identity, &call, false, |context| flow::redeem(exchange, login, visit, context))?;
         if config.flow.login().is_some() {
             self.process().cache.put(Arc::new(token));
         } else {

@@ -60,9 +60,8 @@ impl Connection {
     ) -> Option<Instead> {
         let call = Call::unbounded();
         let identity = self.identity(snapshot, config);
-        let newest = self.with_context(config, identity, &call, false, |context| {
-            flow::held_refresh_token(config, context)
-        });
+        let newest =
+            self.with_context(identity, &call, false, |context| flow::held_refresh_token(config, context));
         newest.map(|newest| Instead { name: Name::RefreshToken, spelling, text: Some(newest) })
     }
 }

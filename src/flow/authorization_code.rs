@@ -17,7 +17,7 @@ pub(super) fn fetch(
     context: &Context<'_>,
 ) -> Result<Token> {
     let ended = match refresh_token::held(exchange, context) {
-        Some(token) => match renew(exchange, &token, consent, context) {
+        Some(token) => match renew(exchange, &token, context) {
             Err(error) if error.status() == Status::Expired => Some(error),
             outcome => return outcome,
         },
@@ -50,13 +50,8 @@ pub(super) fn redeem_visit(
     redeem(exchange, login, code, Some(&visit.verifier), context)
 }
 
-fn renew(
-    exchange: &Exchange,
-    token: &Secret,
-    consent: Option<&Consent>,
-    context: &Context<'_>,
-) -> Result<Token> {
-    exchange::fetch(exchange, consent, context, &|_| Ok(refresh_token::attempt(exchange, token)))
+fn renew(exchange: &Exchange, token: &Secret, context: &Context<'_>) -> Result<Token> {
+    exchange::fetch(exchange, context, &|_| Ok(refresh_token::attempt(exchange, token)))
 }
 
 fn redeem(
@@ -67,7 +62,7 @@ fn redeem(
     context: &Context<'_>,
 ) -> Result<Token> {
     let attempt = |_| Ok(attempt(exchange, login, code, verifier));
-    let token = exchange::fetch(exchange, None, &Context { user_waits: true, ..*context }, &attempt)?;
+    let token = exchange::fetch(exchange, &Context { user_waits: true, ..*context }, &attempt)?;
     context.session.log_in(refresh_token::family(exchange, context.process));
     Ok(token)
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::config::{Client, Consent, Exchange, Methods, Signing};
+use crate::config::{Client, Exchange, Methods, Signing};
 use crate::cover::Cover;
 use crate::endpoint::{self, Issued, Refusal};
 use crate::error::{Error, Result};
@@ -78,7 +78,6 @@ pub(super) type MakeAttempt<'m, 'a> = dyn Fn(i64) -> Result<Attempt<'a>> + 'm;
 
 pub(super) fn fetch(
     exchange: &Exchange,
-    consent: Option<&Consent>,
     context: &Context<'_>,
     attempt: &MakeAttempt<'_, '_>,
 ) -> Result<Token> {
@@ -89,7 +88,7 @@ pub(super) fn fetch(
     };
     let mut admission = admit(exchange, context)?;
     let started = Instant::now();
-    let outcome = Asking { exchange, context, attempt }.ask(methods, consent, &mut admission);
+    let outcome = Asking { exchange, context, attempt }.ask(methods, &mut admission);
     match &outcome {
         Ok(_) => admission.answered(),
         Err(error) => admission.failed(context.identity, error, started.elapsed()),
@@ -126,14 +125,9 @@ struct Asking<'m, 'a> {
 }
 
 impl<'a> Asking<'_, 'a> {
-    fn ask(
-        &self,
-        methods: Methods,
-        consent: Option<&Consent>,
-        admission: &mut Admission<'_>,
-    ) -> Result<Token> {
+    fn ask(&self, methods: Methods, admission: &mut Admission<'_>) -> Result<Token> {
         let Self { exchange, context, .. } = self;
-        let told = |refused: Refused<'_>| told::error(refused, exchange, consent, context.consent_way);
+        let told = |refused: Refused<'_>| told::error(refused, exchange);
         let method = match methods {
             Methods::Post => Method::Post,
             Methods::Get | Methods::GetThenPost => Method::Get,

@@ -7,12 +7,13 @@ use zeroize::Zeroizing;
 
 use crate::call::Call;
 use crate::clock::Clock;
-use crate::config::{AssertionSource, Config, Consent, ConsentWay, Exchange, Flow, Grant, Login, Signing};
-use crate::consent::Visit;
+use crate::config::{AssertionSource, Config, Consent, Exchange, Flow, Grant, Login, Signing};
+use crate::consent::{self, Visit};
 use crate::error::{Error, Result, Status};
 use crate::file::Location;
 use crate::identity::Identity;
 use crate::process::Process;
+use crate::provider::ConsentType;
 use crate::secret::Secret;
 use crate::session::Session;
 use crate::token::{Kept, Token};
@@ -46,8 +47,6 @@ pub struct Context<'a> {
     pub call: &'a Call,
     /// For whom the token is.
     pub identity: Identity,
-    /// How consent is given, where it is missing.
-    pub consent_way: ConsentWay,
     /// Whether a browser may be opened for the person.
     pub may_prompt: bool,
     /// Whether a user has just logged in for this request, so that a failing server is asked all the same.
@@ -70,8 +69,7 @@ pub fn fetch(config: &Config, context: &Context<'_>) -> Result<Token> {
 }
 
 fn by_exchange(exchange: &Exchange, consent: Option<&Consent>, context: &Context<'_>) -> Result<Token> {
-    let fetch =
-        |attempt: &exchange::MakeAttempt<'_, '_>| exchange::fetch(exchange, consent, context, attempt);
+    let fetch = |attempt: &exchange::MakeAttempt<'_, '_>| exchange::fetch(exchange, context, attempt);
     match &exchange.grant {
         Grant::JwtBearer { signing, grant_type } => {
             let kind = grant_type.as_deref();
@@ -106,6 +104,25 @@ pub fn held_refresh_token(config: &Config, context: &Context<'_>) -> Option<Secr
         Flow::Exchange(exchange) if exchange.grant.is_personal() => refresh_token::held(exchange, context),
         _ => None,
     }
+}
+
+/// What a connection of `config` adds to an error that others share: the URL that its user opens to consent.
+#[must_use]
+pub fn with_consent_guidance(error: Error, config: &Config) -> Error {
+    // Without an HTTP status nobody was asked yet, and the URL is there already.
+    if error.status() != Status::ConsentRequired || error.http_status() == 0 {
+        return error;
+    }
+    let (url, help) = (config.consent.as_ref().map(consent::url), config.consent_way.help);
+    let needs = help.map_or(String::new(), |needs| format!(" ({needs})"));
+    let guidance = match (&url, help) {
+        (Some(url), _) => format!("open {url}{needs}"),
+        (None, Some(steps)) if config.consent_way.kind == ConsentType::Admin => steps.to_owned(),
+        (None, _) => {
+            format!("for a URL to open set RedirectURI, and AuthURI if the provider is not known{needs}")
+        }
+    };
+    error.with_guidance(&guidance).with_consent_url(url)
 }
 
 /// Whether the server may take back the refresh token that `config`'s connection sends next, and send another one: if its

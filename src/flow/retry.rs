@@ -54,13 +54,11 @@ impl Tries {
         self.clock_ahead
     }
 
-    /// Whether the next request may go out on an idle connection. After one that was dead the others most likely are, too.
+    /// Whether the next request may go out on an idle connection. What must not be sent twice is not: the server may be about
+    /// to close it, and nobody could tell whether it has read the request. After one that was dead the others most likely
+    /// are, too.
     pub(super) fn reuse(&self, attempt: &Attempt) -> Reuse {
-        match attempt.repeat {
-            _ if self.stale => Reuse::No,
-            Repeat::Always => Reuse::Repeatable,
-            Repeat::WhenBusy | Repeat::Never => Reuse::Yes,
-        }
+        if attempt.repeat == Repeat::Always && !self.stale { Reuse::Repeatable } else { Reuse::No }
     }
 
     /// Whether to ask again at once: the server had closed a kept connection before it saw the request.
@@ -249,5 +247,13 @@ mod tests {
         assert!(tries.at_once(&stale, &attempt));
         assert_eq!(tries.reuse(&attempt), Reuse::No);
         assert!(!tries.at_once(&stale, &attempt), "once");
+    }
+
+    #[test]
+    fn request_that_must_not_be_repeated_gets_new_connection() {
+        let tries = Tries::new(0, None, Jitter::pinned(Fraction::new(0)));
+        for repeat in [Repeat::WhenBusy, Repeat::Never] {
+            assert_eq!(tries.reuse(&attempt(repeat)), Reuse::No, "{repeat:?}");
+        }
     }
 }

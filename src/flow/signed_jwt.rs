@@ -88,10 +88,6 @@ mod tests {
             session: &session,
             call,
             identity,
-            consent_way: crate::config::ConsentWay {
-                kind: crate::provider::ConsentType::Individual,
-                help: None,
-            },
             may_prompt: false,
             user_waits: false,
             warn: &|_| {},

@@ -180,7 +180,7 @@ impl Transport for Channel {
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
         self.send()?;
         let amount = self.receive()?;
-        Exchange::current()?.count(amount);
+        Exchange::current()?.count(amount).map_err(carried)?;
         Ok(amount > 0)
     }
 

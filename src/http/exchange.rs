@@ -23,6 +23,9 @@ pub(super) const SLICE: Duration = Duration::from_millis(50);
 /// much shorter than what a path that has died costs (a suspended machine, a forgetful firewall).
 const MAX_SILENCE: Duration = Duration::from_secs(5);
 
+/// The most that is read of one answer: twice what its body may have, for headers and for how the body is cut into chunks.
+const MAX_RECEIVED: u64 = 2 << 20;
+
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Exchange>>> = const { RefCell::new(None) };
 }
@@ -128,9 +131,20 @@ impl Exchange {
         self.reuse
     }
 
-    pub(super) fn count(&self, bytes: usize) {
+    /// Counts what came.
+    ///
+    /// # Errors
+    /// [`Status::BadResponse`] beyond what any answer needs: a body has its own limit, but chunk extensions, trailers and
+    /// informational answers have none.
+    pub(super) fn count(&self, bytes: usize) -> Result<()> {
         let more = u64::try_from(bytes).unwrap_or(u64::MAX);
-        self.received.set(self.received.get().saturating_add(more));
+        let received = self.received.get().saturating_add(more);
+        self.received.set(received);
+        if received > MAX_RECEIVED {
+            let text = format!("{}: the answer is longer than 2 MiB, with all that belongs to it", self.host);
+            return Err(Error::new(Status::BadResponse, "network", text));
+        }
+        Ok(())
     }
 
     pub(super) fn received(&self) -> u64 {

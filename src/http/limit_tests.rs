@@ -273,3 +273,41 @@ fn a_connection_that_the_parent_closes_is_not_held_open_by_its_child() {
         server.join().unwrap();
     });
 }
+
+/// The beginning of an answer in chunks.
+const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+#[test]
+fn answer_that_never_ends_is_refused_whatever_it_is_made_of() {
+    for (what, head, piece) in [
+        ("headers", "HTTP/1.1 200 OK\r\n".to_owned(), "X-A: b\r\n"),
+        ("one header", "HTTP/1.1 200 OK\r\nX-A: ".to_owned(), "aaaaaaaa"),
+        ("a reason", "HTTP/1.1 200 ".to_owned(), "OK OK OK "),
+        ("no line", String::new(), "aaaaaaaa"),
+        ("informational answers", String::new(), "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"),
+        ("continue", String::new(), "HTTP/1.1 100 Continue\r\n\r\n"),
+        ("processing", String::new(), "HTTP/1.1 102 Processing\r\n\r\n"),
+        ("a body by length", "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n".to_owned(), "aaaaaaaa"),
+        ("a body to the end", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_owned(), "aaaaaaaa"),
+        ("chunks", CHUNKED.to_owned(), "8\r\naaaaaaaa\r\n"),
+        ("one chunk", format!("{CHUNKED}fffffffffff\r\n"), "aaaaaaaa"),
+        ("chunks with extensions", CHUNKED.to_owned(), "1;a=bbbbbbbbbbbbbbbbbbbbbbbbbb\r\na\r\n"),
+        ("a chunk extension", format!("{CHUNKED}1;a="), "bbbbbbbb"),
+        ("a chunk length", CHUNKED.to_owned(), "00000000"),
+        ("trailers", format!("{CHUNKED}2\r\n{{}}\r\n0\r\n"), "X-A: b\r\n"),
+        ("one trailer", format!("{CHUNKED}2\r\n{{}}\r\n0\r\nX-A: "), "aaaaaaaa"),
+    ] {
+        let server = Server::plain(move |_, _| Reply::Endless(head.clone().into(), piece.into()));
+        // Without any limit but ours.
+        let error = send(&network(), &server.url(), &Call::unbounded()).unwrap_err().error;
+        assert_eq!(error.status(), Status::BadResponse, "{what}: {error}");
+    }
+}
+
+#[test]
+fn answer_in_many_small_chunks_with_trailers_is_read() {
+    let chunks = "1\r\na\r\n".repeat(100_000);
+    let whole = format!("{CHUNKED}{chunks}0\r\nX-A: b\r\n\r\n");
+    let server = Server::plain(move |_, _| Reply::Close(whole.clone().into()));
+    assert_eq!(send(&network(), &server.url(), &patient()).unwrap().body.len(), 100_000);
+}

@@ -27,6 +27,8 @@ pub(super) enum Reply {
     Silence,
     /// Sends this, one byte at a time, with a pause behind each.
     Drip(Vec<u8>),
+    /// Sends the first, and then the second again and again.
+    Endless(Vec<u8>, Vec<u8>),
 }
 
 pub(super) struct Server {
@@ -160,6 +162,14 @@ fn converse(
             }
             Reply::Silence => {
                 let _ = stream.read(&mut [0]);
+                return;
+            }
+            Reply::Endless(head, piece) => {
+                let many = piece.repeat(1000);
+                let mut sent = stream.write_all(&head);
+                while sent.is_ok() {
+                    sent = stream.write_all(&many);
+                }
                 return;
             }
             Reply::Drip(bytes) => {

@@ -1,23 +1,17 @@
 //! A server's refusal, told to whoever has to mend it: what was sent, what came back, what to do.
 
 use super::{Attempt, Refused};
-use crate::config::{Consent, ConsentWay, Exchange, Methods};
-use crate::consent;
+use crate::config::{Exchange, Methods};
 use crate::endpoint::Refusal;
 use crate::error::{Error, Status};
 use crate::flow::verdict::{Sense, sense};
-use crate::provider::ConsentType;
 
-pub(super) fn error(
-    refused: Refused<'_>,
-    exchange: &Exchange,
-    consent: Option<&Consent>,
-    way: ConsentWay,
-) -> Error {
+/// The error is shared by all connections that want the same token, so nothing that is one connection's own is in it: not
+/// its consent URL.
+pub(super) fn error(refused: Refused<'_>, exchange: &Exchange) -> Error {
     let Refused { refusal, attempt } = refused;
     let status = status(&refusal, &attempt, exchange);
     let what = attempt.what;
-    let consent_url = (status == Status::ConsentRequired).then_some(consent).flatten().map(consent::url);
     let said = match &refusal.description {
         Some(description) => format!("{}: {description}", refusal.found),
         None => refusal.found.clone(),
@@ -31,7 +25,7 @@ pub(super) fn error(
                 (attempt.sent)()
             )
         }
-        Status::ConsentRequired => consent_wanted(host, &said, consent_url.as_deref(), way),
+        Status::ConsentRequired => format!("{host} wants consent first ({said})"),
         Status::Throttled => throttled(host, &said, refusal.retry_after),
         Status::Server => format!("{host} has a problem of its own ({said}); try again later"),
         _ => not_an_answer(exchange, &said),
@@ -41,7 +35,6 @@ pub(super) fn error(
         .with_provider_code(refusal.provider_code)
         .with_http(refusal.http_status, refusal.retry_after)
         .from_server()
-        .with_consent_url(consent_url)
 }
 
 /// A refresh token that is refused is at its end: nobody else can renew it (ODBC 4.0: 08006).
@@ -51,19 +44,6 @@ fn status(refusal: &Refusal, attempt: &Attempt<'_>, exchange: &Exchange) -> Stat
         Status::Denied if sense(refusal, exchange.profile) == Some(Sense::Consent) => Status::ConsentRequired,
         Status::Denied if ended && attempt.renews() => Status::Expired,
         status => status,
-    }
-}
-
-fn consent_wanted(host: &str, said: &str, consent_url: Option<&str>, way: ConsentWay) -> String {
-    let needs = way.help.map_or(String::new(), |needs| format!(" ({needs})"));
-    match (consent_url, way.help) {
-        (Some(url), _) => format!("{host} wants consent first ({said}); open {url}{needs}"),
-        (None, Some(steps)) if way.kind == ConsentType::Admin => {
-            format!("{host} wants consent first ({said}): {steps}")
-        }
-        (None, _) => format!(
-            "{host} wants consent first ({said}); for a URL to open set RedirectURI, and AuthURI if the provider is not known{needs}"
-        ),
     }
 }
 
