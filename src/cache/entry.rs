@@ -180,7 +180,7 @@ impl State {
         conditions: Conditions<'_>,
     ) -> Option<Duration> {
         let delay = match error.status() {
-            _ if !error.is_from_server() => return None,
+            _ if !error.is_from_server() || error.is_of_one_call() => return None,
             // It holds for the whole endpoint.
             Status::Throttled if error.retry_after() > 0 => return None,
             _ if error.retry_after() > 0 => {

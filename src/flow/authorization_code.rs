@@ -62,7 +62,9 @@ fn redeem(
     context: &Context<'_>,
 ) -> Result<Token> {
     let attempt = |_| Ok(attempt(exchange, login, code, verifier));
-    let token = exchange::fetch(exchange, &Context { user_waits: true, ..*context }, &attempt)?;
+    let token = exchange::fetch(exchange, &Context { user_waits: true, ..*context }, &attempt)
+        // The next call does not send this code again.
+        .map_err(Error::of_one_call)?;
     context.session.log_in(refresh_token::family(exchange, context.process));
     Ok(token)
 }

@@ -105,9 +105,10 @@ fn every_failure_of_server_or_network_backs_off() {
 fn local_failures_and_retry_after_of_endpoint_are_not_remembered() {
     let every_second: Vec<i64> = (0..90).collect();
     let throttled = refusal(Status::Throttled).with_http(429, 30).from_server();
+    let of_one_call = refusal(Status::Server).from_server().of_one_call();
     let here =
         [Status::Network, Status::Timeout, Status::KeyPassword, Status::ConsentRequired, Status::Expired];
-    for error in here.map(refusal).into_iter().chain([throttled]) {
+    for error in here.map(refusal).into_iter().chain([throttled, of_one_call]) {
         assert_eq!(asked_at(&error, &Call::unbounded()), every_second, "{error}");
     }
 }
