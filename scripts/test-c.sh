@@ -29,7 +29,7 @@ try() {
 try "the header in C99" cc -std=c99 "${strict[@]}" -Wstrict-prototypes tests/c/header.c -o "$out/header99"
 try "the header in C11" cc -std=c11 "${strict[@]}" -Wstrict-prototypes tests/c/header.c -o "$out/header11"
 try "the header in C++17" c++ -std=c++17 "${strict[@]}" tests/c/header.cpp -o "$out/header17" "${link[@]}"
-for name in every_export threads fork fork_first; do
+for name in every_export threads exit fork fork_first; do
     source=tests/c/$name.c
     # The address sanitizer's allocator is itself not safe to fork beside other threads (GCC 12).
     [[ $name = fork* ]] && sanitizers=undefined || sanitizers=address,undefined
@@ -69,6 +69,7 @@ run() {
 run header17
 run every_export "$text"
 run threads "$text"
+run exit "LogoffURI=$SERVER_URL/oauth/logoff;$text"
 run fork "$text"
 run fork_first "$text"
 run token "$text"

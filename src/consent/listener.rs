@@ -7,7 +7,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::desk::Desk;
 use super::page::Pages;
@@ -47,7 +47,7 @@ impl Listener {
         let mut sockets = Vec::new();
         for (address, needed) in addresses(redirect.host()) {
             match listen(SocketAddr::new(address, port)) {
-                Ok(socket) => sockets.push(Guarded::new(socket)),
+                Ok(socket) => sockets.push(socket),
                 Err(error) if !needed && is_missing(&error) => {}
                 Err(error) => return Err(taken(redirect, SocketAddr::new(address, port), &error)),
             }
@@ -133,8 +133,11 @@ fn addresses(host: &str) -> Vec<(IpAddr, bool)> {
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr) -> io::Result<Guarded<TcpListener>> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // On the fork handler's list before it listens: a child would hold the port.
+    let listener = Guarded::new(TcpListener::from(socket));
+    let socket = SockRef::from(&*listener);
     // On unix this allows no second listener, only one after a listener whose last connections are not yet forgotten;
     // on Windows it would allow a second.
     #[cfg(unix)]
@@ -145,7 +148,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(128)?;
-    Ok(socket.into())
+    Ok(listener)
 }
 
 /// Whether the machine has no such address.

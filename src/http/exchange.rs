@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::mem::ManuallyDrop;
 use std::net::{Shutdown, TcpStream};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,7 +28,10 @@ const MAX_SILENCE: Duration = Duration::from_secs(5);
 const MAX_RECEIVED: u64 = 2 << 20;
 
 thread_local! {
-    static CURRENT: RefCell<Option<Rc<Exchange>>> = const { RefCell::new(None) };
+    /// Without a destructor, so that it can be used in those of other thread-local data, and in atexit handlers. Nothing is
+    /// leaked: [`Entered`] leaves nothing in it.
+    static CURRENT: ManuallyDrop<RefCell<Option<Rc<Exchange>>>> =
+        const { ManuallyDrop::new(RefCell::new(None)) };
 }
 
 /// A connected (or connecting) socket: non-blocking, and closed in a child by the fork handler.
@@ -268,8 +272,7 @@ pub(super) struct Entered(Option<Rc<Exchange>>);
 impl Drop for Entered {
     fn drop(&mut self) {
         let before = self.0.take();
-        // A thread that ends has no exchange to go back to.
-        let _ = CURRENT.try_with(|current| current.replace(before));
+        CURRENT.with(|current| current.replace(before));
     }
 }
 

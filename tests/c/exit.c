@@ -1,0 +1,99 @@
+/* Calls after the thread-local data of the library is gone: from the destructor of a thread's own data, from an atexit handler,
+ * and from the destructor of the main thread's data. Each needs the network, since nothing is cached for its scope. */
+#include "authgrant.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char *connection_string;
+static pthread_key_t key;
+static int worked;
+
+static authgrant_connection *opened(const char *scope) {
+    authgrant_connection *connection = NULL;
+    authgrant_error *error = NULL;
+    char text[4096];
+    snprintf(text, sizeof text, "Scope=%s;%s", scope, connection_string);
+    if (authgrant_open(text, &connection, &error) != AUTHGRANT_OK) {
+        fprintf(stderr, "open: %s\n", authgrant_error_message(error));
+        exit(1);
+    }
+    return connection;
+}
+
+static int is_ok(const char *where, const char *what, authgrant_status status, authgrant_error *error) {
+    if (status == AUTHGRANT_OK) return 1;
+    fprintf(stderr, "%s: %s: %s %s\n", where, what, authgrant_status_name(status), authgrant_error_message(error));
+    authgrant_error_free(error);
+    return 0;
+}
+
+/* Everything that a driver may do as it goes away. */
+static int use(const char *where, const char *scope) {
+    authgrant_connection *connection = opened(scope);
+    authgrant_token *token = NULL;
+    authgrant_headers *headers = NULL;
+    authgrant_error *error = NULL;
+    char *text = NULL;
+    int ok = is_ok(where, "get_token", authgrant_get_token(connection, &token, &error), error);
+    ok &= token != NULL && authgrant_token_length(token) > 0;
+    authgrant_token_free(token);
+    ok &= is_ok(where, "get_token again", authgrant_get_token(connection, &token, &error), error);
+    ok &= is_ok(where, "reject_token", authgrant_reject_token(connection, token, &error), error);
+    authgrant_token_free(token);
+    ok &= is_ok(where, "get_headers", authgrant_get_headers(connection, &headers, &error), error);
+    authgrant_headers_free(headers);
+    ok &= is_ok(where, "make_assertion", authgrant_make_assertion(connection, &text, &error), error);
+    authgrant_text_free(text);
+    ok &= is_ok(where, "validate", authgrant_validate(connection, &text, &error), error);
+    authgrant_text_free(text);
+    ok &= is_ok(where, "set_option", authgrant_set_option(connection, "LoginTimeout", "30", &error), error);
+    ok &= is_ok(where, "get_stats", authgrant_get_stats(&text, &error), error);
+    authgrant_text_free(text);
+    ok &= is_ok(where, "logoff", authgrant_logoff(connection, &error), error);
+    authgrant_close(connection);
+    return ok;
+}
+
+static void thread_ends(void *scope) {
+    if (use("destructor of a thread", scope)) worked++;
+}
+
+static void *thread_body(void *scope) {
+    pthread_setspecific(key, scope);
+    /* So that there is thread-local data to lose. */
+    if (use("thread", "before")) worked++;
+    return NULL;
+}
+
+/* Opened before the end, and closed by the handler. */
+static authgrant_connection *last;
+
+static void process_ends(void) {
+    if (use("atexit", "atexit")) worked++;
+    authgrant_clear();
+    authgrant_close(last);
+    if (worked != 5) {
+        fprintf(stderr, "%d of 5 worked\n", worked);
+        _Exit(1);
+    }
+    printf("exit: all checks passed\n");
+    fflush(stdout);
+}
+
+int main(int argc, char **argv) {
+    if (argc != 2) return 2;
+    connection_string = argv[1];
+    atexit(process_ends);
+    pthread_key_create(&key, thread_ends);
+    pthread_t threads[2];
+    static char scopes[2][8] = {"one", "two"};
+    for (int i = 0; i < 2; i++) pthread_create(&threads[i], NULL, thread_body, scopes[i]);
+    for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
+    last = opened("last");
+    authgrant_token *token = NULL;
+    if (authgrant_get_token(last, &token, NULL) != AUTHGRANT_OK) return 1;
+    authgrant_token_free(token);
+    return 0;
+}
