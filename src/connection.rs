@@ -93,7 +93,8 @@ impl Connection {
     /// later.
     ///
     /// # Errors
-    /// [`Status::InvalidConnectionString`], [`Status::DataSourceNotFound`].
+    /// [`Status::InvalidConnectionString`], [`Status::DataSourceNotFound`]; [`Status::Internal`] where the operating system
+    /// gives no random numbers.
     pub fn open(text: &str) -> Result<Self> {
         Self::open_in(text, &ProcessEnvironment)
     }
@@ -111,6 +112,7 @@ impl Connection {
         environment: &dyn Environment,
         process: Option<&'static Process>,
     ) -> Result<Self> {
+        Process::check_random()?;
         sys::make_ready_for_forks(http::make_ready);
         Policy::freeze();
         let options = Options::open(text, environment)?;
@@ -156,6 +158,7 @@ impl Connection {
         {
             return Ok(lease);
         }
+        Process::check_random()?;
         let version = self.snapshot.version();
         let snapshot = self.snapshot.load_full();
         let config = snapshot.config()?;

@@ -14,6 +14,7 @@ use crate::bounded_map::BoundedMap;
 use crate::cache::Cache;
 use crate::clock::{Clock, SystemClock};
 use crate::consent::Browser;
+use crate::error::{Error, Result, Status};
 use crate::http::Network;
 use crate::identity::Identity;
 use crate::jitter::Jitter;
@@ -90,6 +91,23 @@ impl Process {
     pub fn current() -> &'static Self {
         static CURRENT: sys::PerProcess<Process> = sys::PerProcess::new();
         CURRENT.get_or_init(|| Self::new(Box::new(SystemClock)))
+    }
+
+    /// Fails where the operating system gives no random numbers: before the first use of a process's own things, and before
+    /// each request.
+    ///
+    /// # Errors
+    /// [`Status::Internal`].
+    pub fn check_random() -> Result<()> {
+        sys::check_random().map_err(|error| {
+            let error = error.to_string();
+            let reason = error.split(" (os error").next().unwrap_or_default();
+            let text = format!(
+                "the operating system gives no random numbers (getrandom: {reason}); allow that system call where the \
+                 process is sandboxed"
+            );
+            Error::new(Status::Internal, "random", text)
+        })
     }
 
     /// A number that no other connection of this process has.

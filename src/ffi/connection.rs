@@ -450,7 +450,7 @@ fn log_level(level: i32) -> Result<Level> {
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_clear() {
     guard!(or(), {
-        if !callback::is_running() {
+        if !callback::is_running() && Process::check_random().is_ok() {
             Process::current().clear();
         }
     });

@@ -95,6 +95,7 @@ pub extern "C" fn authgrant_get_stats(
     guard!(error, |call| {
         let json = call.out("json", json, ptr::null_mut());
         call.ready()?;
+        Process::check_random()?;
         json.set(text::into_handle(&Process::current().stats_json())?);
         Ok(())
     })

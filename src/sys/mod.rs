@@ -9,6 +9,7 @@ use once_cell::race::OnceBox;
 
 mod fork;
 mod per_process;
+mod random;
 mod share;
 mod signals;
 mod stripes;
@@ -18,6 +19,7 @@ mod wait;
 pub(crate) use fork::beside_a_child;
 pub use fork::{Guarded, Inherited, generation, make_ready_for_forks, watch_forks};
 pub use per_process::PerProcess;
+pub use random::check_random;
 pub use share::{Share, Slot};
 pub use signals::with_signals_blocked;
 pub use stripes::Stripes;
