@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use authgrant::ffi::status::*;
 use authority::{Authority, Config, Play};
 use serde_json::json;
-use support::c_api::{ask, open};
+use support::c_api::{Lines, ask, open};
 use support::{authority, short_string};
 
 fn busy(status: u16, retry_after: Option<&str>) -> Play {
@@ -191,4 +191,18 @@ fn idle_connection_that_stays_silent_is_followed_by_new_one_inside_the_call() {
     authority.play(vec![Play::NeverAnswer]);
     ask(&short_string(&authority, "LoginTimeout=2")).expect("the second half of the call is enough");
     assert_eq!((asked(&authority), authority.connections()), (3, 2));
+}
+
+#[test]
+fn corrected_clock_has_a_line_in_the_log() {
+    for (skew, side) in [(600, "ahead of"), (-600, "behind")] {
+        let authority = authority(Config { clock_skew: skew, ..Config::http() });
+        let connection = open(&short_string(&authority, "JWTLifetime=60")).unwrap();
+        let lines: &'static Lines = Box::leak(Box::default());
+        connection.log_up_to(3, lines);
+        connection.get_token().unwrap();
+        let lines = lines.0.lock().unwrap();
+        let corrected = format!(" s {side} this machine's; assertions are dated by it");
+        assert!(lines.iter().any(|line| line.starts_with('3') && line.ends_with(&corrected)), "{lines:#?}");
+    }
 }

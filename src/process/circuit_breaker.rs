@@ -327,5 +327,7 @@ pub fn throttled_error(host: &str, http_status: u16, retry_after: u32) -> Error 
     Error::new(Status::Throttled, "token", text).with_http(http_status, retry_after)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "model"))]
+mod models;
+#[cfg(all(test, not(feature = "model")))]
 mod tests;
