@@ -4,7 +4,6 @@
 
 use std::borrow::Cow;
 
-use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
@@ -202,7 +201,7 @@ fn words(scope: &str) -> Vec<&str> {
 /// 128 random bits: a server that keeps the ids it has seen must never meet one again (RFC 7519 section 4.1.7).
 fn unique() -> Result<String> {
     let mut bytes = [0_u8; 16];
-    rand::fill(&mut bytes).map_err(|_| internal("no random bytes"))?;
+    crate::sys::fill_random(&mut bytes).map_err(|_| internal("no random bytes"))?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 

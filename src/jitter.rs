@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::rand;
-
 use crate::identity::Identity;
+use crate::sys;
 
 /// A number from 0 up to, and without, 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,7 +49,7 @@ impl Jitter {
         self.pinned.unwrap_or_else(|| {
             let mut bytes = [0; 2];
             // Without randomness everybody waits equally long, which does no harm.
-            let _ = rand::fill(&mut bytes);
+            let _ = sys::fill_random(&mut bytes);
             Fraction(u16::from_ne_bytes(bytes))
         })
     }

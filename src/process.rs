@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use aws_lc_rs::{hmac, rand};
+use aws_lc_rs::hmac;
 use parking_lot::Mutex;
 
 use crate::bounded_map::BoundedMap;
@@ -140,7 +140,7 @@ fn random<const N: usize>() -> [u8; N] {
         clippy::expect_used,
         reason = "no key is better than one that can be guessed; the guard catches it"
     )]
-    rand::fill(&mut bytes).expect("the system's random generator");
+    sys::fill_random(&mut bytes).expect("the system's random generator");
     bytes
 }
 

@@ -6,6 +6,7 @@
 //! use rustls too.
 
 mod client;
+mod provider;
 mod store;
 mod verifier;
 
@@ -15,7 +16,7 @@ use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, OtherError, SupportedProtocolVersion, version,
@@ -125,7 +126,7 @@ impl Trust {
     /// The configuration for a handshake. Reads the trusted certificates and, through `keys`, the client's, so it is
     /// worth keeping.
     pub fn config(&self, keys: &KeyRing) -> Result<Arc<ClientConfig>> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
+        let provider = provider::provider();
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&self.versions.offered())
             .map_err(|error| unusable(&error))?;

@@ -1,7 +1,7 @@
 //! What proves that an answer belongs to its question: the `state` that a visit must bring back (RFC 6749
 //! section 10.12), and PKCE, which binds the code to whoever asked for it (RFC 7636).
 
-use aws_lc_rs::{digest, rand};
+use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
@@ -57,7 +57,7 @@ pub fn state() -> Result<Secret> {
 /// 43 characters that stand in a URL as they are.
 fn unguessable() -> Result<Secret> {
     let mut bytes = Zeroizing::new([0_u8; 32]);
-    rand::fill(bytes.as_mut_slice()).map_err(|_| {
+    crate::sys::fill_random(bytes.as_mut_slice()).map_err(|_| {
         Error::new(Status::Internal, "consent", "the random generator of this machine does not work")
     })?;
     Ok(Secret::new(URL_SAFE_NO_PAD.encode(bytes.as_slice())))

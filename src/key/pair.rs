@@ -13,6 +13,7 @@ use super::elsewhere::Elsewhere;
 use super::shared::Shared;
 use super::{KeySource, der, oid, pss};
 use crate::error::{Error, Result};
+use crate::sys::hold_off_forks;
 
 pub(super) const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const RSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
@@ -109,11 +110,12 @@ impl Pair {
         let signature = match (self, algorithm) {
             (Self::Rsa(pair, algorithms), algorithm) if algorithms.contains(&algorithm) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(padding(algorithm)?, &random, message, &mut signature).ok()?;
+                let padding = padding(algorithm)?;
+                hold_off_forks(|| pair.sign(padding, &random, message, &mut signature)).ok()?;
                 signature
             }
             (Self::P256(pair), Algorithm::ES256) | (Self::P384(pair), Algorithm::ES384) => {
-                pair.sign(&random, message).ok()?.as_ref().to_vec()
+                hold_off_forks(|| pair.sign(&random, message)).ok()?.as_ref().to_vec()
             }
             (Self::Ed25519(pair), Algorithm::EdDSA) => pair.try_sign(message).ok()?.as_ref().to_vec(),
             (Self::Shared(secret), algorithm) => secret.sign(algorithm, message)?,

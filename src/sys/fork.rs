@@ -12,6 +12,10 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use once_cell::race::OnceBox;
 
 #[cfg(unix)]
+use super::fork_gate;
+use super::hold_off_forks;
+
+#[cfg(unix)]
 use std::os::fd::AsRawFd as Descriptor;
 
 /// What can be registered; on Windows nothing needs to be.
@@ -48,7 +52,7 @@ pub fn watch_forks() {
 #[cfg(unix)]
 fn registered() -> bool {
     // SAFETY: the handlers are plain functions that live as long as the library (linked with -z nodelete).
-    unsafe { libc::pthread_atfork(Some(before_fork), None, Some(in_child)) == 0 }
+    unsafe { libc::pthread_atfork(Some(before_fork), Some(in_parent), Some(in_child)) == 0 }
 }
 
 #[cfg(not(unix))]
@@ -74,7 +78,7 @@ pub fn make_ready_for_forks(make_ready: fn()) {
     MAKE_READY.get_or_init(|| Box::new(make_ready));
     watch_forks();
     MAKING_READY.set(true);
-    make_ready();
+    hold_off_forks(make_ready);
     MAKING_READY.set(false);
     READY.store(true, Ordering::Release);
 }
@@ -91,12 +95,21 @@ extern "C" fn before_fork() {
         make_ready();
     }
     // Whoever needs a random number is told if there is none.
-    let _ = aws_lc_rs::rand::fill(&mut [0]);
+    if super::check_random().is_ok() {
+        let _ = aws_lc_rs::rand::fill(&mut [0]);
+    }
+    fork_gate::close();
+}
+
+#[cfg(unix)]
+extern "C" fn in_parent() {
+    fork_gate::open();
 }
 
 /// Once more does no harm: the list is empty then, and the generation just another new number.
 #[cfg(unix)]
 extern "C" fn in_child() {
+    fork_gate::reset();
     for slot in &SOCKETS {
         let descriptor = slot.swap(FREE, Ordering::AcqRel);
         if descriptor != FREE {

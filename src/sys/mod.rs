@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use once_cell::race::OnceBox;
 
 mod fork;
+mod fork_gate;
 mod per_process;
 mod random;
 mod share;
@@ -18,8 +19,9 @@ mod wait;
 #[cfg(all(test, unix))]
 pub(crate) use fork::beside_a_child;
 pub use fork::{Guarded, Inherited, generation, make_ready_for_forks, watch_forks};
+pub use fork_gate::hold_off_forks;
 pub use per_process::PerProcess;
-pub use random::check_random;
+pub use random::{check_random, fill_random};
 pub use share::{Share, Slot};
 pub use signals::with_signals_blocked;
 pub use stripes::Stripes;

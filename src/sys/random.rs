@@ -1,6 +1,19 @@
-//! Whether the operating system gives random numbers.
+//! Random numbers, and whether the operating system gives any.
 
 use std::io;
+
+use aws_lc_rs::error::Unspecified;
+use aws_lc_rs::rand;
+
+use super::hold_off_forks;
+
+/// Fills `bytes` from a generator that notices a fork by itself.
+///
+/// # Errors
+/// Where there are no random numbers.
+pub fn fill_random(bytes: &mut [u8]) -> Result<(), Unspecified> {
+    hold_off_forks(|| rand::fill(bytes))
+}
 
 /// How often a call that was interrupted is made again.
 const MAX_INTERRUPTED: usize = 100;

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use aws_lc_rs::{hmac, rand};
+use aws_lc_rs::hmac;
 use cryptoki::error::RvError;
 use cryptoki::session::{Session, SessionState, UserType};
 use cryptoki::types::AuthPin;
@@ -50,7 +50,7 @@ impl Pins {
             return Some(Self::clone(&pins));
         }
         let mut seed = [0; 32];
-        rand::fill(&mut seed).ok()?;
+        crate::sys::fill_random(&mut seed).ok()?;
         let seed = hmac::Key::new(hmac::HMAC_SHA256, &seed);
         Some(Self { seed, right: HashMap::new(), wrong: HashSet::new() })
     }

@@ -1,0 +1,64 @@
+//! AWS-LC as rustls's cryptography, with what uses its random generator behind the gate to `fork()`.
+
+use std::sync::Arc;
+
+use once_cell::race::OnceBox;
+use rustls::crypto::{
+    ActiveKeyExchange, CompletedKeyExchange, CryptoProvider, GetRandomFailed, SecureRandom, SupportedKxGroup,
+    aws_lc_rs,
+};
+use rustls::{Error, NamedGroup, ProtocolVersion};
+
+use crate::sys::{self, hold_off_forks};
+
+/// The provider of all connections.
+pub(super) fn provider() -> Arc<CryptoProvider> {
+    static PROVIDER: OnceBox<Arc<CryptoProvider>> = OnceBox::new();
+    let make = || {
+        let provider = aws_lc_rs::default_provider();
+        // Once in a process: rustls wants them for ever.
+        let gated = |group| &*Box::leak(Box::new(GatedGroup(group))) as &'static dyn SupportedKxGroup;
+        let kx_groups = provider.kx_groups.iter().map(|group| gated(*group)).collect();
+        Box::new(Arc::new(CryptoProvider { secure_random: &GatedRandom, kx_groups, ..provider }))
+    };
+    Arc::clone(PROVIDER.get_or_init(make))
+}
+
+#[derive(Debug)]
+struct GatedRandom;
+
+impl SecureRandom for GatedRandom {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), GetRandomFailed> {
+        sys::fill_random(bytes).map_err(|_| GetRandomFailed)
+    }
+}
+
+/// A group whose ephemeral keys are made behind the gate.
+#[derive(Debug)]
+struct GatedGroup(&'static dyn SupportedKxGroup);
+
+impl SupportedKxGroup for GatedGroup {
+    fn start(&self) -> Result<Box<dyn ActiveKeyExchange>, Error> {
+        hold_off_forks(|| self.0.start())
+    }
+
+    fn start_and_complete(&self, peer: &[u8]) -> Result<CompletedKeyExchange, Error> {
+        hold_off_forks(|| self.0.start_and_complete(peer))
+    }
+
+    fn ffdhe_group(&self) -> Option<rustls::ffdhe_groups::FfdheGroup<'static>> {
+        self.0.ffdhe_group()
+    }
+
+    fn name(&self) -> NamedGroup {
+        self.0.name()
+    }
+
+    fn fips(&self) -> bool {
+        self.0.fips()
+    }
+
+    fn usable_for_version(&self, version: ProtocolVersion) -> bool {
+        self.0.usable_for_version(version)
+    }
+}
