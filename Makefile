@@ -11,9 +11,10 @@ demo: ## from nothing to a token: library, C example, key store, authorization s
 test: ## all tests: Rust, C and C++, Python, Go, servers that others wrote, a browser
 	@scripts/test.sh
 
-soak: ## key files damaged at every byte and at random, which takes some minutes
+soak: ## key files damaged at every byte and at random, and 50,000 forks beside busy threads: some twenty minutes
 	cargo test --test keys
 	AUTHGRANT_SOAK=1 cargo test --test damage
+	AUTHGRANT_FORKS=50000 AUTHGRANT_VALGRIND=0 scripts/test.sh c
 
 check: ## what needs no server: format, lints, licences, header, exported symbols
 	@scripts/check.sh

@@ -29,7 +29,7 @@ try() {
 try "the header in C99" cc -std=c99 "${strict[@]}" -Wstrict-prototypes tests/c/header.c -o "$out/header99"
 try "the header in C11" cc -std=c11 "${strict[@]}" -Wstrict-prototypes tests/c/header.c -o "$out/header11"
 try "the header in C++17" c++ -std=c++17 "${strict[@]}" tests/c/header.cpp -o "$out/header17" "${link[@]}"
-for name in every_export threads exit no_random fork fork_first; do
+for name in every_export threads exit no_random fork fork_first fork_stress; do
     source=tests/c/$name.c
     # The address sanitizer's allocator is itself not safe to fork beside other threads (GCC 12).
     [[ $name = fork* ]] && sanitizers=undefined || sanitizers=address,undefined
@@ -56,9 +56,9 @@ run() {
     if [ -x "$out/$name.san" ]; then
         try "$name with sanitizers" timeout 300 "$out/$name.san" "$@"
     fi
-    # Valgrind runs one thread at a time, so there is nothing to find for fork_first, which starts many processes; and it needs
+    # Valgrind runs one thread at a time, so there is nothing to find for fork_*, which start many processes; and it needs
     # the system calls that no_random denies.
-    if [ "${AUTHGRANT_VALGRIND:-1}" = 1 ] && [[ $name != fork_first && $name != no_random ]]; then
+    if [ "${AUTHGRANT_VALGRIND:-1}" = 1 ] && [[ $name != fork_* && $name != no_random ]]; then
         # A child cannot free what the threads held that it does not have, and does not touch what its parent shared.
         [[ $name = fork* ]] && leaks=no || leaks=full
         try "$name under valgrind" timeout 600 valgrind --quiet --error-exitcode=9 --leak-check="$leaks" \
@@ -74,6 +74,8 @@ run no_random "$text"
 run exit "LogoffURI=$SERVER_URL/oauth/logoff;$text"
 run fork "$text"
 run fork_first "$text"
+# Signed here and sent nowhere, so that the children are many; `make soak` has 50,000 of them.
+run fork_stress "AuthenticationMethod=JWT;ClaimsIssuer=me;JWTCertStore=$KEY_STORE;JWTCertPassword=secret" "${AUTHGRANT_FORKS:-600}"
 run token "$text"
 
 # A person has to consent: at a server of their own, by DocuSign's rules, where tests/c/person.sh clicks.

@@ -1,0 +1,83 @@
+/* fork() beside threads that sign and get tokens all the time, from their first calls on: no child may wait for a thread that it
+   does not have. fork_stress STRING [FORKS]; each process forks 20 times, beside 3 threads. */
+#include <authgrant.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "check.h"
+
+enum { THREADS = 3, FORKS_OF_A_PROCESS = 20, SECONDS_FOR_A_CHILD = 60, STEP_NANOSECONDS = 25000, STEPS = 60 };
+
+static const char *connection_string;
+static atomic_int go;
+
+static int get_a_token(void) {
+    authgrant_connection *connection = NULL;
+    authgrant_token *token = NULL;
+    int good = authgrant_open(connection_string, &connection, NULL) == AUTHGRANT_OK
+        && authgrant_get_token(connection, &token, NULL) == AUTHGRANT_OK;
+    authgrant_token_free(token);
+    authgrant_close(connection);
+    return good;
+}
+
+static void *sign_for_ever(void *unused) {
+    (void)unused;
+    while (!atomic_load(&go))
+        ;
+    for (;;) {
+        authgrant_connection *connection = NULL;
+        get_a_token();
+        if (authgrant_open(connection_string, &connection, NULL) != AUTHGRANT_OK) continue;
+        for (int i = 0; i < 20; i++) {
+            char *assertion = NULL;
+            authgrant_make_assertion(connection, &assertion, NULL);
+            authgrant_text_free(assertion);
+        }
+        authgrant_close(connection);
+    }
+    return NULL;
+}
+
+static int ended_well(pid_t pid) {
+    int status = -1;
+    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* A process that has not called the library yet. Ends with the number of its children that did not get a token. */
+static void fresh_process(unsigned run) {
+    pthread_t thread;
+    int failed = 0;
+    srand(run);
+    for (int i = 0; i < THREADS; i++)
+        if (pthread_create(&thread, NULL, sign_for_ever, NULL) != 0) _exit(99);
+    atomic_store(&go, 1);
+    for (int i = 0; i < FORKS_OF_A_PROCESS; i++) {
+        long step = i == 0 ? (long)(run % STEPS) : rand() % 80;
+        struct timespec later = {0, step * STEP_NANOSECONDS};
+        nanosleep(&later, NULL);
+        pid_t child = fork();
+        if (child == 0) {
+            alarm(SECONDS_FOR_A_CHILD); /* a child that hangs is killed, which its parent sees */
+            _exit(get_a_token() ? 0 : 1);
+        }
+        failed += !ended_well(child);
+    }
+    _exit(failed);
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2) return 2;
+    connection_string = argv[1];
+    long forks = argc > 2 ? atol(argv[2]) : 1000;
+    for (unsigned run = 0; (long)run * FORKS_OF_A_PROCESS < forks; run++) {
+        pid_t pid = fork();
+        if (pid == 0) fresh_process(run);
+        CHECK(ended_well(pid));
+    }
+    return checks_done("fork_stress");
+}
