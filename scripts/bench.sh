@@ -25,8 +25,8 @@ build_c() {
 build_peers() {
     (cd benches/go && go build -o "$out/go" .)
     # In the library's own target directory: what both use is compiled once.
-    (cd benches/rust && CARGO_TARGET_DIR=$TARGET cargo build --quiet --release)
-    install -m 755 "$TARGET/release/peers" "$out/rust"
+    (cd benches/rust && CARGO_TARGET_DIR=$TARGET cargo build --quiet --profile dist)
+    install -m 755 "$TARGET/dist/peers" "$out/rust"
 }
 
 scripts/setup.sh build bench
@@ -42,12 +42,9 @@ case $what in
         "$BENCH_VENV/bin/python" benches/run.py "--$what"
         ;;
     profile)
-        # As it is shipped, but with the names of its functions.
-        cargo rustc --quiet --release --lib --crate-type cdylib -- -C strip=none
-        mkdir -p build/profile
-        install -m 755 "$TARGET/release/libauthgrant.so" build/profile/libauthgrant.so.0
-        ln -sf libauthgrant.so.0 build/profile/libauthgrant.so
-        build_c "$ROOT/build/profile"
+        # As it is shipped: valgrind takes the names of the functions from the debug file.
+        scripts/lib.sh release build/lib
+        build_c "$ROOT/build/lib"
         "$BENCH_VENV/bin/python" benches/callgrind.py
         ;;
     *) fail "bench.sh: run, keep or profile" ;;

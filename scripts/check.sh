@@ -11,3 +11,5 @@ scripts/deny.sh
 cargo test --quiet --test header
 scripts/lib.sh debug build/test-lib
 scripts/symbols.sh build/test-lib/libauthgrant.so.0
+scripts/split-debug.sh build/test-lib/libauthgrant.so.0 "$SCRATCH/split"
+scripts/debug-file.sh "$SCRATCH/split/libauthgrant.so.0"

@@ -1,17 +1,26 @@
 #!/usr/bin/env bash
-# lib.sh PROFILE DIRECTORY: builds the library and puts it, under the name that programs look for, into DIRECTORY.
+# lib.sh PROFILE DIRECTORY: builds the library and puts it, under the name that programs look for, into DIRECTORY; the
+# release library without its line tables, which are in a debug file beside it (scripts/split-debug.sh).
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
 profile=${1:?release or debug}
 directory=${2:?where the library goes}
 
-scripts/setup.sh build
-flags=()
-[ "$profile" = debug ] || flags+=(--release)
-cargo build --quiet --lib "${flags[@]}"
-
 mkdir -p "$directory"
-install -m 755 "$TARGET/$profile/libauthgrant.so" "$directory/libauthgrant.so.0"
+case $profile in
+    debug)
+        scripts/setup.sh build
+        cargo build --quiet --lib
+        install -m 755 "$TARGET/debug/libauthgrant.so" "$directory/libauthgrant.so.0"
+        ;;
+    release)
+        scripts/setup.sh build binutils
+        cargo build --quiet --lib --profile dist
+        scripts/split-debug.sh "$TARGET/dist/libauthgrant.so" "$directory"
+        scripts/debug-file.sh "$directory/libauthgrant.so.0"
+        ;;
+    *) fail "lib.sh: release or debug" ;;
+esac
 ln -sf libauthgrant.so.0 "$directory/libauthgrant.so"
 echo "$directory/libauthgrant.so.0 ($profile, $(($(stat -c %s "$directory/libauthgrant.so.0") / 1024)) KiB)"

@@ -88,6 +88,8 @@ npm_packages() {
 part_binutils() {
     need nm binutils
     need readelf binutils
+    need objcopy binutils
+    need addr2line binutils
 }
 
 part_python() { python_packages tests/interop/requirements.txt "$VENV"; }

@@ -25,7 +25,11 @@ export PYTHONDONTWRITEBYTECODE=1
 
 run_rust() { cargo test --workspace --no-fail-fast; }
 run_model() { cargo test --lib --features model models; }
-run_symbols() { scripts/symbols.sh "$AUTHGRANT_LIBRARY"; }
+run_symbols() {
+    scripts/symbols.sh "$AUTHGRANT_LIBRARY" &&
+        scripts/split-debug.sh "$AUTHGRANT_LIBRARY" "$SCRATCH/split" &&
+        scripts/symbols.sh "$SCRATCH/split/libauthgrant.so.0" && scripts/debug-file.sh "$SCRATCH/split/libauthgrant.so.0"
+}
 run_c() { scripts/test-c.sh "$LIBRARY"; }
 run_python() { "$VENV/bin/python" -m pytest -p no:cacheprovider -v tests/ffi/python; }
 run_interop() { "$VENV/bin/python" -m pytest -p no:cacheprovider -v tests/interop; }
