@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::clock::Clock;
-use crate::cover::Cover;
 use crate::error::Status;
 use crate::http::Answer;
+use crate::redact::Redactor;
 use crate::secret::Secret;
 
 mod id_token;
@@ -77,7 +77,7 @@ impl Refusal {
     }
 }
 
-/// Reads an answer; what the server says is covered before it is cut or looked at. A token is not, and needs no cover to
+/// Reads an answer; what the server says is covered before it is cut or looked at. A token is not, and needs no redactor to
 /// be made.
 ///
 /// # Errors
@@ -85,7 +85,7 @@ impl Refusal {
 pub fn read(
     answer: &Answer,
     clock: &dyn Clock,
-    cover: &LazyCell<Cover, impl FnOnce() -> Cover>,
+    redactor: &LazyCell<Redactor, impl FnOnce() -> Redactor>,
 ) -> Result<Issued, Refusal> {
     let refusal = || Refusal {
         http_status: answer.status,
@@ -97,7 +97,7 @@ pub fn read(
         return Err(Refusal { found: shape(answer), ..refusal() });
     };
     let status_says_no = !(200..300).contains(&answer.status);
-    if let Some(words) = words::of(&members, status_says_no, |text| clean(&cover.over(text))) {
+    if let Some(words) = words::of(&members, status_says_no, |text| clean(&redactor.redact(text))) {
         let found = match words.error.as_ref().or(words.code.as_ref()) {
             Some(word) => format!("HTTP {}, {word}", answer.status),
             None => shape(answer),
@@ -108,7 +108,7 @@ pub fn read(
     if status_says_no {
         return Err(Refusal { found: shape(answer), ..refusal() });
     }
-    issued(members).map_err(|found| Refusal { found: cover.over(&found), ..refusal() })
+    issued(members).map_err(|found| Refusal { found: redactor.redact(&found), ..refusal() })
 }
 
 fn issued(mut members: Map<String, Value>) -> Result<Issued, String> {

@@ -41,7 +41,7 @@ pub mod provider;
 pub mod assertion;
 pub mod endpoint;
 
-pub mod cover;
+pub mod redact;
 
 pub mod http;
 
@@ -63,6 +63,7 @@ pub mod jitter;
 pub mod log;
 pub mod policy;
 pub mod proxy;
+pub mod sanitize;
 pub mod secret;
 pub mod stats;
 pub mod url;

@@ -29,8 +29,8 @@ fn answer(status: u16, body: &str) -> Answer {
     }
 }
 
-fn nothing() -> LazyCell<Cover> {
-    LazyCell::new(|| Cover::new(std::iter::empty()))
+fn nothing() -> LazyCell<Redactor> {
+    LazyCell::new(|| Redactor::new(std::iter::empty()))
 }
 
 fn granted(body: &str) -> Issued {
@@ -174,20 +174,20 @@ fn an_error_of_any_kind_is_a_refusal_and_one_that_says_nothing_is_none() {
 #[test]
 fn what_was_sent_is_covered_before_words_are_cut_or_a_code_is_looked_for() {
     let secrets = [Secret::from("TENANT12345678")];
-    let cover = LazyCell::new(|| Cover::new(secrets.iter()));
+    let redactor = LazyCell::new(|| Redactor::new(secrets.iter()));
     for description in [format!("{}TENANT12345678", "x".repeat(990)), "TENANT12345678 is unknown".to_owned()]
     {
         let body = format!(r#"{{"error":"TENANT12345678","error_description":"{description}"}}"#);
-        let refusal = read(&answer(400, &body), &Noon, &cover).err().unwrap();
+        let refusal = read(&answer(400, &body), &Noon, &redactor).err().unwrap();
         assert!(!format!("{refusal:?}").contains("TENANT"), "{refusal:?}");
     }
 }
 
 #[test]
 fn a_token_is_read_without_a_cover() {
-    let cover = LazyCell::new(|| -> Cover { panic!("a cover was made") });
+    let redactor = LazyCell::new(|| -> Redactor { panic!("a redactor was made") });
     let body = r#"{"access_token":"at","token_type":"Bearer"}"#;
-    assert!(read(&answer(200, body), &Noon, &cover).is_ok());
+    assert!(read(&answer(200, body), &Noon, &redactor).is_ok());
 }
 
 #[test]

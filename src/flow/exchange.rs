@@ -10,7 +10,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::config::{Client, Exchange, Methods, Signing};
-use crate::cover::Cover;
 use crate::endpoint::{self, Issued, Refusal};
 use crate::error::{Error, Result};
 use crate::flow::retry::{Next, Tries};
@@ -20,6 +19,7 @@ use crate::http::{Answer, Failure, Method, Request, Reuse};
 use crate::identity::Identity;
 use crate::log::Level;
 use crate::process::{Admission, Requester, throttled_error};
+use crate::redact::Redactor;
 use crate::secret::Secret;
 use crate::stats::Counter;
 use crate::sys;
@@ -161,8 +161,8 @@ impl<'a> Asking<'_, 'a> {
             let attempt = make(tries.clock_ahead())?;
             let refused = match self.send(method, &attempt, tries.reuse(&attempt)) {
                 Ok(answer) => {
-                    let cover = LazyCell::new(|| self.cover(&attempt));
-                    let read = endpoint::read(&answer, context.process.clock.as_ref(), &cover);
+                    let redactor = LazyCell::new(|| self.redactor(&attempt));
+                    let read = endpoint::read(&answer, context.process.clock.as_ref(), &redactor);
                     match read.or_else(|refusal| self.id_token(&answer).ok_or(refusal)) {
                         Ok(issued) => {
                             if tries.clock_ahead() != known {
@@ -270,13 +270,13 @@ impl<'a> Asking<'_, 'a> {
     }
 
     /// Everything secret that this attempt sends.
-    fn cover(&self, attempt: &Attempt<'_>) -> Cover {
+    fn redactor(&self, attempt: &Attempt<'_>) -> Redactor {
         let headers = self.headers();
         let secret = |name: &str| SECRET_PARAMETERS.contains(&name);
         let sent = attempt.parameters.iter().filter(|(name, _)| secret(name)).map(|(_, value)| value);
         let client = self.exchange.client.iter().filter_map(|client| client.secret.as_ref());
         let more = self.exchange.parameters.iter().map(|(_, value)| value);
-        Cover::new(sent.chain(client).chain(more).chain(headers.iter().map(|(_, value)| value)))
+        Redactor::new(sent.chain(client).chain(more).chain(headers.iter().map(|(_, value)| value)))
     }
 
     fn headers(&self) -> Vec<(String, Secret)> {

@@ -11,12 +11,12 @@ use super::{Problem, hide_query, without_query, written};
 use crate::call::Call;
 use crate::config::{Config, Flow};
 use crate::connection::{Connection, View, Wishes};
-use crate::cover::Cover;
 use crate::endpoint::clean;
 use crate::error::{Error, Result, Status};
 use crate::headers::Headers;
 use crate::http::{Answer, Method, Request, Reuse};
 use crate::options::{Name, Options, table};
+use crate::redact::Redactor;
 use crate::secret::Secret;
 use crate::token::Token;
 use crate::url::Url;
@@ -153,7 +153,7 @@ impl Asking<'_> {
     /// Asks with the first of `headers`; those behind it were sent before. The status, unless there was no answer. A
     /// call that was cancelled has nothing to report.
     fn ask(&self, url: &Url, headers: &[&Headers], sample: &mut Sample) -> Result<Option<u16>> {
-        let cover = self.cover(url, headers);
+        let redactor = self.redactor(url, headers);
         let headers = headers.first().map(|headers| sent(headers)).unwrap_or_default();
         let request =
             Request { method: Method::Get, url, query: None, headers, body: None, reuse: Reuse::Yes };
@@ -165,7 +165,7 @@ impl Asking<'_> {
         };
         match outcome {
             Ok(answer) => {
-                sample.answers.push(said(&answer, &cover));
+                sample.answers.push(said(&answer, &redactor));
                 Ok(Some(answer.status))
             }
             Err(failure) if failure.error.status() == Status::Cancelled => Err(failure.error),
@@ -196,12 +196,12 @@ impl Asking<'_> {
     }
 
     /// Covers what was and is sent, and every secret that the connection has.
-    fn cover(&self, url: &Url, headers: &[&Headers]) -> Cover {
+    fn redactor(&self, url: &Url, headers: &[&Headers]) -> Redactor {
         let mut secrets = secrets(self.view.options());
         let lines = headers.iter().flat_map(|headers| sent(headers));
         secrets.extend(lines.map(|(_, value)| value));
         secrets.extend(url.as_written().split_once('?').map(|(_, query)| Secret::from(query)));
-        Cover::new(secrets.iter())
+        Redactor::new(secrets.iter())
     }
 }
 
@@ -217,8 +217,8 @@ fn sent(headers: &Headers) -> Vec<(String, Secret)> {
     headers.lines().iter().map(text).collect()
 }
 
-fn said(answer: &Answer, cover: &Cover) -> Said {
-    let words = |text: &str| clean(&cover.over(text)).chars().take(SHOWN).collect::<String>();
+fn said(answer: &Answer, redactor: &Redactor) -> Said {
+    let words = |text: &str| clean(&redactor.redact(text)).chars().take(SHOWN).collect::<String>();
     let refused = answer.status >= 400;
     let body = String::from_utf8_lossy(&answer.body);
     Said {

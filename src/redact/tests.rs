@@ -1,0 +1,302 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+
+use super::*;
+
+/// An encoding in which a server may echo what it was sent.
+type Encoding = fn(&str) -> String;
+
+fn redact(secrets: &[&str], text: &str) -> String {
+    let secrets: Vec<_> = secrets.iter().map(|secret| Secret::from(*secret)).collect();
+    Redactor::new(secrets.iter()).redact(text)
+}
+
+fn percent(text: &str, stays: impl Fn(u8) -> bool) -> String {
+    let one = |byte| if stays(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(one).collect()
+}
+
+fn lower_hex(text: &str) -> String {
+    let one = |byte: u8| {
+        if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02x}") }
+    };
+    text.bytes().map(one).collect()
+}
+
+fn per_char(text: &str, one: impl Fn(char) -> String) -> String {
+    text.chars().map(one).collect()
+}
+
+fn html(text: &str) -> String {
+    let one = |c| match c {
+        '&' => "&amp;".to_owned(),
+        '<' => "&lt;".to_owned(),
+        '>' => "&gt;".to_owned(),
+        '"' => "&quot;".to_owned(),
+        '\'' => "&apos;".to_owned(),
+        '/' => "&sol;".to_owned(),
+        '+' => "&plus;".to_owned(),
+        '=' => "&equals;".to_owned(),
+        'ä' => "&auml;".to_owned(),
+        'ß' => "&szlig;".to_owned(),
+        c => c.to_string(),
+    };
+    per_char(text, one)
+}
+
+fn json(text: &str) -> String {
+    let quoted = serde_json::to_string(text).unwrap();
+    quoted[1..quoted.len() - 1].to_owned()
+}
+
+fn utf16(text: &str) -> String {
+    text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect()
+}
+
+fn pieces(text: &str, every: usize, encode: Encoding) -> Vec<String> {
+    let chars: Vec<char> = text.chars().collect();
+    chars.chunks(every).map(|piece| encode(&piece.iter().collect::<String>())).collect()
+}
+
+fn wrapped(text: &str, every: usize, by: &str) -> String {
+    pieces(text, every, str::to_owned).join(by)
+}
+
+const ENCODINGS: &[(&str, Encoding)] = &[
+    ("verbatim", |text| text.to_owned()),
+    ("percent, upper case", |text| percent(text, |byte| byte.is_ascii_alphanumeric())),
+    ("percent, lower case", lower_hex),
+    ("percent, all", |text| percent(text, |_| false)),
+    ("percent but /", |text| percent(text, |byte| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte))),
+    ("percent but reserved", |text| {
+        percent(text, |byte| byte.is_ascii_alphanumeric() || b"/-._~:?#[]@!$&'()*+,;=".contains(&byte))
+    }),
+    ("form, + for spaces", |text| {
+        percent(text, |byte| byte.is_ascii_alphanumeric() || byte == b' ').replace(' ', "+")
+    }),
+    ("percent twice", |text| lower_hex(&lower_hex(text))),
+    ("escape()", |text| text.encode_utf16().map(|unit| format!("%u{unit:04X}")).collect()),
+    ("HTML, named", html),
+    ("HTML, decimal", |text| per_char(text, |c| format!("&#{};", u32::from(c)))),
+    ("HTML, hex", |text| per_char(text, |c| format!("&#x{:x};", u32::from(c)))),
+    ("HTML, hex, upper case", |text| per_char(text, |c| format!("&#X{:X};", u32::from(c)))),
+    ("HTML twice", |text| html(&html(text))),
+    ("JSON", json),
+    ("JSON with \\/", |text| json(text).replace('/', "\\/")),
+    ("JSON, all \\u", utf16),
+    ("JSON, all \\u, upper case", |text| utf16(text).to_uppercase().replace("\\U", "\\u")),
+    ("JSON, \\u for HTML", |text| {
+        json(text).replace('&', "\\u0026").replace('<', "\\u003c").replace('/', "\\u002F")
+    }),
+    ("JSON in JSON", |text| json(&json(text))),
+    ("\\x", |text| {
+        if text.is_ascii() { per_char(text, |c| format!("\\x{:02x}", u32::from(c))) } else { text.to_owned() }
+    }),
+    ("\\u{}", |text| per_char(text, |c| format!("\\u{{{:x}}}", u32::from(c)))),
+    ("JSON in HTML", |text| html(&json(text))),
+    ("HTML in JSON", |text| json(&html(text))),
+    ("percent in JSON", |text| json(&lower_hex(text))),
+    ("JSON in percent", |text| lower_hex(&json(text))),
+    ("base64", |text| STANDARD.encode(text)),
+    ("base64, no padding", |text| STANDARD_NO_PAD.encode(text)),
+    ("base64url", |text| URL_SAFE.encode(text)),
+    ("base64url, no padding", |text| URL_SAFE_NO_PAD.encode(text)),
+    ("base64 in percent", |text| lower_hex(&STANDARD.encode(text))),
+    ("base64 in JSON", |text| STANDARD.encode(text).replace('/', "\\/")),
+    ("base64, wrapped", |text| wrapped(&STANDARD.encode(text), 7, "\r\n")),
+    ("percent in base64", |text| STANDARD.encode(lower_hex(text))),
+    ("CRLF", |text| wrapped(text, 5, "\r\n")),
+    ("LF and spaces", |text| wrapped(text, 3, "\n  ")),
+    ("spaces", |text| wrapped(text, 4, " ")),
+    ("percent, CRLF", |text| pieces(text, 4, lower_hex).join("%0d%0A")),
+    ("zero-width", |text| wrapped(text, 4, "\u{200b}")),
+    ("JSON, line breaks", |text| pieces(text, 4, json).join("\\r\\n")),
+    ("upper case", str::to_ascii_uppercase),
+];
+
+const SECRETS: &[&str] = &[
+    "hunter2-hunter2-hunter2",
+    "p@ss w/ith+all & <odd> \"chars\" \\n 'and' %41=",
+    "1//0gAbCdEf-Gh_IjKl+MnOp/QrSt==",
+    "pä sswörd/ß-long enough-\u{1f511}",
+    "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJtZSJ9.c2lnbmF0dXJlLW9mLXRoZS1hc3NlcnRpb24",
+    "Basic Y2xpZW50OnNlY3JldA==",
+];
+
+#[test]
+fn secret_is_redacted_in_every_encoding() {
+    let mut leaks = Vec::new();
+    for secret in SECRETS {
+        for (name, encode) in ENCODINGS {
+            let echo = encode(secret);
+            for (before, after) in [("you sent \"", "\"!"), ("", ""), ("a=", "&b=c"), ("<b>", "</b>")] {
+                let shown = redact(&[secret], &format!("{before}{echo}{after}"));
+                // A scheme in front of credentials may stay.
+                let rest = shown.replace("Basic ", "").replace("****", "");
+                if rest != format!("{before}{after}") || !shown.contains("****") {
+                    leaks.push(format!("{name}: {echo} -> {shown}"));
+                }
+            }
+        }
+    }
+    assert!(leaks.is_empty(), "{} leaks\n{}", leaks.len(), leaks.join("\n"));
+}
+
+#[test]
+fn base64_is_redacted_at_every_alignment() {
+    for secret in SECRETS {
+        for (before, after) in (0..6).flat_map(|before| (0..3).map(move |after| (before, after))) {
+            let whole = format!("{}{secret}{}", "#".repeat(before), "#".repeat(after));
+            for echo in [
+                STANDARD.encode(&whole),
+                URL_SAFE_NO_PAD.encode(&whole),
+                format!("ab{}", STANDARD.encode(&whole)),
+            ] {
+                let shown = redact(&[secret], &format!("got {echo}!"));
+                let rest = shown.strip_prefix("got ").unwrap().replace("****", "");
+                assert!(shown.contains("****") && rest.len() <= 24, "{secret} {before} {after}: {shown}");
+            }
+        }
+    }
+}
+
+#[test]
+fn prefix_suffix_and_middle_of_secret_are_redacted() {
+    for secret in SECRETS {
+        let chars: Vec<char> = secret.chars().collect();
+        let visible = |part: &[char]| part.iter().filter(|c| !matches!(c, ' ' | '+')).count();
+        let starts = (0..chars.len()).step_by(7);
+        for (from, to) in
+            starts.flat_map(|from| (from..chars.len()).rev().step_by(9).map(move |last| (from, last + 1)))
+        {
+            let part = &chars[from..to];
+            let at_edge = from == 0 || to == chars.len();
+            let is_dropped = |c: Option<&char>| c.is_none_or(|c| matches!(c, ' ' | '+'));
+            if visible(part) < if at_edge { 8 } else { 12 }
+                || is_dropped(part.first())
+                || is_dropped(part.last())
+            {
+                continue;
+            }
+            let part: String = part.iter().collect();
+            for (name, encode) in ENCODINGS.iter().filter(|(name, _)| !name.contains("base64")) {
+                let shown = redact(&[secret], &format!("({})...", encode(&part)));
+                assert!(shown.contains("****") && shown.len() <= 12, "{name}: {part} -> {shown}");
+            }
+        }
+    }
+}
+
+#[test]
+fn short_secret_is_redacted_as_a_whole_only() {
+    for (secret, text, shown) in [
+        ("hunter2", "no hunter2!", "no ****!"),
+        ("hunter2", "no hunter!", "no hunter!"),
+        ("hunter2", "no %68unter2&excl;", "no ****&excl;"),
+        ("p@ss", "no p%40ss or cEBzcw==", "no **** or ****"),
+        ("a b c", "a+b+c or a%20b%20c", "**** or ****"),
+        ("isno", "the key is not there", "the key is not there"),
+        ("elevenchars", "elevenchar is no elevenchars", "elevenchar is no ****"),
+    ] {
+        assert_eq!(redact(&[secret], text), shown, "{secret}");
+    }
+}
+
+#[test]
+fn longer_secret_is_redacted_before_a_shorter_one_in_it() {
+    assert_eq!(redact(&["secret", "secret-and-more"], "secret-and-more"), "****");
+}
+
+#[test]
+fn signature_and_credentials_are_secrets_of_their_own() {
+    assert_eq!(redact(&["head.load.signature"], "sig: signature"), "sig: ****");
+    assert_eq!(redact(&["Basic Y2xpZW50"], "got Y2xpZW50"), "got ****");
+    let basic = format!("Basic {}", STANDARD.encode("jsmith:hunter2"));
+    assert_eq!(redact(&[&basic], "jsmith: no hunter2"), "jsmith: no ****");
+}
+
+#[test]
+fn text_with_a_very_short_secret_is_not_shown() {
+    assert_eq!(redact(&["42"], "the tenant is 42"), "(not shown: it repeats a secret)");
+    assert_eq!(redact(&["", "42"], "unknown tenant"), "unknown tenant");
+}
+
+#[test]
+fn ordinary_error_texts_stay_readable() {
+    let secrets = SECRETS.iter().copied().chain(["https://graph.example.com", "S3cr3t-with-more-entropy!"]);
+    let secrets: Vec<_> = secrets.collect();
+    for text in [
+        "AADSTS700027: Client assertion contains an invalid signature. [Reason - The key was not found.]",
+        "AADSTS500011: The resource principal named https://api.example.com was not found in the tenant",
+        "invalid_grant: Bad Request; see https://developers.example.com/docs?x=1&y=%20z",
+        "The 'exp' claim must be at most 3600 s in the future &amp; \"iat\" in the past\\n",
+        "Bearer realm=\"example\", error=\"invalid_token\", error_description=\"The token expired\"",
+        "token pätching: 漢字 ünïcode \u{1f600}",
+        "",
+    ] {
+        assert_eq!(redact(&secrets, text), text);
+    }
+}
+
+#[test]
+fn any_text_is_redacted_without_panic() {
+    for text in [
+        "%",
+        "%4",
+        "%zz",
+        "%u",
+        "%u12",
+        "%uD800",
+        "\\",
+        "\\u",
+        "\\u12",
+        "\\ud800",
+        "\\ud800\\u0041",
+        "\\u{",
+        "\\u{110000}",
+        "&",
+        "&;",
+        "&#;",
+        "&#x;",
+        "&#99999999999;",
+        "&#xD800;",
+        "&amp",
+        "&nosuch;",
+        "=",
+        "====",
+        "A",
+        "AA==A",
+        "é%é&é\\é",
+    ] {
+        assert_eq!(redact(SECRETS, text), text);
+        assert_eq!(redact(SECRETS, &format!("{text}{}{text}", SECRETS[0])), format!("{text}****{text}"));
+    }
+}
+
+#[test]
+fn long_text_is_redacted_in_bounded_time_and_cut_without_a_rest() {
+    let secret = "hunter2-hunter2-hunter2";
+    let started = std::time::Instant::now();
+    for filler in ["x", "%25", "\\\\", " ", "A", "hunter2-"] {
+        for shift in [0, 1, 10, 25, 39] {
+            // Wherever the text is cut, no part of the secret is at the end.
+            let room = MAX_SCANNED - 20 + shift;
+            let text = format!(
+                "{}{secret}{}",
+                filler.repeat(room / filler.len()),
+                "y".repeat(if shift == 0 { 1 << 20 } else { 300 })
+            );
+            let shown = redact(&[secret], &text);
+            assert!(shown.len() <= MAX_SCANNED, "{filler}");
+            if !secret.starts_with(filler) {
+                assert!(!shown.contains("hunt"), "{filler} {shift}");
+            }
+        }
+    }
+    // Whatever can be decoded in as many ways as there are.
+    let hostile = "%2525&amp;\\\\u00256".repeat(1 << 16);
+    assert!(!redact(&[secret], &hostile).contains("****"));
+    let long = "a".repeat(1 << 20);
+    assert_eq!(redact(&[&long], &long), "****");
+    assert!(started.elapsed().as_secs() < 120, "{:?}", started.elapsed());
+}
