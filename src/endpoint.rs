@@ -13,13 +13,16 @@ use crate::clock::Clock;
 use crate::error::Status;
 use crate::http::Answer;
 use crate::redact::Redactor;
+use crate::sanitize::is_unsafe;
 use crate::secret::Secret;
 
 mod id_token;
+mod json_object;
 mod words;
 
 pub use id_token::id_token_alone;
 
+use json_object::JsonObject;
 use words::Words;
 
 /// A token as the server sent it.
@@ -77,8 +80,8 @@ impl Refusal {
     }
 }
 
-/// Reads an answer; what the server says is covered before it is cut or looked at. A token is not, and needs no redactor to
-/// be made.
+/// Reads an answer; what the server says is redacted before it is cut or looked at. A token is not, and needs no redactor
+/// to be made.
 ///
 /// # Errors
 /// A [`Refusal`] for everything that is not a token that can be sent on.
@@ -93,44 +96,48 @@ pub fn read(
         clock_ahead: answer.date.as_deref().and_then(|text| ahead(text, clock)),
         ..Refusal::default()
     };
-    let Some(members) = object(&answer.body) else {
-        return Err(Refusal { found: shape(answer), ..refusal() });
+    let show = |text: &str| clean(&redactor.redact(text));
+    let Some(body) = JsonObject::parse(&answer.body) else {
+        return Err(Refusal { found: shape(answer, show), ..refusal() });
     };
     let status_says_no = !(200..300).contains(&answer.status);
-    if let Some(words) = words::of(&members, status_says_no, |text| clean(&redactor.redact(text))) {
+    if let Some(words) = words::of(&body, status_says_no, show) {
         let found = match words.error.as_ref().or(words.code.as_ref()) {
             Some(word) => format!("HTTP {}, {word}", answer.status),
-            None => shape(answer),
+            None => shape(answer, show),
         };
         let Words { error, description, code: provider_code } = words;
         return Err(Refusal { error, description, provider_code, found, ..refusal() });
     }
     if status_says_no {
-        return Err(Refusal { found: shape(answer), ..refusal() });
+        return Err(Refusal { found: shape(answer, show), ..refusal() });
     }
-    issued(members).map_err(|found| Refusal { found: redactor.redact(&found), ..refusal() })
+    issued(body, show).map_err(|found| Refusal { found, ..refusal() })
 }
 
-fn issued(mut members: Map<String, Value>) -> Result<Issued, String> {
-    let access_token = match members.remove("access_token") {
+fn issued(mut body: JsonObject, show: impl Fn(&str) -> String) -> Result<Issued, String> {
+    let access_token = match body.remove("access_token") {
         Some(Value::String(token)) => sendable(&Secret::new(token))?,
-        Some(_) => return Err("an access_token that is not text".to_owned()),
+        Some(mut other) => {
+            json_object::wipe_value(&mut other);
+            return Err("an access_token that is not text".to_owned());
+        }
         None => return Err("JSON without an access_token".to_owned()),
     };
-    let type_missing = match members.get("token_type") {
+    let type_missing = match body.get("token_type") {
         None | Some(Value::Null) => true,
         Some(Value::String(kind)) if kind.eq_ignore_ascii_case("bearer") => false,
         Some(Value::String(kind)) => {
-            return Err(format!("the token type \"{}\"; expected Bearer", clean(kind)));
+            return Err(format!("the token type \"{}\"; expected Bearer", show(kind)));
         }
         Some(_) => return Err("a token_type that is not text".to_owned()),
     };
     Ok(Issued {
-        refresh_token: refresh_token(&mut members),
+        refresh_token: refresh_token(&mut body),
         access_token,
-        expires_in: members.get("expires_in").and_then(number),
-        scope: text(&members, "scope").and_then(|scope| CString::new(scope).ok()),
-        fields: fields(members),
+        expires_in: body.get("expires_in").and_then(number),
+        scope: text(&body, "scope").and_then(|scope| CString::new(scope).ok()),
+        fields: fields(body),
         type_missing,
     })
 }
@@ -148,25 +155,24 @@ fn sendable(token: &Secret) -> Result<Zeroizing<CString>, String> {
     CString::new(token).map(Zeroizing::new).map_err(|_| "an access_token with a NUL in it".to_owned())
 }
 
-fn refresh_token(members: &mut Map<String, Value>) -> Option<Secret> {
-    match members.remove("refresh_token") {
-        Some(Value::String(token)) => Some(Secret::new(token)).filter(|token| !token.reveal().is_empty()),
-        _ => None,
+fn refresh_token(body: &mut JsonObject) -> Option<Secret> {
+    match body.remove("refresh_token")? {
+        Value::String(token) => Some(Secret::new(token)).filter(|token| !token.reveal().is_empty()),
+        mut other => {
+            json_object::wipe_value(&mut other);
+            None
+        }
     }
 }
 
 /// The other members; the tokens that must not be handed out by name have been taken out.
-fn fields(members: Map<String, Value>) -> BTreeMap<String, Zeroizing<CString>> {
-    members
-        .into_iter()
-        .filter_map(|(name, value)| {
-            let text = match value {
-                Value::String(text) => text,
-                other => other.to_string(),
-            };
-            Some((name, Zeroizing::new(CString::new(text).ok()?)))
-        })
-        .collect()
+fn fields(body: JsonObject) -> BTreeMap<String, Zeroizing<CString>> {
+    body.into_texts().filter_map(|(name, text)| Some((name, c_string(&text)?))).collect()
+}
+
+/// Made of a slice, so that there is room for the NUL from the start: growing would leave a copy behind.
+fn c_string(text: &Secret) -> Option<Zeroizing<CString>> {
+    CString::new(text.reveal()).ok().map(Zeroizing::new)
 }
 
 /// `3600`, `"3600"`, `3600.0`: real servers send them all.
@@ -179,11 +185,6 @@ fn number(value: &Value) -> Option<i64> {
     };
     #[allow(clippy::cast_possible_truncation, reason = "clamped to what fits")]
     number.is_finite().then(|| number.clamp(0.0, LONGEST) as i64)
-}
-
-fn object(body: &[u8]) -> Option<Map<String, Value>> {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    serde_json::from_slice(body).ok()
 }
 
 fn text<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
@@ -205,10 +206,10 @@ fn provider_code(description: &str) -> Option<String> {
     is_code.then(|| word.to_owned())
 }
 
-/// What an answer that cannot be read is, without repeating any of it.
-fn shape(answer: &Answer) -> String {
+/// What an answer that cannot be read is, without repeating any of its body.
+fn shape(answer: &Answer, show: impl Fn(&str) -> String) -> String {
     let kind = match answer.content_type.as_deref() {
-        Some(kind) => clean(kind.split(';').next().unwrap_or_default()),
+        Some(kind) => show(kind.split(';').next().unwrap_or_default()),
         None => "no content type".to_owned(),
     };
     match answer.status {
@@ -231,15 +232,12 @@ fn ahead(date: &str, clock: &dyn Clock) -> Option<i64> {
     i64::try_from(since.as_secs()).ok()?.checked_sub(clock.unix_seconds())
 }
 
-/// A server's own words, fit for a message or a terminal: no control characters (Entra sends line breaks), no
-/// characters that turn the direction of writing, and an end.
+/// A server's own words, fit for a message or a terminal: no control characters (Entra sends line breaks), none that
+/// cannot be seen or turn the direction of writing, and an end.
 #[must_use]
 pub fn clean(text: &str) -> String {
     const LONGEST: usize = 1000;
-    let turns =
-        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let spaced: String =
-        text.chars().take(LONGEST).map(|c| if c.is_control() || turns(c) { ' ' } else { c }).collect();
+    let spaced: String = text.chars().take(LONGEST).map(|c| if is_unsafe(c) { ' ' } else { c }).collect();
     spaced.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

@@ -183,6 +183,51 @@ fn what_was_sent_is_covered_before_words_are_cut_or_a_code_is_looked_for() {
     }
 }
 
+/// Every place of an answer whose text a message shows.
+#[test]
+fn secrets_are_redacted_wherever_a_text_of_the_server_is_shown() {
+    let secret = "hunter2/hunter2+hunter2";
+    let secrets = [Secret::from(secret)];
+    let redactor = LazyCell::new(|| Redactor::new(secrets.iter()));
+    let echoes = [
+        secret.to_owned(),
+        "hunter2%2fhunter2%2bhunter2".to_owned(),
+        "hunter2&#x2F;hunter2&plus;hunter2".to_owned(),
+        "aHVudGVyMi9odW50ZXIyK2h1bnRlcjI".to_owned(),
+        "hunter2/hunter2".to_owned(),
+    ];
+    for echo in echoes {
+        let json = echo.replace('/', "\\/");
+        let bodies = [
+            format!(r#"{{"error":"{json}"}}"#),
+            format!(r#"{{"error":"invalid_grant","error_description":"sent {json}"}}"#),
+            format!(r#"{{"error":"invalid_grant","error_hint":"sent {json}"}}"#),
+            format!(r#"{{"error":"x","error_description":"{}{json}"}}"#, "x".repeat(990)),
+            format!(r#"{{"type":"error","code":"{json}","message":"{json}"}}"#),
+            format!(r#"{{"code":"{json}","message":"{json}","documentation_url":""}}"#),
+            format!(r#"{{"errors":[{{"code":"{json}"}}]}}"#),
+            format!(r#"{{"access_token":"at","token_type":"{json}"}}"#),
+            format!(r#"{{"access_token":"at","token_type":"{}{json}"}}"#, "x".repeat(990)),
+            format!("<html>{echo}</html>"),
+        ];
+        for (status, body) in
+            [200, 302, 401, 500].into_iter().flat_map(|status| bodies.iter().map(move |body| (status, body)))
+        {
+            for content_type in [
+                None,
+                Some(format!("text/{echo}; charset=utf-8")),
+                Some(format!("{}{echo}", "x".repeat(990))),
+            ] {
+                let answer = Answer { content_type, ..answer(status, body) };
+                if let Err(refusal) = read(&answer, &Noon, &redactor) {
+                    let shown = format!("{refusal:?}");
+                    assert!(!shown.contains("hunt") && !shown.contains("aHVu"), "{body}: {shown}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_token_is_read_without_a_cover() {
     let redactor = LazyCell::new(|| -> Redactor { panic!("a redactor was made") });

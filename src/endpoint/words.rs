@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{provider_code, says_nothing, text};
+use crate::secret::Secret;
 
 /// What a server said, fit to be shown.
 #[derive(Default)]
@@ -12,12 +13,20 @@ pub(super) struct Words {
     pub(super) code: Option<String>,
 }
 
-/// The words of an answer; `shown` makes a text fit to be shown. Without an `error` they are looked for where the HTTP
+/// The same as it was sent, which may repeat secrets.
+#[derive(Default)]
+struct Unredacted {
+    error: Option<Secret>,
+    description: Option<Secret>,
+    code: Option<Secret>,
+}
+
+/// The words of an answer; `show` makes a text fit to be shown. Without an `error` they are looked for where the HTTP
 /// status says no as well: a token may stand beside a `message`.
 pub(super) fn of(
     members: &Map<String, Value>,
     status_says_no: bool,
-    shown: impl Fn(&str) -> String,
+    show: impl Fn(&str) -> String,
 ) -> Option<Words> {
     let error = members.get("error").filter(|error| !says_nothing(error));
     let words = match error {
@@ -25,50 +34,55 @@ pub(super) fn of(
         None if status_says_no => others(members)?,
         None => return None,
     };
-    let Words { error, description, code } = words;
-    let description = description.as_deref().map(&shown);
-    let code = description.as_deref().and_then(provider_code).or_else(|| code.as_deref().map(&shown));
-    Some(Words { error: error.as_deref().map(shown), description, code })
+    let show = |text: Option<Secret>| text.map(|text| show(text.reveal()));
+    let Unredacted { error, description, code } = words;
+    let description = show(description);
+    let code = description.as_deref().and_then(provider_code).or_else(|| show(code));
+    Some(Words { error: show(error), description, code })
 }
 
 /// RFC 6749 section 5.2. The description may be null (Epic); Hydra says what helps in `error_hint`.
-fn oauth(members: &Map<String, Value>, error: &Value) -> Words {
-    let error = error.as_str().unwrap_or("an error that is not text").to_owned();
+fn oauth(members: &Map<String, Value>, error: &Value) -> Unredacted {
+    let error = error.as_str().unwrap_or("an error that is not text");
     let described = text(members, "error_description");
     let hint = text(members, "error_hint").filter(|hint| described.is_none_or(|text| !text.contains(hint)));
-    let said: Vec<_> = described.into_iter().chain(hint).collect();
-    let description = Some(said.join(" ")).filter(|_| !said.is_empty());
-    Words { error: Some(error), description, code: entra_code(members) }
+    let description = match (described, hint) {
+        // In one piece of memory.
+        (Some(described), Some(hint)) => Some(Secret::new([described, " ", hint].concat())),
+        (one, other) => one.or(other).map(Secret::from),
+    };
+    Unredacted { error: Some(Secret::from(error)), description, code: entra_code(members) }
 }
 
 /// Entra's numbers, which the description begins with as a rule.
-fn entra_code(members: &Map<String, Value>) -> Option<String> {
+fn entra_code(members: &Map<String, Value>) -> Option<Secret> {
     let number = members.get("error_codes")?.as_array()?.first()?.as_u64()?;
-    Some(format!("AADSTS{number}"))
+    Some(Secret::new(format!("AADSTS{number}")))
 }
 
-fn others(members: &Map<String, Value>) -> Option<Words> {
-    let message = text(members, "message").map(str::to_owned);
-    let code = text(members, "code").map(str::to_owned);
+fn others(members: &Map<String, Value>) -> Option<Unredacted> {
+    let message = text(members, "message").map(Secret::from);
+    let code = text(members, "code").map(Secret::from);
     if text(members, "type") == Some("error") {
         // Box, whose code is the OAuth error.
-        let is_word = |code: &String| code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        let is_word =
+            |code: &Secret| code.reveal().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
         let (error, code) = if code.as_ref().is_some_and(is_word) { (code, None) } else { (None, code) };
-        return Some(Words { error, description: message, code });
+        return Some(Unredacted { error, description: message, code });
     }
-    let is_number = |code: &&String| code.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number = |code: &&Secret| code.reveal().bytes().all(|byte| byte.is_ascii_digit());
     if message.is_some() && code.as_ref().filter(is_number).is_some() {
         // Snowflake.
-        return Some(Words { error: None, description: message, code });
+        return Some(Unredacted { error: None, description: message, code });
     }
     if message.is_some() && members.contains_key("documentation_url") {
         // GitHub.
-        return Some(Words { error: None, description: message, code: None });
+        return Some(Unredacted { error: None, description: message, code: None });
     }
     // Apple.
     let first = members.get("errors")?.as_array()?.first()?.as_object()?;
-    let code = text(first, "code").map(str::to_owned);
-    code.is_some().then(|| Words { code, ..Words::default() })
+    let code = text(first, "code").map(Secret::from);
+    code.is_some().then(|| Unredacted { code, ..Unredacted::default() })
 }
 
 #[cfg(test)]
