@@ -41,8 +41,6 @@ pub mod provider;
 pub mod assertion;
 pub mod endpoint;
 
-pub mod redact;
-
 pub mod http;
 
 pub mod tls;
@@ -63,6 +61,7 @@ pub mod jitter;
 pub mod log;
 pub mod policy;
 pub mod proxy;
+pub mod redact;
 pub mod sanitize;
 pub mod secret;
 pub mod stats;

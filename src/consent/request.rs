@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::endpoint::{Refusal, clean};
 use crate::error::{Error, Status};
+use crate::redact::Redactor;
 use crate::secret::Secret;
 use crate::url::Url;
 
@@ -220,7 +221,9 @@ fn answer(mut parameters: BTreeMap<String, Secret>, expected: &Expected) -> Verd
         return Verdict::Away(Fault::Issuer);
     }
     if let Some(error) = given(&parameters, "error") {
-        let shown = |text: &Secret| clean(&text.reveal().replace(expected.state.reveal(), "****"));
+        let secrets = std::iter::once(&expected.state).chain(parameters.get("code"));
+        let redactor = Redactor::new(secrets);
+        let shown = |text: &Secret| clean(&redactor.redact(text.reveal()));
         let description = given(&parameters, "error_description").map(|text| shown(&text));
         return Verdict::Refused(shown(&error), description);
     }

@@ -14,6 +14,8 @@ use super::exchange::{Exchange, Line, Stage};
 use super::socket::attempt;
 use crate::error::{Error, Result, Status};
 use crate::proxy::{Kind, Proxy, User};
+use crate::redact::Redactor;
+use crate::secret::Secret;
 use crate::sys;
 
 /// No proxy answers CONNECT with more than this.
@@ -146,9 +148,16 @@ impl Tunnel<'_> {
             }
             200..300 => Ok(()),
             // tinyproxy says 401 of a wrong password.
-            status @ (401 | 407) => Err(self.wants_user(status, &schemes(answer.headers))),
+            status @ (401 | 407) => Err(self.wants_user(status, &schemes(answer.headers, &self.redactor()))),
             status => Err(self.refused(&format!("answered HTTP {status}, so there is no way through it to"))),
         }
+    }
+
+    /// Everything secret that the proxy was sent.
+    fn redactor(&self) -> Redactor {
+        let user = self.proxy.user.iter();
+        let sent = user.flat_map(|user| [user.password.clone(), credentials(user)]);
+        Redactor::new(sent.collect::<Vec<_>>().iter())
     }
 
     fn wants_user(&self, status: u16, offered: &[String]) -> Error {
@@ -229,19 +238,22 @@ impl Tunnel<'_> {
 }
 
 fn basic(user: &User) -> Zeroizing<String> {
-    let pair = Zeroizing::new([user.name.reveal(), ":", user.password.reveal()].concat());
-    let packed = Zeroizing::new(STANDARD.encode(pair.as_bytes()));
-    Zeroizing::new(["Proxy-Authorization: Basic ", &packed, "\r\n"].concat())
+    Zeroizing::new(["Proxy-Authorization: Basic ", credentials(user).reveal(), "\r\n"].concat())
 }
 
-/// The schemes that are offered, each as far as it is a word.
-fn schemes(headers: &[httparse::Header<'_>]) -> Vec<String> {
+fn credentials(user: &User) -> Secret {
+    let pair = Zeroizing::new([user.name.reveal(), ":", user.password.reveal()].concat());
+    Secret::new(STANDARD.encode(pair.as_bytes()))
+}
+
+/// The schemes that are offered, each as far as it is a word and no secret.
+fn schemes(headers: &[httparse::Header<'_>], redactor: &Redactor) -> Vec<String> {
     let names = ["proxy-authenticate", "www-authenticate"];
     let offers =
         headers.iter().filter(|header| names.iter().any(|name| header.name.eq_ignore_ascii_case(name)));
     let word = |value: &[u8]| -> String {
-        let letters = value.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'-');
-        letters.take(20).map(|byte| char::from(*byte)).collect()
+        let value = redactor.redact(&String::from_utf8_lossy(value));
+        value.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').take(20).collect()
     };
     offers.map(|offer| word(offer.value)).filter(|word| !word.is_empty()).take(8).collect()
 }

@@ -179,6 +179,12 @@ fn a_demand_for_a_user_names_the_options() {
         error.message().contains("authentication by Negotiate, NTLM (HTTP 407), and only Basic"),
         "{error}"
     );
+    for echo in ["hunter2-hunter2", "hunter2-", "aHVudGVyMi1odW50ZXIy", "dTpodW50ZXIyLWh1bnRlcjI="] {
+        let echo =
+            format!("HTTP/1.1 407 x\r\nProxy-Authenticate: Digest\r\nProxy-Authenticate: {echo}\r\n\r\n");
+        let error = answered(&echo, Some(("u", "hunter2-hunter2")));
+        assert!(error.message().contains("authentication by Digest (HTTP 407)"), "{error}");
+    }
     for (says, user, words) in [
         (vec![vec![5, 0xff]], None, "demands a user and password (SOCKS5): set ProxyUser"),
         (vec![vec![5, 0xff]], Some(("u", "hunter2")), "takes neither a user"),

@@ -128,7 +128,10 @@ impl Asking<'_> {
                 Flow::SignedJwt(_) => "signed here",
                 Flow::AccessToken(_) | Flow::Headers(_) => "given",
             },
-            scope: token.scope().map(|scope| clean(&scope.to_string_lossy())),
+            scope: token.scope().map(|scope| {
+                let redactor = Redactor::new(secrets(self.view.options()).iter());
+                clean(&redactor.redact(&scope.to_string_lossy()))
+            }),
             expires_at: token.expires_at(),
             expires_in: token.expires_at().map(|end| end.saturating_sub(now)),
         }

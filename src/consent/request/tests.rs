@@ -219,6 +219,15 @@ fn the_servers_words_become_the_error_without_the_state() {
     assert!(
         error.message().contains("as.example sent the browser back with access_denied: The user said no")
     );
+    let encoded: String = STATE.bytes().map(|byte| format!("%25{byte:02x}")).collect();
+    for echo in [encoded.as_str(), &STATE[..12], "the-code-that-came"] {
+        let text = get(&format!(
+            "/callback?error={echo}&error_description={echo}&code=the-code-that-came&state={STATE}"
+        ));
+        let Verdict::Refused(error, description) = judged(&text) else { panic!("{echo}") };
+        let error = refused(error, description, &expected());
+        assert_eq!((error.oauth_error(), error.oauth_description()), (Some("****"), Some("****")), "{error}");
+    }
     for (word, status) in [
         ("consent_required", Status::ConsentRequired),
         ("temporarily_unavailable", Status::Server),
