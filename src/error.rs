@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use crate::sanitize;
+
 /// The statuses of the C contract. Numbers never change; new ones are added at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(i32)]
@@ -190,14 +192,15 @@ struct Details {
 impl Error {
     /// An error of `status` about `part` (shown in brackets, as ODBC wants a message to begin).
     ///
-    /// `text` says what was done with what, what was found, and what to do.
+    /// `text` says what was done with what, what was found, and what to do. What of it comes from outside is escaped here,
+    /// and all of it has a limit; what is long by itself had better been cut before ([`sanitize::excerpt`]).
     #[must_use]
     pub fn new(status: Status, part: &str, text: impl AsRef<str>) -> Self {
         Self {
             details: Box::new(Details {
                 status,
                 sqlstate: status.sqlstate(),
-                message: format!("[authgrant][{part}] {}", text.as_ref()),
+                message: sanitize::message(&format!("[authgrant][{part}] {}", text.as_ref())),
                 option: None,
                 oauth_error: None,
                 oauth_description: None,
@@ -228,7 +231,7 @@ impl Error {
     /// The option at fault, as the option table spells it.
     #[must_use]
     pub fn with_option(mut self, option: impl Into<String>) -> Self {
-        self.details.option = Some(option.into());
+        self.details.option = Some(sanitize::excerpt(&option.into()).to_string());
         self
     }
 
@@ -250,15 +253,15 @@ impl Error {
     /// What the authorization server said (RFC 6749 section 5.2).
     #[must_use]
     pub fn with_oauth(mut self, error: Option<String>, description: Option<String>) -> Self {
-        self.details.oauth_error = error;
-        self.details.oauth_description = description;
+        self.details.oauth_error = error.map(|error| sanitize::excerpt(&error).to_string());
+        self.details.oauth_description = description.map(|text| sanitize::message(&text));
         self
     }
 
     /// The provider's own code, such as `AADSTS700027`.
     #[must_use]
     pub fn with_provider_code(mut self, code: Option<String>) -> Self {
-        self.details.provider_code = code;
+        self.details.provider_code = code.map(|code| sanitize::excerpt(&code).to_string());
         self
     }
 
@@ -418,6 +421,38 @@ mod tests {
         assert_eq!(chain.message(), "[authgrant][options] a");
         assert_eq!(chain.others().last().unwrap().message(), "[authgrant][options] c");
         assert_eq!(Error::chain(Vec::new()), None);
+    }
+
+    #[test]
+    fn texts_from_outside_are_escaped_and_bounded() {
+        for (c, escaped) in [
+            ('\n', "\\n"),
+            ('\u{1b}', "\\x1b"),
+            ('\0', "\\x00"),
+            ('\u{202e}', "\\u{202e}"),
+            ('\u{2028}', "\\u{2028}"),
+        ] {
+            let text = |c: &str| Some(format!("a{c}b"));
+            let (raw, shown) = (text(&c.to_string()), text(escaped));
+            let error = Error::new(Status::Denied, "token", raw.as_deref().unwrap_or_default())
+                .with_option(raw.clone().unwrap_or_default())
+                .with_oauth(raw.clone(), raw.clone())
+                .with_provider_code(raw);
+            assert_eq!(error.message(), format!("[authgrant][token] a{escaped}b"));
+            let getters =
+                [error.option(), error.oauth_error(), error.oauth_description(), error.provider_code()];
+            assert_eq!(getters, [shown.as_deref(); 4]);
+        }
+        let long = Some("\u{1b}".repeat(1 << 20));
+        let error = Error::new(Status::Denied, "token", long.as_deref().unwrap_or_default())
+            .with_option(long.clone().unwrap_or_default())
+            .with_oauth(long.clone(), long.clone())
+            .with_provider_code(long)
+            .remembered(1, 2);
+        let getters = [error.option(), error.oauth_error(), error.oauth_description(), error.provider_code()];
+        for text in getters.into_iter().flatten().chain([error.message()]) {
+            assert!(text.len() <= 4400, "{}", text.len());
+        }
     }
 
     #[test]
