@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use once_cell::race::OnceBox;
 
+mod beneath;
 mod fork;
 mod fork_gate;
 mod per_process;
@@ -16,6 +17,7 @@ mod signals;
 mod stripes;
 mod wait;
 
+pub use beneath::{BeneathError, metadata_beneath, open_beneath};
 #[cfg(all(test, unix))]
 pub(crate) use fork::beside_a_child;
 pub use fork::{Guarded, Inherited, generation, make_ready_for_forks, watch_forks};
