@@ -26,8 +26,8 @@
 #include <stdint.h>
 
 /**
- * Allowed by authgrant_set_policy: `env:NAME` and `file:PATH` as secrets in the text of a connection string, and in a
- * FILEDSN that it names by its path. Without it they are taken from authgrant_set_option, from odbc.ini and from the
+ * Allowed by authgrant_set_policy: `env:NAME` and `file:PATH` as secrets, and ClientAssertionFile, in the text of a connection
+ * string and in a FILEDSN that it names by its path. Without it they are taken from authgrant_set_option, from odbc.ini and from the
  * machine's own FILEDSNs alone.
  */
 #define AUTHGRANT_ALLOW_REFERENCES 1
@@ -69,6 +69,19 @@
  * Forbidden by authgrant_set_policy: tokens in common with other connections; CacheScope=Connection holds for all.
  */
 #define AUTHGRANT_FORBID_SHARING 32
+
+/**
+ * Forbidden by authgrant_set_policy: file paths in a connection string and in a FILEDSN that it names by its path, except
+ * below the folders of authgrant_allow_directory. It covers key stores, trust stores, certificates, assertions, model files,
+ * `file:` references and the FILEDSN itself; PKCS#11 URIs are refused everywhere. Not affected are options that
+ * authgrant_set_option sets, odbc.ini and a FILEDSN that is named without a folder.
+ *
+ * The bit declares connection strings untrusted. The secrets, the key stores and the signer that the application sets are then
+ * guarded as those of a data source are: a string that says where they are sent (TokenURI, TokenEndpoint, AuthURI, TrustStore,
+ * ProxyHost, ClaimsAudience, …) is AUTHGRANT_INVALID_OPTION, unless the application sets that option too, or sets
+ * AllowOverride=1 because the secrets are those of the string's author.
+ */
+#define AUTHGRANT_FORBID_FILE_PATHS 64
 
 /**
  * Success.
@@ -762,6 +775,22 @@ void authgrant_headers_free(struct authgrant_headers *headers);
 authgrant_status authgrant_set_policy(uint32_t allow,
                                       uint32_t forbid,
                                       struct authgrant_error **error);
+
+/**
+ * Allows file paths in connection strings below a folder, although AUTHGRANT_FORBID_FILE_PATHS is set.
+ *
+ * `path` is an existing folder; a relative one is resolved now. Several calls allow several folders, for the process and its
+ * forked children; none is taken back. A file is opened through the folder: a path with `..` and a symbolic link that leaves the
+ * folder are refused, on Linux also an absolute link. Hard links and mounts below the folder are not told from other files, so
+ * only trusted users may write there.
+ *
+ * Call it before the first authgrant_open; afterwards only a folder that is allowed already is accepted.
+ *
+ * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT for what is not a folder, and for a new folder after the first
+ * authgrant_open.
+ */
+authgrant_status authgrant_allow_directory(const char *path,
+                                           struct authgrant_error **error);
 
 /**
  * Everything that is wrong with the connection, at once and offline: options that are missing, wrong or in conflict, the

@@ -326,7 +326,7 @@ impl Reader<'_> {
             );
             self.refuse(Name::ValidateServerCertificate, "is 0", Forbidden::InsecureTls);
         }
-        Trust { store: self.text(Name::TrustStore).map(Location::new), validate, ..self.means(validate) }
+        Trust { store: self.location(Name::TrustStore), validate, ..self.means(validate) }
     }
 
     fn timeout(&self, name: Name, default: i64) -> Option<Duration> {

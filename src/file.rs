@@ -12,7 +12,9 @@ use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
-use crate::sys;
+use crate::error::Status;
+use crate::policy::{AllowedDirectories, Forbidden};
+use crate::sys::{self, BeneathError};
 
 /// Far above anything that is read here; what is larger is something else.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
@@ -22,6 +24,8 @@ const MAX_BYTES: u64 = 16 * 1024 * 1024;
 pub struct Location {
     typed: String,
     path: PathBuf,
+    /// Whether it is opened below an allowed directory alone.
+    confined: bool,
 }
 
 impl Location {
@@ -31,7 +35,65 @@ impl Location {
         let path = PathBuf::from(&typed);
         // Most are absolute as they are, and there are several for each user that a host acts for.
         let path = if path.is_absolute() { path } else { std::path::absolute(&path).unwrap_or(path) };
-        Self { typed, path }
+        Self { typed, path, confined: false }
+    }
+
+    /// As [`Self::new`], for a path in untrusted text: the file is opened only if it is below a directory that the
+    /// application has allowed ([`Forbidden::FilePaths`]).
+    #[must_use]
+    pub fn confined(typed: String) -> Self {
+        Self { confined: true, ..Self::new(typed) }
+    }
+
+    /// Whether its path, without a look at the file system, may be opened.
+    #[must_use]
+    pub fn is_allowed(&self) -> bool {
+        !self.confined || AllowedDirectories::current().above(&self.path).next().is_some()
+    }
+
+    /// The content of the file, wiped when dropped, and what was known of it before the reading: a change during it is
+    /// seen at the next look.
+    ///
+    /// # Errors
+    /// What keeps it from being read.
+    pub fn read(&self) -> Result<(Zeroizing<Vec<u8>>, Metadata), Fault> {
+        self.read_at_most(MAX_BYTES)
+    }
+
+    /// As [`Self::read`], of a file that has no more than so many bytes.
+    ///
+    /// # Errors
+    /// Those of [`Self::read`].
+    pub fn read_at_most(&self, most: u64) -> Result<(Zeroizing<Vec<u8>>, Metadata), Fault> {
+        check(&self.metadata()?, most)?;
+        read_open(self.open()?, most)
+    }
+
+    fn metadata(&self) -> Result<Metadata, Fault> {
+        if self.confined {
+            return self.below_allowed(sys::metadata_beneath);
+        }
+        Ok(std::fs::metadata(&self.path)?)
+    }
+
+    fn open(&self) -> Result<File, Fault> {
+        if self.confined {
+            return self.below_allowed(sys::open_beneath);
+        }
+        Ok(open(&self.path)?)
+    }
+
+    /// What `open` does with the path below the first allowed directory that it does not leave.
+    fn below_allowed<T>(&self, open: fn(&Path, &Path) -> Result<T, BeneathError>) -> Result<T, Fault> {
+        let mut outcome = Err(Fault::NotAllowed);
+        for (directory, rest) in AllowedDirectories::current().above(&self.path) {
+            outcome = match open(directory, rest) {
+                Ok(opened) => return Ok(opened),
+                Err(BeneathError::Io(error)) => return Err(Fault::Io(error)),
+                Err(BeneathError::Outside) => Err(Fault::LeavesAllowed),
+            };
+        }
+        outcome
     }
 
     /// As the user wrote it.
@@ -93,8 +155,8 @@ impl Stamp {
     ///
     /// # Errors
     /// What keeps it from being looked at.
-    pub fn now(file: &Location) -> io::Result<Self> {
-        std::fs::metadata(&file.path).map(|found| Self::of(&found))
+    pub fn now(file: &Location) -> Result<Self, Fault> {
+        file.metadata().map(|found| Self::of(&found))
     }
 }
 
@@ -159,6 +221,10 @@ pub enum Fault {
     Kind(&'static str),
     /// It has so many bytes, and so many are the most.
     TooLarge(u64, u64),
+    /// It is below none of the allowed directories.
+    NotAllowed,
+    /// Its path is below an allowed directory, and leaves it by a symbolic link.
+    LeavesAllowed,
 }
 
 impl Fault {
@@ -166,6 +232,18 @@ impl Fault {
     #[must_use]
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// Whether the policy of the process forbids it.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::NotAllowed | Self::LeavesAllowed)
+    }
+
+    /// [`Status::InvalidOption`] for what the policy forbids, else `status`.
+    #[must_use]
+    pub fn status_or(&self, status: Status) -> Status {
+        if self.is_forbidden() { Status::InvalidOption } else { status }
     }
 }
 
@@ -187,26 +265,27 @@ impl fmt::Display for Fault {
                     most >> 10
                 )
             }
+            Self::NotAllowed => {
+                write!(f, "is below no folder of authgrant_allow_directory, {}", Forbidden::FilePaths.said())
+            }
+            Self::LeavesAllowed => {
+                let said = Forbidden::FilePaths.said();
+                write!(f, "leads out of the folder of authgrant_allow_directory by a symbolic link, {said}")
+            }
         }
     }
 }
 
-/// The content of the file, wiped when dropped, and what was known of it before the reading: a change during it is
-/// seen at the next look.
+/// As [`Location::read`], for a file that the system or the application names.
 ///
 /// # Errors
 /// What keeps it from being read.
 pub fn read(path: &Path) -> Result<(Zeroizing<Vec<u8>>, Metadata), Fault> {
-    read_at_most(path, MAX_BYTES)
+    check(&std::fs::metadata(path)?, MAX_BYTES)?;
+    read_open(open(path)?, MAX_BYTES)
 }
 
-/// As [`read`], of a file that has no more than so many bytes.
-///
-/// # Errors
-/// Those of [`read`].
-pub fn read_at_most(path: &Path, most: u64) -> Result<(Zeroizing<Vec<u8>>, Metadata), Fault> {
-    check(&std::fs::metadata(path)?, most)?;
-    let mut file = open(path)?;
+fn read_open(mut file: File, most: u64) -> Result<(Zeroizing<Vec<u8>>, Metadata), Fault> {
     let metadata = file.metadata()?;
     check(&metadata, most)?;
     let content = fill(&mut file, metadata.len())?;
@@ -271,7 +350,7 @@ fn fill(file: &mut File, length: u64) -> io::Result<Zeroizing<Vec<u8>>> {
 impl Location {
     /// What was typed in another directory than that of the process.
     pub fn elsewhere(typed: &str, path: PathBuf) -> Self {
-        Self { typed: typed.to_owned(), path }
+        Self { typed: typed.to_owned(), path, confined: false }
     }
 }
 

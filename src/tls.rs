@@ -22,10 +22,10 @@ use rustls::{
     AlertDescription, CertificateError, ClientConfig, OtherError, SupportedProtocolVersion, version,
 };
 
-use self::store::{read_store, store_error};
+use self::store::{read_store, store_error, unreadable};
 use self::verifier::{AnyCertificate, OtherName};
 use crate::error::{Error, Result, Status};
-use crate::file::{Fault, Location};
+use crate::file::Location;
 use crate::key::{KeyRing, KeySource};
 use crate::proxy::Route;
 use crate::secret::Secret;
@@ -98,9 +98,8 @@ impl Versions {
 impl Trust {
     /// The stamps of TrustStore and KeyStore now, as far as there are any.
     pub fn stamps(&self) -> Result<Vec<Stamp>> {
-        let store = self.wanted_store().map(|store| {
-            Stamp::now(store).map_err(|error| store_error(store, &Fault::from(error).to_string()))
-        });
+        let store =
+            self.wanted_store().map(|store| Stamp::now(store).map_err(|fault| unreadable(store, &fault)));
         let keys = self.client.iter().flat_map(KeySource::files);
         store.into_iter().chain(keys.map(key_stamp)).collect()
     }
@@ -279,9 +278,9 @@ impl Trust {
 }
 
 fn key_stamp(file: &Location) -> Result<Stamp> {
-    Stamp::now(file).map_err(|error| {
-        let text = format!("KeyStore {file} {}", Fault::from(error));
-        Error::new(Status::KeyStore, "tls", text).with_option("KeyStore")
+    Stamp::now(file).map_err(|fault| {
+        let text = format!("KeyStore {file} {fault}");
+        Error::new(fault.status_or(Status::KeyStore), "tls", text).with_option("KeyStore")
     })
 }
 

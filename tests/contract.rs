@@ -14,6 +14,7 @@ use authgrant::ffi::connection::*;
 use authgrant::ffi::consent::authgrant_completed_string;
 use authgrant::ffi::error::ErrorObject;
 use authgrant::ffi::headers::*;
+use authgrant::ffi::policy::*;
 use authgrant::ffi::report::*;
 use authgrant::ffi::signer::authgrant_set_signer;
 use authgrant::ffi::status::*;
@@ -145,6 +146,7 @@ const NULLS: &[Refused] = &[
     ("connection", |good, error| authgrant_test(null_mut(), &raw mut good.text, error)),
     ("report", |good, error| authgrant_test(good.connection.handle(), null_mut(), error)),
     ("json", |_, error| authgrant_get_stats(null_mut(), error)),
+    ("path", |_, error| authgrant_allow_directory(null(), error)),
 ];
 
 /// A byte that no UTF-8 holds, behind two that it may.
@@ -165,6 +167,7 @@ const NOT_UTF_8: &[Refused] = &[
     ("algorithm", |good, error| {
         authgrant_set_signer(good.connection.handle(), BAD, Some(no_signer), null_mut(), error)
     }),
+    ("path", |_, error| authgrant_allow_directory(BAD, error)),
 ];
 
 extern "C" fn no_signer(_: *mut c_void, _: *const u8, _: usize, _: *mut u8, _: usize, _: *mut usize) -> i32 {
@@ -577,7 +580,7 @@ struct Inside {
 }
 
 /// Every function that returns a status, called with good arguments.
-const CALLS: [fn(&mut Good, Slot) -> i32; 19] = [
+const CALLS: [fn(&mut Good, Slot) -> i32; 21] = [
     |good, error| authgrant_open(c"".as_ptr(), &raw mut good.handle, error),
     |good, error| wide(good, -1, 4, error),
     |good, error| authgrant_set_option(good.connection.handle(), c"Scope".as_ptr(), c"a".as_ptr(), error),
@@ -599,6 +602,8 @@ const CALLS: [fn(&mut Good, Slot) -> i32; 19] = [
     |good, error| authgrant_explain(good.connection.handle(), &raw mut good.text, error),
     |good, error| authgrant_test(good.connection.handle(), &raw mut good.text, error),
     |good, error| authgrant_get_stats(&raw mut good.text, error),
+    |_, error| authgrant_set_policy(0, 0, error),
+    |_, error| authgrant_allow_directory(c"/".as_ptr(), error),
 ];
 
 extern "C" fn call_back(_: i32, _: *const c_char, context: *mut c_void) {

@@ -85,16 +85,21 @@ fn a_ready_made_assertion_is_sent_as_it_is_and_a_file_is_read_each_time() {
         open(&string(&authority, &format!("{SIGNER};JWTCertStore={}", stores::path("openssl.pem")))).unwrap();
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("assertion");
-    let from_file = format!("am=OAuth2-JWTClientAssertion;ClientAssertionFile={}", file.display());
+    let from_file = |scope: &str| {
+        let more = format!("am=OAuth2-JWTClientAssertion;Scope={scope}");
+        let connection = open(&string(&authority, &more)).unwrap();
+        connection.set_option("ClientAssertionFile", file.to_str().unwrap()).unwrap();
+        connection.get_token()
+    };
     for scope in ["a", "b"] {
         fs::write(&file, format!("{}\n", signer.make_assertion().unwrap())).unwrap();
-        ask(&string(&authority, &format!("{from_file};Scope={scope}"))).unwrap();
+        from_file(scope).unwrap();
     }
     let given = format!("am=OAuth2-JWTClientAssertion;ClientAssertion={}", signer.make_assertion().unwrap());
     ask(&string(&authority, &given)).unwrap();
     assert_eq!(authority.issued().len(), 3);
     fs::write(&file, "").unwrap();
-    let failure = ask(&string(&authority, &from_file)).unwrap_err();
+    let failure = from_file("c").unwrap_err();
     assert_eq!(
         (failure.status, failure.option.as_deref()),
         (AUTHGRANT_KEY_STORE, Some("ClientAssertionFile"))

@@ -145,18 +145,20 @@ fn a_file_with_an_assertion_is_a_secret_too_and_a_certificate_is_none() {
     let file = folder.path().join("assertion");
     fs::write(&file, "e30.e30.c2ln").unwrap();
     fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
-    let string = format!(
-        "am=OAuth2-JWTClientAssertion;ClientAssertionFile={};TokenEndpoint={}",
-        file.display(),
-        authority.url("/oauth/token")
-    );
-    let connection = open(&string).unwrap();
+    let open_with = |more: &str| {
+        let endpoint = authority.url("/oauth/token");
+        let connection =
+            open(&format!("am=OAuth2-JWTClientAssertion;TokenEndpoint={endpoint};{more}")).unwrap();
+        connection.set_option("ClientAssertionFile", file.to_str().unwrap()).unwrap();
+        connection
+    };
+    let connection = open_with("");
     connection.get_token().unwrap_err();
     let [warning] = &of_mode(&connection)[..] else { panic!("{:?}", connection.warnings()) };
     assert_eq!(warning.option.as_deref(), Some("ClientAssertionFile"));
-    assert!(open(&string).unwrap().validate().contains("has mode 0644"));
+    assert!(open_with("").validate().contains("has mode 0644"));
     let sent = authority.requests().len();
-    let failure = ask(&format!("{string};KeyFileCheck=1")).unwrap_err();
+    let failure = open_with("KeyFileCheck=1").get_token().unwrap_err();
     assert_eq!(
         (failure.status, failure.option.as_deref()),
         (AUTHGRANT_KEY_STORE, Some("ClientAssertionFile"))

@@ -51,6 +51,28 @@ fn the_text_of_a_connection_string_has_no_references_and_they_are_not_repeated()
 }
 
 #[test]
+fn client_assertion_file_in_untrusted_text_is_not_read() {
+    let authority = authority(Config::http());
+    let place = Place::with("hunter2", "secret-line\n");
+    let (path, endpoint) = (place.path("hunter2"), authority.url("/oauth/token"));
+    let rest = format!("am=OAuth2-JWTClientAssertion;ClientID=c;TokenEndpoint={endpoint}");
+    let string = format!("{rest};ClientAssertionFile={path}");
+    let source = place.write("a.dsn", format!("[ODBC]\n{}", string.replace(';', "\n")));
+    for untrusted in [string, format!("FILEDSN={source}")] {
+        let connection = open(&untrusted).unwrap();
+        let words = ["AUTHGRANT_ALLOW_REFERENCES", "content is sent"];
+        refused(&connection, "ClientAssertionFile", &words);
+        let report: serde_json::Value = serde_json::from_str(&connection.validate()).unwrap();
+        assert_eq!(report["problems"].as_array().unwrap().len(), 1, "{report:#}");
+    }
+    assert!(authority.requests().is_empty());
+    let connection = open(&rest).unwrap();
+    connection.set_option("ClientAssertionFile", &path).unwrap();
+    connection.get_token().map(|_| ()).unwrap_err();
+    assert_eq!(authority.token_requests().len(), 1, "the application may name the file");
+}
+
+#[test]
 fn the_host_program_says_secrets_by_variable_and_by_file() {
     let place = Place::with("token", "from the file\n");
     assert_eq!(

@@ -6,7 +6,6 @@ use base64::engine::general_purpose::STANDARD;
 use super::method::Method;
 use super::{AssertionSource, Consent, Exchange, Flow, Grant, Header, Login, Methods, Reader};
 use crate::error::Status;
-use crate::file::Location;
 use crate::options::Name;
 use crate::provider::{Profile, ScopeIn};
 use crate::secret::Secret;
@@ -54,7 +53,7 @@ impl Reader<'_> {
         profile: Option<&Profile>,
     ) -> Option<AssertionSource> {
         let given = self.secret(Name::ClientAssertion);
-        let file = self.text(Name::ClientAssertionFile);
+        let file = self.value(Name::ClientAssertionFile);
         match (given, file) {
             (Some(_), Some(_)) => {
                 self.fault(
@@ -65,8 +64,8 @@ impl Reader<'_> {
                 None
             }
             (Some(given), None) => Some(AssertionSource::Given(given)),
-            (None, Some(file)) => Some(AssertionSource::File {
-                file: Location::new(file),
+            (None, Some(_)) => Some(AssertionSource::File {
+                file: self.location(Name::ClientAssertionFile)?,
                 guarded: self.is(Name::KeyFileCheck, "1"),
             }),
             (None, None) => Some(AssertionSource::Signed(Box::new(self.signing(endpoint, profile, true)?))),

@@ -2,7 +2,8 @@
 
 use super::{Methods, Reader};
 use crate::error::Status;
-use crate::options::Name;
+use crate::file::Location;
+use crate::options::{Kind, Name, table};
 use crate::policy::Forbidden;
 use crate::url::Url;
 
@@ -12,6 +13,9 @@ const ASKED_LATER: [Name; 2] = [Name::RestSamplePath, Name::HealthURI];
 impl Reader<'_> {
     /// What can be seen of an option by itself.
     pub(super) fn check_policy(&mut self) {
+        for definition in table::TABLE.iter().filter(|definition| definition.kind == Kind::Path) {
+            self.check_path(definition.id);
+        }
         if self.is(Name::EnableLoginPrompt, "1") {
             self.refuse(Name::EnableLoginPrompt, "is 1", Forbidden::Prompt);
         }
@@ -23,6 +27,26 @@ impl Reader<'_> {
                 self.refuse_plain_http(name, &url);
             }
         }
+    }
+
+    /// Whether the policy lets `name` name what it names; a fault if not.
+    pub(super) fn check_path(&mut self, name: Name) -> bool {
+        let found = name
+            .definition()
+            .zip(self.value(name))
+            .and_then(|(definition, value)| self.options.forbidden_path(definition, value, self.policy));
+        if let Some(found) = &found
+            && !self.has_fault_with(name)
+        {
+            self.fault(Status::InvalidOption, name, found);
+        }
+        found.is_none()
+    }
+
+    /// The file that `name` names; nothing, and a fault, where the policy forbids it.
+    pub(super) fn location(&mut self, name: Name) -> Option<Location> {
+        let value = self.value(name).filter(|_| self.check_path(name))?;
+        Some(self.options.location(value.text.reveal(), value, self.policy))
     }
 
     /// A fault where the policy forbids what `name` says; `found` is what that is.

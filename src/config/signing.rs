@@ -6,7 +6,6 @@ use super::Reader;
 use super::defaults::{Parties, lacks_fingerprint};
 use crate::assertion::{Header, Members};
 use crate::error::Status;
-use crate::file::Location;
 use crate::key::{KeyOrigin, KeySource, Purpose, Thumbprint, Uri};
 use crate::options::{Kind, Name, Origin};
 use crate::policy::{Allowed, Forbidden};
@@ -88,7 +87,7 @@ impl Reader<'_> {
 
     pub(super) fn key_source(&mut self, header: &Header) -> Option<KeySource> {
         let origin = self.key_origin(header.algorithm)?;
-        let certificate = self.text(Name::JWTCertificate).map(Location::new);
+        let certificate = self.location(Name::JWTCertificate);
         let alone = KeySource {
             purpose: Purpose::Assertion,
             origin,
@@ -150,7 +149,10 @@ impl Reader<'_> {
     /// stranger; so may a FILEDSN and a model file, which it names.
     pub(super) fn store(&mut self, name: Name, typed: String) -> Option<KeyOrigin> {
         if !Uri::is(&typed) {
-            return Some(KeyOrigin::Store(Location::new(typed)));
+            return self.location(name).map(KeyOrigin::Store);
+        }
+        if !self.check_path(name) {
+            return None;
         }
         let uri =
             Uri::parse(&typed).map_err(|reason| self.fault(Status::InvalidOption, name, &reason)).ok()?;

@@ -76,7 +76,7 @@ struct Understood {
 impl Understood {
     fn of(said: &Options, signer: Option<&HostSigner>, policy: Policy) -> Self {
         let mut seen = Seen::nothing();
-        let mut options = said.dereferenced(policy, &mut seen);
+        let mut options = said.dereferenced(policy, signer.is_some(), &mut seen);
         // What stands beside a key that does not sign is another's.
         let own = if signer.is_some() { None } else { config::own_key(&options, policy) };
         if let Some(own) = own {

@@ -1,11 +1,13 @@
 //! The policy of the process, and its numbers.
 
+use std::ffi::c_char;
+
 use crate::ffi::error::ErrorObject;
 use crate::ffi::status::authgrant_status;
-use crate::policy::Policy;
+use crate::policy::{AllowedDirectories, Policy};
 
-/// Allowed by authgrant_set_policy: `env:NAME` and `file:PATH` as secrets in the text of a connection string, and in a
-/// FILEDSN that it names by its path. Without it they are taken from authgrant_set_option, from odbc.ini and from the
+/// Allowed by authgrant_set_policy: `env:NAME` and `file:PATH` as secrets, and ClientAssertionFile, in the text of a connection
+/// string and in a FILEDSN that it names by its path. Without it they are taken from authgrant_set_option, from odbc.ini and from the
 /// machine's own FILEDSNs alone.
 pub const AUTHGRANT_ALLOW_REFERENCES: u32 = 1;
 /// Allowed by authgrant_set_policy: a PKCS#11 module that a connection string or a FILEDSN names by its path (module-path).
@@ -26,6 +28,16 @@ pub const AUTHGRANT_FORBID_PROMPT: u32 = 8;
 pub const AUTHGRANT_FORBID_WEAK_STORES: u32 = 16;
 /// Forbidden by authgrant_set_policy: tokens in common with other connections; CacheScope=Connection holds for all.
 pub const AUTHGRANT_FORBID_SHARING: u32 = 32;
+/// Forbidden by authgrant_set_policy: file paths in a connection string and in a FILEDSN that it names by its path, except
+/// below the folders of authgrant_allow_directory. It covers key stores, trust stores, certificates, assertions, model files,
+/// `file:` references and the FILEDSN itself; PKCS#11 URIs are refused everywhere. Not affected are options that
+/// authgrant_set_option sets, odbc.ini and a FILEDSN that is named without a folder.
+///
+/// The bit declares connection strings untrusted. The secrets, the key stores and the signer that the application sets are then
+/// guarded as those of a data source are: a string that says where they are sent (TokenURI, TokenEndpoint, AuthURI, TrustStore,
+/// ProxyHost, ClaimsAudience, …) is AUTHGRANT_INVALID_OPTION, unless the application sets that option too, or sets
+/// AllowOverride=1 because the secrets are those of the string's author.
+pub const AUTHGRANT_FORBID_FILE_PATHS: u32 = 64;
 
 /// Sets what connection strings may do in this process, for hosts that take them from strangers.
 ///
@@ -49,6 +61,25 @@ pub extern "C" fn authgrant_set_policy(
     })
 }
 
+/// Allows file paths in connection strings below a folder, although AUTHGRANT_FORBID_FILE_PATHS is set.
+///
+/// `path` is an existing folder; a relative one is resolved now. Several calls allow several folders, for the process and its
+/// forked children; none is taken back. A file is opened through the folder: a path with `..` and a symbolic link that leaves the
+/// folder are refused, on Linux also an absolute link. Hard links and mounts below the folder are not told from other files, so
+/// only trusted users may write there.
+///
+/// Call it before the first authgrant_open; afterwards only a folder that is allowed already is accepted.
+///
+/// Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT for what is not a folder, and for a new folder after the first
+/// authgrant_open.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_allow_directory(
+    path: *const c_char,
+    error: *mut *mut ErrorObject,
+) -> authgrant_status {
+    guard!(error, |call| { AllowedDirectories::allow(call.text("path", path)?) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +94,7 @@ mod tests {
             (AUTHGRANT_FORBID_PROMPT, Forbidden::Prompt),
             (AUTHGRANT_FORBID_WEAK_STORES, Forbidden::WeakStores),
             (AUTHGRANT_FORBID_SHARING, Forbidden::Sharing),
+            (AUTHGRANT_FORBID_FILE_PATHS, Forbidden::FilePaths),
         ] {
             assert_eq!(number, what as u32);
             assert!(include_str!("policy.rs").contains(&format!("{}: u32 = {number};", what.name())));

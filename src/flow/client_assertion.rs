@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use crate::config::{AssertionSource, Exchange};
 use crate::error::{Error, Result, Status};
-use crate::file::{self, Exposed, Location};
+use crate::file::{Exposed, Location};
 use crate::flow::exchange::{Attempt, Repeat, shown_claims};
 use crate::flow::{Context, signed_jwt};
 use crate::secret::Secret;
@@ -62,11 +62,13 @@ fn told(source: &str, exchange: &Exchange) -> String {
 
 /// Whoever wrote the file renews it, so it is read each time.
 fn read(location: &Location, guarded: bool, warn: &dyn Fn(Error)) -> Result<Secret> {
-    let fault = |what: String| {
+    let error = |status, what: String| {
         let text = format!("ClientAssertionFile {location} {what}");
-        Error::new(Status::KeyStore, "client assertion", text).with_option("ClientAssertionFile")
+        Error::new(status, "client assertion", text).with_option("ClientAssertionFile")
     };
-    let (content, metadata) = file::read(location.path()).map_err(|why| fault(why.to_string()))?;
+    let fault = |what| error(Status::KeyStore, what);
+    let (content, metadata) =
+        location.read().map_err(|why| error(why.status_or(Status::KeyStore), why.to_string()))?;
     match Exposed::of(&metadata) {
         Some(exposed) if guarded => return Err(fault(format!("{exposed} (KeyFileCheck is 1)"))),
         Some(exposed) => {

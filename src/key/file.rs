@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::KeySource;
 use crate::error::{Error, Result, Status};
-use crate::file::{self, Exposed, Location, Stamp};
+use crate::file::{Exposed, Location, Stamp};
 
 /// A file, and the option that named it.
 pub(super) struct Named<'a> {
@@ -24,8 +24,11 @@ impl fmt::Display for Named<'_> {
 impl Named<'_> {
     /// The file itself is at fault.
     pub(super) fn broken(&self, text: impl AsRef<str>) -> Error {
-        let text = format!("{self} {}", text.as_ref());
-        Error::new(Status::KeyStore, "key store", text).with_option(self.option)
+        self.error(Status::KeyStore, text.as_ref())
+    }
+
+    fn error(&self, status: Status, text: &str) -> Error {
+        Error::new(status, "key store", format!("{self} {text}")).with_option(self.option)
     }
 }
 
@@ -52,8 +55,10 @@ fn content(named: &Named<'_>) -> Result<(Zeroizing<Vec<u8>>, Metadata)> {
     if named.file.typed().is_empty() {
         return Err(named.broken("is empty; it should name a file"));
     }
-    let (content, metadata) =
-        file::read(named.file.path()).map_err(|fault| named.broken(fault.to_string()))?;
+    let (content, metadata) = named
+        .file
+        .read()
+        .map_err(|fault| named.error(fault.status_or(Status::KeyStore), &fault.to_string()))?;
     if content.is_empty() {
         return Err(named.broken("is empty (0 bytes)"));
     }

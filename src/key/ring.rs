@@ -6,7 +6,6 @@
 //! read it. A signer's is not kept at all, as the host may free what its signer works with.
 
 use std::collections::HashMap;
-use std::io;
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
@@ -53,7 +52,7 @@ impl KeyRing {
         let Some(digest) = self.digest(source, sys::effective_user_id()) else {
             return super::open(source).map(Arc::new);
         };
-        if let Ok(stamps) = source.files().map(Stamp::now).collect::<io::Result<Vec<_>>>()
+        if let Ok(stamps) = source.files().map(Stamp::now).collect::<std::result::Result<Vec<_>, _>>()
             && let Some(key) = self.kept(&digest, &stamps)
         {
             return Ok(key);

@@ -5,6 +5,7 @@
 //! needs braces here, and JSON has some. An empty value says nothing, since dialogs write down every name they know.
 
 use std::fmt::Write as _;
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -14,7 +15,8 @@ use super::ini::{Fault, Ini, Section};
 use super::table::{self, Definition, Name};
 use super::{Layer, Origin, Value, without_quotes};
 use crate::error::{Error, Result, Status};
-use crate::file;
+use crate::file::{self, Location};
+use crate::policy::{Forbidden, Policy};
 use crate::secret::Secret;
 
 /// What a data source says.
@@ -39,20 +41,52 @@ impl Search {
     /// Reads the first of `files` that can be read.
     fn read_first(&mut self, files: Vec<PathBuf>, option: &str) {
         for path in files {
-            match file::read(&path) {
-                Ok((content, _)) => {
-                    self.read.push((path, content));
-                    return;
-                }
-                Err(fault) if fault.is_missing() => {
-                    self.looked.push(format!("{} (is not there)", path.display()));
-                }
-                Err(fault) => {
-                    self.warnings.push(warn(option, &format!("{} {fault}; it was left out", path.display())));
-                    self.looked.push(format!("{} ({fault})", path.display()));
-                }
+            let content = file::read(&path);
+            if self.add(path, content, option) {
+                return;
             }
         }
+    }
+
+    /// As [`Self::read_first`], of paths that a connection string names, below the allowed directories alone.
+    fn read_first_allowed(&mut self, files: Vec<PathBuf>) -> Result<()> {
+        for path in files {
+            let file = Location::confined(path.to_string_lossy().into_owned());
+            let content = file.read();
+            if let Err(fault) = &content
+                && fault.is_forbidden()
+            {
+                let text = format!("FILEDSN {file} {fault}");
+                return Err(Error::new(Status::InvalidOption, "data source", text).with_option("FILEDSN"));
+            }
+            if self.add(path, content, "FILEDSN") {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the content of the file at `path`, or what kept it from being read.
+    fn add(
+        &mut self,
+        path: PathBuf,
+        content: std::result::Result<(Zeroizing<Vec<u8>>, Metadata), file::Fault>,
+        option: &str,
+    ) -> bool {
+        match content {
+            Ok((content, _)) => {
+                self.read.push((path, content));
+                return true;
+            }
+            Err(fault) if fault.is_missing() => {
+                self.looked.push(format!("{} (is not there)", path.display()));
+            }
+            Err(fault) => {
+                self.warnings.push(warn(option, &format!("{} {fault}; it was left out", path.display())));
+                self.looked.push(format!("{} ({fault})", path.display()));
+            }
+        }
+        false
     }
 
     fn not_found(mut self, option: &str, what: &str, section: &str) -> Error {
@@ -109,10 +143,16 @@ pub(super) fn dsn(name: &str, environment: &dyn Environment) -> Result<Source> {
 /// What the file of that name or path says.
 ///
 /// # Errors
-/// [`Status::DataSourceNotFound`] where it is not there, cannot be read, or has no section `[ODBC]`.
-pub(super) fn file_dsn(name: &str, environment: &dyn Environment) -> Result<Source> {
+/// [`Status::DataSourceNotFound`] where it is not there, cannot be read, or has no section `[ODBC]`;
+/// [`Status::InvalidOption`] where `policy` forbids its path.
+pub(super) fn file_dsn(name: &str, environment: &dyn Environment, policy: Policy) -> Result<Source> {
     let mut search = Search::default();
-    search.read_first(environment::file_dsns(environment, name, || file_dsn_folder(environment)), "FILEDSN");
+    let files = environment::file_dsns(environment, name, || file_dsn_folder(environment));
+    if environment::has_folder(Path::new(name)) && policy.forbids(Forbidden::FilePaths) {
+        search.read_first_allowed(files)?;
+    } else {
+        search.read_first(files, "FILEDSN");
+    }
     let Some((path, content)) = search.read.first() else {
         return Err(search.not_found("FILEDSN", name, "[ODBC]"));
     };

@@ -100,7 +100,11 @@ impl Options {
     /// are in use.
     fn key_steers(&self, key: &KeySource) -> Option<Error> {
         let option = table::find(key.option())?;
-        let steers = self.is_named_by_string(key) && self.guards_secrets();
+        let steers = if self.is_named_by_string(key) {
+            self.guards_secrets()
+        } else {
+            self.is_named_by_untrusted(key) && self.guards_application_secrets()
+        };
         steers.then(|| self.refused(option, &format!("token_uri of the key file {}", key.named())))
     }
 
@@ -117,9 +121,16 @@ impl Options {
     }
 
     fn is_named_by_string(&self, key: &KeySource) -> bool {
-        let option = table::find(key.option());
-        let value = option.and_then(|option| self.get(option.id));
-        value.is_some_and(|value| value.origin == Origin::ConnectionString)
+        self.naming(key).is_some_and(|value| value.origin == Origin::ConnectionString)
+    }
+
+    fn is_named_by_untrusted(&self, key: &KeySource) -> bool {
+        self.naming(key).is_some_and(|value| self.is_a_strangers(value))
+    }
+
+    /// The value that names the key.
+    fn naming(&self, key: &KeySource) -> Option<&Value> {
+        self.get(table::find(key.option())?.id)
     }
 
     fn hear_box(&mut self, key: &KeySource, hints: BoxHints, exchanges: bool, policy: Policy) {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::assertion::Members;
 use crate::error::{Error, Result, Status};
 use crate::key::Uri;
+use crate::policy::Policy;
 use crate::proxy::Variables;
 use crate::secret::Secret;
 
@@ -23,6 +24,7 @@ mod key_file;
 mod model;
 #[cfg(test)]
 mod model_tests;
+mod paths;
 mod references;
 mod seen;
 #[cfg(test)]
@@ -109,6 +111,10 @@ pub struct Options {
     proxies: Variables,
     warnings: Vec<Error>,
     outside: Outside,
+    /// Whether the secrets that the application sets may not be sent where the connection string says.
+    guards_application: bool,
+    /// Whether a signer of the application takes the place of the options' key.
+    application_signs: bool,
 }
 
 /// What was found where options refer to something outside of them.
@@ -138,7 +144,7 @@ impl Options {
         }
         options.proxies = environment::proxies(environment);
         options.look_up(&order, environment)?;
-        options.read_model();
+        options.guard_application(Policy::current(), false);
         Ok(options)
     }
 
@@ -226,7 +232,7 @@ impl Options {
 
     /// DRIVER and FILEDSN may stand together; a file for another driver says nothing.
     fn file_dsn(&mut self, environment: &dyn Environment) -> Result<data_source::Source> {
-        let mut source = data_source::file_dsn(&self.said(Name::FILEDSN), environment)?;
+        let mut source = data_source::file_dsn(&self.said(Name::FILEDSN), environment, Policy::current())?;
         let (ours, its) = (self.said(Name::Driver), source.values.get(&Name::Driver));
         let other = |its: &&Value| !ours.is_empty() && !its.text.reveal().eq_ignore_ascii_case(&ours);
         if its.filter(other).is_some() {
@@ -253,7 +259,8 @@ impl Options {
         if path == self.model.path {
             return;
         }
-        let (model, values) = if path.is_empty() { Default::default() } else { Model::read(&path) };
+        let file = self.get(Name::RestConfigFile).map(|value| self.location(&path, value, Policy::current()));
+        let (model, values) = file.map_or_else(Default::default, |file| Model::read(&file));
         self.model = model;
         self.layers.insert(Origin::Model, Arc::new(values));
     }
@@ -283,15 +290,14 @@ impl Options {
         for (id, name, value) in accepted {
             self.say(id, Secret::from(*value), Origin::SetOption, name);
         }
-        self.read_model();
+        self.guard_application(Policy::current(), self.application_signs);
         Ok(())
     }
 
     /// The value of an option, if it has one that is not empty.
     #[must_use]
     pub fn get(&self, name: Name) -> Option<&Value> {
-        let refused = self.is_refused(name);
-        self.topmost(name, |origin| !(refused && origin == Origin::ConnectionString))
+        self.topmost(name, |origin| !self.is_refused(origin, name))
     }
 
     /// The value of highest rank among those of some origins, if it is not empty.

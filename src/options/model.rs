@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -15,9 +14,10 @@ use serde_json::Value as Json;
 use super::table::{self, Definition, Kind};
 use super::{Layer, Origin, Value};
 use crate::error::{Error, Status};
+use crate::field;
+use crate::file::Location;
 use crate::secret::Secret;
 use crate::url::{joined, scheme};
-use crate::{field, file};
 
 /// The options that a model may set.
 const SETTINGS: [&str; 6] =
@@ -42,11 +42,12 @@ pub(super) struct Model {
 
 impl Model {
     /// Reads the model and the values that it sets.
-    pub(super) fn read(path: &str) -> (Self, Layer) {
-        let mut reader =
-            Reader { model: Self { path: path.to_owned(), ..Self::default() }, values: Layer::new() };
-        match file::read(Path::new(path)) {
+    pub(super) fn read(file: &Location) -> (Self, Layer) {
+        let path = file.typed().to_owned();
+        let mut reader = Reader { model: Self { path, ..Self::default() }, values: Layer::new() };
+        match file.read() {
             Ok((mut content, _)) => reader.understand(&mut content),
+            Err(fault) if fault.is_forbidden() => reader.fail(&fault.to_string()),
             Err(fault) => {
                 reader.model.left_out = true;
                 let fault = if fault.is_missing() { "is not there".to_owned() } else { fault.to_string() };
@@ -71,12 +72,14 @@ impl Reader {
     fn understand(&mut self, content: &mut [u8]) {
         match parse(content) {
             Ok(directives) => self.directives(&directives),
-            Err(reason) => {
-                let text = format!("RestConfigFile {} {reason}", self.model.path);
-                let fault = Error::new(Status::InvalidOption, "options", text).with_option("RestConfigFile");
-                self.model.fault = Some(fault);
-            }
+            Err(reason) => self.fail(&reason),
         }
+    }
+
+    fn fail(&mut self, reason: &str) {
+        let text = format!("RestConfigFile {} {reason}", self.model.path);
+        let fault = Error::new(Status::InvalidOption, "options", text).with_option("RestConfigFile");
+        self.model.fault = Some(fault);
     }
 
     fn directives(&mut self, Directives(directives): &Directives) {

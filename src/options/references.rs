@@ -13,7 +13,7 @@ use std::path::Path;
 use super::table::{self, Definition, Kind, Name};
 use super::{Options, Origin, Seen, Value, environment};
 use crate::error::{Error, Result, Status};
-use crate::file::{self, Exposed, Fault, Location, Stamp};
+use crate::file::{Exposed, Fault, Location, Stamp};
 use crate::key::Uri;
 use crate::policy::{Allowed, Policy};
 use crate::secret::Secret;
@@ -57,15 +57,19 @@ pub(super) fn to_the_letter(definition: &Definition, text: &Secret) -> Secret {
 }
 
 impl Options {
-    /// The same options with the secrets themselves where references stand. What is wrong with a reference is among the
+    /// The same options under `policy`, with the secrets themselves where references are; a signer of the application `signs`
+    /// in the place of their key. What is wrong with a reference is among the
     /// [`Options::faults`] then, and its option is left as it is.
     #[must_use]
-    pub fn dereferenced(&self, policy: Policy, seen: &mut Seen) -> Self {
-        let mut options = self.clone();
-        for (definition, value) in table::TABLE.iter().zip(self.in_force()) {
+    pub fn dereferenced(&self, policy: Policy, signs: bool, seen: &mut Seen) -> Self {
+        let mut guarded = self.clone();
+        guarded.guard_application(policy, signs);
+        let mut options = guarded.clone();
+        options.outside.faults.extend(guarded.refused_content(policy));
+        for (definition, value) in table::TABLE.iter().zip(guarded.in_force()) {
             let Some(value) = value.filter(|_| definition.is_secret()) else { continue };
             let Some(reference) = Reference::of(value.text.reveal()) else { continue };
-            let followed = self.follow(definition, value, &reference, policy, seen);
+            let followed = guarded.follow(definition, value, &reference, policy, seen);
             match followed {
                 Ok(text) => options.replace(definition.id, value, text),
                 Err(fault) => options.outside.faults.push(fault),
@@ -109,7 +113,10 @@ impl Options {
             Reference::Literal(text) => return Ok(Secret::from(text)),
             _ if !may => return Err(refusal(definition, value, reference)),
             Reference::Variable(name) => (variable(name), name),
-            Reference::File(path) => (self.content(path, seen), path),
+            Reference::File(path) => {
+                let file = self.location(path, value, policy);
+                (self.content(file, seen), path)
+            }
         };
         read.map_err(|what| {
             seen.in_vain();
@@ -118,9 +125,8 @@ impl Options {
     }
 
     /// The content of a file without the end of its last line; the error is what is wrong, to be put behind its path.
-    fn content(&self, path: &str, seen: &mut Seen) -> std::result::Result<Secret, String> {
-        let file = Location::new(path.to_owned());
-        let (content, metadata) = file::read_at_most(file.path(), MOST_BYTES).map_err(said)?;
+    fn content(&self, file: Location, seen: &mut Seen) -> std::result::Result<Secret, String> {
+        let (content, metadata) = file.read_at_most(MOST_BYTES).map_err(said)?;
         let guarded = self.get(Name::KeyFileCheck).is_some_and(|value| value.text.reveal() == "1");
         if let Some(exposed) = Exposed::of(&metadata).filter(|_| guarded) {
             return Err(format!("{exposed} (KeyFileCheck is 1)"));
@@ -142,15 +148,22 @@ impl Options {
     }
 
     /// Whether somebody said it who may be anybody.
-    pub(super) fn is_a_strangers(&self, value: &Value) -> bool {
-        match value.origin {
+    #[must_use]
+    pub fn is_a_strangers(&self, value: &Value) -> bool {
+        self.is_untrusted(value.origin)
+    }
+
+    /// Whether the text of `origin` may be anybody's.
+    pub(super) fn is_untrusted(&self, origin: Origin) -> bool {
+        match origin {
             Origin::ConnectionString => true,
             Origin::FileDsn => {
                 let named = self.in_layer(Origin::ConnectionString, Name::FILEDSN);
                 named.is_none_or(|named| environment::has_folder(Path::new(named.text.reveal().trim())))
             }
             Origin::Model => {
-                let named = self.get(Name::RestConfigFile);
+                // Whether it is in force or not: that depends on what is asked here.
+                let named = self.topmost(Name::RestConfigFile, |_| true);
                 named.is_none_or(|named| self.is_a_strangers(named))
             }
             // It says what the file says that the key's option names.

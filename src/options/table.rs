@@ -114,7 +114,19 @@ impl Definition {
     /// Whether it is a secret, or names a file of secrets that are put to use.
     #[must_use]
     pub fn leads_to_secrets(&self) -> bool {
-        self.is_secret() || matches!(self.name, "JWTCertStore" | "KeyStore" | "ClientAssertionFile")
+        self.is_secret() || self.is_key_store() || self.sends_content()
+    }
+
+    /// Whether it names a key store, which may be a key on a token.
+    #[must_use]
+    pub fn is_key_store(&self) -> bool {
+        matches!(self.name, "JWTCertStore" | "KeyStore")
+    }
+
+    /// Whether it names a file whose content is sent to a server.
+    #[must_use]
+    pub fn sends_content(&self) -> bool {
+        self.name == "ClientAssertionFile"
     }
 
     /// All its names.
@@ -224,7 +236,7 @@ options! {
     ClientAssertion [] Kind::Secret, "",
         "A ready-made client assertion (RFC 7523 section 2.2); it is sent once.";
     ClientAssertionFile [] Kind::Path, "",
-        "A file that holds the client assertion, read each time, since whoever wrote it renews it.";
+        "A file that holds the client assertion, read each time, since whoever wrote it renews it. From a connection string, and from a FILEDSN that it names by its path, only if the host program allows it (AUTHGRANT_ALLOW_REFERENCES).";
     RefreshToken ["rtok", "Auth_RefreshToken"] Kind::Secret, "",
         "The refresh token (RFC 6749 section 6); where the server sends a newer one, that is used from then on.";
     OAuthCode ["oac"] Kind::Secret, "",

@@ -11,10 +11,10 @@ use crate::clock::Clock;
 use crate::config::{self, AssertionSource, Wanted};
 use crate::connection::{Connection, View};
 use crate::error::{Error, Result, Status};
-use crate::file::Location;
 use crate::flow;
 use crate::key::{self, Listed, SigningKey};
 use crate::options::{Kind, Name, Options, table};
+use crate::policy::Policy;
 use crate::tls::Trust;
 use crate::token::end_of_jwt;
 use crate::url::Url;
@@ -164,7 +164,7 @@ impl Findings {
     }
 
     fn assertion(&mut self, options: &Options, clock: &dyn Clock) {
-        if self.lacks(&[Name::ClientAssertion]) {
+        if self.lacks(&[Name::ClientAssertion, Name::ClientAssertionFile]) {
             return;
         }
         let given =
@@ -172,7 +172,7 @@ impl Findings {
         let file = options.get(Name::ClientAssertionFile);
         let guarded = options.get(Name::KeyFileCheck).is_some_and(|word| word.text.reveal() == "1");
         let file = file.map(|file| AssertionSource::File {
-            file: Location::new(file.text.reveal().to_owned()),
+            file: options.location(file.text.reveal(), file, Policy::current()),
             guarded,
         });
         for source in given.into_iter().chain(file) {

@@ -6,7 +6,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 
 use crate::error::{Error, Result, Status};
-use crate::file::{self, Location};
+use crate::file::{Fault, Location};
 use crate::key::{self, KeyOrigin, KeySource, Purpose};
 use crate::secret::Secret;
 
@@ -15,9 +15,15 @@ pub(super) fn store_error(store: &Location, text: &str) -> Error {
     Error::new(Status::KeyStore, "tls", format!("TrustStore {store} {text}")).with_option("TrustStore")
 }
 
+/// As [`store_error`], of a file that cannot be read.
+pub(super) fn unreadable(store: &Location, fault: &Fault) -> Error {
+    let text = format!("TrustStore {store} {fault}");
+    Error::new(fault.status_or(Status::KeyStore), "tls", text).with_option("TrustStore")
+}
+
 /// The certificates in the file `store`.
 pub(super) fn read_store(store: &Location, password: Option<&Secret>) -> Result<RootCertStore> {
-    let (content, _) = file::read(store.path()).map_err(|fault| store_error(store, &fault.to_string()))?;
+    let (content, _) = store.read().map_err(|fault| unreadable(store, &fault))?;
     let found = match key::trusted_certificates(&source(store, password), &content) {
         Some(found) => found?.into_iter().map(CertificateDer::from).collect(),
         None => certificates(&content).map_err(|text| store_error(store, &text))?,

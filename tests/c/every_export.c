@@ -522,13 +522,18 @@ static void completed_strings(void) {
 /* Called after connections were opened: what tightens works, what loosens does not. */
 static void policy(void) {
     FAILS(authgrant_set_policy(4, 0, &error), AUTHGRANT_INVALID_ARGUMENT);
-    FAILS(authgrant_set_policy(0, 64, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_set_policy(0, 128, &error), AUTHGRANT_INVALID_ARGUMENT);
     FAILS(authgrant_set_policy(AUTHGRANT_ALLOW_REFERENCES | AUTHGRANT_ALLOW_MODULES, 0, &error), AUTHGRANT_INVALID_ARGUMENT);
     WORKS(authgrant_set_policy(0, AUTHGRANT_FORBID_INSECURE_TLS, &error));
     WORKS(authgrant_set_policy(0, AUTHGRANT_FORBID_INSECURE_TLS | AUTHGRANT_FORBID_GET | AUTHGRANT_FORBID_LOOPBACK_HTTP |
-                                      AUTHGRANT_FORBID_PROMPT | AUTHGRANT_FORBID_WEAK_STORES | AUTHGRANT_FORBID_SHARING, &error));
+                                      AUTHGRANT_FORBID_PROMPT | AUTHGRANT_FORBID_WEAK_STORES | AUTHGRANT_FORBID_SHARING |
+                                      AUTHGRANT_FORBID_FILE_PATHS, &error));
     FAILS(authgrant_set_policy(0, AUTHGRANT_FORBID_GET, &error), AUTHGRANT_INVALID_ARGUMENT);
     CHECK(authgrant_set_policy(0, 0, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_allow_directory("/", &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_allow_directory(NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_allow_directory("\xc3\x28", &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_allow_directory("", NULL) == AUTHGRANT_INVALID_ARGUMENT);
 }
 
 static void consent_and_assertions(void) {

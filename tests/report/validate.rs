@@ -234,14 +234,16 @@ fn a_ready_made_token_or_assertion_past_its_end_is_a_problem() {
 fn a_file_with_a_ready_made_assertion_is_looked_into() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("assertion");
-    let string = format!(
-        "am=OAuth2-JWTClientAssertion;TokenURI=https://login.example/t;ClientAssertionFile={}",
-        path.display()
-    );
+    let string = "am=OAuth2-JWTClientAssertion;TokenURI=https://login.example/t";
+    let report = || -> serde_json::Value {
+        let connection = open(string).unwrap();
+        connection.set_option("ClientAssertionFile", path.to_str().unwrap()).unwrap();
+        serde_json::from_str(&connection.validate()).unwrap()
+    };
     let option = || "ClientAssertionFile".to_owned();
-    assert_eq!(problems(&report(&string)), [(AUTHGRANT_KEY_STORE, option())]);
+    assert_eq!(problems(&report()), [(AUTHGRANT_KEY_STORE, option())]);
     std::fs::write(&path, jwt(1_000_000_000)).unwrap();
-    assert_eq!(problems(&report(&string)), [(AUTHGRANT_EXPIRED, option())]);
+    assert_eq!(problems(&report()), [(AUTHGRANT_EXPIRED, option())]);
     std::fs::write(&path, jwt(4_000_000_000)).unwrap();
-    assert_eq!(report(&string)["valid"], true);
+    assert_eq!(report()["valid"], true);
 }

@@ -1,5 +1,6 @@
 //! Options in, what is signed out, and each fault by its option.
 
+use crate::file::Location;
 use jsonwebtoken::Algorithm;
 
 use super::super::{Flow, resolve};

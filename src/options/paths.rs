@@ -1,0 +1,73 @@
+//! Files and keys that untrusted text names, which the policy may confine to the allowed directories.
+//!
+//! Untrusted are the connection string, a FILEDSN that it names by its path and a model file that one of them names; not what
+//! the application sets, an odbc.ini or a FILEDSN of the machine's folder.
+
+use std::path::Path;
+
+use super::table::{self, Definition, Kind, Name};
+use super::{Options, Value, environment};
+use crate::error::{Error, Status};
+use crate::file::{Fault, Location};
+use crate::key::Uri;
+use crate::policy::{Allowed, Forbidden, Policy};
+
+impl Options {
+    /// The file at `path`, which `value` names, under `policy`.
+    #[must_use]
+    pub fn location(&self, path: &str, value: &Value, policy: Policy) -> Location {
+        if policy.forbids(Forbidden::FilePaths) && self.is_a_strangers(value) {
+            Location::confined(path.to_owned())
+        } else {
+            Location::new(path.to_owned())
+        }
+    }
+
+    /// What is wrong with the path or the key that `value` names, if `policy` forbids it; to be put behind the option. No
+    /// file is looked at.
+    #[must_use]
+    pub fn forbidden_path(&self, definition: &Definition, value: &Value, policy: Policy) -> Option<String> {
+        let text = value.text.reveal();
+        let names_file = definition.kind == Kind::Path && !text.is_empty();
+        // Without a folder it is looked for in the machine's own.
+        let in_machine_folder =
+            definition.id == Name::FILEDSN && !environment::has_folder(Path::new(text.trim()));
+        if !names_file
+            || in_machine_folder
+            || !policy.forbids(Forbidden::FilePaths)
+            || !self.is_a_strangers(value)
+        {
+            return None;
+        }
+        if definition.is_key_store() && Uri::is(text) {
+            return Some(format!("names a key on a token, {}", Forbidden::FilePaths.said()));
+        }
+        let is_allowed = self.location(text, value, policy).is_allowed();
+        (!is_allowed).then(|| Fault::NotAllowed.to_string())
+    }
+
+    /// The errors of options whose files are sent, in text that may not name such files.
+    pub(super) fn refused_content(&self, policy: Policy) -> Vec<Error> {
+        let sent = table::TABLE.iter().filter(|definition| definition.sends_content());
+        let refused = sent.filter_map(|definition| {
+            let value = self.get(definition.id)?;
+            let refused = self.is_a_strangers(value) && !policy.allows(Allowed::References);
+            refused.then(|| content_refusal(definition, value))
+        });
+        refused.collect()
+    }
+}
+
+fn content_refusal(definition: &Definition, value: &Value) -> Error {
+    let place = match &value.place {
+        None => "in the connection string".to_owned(),
+        Some(place) => format!("in {place}, a FILEDSN that the connection string names by its path,"),
+    };
+    let text = format!(
+        "{} {place} names a file whose content is sent to the token endpoint, which the policy of this process does not \
+         allow ({}); set it by authgrant_set_option, put it into odbc.ini, or allow it by authgrant_set_policy",
+        definition.name,
+        Allowed::References.name(),
+    );
+    Error::new(Status::InvalidOption, "options", text).with_option(definition.name)
+}
