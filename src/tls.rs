@@ -149,6 +149,13 @@ impl Trust {
                     .build()
                     .map_err(|error| store_error(store, &format!("cannot be used: {error}")))?
             }
+            None if store::needs_fixed_roots() => {
+                let roots = Arc::new(store::read_fixed_roots()?);
+                let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
+                verifier
+                    .map_err(|error| unusable(&rustls::Error::General(error.to_string())))
+                    .map(|inner| inner as _)?
+            }
             None => {
                 Arc::new(rustls_platform_verifier::Verifier::new(provider).map_err(|error| unusable(&error))?)
             }

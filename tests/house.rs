@@ -64,3 +64,35 @@ fn unsafe_is_at_home_at_the_boundary_and_with_the_operating_system_alone() {
         }
     }
 }
+
+/// The text of a source file without its unit tests.
+fn without_tests(file: &Path) -> String {
+    let name = file.file_name().unwrap().to_str().unwrap();
+    if name.ends_with("tests.rs") {
+        return String::new();
+    }
+    let text = fs::read_to_string(file).unwrap();
+    text.split("mod tests {").next().unwrap().to_owned()
+}
+
+#[test]
+fn environment_is_read_in_sys_alone() {
+    let readers = [
+        "env::var",
+        "env::vars",
+        "home_dir",
+        "args_os",
+        "env::args",
+        "temp_dir",
+        "getenv",
+        "getpwuid",
+        "current_exe",
+    ];
+    for room in floors().concat().into_iter().filter(|room| room != "sys") {
+        for file in files_of(&room) {
+            let text = without_tests(&file);
+            let found = readers.iter().find(|reader| text.contains(*reader));
+            assert_eq!(found, None, "{} does not ask crate::sys", file.display());
+        }
+    }
+}

@@ -12,6 +12,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::error::{Error, Result, Status};
 use crate::secret::Secret;
+use crate::sys;
 use crate::url::Url;
 
 /// `xdg-open` is a shell script that hands the URL on to others, and some of its versions were careless: no character
@@ -79,6 +80,11 @@ impl Browser {
             Error::new(Status::InvalidOption, "consent", format!("the URL to open {why}"))
                 .with_option("AuthURI")
         })?;
+        if sys::is_secure_execution() {
+            let why = "the process runs with privileges that its caller does not have (set-user-ID, set-group-ID), and \
+                       the browser is found by the caller's environment";
+            return Err(self.missing(by_hand, why));
+        }
         self.look_after(None);
         let url = Secret::new(utf8_percent_encode(url.reveal(), FOR_SHELLS).to_string());
         match self.start(&url) {
@@ -120,7 +126,7 @@ impl Browser {
 }
 
 fn rundll32() -> OsString {
-    let system = std::env::var_os("SystemRoot").unwrap_or_else(|| "C:\\Windows".into());
+    let system = sys::variable("SystemRoot").unwrap_or_else(|| "C:\\Windows".into());
     let mut path = std::path::PathBuf::from(system);
     path.push("System32");
     path.push("rundll32.exe");

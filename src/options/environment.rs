@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::proxy::Variables;
 use crate::secret::Secret;
+use crate::sys;
 
 /// The variables that name a proxy for https, the first that is set counts. http_proxy is for http://, which goes to this
 /// machine alone.
@@ -24,17 +25,17 @@ pub trait Environment {
 }
 
 /// The surroundings of this process. Home is `$HOME` (iODBC's rule), else what the system knows of the user
-/// (unixODBC's).
+/// (unixODBC's). A set-user-ID program has neither variables nor a home.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ProcessEnvironment;
 
 impl Environment for ProcessEnvironment {
     fn variable(&self, name: &str) -> Option<OsString> {
-        std::env::var_os(name).filter(|value| !value.is_empty())
+        sys::variable(name).filter(|value| !value.is_empty())
     }
 
     fn home(&self) -> Option<PathBuf> {
-        std::env::home_dir().filter(|home| !home.as_os_str().is_empty())
+        sys::home()
     }
 
     fn system_folders(&self) -> Vec<PathBuf> {

@@ -17,6 +17,7 @@ use crate::file::{Exposed, Fault, Location, Stamp};
 use crate::key::Uri;
 use crate::policy::{Allowed, Policy};
 use crate::secret::Secret;
+use crate::sys;
 
 /// The most bytes of a secret; a key has less, too.
 const MOST_BYTES: u64 = 64 * 1024;
@@ -214,9 +215,12 @@ fn refusal(definition: &Definition, value: &Value, reference: &Reference<'_>) ->
 
 /// The content of an environment variable; the error is what is wrong, to be put behind its name.
 fn variable(name: &str) -> std::result::Result<Secret, String> {
-    // Names that no variable can have are asked for in vain, which not every system bears.
-    let text = if name.contains(['=', '\0']) { None } else { std::env::var_os(name) };
-    let text = text.ok_or("is not set; set it before the program starts, or name another")?;
+    if sys::is_secure_execution() {
+        return Err("is not read, because the process runs with privileges that its caller does not have (set-user-ID, \
+                    set-group-ID); refer to a file"
+            .to_owned());
+    }
+    let text = sys::variable(name).ok_or("is not set; set it before the program starts, or name another")?;
     match text.into_string() {
         Ok(text) if text.is_empty() => Err("is empty".to_owned()),
         Ok(text) => Ok(Secret::new(text)),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use once_cell::race::OnceBox;
 
 mod beneath;
+mod environment;
 mod fork;
 mod fork_gate;
 mod per_process;
@@ -18,6 +19,7 @@ mod stripes;
 mod wait;
 
 pub use beneath::{BeneathError, metadata_beneath, open_beneath};
+pub use environment::{home, is_secure_execution, program_name, variable};
 #[cfg(all(test, unix))]
 pub(crate) use fork::beside_a_child;
 pub use fork::{Guarded, Inherited, generation, make_ready_for_forks, watch_forks};

@@ -9,6 +9,7 @@ use crate::error::{Error, Result, Status};
 use crate::file::{Fault, Location};
 use crate::key::{self, KeyOrigin, KeySource, Purpose};
 use crate::secret::Secret;
+use crate::sys;
 
 /// An error about the file `store`.
 pub(super) fn store_error(store: &Location, text: &str) -> Error {
@@ -40,6 +41,39 @@ pub(super) fn read_store(store: &Location, password: Option<&Secret>) -> Result<
         (_, 0) => Err(store_error(store, "holds no certificate that can be used; all are malformed")),
         _ => Ok(roots),
     }
+}
+
+/// The files of CA certificates that the systems have, without symbolic links of the caller's choice.
+const FIXED_ROOTS: [&str; 6] = [
+    "/etc/ssl/certs/ca-certificates.crt", // Debian, Ubuntu, Arch, Alpine
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", // Fedora, RHEL
+    "/etc/pki/tls/certs/ca-bundle.crt",   // Fedora and RHEL before
+    "/etc/ssl/ca-bundle.pem",             // SUSE
+    "/etc/ssl/cert.pem",                  // BSD, Alpine
+    "/usr/local/share/certs/ca-root-nss.crt", // FreeBSD
+];
+
+/// Whether the operating system's certificates must not be looked for by rustls-platform-verifier: on Unix it follows
+/// SSL_CERT_FILE and SSL_CERT_DIR, which the caller of a set-user-ID program chooses.
+pub(super) fn needs_fixed_roots() -> bool {
+    cfg!(all(unix, not(target_vendor = "apple"), not(target_os = "android"))) && sys::is_secure_execution()
+}
+
+/// The operating system's CA certificates, by its own paths alone.
+pub(super) fn read_fixed_roots() -> Result<RootCertStore> {
+    read_first_roots(&FIXED_ROOTS)
+}
+
+fn read_first_roots(paths: &[&str]) -> Result<RootCertStore> {
+    let stores = paths.iter().map(|path| Location::new((*path).to_owned()));
+    let found = stores.map(|store| read_store(&store, None)).find_map(Result::ok);
+    found.ok_or_else(|| {
+        let text = format!(
+            "no CA certificates were found in {}; TrustStore may name a file of them",
+            paths.join(", ")
+        );
+        Error::new(Status::Tls, "tls", text)
+    })
 }
 
 /// The store, as the readers of key stores know it.
@@ -205,5 +239,17 @@ mod tests {
         std::fs::write(&path, "two").unwrap();
         std::fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
         assert_ne!(before, trust(&path).stamps().unwrap());
+    }
+
+    #[test]
+    fn fixed_roots_are_the_first_readable_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        std::fs::write(&path, certificate()).unwrap();
+        let roots = read_first_roots(&["/nowhere/ca.pem", path.to_str().unwrap()]).unwrap();
+        assert_eq!(roots.len(), 1);
+        let error = read_first_roots(&["/nowhere/ca.pem"]).unwrap_err();
+        assert_eq!(error.status(), Status::Tls);
+        assert!(error.message().contains("/nowhere/ca.pem"), "{error}");
     }
 }

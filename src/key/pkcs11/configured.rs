@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::file;
+use crate::sys;
 
 /// Where packages put their configuration, and where administrators change it: the latter wins, setting by setting.
 const FOLDERS: [&str; 2] = ["/usr/share/p11-kit/modules", "/etc/pkcs11/modules"];
@@ -39,9 +40,8 @@ impl Configured {
 
 /// All of them, in the order in which they are asked.
 pub(super) fn modules() -> Vec<Configured> {
-    let program = std::env::args_os().next().map(PathBuf::from);
-    let program = program.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
-    read(&FOLDERS.map(PathBuf::from), &libraries(), program.unwrap_or_default())
+    let program = sys::program_name().unwrap_or_default();
+    read(&FOLDERS.map(PathBuf::from), &libraries(), &program)
 }
 
 /// Where a relative path of the configuration is meant from, as p11-kit is built on the systems that have it.
