@@ -3,7 +3,7 @@
 //! Those of the system alone: what stands in somebody's home directory is not the host's word on which code it runs.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::file;
 use crate::sys;
@@ -108,6 +108,8 @@ fn configured(name: String, settings: &Settings, libraries: &[PathBuf]) -> Optio
 #[cfg(test)]
 mod tests {
     use tempfile::TempDir;
+
+    use std::path::Path;
 
     use super::*;
 
