@@ -69,7 +69,8 @@ impl Redactor {
             return "(not shown: it repeats a secret)".to_owned();
         }
         let (scanned, end) = if text.len() > MAX_SCANNED {
-            (text.floor_char_boundary(MAX_SCANNED), MAX_SCANNED.saturating_sub(CUT_MARGIN))
+            let boundary = (0..=MAX_SCANNED).rev().find(|end| text.is_char_boundary(*end));
+            (boundary.unwrap_or(0), MAX_SCANNED.saturating_sub(CUT_MARGIN))
         } else {
             (text.len(), text.len())
         };

@@ -194,7 +194,9 @@ mod tests {
     use super::*;
 
     /// By the kernel where it can, and by comparing paths.
-    const METHODS: [fn(&Path, &Path) -> Result<File, BeneathError>; 2] = [open_beneath, open_and_compare];
+    const METHODS: [Method; 2] = [open_beneath, open_and_compare];
+
+    type Method = fn(&Path, &Path) -> Result<File, BeneathError>;
 
     fn tree() -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
