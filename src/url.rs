@@ -215,4 +215,50 @@ mod tests {
         let plain = Url::parse("http://[::1]/t").unwrap();
         assert_eq!((plain.host(), plain.port(), plain.is_https()), ("::1", 80, false));
     }
+
+    #[test]
+    fn debug_output_has_no_query() {
+        let url = Url::parse("https://example.com/t?assertion=hunter2").unwrap();
+        assert_eq!(format!("{url:?}"), "https://example.com/t");
+    }
+
+    #[test]
+    fn uri_has_all_of_the_url() {
+        let url = Url::parse("https://Example.com/T?tenant=a").unwrap();
+        assert_eq!(url.uri().to_string(), "https://Example.com/T?tenant=a");
+    }
+
+    #[test]
+    fn origin_is_scheme_host_and_port() {
+        let origin = |text: &str| Url::parse(text).unwrap().origin();
+        assert_eq!(origin("https://Example.com/t?a=b"), "https://example.com:443");
+        assert_eq!(origin("http://127.0.0.1:8080/t"), "http://127.0.0.1:8080");
+    }
+
+    #[test]
+    fn scheme_of_full_uri_is_found() {
+        for (uri, expected) in [
+            ("https://example.com", Some("https")),
+            ("coap+tcp-1.0://example.com", Some("coap+tcp-1.0")),
+            ("example.com/a", None),
+            ("a b://example.com", None),
+            ("example.com?next=https://b", None),
+        ] {
+            assert_eq!(scheme(uri), expected, "{uri}");
+        }
+    }
+
+    #[test]
+    fn relative_reference_is_resolved_against_host() {
+        for (host, relative, expected) in [
+            ("example.com", "/token", "https://example.com/token"),
+            ("https://example.com/api/v1", "/token", "https://example.com/token"),
+            ("http://127.0.0.1:8080/api", "/token", "http://127.0.0.1:8080/token"),
+            ("https://example.com/api/", "token", "https://example.com/api/token"),
+            ("example.com", "token", "https://example.com/token"),
+            ("http://127.0.0.1", "//login.example.com/token", "http://login.example.com/token"),
+        ] {
+            assert_eq!(joined(host, relative), expected, "{host} {relative}");
+        }
+    }
 }
