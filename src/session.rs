@@ -165,4 +165,44 @@ mod tests {
         assert_eq!(session.refresh_token(family("one")), None);
         assert!(!session.is_logged_in(family("one")) && session.id_token().is_none());
     }
+
+    #[test]
+    fn login_counts_for_its_own_token_family() {
+        let session = Session::default();
+        assert!(!session.is_logged_in(family("one")));
+        session.log_in(family("one"));
+        assert!(session.is_logged_in(family("one")) && !session.is_logged_in(family("another")));
+    }
+
+    #[test]
+    fn id_token_is_held_until_it_is_replaced() {
+        let session = Session::default();
+        assert!(!session.has_id_token() && session.id_token().is_none());
+        session.set_id_token(Some(Zeroizing::new(CString::from(c"id"))));
+        assert!(session.has_id_token());
+        assert_eq!(session.id_token().unwrap().as_c_str(), c"id");
+        session.set_id_token(None);
+        assert!(!session.has_id_token() && session.id_token().is_none());
+    }
+
+    #[test]
+    fn only_the_token_rejected_last_counts_as_rejected() {
+        let session = Session::default();
+        let (one, another) = (Secret::from("one"), Secret::from("another"));
+        assert!(!session.was_rejected(&one));
+        session.reject(c"one");
+        assert!(session.was_rejected(&one) && !session.was_rejected(&another));
+        session.reject(c"another");
+        assert!(!session.was_rejected(&one) && session.was_rejected(&another));
+        session.reject(c"\xff");
+        assert!(!session.was_rejected(&another));
+    }
+
+    #[test]
+    fn configured_token_is_used_first_once() {
+        let session = Session::default();
+        let (one, another) = (Secret::from("one"), Secret::from("another"));
+        assert!(session.begins_with(&one) && !session.begins_with(&one));
+        assert!(session.begins_with(&another) && !session.begins_with(&another));
+    }
 }
