@@ -309,6 +309,54 @@ mod tests {
         assert!(!format!("{proxy} {proxy:?}").contains("hunter"));
     }
 
+    #[test]
+    fn tls_to_proxy_is_rejected_with_its_own_reason() {
+        let reason = |text| Proxy::parse(text, None, "ProxyHost").unwrap_err();
+        assert!(reason("https://p").contains("TLS to the proxy"), "{}", reason("https://p"));
+        assert!(!reason("ftp://p").contains("TLS to the proxy"), "{}", reason("ftp://p"));
+    }
+
+    #[test]
+    fn proxy_url_has_no_user_and_ipv6_address_in_brackets() {
+        for (text, url) in [
+            ("j:hunter2@Proxy.example", "http://proxy.example:80"),
+            ("socks5://10.0.0.1:9", "socks5://10.0.0.1:9"),
+            ("::1", "http://[::1]:80"),
+        ] {
+            assert_eq!(Proxy::parse(text, None, "ProxyHost").unwrap().url(), url, "{text}");
+        }
+    }
+
+    #[test]
+    fn messages_name_proxy_by_host_port_and_option() {
+        let proxy = Proxy::parse("j:hunter2@p:3128", None, "ProxyHost").unwrap();
+        assert_eq!(proxy.to_string(), "the proxy p:3128 (ProxyHost)");
+    }
+
+    #[test]
+    fn user_that_the_protocol_cannot_carry_is_a_fault() {
+        let (most, more) = ("u".repeat(255), "u".repeat(256));
+        for (scheme, name, password, fault) in [
+            ("http", "j", "a:b", None),
+            ("http", "", &more, None),
+            ("http", "j:x", "b", Some("Basic authentication")),
+            ("socks5", "j:x", "", None),
+            ("socks5", &most, &most, None),
+            ("socks5", "", "b", Some("SOCKS5")),
+            ("socks5", &more, "b", Some("SOCKS5")),
+            ("socks5", "j", &more, Some("SOCKS5")),
+        ] {
+            let mut proxy = Proxy::parse(&format!("{scheme}://p"), None, "ProxyHost").unwrap();
+            assert_eq!(proxy.user_fault(), None, "a proxy without a user");
+            proxy.user = Some(User { name: Secret::from(name), password: Secret::from(password) });
+            let found = proxy.user_fault();
+            assert_eq!(found.is_some(), fault.is_some(), "{scheme} {name} {password}: {found:?}");
+            assert!(fault.is_none_or(|text| found.unwrap().contains(text)), "{found:?}");
+        }
+        let route = environment("http://j%3ax@p", "");
+        assert!(route.to(&Url::parse("https://example.com").unwrap()).is_err());
+    }
+
     fn environment(proxy: &str, except: &str) -> Route {
         let proxy = Some(("https_proxy", Secret::from(proxy)));
         Route::of_environment(&Variables { proxy, except: except.to_owned() })
