@@ -350,6 +350,14 @@ mod tests {
     }
 
     #[test]
+    fn rejection_text_names_the_bit_of_the_policy() {
+        for what in Forbidden::ALL {
+            let text = what.said();
+            assert!(text.contains("policy") && text.contains(what.name()), "{text}");
+        }
+    }
+
+    #[test]
     fn each_bit_forbids_its_own_thing_alone() {
         for what in Forbidden::ALL {
             let alone = policy(3, what as u32);
