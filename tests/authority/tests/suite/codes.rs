@@ -1,6 +1,6 @@
 //! The authorization page and its codes: PKCE, redirect URIs byte for byte, single use, what goes with the redirect.
 
-use authority::{Authority, Authorize, ClientOptions, Config};
+use authority::{Authority, Authorize, ClientOptions, Config, GrantType};
 use aws_lc_rs::digest;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use base64::Engine;
@@ -182,6 +182,42 @@ fn nobody_is_sent_to_an_address_that_is_not_registered() {
         let response = visit(&authority, "GET", &query(name, value), "");
         assert_eq!((response.status, response.header("location")), (400, None), "{name}");
         assert!(response.body.contains(reason), "{reason}: {}", response.body);
+    }
+}
+
+#[test]
+fn registered_redirect_uris_bind_consent_visits_too() {
+    let authority = started();
+    let register = |grant_type, redirect_uris: &[&str]| {
+        let redirect_uris = redirect_uris.iter().map(|uri| (*uri).to_owned()).collect();
+        let grant_types = vec![grant_type];
+        authority.register::<&str>(
+            "app",
+            &[],
+            ClientOptions { grant_types, redirect_uris, ..Default::default() },
+        );
+    };
+    let consent = query("scope", "signature%20impersonation");
+    for (grant_type, redirect_uris, status) in [
+        (GrantType::JwtBearer, &[][..], 302),
+        (GrantType::JwtBearer, &[BACK][..], 302),
+        (GrantType::JwtBearer, &["http://localhost:3000/back"][..], 400),
+        (GrantType::AuthorizationCode, &[][..], 400),
+    ] {
+        register(grant_type, redirect_uris);
+        let response = visit(&authority, "GET", &consent, "");
+        assert_eq!(response.status, status, "{grant_type:?} {redirect_uris:?}: {}", response.body);
+    }
+}
+
+#[test]
+fn no_two_codes_are_alike_and_each_has_128_bits() {
+    let authority = started();
+    let (one, another) = (code(&authority), code(&authority));
+    assert_ne!(one, another);
+    for code in [one, another] {
+        let digits = code.strip_prefix("code-").unwrap();
+        assert!(digits.len() == 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()), "{code}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a token is good for, and the consent that may stand before it.
 
-use authority::{Authority, Config};
+use authority::{Authority, Config, ExpiresIn};
 
 use crate::client::{self, Response};
 
@@ -38,6 +38,14 @@ fn a_token_ends_when_it_said_it_would() {
     assert_eq!(whoami(&authority, &token).status, 200);
     authority.reconfigure(|config| config.clock_skew = 3700);
     assert_eq!(whoami(&authority, &token).status, 401);
+}
+
+#[test]
+fn token_is_not_good_in_the_second_of_its_end() {
+    let authority = client::started(Config::http());
+    authority.reconfigure(|config| config.expires_in = ExpiresIn::Number(0));
+    client::ask_for_token(&authority);
+    assert_eq!(whoami(&authority, &authority.issued().remove(0)).status, 401);
 }
 
 #[test]
