@@ -117,6 +117,21 @@ fn what_is_no_token_is_a_bad_response_whatever_the_status_says() {
 }
 
 #[test]
+fn response_without_token_is_described_and_not_repeated() {
+    for (status, body, found) in [
+        (404, "Not Found", "HTTP 404 with 9 bytes of application/json"),
+        (404, r#"{"message":"No"}"#, "HTTP 404 with 16 bytes of application/json"),
+        (302, "<html>", "HTTP 302, a redirect, which is not followed"),
+        (302, "{}", "HTTP 302, a redirect, which is not followed"),
+    ] {
+        assert_eq!(refused(status, body).found, found, "{status} {body}");
+    }
+    let untyped = Answer { content_type: None, ..answer(200, "hunter2") };
+    let refusal = read(&untyped, &Noon, &nothing()).err().unwrap();
+    assert_eq!(refusal.found, "HTTP 200 with 7 bytes of no content type");
+}
+
+#[test]
 fn statuses_follow_what_the_server_says_before_how_it_says_it() {
     let error = |error: &str| format!(r#"{{"error":"{error}","error_description":null}}"#);
     for (status, body, wanted) in [
