@@ -286,3 +286,63 @@ fn scope(jwt: &Jwt, parameter: Option<&str>) -> Outcome<Option<String>> {
         (claim, parameter) => Ok(claim.or_else(|| parameter.map(str::to_owned))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW: i64 = 1_000_000;
+
+    fn jwt(claims: &Value) -> Jwt {
+        let part = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
+        Jwt::parse(&format!("{}.{}.AAAA", part(&json!({})), part(claims))).unwrap()
+    }
+
+    fn config() -> Config {
+        Config { max_lifetime: 600, max_age: 300, leeway: 2, ..Config::http() }
+    }
+
+    /// What `outcome` is refused with; "" if it is not.
+    fn reason<T>(outcome: Outcome<T>) -> String {
+        outcome.err().map_or(String::new(), |refusal| refusal.description)
+    }
+
+    #[test]
+    fn each_time_is_good_up_to_its_limit() {
+        for (iat, exp, nbf, expected) in [
+            (NOW, NOW, NOW, "exp is 1000000, 0 s ago"),
+            (NOW - 10, NOW - 3, NOW, "exp is 999997, 3 s ago"),
+            (NOW, NOW + 1, NOW, ""),
+            (NOW + 2, NOW + 60, NOW, ""),
+            (NOW + 3, NOW + 60, NOW, "iat is 1000003, 3 s in the future"),
+            (NOW, NOW + 60, NOW + 2, ""),
+            (NOW, NOW + 60, NOW + 3, "nbf is 1000003, 3 s in the future"),
+            (NOW - 300, NOW + 60, NOW, ""),
+            (NOW - 301, NOW + 60, NOW, "iat is 999699, 301 s ago, at most 300 s are taken"),
+            (NOW, NOW + 600, NOW, ""),
+            (NOW, NOW + 601, NOW, "exp is 601 s after iat, at most 600 s are taken"),
+        ] {
+            let found = reason(times(&config(), &jwt(&json!({"iat": iat, "exp": exp, "nbf": nbf})), NOW));
+            assert_eq!(found, expected, "iat {iat} exp {exp} nbf {nbf}");
+        }
+    }
+
+    #[test]
+    fn lifetime_without_iat_counts_from_now() {
+        let config = Config { require_iat: false, ..config() };
+        assert_eq!(reason(times(&config, &jwt(&json!({"exp": NOW + 600})), NOW)), "");
+        assert_ne!(reason(times(&config, &jwt(&json!({"exp": NOW + 601})), NOW)), "");
+    }
+
+    #[test]
+    fn jti_has_16_characters_or_more() {
+        let with = |jti: &str| token_id(&config(), &jwt(&json!({"jti": jti})));
+        assert_eq!(with("0123456789abcdef").unwrap().as_deref(), Some("0123456789abcdef"));
+        assert!(reason(with("0123456789abcde")).contains("expected 16 characters or more"));
+        let optional = Config { require_jti: false, ..config() };
+        assert_eq!(token_id(&optional, &jwt(&json!({}))).unwrap(), None);
+        assert_eq!(reason(token_id(&config(), &jwt(&json!({})))), "jti is missing");
+    }
+}

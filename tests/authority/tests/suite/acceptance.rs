@@ -125,6 +125,22 @@ fn a_certificate_is_a_key_and_x5c_must_be_that_certificate() {
 }
 
 #[test]
+fn sub_is_optional_only_where_neither_server_nor_client_requires_it() {
+    let authority = client::started(Config::http());
+    for (require_sub, subjects, status) in
+        [(false, vec![], 200), (true, vec![], 400), (false, vec!["user-1".to_owned()], 400)]
+    {
+        authority.reconfigure(|config| config.require_sub = require_sub);
+        let options = ClientOptions { subjects, ..ClientOptions::default() };
+        authority.register("client-1", &[signer::rsa_key().public_key_pem()], options.clone());
+        let mut claims = signer::good_claims(&authority.url("/oauth/token"));
+        claims.as_object_mut().unwrap().remove("sub");
+        let response = present_claims(&authority, &claims);
+        assert_eq!(response.status, status, "{require_sub} {options:?}: {}", response.body);
+    }
+}
+
+#[test]
 fn a_configured_audience_takes_the_place_of_the_url() {
     let authority =
         client::started(Config { audience: Some("account.example".to_owned()), ..Config::http() });
