@@ -89,3 +89,38 @@ fn behind_a_password_in_braces_an_unknown_name_is_told() {
     let [warning] = &warnings[..] else { panic!("{warnings:?}") };
     assert_eq!((warning.option(), warning.sqlstate()), (Some("Zebra"), "01S00"));
 }
+
+#[test]
+fn only_variables_and_relative_paths_depend_on_the_surroundings() {
+    for (text, alone) in [
+        ("JWTCertStore=/k.jks", true),
+        ("JWTCertStore=k.jks", false),
+        ("JWTCertStore=", true),
+        ("JWTCertStore={pkcs11:token=a}", true),
+        ("JWTCertPassword=plain", true),
+        ("JWTCertPassword=env:HOME", false),
+        ("JWTCertPassword=file:/p", true),
+        ("JWTCertPassword=file:p", false),
+        ("JWTCertPassword=literal:env:HOME", true),
+        ("RestConfigFile=m.rest", true),
+        ("Scope=env:HOME", true),
+        ("Scope=a;TrustStore=t.pem", false),
+    ] {
+        assert_eq!(Options::parse(text).unwrap().stand_alone(), alone, "{text}");
+    }
+}
+
+#[test]
+fn secret_that_looks_like_a_reference_is_made_literal() {
+    let definition = |name| table::find(name).unwrap();
+    for (name, text, expected) in [
+        ("AccessToken", "env:A", "literal:env:A"),
+        ("AccessToken", "file:a", "literal:file:a"),
+        ("AccessToken", "literal:a", "literal:literal:a"),
+        ("AccessToken", "a", "a"),
+        ("Scope", "env:A", "env:A"),
+    ] {
+        let literal = references::to_the_letter(definition(name), &Secret::from(text));
+        assert_eq!(literal.reveal(), expected, "{name}");
+    }
+}
