@@ -345,4 +345,20 @@ mod tests {
         assert_eq!(token_id(&optional, &jwt(&json!({}))).unwrap(), None);
         assert_eq!(reason(token_id(&config(), &jwt(&json!({})))), "jti is missing");
     }
+
+    #[test]
+    fn scope_of_claim_and_parameter_must_agree() {
+        for (claim, parameter, expected) in [
+            (json!("a b"), None, Some("a b")),
+            (json!(["a", "b"]), None, Some("a b")),
+            (json!("a b"), Some("a b"), Some("a b")),
+            (json!(["a", "b"]), Some("a b"), Some("a b")),
+        ] {
+            let found = scope(&jwt(&json!({"scope": claim})), parameter).unwrap();
+            assert_eq!(found.as_deref(), expected, "{claim} {parameter:?}");
+        }
+        assert_eq!(scope(&jwt(&json!({})), Some("a")).unwrap().as_deref(), Some("a"));
+        let refused = reason(scope(&jwt(&json!({"scope": "a"})), Some("b")));
+        assert_eq!(refused, "the scope claim is \"a\", the scope parameter \"b\"");
+    }
 }
