@@ -6,7 +6,7 @@
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(build java openssl keys python go browser oidc network pkcs11 valgrind binutils cargo-deny)
+ALL=(build java openssl keys python go browser oidc network pkcs11 valgrind binutils cargo-deny mutants)
 MORE=(bench)
 MISSING=()
 UPDATED=
@@ -148,6 +148,21 @@ part_cargo_deny() {
         has "$TOOLS/bin/cargo-deny" || MISSING+=("cargo-deny (cargo install cargo-deny --locked --version 0.20.2 --root target/tools)")
     }
 }
+
+# Exactly this version: scripts/mutants/survivors.txt has the names that it gives to mutants.
+part_mutants() {
+    need flock util-linux
+    has_cargo_mutants || {
+        if [ -z "${AUTHGRANT_NO_INSTALL:-}" ]; then
+            echo "building cargo-mutants (about four minutes, once)"
+            cargo install --quiet cargo-mutants --locked --version 27.1.0 --root "$TOOLS" || true
+        fi
+        has_cargo_mutants \
+            || MISSING+=("cargo-mutants 27.1.0 (cargo install cargo-mutants --locked --version 27.1.0 --root target/tools)")
+    }
+}
+
+has_cargo_mutants() { [ "$(PATH=$TOOLS/bin:$PATH cargo-mutants mutants --version 2>/dev/null)" = "cargo-mutants 27.1.0" ]; }
 
 parts=("$@")
 [ $# -gt 0 ] || parts=("${ALL[@]}")
