@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# test.sh [PART...]: rust, model, symbols, c, python, go, interop, browser, network, pkcs11, pages; without a part, all of them in this order.
+# test.sh [PART...]: rust, model, mutants, symbols, c, python, go, interop, browser, network, pkcs11, pages; without a part, all of them in this order.
 #
 # Leaves the names of the tests that passed in build/ran/PART, which the part pages compares with docs/pages.tsv.
 # Ends with one line for each part and the sum of their tests. A part whose tools are missing and cannot be installed is NOT RUN;
@@ -7,7 +7,7 @@
 set -uo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(rust model symbols c python go interop browser network pkcs11 pages)
+ALL=(rust model mutants symbols c python go interop browser network pkcs11 pages)
 LIBRARY=$ROOT/build/test-lib
 LOG=$SCRATCH/log
 RAN=$ROOT/build/ran
@@ -25,6 +25,7 @@ export PYTHONDONTWRITEBYTECODE=1
 
 run_rust() { cargo test --workspace --no-fail-fast; }
 run_model() { cargo test --lib --features model models; }
+run_mutants() { scripts/mutants.sh sample; }
 run_symbols() {
     scripts/symbols.sh "$AUTHGRANT_LIBRARY" &&
         scripts/split-debug.sh "$AUTHGRANT_LIBRARY" "$SCRATCH/split" &&
@@ -46,6 +47,7 @@ needs() {
     case $1 in
         rust) echo build keys ;;
         model) echo build ;;
+        mutants) echo build mutants ;;
         symbols) echo build binutils ;;
         c) [ "${AUTHGRANT_VALGRIND:-1}" = 1 ] && echo build openssl valgrind || echo build openssl ;;
         python) echo build python openssl ;;
@@ -68,7 +70,7 @@ build() {
 count() {
     case $1 in
         rust | model | network | pkcs11) awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }' "$LOG" ;;
-        c | browser | pages) awk '/^ok / { p++ } /^not ok / { f++ } END { print p + 0, f + 0 }' "$LOG" ;;
+        c | browser | pages | mutants) awk '/^ok / { p++ } /^not ok / { f++ } END { print p + 0, f + 0 }' "$LOG" ;;
         go) awk '/^--- PASS/ { p++ } /^--- FAIL/ { f++ } END { print p + 0, f + 0 }' "$LOG" ;;
         python | interop) awk '/(passed|failed|error).* in [0-9.]+s/ { for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) p += $(i-1);
             if ($i ~ /^(failed|error)/) f += $(i-1) } } END { print p + 0, f + 0 }' "$LOG" ;;
@@ -83,6 +85,7 @@ names() {
         python | interop) sed -nE 's/^(tests\/[^ ]*\.py::[a-z0-9_]+)(\[.*\])? PASSED.*/\1/p' "$LOG" | sort -u ;;
         go) sed -n 's/^--- PASS: \([^ ]*\).*/tests\/ffi\/go\/authgrant_test.go::\1/p' "$LOG" ;;
         c) sed -n 's/^ok /scripts\/test-c.sh::/p' "$LOG" ;;
+        mutants) sed -n 's/^ok /scripts\/mutants.sh::/p' "$LOG" ;;
         browser) sed -n 's/^ok /tests\/interop\/browser\/run.mjs::/p' "$LOG" ;;
     esac
 }
@@ -100,7 +103,7 @@ part() {
         return
     fi
     cat "$LOG"
-    if { [[ $name =~ ^(rust|model|network|pkcs11)$ ]] || build; } 2>&1 && ("run_$name") 2>&1 | tee "$LOG"; then
+    if { [[ $name =~ ^(rust|model|mutants|network|pkcs11)$ ]] || build; } 2>&1 && ("run_$name") 2>&1 | tee "$LOG"; then
         read -r here wrong < <(count "$name")
         # A part that passes says so at least once, whether or not it counts its tests.
         [ $((here + wrong)) -gt 0 ] || here=1
