@@ -19,7 +19,8 @@ soak: ## key files damaged at every byte and at random, and 50,000 forks beside 
 check: ## what needs no server: format, lints, licences, header, exported symbols
 	@scripts/check.sh
 
-mutants: ## break each check on purpose and see a test fail (about ten minutes; no part of `make test`)
+mutants: ## mutation tests of the modules in .cargo/mutants.toml (some hours; `make test` runs a sample)
+	@scripts/mutants-orderings.sh
 	@scripts/mutants.sh
 
 bench: ## all benchmarks beside their peers; writes docs/performance.md (about ten minutes to build, one to run)
