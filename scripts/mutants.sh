@@ -10,7 +10,7 @@ set -euo pipefail
 . scripts/mutants/copy.sh
 
 # Small modules, with few tests, and without survivors.
-SAMPLE=(src/consent/pkce.rs src/consent/url.rs src/cover.rs src/flow/verdict.rs)
+SAMPLE=(src/bounded_map.rs src/cache/backoff.rs src/jitter.rs)
 # Integration tests of the modules.
 THROUGH_C=(authorize claims grants key_files login logoff policy providers references retry sources token trust)
 LISTED=scripts/mutants/survivors.txt
