@@ -364,3 +364,24 @@ fn a_key_file_that_is_exchanged_after_a_refusal_is_heard_at_the_next_call() {
     connection.get_token().unwrap();
     assert_eq!(authority.token_requests().len(), asked + 1);
 }
+
+#[test]
+fn nul_in_key_file_is_an_error_with_its_member() {
+    let authority = authority_of(&[ROBOT]);
+    for member in ["client_email", "private_key_id", "token_uri"] {
+        let mut content: Value = serde_json::from_str(&google(ROBOT, &token_url(&authority))).unwrap();
+        content[member] = format!("{}\0", content[member].as_str().unwrap()).into();
+        let place = Place::with("google.json", content.to_string());
+        let string = format!("JWTCertStore={};{}", place.path("google.json"), trust(&authority));
+        for more in ["", "ClaimsIssuer=me;JWTKeyID=k;ClaimsAudience=a"] {
+            let connection = open(&format!("{string};{more}")).unwrap();
+            refused(
+                &connection,
+                AUTHGRANT_KEY_STORE,
+                "JWTCertStore",
+                &["NUL character", member, "google.json"],
+            );
+        }
+    }
+    assert!(authority.token_requests().is_empty());
+}

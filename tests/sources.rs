@@ -297,3 +297,27 @@ fn a_bad_section_hides_itself_alone_and_is_told_of_with_its_line() {
     assert!(error.message().contains("line 1 begins a section with \"[\" and has no \"]\""), "{error}");
     assert!(!format!("{warnings:?}{error}").contains("hunter2"));
 }
+
+#[test]
+fn nul_in_data_source_or_model_is_an_error_with_its_place() {
+    let place = Place::user("[a]\nam=50\nAccessToken=a\nScope=b\0c\n[b]\nam=50\nAccessToken=a\n\0Scope=b\n");
+    place.write("etc/ODBCDataSources/c.dsn", "[ODBC]\nam=50\nAccessToken=a\0\n");
+    place.write("model.rest", r##"{"#scope": "a\u0000b", "#headers": {"X-A": "b"}}"##);
+    let model = format!("am=50;AccessToken=a;RestConfigFile={}", place.path("model.rest"));
+    for (string, option, words) in [
+        ("DSN=a", "DSN", ["line 4 of", ".odbc.ini", "NUL character"]),
+        ("DSN=b", "DSN", ["line 8 of", ".odbc.ini", "NUL character"]),
+        ("FILEDSN=c", "FILEDSN", ["line 3 of", "c.dsn", "NUL character"]),
+        (&model, "RestConfigFile", ["#scope", "model.rest", "NUL character"]),
+    ] {
+        place.fails(string, AUTHGRANT_INVALID_OPTION, "HY024", &words);
+        let connection = place.open(string);
+        let failure = connection.get_headers().unwrap_err();
+        assert_eq!(failure.option.as_deref(), Some(option), "{failure:?}");
+        for include in [0, AUTHGRANT_WITH_SECRETS] {
+            assert!(!connection.completed_string(include).contains("Scope"), "the line is not in force");
+        }
+    }
+    let other = Place::user("[a]\nam=50\nAccessToken=a\n[b]\nScope=\0\n");
+    other.open("DSN=a").get_token().expect("another section is not in use");
+}

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use std::borrow::Cow;
 
+use super::choice::quoted;
 use super::jwk::{self, Jwk};
 use super::{Candidate, KeySource, Material, pem};
 use crate::error::Result;
@@ -119,10 +120,41 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(source: &KeySource, content: &'a [u8
         let length = content.len();
         return Err(source.broken(format!("is JSON of {length} bytes; a key has no more than {MOST_BYTES}")));
     }
-    serde_json::from_slice(plain(content)).map_err(|error| {
+    let parsed = serde_json::from_slice(plain(content)).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         let text =
             format!("is JSON that was cut short, damaged, or not a key (line {line}, column {column})");
         source.broken(text)
-    })
+    })?;
+    match nul_member(plain(content)) {
+        Some(member) => {
+            Err(source.broken(format!("is JSON with a NUL character in {member}, which no value may")))
+        }
+        None => Ok(parsed),
+    }
+}
+
+/// The member of the JSON text `content` that holds a NUL character, in its name or in its value.
+fn nul_member(content: &[u8]) -> Option<String> {
+    // JSON has no other way to write it, and honest files have none.
+    let escape = br"\u0000";
+    if !content.windows(escape.len()).any(|part| part == escape) {
+        return None;
+    }
+    member_with_nul(&serde_json::from_slice(content).ok()?, "a member")
+}
+
+fn member_with_nul(value: &serde_json::Value, member: &str) -> Option<String> {
+    use serde_json::Value;
+    match value {
+        Value::String(text) => text.contains('\0').then(|| member.to_owned()),
+        Value::Array(values) => values.iter().find_map(|value| member_with_nul(value, member)),
+        Value::Object(members) => members.iter().find_map(|(name, value)| {
+            if name.contains('\0') {
+                return Some("the name of a member".to_owned());
+            }
+            member_with_nul(value, &format!("the member {}", quoted(name)))
+        }),
+        _ => None,
+    }
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::environment::{self, Environment};
-use super::ini::{Fault, Ini, Section};
+use super::ini::{self, Fault, Ini, Section};
 use super::table::{self, Definition, Name};
 use super::{Layer, Origin, Value, without_quotes};
 use crate::error::{Error, Result, Status};
@@ -26,6 +26,8 @@ pub(super) struct Source {
     pub(super) label: String,
     pub(super) values: Layer,
     pub(super) warnings: Vec<Error>,
+    /// What is wrong with lines that may not be left out.
+    pub(super) errors: Vec<Error>,
 }
 
 /// The files looked into so far.
@@ -126,7 +128,7 @@ pub(super) fn dsn(name: &str, environment: &dyn Environment) -> Result<Source> {
         return Err(search.not_found("DSN", &format!("\"{name}\""), &section));
     };
     let label = format!("DSN \"{name}\" in {}", path.display());
-    let mut source = Source { origin: Origin::Dsn, label, values: Layer::new(), warnings: Vec::new() };
+    let mut source = Source::new(Origin::Dsn, label, Vec::new());
     if wanted != name {
         source
             .warnings
@@ -163,7 +165,7 @@ pub(super) fn file_dsn(name: &str, environment: &dyn Environment, policy: Policy
     };
     let label = format!("FILEDSN {}", path.display());
     let warnings = search.warnings.clone();
-    let mut source = Source { origin: Origin::FileDsn, label, values: Layer::new(), warnings };
+    let mut source = Source::new(Origin::FileDsn, label, warnings);
     source.complain(path, &ini.faults);
     source.take(path, section);
     Ok(source)
@@ -179,6 +181,10 @@ fn file_dsn_folder(environment: &dyn Environment) -> Option<PathBuf> {
 }
 
 impl Source {
+    fn new(origin: Origin, label: String, warnings: Vec<Error>) -> Self {
+        Self { origin, label, values: Layer::new(), warnings, errors: Vec::new() }
+    }
+
     fn option(&self) -> &'static str {
         if self.origin == Origin::Dsn { "DSN" } else { "FILEDSN" }
     }
@@ -192,7 +198,14 @@ impl Source {
     }
 
     fn take(&mut self, path: &Path, section: &Section<'_>) {
-        self.complain(path, &section.faults);
+        let (errors, faults): (Vec<Fault>, Vec<Fault>) =
+            section.faults.iter().partition(|fault| fault.text == ini::NUL);
+        self.complain(path, &faults);
+        let option = self.option();
+        self.errors.extend(errors.iter().map(|fault| {
+            let text = format!("line {} of {} {}", fault.line, path.display(), fault.text);
+            Error::new(Status::InvalidOption, "data source", text).with_option(option)
+        }));
         for entry in &section.entries {
             let place = format!("line {} of {}", entry.line, path.display());
             match table::find(entry.name) {

@@ -36,6 +36,9 @@ pub(super) struct Fault {
     pub(super) text: &'static str,
 }
 
+/// What is wrong with a line that holds a NUL character: an error wherever it is in use, since the C API has no such text.
+pub(super) const NUL: &str = "holds a NUL character, which no name and no value may";
+
 impl<'a> Ini<'a> {
     /// Reads any bytes.
     pub(super) fn parse(content: &'a [u8]) -> Self {
@@ -71,6 +74,9 @@ impl<'a> Ini<'a> {
         let name = str::from_utf8(name).map(str::trim).ok().filter(|name| !name.is_empty());
         if name.is_none() {
             fault("begins a section that has no name, or one that is not UTF-8");
+        } else if name.is_some_and(|name| name.contains('\0')) {
+            fault(NUL);
+            return Section::default();
         }
         Section { name, ..Section::default() }
     }
@@ -103,6 +109,9 @@ impl<'a> Section<'a> {
 
 fn entry(line: &[u8], number: usize) -> Result<Entry<'_>, &'static str> {
     let text = str::from_utf8(line).map_err(|_| "is not UTF-8")?;
+    if text.contains('\0') {
+        return Err(NUL);
+    }
     let (name, value) = text.split_once('=').ok_or("has no \"=\"")?;
     match name.trim() {
         "" => Err("has no name in front of \"=\""),
@@ -163,6 +172,16 @@ mod tests {
         let lines: Vec<_> = section.faults.iter().map(|fault| (fault.line, fault.text)).collect();
         assert_eq!(lines, [(3, "has no \"=\""), (4, "has no name in front of \"=\""), (5, "is not UTF-8")]);
         assert_eq!(pairs(&ini, "a"), [("last", "1", 7)]);
+    }
+
+    #[test]
+    fn nul_in_name_value_or_header_is_a_fault_with_its_line() {
+        let ini = Ini::parse(b"[a]\nx=1\0\n\0y=2\nz=3\n[b\0]\nv=4\n");
+        let section = ini.find("a").unwrap();
+        let lines: Vec<_> = section.faults.iter().map(|fault| (fault.line, fault.text)).collect();
+        assert_eq!(lines, [(2, NUL), (3, NUL)]);
+        assert_eq!(pairs(&ini, "a"), [("z", "3", 4)]);
+        assert_eq!(ini.faults, [Fault { line: 5, text: NUL }]);
     }
 
     #[test]

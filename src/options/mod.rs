@@ -226,6 +226,7 @@ impl Options {
         };
         self.source = Some(source.label);
         self.warnings.extend(source.warnings);
+        self.outside.faults.extend(source.errors);
         self.layers.insert(source.origin, Arc::new(source.values));
         Ok(())
     }
@@ -238,6 +239,7 @@ impl Options {
         if its.filter(other).is_some() {
             self.ignore(Some(Name::FILEDSN), "it is for another DRIVER");
             source.values.clear();
+            source.errors.clear();
         }
         Ok(source)
     }

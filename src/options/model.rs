@@ -112,6 +112,11 @@ impl Reader {
         };
         if !text.is_empty() && !self.values.contains_key(&definition.id) {
             let text = self.full(definition, text, host);
+            if text.reveal().contains('\0') {
+                let reason = format!("has a NUL character in {spelling}, which no value may");
+                self.fail(&reason);
+                return;
+            }
             let place = Some(self.model.path.clone());
             let value = Value { text, origin: Origin::Model, spelling: spelling.to_owned(), place };
             self.values.insert(definition.id, value);

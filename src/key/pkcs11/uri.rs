@@ -175,7 +175,11 @@ fn attribute<'a>(part: &'a str, seen: &mut Vec<&'a str>) -> Result<(&'a str, &'a
 
 fn decoded(name: &str, value: &str) -> Result<String, String> {
     let text = percent_decode_str(value).decode_utf8();
-    text.map(Into::into).map_err(|_| format!("has the attribute {}, which is not UTF-8", quoted(name)))
+    let text = text.map_err(|_| format!("has the attribute {}, which is not UTF-8", quoted(name)))?;
+    if text.contains('\0') {
+        return Err(format!("has the attribute {} with a NUL character", quoted(name)));
+    }
+    Ok(text.into())
 }
 
 fn absolute(path: String) -> Result<PathBuf, String> {
@@ -236,6 +240,8 @@ mod tests {
             ("pkcs11:type=cert", "private key signs"),
             ("pkcs11:slot-id=hunter2", "not a number"),
             ("pkcs11:object=%ff", "not UTF-8"),
+            ("pkcs11:object=hunter2%00", "\"object\" with a NUL character"),
+            ("pkcs11:?module-path=/hunter2%00.so", "\"module-path\" with a NUL character"),
             ("pkcs11:?module-path=./hunter2.so", "not absolute"),
             ("pkcs11:?module-path=/a.so&module-name=hunter2", "both"),
         ] {
