@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::error::Status;
 use crate::policy::{AllowedDirectories, Forbidden};
+use crate::sanitize;
 use crate::sys::{self, BeneathError};
 
 /// Far above anything that is read here; what is larger is something else.
@@ -111,7 +112,7 @@ impl Location {
 
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.typed)
+        f.write_str(&sanitize::path(&self.typed))
     }
 }
 

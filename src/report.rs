@@ -8,7 +8,8 @@ use serde::{Serialize, Serializer};
 
 use crate::error::{Error, Result, Status};
 use crate::key::Facts;
-use crate::url::Url;
+use crate::sanitize;
+use crate::url::{Url, without_secrets};
 
 mod explain;
 mod jwt;
@@ -26,6 +27,7 @@ const HIDDEN: &str = "****";
 
 fn written(report: &impl Serialize) -> Result<String> {
     serde_json::to_string_pretty(report)
+        .map(sanitize::json)
         .map_err(|_| Error::new(Status::Internal, "report", "the report could not be written"))
 }
 
@@ -84,14 +86,12 @@ impl<T: Serialize> Serialize for Members<T> {
     }
 }
 
-/// A URL without its query, which may hold what nobody else may see.
-fn without_query(url: &Url) -> String {
-    hide_query(url.as_written())
+/// A value that may be a URL, and is shown without secrets then.
+fn shown_value(text: &str) -> String {
+    if text.contains("://") { without_secrets(text) } else { text.to_owned() }
 }
 
-fn hide_query(url: &str) -> String {
-    match url.split_once('?') {
-        Some((shown, query)) if !query.is_empty() => format!("{shown}?{HIDDEN}"),
-        _ => url.to_owned(),
-    }
+/// A URL without its query, which may hold what nobody else may see.
+fn without_query(url: &Url) -> String {
+    without_secrets(url.as_written())
 }

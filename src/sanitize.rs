@@ -3,6 +3,8 @@
 
 use std::fmt::{self, Write as _};
 
+use crate::url::without_secrets;
+
 /// A whole message, in characters.
 const MAX_MESSAGE: usize = 4096;
 
@@ -14,6 +16,12 @@ const MAX_EXCERPT: usize = 200;
 
 /// So much of it is kept at its end.
 const EXCERPT_TAIL: usize = 60;
+
+/// The path of a file in a message, in characters.
+const MAX_PATH: usize = 1024;
+
+/// So much of it is kept at its end.
+const PATH_TAIL: usize = 256;
 
 /// Whether `c` is a control character, separates lines, turns the direction of writing, or cannot be seen (Unicode's
 /// Default_Ignorable_Code_Point and what UTS 39 and UAX 9 warn of).
@@ -51,6 +59,19 @@ pub fn message(text: &str) -> String {
 #[must_use]
 pub fn excerpt(text: &str) -> impl fmt::Display + '_ {
     Bounded { text, head: MAX_EXCERPT.saturating_sub(EXCERPT_TAIL), tail: EXCERPT_TAIL }
+}
+
+/// A value of an option, as an error quotes it: as [`excerpt`], and without what a URL may hold of secrets.
+#[must_use]
+pub fn value(text: &str) -> String {
+    if text.contains("//") { excerpt(&without_secrets(text)).to_string() } else { excerpt(text).to_string() }
+}
+
+/// A path, of which more is shown than of another value.
+#[must_use]
+pub fn path(text: &str) -> String {
+    let shown = if text.contains("://") { without_secrets(text) } else { text.to_owned() };
+    Bounded { text: &shown, head: MAX_PATH.saturating_sub(PATH_TAIL), tail: PATH_TAIL }.to_string()
 }
 
 struct Bounded<'a> {
@@ -174,6 +195,20 @@ mod tests {
         for text in ["", "plain \\n \"text\"", "pässwörd 漢字 \u{1f600} …"] {
             assert_eq!(message(text), text);
         }
+    }
+
+    #[test]
+    fn value_is_quoted_without_secrets_of_urls() {
+        assert_eq!(value("https://jo:hunter2@h/?key=x\n"), "https://****@h/?****");
+        assert_eq!(value("what?\n"), "what?\\n");
+    }
+
+    #[test]
+    fn more_of_a_path_is_shown_than_of_a_value() {
+        let long = format!("/{}/k.jks\n", "x".repeat(900));
+        assert_eq!(path(&long), format!("/{}/k.jks\\n", "x".repeat(900)));
+        assert_eq!(path(&"x".repeat(5000)).chars().count(), MAX_PATH + 1);
+        assert_eq!(path("https://jo:hunter2@h/k?x"), "https://****@h/k?****");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
+use percent_encoding::percent_decode_str;
 use ureq::http::Uri;
 use ureq::http::uri::{Authority, Scheme};
 
@@ -143,6 +144,78 @@ pub fn joined(host: &str, relative: &str) -> String {
     }
 }
 
+/// Whether `text` is a URL, or holds one, with user information or with a query parameter that is named as secrets are. One
+/// that is no valid URL may be meant so. An `address` may be a host without a scheme.
+#[must_use]
+pub fn holds_secret(text: &str, address: bool) -> bool {
+    let bare = address && !text.contains("://");
+    authorities(text).chain(bare.then_some(text)).any(|rest| user_information(rest).is_some())
+        || text.split(['?', '&', ';', '#']).skip(1).any(is_secret_parameter)
+}
+
+/// `text` for messages and reports: of every URL in it no user information, and no query, which may hold an assertion.
+#[must_use]
+pub fn without_secrets(text: &str) -> String {
+    let (mut shown, query) = match text.split_once('?') {
+        Some((shown, query)) if !query.is_empty() => (shown.to_owned(), "?****"),
+        _ => (text.to_owned(), ""),
+    };
+    // From the last one on, so that places in front of it stay as they are.
+    let places: Vec<usize> =
+        shown.match_indices("//").map(|(place, slashes)| place.saturating_add(slashes.len())).collect();
+    for place in places.into_iter().rev() {
+        if let Some(length) = shown.get(place..).and_then(user_information) {
+            shown.replace_range(place..place.saturating_add(length), "****");
+        }
+    }
+    shown.push_str(query);
+    shown
+}
+
+/// What comes after each `//` at which an authority may begin.
+fn authorities(text: &str) -> impl Iterator<Item = &str> {
+    let begins = |place: usize| place == 0 || text.get(..place).is_some_and(|scheme| scheme.ends_with(':'));
+    text.match_indices("//")
+        .filter(move |(place, _)| begins(*place))
+        .filter_map(|(place, slashes)| text.get(place.saturating_add(slashes.len())..))
+}
+
+/// The length of the user information in front of a host, if there is any. It may hold a slash that should have been
+/// encoded: a host with something other than a port behind its colon is none.
+fn user_information(text: &str) -> Option<usize> {
+    let end = text.find(['?', '#']).unwrap_or(text.len());
+    let text = text.get(..end)?;
+    let authority = text.split('/').next()?;
+    if let Some(length) = authority.rfind('@') {
+        return Some(length);
+    }
+    let (_, port) = authority.rsplit_once(':')?;
+    let is_port = port.bytes().all(|byte| byte.is_ascii_digit()) || authority.starts_with('[');
+    text.rfind('@').filter(|_| !is_port)
+}
+
+/// Whether `name=value` has a value, and a name as secrets have.
+fn is_secret_parameter(parameter: &str) -> bool {
+    const NAMES: &[&str] = &[
+        "password",
+        "passwd",
+        "passphrase",
+        "pass",
+        "pwd",
+        "secret",
+        "token",
+        "key",
+        "credential",
+        "credentials",
+        "signature",
+        "sig",
+        "assertion",
+    ];
+    let Some((name, value)) = parameter.split_once('=') else { return false };
+    let name = percent_decode_str(name).decode_utf8_lossy().to_ascii_lowercase();
+    !value.is_empty() && (name == "code" || NAMES.iter().any(|secret| name.ends_with(secret)))
+}
+
 /// Whether `host` can be nothing but this machine: `localhost` itself (RFC 6761 section 6.3, which our resolver
 /// answers without asking anybody) or a loopback address in its plain spelling.
 #[must_use]
@@ -204,6 +277,38 @@ mod tests {
     fn the_reason_never_repeats_the_url() {
         let reason = Url::parse("https://user:hunter2@example.com/t").unwrap_err();
         assert!(!reason.contains("hunter2") && reason.contains("user name"), "{reason}");
+    }
+
+    #[test]
+    fn user_information_and_secret_parameters_are_found_and_hidden() {
+        for (text, shown) in [
+            ("https://jo:hunter2@h/p", "https://****@h/p"),
+            ("POST https://jo@h", "POST https://****@h"),
+            ("socks5://jo:p@ss@h:1", "socks5://****@h:1"),
+            ("https://jo:hunter2/x@h/p", "https://****@h/p"),
+            ("//jo:hunter2@h/p", "//****@h/p"),
+            ("https://h/p?client_secret=x", "https://h/p?****"),
+            ("https://h/p?a=b&API%2DKey=x", "https://h/p?****"),
+            ("https://h/p?a=b;sig=x", "https://h/p?****"),
+        ] {
+            assert!(holds_secret(text, false), "{text}");
+            assert_eq!(without_secrets(text), shown);
+        }
+        for text in [
+            "",
+            "jo@h.example",
+            "https://h",
+            "https://h:8443/users/@me",
+            "https://[::1]:80/@me",
+            "https://h/p?tenant=jo@h",
+            "https://h/p?token_access_type=offline&key=",
+            "a//b@c",
+            "éé//é",
+        ] {
+            assert!(!holds_secret(text, false), "{text}");
+        }
+        assert!(holds_secret("jo:hunter2@h", true) && !holds_secret("h:80", true));
+        assert_eq!(without_secrets("https://h:8443/users/@me?"), "https://h:8443/users/@me?");
     }
 
     #[test]

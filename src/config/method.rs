@@ -3,6 +3,7 @@
 use super::Reader;
 use crate::error::Status;
 use crate::options::Name;
+use crate::sanitize;
 
 /// A way to authenticate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +90,7 @@ impl Reader<'_> {
             }
             Some(method) => Some(method),
             None => {
+                let given = sanitize::value(&given);
                 let text = format!(
                     "is \"{given}\"; expected 55 (OAuth2-JWTBearer) or another of the documented numbers and words, or 24 (OAuth2) to infer it from the other options"
                 );

@@ -10,6 +10,7 @@ use crate::key::{KeyOrigin, KeySource, Purpose, Thumbprint, Uri};
 use crate::options::{Kind, Name, Origin};
 use crate::policy::{Allowed, Forbidden};
 use crate::provider::{Profile, ScopeIn};
+use crate::sanitize;
 use crate::url::Url;
 
 /// Headers that would have the server look for its rules or its key in the assertion itself.
@@ -247,6 +248,7 @@ impl Reader<'_> {
                 Some(known) if wanted.contains(&known) => {}
                 Some(known) => wanted.push(known),
                 None => {
+                    let name = sanitize::value(name);
                     let text = format!(
                         "names \"{name}\"; expected any of x5t, x5t#S256 and x5c, separated by commas"
                     );

@@ -7,6 +7,7 @@ use crate::field;
 use crate::form;
 use crate::options::Name;
 use crate::provider::{self, Profile};
+use crate::sanitize;
 use crate::secret::Secret;
 use crate::url::Url;
 
@@ -47,7 +48,11 @@ impl Reader<'_> {
         let profile = provider::by_name(&name);
         if profile.is_none() {
             let known: Vec<_> = provider::profiles().iter().map(|profile| profile.name.as_str()).collect();
-            let text = format!("is \"{name}\", which is not a profile; there is {}", known.join(", "));
+            let text = format!(
+                "is \"{}\", which is not a profile; there is {}",
+                sanitize::value(&name),
+                known.join(", ")
+            );
             self.fault(Status::InvalidOption, Name::Provider, &text);
         }
         profile

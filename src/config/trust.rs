@@ -8,6 +8,7 @@ use crate::key::{KeySource, Purpose};
 use crate::options::Name;
 use crate::policy::Forbidden;
 use crate::proxy::{Proxy, Route, User};
+use crate::sanitize;
 use crate::tls::{Trust, Versions};
 
 /// The vendor's word for the host of the URL.
@@ -59,6 +60,7 @@ impl Reader<'_> {
             ["TLSv1.2", "TLSv1.3"].iter().chain(&OLD).any(|known| known.eq_ignore_ascii_case(word))
         };
         if let Some(unknown) = words.iter().find(|word| !is_known(word)) {
+            let unknown = sanitize::value(unknown);
             let text = format!("has \"{unknown}\"; expected TLSv1.3, TLSv1.2, or both, separated by a comma");
             self.fault(Status::InvalidOption, Name::CryptoProtocolVersion, &text);
             return Versions::Both;

@@ -26,7 +26,7 @@ pub(super) fn attempt<'a>(
     let sent = Box::new(|| match source {
         AssertionSource::Signed(signing) => shown_claims(signing, exchange),
         AssertionSource::Given(_) => told("ClientAssertion", exchange),
-        AssertionSource::File { file, .. } => told(file.typed(), exchange),
+        AssertionSource::File { file, .. } => told(&file.to_string(), exchange),
     });
     let signed = matches!(source, AssertionSource::Signed(_));
     if !signed {

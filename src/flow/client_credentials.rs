@@ -2,6 +2,7 @@
 
 use crate::config::Exchange;
 use crate::flow::exchange::{Attempt, Repeat};
+use crate::sanitize;
 use crate::secret::Secret;
 
 pub(super) fn attempt(exchange: &Exchange) -> Attempt<'_> {
@@ -9,7 +10,9 @@ pub(super) fn attempt(exchange: &Exchange) -> Attempt<'_> {
     Attempt {
         parameters: vec![("grant_type", Secret::from("client_credentials"))],
         what: "the client",
-        sent: Box::new(move || format!("ClientID was \"{id}\", the token URL {}", exchange.endpoint.shown())),
+        sent: Box::new(move || {
+            format!("ClientID was \"{}\", the token URL {}", sanitize::excerpt(id), exchange.endpoint.shown())
+        }),
         repeat: Repeat::Always,
         signed: false,
     }

@@ -20,6 +20,7 @@ use crate::identity::Identity;
 use crate::log::Level;
 use crate::process::{Admission, Requester, throttled_error};
 use crate::redact::Redactor;
+use crate::sanitize;
 use crate::secret::Secret;
 use crate::stats::Counter;
 use crate::sys;
@@ -319,16 +320,16 @@ impl<'a> Asking<'_, 'a> {
 /// What a refused assertion said, next to the URL whose environment it may not have been meant for.
 pub(super) fn shown_claims(signing: &Signing, exchange: &Exchange) -> String {
     // An audience is often the token URL, whose query nobody else may see.
-    let without_query = |text: &str| text.split('?').next().unwrap_or_default().to_owned();
+    let without_query = |text: &str| sanitize::value(text.split('?').next().unwrap_or_default());
     let shown = |claim: &Option<String>| {
         claim.as_ref().map_or("absent".to_owned(), |text| format!("\"{}\"", without_query(text)))
     };
     format!(
         "iss was \"{}\", sub {}, aud {}, the token URL {}",
-        signing.issuer,
+        sanitize::value(&signing.issuer),
         shown(&signing.subject),
         shown(&signing.audience),
-        exchange.endpoint.shown(),
+        sanitize::excerpt(exchange.endpoint.shown()),
     )
 }
 

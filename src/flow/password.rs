@@ -2,6 +2,7 @@
 
 use crate::config::Exchange;
 use crate::flow::exchange::{Attempt, Repeat};
+use crate::sanitize;
 use crate::secret::Secret;
 
 pub(super) fn attempt<'a>(exchange: &'a Exchange, user: &'a str, password: &Secret) -> Attempt<'a> {
@@ -12,7 +13,9 @@ pub(super) fn attempt<'a>(exchange: &'a Exchange, user: &'a str, password: &Secr
             ("password", password.clone()),
         ],
         what: "the user",
-        sent: Box::new(move || format!("User was \"{user}\", the token URL {}", exchange.endpoint.shown())),
+        sent: Box::new(move || {
+            format!("User was \"{}\", the token URL {}", sanitize::excerpt(user), exchange.endpoint.shown())
+        }),
         // A second try with a wrong password may lock the account.
         repeat: Repeat::Never,
         signed: false,

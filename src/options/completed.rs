@@ -6,6 +6,7 @@
 use super::{HINTED, Name, Options, Origin, grammar, references, table};
 use crate::key::Uri;
 use crate::secret::Secret;
+use crate::url;
 
 /// What only leads to values.
 const LEFT_OUT: [Name; 3] = [Name::DSN, Name::FILEDSN, Name::AllowOverride];
@@ -52,7 +53,7 @@ impl Options {
         }
         let name = if definition.id == Name::Driver { "DRIVER" } else { definition.name };
         match self.get(definition.id) {
-            Some(value) if !secrets && (definition.is_secret() || Uri::holds_pin(value.text.reveal())) => {
+            Some(value) if !secrets && (definition.is_secret() || holds_secret(definition, &value.text)) => {
                 None
             }
             Some(value) => Some((name, value.text.clone())),
@@ -64,6 +65,12 @@ impl Options {
             }
         }
     }
+}
+
+/// Whether the value of an option that is no secret has one in it: a PIN, or the password of a URL.
+fn holds_secret(definition: &table::Definition, text: &Secret) -> bool {
+    let address = matches!(definition.id, Name::ProxyHost | Name::HostName | Name::HostNameInCertificate);
+    Uri::holds_pin(text.reveal()) || url::holds_secret(text.reveal(), address)
 }
 
 /// Written into one piece of memory: growing would leave secrets behind.

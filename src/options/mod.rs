@@ -13,6 +13,7 @@ use crate::error::{Error, Result, Status};
 use crate::key::Uri;
 use crate::policy::Policy;
 use crate::proxy::Variables;
+use crate::sanitize;
 use crate::secret::Secret;
 
 mod completed;
@@ -353,7 +354,8 @@ impl Options {
 /// The error of a value that its option's type does not accept. A secret's value is not shown.
 #[must_use]
 pub fn wrong_type(definition: &table::Definition, value: &str) -> Error {
-    let found = if definition.is_secret() { String::new() } else { format!(" is \"{value}\",") };
+    let found =
+        if definition.is_secret() { String::new() } else { format!(" is \"{}\",", sanitize::value(value)) };
     not_of_type(definition, &found)
 }
 
@@ -380,8 +382,8 @@ fn only_when_opened(definition: &table::Definition) -> Error {
 }
 
 fn not_an_option(name: &str) -> Error {
-    Error::new(Status::InvalidOption, "options", format!("\"{name}\" is not an option{}", suggestion(name)))
-        .with_option(name)
+    let text = format!("\"{}\" is not an option{}", sanitize::excerpt(name), suggestion(name));
+    Error::new(Status::InvalidOption, "options", text).with_option(name)
 }
 
 fn suggestion(name: &str) -> String {

@@ -16,6 +16,7 @@ use super::{Layer, Origin, Value};
 use crate::error::{Error, Status};
 use crate::field;
 use crate::file::Location;
+use crate::sanitize;
 use crate::secret::Secret;
 use crate::url::{joined, scheme};
 
@@ -65,7 +66,7 @@ struct Reader {
 
 impl Reader {
     fn warn(&mut self, text: &str) {
-        let text = format!("RestConfigFile {} {text}", self.model.path);
+        let text = format!("RestConfigFile {} {text}", sanitize::path(&self.model.path));
         self.model.warnings.push(Error::warning("01000", "options", text).with_option("RestConfigFile"));
     }
 
@@ -77,7 +78,7 @@ impl Reader {
     }
 
     fn fail(&mut self, reason: &str) {
-        let text = format!("RestConfigFile {} {reason}", self.model.path);
+        let text = format!("RestConfigFile {} {reason}", sanitize::path(&self.model.path));
         let fault = Error::new(Status::InvalidOption, "options", text).with_option("RestConfigFile");
         self.model.fault = Some(fault);
     }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::jwt::{Jwt, jwt};
 use super::origin::{Said, Source, Sources};
-use super::{HIDDEN, Members, without_query, written};
+use super::{HIDDEN, Members, shown_value, without_query, written};
 use crate::config::{self, Config, Exchange, Flow, Header, Methods};
 use crate::connection::Connection;
 use crate::error::Result;
@@ -12,6 +12,7 @@ use crate::flow::{self, Parameter, Way};
 use crate::key::KeySource;
 use crate::options::{Name, Options, Value};
 use crate::process::Process;
+use crate::url;
 
 #[derive(Serialize)]
 struct Report {
@@ -85,7 +86,10 @@ pub fn explain(connection: &Connection) -> Result<String> {
         process: view.process,
         sources: Sources { options, signer: view.signer(), profile: config::profile(options) },
     };
-    let consent_url = connection.consent_url().ok();
+    // It has RedirectURI in it, encoded.
+    let hidden = |value: &Value| url::holds_secret(value.text.reveal(), false);
+    let redirect_has_secret = options.get(Name::RedirectURI).is_some_and(hidden);
+    let consent_url = connection.consent_url().ok().filter(|_| !redirect_has_secret);
     written(&explainer.report(consent_url))
 }
 
@@ -175,6 +179,7 @@ impl Explainer<'_> {
     fn parameter(&self, parameter: Parameter) -> Line {
         let Parameter { name, value, options } = parameter;
         let from = self.sources.of(options, options.is_empty() || name == "grant_type");
+        let value = value.as_deref().map(shown_value);
         Line { name, value: value.unwrap_or_else(|| HIDDEN.to_owned()), from }
     }
 
@@ -254,13 +259,13 @@ impl Explainer<'_> {
         let trust = &self.config.trust;
         let store = trust.store.as_ref().map_or("the operating system's", |store| store.typed());
         Trust {
-            store: Said { value: store.to_owned(), from: self.sources.of(&[Name::TrustStore], true) },
+            store: Said { value: shown_value(store), from: self.sources.of(&[Name::TrustStore], true) },
             validate: Said {
                 value: trust.validate,
                 from: self.sources.of(&[Name::ValidateServerCertificate], true),
             },
             client: trust.client.as_ref().and_then(KeySource::typed).map(|store| Said {
-                value: store.to_owned(),
+                value: shown_value(store),
                 from: self.sources.of(&[Name::KeyStore], true),
             }),
             proxy: self.proxy(),

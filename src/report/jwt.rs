@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::origin::{Said, Source, Sources};
-use super::{Certificate, Members, Problem, hide_query};
+use super::{Certificate, Members, Problem, shown_value};
 use crate::assertion::{self, Unsigned};
 use crate::config::Signing;
 use crate::error::Error;
@@ -78,6 +78,8 @@ impl Speaker<'_> {
         }
         let said = members.into_iter().map(|(name, value)| {
             let from = self.header_from(&name);
+            let own = self.signing.header.additional.have(&name);
+            let value = value.map(|value| if own { value } else { shown_text(&value).unwrap_or(value) });
             (name, Said { value, from })
         });
         Members(said.collect())
@@ -141,8 +143,7 @@ impl Speaker<'_> {
             "jti" => Some("new for each assertion".to_owned()),
             "iat" => value.get().parse().ok().map(from_now),
             "exp" if !own.have("iat") => value.get().parse().ok().map(from_now),
-            "aud" => self.signing.audience.as_deref().filter(|aud| aud.contains("://")).map(hide_query),
-            _ => None,
+            _ => return shown_text(&value).unwrap_or(value),
         };
         shown.and_then(|text| to_raw_value(&text).ok()).unwrap_or(value)
     }
@@ -156,13 +157,18 @@ impl Speaker<'_> {
         };
         Key {
             from: self.sources.of(&[option], false),
-            store: source.typed().map(str::to_owned),
+            store: source.typed().map(shown_value),
             alias: key.and_then(SigningKey::alias).map(str::to_owned),
             kind: key.map(SigningKey::kind),
             certificate: key.and_then(SigningKey::certificate).cloned().map(Certificate::from),
             error: error.map(Problem::from),
         }
     }
+}
+
+/// A text as it may be shown; nothing for other values.
+fn shown_text(value: &RawValue) -> Option<Box<RawValue>> {
+    to_raw_value(&shown_value(&serde_json::from_str::<String>(value.get()).ok()?)).ok()
 }
 
 /// `now`, `now + 295`, `now - 5`.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::target::target;
-use super::{Problem, hide_query, without_query, written};
+use super::{Problem, without_query, written};
 use crate::call::Call;
 use crate::config::{Config, Flow};
 use crate::connection::{Connection, View, Wishes};
@@ -17,9 +17,10 @@ use crate::headers::Headers;
 use crate::http::{Answer, Method, Request, Reuse};
 use crate::options::{Name, Options, table};
 use crate::redact::Redactor;
+use crate::sanitize;
 use crate::secret::Secret;
 use crate::token::Token;
-use crate::url::Url;
+use crate::url::{Url, without_secrets};
 
 /// So much of what the API says is shown.
 const SHOWN: usize = 500;
@@ -96,6 +97,7 @@ pub fn sample(connection: &Connection) -> Result<String> {
     let names = headers.lines().iter().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
     let sample = endpoint.map(|(name, url)| asking.sample(name, &url, headers)).transpose()?;
     let (ok, message) = summary(sample.as_ref(), token.is_some());
+    let message = sanitize::message(&message);
     written(&Report { ok, message, token, headers: names, sample })
 }
 
@@ -229,7 +231,7 @@ fn said(answer: &Answer, redactor: &Redactor) -> Said {
         ms: u64::try_from(answer.elapsed.as_millis()).unwrap_or(u64::MAX),
         bytes: answer.body.len(),
         cut: answer.cut,
-        location: answer.location.as_deref().map(|location| hide_query(&words(location))),
+        location: answer.location.as_deref().map(|location| without_secrets(&words(location))),
         www_authenticate: answer.challenge.as_deref().filter(|_| refused).map(words),
         body: refused.then(|| words(&body)).filter(|body| !body.is_empty()),
     }

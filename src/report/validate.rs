@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use serde::Serialize;
 
 use super::target::target;
-use super::{Certificate, Problem, problems, written};
+use super::{Certificate, Problem, problems, shown_value, written};
 use crate::clock::Clock;
 use crate::config::{self, AssertionSource, Wanted};
 use crate::connection::{Connection, View};
@@ -206,7 +206,7 @@ impl Findings {
             Ok(Some(listing)) => (Some(listing.kind), listing.keys.into_iter().map(shown).collect()),
             Err(_) => (None, Vec::new()),
         };
-        let path = source.typed().map(str::to_owned);
+        let path = source.typed().map(shown_value);
         let option = if path.is_some() { Name::JWTCertStore } else { Name::JWTPrivateKey };
         Some(Store { option: option.text(), path, kind, keys })
     }
