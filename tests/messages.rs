@@ -191,7 +191,7 @@ fn names_from_every_source_are_escaped_and_bounded() {
         format!("{{{evil}}}=1;{BASE}"),
         format!("{evil}=1;{BASE}"),
         format!("{short}=1;{BASE}"),
-        format!("{evil}"),
+        evil.to_string(),
         format!("Scope={{a}}{evil};{BASE}"),
         format!("DSN={{{evil}}};{BASE}"),
         format!("DSN=d;{BASE}"),
