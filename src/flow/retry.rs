@@ -176,6 +176,7 @@ impl Interrupt for Nap {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::endpoint::Refusal;
     use crate::error::Error;
     use crate::jitter::Fraction;
 
@@ -255,5 +256,135 @@ mod tests {
         for repeat in [Repeat::WhenBusy, Repeat::Never] {
             assert_eq!(tries.reuse(&attempt(repeat)), Reuse::No, "{repeat:?}");
         }
+    }
+
+    /// What a server answered to a signed request that may be repeated.
+    fn refused(http_status: u16, error: &str, repeat: Repeat) -> Refused<'static> {
+        let error = Some(error.to_owned()).filter(|error| !error.is_empty());
+        let refusal = Refusal { http_status, error, ..Refusal::default() };
+        Refused { refusal, attempt: attempt(repeat) }
+    }
+
+    fn tries_at(provider: &str) -> Tries {
+        Tries::new(0, crate::provider::by_name(provider), Jitter::pinned(Fraction::new(0)))
+    }
+
+    fn repeats(tries: &mut Tries, refused: &Refused<'_>) -> bool {
+        matches!(tries.next(refused, &Call::unbounded()), Next::Again(_))
+    }
+
+    #[test]
+    fn only_answers_that_pass_are_followed_by_another_request() {
+        use Repeat::{Always, Never, WhenBusy};
+        for (status, error, provider, repeated) in [
+            (429, "", "", [true, true, false]),
+            (503, "", "", [true, true, false]),
+            (502, "", "", [true, false, false]),
+            (504, "", "", [true, false, false]),
+            (400, "temporarily_unavailable", "", [true, false, false]),
+            (500, "", "", [false; 3]),
+            (500, "", "google", [true, false, false]),
+            (408, "", "google", [true, false, false]),
+            (408, "", "", [false; 3]),
+            (400, "invalid_grant", "", [false; 3]),
+            (401, "", "", [false; 3]),
+        ] {
+            let found = [Always, WhenBusy, Never]
+                .map(|repeat| repeats(&mut tries_at(provider), &refused(status, error, repeat)));
+            assert_eq!(found, repeated, "{status} {error} {provider}");
+        }
+    }
+
+    #[test]
+    fn transport_error_is_retried_only_after_the_server_had_the_request() {
+        let after = |status, answered| {
+            let error = Error::new(status, "network", "x");
+            let failure = Failure { error, stale: false, answered };
+            let next = tries_at("").after(&failure, &attempt(Repeat::Always), &Call::unbounded());
+            matches!(next, Next::Again(_))
+        };
+        assert!(after(Status::Network, true));
+        assert!(!after(Status::Network, false) && !after(Status::BadResponse, true));
+    }
+
+    #[test]
+    fn replayed_assertion_is_signed_again_once() {
+        let replay = || refused(400, "jti_known", Repeat::Never);
+        let mut tries = tries_at("hydra");
+        assert!(matches!(tries.next(&replay(), &Call::unbounded()), Next::Again(Duration::ZERO)));
+        assert!(!repeats(&mut tries, &replay()), "once");
+        assert!(!repeats(&mut tries_at(""), &replay()), "another server means something else by it");
+        let mut unsigned = replay();
+        unsigned.attempt.signed = false;
+        assert!(!repeats(&mut tries_at("hydra"), &unsigned));
+    }
+
+    /// The skew that is taken over from an answer whose Date was `ahead` of ours, where `known` was known before.
+    fn corrected(provider: &str, error: &str, description: &str, known: i64, ahead: i64) -> Option<i64> {
+        let mut refused = refused(400, error, Repeat::Never);
+        refused.refusal.clock_ahead = Some(ahead);
+        refused.refusal.description = Some(description.to_owned());
+        let mut tries = Tries { clock_ahead: known, ..tries_at(provider) };
+        let again = repeats(&mut tries, &refused);
+        assert!(!repeats(&mut tries, &refused), "once");
+        assert_eq!(tries.clock_ahead(), if again { ahead } else { known });
+        again.then_some(ahead)
+    }
+
+    #[test]
+    fn clock_is_corrected_where_skew_explains_the_refusal() {
+        for (error, ahead, explains) in [
+            ("invalid_grant", 31, true),
+            ("invalid_grant", -31, true),
+            ("invalid_client", 31, true),
+            ("invalid_grant", 30, false),
+            ("invalid_scope", 600, false),
+            ("invalid_grant", 86_400, true),
+            ("invalid_grant", 86_401, false),
+            ("invalid_grant", -86_401, false),
+        ] {
+            assert_eq!(corrected("", error, "", 0, ahead), explains.then_some(ahead), "{error} {ahead}");
+        }
+        assert_eq!(corrected("", "invalid_grant", "", 600, 600), None, "it was used already");
+        assert_eq!(corrected("", "invalid_grant", "", 600, 0), Some(0));
+    }
+
+    #[test]
+    fn words_of_provider_decide_whether_clock_is_corrected() {
+        let exp = "Current date time must be before the expiration date time listed in the 'exp' claim.";
+        assert_eq!(corrected("box", "invalid_grant", exp, 0, 5), Some(5), "it says so itself");
+        let consent = "AADSTS65001: The user or administrator has not consented";
+        assert_eq!(corrected("entra", "invalid_grant", consent, 0, 600), None);
+    }
+
+    #[test]
+    fn clock_of_request_that_is_not_signed_again_is_not_corrected() {
+        let mut refused = refused(400, "invalid_grant", Repeat::Never);
+        refused.refusal.clock_ahead = Some(600);
+        refused.attempt.signed = false;
+        assert!(!repeats(&mut tries_at(""), &refused));
+        refused.attempt.signed = true;
+        refused.refusal.clock_ahead = None;
+        assert!(!repeats(&mut tries_at(""), &refused));
+    }
+
+    #[test]
+    fn correction_waits_for_retry_after_unless_call_makes_single_attempt() {
+        let mut refused = refused(400, "invalid_grant", Repeat::Never);
+        (refused.refusal.clock_ahead, refused.refusal.retry_after) = (Some(600), 5);
+        let next = tries_at("").next(&refused, &Call::unbounded());
+        assert!(matches!(next, Next::Again(pause) if pause == Duration::from_secs(5)));
+        let single = Call { single_attempt: true, ..Call::unbounded() };
+        assert!(matches!(tries_at("").next(&refused, &single), Next::Enough));
+        refused.refusal.retry_after = 0;
+        assert!(matches!(tries_at("").next(&refused, &single), Next::Again(Duration::ZERO)));
+    }
+
+    #[test]
+    fn wait_fits_up_to_a_minute_inside_the_call() {
+        let seconds = Duration::from_secs;
+        assert!(fits(seconds(60), &Call::unbounded()) && !fits(seconds(61), &Call::unbounded()));
+        let call = Call::within(seconds(30), "a test");
+        assert!(fits(seconds(20), &call) && !fits(seconds(40), &call));
     }
 }

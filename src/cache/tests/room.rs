@@ -11,6 +11,17 @@ fn what_was_cleared_is_fetched_anew() {
     assert_eq!(bench.get(0, Some(3600)).value(), c"token1");
 }
 
+#[test]
+fn inserted_token_is_used_until_it_is_taken() {
+    let bench = Bench::new();
+    let inserted = Arc::new(token("inserted", Some(3600), &bench.clock));
+    bench.cache.put(Arc::clone(&inserted));
+    assert!(Arc::ptr_eq(&bench.get(0, Some(3600)), &inserted));
+    assert!(Arc::ptr_eq(&bench.cache.take(identity("me")).unwrap(), &inserted));
+    assert!(inserted.is_retired() && bench.cache.take(identity("me")).is_none());
+    assert_eq!(bench.get(0, Some(3600)).value(), c"token0");
+}
+
 fn numbered(number: usize) -> Identity {
     Identity::of(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &number)
 }
