@@ -81,6 +81,14 @@ mod tests {
     }
 
     #[test]
+    fn fraction_of_seconds_is_rounded_down() {
+        let of_minute = |numerator| Fraction::new(numerator).of_seconds(60);
+        assert_eq!([0, 1 << 14, 1 << 15, u16::MAX].map(of_minute), [0, 15, 30, 59]);
+        assert_eq!(Fraction::new(u16::MAX).of_seconds(0), 0);
+        assert!(Fraction::new(u16::MAX).of_seconds(i64::MAX) > i64::MAX / 2);
+    }
+
+    #[test]
     fn random_jitter_differs_from_call_to_call() {
         let drawn: BTreeSet<u16> = (0..100).map(|_| Jitter::default().next().0).collect();
         assert!(drawn.len() > 50, "{drawn:?}");
