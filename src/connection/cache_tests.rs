@@ -113,6 +113,18 @@ fn a_wall_clock_that_is_set_neither_prolongs_a_token_nor_ends_it_early() {
     assert_eq!(asked_by_now(), 3, "the token is as young as before");
 }
 
+#[test]
+fn token_without_lifetime_is_not_reused_while_coarse_clock_is_late() {
+    let (authority, endpoint) = server(r#"{"access_token":"at","token_type":"Bearer","expires_in":0}"#);
+    let bench = bench(&endpoint);
+    bench.coarse_clock_is_late_by(1);
+    for requests in 1..=3 {
+        bench.connection.get_token(Wishes::default()).unwrap();
+        bench.equal().get_token(Wishes::default()).unwrap();
+        assert_eq!(asked(&authority), 2 * requests);
+    }
+}
+
 /// What is left of the tokens of a connection that was closed.
 fn left_behind(string: &str, scopes: &[&str]) -> Vec<bool> {
     left_behind_on(bench(string), scopes)

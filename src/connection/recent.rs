@@ -51,7 +51,8 @@ impl Connection {
         config: &Config,
     ) -> Share<Lease> {
         let clock = self.process().clock.as_ref();
-        let from = clock.coarse_unix_seconds();
+        // The coarse clock may still be in the second before, in which a token that has ended already would count as good.
+        let from = clock.unix_seconds();
         let until = cache::good_until(&token, want).min(from.saturating_add(AT_MOST));
         let (generation, user, policy) = (sys::generation(), sys::effective_user_id(), snapshot.policy());
         let renew_at = cache::renewal_at(&token, want);

@@ -20,12 +20,18 @@ struct Turned {
     seconds: AtomicI64,
     /// By how much the wall clock was set forward.
     set: AtomicI64,
+    /// Seconds by which the coarse clock is late.
+    late: AtomicI64,
 }
 
 impl Clock for Hands {
     fn unix_seconds(&self) -> i64 {
-        let Turned { seconds, set } = &*self.turned;
+        let Turned { seconds, set, .. } = &*self.turned;
         1_000_000 + seconds.load(Ordering::SeqCst) + set.load(Ordering::SeqCst)
+    }
+
+    fn coarse_unix_seconds(&self) -> i64 {
+        self.unix_seconds() - self.turned.late.load(Ordering::SeqCst)
     }
 
     fn boot_time(&self) -> Duration {
@@ -47,6 +53,11 @@ pub(super) struct Bench {
 }
 
 impl Bench {
+    /// The coarse clock is late by `seconds`.
+    pub(super) fn coarse_clock_is_late_by(&self, seconds: i64) {
+        self.turned.late.store(seconds, Ordering::SeqCst);
+    }
+
     /// So many seconds after the beginning.
     pub(super) fn at(&self, second: i64) {
         self.turned.seconds.store(second, Ordering::SeqCst);
