@@ -269,6 +269,24 @@ typedef struct authgrant_token authgrant_token;
 typedef int32_t authgrant_status;
 
 /**
+ * Shows a URL to a person, in a browser or otherwise: NUL-terminated text that lives only during the call; `context` is
+ * what authgrant_authorize was given. Returns 0 once it is shown, without waiting for the person; anything else is a
+ * failure that the error repeats.
+ *
+ * Runs on the thread of the call, and must return normally. Inside it only getters and _free functions may be called.
+ */
+typedef int32_t (*authgrant_open_url_fn)(const char *url, void *context);
+
+/**
+ * Takes a refresh token that takes the place of another: NUL-terminated text that lives only during the call, and is a
+ * secret; `context` is what authgrant_set_on_refresh_token was given.
+ *
+ * Runs on the thread of the call that fetched it, and must return normally. Inside it only getters and _free functions
+ * may be called.
+ */
+typedef void (*authgrant_refresh_token_fn)(const char *refresh_token, void *context);
+
+/**
  * How one call of authgrant_get_token_with differs from the connection's own ways. Set everything to 0, then `size`.
  */
 typedef struct authgrant_call {
@@ -301,24 +319,6 @@ typedef struct authgrant_call {
 typedef void (*authgrant_log_fn)(int32_t level, const char *message, void *context);
 
 /**
- * Shows a URL to a person, in a browser or otherwise: NUL-terminated text that lives only during the call; `context` is
- * what authgrant_authorize was given. Returns 0 once it is shown, without waiting for the person; anything else is a
- * failure that the error repeats.
- *
- * Runs on the thread of the call, and must return normally. Inside it only getters and _free functions may be called.
- */
-typedef int32_t (*authgrant_open_url_fn)(const char *url, void *context);
-
-/**
- * Takes a refresh token that takes the place of another: NUL-terminated text that lives only during the call, and is a
- * secret; `context` is what authgrant_set_on_refresh_token was given.
- *
- * Runs on the thread of the call that fetched it, and must return normally. Inside it only getters and _free functions
- * may be called.
- */
-typedef void (*authgrant_refresh_token_fn)(const char *refresh_token, void *context);
-
-/**
  * Signs `message`, `length` bytes, which are the signing input of a JWT and not its hash: hashing is part of the algorithm.
  * Writes the signature into `signature`, which has room for `capacity` bytes (1024), its length into `*signature_length`, and
  * returns 0; any other number is a failure that the error repeats. `context` is what authgrant_set_signer was given.
@@ -343,6 +343,100 @@ typedef int32_t (*authgrant_sign_fn)(void *context,
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+/**
+ * The URL that a person opens to let the application act for them: the first half of an authorization request, the same
+ * for all users. Nothing is sent, and no key is needed.
+ *
+ * `*url` is for the caller to free with authgrant_text_free.
+ *
+ * Threads: any. Errors: AUTHGRANT_MISSING_OPTION naming what the URL lacks, AUTHGRANT_INVALID_OPTION.
+ */
+authgrant_status authgrant_consent_url(struct authgrant_connection *connection,
+                                       char **url,
+                                       struct authgrant_error **error);
+
+/**
+ * Lets a person log in, or consent to what the connection's grant needs: shows them the URL, and listens at RedirectURI
+ * (http, a loopback address, with a port) until their browser comes back (RFC 8252).
+ *
+ * With AuthenticationMethod 51 and 56 the code that it brings is exchanged (RFC 6749 section 4.1, with PKCE) for a token of
+ * this connection alone. With other methods it is thrown away, and a token fetched to see that consent has arrived: this
+ * is what DataDirect's Fetch OAuth Token button does. With ConsentType=ExternalAdmin the code is exchanged too, and the
+ * connection's tokens have its answer's `id_token` among their fields.
+ *
+ * `function` shows the URL; NULL opens the system's browser. Blocks for at most ConsentTimeout seconds, and then as
+ * authgrant_get_token does.
+ *
+ * Threads: any; two at once need different RedirectURIs. Errors: AUTHGRANT_MISSING_OPTION, AUTHGRANT_INVALID_OPTION,
+ * AUTHGRANT_UNSUPPORTED where nothing shows the URL (see authgrant_error_consent_url) or the policy forbids opening a
+ * browser, AUTHGRANT_DENIED, AUTHGRANT_TIMEOUT, AUTHGRANT_CANCELLED, AUTHGRANT_NETWORK where the port of RedirectURI is
+ * taken, and as authgrant_get_token.
+ */
+authgrant_status authgrant_authorize(struct authgrant_connection *connection,
+                                     authgrant_open_url_fn function,
+                                     void *context,
+                                     struct authgrant_error **error);
+
+/**
+ * The signed JWT of the connection's flow by itself, made anew by each call and sent nowhere: the assertion of the
+ * JWT bearer grant or of a client assertion, or the JWT that is the token.
+ *
+ * `*assertion` is a secret, for the caller to free with authgrant_text_free.
+ *
+ * Threads: any. Errors: AUTHGRANT_KEY_…, AUTHGRANT_MISSING_OPTION, AUTHGRANT_INVALID_OPTION, AUTHGRANT_UNSUPPORTED where
+ * the flow signs nothing.
+ */
+authgrant_status authgrant_make_assertion(struct authgrant_connection *connection,
+                                          char **assertion,
+                                          struct authgrant_error **error);
+
+/**
+ * Ends the connection's token and login before their time: the token leaves the cache, and LogoffURI, where it is given, is
+ * asked by POST to end it too (RFC 7009). A refresh token that a login brought is forgotten.
+ *
+ * Equal connections share the token, and fetch another when they need one. Without a token nothing is sent.
+ *
+ * Threads: any. Errors: AUTHGRANT_INVALID_OPTION, AUTHGRANT_MISSING_OPTION; AUTHGRANT_NETWORK, AUTHGRANT_TLS,
+ * AUTHGRANT_TIMEOUT, AUTHGRANT_BAD_RESPONSE where LogoffURI could not be told.
+ */
+authgrant_status authgrant_logoff(struct authgrant_connection *connection,
+                                  struct authgrant_error **error);
+
+/**
+ * The options now in force as one connection string, each value quoted as authgrant_quote_value does. Opening it gives
+ * the same options: what DSN, FILEDSN and RestConfigFile said is written out, and DSN and FILEDSN themselves are left
+ * out. DRIVER stands in front.
+ *
+ * `include` is 0 or numbers added up. AUTHGRANT_WITH_SECRETS: passwords, keys and other secrets of the options, also those
+ * of a data source. AUTHGRANT_WITH_TOKENS: ODBC 4.0's Auth_AccessToken and Auth_Expires of the token that is cached now,
+ * if one is, and Auth_RefreshToken, the newest one, with Auth_Scope where no Scope was set. Nothing is fetched. Opened
+ * again with method 51, 54 or 56, the access token is used until it ends, and then the refresh token. A secret that was
+ * given as `env:NAME` or `file:PATH` is written so, and is taken by authgrant_open only if the policy allows it.
+ *
+ * `*text` is for the caller to free with authgrant_text_free; it is as secret as what it includes.
+ *
+ * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
+ */
+authgrant_status authgrant_completed_string(struct authgrant_connection *connection,
+                                            uint32_t include,
+                                            char **text,
+                                            struct authgrant_error **error);
+
+/**
+ * Tells `function` of each refresh token that a login brings or that takes the place of another, before the token that came with it is handed
+ * out, so that it can be kept beyond a restart. A NULL function ends that. Give it back by authgrant_set_option as
+ * RefreshToken with `literal:` in front, since it is the server that has written it.
+ *
+ * `context` is handed to the function as it is, and must stay good until the connection is closed or another function
+ * is set and the calls that began before have ended.
+ *
+ * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
+ */
+authgrant_status authgrant_set_on_refresh_token(struct authgrant_connection *connection,
+                                                authgrant_refresh_token_fn function,
+                                                void *context,
+                                                struct authgrant_error **error);
 
 /**
  * Opens a connection from the connection string that a user wrote.
@@ -533,100 +627,6 @@ authgrant_status authgrant_set_log(struct authgrant_connection *connection,
  * Threads: any. From inside a callback it does nothing.
  */
 void authgrant_clear(void);
-
-/**
- * The URL that a person opens to let the application act for them: the first half of an authorization request, the same
- * for all users. Nothing is sent, and no key is needed.
- *
- * `*url` is for the caller to free with authgrant_text_free.
- *
- * Threads: any. Errors: AUTHGRANT_MISSING_OPTION naming what the URL lacks, AUTHGRANT_INVALID_OPTION.
- */
-authgrant_status authgrant_consent_url(struct authgrant_connection *connection,
-                                       char **url,
-                                       struct authgrant_error **error);
-
-/**
- * Lets a person log in, or consent to what the connection's grant needs: shows them the URL, and listens at RedirectURI
- * (http, a loopback address, with a port) until their browser comes back (RFC 8252).
- *
- * With AuthenticationMethod 51 and 56 the code that it brings is exchanged (RFC 6749 section 4.1, with PKCE) for a token of
- * this connection alone. With other methods it is thrown away, and a token fetched to see that consent has arrived: this
- * is what DataDirect's Fetch OAuth Token button does. With ConsentType=ExternalAdmin the code is exchanged too, and the
- * connection's tokens have its answer's `id_token` among their fields.
- *
- * `function` shows the URL; NULL opens the system's browser. Blocks for at most ConsentTimeout seconds, and then as
- * authgrant_get_token does.
- *
- * Threads: any; two at once need different RedirectURIs. Errors: AUTHGRANT_MISSING_OPTION, AUTHGRANT_INVALID_OPTION,
- * AUTHGRANT_UNSUPPORTED where nothing shows the URL (see authgrant_error_consent_url) or the policy forbids opening a
- * browser, AUTHGRANT_DENIED, AUTHGRANT_TIMEOUT, AUTHGRANT_CANCELLED, AUTHGRANT_NETWORK where the port of RedirectURI is
- * taken, and as authgrant_get_token.
- */
-authgrant_status authgrant_authorize(struct authgrant_connection *connection,
-                                     authgrant_open_url_fn function,
-                                     void *context,
-                                     struct authgrant_error **error);
-
-/**
- * The signed JWT of the connection's flow by itself, made anew by each call and sent nowhere: the assertion of the
- * JWT bearer grant or of a client assertion, or the JWT that is the token.
- *
- * `*assertion` is a secret, for the caller to free with authgrant_text_free.
- *
- * Threads: any. Errors: AUTHGRANT_KEY_…, AUTHGRANT_MISSING_OPTION, AUTHGRANT_INVALID_OPTION, AUTHGRANT_UNSUPPORTED where
- * the flow signs nothing.
- */
-authgrant_status authgrant_make_assertion(struct authgrant_connection *connection,
-                                          char **assertion,
-                                          struct authgrant_error **error);
-
-/**
- * Ends the connection's token and login before their time: the token leaves the cache, and LogoffURI, where it is given, is
- * asked by POST to end it too (RFC 7009). A refresh token that a login brought is forgotten.
- *
- * Equal connections share the token, and fetch another when they need one. Without a token nothing is sent.
- *
- * Threads: any. Errors: AUTHGRANT_INVALID_OPTION, AUTHGRANT_MISSING_OPTION; AUTHGRANT_NETWORK, AUTHGRANT_TLS,
- * AUTHGRANT_TIMEOUT, AUTHGRANT_BAD_RESPONSE where LogoffURI could not be told.
- */
-authgrant_status authgrant_logoff(struct authgrant_connection *connection,
-                                  struct authgrant_error **error);
-
-/**
- * The options now in force as one connection string, each value quoted as authgrant_quote_value does. Opening it gives
- * the same options: what DSN, FILEDSN and RestConfigFile said is written out, and DSN and FILEDSN themselves are left
- * out. DRIVER stands in front.
- *
- * `include` is 0 or numbers added up. AUTHGRANT_WITH_SECRETS: passwords, keys and other secrets of the options, also those
- * of a data source. AUTHGRANT_WITH_TOKENS: ODBC 4.0's Auth_AccessToken and Auth_Expires of the token that is cached now,
- * if one is, and Auth_RefreshToken, the newest one, with Auth_Scope where no Scope was set. Nothing is fetched. Opened
- * again with method 51, 54 or 56, the access token is used until it ends, and then the refresh token. A secret that was
- * given as `env:NAME` or `file:PATH` is written so, and is taken by authgrant_open only if the policy allows it.
- *
- * `*text` is for the caller to free with authgrant_text_free; it is as secret as what it includes.
- *
- * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
- */
-authgrant_status authgrant_completed_string(struct authgrant_connection *connection,
-                                            uint32_t include,
-                                            char **text,
-                                            struct authgrant_error **error);
-
-/**
- * Tells `function` of each refresh token that a login brings or that takes the place of another, before the token that came with it is handed
- * out, so that it can be kept beyond a restart. A NULL function ends that. Give it back by authgrant_set_option as
- * RefreshToken with `literal:` in front, since it is the server that has written it.
- *
- * `context` is handed to the function as it is, and must stay good until the connection is closed or another function
- * is set and the calls that began before have ended.
- *
- * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
- */
-authgrant_status authgrant_set_on_refresh_token(struct authgrant_connection *connection,
-                                                authgrant_refresh_token_fn function,
-                                                void *context,
-                                                struct authgrant_error **error);
 
 /**
  * The status, AUTHGRANT_OK for a warning and for NULL. Also ODBC's native error code.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# mutants-orderings.sh: weakens the memory orderings of src/sys/share.rs, one at a time, and checks that a loom model fails.
+# mutants-orderings.sh: weakens the memory orderings of src/sys/shared_slot/mod.rs, one at a time, and checks that a loom model fails.
 #
 # cargo-mutants changes no atomic orderings and no arguments, so these mutants are sed commands. Each must change exactly one
 # line, which is checked for all before the first build: a stale one is named, and nothing is run. Takes about five minutes.
@@ -7,8 +7,8 @@ set -euo pipefail
 . "$(dirname "$0")/common.sh"
 . scripts/mutants/copy.sh
 
-FILE=src/sys/share.rs
-MODELS=sys::share::models
+FILE=src/sys/shared_slot/mod.rs
+MODELS=sys::shared_slot::loom_tests
 NAMES=() EDITS=() TESTS=()
 
 # mutant NAME SED TEST: TEST, a model, must fail once SED has changed FILE.

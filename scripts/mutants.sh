@@ -10,7 +10,7 @@ set -euo pipefail
 . scripts/mutants/copy.sh
 
 # Small modules, with few tests, and without survivors.
-SAMPLE=(src/bounded_map.rs src/cache/backoff.rs src/jitter.rs)
+SAMPLE=(src/base/bounded_map.rs src/token/cache/backoff.rs src/base/jitter.rs)
 # Integration tests of the modules.
 THROUGH_C=(authorize claims grants key_files login logoff policy providers references retry sources token trust)
 LISTED=scripts/mutants/survivors.txt
@@ -65,11 +65,14 @@ run() {
     echo "== $name: $(tail -n 1 "$SCRATCH/log"), $((SECONDS - begin)) s"
 }
 
-# First run: the mutants of each module with the unit tests of that module.
-for module in $(printf '%s\n' "${chosen[@]}" | sed -nE 's|^src/([a-z0-9_]+).*|\1|p' | sort -u); do
-    mapfile -t own < <(printf '%s\n' "${chosen[@]}" | grep -E "^src/${module}[./]")
-    config "${own[@]}" >"$SCRATCH/$module.toml"
-    run "$module" "$SCRATCH/$module.toml" --package authgrant --cargo-arg=--lib -- -- "$module::"
+# First run: the mutants of each module with the unit tests of that module. In src/base and src/net a module is a file.
+module_of() { sed -nE 's,^src/(base|net)/([a-z0-9_]+)\.rs$,\1::\2,p; t; s,^src/(.+)/[a-z0-9_]+\.rs$,\1,; s,/,::,g; /^tests/!p'; }
+mapfile -t modules < <(printf '%s\n' "${chosen[@]}" | module_of | sort -u)
+for module in "${modules[@]}"; do
+    mapfile -t own < <(for file in "${chosen[@]}"; do [ "$(module_of <<<"$file")" != "$module" ] || echo "$file"; done)
+    name=${module//::/-}
+    config "${own[@]}" >"$SCRATCH/$name.toml"
+    run "$name" "$SCRATCH/$name.toml" --package authgrant --cargo-arg=--lib -- -- "$module::"
 done
 mapfile -t own < <(printf '%s\n' "${chosen[@]}" | grep '^tests/authority/')
 if [ ${#own[@]} -gt 0 ]; then

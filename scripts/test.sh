@@ -24,7 +24,7 @@ export AUTHGRANT_AUTHORITY=$TARGET/debug/authority
 export PYTHONDONTWRITEBYTECODE=1
 
 run_rust() { cargo test --workspace --no-fail-fast; }
-run_model() { cargo test --lib --features model models; }
+run_model() { cargo test --lib --features model loom_tests; }
 run_mutants() { scripts/mutants.sh sample; }
 run_symbols() {
     scripts/symbols.sh "$AUTHGRANT_LIBRARY" &&

@@ -23,50 +23,27 @@ pub mod report;
 
 pub mod connection;
 
-pub mod flow;
+pub mod grants;
 
 pub mod process;
-pub mod session;
 
-pub mod cache;
+pub mod authorize;
 
-pub mod consent;
-pub mod headers;
+pub mod token;
 
-pub mod config;
+pub mod resolve;
 
 pub mod options;
 pub mod provider;
 
-pub mod assertion;
-pub mod endpoint;
+pub mod token_response;
 
-pub mod http;
+pub mod jwt;
 
-pub mod tls;
+pub mod net;
 
 pub mod key;
 
-pub mod token;
-
-pub mod bounded_map;
-pub mod call;
-pub mod clock;
-pub mod error;
-pub mod field;
-pub mod file;
-pub mod form;
-pub mod identity;
-pub mod jitter;
-pub mod log;
-pub mod policy;
-pub mod proxy;
-pub mod redact;
-pub mod sanitize;
-pub mod secret;
-pub mod stats;
-pub mod url;
+pub mod base;
 
 pub mod sys;
-
-pub mod sync;

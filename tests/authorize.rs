@@ -71,7 +71,7 @@ fn authorize_with_nobody(connection: &Connection) -> Failure {
     let mut error = null_mut();
     let handle = connection.handle();
     let status =
-        authgrant::ffi::consent::authgrant_authorize(handle, Some(nobody), null_mut(), &raw mut error);
+        authgrant::ffi::authorize::authgrant_authorize(handle, Some(nobody), null_mut(), &raw mut error);
     let failure = chain(error).remove(0);
     assert_eq!(status, failure.status);
     failure
@@ -116,7 +116,7 @@ fn for_external_admins(authority: &Authority, more: &str) -> Connection {
 
 fn consent_url(connection: &Connection) -> Result<String, Box<Failure>> {
     let (mut url, mut error) = (null_mut(), null_mut());
-    let get = authgrant::ffi::consent::authgrant_consent_url;
+    let get = authgrant::ffi::authorize::authgrant_consent_url;
     if get(connection.handle(), &raw mut url, &raw mut error) != AUTHGRANT_OK {
         return Err(Box::new(chain(error).remove(0)));
     }

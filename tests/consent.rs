@@ -9,10 +9,10 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-use authgrant::call::Call;
-use authgrant::consent::{Browser, Expected, Listener, Pages, Pkce, state, with_state};
-use authgrant::error::Status;
-use authgrant::url::Url;
+use authgrant::authorize::{Browser, Expected, Listener, Pages, Pkce, state, with_state};
+use authgrant::base::call::Call;
+use authgrant::base::error::Status;
+use authgrant::base::url::Url;
 use support::desktop::{WRITES_DOWN, desktop, is_the_part, with_path, written_down};
 
 fn visit(url: &str, redirect: &Url) {

@@ -10,8 +10,8 @@ use std::ptr::{null, null_mut};
 use std::sync::Mutex;
 
 use authgrant::connection::Connection as Handle;
+use authgrant::ffi::authorize::authgrant_completed_string;
 use authgrant::ffi::connection::*;
-use authgrant::ffi::consent::authgrant_completed_string;
 use authgrant::ffi::error::ErrorObject;
 use authgrant::ffi::headers::*;
 use authgrant::ffi::policy::*;
@@ -39,7 +39,7 @@ struct Good {
     text: *mut c_char,
     handle: *mut Handle,
     token_slot: *mut authgrant::token::Lease,
-    headers_slot: *mut authgrant::headers::Headers,
+    headers_slot: *mut authgrant::connection::api_headers::Headers,
     warnings: *mut ErrorObject,
     names: [*const c_char; 1],
 }

@@ -149,7 +149,7 @@ fn a_rotated_refresh_token_takes_the_place_of_the_old_one_and_is_told() {
     let first = authority.issue_refresh_token(CLIENT, "jo", Some("a"));
     let more = format!("am=54;RefreshToken={first};ClientID={CLIENT}");
     let connection = open(&string(&authority, &more)).unwrap();
-    let told = authgrant::ffi::consent::authgrant_set_on_refresh_token(
+    let told = authgrant::ffi::authorize::authgrant_set_on_refresh_token(
         connection.handle(),
         Some(remember),
         null_mut(),
@@ -226,8 +226,11 @@ fn the_consent_url_needs_no_key_and_names_what_it_lacks() {
     let url = |string: &str| {
         let connection = open(string).unwrap();
         let (mut url, mut error) = (null_mut(), null_mut());
-        let status =
-            authgrant::ffi::consent::authgrant_consent_url(connection.handle(), &raw mut url, &raw mut error);
+        let status = authgrant::ffi::authorize::authgrant_consent_url(
+            connection.handle(),
+            &raw mut url,
+            &raw mut error,
+        );
         let found = text(url);
         authgrant::ffi::text::authgrant_text_free(url);
         let failures = support::c_api::chain(error);

@@ -136,7 +136,7 @@ fn a_refresh_token_that_is_refused_ends_the_login() {
 fn code_by_hand(authority: &Authority, connection: &Connection) -> String {
     let mut url = null_mut();
     let status =
-        authgrant::ffi::consent::authgrant_consent_url(connection.handle(), &raw mut url, null_mut());
+        authgrant::ffi::authorize::authgrant_consent_url(connection.handle(), &raw mut url, null_mut());
     assert_eq!(status, AUTHGRANT_OK);
     let seen = text(url).unwrap();
     authgrant::ffi::text::authgrant_text_free(url);
@@ -199,7 +199,7 @@ fn each_refresh_token_is_told_before_its_token_is_handed_out() {
     let (authority, connection) = desk(Config::http(), None, "");
     let kept: Mutex<Vec<CString>> = Mutex::default();
     let context = std::ptr::from_ref(&kept).cast_mut().cast();
-    let set = authgrant::ffi::consent::authgrant_set_on_refresh_token;
+    let set = authgrant::ffi::authorize::authgrant_set_on_refresh_token;
     assert_eq!(set(connection.handle(), Some(keep), context, null_mut()), AUTHGRANT_OK);
     authorize(&connection).0.unwrap();
     let token = connection.get_token().unwrap();
@@ -222,7 +222,7 @@ fn a_logoff_ends_the_login() {
     connection.set_option("LogoffURI", &authority.url("/oauth/logoff")).unwrap();
     authorize(&connection).0.unwrap();
     connection.get_token().unwrap();
-    let status = authgrant::ffi::consent::authgrant_logoff(connection.handle(), null_mut());
+    let status = authgrant::ffi::authorize::authgrant_logoff(connection.handle(), null_mut());
     assert_eq!((status, authority.logoffs()), (AUTHGRANT_OK, 1));
     assert_eq!(refused(&connection).status, AUTHGRANT_CONSENT_REQUIRED);
     assert_eq!(authority.token_requests().len(), 1);

@@ -5,7 +5,7 @@ mod support;
 use std::ptr::null_mut;
 use std::time::{Duration, Instant};
 
-use authgrant::ffi::consent::authgrant_logoff;
+use authgrant::ffi::authorize::authgrant_logoff;
 use authgrant::ffi::status::*;
 use authority::{Authority, Config, Play, Recorded};
 use support::c_api::{Connection, Failure, chain, open};

@@ -5,11 +5,11 @@ mod support;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use authgrant::error::Error;
+use authgrant::base::error::Error;
+use authgrant::base::sanitize::is_unsafe;
 use authgrant::ffi::status::*;
 use authgrant::options::Environment;
 use authgrant::options::table::{Definition, Kind, TABLE};
-use authgrant::sanitize::is_unsafe;
 use serde_json::Value;
 use support::c_api::{Connection, Failure, Lines, open, open_in};
 

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::ptr::null_mut;
 use std::sync::OnceLock;
 
-use authgrant::ffi::consent::authgrant_logoff;
+use authgrant::ffi::authorize::authgrant_logoff;
 use authgrant::ffi::status::*;
 use authgrant::options::Environment;
 use authority::{Authority, ClientAuth, ClientOptions, Config, GrantType};

@@ -6,7 +6,7 @@ mod support;
 use std::ffi::{CString, c_char, c_void};
 use std::ptr::null_mut;
 
-use authgrant::ffi::consent::authgrant_authorize;
+use authgrant::ffi::authorize::authgrant_authorize;
 use authgrant::ffi::policy::*;
 use authgrant::ffi::status::*;
 use authority::Config;

@@ -417,13 +417,13 @@ fn every_example_is_a_connection_string_without_fault_or_warning() {
     for profile in provider::profiles() {
         let example = profile.example();
         let options = Options::parse(&example).unwrap_or_else(|error| panic!("{example}: {error}"));
-        let resolution = authgrant::config::resolve(&options);
+        let resolution = authgrant::resolve::resolve(&options);
         let config = resolution.config.unwrap_or_else(|error| panic!("{example}: {error}"));
         let warnings = [options.warnings(), resolution.warnings].concat();
         assert!(warnings.is_empty(), "{example}: {warnings:?}");
-        let wanted = matches!(config.flow, authgrant::config::Flow::SignedJwt(_));
+        let wanted = matches!(config.flow, authgrant::resolve::Flow::SignedJwt(_));
         assert_eq!(profile.jwt == Use::Token, wanted, "{example}");
-        if let authgrant::config::Flow::Exchange(exchange) = &config.flow {
+        if let authgrant::resolve::Flow::Exchange(exchange) = &config.flow {
             assert_eq!(exchange.profile.map(|known| &known.name), Some(&profile.name), "{example}");
         }
     }

@@ -9,7 +9,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
 
-use authgrant::ffi::consent::authgrant_authorize;
+use authgrant::ffi::authorize::authgrant_authorize;
 use authgrant::ffi::status::*;
 use authgrant::options::{Options, ProcessEnvironment};
 use authority::{Authority, Config};

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use super::Connection;
 use super::snapshot::Snapshot;
-use crate::call::Call;
-use crate::config::Config;
-use crate::error::Result;
-use crate::flow;
-use crate::identity::Identity;
-use crate::log::Level;
-use crate::sys;
+use crate::base::cache_key::Identity;
+use crate::base::call::Call;
+use crate::base::error::Result;
+use crate::base::log::Level;
+use crate::resolve::Config;
+use crate::{grants, sys};
 
 /// The longest that closing a connection waits for LogoffURI.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -44,7 +43,7 @@ impl Connection {
         self.forget_recent();
         self.live().session.log_off();
         match token {
-            Some(token) if !self.is_over(&token) => flow::log_off(config, &token, self.process(), &call),
+            Some(token) if !self.is_over(&token) => grants::log_off(config, &token, self.process(), &call),
             _ => Ok(()),
         }
     }
@@ -107,7 +106,7 @@ impl Connection {
             let token = self.process().cache.take(identity).filter(|token| !self.is_over(token));
             let snapshot = snapshot.under_policy(self.snapshot.given_process());
             let (Some(token), Ok(config)) = (token, snapshot.config()) else { continue };
-            if let Err(error) = flow::log_off(config, &token, self.process(), &call) {
+            if let Err(error) = grants::log_off(config, &token, self.process(), &call) {
                 call.log.line(Level::Warning, || error.message().to_owned());
             }
         }

@@ -10,14 +10,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use once_cell::race::OnceBox;
 
-use super::known;
-use crate::config::{self, Config, Flow, Resolution};
-use crate::error::{Error, Result};
-use crate::identity::Identity;
+use crate::base::cache_key::Identity;
+use crate::base::error::{Error, Result};
+use crate::base::policy::Policy;
+use crate::connection::interner;
 use crate::key::HostSigner;
 use crate::options::{Options, Seen};
-use crate::policy::Policy;
 use crate::process::Process;
+use crate::resolve::{self, Config, Flow, Resolution};
 use crate::sys::{self, Stripes};
 use crate::token::Lease;
 
@@ -51,7 +51,7 @@ impl Common {
 
 impl Drop for Common {
     fn drop(&mut self) {
-        known::forget(&self.name);
+        interner::forget(&self.name);
         of_now(self.process).shelves.remove(&self.recent);
     }
 }
@@ -78,11 +78,11 @@ impl Understood {
         let mut seen = Seen::nothing();
         let mut options = said.dereferenced(policy, signer.is_some(), &mut seen);
         // What stands beside a key that does not sign is another's.
-        let own = if signer.is_some() { None } else { config::own_key(&options, policy) };
+        let own = if signer.is_some() { None } else { resolve::own_key(&options, policy) };
         if let Some(own) = own {
             options.hear_key_file(&own.source, own.exchanges, policy, &mut seen);
         }
-        let resolution = config::resolve_under(&options, signer, policy);
+        let resolution = resolve::resolve_under(&options, signer, policy);
         if resolution.config.is_ok() {
             seen.nothing_is_missing();
         }
@@ -107,7 +107,7 @@ impl Snapshot {
         if self.policy == Policy::current() {
             return Arc::clone(self);
         }
-        known::shared(self.anew(), process)
+        interner::shared(self.anew(), process)
     }
 
     /// The same options, not yet understood.
@@ -198,7 +198,7 @@ pub(super) struct InForce {
 impl InForce {
     /// What `options` say, in `process` or in that of the calling thread.
     pub(super) fn new(options: Options, process: Option<&'static Process>) -> Self {
-        let snapshot = known::shared(Snapshot::new(options, None), process);
+        let snapshot = interner::shared(Snapshot::new(options, None), process);
         Self { process, snapshot: ArcSwap::new(snapshot), version: AtomicU64::new(0) }
     }
 
@@ -218,7 +218,7 @@ impl InForce {
             return snapshot;
         }
         // Whoever else has put another in its place by now has seen the change as well.
-        self.snapshot.compare_and_swap(&snapshot, known::shared(snapshot.anew(), self.process));
+        self.snapshot.compare_and_swap(&snapshot, interner::shared(snapshot.anew(), self.process));
         self.snapshot.load_full()
     }
 
@@ -250,7 +250,7 @@ impl InForce {
             let mut options = current.said.clone();
             outcome = change(&mut options);
             match outcome {
-                Ok(()) => known::shared(Snapshot::new(options, current.signer.clone()), self.process),
+                Ok(()) => interner::shared(Snapshot::new(options, current.signer.clone()), self.process),
                 Err(_) => Arc::clone(current),
             }
         });
@@ -260,8 +260,9 @@ impl InForce {
 
     /// Changes the signer.
     pub(super) fn set_signer(&self, signer: Option<&HostSigner>) {
-        self.snapshot
-            .rcu(|current| known::shared(Snapshot::new(current.said.clone(), signer.cloned()), self.process));
+        self.snapshot.rcu(|current| {
+            interner::shared(Snapshot::new(current.said.clone(), signer.cloned()), self.process)
+        });
         self.changed();
     }
 

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use zeroize::Zeroizing;
 
+use crate::base::log::{Level, Sink};
 use crate::key::Sign;
-use crate::log::{Level, Sink};
-use crate::session::OnRefreshToken;
+use crate::process::login_state::OnRefreshToken;
 
 thread_local! {
     static RUNNING: Cell<bool> = const { Cell::new(false) };

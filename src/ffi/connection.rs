@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::base::error::{Error, Result, Status};
+use crate::base::log::{Level, Log};
+use crate::connection::api_headers::Headers;
 use crate::connection::{Connection, Wishes};
-use crate::error::{Error, Result, Status};
 use crate::ffi::callback::{self, LogCallback, authgrant_log_fn};
 use crate::ffi::error::ErrorObject;
-use crate::ffi::guard::{bad_length, fits, null};
+use crate::ffi::panic::{bad_length, fits, null};
 use crate::ffi::status::{AUTHGRANT_NO_NETWORK, AUTHGRANT_NO_PROMPT, authgrant_status};
 use crate::ffi::token;
-use crate::headers::Headers;
-use crate::log::{Level, Log};
 use crate::process::Process;
 use crate::token::Lease;
 

@@ -3,7 +3,7 @@
 use std::ffi::{CString, c_char};
 use std::ptr;
 
-use crate::error::Error;
+use crate::base::error::Error;
 use crate::ffi::status::authgrant_status;
 
 /// One failure, or one warning, complete in itself; freed with authgrant_error_free.

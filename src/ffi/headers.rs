@@ -5,7 +5,7 @@ use std::ptr;
 
 use zeroize::Zeroizing;
 
-use crate::headers::Headers;
+use crate::connection::api_headers::Headers;
 use crate::sys::Share;
 use crate::token::Lease;
 

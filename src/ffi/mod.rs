@@ -11,12 +11,12 @@
 )]
 
 #[macro_use]
-mod guard;
+mod panic;
 mod panic_location;
 
+pub mod authorize;
 pub mod callback;
 pub mod connection;
-pub mod consent;
 pub mod error;
 pub mod headers;
 pub mod policy;

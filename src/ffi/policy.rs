@@ -2,9 +2,9 @@
 
 use std::ffi::c_char;
 
+use crate::base::policy::{AllowedDirectories, Policy};
 use crate::ffi::error::ErrorObject;
 use crate::ffi::status::authgrant_status;
-use crate::policy::{AllowedDirectories, Policy};
 
 /// Allowed by authgrant_set_policy: `env:NAME` and `file:PATH` as secrets, and ClientAssertionFile, in the text of a connection
 /// string and in a FILEDSN that it names by its path. Without it they are taken from authgrant_set_option, from odbc.ini and from the
@@ -83,7 +83,7 @@ pub extern "C" fn authgrant_allow_directory(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Allowed, Forbidden};
+    use crate::base::policy::{Allowed, Forbidden};
 
     #[test]
     fn the_numbers_of_the_header_are_those_of_the_policy() {

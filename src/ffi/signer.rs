@@ -4,8 +4,8 @@ use std::ffi::{c_char, c_void};
 
 use jsonwebtoken::Algorithm;
 
+use crate::base::error::{Error, Result, Status};
 use crate::connection::Connection;
-use crate::error::{Error, Result, Status};
 use crate::ffi::callback::{self, authgrant_sign_fn};
 use crate::ffi::error::ErrorObject;
 use crate::ffi::status::authgrant_status;

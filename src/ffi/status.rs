@@ -4,7 +4,7 @@ use std::ffi::{CString, c_char};
 
 use once_cell::race::OnceBox;
 
-use crate::error::Status;
+use crate::base::error::Status;
 
 /// What a function returns: 0 for success, else one of the AUTHGRANT_… numbers below. Numbers never change, and new
 /// ones are added at the end. It is also ODBC's native error code.

@@ -5,11 +5,11 @@ use std::ffi::{CString, c_char, c_void};
 use once_cell::race::OnceBox;
 use zeroize::Zeroize;
 
-use crate::error::{Error, Result, Status};
+use crate::base::error::{Error, Result, Status};
 use crate::ffi::error::ErrorObject;
-use crate::ffi::guard::{bad_length, null};
+use crate::ffi::panic::{bad_length, null};
 use crate::ffi::status::authgrant_status;
-use crate::options::{grammar, table};
+use crate::options::{connection_string, table};
 
 /// Text for the caller to free.
 pub(crate) fn into_handle(text: &str) -> Result<*mut c_char> {
@@ -32,7 +32,7 @@ pub extern "C" fn authgrant_quote_value(
     guard!(error, |call| {
         let quoted = call.out("quoted", quoted, std::ptr::null_mut());
         let value = call.text("value", value)?;
-        quoted.set(into_handle(&grammar::quote(value))?);
+        quoted.set(into_handle(&connection_string::quote(value))?);
         Ok(())
     })
 }

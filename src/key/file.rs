@@ -6,8 +6,8 @@ use std::fs::Metadata;
 use zeroize::Zeroizing;
 
 use super::KeySource;
-use crate::error::{Error, Result, Status};
-use crate::file::{Exposed, Location, Stamp};
+use crate::base::error::{Error, Result, Status};
+use crate::base::file::{Exposed, Location, Stamp};
 
 /// A file, and the option that named it.
 pub(super) struct Named<'a> {

@@ -8,8 +8,8 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 
 use super::{KeyOrigin, KeySource, Purpose};
-use crate::file::Location;
-use crate::secret::Secret;
+use crate::base::file::Location;
+use crate::base::secret::Secret;
 
 pub const STORE_PASSWORD: &str = "changeit";
 pub const KEY_PASSWORD: &str = "another1";

@@ -4,72 +4,49 @@
 //! since Java 9. Whether a file is whole is looked at before its password is blamed. Each error names the store as
 //! the user typed it.
 
-mod ber;
+mod asn1;
+mod cache;
 mod certificate;
-mod chain;
-mod choice;
-mod cipher;
-mod cost;
-mod der;
-mod ecdsa;
-mod elsewhere;
+mod crypto;
 mod file;
-mod hash;
-mod hints;
-mod host;
-mod jks;
-mod json;
-mod jwk;
-mod listing;
-mod oid;
-mod old_pem;
-mod pair;
-mod password;
-mod pbe;
-mod pem;
+mod format;
+mod hmac_secret;
+mod inline;
+mod list;
+mod metadata;
+mod metadata_cache;
 mod pkcs11;
-mod pkcs12;
-mod pss;
-mod remembered;
-mod ring;
-mod serialized;
-mod shared;
+mod private_key;
+mod select;
 mod signing;
 mod source;
-mod text;
-mod thumbprint;
-mod weak;
-mod x509;
 
 #[cfg(test)]
 pub(crate) mod fixtures;
 #[cfg(test)]
-mod format_tests;
-#[cfg(test)]
-mod listing_tests;
-#[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod text_tests;
 
 use zeroize::Zeroizing;
 
-use cost::Budget;
+use crate::base::error::Result;
+use crate::base::file::Stamp;
+use crate::key::certificate::chain;
+use crate::key::crypto::kdf_budget::Budget;
+use crate::key::format::{jks, json, pem, pkcs12};
+use crate::key::signing::callback;
 
 #[cfg(test)]
-use hints::hints_by;
-pub use hints::{BoxHints, GoogleHints, Hints, hints};
-pub use host::{HostSigner, Sign};
-pub use listing::{Listed, Listing, list};
+use metadata::hints_by;
+
+pub use crate::key::certificate::cert_header::Thumbprint;
+pub use crate::key::certificate::x509::Facts;
+pub use crate::key::signing::callback::{HostSigner, Sign};
+pub use cache::KeyRing;
+pub use list::{Listed, Listing, list};
+pub use metadata::{BoxHints, GoogleHints, Hints, hints};
 pub use pkcs11::Uri;
-pub use ring::KeyRing;
 pub use signing::SigningKey;
 pub use source::{KeyOrigin, KeySource, Purpose};
-pub use thumbprint::Thumbprint;
-pub use x509::Facts;
-
-use crate::error::Result;
-use crate::file::Stamp;
 
 enum Key {
     /// PKCS#8, PKCS#1 or SEC1; the shape tells which.
@@ -103,7 +80,7 @@ fn open_with_stamps(source: &KeySource) -> Result<(SigningKey, Vec<Stamp>)> {
             (read(source, &content)?, vec![stamp], exposed)
         }
         KeyOrigin::Text(written) => {
-            (read(source, &text::content(source, written.reveal())?)?, Vec::new(), None)
+            (read(source, &inline::content(source, written.reveal())?)?, Vec::new(), None)
         }
         KeyOrigin::Pkcs11(uri) => {
             let mut key = pkcs11::open(source, uri)?;
@@ -113,7 +90,7 @@ fn open_with_stamps(source: &KeySource) -> Result<(SigningKey, Vec<Stamp>)> {
         KeyOrigin::Shared(written) => {
             return Ok((SigningKey::shared(source, written.reveal())?, Vec::new()));
         }
-        KeyOrigin::Signer(signer) => return Ok((host::open(source, signer)?, Vec::new())),
+        KeyOrigin::Signer(signer) => return Ok((callback::open(source, signer)?, Vec::new())),
     };
     let mut key = SigningKey::new(source, material)?;
     key.exposed = exposed;
@@ -178,7 +155,7 @@ fn format(source: &KeySource, content: &[u8]) -> Result<Format> {
     if pem::is_pem(content) {
         return Ok(Format::Pem);
     }
-    if pair::is_key(content) || pem::is_encrypted_key(content) {
+    if private_key::is_key(content) || pem::is_encrypted_key(content) {
         return Ok(Format::Der);
     }
     Err(source.broken(source.unknown()))
@@ -186,7 +163,7 @@ fn format(source: &KeySource, content: &[u8]) -> Result<Format> {
 
 /// DER without anything around it: a key, or one that is encrypted.
 fn bare(source: &KeySource, content: &[u8]) -> Result<Material> {
-    let der = if pair::is_key(content) {
+    let der = if private_key::is_key(content) {
         Zeroizing::new(content.to_vec())
     } else {
         pem::decrypt(source, content, &mut Budget::new())?

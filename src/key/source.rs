@@ -1,12 +1,12 @@
 //! What the options say about the key, and how errors speak of it: by the option and, for a file, as the user typed it.
 
-use super::choice::quoted;
 use super::file::Named;
-use super::host::{self, HostSigner};
 use super::pkcs11::Uri;
-use crate::error::{Error, Status};
-use crate::file::Location;
-use crate::secret::Secret;
+use crate::base::error::{Error, Status};
+use crate::base::file::Location;
+use crate::base::secret::Secret;
+use crate::key::select::quoted;
+use crate::key::signing::callback::{self, HostSigner};
 
 /// Where the key is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -159,13 +159,13 @@ impl KeySource {
             KeyOrigin::Store(store) => Named { option: self.option(), file: store }.to_string(),
             KeyOrigin::Pkcs11(uri) => format!("{} {}", self.option(), uri.typed()),
             KeyOrigin::Text(_) | KeyOrigin::Shared(_) => self.option().to_owned(),
-            KeyOrigin::Signer(_) => host::NAMED.to_owned(),
+            KeyOrigin::Signer(_) => callback::NAMED.to_owned(),
         }
     }
 
     pub(super) fn error(&self, status: Status, option: &str, text: impl AsRef<str>) -> Error {
         let text = format!("{} {}", self.named(), text.as_ref());
-        let part = if matches!(self.origin, KeyOrigin::Signer(_)) { host::PART } else { "key store" };
+        let part = if matches!(self.origin, KeyOrigin::Signer(_)) { callback::PART } else { "key store" };
         Error::new(status, part, text).with_option(option)
     }
 

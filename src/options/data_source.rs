@@ -14,10 +14,10 @@ use super::environment::{self, Environment};
 use super::ini::{self, Fault, Ini, Section};
 use super::table::{self, Definition, Name};
 use super::{Layer, Origin, Value, without_quotes};
-use crate::error::{Error, Result, Status};
-use crate::file::{self, Location};
-use crate::policy::{Forbidden, Policy};
-use crate::secret::Secret;
+use crate::base::error::{Error, Result, Status};
+use crate::base::file::{self, Location};
+use crate::base::policy::{Forbidden, Policy};
+use crate::base::secret::Secret;
 
 /// What a data source says.
 pub(super) struct Source {

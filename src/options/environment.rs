@@ -6,8 +6,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::proxy::Variables;
-use crate::secret::Secret;
+use crate::base::secret::Secret;
+use crate::net::proxy::Variables;
 use crate::sys;
 
 /// The variables that name a proxy for https, the first that is set counts. http_proxy is for http://, which goes to this

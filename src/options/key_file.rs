@@ -7,12 +7,12 @@
 
 use super::table::{self, Definition, Name};
 use super::{Options, Origin, Seen, Value};
-use crate::error::Error;
+use crate::base::error::Error;
+use crate::base::policy::{Allowed, Policy};
+use crate::base::secret::Secret;
+use crate::base::url::{Url, scheme};
 use crate::key::{self, BoxHints, GoogleHints, Hints, KeyOrigin, KeySource};
-use crate::policy::{Allowed, Policy};
 use crate::provider;
-use crate::secret::Secret;
-use crate::url::{Url, scheme};
 
 /// The options that a key file may say, and TokenURI, in the place of which TokenEndpoint is said.
 pub const HINTED: [Name; 8] = [

@@ -8,38 +8,35 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::assertion::Members;
-use crate::error::{Error, Result, Status};
+use crate::base::error::{Error, Result, Status};
+use crate::base::policy::Policy;
+use crate::base::sanitize;
+use crate::base::secret::Secret;
+use crate::jwt::Members;
 use crate::key::Uri;
-use crate::policy::Policy;
-use crate::proxy::Variables;
-use crate::sanitize;
-use crate::secret::Secret;
+use crate::net::proxy::Variables;
 
-mod completed;
+mod completed_string;
+pub mod connection_string;
 mod data_source;
+mod dependencies;
 pub mod environment;
-pub mod grammar;
 mod ini;
 mod key_file;
-mod model;
-#[cfg(test)]
-mod model_tests;
+mod override_guard;
 mod paths;
-mod references;
-mod seen;
-#[cfg(test)]
-mod source_tests;
-mod steering;
+mod rest_model;
+mod secret_refs;
 pub mod table;
 #[cfg(test)]
 mod tests;
 
-pub use completed::Instead;
+use rest_model::Model;
+
+pub use completed_string::Instead;
+pub use dependencies::Seen;
 pub use environment::{Environment, ProcessEnvironment};
 pub use key_file::HINTED;
-use model::Model;
-pub use seen::Seen;
 pub use table::{Kind, Name};
 
 /// Where a value was said; a later one outranks an earlier one.
@@ -133,7 +130,7 @@ impl Options {
     /// # Errors
     /// [`Status::InvalidConnectionString`] for a fault in the structure, [`Status::DataSourceNotFound`].
     pub fn open(text: &str, environment: &dyn Environment) -> Result<Self> {
-        let pairs = grammar::parse(text)?;
+        let pairs = connection_string::parse(text)?;
         let order: Vec<_> =
             pairs.iter().filter_map(|pair| table::find(&pair.name)).map(|found| found.id).collect();
         let mut options = Self::from_pairs(pairs);
@@ -155,10 +152,10 @@ impl Options {
     /// # Errors
     /// [`Status::InvalidConnectionString`] for a fault in the structure.
     pub fn parse(text: &str) -> Result<Self> {
-        grammar::parse(text).map(Self::from_pairs)
+        connection_string::parse(text).map(Self::from_pairs)
     }
 
-    fn from_pairs(pairs: Vec<grammar::Pair>) -> Self {
+    fn from_pairs(pairs: Vec<connection_string::Pair>) -> Self {
         let mut options = Self::default();
         let mut behind_open = None;
         // A token's URI goes on behind a ";", and so does everything in it.
@@ -178,7 +175,7 @@ impl Options {
         options
     }
 
-    fn add(&mut self, definition: &table::Definition, pair: grammar::Pair) {
+    fn add(&mut self, definition: &table::Definition, pair: connection_string::Pair) {
         if let Some(first) = self.in_layer(Origin::ConnectionString, definition.id) {
             let text = format!(
                 "{} at offset {} was ignored: {} was given before it, and the first one counts",
@@ -322,7 +319,7 @@ impl Options {
 
     /// The headers that the model wants on every request to the API; they can be sent as they are.
     #[must_use]
-    pub fn model_headers(&self) -> &[model::Header] {
+    pub fn model_headers(&self) -> &[rest_model::Header] {
         &self.model.headers
     }
 
@@ -395,7 +392,7 @@ fn suggestion(name: &str) -> String {
 
 /// A name that is no option. Behind the unbraced value of a secret, or of a name that nobody knows, it is not
 /// repeated: it may be the end of a password that holds a semicolon.
-fn unknown(pair: &grammar::Pair, behind_open: Option<&str>) -> Error {
+fn unknown(pair: &connection_string::Pair, behind_open: Option<&str>) -> Error {
     match behind_open {
         Some(before) => warning(
             before,

@@ -7,10 +7,10 @@ use std::path::Path;
 
 use super::table::{self, Definition, Kind, Name};
 use super::{Options, Value, environment};
-use crate::error::{Error, Status};
-use crate::file::{Fault, Location};
+use crate::base::error::{Error, Status};
+use crate::base::file::{Fault, Location};
+use crate::base::policy::{Allowed, Forbidden, Policy};
 use crate::key::Uri;
-use crate::policy::{Allowed, Forbidden, Policy};
 
 impl Options {
     /// The file at `path`, which `value` names, under `policy`.

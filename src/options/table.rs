@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use crate::clock;
+use crate::base::clock;
 
 /// What a value must look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

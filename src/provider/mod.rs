@@ -5,10 +5,10 @@
 use once_cell::race::OnceBox;
 use serde::Deserialize;
 
-mod page;
+mod docs;
 mod profile;
 
-pub use page::as_markdown;
+pub use docs::as_markdown;
 pub use profile::{Audience, ClientRule, DefaultScope, Profile, Signs, Use, Verified};
 
 /// Where the scope of an assertion grant goes.

@@ -3,16 +3,16 @@
 use serde::Serialize;
 
 use super::jwt::{Jwt, jwt};
-use super::origin::{Said, Source, Sources};
 use super::{HIDDEN, Members, shown_value, without_query, written};
-use crate::config::{self, Config, Exchange, Flow, Header, Methods};
+use crate::base::error::Result;
+use crate::base::url;
 use crate::connection::Connection;
-use crate::error::Result;
-use crate::flow::{self, Parameter, Way};
+use crate::grants::{self, Parameter, Way};
 use crate::key::KeySource;
 use crate::options::{Name, Options, Value};
 use crate::process::Process;
-use crate::url;
+use crate::report::value_origin::{Said, Source, Sources};
+use crate::resolve::{self, Config, Exchange, Flow, Header, Methods};
 
 #[derive(Serialize)]
 struct Report {
@@ -84,7 +84,7 @@ pub fn explain(connection: &Connection) -> Result<String> {
     let explainer = Explainer {
         config,
         process: view.process,
-        sources: Sources { options, signer: view.signer(), profile: config::profile(options) },
+        sources: Sources { options, signer: view.signer(), profile: resolve::profile(options) },
     };
     // It has RedirectURI in it, encoded.
     let hidden = |value: &Value| url::holds_secret(value.text.reveal(), false);
@@ -106,7 +106,7 @@ impl Explainer<'_> {
             _ => None,
         };
         let token_url = exchange.map(|exchange| exchange.endpoint.as_written());
-        let signing = flow::signing(self.config);
+        let signing = grants::signing(self.config);
         Report {
             method: self.method(),
             provider: self.provider(),
@@ -127,7 +127,7 @@ impl Explainer<'_> {
     }
 
     fn method(&self) -> Option<Said<Method>> {
-        let (number, word) = config::method(self.options(), self.sources.signer)?;
+        let (number, word) = resolve::method(self.options(), self.sources.signer)?;
         let given = self.options().get(Name::AuthenticationMethod).map(|value| value.text.reveal());
         let inferred = given.is_none_or(|given| given == "24" || given.eq_ignore_ascii_case("OAuth2"));
         let from = self.sources.of(&[Name::AuthenticationMethod], true);
@@ -149,7 +149,7 @@ impl Explainer<'_> {
                 from: self.sources.of(&[Name::TokenEndpoint, Name::TokenURI], false),
             },
             methods: self.methods(exchange),
-            parameters: flow::parameters(exchange).into_iter().map(|one| self.parameter(one)).collect(),
+            parameters: grants::parameters(exchange).into_iter().map(|one| self.parameter(one)).collect(),
             headers: self.request_headers(exchange),
             client_authentication: self.way(exchange),
             clock_ahead: (ahead != 0).then_some(ahead),
@@ -185,12 +185,12 @@ impl Explainer<'_> {
 
     fn way(&self, exchange: &Exchange) -> Said<&'static str> {
         let by_certificate = exchange.trust.client.is_some();
-        let names: &[Name] = match flow::way(exchange) {
+        let names: &[Name] = match grants::way(exchange) {
             Way::Basic | Way::Body => &[Name::ClientCredentialsMode],
             Way::IdAlone if by_certificate => &[Name::KeyStore],
             Way::None | Way::IdAlone | Way::Assertion => &[],
         };
-        let value = match flow::way(exchange) {
+        let value = match grants::way(exchange) {
             Way::None => "none",
             Way::IdAlone if by_certificate => "client_id and certificate",
             Way::IdAlone => "client_id alone",
@@ -203,7 +203,7 @@ impl Explainer<'_> {
 
     fn request_headers(&self, exchange: &Exchange) -> Vec<Line> {
         let own = exchange.header.iter().map(|header| self.hidden(&header.name, &[Name::AuthHeader]));
-        let basic = flow::way(exchange) == Way::Basic;
+        let basic = grants::way(exchange) == Way::Basic;
         own.chain(basic.then(|| self.hidden("Authorization", &[Name::ClientSecret]))).collect()
     }
 
@@ -230,7 +230,7 @@ impl Explainer<'_> {
 
     /// The option with what the API gets, where no token is fetched.
     fn credential(&self) -> &'static [Name] {
-        match config::method(self.options(), self.sources.signer).map(|(_, word)| word) {
+        match resolve::method(self.options(), self.sources.signer).map(|(_, word)| word) {
             Some("Basic") => &[Name::Password],
             Some("OAuth2-AccessToken") => &[Name::AccessToken],
             _ => &[Name::SecurityToken],

@@ -3,15 +3,15 @@
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::origin::{Said, Source, Sources};
 use super::{Certificate, Members, Problem, shown_value};
-use crate::assertion::{self, Unsigned};
-use crate::config::Signing;
-use crate::error::Error;
-use crate::flow;
+use crate::base::error::Error;
+use crate::grants;
+use crate::jwt::{self, Unsigned};
 use crate::key::{KeyOrigin, SigningKey};
 use crate::options::Name;
 use crate::process::Process;
+use crate::report::value_origin::{Said, Source, Sources};
+use crate::resolve::Signing;
 
 /// A member as JSON.
 type Member = Said<Option<Box<RawValue>>>;
@@ -46,10 +46,10 @@ pub(super) fn jwt(
     process: &Process,
 ) -> Jwt {
     let opened = process.keys.key(&signing.key);
-    let whole = opened.clone().and_then(|key| flow::unsigned(signing, Some(&key)));
+    let whole = opened.clone().and_then(|key| grants::unsigned(signing, Some(&key)));
     let (unsigned, error) = match whole {
         Ok(unsigned) => (Some(unsigned), None),
-        Err(error) => (flow::unsigned(signing, None).ok(), Some(error)),
+        Err(error) => (grants::unsigned(signing, None).ok(), Some(error)),
     };
     let Unsigned { header, claims } = unsigned.unwrap_or_default();
     let speaker = Speaker { signing, token_url, sources };
@@ -182,7 +182,7 @@ fn from_now(seconds: i64) -> String {
 
 /// The members of an object in their order, each as it is written.
 fn members(json: &str) -> Vec<(String, Option<Box<RawValue>>)> {
-    let members = assertion::Members::parse(json).unwrap_or_default();
+    let members = jwt::Members::parse(json).unwrap_or_default();
     let raw = |name: &str| RawValue::from_string(members.json(name)?.to_owned()).ok();
     members.names().map(|name| (name.to_owned(), raw(name))).collect()
 }

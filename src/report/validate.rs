@@ -5,19 +5,19 @@ use std::cell::RefCell;
 
 use serde::Serialize;
 
-use super::target::target;
 use super::{Certificate, Problem, problems, shown_value, written};
-use crate::clock::Clock;
-use crate::config::{self, AssertionSource, Wanted};
+use crate::base::clock::Clock;
+use crate::base::error::{Error, Result, Status};
+use crate::base::policy::Policy;
+use crate::base::url::Url;
 use crate::connection::{Connection, View};
-use crate::error::{Error, Result, Status};
-use crate::flow;
+use crate::grants;
 use crate::key::{self, Listed, SigningKey};
+use crate::net::tls::Trust;
 use crate::options::{Kind, Name, Options, table};
-use crate::policy::Policy;
-use crate::tls::Trust;
+use crate::report::test_endpoint::target;
+use crate::resolve::{self, AssertionSource, Wanted};
 use crate::token::end_of_jwt;
-use crate::url::Url;
 
 #[derive(Serialize)]
 struct Report {
@@ -134,7 +134,7 @@ impl Findings {
         if self.lacks(&[Name::TrustStorePassword, Name::KeyStorePassword, Name::KeyPassword]) {
             return;
         }
-        let wanted = config::wanted_trust(view.options());
+        let wanted = resolve::wanted_trust(view.options());
         let only_client = Trust { validate: false, client: wanted.client.clone(), ..Trust::default() };
         let parts = [Trust { client: None, ..wanted.in_force().into_owned() }, only_client];
         for trust in parts.iter().filter(|trust| trust.store.is_some() || trust.client.is_some()) {
@@ -148,7 +148,7 @@ impl Findings {
     /// A token or an assertion that the user gave, where the method uses it.
     fn ready_made(&mut self, view: &View, clock: &dyn Clock) {
         let options = view.options();
-        let given = match config::method(options, view.signer()).map(|(_, word)| word) {
+        let given = match resolve::method(options, view.signer()).map(|(_, word)| word) {
             Some("OAuth2-AccessToken") => Name::AccessToken,
             Some("BearerToken") => Name::SecurityToken,
             Some("OAuth2-JWTClientAssertion") => return self.assertion(options, clock),
@@ -177,7 +177,7 @@ impl Findings {
         });
         for source in given.into_iter().chain(file) {
             let warn = RefCell::new(Vec::new());
-            self.check(flow::ready_made(&source, clock, &|warning| warn.borrow_mut().push(warning)));
+            self.check(grants::ready_made(&source, clock, &|warning| warn.borrow_mut().push(warning)));
             self.warn(&warn.into_inner());
         }
     }
@@ -192,10 +192,10 @@ impl Findings {
         ]) {
             return None;
         }
-        let by_config = view.config().map(flow::signing);
+        let by_config = view.config().map(grants::signing);
         let Wanted { source, header } = match by_config {
             Ok(Some(signing)) => Wanted { source: signing.key.clone(), header: signing.header.clone() },
-            _ => config::wanted_key(view.options(), view.signer())?,
+            _ => resolve::wanted_key(view.options(), view.signer())?,
         };
         let listing = key::list(&source);
         if !matches!(by_config, Ok(None)) {

@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
 use once_cell::race::OnceBox;
 
-#[cfg(unix)]
-use super::fork_gate;
 use super::hold_off_forks;
 
+#[cfg(unix)]
+use super::fork_gate;
 #[cfg(unix)]
 use std::os::fd::AsRawFd as Descriptor;
 

@@ -3,33 +3,36 @@
 //! Where there is no such thing (Windows has no fork, no signal mask and no user number) a plain fallback answers.
 #![allow(unsafe_code)]
 
+pub mod sync;
+
 use std::time::{Duration, Instant};
 
 use once_cell::race::OnceBox;
 
-mod beneath;
 mod environment;
 mod fork;
 mod fork_gate;
+mod open_beneath;
 mod per_process;
+mod poll;
 mod random;
-mod share;
+mod shared_slot;
 mod signals;
-mod stripes;
-mod wait;
+mod striped_slots;
 
-pub use beneath::{BeneathError, metadata_beneath, open_beneath};
-pub use environment::{home, is_secure_execution, program_name, variable};
 #[cfg(all(test, unix))]
 pub(crate) use fork::beside_a_child;
+
+pub use environment::{home, is_secure_execution, program_name, variable};
 pub use fork::{Guarded, Inherited, generation, make_ready_for_forks, watch_forks};
 pub use fork_gate::hold_off_forks;
+pub use open_beneath::{BeneathError, metadata_beneath, open_beneath};
 pub use per_process::PerProcess;
+pub use poll::{Awaited, wait_any, wait_readable, wait_writable};
 pub use random::{check_random, fill_random};
-pub use share::{Share, Slot};
+pub use shared_slot::{Share, Slot};
 pub use signals::with_signals_blocked;
-pub use stripes::Stripes;
-pub use wait::{Awaited, wait_any, wait_readable, wait_writable};
+pub use striped_slots::Stripes;
 
 /// Seconds since 1970 by the clock's last tick, at most 10 ms ago; nothing where there is no such clock.
 #[must_use]

@@ -7,7 +7,7 @@ use std::ptr::null_mut;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
-use authgrant::ffi::consent::authgrant_authorize;
+use authgrant::ffi::authorize::authgrant_authorize;
 use authgrant::ffi::status::AUTHGRANT_OK;
 
 use super::c_api::{Connection, Failure, chain};

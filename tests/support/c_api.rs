@@ -3,15 +3,15 @@
 use std::ffi::{CStr, CString, c_char};
 use std::ptr::{null, null_mut};
 
+use authgrant::base::error::Error;
 use authgrant::connection::Connection as Handle;
-use authgrant::error::Error;
 use authgrant::ffi::callback::authgrant_sign_fn;
 use authgrant::ffi::connection as api;
 use authgrant::ffi::error as errors;
 use authgrant::ffi::error::ErrorObject;
 use authgrant::ffi::report as reports;
 use authgrant::ffi::signer::authgrant_set_signer;
-use authgrant::ffi::{consent, headers, text as texts, token};
+use authgrant::ffi::{authorize, headers, text as texts, token};
 use authgrant::options::Environment;
 use authgrant::token::Lease as TokenObject;
 
@@ -235,7 +235,7 @@ impl Connection {
 
     pub fn consent_url(&self) -> Result<String, Box<Failure>> {
         let (mut url, mut error) = (old(), null_mut());
-        let status = consent::authgrant_consent_url(self.0, &raw mut url, &raw mut error);
+        let status = authorize::authgrant_consent_url(self.0, &raw mut url, &raw mut error);
         outcome(status, error, || {
             let copy = text(url).unwrap();
             texts::authgrant_text_free(url);
@@ -245,7 +245,7 @@ impl Connection {
 
     pub fn make_assertion(&self) -> Result<String, Box<Failure>> {
         let (mut assertion, mut error) = (old(), null_mut());
-        let status = consent::authgrant_make_assertion(self.0, &raw mut assertion, &raw mut error);
+        let status = authorize::authgrant_make_assertion(self.0, &raw mut assertion, &raw mut error);
         outcome(status, error, || {
             let copy = text(assertion).unwrap();
             texts::authgrant_text_free(assertion);
@@ -256,7 +256,7 @@ impl Connection {
     /// The completed string, with what of AUTHGRANT_WITH_… is wanted.
     pub fn completed_string(&self, include: u32) -> String {
         let mut string = old();
-        let made = consent::authgrant_completed_string(self.0, include, &raw mut string, null_mut());
+        let made = authorize::authgrant_completed_string(self.0, include, &raw mut string, null_mut());
         assert_eq!(made, 0);
         let copy = text(string).unwrap();
         texts::authgrant_text_free(string);

@@ -9,13 +9,14 @@ use cryptoki::session::Session;
 use jsonwebtoken::Algorithm;
 use parking_lot::Mutex;
 
-use super::super::elsewhere::Elsewhere;
-use super::super::{KeySource, der, pair};
+use super::super::{KeySource, private_key};
 use super::object::{self, Entry, Public};
 use super::token::{self, Token};
 use super::uri::Uri;
-use super::{fault, login, way};
-use crate::error::{Error, Result};
+use super::{error, login, mechanism};
+use crate::base::error::{Error, Result};
+use crate::key::asn1::der;
+use crate::key::signing::external::Elsewhere;
 use crate::sys::generation;
 
 /// A session that is logged in, of this process.
@@ -27,7 +28,7 @@ struct Opened {
 
 impl Opened {
     fn sign(&self, algorithm: Algorithm, mechanisms: &[MechanismType], message: &[u8]) -> Outcome<Vec<u8>> {
-        let (Some(session), Some(way)) = (&self.session, way::of(algorithm, mechanisms)) else {
+        let (Some(session), Some(way)) = (&self.session, mechanism::of(algorithm, mechanisms)) else {
             return Err(Fault::NotSupported);
         };
         session.sign(&way.mechanism, self.handle, &way.input(message))
@@ -87,7 +88,7 @@ impl TokenKey {
         let mechanisms = token.module.get_mechanism_list(token.slot);
         let mechanisms = mechanisms.map_err(|error| object::unanswered(source, &error))?;
         let mut algorithms = possible(&public).to_vec();
-        algorithms.retain(|algorithm| way::of(*algorithm, &mechanisms).is_some());
+        algorithms.retain(|algorithm| mechanism::of(*algorithm, &mechanisms).is_some());
         if algorithms.is_empty() {
             return Err(source.unsuitable("is a key that its token has no mechanism to sign JWTs with"));
         }
@@ -122,18 +123,18 @@ impl TokenKey {
     }
 
     fn told(&self, error: &Fault) -> Error {
-        if fault::is_lost(error) {
-            let text = format!("is on a token that was taken out or failed ({})", fault::said(error));
+        if error::is_lost(error) {
+            let text = format!("is on a token that was taken out or failed ({})", error::said(error));
             return self.source.broken(text);
         }
-        self.source.broken(format!("did not sign: its token answered {}", fault::said(error)))
+        self.source.broken(format!("did not sign: its token answered {}", error::said(error)))
     }
 }
 
 /// What a key of that kind signs by, its own algorithm first.
 fn possible(public: &Public) -> &'static [Algorithm] {
     match public {
-        Public::Rsa(..) => &pair::RSA_ALGORITHMS,
+        Public::Rsa(..) => &private_key::RSA_ALGORITHMS,
         Public::P256(_) => &[Algorithm::ES256],
         Public::P384(_) => &[Algorithm::ES384],
         Public::Ed25519(_) => &[Algorithm::EdDSA],
@@ -150,8 +151,8 @@ impl Elsewhere for TokenKey {
         // Taken out: whatever goes wrong below, nobody uses a session again that has failed.
         if let Some(mut opened) = place.take().filter(Opened::is_ours) {
             match opened.sign(algorithm, &self.mechanisms, message) {
-                Err(error) if fault::is_lost(&error) => {
-                    if fault::knows_no_session(&error) {
+                Err(error) if error::is_lost(&error) => {
+                    if error::knows_no_session(&error) {
                         opened.abandon();
                     }
                 }
@@ -193,12 +194,12 @@ impl Elsewhere for TokenKey {
     fn public_key_info(&self) -> Option<Vec<u8>> {
         let named =
             |kind: &[u8], parameters: &[u8]| der::element(0x30, &[&der::element(0x06, &[kind]), parameters]);
-        let curve = |curve: &[u8]| named(pair::EC.as_bytes(), &der::element(0x06, &[curve]));
+        let curve = |curve: &[u8]| named(private_key::EC.as_bytes(), &der::element(0x06, &[curve]));
         let algorithm = match &self.public {
-            Public::Rsa(..) => named(pair::RSA.as_bytes(), &[0x05, 0x00]),
-            Public::P256(_) => curve(pair::P256.as_bytes()),
-            Public::P384(_) => curve(pair::P384.as_bytes()),
-            Public::Ed25519(_) => named(pair::ED25519.as_bytes(), &[]),
+            Public::Rsa(..) => named(private_key::RSA.as_bytes(), &[0x05, 0x00]),
+            Public::P256(_) => curve(private_key::P256.as_bytes()),
+            Public::P384(_) => curve(private_key::P384.as_bytes()),
+            Public::Ed25519(_) => named(private_key::ED25519.as_bytes(), &[]),
         };
         let key = Some(self.public.key()).filter(|key| !key.is_empty())?;
         let bits = der::element(0x03, &[&[0], key]);

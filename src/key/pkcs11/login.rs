@@ -15,8 +15,8 @@ use cryptoki::types::AuthPin;
 
 use super::super::KeySource;
 use super::token::Token;
-use super::{fault, module};
-use crate::error::{Error, Result, Status};
+use super::{error, module};
+use crate::base::error::{Error, Result, Status};
 
 /// Whoever has so many wrong PINs is guessing.
 const MOST: usize = 1000;
@@ -102,7 +102,7 @@ pub(super) fn login(source: &KeySource, token: &Token, session: &Session) -> Res
         return Err(refuse(reason.to_owned()));
     }
     let outcome = session.login(UserType::User, Some(&AuthPin::new(pin.into())));
-    match outcome.as_ref().err().map(|error| (fault::code(error), error)) {
+    match outcome.as_ref().err().map(|error| (error::code(error), error)) {
         None => {
             pins.right.insert(place, digest);
             pins.keep();
@@ -115,7 +115,7 @@ pub(super) fn login(source: &KeySource, token: &Token, session: &Session) -> Res
                 pins.wrong.insert(digest);
                 pins.keep();
             }
-            Err(failed(source, option, code, &fault::said(error)))
+            Err(failed(source, option, code, &error::said(error)))
         }
     }
 }

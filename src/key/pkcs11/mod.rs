@@ -4,28 +4,28 @@
 //! What a token does takes its time: no deadline and no cancelling ends a call of a module.
 
 #[cfg(feature = "pkcs11")]
-mod configured;
-#[cfg(feature = "pkcs11")]
-mod fault;
+mod error;
 #[cfg(feature = "pkcs11")]
 mod key;
 #[cfg(feature = "pkcs11")]
 mod login;
 #[cfg(feature = "pkcs11")]
+mod mechanism;
+#[cfg(feature = "pkcs11")]
 mod module;
 #[cfg(feature = "pkcs11")]
 mod object;
 #[cfg(feature = "pkcs11")]
+mod p11_kit;
+#[cfg(feature = "pkcs11")]
 mod token;
 mod uri;
-#[cfg(feature = "pkcs11")]
-mod way;
+
+use super::{KeySource, SigningKey};
+use crate::base::error::Result;
+use crate::key::list::Listed;
 
 pub use uri::Uri;
-
-use super::listing::Listed;
-use super::{KeySource, SigningKey};
-use crate::error::Result;
 
 /// The key that `uri` means.
 #[cfg(feature = "pkcs11")]
@@ -54,7 +54,7 @@ pub(super) fn list(source: &KeySource, uri: &Uri) -> Result<Vec<Listed>> {
 #[cfg(feature = "pkcs11")]
 fn ready(source: &KeySource, key: key::TokenKey, label: String, certificates: &[Vec<u8>]) -> SigningKey {
     let mut key = SigningKey::elsewhere(source, key).called(label);
-    let chain = super::chain::of(key.public_key(), certificates);
+    let chain = crate::key::certificate::chain::of(key.public_key(), certificates);
     key.offer(chain);
     key
 }
@@ -66,9 +66,9 @@ pub(super) fn forget() {
 }
 
 #[cfg(not(feature = "pkcs11"))]
-fn not_built_in(source: &KeySource) -> crate::error::Error {
+fn not_built_in(source: &KeySource) -> crate::base::error::Error {
     let text = "is a key on a PKCS#11 token, and this library was built without the cargo feature pkcs11";
-    source.error(crate::error::Status::Unsupported, source.option(), text)
+    source.error(crate::base::error::Status::Unsupported, source.option(), text)
 }
 
 #[cfg(not(feature = "pkcs11"))]
@@ -86,9 +86,10 @@ pub(super) fn forget() {}
 
 #[cfg(all(test, not(feature = "pkcs11")))]
 mod tests {
-    use super::super::{KeyOrigin, fixtures::Place};
+    use super::super::KeyOrigin;
+    use super::super::fixtures::Place;
     use super::*;
-    use crate::error::Status;
+    use crate::base::error::Status;
 
     #[test]
     fn a_library_without_tokens_says_which_feature_it_lacks() {

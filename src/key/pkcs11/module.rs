@@ -10,9 +10,9 @@ use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error as Fault, RvError};
 use parking_lot::{Mutex, MutexGuard};
 
-use super::configured::{self, Configured};
-use super::fault;
 use super::uri::{Uri, Wanted};
+use crate::key::pkcs11::error;
+use crate::key::pkcs11::p11_kit::{self, Configured};
 use crate::sys::PerProcess;
 
 /// What this process has loaded, by its file; and whose turn it is to log in.
@@ -38,7 +38,7 @@ pub(super) fn wanted(uri: &Uri) -> Result<Vec<Result<Pkcs11, String>>, String> {
     if let Wanted::At(path) = &uri.module {
         return Ok(vec![load(path)]);
     }
-    let all = configured::modules();
+    let all = p11_kit::modules();
     let none = "and no module is configured here: install the package of your token, or its .module file in \
                 /etc/pkcs11/modules";
     if all.is_empty() {
@@ -53,7 +53,7 @@ pub(super) fn wanted(uri: &Uri) -> Result<Vec<Result<Pkcs11, String>>, String> {
         let names: Vec<_> = all.iter().map(|module| format!("\"{}\"", module.name())).collect();
         return Err(format!(
             "names a module that is not configured here; there are {}",
-            super::super::choice::joined(names)
+            crate::key::select::joined(names)
         ));
     }
     Ok(found)
@@ -75,7 +75,7 @@ fn load(path: &Path) -> Result<Pkcs11, String> {
     match module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
         Ok(()) | Err(Fault::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => Ok(module),
         Err(error) => {
-            Err(format!("the module {} could not be initialised: {}", path.display(), fault::said(&error)))
+            Err(format!("the module {} could not be initialised: {}", path.display(), error::said(&error)))
         }
     }
 }
@@ -87,6 +87,6 @@ fn unloadable(path: &Path, error: &Fault) -> String {
         Fault::MissingSymbol(symbol) => {
             format!("the module {path} is a library without {symbol}, and so not a PKCS#11 module")
         }
-        error => format!("the module {path} gave no functions: {}", fault::said(error)),
+        error => format!("the module {path} gave no functions: {}", error::said(error)),
     }
 }

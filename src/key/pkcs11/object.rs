@@ -6,11 +6,13 @@ use cryptoki::error::Result as Outcome;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 
-use super::super::choice::{self, Kind};
-use super::super::{KeySource, chain, der, pair};
-use super::fault;
+use super::super::{KeySource, private_key};
 use super::uri::Uri;
-use crate::error::{Error, Result, Status};
+use crate::base::error::{Error, Result, Status};
+use crate::key::asn1::der;
+use crate::key::certificate::chain;
+use crate::key::pkcs11::error;
+use crate::key::select::{self, Kind};
 
 /// More objects than these are not looked at.
 const MOST: usize = 1000;
@@ -44,7 +46,7 @@ impl Public {
 
 /// The error of a call that the token did not answer.
 pub(super) fn unanswered(source: &KeySource, error: &cryptoki::error::Error) -> Error {
-    source.broken(format!("is on a token that answered {}", fault::said(error)))
+    source.broken(format!("is on a token that answered {}", error::said(error)))
 }
 
 /// The private keys of those names, or all.
@@ -76,12 +78,12 @@ pub(super) fn choose(source: &KeySource, uri: &Uri, session: &Session) -> Result
     let mut found = entries(session, Some(uri)).map_err(told)?;
     if found.is_empty() && (uri.object.is_some() || uri.id.is_some()) {
         let all = listed(&entries(session, None).map_err(told)?);
-        let held = if all.is_empty() { "no private key at all".to_owned() } else { choice::joined(all) };
+        let held = if all.is_empty() { "no private key at all".to_owned() } else { select::joined(all) };
         let text = format!("names a private key that its token does not have; it has {held}");
         return Err(source.error(Status::KeyNotFound, source.option(), text));
     }
     let named: Vec<_> = found.iter().map(|entry| (entry.label.clone(), Kind::Key)).collect();
-    let place = choice::choose(source, &named)?;
+    let place = select::choose(source, &named)?;
     Ok(found.swap_remove(place))
 }
 
@@ -89,7 +91,7 @@ pub(super) fn choose(source: &KeySource, uri: &Uri, session: &Session) -> Result
 fn listed(entries: &[Entry]) -> Vec<String> {
     let id = |id: &[u8]| id.iter().map(|byte| format!("%{byte:02x}")).collect::<String>();
     let shown = entries.iter().take(12);
-    shown.map(|entry| format!("{} (id={})", choice::quoted(&entry.label), id(&entry.id))).collect()
+    shown.map(|entry| format!("{} (id={})", select::quoted(&entry.label), id(&entry.id))).collect()
 }
 
 /// All private keys of the token that `uri` means.
@@ -146,7 +148,7 @@ fn rsa(source: &KeySource, session: &Session, entry: &Entry) -> Result<Public> {
             break;
         }
     }
-    let bits = pair::rsa_size(source, &modulus)?;
+    let bits = private_key::rsa_size(source, &modulus)?;
     Ok(Public::Rsa(der::element(0x30, &[&integer(&modulus), &integer(&exponent)]).to_vec(), bits))
 }
 
@@ -173,10 +175,10 @@ fn elliptic(source: &KeySource, session: &Session, entry: &Entry) -> Result<Publ
         }
     }
     let found = match curve_of(&curve) {
-        Some(pair::P256) => Public::P256(bytes(point, 65)),
-        Some(pair::P384) => Public::P384(bytes(point, 97)),
-        Some(pair::ED25519) => Public::Ed25519(bytes(point, 32)),
-        Some(other) => return Err(pair::other(source, &other)),
+        Some(private_key::P256) => Public::P256(bytes(point, 65)),
+        Some(private_key::P384) => Public::P384(bytes(point, 97)),
+        Some(private_key::ED25519) => Public::Ed25519(bytes(point, 32)),
+        Some(other) => return Err(private_key::other(source, &other)),
         None => return Err(source.unsuitable("is an EC key on a curve that its token does not name")),
     };
     Ok(if found.key().is_empty() { by_certificate(found, session, entry) } else { found })
@@ -186,7 +188,7 @@ fn elliptic(source: &KeySource, session: &Session, entry: &Entry) -> Result<Publ
 fn curve_of(parameters: &[u8]) -> Option<ObjectIdentifier> {
     let any = AnyRef::from_der(parameters).ok()?;
     match any.tag() {
-        Tag::PrintableString if any.value() == b"edwards25519" => Some(pair::ED25519),
+        Tag::PrintableString if any.value() == b"edwards25519" => Some(private_key::ED25519),
         _ => der::oid(&any),
     }
 }
@@ -263,8 +265,8 @@ mod tests {
     #[test]
     fn a_curve_is_known_by_its_number_or_by_its_name() {
         let number = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
-        assert_eq!(curve_of(&number), Some(pair::P256));
-        assert_eq!(curve_of(b"\x13\x0cedwards25519"), Some(pair::ED25519));
+        assert_eq!(curve_of(&number), Some(private_key::P256));
+        assert_eq!(curve_of(b"\x13\x0cedwards25519"), Some(private_key::ED25519));
         assert_eq!(curve_of(b"\x13\x0aedwards448"), None);
         assert_eq!(curve_of(b""), None);
     }

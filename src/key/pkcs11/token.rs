@@ -4,10 +4,10 @@ use cryptoki::context::{Info, Pkcs11};
 use cryptoki::slot::{Slot, TokenInfo};
 
 use super::super::KeySource;
-use super::super::choice::{joined, quoted};
 use super::uri::Uri;
-use super::{fault, module};
-use crate::error::{Error, Result};
+use super::{error, module};
+use crate::base::error::{Error, Result};
+use crate::key::select::{joined, quoted};
 
 /// More tokens than these are not listed in a message.
 const LISTED: usize = 12;
@@ -69,7 +69,7 @@ fn absent(source: &KeySource, mut there: Vec<String>, problems: Vec<String>) -> 
 
 /// The tokens of `module` that `uri` means, and names of the others.
 fn tokens(module: &Pkcs11, uri: &Uri) -> std::result::Result<(Vec<Token>, Vec<String>), String> {
-    let unanswered = |error| format!("a module answered {}", fault::said(&error));
+    let unanswered = |error| format!("a module answered {}", error::said(&error));
     let library = module.get_library_info().map_err(unanswered)?;
     let slots = module.get_slots_with_token().map_err(unanswered)?;
     let (mut meant, mut others) = (Vec::new(), Vec::new());

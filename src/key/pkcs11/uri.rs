@@ -188,7 +188,7 @@ fn absolute(path: String) -> Result<PathBuf, String> {
 }
 
 fn quoted(name: &str) -> String {
-    super::super::choice::quoted(name)
+    crate::key::select::quoted(name)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::thread;
 use aws_lc_rs::hmac;
 
 use super::*;
-use crate::jitter::Fraction;
+use crate::base::jitter::Fraction;
 
 /// A breaker, and a clock that a test sets.
 #[derive(Default)]

@@ -6,10 +6,10 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use authgrant::call::Call;
-use authgrant::consent::{Expected, Listener, Pages};
-use authgrant::secret::Secret;
-use authgrant::url::Url;
+use authgrant::authorize::{Expected, Listener, Pages};
+use authgrant::base::call::Call;
+use authgrant::base::secret::Secret;
+use authgrant::base::url::Url;
 
 fn main() {
     let mut arguments = std::env::args().skip(1);

@@ -1,0 +1,289 @@
+//! The pages that a person sees when the authorization server has sent them back: each whole in itself, with nothing to
+//! load and nothing that runs.
+//!
+//! Whatever comes from outside (the application's name, the server's words) is escaped, and the Content-Security-Policy
+//! would let nothing act even if it were not.
+
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::token_response::clean;
+
+const STYLE: &str = include_str!("page.css");
+
+const CHECK: &str = r#"<circle cx="24" cy="24" r="21"/><path d="M15 25l6 6 12-13"/>"#;
+const CROSS: &str = r#"<circle cx="24" cy="24" r="21"/><path d="M17 17l14 14M31 17L17 31"/>"#;
+const SIGN: &str = r#"<circle cx="24" cy="24" r="21"/><path d="M24 13v14M24 34v.5"/>"#;
+
+/// What the pages of one connection have in common.
+#[derive(Clone, Debug, Default)]
+pub struct Pages {
+    application: Option<String>,
+    logs_in: bool,
+}
+
+/// A page and the HTTP status that goes with it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Page {
+    status: &'static str,
+    html: String,
+}
+
+impl Pages {
+    /// For the application that `ApplicationName` names, if it names one.
+    #[must_use]
+    pub fn new(application: Option<&str>) -> Self {
+        let application = application.map(clean).filter(|name| !name.is_empty());
+        Self { application, logs_in: false }
+    }
+
+    /// The same for a login.
+    #[must_use]
+    pub fn for_a_login(self) -> Self {
+        Self { logs_in: true, ..self }
+    }
+
+    /// Consent or a login has arrived.
+    pub(super) fn success(&self) -> Page {
+        if self.logs_in {
+            return self.logged_in();
+        }
+        let thanks = match &self.application {
+            Some(name) => format!("Thank you for granting consent to <strong>{}</strong>.", escaped(name)),
+            None => "Thank you for granting consent.".to_owned(),
+        };
+        let text = format!(
+            r#"<p>{thanks}</p><p class="next">You can close this window: the application goes on by itself.</p>"#
+        );
+        page("200 OK", "good", CHECK, "Consent received", &text)
+    }
+
+    fn logged_in(&self) -> Page {
+        let name = self.named();
+        let text = format!(
+            r#"<p>You are logged in to {name}.</p><p class="next">You can close this window: the application goes on by itself.</p>"#
+        );
+        page("200 OK", "good", CHECK, "Logged in", &text)
+    }
+
+    /// The page of a success is asked for once more.
+    pub(super) fn already() -> Page {
+        let text =
+            r#"<p>This answer has already been received.</p><p class="next">You can close this window.</p>"#;
+        page("200 OK", "good", CHECK, "Already done", text)
+    }
+
+    /// The server has sent the person back with an error; its own words.
+    pub(super) fn failure(&self, error: &str, description: Option<&str>) -> Page {
+        let (title, said) = if self.logs_in {
+            ("The login was not completed", format!("You are not logged in to {}.", self.named()))
+        } else {
+            ("Consent was not given", format!("There is no consent for {}.", self.named()))
+        };
+        let description =
+            description.map(|text| format!(r#"<p dir="auto">{}</p>"#, escaped(text))).unwrap_or_default();
+        let text = format!(
+            "<p>{said} The authorization server said:</p>\
+             <blockquote>{description}<p><code>{}</code></p></blockquote>\
+             <p class=\"next\">You can close this window; the application has been told, and can ask again.</p>",
+            escaped(error)
+        );
+        page("200 OK", "bad", CROSS, title, &text)
+    }
+
+    /// The application, as it stands in the midst of a sentence.
+    fn named(&self) -> String {
+        let named = self.application.as_deref().map(|name| format!("<strong>{}</strong>", escaped(name)));
+        named.unwrap_or_else(|| "the application".to_owned())
+    }
+
+    /// A visit that is not the one that is waited for. `why` is ours, and escaped all the same.
+    pub(super) fn turned_away(status: &'static str, why: &str) -> Page {
+        let text = format!(
+            "<p>{}</p><p class=\"next\">Nothing was changed. If you were about to give consent, go back to the \
+             application and start from there.</p>",
+            escaped(why)
+        );
+        page(status, "note", SIGN, "This visit was not expected", &text)
+    }
+}
+
+fn page(status: &'static str, kind: &str, sign: &str, title: &str, text: &str) -> Page {
+    let html = format!(
+        r#"<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>
+<style>{STYLE}</style>
+</head>
+<body>
+<main class="{kind}">
+<svg viewBox="0 0 48 48" aria-hidden="true" focusable="false">{sign}</svg>
+<h1>{title}</h1>
+<div role="status">{text}</div>
+</main>
+</body>
+</html>
+"#
+    );
+    Page { status, html }
+}
+
+impl Page {
+    /// The whole answer; HEAD gets the same without the page itself.
+    pub(super) fn answer(&self, head_only: bool) -> Vec<u8> {
+        let allow = if self.status.starts_with("405") { "Allow: GET, HEAD\r\n" } else { "" };
+        let head = format!(
+            "HTTP/1.1 {}\r\n{allow}Content-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\n\
+             Content-Security-Policy: {}\r\nReferrer-Policy: no-referrer\r\nX-Content-Type-Options: nosniff\r\n\
+             Cache-Control: no-store\r\nConnection: close\r\n\r\n",
+            self.status,
+            self.html.len(),
+            policy()
+        );
+        let mut answer = head.into_bytes();
+        if !head_only {
+            answer.extend_from_slice(self.html.as_bytes());
+        }
+        answer
+    }
+}
+
+/// Nothing may load, run, be sent or be framed; the one style is known by its hash.
+fn policy() -> String {
+    let hash = STANDARD.encode(digest::digest(&digest::SHA256, STYLE.as_bytes()));
+    format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+}
+
+/// Text that is text wherever HTML may put it.
+fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            other => safe.push(other),
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOSTILE: &str = "<script>alert('1')</script>\"&";
+    const HARMLESS: &str = "&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&quot;&amp;";
+
+    #[test]
+    fn nothing_from_outside_is_html() {
+        let pages = Pages::new(Some(HOSTILE));
+        let login = pages.clone().for_a_login();
+        for page in [
+            login.success(),
+            login.failure(HOSTILE, None),
+            pages.success(),
+            pages.failure(HOSTILE, Some(HOSTILE)),
+            Pages::turned_away("400 Bad Request", HOSTILE),
+        ] {
+            assert!(!page.html.contains("<script"), "{}", page.html);
+            assert!(page.html.contains(HARMLESS), "{}", page.html);
+        }
+    }
+
+    #[test]
+    fn the_policy_allows_the_style_that_is_in_the_page_and_nothing_else() {
+        let answer = String::from_utf8(Pages::default().success().answer(false)).unwrap();
+        let style = answer.split("<style>").nth(1).unwrap().split("</style>").next().unwrap();
+        let hash = STANDARD.encode(digest::digest(&digest::SHA256, style.as_bytes()));
+        let policy = answer.lines().find_map(|line| line.strip_prefix("Content-Security-Policy: ")).unwrap();
+        assert_eq!(
+            policy,
+            format!(
+                "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; \
+                 frame-ancestors 'none'"
+            )
+        );
+        assert!(!style.contains("url(") && !style.contains("@import"));
+        let body = answer.split("</style>").nth(1).unwrap();
+        for tag in body.split('<').skip(1).map(|rest| rest.split('>').next().unwrap()) {
+            for attribute in [" style=", " src=", " href=", " on"] {
+                assert!(!tag.contains(attribute), "{tag}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_head_keeps_the_page_out_of_caches_and_referrers_and_tells_its_length() {
+        let page = Pages::default().success();
+        let answer = String::from_utf8(page.answer(false)).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        for line in [
+            "HTTP/1.1 200 OK",
+            "Content-Type: text/html; charset=utf-8",
+            "Referrer-Policy: no-referrer",
+            "X-Content-Type-Options: nosniff",
+            "Cache-Control: no-store",
+            "Connection: close",
+            &format!("Content-Length: {}", body.len()),
+        ] {
+            assert!(head.lines().any(|found| found == line), "{line} in {head}");
+        }
+        assert_eq!(String::from_utf8(page.answer(true)).unwrap(), format!("{head}\r\n\r\n"));
+    }
+
+    #[test]
+    fn success_thanks_in_the_name_of_the_application_if_it_has_one() {
+        let named = Pages::new(Some("Report Builder")).success();
+        assert!(named.html.contains("granting consent to <strong>Report Builder</strong>"));
+        for none in [None, Some(""), Some(" \n")] {
+            let page = Pages::new(none).success();
+            assert!(page.html.contains("Thank you for granting consent.<"), "{}", page.html);
+            assert!(page.html.contains("You can close this window"));
+        }
+    }
+
+    /// WCAG 2's relative luminance.
+    fn luminance(colour: &str) -> f64 {
+        let digits = colour.trim_start_matches('#');
+        let digits: String =
+            if digits.len() == 3 { digits.chars().flat_map(|c| [c, c]).collect() } else { digits.to_owned() };
+        let part = |at: usize| {
+            let value = f64::from(u8::from_str_radix(&digits[at..at + 2], 16).unwrap()) / 255.0;
+            if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * part(0) + 0.7152 * part(2) + 0.0722 * part(4)
+    }
+
+    fn contrast(one: &str, other: &str) -> f64 {
+        let (one, other) = (luminance(one), luminance(other));
+        (one.max(other) + 0.05) / (one.min(other) + 0.05)
+    }
+
+    #[test]
+    fn every_colour_of_text_stands_out_in_light_and_dark() {
+        let schemes: Vec<&str> = STYLE.split(":root {").skip(1).collect();
+        assert_eq!(schemes.len(), 2);
+        for scheme in schemes {
+            let colour = |name: &str| {
+                let value = scheme.split(&format!("--{name}: ")).nth(1).unwrap();
+                value.split(';').next().unwrap()
+            };
+            for front in ["text", "soft", "good", "bad", "note"] {
+                for back in ["sheet", "ground"] {
+                    let found = contrast(colour(front), colour(back));
+                    assert!(found >= 4.5, "{front} on {back}: {found}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Jitter: fractions that keep clients apart which would otherwise ask a server at the same moment.
+
+use std::time::Duration;
+
+use crate::base::cache_key::Identity;
+use crate::sys;
+
+/// A number from 0 up to, and without, 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fraction(u16);
+
+impl Fraction {
+    /// `numerator` of 65,536.
+    #[must_use]
+    pub const fn new(numerator: u16) -> Self {
+        Self(numerator)
+    }
+
+    /// This fraction of `whole`, in whole nanoseconds.
+    #[must_use]
+    pub fn of(self, whole: Duration) -> Duration {
+        let nanos = whole.as_nanos().saturating_mul(u128::from(self.0)) >> u16::BITS;
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    /// This fraction of `whole`, rounded down.
+    #[must_use]
+    pub fn of_seconds(self, whole: i64) -> i64 {
+        i64::try_from(i128::from(whole).saturating_mul(i128::from(self.0)) >> u16::BITS).unwrap_or(whole)
+    }
+}
+
+/// Where fractions come from: a test pins them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Jitter {
+    pinned: Option<Fraction>,
+}
+
+impl Jitter {
+    /// Always `fraction`.
+    #[must_use]
+    pub const fn pinned(fraction: Fraction) -> Self {
+        Self { pinned: Some(fraction) }
+    }
+
+    /// A new random fraction for each call.
+    #[must_use]
+    pub fn next(&self) -> Fraction {
+        self.pinned.unwrap_or_else(|| {
+            let mut bytes = [0; 2];
+            // Without randomness everybody waits equally long, which does no harm.
+            let _ = sys::fill_random(&mut bytes);
+            Fraction(u16::from_ne_bytes(bytes))
+        })
+    }
+
+    /// The same fraction for the same key in one process, and another one in another process: a cache key is a digest
+    /// under a key of its process.
+    #[must_use]
+    pub fn for_key(&self, key: &Identity) -> Fraction {
+        self.pinned.unwrap_or_else(|| Fraction(key.leading_bits()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use aws_lc_rs::hmac;
+
+    use super::*;
+
+    #[test]
+    fn fraction_of_duration_stays_below_the_whole() {
+        let whole = Duration::from_secs(60);
+        assert_eq!(Fraction::new(0).of(whole), Duration::ZERO);
+        assert_eq!(Fraction::new(1 << 15).of(whole), Duration::from_secs(30));
+        let most = Fraction::new(u16::MAX).of(whole);
+        assert!(most < whole && most > Duration::from_millis(59_990), "{most:?}");
+        assert!(Fraction::new(u16::MAX).of(Duration::MAX) < Duration::MAX);
+    }
+
+    #[test]
+    fn fraction_of_seconds_is_rounded_down() {
+        let of_minute = |numerator| Fraction::new(numerator).of_seconds(60);
+        assert_eq!([0, 1 << 14, 1 << 15, u16::MAX].map(of_minute), [0, 15, 30, 59]);
+        assert_eq!(Fraction::new(u16::MAX).of_seconds(0), 0);
+        assert!(Fraction::new(u16::MAX).of_seconds(i64::MAX) > i64::MAX / 2);
+    }
+
+    #[test]
+    fn random_jitter_differs_from_call_to_call() {
+        let drawn: BTreeSet<u16> = (0..100).map(|_| Jitter::default().next().0).collect();
+        assert!(drawn.len() > 50, "{drawn:?}");
+        let all = drawn.iter().fold((0, u16::MAX), |(or, and), drawn| (or | drawn, and & drawn));
+        assert_eq!(all, (u16::MAX, 0), "each bit is random");
+    }
+
+    #[test]
+    fn jitter_of_key_is_stable_in_one_process_and_differs_between_keys_and_processes() {
+        let fraction = |process: &[u8], subject: u32| {
+            let key = Identity::of(&hmac::Key::new(hmac::HMAC_SHA256, process), &subject);
+            Jitter::default().for_key(&key).0
+        };
+        assert_eq!(fraction(b"one", 1), fraction(b"one", 1));
+        let keys: BTreeSet<u16> = (0..100).map(|subject| fraction(b"one", subject)).collect();
+        let processes: BTreeSet<u16> = (0..100_u8).map(|process| fraction(&[process], 1)).collect();
+        assert!(keys.len() > 90 && processes.len() > 90, "{keys:?} {processes:?}");
+    }
+
+    #[test]
+    fn pinned_jitter_is_the_same_everywhere() {
+        let jitter = Jitter::pinned(Fraction::new(7));
+        let key = Identity::of(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &1);
+        assert_eq!((jitter.next(), jitter.for_key(&key)), (Fraction::new(7), Fraction::new(7)));
+    }
+}

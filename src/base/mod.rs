@@ -1,0 +1,16 @@
+//! Foundation: errors, logging, time, secrets, redaction, policy and files. Every other module may use it.
+
+pub mod bounded_map;
+pub mod cache_key;
+pub mod call;
+pub mod clock;
+pub mod error;
+pub mod file;
+pub mod jitter;
+pub mod log;
+pub mod policy;
+pub mod redact;
+pub mod sanitize;
+pub mod secret;
+pub mod stats;
+pub mod url;

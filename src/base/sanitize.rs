@@ -1,0 +1,246 @@
+//! Makes text from outside fit for messages, logs and terminals: what has no visible form, or changes how the text
+//! around it is shown, is escaped or replaced, and long text is cut.
+
+use std::fmt::{self, Write as _};
+
+use crate::base::url::without_secrets;
+
+/// A whole message, in characters.
+const MAX_MESSAGE: usize = 4096;
+
+/// So much of it is kept at its end.
+const MESSAGE_TAIL: usize = 1024;
+
+/// A value or a name in a message, in characters.
+const MAX_EXCERPT: usize = 200;
+
+/// So much of it is kept at its end.
+const EXCERPT_TAIL: usize = 60;
+
+/// The path of a file in a message, in characters.
+const MAX_PATH: usize = 1024;
+
+/// So much of it is kept at its end.
+const PATH_TAIL: usize = 256;
+
+/// Whether `c` is a control character, separates lines, turns the direction of writing, or cannot be seen (Unicode's
+/// Default_Ignorable_Code_Point and what UTS 39 and UAX 9 warn of).
+#[must_use]
+pub fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || !c.is_ascii()
+            && matches!(c,
+                '\u{ad}'
+                | '\u{34f}'
+                | '\u{61c}'
+                | '\u{115f}'..='\u{1160}'
+                | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fffb}'
+                | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}'
+                | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// A whole message, escaped. One that is too long loses its middle, since what to do is said at its end.
+#[must_use]
+pub fn message(text: &str) -> String {
+    Bounded { text, head: MAX_MESSAGE.saturating_sub(MESSAGE_TAIL), tail: MESSAGE_TAIL }.to_string()
+}
+
+/// A value, a name or a path in a message, escaped. Of a long one the middle is left out.
+#[must_use]
+pub fn excerpt(text: &str) -> impl fmt::Display + '_ {
+    Bounded { text, head: MAX_EXCERPT.saturating_sub(EXCERPT_TAIL), tail: EXCERPT_TAIL }
+}
+
+/// A value of an option, as an error quotes it: as [`excerpt`], and without what a URL may hold of secrets.
+#[must_use]
+pub fn value(text: &str) -> String {
+    if text.contains("//") { excerpt(&without_secrets(text)).to_string() } else { excerpt(text).to_string() }
+}
+
+/// A path, of which more is shown than of another value.
+#[must_use]
+pub fn path(text: &str) -> String {
+    let shown = if text.contains("://") { without_secrets(text) } else { text.to_owned() };
+    Bounded { text: &shown, head: MAX_PATH.saturating_sub(PATH_TAIL), tail: PATH_TAIL }.to_string()
+}
+
+struct Bounded<'a> {
+    text: &'a str,
+    head: usize,
+    tail: usize,
+}
+
+impl fmt::Display for Bounded<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { text, head, tail } = *self;
+        let length = if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            text.len()
+        } else {
+            text.chars().fold(0_usize, |sum, c| sum.saturating_add(escaped_len(c)))
+        };
+        if length <= head.saturating_add(tail) {
+            return write_escaped(f, text);
+        }
+        let head = fitting(text.chars(), head);
+        let tail = text.len().saturating_sub(fitting(text.chars().rev(), tail));
+        write_escaped(f, text.get(..head).unwrap_or_default())?;
+        f.write_char('…')?;
+        write_escaped(f, text.get(tail..).unwrap_or_default())
+    }
+}
+
+/// The bytes of those of `chars` that fit into `room` when they are escaped.
+fn fitting(chars: impl Iterator<Item = char>, room: usize) -> usize {
+    let (mut bytes, mut used) = (0_usize, 0_usize);
+    for c in chars {
+        used = used.saturating_add(escaped_len(c));
+        if used > room {
+            break;
+        }
+        bytes = bytes.saturating_add(c.len_utf8());
+    }
+    bytes
+}
+
+fn escaped_len(c: char) -> usize {
+    match c {
+        _ if !is_unsafe(c) => 1,
+        '\n' | '\r' | '\t' => 2,
+        c if c.is_ascii() => 4,
+        c => c.escape_unicode().len(),
+    }
+}
+
+fn write_escaped(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    let mut rest = text;
+    while let Some((place, c)) = rest.char_indices().find(|(_, c)| is_unsafe(*c)) {
+        f.write_str(rest.get(..place).unwrap_or_default())?;
+        match c {
+            '\n' => f.write_str("\\n")?,
+            '\r' => f.write_str("\\r")?,
+            '\t' => f.write_str("\\t")?,
+            c if c.is_ascii() => write!(f, "\\x{:02x}", u32::from(c))?,
+            c => write!(f, "{}", c.escape_unicode())?,
+        }
+        rest = rest.get(place.saturating_add(c.len_utf8())..).unwrap_or_default();
+    }
+    f.write_str(rest)
+}
+
+/// JSON text in which everything unsafe is escaped, as a JSON reader understands it. What is unsafe in ASCII is so already.
+#[must_use]
+pub fn json(text: String) -> String {
+    if !text.chars().any(|c| c != '\n' && is_unsafe(c)) {
+        return text;
+    }
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c != '\n' && is_unsafe(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(escaped, "\\u{unit:04x}");
+            }
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What must not be in a message, and how it is shown there.
+    const UNSAFE: &[(char, &str)] = &[
+        ('\n', "\\n"),
+        ('\r', "\\r"),
+        ('\t', "\\t"),
+        ('\0', "\\x00"),
+        ('\u{1b}', "\\x1b"),
+        ('\u{7f}', "\\x7f"),
+        ('\u{85}', "\\u{85}"),
+        ('\u{9b}', "\\u{9b}"),
+        ('\u{ad}', "\\u{ad}"),
+        ('\u{61c}', "\\u{61c}"),
+        ('\u{200b}', "\\u{200b}"),
+        ('\u{200d}', "\\u{200d}"),
+        ('\u{200e}', "\\u{200e}"),
+        ('\u{2028}', "\\u{2028}"),
+        ('\u{2029}', "\\u{2029}"),
+        ('\u{202e}', "\\u{202e}"),
+        ('\u{2060}', "\\u{2060}"),
+        ('\u{2066}', "\\u{2066}"),
+        ('\u{2069}', "\\u{2069}"),
+        ('\u{feff}', "\\u{feff}"),
+        ('\u{e0041}', "\\u{e0041}"),
+    ];
+
+    #[test]
+    fn unsafe_characters_are_escaped() {
+        for (c, escaped) in UNSAFE {
+            assert_eq!(message(&format!("a{c}b")), format!("a{escaped}b"));
+            assert_eq!(excerpt(&format!("{c}{c}")).to_string(), escaped.repeat(2));
+            assert_eq!(escaped_len(*c), escaped.len());
+        }
+        for text in ["", "plain \\n \"text\"", "pässwörd 漢字 \u{1f600} …"] {
+            assert_eq!(message(text), text);
+        }
+    }
+
+    #[test]
+    fn value_is_quoted_without_secrets_of_urls() {
+        assert_eq!(value("https://jo:hunter2@h/?key=x\n"), "https://****@h/?****");
+        assert_eq!(value("what?\n"), "what?\\n");
+    }
+
+    #[test]
+    fn more_of_a_path_is_shown_than_of_a_value() {
+        let long = format!("/{}/k.jks\n", "x".repeat(900));
+        assert_eq!(path(&long), format!("/{}/k.jks\\n", "x".repeat(900)));
+        assert_eq!(path(&"x".repeat(5000)).chars().count(), MAX_PATH + 1);
+        assert_eq!(path("https://jo:hunter2@h/k?x"), "https://****@h/k?****");
+    }
+
+    #[test]
+    fn escaping_twice_changes_nothing() {
+        let all: String = UNSAFE.iter().map(|(c, _)| *c).collect();
+        assert_eq!(message(&message(&all)), message(&all));
+    }
+
+    #[test]
+    fn long_text_loses_its_middle() {
+        for filler in ["x", "\n", "é", "\u{202e}", "\u{1f600}"] {
+            let text = format!("first{}last", filler.repeat(100_000));
+            for (shown, limit) in [(message(&text), MAX_MESSAGE), (excerpt(&text).to_string(), MAX_EXCERPT)] {
+                let length = shown.chars().count();
+                assert!(length <= limit + 1 && length > limit - 20, "{length}");
+                assert!(
+                    shown.starts_with("first") && shown.contains('…') && shown.ends_with("last"),
+                    "{shown}"
+                );
+                assert!(!shown.contains(is_unsafe));
+            }
+        }
+        let fits = "x".repeat(MAX_EXCERPT);
+        assert_eq!(excerpt(&fits).to_string(), fits);
+    }
+
+    #[test]
+    fn json_means_the_same_when_escaped() {
+        let all: String = UNSAFE.iter().map(|(c, _)| *c).chain("é漢\u{1f600}".chars()).collect();
+        let value = serde_json::json!({ &all: [&all] });
+        let text = json(serde_json::to_string_pretty(&value).unwrap());
+        assert!(!text.replace('\n', "").contains(is_unsafe), "{text}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+    }
+}

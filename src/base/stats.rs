@@ -1,0 +1,261 @@
+//! Counters of one process, for its operators: cheap to count, and without anything that a user or a server said.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::base::error::{Error, Status};
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    /// Tokens that came from the cache.
+    CacheHits,
+    /// Tokens that were requested or signed.
+    TokensFetched,
+    /// Of those, the ones that replaced a token before it expired.
+    EarlyRenewals,
+    /// Failures that were answered from memory.
+    NegativeCacheHits,
+    /// Requests that were sent again.
+    Retries,
+    /// Answers that asked to wait.
+    Throttled,
+    /// How often a circuit breaker opened.
+    BreakerOpenings,
+    /// Keys that were read and decrypted.
+    KeysOpened,
+    /// Network connections that were opened.
+    ConnectionsOpened,
+    /// Requests on a connection that was there already.
+    ConnectionsReused,
+    /// Tokens that left a full cache.
+    CacheEvictions,
+}
+
+impl Counter {
+    const ALL: [Self; 11] = [
+        Self::CacheHits,
+        Self::TokensFetched,
+        Self::EarlyRenewals,
+        Self::NegativeCacheHits,
+        Self::Retries,
+        Self::Throttled,
+        Self::BreakerOpenings,
+        Self::KeysOpened,
+        Self::ConnectionsOpened,
+        Self::ConnectionsReused,
+        Self::CacheEvictions,
+    ];
+
+    /// Its name, as Prometheus wants one.
+    fn name(self) -> &'static str {
+        match self {
+            Self::CacheHits => "authgrant_token_cache_hits_total",
+            Self::TokensFetched => "authgrant_tokens_fetched_total",
+            Self::EarlyRenewals => "authgrant_early_renewals_total",
+            Self::NegativeCacheHits => "authgrant_negative_cache_hits_total",
+            Self::Retries => "authgrant_retries_total",
+            Self::Throttled => "authgrant_throttled_total",
+            Self::BreakerOpenings => "authgrant_breaker_openings_total",
+            Self::KeysOpened => "authgrant_keys_opened_total",
+            Self::ConnectionsOpened => "authgrant_connections_opened_total",
+            Self::ConnectionsReused => "authgrant_connections_reused_total",
+            Self::CacheEvictions => "authgrant_cache_evictions_total",
+        }
+    }
+}
+
+/// The upper bounds of the buckets of fetch times, in milliseconds; a last bucket has none.
+const BUCKETS_MS: [u64; 11] = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000];
+
+/// The counters of one process.
+#[derive(Default)]
+pub struct Stats {
+    counters: [AtomicU64; Counter::ALL.len()],
+    failures: [AtomicU64; Status::ALL.len()],
+    buckets: [AtomicU64; BUCKETS_MS.len() + 1],
+    fetch_micros: AtomicU64,
+}
+
+impl Stats {
+    /// Counts one.
+    pub fn count(&self, counter: Counter) {
+        self.add(counter, 1);
+    }
+
+    /// Counts so many.
+    pub fn add(&self, counter: Counter, count: u64) {
+        add(self.counters.get(counter as usize), count);
+    }
+
+    /// Counts a fetch that failed.
+    pub fn count_failure(&self, error: &Error) {
+        add(self.failures.get(error.status() as usize), 1);
+    }
+
+    /// Counts how long a fetch took, whatever its outcome.
+    pub fn count_fetch_time(&self, time: Duration) {
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let bucket = BUCKETS_MS.iter().position(|bound| millis < *bound).unwrap_or(BUCKETS_MS.len());
+        add(self.buckets.get(bucket), 1);
+        add(Some(&self.fetch_micros), u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    /// All of them as JSON, with what was counted elsewhere and with the gauges of the process.
+    #[must_use]
+    pub fn to_json(&self, more: &[(Counter, u64)], gauges: &[(&'static str, u64)]) -> String {
+        let mut report = BTreeMap::new();
+        for (counter, value) in Counter::ALL.iter().zip(&self.counters) {
+            let more = more.iter().filter(|(other, _)| other == counter).map(|(_, count)| count);
+            let count = more.fold(load(value), |sum, count| sum.wrapping_add(*count));
+            report.insert(counter.name(), Metric::Number(count));
+        }
+        report.extend(gauges.iter().map(|(name, value)| (*name, Metric::Number(*value))));
+        let failures =
+            Status::ALL.iter().zip(&self.failures).map(|(status, count)| (status.name(), load(count)));
+        let failures = failures.filter(|(_, count)| *count > 0).collect();
+        report.insert("authgrant_fetch_failures_total", Metric::ByStatus(failures));
+        report.insert("authgrant_fetch_duration_seconds", Metric::Histogram(self.histogram()));
+        // Numbers and constant names are always written.
+        serde_json::to_string_pretty(&report).unwrap_or_default()
+    }
+
+    fn histogram(&self) -> Histogram {
+        let mut count = 0_u64;
+        let mut buckets = Vec::new();
+        let bounds = BUCKETS_MS.iter().map(|millis| seconds(Duration::from_millis(*millis)));
+        for (bound, bucket) in bounds.chain(["+Inf".to_owned()]).zip(&self.buckets) {
+            count = count.saturating_add(load(bucket));
+            buckets.push(Bucket { le: bound, count });
+        }
+        let sum = Duration::from_micros(load(&self.fetch_micros)).as_secs_f64();
+        Histogram { buckets, sum, count }
+    }
+}
+
+fn add(counter: Option<&AtomicU64>, count: u64) {
+    if let Some(counter) = counter {
+        counter.fetch_add(count, Ordering::Relaxed);
+    }
+}
+
+fn load(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+fn seconds(time: Duration) -> String {
+    time.as_secs_f64().to_string()
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Metric {
+    Number(u64),
+    ByStatus(BTreeMap<&'static str, u64>),
+    Histogram(Histogram),
+}
+
+/// As Prometheus counts: each bucket has all that took no longer.
+#[derive(Serialize)]
+struct Histogram {
+    buckets: Vec<Bucket>,
+    sum: f64,
+    count: u64,
+}
+
+#[derive(Serialize)]
+struct Bucket {
+    le: String,
+    count: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn report(stats: &Stats) -> Value {
+        serde_json::from_str(&stats.to_json(&[], &[("authgrant_cached_identities", 7)])).unwrap()
+    }
+
+    #[test]
+    fn each_counter_is_reported_under_its_own_name() {
+        for (index, counter) in Counter::ALL.iter().enumerate() {
+            assert_eq!(*counter as usize, index);
+            let stats = Stats::default();
+            stats.count(*counter);
+            stats.add(*counter, 2);
+            let report = report(&stats);
+            for other in Counter::ALL {
+                assert_eq!(report[other.name()], if other == *counter { 3 } else { 0 }, "{counter:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn counts_from_elsewhere_are_added() {
+        let stats = Stats::default();
+        stats.count(Counter::CacheHits);
+        let report: Value = serde_json::from_str(&stats.to_json(&[(Counter::CacheHits, 41)], &[])).unwrap();
+        assert_eq!(report["authgrant_token_cache_hits_total"], 42);
+        assert_eq!(report["authgrant_keys_opened_total"], 0);
+    }
+
+    #[test]
+    fn names_are_those_of_prometheus() {
+        let report = report(&Stats::default());
+        for name in report.as_object().unwrap().keys() {
+            assert!(name.starts_with("authgrant_"), "{name}");
+            assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");
+        }
+        assert_eq!(report["authgrant_cached_identities"], 7);
+    }
+
+    #[test]
+    fn failures_are_counted_by_status() {
+        let stats = Stats::default();
+        for status in [Status::Denied, Status::Timeout, Status::Denied] {
+            stats.count_failure(&Error::new(status, "token", "hunter2"));
+        }
+        let expected = json!({"AUTHGRANT_DENIED": 2, "AUTHGRANT_TIMEOUT": 1});
+        assert_eq!(report(&stats)["authgrant_fetch_failures_total"], expected);
+        assert!(!stats.to_json(&[], &[]).contains("hunter2"));
+    }
+
+    #[test]
+    fn histogram_is_cumulative() {
+        let stats = Stats::default();
+        for millis in [0, 4, 5, 999, 9_999, 10_000, 100_000] {
+            stats.count_fetch_time(Duration::from_millis(millis));
+        }
+        let histogram = &report(&stats)["authgrant_fetch_duration_seconds"];
+        let counts: Vec<_> = histogram["buckets"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|bucket| (bucket["le"].as_str().unwrap(), bucket["count"].as_u64().unwrap()))
+            .collect();
+        assert_eq!(
+            counts,
+            [
+                ("0.005", 2),
+                ("0.01", 3),
+                ("0.025", 3),
+                ("0.05", 3),
+                ("0.1", 3),
+                ("0.25", 3),
+                ("0.5", 3),
+                ("1", 4),
+                ("2.5", 4),
+                ("5", 4),
+                ("10", 5),
+                ("+Inf", 7)
+            ]
+        );
+        assert_eq!((histogram["count"].as_u64(), histogram["sum"].as_f64()), (Some(7), Some(121.007)));
+    }
+}

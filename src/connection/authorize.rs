@@ -1,0 +1,80 @@
+//! What takes a person: consent and logins.
+
+use std::sync::Arc;
+
+use super::snapshot::Snapshot;
+use super::{Connection, Wishes};
+use crate::authorize::{self, ShowUrl, Visit};
+use crate::base::call::Call;
+use crate::base::error::{Error, Result, Status};
+use crate::base::policy::{Forbidden, Policy};
+use crate::grants;
+use crate::resolve::{self, Config, Exchange, Grant};
+use crate::token::Token;
+
+impl Connection {
+    /// The URL that a person opens to give consent.
+    ///
+    /// # Errors
+    /// What the URL lacks.
+    pub fn consent_url(&self) -> Result<String> {
+        let snapshot = self.snapshot.load_full();
+        Ok(authorize::url(&resolve::resolve_consent(snapshot.options(), snapshot.signer.as_ref())?))
+    }
+
+    /// Lets a person log in or consent in a browser. A login's code is exchanged for the token; where the grant does not
+    /// need it, it is thrown away and a token fetched to see that consent has arrived.
+    ///
+    /// # Errors
+    /// What the consent URL or the token request lacks; those of the visit and of fetching.
+    pub fn authorize(&self, show: Option<&ShowUrl<'_>>) -> Result<()> {
+        if show.is_none() && Policy::current().forbids(Forbidden::Prompt) {
+            return Err(no_browser());
+        }
+        let snapshot = self.snapshot.load_full();
+        let authorization = resolve::resolve_authorization(snapshot.options(), snapshot.signer.as_ref())?;
+        let (consent, config) = (&authorization.consent, snapshot.config()?);
+        let person = self.begin(Call::within(consent.timeout, "ConsentTimeout"));
+        let visit = authorize::visit(consent, show, &self.process().browser, &person)?;
+        if let Some(exchange) = &authorization.exchange {
+            self.redeem(exchange, &visit, &snapshot, config)?;
+        }
+        if config.flow.login().is_none() {
+            self.process().cache.take(self.identity(&snapshot, config));
+            self.token(&snapshot, config, Wishes { no_prompt: true, ..Wishes::default() })?;
+        }
+        Ok(())
+    }
+
+    /// Exchanges the code of a visit: for the connection's own token, or to hear who has consented.
+    fn redeem(&self, exchange: &Exchange, visit: &Visit, snapshot: &Snapshot, config: &Config) -> Result<()> {
+        let Grant::AuthorizationCode(login) = &exchange.grant else { return Ok(()) };
+        let call = self.call(config, Wishes::default());
+        let identity = self.identity(snapshot, config);
+        let token = self.with_context(identity, &call, false, |context| {
+            grants::redeem(exchange, login, visit, context)
+        })?;
+        if config.flow.login().is_some() {
+            self.process().cache.put(Arc::new(token));
+        } else {
+            self.live().session.set_id_token(token.fields.get("id_token").cloned());
+        }
+        Ok(())
+    }
+
+    /// What an administrator's consent has told, with each token of this connection.
+    pub(super) fn with_id_token(&self, mut token: Token) -> Token {
+        if let Some(id_token) = self.live().session.id_token() {
+            token.fields.entry("id_token".to_owned()).or_insert(id_token);
+        }
+        token
+    }
+}
+
+fn no_browser() -> Error {
+    let text = format!(
+        "opening a browser is something {}; hand authgrant_authorize a function that shows the URL",
+        Forbidden::Prompt.said()
+    );
+    Error::new(Status::Unsupported, "consent", text)
+}

@@ -1,0 +1,86 @@
+//! The token of late, for callers who need nothing but it: no lock, no option and no file is looked at, nothing is copied, and
+//! nothing is written that another thread or another connection writes at the same time.
+//!
+//! What one connection was given lies in its snapshot too, for those that say the same: a connection is new once, and a
+//! program may have thousands.
+
+use std::sync::Arc;
+
+use super::Connection;
+use super::snapshot::Snapshot;
+use crate::resolve::Config;
+use crate::sys::{self, Share};
+use crate::token::cache::{self, Want};
+use crate::token::{Lease, Terms, Token};
+
+/// How many seconds it is handed out before the cache is asked again. For so long a clock that was set back can deceive, and
+/// for so long the cache may take the token for one that nobody asks for.
+const AT_MOST: i64 = 5;
+
+impl Connection {
+    /// The token of late, if it is still what this connection would hand out.
+    #[inline]
+    pub(crate) fn recent(&self) -> Option<Share<Lease>> {
+        let slot = self.recent.mine()?;
+        let lease = slot.take()?;
+        if lease.holds(self.snapshot.version()) {
+            return Some(lease);
+        }
+        slot.discount();
+        None
+    }
+
+    /// The token that was noted of late for all who say the same.
+    pub(super) fn passed_on(&self) -> Option<Share<Lease>> {
+        let version = self.snapshot.version();
+        let is_anothers = self.live.get().is_some_and(|live| live.session.has_id_token());
+        if is_anothers {
+            return None;
+        }
+        let lease = self.snapshot.recent(|lease| lease.passed_on(version))?;
+        Some(self.keep(lease, version))
+    }
+
+    /// Notes `token` for the calls to come, as it was got by the snapshot of `version`.
+    pub(super) fn note(
+        &self,
+        token: Arc<Token>,
+        want: Want,
+        version: u64,
+        snapshot: &Snapshot,
+        config: &Config,
+    ) -> Share<Lease> {
+        let clock = self.process().clock.as_ref();
+        // The coarse clock may still be in the second before, in which a token that has ended already would count as good.
+        let from = clock.unix_seconds();
+        let until = cache::good_until(&token, want).min(from.saturating_add(AT_MOST));
+        let (generation, user, policy) = (sys::generation(), sys::effective_user_id(), snapshot.policy());
+        let renew_at = cache::renewal_at(&token, want);
+        let terms = Terms { generation, user, version, policy, seconds: from..until, renew_at, clock };
+        // Who holds a token that is to be logged off is counted.
+        let for_all = config.logoff.is_none() && !self.is_alone(config) && !super::signed_by_host(config);
+        if let Some(slot) =
+            snapshot.common.as_ref().filter(|_| for_all).and_then(|common| common.recent.mine())
+        {
+            slot.put(Lease::on(Arc::clone(&token), terms.clone()));
+        }
+        self.keep(Lease::on(token, terms), version)
+    }
+
+    /// Keeps `lease` for this thread, and nothing that others have had before it.
+    fn keep(&self, lease: Lease, version: u64) -> Share<Lease> {
+        self.recent.retain(|lease| lease.holds(version));
+        match self.recent.mine() {
+            Some(slot) => slot.put(lease),
+            None => Share::new(lease),
+        }
+    }
+
+    /// Forgets it.
+    pub(super) fn forget_recent(&self) {
+        let snapshot = self.snapshot.last_seen();
+        for shelf in snapshot.common.iter().map(|common| &common.recent).chain([&self.recent]) {
+            shelf.retain(|_| false);
+        }
+    }
+}

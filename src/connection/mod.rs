@@ -1,0 +1,463 @@
+//! The heart of a handle: the options now in force, the cache, else the flow.
+
+pub mod api_headers;
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+
+use crate::base::cache_key::Identity;
+use crate::base::call::{Call, Cancel};
+use crate::base::error::{Error, Result, Status};
+use crate::base::file::Stamp;
+use crate::base::log::{Level, Log};
+use crate::base::policy::Policy;
+use crate::base::secret::Secret;
+use crate::base::stats::Counter;
+use crate::connection::api_headers::Headers;
+use crate::grants::{self, Context};
+use crate::key::{HostSigner, KeyOrigin};
+use crate::net::http;
+use crate::options::{Environment, Options, ProcessEnvironment};
+use crate::process::Process;
+use crate::process::login_state::{OnRefreshToken, Session};
+use crate::resolve::{Config, Flow};
+use crate::sys::{self, PerProcess, Share, Stripes};
+use crate::token::cache::{FetchKind, Sources, Want};
+use crate::token::{Lease, Token};
+
+mod authorize;
+mod fast_path;
+mod interner;
+mod logoff;
+mod snapshot;
+mod token_options;
+
+use logoff::Held;
+use snapshot::{InForce, Snapshot};
+
+pub use snapshot::View;
+
+/// The longest that an early renewal keeps a caller who has a token.
+const RENEWAL_LIMIT: Duration = Duration::from_secs(2);
+
+/// The same where the server may take back the refresh token that it is sent: an answer that nobody waits for would lose the
+/// login.
+const ROTATING_RENEWAL_LIMIT: Duration = Duration::from_secs(10);
+
+/// How one call differs from the connection's own ways.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wishes {
+    /// The limit of the whole call; none is LoginTimeout's.
+    pub timeout: Option<Duration>,
+    /// Seconds that the token must have left, as far as any of its kind can.
+    pub min_life: i64,
+    /// Only what is cached or can be signed here.
+    pub no_network: bool,
+    /// No browser for a person, whatever EnableLoginPrompt says.
+    pub no_prompt: bool,
+    /// The server is asked although it refused a moment ago.
+    pub anew: bool,
+}
+
+impl Wishes {
+    fn none(self) -> bool {
+        self.min_life == 0 && !self.anew
+    }
+}
+
+/// One connection string with what was set since; in C an `authgrant_connection`, closed with authgrant_close.
+pub struct Connection {
+    snapshot: InForce,
+    recent: Stripes<Lease>,
+    log: ArcSwap<Log>,
+    live: PerProcess<Live>,
+    /// The process that opened it, counted by forks.
+    opened_in: u64,
+}
+
+/// What happens on a connection; a forked child begins with none of it.
+#[derive(Default)]
+struct Live {
+    number: u64,
+    session: Session,
+    calls: Mutex<Vec<Weak<Cancel>>>,
+    warnings: Mutex<Vec<Error>>,
+    held: Mutex<Vec<Held>>,
+    /// Whose tokens nobody but this connection can ask for.
+    own: Mutex<Vec<Identity>>,
+}
+
+impl Connection {
+    /// Reads a connection string, and the data source and model file that it names; what its values mean is found out
+    /// later.
+    ///
+    /// # Errors
+    /// [`Status::InvalidConnectionString`], [`Status::DataSourceNotFound`]; [`Status::Internal`] where the operating system
+    /// gives no random numbers.
+    pub fn open(text: &str) -> Result<Self> {
+        Self::open_in(text, &ProcessEnvironment)
+    }
+
+    /// As [`Self::open`], in surroundings that say where data sources stand.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn open_in(text: &str, environment: &dyn Environment) -> Result<Self> {
+        Self::open_within(text, environment, None)
+    }
+
+    fn open_within(
+        text: &str,
+        environment: &dyn Environment,
+        process: Option<&'static Process>,
+    ) -> Result<Self> {
+        Process::check_random()?;
+        sys::make_ready_for_forks(http::make_ready);
+        Policy::freeze();
+        let options = Options::open(text, environment)?;
+        Ok(Self {
+            recent: snapshot::of_now(process).shelves.add(),
+            snapshot: InForce::new(options, process),
+            log: ArcSwap::default(),
+            live: PerProcess::new(),
+            opened_in: sys::generation(),
+        })
+    }
+
+    /// Sets options, all or none.
+    ///
+    /// # Errors
+    /// [`Status::InvalidOption`] for a bad name or a value of the wrong type.
+    pub fn set_options(&self, pairs: &[(&str, &str)]) -> Result<()> {
+        self.snapshot.change(|options| options.set(pairs))?;
+        self.forget_refusal();
+        Ok(())
+    }
+
+    /// Signs with `signer` from the next call on; without one with the options' key again.
+    pub fn set_signer(&self, signer: Option<&HostSigner>) {
+        self.snapshot.set_signer(signer);
+        self.forget_refusal();
+    }
+
+    fn forget_refusal(&self) {
+        let snapshot = self.snapshot.load_full();
+        if let Ok(config) = snapshot.config() {
+            self.process().cache.forget_refusal(self.identity(&snapshot, config));
+        }
+    }
+
+    /// The token to send: the cached one while it is good, else a fetched one.
+    ///
+    /// # Errors
+    /// What is wrong with the options, and those of fetching.
+    pub fn lease(&self, wishes: Wishes) -> Result<Share<Lease>> {
+        if wishes.none()
+            && let Some(lease) = self.recent().or_else(|| self.passed_on())
+        {
+            return Ok(lease);
+        }
+        Process::check_random()?;
+        let version = self.snapshot.version();
+        let snapshot = self.snapshot.load_full();
+        let config = snapshot.config()?;
+        let token = self.token(&snapshot, config, wishes)?;
+        self.hold(token.identity, &snapshot, config);
+        let want = self.want(config, token.identity, Wishes::default());
+        Ok(self.note(token, want, version, &snapshot, config))
+    }
+
+    /// As [`Self::lease`], the token itself.
+    ///
+    /// # Errors
+    /// Those of [`Self::lease`].
+    pub fn get_token(&self, wishes: Wishes) -> Result<Arc<Token>> {
+        self.lease(wishes).map(|lease| Arc::clone(lease.token()))
+    }
+
+    /// The headers of a request to the API.
+    ///
+    /// # Errors
+    /// Those of [`Self::get_token`].
+    pub fn get_headers(&self) -> Result<Headers> {
+        self.get_headers_with(Wishes::default())
+    }
+
+    /// As [`Self::get_headers`], with wishes.
+    ///
+    /// # Errors
+    /// Those of [`Self::get_token`].
+    pub fn get_headers_with(&self, wishes: Wishes) -> Result<Headers> {
+        // With a token at hand no file is looked at.
+        let snapshot = match self.snapshot.last_seen() {
+            seen if seen.has_tokens() => seen,
+            _ => self.snapshot.load_full(),
+        };
+        let config = snapshot.config()?;
+        if let Flow::Headers(headers) = &config.flow {
+            return Headers::without_token(headers, &config.headers);
+        }
+        let lease = self.lease(wishes)?;
+        Headers::new(lease, &self.snapshot.last_seen().config()?.headers)
+    }
+
+    /// The signed JWT of the flow, by itself.
+    ///
+    /// # Errors
+    /// The key's; [`Status::Unsupported`] where the flow signs nothing.
+    pub fn make_assertion(&self) -> Result<Secret> {
+        let snapshot = self.snapshot.load_full();
+        let config = snapshot.config()?;
+        grants::sign(config, self.process(), &|warning| self.warn(warning))
+    }
+
+    /// The options in force as one connection string, with secrets and with the tokens of now where they are wanted.
+    #[must_use]
+    pub fn completed_string(&self, secrets: bool, tokens: bool) -> Secret {
+        let snapshot = self.snapshot.load_full();
+        let instead = match snapshot.config() {
+            Ok(config) if tokens => self.tokens_of_now(&snapshot, config),
+            Ok(config) if secrets => {
+                self.newest_refresh_token(&snapshot, config, "RefreshToken").into_iter().collect()
+            }
+            _ => Vec::new(),
+        };
+        snapshot.said.completed(secrets, &instead)
+    }
+
+    /// Who is told of refresh tokens that take the place of others.
+    pub fn set_on_refresh_token(&self, told: Option<OnRefreshToken>) {
+        self.live().session.set_on_refresh_token(told);
+    }
+
+    /// The API refused this token.
+    pub fn reject_token(&self, token: &Token) {
+        let process = self.process();
+        process.cache.reject(token, process.clock.as_ref());
+        let snapshot = self.snapshot.last_seen();
+        if let Ok(Config { flow: Flow::AccessToken(given), .. }) = snapshot.config()
+            && given.reveal().as_bytes() == token.value().to_bytes()
+        {
+            self.live().session.reject(token.value());
+        }
+    }
+
+    /// Ends the calls that are inside this connection now.
+    pub fn cancel(&self) {
+        let calls = std::mem::take(&mut *self.live().calls.lock());
+        for cancel in calls.iter().filter_map(Weak::upgrade) {
+            cancel.cancel();
+        }
+    }
+
+    /// Sends log lines elsewhere from the next call on.
+    pub fn set_log(&self, log: Log) {
+        self.log.store(Arc::new(log));
+    }
+
+    /// What is allowed and not as it should be: about the text, about its meaning, and from the calls so far.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Error> {
+        let snapshot = self.snapshot.load_full();
+        let told = self.live().warnings.lock().clone();
+        [snapshot.warnings(), told].concat()
+    }
+
+    /// What is in force now, for those who look and do not touch.
+    #[must_use]
+    pub fn view(&self) -> View {
+        View { snapshot: self.snapshot.load_full(), process: self.process() }
+    }
+
+    fn process(&self) -> &'static Process {
+        self.snapshot.process()
+    }
+
+    fn live(&self) -> &Live {
+        let number = || self.process().number_for_a_connection();
+        self.live.get_or_init(|| Live { number: number(), ..Live::default() })
+    }
+
+    fn token(&self, snapshot: &Snapshot, config: &Config, wishes: Wishes) -> Result<Arc<Token>> {
+        let process = self.process();
+        let identity = self.identity(snapshot, config);
+        self.begin_with_given(config, identity);
+        let (clock, want) = (process.clock.as_ref(), self.want(config, identity, wishes));
+        if wishes.no_network && grants::needs_network(config) {
+            return process.cache.peek(identity, want, clock).ok_or_else(not_cached);
+        }
+        let call = self.call(config, wishes);
+        let outcome = self.with_context(identity, &call, !wishes.no_prompt, |context| {
+            process.cache.get(identity, want, clock, &call, &|| made_from(config), |kind| {
+                let call = call_for(kind, &call, want.renewal_limit);
+                let may_prompt = context.may_prompt && kind != FetchKind::EarlyRenewal;
+                self.fetch(config, kind, &Context { call: &call, may_prompt, ..*context })
+            })
+        });
+        let outcome = outcome.map_err(|error| grants::with_consent_guidance(error, config));
+        if let Err(error) = &outcome {
+            call.log.line(Level::Error, || error.message().to_owned());
+        }
+        outcome
+    }
+
+    fn fetch(&self, config: &Config, kind: FetchKind, context: &Context<'_>) -> Result<Token> {
+        let log = &context.call.log;
+        log.line(Level::Debug, || format!("requesting a token ({})", reason(kind)));
+        let stats = &context.process.stats;
+        let started = Instant::now();
+        let outcome = grants::fetch(config, context);
+        stats.count_fetch_time(started.elapsed());
+        match outcome {
+            Ok(token) => {
+                stats.count(Counter::TokensFetched);
+                if kind == FetchKind::EarlyRenewal {
+                    stats.count(Counter::EarlyRenewals);
+                }
+                log.line(Level::Info, || fetched(&token, kind, context.process.clock.unix_seconds()));
+                Ok(self.with_id_token(token))
+            }
+            Err(error) => {
+                stats.count_failure(&error);
+                // Any other failure is the caller's to hear, and is logged as one.
+                if kind == FetchKind::EarlyRenewal {
+                    log.line(Level::Info, || format!("the early renewal failed: {}", error.message()));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn with_context<T>(
+        &self,
+        identity: Identity,
+        call: &Call,
+        may_prompt: bool,
+        work: impl FnOnce(&Context<'_>) -> T,
+    ) -> T {
+        let warn = |warning: Error| {
+            call.log.line(Level::Warning, || warning.message().to_owned());
+            self.warn(warning);
+        };
+        let (process, session) = (self.process(), &self.live().session);
+        let user_waits = false;
+        work(&Context { process, session, call, identity, may_prompt, user_waits, warn: &warn })
+    }
+
+    /// What a call wants of the token of `identity`.
+    fn want(&self, config: &Config, identity: Identity, wishes: Wishes) -> Want {
+        let process = self.process();
+        let rotates = grants::may_rotate_refresh_token(config, &self.live().session, process);
+        Want {
+            min_life: wishes.min_life,
+            margin: config.refresh_margin,
+            jitter: process.jitter.for_key(&identity),
+            renewal_limit: if rotates { ROTATING_RENEWAL_LIMIT } else { RENEWAL_LIMIT },
+            anew: wishes.anew,
+        }
+    }
+
+    /// Of what is got by `config`, which is what `snapshot` means.
+    fn identity(&self, snapshot: &Snapshot, config: &Config) -> Identity {
+        let user = sys::effective_user_id();
+        let digest = |alone: Option<u64>| {
+            // Those who share a token agree on who is told of its end.
+            let logoff = config.logoff.as_ref().map(|logoff| logoff.endpoint.as_written());
+            Identity::of(&self.process().digest_key, &(user, &config.flow, &config.given, logoff, alone))
+        };
+        if !self.is_alone(config) && !signed_by_host(config) {
+            return snapshot.identity(user, || digest(None));
+        }
+        let identity = digest(self.is_alone(config).then(|| self.live().number));
+        self.own(identity);
+        identity
+    }
+
+    /// Whether what it gets is for no other connection: equal options do not name the person who logged in, whose token was
+    /// given or who consented for others.
+    fn is_alone(&self, config: &Config) -> bool {
+        config.alone || config.flow.is_personal() || self.live().session.has_id_token()
+    }
+
+    pub(crate) fn call(&self, config: &Config, wishes: Wishes) -> Call {
+        let person = config
+            .consent
+            .as_ref()
+            .filter(|_| config.flow.login().is_some_and(|login| login.prompts) && !wishes.no_prompt);
+        let call = match (wishes.timeout, config.login_timeout, person) {
+            (Some(timeout), ..) => Call::within(timeout, "the call's timeout"),
+            (None, Some(timeout), None) => Call::within(timeout, "LoginTimeout"),
+            (None, Some(timeout), Some(person)) => {
+                let both = timeout.saturating_add(person.timeout);
+                Call::within(both, "LoginTimeout and ConsentTimeout")
+            }
+            (None, None, _) => Call::unbounded(),
+        };
+        self.begin(Call { request_limit: config.request_timeout, ..call })
+    }
+
+    /// Lets `call` be cancelled through this connection, and gives it the connection's log.
+    fn begin(&self, call: Call) -> Call {
+        let mut calls = self.live().calls.lock();
+        calls.retain(|cancel| cancel.strong_count() > 0);
+        calls.push(Arc::downgrade(&call.cancel));
+        Call { log: Log::clone(&self.log.load()), ..call }
+    }
+
+    fn warn(&self, warning: Error) {
+        let mut warnings = self.live().warnings.lock();
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
+    }
+}
+
+/// No other connection has the signer, so none can ask for what it brings.
+fn signed_by_host(config: &Config) -> bool {
+    grants::signing(config).is_some_and(|signing| matches!(signing.key.origin, KeyOrigin::Signer(_)))
+}
+
+fn made_from(config: &Config) -> Sources {
+    grants::files(config).into_iter().map(|file| Stamp::now(file).ok()).collect()
+}
+
+/// The call of a fetch: an early renewal is bounded more closely, since its caller has a token.
+fn call_for(kind: FetchKind, call: &Call, renewal_limit: Duration) -> Call {
+    match kind {
+        FetchKind::Needed => call.clone(),
+        FetchKind::Probe => Call { single_attempt: true, ..call.clone() },
+        FetchKind::EarlyRenewal => {
+            Call { single_attempt: true, ..call.at_most(renewal_limit, "the limit of an early renewal") }
+        }
+    }
+}
+
+fn reason(kind: FetchKind) -> &'static str {
+    match kind {
+        FetchKind::Needed => "none is cached",
+        FetchKind::Probe => "the last request failed",
+        FetchKind::EarlyRenewal => "early renewal",
+    }
+}
+
+fn fetched(token: &Token, kind: FetchKind, now: i64) -> String {
+    let reason = reason(kind);
+    match token.expires_at() {
+        Some(end) => format!("fetched a token ({reason}); it expires in {} s", end.saturating_sub(now)),
+        None => format!("fetched a token ({reason}); its lifetime is unknown"),
+    }
+}
+
+fn not_cached() -> Error {
+    Error::new(
+        Status::NotCached,
+        "token",
+        "no token is cached, and AUTHGRANT_NO_NETWORK forbids to request one; call again without that flag",
+    )
+}
+
+#[cfg(test)]
+mod tests;

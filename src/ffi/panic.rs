@@ -1,0 +1,400 @@
+//! What stands around every export: the panic guard, and the checks of arguments that all exports share.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::ffi::{CStr, c_char};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::base::error::{Error, Result, Status};
+use crate::ffi::callback;
+use crate::ffi::error::ErrorObject;
+use crate::ffi::panic_location::PanicLocation;
+
+/// The body of an export. `guard!(error, |call| …)` for those that return a status, where `call` checks the arguments;
+/// `guard!(or value, …)` for the others, which return `value` after a panic. `guard!(light value, …)` costs nothing, and
+/// is for what has nothing in it that panics: if it did all the same, the message would come to stderr.
+macro_rules! guard {
+    (light $value:expr, $body:expr) => {
+        $crate::ffi::panic::catch_loudly(|| $body).unwrap_or($value)
+    };
+    (or $value:expr, $body:expr) => {
+        $crate::ffi::panic::catch(|| $body).unwrap_or($value)
+    };
+    ($error:expr, |$call:ident| $body:block) => {{
+        let body = |$call: &mut $crate::ffi::panic::Arguments| $body;
+        // SAFETY: the header promises that `error` is NULL or can be written to.
+        unsafe { $crate::ffi::panic::with_status($error, body) }
+    }};
+}
+
+thread_local! {
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+    /// Where the guarded call of this thread panicked; the panic hook writes it.
+    static PANICKED_AT: Cell<Option<PanicLocation>> = const { Cell::new(None) };
+}
+
+/// Runs `body`; where it panicked, as far as that is known, if it did. A panic is not printed: stderr belongs to the host
+/// program.
+pub(crate) fn catch<T>(body: impl FnOnce() -> T) -> std::result::Result<T, Option<PanicLocation>> {
+    keep_quiet_about_our_panics();
+    let before = GUARDED.replace(true);
+    // A call from inside a callback may run while the call around it unwinds, and leaves that one's location alone.
+    if !before {
+        let _ = PANICKED_AT.try_with(|place| place.set(None));
+    }
+    let outcome = catch_unwind(AssertUnwindSafe(body)).map_err(|payload| {
+        // Before the drop, which may panic elsewhere.
+        let location = PANICKED_AT.try_with(Cell::take).unwrap_or_default();
+        drop_quietly(payload);
+        location
+    });
+    GUARDED.set(before);
+    outcome
+}
+
+/// As [`catch`], but what a panic prints is not held back.
+#[inline]
+pub(crate) fn catch_loudly<T>(body: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(body)).map_err(drop_quietly).ok()
+}
+
+/// A payload may panic once more when dropped.
+#[cold]
+fn drop_quietly(payload: Box<dyn Any + Send>) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+}
+
+/// The hook of this copy of the standard library; panics outside of our calls go where they went before.
+fn keep_quiet_about_our_panics() {
+    // No Once: a child that is forked while another thread is inside one would wait for that thread for ever.
+    static INSTALLED: AtomicBool = AtomicBool::new(false);
+    if INSTALLED.load(Ordering::Relaxed) || INSTALLED.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !GUARDED.try_with(Cell::get).unwrap_or(false) {
+            return before(info);
+        }
+        // Not the payload, which may hold data from outside.
+        let location = info.location().map(PanicLocation::new);
+        let _ = PANICKED_AT.try_with(|place| place.set(location));
+    }));
+}
+
+/// Runs the body of an export that returns a status, and hands its error out.
+///
+/// # Safety
+/// `error` is NULL or can be written to.
+pub(crate) unsafe fn with_status(
+    error: *mut *mut ErrorObject,
+    body: impl FnOnce(&mut Arguments) -> Result<()>,
+) -> i32 {
+    if !error.is_null() {
+        // SAFETY: as the caller promises. The old content is never read.
+        unsafe { error.write(std::ptr::null_mut()) };
+    }
+    let outcome =
+        catch(|| body(&mut Arguments::default())).unwrap_or_else(|location| Err(internal_error(location)));
+    let Err(failure) = outcome else {
+        return Status::Ok as i32;
+    };
+    let status = failure.status() as i32;
+    if !error.is_null() {
+        let object = catch(|| ErrorObject::boxed(&failure)).unwrap_or(std::ptr::null_mut());
+        // SAFETY: as above.
+        unsafe { error.write(object) };
+    }
+    status
+}
+
+#[cold]
+fn internal_error(location: Option<PanicLocation>) -> Error {
+    let place = location.map(|location| format!(" at {location}")).unwrap_or_default();
+    let text = format!(
+        "internal error{place} (a bug in authgrant); no other connection is affected; report it with this message"
+    );
+    Error::new(Status::Internal, "internal", text)
+}
+
+/// The arguments of one call, checked as they are taken. Results are announced first, with [`Self::out`], so that
+/// each is NULL or 0 whatever fails.
+#[derive(Default)]
+pub(crate) struct Arguments {
+    fault: Option<Error>,
+}
+
+/// Where a result goes.
+pub(crate) struct Out<T>(*mut T);
+
+impl<T> Out<T> {
+    /// Hands the result out.
+    pub(crate) fn set(&self, value: T) {
+        if !self.0.is_null() {
+            // SAFETY: the header promises that a result's pointer can be written to during the call.
+            unsafe { self.0.write(value) };
+        }
+    }
+}
+
+impl Arguments {
+    /// A result, set to `nothing` at once.
+    pub(crate) fn out<T>(&mut self, name: &str, slot: *mut T, nothing: T) -> Out<T> {
+        let out = Out(slot);
+        if slot.is_null() {
+            self.fault.get_or_insert_with(|| null(name));
+        }
+        out.set(nothing);
+        out
+    }
+
+    /// Fails for a result that cannot be handed out, and inside a callback.
+    pub(crate) fn ready(&mut self) -> Result<()> {
+        if callback::is_running() {
+            let text = "only getters and _free functions may be called from inside a callback";
+            return Err(Error::new(Status::InvalidArgument, "argument", text).with_sqlstate("HY010"));
+        }
+        self.fault.take().map_or(Ok(()), Err)
+    }
+
+    /// An object that the caller holds.
+    pub(crate) fn object<'a, T>(&mut self, name: &str, object: *const T) -> Result<&'a T> {
+        self.ready()?;
+        // SAFETY: the header promises that a pointer to an object is NULL or came from this library and is not freed.
+        unsafe { object.as_ref() }.ok_or_else(|| null(name))
+    }
+
+    /// NUL-terminated text of the caller's.
+    pub(crate) fn text<'a>(&mut self, name: &str, text: *const c_char) -> Result<&'a str> {
+        self.ready()?;
+        if text.is_null() {
+            return Err(null(name));
+        }
+        // SAFETY: the header promises NUL-terminated text that stays unchanged during the call.
+        unsafe { CStr::from_ptr(text) }.to_str().map_err(|fault| {
+            let text = format!("the argument {name} is not UTF-8 at byte {}", fault.valid_up_to());
+            Error::new(Status::InvalidArgument, "argument", text)
+        })
+    }
+
+    /// An array of the caller's.
+    pub(crate) fn array<'a, T>(&mut self, name: &str, first: *const T, count: usize) -> Result<&'a [T]> {
+        self.ready()?;
+        if count == 0 {
+            return Ok(&[]);
+        }
+        if first.is_null() {
+            return Err(null(name));
+        }
+        if !fits::<T>(count) {
+            return Err(bad_length(name));
+        }
+        // SAFETY: the header promises `count` elements; more than fit into memory were refused.
+        Ok(unsafe { std::slice::from_raw_parts(first, count) })
+    }
+}
+
+/// Whether so many can be in memory at all.
+pub(crate) fn fits<T>(count: usize) -> bool {
+    count.checked_mul(size_of::<T>()).is_some_and(|bytes| bytes <= isize::MAX.unsigned_abs())
+}
+
+/// The error of a NULL where there must be something.
+pub(crate) fn null(name: &str) -> Error {
+    Error::new(Status::InvalidArgument, "argument", format!("the argument {name} is NULL"))
+}
+
+/// The error of a length that cannot be.
+pub(crate) fn bad_length(name: &str) -> Error {
+    let text = format!("the argument {name} is not a possible length or size");
+    Error::new(Status::InvalidArgument, "argument", text).with_sqlstate("HY090")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::resume_unwind;
+    use std::ptr::null_mut;
+    use std::sync::Barrier;
+    use std::sync::mpsc::{Sender, channel};
+
+    use super::*;
+    use crate::ffi::error::{authgrant_error_free, authgrant_error_message, authgrant_error_status};
+
+    /// The message of a call whose body panics.
+    fn message(body: impl FnOnce()) -> String {
+        let mut error = null_mut();
+        let status = guard!(&raw mut error, |_call| {
+            body();
+            Ok(())
+        });
+        assert_eq!(status, Status::Internal as i32);
+        // SAFETY: the message belongs to the error, which is freed only below.
+        let message = unsafe { CStr::from_ptr(authgrant_error_message(error)) }.to_str().unwrap().to_owned();
+        authgrant_error_free(error);
+        message
+    }
+
+    fn message_for_line(line: u32) -> String {
+        format!(
+            "[authgrant][internal] internal error at src/ffi/panic.rs:{line} (a bug in authgrant); \
+             no other connection is affected; report it with this message"
+        )
+    }
+
+    #[test]
+    fn a_panic_becomes_an_internal_error_and_harms_no_later_call() {
+        let mut error = null_mut();
+        let status = guard!(&raw mut error, |_call| { panic!("hunter2") });
+        assert_eq!(status, Status::Internal as i32);
+        assert_eq!(authgrant_error_status(error), Status::Internal as i32);
+        // SAFETY: the message belongs to the error, which is freed only below.
+        let message = unsafe { CStr::from_ptr(authgrant_error_message(error)) }.to_str().unwrap();
+        assert!(!message.contains("hunter2"), "{message}");
+        authgrant_error_free(error);
+        assert_eq!(guard!(null_mut(), |call| { call.ready() }), 0);
+    }
+
+    #[test]
+    fn a_getter_that_panics_returns_its_nothing() {
+        assert_eq!(guard!(or 7, panic!("x")), 7);
+    }
+
+    #[test]
+    fn panic_location_is_in_the_message() {
+        let line = line!() + 1;
+        assert_eq!(message(|| panic!("hunter2")), message_for_line(line));
+        let zero = std::hint::black_box(0);
+        let line = line!() + 1;
+        assert_eq!(message(|| assert_eq!(1 / zero, 0)), message_for_line(line));
+        let line = line!() + 1;
+        assert_eq!(message(|| assert_eq!([1][zero + 1], 0)), message_for_line(line));
+    }
+
+    #[test]
+    fn panic_without_hook_has_no_location() {
+        const NONE: &str = "[authgrant][internal] internal error (a bug in authgrant);";
+        message(|| panic!("hunter2"));
+        let unknown = message(|| resume_unwind(Box::new("hunter2")));
+        assert!(unknown.starts_with(NONE), "{unknown}");
+        assert_eq!(guard!(or 7, panic!("x")), 7);
+        assert_eq!(guard!(null_mut(), |call| { call.ready() }), 0);
+        let unknown = message(|| resume_unwind(Box::new("hunter2")));
+        assert!(unknown.starts_with(NONE), "{unknown}");
+    }
+
+    #[test]
+    fn nested_panic_leaves_the_location_of_the_outer_call() {
+        let inner = line!() + 3;
+        let outer = line!() + 3;
+        let both = message(|| {
+            assert_eq!(message(|| panic!("inner")), message_for_line(inner));
+            panic!("outer");
+        });
+        assert_eq!(both, message_for_line(outer));
+    }
+
+    /// Makes a guarded call while it is dropped.
+    struct CallsOnDrop;
+
+    impl Drop for CallsOnDrop {
+        fn drop(&mut self) {
+            assert_eq!(guard!(null_mut(), |call| { call.ready() }), 0);
+        }
+    }
+
+    #[test]
+    fn nested_call_during_unwinding_keeps_the_location() {
+        let line = line!() + 3;
+        let found = message(|| {
+            let _calls = CallsOnDrop;
+            panic!("x");
+        });
+        assert_eq!(found, message_for_line(line));
+    }
+
+    /// A payload that panics when dropped.
+    struct PanicsOnDrop;
+
+    impl Drop for PanicsOnDrop {
+        fn drop(&mut self) {
+            panic!("dropped");
+        }
+    }
+
+    #[test]
+    fn panic_of_a_payload_does_not_replace_the_location() {
+        let line = line!() + 1;
+        assert_eq!(message(|| std::panic::panic_any(PanicsOnDrop)), message_for_line(line));
+    }
+
+    /// Ends an unwinding only when the other thread unwinds as well.
+    struct WaitsOnDrop<'a>(&'a Barrier);
+
+    impl Drop for WaitsOnDrop<'_> {
+        fn drop(&mut self) {
+            self.0.wait();
+        }
+    }
+
+    #[test]
+    fn threads_that_panic_at_once_get_their_own_location() {
+        let barrier = Barrier::new(2);
+        let line = line!() + 4;
+        let panics = |first: bool| {
+            let _both = WaitsOnDrop(&barrier);
+            if first {
+                panic!("first");
+            }
+            panic!("second");
+        };
+        let (first, second) = std::thread::scope(|scope| {
+            let second = scope.spawn(|| message(|| panics(false)));
+            (message(|| panics(true)), second.join().unwrap())
+        });
+        assert_eq!((first, second), (message_for_line(line), message_for_line(line + 2)));
+    }
+
+    /// Panics in a guarded call while its thread exits.
+    struct PanicsAtExit(Cell<Option<Sender<String>>>);
+
+    impl Drop for PanicsAtExit {
+        fn drop(&mut self) {
+            let sender = self.0.take().unwrap();
+            sender.send(message(|| panic!("exit"))).unwrap();
+        }
+    }
+
+    thread_local! {
+        static AT_EXIT: PanicsAtExit = const { PanicsAtExit(Cell::new(None)) };
+    }
+
+    #[test]
+    fn panic_at_thread_exit_has_its_location() {
+        let (sender, messages) = channel();
+        std::thread::spawn(move || {
+            AT_EXIT.with(|exit| exit.0.set(Some(sender)));
+            message(|| panic!("first"));
+        });
+        let found = messages.recv().unwrap();
+        assert!(found.starts_with("[authgrant][internal] internal error at src/ffi/panic.rs:"), "{found}");
+    }
+
+    /// Runs this test program once more, for its stderr.
+    #[test]
+    fn a_caught_panic_prints_nothing() {
+        const CHILD: &str = "AUTHGRANT_TEST_PANIC";
+        if std::env::var_os(CHILD).is_some() {
+            guard!(or(), panic!("hunter2"));
+            return;
+        }
+        let name = "ffi::panic::tests::a_caught_panic_prints_nothing";
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", name, "--nocapture", "--test-threads=1"])
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        assert!(output.status.success());
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    }
+}

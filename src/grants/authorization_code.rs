@@ -1,0 +1,117 @@
+//! Authorization code grant with PKCE (RFC 6749 section 4.1, RFC 7636): goes on from an earlier login while a refresh token
+//! lasts; else a code that the user brought, else a person at a browser.
+
+use crate::authorize::{self, Visit};
+use crate::base::call::Call;
+use crate::base::error::{Error, Result, Status};
+use crate::base::secret::Secret;
+use crate::grants::token_request::{self, Attempt, Repeat};
+use crate::grants::{Context, refresh_token};
+use crate::resolve::{Consent, Exchange, Login};
+use crate::token::Token;
+
+pub(super) fn fetch(
+    exchange: &Exchange,
+    login: &Login,
+    consent: Option<&Consent>,
+    context: &Context<'_>,
+) -> Result<Token> {
+    let ended = match refresh_token::held(exchange, context) {
+        Some(token) => match renew(exchange, &token, context) {
+            Err(error) if error.status() == Status::Expired => Some(error),
+            outcome => return outcome,
+        },
+        None => None,
+    };
+    if let Some(code) = login.code.as_ref().filter(|code| context.session.spend(code)) {
+        return redeem(exchange, login, code, None, context);
+    }
+    match consent.filter(|_| login.prompts && context.may_prompt) {
+        Some(consent) => {
+            context.call.check()?;
+            let visit =
+                authorize::visit(consent, None, &context.process.browser, &for_a_person(consent, context))?;
+            redeem_visit(exchange, login, &visit, context)
+        }
+        None => Err(ended.unwrap_or_else(|| login_wanted(exchange, login, consent, context))),
+    }
+}
+
+/// Exchanges the code that a visit brought.
+pub(super) fn redeem_visit(
+    exchange: &Exchange,
+    login: &Login,
+    visit: &Visit,
+    context: &Context<'_>,
+) -> Result<Token> {
+    let code = visit.code.as_ref().ok_or_else(|| {
+        Error::new(Status::Internal, "token", "the browser came back without a code, and nobody noticed")
+    })?;
+    redeem(exchange, login, code, Some(&visit.verifier), context)
+}
+
+fn renew(exchange: &Exchange, token: &Secret, context: &Context<'_>) -> Result<Token> {
+    token_request::fetch(exchange, context, &|_| Ok(refresh_token::attempt(exchange, token)))
+}
+
+fn redeem(
+    exchange: &Exchange,
+    login: &Login,
+    code: &Secret,
+    verifier: Option<&Secret>,
+    context: &Context<'_>,
+) -> Result<Token> {
+    let attempt = |_| Ok(attempt(exchange, login, code, verifier));
+    let token = token_request::fetch(exchange, &Context { user_waits: true, ..*context }, &attempt)
+        // The next call does not send this code again.
+        .map_err(Error::of_one_call)?;
+    context.session.log_in(refresh_token::family(exchange, context.process));
+    Ok(token)
+}
+
+fn attempt<'a>(
+    exchange: &'a Exchange,
+    login: &'a Login,
+    code: &Secret,
+    verifier: Option<&Secret>,
+) -> Attempt<'a> {
+    let mut parameters = vec![("grant_type", Secret::from("authorization_code")), ("code", code.clone())];
+    parameters.extend(login.redirect_uri.as_deref().map(|uri| ("redirect_uri", Secret::from(uri))));
+    parameters.extend(verifier.map(|verifier| ("code_verifier", verifier.clone())));
+    let redirect = login.redirect_uri.as_deref().unwrap_or("absent");
+    Attempt {
+        parameters,
+        what: "the authorization code",
+        sent: Box::new(move || {
+            format!("redirect_uri was {redirect}, the token URL {}", exchange.endpoint.shown())
+        }),
+        // A code counts once, and a server that sees it twice takes back what the first time gave (section 4.1.2).
+        repeat: Repeat::Never,
+        signed: false,
+    }
+}
+
+/// A person needs longer than a server: their time is ConsentTimeout, unless the caller's own is shorter.
+fn for_a_person(consent: &Consent, context: &Context<'_>) -> Call {
+    context.call.at_most(consent.timeout, "ConsentTimeout")
+}
+
+fn login_wanted(
+    exchange: &Exchange,
+    login: &Login,
+    consent: Option<&Consent>,
+    context: &Context<'_>,
+) -> Error {
+    let ways = "call authgrant_authorize, or set EnableLoginPrompt=1 or another OAuthCode";
+    if context.session.is_logged_in(refresh_token::family(exchange, context.process)) {
+        let text = format!("the login has ended, and no refresh token came with it; {ways}");
+        return Error::new(Status::Expired, "token", text);
+    }
+    if login.code.is_some() {
+        let text = format!("OAuthCode was sent already, and a code counts once; {ways}");
+        return Error::new(Status::Expired, "token", text).with_option("OAuthCode");
+    }
+    let url = consent.map(authorize::url);
+    let text = format!("nobody has logged in on this connection; {ways}, or RefreshToken");
+    Error::new(Status::ConsentRequired, "token", text).with_consent_url(url)
+}

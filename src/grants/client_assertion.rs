@@ -1,0 +1,102 @@
+//! Client credentials grant by a JWT client assertion instead of a secret (RFC 7523 section 2.2; webMethods' third flow).
+
+use crate::base::clock::Clock;
+use crate::base::error::{Error, Result, Status};
+use crate::base::file::{Exposed, Location};
+use crate::base::secret::Secret;
+use crate::grants::token_request::{Attempt, Repeat, shown_claims};
+use crate::grants::{Context, signed_jwt};
+use crate::resolve::{AssertionSource, Exchange};
+use crate::token::end_of_jwt;
+
+pub(super) const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+pub(super) fn attempt<'a>(
+    exchange: &'a Exchange,
+    source: &'a AssertionSource,
+    client_id: Option<&str>,
+    ahead: i64,
+    context: &Context<'_>,
+) -> Result<Attempt<'a>> {
+    let assertion = match source {
+        AssertionSource::Signed(signing) => signed_jwt::sign_in_time(signing, ahead, context)?.into_text(),
+        AssertionSource::Given(assertion) => assertion.clone(),
+        AssertionSource::File { file, guarded } => read(file, *guarded, context.warn)?,
+    };
+    let sent = Box::new(|| match source {
+        AssertionSource::Signed(signing) => shown_claims(signing, exchange),
+        AssertionSource::Given(_) => told("ClientAssertion", exchange),
+        AssertionSource::File { file, .. } => told(&file.to_string(), exchange),
+    });
+    let signed = matches!(source, AssertionSource::Signed(_));
+    if !signed {
+        check_end(source, &assertion, context.process.clock.as_ref())?;
+    }
+    let mut parameters = vec![
+        ("grant_type", Secret::from("client_credentials")),
+        ("client_assertion_type", Secret::from(ASSERTION_TYPE)),
+        ("client_assertion", assertion),
+    ];
+    parameters.extend(client_id.map(|id| ("client_id", Secret::from(id))));
+    let repeat = if signed { Repeat::Always } else { Repeat::Never };
+    Ok(Attempt { parameters, what: "the client assertion", sent, repeat, signed })
+}
+
+pub(super) fn ready_made(
+    source: &AssertionSource,
+    clock: &dyn Clock,
+    warn: &dyn Fn(Error),
+) -> Result<Option<Secret>> {
+    let assertion = match source {
+        AssertionSource::Signed(_) => return Ok(None),
+        AssertionSource::Given(assertion) => assertion.clone(),
+        AssertionSource::File { file, guarded } => read(file, *guarded, warn)?,
+    };
+    check_end(source, &assertion, clock)?;
+    Ok(Some(assertion))
+}
+
+fn told(source: &str, exchange: &Exchange) -> String {
+    format!("it came from {source}, the token URL was {}", exchange.endpoint.shown())
+}
+
+/// Whoever wrote the file renews it, so it is read each time.
+fn read(location: &Location, guarded: bool, warn: &dyn Fn(Error)) -> Result<Secret> {
+    let error = |status, what: String| {
+        let text = format!("ClientAssertionFile {location} {what}");
+        Error::new(status, "client assertion", text).with_option("ClientAssertionFile")
+    };
+    let fault = |what| error(Status::KeyStore, what);
+    let (content, metadata) =
+        location.read().map_err(|why| error(why.status_or(Status::KeyStore), why.to_string()))?;
+    match Exposed::of(&metadata) {
+        Some(exposed) if guarded => return Err(fault(format!("{exposed} (KeyFileCheck is 1)"))),
+        Some(exposed) => {
+            let text =
+                format!("ClientAssertionFile {location} {exposed} (KeyFileCheck=1 makes this an error)");
+            warn(Error::warning("01000", "client assertion", text).with_option("ClientAssertionFile"));
+        }
+        None => {}
+    }
+    match std::str::from_utf8(&content).map(str::trim) {
+        Ok("") => Err(fault("is empty; expected one JWT".to_owned())),
+        Ok(jwt) if jwt.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Secret::from(jwt)),
+        _ => Err(fault("holds something else than one JWT".to_owned())),
+    }
+}
+
+fn check_end(source: &AssertionSource, assertion: &Secret, clock: &dyn Clock) -> Result<()> {
+    let now = clock.unix_seconds();
+    let Some(late) =
+        end_of_jwt(assertion.reveal()).map(|end| now.saturating_sub(end)).filter(|late| *late >= 0)
+    else {
+        return Ok(());
+    };
+    let option = if matches!(source, AssertionSource::File { .. }) {
+        "ClientAssertionFile"
+    } else {
+        "ClientAssertion"
+    };
+    let text = format!("the assertion of {option} ended {late} s ago; it was not sent");
+    Err(Error::new(Status::Expired, "client assertion", text).with_option(option))
+}

@@ -1,0 +1,120 @@
+//! What a refusal means, by the words that its provider has for it.
+
+use crate::base::error::Status;
+use crate::provider::{self, Profile, Signs};
+use crate::token_response::Refusal;
+
+/// What a server means beyond its `error`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sense {
+    /// Somebody has to consent first.
+    Consent,
+    /// The assertion's times do not suit the server's clock.
+    Clock,
+    /// The assertion was used before.
+    Replay,
+}
+
+/// The sense of `refusal` at a provider; nothing where it says no more than no, or is busy.
+pub(super) fn sense(refusal: &Refusal, profile: Option<&Profile>) -> Option<Sense> {
+    if !matches!(refusal.status(), Status::Denied | Status::ConsentRequired) {
+        return None;
+    }
+    let signs = [Some(provider::signs_of_all()), profile.map(|profile| &profile.signs)];
+    let has = |of: fn(&Signs) -> &[String]| {
+        signs.iter().flatten().flat_map(|signs| of(signs)).any(|sign| is_said(sign, refusal))
+    };
+    if has(|signs| &signs.consent) {
+        Some(Sense::Consent)
+    } else if has(|signs| &signs.clock) {
+        Some(Sense::Clock)
+    } else if has(|signs| &signs.replay) {
+        Some(Sense::Replay)
+    } else {
+        None
+    }
+}
+
+/// A sign is a whole error or code, or some words of a description.
+fn is_said(sign: &str, refusal: &Refusal) -> bool {
+    let is = |text: &Option<String>| text.as_ref().is_some_and(|text| text.eq_ignore_ascii_case(sign));
+    let words = refusal.description.as_ref().map(|text| text.to_ascii_lowercase());
+    let described = words.is_some_and(|words| {
+        // A code is no part of a longer one: AADSTS65001 is not in AADSTS650010.
+        let sign = sign.to_ascii_lowercase();
+        let ends = |rest: &str| !rest.starts_with(|c: char| c.is_ascii_alphanumeric());
+        words
+            .match_indices(&sign)
+            .any(|(at, found)| ends(words.split_at(at).1.strip_prefix(found).unwrap_or_default()))
+    });
+    is(&refusal.error) || is(&refusal.provider_code) || described
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(error: &str, description: &str) -> Refusal {
+        Refusal {
+            error: Some(error.to_owned()),
+            description: Some(description.to_owned()),
+            http_status: 400,
+            ..Refusal::default()
+        }
+    }
+
+    fn of(name: &str, error: &str, description: &str) -> Option<Sense> {
+        let profile = provider::by_name(name);
+        assert!(profile.is_some() || name.is_empty(), "{name}");
+        sense(&refusal(error, description), profile)
+    }
+
+    #[test]
+    fn each_way_to_want_consent_is_known() {
+        for (provider, error, description) in [
+            ("docusign", "consent_required", ""),
+            ("salesforce", "invalid_grant", "user hasn't approved this consumer"),
+            ("salesforce", "invalid_app_access", "user is not admin approved to access this app"),
+            ("entra", "invalid_grant", "AADSTS65001: The user or administrator has not consented"),
+            ("entra", "invalid_grant", "AADSTS90094: The grant requires admin permission."),
+            ("entra", "consent_required", "AADSTS65004: declined"),
+            ("entra", "interaction_required", "AADSTS50076: multi-factor"),
+            ("google", "unauthorized_client", "Client is unauthorized to retrieve access tokens"),
+            ("", "invalid_client", "Client has no permission to access user data"),
+            ("", "invalid_grant", "AADSTS65001: behind a proxy of our own"),
+        ] {
+            assert_eq!(of(provider, error, description), Some(Sense::Consent), "{provider} {error}");
+        }
+        for (provider, error, description) in [
+            ("", "unauthorized_client", "this client may not"),
+            ("entra", "unauthorized_client", "AADSTS700016: not found"),
+            ("entra", "invalid_grant", "AADSTS650010: another"),
+            ("docusign", "invalid_grant", "issuer_not_found"),
+        ] {
+            assert_eq!(of(provider, error, description), None, "{provider} {error} {description}");
+        }
+    }
+
+    #[test]
+    fn clocks_and_replays_are_told_by_the_providers_own_words() {
+        let exp = "Current date time must be before the expiration date time listed in the 'exp' claim.";
+        for (provider, error, description, sense) in [
+            ("box", "invalid_grant", exp, Sense::Clock),
+            ("box", "invalid_grant", "Please check the 'jti' claim.", Sense::Replay),
+            ("google", "invalid_grant", "Invalid JWT: … in a reasonable timeframe. Check", Sense::Clock),
+            ("entra", "invalid_client", "AADSTS700024: Client assertion is not within", Sense::Clock),
+            ("maskinporten", "invalid_grant", "MP-012 Grant used before", Sense::Replay),
+            ("maskinporten", "invalid_grant", "Issue time is after now", Sense::Clock),
+            ("hydra", "jti_known", "", Sense::Replay),
+        ] {
+            assert_eq!(of(provider, error, description), Some(sense), "{provider} {description}");
+            assert_eq!(of("", error, description), None, "nobody else's word: {description}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_is_busy_has_judged_nothing() {
+        let busy = Refusal { http_status: 429, ..refusal("invalid_grant", "the 'exp' claim") };
+        assert_eq!(sense(&busy, provider::by_name("box")), None);
+    }
+}

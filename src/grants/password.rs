@@ -1,0 +1,23 @@
+//! Resource owner password credentials (RFC 6749 section 4.3), for servers that know nothing better.
+
+use crate::base::sanitize;
+use crate::base::secret::Secret;
+use crate::grants::token_request::{Attempt, Repeat};
+use crate::resolve::Exchange;
+
+pub(super) fn attempt<'a>(exchange: &'a Exchange, user: &'a str, password: &Secret) -> Attempt<'a> {
+    Attempt {
+        parameters: vec![
+            ("grant_type", Secret::from("password")),
+            ("username", Secret::from(user)),
+            ("password", password.clone()),
+        ],
+        what: "the user",
+        sent: Box::new(move || {
+            format!("User was \"{}\", the token URL {}", sanitize::excerpt(user), exchange.endpoint.shown())
+        }),
+        // A second try with a wrong password may lock the account.
+        repeat: Repeat::Never,
+        signed: false,
+    }
+}

@@ -1,0 +1,106 @@
+//! Without a token endpoint the signed JWT itself is the token.
+
+use std::borrow::Cow;
+
+use crate::base::error::{Error, Result};
+use crate::grants::{Context, local_token};
+use crate::jwt::{self, Assertion, Claims};
+use crate::key::SigningKey;
+use crate::process::Process;
+use crate::resolve::Signing;
+use crate::token::Token;
+
+pub(super) fn fetch(signing: &Signing, context: &Context<'_>) -> Result<Token> {
+    let assertion = sign_in_time(signing, 0, context)?;
+    local_token(
+        assertion.text().reveal(),
+        Some(assertion.expires_at),
+        context.process.clock.as_ref(),
+        context.identity,
+    )
+}
+
+/// As [`sign`], within the caller's bounds. Opening a store takes its time and cannot be interrupted: it is not begun
+/// for a call that has ended, and what comes after it is not either.
+pub(super) fn sign_in_time(signing: &Signing, ahead: i64, context: &Context<'_>) -> Result<Assertion> {
+    context.call.check()?;
+    let assertion = sign(signing, ahead, context.process, context.warn)?;
+    context.call.check()?;
+    Ok(assertion)
+}
+
+/// A fresh assertion, as every exchange needs one, by a clock that is `ahead` of ours by so many seconds.
+pub(super) fn sign(
+    signing: &Signing,
+    ahead: i64,
+    process: &Process,
+    warn: &dyn Fn(Error),
+) -> Result<Assertion> {
+    let key = process.keys.key(&signing.key)?;
+    let now = process.clock.unix_seconds().saturating_add(ahead);
+    key.warnings(now).into_iter().for_each(warn);
+    jwt::sign(&claims(signing, Some(&key), now)?, &signing.header, &key)
+}
+
+/// What the assertion says at the time `now`; without its key an issuer that names the key is not whole.
+pub(super) fn claims<'a>(signing: &'a Signing, key: Option<&SigningKey>, now: i64) -> Result<Claims<'a>> {
+    let issuer = match key.filter(|_| signing.keyed_issuer) {
+        Some(key) => Cow::Owned(format!("{}.{}", signing.issuer, key.fingerprint()?)),
+        None => Cow::Borrowed(signing.issuer.as_str()),
+    };
+    Ok(Claims {
+        issuer,
+        subject: signing.subject.as_deref(),
+        audience: signing.audience.as_deref(),
+        scope: signing.scope.as_deref(),
+        scope_is_array: signing.scope_is_array,
+        backdated: signing.backdated,
+        lifetime: signing.lifetime,
+        now,
+        additional: &signing.additional,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::base::cache_key::Identity;
+    use crate::base::call::Call;
+    use crate::base::clock::SystemClock;
+    use crate::base::error::Status;
+    use crate::options::Options;
+    use crate::process::login_state::Session;
+    use crate::resolve::{Flow, resolve};
+
+    /// What a call with a key that is not there ends with.
+    fn ends(call: &Call) -> Error {
+        let options =
+            Options::parse("am=55;ClaimsIssuer=me;ClaimsAudience=you;JWTCertStore=/nowhere/k.jks").unwrap();
+        let Flow::SignedJwt(signing) = resolve(&options).config.unwrap().flow else {
+            unreachable!("another flow");
+        };
+        let (process, session) = (Process::new(Box::new(SystemClock)), Session::default());
+        let identity = Identity::of(&process.digest_key, &0);
+        let context = Context {
+            process: &process,
+            session: &session,
+            call,
+            identity,
+            may_prompt: false,
+            user_waits: false,
+            warn: &|_| {},
+        };
+        fetch(&signing, &context).err().unwrap()
+    }
+
+    #[test]
+    fn no_store_is_opened_for_a_call_that_has_ended() {
+        assert_eq!(ends(&Call::unbounded()).status(), Status::KeyStore);
+        assert_eq!(ends(&Call::within(Duration::ZERO, "LoginTimeout")).status(), Status::Timeout);
+        let cancelled = Call::unbounded();
+        cancelled.cancel.cancel();
+        assert_eq!(ends(&cancelled).status(), Status::Cancelled);
+    }
+}

@@ -1,0 +1,75 @@
+//! The little DER that the formats have in common: the elements of a sequence, and how long the outermost one is.
+
+use ::der::asn1::{AnyRef, ObjectIdentifier};
+use ::der::{Decode, Reader, SliceReader, Tag, Tagged};
+use zeroize::Zeroizing;
+
+/// No honest key or certificate has more elements side by side; a list of those of a hostile file would take more memory
+/// than the file.
+const MOST: usize = 10_000;
+
+/// The elements that stand one after the other in `bytes`; nothing unless they fill it.
+pub(in crate::key) fn elements(bytes: &[u8]) -> Option<Vec<AnyRef<'_>>> {
+    let mut reader = SliceReader::new(bytes).ok()?;
+    let mut found = Vec::new();
+    while !reader.is_finished() {
+        if found.len() == MOST {
+            return None;
+        }
+        found.push(AnyRef::decode(&mut reader).ok()?);
+    }
+    Some(found)
+}
+
+/// The elements of the one SEQUENCE that `der` is.
+pub(in crate::key) fn sequence(der: &[u8]) -> Option<Vec<AnyRef<'_>>> {
+    let outer = AnyRef::from_der(der).ok()?;
+    inside(&outer)
+}
+
+/// The elements of `any`, if it is a SEQUENCE.
+pub(in crate::key) fn inside<'a>(any: &AnyRef<'a>) -> Option<Vec<AnyRef<'a>>> {
+    if any.tag() == Tag::Sequence { elements(any.value()) } else { None }
+}
+
+/// The object identifier that `any` is.
+pub(in crate::key) fn oid(any: &AnyRef<'_>) -> Option<ObjectIdentifier> {
+    any.decode_as().ok()
+}
+
+/// Whether `any` is tagged with a number of its context.
+pub(in crate::key) fn is_context(any: &AnyRef<'_>) -> bool {
+    matches!(any.tag(), Tag::ContextSpecific { .. })
+}
+
+/// Where the content of the leading SEQUENCE of `bytes` begins and ends, by its own length octets.
+///
+/// The end may lie behind that of `bytes`: then the file was cut short.
+pub(in crate::key) fn extent(bytes: &[u8]) -> Option<(usize, usize)> {
+    let (begin, length) = match *bytes {
+        [0x30, short @ 0..=0x7F, ..] => (2_usize, u32::from(short)),
+        [0x30, 0x81, a, ..] => (3, u32::from(a)),
+        [0x30, 0x82, a, b, ..] => (4, u32::from_be_bytes([0, 0, a, b])),
+        [0x30, 0x83, a, b, c, ..] => (5, u32::from_be_bytes([0, a, b, c])),
+        [0x30, 0x84, a, b, c, d, ..] => (6, u32::from_be_bytes([a, b, c, d])),
+        _ => return None,
+    };
+    Some((begin, begin.checked_add(usize::try_from(length).ok()?)?))
+}
+
+/// An element with a body of these parts.
+pub(in crate::key) fn element(tag: u8, parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
+    let length = parts.iter().fold(0_usize, |length, part| length.saturating_add(part.len()));
+    let octets = length.to_be_bytes();
+    let significant = octets.iter().skip_while(|octet| **octet == 0).copied();
+    let mut bytes = Zeroizing::new(Vec::with_capacity(length.saturating_add(octets.len()).saturating_add(2)));
+    bytes.push(tag);
+    if length >= 0x80 {
+        bytes.push(u8::try_from(significant.clone().count()).map_or(0, |count| 0x80 | count));
+        bytes.extend(significant);
+    } else {
+        bytes.push(u8::try_from(length).unwrap_or_default());
+    }
+    parts.iter().for_each(|part| bytes.extend_from_slice(part));
+    bytes
+}

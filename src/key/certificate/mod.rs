@@ -1,0 +1,69 @@
+//! JWTCertificate: the X.509 file of a key whose store holds no certificate, PEM or DER by its content.
+
+pub(super) mod cert_header;
+pub(super) mod chain;
+pub(super) mod x509;
+
+use rustls::pki_types::CertificateDer;
+
+use super::file::Named;
+use super::{KeySource, file as store};
+use crate::base::error::{Error, Result, Status};
+use crate::base::file::Stamp;
+use crate::key::format::pem;
+
+/// The chain that JWTCertificate holds for the key whose public half is `public_key`, and the file's stamp; nothing
+/// without JWTCertificate.
+///
+/// A certificate of another key is refused: it would name a key that did not sign, which servers answer with no more
+/// than "not registered".
+pub(super) fn read(
+    source: &KeySource,
+    public_key: &[u8],
+) -> Result<Option<(Vec<CertificateDer<'static>>, Stamp)>> {
+    let Some(named) = named(source) else {
+        return Ok(None);
+    };
+    let (content, stamp) = store::read(&named)?;
+    let chain = chain::of(public_key, &certificates(&named, &content)?);
+    if chain.is_empty() {
+        return Err(foreign(source, &named));
+    }
+    Ok(Some((chain, stamp)))
+}
+
+/// The chain that JWTCertificate holds for a key that nobody here sees; empty without JWTCertificate.
+pub(super) fn read_alone(source: &KeySource) -> Result<Vec<CertificateDer<'static>>> {
+    let Some(named) = named(source) else {
+        return Ok(Vec::new());
+    };
+    let (content, _) = store::read(&named)?;
+    Ok(chain::alone(&certificates(&named, &content)?))
+}
+
+pub(super) fn named(source: &KeySource) -> Option<Named<'_>> {
+    source.certificate.as_ref().map(|file| Named { option: "JWTCertificate", file })
+}
+
+fn foreign(source: &KeySource, named: &Named<'_>) -> Error {
+    let text = format!(
+        "{named} is the certificate of another key than that of {}; name the one that was made for this key",
+        source.named()
+    );
+    Error::new(Status::KeyUnsuitable, "key store", text).with_option(named.option)
+}
+
+fn certificates(named: &Named<'_>, content: &[u8]) -> Result<Vec<Vec<u8>>> {
+    let found = if pem::is_pem(content) {
+        pem::certificates(content).ok_or_else(|| named.broken("is PEM that was cut short or damaged"))?
+    } else {
+        vec![content.to_vec()]
+    };
+    if found.is_empty() {
+        return Err(named.broken("is PEM without a CERTIFICATE"));
+    }
+    if !found.iter().all(|certificate| chain::is_certificate(certificate)) {
+        return Err(named.broken("is not an X.509 certificate in PEM or DER, or was damaged"));
+    }
+    Ok(found)
+}

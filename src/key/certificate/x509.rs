@@ -1,0 +1,84 @@
+//! What a certificate says of itself, as far as a person wants to know it (RFC 5280 section 4.1).
+
+use ::der::asn1::{AnyRef, GeneralizedTime, UtcTime};
+use ::der::{DateTime, Tag, Tagged};
+
+use crate::key::asn1::der;
+
+/// Whose a certificate is, and from when to when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The name of its holder, where it can be read.
+    pub subject: Option<String>,
+    /// Its beginning, as `2026-01-31T12:00:00Z`.
+    pub not_before: String,
+    /// Its end, likewise.
+    pub not_after: String,
+    /// From when to when, in seconds since 1970.
+    pub validity: (i64, i64),
+}
+
+impl Facts {
+    /// Those of the certificate `bytes`; nothing if its dates cannot be read.
+    pub(in crate::key) fn of(bytes: &[u8]) -> Option<Self> {
+        let signed = der::sequence(bytes)?;
+        let body = der::inside(signed.first()?)?;
+        // The version, tagged [0], is left out in version 1.
+        let place = if der::is_context(body.first()?) { 4 } else { 3 };
+        let dates = der::inside(body.get(place)?)?;
+        let (from, to) = (time(dates.first()?)?, time(dates.get(1)?)?);
+        let name = body.get(place.checked_add(1)?).and_then(name);
+        Some(Self {
+            subject: name.filter(|name| !name.is_empty()),
+            not_before: from.to_string(),
+            not_after: to.to_string(),
+            validity: (seconds(from), seconds(to)),
+        })
+    }
+}
+
+/// What the parts of names are called (RFC 4519); others go by their number.
+const PARTS: [(&str, &str); 9] = [
+    ("2.5.4.3", "CN"),
+    ("2.5.4.5", "serialNumber"),
+    ("2.5.4.6", "C"),
+    ("2.5.4.7", "L"),
+    ("2.5.4.8", "ST"),
+    ("2.5.4.10", "O"),
+    ("2.5.4.11", "OU"),
+    ("0.9.2342.19200300.100.1.25", "DC"),
+    ("1.2.840.113549.1.9.1", "emailAddress"),
+];
+
+/// `C=DE, O=Example, CN=signer`, in the order of the certificate.
+fn name(any: &AnyRef<'_>) -> Option<String> {
+    let parts = der::inside(any)?.into_iter().flat_map(|set| der::elements(set.value()).unwrap_or_default());
+    let parts = parts.map(|part| {
+        let [kind, value] = <[AnyRef<'_>; 2]>::try_from(der::inside(&part)?).ok()?;
+        let number = der::oid(&kind)?.to_string();
+        let kind = PARTS.iter().find(|(known, _)| *known == number).map_or(number.as_str(), |(_, kind)| kind);
+        Some(format!("{kind}={}", text(&value)))
+    });
+    Some(parts.collect::<Option<Vec<_>>>()?.join(", "))
+}
+
+fn text(any: &AnyRef<'_>) -> String {
+    if any.tag() == Tag::BmpString {
+        let pairs = any.value().chunks_exact(2);
+        let units = pairs.map(|pair| pair.iter().fold(0, |unit, byte| (unit << 8) | u16::from(*byte)));
+        return String::from_utf16_lossy(&units.collect::<Vec<_>>());
+    }
+    String::from_utf8_lossy(any.value()).into_owned()
+}
+
+fn time(any: &AnyRef<'_>) -> Option<DateTime> {
+    match any.tag() {
+        Tag::UtcTime => any.decode_as::<UtcTime>().ok().map(|time| time.to_date_time()),
+        Tag::GeneralizedTime => any.decode_as::<GeneralizedTime>().ok().map(|time| time.to_date_time()),
+        _ => None,
+    }
+}
+
+fn seconds(time: DateTime) -> i64 {
+    i64::try_from(time.unix_duration().as_secs()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,231 @@
+//! How files name ciphers: PBES2 by number, PEM before PKCS#8 by OpenSSL's name.
+
+use ::der::asn1::ObjectIdentifier;
+use Block::{Aes, Aria, Blowfish, Camellia, Cast5, Des, Idea, Rc2, Rc4, Seed, Sm4, TripleDes};
+use Mode::{Cbc, Cfb, Ctr, Ecb, Ofb, Stream, Wrap};
+
+use super::{Block, Cipher, Mode};
+
+/// A cipher with keys of one length, in all modes that have a number.
+struct Family {
+    /// As OpenSSL writes it, before the mode.
+    name: &'static str,
+    block: Block,
+    key: usize,
+    numbers: &'static [(Mode, &'static str)],
+}
+
+const fn family(
+    name: &'static str,
+    block: Block,
+    key: usize,
+    numbers: &'static [(Mode, &'static str)],
+) -> Family {
+    Family { name, block, key, numbers }
+}
+
+const FAMILIES: [Family; 21] = [
+    family(
+        "AES-128",
+        Aes,
+        16,
+        &[
+            (Ecb, "2.16.840.1.101.3.4.1.1"),
+            (Cbc, "2.16.840.1.101.3.4.1.2"),
+            (Ofb, "2.16.840.1.101.3.4.1.3"),
+            (Cfb, "2.16.840.1.101.3.4.1.4"),
+            (Wrap, "2.16.840.1.101.3.4.1.8"),
+        ],
+    ),
+    family(
+        "AES-192",
+        Aes,
+        24,
+        &[
+            (Ecb, "2.16.840.1.101.3.4.1.21"),
+            (Cbc, "2.16.840.1.101.3.4.1.22"),
+            (Ofb, "2.16.840.1.101.3.4.1.23"),
+            (Cfb, "2.16.840.1.101.3.4.1.24"),
+            (Wrap, "2.16.840.1.101.3.4.1.28"),
+        ],
+    ),
+    family(
+        "AES-256",
+        Aes,
+        32,
+        &[
+            (Ecb, "2.16.840.1.101.3.4.1.41"),
+            (Cbc, "2.16.840.1.101.3.4.1.42"),
+            (Ofb, "2.16.840.1.101.3.4.1.43"),
+            (Cfb, "2.16.840.1.101.3.4.1.44"),
+            (Wrap, "2.16.840.1.101.3.4.1.48"),
+        ],
+    ),
+    family(
+        "ARIA-128",
+        Aria,
+        16,
+        &[
+            (Ecb, "1.2.410.200046.1.1.1"),
+            (Cbc, "1.2.410.200046.1.1.2"),
+            (Cfb, "1.2.410.200046.1.1.3"),
+            (Ofb, "1.2.410.200046.1.1.4"),
+            (Ctr, "1.2.410.200046.1.1.5"),
+        ],
+    ),
+    family(
+        "ARIA-192",
+        Aria,
+        24,
+        &[
+            (Ecb, "1.2.410.200046.1.1.6"),
+            (Cbc, "1.2.410.200046.1.1.7"),
+            (Cfb, "1.2.410.200046.1.1.8"),
+            (Ofb, "1.2.410.200046.1.1.9"),
+            (Ctr, "1.2.410.200046.1.1.10"),
+        ],
+    ),
+    family(
+        "ARIA-256",
+        Aria,
+        32,
+        &[
+            (Ecb, "1.2.410.200046.1.1.11"),
+            (Cbc, "1.2.410.200046.1.1.12"),
+            (Cfb, "1.2.410.200046.1.1.13"),
+            (Ofb, "1.2.410.200046.1.1.14"),
+            (Ctr, "1.2.410.200046.1.1.15"),
+        ],
+    ),
+    family(
+        "CAMELLIA-128",
+        Camellia,
+        16,
+        &[
+            (Ecb, "0.3.4401.5.3.1.9.1"),
+            (Cbc, "1.2.392.200011.61.1.1.1.2"),
+            (Ofb, "0.3.4401.5.3.1.9.3"),
+            (Cfb, "0.3.4401.5.3.1.9.4"),
+            (Ctr, "0.3.4401.5.3.1.9.9"),
+        ],
+    ),
+    family(
+        "CAMELLIA-192",
+        Camellia,
+        24,
+        &[
+            (Ecb, "0.3.4401.5.3.1.9.21"),
+            (Cbc, "1.2.392.200011.61.1.1.1.3"),
+            (Ofb, "0.3.4401.5.3.1.9.23"),
+            (Cfb, "0.3.4401.5.3.1.9.24"),
+            (Ctr, "0.3.4401.5.3.1.9.29"),
+        ],
+    ),
+    family(
+        "CAMELLIA-256",
+        Camellia,
+        32,
+        &[
+            (Ecb, "0.3.4401.5.3.1.9.41"),
+            (Cbc, "1.2.392.200011.61.1.1.1.4"),
+            (Ofb, "0.3.4401.5.3.1.9.43"),
+            (Cfb, "0.3.4401.5.3.1.9.44"),
+            (Ctr, "0.3.4401.5.3.1.9.49"),
+        ],
+    ),
+    family(
+        "SEED",
+        Seed,
+        16,
+        &[
+            (Ecb, "1.2.410.200004.1.3"),
+            (Cbc, "1.2.410.200004.1.4"),
+            (Cfb, "1.2.410.200004.1.5"),
+            (Ofb, "1.2.410.200004.1.6"),
+        ],
+    ),
+    family(
+        "SM4",
+        Sm4,
+        16,
+        &[
+            (Ecb, "1.2.156.10197.1.104.1"),
+            (Cbc, "1.2.156.10197.1.104.2"),
+            (Ofb, "1.2.156.10197.1.104.3"),
+            (Cfb, "1.2.156.10197.1.104.4"),
+            (Ctr, "1.2.156.10197.1.104.7"),
+        ],
+    ),
+    family(
+        "DES",
+        Des,
+        8,
+        &[(Ecb, "1.3.14.3.2.6"), (Cbc, "1.3.14.3.2.7"), (Ofb, "1.3.14.3.2.8"), (Cfb, "1.3.14.3.2.9")],
+    ),
+    family("DES-EDE", TripleDes, 16, &[(Ecb, "1.3.14.3.2.17")]),
+    family("DES-EDE3", TripleDes, 24, &[(Cbc, "1.2.840.113549.3.7")]),
+    family("RC2", Rc2(128), 16, &[(Cbc, "1.2.840.113549.3.2")]),
+    family("RC2-64", Rc2(64), 8, &[]),
+    family("RC2-40", Rc2(40), 5, &[]),
+    family("RC4", Rc4, 16, &[(Stream, "1.2.840.113549.3.4")]),
+    family("BF", Blowfish, 16, &[(Cbc, "1.3.6.1.4.1.3029.1.2")]),
+    family("CAST5", Cast5, 16, &[(Cbc, "1.2.840.113533.7.66.10")]),
+    family(
+        "IDEA",
+        Idea,
+        16,
+        &[
+            (Ecb, "1.3.6.1.4.1.188.7.1.1.1"),
+            (Cbc, "1.3.6.1.4.1.188.7.1.1.2"),
+            (Cfb, "1.3.6.1.4.1.188.7.1.1.3"),
+            (Ofb, "1.3.6.1.4.1.188.7.1.1.4"),
+        ],
+    ),
+];
+
+/// A cipher that has a name, and how long its key is.
+pub(in crate::key) struct Known {
+    pub(in crate::key) name: String,
+    pub(in crate::key) cipher: Cipher,
+    pub(in crate::key) key: usize,
+}
+
+impl Family {
+    fn member(&self, mode: Mode) -> Known {
+        let name = match mode {
+            Stream => self.name.to_owned(),
+            mode => format!("{}-{}", self.name, mode.name()),
+        };
+        Known { name, cipher: Cipher { block: self.block, mode }, key: self.key }
+    }
+}
+
+impl Mode {
+    fn name(self) -> &'static str {
+        match self {
+            Cbc => "CBC",
+            Ecb => "ECB",
+            Cfb => "CFB",
+            Ofb => "OFB",
+            Ctr => "CTR",
+            Wrap => "WRAP-PAD",
+            Stream => "",
+        }
+    }
+}
+
+/// The cipher that PBES2 calls by that number.
+pub(in crate::key) fn by_number(number: &ObjectIdentifier) -> Option<Known> {
+    let number = number.to_string();
+    FAMILIES.iter().find_map(|family| {
+        let (mode, _) = family.numbers.iter().find(|(_, known)| *known == number)?;
+        Some(family.member(*mode))
+    })
+}
+
+/// The cipher that a DEK-Info line calls so, number or not: one with a vector, as the salt of the key is part of it.
+pub(in crate::key) fn by_name(name: &str) -> Option<Known> {
+    let (family, mode) = name.rsplit_once('-')?;
+    let mode = [Cbc, Cfb, Ofb, Ctr].into_iter().find(|known| known.name() == mode)?;
+    FAMILIES.iter().find(|known| known.name == family && known.block != Rc4).map(|family| family.member(mode))
+}

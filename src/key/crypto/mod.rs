@@ -1,0 +1,8 @@
+//! Decryption of key files: ciphers, digests, key derivation and its limits.
+
+pub(super) mod cipher;
+pub(super) mod digest;
+pub(super) mod kdf_budget;
+pub(super) mod password;
+pub(super) mod pbe;
+pub(super) mod weak_encryption;

@@ -1,0 +1,286 @@
+//! The private key in its DER: which kind it is by its shape, parsed, or why no JWT can be signed with it.
+
+use ::der::asn1::{AnyRef, ObjectIdentifier};
+use ::der::{Tag, Tagged};
+use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    self as aws, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaEncoding, RsaKeyPair,
+};
+use jsonwebtoken::Algorithm;
+
+use super::KeySource;
+use crate::base::error::{Error, Result};
+use crate::key::asn1::{der, oid};
+use crate::key::hmac_secret::Shared;
+use crate::key::signing::external::Elsewhere;
+use crate::key::signing::pss;
+use crate::sys::hold_off_forks;
+
+pub(super) const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const RSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
+pub(super) const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+pub(super) const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+pub(super) const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+pub(super) const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+
+/// Keys that are met and cannot sign a JWT here, by the number of their kind or curve.
+const OTHERS: [(&str, &str); 7] = [
+    ("1.2.840.10040.4.1", "a DSA key"),
+    ("1.3.101.110", "an X25519 key"),
+    ("1.3.101.113", "an Ed448 key"),
+    ("1.3.132.0.10", "an EC key on secp256k1"),
+    ("1.3.132.0.33", "an EC key on P-224"),
+    ("1.3.132.0.35", "an EC key on P-521, for ES512, which is not supported"),
+    ("1.2.840.10045.3.1.1", "an EC key on P-192"),
+];
+
+/// What an RSA key signs by that does not say otherwise.
+pub(super) const RSA_ALGORITHMS: [Algorithm; 6] = [
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+];
+
+/// The key itself.
+pub(super) enum Pair {
+    /// And what it may sign by.
+    Rsa(Box<RsaKeyPair>, &'static [Algorithm]),
+    P256(EcdsaKeyPair),
+    P384(EcdsaKeyPair),
+    Ed25519(Ed25519KeyPair),
+    Shared(Shared),
+    Elsewhere(Box<dyn Elsewhere>),
+}
+
+impl Pair {
+    pub(super) fn algorithms(&self) -> &[Algorithm] {
+        match self {
+            Self::Rsa(_, algorithms) => algorithms,
+            Self::P256(_) => &[Algorithm::ES256],
+            Self::P384(_) => &[Algorithm::ES384],
+            Self::Ed25519(_) => &[Algorithm::EdDSA],
+            Self::Shared(secret) => secret.algorithms(),
+            Self::Elsewhere(key) => key.algorithms(),
+        }
+    }
+
+    pub(super) fn described(&self) -> String {
+        match self {
+            Self::Rsa(pair, algorithms) => {
+                let only = if algorithms.len() < RSA_ALGORITHMS.len() { " for RSASSA-PSS only" } else { "" };
+                format!("an RSA key of {} bits{only}", pair.public_modulus_len().saturating_mul(8))
+            }
+            Self::P256(_) => "an EC key on P-256".to_owned(),
+            Self::P384(_) => "an EC key on P-384".to_owned(),
+            Self::Ed25519(_) => "an Ed25519 key".to_owned(),
+            Self::Shared(secret) => format!("a shared secret of {} bits", secret.bits()),
+            Self::Elsewhere(key) => key.described(),
+        }
+    }
+
+    /// The SubjectPublicKeyInfo (RFC 5280 section 4.1); a shared secret has none.
+    pub(super) fn public_key_info(&self) -> Option<Vec<u8>> {
+        let info: PublicKeyX509Der<'_> = match self {
+            Self::Rsa(pair, _) => pair.public_key().as_der(),
+            Self::P256(pair) | Self::P384(pair) => pair.public_key().as_der(),
+            Self::Ed25519(pair) => pair.public_key().as_der(),
+            Self::Shared(_) => return None,
+            Self::Elsewhere(key) => return key.public_key_info(),
+        }
+        .ok()?;
+        Some(info.as_ref().to_vec())
+    }
+
+    /// As a certificate would hold it; empty for a shared secret, which has none.
+    pub(super) fn public_key(&self) -> &[u8] {
+        match self {
+            Self::Rsa(pair, _) => pair.public_key().as_ref(),
+            Self::P256(pair) | Self::P384(pair) => pair.public_key().as_ref(),
+            Self::Ed25519(pair) => pair.public_key().as_ref(),
+            Self::Shared(_) => &[],
+            Self::Elsewhere(key) => key.public_key(),
+        }
+    }
+
+    /// The signature of `message`; nothing where the key does not sign by `algorithm`.
+    pub(super) fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Option<Result<Vec<u8>>> {
+        let random = SystemRandom::new();
+        let signature = match (self, algorithm) {
+            (Self::Rsa(pair, algorithms), algorithm) if algorithms.contains(&algorithm) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                let padding = padding(algorithm)?;
+                hold_off_forks(|| pair.sign(padding, &random, message, &mut signature)).ok()?;
+                signature
+            }
+            (Self::P256(pair), Algorithm::ES256) | (Self::P384(pair), Algorithm::ES384) => {
+                hold_off_forks(|| pair.sign(&random, message)).ok()?.as_ref().to_vec()
+            }
+            (Self::Ed25519(pair), Algorithm::EdDSA) => pair.try_sign(message).ok()?.as_ref().to_vec(),
+            (Self::Shared(secret), algorithm) => secret.sign(algorithm, message)?,
+            (Self::Elsewhere(key), algorithm) if key.algorithms().contains(&algorithm) => {
+                return Some(key.sign(algorithm, message));
+            }
+            _ => return None,
+        };
+        Some(Ok(signature))
+    }
+}
+
+fn padding(algorithm: Algorithm) -> Option<&'static dyn RsaEncoding> {
+    Some(match algorithm {
+        Algorithm::RS256 => &aws::RSA_PKCS1_SHA256,
+        Algorithm::RS384 => &aws::RSA_PKCS1_SHA384,
+        Algorithm::RS512 => &aws::RSA_PKCS1_SHA512,
+        Algorithm::PS256 => &aws::RSA_PSS_SHA256,
+        Algorithm::PS384 => &aws::RSA_PSS_SHA384,
+        Algorithm::PS512 => &aws::RSA_PSS_SHA512,
+        _ => return None,
+    })
+}
+
+/// What the shape of a key's DER tells.
+enum Shape<'a> {
+    /// PKCS#1, and its modulus.
+    Rsa(&'a [u8], &'a [u8]),
+    /// The same, and what it may sign by.
+    RsaPss(&'a [u8], &'a [u8], &'static [Algorithm]),
+    /// PKCS#8 or SEC1, and the curve where it is named.
+    Ec(Option<ObjectIdentifier>),
+    /// PKCS#8, version 1 or 2 (RFC 8410 section 7).
+    Ed25519,
+    Other(ObjectIdentifier),
+}
+
+fn shape(key: &[u8]) -> Option<Shape<'_>> {
+    let fields = der::sequence(key)?;
+    let tags: Vec<_> = fields.iter().map(Tagged::tag).take(3).collect();
+    match (tags.as_slice(), fields.as_slice()) {
+        ([Tag::Integer, Tag::Sequence, Tag::OctetString], [_, algorithm, inner, ..]) => {
+            pkcs8_shape(&der::inside(algorithm)?, inner.value())
+        }
+        ([Tag::Integer, Tag::Integer, Tag::Integer], [_, modulus, ..]) => {
+            Some(Shape::Rsa(key, modulus.value()))
+        }
+        ([Tag::Integer, Tag::OctetString, ..], fields) => {
+            let named = fields.iter().filter(|field| der::is_context(field));
+            let mut parameters = named.filter_map(|field| der::elements(field.value()));
+            Some(Shape::Ec(parameters.find_map(|inside| der::oid(inside.first()?))))
+        }
+        _ => None,
+    }
+}
+
+fn pkcs8_shape<'a>(algorithm: &[AnyRef<'_>], inner: &'a [u8]) -> Option<Shape<'a>> {
+    let kind = der::oid(algorithm.first()?)?;
+    match kind {
+        RSA => match shape(inner)? {
+            Shape::Rsa(key, modulus) => Some(Shape::Rsa(key, modulus)),
+            _ => None,
+        },
+        RSA_PSS => match shape(inner)? {
+            Shape::Rsa(key, modulus) => Some(Shape::RsaPss(key, modulus, pss::algorithms(algorithm.get(1)))),
+            _ => None,
+        },
+        EC => Some(Shape::Ec(algorithm.get(1).and_then(der::oid))),
+        ED25519 => Some(Shape::Ed25519),
+        _ => Some(Shape::Other(kind)),
+    }
+}
+
+/// What the key of a SubjectPublicKeyInfo signs by.
+pub(super) fn signs_by(info: &[u8]) -> Option<&'static [Algorithm]> {
+    let fields = der::sequence(info)?;
+    let algorithm = der::inside(fields.first()?)?;
+    let parameters = algorithm.get(1);
+    Some(match (der::oid(algorithm.first()?)?, parameters.and_then(der::oid)) {
+        (RSA, _) => &RSA_ALGORITHMS,
+        (RSA_PSS, _) => pss::algorithms(parameters),
+        (EC, Some(P256)) => &[Algorithm::ES256],
+        (EC, Some(P384)) => &[Algorithm::ES384],
+        (ED25519, _) => &[Algorithm::EdDSA],
+        _ => &[],
+    })
+}
+
+/// Whether `der` has the form of a private key that is not encrypted.
+pub(super) fn is_key(der: &[u8]) -> bool {
+    shape(der).is_some()
+}
+
+/// The key of `key`, if it can sign a JWT.
+pub(super) fn parse(source: &KeySource, key: &[u8]) -> Result<Pair> {
+    match shape(key) {
+        Some(Shape::Rsa(key, modulus)) => rsa(source, key, modulus, &RSA_ALGORITHMS),
+        Some(Shape::RsaPss(_, _, [])) => Err(source.unsuitable(
+            "has an RSA key for RSASSA-PSS only, with a digest or a salt that no algorithm of JWTs has; PS256, PS384 \
+             and PS512 have those of SHA-256, SHA-384 and SHA-512 (RFC 7518 section 3.5)",
+        )),
+        Some(Shape::RsaPss(key, modulus, algorithms)) => rsa(source, key, modulus, algorithms),
+        Some(Shape::Ec(curve)) => ec(source, key, curve),
+        Some(Shape::Ed25519) => Ed25519KeyPair::from_pkcs8(key)
+            .map(Pair::Ed25519)
+            .map_err(|error| damaged(source, "Ed25519", &error)),
+        Some(Shape::Other(kind)) => Err(other(source, &kind)),
+        None => Err(source.broken("has a private key that is damaged or of no known form")),
+    }
+}
+
+fn rsa(source: &KeySource, key: &[u8], modulus: &[u8], algorithms: &'static [Algorithm]) -> Result<Pair> {
+    rsa_size(source, modulus)?;
+    let pair = RsaKeyPair::from_der(key).map_err(|error| damaged(source, "RSA", &error))?;
+    Ok(Pair::Rsa(Box::new(pair), algorithms))
+}
+
+/// The bits of the modulus, if they are as many as a JWT may be signed with.
+pub(super) fn rsa_size(source: &KeySource, modulus: &[u8]) -> Result<usize> {
+    let bits = bits(modulus);
+    if (2048..=8192).contains(&bits) {
+        return Ok(bits);
+    }
+    Err(source.unsuitable(format!(
+        "has an RSA key of {bits} bits; {} 2048 to 8192 bits (as RFC 7518 section 3.3 has it)",
+        source.signs_with()
+    )))
+}
+
+/// The bits of a DER INTEGER, without its leading zeros.
+fn bits(integer: &[u8]) -> usize {
+    let mut significant = integer.iter().skip_while(|byte| **byte == 0).peekable();
+    let zeros = significant.peek().map_or(0, |first| first.leading_zeros());
+    let zeros = usize::try_from(zeros).unwrap_or_default();
+    significant.count().saturating_mul(8).saturating_sub(zeros)
+}
+
+fn ec(source: &KeySource, key: &[u8], curve: Option<ObjectIdentifier>) -> Result<Pair> {
+    let p256 =
+        || EcdsaKeyPair::from_private_key_der(&aws::ECDSA_P256_SHA256_FIXED_SIGNING, key).map(Pair::P256);
+    let p384 =
+        || EcdsaKeyPair::from_private_key_der(&aws::ECDSA_P384_SHA384_FIXED_SIGNING, key).map(Pair::P384);
+    let parsed = match curve {
+        Some(P256) => p256(),
+        Some(P384) => p384(),
+        Some(curve) => return Err(other(source, &curve)),
+        None => p256().or_else(|_| p384()),
+    };
+    parsed.map_err(|error| damaged(source, "EC", &error))
+}
+
+fn damaged(source: &KeySource, kind: &str, error: &aws_lc_rs::error::KeyRejected) -> Error {
+    source.broken(format!("has an {kind} key that does not parse ({error}): it was damaged"))
+}
+
+/// That a key of that kind or curve signs no JWT here.
+pub(super) fn other(source: &KeySource, kind: &ObjectIdentifier) -> Error {
+    let number = kind.to_string();
+    let known = OTHERS.iter().find(|(known, _)| *known == number);
+    let what = match known {
+        Some((_, name)) => format!("{name} ({number})"),
+        None => format!("a key of kind {}", oid::name(kind)),
+    };
+    let signs = source.signs_with();
+    source.unsuitable(format!("has {what}; {signs} RSA, EC on P-256 or P-384, or Ed25519"))
+}

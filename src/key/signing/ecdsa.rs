@@ -1,0 +1,94 @@
+//! The two forms of an ECDSA signature: its numbers side by side, as a JWS has them (RFC 7518 section 3.4), and a DER
+//! SEQUENCE of two INTEGERs (RFC 3279 section 2.2.3), as OpenSSL and most services write them.
+
+use ::der::asn1::{AnyRef, UintRef};
+
+use crate::key::asn1::der;
+
+/// The signature as a JWS has it, with numbers of `size` bytes; nothing if it has neither form.
+///
+/// What is DER to the last bit is taken for DER, everything else of the right length for two numbers. Those of 64 or 96
+/// bytes look like DER by chance once in 2^47 times, and so seldom is DER of that length.
+pub(in crate::key) fn side_by_side(signature: &[u8], size: usize) -> Option<Vec<u8>> {
+    if let Some(numbers) = from_der(signature, size) {
+        return Some(numbers);
+    }
+    (signature.len() == size.checked_mul(2)?).then(|| signature.to_vec())
+}
+
+fn from_der(signature: &[u8], size: usize) -> Option<Vec<u8>> {
+    let fields = der::sequence(signature)?;
+    let [r, s] = <[AnyRef<'_>; 2]>::try_from(fields).ok()?;
+    Some([number(&r, size)?, number(&s, size)?].concat())
+}
+
+/// A positive INTEGER in the shortest form, filled up to `size` bytes.
+fn number(any: &AnyRef<'_>, size: usize) -> Option<Vec<u8>> {
+    let number: UintRef<'_> = any.decode_as().ok()?;
+    let bytes = number.as_bytes();
+    if bytes.iter().all(|byte| *byte == 0) {
+        return None;
+    }
+    let mut filled = vec![0; size.checked_sub(bytes.len())?];
+    filled.extend_from_slice(bytes);
+    Some(filled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::asn1::der::element;
+
+    /// DER of two INTEGERs with these contents.
+    fn der(r: &[u8], s: &[u8]) -> Vec<u8> {
+        element(0x30, &[&element(2, &[r]), &element(2, &[s])]).to_vec()
+    }
+
+    #[test]
+    fn der_of_any_length_becomes_two_numbers_of_the_curves_size() {
+        let whole = [&[0_u8][..], &[0xff; 32]].concat();
+        assert_eq!(side_by_side(&der(&whole, &whole), 32).unwrap(), [0xff; 64]);
+        let mut small = [0; 96];
+        (small[47], small[95]) = (1, 0x7f);
+        assert_eq!(side_by_side(&der(&[1], &[0x7f]), 48).unwrap(), small);
+    }
+
+    #[test]
+    fn der_that_is_as_long_as_two_numbers_is_der() {
+        let (r, s) = ([0x11; 30], [0x22; 28]);
+        let written = der(&r, &s);
+        assert_eq!(written.len(), 64);
+        let numbers = side_by_side(&written, 32).unwrap();
+        assert_eq!(numbers, [&[0, 0][..], &r, &[0; 4], &s].concat());
+    }
+
+    #[test]
+    fn two_numbers_that_only_begin_like_der_are_two_numbers() {
+        let whole = der(&[0x11; 30], &[0x22; 28]);
+        let edits: [(usize, u8); 6] = [(1, 0x3d), (2, 3), (3, 29), (4, 0x80), (34, 4), (35, 27)];
+        for (place, byte) in edits {
+            let mut numbers = whole.clone();
+            numbers[place] = byte;
+            assert_eq!(side_by_side(&numbers, 32).unwrap(), numbers, "byte {place}");
+        }
+        // Zeros that DER leaves out, and numbers that are too long for the curve.
+        for (r, s) in [([0x00; 29], [0x22; 29]), ([0x11; 29], [0x00; 29])] {
+            assert_eq!(side_by_side(&der(&r, &s), 32).unwrap(), der(&r, &s));
+        }
+        let long = der(&[0x11; 34], &[0x22; 24]);
+        assert_eq!(side_by_side(&long, 32).unwrap(), long);
+    }
+
+    #[test]
+    fn what_has_neither_form_is_nothing() {
+        let whole = der(&[0x11; 32], &[0x22; 32]);
+        let cut = &whole[..whole.len() - 1];
+        let trailing = [&whole[..], &[0]].concat();
+        let three = element(0x30, &[&[2, 1, 1], &[2, 1, 1], &[2, 1, 1]]);
+        let zero = der(&[0], &[1]);
+        for bytes in [&[][..], &[1; 63], &[1; 65], &[1; 96], cut, &trailing, &three, &zero] {
+            assert_eq!(side_by_side(bytes, 32), None, "{bytes:?}");
+        }
+        assert_eq!(side_by_side(&der(&[0x11; 33], &[1]), 32), None);
+    }
+}

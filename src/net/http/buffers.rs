@@ -1,0 +1,190 @@
+//! The buffers of one connection: wiped when dropped and when the connection goes to rest, never moved by growing.
+//!
+//! Requests carry secrets and answers carry tokens; ureq's own buffers would leave both in freed memory.
+
+use ureq::unversioned::transport::Buffers;
+
+use crate::base::secret::wipe;
+
+/// Two areas of fixed sizes, made when first used.
+pub(super) struct Wiped {
+    sizes: (usize, usize),
+    input: Vec<u8>,
+    output: Vec<u8>,
+    consumed: usize,
+    filled: usize,
+    progress: bool,
+    /// How much of the output is written and not yet sent.
+    unsent: usize,
+    /// How far each has been written to since it was wiped.
+    used: (usize, usize),
+}
+
+impl Wiped {
+    pub(super) fn new(input: usize, output: usize) -> Self {
+        Self {
+            sizes: (input, output),
+            input: Vec::new(),
+            output: Vec::new(),
+            consumed: 0,
+            filled: 0,
+            progress: false,
+            unsent: 0,
+            used: (0, 0),
+        }
+    }
+
+    /// So much more was written to the output.
+    pub(super) fn written(&mut self, amount: usize) {
+        self.unsent = self.unsent.saturating_add(amount).min(self.output.len());
+        self.used.1 = self.used.1.max(self.unsent);
+    }
+
+    /// What was written to the output and not yet sent.
+    pub(super) fn unsent(&self) -> &[u8] {
+        self.output.get(..self.unsent).unwrap_or_default()
+    }
+
+    /// All of it was sent.
+    pub(super) fn sent(&mut self) {
+        self.unsent = 0;
+    }
+
+    /// Whether nothing was written to either since they were wiped.
+    pub(super) fn are_wiped(&self) -> bool {
+        self.used == (0, 0)
+    }
+
+    /// Wipes what was written; for a connection that goes to rest. Both stay, as wiping and making so much anew takes
+    /// longer than much of the rest of a request.
+    pub(super) fn rest(&mut self) {
+        let (input, output) = std::mem::take(&mut self.used);
+        wipe(self.input.get_mut(..input).unwrap_or_default());
+        wipe(self.output.get_mut(..output).unwrap_or_default());
+        (self.consumed, self.filled, self.progress, self.unsent) = (0, 0, false, 0);
+    }
+
+    fn allocate(&mut self) {
+        if self.input.is_empty() {
+            self.input = vec![0; self.sizes.0];
+            self.output = vec![0; self.sizes.1];
+        }
+    }
+
+    fn free(&mut self) -> &mut [u8] {
+        if self.consumed > 0 {
+            self.input.copy_within(self.consumed..self.filled, 0);
+            self.filled = self.filled.saturating_sub(self.consumed);
+            self.consumed = 0;
+        }
+        self.input.get_mut(self.filled..).unwrap_or_default()
+    }
+}
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        for area in [&mut self.input, &mut self.output] {
+            wipe(area);
+        }
+    }
+}
+
+impl Buffers for Wiped {
+    /// What comes behind the unsent, so that head and body of a request can leave together.
+    fn output(&mut self) -> &mut [u8] {
+        self.allocate();
+        self.output.get_mut(self.unsent..).unwrap_or_default()
+    }
+
+    fn input(&self) -> &[u8] {
+        self.input.get(self.consumed..self.filled).unwrap_or_default()
+    }
+
+    fn input_append_buf(&mut self) -> &mut [u8] {
+        self.allocate();
+        self.free()
+    }
+
+    fn input_appended(&mut self, amount: usize) {
+        self.filled = self.filled.saturating_add(amount).min(self.input.len());
+        self.used.0 = self.used.0.max(self.filled);
+    }
+
+    fn input_consume(&mut self, amount: usize) {
+        self.progress = amount > 0;
+        self.consumed = self.consumed.saturating_add(amount).min(self.filled);
+    }
+
+    fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
+        // The other is for bodies of unknown length, and there are none.
+        (&mut [], self.output())
+    }
+
+    fn can_use_input(&self) -> bool {
+        self.progress && self.consumed < self.filled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn append(buffers: &mut Wiped, text: &[u8]) {
+        buffers.input_append_buf()[..text.len()].copy_from_slice(text);
+        buffers.input_appended(text.len());
+    }
+
+    #[test]
+    fn what_was_not_consumed_stays_in_front_of_what_comes() {
+        let mut buffers = Wiped::new(8, 8);
+        append(&mut buffers, b"abcdef");
+        buffers.input_consume(4);
+        append(&mut buffers, b"ghijkl");
+        assert_eq!(buffers.input(), b"efghijkl");
+        assert!(buffers.input_append_buf().is_empty());
+    }
+
+    #[test]
+    fn input_that_made_no_progress_is_not_offered_again() {
+        let mut buffers = Wiped::new(8, 8);
+        append(&mut buffers, b"ab");
+        buffers.input_consume(0);
+        assert!(!buffers.can_use_input());
+        buffers.input_consume(1);
+        assert!(buffers.can_use_input());
+    }
+
+    #[test]
+    fn what_is_written_before_anything_was_sent_is_joined() {
+        let mut buffers = Wiped::new(8, 8);
+        for text in [b"head".as_slice(), b"bo"] {
+            buffers.output()[..text.len()].copy_from_slice(text);
+            buffers.written(text.len());
+        }
+        assert_eq!(buffers.unsent(), b"headbo");
+        assert_eq!(buffers.output().len(), 2);
+        buffers.sent();
+        assert!(buffers.unsent().is_empty());
+        assert_eq!(buffers.output().len(), 8);
+    }
+
+    #[test]
+    fn whatever_was_written_is_wiped_at_rest() {
+        let mut buffers = Wiped::new(8, 8);
+        append(&mut buffers, b"abcdef");
+        buffers.input_consume(2);
+        append(&mut buffers, b"gh");
+        buffers.output()[..5].copy_from_slice(b"token");
+        buffers.written(5);
+        buffers.sent();
+        buffers.output()[..2].copy_from_slice(b"no");
+        buffers.written(2);
+        assert!(!buffers.are_wiped());
+        buffers.rest();
+        assert!(buffers.are_wiped() && buffers.unsent().is_empty());
+        assert_eq!((buffers.input.as_slice(), buffers.output.as_slice()), (&[0; 8][..], &[0; 8][..]));
+        assert!(buffers.input().is_empty());
+        append(&mut buffers, b"abcdefgh");
+        assert_eq!(buffers.input(), b"abcdefgh");
+    }
+}

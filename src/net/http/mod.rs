@@ -1,0 +1,323 @@
+//! The one place that sends a request: a [`Request`], a [`Trust`] and a [`Call`] in, an [`Answer`] out.
+//!
+//! ureq speaks HTTP and keeps connections; the lookup, the socket and TLS under it are ours, so that everything ends
+//! by the call's deadline and each call can be cancelled alone. Redirects are not followed, the environment is not
+//! read, and there is no repeating: [`Failure::stale`] says when the caller may.
+
+mod agent_cache;
+mod buffers;
+mod dns;
+mod error;
+mod message;
+mod proxy_tunnel;
+mod request_context;
+mod tcp;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod transport;
+
+use std::fmt;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ureq::Agent;
+use ureq::config::{AutoHeaderValue, Config};
+use zeroize::Zeroizing;
+
+use self::message::Longer;
+use crate::base::call::Call;
+use crate::base::clock::{Clock, SystemClock};
+use crate::base::error::{Error, Result, Status};
+use crate::base::log::Level;
+use crate::base::secret::Secret;
+use crate::base::stats::{Counter, Stats};
+use crate::base::url::Url;
+use crate::key::KeyRing;
+use crate::net::http::agent_cache::{Agents, Key};
+use crate::net::http::dns::Lookups;
+use crate::net::http::request_context::Exchange;
+use crate::net::http::tcp::{Dialer, NoResolver};
+use crate::net::http::transport::Opener;
+use crate::net::tls::{Stamp, Trust};
+use crate::sys;
+
+/// How a request is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// With everything in the query.
+    Get,
+    /// With a form in the body.
+    Post,
+}
+
+impl Method {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+        }
+    }
+}
+
+/// One request.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// GET or POST.
+    pub method: Method,
+    /// Where to; its own query is kept.
+    pub url: &'a Url,
+    /// More for the query: percent-encoded pairs, joined by `&`.
+    pub query: Option<Secret>,
+    /// More headers. One of the name of ours (Accept, User-Agent, Content-Type) takes its place.
+    pub headers: Vec<(String, Secret)>,
+    /// The form of a POST, encoded; not sent with a GET.
+    pub body: Option<Secret>,
+    /// Whether it may go out on a connection that is there already.
+    pub reuse: Reuse,
+}
+
+/// What a request does with an idle connection. The server, or a firewall on the way, may have forgotten that one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reuse {
+    /// It takes one, and waits for the answer as long as the call lasts.
+    Yes,
+    /// It takes one, and gives up after a short silence ([`Failure::stale`]): it may be sent again on a new one.
+    Repeatable,
+    /// It has a new connection made.
+    No,
+}
+
+/// What came back, whatever its status.
+pub struct Answer {
+    /// 200, 302, 400, …
+    pub status: u16,
+    /// Content-Type as sent.
+    pub content_type: Option<String>,
+    /// Date as sent: the server's clock.
+    pub date: Option<String>,
+    /// Retry-After as sent.
+    pub retry_after: Option<String>,
+    /// Location as sent: where a redirect, which is not followed, leads.
+    pub location: Option<String>,
+    /// WWW-Authenticate as sent: what a protected resource wants.
+    pub challenge: Option<String>,
+    /// At most 1 MiB, wiped when dropped; whole unless `cut`.
+    pub body: Zeroizing<Vec<u8>>,
+    /// Whether there was more of the body than was read.
+    pub cut: bool,
+    /// Whether the connection was one kept from before.
+    pub kept: bool,
+    /// From the beginning of the request to the end of the answer.
+    pub elapsed: Duration,
+}
+
+/// Without what may be secret: the body holds a token, Location may hold a code.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .field("kept", &self.kept)
+            .field("elapsed", &self.elapsed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub struct Failure {
+    /// What to tell the caller if it is not tried again.
+    pub error: Error,
+    /// The connection was one kept from before and ended, or stayed silent, without one byte of an answer: most likely it
+    /// was dead already, so the request may be repeated on a new one (with a fresh assertion, in case it was not).
+    pub stale: bool,
+    /// The server has had the request, or at least its beginning, and answered with something that is no use
+    /// ([`Status::BadResponse`]) or ended the connection on it ([`Status::Network`]): asked in another way it may do
+    /// better. Not so after a failed lookup, connect or handshake, a passed deadline or a cancel, which say nothing of
+    /// the way of asking.
+    pub answered: bool,
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        failure.error
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { error, stale: false, answered: false }
+    }
+}
+
+/// What one process shares of the network: an agent with its kept connections for each [`Trust`] of late, and the
+/// lookups in flight. A forked child makes its own and never touches, nor drops, its parent's.
+pub struct Network {
+    lookups: Lookups,
+    keys: Arc<KeyRing>,
+    clock: Arc<dyn Clock>,
+    stats: Arc<Stats>,
+    agents: Mutex<Agents<Agent>>,
+}
+
+impl Network {
+    /// One without connections, whose client certificates come through `keys`.
+    #[must_use]
+    pub fn new(keys: Arc<KeyRing>, clock: Arc<dyn Clock>, stats: Arc<Stats>) -> Self {
+        sys::watch_forks();
+        Self { lookups: Lookups::system(), keys, clock, stats, agents: Mutex::default() }
+    }
+
+    /// Sends `request` and waits for the whole answer, until the request's or the call's deadline, or its cancel.
+    pub fn send(
+        &self,
+        request: &Request<'_>,
+        trust: &Trust,
+        call: &Call,
+    ) -> std::result::Result<Answer, Failure> {
+        self.send_and_read(request, trust, call, Longer::IsRefused)
+    }
+
+    /// As [`Self::send`], to an API, whose answers may be of any length: only the beginning of a long one is read.
+    pub fn sample(
+        &self,
+        request: &Request<'_>,
+        trust: &Trust,
+        call: &Call,
+    ) -> std::result::Result<Answer, Failure> {
+        self.send_and_read(request, trust, call, Longer::IsCut)
+    }
+
+    fn send_and_read(
+        &self,
+        request: &Request<'_>,
+        trust: &Trust,
+        call: &Call,
+        longer: Longer,
+    ) -> std::result::Result<Answer, Failure> {
+        call.check()?;
+        let call = call.for_one_request();
+        let agent = self.agent(trust, request.url.is_https())?;
+        let proxy = trust.route.to(request.url)?.cloned();
+        let exchange = Rc::new(Exchange::new(call, request, proxy)?);
+        let entered = exchange.enter();
+        let result = message::converse(&agent, request, &exchange, longer);
+        drop(entered);
+        self.count(&exchange);
+        let what = || format!("{} {}", request.method.name(), request.url.shown());
+        match result {
+            Ok(answer) => {
+                exchange.call.log.line(Level::Debug, || format!("{}: {}", what(), told(&answer)));
+                Ok(answer)
+            }
+            Err(error) => {
+                exchange.call.log.line(Level::Debug, || format!("{} failed: {error}", what()));
+                Err(failure(error, &exchange))
+            }
+        }
+    }
+
+    fn count(&self, exchange: &Exchange) {
+        if exchange.kept() {
+            self.stats.count(Counter::ConnectionsReused);
+        } else if exchange.is_connected() {
+            self.stats.count(Counter::ConnectionsOpened);
+        }
+    }
+
+    /// Closes the connections at rest; those in use close when they are done.
+    pub fn clear(&self) {
+        let agents = std::mem::take(&mut *self.agents());
+        drop(agents);
+    }
+
+    fn agents(&self) -> MutexGuard<'_, Agents<Agent>> {
+        self.agents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The agent for `trust`, made anew where one of its files has changed: what was trusted before may not be now.
+    fn agent(&self, trust: &Trust, https: bool) -> Result<Agent> {
+        let stamps = if https { trust.stamps()? } else { Vec::new() };
+        let key = agent_cache::key(trust, https);
+        if let Some(agent) = self.kept(&key, &stamps) {
+            return Ok(agent);
+        }
+        // Certificates are read without the lock; should two threads do so, one of the agents is used no more.
+        let dialer = Dialer(self.lookups.clone());
+        let clock = Arc::clone(&self.clock);
+        let opener = match &key {
+            Some((trust, _)) => {
+                let config = Some(trust.config(&self.keys)?);
+                Opener { dialer, clock, trust: trust.clone().into_owned(), config }
+            }
+            None => Opener { dialer, clock, trust: Trust::default(), config: None },
+        };
+        let agent = Agent::with_parts(configuration(), opener, NoResolver);
+        let gone = self.agents().put(key, stamps, agent.clone(), self.clock.boot_time());
+        drop(gone);
+        Ok(agent)
+    }
+
+    /// The agent that there is already. Those at rest for long are closed, without the lock.
+    fn kept(&self, key: &Key<'_>, stamps: &[Stamp]) -> Option<Agent> {
+        let mut agents = self.agents();
+        let now = self.clock.boot_time();
+        let (found, gone) = (agents.get(key, stamps, now), agents.rested(key, now));
+        drop(agents);
+        drop(gone);
+        found
+    }
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Network")
+    }
+}
+
+fn failure(error: Error, exchange: &Exchange) -> Failure {
+    let ended = error.status() == Status::Network && exchange.is_ours();
+    let stale = ended && exchange.kept() && exchange.received() == 0;
+    let answered = error.status() == Status::BadResponse || ended && exchange.sent();
+    let is_from_server =
+        exchange.is_ours() && !matches!(error.status(), Status::Cancelled | Status::Internal);
+    let error = if is_from_server { error.from_server() } else { error };
+    Failure { error, stale, answered }
+}
+
+fn told(answer: &Answer) -> String {
+    format!(
+        "{}, {} bytes in {} ms on a {} connection",
+        answer.status,
+        answer.body.len(),
+        answer.elapsed.as_millis(),
+        if answer.kept { "kept" } else { "new" }
+    )
+}
+
+/// Has AWS-LC and ureq make ready what they would at their first use.
+pub fn make_ready() {
+    aws_lc_rs::init();
+    let (dialer, clock) = (Dialer(Lookups::system()), Arc::new(SystemClock));
+    let opener = Opener { dialer, clock, trust: Trust::default(), config: None };
+    // It ends where it would connect, as nobody has asked for it.
+    let _ = Agent::with_parts(configuration(), opener, NoResolver).get("http://127.0.0.1/").call();
+}
+
+/// No timeouts here: the transport asks the call itself, so that one agent serves calls of any deadline.
+fn configuration() -> Config {
+    Config::builder()
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .http_status_as_error(false)
+        .proxy(None)
+        .accept_encoding(AutoHeaderValue::None)
+        .max_response_header_size(32 << 10)
+        .max_idle_connections(32)
+        .max_idle_connections_per_host(4)
+        .max_idle_age(agent_cache::MAX_IDLE)
+        .build()
+}

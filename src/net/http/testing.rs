@@ -1,0 +1,344 @@
+//! Small loopback servers for the tests of this room: plain or TLS, each answer decided by a closure.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use super::{Answer, Failure, Method, Network, Request, Reuse};
+use crate::base::call::Call;
+use crate::base::clock::SystemClock;
+use crate::base::log::{Level, Log, Sink};
+use crate::base::url::Url;
+use crate::key::KeyRing;
+use crate::net::http::dns::Lookups;
+use crate::net::tls::Trust;
+
+/// What a server does with a request.
+pub(super) enum Reply {
+    /// Sends this and keeps the connection.
+    Keep(Vec<u8>),
+    /// Sends this and closes it.
+    Close(Vec<u8>),
+    /// Says nothing until the client goes away.
+    Silence,
+    /// Sends this, one byte at a time, with a pause behind each.
+    Drip(Vec<u8>),
+    /// Sends the first, and then the second again and again.
+    Endless(Vec<u8>, Vec<u8>),
+}
+
+pub(super) struct Server {
+    pub(super) port: u16,
+    accepted: Arc<AtomicUsize>,
+    requests: Arc<Mutex<Vec<String>>>,
+    records: Arc<AtomicUsize>,
+}
+
+trait Stream: Read + Write {}
+impl<T: Read + Write> Stream for T {}
+
+impl Server {
+    /// Answers by `reply`, which sees the number of the request (from 0) and its text.
+    pub(super) fn plain(reply: impl Fn(usize, &str) -> Reply + Send + Sync + 'static) -> Self {
+        Self::start(None, reply)
+    }
+
+    pub(super) fn start(
+        tls: Option<Arc<ServerConfig>>,
+        reply: impl Fn(usize, &str) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = Self {
+            port: listener.local_addr().unwrap().port(),
+            accepted: Arc::default(),
+            requests: Arc::default(),
+            records: Arc::default(),
+        };
+        let (accepted, requests) = (Arc::clone(&server.accepted), Arc::clone(&server.requests));
+        let records = Arc::clone(&server.records);
+        let reply = Arc::new(reply);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                accepted.fetch_add(1, Ordering::SeqCst);
+                let (tls, requests, reply) = (tls.clone(), Arc::clone(&requests), Arc::clone(&reply));
+                let records = Arc::clone(&records);
+                std::thread::spawn(move || {
+                    stream.set_nodelay(true).unwrap();
+                    match tls {
+                        None => converse(stream, &requests, &*reply),
+                        Some(config) => {
+                            let conn = ServerConnection::new(config).unwrap();
+                            let stream = Tapped { stream, records, seen: Vec::new() };
+                            converse(StreamOwned::new(conn, stream), &requests, &*reply);
+                        }
+                    }
+                });
+            }
+        });
+        server
+    }
+
+    pub(super) fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::SeqCst)
+    }
+
+    /// How many records of application data have come in.
+    pub(super) fn records(&self) -> usize {
+        self.records.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    pub(super) fn url(&self) -> Url {
+        self.url_of("http://127.0.0.1", "/token")
+    }
+
+    pub(super) fn url_of(&self, base: &str, path: &str) -> Url {
+        Url::parse(&format!("{base}:{}{path}", self.port)).unwrap()
+    }
+}
+
+/// A socket that counts what comes in, by the kind of record.
+struct Tapped {
+    stream: TcpStream,
+    records: Arc<AtomicUsize>,
+    /// The record that has begun.
+    seen: Vec<u8>,
+}
+
+impl Read for Tapped {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let come = self.stream.read(into)?;
+        for byte in &into[..come] {
+            self.seen.push(*byte);
+            if let [kind, _, _, high, low, content @ ..] = self.seen.as_slice()
+                && content.len() == usize::from(*high) * 256 + usize::from(*low)
+            {
+                // RFC 8446 section 5.1
+                self.records.fetch_add(usize::from(*kind == 23), Ordering::SeqCst);
+                self.seen.clear();
+            }
+        }
+        Ok(come)
+    }
+}
+
+impl Write for Tapped {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+fn converse(
+    mut stream: impl Stream,
+    requests: &Mutex<Vec<String>>,
+    reply: &(impl Fn(usize, &str) -> Reply + ?Sized),
+) {
+    while let Some(text) = read_request(&mut stream) {
+        let number = {
+            let mut seen = requests.lock().unwrap();
+            seen.push(text.clone());
+            seen.len().saturating_sub(1)
+        };
+        match reply(number, &text) {
+            Reply::Keep(bytes) => {
+                if stream.write_all(&bytes).and_then(|()| stream.flush()).is_err() {
+                    return;
+                }
+            }
+            Reply::Close(bytes) => {
+                let _ = stream.write_all(&bytes).and_then(|()| stream.flush());
+                return;
+            }
+            Reply::Silence => {
+                let _ = stream.read(&mut [0]);
+                return;
+            }
+            Reply::Endless(head, piece) => {
+                let many = piece.repeat(1000);
+                let mut sent = stream.write_all(&head);
+                while sent.is_ok() {
+                    sent = stream.write_all(&many);
+                }
+                return;
+            }
+            Reply::Drip(bytes) => {
+                for byte in bytes {
+                    if stream.write_all(&[byte]).and_then(|()| stream.flush()).is_err() {
+                        return;
+                    }
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            }
+        }
+    }
+}
+
+fn read_request(stream: &mut impl Read) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut byte = [0];
+    while !bytes.ends_with(b"\r\n\r\n") {
+        if stream.read(&mut byte).ok()? == 0 {
+            return None;
+        }
+        bytes.push(byte[0]);
+    }
+    let head = String::from_utf8(bytes).unwrap();
+    let length = head
+        .lines()
+        .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok())
+        .unwrap_or(0);
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).ok()?;
+    Some(head + &String::from_utf8(body).unwrap())
+}
+
+/// A whole answer with a length.
+pub(super) fn ok(body: &str) -> Vec<u8> {
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+/// A POST without much in it.
+pub(super) fn post(url: &Url) -> Request<'_> {
+    Request {
+        method: Method::Post,
+        url,
+        query: None,
+        headers: Vec::new(),
+        body: Some("grant_type=x".into()),
+        reuse: Reuse::Yes,
+    }
+}
+
+pub(super) fn send(network: &Network, url: &Url, call: &Call) -> Result<Answer, Failure> {
+    network.send(&post(url), &Trust::default(), call)
+}
+
+/// A call of so many milliseconds.
+pub(super) fn within(millis: u64) -> Call {
+    Call::within(Duration::from_millis(millis), "LoginTimeout")
+}
+
+/// A call that is long enough for anything that ends by itself.
+pub(super) fn patient() -> Call {
+    Call::within(Duration::from_secs(30), "LoginTimeout")
+}
+
+/// Runs `work`, which must end within `limit` milliseconds and the slack that the house allows itself.
+pub(super) fn in_time<T>(limit: u64, work: impl FnOnce() -> T) -> T {
+    let started = Instant::now();
+    let result = work();
+    let took = started.elapsed();
+    assert!(took <= Duration::from_millis(limit.saturating_add(250)), "took {took:?}");
+    result
+}
+
+/// A network without connections.
+pub(super) fn network() -> Network {
+    Network::new(ring(), Arc::new(SystemClock), Arc::default())
+}
+
+pub(super) fn ring() -> Arc<KeyRing> {
+    Arc::new(KeyRing::new([7; 32]))
+}
+
+/// A network that asks `ask` for its names.
+pub(super) fn asking(
+    ask: impl Fn(&str) -> std::io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
+) -> Network {
+    Network { lookups: Lookups::new(Arc::new(move |host: &str, _| ask(host))), ..network() }
+}
+
+/// A listener whose queue is full: connects to it are never answered.
+pub(super) struct Deaf {
+    listener: socket2::Socket,
+    _waiting: Vec<socket2::Socket>,
+}
+
+impl Deaf {
+    pub(super) fn new() -> Self {
+        let new = || socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        let listener = new();
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        listener.bind(&any.into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let waiting = (0..8)
+            .map(|_| {
+                let socket = new();
+                socket.set_nonblocking(true).unwrap();
+                let _ = socket.connect(&address);
+                socket
+            })
+            .collect();
+        Self { listener, _waiting: waiting }
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.listener.local_addr().unwrap().as_socket().unwrap().port()
+    }
+
+    pub(super) fn url(&self) -> Url {
+        let port = self.port();
+        Url::parse(&format!("http://127.0.0.1:{port}/token")).unwrap()
+    }
+}
+
+/// A port at which nobody listens.
+pub(super) fn unused_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Collects what the caller's log hears, and tells who waits for a line.
+#[derive(Default)]
+pub(super) struct Heard(pub(super) Mutex<Vec<String>>, Mutex<Option<std::sync::mpsc::Sender<()>>>);
+
+impl Heard {
+    pub(super) fn attach(self: &Arc<Self>, call: &mut Call) {
+        call.log = Log::to(Arc::clone(self) as Arc<dyn Sink>, Level::Trace);
+    }
+
+    pub(super) fn bell(&self) -> std::sync::mpsc::Receiver<()> {
+        let (ring, bell) = std::sync::mpsc::channel();
+        *self.1.lock().unwrap() = Some(ring);
+        bell
+    }
+}
+
+impl Sink for Heard {
+    fn line(&self, _: Level, message: &str) {
+        self.0.lock().unwrap().push(message.to_owned());
+        if let Some(ring) = &*self.1.lock().unwrap() {
+            let _ = ring.send(());
+        }
+    }
+}
+
+/// Sends on a thread of its own, cancels once `begun` is heard, and gives back what became of it, in time.
+pub(super) fn cancelled_when(
+    begun: &std::sync::mpsc::Receiver<()>,
+    network: &Network,
+    url: &Url,
+    call: &Call,
+) -> Failure {
+    std::thread::scope(|scope| {
+        let sender = scope.spawn(|| send(network, url, call));
+        begun.recv_timeout(Duration::from_secs(20)).unwrap();
+        call.cancel.cancel();
+        in_time(0, || sender.join().unwrap()).unwrap_err()
+    })
+}

@@ -1,0 +1,7 @@
+//! Requests to servers: encoding, header checks, proxies, HTTP and TLS.
+
+pub mod header_value;
+pub mod http;
+pub mod proxy;
+pub mod tls;
+pub mod urlencoded;

@@ -1,0 +1,134 @@
+//! The client's own certificate: the key of KeyStore, which signs in the handshake as it signs assertions, and its chain.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jsonwebtoken::Algorithm;
+use rustls::client::ResolvesClientCert;
+use rustls::sign::{CertifiedKey, Signer, SigningKey, SingleCertAndKey};
+use rustls::{OtherError, SignatureAlgorithm, SignatureScheme};
+
+use crate::base::error::{Error, Result, Status};
+use crate::key::{self, KeyRing, KeySource};
+
+/// What a key can sign in TLS, by the algorithm of the JWS that is the same signature; the better ones first.
+const SCHEMES: [(SignatureScheme, Algorithm); 9] = [
+    (SignatureScheme::ED25519, Algorithm::EdDSA),
+    (SignatureScheme::ECDSA_NISTP256_SHA256, Algorithm::ES256),
+    (SignatureScheme::ECDSA_NISTP384_SHA384, Algorithm::ES384),
+    (SignatureScheme::RSA_PSS_SHA512, Algorithm::PS512),
+    (SignatureScheme::RSA_PSS_SHA384, Algorithm::PS384),
+    (SignatureScheme::RSA_PSS_SHA256, Algorithm::PS256),
+    (SignatureScheme::RSA_PKCS1_SHA512, Algorithm::RS512),
+    (SignatureScheme::RSA_PKCS1_SHA384, Algorithm::RS384),
+    (SignatureScheme::RSA_PKCS1_SHA256, Algorithm::RS256),
+];
+
+/// The certificate that servers are shown, opened through `keys`.
+pub(super) fn certificate(source: &KeySource, keys: &KeyRing) -> Result<Arc<dyn ResolvesClientCert>> {
+    let key = keys.key(source)?;
+    let chain = key.certificates().to_vec();
+    if chain.is_empty() {
+        return Err(without_certificate(source));
+    }
+    Ok(Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, Arc::new(ClientKey(key))))))
+}
+
+fn without_certificate(source: &KeySource) -> Error {
+    let text = format!(
+        "{} holds no certificate of its key, and a server asks for one; put the certificate beside the key",
+        source.named()
+    );
+    Error::new(Status::KeyUnsuitable, "tls", text).with_option("KeyStore")
+}
+
+struct ClientKey(Arc<key::SigningKey>);
+
+impl SigningKey for ClientKey {
+    fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        let fits = |algorithm: Algorithm| self.0.algorithm(Some(algorithm)).is_ok();
+        let (scheme, algorithm) =
+            SCHEMES.into_iter().find(|(scheme, algorithm)| offered.contains(scheme) && fits(*algorithm))?;
+        Some(Box::new(ClientSigner { key: Arc::clone(&self.0), scheme, algorithm }))
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        match self.0.algorithm(None) {
+            Ok(Algorithm::EdDSA) => SignatureAlgorithm::ED25519,
+            Ok(Algorithm::ES256 | Algorithm::ES384) => SignatureAlgorithm::ECDSA,
+            _ => SignatureAlgorithm::RSA,
+        }
+    }
+}
+
+struct ClientSigner {
+    key: Arc<key::SigningKey>,
+    scheme: SignatureScheme,
+    algorithm: Algorithm,
+}
+
+impl Signer for ClientSigner {
+    fn sign(&self, message: &[u8]) -> std::result::Result<Vec<u8>, rustls::Error> {
+        let signature = self.key.sign(self.algorithm, message);
+        let signature = signature.map_err(|error| rustls::Error::Other(OtherError(Arc::new(error))))?;
+        Ok(match self.algorithm {
+            Algorithm::ES256 | Algorithm::ES384 => asn1(&signature),
+            _ => signature,
+        })
+    }
+
+    fn scheme(&self) -> SignatureScheme {
+        self.scheme
+    }
+}
+
+/// The two numbers of an ECDSA signature, which JWS writes one after the other, as TLS wants them (RFC 3279 section
+/// 2.2.3).
+fn asn1(signature: &[u8]) -> Vec<u8> {
+    let (r, s) = signature.split_at(signature.len() / 2);
+    element(0x30, &[integer(r), integer(s)].concat())
+}
+
+fn integer(number: &[u8]) -> Vec<u8> {
+    let mut digits: Vec<u8> = number.iter().copied().skip_while(|byte| *byte == 0).collect();
+    if digits.first().is_none_or(|first| *first >= 0x80) {
+        digits.insert(0, 0);
+    }
+    element(0x02, &digits)
+}
+
+/// Both curves stay below 256 bytes.
+fn element(tag: u8, content: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(content.len()).unwrap_or(u8::MAX);
+    let long = (length >= 0x80).then_some(0x81);
+    [tag].into_iter().chain(long).chain([length]).chain(content.iter().copied()).collect()
+}
+
+impl fmt::Debug for ClientKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for ClientSigner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ClientSigner({:?})", self.scheme)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_of_a_signature_are_written_in_der() {
+        let mut raw = [0; 64];
+        raw[31] = 0x7f;
+        raw[63] = 0x80;
+        assert_eq!(asn1(&raw), [0x30, 7, 2, 1, 0x7f, 2, 2, 0, 0x80]);
+        assert_eq!(asn1(&[0; 64]), [0x30, 6, 2, 1, 0, 2, 1, 0]);
+        let long = asn1(&[0xff; 132]);
+        assert_eq!(long[..4], [0x30, 0x81, 138, 2]);
+        assert_eq!(long.len(), 141);
+    }
+}

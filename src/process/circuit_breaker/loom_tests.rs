@@ -1,0 +1,106 @@
+//! Models of the circuit breaker: loom runs each in every order in which its threads can meet
+//! (`cargo test --lib --features model models`). Time does not pass in them.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use loom::thread;
+
+use super::*;
+use crate::base::jitter::Fraction;
+
+/// A clock that does not move.
+struct Still;
+
+impl Clock for Still {
+    fn unix_seconds(&self) -> i64 {
+        0
+    }
+
+    fn boot_time(&self) -> Duration {
+        Duration::from_secs(1000)
+    }
+}
+
+struct Bench {
+    breaker: Arc<CircuitBreaker>,
+    stats: Stats,
+}
+
+impl Bench {
+    /// A breaker that is blocked until that second.
+    fn blocked(cause: Cause, until: u64, probing: bool) -> Arc<Self> {
+        let bench = Self { breaker: Arc::default(), stats: Stats::default() };
+        let error = throttled_error("example.com", 429, 30);
+        let (at, until) = (Duration::ZERO, Duration::from_secs(until));
+        {
+            let mut state = bench.breaker.state.lock();
+            state.block = Some(Block { cause, error, at, until });
+            state.probing = probing;
+        }
+        Arc::new(bench)
+    }
+
+    fn requester<'a>(&'a self, call: &'a Call) -> Requester<'a> {
+        let jitter = Jitter::pinned(Fraction::new(0));
+        Requester { call, clock: &Still, jitter, host: "example.com", stats: &self.stats }
+    }
+}
+
+#[test]
+fn half_open_breaker_lets_one_request_through_at_a_time() {
+    loom::model(|| {
+        let bench = Bench::blocked(Cause::Failures, 1000, false);
+        let under_way = Arc::new(AtomicUsize::new(0));
+        let probe = move |bench: &Bench| {
+            let call = Call::unbounded();
+            let Ok(admission) = bench.breaker.admit(bench.requester(&call)) else { return false };
+            assert_eq!(under_way.fetch_add(1, Ordering::SeqCst), 0, "another probe is under way");
+            thread::yield_now();
+            under_way.fetch_sub(1, Ordering::SeqCst);
+            drop(admission);
+            true
+        };
+        let (other_bench, other_probe) = (Arc::clone(&bench), probe.clone());
+        let other = thread::spawn(move || other_probe(&other_bench));
+        let ours = probe(&bench);
+        assert!(other.join().unwrap() || ours, "nobody probes");
+    });
+}
+
+#[test]
+fn those_who_wait_for_retry_after_are_woken_by_end_of_probe() {
+    for success in [true, false] {
+        loom::model(move || {
+            let bench = Bench::blocked(Cause::RetryAfter, 1000, true);
+            let waiting = Arc::clone(&bench);
+            let waiter = thread::spawn(move || {
+                let call = Call::unbounded();
+                waiting.breaker.admit(waiting.requester(&call)).map(|admission| admission.probes)
+            });
+            let call = Call::unbounded();
+            let breaker = Arc::clone(&bench.breaker);
+            let probe = Admission { breaker, requester: bench.requester(&call), probes: true, ended: false };
+            if success {
+                probe.answered()
+            } else {
+                drop(probe)
+            }
+            assert_eq!(waiter.join().unwrap().unwrap(), !success, "it probes where nobody has succeeded");
+        });
+    }
+}
+
+#[test]
+fn wait_for_retry_after_is_ended_by_cancel() {
+    loom::model(|| {
+        let bench = Bench::blocked(Cause::RetryAfter, 1030, false);
+        let call = Call::unbounded();
+        let cancel = Arc::clone(&call.cancel);
+        let waiting = Arc::clone(&bench);
+        let waiter = thread::spawn(move || {
+            waiting.breaker.admit(waiting.requester(&call)).err().map(|error| error.status())
+        });
+        cancel.cancel();
+        assert_eq!(waiter.join().unwrap(), Some(Status::Cancelled));
+    });
+}

@@ -1,0 +1,103 @@
+//! Which endpoint of the API shows that a token is good: HealthURI, or else RestSamplePath.
+
+use crate::base::error::{Error, Result, Status};
+use crate::base::url::{self, Url};
+use crate::options::{Name, Options, Value};
+
+/// The endpoint and the option that names it; nothing where none does.
+///
+/// # Errors
+/// [`Status::InvalidOption`] for what is no URL to send a token to, [`Status::MissingOption`] for a relative one without
+/// HostName.
+pub(super) fn target(options: &Options) -> Result<Option<(Name, Url)>> {
+    let named = [Name::HealthURI, Name::RestSamplePath].into_iter();
+    let Some((name, value)) = named.filter_map(|name| Some((name, options.get(name)?))).next() else {
+        return Ok(None);
+    };
+    let text = value.text.reveal().trim();
+    let full = if url::scheme(text).is_some() { text.to_owned() } else { at_host(options, name, text)? };
+    let url = Url::parse(&full).map_err(|reason| fault(Status::InvalidOption, name, &reason))?;
+    Ok(Some((name, url)))
+}
+
+fn at_host(options: &Options, name: Name, relative: &str) -> Result<String> {
+    let used = [Name::HostName, Name::PortNumber];
+    if let Some(fault) =
+        Error::chain(used.iter().filter_map(|name| options.fault_where_used(*name)).collect())
+    {
+        return Err(fault);
+    }
+    let text = |value: &Value| value.text.reveal().trim().trim_end_matches('/').to_owned();
+    let Some(host) = options.get(Name::HostName).map(text).filter(|host| !host.is_empty()) else {
+        let reason = "is relative, and there is no HostName from which it is meant; set HostName, or write it in full: https://host/path";
+        return Err(fault(Status::MissingOption, name, reason));
+    };
+    let host = match options.get(Name::PortNumber).map(text) {
+        Some(port) => with_port(&host, &port),
+        None => host,
+    };
+    Ok(url::joined(&host, relative))
+}
+
+/// `host` with `port`, unless it has one of its own.
+fn with_port(host: &str, port: &str) -> String {
+    let (scheme, rest) = host.split_once("://").unwrap_or(("https", host));
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let behind_brackets = authority.rsplit(']').next().unwrap_or_default();
+    if behind_brackets.contains(':') || port.is_empty() {
+        return host.to_owned();
+    }
+    format!("{scheme}://{authority}:{port}{path}")
+}
+
+fn fault(status: Status, name: Name, reason: &str) -> Error {
+    Error::new(status, "options", format!("{} {reason}", name.text())).with_option(name.text())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(text: &str) -> Result<Option<(Name, Url)>> {
+        target(&Options::parse(text).unwrap())
+    }
+
+    #[test]
+    fn a_relative_path_is_meant_from_the_host_and_the_port() {
+        for (text, url) in [
+            ("HostName=api.example;RestSamplePath=/v1/me", "https://api.example/v1/me"),
+            ("HostName=https://api.example/;RestSamplePath=v1/me", "https://api.example/v1/me"),
+            (
+                "HostName=api.example;PortNumber=8443;RestSamplePath=/me?a=b",
+                "https://api.example:8443/me?a=b",
+            ),
+            ("HostName=http://127.0.0.1:81;port=82;RestSamplePath=/me", "http://127.0.0.1:81/me"),
+            ("HostName=http://[::1];port=82;rsp=/me", "http://[::1]:82/me"),
+            ("HostName=https://a.example/base;port=8;RestSamplePath=me", "https://a.example:8/base/me"),
+            ("HostName=a.example;RestSamplePath=/me;HealthURI=https://b.example/up", "https://b.example/up"),
+        ] {
+            let (_, found) = found(text).unwrap().unwrap();
+            assert_eq!(found.as_written(), url, "{text}");
+        }
+        assert!(found("HostName=a.example").unwrap().is_none());
+    }
+
+    #[test]
+    fn what_no_token_may_be_sent_to_is_refused() {
+        for (text, status, option) in [
+            ("RestSamplePath=/me", Status::MissingOption, "RestSamplePath"),
+            ("HealthURI=me;HostName= / ", Status::MissingOption, "HealthURI"),
+            ("HealthURI=http://api.example/me", Status::InvalidOption, "HealthURI"),
+            ("HostName=http://api.example;RestSamplePath=/me", Status::InvalidOption, "RestSamplePath"),
+            ("HostName=a.example;port=x;RestSamplePath=/me", Status::InvalidOption, "RestSamplePath"),
+            (
+                "HostName=a.example;RestSamplePath=//user:pw@b.example/",
+                Status::InvalidOption,
+                "RestSamplePath",
+            ),
+        ] {
+            let error = found(text).unwrap_err();
+            assert_eq!((error.status(), error.option()), (status, Some(option)), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! Named values to one checked [`Config`] with one [`Flow`]: what is missing, wrong or in conflict is found here, all
+//! of it at once, with the option's name.
+//!
+//! Nothing here opens a file or a connection: what options refer to was read before (`options`, asked by `connection`).
+
+use std::time::Duration;
+
+use crate::base::clock;
+use crate::base::error::{Error, Result};
+use crate::base::file::Location;
+use crate::base::policy::{Forbidden, Policy};
+use crate::base::secret::Secret;
+use crate::base::url::Url;
+use crate::key::HostSigner;
+use crate::net::tls::Trust;
+use crate::options::{Name, Options};
+use crate::provider::Profile;
+
+mod authorization;
+mod grant;
+mod inspect;
+mod method;
+mod option_resolver;
+mod policy_check;
+mod profile_defaults;
+mod signing;
+mod token_endpoint;
+mod transport;
+
+use option_resolver::Reader;
+
+pub use authorization::{Authorization, Consent, ConsentWay, resolve_authorization, resolve_consent};
+pub use inspect::{OwnKey, Wanted, method, own_key, profile, wanted_key, wanted_trust};
+pub use signing::Signing;
+
+/// One connection's options, understood.
+#[derive(Debug)]
+pub struct Config {
+    /// How the token is got. What it holds is the token's identity.
+    pub flow: Flow,
+    /// The headers of requests to the API beside the token's: that of AuthHeader and SecurityToken, and the model's.
+    pub headers: Vec<Header>,
+    /// What the consent URL is made of.
+    pub consent: Option<Consent>,
+    /// How consent is given.
+    pub consent_way: ConsentWay,
+    /// Who is told at the end of a token's use.
+    pub logoff: Option<Logoff>,
+    /// The limit of a whole call, and the option that set it.
+    pub login_timeout: Option<Duration>,
+    /// The limit of one request.
+    pub request_timeout: Option<Duration>,
+    /// Seconds before a token's end at which it is renewed.
+    pub refresh_margin: Option<i64>,
+    /// The token to begin with.
+    pub given: Given,
+    /// Whether its tokens are kept from other connections, whatever the flow.
+    pub alone: bool,
+    /// Whom to trust, the API's server included.
+    pub trust: Trust,
+}
+
+/// Where a token is logged off.
+#[derive(Debug)]
+pub struct Logoff {
+    /// LogoffURI.
+    pub endpoint: Url,
+    /// Whom to trust.
+    pub trust: Trust,
+}
+
+/// How a connection comes to its token, or to headers without one.
+#[derive(Debug, Hash)]
+pub enum Flow {
+    /// A token endpoint is asked.
+    Exchange(Box<Exchange>),
+    /// The signed JWT is the token.
+    SignedJwt(Box<Signing>),
+    /// The user gave the token.
+    AccessToken(Secret),
+    /// There is no token: requests to the API carry these headers alone.
+    Headers(Vec<Header>),
+}
+
+impl Flow {
+    /// Whether its tokens belong to the one connection that has them.
+    #[must_use]
+    pub fn is_personal(&self) -> bool {
+        match self {
+            Self::AccessToken(_) => true,
+            Self::Exchange(exchange) => exchange.grant.is_personal(),
+            Self::SignedJwt(_) | Self::Headers(_) => false,
+        }
+    }
+
+    /// How its tokens come from a person's login, if they do.
+    #[must_use]
+    pub fn login(&self) -> Option<&Login> {
+        match self {
+            Self::Exchange(exchange) => match &exchange.grant {
+                Grant::AuthorizationCode(login) => Some(login),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+/// What is asked of a token endpoint.
+#[derive(Debug, Hash)]
+pub struct Exchange {
+    /// By which grant.
+    pub grant: Grant,
+    /// Where.
+    pub endpoint: Url,
+    /// By which methods.
+    pub methods: Methods,
+    /// The scope parameter.
+    pub scope: Option<String>,
+    /// The client's own credentials, where they go along.
+    pub client: Option<Client>,
+    /// More parameters, as TokenParameters says.
+    pub parameters: Vec<(String, Secret)>,
+    /// One more header.
+    pub header: Option<Header>,
+    /// Whom to trust.
+    pub trust: Trust,
+    /// What is known of the provider.
+    pub profile: Option<&'static Profile>,
+    /// Seconds that a token lives where neither the answer nor the token says.
+    pub token_lifetime: Option<u32>,
+}
+
+/// The grants that are built in.
+#[derive(Debug, Hash)]
+pub enum Grant {
+    /// An assertion for a token (RFC 7523 section 2.1), under that grant_type.
+    JwtBearer {
+        /// The assertion.
+        signing: Box<Signing>,
+        /// grant_type, if not the RFC's.
+        grant_type: Option<String>,
+    },
+    /// The client for itself (RFC 6749 section 4.4), by its secret.
+    ClientCredentials,
+    /// The client for itself, by an assertion (RFC 7523 section 2.2).
+    ClientAssertion {
+        /// Where the assertion comes from.
+        assertion: AssertionSource,
+        /// client_id, where it is given.
+        client_id: Option<String>,
+    },
+    /// A user by name and password (RFC 6749 section 4.3).
+    Password {
+        /// username.
+        user: String,
+        /// password.
+        password: Secret,
+    },
+    /// A refresh token (RFC 6749 section 6).
+    RefreshToken(Secret),
+    /// A code that a person's login brings (RFC 6749 section 4.1), and what came of it.
+    AuthorizationCode(Login),
+}
+
+impl Grant {
+    /// Whether its tokens are those of a person whom equal options do not name.
+    #[must_use]
+    pub fn is_personal(&self) -> bool {
+        matches!(self, Self::RefreshToken(_) | Self::AuthorizationCode(_))
+    }
+}
+
+/// What a connection with logins begins with.
+#[derive(Debug, Hash)]
+pub struct Login {
+    /// redirect_uri, as the authorization request has it.
+    pub redirect_uri: Option<String>,
+    /// A code that the user brought, OAuthCode.
+    pub code: Option<Secret>,
+    /// A refresh token of an earlier login.
+    pub refresh_token: Option<Secret>,
+    /// Whether a call that needs a token may open the browser, EnableLoginPrompt.
+    pub prompts: bool,
+}
+
+/// Where a client assertion comes from.
+#[derive(Debug, Hash)]
+pub enum AssertionSource {
+    /// It is signed here.
+    Signed(Box<Signing>),
+    /// The user gave it.
+    Given(Secret),
+    /// A file holds it, which others renew: it is read each time.
+    File {
+        /// Where it is.
+        file: Location,
+        /// KeyFileCheck: whether it is an error that others may read or write it.
+        guarded: bool,
+    },
+}
+
+/// By which methods a token endpoint is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Methods {
+    /// GET alone, because the user wrote it.
+    Get,
+    /// POST alone.
+    Post,
+    /// GET, and POST if that is not answered as a token endpoint would.
+    GetThenPost,
+}
+
+/// ClientID and ClientSecret, and how they are sent (RFC 6749 section 2.3.1).
+#[derive(Debug, Hash)]
+pub struct Client {
+    /// ClientID.
+    pub id: String,
+    /// ClientSecret; a public client has none.
+    pub secret: Option<Secret>,
+    /// In a Basic header; in the body otherwise.
+    pub basic: bool,
+}
+
+/// A header to send as it is.
+#[derive(Clone, Debug, Hash)]
+pub struct Header {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: Secret,
+}
+
+/// What the options say of an access token that there is already.
+#[derive(Debug, Hash)]
+pub struct Given {
+    /// AccessToken, where it stands beside something that can renew it.
+    pub token: Option<Secret>,
+    /// When AccessToken ends, in seconds since 1970.
+    pub end: Option<i64>,
+}
+
+/// The outcome of reading options: warnings there are in any case.
+#[derive(Debug)]
+pub struct Resolution {
+    /// The config, or every fault as one chain.
+    pub config: Result<Config>,
+    /// What is allowed and not as it should be.
+    pub warnings: Vec<Error>,
+}
+
+/// Understands `options` under the policy of the process.
+#[must_use]
+pub fn resolve(options: &Options) -> Resolution {
+    resolve_under(options, None, Policy::current())
+}
+
+/// Understands `options` under `policy`, where `signer` outranks the key that they name.
+#[must_use]
+pub fn resolve_under(options: &Options, signer: Option<&HostSigner>, policy: Policy) -> Resolution {
+    let mut reader = Reader::new(options, policy).signing_by(signer);
+    let config = reader.outcome(Reader::config);
+    Resolution { config, warnings: reader.warnings }
+}
+
+impl Reader<'_> {
+    fn config(&mut self) -> Option<Config> {
+        self.check_types();
+        self.check_policy();
+        let method = self.method();
+        let endpoint = self.endpoint();
+        let address = endpoint.as_ref().map(|(url, _)| url);
+        let profile = self.profile(address);
+        let trust = self.trust();
+        let logoff = self.url(Name::LogoffURI).map(|endpoint| Logoff { endpoint, trust: trust.clone() });
+        let method = self.by_profile(method?, profile);
+        let consent = self.consent(method, address, profile);
+        let header = if method.has_extra_header() { self.header() } else { None };
+        let flow = if method.asks_endpoint(endpoint.is_some() || self.has_fault_with(Name::TokenURI)) {
+            let grant = self.grant(method, address, profile, consent.as_ref());
+            self.exchange(method, grant, endpoint, profile, header.clone(), trust.clone())
+                .map(Box::new)
+                .map(Flow::Exchange)
+        } else {
+            self.flow_without_exchange(method, profile)
+        };
+        let model = self.options.model_headers().iter();
+        let model = model.map(|(name, value)| Header { name: name.clone(), value: value.clone() });
+        let flow = flow?;
+        let known = profile.filter(|_| matches!(flow, Flow::SignedJwt(_)));
+        let known = known.into_iter().flat_map(|profile| &profile.api_headers);
+        let known =
+            known.map(|(name, value)| Header { name: name.clone(), value: Secret::from(value.as_str()) });
+        Some(Config {
+            given: self.given(&flow),
+            headers: header.into_iter().chain(model).chain(known).collect(),
+            flow,
+            consent,
+            consent_way: self.consent_way(method, profile),
+            logoff,
+            login_timeout: self.timeout(Name::LoginTimeout, 60),
+            request_timeout: self.timeout(Name::WSTimeout, 120),
+            refresh_margin: self.number(Name::RefreshMargin),
+            alone: self.is(Name::CacheScope, "Connection") || self.policy.forbids(Forbidden::Sharing),
+            trust,
+        })
+    }
+
+    /// ODBC 4.0's rule: an access token is used until it ends, and then what else there is.
+    fn given(&self, flow: &Flow) -> Given {
+        let renewed = matches!(flow, Flow::Exchange(_)) && flow.is_personal();
+        let used = renewed || matches!(flow, Flow::AccessToken(_));
+        let end = self.text(Name::AccessTokenExpires).filter(|_| used);
+        Given {
+            token: self.secret(Name::AccessToken).filter(|_| renewed),
+            end: end.and_then(|text| clock::from_iso8601(&text)),
+        }
+    }
+
+    fn trust(&mut self) -> Trust {
+        let validate = !self.is(Name::ValidateServerCertificate, "0");
+        if !validate {
+            self.warn(
+                Name::ValidateServerCertificate,
+                "is 0: ANY SERVER IS BELIEVED, so whoever is on the way can take the assertion and the token; for tests alone",
+            );
+            self.refuse(Name::ValidateServerCertificate, "is 0", Forbidden::InsecureTls);
+        }
+        Trust { store: self.location(Name::TrustStore), validate, ..self.means(validate) }
+    }
+
+    fn timeout(&self, name: Name, default: i64) -> Option<Duration> {
+        match self.number(name).unwrap_or(default) {
+            ..=0 => None,
+            seconds => Some(Duration::from_secs(seconds.unsigned_abs())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

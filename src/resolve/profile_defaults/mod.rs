@@ -1,0 +1,230 @@
+//! What a profile says of an assertion and of its request where the user says nothing.
+
+use super::method::Method;
+use super::{Client, Header as Sent, Reader};
+use crate::base::url::Url;
+use crate::jwt::{Header, Members};
+use crate::key::Thumbprint;
+use crate::options::Name;
+use crate::provider::{Audience, Profile, ScopeIn, Use};
+
+/// Seconds from iat to exp where nobody says.
+const LIFETIME: u32 = 300;
+
+/// By which header members a key's certificate can be named.
+const NAMES_OF_A_KEY: [&str; 4] = ["kid", "x5t", "x5t#S256", "x5c"];
+
+/// Whose assertion it is.
+pub(super) struct Parties {
+    pub(super) issuer: Option<String>,
+    pub(super) subject: Option<String>,
+}
+
+impl Reader<'_> {
+    /// What a key is good for at a provider whose clients authenticate by it, where the user leaves it open.
+    pub(super) fn by_profile(&self, method: Method, profile: Option<&Profile>) -> Method {
+        let open = self.value(Name::AuthenticationMethod).is_none()
+            || self.is(Name::AuthenticationMethod, "24")
+            || self.is(Name::AuthenticationMethod, "OAuth2");
+        let authenticates = profile.is_some_and(|profile| profile.jwt == Use::Client);
+        if open && authenticates && method == Method::JwtBearer { Method::ClientAssertion } else { method }
+    }
+
+    /// iss and sub. A client's own assertion has its id in both (RFC 7523 section 3).
+    pub(super) fn parties(&mut self, own: &Members, profile: Option<&Profile>, as_client: bool) -> Parties {
+        let by_client_id = as_client || profile.is_some_and(|profile| profile.issuer_is_client_id);
+        let given = own.shown("iss").or_else(|| self.text(Name::ClaimsIssuer));
+        let issuer = given.or_else(|| self.text(Name::ClientID).filter(|_| by_client_id));
+        let issuer = issuer.or_else(|| self.need(Name::ClaimsIssuer));
+        let subject = own.shown("sub").or_else(|| self.text(Name::ClaimsSubject));
+        if profile.is_some_and(|profile| profile.keyed_issuer) && !own.have("iss") {
+            let issuer = issuer.map(|issuer| account_and_user(&issuer));
+            let own = issuer.as_deref().map(|issuer| before_fingerprint(issuer).to_owned());
+            return Parties { subject: subject.or(own), issuer };
+        }
+        let is_issuer = profile.and_then(|profile| profile.subject_is_issuer).unwrap_or(as_client);
+        Parties { subject: subject.or_else(|| issuer.clone().filter(|_| is_issuer)), issuer }
+    }
+
+    /// aud where nobody says it.
+    pub(super) fn default_audience(
+        &mut self,
+        endpoint: Option<&Url>,
+        profile: Option<&Profile>,
+        has_scope: bool,
+    ) -> Option<String> {
+        let token_url = || endpoint.map(|url| url.as_written().to_owned());
+        match profile.map_or(&Audience::TokenUrl, |profile| &profile.audience) {
+            Audience::TokenUrl => token_url(),
+            Audience::Host => Some(endpoint?.host().to_owned()),
+            Audience::Root => root(endpoint?),
+            Audience::RootWithSlash => Some(format!("{}/", root(endpoint?)?)),
+            Audience::RootAmong(known) => {
+                let root = root(endpoint?)?;
+                if known.contains(&root) { Some(root) } else { known.first().cloned() }
+            }
+            Audience::ClientId => self.text(Name::ClientID).or_else(|| self.text(Name::ClaimsIssuer)),
+            Audience::Text(text) => Some(text.clone()),
+            Audience::None => None,
+            Audience::GivenUnlessScope if has_scope => None,
+            Audience::Given | Audience::GivenUnlessScope => self.need(Name::ClaimsAudience),
+        }
+    }
+
+    /// The scope, if it goes to `place`.
+    pub(super) fn scope(
+        &self,
+        endpoint: Option<&Url>,
+        profile: Option<&Profile>,
+        place: ScopeIn,
+    ) -> Option<String> {
+        let wanted = self.scope_in(profile);
+        self.usual_scope(endpoint, profile).filter(|_| wanted == ScopeIn::Both || wanted == place)
+    }
+
+    /// The scope, else what is usual at the provider.
+    pub(super) fn usual_scope(&self, endpoint: Option<&Url>, profile: Option<&Profile>) -> Option<String> {
+        let usual = profile.and_then(|profile| {
+            let scope = profile.default_scope.as_ref()?;
+            let known = endpoint.is_some_and(|url| profile.has_host(url.host()));
+            (known || !scope.own_hosts_only).then(|| scope.text.clone())
+        });
+        self.text(Name::Scope).or(usual)
+    }
+
+    fn scope_in(&self, profile: Option<&Profile>) -> ScopeIn {
+        let said = [ScopeIn::Claim, ScopeIn::Parameter, ScopeIn::Both]
+            .into_iter()
+            .find(|place| self.is(Name::ScopeIn, &format!("{place:?}")));
+        said.or(profile.map(|profile| profile.scope_in)).unwrap_or(ScopeIn::Both)
+    }
+
+    /// exp − iat. The user's own counts even where the provider refuses it.
+    pub(super) fn lifetime(&mut self, profile: Option<&Profile>) -> u32 {
+        let (seconds, minutes) = (self.number(Name::JWTLifetime), self.number(Name::JWTLifetimeMinutes));
+        if seconds.is_some() && minutes.is_some() {
+            self.both(Name::JWTLifetimeMinutes, Name::JWTLifetime);
+        }
+        let name = if seconds.is_some() { Name::JWTLifetime } else { Name::JWTLifetimeMinutes };
+        let given = seconds.or(minutes.map(|minutes| minutes.saturating_mul(60)));
+        let Some(given) = given.and_then(|seconds| u32::try_from(seconds).ok()) else {
+            return profile.and_then(|profile| profile.lifetime).unwrap_or(LIFETIME);
+        };
+        if let Some((profile, most)) = profile
+            .and_then(|profile| Some((profile, profile.longest_lifetime?)))
+            .filter(|(_, most)| given > *most)
+        {
+            let text = format!("makes {given} s; {} refuses assertions of more than {most} s", profile.name);
+            self.warn(name, &text);
+        }
+        given
+    }
+
+    /// What a profile adds to a header: algorithms to choose from, and by what the key's certificate is named unless
+    /// the user names it.
+    pub(super) fn complete(&self, header: &mut Header, profile: Option<&Profile>) {
+        let Some(profile) = profile else { return };
+        if self.signer.is_none() {
+            header.preferred.clone_from(&profile.algorithms);
+        }
+        let named = NAMES_OF_A_KEY.iter().any(|name| *name != "kid" && header.additional.have(name));
+        let shared = self.signer.is_none() && self.value(Name::JWTSecret).is_some();
+        if header.thumbprints.is_empty() && !named && !shared {
+            let wanted = profile.thumbprints.iter().filter_map(|name| Thumbprint::called(name));
+            header.thumbprints.extend(wanted);
+        }
+    }
+
+    /// Warns of what the provider will miss.
+    pub(super) fn check_needs(&mut self, header: &Header, own: &Members, profile: Option<&Profile>) {
+        let Some(profile) = profile else { return };
+        let provider = &profile.name;
+        let named = self.value(Name::JWTKeyID).is_some()
+            || !header.thumbprints.is_empty()
+            || NAMES_OF_A_KEY.iter().any(|name| header.additional.have(name));
+        if profile.needs_key_id && !named {
+            let text = format!("is not given; {provider} finds the key by it");
+            self.warn(Name::JWTKeyID, &text);
+        }
+        for claim in profile.needs_claims.iter().filter(|claim| !own.have(claim)) {
+            let text = format!("has no {claim}, without which {provider} refuses the assertion");
+            self.warn(Name::ClaimsAdditional, &text);
+        }
+        let scope = self.text(Name::Scope);
+        let lacks =
+            |wanted: &String| scope.as_ref().is_some_and(|scope| !scope.split(' ').any(|one| one == wanted));
+        for wanted in profile.needs_scopes.iter().filter(|wanted| lacks(wanted)) {
+            let text = format!("has no {wanted}, without which {provider} takes no JWT for a user");
+            self.warn(Name::Scope, &text);
+        }
+        if self.scope_in(Some(profile)) == ScopeIn::None && self.value(Name::Scope).is_some() {
+            let text = format!("is not sent: {provider} has no place for it; ScopeIn=Parameter sends it");
+            self.warn(Name::Scope, &text);
+        }
+    }
+
+    /// The client's own credentials beside a JWT bearer assertion, as the provider wants them.
+    pub(super) fn client_by_profile(
+        &mut self,
+        profile: Option<&Profile>,
+        header: Option<&Sent>,
+    ) -> Option<Client> {
+        let (profile, rule) = profile.and_then(|profile| Some((profile, profile.client?)))?;
+        if header.is_some_and(|header| header.name.eq_ignore_ascii_case("authorization")) {
+            // The user's own way to authenticate.
+            return None;
+        }
+        let by_issuer = profile.issuer_is_client_id;
+        let id = self.text(Name::ClientID);
+        let id = id.or_else(|| self.text(Name::ClaimsIssuer).filter(|_| by_issuer));
+        let secret = self.secret(Name::ClientSecret);
+        if !rule.needed && secret.is_none() {
+            return None;
+        }
+        let (id, secret) = (
+            id.or_else(|| self.need(Name::ClientID)),
+            secret.or_else(|| self.need_secret(Name::ClientSecret)),
+        );
+        Some(Client { id: id?, secret: Some(secret?), basic: rule.basic })
+    }
+
+    /// Seconds that a token lives where neither the answer nor the token says.
+    pub(super) fn token_lifetime(&self, profile: Option<&Profile>) -> Option<u32> {
+        let given = self.number(Name::AccessTokenLifetime).and_then(|seconds| u32::try_from(seconds).ok());
+        given.or(profile.and_then(|profile| profile.token_lifetime))
+    }
+}
+
+/// Scheme and host, as it was written.
+fn root(endpoint: &Url) -> Option<String> {
+    let uri = endpoint.uri();
+    Some(format!("{}://{}", uri.scheme_str()?, uri.authority()?))
+}
+
+/// `ACCOUNT.USER` as Snowflake reads it: in capitals, and the account up to its first dot, or where it is a global one
+/// to its first hyphen. What has a fingerprint already is left alone.
+fn account_and_user(written: &str) -> String {
+    if written.contains(".SHA256:") {
+        return written.to_owned();
+    }
+    let (account, user) = written.split_once('.').unwrap_or((written, ""));
+    let (account, user) = match user.get(..7).filter(|start| start.eq_ignore_ascii_case("global.")) {
+        Some(_) => (account.split('-').next().unwrap_or(account), user.get(7..).unwrap_or_default()),
+        None => (account, user),
+    };
+    let joint = if user.is_empty() { "" } else { "." };
+    format!("{account}{joint}{user}").to_uppercase()
+}
+
+/// An issuer without the fingerprint behind it.
+fn before_fingerprint(issuer: &str) -> &str {
+    issuer.split_once(".SHA256:").map_or(issuer, |(own, _)| own)
+}
+
+/// Whether the key's fingerprint is still to be written behind the issuer.
+pub(super) fn lacks_fingerprint(issuer: &str, profile: Option<&Profile>) -> bool {
+    profile.is_some_and(|profile| profile.keyed_issuer) && !issuer.contains("SHA256:")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! The JSON object of a body. It may hold tokens, and an error that echoes the request: all its texts are wiped.
+
+use std::fmt::{self, Write as _};
+use std::ops::Deref;
+
+use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
+use zeroize::Zeroize;
+
+use crate::base::secret::Secret;
+
+/// The members of an object, wiped when dropped.
+pub(super) struct JsonObject(Map<String, Value>);
+
+impl JsonObject {
+    /// Parses a body, with a byte order mark in front of it or without; nothing if it is no object.
+    pub(super) fn parse(body: &[u8]) -> Option<Self> {
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+        // What was parsed before an error is dropped by serde_json, which wipes nothing.
+        serde_json::from_slice::<IgnoredAny>(body).ok()?;
+        match serde_json::from_slice(body).ok()? {
+            Value::Object(members) => Some(Self(members)),
+            mut other => {
+                wipe_value(&mut other);
+                None
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, name: &str) -> Option<Value> {
+        self.0.remove(name)
+    }
+
+    /// All members with their values: a text as it is, others as JSON.
+    pub(super) fn into_texts(mut self) -> impl Iterator<Item = (String, Secret)> {
+        std::mem::take(&mut self.0).into_iter().map(|(name, value)| (name, into_text(value)))
+    }
+}
+
+impl Deref for JsonObject {
+    type Target = Map<String, Value>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl Drop for JsonObject {
+    fn drop(&mut self) {
+        wipe_members(std::mem::take(&mut self.0));
+    }
+}
+
+fn wipe_members(members: Map<String, Value>) {
+    for (mut name, mut value) in members {
+        name.zeroize();
+        wipe_value(&mut value);
+    }
+}
+
+/// Wipes all texts of a value; serde_json parses no deeper ones than can be gone through.
+pub(super) fn wipe_value(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(values) => values.iter_mut().for_each(wipe_value),
+        Value::Object(members) => wipe_members(std::mem::take(members)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn into_text(value: Value) -> Secret {
+    match value {
+        Value::String(text) => Secret::new(text),
+        mut other => {
+            // Growing would leave copies behind.
+            let mut length = Length(0);
+            let _ = write!(length, "{other}");
+            let mut text = String::with_capacity(length.0);
+            let _ = write!(text, "{other}");
+            wipe_value(&mut other);
+            Secret::new(text)
+        }
+    }
+}
+
+/// Counts what is written.
+struct Length(usize);
+
+impl fmt::Write for Length {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 = self.0.saturating_add(text.len());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_texts_are_wiped() {
+        let mut value: Value =
+            serde_json::from_str(r#"["hunter2",{"a":"hunter2","hunter2":[["hunter2"],7,null,true]}]"#)
+                .unwrap();
+        wipe_value(&mut value);
+        assert_eq!(value.to_string(), r#"["",{}]"#);
+    }
+
+    #[test]
+    fn what_is_no_object_is_not_parsed() {
+        for body in ["", "[]", "null", "\"hunter2\"", "{", "[[[", "{}{}"] {
+            assert!(JsonObject::parse(body.as_bytes()).is_none(), "{body}");
+        }
+    }
+
+    #[test]
+    fn members_become_texts() {
+        let body = JsonObject::parse(br#"{"a":"b","n":1.5,"o":{"p":["q"]},"z":null}"#).unwrap();
+        let texts: Vec<_> =
+            body.into_texts().map(|(name, text)| format!("{name}={}", text.reveal())).collect();
+        assert_eq!(texts, ["a=b", "n=1.5", r#"o={"p":["q"]}"#, "z=null"]);
+    }
+}
