@@ -14,14 +14,14 @@ NAMES=() EDITS=() TESTS=()
 # mutant NAME SED TEST: TEST, a model, must fail once SED has changed FILE.
 mutant() { NAMES+=("$1") EDITS+=("$2") TESTS+=("$MODELS::$3"); }
 
-mutant "no acquire fence before the value is dropped" 's|fence(Ordering::Acquire);||' what_is_taken_lives_while_another_is_put
+mutant "no acquire fence before the value is dropped" 's|fence(Ordering::Acquire);||' acquired_ref_survives_concurrent_store
 mutant "a reference is released without Release" 's|fetch_add(shares, Ordering::Release)|fetch_add(shares, Ordering::Relaxed)|' \
-    what_is_taken_lives_while_another_is_put
+    acquired_ref_survives_concurrent_store
 mutant "a reference is taken without Acquire" 's|fetch_add(1, Ordering::Acquire)|fetch_add(1, Ordering::Relaxed)|' \
-    what_is_taken_lives_while_another_is_put
+    acquired_ref_survives_concurrent_store
 mutant "taken references are not added to the count" 's|count(before).wrapping_sub(IN_A_SLOT)|-IN_A_SLOT|' \
-    what_is_taken_lives_while_the_slot_is_cleared
-mutant "taken references are counted twice" 's|count(number).wrapping_neg()|0|' what_two_take_is_moved_to_the_count_once
+    acquired_ref_survives_concurrent_clear
+mutant "taken references are counted twice" 's|count(number).wrapping_neg()|0|' rebalance_counts_concurrent_acquires_once
 
 stale=0
 for index in "${!NAMES[@]}"; do

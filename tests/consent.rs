@@ -10,7 +10,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use authgrant::authorize::{Browser, Expected, Listener, Pages, Pkce, state, with_state};
-use authgrant::base::call::Call;
+use authgrant::base::call::CallContext;
 use authgrant::base::error::Status;
 use authgrant::base::url::Url;
 use support::desktop::{WRITES_DOWN, desktop, is_the_part, with_path, written_down};
@@ -45,7 +45,7 @@ fn the_browser_gets_the_url_and_its_visit_brings_the_code() {
         seen
     });
     let expected = Expected { state, issuers: Vec::new(), server: "as.example".to_owned(), wants_code: true };
-    let call = Call::within(Duration::from_secs(30), "ConsentTimeout");
+    let call = CallContext::with_timeout(Duration::from_secs(30), "ConsentTimeout");
     let arrival = listener.wait_beside(&expected, &Pages::default(), &call, &mut || opened.check()).unwrap();
 
     assert_eq!(arrival.code.unwrap().reveal(), "the-code");
@@ -78,7 +78,7 @@ fn a_desktop_without_a_browser_ends_the_wait_long_before_its_deadline() {
     let state = state().unwrap();
     let mut opened = browser.open(&with_state(plain, &state, None), plain).unwrap();
     let expected = Expected { state, issuers: Vec::new(), server: "as.example".to_owned(), wants_code: true };
-    let call = Call::within(Duration::from_secs(60), "ConsentTimeout");
+    let call = CallContext::with_timeout(Duration::from_secs(60), "ConsentTimeout");
     let error =
         listener.wait_beside(&expected, &Pages::default(), &call, &mut || opened.check()).unwrap_err();
     assert_eq!((error.status(), error.consent_url()), (Status::Unsupported, Some(plain)));

@@ -73,7 +73,7 @@ impl Texts {
     }
 
     fn add_error(&mut self, error: &Error) {
-        for error in [error].into_iter().chain(error.others()) {
+        for error in [error].into_iter().chain(error.additional()) {
             self.messages.push(error.message().to_owned());
             self.messages.extend(error.option().map(str::to_owned));
         }

@@ -1,7 +1,7 @@
 //! The whole way of a person's visit: listen, show the URL, wait until the browser comes back.
 
 use super::{Browser, Expected, Listener, Pages, Pkce, state, url, with_state};
-use crate::base::call::Call;
+use crate::base::call::CallContext;
 use crate::base::error::{Error, Result, Status};
 use crate::base::secret::Secret;
 use crate::base::url::Url;
@@ -25,7 +25,12 @@ pub struct Visit {
 /// # Errors
 /// [`Status::InvalidOption`] for a RedirectURI that cannot be listened to, [`Status::Unsupported`] where nothing shows the
 /// URL, [`Status::Denied`], [`Status::Timeout`], [`Status::Cancelled`].
-pub fn visit(consent: &Consent, show: Option<&ShowUrl<'_>>, browser: &Browser, call: &Call) -> Result<Visit> {
+pub fn visit(
+    consent: &Consent,
+    show: Option<&ShowUrl<'_>>,
+    browser: &Browser,
+    call: &CallContext,
+) -> Result<Visit> {
     let redirect = address("RedirectURI", &consent.redirect_uri)?;
     let server = address("AuthURI", &consent.endpoint)?.host().to_owned();
     let listener = Listener::bind(&redirect)?;

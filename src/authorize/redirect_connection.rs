@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use crate::sys::{Awaited, Guarded};
+use crate::sys::{ForkSafeSocket, PollFd};
 
 /// The longest request head; an authorization code with what surrounds it takes less than half.
 pub(super) const HEAD: usize = 16 << 10;
@@ -21,7 +21,7 @@ const LINGER: Duration = Duration::from_secs(1);
 const DRAIN: usize = 256 << 10;
 
 pub(super) struct Visitor {
-    line: Guarded<TcpStream>,
+    line: ForkSafeSocket<TcpStream>,
     /// When the present phase began.
     since: Instant,
     phase: Phase,
@@ -39,7 +39,7 @@ impl Visitor {
     pub(super) fn new(line: TcpStream) -> io::Result<Self> {
         line.set_nonblocking(true)?;
         let room = Zeroizing::new(vec![0; HEAD].into_boxed_slice());
-        Ok(Self { line: Guarded::new(line), since: Instant::now(), phase: Phase::Reading(room, 0) })
+        Ok(Self { line: ForkSafeSocket::new(line), since: Instant::now(), phase: Phase::Reading(room, 0) })
     }
 
     pub(super) fn is_gone(&self) -> bool {
@@ -52,10 +52,10 @@ impl Visitor {
     }
 
     /// What is to be waited for.
-    pub(super) fn awaited(&self) -> Awaited<'_> {
+    pub(super) fn awaited(&self) -> PollFd<'_> {
         match self.phase {
-            Phase::Writing(..) => Awaited::writable(&*self.line),
-            _ => Awaited::readable(&*self.line),
+            Phase::Writing(..) => PollFd::writable(&*self.line),
+            _ => PollFd::readable(&*self.line),
         }
     }
 

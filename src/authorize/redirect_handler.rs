@@ -8,21 +8,26 @@ use crate::authorize::authorization_response::{
     Arrival, Expected, Fault, Place, Request, Verdict, empty, refused,
 };
 use crate::authorize::redirect_connection::HEAD;
-use crate::base::call::Call;
+use crate::base::call::CallContext;
 use crate::base::error::{Error, Result, Status};
-use crate::base::log::Level;
+use crate::base::log::LogLevel;
 
 pub(super) struct Desk<'a> {
     place: &'a Place,
     expected: &'a Expected,
     pages: &'a Pages,
-    call: &'a Call,
+    call: &'a CallContext,
     turned_away: BTreeMap<Fault, usize>,
     outcome: Option<(Result<Arrival>, Instant)>,
 }
 
 impl<'a> Desk<'a> {
-    pub(super) fn new(place: &'a Place, expected: &'a Expected, pages: &'a Pages, call: &'a Call) -> Self {
+    pub(super) fn new(
+        place: &'a Place,
+        expected: &'a Expected,
+        pages: &'a Pages,
+        call: &'a CallContext,
+    ) -> Self {
         Self { place, expected, pages, call, turned_away: BTreeMap::new(), outcome: None }
     }
 
@@ -73,7 +78,7 @@ impl<'a> Desk<'a> {
     fn away(&mut self, fault: Fault) -> Page {
         let count = self.turned_away.entry(fault).or_default();
         *count = count.saturating_add(1);
-        self.call.log.line(Level::Debug, || format!("turned away a visit {}", fault.counted()));
+        self.call.log.log(LogLevel::Debug, || format!("turned away a visit {}", fault.counted()));
         let (status, why) = fault.told();
         Pages::turned_away(status, why)
     }
@@ -90,7 +95,7 @@ impl<'a> Desk<'a> {
         };
         let text = format!(
             "{} did not send the browser back to RedirectURI {redirect} within {}; {found}",
-            self.expected.server, self.call.limit
+            self.expected.server, self.call.timeout
         );
         Error::new(Status::Timeout, "consent", text)
     }

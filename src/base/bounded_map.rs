@@ -7,12 +7,12 @@ use std::hash::Hash;
 /// Keys may be chosen by untrusted users, so there is an end to how many are kept. Finding the one to evict looks at all of
 /// them: for some thousands at most.
 pub struct BoundedMap<K, V> {
-    entries: HashMap<K, Entry<V>>,
+    entries: HashMap<K, BoundedEntry<V>>,
     capacity: usize,
-    uses: u64,
+    use_counter: u64,
 }
 
-struct Entry<V> {
+struct BoundedEntry<V> {
     value: V,
     last_used: u64,
 }
@@ -21,7 +21,7 @@ impl<K: Eq + Hash + Clone, V> BoundedMap<K, V> {
     /// One with room for `capacity` values, and with none in it.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
-        Self { entries: HashMap::new(), capacity, uses: 0 }
+        Self { entries: HashMap::new(), capacity, use_counter: 0 }
     }
 
     /// The value of `key`.
@@ -29,24 +29,24 @@ impl<K: Eq + Hash + Clone, V> BoundedMap<K, V> {
     where
         K: Borrow<Q>,
     {
-        self.uses = self.uses.wrapping_add(1);
+        self.use_counter = self.use_counter.wrapping_add(1);
         let entry = self.entries.get_mut(key)?;
-        entry.last_used = self.uses;
+        entry.last_used = self.use_counter;
         Some(&entry.value)
     }
 
     /// The value of `key`, made if there is none.
     pub fn get_or_insert_with(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V {
         if self.entries.len() >= self.capacity && !self.entries.contains_key(&key) {
-            self.evict();
+            self.evict_lru();
         }
-        self.uses = self.uses.wrapping_add(1);
-        let entry = self.entries.entry(key).or_insert_with(|| Entry { value: make(), last_used: 0 });
-        entry.last_used = self.uses;
+        self.use_counter = self.use_counter.wrapping_add(1);
+        let entry = self.entries.entry(key).or_insert_with(|| BoundedEntry { value: make(), last_used: 0 });
+        entry.last_used = self.use_counter;
         &mut entry.value
     }
 
-    fn evict(&mut self) {
+    fn evict_lru(&mut self) {
         let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.last_used);
         if let Some(key) = oldest.map(|(key, _)| key.clone()) {
             self.entries.remove(&key);

@@ -15,8 +15,10 @@ pub struct Identity([u8; 32]);
 impl Identity {
     /// The identity of `subject`. What is hashed is what `Hash` is derived from: a field cannot be forgotten.
     pub fn of(key: &hmac::Key, subject: &impl Hash) -> Self {
-        let mut hasher =
-            KeyedHasher { context: hmac::Context::with_key(key), pieces: SecretBytes::with_room(AT_ONCE) };
+        let mut hasher = KeyedHasher {
+            context: hmac::Context::with_key(key),
+            pieces: SecretBytes::with_capacity(AT_ONCE),
+        };
         subject.hash(&mut hasher);
         hasher.flush();
         let mut identity = [0; 32];

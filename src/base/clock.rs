@@ -43,24 +43,24 @@ impl Clock for SystemClock {
 
 /// A time as ISO 8601 writes it, such as `2026-08-21T10:00:00Z`; nothing before 1970 and behind 9999.
 #[must_use]
-pub fn iso8601(unix_seconds: i64) -> Option<String> {
+pub fn format_rfc3339(unix_seconds: i64) -> Option<String> {
     let since = Duration::from_secs(u64::try_from(unix_seconds).ok()?);
     DateTime::from_unix_duration(since).ok().map(|time| time.to_string())
 }
 
 /// Seconds since 1970 of such a time, which says its zone: `Z`, or the hours and minutes by which its clock is ahead.
 #[must_use]
-pub fn from_iso8601(text: &str) -> Option<i64> {
+pub fn parse_rfc3339(text: &str) -> Option<i64> {
     let (date, time) = text.trim().split_once(['T', 't', ' '])?;
     let zone = time.find(['Z', 'z', '+', '-'])?;
     let (time, zone) = time.split_at_checked(zone)?;
     let whole = time.split(['.', ',']).next()?;
     let read: DateTime = format!("{date}T{whole}Z").parse().ok()?;
-    i64::try_from(read.unix_duration().as_secs()).ok()?.checked_sub(ahead(zone)?)
+    i64::try_from(read.unix_duration().as_secs()).ok()?.checked_sub(parse_utc_offset(zone)?)
 }
 
 /// By how many seconds a clock of that zone is ahead.
-fn ahead(zone: &str) -> Option<i64> {
+fn parse_utc_offset(zone: &str) -> Option<i64> {
     if zone.eq_ignore_ascii_case("Z") {
         return Some(0);
     }
@@ -87,20 +87,20 @@ impl Deadline {
 
     /// No end.
     #[must_use]
-    pub fn never() -> Self {
+    pub fn none() -> Self {
         Self(None)
     }
 
     /// What is left, zero once it has passed; nothing where there is no end.
     #[must_use]
-    pub fn left(&self) -> Option<Duration> {
+    pub fn remaining(&self) -> Option<Duration> {
         self.0.map(|end| end.saturating_duration_since(Instant::now()))
     }
 
     /// Whether it has passed.
     #[must_use]
-    pub fn passed(&self) -> bool {
-        self.left() == Some(Duration::ZERO)
+    pub fn is_past(&self) -> bool {
+        self.remaining() == Some(Duration::ZERO)
     }
 }
 
@@ -109,9 +109,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_read_with_its_zone_and_written_in_that_of_greenwich() {
+    fn rfc3339_parses_any_offset_and_formats_utc() {
         let ten = 1_787_306_400;
-        assert_eq!(iso8601(ten).unwrap(), "2026-08-21T10:00:00Z");
+        assert_eq!(format_rfc3339(ten).unwrap(), "2026-08-21T10:00:00Z");
         for text in [
             "2026-08-21T10:00:00Z",
             " 2026-08-21T10:00:00.999z ",
@@ -119,7 +119,7 @@ mod tests {
             "2026-08-21 04:30:00-0530",
             "2026-08-21t11:00:00,5+01",
         ] {
-            assert_eq!(from_iso8601(text), Some(ten), "{text}");
+            assert_eq!(parse_rfc3339(text), Some(ten), "{text}");
         }
         for text in [
             "",
@@ -134,9 +134,9 @@ mod tests {
             "2026-08-21T10:00:00+-1:00",
             "2026-08-21T10:00:00Zulu",
         ] {
-            assert_eq!(from_iso8601(text), None, "{text}");
+            assert_eq!(parse_rfc3339(text), None, "{text}");
         }
-        assert_eq!(iso8601(-1), None);
-        assert_eq!(iso8601(i64::MAX), None);
+        assert_eq!(format_rfc3339(-1), None);
+        assert_eq!(format_rfc3339(i64::MAX), None);
     }
 }

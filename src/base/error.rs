@@ -155,7 +155,7 @@ impl Status {
 
     /// Whether the same call may succeed later with nothing changed.
     #[must_use]
-    pub fn retryable(self) -> bool {
+    pub fn is_retryable(self) -> bool {
         matches!(self, Self::Network | Self::Timeout | Self::Throttled | Self::Server)
     }
 }
@@ -166,14 +166,14 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// One error, with what it is about, and others of the same call behind it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Error {
-    details: Box<Details>,
+    details: Box<ErrorDetails>,
 }
 
 /// More errors of one call than anybody reads; a stranger's text must not make an endless chain.
-const MOST: usize = 32;
+const MAX_CHAIN_LEN: usize = 32;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Details {
+struct ErrorDetails {
     status: Status,
     sqlstate: &'static str,
     message: String,
@@ -184,9 +184,9 @@ struct Details {
     consent_url: Option<String>,
     http_status: u16,
     retry_after: u32,
-    others: Vec<Error>,
-    of_one_call: bool,
-    from_server: bool,
+    additional: Vec<Error>,
+    caller_specific: bool,
+    caused_by_server: bool,
 }
 
 impl Error {
@@ -197,7 +197,7 @@ impl Error {
     #[must_use]
     pub fn new(status: Status, part: &str, text: impl AsRef<str>) -> Self {
         Self {
-            details: Box::new(Details {
+            details: Box::new(ErrorDetails {
                 status,
                 sqlstate: status.sqlstate(),
                 message: sanitize::message(&format!("[authgrant][{part}] {}", text.as_ref())),
@@ -208,9 +208,9 @@ impl Error {
                 consent_url: None,
                 http_status: 0,
                 retry_after: 0,
-                others: Vec::new(),
-                of_one_call: false,
-                from_server: false,
+                additional: Vec::new(),
+                caller_specific: false,
+                caused_by_server: false,
             }),
         }
     }
@@ -237,16 +237,16 @@ impl Error {
 
     /// The same for the one call that met it: it says nothing about another that wants the same.
     #[must_use]
-    pub fn of_one_call(mut self) -> Self {
-        self.details.of_one_call = true;
+    pub fn caller_specific(mut self) -> Self {
+        self.details.caller_specific = true;
         self
     }
 
     /// The same of an endpoint, or of the way to it: what it answered, or that it did not. The next request most likely
     /// meets the same.
     #[must_use]
-    pub fn from_server(mut self) -> Self {
-        self.details.from_server = true;
+    pub fn caused_by_server(mut self) -> Self {
+        self.details.caused_by_server = true;
         self
     }
 
@@ -275,11 +275,11 @@ impl Error {
     /// The same error as it is told from memory: the server said it so many seconds ago, and is asked again in so many. It
     /// says nothing new about the server.
     #[must_use]
-    pub fn remembered(mut self, ago: u64, left: u32) -> Self {
+    pub fn with_negative_cache_age(mut self, ago: u64, left: u32) -> Self {
         let text = format!("; that was {ago} s ago, and the server is not asked again for {left} s");
         self.details.message.push_str(&text);
         self.details.retry_after = left;
-        self.details.from_server = false;
+        self.details.caused_by_server = false;
         self
     }
 
@@ -302,17 +302,17 @@ impl Error {
     /// All of `errors` as one chain, the first one in front; nothing where there are none. Beyond a number that
     /// anybody reads, the last one says how many more there were.
     #[must_use]
-    pub fn chain(mut errors: Vec<Self>) -> Option<Self> {
-        let left_out = errors.len().saturating_sub(MOST);
+    pub fn combine(mut errors: Vec<Self>) -> Option<Self> {
+        let left_out = errors.len().saturating_sub(MAX_CHAIN_LEN);
         if left_out > 0 {
-            errors.truncate(MOST);
+            errors.truncate(MAX_CHAIN_LEN);
             let last = errors.last()?;
             let more = Self::new(last.status(), "options", format!("and {left_out} more like these"));
             errors.push(more.with_sqlstate(last.sqlstate()));
         }
         let mut errors = errors.into_iter();
         let mut first = errors.next()?;
-        first.details.others = errors.collect();
+        first.details.additional = errors.collect();
         Some(first)
     }
 
@@ -324,14 +324,14 @@ impl Error {
 
     /// Whether it says nothing about another call that wants the same.
     #[must_use]
-    pub fn is_of_one_call(&self) -> bool {
-        self.details.of_one_call
+    pub fn is_caller_specific(&self) -> bool {
+        self.details.caller_specific
     }
 
     /// Whether an endpoint, or the way to it, is the reason.
     #[must_use]
-    pub fn is_from_server(&self) -> bool {
-        self.details.from_server
+    pub fn is_caused_by_server(&self) -> bool {
+        self.details.caused_by_server
     }
 
     /// Five characters.
@@ -390,8 +390,8 @@ impl Error {
 
     /// The other errors of the same call.
     #[must_use]
-    pub fn others(&self) -> &[Self] {
-        &self.details.others
+    pub fn additional(&self) -> &[Self] {
+        &self.details.additional
     }
 }
 
@@ -408,23 +408,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_those_of_the_contract_and_have_no_gap() {
+    fn status_numbers_are_contiguous() {
         for (number, status) in Status::ALL.into_iter().enumerate() {
             assert_eq!(status as usize, number, "{}", status.name());
         }
     }
 
     #[test]
-    fn a_chain_keeps_the_order_in_which_the_faults_were_found() {
+    fn combined_errors_keep_their_order() {
         let errors = ["a", "b", "c"].map(|text| Error::new(Status::InvalidOption, "options", text));
-        let chain = Error::chain(errors.to_vec()).unwrap();
+        let chain = Error::combine(errors.to_vec()).unwrap();
         assert_eq!(chain.message(), "[authgrant][options] a");
-        assert_eq!(chain.others().last().unwrap().message(), "[authgrant][options] c");
-        assert_eq!(Error::chain(Vec::new()), None);
+        assert_eq!(chain.additional().last().unwrap().message(), "[authgrant][options] c");
+        assert_eq!(Error::combine(Vec::new()), None);
     }
 
     #[test]
-    fn texts_from_outside_are_escaped_and_bounded() {
+    fn error_texts_are_escaped_and_bounded() {
         for (c, escaped) in [
             ('\n', "\\n"),
             ('\u{1b}', "\\x1b"),
@@ -448,7 +448,7 @@ mod tests {
             .with_option(long.clone().unwrap_or_default())
             .with_oauth(long.clone(), long.clone())
             .with_provider_code(long)
-            .remembered(1, 2);
+            .with_negative_cache_age(1, 2);
         let getters = [error.option(), error.oauth_error(), error.oauth_description(), error.provider_code()];
         for text in getters.into_iter().flatten().chain([error.message()]) {
             assert!(text.len() <= 4400, "{}", text.len());
@@ -456,11 +456,11 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_is_no_longer_than_anybody_reads() {
+    fn combined_error_list_is_bounded() {
         let errors = vec![Error::warning("01S00", "options", "x"); 100_000];
-        let chain = Error::chain(errors).unwrap();
-        assert_eq!(chain.others().len(), 32);
-        let last = chain.others().last().unwrap();
+        let chain = Error::combine(errors).unwrap();
+        assert_eq!(chain.additional().len(), 32);
+        let last = chain.additional().last().unwrap();
         assert_eq!(
             (last.message(), last.sqlstate()),
             ("[authgrant][options] and 99968 more like these", "01S00")

@@ -13,7 +13,7 @@ use std::time::SystemTime;
 use zeroize::Zeroizing;
 
 use crate::base::error::Status;
-use crate::base::policy::{AllowedDirectories, Forbidden};
+use crate::base::policy::{AllowedDirectories, Restriction};
 use crate::base::sanitize;
 use crate::sys::{self, BeneathError};
 
@@ -22,21 +22,21 @@ const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 /// A file that an option named: as typed, for messages, and where that is, whatever the process' directory becomes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Location {
-    typed: String,
+pub struct ConfiguredPath {
+    configured: String,
     path: PathBuf,
     /// Whether it is opened below an allowed directory alone.
     confined: bool,
 }
 
-impl Location {
+impl ConfiguredPath {
     /// The file at `typed`; a relative path is meant from where the process stands now.
     #[must_use]
     pub fn new(typed: String) -> Self {
         let path = PathBuf::from(&typed);
         // Most are absolute as they are, and there are several for each user that a host acts for.
         let path = if path.is_absolute() { path } else { std::path::absolute(&path).unwrap_or(path) };
-        Self { typed, path, confined: false }
+        Self { configured: typed, path, confined: false }
     }
 
     /// As [`Self::new`], for a path in untrusted text: the file is opened only if it is below a directory that the
@@ -49,7 +49,7 @@ impl Location {
     /// Whether its path, without a look at the file system, may be opened.
     #[must_use]
     pub fn is_allowed(&self) -> bool {
-        !self.confined || AllowedDirectories::current().above(&self.path).next().is_some()
+        !self.confined || AllowedDirectories::current().containing(&self.path).next().is_some()
     }
 
     /// The content of the file, wiped when dropped, and what was known of it before the reading: a change during it is
@@ -57,41 +57,44 @@ impl Location {
     ///
     /// # Errors
     /// What keeps it from being read.
-    pub fn read(&self) -> Result<(Zeroizing<Vec<u8>>, Metadata), Fault> {
-        self.read_at_most(MAX_BYTES)
+    pub fn read(&self) -> Result<(Zeroizing<Vec<u8>>, Metadata), ReadError> {
+        self.read_with_limit(MAX_BYTES)
     }
 
     /// As [`Self::read`], of a file that has no more than so many bytes.
     ///
     /// # Errors
     /// Those of [`Self::read`].
-    pub fn read_at_most(&self, most: u64) -> Result<(Zeroizing<Vec<u8>>, Metadata), Fault> {
-        check(&self.metadata()?, most)?;
-        read_open(self.open()?, most)
+    pub fn read_with_limit(&self, most: u64) -> Result<(Zeroizing<Vec<u8>>, Metadata), ReadError> {
+        check_regular_file(&self.metadata()?, most)?;
+        read_opened(self.open()?, most)
     }
 
-    fn metadata(&self) -> Result<Metadata, Fault> {
+    fn metadata(&self) -> Result<Metadata, ReadError> {
         if self.confined {
-            return self.below_allowed(sys::metadata_beneath);
+            return self.try_allowed_directories(sys::metadata_beneath);
         }
         Ok(std::fs::metadata(&self.path)?)
     }
 
-    fn open(&self) -> Result<File, Fault> {
+    fn open(&self) -> Result<File, ReadError> {
         if self.confined {
-            return self.below_allowed(sys::open_beneath);
+            return self.try_allowed_directories(sys::open_beneath);
         }
-        Ok(open(&self.path)?)
+        Ok(open_nonblocking(&self.path)?)
     }
 
     /// What `open` does with the path below the first allowed directory that it does not leave.
-    fn below_allowed<T>(&self, open: fn(&Path, &Path) -> Result<T, BeneathError>) -> Result<T, Fault> {
-        let mut outcome = Err(Fault::NotAllowed);
-        for (directory, rest) in AllowedDirectories::current().above(&self.path) {
+    fn try_allowed_directories<T>(
+        &self,
+        open: fn(&Path, &Path) -> Result<T, BeneathError>,
+    ) -> Result<T, ReadError> {
+        let mut outcome = Err(ReadError::NotAllowed);
+        for (directory, rest) in AllowedDirectories::current().containing(&self.path) {
             outcome = match open(directory, rest) {
                 Ok(opened) => return Ok(opened),
-                Err(BeneathError::Io(error)) => return Err(Fault::Io(error)),
-                Err(BeneathError::Outside) => Err(Fault::LeavesAllowed),
+                Err(BeneathError::Io(error)) => return Err(ReadError::Io(error)),
+                Err(BeneathError::Outside) => Err(ReadError::SymlinkEscape),
             };
         }
         outcome
@@ -99,8 +102,8 @@ impl Location {
 
     /// As the user wrote it.
     #[must_use]
-    pub fn typed(&self) -> &str {
-        &self.typed
+    pub fn as_configured(&self) -> &str {
+        &self.configured
     }
 
     /// What is opened.
@@ -110,9 +113,9 @@ impl Location {
     }
 }
 
-impl fmt::Display for Location {
+impl fmt::Display for ConfiguredPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&sanitize::path(&self.typed))
+        f.write_str(&sanitize::path(&self.configured))
     }
 }
 
@@ -120,35 +123,35 @@ impl fmt::Display for Location {
 ///
 /// The time of writing is not enough: `cp -p` and rsync set it, and only the time of the change shows that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stamp {
+pub struct FileVersion {
     length: u64,
     modified: Option<SystemTime>,
     /// Device and number.
-    file: (u64, u64),
+    device_and_inode: (u64, u64),
     /// Seconds and nanoseconds, which no program can set.
-    changed: (i64, i64),
+    ctime: (i64, i64),
 }
 
-impl Stamp {
+impl FileVersion {
     /// The stamp of the file that this is known of.
     #[must_use]
-    pub fn of(metadata: &Metadata) -> Self {
+    pub fn from_metadata(metadata: &Metadata) -> Self {
         let (length, modified) = (metadata.len(), metadata.modified().ok());
-        Self { length, modified, ..Self::by_system(metadata) }
+        Self { length, modified, ..Self::from_inode(metadata) }
     }
 
     #[cfg(unix)]
-    fn by_system(metadata: &Metadata) -> Self {
+    fn from_inode(metadata: &Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;
         Self {
-            file: (metadata.dev(), metadata.ino()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            device_and_inode: (metadata.dev(), metadata.ino()),
+            ctime: (metadata.ctime(), metadata.ctime_nsec()),
             ..Self::default()
         }
     }
 
     #[cfg(not(unix))]
-    fn by_system(_: &Metadata) -> Self {
+    fn from_inode(_: &Metadata) -> Self {
         Self::default()
     }
 
@@ -156,8 +159,8 @@ impl Stamp {
     ///
     /// # Errors
     /// What keeps it from being looked at.
-    pub fn now(file: &Location) -> Result<Self, Fault> {
-        file.metadata().map(|found| Self::of(&found))
+    pub fn read(file: &ConfiguredPath) -> Result<Self, ReadError> {
+        file.metadata().map(|found| Self::from_metadata(&found))
     }
 }
 
@@ -167,37 +170,41 @@ impl Stamp {
 /// what is root's or another's is how a service is given its key (Kubernetes' fsGroup, Debian's ssl-cert), and no fault;
 /// PostgreSQL draws the line in the same place. Root itself is not told of it either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Exposed {
+pub struct LoosePermissions {
     mode: u32,
     /// The bits of it that are the fault.
-    by: u32,
+    offending_bits: u32,
     /// Whether the process would still read it if its owner alone might.
-    is_own: bool,
+    owned_by_us: bool,
 }
 
-impl Exposed {
+impl LoosePermissions {
     /// Whether the file that this is known of is; never on systems whose files have no mode.
     #[must_use]
-    pub fn of(metadata: &Metadata) -> Option<Self> {
+    pub fn detect(metadata: &Metadata) -> Option<Self> {
         let (mode, owner) = mode_and_owner(metadata)?;
-        Self::seen_by(sys::effective_user_id(), mode, owner)
+        Self::check(sys::effective_user_id(), mode, owner)
     }
 
-    fn seen_by(user: u32, mode: u32, owner: u32) -> Option<Self> {
+    fn check(user: u32, mode: u32, owner: u32) -> Option<Self> {
         let group_reads = if owner == user && user != 0 { 0o040 } else { 0 };
         let by = mode & (0o026 | group_reads);
-        (by != 0).then_some(Self { mode: mode & 0o7777, by, is_own: owner == user || user == 0 })
+        (by != 0).then_some(Self {
+            mode: mode & 0o7777,
+            offending_bits: by,
+            owned_by_us: owner == user || user == 0,
+        })
     }
 }
 
-impl fmt::Display for Exposed {
+impl fmt::Display for LoosePermissions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match (self.by & 0o044 != 0, self.by & 0o022 != 0) {
+        let what = match (self.offending_bits & 0o044 != 0, self.offending_bits & 0o022 != 0) {
             (true, true) => "read and write",
             (true, false) => "read",
             _ => "write",
         };
-        let right = if self.is_own { "600" } else { "640" };
+        let right = if self.owned_by_us { "600" } else { "640" };
         write!(f, "has mode {:04o}, by which others may {what} it; chmod {right} keeps them out", self.mode)
     }
 }
@@ -215,20 +222,20 @@ fn mode_and_owner(_: &Metadata) -> Option<(u32, u32)> {
 
 /// Why a file was not read, to be put behind its path.
 #[derive(Debug)]
-pub enum Fault {
+pub enum ReadError {
     /// The operating system refused.
     Io(io::Error),
     /// It is something other than a regular file.
-    Kind(&'static str),
+    NotRegularFile(&'static str),
     /// It has so many bytes, and so many are the most.
     TooLarge(u64, u64),
     /// It is below none of the allowed directories.
     NotAllowed,
     /// Its path is below an allowed directory, and leaves it by a symbolic link.
-    LeavesAllowed,
+    SymlinkEscape,
 }
 
-impl Fault {
+impl ReadError {
     /// Whether there is no such file.
     #[must_use]
     pub fn is_missing(&self) -> bool {
@@ -238,7 +245,7 @@ impl Fault {
     /// Whether the policy of the process forbids it.
     #[must_use]
     pub fn is_forbidden(&self) -> bool {
-        matches!(self, Self::NotAllowed | Self::LeavesAllowed)
+        matches!(self, Self::NotAllowed | Self::SymlinkEscape)
     }
 
     /// [`Status::InvalidOption`] for what the policy forbids, else `status`.
@@ -248,17 +255,17 @@ impl Fault {
     }
 }
 
-impl From<io::Error> for Fault {
+impl From<io::Error> for ReadError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(error) => write!(f, "cannot be read: {error}"),
-            Self::Kind(kind) => write!(f, "is {kind}, not a file"),
+            Self::NotRegularFile(kind) => write!(f, "is {kind}, not a file"),
             Self::TooLarge(length, most) => {
                 write!(
                     f,
@@ -267,10 +274,14 @@ impl fmt::Display for Fault {
                 )
             }
             Self::NotAllowed => {
-                write!(f, "is below no folder of authgrant_allow_directory, {}", Forbidden::FilePaths.said())
+                write!(
+                    f,
+                    "is below no folder of authgrant_allow_directory, {}",
+                    Restriction::FilePaths.rejection_text()
+                )
             }
-            Self::LeavesAllowed => {
-                let said = Forbidden::FilePaths.said();
+            Self::SymlinkEscape => {
+                let said = Restriction::FilePaths.rejection_text();
                 write!(f, "leads out of the folder of authgrant_allow_directory by a symbolic link, {said}")
             }
         }
@@ -281,41 +292,41 @@ impl fmt::Display for Fault {
 ///
 /// # Errors
 /// What keeps it from being read.
-pub fn read(path: &Path) -> Result<(Zeroizing<Vec<u8>>, Metadata), Fault> {
-    check(&std::fs::metadata(path)?, MAX_BYTES)?;
-    read_open(open(path)?, MAX_BYTES)
+pub fn read_file(path: &Path) -> Result<(Zeroizing<Vec<u8>>, Metadata), ReadError> {
+    check_regular_file(&std::fs::metadata(path)?, MAX_BYTES)?;
+    read_opened(open_nonblocking(path)?, MAX_BYTES)
 }
 
-fn read_open(mut file: File, most: u64) -> Result<(Zeroizing<Vec<u8>>, Metadata), Fault> {
+fn read_opened(mut file: File, most: u64) -> Result<(Zeroizing<Vec<u8>>, Metadata), ReadError> {
     let metadata = file.metadata()?;
-    check(&metadata, most)?;
-    let content = fill(&mut file, metadata.len())?;
+    check_regular_file(&metadata, most)?;
+    let content = read_fixed(&mut file, metadata.len())?;
     Ok((content, metadata))
 }
 
 #[cfg(unix)]
-fn open(path: &Path) -> io::Result<File> {
+fn open_nonblocking(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
     OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
 }
 
 #[cfg(not(unix))]
-fn open(path: &Path) -> io::Result<File> {
+fn open_nonblocking(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).open(path)
 }
 
-fn check(metadata: &Metadata, most: u64) -> Result<(), Fault> {
+fn check_regular_file(metadata: &Metadata, most: u64) -> Result<(), ReadError> {
     if !metadata.is_file() {
-        return Err(Fault::Kind(kind(metadata.file_type())));
+        return Err(ReadError::NotRegularFile(describe_file_type(metadata.file_type())));
     }
     if metadata.len() > most {
-        return Err(Fault::TooLarge(metadata.len(), most));
+        return Err(ReadError::TooLarge(metadata.len(), most));
     }
     Ok(())
 }
 
 #[cfg(unix)]
-fn kind(found: FileType) -> &'static str {
+fn describe_file_type(found: FileType) -> &'static str {
     use std::os::unix::fs::FileTypeExt;
     match found {
         found if found.is_dir() => "a directory",
@@ -326,12 +337,12 @@ fn kind(found: FileType) -> &'static str {
 }
 
 #[cfg(not(unix))]
-fn kind(found: FileType) -> &'static str {
+fn describe_file_type(found: FileType) -> &'static str {
     if found.is_dir() { "a directory" } else { "a device" }
 }
 
 /// Reads at most `length` bytes into a buffer that never grows: growing would leave unwiped copies behind.
-fn fill(file: &mut File, length: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+fn read_fixed(file: &mut File, length: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     let length = usize::try_from(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
     let mut content = Zeroizing::new(vec![0; length]);
     let mut filled = 0_usize;
@@ -348,10 +359,10 @@ fn fill(file: &mut File, length: u64) -> io::Result<Zeroizing<Vec<u8>>> {
 }
 
 #[cfg(test)]
-impl Location {
+impl ConfiguredPath {
     /// What was typed in another directory than that of the process.
-    pub fn elsewhere(typed: &str, path: PathBuf) -> Self {
-        Self { typed: typed.to_owned(), path, confined: false }
+    pub fn with_path(typed: &str, path: PathBuf) -> Self {
+        Self { configured: typed.to_owned(), path, confined: false }
     }
 }
 
@@ -364,17 +375,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_relative_path_is_opened_where_the_process_stood_and_shown_as_typed() {
+    fn relative_path_is_resolved_and_displayed_verbatim() {
         let here = std::env::current_dir().unwrap();
-        let relative = Location::new("a/../k.jks".to_owned());
-        assert_eq!((relative.typed(), relative.path()), ("a/../k.jks", here.join("a/../k.jks").as_path()));
+        let relative = ConfiguredPath::new("a/../k.jks".to_owned());
+        assert_eq!(
+            (relative.as_configured(), relative.path()),
+            ("a/../k.jks", here.join("a/../k.jks").as_path())
+        );
         assert_eq!(relative.to_string(), "a/../k.jks");
-        assert_eq!(Location::new("/k.jks".to_owned()).path(), Path::new("/k.jks"));
+        assert_eq!(ConfiguredPath::new("/k.jks".to_owned()).path(), Path::new("/k.jks"));
     }
 
     #[test]
-    fn a_file_is_exposed_where_others_than_its_owner_and_whom_he_gave_it_to_may_use_it() {
-        let said = |user, mode, owner| Exposed::seen_by(user, mode, owner).map(|found| found.to_string());
+    fn loose_permissions_depend_on_mode_and_owner() {
+        let said =
+            |user, mode, owner| LoosePermissions::check(user, mode, owner).map(|found| found.to_string());
         for mode in [0o600, 0o400, 0o100_600, 0o700] {
             assert_eq!(said(7, mode, 7), None, "{mode:o}");
         }
@@ -393,12 +408,12 @@ mod tests {
     }
 
     #[test]
-    fn opening_a_fifo_that_came_after_the_look_does_not_wait_for_a_writer() {
+    fn opening_fifo_does_not_block() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pipe");
         assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
         let (done, waiting) = mpsc::channel();
-        std::thread::spawn(move || done.send(open(&path).is_ok()));
+        std::thread::spawn(move || done.send(open_nonblocking(&path).is_ok()));
         assert_eq!(waiting.recv_timeout(Duration::from_secs(5)), Ok(true));
     }
 }

@@ -18,14 +18,14 @@ impl Fraction {
 
     /// This fraction of `whole`, in whole nanoseconds.
     #[must_use]
-    pub fn of(self, whole: Duration) -> Duration {
+    pub fn scale_duration(self, whole: Duration) -> Duration {
         let nanos = whole.as_nanos().saturating_mul(u128::from(self.0)) >> u16::BITS;
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
     /// This fraction of `whole`, rounded down.
     #[must_use]
-    pub fn of_seconds(self, whole: i64) -> i64 {
+    pub fn scale_seconds(self, whole: i64) -> i64 {
         i64::try_from(i128::from(whole).saturating_mul(i128::from(self.0)) >> u16::BITS).unwrap_or(whole)
     }
 }
@@ -45,7 +45,7 @@ impl Jitter {
 
     /// A new random fraction for each call.
     #[must_use]
-    pub fn next(&self) -> Fraction {
+    pub fn sample(&self) -> Fraction {
         self.pinned.unwrap_or_else(|| {
             let mut bytes = [0; 2];
             // Without randomness everybody waits equally long, which does no harm.
@@ -71,33 +71,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fraction_of_duration_stays_below_the_whole() {
+    fn scaled_duration_stays_below_whole() {
         let whole = Duration::from_secs(60);
-        assert_eq!(Fraction::new(0).of(whole), Duration::ZERO);
-        assert_eq!(Fraction::new(1 << 15).of(whole), Duration::from_secs(30));
-        let most = Fraction::new(u16::MAX).of(whole);
+        assert_eq!(Fraction::new(0).scale_duration(whole), Duration::ZERO);
+        assert_eq!(Fraction::new(1 << 15).scale_duration(whole), Duration::from_secs(30));
+        let most = Fraction::new(u16::MAX).scale_duration(whole);
         assert!(most < whole && most > Duration::from_millis(59_990), "{most:?}");
-        assert!(Fraction::new(u16::MAX).of(Duration::MAX) < Duration::MAX);
+        assert!(Fraction::new(u16::MAX).scale_duration(Duration::MAX) < Duration::MAX);
     }
 
     #[test]
-    fn fraction_of_seconds_is_rounded_down() {
-        let of_minute = |numerator| Fraction::new(numerator).of_seconds(60);
+    fn scaled_seconds_are_rounded_down() {
+        let of_minute = |numerator| Fraction::new(numerator).scale_seconds(60);
         assert_eq!([0, 1 << 14, 1 << 15, u16::MAX].map(of_minute), [0, 15, 30, 59]);
-        assert_eq!(Fraction::new(u16::MAX).of_seconds(0), 0);
-        assert!(Fraction::new(u16::MAX).of_seconds(i64::MAX) > i64::MAX / 2);
+        assert_eq!(Fraction::new(u16::MAX).scale_seconds(0), 0);
+        assert!(Fraction::new(u16::MAX).scale_seconds(i64::MAX) > i64::MAX / 2);
     }
 
     #[test]
-    fn random_jitter_differs_from_call_to_call() {
-        let drawn: BTreeSet<u16> = (0..100).map(|_| Jitter::default().next().0).collect();
+    fn random_jitter_differs_between_calls() {
+        let drawn: BTreeSet<u16> = (0..100).map(|_| Jitter::default().sample().0).collect();
         assert!(drawn.len() > 50, "{drawn:?}");
         let all = drawn.iter().fold((0, u16::MAX), |(or, and), drawn| (or | drawn, and & drawn));
         assert_eq!(all, (u16::MAX, 0), "each bit is random");
     }
 
     #[test]
-    fn jitter_of_key_is_stable_in_one_process_and_differs_between_keys_and_processes() {
+    fn jitter_for_key_is_stable_per_process() {
         let fraction = |process: &[u8], subject: u32| {
             let key = Identity::of(&hmac::Key::new(hmac::HMAC_SHA256, process), &subject);
             Jitter::default().for_key(&key).0
@@ -109,9 +109,9 @@ mod tests {
     }
 
     #[test]
-    fn pinned_jitter_is_the_same_everywhere() {
+    fn pinned_jitter_is_constant() {
         let jitter = Jitter::pinned(Fraction::new(7));
         let key = Identity::of(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &1);
-        assert_eq!((jitter.next(), jitter.for_key(&key)), (Fraction::new(7), Fraction::new(7)));
+        assert_eq!((jitter.sample(), jitter.for_key(&key)), (Fraction::new(7), Fraction::new(7)));
     }
 }

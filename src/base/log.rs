@@ -11,7 +11,7 @@ use crate::base::sanitize;
 /// How much a line matters; numbers as in the C contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(i32)]
-pub enum Level {
+pub enum LogLevel {
     /// A call failed.
     Error = 1,
     /// It worked, and something is not as it should be.
@@ -25,28 +25,28 @@ pub enum Level {
 }
 
 /// Where lines go.
-pub trait Sink: Send + Sync {
+pub trait LogSink: Send + Sync {
     /// Takes one line, on the thread that made it.
-    fn line(&self, level: Level, message: &str);
+    fn log(&self, level: LogLevel, message: &str);
 }
 
 /// A sink with the level up to which it wants to hear.
 #[derive(Clone, Default)]
-pub struct Log(Option<(Level, Arc<dyn Sink>)>);
+pub struct Log(Option<(LogLevel, Arc<dyn LogSink>)>);
 
 impl Log {
     /// Sends lines up to `level` to `sink`.
     #[must_use]
-    pub fn to(sink: Arc<dyn Sink>, level: Level) -> Self {
+    pub fn new(sink: Arc<dyn LogSink>, level: LogLevel) -> Self {
         Self(Some((level, sink)))
     }
 
     /// One line, made only if somebody wants it.
-    pub fn line(&self, level: Level, message: impl FnOnce() -> String) {
+    pub fn log(&self, level: LogLevel, message: impl FnOnce() -> String) {
         if let Some((wanted, sink)) = &self.0
             && level <= *wanted
         {
-            sink.line(level, &sanitize::message(&message()));
+            sink.log(level, &sanitize::message(&message()));
         }
     }
 }
@@ -64,21 +64,21 @@ mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct Lines(Mutex<Vec<String>>);
+    struct RecordingSink(Mutex<Vec<String>>);
 
-    impl Sink for Lines {
-        fn line(&self, _: Level, message: &str) {
+    impl LogSink for RecordingSink {
+        fn log(&self, _: LogLevel, message: &str) {
             self.0.lock().unwrap().push(message.to_owned());
         }
     }
 
     #[test]
-    fn lines_are_escaped_and_bounded() {
-        let lines = Arc::new(Lines::default());
-        let log = Log::to(Arc::clone(&lines) as Arc<dyn Sink>, Level::Info);
-        log.line(Level::Info, || "a\r\nb\u{202e}".to_owned());
-        log.line(Level::Error, || "\u{1b}".repeat(1 << 20));
-        log.line(Level::Debug, || panic!("nobody wants it"));
+    fn log_messages_are_escaped_and_bounded() {
+        let lines = Arc::new(RecordingSink::default());
+        let log = Log::new(Arc::clone(&lines) as Arc<dyn LogSink>, LogLevel::Info);
+        log.log(LogLevel::Info, || "a\r\nb\u{202e}".to_owned());
+        log.log(LogLevel::Error, || "\u{1b}".repeat(1 << 20));
+        log.log(LogLevel::Debug, || panic!("nobody wants it"));
         let lines = lines.0.lock().unwrap();
         assert_eq!(lines[0], "a\\r\\nb\\u{202e}");
         assert!(lines.len() == 2 && lines[1].len() < 4200);

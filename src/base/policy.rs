@@ -14,14 +14,14 @@ use crate::base::error::{Error, Result, Status};
 /// What a policy can allow the text that is given to open; the host itself may do it anyhow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
-pub enum Allowed {
+pub enum Permission {
     /// Secrets that stand elsewhere.
     References = 1,
     /// PKCS#11 modules by their path.
     Modules = 2,
 }
 
-impl Allowed {
+impl Permission {
     const ALL: [Self; 2] = [Self::References, Self::Modules];
 
     /// The constant of the header.
@@ -37,7 +37,7 @@ impl Allowed {
 /// What a policy can forbid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
-pub enum Forbidden {
+pub enum Restriction {
     /// Asking a token endpoint by GET.
     Get = 1,
     /// Accepting any certificate.
@@ -54,7 +54,7 @@ pub enum Forbidden {
     FilePaths = 64,
 }
 
-impl Forbidden {
+impl Restriction {
     const ALL: [Self; 7] = [
         Self::Get,
         Self::InsecureTls,
@@ -81,7 +81,7 @@ impl Forbidden {
 
     /// What to put behind what somebody wanted: that the policy forbids it, and by which bit.
     #[must_use]
-    pub fn said(self) -> String {
+    pub fn rejection_text(self) -> String {
         format!("which the policy of this process forbids ({})", self.name())
     }
 }
@@ -100,8 +100,8 @@ impl Policy {
     /// [`Status::InvalidArgument`] for a bit that means nothing.
     pub fn new(allow: u32, forbid: u32) -> Result<Self> {
         let known = |bits: &mut dyn Iterator<Item = u32>| bits.fold(0, |all, bit| all | bit);
-        let allows = known(&mut Allowed::ALL.iter().map(|allowed| *allowed as u32));
-        let forbids = known(&mut Forbidden::ALL.iter().map(|forbidden| *forbidden as u32));
+        let allows = known(&mut Permission::ALL.iter().map(|allowed| *allowed as u32));
+        let forbids = known(&mut Restriction::ALL.iter().map(|forbidden| *forbidden as u32));
         for (argument, bits) in [("allow", allow & !allows), ("forbid", forbid & !forbids)] {
             if bits != 0 {
                 let text = format!("{argument} has the bits {bits:#x}, which mean nothing");
@@ -114,7 +114,7 @@ impl Policy {
     /// The one of this process.
     #[must_use]
     pub fn current() -> Self {
-        CURRENT.policy()
+        CURRENT.load()
     }
 
     /// Makes this the one of the process.
@@ -132,29 +132,29 @@ impl Policy {
 
     /// Whether it allows that.
     #[must_use]
-    pub fn allows(self, what: Allowed) -> bool {
+    pub fn allows(self, what: Permission) -> bool {
         self.allow & what as u32 != 0
     }
 
     /// Whether it forbids that.
     #[must_use]
-    pub fn forbids(self, what: Forbidden) -> bool {
+    pub fn forbids(self, what: Restriction) -> bool {
         self.forbid & what as u32 != 0
     }
 
-    fn pack(self) -> u64 {
+    fn to_bits(self) -> u64 {
         u64::from(self.allow) | u64::from(self.forbid) << 16
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "16 bits of each were packed")]
-    fn unpack(packed: u64) -> Self {
+    fn from_bits(packed: u64) -> Self {
         Self { allow: (packed & 0xffff) as u32, forbid: (packed >> 16 & 0xffff) as u32 }
     }
 
     /// What of `before` this takes back.
-    fn loosens(self, before: Self) -> Vec<String> {
-        let allows = Allowed::ALL.iter().filter(|what| self.allows(**what) && !before.allows(**what));
-        let forbids = Forbidden::ALL.iter().filter(|what| before.forbids(**what) && !self.forbids(**what));
+    fn relaxations(self, before: Self) -> Vec<String> {
+        let allows = Permission::ALL.iter().filter(|what| self.allows(**what) && !before.allows(**what));
+        let forbids = Restriction::ALL.iter().filter(|what| before.forbids(**what) && !self.forbids(**what));
         allows
             .map(|what| format!("set {}", what.name()))
             .chain(forbids.map(|what| format!("take {} away", what.name())))
@@ -162,7 +162,7 @@ impl Policy {
     }
 }
 
-static CURRENT: Place = Place::new();
+static CURRENT: PolicyCell = PolicyCell::new();
 
 /// A directory below which untrusted text may name files although [`Forbidden::FilePaths`] is set.
 #[derive(Debug, PartialEq, Eq)]
@@ -175,14 +175,14 @@ struct AllowedDirectory {
 
 /// The allowed directories of the process, in a list that only grows and takes no lock: a fork leaves none locked.
 #[derive(Default)]
-pub struct AllowedDirectories(OnceBox<Node>);
+pub struct AllowedDirectories(OnceBox<DirectoryNode>);
 
-struct Node {
+struct DirectoryNode {
     directory: AllowedDirectory,
     next: AllowedDirectories,
 }
 
-static ALLOWED: AllowedDirectories = AllowedDirectories::new();
+static ALLOWED_DIRECTORIES: AllowedDirectories = AllowedDirectories::new();
 
 impl AllowedDirectories {
     const fn new() -> Self {
@@ -192,7 +192,7 @@ impl AllowedDirectories {
     /// Those of this process.
     #[must_use]
     pub fn current() -> &'static Self {
-        &ALLOWED
+        &ALLOWED_DIRECTORIES
     }
 
     /// Allows the directory at `path` in this process.
@@ -200,7 +200,7 @@ impl AllowedDirectories {
     /// # Errors
     /// [`Status::InvalidArgument`] if it is not a directory, and for a new one after a connection has been opened.
     pub fn allow(path: &str) -> Result<()> {
-        ALLOWED.add(path, CURRENT.is_frozen())
+        ALLOWED_DIRECTORIES.add(path, CURRENT.is_frozen())
     }
 
     fn add(&self, path: &str, is_frozen: bool) -> Result<()> {
@@ -226,11 +226,11 @@ impl AllowedDirectories {
                  Call authgrant_allow_directory before the first authgrant_open",
             ));
         }
-        self.push(Box::new(Node { directory, next: Self::new() }));
+        self.push(Box::new(DirectoryNode { directory, next: Self::new() }));
         Ok(())
     }
 
-    fn push(&self, mut node: Box<Node>) {
+    fn push(&self, mut node: Box<DirectoryNode>) {
         let mut end = self;
         while let Err(rejected) = end.0.set(node) {
             let Some(last) = end.0.get() else { return };
@@ -244,7 +244,7 @@ impl AllowedDirectories {
 
     /// The allowed directories above the absolute `path`, each with the rest of the path; none if it has a `..`. Nothing is
     /// looked up: symbolic links are not seen here.
-    pub fn above<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = (&'a Path, &'a Path)> {
+    pub fn containing<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = (&'a Path, &'a Path)> {
         let climbs = path.components().any(|part| part == std::path::Component::ParentDir);
         self.iter().filter(move |_| !climbs).filter_map(|directory| {
             [&directory.configured, &directory.canonical]
@@ -255,38 +255,38 @@ impl AllowedDirectories {
 }
 
 /// Set in a [`Place`] once a connection has been opened.
-const FROZEN: u64 = 1 << 63;
+const FROZEN_BIT: u64 = 1 << 63;
 
 /// Where a policy stands.
-struct Place(AtomicU64);
+struct PolicyCell(AtomicU64);
 
-impl Place {
+impl PolicyCell {
     const fn new() -> Self {
         Self(AtomicU64::new(0))
     }
 
-    fn policy(&self) -> Policy {
-        Policy::unpack(self.0.load(Ordering::Acquire))
+    fn load(&self) -> Policy {
+        Policy::from_bits(self.0.load(Ordering::Acquire))
     }
 
     fn is_frozen(&self) -> bool {
-        self.0.load(Ordering::Acquire) & FROZEN != 0
+        self.0.load(Ordering::Acquire) & FROZEN_BIT != 0
     }
 
     fn freeze(&self) {
-        self.0.fetch_or(FROZEN, Ordering::AcqRel);
+        self.0.fetch_or(FROZEN_BIT, Ordering::AcqRel);
     }
 
     fn set(&self, policy: Policy) -> Result<()> {
-        let may = |now: u64| now & FROZEN == 0 || policy.loosens(Policy::unpack(now)).is_empty();
+        let may = |now: u64| now & FROZEN_BIT == 0 || policy.relaxations(Policy::from_bits(now)).is_empty();
         let outcome = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| {
-            may(now).then_some(policy.pack() | now & FROZEN)
+            may(now).then_some(policy.to_bits() | now & FROZEN_BIT)
         });
         outcome.map(drop).map_err(|now| {
             let text = format!(
                 "a connection has been opened, and since then the policy can only be tightened; this would {}. \
                  Call authgrant_set_policy before the first authgrant_open",
-                policy.loosens(Policy::unpack(now)).join(" and ")
+                policy.relaxations(Policy::from_bits(now)).join(" and ")
             );
             Error::new(Status::InvalidArgument, "policy", text)
         })
@@ -302,37 +302,37 @@ mod tests {
     }
 
     #[test]
-    fn before_the_first_connection_everything_may_be_set_and_afterwards_only_what_tightens() {
-        let place = Place::new();
+    fn frozen_policy_can_only_be_tightened() {
+        let place = PolicyCell::new();
         for (allow, forbid) in [(3, 127), (1, 0), (3, 1)] {
             place.set(policy(allow, forbid)).unwrap();
-            assert_eq!(place.policy(), policy(allow, forbid));
+            assert_eq!(place.load(), policy(allow, forbid));
         }
         place.freeze();
-        assert_eq!(place.policy(), policy(3, 1), "freezing changes nothing of it");
+        assert_eq!(place.load(), policy(3, 1), "freezing changes nothing of it");
         for (allow, forbid) in [(3, 1), (1, 1), (1, 33), (0, 127)] {
             place.set(policy(allow, forbid)).unwrap();
-            assert_eq!(place.policy(), policy(allow, forbid));
+            assert_eq!(place.load(), policy(allow, forbid));
         }
         let error = place.set(policy(2, 126)).unwrap_err();
         assert_eq!(error.status(), Status::InvalidArgument);
         let words = "this would set AUTHGRANT_ALLOW_MODULES and take AUTHGRANT_FORBID_GET away";
         assert!(error.message().contains(words), "{error}");
-        assert_eq!(place.policy(), policy(0, 127), "what is refused changes nothing");
+        assert_eq!(place.load(), policy(0, 127), "what is refused changes nothing");
     }
 
     #[test]
-    fn one_bit_that_loosens_is_refused_beside_others_that_tighten() {
-        let place = Place::new();
+    fn mixed_change_with_relaxation_is_rejected() {
+        let place = PolicyCell::new();
         place.set(policy(1, 1)).unwrap();
         place.freeze();
         assert!(place.set(policy(0, 2)).is_err());
         assert!(place.set(policy(3, 3)).is_err());
-        assert_eq!(place.policy(), policy(1, 1));
+        assert_eq!(place.load(), policy(1, 1));
     }
 
     #[test]
-    fn bits_that_mean_nothing_are_refused() {
+    fn unknown_policy_bits_are_rejected() {
         for (allow, forbid, argument) in [(4, 0, "allow"), (0, 128, "forbid"), (1 << 31, 0, "allow")] {
             let error = Policy::new(allow, forbid).unwrap_err();
             assert_eq!(error.status(), Status::InvalidArgument);
@@ -341,34 +341,34 @@ mod tests {
     }
 
     #[test]
-    fn each_bit_allows_its_own_thing_alone() {
-        for what in Allowed::ALL {
+    fn allow_bit_grants_only_its_permission() {
+        for what in Permission::ALL {
             let alone = policy(what as u32, 127);
-            let allowed: Vec<_> = Allowed::ALL.into_iter().filter(|other| alone.allows(*other)).collect();
+            let allowed: Vec<_> = Permission::ALL.into_iter().filter(|other| alone.allows(*other)).collect();
             assert_eq!(allowed, [what]);
         }
     }
 
     #[test]
-    fn rejection_text_names_the_bit_of_the_policy() {
-        for what in Forbidden::ALL {
-            let text = what.said();
+    fn rejection_text_names_policy_bit() {
+        for what in Restriction::ALL {
+            let text = what.rejection_text();
             assert!(text.contains("policy") && text.contains(what.name()), "{text}");
         }
     }
 
     #[test]
-    fn each_bit_forbids_its_own_thing_alone() {
-        for what in Forbidden::ALL {
+    fn forbid_bit_sets_only_its_restriction() {
+        for what in Restriction::ALL {
             let alone = policy(3, what as u32);
             let forbidden: Vec<_> =
-                Forbidden::ALL.into_iter().filter(|other| alone.forbids(*other)).collect();
+                Restriction::ALL.into_iter().filter(|other| alone.forbids(*other)).collect();
             assert_eq!(forbidden, [what]);
         }
     }
 
     #[test]
-    fn allowed_directory_is_matched_by_components_without_parent() {
+    fn allowed_directory_matches_whole_path_components() {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("keys");
         std::fs::create_dir(&folder).unwrap();
@@ -378,7 +378,7 @@ mod tests {
         allowed.add(root.path().join("keys").to_str().unwrap(), true).unwrap();
         assert_eq!(allowed.iter().count(), 1, "the same directory again");
         let rest =
-            |path: &str| allowed.above(&root.path().join(path)).next().map(|(_, rest)| rest.to_owned());
+            |path: &str| allowed.containing(&root.path().join(path)).next().map(|(_, rest)| rest.to_owned());
         assert_eq!(rest("keys/a/./b"), Some("a/b".into()));
         assert_eq!(rest("keys"), Some("".into()));
         for path in ["key", "keys2/a", "keys/../keys/a", "keys/a/..", "/keys/a"] {
@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn allowed_directory_must_exist_and_come_before_first_open() {
+    fn missing_or_late_allowed_directory_is_rejected() {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("file");
         std::fs::write(&file, "").unwrap();
@@ -408,7 +408,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn allowed_directory_is_matched_by_its_canonical_path_too() {
+    fn allowed_directory_matches_canonical_path() {
         let root = tempfile::tempdir().unwrap();
         let (real, link) = (root.path().join("real"), root.path().join("link"));
         std::fs::create_dir(&real).unwrap();
@@ -417,7 +417,10 @@ mod tests {
         allowed.add(link.to_str().unwrap(), false).unwrap();
         let canonical = real.canonicalize().unwrap();
         for (path, directory) in [(link.join("a"), &link), (canonical.join("a"), &canonical)] {
-            assert_eq!(allowed.above(&path).collect::<Vec<_>>(), [(directory.as_path(), Path::new("a"))]);
+            assert_eq!(
+                allowed.containing(&path).collect::<Vec<_>>(),
+                [(directory.as_path(), Path::new("a"))]
+            );
         }
     }
 }

@@ -52,13 +52,13 @@ pub fn is_unsafe(c: char) -> bool {
 /// A whole message, escaped. One that is too long loses its middle, since what to do is said at its end.
 #[must_use]
 pub fn message(text: &str) -> String {
-    Bounded { text, head: MAX_MESSAGE.saturating_sub(MESSAGE_TAIL), tail: MESSAGE_TAIL }.to_string()
+    TruncatedText { text, head: MAX_MESSAGE.saturating_sub(MESSAGE_TAIL), tail: MESSAGE_TAIL }.to_string()
 }
 
 /// A value, a name or a path in a message, escaped. Of a long one the middle is left out.
 #[must_use]
 pub fn excerpt(text: &str) -> impl fmt::Display + '_ {
-    Bounded { text, head: MAX_EXCERPT.saturating_sub(EXCERPT_TAIL), tail: EXCERPT_TAIL }
+    TruncatedText { text, head: MAX_EXCERPT.saturating_sub(EXCERPT_TAIL), tail: EXCERPT_TAIL }
 }
 
 /// A value of an option, as an error quotes it: as [`excerpt`], and without what a URL may hold of secrets.
@@ -71,16 +71,16 @@ pub fn value(text: &str) -> String {
 #[must_use]
 pub fn path(text: &str) -> String {
     let shown = if text.contains("://") { without_secrets(text) } else { text.to_owned() };
-    Bounded { text: &shown, head: MAX_PATH.saturating_sub(PATH_TAIL), tail: PATH_TAIL }.to_string()
+    TruncatedText { text: &shown, head: MAX_PATH.saturating_sub(PATH_TAIL), tail: PATH_TAIL }.to_string()
 }
 
-struct Bounded<'a> {
+struct TruncatedText<'a> {
     text: &'a str,
     head: usize,
     tail: usize,
 }
 
-impl fmt::Display for Bounded<'_> {
+impl fmt::Display for TruncatedText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { text, head, tail } = *self;
         let length = if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
@@ -91,8 +91,8 @@ impl fmt::Display for Bounded<'_> {
         if length <= head.saturating_add(tail) {
             return write_escaped(f, text);
         }
-        let head = fitting(text.chars(), head);
-        let tail = text.len().saturating_sub(fitting(text.chars().rev(), tail));
+        let head = fitting_byte_len(text.chars(), head);
+        let tail = text.len().saturating_sub(fitting_byte_len(text.chars().rev(), tail));
         write_escaped(f, text.get(..head).unwrap_or_default())?;
         f.write_char('…')?;
         write_escaped(f, text.get(tail..).unwrap_or_default())
@@ -100,7 +100,7 @@ impl fmt::Display for Bounded<'_> {
 }
 
 /// The bytes of those of `chars` that fit into `room` when they are escaped.
-fn fitting(chars: impl Iterator<Item = char>, room: usize) -> usize {
+fn fitting_byte_len(chars: impl Iterator<Item = char>, room: usize) -> usize {
     let (mut bytes, mut used) = (0_usize, 0_usize);
     for c in chars {
         used = used.saturating_add(escaped_len(c));
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     /// What must not be in a message, and how it is shown there.
-    const UNSAFE: &[(char, &str)] = &[
+    const UNSAFE_CHARS: &[(char, &str)] = &[
         ('\n', "\\n"),
         ('\r', "\\r"),
         ('\t', "\\t"),
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn unsafe_characters_are_escaped() {
-        for (c, escaped) in UNSAFE {
+        for (c, escaped) in UNSAFE_CHARS {
             assert_eq!(message(&format!("a{c}b")), format!("a{escaped}b"));
             assert_eq!(excerpt(&format!("{c}{c}")).to_string(), escaped.repeat(2));
             assert_eq!(escaped_len(*c), escaped.len());
@@ -198,13 +198,13 @@ mod tests {
     }
 
     #[test]
-    fn value_is_quoted_without_secrets_of_urls() {
+    fn quoted_value_omits_url_secrets() {
         assert_eq!(value("https://jo:hunter2@h/?key=x\n"), "https://****@h/?****");
         assert_eq!(value("what?\n"), "what?\\n");
     }
 
     #[test]
-    fn more_of_a_path_is_shown_than_of_a_value() {
+    fn path_limit_exceeds_value_limit() {
         let long = format!("/{}/k.jks\n", "x".repeat(900));
         assert_eq!(path(&long), format!("/{}/k.jks\\n", "x".repeat(900)));
         assert_eq!(path(&"x".repeat(5000)).chars().count(), MAX_PATH + 1);
@@ -212,13 +212,13 @@ mod tests {
     }
 
     #[test]
-    fn escaping_twice_changes_nothing() {
-        let all: String = UNSAFE.iter().map(|(c, _)| *c).collect();
+    fn message_escaping_is_idempotent() {
+        let all: String = UNSAFE_CHARS.iter().map(|(c, _)| *c).collect();
         assert_eq!(message(&message(&all)), message(&all));
     }
 
     #[test]
-    fn long_text_loses_its_middle() {
+    fn long_text_is_truncated_in_middle() {
         for filler in ["x", "\n", "é", "\u{202e}", "\u{1f600}"] {
             let text = format!("first{}last", filler.repeat(100_000));
             for (shown, limit) in [(message(&text), MAX_MESSAGE), (excerpt(&text).to_string(), MAX_EXCERPT)] {
@@ -236,8 +236,8 @@ mod tests {
     }
 
     #[test]
-    fn json_means_the_same_when_escaped() {
-        let all: String = UNSAFE.iter().map(|(c, _)| *c).chain("é漢\u{1f600}".chars()).collect();
+    fn escaped_json_parses_to_same_value() {
+        let all: String = UNSAFE_CHARS.iter().map(|(c, _)| *c).chain("é漢\u{1f600}".chars()).collect();
         let value = serde_json::json!({ &all: [&all] });
         let text = json(serde_json::to_string_pretty(&value).unwrap());
         assert!(!text.replace('\n', "").contains(is_unsafe), "{text}");

@@ -58,7 +58,7 @@ pub struct SecretBytes(Vec<u8>);
 impl SecretBytes {
     /// None yet, with room for so many.
     #[must_use]
-    pub fn with_room(bytes: usize) -> Self {
+    pub fn with_capacity(bytes: usize) -> Self {
         Self(Vec::with_capacity(bytes))
     }
 }
@@ -101,12 +101,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debug_shows_stars_only() {
+    fn secret_debug_output_is_masked() {
         assert_eq!(format!("{:?}", Secret::from("hunter2")), "****");
     }
 
     #[test]
-    fn all_bytes_are_wiped_and_none_beside_them() {
+    fn wipe_clears_only_given_bytes() {
         for (from, to) in (0..20).flat_map(|from| (from..40).map(move |to| (from, to))) {
             let mut bytes = [7; 40];
             wipe(&mut bytes[from..to]);

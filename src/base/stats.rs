@@ -69,14 +69,14 @@ impl Counter {
 }
 
 /// The upper bounds of the buckets of fetch times, in milliseconds; a last bucket has none.
-const BUCKETS_MS: [u64; 11] = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000];
+const BUCKET_BOUNDS_MS: [u64; 11] = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000];
 
 /// The counters of one process.
 #[derive(Default)]
 pub struct Stats {
     counters: [AtomicU64; Counter::ALL.len()],
     failures: [AtomicU64; Status::ALL.len()],
-    buckets: [AtomicU64; BUCKETS_MS.len() + 1],
+    fetch_time_buckets: [AtomicU64; BUCKET_BOUNDS_MS.len() + 1],
     fetch_micros: AtomicU64,
 }
 
@@ -88,20 +88,21 @@ impl Stats {
 
     /// Counts so many.
     pub fn add(&self, counter: Counter, count: u64) {
-        add(self.counters.get(counter as usize), count);
+        add_relaxed(self.counters.get(counter as usize), count);
     }
 
     /// Counts a fetch that failed.
     pub fn count_failure(&self, error: &Error) {
-        add(self.failures.get(error.status() as usize), 1);
+        add_relaxed(self.failures.get(error.status() as usize), 1);
     }
 
     /// Counts how long a fetch took, whatever its outcome.
-    pub fn count_fetch_time(&self, time: Duration) {
+    pub fn record_fetch_time(&self, time: Duration) {
         let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let bucket = BUCKETS_MS.iter().position(|bound| millis < *bound).unwrap_or(BUCKETS_MS.len());
-        add(self.buckets.get(bucket), 1);
-        add(Some(&self.fetch_micros), u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+        let bucket =
+            BUCKET_BOUNDS_MS.iter().position(|bound| millis < *bound).unwrap_or(BUCKET_BOUNDS_MS.len());
+        add_relaxed(self.fetch_time_buckets.get(bucket), 1);
+        add_relaxed(Some(&self.fetch_micros), u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
     }
 
     /// All of them as JSON, with what was counted elsewhere and with the gauges of the process.
@@ -110,12 +111,14 @@ impl Stats {
         let mut report = BTreeMap::new();
         for (counter, value) in Counter::ALL.iter().zip(&self.counters) {
             let more = more.iter().filter(|(other, _)| other == counter).map(|(_, count)| count);
-            let count = more.fold(load(value), |sum, count| sum.wrapping_add(*count));
+            let count = more.fold(load_relaxed(value), |sum, count| sum.wrapping_add(*count));
             report.insert(counter.name(), Metric::Number(count));
         }
         report.extend(gauges.iter().map(|(name, value)| (*name, Metric::Number(*value))));
-        let failures =
-            Status::ALL.iter().zip(&self.failures).map(|(status, count)| (status.name(), load(count)));
+        let failures = Status::ALL
+            .iter()
+            .zip(&self.failures)
+            .map(|(status, count)| (status.name(), load_relaxed(count)));
         let failures = failures.filter(|(_, count)| *count > 0).collect();
         report.insert("authgrant_fetch_failures_total", Metric::ByStatus(failures));
         report.insert("authgrant_fetch_duration_seconds", Metric::Histogram(self.histogram()));
@@ -126,27 +129,27 @@ impl Stats {
     fn histogram(&self) -> Histogram {
         let mut count = 0_u64;
         let mut buckets = Vec::new();
-        let bounds = BUCKETS_MS.iter().map(|millis| seconds(Duration::from_millis(*millis)));
-        for (bound, bucket) in bounds.chain(["+Inf".to_owned()]).zip(&self.buckets) {
-            count = count.saturating_add(load(bucket));
+        let bounds = BUCKET_BOUNDS_MS.iter().map(|millis| format_seconds(Duration::from_millis(*millis)));
+        for (bound, bucket) in bounds.chain(["+Inf".to_owned()]).zip(&self.fetch_time_buckets) {
+            count = count.saturating_add(load_relaxed(bucket));
             buckets.push(Bucket { le: bound, count });
         }
-        let sum = Duration::from_micros(load(&self.fetch_micros)).as_secs_f64();
+        let sum = Duration::from_micros(load_relaxed(&self.fetch_micros)).as_secs_f64();
         Histogram { buckets, sum, count }
     }
 }
 
-fn add(counter: Option<&AtomicU64>, count: u64) {
+fn add_relaxed(counter: Option<&AtomicU64>, count: u64) {
     if let Some(counter) = counter {
         counter.fetch_add(count, Ordering::Relaxed);
     }
 }
 
-fn load(counter: &AtomicU64) -> u64 {
+fn load_relaxed(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
 }
 
-fn seconds(time: Duration) -> String {
+fn format_seconds(time: Duration) -> String {
     time.as_secs_f64().to_string()
 }
 
@@ -183,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn each_counter_is_reported_under_its_own_name() {
+    fn counter_is_reported_under_its_own_name() {
         for (index, counter) in Counter::ALL.iter().enumerate() {
             assert_eq!(*counter as usize, index);
             let stats = Stats::default();
@@ -197,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_from_elsewhere_are_added() {
+    fn external_counts_are_added() {
         let stats = Stats::default();
         stats.count(Counter::CacheHits);
         let report: Value = serde_json::from_str(&stats.to_json(&[(Counter::CacheHits, 41)], &[])).unwrap();
@@ -206,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_those_of_prometheus() {
+    fn metric_names_follow_prometheus_conventions() {
         let report = report(&Stats::default());
         for name in report.as_object().unwrap().keys() {
             assert!(name.starts_with("authgrant_"), "{name}");
@@ -230,7 +233,7 @@ mod tests {
     fn histogram_is_cumulative() {
         let stats = Stats::default();
         for millis in [0, 4, 5, 999, 9_999, 10_000, 100_000] {
-            stats.count_fetch_time(Duration::from_millis(millis));
+            stats.record_fetch_time(Duration::from_millis(millis));
         }
         let histogram = &report(&stats)["authgrant_fetch_duration_seconds"];
         let counts: Vec<_> = histogram["buckets"]

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::base::error::{Error, Result, Status};
 use crate::resolve::Header;
-use crate::sys::Share;
+use crate::sys::SharedRef;
 use crate::token::Lease;
 
 /// Header names and values, in the order in which they should be sent, with the token that is in them; in C an
@@ -15,7 +15,7 @@ use crate::token::Lease;
 /// They never change, and outlive the connection that they came from.
 pub struct Headers {
     lines: Vec<(CString, Zeroizing<CString>)>,
-    token: Option<Share<Lease>>,
+    token: Option<SharedRef<Lease>>,
 }
 
 impl Headers {
@@ -24,7 +24,7 @@ impl Headers {
     ///
     /// # Errors
     /// [`Status::InvalidOption`] for a header that C cannot hold.
-    pub fn new(lease: Share<Lease>, more: &[Header]) -> Result<Self> {
+    pub fn new(lease: SharedRef<Lease>, more: &[Header]) -> Result<Self> {
         let mut bearer = Zeroizing::new(b"Bearer ".to_vec());
         bearer.extend_from_slice(lease.token().value().to_bytes());
         let mut headers = Self { lines: vec![line("Authorization", &bearer)?], token: Some(lease) };
@@ -61,7 +61,7 @@ impl Headers {
 
     /// The token that is in them, if there is one.
     #[must_use]
-    pub fn token(&self) -> Option<&Share<Lease>> {
+    pub fn token(&self) -> Option<&SharedRef<Lease>> {
         self.token.as_ref()
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::snapshot::Snapshot;
 use super::{Connection, Wishes};
 use crate::authorize::{self, ShowUrl, Visit};
-use crate::base::call::Call;
+use crate::base::call::CallContext;
 use crate::base::error::{Error, Result, Status};
-use crate::base::policy::{Forbidden, Policy};
+use crate::base::policy::{Policy, Restriction};
 use crate::grants;
 use crate::resolve::{self, Config, Exchange, Grant};
 use crate::token::Token;
@@ -28,13 +28,13 @@ impl Connection {
     /// # Errors
     /// What the consent URL or the token request lacks; those of the visit and of fetching.
     pub fn authorize(&self, show: Option<&ShowUrl<'_>>) -> Result<()> {
-        if show.is_none() && Policy::current().forbids(Forbidden::Prompt) {
+        if show.is_none() && Policy::current().forbids(Restriction::Prompt) {
             return Err(no_browser());
         }
         let snapshot = self.snapshot.load_full();
         let authorization = resolve::resolve_authorization(snapshot.options(), snapshot.signer.as_ref())?;
         let (consent, config) = (&authorization.consent, snapshot.config()?);
-        let person = self.begin(Call::within(consent.timeout, "ConsentTimeout"));
+        let person = self.begin(CallContext::with_timeout(consent.timeout, "ConsentTimeout"));
         let visit = authorize::visit(consent, show, &self.process().browser, &person)?;
         if let Some(exchange) = &authorization.exchange {
             self.redeem(exchange, &visit, &snapshot, config)?;
@@ -74,7 +74,7 @@ impl Connection {
 fn no_browser() -> Error {
     let text = format!(
         "opening a browser is something {}; hand authgrant_authorize a function that shows the URL",
-        Forbidden::Prompt.said()
+        Restriction::Prompt.rejection_text()
     );
     Error::new(Status::Unsupported, "consent", text)
 }

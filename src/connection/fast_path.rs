@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::Connection;
 use super::snapshot::Snapshot;
 use crate::resolve::Config;
-use crate::sys::{self, Share};
+use crate::sys::{self, SharedRef};
 use crate::token::cache::{self, Want};
 use crate::token::{Lease, Terms, Token};
 
@@ -20,18 +20,18 @@ const AT_MOST: i64 = 5;
 impl Connection {
     /// The token of late, if it is still what this connection would hand out.
     #[inline]
-    pub(crate) fn recent(&self) -> Option<Share<Lease>> {
-        let slot = self.recent.mine()?;
-        let lease = slot.take()?;
+    pub(crate) fn recent(&self) -> Option<SharedRef<Lease>> {
+        let slot = self.recent.for_current_thread()?;
+        let lease = slot.acquire()?;
         if lease.holds(self.snapshot.version()) {
             return Some(lease);
         }
-        slot.discount();
+        slot.uncount_acquire();
         None
     }
 
     /// The token that was noted of late for all who say the same.
-    pub(super) fn passed_on(&self) -> Option<Share<Lease>> {
+    pub(super) fn passed_on(&self) -> Option<SharedRef<Lease>> {
         let version = self.snapshot.version();
         let is_anothers = self.live.get().is_some_and(|live| live.session.has_id_token());
         if is_anothers {
@@ -49,7 +49,7 @@ impl Connection {
         version: u64,
         snapshot: &Snapshot,
         config: &Config,
-    ) -> Share<Lease> {
+    ) -> SharedRef<Lease> {
         let clock = self.process().clock.as_ref();
         // The coarse clock may still be in the second before, in which a token that has ended already would count as good.
         let from = clock.unix_seconds();
@@ -60,19 +60,19 @@ impl Connection {
         // Who holds a token that is to be logged off is counted.
         let for_all = config.logoff.is_none() && !self.is_alone(config) && !super::signed_by_host(config);
         if let Some(slot) =
-            snapshot.common.as_ref().filter(|_| for_all).and_then(|common| common.recent.mine())
+            snapshot.common.as_ref().filter(|_| for_all).and_then(|common| common.recent.for_current_thread())
         {
-            slot.put(Lease::on(Arc::clone(&token), terms.clone()));
+            slot.store(Lease::on(Arc::clone(&token), terms.clone()));
         }
         self.keep(Lease::on(token, terms), version)
     }
 
     /// Keeps `lease` for this thread, and nothing that others have had before it.
-    fn keep(&self, lease: Lease, version: u64) -> Share<Lease> {
+    fn keep(&self, lease: Lease, version: u64) -> SharedRef<Lease> {
         self.recent.retain(|lease| lease.holds(version));
-        match self.recent.mine() {
-            Some(slot) => slot.put(lease),
-            None => Share::new(lease),
+        match self.recent.for_current_thread() {
+            Some(slot) => slot.store(lease),
+            None => SharedRef::new(lease),
         }
     }
 

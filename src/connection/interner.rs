@@ -23,7 +23,7 @@ pub(super) fn shared(mut fresh: Snapshot, process: Option<&'static Process>) -> 
         return Arc::new(fresh);
     }
     let subject = (sys::effective_user_id(), &fresh.said, fresh.policy());
-    let name = Identity::of(&of_now(process).digest_key, &subject);
+    let name = Identity::of(&of_now(process).cache_key_secret, &subject);
     let found = known().lock().get(&name).and_then(Weak::upgrade);
     if let Some(found) = found.filter(|found| found.is_of_now()) {
         return found;
@@ -84,10 +84,10 @@ mod tests {
         let bench = bench("");
         let name = bench.connection.snapshot.last_seen().common.as_ref().unwrap().name;
         drop((bench.equal(), bench.equal()));
-        assert_eq!((count(&bench), bench.process.shelves.count()), (1, 2));
+        assert_eq!((count(&bench), bench.process.slot_registry.registered_count()), (1, 2));
         drop(bench.connection);
         assert!(!known().lock().contains_key(&name));
-        assert_eq!(bench.process.shelves.count(), 0);
+        assert_eq!(bench.process.slot_registry.registered_count(), 0);
     }
 
     #[test]
@@ -180,7 +180,7 @@ mod tests {
     fn whose_tokens_they_ask_for_is_digested_once_but_for_another_user() {
         let bench = bench("");
         let snapshot = bench.connection.snapshot.last_seen();
-        let digest = |text: &str| Identity::of(&bench.process.digest_key, &text);
+        let digest = |text: &str| Identity::of(&bench.process.cache_key_secret, &text);
         let first = snapshot.identity(7, || digest("first"));
         assert_eq!(first, digest("first"));
         assert_eq!(snapshot.identity(7, || digest("second")), first);

@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::Connection;
 use super::snapshot::Snapshot;
 use crate::base::cache_key::Identity;
-use crate::base::call::Call;
+use crate::base::call::CallContext;
 use crate::base::error::Result;
-use crate::base::log::Level;
+use crate::base::log::LogLevel;
 use crate::resolve::Config;
 use crate::{grants, sys};
 
@@ -37,11 +37,11 @@ impl Connection {
         let identity = self.identity(&snapshot, config);
         let held = self.live().held.lock().extract_if(.., |held| held.identity == identity).next().is_some();
         if held {
-            self.process().holders.leave(identity);
+            self.process().token_users.release(identity);
         }
         let token = self.process().cache.take(identity);
         self.forget_recent();
-        self.live().session.log_off();
+        self.live().session.clear_login();
         match token {
             Some(token) if !self.is_over(&token) => grants::log_off(config, &token, self.process(), &call),
             _ => Ok(()),
@@ -57,9 +57,9 @@ impl Connection {
         if held.iter().any(|held| held.identity == identity) {
             return;
         }
-        self.process().holders.enter(identity);
+        self.process().token_users.acquire(identity);
         if held.len() >= MOST {
-            self.process().holders.leave(held.remove(0).identity);
+            self.process().token_users.release(held.remove(0).identity);
         }
         held.push(Held { identity, snapshot: Arc::clone(snapshot) });
     }
@@ -97,17 +97,19 @@ impl Connection {
         if held.is_empty() || sys::generation() != self.opened_in {
             return;
         }
-        let call =
-            Call { log: (**self.log.load()).clone(), ..Call::within(FAREWELL, "closing the connection") };
+        let call = CallContext {
+            log: (**self.log.load()).clone(),
+            ..CallContext::with_timeout(FAREWELL, "closing the connection")
+        };
         for Held { identity, snapshot } in held {
-            if !self.process().holders.leave(identity) {
+            if !self.process().token_users.release(identity) {
                 continue;
             }
             let token = self.process().cache.take(identity).filter(|token| !self.is_over(token));
             let snapshot = snapshot.under_policy(self.snapshot.given_process());
             let (Some(token), Ok(config)) = (token, snapshot.config()) else { continue };
             if let Err(error) = grants::log_off(config, &token, self.process(), &call) {
-                call.log.line(Level::Warning, || error.message().to_owned());
+                call.log.log(LogLevel::Warning, || error.message().to_owned());
             }
         }
     }
@@ -115,7 +117,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.process().shelves.remove(&self.recent);
+        self.process().slot_registry.unregister(&self.recent);
         self.say_farewell();
         self.take_own();
     }

@@ -9,10 +9,10 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use crate::base::cache_key::Identity;
-use crate::base::call::{Call, Cancel};
+use crate::base::call::{CallContext, CancelToken};
 use crate::base::error::{Error, Result, Status};
-use crate::base::file::Stamp;
-use crate::base::log::{Level, Log};
+use crate::base::file::FileVersion;
+use crate::base::log::{Log, LogLevel};
 use crate::base::policy::Policy;
 use crate::base::secret::Secret;
 use crate::base::stats::Counter;
@@ -22,9 +22,9 @@ use crate::key::{HostSigner, KeyOrigin};
 use crate::net::http;
 use crate::options::{Environment, Options, ProcessEnvironment};
 use crate::process::Process;
-use crate::process::login_state::{OnRefreshToken, Session};
+use crate::process::login_state::{LoginState, RefreshTokenCallback};
 use crate::resolve::{Config, Flow};
-use crate::sys::{self, PerProcess, Share, Stripes};
+use crate::sys::{self, PerProcess, SharedRef, StripedSlots};
 use crate::token::cache::{FetchKind, Sources, Want};
 use crate::token::{Lease, Token};
 
@@ -71,7 +71,7 @@ impl Wishes {
 /// One connection string with what was set since; in C an `authgrant_connection`, closed with authgrant_close.
 pub struct Connection {
     snapshot: InForce,
-    recent: Stripes<Lease>,
+    recent: StripedSlots<Lease>,
     log: ArcSwap<Log>,
     live: PerProcess<Live>,
     /// The process that opened it, counted by forks.
@@ -82,8 +82,8 @@ pub struct Connection {
 #[derive(Default)]
 struct Live {
     number: u64,
-    session: Session,
-    calls: Mutex<Vec<Weak<Cancel>>>,
+    session: LoginState,
+    calls: Mutex<Vec<Weak<CancelToken>>>,
     warnings: Mutex<Vec<Error>>,
     held: Mutex<Vec<Held>>,
     /// Whose tokens nobody but this connection can ask for.
@@ -115,11 +115,11 @@ impl Connection {
         process: Option<&'static Process>,
     ) -> Result<Self> {
         Process::check_random()?;
-        sys::make_ready_for_forks(http::make_ready);
+        sys::prewarm_before_fork(http::make_ready);
         Policy::freeze();
         let options = Options::open(text, environment)?;
         Ok(Self {
-            recent: snapshot::of_now(process).shelves.add(),
+            recent: snapshot::of_now(process).slot_registry.register(),
             snapshot: InForce::new(options, process),
             log: ArcSwap::default(),
             live: PerProcess::new(),
@@ -154,7 +154,7 @@ impl Connection {
     ///
     /// # Errors
     /// What is wrong with the options, and those of fetching.
-    pub fn lease(&self, wishes: Wishes) -> Result<Share<Lease>> {
+    pub fn lease(&self, wishes: Wishes) -> Result<SharedRef<Lease>> {
         if wishes.none()
             && let Some(lease) = self.recent().or_else(|| self.passed_on())
         {
@@ -229,8 +229,8 @@ impl Connection {
     }
 
     /// Who is told of refresh tokens that take the place of others.
-    pub fn set_on_refresh_token(&self, told: Option<OnRefreshToken>) {
-        self.live().session.set_on_refresh_token(told);
+    pub fn set_on_refresh_token(&self, told: Option<RefreshTokenCallback>) {
+        self.live().session.set_refresh_token_callback(told);
     }
 
     /// The API refused this token.
@@ -241,7 +241,7 @@ impl Connection {
         if let Ok(Config { flow: Flow::AccessToken(given), .. }) = snapshot.config()
             && given.reveal().as_bytes() == token.value().to_bytes()
         {
-            self.live().session.reject(token.value());
+            self.live().session.mark_rejected(token.value());
         }
     }
 
@@ -277,7 +277,7 @@ impl Connection {
     }
 
     fn live(&self) -> &Live {
-        let number = || self.process().number_for_a_connection();
+        let number = || self.process().next_connection_id();
         self.live.get_or_init(|| Live { number: number(), ..Live::default() })
     }
 
@@ -299,32 +299,32 @@ impl Connection {
         });
         let outcome = outcome.map_err(|error| grants::with_consent_guidance(error, config));
         if let Err(error) = &outcome {
-            call.log.line(Level::Error, || error.message().to_owned());
+            call.log.log(LogLevel::Error, || error.message().to_owned());
         }
         outcome
     }
 
     fn fetch(&self, config: &Config, kind: FetchKind, context: &Context<'_>) -> Result<Token> {
         let log = &context.call.log;
-        log.line(Level::Debug, || format!("requesting a token ({})", reason(kind)));
+        log.log(LogLevel::Debug, || format!("requesting a token ({})", reason(kind)));
         let stats = &context.process.stats;
         let started = Instant::now();
         let outcome = grants::fetch(config, context);
-        stats.count_fetch_time(started.elapsed());
+        stats.record_fetch_time(started.elapsed());
         match outcome {
             Ok(token) => {
                 stats.count(Counter::TokensFetched);
                 if kind == FetchKind::EarlyRenewal {
                     stats.count(Counter::EarlyRenewals);
                 }
-                log.line(Level::Info, || fetched(&token, kind, context.process.clock.unix_seconds()));
+                log.log(LogLevel::Info, || fetched(&token, kind, context.process.clock.unix_seconds()));
                 Ok(self.with_id_token(token))
             }
             Err(error) => {
                 stats.count_failure(&error);
                 // Any other failure is the caller's to hear, and is logged as one.
                 if kind == FetchKind::EarlyRenewal {
-                    log.line(Level::Info, || format!("the early renewal failed: {}", error.message()));
+                    log.log(LogLevel::Info, || format!("the early renewal failed: {}", error.message()));
                 }
                 Err(error)
             }
@@ -334,12 +334,12 @@ impl Connection {
     fn with_context<T>(
         &self,
         identity: Identity,
-        call: &Call,
+        call: &CallContext,
         may_prompt: bool,
         work: impl FnOnce(&Context<'_>) -> T,
     ) -> T {
         let warn = |warning: Error| {
-            call.log.line(Level::Warning, || warning.message().to_owned());
+            call.log.log(LogLevel::Warning, || warning.message().to_owned());
             self.warn(warning);
         };
         let (process, session) = (self.process(), &self.live().session);
@@ -366,7 +366,10 @@ impl Connection {
         let digest = |alone: Option<u64>| {
             // Those who share a token agree on who is told of its end.
             let logoff = config.logoff.as_ref().map(|logoff| logoff.endpoint.as_written());
-            Identity::of(&self.process().digest_key, &(user, &config.flow, &config.given, logoff, alone))
+            Identity::of(
+                &self.process().cache_key_secret,
+                &(user, &config.flow, &config.given, logoff, alone),
+            )
         };
         if !self.is_alone(config) && !signed_by_host(config) {
             return snapshot.identity(user, || digest(None));
@@ -382,29 +385,29 @@ impl Connection {
         config.alone || config.flow.is_personal() || self.live().session.has_id_token()
     }
 
-    pub(crate) fn call(&self, config: &Config, wishes: Wishes) -> Call {
+    pub(crate) fn call(&self, config: &Config, wishes: Wishes) -> CallContext {
         let person = config
             .consent
             .as_ref()
             .filter(|_| config.flow.login().is_some_and(|login| login.prompts) && !wishes.no_prompt);
         let call = match (wishes.timeout, config.login_timeout, person) {
-            (Some(timeout), ..) => Call::within(timeout, "the call's timeout"),
-            (None, Some(timeout), None) => Call::within(timeout, "LoginTimeout"),
+            (Some(timeout), ..) => CallContext::with_timeout(timeout, "the call's timeout"),
+            (None, Some(timeout), None) => CallContext::with_timeout(timeout, "LoginTimeout"),
             (None, Some(timeout), Some(person)) => {
                 let both = timeout.saturating_add(person.timeout);
-                Call::within(both, "LoginTimeout and ConsentTimeout")
+                CallContext::with_timeout(both, "LoginTimeout and ConsentTimeout")
             }
-            (None, None, _) => Call::unbounded(),
+            (None, None, _) => CallContext::unbounded(),
         };
-        self.begin(Call { request_limit: config.request_timeout, ..call })
+        self.begin(CallContext { request_timeout: config.request_timeout, ..call })
     }
 
     /// Lets `call` be cancelled through this connection, and gives it the connection's log.
-    fn begin(&self, call: Call) -> Call {
+    fn begin(&self, call: CallContext) -> CallContext {
         let mut calls = self.live().calls.lock();
         calls.retain(|cancel| cancel.strong_count() > 0);
         calls.push(Arc::downgrade(&call.cancel));
-        Call { log: Log::clone(&self.log.load()), ..call }
+        CallContext { log: Log::clone(&self.log.load()), ..call }
     }
 
     fn warn(&self, warning: Error) {
@@ -421,17 +424,18 @@ fn signed_by_host(config: &Config) -> bool {
 }
 
 fn made_from(config: &Config) -> Sources {
-    grants::files(config).into_iter().map(|file| Stamp::now(file).ok()).collect()
+    grants::files(config).into_iter().map(|file| FileVersion::read(file).ok()).collect()
 }
 
 /// The call of a fetch: an early renewal is bounded more closely, since its caller has a token.
-fn call_for(kind: FetchKind, call: &Call, renewal_limit: Duration) -> Call {
+fn call_for(kind: FetchKind, call: &CallContext, renewal_limit: Duration) -> CallContext {
     match kind {
         FetchKind::Needed => call.clone(),
-        FetchKind::Probe => Call { single_attempt: true, ..call.clone() },
-        FetchKind::EarlyRenewal => {
-            Call { single_attempt: true, ..call.at_most(renewal_limit, "the limit of an early renewal") }
-        }
+        FetchKind::Probe => CallContext { single_attempt: true, ..call.clone() },
+        FetchKind::EarlyRenewal => CallContext {
+            single_attempt: true,
+            ..call.capped(renewal_limit, "the limit of an early renewal")
+        },
     }
 }
 

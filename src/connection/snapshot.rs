@@ -18,7 +18,7 @@ use crate::key::HostSigner;
 use crate::options::{Options, Seen};
 use crate::process::Process;
 use crate::resolve::{self, Config, Flow, Resolution};
-use crate::sys::{self, Stripes};
+use crate::sys::{self, StripedSlots};
 use crate::token::Lease;
 
 /// The options, and what they mean once somebody has asked.
@@ -39,20 +39,20 @@ pub(super) struct Common {
     /// By which they find their snapshot.
     pub(super) name: Identity,
     /// What was got by it of late.
-    pub(super) recent: Stripes<Lease>,
+    pub(super) recent: StripedSlots<Lease>,
     process: Option<&'static Process>,
 }
 
 impl Common {
     pub(super) fn new(name: Identity, process: Option<&'static Process>) -> Self {
-        Self { name, recent: of_now(process).shelves.add(), process }
+        Self { name, recent: of_now(process).slot_registry.register(), process }
     }
 }
 
 impl Drop for Common {
     fn drop(&mut self) {
         interner::forget(&self.name);
-        of_now(self.process).shelves.remove(&self.recent);
+        of_now(self.process).slot_registry.unregister(&self.recent);
     }
 }
 
@@ -235,10 +235,10 @@ impl InForce {
     /// What `pass_on` makes of what was got of late by the snapshot. The snapshot itself is not counted.
     pub(super) fn recent(&self, pass_on: impl FnOnce(&Lease) -> Option<Lease>) -> Option<Lease> {
         let snapshot = self.snapshot.load();
-        let slot = snapshot.common.as_ref()?.recent.mine()?;
-        let lease = pass_on(&*slot.take()?);
+        let slot = snapshot.common.as_ref()?.recent.for_current_thread()?;
+        let lease = pass_on(&*slot.acquire()?);
         if lease.is_none() {
-            slot.discount();
+            slot.uncount_acquire();
         }
         lease
     }

@@ -3,7 +3,7 @@
 use super::Connection;
 use super::snapshot::Snapshot;
 use crate::base::cache_key::Identity;
-use crate::base::call::Call;
+use crate::base::call::CallContext;
 use crate::base::clock;
 use crate::base::secret::Secret;
 use crate::grants::{self, access_token};
@@ -16,7 +16,7 @@ impl Connection {
     pub(super) fn begin_with_given(&self, config: &Config, identity: Identity) {
         let Some(given) = &config.given.token else { return };
         let process = self.process();
-        if self.live().session.begins_with(given)
+        if self.live().session.seed_once(given)
             && let Some(token) = access_token::first(&config.given, process.clock.as_ref(), identity)
         {
             process.cache.seed(identity, token);
@@ -41,7 +41,11 @@ impl Connection {
         let instead = |name, spelling, text| Instead { name, spelling, text };
         let mut all = vec![
             instead(Name::AccessToken, "Auth_AccessToken", value),
-            instead(Name::AccessTokenExpires, "Auth_Expires", end.and_then(clock::iso8601).map(Secret::new)),
+            instead(
+                Name::AccessTokenExpires,
+                "Auth_Expires",
+                end.and_then(clock::format_rfc3339).map(Secret::new),
+            ),
         ];
         all.extend(method.map(|number| {
             instead(Name::AuthenticationMethod, "AuthenticationMethod", Some(Secret::from(number)))
@@ -58,7 +62,7 @@ impl Connection {
         config: &Config,
         spelling: &'static str,
     ) -> Option<Instead> {
-        let call = Call::unbounded();
+        let call = CallContext::unbounded();
         let identity = self.identity(snapshot, config);
         let newest =
             self.with_context(identity, &call, false, |context| grants::held_refresh_token(config, context));

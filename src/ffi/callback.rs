@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use zeroize::Zeroizing;
 
-use crate::base::log::{Level, Sink};
+use crate::base::log::{LogLevel, LogSink};
 use crate::key::Sign;
-use crate::process::login_state::OnRefreshToken;
+use crate::process::login_state::RefreshTokenCallback;
 
 thread_local! {
     static RUNNING: Cell<bool> = const { Cell::new(false) };
@@ -65,8 +65,8 @@ impl LogCallback {
     }
 }
 
-impl Sink for LogCallback {
-    fn line(&self, level: Level, message: &str) {
+impl LogSink for LogCallback {
+    fn log(&self, level: LogLevel, message: &str) {
         let message = CString::new(message.replace('\0', " ")).unwrap_or_default();
         // SAFETY: the caller gave this function for this purpose, with this context.
         run(|| unsafe { (self.function)(level as i32, message.as_ptr(), self.context) });
@@ -116,7 +116,7 @@ unsafe impl Sync for Context {}
 pub(crate) fn on_refresh_token(
     function: unsafe extern "C" fn(*const c_char, *mut c_void),
     context: *mut c_void,
-) -> OnRefreshToken {
+) -> RefreshTokenCallback {
     let context = Context(context);
     Box::new(move |token| {
         let context = &context;

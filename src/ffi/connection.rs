@@ -8,7 +8,7 @@ use std::time::Duration;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::base::error::{Error, Result, Status};
-use crate::base::log::{Level, Log};
+use crate::base::log::{Log, LogLevel};
 use crate::connection::api_headers::Headers;
 use crate::connection::{Connection, Wishes};
 use crate::ffi::callback::{self, LogCallback, authgrant_log_fn};
@@ -380,7 +380,7 @@ pub extern "C" fn authgrant_warnings(
     guard!(error, |call| {
         let warnings = call.out("warnings", warnings, ptr::null_mut());
         let connection = call.object("connection", connection)?;
-        if let Some(first) = Error::chain(connection.warnings()) {
+        if let Some(first) = Error::combine(connection.warnings()) {
             warnings.set(ErrorObject::boxed(&first));
         }
         Ok(())
@@ -424,15 +424,15 @@ pub extern "C" fn authgrant_set_log(
         let connection = call.object("connection", connection)?;
         let log = match function {
             None => Log::default(),
-            Some(function) => Log::to(Arc::new(LogCallback::new(function, context)), log_level(level)?),
+            Some(function) => Log::new(Arc::new(LogCallback::new(function, context)), log_level(level)?),
         };
         connection.set_log(log);
         Ok(())
     })
 }
 
-fn log_level(level: i32) -> Result<Level> {
-    [Level::Error, Level::Warning, Level::Info, Level::Debug, Level::Trace]
+fn log_level(level: i32) -> Result<LogLevel> {
+    [LogLevel::Error, LogLevel::Warning, LogLevel::Info, LogLevel::Debug, LogLevel::Trace]
         .into_iter()
         .find(|known| *known as i32 == level)
         .ok_or_else(|| {

@@ -37,7 +37,7 @@ impl ErrorObject {
             status: error.status() as i32,
             http_status: i32::from(error.http_status()),
             retry_after: i32::try_from(error.retry_after()).unwrap_or(i32::MAX),
-            retryable: error.status().retryable(),
+            retryable: error.status().is_retryable(),
             sqlstate: text(error.sqlstate()),
             message: text(error.message()),
             option: error.option().map(text),
@@ -53,7 +53,7 @@ impl ErrorObject {
     /// For the caller to free.
     pub(crate) fn boxed(error: &Error) -> *mut Self {
         let mut first = Box::new(Self::new(error));
-        let mut others: Box<[Self]> = error.others().iter().map(Self::new).collect();
+        let mut others: Box<[Self]> = error.additional().iter().map(Self::new).collect();
         let mut next = ptr::null();
         for other in others.iter_mut().rev() {
             other.next = next;

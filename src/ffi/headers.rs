@@ -6,7 +6,7 @@ use std::ptr;
 use zeroize::Zeroizing;
 
 use crate::connection::api_headers::Headers;
-use crate::sys::Share;
+use crate::sys::SharedRef;
 use crate::token::Lease;
 
 type Line = (CString, Zeroizing<CString>);
@@ -53,7 +53,7 @@ pub extern "C" fn authgrant_headers_value(headers: *const Headers, index: usize)
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_headers_token(headers: *const Headers) -> *const Lease {
     // SAFETY: the header promises NULL or headers that are not freed.
-    guard!(or ptr::null(), unsafe { headers.as_ref() }.and_then(Headers::token).map_or(ptr::null(), Share::as_ptr))
+    guard!(or ptr::null(), unsafe { headers.as_ref() }.and_then(Headers::token).map_or(ptr::null(), SharedRef::as_ptr))
 }
 
 /// Frees headers, and wipes them. NULL is fine.

@@ -83,25 +83,26 @@ pub extern "C" fn authgrant_allow_directory(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::policy::{Allowed, Forbidden};
+    use crate::base::policy::{Permission, Restriction};
 
     #[test]
     fn the_numbers_of_the_header_are_those_of_the_policy() {
         for (number, what) in [
-            (AUTHGRANT_FORBID_GET, Forbidden::Get),
-            (AUTHGRANT_FORBID_INSECURE_TLS, Forbidden::InsecureTls),
-            (AUTHGRANT_FORBID_LOOPBACK_HTTP, Forbidden::LoopbackHttp),
-            (AUTHGRANT_FORBID_PROMPT, Forbidden::Prompt),
-            (AUTHGRANT_FORBID_WEAK_STORES, Forbidden::WeakStores),
-            (AUTHGRANT_FORBID_SHARING, Forbidden::Sharing),
-            (AUTHGRANT_FORBID_FILE_PATHS, Forbidden::FilePaths),
+            (AUTHGRANT_FORBID_GET, Restriction::Get),
+            (AUTHGRANT_FORBID_INSECURE_TLS, Restriction::InsecureTls),
+            (AUTHGRANT_FORBID_LOOPBACK_HTTP, Restriction::LoopbackHttp),
+            (AUTHGRANT_FORBID_PROMPT, Restriction::Prompt),
+            (AUTHGRANT_FORBID_WEAK_STORES, Restriction::WeakStores),
+            (AUTHGRANT_FORBID_SHARING, Restriction::Sharing),
+            (AUTHGRANT_FORBID_FILE_PATHS, Restriction::FilePaths),
         ] {
             assert_eq!(number, what as u32);
             assert!(include_str!("policy.rs").contains(&format!("{}: u32 = {number};", what.name())));
         }
-        for (number, what) in
-            [(AUTHGRANT_ALLOW_REFERENCES, Allowed::References), (AUTHGRANT_ALLOW_MODULES, Allowed::Modules)]
-        {
+        for (number, what) in [
+            (AUTHGRANT_ALLOW_REFERENCES, Permission::References),
+            (AUTHGRANT_ALLOW_MODULES, Permission::Modules),
+        ] {
             assert_eq!(number, what as u32);
             assert!(include_str!("policy.rs").contains(&format!("{}: u32 = {number};", what.name())));
         }

@@ -5,11 +5,11 @@
 use std::ffi::{CStr, c_char};
 use std::ptr;
 
-use crate::sys::Share;
+use crate::sys::SharedRef;
 use crate::token::{Lease, Token};
 
 /// Hands a reference to C.
-pub(crate) fn into_handle(token: Share<Lease>) -> *mut Lease {
+pub(crate) fn into_handle(token: SharedRef<Lease>) -> *mut Lease {
     token.into_raw().cast_mut()
 }
 
@@ -98,7 +98,7 @@ pub extern "C" fn authgrant_token_free(token: *mut Lease) {
     guard!(light(), {
         if !token.is_null() {
             // SAFETY: the header promises a reference of this library that was not freed before.
-            drop(unsafe { Share::from_raw(token.cast_const()) });
+            drop(unsafe { SharedRef::from_raw(token.cast_const()) });
         }
     });
 }

@@ -14,7 +14,7 @@ pub(super) fn fetch(token: &Secret, end: Option<i64>, context: &Context<'_>) -> 
     if end.is_some_and(|end| end <= context.process.clock.unix_seconds()) {
         return Err(expired("is past its end"));
     }
-    if context.session.was_rejected(token) {
+    if context.session.is_rejected(token) {
         return Err(expired("was refused by the API"));
     }
     local_token(token.reveal(), end, context.process.clock.as_ref(), context.identity)

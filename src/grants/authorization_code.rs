@@ -2,7 +2,7 @@
 //! lasts; else a code that the user brought, else a person at a browser.
 
 use crate::authorize::{self, Visit};
-use crate::base::call::Call;
+use crate::base::call::CallContext;
 use crate::base::error::{Error, Result, Status};
 use crate::base::secret::Secret;
 use crate::grants::token_request::{self, Attempt, Repeat};
@@ -23,7 +23,7 @@ pub(super) fn fetch(
         },
         None => None,
     };
-    if let Some(code) = login.code.as_ref().filter(|code| context.session.spend(code)) {
+    if let Some(code) = login.code.as_ref().filter(|code| context.session.consume_code(code)) {
         return redeem(exchange, login, code, None, context);
     }
     match consent.filter(|_| login.prompts && context.may_prompt) {
@@ -64,8 +64,8 @@ fn redeem(
     let attempt = |_| Ok(attempt(exchange, login, code, verifier));
     let token = token_request::fetch(exchange, &Context { user_waits: true, ..*context }, &attempt)
         // The next call does not send this code again.
-        .map_err(Error::of_one_call)?;
-    context.session.log_in(refresh_token::family(exchange, context.process));
+        .map_err(Error::caller_specific)?;
+    context.session.mark_logged_in(refresh_token::family(exchange, context.process));
     Ok(token)
 }
 
@@ -92,8 +92,8 @@ fn attempt<'a>(
 }
 
 /// A person needs longer than a server: their time is ConsentTimeout, unless the caller's own is shorter.
-fn for_a_person(consent: &Consent, context: &Context<'_>) -> Call {
-    context.call.at_most(consent.timeout, "ConsentTimeout")
+fn for_a_person(consent: &Consent, context: &Context<'_>) -> CallContext {
+    context.call.capped(consent.timeout, "ConsentTimeout")
 }
 
 fn login_wanted(

@@ -2,7 +2,7 @@
 
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result, Status};
-use crate::base::file::{Exposed, Location};
+use crate::base::file::{ConfiguredPath, LoosePermissions};
 use crate::base::secret::Secret;
 use crate::grants::token_request::{Attempt, Repeat, shown_claims};
 use crate::grants::{Context, signed_jwt};
@@ -61,7 +61,7 @@ fn told(source: &str, exchange: &Exchange) -> String {
 }
 
 /// Whoever wrote the file renews it, so it is read each time.
-fn read(location: &Location, guarded: bool, warn: &dyn Fn(Error)) -> Result<Secret> {
+fn read(location: &ConfiguredPath, guarded: bool, warn: &dyn Fn(Error)) -> Result<Secret> {
     let error = |status, what: String| {
         let text = format!("ClientAssertionFile {location} {what}");
         Error::new(status, "client assertion", text).with_option("ClientAssertionFile")
@@ -69,7 +69,7 @@ fn read(location: &Location, guarded: bool, warn: &dyn Fn(Error)) -> Result<Secr
     let fault = |what| error(Status::KeyStore, what);
     let (content, metadata) =
         location.read().map_err(|why| error(why.status_or(Status::KeyStore), why.to_string()))?;
-    match Exposed::of(&metadata) {
+    match LoosePermissions::detect(&metadata) {
         Some(exposed) if guarded => return Err(fault(format!("{exposed} (KeyFileCheck is 1)"))),
         Some(exposed) => {
             let text =

@@ -3,7 +3,7 @@
 //! No vendor's page says in which words. The request is one that a revocation endpoint (RFC 7009) understands, and that
 //! carries the token as a request to the API does where no other credential takes that place.
 
-use crate::base::call::Call;
+use crate::base::call::CallContext;
 use crate::base::error::{Error, Result, Status};
 use crate::base::secret::Secret;
 use crate::grants::token_request::basic;
@@ -17,7 +17,7 @@ use crate::token::Token;
 ///
 /// # Errors
 /// The network's; [`Status::BadResponse`] for an answer that is neither a success nor a redirect.
-pub fn log_off(config: &Config, token: &Token, process: &Process, call: &Call) -> Result<()> {
+pub fn log_off(config: &Config, token: &Token, process: &Process, call: &CallContext) -> Result<()> {
     let Some(logoff) = &config.logoff else { return Ok(()) };
     let value = token.value().to_str().unwrap_or_default();
     let client = match &config.flow {
@@ -36,7 +36,7 @@ pub fn log_off(config: &Config, token: &Token, process: &Process, call: &Call) -
         body: Some(body(value, client)),
         reuse: Reuse::Yes,
     };
-    let answer = process.network.send(&request, &logoff.trust, call)?;
+    let answer = process.http_client.send(&request, &logoff.trust, call)?;
     if (200..400).contains(&answer.status) {
         return Ok(());
     }

@@ -7,13 +7,13 @@ use zeroize::Zeroizing;
 
 use crate::authorize::{self, Visit};
 use crate::base::cache_key::Identity;
-use crate::base::call::Call;
+use crate::base::call::CallContext;
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result, Status};
-use crate::base::file::Location;
+use crate::base::file::ConfiguredPath;
 use crate::base::secret::Secret;
 use crate::process::Process;
-use crate::process::login_state::Session;
+use crate::process::login_state::LoginState;
 use crate::provider::ConsentType;
 use crate::resolve::{AssertionSource, Config, Consent, Exchange, Flow, Grant, Login, Signing};
 use crate::token::{Kept, Token};
@@ -41,9 +41,9 @@ pub struct Context<'a> {
     /// Shared things and seams.
     pub process: &'a Process,
     /// What the connection remembers.
-    pub session: &'a Session,
+    pub session: &'a LoginState,
     /// The caller's bounds.
-    pub call: &'a Call,
+    pub call: &'a CallContext,
     /// For whom the token is.
     pub identity: Identity,
     /// Whether a browser may be opened for the person.
@@ -128,7 +128,7 @@ pub fn with_consent_guidance(error: Error, config: &Config) -> Error {
 /// Whether the server may take back the refresh token that `config`'s connection sends next, and send another one: if its
 /// answer is not waited for, the login is lost.
 #[must_use]
-pub fn may_rotate_refresh_token(config: &Config, session: &Session, process: &Process) -> bool {
+pub fn may_rotate_refresh_token(config: &Config, session: &LoginState, process: &Process) -> bool {
     match &config.flow {
         Flow::Exchange(exchange) if exchange.grant.is_personal() => {
             config.given.token.is_some()
@@ -146,7 +146,7 @@ pub fn needs_network(config: &Config) -> bool {
 
 /// The files that a token of `config` is made from.
 #[must_use]
-pub fn files(config: &Config) -> Vec<&Location> {
+pub fn files(config: &Config) -> Vec<&ConfiguredPath> {
     if let Flow::Exchange(exchange) = &config.flow
         && let Grant::ClientAssertion { assertion: AssertionSource::File { file, .. }, .. } = &exchange.grant
     {

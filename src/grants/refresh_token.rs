@@ -17,7 +17,7 @@ pub(super) fn held(exchange: &Exchange, context: &Context<'_>) -> Option<Secret>
 pub(super) fn keep(exchange: &Exchange, newest: Secret, context: &Context<'_>) {
     if exchange.grant.is_personal() {
         let before = held(exchange, context);
-        context.session.keep(family(exchange, context.process), before.as_ref(), newest);
+        context.session.store_refresh_token(family(exchange, context.process), before.as_ref(), newest);
     }
 }
 
@@ -25,7 +25,7 @@ pub(super) fn keep(exchange: &Exchange, newest: Secret, context: &Context<'_>) {
 pub(super) fn family(exchange: &Exchange, process: &Process) -> Identity {
     let client = exchange.client.as_ref().map(|client| &client.id);
     let subject = (configured(&exchange.grant), exchange.endpoint.as_written(), client);
-    Identity::of(&process.digest_key, &subject)
+    Identity::of(&process.cache_key_secret, &subject)
 }
 
 fn configured(grant: &Grant) -> Option<&Secret> {

@@ -6,13 +6,13 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::base::call::{Call, Interrupt, cancelled};
+use crate::base::call::{CallContext, Wake, cancelled_error};
 use crate::base::error::{Result, Status};
 use crate::base::jitter::Jitter;
 use crate::grants::error_class::{Sense, sense};
 use crate::grants::token_request::{Attempt, Refused, Repeat};
 use crate::net::http::{Failure, Reuse};
-use crate::process::MAX_WAIT;
+use crate::process::MAX_SERVER_WAIT;
 use crate::provider::Profile;
 
 /// How often one grant is put to a server that is busy.
@@ -70,7 +70,7 @@ impl Tries {
     }
 
     /// What to do where there is no answer: a connection that ended before one may have been a server's restart.
-    pub(super) fn after(&mut self, failure: &Failure, attempt: &Attempt, call: &Call) -> Next {
+    pub(super) fn after(&mut self, failure: &Failure, attempt: &Attempt, call: &CallContext) -> Next {
         if self.at_once(failure, attempt) {
             return Next::Again(Duration::ZERO);
         }
@@ -80,7 +80,7 @@ impl Tries {
     }
 
     /// What to do after a refusal.
-    pub(super) fn next(&mut self, refused: &Refused, call: &Call) -> Next {
+    pub(super) fn next(&mut self, refused: &Refused, call: &CallContext) -> Next {
         let asked = Duration::from_secs(u64::from(refused.refusal.retry_after));
         if self.set_clock(refused) || self.renew(refused) {
             let again = asked.is_zero() || !call.single_attempt && fits(asked, call);
@@ -100,7 +100,7 @@ impl Tries {
         self.again_if(may_repeat, refused.refusal.retry_after, call)
     }
 
-    fn again_if(&self, may_repeat: bool, retry_after: u32, call: &Call) -> Next {
+    fn again_if(&self, may_repeat: bool, retry_after: u32, call: &CallContext) -> Next {
         let pause = self.pause(retry_after);
         let again = may_repeat && !call.single_attempt && fits(pause, call) && self.made < MOST;
         if again { Next::Again(pause) } else { Next::Enough }
@@ -141,23 +141,23 @@ impl Tries {
         let asked = Duration::from_secs(u64::from(retry_after));
         let (longer, part) = if asked > backoff { (asked, 10) } else { (backoff, 2) };
         let spread = longer.checked_div(part).unwrap_or_default();
-        longer.saturating_add(self.jitter.next().of(spread))
+        longer.saturating_add(self.jitter.sample().scale_duration(spread))
     }
 }
 
 /// Whether a wait can end inside the call.
-fn fits(pause: Duration, call: &Call) -> bool {
-    pause <= MAX_WAIT && call.deadline.left().is_none_or(|left| pause < left)
+fn fits(pause: Duration, call: &CallContext) -> bool {
+    pause <= MAX_SERVER_WAIT && call.deadline.remaining().is_none_or(|left| pause < left)
 }
 
 /// Waits, unless the call is cancelled.
-pub(super) fn pause(pause: Duration, call: &Call) -> Result<()> {
+pub(super) fn pause(pause: Duration, call: &CallContext) -> Result<()> {
     let nap = Arc::new(Nap::default());
     call.on_cancel(&nap)?;
     let woken = nap.woken.lock().unwrap_or_else(PoisonError::into_inner);
     let (woken, _) =
         nap.wake.wait_timeout_while(woken, pause, |woken| !*woken).unwrap_or_else(PoisonError::into_inner);
-    if *woken { Err(cancelled()) } else { Ok(()) }
+    if *woken { Err(cancelled_error()) } else { Ok(()) }
 }
 
 #[derive(Default)]
@@ -166,8 +166,8 @@ struct Nap {
     wake: Condvar,
 }
 
-impl Interrupt for Nap {
-    fn interrupt(&self) {
+impl Wake for Nap {
+    fn wake(&self) {
         *self.woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.wake.notify_all();
     }
@@ -220,7 +220,7 @@ mod tests {
         Attempt { parameters: Vec::new(), what: "the test", sent, repeat, signed: true }
     }
 
-    fn attempts(call: &Call, repeat: Repeat) -> u32 {
+    fn attempts(call: &CallContext, repeat: Repeat) -> u32 {
         let mut tries = Tries::new(0, None, Jitter::pinned(Fraction::new(0)));
         let (attempt, mut made) = (attempt(repeat), 1);
         while made < 100 && matches!(tries.after(&ended(), &attempt, call), Next::Again(_)) {
@@ -231,13 +231,16 @@ mod tests {
 
     #[test]
     fn connection_that_ends_is_tried_three_times_and_once_by_single_attempt() {
-        let single = Call { single_attempt: true, ..Call::unbounded() };
-        assert_eq!(attempts(&Call::unbounded(), Repeat::Always), 3);
+        let single = CallContext { single_attempt: true, ..CallContext::unbounded() };
+        assert_eq!(attempts(&CallContext::unbounded(), Repeat::Always), 3);
         assert_eq!(attempts(&single, Repeat::Always), 1);
         for repeat in [Repeat::WhenBusy, Repeat::Never] {
-            assert_eq!(attempts(&Call::unbounded(), repeat), 1);
+            assert_eq!(attempts(&CallContext::unbounded(), repeat), 1);
         }
-        assert_eq!(attempts(&Call::within(Duration::from_millis(150), "a test"), Repeat::Always), 1);
+        assert_eq!(
+            attempts(&CallContext::with_timeout(Duration::from_millis(150), "a test"), Repeat::Always),
+            1
+        );
     }
 
     #[test]
@@ -270,7 +273,7 @@ mod tests {
     }
 
     fn repeats(tries: &mut Tries, refused: &Refused<'_>) -> bool {
-        matches!(tries.next(refused, &Call::unbounded()), Next::Again(_))
+        matches!(tries.next(refused, &CallContext::unbounded()), Next::Again(_))
     }
 
     #[test]
@@ -300,7 +303,7 @@ mod tests {
         let after = |status, answered| {
             let error = Error::new(status, "network", "x");
             let failure = Failure { error, stale: false, answered };
-            let next = tries_at("").after(&failure, &attempt(Repeat::Always), &Call::unbounded());
+            let next = tries_at("").after(&failure, &attempt(Repeat::Always), &CallContext::unbounded());
             matches!(next, Next::Again(_))
         };
         assert!(after(Status::Network, true));
@@ -311,7 +314,7 @@ mod tests {
     fn replayed_assertion_is_signed_again_once() {
         let replay = || refused(400, "jti_known", Repeat::Never);
         let mut tries = tries_at("hydra");
-        assert!(matches!(tries.next(&replay(), &Call::unbounded()), Next::Again(Duration::ZERO)));
+        assert!(matches!(tries.next(&replay(), &CallContext::unbounded()), Next::Again(Duration::ZERO)));
         assert!(!repeats(&mut tries, &replay()), "once");
         assert!(!repeats(&mut tries_at(""), &replay()), "another server means something else by it");
         let mut unsigned = replay();
@@ -372,9 +375,9 @@ mod tests {
     fn correction_waits_for_retry_after_unless_call_makes_single_attempt() {
         let mut refused = refused(400, "invalid_grant", Repeat::Never);
         (refused.refusal.clock_ahead, refused.refusal.retry_after) = (Some(600), 5);
-        let next = tries_at("").next(&refused, &Call::unbounded());
+        let next = tries_at("").next(&refused, &CallContext::unbounded());
         assert!(matches!(next, Next::Again(pause) if pause == Duration::from_secs(5)));
-        let single = Call { single_attempt: true, ..Call::unbounded() };
+        let single = CallContext { single_attempt: true, ..CallContext::unbounded() };
         assert!(matches!(tries_at("").next(&refused, &single), Next::Enough));
         refused.refusal.retry_after = 0;
         assert!(matches!(tries_at("").next(&refused, &single), Next::Again(Duration::ZERO)));
@@ -383,8 +386,10 @@ mod tests {
     #[test]
     fn wait_fits_up_to_a_minute_inside_the_call() {
         let seconds = Duration::from_secs;
-        assert!(fits(seconds(60), &Call::unbounded()) && !fits(seconds(61), &Call::unbounded()));
-        let call = Call::within(seconds(30), "a test");
+        assert!(
+            fits(seconds(60), &CallContext::unbounded()) && !fits(seconds(61), &CallContext::unbounded())
+        );
+        let call = CallContext::with_timeout(seconds(30), "a test");
         assert!(fits(seconds(20), &call) && !fits(seconds(40), &call));
     }
 }

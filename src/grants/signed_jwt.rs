@@ -36,7 +36,7 @@ pub(super) fn sign(
     process: &Process,
     warn: &dyn Fn(Error),
 ) -> Result<Assertion> {
-    let key = process.keys.key(&signing.key)?;
+    let key = process.key_cache.key(&signing.key)?;
     let now = process.clock.unix_seconds().saturating_add(ahead);
     key.warnings(now).into_iter().for_each(warn);
     jwt::sign(&claims(signing, Some(&key), now)?, &signing.header, &key)
@@ -67,22 +67,22 @@ mod tests {
 
     use super::*;
     use crate::base::cache_key::Identity;
-    use crate::base::call::Call;
+    use crate::base::call::CallContext;
     use crate::base::clock::SystemClock;
     use crate::base::error::Status;
     use crate::options::Options;
-    use crate::process::login_state::Session;
+    use crate::process::login_state::LoginState;
     use crate::resolve::{Flow, resolve};
 
     /// What a call with a key that is not there ends with.
-    fn ends(call: &Call) -> Error {
+    fn ends(call: &CallContext) -> Error {
         let options =
             Options::parse("am=55;ClaimsIssuer=me;ClaimsAudience=you;JWTCertStore=/nowhere/k.jks").unwrap();
         let Flow::SignedJwt(signing) = resolve(&options).config.unwrap().flow else {
             unreachable!("another flow");
         };
-        let (process, session) = (Process::new(Box::new(SystemClock)), Session::default());
-        let identity = Identity::of(&process.digest_key, &0);
+        let (process, session) = (Process::new(Box::new(SystemClock)), LoginState::default());
+        let identity = Identity::of(&process.cache_key_secret, &0);
         let context = Context {
             process: &process,
             session: &session,
@@ -97,9 +97,12 @@ mod tests {
 
     #[test]
     fn no_store_is_opened_for_a_call_that_has_ended() {
-        assert_eq!(ends(&Call::unbounded()).status(), Status::KeyStore);
-        assert_eq!(ends(&Call::within(Duration::ZERO, "LoginTimeout")).status(), Status::Timeout);
-        let cancelled = Call::unbounded();
+        assert_eq!(ends(&CallContext::unbounded()).status(), Status::KeyStore);
+        assert_eq!(
+            ends(&CallContext::with_timeout(Duration::ZERO, "LoginTimeout")).status(),
+            Status::Timeout
+        );
+        let cancelled = CallContext::unbounded();
         cancelled.cancel.cancel();
         assert_eq!(ends(&cancelled).status(), Status::Cancelled);
     }

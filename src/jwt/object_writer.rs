@@ -11,7 +11,7 @@ pub(super) struct Object(SecretBytes);
 impl Object {
     /// An empty one with room for so many bytes: one that has to grow leaves a copy behind, and all of its room is wiped.
     pub(super) fn with_room(bytes: usize) -> Self {
-        Self(SecretBytes::with_room(bytes))
+        Self(SecretBytes::with_capacity(bytes))
     }
 
     /// Adds a member: a text, a number, or an array of such.

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use super::{KeyOrigin, KeySource, SigningKey, metadata, open_with_stamps, pkcs11};
 use crate::base::cache_key::Identity;
 use crate::base::error::Result;
-use crate::base::file::Stamp;
+use crate::base::file::FileVersion;
 use crate::sys;
 
 /// Beyond this, the key that was opened first goes.
@@ -22,7 +22,7 @@ const MOST: usize = 1000;
 
 struct Kept {
     key: Arc<SigningKey>,
-    stamps: Vec<Stamp>,
+    stamps: Vec<FileVersion>,
     opened: u64,
 }
 
@@ -52,7 +52,7 @@ impl KeyRing {
         let Some(digest) = self.digest(source, sys::effective_user_id()) else {
             return super::open(source).map(Arc::new);
         };
-        if let Ok(stamps) = source.files().map(Stamp::now).collect::<std::result::Result<Vec<_>, _>>()
+        if let Ok(stamps) = source.files().map(FileVersion::read).collect::<std::result::Result<Vec<_>, _>>()
             && let Some(key) = self.kept(&digest, &stamps)
         {
             return Ok(key);
@@ -79,13 +79,13 @@ impl KeyRing {
         pkcs11::forget();
     }
 
-    fn kept(&self, digest: &Identity, stamps: &[Stamp]) -> Option<Arc<SigningKey>> {
+    fn kept(&self, digest: &Identity, stamps: &[FileVersion]) -> Option<Arc<SigningKey>> {
         let keys = self.keys.lock();
         let kept = keys.kept.get(digest).filter(|kept| kept.stamps == stamps && !kept.key.is_gone())?;
         Some(Arc::clone(&kept.key))
     }
 
-    fn keep(&self, digest: Identity, key: Arc<SigningKey>, stamps: Vec<Stamp>) {
+    fn keep(&self, digest: Identity, key: Arc<SigningKey>, stamps: Vec<FileVersion>) {
         let mut keys = self.keys.lock();
         keys.opened = keys.opened.wrapping_add(1);
         let opened = keys.opened;
@@ -114,7 +114,7 @@ mod tests {
     use super::super::fixtures::{KEY_PASSWORD, Place, STORE_PASSWORD, bytes};
     use super::*;
     use crate::base::error::Status;
-    use crate::base::file::Location;
+    use crate::base::file::ConfiguredPath;
 
     const RIGHT: Option<&str> = Some(STORE_PASSWORD);
 
@@ -135,14 +135,14 @@ mod tests {
     fn a_store_typed_in_another_directory_is_opened_where_it_was_and_named_as_typed() {
         let place = Place::new();
         let ring = KeyRing::new([7; 32]);
-        let at = |name: &str| KeyOrigin::Store(Location::elsewhere("keys/store", place.file(name)));
+        let at = |name: &str| KeyOrigin::Store(ConfiguredPath::with_path("keys/store", place.file(name)));
         let mut source = place.fixture("rsa.pem", None);
         place.fixture("ec.pem", None);
         source.origin = at("rsa.pem");
         assert_eq!(ring.key(&source).unwrap().algorithm(None).unwrap(), Algorithm::RS256);
         source.origin = at("ec.pem");
         assert_eq!(ring.key(&source).unwrap().algorithm(None).unwrap(), Algorithm::ES256);
-        source.certificate = Some(Location::elsewhere("c.crt", place.file("none")));
+        source.certificate = Some(ConfiguredPath::with_path("c.crt", place.file("none")));
         assert!(ring.key(&source).unwrap_err().message().contains("JWTCertificate c.crt cannot be read"));
         source.origin = at("missing");
         let error = ring.key(&source).unwrap_err();
@@ -155,7 +155,7 @@ mod tests {
         let ring = KeyRing::new([7; 32]);
         let source = place.fixture("rsa.pem", None);
         let key = ring.key(&source).unwrap();
-        let stamps: Vec<_> = source.files().flat_map(Stamp::now).collect();
+        let stamps: Vec<_> = source.files().flat_map(FileVersion::read).collect();
         let user = sys::effective_user_id();
         let digest = |user| ring.digest(&source, user).unwrap();
         let kept = ring.kept(&digest(user), &stamps).unwrap();
@@ -169,8 +169,8 @@ mod tests {
         let place = Place::new();
         let mut source = place.fixture("rsa.pem", None);
         let mut other = source.clone();
-        source.origin = KeyOrigin::Store(Location::elsewhere("a", place.file("rsa.pem")));
-        other.origin = KeyOrigin::Store(Location::elsewhere("b", place.file("rsa.pem")));
+        source.origin = KeyOrigin::Store(ConfiguredPath::with_path("a", place.file("rsa.pem")));
+        other.origin = KeyOrigin::Store(ConfiguredPath::with_path("b", place.file("rsa.pem")));
         ring.key(&source).unwrap();
         let error = ring.key(&other).unwrap().algorithm(Some(Algorithm::ES256)).unwrap_err();
         assert!(error.message().contains("JWTCertStore b "), "{error}");

@@ -7,12 +7,12 @@ use zeroize::Zeroizing;
 
 use super::KeySource;
 use crate::base::error::{Error, Result, Status};
-use crate::base::file::{Exposed, Location, Stamp};
+use crate::base::file::{ConfiguredPath, FileVersion, LoosePermissions};
 
 /// A file, and the option that named it.
 pub(super) struct Named<'a> {
     pub(super) option: &'static str,
-    pub(super) file: &'a Location,
+    pub(super) file: &'a ConfiguredPath,
 }
 
 impl fmt::Display for Named<'_> {
@@ -35,24 +35,24 @@ impl Named<'_> {
 /// As [`read`], of the file that holds the key itself; and whether others may read or write it, unless that is an error.
 pub(super) fn read_key(
     source: &KeySource,
-    file: &Location,
-) -> Result<(Zeroizing<Vec<u8>>, Stamp, Option<Exposed>)> {
+    file: &ConfiguredPath,
+) -> Result<(Zeroizing<Vec<u8>>, FileVersion, Option<LoosePermissions>)> {
     let named = Named { option: source.option(), file };
     let (content, metadata) = content(&named)?;
-    let exposed = Exposed::of(&metadata);
+    let exposed = LoosePermissions::detect(&metadata);
     match exposed.filter(|_| source.guarded) {
         Some(exposed) => Err(named.broken(format!("{exposed} (KeyFileCheck is 1)"))),
-        None => Ok((content, Stamp::of(&metadata), exposed)),
+        None => Ok((content, FileVersion::from_metadata(&metadata), exposed)),
     }
 }
 
 /// The content of the file, and its stamp from before the reading: a change during it is seen at the next look.
-pub(super) fn read(named: &Named<'_>) -> Result<(Zeroizing<Vec<u8>>, Stamp)> {
-    content(named).map(|(content, metadata)| (content, Stamp::of(&metadata)))
+pub(super) fn read(named: &Named<'_>) -> Result<(Zeroizing<Vec<u8>>, FileVersion)> {
+    content(named).map(|(content, metadata)| (content, FileVersion::from_metadata(&metadata)))
 }
 
 fn content(named: &Named<'_>) -> Result<(Zeroizing<Vec<u8>>, Metadata)> {
-    if named.file.typed().is_empty() {
+    if named.file.as_configured().is_empty() {
         return Err(named.broken("is empty; it should name a file"));
     }
     let (content, metadata) = named

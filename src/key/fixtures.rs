@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 
 use super::{KeyOrigin, KeySource, Purpose};
-use crate::base::file::Location;
+use crate::base::file::ConfiguredPath;
 use crate::base::secret::Secret;
 
 pub const STORE_PASSWORD: &str = "changeit";
@@ -155,7 +155,7 @@ impl Place {
         let path = self.file(name).to_str().unwrap().to_owned();
         KeySource {
             password: password.map(Secret::from),
-            ..KeySource::at(KeyOrigin::Store(Location::new(path)))
+            ..KeySource::at(KeyOrigin::Store(ConfiguredPath::new(path)))
         }
     }
 }
@@ -179,7 +179,7 @@ impl KeySource {
 
     /// With JWTCertificate set.
     pub fn certificate_is(mut self, path: &Path) -> Self {
-        self.certificate = Some(Location::new(path.to_str().unwrap().to_owned()));
+        self.certificate = Some(ConfiguredPath::new(path.to_str().unwrap().to_owned()));
         self
     }
 

@@ -6,7 +6,7 @@ use serde::de::IgnoredAny;
 
 use super::{KeyOrigin, KeySource, file, inline};
 use crate::base::error::Result;
-use crate::base::file::Stamp;
+use crate::base::file::FileVersion;
 use crate::base::secret::Secret;
 use crate::key::format::json;
 use crate::key::metadata_cache::Remembered;
@@ -87,7 +87,7 @@ fn remembered() -> &'static Remembered {
 ///
 /// # Errors
 /// Those of the file: it cannot be read, or is JSON that is damaged.
-pub fn hints(source: &KeySource) -> Result<(Option<Hints>, Option<Stamp>)> {
+pub fn hints(source: &KeySource) -> Result<(Option<Hints>, Option<FileVersion>)> {
     hints_by(remembered(), source)
 }
 
@@ -99,7 +99,7 @@ pub(super) fn forget() {
 pub(super) fn hints_by(
     remembered: &Remembered,
     source: &KeySource,
-) -> Result<(Option<Hints>, Option<Stamp>)> {
+) -> Result<(Option<Hints>, Option<FileVersion>)> {
     match &source.origin {
         KeyOrigin::Store(file) => {
             if let Some((hints, stamp)) = remembered.get(source, file) {

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use parking_lot::Mutex;
 
 use super::{Hints, KeySource};
-use crate::base::file::{Location, Stamp};
+use crate::base::file::{ConfiguredPath, FileVersion};
 use crate::sys;
 
 /// Beyond this, all are forgotten: some hold a client secret.
@@ -21,7 +21,7 @@ const MOST: usize = 1000;
 pub(super) struct Remembered(Mutex<HashMap<PathBuf, Heard>>);
 
 struct Heard {
-    stamp: Stamp,
+    stamp: FileVersion,
     terms: Terms,
     hints: Option<Hints>,
 }
@@ -42,20 +42,30 @@ impl Terms {
 impl Remembered {
     /// What `file` says beside the key of `source`, if it was read before and is as it was then, which is looked at; and its
     /// stamp.
-    pub(super) fn get(&self, source: &KeySource, file: &Location) -> Option<(Option<Hints>, Stamp)> {
-        let stamp = Stamp::now(file).ok()?;
+    pub(super) fn get(
+        &self,
+        source: &KeySource,
+        file: &ConfiguredPath,
+    ) -> Option<(Option<Hints>, FileVersion)> {
+        let stamp = FileVersion::read(file).ok()?;
         let hints = self.told(file, stamp, Terms::of(source))?;
         Some((hints, stamp))
     }
 
-    fn told(&self, file: &Location, stamp: Stamp, terms: Terms) -> Option<Option<Hints>> {
+    fn told(&self, file: &ConfiguredPath, stamp: FileVersion, terms: Terms) -> Option<Option<Hints>> {
         let heard = self.0.lock();
         let heard = heard.get(file.path()).filter(|heard| heard.stamp == stamp && heard.terms == terms)?;
         Some(heard.hints.clone())
     }
 
     /// Keeps what `file` said at `stamp`.
-    pub(super) fn keep(&self, source: &KeySource, file: &Location, stamp: Stamp, hints: Option<Hints>) {
+    pub(super) fn keep(
+        &self,
+        source: &KeySource,
+        file: &ConfiguredPath,
+        stamp: FileVersion,
+        hints: Option<Hints>,
+    ) {
         let mut heard = self.0.lock();
         if heard.len() >= MOST {
             heard.clear();
@@ -106,7 +116,7 @@ mod tests {
             scene
         }
 
-        fn file(&self) -> &Location {
+        fn file(&self) -> &ConfiguredPath {
             self.source.files().next().unwrap()
         }
 
@@ -152,7 +162,7 @@ mod tests {
     #[test]
     fn what_one_user_read_is_not_told_to_another() {
         let scene = Scene::new();
-        let (stamp, terms) = (Stamp::now(scene.file()).unwrap(), Terms::of(&scene.source));
+        let (stamp, terms) = (FileVersion::read(scene.file()).unwrap(), Terms::of(&scene.source));
         assert!(scene.remembered.told(scene.file(), stamp, terms).is_some());
         let other = Terms { user: terms.user.wrapping_add(1), ..terms };
         assert!(scene.remembered.told(scene.file(), stamp, other).is_none());
@@ -174,9 +184,9 @@ mod tests {
     #[test]
     fn what_is_remembered_stays_bounded_and_can_be_forgotten() {
         let scene = Scene::new();
-        let stamp = Stamp::now(scene.file()).unwrap();
+        let stamp = FileVersion::read(scene.file()).unwrap();
         for number in 0..=MOST {
-            let file = Location::new(format!("/{number}"));
+            let file = ConfiguredPath::new(format!("/{number}"));
             scene.remembered.keep(&scene.source, &file, stamp, None);
         }
         assert!(scene.remembered.0.lock().len() <= MOST);

@@ -29,7 +29,7 @@ mod tests;
 use zeroize::Zeroizing;
 
 use crate::base::error::Result;
-use crate::base::file::Stamp;
+use crate::base::file::FileVersion;
 use crate::key::certificate::chain;
 use crate::key::crypto::kdf_budget::Budget;
 use crate::key::format::{jks, json, pem, pkcs12};
@@ -73,7 +73,7 @@ pub fn open(source: &KeySource) -> Result<SigningKey> {
 }
 
 /// The key, and by what to tell that one of its files has changed since.
-fn open_with_stamps(source: &KeySource) -> Result<(SigningKey, Vec<Stamp>)> {
+fn open_with_stamps(source: &KeySource) -> Result<(SigningKey, Vec<FileVersion>)> {
     let (material, mut stamps, exposed) = match &source.origin {
         KeyOrigin::Store(file) => {
             let (content, stamp, exposed) = file::read_key(source, file)?;
@@ -99,7 +99,7 @@ fn open_with_stamps(source: &KeySource) -> Result<(SigningKey, Vec<Stamp>)> {
 }
 
 /// Hands the key what JWTCertificate holds, if there is one; the file's stamp.
-fn offer_certificate(source: &KeySource, key: &mut SigningKey) -> Result<Vec<Stamp>> {
+fn offer_certificate(source: &KeySource, key: &mut SigningKey) -> Result<Vec<FileVersion>> {
     let Some((chain, stamp)) = certificate::read(source, key.public_key())? else {
         return Ok(Vec::new());
     };

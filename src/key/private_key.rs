@@ -15,7 +15,7 @@ use crate::key::asn1::{der, oid};
 use crate::key::hmac_secret::Shared;
 use crate::key::signing::external::Elsewhere;
 use crate::key::signing::pss;
-use crate::sys::hold_off_forks;
+use crate::sys::with_forks_blocked;
 
 pub(super) const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const RSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
@@ -113,11 +113,11 @@ impl Pair {
             (Self::Rsa(pair, algorithms), algorithm) if algorithms.contains(&algorithm) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
                 let padding = padding(algorithm)?;
-                hold_off_forks(|| pair.sign(padding, &random, message, &mut signature)).ok()?;
+                with_forks_blocked(|| pair.sign(padding, &random, message, &mut signature)).ok()?;
                 signature
             }
             (Self::P256(pair), Algorithm::ES256) | (Self::P384(pair), Algorithm::ES384) => {
-                hold_off_forks(|| pair.sign(&random, message)).ok()?.as_ref().to_vec()
+                with_forks_blocked(|| pair.sign(&random, message)).ok()?.as_ref().to_vec()
             }
             (Self::Ed25519(pair), Algorithm::EdDSA) => pair.try_sign(message).ok()?.as_ref().to_vec(),
             (Self::Shared(secret), algorithm) => secret.sign(algorithm, message)?,

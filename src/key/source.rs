@@ -3,7 +3,7 @@
 use super::file::Named;
 use super::pkcs11::Uri;
 use crate::base::error::{Error, Status};
-use crate::base::file::Location;
+use crate::base::file::ConfiguredPath;
 use crate::base::secret::Secret;
 use crate::key::select::quoted;
 use crate::key::signing::callback::{self, HostSigner};
@@ -12,7 +12,7 @@ use crate::key::signing::callback::{self, HostSigner};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum KeyOrigin {
     /// JWTCertStore.
-    Store(Location),
+    Store(ConfiguredPath),
     /// JWTCertStore, where it says `pkcs11:…`: a key on a token.
     Pkcs11(Uri),
     /// JWTPrivateKey: the key itself.
@@ -82,7 +82,7 @@ pub struct KeySource {
     /// JWTCertAlias.
     pub alias: Option<String>,
     /// JWTCertificate.
-    pub certificate: Option<Location>,
+    pub certificate: Option<ConfiguredPath>,
     /// Whether the policy forbids weak encryption. It is part of what a key is, so that one that was opened before the
     /// policy was tightened, and the tokens that it brought, are not met afterwards.
     pub strong: bool,
@@ -98,7 +98,7 @@ impl KeySource {
     }
 
     /// The files that are read for the key: the store first, then the certificate.
-    pub fn files(&self) -> impl Iterator<Item = &Location> {
+    pub fn files(&self) -> impl Iterator<Item = &ConfiguredPath> {
         let store = match &self.origin {
             KeyOrigin::Store(store) => Some(store),
             KeyOrigin::Pkcs11(_) | KeyOrigin::Text(_) | KeyOrigin::Shared(_) | KeyOrigin::Signer(_) => None,
@@ -110,7 +110,7 @@ impl KeySource {
     #[must_use]
     pub fn typed(&self) -> Option<&str> {
         match &self.origin {
-            KeyOrigin::Store(store) => Some(store.typed()),
+            KeyOrigin::Store(store) => Some(store.as_configured()),
             KeyOrigin::Pkcs11(uri) => Some(uri.typed()),
             KeyOrigin::Text(_) | KeyOrigin::Shared(_) | KeyOrigin::Signer(_) => None,
         }

@@ -15,8 +15,8 @@ use super::ini::{self, Fault, Ini, Section};
 use super::table::{self, Definition, Name};
 use super::{Layer, Origin, Value, without_quotes};
 use crate::base::error::{Error, Result, Status};
-use crate::base::file::{self, Location};
-use crate::base::policy::{Forbidden, Policy};
+use crate::base::file::{self, ConfiguredPath};
+use crate::base::policy::{Policy, Restriction};
 use crate::base::secret::Secret;
 
 /// What a data source says.
@@ -43,7 +43,7 @@ impl Search {
     /// Reads the first of `files` that can be read.
     fn read_first(&mut self, files: Vec<PathBuf>, option: &str) {
         for path in files {
-            let content = file::read(&path);
+            let content = file::read_file(&path);
             if self.add(path, content, option) {
                 return;
             }
@@ -53,7 +53,7 @@ impl Search {
     /// As [`Self::read_first`], of paths that a connection string names, below the allowed directories alone.
     fn read_first_allowed(&mut self, files: Vec<PathBuf>) -> Result<()> {
         for path in files {
-            let file = Location::confined(path.to_string_lossy().into_owned());
+            let file = ConfiguredPath::confined(path.to_string_lossy().into_owned());
             let content = file.read();
             if let Err(fault) = &content
                 && fault.is_forbidden()
@@ -72,7 +72,7 @@ impl Search {
     fn add(
         &mut self,
         path: PathBuf,
-        content: std::result::Result<(Zeroizing<Vec<u8>>, Metadata), file::Fault>,
+        content: std::result::Result<(Zeroizing<Vec<u8>>, Metadata), file::ReadError>,
         option: &str,
     ) -> bool {
         match content {
@@ -150,7 +150,7 @@ pub(super) fn dsn(name: &str, environment: &dyn Environment) -> Result<Source> {
 pub(super) fn file_dsn(name: &str, environment: &dyn Environment, policy: Policy) -> Result<Source> {
     let mut search = Search::default();
     let files = environment::file_dsns(environment, name, || file_dsn_folder(environment));
-    if environment::has_folder(Path::new(name)) && policy.forbids(Forbidden::FilePaths) {
+    if environment::has_folder(Path::new(name)) && policy.forbids(Restriction::FilePaths) {
         search.read_first_allowed(files)?;
     } else {
         search.read_first(files, "FILEDSN");
@@ -174,7 +174,7 @@ pub(super) fn file_dsn(name: &str, environment: &dyn Environment, policy: Policy
 /// FileDSNPath of the first odbcinst.ini that has one.
 fn file_dsn_folder(environment: &dyn Environment) -> Option<PathBuf> {
     environment::driver_files(environment).iter().find_map(|path| {
-        let (content, _) = file::read(path).ok()?;
+        let (content, _) = file::read_file(path).ok()?;
         let ini = Ini::parse(&content);
         ini.find("ODBC")?.value("FileDSNPath").filter(|folder| !folder.is_empty()).map(PathBuf::from)
     })

@@ -1,6 +1,6 @@
 //! What was read outside of the options for them, so that a change of it is noticed.
 
-use crate::base::file::{Location, Stamp};
+use crate::base::file::{ConfiguredPath, FileVersion};
 use crate::sys;
 
 /// The files that were read, as they were.
@@ -8,9 +8,9 @@ use crate::sys;
 pub struct Seen {
     /// For whom the process acted then: another one may not be let in.
     user: u32,
-    files: Vec<(Location, Stamp)>,
+    files: Vec<(ConfiguredPath, FileVersion)>,
     /// That had nothing to say.
-    silent: Vec<(Location, Stamp)>,
+    silent: Vec<(ConfiguredPath, FileVersion)>,
     in_vain: bool,
 }
 
@@ -22,12 +22,12 @@ impl Seen {
     }
 
     /// `file` was read as it was at `stamp`.
-    pub(super) fn file(&mut self, file: Location, stamp: Stamp) {
+    pub(super) fn file(&mut self, file: ConfiguredPath, stamp: FileVersion) {
         self.files.push((file, stamp));
     }
 
     /// `file` had nothing to say when it was read as it was at `stamp`.
-    pub(super) fn silent_file(&mut self, file: Location, stamp: Stamp) {
+    pub(super) fn silent_file(&mut self, file: ConfiguredPath, stamp: FileVersion) {
         self.silent.push((file, stamp));
     }
 
@@ -44,7 +44,9 @@ impl Seen {
     /// Whether looking again would find the same.
     #[must_use]
     pub fn is_of_now(&self) -> bool {
-        let same = |(file, stamp): &(Location, Stamp)| Stamp::now(file).is_ok_and(|now| now == *stamp);
+        let same = |(file, stamp): &(ConfiguredPath, FileVersion)| {
+            FileVersion::read(file).is_ok_and(|now| now == *stamp)
+        };
         let mut files = self.files.iter().chain(&self.silent).peekable();
         let nothing_was_read = files.peek().is_none();
         !self.in_vain && (nothing_was_read || self.user == sys::effective_user_id()) && files.all(same)
@@ -58,12 +60,12 @@ mod tests {
     use super::*;
 
     /// A file of a folder that lives as long as the test holds it.
-    fn file() -> (tempfile::TempDir, PathBuf, Location, Stamp) {
+    fn file() -> (tempfile::TempDir, PathBuf, ConfiguredPath, FileVersion) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         std::fs::write(&path, "a").unwrap();
-        let file = Location::new(path.to_str().unwrap().to_owned());
-        let stamp = Stamp::now(&file).unwrap();
+        let file = ConfiguredPath::new(path.to_str().unwrap().to_owned());
+        let stamp = FileVersion::read(&file).unwrap();
         (folder, path, file, stamp)
     }
 

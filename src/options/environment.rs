@@ -31,11 +31,11 @@ pub struct ProcessEnvironment;
 
 impl Environment for ProcessEnvironment {
     fn variable(&self, name: &str) -> Option<OsString> {
-        sys::variable(name).filter(|value| !value.is_empty())
+        sys::env_var(name).filter(|value| !value.is_empty())
     }
 
     fn home(&self) -> Option<PathBuf> {
-        sys::home()
+        sys::home_dir()
     }
 
     fn system_folders(&self) -> Vec<PathBuf> {

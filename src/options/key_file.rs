@@ -8,7 +8,7 @@
 use super::table::{self, Definition, Name};
 use super::{Options, Origin, Seen, Value};
 use crate::base::error::Error;
-use crate::base::policy::{Allowed, Policy};
+use crate::base::policy::{Permission, Policy};
 use crate::base::secret::Secret;
 use crate::base::url::{Url, scheme};
 use crate::key::{self, BoxHints, GoogleHints, Hints, KeyOrigin, KeySource};
@@ -170,7 +170,7 @@ impl Options {
         let named = table::find(key.option()).and_then(|option| self.get(option.id));
         let is_a_strangers = matches!(key.origin, KeyOrigin::Store(_))
             && named.is_none_or(|named| self.is_a_strangers(named))
-            && !policy.allows(Allowed::References);
+            && !policy.allows(Permission::References);
         let led = table::TABLE.iter().find(|definition| is_a_strangers && self.leads_elsewhere(definition));
         if let Some(by) = led {
             let text = format!(
@@ -178,7 +178,7 @@ impl Options {
                  anybody may have named the file; write ClientSecret itself, or let the host program allow it by policy \
                  ({})",
                 by.name,
-                Allowed::References.name(),
+                Permission::References.name(),
             );
             self.warn_of(key, &text);
             return;
@@ -215,7 +215,7 @@ impl Options {
 
     fn say_beside(&mut self, key: &KeySource, name: Name, spelling: &str, text: Secret) {
         let place = match &key.origin {
-            KeyOrigin::Store(file) => file.typed().to_owned(),
+            KeyOrigin::Store(file) => file.as_configured().to_owned(),
             _ => key.option().to_owned(),
         };
         let value =

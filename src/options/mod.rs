@@ -284,7 +284,7 @@ impl Options {
                 Some(definition) => accepted.push((definition.id, name, value)),
             }
         }
-        if let Some(error) = Error::chain(faults) {
+        if let Some(error) = Error::combine(faults) {
             return Err(error);
         }
         for (id, name, value) in accepted {

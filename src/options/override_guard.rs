@@ -12,7 +12,7 @@
 
 use super::{Name, Options, Origin, Value, table};
 use crate::base::error::{Error, Status};
-use crate::base::policy::{Forbidden, Policy};
+use crate::base::policy::{Policy, Restriction};
 
 /// Whose secrets are guarded.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,7 @@ enum Owner {
 impl Options {
     /// Guards what the application sets, its signer included if it `signs`, as `policy` demands.
     pub(super) fn guard_application(&mut self, policy: Policy, signs: bool) {
-        self.guards_application = policy.forbids(Forbidden::FilePaths);
+        self.guards_application = policy.forbids(Restriction::FilePaths);
         self.application_signs = signs;
         // The model file may be refused now.
         self.read_model();
@@ -178,7 +178,7 @@ impl Options {
                 "{what} in the connection string would change where the secrets of the application ({secret}) are sent, or how \
                  they are guarded, {}; set it by authgrant_set_option, or set AllowOverride=1 by it if they are the secrets of \
                  the string's author",
-                Forbidden::FilePaths.said(),
+                Restriction::FilePaths.rejection_text(),
             );
             return Error::new(Status::InvalidOption, "options", text).with_option(option.name);
         }

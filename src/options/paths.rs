@@ -8,18 +8,18 @@ use std::path::Path;
 use super::table::{self, Definition, Kind, Name};
 use super::{Options, Value, environment};
 use crate::base::error::{Error, Status};
-use crate::base::file::{Fault, Location};
-use crate::base::policy::{Allowed, Forbidden, Policy};
+use crate::base::file::{ConfiguredPath, ReadError};
+use crate::base::policy::{Permission, Policy, Restriction};
 use crate::key::Uri;
 
 impl Options {
     /// The file at `path`, which `value` names, under `policy`.
     #[must_use]
-    pub fn location(&self, path: &str, value: &Value, policy: Policy) -> Location {
-        if policy.forbids(Forbidden::FilePaths) && self.is_a_strangers(value) {
-            Location::confined(path.to_owned())
+    pub fn location(&self, path: &str, value: &Value, policy: Policy) -> ConfiguredPath {
+        if policy.forbids(Restriction::FilePaths) && self.is_a_strangers(value) {
+            ConfiguredPath::confined(path.to_owned())
         } else {
-            Location::new(path.to_owned())
+            ConfiguredPath::new(path.to_owned())
         }
     }
 
@@ -34,16 +34,16 @@ impl Options {
             definition.id == Name::FILEDSN && !environment::has_folder(Path::new(text.trim()));
         if !names_file
             || in_machine_folder
-            || !policy.forbids(Forbidden::FilePaths)
+            || !policy.forbids(Restriction::FilePaths)
             || !self.is_a_strangers(value)
         {
             return None;
         }
         if definition.is_key_store() && Uri::is(text) {
-            return Some(format!("names a key on a token, {}", Forbidden::FilePaths.said()));
+            return Some(format!("names a key on a token, {}", Restriction::FilePaths.rejection_text()));
         }
         let is_allowed = self.location(text, value, policy).is_allowed();
-        (!is_allowed).then(|| Fault::NotAllowed.to_string())
+        (!is_allowed).then(|| ReadError::NotAllowed.to_string())
     }
 
     /// The errors of options whose files are sent, in text that may not name such files.
@@ -51,7 +51,7 @@ impl Options {
         let sent = table::TABLE.iter().filter(|definition| definition.sends_content());
         let refused = sent.filter_map(|definition| {
             let value = self.get(definition.id)?;
-            let refused = self.is_a_strangers(value) && !policy.allows(Allowed::References);
+            let refused = self.is_a_strangers(value) && !policy.allows(Permission::References);
             refused.then(|| content_refusal(definition, value))
         });
         refused.collect()
@@ -67,7 +67,7 @@ fn content_refusal(definition: &Definition, value: &Value) -> Error {
         "{} {place} names a file whose content is sent to the token endpoint, which the policy of this process does not \
          allow ({}); set it by authgrant_set_option, put it into odbc.ini, or allow it by authgrant_set_policy",
         definition.name,
-        Allowed::References.name(),
+        Permission::References.name(),
     );
     Error::new(Status::InvalidOption, "options", text).with_option(definition.name)
 }

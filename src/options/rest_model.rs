@@ -14,7 +14,7 @@ use serde_json::Value as Json;
 use super::table::{self, Definition, Kind};
 use super::{Layer, Origin, Value};
 use crate::base::error::{Error, Status};
-use crate::base::file::Location;
+use crate::base::file::ConfiguredPath;
 use crate::base::sanitize;
 use crate::base::secret::Secret;
 use crate::base::url::{joined, scheme};
@@ -43,8 +43,8 @@ pub(super) struct Model {
 
 impl Model {
     /// Reads the model and the values that it sets.
-    pub(super) fn read(file: &Location) -> (Self, Layer) {
-        let path = file.typed().to_owned();
+    pub(super) fn read(file: &ConfiguredPath) -> (Self, Layer) {
+        let path = file.as_configured().to_owned();
         let mut reader = Reader { model: Self { path, ..Self::default() }, values: Layer::new() };
         match file.read() {
             Ok((mut content, _)) => reader.understand(&mut content),

@@ -13,8 +13,8 @@ use std::path::Path;
 use super::table::{self, Definition, Kind, Name};
 use super::{Options, Origin, Seen, Value, environment};
 use crate::base::error::{Error, Result, Status};
-use crate::base::file::{Exposed, Fault, Location, Stamp};
-use crate::base::policy::{Allowed, Policy};
+use crate::base::file::{ConfiguredPath, FileVersion, LoosePermissions, ReadError};
+use crate::base::policy::{Permission, Policy};
 use crate::base::secret::Secret;
 use crate::key::Uri;
 use crate::sys;
@@ -109,7 +109,7 @@ impl Options {
         policy: Policy,
         seen: &mut Seen,
     ) -> Result<Secret> {
-        let may = policy.allows(Allowed::References) || !self.is_a_strangers(value);
+        let may = policy.allows(Permission::References) || !self.is_a_strangers(value);
         let (read, name) = match *reference {
             Reference::Literal(text) => return Ok(Secret::from(text)),
             _ if !may => return Err(refusal(definition, value, reference)),
@@ -126,10 +126,10 @@ impl Options {
     }
 
     /// The content of a file without the end of its last line; the error is what is wrong, to be put behind its path.
-    fn content(&self, file: Location, seen: &mut Seen) -> std::result::Result<Secret, String> {
-        let (content, metadata) = file.read_at_most(MOST_BYTES).map_err(said)?;
+    fn content(&self, file: ConfiguredPath, seen: &mut Seen) -> std::result::Result<Secret, String> {
+        let (content, metadata) = file.read_with_limit(MOST_BYTES).map_err(said)?;
         let guarded = self.get(Name::KeyFileCheck).is_some_and(|value| value.text.reveal() == "1");
-        if let Some(exposed) = Exposed::of(&metadata).filter(|_| guarded) {
+        if let Some(exposed) = LoosePermissions::detect(&metadata).filter(|_| guarded) {
             return Err(format!("{exposed} (KeyFileCheck is 1)"));
         }
         let text = std::str::from_utf8(&content).map_err(|_| "is not text in UTF-8")?;
@@ -140,7 +140,7 @@ impl Options {
         if text.contains('\0') {
             return Err("holds a NUL, which no secret may".to_owned());
         }
-        seen.file(file, Stamp::of(&metadata));
+        seen.file(file, FileVersion::from_metadata(&metadata));
         Ok(Secret::from(text))
     }
 
@@ -208,7 +208,7 @@ fn refusal(definition: &Definition, value: &Value, reference: &Reference<'_>) ->
          written it. Let the host program call authgrant_set_option, or put it into odbc.ini, or allow it by policy \
          ({}); for a secret that itself begins with {prefix}, write literal: in front of it",
         definition.name,
-        Allowed::References.name(),
+        Permission::References.name(),
     );
     Error::new(Status::InvalidOption, "options", text).with_option(definition.name)
 }
@@ -220,7 +220,7 @@ fn variable(name: &str) -> std::result::Result<Secret, String> {
                     set-group-ID); refer to a file"
             .to_owned());
     }
-    let text = sys::variable(name).ok_or("is not set; set it before the program starts, or name another")?;
+    let text = sys::env_var(name).ok_or("is not set; set it before the program starts, or name another")?;
     match text.into_string() {
         Ok(text) if text.is_empty() => Err("is empty".to_owned()),
         Ok(text) => Ok(Secret::new(text)),
@@ -228,6 +228,6 @@ fn variable(name: &str) -> std::result::Result<Secret, String> {
     }
 }
 
-fn said(fault: Fault) -> String {
+fn said(fault: ReadError) -> String {
     if fault.is_missing() { "is not there".to_owned() } else { fault.to_string() }
 }

@@ -74,7 +74,7 @@ impl Kind {
                 value.parse::<i64>().is_ok_and(|number| (least..=most).contains(&number))
             }
             Self::Switch => matches!(value, "0" | "1"),
-            Self::Time => clock::from_iso8601(value).is_some(),
+            Self::Time => clock::parse_rfc3339(value).is_some(),
             Self::Choice(words) => words.iter().any(|word| word.eq_ignore_ascii_case(value)),
             _ => true,
         }

@@ -12,64 +12,64 @@ use crate::base::cache_key::Identity;
 use crate::base::secret::Secret;
 
 /// Told of each refresh token that takes the place of another, before the token that came with it is handed out.
-pub type OnRefreshToken = Box<dyn Fn(&str) + Send + Sync>;
+pub type RefreshTokenCallback = Box<dyn Fn(&str) + Send + Sync>;
 
 /// The memory of one connection.
 #[derive(Default)]
-pub struct Session {
-    newest: Mutex<Option<Newest>>,
-    logged_in: Mutex<Option<Identity>>,
-    sent_code: Mutex<Option<Secret>>,
+pub struct LoginState {
+    latest: Mutex<Option<LatestRefreshToken>>,
+    logged_in_family: Mutex<Option<Identity>>,
+    used_code: Mutex<Option<Secret>>,
     id_token: Mutex<Option<Zeroizing<CString>>>,
-    rejected: Mutex<Option<Secret>>,
-    begun_with: Mutex<Option<Secret>>,
-    on_refresh_token: ArcSwapOption<OnRefreshToken>,
+    rejected_token: Mutex<Option<Secret>>,
+    seeded: Mutex<Option<Secret>>,
+    refresh_token_callback: ArcSwapOption<RefreshTokenCallback>,
 }
 
 /// The refresh token that was sent last to one client by one server, to go on with from what the options say.
-struct Newest {
+struct LatestRefreshToken {
     family: Identity,
     token: Secret,
 }
 
-impl Session {
+impl LoginState {
     /// The newest refresh token of `family`, if one came on this connection.
     pub fn refresh_token(&self, family: Identity) -> Option<Secret> {
-        let newest = self.newest.lock();
+        let newest = self.latest.lock();
         newest.as_ref().filter(|newest| newest.family == family).map(|newest| newest.token.clone())
     }
 
     /// The server sent `newest`, and `before` was the one in use.
-    pub fn keep(&self, family: Identity, before: Option<&Secret>, newest: Secret) {
+    pub fn store_refresh_token(&self, family: Identity, before: Option<&Secret>, newest: Secret) {
         if before == Some(&newest) {
             return;
         }
-        *self.newest.lock() = Some(Newest { family, token: newest.clone() });
-        if let Some(told) = self.on_refresh_token.load_full() {
+        *self.latest.lock() = Some(LatestRefreshToken { family, token: newest.clone() });
+        if let Some(told) = self.refresh_token_callback.load_full() {
             told(newest.reveal());
         }
     }
 
     /// A person's login of `family` has led to a token.
-    pub fn log_in(&self, family: Identity) {
-        *self.logged_in.lock() = Some(family);
+    pub fn mark_logged_in(&self, family: Identity) {
+        *self.logged_in_family.lock() = Some(family);
     }
 
     /// Whether a person's login has led to a token of `family`.
     pub fn is_logged_in(&self, family: Identity) -> bool {
-        *self.logged_in.lock() == Some(family)
+        *self.logged_in_family.lock() == Some(family)
     }
 
     /// Ends the login, and forgets what it brought.
-    pub fn log_off(&self) {
-        *self.newest.lock() = None;
-        *self.logged_in.lock() = None;
+    pub fn clear_login(&self) {
+        *self.latest.lock() = None;
+        *self.logged_in_family.lock() = None;
         *self.id_token.lock() = None;
     }
 
     /// Whether `code` may be sent: each once.
-    pub fn spend(&self, code: &Secret) -> bool {
-        let mut sent = self.sent_code.lock();
+    pub fn consume_code(&self, code: &Secret) -> bool {
+        let mut sent = self.used_code.lock();
         let fresh = sent.as_ref() != Some(code);
         *sent = Some(code.clone());
         fresh
@@ -91,18 +91,18 @@ impl Session {
     }
 
     /// Who is told of new refresh tokens from now on.
-    pub fn set_on_refresh_token(&self, told: Option<OnRefreshToken>) {
-        self.on_refresh_token.store(told.map(Arc::new));
+    pub fn set_refresh_token_callback(&self, told: Option<RefreshTokenCallback>) {
+        self.refresh_token_callback.store(told.map(Arc::new));
     }
 
     /// The API refused a token that the user gave.
-    pub fn reject(&self, token: &CStr) {
-        *self.rejected.lock() = token.to_str().ok().map(Secret::from);
+    pub fn mark_rejected(&self, token: &CStr) {
+        *self.rejected_token.lock() = token.to_str().ok().map(Secret::from);
     }
 
     /// Whether this token, which was given, is met for the first time: it is begun with once, and renewed from then on.
-    pub fn begins_with(&self, token: &Secret) -> bool {
-        let mut begun_with = self.begun_with.lock();
+    pub fn seed_once(&self, token: &Secret) -> bool {
+        let mut begun_with = self.seeded.lock();
         let first = begun_with.as_ref() != Some(token);
         if first {
             *begun_with = Some(token.clone());
@@ -111,8 +111,8 @@ impl Session {
     }
 
     /// Whether the API has refused this very token.
-    pub fn was_rejected(&self, token: &Secret) -> bool {
-        self.rejected.lock().as_ref() == Some(token)
+    pub fn is_rejected(&self, token: &Secret) -> bool {
+        self.rejected_token.lock().as_ref() == Some(token)
     }
 }
 
@@ -124,59 +124,59 @@ mod tests {
 
     use super::*;
 
-    fn family(name: &str) -> Identity {
+    fn family_key(name: &str) -> Identity {
         Identity::of(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &name)
     }
 
     #[test]
-    fn the_newest_refresh_token_is_kept_and_told_once() {
+    fn latest_refresh_token_is_stored_and_reported_once() {
         let told = Arc::new(Mutex::new(Vec::new()));
-        let session = Session::default();
+        let session = LoginState::default();
         let listener = Arc::clone(&told);
-        session.set_on_refresh_token(Some(Box::new(move |token| {
+        session.set_refresh_token_callback(Some(Box::new(move |token| {
             listener.lock().unwrap().push(token.to_owned())
         })));
         let configured = Secret::from("r1");
-        assert_eq!(session.refresh_token(family("one")), None);
-        session.keep(family("one"), Some(&configured), configured.clone());
-        assert_eq!(session.refresh_token(family("one")), None, "nothing has changed");
-        session.keep(family("one"), Some(&configured), Secret::from("r2"));
-        session.keep(family("one"), Some(&Secret::from("r2")), Secret::from("r2"));
-        assert_eq!(session.refresh_token(family("one")).unwrap().reveal(), "r2");
+        assert_eq!(session.refresh_token(family_key("one")), None);
+        session.store_refresh_token(family_key("one"), Some(&configured), configured.clone());
+        assert_eq!(session.refresh_token(family_key("one")), None, "nothing has changed");
+        session.store_refresh_token(family_key("one"), Some(&configured), Secret::from("r2"));
+        session.store_refresh_token(family_key("one"), Some(&Secret::from("r2")), Secret::from("r2"));
+        assert_eq!(session.refresh_token(family_key("one")).unwrap().reveal(), "r2");
         assert_eq!(*told.lock().unwrap(), ["r2"]);
-        assert_eq!(session.refresh_token(family("another, set since")), None);
+        assert_eq!(session.refresh_token(family_key("another, set since")), None);
     }
 
     #[test]
-    fn each_code_is_spent_once() {
-        let session = Session::default();
-        assert!(session.spend(&Secret::from("one")));
-        assert!(!session.spend(&Secret::from("one")));
-        assert!(session.spend(&Secret::from("another")));
+    fn authorization_code_is_consumed_once() {
+        let session = LoginState::default();
+        assert!(session.consume_code(&Secret::from("one")));
+        assert!(!session.consume_code(&Secret::from("one")));
+        assert!(session.consume_code(&Secret::from("another")));
     }
 
     #[test]
-    fn a_log_off_forgets_what_the_login_brought() {
-        let session = Session::default();
-        session.keep(family("one"), None, Secret::from("r1"));
-        session.log_in(family("one"));
+    fn clear_login_discards_refresh_and_id_token() {
+        let session = LoginState::default();
+        session.store_refresh_token(family_key("one"), None, Secret::from("r1"));
+        session.mark_logged_in(family_key("one"));
         session.set_id_token(Some(Zeroizing::new(CString::from(c"id"))));
-        session.log_off();
-        assert_eq!(session.refresh_token(family("one")), None);
-        assert!(!session.is_logged_in(family("one")) && session.id_token().is_none());
+        session.clear_login();
+        assert_eq!(session.refresh_token(family_key("one")), None);
+        assert!(!session.is_logged_in(family_key("one")) && session.id_token().is_none());
     }
 
     #[test]
-    fn login_counts_for_its_own_token_family() {
-        let session = Session::default();
-        assert!(!session.is_logged_in(family("one")));
-        session.log_in(family("one"));
-        assert!(session.is_logged_in(family("one")) && !session.is_logged_in(family("another")));
+    fn login_applies_to_its_own_token_family() {
+        let session = LoginState::default();
+        assert!(!session.is_logged_in(family_key("one")));
+        session.mark_logged_in(family_key("one"));
+        assert!(session.is_logged_in(family_key("one")) && !session.is_logged_in(family_key("another")));
     }
 
     #[test]
-    fn id_token_is_held_until_it_is_replaced() {
-        let session = Session::default();
+    fn id_token_is_stored_until_replaced() {
+        let session = LoginState::default();
         assert!(!session.has_id_token() && session.id_token().is_none());
         session.set_id_token(Some(Zeroizing::new(CString::from(c"id"))));
         assert!(session.has_id_token());
@@ -186,23 +186,23 @@ mod tests {
     }
 
     #[test]
-    fn only_the_token_rejected_last_counts_as_rejected() {
-        let session = Session::default();
+    fn only_last_rejected_token_is_rejected() {
+        let session = LoginState::default();
         let (one, another) = (Secret::from("one"), Secret::from("another"));
-        assert!(!session.was_rejected(&one));
-        session.reject(c"one");
-        assert!(session.was_rejected(&one) && !session.was_rejected(&another));
-        session.reject(c"another");
-        assert!(!session.was_rejected(&one) && session.was_rejected(&another));
-        session.reject(c"\xff");
-        assert!(!session.was_rejected(&another));
+        assert!(!session.is_rejected(&one));
+        session.mark_rejected(c"one");
+        assert!(session.is_rejected(&one) && !session.is_rejected(&another));
+        session.mark_rejected(c"another");
+        assert!(!session.is_rejected(&one) && session.is_rejected(&another));
+        session.mark_rejected(c"\xff");
+        assert!(!session.is_rejected(&another));
     }
 
     #[test]
-    fn configured_token_is_used_first_once() {
-        let session = Session::default();
+    fn configured_token_is_seeded_once() {
+        let session = LoginState::default();
         let (one, another) = (Secret::from("one"), Secret::from("another"));
-        assert!(session.begins_with(&one) && !session.begins_with(&one));
-        assert!(session.begins_with(&another) && !session.begins_with(&another));
+        assert!(session.seed_once(&one) && !session.seed_once(&one));
+        assert!(session.seed_once(&another) && !session.seed_once(&another));
     }
 }

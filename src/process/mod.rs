@@ -22,30 +22,30 @@ use crate::base::stats::{Counter, Stats};
 use crate::base::url::Url;
 use crate::key::KeyRing;
 use crate::net::http::Network;
-use crate::sys::{self, Stripes};
+use crate::sys::{self, StripedSlots};
 use crate::token::Lease;
 use crate::token::cache::Cache;
 
 mod circuit_breaker;
 
-pub use circuit_breaker::{Admission, CircuitBreakers, MAX_WAIT, Requester, throttled_error};
+pub use circuit_breaker::{Admission, AdmissionContext, CircuitBreakers, MAX_SERVER_WAIT, throttled_error};
 
 /// Everything that outlives a connection.
 pub struct Process {
     /// Issued tokens.
     pub cache: Cache,
     /// Opened keys.
-    pub keys: Arc<KeyRing>,
+    pub key_cache: Arc<KeyRing>,
     /// Connections to servers.
-    pub network: Network,
+    pub http_client: Network,
     /// What was learnt of token endpoints.
-    pub learnt: Learnt,
+    pub endpoint_memory: EndpointMemory,
     /// Which endpoints throttle or fail.
     pub breakers: CircuitBreakers,
     /// How many connections have which token.
-    pub holders: Holders,
+    pub token_users: TokenUsers,
     /// Where connections keep the tokens of late.
-    pub shelves: Shelves,
+    pub slot_registry: SlotRegistry,
     /// Browsers that were started.
     pub browser: Browser,
     /// What time it is.
@@ -55,8 +55,8 @@ pub struct Process {
     /// What keeps its requests apart from those of others.
     pub jitter: Jitter,
     /// The key of all digests of this process.
-    pub digest_key: hmac::Key,
-    connections: AtomicU64,
+    pub cache_key_secret: hmac::Key,
+    connection_ids: AtomicU64,
 }
 
 impl Process {
@@ -70,21 +70,21 @@ impl Process {
     #[must_use]
     pub fn with_jitter(clock: Box<dyn Clock>, jitter: Jitter) -> Self {
         let (clock, stats): (Arc<dyn Clock>, Arc<Stats>) = (Arc::from(clock), Arc::default());
-        let keys = Arc::new(KeyRing::new(random()));
+        let keys = Arc::new(KeyRing::new(random_bytes()));
         Self {
             cache: Cache::new(jitter, Arc::clone(&stats)),
-            network: Network::new(Arc::clone(&keys), Arc::clone(&clock), Arc::clone(&stats)),
-            keys,
-            learnt: Learnt::default(),
+            http_client: Network::new(Arc::clone(&keys), Arc::clone(&clock), Arc::clone(&stats)),
+            key_cache: keys,
+            endpoint_memory: EndpointMemory::default(),
             breakers: CircuitBreakers::default(),
-            holders: Holders::default(),
-            shelves: Shelves::default(),
+            token_users: TokenUsers::default(),
+            slot_registry: SlotRegistry::default(),
             browser: Browser::system(),
             clock,
             stats,
             jitter,
-            digest_key: hmac::Key::new(hmac::HMAC_SHA256, &random::<32>()),
-            connections: AtomicU64::new(0),
+            cache_key_secret: hmac::Key::new(hmac::HMAC_SHA256, &random_bytes::<32>()),
+            connection_ids: AtomicU64::new(0),
         }
     }
 
@@ -113,15 +113,17 @@ impl Process {
     }
 
     /// A number that no other connection of this process has.
-    pub fn number_for_a_connection(&self) -> u64 {
-        self.connections.fetch_add(1, Ordering::Relaxed)
+    pub fn next_connection_id(&self) -> u64 {
+        self.connection_ids.fetch_add(1, Ordering::Relaxed)
     }
 
     /// What the process has done, as JSON, by names that Prometheus takes.
     #[must_use]
     pub fn stats_json(&self) -> String {
-        let elsewhere =
-            [(Counter::CacheHits, self.shelves.taken()), (Counter::KeysOpened, self.keys.opened())];
+        let elsewhere = [
+            (Counter::CacheHits, self.slot_registry.acquired_count()),
+            (Counter::KeysOpened, self.key_cache.opened()),
+        ];
         let identities = u64::try_from(self.cache.identities()).unwrap_or(u64::MAX);
         self.stats.to_json(&elsewhere, &[("authgrant_cached_identities", identities)])
     }
@@ -129,14 +131,14 @@ impl Process {
     /// Drops and wipes what is cached: tokens, keys, idle connections.
     pub fn clear(&self) {
         self.cache.clear();
-        self.shelves.clear();
-        self.keys.clear();
-        self.network.clear();
+        self.slot_registry.clear();
+        self.key_cache.clear();
+        self.http_client.clear();
     }
 }
 
 /// Fresh random bytes, from a generator that notices a fork by itself.
-fn random<const N: usize>() -> [u8; N] {
+fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     #[allow(
         clippy::expect_used,
@@ -148,18 +150,18 @@ fn random<const N: usize>() -> [u8; N] {
 
 /// How many connections have which token, where somebody is to be told when the last one is closed.
 #[derive(Default)]
-pub struct Holders(Mutex<HashMap<Identity, usize>>);
+pub struct TokenUsers(Mutex<HashMap<Identity, usize>>);
 
-impl Holders {
+impl TokenUsers {
     /// One more connection has it.
-    pub fn enter(&self, identity: Identity) {
+    pub fn acquire(&self, identity: Identity) {
         let mut holders = self.0.lock();
         let count = holders.entry(identity).or_default();
         *count = count.saturating_add(1);
     }
 
     /// One connection has it no longer; whether it was the last one.
-    pub fn leave(&self, identity: Identity) -> bool {
+    pub fn release(&self, identity: Identity) -> bool {
         let mut holders = self.0.lock();
         let Some(count) = holders.get_mut(&identity) else { return false };
         *count = count.saturating_sub(1);
@@ -173,99 +175,101 @@ impl Holders {
 
 /// Where connections keep the tokens of late, so that these can be taken from all of them, and are counted.
 #[derive(Default)]
-pub struct Shelves(Mutex<OpenShelves>);
+pub struct SlotRegistry(Mutex<RegisteredSlots>);
 
 #[derive(Default)]
-struct OpenShelves {
-    shelves: HashMap<usize, Stripes<Lease>>,
+struct RegisteredSlots {
+    slots: HashMap<usize, StripedSlots<Lease>>,
     /// What was taken from those that are gone.
-    taken: u64,
+    unregistered_acquires: u64,
 }
 
-impl Shelves {
+impl SlotRegistry {
     /// A new shelf.
     #[must_use]
-    pub fn add(&self) -> Stripes<Lease> {
-        let shelf = Stripes::empty();
-        self.0.lock().shelves.insert(shelf.id(), shelf.clone());
+    pub fn register(&self) -> StripedSlots<Lease> {
+        let shelf = StripedSlots::empty();
+        self.0.lock().slots.insert(shelf.id(), shelf.clone());
         shelf
     }
 
     /// Nobody reads there any more.
-    pub fn remove(&self, shelf: &Stripes<Lease>) {
+    pub fn unregister(&self, shelf: &StripedSlots<Lease>) {
         let mut open = self.0.lock();
-        if open.shelves.remove(&shelf.id()).is_some() {
-            open.taken = open.taken.wrapping_add(shelf.taken());
+        if open.slots.remove(&shelf.id()).is_some() {
+            open.unregistered_acquires = open.unregistered_acquires.wrapping_add(shelf.acquired_count());
         }
     }
 
     /// How many tokens have been taken from all of them.
     #[must_use]
-    pub fn taken(&self) -> u64 {
+    pub fn acquired_count(&self) -> u64 {
         let open = self.0.lock();
-        open.shelves.values().fold(open.taken, |sum, shelf| sum.wrapping_add(shelf.taken()))
+        open.slots
+            .values()
+            .fold(open.unregistered_acquires, |sum, shelf| sum.wrapping_add(shelf.acquired_count()))
     }
 
     #[cfg(test)]
-    pub(crate) fn count(&self) -> usize {
-        self.0.lock().shelves.len()
+    pub(crate) fn registered_count(&self) -> usize {
+        self.0.lock().slots.len()
     }
 
     fn clear(&self) {
-        for shelf in self.0.lock().shelves.values() {
+        for shelf in self.0.lock().slots.values() {
             shelf.retain(|_| false);
         }
     }
 }
 
 /// What was learnt of token endpoints in this process.
-pub struct Learnt {
-    endpoints: Mutex<BoundedMap<String, Lesson>>,
+pub struct EndpointMemory {
+    endpoints: Mutex<BoundedMap<String, EndpointFacts>>,
 }
 
-impl Default for Learnt {
+impl Default for EndpointMemory {
     fn default() -> Self {
-        Self { endpoints: Mutex::new(BoundedMap::with_capacity(Self::MOST)) }
+        Self { endpoints: Mutex::new(BoundedMap::with_capacity(Self::MAX_ENDPOINTS)) }
     }
 }
 
 #[derive(Clone, Copy, Default)]
-struct Lesson {
-    wants_post: bool,
-    clock_ahead: i64,
+struct EndpointFacts {
+    prefers_post: bool,
+    skew_secs: i64,
 }
 
-impl Learnt {
+impl EndpointMemory {
     /// A stranger may name many endpoints; what they teach us stays small.
-    const MOST: usize = 1000;
+    const MAX_ENDPOINTS: usize = 1000;
 
     /// Whether POST has worked where GET did not.
-    pub fn wants_post(&self, endpoint: &Url) -> bool {
-        self.lesson(endpoint).wants_post
+    pub fn prefers_post(&self, endpoint: &Url) -> bool {
+        self.facts(endpoint).prefers_post
     }
 
     /// Remembers that POST works.
-    pub fn post_works(&self, endpoint: &Url) {
-        self.learn(endpoint, |lesson| lesson.wants_post = true);
+    pub fn record_post(&self, endpoint: &Url) {
+        self.update(endpoint, |lesson| lesson.prefers_post = true);
     }
 
     /// By how many seconds its clock is ahead of ours, as an exchange that succeeded has shown.
-    pub fn clock_ahead(&self, endpoint: &Url) -> i64 {
-        self.lesson(endpoint).clock_ahead
+    pub fn skew_secs(&self, endpoint: &Url) -> i64 {
+        self.facts(endpoint).skew_secs
     }
 
     /// Remembers by how many seconds its clock is ahead.
-    pub fn clock_is_ahead(&self, endpoint: &Url, seconds: i64) {
-        self.learn(endpoint, |lesson| lesson.clock_ahead = seconds);
+    pub fn record_skew(&self, endpoint: &Url, seconds: i64) {
+        self.update(endpoint, |lesson| lesson.skew_secs = seconds);
     }
 
-    fn lesson(&self, endpoint: &Url) -> Lesson {
+    fn facts(&self, endpoint: &Url) -> EndpointFacts {
         self.endpoints.lock().get(endpoint.as_written()).copied().unwrap_or_default()
     }
 
-    fn learn(&self, endpoint: &Url, lesson: impl FnOnce(&mut Lesson)) {
+    fn update(&self, endpoint: &Url, lesson: impl FnOnce(&mut EndpointFacts)) {
         let endpoint = endpoint.as_written().to_owned();
-        lesson(self.endpoints.lock().get_or_insert_with(endpoint, Lesson::default));
+        lesson(self.endpoints.lock().get_or_insert_with(endpoint, EndpointFacts::default));
     }
 }
 
@@ -280,38 +284,41 @@ mod tests {
     }
 
     #[test]
-    fn what_is_learnt_is_learnt_of_each_endpoint_alone() {
-        let learnt = Learnt::default();
-        learnt.post_works(&endpoint(1));
-        learnt.post_works(&endpoint(2));
-        assert!(learnt.wants_post(&endpoint(1)) && learnt.wants_post(&endpoint(2)));
-        assert!(!learnt.wants_post(&endpoint(3)));
+    fn endpoint_facts_are_per_endpoint() {
+        let learnt = EndpointMemory::default();
+        learnt.record_post(&endpoint(1));
+        learnt.record_post(&endpoint(2));
+        assert!(learnt.prefers_post(&endpoint(1)) && learnt.prefers_post(&endpoint(2)));
+        assert!(!learnt.prefers_post(&endpoint(3)));
     }
 
     #[test]
-    fn what_is_learnt_stays_small() {
-        let learnt = Learnt::default();
-        for number in 0..=Learnt::MOST {
-            learnt.post_works(&endpoint(number));
+    fn endpoint_memory_is_bounded() {
+        let learnt = EndpointMemory::default();
+        for number in 0..=EndpointMemory::MAX_ENDPOINTS {
+            learnt.record_post(&endpoint(number));
         }
-        assert!(!learnt.wants_post(&endpoint(0)), "the first one is forgotten");
-        assert!(learnt.wants_post(&endpoint(1)) && learnt.wants_post(&endpoint(Learnt::MOST)));
+        assert!(!learnt.prefers_post(&endpoint(0)), "the first one is forgotten");
+        assert!(
+            learnt.prefers_post(&endpoint(1))
+                && learnt.prefers_post(&endpoint(EndpointMemory::MAX_ENDPOINTS))
+        );
     }
 
     #[test]
-    fn no_two_processes_have_the_same_digests() {
-        let identity = || Identity::of(&Process::new(Box::new(SystemClock)).digest_key, &"me");
+    fn cache_keys_differ_between_processes() {
+        let identity = || Identity::of(&Process::new(Box::new(SystemClock)).cache_key_secret, &"me");
         assert_ne!(identity(), identity());
     }
 
     #[test]
-    fn a_key_that_was_cleared_is_opened_anew() {
+    fn cleared_key_is_opened_again() {
         let process = Process::new(Box::new(SystemClock));
         let place = Place::new();
         let source = place.fixture("ec.pem", None);
-        let first = process.keys.key(&source).unwrap();
-        assert!(Arc::ptr_eq(&first, &process.keys.key(&source).unwrap()));
+        let first = process.key_cache.key(&source).unwrap();
+        assert!(Arc::ptr_eq(&first, &process.key_cache.key(&source).unwrap()));
         process.clear();
-        assert!(!Arc::ptr_eq(&first, &process.keys.key(&source).unwrap()));
+        assert!(!Arc::ptr_eq(&first, &process.key_cache.key(&source).unwrap()));
     }
 }

@@ -141,8 +141,8 @@ impl Explainer<'_> {
     }
 
     fn request(&self, exchange: &Exchange) -> Request {
-        let learnt = &self.process.learnt;
-        let ahead = learnt.clock_ahead(&exchange.endpoint);
+        let learnt = &self.process.endpoint_memory;
+        let ahead = learnt.skew_secs(&exchange.endpoint);
         Request {
             url: Said {
                 value: without_query(&exchange.endpoint),
@@ -158,7 +158,7 @@ impl Explainer<'_> {
 
     fn methods(&self, exchange: &Exchange) -> Said<&'static [&'static str]> {
         match exchange.methods {
-            Methods::GetThenPost if self.process.learnt.wants_post(&exchange.endpoint) => {
+            Methods::GetThenPost if self.process.endpoint_memory.prefers_post(&exchange.endpoint) => {
                 Said { value: &["POST"], from: Source::of("learnt from the server") }
             }
             Methods::GetThenPost => Said { value: &["GET", "POST"], from: Source::of("default") },
@@ -257,7 +257,7 @@ impl Explainer<'_> {
 
     fn trust(&self) -> Trust {
         let trust = &self.config.trust;
-        let store = trust.store.as_ref().map_or("the operating system's", |store| store.typed());
+        let store = trust.store.as_ref().map_or("the operating system's", |store| store.as_configured());
         Trust {
             store: Said { value: shown_value(store), from: self.sources.of(&[Name::TrustStore], true) },
             validate: Said {

@@ -45,7 +45,7 @@ pub(super) fn jwt(
     sources: &Sources<'_>,
     process: &Process,
 ) -> Jwt {
-    let opened = process.keys.key(&signing.key);
+    let opened = process.key_cache.key(&signing.key);
     let whole = opened.clone().and_then(|key| grants::unsigned(signing, Some(&key)));
     let (unsigned, error) = match whole {
         Ok(unsigned) => (Some(unsigned), None),

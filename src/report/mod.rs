@@ -55,7 +55,7 @@ impl From<&Error> for Problem {
 
 /// The errors of a chain, each by itself.
 fn problems(error: &Error) -> impl Iterator<Item = Problem> {
-    std::iter::once(error).chain(error.others()).map(Problem::from)
+    std::iter::once(error).chain(error.additional()).map(Problem::from)
 }
 
 /// A certificate as a report shows it.

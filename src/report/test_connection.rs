@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{Problem, without_query, written};
-use crate::base::call::Call;
+use crate::base::call::CallContext;
 use crate::base::error::{Error, Result, Status};
 use crate::base::redact::Redactor;
 use crate::base::sanitize;
@@ -109,7 +109,7 @@ struct Asking<'a> {
     view: &'a View,
     config: &'a Config,
     /// Bounds the requests to the API, and with them all of it: getting a token has bounds of its own, as long.
-    call: Call,
+    call: CallContext,
 }
 
 impl Asking<'_> {
@@ -162,7 +162,7 @@ impl Asking<'_> {
         let headers = headers.first().map(|headers| sent(headers)).unwrap_or_default();
         let request =
             Request { method: Method::Get, url, query: None, headers, body: None, reuse: Reuse::Yes };
-        let send = || self.view.process.network.sample(&request, &self.config.trust, &self.call);
+        let send = || self.view.process.http_client.sample(&request, &self.config.trust, &self.call);
         // A connection that the server has closed meanwhile says nothing of the API.
         let outcome = match send() {
             Err(failure) if failure.stale => send(),
@@ -188,7 +188,7 @@ impl Asking<'_> {
     fn ask_again(&self, url: &Url, headers: &Headers, sample: &mut Sample) -> Result<()> {
         let Some(refused) = headers.token().map(|lease| lease.token()) else { return Ok(()) };
         self.connection.reject_token(refused);
-        let left = Wishes { timeout: self.call.deadline.left(), ..Wishes::default() };
+        let left = Wishes { timeout: self.call.deadline.remaining(), ..Wishes::default() };
         match self.connection.get_headers_with(left) {
             Ok(newer) if newer.token().map(|lease| lease.token().value()) == Some(refused.value()) => {
                 sample.renewal = Some(Problem::from(&same_token()));

@@ -23,7 +23,7 @@ pub(super) fn target(options: &Options) -> Result<Option<(Name, Url)>> {
 fn at_host(options: &Options, name: Name, relative: &str) -> Result<String> {
     let used = [Name::HostName, Name::PortNumber];
     if let Some(fault) =
-        Error::chain(used.iter().filter_map(|name| options.fault_where_used(*name)).collect())
+        Error::combine(used.iter().filter_map(|name| options.fault_where_used(*name)).collect())
     {
         return Err(fault);
     }

@@ -138,9 +138,9 @@ impl Findings {
         let only_client = Trust { validate: false, client: wanted.client.clone(), ..Trust::default() };
         let parts = [Trust { client: None, ..wanted.in_force().into_owned() }, only_client];
         for trust in parts.iter().filter(|trust| trust.store.is_some() || trust.client.is_some()) {
-            self.check(trust.config(&view.process.keys));
+            self.check(trust.config(&view.process.key_cache));
         }
-        if let Ok(warnings) = wanted.warnings(&view.process.keys, view.process.clock.unix_seconds()) {
+        if let Ok(warnings) = wanted.warnings(&view.process.key_cache, view.process.clock.unix_seconds()) {
             self.warn(&warnings);
         }
     }
@@ -218,7 +218,7 @@ impl Findings {
             self.problem(error);
             return;
         }
-        let Some(key) = self.check(view.process.keys.key(source)) else { return };
+        let Some(key) = self.check(view.process.key_cache.key(source)) else { return };
         self.check(key.algorithm(header.algorithm));
         for thumbprint in &header.thumbprints {
             self.check(key.thumbprint(*thumbprint));

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::base::clock;
 use crate::base::error::{Error, Result};
-use crate::base::file::Location;
-use crate::base::policy::{Forbidden, Policy};
+use crate::base::file::ConfiguredPath;
+use crate::base::policy::{Policy, Restriction};
 use crate::base::secret::Secret;
 use crate::base::url::Url;
 use crate::key::HostSigner;
@@ -194,7 +194,7 @@ pub enum AssertionSource {
     /// A file holds it, which others renew: it is read each time.
     File {
         /// Where it is.
-        file: Location,
+        file: ConfiguredPath,
         /// KeyFileCheck: whether it is an error that others may read or write it.
         guarded: bool,
     },
@@ -301,7 +301,7 @@ impl Reader<'_> {
             login_timeout: self.timeout(Name::LoginTimeout, 60),
             request_timeout: self.timeout(Name::WSTimeout, 120),
             refresh_margin: self.number(Name::RefreshMargin),
-            alone: self.is(Name::CacheScope, "Connection") || self.policy.forbids(Forbidden::Sharing),
+            alone: self.is(Name::CacheScope, "Connection") || self.policy.forbids(Restriction::Sharing),
             trust,
         })
     }
@@ -313,7 +313,7 @@ impl Reader<'_> {
         let end = self.text(Name::AccessTokenExpires).filter(|_| used);
         Given {
             token: self.secret(Name::AccessToken).filter(|_| renewed),
-            end: end.and_then(|text| clock::from_iso8601(&text)),
+            end: end.and_then(|text| clock::parse_rfc3339(&text)),
         }
     }
 
@@ -324,7 +324,7 @@ impl Reader<'_> {
                 Name::ValidateServerCertificate,
                 "is 0: ANY SERVER IS BELIEVED, so whoever is on the way can take the assertion and the token; for tests alone",
             );
-            self.refuse(Name::ValidateServerCertificate, "is 0", Forbidden::InsecureTls);
+            self.refuse(Name::ValidateServerCertificate, "is 0", Restriction::InsecureTls);
         }
         Trust { store: self.location(Name::TrustStore), validate, ..self.means(validate) }
     }

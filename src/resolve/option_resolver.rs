@@ -143,7 +143,7 @@ impl<'a> Reader<'a> {
             let text = format!("{} {verb} missing{}{model}", names.join(" and "), hint(*first));
             faults.push(Error::new(Status::MissingOption, "options", text).with_option(first.text()));
         }
-        Error::chain(faults)
+        Error::combine(faults)
     }
 }
 

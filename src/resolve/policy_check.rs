@@ -2,8 +2,8 @@
 
 use super::{Methods, Reader};
 use crate::base::error::Status;
-use crate::base::file::Location;
-use crate::base::policy::Forbidden;
+use crate::base::file::ConfiguredPath;
+use crate::base::policy::Restriction;
 use crate::base::url::Url;
 use crate::options::{Kind, Name, table};
 
@@ -17,7 +17,7 @@ impl Reader<'_> {
             self.check_path(definition.id);
         }
         if self.is(Name::EnableLoginPrompt, "1") {
-            self.refuse(Name::EnableLoginPrompt, "is 1", Forbidden::Prompt);
+            self.refuse(Name::EnableLoginPrompt, "is 1", Restriction::Prompt);
         }
         // A relative one is meant from HostName.
         let host = ASKED_LATER.iter().any(|name| self.value(*name).is_some()).then_some(Name::HostName);
@@ -44,32 +44,32 @@ impl Reader<'_> {
     }
 
     /// The file that `name` names; nothing, and a fault, where the policy forbids it.
-    pub(super) fn location(&mut self, name: Name) -> Option<Location> {
+    pub(super) fn location(&mut self, name: Name) -> Option<ConfiguredPath> {
         let value = self.value(name).filter(|_| self.check_path(name))?;
         Some(self.options.location(value.text.reveal(), value, self.policy))
     }
 
     /// A fault where the policy forbids what `name` says; `found` is what that is.
-    pub(super) fn refuse(&mut self, name: Name, found: &str, what: Forbidden) {
+    pub(super) fn refuse(&mut self, name: Name, found: &str, what: Restriction) {
         if self.policy.forbids(what) && !self.has_fault_with(name) {
-            self.fault(Status::InvalidOption, name, &format!("{found}, {}", what.said()));
+            self.fault(Status::InvalidOption, name, &format!("{found}, {}", what.rejection_text()));
         }
     }
 
     /// The way back from a browser is a matter of this machine alone (RFC 8252 section 7.3).
     pub(super) fn refuse_plain_http(&mut self, name: Name, url: &Url) {
         if !url.is_https() && name != Name::RedirectURI {
-            self.refuse(name, "begins with http://", Forbidden::LoopbackHttp);
+            self.refuse(name, "begins with http://", Restriction::LoopbackHttp);
         }
     }
 
     /// `methods` as far as the policy lets them be; a GET that was written out is a fault.
     pub(super) fn allowed(&mut self, methods: Methods) -> Methods {
-        if !self.policy.forbids(Forbidden::Get) {
+        if !self.policy.forbids(Restriction::Get) {
             return methods;
         }
         if methods == Methods::Get {
-            self.refuse(Name::TokenURI, "says GET", Forbidden::Get);
+            self.refuse(Name::TokenURI, "says GET", Restriction::Get);
         }
         Methods::Post
     }

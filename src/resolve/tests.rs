@@ -55,7 +55,7 @@ fn every_missing_option_is_named_in_one_error() {
 #[test]
 fn every_fault_is_told_at_once() {
     let error = fault("AuthenticationMethod=55;LoginTimeout=abc;JWTLifetime=0;TokenURI=http://example.com/t");
-    let chain: Vec<_> = std::iter::once(&error).chain(error.others()).collect();
+    let chain: Vec<_> = std::iter::once(&error).chain(error.additional()).collect();
     let options: Vec<_> = chain.iter().filter_map(|error| error.option()).collect();
     assert_eq!(options, ["JWTLifetime", "LoginTimeout", "TokenURI", "ClaimsIssuer"]);
     assert_eq!(chain.last().unwrap().status(), Status::MissingOption);
@@ -300,7 +300,7 @@ fn a_relative_store_is_meant_from_where_the_process_stands() {
     let Flow::SignedJwt(signing) = config("").flow else { panic!("there is a token endpoint") };
     let store = signing.key.files().next().unwrap();
     assert_eq!(store.path(), std::env::current_dir().unwrap().join("k.jks"));
-    assert_eq!(store.typed(), "k.jks", "messages show it as typed");
+    assert_eq!(store.as_configured(), "k.jks", "messages show it as typed");
 }
 
 #[test]

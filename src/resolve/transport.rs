@@ -4,7 +4,7 @@ use rustls::pki_types::ServerName;
 
 use super::Reader;
 use crate::base::error::Status;
-use crate::base::policy::Forbidden;
+use crate::base::policy::Restriction;
 use crate::base::sanitize;
 use crate::key::{KeySource, Purpose};
 use crate::net::proxy::{Proxy, Route, User};
@@ -100,7 +100,7 @@ impl Reader<'_> {
             key_password: self.secret(Name::KeyPassword),
             alias: self.text(Name::KeyStoreAlias),
             certificate: None,
-            strong: self.policy.forbids(Forbidden::WeakStores),
+            strong: self.policy.forbids(Restriction::WeakStores),
             guarded: self.is(Name::KeyFileCheck, "1"),
         })
     }

@@ -49,7 +49,7 @@ pub fn is_secure_execution() -> bool {
 
 /// An environment variable; none in secure execution, and none of a name that no variable can have.
 #[must_use]
-pub fn variable(name: &str) -> Option<OsString> {
+pub fn env_var(name: &str) -> Option<OsString> {
     // Such a name is not something that every system bears to be asked for.
     if name.is_empty() || name.contains(['=', '\0']) || is_secure_execution() {
         return None;
@@ -59,7 +59,7 @@ pub fn variable(name: &str) -> Option<OsString> {
 
 /// The user's home directory: `$HOME`, else what the system knows of the user; none in secure execution.
 #[must_use]
-pub fn home() -> Option<PathBuf> {
+pub fn home_dir() -> Option<PathBuf> {
     if is_secure_execution() {
         return None;
     }
@@ -85,11 +85,11 @@ mod tests {
     #[test]
     fn environment_is_read_in_ordinary_execution() {
         assert!(!is_secure_execution());
-        assert_eq!(variable("PATH"), std::env::var_os("PATH"));
+        assert_eq!(env_var("PATH"), std::env::var_os("PATH"));
         for name in ["", "=", "A=B", "A\0B", "AUTHGRANT_NO_SUCH_VARIABLE"] {
-            assert_eq!(variable(name), None, "{name:?}");
+            assert_eq!(env_var(name), None, "{name:?}");
         }
-        assert_eq!(home(), std::env::home_dir());
+        assert_eq!(home_dir(), std::env::home_dir());
         assert!(program_name().is_some_and(|name| name.starts_with("authgrant")));
     }
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
 use once_cell::race::OnceBox;
 
-use super::hold_off_forks;
+use super::with_forks_blocked;
 
 #[cfg(unix)]
 use super::fork_gate;
@@ -24,18 +24,19 @@ pub trait Descriptor {}
 #[cfg(not(unix))]
 impl<T> Descriptor for T {}
 
-const FREE: i32 = -1;
-const SLOTS: usize = 1024;
+const FREE_SLOT: i32 = -1;
+const MAX_REGISTERED_SOCKETS: usize = 1024;
 
 static GENERATION: AtomicU64 = AtomicU64::new(0);
-static WATCHING: AtomicBool = AtomicBool::new(false);
-static SOCKETS: [AtomicI32; SLOTS] = [const { AtomicI32::new(FREE) }; SLOTS];
+static HANDLERS_INSTALLED: AtomicBool = AtomicBool::new(false);
+static REGISTERED_SOCKETS: [AtomicI32; MAX_REGISTERED_SOCKETS] =
+    [const { AtomicI32::new(FREE_SLOT) }; MAX_REGISTERED_SOCKETS];
 
 /// A number that no ancestor of this process has seen, larger in each child. Whoever sees it changed is a child, and
 /// leaves alone all that it inherited. From when this returns every fork is noticed.
 #[must_use]
 pub fn generation() -> u64 {
-    watch_forks();
+    install_fork_handlers();
     GENERATION.load(Ordering::Acquire)
 }
 
@@ -43,44 +44,44 @@ pub fn generation() -> u64 {
 ///
 /// There is no lock, which a fork could leave held in its child. Threads that come first together each register the
 /// handler, so it may run more than once in a child, and must bear that.
-pub fn watch_forks() {
-    if !WATCHING.load(Ordering::Acquire) && registered() {
-        WATCHING.store(true, Ordering::Release);
+pub fn install_fork_handlers() {
+    if !HANDLERS_INSTALLED.load(Ordering::Acquire) && register_handlers() {
+        HANDLERS_INSTALLED.store(true, Ordering::Release);
     }
 }
 
 #[cfg(unix)]
-fn registered() -> bool {
+fn register_handlers() -> bool {
     // SAFETY: the handlers are plain functions that live as long as the library (linked with -z nodelete).
     unsafe { libc::pthread_atfork(Some(before_fork), Some(in_parent), Some(in_child)) == 0 }
 }
 
 #[cfg(not(unix))]
-fn registered() -> bool {
+fn register_handlers() -> bool {
     true
 }
 
-static READY: AtomicBool = AtomicBool::new(false);
-static MAKE_READY: OnceBox<fn()> = OnceBox::new();
+static PREWARMED: AtomicBool = AtomicBool::new(false);
+static PREWARM_FN: OnceBox<fn()> = OnceBox::new();
 
 thread_local! {
     /// Whether this thread is making ready.
-    static MAKING_READY: Cell<bool> = const { Cell::new(false) };
+    static IS_PREWARMING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Runs `make_ready` before anything else is done in this process: it has libraries make ready what they would at their
 /// first use, under locks that a child would find held for ever, had its parent forked meanwhile. Forks are watched, and
 /// wait for its end.
-pub fn make_ready_for_forks(make_ready: fn()) {
-    if READY.load(Ordering::Acquire) {
+pub fn prewarm_before_fork(make_ready: fn()) {
+    if PREWARMED.load(Ordering::Acquire) {
         return;
     }
-    MAKE_READY.get_or_init(|| Box::new(make_ready));
-    watch_forks();
-    MAKING_READY.set(true);
-    hold_off_forks(make_ready);
-    MAKING_READY.set(false);
-    READY.store(true, Ordering::Release);
+    PREWARM_FN.get_or_init(|| Box::new(make_ready));
+    install_fork_handlers();
+    IS_PREWARMING.set(true);
+    with_forks_blocked(make_ready);
+    IS_PREWARMING.set(false);
+    PREWARMED.store(true, Ordering::Release);
 }
 
 /// The thread that forks is its child's only one. It has its random generator from now on: AWS-LC gives a thread one at its
@@ -88,10 +89,10 @@ pub fn make_ready_for_forks(make_ready: fn()) {
 #[cfg(unix)]
 extern "C" fn before_fork() {
     // It would wait for itself, where its own signal handler forks.
-    if MAKING_READY.get() {
+    if IS_PREWARMING.get() {
         return;
     }
-    if let Some(make_ready) = MAKE_READY.get().filter(|_| !READY.load(Ordering::Acquire)) {
+    if let Some(make_ready) = PREWARM_FN.get().filter(|_| !PREWARMED.load(Ordering::Acquire)) {
         make_ready();
     }
     // Whoever needs a random number is told if there is none.
@@ -110,9 +111,9 @@ extern "C" fn in_parent() {
 #[cfg(unix)]
 extern "C" fn in_child() {
     fork_gate::reset();
-    for slot in &SOCKETS {
-        let descriptor = slot.swap(FREE, Ordering::AcqRel);
-        if descriptor != FREE {
+    for slot in &REGISTERED_SOCKETS {
+        let descriptor = slot.swap(FREE_SLOT, Ordering::AcqRel);
+        if descriptor != FREE_SLOT {
             // SAFETY: close is async-signal-safe; the number is this child's copy of a socket that the parent had
             // open at the fork, since a guard leaves the list before its socket is closed.
             unsafe { libc::close(descriptor) };
@@ -121,52 +122,52 @@ extern "C" fn in_child() {
     GENERATION.fetch_add(1, Ordering::AcqRel);
     // It runs, so it is registered, even if the thread that did so had not come to say it: no child needs the lock
     // within pthread_atfork for that.
-    WATCHING.store(true, Ordering::Release);
+    HANDLERS_INSTALLED.store(true, Ordering::Release);
 }
 
 /// A descriptor that a child closes for as long as this lives. Must be dropped before the descriptor is closed.
 #[derive(Debug)]
-pub struct Inherited {
+pub struct SocketRegistration {
     slot: Option<usize>,
     generation: u64,
 }
 
-impl Inherited {
+impl SocketRegistration {
     /// Puts `socket` on the list. Where the list is full the child keeps its copy, which does no more than hold a
     /// connection open.
     pub fn register<S: Descriptor>(socket: &S) -> Self {
         // First the generation: that makes sure that the list is looked at by a child.
         let generation = generation();
-        Self { slot: claim(socket), generation }
+        Self { slot: claim_slot(socket), generation }
     }
 
     /// Whether this process is the one that made it.
     #[must_use]
-    pub fn is_ours(&self) -> bool {
+    pub fn is_current_process(&self) -> bool {
         self.generation == generation()
     }
 }
 
 #[cfg(unix)]
-fn claim<S: Descriptor>(socket: &S) -> Option<usize> {
+fn claim_slot<S: Descriptor>(socket: &S) -> Option<usize> {
     let descriptor = socket.as_raw_fd();
-    SOCKETS
-        .iter()
-        .position(|slot| slot.compare_exchange(FREE, descriptor, Ordering::AcqRel, Ordering::Relaxed).is_ok())
+    REGISTERED_SOCKETS.iter().position(|slot| {
+        slot.compare_exchange(FREE_SLOT, descriptor, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    })
 }
 
 #[cfg(not(unix))]
-fn claim<S: Descriptor>(_: &S) -> Option<usize> {
+fn claim_slot<S: Descriptor>(_: &S) -> Option<usize> {
     None
 }
 
-impl Drop for Inherited {
+impl Drop for SocketRegistration {
     fn drop(&mut self) {
         // In a child the slot is free already, and may belong to a socket of the child's own.
-        if let Some(slot) = self.slot.and_then(|slot| SOCKETS.get(slot))
-            && self.is_ours()
+        if let Some(slot) = self.slot.and_then(|slot| REGISTERED_SOCKETS.get(slot))
+            && self.is_current_process()
         {
-            slot.store(FREE, Ordering::Release);
+            slot.store(FREE_SLOT, Ordering::Release);
         }
     }
 }
@@ -174,27 +175,27 @@ impl Drop for Inherited {
 /// A socket with its [`Inherited`] guard, in the right order: off the list first, closed then. In a child it is not
 /// closed at all: the number is closed already, and may be some other file of the host by now.
 #[derive(Debug)]
-pub struct Guarded<S> {
-    inherited: Inherited,
+pub struct ForkSafeSocket<S> {
+    registration: SocketRegistration,
     socket: ManuallyDrop<S>,
 }
 
-impl<S: Descriptor> Guarded<S> {
+impl<S: Descriptor> ForkSafeSocket<S> {
     /// Takes over `socket`.
     pub fn new(socket: S) -> Self {
-        Self { inherited: Inherited::register(&socket), socket: ManuallyDrop::new(socket) }
+        Self { registration: SocketRegistration::register(&socket), socket: ManuallyDrop::new(socket) }
     }
 }
 
-impl<S> Guarded<S> {
+impl<S> ForkSafeSocket<S> {
     /// Whether this process is the one that opened it.
     #[must_use]
-    pub fn is_ours(&self) -> bool {
-        self.inherited.is_ours()
+    pub fn is_current_process(&self) -> bool {
+        self.registration.is_current_process()
     }
 }
 
-impl<S> Deref for Guarded<S> {
+impl<S> Deref for ForkSafeSocket<S> {
     type Target = S;
 
     fn deref(&self) -> &S {
@@ -202,13 +203,13 @@ impl<S> Deref for Guarded<S> {
     }
 }
 
-impl<S> Drop for Guarded<S> {
+impl<S> Drop for ForkSafeSocket<S> {
     fn drop(&mut self) {
-        if !self.is_ours() {
+        if !self.is_current_process() {
             return;
         }
-        if let Some(slot) = self.inherited.slot.take().and_then(|slot| SOCKETS.get(slot)) {
-            slot.store(FREE, Ordering::Release);
+        if let Some(slot) = self.registration.slot.take().and_then(|slot| REGISTERED_SOCKETS.get(slot)) {
+            slot.store(FREE_SLOT, Ordering::Release);
         }
         // SAFETY: this is the only place that drops it, and drop runs once.
         unsafe { ManuallyDrop::drop(&mut self.socket) };
@@ -217,7 +218,7 @@ impl<S> Drop for Guarded<S> {
 
 /// For tests: runs `work` here while a forked child, which does nothing, is alive.
 #[cfg(all(test, unix))]
-pub(crate) fn beside_a_child<T>(work: impl FnOnce() -> T) -> T {
+pub(crate) fn with_live_child<T>(work: impl FnOnce() -> T) -> T {
     let mut pipe = [0; 2];
     // SAFETY: makes a pipe into a local; the child only reads from it, until the parent closes its end, and ends with
     // _exit; the parent closes both ends and waits for the child that it made.
@@ -245,7 +246,7 @@ mod tests {
     use super::*;
 
     /// Runs `check` in a real child; it may only do what is safe there, and says yes or no.
-    fn in_a_fork(check: impl FnOnce() -> bool) -> bool {
+    fn check_in_child(check: impl FnOnce() -> bool) -> bool {
         // SAFETY: the child does nothing but system calls and loads, and ends with _exit.
         let child = unsafe { libc::fork() };
         if child == 0 {
@@ -259,22 +260,22 @@ mod tests {
         status == 0
     }
 
-    fn is_open(descriptor: i32) -> bool {
+    fn is_descriptor_open(descriptor: i32) -> bool {
         // SAFETY: asks about a number; any number may be asked about.
         unsafe { libc::fcntl(descriptor, libc::F_GETFD) != -1 }
     }
 
     #[test]
-    fn a_child_sees_the_next_generation_and_its_parent_does_not() {
-        watch_forks();
-        watch_forks();
+    fn fork_changes_generation_in_child_only() {
+        install_fork_handlers();
+        install_fork_handlers();
         let before = generation();
-        assert!(in_a_fork(|| generation() != before));
+        assert!(check_in_child(|| generation() != before));
         assert_eq!(generation(), before);
     }
 
     /// Runs the ignored test `name` in a process of its own, where nobody has watched yet.
-    fn passes_alone(name: &str) -> bool {
+    fn passes_in_own_process(name: &str) -> bool {
         let name = format!("sys::fork::tests::{name}");
         std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--ignored", "--exact", &name])
@@ -286,46 +287,46 @@ mod tests {
 
     #[test]
     #[ignore = "needs a process of its own"]
-    fn alone_of_threads_that_come_first_together() {
+    fn isolated_concurrent_first_calls_see_forks() {
         let together = std::sync::Barrier::new(8);
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
                     together.wait();
                     let before = generation();
-                    assert!(in_a_fork(|| generation() != before));
+                    assert!(check_in_child(|| generation() != before));
                 });
             }
         });
     }
 
     #[test]
-    fn of_threads_that_come_first_together_each_sees_its_own_fork() {
-        assert!(passes_alone("alone_of_threads_that_come_first_together"));
+    fn concurrent_first_calls_each_see_their_fork() {
+        assert!(passes_in_own_process("isolated_concurrent_first_calls_see_forks"));
     }
 
     #[test]
-    fn a_handler_that_runs_twice_in_a_child_does_no_harm() {
-        watch_forks();
+    fn child_fork_handler_is_idempotent() {
+        install_fork_handlers();
         let (ours, other) = UnixStream::pair().unwrap();
-        let guarded = Guarded::new(ours);
+        let guarded = ForkSafeSocket::new(ours);
         let (number, spare) = (guarded.as_raw_fd(), other.as_raw_fd());
-        assert!(in_a_fork(|| {
+        assert!(check_in_child(|| {
             // SAFETY: as in the test above: the number is free here.
             let reused = unsafe { libc::dup2(spare, number) } == number;
             in_child();
-            reused && is_open(number) && !guarded.is_ours()
+            reused && is_descriptor_open(number) && !guarded.is_current_process()
         }));
-        assert!(guarded.is_ours());
+        assert!(guarded.is_current_process());
     }
 
     #[test]
-    fn a_child_has_lost_the_registered_socket_and_the_parents_connection_lives() {
-        watch_forks();
+    fn registered_socket_is_closed_in_child_only() {
+        install_fork_handlers();
         let (ours, mut other) = UnixStream::pair().unwrap();
-        let guarded = Guarded::new(ours);
+        let guarded = ForkSafeSocket::new(ours);
         let descriptor = guarded.as_raw_fd();
-        assert!(in_a_fork(|| !is_open(descriptor)));
+        assert!(check_in_child(|| !is_descriptor_open(descriptor)));
         (&*guarded).write_all(b"still here").unwrap();
         let mut heard = [0; 10];
         other.read_exact(&mut heard).unwrap();
@@ -333,25 +334,25 @@ mod tests {
     }
 
     #[test]
-    fn a_child_keeps_what_was_unregistered() {
-        watch_forks();
+    fn unregistered_socket_stays_open_in_child() {
+        install_fork_handlers();
         let (ours, _other) = UnixStream::pair().unwrap();
-        drop(Inherited::register(&ours));
+        drop(SocketRegistration::register(&ours));
         let descriptor = ours.as_raw_fd();
-        assert!(in_a_fork(|| is_open(descriptor)));
+        assert!(check_in_child(|| is_descriptor_open(descriptor)));
     }
 
     #[test]
-    fn a_child_that_drops_an_inherited_socket_closes_nobody_elses_file() {
-        watch_forks();
+    fn inherited_socket_drop_spares_reused_descriptor() {
+        install_fork_handlers();
         let (ours, other) = UnixStream::pair().unwrap();
-        let guarded = Guarded::new(ours);
+        let guarded = ForkSafeSocket::new(ours);
         let (number, spare) = (guarded.as_raw_fd(), other.as_raw_fd());
-        assert!(in_a_fork(move || {
+        assert!(check_in_child(move || {
             // SAFETY: the number is free here; the copy stands for a file that the host opened since.
             let reused = unsafe { libc::dup2(spare, number) } == number;
             drop(guarded);
-            reused && is_open(number)
+            reused && is_descriptor_open(number)
         }));
     }
 }

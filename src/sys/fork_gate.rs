@@ -12,87 +12,87 @@ use std::time::Duration;
 use std::time::Instant;
 
 /// How many threads are at work inside the gate.
-static INSIDE: AtomicUsize = AtomicUsize::new(0);
+static ACTIVE_THREADS: AtomicUsize = AtomicUsize::new(0);
 
 /// How many threads are about to fork.
-static FORKING: AtomicUsize = AtomicUsize::new(0);
+static PENDING_FORKS: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     /// How often this thread is inside.
-    static DEPTH: Cell<usize> = const { Cell::new(0) };
+    static NESTING_DEPTH: Cell<usize> = const { Cell::new(0) };
     /// How often this thread has closed the gate: each registered handler does.
-    static CLOSED: Cell<usize> = const { Cell::new(0) };
+    static CLOSE_COUNT: Cell<usize> = const { Cell::new(0) };
 }
 
 /// How long either side waits before it looks again. What is done inside takes less.
-const PAUSE: Duration = Duration::from_micros(50);
+const POLL_INTERVAL: Duration = Duration::from_micros(50);
 
 /// The longest that a fork waits: far longer than a signature takes, but no application is to hang for us.
 #[cfg(unix)]
-const MAX_WAIT: Duration = Duration::from_secs(2);
+const MAX_FORK_DELAY: Duration = Duration::from_secs(2);
 
 /// Runs `work`, which uses AWS-LC's random generator and waits for nothing else. A fork by another thread waits for its end.
 /// (One from a signal handler of this thread does not: POSIX forbids what its child would do.)
-pub fn hold_off_forks<T>(work: impl FnOnce() -> T) -> T {
-    if DEPTH.get() > 0 {
+pub fn with_forks_blocked<T>(work: impl FnOnce() -> T) -> T {
+    if NESTING_DEPTH.get() > 0 {
         return work();
     }
-    let _inside = Inside::enter();
+    let _inside = GateGuard::enter();
     work()
 }
 
-struct Inside;
+struct GateGuard;
 
-impl Inside {
+impl GateGuard {
     fn enter() -> Self {
         loop {
-            INSIDE.fetch_add(1, Ordering::SeqCst);
-            if FORKING.load(Ordering::SeqCst) == 0 {
+            ACTIVE_THREADS.fetch_add(1, Ordering::SeqCst);
+            if PENDING_FORKS.load(Ordering::SeqCst) == 0 {
                 break;
             }
-            INSIDE.fetch_sub(1, Ordering::SeqCst);
-            while FORKING.load(Ordering::SeqCst) != 0 {
-                std::thread::sleep(PAUSE);
+            ACTIVE_THREADS.fetch_sub(1, Ordering::SeqCst);
+            while PENDING_FORKS.load(Ordering::SeqCst) != 0 {
+                std::thread::sleep(POLL_INTERVAL);
             }
         }
-        DEPTH.set(1);
+        NESTING_DEPTH.set(1);
         Self
     }
 }
 
-impl Drop for Inside {
+impl Drop for GateGuard {
     fn drop(&mut self) {
-        DEPTH.set(0);
-        INSIDE.fetch_sub(1, Ordering::SeqCst);
+        NESTING_DEPTH.set(0);
+        ACTIVE_THREADS.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 /// Before a fork: lets no thread in, and waits until all are out.
 #[cfg(unix)]
 pub(super) fn close() {
-    CLOSED.set(CLOSED.get().wrapping_add(1));
-    FORKING.fetch_add(1, Ordering::SeqCst);
+    CLOSE_COUNT.set(CLOSE_COUNT.get().wrapping_add(1));
+    PENDING_FORKS.fetch_add(1, Ordering::SeqCst);
     let started = Instant::now();
-    while INSIDE.load(Ordering::SeqCst) > DEPTH.get() && started.elapsed() < MAX_WAIT {
-        std::thread::sleep(PAUSE);
+    while ACTIVE_THREADS.load(Ordering::SeqCst) > NESTING_DEPTH.get() && started.elapsed() < MAX_FORK_DELAY {
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 
 /// After a fork, in the parent.
 #[cfg(unix)]
 pub(super) fn open() {
-    if CLOSED.get() > 0 {
-        CLOSED.set(CLOSED.get().wrapping_sub(1));
-        FORKING.fetch_sub(1, Ordering::SeqCst);
+    if CLOSE_COUNT.get() > 0 {
+        CLOSE_COUNT.set(CLOSE_COUNT.get().wrapping_sub(1));
+        PENDING_FORKS.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 /// After a fork, in the child, which has this thread alone.
 #[cfg(unix)]
 pub(super) fn reset() {
-    CLOSED.set(0);
-    INSIDE.store(DEPTH.get(), Ordering::SeqCst);
-    FORKING.store(0, Ordering::SeqCst);
+    CLOSE_COUNT.set(0);
+    ACTIVE_THREADS.store(NESTING_DEPTH.get(), Ordering::SeqCst);
+    PENDING_FORKS.store(0, Ordering::SeqCst);
 }
 
 #[cfg(all(test, unix))]
@@ -105,14 +105,14 @@ mod tests {
     // The gate is the process's own, and other tests fork: each of these leaves it as it was.
 
     #[test]
-    fn fork_waits_until_nobody_is_inside() {
+    fn fork_waits_for_active_threads() {
         let (inside, is_inside) = mpsc::channel();
         let (leave, may_leave) = mpsc::channel::<()>();
         let left = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let left = &left;
             scope.spawn(move || {
-                hold_off_forks(|| {
+                with_forks_blocked(|| {
                     inside.send(()).unwrap();
                     may_leave.recv().unwrap();
                     left.store(true, Ordering::SeqCst);
@@ -126,7 +126,7 @@ mod tests {
                 saw
             });
             // It has closed the gate, so it waits from now on.
-            while FORKING.load(Ordering::SeqCst) == 0 {
+            while PENDING_FORKS.load(Ordering::SeqCst) == 0 {
                 std::thread::yield_now();
             }
             leave.send(()).unwrap();
@@ -135,12 +135,12 @@ mod tests {
     }
 
     #[test]
-    fn nobody_enters_while_thread_forks() {
+    fn gate_is_closed_during_fork() {
         close();
         let entered = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let entered = &entered;
-            scope.spawn(move || hold_off_forks(|| entered.store(true, Ordering::SeqCst)));
+            scope.spawn(move || with_forks_blocked(|| entered.store(true, Ordering::SeqCst)));
             // It is on its way: it was counted, or counts itself out again.
             std::thread::yield_now();
             assert!(!entered.load(Ordering::SeqCst));
@@ -150,10 +150,10 @@ mod tests {
     }
 
     #[test]
-    fn thread_that_is_inside_enters_again_and_a_panic_leaves() {
-        assert_eq!(hold_off_forks(|| hold_off_forks(|| DEPTH.get())), 1);
-        let panics = || hold_off_forks(|| panic!("inside"));
+    fn gate_is_reentrant_and_released_on_panic() {
+        assert_eq!(with_forks_blocked(|| with_forks_blocked(|| NESTING_DEPTH.get())), 1);
+        let panics = || with_forks_blocked(|| panic!("inside"));
         assert!(std::panic::catch_unwind(panics).is_err());
-        assert_eq!(DEPTH.get(), 0);
+        assert_eq!(NESTING_DEPTH.get(), 0);
     }
 }

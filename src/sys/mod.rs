@@ -21,18 +21,18 @@ mod signals;
 mod striped_slots;
 
 #[cfg(all(test, unix))]
-pub(crate) use fork::beside_a_child;
+pub(crate) use fork::with_live_child;
 
-pub use environment::{home, is_secure_execution, program_name, variable};
-pub use fork::{Guarded, Inherited, generation, make_ready_for_forks, watch_forks};
-pub use fork_gate::hold_off_forks;
+pub use environment::{env_var, home_dir, is_secure_execution, program_name};
+pub use fork::{ForkSafeSocket, SocketRegistration, generation, install_fork_handlers, prewarm_before_fork};
+pub use fork_gate::with_forks_blocked;
 pub use open_beneath::{BeneathError, metadata_beneath, open_beneath};
 pub use per_process::PerProcess;
-pub use poll::{Awaited, wait_any, wait_readable, wait_writable};
+pub use poll::{PollFd, wait_any, wait_readable, wait_writable};
 pub use random::{check_random, fill_random};
-pub use shared_slot::{Share, Slot};
+pub use shared_slot::{SharedRef, Slot};
 pub use signals::with_signals_blocked;
-pub use striped_slots::Stripes;
+pub use striped_slots::StripedSlots;
 
 /// Seconds since 1970 by the clock's last tick, at most 10 ms ago; nothing where there is no such clock.
 #[must_use]
@@ -69,11 +69,11 @@ pub fn boot_time() -> Duration {
             return Duration::new(seconds, nanos);
         }
     }
-    since_first_use()
+    elapsed_since_first_use()
 }
 
 /// For systems without such a clock. On Windows `Instant` counts suspended time.
-fn since_first_use() -> Duration {
+fn elapsed_since_first_use() -> Duration {
     static FIRST_USE: OnceBox<Instant> = OnceBox::new();
     FIRST_USE.get_or_init(|| Box::new(Instant::now())).elapsed()
 }

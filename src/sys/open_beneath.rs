@@ -31,9 +31,9 @@ pub fn open_beneath(directory: &Path, relative: &Path) -> Result<File, BeneathEr
     #[cfg(target_os = "linux")]
     {
         let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
-        match linux::open(directory, relative, flags) {
+        match linux::openat2(directory, relative, flags) {
             Ok(file) => return Ok(file),
-            Err(error) if !linux::is_missing(&error) => return Err(linux::classify(error)),
+            Err(error) if !linux::is_openat2_unavailable(&error) => return Err(linux::classify_error(error)),
             Err(_) => {}
         }
     }
@@ -47,9 +47,9 @@ pub fn open_beneath(directory: &Path, relative: &Path) -> Result<File, BeneathEr
 pub fn metadata_beneath(directory: &Path, relative: &Path) -> Result<Metadata, BeneathError> {
     #[cfg(target_os = "linux")]
     {
-        match linux::open(directory, relative, libc::O_PATH) {
+        match linux::openat2(directory, relative, libc::O_PATH) {
             Ok(file) => return Ok(file.metadata()?),
-            Err(error) if !linux::is_missing(&error) => return Err(linux::classify(error)),
+            Err(error) if !linux::is_openat2_unavailable(&error) => return Err(linux::classify_error(error)),
             Err(_) => {}
         }
     }
@@ -66,19 +66,19 @@ fn canonical_beneath(directory: &Path, relative: &Path) -> Result<PathBuf, Benea
 
 fn open_and_compare(directory: &Path, relative: &Path) -> Result<File, BeneathError> {
     let path = canonical_beneath(directory, relative)?;
-    let file = open(&path)?;
+    let file = open_nonblocking(&path)?;
     // The directories on the way may have been replaced since.
     if is_beneath(&file, directory, relative)? { Ok(file) } else { Err(BeneathError::Outside) }
 }
 
 #[cfg(unix)]
-fn open(path: &Path) -> io::Result<File> {
+fn open_nonblocking(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
     OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
 }
 
 #[cfg(not(unix))]
-fn open(path: &Path) -> io::Result<File> {
+fn open_nonblocking(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).open(path)
 }
 
@@ -136,7 +136,7 @@ mod linux {
     /// The kernel asks for another attempt if a directory was renamed while it resolved a `..`.
     const MAX_ATTEMPTS: u32 = 16;
 
-    pub(super) fn open(directory: &Path, relative: &Path, flags: libc::c_int) -> io::Result<File> {
+    pub(super) fn openat2(directory: &Path, relative: &Path, flags: libc::c_int) -> io::Result<File> {
         let mut options = OpenOptions::new();
         let directory = options.read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open(directory)?;
         // The directory itself, which is no file: the caller sees that.
@@ -173,11 +173,11 @@ mod linux {
     }
 
     /// Whether there is no openat2: kernels before 5.6 have none, and old seccomp filters forbid what they do not know.
-    pub(super) fn is_missing(error: &io::Error) -> bool {
+    pub(super) fn is_openat2_unavailable(error: &io::Error) -> bool {
         matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM))
     }
 
-    pub(super) fn classify(error: io::Error) -> BeneathError {
+    pub(super) fn classify_error(error: io::Error) -> BeneathError {
         match error.raw_os_error() {
             // ELOOP: a link of /proc, or links that lead to each other.
             Some(libc::EXDEV | libc::ELOOP) => BeneathError::Outside,
@@ -194,11 +194,11 @@ mod tests {
     use super::*;
 
     /// By the kernel where it can, and by comparing paths.
-    const METHODS: [Method; 2] = [open_beneath, open_and_compare];
+    const IMPLEMENTATIONS: [OpenFn; 2] = [open_beneath, open_and_compare];
 
-    type Method = fn(&Path, &Path) -> Result<File, BeneathError>;
+    type OpenFn = fn(&Path, &Path) -> Result<File, BeneathError>;
 
-    fn tree() -> tempfile::TempDir {
+    fn create_symlink_tree() -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
         let at = |name: &str| root.path().join(name);
         fs::create_dir_all(at("allowed/inner")).unwrap();
@@ -217,10 +217,10 @@ mod tests {
     }
 
     #[test]
-    fn open_beneath_follows_links_inside_and_refuses_links_outside() {
-        let root = tree();
+    fn open_beneath_rejects_links_leaving_directory() {
+        let root = create_symlink_tree();
         let directory = root.path().join("allowed");
-        for open in METHODS {
+        for open in IMPLEMENTATIONS {
             for (path, content) in [
                 ("file", "file"),
                 ("inner/file", "inner/file"),
@@ -252,8 +252,8 @@ mod tests {
     }
 
     #[test]
-    fn open_file_of_replaced_directory_is_outside() {
-        let root = tree();
+    fn replaced_directory_is_detected_after_open() {
+        let root = create_symlink_tree();
         let (directory, relative) = (root.path().join("allowed"), Path::new("inner/file"));
         let stolen = File::open(root.path().join("other/file")).unwrap();
         assert!(!is_beneath(&stolen, &directory, relative).unwrap());

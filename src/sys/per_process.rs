@@ -11,11 +11,11 @@ use super::generation;
 /// Reading takes no lock. What a parent had made stays allocated in its child: its locks may have been held by threads
 /// that the child does not have.
 pub struct PerProcess<T> {
-    slot: AtomicPtr<Slot<T>>,
+    slot: AtomicPtr<GenerationSlot<T>>,
     owns: PhantomData<Box<T>>,
 }
 
-struct Slot<T> {
+struct GenerationSlot<T> {
     generation: u64,
     value: T,
 }
@@ -40,7 +40,7 @@ impl<T: Send + Sync> PerProcess<T> {
         if let Some(value) = self.get() {
             return value;
         }
-        let fresh = Box::into_raw(Box::new(Slot { generation: generation(), value: make() }));
+        let fresh = Box::into_raw(Box::new(GenerationSlot { generation: generation(), value: make() }));
         match self.slot.compare_exchange(seen, fresh, Ordering::AcqRel, Ordering::Acquire) {
             // SAFETY: `fresh` is published now, and lives as above.
             Ok(_) => unsafe { &(*fresh).value },
@@ -79,15 +79,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_value_is_kept() {
+    fn get_or_init_keeps_first_value() {
         let cell = PerProcess::new();
         assert_eq!(*cell.get_or_init(|| 1), 1);
         assert_eq!(*cell.get_or_init(|| 2), 1);
     }
     #[test]
-    fn of_two_threads_that_come_first_together_both_get_the_one_value_that_is_kept() {
-        struct Counted<'a>(&'a std::sync::atomic::AtomicUsize);
-        impl Drop for Counted<'_> {
+    fn concurrent_initializers_get_same_value() {
+        struct DropCounter<'a>(&'a std::sync::atomic::AtomicUsize);
+        impl Drop for DropCounter<'_> {
             fn drop(&mut self) {
                 self.0.fetch_add(1, Ordering::SeqCst);
             }
@@ -98,7 +98,7 @@ mod tests {
         let get = || {
             let value = cell.get_or_init(|| {
                 both_make.wait();
-                Counted(&dropped)
+                DropCounter(&dropped)
             });
             ptr::from_ref(value).addr()
         };
@@ -113,8 +113,8 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_forked_child_makes_a_value_of_its_own_and_the_parent_keeps_its() {
-        crate::sys::watch_forks();
+    fn forked_child_initializes_its_own_value() {
+        crate::sys::install_fork_handlers();
         let cell = PerProcess::new();
         assert_eq!(*cell.get_or_init(|| 1), 1);
         // SAFETY: the child makes a value and leaves; malloc may be called after a fork.

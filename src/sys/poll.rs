@@ -10,34 +10,34 @@ use std::os::fd::AsRawFd;
 /// Waits until `socket` can be written to (or has failed): a connect has ended. False when `limit` passed first.
 #[cfg(unix)]
 pub fn wait_writable<S: AsRawFd>(socket: &S, limit: Duration) -> io::Result<bool> {
-    poll(&mut [entry(socket.as_raw_fd(), libc::POLLOUT)], limit)
+    poll(&mut [new_pollfd(socket.as_raw_fd(), libc::POLLOUT)], limit)
 }
 
 /// Waits until `socket` has something to read (or has ended or failed). False when `limit` passed first.
 #[cfg(unix)]
 pub fn wait_readable<S: AsRawFd>(socket: &S, limit: Duration) -> io::Result<bool> {
-    poll(&mut [entry(socket.as_raw_fd(), libc::POLLIN)], limit)
+    poll(&mut [new_pollfd(socket.as_raw_fd(), libc::POLLIN)], limit)
 }
 
 /// One of several sockets that are waited for together.
 #[derive(Clone, Copy)]
-pub struct Awaited<'a> {
+pub struct PollFd<'a> {
     #[cfg(unix)]
-    entry: libc::pollfd,
+    pollfd: libc::pollfd,
     socket: PhantomData<&'a ()>,
 }
 
-impl<'a> Awaited<'a> {
+impl<'a> PollFd<'a> {
     /// Until `socket` has something to read, has somebody to accept, has ended or failed.
     #[cfg(unix)]
     pub fn readable<S: AsRawFd>(socket: &'a S) -> Self {
-        Self { entry: entry(socket.as_raw_fd(), libc::POLLIN), socket: PhantomData }
+        Self { pollfd: new_pollfd(socket.as_raw_fd(), libc::POLLIN), socket: PhantomData }
     }
 
     /// Until `socket` can be written to, or has failed.
     #[cfg(unix)]
     pub fn writable<S: AsRawFd>(socket: &'a S) -> Self {
-        Self { entry: entry(socket.as_raw_fd(), libc::POLLOUT), socket: PhantomData }
+        Self { pollfd: new_pollfd(socket.as_raw_fd(), libc::POLLOUT), socket: PhantomData }
     }
 
     /// As on unix.
@@ -55,8 +55,8 @@ impl<'a> Awaited<'a> {
 
 /// Waits until one of `sockets` is ready. False when `limit` passed first.
 #[cfg(unix)]
-pub fn wait_any(sockets: &[Awaited<'_>], limit: Duration) -> io::Result<bool> {
-    let mut entries: Vec<libc::pollfd> = sockets.iter().map(|socket| socket.entry).collect();
+pub fn wait_any(sockets: &[PollFd<'_>], limit: Duration) -> io::Result<bool> {
+    let mut entries: Vec<libc::pollfd> = sockets.iter().map(|socket| socket.pollfd).collect();
     poll(&mut entries, limit)
 }
 
@@ -67,7 +67,7 @@ pub fn wait_any(_: &[Awaited<'_>], limit: Duration) -> io::Result<bool> {
 }
 
 #[cfg(unix)]
-fn entry(descriptor: i32, events: i16) -> libc::pollfd {
+fn new_pollfd(descriptor: i32, events: i16) -> libc::pollfd {
     libc::pollfd { fd: descriptor, events, revents: 0 }
 }
 
@@ -105,7 +105,7 @@ pub fn wait_readable<S>(_: &S, limit: Duration) -> io::Result<bool> {
 }
 
 #[cfg(not(unix))]
-fn pause(limit: Duration) -> io::Result<bool> {
+fn sleep_briefly(limit: Duration) -> io::Result<bool> {
     std::thread::sleep(limit.min(Duration::from_millis(5)));
     Ok(true)
 }
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_socket_is_readable_once_something_was_sent_and_not_before() {
+    fn socket_is_readable_only_after_data_arrives() {
         let (ours, mut other) = UnixStream::pair().unwrap();
         assert!(!wait_readable(&ours, Duration::from_millis(1)).unwrap());
         other.write_all(b"x").unwrap();
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_socket_is_not_writable() {
+    fn full_socket_is_not_writable() {
         let (ours, _other) = UnixStream::pair().unwrap();
         assert!(wait_writable(&ours, Duration::ZERO).unwrap());
         ours.set_nonblocking(true).unwrap();
@@ -135,13 +135,13 @@ mod tests {
     }
 
     #[test]
-    fn one_of_several_ends_the_wait() {
+    fn wait_any_returns_when_one_is_ready() {
         let (silent, _other) = UnixStream::pair().unwrap();
         let (heard, mut speaker) = UnixStream::pair().unwrap();
-        let both = || [Awaited::readable(&silent), Awaited::readable(&heard)];
+        let both = || [PollFd::readable(&silent), PollFd::readable(&heard)];
         assert!(!wait_any(&both(), Duration::from_millis(1)).unwrap());
         speaker.write_all(b"x").unwrap();
         assert!(wait_any(&both(), Duration::from_secs(5)).unwrap());
-        assert!(wait_any(&[Awaited::writable(&silent)], Duration::ZERO).unwrap());
+        assert!(wait_any(&[PollFd::writable(&silent)], Duration::ZERO).unwrap());
     }
 }

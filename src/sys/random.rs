@@ -5,18 +5,18 @@ use std::io;
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand;
 
-use super::hold_off_forks;
+use super::with_forks_blocked;
 
 /// Fills `bytes` from a generator that notices a fork by itself.
 ///
 /// # Errors
 /// Where there are no random numbers.
 pub fn fill_random(bytes: &mut [u8]) -> Result<(), Unspecified> {
-    hold_off_forks(|| rand::fill(bytes))
+    with_forks_blocked(|| rand::fill(bytes))
 }
 
 /// How often a call that was interrupted is made again.
-const MAX_INTERRUPTED: usize = 100;
+const MAX_EINTR_RETRIES: usize = 100;
 
 /// Fails where the operating system gives no random numbers, as in a sandbox that forbids the call. AWS-LC ends the process
 /// then, when it seeds the generator of a thread or of a forked child.
@@ -26,7 +26,7 @@ const MAX_INTERRUPTED: usize = 100;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub fn check_random() -> io::Result<()> {
     let mut byte = [0_u8; 1];
-    for _ in 0..MAX_INTERRUPTED {
+    for _ in 0..MAX_EINTR_RETRIES {
         // SAFETY: one byte may be written to `byte`, which lives longer than the call.
         if unsafe { libc::getrandom(byte.as_mut_ptr().cast(), byte.len(), 0) } == 1 {
             return Ok(());

@@ -4,15 +4,15 @@
 /// blocked for good.
 pub fn with_signals_blocked<T>(work: impl FnOnce() -> T) -> T {
     #[cfg(unix)]
-    let _restored = Mask::block_all();
+    let _restored = SignalMaskGuard::block_all();
     work()
 }
 
 #[cfg(unix)]
-struct Mask(Option<libc::sigset_t>);
+struct SignalMaskGuard(Option<libc::sigset_t>);
 
 #[cfg(unix)]
-impl Mask {
+impl SignalMaskGuard {
     fn block_all() -> Self {
         let mut all = std::mem::MaybeUninit::uninit();
         let mut before = std::mem::MaybeUninit::uninit();
@@ -27,7 +27,7 @@ impl Mask {
 }
 
 #[cfg(unix)]
-impl Drop for Mask {
+impl Drop for SignalMaskGuard {
     fn drop(&mut self) {
         if let Some(before) = &self.0 {
             // SAFETY: `before` is a mask that pthread_sigmask itself filled in.
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_started_inside_takes_no_signal_and_the_starter_does_again() {
+    fn signals_are_blocked_only_in_spawned_thread() {
         let inside = with_signals_blocked(|| std::thread::spawn(|| is_blocked(libc::SIGTERM)));
         assert!(inside.join().unwrap());
         assert!(!is_blocked(libc::SIGTERM));

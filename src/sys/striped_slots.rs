@@ -8,42 +8,42 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::Slot;
 
 /// The most slots side by side. More threads than that share them.
-const MOST: usize = 8;
+const MAX_STRIPES: usize = 8;
 
 thread_local! {
     /// Threads are numbered as they come here first, so that a few that run together have numbers that follow each other.
-    static NUMBER: Cell<usize> = const { Cell::new(0) };
+    static THREAD_INDEX: Cell<usize> = const { Cell::new(0) };
 }
 
 /// As many slots as there are processors; a power of two.
-pub struct Stripes<T>(Arc<[Slot<T>]>);
+pub struct StripedSlots<T>(Arc<[Slot<T>]>);
 
-impl<T> Clone for Stripes<T> {
+impl<T> Clone for StripedSlots<T> {
     /// The same slots.
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<T> Stripes<T> {
+impl<T> StripedSlots<T> {
     /// With nothing in any of them.
     #[must_use]
     pub fn empty() -> Self {
-        Self((0..processors().next_power_of_two().min(MOST)).map(|_| Slot::empty()).collect())
+        Self((0..cpu_count().next_power_of_two().min(MAX_STRIPES)).map(|_| Slot::empty()).collect())
     }
 
     /// The slot of the calling thread, always the same one.
     #[inline]
     #[must_use]
-    pub fn mine(&self) -> Option<&Slot<T>> {
-        self.of_thread(match NUMBER.get() {
-            0 => numbered(),
+    pub fn for_current_thread(&self) -> Option<&Slot<T>> {
+        self.for_thread(match THREAD_INDEX.get() {
+            0 => assign_index(),
             known => known,
         })
     }
 
     #[inline]
-    fn of_thread(&self, number: usize) -> Option<&Slot<T>> {
+    fn for_thread(&self, number: usize) -> Option<&Slot<T>> {
         self.0.get(number & self.0.len().wrapping_sub(1))
     }
 
@@ -55,15 +55,15 @@ impl<T> Stripes<T> {
 
     /// How many shares have been taken from all slots, but for those that were discounted.
     #[must_use]
-    pub fn taken(&self) -> u64 {
-        self.0.iter().fold(0, |sum, slot| sum.wrapping_add(slot.taken()))
+    pub fn acquired_count(&self) -> u64 {
+        self.0.iter().fold(0, |sum, slot| sum.wrapping_add(slot.acquired_count()))
     }
 
     /// Takes out what is not to be kept.
     pub fn retain(&self, keep: impl Fn(&T) -> bool) {
         for slot in &*self.0 {
-            let Some(share) = slot.take() else { continue };
-            slot.discount();
+            let Some(share) = slot.acquire() else { continue };
+            slot.uncount_acquire();
             if !keep(&share) {
                 slot.clear();
             }
@@ -73,20 +73,20 @@ impl<T> Stripes<T> {
 
 /// Gives the calling thread its number, which is not 0.
 #[cold]
-fn numbered() -> usize {
-    static LAST: AtomicUsize = AtomicUsize::new(0);
-    let number = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1).max(1);
-    NUMBER.set(number);
+fn assign_index() -> usize {
+    static LAST_INDEX: AtomicUsize = AtomicUsize::new(0);
+    let number = LAST_INDEX.fetch_add(1, Ordering::Relaxed).wrapping_add(1).max(1);
+    THREAD_INDEX.set(number);
     number
 }
 
 /// How many there are for this process, asked once; many, where the system does not say.
-fn processors() -> usize {
-    static KNOWN: AtomicUsize = AtomicUsize::new(0);
-    match KNOWN.load(Ordering::Relaxed) {
+fn cpu_count() -> usize {
+    static CACHED_COUNT: AtomicUsize = AtomicUsize::new(0);
+    match CACHED_COUNT.load(Ordering::Relaxed) {
         0 => {
-            let found = allowed().unwrap_or(MOST).max(1);
-            KNOWN.store(found, Ordering::Relaxed);
+            let found = query_cpu_count().unwrap_or(MAX_STRIPES).max(1);
+            CACHED_COUNT.store(found, Ordering::Relaxed);
             found
         }
         known => known,
@@ -95,7 +95,7 @@ fn processors() -> usize {
 
 /// Not by the standard library, which looks through the files of control groups first.
 #[cfg(target_os = "linux")]
-fn allowed() -> Option<usize> {
+fn query_cpu_count() -> Option<usize> {
     // SAFETY: zeros are a set with none in it.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
     // SAFETY: no more is written to `set` than it has.
@@ -106,7 +106,7 @@ fn allowed() -> Option<usize> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn allowed() -> Option<usize> {
+fn query_cpu_count() -> Option<usize> {
     std::thread::available_parallelism().ok().map(usize::from)
 }
 
@@ -118,28 +118,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_finds_its_slot_again_and_takes_out_what_is_not_kept() {
-        let stripes = Stripes::empty();
-        drop(stripes.mine().unwrap().put(7));
-        assert_eq!(stripes.mine().unwrap().take().as_deref(), Some(&7));
+    fn thread_keeps_its_slot_and_retain_filters() {
+        let stripes = StripedSlots::empty();
+        drop(stripes.for_current_thread().unwrap().store(7));
+        assert_eq!(stripes.for_current_thread().unwrap().acquire().as_deref(), Some(&7));
         stripes.retain(|number| *number == 7);
-        assert!(stripes.mine().unwrap().take().is_some());
+        assert!(stripes.for_current_thread().unwrap().acquire().is_some());
         stripes.retain(|number| *number != 7);
-        assert!(stripes.0.iter().all(|slot| slot.take().is_none()));
+        assert!(stripes.0.iter().all(|slot| slot.acquire().is_none()));
     }
 
     #[test]
-    fn there_are_as_many_slots_as_processors_for_this_process() {
+    fn slot_count_matches_cpu_count() {
         let processors = thread::available_parallelism().unwrap().get();
-        assert!(allowed().unwrap() >= processors, "control groups may allow fewer");
-        let slots = Stripes::<u8>::empty().0.len();
-        assert!(slots.is_power_of_two() && slots <= MOST && slots >= processors.min(MOST));
+        assert!(query_cpu_count().unwrap() >= processors, "control groups may allow fewer");
+        let slots = StripedSlots::<u8>::empty().0.len();
+        assert!(slots.is_power_of_two() && slots <= MAX_STRIPES && slots >= processors.min(MAX_STRIPES));
     }
 
     #[test]
-    fn as_many_threads_as_there_are_slots_have_one_each() {
-        let stripes = Stripes((0..4).map(|_| Slot::<u8>::empty()).collect());
-        let slot = |number| std::ptr::from_ref(stripes.of_thread(number).unwrap()).addr();
+    fn consecutive_thread_indexes_use_distinct_slots() {
+        let stripes = StripedSlots((0..4).map(|_| Slot::<u8>::empty()).collect());
+        let slot = |number| std::ptr::from_ref(stripes.for_thread(number).unwrap()).addr();
         for first in [1, 6, usize::MAX - 3] {
             let slots: BTreeSet<_> = (first..=first + 3).map(slot).collect();
             assert_eq!(slots.len(), 4, "{first}");
@@ -147,12 +147,16 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_keeps_its_number_and_no_other_has_it() {
-        let stripes = Stripes::<u8>::empty();
+    fn thread_index_is_stable_and_unique() {
+        let stripes = StripedSlots::<u8>::empty();
         let number = || {
-            let slot = std::ptr::from_ref(stripes.mine().unwrap());
-            let number = NUMBER.get();
-            assert!(number > 0 && std::ptr::eq(stripes.mine().unwrap(), slot) && NUMBER.get() == number);
+            let slot = std::ptr::from_ref(stripes.for_current_thread().unwrap());
+            let number = THREAD_INDEX.get();
+            assert!(
+                number > 0
+                    && std::ptr::eq(stripes.for_current_thread().unwrap(), slot)
+                    && THREAD_INDEX.get() == number
+            );
             number
         };
         let others = [(); 3].map(|()| thread::scope(|scope| scope.spawn(number).join().unwrap()));

@@ -126,7 +126,7 @@ impl Browser {
 }
 
 fn rundll32() -> OsString {
-    let system = sys::variable("SystemRoot").unwrap_or_else(|| "C:\\Windows".into());
+    let system = sys::env_var("SystemRoot").unwrap_or_else(|| "C:\\Windows".into());
     let mut path = std::path::PathBuf::from(system);
     path.push("System32");
     path.push("rundll32.exe");

@@ -13,11 +13,11 @@ use super::page::Pages;
 use crate::authorize::authorization_response::{Arrival, Expected, Place};
 use crate::authorize::redirect_connection::Visitor;
 use crate::authorize::redirect_handler::Desk;
-use crate::base::call::{Call, cancelled};
+use crate::base::call::{CallContext, cancelled_error};
 use crate::base::error::{Error, Result, Status};
-use crate::base::log::Level;
+use crate::base::log::LogLevel;
 use crate::base::url::Url;
-use crate::sys::{Awaited, Guarded, wait_any};
+use crate::sys::{ForkSafeSocket, PollFd, wait_any};
 
 /// Visitors at once. A browser opens a few, some of them only in case.
 const CROWD: usize = 16;
@@ -31,7 +31,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// The sockets at RedirectURI. Bound from the start, so that no visit comes too early; closed when dropped.
 #[derive(Debug)]
 pub struct Listener {
-    sockets: Vec<Guarded<TcpListener>>,
+    sockets: Vec<ForkSafeSocket<TcpListener>>,
     place: Place,
     shown: String,
 }
@@ -59,7 +59,7 @@ impl Listener {
     ///
     /// # Errors
     /// The server's refusal; [`Status::Timeout`] at the call's deadline, [`Status::Cancelled`].
-    pub fn wait(&self, expected: &Expected, pages: &Pages, call: &Call) -> Result<Arrival> {
+    pub fn wait(&self, expected: &Expected, pages: &Pages, call: &CallContext) -> Result<Arrival> {
         self.wait_beside(expected, pages, call, &mut || Ok(()))
     }
 
@@ -72,10 +72,10 @@ impl Listener {
         &self,
         expected: &Expected,
         pages: &Pages,
-        call: &Call,
+        call: &CallContext,
         beside: &mut dyn FnMut() -> Result<()>,
     ) -> Result<Arrival> {
-        call.log.line(Level::Debug, || format!("waiting for the browser at {}", self.shown));
+        call.log.log(LogLevel::Debug, || format!("waiting for the browser at {}", self.shown));
         let mut hall = Hall {
             desk: Desk::new(&self.place, expected, pages, call),
             listener: self,
@@ -88,10 +88,10 @@ impl Listener {
                 return outcome;
             }
             if call.cancel.is_cancelled() {
-                return Err(cancelled());
+                return Err(cancelled_error());
             }
             if !hall.desk.is_done() {
-                if call.deadline.passed() {
+                if call.deadline.is_past() {
                     return Err(hall.desk.timeout(&self.shown));
                 }
                 beside()?;
@@ -133,10 +133,10 @@ fn addresses(host: &str) -> Vec<(IpAddr, bool)> {
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<Guarded<TcpListener>> {
+fn listen(address: SocketAddr) -> io::Result<ForkSafeSocket<TcpListener>> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // On the fork handler's list before it listens: a child would hold the port.
-    let listener = Guarded::new(TcpListener::from(socket));
+    let listener = ForkSafeSocket::new(TcpListener::from(socket));
     let socket = SockRef::from(&*listener);
     // On unix this allows no second listener, only one after a listener whose last connections are not yet forgotten;
     // on Windows it would allow a second.
@@ -197,7 +197,7 @@ fn is_passing(error: &io::Error) -> bool {
 /// Whoever is here, and the desk that they come to.
 struct Hall<'a> {
     listener: &'a Listener,
-    call: &'a Call,
+    call: &'a CallContext,
     desk: Desk<'a>,
     visitors: Vec<Visitor>,
     /// Nobody more can be let in for now: all are being answered, or the process has no descriptor left.
@@ -207,7 +207,7 @@ struct Hall<'a> {
 impl Hall<'_> {
     /// The outcome, once there is one and the page of it was delivered as well as it can be.
     fn ended(&mut self) -> Option<Result<Arrival>> {
-        let in_time = self.desk.done_since()?.elapsed() < FAREWELL && !self.call.deadline.passed();
+        let in_time = self.desk.done_since()?.elapsed() < FAREWELL && !self.call.deadline.is_past();
         if in_time && !self.visitors.iter().all(Visitor::is_reading) {
             return None;
         }
@@ -216,11 +216,11 @@ impl Hall<'_> {
 
     /// Waits until somebody moves, for a slice at most.
     fn pause(&self) -> Result<()> {
-        let mut awaited: Vec<Awaited<'_>> = self.visitors.iter().map(Visitor::awaited).collect();
+        let mut awaited: Vec<PollFd<'_>> = self.visitors.iter().map(Visitor::awaited).collect();
         if !self.full {
-            awaited.extend(self.listener.sockets.iter().map(|socket| Awaited::readable(&**socket)));
+            awaited.extend(self.listener.sockets.iter().map(|socket| PollFd::readable(&**socket)));
         }
-        let left = self.call.deadline.left().unwrap_or(SLICE);
+        let left = self.call.deadline.remaining().unwrap_or(SLICE);
         wait_any(&awaited, left.clamp(Duration::from_millis(1), SLICE)).map(drop).map_err(|error| {
             let text = format!("waiting at {} failed: {error}", self.listener.shown);
             Error::new(Status::Network, "consent", text)

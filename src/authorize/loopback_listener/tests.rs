@@ -20,8 +20,8 @@ fn expected() -> Expected {
     }
 }
 
-fn call(limit: Duration) -> Call {
-    Call::within(limit, "ConsentTimeout")
+fn call(limit: Duration) -> CallContext {
+    CallContext::with_timeout(limit, "ConsentTimeout")
 }
 
 fn redirect(host: &str, port: u16) -> Url {
@@ -382,9 +382,9 @@ fn the_schemes_own_port_is_a_port_once_it_is_written() {
 #[cfg(unix)]
 #[test]
 fn a_forked_child_holds_no_port() {
-    crate::sys::watch_forks();
+    crate::sys::install_fork_handlers();
     let (listener, port) = listening("127.0.0.1");
-    crate::sys::beside_a_child(|| {
+    crate::sys::with_live_child(|| {
         drop(listener);
         bound_again("127.0.0.1", port);
     });

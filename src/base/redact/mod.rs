@@ -14,10 +14,10 @@ mod needles;
 mod view;
 
 use needles::Needles;
-use view::View;
+use view::DecodedView;
 
 /// Below this length a text may hold a secret by chance, and redacting it would say where.
-const MIN_REDACTABLE: usize = 4;
+const MIN_REDACTABLE_LEN: usize = 4;
 
 /// So much of a text is searched, in bytes; the rest is dropped. About 1000 characters are shown.
 const MAX_SCANNED: usize = 16 << 10;
@@ -29,7 +29,7 @@ const CUT_MARGIN: usize = 512;
 const MAX_DEPTH: usize = 3;
 
 /// With what an escape begins: percent-encoding, character references of HTML, JSON and JavaScript.
-const ESCAPES: &[u8] = b"%&\\";
+const ESCAPE_PREFIXES: &[u8] = b"%&\\";
 
 /// What stands for a secret.
 const REDACTED: &str = "****";
@@ -46,15 +46,15 @@ impl Redactor {
         let (mut needles, mut too_short) = (Needles::default(), Vec::new());
         for secret in secrets {
             let text = secret.reveal();
-            if text.len() < MIN_REDACTABLE {
+            if text.len() < MIN_REDACTABLE_LEN {
                 too_short.push(secret.clone());
                 continue;
             }
             // Of a URL the scheme and the host are no secrets, and in many error descriptions.
             let add = if url::scheme(text).is_some() { Needles::add_whole } else { Needles::add };
-            add(&mut needles, &View::new(text));
+            add(&mut needles, &DecodedView::new(text));
             for part in embedded_secrets(text) {
-                needles.add(&View::new(part.reveal()));
+                needles.add(&DecodedView::new(part.reveal()));
             }
         }
         needles.merge();
@@ -76,30 +76,30 @@ impl Redactor {
         };
         let scanned = text.get(..scanned).unwrap_or_default();
         let mut secret = vec![false; scanned.len()];
-        visit(&View::new(scanned), MAX_DEPTH, &mut |view| {
+        visit_decodings(&DecodedView::new(scanned), MAX_DEPTH, &mut |view| {
             self.needles.mark(view, &mut secret);
-            for base64 in (0..4).filter_map(|phase| view.base64(phase)) {
-                visit(&base64, 1, &mut |view| self.needles.mark(view, &mut secret));
+            for base64 in (0..4).filter_map(|phase| view.decode_base64(phase)) {
+                visit_decodings(&base64, 1, &mut |view| self.needles.mark(view, &mut secret));
             }
         });
-        without(scanned, &secret, end)
+        redact_marked(scanned, &secret, end)
     }
 }
 
 /// Visits `view` and what is left of it when encodings are undone: each by itself, since a secret may look like an escape
 /// of another one, and all at once.
-fn visit(view: &View, depth: usize, visitor: &mut dyn FnMut(&View)) {
+fn visit_decodings(view: &DecodedView, depth: usize, visitor: &mut dyn FnMut(&DecodedView)) {
     visitor(view);
     let Some(depth) = depth.checked_sub(1) else { return };
-    let escapes: Vec<u8> = ESCAPES.iter().copied().filter(|escape| view.contains(*escape)).collect();
+    let escapes: Vec<u8> = ESCAPE_PREFIXES.iter().copied().filter(|escape| view.contains(*escape)).collect();
     let each = escapes.iter().map(std::slice::from_ref).filter(|_| escapes.len() > 1);
     for view in each.chain([escapes.as_slice()]).filter_map(|escapes| view.unescape(escapes)) {
-        visit(&view, depth, visitor);
+        visit_decodings(&view, depth, visitor);
     }
 }
 
 /// `text` up to `end`, with every run of bytes that are `secret` redacted.
-fn without(text: &str, secret: &[bool], end: usize) -> String {
+fn redact_marked(text: &str, secret: &[bool], end: usize) -> String {
     let mut shown = String::with_capacity(end);
     let mut in_secret = false;
     for (place, c) in text.char_indices().take_while(|(place, _)| *place < end) {
@@ -129,7 +129,7 @@ fn embedded_secrets(secret: &str) -> Vec<Secret> {
         Some(Secret::from(password))
     });
     let parts = [signature, basic, scheme("Bearer")].into_iter().flatten().map(Secret::from);
-    parts.chain(password).filter(|part| part.reveal().len() >= MIN_REDACTABLE).collect()
+    parts.chain(password).filter(|part| part.reveal().len() >= MIN_REDACTABLE_LEN).collect()
 }
 
 #[cfg(test)]

@@ -11,23 +11,23 @@ fn redact(secrets: &[&str], text: &str) -> String {
     Redactor::new(secrets.iter()).redact(text)
 }
 
-fn percent(text: &str, stays: impl Fn(u8) -> bool) -> String {
+fn percent_encode(text: &str, stays: impl Fn(u8) -> bool) -> String {
     let one = |byte| if stays(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
     text.bytes().map(one).collect()
 }
 
-fn lower_hex(text: &str) -> String {
+fn percent_encode_lowercase(text: &str) -> String {
     let one = |byte: u8| {
         if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02x}") }
     };
     text.bytes().map(one).collect()
 }
 
-fn per_char(text: &str, one: impl Fn(char) -> String) -> String {
+fn encode_chars(text: &str, one: impl Fn(char) -> String) -> String {
     text.chars().map(one).collect()
 }
 
-fn html(text: &str) -> String {
+fn html_escape(text: &str) -> String {
     let one = |c| match c {
         '&' => "&amp;".to_owned(),
         '<' => "&lt;".to_owned(),
@@ -41,76 +41,82 @@ fn html(text: &str) -> String {
         'ß' => "&szlig;".to_owned(),
         c => c.to_string(),
     };
-    per_char(text, one)
+    encode_chars(text, one)
 }
 
-fn json(text: &str) -> String {
+fn json_escape(text: &str) -> String {
     let quoted = serde_json::to_string(text).unwrap();
     quoted[1..quoted.len() - 1].to_owned()
 }
 
-fn utf16(text: &str) -> String {
+fn utf16_escape(text: &str) -> String {
     text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect()
 }
 
-fn pieces(text: &str, every: usize, encode: Encoding) -> Vec<String> {
+fn encode_chunks(text: &str, every: usize, encode: Encoding) -> Vec<String> {
     let chars: Vec<char> = text.chars().collect();
     chars.chunks(every).map(|piece| encode(&piece.iter().collect::<String>())).collect()
 }
 
-fn wrapped(text: &str, every: usize, by: &str) -> String {
-    pieces(text, every, str::to_owned).join(by)
+fn wrap_lines(text: &str, every: usize, by: &str) -> String {
+    encode_chunks(text, every, str::to_owned).join(by)
 }
 
 const ENCODINGS: &[(&str, Encoding)] = &[
     ("verbatim", |text| text.to_owned()),
-    ("percent, upper case", |text| percent(text, |byte| byte.is_ascii_alphanumeric())),
-    ("percent, lower case", lower_hex),
-    ("percent, all", |text| percent(text, |_| false)),
-    ("percent but /", |text| percent(text, |byte| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte))),
+    ("percent, upper case", |text| percent_encode(text, |byte| byte.is_ascii_alphanumeric())),
+    ("percent, lower case", percent_encode_lowercase),
+    ("percent, all", |text| percent_encode(text, |_| false)),
+    ("percent but /", |text| {
+        percent_encode(text, |byte| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte))
+    }),
     ("percent but reserved", |text| {
-        percent(text, |byte| byte.is_ascii_alphanumeric() || b"/-._~:?#[]@!$&'()*+,;=".contains(&byte))
+        percent_encode(text, |byte| byte.is_ascii_alphanumeric() || b"/-._~:?#[]@!$&'()*+,;=".contains(&byte))
     }),
     ("form, + for spaces", |text| {
-        percent(text, |byte| byte.is_ascii_alphanumeric() || byte == b' ').replace(' ', "+")
+        percent_encode(text, |byte| byte.is_ascii_alphanumeric() || byte == b' ').replace(' ', "+")
     }),
-    ("percent twice", |text| lower_hex(&lower_hex(text))),
+    ("percent twice", |text| percent_encode_lowercase(&percent_encode_lowercase(text))),
     ("escape()", |text| text.encode_utf16().map(|unit| format!("%u{unit:04X}")).collect()),
-    ("HTML, named", html),
-    ("HTML, decimal", |text| per_char(text, |c| format!("&#{};", u32::from(c)))),
-    ("HTML, hex", |text| per_char(text, |c| format!("&#x{:x};", u32::from(c)))),
-    ("HTML, hex, upper case", |text| per_char(text, |c| format!("&#X{:X};", u32::from(c)))),
-    ("HTML twice", |text| html(&html(text))),
-    ("JSON", json),
-    ("JSON with \\/", |text| json(text).replace('/', "\\/")),
-    ("JSON, all \\u", utf16),
-    ("JSON, all \\u, upper case", |text| utf16(text).to_uppercase().replace("\\U", "\\u")),
+    ("HTML, named", html_escape),
+    ("HTML, decimal", |text| encode_chars(text, |c| format!("&#{};", u32::from(c)))),
+    ("HTML, hex", |text| encode_chars(text, |c| format!("&#x{:x};", u32::from(c)))),
+    ("HTML, hex, upper case", |text| encode_chars(text, |c| format!("&#X{:X};", u32::from(c)))),
+    ("HTML twice", |text| html_escape(&html_escape(text))),
+    ("JSON", json_escape),
+    ("JSON with \\/", |text| json_escape(text).replace('/', "\\/")),
+    ("JSON, all \\u", utf16_escape),
+    ("JSON, all \\u, upper case", |text| utf16_escape(text).to_uppercase().replace("\\U", "\\u")),
     ("JSON, \\u for HTML", |text| {
-        json(text).replace('&', "\\u0026").replace('<', "\\u003c").replace('/', "\\u002F")
+        json_escape(text).replace('&', "\\u0026").replace('<', "\\u003c").replace('/', "\\u002F")
     }),
-    ("JSON in JSON", |text| json(&json(text))),
+    ("JSON in JSON", |text| json_escape(&json_escape(text))),
     ("\\x", |text| {
-        if text.is_ascii() { per_char(text, |c| format!("\\x{:02x}", u32::from(c))) } else { text.to_owned() }
+        if text.is_ascii() {
+            encode_chars(text, |c| format!("\\x{:02x}", u32::from(c)))
+        } else {
+            text.to_owned()
+        }
     }),
-    ("\\u{}", |text| per_char(text, |c| format!("\\u{{{:x}}}", u32::from(c)))),
-    ("JSON in HTML", |text| html(&json(text))),
-    ("HTML in JSON", |text| json(&html(text))),
-    ("percent in JSON", |text| json(&lower_hex(text))),
-    ("JSON in percent", |text| lower_hex(&json(text))),
+    ("\\u{}", |text| encode_chars(text, |c| format!("\\u{{{:x}}}", u32::from(c)))),
+    ("JSON in HTML", |text| html_escape(&json_escape(text))),
+    ("HTML in JSON", |text| json_escape(&html_escape(text))),
+    ("percent in JSON", |text| json_escape(&percent_encode_lowercase(text))),
+    ("JSON in percent", |text| percent_encode_lowercase(&json_escape(text))),
     ("base64", |text| STANDARD.encode(text)),
     ("base64, no padding", |text| STANDARD_NO_PAD.encode(text)),
     ("base64url", |text| URL_SAFE.encode(text)),
     ("base64url, no padding", |text| URL_SAFE_NO_PAD.encode(text)),
-    ("base64 in percent", |text| lower_hex(&STANDARD.encode(text))),
+    ("base64 in percent", |text| percent_encode_lowercase(&STANDARD.encode(text))),
     ("base64 in JSON", |text| STANDARD.encode(text).replace('/', "\\/")),
-    ("base64, wrapped", |text| wrapped(&STANDARD.encode(text), 7, "\r\n")),
-    ("percent in base64", |text| STANDARD.encode(lower_hex(text))),
-    ("CRLF", |text| wrapped(text, 5, "\r\n")),
-    ("LF and spaces", |text| wrapped(text, 3, "\n  ")),
-    ("spaces", |text| wrapped(text, 4, " ")),
-    ("percent, CRLF", |text| pieces(text, 4, lower_hex).join("%0d%0A")),
-    ("zero-width", |text| wrapped(text, 4, "\u{200b}")),
-    ("JSON, line breaks", |text| pieces(text, 4, json).join("\\r\\n")),
+    ("base64, wrapped", |text| wrap_lines(&STANDARD.encode(text), 7, "\r\n")),
+    ("percent in base64", |text| STANDARD.encode(percent_encode_lowercase(text))),
+    ("CRLF", |text| wrap_lines(text, 5, "\r\n")),
+    ("LF and spaces", |text| wrap_lines(text, 3, "\n  ")),
+    ("spaces", |text| wrap_lines(text, 4, " ")),
+    ("percent, CRLF", |text| encode_chunks(text, 4, percent_encode_lowercase).join("%0d%0A")),
+    ("zero-width", |text| wrap_lines(text, 4, "\u{200b}")),
+    ("JSON, line breaks", |text| encode_chunks(text, 4, json_escape).join("\\r\\n")),
     ("upper case", str::to_ascii_uppercase),
 ];
 
@@ -203,12 +209,12 @@ fn short_secret_is_redacted_as_a_whole_only() {
 }
 
 #[test]
-fn longer_secret_is_redacted_before_a_shorter_one_in_it() {
+fn longer_secret_is_redacted_before_contained_one() {
     assert_eq!(redact(&["secret", "secret-and-more"], "secret-and-more"), "****");
 }
 
 #[test]
-fn signature_and_credentials_are_secrets_of_their_own() {
+fn jwt_signature_and_credentials_are_redacted_separately() {
     assert_eq!(redact(&["head.load.signature"], "sig: signature"), "sig: ****");
     assert_eq!(redact(&["Basic Y2xpZW50"], "got Y2xpZW50"), "got ****");
     let basic = format!("Basic {}", STANDARD.encode("jsmith:hunter2"));
@@ -216,7 +222,7 @@ fn signature_and_credentials_are_secrets_of_their_own() {
 }
 
 #[test]
-fn text_with_a_very_short_secret_is_not_shown() {
+fn text_with_short_secret_is_suppressed() {
     assert_eq!(redact(&["42"], "the tenant is 42"), "(not shown: it repeats a secret)");
     assert_eq!(redact(&["", "42"], "unknown tenant"), "unknown tenant");
 }
@@ -239,7 +245,7 @@ fn ordinary_error_texts_stay_readable() {
 }
 
 #[test]
-fn any_text_is_redacted_without_panic() {
+fn malformed_escapes_are_redacted_without_panic() {
     for text in [
         "%",
         "%4",
@@ -274,7 +280,7 @@ fn any_text_is_redacted_without_panic() {
 }
 
 #[test]
-fn long_text_is_redacted_in_bounded_time_and_cut_without_a_rest() {
+fn long_text_is_truncated_in_bounded_time() {
     let secret = "hunter2-hunter2-hunter2";
     let started = std::time::Instant::now();
     for filler in ["x", "%25", "\\\\", " ", "A", "hunter2-"] {

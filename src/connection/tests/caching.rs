@@ -6,7 +6,7 @@ use authority::{Authority, Play};
 use jsonwebtoken::Algorithm;
 use serde_json::json;
 
-use crate::base::log::Sink;
+use crate::base::log::LogSink;
 use crate::connection::tests::{Bench, HOUR, bench, open, server};
 use crate::connection::*;
 use crate::sys::sync::Mutex as Lock;
@@ -190,8 +190,8 @@ fn of_very_many_tokens_of_its_own_a_connection_leaves_none_behind() {
 #[derive(Default)]
 struct Lines(Lock<Vec<String>>);
 
-impl Sink for Lines {
-    fn line(&self, level: Level, message: &str) {
+impl LogSink for Lines {
+    fn log(&self, level: LogLevel, message: &str) {
         self.0.lock().push(format!("{} {message}", level as i32));
     }
 }
@@ -204,7 +204,7 @@ fn about_to_expire(more: &str, play: Play) -> (Authority, Bench, Arc<Lines>) {
     bench.at(3550);
     authority.play_always(play);
     let lines: Arc<Lines> = Arc::default();
-    bench.connection.set_log(Log::to(Arc::<Lines>::clone(&lines), Level::Info));
+    bench.connection.set_log(Log::new(Arc::<Lines>::clone(&lines), LogLevel::Info));
     (authority, bench, lines)
 }
 
@@ -270,7 +270,7 @@ fn early_renewal_opens_no_browser() {
     let first = bench.connection.get_token(Wishes::default()).unwrap();
     bench.at(3550);
     let lines: Arc<Lines> = Arc::default();
-    bench.connection.set_log(Log::to(Arc::<Lines>::clone(&lines), Level::Info));
+    bench.connection.set_log(Log::new(Arc::<Lines>::clone(&lines), LogLevel::Info));
     assert!(Arc::ptr_eq(&bench.connection.get_token(Wishes::default()).unwrap(), &first));
     let lines = lines.0.lock().join("\n");
     assert!(lines.contains("no refresh token came with it"), "{lines}");
@@ -365,7 +365,7 @@ fn log_has_a_line_for_each_fetch_backoff_breaker_change_and_skew() {
     let (authority, endpoint) = server(HOUR);
     let bench = bench(&endpoint);
     let lines: Arc<Lines> = Arc::default();
-    let log = || Log::to(Arc::<Lines>::clone(&lines), Level::Info);
+    let log = || Log::new(Arc::<Lines>::clone(&lines), LogLevel::Info);
     bench.connection.set_log(log());
     let heard = |what: &dyn Fn()| {
         what();

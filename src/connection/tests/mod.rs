@@ -174,7 +174,7 @@ fn the_timeout_of_a_call_outranks_login_timeout() {
     let config = bench.connection.snapshot.load_full();
     let limit = |timeout| {
         let wishes = Wishes { timeout, ..Wishes::default() };
-        bench.connection.call(config.config().unwrap(), wishes).limit.to_string()
+        bench.connection.call(config.config().unwrap(), wishes).timeout.to_string()
     };
     assert_eq!(limit(None), "15 s (LoginTimeout)");
     assert_eq!(limit(Some(Duration::from_millis(1500))), "1.5 s (the call's timeout)");

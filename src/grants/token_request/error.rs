@@ -34,7 +34,7 @@ pub(super) fn error(refused: Refused<'_>, exchange: &Exchange) -> Error {
         .with_oauth(refusal.error, refusal.description)
         .with_provider_code(refusal.provider_code)
         .with_http(refusal.http_status, refusal.retry_after)
-        .from_server()
+        .caused_by_server()
 }
 
 /// A refresh token that is refused is at its end: nobody else can renew it (ODBC 4.0: 08006).

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::base::cache_key::Identity;
 use crate::base::error::{Error, Result};
-use crate::base::log::Level;
+use crate::base::log::LogLevel;
 use crate::base::redact::Redactor;
 use crate::base::sanitize;
 use crate::base::secret::Secret;
@@ -20,7 +20,7 @@ use crate::grants::retry::{self, Next, Tries};
 use crate::grants::{Context, refresh_token};
 use crate::net::http::{Answer, Failure, Method, Request, Reuse};
 use crate::net::urlencoded;
-use crate::process::{Admission, Requester, throttled_error};
+use crate::process::{Admission, AdmissionContext, throttled_error};
 use crate::resolve::{Client, Exchange, Methods, Signing};
 use crate::sys;
 use crate::token::{Kept, Token, end_of_jwt};
@@ -82,17 +82,17 @@ pub(super) fn fetch(
     context: &Context<'_>,
     attempt: &MakeAttempt<'_, '_>,
 ) -> Result<Token> {
-    let learnt = &context.process.learnt;
+    let learnt = &context.process.endpoint_memory;
     let methods = match exchange.methods {
-        Methods::GetThenPost if learnt.wants_post(&exchange.endpoint) => Methods::Post,
+        Methods::GetThenPost if learnt.prefers_post(&exchange.endpoint) => Methods::Post,
         methods => methods,
     };
     let mut admission = admit(exchange, context)?;
     let started = Instant::now();
     let outcome = Asking { exchange, context, attempt }.ask(methods, &mut admission);
     match &outcome {
-        Ok(_) => admission.answered(),
-        Err(error) => admission.failed(context.identity, error, started.elapsed()),
+        Ok(_) => admission.record_response(),
+        Err(error) => admission.record_failure(context.identity, error, started.elapsed()),
     }
     outcome
 }
@@ -104,8 +104,8 @@ fn admit<'a>(exchange: &'a Exchange, context: &Context<'a>) -> Result<Admission<
     let transport = endpoint.is_https().then(|| exchange.trust.in_force());
     let host = endpoint.host().to_ascii_lowercase();
     let subject = (host, endpoint.port(), transport, sys::effective_user_id());
-    let breaker = process.breakers.get(Identity::of(&process.digest_key, &subject));
-    let requester = Requester {
+    let breaker = process.breakers.get(Identity::of(&process.cache_key_secret, &subject));
+    let requester = AdmissionContext {
         call: context.call,
         clock: process.clock.as_ref(),
         jitter: process.jitter,
@@ -140,11 +140,11 @@ impl<'a> Asking<'_, 'a> {
             (Err(failure), Methods::GetThenPost) if failure.answered => failure.error.message().to_owned(),
             (outcome, _) => return outcome?.map_err(told),
         };
-        context.call.log.line(Level::Debug, || {
+        context.call.log.log(LogLevel::Debug, || {
             format!("{} answered GET with {found}; asking by POST", exchange.endpoint.shown())
         });
         let token = self.by(Method::Post, admission)?.map_err(told)?;
-        context.process.learnt.post_works(&exchange.endpoint);
+        context.process.endpoint_memory.record_post(&exchange.endpoint);
         Ok(token)
     }
 
@@ -155,8 +155,8 @@ impl<'a> Asking<'_, 'a> {
         admission: &mut Admission<'_>,
     ) -> std::result::Result<std::result::Result<Token, Refused<'a>>, Failure> {
         let Self { exchange, context, attempt: make } = self;
-        let learnt = &context.process.learnt;
-        let known = learnt.clock_ahead(&exchange.endpoint);
+        let learnt = &context.process.endpoint_memory;
+        let known = learnt.skew_secs(&exchange.endpoint);
         let mut tries = Tries::new(known, exchange.profile, context.process.jitter);
         loop {
             let attempt = make(tries.clock_ahead())?;
@@ -168,7 +168,7 @@ impl<'a> Asking<'_, 'a> {
                         Ok(issued) => {
                             if tries.clock_ahead() != known {
                                 self.log_skew(tries.clock_ahead());
-                                learnt.clock_is_ahead(&exchange.endpoint, tries.clock_ahead());
+                                learnt.record_skew(&exchange.endpoint, tries.clock_ahead());
                             }
                             return Ok(Ok(self.token(issued)));
                         }
@@ -200,7 +200,7 @@ impl<'a> Asking<'_, 'a> {
     }
 
     fn log_skew(&self, skew: i64) {
-        self.context.call.log.line(Level::Info, || {
+        self.context.call.log.log(LogLevel::Info, || {
             let host = self.exchange.endpoint.host();
             let side = if skew < 0 { "behind" } else { "ahead of" };
             format!(
@@ -211,7 +211,7 @@ impl<'a> Asking<'_, 'a> {
     }
 
     fn pause(&self, pause: Duration, admission: &mut Admission<'_>) -> Result<()> {
-        self.context.call.log.line(Level::Debug, || {
+        self.context.call.log.log(LogLevel::Debug, || {
             format!("sending the request to {} again in {pause:.1?}", self.exchange.endpoint.host())
         });
         retry::pause(pause, self.context.call)?;
@@ -224,7 +224,7 @@ impl<'a> Asking<'_, 'a> {
         let busy = matches!(refusal.http_status, 429 | 500..);
         if busy && refusal.retry_after > 0 {
             let host = self.exchange.endpoint.host();
-            admission.throttled(throttled_error(host, refusal.http_status, refusal.retry_after));
+            admission.record_throttled(throttled_error(host, refusal.http_status, refusal.retry_after));
         }
     }
 
@@ -243,7 +243,7 @@ impl<'a> Asking<'_, 'a> {
         };
         let (url, headers) = (&exchange.endpoint, self.headers());
         let request = Request { method, url, query, headers, body, reuse };
-        context.process.network.send(&request, &exchange.trust, context.call)
+        context.process.http_client.send(&request, &exchange.trust, context.call)
     }
 
     /// The client's certificate is opened by whoever makes the first connection, and matters to all.
@@ -251,7 +251,7 @@ impl<'a> Asking<'_, 'a> {
         let Self { exchange, context, .. } = self;
         if exchange.endpoint.is_https() {
             let now = context.process.clock.unix_seconds();
-            let warnings = exchange.trust.warnings(&context.process.keys, now)?;
+            let warnings = exchange.trust.warnings(&context.process.key_cache, now)?;
             warnings.into_iter().for_each(context.warn);
         }
         Ok(())

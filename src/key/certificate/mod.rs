@@ -9,7 +9,7 @@ use rustls::pki_types::CertificateDer;
 use super::file::Named;
 use super::{KeySource, file as store};
 use crate::base::error::{Error, Result, Status};
-use crate::base::file::Stamp;
+use crate::base::file::FileVersion;
 use crate::key::format::pem;
 
 /// The chain that JWTCertificate holds for the key whose public half is `public_key`, and the file's stamp; nothing
@@ -20,7 +20,7 @@ use crate::key::format::pem;
 pub(super) fn read(
     source: &KeySource,
     public_key: &[u8],
-) -> Result<Option<(Vec<CertificateDer<'static>>, Stamp)>> {
+) -> Result<Option<(Vec<CertificateDer<'static>>, FileVersion)>> {
     let Some(named) = named(source) else {
         return Ok(None);
     };

@@ -3,7 +3,7 @@
 //! A MAC is not looked at: it protects nothing that a thief of the file wants.
 
 use crate::base::error::{Error, Result};
-use crate::base::policy::Forbidden;
+use crate::base::policy::Restriction;
 use crate::key::KeySource;
 
 /// An error if weak encryption, of which this is the name, is forbidden.
@@ -16,7 +16,7 @@ pub(in crate::key) fn refused(source: &KeySource, name: &str) -> Error {
     source.broken(format!(
         "is encrypted with {name}, {}; write a copy with AES, as OpenSSL 3 (openssl pkcs12 -export, openssl pkcs8 \
          -topk8) and Java 17 (keytool -importkeystore -deststoretype PKCS12) do by themselves",
-        Forbidden::WeakStores.said()
+        Restriction::WeakStores.rejection_text()
     ))
 }
 

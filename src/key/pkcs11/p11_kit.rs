@@ -60,7 +60,7 @@ fn read(folders: &[PathBuf], libraries: &[PathBuf], program: &str) -> Vec<Config
         let path = path.path();
         let name = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".module"));
         if let Some(name) = name
-            && let Ok((content, _)) = file::read(&path)
+            && let Ok((content, _)) = file::read_file(&path)
         {
             files.entry(name.to_owned()).or_default().extend(settings(&String::from_utf8_lossy(&content)));
         }

@@ -104,7 +104,7 @@ impl fmt::Debug for HostSigner {
 
 /// What went wrong inside the signer says nothing about the next call.
 fn failed(status: Status, text: impl AsRef<str>) -> Error {
-    Error::new(status, PART, format!("{NAMED} {}", text.as_ref())).of_one_call()
+    Error::new(status, PART, format!("{NAMED} {}", text.as_ref())).caller_specific()
 }
 
 /// The signature in the form of a JWS, or what was expected.
@@ -234,7 +234,7 @@ mod tests {
     use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 
     use super::*;
-    use crate::base::file::Location;
+    use crate::base::file::ConfiguredPath;
     use crate::key::fixtures::{Place, bytes};
     use crate::key::{KeyOrigin, KeyRing, Thumbprint, open};
 
@@ -245,7 +245,7 @@ mod tests {
         std::fs::write(&file, text).unwrap();
         KeySource {
             origin: KeyOrigin::Signer(signer.clone()),
-            certificate: Some(Location::new(file.to_str().unwrap().to_owned())),
+            certificate: Some(ConfiguredPath::new(file.to_str().unwrap().to_owned())),
             ..KeySource::shared("")
         }
     }
@@ -310,7 +310,7 @@ mod tests {
         let key = open(&source(&place, &rsa("rsa.pem"), &["leaf.crt"])).unwrap();
         let error = key.sign(Algorithm::RS256, b"to be signed").unwrap_err();
         assert_eq!((error.status(), error.option()), (Status::KeyUnsuitable, Some("JWTCertificate")));
-        assert!(error.message().contains("signer.crt") && error.is_of_one_call(), "{error}");
+        assert!(error.message().contains("signer.crt") && error.is_caller_specific(), "{error}");
         let key = open(&source(&place, &rsa("leaf.key"), &["leaf.crt"])).unwrap();
         key.sign(Algorithm::RS256, b"to be signed").unwrap();
     }
@@ -346,7 +346,7 @@ mod tests {
             let signer = HostSigner::new(Algorithm::RS256, Box::new(move |_, _| answer));
             let source = KeySource { certificate: None, ..source(&place, &signer, &[]) };
             let error = open(&source).unwrap().sign(Algorithm::RS256, b"to be signed").unwrap_err();
-            assert!(error.is_of_one_call(), "{error}");
+            assert!(error.is_caller_specific(), "{error}");
         }
     }
 

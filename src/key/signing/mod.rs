@@ -18,7 +18,7 @@ use rustls::pki_types::CertificateDer;
 
 use super::{Key, KeyOrigin, KeySource, Material};
 use crate::base::error::{Error, Result, Status};
-use crate::base::file::Exposed;
+use crate::base::file::LoosePermissions;
 use crate::key::certificate::cert_header::{Thumbprint, Thumbprints};
 use crate::key::certificate::chain;
 use crate::key::certificate::x509::Facts;
@@ -37,7 +37,7 @@ pub struct SigningKey {
     thumbprints: Option<Thumbprints>,
     facts: Option<Facts>,
     /// That others may read or write the file that it came from.
-    pub(super) exposed: Option<Exposed>,
+    pub(super) exposed: Option<LoosePermissions>,
 }
 
 impl SigningKey {

@@ -14,7 +14,7 @@ use jsonwebtoken::Algorithm;
 use super::fixtures::{KEY_PASSWORD, Place, STORE_PASSWORD, bytes, run};
 use super::{KeyOrigin, KeySource, SigningKey, open};
 use crate::base::error::{Error, Status};
-use crate::base::file::Location;
+use crate::base::file::ConfiguredPath;
 
 const RIGHT: Option<&str> = Some(STORE_PASSWORD);
 
@@ -262,9 +262,9 @@ fn what_is_not_a_readable_file_is_said_to_be_what_it_is() {
     large.set_len(16 * 1024 * 1024 + 1).unwrap();
     says(&refused(&place.source("large", RIGHT), Status::KeyStore), "16384 KiB");
     let mut device = place.source("x", RIGHT);
-    device.origin = KeyOrigin::Store(Location::new("/dev/zero".to_owned()));
+    device.origin = KeyOrigin::Store(ConfiguredPath::new("/dev/zero".to_owned()));
     says(&refused(&device, Status::KeyStore), "is a device");
-    device.origin = KeyOrigin::Store(Location::new(String::new()));
+    device.origin = KeyOrigin::Store(ConfiguredPath::new(String::new()));
     refused(&device, Status::KeyStore);
 }
 

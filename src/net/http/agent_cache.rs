@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::net::tls::{Stamp, Trust};
+use crate::net::tls::{FileVersion, Trust};
 use crate::sys;
 
 /// More trust stores than this are not in use at once.
@@ -29,7 +29,7 @@ pub(super) struct Agents<A>(Vec<Kept<A>>);
 
 struct Kept<A> {
     key: Key<'static>,
-    stamps: Vec<Stamp>,
+    stamps: Vec<FileVersion>,
     agent: A,
     used: Duration,
 }
@@ -42,7 +42,7 @@ impl<A> Default for Agents<A> {
 
 impl<A: Clone> Agents<A> {
     /// The agent of `key`, if its files still look like `stamps`.
-    pub(super) fn get(&mut self, key: &Key<'_>, stamps: &[Stamp], now: Duration) -> Option<A> {
+    pub(super) fn get(&mut self, key: &Key<'_>, stamps: &[FileVersion], now: Duration) -> Option<A> {
         let found = self.0.iter_mut().find(|kept| kept.key == *key && kept.stamps == stamps)?;
         found.used = now;
         Some(found.agent.clone())
@@ -54,7 +54,7 @@ impl<A: Clone> Agents<A> {
     }
 
     /// Puts `agent` in the place of `key`'s, and takes out what there is no room for.
-    pub(super) fn put(&mut self, key: Key<'_>, stamps: Vec<Stamp>, agent: A, now: Duration) -> Vec<A> {
+    pub(super) fn put(&mut self, key: Key<'_>, stamps: Vec<FileVersion>, agent: A, now: Duration) -> Vec<A> {
         let key = key.map(|(trust, user)| (Cow::Owned(trust.into_owned()), user));
         let mut gone = self.take(|kept| kept.key == key);
         self.0.sort_by_key(|kept| kept.used);
@@ -72,11 +72,11 @@ impl<A: Clone> Agents<A> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::file::Location;
+    use crate::base::file::ConfiguredPath;
     use crate::net::proxy::{Proxy, Route};
 
     fn named(store: &str) -> Key<'static> {
-        let trust = Trust { store: Some(Location::new(store.to_owned())), ..Trust::default() };
+        let trust = Trust { store: Some(ConfiguredPath::new(store.to_owned())), ..Trust::default() };
         Some((Cow::Owned(trust), sys::effective_user_id()))
     }
 
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn only_what_is_in_force_tells_them_apart() {
         let trust = |store: &str, validate| Trust {
-            store: Some(Location::new(store.to_owned())),
+            store: Some(ConfiguredPath::new(store.to_owned())),
             validate,
             ..Trust::default()
         };

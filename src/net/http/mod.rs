@@ -28,10 +28,10 @@ use ureq::config::{AutoHeaderValue, Config};
 use zeroize::Zeroizing;
 
 use self::message::Longer;
-use crate::base::call::Call;
+use crate::base::call::CallContext;
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::error::{Error, Result, Status};
-use crate::base::log::Level;
+use crate::base::log::LogLevel;
 use crate::base::secret::Secret;
 use crate::base::stats::{Counter, Stats};
 use crate::base::url::Url;
@@ -41,7 +41,7 @@ use crate::net::http::dns::Lookups;
 use crate::net::http::request_context::Exchange;
 use crate::net::http::tcp::{Dialer, NoResolver};
 use crate::net::http::transport::Opener;
-use crate::net::tls::{Stamp, Trust};
+use crate::net::tls::{FileVersion, Trust};
 use crate::sys;
 
 /// How a request is sent.
@@ -167,7 +167,7 @@ impl Network {
     /// One without connections, whose client certificates come through `keys`.
     #[must_use]
     pub fn new(keys: Arc<KeyRing>, clock: Arc<dyn Clock>, stats: Arc<Stats>) -> Self {
-        sys::watch_forks();
+        sys::install_fork_handlers();
         Self { lookups: Lookups::system(), keys, clock, stats, agents: Mutex::default() }
     }
 
@@ -176,7 +176,7 @@ impl Network {
         &self,
         request: &Request<'_>,
         trust: &Trust,
-        call: &Call,
+        call: &CallContext,
     ) -> std::result::Result<Answer, Failure> {
         self.send_and_read(request, trust, call, Longer::IsRefused)
     }
@@ -186,7 +186,7 @@ impl Network {
         &self,
         request: &Request<'_>,
         trust: &Trust,
-        call: &Call,
+        call: &CallContext,
     ) -> std::result::Result<Answer, Failure> {
         self.send_and_read(request, trust, call, Longer::IsCut)
     }
@@ -195,11 +195,11 @@ impl Network {
         &self,
         request: &Request<'_>,
         trust: &Trust,
-        call: &Call,
+        call: &CallContext,
         longer: Longer,
     ) -> std::result::Result<Answer, Failure> {
         call.check()?;
-        let call = call.for_one_request();
+        let call = call.for_request();
         let agent = self.agent(trust, request.url.is_https())?;
         let proxy = trust.route.to(request.url)?.cloned();
         let exchange = Rc::new(Exchange::new(call, request, proxy)?);
@@ -210,11 +210,11 @@ impl Network {
         let what = || format!("{} {}", request.method.name(), request.url.shown());
         match result {
             Ok(answer) => {
-                exchange.call.log.line(Level::Debug, || format!("{}: {}", what(), told(&answer)));
+                exchange.call.log.log(LogLevel::Debug, || format!("{}: {}", what(), told(&answer)));
                 Ok(answer)
             }
             Err(error) => {
-                exchange.call.log.line(Level::Debug, || format!("{} failed: {error}", what()));
+                exchange.call.log.log(LogLevel::Debug, || format!("{} failed: {error}", what()));
                 Err(failure(error, &exchange))
             }
         }
@@ -262,7 +262,7 @@ impl Network {
     }
 
     /// The agent that there is already. Those at rest for long are closed, without the lock.
-    fn kept(&self, key: &Key<'_>, stamps: &[Stamp]) -> Option<Agent> {
+    fn kept(&self, key: &Key<'_>, stamps: &[FileVersion]) -> Option<Agent> {
         let mut agents = self.agents();
         let now = self.clock.boot_time();
         let (found, gone) = (agents.get(key, stamps, now), agents.rested(key, now));
@@ -284,7 +284,7 @@ fn failure(error: Error, exchange: &Exchange) -> Failure {
     let answered = error.status() == Status::BadResponse || ended && exchange.sent();
     let is_from_server =
         exchange.is_ours() && !matches!(error.status(), Status::Cancelled | Status::Internal);
-    let error = if is_from_server { error.from_server() } else { error };
+    let error = if is_from_server { error.caused_by_server() } else { error };
     Failure { error, stale, answered }
 }
 

@@ -12,10 +12,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Request, Reuse};
-use crate::base::call::{Call, Interrupt, cancelled};
+use crate::base::call::{CallContext, Wake, cancelled_error};
 use crate::base::error::{Error, Result, Status};
 use crate::net::proxy::Proxy;
-use crate::sys::{self, Guarded};
+use crate::sys::{self, ForkSafeSocket};
 
 /// The longest that a wait goes on without asking whether the call was cancelled, where nothing wakes it.
 pub(super) const SLICE: Duration = Duration::from_millis(50);
@@ -35,7 +35,7 @@ thread_local! {
 }
 
 /// A connected (or connecting) socket: non-blocking, and closed in a child by the fork handler.
-pub(super) type Line = Arc<Guarded<TcpStream>>;
+pub(super) type Line = Arc<ForkSafeSocket<TcpStream>>;
 
 /// How far a request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub(super) enum Stage {
 
 /// One request of one call.
 pub(super) struct Exchange {
-    pub(super) call: Call,
+    pub(super) call: CallContext,
     pub(super) host: String,
     pub(super) port: u16,
     /// Who stands on the way.
@@ -72,7 +72,7 @@ pub(super) struct Exchange {
 
 impl Exchange {
     /// Fails if the call was cancelled already.
-    pub(super) fn new(call: Call, request: &Request<'_>, proxy: Option<Proxy>) -> Result<Self> {
+    pub(super) fn new(call: CallContext, request: &Request<'_>, proxy: Option<Proxy>) -> Result<Self> {
         let hook = Arc::default();
         call.on_cancel(&hook)?;
         Ok(Self {
@@ -172,7 +172,7 @@ impl Exchange {
             return None;
         }
         let elapsed = sent.elapsed();
-        let had = self.call.deadline.left().map(|left| left.saturating_add(elapsed));
+        let had = self.call.deadline.remaining().map(|left| left.saturating_add(elapsed));
         let limit = had.and_then(|had| had.checked_div(2)).map_or(MAX_SILENCE, |half| MAX_SILENCE.min(half));
         Some(limit.saturating_sub(elapsed))
     }
@@ -190,9 +190,9 @@ impl Exchange {
             );
         }
         if self.call.cancel.is_cancelled() {
-            return Err(cancelled());
+            return Err(cancelled_error());
         }
-        if self.call.deadline.passed() {
+        if self.call.deadline.is_past() {
             return Err(self.timeout());
         }
         if self.silence_left() == Some(Duration::ZERO) {
@@ -203,7 +203,7 @@ impl Exchange {
 
     /// What is left of the call, at most `limit`; not zero, which would be no wait at all.
     pub(super) fn left(&self, limit: Duration) -> Duration {
-        let left = self.call.deadline.left().unwrap_or(limit);
+        let left = self.call.deadline.remaining().unwrap_or(limit);
         left.min(self.silence_left().unwrap_or(limit)).min(limit).max(Duration::from_millis(1))
     }
 
@@ -229,7 +229,7 @@ impl Exchange {
 
     /// The deadline has passed; says how far it got.
     fn timeout(&self) -> Error {
-        let (host, limit) = (&self.host, &self.call.limit);
+        let (host, limit) = (&self.host, &self.call.timeout);
         let (stop, port) = self.first_stop();
         let connected = match self.connected.get() {
             Some(after) => format!("connected after {} ms", after.as_millis()),
@@ -262,7 +262,7 @@ impl Exchange {
                 self.received()
             ),
         };
-        self.call.timed_out(&text)
+        self.call.timeout_error_with(&text)
     }
 }
 
@@ -295,7 +295,7 @@ impl Hook {
     fn attach(&self, line: &Line) -> Result<()> {
         let mut hooked = self.lock();
         if hooked.cancelled {
-            return Err(cancelled());
+            return Err(cancelled_error());
         }
         hooked.line = Some(Arc::clone(line));
         Ok(())
@@ -304,12 +304,12 @@ impl Hook {
     fn detach(&self) -> Result<()> {
         let mut hooked = self.lock();
         hooked.line = None;
-        if hooked.cancelled { Err(cancelled()) } else { Ok(()) }
+        if hooked.cancelled { Err(cancelled_error()) } else { Ok(()) }
     }
 }
 
-impl Interrupt for Hook {
-    fn interrupt(&self) {
+impl Wake for Hook {
+    fn wake(&self) {
         let mut hooked = self.lock();
         hooked.cancelled = true;
         if let Some(line) = &hooked.line {

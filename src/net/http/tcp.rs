@@ -11,12 +11,12 @@ use socket2::{Domain, Protocol, SockRef, Type};
 use ureq::unversioned::transport::NextTimeout;
 
 use crate::base::error::Result;
-use crate::base::log::Level;
+use crate::base::log::LogLevel;
 use crate::net::http::dns::Lookups;
 use crate::net::http::error::carried;
 use crate::net::http::proxy_tunnel;
 use crate::net::http::request_context::{Exchange, Line, SLICE, Stage};
-use crate::sys::{self, Guarded};
+use crate::sys::{self, ForkSafeSocket};
 
 /// A wait that is woken by what it waits for, or by the cancel's shutdown; it needs no short slices.
 const LONG: Duration = Duration::from_secs(3600);
@@ -42,7 +42,7 @@ impl Dialer {
         let mut failures = Vec::new();
         let mut rest = addresses.as_slice();
         while let Some((address, others)) = rest.split_first() {
-            exchange.call.log.line(Level::Trace, || format!("connecting to {host} at {address}"));
+            exchange.call.log.log(LogLevel::Trace, || format!("connecting to {host} at {address}"));
             match connect(*address, share(exchange, others.len()), exchange)? {
                 Ok(line) => {
                     exchange.arrived();
@@ -64,7 +64,7 @@ impl Dialer {
 
 /// Half of what is left for an address that has others behind it, all of it for the last.
 fn share(exchange: &Exchange, others: usize) -> Option<Duration> {
-    match (exchange.call.deadline.left(), others) {
+    match (exchange.call.deadline.remaining(), others) {
         (left, 0) => left,
         (Some(left), _) => left.checked_div(2),
         (None, _) => Some(ADDRESS),
@@ -101,12 +101,12 @@ fn bound_retransmissions(line: &Line) {
     let _ = line;
 }
 
-fn begin(address: SocketAddr) -> io::Result<Guarded<TcpStream>> {
+fn begin(address: SocketAddr) -> io::Result<ForkSafeSocket<TcpStream>> {
     let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
     // On the fork handler's list before it leads anywhere.
-    let line = Guarded::new(TcpStream::from(socket));
+    let line = ForkSafeSocket::new(TcpStream::from(socket));
     match SockRef::from(&*line).connect(&address.into()) {
         Err(error) if !in_progress(&error) => Err(error),
         _ => Ok(line),
@@ -121,7 +121,7 @@ fn in_progress(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
-fn is_connected(line: &Guarded<TcpStream>, limit: Duration) -> io::Result<bool> {
+fn is_connected(line: &ForkSafeSocket<TcpStream>, limit: Duration) -> io::Result<bool> {
     if !sys::wait_writable(&**line, limit)? {
         return Ok(false);
     }
@@ -139,7 +139,7 @@ impl Waiting {
     /// Whether the other side has said nothing since and this process may speak. Of a connection at rest both bytes that
     /// nobody asked for and an end are reasons to let it go.
     pub(super) fn is_quiet(&self) -> bool {
-        self.0.is_ours()
+        self.0.is_current_process()
             && matches!(self.0.peek(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 

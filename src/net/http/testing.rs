@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::{Answer, Failure, Method, Network, Request, Reuse};
-use crate::base::call::Call;
+use crate::base::call::CallContext;
 use crate::base::clock::SystemClock;
-use crate::base::log::{Level, Log, Sink};
+use crate::base::log::{Log, LogLevel, LogSink};
 use crate::base::url::Url;
 use crate::key::KeyRing;
 use crate::net::http::dns::Lookups;
@@ -224,18 +224,18 @@ pub(super) fn post(url: &Url) -> Request<'_> {
     }
 }
 
-pub(super) fn send(network: &Network, url: &Url, call: &Call) -> Result<Answer, Failure> {
+pub(super) fn send(network: &Network, url: &Url, call: &CallContext) -> Result<Answer, Failure> {
     network.send(&post(url), &Trust::default(), call)
 }
 
 /// A call of so many milliseconds.
-pub(super) fn within(millis: u64) -> Call {
-    Call::within(Duration::from_millis(millis), "LoginTimeout")
+pub(super) fn within(millis: u64) -> CallContext {
+    CallContext::with_timeout(Duration::from_millis(millis), "LoginTimeout")
 }
 
 /// A call that is long enough for anything that ends by itself.
-pub(super) fn patient() -> Call {
-    Call::within(Duration::from_secs(30), "LoginTimeout")
+pub(super) fn patient() -> CallContext {
+    CallContext::with_timeout(Duration::from_secs(30), "LoginTimeout")
 }
 
 /// Runs `work`, which must end within `limit` milliseconds and the slack that the house allows itself.
@@ -308,8 +308,8 @@ pub(super) fn unused_port() -> u16 {
 pub(super) struct Heard(pub(super) Mutex<Vec<String>>, Mutex<Option<std::sync::mpsc::Sender<()>>>);
 
 impl Heard {
-    pub(super) fn attach(self: &Arc<Self>, call: &mut Call) {
-        call.log = Log::to(Arc::clone(self) as Arc<dyn Sink>, Level::Trace);
+    pub(super) fn attach(self: &Arc<Self>, call: &mut CallContext) {
+        call.log = Log::new(Arc::clone(self) as Arc<dyn LogSink>, LogLevel::Trace);
     }
 
     pub(super) fn bell(&self) -> std::sync::mpsc::Receiver<()> {
@@ -319,8 +319,8 @@ impl Heard {
     }
 }
 
-impl Sink for Heard {
-    fn line(&self, _: Level, message: &str) {
+impl LogSink for Heard {
+    fn log(&self, _: LogLevel, message: &str) {
         self.0.lock().unwrap().push(message.to_owned());
         if let Some(ring) = &*self.1.lock().unwrap() {
             let _ = ring.send(());
@@ -333,7 +333,7 @@ pub(super) fn cancelled_when(
     begun: &std::sync::mpsc::Receiver<()>,
     network: &Network,
     url: &Url,
-    call: &Call,
+    call: &CallContext,
 ) -> Failure {
     std::thread::scope(|scope| {
         let sender = scope.spawn(|| send(network, url, call));

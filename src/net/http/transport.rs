@@ -221,14 +221,14 @@ mod tests {
 
     use super::*;
     use crate::base::clock::SystemClock;
-    use crate::sys::{self, Guarded};
+    use crate::sys::{self, ForkSafeSocket};
 
     /// A connection that has had a request, and the server's end of it.
     fn used() -> (Channel, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         stream.set_nonblocking(true).unwrap();
-        let line = Waiting(Arc::new(Guarded::new(stream)));
+        let line = Waiting(Arc::new(ForkSafeSocket::new(stream)));
         let clock = Arc::new(SystemClock);
         let mut channel =
             Channel { line, tls: None, buffers: Wiped::new(8, 8), clock, idle_since: Duration::ZERO };

@@ -24,19 +24,19 @@ use rustls::{
 
 use self::verifier::{AnyCertificate, OtherName};
 use crate::base::error::{Error, Result, Status};
-use crate::base::file::Location;
+use crate::base::file::ConfiguredPath;
 use crate::base::secret::Secret;
 use crate::key::{KeyRing, KeySource};
 use crate::net::proxy::Route;
 use crate::net::tls::trust_store::{read_store, store_error, unreadable};
 
-pub use crate::base::file::Stamp;
+pub use crate::base::file::FileVersion;
 
 /// How a server is reached, how it is to prove who it is, and how we do. Connections are shared only between equal ones.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Trust {
     /// TrustStore: a file of CA certificates instead of the operating system's.
-    pub store: Option<Location>,
+    pub store: Option<ConfiguredPath>,
     /// TrustStorePassword.
     pub store_password: Option<Secret>,
     /// Whether the certificate and its name are checked at all.
@@ -97,9 +97,10 @@ impl Versions {
 
 impl Trust {
     /// The stamps of TrustStore and KeyStore now, as far as there are any.
-    pub fn stamps(&self) -> Result<Vec<Stamp>> {
-        let store =
-            self.wanted_store().map(|store| Stamp::now(store).map_err(|fault| unreadable(store, &fault)));
+    pub fn stamps(&self) -> Result<Vec<FileVersion>> {
+        let store = self
+            .wanted_store()
+            .map(|store| FileVersion::read(store).map_err(|fault| unreadable(store, &fault)));
         let keys = self.client.iter().flat_map(KeySource::files);
         store.into_iter().chain(keys.map(key_stamp)).collect()
     }
@@ -279,13 +280,13 @@ impl Trust {
         }
     }
 
-    fn wanted_store(&self) -> Option<&Location> {
+    fn wanted_store(&self) -> Option<&ConfiguredPath> {
         self.store.as_ref().filter(|_| self.validate)
     }
 }
 
-fn key_stamp(file: &Location) -> Result<Stamp> {
-    Stamp::now(file).map_err(|fault| {
+fn key_stamp(file: &ConfiguredPath) -> Result<FileVersion> {
+    FileVersion::read(file).map_err(|fault| {
         let text = format!("KeyStore {file} {fault}");
         Error::new(fault.status_or(Status::KeyStore), "tls", text).with_option("KeyStore")
     })

@@ -9,7 +9,7 @@ use rustls::crypto::{
 };
 use rustls::{Error, NamedGroup, ProtocolVersion};
 
-use crate::sys::{self, hold_off_forks};
+use crate::sys::{self, with_forks_blocked};
 
 /// The provider of all connections.
 pub(super) fn provider() -> Arc<CryptoProvider> {
@@ -39,11 +39,11 @@ struct GatedGroup(&'static dyn SupportedKxGroup);
 
 impl SupportedKxGroup for GatedGroup {
     fn start(&self) -> Result<Box<dyn ActiveKeyExchange>, Error> {
-        hold_off_forks(|| self.0.start())
+        with_forks_blocked(|| self.0.start())
     }
 
     fn start_and_complete(&self, peer: &[u8]) -> Result<CompletedKeyExchange, Error> {
-        hold_off_forks(|| self.0.start_and_complete(peer))
+        with_forks_blocked(|| self.0.start_and_complete(peer))
     }
 
     fn ffdhe_group(&self) -> Option<rustls::ffdhe_groups::FfdheGroup<'static>> {

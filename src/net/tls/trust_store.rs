@@ -6,24 +6,24 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 
 use crate::base::error::{Error, Result, Status};
-use crate::base::file::{Fault, Location};
+use crate::base::file::{ConfiguredPath, ReadError};
 use crate::base::secret::Secret;
 use crate::key::{self, KeyOrigin, KeySource, Purpose};
 use crate::sys;
 
 /// An error about the file `store`.
-pub(super) fn store_error(store: &Location, text: &str) -> Error {
+pub(super) fn store_error(store: &ConfiguredPath, text: &str) -> Error {
     Error::new(Status::KeyStore, "tls", format!("TrustStore {store} {text}")).with_option("TrustStore")
 }
 
 /// As [`store_error`], of a file that cannot be read.
-pub(super) fn unreadable(store: &Location, fault: &Fault) -> Error {
+pub(super) fn unreadable(store: &ConfiguredPath, fault: &ReadError) -> Error {
     let text = format!("TrustStore {store} {fault}");
     Error::new(fault.status_or(Status::KeyStore), "tls", text).with_option("TrustStore")
 }
 
 /// The certificates in the file `store`.
-pub(super) fn read_store(store: &Location, password: Option<&Secret>) -> Result<RootCertStore> {
+pub(super) fn read_store(store: &ConfiguredPath, password: Option<&Secret>) -> Result<RootCertStore> {
     let (content, _) = store.read().map_err(|fault| unreadable(store, &fault))?;
     let found = match key::trusted_certificates(&source(store, password), &content) {
         Some(found) => found?.into_iter().map(CertificateDer::from).collect(),
@@ -65,7 +65,7 @@ pub(super) fn read_fixed_roots() -> Result<RootCertStore> {
 }
 
 fn read_first_roots(paths: &[&str]) -> Result<RootCertStore> {
-    let stores = paths.iter().map(|path| Location::new((*path).to_owned()));
+    let stores = paths.iter().map(|path| ConfiguredPath::new((*path).to_owned()));
     let found = stores.map(|store| read_store(&store, None)).find_map(Result::ok);
     found.ok_or_else(|| {
         let text = format!(
@@ -77,7 +77,7 @@ fn read_first_roots(paths: &[&str]) -> Result<RootCertStore> {
 }
 
 /// The store, as the readers of key stores know it.
-fn source(store: &Location, password: Option<&Secret>) -> KeySource {
+fn source(store: &ConfiguredPath, password: Option<&Secret>) -> KeySource {
     KeySource {
         purpose: Purpose::Trust,
         origin: KeyOrigin::Store(store.clone()),
@@ -122,8 +122,8 @@ mod tests {
         KeyRing::new([7; 32])
     }
 
-    fn location(path: &std::path::Path) -> Location {
-        Location::new(path.to_str().unwrap().to_owned())
+    fn location(path: &std::path::Path) -> ConfiguredPath {
+        ConfiguredPath::new(path.to_str().unwrap().to_owned())
     }
 
     fn trust(path: &std::path::Path) -> Trust {
@@ -188,7 +188,7 @@ mod tests {
     fn a_store_typed_in_another_directory_is_opened_where_it_was_and_named_as_typed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");
-        let store = Location::elsewhere("certs/ca.pem", path.clone());
+        let store = ConfiguredPath::with_path("certs/ca.pem", path.clone());
         let trust = Trust { store: Some(store), ..Trust::default() };
         for error in [trust.config(&ring()).unwrap_err(), trust.stamps().unwrap_err()] {
             assert!(error.message().contains("TrustStore certs/ca.pem cannot be read"), "{error}");

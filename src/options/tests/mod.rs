@@ -80,7 +80,7 @@ fn set_takes_all_or_nothing_and_names_every_fault() {
     let error = options.set(&[("ClaimsIssuer", "b"), ("JWTLifetime", "abc"), ("Nonsense", "1")]).unwrap_err();
     assert_eq!(error.status(), Status::InvalidOption);
     assert_eq!(error.option(), Some("JWTLifetime"));
-    assert_eq!(error.others()[0].option(), Some("Nonsense"));
+    assert_eq!(error.additional()[0].option(), Some("Nonsense"));
     assert_eq!(get(&options, Name::ClaimsIssuer), Some("a"));
     options.set(&[("cliss", "'b'"), ("Scope", "s")]).unwrap();
     assert_eq!(get(&options, Name::ClaimsIssuer), Some("'b'"));

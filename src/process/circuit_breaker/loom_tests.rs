@@ -9,9 +9,9 @@ use super::*;
 use crate::base::jitter::Fraction;
 
 /// A clock that does not move.
-struct Still;
+struct FrozenClock;
 
-impl Clock for Still {
+impl Clock for FrozenClock {
     fn unix_seconds(&self) -> i64 {
         0
     }
@@ -21,38 +21,38 @@ impl Clock for Still {
     }
 }
 
-struct Bench {
+struct BreakerModel {
     breaker: Arc<CircuitBreaker>,
     stats: Stats,
 }
 
-impl Bench {
+impl BreakerModel {
     /// A breaker that is blocked until that second.
-    fn blocked(cause: Cause, until: u64, probing: bool) -> Arc<Self> {
+    fn blocked(cause: BlockCause, until: u64, probing: bool) -> Arc<Self> {
         let bench = Self { breaker: Arc::default(), stats: Stats::default() };
         let error = throttled_error("example.com", 429, 30);
         let (at, until) = (Duration::ZERO, Duration::from_secs(until));
         {
             let mut state = bench.breaker.state.lock();
-            state.block = Some(Block { cause, error, at, until });
+            state.block = Some(RequestBlock { cause, error, started_at: at, until });
             state.probing = probing;
         }
         Arc::new(bench)
     }
 
-    fn requester<'a>(&'a self, call: &'a Call) -> Requester<'a> {
+    fn requester<'a>(&'a self, call: &'a CallContext) -> AdmissionContext<'a> {
         let jitter = Jitter::pinned(Fraction::new(0));
-        Requester { call, clock: &Still, jitter, host: "example.com", stats: &self.stats }
+        AdmissionContext { call, clock: &FrozenClock, jitter, host: "example.com", stats: &self.stats }
     }
 }
 
 #[test]
-fn half_open_breaker_lets_one_request_through_at_a_time() {
+fn half_open_breaker_admits_one_probe() {
     loom::model(|| {
-        let bench = Bench::blocked(Cause::Failures, 1000, false);
+        let bench = BreakerModel::blocked(BlockCause::OpenBreaker, 1000, false);
         let under_way = Arc::new(AtomicUsize::new(0));
-        let probe = move |bench: &Bench| {
-            let call = Call::unbounded();
+        let probe = move |bench: &BreakerModel| {
+            let call = CallContext::unbounded();
             let Ok(admission) = bench.breaker.admit(bench.requester(&call)) else { return false };
             assert_eq!(under_way.fetch_add(1, Ordering::SeqCst), 0, "another probe is under way");
             thread::yield_now();
@@ -68,20 +68,21 @@ fn half_open_breaker_lets_one_request_through_at_a_time() {
 }
 
 #[test]
-fn those_who_wait_for_retry_after_are_woken_by_end_of_probe() {
+fn retry_after_waiters_wake_when_probe_ends() {
     for success in [true, false] {
         loom::model(move || {
-            let bench = Bench::blocked(Cause::RetryAfter, 1000, true);
+            let bench = BreakerModel::blocked(BlockCause::RetryAfter, 1000, true);
             let waiting = Arc::clone(&bench);
             let waiter = thread::spawn(move || {
-                let call = Call::unbounded();
-                waiting.breaker.admit(waiting.requester(&call)).map(|admission| admission.probes)
+                let call = CallContext::unbounded();
+                waiting.breaker.admit(waiting.requester(&call)).map(|admission| admission.is_probe)
             });
-            let call = Call::unbounded();
+            let call = CallContext::unbounded();
             let breaker = Arc::clone(&bench.breaker);
-            let probe = Admission { breaker, requester: bench.requester(&call), probes: true, ended: false };
+            let probe =
+                Admission { breaker, requester: bench.requester(&call), is_probe: true, has_outcome: false };
             if success {
-                probe.answered()
+                probe.record_response()
             } else {
                 drop(probe)
             }
@@ -91,10 +92,10 @@ fn those_who_wait_for_retry_after_are_woken_by_end_of_probe() {
 }
 
 #[test]
-fn wait_for_retry_after_is_ended_by_cancel() {
+fn cancel_ends_retry_after_wait() {
     loom::model(|| {
-        let bench = Bench::blocked(Cause::RetryAfter, 1030, false);
-        let call = Call::unbounded();
+        let bench = BreakerModel::blocked(BlockCause::RetryAfter, 1030, false);
+        let call = CallContext::unbounded();
         let cancel = Arc::clone(&call.cancel);
         let waiting = Arc::clone(&bench);
         let waiter = thread::spawn(move || {

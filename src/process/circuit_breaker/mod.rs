@@ -11,13 +11,13 @@ use parking_lot::Mutex;
 
 use crate::base::bounded_map::BoundedMap;
 use crate::base::cache_key::Identity;
-use crate::base::call::{Call, Interrupt, cancelled};
+use crate::base::call::{CallContext, Wake, cancelled_error};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result, Status};
 use crate::base::jitter::Jitter;
-use crate::base::log::{Level, Log};
+use crate::base::log::{Log, LogLevel};
 use crate::base::stats::{Counter, Stats};
-use crate::sys::sync::Waiting;
+use crate::sys::sync::Monitor;
 use crate::token::cache::Backoff;
 
 /// So many endpoints are remembered: a connection string may name any.
@@ -33,10 +33,10 @@ const MIN_FAILED_KEYS: usize = 3;
 const MAX_RETRY_AFTER_SECS: u32 = 300;
 
 /// The longest wait for a server inside one call.
-pub const MAX_WAIT: Duration = Duration::from_secs(60);
+pub const MAX_SERVER_WAIT: Duration = Duration::from_secs(60);
 
 /// A request that was given up sooner says nothing about the server.
-const SLOW: Duration = Duration::from_secs(5);
+const MIN_COUNTED_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The breakers of one process, by a digest of host, port, TLS and proxy settings.
 pub struct CircuitBreakers(Mutex<BoundedMap<Identity, Arc<CircuitBreaker>>>);
@@ -57,48 +57,48 @@ impl CircuitBreakers {
 /// The breaker of one endpoint.
 #[derive(Default)]
 pub struct CircuitBreaker {
-    state: Waiting<State>,
+    state: Monitor<BreakerState>,
 }
 
 #[derive(Default)]
-struct State {
-    block: Option<Block>,
+struct BreakerState {
+    block: Option<RequestBlock>,
     /// Whether a request that was let through a block is on its way.
     probing: bool,
-    failures: u32,
+    consecutive_failures: u32,
     failed_keys: Vec<Identity>,
-    openings: Backoff,
+    open_backoff: Backoff,
 }
 
 /// Why, and until when, no request is sent.
-struct Block {
-    cause: Cause,
+struct RequestBlock {
+    cause: BlockCause,
     error: Error,
-    at: Duration,
+    started_at: Duration,
     until: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cause {
+enum BlockCause {
     /// The server said for how long.
     RetryAfter,
     /// The breaker is open.
-    Failures,
+    OpenBreaker,
 }
 
-impl Block {
+impl RequestBlock {
     fn to_error(&self, now: Duration) -> Error {
         let left = self.until.saturating_sub(now).as_secs_f64().ceil().max(1.0);
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "300 s at most")]
-        self.error.clone().remembered(now.saturating_sub(self.at).as_secs(), left as u32)
+        self.error.clone().with_negative_cache_age(now.saturating_sub(self.started_at).as_secs(), left as u32)
     }
 }
 
 /// What a request goes by.
 #[derive(Clone, Copy)]
-pub struct Requester<'a> {
+pub struct AdmissionContext<'a> {
     /// Its bounds, and its log.
-    pub call: &'a Call,
+    pub call: &'a CallContext,
     /// The clock of the process.
     pub clock: &'a dyn Clock,
     /// The jitter of the process.
@@ -109,7 +109,7 @@ pub struct Requester<'a> {
     pub stats: &'a Stats,
 }
 
-impl Requester<'_> {
+impl AdmissionContext<'_> {
     fn now(&self) -> Duration {
         self.clock.boot_time()
     }
@@ -121,8 +121,8 @@ impl Requester<'_> {
     /// Whether it waits so long: not if it makes one attempt alone, or could not end in time.
     fn can_wait(&self, wait: Duration) -> bool {
         !self.call.single_attempt
-            && wait <= MAX_WAIT
-            && self.call.deadline.left().is_none_or(|left| wait < left)
+            && wait <= MAX_SERVER_WAIT
+            && self.call.deadline.remaining().is_none_or(|left| wait < left)
     }
 }
 
@@ -131,7 +131,7 @@ impl CircuitBreaker {
     ///
     /// # Errors
     /// The failure that keeps it back, from memory; [`Status::Cancelled`].
-    pub fn admit<'a>(self: &Arc<Self>, requester: Requester<'a>) -> Result<Admission<'a>> {
+    pub fn admit<'a>(self: &Arc<Self>, requester: AdmissionContext<'a>) -> Result<Admission<'a>> {
         let mut waited = false;
         let mut state = self.state.lock();
         loop {
@@ -142,60 +142,60 @@ impl CircuitBreaker {
                 state.probing = true;
                 break;
             }
-            if block.cause == Cause::Failures || !requester.can_wait(wait) {
+            if block.cause == BlockCause::OpenBreaker || !requester.can_wait(wait) {
                 requester.stats.count(Counter::NegativeCacheHits);
                 return Err(block.to_error(now));
             }
             if !waited {
                 let text = || format!("waiting for {}, which asked for it", requester.host);
-                requester.log().line(Level::Debug, text);
+                requester.log().log(LogLevel::Debug, text);
             }
             waited = true;
             requester.call.on_cancel(self)?;
             let until = block.until;
             // While a probe is on its way, its end is waited for.
-            let at_most = if wait.is_zero() { requester.call.deadline.left() } else { Some(wait) };
+            let at_most = if wait.is_zero() { requester.call.deadline.remaining() } else { Some(wait) };
             state = self.state.wait_while(state, at_most, |state| {
                 !requester.call.cancel.is_cancelled()
                     && state.block.as_ref().is_some_and(|block| block.until == until)
                     && (state.probing || requester.now() < until)
             });
             if requester.call.cancel.is_cancelled() {
-                return Err(cancelled());
+                return Err(cancelled_error());
             }
         }
         let probes = state.block.is_some();
         drop(state);
-        Ok(Admission { breaker: Arc::clone(self), requester, probes, ended: false })
+        Ok(Admission { breaker: Arc::clone(self), requester, is_probe: probes, has_outcome: false })
     }
 }
 
 impl CircuitBreaker {
     /// Lets a request through that cannot be made again later, such as that of a code for which a user has just logged in.
-    pub fn admit_always<'a>(self: &Arc<Self>, requester: Requester<'a>) -> Admission<'a> {
-        Admission { breaker: Arc::clone(self), requester, probes: false, ended: false }
+    pub fn admit_always<'a>(self: &Arc<Self>, requester: AdmissionContext<'a>) -> Admission<'a> {
+        Admission { breaker: Arc::clone(self), requester, is_probe: false, has_outcome: false }
     }
 }
 
-impl Interrupt for CircuitBreaker {
-    fn interrupt(&self) {
+impl Wake for CircuitBreaker {
+    fn wake(&self) {
         // Taking the lock first makes sure that a waiter has either seen the cancel or sleeps already.
         drop(self.state.lock());
-        self.state.wake_all();
+        self.state.notify_all();
     }
 }
 
 /// A fetch that was let through. Dropped without an outcome, as by a cancel, it lets another one probe.
 pub struct Admission<'a> {
     breaker: Arc<CircuitBreaker>,
-    requester: Requester<'a>,
-    probes: bool,
-    ended: bool,
+    requester: AdmissionContext<'a>,
+    is_probe: bool,
+    has_outcome: bool,
 }
 
 impl Admission<'_> {
     /// The server asked to wait so many seconds. This request may come back afterwards, as the probe.
-    pub fn throttled(&mut self, error: Error) {
+    pub fn record_throttled(&mut self, error: Error) {
         self.requester.stats.count(Counter::Throttled);
         let now = self.requester.now();
         let seconds = error.retry_after().min(MAX_RETRY_AFTER_SECS);
@@ -205,13 +205,13 @@ impl Admission<'_> {
             return;
         }
         // One alone comes back: others that were let through meanwhile give up, or wait for it.
-        let comes_back = self.probes || !state.probing;
-        self.probes = comes_back;
+        let comes_back = self.is_probe || !state.probing;
+        self.is_probe = comes_back;
         state.probing |= comes_back;
-        state.block = Some(Block { cause: Cause::RetryAfter, error, at: now, until });
+        state.block = Some(RequestBlock { cause: BlockCause::RetryAfter, error, started_at: now, until });
         drop(state);
-        self.breaker.state.wake_all();
-        self.requester.log().line(Level::Info, || {
+        self.breaker.state.notify_all();
+        self.requester.log().log(LogLevel::Info, || {
             format!("{} is sent no request for {seconds} s, as it asked", self.requester.host)
         });
     }
@@ -221,68 +221,69 @@ impl Admission<'_> {
     /// # Errors
     /// Those of [`CircuitBreaker::admit`].
     pub fn readmit(&mut self) -> Result<()> {
-        if !self.probes {
+        if !self.is_probe {
             *self = self.breaker.admit(self.requester)?;
         }
         Ok(())
     }
 
     /// The endpoint is working: it answered, whatever its answer was.
-    pub fn answered(mut self) {
-        self.ended = true;
+    pub fn record_response(mut self) {
+        self.has_outcome = true;
         let mut state = self.breaker.state.lock();
-        let opened = state.block.as_ref().is_some_and(|block| block.cause == Cause::Failures);
+        let opened = state.block.as_ref().is_some_and(|block| block.cause == BlockCause::OpenBreaker);
         // Who was on the way before a Retry-After came says nothing about its end.
-        let unblocked = self.probes || opened;
+        let unblocked = self.is_probe || opened;
         if unblocked {
             state.block = None;
             state.probing = false;
-            state.openings = Backoff::default();
+            state.open_backoff = Backoff::default();
         }
-        state.failures = 0;
+        state.consecutive_failures = 0;
         state.failed_keys.clear();
         drop(state);
         if unblocked {
-            self.breaker.state.wake_all();
+            self.breaker.state.notify_all();
             self.requester
                 .log()
-                .line(Level::Info, || format!("{} is sent requests again", self.requester.host));
+                .log(LogLevel::Info, || format!("{} is sent requests again", self.requester.host));
         }
     }
 
     /// The request of `key` failed with `error`, after `time`.
-    pub fn failed(mut self, key: Identity, error: &Error, time: Duration) {
+    pub fn record_failure(mut self, key: Identity, error: &Error, time: Duration) {
         if !is_unhealthy(error, time) {
-            if error.is_from_server() && error.http_status() != 0 {
-                self.answered();
+            if error.is_caused_by_server() && error.http_status() != 0 {
+                self.record_response();
             }
             return;
         }
-        self.ended = true;
+        self.has_outcome = true;
         let now = self.requester.now();
         let mut state = self.breaker.state.lock();
-        state.failures = state.failures.saturating_add(1);
+        state.consecutive_failures = state.consecutive_failures.saturating_add(1);
         if !state.failed_keys.contains(&key) && state.failed_keys.len() < MIN_FAILED_KEYS {
             state.failed_keys.push(key);
         }
-        let many = state.failures >= MIN_FAILURES && state.failed_keys.len() >= MIN_FAILED_KEYS;
+        let many = state.consecutive_failures >= MIN_FAILURES && state.failed_keys.len() >= MIN_FAILED_KEYS;
         let is_blocked = state.block.as_ref().is_some_and(|block| now < block.until);
-        let opens = (self.probes || many) && !is_blocked;
+        let opens = (self.is_probe || many) && !is_blocked;
         if opens {
-            state.openings.record(now, self.requester.jitter.next());
-            let until = now.saturating_add(state.openings.delay());
-            let error = for_all(error, self.requester.host);
-            state.block = Some(Block { cause: Cause::Failures, error, at: now, until });
+            state.open_backoff.record(now, self.requester.jitter.sample());
+            let until = now.saturating_add(state.open_backoff.delay());
+            let error = shareable_error(error, self.requester.host);
+            state.block =
+                Some(RequestBlock { cause: BlockCause::OpenBreaker, error, started_at: now, until });
         }
-        if self.probes {
+        if self.is_probe {
             state.probing = false;
         }
-        let seconds = state.openings.delay().as_secs_f64();
+        let seconds = state.open_backoff.delay().as_secs_f64();
         drop(state);
-        self.breaker.state.wake_all();
+        self.breaker.state.notify_all();
         if opens {
             self.requester.stats.count(Counter::BreakerOpenings);
-            self.requester.log().line(Level::Info, || {
+            self.requester.log().log(LogLevel::Info, || {
                 format!(
                     "{} is sent no request for {seconds:.1} s, as the last ones failed",
                     self.requester.host
@@ -294,25 +295,25 @@ impl Admission<'_> {
 
 impl Drop for Admission<'_> {
     fn drop(&mut self) {
-        if self.probes && !self.ended {
+        if self.is_probe && !self.has_outcome {
             self.breaker.state.lock().probing = false;
-            self.breaker.state.wake_all();
+            self.breaker.state.notify_all();
         }
     }
 }
 
 /// Whether a failure says that the endpoint cannot serve anybody now.
 fn is_unhealthy(error: &Error, time: Duration) -> bool {
-    error.is_from_server()
+    error.is_caused_by_server()
         && match error.status() {
             Status::Network | Status::Server | Status::Throttled => true,
-            Status::Timeout => time >= SLOW,
+            Status::Timeout => time >= MIN_COUNTED_TIMEOUT,
             _ => false,
         }
 }
 
 /// The failure as any other request may hear of it: what the server said may be about one user.
-fn for_all(error: &Error, host: &str) -> Error {
+fn shareable_error(error: &Error, host: &str) -> Error {
     let text = match error.http_status() {
         0 => return error.clone(),
         status => format!("{host} answered the last requests with HTTP {status}"),

@@ -4,7 +4,7 @@ use jsonwebtoken::Algorithm;
 
 use super::Reader;
 use crate::base::error::Status;
-use crate::base::policy::{Allowed, Forbidden};
+use crate::base::policy::{Permission, Restriction};
 use crate::base::sanitize;
 use crate::base::url::Url;
 use crate::jwt::{Header, Members};
@@ -113,7 +113,7 @@ impl Reader<'_> {
                 key_password: self.secret(Name::JWTCertKeyPassword),
                 alias: self.text(Name::JWTCertAlias),
                 certificate,
-                strong: self.policy.forbids(Forbidden::WeakStores),
+                strong: self.policy.forbids(Restriction::WeakStores),
                 guarded: self.is(Name::KeyFileCheck, "1"),
                 ..alone
             },
@@ -161,11 +161,11 @@ impl Reader<'_> {
             self.warn(name, &format!("has {ignored} behind its ?, which means nothing here and was ignored"));
         }
         let of_host = matches!(self.value(name)?.origin, Origin::Dsn | Origin::SetOption);
-        if uri.module_path().is_some() && !of_host && !self.policy.allows(Allowed::Modules) {
+        if uri.module_path().is_some() && !of_host && !self.policy.allows(Permission::Modules) {
             let text = format!(
                 "has a module-path, which the policy of this process does not allow ({}); leave it out or give \
                  module-name, and the module comes from p11-kit's configuration",
-                Allowed::Modules.name()
+                Permission::Modules.name()
             );
             self.fault(Status::InvalidOption, name, &text);
             return None;

@@ -5,7 +5,7 @@ use jsonwebtoken::Algorithm;
 use super::super::{Flow, resolve};
 use super::*;
 use crate::base::error::Error;
-use crate::base::file::Location;
+use crate::base::file::ConfiguredPath;
 use crate::base::secret::Secret;
 use crate::options::Options;
 
@@ -49,7 +49,7 @@ fn every_algorithm_is_read_in_any_case() {
 #[test]
 fn the_key_is_in_one_place() {
     let of = |more: &str| read(&format!("am=55;ClaimsIssuer=me;{more}")).key.origin;
-    assert_eq!(of("JWTCertStore=a.jks"), KeyOrigin::Store(Location::new("a.jks".to_owned())));
+    assert_eq!(of("JWTCertStore=a.jks"), KeyOrigin::Store(ConfiguredPath::new("a.jks".to_owned())));
     assert_eq!(of("JWTPrivateKey=a"), KeyOrigin::Text(Secret::from("a")));
     assert_eq!(of("JWTSecret=a"), KeyOrigin::Shared(Secret::from("a")));
     for (more, option) in [
@@ -94,7 +94,7 @@ fn a_secret_has_neither_certificate_nor_password() {
 fn the_files_of_the_key_are_those_of_the_directory_where_they_were_named() {
     let signing = signing("JWTCertificate=c.crt");
     let here = std::env::current_dir().unwrap();
-    let files: Vec<_> = signing.key.files().map(|file| (file.typed(), file.path())).collect();
+    let files: Vec<_> = signing.key.files().map(|file| (file.as_configured(), file.path())).collect();
     assert_eq!(files, [("k.jks", here.join("k.jks").as_path()), ("c.crt", here.join("c.crt").as_path())]);
 }
 

@@ -12,24 +12,24 @@ thread_local! {
 }
 
 /// A value of which loom says if its end does not come behind every look at it.
-struct Watched(UnsafeCell<u8>);
+struct TrackedValue(UnsafeCell<u8>);
 
 // SAFETY: whether threads may look at it together is what loom finds out.
-unsafe impl Sync for Watched {}
+unsafe impl Sync for TrackedValue {}
 
-impl Watched {
+impl TrackedValue {
     fn new(number: u8) -> Self {
         ALIVE.set(ALIVE.get() + 1);
         Self(UnsafeCell::new(number))
     }
 
-    fn look(&self) -> u8 {
+    fn read(&self) -> u8 {
         // SAFETY: loom ends the test where somebody writes meanwhile.
         self.0.with(|number| unsafe { *number })
     }
 }
 
-impl Drop for Watched {
+impl Drop for TrackedValue {
     fn drop(&mut self) {
         // SAFETY: as above.
         self.0.with_mut(|number| unsafe { *number = 0 });
@@ -37,13 +37,13 @@ impl Drop for Watched {
     }
 }
 
-type Watch = Arc<Slot<Watched>>;
+type TrackedSlot = Arc<Slot<TrackedValue>>;
 
 /// Runs `work` of several threads on one slot, in which 1 is, in every order.
-fn in_every_order(work: &'static [fn(&Slot<Watched>)]) {
+fn explore_interleavings(work: &'static [fn(&Slot<TrackedValue>)]) {
     loom::model(move || {
-        let slot: Watch = Arc::new(Slot::empty());
-        drop(slot.put(Watched::new(1)));
+        let slot: TrackedSlot = Arc::new(Slot::empty());
+        drop(slot.store(TrackedValue::new(1)));
         let threads: Vec<_> = work
             .iter()
             .map(|work| {
@@ -59,34 +59,34 @@ fn in_every_order(work: &'static [fn(&Slot<Watched>)]) {
     });
 }
 
-fn take(slot: &Slot<Watched>) {
-    if let Some(share) = slot.take() {
-        assert_ne!(share.look(), 0);
+fn acquire_one(slot: &Slot<TrackedValue>) {
+    if let Some(share) = slot.acquire() {
+        assert_ne!(share.read(), 0);
     }
 }
 
-fn take_two(slot: &Slot<Watched>) {
-    let shares = [slot.take(), slot.take()];
-    assert!(shares.iter().flatten().all(|share| share.look() > 0));
+fn acquire_two(slot: &Slot<TrackedValue>) {
+    let shares = [slot.acquire(), slot.acquire()];
+    assert!(shares.iter().flatten().all(|share| share.read() > 0));
 }
 
-fn put(slot: &Slot<Watched>) {
-    assert_eq!(slot.put(Watched::new(2)).look(), 2);
-}
-
-#[test]
-fn what_is_taken_lives_while_another_is_put() {
-    in_every_order(&[take, put]);
-    in_every_order(&[take_two, put]);
+fn store_one(slot: &Slot<TrackedValue>) {
+    assert_eq!(slot.store(TrackedValue::new(2)).read(), 2);
 }
 
 #[test]
-fn what_is_taken_lives_while_the_slot_is_cleared() {
-    in_every_order(&[take_two, Slot::clear]);
-    in_every_order(&[put, Slot::clear]);
+fn acquired_ref_survives_concurrent_store() {
+    explore_interleavings(&[acquire_one, store_one]);
+    explore_interleavings(&[acquire_two, store_one]);
 }
 
 #[test]
-fn what_two_take_is_moved_to_the_count_once() {
-    in_every_order(&[take_two, take]);
+fn acquired_ref_survives_concurrent_clear() {
+    explore_interleavings(&[acquire_two, Slot::clear]);
+    explore_interleavings(&[store_one, Slot::clear]);
+}
+
+#[test]
+fn rebalance_counts_concurrent_acquires_once() {
+    explore_interleavings(&[acquire_two, acquire_one]);
 }

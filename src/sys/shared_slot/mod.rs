@@ -16,21 +16,21 @@ use crate::sys::sync::atomic::{AtomicI64, AtomicU64, Ordering, fence};
 /// The low bits of a slot's number that count. An address has none of them, as values lie at multiples of 64 and no
 /// system gives out addresses of more than 56 bits unasked.
 const COUNT_BITS: u32 = 14;
-const COUNT: u64 = (1 << COUNT_BITS) - 1;
+const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
 
 /// From here on what was taken is moved to the value's own count. The other half is for threads that come meanwhile.
 /// (In a model one is many, since its few threads would never come so far.)
-const MANY: u64 = if cfg!(all(test, feature = "model")) { 1 } else { 1 << (COUNT_BITS - 1) };
+const REBALANCE_AT: u64 = if cfg!(all(test, feature = "model")) { 1 } else { 1 << (COUNT_BITS - 1) };
 
 /// What a slot has in the count of its value: more than shares can be let go of before they are moved there.
-const IN_A_SLOT: i64 = 1 << 40;
+const SLOT_BIAS: i64 = 1 << 40;
 
 /// Behind its value, so that a pointer to one is a pointer to the other.
 #[repr(C, align(64))]
 struct Counted<T> {
     value: T,
     /// The shares that are held, less those that only the number of a slot knows.
-    held: AtomicI64,
+    refs: AtomicI64,
 }
 
 impl<T> Counted<T> {
@@ -38,9 +38,9 @@ impl<T> Counted<T> {
     ///
     /// # Safety
     /// `counted` is alive; `shares` are the caller's to give away.
-    unsafe fn add(counted: NonNull<Self>, shares: i64) {
+    unsafe fn add_refs(counted: NonNull<Self>, shares: i64) {
         // SAFETY: it is alive, as the caller promises.
-        let before = unsafe { counted.as_ref() }.held.fetch_add(shares, Ordering::Release);
+        let before = unsafe { counted.as_ref() }.refs.fetch_add(shares, Ordering::Release);
         if before.wrapping_add(shares) == 0 {
             // What others did with the value comes before its end.
             fence(Ordering::Acquire);
@@ -51,18 +51,18 @@ impl<T> Counted<T> {
 }
 
 /// A share of a value, which lives as long as there are any.
-pub struct Share<T>(NonNull<Counted<T>>);
+pub struct SharedRef<T>(NonNull<Counted<T>>);
 
 // SAFETY: it hands out `&T` alone, and whoever lets go last drops the value.
-unsafe impl<T: Send + Sync> Send for Share<T> {}
+unsafe impl<T: Send + Sync> Send for SharedRef<T> {}
 // SAFETY: as above.
-unsafe impl<T: Send + Sync> Sync for Share<T> {}
+unsafe impl<T: Send + Sync> Sync for SharedRef<T> {}
 
-impl<T> Share<T> {
+impl<T> SharedRef<T> {
     /// The only share of `value`.
     #[must_use]
     pub fn new(value: T) -> Self {
-        let counted = Box::new(Counted { value, held: AtomicI64::new(1) });
+        let counted = Box::new(Counted { value, refs: AtomicI64::new(1) });
         Self(NonNull::from(Box::leak(counted)))
     }
 
@@ -91,7 +91,7 @@ impl<T> Share<T> {
     }
 }
 
-impl<T> Deref for Share<T> {
+impl<T> Deref for SharedRef<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -100,98 +100,98 @@ impl<T> Deref for Share<T> {
     }
 }
 
-impl<T> Drop for Share<T> {
+impl<T> Drop for SharedRef<T> {
     fn drop(&mut self) {
         // SAFETY: the share is ours, and nobody uses it again.
-        unsafe { Counted::add(self.0, -1) };
+        unsafe { Counted::add_refs(self.0, -1) };
     }
 }
 
 /// A place for a value, or for none; alone in its line of the cache, as whoever takes a share writes to it.
 #[repr(align(64))]
 pub struct Slot<T> {
-    number: AtomicU64,
+    packed: AtomicU64,
     /// How many shares have been taken in all, less those that the number counts. A statistic, so no model looks at it.
-    taken: Statistic,
-    owns: PhantomData<Share<T>>,
+    acquired: Statistic,
+    owns: PhantomData<SharedRef<T>>,
 }
 
 impl<T> Slot<T> {
     /// With nothing in it.
     #[must_use]
     pub fn empty() -> Self {
-        Self { number: AtomicU64::new(0), taken: Statistic::new(0), owns: PhantomData }
+        Self { packed: AtomicU64::new(0), acquired: Statistic::new(0), owns: PhantomData }
     }
 
     /// A share of what is there.
     #[must_use]
-    pub fn take(&self) -> Option<Share<T>> {
+    pub fn acquire(&self) -> Option<SharedRef<T>> {
         // What is added to an empty slot counts nothing, and must not become an address.
-        address::<T>(self.number.load(Ordering::Relaxed))?;
-        let number = self.number.fetch_add(1, Ordering::Acquire);
-        let share = Share(address(number)?);
-        if number & COUNT >= MANY {
-            self.settle(&share);
+        unpack_address::<T>(self.packed.load(Ordering::Relaxed))?;
+        let number = self.packed.fetch_add(1, Ordering::Acquire);
+        let share = SharedRef(unpack_address(number)?);
+        if number & COUNT_MASK >= REBALANCE_AT {
+            self.rebalance(&share);
         }
         Some(share)
     }
 
     /// Puts `value` there, and gives a share of it.
-    pub fn put(&self, value: T) -> Share<T> {
-        let share = Share::new(value);
-        if let Some(number) = number_of(share.0) {
+    pub fn store(&self, value: T) -> SharedRef<T> {
+        let share = SharedRef::new(value);
+        if let Some(number) = pack_address(share.0) {
             // SAFETY: the value is alive.
-            unsafe { Counted::add(share.0, IN_A_SLOT) };
-            self.exchange(number);
+            unsafe { Counted::add_refs(share.0, SLOT_BIAS) };
+            self.swap(number);
         }
         share
     }
 
     /// How many shares have been taken, but for those of [`Self::discount`].
     #[must_use]
-    pub fn taken(&self) -> u64 {
-        let number = self.number.load(Ordering::Relaxed);
-        self.taken.load(Relaxed).wrapping_add(number & COUNT)
+    pub fn acquired_count(&self) -> u64 {
+        let number = self.packed.load(Ordering::Relaxed);
+        self.acquired.load(Relaxed).wrapping_add(number & COUNT_MASK)
     }
 
     /// One that was taken does not count: it was of no use.
     #[cold]
-    pub fn discount(&self) {
-        self.taken.fetch_sub(1, Relaxed);
+    pub fn uncount_acquire(&self) {
+        self.acquired.fetch_sub(1, Relaxed);
     }
 
     /// Takes out what is there.
     pub fn clear(&self) {
-        self.exchange(0);
+        self.swap(0);
     }
 
-    fn exchange(&self, number: u64) {
-        let before = self.number.swap(number, Ordering::AcqRel);
-        self.taken.fetch_add(before & COUNT, Relaxed);
-        if let Some(counted) = address(before) {
+    fn swap(&self, number: u64) {
+        let before = self.packed.swap(number, Ordering::AcqRel);
+        self.acquired.fetch_add(before & COUNT_MASK, Relaxed);
+        if let Some(counted) = unpack_address(before) {
             // SAFETY: the slot held it until now, and gives away what it had and what was taken from it.
-            unsafe { Counted::<T>::add(counted, count(before).wrapping_sub(IN_A_SLOT)) };
+            unsafe { Counted::<T>::add_refs(counted, unpack_count(before).wrapping_sub(SLOT_BIAS)) };
         }
     }
 
     /// Moves what was taken to the value's own count, if `share` is still of what is there.
     #[cold]
-    fn settle(&self, share: &Share<T>) {
+    fn rebalance(&self, share: &SharedRef<T>) {
         loop {
-            let number = self.number.load(Ordering::Relaxed);
-            if address(number) != Some(share.0) || number & COUNT < MANY {
+            let number = self.packed.load(Ordering::Relaxed);
+            if unpack_address(number) != Some(share.0) || number & COUNT_MASK < REBALANCE_AT {
                 return;
             }
             // Before the exchange: behind it the value's count would be too small for a moment.
             // SAFETY: our share keeps the value alive.
-            unsafe { Counted::add(share.0, count(number)) };
-            let settled = number & !COUNT;
-            if self.number.compare_exchange(number, settled, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                self.taken.fetch_add(number & COUNT, Relaxed);
+            unsafe { Counted::add_refs(share.0, unpack_count(number)) };
+            let settled = number & !COUNT_MASK;
+            if self.packed.compare_exchange(number, settled, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                self.acquired.fetch_add(number & COUNT_MASK, Relaxed);
                 return;
             }
             // SAFETY: as above.
-            unsafe { Counted::add(share.0, count(number).wrapping_neg()) };
+            unsafe { Counted::add_refs(share.0, unpack_count(number).wrapping_neg()) };
         }
     }
 }
@@ -209,21 +209,21 @@ impl<T> Drop for Slot<T> {
 }
 
 /// The number of a slot with that in it, of which nothing was taken; nothing if its address has too many bits.
-fn number_of<T>(counted: NonNull<Counted<T>>) -> Option<u64> {
+fn pack_address<T>(counted: NonNull<Counted<T>>) -> Option<u64> {
     let address = u64::try_from(counted.as_ptr().expose_provenance()).ok()?;
     let number = address << (COUNT_BITS - 6);
     (number >> (COUNT_BITS - 6) == address).then_some(number)
 }
 
 /// What is in a slot of that number.
-fn address<T>(number: u64) -> Option<NonNull<Counted<T>>> {
-    let address = usize::try_from((number & !COUNT) >> (COUNT_BITS - 6)).ok()?;
+fn unpack_address<T>(number: u64) -> Option<NonNull<Counted<T>>> {
+    let address = usize::try_from((number & !COUNT_MASK) >> (COUNT_BITS - 6)).ok()?;
     NonNull::new(ptr::with_exposed_provenance_mut(address))
 }
 
 #[allow(clippy::cast_possible_wrap, reason = "it has 14 bits")]
-fn count(number: u64) -> i64 {
-    (number & COUNT) as i64
+fn unpack_count(number: u64) -> i64 {
+    (number & COUNT_MASK) as i64
 }
 
 #[cfg(all(test, feature = "model"))]

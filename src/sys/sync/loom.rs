@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use loom::sync::{self, Condvar};
 
-pub use loom::sync::{MutexGuard as WaitingGuard, atomic};
+pub use loom::sync::{MutexGuard as MonitorGuard, atomic};
 
 #[derive(Default)]
 pub struct Mutex<T>(sync::Mutex<T>);
@@ -21,29 +21,29 @@ impl<T> Mutex<T> {
 }
 
 #[derive(Default)]
-pub struct Waiting<T> {
+pub struct Monitor<T> {
     value: sync::Mutex<T>,
     changed: Condvar,
 }
 
-impl<T> Waiting<T> {
-    pub fn lock(&self) -> WaitingGuard<'_, T> {
+impl<T> Monitor<T> {
+    pub fn lock(&self) -> MonitorGuard<'_, T> {
         self.value.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn wait_while<'a>(
         &self,
-        mut guard: WaitingGuard<'a, T>,
+        mut guard: MonitorGuard<'a, T>,
         at_most: Option<Duration>,
         mut goes_on: impl FnMut(&mut T) -> bool,
-    ) -> WaitingGuard<'a, T> {
+    ) -> MonitorGuard<'a, T> {
         while goes_on(&mut guard) && at_most != Some(Duration::ZERO) {
             guard = self.changed.wait(guard).unwrap_or_else(PoisonError::into_inner);
         }
         guard
     }
 
-    pub fn wake_all(&self) {
+    pub fn notify_all(&self) {
         self.changed.notify_all();
     }
 }

@@ -6,9 +6,9 @@
 #[cfg(not(all(test, feature = "model")))]
 mod native;
 #[cfg(not(all(test, feature = "model")))]
-pub use native::{Mutex, Waiting, WaitingGuard, atomic};
+pub use native::{Monitor, MonitorGuard, Mutex, atomic};
 
 #[cfg(all(test, feature = "model"))]
 mod loom;
 #[cfg(all(test, feature = "model"))]
-pub use loom::{Mutex, Waiting, WaitingGuard, atomic};
+pub use loom::{Monitor, MonitorGuard, Mutex, atomic};

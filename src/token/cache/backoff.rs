@@ -20,7 +20,7 @@ impl Backoff {
     pub(crate) fn delay(&self) -> Duration {
         let doubled = 1_u64.checked_shl(self.count.saturating_sub(1)).unwrap_or(MAX_DELAY_SECS);
         let delay = Duration::from_secs(doubled.min(MAX_DELAY_SECS));
-        delay.saturating_sub(self.jitter.of(delay.checked_div(4).unwrap_or_default()))
+        delay.saturating_sub(self.jitter.scale_duration(delay.checked_div(4).unwrap_or_default()))
     }
 
     /// Whether the next one may happen.

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::backoff::Backoff;
-use crate::base::call::{Call, Interrupt, cancelled};
+use crate::base::call::{CallContext, Wake, cancelled_error};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result, Status};
-use crate::base::file::Stamp;
+use crate::base::file::FileVersion;
 use crate::base::jitter::Fraction;
-use crate::base::log::{Level, Log};
+use crate::base::log::{Log, LogLevel};
 use crate::sys::sync::atomic::AtomicU64;
-use crate::sys::sync::{Waiting, WaitingGuard};
+use crate::sys::sync::{Monitor, MonitorGuard};
 use crate::token::Token;
 use crate::token::cache::freshness::{Life, Moment, Want, is_usable, life};
 
@@ -22,11 +22,11 @@ const CONSENT_RETRY_DELAY: Duration = Duration::from_secs(2);
 const MAX_RETRY_AFTER_SECS: u32 = 300;
 
 /// The files that a request is made from, such as a key store, as they were; nothing for one that is not there.
-pub type Sources = Vec<Option<Stamp>>;
+pub type Sources = Vec<Option<FileVersion>>;
 
 #[derive(Default)]
 pub(super) struct Entry {
-    state: Waiting<State>,
+    state: Monitor<State>,
     /// When it was asked for last, counted by all that were asked for.
     pub(super) used: AtomicU64,
 }
@@ -76,7 +76,7 @@ impl NegativeEntry {
         let ago = now.saturating_sub(self.at).as_secs();
         let left = self.until.saturating_sub(now).as_secs_f64().ceil();
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "300 s at most")]
-        self.error.clone().remembered(ago, left as u32)
+        self.error.clone().with_negative_cache_age(ago, left as u32)
     }
 }
 
@@ -180,7 +180,7 @@ impl State {
         conditions: Conditions<'_>,
     ) -> Option<Duration> {
         let delay = match error.status() {
-            _ if !error.is_from_server() || error.is_of_one_call() => return None,
+            _ if !error.is_caused_by_server() || error.is_caller_specific() => return None,
             // It holds for the whole endpoint.
             Status::Throttled if error.retry_after() > 0 => return None,
             _ if error.retry_after() > 0 => {
@@ -203,35 +203,35 @@ impl State {
 }
 
 impl Entry {
-    pub(super) fn lock(&self) -> WaitingGuard<'_, State> {
+    pub(super) fn lock(&self) -> MonitorGuard<'_, State> {
         self.state.lock()
     }
 
     /// Waits until `flight` has ended; its outcome, if that is one for all.
     pub(super) fn wait(
         self: &Arc<Self>,
-        state: WaitingGuard<'_, State>,
+        state: MonitorGuard<'_, State>,
         flight: u64,
-        call: &Call,
+        call: &CallContext,
     ) -> Result<Option<Result<Arc<Token>>>> {
         call.on_cancel(self)?;
         let in_flight = |state: &mut State| state.flight == Some(flight) && !call.cancel.is_cancelled();
-        let state = self.state.wait_while(state, call.deadline.left(), in_flight);
+        let state = self.state.wait_while(state, call.deadline.remaining(), in_flight);
         if call.cancel.is_cancelled() {
-            return Err(cancelled());
+            return Err(cancelled_error());
         }
         if state.flight == Some(flight) {
-            return Err(call.timeout("another thread's fetch of the same token did not end"));
+            return Err(call.timeout_error("another thread's fetch of the same token did not end"));
         }
         Ok(state.outcome.as_ref().filter(|(number, _)| *number == flight).map(|(_, outcome)| outcome.clone()))
     }
 }
 
-impl Interrupt for Entry {
-    fn interrupt(&self) {
+impl Wake for Entry {
+    fn wake(&self) {
         // Taking the lock first makes sure that a waiter has either seen the cancel or sleeps already.
         drop(self.lock());
-        self.state.wake_all();
+        self.state.notify_all();
     }
 }
 
@@ -287,9 +287,9 @@ impl<'a> Flight<'a> {
         state.flight = None;
         self.landed = true;
         drop(state);
-        self.entry.state.wake_all();
+        self.entry.state.notify_all();
         if let Some(delay) = delay {
-            log.line(Level::Info, || {
+            log.log(LogLevel::Info, || {
                 format!("this token is not requested again for {:.1} s", delay.as_secs_f64())
             });
         }
@@ -309,7 +309,7 @@ impl Drop for Flight<'_> {
     fn drop(&mut self) {
         if !self.landed {
             self.entry.lock().flight = None;
-            self.entry.state.wake_all();
+            self.entry.state.notify_all();
         }
     }
 }
@@ -321,6 +321,6 @@ const ONE_REQUEST: &str = "HYT01";
 /// request wait for too long (HYT01) may have used up what it was sent: that is not for a waiter to send again.
 fn concerns_all(error: &Error) -> bool {
     error.sqlstate() == ONE_REQUEST
-        || !(error.is_of_one_call()
+        || !(error.is_caller_specific()
             || matches!(error.status(), Status::Timeout | Status::Cancelled | Status::Internal))
 }

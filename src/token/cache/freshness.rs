@@ -107,7 +107,7 @@ pub fn renewal_at(token: &Token, want: Want) -> Option<i64> {
 fn margin(token: &Token, want: Want) -> i64 {
     let tenth = (whole(token) / 10).min(USUAL_MARGIN);
     let margin = want.margin.unwrap_or(tenth);
-    let early = if margin > 0 { want.jitter.of_seconds(tenth) } else { 0 };
+    let early = if margin > 0 { want.jitter.scale_seconds(tenth) } else { 0 };
     margin.saturating_add(early).min(most(token))
 }
 

@@ -17,7 +17,7 @@ use loom::thread::{self, JoinHandle};
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::base::call::Call;
+use crate::base::call::CallContext;
 use crate::base::error::{Error, Status};
 use crate::base::jitter::Fraction;
 use crate::base::log::Log;
@@ -80,7 +80,7 @@ impl Bench {
         }
     }
 
-    fn get_with(&self, call: &Call, fetch: impl Fn() -> Result<Token>) -> Outcome {
+    fn get_with(&self, call: &CallContext, fetch: impl Fn() -> Result<Token>) -> Outcome {
         self.cache.get(*ME, Want::default(), &self.clock, call, &Vec::new, |_| fetch())
     }
 
@@ -100,13 +100,16 @@ impl Bench {
 
     /// A get whose fetch brings a token.
     fn get(&self) -> Arc<Token> {
-        self.get_with(&Call::unbounded(), || Ok(self.token(&format!("fetch {}", self.fetched()), 3600)))
-            .unwrap()
+        self.get_with(
+            &CallContext::unbounded(),
+            || Ok(self.token(&format!("fetch {}", self.fetched()), 3600)),
+        )
+        .unwrap()
     }
 
     /// A get whose fetch fails if it is the first one of all, and else brings a token.
     fn get_behind(&self, failure: &Error) -> Outcome {
-        self.get_with(&Call::unbounded(), || match self.fetched() {
+        self.get_with(&CallContext::unbounded(), || match self.fetched() {
             0 => Err(failure.clone()),
             _ => Ok(self.token("second", 3600)),
         })
@@ -126,7 +129,7 @@ fn refusal(status: Status) -> Error {
 }
 
 fn invalid_grant() -> Error {
-    refusal(Status::Denied).with_oauth(Some("invalid_grant".to_owned()), None).from_server()
+    refusal(Status::Denied).with_oauth(Some("invalid_grant".to_owned()), None).caused_by_server()
 }
 
 /// Runs `body` in every order of what its threads do.
@@ -313,7 +316,7 @@ fn one_who_waits_is_woken_by_a_cancel() {
     in_every_order(|| {
         let bench = Bench::new();
         bench.cache.entry(*ME).lock().take_off();
-        let call = Call::unbounded();
+        let call = CallContext::unbounded();
         let cancel = Arc::clone(&call.cancel);
         let waiter = spawn(&bench, move |bench| bench.get_with(&call, || panic!("there is a leader")));
         cancel.cancel();
@@ -325,7 +328,7 @@ fn one_who_waits_is_woken_by_a_cancel() {
 fn a_cancel_ends_one_who_waits_and_the_others_have_their_token() {
     in_every_order(|| {
         let bench = Bench::new();
-        let call = Call::unbounded();
+        let call = CallContext::unbounded();
         let cancel = Arc::clone(&call.cancel);
         let cancelled = spawn(&bench, move |bench| {
             bench.get_with(&call, || {

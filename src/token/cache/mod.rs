@@ -12,7 +12,7 @@ use std::ptr;
 use std::sync::Arc;
 
 use crate::base::cache_key::Identity;
-use crate::base::call::Call;
+use crate::base::call::CallContext;
 use crate::base::clock::Clock;
 use crate::base::error::{Result, Status};
 use crate::base::jitter::Jitter;
@@ -63,13 +63,13 @@ impl Cache {
         identity: Identity,
         want: Want,
         clock: &dyn Clock,
-        call: &Call,
+        call: &CallContext,
         made_from: &dyn Fn() -> Sources,
         mut fetch: impl FnMut(FetchKind) -> Result<Token>,
     ) -> Result<Arc<Token>> {
         let entry = self.entry(identity);
         loop {
-            let left = call.deadline.left();
+            let left = call.deadline.remaining();
             let mut state = entry.lock();
             match state.step(want, Moment::of(clock), left) {
                 Step::Take(token) => {
@@ -84,7 +84,7 @@ impl Cache {
                         clock,
                         made_from: made_from(),
                         left: want.time_for(kind, left),
-                        jitter: self.jitter.next(),
+                        jitter: self.jitter.sample(),
                         log: call.log.clone(),
                     };
                     match Flight::new(&entry, flight).run(conditions, || fetch(kind)) {
@@ -92,7 +92,7 @@ impl Cache {
                         Err(error)
                             if kind == FetchKind::EarlyRenewal
                                 && error.status() == Status::Timeout
-                                && !call.deadline.passed() => {}
+                                && !call.deadline.is_past() => {}
                         outcome => return outcome,
                     }
                 }

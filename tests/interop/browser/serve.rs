@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use authgrant::authorize::{Expected, Listener, Pages};
-use authgrant::base::call::Call;
+use authgrant::base::call::CallContext;
 use authgrant::base::secret::Secret;
 use authgrant::base::url::Url;
 
@@ -26,7 +26,7 @@ fn main() {
         server: "as.example".to_owned(),
         wants_code: true,
     };
-    let call = Call::within(Duration::from_secs(60), "ConsentTimeout");
+    let call = CallContext::with_timeout(Duration::from_secs(60), "ConsentTimeout");
     match listener.wait(&expected, &Pages::new(application.as_deref()), &call) {
         Ok(arrival) => println!("code {}", arrival.code.map_or(0, |code| code.reveal().len())),
         Err(error) => println!("{} {error}", error.status().name()),

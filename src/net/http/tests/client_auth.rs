@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, Serve
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 
-use crate::base::file::Location;
+use crate::base::file::ConfiguredPath;
 use crate::key::{KeyOrigin, KeySource, Purpose};
 use crate::net::http::testing::*;
 use crate::net::http::tests::tls::{Authority, plainly, reply};
@@ -43,7 +43,7 @@ fn store(authority: &Authority, name: &str, content: &str) -> KeySource {
     std::fs::write(&path, content).unwrap();
     KeySource {
         purpose: Purpose::ClientCertificate,
-        origin: KeyOrigin::Store(Location::new(path.to_str().unwrap().to_owned())),
+        origin: KeyOrigin::Store(ConfiguredPath::new(path.to_str().unwrap().to_owned())),
         password: None,
         key_password: None,
         alias: None,
@@ -96,7 +96,7 @@ fn a_server_that_misses_a_certificate_or_knows_nobody_like_that_says_so() {
     assert!(error.message().contains("demands a client certificate: set KeyStore"), "{error}");
     let other = Authority::named("another");
     let stranger = client(&other, "stranger.pem", &key_of(&PKCS_ED25519));
-    let path = stranger.files().next().unwrap().typed().to_owned();
+    let path = stranger.files().next().unwrap().as_configured().to_owned();
     let error = refusal(&Trust { client: Some(stranger), ..authority.trust() });
     assert!(error.message().contains(&format!("the client certificate of KeyStore {path}")), "{error}");
     assert!(server.requests().is_empty());
@@ -116,7 +116,7 @@ fn a_key_store_that_does_not_do_is_found_before_anybody_is_called() {
     let empty = fault(store(&authority, "empty.pem", ""));
     assert_eq!((empty.status(), empty.option()), (Status::KeyStore, Some("KeyStore")));
     let mut missing = store(&authority, "x", "");
-    missing.origin = KeyOrigin::Store(Location::new("/nowhere/client.p12".to_owned()));
+    missing.origin = KeyOrigin::Store(ConfiguredPath::new("/nowhere/client.p12".to_owned()));
     let missing = fault(missing);
     assert!(missing.message().contains("KeyStore /nowhere/client.p12 cannot be read"), "{missing}");
     assert_eq!(server.accepted(), 0);
@@ -148,7 +148,7 @@ fn each_difference_in_trust_makes_a_connection_of_its_own_and_equal_trust_shares
     let (network, url) = (network(), https(&server));
     let copy = authority.path().with_file_name("copy.pem");
     std::fs::copy(authority.path(), &copy).unwrap();
-    let store = Some(Location::new(copy.to_str().unwrap().to_owned()));
+    let store = Some(ConfiguredPath::new(copy.to_str().unwrap().to_owned()));
     let source = client(&authority, "c.pem", &key_of(&PKCS_ED25519));
     let with_password = KeySource { key_password: Some("p".into()), ..source.clone() };
     let usual = || authority.trust();

@@ -1,6 +1,6 @@
 use std::sync::{Arc, Mutex, mpsc};
 
-use crate::base::file::Location;
+use crate::base::file::ConfiguredPath;
 use crate::net::http::testing::*;
 use crate::net::http::*;
 
@@ -99,7 +99,7 @@ fn a_late_cancel_does_not_reach_the_call_that_took_up_the_connection() {
 fn a_connection_is_kept_until_cleared_and_by_calls_of_any_deadline() {
     let server = Server::plain(|_, _| Reply::Keep(ok("{}")));
     let network = network();
-    let kept: Vec<bool> = [patient(), within(20_000), Call::unbounded()]
+    let kept: Vec<bool> = [patient(), within(20_000), CallContext::unbounded()]
         .iter()
         .map(|call| send(&network, &server.url(), call).unwrap().kept)
         .collect();
@@ -116,7 +116,7 @@ fn a_trust_that_is_not_in_force_makes_no_connection_of_its_own() {
     let network = network();
     let url = server.url();
     for number in 0..20 {
-        let store = Some(Location::new(format!("{number}.pem")));
+        let store = Some(ConfiguredPath::new(format!("{number}.pem")));
         let trust = Trust { store, validate: number % 2 == 0, ..Trust::default() };
         network.send(&post(&url), &trust, &patient()).unwrap();
     }
@@ -267,7 +267,7 @@ fn a_connection_that_the_parent_closes_is_not_held_open_by_its_child() {
     });
     let network = network();
     send(&network, &url, &patient()).unwrap();
-    crate::sys::beside_a_child(|| {
+    crate::sys::with_live_child(|| {
         network.clear();
         server.join().unwrap();
     });
@@ -298,7 +298,7 @@ fn answer_that_never_ends_is_refused_whatever_it_is_made_of() {
     ] {
         let server = Server::plain(move |_, _| Reply::Endless(head.clone().into(), piece.into()));
         // Without any limit but ours.
-        let error = send(&network(), &server.url(), &Call::unbounded()).unwrap_err().error;
+        let error = send(&network(), &server.url(), &CallContext::unbounded()).unwrap_err().error;
         assert_eq!(error.status(), Status::BadResponse, "{what}: {error}");
     }
 }

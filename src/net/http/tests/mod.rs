@@ -392,9 +392,9 @@ fn after_silence(reuse: Reuse) -> (Failure, usize) {
     let (network, url) = (network(), server.url_of("http://127.0.0.1", "/"));
     network.send(&post(&url), &Trust::default(), &patient()).unwrap();
     let request = Request { reuse, ..post(&url) };
-    let call = Call::within(Duration::from_millis(800), "LoginTimeout");
+    let call = CallContext::with_timeout(Duration::from_millis(800), "LoginTimeout");
     let failure = network.send(&request, &Trust::default(), &call).unwrap_err();
-    assert_eq!(failure.stale, call.deadline.left() > Some(Duration::ZERO), "half of the call is left");
+    assert_eq!(failure.stale, call.deadline.remaining() > Some(Duration::ZERO), "half of the call is left");
     (failure, server.accepted())
 }
 
@@ -417,7 +417,7 @@ fn repeatable_request_waits_on_new_connection_as_long_as_call_lasts() {
     let server = Server::plain(|_, _| Reply::Silence);
     let url = server.url_of("http://127.0.0.1", "/");
     let request = Request { reuse: Reuse::Repeatable, ..post(&url) };
-    let call = Call::within(Duration::from_millis(200), "LoginTimeout");
+    let call = CallContext::with_timeout(Duration::from_millis(200), "LoginTimeout");
     let failure = network().send(&request, &Trust::default(), &call).unwrap_err();
     assert_eq!(failure.error.status(), Status::Timeout);
 }

@@ -79,7 +79,7 @@ fn url(text: &str) -> Url {
     Url::parse(text).unwrap()
 }
 
-fn refused(route: Route, call: &Call) -> Error {
+fn refused(route: Route, call: &CallContext) -> Error {
     let trust = Trust { route, ..Trust::default() };
     let failure = network().send(&post(&url(NOWHERE)), &trust, call).unwrap_err();
     assert!(!failure.stale && !failure.answered, "{failure:?}");

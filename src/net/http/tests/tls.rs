@@ -6,7 +6,7 @@ use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use crate::base::file::Location;
+use crate::base::file::ConfiguredPath;
 use crate::net::http::testing::*;
 use crate::net::http::*;
 
@@ -36,7 +36,10 @@ impl Authority {
     }
 
     pub(in crate::net::http) fn trust(&self) -> Trust {
-        Trust { store: Some(Location::new(self.path().to_str().unwrap().to_owned())), ..Trust::default() }
+        Trust {
+            store: Some(ConfiguredPath::new(self.path().to_str().unwrap().to_owned())),
+            ..Trust::default()
+        }
     }
 
     pub(in crate::net::http) fn signed(&self, name: &str, key: &KeyPair) -> rcgen::Certificate {
@@ -200,7 +203,7 @@ fn a_changed_trust_store_counts_at_once_also_for_kept_connections() {
 #[test]
 fn a_missing_trust_store_is_found_before_anybody_is_called() {
     let server = Authority::new().server("localhost", plainly, reply);
-    let trust = Trust { store: Some(Location::new("/nowhere/ca.pem".to_owned())), ..Trust::default() };
+    let trust = Trust { store: Some(ConfiguredPath::new("/nowhere/ca.pem".to_owned())), ..Trust::default() };
     let failure = network().send(&post(&https(&server)), &trust, &patient()).unwrap_err();
     assert_eq!(failure.error.status(), Status::KeyStore);
     assert_eq!(server.accepted(), 0);
@@ -316,7 +319,7 @@ fn of_many_trust_stores_the_least_recently_used_loses_its_connection() {
             std::fs::write(&path, authority.issuer.pem()).unwrap();
         }
         let trust =
-            Trust { store: Some(Location::new(path.to_str().unwrap().to_owned())), ..Trust::default() };
+            Trust { store: Some(ConfiguredPath::new(path.to_str().unwrap().to_owned())), ..Trust::default() };
         network.send(&post(&url), &trust, &patient()).unwrap().kept
     };
     assert!(!(0..32).any(kept));
@@ -331,8 +334,11 @@ fn a_trust_store_that_nothing_is_checked_with_makes_no_connection_of_its_own() {
     let server = Authority::new().server("localhost", plainly, reply);
     let (network, url) = (network(), https(&server));
     for number in 0..5 {
-        let trust =
-            Trust { store: Some(Location::new(format!("x{number}"))), validate: false, ..Trust::default() };
+        let trust = Trust {
+            store: Some(ConfiguredPath::new(format!("x{number}"))),
+            validate: false,
+            ..Trust::default()
+        };
         network.send(&post(&url), &trust, &patient()).unwrap();
     }
     assert_eq!(server.accepted(), 1);

@@ -39,7 +39,7 @@ fn full() -> Bench {
 
 impl Bench {
     fn ask_as(&self, identity: Identity, fetch: impl FnOnce() -> Result<Token>) -> Result<Arc<Token>> {
-        self.cache.get(identity, want(0), &self.clock, &Call::unbounded(), &Vec::new, once(fetch))
+        self.cache.get(identity, want(0), &self.clock, &CallContext::unbounded(), &Vec::new, once(fetch))
     }
 
     fn knows(&self, number: usize) -> bool {

@@ -169,7 +169,7 @@ fn renewal_fails(takes: i64, least: i64, error: Error) -> Result<Arc<Token>> {
 fn token_that_expired_during_failed_renewal_is_not_returned() {
     for status in [Status::Network, Status::Server, Status::Denied] {
         for from_server in [true, false] {
-            let error = || if from_server { refusal(status).from_server() } else { refusal(status) };
+            let error = || if from_server { refusal(status).caused_by_server() } else { refusal(status) };
             assert!(renewal_fails(3, 0, error()).is_ok(), "1 s is left");
             for late in [4, 8, 60] {
                 let failed = renewal_fails(late, 0, error()).unwrap_err();
@@ -202,13 +202,13 @@ fn token_that_expired_during_its_renewal_is_fetched_with_time_of_whole_call() {
     let bench = Bench::new();
     bench.get(0, Some(10));
     bench.clock.turn(9);
-    let call = Call::within(Duration::from_secs(60), "a test");
+    let call = CallContext::with_timeout(Duration::from_secs(60), "a test");
     let mut kinds = Vec::new();
     let fetch = |kind| {
         kinds.push(kind);
         bench.clock.turn(2);
         match kind {
-            FetchKind::EarlyRenewal => Err(refusal(Status::Timeout).from_server()),
+            FetchKind::EarlyRenewal => Err(refusal(Status::Timeout).caused_by_server()),
             _ => Ok(token("next", Some(10), &bench.clock)),
         }
     };
@@ -227,7 +227,7 @@ fn failed_early_renewals_back_off() {
     for second in 0..60 {
         let fetch = || {
             renewed.push(second);
-            Err(refusal(Status::Timeout).from_server())
+            Err(refusal(Status::Timeout).caused_by_server())
         };
         assert_eq!(bench.ask(want(0), fetch).unwrap().value(), c"token0");
         bench.clock.turn(1);

@@ -116,13 +116,13 @@ impl Bench {
     }
 
     fn ask(&self, want: Want, fetch: impl FnOnce() -> Result<Token>) -> Result<Arc<Token>> {
-        self.ask_within(want, &Call::unbounded(), fetch)
+        self.ask_within(want, &CallContext::unbounded(), fetch)
     }
 
     fn ask_within(
         &self,
         want: Want,
-        call: &Call,
+        call: &CallContext,
         fetch: impl FnOnce() -> Result<Token>,
     ) -> Result<Arc<Token>> {
         self.cache.get(identity("me"), want, &self.clock, call, &Vec::new, once(fetch))
@@ -153,5 +153,5 @@ fn refused_as(error: Error) -> impl Fn(&Bench, Want) -> Result<Arc<Token>> {
 }
 
 fn oauth(status: Status, error: &str) -> Error {
-    refusal(status).with_oauth(Some(error.to_owned()), None).from_server()
+    refusal(status).with_oauth(Some(error.to_owned()), None).caused_by_server()
 }

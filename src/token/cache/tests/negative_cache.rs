@@ -37,7 +37,7 @@ fn what_is_remembered_is_forgotten_by_success_by_word_by_changed_files_and_for_w
     let fetch = || Ok(token("mended", Some(3600), &bench.clock));
     let mended = bench
         .cache
-        .get(identity("me"), want(0), &bench.clock, &Call::unbounded(), &other_file, once(fetch))
+        .get(identity("me"), want(0), &bench.clock, &CallContext::unbounded(), &other_file, once(fetch))
         .unwrap();
     assert_eq!(mended.value(), c"mended");
 }
@@ -68,7 +68,7 @@ fn retry_after_of_refusal_holds_back_for_five_minutes_at_most() {
 }
 
 /// In which seconds of a minute and a half a server is asked that fails so.
-fn asked_at(error: &Error, call: &Call) -> Vec<i64> {
+fn asked_at(error: &Error, call: &CallContext) -> Vec<i64> {
     let bench = Bench::new();
     let mut asked = Vec::new();
     for second in 0..90 {
@@ -94,29 +94,29 @@ fn every_failure_of_server_or_network_backs_off() {
         Status::Denied,
         Status::Expired,
     ] {
-        let asked = asked_at(&refusal(status).from_server(), &Call::unbounded());
+        let asked = asked_at(&refusal(status).caused_by_server(), &CallContext::unbounded());
         assert_eq!(asked, [0, 1, 3, 7, 15, 31, 63], "{status:?}");
     }
-    let one_request = refusal(Status::Timeout).with_sqlstate("HYT01").from_server();
-    assert_eq!(asked_at(&one_request, &Call::unbounded()), [0, 1, 3, 7, 15, 31, 63]);
+    let one_request = refusal(Status::Timeout).with_sqlstate("HYT01").caused_by_server();
+    assert_eq!(asked_at(&one_request, &CallContext::unbounded()), [0, 1, 3, 7, 15, 31, 63]);
 }
 
 #[test]
 fn local_failures_and_retry_after_of_endpoint_are_not_remembered() {
     let every_second: Vec<i64> = (0..90).collect();
-    let throttled = refusal(Status::Throttled).with_http(429, 30).from_server();
-    let of_one_call = refusal(Status::Server).from_server().of_one_call();
+    let throttled = refusal(Status::Throttled).with_http(429, 30).caused_by_server();
+    let of_one_call = refusal(Status::Server).caused_by_server().caller_specific();
     let here =
         [Status::Network, Status::Timeout, Status::KeyPassword, Status::ConsentRequired, Status::Expired];
     for error in here.map(refusal).into_iter().chain([throttled, of_one_call]) {
-        assert_eq!(asked_at(&error, &Call::unbounded()), every_second, "{error}");
+        assert_eq!(asked_at(&error, &CallContext::unbounded()), every_second, "{error}");
     }
 }
 
 #[test]
 fn remembered_failure_says_its_age() {
     let bench = Bench::new();
-    let ask = refused_as(refusal(Status::Server).from_server());
+    let ask = refused_as(refusal(Status::Server).caused_by_server());
     for wait in [1, 2, 2] {
         ask(&bench, want(0)).unwrap_err();
         bench.clock.turn(wait);
@@ -133,9 +133,9 @@ fn timeout_of_call_is_answered_from_memory_to_calls_with_no_more_time() {
         let before = bench.fetches();
         let fetch = || {
             bench.fetches.fetch_add(1, Ordering::SeqCst);
-            Err(refusal(Status::Timeout).from_server())
+            Err(refusal(Status::Timeout).caused_by_server())
         };
-        let call = Call::within(Duration::from_secs(seconds), "a test");
+        let call = CallContext::with_timeout(Duration::from_secs(seconds), "a test");
         assert_eq!(bench.ask_within(want(0), &call, fetch).unwrap_err().status(), Status::Timeout);
         bench.fetches() > before
     };
@@ -170,11 +170,11 @@ fn fetch_after_failure_is_probe_until_backoff_is_over() {
             met = Some(kind);
             error.clone().map_or_else(|| Ok(token("t", Some(3600), &bench.clock)), Err)
         };
-        let call = Call::unbounded();
+        let call = CallContext::unbounded();
         let _ = bench.cache.get(identity("me"), want(0), &bench.clock, &call, &Vec::new, fetch);
         met
     };
-    let server = || Some(refusal(Status::Server).from_server());
+    let server = || Some(refusal(Status::Server).caused_by_server());
     assert_eq!(kind(server()), Some(FetchKind::Needed));
     assert_eq!(kind(server()), None);
     bench.clock.turn(1);

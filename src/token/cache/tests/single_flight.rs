@@ -65,19 +65,19 @@ fn wait_until_asleep(entry: &Arc<Entry>, waiters: usize) {
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Waits for another's flight; fails where only the deadline ended the wait.
-fn wait_for_another(bench: &Bench, call: &Call) -> Result<Arc<Token>> {
+fn wait_for_another(bench: &Bench, call: &CallContext) -> Result<Arc<Token>> {
     let fetch = || panic!("there is a leader");
     let outcome = bench.ask_within(want(0), call, fetch);
-    assert!(!call.deadline.passed(), "nobody woke the waiter");
+    assert!(!call.deadline.is_past(), "nobody woke the waiter");
     outcome
 }
 
 fn own_fetch(bench: &Bench) -> Result<Arc<Token>> {
-    let call = Call::within(PATIENCE, "a test");
+    let call = CallContext::with_timeout(PATIENCE, "a test");
     let fetch =
         || Ok(token(&format!("token{}", bench.fetches.fetch_add(1, Ordering::SeqCst)), None, &bench.clock));
     let outcome = bench.ask_within(want(0), &call, fetch);
-    assert!(!call.deadline.passed(), "nobody woke the waiter");
+    assert!(!call.deadline.is_past(), "nobody woke the waiter");
     outcome
 }
 
@@ -101,7 +101,7 @@ fn a_leaders_own_failure_lets_a_waiter_take_over() {
     }
     let (result, fetches) = behind_a_leader(|| panic!("a bug"), own_fetch);
     assert_eq!((result.unwrap().value(), fetches), (c"token0", 1));
-    let by_a_signer = || Err(refusal(Status::KeyStore).of_one_call());
+    let by_a_signer = || Err(refusal(Status::KeyStore).caller_specific());
     let (result, fetches) = behind_a_leader(by_a_signer, own_fetch);
     assert_eq!((result.unwrap().value(), fetches), (c"token0", 1));
 }
@@ -120,7 +120,7 @@ fn a_request_that_took_too_long_is_not_sent_again_by_a_waiter() {
 #[test]
 fn a_waiter_ends_at_its_own_deadline() {
     let bench_wait = |bench: &Bench| {
-        let call = Call::within(Duration::from_millis(20), "a test");
+        let call = CallContext::with_timeout(Duration::from_millis(20), "a test");
         bench.ask_within(want(0), &call, || panic!("there is a leader"))
     };
     let bench = Bench::new();
@@ -135,7 +135,7 @@ fn a_waiter_that_sleeps_is_woken_by_a_cancel() {
     let bench = Bench::new();
     let entry = bench.cache.entry(identity("me"));
     entry.lock().take_off();
-    let call = Call::within(PATIENCE, "a test");
+    let call = CallContext::with_timeout(PATIENCE, "a test");
     let error = std::thread::scope(|scope| {
         let waiting = scope.spawn(|| wait_for_another(&bench, &call));
         wait_until_asleep(&entry, 1);
@@ -149,7 +149,7 @@ fn a_waiter_that_sleeps_is_woken_by_a_cancel() {
 fn a_call_that_was_cancelled_before_it_could_wait_does_not_wait() {
     let bench = Bench::new();
     bench.cache.entry(identity("me")).lock().take_off();
-    let call = Call::within(PATIENCE, "a test");
+    let call = CallContext::with_timeout(PATIENCE, "a test");
     call.cancel.cancel();
     assert_eq!(wait_for_another(&bench, &call).unwrap_err().status(), Status::Cancelled);
 }
@@ -161,7 +161,7 @@ fn a_flight_that_lands_wakes_all_who_sleep() {
     let flight = entry.lock().take_off();
     std::thread::scope(|scope| {
         let waiting: Vec<_> = (0..3)
-            .map(|_| scope.spawn(|| wait_for_another(&bench, &Call::within(PATIENCE, "a test"))))
+            .map(|_| scope.spawn(|| wait_for_another(&bench, &CallContext::with_timeout(PATIENCE, "a test"))))
             .collect();
         wait_until_asleep(&entry, 3);
         let fetch = || Ok(token("landed", Some(3600), &bench.clock));
@@ -180,7 +180,8 @@ fn a_refusal_of_an_earlier_flight_reaches_nobody_who_waits_for_a_later_one() {
     bench.ask(want(0), refused).unwrap_err();
     let flight = entry.lock().take_off();
     let result = std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| wait_for_another(&bench, &Call::within(PATIENCE, "a test")));
+        let waiting =
+            scope.spawn(|| wait_for_another(&bench, &CallContext::with_timeout(PATIENCE, "a test")));
         wait_until_asleep(&entry, 1);
         let fetch = || Ok(token("later", Some(3600), &bench.clock));
         Flight::new(&entry, flight).run(conditions(&bench.clock), fetch).unwrap();
