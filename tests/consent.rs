@@ -12,10 +12,10 @@ use std::time::Duration;
 use authgrant::authorize::{Browser, Expected, Listener, Pages, Pkce, state, with_state};
 use authgrant::base::call::CallContext;
 use authgrant::base::error::Status;
-use authgrant::base::url::Url;
+use authgrant::base::url::EndpointUrl;
 use support::desktop::{WRITES_DOWN, desktop, is_the_part, with_path, written_down};
 
-fn visit(url: &str, redirect: &Url) {
+fn visit(url: &str, redirect: &EndpointUrl) {
     let state = url.split("state=").nth(1).unwrap().split('&').next().unwrap();
     let mut stream = TcpStream::connect(("127.0.0.1", redirect.port())).unwrap();
     let host = format!("localhost:{}", redirect.port());
@@ -32,7 +32,7 @@ fn the_browser_gets_the_url_and_its_visit_brings_the_code() {
         return with_path(NAME, desktop(WRITES_DOWN).path());
     }
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let redirect = Url::parse(&format!("http://localhost:{free}/callback")).unwrap();
+    let redirect = EndpointUrl::parse(&format!("http://localhost:{free}/callback")).unwrap();
     let listener = Listener::bind(&redirect).unwrap();
     let (pkce, state) = (Pkce::random().unwrap(), state().unwrap());
     let plain = "https://as.example/auth?response_type=code";
@@ -72,7 +72,7 @@ fn a_desktop_without_a_browser_ends_the_wait_long_before_its_deadline() {
         return with_path(NAME, desktop.path());
     }
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let listener = Listener::bind(&Url::parse(&format!("http://localhost:{free}")).unwrap()).unwrap();
+    let listener = Listener::bind(&EndpointUrl::parse(&format!("http://localhost:{free}")).unwrap()).unwrap();
     let browser = Browser::system();
     let plain = "https://as.example/auth?response_type=code";
     let state = state().unwrap();

@@ -38,8 +38,8 @@ struct Good {
     size: usize,
     text: *mut c_char,
     handle: *mut Handle,
-    token_slot: *mut authgrant::token::Lease,
-    headers_slot: *mut authgrant::connection::api_headers::Headers,
+    token_slot: *mut authgrant::token::TokenHandle,
+    headers_slot: *mut authgrant::connection::api_headers::ApiHeaders,
     warnings: *mut ErrorObject,
     names: [*const c_char; 1],
 }

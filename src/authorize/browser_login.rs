@@ -4,7 +4,7 @@ use super::{Browser, Expected, Listener, Pages, Pkce, state, url, with_state};
 use crate::base::call::CallContext;
 use crate::base::error::{Error, Result, Status};
 use crate::base::secret::Secret;
-use crate::base::url::Url;
+use crate::base::url::EndpointUrl;
 use crate::provider::ConsentType;
 use crate::resolve::Consent;
 
@@ -55,8 +55,8 @@ pub fn visit(
     Ok(Visit { code: arrival.code, verifier: proof.verifier().clone() })
 }
 
-fn address(option: &str, text: &str) -> Result<Url> {
-    Url::parse(text).map_err(|why| {
+fn address(option: &str, text: &str) -> Result<EndpointUrl> {
+    EndpointUrl::parse(text).map_err(|why| {
         Error::new(Status::InvalidOption, "consent", format!("{option} {why}")).with_option(option)
     })
 }

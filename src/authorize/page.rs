@@ -8,7 +8,7 @@ use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::token_response::clean;
+use crate::token_response::sanitize_for_display;
 
 const STYLE: &str = include_str!("page.css");
 
@@ -34,7 +34,7 @@ impl Pages {
     /// For the application that `ApplicationName` names, if it names one.
     #[must_use]
     pub fn new(application: Option<&str>) -> Self {
-        let application = application.map(clean).filter(|name| !name.is_empty());
+        let application = application.map(sanitize_for_display).filter(|name| !name.is_empty());
         Self { application, logs_in: false }
     }
 

@@ -10,14 +10,14 @@ use crate::base::secret::SecretBytes;
 ///
 /// The key is random for each process, so that no digest can be tried against a list of passwords elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Identity([u8; 32]);
+pub struct CacheKey([u8; 32]);
 
-impl Identity {
+impl CacheKey {
     /// The identity of `subject`. What is hashed is what `Hash` is derived from: a field cannot be forgotten.
-    pub fn of(key: &hmac::Key, subject: &impl Hash) -> Self {
+    pub fn digest(key: &hmac::Key, subject: &impl Hash) -> Self {
         let mut hasher = KeyedHasher {
             context: hmac::Context::with_key(key),
-            pieces: SecretBytes::with_capacity(AT_ONCE),
+            buffer: SecretBytes::with_capacity(BUFFER_LEN),
         };
         subject.hash(&mut hasher);
         hasher.flush();
@@ -34,30 +34,30 @@ impl Identity {
 }
 
 /// How many bytes are gathered before they are digested: `Hash` gives a hundred small pieces, and each has its price.
-const AT_ONCE: usize = 512;
+const BUFFER_LEN: usize = 512;
 
 struct KeyedHasher {
     context: hmac::Context,
     /// Which are not digested yet. It never grows, as that would leave copies behind.
-    pieces: SecretBytes,
+    buffer: SecretBytes,
 }
 
 impl KeyedHasher {
     fn flush(&mut self) {
-        self.context.update(&self.pieces);
-        self.pieces.clear();
+        self.context.update(&self.buffer);
+        self.buffer.clear();
     }
 }
 
 impl Hasher for KeyedHasher {
     fn write(&mut self, bytes: &[u8]) {
-        if self.pieces.len().saturating_add(bytes.len()) > AT_ONCE {
+        if self.buffer.len().saturating_add(bytes.len()) > BUFFER_LEN {
             self.flush();
         }
-        if bytes.len() > AT_ONCE {
+        if bytes.len() > BUFFER_LEN {
             self.context.update(bytes);
         } else {
-            self.pieces.extend_from_slice(bytes);
+            self.buffer.extend_from_slice(bytes);
         }
     }
 
@@ -85,44 +85,45 @@ impl Hasher for KeyedHasher {
 mod tests {
     use super::*;
 
-    fn identity(subject: &str) -> Identity {
-        Identity::of(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &subject)
+    fn cache_key(subject: &str) -> CacheKey {
+        CacheKey::digest(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &subject)
     }
 
     #[test]
-    fn identities_are_equal_for_equal_subjects_under_one_key_only() {
+    fn digest_depends_on_subject_and_key() {
         let other = hmac::Key::new(hmac::HMAC_SHA256, b"another");
-        assert_eq!(identity("a"), identity("a"));
-        assert_ne!(identity("a"), identity("b"));
-        assert_ne!(identity("a"), Identity::of(&other, &"a"));
+        assert_eq!(cache_key("a"), cache_key("a"));
+        assert_ne!(cache_key("a"), cache_key("b"));
+        assert_ne!(cache_key("a"), CacheKey::digest(&other, &"a"));
         let key = hmac::Key::new(hmac::HMAC_SHA256, b"test");
-        assert_ne!(Identity::of(&key, &("ab", "c")), Identity::of(&key, &("a", "bc")));
+        assert_ne!(CacheKey::digest(&key, &("ab", "c")), CacheKey::digest(&key, &("a", "bc")));
     }
 
     #[test]
-    fn numbers_of_any_size_are_told_from_each_other() {
+    fn integers_of_any_size_hash_differently() {
         let key = hmac::Key::new(hmac::HMAC_SHA256, b"test");
         let numbers = [0, 1, 254, 255, 256, 0xff00, usize::MAX];
-        let all: std::collections::HashSet<_> = numbers.iter().map(|one| Identity::of(&key, one)).collect();
+        let all: std::collections::HashSet<_> =
+            numbers.iter().map(|one| CacheKey::digest(&key, one)).collect();
         assert_eq!(all.len(), numbers.len());
-        assert_ne!(Identity::of(&key, &[1_usize, 255]), Identity::of(&key, &[255_usize, 1]));
-        assert_ne!(Identity::of(&key, &Some(0_isize)), Identity::of(&key, &None::<isize>));
-        assert_ne!(Identity::of(&key, &-1_isize), Identity::of(&key, &1_isize));
-        struct Before<'a>(usize, &'a [u8]);
-        impl Hash for Before<'_> {
+        assert_ne!(CacheKey::digest(&key, &[1_usize, 255]), CacheKey::digest(&key, &[255_usize, 1]));
+        assert_ne!(CacheKey::digest(&key, &Some(0_isize)), CacheKey::digest(&key, &None::<isize>));
+        assert_ne!(CacheKey::digest(&key, &-1_isize), CacheKey::digest(&key, &1_isize));
+        struct LengthThenBytes<'a>(usize, &'a [u8]);
+        impl Hash for LengthThenBytes<'_> {
             fn hash<H: Hasher>(&self, state: &mut H) {
                 self.0.hash(state);
                 state.write(self.1);
             }
         }
-        let (short, long) = (Before(255, &256_usize.to_ne_bytes()), Before(256, &[]));
-        assert_ne!(Identity::of(&key, &short), Identity::of(&key, &long));
+        let (short, long) = (LengthThenBytes(255, &256_usize.to_ne_bytes()), LengthThenBytes(256, &[]));
+        assert_ne!(CacheKey::digest(&key, &short), CacheKey::digest(&key, &long));
     }
 
     #[test]
-    fn pieces_of_any_length_are_digested_as_they_follow_each_other() {
-        struct Pieces<'a>(&'a [u8], [usize; 2]);
-        impl Hash for Pieces<'_> {
+    fn digest_is_independent_of_chunking() {
+        struct ChunkedBytes<'a>(&'a [u8], [usize; 2]);
+        impl Hash for ChunkedBytes<'_> {
             fn hash<H: Hasher>(&self, state: &mut H) {
                 let mut rest = self.0;
                 for size in self.1.into_iter().cycle() {
@@ -138,8 +139,10 @@ mod tests {
         let key = hmac::Key::new(hmac::HMAC_SHA256, b"test");
         let bytes: Vec<u8> = (0..=255).cycle().take(2000).collect();
         let whole = hmac::sign(&key, &bytes);
-        for sizes in [[1, 7], [AT_ONCE - 1, 1], [AT_ONCE, 3], [3, AT_ONCE], [5, AT_ONCE + 1], [2000, 1]] {
-            assert_eq!(Identity::of(&key, &Pieces(&bytes, sizes)).0, whole.as_ref(), "{sizes:?}");
+        for sizes in
+            [[1, 7], [BUFFER_LEN - 1, 1], [BUFFER_LEN, 3], [3, BUFFER_LEN], [5, BUFFER_LEN + 1], [2000, 1]]
+        {
+            assert_eq!(CacheKey::digest(&key, &ChunkedBytes(&bytes, sizes)).0, whole.as_ref(), "{sizes:?}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::cache_key::Identity;
+use crate::base::cache_key::CacheKey;
 use crate::sys;
 
 /// A number from 0 up to, and without, 1.
@@ -57,7 +57,7 @@ impl Jitter {
     /// The same fraction for the same key in one process, and another one in another process: a cache key is a digest
     /// under a key of its process.
     #[must_use]
-    pub fn for_key(&self, key: &Identity) -> Fraction {
+    pub fn for_key(&self, key: &CacheKey) -> Fraction {
         self.pinned.unwrap_or_else(|| Fraction(key.leading_bits()))
     }
 }
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn jitter_for_key_is_stable_per_process() {
         let fraction = |process: &[u8], subject: u32| {
-            let key = Identity::of(&hmac::Key::new(hmac::HMAC_SHA256, process), &subject);
+            let key = CacheKey::digest(&hmac::Key::new(hmac::HMAC_SHA256, process), &subject);
             Jitter::default().for_key(&key).0
         };
         assert_eq!(fraction(b"one", 1), fraction(b"one", 1));
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn pinned_jitter_is_constant() {
         let jitter = Jitter::pinned(Fraction::new(7));
-        let key = Identity::of(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &1);
+        let key = CacheKey::digest(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &1);
         assert_eq!((jitter.sample(), jitter.for_key(&key)), (Fraction::new(7), Fraction::new(7)));
     }
 }

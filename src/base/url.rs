@@ -12,15 +12,15 @@ use ureq::http::uri::{Authority, Scheme};
 
 /// A checked URL.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Url {
+pub struct EndpointUrl {
     text: String,
     uri: Uri,
     host: String,
     port: u16,
-    tls: bool,
+    is_tls: bool,
 }
 
-impl Url {
+impl EndpointUrl {
     /// Checks `text`. The error is the reason, to be put behind the name of the option, without the URL.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.contains('#') {
@@ -33,7 +33,7 @@ impl Url {
         if authority.as_str().contains('@') {
             return Err("must not hold a user name or password in front of the host".to_owned());
         }
-        let host = bare(authority)?;
+        let host = parse_host(authority)?;
         let tls = *scheme == Scheme::HTTPS;
         let plain = *scheme == Scheme::HTTP;
         if !(tls || plain && is_loopback(&host)) {
@@ -41,13 +41,13 @@ impl Url {
                 "must begin with https://, or with http:// for a loopback address only; it names {host} by {scheme}"
             ));
         }
-        let port = port(authority, if plain { 80 } else { 443 })?;
-        Ok(Self { text: text.to_owned(), uri, host, port, tls })
+        let port = parse_port(authority, if plain { 80 } else { 443 })?;
+        Ok(Self { text: text.to_owned(), uri, host, port, is_tls: tls })
     }
 
     /// As it was written.
     #[must_use]
-    pub fn as_written(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.text
     }
 
@@ -72,30 +72,30 @@ impl Url {
     /// Whether it is https.
     #[must_use]
     pub fn is_https(&self) -> bool {
-        self.tls
+        self.is_tls
     }
 
     /// Scheme, host and port: what two URLs of one server have in common (RFC 6454).
     #[must_use]
     pub fn origin(&self) -> String {
-        format!("{}://{}:{}", if self.tls { "https" } else { "http" }, self.host, self.port)
+        format!("{}://{}:{}", if self.is_tls { "https" } else { "http" }, self.host, self.port)
     }
 
     /// For messages: without the query, which may hold an assertion.
     #[must_use]
-    pub fn shown(&self) -> &str {
+    pub fn without_query(&self) -> &str {
         self.text.split('?').next().unwrap_or_default()
     }
 }
 
-impl fmt::Debug for Url {
+impl fmt::Debug for EndpointUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.shown())
+        f.write_str(self.without_query())
     }
 }
 
 /// The host, to be looked up and dialled. Brackets are for IPv6 alone: within them `localhost` is no name.
-fn bare(authority: &Authority) -> Result<String, String> {
+fn parse_host(authority: &Authority) -> Result<String, String> {
     let host = authority.host();
     let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(address) if address.parse::<Ipv6Addr>().is_ok() => address,
@@ -107,7 +107,7 @@ fn bare(authority: &Authority) -> Result<String, String> {
 
 /// The port: nothing, or one ':' and digits, behind all of the host. It must be the port that [`Uri`] finds, too, which
 /// the header Host is made of.
-fn port(authority: &Authority, usual: u16) -> Result<u16, String> {
+fn parse_port(authority: &Authority, usual: u16) -> Result<u16, String> {
     let Some(rest) = authority.as_str().strip_prefix(authority.host()) else {
         return Err("has a host that cannot be read".to_owned());
     };
@@ -123,7 +123,7 @@ fn port(authority: &Authority, usual: u16) -> Result<u16, String> {
 
 /// The scheme of a full URI.
 #[must_use]
-pub fn scheme(uri: &str) -> Option<&str> {
+pub fn parse_scheme(uri: &str) -> Option<&str> {
     let (scheme, _) = uri.split_once("://")?;
     scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)).then_some(scheme)
 }
@@ -131,8 +131,8 @@ pub fn scheme(uri: &str) -> Option<&str> {
 /// What `relative` means as seen from `host`, as far as hosts and paths go (RFC 3986 section 5.2); a host without a
 /// scheme is asked by https.
 #[must_use]
-pub fn joined(host: &str, relative: &str) -> String {
-    let base = if scheme(host).is_some() { host.to_owned() } else { format!("https://{host}") };
+pub fn resolve_reference(host: &str, relative: &str) -> String {
+    let base = if parse_scheme(host).is_some() { host.to_owned() } else { format!("https://{host}") };
     let (scheme, rest) = base.split_once("://").unwrap_or(("https", host));
     let authority = rest.split('/').next().unwrap_or_default();
     if relative.starts_with("//") {
@@ -147,9 +147,9 @@ pub fn joined(host: &str, relative: &str) -> String {
 /// Whether `text` is a URL, or holds one, with user information or with a query parameter that is named as secrets are. One
 /// that is no valid URL may be meant so. An `address` may be a host without a scheme.
 #[must_use]
-pub fn holds_secret(text: &str, address: bool) -> bool {
+pub fn contains_secret(text: &str, address: bool) -> bool {
     let bare = address && !text.contains("://");
-    authorities(text).chain(bare.then_some(text)).any(|rest| user_information(rest).is_some())
+    find_authorities(text).chain(bare.then_some(text)).any(|rest| userinfo_len(rest).is_some())
         || text.split(['?', '&', ';', '#']).skip(1).any(is_secret_parameter)
 }
 
@@ -164,7 +164,7 @@ pub fn without_secrets(text: &str) -> String {
     let places: Vec<usize> =
         shown.match_indices("//").map(|(place, slashes)| place.saturating_add(slashes.len())).collect();
     for place in places.into_iter().rev() {
-        if let Some(length) = shown.get(place..).and_then(user_information) {
+        if let Some(length) = shown.get(place..).and_then(userinfo_len) {
             shown.replace_range(place..place.saturating_add(length), "****");
         }
     }
@@ -173,7 +173,7 @@ pub fn without_secrets(text: &str) -> String {
 }
 
 /// What comes after each `//` at which an authority may begin.
-fn authorities(text: &str) -> impl Iterator<Item = &str> {
+fn find_authorities(text: &str) -> impl Iterator<Item = &str> {
     let begins = |place: usize| place == 0 || text.get(..place).is_some_and(|scheme| scheme.ends_with(':'));
     text.match_indices("//")
         .filter(move |(place, _)| begins(*place))
@@ -182,7 +182,7 @@ fn authorities(text: &str) -> impl Iterator<Item = &str> {
 
 /// The length of the user information in front of a host, if there is any. It may hold a slash that should have been
 /// encoded: a host with something other than a port behind its colon is none.
-fn user_information(text: &str) -> Option<usize> {
+fn userinfo_len(text: &str) -> Option<usize> {
     let end = text.find(['?', '#']).unwrap_or(text.len());
     let text = text.get(..end)?;
     let authority = text.split('/').next()?;
@@ -196,7 +196,7 @@ fn user_information(text: &str) -> Option<usize> {
 
 /// Whether `name=value` has a value, and a name as secrets have.
 fn is_secret_parameter(parameter: &str) -> bool {
-    const NAMES: &[&str] = &[
+    const SECRET_PARAMETER_SUFFIXES: &[&str] = &[
         "password",
         "passwd",
         "passphrase",
@@ -213,7 +213,8 @@ fn is_secret_parameter(parameter: &str) -> bool {
     ];
     let Some((name, value)) = parameter.split_once('=') else { return false };
     let name = percent_decode_str(name).decode_utf8_lossy().to_ascii_lowercase();
-    !value.is_empty() && (name == "code" || NAMES.iter().any(|secret| name.ends_with(secret)))
+    !value.is_empty()
+        && (name == "code" || SECRET_PARAMETER_SUFFIXES.iter().any(|secret| name.ends_with(secret)))
 }
 
 /// Whether `host` can be nothing but this machine: `localhost` itself (RFC 6761 section 6.3, which our resolver
@@ -229,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn https_anywhere_and_http_to_loopback_only() {
+    fn plain_http_is_allowed_to_loopback_only() {
         for good in [
             "https://account-d.docusign.com/oauth/token",
             "https://example.com",
@@ -239,7 +240,7 @@ mod tests {
             "http://[::1]:8080/token",
             "http://LOCALHOST:3000",
         ] {
-            assert!(Url::parse(good).is_ok(), "{good}: {:?}", Url::parse(good));
+            assert!(EndpointUrl::parse(good).is_ok(), "{good}: {:?}", EndpointUrl::parse(good));
         }
         for bad in [
             "",
@@ -269,18 +270,18 @@ mod tests {
             "http://[127.0.0.1]:80/",
             "https:///t",
         ] {
-            assert!(Url::parse(bad).is_err(), "{bad}");
+            assert!(EndpointUrl::parse(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
-    fn the_reason_never_repeats_the_url() {
-        let reason = Url::parse("https://user:hunter2@example.com/t").unwrap_err();
+    fn parse_error_omits_url_text() {
+        let reason = EndpointUrl::parse("https://user:hunter2@example.com/t").unwrap_err();
         assert!(!reason.contains("hunter2") && reason.contains("user name"), "{reason}");
     }
 
     #[test]
-    fn user_information_and_secret_parameters_are_found_and_hidden() {
+    fn userinfo_and_secret_parameters_are_redacted() {
         for (text, shown) in [
             ("https://jo:hunter2@h/p", "https://****@h/p"),
             ("POST https://jo@h", "POST https://****@h"),
@@ -291,7 +292,7 @@ mod tests {
             ("https://h/p?a=b&API%2DKey=x", "https://h/p?****"),
             ("https://h/p?a=b;sig=x", "https://h/p?****"),
         ] {
-            assert!(holds_secret(text, false), "{text}");
+            assert!(contains_secret(text, false), "{text}");
             assert_eq!(without_secrets(text), shown);
         }
         for text in [
@@ -305,37 +306,37 @@ mod tests {
             "a//b@c",
             "éé//é",
         ] {
-            assert!(!holds_secret(text, false), "{text}");
+            assert!(!contains_secret(text, false), "{text}");
         }
-        assert!(holds_secret("jo:hunter2@h", true) && !holds_secret("h:80", true));
+        assert!(contains_secret("jo:hunter2@h", true) && !contains_secret("h:80", true));
         assert_eq!(without_secrets("https://h:8443/users/@me?"), "https://h:8443/users/@me?");
     }
 
     #[test]
-    fn parts_are_as_written_and_the_query_is_not_shown() {
-        let url = Url::parse("https://Example.com/T?assertion=x").unwrap();
+    fn url_is_verbatim_and_query_is_hidden() {
+        let url = EndpointUrl::parse("https://Example.com/T?assertion=x").unwrap();
         assert_eq!((url.host(), url.port(), url.is_https()), ("example.com", 443, true));
-        assert_eq!(url.as_written(), "https://Example.com/T?assertion=x");
-        assert_eq!(url.shown(), "https://Example.com/T");
-        let plain = Url::parse("http://[::1]/t").unwrap();
+        assert_eq!(url.as_str(), "https://Example.com/T?assertion=x");
+        assert_eq!(url.without_query(), "https://Example.com/T");
+        let plain = EndpointUrl::parse("http://[::1]/t").unwrap();
         assert_eq!((plain.host(), plain.port(), plain.is_https()), ("::1", 80, false));
     }
 
     #[test]
-    fn debug_output_has_no_query() {
-        let url = Url::parse("https://example.com/t?assertion=hunter2").unwrap();
+    fn debug_omits_query() {
+        let url = EndpointUrl::parse("https://example.com/t?assertion=hunter2").unwrap();
         assert_eq!(format!("{url:?}"), "https://example.com/t");
     }
 
     #[test]
-    fn uri_has_all_of_the_url() {
-        let url = Url::parse("https://Example.com/T?tenant=a").unwrap();
+    fn uri_contains_full_url() {
+        let url = EndpointUrl::parse("https://Example.com/T?tenant=a").unwrap();
         assert_eq!(url.uri().to_string(), "https://Example.com/T?tenant=a");
     }
 
     #[test]
     fn origin_is_scheme_host_and_port() {
-        let origin = |text: &str| Url::parse(text).unwrap().origin();
+        let origin = |text: &str| EndpointUrl::parse(text).unwrap().origin();
         assert_eq!(origin("https://Example.com/t?a=b"), "https://example.com:443");
         assert_eq!(origin("http://127.0.0.1:8080/t"), "http://127.0.0.1:8080");
     }
@@ -349,7 +350,7 @@ mod tests {
             ("a b://example.com", None),
             ("example.com?next=https://b", None),
         ] {
-            assert_eq!(scheme(uri), expected, "{uri}");
+            assert_eq!(parse_scheme(uri), expected, "{uri}");
         }
     }
 
@@ -363,7 +364,7 @@ mod tests {
             ("example.com", "token", "https://example.com/token"),
             ("http://127.0.0.1", "//login.example.com/token", "http://login.example.com/token"),
         ] {
-            assert_eq!(joined(host, relative), expected, "{host} {relative}");
+            assert_eq!(resolve_reference(host, relative), expected, "{host} {relative}");
         }
     }
 }

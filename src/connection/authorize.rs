@@ -10,7 +10,7 @@ use crate::base::error::{Error, Result, Status};
 use crate::base::policy::{Policy, Restriction};
 use crate::grants;
 use crate::resolve::{self, Config, Exchange, Grant};
-use crate::token::Token;
+use crate::token::AccessToken;
 
 impl Connection {
     /// The URL that a person opens to give consent.
@@ -40,7 +40,7 @@ impl Connection {
             self.redeem(exchange, &visit, &snapshot, config)?;
         }
         if config.flow.login().is_none() {
-            self.process().cache.take(self.identity(&snapshot, config));
+            self.process().cache.remove(self.identity(&snapshot, config));
             self.token(&snapshot, config, Wishes { no_prompt: true, ..Wishes::default() })?;
         }
         Ok(())
@@ -55,7 +55,7 @@ impl Connection {
             grants::redeem(exchange, login, visit, context)
         })?;
         if config.flow.login().is_some() {
-            self.process().cache.put(Arc::new(token));
+            self.process().cache.insert(Arc::new(token));
         } else {
             self.live().session.set_id_token(token.fields.get("id_token").cloned());
         }
@@ -63,7 +63,7 @@ impl Connection {
     }
 
     /// What an administrator's consent has told, with each token of this connection.
-    pub(super) fn with_id_token(&self, mut token: Token) -> Token {
+    pub(super) fn with_id_token(&self, mut token: AccessToken) -> AccessToken {
         if let Some(id_token) = self.live().session.id_token() {
             token.fields.entry("id_token".to_owned()).or_insert(id_token);
         }

@@ -6,14 +6,14 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 
 use super::snapshot::{Common, Snapshot, of_now};
-use crate::base::cache_key::Identity;
+use crate::base::cache_key::CacheKey;
 use crate::process::Process;
 use crate::sys::{self, PerProcess};
 
 /// The snapshots in use, by a digest of what was said.
-static KNOWN: PerProcess<Mutex<HashMap<Identity, Weak<Snapshot>>>> = PerProcess::new();
+static KNOWN: PerProcess<Mutex<HashMap<CacheKey, Weak<Snapshot>>>> = PerProcess::new();
 
-fn known() -> &'static Mutex<HashMap<Identity, Weak<Snapshot>>> {
+fn known() -> &'static Mutex<HashMap<CacheKey, Weak<Snapshot>>> {
     KNOWN.get_or_init(Mutex::default)
 }
 
@@ -23,7 +23,7 @@ pub(super) fn shared(mut fresh: Snapshot, process: Option<&'static Process>) -> 
         return Arc::new(fresh);
     }
     let subject = (sys::effective_user_id(), &fresh.said, fresh.policy());
-    let name = Identity::of(&of_now(process).cache_key_secret, &subject);
+    let name = CacheKey::digest(&of_now(process).cache_key_secret, &subject);
     let found = known().lock().get(&name).and_then(Weak::upgrade);
     if let Some(found) = found.filter(|found| found.is_of_now()) {
         return found;
@@ -35,7 +35,7 @@ pub(super) fn shared(mut fresh: Snapshot, process: Option<&'static Process>) -> 
 }
 
 /// The last of those who used the snapshot of `name` is gone.
-pub(super) fn forget(name: &Identity) {
+pub(super) fn forget(name: &CacheKey) {
     let mut known = known().lock();
     // Another one may have taken its place.
     if known.get(name).is_some_and(|snapshot| snapshot.strong_count() == 0) {
@@ -51,13 +51,13 @@ mod tests {
     use super::super::{Connection, Wishes};
     use super::*;
     use crate::base::policy::Policy;
-    use crate::token::Token;
+    use crate::token::AccessToken;
 
     fn same(one: &Connection, other: &Connection) -> bool {
         Arc::ptr_eq(&one.snapshot.last_seen(), &other.snapshot.last_seen())
     }
 
-    fn token(connection: &Connection) -> Arc<Token> {
+    fn token(connection: &Connection) -> Arc<AccessToken> {
         connection.get_token(Wishes::default()).unwrap()
     }
 
@@ -180,7 +180,7 @@ mod tests {
     fn whose_tokens_they_ask_for_is_digested_once_but_for_another_user() {
         let bench = bench("");
         let snapshot = bench.connection.snapshot.last_seen();
-        let digest = |text: &str| Identity::of(&bench.process.cache_key_secret, &text);
+        let digest = |text: &str| CacheKey::digest(&bench.process.cache_key_secret, &text);
         let first = snapshot.identity(7, || digest("first"));
         assert_eq!(first, digest("first"));
         assert_eq!(snapshot.identity(7, || digest("second")), first);

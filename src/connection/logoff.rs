@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Connection;
 use super::snapshot::Snapshot;
-use crate::base::cache_key::Identity;
+use crate::base::cache_key::CacheKey;
 use crate::base::call::CallContext;
 use crate::base::error::Result;
 use crate::base::log::LogLevel;
@@ -21,7 +21,7 @@ const MOST: usize = 64;
 
 /// A token that this connection was handed, by the options of then.
 pub(super) struct Held {
-    identity: Identity,
+    identity: CacheKey,
     snapshot: Arc<Snapshot>,
 }
 
@@ -39,7 +39,7 @@ impl Connection {
         if held {
             self.process().token_users.release(identity);
         }
-        let token = self.process().cache.take(identity);
+        let token = self.process().cache.remove(identity);
         self.forget_recent();
         self.live().session.clear_login();
         match token {
@@ -49,7 +49,7 @@ impl Connection {
     }
 
     /// Notes that this connection has the token of `identity`, if somebody is to be told of its end.
-    pub(super) fn hold(&self, identity: Identity, snapshot: &Arc<Snapshot>, config: &Config) {
+    pub(super) fn hold(&self, identity: CacheKey, snapshot: &Arc<Snapshot>, config: &Config) {
         if config.logoff.is_none() {
             return;
         }
@@ -65,7 +65,7 @@ impl Connection {
     }
 
     /// Notes that nobody but this connection can ask for the token of `identity`.
-    pub(super) fn own(&self, identity: Identity) {
+    pub(super) fn own(&self, identity: CacheKey) {
         let mut own = self.live().own.lock();
         if own.contains(&identity) {
             return;
@@ -74,7 +74,7 @@ impl Connection {
         own.push(identity);
         drop(own);
         if let Some(oldest) = oldest {
-            self.process().cache.take(oldest);
+            self.process().cache.remove(oldest);
         }
     }
 
@@ -82,11 +82,11 @@ impl Connection {
     fn take_own(&self) {
         let own = std::mem::take(&mut *self.live().own.lock());
         for identity in own {
-            self.process().cache.take(identity);
+            self.process().cache.remove(identity);
         }
     }
 
-    fn is_over(&self, token: &crate::token::Token) -> bool {
+    fn is_over(&self, token: &crate::token::AccessToken) -> bool {
         token.expires_at().is_some_and(|end| end <= self.process().clock.unix_seconds())
     }
 
@@ -105,7 +105,7 @@ impl Connection {
             if !self.process().token_users.release(identity) {
                 continue;
             }
-            let token = self.process().cache.take(identity).filter(|token| !self.is_over(token));
+            let token = self.process().cache.remove(identity).filter(|token| !self.is_over(token));
             let snapshot = snapshot.under_policy(self.snapshot.given_process());
             let (Some(token), Ok(config)) = (token, snapshot.config()) else { continue };
             if let Err(error) = grants::log_off(config, &token, self.process(), &call) {

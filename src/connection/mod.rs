@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use crate::base::cache_key::Identity;
+use crate::base::cache_key::CacheKey;
 use crate::base::call::{CallContext, CancelToken};
 use crate::base::error::{Error, Result, Status};
 use crate::base::file::FileVersion;
@@ -16,7 +16,7 @@ use crate::base::log::{Log, LogLevel};
 use crate::base::policy::Policy;
 use crate::base::secret::Secret;
 use crate::base::stats::Counter;
-use crate::connection::api_headers::Headers;
+use crate::connection::api_headers::ApiHeaders;
 use crate::grants::{self, Context};
 use crate::key::{HostSigner, KeyOrigin};
 use crate::net::http;
@@ -25,8 +25,8 @@ use crate::process::Process;
 use crate::process::login_state::{LoginState, RefreshTokenCallback};
 use crate::resolve::{Config, Flow};
 use crate::sys::{self, PerProcess, SharedRef, StripedSlots};
-use crate::token::cache::{FetchKind, Sources, Want};
-use crate::token::{Lease, Token};
+use crate::token::cache::{FetchKind, Requirements, SourceVersions};
+use crate::token::{AccessToken, TokenHandle};
 
 mod authorize;
 mod fast_path;
@@ -71,7 +71,7 @@ impl Wishes {
 /// One connection string with what was set since; in C an `authgrant_connection`, closed with authgrant_close.
 pub struct Connection {
     snapshot: InForce,
-    recent: StripedSlots<Lease>,
+    recent: StripedSlots<TokenHandle>,
     log: ArcSwap<Log>,
     live: PerProcess<Live>,
     /// The process that opened it, counted by forks.
@@ -87,7 +87,7 @@ struct Live {
     warnings: Mutex<Vec<Error>>,
     held: Mutex<Vec<Held>>,
     /// Whose tokens nobody but this connection can ask for.
-    own: Mutex<Vec<Identity>>,
+    own: Mutex<Vec<CacheKey>>,
 }
 
 impl Connection {
@@ -146,7 +146,7 @@ impl Connection {
     fn forget_refusal(&self) {
         let snapshot = self.snapshot.load_full();
         if let Ok(config) = snapshot.config() {
-            self.process().cache.forget_refusal(self.identity(&snapshot, config));
+            self.process().cache.clear_negative(self.identity(&snapshot, config));
         }
     }
 
@@ -154,7 +154,7 @@ impl Connection {
     ///
     /// # Errors
     /// What is wrong with the options, and those of fetching.
-    pub fn lease(&self, wishes: Wishes) -> Result<SharedRef<Lease>> {
+    pub fn lease(&self, wishes: Wishes) -> Result<SharedRef<TokenHandle>> {
         if wishes.none()
             && let Some(lease) = self.recent().or_else(|| self.passed_on())
         {
@@ -165,8 +165,8 @@ impl Connection {
         let snapshot = self.snapshot.load_full();
         let config = snapshot.config()?;
         let token = self.token(&snapshot, config, wishes)?;
-        self.hold(token.identity, &snapshot, config);
-        let want = self.want(config, token.identity, Wishes::default());
+        self.hold(token.cache_key, &snapshot, config);
+        let want = self.want(config, token.cache_key, Wishes::default());
         Ok(self.note(token, want, version, &snapshot, config))
     }
 
@@ -174,7 +174,7 @@ impl Connection {
     ///
     /// # Errors
     /// Those of [`Self::lease`].
-    pub fn get_token(&self, wishes: Wishes) -> Result<Arc<Token>> {
+    pub fn get_token(&self, wishes: Wishes) -> Result<Arc<AccessToken>> {
         self.lease(wishes).map(|lease| Arc::clone(lease.token()))
     }
 
@@ -182,7 +182,7 @@ impl Connection {
     ///
     /// # Errors
     /// Those of [`Self::get_token`].
-    pub fn get_headers(&self) -> Result<Headers> {
+    pub fn get_headers(&self) -> Result<ApiHeaders> {
         self.get_headers_with(Wishes::default())
     }
 
@@ -190,7 +190,7 @@ impl Connection {
     ///
     /// # Errors
     /// Those of [`Self::get_token`].
-    pub fn get_headers_with(&self, wishes: Wishes) -> Result<Headers> {
+    pub fn get_headers_with(&self, wishes: Wishes) -> Result<ApiHeaders> {
         // With a token at hand no file is looked at.
         let snapshot = match self.snapshot.last_seen() {
             seen if seen.has_tokens() => seen,
@@ -198,10 +198,10 @@ impl Connection {
         };
         let config = snapshot.config()?;
         if let Flow::Headers(headers) = &config.flow {
-            return Headers::without_token(headers, &config.headers);
+            return ApiHeaders::without_token(headers, &config.headers);
         }
         let lease = self.lease(wishes)?;
-        Headers::new(lease, &self.snapshot.last_seen().config()?.headers)
+        ApiHeaders::new(lease, &self.snapshot.last_seen().config()?.headers)
     }
 
     /// The signed JWT of the flow, by itself.
@@ -234,7 +234,7 @@ impl Connection {
     }
 
     /// The API refused this token.
-    pub fn reject_token(&self, token: &Token) {
+    pub fn reject_token(&self, token: &AccessToken) {
         let process = self.process();
         process.cache.reject(token, process.clock.as_ref());
         let snapshot = self.snapshot.last_seen();
@@ -281,7 +281,7 @@ impl Connection {
         self.live.get_or_init(|| Live { number: number(), ..Live::default() })
     }
 
-    fn token(&self, snapshot: &Snapshot, config: &Config, wishes: Wishes) -> Result<Arc<Token>> {
+    fn token(&self, snapshot: &Snapshot, config: &Config, wishes: Wishes) -> Result<Arc<AccessToken>> {
         let process = self.process();
         let identity = self.identity(snapshot, config);
         self.begin_with_given(config, identity);
@@ -292,8 +292,8 @@ impl Connection {
         let call = self.call(config, wishes);
         let outcome = self.with_context(identity, &call, !wishes.no_prompt, |context| {
             process.cache.get(identity, want, clock, &call, &|| made_from(config), |kind| {
-                let call = call_for(kind, &call, want.renewal_limit);
-                let may_prompt = context.may_prompt && kind != FetchKind::EarlyRenewal;
+                let call = call_for(kind, &call, want.refresh_timeout);
+                let may_prompt = context.may_prompt && kind != FetchKind::EarlyRefresh;
                 self.fetch(config, kind, &Context { call: &call, may_prompt, ..*context })
             })
         });
@@ -304,7 +304,7 @@ impl Connection {
         outcome
     }
 
-    fn fetch(&self, config: &Config, kind: FetchKind, context: &Context<'_>) -> Result<Token> {
+    fn fetch(&self, config: &Config, kind: FetchKind, context: &Context<'_>) -> Result<AccessToken> {
         let log = &context.call.log;
         log.log(LogLevel::Debug, || format!("requesting a token ({})", reason(kind)));
         let stats = &context.process.stats;
@@ -314,7 +314,7 @@ impl Connection {
         match outcome {
             Ok(token) => {
                 stats.count(Counter::TokensFetched);
-                if kind == FetchKind::EarlyRenewal {
+                if kind == FetchKind::EarlyRefresh {
                     stats.count(Counter::EarlyRenewals);
                 }
                 log.log(LogLevel::Info, || fetched(&token, kind, context.process.clock.unix_seconds()));
@@ -323,7 +323,7 @@ impl Connection {
             Err(error) => {
                 stats.count_failure(&error);
                 // Any other failure is the caller's to hear, and is logged as one.
-                if kind == FetchKind::EarlyRenewal {
+                if kind == FetchKind::EarlyRefresh {
                     log.log(LogLevel::Info, || format!("the early renewal failed: {}", error.message()));
                 }
                 Err(error)
@@ -333,7 +333,7 @@ impl Connection {
 
     fn with_context<T>(
         &self,
-        identity: Identity,
+        identity: CacheKey,
         call: &CallContext,
         may_prompt: bool,
         work: impl FnOnce(&Context<'_>) -> T,
@@ -348,25 +348,25 @@ impl Connection {
     }
 
     /// What a call wants of the token of `identity`.
-    fn want(&self, config: &Config, identity: Identity, wishes: Wishes) -> Want {
+    fn want(&self, config: &Config, identity: CacheKey, wishes: Wishes) -> Requirements {
         let process = self.process();
         let rotates = grants::may_rotate_refresh_token(config, &self.live().session, process);
-        Want {
-            min_life: wishes.min_life,
-            margin: config.refresh_margin,
-            jitter: process.jitter.for_key(&identity),
-            renewal_limit: if rotates { ROTATING_RENEWAL_LIMIT } else { RENEWAL_LIMIT },
-            anew: wishes.anew,
+        Requirements {
+            min_remaining: wishes.min_life,
+            refresh_margin: config.refresh_margin,
+            refresh_jitter: process.jitter.for_key(&identity),
+            refresh_timeout: if rotates { ROTATING_RENEWAL_LIMIT } else { RENEWAL_LIMIT },
+            bypass_negative_cache: wishes.anew,
         }
     }
 
     /// Of what is got by `config`, which is what `snapshot` means.
-    fn identity(&self, snapshot: &Snapshot, config: &Config) -> Identity {
+    fn identity(&self, snapshot: &Snapshot, config: &Config) -> CacheKey {
         let user = sys::effective_user_id();
         let digest = |alone: Option<u64>| {
             // Those who share a token agree on who is told of its end.
-            let logoff = config.logoff.as_ref().map(|logoff| logoff.endpoint.as_written());
-            Identity::of(
+            let logoff = config.logoff.as_ref().map(|logoff| logoff.endpoint.as_str());
+            CacheKey::digest(
                 &self.process().cache_key_secret,
                 &(user, &config.flow, &config.given, logoff, alone),
             )
@@ -423,7 +423,7 @@ fn signed_by_host(config: &Config) -> bool {
     grants::signing(config).is_some_and(|signing| matches!(signing.key.origin, KeyOrigin::Signer(_)))
 }
 
-fn made_from(config: &Config) -> Sources {
+fn made_from(config: &Config) -> SourceVersions {
     grants::files(config).into_iter().map(|file| FileVersion::read(file).ok()).collect()
 }
 
@@ -432,7 +432,7 @@ fn call_for(kind: FetchKind, call: &CallContext, renewal_limit: Duration) -> Cal
     match kind {
         FetchKind::Needed => call.clone(),
         FetchKind::Probe => CallContext { single_attempt: true, ..call.clone() },
-        FetchKind::EarlyRenewal => CallContext {
+        FetchKind::EarlyRefresh => CallContext {
             single_attempt: true,
             ..call.capped(renewal_limit, "the limit of an early renewal")
         },
@@ -443,11 +443,11 @@ fn reason(kind: FetchKind) -> &'static str {
     match kind {
         FetchKind::Needed => "none is cached",
         FetchKind::Probe => "the last request failed",
-        FetchKind::EarlyRenewal => "early renewal",
+        FetchKind::EarlyRefresh => "early renewal",
     }
 }
 
-fn fetched(token: &Token, kind: FetchKind, now: i64) -> String {
+fn fetched(token: &AccessToken, kind: FetchKind, now: i64) -> String {
     let reason = reason(kind);
     match token.expires_at() {
         Some(end) => format!("fetched a token ({reason}); it expires in {} s", end.saturating_sub(now)),

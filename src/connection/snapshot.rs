@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use once_cell::race::OnceBox;
 
-use crate::base::cache_key::Identity;
+use crate::base::cache_key::CacheKey;
 use crate::base::error::{Error, Result};
 use crate::base::policy::Policy;
 use crate::connection::interner;
@@ -19,7 +19,7 @@ use crate::options::{Options, Seen};
 use crate::process::Process;
 use crate::resolve::{self, Config, Flow, Resolution};
 use crate::sys::{self, StripedSlots};
-use crate::token::Lease;
+use crate::token::TokenHandle;
 
 /// The options, and what they mean once somebody has asked.
 pub(super) struct Snapshot {
@@ -37,14 +37,14 @@ pub(super) struct Snapshot {
 /// What connections that say the same have in common.
 pub(super) struct Common {
     /// By which they find their snapshot.
-    pub(super) name: Identity,
+    pub(super) name: CacheKey,
     /// What was got by it of late.
-    pub(super) recent: StripedSlots<Lease>,
+    pub(super) recent: StripedSlots<TokenHandle>,
     process: Option<&'static Process>,
 }
 
 impl Common {
-    pub(super) fn new(name: Identity, process: Option<&'static Process>) -> Self {
+    pub(super) fn new(name: CacheKey, process: Option<&'static Process>) -> Self {
         Self { name, recent: of_now(process).slot_registry.register(), process }
     }
 }
@@ -63,7 +63,7 @@ struct Digested {
     generation: u64,
     /// For whom the process acted then.
     user: u32,
-    identity: Identity,
+    identity: CacheKey,
 }
 
 struct Understood {
@@ -140,7 +140,7 @@ impl Snapshot {
     }
 
     /// The identity of what the effective `user` gets by them in this process, which `digest` finds and which is kept.
-    pub(super) fn identity(&self, user: u32, digest: impl Fn() -> Identity) -> Identity {
+    pub(super) fn identity(&self, user: u32, digest: impl Fn() -> CacheKey) -> CacheKey {
         let generation = sys::generation();
         let first = || Box::new(Digested { generation, user, identity: digest() });
         let kept = *self.digested.get_or_init(first);
@@ -233,7 +233,10 @@ impl InForce {
     }
 
     /// What `pass_on` makes of what was got of late by the snapshot. The snapshot itself is not counted.
-    pub(super) fn recent(&self, pass_on: impl FnOnce(&Lease) -> Option<Lease>) -> Option<Lease> {
+    pub(super) fn recent(
+        &self,
+        pass_on: impl FnOnce(&TokenHandle) -> Option<TokenHandle>,
+    ) -> Option<TokenHandle> {
         let snapshot = self.snapshot.load();
         let slot = snapshot.common.as_ref()?.recent.for_current_thread()?;
         let lease = pass_on(&*slot.acquire()?);

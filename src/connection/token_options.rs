@@ -2,24 +2,24 @@
 
 use super::Connection;
 use super::snapshot::Snapshot;
-use crate::base::cache_key::Identity;
+use crate::base::cache_key::CacheKey;
 use crate::base::call::CallContext;
 use crate::base::clock;
 use crate::base::secret::Secret;
 use crate::grants::{self, access_token};
 use crate::options::{Instead, Name, Options};
 use crate::resolve::{Config, Flow, Grant};
-use crate::token::cache::Want;
+use crate::token::cache::Requirements;
 
 impl Connection {
     /// Puts the token that was given beside a refresh token where a fetched one would be, once.
-    pub(super) fn begin_with_given(&self, config: &Config, identity: Identity) {
+    pub(super) fn begin_with_given(&self, config: &Config, identity: CacheKey) {
         let Some(given) = &config.given.token else { return };
         let process = self.process();
         if self.live().session.seed_once(given)
             && let Some(token) = access_token::first(&config.given, process.clock.as_ref(), identity)
         {
-            process.cache.seed(identity, token);
+            process.cache.insert_if_absent(identity, token);
         }
     }
 
@@ -28,7 +28,7 @@ impl Connection {
         let (process, options) = (self.process(), snapshot.options());
         let identity = self.identity(snapshot, config);
         self.begin_with_given(config, identity);
-        let token = process.cache.peek(identity, Want::default(), process.clock.as_ref());
+        let token = process.cache.peek(identity, Requirements::default(), process.clock.as_ref());
         let (value, end) = match (&token, &config.flow) {
             (Some(token), _) => (token.value().to_str().ok().map(Secret::from), token.expires_at()),
             (None, Flow::AccessToken(given)) => (Some(given.clone()), config.given.end),

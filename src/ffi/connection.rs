@@ -9,7 +9,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::base::error::{Error, Result, Status};
 use crate::base::log::{Log, LogLevel};
-use crate::connection::api_headers::Headers;
+use crate::connection::api_headers::ApiHeaders;
 use crate::connection::{Connection, Wishes};
 use crate::ffi::callback::{self, LogCallback, authgrant_log_fn};
 use crate::ffi::error::ErrorObject;
@@ -17,7 +17,7 @@ use crate::ffi::panic::{bad_length, fits, null};
 use crate::ffi::status::{AUTHGRANT_NO_NETWORK, AUTHGRANT_NO_PROMPT, authgrant_status};
 use crate::ffi::token;
 use crate::process::Process;
-use crate::token::Lease;
+use crate::token::TokenHandle;
 
 /// Opens a connection from the connection string that a user wrote.
 ///
@@ -187,7 +187,7 @@ pub extern "C" fn authgrant_close(connection: *mut Connection) {
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_get_token(
     connection: *mut Connection,
-    token: *mut *mut Lease,
+    token: *mut *mut TokenHandle,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
     if guard!(light false, token_of_late(connection, token, error)) {
@@ -200,7 +200,7 @@ pub extern "C" fn authgrant_get_token(
 #[inline(never)]
 fn any_token(
     connection: *mut Connection,
-    token: *mut *mut Lease,
+    token: *mut *mut TokenHandle,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
     guard!(error, |call| {
@@ -212,7 +212,11 @@ fn any_token(
 }
 
 /// What nearly all calls get, with as few steps as it can be had.
-fn token_of_late(connection: *mut Connection, token: *mut *mut Lease, error: *mut *mut ErrorObject) -> bool {
+fn token_of_late(
+    connection: *mut Connection,
+    token: *mut *mut TokenHandle,
+    error: *mut *mut ErrorObject,
+) -> bool {
     if token.is_null() || callback::may_be_running() {
         return false;
     }
@@ -251,7 +255,7 @@ pub struct CallOptions {
 pub extern "C" fn authgrant_get_token_with(
     connection: *mut Connection,
     call: *const CallOptions,
-    token: *mut *mut Lease,
+    token: *mut *mut TokenHandle,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
     let options = call;
@@ -296,7 +300,7 @@ fn wishes(options: &CallOptions) -> Result<Wishes> {
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_reject_token(
     connection: *mut Connection,
-    token: *const Lease,
+    token: *const TokenHandle,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
     guard!(error, |call| {
@@ -353,7 +357,7 @@ pub extern "C" fn authgrant_copy_token(
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_get_headers(
     connection: *mut Connection,
-    headers: *mut *mut Headers,
+    headers: *mut *mut ApiHeaders,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
     guard!(error, |call| {

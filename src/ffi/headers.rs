@@ -5,36 +5,36 @@ use std::ptr;
 
 use zeroize::Zeroizing;
 
-use crate::connection::api_headers::Headers;
+use crate::connection::api_headers::ApiHeaders;
 use crate::sys::SharedRef;
-use crate::token::Lease;
+use crate::token::TokenHandle;
 
 type Line = (CString, Zeroizing<CString>);
 
 fn line(
-    headers: *const Headers,
+    headers: *const ApiHeaders,
     index: usize,
     read: impl for<'a> FnOnce(&'a Line) -> &'a CStr,
 ) -> *const c_char {
     // SAFETY: the header promises NULL or headers that are not freed.
     let headers = unsafe { headers.as_ref() };
-    headers.and_then(|headers| headers.lines().get(index)).map_or(ptr::null(), |line| read(line).as_ptr())
+    headers.and_then(|headers| headers.as_slice().get(index)).map_or(ptr::null(), |line| read(line).as_ptr())
 }
 
 /// How many headers there are; 0 for NULL.
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub extern "C" fn authgrant_headers_count(headers: *const Headers) -> usize {
+pub extern "C" fn authgrant_headers_count(headers: *const ApiHeaders) -> usize {
     // SAFETY: the header promises NULL or headers that are not freed.
-    guard!(or 0, unsafe { headers.as_ref() }.map_or(0, |headers| headers.lines().len()))
+    guard!(or 0, unsafe { headers.as_ref() }.map_or(0, |headers| headers.as_slice().len()))
 }
 
 /// The name of a header, such as "Authorization"; NULL beyond the last. The text belongs to the headers.
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub extern "C" fn authgrant_headers_name(headers: *const Headers, index: usize) -> *const c_char {
+pub extern "C" fn authgrant_headers_name(headers: *const ApiHeaders, index: usize) -> *const c_char {
     guard!(or ptr::null(), line(headers, index, |line| &line.0))
 }
 
@@ -42,7 +42,7 @@ pub extern "C" fn authgrant_headers_name(headers: *const Headers, index: usize) 
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub extern "C" fn authgrant_headers_value(headers: *const Headers, index: usize) -> *const c_char {
+pub extern "C" fn authgrant_headers_value(headers: *const ApiHeaders, index: usize) -> *const c_char {
     guard!(or ptr::null(), line(headers, index, |line| &line.1))
 }
 
@@ -51,16 +51,16 @@ pub extern "C" fn authgrant_headers_value(headers: *const Headers, index: usize)
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub extern "C" fn authgrant_headers_token(headers: *const Headers) -> *const Lease {
+pub extern "C" fn authgrant_headers_token(headers: *const ApiHeaders) -> *const TokenHandle {
     // SAFETY: the header promises NULL or headers that are not freed.
-    guard!(or ptr::null(), unsafe { headers.as_ref() }.and_then(Headers::token).map_or(ptr::null(), SharedRef::as_ptr))
+    guard!(or ptr::null(), unsafe { headers.as_ref() }.and_then(ApiHeaders::token).map_or(ptr::null(), SharedRef::as_ptr))
 }
 
 /// Frees headers, and wipes them. NULL is fine.
 ///
 /// Threads: any; nobody may read them any more.
 #[unsafe(no_mangle)]
-pub extern "C" fn authgrant_headers_free(headers: *mut Headers) {
+pub extern "C" fn authgrant_headers_free(headers: *mut ApiHeaders) {
     guard!(or(), {
         if !headers.is_null() {
             // SAFETY: the header promises headers of this library that were not freed before.

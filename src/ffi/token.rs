@@ -6,14 +6,17 @@ use std::ffi::{CStr, c_char};
 use std::ptr;
 
 use crate::sys::SharedRef;
-use crate::token::{Lease, Token};
+use crate::token::{AccessToken, TokenHandle};
 
 /// Hands a reference to C.
-pub(crate) fn into_handle(token: SharedRef<Lease>) -> *mut Lease {
+pub(crate) fn into_handle(token: SharedRef<TokenHandle>) -> *mut TokenHandle {
     token.into_raw().cast_mut()
 }
 
-fn get(token: *const Lease, read: impl for<'a> FnOnce(&'a Token) -> Option<&'a CStr>) -> *const c_char {
+fn get(
+    token: *const TokenHandle,
+    read: impl for<'a> FnOnce(&'a AccessToken) -> Option<&'a CStr>,
+) -> *const c_char {
     // SAFETY: the header promises NULL or a token that is not freed.
     unsafe { token.as_ref() }.and_then(|lease| read(lease.token())).map_or(ptr::null(), CStr::as_ptr)
 }
@@ -24,7 +27,7 @@ fn get(token: *const Lease, read: impl for<'a> FnOnce(&'a Token) -> Option<&'a C
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub extern "C" fn authgrant_token_value(token: *const Lease) -> *const c_char {
+pub extern "C" fn authgrant_token_value(token: *const TokenHandle) -> *const c_char {
     guard!(light ptr::null(), get(token, |token| Some(token.value())))
 }
 
@@ -32,7 +35,7 @@ pub extern "C" fn authgrant_token_value(token: *const Lease) -> *const c_char {
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub extern "C" fn authgrant_token_length(token: *const Lease) -> usize {
+pub extern "C" fn authgrant_token_length(token: *const TokenHandle) -> usize {
     // SAFETY: the header promises NULL or a token that is not freed.
     guard!(light 0, unsafe { token.as_ref() }.map_or(0, |lease| lease.token().value().count_bytes()))
 }
@@ -41,7 +44,7 @@ pub extern "C" fn authgrant_token_length(token: *const Lease) -> usize {
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub extern "C" fn authgrant_token_type(token: *const Lease) -> *const c_char {
+pub extern "C" fn authgrant_token_type(token: *const TokenHandle) -> *const c_char {
     guard!(light ptr::null(), get(token, |token| Some(token.token_type())))
 }
 
@@ -49,7 +52,7 @@ pub extern "C" fn authgrant_token_type(token: *const Lease) -> *const c_char {
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub extern "C" fn authgrant_token_expires_at(token: *const Lease) -> i64 {
+pub extern "C" fn authgrant_token_expires_at(token: *const TokenHandle) -> i64 {
     // SAFETY: the header promises NULL or a token that is not freed.
     guard!(light 0, unsafe { token.as_ref() }.and_then(|lease| lease.token().expires_at()).unwrap_or(0))
 }
@@ -60,9 +63,9 @@ pub extern "C" fn authgrant_token_expires_at(token: *const Lease) -> i64 {
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub extern "C" fn authgrant_token_refresh_at(token: *const Lease) -> i64 {
+pub extern "C" fn authgrant_token_refresh_at(token: *const TokenHandle) -> i64 {
     // SAFETY: the header promises NULL or a token that is not freed.
-    guard!(light 0, unsafe { token.as_ref() }.and_then(Lease::renew_at).unwrap_or(0))
+    guard!(light 0, unsafe { token.as_ref() }.and_then(TokenHandle::refresh_at).unwrap_or(0))
 }
 
 /// The scope that was granted, separated by blanks; NULL where the server did not say, which means the scope that was
@@ -70,8 +73,8 @@ pub extern "C" fn authgrant_token_refresh_at(token: *const Lease) -> i64 {
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub extern "C" fn authgrant_token_scope(token: *const Lease) -> *const c_char {
-    guard!(light ptr::null(), get(token, Token::scope))
+pub extern "C" fn authgrant_token_scope(token: *const TokenHandle) -> *const c_char {
+    guard!(light ptr::null(), get(token, AccessToken::scope))
 }
 
 /// Another member of the server's answer by its exact name, such as "instance_url": text as it is, anything else as
@@ -79,7 +82,7 @@ pub extern "C" fn authgrant_token_scope(token: *const Lease) -> *const c_char {
 ///
 /// Threads: any.
 #[unsafe(no_mangle)]
-pub extern "C" fn authgrant_token_field(token: *const Lease, name: *const c_char) -> *const c_char {
+pub extern "C" fn authgrant_token_field(token: *const TokenHandle, name: *const c_char) -> *const c_char {
     guard!(or ptr::null(), {
         if name.is_null() {
             return ptr::null();
@@ -94,7 +97,7 @@ pub extern "C" fn authgrant_token_field(token: *const Lease, name: *const c_char
 ///
 /// Threads: any; nobody may use this reference any more.
 #[unsafe(no_mangle)]
-pub extern "C" fn authgrant_token_free(token: *mut Lease) {
+pub extern "C" fn authgrant_token_free(token: *mut TokenHandle) {
     guard!(light(), {
         if !token.is_null() {
             // SAFETY: the header promises a reference of this library that was not freed before.

@@ -8,14 +8,14 @@ use crate::base::secret::Secret;
 use crate::grants::token_request::{self, Attempt, Repeat};
 use crate::grants::{Context, refresh_token};
 use crate::resolve::{Consent, Exchange, Login};
-use crate::token::Token;
+use crate::token::AccessToken;
 
 pub(super) fn fetch(
     exchange: &Exchange,
     login: &Login,
     consent: Option<&Consent>,
     context: &Context<'_>,
-) -> Result<Token> {
+) -> Result<AccessToken> {
     let ended = match refresh_token::held(exchange, context) {
         Some(token) => match renew(exchange, &token, context) {
             Err(error) if error.status() == Status::Expired => Some(error),
@@ -43,14 +43,14 @@ pub(super) fn redeem_visit(
     login: &Login,
     visit: &Visit,
     context: &Context<'_>,
-) -> Result<Token> {
+) -> Result<AccessToken> {
     let code = visit.code.as_ref().ok_or_else(|| {
         Error::new(Status::Internal, "token", "the browser came back without a code, and nobody noticed")
     })?;
     redeem(exchange, login, code, Some(&visit.verifier), context)
 }
 
-fn renew(exchange: &Exchange, token: &Secret, context: &Context<'_>) -> Result<Token> {
+fn renew(exchange: &Exchange, token: &Secret, context: &Context<'_>) -> Result<AccessToken> {
     token_request::fetch(exchange, context, &|_| Ok(refresh_token::attempt(exchange, token)))
 }
 
@@ -60,7 +60,7 @@ fn redeem(
     code: &Secret,
     verifier: Option<&Secret>,
     context: &Context<'_>,
-) -> Result<Token> {
+) -> Result<AccessToken> {
     let attempt = |_| Ok(attempt(exchange, login, code, verifier));
     let token = token_request::fetch(exchange, &Context { user_waits: true, ..*context }, &attempt)
         // The next call does not send this code again.
@@ -83,7 +83,7 @@ fn attempt<'a>(
         parameters,
         what: "the authorization code",
         sent: Box::new(move || {
-            format!("redirect_uri was {redirect}, the token URL {}", exchange.endpoint.shown())
+            format!("redirect_uri was {redirect}, the token URL {}", exchange.endpoint.without_query())
         }),
         // A code counts once, and a server that sees it twice takes back what the first time gave (section 4.1.2).
         repeat: Repeat::Never,

@@ -7,7 +7,7 @@ use crate::base::secret::Secret;
 use crate::grants::token_request::{Attempt, Repeat, shown_claims};
 use crate::grants::{Context, signed_jwt};
 use crate::resolve::{AssertionSource, Exchange};
-use crate::token::end_of_jwt;
+use crate::token::unverified_jwt_exp;
 
 pub(super) const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -57,7 +57,7 @@ pub(super) fn ready_made(
 }
 
 fn told(source: &str, exchange: &Exchange) -> String {
-    format!("it came from {source}, the token URL was {}", exchange.endpoint.shown())
+    format!("it came from {source}, the token URL was {}", exchange.endpoint.without_query())
 }
 
 /// Whoever wrote the file renews it, so it is read each time.
@@ -88,7 +88,7 @@ fn read(location: &ConfiguredPath, guarded: bool, warn: &dyn Fn(Error)) -> Resul
 fn check_end(source: &AssertionSource, assertion: &Secret, clock: &dyn Clock) -> Result<()> {
     let now = clock.unix_seconds();
     let Some(late) =
-        end_of_jwt(assertion.reveal()).map(|end| now.saturating_sub(end)).filter(|late| *late >= 0)
+        unverified_jwt_exp(assertion.reveal()).map(|end| now.saturating_sub(end)).filter(|late| *late >= 0)
     else {
         return Ok(());
     };

@@ -11,7 +11,11 @@ pub(super) fn attempt(exchange: &Exchange) -> Attempt<'_> {
         parameters: vec![("grant_type", Secret::from("client_credentials"))],
         what: "the client",
         sent: Box::new(move || {
-            format!("ClientID was \"{}\", the token URL {}", sanitize::excerpt(id), exchange.endpoint.shown())
+            format!(
+                "ClientID was \"{}\", the token URL {}",
+                sanitize::excerpt(id),
+                exchange.endpoint.without_query()
+            )
         }),
         repeat: Repeat::Always,
         signed: false,

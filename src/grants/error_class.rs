@@ -2,7 +2,7 @@
 
 use crate::base::error::Status;
 use crate::provider::{self, Profile, Signs};
-use crate::token_response::Refusal;
+use crate::token_response::ErrorResponse;
 
 /// What a server means beyond its `error`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(super) enum Sense {
 }
 
 /// The sense of `refusal` at a provider; nothing where it says no more than no, or is busy.
-pub(super) fn sense(refusal: &Refusal, profile: Option<&Profile>) -> Option<Sense> {
+pub(super) fn sense(refusal: &ErrorResponse, profile: Option<&Profile>) -> Option<Sense> {
     if !matches!(refusal.status(), Status::Denied | Status::ConsentRequired) {
         return None;
     }
@@ -36,7 +36,7 @@ pub(super) fn sense(refusal: &Refusal, profile: Option<&Profile>) -> Option<Sens
 }
 
 /// A sign is a whole error or code, or some words of a description.
-fn is_said(sign: &str, refusal: &Refusal) -> bool {
+fn is_said(sign: &str, refusal: &ErrorResponse) -> bool {
     let is = |text: &Option<String>| text.as_ref().is_some_and(|text| text.eq_ignore_ascii_case(sign));
     let words = refusal.description.as_ref().map(|text| text.to_ascii_lowercase());
     let described = words.is_some_and(|words| {
@@ -54,12 +54,12 @@ fn is_said(sign: &str, refusal: &Refusal) -> bool {
 mod tests {
     use super::*;
 
-    fn refusal(error: &str, description: &str) -> Refusal {
-        Refusal {
+    fn refusal(error: &str, description: &str) -> ErrorResponse {
+        ErrorResponse {
             error: Some(error.to_owned()),
             description: Some(description.to_owned()),
             http_status: 400,
-            ..Refusal::default()
+            ..ErrorResponse::default()
         }
     }
 
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_server_that_is_busy_has_judged_nothing() {
-        let busy = Refusal { http_status: 429, ..refusal("invalid_grant", "the 'exp' claim") };
+        let busy = ErrorResponse { http_status: 429, ..refusal("invalid_grant", "the 'exp' claim") };
         assert_eq!(sense(&busy, provider::by_name("box")), None);
     }
 }

@@ -11,13 +11,13 @@ use crate::net::http::{Method, Request, Reuse};
 use crate::net::urlencoded;
 use crate::process::Process;
 use crate::resolve::{Client, Config, Flow};
-use crate::token::Token;
+use crate::token::AccessToken;
 
 /// Tells LogoffURI of `token`; nothing is sent where there is none.
 ///
 /// # Errors
 /// The network's; [`Status::BadResponse`] for an answer that is neither a success nor a redirect.
-pub fn log_off(config: &Config, token: &Token, process: &Process, call: &CallContext) -> Result<()> {
+pub fn log_off(config: &Config, token: &AccessToken, process: &Process, call: &CallContext) -> Result<()> {
     let Some(logoff) = &config.logoff else { return Ok(()) };
     let value = token.value().to_str().unwrap_or_default();
     let client = match &config.flow {
@@ -42,7 +42,7 @@ pub fn log_off(config: &Config, token: &Token, process: &Process, call: &CallCon
     }
     let text = format!(
         "{} answered HTTP {}; the token is not used here any more all the same",
-        logoff.endpoint.shown(),
+        logoff.endpoint.without_query(),
         answer.status
     );
     let error = Error::new(Status::BadResponse, "logoff", text).with_option("LogoffURI");
@@ -55,5 +55,5 @@ fn body(token: &str, client: Option<&Client>) -> Secret {
         parameters.push(("client_id", &client.id));
         parameters.extend(client.secret.as_ref().map(|secret| ("client_secret", secret.reveal())));
     }
-    urlencoded::pairs(&parameters)
+    urlencoded::serialize(&parameters)
 }

@@ -6,7 +6,7 @@ use std::ffi::CString;
 use zeroize::Zeroizing;
 
 use crate::authorize::{self, Visit};
-use crate::base::cache_key::Identity;
+use crate::base::cache_key::CacheKey;
 use crate::base::call::CallContext;
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result, Status};
@@ -16,7 +16,7 @@ use crate::process::Process;
 use crate::process::login_state::LoginState;
 use crate::provider::ConsentType;
 use crate::resolve::{AssertionSource, Config, Consent, Exchange, Flow, Grant, Login, Signing};
-use crate::token::{Kept, Token};
+use crate::token::{AccessToken, CacheState};
 
 pub mod access_token;
 mod authorization_code;
@@ -45,7 +45,7 @@ pub struct Context<'a> {
     /// The caller's bounds.
     pub call: &'a CallContext,
     /// For whom the token is.
-    pub identity: Identity,
+    pub identity: CacheKey,
     /// Whether a browser may be opened for the person.
     pub may_prompt: bool,
     /// Whether a user has just logged in for this request, so that a failing server is asked all the same.
@@ -58,7 +58,7 @@ pub struct Context<'a> {
 ///
 /// # Errors
 /// A key's, the network's, the server's; [`Status::Unsupported`] for a method that has no token.
-pub fn fetch(config: &Config, context: &Context<'_>) -> Result<Token> {
+pub fn fetch(config: &Config, context: &Context<'_>) -> Result<AccessToken> {
     match &config.flow {
         Flow::Exchange(exchange) => by_exchange(exchange, config.consent.as_ref(), context),
         Flow::SignedJwt(signing) => signed_jwt::fetch(signing, context),
@@ -67,7 +67,7 @@ pub fn fetch(config: &Config, context: &Context<'_>) -> Result<Token> {
     }
 }
 
-fn by_exchange(exchange: &Exchange, consent: Option<&Consent>, context: &Context<'_>) -> Result<Token> {
+fn by_exchange(exchange: &Exchange, consent: Option<&Consent>, context: &Context<'_>) -> Result<AccessToken> {
     let fetch =
         |attempt: &token_request::MakeAttempt<'_, '_>| token_request::fetch(exchange, context, attempt);
     match &exchange.grant {
@@ -93,7 +93,12 @@ fn by_exchange(exchange: &Exchange, consent: Option<&Consent>, context: &Context
 ///
 /// # Errors
 /// The network's, the server's.
-pub fn redeem(exchange: &Exchange, login: &Login, visit: &Visit, context: &Context<'_>) -> Result<Token> {
+pub fn redeem(
+    exchange: &Exchange,
+    login: &Login,
+    visit: &Visit,
+    context: &Context<'_>,
+) -> Result<AccessToken> {
     authorization_code::redeem_visit(exchange, login, visit, context)
 }
 
@@ -199,16 +204,21 @@ fn no_token() -> Error {
 }
 
 /// A token that no server has sent.
-fn local_token(value: &str, expires_at: Option<i64>, clock: &dyn Clock, identity: Identity) -> Result<Token> {
+fn local_token(
+    value: &str,
+    expires_at: Option<i64>,
+    clock: &dyn Clock,
+    identity: CacheKey,
+) -> Result<AccessToken> {
     let value = CString::new(value)
         .map_err(|_| Error::new(Status::InvalidOption, "token", "the access token holds a NUL"))?;
-    Ok(Token {
+    Ok(AccessToken {
         value: Zeroizing::new(value),
         scope: None,
         fields: BTreeMap::new(),
         issued_at: clock.unix_seconds(),
         expires_at,
-        identity,
-        kept: Kept::since(clock.boot_time()),
+        cache_key: identity,
+        cache_state: CacheState::new(clock.boot_time()),
     })
 }

@@ -14,7 +14,11 @@ pub(super) fn attempt<'a>(exchange: &'a Exchange, user: &'a str, password: &Secr
         ],
         what: "the user",
         sent: Box::new(move || {
-            format!("User was \"{}\", the token URL {}", sanitize::excerpt(user), exchange.endpoint.shown())
+            format!(
+                "User was \"{}\", the token URL {}",
+                sanitize::excerpt(user),
+                exchange.endpoint.without_query()
+            )
         }),
         // A second try with a wrong password may lock the account.
         repeat: Repeat::Never,

@@ -4,7 +4,7 @@ use super::client_assertion::ASSERTION_TYPE;
 use super::jwt_bearer::GRANT_TYPE;
 use super::signed_jwt;
 use crate::base::error::Result;
-use crate::jwt::{self, Unsigned};
+use crate::jwt::{self, UnsignedJwt};
 use crate::key::SigningKey;
 use crate::options::Name;
 use crate::resolve::{Exchange, Grant, Signing};
@@ -51,8 +51,8 @@ pub enum Way {
 ///
 /// # Errors
 /// Those of a key that does not fit; none without a key.
-pub fn unsigned(signing: &Signing, key: Option<&SigningKey>) -> Result<Unsigned> {
-    jwt::unsigned(&signed_jwt::claims(signing, key, 0)?, &signing.header, key)
+pub fn unsigned(signing: &Signing, key: Option<&SigningKey>) -> Result<UnsignedJwt> {
+    jwt::build_unsigned(&signed_jwt::claims(signing, key, 0)?, &signing.header, key)
 }
 
 /// The way of the client's authentication.

@@ -1,6 +1,6 @@
 //! Refresh token grant (RFC 6749 section 6): the newest one that the server sent, else the user's.
 
-use crate::base::cache_key::Identity;
+use crate::base::cache_key::CacheKey;
 use crate::base::secret::Secret;
 use crate::grants::Context;
 use crate::grants::token_request::{Attempt, Repeat};
@@ -22,10 +22,10 @@ pub(super) fn keep(exchange: &Exchange, newest: Secret, context: &Context<'_>) {
 }
 
 /// Refresh tokens that take the place of each other: one server's for one client, from the user's own on.
-pub(super) fn family(exchange: &Exchange, process: &Process) -> Identity {
+pub(super) fn family(exchange: &Exchange, process: &Process) -> CacheKey {
     let client = exchange.client.as_ref().map(|client| &client.id);
-    let subject = (configured(&exchange.grant), exchange.endpoint.as_written(), client);
-    Identity::of(&process.cache_key_secret, &subject)
+    let subject = (configured(&exchange.grant), exchange.endpoint.as_str(), client);
+    CacheKey::digest(&process.cache_key_secret, &subject)
 }
 
 fn configured(grant: &Grant) -> Option<&Secret> {
@@ -40,7 +40,7 @@ pub(super) fn attempt<'a>(exchange: &'a Exchange, token: &Secret) -> Attempt<'a>
     Attempt {
         parameters: vec![("grant_type", Secret::from("refresh_token")), ("refresh_token", token.clone())],
         what: "the refresh token",
-        sent: Box::new(|| format!("the token URL was {}", exchange.endpoint.shown())),
+        sent: Box::new(|| format!("the token URL was {}", exchange.endpoint.without_query())),
         // Where the server has taken it although no answer came, a second try revokes the whole family.
         repeat: Repeat::WhenBusy,
         signed: false,

@@ -118,7 +118,7 @@ impl Tries {
     /// be tried, once.
     fn set_clock(&mut self, refused: &Refused) -> bool {
         let judged = matches!(refused.refusal.error.as_deref(), Some("invalid_grant" | "invalid_client"));
-        let Some(ahead) = refused.refusal.clock_ahead else { return false };
+        let Some(ahead) = refused.refusal.server_skew_secs else { return false };
         let off = ahead.saturating_sub(self.clock_ahead).saturating_abs();
         let reason = match sense(&refused.refusal, self.profile) {
             Some(Sense::Clock) => true,
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
     use crate::base::error::Error;
     use crate::base::jitter::Fraction;
-    use crate::token_response::Refusal;
+    use crate::token_response::ErrorResponse;
 
     fn pauses(numerator: u16, retry_after: u32) -> Vec<u128> {
         let mut tries = Tries::new(0, None, Jitter::pinned(Fraction::new(numerator)));
@@ -264,7 +264,7 @@ mod tests {
     /// What a server answered to a signed request that may be repeated.
     fn refused(http_status: u16, error: &str, repeat: Repeat) -> Refused<'static> {
         let error = Some(error.to_owned()).filter(|error| !error.is_empty());
-        let refusal = Refusal { http_status, error, ..Refusal::default() };
+        let refusal = ErrorResponse { http_status, error, ..ErrorResponse::default() };
         Refused { refusal, attempt: attempt(repeat) }
     }
 
@@ -325,7 +325,7 @@ mod tests {
     /// The skew that is taken over from an answer whose Date was `ahead` of ours, where `known` was known before.
     fn corrected(provider: &str, error: &str, description: &str, known: i64, ahead: i64) -> Option<i64> {
         let mut refused = refused(400, error, Repeat::Never);
-        refused.refusal.clock_ahead = Some(ahead);
+        refused.refusal.server_skew_secs = Some(ahead);
         refused.refusal.description = Some(description.to_owned());
         let mut tries = Tries { clock_ahead: known, ..tries_at(provider) };
         let again = repeats(&mut tries, &refused);
@@ -363,18 +363,18 @@ mod tests {
     #[test]
     fn clock_of_request_that_is_not_signed_again_is_not_corrected() {
         let mut refused = refused(400, "invalid_grant", Repeat::Never);
-        refused.refusal.clock_ahead = Some(600);
+        refused.refusal.server_skew_secs = Some(600);
         refused.attempt.signed = false;
         assert!(!repeats(&mut tries_at(""), &refused));
         refused.attempt.signed = true;
-        refused.refusal.clock_ahead = None;
+        refused.refusal.server_skew_secs = None;
         assert!(!repeats(&mut tries_at(""), &refused));
     }
 
     #[test]
     fn correction_waits_for_retry_after_unless_call_makes_single_attempt() {
         let mut refused = refused(400, "invalid_grant", Repeat::Never);
-        (refused.refusal.clock_ahead, refused.refusal.retry_after) = (Some(600), 5);
+        (refused.refusal.server_skew_secs, refused.refusal.retry_after) = (Some(600), 5);
         let next = tries_at("").next(&refused, &CallContext::unbounded());
         assert!(matches!(next, Next::Again(pause) if pause == Duration::from_secs(5)));
         let single = CallContext { single_attempt: true, ..CallContext::unbounded() };

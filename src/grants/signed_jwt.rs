@@ -8,9 +8,9 @@ use crate::jwt::{self, Assertion, Claims};
 use crate::key::SigningKey;
 use crate::process::Process;
 use crate::resolve::Signing;
-use crate::token::Token;
+use crate::token::AccessToken;
 
-pub(super) fn fetch(signing: &Signing, context: &Context<'_>) -> Result<Token> {
+pub(super) fn fetch(signing: &Signing, context: &Context<'_>) -> Result<AccessToken> {
     let assertion = sign_in_time(signing, 0, context)?;
     local_token(
         assertion.text().reveal(),
@@ -54,7 +54,7 @@ pub(super) fn claims<'a>(signing: &'a Signing, key: Option<&SigningKey>, now: i6
         audience: signing.audience.as_deref(),
         scope: signing.scope.as_deref(),
         scope_is_array: signing.scope_is_array,
-        backdated: signing.backdated,
+        iat_backdate_secs: signing.backdated,
         lifetime: signing.lifetime,
         now,
         additional: &signing.additional,
@@ -66,7 +66,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::base::cache_key::Identity;
+    use crate::base::cache_key::CacheKey;
     use crate::base::call::CallContext;
     use crate::base::clock::SystemClock;
     use crate::base::error::Status;
@@ -82,7 +82,7 @@ mod tests {
             unreachable!("another flow");
         };
         let (process, session) = (Process::new(Box::new(SystemClock)), LoginState::default());
-        let identity = Identity::of(&process.cache_key_secret, &0);
+        let identity = CacheKey::digest(&process.cache_key_secret, &0);
         let context = Context {
             process: &process,
             session: &session,

@@ -15,19 +15,19 @@ use crate::key::{SigningKey, Thumbprint};
 mod object_writer;
 mod raw_object;
 
-use object_writer::Object;
+use object_writer::ObjectWriter;
 
-pub use raw_object::Members;
+pub use raw_object::RawObject;
 
 /// How far iat lies back. A server whose clock runs behind ours refuses an assertion "from the future"; five seconds
 /// cover what NTP leaves over, and take as much from the end of the assertion.
-const BACKDATED: i64 = 5;
+const IAT_BACKDATE_SECS: i64 = 5;
 
 /// The bytes of a header with a key's name.
-const USUAL_HEADER: usize = 128;
+const HEADER_CAPACITY: usize = 128;
 
 /// The bytes of all that is not text in the claims, and of their names.
-const BARE_PAYLOAD: usize = 128;
+const PAYLOAD_CAPACITY: usize = 128;
 
 /// What an assertion says.
 pub struct Claims<'a> {
@@ -42,28 +42,28 @@ pub struct Claims<'a> {
     /// Whether scope is an array of its words.
     pub scope_is_array: bool,
     /// How far iat lies back, if not as usual.
-    pub backdated: Option<u32>,
+    pub iat_backdate_secs: Option<u32>,
     /// exp - iat, in seconds.
     pub lifetime: u32,
     /// Now, in seconds since 1970.
     pub now: i64,
     /// Claims of the user's own, which win over all of these.
-    pub additional: &'a Members,
+    pub additional: &'a RawObject,
 }
 
 /// What stands in front of the claims.
 #[derive(Clone, Debug, Default, Hash)]
-pub struct Header {
+pub struct JoseHeader {
     /// alg, if not the key's own.
     pub algorithm: Option<Algorithm>,
     /// Without alg, the first of these that the key can; if it can none, its own.
-    pub preferred: Vec<Algorithm>,
+    pub preferred_algorithms: Vec<Algorithm>,
     /// kid.
     pub key_id: Option<String>,
     /// By what the key's certificate is named.
-    pub thumbprints: Vec<Thumbprint>,
+    pub cert_headers: Vec<Thumbprint>,
     /// Members of the user's own, which win over all but alg.
-    pub additional: Members,
+    pub additional: RawObject,
 }
 
 /// A signed JWT.
@@ -91,30 +91,31 @@ impl Assertion {
 /// Signs `claims` under `header` with `key`.
 ///
 /// exp - iat is `lifetime` exactly, as servers measure it against their limit, unless the user says one of the two.
-pub fn sign(claims: &Claims<'_>, header: &Header, key: &SigningKey) -> Result<Assertion> {
-    let algorithm = key.algorithm_among(header.algorithm, &header.preferred)?;
-    let (payload, expires_at) = payload(claims)?;
-    let header = header_json(header, Some(algorithm), Some(key))?;
+pub fn sign(claims: &Claims<'_>, header: &JoseHeader, key: &SigningKey) -> Result<Assertion> {
+    let algorithm = key.algorithm_among(header.algorithm, &header.preferred_algorithms)?;
+    let (payload, expires_at) = build_payload(claims)?;
+    let header = build_header(header, Some(algorithm), Some(key))?;
     // No room beyond what it needs: what is not there need not be wiped.
-    let mut text = String::with_capacity(encoded(&header).saturating_add(encoded(&payload)));
+    let mut text =
+        String::with_capacity(encoded_part_len(&header).saturating_add(encoded_part_len(&payload)));
     URL_SAFE_NO_PAD.encode_string(&*header, &mut text);
     text.push('.');
     URL_SAFE_NO_PAD.encode_string(&*payload, &mut text);
     let signature = key.sign(algorithm, text.as_bytes())?;
-    text.reserve_exact(encoded(&signature));
+    text.reserve_exact(encoded_part_len(&signature));
     text.push('.');
     URL_SAFE_NO_PAD.encode_string(signature, &mut text);
     Ok(Assertion { text: Secret::new(text), expires_at })
 }
 
 /// The length of a part in base64, with a dot.
-fn encoded(part: &[u8]) -> usize {
+fn encoded_part_len(part: &[u8]) -> usize {
     base64::encoded_len(part.len(), false).unwrap_or_default().saturating_add(1)
 }
 
 /// Header and claims as JSON, without a signature: for those who want to see them.
 #[derive(Default)]
-pub struct Unsigned {
+pub struct UnsignedJwt {
     /// The header; without what only the key can say, where there is none.
     pub header: String,
     /// The claims, with a jti that nobody uses.
@@ -125,47 +126,54 @@ pub struct Unsigned {
 ///
 /// # Errors
 /// Those of a key that does not fit; none without a key.
-pub fn unsigned(claims: &Claims<'_>, header: &Header, key: Option<&SigningKey>) -> Result<Unsigned> {
+pub fn build_unsigned(
+    claims: &Claims<'_>,
+    header: &JoseHeader,
+    key: Option<&SigningKey>,
+) -> Result<UnsignedJwt> {
     let algorithm = match key {
-        Some(key) => Some(key.algorithm_among(header.algorithm, &header.preferred)?),
+        Some(key) => Some(key.algorithm_among(header.algorithm, &header.preferred_algorithms)?),
         None => header.algorithm,
     };
     let written = |json: &[u8]| String::from_utf8_lossy(json).into_owned();
-    let header = written(&header_json(header, algorithm, key)?);
-    Ok(Unsigned { header, claims: written(&payload(claims)?.0) })
+    let header = written(&build_header(header, algorithm, key)?);
+    Ok(UnsignedJwt { header, claims: written(&build_payload(claims)?.0) })
 }
 
-fn header_json(
-    header: &Header,
+fn build_header(
+    header: &JoseHeader,
     algorithm: Option<Algorithm>,
     key: Option<&SigningKey>,
 ) -> Result<SecretBytes> {
-    let mut object = Object::with_room(USUAL_HEADER.saturating_add(header.additional.length()));
+    let mut object =
+        ObjectWriter::with_capacity(HEADER_CAPACITY.saturating_add(header.additional.serialized_len()));
     if let Some(algorithm) = algorithm {
-        object.member("alg", &algorithm);
+        object.field("alg", &algorithm);
     }
-    if !header.additional.have("typ") {
-        object.member("typ", "JWT");
+    if !header.additional.contains_key("typ") {
+        object.field("typ", "JWT");
     }
     let key_id = header.key_id.as_deref().or_else(|| key.and_then(SigningKey::key_id));
-    if let Some(key_id) = key_id.filter(|_| !header.additional.have("kid")) {
-        object.member("kid", key_id);
+    if let Some(key_id) = key_id.filter(|_| !header.additional.contains_key("kid")) {
+        object.field("kid", key_id);
     }
-    let thumbprints = header.thumbprints.iter().filter(|wanted| !header.additional.have(wanted.name()));
+    let thumbprints =
+        header.cert_headers.iter().filter(|wanted| !header.additional.contains_key(wanted.name()));
     for (wanted, key) in thumbprints.filter_map(|wanted| Some((wanted, key?))) {
-        object.json(wanted.name(), key.thumbprint(*wanted)?);
+        object.raw_field(wanted.name(), key.thumbprint(*wanted)?);
     }
-    header.additional.write(&mut object);
-    Ok(object.closed())
+    header.additional.write_to(&mut object);
+    Ok(object.finish())
 }
 
 /// The payload and its exp.
-fn payload(claims: &Claims<'_>) -> Result<(SecretBytes, i64)> {
+fn build_payload(claims: &Claims<'_>) -> Result<(SecretBytes, i64)> {
     let own = claims.additional;
     // An assertion of a few seconds must not have ended before it is sent.
-    let back = claims.backdated.map_or(BACKDATED, i64::from).min(i64::from(claims.lifetime) / 2);
-    let iat = own.seconds("iat").unwrap_or(claims.now.saturating_sub(back));
-    let exp = own.seconds("exp").unwrap_or(iat.saturating_add(i64::from(claims.lifetime)));
+    let back =
+        claims.iat_backdate_secs.map_or(IAT_BACKDATE_SECS, i64::from).min(i64::from(claims.lifetime) / 2);
+    let iat = own.get_timestamp("iat").unwrap_or(claims.now.saturating_sub(back));
+    let exp = own.get_timestamp("exp").unwrap_or(iat.saturating_add(i64::from(claims.lifetime)));
     let texts = [
         ("iss", Some(claims.issuer.as_ref())),
         ("sub", claims.subject),
@@ -173,39 +181,41 @@ fn payload(claims: &Claims<'_>) -> Result<(SecretBytes, i64)> {
         ("scope", claims.scope),
     ];
     let length = texts.iter().filter_map(|(_, text)| *text).map(str::len).sum::<usize>();
-    let mut object = Object::with_room(BARE_PAYLOAD.saturating_add(length).saturating_add(own.length()));
+    let mut object = ObjectWriter::with_capacity(
+        PAYLOAD_CAPACITY.saturating_add(length).saturating_add(own.serialized_len()),
+    );
     for (name, text) in texts {
-        match text.filter(|_| !own.have(name)) {
-            Some(text) if name == "scope" && claims.scope_is_array => object.member(name, &words(text)),
-            Some(text) => object.member(name, text),
+        match text.filter(|_| !own.contains_key(name)) {
+            Some(text) if name == "scope" && claims.scope_is_array => object.field(name, &split_scope(text)),
+            Some(text) => object.field(name, text),
             None => {}
         }
     }
     for (name, seconds) in [("iat", iat), ("exp", exp)] {
-        if !own.have(name) {
-            object.member(name, &seconds);
+        if !own.contains_key(name) {
+            object.field(name, &seconds);
         }
     }
-    if !own.have("jti") {
-        object.member("jti", &unique()?);
+    if !own.contains_key("jti") {
+        object.field("jti", &generate_jti()?);
     }
-    own.write(&mut object);
-    Ok((object.closed(), exp))
+    own.write_to(&mut object);
+    Ok((object.finish(), exp))
 }
 
 /// The words of a scope.
-fn words(scope: &str) -> Vec<&str> {
+fn split_scope(scope: &str) -> Vec<&str> {
     scope.split(' ').filter(|word| !word.is_empty()).collect()
 }
 
 /// 128 random bits: a server that keeps the ids it has seen must never meet one again (RFC 7519 section 4.1.7).
-fn unique() -> Result<String> {
+fn generate_jti() -> Result<String> {
     let mut bytes = [0_u8; 16];
-    crate::sys::fill_random(&mut bytes).map_err(|_| internal("no random bytes"))?;
+    crate::sys::fill_random(&mut bytes).map_err(|_| internal_error("no random bytes"))?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-fn internal(text: &str) -> Error {
+fn internal_error(text: &str) -> Error {
     Error::new(Status::Internal, "assertion", text)
 }
 

@@ -6,40 +6,40 @@ use crate::base::secret::SecretBytes;
 
 /// What has been written so far, from the first brace on. Members of the user's own may be nobody else's business, so it is
 /// wiped.
-pub(super) struct Object(SecretBytes);
+pub(super) struct ObjectWriter(SecretBytes);
 
-impl Object {
+impl ObjectWriter {
     /// An empty one with room for so many bytes: one that has to grow leaves a copy behind, and all of its room is wiped.
-    pub(super) fn with_room(bytes: usize) -> Self {
+    pub(super) fn with_capacity(bytes: usize) -> Self {
         Self(SecretBytes::with_capacity(bytes))
     }
 
     /// Adds a member: a text, a number, or an array of such.
-    pub(super) fn member(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
-        self.name(name);
-        self.value(value);
+    pub(super) fn field(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
+        self.write_name(name);
+        self.write_value(value);
     }
 
     /// Adds a member that is JSON already.
-    pub(super) fn json(&mut self, name: &str, json: &str) {
-        self.name(name);
+    pub(super) fn raw_field(&mut self, name: &str, json: &str) {
+        self.write_name(name);
         self.0.extend_from_slice(json.as_bytes());
     }
 
-    fn name(&mut self, name: &str) {
+    fn write_name(&mut self, name: &str) {
         let before = if self.0.is_empty() { b'{' } else { b',' };
         self.0.push(before);
-        self.value(name);
+        self.write_value(name);
         self.0.push(b':');
     }
 
-    fn value(&mut self, value: &(impl Serialize + ?Sized)) {
+    fn write_value(&mut self, value: &(impl Serialize + ?Sized)) {
         // Texts and numbers can all be written, and a Vec takes everything.
         let _ = serde_json::to_writer(&mut *self.0, value);
     }
 
     /// The JSON.
-    pub(super) fn closed(mut self) -> SecretBytes {
+    pub(super) fn finish(mut self) -> SecretBytes {
         if self.0.is_empty() {
             self.0.push(b'{');
         }

@@ -10,13 +10,13 @@ use serde_json::value::RawValue;
 use serde_json::{Deserializer, Value};
 
 use crate::base::secret::Secret;
-use crate::jwt::object_writer::Object;
+use crate::jwt::object_writer::ObjectWriter;
 
 /// The members of an object. Debug shows names alone: what an application claims may be nobody else's business.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Members(Vec<(String, Secret)>);
+pub struct RawObject(Vec<(String, Secret)>);
 
-impl Members {
+impl RawObject {
     /// Reads an object.
     ///
     /// # Errors
@@ -26,10 +26,11 @@ impl Members {
         match serde_json::from_str(text) {
             Ok(Value::Object(_)) => {}
             Ok(_) => return Err("is not a JSON object, which stands in braces".to_owned()),
-            Err(error) => return Err(broken(&error)),
+            Err(error) => return Err(describe_parse_error(&error)),
         }
-        let members =
-            Deserializer::from_str(text).deserialize_map(InOrder).map_err(|error| broken(&error))?;
+        let members = Deserializer::from_str(text)
+            .deserialize_map(OrderedMembersVisitor)
+            .map_err(|error| describe_parse_error(&error))?;
         let twice = members.iter().enumerate().any(|(place, (name, _))| {
             members.iter().skip(place.saturating_add(1)).any(|(other, _)| other == name)
         });
@@ -38,27 +39,27 @@ impl Members {
 
     /// Whether there is a member of that name.
     #[must_use]
-    pub fn have(&self, name: &str) -> bool {
-        self.json(name).is_some()
+    pub fn contains_key(&self, name: &str) -> bool {
+        self.get_raw(name).is_some()
     }
 
     /// The value of a member as it was written.
     #[must_use]
-    pub fn json(&self, name: &str) -> Option<&str> {
+    pub fn get_raw(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.reveal())
     }
 
     /// The text that a member is; its JSON if it is none.
     #[must_use]
-    pub fn shown(&self, name: &str) -> Option<String> {
-        let json = self.json(name)?;
+    pub fn get_string(&self, name: &str) -> Option<String> {
+        let json = self.get_raw(name)?;
         Some(serde_json::from_str(json).unwrap_or_else(|_| json.to_owned()))
     }
 
     /// The whole seconds of a member that is a number (RFC 7519 section 2 allows fractions).
     #[must_use]
-    pub fn seconds(&self, name: &str) -> Option<i64> {
-        let number: serde_json::Number = serde_json::from_str(self.json(name)?).ok()?;
+    pub fn get_timestamp(&self, name: &str) -> Option<i64> {
+        let number: serde_json::Number = serde_json::from_str(self.get_raw(name)?).ok()?;
         #[allow(clippy::cast_possible_truncation, reason = "what is beyond the end of time ends there")]
         number.as_i64().or_else(|| number.as_f64().map(|seconds| seconds as i64))
     }
@@ -76,20 +77,20 @@ impl Members {
     }
 
     /// The bytes that they take, unless a name has to be escaped.
-    pub(super) fn length(&self) -> usize {
+    pub(super) fn serialized_len(&self) -> usize {
         let parts = |(name, value): &(String, Secret)| [name.len(), value.reveal().len(), r#","":"#.len()];
         self.0.iter().flat_map(parts).sum()
     }
 
-    pub(super) fn write(&self, object: &mut Object) {
+    pub(super) fn write_to(&self, object: &mut ObjectWriter) {
         for (name, value) in &self.0 {
-            object.json(name, value.reveal());
+            object.raw_field(name, value.reveal());
         }
     }
 }
 
 /// Line and column of what serde_json found, whose own words may repeat some of the text.
-fn broken(error: &serde_json::Error) -> String {
+fn describe_parse_error(error: &serde_json::Error) -> String {
     let what = match error.classify() {
         Category::Eof => "it ends too early",
         _ => "it is not JSON there",
@@ -97,9 +98,9 @@ fn broken(error: &serde_json::Error) -> String {
     format!("is not a JSON object: line {}, column {}: {what}", error.line(), error.column())
 }
 
-struct InOrder;
+struct OrderedMembersVisitor;
 
-impl<'de> Visitor<'de> for InOrder {
+impl<'de> Visitor<'de> for OrderedMembersVisitor {
     type Value = Vec<(String, Secret)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -12,7 +12,7 @@ use aws_lc_rs::hmac;
 use parking_lot::Mutex;
 
 use super::{KeyOrigin, KeySource, SigningKey, metadata, open_with_stamps, pkcs11};
-use crate::base::cache_key::Identity;
+use crate::base::cache_key::CacheKey;
 use crate::base::error::Result;
 use crate::base::file::FileVersion;
 use crate::sys;
@@ -28,7 +28,7 @@ struct Kept {
 
 #[derive(Default)]
 struct Keys {
-    kept: HashMap<Identity, Kept>,
+    kept: HashMap<CacheKey, Kept>,
     opened: u64,
 }
 
@@ -79,13 +79,13 @@ impl KeyRing {
         pkcs11::forget();
     }
 
-    fn kept(&self, digest: &Identity, stamps: &[FileVersion]) -> Option<Arc<SigningKey>> {
+    fn kept(&self, digest: &CacheKey, stamps: &[FileVersion]) -> Option<Arc<SigningKey>> {
         let keys = self.keys.lock();
         let kept = keys.kept.get(digest).filter(|kept| kept.stamps == stamps && !kept.key.is_gone())?;
         Some(Arc::clone(&kept.key))
     }
 
-    fn keep(&self, digest: Identity, key: Arc<SigningKey>, stamps: Vec<FileVersion>) {
+    fn keep(&self, digest: CacheKey, key: Arc<SigningKey>, stamps: Vec<FileVersion>) {
         let mut keys = self.keys.lock();
         keys.opened = keys.opened.wrapping_add(1);
         let opened = keys.opened;
@@ -99,9 +99,9 @@ impl KeyRing {
     }
 
     /// Of all that opens `source` and is said of it, for `user`; nothing for what is not kept.
-    fn digest(&self, source: &KeySource, user: u32) -> Option<Identity> {
+    fn digest(&self, source: &KeySource, user: u32) -> Option<CacheKey> {
         let is_kept = !matches!(source.origin, KeyOrigin::Signer(_));
-        is_kept.then(|| Identity::of(&self.seed, &(user, source)))
+        is_kept.then(|| CacheKey::digest(&self.seed, &(user, source)))
     }
 }
 

@@ -10,11 +10,11 @@ use percent_encoding::percent_decode_str;
 
 use crate::base::error::{Error, Result, Status};
 use crate::base::secret::Secret;
-use crate::base::url::{Url, is_loopback};
+use crate::base::url::{EndpointUrl, is_loopback};
 
 /// How a proxy is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum ProxyScheme {
     /// CONNECT (RFC 9110 section 9.3.6).
     Http,
     /// RFC 1928; names are looked up by the proxy.
@@ -23,7 +23,7 @@ pub enum Kind {
 
 /// Who may use a proxy.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct User {
+pub struct ProxyCredentials {
     /// ProxyUser.
     pub name: Secret,
     /// ProxyPassword.
@@ -34,45 +34,52 @@ pub struct User {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Proxy {
     /// How it is asked.
-    pub kind: Kind,
+    pub scheme: ProxyScheme,
     /// Its name or address, an IPv6 address without its brackets.
     pub host: String,
     /// Its port.
     pub port: u16,
     /// Who may use it.
-    pub user: Option<User>,
+    pub credentials: Option<ProxyCredentials>,
     /// The option or variable that named it, for messages.
-    pub named_by: &'static str,
+    pub source: &'static str,
 }
 
 impl Proxy {
     /// The proxy at `text`, a host or a URL; `port` counts where that has none. The error is the reason, to be put behind
     /// the name of the option, and holds nothing of the text, which may have a password in it.
     pub fn parse(text: &str, port: Option<u16>, named_by: &'static str) -> std::result::Result<Self, String> {
-        let (kind, rest) = scheme(text.trim())?;
+        let (kind, rest) = split_scheme(text.trim())?;
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let (user, address) = match rest.rsplit_once('@') {
             Some((user, address)) => (Some(user), address),
             None => (None, rest),
         };
-        let (host, written) = address_parts(address).ok_or("is not a host, nor a URL with host and port")?;
+        let (host, written) =
+            split_host_port(address).ok_or("is not a host, nor a URL with host and port")?;
         let usual = match kind {
-            Kind::Http => 80,
-            Kind::Socks5 => 1080,
+            ProxyScheme::Http => 80,
+            ProxyScheme::Socks5 => 1080,
         };
         if written.is_some() && port.is_some() && written != port {
             return Err("has another port in it than ProxyPort; give one".to_owned());
         }
         let port = written.or(port).unwrap_or(usual);
-        Ok(Self { kind, host: host.to_ascii_lowercase(), port, user: user.map(User::from_url), named_by })
+        Ok(Self {
+            scheme: kind,
+            host: host.to_ascii_lowercase(),
+            port,
+            credentials: user.map(ProxyCredentials::from_userinfo),
+            source: named_by,
+        })
     }
 
     /// Without its user.
     #[must_use]
     pub fn url(&self) -> String {
-        let scheme = match self.kind {
-            Kind::Http => "http",
-            Kind::Socks5 => "socks5",
+        let scheme = match self.scheme {
+            ProxyScheme::Http => "http",
+            ProxyScheme::Socks5 => "socks5",
         };
         let bare = !self.host.contains(':');
         let host = if bare { self.host.clone() } else { format!("[{}]", self.host) };
@@ -80,12 +87,14 @@ impl Proxy {
     }
 
     /// Why a proxy of this kind cannot be told of its user, if it cannot.
-    pub fn user_fault(&self) -> Option<&'static str> {
-        let user = self.user.as_ref()?;
+    pub fn credentials_error(&self) -> Option<&'static str> {
+        let user = self.credentials.as_ref()?;
         let (name, password) = (user.name.reveal(), user.password.reveal());
-        match self.kind {
-            Kind::Http if name.contains(':') => Some("has a \":\", which Basic authentication cannot carry"),
-            Kind::Socks5 if name.is_empty() || name.len() > 255 || password.len() > 255 => {
+        match self.scheme {
+            ProxyScheme::Http if name.contains(':') => {
+                Some("has a \":\", which Basic authentication cannot carry")
+            }
+            ProxyScheme::Socks5 if name.is_empty() || name.len() > 255 || password.len() > 255 => {
                 Some("and ProxyPassword have at most 255 bytes each in SOCKS5, and the user at least one")
             }
             _ => None,
@@ -96,26 +105,26 @@ impl Proxy {
 /// As messages name it.
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the proxy {}:{} ({})", self.host, self.port, self.named_by)
+        write!(f, "the proxy {}:{} ({})", self.host, self.port, self.source)
     }
 }
 
-impl User {
+impl ProxyCredentials {
     /// `name:password`, percent-encoded.
-    fn from_url(text: &str) -> Self {
+    fn from_userinfo(text: &str) -> Self {
         let (name, password) = text.split_once(':').unwrap_or((text, ""));
         let plain = |text: &str| Secret::new(percent_decode_str(text).decode_utf8_lossy().into_owned());
         Self { name: plain(name), password: plain(password) }
     }
 }
 
-fn scheme(text: &str) -> std::result::Result<(Kind, &str), String> {
+fn split_scheme(text: &str) -> std::result::Result<(ProxyScheme, &str), String> {
     let Some((scheme, rest)) = text.split_once("://") else {
-        return Ok((Kind::Http, text));
+        return Ok((ProxyScheme::Http, text));
     };
     match scheme.to_ascii_lowercase().as_str() {
-        "http" => Ok((Kind::Http, rest)),
-        "socks5" | "socks5h" => Ok((Kind::Socks5, rest)),
+        "http" => Ok((ProxyScheme::Http, rest)),
+        "socks5" | "socks5h" => Ok((ProxyScheme::Socks5, rest)),
         "https" => {
             Err("begins with https://, and TLS to the proxy itself is not built in; what goes to the server \
                         is encrypted through an http:// proxy too"
@@ -125,7 +134,7 @@ fn scheme(text: &str) -> std::result::Result<(Kind, &str), String> {
     }
 }
 
-fn address_parts(text: &str) -> Option<(&str, Option<u16>)> {
+fn split_host_port(text: &str) -> Option<(&str, Option<u16>)> {
     if text.parse::<Ipv6Addr>().is_ok() {
         return Some((text, None));
     }
@@ -136,8 +145,8 @@ fn address_parts(text: &str) -> Option<(&str, Option<u16>)> {
             (address, port)
         }
         None => match text.split_once(':') {
-            Some((host, port)) => (is_name(host).then_some(host)?, Some(port)),
-            None => (is_name(text).then_some(text)?, None),
+            Some((host, port)) => (is_host_name(host).then_some(host)?, Some(port)),
+            None => (is_host_name(text).then_some(text)?, None),
         },
     };
     let number = |port: &str| port.parse().ok().filter(|port| *port > 0);
@@ -147,49 +156,49 @@ fn address_parts(text: &str) -> Option<(&str, Option<u16>)> {
     }
 }
 
-fn is_name(text: &str) -> bool {
+fn is_host_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
 }
 
 /// What the environment says of proxies, as it was when the connection was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Variables {
+pub struct ProxyEnv {
     /// The variable that names a proxy for https, and its value.
     pub proxy: Option<(&'static str, Secret)>,
     /// no_proxy.
-    pub except: String,
+    pub no_proxy: String,
 }
 
 /// How the servers of one connection are reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Route {
+pub enum ProxyConfig {
     /// Straight.
     #[default]
-    Straight,
+    Direct,
     /// Through the proxy that an option names.
-    Through(Proxy),
+    Explicit(Proxy),
     /// Through the environment's proxy, which may turn out to be none that can be used.
-    Environment {
+    FromEnv {
         /// The proxy, or what is wrong with the variable.
         proxy: std::result::Result<Proxy, String>,
         /// The entries of no_proxy.
-        except: Vec<String>,
+        no_proxy: Vec<String>,
     },
 }
 
-impl Route {
+impl ProxyConfig {
     /// What `variables` come to.
     #[must_use]
-    pub fn of_environment(variables: &Variables) -> Self {
-        let Some((name, value)) = &variables.proxy else { return Self::Straight };
+    pub fn from_env(variables: &ProxyEnv) -> Self {
+        let Some((name, value)) = &variables.proxy else { return Self::Direct };
         let proxy = Proxy::parse(value.reveal(), None, name);
-        let proxy = proxy.and_then(|proxy| match proxy.user_fault() {
+        let proxy = proxy.and_then(|proxy| match proxy.credentials_error() {
             Some(_) => Err("has a user name or password that this kind of proxy cannot be told".to_owned()),
             None => Ok(proxy),
         });
-        let entries = variables.except.split([',', ' ', '\t']).filter(|entry| !entry.is_empty());
+        let entries = variables.no_proxy.split([',', ' ', '\t']).filter(|entry| !entry.is_empty());
         let proxy = proxy.map_err(|reason| format!("the environment variable {name} {reason}"));
-        Self::Environment { proxy, except: entries.map(str::to_ascii_lowercase).collect() }
+        Self::FromEnv { proxy, no_proxy: entries.map(str::to_ascii_lowercase).collect() }
     }
 
     /// The proxy on the way to `url`.
@@ -197,14 +206,14 @@ impl Route {
     /// # Errors
     /// [`Status::InvalidOption`] where the environment names one that cannot be used: going straight instead might be
     /// what nobody wants.
-    pub fn to(&self, url: &Url) -> Result<Option<&Proxy>> {
+    pub fn proxy_for(&self, url: &EndpointUrl) -> Result<Option<&Proxy>> {
         match self {
             _ if !url.is_https() => Ok(None),
-            Self::Straight => Ok(None),
-            Self::Through(proxy) => Ok(Some(proxy)),
-            Self::Environment { except, .. } if is_excepted(url, except) => Ok(None),
-            Self::Environment { proxy: Ok(proxy), .. } => Ok(Some(proxy)),
-            Self::Environment { proxy: Err(fault), .. } => {
+            Self::Direct => Ok(None),
+            Self::Explicit(proxy) => Ok(Some(proxy)),
+            Self::FromEnv { no_proxy: except, .. } if is_bypassed(url, except) => Ok(None),
+            Self::FromEnv { proxy: Ok(proxy), .. } => Ok(Some(proxy)),
+            Self::FromEnv { proxy: Err(fault), .. } => {
                 let text = format!("{fault}; mend it, name a proxy by ProxyHost, or set ProxyMode=0");
                 Err(Error::new(Status::InvalidOption, "network", text).with_option("ProxyMode"))
             }
@@ -212,29 +221,29 @@ impl Route {
     }
 }
 
-fn is_excepted(url: &Url, except: &[String]) -> bool {
-    is_loopback(url.host()) || except.iter().any(|entry| covers(entry, url.host(), url.port()))
+fn is_bypassed(url: &EndpointUrl, except: &[String]) -> bool {
+    is_loopback(url.host()) || except.iter().any(|entry| no_proxy_matches(entry, url.host(), url.port()))
 }
 
 /// Whether an entry of no_proxy means that host: `*`, a name with those below it, an address, or a range of addresses;
 /// all but the range with a port or without.
-fn covers(entry: &str, host: &str, port: u16) -> bool {
+fn no_proxy_matches(entry: &str, host: &str, port: u16) -> bool {
     if entry == "*" {
         return true;
     }
     if let Some((network, length)) = entry.split_once('/') {
-        return is_within(host, network, length).unwrap_or(false);
+        return cidr_contains(host, network, length).unwrap_or(false);
     }
     let domain = entry.strip_prefix('*').unwrap_or(entry);
     let domain = domain.strip_prefix('.').unwrap_or(domain);
-    let Some((name, wanted)) = address_parts(domain) else { return false };
+    let Some((name, wanted)) = split_host_port(domain) else { return false };
     let host = host.strip_suffix('.').unwrap_or(host);
     let below = || host.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'));
     let is_name = host.parse::<IpAddr>().is_err();
     wanted.is_none_or(|wanted| wanted == port) && (host == name || is_name && below())
 }
 
-fn is_within(host: &str, network: &str, length: &str) -> Option<bool> {
+fn cidr_contains(host: &str, network: &str, length: &str) -> Option<bool> {
     let bits = |address: IpAddr| match address {
         IpAddr::V4(address) => (u128::from(address.to_bits()), 32_u32),
         IpAddr::V6(address) => (address.to_bits(), 128),
@@ -250,29 +259,29 @@ fn is_within(host: &str, network: &str, length: &str) -> Option<bool> {
 mod tests {
     use super::*;
 
-    fn parsed(text: &str) -> (Kind, String, u16) {
+    fn parse_parts(text: &str) -> (ProxyScheme, String, u16) {
         let proxy = Proxy::parse(text, None, "ProxyHost").unwrap_or_else(|why| panic!("{text}: {why}"));
-        (proxy.kind, proxy.host, proxy.port)
+        (proxy.scheme, proxy.host, proxy.port)
     }
 
     #[test]
-    fn a_proxy_is_a_host_or_a_url() {
+    fn proxy_parses_from_host_or_url() {
         for (text, kind, host, port) in [
-            ("Proxy.example", Kind::Http, "proxy.example", 80),
-            ("proxy.example:3128", Kind::Http, "proxy.example", 3128),
-            ("http://proxy.example:3128/", Kind::Http, "proxy.example", 3128),
-            ("HTTP://10.0.0.1", Kind::Http, "10.0.0.1", 80),
-            ("socks5://p_1", Kind::Socks5, "p_1", 1080),
-            ("socks5h://p:9", Kind::Socks5, "p", 9),
-            ("::1", Kind::Http, "::1", 80),
-            ("http://[::1]:3128", Kind::Http, "::1", 3128),
+            ("Proxy.example", ProxyScheme::Http, "proxy.example", 80),
+            ("proxy.example:3128", ProxyScheme::Http, "proxy.example", 3128),
+            ("http://proxy.example:3128/", ProxyScheme::Http, "proxy.example", 3128),
+            ("HTTP://10.0.0.1", ProxyScheme::Http, "10.0.0.1", 80),
+            ("socks5://p_1", ProxyScheme::Socks5, "p_1", 1080),
+            ("socks5h://p:9", ProxyScheme::Socks5, "p", 9),
+            ("::1", ProxyScheme::Http, "::1", 80),
+            ("http://[::1]:3128", ProxyScheme::Http, "::1", 3128),
         ] {
-            assert_eq!(parsed(text), (kind, host.to_owned(), port), "{text}");
+            assert_eq!(parse_parts(text), (kind, host.to_owned(), port), "{text}");
         }
     }
 
     #[test]
-    fn what_is_no_proxy_is_refused_and_not_repeated() {
+    fn invalid_proxy_error_omits_input() {
         for text in [
             "",
             "http://",
@@ -294,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn the_port_of_an_option_counts_where_the_host_has_none() {
+    fn port_option_applies_if_host_has_none() {
         let port = |text, port| Proxy::parse(text, port, "ProxyHost").map(|proxy| proxy.port);
         assert_eq!(port("p", Some(3128)), Ok(3128));
         assert_eq!(port("p:3128", Some(3128)), Ok(3128));
@@ -302,22 +311,22 @@ mod tests {
     }
 
     #[test]
-    fn a_user_in_a_url_is_decoded_and_never_shown() {
+    fn userinfo_is_decoded_and_never_displayed() {
         let proxy = Proxy::parse("http://j%40x:hunter%3a2@p", None, "https_proxy").unwrap();
-        let user = proxy.user.clone().unwrap();
+        let user = proxy.credentials.clone().unwrap();
         assert_eq!((user.name.reveal(), user.password.reveal()), ("j@x", "hunter:2"));
         assert!(!format!("{proxy} {proxy:?}").contains("hunter"));
     }
 
     #[test]
-    fn tls_to_proxy_is_rejected_with_its_own_reason() {
+    fn https_proxy_is_rejected_with_specific_reason() {
         let reason = |text| Proxy::parse(text, None, "ProxyHost").unwrap_err();
         assert!(reason("https://p").contains("TLS to the proxy"), "{}", reason("https://p"));
         assert!(!reason("ftp://p").contains("TLS to the proxy"), "{}", reason("ftp://p"));
     }
 
     #[test]
-    fn proxy_url_has_no_user_and_ipv6_address_in_brackets() {
+    fn proxy_url_omits_userinfo_and_brackets_ipv6() {
         for (text, url) in [
             ("j:hunter2@Proxy.example", "http://proxy.example:80"),
             ("socks5://10.0.0.1:9", "socks5://10.0.0.1:9"),
@@ -328,13 +337,13 @@ mod tests {
     }
 
     #[test]
-    fn messages_name_proxy_by_host_port_and_option() {
+    fn display_shows_host_port_and_source() {
         let proxy = Proxy::parse("j:hunter2@p:3128", None, "ProxyHost").unwrap();
         assert_eq!(proxy.to_string(), "the proxy p:3128 (ProxyHost)");
     }
 
     #[test]
-    fn user_that_the_protocol_cannot_carry_is_a_fault() {
+    fn credentials_unsupported_by_scheme_are_rejected() {
         let (most, more) = ("u".repeat(255), "u".repeat(256));
         for (scheme, name, password, fault) in [
             ("http", "j", "a:b", None),
@@ -347,39 +356,40 @@ mod tests {
             ("socks5", "j", &more, Some("SOCKS5")),
         ] {
             let mut proxy = Proxy::parse(&format!("{scheme}://p"), None, "ProxyHost").unwrap();
-            assert_eq!(proxy.user_fault(), None, "a proxy without a user");
-            proxy.user = Some(User { name: Secret::from(name), password: Secret::from(password) });
-            let found = proxy.user_fault();
+            assert_eq!(proxy.credentials_error(), None, "a proxy without a user");
+            proxy.credentials =
+                Some(ProxyCredentials { name: Secret::from(name), password: Secret::from(password) });
+            let found = proxy.credentials_error();
             assert_eq!(found.is_some(), fault.is_some(), "{scheme} {name} {password}: {found:?}");
             assert!(fault.is_none_or(|text| found.unwrap().contains(text)), "{found:?}");
         }
-        let route = environment("http://j%3ax@p", "");
-        assert!(route.to(&Url::parse("https://example.com").unwrap()).is_err());
+        let route = env_config("http://j%3ax@p", "");
+        assert!(route.proxy_for(&EndpointUrl::parse("https://example.com").unwrap()).is_err());
     }
 
-    fn environment(proxy: &str, except: &str) -> Route {
+    fn env_config(proxy: &str, except: &str) -> ProxyConfig {
         let proxy = Some(("https_proxy", Secret::from(proxy)));
-        Route::of_environment(&Variables { proxy, except: except.to_owned() })
+        ProxyConfig::from_env(&ProxyEnv { proxy, no_proxy: except.to_owned() })
     }
 
-    fn goes_through(route: &Route, url: &str) -> bool {
-        route.to(&Url::parse(url).unwrap()).unwrap().is_some()
+    fn uses_proxy(route: &ProxyConfig, url: &str) -> bool {
+        route.proxy_for(&EndpointUrl::parse(url).unwrap()).unwrap().is_some()
     }
 
     #[test]
-    fn plain_http_and_this_machine_are_reached_without_the_environments_proxy() {
-        let route = environment("p", "");
-        assert!(goes_through(&route, "https://example.com"));
+    fn env_proxy_skips_plain_http_and_loopback() {
+        let route = env_config("p", "");
+        assert!(uses_proxy(&route, "https://example.com"));
         for url in ["http://127.0.0.1:1", "https://127.0.0.1", "https://LOCALHOST:1", "https://[::1]/t"] {
-            assert!(!goes_through(&route, url), "{url}");
+            assert!(!uses_proxy(&route, url), "{url}");
         }
-        let said = Route::Through(Proxy::parse("p", None, "ProxyHost").unwrap());
-        assert!(goes_through(&said, "https://localhost") && !goes_through(&said, "http://localhost"));
-        assert!(!goes_through(&Route::of_environment(&Variables::default()), "https://example.com"));
+        let said = ProxyConfig::Explicit(Proxy::parse("p", None, "ProxyHost").unwrap());
+        assert!(uses_proxy(&said, "https://localhost") && !uses_proxy(&said, "http://localhost"));
+        assert!(!uses_proxy(&ProxyConfig::from_env(&ProxyEnv::default()), "https://example.com"));
     }
 
     #[test]
-    fn no_proxy_names_hosts_domains_ports_and_ranges() {
+    fn no_proxy_matches_host_domain_port_cidr() {
         for (except, url, through) in [
             ("example.com", "https://example.com", false),
             ("example.com", "https://a.example.com", false),
@@ -402,15 +412,15 @@ mod tests {
             ("10.0.0.0/40", "https://10.0.0.0", true),
             ("10.0.0.0/8", "https://example.com", true),
         ] {
-            assert_eq!(goes_through(&environment("p", except), url), through, "{except} {url}");
+            assert_eq!(uses_proxy(&env_config("p", except), url), through, "{except} {url}");
         }
     }
 
     #[test]
-    fn an_environment_that_cannot_be_used_is_an_error_where_it_counts() {
-        let route = environment("https://u:hunter2@p", "inside");
-        assert!(!goes_through(&route, "https://inside"));
-        let error = route.to(&Url::parse("https://outside").unwrap()).unwrap_err();
+    fn invalid_env_proxy_fails_when_used() {
+        let route = env_config("https://u:hunter2@p", "inside");
+        assert!(!uses_proxy(&route, "https://inside"));
+        let error = route.proxy_for(&EndpointUrl::parse("https://outside").unwrap()).unwrap_err();
         assert_eq!(error.status(), Status::InvalidOption);
         assert!(
             error.message().contains("https_proxy") && error.message().contains("ProxyMode=0"),

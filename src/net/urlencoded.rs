@@ -10,54 +10,55 @@ use serde_json::Value;
 
 use crate::base::secret::Secret;
 
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const ENCODE_SET: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// One value, encoded as it is written, with no copy of its own.
 #[must_use]
 pub fn encode(value: &str) -> impl fmt::Display + '_ {
-    utf8_percent_encode(value, RESERVED)
+    utf8_percent_encode(value, ENCODE_SET)
 }
 
 /// `a=b&c=d`, in the order given.
 #[must_use]
-pub fn pairs(parameters: &[(&str, &str)]) -> Secret {
-    Secret::new(joined(parameters))
+pub fn serialize(parameters: &[(&str, &str)]) -> Secret {
+    Secret::new(join_pairs(parameters))
 }
 
 /// `id:secret`, each encoded: what Basic authentication (RFC 6749 section 2.3.1) takes.
 #[must_use]
-pub fn credentials(id: &str, secret: &str) -> Secret {
-    let mut text = String::with_capacity(length(id).saturating_add(length(secret)).saturating_add(1));
-    append(&mut text, id);
+pub fn basic_credentials(id: &str, secret: &str) -> Secret {
+    let mut text =
+        String::with_capacity(encoded_len(id).saturating_add(encoded_len(secret)).saturating_add(1));
+    push_encoded(&mut text, id);
     text.push(':');
-    append(&mut text, secret);
+    push_encoded(&mut text, secret);
     Secret::new(text)
 }
 
 /// Written into one piece of memory, which becomes the [`Secret`]: growing would leave an assertion or a client's
 /// secret behind in freed memory.
-fn joined(parameters: &[(&str, &str)]) -> String {
-    let mut text = String::with_capacity(room(parameters));
+fn join_pairs(parameters: &[(&str, &str)]) -> String {
+    let mut text = String::with_capacity(encoded_pairs_len(parameters));
     for (number, (name, value)) in parameters.iter().enumerate() {
         if number > 0 {
             text.push('&');
         }
-        append(&mut text, name);
+        push_encoded(&mut text, name);
         text.push('=');
-        append(&mut text, value);
+        push_encoded(&mut text, value);
     }
     text
 }
 
-fn room(parameters: &[(&str, &str)]) -> usize {
+fn encoded_pairs_len(parameters: &[(&str, &str)]) -> usize {
     parameters.iter().fold(0, |sum, (name, value)| {
-        sum.saturating_add(length(name)).saturating_add(length(value)).saturating_add(2)
+        sum.saturating_add(encoded_len(name)).saturating_add(encoded_len(value)).saturating_add(2)
     })
 }
 
 /// The length of `value` when encoded.
-fn length(value: &str) -> usize {
-    if stays(value) {
+fn encoded_len(value: &str) -> usize {
+    if has_only_unreserved(value) {
         return value.len();
     }
     let reserved = value.bytes().filter(|byte| !is_unreserved(*byte)).count();
@@ -66,15 +67,15 @@ fn length(value: &str) -> usize {
 
 /// Whether `value` is the same when encoded, as a JWT is. Not until the first byte that is not: so the processor looks at
 /// many at once.
-fn stays(value: &str) -> bool {
+fn has_only_unreserved(value: &str) -> bool {
     value.bytes().fold(true, |stays, byte| stays & is_unreserved(byte))
 }
 
-fn append(text: &mut String, value: &str) {
-    if stays(value) {
+fn push_encoded(text: &mut String, value: &str) {
+    if has_only_unreserved(value) {
         text.push_str(value);
     } else {
-        text.extend(utf8_percent_encode(value, RESERVED));
+        text.extend(utf8_percent_encode(value, ENCODE_SET));
     }
 }
 
@@ -85,22 +86,22 @@ fn is_unreserved(byte: u8) -> bool {
 /// Reads parameters that a user wrote as `a=b&c=d`, percent-encoded, or as a JSON object; values that are not text
 /// stay JSON. Nothing if it is neither, or one has no name.
 #[must_use]
-pub fn parameters(text: &str) -> Option<Vec<(String, Secret)>> {
+pub fn parse_parameters(text: &str) -> Option<Vec<(String, Secret)>> {
     if text.trim_start().starts_with('{') {
         let members: serde_json::Map<String, Value> = serde_json::from_str(text).ok()?;
-        return Some(members.into_iter().map(|(name, value)| (name, member(value))).collect());
+        return Some(members.into_iter().map(|(name, value)| (name, json_value_to_secret(value))).collect());
     }
-    text.split('&').filter(|pair| !pair.is_empty()).map(pair).collect()
+    text.split('&').filter(|pair| !pair.is_empty()).map(parse_pair).collect()
 }
 
-fn member(value: Value) -> Secret {
+fn json_value_to_secret(value: Value) -> Secret {
     match value {
         Value::String(text) => Secret::new(text),
         other => Secret::new(other.to_string()),
     }
 }
 
-fn pair(pair: &str) -> Option<(String, Secret)> {
+fn parse_pair(pair: &str) -> Option<(String, Secret)> {
     let (name, value) = pair.split_once('=')?;
     let decode =
         |text: &str| Some(percent_decode_str(&text.replace('+', " ")).decode_utf8().ok()?.into_owned());
@@ -113,38 +114,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_but_unreserved_characters_is_encoded() {
+    fn reserved_characters_are_percent_encoded() {
         assert_eq!(encode("a b+c&d=é~-._").to_string(), "a%20b%2Bc%26d%3D%C3%A9~-._");
         assert_eq!(
-            pairs(&[("grant_type", "urn:x"), ("scope", "a b")]).reveal(),
+            serialize(&[("grant_type", "urn:x"), ("scope", "a b")]).reveal(),
             "grant_type=urn%3Ax&scope=a%20b"
         );
     }
 
     #[test]
-    fn every_byte_is_encoded_alike_alone_and_among_others() {
+    fn ascii_bytes_encode_alike_on_both_paths() {
         for byte in 0..128 {
             let alone = char::from(byte).to_string();
             let among = encode(&format!("{alone} ")).to_string();
-            assert_eq!(joined(&[("", &alone)]), format!("={}", among.strip_suffix("%20").unwrap()));
+            assert_eq!(join_pairs(&[("", &alone)]), format!("={}", among.strip_suffix("%20").unwrap()));
         }
     }
 
     #[test]
-    fn encoding_never_leaves_a_part_behind_by_growing() {
+    fn serialize_allocates_exact_capacity() {
         let long = "é &=".repeat(1000);
         let parameters = [("client_secret", long.as_str()), ("", ""), ("a", "b")];
-        let text = joined(&parameters);
-        assert_eq!(text.capacity(), room(&parameters));
-        assert_eq!(room(&parameters), text.len().saturating_add(1));
+        let text = join_pairs(&parameters);
+        assert_eq!(text.capacity(), encoded_pairs_len(&parameters));
+        assert_eq!(encoded_pairs_len(&parameters), text.len().saturating_add(1));
         assert!(text.ends_with("&=&a=b"));
-        assert_eq!(credentials("a:b", "c d").reveal(), "a%3Ab:c%20d");
+        assert_eq!(basic_credentials("a:b", "c d").reveal(), "a%3Ab:c%20d");
     }
 
     #[test]
-    fn parameters_are_read_from_a_form_or_from_json() {
+    fn parameters_parse_from_form_or_json() {
         let read = |text: &str| {
-            let parameters = parameters(text)?;
+            let parameters = parse_parameters(text)?;
             Some(
                 parameters
                     .iter()

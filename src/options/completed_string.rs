@@ -70,7 +70,7 @@ impl Options {
 /// Whether the value of an option that is no secret has one in it: a PIN, or the password of a URL.
 fn holds_secret(definition: &table::Definition, text: &Secret) -> bool {
     let address = matches!(definition.id, Name::ProxyHost | Name::HostName | Name::HostNameInCertificate);
-    Uri::holds_pin(text.reveal()) || url::holds_secret(text.reveal(), address)
+    Uri::holds_pin(text.reveal()) || url::contains_secret(text.reveal(), address)
 }
 
 /// Written into one piece of memory: growing would leave secrets behind.

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::base::secret::Secret;
-use crate::net::proxy::Variables;
+use crate::net::proxy::ProxyEnv;
 use crate::sys;
 
 /// The variables that name a proxy for https, the first that is set counts. http_proxy is for http://, which goes to this
@@ -48,11 +48,11 @@ impl Environment for ProcessEnvironment {
 
 /// What the surroundings say of proxies. Read once, when a connection is opened: a program that changes its environment
 /// later on does not move connections that it has.
-pub(super) fn proxies(environment: &dyn Environment) -> Variables {
+pub(super) fn proxies(environment: &dyn Environment) -> ProxyEnv {
     let text = |name: &str| Some(environment.variable(name)?.to_string_lossy().into_owned());
-    Variables {
+    ProxyEnv {
         proxy: PROXIES.into_iter().find_map(|name| Some((name, Secret::new(text(name)?)))),
-        except: text("no_proxy").or_else(|| text("NO_PROXY")).unwrap_or_default(),
+        no_proxy: text("no_proxy").or_else(|| text("NO_PROXY")).unwrap_or_default(),
     }
 }
 

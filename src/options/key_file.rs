@@ -10,7 +10,7 @@ use super::{Options, Origin, Seen, Value};
 use crate::base::error::Error;
 use crate::base::policy::{Permission, Policy};
 use crate::base::secret::Secret;
-use crate::base::url::{Url, scheme};
+use crate::base::url::{EndpointUrl, parse_scheme};
 use crate::key::{self, BoxHints, GoogleHints, Hints, KeyOrigin, KeySource};
 use crate::provider;
 
@@ -79,7 +79,7 @@ impl Options {
     }
 
     fn hear_token_endpoint(&mut self, key: &KeySource, address: String) {
-        let by = match Url::parse(&address) {
+        let by = match EndpointUrl::parse(&address) {
             Ok(url) if url.is_https() => {
                 if let Some(fault) = self.key_steers(key) {
                     self.outside.faults.push(fault);
@@ -88,7 +88,7 @@ impl Options {
                 }
                 return;
             }
-            _ => scheme(&address).unwrap_or("no scheme"),
+            _ => parse_scheme(&address).unwrap_or("no scheme"),
         };
         let text = format!(
             "has a token_uri that is not a URL of https:// ({by}); it was left out. Write TokenURI=POST https://…"
@@ -192,7 +192,7 @@ impl Options {
         let Some(value) = self.get(definition.id).filter(|_| leads) else { return false };
         let is_token_endpoint = matches!(definition.id, Name::TokenURI | Name::TokenEndpoint);
         let address = value.text.reveal().split_ascii_whitespace().last().unwrap_or_default();
-        let host = Url::parse(address).map(|url| url.host().to_owned()).unwrap_or_default();
+        let host = EndpointUrl::parse(address).map(|url| url.host().to_owned()).unwrap_or_default();
         let at_home =
             is_token_endpoint && provider::by_host(&host).is_some_and(|profile| profile.name == BOX);
         self.is_a_strangers(value) && !at_home

@@ -12,9 +12,9 @@ use crate::base::error::{Error, Result, Status};
 use crate::base::policy::Policy;
 use crate::base::sanitize;
 use crate::base::secret::Secret;
-use crate::jwt::Members;
+use crate::jwt::RawObject;
 use crate::key::Uri;
-use crate::net::proxy::Variables;
+use crate::net::proxy::ProxyEnv;
 
 mod completed_string;
 pub mod connection_string;
@@ -82,13 +82,13 @@ impl Value {
     ///
     /// # Errors
     /// What is wrong with it and where, without a word of it.
-    pub fn members(&self) -> std::result::Result<Members, String> {
+    pub fn members(&self) -> std::result::Result<RawObject, String> {
         let text = self.text.reveal();
-        let parsed = Members::parse(text);
+        let parsed = RawObject::parse(text);
         // A connection string's own braces are the object's, if nobody wrote others: {"a":1} reads as "a":1.
         if self.origin == Origin::ConnectionString && text.trim_start().starts_with('"') {
             let braced = Secret::new(format!("{{{text}}}"));
-            return Members::parse(braced.reveal()).or(parsed);
+            return RawObject::parse(braced.reveal()).or(parsed);
         }
         parsed
     }
@@ -106,7 +106,7 @@ pub struct Options {
     source: Option<String>,
     model: Model,
     /// What the environment said of proxies when the connection was opened.
-    proxies: Variables,
+    proxies: ProxyEnv,
     warnings: Vec<Error>,
     outside: Outside,
     /// Whether the secrets that the application sets may not be sent where the connection string says.
@@ -313,7 +313,7 @@ impl Options {
 
     /// What the environment said of proxies when the connection was opened; it counts where no option says.
     #[must_use]
-    pub fn proxies(&self) -> &Variables {
+    pub fn proxies(&self) -> &ProxyEnv {
         &self.proxies
     }
 

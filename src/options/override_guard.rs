@@ -80,7 +80,7 @@ impl Options {
         name == Name::ClaimsAdditional
             && self
                 .in_layer(origin, name)
-                .is_some_and(|said| said.members().is_ok_and(|members| members.have("aud")))
+                .is_some_and(|said| said.members().is_ok_and(|members| members.contains_key("aud")))
     }
 
     /// The fault of an option that steers only where it is put to use, as HostName does for authgrant_test: elsewhere it

@@ -17,7 +17,7 @@ use crate::base::error::{Error, Status};
 use crate::base::file::ConfiguredPath;
 use crate::base::sanitize;
 use crate::base::secret::Secret;
-use crate::base::url::{joined, scheme};
+use crate::base::url::{parse_scheme, resolve_reference};
 use crate::net::header_value;
 
 /// The options that a model may set.
@@ -135,7 +135,7 @@ impl Reader {
             Some((method, address)) => (format!("{method} "), address.trim_start()),
             None => (String::new(), text),
         };
-        if scheme(address).is_some() {
+        if parse_scheme(address).is_some() {
             return Secret::from(text);
         }
         let Some(host) = host.map(str::trim).filter(|host| !host.is_empty()) else {
@@ -145,7 +145,7 @@ impl Reader {
             ));
             return Secret::from(text);
         };
-        Secret::new(format!("{method}{}", joined(host, address)))
+        Secret::new(format!("{method}{}", resolve_reference(host, address)))
     }
 
     fn headers(&mut self, headers: &Json) {
@@ -161,7 +161,7 @@ impl Reader {
     }
 
     fn header(&mut self, name: &str, value: &Json) -> Result<(), &'static str> {
-        header_value::sendable_name(name)?;
+        header_value::validate_header_name(name)?;
         if name.eq_ignore_ascii_case("authorization") {
             return Err("is Authorization, in which the token goes");
         }
@@ -169,7 +169,7 @@ impl Reader {
             return Err("is there already in other letters");
         }
         let value = value.as_str().ok_or("has a value that is not text")?;
-        if !header_value::is_sendable_value(value) {
+        if !header_value::is_valid_header_value(value) {
             return Err("has a value with a character that no header may carry, such as a line break");
         }
         self.model.headers.push((name.to_owned(), Secret::from(value)));

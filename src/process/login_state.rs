@@ -8,7 +8,7 @@ use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use zeroize::Zeroizing;
 
-use crate::base::cache_key::Identity;
+use crate::base::cache_key::CacheKey;
 use crate::base::secret::Secret;
 
 /// Told of each refresh token that takes the place of another, before the token that came with it is handed out.
@@ -18,7 +18,7 @@ pub type RefreshTokenCallback = Box<dyn Fn(&str) + Send + Sync>;
 #[derive(Default)]
 pub struct LoginState {
     latest: Mutex<Option<LatestRefreshToken>>,
-    logged_in_family: Mutex<Option<Identity>>,
+    logged_in_family: Mutex<Option<CacheKey>>,
     used_code: Mutex<Option<Secret>>,
     id_token: Mutex<Option<Zeroizing<CString>>>,
     rejected_token: Mutex<Option<Secret>>,
@@ -28,19 +28,19 @@ pub struct LoginState {
 
 /// The refresh token that was sent last to one client by one server, to go on with from what the options say.
 struct LatestRefreshToken {
-    family: Identity,
+    family: CacheKey,
     token: Secret,
 }
 
 impl LoginState {
     /// The newest refresh token of `family`, if one came on this connection.
-    pub fn refresh_token(&self, family: Identity) -> Option<Secret> {
+    pub fn refresh_token(&self, family: CacheKey) -> Option<Secret> {
         let newest = self.latest.lock();
         newest.as_ref().filter(|newest| newest.family == family).map(|newest| newest.token.clone())
     }
 
     /// The server sent `newest`, and `before` was the one in use.
-    pub fn store_refresh_token(&self, family: Identity, before: Option<&Secret>, newest: Secret) {
+    pub fn store_refresh_token(&self, family: CacheKey, before: Option<&Secret>, newest: Secret) {
         if before == Some(&newest) {
             return;
         }
@@ -51,12 +51,12 @@ impl LoginState {
     }
 
     /// A person's login of `family` has led to a token.
-    pub fn mark_logged_in(&self, family: Identity) {
+    pub fn mark_logged_in(&self, family: CacheKey) {
         *self.logged_in_family.lock() = Some(family);
     }
 
     /// Whether a person's login has led to a token of `family`.
-    pub fn is_logged_in(&self, family: Identity) -> bool {
+    pub fn is_logged_in(&self, family: CacheKey) -> bool {
         *self.logged_in_family.lock() == Some(family)
     }
 
@@ -124,8 +124,8 @@ mod tests {
 
     use super::*;
 
-    fn family_key(name: &str) -> Identity {
-        Identity::of(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &name)
+    fn family_key(name: &str) -> CacheKey {
+        CacheKey::digest(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &name)
     }
 
     #[test]

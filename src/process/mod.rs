@@ -14,17 +14,17 @@ use parking_lot::Mutex;
 
 use crate::authorize::Browser;
 use crate::base::bounded_map::BoundedMap;
-use crate::base::cache_key::Identity;
+use crate::base::cache_key::CacheKey;
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::error::{Error, Result, Status};
 use crate::base::jitter::Jitter;
 use crate::base::stats::{Counter, Stats};
-use crate::base::url::Url;
+use crate::base::url::EndpointUrl;
 use crate::key::KeyRing;
 use crate::net::http::Network;
 use crate::sys::{self, StripedSlots};
-use crate::token::Lease;
-use crate::token::cache::Cache;
+use crate::token::TokenHandle;
+use crate::token::cache::TokenCache;
 
 mod circuit_breaker;
 
@@ -33,7 +33,7 @@ pub use circuit_breaker::{Admission, AdmissionContext, CircuitBreakers, MAX_SERV
 /// Everything that outlives a connection.
 pub struct Process {
     /// Issued tokens.
-    pub cache: Cache,
+    pub cache: TokenCache,
     /// Opened keys.
     pub key_cache: Arc<KeyRing>,
     /// Connections to servers.
@@ -72,7 +72,7 @@ impl Process {
         let (clock, stats): (Arc<dyn Clock>, Arc<Stats>) = (Arc::from(clock), Arc::default());
         let keys = Arc::new(KeyRing::new(random_bytes()));
         Self {
-            cache: Cache::new(jitter, Arc::clone(&stats)),
+            cache: TokenCache::new(jitter, Arc::clone(&stats)),
             http_client: Network::new(Arc::clone(&keys), Arc::clone(&clock), Arc::clone(&stats)),
             key_cache: keys,
             endpoint_memory: EndpointMemory::default(),
@@ -124,7 +124,7 @@ impl Process {
             (Counter::CacheHits, self.slot_registry.acquired_count()),
             (Counter::KeysOpened, self.key_cache.opened()),
         ];
-        let identities = u64::try_from(self.cache.identities()).unwrap_or(u64::MAX);
+        let identities = u64::try_from(self.cache.entry_count()).unwrap_or(u64::MAX);
         self.stats.to_json(&elsewhere, &[("authgrant_cached_identities", identities)])
     }
 
@@ -150,18 +150,18 @@ fn random_bytes<const N: usize>() -> [u8; N] {
 
 /// How many connections have which token, where somebody is to be told when the last one is closed.
 #[derive(Default)]
-pub struct TokenUsers(Mutex<HashMap<Identity, usize>>);
+pub struct TokenUsers(Mutex<HashMap<CacheKey, usize>>);
 
 impl TokenUsers {
     /// One more connection has it.
-    pub fn acquire(&self, identity: Identity) {
+    pub fn acquire(&self, identity: CacheKey) {
         let mut holders = self.0.lock();
         let count = holders.entry(identity).or_default();
         *count = count.saturating_add(1);
     }
 
     /// One connection has it no longer; whether it was the last one.
-    pub fn release(&self, identity: Identity) -> bool {
+    pub fn release(&self, identity: CacheKey) -> bool {
         let mut holders = self.0.lock();
         let Some(count) = holders.get_mut(&identity) else { return false };
         *count = count.saturating_sub(1);
@@ -179,7 +179,7 @@ pub struct SlotRegistry(Mutex<RegisteredSlots>);
 
 #[derive(Default)]
 struct RegisteredSlots {
-    slots: HashMap<usize, StripedSlots<Lease>>,
+    slots: HashMap<usize, StripedSlots<TokenHandle>>,
     /// What was taken from those that are gone.
     unregistered_acquires: u64,
 }
@@ -187,14 +187,14 @@ struct RegisteredSlots {
 impl SlotRegistry {
     /// A new shelf.
     #[must_use]
-    pub fn register(&self) -> StripedSlots<Lease> {
+    pub fn register(&self) -> StripedSlots<TokenHandle> {
         let shelf = StripedSlots::empty();
         self.0.lock().slots.insert(shelf.id(), shelf.clone());
         shelf
     }
 
     /// Nobody reads there any more.
-    pub fn unregister(&self, shelf: &StripedSlots<Lease>) {
+    pub fn unregister(&self, shelf: &StripedSlots<TokenHandle>) {
         let mut open = self.0.lock();
         if open.slots.remove(&shelf.id()).is_some() {
             open.unregistered_acquires = open.unregistered_acquires.wrapping_add(shelf.acquired_count());
@@ -244,31 +244,31 @@ impl EndpointMemory {
     const MAX_ENDPOINTS: usize = 1000;
 
     /// Whether POST has worked where GET did not.
-    pub fn prefers_post(&self, endpoint: &Url) -> bool {
+    pub fn prefers_post(&self, endpoint: &EndpointUrl) -> bool {
         self.facts(endpoint).prefers_post
     }
 
     /// Remembers that POST works.
-    pub fn record_post(&self, endpoint: &Url) {
+    pub fn record_post(&self, endpoint: &EndpointUrl) {
         self.update(endpoint, |lesson| lesson.prefers_post = true);
     }
 
     /// By how many seconds its clock is ahead of ours, as an exchange that succeeded has shown.
-    pub fn skew_secs(&self, endpoint: &Url) -> i64 {
+    pub fn skew_secs(&self, endpoint: &EndpointUrl) -> i64 {
         self.facts(endpoint).skew_secs
     }
 
     /// Remembers by how many seconds its clock is ahead.
-    pub fn record_skew(&self, endpoint: &Url, seconds: i64) {
+    pub fn record_skew(&self, endpoint: &EndpointUrl, seconds: i64) {
         self.update(endpoint, |lesson| lesson.skew_secs = seconds);
     }
 
-    fn facts(&self, endpoint: &Url) -> EndpointFacts {
-        self.endpoints.lock().get(endpoint.as_written()).copied().unwrap_or_default()
+    fn facts(&self, endpoint: &EndpointUrl) -> EndpointFacts {
+        self.endpoints.lock().get(endpoint.as_str()).copied().unwrap_or_default()
     }
 
-    fn update(&self, endpoint: &Url, lesson: impl FnOnce(&mut EndpointFacts)) {
-        let endpoint = endpoint.as_written().to_owned();
+    fn update(&self, endpoint: &EndpointUrl, lesson: impl FnOnce(&mut EndpointFacts)) {
+        let endpoint = endpoint.as_str().to_owned();
         lesson(self.endpoints.lock().get_or_insert_with(endpoint, EndpointFacts::default));
     }
 }
@@ -276,11 +276,11 @@ impl EndpointMemory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::cache_key::Identity;
+    use crate::base::cache_key::CacheKey;
     use crate::key::fixtures::Place;
 
-    fn endpoint(number: usize) -> Url {
-        Url::parse(&format!("https://example.com/{number}")).unwrap()
+    fn endpoint(number: usize) -> EndpointUrl {
+        EndpointUrl::parse(&format!("https://example.com/{number}")).unwrap()
     }
 
     #[test]
@@ -307,7 +307,7 @@ mod tests {
 
     #[test]
     fn cache_keys_differ_between_processes() {
-        let identity = || Identity::of(&Process::new(Box::new(SystemClock)).cache_key_secret, &"me");
+        let identity = || CacheKey::digest(&Process::new(Box::new(SystemClock)).cache_key_secret, &"me");
         assert_ne!(identity(), identity());
     }
 

@@ -87,7 +87,7 @@ pub fn explain(connection: &Connection) -> Result<String> {
         sources: Sources { options, signer: view.signer(), profile: resolve::profile(options) },
     };
     // It has RedirectURI in it, encoded.
-    let hidden = |value: &Value| url::holds_secret(value.text.reveal(), false);
+    let hidden = |value: &Value| url::contains_secret(value.text.reveal(), false);
     let redirect_has_secret = options.get(Name::RedirectURI).is_some_and(hidden);
     let consent_url = connection.consent_url().ok().filter(|_| !redirect_has_secret);
     written(&explainer.report(consent_url))
@@ -105,7 +105,7 @@ impl Explainer<'_> {
             Flow::Exchange(exchange) => Some(&**exchange),
             _ => None,
         };
-        let token_url = exchange.map(|exchange| exchange.endpoint.as_written());
+        let token_url = exchange.map(|exchange| exchange.endpoint.as_str());
         let signing = grants::signing(self.config);
         Report {
             method: self.method(),
@@ -275,8 +275,8 @@ impl Explainer<'_> {
     /// The proxy on the way to the token endpoint.
     fn proxy(&self) -> Option<Said<String>> {
         let Flow::Exchange(exchange) = &self.config.flow else { return None };
-        let proxy = exchange.trust.route.to(&exchange.endpoint).ok()??;
-        let variable = || Source { place: Some(proxy.named_by.to_owned()), ..Source::of("environment") };
+        let proxy = exchange.trust.route.proxy_for(&exchange.endpoint).ok()??;
+        let variable = || Source { place: Some(proxy.source.to_owned()), ..Source::of("environment") };
         let from = self.sources.option(Name::ProxyHost).unwrap_or_else(variable);
         Some(Said { value: proxy.url(), from })
     }

@@ -6,7 +6,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::{Certificate, Members, Problem, shown_value};
 use crate::base::error::Error;
 use crate::grants;
-use crate::jwt::{self, Unsigned};
+use crate::jwt::{self, UnsignedJwt};
 use crate::key::{KeyOrigin, SigningKey};
 use crate::options::Name;
 use crate::process::Process;
@@ -51,7 +51,7 @@ pub(super) fn jwt(
         Ok(unsigned) => (Some(unsigned), None),
         Err(error) => (grants::unsigned(signing, None).ok(), Some(error)),
     };
-    let Unsigned { header, claims } = unsigned.unwrap_or_default();
+    let UnsignedJwt { header, claims } = unsigned.unwrap_or_default();
     let speaker = Speaker { signing, token_url, sources };
     Jwt {
         header: speaker.header(&header),
@@ -70,7 +70,7 @@ impl Speaker<'_> {
     fn header(&self, json: &str) -> Members<Member> {
         let mut members = members(json);
         // What only a key can say has its place all the same.
-        let wanted = self.signing.header.thumbprints.iter().map(|wanted| wanted.name());
+        let wanted = self.signing.header.cert_headers.iter().map(|wanted| wanted.name());
         for name in ["alg"].into_iter().chain(wanted) {
             if !members.iter().any(|(known, _)| known == name) {
                 members.push((name.to_owned(), None));
@@ -78,7 +78,7 @@ impl Speaker<'_> {
         }
         let said = members.into_iter().map(|(name, value)| {
             let from = self.header_from(&name);
-            let own = self.signing.header.additional.have(&name);
+            let own = self.signing.header.additional.contains_key(&name);
             let value = value.map(|value| if own { value } else { shown_text(&value).unwrap_or(value) });
             (name, Said { value, from })
         });
@@ -87,11 +87,13 @@ impl Speaker<'_> {
 
     fn header_from(&self, name: &str) -> Source {
         let header = &self.signing.header;
-        if header.additional.have(name) {
+        if header.additional.contains_key(name) {
             return self.sources.of(&[Name::JWTHeaders], false);
         }
         match name {
-            "alg" if header.algorithm.is_none() && header.preferred.is_empty() => Source::of("key"),
+            "alg" if header.algorithm.is_none() && header.preferred_algorithms.is_empty() => {
+                Source::of("key")
+            }
             "alg" if self.sources.option(Name::JWTAlgorithm).is_some() => {
                 self.sources.of(&[Name::JWTAlgorithm], false)
             }
@@ -119,7 +121,7 @@ impl Speaker<'_> {
     }
 
     fn claim_from(&self, name: &str) -> Source {
-        if self.signing.additional.have(name) {
+        if self.signing.additional.contains_key(name) {
             return self.sources.of(&[Name::ClaimsAdditional], false);
         }
         let signing = self.signing;
@@ -139,10 +141,10 @@ impl Speaker<'_> {
     fn claim(&self, name: &str, value: Box<RawValue>) -> Box<RawValue> {
         let own = &self.signing.additional;
         let shown = match name {
-            _ if own.have(name) => None,
+            _ if own.contains_key(name) => None,
             "jti" => Some("new for each assertion".to_owned()),
             "iat" => value.get().parse().ok().map(from_now),
-            "exp" if !own.have("iat") => value.get().parse().ok().map(from_now),
+            "exp" if !own.contains_key("iat") => value.get().parse().ok().map(from_now),
             _ => return shown_text(&value).unwrap_or(value),
         };
         shown.and_then(|text| to_raw_value(&text).ok()).unwrap_or(value)
@@ -182,7 +184,7 @@ fn from_now(seconds: i64) -> String {
 
 /// The members of an object in their order, each as it is written.
 fn members(json: &str) -> Vec<(String, Option<Box<RawValue>>)> {
-    let members = jwt::Members::parse(json).unwrap_or_default();
-    let raw = |name: &str| RawValue::from_string(members.json(name)?.to_owned()).ok();
+    let members = jwt::RawObject::parse(json).unwrap_or_default();
+    let raw = |name: &str| RawValue::from_string(members.get_raw(name)?.to_owned()).ok();
     members.names().map(|name| (name.to_owned(), raw(name))).collect()
 }

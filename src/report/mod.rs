@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use crate::base::error::{Error, Result, Status};
 use crate::base::sanitize;
-use crate::base::url::{Url, without_secrets};
+use crate::base::url::{EndpointUrl, without_secrets};
 use crate::key::Facts;
 
 mod explain;
@@ -92,6 +92,6 @@ fn shown_value(text: &str) -> String {
 }
 
 /// A URL without its query, which may hold what nobody else may see.
-fn without_query(url: &Url) -> String {
-    without_secrets(url.as_written())
+fn without_query(url: &EndpointUrl) -> String {
+    without_secrets(url.as_str())
 }

@@ -12,15 +12,15 @@ use crate::base::error::{Error, Result, Status};
 use crate::base::redact::Redactor;
 use crate::base::sanitize;
 use crate::base::secret::Secret;
-use crate::base::url::{Url, without_secrets};
-use crate::connection::api_headers::Headers;
+use crate::base::url::{EndpointUrl, without_secrets};
+use crate::connection::api_headers::ApiHeaders;
 use crate::connection::{Connection, View, Wishes};
 use crate::net::http::{Answer, Method, Request, Reuse};
 use crate::options::{Name, Options, table};
 use crate::report::test_endpoint::target;
 use crate::resolve::{Config, Flow};
-use crate::token::Token;
-use crate::token_response::clean;
+use crate::token::AccessToken;
+use crate::token_response::sanitize_for_display;
 
 /// So much of what the API says is shown.
 const SHOWN: usize = 500;
@@ -94,7 +94,7 @@ pub fn sample(connection: &Connection) -> Result<String> {
     let cached = asking.cached();
     let headers = connection.get_headers_with(ANEW)?;
     let token = headers.token().map(|lease| asking.origin(lease.token(), cached.as_ref()));
-    let names = headers.lines().iter().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
+    let names = headers.as_slice().iter().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
     let sample = endpoint.map(|(name, url)| asking.sample(name, &url, headers)).transpose()?;
     let (ok, message) = summary(sample.as_ref(), token.is_some());
     let message = sanitize::message(&message);
@@ -113,14 +113,14 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    fn cached(&self) -> Option<Arc<Token>> {
+    fn cached(&self) -> Option<Arc<AccessToken>> {
         let quietly = Wishes { no_network: true, ..Wishes::default() };
         matches!(self.config.flow, Flow::Exchange(_))
             .then(|| self.connection.get_token(quietly).ok())
             .flatten()
     }
 
-    fn origin(&self, token: &Arc<Token>, cached: Option<&Arc<Token>>) -> Origin {
+    fn origin(&self, token: &Arc<AccessToken>, cached: Option<&Arc<AccessToken>>) -> Origin {
         let was_there = cached.is_some_and(|cached| Arc::ptr_eq(cached, token));
         let now = self.view.process.clock.unix_seconds();
         Origin {
@@ -132,14 +132,14 @@ impl Asking<'_> {
             },
             scope: token.scope().map(|scope| {
                 let redactor = Redactor::new(secrets(self.view.options()).iter());
-                clean(&redactor.redact(&scope.to_string_lossy()))
+                sanitize_for_display(&redactor.redact(&scope.to_string_lossy()))
             }),
             expires_at: token.expires_at(),
             expires_in: token.expires_at().map(|end| end.saturating_sub(now)),
         }
     }
 
-    fn sample(&self, name: Name, url: &Url, headers: Headers) -> Result<Sample> {
+    fn sample(&self, name: Name, url: &EndpointUrl, headers: ApiHeaders) -> Result<Sample> {
         let mut sample = Sample {
             option: name.text(),
             method: "GET",
@@ -157,7 +157,7 @@ impl Asking<'_> {
 
     /// Asks with the first of `headers`; those behind it were sent before. The status, unless there was no answer. A
     /// call that was cancelled has nothing to report.
-    fn ask(&self, url: &Url, headers: &[&Headers], sample: &mut Sample) -> Result<Option<u16>> {
+    fn ask(&self, url: &EndpointUrl, headers: &[&ApiHeaders], sample: &mut Sample) -> Result<Option<u16>> {
         let redactor = self.redactor(url, headers);
         let headers = headers.first().map(|headers| sent(headers)).unwrap_or_default();
         let request =
@@ -185,7 +185,7 @@ impl Asking<'_> {
         status == 401 || self.view.options().reauthenticates().contains(&status)
     }
 
-    fn ask_again(&self, url: &Url, headers: &Headers, sample: &mut Sample) -> Result<()> {
+    fn ask_again(&self, url: &EndpointUrl, headers: &ApiHeaders, sample: &mut Sample) -> Result<()> {
         let Some(refused) = headers.token().map(|lease| lease.token()) else { return Ok(()) };
         self.connection.reject_token(refused);
         let left = Wishes { timeout: self.call.deadline.remaining(), ..Wishes::default() };
@@ -201,11 +201,11 @@ impl Asking<'_> {
     }
 
     /// Covers what was and is sent, and every secret that the connection has.
-    fn redactor(&self, url: &Url, headers: &[&Headers]) -> Redactor {
+    fn redactor(&self, url: &EndpointUrl, headers: &[&ApiHeaders]) -> Redactor {
         let mut secrets = secrets(self.view.options());
         let lines = headers.iter().flat_map(|headers| sent(headers));
         secrets.extend(lines.map(|(_, value)| value));
-        secrets.extend(url.as_written().split_once('?').map(|(_, query)| Secret::from(query)));
+        secrets.extend(url.as_str().split_once('?').map(|(_, query)| Secret::from(query)));
         Redactor::new(secrets.iter())
     }
 }
@@ -215,15 +215,16 @@ fn secrets(options: &Options) -> Vec<Secret> {
     secret.filter_map(|definition| Some(options.get(definition.id)?.text.clone())).collect()
 }
 
-fn sent(headers: &Headers) -> Vec<(String, Secret)> {
+fn sent(headers: &ApiHeaders) -> Vec<(String, Secret)> {
     let text = |(name, value): &(std::ffi::CString, zeroize::Zeroizing<std::ffi::CString>)| {
         (name.to_string_lossy().into_owned(), Secret::new(value.to_string_lossy().into_owned()))
     };
-    headers.lines().iter().map(text).collect()
+    headers.as_slice().iter().map(text).collect()
 }
 
 fn said(answer: &Answer, redactor: &Redactor) -> ApiResponse {
-    let words = |text: &str| clean(&redactor.redact(text)).chars().take(SHOWN).collect::<String>();
+    let words =
+        |text: &str| sanitize_for_display(&redactor.redact(text)).chars().take(SHOWN).collect::<String>();
     let refused = answer.status >= 400;
     let body = String::from_utf8_lossy(&answer.body);
     ApiResponse {

@@ -1,7 +1,7 @@
 //! Which endpoint of the API shows that a token is good: HealthURI, or else RestSamplePath.
 
 use crate::base::error::{Error, Result, Status};
-use crate::base::url::{self, Url};
+use crate::base::url::{self, EndpointUrl};
 use crate::options::{Name, Options, Value};
 
 /// The endpoint and the option that names it; nothing where none does.
@@ -9,14 +9,15 @@ use crate::options::{Name, Options, Value};
 /// # Errors
 /// [`Status::InvalidOption`] for what is no URL to send a token to, [`Status::MissingOption`] for a relative one without
 /// HostName.
-pub(super) fn target(options: &Options) -> Result<Option<(Name, Url)>> {
+pub(super) fn target(options: &Options) -> Result<Option<(Name, EndpointUrl)>> {
     let named = [Name::HealthURI, Name::RestSamplePath].into_iter();
     let Some((name, value)) = named.filter_map(|name| Some((name, options.get(name)?))).next() else {
         return Ok(None);
     };
     let text = value.text.reveal().trim();
-    let full = if url::scheme(text).is_some() { text.to_owned() } else { at_host(options, name, text)? };
-    let url = Url::parse(&full).map_err(|reason| fault(Status::InvalidOption, name, &reason))?;
+    let full =
+        if url::parse_scheme(text).is_some() { text.to_owned() } else { at_host(options, name, text)? };
+    let url = EndpointUrl::parse(&full).map_err(|reason| fault(Status::InvalidOption, name, &reason))?;
     Ok(Some((name, url)))
 }
 
@@ -36,7 +37,7 @@ fn at_host(options: &Options, name: Name, relative: &str) -> Result<String> {
         Some(port) => with_port(&host, &port),
         None => host,
     };
-    Ok(url::joined(&host, relative))
+    Ok(url::resolve_reference(&host, relative))
 }
 
 /// `host` with `port`, unless it has one of its own.
@@ -58,7 +59,7 @@ fn fault(status: Status, name: Name, reason: &str) -> Error {
 mod tests {
     use super::*;
 
-    fn found(text: &str) -> Result<Option<(Name, Url)>> {
+    fn found(text: &str) -> Result<Option<(Name, EndpointUrl)>> {
         target(&Options::parse(text).unwrap())
     }
 
@@ -77,7 +78,7 @@ mod tests {
             ("HostName=a.example;RestSamplePath=/me;HealthURI=https://b.example/up", "https://b.example/up"),
         ] {
             let (_, found) = found(text).unwrap().unwrap();
-            assert_eq!(found.as_written(), url, "{text}");
+            assert_eq!(found.as_str(), url, "{text}");
         }
         assert!(found("HostName=a.example").unwrap().is_none());
     }

@@ -9,7 +9,7 @@ use super::{Certificate, Problem, problems, shown_value, written};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result, Status};
 use crate::base::policy::Policy;
-use crate::base::url::Url;
+use crate::base::url::EndpointUrl;
 use crate::connection::{Connection, View};
 use crate::grants;
 use crate::key::{self, Listed, SigningKey};
@@ -17,7 +17,7 @@ use crate::net::tls::Trust;
 use crate::options::{Kind, Name, Options, table};
 use crate::report::test_endpoint::target;
 use crate::resolve::{self, AssertionSource, Wanted};
-use crate::token::end_of_jwt;
+use crate::token::unverified_jwt_exp;
 
 #[derive(Serialize)]
 struct Report {
@@ -122,7 +122,7 @@ impl Findings {
             else {
                 continue;
             };
-            if let Err(reason) = Url::parse(value.text.reveal()) {
+            if let Err(reason) = EndpointUrl::parse(value.text.reveal()) {
                 self.fault(Status::InvalidOption, definition.id, &reason);
             }
         }
@@ -155,7 +155,7 @@ impl Findings {
             _ => return,
         };
         let said = view.config().ok().and_then(|config| config.given.end);
-        let end = said.or_else(|| end_of_jwt(options.get(given)?.text.reveal()));
+        let end = said.or_else(|| unverified_jwt_exp(options.get(given)?.text.reveal()));
         let late = end.map(|end| clock.unix_seconds().saturating_sub(end));
         if let Some(late) = late.filter(|late| *late >= 0) {
             let text = format!("ended {late} s ago, and nothing can renew it; set another");
@@ -220,7 +220,7 @@ impl Findings {
         }
         let Some(key) = self.check(view.process.key_cache.key(source)) else { return };
         self.check(key.algorithm(header.algorithm));
-        for thumbprint in &header.thumbprints {
+        for thumbprint in &header.cert_headers {
             self.check(key.thumbprint(*thumbprint));
         }
         self.warn(&key.warnings(view.process.clock.unix_seconds()));

@@ -6,7 +6,7 @@ use super::method::Method;
 use super::{Exchange, Flow, Grant, Login, Methods, Reader};
 use crate::base::error::{Error, Result, Status};
 use crate::base::policy::Policy;
-use crate::base::url::Url;
+use crate::base::url::EndpointUrl;
 use crate::key::HostSigner;
 use crate::options::{Name, Options};
 use crate::provider::{ConsentType, ConsentWays, Profile};
@@ -109,7 +109,7 @@ impl Reader<'_> {
     pub(super) fn consent(
         &mut self,
         method: Method,
-        endpoint: Option<&Url>,
+        endpoint: Option<&EndpointUrl>,
         profile: Option<&Profile>,
     ) -> Option<Consent> {
         let (missing, before) = (self.missing.clone(), self.faults.len());
@@ -138,7 +138,7 @@ impl Reader<'_> {
     fn whole_consent(
         &mut self,
         logs_in: bool,
-        endpoint: Option<&Url>,
+        endpoint: Option<&EndpointUrl>,
         profile: Option<&Profile>,
     ) -> Option<Consent> {
         let ways = profile.and_then(|profile| profile.consent.as_ref());
@@ -159,10 +159,14 @@ impl Reader<'_> {
             client_id: client_id?,
             scope: if external { Some("openid".to_owned()) } else { scope },
             admin_scope,
-            redirect_uri: redirect?.as_written().to_owned(),
+            redirect_uri: redirect?.as_str().to_owned(),
             redeems: logs_in || external,
-            issuers: [Some(&authorization), endpoint].into_iter().flatten().map(Url::origin).collect(),
-            endpoint: authorization.as_written().to_owned(),
+            issuers: [Some(&authorization), endpoint]
+                .into_iter()
+                .flatten()
+                .map(EndpointUrl::origin)
+                .collect(),
+            endpoint: authorization.as_str().to_owned(),
             application: self.text(Name::ApplicationName),
             timeout: Duration::from_secs(self.number(Name::ConsentTimeout).unwrap_or(300).unsigned_abs()),
         })
@@ -182,9 +186,9 @@ impl Reader<'_> {
     fn authorization_endpoint(
         &mut self,
         kind: ConsentType,
-        endpoint: Option<&Url>,
+        endpoint: Option<&EndpointUrl>,
         ways: Option<&ConsentWays>,
-    ) -> Option<Url> {
+    ) -> Option<EndpointUrl> {
         if self.value(Name::AuthURI).is_some() {
             return self.url(Name::AuthURI);
         }
@@ -226,7 +230,7 @@ impl Reader<'_> {
 }
 
 /// A URL of a profile at the token endpoint's own server and tenant.
-fn at(url: &str, endpoint: &Url) -> Option<String> {
+fn at(url: &str, endpoint: &EndpointUrl) -> Option<String> {
     let uri = endpoint.uri();
     let tenant = uri.path().split('/').nth(1).unwrap_or_default();
     let server = format!("{}://{}", uri.scheme_str()?, uri.authority()?);

@@ -7,7 +7,7 @@ use super::method::Method;
 use super::{AssertionSource, Consent, Exchange, Flow, Grant, Header, Login, Methods, Reader};
 use crate::base::error::Status;
 use crate::base::secret::Secret;
-use crate::base::url::Url;
+use crate::base::url::EndpointUrl;
 use crate::net::tls::Trust;
 use crate::options::Name;
 use crate::provider::{Profile, ScopeIn};
@@ -17,7 +17,7 @@ impl Reader<'_> {
     pub(super) fn grant(
         &mut self,
         method: Method,
-        endpoint: Option<&Url>,
+        endpoint: Option<&EndpointUrl>,
         profile: Option<&Profile>,
         consent: Option<&Consent>,
     ) -> Option<Grant> {
@@ -49,7 +49,7 @@ impl Reader<'_> {
     /// A ready-made assertion, a file that holds one, or one that is signed here.
     fn assertion_source(
         &mut self,
-        endpoint: Option<&Url>,
+        endpoint: Option<&EndpointUrl>,
         profile: Option<&Profile>,
     ) -> Option<AssertionSource> {
         let given = self.secret(Name::ClientAssertion);
@@ -85,7 +85,7 @@ impl Reader<'_> {
         &mut self,
         method: Method,
         grant: Option<Grant>,
-        endpoint: Option<(Url, Methods)>,
+        endpoint: Option<(EndpointUrl, Methods)>,
         profile: Option<&'static Profile>,
         header: Option<Header>,
         trust: Trust,

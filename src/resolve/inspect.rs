@@ -3,7 +3,7 @@
 use super::Reader;
 use super::method::{METHODS, Method};
 use crate::base::policy::Policy;
-use crate::jwt::Header;
+use crate::jwt::JoseHeader;
 use crate::key::{HostSigner, KeySource};
 use crate::net::tls::Trust;
 use crate::options::{Name, Options};
@@ -38,7 +38,7 @@ pub struct Wanted {
     /// Where it is.
     pub source: KeySource,
     /// The algorithm and the thumbprints that it must be good for.
-    pub header: Header,
+    pub header: JoseHeader,
 }
 
 /// The key of `signer`, else the one that `options` name; nothing where they name none, or several.

@@ -10,7 +10,7 @@ use crate::base::error::{Error, Result};
 use crate::base::file::ConfiguredPath;
 use crate::base::policy::{Policy, Restriction};
 use crate::base::secret::Secret;
-use crate::base::url::Url;
+use crate::base::url::EndpointUrl;
 use crate::key::HostSigner;
 use crate::net::tls::Trust;
 use crate::options::{Name, Options};
@@ -64,7 +64,7 @@ pub struct Config {
 #[derive(Debug)]
 pub struct Logoff {
     /// LogoffURI.
-    pub endpoint: Url,
+    pub endpoint: EndpointUrl,
     /// Whom to trust.
     pub trust: Trust,
 }
@@ -112,7 +112,7 @@ pub struct Exchange {
     /// By which grant.
     pub grant: Grant,
     /// Where.
-    pub endpoint: Url,
+    pub endpoint: EndpointUrl,
     /// By which methods.
     pub methods: Methods,
     /// The scope parameter.

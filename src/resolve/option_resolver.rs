@@ -3,7 +3,7 @@
 use crate::base::error::{Error, Result, Status};
 use crate::base::policy::Policy;
 use crate::base::secret::Secret;
-use crate::base::url::Url;
+use crate::base::url::EndpointUrl;
 use crate::key::HostSigner;
 use crate::options::{HINTED, Name, Options, Value, table, wrong_value};
 
@@ -88,18 +88,18 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn url(&mut self, name: Name) -> Option<Url> {
+    pub(super) fn url(&mut self, name: Name) -> Option<EndpointUrl> {
         let text = self.text(name)?;
         self.checked_url(name, &text)
     }
 
-    pub(super) fn need_url(&mut self, name: Name) -> Option<Url> {
+    pub(super) fn need_url(&mut self, name: Name) -> Option<EndpointUrl> {
         let text = self.need(name)?;
         self.checked_url(name, &text)
     }
 
-    pub(super) fn checked_url(&mut self, name: Name, text: &str) -> Option<Url> {
-        match Url::parse(text) {
+    pub(super) fn checked_url(&mut self, name: Name, text: &str) -> Option<EndpointUrl> {
+        match EndpointUrl::parse(text) {
             Ok(url) => {
                 self.refuse_plain_http(name, &url);
                 Some(url)

@@ -4,7 +4,7 @@ use super::{Methods, Reader};
 use crate::base::error::Status;
 use crate::base::file::ConfiguredPath;
 use crate::base::policy::Restriction;
-use crate::base::url::Url;
+use crate::base::url::EndpointUrl;
 use crate::options::{Kind, Name, table};
 
 /// Endpoints that are asked with the token, and read only then.
@@ -23,7 +23,7 @@ impl Reader<'_> {
         let host = ASKED_LATER.iter().any(|name| self.value(*name).is_some()).then_some(Name::HostName);
         for name in ASKED_LATER.into_iter().chain(host) {
             let text = self.text(name).unwrap_or_default();
-            if let Some(Ok(url)) = text.split_ascii_whitespace().last().map(Url::parse) {
+            if let Some(Ok(url)) = text.split_ascii_whitespace().last().map(EndpointUrl::parse) {
                 self.refuse_plain_http(name, &url);
             }
         }
@@ -57,7 +57,7 @@ impl Reader<'_> {
     }
 
     /// The way back from a browser is a matter of this machine alone (RFC 8252 section 7.3).
-    pub(super) fn refuse_plain_http(&mut self, name: Name, url: &Url) {
+    pub(super) fn refuse_plain_http(&mut self, name: Name, url: &EndpointUrl) {
         if !url.is_https() && name != Name::RedirectURI {
             self.refuse(name, "begins with http://", Restriction::LoopbackHttp);
         }

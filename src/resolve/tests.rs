@@ -80,7 +80,7 @@ fn the_token_uri_chooses_the_method() {
     assert_eq!(exchange("TokenURI=POST\thttps://example.com/t").methods, Methods::Post);
     assert_eq!(exchange("TokenURI=GET https://example.com/t").methods, Methods::Get);
     let blanks = exchange("TokenURI=get \t https://example.com/t");
-    assert_eq!(blanks.endpoint.as_written(), "https://example.com/t");
+    assert_eq!(blanks.endpoint.as_str(), "https://example.com/t");
     assert_eq!(exchange("TokenEndpoint=https://example.com/t").methods, Methods::Post);
     assert_eq!(exchange("TokenURI=https://account-d.docusign.com/oauth/token").methods, Methods::Post);
     for bad in ["TokenURI=PUT https://example.com/t", "TokenURI=https://a/t;TokenEndpoint=https://b/t"] {

@@ -5,14 +5,14 @@ use super::{Client, Header, Methods, Reader};
 use crate::base::error::Status;
 use crate::base::sanitize;
 use crate::base::secret::Secret;
-use crate::base::url::Url;
+use crate::base::url::EndpointUrl;
 use crate::net::{header_value, urlencoded};
 use crate::options::Name;
 use crate::provider::{self, Profile};
 
 impl Reader<'_> {
     /// The token endpoint with the methods that were written, before what a profile or a secret changes.
-    pub(super) fn endpoint(&mut self) -> Option<(Url, Methods)> {
+    pub(super) fn endpoint(&mut self) -> Option<(EndpointUrl, Methods)> {
         if self.value(Name::TokenEndpoint).is_some() {
             if self.value(Name::TokenURI).is_some() {
                 self.fault(
@@ -40,7 +40,7 @@ impl Reader<'_> {
         Some((self.checked_url(Name::TokenURI, address)?, methods))
     }
 
-    pub(super) fn profile(&mut self, endpoint: Option<&Url>) -> Option<&'static Profile> {
+    pub(super) fn profile(&mut self, endpoint: Option<&EndpointUrl>) -> Option<&'static Profile> {
         let Some(name) = self.text(Name::Provider) else {
             return provider::by_host(endpoint?.host());
         };
@@ -144,7 +144,7 @@ impl Reader<'_> {
         if self.has_fault_with(Name::TokenParameters) {
             return Vec::new();
         }
-        let Some(parameters) = urlencoded::parameters(text.reveal()) else {
+        let Some(parameters) = urlencoded::parse_parameters(text.reveal()) else {
             self.fault(
                 Status::InvalidOption,
                 Name::TokenParameters,
@@ -183,10 +183,10 @@ impl Reader<'_> {
     }
 
     fn checked_header(&mut self, name: String, value: Secret) -> Option<Header> {
-        if let Err(reason) = header_value::sendable_name(&name) {
+        if let Err(reason) = header_value::validate_header_name(&name) {
             self.fault(Status::InvalidOption, Name::AuthHeader, reason);
         }
-        if !header_value::is_sendable_value(value.reveal()) {
+        if !header_value::is_valid_header_value(value.reveal()) {
             self.fault(
                 Status::InvalidOption,
                 Name::SecurityToken,

@@ -7,7 +7,7 @@ use crate::base::error::Status;
 use crate::base::policy::Restriction;
 use crate::base::sanitize;
 use crate::key::{KeySource, Purpose};
-use crate::net::proxy::{Proxy, Route, User};
+use crate::net::proxy::{Proxy, ProxyConfig, ProxyCredentials};
 use crate::net::tls::{Trust, Versions};
 use crate::options::Name;
 
@@ -105,7 +105,7 @@ impl Reader<'_> {
         })
     }
 
-    fn route(&mut self) -> Route {
+    fn route(&mut self) -> ProxyConfig {
         let off = self.is(Name::ProxyMode, "0");
         let Some(host) = self.text(Name::ProxyHost).filter(|_| !off) else {
             if self.is(Name::ProxyMode, "1") {
@@ -116,20 +116,20 @@ impl Reader<'_> {
                     self.warn(name, "does not count without ProxyHost");
                 }
             }
-            return if off { Route::Straight } else { Route::of_environment(self.options.proxies()) };
+            return if off { ProxyConfig::Direct } else { ProxyConfig::from_env(self.options.proxies()) };
         };
         let port = self.number(Name::ProxyPort).and_then(|port| u16::try_from(port).ok());
         match Proxy::parse(&host, port.filter(|port| *port > 0), Name::ProxyHost.text()) {
-            Ok(proxy) => self.with_user(proxy).map_or(Route::Straight, Route::Through),
+            Ok(proxy) => self.with_user(proxy).map_or(ProxyConfig::Direct, ProxyConfig::Explicit),
             Err(reason) => {
                 self.fault(Status::InvalidOption, Name::ProxyHost, &reason);
-                Route::Straight
+                ProxyConfig::Direct
             }
         }
     }
 
     fn with_user(&mut self, mut proxy: Proxy) -> Option<Proxy> {
-        if proxy.user.is_some() {
+        if proxy.credentials.is_some() {
             let text =
                 "has a user in front of the host, where it would be seen; use ProxyUser and ProxyPassword";
             self.fault(Status::InvalidOption, Name::ProxyHost, text);
@@ -139,8 +139,9 @@ impl Reader<'_> {
         if name.is_none() && password.is_some() {
             self.warn(Name::ProxyPassword, "does not count without ProxyUser");
         }
-        proxy.user = name.map(|name| User { name, password: password.unwrap_or_default() });
-        if let Some(fault) = proxy.user_fault() {
+        proxy.credentials =
+            name.map(|name| ProxyCredentials { name, password: password.unwrap_or_default() });
+        if let Some(fault) = proxy.credentials_error() {
             self.fault(Status::InvalidOption, Name::ProxyUser, fault);
         }
         Some(proxy)
@@ -176,7 +177,7 @@ mod tests {
 
     fn proxy(text: &str) -> Proxy {
         match trust(text).route {
-            Route::Through(proxy) => proxy,
+            ProxyConfig::Explicit(proxy) => proxy,
             other => panic!("{text}: {other:?}"),
         }
     }
@@ -217,10 +218,10 @@ mod tests {
     fn a_proxy_is_inferred_from_its_host_and_switched_off_by_the_mode() {
         let found = proxy("ProxyHost=p.example;ProxyPort=3128;ProxyUser=u;ProxyPassword=\"x\"");
         assert_eq!((found.host.as_str(), found.port), ("p.example", 3128));
-        assert_eq!(found.user.unwrap().password.reveal(), "\"x\"");
+        assert_eq!(found.credentials.unwrap().password.reveal(), "\"x\"");
         assert_eq!(proxy("pxhn=p;pxpt=0;pxm=1").port, 80);
         assert_eq!(proxy("pxhn=socks5://p").port, 1080);
-        assert_eq!(trust("ProxyHost=p;ProxyMode=0").route, Route::Straight);
+        assert_eq!(trust("ProxyHost=p;ProxyMode=0").route, ProxyConfig::Direct);
         let error = fault("ProxyMode=1");
         assert_eq!((error.status(), error.option()), (Status::MissingOption, Some("ProxyHost")));
     }
@@ -247,7 +248,9 @@ mod tests {
         let made =
             || Made::default().with("HTTPS_PROXY", "http://u:p@upper:1").with("no_proxy", "a, b.example");
         let environment = |text: &str, made: &Made| match trust_in(text, made).0.route {
-            Route::Environment { proxy: Ok(proxy), except } => (proxy.host, proxy.named_by, except.len()),
+            ProxyConfig::FromEnv { proxy: Ok(proxy), no_proxy: except } => {
+                (proxy.host, proxy.source, except.len())
+            }
             other => panic!("{other:?}"),
         };
         assert_eq!(environment("", &made()), ("upper".to_owned(), "HTTPS_PROXY", 2));
@@ -255,9 +258,9 @@ mod tests {
         assert_eq!(environment("", &lower), ("lower".to_owned(), "https_proxy", 2));
         let all = Made::default().with("all_proxy", "socks5://all").with("HTTP_PROXY", "x");
         assert_eq!(environment("", &all), ("all".to_owned(), "all_proxy", 0));
-        assert_eq!(trust_in("ProxyMode=0", &made()).0.route, Route::Straight);
+        assert_eq!(trust_in("ProxyMode=0", &made()).0.route, ProxyConfig::Direct);
         assert!(
-            matches!(trust_in("ProxyHost=p", &made()).0.route, Route::Through(proxy) if proxy.host == "p")
+            matches!(trust_in("ProxyHost=p", &made()).0.route, ProxyConfig::Explicit(proxy) if proxy.host == "p")
         );
         let (_, warnings) = trust_in("ProxyUser=x", &made());
         assert!(warnings.iter().any(|text| text.contains("ProxyUser does not count")), "{warnings:?}");

@@ -15,33 +15,33 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
-use crate::base::cache_key::Identity;
+use crate::base::cache_key::CacheKey;
 use crate::base::clock::Clock;
 use crate::base::policy::Policy;
 use crate::sys;
 use crate::sys::sync::atomic::{AtomicBool, Ordering};
 
 /// One access token with what the server said of it. It never changes.
-pub struct Token {
+pub struct AccessToken {
     pub(crate) value: Zeroizing<CString>,
     pub(crate) scope: Option<CString>,
     pub(crate) fields: BTreeMap<String, Zeroizing<CString>>,
     pub(crate) issued_at: i64,
     pub(crate) expires_at: Option<i64>,
-    pub(crate) identity: Identity,
-    pub(crate) kept: Kept,
+    pub(crate) cache_key: CacheKey,
+    pub(crate) cache_state: CacheState,
 }
 
 /// What the cache notes of a token.
-pub(crate) struct Kept {
+pub(crate) struct CacheState {
     received_at: Duration,
-    retired: AtomicBool,
+    invalidated: AtomicBool,
 }
 
-impl Kept {
+impl CacheState {
     /// Of a token that has just come, at that [`boot_time`](Clock::boot_time).
-    pub(crate) fn since(boot_time: Duration) -> Self {
-        Self { received_at: boot_time, retired: AtomicBool::new(false) }
+    pub(crate) fn new(boot_time: Duration) -> Self {
+        Self { received_at: boot_time, invalidated: AtomicBool::new(false) }
     }
 
     /// The [`boot_time`](Clock::boot_time) at which it came.
@@ -54,79 +54,81 @@ impl Kept {
 /// `authgrant_token`, let go of with authgrant_token_free.
 ///
 /// It never changes, and outlives the connection that it came from.
-pub struct Lease {
-    token: Arc<Token>,
-    terms: Terms,
+pub struct TokenHandle {
+    token: Arc<AccessToken>,
+    reuse_window: ReuseWindow,
 }
 
 /// While what a lease may be handed out again without asking the cache: as long as things are as they were.
 #[derive(Clone)]
-pub(crate) struct Terms {
+pub(crate) struct ReuseWindow {
     /// Of the process, counted by forks.
-    pub(crate) generation: u64,
+    pub(crate) fork_generation: u64,
     /// In whose name it acted.
-    pub(crate) user: u32,
+    pub(crate) effective_uid: u32,
     /// Of the connection's options.
-    pub(crate) version: u64,
+    pub(crate) options_version: u64,
     /// What connection strings may do.
     pub(crate) policy: Policy,
     /// The seconds in which it may be, by this clock.
-    pub(crate) seconds: Range<i64>,
+    pub(crate) unix_seconds: Range<i64>,
     /// When the connection renews the token.
-    pub(crate) renew_at: Option<i64>,
+    pub(crate) refresh_at: Option<i64>,
     pub(crate) clock: &'static dyn Clock,
 }
 
-impl Terms {
+impl ReuseWindow {
     /// Whether all is as it was, but for the connection's options.
-    fn hold(&self, token: &Token) -> bool {
-        self.generation == sys::generation()
+    fn is_open(&self, token: &AccessToken) -> bool {
+        self.fork_generation == sys::generation()
             && self.policy == Policy::current()
-            && !token.is_retired()
-            && self.seconds.contains(&self.clock.coarse_unix_seconds())
+            && !token.is_invalidated()
+            && self.unix_seconds.contains(&self.clock.coarse_unix_seconds())
     }
 }
 
-impl Lease {
+impl TokenHandle {
     /// Of a token that is handed out again on these terms.
-    pub(crate) fn on(token: Arc<Token>, terms: Terms) -> Self {
-        Self { token, terms }
+    pub(crate) fn new(token: Arc<AccessToken>, terms: ReuseWindow) -> Self {
+        Self { token, reuse_window: terms }
     }
 
     /// Whether it may be handed out again to a connection whose options have that version.
-    pub(crate) fn holds(&self, version: u64) -> bool {
-        self.terms.version == version && self.terms.hold(&self.token)
+    pub(crate) fn is_reusable_for(&self, version: u64) -> bool {
+        self.reuse_window.options_version == version && self.reuse_window.is_open(&self.token)
     }
 
     /// The same for a connection that says the same, if that may have it now; its options have that version.
-    pub(crate) fn passed_on(&self, version: u64) -> Option<Self> {
-        let terms = &self.terms;
-        let may_have_it = terms.hold(&self.token) && terms.user == sys::effective_user_id();
-        may_have_it.then(|| Self::on(Arc::clone(&self.token), Terms { version, ..terms.clone() }))
+    pub(crate) fn rebind(&self, version: u64) -> Option<Self> {
+        let terms = &self.reuse_window;
+        let may_have_it = terms.is_open(&self.token) && terms.effective_uid == sys::effective_user_id();
+        may_have_it.then(|| {
+            Self::new(Arc::clone(&self.token), ReuseWindow { options_version: version, ..terms.clone() })
+        })
     }
 
     /// When the connection renews the token, in seconds since 1970; nothing where nobody said when it expires.
     #[must_use]
-    pub fn renew_at(&self) -> Option<i64> {
-        self.terms.renew_at
+    pub fn refresh_at(&self) -> Option<i64> {
+        self.reuse_window.refresh_at
     }
 
     /// The token.
     #[must_use]
-    pub fn token(&self) -> &Arc<Token> {
+    pub fn token(&self) -> &Arc<AccessToken> {
         &self.token
     }
 }
 
-impl Token {
+impl AccessToken {
     /// Nobody should be handed it any more; who has it may go on with it.
-    pub(crate) fn retire(&self) {
-        self.kept.retired.store(true, Ordering::Release);
+    pub(crate) fn invalidate(&self) {
+        self.cache_state.invalidated.store(true, Ordering::Release);
     }
 
     /// Whether nobody should be handed it any more.
-    pub(crate) fn is_retired(&self) -> bool {
-        self.kept.retired.load(Ordering::Acquire)
+    pub(crate) fn is_invalidated(&self) -> bool {
+        self.cache_state.invalidated.load(Ordering::Acquire)
     }
 
     /// The token to send.
@@ -162,7 +164,7 @@ impl Token {
 
 /// When a token that is a JWT ends by its own words, which nobody has verified; nothing for any other token.
 #[must_use]
-pub fn end_of_jwt(token: &str) -> Option<i64> {
+pub fn unverified_jwt_exp(token: &str) -> Option<i64> {
     let mut parts = token.split('.');
     let (_, payload, _, None) = (parts.next()?, parts.next()?, parts.next()?, parts.next()) else {
         return None;
@@ -172,7 +174,7 @@ pub fn end_of_jwt(token: &str) -> Option<i64> {
     claims.get("exp")?.as_i64()
 }
 
-impl fmt::Debug for Token {
+impl fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Token")
             .field("value", &"****")
@@ -189,53 +191,53 @@ mod tests {
     use crate::base::clock::SystemClock;
 
     #[test]
-    fn the_end_of_a_jwt_is_read_from_its_claims_and_of_nothing_else() {
+    fn unverified_jwt_exp_reads_only_exp_claim() {
         let jwt = |claims: &str| format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
-        assert_eq!(end_of_jwt(&jwt(r#"{"exp":1700000000}"#)), Some(1_700_000_000));
+        assert_eq!(unverified_jwt_exp(&jwt(r#"{"exp":1700000000}"#)), Some(1_700_000_000));
         for other in ["opaque", "a.b.c", "a.b", "", &jwt("{}"), &jwt(r#"{"exp":"soon"}"#), &jwt("[]")] {
-            assert_eq!(end_of_jwt(other), None, "{other}");
+            assert_eq!(unverified_jwt_exp(other), None, "{other}");
         }
-        assert_eq!(end_of_jwt(&format!("{}.more", jwt(r#"{"exp":1}"#))), None);
+        assert_eq!(unverified_jwt_exp(&format!("{}.more", jwt(r#"{"exp":1}"#))), None);
     }
 
-    fn token() -> Token {
+    fn token() -> AccessToken {
         let secret = || Zeroizing::new(CString::from(c"hunter2"));
-        Token {
+        AccessToken {
             value: secret(),
             scope: None,
             fields: BTreeMap::from([("id_token".to_owned(), secret())]),
             issued_at: 0,
             expires_at: None,
-            identity: Identity::of(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &"me"),
-            kept: Kept::since(Duration::ZERO),
+            cache_key: CacheKey::digest(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &"me"),
+            cache_state: CacheState::new(Duration::ZERO),
         }
     }
 
     #[test]
-    fn debug_of_a_token_does_not_show_it() {
+    fn access_token_debug_hides_value() {
         assert!(!format!("{:?}", token()).contains("hunter2"));
     }
 
     #[test]
-    fn a_lease_is_passed_on_for_its_user_and_as_long_as_it_holds_itself() {
+    fn rebind_requires_open_window_and_same_user() {
         static CLOCK: SystemClock = SystemClock;
         let (user, generation) = (sys::effective_user_id(), sys::generation());
-        let terms = |user, generation, seconds| Terms {
-            generation,
-            user,
-            version: 1,
+        let terms = |user, generation, seconds| ReuseWindow {
+            fork_generation: generation,
+            effective_uid: user,
+            options_version: 1,
             policy: Policy::current(),
-            seconds,
-            renew_at: None,
+            unix_seconds: seconds,
+            refresh_at: None,
             clock: &CLOCK,
         };
-        let passed_on = |terms| Lease::on(Arc::new(token()), terms).passed_on(2);
+        let passed_on = |terms| TokenHandle::new(Arc::new(token()), terms).rebind(2);
         let other = passed_on(terms(user, generation, 0..i64::MAX)).unwrap();
-        assert!(other.holds(2) && !other.holds(1));
+        assert!(other.is_reusable_for(2) && !other.is_reusable_for(1));
         assert!(passed_on(terms(user.wrapping_add(1), generation, 0..i64::MAX)).is_none());
         assert!(passed_on(terms(user, generation.wrapping_add(1), 0..i64::MAX)).is_none());
         assert!(passed_on(terms(user, generation, 0..1)).is_none());
-        other.token().retire();
-        assert!(other.passed_on(2).is_none());
+        other.token().invalidate();
+        assert!(other.rebind(2).is_none());
     }
 }

@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use super::{provider_code, says_nothing, text};
+use super::{get_str, is_blank, parse_provider_code};
 use crate::base::secret::Secret;
 
 /// What a server said, fit to be shown.
 #[derive(Default)]
-pub(super) struct Words {
+pub(super) struct ErrorFields {
     pub(super) error: Option<String>,
     pub(super) description: Option<String>,
     pub(super) code: Option<String>,
@@ -15,7 +15,7 @@ pub(super) struct Words {
 
 /// The same as it was sent, which may repeat secrets.
 #[derive(Default)]
-struct Unredacted {
+struct UnredactedErrorFields {
     error: Option<Secret>,
     description: Option<Secret>,
     code: Option<Secret>,
@@ -23,81 +23,82 @@ struct Unredacted {
 
 /// The words of an answer; `show` makes a text fit to be shown. Without an `error` they are looked for where the HTTP
 /// status says no as well: a token may stand beside a `message`.
-pub(super) fn of(
+pub(super) fn parse(
     members: &Map<String, Value>,
     status_says_no: bool,
     show: impl Fn(&str) -> String,
-) -> Option<Words> {
-    let error = members.get("error").filter(|error| !says_nothing(error));
+) -> Option<ErrorFields> {
+    let error = members.get("error").filter(|error| !is_blank(error));
     let words = match error {
-        Some(error) => oauth(members, error),
-        None if status_says_no => others(members)?,
+        Some(error) => parse_oauth(members, error),
+        None if status_says_no => parse_vendor(members)?,
         None => return None,
     };
     let show = |text: Option<Secret>| text.map(|text| show(text.reveal()));
-    let Unredacted { error, description, code } = words;
+    let UnredactedErrorFields { error, description, code } = words;
     let description = show(description);
-    let code = description.as_deref().and_then(provider_code).or_else(|| show(code));
-    Some(Words { error: show(error), description, code })
+    let code = description.as_deref().and_then(parse_provider_code).or_else(|| show(code));
+    Some(ErrorFields { error: show(error), description, code })
 }
 
 /// RFC 6749 section 5.2. The description may be null (Epic); Hydra says what helps in `error_hint`.
-fn oauth(members: &Map<String, Value>, error: &Value) -> Unredacted {
+fn parse_oauth(members: &Map<String, Value>, error: &Value) -> UnredactedErrorFields {
     let error = error.as_str().unwrap_or("an error that is not text");
-    let described = text(members, "error_description");
-    let hint = text(members, "error_hint").filter(|hint| described.is_none_or(|text| !text.contains(hint)));
+    let described = get_str(members, "error_description");
+    let hint =
+        get_str(members, "error_hint").filter(|hint| described.is_none_or(|text| !text.contains(hint)));
     let description = match (described, hint) {
         // In one piece of memory.
         (Some(described), Some(hint)) => Some(Secret::new([described, " ", hint].concat())),
         (one, other) => one.or(other).map(Secret::from),
     };
-    Unredacted { error: Some(Secret::from(error)), description, code: entra_code(members) }
+    UnredactedErrorFields { error: Some(Secret::from(error)), description, code: get_entra_code(members) }
 }
 
 /// Entra's numbers, which the description begins with as a rule.
-fn entra_code(members: &Map<String, Value>) -> Option<Secret> {
+fn get_entra_code(members: &Map<String, Value>) -> Option<Secret> {
     let number = members.get("error_codes")?.as_array()?.first()?.as_u64()?;
     Some(Secret::new(format!("AADSTS{number}")))
 }
 
-fn others(members: &Map<String, Value>) -> Option<Unredacted> {
-    let message = text(members, "message").map(Secret::from);
-    let code = text(members, "code").map(Secret::from);
-    if text(members, "type") == Some("error") {
+fn parse_vendor(members: &Map<String, Value>) -> Option<UnredactedErrorFields> {
+    let message = get_str(members, "message").map(Secret::from);
+    let code = get_str(members, "code").map(Secret::from);
+    if get_str(members, "type") == Some("error") {
         // Box, whose code is the OAuth error.
         let is_word =
             |code: &Secret| code.reveal().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
         let (error, code) = if code.as_ref().is_some_and(is_word) { (code, None) } else { (None, code) };
-        return Some(Unredacted { error, description: message, code });
+        return Some(UnredactedErrorFields { error, description: message, code });
     }
     let is_number = |code: &&Secret| code.reveal().bytes().all(|byte| byte.is_ascii_digit());
     if message.is_some() && code.as_ref().filter(is_number).is_some() {
         // Snowflake.
-        return Some(Unredacted { error: None, description: message, code });
+        return Some(UnredactedErrorFields { error: None, description: message, code });
     }
     if message.is_some() && members.contains_key("documentation_url") {
         // GitHub.
-        return Some(Unredacted { error: None, description: message, code: None });
+        return Some(UnredactedErrorFields { error: None, description: message, code: None });
     }
     // Apple.
     let first = members.get("errors")?.as_array()?.first()?.as_object()?;
-    let code = text(first, "code").map(Secret::from);
-    code.is_some().then(|| Unredacted { code, ..Unredacted::default() })
+    let code = get_str(first, "code").map(Secret::from);
+    code.is_some().then(|| UnredactedErrorFields { code, ..UnredactedErrorFields::default() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn words(body: &str, status_says_no: bool) -> Option<(String, String, String)> {
+    fn parse_fields(body: &str, status_says_no: bool) -> Option<(String, String, String)> {
         let members: Map<String, Value> = serde_json::from_str(body).unwrap();
-        let words = of(&members, status_says_no, |text| text.replace("secret", "****"))?;
+        let words = parse(&members, status_says_no, |text| text.replace("secret", "****"))?;
         let or = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         Some((or(words.error), or(words.description), or(words.code)))
     }
 
     #[test]
-    fn each_providers_shape_is_read_and_nothing_secret_with_it() {
+    fn vendor_error_bodies_are_parsed_and_redacted() {
         for (body, error, description, code) in [
             (r#"{"error":"invalid_client","error_description":null}"#, "invalid_client", "-", "-"),
             (
@@ -130,16 +131,16 @@ mod tests {
             (r#"{"errors":[{"status":"401","code":"NOT_AUTHORIZED"}]}"#, "-", "-", "NOT_AUTHORIZED"),
         ] {
             let wanted = (error.to_owned(), description.to_owned(), code.to_owned());
-            assert_eq!(words(body, true), Some(wanted), "{body}");
+            assert_eq!(parse_fields(body, true), Some(wanted), "{body}");
         }
     }
 
     #[test]
-    fn what_is_nobodys_shape_says_nothing_and_a_good_status_is_believed() {
+    fn unknown_error_body_is_ignored() {
         for body in [r#"{"message":"Not Found"}"#, r#"{"errors":[]}"#, r#"{"errors":[{}]}"#, "{}"] {
-            assert_eq!(words(body, true), None, "{body}");
+            assert_eq!(parse_fields(body, true), None, "{body}");
         }
-        assert_eq!(words(r#"{"code":"390144","message":"hello"}"#, false), None);
-        assert!(words(r#"{"error":"invalid_grant"}"#, false).is_some());
+        assert_eq!(parse_fields(r#"{"code":"390144","message":"hello"}"#, false), None);
+        assert!(parse_fields(r#"{"error":"invalid_grant"}"#, false).is_some());
     }
 }

@@ -2,14 +2,14 @@
 
 use serde_json::Value;
 
-use super::json_object::{JsonObject, wipe_value};
-use super::{Issued, fields, sendable};
+use super::json_object::{JsonObject, zeroize_value};
+use super::{TokenResponse, into_extra_fields, validate_access_token};
 use crate::base::secret::Secret;
 use crate::net::http::Answer;
 
 /// The id token as the token that it is there. Its end is its own exp.
 #[must_use]
-pub fn id_token_alone(answer: &Answer) -> Option<Issued> {
+pub fn parse_id_token_only(answer: &Answer) -> Option<TokenResponse> {
     let mut body = JsonObject::parse(&answer.body).filter(|_| (200..300).contains(&answer.status))?;
     if body.contains_key("access_token") {
         return None;
@@ -17,16 +17,16 @@ pub fn id_token_alone(answer: &Answer) -> Option<Issued> {
     let token = match body.remove("id_token")? {
         Value::String(token) => Secret::new(token),
         mut other => {
-            wipe_value(&mut other);
+            zeroize_value(&mut other);
             return None;
         }
     };
-    Some(Issued {
-        access_token: sendable(&token).ok()?,
+    Some(TokenResponse {
+        access_token: validate_access_token(&token).ok()?,
         refresh_token: None,
         expires_in: None,
         scope: None,
-        fields: fields(body),
-        type_missing: false,
+        fields: into_extra_fields(body),
+        token_type_missing: false,
     })
 }

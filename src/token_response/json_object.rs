@@ -21,7 +21,7 @@ impl JsonObject {
         match serde_json::from_slice(body).ok()? {
             Value::Object(members) => Some(Self(members)),
             mut other => {
-                wipe_value(&mut other);
+                zeroize_value(&mut other);
                 None
             }
         }
@@ -32,8 +32,8 @@ impl JsonObject {
     }
 
     /// All members with their values: a text as it is, others as JSON.
-    pub(super) fn into_texts(mut self) -> impl Iterator<Item = (String, Secret)> {
-        std::mem::take(&mut self.0).into_iter().map(|(name, value)| (name, into_text(value)))
+    pub(super) fn into_strings(mut self) -> impl Iterator<Item = (String, Secret)> {
+        std::mem::take(&mut self.0).into_iter().map(|(name, value)| (name, value_to_secret(value)))
     }
 }
 
@@ -47,46 +47,46 @@ impl Deref for JsonObject {
 
 impl Drop for JsonObject {
     fn drop(&mut self) {
-        wipe_members(std::mem::take(&mut self.0));
+        zeroize_members(std::mem::take(&mut self.0));
     }
 }
 
-fn wipe_members(members: Map<String, Value>) {
+fn zeroize_members(members: Map<String, Value>) {
     for (mut name, mut value) in members {
         name.zeroize();
-        wipe_value(&mut value);
+        zeroize_value(&mut value);
     }
 }
 
 /// Wipes all texts of a value; serde_json parses no deeper ones than can be gone through.
-pub(super) fn wipe_value(value: &mut Value) {
+pub(super) fn zeroize_value(value: &mut Value) {
     match value {
         Value::String(text) => text.zeroize(),
-        Value::Array(values) => values.iter_mut().for_each(wipe_value),
-        Value::Object(members) => wipe_members(std::mem::take(members)),
+        Value::Array(values) => values.iter_mut().for_each(zeroize_value),
+        Value::Object(members) => zeroize_members(std::mem::take(members)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
-fn into_text(value: Value) -> Secret {
+fn value_to_secret(value: Value) -> Secret {
     match value {
         Value::String(text) => Secret::new(text),
         mut other => {
             // Growing would leave copies behind.
-            let mut length = Length(0);
+            let mut length = ByteCounter(0);
             let _ = write!(length, "{other}");
             let mut text = String::with_capacity(length.0);
             let _ = write!(text, "{other}");
-            wipe_value(&mut other);
+            zeroize_value(&mut other);
             Secret::new(text)
         }
     }
 }
 
 /// Counts what is written.
-struct Length(usize);
+struct ByteCounter(usize);
 
-impl fmt::Write for Length {
+impl fmt::Write for ByteCounter {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.0 = self.0.saturating_add(text.len());
         Ok(())
@@ -98,26 +98,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_texts_are_wiped() {
+    fn strings_are_zeroized_recursively() {
         let mut value: Value =
             serde_json::from_str(r#"["hunter2",{"a":"hunter2","hunter2":[["hunter2"],7,null,true]}]"#)
                 .unwrap();
-        wipe_value(&mut value);
+        zeroize_value(&mut value);
         assert_eq!(value.to_string(), r#"["",{}]"#);
     }
 
     #[test]
-    fn what_is_no_object_is_not_parsed() {
+    fn non_object_body_is_rejected() {
         for body in ["", "[]", "null", "\"hunter2\"", "{", "[[[", "{}{}"] {
             assert!(JsonObject::parse(body.as_bytes()).is_none(), "{body}");
         }
     }
 
     #[test]
-    fn members_become_texts() {
+    fn members_convert_to_strings() {
         let body = JsonObject::parse(br#"{"a":"b","n":1.5,"o":{"p":["q"]},"z":null}"#).unwrap();
         let texts: Vec<_> =
-            body.into_texts().map(|(name, text)| format!("{name}={}", text.reveal())).collect();
+            body.into_strings().map(|(name, text)| format!("{name}={}", text.reveal())).collect();
         assert_eq!(texts, ["a=b", "n=1.5", r#"o={"p":["q"]}"#, "z=null"]);
     }
 }

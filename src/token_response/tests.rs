@@ -2,9 +2,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;
 
-struct Noon;
+struct ConstantClock;
 
-impl Clock for Noon {
+impl Clock for ConstantClock {
     fn unix_seconds(&self) -> i64 {
         1_000_000
     }
@@ -14,7 +14,7 @@ impl Clock for Noon {
     }
 }
 
-fn answer(status: u16, body: &str) -> Answer {
+fn http_response(status: u16, body: &str) -> Answer {
     Answer {
         status,
         content_type: Some("application/json; charset=utf-8".to_owned()),
@@ -29,28 +29,29 @@ fn answer(status: u16, body: &str) -> Answer {
     }
 }
 
-fn nothing() -> LazyCell<Redactor> {
+fn empty_redactor() -> LazyCell<Redactor> {
     LazyCell::new(|| Redactor::new(std::iter::empty()))
 }
 
-fn granted(body: &str) -> Issued {
-    read(&answer(200, body), &Noon, &nothing()).unwrap_or_else(|refusal| panic!("{body}: {refusal:?}"))
+fn parse_granted(body: &str) -> TokenResponse {
+    parse(&http_response(200, body), &ConstantClock, &empty_redactor())
+        .unwrap_or_else(|refusal| panic!("{body}: {refusal:?}"))
 }
 
-fn refused(status: u16, body: &str) -> Refusal {
-    read(&answer(status, body), &Noon, &nothing())
+fn parse_rejected(status: u16, body: &str) -> ErrorResponse {
+    parse(&http_response(status, body), &ConstantClock, &empty_redactor())
         .err()
         .unwrap_or_else(|| panic!("{body} is taken for a token"))
 }
 
 #[test]
-fn an_answer_is_read_with_all_its_members_but_the_secret_ones() {
-    let grant = granted(
+fn response_fields_exclude_access_and_refresh_token() {
+    let grant = parse_granted(
         r#"{"access_token":"at","token_type":"bEaReR","expires_in":3600,"scope":"a b","instance_url":"https://x",
             "restricted_to":[1],"refresh_token":"rt","id_token":"it"}"#,
     );
     assert_eq!(grant.access_token.as_c_str(), c"at");
-    assert_eq!((grant.expires_in, grant.type_missing), (Some(3600), false));
+    assert_eq!((grant.expires_in, grant.token_type_missing), (Some(3600), false));
     assert_eq!(grant.scope.as_deref(), Some(c"a b"));
     let field = |name| grant.fields.get(name).map(|field| field.to_str().unwrap());
     assert_eq!(field("instance_url"), Some("https://x"));
@@ -61,7 +62,7 @@ fn an_answer_is_read_with_all_its_members_but_the_secret_ones() {
 }
 
 #[test]
-fn a_lifetime_may_be_a_number_or_text_or_absent() {
+fn expires_in_accepts_number_or_string() {
     for (text, seconds) in [
         ("3600", Some(3600)),
         ("\"3599\"", Some(3599)),
@@ -74,26 +75,26 @@ fn a_lifetime_may_be_a_number_or_text_or_absent() {
         ("[]", None),
     ] {
         let body = format!(r#"{{"access_token":"at","token_type":"Bearer","expires_in":{text}}}"#);
-        assert_eq!(granted(&body).expires_in, seconds, "{text}");
+        assert_eq!(parse_granted(&body).expires_in, seconds, "{text}");
     }
-    assert_eq!(granted(r#"{"access_token":"at"}"#).expires_in, None);
+    assert_eq!(parse_granted(r#"{"access_token":"at"}"#).expires_in, None);
 }
 
 #[test]
-fn a_missing_token_type_is_told_and_a_foreign_one_refused() {
-    assert!(granted(r#"{"access_token":"at"}"#).type_missing);
-    let refusal = refused(200, r#"{"access_token":"at","token_type":"DPoP"}"#);
+fn missing_token_type_is_reported_unknown_rejected() {
+    assert!(parse_granted(r#"{"access_token":"at"}"#).token_type_missing);
+    let refusal = parse_rejected(200, r#"{"access_token":"at","token_type":"DPoP"}"#);
     assert_eq!(refusal.status(), Status::BadResponse);
-    assert!(refusal.found.contains("DPoP"), "{refusal:?}");
+    assert!(refusal.summary.contains("DPoP"), "{refusal:?}");
 }
 
 #[test]
-fn a_byte_order_mark_is_no_hindrance() {
-    assert_eq!(granted("\u{feff}{\"access_token\":\"at\"}").access_token.as_c_str(), c"at");
+fn byte_order_mark_is_skipped() {
+    assert_eq!(parse_granted("\u{feff}{\"access_token\":\"at\"}").access_token.as_c_str(), c"at");
 }
 
 #[test]
-fn what_is_no_token_is_a_bad_response_whatever_the_status_says() {
+fn body_without_valid_token_is_bad_response() {
     for body in [
         "",
         "<html>please log in</html>",
@@ -109,30 +110,30 @@ fn what_is_no_token_is_a_bad_response_whatever_the_status_says() {
         r#"{"access_token":"aé"}"#,
         r#"{"access_token":"at","token_type":["Bearer"]}"#,
     ] {
-        assert_eq!(refused(200, body).status(), Status::BadResponse, "{body}");
-        assert!(!refused(200, body).found.contains("log in"), "a body is not repeated");
+        assert_eq!(parse_rejected(200, body).status(), Status::BadResponse, "{body}");
+        assert!(!parse_rejected(200, body).summary.contains("log in"), "a body is not repeated");
     }
-    assert_eq!(refused(302, "").status(), Status::BadResponse);
-    assert_eq!(refused(404, "Not Found").status(), Status::BadResponse);
+    assert_eq!(parse_rejected(302, "").status(), Status::BadResponse);
+    assert_eq!(parse_rejected(404, "Not Found").status(), Status::BadResponse);
 }
 
 #[test]
-fn response_without_token_is_described_and_not_repeated() {
+fn summary_describes_body_without_content() {
     for (status, body, found) in [
         (404, "Not Found", "HTTP 404 with 9 bytes of application/json"),
         (404, r#"{"message":"No"}"#, "HTTP 404 with 16 bytes of application/json"),
         (302, "<html>", "HTTP 302, a redirect, which is not followed"),
         (302, "{}", "HTTP 302, a redirect, which is not followed"),
     ] {
-        assert_eq!(refused(status, body).found, found, "{status} {body}");
+        assert_eq!(parse_rejected(status, body).summary, found, "{status} {body}");
     }
-    let untyped = Answer { content_type: None, ..answer(200, "hunter2") };
-    let refusal = read(&untyped, &Noon, &nothing()).err().unwrap();
-    assert_eq!(refusal.found, "HTTP 200 with 7 bytes of no content type");
+    let untyped = Answer { content_type: None, ..http_response(200, "hunter2") };
+    let refusal = parse(&untyped, &ConstantClock, &empty_redactor()).err().unwrap();
+    assert_eq!(refusal.summary, "HTTP 200 with 7 bytes of no content type");
 }
 
 #[test]
-fn statuses_follow_what_the_server_says_before_how_it_says_it() {
+fn oauth_error_decides_status_before_http_status() {
     let error = |error: &str| format!(r#"{{"error":"{error}","error_description":null}}"#);
     for (status, body, wanted) in [
         (400, error("invalid_grant"), Status::Denied),
@@ -151,56 +152,56 @@ fn statuses_follow_what_the_server_says_before_how_it_says_it() {
         (401, r#"{"message":"Unauthorized"}"#.to_owned(), Status::BadResponse),
         (400, error("temporarily_unavailable"), Status::Server),
     ] {
-        assert_eq!(refused(status, &body).status(), wanted, "{status} {body}");
+        assert_eq!(parse_rejected(status, &body).status(), wanted, "{status} {body}");
     }
 }
 
 #[test]
-fn a_wait_may_be_given_in_seconds_or_as_a_date() {
+fn retry_after_accepts_seconds_or_date() {
     let later = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(1_000_090));
     for (text, seconds) in [("120", 120), (later.as_str(), 90), ("soon", 0)] {
-        let answer = Answer { retry_after: Some(text.to_owned()), ..answer(503, "") };
-        let refusal = read(&answer, &Noon, &nothing()).err().unwrap();
+        let answer = Answer { retry_after: Some(text.to_owned()), ..http_response(503, "") };
+        let refusal = parse(&answer, &ConstantClock, &empty_redactor()).err().unwrap();
         assert_eq!(refusal.retry_after, seconds);
         assert_eq!(refusal.status(), if seconds > 0 { Status::Throttled } else { Status::Server });
     }
 }
 
 #[test]
-fn the_servers_words_are_cleaned_and_bounded() {
+fn error_description_is_sanitized_and_truncated() {
     let body =
         format!(r#"{{"error":"invalid_grant","error_description":"one\r\ntwo\u202e{}"}}"#, "x".repeat(5000));
-    let description = refused(400, &body).description.unwrap();
+    let description = parse_rejected(400, &body).description.unwrap();
     assert!(description.starts_with("one two xxx"), "{description}");
     assert!(description.len() <= 1000);
 }
 
 #[test]
-fn an_error_of_any_kind_is_a_refusal_and_one_that_says_nothing_is_none() {
+fn error_member_rejects_token_unless_blank() {
     for error in ["{\"code\":1}", "5", "true", "[]"] {
         let body = format!(r#"{{"access_token":"at","error":{error}}}"#);
-        assert_eq!(refused(200, &body).status(), Status::Denied, "{error}");
+        assert_eq!(parse_rejected(200, &body).status(), Status::Denied, "{error}");
     }
     for error in ["null", "\"\""] {
-        granted(&format!(r#"{{"access_token":"at","error":{error}}}"#));
+        parse_granted(&format!(r#"{{"access_token":"at","error":{error}}}"#));
     }
 }
 
 #[test]
-fn what_was_sent_is_covered_before_words_are_cut_or_a_code_is_looked_for() {
+fn redaction_precedes_truncation_and_code_parsing() {
     let secrets = [Secret::from("TENANT12345678")];
     let redactor = LazyCell::new(|| Redactor::new(secrets.iter()));
     for description in [format!("{}TENANT12345678", "x".repeat(990)), "TENANT12345678 is unknown".to_owned()]
     {
         let body = format!(r#"{{"error":"TENANT12345678","error_description":"{description}"}}"#);
-        let refusal = read(&answer(400, &body), &Noon, &redactor).err().unwrap();
+        let refusal = parse(&http_response(400, &body), &ConstantClock, &redactor).err().unwrap();
         assert!(!format!("{refusal:?}").contains("TENANT"), "{refusal:?}");
     }
 }
 
 /// Every place of an answer whose text a message shows.
 #[test]
-fn secrets_are_redacted_wherever_a_text_of_the_server_is_shown() {
+fn secrets_are_redacted_in_all_server_text() {
     let secret = "hunter2/hunter2+hunter2";
     let secrets = [Secret::from(secret)];
     let redactor = LazyCell::new(|| Redactor::new(secrets.iter()));
@@ -233,8 +234,8 @@ fn secrets_are_redacted_wherever_a_text_of_the_server_is_shown() {
                 Some(format!("text/{echo}; charset=utf-8")),
                 Some(format!("{}{echo}", "x".repeat(990))),
             ] {
-                let answer = Answer { content_type, ..answer(status, body) };
-                if let Err(refusal) = read(&answer, &Noon, &redactor) {
+                let answer = Answer { content_type, ..http_response(status, body) };
+                if let Err(refusal) = parse(&answer, &ConstantClock, &redactor) {
                     let shown = format!("{refusal:?}");
                     assert!(!shown.contains("hunt") && !shown.contains("aHVu"), "{body}: {shown}");
                 }
@@ -244,14 +245,14 @@ fn secrets_are_redacted_wherever_a_text_of_the_server_is_shown() {
 }
 
 #[test]
-fn a_token_is_read_without_a_cover() {
+fn token_response_builds_no_redactor() {
     let redactor = LazyCell::new(|| -> Redactor { panic!("a redactor was made") });
     let body = r#"{"access_token":"at","token_type":"Bearer"}"#;
-    assert!(read(&answer(200, body), &Noon, &redactor).is_ok());
+    assert!(parse(&http_response(200, body), &ConstantClock, &redactor).is_ok());
 }
 
 #[test]
-fn a_code_at_the_head_of_the_description_is_the_providers() {
+fn provider_code_is_parsed_from_description() {
     for (description, code) in [
         ("AADSTS700027: The certificate is not registered.", Some("AADSTS700027")),
         ("MP-012 grant used before", Some("MP-012")),
@@ -261,57 +262,57 @@ fn a_code_at_the_head_of_the_description_is_the_providers() {
         ("", None),
     ] {
         let body = format!(r#"{{"error":"invalid_grant","error_description":"{description}"}}"#);
-        assert_eq!(refused(400, &body).provider_code.as_deref(), code, "{description}");
+        assert_eq!(parse_rejected(400, &body).provider_code.as_deref(), code, "{description}");
     }
 }
 
 #[test]
-fn the_servers_clock_is_compared_with_ours() {
+fn server_skew_is_computed_from_date() {
     let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(999_700));
-    let answer = Answer { date: Some(date), ..answer(400, r#"{"error":"invalid_grant"}"#) };
-    assert_eq!(read(&answer, &Noon, &nothing()).err().unwrap().clock_ahead, Some(-300));
+    let answer = Answer { date: Some(date), ..http_response(400, r#"{"error":"invalid_grant"}"#) };
+    assert_eq!(parse(&answer, &ConstantClock, &empty_redactor()).err().unwrap().server_skew_secs, Some(-300));
 }
 
 #[test]
-fn a_token_counts_with_a_status_of_success_alone() {
+fn token_requires_success_status() {
     let body = r#"{"access_token":"at","token_type":"Bearer"}"#;
-    assert!(read(&answer(201, body), &Noon, &nothing()).is_ok());
+    assert!(parse(&http_response(201, body), &ConstantClock, &empty_redactor()).is_ok());
     for status in [199, 300, 302, 404] {
-        assert_eq!(refused(status, body).status(), Status::BadResponse, "{status}");
+        assert_eq!(parse_rejected(status, body).status(), Status::BadResponse, "{status}");
     }
 }
 
 #[test]
-fn nothing_that_moves_a_terminal_is_in_any_of_the_servers_words() {
+fn control_characters_are_removed_from_errors() {
     for odd in [
         "\\u0000", "\\n", "\\u001b", "\\u007f", "\\u0085", "\\u200e", "\\u200f", "\\u202a", "\\u202e",
         "\\u2066", "\\u2069",
     ] {
         let body = format!(r#"{{"error":"a{odd}b","error_description":"c{odd}d"}}"#);
-        let refusal = refused(400, &body);
+        let refusal = parse_rejected(400, &body);
         assert_eq!(
             (refusal.error.as_deref(), refusal.description.as_deref()),
             (Some("a b"), Some("c d")),
             "{odd}"
         );
-        assert_eq!(refusal.found, "HTTP 400, a b", "{odd}");
+        assert_eq!(refusal.summary, "HTTP 400, a b", "{odd}");
     }
 }
 
 #[test]
-fn a_token_with_a_delete_character_is_refused_and_one_with_a_tilde_is_not() {
-    assert_eq!(granted(r#"{"access_token":" ~"}"#).access_token.as_c_str(), c" ~");
-    assert_eq!(refused(200, r#"{"access_token":"a\u007f"}"#).status(), Status::BadResponse);
+fn access_token_rejects_delete_accepts_tilde() {
+    assert_eq!(parse_granted(r#"{"access_token":" ~"}"#).access_token.as_c_str(), c" ~");
+    assert_eq!(parse_rejected(200, r#"{"access_token":"a\u007f"}"#).status(), Status::BadResponse);
 }
 
 #[test]
-fn a_token_type_of_null_is_a_missing_one() {
-    assert!(granted(r#"{"access_token":"at","token_type":null}"#).type_missing);
+fn null_token_type_counts_as_missing() {
+    assert!(parse_granted(r#"{"access_token":"at","token_type":null}"#).token_type_missing);
 }
 
 #[test]
-fn an_id_token_is_a_token_by_itself_alone() {
-    let alone = id_token_alone(&answer(200, r#"{"id_token":"h.p.s","more":1}"#)).unwrap();
+fn id_token_is_used_only_without_access_token() {
+    let alone = parse_id_token_only(&http_response(200, r#"{"id_token":"h.p.s","more":1}"#)).unwrap();
     assert_eq!(alone.access_token.as_c_str(), c"h.p.s");
     assert!(!alone.fields.contains_key("id_token") && alone.fields.contains_key("more"));
     for (status, body) in [
@@ -320,6 +321,6 @@ fn an_id_token_is_a_token_by_itself_alone() {
         (200, r#"{"id_token":""}"#),
         (200, "{}"),
     ] {
-        assert!(id_token_alone(&answer(status, body)).is_none(), "{status} {body}");
+        assert!(parse_id_token_only(&http_response(status, body)).is_none(), "{status} {body}");
     }
 }

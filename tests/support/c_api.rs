@@ -13,7 +13,7 @@ use authgrant::ffi::report as reports;
 use authgrant::ffi::signer::authgrant_set_signer;
 use authgrant::ffi::{authorize, headers, text as texts, token};
 use authgrant::options::Environment;
-use authgrant::token::Lease as TokenObject;
+use authgrant::token::TokenHandle as TokenObject;
 
 /// What a failed call handed out.
 #[derive(Clone, Debug, PartialEq, Eq)]

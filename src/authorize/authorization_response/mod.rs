@@ -13,8 +13,8 @@ use zeroize::Zeroizing;
 use crate::base::error::{Error, Status};
 use crate::base::redact::Redactor;
 use crate::base::secret::Secret;
-use crate::base::url::Url;
-use crate::token_response::{Refusal, clean};
+use crate::base::url::EndpointUrl;
+use crate::token_response::{ErrorResponse, sanitize_for_display};
 
 /// More than any browser sends.
 const HEADERS: usize = 100;
@@ -169,7 +169,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn of(redirect: &Url) -> Self {
+    pub(super) fn of(redirect: &EndpointUrl) -> Self {
         let port = redirect.port();
         // A browser writes an address in its one canonical form, and leaves the scheme's own port away.
         let host = match redirect.host().parse::<std::net::IpAddr>() {
@@ -223,7 +223,7 @@ fn answer(mut parameters: BTreeMap<String, Secret>, expected: &Expected) -> Verd
     if let Some(error) = given(&parameters, "error") {
         let secrets = std::iter::once(&expected.state).chain(parameters.get("code"));
         let redactor = Redactor::new(secrets);
-        let shown = |text: &Secret| clean(&redactor.redact(text.reveal()));
+        let shown = |text: &Secret| sanitize_for_display(&redactor.redact(text.reveal()));
         let description = given(&parameters, "error_description").map(|text| shown(&text));
         return Verdict::Refused(shown(&error), description);
     }
@@ -234,7 +234,7 @@ fn answer(mut parameters: BTreeMap<String, Secret>, expected: &Expected) -> Verd
 }
 
 fn is_at_home(issuer: &Secret, servers: &[String]) -> bool {
-    servers.is_empty() || Url::parse(issuer.reveal()).is_ok_and(|url| servers.contains(&url.origin()))
+    servers.is_empty() || EndpointUrl::parse(issuer.reveal()).is_ok_and(|url| servers.contains(&url.origin()))
 }
 
 /// A parameter without a value counts as one that was not sent (RFC 6749 section 3.1).
@@ -250,7 +250,7 @@ fn is_same(state: &Secret, expected: &Secret) -> bool {
 
 /// The error of a server that sent the person back with one.
 pub(super) fn refused(error: String, description: Option<String>, expected: &Expected) -> Error {
-    let refusal = Refusal { error: Some(error), description, ..Refusal::default() };
+    let refusal = ErrorResponse { error: Some(error), description, ..ErrorResponse::default() };
     let said = match (&refusal.error, &refusal.description) {
         (Some(error), Some(description)) => format!("{error}: {description}"),
         (error, _) => error.clone().unwrap_or_default(),

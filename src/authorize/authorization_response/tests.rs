@@ -12,7 +12,7 @@ fn expected() -> Expected {
 }
 
 fn place(redirect: &str) -> Place {
-    Place::of(&Url::parse(redirect).unwrap())
+    Place::of(&EndpointUrl::parse(redirect).unwrap())
 }
 
 fn judged(text: &str) -> Verdict {

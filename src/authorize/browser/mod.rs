@@ -12,7 +12,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::base::error::{Error, Result, Status};
 use crate::base::secret::Secret;
-use crate::base::url::Url;
+use crate::base::url::EndpointUrl;
 use crate::sys;
 
 /// `xdg-open` is a shell script that hands the URL on to others, and some of its versions were careless: no character
@@ -76,7 +76,7 @@ impl Browser {
     /// # Errors
     /// [`Status::Unsupported`] with `by_hand` as its consent URL where there is nothing to open it with.
     pub fn open(&self, url: &Secret, by_hand: &str) -> Result<Opened<'_>> {
-        Url::parse(url.reveal()).map_err(|why| {
+        EndpointUrl::parse(url.reveal()).map_err(|why| {
             Error::new(Status::InvalidOption, "consent", format!("the URL to open {why}"))
                 .with_option("AuthURI")
         })?;

@@ -16,7 +16,7 @@ use crate::authorize::redirect_handler::Desk;
 use crate::base::call::{CallContext, cancelled_error};
 use crate::base::error::{Error, Result, Status};
 use crate::base::log::LogLevel;
-use crate::base::url::Url;
+use crate::base::url::EndpointUrl;
 use crate::sys::{ForkSafeSocket, PollFd, wait_any};
 
 /// Visitors at once. A browser opens a few, some of them only in case.
@@ -42,7 +42,7 @@ impl Listener {
     ///
     /// # Errors
     /// [`Status::InvalidOption`] for a redirect that cannot be listened at, [`Status::Network`] for one that is taken.
-    pub fn bind(redirect: &Url) -> Result<Self> {
+    pub fn bind(redirect: &EndpointUrl) -> Result<Self> {
         let port = listenable(redirect)?;
         let mut sockets = Vec::new();
         for (address, needed) in addresses(redirect.host()) {
@@ -52,7 +52,7 @@ impl Listener {
                 Err(error) => return Err(taken(redirect, SocketAddr::new(address, port), &error)),
             }
         }
-        Ok(Self { sockets, place: Place::of(redirect), shown: redirect.shown().to_owned() })
+        Ok(Self { sockets, place: Place::of(redirect), shown: redirect.without_query().to_owned() })
     }
 
     /// Waits for the visit that `expected` describes, and shows the person a page.
@@ -104,10 +104,14 @@ impl Listener {
 }
 
 /// The port, if one can listen at `redirect`.
-fn listenable(redirect: &Url) -> Result<u16> {
+fn listenable(redirect: &EndpointUrl) -> Result<u16> {
     let wrong = |text: String| {
-        Err(Error::new(Status::InvalidOption, "consent", format!("RedirectURI {} {text}", redirect.shown()))
-            .with_option("RedirectURI"))
+        Err(Error::new(
+            Status::InvalidOption,
+            "consent",
+            format!("RedirectURI {} {text}", redirect.without_query()),
+        )
+        .with_option("RedirectURI"))
     };
     if redirect.is_https() {
         return wrong(
@@ -160,7 +164,7 @@ fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
 }
 
-fn taken(redirect: &Url, address: SocketAddr, error: &io::Error) -> Error {
+fn taken(redirect: &EndpointUrl, address: SocketAddr, error: &io::Error) -> Error {
     let why = match error.kind() {
         io::ErrorKind::AddrInUse => {
             "the port is taken by another program, or by another login that is still waiting; end that one, or \
@@ -172,7 +176,7 @@ fn taken(redirect: &Url, address: SocketAddr, error: &io::Error) -> Error {
         }
         _ => error.to_string(),
     };
-    let text = format!("cannot listen at {address} for RedirectURI {}: {why}", redirect.shown());
+    let text = format!("cannot listen at {address} for RedirectURI {}: {why}", redirect.without_query());
     Error::new(Status::Network, "consent", text).with_option("RedirectURI")
 }
 

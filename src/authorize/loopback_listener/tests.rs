@@ -24,8 +24,8 @@ fn call(limit: Duration) -> CallContext {
     CallContext::with_timeout(limit, "ConsentTimeout")
 }
 
-fn redirect(host: &str, port: u16) -> Url {
-    Url::parse(&format!("http://{host}:{port}/callback")).unwrap()
+fn redirect(host: &str, port: u16) -> EndpointUrl {
+    EndpointUrl::parse(&format!("http://{host}:{port}/callback")).unwrap()
 }
 
 /// A port that was free a moment ago; others run their tests beside us.
@@ -368,7 +368,7 @@ fn a_redirect_that_cannot_be_listened_at_names_its_option() {
         ("http://127.0.0.1/callback", "has no port"),
         ("http://[::1]/callback", "has no port"),
     ] {
-        let error = Listener::bind(&Url::parse(text).unwrap()).unwrap_err();
+        let error = Listener::bind(&EndpointUrl::parse(text).unwrap()).unwrap_err();
         assert_eq!((error.status(), error.option()), (Status::InvalidOption, Some("RedirectURI")), "{text}");
         assert!(error.message().contains(part), "{error}");
     }
@@ -376,7 +376,7 @@ fn a_redirect_that_cannot_be_listened_at_names_its_option() {
 
 #[test]
 fn the_schemes_own_port_is_a_port_once_it_is_written() {
-    assert_eq!(listenable(&Url::parse("http://localhost:80/callback").unwrap()).unwrap(), 80);
+    assert_eq!(listenable(&EndpointUrl::parse("http://localhost:80/callback").unwrap()).unwrap(), 80);
 }
 
 #[cfg(unix)]

@@ -51,7 +51,7 @@ impl Redactor {
                 continue;
             }
             // Of a URL the scheme and the host are no secrets, and in many error descriptions.
-            let add = if url::scheme(text).is_some() { Needles::add_whole } else { Needles::add };
+            let add = if url::parse_scheme(text).is_some() { Needles::add_whole } else { Needles::add };
             add(&mut needles, &DecodedView::new(text));
             for part in embedded_secrets(text) {
                 needles.add(&DecodedView::new(part.reveal()));

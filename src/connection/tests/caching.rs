@@ -135,7 +135,7 @@ fn left_behind_on(bench: Bench, scopes: &[&str]) -> Vec<bool> {
         bench.connection.set_options(&[("Scope", scope)]).unwrap();
         Arc::downgrade(&bench.connection.get_token(Wishes::default()).unwrap())
     };
-    let tokens: Vec<Weak<Token>> = scopes.iter().map(get).collect();
+    let tokens: Vec<Weak<AccessToken>> = scopes.iter().map(get).collect();
     drop(bench.connection);
     tokens.iter().map(|token| token.strong_count() > 0).collect()
 }
@@ -244,7 +244,7 @@ fn early_renewal_waits_longer_only_for_rotating_refresh_token() {
         let snapshot = bench.connection.snapshot.load_full();
         let config = snapshot.config().unwrap();
         let identity = bench.connection.identity(&snapshot, config);
-        bench.connection.want(config, identity, Wishes::default()).renewal_limit
+        bench.connection.want(config, identity, Wishes::default()).refresh_timeout
     };
     let rotating = r#"{"access_token":"at","token_type":"Bearer","expires_in":3600,"refresh_token":"r2"}"#;
     for (more, answer, seconds) in [

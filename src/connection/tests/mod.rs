@@ -104,7 +104,7 @@ pub(super) fn server(answer: &str) -> (Authority, String) {
 
 pub(super) const HOUR: &str = r#"{"access_token":"at","token_type":"Bearer","expires_in":3600}"#;
 
-fn value(token: &Token) -> String {
+fn value(token: &AccessToken) -> String {
     token.value().to_str().unwrap().to_owned()
 }
 
@@ -186,11 +186,11 @@ const FULL: &str = "am=55;ClaimsIssuer=i;ClaimsSubject=s;ClaimsAudience=a;JWTCer
     ScopeIn=Both;ClientID=d;ClientSecret=e;ClientCredentialsMode=3;AuthHeader=X;SecurityToken=1;TrustStore=t.pem";
 
 /// The identity of the token of `FULL` with `first` in front, where it outranks what comes later.
-fn identity_with(first: &str) -> Identity {
+fn identity_with(first: &str) -> CacheKey {
     let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, b"test");
     let options = Options::parse(&format!("{first};{FULL}")).unwrap();
     let config = resolve::resolve(&options).config.unwrap_or_else(|error| panic!("{first}: {error}"));
-    Identity::of(&key, &config.flow)
+    CacheKey::digest(&key, &config.flow)
 }
 
 #[test]

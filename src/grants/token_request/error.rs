@@ -4,7 +4,7 @@ use super::{Attempt, Refused};
 use crate::base::error::{Error, Status};
 use crate::grants::error_class::{Sense, sense};
 use crate::resolve::{Exchange, Methods};
-use crate::token_response::Refusal;
+use crate::token_response::ErrorResponse;
 
 /// The error is shared by all connections that want the same token, so nothing that is one connection's own is in it: not
 /// its consent URL.
@@ -13,8 +13,8 @@ pub(super) fn error(refused: Refused<'_>, exchange: &Exchange) -> Error {
     let status = status(&refusal, &attempt, exchange);
     let what = attempt.what;
     let said = match &refusal.description {
-        Some(description) => format!("{}: {description}", refusal.found),
-        None => refusal.found.clone(),
+        Some(description) => format!("{}: {description}", refusal.summary),
+        None => refusal.summary.clone(),
     };
     let host = exchange.endpoint.host();
     let text = match status {
@@ -38,7 +38,7 @@ pub(super) fn error(refused: Refused<'_>, exchange: &Exchange) -> Error {
 }
 
 /// A refresh token that is refused is at its end: nobody else can renew it (ODBC 4.0: 08006).
-fn status(refusal: &Refusal, attempt: &Attempt<'_>, exchange: &Exchange) -> Status {
+fn status(refusal: &ErrorResponse, attempt: &Attempt<'_>, exchange: &Exchange) -> Status {
     let ended = refusal.error.as_deref() == Some("invalid_grant");
     match refusal.status() {
         Status::Denied if sense(refusal, exchange.profile) == Some(Sense::Consent) => Status::ConsentRequired,
@@ -59,12 +59,12 @@ fn not_an_answer(exchange: &Exchange, said: &str) -> String {
         if exchange.methods == Methods::Get { ", or ask by POST: TokenURI=POST https://…" } else { "" };
     format!(
         "{} did not answer as a token endpoint would: {said}; check TokenURI{hint}",
-        exchange.endpoint.shown()
+        exchange.endpoint.without_query()
     )
 }
 
-fn clock(refusal: &Refusal) -> String {
-    match refusal.clock_ahead {
+fn clock(refusal: &ErrorResponse) -> String {
+    match refusal.server_skew_secs {
         Some(ahead) if ahead < 0 => format!("; the server's clock is {} s behind ours", ahead.unsigned_abs()),
         Some(ahead) => format!("; the server's clock is {ahead} s ahead of ours"),
         None => String::new(),

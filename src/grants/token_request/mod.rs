@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::base::cache_key::Identity;
+use crate::base::cache_key::CacheKey;
 use crate::base::error::{Error, Result};
 use crate::base::log::LogLevel;
 use crate::base::redact::Redactor;
@@ -23,8 +23,8 @@ use crate::net::urlencoded;
 use crate::process::{Admission, AdmissionContext, throttled_error};
 use crate::resolve::{Client, Exchange, Methods, Signing};
 use crate::sys;
-use crate::token::{Kept, Token, end_of_jwt};
-use crate::token_response::{self, Issued, Refusal};
+use crate::token::{AccessToken, CacheState, unverified_jwt_exp};
+use crate::token_response::{self, ErrorResponse, TokenResponse};
 
 mod error;
 
@@ -70,7 +70,7 @@ pub(super) enum Repeat {
 
 /// A refusal, with the attempt that met it.
 pub(super) struct Refused<'a> {
-    pub refusal: Refusal,
+    pub refusal: ErrorResponse,
     pub attempt: Attempt<'a>,
 }
 
@@ -81,7 +81,7 @@ pub(super) fn fetch(
     exchange: &Exchange,
     context: &Context<'_>,
     attempt: &MakeAttempt<'_, '_>,
-) -> Result<Token> {
+) -> Result<AccessToken> {
     let learnt = &context.process.endpoint_memory;
     let methods = match exchange.methods {
         Methods::GetThenPost if learnt.prefers_post(&exchange.endpoint) => Methods::Post,
@@ -104,7 +104,7 @@ fn admit<'a>(exchange: &'a Exchange, context: &Context<'a>) -> Result<Admission<
     let transport = endpoint.is_https().then(|| exchange.trust.in_force());
     let host = endpoint.host().to_ascii_lowercase();
     let subject = (host, endpoint.port(), transport, sys::effective_user_id());
-    let breaker = process.breakers.get(Identity::of(&process.cache_key_secret, &subject));
+    let breaker = process.breakers.get(CacheKey::digest(&process.cache_key_secret, &subject));
     let requester = AdmissionContext {
         call: context.call,
         clock: process.clock.as_ref(),
@@ -115,7 +115,7 @@ fn admit<'a>(exchange: &'a Exchange, context: &Context<'a>) -> Result<Admission<
     if context.user_waits { Ok(breaker.admit_always(requester)) } else { breaker.admit(requester) }
 }
 
-fn is_verdict(refusal: &Refusal) -> bool {
+fn is_verdict(refusal: &ErrorResponse) -> bool {
     refusal.error.as_deref().is_some_and(|error| VERDICTS.contains(&error))
 }
 
@@ -126,7 +126,7 @@ struct Asking<'m, 'a> {
 }
 
 impl<'a> Asking<'_, 'a> {
-    fn ask(&self, methods: Methods, admission: &mut Admission<'_>) -> Result<Token> {
+    fn ask(&self, methods: Methods, admission: &mut Admission<'_>) -> Result<AccessToken> {
         let Self { exchange, context, .. } = self;
         let told = |refused: Refused<'_>| error::error(refused, exchange);
         let method = match methods {
@@ -135,13 +135,13 @@ impl<'a> Asking<'_, 'a> {
         };
         let found = match (self.by(method, admission), methods) {
             (Ok(Err(refused)), Methods::GetThenPost) if !is_verdict(&refused.refusal) => {
-                refused.refusal.found
+                refused.refusal.summary
             }
             (Err(failure), Methods::GetThenPost) if failure.answered => failure.error.message().to_owned(),
             (outcome, _) => return outcome?.map_err(told),
         };
         context.call.log.log(LogLevel::Debug, || {
-            format!("{} answered GET with {found}; asking by POST", exchange.endpoint.shown())
+            format!("{} answered GET with {found}; asking by POST", exchange.endpoint.without_query())
         });
         let token = self.by(Method::Post, admission)?.map_err(told)?;
         context.process.endpoint_memory.record_post(&exchange.endpoint);
@@ -153,7 +153,7 @@ impl<'a> Asking<'_, 'a> {
         &self,
         method: Method,
         admission: &mut Admission<'_>,
-    ) -> std::result::Result<std::result::Result<Token, Refused<'a>>, Failure> {
+    ) -> std::result::Result<std::result::Result<AccessToken, Refused<'a>>, Failure> {
         let Self { exchange, context, attempt: make } = self;
         let learnt = &context.process.endpoint_memory;
         let known = learnt.skew_secs(&exchange.endpoint);
@@ -163,7 +163,7 @@ impl<'a> Asking<'_, 'a> {
             let refused = match self.send(method, &attempt, tries.reuse(&attempt)) {
                 Ok(answer) => {
                     let redactor = LazyCell::new(|| self.redactor(&attempt));
-                    let read = token_response::read(&answer, context.process.clock.as_ref(), &redactor);
+                    let read = token_response::parse(&answer, context.process.clock.as_ref(), &redactor);
                     match read.or_else(|refusal| self.id_token(&answer).ok_or(refusal)) {
                         Ok(issued) => {
                             if tries.clock_ahead() != known {
@@ -220,7 +220,7 @@ impl<'a> Asking<'_, 'a> {
     }
 
     /// A server that is busy speaks for all that it is asked (RFC 9110 section 10.2.3, RFC 6585 section 4).
-    fn note_retry_after(&self, refusal: &Refusal, admission: &mut Admission<'_>) {
+    fn note_retry_after(&self, refusal: &ErrorResponse, admission: &mut Admission<'_>) {
         let busy = matches!(refusal.http_status, 429 | 500..);
         if busy && refusal.retry_after > 0 {
             let host = self.exchange.endpoint.host();
@@ -267,7 +267,7 @@ impl<'a> Asking<'_, 'a> {
             parameters.extend(client.secret.as_ref().map(|secret| ("client_secret", secret.reveal())));
         }
         parameters.extend(exchange.parameters.iter().map(|(name, value)| (name.as_str(), value.reveal())));
-        urlencoded::pairs(&parameters)
+        urlencoded::serialize(&parameters)
     }
 
     /// Everything secret that this attempt sends.
@@ -287,14 +287,14 @@ impl<'a> Asking<'_, 'a> {
     }
 
     /// An id token where the provider sends nothing else for what was asked.
-    fn id_token(&self, answer: &Answer) -> Option<Issued> {
+    fn id_token(&self, answer: &Answer) -> Option<TokenResponse> {
         self.exchange.profile.filter(|profile| profile.id_token_alone)?;
-        token_response::id_token_alone(answer)
+        token_response::parse_id_token_only(answer)
     }
 
-    fn token(&self, issued: Issued) -> Token {
+    fn token(&self, issued: TokenResponse) -> AccessToken {
         let Self { exchange, context, .. } = self;
-        if issued.type_missing {
+        if issued.token_type_missing {
             let text = format!("{} sent no token_type; Bearer is assumed", exchange.endpoint.host());
             (context.warn)(Error::warning("01000", "token", text));
         }
@@ -304,15 +304,15 @@ impl<'a> Asking<'_, 'a> {
         let issued_at = context.process.clock.unix_seconds();
         let after = |seconds| issued_at.saturating_add(seconds);
         let end = issued.expires_in.map(after);
-        let end = end.or_else(|| end_of_jwt(issued.access_token.to_str().unwrap_or_default()));
-        Token {
+        let end = end.or_else(|| unverified_jwt_exp(issued.access_token.to_str().unwrap_or_default()));
+        AccessToken {
             expires_at: end.or_else(|| exchange.token_lifetime.map(i64::from).map(after)),
             value: issued.access_token,
             scope: issued.scope,
             fields: issued.fields,
             issued_at,
-            identity: context.identity,
-            kept: Kept::since(context.process.clock.boot_time()),
+            cache_key: context.identity,
+            cache_state: CacheState::new(context.process.clock.boot_time()),
         }
     }
 }
@@ -329,13 +329,13 @@ pub(super) fn shown_claims(signing: &Signing, exchange: &Exchange) -> String {
         sanitize::value(&signing.issuer),
         shown(&signing.subject),
         shown(&signing.audience),
-        sanitize::excerpt(exchange.endpoint.shown()),
+        sanitize::excerpt(exchange.endpoint.without_query()),
     )
 }
 
 /// RFC 6749 section 2.3.1: both are form-encoded before they are joined.
 pub(super) fn basic(client: &Client) -> Secret {
     let secret = client.secret.as_ref().map_or("", Secret::reveal);
-    let pair = urlencoded::credentials(&client.id, secret);
+    let pair = urlencoded::basic_credentials(&client.id, secret);
     Secret::new(format!("Basic {}", STANDARD.encode(pair.reveal())))
 }

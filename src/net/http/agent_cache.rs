@@ -73,7 +73,7 @@ impl<A: Clone> Agents<A> {
 mod tests {
     use super::*;
     use crate::base::file::ConfiguredPath;
-    use crate::net::proxy::{Proxy, Route};
+    use crate::net::proxy::{Proxy, ProxyConfig};
 
     fn named(store: &str) -> Key<'static> {
         let trust = Trust { store: Some(ConfiguredPath::new(store.to_owned())), ..Trust::default() };
@@ -126,7 +126,7 @@ mod tests {
         assert_ne!(key(&trust("a", true), true), key(&trust("b", true), true));
         assert_ne!(key(&Trust::default(), true), key(&trust("b", false), true));
         let proxy = Proxy::parse("p", None, "ProxyHost").unwrap();
-        let through = Trust { route: Route::Through(proxy), ..trust("a", false) };
+        let through = Trust { route: ProxyConfig::Explicit(proxy), ..trust("a", false) };
         assert_ne!(key(&through, true), key(&trust("a", false), true), "a proxy is one with any trust");
     }
 }

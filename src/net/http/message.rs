@@ -94,7 +94,7 @@ fn target(request: &Request<'_>) -> Result<Uri> {
     let Some(more) = request.query.as_ref().filter(|query| !query.reveal().is_empty()) else {
         return Ok(url.uri().clone());
     };
-    let written = url.as_written();
+    let written = url.as_str();
     let joint = match written.split_once('?') {
         None => "?",
         Some((_, "")) => "",

@@ -34,7 +34,7 @@ use crate::base::error::{Error, Result, Status};
 use crate::base::log::LogLevel;
 use crate::base::secret::Secret;
 use crate::base::stats::{Counter, Stats};
-use crate::base::url::Url;
+use crate::base::url::EndpointUrl;
 use crate::key::KeyRing;
 use crate::net::http::agent_cache::{Agents, Key};
 use crate::net::http::dns::Lookups;
@@ -68,7 +68,7 @@ pub struct Request<'a> {
     /// GET or POST.
     pub method: Method,
     /// Where to; its own query is kept.
-    pub url: &'a Url,
+    pub url: &'a EndpointUrl,
     /// More for the query: percent-encoded pairs, joined by `&`.
     pub query: Option<Secret>,
     /// More headers. One of the name of ours (Accept, User-Agent, Content-Type) takes its place.
@@ -201,13 +201,13 @@ impl Network {
         call.check()?;
         let call = call.for_request();
         let agent = self.agent(trust, request.url.is_https())?;
-        let proxy = trust.route.to(request.url)?.cloned();
+        let proxy = trust.route.proxy_for(request.url)?.cloned();
         let exchange = Rc::new(Exchange::new(call, request, proxy)?);
         let entered = exchange.enter();
         let result = message::converse(&agent, request, &exchange, longer);
         drop(entered);
         self.count(&exchange);
-        let what = || format!("{} {}", request.method.name(), request.url.shown());
+        let what = || format!("{} {}", request.method.name(), request.url.without_query());
         match result {
             Ok(answer) => {
                 exchange.call.log.log(LogLevel::Debug, || format!("{}: {}", what(), told(&answer)));

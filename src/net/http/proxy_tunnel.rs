@@ -15,7 +15,7 @@ use crate::base::redact::Redactor;
 use crate::base::secret::Secret;
 use crate::net::http::request_context::{Exchange, Line, Stage};
 use crate::net::http::tcp::attempt;
-use crate::net::proxy::{Kind, Proxy, User};
+use crate::net::proxy::{Proxy, ProxyCredentials, ProxyScheme};
 use crate::sys;
 
 /// No proxy answers CONNECT with more than this.
@@ -28,9 +28,9 @@ const MAX_HEADERS: usize = 64;
 pub(super) fn open(proxy: &Proxy, line: &Line, exchange: &Exchange) -> Result<()> {
     exchange.reached(Stage::Tunnelling);
     let tunnel = Tunnel { proxy, line, exchange };
-    match proxy.kind {
-        Kind::Http => tunnel.connect(),
-        Kind::Socks5 => tunnel.socks(),
+    match proxy.scheme {
+        ProxyScheme::Http => tunnel.connect(),
+        ProxyScheme::Socks5 => tunnel.socks(),
     }
 }
 
@@ -56,7 +56,7 @@ impl Tunnel<'_> {
 
     /// How to tell this proxy who is asking.
     fn credentials(&self) -> String {
-        match self.proxy.named_by {
+        match self.proxy.source {
             "ProxyHost" => "ProxyUser and ProxyPassword".to_owned(),
             variable => format!("the user and password in {variable}, http://user:password@host"),
         }
@@ -106,7 +106,7 @@ impl Tunnel<'_> {
         };
         let authority = format!("{host}:{}", self.exchange.port);
         let agent = concat!("authgrant/", env!("CARGO_PKG_VERSION"));
-        let authorization = self.proxy.user.as_ref().map(basic).unwrap_or_default();
+        let authorization = self.proxy.credentials.as_ref().map(basic).unwrap_or_default();
         let head = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: {agent}\r\n");
         let request = Zeroizing::new([head.as_str(), authorization.as_str(), "\r\n"].concat());
         self.send(request.as_bytes())?;
@@ -155,7 +155,7 @@ impl Tunnel<'_> {
 
     /// Everything secret that the proxy was sent.
     fn redactor(&self) -> Redactor {
-        let user = self.proxy.user.iter();
+        let user = self.proxy.credentials.iter();
         let sent = user.flat_map(|user| [user.password.clone(), credentials(user)]);
         Redactor::new(sent.collect::<Vec<_>>().iter())
     }
@@ -169,7 +169,7 @@ impl Tunnel<'_> {
                 "demands authentication by {offered} (HTTP {status}), and only Basic is built in"
             ));
         }
-        match &self.proxy.user {
+        match &self.proxy.credentials {
             Some(_) => self.unwelcome(&format!("did not accept {credentials} (HTTP {status})")),
             None => {
                 self.unwelcome(&format!("demands a user and password (HTTP {status}): set {credentials}"))
@@ -179,11 +179,11 @@ impl Tunnel<'_> {
 
     /// RFC 1928, with RFC 1929 where there is a user.
     fn socks(&self) -> Result<()> {
-        let greeting: &[u8] = if self.proxy.user.is_some() { &[5, 2, 0, 2] } else { &[5, 1, 0] };
+        let greeting: &[u8] = if self.proxy.credentials.is_some() { &[5, 2, 0, 2] } else { &[5, 1, 0] };
         self.send(greeting)?;
         let mut choice = [0; 2];
         self.receive_exactly(&mut choice)?;
-        match (choice, &self.proxy.user) {
+        match (choice, &self.proxy.credentials) {
             ([5, 0], _) => {}
             ([5, 2], Some(user)) => self.log_in(user)?,
             ([5, 0xff], Some(_)) => {
@@ -199,7 +199,7 @@ impl Tunnel<'_> {
         self.reply()
     }
 
-    fn log_in(&self, user: &User) -> Result<()> {
+    fn log_in(&self, user: &ProxyCredentials) -> Result<()> {
         let (name, password) = (user.name.reveal().as_bytes(), user.password.reveal().as_bytes());
         // The options were checked; nothing longer comes here.
         let length = |field: &[u8]| [u8::try_from(field.len()).unwrap_or_default()];
@@ -237,11 +237,11 @@ impl Tunnel<'_> {
     }
 }
 
-fn basic(user: &User) -> Zeroizing<String> {
+fn basic(user: &ProxyCredentials) -> Zeroizing<String> {
     Zeroizing::new(["Proxy-Authorization: Basic ", credentials(user).reveal(), "\r\n"].concat())
 }
 
-fn credentials(user: &User) -> Secret {
+fn credentials(user: &ProxyCredentials) -> Secret {
     let pair = Zeroizing::new([user.name.reveal(), ":", user.password.reveal()].concat());
     Secret::new(STANDARD.encode(pair.as_bytes()))
 }

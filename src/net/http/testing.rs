@@ -12,7 +12,7 @@ use super::{Answer, Failure, Method, Network, Request, Reuse};
 use crate::base::call::CallContext;
 use crate::base::clock::SystemClock;
 use crate::base::log::{Log, LogLevel, LogSink};
-use crate::base::url::Url;
+use crate::base::url::EndpointUrl;
 use crate::key::KeyRing;
 use crate::net::http::dns::Lookups;
 use crate::net::tls::Trust;
@@ -95,12 +95,12 @@ impl Server {
         self.requests.lock().unwrap().clone()
     }
 
-    pub(super) fn url(&self) -> Url {
+    pub(super) fn url(&self) -> EndpointUrl {
         self.url_of("http://127.0.0.1", "/token")
     }
 
-    pub(super) fn url_of(&self, base: &str, path: &str) -> Url {
-        Url::parse(&format!("{base}:{}{path}", self.port)).unwrap()
+    pub(super) fn url_of(&self, base: &str, path: &str) -> EndpointUrl {
+        EndpointUrl::parse(&format!("{base}:{}{path}", self.port)).unwrap()
     }
 }
 
@@ -213,7 +213,7 @@ pub(super) fn ok(body: &str) -> Vec<u8> {
 }
 
 /// A POST without much in it.
-pub(super) fn post(url: &Url) -> Request<'_> {
+pub(super) fn post(url: &EndpointUrl) -> Request<'_> {
     Request {
         method: Method::Post,
         url,
@@ -224,7 +224,7 @@ pub(super) fn post(url: &Url) -> Request<'_> {
     }
 }
 
-pub(super) fn send(network: &Network, url: &Url, call: &CallContext) -> Result<Answer, Failure> {
+pub(super) fn send(network: &Network, url: &EndpointUrl, call: &CallContext) -> Result<Answer, Failure> {
     network.send(&post(url), &Trust::default(), call)
 }
 
@@ -292,9 +292,9 @@ impl Deaf {
         self.listener.local_addr().unwrap().as_socket().unwrap().port()
     }
 
-    pub(super) fn url(&self) -> Url {
+    pub(super) fn url(&self) -> EndpointUrl {
         let port = self.port();
-        Url::parse(&format!("http://127.0.0.1:{port}/token")).unwrap()
+        EndpointUrl::parse(&format!("http://127.0.0.1:{port}/token")).unwrap()
     }
 }
 
@@ -332,7 +332,7 @@ impl LogSink for Heard {
 pub(super) fn cancelled_when(
     begun: &std::sync::mpsc::Receiver<()>,
     network: &Network,
-    url: &Url,
+    url: &EndpointUrl,
     call: &CallContext,
 ) -> Failure {
     std::thread::scope(|scope| {

@@ -27,7 +27,7 @@ use crate::base::error::{Error, Result, Status};
 use crate::base::file::ConfiguredPath;
 use crate::base::secret::Secret;
 use crate::key::{KeyRing, KeySource};
-use crate::net::proxy::Route;
+use crate::net::proxy::ProxyConfig;
 use crate::net::tls::trust_store::{read_store, store_error, unreadable};
 
 pub use crate::base::file::FileVersion;
@@ -48,7 +48,7 @@ pub struct Trust {
     /// KeyStore: the client's own certificate.
     pub client: Option<KeySource>,
     /// The proxy on the way.
-    pub route: Route,
+    pub route: ProxyConfig,
 }
 
 impl Default for Trust {
@@ -60,7 +60,7 @@ impl Default for Trust {
             name: None,
             versions: Versions::default(),
             client: None,
-            route: Route::default(),
+            route: ProxyConfig::default(),
         }
     }
 }

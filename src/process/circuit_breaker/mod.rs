@@ -10,7 +10,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::base::bounded_map::BoundedMap;
-use crate::base::cache_key::Identity;
+use crate::base::cache_key::CacheKey;
 use crate::base::call::{CallContext, Wake, cancelled_error};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result, Status};
@@ -39,7 +39,7 @@ pub const MAX_SERVER_WAIT: Duration = Duration::from_secs(60);
 const MIN_COUNTED_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The breakers of one process, by a digest of host, port, TLS and proxy settings.
-pub struct CircuitBreakers(Mutex<BoundedMap<Identity, Arc<CircuitBreaker>>>);
+pub struct CircuitBreakers(Mutex<BoundedMap<CacheKey, Arc<CircuitBreaker>>>);
 
 impl Default for CircuitBreakers {
     fn default() -> Self {
@@ -49,7 +49,7 @@ impl Default for CircuitBreakers {
 
 impl CircuitBreakers {
     /// The one of that endpoint.
-    pub fn get(&self, endpoint: Identity) -> Arc<CircuitBreaker> {
+    pub fn get(&self, endpoint: CacheKey) -> Arc<CircuitBreaker> {
         Arc::clone(self.0.lock().get_or_insert_with(endpoint, Arc::default))
     }
 }
@@ -66,7 +66,7 @@ struct BreakerState {
     /// Whether a request that was let through a block is on its way.
     probing: bool,
     consecutive_failures: u32,
-    failed_keys: Vec<Identity>,
+    failed_keys: Vec<CacheKey>,
     open_backoff: Backoff,
 }
 
@@ -251,7 +251,7 @@ impl Admission<'_> {
     }
 
     /// The request of `key` failed with `error`, after `time`.
-    pub fn record_failure(mut self, key: Identity, error: &Error, time: Duration) {
+    pub fn record_failure(mut self, key: CacheKey, error: &Error, time: Duration) {
         if !is_unhealthy(error, time) {
             if error.is_caused_by_server() && error.http_status() != 0 {
                 self.record_response();

@@ -27,8 +27,8 @@ impl Clock for ManualClock {
     }
 }
 
-fn cache_key(number: usize) -> Identity {
-    Identity::of(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &number)
+fn cache_key(number: usize) -> CacheKey {
+    CacheKey::digest(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &number)
 }
 
 fn call_with_timeout(seconds: u64) -> CallContext {

@@ -2,8 +2,8 @@
 
 use super::method::Method;
 use super::{Client, Header as Sent, Reader};
-use crate::base::url::Url;
-use crate::jwt::{Header, Members};
+use crate::base::url::EndpointUrl;
+use crate::jwt::{JoseHeader, RawObject};
 use crate::key::Thumbprint;
 use crate::options::Name;
 use crate::provider::{Audience, Profile, ScopeIn, Use};
@@ -31,13 +31,13 @@ impl Reader<'_> {
     }
 
     /// iss and sub. A client's own assertion has its id in both (RFC 7523 section 3).
-    pub(super) fn parties(&mut self, own: &Members, profile: Option<&Profile>, as_client: bool) -> Parties {
+    pub(super) fn parties(&mut self, own: &RawObject, profile: Option<&Profile>, as_client: bool) -> Parties {
         let by_client_id = as_client || profile.is_some_and(|profile| profile.issuer_is_client_id);
-        let given = own.shown("iss").or_else(|| self.text(Name::ClaimsIssuer));
+        let given = own.get_string("iss").or_else(|| self.text(Name::ClaimsIssuer));
         let issuer = given.or_else(|| self.text(Name::ClientID).filter(|_| by_client_id));
         let issuer = issuer.or_else(|| self.need(Name::ClaimsIssuer));
-        let subject = own.shown("sub").or_else(|| self.text(Name::ClaimsSubject));
-        if profile.is_some_and(|profile| profile.keyed_issuer) && !own.have("iss") {
+        let subject = own.get_string("sub").or_else(|| self.text(Name::ClaimsSubject));
+        if profile.is_some_and(|profile| profile.keyed_issuer) && !own.contains_key("iss") {
             let issuer = issuer.map(|issuer| account_and_user(&issuer));
             let own = issuer.as_deref().map(|issuer| before_fingerprint(issuer).to_owned());
             return Parties { subject: subject.or(own), issuer };
@@ -49,11 +49,11 @@ impl Reader<'_> {
     /// aud where nobody says it.
     pub(super) fn default_audience(
         &mut self,
-        endpoint: Option<&Url>,
+        endpoint: Option<&EndpointUrl>,
         profile: Option<&Profile>,
         has_scope: bool,
     ) -> Option<String> {
-        let token_url = || endpoint.map(|url| url.as_written().to_owned());
+        let token_url = || endpoint.map(|url| url.as_str().to_owned());
         match profile.map_or(&Audience::TokenUrl, |profile| &profile.audience) {
             Audience::TokenUrl => token_url(),
             Audience::Host => Some(endpoint?.host().to_owned()),
@@ -74,7 +74,7 @@ impl Reader<'_> {
     /// The scope, if it goes to `place`.
     pub(super) fn scope(
         &self,
-        endpoint: Option<&Url>,
+        endpoint: Option<&EndpointUrl>,
         profile: Option<&Profile>,
         place: ScopeIn,
     ) -> Option<String> {
@@ -83,7 +83,11 @@ impl Reader<'_> {
     }
 
     /// The scope, else what is usual at the provider.
-    pub(super) fn usual_scope(&self, endpoint: Option<&Url>, profile: Option<&Profile>) -> Option<String> {
+    pub(super) fn usual_scope(
+        &self,
+        endpoint: Option<&EndpointUrl>,
+        profile: Option<&Profile>,
+    ) -> Option<String> {
         let usual = profile.and_then(|profile| {
             let scope = profile.default_scope.as_ref()?;
             let known = endpoint.is_some_and(|url| profile.has_host(url.host()));
@@ -122,31 +126,31 @@ impl Reader<'_> {
 
     /// What a profile adds to a header: algorithms to choose from, and by what the key's certificate is named unless
     /// the user names it.
-    pub(super) fn complete(&self, header: &mut Header, profile: Option<&Profile>) {
+    pub(super) fn complete(&self, header: &mut JoseHeader, profile: Option<&Profile>) {
         let Some(profile) = profile else { return };
         if self.signer.is_none() {
-            header.preferred.clone_from(&profile.algorithms);
+            header.preferred_algorithms.clone_from(&profile.algorithms);
         }
-        let named = NAMES_OF_A_KEY.iter().any(|name| *name != "kid" && header.additional.have(name));
+        let named = NAMES_OF_A_KEY.iter().any(|name| *name != "kid" && header.additional.contains_key(name));
         let shared = self.signer.is_none() && self.value(Name::JWTSecret).is_some();
-        if header.thumbprints.is_empty() && !named && !shared {
+        if header.cert_headers.is_empty() && !named && !shared {
             let wanted = profile.thumbprints.iter().filter_map(|name| Thumbprint::called(name));
-            header.thumbprints.extend(wanted);
+            header.cert_headers.extend(wanted);
         }
     }
 
     /// Warns of what the provider will miss.
-    pub(super) fn check_needs(&mut self, header: &Header, own: &Members, profile: Option<&Profile>) {
+    pub(super) fn check_needs(&mut self, header: &JoseHeader, own: &RawObject, profile: Option<&Profile>) {
         let Some(profile) = profile else { return };
         let provider = &profile.name;
         let named = self.value(Name::JWTKeyID).is_some()
-            || !header.thumbprints.is_empty()
-            || NAMES_OF_A_KEY.iter().any(|name| header.additional.have(name));
+            || !header.cert_headers.is_empty()
+            || NAMES_OF_A_KEY.iter().any(|name| header.additional.contains_key(name));
         if profile.needs_key_id && !named {
             let text = format!("is not given; {provider} finds the key by it");
             self.warn(Name::JWTKeyID, &text);
         }
-        for claim in profile.needs_claims.iter().filter(|claim| !own.have(claim)) {
+        for claim in profile.needs_claims.iter().filter(|claim| !own.contains_key(claim)) {
             let text = format!("has no {claim}, without which {provider} refuses the assertion");
             self.warn(Name::ClaimsAdditional, &text);
         }
@@ -196,7 +200,7 @@ impl Reader<'_> {
 }
 
 /// Scheme and host, as it was written.
-fn root(endpoint: &Url) -> Option<String> {
+fn root(endpoint: &EndpointUrl) -> Option<String> {
     let uri = endpoint.uri();
     Some(format!("{}://{}", uri.scheme_str()?, uri.authority()?))
 }

@@ -49,8 +49,8 @@ fn a_signer_is_asked_for_the_thumbprints_of_a_provider_and_chooses_its_algorithm
     let Grant::ClientAssertion { assertion: AssertionSource::Signed(signing), .. } = exchange.grant else {
         panic!("another grant");
     };
-    assert_eq!(signing.header.thumbprints, [Thumbprint::X5tS256]);
-    assert_eq!(signing.header.preferred, []);
+    assert_eq!(signing.header.cert_headers, [Thumbprint::X5tS256]);
+    assert_eq!(signing.header.preferred_algorithms, []);
 }
 
 #[test]
@@ -85,19 +85,19 @@ fn each_kind_of_audience_is_made_of_what_it_says() {
 fn what_the_user_says_is_worth_more_than_a_profile() {
     let profile = "Provider=entra;TokenURI=POST https://a.example/t;ClientID=me;";
     let usual = signing(profile);
-    assert_eq!(usual.header.preferred.first(), Some(&Algorithm::PS256));
-    assert_eq!((usual.header.thumbprints.as_slice(), usual.lifetime), (&[Thumbprint::X5tS256][..], 600));
+    assert_eq!(usual.header.preferred_algorithms.first(), Some(&Algorithm::PS256));
+    assert_eq!((usual.header.cert_headers.as_slice(), usual.lifetime), (&[Thumbprint::X5tS256][..], 600));
     let own = signing(&format!(
         "{profile}JWTAlgorithm=RS256;JWTThumbprint=x5t;JWTLifetimeMinutes=2;ClaimsAudience=you;ClaimsIssuer=i;ClaimsSubject=s"
     ));
     assert_eq!(
-        (own.header.algorithm, own.header.thumbprints.as_slice()),
+        (own.header.algorithm, own.header.cert_headers.as_slice()),
         (Some(Algorithm::RS256), &[Thumbprint::X5t][..])
     );
     assert_eq!((own.lifetime, own.audience.as_deref()), (120, Some("you")));
     assert_eq!((own.issuer.as_str(), own.subject.as_deref()), ("i", Some("s")));
     let named = signing(&format!("{profile}JWTHeaders={{{{\"x5t\":\"abc\"}}}}}}"));
-    assert!(named.header.thumbprints.is_empty());
+    assert!(named.header.cert_headers.is_empty());
     let boxed = "Provider=box;am=55;TokenURI=POST https://a.example/t;ClaimsIssuer=me;ClientSecret=s;";
     let client = exchange(boxed).client.unwrap();
     assert_eq!((client.id.as_str(), client.basic), ("me", false));

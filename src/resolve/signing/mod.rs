@@ -6,8 +6,8 @@ use super::Reader;
 use crate::base::error::Status;
 use crate::base::policy::{Permission, Restriction};
 use crate::base::sanitize;
-use crate::base::url::Url;
-use crate::jwt::{Header, Members};
+use crate::base::url::EndpointUrl;
+use crate::jwt::{JoseHeader, RawObject};
 use crate::key::{KeyOrigin, KeySource, Purpose, Thumbprint, Uri};
 use crate::options::{Kind, Name, Origin};
 use crate::provider::{Profile, ScopeIn};
@@ -25,7 +25,7 @@ pub struct Signing {
     /// Where the key is.
     pub key: KeySource,
     /// What stands in front of the claims.
-    pub header: Header,
+    pub header: JoseHeader,
     /// iss.
     pub issuer: String,
     /// Whether the fingerprint of the key is written behind iss.
@@ -43,14 +43,14 @@ pub struct Signing {
     /// exp − iat, in seconds.
     pub lifetime: u32,
     /// Claims of the user's own, which win over all of these.
-    pub additional: Members,
+    pub additional: RawObject,
 }
 
 impl Reader<'_> {
     /// What is signed: for a user or, as RFC 7523 section 2.2 has it, for the client itself.
     pub(super) fn signing(
         &mut self,
-        endpoint: Option<&Url>,
+        endpoint: Option<&EndpointUrl>,
         profile: Option<&Profile>,
         as_client: bool,
     ) -> Option<Signing> {
@@ -60,8 +60,8 @@ impl Reader<'_> {
         self.complete(&mut header, profile);
         let key = self.key_source(&header);
         let scope = self.scope(endpoint, profile, ScopeIn::Claim);
-        let has_scope = scope.is_some() || additional.have("scope");
-        let audience = additional.shown("aud").or_else(|| self.text(Name::ClaimsAudience));
+        let has_scope = scope.is_some() || additional.contains_key("scope");
+        let audience = additional.get_string("aud").or_else(|| self.text(Name::ClaimsAudience));
         let audience = audience.or_else(|| self.default_audience(endpoint, profile, has_scope));
         let lifetime = self.lifetime(profile);
         self.check_needs(&header, &additional, profile);
@@ -69,7 +69,7 @@ impl Reader<'_> {
         Some(Signing {
             key: key?,
             header,
-            keyed_issuer: lacks_fingerprint(&issuer, profile) && !additional.have("iss"),
+            keyed_issuer: lacks_fingerprint(&issuer, profile) && !additional.contains_key("iss"),
             issuer,
             subject,
             audience,
@@ -86,7 +86,7 @@ impl Reader<'_> {
         self.fault(Status::InvalidOption, one, &text);
     }
 
-    pub(super) fn key_source(&mut self, header: &Header) -> Option<KeySource> {
+    pub(super) fn key_source(&mut self, header: &JoseHeader) -> Option<KeySource> {
         let origin = self.key_origin(header.algorithm)?;
         let certificate = self.location(Name::JWTCertificate);
         let alone = KeySource {
@@ -173,7 +173,7 @@ impl Reader<'_> {
         Some(KeyOrigin::Pkcs11(uri))
     }
 
-    fn check_signer(&mut self, header: &Header, signs: Algorithm) {
+    fn check_signer(&mut self, header: &JoseHeader, signs: Algorithm) {
         let Some(other) = header.algorithm.filter(|wanted| *wanted != signs) else { return };
         let given = self.value(Name::JWTAlgorithm).is_some();
         let (name, verb) = if given { (Name::JWTAlgorithm, "is") } else { (Name::JWTHeaders, "sets alg to") };
@@ -183,25 +183,25 @@ impl Reader<'_> {
         self.fault(Status::InvalidOption, name, &text);
     }
 
-    fn check_shared(&mut self, header: &Header, has_certificate: bool) {
+    fn check_shared(&mut self, header: &JoseHeader, has_certificate: bool) {
         let given =
-            [(Name::JWTThumbprint, !header.thumbprints.is_empty()), (Name::JWTCertificate, has_certificate)];
+            [(Name::JWTThumbprint, !header.cert_headers.is_empty()), (Name::JWTCertificate, has_certificate)];
         for (name, _) in given.into_iter().filter(|(_, given)| *given) {
             let text = "is for the certificate of a private key, and JWTSecret has none";
             self.fault(Status::InvalidOption, name, text);
         }
     }
 
-    pub(super) fn assertion_header(&mut self) -> Header {
+    pub(super) fn assertion_header(&mut self) -> JoseHeader {
         let additional = self.members(Name::JWTHeaders);
-        for name in FORBIDDEN.into_iter().filter(|name| additional.have(name)) {
+        for name in FORBIDDEN.into_iter().filter(|name| additional.contains_key(name)) {
             let text = format!("sets {name}, which no assertion may carry");
             self.fault(Status::InvalidOption, Name::JWTHeaders, &text);
         }
         // What stands beside a key comes with the key, so that the two are never of different times.
         let said = self.value(Name::JWTKeyID).filter(|value| value.origin != Origin::KeyFile);
         let key_id = said.map(|value| value.text.reveal().to_owned());
-        let other = additional.json("kid").is_some() && additional.shown("kid") != key_id;
+        let other = additional.get_raw("kid").is_some() && additional.get_string("kid") != key_id;
         if key_id.is_some() && other {
             self.fault(
                 Status::InvalidOption,
@@ -209,19 +209,19 @@ impl Reader<'_> {
                 "sets another kid than JWTKeyID; give one of them",
             );
         }
-        Header {
+        JoseHeader {
             algorithm: self.algorithm(&additional),
             key_id,
-            thumbprints: self.thumbprints(),
-            preferred: Vec::new(),
+            cert_headers: self.thumbprints(),
+            preferred_algorithms: Vec::new(),
             additional: additional.without("alg"),
         }
     }
 
     /// JWTAlgorithm, or its synonym, the alg of JWTHeaders.
-    fn algorithm(&mut self, headers: &Members) -> Option<Algorithm> {
+    fn algorithm(&mut self, headers: &RawObject) -> Option<Algorithm> {
         let given = self.text(Name::JWTAlgorithm).and_then(|name| algorithm_called(&name));
-        let Some(name) = headers.shown("alg") else {
+        let Some(name) = headers.get_string("alg") else {
             return given;
         };
         let synonym = algorithm_called(&name);
@@ -259,10 +259,10 @@ impl Reader<'_> {
         wanted
     }
 
-    fn additional_claims(&mut self) -> Members {
+    fn additional_claims(&mut self) -> RawObject {
         let members = self.members(Name::ClaimsAdditional);
-        for name in RESERVED.into_iter().filter(|name| members.have(name)) {
-            if ["exp", "nbf", "iat"].contains(&name) && members.seconds(name).is_none() {
+        for name in RESERVED.into_iter().filter(|name| members.contains_key(name)) {
+            if ["exp", "nbf", "iat"].contains(&name) && members.get_timestamp(name).is_none() {
                 let text = format!("sets {name} to something that is not a number; it is seconds since 1970");
                 self.fault(Status::InvalidOption, Name::ClaimsAdditional, &text);
             }
@@ -273,9 +273,9 @@ impl Reader<'_> {
     }
 
     /// The JSON object that an option is; empty if there is none or it has been found fault with.
-    fn members(&mut self, name: Name) -> Members {
+    fn members(&mut self, name: Name) -> RawObject {
         let Some(value) = self.value(name) else {
-            return Members::default();
+            return RawObject::default();
         };
         value.members().unwrap_or_else(|reason| {
             let text = format!(
@@ -283,7 +283,7 @@ impl Reader<'_> {
                 name.text()
             );
             self.fault(Status::InvalidOption, name, &text);
-            Members::default()
+            RawObject::default()
         })
     }
 }

@@ -101,7 +101,7 @@ fn the_files_of_the_key_are_those_of_the_directory_where_they_were_named() {
 #[test]
 fn thumbprints_are_listed_in_any_case_and_once() {
     assert_eq!(
-        signing("JWTThumbprint= X5T#s256 , x5c,x5t#S256,").header.thumbprints,
+        signing("JWTThumbprint= X5T#s256 , x5c,x5t#S256,").header.cert_headers,
         [Thumbprint::X5tS256, Thumbprint::X5c]
     );
     let error = fault(&format!("{STORE}JWTThumbprint=x5t,sha1"));
@@ -201,11 +201,11 @@ fn an_object_that_cannot_be_read_says_where_and_shows_nothing() {
 #[test]
 fn an_object_reads_in_quotes_in_doubled_braces_and_as_json_itself_where_it_is_flat() {
     let json = |value: &str| signing(&format!("ClaimsAdditional={value}")).additional;
-    let wanted = Members::parse(r#"{"a":"1","b":2}"#).unwrap();
+    let wanted = RawObject::parse(r#"{"a":"1","b":2}"#).unwrap();
     for value in [r#"'{"a":"1","b":2}'"#, r#"{{"a":"1","b":2}}}"#, r#"{"a":"1","b":2}"#] {
         assert_eq!(json(value), wanted, "{value}");
     }
-    assert_eq!(json(r#"{{"a":{"b":"x;y"}}}}}"#), Members::parse(r#"{"a":{"b":"x;y"}}"#).unwrap());
+    assert_eq!(json(r#"{{"a":{"b":"x;y"}}}}}"#), RawObject::parse(r#"{"a":{"b":"x;y"}}"#).unwrap());
     let mut options = Options::parse(STORE).unwrap();
     options.set(&[("ClaimsAdditional", r#""a":1"#)]).unwrap();
     assert!(resolve(&options).config.is_err(), "what is set is taken to the letter");

@@ -10,7 +10,7 @@ const MAX_DELAY_SECS: u64 = 60;
 /// How often a thing has happened in a row, and when last.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
-    count: u32,
+    consecutive: u32,
     last: Option<Duration>,
     jitter: Fraction,
 }
@@ -18,7 +18,7 @@ pub(crate) struct Backoff {
 impl Backoff {
     /// How long the next one has to wait after the last one: jitter takes away up to a quarter.
     pub(crate) fn delay(&self) -> Duration {
-        let doubled = 1_u64.checked_shl(self.count.saturating_sub(1)).unwrap_or(MAX_DELAY_SECS);
+        let doubled = 1_u64.checked_shl(self.consecutive.saturating_sub(1)).unwrap_or(MAX_DELAY_SECS);
         let delay = Duration::from_secs(doubled.min(MAX_DELAY_SECS));
         delay.saturating_sub(self.jitter.scale_duration(delay.checked_div(4).unwrap_or_default()))
     }
@@ -31,9 +31,9 @@ impl Backoff {
     /// It has happened. After twice its delay without another it is the first one again.
     pub(crate) fn record(&mut self, now: Duration, jitter: Fraction) {
         if self.last.is_some_and(|last| now.saturating_sub(last) >= self.delay().saturating_mul(2)) {
-            self.count = 0;
+            self.consecutive = 0;
         }
-        self.count = self.count.saturating_add(1).min(30);
+        self.consecutive = self.consecutive.saturating_add(1).min(30);
         self.last = Some(now);
         self.jitter = jitter;
     }

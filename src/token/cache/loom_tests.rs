@@ -21,16 +21,16 @@ use crate::base::call::CallContext;
 use crate::base::error::{Error, Status};
 use crate::base::jitter::Fraction;
 use crate::base::log::Log;
-use crate::token::Kept;
+use crate::token::CacheState;
 
 /// Whose token it is. Made outside of the models, whose threads have small stacks.
-static ME: LazyLock<Identity> =
-    LazyLock::new(|| Identity::of(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &"me"));
+static TEST_KEY: LazyLock<CacheKey> =
+    LazyLock::new(|| CacheKey::digest(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &"me"));
 
 /// A clock that stands still.
-struct Still(Duration);
+struct LoomClock(Duration);
 
-impl Clock for Still {
+impl Clock for LoomClock {
     fn unix_seconds(&self) -> i64 {
         1_000_000
     }
@@ -41,25 +41,25 @@ impl Clock for Still {
 }
 
 /// A cache, and how often something was fetched for it.
-struct Bench {
-    cache: Cache,
-    clock: Still,
+struct LoomFixture {
+    cache: TokenCache,
+    clock: LoomClock,
     fetches: AtomicUsize,
 }
 
-type Outcome = Result<Arc<Token>>;
+type GetResult = Result<Arc<AccessToken>>;
 
-impl Bench {
+impl LoomFixture {
     fn new() -> Arc<Self> {
         Arc::new(Self {
-            cache: Cache::new(Jitter::pinned(Fraction::new(0)), Arc::default()),
-            clock: Still(Duration::from_secs(10_000)),
+            cache: TokenCache::new(Jitter::pinned(Fraction::new(0)), Arc::default()),
+            clock: LoomClock(Duration::from_secs(10_000)),
             fetches: AtomicUsize::new(0),
         })
     }
 
     /// Tells a fetch from those before it.
-    fn fetched(&self) -> usize {
+    fn next_fetch_number(&self) -> usize {
         self.fetches.fetch_add(1, Ordering::SeqCst)
     }
 
@@ -68,113 +68,115 @@ impl Bench {
     }
 
     /// One that was issued just now, or an hour ago with so many seconds left.
-    fn token(&self, name: &str, left: i64) -> Token {
-        Token {
+    fn token(&self, name: &str, left: i64) -> AccessToken {
+        AccessToken {
             value: Zeroizing::new(CString::new(name).unwrap()),
             scope: None,
             fields: BTreeMap::new(),
             issued_at: self.clock.unix_seconds() + left - 3600,
             expires_at: Some(self.clock.unix_seconds() + left),
-            identity: *ME,
-            kept: Kept::since(self.clock.boot_time() - Duration::from_secs(left.abs_diff(3600))),
+            cache_key: *TEST_KEY,
+            cache_state: CacheState::new(self.clock.boot_time() - Duration::from_secs(left.abs_diff(3600))),
         }
     }
 
-    fn get_with(&self, call: &CallContext, fetch: impl Fn() -> Result<Token>) -> Outcome {
-        self.cache.get(*ME, Want::default(), &self.clock, call, &Vec::new, |_| fetch())
+    fn get_with(&self, call: &CallContext, fetch: impl Fn() -> Result<AccessToken>) -> GetResult {
+        self.cache.get(*TEST_KEY, Requirements::default(), &self.clock, call, &Vec::new, |_| fetch())
     }
 
     /// What a flight goes by that has no token to fall back to.
-    fn conditions(&self) -> Conditions<'_> {
-        let (want, jitter) = (Want::default(), Fraction::default());
-        Conditions {
-            spare: None,
-            want,
+    fn fetch_context(&self) -> FetchContext<'_> {
+        let (want, jitter) = (Requirements::default(), Fraction::default());
+        FetchContext {
+            fallback_token: None,
+            requirements: want,
             clock: &self.clock,
-            made_from: Vec::new(),
-            left: None,
-            jitter,
+            sources: Vec::new(),
+            timeout: None,
+            backoff_jitter: jitter,
             log: Log::default(),
         }
     }
 
     /// A get whose fetch brings a token.
-    fn get(&self) -> Arc<Token> {
-        self.get_with(
-            &CallContext::unbounded(),
-            || Ok(self.token(&format!("fetch {}", self.fetched()), 3600)),
-        )
+    fn get(&self) -> Arc<AccessToken> {
+        self.get_with(&CallContext::unbounded(), || {
+            Ok(self.token(&format!("fetch {}", self.next_fetch_number()), 3600))
+        })
         .unwrap()
     }
 
     /// A get whose fetch fails if it is the first one of all, and else brings a token.
-    fn get_behind(&self, failure: &Error) -> Outcome {
-        self.get_with(&CallContext::unbounded(), || match self.fetched() {
+    fn get_failing_first(&self, failure: &Error) -> GetResult {
+        self.get_with(&CallContext::unbounded(), || match self.next_fetch_number() {
             0 => Err(failure.clone()),
             _ => Ok(self.token("second", 3600)),
         })
     }
 
     /// A token of an hour that is there already, with so many seconds left.
-    fn holding(left: i64) -> (Arc<Self>, Arc<Token>) {
+    fn with_cached_token(left: i64) -> (Arc<Self>, Arc<AccessToken>) {
         let bench = Self::new();
         let token = Arc::new(bench.token("held", left));
-        bench.cache.put(Arc::clone(&token));
+        bench.cache.insert(Arc::clone(&token));
         (bench, token)
     }
 }
 
-fn refusal(status: Status) -> Error {
+fn error_with_status(status: Status) -> Error {
     Error::new(status, "token", "no")
 }
 
-fn invalid_grant() -> Error {
-    refusal(Status::Denied).with_oauth(Some("invalid_grant".to_owned()), None).caused_by_server()
+fn invalid_grant_error() -> Error {
+    error_with_status(Status::Denied).with_oauth(Some("invalid_grant".to_owned()), None).caused_by_server()
 }
 
 /// Runs `body` in every order of what its threads do.
-fn in_every_order(body: impl Fn() + Send + Sync + 'static) {
-    LazyLock::force(&ME);
+fn explore_interleavings(body: impl Fn() + Send + Sync + 'static) {
+    LazyLock::force(&TEST_KEY);
     loom::model(body);
 }
 
-fn spawn<T: 'static>(bench: &Arc<Bench>, work: impl FnOnce(&Bench) -> T + 'static) -> JoinHandle<T> {
+fn spawn<T: 'static>(
+    bench: &Arc<LoomFixture>,
+    work: impl FnOnce(&LoomFixture) -> T + 'static,
+) -> JoinHandle<T> {
     let bench = Arc::clone(bench);
     thread::spawn(move || work(&bench))
 }
 
-fn same(one: &Arc<Token>, other: &Arc<Token>) -> bool {
+fn is_same_token(one: &Arc<AccessToken>, other: &Arc<AccessToken>) -> bool {
     Arc::ptr_eq(one, other)
 }
 
 #[test]
-fn of_two_who_come_together_one_fetches_and_both_have_its_token() {
-    in_every_order(|| {
-        let bench = Bench::new();
-        let other = spawn(&bench, Bench::get);
+fn two_callers_share_one_fetch() {
+    explore_interleavings(|| {
+        let bench = LoomFixture::new();
+        let other = spawn(&bench, LoomFixture::get);
         let token = bench.get();
-        assert!(same(&token, &other.join().unwrap()));
+        assert!(is_same_token(&token, &other.join().unwrap()));
         assert_eq!(bench.fetches(), 1);
     });
 }
 
 #[test]
-fn of_three_who_come_together_one_fetches_and_all_have_its_token() {
-    in_every_order(|| {
-        let bench = Bench::new();
-        let others = [spawn(&bench, Bench::get), spawn(&bench, Bench::get)];
+fn three_callers_share_one_fetch() {
+    explore_interleavings(|| {
+        let bench = LoomFixture::new();
+        let others = [spawn(&bench, LoomFixture::get), spawn(&bench, LoomFixture::get)];
         let token = bench.get();
-        assert!(others.into_iter().all(|other| same(&token, &other.join().unwrap())));
+        assert!(others.into_iter().all(|other| is_same_token(&token, &other.join().unwrap())));
         assert_eq!(bench.fetches(), 1);
     });
 }
 
 #[test]
-fn a_leader_that_gives_up_fails_alone() {
+fn leader_timeout_or_cancel_fails_only_leader() {
     for status in [Status::Timeout, Status::Cancelled] {
-        in_every_order(move || {
-            let bench = Bench::new();
-            let ask = move |bench: &Bench| bench.get_behind(&refusal(status));
+        explore_interleavings(move || {
+            let bench = LoomFixture::new();
+            let ask = move |bench: &LoomFixture| bench.get_failing_first(&error_with_status(status));
             let other = spawn(&bench, ask);
             let outcomes = [ask(&bench), other.join().unwrap()];
             let failed: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
@@ -185,36 +187,36 @@ fn a_leader_that_gives_up_fails_alone() {
 }
 
 /// Two who come while a flight ends by `end` without an outcome for all: one of them makes the fetch of both.
-fn one_of_two_takes_over(end: impl Fn(Flight<'_>, &Bench) + Send + Sync + 'static) {
-    in_every_order(move || {
-        let bench = Bench::new();
-        let entry = bench.cache.entry(*ME);
-        let flight = entry.lock().take_off();
-        let others = [spawn(&bench, Bench::get), spawn(&bench, Bench::get)];
+fn assert_waiter_takes_over(end: impl Fn(Flight<'_>, &LoomFixture) + Send + Sync + 'static) {
+    explore_interleavings(move || {
+        let bench = LoomFixture::new();
+        let entry = bench.cache.entry(*TEST_KEY);
+        let flight = entry.lock().start_flight();
+        let others = [spawn(&bench, LoomFixture::get), spawn(&bench, LoomFixture::get)];
         end(Flight::new(&entry, flight), &bench);
         let [one, other] = others.map(|other| other.join().unwrap());
-        assert!(same(&one, &other) && bench.fetches() == 1);
+        assert!(is_same_token(&one, &other) && bench.fetches() == 1);
     });
 }
 
 #[test]
-fn one_of_those_who_wait_takes_over_from_a_leader_that_gives_up() {
-    one_of_two_takes_over(|flight, bench| {
-        let failed = flight.run(bench.conditions(), || Err(refusal(Status::Timeout)));
+fn waiter_takes_over_after_leader_timeout() {
+    assert_waiter_takes_over(|flight, bench| {
+        let failed = flight.run(bench.fetch_context(), || Err(error_with_status(Status::Timeout)));
         assert_eq!(failed.unwrap_err().status(), Status::Timeout);
     });
 }
 
 #[test]
-fn one_of_those_who_wait_takes_over_from_a_leader_that_panics() {
-    one_of_two_takes_over(|flight, _| drop(flight));
+fn waiter_takes_over_after_leader_panic() {
+    assert_waiter_takes_over(|flight, _| drop(flight));
 }
 
 #[test]
-fn a_refused_grant_is_asked_for_once_and_refused_to_all() {
-    in_every_order(|| {
-        let bench = Bench::new();
-        let ask = |bench: &Bench| bench.get_behind(&invalid_grant());
+fn denied_grant_is_fetched_once_for_all() {
+    explore_interleavings(|| {
+        let bench = LoomFixture::new();
+        let ask = |bench: &LoomFixture| bench.get_failing_first(&invalid_grant_error());
         let others = [spawn(&bench, ask), spawn(&bench, ask)];
         assert_eq!(ask(&bench).unwrap_err().status(), Status::Denied);
         for other in others {
@@ -225,16 +227,16 @@ fn a_refused_grant_is_asked_for_once_and_refused_to_all() {
 }
 
 #[test]
-fn what_is_wrong_with_the_network_is_heard_by_who_waited_and_not_asked_again_by_them() {
+fn network_error_is_shared_with_waiters() {
     let waited = Arc::new(AtomicUsize::new(0));
     let heard = Arc::clone(&waited);
-    in_every_order(move || {
-        let bench = Bench::new();
-        let entry = bench.cache.entry(*ME);
-        let flight = entry.lock().take_off();
-        let waiter = spawn(&bench, |bench| bench.get_behind(&refusal(Status::Tls)));
-        let fetch = || Err(refusal(Status::Network));
-        Flight::new(&entry, flight).run(bench.conditions(), fetch).unwrap_err();
+    explore_interleavings(move || {
+        let bench = LoomFixture::new();
+        let entry = bench.cache.entry(*TEST_KEY);
+        let flight = entry.lock().start_flight();
+        let waiter = spawn(&bench, |bench| bench.get_failing_first(&error_with_status(Status::Tls)));
+        let fetch = || Err(error_with_status(Status::Network));
+        Flight::new(&entry, flight).run(bench.fetch_context(), fetch).unwrap_err();
         let told = waiter.join().unwrap().unwrap_err().status();
         // Who comes when it is over asks for himself.
         assert_eq!(told, if bench.fetches() == 0 { Status::Network } else { Status::Tls });
@@ -244,65 +246,67 @@ fn what_is_wrong_with_the_network_is_heard_by_who_waited_and_not_asked_again_by_
 }
 
 #[test]
-fn a_token_that_two_reject_is_fetched_anew_once() {
-    in_every_order(|| {
-        let (bench, held) = Bench::holding(3600);
+fn token_rejected_twice_is_fetched_once() {
+    explore_interleavings(|| {
+        let (bench, held) = LoomFixture::with_cached_token(3600);
         let rejected = Arc::clone(&held);
         let other = spawn(&bench, move |bench| {
             // So late that two rejections in a row would both count.
-            bench.cache.reject(&rejected, &Still(bench.clock.0 + Duration::from_secs(2)));
+            bench.cache.reject(&rejected, &LoomClock(bench.clock.0 + Duration::from_secs(2)));
             bench.get()
         });
         bench.cache.reject(&held, &bench.clock);
         let token = bench.get();
-        assert!(same(&token, &other.join().unwrap()) && held.is_retired() && !token.is_retired());
+        assert!(
+            is_same_token(&token, &other.join().unwrap()) && held.is_invalidated() && !token.is_invalidated()
+        );
         assert_eq!(bench.fetches(), 1);
     });
 }
 
 #[test]
-fn a_token_that_ends_soon_is_renewed_by_one_and_nobody_waits() {
-    in_every_order(|| {
-        let (bench, held) = Bench::holding(30);
-        let others = [spawn(&bench, Bench::get), spawn(&bench, Bench::get)];
+fn early_refresh_runs_once_without_waiting() {
+    explore_interleavings(|| {
+        let (bench, held) = LoomFixture::with_cached_token(30);
+        let others = [spawn(&bench, LoomFixture::get), spawn(&bench, LoomFixture::get)];
         let tokens = [bench.get()].into_iter().chain(others.map(|other| other.join().unwrap()));
-        let renewed: Vec<_> = tokens.filter(|token| !same(token, &held)).collect();
-        assert!(!renewed.is_empty() && renewed.iter().all(|token| same(token, &bench.get())));
-        assert!(held.is_retired() && bench.fetches() == 1);
+        let renewed: Vec<_> = tokens.filter(|token| !is_same_token(token, &held)).collect();
+        assert!(!renewed.is_empty() && renewed.iter().all(|token| is_same_token(token, &bench.get())));
+        assert!(held.is_invalidated() && bench.fetches() == 1);
     });
 }
 
 #[test]
-fn a_renewal_that_fails_is_tried_by_one_and_all_go_on() {
-    in_every_order(|| {
-        let (bench, held) = Bench::holding(30);
-        let ask = |bench: &Bench| bench.get_behind(&refusal(Status::Network)).unwrap();
+fn failed_refresh_runs_once_and_keeps_token() {
+    explore_interleavings(|| {
+        let (bench, held) = LoomFixture::with_cached_token(30);
+        let ask = |bench: &LoomFixture| bench.get_failing_first(&error_with_status(Status::Network)).unwrap();
         let others = [spawn(&bench, ask), spawn(&bench, ask)];
-        assert!(same(&ask(&bench), &held));
-        assert!(others.into_iter().all(|other| same(&other.join().unwrap(), &held)));
+        assert!(is_same_token(&ask(&bench), &held));
+        assert!(others.into_iter().all(|other| is_same_token(&other.join().unwrap(), &held)));
         assert_eq!(bench.fetches(), 1);
     });
 }
 
 #[test]
-fn who_asks_behind_a_clear_never_has_what_was_cleared() {
-    in_every_order(|| {
-        let (bench, held) = Bench::holding(3600);
-        let other = spawn(&bench, Bench::get);
+fn cleared_token_is_never_returned_afterwards() {
+    explore_interleavings(|| {
+        let (bench, held) = LoomFixture::with_cached_token(3600);
+        let other = spawn(&bench, LoomFixture::get);
         bench.cache.clear();
-        assert!(held.is_retired());
+        assert!(held.is_invalidated());
         let token = bench.get();
-        assert!(!same(&token, &held) && !token.is_retired());
+        assert!(!is_same_token(&token, &held) && !token.is_invalidated());
         other.join().unwrap();
-        assert!(same(&bench.get(), &token), "there is one for all who come later");
+        assert!(is_same_token(&bench.get(), &token), "there is one for all who come later");
     });
 }
 
 #[test]
-fn a_clear_leaves_nobody_waiting() {
-    in_every_order(|| {
-        let bench = Bench::new();
-        let others = [spawn(&bench, Bench::get), spawn(&bench, Bench::get)];
+fn clear_leaves_no_caller_waiting() {
+    explore_interleavings(|| {
+        let bench = LoomFixture::new();
+        let others = [spawn(&bench, LoomFixture::get), spawn(&bench, LoomFixture::get)];
         bench.cache.clear();
         for other in others {
             other.join().unwrap();
@@ -312,10 +316,10 @@ fn a_clear_leaves_nobody_waiting() {
 }
 
 #[test]
-fn one_who_waits_is_woken_by_a_cancel() {
-    in_every_order(|| {
-        let bench = Bench::new();
-        bench.cache.entry(*ME).lock().take_off();
+fn cancel_wakes_waiter() {
+    explore_interleavings(|| {
+        let bench = LoomFixture::new();
+        bench.cache.entry(*TEST_KEY).lock().start_flight();
         let call = CallContext::unbounded();
         let cancel = Arc::clone(&call.cancel);
         let waiter = spawn(&bench, move |bench| bench.get_with(&call, || panic!("there is a leader")));
@@ -325,67 +329,67 @@ fn one_who_waits_is_woken_by_a_cancel() {
 }
 
 #[test]
-fn a_cancel_ends_one_who_waits_and_the_others_have_their_token() {
-    in_every_order(|| {
-        let bench = Bench::new();
+fn cancel_of_one_caller_spares_others() {
+    explore_interleavings(|| {
+        let bench = LoomFixture::new();
         let call = CallContext::unbounded();
         let cancel = Arc::clone(&call.cancel);
         let cancelled = spawn(&bench, move |bench| {
             bench.get_with(&call, || {
-                bench.fetched();
+                bench.next_fetch_number();
                 call.check()?;
                 Ok(bench.token("mine", 3600))
             })
         });
-        let other = spawn(&bench, Bench::get);
+        let other = spawn(&bench, LoomFixture::get);
         cancel.cancel();
         other.join().unwrap();
         let outcome = cancelled.join().unwrap();
-        assert!(outcome.is_ok_and(|token| !token.is_retired()) || bench.fetches() <= 2);
+        assert!(outcome.is_ok_and(|token| !token.is_invalidated()) || bench.fetches() <= 2);
     });
 }
 
 #[test]
-fn what_is_put_while_another_takes_is_either_taken_or_there() {
-    in_every_order(|| {
-        let (bench, held) = Bench::holding(3600);
+fn concurrent_insert_and_remove_lose_no_token() {
+    explore_interleavings(|| {
+        let (bench, held) = LoomFixture::with_cached_token(3600);
         let put = Arc::new(bench.token("put", 3600));
         let new = Arc::clone(&put);
-        let putting = spawn(&bench, move |bench| bench.cache.put(new));
-        let taken = bench.cache.take(*ME).unwrap();
+        let putting = spawn(&bench, move |bench| bench.cache.insert(new));
+        let taken = bench.cache.remove(*TEST_KEY).unwrap();
         putting.join().unwrap();
-        assert!(held.is_retired());
-        match bench.cache.peek(*ME, Want::default(), &bench.clock) {
-            Some(there) => assert!(same(&taken, &held) && same(&there, &put)),
-            None => assert!(same(&taken, &put)),
+        assert!(held.is_invalidated());
+        match bench.cache.peek(*TEST_KEY, Requirements::default(), &bench.clock) {
+            Some(there) => assert!(is_same_token(&taken, &held) && is_same_token(&there, &put)),
+            None => assert!(is_same_token(&taken, &put)),
         }
     });
 }
 
 #[test]
-fn what_is_put_is_handed_out_whatever_was_refused_meanwhile() {
-    in_every_order(|| {
-        let bench = Bench::new();
-        let refused = spawn(&bench, |bench| bench.get_behind(&invalid_grant()));
-        let forgetting = spawn(&bench, |bench| bench.cache.forget_refusal(*ME));
+fn inserted_token_survives_concurrent_denial() {
+    explore_interleavings(|| {
+        let bench = LoomFixture::new();
+        let refused = spawn(&bench, |bench| bench.get_failing_first(&invalid_grant_error()));
+        let forgetting = spawn(&bench, |bench| bench.cache.clear_negative(*TEST_KEY));
         let put = Arc::new(bench.token("put", 3600));
-        bench.cache.put(Arc::clone(&put));
+        bench.cache.insert(Arc::clone(&put));
         let _ = refused.join().unwrap();
         forgetting.join().unwrap();
         let before = bench.fetches();
-        assert!(same(&bench.get(), &put) && bench.fetches() == before);
+        assert!(is_same_token(&bench.get(), &put) && bench.fetches() == before);
     });
 }
 
 #[test]
-fn what_was_forgotten_or_taken_is_asked_for_anew() {
-    in_every_order(|| {
-        let bench = Bench::new();
-        bench.get_behind(&invalid_grant()).unwrap_err();
-        let taking = spawn(&bench, |bench| bench.cache.take(*ME));
-        bench.cache.forget_refusal(*ME);
+fn cleared_or_removed_entry_is_fetched_again() {
+    explore_interleavings(|| {
+        let bench = LoomFixture::new();
+        bench.get_failing_first(&invalid_grant_error()).unwrap_err();
+        let taking = spawn(&bench, |bench| bench.cache.remove(*TEST_KEY));
+        bench.cache.clear_negative(*TEST_KEY);
         let token = bench.get();
-        assert!(taking.join().unwrap().is_none_or(|taken| same(&taken, &token)));
+        assert!(taking.join().unwrap().is_none_or(|taken| is_same_token(&taken, &token)));
         assert_eq!(bench.fetches(), 2);
     });
 }

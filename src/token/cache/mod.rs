@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::ptr;
 use std::sync::Arc;
 
-use crate::base::cache_key::Identity;
+use crate::base::cache_key::CacheKey;
 use crate::base::call::CallContext;
 use crate::base::clock::Clock;
 use crate::base::error::{Result, Status};
@@ -19,34 +19,34 @@ use crate::base::jitter::Jitter;
 use crate::base::stats::{Counter, Stats};
 use crate::sys::sync::Mutex;
 use crate::sys::sync::atomic::{AtomicU64, Ordering};
-use crate::token::Token;
+use crate::token::AccessToken;
 
 mod backoff;
 mod entry;
 mod freshness;
 
-use entry::{Conditions, Entry, Flight, State, Step};
-use freshness::{Moment, is_usable, lives};
+use entry::{CacheAction, CacheEntry, EntryState, FetchContext, Flight};
+use freshness::{Now, has_lifetime, is_usable};
 
 pub(crate) use backoff::Backoff;
-pub use entry::{FetchKind, Sources};
-pub use freshness::{Want, good_until, renewal_at};
+pub use entry::{FetchKind, SourceVersions};
+pub use freshness::{Requirements, fresh_until, refresh_at};
 
 /// Beyond this many identities, the one that nobody has asked for the longest leaves.
-const MOST: usize = 10_000;
+const MAX_ENTRIES: usize = 10_000;
 
-type Entries = HashMap<Identity, Arc<Entry>>;
+type EntryMap = HashMap<CacheKey, Arc<CacheEntry>>;
 
 /// The tokens of one process.
 #[derive(Default)]
-pub struct Cache {
-    entries: Mutex<Entries>,
-    uses: AtomicU64,
+pub struct TokenCache {
+    entries: Mutex<EntryMap>,
+    use_counter: AtomicU64,
     jitter: Jitter,
     stats: Arc<Stats>,
 }
 
-impl Cache {
+impl TokenCache {
     /// An empty one, whose backoff has that jitter, and which is counted in `stats`.
     #[must_use]
     pub fn new(jitter: Jitter, stats: Arc<Stats>) -> Self {
@@ -60,54 +60,55 @@ impl Cache {
     /// Those of `fetch`, perhaps from memory; [`Status::Timeout`] and [`Status::Cancelled`] while waiting for another's.
     pub fn get(
         &self,
-        identity: Identity,
-        want: Want,
+        identity: CacheKey,
+        want: Requirements,
         clock: &dyn Clock,
         call: &CallContext,
-        made_from: &dyn Fn() -> Sources,
-        mut fetch: impl FnMut(FetchKind) -> Result<Token>,
-    ) -> Result<Arc<Token>> {
+        made_from: &dyn Fn() -> SourceVersions,
+        mut fetch: impl FnMut(FetchKind) -> Result<AccessToken>,
+    ) -> Result<Arc<AccessToken>> {
         let entry = self.entry(identity);
         loop {
             let left = call.deadline.remaining();
             let mut state = entry.lock();
-            match state.step(want, Moment::of(clock), left) {
-                Step::Take(token) => {
+            match state.next_action(want, Now::from_clock(clock), left) {
+                CacheAction::Use(token) => {
                     self.stats.count(Counter::CacheHits);
                     return Ok(token);
                 }
-                Step::Lead(flight, kind, spare) => {
+                CacheAction::Fetch(flight, kind, spare) => {
                     drop(state);
-                    let conditions = Conditions {
-                        spare,
-                        want,
+                    let conditions = FetchContext {
+                        fallback_token: spare,
+                        requirements: want,
                         clock,
-                        made_from: made_from(),
-                        left: want.time_for(kind, left),
-                        jitter: self.jitter.sample(),
+                        sources: made_from(),
+                        timeout: want.fetch_timeout(kind, left),
+                        backoff_jitter: self.jitter.sample(),
                         log: call.log.clone(),
                     };
                     match Flight::new(&entry, flight).run(conditions, || fetch(kind)) {
                         // The token expired during the short time that its renewal had: now there is more of it.
                         Err(error)
-                            if kind == FetchKind::EarlyRenewal
+                            if kind == FetchKind::EarlyRefresh
                                 && error.status() == Status::Timeout
                                 && !call.deadline.is_past() => {}
                         outcome => return outcome,
                     }
                 }
-                Step::Refused(error, was_made_from) => {
+                CacheAction::Fail(error, was_made_from) => {
                     drop(state);
                     if made_from() == was_made_from {
                         self.stats.count(Counter::NegativeCacheHits);
                         return Err(error);
                     }
-                    entry.lock().forget_refusal();
+                    entry.lock().clear_negative();
                 }
-                Step::Wait(flight) => {
-                    match entry.wait(state, flight, call)? {
+                CacheAction::Wait(flight) => {
+                    match entry.wait_for_flight(state, flight, call)? {
                         // Woken late: it was rejected or expired in between.
-                        Some(Ok(token)) if lives(&token) && !is_usable(&token, want, Moment::of(clock)) => {}
+                        Some(Ok(token))
+                            if has_lifetime(&token) && !is_usable(&token, want, Now::from_clock(clock)) => {}
                         Some(outcome) => {
                             if outcome.is_ok() {
                                 self.stats.count(Counter::CacheHits);
@@ -122,26 +123,31 @@ impl Cache {
     }
 
     /// A usable token, if there is one, without fetching or waiting.
-    pub fn peek(&self, identity: Identity, want: Want, clock: &dyn Clock) -> Option<Arc<Token>> {
+    pub fn peek(
+        &self,
+        identity: CacheKey,
+        want: Requirements,
+        clock: &dyn Clock,
+    ) -> Option<Arc<AccessToken>> {
         let entry = self.entries.lock().get(&identity).cloned()?;
-        self.use_now(&entry);
-        entry.lock().usable(want, Moment::of(clock))
+        self.touch(&entry);
+        entry.lock().usable_token(want, Now::from_clock(clock))
     }
 
     /// Puts in `token`, which nobody has fetched, where there is none and none is being fetched.
-    pub fn seed(&self, identity: Identity, token: Token) {
-        self.change(identity, |state| {
-            if state.token.is_none() && state.is_idle() {
-                state.keep(Arc::new(token));
+    pub fn insert_if_absent(&self, identity: CacheKey, token: AccessToken) {
+        self.update(identity, |state| {
+            if state.token.is_none() && state.has_no_flight() {
+                state.store_token(Arc::new(token));
             }
         });
     }
 
     /// The API refused `token`: if it is the current one of its identity, it is dropped, and the next call fetches.
     /// Rejections in a row count only when 1, 2, 4 … 60 s lie between them.
-    pub fn reject(&self, token: &Token, clock: &dyn Clock) {
-        let Some(entry) = self.entries.lock().get(&token.identity).cloned() else {
-            token.retire();
+    pub fn reject(&self, token: &AccessToken, clock: &dyn Clock) {
+        let Some(entry) = self.entries.lock().get(&token.cache_key).cloned() else {
+            token.invalidate();
             return;
         };
         let mut state = entry.lock();
@@ -151,26 +157,26 @@ impl Cache {
     }
 
     /// Keeps a token that came in another way than by a fetch.
-    pub fn put(&self, token: Arc<Token>) {
-        self.change(token.identity, |state| state.keep(token));
+    pub fn insert(&self, token: Arc<AccessToken>) {
+        self.update(token.cache_key, |state| state.store_token(token));
     }
 
     /// Takes the token of `identity` away, be it good or not, and what was refused with it.
-    pub fn take(&self, identity: Identity) -> Option<Arc<Token>> {
+    pub fn remove(&self, identity: CacheKey) -> Option<Arc<AccessToken>> {
         let mut entries = self.entries.lock();
-        entries.remove(&identity)?.lock().drop_token()
+        entries.remove(&identity)?.lock().take_token()
     }
 
     /// Forgets what `identity` was refused.
-    pub fn forget_refusal(&self, identity: Identity) {
+    pub fn clear_negative(&self, identity: CacheKey) {
         let entry = self.entries.lock().get(&identity).cloned();
         if let Some(entry) = entry {
-            entry.lock().forget_refusal();
+            entry.lock().clear_negative();
         }
     }
 
     /// How many identities there are.
-    pub fn identities(&self) -> usize {
+    pub fn entry_count(&self) -> usize {
         self.entries.lock().len()
     }
 
@@ -178,35 +184,35 @@ impl Cache {
     pub fn clear(&self) {
         let entries = std::mem::take(&mut *self.entries.lock());
         for entry in entries.values() {
-            entry.lock().drop_token();
+            entry.lock().take_token();
         }
     }
 
     /// Changes what there is of `identity` while nobody can take it away: what is put is there, or was taken.
-    fn change(&self, identity: Identity, change: impl FnOnce(&mut State)) {
+    fn update(&self, identity: CacheKey, change: impl FnOnce(&mut EntryState)) {
         let mut entries = self.entries.lock();
-        change(&mut self.entry_in(&mut entries, identity).lock());
+        change(&mut self.get_or_insert_entry(&mut entries, identity).lock());
     }
 
-    fn entry(&self, identity: Identity) -> Arc<Entry> {
-        self.entry_in(&mut self.entries.lock(), identity)
+    fn entry(&self, identity: CacheKey) -> Arc<CacheEntry> {
+        self.get_or_insert_entry(&mut self.entries.lock(), identity)
     }
 
-    fn entry_in(&self, entries: &mut Entries, identity: Identity) -> Arc<Entry> {
-        if entries.len() >= MOST && !entries.contains_key(&identity) {
-            self.make_room(entries);
+    fn get_or_insert_entry(&self, entries: &mut EntryMap, identity: CacheKey) -> Arc<CacheEntry> {
+        if entries.len() >= MAX_ENTRIES && !entries.contains_key(&identity) {
+            self.evict_lru(entries);
         }
         let entry = Arc::clone(entries.entry(identity).or_default());
-        self.use_now(&entry);
+        self.touch(&entry);
         entry
     }
 
     /// A stranger's many identities drive out each other before those that are in use.
-    fn make_room(&self, entries: &mut Entries) {
+    fn evict_lru(&self, entries: &mut EntryMap) {
         let longest_unused = entries
             .iter()
-            .filter(|(_, entry)| entry.lock().is_idle())
-            .min_by_key(|(_, entry)| entry.used.load(Ordering::Relaxed))
+            .filter(|(_, entry)| entry.lock().has_no_flight())
+            .min_by_key(|(_, entry)| entry.last_used.load(Ordering::Relaxed))
             .map(|(identity, _)| *identity);
         if let Some(identity) = longest_unused {
             entries.remove(&identity);
@@ -214,8 +220,8 @@ impl Cache {
         }
     }
 
-    fn use_now(&self, entry: &Entry) {
-        entry.used.store(self.uses.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+    fn touch(&self, entry: &CacheEntry) {
+        entry.last_used.store(self.use_counter.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use authgrant::authorize::{Expected, Listener, Pages};
 use authgrant::base::call::CallContext;
 use authgrant::base::secret::Secret;
-use authgrant::base::url::Url;
+use authgrant::base::url::EndpointUrl;
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
@@ -18,7 +18,7 @@ fn main() {
     let port =
         TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
     let redirect = format!("http://localhost:{port}/callback");
-    let listener = Listener::bind(&Url::parse(&redirect).expect("a URL")).expect("a listener");
+    let listener = Listener::bind(&EndpointUrl::parse(&redirect).expect("a URL")).expect("a listener");
     println!("{redirect}");
     let expected = Expected {
         state: Secret::new(state),

@@ -62,7 +62,7 @@ fn client(authority: &Authority, name: &str, key: &KeyPair) -> KeySource {
     store(authority, name, &format!("{}{}", key.serialize_pem(), certificate.pem()))
 }
 
-fn https(server: &Server) -> Url {
+fn https(server: &Server) -> EndpointUrl {
     server.url_of("https://localhost", "/token")
 }
 

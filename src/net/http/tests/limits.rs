@@ -166,7 +166,7 @@ fn localhost_and_literal_addresses_are_asked_of_nobody() {
 
 #[test]
 fn a_host_that_nobody_knows_is_the_networks_fault_by_name() {
-    let url = Url::parse(NAMED).unwrap();
+    let url = EndpointUrl::parse(NAMED).unwrap();
     for network in [asking(|_| Ok(Vec::new())), asking(|_| Err(std::io::Error::other("no such name")))] {
         let error = send(&network, &url, &patient()).unwrap_err().error;
         assert_eq!(error.status(), Status::Network);
@@ -185,7 +185,7 @@ fn a_slow_lookup_ends_with_the_deadline_and_with_a_cancel() {
         let _ = gate.lock().unwrap().recv();
         Ok(Vec::new())
     });
-    let url = Url::parse(NAMED).unwrap();
+    let url = EndpointUrl::parse(NAMED).unwrap();
     let call = within(200);
     let error = in_time(200, || send(&network, &url, &call)).unwrap_err().error;
     assert_eq!(error.status(), Status::Timeout);
@@ -213,7 +213,7 @@ fn clogged(stuck: &'static str) -> (Network, mpsc::Receiver<()>, mpsc::Sender<()
 #[test]
 fn a_ninth_lookup_waits_for_a_place_within_its_own_deadline_and_says_so() {
     let (network, bell, go) = clogged("stuck");
-    let url = |number: usize| Url::parse(&format!("https://stuck{number}.example.com/")).unwrap();
+    let url = |number: usize| EndpointUrl::parse(&format!("https://stuck{number}.example.com/")).unwrap();
     std::thread::scope(|scope| {
         for number in 0..8 {
             let (network, url) = (&network, url(number));
@@ -235,7 +235,8 @@ fn a_ninth_lookup_waits_for_a_place_within_its_own_deadline_and_says_so() {
 #[test]
 fn a_name_that_nobody_answers_for_takes_two_places_and_leaves_the_others_free() {
     let (network, bell, go) = clogged("stuck");
-    let (stuck, other) = (Url::parse("https://stuck.example.com/").unwrap(), Url::parse(NAMED).unwrap());
+    let (stuck, other) =
+        (EndpointUrl::parse("https://stuck.example.com/").unwrap(), EndpointUrl::parse(NAMED).unwrap());
     std::thread::scope(|scope| {
         for _ in 0..10 {
             scope.spawn(|| send(&network, &stuck, &patient()).unwrap_err());
@@ -257,7 +258,7 @@ fn a_connection_that_the_parent_closes_is_not_held_open_by_its_child() {
     use std::io::{Read, Write};
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let url = Url::parse(&format!("http://127.0.0.1:{port}/")).unwrap();
+    let url = EndpointUrl::parse(&format!("http://127.0.0.1:{port}/")).unwrap();
     let server = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();

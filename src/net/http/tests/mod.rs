@@ -206,7 +206,7 @@ fn a_closed_connection_is_the_networks_fault_and_a_new_one_is_not_stale() {
 
 #[test]
 fn a_refused_connection_names_host_port_and_the_systems_reason() {
-    let url = Url::parse(&format!("http://127.0.0.1:{}/", unused_port())).unwrap();
+    let url = EndpointUrl::parse(&format!("http://127.0.0.1:{}/", unused_port())).unwrap();
     let error = send(&network(), &url, &patient()).unwrap_err().error;
     assert_eq!(error.status(), Status::Network);
     assert!(error.message().contains(&format!("127.0.0.1:{}", url.port())), "{error}");
@@ -328,9 +328,9 @@ fn a_failure_says_whether_the_server_had_seen_the_request() {
 
 #[test]
 fn a_server_that_was_not_reached_or_did_not_answer_in_time_has_not_answered() {
-    let nobody = Url::parse(&format!("http://127.0.0.1:{}/", unused_port())).unwrap();
+    let nobody = EndpointUrl::parse(&format!("http://127.0.0.1:{}/", unused_port())).unwrap();
     assert!(!send(&network(), &nobody, &patient()).unwrap_err().answered);
-    let unknown = Url::parse("https://login.example.com/token").unwrap();
+    let unknown = EndpointUrl::parse("https://login.example.com/token").unwrap();
     assert!(!send(&asking(|_| Ok(Vec::new())), &unknown, &patient()).unwrap_err().answered);
     for reply in [|| Reply::Silence, || Reply::Drip(ok("{}"))] {
         let server = Server::plain(move |_, _| reply());
@@ -343,7 +343,7 @@ fn a_server_that_was_not_reached_or_did_not_answer_in_time_has_not_answered() {
 #[test]
 fn a_server_that_closes_on_a_request_that_is_still_going_out_has_answered() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+    let url = EndpointUrl::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
     let server = std::thread::spawn(move || drop(listener.accept().unwrap()));
     let body = Some(Secret::new("a".repeat(8 << 20)));
     let failure = network().send(&Request { body, ..post(&url) }, &Trust::default(), &patient()).unwrap_err();
@@ -451,7 +451,7 @@ fn connections_are_counted() {
 #[test]
 fn connection_ends_when_nothing_is_acknowledged_for_ten_seconds() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+    let url = EndpointUrl::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
     let exchange = Exchange::new(patient(), &post(&url), None).unwrap();
     let line = Dialer(Lookups::system()).dial(&exchange).unwrap();
     let timeout = socket2::SockRef::from(&**line).tcp_user_timeout().unwrap();

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use crate::net::http::testing::*;
 use crate::net::http::tests::tls::{Authority, plainly, reply};
 use crate::net::http::*;
-use crate::net::proxy::{Proxy, Route, User};
+use crate::net::proxy::{Proxy, ProxyConfig, ProxyCredentials};
 
 /// Says these, one after what the client has said each time, then leads to the port if there is one.
 struct Fake {
@@ -53,11 +53,12 @@ impl Fake {
         String::from_utf8(self.heard(0)).unwrap()
     }
 
-    fn route(&self, scheme: &str, user: Option<(&str, &str)>) -> Route {
+    fn route(&self, scheme: &str, user: Option<(&str, &str)>) -> ProxyConfig {
         let address = format!("{scheme}://127.0.0.1:{}", self.port);
         let mut proxy = Proxy::parse(&address, None, "ProxyHost").unwrap();
-        proxy.user = user.map(|(name, password)| User { name: name.into(), password: password.into() });
-        Route::Through(proxy)
+        proxy.credentials =
+            user.map(|(name, password)| ProxyCredentials { name: name.into(), password: password.into() });
+        ProxyConfig::Explicit(proxy)
     }
 }
 
@@ -75,11 +76,11 @@ fn relay(one: &TcpStream, other: &TcpStream) {
 const OPEN: &str = "HTTP/1.1 200 Connection established\r\nVia: x\r\n\r\n";
 const NOWHERE: &str = "https://nowhere.example/token";
 
-fn url(text: &str) -> Url {
-    Url::parse(text).unwrap()
+fn url(text: &str) -> EndpointUrl {
+    EndpointUrl::parse(text).unwrap()
 }
 
-fn refused(route: Route, call: &CallContext) -> Error {
+fn refused(route: ProxyConfig, call: &CallContext) -> Error {
     let trust = Trust { route, ..Trust::default() };
     let failure = network().send(&post(&url(NOWHERE)), &trust, call).unwrap_err();
     assert!(!failure.stale && !failure.answered, "{failure:?}");
@@ -119,15 +120,15 @@ fn connections_are_shared_only_where_the_proxy_is_the_same() {
     let server = authority.server("localhost", plainly, reply);
     let fake = Fake::new(vec![OPEN.into()], Some(server.port));
     let (network, sent) = (network(), server.url_of("https://localhost", "/token"));
-    let kept = |route: Route| {
+    let kept = |route: ProxyConfig| {
         network.send(&post(&sent), &Trust { route, ..authority.trust() }, &patient()).unwrap().kept
     };
-    assert!(!kept(Route::Straight));
+    assert!(!kept(ProxyConfig::Direct));
     for user in [None, Some(("one", "a")), Some(("one", "b"))] {
         assert!(!kept(fake.route("http", user)), "{user:?}");
         assert!(kept(fake.route("http", user)), "{user:?}");
     }
-    assert!(kept(Route::Straight));
+    assert!(kept(ProxyConfig::Direct));
 }
 
 #[test]
@@ -202,7 +203,7 @@ fn a_user_of_the_environment_is_spoken_of_by_its_variable() {
     let fake = Fake::new(vec![b"HTTP/1.1 407 x\r\n\r\n".to_vec()], None);
     let value = format!("http://127.0.0.1:{}", fake.port);
     let proxy = Proxy::parse(&value, None, "https_proxy");
-    let error = refused(Route::Environment { proxy, except: Vec::new() }, &patient());
+    let error = refused(ProxyConfig::FromEnv { proxy, no_proxy: Vec::new() }, &patient());
     assert!(error.message().contains("(https_proxy)"), "{error}");
     assert!(error.message().contains("set the user and password in https_proxy"), "{error}");
 }
@@ -292,7 +293,7 @@ fn a_cancel_ends_the_wait_for_a_proxy() {
 fn a_proxy_that_cannot_be_reached_is_named_and_not_the_server() {
     let port = unused_port();
     let proxy = Proxy::parse(&format!("127.0.0.1:{port}"), None, "ProxyHost").unwrap();
-    let error = refused(Route::Through(proxy), &patient());
+    let error = refused(ProxyConfig::Explicit(proxy), &patient());
     assert_eq!(error.status(), Status::Network);
     assert!(
         error.message().contains(&format!("the proxy 127.0.0.1:{port} (ProxyHost): could not")),
@@ -300,7 +301,7 @@ fn a_proxy_that_cannot_be_reached_is_named_and_not_the_server() {
     );
     let deaf = Deaf::new();
     let proxy = Proxy::parse(&format!("127.0.0.1:{}", deaf.port()), None, "ProxyHost").unwrap();
-    let error = in_time(300, || refused(Route::Through(proxy), &within(300)));
+    let error = in_time(300, || refused(ProxyConfig::Explicit(proxy), &within(300)));
     assert!(error.message().contains(&format!("could not connect to 127.0.0.1:{}", deaf.port())), "{error}");
 }
 

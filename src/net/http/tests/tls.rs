@@ -75,7 +75,7 @@ pub(in crate::net::http) fn reply(_: usize, _: &str) -> Reply {
     Reply::Keep(ok("{}"))
 }
 
-fn https(server: &Server) -> Url {
+fn https(server: &Server) -> EndpointUrl {
     server.url_of("https://localhost", "/token")
 }
 
@@ -215,7 +215,8 @@ fn a_server_that_speaks_no_tls_is_a_fault_of_tls() {
     for text in ["HTTP/1.1 400 Bad Request\r\n\r\n", ""] {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url =
-            Url::parse(&format!("https://localhost:{}/", listener.local_addr().unwrap().port())).unwrap();
+            EndpointUrl::parse(&format!("https://localhost:{}/", listener.local_addr().unwrap().port()))
+                .unwrap();
         let server = std::thread::spawn(move || {
             use std::io::{Read, Write};
             let (mut stream, _) = listener.accept().unwrap();
@@ -237,7 +238,8 @@ fn a_server_that_speaks_no_tls_is_a_fault_of_tls() {
 fn a_handshake_that_is_not_answered_ends_on_time_and_with_a_cancel() {
     let authority = Authority::new();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = Url::parse(&format!("https://localhost:{}/", listener.local_addr().unwrap().port())).unwrap();
+    let url =
+        EndpointUrl::parse(&format!("https://localhost:{}/", listener.local_addr().unwrap().port())).unwrap();
     let (network, trust, call) = (network(), authority.trust(), within(300));
     let error = in_time(300, || network.send(&post(&url), &trust, &call)).unwrap_err().error;
     assert_eq!(error.status(), Status::Timeout);
@@ -291,7 +293,7 @@ fn an_address_that_does_not_answer_or_refuses_leaves_time_for_the_next() {
         let at = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port));
         Ok(vec![at(unused_port()), at(silent), at(port)])
     });
-    let url = Url::parse("https://login.example.com/token").unwrap();
+    let url = EndpointUrl::parse("https://login.example.com/token").unwrap();
     let answer = network.send(&post(&url), &authority.trust(), &within(1_500)).unwrap();
     assert_eq!(answer.status, 200);
 }

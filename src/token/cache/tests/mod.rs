@@ -12,7 +12,7 @@ use super::*;
 use crate::base::error::{Error, Status};
 use crate::base::jitter::Fraction;
 use crate::base::log::Log;
-use crate::token::Kept;
+use crate::token::CacheState;
 
 mod eviction;
 mod freshness;
@@ -21,59 +21,59 @@ mod rejections;
 mod single_flight;
 
 /// A clock whose hands a test turns.
-struct Hands {
-    seconds: AtomicI64,
+struct CacheTestClock {
+    elapsed_secs: AtomicI64,
     /// By how much the wall clock was set forward.
-    set: AtomicI64,
+    wall_offset_secs: AtomicI64,
 }
 
-impl Hands {
+impl CacheTestClock {
     fn new() -> Self {
-        Self { seconds: AtomicI64::new(0), set: AtomicI64::new(0) }
+        Self { elapsed_secs: AtomicI64::new(0), wall_offset_secs: AtomicI64::new(0) }
     }
 
     /// Time passes.
-    fn turn(&self, seconds: i64) {
-        self.seconds.fetch_add(seconds, Ordering::SeqCst);
+    fn advance(&self, seconds: i64) {
+        self.elapsed_secs.fetch_add(seconds, Ordering::SeqCst);
     }
 
     /// The wall clock is set forward or back, as daemons, people and a sleep do.
-    fn set(&self, seconds: i64) {
-        self.set.fetch_add(seconds, Ordering::SeqCst);
+    fn adjust_wall_clock(&self, seconds: i64) {
+        self.wall_offset_secs.fetch_add(seconds, Ordering::SeqCst);
     }
 }
 
-impl Clock for Hands {
+impl Clock for CacheTestClock {
     fn unix_seconds(&self) -> i64 {
-        1_000_000 + self.seconds.load(Ordering::SeqCst) + self.set.load(Ordering::SeqCst)
+        1_000_000 + self.elapsed_secs.load(Ordering::SeqCst) + self.wall_offset_secs.load(Ordering::SeqCst)
     }
 
     fn boot_time(&self) -> Duration {
-        Duration::from_secs(self.seconds.load(Ordering::SeqCst).unsigned_abs())
+        Duration::from_secs(self.elapsed_secs.load(Ordering::SeqCst).unsigned_abs())
     }
 }
 
-fn identity(subject: &str) -> Identity {
-    Identity::of(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &subject)
+fn cache_key(subject: &str) -> CacheKey {
+    CacheKey::digest(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &subject)
 }
 
-fn token(value: &str, life: Option<i64>, clock: &Hands) -> Token {
-    Token {
+fn token(value: &str, life: Option<i64>, clock: &CacheTestClock) -> AccessToken {
+    AccessToken {
         value: Zeroizing::new(CString::new(value).unwrap()),
         scope: None,
         fields: BTreeMap::new(),
         issued_at: clock.unix_seconds(),
         expires_at: life.map(|life| clock.unix_seconds() + life),
-        identity: identity("me"),
-        kept: Kept::since(clock.boot_time()),
+        cache_key: cache_key("me"),
+        cache_state: CacheState::new(clock.boot_time()),
     }
 }
 
-fn want(min_life: i64) -> Want {
-    Want { min_life, ..Want::default() }
+fn requirements(min_life: i64) -> Requirements {
+    Requirements { min_remaining: min_life, ..Requirements::default() }
 }
 
-fn refusal(status: Status) -> Error {
+fn error_with_status(status: Status) -> Error {
     Error::new(status, "token", "no")
 }
 
@@ -81,59 +81,63 @@ fn refusal(status: Status) -> Error {
 const NO_JITTER: Jitter = Jitter::pinned(Fraction::new(0));
 
 /// A fetch that happens once, whatever it is for.
-fn once(fetch: impl FnOnce() -> Result<Token>) -> impl FnMut(FetchKind) -> Result<Token> {
+fn single_fetch(fetch: impl FnOnce() -> Result<AccessToken>) -> impl FnMut(FetchKind) -> Result<AccessToken> {
     let mut fetch = Some(fetch);
     move |_| fetch.take().expect("there is one fetch")()
 }
 
 /// What a flight goes by that has no token to fall back to.
-fn conditions(clock: &Hands) -> Conditions<'_> {
-    Conditions {
-        spare: None,
-        want: want(0),
+fn fetch_context(clock: &CacheTestClock) -> FetchContext<'_> {
+    FetchContext {
+        fallback_token: None,
+        requirements: requirements(0),
         clock,
-        made_from: Vec::new(),
-        left: None,
-        jitter: Fraction::default(),
+        sources: Vec::new(),
+        timeout: None,
+        backoff_jitter: Fraction::default(),
         log: Log::default(),
     }
 }
 
 /// A cache, a clock, and how often it had to fetch.
-struct Bench {
-    cache: Cache,
-    clock: Hands,
+struct CacheFixture {
+    cache: TokenCache,
+    clock: CacheTestClock,
     fetches: AtomicUsize,
 }
 
-impl Bench {
+impl CacheFixture {
     fn new() -> Self {
         Self {
-            cache: Cache::new(NO_JITTER, Arc::default()),
-            clock: Hands::new(),
+            cache: TokenCache::new(NO_JITTER, Arc::default()),
+            clock: CacheTestClock::new(),
             fetches: AtomicUsize::new(0),
         }
     }
 
-    fn ask(&self, want: Want, fetch: impl FnOnce() -> Result<Token>) -> Result<Arc<Token>> {
-        self.ask_within(want, &CallContext::unbounded(), fetch)
-    }
-
-    fn ask_within(
+    fn get_with(
         &self,
-        want: Want,
-        call: &CallContext,
-        fetch: impl FnOnce() -> Result<Token>,
-    ) -> Result<Arc<Token>> {
-        self.cache.get(identity("me"), want, &self.clock, call, &Vec::new, once(fetch))
+        want: Requirements,
+        fetch: impl FnOnce() -> Result<AccessToken>,
+    ) -> Result<Arc<AccessToken>> {
+        self.get_with_call(want, &CallContext::unbounded(), fetch)
     }
 
-    fn get(&self, min_life: i64, life: Option<i64>) -> Arc<Token> {
+    fn get_with_call(
+        &self,
+        want: Requirements,
+        call: &CallContext,
+        fetch: impl FnOnce() -> Result<AccessToken>,
+    ) -> Result<Arc<AccessToken>> {
+        self.cache.get(cache_key("me"), want, &self.clock, call, &Vec::new, single_fetch(fetch))
+    }
+
+    fn get(&self, min_life: i64, life: Option<i64>) -> Arc<AccessToken> {
         let fetch = || {
             let number = self.fetches.fetch_add(1, Ordering::SeqCst);
             Ok(token(&format!("token{number}"), life, &self.clock))
         };
-        self.ask(want(min_life), fetch).unwrap()
+        self.get_with(requirements(min_life), fetch).unwrap()
     }
 
     fn fetches(&self) -> usize {
@@ -142,16 +146,16 @@ impl Bench {
 }
 
 /// What a failing fetch says.
-fn refused_as(error: Error) -> impl Fn(&Bench, Want) -> Result<Arc<Token>> {
+fn failing_fetch(error: Error) -> impl Fn(&CacheFixture, Requirements) -> Result<Arc<AccessToken>> {
     move |bench, want| {
         let fetch = || {
             bench.fetches.fetch_add(1, Ordering::SeqCst);
             Err(error.clone())
         };
-        bench.ask(want, fetch)
+        bench.get_with(want, fetch)
     }
 }
 
-fn oauth(status: Status, error: &str) -> Error {
-    refusal(status).with_oauth(Some(error.to_owned()), None).caused_by_server()
+fn oauth_error(status: Status, error: &str) -> Error {
+    error_with_status(status).with_oauth(Some(error.to_owned()), None).caused_by_server()
 }

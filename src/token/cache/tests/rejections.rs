@@ -4,8 +4,8 @@ use super::*;
 use crate::token::cache::Backoff;
 
 #[test]
-fn only_the_current_token_can_be_rejected() {
-    let bench = Bench::new();
+fn only_current_token_can_be_rejected() {
+    let bench = CacheFixture::new();
     let first = bench.get(0, Some(3600));
     bench.cache.reject(&first, &bench.clock);
     let second = bench.get(0, Some(3600));
@@ -16,8 +16,8 @@ fn only_the_current_token_can_be_rejected() {
 }
 
 #[test]
-fn rejections_in_a_row_are_spaced_ever_more_widely() {
-    let bench = Bench::new();
+fn consecutive_rejections_back_off_exponentially() {
+    let bench = CacheFixture::new();
     let mut accepted = Vec::new();
     for second in 0..200 {
         let before = bench.fetches();
@@ -26,24 +26,24 @@ fn rejections_in_a_row_are_spaced_ever_more_widely() {
         if bench.fetches() > before.max(1) {
             accepted.push(second);
         }
-        bench.clock.turn(1);
+        bench.clock.advance(1);
     }
     assert_eq!(accepted, [0, 1, 3, 7, 15, 31, 63, 123, 183]);
 }
 
 #[test]
-fn after_a_quiet_time_the_first_rejection_counts_at_once() {
-    let bench = Bench::new();
+fn rejection_after_quiet_period_is_immediate() {
+    let bench = CacheFixture::new();
     for _ in 0..4 {
         bench.cache.reject(&bench.get(0, Some(100_000)), &bench.clock);
-        bench.clock.turn(20);
+        bench.clock.advance(20);
     }
     bench.get(0, Some(100_000));
     assert_eq!(bench.fetches(), 5);
 }
 
 #[test]
-fn twice_the_wanted_time_without_a_rejection_is_a_quiet_time() {
+fn backoff_resets_after_twice_its_delay() {
     let accepted = |seconds: &[u64]| -> Vec<bool> {
         let mut backoff = Backoff::default();
         let mut accept = |now| {
@@ -60,12 +60,12 @@ fn twice_the_wanted_time_without_a_rejection_is_a_quiet_time() {
 }
 
 #[test]
-fn a_replaced_token_cannot_be_rejected_however_late() {
-    let bench = Bench::new();
+fn replaced_token_cannot_be_rejected_later() {
+    let bench = CacheFixture::new();
     let first = bench.get(0, Some(100_000));
     bench.cache.reject(&first, &bench.clock);
     let second = bench.get(0, Some(100_000));
-    bench.clock.turn(600);
+    bench.clock.advance(600);
     bench.cache.reject(&first, &bench.clock);
     assert_eq!(bench.get(0, Some(100_000)).value(), second.value());
 }
