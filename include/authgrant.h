@@ -235,6 +235,14 @@
 #define AUTHGRANT_VERSION_NUMBER 100
 
 /**
+ * Header names and values, in the order in which they should be sent, with the token that is in them; in C an
+ * `authgrant_headers`, freed with authgrant_headers_free.
+ *
+ * They never change, and outlive the connection that they came from.
+ */
+typedef struct authgrant_headers authgrant_headers;
+
+/**
  * One connection string with what was set since; in C an `authgrant_connection`, closed with authgrant_close.
  */
 typedef struct authgrant_connection authgrant_connection;
@@ -245,14 +253,6 @@ typedef struct authgrant_connection authgrant_connection;
  * It never changes, outlives the connection that it is about, and may be read from any thread. Texts belong to it.
  */
 typedef struct authgrant_error authgrant_error;
-
-/**
- * Header names and values, in the order in which they should be sent, with the token that is in them; in C an
- * `authgrant_headers`, freed with authgrant_headers_free.
- *
- * They never change, and outlive the connection that they came from.
- */
-typedef struct authgrant_headers authgrant_headers;
 
 /**
  * A count of a token of its own, so that connections and threads do not write to the same memory for each call; in C an

@@ -33,7 +33,7 @@ type Slot = *mut *mut ErrorObject;
 struct Good {
     connection: Connection,
     token: Token,
-    call: CallOptions,
+    call: RawCallOptions,
     buffer: [u8; 16],
     size: usize,
     text: *mut c_char,
@@ -69,8 +69,8 @@ impl Good {
     }
 }
 
-fn call(timeout_ms: i32, min_life_s: i32, flags: u32) -> CallOptions {
-    CallOptions { size: size_of::<CallOptions>(), timeout_ms, min_life_s, flags }
+fn call(timeout_ms: i32, min_life_s: i32, flags: u32) -> RawCallOptions {
+    RawCallOptions { size: size_of::<RawCallOptions>(), timeout_ms, min_life_s, flags }
 }
 
 /// A call with one argument that is refused, and the name of that argument.
@@ -189,9 +189,9 @@ const BAD_LENGTHS: &[Refused] = &[
         let names = good.names.as_ptr();
         authgrant_set_options(good.connection.handle(), names, names, usize::MAX / 2, error)
     }),
-    ("call->size", |good, error| with(good, CallOptions { size: 0, ..call(0, 0, 0) }, error)),
+    ("call->size", |good, error| with(good, RawCallOptions { size: 0, ..call(0, 0, 0) }, error)),
     ("call->size", |good, error| {
-        with(good, CallOptions { size: size_of::<CallOptions>() - 1, ..call(0, 0, 0) }, error)
+        with(good, RawCallOptions { size: size_of::<RawCallOptions>() - 1, ..call(0, 0, 0) }, error)
     }),
     ("call->timeout_ms", |good, error| with(good, call(-1, 0, 0), error)),
     ("call->min_life_s", |good, error| with(good, call(0, -1, 0), error)),
@@ -201,7 +201,7 @@ fn wide(good: &mut Good, length: isize, unit: usize, error: Slot) -> i32 {
     authgrant_open_wide(good.buffer.as_ptr().cast(), length, unit, &raw mut good.handle, error)
 }
 
-fn with(good: &mut Good, call: CallOptions, error: Slot) -> i32 {
+fn with(good: &mut Good, call: RawCallOptions, error: Slot) -> i32 {
     authgrant_get_token_with(good.connection.handle(), &raw const call, &raw mut good.token_slot, error)
 }
 
@@ -452,7 +452,8 @@ fn flags_that_do_not_exist_are_refused() {
 #[test]
 fn a_caller_of_a_later_version_may_hand_over_a_larger_struct() {
     let mut good = Good::new();
-    let later = CallOptions { size: size_of::<CallOptions>() + 8, ..call(1000, 1, AUTHGRANT_NO_PROMPT) };
+    let later =
+        RawCallOptions { size: size_of::<RawCallOptions>() + 8, ..call(1000, 1, AUTHGRANT_NO_PROMPT) };
     assert_eq!(failures(|error| with(&mut good, later, error)), []);
     authgrant_token_free(good.token_slot);
 }

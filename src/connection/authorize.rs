@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::snapshot::Snapshot;
-use super::{Connection, Wishes};
+use super::{CallOptions, Connection};
 use crate::authorize::{self, ShowUrl, Visit};
 use crate::base::call::CallContext;
 use crate::base::error::{Error, Result, Status};
@@ -18,7 +18,7 @@ impl Connection {
     /// # Errors
     /// What the URL lacks.
     pub fn consent_url(&self) -> Result<String> {
-        let snapshot = self.snapshot.load_full();
+        let snapshot = self.snapshot.load_revalidated();
         Ok(authorize::url(&resolve::resolve_consent(snapshot.options(), snapshot.signer.as_ref())?))
     }
 
@@ -29,49 +29,59 @@ impl Connection {
     /// What the consent URL or the token request lacks; those of the visit and of fetching.
     pub fn authorize(&self, show: Option<&ShowUrl<'_>>) -> Result<()> {
         if show.is_none() && Policy::current().forbids(Restriction::Prompt) {
-            return Err(no_browser());
+            return Err(browser_forbidden_error());
         }
-        let snapshot = self.snapshot.load_full();
+        let snapshot = self.snapshot.load_revalidated();
         let authorization = resolve::resolve_authorization(snapshot.options(), snapshot.signer.as_ref())?;
         let (consent, config) = (&authorization.consent, snapshot.config()?);
-        let person = self.begin(CallContext::with_timeout(consent.timeout, "ConsentTimeout"));
+        let person = self.register_call(CallContext::with_timeout(consent.timeout, "ConsentTimeout"));
         let visit = authorize::visit(consent, show, &self.process().browser, &person)?;
         if let Some(exchange) = &authorization.exchange {
-            self.redeem(exchange, &visit, &snapshot, config)?;
+            self.exchange_code(exchange, &visit, &snapshot, config)?;
         }
         if config.flow.login().is_none() {
-            self.process().cache.remove(self.identity(&snapshot, config));
-            self.token(&snapshot, config, Wishes { no_prompt: true, ..Wishes::default() })?;
+            self.process().cache.remove(self.cache_key(&snapshot, config));
+            self.get_or_fetch_token(
+                &snapshot,
+                config,
+                CallOptions { no_prompt: true, ..CallOptions::default() },
+            )?;
         }
         Ok(())
     }
 
     /// Exchanges the code of a visit: for the connection's own token, or to hear who has consented.
-    fn redeem(&self, exchange: &Exchange, visit: &Visit, snapshot: &Snapshot, config: &Config) -> Result<()> {
+    fn exchange_code(
+        &self,
+        exchange: &Exchange,
+        visit: &Visit,
+        snapshot: &Snapshot,
+        config: &Config,
+    ) -> Result<()> {
         let Grant::AuthorizationCode(login) = &exchange.grant else { return Ok(()) };
-        let call = self.call(config, Wishes::default());
-        let identity = self.identity(snapshot, config);
-        let token = self.with_context(identity, &call, false, |context| {
-            grants::redeem(exchange, login, visit, context)
+        let call = self.begin_call(config, CallOptions::default());
+        let identity = self.cache_key(snapshot, config);
+        let token = self.with_grant_context(identity, &call, false, |context| {
+            grants::exchange_code(exchange, login, visit, context)
         })?;
         if config.flow.login().is_some() {
             self.process().cache.insert(Arc::new(token));
         } else {
-            self.live().session.set_id_token(token.fields.get("id_token").cloned());
+            self.state().login_state.set_id_token(token.fields.get("id_token").cloned());
         }
         Ok(())
     }
 
     /// What an administrator's consent has told, with each token of this connection.
-    pub(super) fn with_id_token(&self, mut token: AccessToken) -> AccessToken {
-        if let Some(id_token) = self.live().session.id_token() {
+    pub(super) fn attach_id_token(&self, mut token: AccessToken) -> AccessToken {
+        if let Some(id_token) = self.state().login_state.id_token() {
             token.fields.entry("id_token".to_owned()).or_insert(id_token);
         }
         token
     }
 }
 
-fn no_browser() -> Error {
+fn browser_forbidden_error() -> Error {
     let text = format!(
         "opening a browser is something {}; hand authgrant_authorize a function that shows the URL",
         Restriction::Prompt.rejection_text()

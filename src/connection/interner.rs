@@ -5,38 +5,38 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
-use super::snapshot::{Common, Snapshot, of_now};
+use super::snapshot::{SharedState, Snapshot, process_or_current};
 use crate::base::cache_key::CacheKey;
 use crate::process::Process;
 use crate::sys::{self, PerProcess};
 
 /// The snapshots in use, by a digest of what was said.
-static KNOWN: PerProcess<Mutex<HashMap<CacheKey, Weak<Snapshot>>>> = PerProcess::new();
+static INTERNED: PerProcess<Mutex<HashMap<CacheKey, Weak<Snapshot>>>> = PerProcess::new();
 
-fn known() -> &'static Mutex<HashMap<CacheKey, Weak<Snapshot>>> {
-    KNOWN.get_or_init(Mutex::default)
+fn interned() -> &'static Mutex<HashMap<CacheKey, Weak<Snapshot>>> {
+    INTERNED.get_or_init(Mutex::default)
 }
 
 /// A snapshot that is equal to `fresh` and still good, else `fresh` itself.
-pub(super) fn shared(mut fresh: Snapshot, process: Option<&'static Process>) -> Arc<Snapshot> {
-    if fresh.signer.is_some() || !fresh.said.stand_alone() {
+pub(super) fn intern(mut fresh: Snapshot, process: Option<&'static Process>) -> Arc<Snapshot> {
+    if fresh.signer.is_some() || !fresh.options_as_given.stand_alone() {
         return Arc::new(fresh);
     }
-    let subject = (sys::effective_user_id(), &fresh.said, fresh.policy());
-    let name = CacheKey::digest(&of_now(process).cache_key_secret, &subject);
-    let found = known().lock().get(&name).and_then(Weak::upgrade);
-    if let Some(found) = found.filter(|found| found.is_of_now()) {
+    let subject = (sys::effective_user_id(), &fresh.options_as_given, fresh.policy());
+    let name = CacheKey::digest(&process_or_current(process).cache_key_secret, &subject);
+    let found = interned().lock().get(&name).and_then(Weak::upgrade);
+    if let Some(found) = found.filter(|found| found.is_current()) {
         return found;
     }
-    fresh.common = Some(Common::new(name, process));
+    fresh.shared_state = Some(SharedState::new(name, process));
     let fresh = Arc::new(fresh);
-    known().lock().insert(name, Arc::downgrade(&fresh));
+    interned().lock().insert(name, Arc::downgrade(&fresh));
     fresh
 }
 
 /// The last of those who used the snapshot of `name` is gone.
-pub(super) fn forget(name: &CacheKey) {
-    let mut known = known().lock();
+pub(super) fn remove_if_unused(name: &CacheKey) {
+    let mut known = interned().lock();
     // Another one may have taken its place.
     if known.get(name).is_some_and(|snapshot| snapshot.strong_count() == 0) {
         known.remove(name);
@@ -47,65 +47,73 @@ pub(super) fn forget(name: &CacheKey) {
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use super::super::tests::{Bench, HOUR, bench, open, server};
-    use super::super::{Connection, Wishes};
+    use super::super::tests::{
+        ConnectionFixture, ONE_HOUR_TOKEN_JSON, fixture, open_connection, start_token_server,
+    };
+    use super::super::{CallOptions, Connection};
     use super::*;
     use crate::base::policy::Policy;
     use crate::token::AccessToken;
 
-    fn same(one: &Connection, other: &Connection) -> bool {
-        Arc::ptr_eq(&one.snapshot.last_seen(), &other.snapshot.last_seen())
+    fn have_same_snapshot(one: &Connection, other: &Connection) -> bool {
+        Arc::ptr_eq(&one.snapshot.load(), &other.snapshot.load())
     }
 
-    fn token(connection: &Connection) -> Arc<AccessToken> {
-        connection.get_token(Wishes::default()).unwrap()
+    fn get_token(connection: &Connection) -> Arc<AccessToken> {
+        connection.get_token(CallOptions::default()).unwrap()
     }
 
     /// So many are known of what `bench` says.
-    fn count(bench: &Bench) -> usize {
-        let name = bench.connection.snapshot.last_seen().common.as_ref().unwrap().name;
-        known().lock().get(&name).map_or(0, Weak::strong_count)
+    fn count_snapshot_refs(bench: &ConnectionFixture) -> usize {
+        let name = bench.connection.snapshot.load().shared_state.as_ref().unwrap().interner_key;
+        interned().lock().get(&name).map_or(0, Weak::strong_count)
     }
 
     #[test]
-    fn who_says_the_same_has_the_same_snapshot_until_an_option_parts_them() {
-        let bench = bench("");
-        let equal = bench.equal();
-        assert!(same(&bench.connection, &equal));
-        assert!(!same(&equal, &open(&format!("{};Scope=x", bench.string), bench.process)));
+    fn equal_connections_share_snapshot_until_option_set() {
+        let bench = fixture("");
+        let equal = bench.open_equal_connection();
+        assert!(have_same_snapshot(&bench.connection, &equal));
+        assert!(!have_same_snapshot(
+            &equal,
+            &open_connection(&format!("{};Scope=x", bench.connection_string), bench.process)
+        ));
         equal.set_options(&[("Scope", "x")]).unwrap();
-        assert!(!same(&bench.connection, &equal));
+        assert!(!have_same_snapshot(&bench.connection, &equal));
         bench.connection.set_options(&[("Scope", "x")]).unwrap();
-        assert!(same(&bench.connection, &equal));
+        assert!(have_same_snapshot(&bench.connection, &equal));
     }
 
     #[test]
-    fn the_last_one_leaves_nothing_behind() {
-        let bench = bench("");
-        let name = bench.connection.snapshot.last_seen().common.as_ref().unwrap().name;
-        drop((bench.equal(), bench.equal()));
-        assert_eq!((count(&bench), bench.process.slot_registry.registered_count()), (1, 2));
+    fn snapshot_is_removed_with_last_connection() {
+        let bench = fixture("");
+        let name = bench.connection.snapshot.load().shared_state.as_ref().unwrap().interner_key;
+        drop((bench.open_equal_connection(), bench.open_equal_connection()));
+        assert_eq!((count_snapshot_refs(&bench), bench.process.slot_registry.registered_count()), (1, 2));
         drop(bench.connection);
-        assert!(!known().lock().contains_key(&name));
+        assert!(!interned().lock().contains_key(&name));
         assert_eq!(bench.process.slot_registry.registered_count(), 0);
     }
 
     #[test]
-    fn another_process_has_its_own() {
-        let (one, other) = (bench(""), bench(""));
-        assert!(!same(&open(&one.string, one.process), &open(&one.string, other.process)));
+    fn snapshot_is_not_shared_across_processes() {
+        let (one, other) = (fixture(""), fixture(""));
+        assert!(!have_same_snapshot(
+            &open_connection(&one.connection_string, one.process),
+            &open_connection(&one.connection_string, other.process)
+        ));
     }
 
     #[test]
-    fn what_depends_on_the_moment_is_understood_by_each_for_itself() {
-        let Bench { process, store, .. } = &bench("");
+    fn relative_and_env_references_prevent_sharing() {
+        let ConnectionFixture { process, key_file: store, .. } = &fixture("");
         let (file, key) = (format!("file:{}", store.display()), format!("JWTCertStore={}", store.display()));
         let shares = |text: &str, set: &[(&str, &str)]| {
-            let [one, other] = [open(text, process), open(text, process)];
+            let [one, other] = [open_connection(text, process), open_connection(text, process)];
             for connection in [&one, &other] {
                 connection.set_options(set).unwrap();
             }
-            same(&one, &other)
+            have_same_snapshot(&one, &other)
         };
         assert!(shares(&key, &[("ClientSecret", &file), ("Password", "literal:env:X")]));
         assert!(shares("JWTCertStore=pkcs11:token=t", &[("TrustStore", "")]));
@@ -120,89 +128,95 @@ mod tests {
     }
 
     #[test]
-    fn a_new_connection_sees_what_has_changed_since_an_equal_one_was_understood() {
-        let (authority, endpoint) = server(HOUR);
-        let bench = bench(&format!("am=53;ClientID=c;ClientSecret=s;{endpoint}"));
-        token(&bench.connection);
-        assert!(same(&bench.connection, &bench.equal()), "nothing has changed");
-        let file = bench.store.with_extension("secret");
+    fn changed_secret_file_prevents_snapshot_sharing() {
+        let (authority, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
+        let bench = fixture(&format!("am=53;ClientID=c;ClientSecret=s;{endpoint}"));
+        get_token(&bench.connection);
+        assert!(have_same_snapshot(&bench.connection, &bench.open_equal_connection()), "nothing has changed");
+        let file = bench.key_file.with_extension("secret");
         std::fs::write(&file, "one").unwrap();
         let secret = format!("file:{}", file.display());
         let set = |connection: &Connection| connection.set_options(&[("ClientSecret", &secret)]).unwrap();
         set(&bench.connection);
-        token(&bench.connection);
+        get_token(&bench.connection);
         std::fs::write(&file, "another").unwrap();
-        let equal = bench.equal();
+        let equal = bench.open_equal_connection();
         set(&equal);
-        assert!(!same(&bench.connection, &equal));
-        token(&equal);
+        assert!(!have_same_snapshot(&bench.connection, &equal));
+        get_token(&equal);
         assert_eq!(authority.token_requests().len(), 3, "each secret has a token of its own");
     }
 
     #[test]
-    fn what_one_was_given_is_handed_to_an_equal_one_without_a_look_at_the_cache() {
-        let (_authority, endpoint) = server(HOUR);
-        let bench = bench(&endpoint);
-        let first = token(&bench.connection);
-        assert!(bench.connection.passed_on().is_some());
-        let equal = bench.equal();
-        assert!(equal.recent().is_none());
-        assert!(Arc::ptr_eq(equal.passed_on().unwrap().token(), &first));
-        assert!(equal.recent().is_some(), "it is kept");
-        bench.at(5);
-        assert!(equal.recent().is_none() && equal.passed_on().is_none(), "the cache is asked again");
-        assert!(Arc::ptr_eq(&token(&equal), &first));
+    fn equal_connection_reuses_shared_handle() {
+        let (_authority, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
+        let bench = fixture(&endpoint);
+        let first = get_token(&bench.connection);
+        assert!(bench.connection.get_shared_handle().is_some());
+        let equal = bench.open_equal_connection();
+        assert!(equal.get_cached_handle().is_none());
+        assert!(Arc::ptr_eq(equal.get_shared_handle().unwrap().token(), &first));
+        assert!(equal.get_cached_handle().is_some(), "it is kept");
+        bench.advance_to(5);
+        assert!(
+            equal.get_cached_handle().is_none() && equal.get_shared_handle().is_none(),
+            "the cache is asked again"
+        );
+        assert!(Arc::ptr_eq(&get_token(&equal), &first));
         bench.connection.reject_token(&first);
-        assert!(equal.recent().is_none() && equal.passed_on().is_none());
-        assert!(!Arc::ptr_eq(&token(&equal), &first));
+        assert!(equal.get_cached_handle().is_none() && equal.get_shared_handle().is_none());
+        assert!(!Arc::ptr_eq(&get_token(&equal), &first));
     }
 
     #[test]
-    fn what_is_for_one_alone_is_handed_to_nobody_else() {
-        let (authority, endpoint) = server(HOUR);
+    fn private_token_handle_is_not_shared() {
+        let (authority, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
         let logs_off = format!("LogoffURI={}", authority.url("/revoke"));
         for more in ["CacheScope=Connection", "am=50;AccessToken=given", &logs_off] {
-            let bench = bench(&format!("{more};{endpoint}"));
-            token(&bench.connection);
-            assert!(bench.equal().passed_on().is_none(), "{more}");
+            let bench = fixture(&format!("{more};{endpoint}"));
+            get_token(&bench.connection);
+            assert!(bench.open_equal_connection().get_shared_handle().is_none(), "{more}");
         }
-        let bench = bench(&endpoint);
-        token(&bench.connection);
-        let administrated = bench.equal();
+        let bench = fixture(&endpoint);
+        get_token(&bench.connection);
+        let administrated = bench.open_equal_connection();
         let id_token = Some(std::ffi::CString::from(c"id").into());
-        administrated.live().session.set_id_token(id_token);
-        assert!(administrated.passed_on().is_none());
-        token(&administrated);
-        assert!(bench.equal().passed_on().unwrap().token().field("id_token").is_none());
+        administrated.state().login_state.set_id_token(id_token);
+        assert!(administrated.get_shared_handle().is_none());
+        get_token(&administrated);
+        assert!(
+            bench.open_equal_connection().get_shared_handle().unwrap().token().field("id_token").is_none()
+        );
     }
 
     #[test]
-    fn whose_tokens_they_ask_for_is_digested_once_but_for_another_user() {
-        let bench = bench("");
-        let snapshot = bench.connection.snapshot.last_seen();
+    fn cache_key_is_memoized_per_user() {
+        let bench = fixture("");
+        let snapshot = bench.connection.snapshot.load();
         let digest = |text: &str| CacheKey::digest(&bench.process.cache_key_secret, &text);
-        let first = snapshot.identity(7, || digest("first"));
+        let first = snapshot.cache_key(7, || digest("first"));
         assert_eq!(first, digest("first"));
-        assert_eq!(snapshot.identity(7, || digest("second")), first);
-        assert_eq!(snapshot.identity(8, || digest("third")), digest("third"));
+        assert_eq!(snapshot.cache_key(7, || digest("second")), first);
+        assert_eq!(snapshot.cache_key(8, || digest("third")), digest("third"));
     }
 
     #[test]
-    fn many_that_open_and_close_together_agree() {
-        let bench = bench("");
+    fn concurrent_open_and_close_share_snapshot() {
+        let bench = fixture("");
         let unequal = AtomicU32::new(0);
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..200 {
-                        let pair = [bench.equal(), bench.equal()];
-                        unequal.fetch_add(u32::from(!same(&pair[0], &pair[1])), Ordering::Relaxed);
+                        let pair = [bench.open_equal_connection(), bench.open_equal_connection()];
+                        unequal
+                            .fetch_add(u32::from(!have_same_snapshot(&pair[0], &pair[1])), Ordering::Relaxed);
                     }
                 });
             }
         });
         assert_eq!(unequal.into_inner(), 0);
-        assert_eq!(count(&bench), 1);
-        assert_eq!(bench.connection.snapshot.last_seen().policy(), Policy::current());
+        assert_eq!(count_snapshot_refs(&bench), 1);
+        assert_eq!(bench.connection.snapshot.load().policy(), Policy::current());
     }
 }

@@ -13,15 +13,15 @@ use crate::resolve::Config;
 use crate::{grants, sys};
 
 /// The longest that closing a connection waits for LogoffURI.
-const FAREWELL: Duration = Duration::from_secs(5);
+const LOGOFF_ON_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Of a connection that goes through many identities only the last ones are logged off, and have tokens of the connection's
 /// own; the others' tokens end by themselves.
-const MOST: usize = 64;
+const MAX_TRACKED_KEYS: usize = 64;
 
 /// A token that this connection was handed, by the options of then.
-pub(super) struct Held {
-    identity: CacheKey,
+pub(super) struct HeldToken {
+    cache_key: CacheKey,
     snapshot: Arc<Snapshot>,
 }
 
@@ -31,46 +31,53 @@ impl Connection {
     /// # Errors
     /// What is wrong with the options; the network's; LogoffURI's own.
     pub fn log_off(&self) -> Result<()> {
-        let snapshot = self.snapshot.load_full();
+        let snapshot = self.snapshot.load_revalidated();
         let config = snapshot.config()?;
-        let call = self.call(config, super::Wishes { no_prompt: true, ..super::Wishes::default() });
-        let identity = self.identity(&snapshot, config);
-        let held = self.live().held.lock().extract_if(.., |held| held.identity == identity).next().is_some();
+        let call =
+            self.begin_call(config, super::CallOptions { no_prompt: true, ..super::CallOptions::default() });
+        let identity = self.cache_key(&snapshot, config);
+        let held = self
+            .state()
+            .held_tokens
+            .lock()
+            .extract_if(.., |held| held.cache_key == identity)
+            .next()
+            .is_some();
         if held {
             self.process().token_users.release(identity);
         }
         let token = self.process().cache.remove(identity);
-        self.forget_recent();
-        self.live().session.clear_login();
+        self.clear_cached_handles();
+        self.state().login_state.clear_login();
         match token {
-            Some(token) if !self.is_over(&token) => grants::log_off(config, &token, self.process(), &call),
+            Some(token) if !self.is_expired(&token) => grants::log_off(config, &token, self.process(), &call),
             _ => Ok(()),
         }
     }
 
     /// Notes that this connection has the token of `identity`, if somebody is to be told of its end.
-    pub(super) fn hold(&self, identity: CacheKey, snapshot: &Arc<Snapshot>, config: &Config) {
+    pub(super) fn track_for_logoff(&self, identity: CacheKey, snapshot: &Arc<Snapshot>, config: &Config) {
         if config.logoff.is_none() {
             return;
         }
-        let mut held = self.live().held.lock();
-        if held.iter().any(|held| held.identity == identity) {
+        let mut held = self.state().held_tokens.lock();
+        if held.iter().any(|held| held.cache_key == identity) {
             return;
         }
         self.process().token_users.acquire(identity);
-        if held.len() >= MOST {
-            self.process().token_users.release(held.remove(0).identity);
+        if held.len() >= MAX_TRACKED_KEYS {
+            self.process().token_users.release(held.remove(0).cache_key);
         }
-        held.push(Held { identity, snapshot: Arc::clone(snapshot) });
+        held.push(HeldToken { cache_key: identity, snapshot: Arc::clone(snapshot) });
     }
 
     /// Notes that nobody but this connection can ask for the token of `identity`.
-    pub(super) fn own(&self, identity: CacheKey) {
-        let mut own = self.live().own.lock();
+    pub(super) fn track_exclusive_key(&self, identity: CacheKey) {
+        let mut own = self.state().exclusive_keys.lock();
         if own.contains(&identity) {
             return;
         }
-        let oldest = (own.len() >= MOST).then(|| own.remove(0));
+        let oldest = (own.len() >= MAX_TRACKED_KEYS).then(|| own.remove(0));
         own.push(identity);
         drop(own);
         if let Some(oldest) = oldest {
@@ -79,34 +86,34 @@ impl Connection {
     }
 
     /// Takes out of the cache what nobody can ask for any more. In a forked child that is what it had got by itself.
-    fn take_own(&self) {
-        let own = std::mem::take(&mut *self.live().own.lock());
+    fn evict_exclusive_tokens(&self) {
+        let own = std::mem::take(&mut *self.state().exclusive_keys.lock());
         for identity in own {
             self.process().cache.remove(identity);
         }
     }
 
-    fn is_over(&self, token: &crate::token::AccessToken) -> bool {
+    fn is_expired(&self, token: &crate::token::AccessToken) -> bool {
         token.expires_at().is_some_and(|end| end <= self.process().clock.unix_seconds())
     }
 
     /// Logs off the tokens that no other connection holds. An inherited connection holds none: what a parent has, a
     /// forked child must not end.
-    fn say_farewell(&self) {
-        let held = std::mem::take(&mut *self.live().held.lock());
-        if held.is_empty() || sys::generation() != self.opened_in {
+    fn log_off_unused_tokens(&self) {
+        let held = std::mem::take(&mut *self.state().held_tokens.lock());
+        if held.is_empty() || sys::generation() != self.opened_generation {
             return;
         }
         let call = CallContext {
             log: (**self.log.load()).clone(),
-            ..CallContext::with_timeout(FAREWELL, "closing the connection")
+            ..CallContext::with_timeout(LOGOFF_ON_CLOSE_TIMEOUT, "closing the connection")
         };
-        for Held { identity, snapshot } in held {
+        for HeldToken { cache_key: identity, snapshot } in held {
             if !self.process().token_users.release(identity) {
                 continue;
             }
-            let token = self.process().cache.remove(identity).filter(|token| !self.is_over(token));
-            let snapshot = snapshot.under_policy(self.snapshot.given_process());
+            let token = self.process().cache.remove(identity).filter(|token| !self.is_expired(token));
+            let snapshot = snapshot.with_current_policy(self.snapshot.process_override());
             let (Some(token), Ok(config)) = (token, snapshot.config()) else { continue };
             if let Err(error) = grants::log_off(config, &token, self.process(), &call) {
                 call.log.log(LogLevel::Warning, || error.message().to_owned());
@@ -117,8 +124,8 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.process().slot_registry.unregister(&self.recent);
-        self.say_farewell();
-        self.take_own();
+        self.process().slot_registry.unregister(&self.handle_slots);
+        self.log_off_unused_tokens();
+        self.evict_exclusive_tokens();
     }
 }

@@ -17,7 +17,7 @@ use crate::base::policy::Policy;
 use crate::base::secret::Secret;
 use crate::base::stats::Counter;
 use crate::connection::api_headers::ApiHeaders;
-use crate::grants::{self, Context};
+use crate::grants::{self, GrantContext};
 use crate::key::{HostSigner, KeyOrigin};
 use crate::net::http;
 use crate::options::{Environment, Options, ProcessEnvironment};
@@ -35,59 +35,59 @@ mod logoff;
 mod snapshot;
 mod token_options;
 
-use logoff::Held;
-use snapshot::{InForce, Snapshot};
+use logoff::HeldToken;
+use snapshot::{Snapshot, SnapshotCell};
 
-pub use snapshot::View;
+pub use snapshot::ConnectionView;
 
 /// The longest that an early renewal keeps a caller who has a token.
-const RENEWAL_LIMIT: Duration = Duration::from_secs(2);
+const EARLY_RENEWAL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The same where the server may take back the refresh token that it is sent: an answer that nobody waits for would lose the
 /// login.
-const ROTATING_RENEWAL_LIMIT: Duration = Duration::from_secs(10);
+const ROTATING_RENEWAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How one call differs from the connection's own ways.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Wishes {
+pub struct CallOptions {
     /// The limit of the whole call; none is LoginTimeout's.
     pub timeout: Option<Duration>,
     /// Seconds that the token must have left, as far as any of its kind can.
-    pub min_life: i64,
+    pub min_remaining: i64,
     /// Only what is cached or can be signed here.
     pub no_network: bool,
     /// No browser for a person, whatever EnableLoginPrompt says.
     pub no_prompt: bool,
     /// The server is asked although it refused a moment ago.
-    pub anew: bool,
+    pub bypass_negative_cache: bool,
 }
 
-impl Wishes {
-    fn none(self) -> bool {
-        self.min_life == 0 && !self.anew
+impl CallOptions {
+    fn can_use_fast_path(self) -> bool {
+        self.min_remaining == 0 && !self.bypass_negative_cache
     }
 }
 
 /// One connection string with what was set since; in C an `authgrant_connection`, closed with authgrant_close.
 pub struct Connection {
-    snapshot: InForce,
-    recent: StripedSlots<TokenHandle>,
+    snapshot: SnapshotCell,
+    handle_slots: StripedSlots<TokenHandle>,
     log: ArcSwap<Log>,
-    live: PerProcess<Live>,
+    state: PerProcess<ConnectionState>,
     /// The process that opened it, counted by forks.
-    opened_in: u64,
+    opened_generation: u64,
 }
 
 /// What happens on a connection; a forked child begins with none of it.
 #[derive(Default)]
-struct Live {
-    number: u64,
-    session: LoginState,
-    calls: Mutex<Vec<Weak<CancelToken>>>,
+struct ConnectionState {
+    id: u64,
+    login_state: LoginState,
+    cancel_tokens: Mutex<Vec<Weak<CancelToken>>>,
     warnings: Mutex<Vec<Error>>,
-    held: Mutex<Vec<Held>>,
+    held_tokens: Mutex<Vec<HeldToken>>,
     /// Whose tokens nobody but this connection can ask for.
-    own: Mutex<Vec<CacheKey>>,
+    exclusive_keys: Mutex<Vec<CacheKey>>,
 }
 
 impl Connection {
@@ -98,18 +98,18 @@ impl Connection {
     /// [`Status::InvalidConnectionString`], [`Status::DataSourceNotFound`]; [`Status::Internal`] where the operating system
     /// gives no random numbers.
     pub fn open(text: &str) -> Result<Self> {
-        Self::open_in(text, &ProcessEnvironment)
+        Self::open_with_environment(text, &ProcessEnvironment)
     }
 
     /// As [`Self::open`], in surroundings that say where data sources stand.
     ///
     /// # Errors
     /// Those of [`Self::open`].
-    pub fn open_in(text: &str, environment: &dyn Environment) -> Result<Self> {
-        Self::open_within(text, environment, None)
+    pub fn open_with_environment(text: &str, environment: &dyn Environment) -> Result<Self> {
+        Self::open_with_process(text, environment, None)
     }
 
-    fn open_within(
+    fn open_with_process(
         text: &str,
         environment: &dyn Environment,
         process: Option<&'static Process>,
@@ -119,11 +119,11 @@ impl Connection {
         Policy::freeze();
         let options = Options::open(text, environment)?;
         Ok(Self {
-            recent: snapshot::of_now(process).slot_registry.register(),
-            snapshot: InForce::new(options, process),
+            handle_slots: snapshot::process_or_current(process).slot_registry.register(),
+            snapshot: SnapshotCell::new(options, process),
             log: ArcSwap::default(),
-            live: PerProcess::new(),
-            opened_in: sys::generation(),
+            state: PerProcess::new(),
+            opened_generation: sys::generation(),
         })
     }
 
@@ -132,21 +132,21 @@ impl Connection {
     /// # Errors
     /// [`Status::InvalidOption`] for a bad name or a value of the wrong type.
     pub fn set_options(&self, pairs: &[(&str, &str)]) -> Result<()> {
-        self.snapshot.change(|options| options.set(pairs))?;
-        self.forget_refusal();
+        self.snapshot.update_options(|options| options.set(pairs))?;
+        self.clear_negative_entry();
         Ok(())
     }
 
     /// Signs with `signer` from the next call on; without one with the options' key again.
     pub fn set_signer(&self, signer: Option<&HostSigner>) {
         self.snapshot.set_signer(signer);
-        self.forget_refusal();
+        self.clear_negative_entry();
     }
 
-    fn forget_refusal(&self) {
-        let snapshot = self.snapshot.load_full();
+    fn clear_negative_entry(&self) {
+        let snapshot = self.snapshot.load_revalidated();
         if let Ok(config) = snapshot.config() {
-            self.process().cache.clear_negative(self.identity(&snapshot, config));
+            self.process().cache.clear_negative(self.cache_key(&snapshot, config));
         }
     }
 
@@ -154,28 +154,28 @@ impl Connection {
     ///
     /// # Errors
     /// What is wrong with the options, and those of fetching.
-    pub fn lease(&self, wishes: Wishes) -> Result<SharedRef<TokenHandle>> {
-        if wishes.none()
-            && let Some(lease) = self.recent().or_else(|| self.passed_on())
+    pub fn get_token_handle(&self, wishes: CallOptions) -> Result<SharedRef<TokenHandle>> {
+        if wishes.can_use_fast_path()
+            && let Some(lease) = self.get_cached_handle().or_else(|| self.get_shared_handle())
         {
             return Ok(lease);
         }
         Process::check_random()?;
         let version = self.snapshot.version();
-        let snapshot = self.snapshot.load_full();
+        let snapshot = self.snapshot.load_revalidated();
         let config = snapshot.config()?;
-        let token = self.token(&snapshot, config, wishes)?;
-        self.hold(token.cache_key, &snapshot, config);
-        let want = self.want(config, token.cache_key, Wishes::default());
-        Ok(self.note(token, want, version, &snapshot, config))
+        let token = self.get_or_fetch_token(&snapshot, config, wishes)?;
+        self.track_for_logoff(token.cache_key, &snapshot, config);
+        let want = self.requirements(config, token.cache_key, CallOptions::default());
+        Ok(self.publish_token(token, want, version, &snapshot, config))
     }
 
     /// As [`Self::lease`], the token itself.
     ///
     /// # Errors
     /// Those of [`Self::lease`].
-    pub fn get_token(&self, wishes: Wishes) -> Result<Arc<AccessToken>> {
-        self.lease(wishes).map(|lease| Arc::clone(lease.token()))
+    pub fn get_token(&self, wishes: CallOptions) -> Result<Arc<AccessToken>> {
+        self.get_token_handle(wishes).map(|lease| Arc::clone(lease.token()))
     }
 
     /// The headers of a request to the API.
@@ -183,25 +183,25 @@ impl Connection {
     /// # Errors
     /// Those of [`Self::get_token`].
     pub fn get_headers(&self) -> Result<ApiHeaders> {
-        self.get_headers_with(Wishes::default())
+        self.get_headers_with(CallOptions::default())
     }
 
     /// As [`Self::get_headers`], with wishes.
     ///
     /// # Errors
     /// Those of [`Self::get_token`].
-    pub fn get_headers_with(&self, wishes: Wishes) -> Result<ApiHeaders> {
+    pub fn get_headers_with(&self, wishes: CallOptions) -> Result<ApiHeaders> {
         // With a token at hand no file is looked at.
-        let snapshot = match self.snapshot.last_seen() {
-            seen if seen.has_tokens() => seen,
-            _ => self.snapshot.load_full(),
+        let snapshot = match self.snapshot.load() {
+            seen if seen.has_token_flow() => seen,
+            _ => self.snapshot.load_revalidated(),
         };
         let config = snapshot.config()?;
         if let Flow::Headers(headers) = &config.flow {
             return ApiHeaders::without_token(headers, &config.headers);
         }
-        let lease = self.lease(wishes)?;
-        ApiHeaders::new(lease, &self.snapshot.last_seen().config()?.headers)
+        let lease = self.get_token_handle(wishes)?;
+        ApiHeaders::new(lease, &self.snapshot.load().config()?.headers)
     }
 
     /// The signed JWT of the flow, by itself.
@@ -209,45 +209,45 @@ impl Connection {
     /// # Errors
     /// The key's; [`Status::Unsupported`] where the flow signs nothing.
     pub fn make_assertion(&self) -> Result<Secret> {
-        let snapshot = self.snapshot.load_full();
+        let snapshot = self.snapshot.load_revalidated();
         let config = snapshot.config()?;
-        grants::sign(config, self.process(), &|warning| self.warn(warning))
+        grants::sign_assertion(config, self.process(), &|warning| self.warn(warning))
     }
 
     /// The options in force as one connection string, with secrets and with the tokens of now where they are wanted.
     #[must_use]
     pub fn completed_string(&self, secrets: bool, tokens: bool) -> Secret {
-        let snapshot = self.snapshot.load_full();
+        let snapshot = self.snapshot.load_revalidated();
         let instead = match snapshot.config() {
-            Ok(config) if tokens => self.tokens_of_now(&snapshot, config),
+            Ok(config) if tokens => self.current_token_options(&snapshot, config),
             Ok(config) if secrets => {
-                self.newest_refresh_token(&snapshot, config, "RefreshToken").into_iter().collect()
+                self.latest_refresh_token_option(&snapshot, config, "RefreshToken").into_iter().collect()
             }
             _ => Vec::new(),
         };
-        snapshot.said.completed(secrets, &instead)
+        snapshot.options_as_given.completed(secrets, &instead)
     }
 
     /// Who is told of refresh tokens that take the place of others.
     pub fn set_on_refresh_token(&self, told: Option<RefreshTokenCallback>) {
-        self.live().session.set_refresh_token_callback(told);
+        self.state().login_state.set_refresh_token_callback(told);
     }
 
     /// The API refused this token.
     pub fn reject_token(&self, token: &AccessToken) {
         let process = self.process();
         process.cache.reject(token, process.clock.as_ref());
-        let snapshot = self.snapshot.last_seen();
+        let snapshot = self.snapshot.load();
         if let Ok(Config { flow: Flow::AccessToken(given), .. }) = snapshot.config()
             && given.reveal().as_bytes() == token.value().to_bytes()
         {
-            self.live().session.mark_rejected(token.value());
+            self.state().login_state.mark_rejected(token.value());
         }
     }
 
     /// Ends the calls that are inside this connection now.
     pub fn cancel(&self) {
-        let calls = std::mem::take(&mut *self.live().calls.lock());
+        let calls = std::mem::take(&mut *self.state().cancel_tokens.lock());
         for cancel in calls.iter().filter_map(Weak::upgrade) {
             cancel.cancel();
         }
@@ -261,55 +261,65 @@ impl Connection {
     /// What is allowed and not as it should be: about the text, about its meaning, and from the calls so far.
     #[must_use]
     pub fn warnings(&self) -> Vec<Error> {
-        let snapshot = self.snapshot.load_full();
-        let told = self.live().warnings.lock().clone();
+        let snapshot = self.snapshot.load_revalidated();
+        let told = self.state().warnings.lock().clone();
         [snapshot.warnings(), told].concat()
     }
 
     /// What is in force now, for those who look and do not touch.
     #[must_use]
-    pub fn view(&self) -> View {
-        View { snapshot: self.snapshot.load_full(), process: self.process() }
+    pub fn view(&self) -> ConnectionView {
+        ConnectionView { snapshot: self.snapshot.load_revalidated(), process: self.process() }
     }
 
     fn process(&self) -> &'static Process {
         self.snapshot.process()
     }
 
-    fn live(&self) -> &Live {
+    fn state(&self) -> &ConnectionState {
         let number = || self.process().next_connection_id();
-        self.live.get_or_init(|| Live { number: number(), ..Live::default() })
+        self.state.get_or_init(|| ConnectionState { id: number(), ..ConnectionState::default() })
     }
 
-    fn token(&self, snapshot: &Snapshot, config: &Config, wishes: Wishes) -> Result<Arc<AccessToken>> {
+    fn get_or_fetch_token(
+        &self,
+        snapshot: &Snapshot,
+        config: &Config,
+        wishes: CallOptions,
+    ) -> Result<Arc<AccessToken>> {
         let process = self.process();
-        let identity = self.identity(snapshot, config);
-        self.begin_with_given(config, identity);
-        let (clock, want) = (process.clock.as_ref(), self.want(config, identity, wishes));
+        let identity = self.cache_key(snapshot, config);
+        self.seed_configured_token(config, identity);
+        let (clock, want) = (process.clock.as_ref(), self.requirements(config, identity, wishes));
         if wishes.no_network && grants::needs_network(config) {
-            return process.cache.peek(identity, want, clock).ok_or_else(not_cached);
+            return process.cache.peek(identity, want, clock).ok_or_else(not_cached_error);
         }
-        let call = self.call(config, wishes);
-        let outcome = self.with_context(identity, &call, !wishes.no_prompt, |context| {
-            process.cache.get(identity, want, clock, &call, &|| made_from(config), |kind| {
-                let call = call_for(kind, &call, want.refresh_timeout);
+        let call = self.begin_call(config, wishes);
+        let outcome = self.with_grant_context(identity, &call, !wishes.no_prompt, |context| {
+            process.cache.get(identity, want, clock, &call, &|| read_source_versions(config), |kind| {
+                let call = limit_call_for_fetch(kind, &call, want.refresh_timeout);
                 let may_prompt = context.may_prompt && kind != FetchKind::EarlyRefresh;
-                self.fetch(config, kind, &Context { call: &call, may_prompt, ..*context })
+                self.fetch_token(config, kind, &GrantContext { call: &call, may_prompt, ..*context })
             })
         });
-        let outcome = outcome.map_err(|error| grants::with_consent_guidance(error, config));
+        let outcome = outcome.map_err(|error| grants::add_consent_guidance(error, config));
         if let Err(error) = &outcome {
             call.log.log(LogLevel::Error, || error.message().to_owned());
         }
         outcome
     }
 
-    fn fetch(&self, config: &Config, kind: FetchKind, context: &Context<'_>) -> Result<AccessToken> {
+    fn fetch_token(
+        &self,
+        config: &Config,
+        kind: FetchKind,
+        context: &GrantContext<'_>,
+    ) -> Result<AccessToken> {
         let log = &context.call.log;
-        log.log(LogLevel::Debug, || format!("requesting a token ({})", reason(kind)));
+        log.log(LogLevel::Debug, || format!("requesting a token ({})", fetch_reason(kind)));
         let stats = &context.process.stats;
         let started = Instant::now();
-        let outcome = grants::fetch(config, context);
+        let outcome = grants::fetch_token(config, context);
         stats.record_fetch_time(started.elapsed());
         match outcome {
             Ok(token) => {
@@ -317,8 +327,10 @@ impl Connection {
                 if kind == FetchKind::EarlyRefresh {
                     stats.count(Counter::EarlyRenewals);
                 }
-                log.log(LogLevel::Info, || fetched(&token, kind, context.process.clock.unix_seconds()));
-                Ok(self.with_id_token(token))
+                log.log(LogLevel::Info, || {
+                    fetched_message(&token, kind, context.process.clock.unix_seconds())
+                });
+                Ok(self.attach_id_token(token))
             }
             Err(error) => {
                 stats.count_failure(&error);
@@ -331,37 +343,45 @@ impl Connection {
         }
     }
 
-    fn with_context<T>(
+    fn with_grant_context<T>(
         &self,
         identity: CacheKey,
         call: &CallContext,
         may_prompt: bool,
-        work: impl FnOnce(&Context<'_>) -> T,
+        work: impl FnOnce(&GrantContext<'_>) -> T,
     ) -> T {
         let warn = |warning: Error| {
             call.log.log(LogLevel::Warning, || warning.message().to_owned());
             self.warn(warning);
         };
-        let (process, session) = (self.process(), &self.live().session);
+        let (process, session) = (self.process(), &self.state().login_state);
         let user_waits = false;
-        work(&Context { process, session, call, identity, may_prompt, user_waits, warn: &warn })
+        work(&GrantContext {
+            process,
+            login_state: session,
+            call,
+            cache_key: identity,
+            may_prompt,
+            bypass_circuit_breaker: user_waits,
+            warn: &warn,
+        })
     }
 
     /// What a call wants of the token of `identity`.
-    fn want(&self, config: &Config, identity: CacheKey, wishes: Wishes) -> Requirements {
+    fn requirements(&self, config: &Config, identity: CacheKey, wishes: CallOptions) -> Requirements {
         let process = self.process();
-        let rotates = grants::may_rotate_refresh_token(config, &self.live().session, process);
+        let rotates = grants::may_rotate_refresh_token(config, &self.state().login_state, process);
         Requirements {
-            min_remaining: wishes.min_life,
+            min_remaining: wishes.min_remaining,
             refresh_margin: config.refresh_margin,
             refresh_jitter: process.jitter.for_key(&identity),
-            refresh_timeout: if rotates { ROTATING_RENEWAL_LIMIT } else { RENEWAL_LIMIT },
-            bypass_negative_cache: wishes.anew,
+            refresh_timeout: if rotates { ROTATING_RENEWAL_TIMEOUT } else { EARLY_RENEWAL_TIMEOUT },
+            bypass_negative_cache: wishes.bypass_negative_cache,
         }
     }
 
     /// Of what is got by `config`, which is what `snapshot` means.
-    fn identity(&self, snapshot: &Snapshot, config: &Config) -> CacheKey {
+    fn cache_key(&self, snapshot: &Snapshot, config: &Config) -> CacheKey {
         let user = sys::effective_user_id();
         let digest = |alone: Option<u64>| {
             // Those who share a token agree on who is told of its end.
@@ -371,21 +391,21 @@ impl Connection {
                 &(user, &config.flow, &config.given, logoff, alone),
             )
         };
-        if !self.is_alone(config) && !signed_by_host(config) {
-            return snapshot.identity(user, || digest(None));
+        if !self.has_private_cache(config) && !has_callback_signer(config) {
+            return snapshot.cache_key(user, || digest(None));
         }
-        let identity = digest(self.is_alone(config).then(|| self.live().number));
-        self.own(identity);
+        let identity = digest(self.has_private_cache(config).then(|| self.state().id));
+        self.track_exclusive_key(identity);
         identity
     }
 
     /// Whether what it gets is for no other connection: equal options do not name the person who logged in, whose token was
     /// given or who consented for others.
-    fn is_alone(&self, config: &Config) -> bool {
-        config.alone || config.flow.is_personal() || self.live().session.has_id_token()
+    fn has_private_cache(&self, config: &Config) -> bool {
+        config.alone || config.flow.is_personal() || self.state().login_state.has_id_token()
     }
 
-    pub(crate) fn call(&self, config: &Config, wishes: Wishes) -> CallContext {
+    pub(crate) fn begin_call(&self, config: &Config, wishes: CallOptions) -> CallContext {
         let person = config
             .consent
             .as_ref()
@@ -399,19 +419,19 @@ impl Connection {
             }
             (None, None, _) => CallContext::unbounded(),
         };
-        self.begin(CallContext { request_timeout: config.request_timeout, ..call })
+        self.register_call(CallContext { request_timeout: config.request_timeout, ..call })
     }
 
     /// Lets `call` be cancelled through this connection, and gives it the connection's log.
-    fn begin(&self, call: CallContext) -> CallContext {
-        let mut calls = self.live().calls.lock();
+    fn register_call(&self, call: CallContext) -> CallContext {
+        let mut calls = self.state().cancel_tokens.lock();
         calls.retain(|cancel| cancel.strong_count() > 0);
         calls.push(Arc::downgrade(&call.cancel));
         CallContext { log: Log::clone(&self.log.load()), ..call }
     }
 
     fn warn(&self, warning: Error) {
-        let mut warnings = self.live().warnings.lock();
+        let mut warnings = self.state().warnings.lock();
         if !warnings.contains(&warning) {
             warnings.push(warning);
         }
@@ -419,16 +439,16 @@ impl Connection {
 }
 
 /// No other connection has the signer, so none can ask for what it brings.
-fn signed_by_host(config: &Config) -> bool {
-    grants::signing(config).is_some_and(|signing| matches!(signing.key.origin, KeyOrigin::Signer(_)))
+fn has_callback_signer(config: &Config) -> bool {
+    grants::assertion_config(config).is_some_and(|signing| matches!(signing.key.origin, KeyOrigin::Signer(_)))
 }
 
-fn made_from(config: &Config) -> SourceVersions {
-    grants::files(config).into_iter().map(|file| FileVersion::read(file).ok()).collect()
+fn read_source_versions(config: &Config) -> SourceVersions {
+    grants::source_files(config).into_iter().map(|file| FileVersion::read(file).ok()).collect()
 }
 
 /// The call of a fetch: an early renewal is bounded more closely, since its caller has a token.
-fn call_for(kind: FetchKind, call: &CallContext, renewal_limit: Duration) -> CallContext {
+fn limit_call_for_fetch(kind: FetchKind, call: &CallContext, renewal_limit: Duration) -> CallContext {
     match kind {
         FetchKind::Needed => call.clone(),
         FetchKind::Probe => CallContext { single_attempt: true, ..call.clone() },
@@ -439,7 +459,7 @@ fn call_for(kind: FetchKind, call: &CallContext, renewal_limit: Duration) -> Cal
     }
 }
 
-fn reason(kind: FetchKind) -> &'static str {
+fn fetch_reason(kind: FetchKind) -> &'static str {
     match kind {
         FetchKind::Needed => "none is cached",
         FetchKind::Probe => "the last request failed",
@@ -447,15 +467,15 @@ fn reason(kind: FetchKind) -> &'static str {
     }
 }
 
-fn fetched(token: &AccessToken, kind: FetchKind, now: i64) -> String {
-    let reason = reason(kind);
+fn fetched_message(token: &AccessToken, kind: FetchKind, now: i64) -> String {
+    let reason = fetch_reason(kind);
     match token.expires_at() {
         Some(end) => format!("fetched a token ({reason}); it expires in {} s", end.saturating_sub(now)),
         None => format!("fetched a token ({reason}); its lifetime is unknown"),
     }
 }
 
-fn not_cached() -> Error {
+fn not_cached_error() -> Error {
     Error::new(
         Status::NotCached,
         "token",

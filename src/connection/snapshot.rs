@@ -24,57 +24,61 @@ use crate::token::TokenHandle;
 /// The options, and what they mean once somebody has asked.
 pub(super) struct Snapshot {
     /// As they were said.
-    pub(super) said: Options,
+    pub(super) options_as_given: Options,
     /// What signs in the place of the options' key.
     pub(super) signer: Option<HostSigner>,
     policy: Policy,
-    understood: OnceBox<Understood>,
-    digested: OnceBox<Digested>,
+    resolved: OnceBox<Resolved>,
+    memoized_key: OnceBox<MemoizedCacheKey>,
     /// What it is to all connections that say the same, where it may be.
-    pub(super) common: Option<Common>,
+    pub(super) shared_state: Option<SharedState>,
 }
 
 /// What connections that say the same have in common.
-pub(super) struct Common {
+pub(super) struct SharedState {
     /// By which they find their snapshot.
-    pub(super) name: CacheKey,
+    pub(super) interner_key: CacheKey,
     /// What was got by it of late.
-    pub(super) recent: StripedSlots<TokenHandle>,
+    pub(super) handle_slots: StripedSlots<TokenHandle>,
     process: Option<&'static Process>,
 }
 
-impl Common {
+impl SharedState {
     pub(super) fn new(name: CacheKey, process: Option<&'static Process>) -> Self {
-        Self { name, recent: of_now(process).slot_registry.register(), process }
+        Self {
+            interner_key: name,
+            handle_slots: process_or_current(process).slot_registry.register(),
+            process,
+        }
     }
 }
 
-impl Drop for Common {
+impl Drop for SharedState {
     fn drop(&mut self) {
-        interner::forget(&self.name);
-        of_now(self.process).slot_registry.unregister(&self.recent);
+        interner::remove_if_unused(&self.interner_key);
+        process_or_current(self.process).slot_registry.unregister(&self.handle_slots);
     }
 }
 
 /// Whose tokens they ask for, as all who say the same do.
 #[derive(Clone, Copy)]
-struct Digested {
+struct MemoizedCacheKey {
     /// By the key of that process, counted by forks.
     generation: u64,
     /// For whom the process acted then.
-    user: u32,
-    identity: CacheKey,
+    effective_user_id: u32,
+    cache_key: CacheKey,
 }
 
-struct Understood {
+struct Resolved {
     /// As they hold, with what stands outside of them.
     options: Options,
-    seen: Seen,
+    dependencies: Seen,
     resolution: Resolution,
 }
 
-impl Understood {
-    fn of(said: &Options, signer: Option<&HostSigner>, policy: Policy) -> Self {
+impl Resolved {
+    fn resolve(said: &Options, signer: Option<&HostSigner>, policy: Policy) -> Self {
         let mut seen = Seen::nothing();
         let mut options = said.dereferenced(policy, signer.is_some(), &mut seen);
         // What stands beside a key that does not sign is another's.
@@ -86,38 +90,38 @@ impl Understood {
         if resolution.config.is_ok() {
             seen.nothing_is_missing();
         }
-        Self { options, seen, resolution }
+        Self { options, dependencies: seen, resolution }
     }
 }
 
 impl Snapshot {
     fn new(options: Options, signer: Option<HostSigner>) -> Self {
         Self {
-            said: options,
+            options_as_given: options,
             signer,
             policy: Policy::current(),
-            understood: OnceBox::new(),
-            digested: OnceBox::new(),
-            common: None,
+            resolved: OnceBox::new(),
+            memoized_key: OnceBox::new(),
+            shared_state: None,
         }
     }
 
     /// The same options under the policy of now.
-    pub(super) fn under_policy(self: &Arc<Self>, process: Option<&'static Process>) -> Arc<Self> {
+    pub(super) fn with_current_policy(self: &Arc<Self>, process: Option<&'static Process>) -> Arc<Self> {
         if self.policy == Policy::current() {
             return Arc::clone(self);
         }
-        interner::shared(self.anew(), process)
+        interner::intern(self.unresolved_copy(), process)
     }
 
     /// The same options, not yet understood.
-    fn anew(&self) -> Self {
-        Self::new(self.said.clone(), self.signer.clone())
+    fn unresolved_copy(&self) -> Self {
+        Self::new(self.options_as_given.clone(), self.signer.clone())
     }
 
     /// Whether what was read for them is as it was then.
-    pub(super) fn is_of_now(&self) -> bool {
-        self.understood.get().is_none_or(|understood| understood.seen.is_of_now())
+    pub(super) fn is_current(&self) -> bool {
+        self.resolved.get().is_none_or(|understood| understood.dependencies.is_of_now())
     }
 
     /// Under which they were understood.
@@ -125,48 +129,53 @@ impl Snapshot {
         self.policy
     }
 
-    fn understood(&self) -> &Understood {
-        let understand = || Understood::of(&self.said, self.signer.as_ref(), self.policy);
-        self.understood.get_or_init(|| Box::new(understand()))
+    fn resolved(&self) -> &Resolved {
+        let understand = || Resolved::resolve(&self.options_as_given, self.signer.as_ref(), self.policy);
+        self.resolved.get_or_init(|| Box::new(understand()))
     }
 
     /// The options as they hold, with what stands outside of them.
     pub(super) fn options(&self) -> &Options {
-        &self.understood().options
+        &self.resolved().options
     }
 
     pub(super) fn config(&self) -> Result<&Config> {
-        self.understood().resolution.config.as_ref().map_err(Clone::clone)
+        self.resolved().resolution.config.as_ref().map_err(Clone::clone)
     }
 
     /// The identity of what the effective `user` gets by them in this process, which `digest` finds and which is kept.
-    pub(super) fn identity(&self, user: u32, digest: impl Fn() -> CacheKey) -> CacheKey {
+    pub(super) fn cache_key(&self, user: u32, digest: impl Fn() -> CacheKey) -> CacheKey {
         let generation = sys::generation();
-        let first = || Box::new(Digested { generation, user, identity: digest() });
-        let kept = *self.digested.get_or_init(first);
-        if kept.generation == generation && kept.user == user { kept.identity } else { digest() }
+        let first =
+            || Box::new(MemoizedCacheKey { generation, effective_user_id: user, cache_key: digest() });
+        let kept = *self.memoized_key.get_or_init(first);
+        if kept.generation == generation && kept.effective_user_id == user {
+            kept.cache_key
+        } else {
+            digest()
+        }
     }
 
     /// Whether they are understood, and bring a token.
-    pub(super) fn has_tokens(&self) -> bool {
+    pub(super) fn has_token_flow(&self) -> bool {
         self.config().is_ok_and(|config| !matches!(config.flow, Flow::Headers(_)))
     }
 
     /// What is allowed and not as it should be, about the text and about its meaning.
     pub(super) fn warnings(&self) -> Vec<Error> {
-        let Understood { options, resolution, .. } = self.understood();
+        let Resolved { options, resolution, .. } = self.resolved();
         [options.warnings().as_slice(), &resolution.warnings].concat()
     }
 }
 
 /// The options of a moment and what they mean.
-pub struct View {
+pub struct ConnectionView {
     pub(super) snapshot: Arc<Snapshot>,
     /// What the connection shares with others.
     pub process: &'static Process,
 }
 
-impl View {
+impl ConnectionView {
     /// The options.
     #[must_use]
     pub fn options(&self) -> &Options {
@@ -189,56 +198,57 @@ impl View {
 }
 
 /// The snapshot in force, which a policy that was tightened makes another, and a change of what was read for it.
-pub(super) struct InForce {
-    process: Option<&'static Process>,
+pub(super) struct SnapshotCell {
+    process_override: Option<&'static Process>,
     snapshot: ArcSwap<Snapshot>,
     version: AtomicU64,
 }
 
-impl InForce {
+impl SnapshotCell {
     /// What `options` say, in `process` or in that of the calling thread.
     pub(super) fn new(options: Options, process: Option<&'static Process>) -> Self {
-        let snapshot = interner::shared(Snapshot::new(options, None), process);
-        Self { process, snapshot: ArcSwap::new(snapshot), version: AtomicU64::new(0) }
+        let snapshot = interner::intern(Snapshot::new(options, None), process);
+        Self { process_override: process, snapshot: ArcSwap::new(snapshot), version: AtomicU64::new(0) }
     }
 
     pub(super) fn process(&self) -> &'static Process {
-        of_now(self.process)
+        process_or_current(self.process_override)
     }
 
     /// The process that was given, where one was.
-    pub(super) fn given_process(&self) -> Option<&'static Process> {
-        self.process
+    pub(super) fn process_override(&self) -> Option<&'static Process> {
+        self.process_override
     }
 
     /// The snapshot after a look at what was read for it.
-    pub(super) fn load_full(&self) -> Arc<Snapshot> {
-        let snapshot = self.last_seen();
-        if snapshot.is_of_now() {
+    pub(super) fn load_revalidated(&self) -> Arc<Snapshot> {
+        let snapshot = self.load();
+        if snapshot.is_current() {
             return snapshot;
         }
         // Whoever else has put another in its place by now has seen the change as well.
-        self.snapshot.compare_and_swap(&snapshot, interner::shared(snapshot.anew(), self.process));
+        self.snapshot
+            .compare_and_swap(&snapshot, interner::intern(snapshot.unresolved_copy(), self.process_override));
         self.snapshot.load_full()
     }
 
     /// The snapshot without such a look.
-    pub(super) fn last_seen(&self) -> Arc<Snapshot> {
+    pub(super) fn load(&self) -> Arc<Snapshot> {
         let snapshot = self.snapshot.load_full();
         if snapshot.policy == Policy::current() {
             return snapshot;
         }
-        self.snapshot.rcu(|snapshot| snapshot.under_policy(self.process));
+        self.snapshot.rcu(|snapshot| snapshot.with_current_policy(self.process_override));
         self.snapshot.load_full()
     }
 
     /// What `pass_on` makes of what was got of late by the snapshot. The snapshot itself is not counted.
-    pub(super) fn recent(
+    pub(super) fn map_shared_handle(
         &self,
         pass_on: impl FnOnce(&TokenHandle) -> Option<TokenHandle>,
     ) -> Option<TokenHandle> {
         let snapshot = self.snapshot.load();
-        let slot = snapshot.common.as_ref()?.recent.for_current_thread()?;
+        let slot = snapshot.shared_state.as_ref()?.handle_slots.for_current_thread()?;
         let lease = pass_on(&*slot.acquire()?);
         if lease.is_none() {
             slot.uncount_acquire();
@@ -247,30 +257,35 @@ impl InForce {
     }
 
     /// Changes the options, or leaves them as they are on an error.
-    pub(super) fn change(&self, change: impl Fn(&mut Options) -> Result<()>) -> Result<()> {
+    pub(super) fn update_options(&self, change: impl Fn(&mut Options) -> Result<()>) -> Result<()> {
         let mut outcome = Ok(());
         self.snapshot.rcu(|current| {
-            let mut options = current.said.clone();
+            let mut options = current.options_as_given.clone();
             outcome = change(&mut options);
             match outcome {
-                Ok(()) => interner::shared(Snapshot::new(options, current.signer.clone()), self.process),
+                Ok(()) => {
+                    interner::intern(Snapshot::new(options, current.signer.clone()), self.process_override)
+                }
                 Err(_) => Arc::clone(current),
             }
         });
-        self.changed();
+        self.bump_version();
         outcome
     }
 
     /// Changes the signer.
     pub(super) fn set_signer(&self, signer: Option<&HostSigner>) {
         self.snapshot.rcu(|current| {
-            interner::shared(Snapshot::new(current.said.clone(), signer.cloned()), self.process)
+            interner::intern(
+                Snapshot::new(current.options_as_given.clone(), signer.cloned()),
+                self.process_override,
+            )
         });
-        self.changed();
+        self.bump_version();
     }
 
     /// Behind the change: whoever reads the new number afterwards has read the new options too.
-    fn changed(&self) {
+    fn bump_version(&self) {
         self.version.fetch_add(1, Ordering::Release);
     }
 
@@ -281,6 +296,6 @@ impl InForce {
     }
 }
 
-pub(super) fn of_now(process: Option<&'static Process>) -> &'static Process {
+pub(super) fn process_or_current(process: Option<&'static Process>) -> &'static Process {
     process.unwrap_or_else(Process::current)
 }

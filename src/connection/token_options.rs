@@ -13,28 +13,28 @@ use crate::token::cache::Requirements;
 
 impl Connection {
     /// Puts the token that was given beside a refresh token where a fetched one would be, once.
-    pub(super) fn begin_with_given(&self, config: &Config, identity: CacheKey) {
+    pub(super) fn seed_configured_token(&self, config: &Config, identity: CacheKey) {
         let Some(given) = &config.given.token else { return };
         let process = self.process();
-        if self.live().session.seed_once(given)
-            && let Some(token) = access_token::first(&config.given, process.clock.as_ref(), identity)
+        if self.state().login_state.seed_once(given)
+            && let Some(token) = access_token::initial_token(&config.given, process.clock.as_ref(), identity)
         {
             process.cache.insert_if_absent(identity, token);
         }
     }
 
     /// What ODBC 4.0's keywords say of the tokens of now. Nothing is fetched.
-    pub(super) fn tokens_of_now(&self, snapshot: &Snapshot, config: &Config) -> Vec<Instead> {
+    pub(super) fn current_token_options(&self, snapshot: &Snapshot, config: &Config) -> Vec<Instead> {
         let (process, options) = (self.process(), snapshot.options());
-        let identity = self.identity(snapshot, config);
-        self.begin_with_given(config, identity);
+        let identity = self.cache_key(snapshot, config);
+        self.seed_configured_token(config, identity);
         let token = process.cache.peek(identity, Requirements::default(), process.clock.as_ref());
         let (value, end) = match (&token, &config.flow) {
             (Some(token), _) => (token.value().to_str().ok().map(Secret::from), token.expires_at()),
             (None, Flow::AccessToken(given)) => (Some(given.clone()), config.given.end),
             (None, _) => (None, None),
         };
-        let method = value.as_ref().and_then(|_| method_to_write(config, options));
+        let method = value.as_ref().and_then(|_| inferred_method_number(config, options));
         let scope = token.as_ref().and_then(|token| token.scope()?.to_str().ok());
         // A scope that is asked for is what refreshing asks for; what the server chose by itself may be asked for there.
         let scope = scope.filter(|_| config.flow.is_personal() && options.get(Name::Scope).is_none());
@@ -51,27 +51,28 @@ impl Connection {
             instead(Name::AuthenticationMethod, "AuthenticationMethod", Some(Secret::from(number)))
         }));
         all.extend(scope.map(|scope| instead(Name::Scope, "Auth_Scope", Some(Secret::from(scope)))));
-        all.extend(self.newest_refresh_token(snapshot, config, "Auth_RefreshToken"));
+        all.extend(self.latest_refresh_token_option(snapshot, config, "Auth_RefreshToken"));
         all
     }
 
     /// The refresh token that has taken the place of the option's: that one may be dead.
-    pub(super) fn newest_refresh_token(
+    pub(super) fn latest_refresh_token_option(
         &self,
         snapshot: &Snapshot,
         config: &Config,
         spelling: &'static str,
     ) -> Option<Instead> {
         let call = CallContext::unbounded();
-        let identity = self.identity(snapshot, config);
-        let newest =
-            self.with_context(identity, &call, false, |context| grants::held_refresh_token(config, context));
+        let identity = self.cache_key(snapshot, config);
+        let newest = self.with_grant_context(identity, &call, false, |context| {
+            grants::current_refresh_token(config, context)
+        });
         newest.map(|newest| Instead { name: Name::RefreshToken, spelling, text: Some(newest) })
     }
 }
 
 /// The number of a method that was inferred, and would not be beside an access token.
-fn method_to_write(config: &Config, options: &Options) -> Option<&'static str> {
+fn inferred_method_number(config: &Config, options: &Options) -> Option<&'static str> {
     let said = options.get(Name::AuthenticationMethod).map_or("24", |value| value.text.reveal());
     let Flow::Exchange(exchange) = &config.flow else { return None };
     let inferred = said == "24" || said.eq_ignore_ascii_case("OAuth2");

@@ -10,7 +10,7 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::base::error::{Error, Result, Status};
 use crate::base::log::{Log, LogLevel};
 use crate::connection::api_headers::ApiHeaders;
-use crate::connection::{Connection, Wishes};
+use crate::connection::{CallOptions, Connection};
 use crate::ffi::callback::{self, LogCallback, authgrant_log_fn};
 use crate::ffi::error::ErrorObject;
 use crate::ffi::panic::{bad_length, fits, null};
@@ -206,7 +206,7 @@ fn any_token(
     guard!(error, |call| {
         let token = call.out("token", token, ptr::null_mut());
         let connection = call.object("connection", connection)?;
-        token.set(token::into_handle(connection.lease(Wishes::default())?));
+        token.set(token::into_handle(connection.get_token_handle(CallOptions::default())?));
         Ok(())
     })
 }
@@ -221,7 +221,7 @@ fn token_of_late(
         return false;
     }
     // SAFETY: the header promises NULL or a connection that is not closed.
-    let Some(lease) = unsafe { connection.as_ref() }.and_then(Connection::recent) else {
+    let Some(lease) = unsafe { connection.as_ref() }.and_then(Connection::get_cached_handle) else {
         return false;
     };
     // SAFETY: the header promises that a result's pointer can be written to during the call.
@@ -235,7 +235,7 @@ fn token_of_late(
 
 /// How one call of authgrant_get_token_with differs from the connection's own ways. Set everything to 0, then `size`.
 #[repr(C)]
-pub struct CallOptions {
+pub struct RawCallOptions {
     /// sizeof(authgrant_call).
     pub size: usize,
     /// Milliseconds for the whole call; 0 is LoginTimeout.
@@ -254,7 +254,7 @@ pub struct CallOptions {
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_get_token_with(
     connection: *mut Connection,
-    call: *const CallOptions,
+    call: *const RawCallOptions,
     token: *mut *mut TokenHandle,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
@@ -263,13 +263,13 @@ pub extern "C" fn authgrant_get_token_with(
         let token = call.out("token", token, ptr::null_mut());
         let connection = call.object("connection", connection)?;
         let wishes = wishes(call.object("call", options)?)?;
-        token.set(token::into_handle(connection.lease(wishes)?));
+        token.set(token::into_handle(connection.get_token_handle(wishes)?));
         Ok(())
     })
 }
 
-fn wishes(options: &CallOptions) -> Result<Wishes> {
-    if options.size < size_of::<CallOptions>() {
+fn wishes(options: &RawCallOptions) -> Result<CallOptions> {
+    if options.size < size_of::<RawCallOptions>() {
         return Err(bad_length("call->size"));
     }
     if options.flags & !(AUTHGRANT_NO_PROMPT | AUTHGRANT_NO_NETWORK) != 0 {
@@ -281,12 +281,12 @@ fn wishes(options: &CallOptions) -> Result<Wishes> {
     }
     let timeout = u64::try_from(options.timeout_ms).map_err(|_| bad_length("call->timeout_ms"))?;
     let min_life = u32::try_from(options.min_life_s).map_err(|_| bad_length("call->min_life_s"))?;
-    Ok(Wishes {
+    Ok(CallOptions {
         timeout: (timeout > 0).then(|| Duration::from_millis(timeout)),
-        min_life: i64::from(min_life),
+        min_remaining: i64::from(min_life),
         no_network: options.flags & AUTHGRANT_NO_NETWORK != 0,
         no_prompt: options.flags & AUTHGRANT_NO_PROMPT != 0,
-        anew: false,
+        bypass_negative_cache: false,
     })
 }
 
@@ -331,7 +331,7 @@ pub extern "C" fn authgrant_copy_token(
         if buffer.is_null() && capacity > 0 {
             return Err(null("buffer"));
         }
-        let lease = connection.lease(Wishes::default())?;
+        let lease = connection.get_token_handle(CallOptions::default())?;
         let value = lease.token().value().to_bytes_with_nul();
         length.set(value.len());
         if buffer.is_null() {
@@ -467,9 +467,9 @@ mod tests {
     #[test]
     fn each_member_of_a_call_says_one_thing() {
         let wishes = |timeout_ms, min_life_s, flags| {
-            let size = size_of::<CallOptions>();
-            let wishes = wishes(&CallOptions { size, timeout_ms, min_life_s, flags }).unwrap();
-            (wishes.timeout, wishes.min_life, wishes.no_network)
+            let size = size_of::<RawCallOptions>();
+            let wishes = wishes(&RawCallOptions { size, timeout_ms, min_life_s, flags }).unwrap();
+            (wishes.timeout, wishes.min_remaining, wishes.no_network)
         };
         assert_eq!(wishes(0, 0, 0), (None, 0, false));
         assert_eq!(wishes(1, 0, 0), (Some(Duration::from_millis(1)), 0, false));

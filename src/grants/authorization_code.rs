@@ -5,8 +5,8 @@ use crate::authorize::{self, Visit};
 use crate::base::call::CallContext;
 use crate::base::error::{Error, Result, Status};
 use crate::base::secret::Secret;
-use crate::grants::token_request::{self, Attempt, Repeat};
-use crate::grants::{Context, refresh_token};
+use crate::grants::token_request::{self, RetryPolicy, TokenRequest};
+use crate::grants::{GrantContext, refresh_token};
 use crate::resolve::{Consent, Exchange, Login};
 use crate::token::AccessToken;
 
@@ -14,96 +14,104 @@ pub(super) fn fetch(
     exchange: &Exchange,
     login: &Login,
     consent: Option<&Consent>,
-    context: &Context<'_>,
+    context: &GrantContext<'_>,
 ) -> Result<AccessToken> {
-    let ended = match refresh_token::held(exchange, context) {
-        Some(token) => match renew(exchange, &token, context) {
+    let ended = match refresh_token::get_current(exchange, context) {
+        Some(token) => match refresh(exchange, &token, context) {
             Err(error) if error.status() == Status::Expired => Some(error),
             outcome => return outcome,
         },
         None => None,
     };
-    if let Some(code) = login.code.as_ref().filter(|code| context.session.consume_code(code)) {
-        return redeem(exchange, login, code, None, context);
+    if let Some(code) = login.code.as_ref().filter(|code| context.login_state.consume_code(code)) {
+        return exchange_code(exchange, login, code, None, context);
     }
     match consent.filter(|_| login.prompts && context.may_prompt) {
         Some(consent) => {
             context.call.check()?;
-            let visit =
-                authorize::visit(consent, None, &context.process.browser, &for_a_person(consent, context))?;
-            redeem_visit(exchange, login, &visit, context)
+            let visit = authorize::visit(
+                consent,
+                None,
+                &context.process.browser,
+                &with_consent_timeout(consent, context),
+            )?;
+            exchange_redirect_code(exchange, login, &visit, context)
         }
-        None => Err(ended.unwrap_or_else(|| login_wanted(exchange, login, consent, context))),
+        None => Err(ended.unwrap_or_else(|| login_required_error(exchange, login, consent, context))),
     }
 }
 
 /// Exchanges the code that a visit brought.
-pub(super) fn redeem_visit(
+pub(super) fn exchange_redirect_code(
     exchange: &Exchange,
     login: &Login,
     visit: &Visit,
-    context: &Context<'_>,
+    context: &GrantContext<'_>,
 ) -> Result<AccessToken> {
     let code = visit.code.as_ref().ok_or_else(|| {
         Error::new(Status::Internal, "token", "the browser came back without a code, and nobody noticed")
     })?;
-    redeem(exchange, login, code, Some(&visit.verifier), context)
+    exchange_code(exchange, login, code, Some(&visit.verifier), context)
 }
 
-fn renew(exchange: &Exchange, token: &Secret, context: &Context<'_>) -> Result<AccessToken> {
-    token_request::fetch(exchange, context, &|_| Ok(refresh_token::attempt(exchange, token)))
+fn refresh(exchange: &Exchange, token: &Secret, context: &GrantContext<'_>) -> Result<AccessToken> {
+    token_request::request_token(exchange, context, &|_| Ok(refresh_token::build_request(exchange, token)))
 }
 
-fn redeem(
+fn exchange_code(
     exchange: &Exchange,
     login: &Login,
     code: &Secret,
     verifier: Option<&Secret>,
-    context: &Context<'_>,
+    context: &GrantContext<'_>,
 ) -> Result<AccessToken> {
-    let attempt = |_| Ok(attempt(exchange, login, code, verifier));
-    let token = token_request::fetch(exchange, &Context { user_waits: true, ..*context }, &attempt)
-        // The next call does not send this code again.
-        .map_err(Error::caller_specific)?;
-    context.session.mark_logged_in(refresh_token::family(exchange, context.process));
+    let attempt = |_| Ok(build_request(exchange, login, code, verifier));
+    let token = token_request::request_token(
+        exchange,
+        &GrantContext { bypass_circuit_breaker: true, ..*context },
+        &attempt,
+    )
+    // The next call does not send this code again.
+    .map_err(Error::caller_specific)?;
+    context.login_state.mark_logged_in(refresh_token::family_key(exchange, context.process));
     Ok(token)
 }
 
-fn attempt<'a>(
+fn build_request<'a>(
     exchange: &'a Exchange,
     login: &'a Login,
     code: &Secret,
     verifier: Option<&Secret>,
-) -> Attempt<'a> {
+) -> TokenRequest<'a> {
     let mut parameters = vec![("grant_type", Secret::from("authorization_code")), ("code", code.clone())];
     parameters.extend(login.redirect_uri.as_deref().map(|uri| ("redirect_uri", Secret::from(uri))));
     parameters.extend(verifier.map(|verifier| ("code_verifier", verifier.clone())));
     let redirect = login.redirect_uri.as_deref().unwrap_or("absent");
-    Attempt {
+    TokenRequest {
         parameters,
-        what: "the authorization code",
-        sent: Box::new(move || {
+        credential_label: "the authorization code",
+        describe: Box::new(move || {
             format!("redirect_uri was {redirect}, the token URL {}", exchange.endpoint.without_query())
         }),
         // A code counts once, and a server that sees it twice takes back what the first time gave (section 4.1.2).
-        repeat: Repeat::Never,
-        signed: false,
+        retry_policy: RetryPolicy::Never,
+        signed_per_attempt: false,
     }
 }
 
 /// A person needs longer than a server: their time is ConsentTimeout, unless the caller's own is shorter.
-fn for_a_person(consent: &Consent, context: &Context<'_>) -> CallContext {
+fn with_consent_timeout(consent: &Consent, context: &GrantContext<'_>) -> CallContext {
     context.call.capped(consent.timeout, "ConsentTimeout")
 }
 
-fn login_wanted(
+fn login_required_error(
     exchange: &Exchange,
     login: &Login,
     consent: Option<&Consent>,
-    context: &Context<'_>,
+    context: &GrantContext<'_>,
 ) -> Error {
     let ways = "call authgrant_authorize, or set EnableLoginPrompt=1 or another OAuthCode";
-    if context.session.is_logged_in(refresh_token::family(exchange, context.process)) {
+    if context.login_state.is_logged_in(refresh_token::family_key(exchange, context.process)) {
         let text = format!("the login has ended, and no refresh token came with it; {ways}");
         return Error::new(Status::Expired, "token", text);
     }

@@ -4,45 +4,53 @@ use crate::base::clock::Clock;
 use crate::base::error::{Error, Result, Status};
 use crate::base::file::{ConfiguredPath, LoosePermissions};
 use crate::base::secret::Secret;
-use crate::grants::token_request::{Attempt, Repeat, shown_claims};
-use crate::grants::{Context, signed_jwt};
+use crate::grants::token_request::{RetryPolicy, TokenRequest, describe_claims};
+use crate::grants::{GrantContext, signed_jwt};
 use crate::resolve::{AssertionSource, Exchange};
 use crate::token::unverified_jwt_exp;
 
-pub(super) const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+pub(super) const CLIENT_ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-pub(super) fn attempt<'a>(
+pub(super) fn build_request<'a>(
     exchange: &'a Exchange,
     source: &'a AssertionSource,
     client_id: Option<&str>,
     ahead: i64,
-    context: &Context<'_>,
-) -> Result<Attempt<'a>> {
+    context: &GrantContext<'_>,
+) -> Result<TokenRequest<'a>> {
     let assertion = match source {
-        AssertionSource::Signed(signing) => signed_jwt::sign_in_time(signing, ahead, context)?.into_text(),
+        AssertionSource::Signed(signing) => {
+            signed_jwt::sign_before_deadline(signing, ahead, context)?.into_text()
+        }
         AssertionSource::Given(assertion) => assertion.clone(),
-        AssertionSource::File { file, guarded } => read(file, *guarded, context.warn)?,
+        AssertionSource::File { file, guarded } => read_assertion_file(file, *guarded, context.warn)?,
     };
     let sent = Box::new(|| match source {
-        AssertionSource::Signed(signing) => shown_claims(signing, exchange),
-        AssertionSource::Given(_) => told("ClientAssertion", exchange),
-        AssertionSource::File { file, .. } => told(&file.to_string(), exchange),
+        AssertionSource::Signed(signing) => describe_claims(signing, exchange),
+        AssertionSource::Given(_) => describe_source("ClientAssertion", exchange),
+        AssertionSource::File { file, .. } => describe_source(&file.to_string(), exchange),
     });
     let signed = matches!(source, AssertionSource::Signed(_));
     if !signed {
-        check_end(source, &assertion, context.process.clock.as_ref())?;
+        check_expiry(source, &assertion, context.process.clock.as_ref())?;
     }
     let mut parameters = vec![
         ("grant_type", Secret::from("client_credentials")),
-        ("client_assertion_type", Secret::from(ASSERTION_TYPE)),
+        ("client_assertion_type", Secret::from(CLIENT_ASSERTION_TYPE)),
         ("client_assertion", assertion),
     ];
     parameters.extend(client_id.map(|id| ("client_id", Secret::from(id))));
-    let repeat = if signed { Repeat::Always } else { Repeat::Never };
-    Ok(Attempt { parameters, what: "the client assertion", sent, repeat, signed })
+    let repeat = if signed { RetryPolicy::OnTransientError } else { RetryPolicy::Never };
+    Ok(TokenRequest {
+        parameters,
+        credential_label: "the client assertion",
+        describe: sent,
+        retry_policy: repeat,
+        signed_per_attempt: signed,
+    })
 }
 
-pub(super) fn ready_made(
+pub(super) fn load_presigned_assertion(
     source: &AssertionSource,
     clock: &dyn Clock,
     warn: &dyn Fn(Error),
@@ -50,18 +58,18 @@ pub(super) fn ready_made(
     let assertion = match source {
         AssertionSource::Signed(_) => return Ok(None),
         AssertionSource::Given(assertion) => assertion.clone(),
-        AssertionSource::File { file, guarded } => read(file, *guarded, warn)?,
+        AssertionSource::File { file, guarded } => read_assertion_file(file, *guarded, warn)?,
     };
-    check_end(source, &assertion, clock)?;
+    check_expiry(source, &assertion, clock)?;
     Ok(Some(assertion))
 }
 
-fn told(source: &str, exchange: &Exchange) -> String {
+fn describe_source(source: &str, exchange: &Exchange) -> String {
     format!("it came from {source}, the token URL was {}", exchange.endpoint.without_query())
 }
 
 /// Whoever wrote the file renews it, so it is read each time.
-fn read(location: &ConfiguredPath, guarded: bool, warn: &dyn Fn(Error)) -> Result<Secret> {
+fn read_assertion_file(location: &ConfiguredPath, guarded: bool, warn: &dyn Fn(Error)) -> Result<Secret> {
     let error = |status, what: String| {
         let text = format!("ClientAssertionFile {location} {what}");
         Error::new(status, "client assertion", text).with_option("ClientAssertionFile")
@@ -85,7 +93,7 @@ fn read(location: &ConfiguredPath, guarded: bool, warn: &dyn Fn(Error)) -> Resul
     }
 }
 
-fn check_end(source: &AssertionSource, assertion: &Secret, clock: &dyn Clock) -> Result<()> {
+fn check_expiry(source: &AssertionSource, assertion: &Secret, clock: &dyn Clock) -> Result<()> {
     let now = clock.unix_seconds();
     let Some(late) =
         unverified_jwt_exp(assertion.reveal()).map(|end| now.saturating_sub(end)).filter(|late| *late >= 0)

@@ -2,22 +2,22 @@
 
 use crate::base::sanitize;
 use crate::base::secret::Secret;
-use crate::grants::token_request::{Attempt, Repeat};
+use crate::grants::token_request::{RetryPolicy, TokenRequest};
 use crate::resolve::Exchange;
 
-pub(super) fn attempt(exchange: &Exchange) -> Attempt<'_> {
+pub(super) fn build_request(exchange: &Exchange) -> TokenRequest<'_> {
     let id = exchange.client.as_ref().map_or("", |client| client.id.as_str());
-    Attempt {
+    TokenRequest {
         parameters: vec![("grant_type", Secret::from("client_credentials"))],
-        what: "the client",
-        sent: Box::new(move || {
+        credential_label: "the client",
+        describe: Box::new(move || {
             format!(
                 "ClientID was \"{}\", the token URL {}",
                 sanitize::excerpt(id),
                 exchange.endpoint.without_query()
             )
         }),
-        repeat: Repeat::Always,
-        signed: false,
+        retry_policy: RetryPolicy::OnTransientError,
+        signed_per_attempt: false,
     }
 }

@@ -6,37 +6,37 @@ use crate::token_response::ErrorResponse;
 
 /// What a server means beyond its `error`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sense {
+pub(super) enum ErrorClass {
     /// Somebody has to consent first.
-    Consent,
+    ConsentRequired,
     /// The assertion's times do not suit the server's clock.
-    Clock,
+    ClockSkew,
     /// The assertion was used before.
     Replay,
 }
 
 /// The sense of `refusal` at a provider; nothing where it says no more than no, or is busy.
-pub(super) fn sense(refusal: &ErrorResponse, profile: Option<&Profile>) -> Option<Sense> {
+pub(super) fn classify_error(refusal: &ErrorResponse, profile: Option<&Profile>) -> Option<ErrorClass> {
     if !matches!(refusal.status(), Status::Denied | Status::ConsentRequired) {
         return None;
     }
     let signs = [Some(provider::signs_of_all()), profile.map(|profile| &profile.signs)];
     let has = |of: fn(&Signs) -> &[String]| {
-        signs.iter().flatten().flat_map(|signs| of(signs)).any(|sign| is_said(sign, refusal))
+        signs.iter().flatten().flat_map(|signs| of(signs)).any(|sign| matches_pattern(sign, refusal))
     };
     if has(|signs| &signs.consent) {
-        Some(Sense::Consent)
+        Some(ErrorClass::ConsentRequired)
     } else if has(|signs| &signs.clock) {
-        Some(Sense::Clock)
+        Some(ErrorClass::ClockSkew)
     } else if has(|signs| &signs.replay) {
-        Some(Sense::Replay)
+        Some(ErrorClass::Replay)
     } else {
         None
     }
 }
 
 /// A sign is a whole error or code, or some words of a description.
-fn is_said(sign: &str, refusal: &ErrorResponse) -> bool {
+fn matches_pattern(sign: &str, refusal: &ErrorResponse) -> bool {
     let is = |text: &Option<String>| text.as_ref().is_some_and(|text| text.eq_ignore_ascii_case(sign));
     let words = refusal.description.as_ref().map(|text| text.to_ascii_lowercase());
     let described = words.is_some_and(|words| {
@@ -54,7 +54,7 @@ fn is_said(sign: &str, refusal: &ErrorResponse) -> bool {
 mod tests {
     use super::*;
 
-    fn refusal(error: &str, description: &str) -> ErrorResponse {
+    fn error_response(error: &str, description: &str) -> ErrorResponse {
         ErrorResponse {
             error: Some(error.to_owned()),
             description: Some(description.to_owned()),
@@ -63,14 +63,14 @@ mod tests {
         }
     }
 
-    fn of(name: &str, error: &str, description: &str) -> Option<Sense> {
+    fn classify_for(name: &str, error: &str, description: &str) -> Option<ErrorClass> {
         let profile = provider::by_name(name);
         assert!(profile.is_some() || name.is_empty(), "{name}");
-        sense(&refusal(error, description), profile)
+        classify_error(&error_response(error, description), profile)
     }
 
     #[test]
-    fn each_way_to_want_consent_is_known() {
+    fn consent_required_patterns_are_recognized() {
         for (provider, error, description) in [
             ("docusign", "consent_required", ""),
             ("salesforce", "invalid_grant", "user hasn't approved this consumer"),
@@ -83,7 +83,11 @@ mod tests {
             ("", "invalid_client", "Client has no permission to access user data"),
             ("", "invalid_grant", "AADSTS65001: behind a proxy of our own"),
         ] {
-            assert_eq!(of(provider, error, description), Some(Sense::Consent), "{provider} {error}");
+            assert_eq!(
+                classify_for(provider, error, description),
+                Some(ErrorClass::ConsentRequired),
+                "{provider} {error}"
+            );
         }
         for (provider, error, description) in [
             ("", "unauthorized_client", "this client may not"),
@@ -91,30 +95,40 @@ mod tests {
             ("entra", "invalid_grant", "AADSTS650010: another"),
             ("docusign", "invalid_grant", "issuer_not_found"),
         ] {
-            assert_eq!(of(provider, error, description), None, "{provider} {error} {description}");
+            assert_eq!(classify_for(provider, error, description), None, "{provider} {error} {description}");
         }
     }
 
     #[test]
-    fn clocks_and_replays_are_told_by_the_providers_own_words() {
+    fn skew_and_replay_patterns_are_provider_specific() {
         let exp = "Current date time must be before the expiration date time listed in the 'exp' claim.";
         for (provider, error, description, sense) in [
-            ("box", "invalid_grant", exp, Sense::Clock),
-            ("box", "invalid_grant", "Please check the 'jti' claim.", Sense::Replay),
-            ("google", "invalid_grant", "Invalid JWT: … in a reasonable timeframe. Check", Sense::Clock),
-            ("entra", "invalid_client", "AADSTS700024: Client assertion is not within", Sense::Clock),
-            ("maskinporten", "invalid_grant", "MP-012 Grant used before", Sense::Replay),
-            ("maskinporten", "invalid_grant", "Issue time is after now", Sense::Clock),
-            ("hydra", "jti_known", "", Sense::Replay),
+            ("box", "invalid_grant", exp, ErrorClass::ClockSkew),
+            ("box", "invalid_grant", "Please check the 'jti' claim.", ErrorClass::Replay),
+            (
+                "google",
+                "invalid_grant",
+                "Invalid JWT: … in a reasonable timeframe. Check",
+                ErrorClass::ClockSkew,
+            ),
+            (
+                "entra",
+                "invalid_client",
+                "AADSTS700024: Client assertion is not within",
+                ErrorClass::ClockSkew,
+            ),
+            ("maskinporten", "invalid_grant", "MP-012 Grant used before", ErrorClass::Replay),
+            ("maskinporten", "invalid_grant", "Issue time is after now", ErrorClass::ClockSkew),
+            ("hydra", "jti_known", "", ErrorClass::Replay),
         ] {
-            assert_eq!(of(provider, error, description), Some(sense), "{provider} {description}");
-            assert_eq!(of("", error, description), None, "nobody else's word: {description}");
+            assert_eq!(classify_for(provider, error, description), Some(sense), "{provider} {description}");
+            assert_eq!(classify_for("", error, description), None, "nobody else's word: {description}");
         }
     }
 
     #[test]
-    fn a_server_that_is_busy_has_judged_nothing() {
-        let busy = ErrorResponse { http_status: 429, ..refusal("invalid_grant", "the 'exp' claim") };
-        assert_eq!(sense(&busy, provider::by_name("box")), None);
+    fn busy_response_is_not_classified() {
+        let busy = ErrorResponse { http_status: 429, ..error_response("invalid_grant", "the 'exp' claim") };
+        assert_eq!(classify_error(&busy, provider::by_name("box")), None);
     }
 }

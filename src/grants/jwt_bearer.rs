@@ -2,28 +2,28 @@
 
 use crate::base::error::Result;
 use crate::base::secret::Secret;
-use crate::grants::token_request::{Attempt, Repeat, shown_claims};
-use crate::grants::{Context, signed_jwt};
+use crate::grants::token_request::{RetryPolicy, TokenRequest, describe_claims};
+use crate::grants::{GrantContext, signed_jwt};
 use crate::resolve::{Exchange, Signing};
 
-pub(super) const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+pub(super) const JWT_BEARER_GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
-pub(super) fn attempt<'a>(
+pub(super) fn build_request<'a>(
     exchange: &'a Exchange,
     signing: &'a Signing,
     grant_type: Option<&str>,
     ahead: i64,
-    context: &Context<'_>,
-) -> Result<Attempt<'a>> {
-    let assertion = signed_jwt::sign_in_time(signing, ahead, context)?;
-    Ok(Attempt {
+    context: &GrantContext<'_>,
+) -> Result<TokenRequest<'a>> {
+    let assertion = signed_jwt::sign_before_deadline(signing, ahead, context)?;
+    Ok(TokenRequest {
         parameters: vec![
-            ("grant_type", Secret::from(grant_type.unwrap_or(GRANT_TYPE))),
+            ("grant_type", Secret::from(grant_type.unwrap_or(JWT_BEARER_GRANT_TYPE))),
             ("assertion", assertion.into_text()),
         ],
-        what: "the assertion",
-        sent: Box::new(|| shown_claims(signing, exchange)),
-        repeat: Repeat::Always,
-        signed: true,
+        credential_label: "the assertion",
+        describe: Box::new(|| describe_claims(signing, exchange)),
+        retry_policy: RetryPolicy::OnTransientError,
+        signed_per_attempt: true,
     })
 }

@@ -6,7 +6,7 @@
 use crate::base::call::CallContext;
 use crate::base::error::{Error, Result, Status};
 use crate::base::secret::Secret;
-use crate::grants::token_request::basic;
+use crate::grants::token_request::basic_authorization;
 use crate::net::http::{Method, Request, Reuse};
 use crate::net::urlencoded;
 use crate::process::Process;
@@ -25,7 +25,7 @@ pub fn log_off(config: &Config, token: &AccessToken, process: &Process, call: &C
         _ => None,
     };
     let authorization = match client.filter(|client| client.basic) {
-        Some(client) => basic(client),
+        Some(client) => basic_authorization(client),
         None => Secret::new(format!("Bearer {value}")),
     };
     let request = Request {
@@ -33,7 +33,7 @@ pub fn log_off(config: &Config, token: &AccessToken, process: &Process, call: &C
         url: &logoff.endpoint,
         query: None,
         headers: vec![("Authorization".to_owned(), authorization)],
-        body: Some(body(value, client)),
+        body: Some(encode_revocation_body(value, client)),
         reuse: Reuse::Yes,
     };
     let answer = process.http_client.send(&request, &logoff.trust, call)?;
@@ -49,7 +49,7 @@ pub fn log_off(config: &Config, token: &AccessToken, process: &Process, call: &C
     Err(error.with_http(answer.status, 0))
 }
 
-fn body(token: &str, client: Option<&Client>) -> Secret {
+fn encode_revocation_body(token: &str, client: Option<&Client>) -> Secret {
     let mut parameters = vec![("token", token), ("token_type_hint", "access_token")];
     if let Some(client) = client.filter(|client| !client.basic) {
         parameters.push(("client_id", &client.id));

@@ -33,23 +33,23 @@ mod signed_jwt;
 mod token_request;
 
 pub use logoff::log_off;
-pub use preview::{Parameter, Way, parameters, unsigned, way};
+pub use preview::{ClientAuthMethod, RequestParameter, client_auth_method, preview_jwt, preview_parameters};
 
 /// What a flow works with besides its own options.
 #[derive(Clone, Copy)]
-pub struct Context<'a> {
+pub struct GrantContext<'a> {
     /// Shared things and seams.
     pub process: &'a Process,
     /// What the connection remembers.
-    pub session: &'a LoginState,
+    pub login_state: &'a LoginState,
     /// The caller's bounds.
     pub call: &'a CallContext,
     /// For whom the token is.
-    pub identity: CacheKey,
+    pub cache_key: CacheKey,
     /// Whether a browser may be opened for the person.
     pub may_prompt: bool,
     /// Whether a user has just logged in for this request, so that a failing server is asked all the same.
-    pub user_waits: bool,
+    pub bypass_circuit_breaker: bool,
     /// Where to leave what the caller should know although it worked.
     pub warn: &'a dyn Fn(Error),
 }
@@ -58,32 +58,39 @@ pub struct Context<'a> {
 ///
 /// # Errors
 /// A key's, the network's, the server's; [`Status::Unsupported`] for a method that has no token.
-pub fn fetch(config: &Config, context: &Context<'_>) -> Result<AccessToken> {
+pub fn fetch_token(config: &Config, context: &GrantContext<'_>) -> Result<AccessToken> {
     match &config.flow {
-        Flow::Exchange(exchange) => by_exchange(exchange, config.consent.as_ref(), context),
+        Flow::Exchange(exchange) => request_token_by_grant(exchange, config.consent.as_ref(), context),
         Flow::SignedJwt(signing) => signed_jwt::fetch(signing, context),
         Flow::AccessToken(token) => access_token::fetch(token, config.given.end, context),
-        Flow::Headers(_) => Err(no_token()),
+        Flow::Headers(_) => Err(no_token_error()),
     }
 }
 
-fn by_exchange(exchange: &Exchange, consent: Option<&Consent>, context: &Context<'_>) -> Result<AccessToken> {
-    let fetch =
-        |attempt: &token_request::MakeAttempt<'_, '_>| token_request::fetch(exchange, context, attempt);
+fn request_token_by_grant(
+    exchange: &Exchange,
+    consent: Option<&Consent>,
+    context: &GrantContext<'_>,
+) -> Result<AccessToken> {
+    let fetch = |attempt: &token_request::BuildRequest<'_, '_>| {
+        token_request::request_token(exchange, context, attempt)
+    };
     match &exchange.grant {
         Grant::JwtBearer { signing, grant_type } => {
             let kind = grant_type.as_deref();
-            fetch(&|ahead| jwt_bearer::attempt(exchange, signing, kind, ahead, context))
+            fetch(&|ahead| jwt_bearer::build_request(exchange, signing, kind, ahead, context))
         }
         Grant::ClientAssertion { assertion, client_id } => {
             let id = client_id.as_deref();
-            fetch(&|ahead| client_assertion::attempt(exchange, assertion, id, ahead, context))
+            fetch(&|ahead| client_assertion::build_request(exchange, assertion, id, ahead, context))
         }
-        Grant::ClientCredentials => fetch(&|_| Ok(client_credentials::attempt(exchange))),
-        Grant::Password { user, password } => fetch(&|_| Ok(password::attempt(exchange, user, password))),
+        Grant::ClientCredentials => fetch(&|_| Ok(client_credentials::build_request(exchange))),
+        Grant::Password { user, password } => {
+            fetch(&|_| Ok(password::build_request(exchange, user, password)))
+        }
         Grant::RefreshToken(configured) => fetch(&|_| {
-            let token = refresh_token::held(exchange, context);
-            Ok(refresh_token::attempt(exchange, token.as_ref().unwrap_or(configured)))
+            let token = refresh_token::get_current(exchange, context);
+            Ok(refresh_token::build_request(exchange, token.as_ref().unwrap_or(configured)))
         }),
         Grant::AuthorizationCode(login) => authorization_code::fetch(exchange, login, consent, context),
     }
@@ -93,27 +100,29 @@ fn by_exchange(exchange: &Exchange, consent: Option<&Consent>, context: &Context
 ///
 /// # Errors
 /// The network's, the server's.
-pub fn redeem(
+pub fn exchange_code(
     exchange: &Exchange,
     login: &Login,
     visit: &Visit,
-    context: &Context<'_>,
+    context: &GrantContext<'_>,
 ) -> Result<AccessToken> {
-    authorization_code::redeem_visit(exchange, login, visit, context)
+    authorization_code::exchange_redirect_code(exchange, login, visit, context)
 }
 
 /// The refresh token that `config`'s connection would go on with, if there is one.
 #[must_use]
-pub fn held_refresh_token(config: &Config, context: &Context<'_>) -> Option<Secret> {
+pub fn current_refresh_token(config: &Config, context: &GrantContext<'_>) -> Option<Secret> {
     match &config.flow {
-        Flow::Exchange(exchange) if exchange.grant.is_personal() => refresh_token::held(exchange, context),
+        Flow::Exchange(exchange) if exchange.grant.is_personal() => {
+            refresh_token::get_current(exchange, context)
+        }
         _ => None,
     }
 }
 
 /// What a connection of `config` adds to an error that others share: the URL that its user opens to consent.
 #[must_use]
-pub fn with_consent_guidance(error: Error, config: &Config) -> Error {
+pub fn add_consent_guidance(error: Error, config: &Config) -> Error {
     // Without an HTTP status nobody was asked yet, and the URL is there already.
     if error.status() != Status::ConsentRequired || error.http_status() == 0 {
         return error;
@@ -137,7 +146,7 @@ pub fn may_rotate_refresh_token(config: &Config, session: &LoginState, process: 
     match &config.flow {
         Flow::Exchange(exchange) if exchange.grant.is_personal() => {
             config.given.token.is_some()
-                || session.refresh_token(refresh_token::family(exchange, process)).is_some()
+                || session.refresh_token(refresh_token::family_key(exchange, process)).is_some()
         }
         _ => false,
     }
@@ -151,13 +160,13 @@ pub fn needs_network(config: &Config) -> bool {
 
 /// The files that a token of `config` is made from.
 #[must_use]
-pub fn files(config: &Config) -> Vec<&ConfiguredPath> {
+pub fn source_files(config: &Config) -> Vec<&ConfiguredPath> {
     if let Flow::Exchange(exchange) = &config.flow
         && let Grant::ClientAssertion { assertion: AssertionSource::File { file, .. }, .. } = &exchange.grant
     {
         return vec![file];
     }
-    signing(config).map_or_else(Vec::new, |signing| signing.key.files().collect())
+    assertion_config(config).map_or_else(Vec::new, |signing| signing.key.files().collect())
 }
 
 /// The JWT that `config`'s flow signs, made anew and sent nowhere. `warn` is told what the caller should know although
@@ -165,9 +174,10 @@ pub fn files(config: &Config) -> Vec<&ConfiguredPath> {
 ///
 /// # Errors
 /// The key's; [`Status::Unsupported`] where the flow signs nothing.
-pub fn sign(config: &Config, process: &Process, warn: &dyn Fn(Error)) -> Result<Secret> {
+pub fn sign_assertion(config: &Config, process: &Process, warn: &dyn Fn(Error)) -> Result<Secret> {
     let text = "this AuthenticationMethod signs no JWT";
-    let signing = signing(config).ok_or_else(|| Error::new(Status::Unsupported, "assertion", text))?;
+    let signing =
+        assertion_config(config).ok_or_else(|| Error::new(Status::Unsupported, "assertion", text))?;
     Ok(signed_jwt::sign(signing, 0, process, warn)?.into_text())
 }
 
@@ -176,17 +186,17 @@ pub fn sign(config: &Config, process: &Process, warn: &dyn Fn(Error)) -> Result<
 ///
 /// # Errors
 /// [`Status::Expired`]; [`Status::KeyStore`] for a file that does not hold one.
-pub fn ready_made(
+pub fn load_presigned_assertion(
     source: &AssertionSource,
     clock: &dyn Clock,
     warn: &dyn Fn(Error),
 ) -> Result<Option<Secret>> {
-    client_assertion::ready_made(source, clock, warn)
+    client_assertion::load_presigned_assertion(source, clock, warn)
 }
 
 /// What `config`'s flow signs, if it signs.
 #[must_use]
-pub fn signing(config: &Config) -> Option<&Signing> {
+pub fn assertion_config(config: &Config) -> Option<&Signing> {
     match &config.flow {
         Flow::SignedJwt(signing) => Some(&**signing),
         Flow::Exchange(exchange) => match &exchange.grant {
@@ -198,13 +208,13 @@ pub fn signing(config: &Config) -> Option<&Signing> {
     }
 }
 
-fn no_token() -> Error {
+fn no_token_error() -> Error {
     let text = "this AuthenticationMethod has headers and no token; call authgrant_get_headers";
     Error::new(Status::Unsupported, "token", text).with_option("AuthenticationMethod")
 }
 
 /// A token that no server has sent.
-fn local_token(
+fn build_local_token(
     value: &str,
     expires_at: Option<i64>,
     clock: &dyn Clock,

@@ -2,18 +2,22 @@
 
 use crate::base::sanitize;
 use crate::base::secret::Secret;
-use crate::grants::token_request::{Attempt, Repeat};
+use crate::grants::token_request::{RetryPolicy, TokenRequest};
 use crate::resolve::Exchange;
 
-pub(super) fn attempt<'a>(exchange: &'a Exchange, user: &'a str, password: &Secret) -> Attempt<'a> {
-    Attempt {
+pub(super) fn build_request<'a>(
+    exchange: &'a Exchange,
+    user: &'a str,
+    password: &Secret,
+) -> TokenRequest<'a> {
+    TokenRequest {
         parameters: vec![
             ("grant_type", Secret::from("password")),
             ("username", Secret::from(user)),
             ("password", password.clone()),
         ],
-        what: "the user",
-        sent: Box::new(move || {
+        credential_label: "the user",
+        describe: Box::new(move || {
             format!(
                 "User was \"{}\", the token URL {}",
                 sanitize::excerpt(user),
@@ -21,7 +25,7 @@ pub(super) fn attempt<'a>(exchange: &'a Exchange, user: &'a str, password: &Secr
             )
         }),
         // A second try with a wrong password may lock the account.
-        repeat: Repeat::Never,
-        signed: false,
+        retry_policy: RetryPolicy::Never,
+        signed_per_attempt: false,
     }
 }

@@ -9,135 +9,155 @@ use std::time::Duration;
 use crate::base::call::{CallContext, Wake, cancelled_error};
 use crate::base::error::{Result, Status};
 use crate::base::jitter::Jitter;
-use crate::grants::error_class::{Sense, sense};
-use crate::grants::token_request::{Attempt, Refused, Repeat};
+use crate::grants::error_class::{ErrorClass, classify_error};
+use crate::grants::token_request::{RejectedRequest, RetryPolicy, TokenRequest};
 use crate::net::http::{Failure, Reuse};
 use crate::process::MAX_SERVER_WAIT;
 use crate::provider::Profile;
 
 /// How often one grant is put to a server that is busy.
-const MOST: u32 = 3;
+const MAX_ATTEMPTS: u32 = 3;
 
 /// From this difference on, clocks are held to be the reason of a refusal; within it servers have leeway.
-const CLOCKS_DIFFER: i64 = 30;
+const MIN_SKEW_SECS: i64 = 30;
 
 /// A server that is more than a day off is not believed.
-const CLOCK_AT_MOST: i64 = 86_400;
+const MAX_SKEW_SECS: i64 = 86_400;
 
 /// What to do next.
-pub(super) enum Next {
+pub(super) enum RetryDecision {
     /// Ask again, after this long.
-    Again(Duration),
+    RetryAfter(Duration),
     /// The refusal stands.
-    Enough,
+    GiveUp,
 }
 
 /// The tries of one exchange.
-pub(super) struct Tries {
-    made: u32,
-    stale: bool,
-    clock_set: bool,
-    renewed: bool,
-    clock_ahead: i64,
+pub(super) struct RetryState {
+    attempts: u32,
+    stale_connection_seen: bool,
+    skew_adjusted: bool,
+    replay_retried: bool,
+    skew_secs: i64,
     profile: Option<&'static Profile>,
     jitter: Jitter,
 }
 
-impl Tries {
+impl RetryState {
     /// The first one, by a clock that is known to be `clock_ahead` of ours.
     pub(super) fn new(clock_ahead: i64, profile: Option<&'static Profile>, jitter: Jitter) -> Self {
-        Self { made: 0, stale: false, clock_set: false, renewed: false, clock_ahead, profile, jitter }
+        Self {
+            attempts: 0,
+            stale_connection_seen: false,
+            skew_adjusted: false,
+            replay_retried: false,
+            skew_secs: clock_ahead,
+            profile,
+            jitter,
+        }
     }
 
     /// By how many seconds the server's clock is taken to be ahead of ours.
-    pub(super) fn clock_ahead(&self) -> i64 {
-        self.clock_ahead
+    pub(super) fn skew_secs(&self) -> i64 {
+        self.skew_secs
     }
 
     /// Whether the next request may go out on an idle connection. What must not be sent twice is not: the server may be about
     /// to close it, and nobody could tell whether it has read the request. After one that was dead the others most likely
     /// are, too.
-    pub(super) fn reuse(&self, attempt: &Attempt) -> Reuse {
-        if attempt.repeat == Repeat::Always && !self.stale { Reuse::Repeatable } else { Reuse::No }
+    pub(super) fn connection_reuse(&self, attempt: &TokenRequest) -> Reuse {
+        if attempt.retry_policy == RetryPolicy::OnTransientError && !self.stale_connection_seen {
+            Reuse::Repeatable
+        } else {
+            Reuse::No
+        }
     }
 
     /// Whether to ask again at once: the server had closed a kept connection before it saw the request.
-    pub(super) fn at_once(&mut self, failure: &Failure, attempt: &Attempt) -> bool {
-        let again = failure.stale && !self.stale && attempt.repeat == Repeat::Always;
-        self.stale |= failure.stale;
-        self.made = self.made.saturating_add(u32::from(again));
+    pub(super) fn retry_stale_connection(&mut self, failure: &Failure, attempt: &TokenRequest) -> bool {
+        let again = failure.stale
+            && !self.stale_connection_seen
+            && attempt.retry_policy == RetryPolicy::OnTransientError;
+        self.stale_connection_seen |= failure.stale;
+        self.attempts = self.attempts.saturating_add(u32::from(again));
         again
     }
 
     /// What to do where there is no answer: a connection that ended before one may have been a server's restart.
-    pub(super) fn after(&mut self, failure: &Failure, attempt: &Attempt, call: &CallContext) -> Next {
-        if self.at_once(failure, attempt) {
-            return Next::Again(Duration::ZERO);
+    pub(super) fn after_transport_error(
+        &mut self,
+        failure: &Failure,
+        attempt: &TokenRequest,
+        call: &CallContext,
+    ) -> RetryDecision {
+        if self.retry_stale_connection(failure, attempt) {
+            return RetryDecision::RetryAfter(Duration::ZERO);
         }
         let ended = failure.answered && failure.error.status() == Status::Network;
-        self.made = self.made.saturating_add(1);
-        self.again_if(ended && attempt.repeat == Repeat::Always, 0, call)
+        self.attempts = self.attempts.saturating_add(1);
+        self.retry_if(ended && attempt.retry_policy == RetryPolicy::OnTransientError, 0, call)
     }
 
     /// What to do after a refusal.
-    pub(super) fn next(&mut self, refused: &Refused, call: &CallContext) -> Next {
-        let asked = Duration::from_secs(u64::from(refused.refusal.retry_after));
-        if self.set_clock(refused) || self.renew(refused) {
-            let again = asked.is_zero() || !call.single_attempt && fits(asked, call);
-            return if again { Next::Again(asked) } else { Next::Enough };
+    pub(super) fn after_rejection(&mut self, refused: &RejectedRequest, call: &CallContext) -> RetryDecision {
+        let asked = Duration::from_secs(u64::from(refused.response.retry_after));
+        if self.adjust_skew(refused) || self.retry_after_replay(refused) {
+            let again = asked.is_zero() || !call.single_attempt && fits_deadline(asked, call);
+            return if again { RetryDecision::RetryAfter(asked) } else { RetryDecision::GiveUp };
         }
-        self.made = self.made.saturating_add(1);
-        let busy = matches!(refused.refusal.http_status, 429 | 503);
+        self.attempts = self.attempts.saturating_add(1);
+        let busy = matches!(refused.response.http_status, 429 | 503);
         let passes = busy
-            || matches!(refused.refusal.http_status, 502 | 504)
-            || refused.refusal.error.as_deref() == Some("temporarily_unavailable")
-            || self.profile.is_some_and(|profile| profile.passing.contains(&refused.refusal.http_status));
-        let may_repeat = match refused.attempt.repeat {
-            Repeat::Always => passes,
-            Repeat::WhenBusy => busy,
-            Repeat::Never => false,
+            || matches!(refused.response.http_status, 502 | 504)
+            || refused.response.error.as_deref() == Some("temporarily_unavailable")
+            || self.profile.is_some_and(|profile| profile.passing.contains(&refused.response.http_status));
+        let may_repeat = match refused.request.retry_policy {
+            RetryPolicy::OnTransientError => passes,
+            RetryPolicy::OnlyIfUnprocessed => busy,
+            RetryPolicy::Never => false,
         };
-        self.again_if(may_repeat, refused.refusal.retry_after, call)
+        self.retry_if(may_repeat, refused.response.retry_after, call)
     }
 
-    fn again_if(&self, may_repeat: bool, retry_after: u32, call: &CallContext) -> Next {
-        let pause = self.pause(retry_after);
-        let again = may_repeat && !call.single_attempt && fits(pause, call) && self.made < MOST;
-        if again { Next::Again(pause) } else { Next::Enough }
+    fn retry_if(&self, may_repeat: bool, retry_after: u32, call: &CallContext) -> RetryDecision {
+        let pause = self.backoff(retry_after);
+        let again =
+            may_repeat && !call.single_attempt && fits_deadline(pause, call) && self.attempts < MAX_ATTEMPTS;
+        if again { RetryDecision::RetryAfter(pause) } else { RetryDecision::GiveUp }
     }
 
     /// Whether the assertion is to be made anew, once: the server has seen it before.
-    fn renew(&mut self, refused: &Refused) -> bool {
-        let replay = sense(&refused.refusal, self.profile) == Some(Sense::Replay);
-        let again = replay && refused.attempt.signed && !self.renewed;
-        self.renewed |= again;
+    fn retry_after_replay(&mut self, refused: &RejectedRequest) -> bool {
+        let replay = classify_error(&refused.response, self.profile) == Some(ErrorClass::Replay);
+        let again = replay && refused.request.signed_per_attempt && !self.replay_retried;
+        self.replay_retried |= again;
         again
     }
 
     /// Whether the clocks are the reason, by the provider's words or because they differ enough, and the server's can
     /// be tried, once.
-    fn set_clock(&mut self, refused: &Refused) -> bool {
-        let judged = matches!(refused.refusal.error.as_deref(), Some("invalid_grant" | "invalid_client"));
-        let Some(ahead) = refused.refusal.server_skew_secs else { return false };
-        let off = ahead.saturating_sub(self.clock_ahead).saturating_abs();
-        let reason = match sense(&refused.refusal, self.profile) {
-            Some(Sense::Clock) => true,
-            Some(Sense::Consent) => false,
-            _ => judged && off > CLOCKS_DIFFER,
+    fn adjust_skew(&mut self, refused: &RejectedRequest) -> bool {
+        let judged = matches!(refused.response.error.as_deref(), Some("invalid_grant" | "invalid_client"));
+        let Some(ahead) = refused.response.server_skew_secs else { return false };
+        let off = ahead.saturating_sub(self.skew_secs).saturating_abs();
+        let reason = match classify_error(&refused.response, self.profile) {
+            Some(ErrorClass::ClockSkew) => true,
+            Some(ErrorClass::ConsentRequired) => false,
+            _ => judged && off > MIN_SKEW_SECS,
         };
-        let can = refused.attempt.signed && !self.clock_set;
-        if !can || !reason || ahead.saturating_abs() > CLOCK_AT_MOST {
+        let can = refused.request.signed_per_attempt && !self.skew_adjusted;
+        if !can || !reason || ahead.saturating_abs() > MAX_SKEW_SECS {
             return false;
         }
-        self.clock_set = true;
-        self.clock_ahead = ahead;
+        self.skew_adjusted = true;
+        self.skew_secs = ahead;
         true
     }
 
     /// Twice as long each time, or what the server says where that is longer; and by chance up to half of the first and a
     /// tenth of the second longer, so that many clients do not come back together.
-    fn pause(&self, retry_after: u32) -> Duration {
-        let backoff = Duration::from_millis(100_u64.saturating_mul(1 << self.made.min(10)));
+    fn backoff(&self, retry_after: u32) -> Duration {
+        let backoff = Duration::from_millis(100_u64.saturating_mul(1 << self.attempts.min(10)));
         let asked = Duration::from_secs(u64::from(retry_after));
         let (longer, part) = if asked > backoff { (asked, 10) } else { (backoff, 2) };
         let spread = longer.checked_div(part).unwrap_or_default();
@@ -146,30 +166,30 @@ impl Tries {
 }
 
 /// Whether a wait can end inside the call.
-fn fits(pause: Duration, call: &CallContext) -> bool {
+fn fits_deadline(pause: Duration, call: &CallContext) -> bool {
     pause <= MAX_SERVER_WAIT && call.deadline.remaining().is_none_or(|left| pause < left)
 }
 
 /// Waits, unless the call is cancelled.
-pub(super) fn pause(pause: Duration, call: &CallContext) -> Result<()> {
-    let nap = Arc::new(Nap::default());
+pub(super) fn sleep(pause: Duration, call: &CallContext) -> Result<()> {
+    let nap = Arc::new(CancellableSleep::default());
     call.on_cancel(&nap)?;
-    let woken = nap.woken.lock().unwrap_or_else(PoisonError::into_inner);
+    let woken = nap.cancelled.lock().unwrap_or_else(PoisonError::into_inner);
     let (woken, _) =
-        nap.wake.wait_timeout_while(woken, pause, |woken| !*woken).unwrap_or_else(PoisonError::into_inner);
+        nap.condvar.wait_timeout_while(woken, pause, |woken| !*woken).unwrap_or_else(PoisonError::into_inner);
     if *woken { Err(cancelled_error()) } else { Ok(()) }
 }
 
 #[derive(Default)]
-struct Nap {
-    woken: Mutex<bool>,
-    wake: Condvar,
+struct CancellableSleep {
+    cancelled: Mutex<bool>,
+    condvar: Condvar,
 }
 
-impl Wake for Nap {
+impl Wake for CancellableSleep {
     fn wake(&self) {
-        *self.woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.wake.notify_all();
+        *self.cancelled.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.condvar.notify_all();
     }
 }
 
@@ -180,105 +200,122 @@ mod tests {
     use crate::base::jitter::Fraction;
     use crate::token_response::ErrorResponse;
 
-    fn pauses(numerator: u16, retry_after: u32) -> Vec<u128> {
-        let mut tries = Tries::new(0, None, Jitter::pinned(Fraction::new(numerator)));
+    fn backoffs_ms(numerator: u16, retry_after: u32) -> Vec<u128> {
+        let mut tries = RetryState::new(0, None, Jitter::pinned(Fraction::new(numerator)));
         let mut pauses = Vec::new();
-        for made in 1..=MOST {
-            tries.made = made;
-            pauses.push(tries.pause(retry_after).as_millis());
+        for made in 1..=MAX_ATTEMPTS {
+            tries.attempts = made;
+            pauses.push(tries.backoff(retry_after).as_millis());
         }
         pauses
     }
 
     #[test]
-    fn pause_doubles_and_jitter_adds_up_to_half() {
-        assert_eq!(pauses(0, 0), [200, 400, 800]);
-        assert_eq!(pauses(1 << 15, 0), [250, 500, 1000]);
-        assert_eq!(pauses(u16::MAX, 0), [299, 599, 1199]);
+    fn backoff_doubles_with_up_to_half_jitter() {
+        assert_eq!(backoffs_ms(0, 0), [200, 400, 800]);
+        assert_eq!(backoffs_ms(1 << 15, 0), [250, 500, 1000]);
+        assert_eq!(backoffs_ms(u16::MAX, 0), [299, 599, 1199]);
     }
 
     #[test]
-    fn retry_after_is_kept_to_and_jitter_adds_up_to_a_tenth() {
-        assert_eq!(pauses(0, 10), [10_000; 3]);
-        assert_eq!(pauses(1 << 15, 10), [10_500; 3]);
+    fn retry_after_is_honored_with_tenth_jitter() {
+        assert_eq!(backoffs_ms(0, 10), [10_000; 3]);
+        assert_eq!(backoffs_ms(1 << 15, 10), [10_500; 3]);
     }
 
     #[test]
-    fn random_jitter_keeps_retries_of_clients_apart() {
-        let pause = || Tries::new(0, None, Jitter::default()).pause(0);
+    fn jitter_spreads_retries_of_clients() {
+        let pause = || RetryState::new(0, None, Jitter::default()).backoff(0);
         let first = pause();
         assert!((0..20).any(|_| pause() != first));
     }
 
-    fn ended() -> Failure {
+    fn connection_closed_error() -> Failure {
         let error = Error::new(Status::Network, "network", "closed");
         Failure { error, stale: false, answered: true }
     }
 
-    fn attempt(repeat: Repeat) -> Attempt<'static> {
+    fn request_with_policy(repeat: RetryPolicy) -> TokenRequest<'static> {
         let sent = Box::new(String::new);
-        Attempt { parameters: Vec::new(), what: "the test", sent, repeat, signed: true }
+        TokenRequest {
+            parameters: Vec::new(),
+            credential_label: "the test",
+            describe: sent,
+            retry_policy: repeat,
+            signed_per_attempt: true,
+        }
     }
 
-    fn attempts(call: &CallContext, repeat: Repeat) -> u32 {
-        let mut tries = Tries::new(0, None, Jitter::pinned(Fraction::new(0)));
-        let (attempt, mut made) = (attempt(repeat), 1);
-        while made < 100 && matches!(tries.after(&ended(), &attempt, call), Next::Again(_)) {
+    fn count_attempts(call: &CallContext, repeat: RetryPolicy) -> u32 {
+        let mut tries = RetryState::new(0, None, Jitter::pinned(Fraction::new(0)));
+        let (attempt, mut made) = (request_with_policy(repeat), 1);
+        while made < 100
+            && matches!(
+                tries.after_transport_error(&connection_closed_error(), &attempt, call),
+                RetryDecision::RetryAfter(_)
+            )
+        {
             made += 1;
         }
         made
     }
 
     #[test]
-    fn connection_that_ends_is_tried_three_times_and_once_by_single_attempt() {
+    fn closed_connection_is_retried_up_to_limit() {
         let single = CallContext { single_attempt: true, ..CallContext::unbounded() };
-        assert_eq!(attempts(&CallContext::unbounded(), Repeat::Always), 3);
-        assert_eq!(attempts(&single, Repeat::Always), 1);
-        for repeat in [Repeat::WhenBusy, Repeat::Never] {
-            assert_eq!(attempts(&CallContext::unbounded(), repeat), 1);
+        assert_eq!(count_attempts(&CallContext::unbounded(), RetryPolicy::OnTransientError), 3);
+        assert_eq!(count_attempts(&single, RetryPolicy::OnTransientError), 1);
+        for repeat in [RetryPolicy::OnlyIfUnprocessed, RetryPolicy::Never] {
+            assert_eq!(count_attempts(&CallContext::unbounded(), repeat), 1);
         }
         assert_eq!(
-            attempts(&CallContext::with_timeout(Duration::from_millis(150), "a test"), Repeat::Always),
+            count_attempts(
+                &CallContext::with_timeout(Duration::from_millis(150), "a test"),
+                RetryPolicy::OnTransientError
+            ),
             1
         );
     }
 
     #[test]
-    fn request_after_dead_idle_connection_opens_new_one_once() {
-        let mut tries = Tries::new(0, None, Jitter::pinned(Fraction::new(0)));
-        let (stale, attempt) = (Failure { stale: true, ..ended() }, attempt(Repeat::Always));
-        assert_eq!(tries.reuse(&attempt), Reuse::Repeatable);
-        assert!(tries.at_once(&stale, &attempt));
-        assert_eq!(tries.reuse(&attempt), Reuse::No);
-        assert!(!tries.at_once(&stale, &attempt), "once");
+    fn stale_connection_is_retried_once() {
+        let mut tries = RetryState::new(0, None, Jitter::pinned(Fraction::new(0)));
+        let (stale, attempt) = (
+            Failure { stale: true, ..connection_closed_error() },
+            request_with_policy(RetryPolicy::OnTransientError),
+        );
+        assert_eq!(tries.connection_reuse(&attempt), Reuse::Repeatable);
+        assert!(tries.retry_stale_connection(&stale, &attempt));
+        assert_eq!(tries.connection_reuse(&attempt), Reuse::No);
+        assert!(!tries.retry_stale_connection(&stale, &attempt), "once");
     }
 
     #[test]
-    fn request_that_must_not_be_repeated_gets_new_connection() {
-        let tries = Tries::new(0, None, Jitter::pinned(Fraction::new(0)));
-        for repeat in [Repeat::WhenBusy, Repeat::Never] {
-            assert_eq!(tries.reuse(&attempt(repeat)), Reuse::No, "{repeat:?}");
+    fn non_repeatable_request_uses_new_connection() {
+        let tries = RetryState::new(0, None, Jitter::pinned(Fraction::new(0)));
+        for repeat in [RetryPolicy::OnlyIfUnprocessed, RetryPolicy::Never] {
+            assert_eq!(tries.connection_reuse(&request_with_policy(repeat)), Reuse::No, "{repeat:?}");
         }
     }
 
     /// What a server answered to a signed request that may be repeated.
-    fn refused(http_status: u16, error: &str, repeat: Repeat) -> Refused<'static> {
+    fn rejected_request(http_status: u16, error: &str, repeat: RetryPolicy) -> RejectedRequest<'static> {
         let error = Some(error.to_owned()).filter(|error| !error.is_empty());
         let refusal = ErrorResponse { http_status, error, ..ErrorResponse::default() };
-        Refused { refusal, attempt: attempt(repeat) }
+        RejectedRequest { response: refusal, request: request_with_policy(repeat) }
     }
 
-    fn tries_at(provider: &str) -> Tries {
-        Tries::new(0, crate::provider::by_name(provider), Jitter::pinned(Fraction::new(0)))
+    fn retry_state_for(provider: &str) -> RetryState {
+        RetryState::new(0, crate::provider::by_name(provider), Jitter::pinned(Fraction::new(0)))
     }
 
-    fn repeats(tries: &mut Tries, refused: &Refused<'_>) -> bool {
-        matches!(tries.next(refused, &CallContext::unbounded()), Next::Again(_))
+    fn is_retried(tries: &mut RetryState, refused: &RejectedRequest<'_>) -> bool {
+        matches!(tries.after_rejection(refused, &CallContext::unbounded()), RetryDecision::RetryAfter(_))
     }
 
     #[test]
-    fn only_answers_that_pass_are_followed_by_another_request() {
-        use Repeat::{Always, Never, WhenBusy};
+    fn only_transient_responses_are_retried() {
+        use RetryPolicy::{Never, OnTransientError, OnlyIfUnprocessed};
         for (status, error, provider, repeated) in [
             (429, "", "", [true, true, false]),
             (503, "", "", [true, true, false]),
@@ -292,19 +329,24 @@ mod tests {
             (400, "invalid_grant", "", [false; 3]),
             (401, "", "", [false; 3]),
         ] {
-            let found = [Always, WhenBusy, Never]
-                .map(|repeat| repeats(&mut tries_at(provider), &refused(status, error, repeat)));
+            let found = [OnTransientError, OnlyIfUnprocessed, Never].map(|repeat| {
+                is_retried(&mut retry_state_for(provider), &rejected_request(status, error, repeat))
+            });
             assert_eq!(found, repeated, "{status} {error} {provider}");
         }
     }
 
     #[test]
-    fn transport_error_is_retried_only_after_the_server_had_the_request() {
+    fn transport_error_retried_only_after_server_reached() {
         let after = |status, answered| {
             let error = Error::new(status, "network", "x");
             let failure = Failure { error, stale: false, answered };
-            let next = tries_at("").after(&failure, &attempt(Repeat::Always), &CallContext::unbounded());
-            matches!(next, Next::Again(_))
+            let next = retry_state_for("").after_transport_error(
+                &failure,
+                &request_with_policy(RetryPolicy::OnTransientError),
+                &CallContext::unbounded(),
+            );
+            matches!(next, RetryDecision::RetryAfter(_))
         };
         assert!(after(Status::Network, true));
         assert!(!after(Status::Network, false) && !after(Status::BadResponse, true));
@@ -312,30 +354,36 @@ mod tests {
 
     #[test]
     fn replayed_assertion_is_signed_again_once() {
-        let replay = || refused(400, "jti_known", Repeat::Never);
-        let mut tries = tries_at("hydra");
-        assert!(matches!(tries.next(&replay(), &CallContext::unbounded()), Next::Again(Duration::ZERO)));
-        assert!(!repeats(&mut tries, &replay()), "once");
-        assert!(!repeats(&mut tries_at(""), &replay()), "another server means something else by it");
+        let replay = || rejected_request(400, "jti_known", RetryPolicy::Never);
+        let mut tries = retry_state_for("hydra");
+        assert!(matches!(
+            tries.after_rejection(&replay(), &CallContext::unbounded()),
+            RetryDecision::RetryAfter(Duration::ZERO)
+        ));
+        assert!(!is_retried(&mut tries, &replay()), "once");
+        assert!(
+            !is_retried(&mut retry_state_for(""), &replay()),
+            "another server means something else by it"
+        );
         let mut unsigned = replay();
-        unsigned.attempt.signed = false;
-        assert!(!repeats(&mut tries_at("hydra"), &unsigned));
+        unsigned.request.signed_per_attempt = false;
+        assert!(!is_retried(&mut retry_state_for("hydra"), &unsigned));
     }
 
     /// The skew that is taken over from an answer whose Date was `ahead` of ours, where `known` was known before.
-    fn corrected(provider: &str, error: &str, description: &str, known: i64, ahead: i64) -> Option<i64> {
-        let mut refused = refused(400, error, Repeat::Never);
-        refused.refusal.server_skew_secs = Some(ahead);
-        refused.refusal.description = Some(description.to_owned());
-        let mut tries = Tries { clock_ahead: known, ..tries_at(provider) };
-        let again = repeats(&mut tries, &refused);
-        assert!(!repeats(&mut tries, &refused), "once");
-        assert_eq!(tries.clock_ahead(), if again { ahead } else { known });
+    fn adjusted_skew(provider: &str, error: &str, description: &str, known: i64, ahead: i64) -> Option<i64> {
+        let mut refused = rejected_request(400, error, RetryPolicy::Never);
+        refused.response.server_skew_secs = Some(ahead);
+        refused.response.description = Some(description.to_owned());
+        let mut tries = RetryState { skew_secs: known, ..retry_state_for(provider) };
+        let again = is_retried(&mut tries, &refused);
+        assert!(!is_retried(&mut tries, &refused), "once");
+        assert_eq!(tries.skew_secs(), if again { ahead } else { known });
         again.then_some(ahead)
     }
 
     #[test]
-    fn clock_is_corrected_where_skew_explains_the_refusal() {
+    fn skew_is_adjusted_if_it_explains_rejection() {
         for (error, ahead, explains) in [
             ("invalid_grant", 31, true),
             ("invalid_grant", -31, true),
@@ -346,50 +394,54 @@ mod tests {
             ("invalid_grant", 86_401, false),
             ("invalid_grant", -86_401, false),
         ] {
-            assert_eq!(corrected("", error, "", 0, ahead), explains.then_some(ahead), "{error} {ahead}");
+            assert_eq!(adjusted_skew("", error, "", 0, ahead), explains.then_some(ahead), "{error} {ahead}");
         }
-        assert_eq!(corrected("", "invalid_grant", "", 600, 600), None, "it was used already");
-        assert_eq!(corrected("", "invalid_grant", "", 600, 0), Some(0));
+        assert_eq!(adjusted_skew("", "invalid_grant", "", 600, 600), None, "it was used already");
+        assert_eq!(adjusted_skew("", "invalid_grant", "", 600, 0), Some(0));
     }
 
     #[test]
-    fn words_of_provider_decide_whether_clock_is_corrected() {
+    fn provider_error_patterns_decide_skew_adjustment() {
         let exp = "Current date time must be before the expiration date time listed in the 'exp' claim.";
-        assert_eq!(corrected("box", "invalid_grant", exp, 0, 5), Some(5), "it says so itself");
+        assert_eq!(adjusted_skew("box", "invalid_grant", exp, 0, 5), Some(5), "it says so itself");
         let consent = "AADSTS65001: The user or administrator has not consented";
-        assert_eq!(corrected("entra", "invalid_grant", consent, 0, 600), None);
+        assert_eq!(adjusted_skew("entra", "invalid_grant", consent, 0, 600), None);
     }
 
     #[test]
-    fn clock_of_request_that_is_not_signed_again_is_not_corrected() {
-        let mut refused = refused(400, "invalid_grant", Repeat::Never);
-        refused.refusal.server_skew_secs = Some(600);
-        refused.attempt.signed = false;
-        assert!(!repeats(&mut tries_at(""), &refused));
-        refused.attempt.signed = true;
-        refused.refusal.server_skew_secs = None;
-        assert!(!repeats(&mut tries_at(""), &refused));
+    fn skew_of_presigned_request_is_not_adjusted() {
+        let mut refused = rejected_request(400, "invalid_grant", RetryPolicy::Never);
+        refused.response.server_skew_secs = Some(600);
+        refused.request.signed_per_attempt = false;
+        assert!(!is_retried(&mut retry_state_for(""), &refused));
+        refused.request.signed_per_attempt = true;
+        refused.response.server_skew_secs = None;
+        assert!(!is_retried(&mut retry_state_for(""), &refused));
     }
 
     #[test]
-    fn correction_waits_for_retry_after_unless_call_makes_single_attempt() {
-        let mut refused = refused(400, "invalid_grant", Repeat::Never);
-        (refused.refusal.server_skew_secs, refused.refusal.retry_after) = (Some(600), 5);
-        let next = tries_at("").next(&refused, &CallContext::unbounded());
-        assert!(matches!(next, Next::Again(pause) if pause == Duration::from_secs(5)));
+    fn skew_adjustment_honors_retry_after() {
+        let mut refused = rejected_request(400, "invalid_grant", RetryPolicy::Never);
+        (refused.response.server_skew_secs, refused.response.retry_after) = (Some(600), 5);
+        let next = retry_state_for("").after_rejection(&refused, &CallContext::unbounded());
+        assert!(matches!(next, RetryDecision::RetryAfter(pause) if pause == Duration::from_secs(5)));
         let single = CallContext { single_attempt: true, ..CallContext::unbounded() };
-        assert!(matches!(tries_at("").next(&refused, &single), Next::Enough));
-        refused.refusal.retry_after = 0;
-        assert!(matches!(tries_at("").next(&refused, &single), Next::Again(Duration::ZERO)));
+        assert!(matches!(retry_state_for("").after_rejection(&refused, &single), RetryDecision::GiveUp));
+        refused.response.retry_after = 0;
+        assert!(matches!(
+            retry_state_for("").after_rejection(&refused, &single),
+            RetryDecision::RetryAfter(Duration::ZERO)
+        ));
     }
 
     #[test]
-    fn wait_fits_up_to_a_minute_inside_the_call() {
+    fn wait_fits_deadline_up_to_one_minute() {
         let seconds = Duration::from_secs;
         assert!(
-            fits(seconds(60), &CallContext::unbounded()) && !fits(seconds(61), &CallContext::unbounded())
+            fits_deadline(seconds(60), &CallContext::unbounded())
+                && !fits_deadline(seconds(61), &CallContext::unbounded())
         );
         let call = CallContext::with_timeout(seconds(30), "a test");
-        assert!(fits(seconds(20), &call) && !fits(seconds(40), &call));
+        assert!(fits_deadline(seconds(20), &call) && !fits_deadline(seconds(40), &call));
     }
 }

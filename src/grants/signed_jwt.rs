@@ -3,26 +3,30 @@
 use std::borrow::Cow;
 
 use crate::base::error::{Error, Result};
-use crate::grants::{Context, local_token};
+use crate::grants::{GrantContext, build_local_token};
 use crate::jwt::{self, Assertion, Claims};
 use crate::key::SigningKey;
 use crate::process::Process;
 use crate::resolve::Signing;
 use crate::token::AccessToken;
 
-pub(super) fn fetch(signing: &Signing, context: &Context<'_>) -> Result<AccessToken> {
-    let assertion = sign_in_time(signing, 0, context)?;
-    local_token(
+pub(super) fn fetch(signing: &Signing, context: &GrantContext<'_>) -> Result<AccessToken> {
+    let assertion = sign_before_deadline(signing, 0, context)?;
+    build_local_token(
         assertion.text().reveal(),
         Some(assertion.expires_at),
         context.process.clock.as_ref(),
-        context.identity,
+        context.cache_key,
     )
 }
 
 /// As [`sign`], within the caller's bounds. Opening a store takes its time and cannot be interrupted: it is not begun
 /// for a call that has ended, and what comes after it is not either.
-pub(super) fn sign_in_time(signing: &Signing, ahead: i64, context: &Context<'_>) -> Result<Assertion> {
+pub(super) fn sign_before_deadline(
+    signing: &Signing,
+    ahead: i64,
+    context: &GrantContext<'_>,
+) -> Result<Assertion> {
     context.call.check()?;
     let assertion = sign(signing, ahead, context.process, context.warn)?;
     context.call.check()?;
@@ -39,11 +43,15 @@ pub(super) fn sign(
     let key = process.key_cache.key(&signing.key)?;
     let now = process.clock.unix_seconds().saturating_add(ahead);
     key.warnings(now).into_iter().for_each(warn);
-    jwt::sign(&claims(signing, Some(&key), now)?, &signing.header, &key)
+    jwt::sign(&build_claims(signing, Some(&key), now)?, &signing.header, &key)
 }
 
 /// What the assertion says at the time `now`; without its key an issuer that names the key is not whole.
-pub(super) fn claims<'a>(signing: &'a Signing, key: Option<&SigningKey>, now: i64) -> Result<Claims<'a>> {
+pub(super) fn build_claims<'a>(
+    signing: &'a Signing,
+    key: Option<&SigningKey>,
+    now: i64,
+) -> Result<Claims<'a>> {
     let issuer = match key.filter(|_| signing.keyed_issuer) {
         Some(key) => Cow::Owned(format!("{}.{}", signing.issuer, key.fingerprint()?)),
         None => Cow::Borrowed(signing.issuer.as_str()),
@@ -75,7 +83,7 @@ mod tests {
     use crate::resolve::{Flow, resolve};
 
     /// What a call with a key that is not there ends with.
-    fn ends(call: &CallContext) -> Error {
+    fn fetch_error(call: &CallContext) -> Error {
         let options =
             Options::parse("am=55;ClaimsIssuer=me;ClaimsAudience=you;JWTCertStore=/nowhere/k.jks").unwrap();
         let Flow::SignedJwt(signing) = resolve(&options).config.unwrap().flow else {
@@ -83,27 +91,27 @@ mod tests {
         };
         let (process, session) = (Process::new(Box::new(SystemClock)), LoginState::default());
         let identity = CacheKey::digest(&process.cache_key_secret, &0);
-        let context = Context {
+        let context = GrantContext {
             process: &process,
-            session: &session,
+            login_state: &session,
             call,
-            identity,
+            cache_key: identity,
             may_prompt: false,
-            user_waits: false,
+            bypass_circuit_breaker: false,
             warn: &|_| {},
         };
         fetch(&signing, &context).err().unwrap()
     }
 
     #[test]
-    fn no_store_is_opened_for_a_call_that_has_ended() {
-        assert_eq!(ends(&CallContext::unbounded()).status(), Status::KeyStore);
+    fn key_store_not_opened_after_call_ended() {
+        assert_eq!(fetch_error(&CallContext::unbounded()).status(), Status::KeyStore);
         assert_eq!(
-            ends(&CallContext::with_timeout(Duration::ZERO, "LoginTimeout")).status(),
+            fetch_error(&CallContext::with_timeout(Duration::ZERO, "LoginTimeout")).status(),
             Status::Timeout
         );
         let cancelled = CallContext::unbounded();
         cancelled.cancel.cancel();
-        assert_eq!(ends(&cancelled).status(), Status::Cancelled);
+        assert_eq!(fetch_error(&cancelled).status(), Status::Cancelled);
     }
 }

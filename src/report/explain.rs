@@ -7,7 +7,7 @@ use super::{HIDDEN, Members, shown_value, without_query, written};
 use crate::base::error::Result;
 use crate::base::url;
 use crate::connection::Connection;
-use crate::grants::{self, Parameter, Way};
+use crate::grants::{self, ClientAuthMethod, RequestParameter};
 use crate::key::KeySource;
 use crate::options::{Name, Options, Value};
 use crate::process::Process;
@@ -106,7 +106,7 @@ impl Explainer<'_> {
             _ => None,
         };
         let token_url = exchange.map(|exchange| exchange.endpoint.as_str());
-        let signing = grants::signing(self.config);
+        let signing = grants::assertion_config(self.config);
         Report {
             method: self.method(),
             provider: self.provider(),
@@ -149,7 +149,10 @@ impl Explainer<'_> {
                 from: self.sources.of(&[Name::TokenEndpoint, Name::TokenURI], false),
             },
             methods: self.methods(exchange),
-            parameters: grants::parameters(exchange).into_iter().map(|one| self.parameter(one)).collect(),
+            parameters: grants::preview_parameters(exchange)
+                .into_iter()
+                .map(|one| self.parameter(one))
+                .collect(),
             headers: self.request_headers(exchange),
             client_authentication: self.way(exchange),
             clock_ahead: (ahead != 0).then_some(ahead),
@@ -176,8 +179,8 @@ impl Explainer<'_> {
         self.sources.of(names, false)
     }
 
-    fn parameter(&self, parameter: Parameter) -> Line {
-        let Parameter { name, value, options } = parameter;
+    fn parameter(&self, parameter: RequestParameter) -> Line {
+        let RequestParameter { name, value, options } = parameter;
         let from = self.sources.of(options, options.is_empty() || name == "grant_type");
         let value = value.as_deref().map(shown_value);
         Line { name, value: value.unwrap_or_else(|| HIDDEN.to_owned()), from }
@@ -185,25 +188,29 @@ impl Explainer<'_> {
 
     fn way(&self, exchange: &Exchange) -> Said<&'static str> {
         let by_certificate = exchange.trust.client.is_some();
-        let names: &[Name] = match grants::way(exchange) {
-            Way::Basic | Way::Body => &[Name::ClientCredentialsMode],
-            Way::IdAlone if by_certificate => &[Name::KeyStore],
-            Way::None | Way::IdAlone | Way::Assertion => &[],
+        let names: &[Name] = match grants::client_auth_method(exchange) {
+            ClientAuthMethod::ClientSecretBasic | ClientAuthMethod::ClientSecretPost => {
+                &[Name::ClientCredentialsMode]
+            }
+            ClientAuthMethod::ClientIdOnly if by_certificate => &[Name::KeyStore],
+            ClientAuthMethod::None | ClientAuthMethod::ClientIdOnly | ClientAuthMethod::ClientAssertion => {
+                &[]
+            }
         };
-        let value = match grants::way(exchange) {
-            Way::None => "none",
-            Way::IdAlone if by_certificate => "client_id and certificate",
-            Way::IdAlone => "client_id alone",
-            Way::Basic => "Basic header",
-            Way::Body => "in the body",
-            Way::Assertion => "client assertion",
+        let value = match grants::client_auth_method(exchange) {
+            ClientAuthMethod::None => "none",
+            ClientAuthMethod::ClientIdOnly if by_certificate => "client_id and certificate",
+            ClientAuthMethod::ClientIdOnly => "client_id alone",
+            ClientAuthMethod::ClientSecretBasic => "Basic header",
+            ClientAuthMethod::ClientSecretPost => "in the body",
+            ClientAuthMethod::ClientAssertion => "client assertion",
         };
         Said { value, from: self.sources.of(names, true) }
     }
 
     fn request_headers(&self, exchange: &Exchange) -> Vec<Line> {
         let own = exchange.header.iter().map(|header| self.hidden(&header.name, &[Name::AuthHeader]));
-        let basic = grants::way(exchange) == Way::Basic;
+        let basic = grants::client_auth_method(exchange) == ClientAuthMethod::ClientSecretBasic;
         own.chain(basic.then(|| self.hidden("Authorization", &[Name::ClientSecret]))).collect()
     }
 

@@ -46,10 +46,10 @@ pub(super) fn jwt(
     process: &Process,
 ) -> Jwt {
     let opened = process.key_cache.key(&signing.key);
-    let whole = opened.clone().and_then(|key| grants::unsigned(signing, Some(&key)));
+    let whole = opened.clone().and_then(|key| grants::preview_jwt(signing, Some(&key)));
     let (unsigned, error) = match whole {
         Ok(unsigned) => (Some(unsigned), None),
-        Err(error) => (grants::unsigned(signing, None).ok(), Some(error)),
+        Err(error) => (grants::preview_jwt(signing, None).ok(), Some(error)),
     };
     let UnsignedJwt { header, claims } = unsigned.unwrap_or_default();
     let speaker = Speaker { signing, token_url, sources };

@@ -14,7 +14,7 @@ use crate::base::sanitize;
 use crate::base::secret::Secret;
 use crate::base::url::{EndpointUrl, without_secrets};
 use crate::connection::api_headers::ApiHeaders;
-use crate::connection::{Connection, View, Wishes};
+use crate::connection::{CallOptions, Connection, ConnectionView};
 use crate::net::http::{Answer, Method, Request, Reuse};
 use crate::options::{Name, Options, table};
 use crate::report::test_endpoint::target;
@@ -90,7 +90,7 @@ pub fn sample(connection: &Connection) -> Result<String> {
     let view = connection.view();
     let config = view.config()?;
     let endpoint = target(view.options())?;
-    let asking = Asking { connection, view: &view, config, call: connection.call(config, ANEW) };
+    let asking = Asking { connection, view: &view, config, call: connection.begin_call(config, ANEW) };
     let cached = asking.cached();
     let headers = connection.get_headers_with(ANEW)?;
     let token = headers.token().map(|lease| asking.origin(lease.token(), cached.as_ref()));
@@ -102,11 +102,17 @@ pub fn sample(connection: &Connection) -> Result<String> {
 }
 
 /// Who tests wants to know how it is now, and not how it was a moment ago.
-const ANEW: Wishes = Wishes { timeout: None, min_life: 0, no_network: false, no_prompt: false, anew: true };
+const ANEW: CallOptions = CallOptions {
+    timeout: None,
+    min_remaining: 0,
+    no_network: false,
+    no_prompt: false,
+    bypass_negative_cache: true,
+};
 
 struct Asking<'a> {
     connection: &'a Connection,
-    view: &'a View,
+    view: &'a ConnectionView,
     config: &'a Config,
     /// Bounds the requests to the API, and with them all of it: getting a token has bounds of its own, as long.
     call: CallContext,
@@ -114,7 +120,7 @@ struct Asking<'a> {
 
 impl Asking<'_> {
     fn cached(&self) -> Option<Arc<AccessToken>> {
-        let quietly = Wishes { no_network: true, ..Wishes::default() };
+        let quietly = CallOptions { no_network: true, ..CallOptions::default() };
         matches!(self.config.flow, Flow::Exchange(_))
             .then(|| self.connection.get_token(quietly).ok())
             .flatten()
@@ -188,7 +194,7 @@ impl Asking<'_> {
     fn ask_again(&self, url: &EndpointUrl, headers: &ApiHeaders, sample: &mut Sample) -> Result<()> {
         let Some(refused) = headers.token().map(|lease| lease.token()) else { return Ok(()) };
         self.connection.reject_token(refused);
-        let left = Wishes { timeout: self.call.deadline.remaining(), ..Wishes::default() };
+        let left = CallOptions { timeout: self.call.deadline.remaining(), ..CallOptions::default() };
         match self.connection.get_headers_with(left) {
             Ok(newer) if newer.token().map(|lease| lease.token().value()) == Some(refused.value()) => {
                 sample.renewal = Some(Problem::from(&same_token()));

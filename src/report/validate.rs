@@ -10,7 +10,7 @@ use crate::base::clock::Clock;
 use crate::base::error::{Error, Result, Status};
 use crate::base::policy::Policy;
 use crate::base::url::EndpointUrl;
-use crate::connection::{Connection, View};
+use crate::connection::{Connection, ConnectionView};
 use crate::grants;
 use crate::key::{self, Listed, SigningKey};
 use crate::net::tls::Trust;
@@ -130,7 +130,7 @@ impl Findings {
     }
 
     /// TrustStore and KeyStore, each for itself.
-    fn trust(&mut self, view: &View) {
+    fn trust(&mut self, view: &ConnectionView) {
         if self.lacks(&[Name::TrustStorePassword, Name::KeyStorePassword, Name::KeyPassword]) {
             return;
         }
@@ -146,7 +146,7 @@ impl Findings {
     }
 
     /// A token or an assertion that the user gave, where the method uses it.
-    fn ready_made(&mut self, view: &View, clock: &dyn Clock) {
+    fn ready_made(&mut self, view: &ConnectionView, clock: &dyn Clock) {
         let options = view.options();
         let given = match resolve::method(options, view.signer()).map(|(_, word)| word) {
             Some("OAuth2-AccessToken") => Name::AccessToken,
@@ -177,13 +177,15 @@ impl Findings {
         });
         for source in given.into_iter().chain(file) {
             let warn = RefCell::new(Vec::new());
-            self.check(grants::ready_made(&source, clock, &|warning| warn.borrow_mut().push(warning)));
+            self.check(grants::load_presigned_assertion(&source, clock, &|warning| {
+                warn.borrow_mut().push(warning)
+            }));
             self.warn(&warn.into_inner());
         }
     }
 
     /// The store with its keys. What is wrong with it is a problem if the method signs, as far as that is known.
-    fn store(&mut self, view: &View) -> Option<Store> {
+    fn store(&mut self, view: &ConnectionView) -> Option<Store> {
         if self.lacks(&[
             Name::JWTPrivateKey,
             Name::JWTSecret,
@@ -192,7 +194,7 @@ impl Findings {
         ]) {
             return None;
         }
-        let by_config = view.config().map(grants::signing);
+        let by_config = view.config().map(grants::assertion_config);
         let Wanted { source, header } = match by_config {
             Ok(Some(signing)) => Wanted { source: signing.key.clone(), header: signing.header.clone() },
             _ => resolve::wanted_key(view.options(), view.signer())?,
@@ -212,7 +214,7 @@ impl Findings {
     }
 
     /// Whether the key that is asked for can do what is asked of it.
-    fn key(&mut self, view: &View, wanted: &Wanted, unopened: Option<&Error>) {
+    fn key(&mut self, view: &ConnectionView, wanted: &Wanted, unopened: Option<&Error>) {
         let Wanted { source, header } = wanted;
         if let Some(error) = unopened {
             self.problem(error);

@@ -163,7 +163,7 @@ pub fn open(string: &str) -> Result<Connection, Box<Failure>> {
 
 /// A connection whose data sources stand where the test says, and not where this process's variables do.
 pub fn open_in(string: &str, environment: &dyn Environment) -> Result<Connection, Box<Error>> {
-    Handle::open_in(string, environment)
+    Handle::open_with_environment(string, environment)
         .map(|handle| Connection(Box::into_raw(Box::new(handle))))
         .map_err(Box::new)
 }
@@ -191,7 +191,8 @@ impl Connection {
         min_life_s: i32,
         flags: u32,
     ) -> Result<Token, Box<Failure>> {
-        let call = api::CallOptions { size: size_of::<api::CallOptions>(), timeout_ms, min_life_s, flags };
+        let call =
+            api::RawCallOptions { size: size_of::<api::RawCallOptions>(), timeout_ms, min_life_s, flags };
         let (mut token, mut error) = (null_mut(), null_mut());
         let status = api::authgrant_get_token_with(self.0, &raw const call, &raw mut token, &raw mut error);
         outcome(status, error, || Token(token))

@@ -7,28 +7,30 @@ use jsonwebtoken::Algorithm;
 use serde_json::json;
 
 use crate::base::log::LogSink;
-use crate::connection::tests::{Bench, HOUR, bench, open, server};
+use crate::connection::tests::{
+    ConnectionFixture, ONE_HOUR_TOKEN_JSON, fixture, open_connection, start_token_server,
+};
 use crate::connection::*;
 use crate::sys::sync::Mutex as Lock;
 
-fn refusing(more: &str) -> (Authority, Bench) {
-    let (authority, endpoint) = server(r#"{"error":"invalid_grant"}"#);
-    (authority, bench(&format!("{more}{endpoint}")))
+fn fixture_with_rejecting_server(more: &str) -> (Authority, ConnectionFixture) {
+    let (authority, endpoint) = start_token_server(r#"{"error":"invalid_grant"}"#);
+    (authority, fixture(&format!("{more}{endpoint}")))
 }
 
-fn refused(connection: &Connection) -> Error {
-    connection.get_token(Wishes::default()).unwrap_err()
+fn get_token_error(connection: &Connection) -> Error {
+    connection.get_token(CallOptions::default()).unwrap_err()
 }
 
-fn asked(authority: &Authority) -> usize {
+fn count_token_requests(authority: &Authority) -> usize {
     authority.token_requests().len()
 }
 
 #[test]
-fn sixty_four_threads_over_a_thousand_equal_connections_make_one_request() {
-    let (authority, endpoint) = server(HOUR);
-    let bench = bench(&endpoint);
-    let connections: Vec<Connection> = (0..1000).map(|_| bench.equal()).collect();
+fn concurrent_equal_connections_share_one_request() {
+    let (authority, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
+    let bench = fixture(&endpoint);
+    let connections: Vec<Connection> = (0..1000).map(|_| bench.open_equal_connection()).collect();
     let together = Barrier::new(64);
     std::thread::scope(|scope| {
         for first in 0..64 {
@@ -37,103 +39,104 @@ fn sixty_four_threads_over_a_thousand_equal_connections_make_one_request() {
                 together.wait();
                 // Each begins elsewhere, so that they meet on many connections.
                 for connection in connections.iter().cycle().skip(first * 15).take(1000) {
-                    assert_eq!(connection.get_token(Wishes::default()).unwrap().value(), c"at");
+                    assert_eq!(connection.get_token(CallOptions::default()).unwrap().value(), c"at");
                 }
             });
         }
     });
-    assert_eq!(asked(&authority), 1);
+    assert_eq!(count_token_requests(&authority), 1);
 }
 
 #[test]
-fn a_thousand_connections_with_a_wrong_password_ask_once_and_then_ever_more_rarely() {
-    let (authority, bench) = refusing("am=52;User=jo;Password=wrong;ClientID=c;");
-    let connections: Vec<Connection> = (0..1000).map(|_| bench.equal()).collect();
+fn wrong_password_backs_off_across_connections() {
+    let (authority, bench) = fixture_with_rejecting_server("am=52;User=jo;Password=wrong;ClientID=c;");
+    let connections: Vec<Connection> = (0..1000).map(|_| bench.open_equal_connection()).collect();
     let mut asked_at = Vec::new();
     for second in 0..16 {
-        bench.at(second);
-        let before = asked(&authority);
+        bench.advance_to(second);
+        let before = count_token_requests(&authority);
         for connection in &connections {
-            assert_eq!(refused(connection).status(), Status::Denied);
+            assert_eq!(get_token_error(connection).status(), Status::Denied);
         }
-        if asked(&authority) > before {
+        if count_token_requests(&authority) > before {
             asked_at.push(second);
         }
     }
     assert_eq!(asked_at, [0, 1, 3, 7, 15]);
-    assert_eq!(asked(&authority), 5, "once each time");
+    assert_eq!(count_token_requests(&authority), 5, "once each time");
 }
 
 #[test]
-fn a_remembered_refusal_says_so_and_is_forgotten_by_whatever_may_have_mended_it() {
-    let (authority, bench) = refusing("");
+fn negative_entry_is_reported_until_cleared() {
+    let (authority, bench) = fixture_with_rejecting_server("");
     let connection = &bench.connection;
-    let first = refused(connection);
+    let first = get_token_error(connection);
     assert!(!first.message().contains("is not asked again"), "{first}");
-    let remembered = refused(connection);
+    let remembered = get_token_error(connection);
     assert!(remembered.message().contains("is not asked again"), "{remembered}");
-    assert_eq!((remembered.retry_after(), asked(&authority)), (1, 1));
+    assert_eq!((remembered.retry_after(), count_token_requests(&authority)), (1, 1));
     let set = |name, value| connection.set_options(&[(name, value)]).unwrap();
     let mendings: [(&str, &dyn Fn()); 4] = [
         ("an option", &|| set("ClaimsIssuer", "me")),
         ("an option of this connection alone", &|| set("LoginTimeout", "20")),
         ("the key file", &|| {
-            let key = std::fs::read_to_string(&bench.store).unwrap();
-            std::fs::write(&bench.store, key + "\n").unwrap();
+            let key = std::fs::read_to_string(&bench.key_file).unwrap();
+            std::fs::write(&bench.key_file, key + "\n").unwrap();
         }),
         ("a clear", &|| bench.process.clear()),
     ];
     for (number, (what, mend)) in mendings.iter().enumerate() {
         mend();
-        refused(connection);
-        refused(connection);
-        assert_eq!(asked(&authority), number + 2, "{what}");
+        get_token_error(connection);
+        get_token_error(connection);
+        assert_eq!(count_token_requests(&authority), number + 2, "{what}");
     }
-    connection.get_token(Wishes { anew: true, ..Wishes::default() }).unwrap_err();
-    assert_eq!(asked(&authority), 6, "who asks anew is not answered from memory");
+    connection.get_token(CallOptions { bypass_negative_cache: true, ..CallOptions::default() }).unwrap_err();
+    assert_eq!(count_token_requests(&authority), 6, "who asks anew is not answered from memory");
 }
 
 #[test]
-fn a_wall_clock_that_is_set_neither_prolongs_a_token_nor_ends_it_early() {
-    let (authority, endpoint) = server(HOUR);
-    let bench = bench(&endpoint);
+fn wall_clock_change_keeps_token_lifetime() {
+    let (authority, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
+    let bench = fixture(&endpoint);
     let asked_by_now = || {
-        bench.connection.get_token(Wishes::default()).unwrap();
-        asked(&authority)
+        bench.connection.get_token(CallOptions::default()).unwrap();
+        count_token_requests(&authority)
     };
     assert_eq!(asked_by_now(), 1);
-    bench.at(3000);
-    bench.set_clock(-3000);
+    bench.advance_to(3000);
+    bench.shift_wall_clock(-3000);
     assert_eq!(asked_by_now(), 1, "ten minutes are left");
-    bench.at(3600);
+    bench.advance_to(3600);
     assert_eq!(asked_by_now(), 2, "an hour has passed, though the wall clock says ten minutes");
-    bench.set_clock(7000);
+    bench.shift_wall_clock(7000);
     assert_eq!(asked_by_now(), 3, "a laptop that slept for longer than an hour");
-    bench.set_clock(-100_000);
+    bench.shift_wall_clock(-100_000);
     assert_eq!(asked_by_now(), 3, "the token is as young as before");
 }
 
 #[test]
-fn token_without_lifetime_is_not_reused_while_coarse_clock_is_late() {
-    let (authority, endpoint) = server(r#"{"access_token":"at","token_type":"Bearer","expires_in":0}"#);
-    let bench = bench(&endpoint);
-    bench.coarse_clock_is_late_by(1);
+fn late_coarse_clock_does_not_prolong_token() {
+    let (authority, endpoint) =
+        start_token_server(r#"{"access_token":"at","token_type":"Bearer","expires_in":0}"#);
+    let bench = fixture(&endpoint);
+    bench.set_coarse_clock_lag(1);
     for requests in 1..=3 {
-        bench.connection.get_token(Wishes::default()).unwrap();
-        bench.equal().get_token(Wishes::default()).unwrap();
-        assert_eq!(asked(&authority), 2 * requests);
+        bench.connection.get_token(CallOptions::default()).unwrap();
+        bench.open_equal_connection().get_token(CallOptions::default()).unwrap();
+        assert_eq!(count_token_requests(&authority), 2 * requests);
     }
 }
 
 /// What is left of the tokens of a connection that was closed.
-fn left_behind(string: &str, scopes: &[&str]) -> Vec<bool> {
-    left_behind_on(bench(string), scopes)
+fn tokens_alive_after_close(string: &str, scopes: &[&str]) -> Vec<bool> {
+    tokens_alive_after_closing_fixture(fixture(string), scopes)
 }
 
-fn left_behind_on(bench: Bench, scopes: &[&str]) -> Vec<bool> {
+fn tokens_alive_after_closing_fixture(bench: ConnectionFixture, scopes: &[&str]) -> Vec<bool> {
     let get = |scope: &&str| {
         bench.connection.set_options(&[("Scope", scope)]).unwrap();
-        Arc::downgrade(&bench.connection.get_token(Wishes::default()).unwrap())
+        Arc::downgrade(&bench.connection.get_token(CallOptions::default()).unwrap())
     };
     let tokens: Vec<Weak<AccessToken>> = scopes.iter().map(get).collect();
     drop(bench.connection);
@@ -141,23 +144,31 @@ fn left_behind_on(bench: Bench, scopes: &[&str]) -> Vec<bool> {
 }
 
 #[test]
-fn the_tokens_of_a_connections_own_are_wiped_when_it_is_closed() {
-    let (_authority, endpoint) = server(HOUR);
+fn private_tokens_are_dropped_on_close() {
+    let (_authority, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
     for own in ["CacheScope=Connection", "am=54;RefreshToken=r", "am=50;AccessToken=given"] {
-        assert_eq!(left_behind(&format!("{own};{endpoint}"), &["one", "two"]), [false, false], "{own}");
+        assert_eq!(
+            tokens_alive_after_close(&format!("{own};{endpoint}"), &["one", "two"]),
+            [false, false],
+            "{own}"
+        );
     }
-    assert_eq!(left_behind(&endpoint, &["one", "two"]), [true, true], "others may ask for these");
+    assert_eq!(
+        tokens_alive_after_close(&endpoint, &["one", "two"]),
+        [true, true],
+        "others may ask for these"
+    );
 }
 
 #[test]
-fn a_clear_and_a_log_off_wipe_what_equal_connections_have_been_given() {
-    let (_authority, endpoint) = server(HOUR);
-    let bench = bench(&endpoint);
-    let equal = bench.equal();
+fn clear_and_log_off_drop_shared_handles() {
+    let (_authority, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
+    let bench = fixture(&endpoint);
+    let equal = bench.open_equal_connection();
     let given = || {
-        let token = bench.connection.get_token(Wishes::default()).unwrap();
-        assert!(Arc::ptr_eq(&token, &equal.get_token(Wishes::default()).unwrap()));
-        assert!(equal.recent().is_some() && equal.passed_on().is_some());
+        let token = bench.connection.get_token(CallOptions::default()).unwrap();
+        assert!(Arc::ptr_eq(&token, &equal.get_token(CallOptions::default()).unwrap()));
+        assert!(equal.get_cached_handle().is_some() && equal.get_shared_handle().is_some());
         Arc::downgrade(&token)
     };
     let token = given();
@@ -170,59 +181,67 @@ fn a_clear_and_a_log_off_wipe_what_equal_connections_have_been_given() {
 }
 
 #[test]
-fn what_a_signer_of_the_hosts_brought_is_wiped_with_its_connection() {
-    let (_authority, endpoint) = server(HOUR);
-    let bench = bench(&endpoint);
+fn callback_signer_tokens_are_dropped_on_close() {
+    let (_authority, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
+    let bench = fixture(&endpoint);
     let signer = HostSigner::new(Algorithm::ES256, Box::new(|_, _| Ok(64)));
     bench.connection.set_signer(Some(&signer));
-    assert_eq!(left_behind_on(bench, &["one", "two"]), [false, false]);
+    assert_eq!(tokens_alive_after_closing_fixture(bench, &["one", "two"]), [false, false]);
 }
 
 #[test]
-fn of_very_many_tokens_of_its_own_a_connection_leaves_none_behind() {
-    let (_authority, endpoint) = server(HOUR);
+fn private_tokens_beyond_limit_are_dropped() {
+    let (_authority, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
     let scopes: Vec<String> = (0..70).map(|number| number.to_string()).collect();
     let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
-    let left = left_behind(&format!("CacheScope=Connection;{endpoint}"), &scopes);
+    let left = tokens_alive_after_close(&format!("CacheScope=Connection;{endpoint}"), &scopes);
     assert!(left.iter().all(|left| !left), "{left:?}");
 }
 
 #[derive(Default)]
-struct Lines(Lock<Vec<String>>);
+struct CapturedLog(Lock<Vec<String>>);
 
-impl LogSink for Lines {
+impl LogSink for CapturedLog {
     fn log(&self, level: LogLevel, message: &str) {
         self.0.lock().push(format!("{} {message}", level as i32));
     }
 }
 
 /// A connection whose token of an hour expires in 50 s, a server that then does nothing but `play`, and the log from then on.
-fn about_to_expire(more: &str, play: Play) -> (Authority, Bench, Arc<Lines>) {
-    let (authority, endpoint) = server(HOUR);
-    let bench = bench(&format!("{more}{endpoint}"));
-    bench.connection.get_token(Wishes::default()).unwrap();
-    bench.at(3550);
+fn fixture_with_expiring_token(more: &str, play: Play) -> (Authority, ConnectionFixture, Arc<CapturedLog>) {
+    let (authority, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
+    let bench = fixture(&format!("{more}{endpoint}"));
+    bench.connection.get_token(CallOptions::default()).unwrap();
+    bench.advance_to(3550);
     authority.play_always(play);
-    let lines: Arc<Lines> = Arc::default();
-    bench.connection.set_log(Log::new(Arc::<Lines>::clone(&lines), LogLevel::Info));
+    let lines: Arc<CapturedLog> = Arc::default();
+    bench.connection.set_log(Log::new(Arc::<CapturedLog>::clone(&lines), LogLevel::Info));
     (authority, bench, lines)
 }
 
-fn busy(status: u16, retry_after: Option<u32>) -> Play {
+fn error_response(status: u16, retry_after: Option<u32>) -> Play {
     let headers = retry_after.map(|seconds| ("Retry-After".to_owned(), seconds.to_string()));
     Play::Json { status, body: json!(null), headers: headers.into_iter().collect() }
 }
 
 #[test]
-fn early_renewal_makes_one_attempt_and_returns_token_in_hand() {
-    for play in
-        [busy(429, Some(1)), busy(503, None), busy(500, None), Play::Reset, Play::Html { status: 200 }]
-    {
-        let (authority, bench, lines) = about_to_expire("", play.clone());
+fn failed_early_renewal_returns_cached_token() {
+    for play in [
+        error_response(429, Some(1)),
+        error_response(503, None),
+        error_response(500, None),
+        Play::Reset,
+        Play::Html { status: 200 },
+    ] {
+        let (authority, bench, lines) = fixture_with_expiring_token("", play.clone());
         for _ in 0..3 {
-            assert_eq!(bench.connection.get_token(Wishes::default()).unwrap().value(), c"at", "{play:?}");
+            assert_eq!(
+                bench.connection.get_token(CallOptions::default()).unwrap().value(),
+                c"at",
+                "{play:?}"
+            );
         }
-        assert_eq!(asked(&authority), 2, "{play:?}");
+        assert_eq!(count_token_requests(&authority), 2, "{play:?}");
         let lines = lines.0.lock();
         let renewals = lines.iter().filter(|line| line.starts_with("3 the early renewal failed: "));
         assert_eq!(renewals.count(), 1, "{lines:?}");
@@ -230,85 +249,88 @@ fn early_renewal_makes_one_attempt_and_returns_token_in_hand() {
 }
 
 #[test]
-fn early_renewal_at_server_that_hangs_is_given_up_after_two_seconds() {
-    let (authority, bench, lines) = about_to_expire("", Play::NeverAnswer);
-    assert_eq!(bench.connection.get_token(Wishes::default()).unwrap().value(), c"at");
+fn early_renewal_times_out_at_hanging_server() {
+    let (authority, bench, lines) = fixture_with_expiring_token("", Play::NeverAnswer);
+    assert_eq!(bench.connection.get_token(CallOptions::default()).unwrap().value(), c"at");
     let lines = lines.0.lock().join("\n");
     assert!(lines.contains("within 2 s (the limit of an early renewal)"), "{lines}");
-    assert_eq!(asked(&authority), 2);
+    assert_eq!(count_token_requests(&authority), 2);
 }
 
 #[test]
-fn early_renewal_waits_longer_only_for_rotating_refresh_token() {
-    let limit = |bench: &Bench| {
-        let snapshot = bench.connection.snapshot.load_full();
+fn early_renewal_timeout_longer_for_rotating_tokens() {
+    let limit = |bench: &ConnectionFixture| {
+        let snapshot = bench.connection.snapshot.load_revalidated();
         let config = snapshot.config().unwrap();
-        let identity = bench.connection.identity(&snapshot, config);
-        bench.connection.want(config, identity, Wishes::default()).refresh_timeout
+        let identity = bench.connection.cache_key(&snapshot, config);
+        bench.connection.requirements(config, identity, CallOptions::default()).refresh_timeout
     };
     let rotating = r#"{"access_token":"at","token_type":"Bearer","expires_in":3600,"refresh_token":"r2"}"#;
     for (more, answer, seconds) in [
-        ("am=54;RefreshToken=r;", HOUR, 2),
+        ("am=54;RefreshToken=r;", ONE_HOUR_TOKEN_JSON, 2),
         ("am=54;RefreshToken=r;", rotating, 10),
-        ("am=54;RefreshToken=r;AccessToken=given;", HOUR, 10),
+        ("am=54;RefreshToken=r;AccessToken=given;", ONE_HOUR_TOKEN_JSON, 10),
         ("am=53;ClientID=c;ClientSecret=s;", rotating, 2),
         ("", rotating, 2),
     ] {
-        let (_authority, endpoint) = server(answer);
-        let bench = bench(&format!("{more}{endpoint}"));
-        bench.connection.get_token(Wishes::default()).unwrap();
+        let (_authority, endpoint) = start_token_server(answer);
+        let bench = fixture(&format!("{more}{endpoint}"));
+        bench.connection.get_token(CallOptions::default()).unwrap();
         assert_eq!(limit(&bench), Duration::from_secs(seconds), "{more} {answer}");
     }
 }
 
 #[test]
 fn early_renewal_opens_no_browser() {
-    let (authority, endpoint) = server(HOUR);
+    let (authority, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
     let auth = authority.url("/oauth/auth");
     let login = "am=51;OAuthCode=code;ClientID=c;RedirectURI=http://localhost:3000;EnableLoginPrompt=1";
-    let bench = bench(&format!("{login};AuthURI={auth};ConsentTimeout=1;{endpoint}"));
-    let first = bench.connection.get_token(Wishes::default()).unwrap();
-    bench.at(3550);
-    let lines: Arc<Lines> = Arc::default();
-    bench.connection.set_log(Log::new(Arc::<Lines>::clone(&lines), LogLevel::Info));
-    assert!(Arc::ptr_eq(&bench.connection.get_token(Wishes::default()).unwrap(), &first));
+    let bench = fixture(&format!("{login};AuthURI={auth};ConsentTimeout=1;{endpoint}"));
+    let first = bench.connection.get_token(CallOptions::default()).unwrap();
+    bench.advance_to(3550);
+    let lines: Arc<CapturedLog> = Arc::default();
+    bench.connection.set_log(Log::new(Arc::<CapturedLog>::clone(&lines), LogLevel::Info));
+    assert!(Arc::ptr_eq(&bench.connection.get_token(CallOptions::default()).unwrap(), &first));
     let lines = lines.0.lock().join("\n");
     assert!(lines.contains("no refresh token came with it"), "{lines}");
 }
 
 #[test]
-fn token_is_not_returned_after_its_end_though_renewal_hangs() {
-    let (authority, endpoint) = server(r#"{"access_token":"at","token_type":"Bearer","expires_in":10}"#);
-    let bench = bench(&format!("RefreshMargin=5;WSTimeout=1;{endpoint}"));
-    bench.connection.get_token(Wishes::default()).unwrap();
-    bench.at(6);
+fn expired_token_not_returned_during_hanging_renewal() {
+    let (authority, endpoint) =
+        start_token_server(r#"{"access_token":"at","token_type":"Bearer","expires_in":10}"#);
+    let bench = fixture(&format!("RefreshMargin=5;WSTimeout=1;{endpoint}"));
+    bench.connection.get_token(CallOptions::default()).unwrap();
+    bench.advance_to(6);
     // The server answers when the token has expired: with no token.
     authority.play_always(Play::Gate);
     std::thread::scope(|scope| {
-        let late = scope.spawn(|| bench.connection.get_token(Wishes::default()));
+        let late = scope.spawn(|| bench.connection.get_token(CallOptions::default()));
         assert!(authority.wait_for_token_requests(2, Duration::from_secs(10)));
-        bench.at(11);
+        bench.advance_to(11);
         assert_eq!(late.join().unwrap().unwrap_err().status(), Status::Timeout);
     });
 }
 
 #[test]
-fn failing_server_is_asked_ever_more_rarely_by_many_threads() {
-    for (play, each) in [(busy(500, None), 1), (busy(503, None), 3), (Play::Html { status: 200 }, 1)] {
-        let (authority, endpoint) = server(HOUR);
+fn backoff_limits_concurrent_requests_to_failing_server() {
+    for (play, each) in
+        [(error_response(500, None), 1), (error_response(503, None), 3), (Play::Html { status: 200 }, 1)]
+    {
+        let (authority, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
         authority.play_always(play.clone());
-        let bench = bench(&endpoint);
+        let bench = fixture(&endpoint);
         let mut asked_in = Vec::new();
         for second in 0..16 {
-            bench.at(second);
-            let before = asked(&authority);
+            bench.advance_to(second);
+            let before = count_token_requests(&authority);
             std::thread::scope(|scope| {
                 for _ in 0..8 {
-                    scope.spawn(|| (0..5).for_each(|_| drop(refused(&bench.connection))));
+                    scope.spawn(|| (0..5).for_each(|_| drop(get_token_error(&bench.connection))));
                 }
             });
-            if asked(&authority) > before {
-                asked_in.push((second, asked(&authority) - before));
+            if count_token_requests(&authority) > before {
+                asked_in.push((second, count_token_requests(&authority) - before));
             }
         }
         assert_eq!(asked_in, [(0, each), (1, 1), (3, 1), (7, 1), (15, 1)], "{play:?}");
@@ -316,82 +338,87 @@ fn failing_server_is_asked_ever_more_rarely_by_many_threads() {
 }
 
 /// Connections of so many users of one server.
-fn users(bench: &Bench, count: usize) -> Vec<Connection> {
+fn open_user_connections(bench: &ConnectionFixture, count: usize) -> Vec<Connection> {
     (0..count)
-        .map(|user| open(&format!("ClaimsSubject=user{user};{}", bench.string), bench.process))
+        .map(|user| {
+            open_connection(&format!("ClaimsSubject=user{user};{}", bench.connection_string), bench.process)
+        })
         .collect()
 }
 
 #[test]
-fn retry_after_holds_for_all_users_of_endpoint_and_not_for_tokens_at_hand() {
-    let (authority, endpoint) = server(HOUR);
-    let bench = bench(&format!("LoginTimeout=20;{endpoint}"));
-    bench.connection.get_token(Wishes::default()).unwrap();
-    authority.play_always(busy(429, Some(30)));
-    let users = users(&bench, 50);
-    let errors: Vec<Error> = users.iter().map(refused).collect();
-    assert_eq!(asked(&authority), 2, "one user met it");
+fn retry_after_applies_to_endpoint_not_cache() {
+    let (authority, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
+    let bench = fixture(&format!("LoginTimeout=20;{endpoint}"));
+    bench.connection.get_token(CallOptions::default()).unwrap();
+    authority.play_always(error_response(429, Some(30)));
+    let users = open_user_connections(&bench, 50);
+    let errors: Vec<Error> = users.iter().map(get_token_error).collect();
+    assert_eq!(count_token_requests(&authority), 2, "one user met it");
     assert!(errors.iter().all(|error| error.status() == Status::Throttled && error.retry_after() == 30));
-    bench.at(29);
-    assert_eq!(refused(&users[7]).retry_after(), 1);
-    assert_eq!(bench.connection.get_token(Wishes::default()).unwrap().value(), c"at");
-    bench.at(30);
-    authority.play_always(Play::TokenAnswer(HOUR.to_owned()));
-    users.iter().for_each(|user| drop(user.get_token(Wishes::default()).unwrap()));
-    assert_eq!(asked(&authority), 52);
+    bench.advance_to(29);
+    assert_eq!(get_token_error(&users[7]).retry_after(), 1);
+    assert_eq!(bench.connection.get_token(CallOptions::default()).unwrap().value(), c"at");
+    bench.advance_to(30);
+    authority.play_always(Play::TokenAnswer(ONE_HOUR_TOKEN_JSON.to_owned()));
+    users.iter().for_each(|user| drop(user.get_token(CallOptions::default()).unwrap()));
+    assert_eq!(count_token_requests(&authority), 52);
 }
 
 #[test]
-fn breaker_stops_requests_of_all_users_of_failing_endpoint_and_of_no_other() {
-    let (authority, endpoint) = server(HOUR);
-    let (other, other_endpoint) = server(HOUR);
-    authority.play_always(busy(500, None));
-    let bench = bench(&endpoint);
-    let users = users(&bench, 50);
-    let failed = || users.iter().map(refused).filter(|error| error.status() == Status::Server).count();
-    assert_eq!((failed(), asked(&authority)), (50, 5));
-    bench.at(1);
-    assert_eq!((failed(), asked(&authority)), (50, 6), "one probe");
-    open(&format!("{other_endpoint};{}", bench.string), bench.process).get_token(Wishes::default()).unwrap();
-    assert_eq!(asked(&other), 1);
-    authority.play_always(Play::TokenAnswer(HOUR.to_owned()));
-    bench.at(4);
-    users.iter().for_each(|user| drop(user.get_token(Wishes::default()).unwrap()));
-    assert_eq!(asked(&authority), 56);
+fn circuit_breaker_is_shared_per_endpoint() {
+    let (authority, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
+    let (other, other_endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
+    authority.play_always(error_response(500, None));
+    let bench = fixture(&endpoint);
+    let users = open_user_connections(&bench, 50);
+    let failed =
+        || users.iter().map(get_token_error).filter(|error| error.status() == Status::Server).count();
+    assert_eq!((failed(), count_token_requests(&authority)), (50, 5));
+    bench.advance_to(1);
+    assert_eq!((failed(), count_token_requests(&authority)), (50, 6), "one probe");
+    open_connection(&format!("{other_endpoint};{}", bench.connection_string), bench.process)
+        .get_token(CallOptions::default())
+        .unwrap();
+    assert_eq!(count_token_requests(&other), 1);
+    authority.play_always(Play::TokenAnswer(ONE_HOUR_TOKEN_JSON.to_owned()));
+    bench.advance_to(4);
+    users.iter().for_each(|user| drop(user.get_token(CallOptions::default()).unwrap()));
+    assert_eq!(count_token_requests(&authority), 56);
 }
 
 #[test]
-fn log_has_a_line_for_each_fetch_backoff_breaker_change_and_skew() {
-    let (authority, endpoint) = server(HOUR);
-    let bench = bench(&endpoint);
-    let lines: Arc<Lines> = Arc::default();
-    let log = || Log::new(Arc::<Lines>::clone(&lines), LogLevel::Info);
+fn log_records_fetch_backoff_breaker_and_throttling() {
+    let (authority, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
+    let bench = fixture(&endpoint);
+    let lines: Arc<CapturedLog> = Arc::default();
+    let log = || Log::new(Arc::<CapturedLog>::clone(&lines), LogLevel::Info);
     bench.connection.set_log(log());
     let heard = |what: &dyn Fn()| {
         what();
         std::mem::take(&mut *lines.0.lock())
     };
-    let get = || bench.connection.get_token(Wishes::default());
+    let get = || bench.connection.get_token(CallOptions::default());
     assert_eq!(heard(&|| drop(get())), ["3 fetched a token (none is cached); it expires in 3600 s"]);
-    bench.at(3550);
+    bench.advance_to(3550);
     assert_eq!(heard(&|| drop(get())), ["3 fetched a token (early renewal); it expires in 3600 s"]);
-    bench.at(8000);
-    authority.play_always(busy(500, None));
+    bench.advance_to(8000);
+    authority.play_always(error_response(500, None));
     let failed = heard(&|| drop(get()));
     assert_eq!(failed.len(), 2, "{failed:#?}");
     assert_eq!(failed[0], "3 this token is not requested again for 1.0 s");
     assert!(failed[1].starts_with("1 [authgrant][token] 127.0.0.1"), "{failed:#?}");
-    let others = users(&bench, 5);
+    let others = open_user_connections(&bench, 5);
     others.iter().for_each(|other| other.set_log(log()));
-    let breaker = heard(&|| others.iter().for_each(|other| drop(refused(other))));
+    let breaker = heard(&|| others.iter().for_each(|other| drop(get_token_error(other))));
     assert!(
         breaker
             .iter()
             .any(|line| line == "3 127.0.0.1 is sent no request for 1.0 s, as the last ones failed"),
         "{breaker:#?}"
     );
-    bench.at(8001);
-    authority.play_always(Play::TokenAnswer(HOUR.to_owned()));
+    bench.advance_to(8001);
+    authority.play_always(Play::TokenAnswer(ONE_HOUR_TOKEN_JSON.to_owned()));
     assert_eq!(
         heard(&|| drop(get())),
         [
@@ -399,64 +426,66 @@ fn log_has_a_line_for_each_fetch_backoff_breaker_change_and_skew() {
             "3 fetched a token (the last request failed); it expires in 3600 s"
         ]
     );
-    authority.play_always(busy(429, Some(30)));
-    bench.at(20_000);
+    authority.play_always(error_response(429, Some(30)));
+    bench.advance_to(20_000);
     let throttled = heard(&|| {
         drop(
-            bench.connection.get_token(Wishes { timeout: Some(Duration::from_secs(5)), ..Wishes::default() }),
+            bench
+                .connection
+                .get_token(CallOptions { timeout: Some(Duration::from_secs(5)), ..CallOptions::default() }),
         )
     });
     assert_eq!(throttled[0], "3 127.0.0.1 is sent no request for 30 s, as it asked", "{throttled:#?}");
 }
 
 #[test]
-fn stats_count_what_happened() {
-    let (authority, endpoint) = server(HOUR);
-    let bench = bench(&endpoint);
+fn stats_count_fetches_hits_and_failures() {
+    let (authority, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
+    let bench = fixture(&endpoint);
     let stats = || -> serde_json::Value { serde_json::from_str(&bench.process.stats_json()).unwrap() };
     let count = |name: &str| stats()[format!("authgrant_{name}")].as_u64().unwrap();
-    let get = || bench.connection.get_token(Wishes::default());
+    let get = || bench.connection.get_token(CallOptions::default());
     (0..10).for_each(|_| drop(get().unwrap()));
-    let equal = bench.equal();
-    (0..5).for_each(|_| drop(equal.get_token(Wishes::default()).unwrap()));
+    let equal = bench.open_equal_connection();
+    (0..5).for_each(|_| drop(equal.get_token(CallOptions::default()).unwrap()));
     assert_eq!((count("tokens_fetched_total"), count("token_cache_hits_total")), (1, 14));
     drop(equal);
     assert_eq!(count("token_cache_hits_total"), 14, "a closed connection's count is kept");
     assert_eq!((count("keys_opened_total"), count("cached_identities")), (1, 1));
-    bench.at(5);
+    bench.advance_to(5);
     (0..3).for_each(|_| drop(get().unwrap()));
     assert_eq!(count("token_cache_hits_total"), 17, "those that the slot no longer held are counted once");
-    bench.at(3550);
+    bench.advance_to(3550);
     get().unwrap();
     assert_eq!((count("tokens_fetched_total"), count("early_renewals_total")), (2, 1));
-    bench.at(8000);
-    authority.play_always(busy(503, None));
-    (0..4).for_each(|_| drop(refused(&bench.connection)));
+    bench.advance_to(8000);
+    authority.play_always(error_response(503, None));
+    (0..4).for_each(|_| drop(get_token_error(&bench.connection)));
     assert_eq!((count("retries_total"), count("negative_cache_hits_total")), (2, 3));
     assert_eq!(stats()["authgrant_fetch_failures_total"], json!({"AUTHGRANT_SERVER": 1}));
     assert_eq!(stats()["authgrant_fetch_duration_seconds"]["count"], 3);
-    users(&bench, 5).iter().for_each(|user| drop(refused(user)));
+    open_user_connections(&bench, 5).iter().for_each(|user| drop(get_token_error(user)));
     assert_eq!(count("breaker_openings_total"), 1);
-    bench.at(9000);
-    authority.play_always(busy(429, Some(30)));
-    let hurry = Wishes { timeout: Some(Duration::from_secs(5)), ..Wishes::default() };
+    bench.advance_to(9000);
+    authority.play_always(error_response(429, Some(30)));
+    let hurry = CallOptions { timeout: Some(Duration::from_secs(5)), ..CallOptions::default() };
     bench.connection.get_token(hurry).unwrap_err();
     assert_eq!((count("throttled_total"), count("cache_evictions_total")), (1, 0));
 }
 
 #[test]
-fn each_connection_is_told_its_own_consent_url_however_the_refusal_came() {
-    let (authority, endpoint) = server(HOUR);
+fn shared_rejection_reports_own_consent_url() {
+    let (authority, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
     authority.play_always(Play::Json {
         status: 400,
         body: json!({"error": "consent_required"}),
         headers: Vec::new(),
     });
-    let bench = bench(&format!("Scope=a;{endpoint}"));
-    let with = |more: &str| open(&format!("{more};{}", bench.string), bench.process);
+    let bench = fixture(&format!("Scope=a;{endpoint}"));
+    let with = |more: &str| open_connection(&format!("{more};{}", bench.connection_string), bench.process);
     let auth = |host: &str| format!("AuthURI=https://{host}.example/auth;RedirectURI=http://localhost:3000");
     let urls = |connection: &Connection| {
-        let error = refused(connection);
+        let error = get_token_error(connection);
         assert_eq!(error.status(), Status::ConsentRequired);
         let url = error.consent_url().map(str::to_owned);
         let shown = error.message().split("open ").nth(1).and_then(|rest| rest.split([' ', ';']).next());
@@ -470,5 +499,5 @@ fn each_connection_is_told_its_own_consent_url_however_the_refusal_came() {
     let elsewhere = with(&auth("good").replace("3000", "4000"));
     assert!(urls(&elsewhere).unwrap().contains("4000"));
     assert_eq!(urls(&bench.connection), None);
-    assert_eq!(asked(&authority), 1, "one refusal for all");
+    assert_eq!(count_token_requests(&authority), 1, "one refusal for all");
 }

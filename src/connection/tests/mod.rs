@@ -14,31 +14,31 @@ use crate::key::fixtures::Place;
 use crate::resolve;
 
 /// A clock whose hands a test turns.
-struct Hands {
-    turned: Arc<Turned>,
+struct ManualClock {
+    state: Arc<ManualClockState>,
 }
 
 #[derive(Default)]
-struct Turned {
-    seconds: AtomicI64,
+struct ManualClockState {
+    elapsed_secs: AtomicI64,
     /// By how much the wall clock was set forward.
-    set: AtomicI64,
+    wall_clock_offset_secs: AtomicI64,
     /// Seconds by which the coarse clock is late.
-    late: AtomicI64,
+    coarse_lag_secs: AtomicI64,
 }
 
-impl Clock for Hands {
+impl Clock for ManualClock {
     fn unix_seconds(&self) -> i64 {
-        let Turned { seconds, set, .. } = &*self.turned;
+        let ManualClockState { elapsed_secs: seconds, wall_clock_offset_secs: set, .. } = &*self.state;
         1_000_000 + seconds.load(Ordering::SeqCst) + set.load(Ordering::SeqCst)
     }
 
     fn coarse_unix_seconds(&self) -> i64 {
-        self.unix_seconds() - self.turned.late.load(Ordering::SeqCst)
+        self.unix_seconds() - self.state.coarse_lag_secs.load(Ordering::SeqCst)
     }
 
     fn boot_time(&self) -> Duration {
-        Duration::from_secs(self.turned.seconds.load(Ordering::SeqCst).unsigned_abs())
+        Duration::from_secs(self.state.elapsed_secs.load(Ordering::SeqCst).unsigned_abs())
     }
 }
 
@@ -46,118 +46,133 @@ impl Clock for Hands {
 const NO_JITTER: Jitter = Jitter::pinned(Fraction::new(0));
 
 /// A connection in a process of its own.
-pub(super) struct Bench {
+pub(super) struct ConnectionFixture {
     pub(super) connection: Connection,
     pub(super) process: &'static Process,
-    turned: Arc<Turned>,
-    pub(super) string: String,
-    pub(super) store: PathBuf,
-    _place: Place,
+    clock_state: Arc<ManualClockState>,
+    pub(super) connection_string: String,
+    pub(super) key_file: PathBuf,
+    _key_dir: Place,
 }
 
-impl Bench {
+impl ConnectionFixture {
     /// The coarse clock is late by `seconds`.
-    pub(super) fn coarse_clock_is_late_by(&self, seconds: i64) {
-        self.turned.late.store(seconds, Ordering::SeqCst);
+    pub(super) fn set_coarse_clock_lag(&self, seconds: i64) {
+        self.clock_state.coarse_lag_secs.store(seconds, Ordering::SeqCst);
     }
 
     /// So many seconds after the beginning.
-    pub(super) fn at(&self, second: i64) {
-        self.turned.seconds.store(second, Ordering::SeqCst);
+    pub(super) fn advance_to(&self, second: i64) {
+        self.clock_state.elapsed_secs.store(second, Ordering::SeqCst);
     }
 
     /// The wall clock is set forward or back.
-    pub(super) fn set_clock(&self, seconds: i64) {
-        self.turned.set.fetch_add(seconds, Ordering::SeqCst);
+    pub(super) fn shift_wall_clock(&self, seconds: i64) {
+        self.clock_state.wall_clock_offset_secs.fetch_add(seconds, Ordering::SeqCst);
     }
 
     /// Another connection with the same string.
-    pub(super) fn equal(&self) -> Connection {
-        open(&self.string, self.process)
+    pub(super) fn open_equal_connection(&self) -> Connection {
+        open_connection(&self.connection_string, self.process)
     }
 }
 
-pub(super) fn open(text: &str, process: &'static Process) -> Connection {
-    Connection::open_within(text, &ProcessEnvironment, Some(process)).unwrap()
+pub(super) fn open_connection(text: &str, process: &'static Process) -> Connection {
+    Connection::open_with_process(text, &ProcessEnvironment, Some(process)).unwrap()
 }
 
-pub(super) fn bench(more: &str) -> Bench {
-    let turned: Arc<Turned> = Arc::default();
-    let hands = Hands { turned: Arc::clone(&turned) };
+pub(super) fn fixture(more: &str) -> ConnectionFixture {
+    let turned: Arc<ManualClockState> = Arc::default();
+    let hands = ManualClock { state: Arc::clone(&turned) };
     let process: &Process = Box::leak(Box::new(Process::with_jitter(Box::new(hands), NO_JITTER)));
     let place = Place::new();
     let store = place.fixture("ec.pem", None);
     let store = store.files().next().unwrap();
     let string = format!("{more};am=55;ClaimsIssuer=me;JWTCertStore={{{store}}}");
-    let connection = open(&string, process);
+    let connection = open_connection(&string, process);
     let store = PathBuf::from(store.to_string());
-    Bench { connection, process, turned, string, store, _place: place }
+    ConnectionFixture {
+        connection,
+        process,
+        clock_state: turned,
+        connection_string: string,
+        key_file: store,
+        _key_dir: place,
+    }
 }
 
 /// A server that answers every request with this token.
-pub(super) fn server(answer: &str) -> (Authority, String) {
+pub(super) fn start_token_server(answer: &str) -> (Authority, String) {
     let authority = Authority::start(authority::Config::http());
     authority.play_always(Play::TokenAnswer(answer.to_owned()));
     let endpoint = format!("TokenEndpoint={}", authority.url("/oauth/token"));
     (authority, endpoint)
 }
 
-pub(super) const HOUR: &str = r#"{"access_token":"at","token_type":"Bearer","expires_in":3600}"#;
+pub(super) const ONE_HOUR_TOKEN_JSON: &str =
+    r#"{"access_token":"at","token_type":"Bearer","expires_in":3600}"#;
 
-fn value(token: &AccessToken) -> String {
+fn token_value(token: &AccessToken) -> String {
     token.value().to_str().unwrap().to_owned()
 }
 
 #[test]
-fn a_token_with_less_life_than_asked_for_is_replaced() {
-    let bench = bench("");
-    let get = |min_life| bench.connection.get_token(Wishes { min_life, ..Wishes::default() }).unwrap();
-    let first = value(&get(0));
-    bench.at(100);
-    assert_eq!(value(&get(190)), first, "295 s less 100 s are left");
-    assert_ne!(value(&get(200)), first);
+fn token_below_min_remaining_is_replaced() {
+    let bench = fixture("");
+    let get = |min_life| {
+        bench.connection.get_token(CallOptions { min_remaining: min_life, ..CallOptions::default() }).unwrap()
+    };
+    let first = token_value(&get(0));
+    bench.advance_to(100);
+    assert_eq!(token_value(&get(190)), first, "295 s less 100 s are left");
+    assert_ne!(token_value(&get(200)), first);
 }
 
 #[test]
-fn a_signed_jwt_of_a_short_life_is_kept_for_most_of_it() {
-    let bench = bench("JWTLifetime=60");
-    let get = || value(&bench.connection.get_token(Wishes::default()).unwrap());
+fn short_lived_jwt_is_reused_until_margin() {
+    let bench = fixture("JWTLifetime=60");
+    let get = || token_value(&bench.connection.get_token(CallOptions::default()).unwrap());
     let first = get();
-    bench.at(49);
+    bench.advance_to(49);
     assert_eq!(get(), first);
-    bench.at(50);
+    bench.advance_to(50);
     assert_ne!(get(), first);
 }
 
 #[test]
-fn without_network_a_token_with_less_life_than_asked_for_is_none() {
-    let (_authority, endpoint) = server(HOUR);
-    let bench = bench(&endpoint);
-    bench.connection.get_token(Wishes::default()).unwrap();
-    bench.at(600);
-    let peek =
-        |min_life| bench.connection.get_token(Wishes { min_life, no_network: true, ..Wishes::default() });
-    assert_eq!(value(&peek(2999).unwrap()), "at");
+fn no_network_rejects_token_below_min_remaining() {
+    let (_authority, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
+    let bench = fixture(&endpoint);
+    bench.connection.get_token(CallOptions::default()).unwrap();
+    bench.advance_to(600);
+    let peek = |min_life| {
+        bench.connection.get_token(CallOptions {
+            min_remaining: min_life,
+            no_network: true,
+            ..CallOptions::default()
+        })
+    };
+    assert_eq!(token_value(&peek(2999).unwrap()), "at");
     assert_eq!(peek(3000).unwrap_err().status(), Status::NotCached);
 }
 
 #[test]
-fn after_a_clear_the_token_and_the_way_to_the_server_are_new() {
-    let (authority, endpoint) = server(HOUR);
-    let bench = bench(&endpoint);
-    bench.connection.get_token(Wishes::default()).unwrap();
+fn clear_discards_token_and_idle_connection() {
+    let (authority, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
+    let bench = fixture(&endpoint);
+    bench.connection.get_token(CallOptions::default()).unwrap();
     bench.process.clear();
-    bench.connection.get_token(Wishes::default()).unwrap();
+    bench.connection.get_token(CallOptions::default()).unwrap();
     assert_eq!((authority.token_requests().len(), authority.connections()), (2, 2));
 }
 
 #[test]
-fn the_same_warning_is_told_once() {
-    let (authority, endpoint) = server(r#"{"access_token":"at"}"#);
-    let bench = bench(&endpoint);
+fn repeated_warning_is_recorded_once() {
+    let (authority, endpoint) = start_token_server(r#"{"access_token":"at"}"#);
+    let bench = fixture(&endpoint);
     for scope in ["one", "two"] {
         bench.connection.set_options(&[("Scope", scope)]).unwrap();
-        bench.connection.get_token(Wishes::default()).unwrap();
+        bench.connection.get_token(CallOptions::default()).unwrap();
     }
     assert_eq!(authority.token_requests().len(), 2);
     let warnings = bench.connection.warnings();
@@ -169,33 +184,33 @@ fn the_same_warning_is_told_once() {
 }
 
 #[test]
-fn the_timeout_of_a_call_outranks_login_timeout() {
-    let bench = bench("LoginTimeout=15");
-    let config = bench.connection.snapshot.load_full();
+fn call_timeout_overrides_login_timeout() {
+    let bench = fixture("LoginTimeout=15");
+    let config = bench.connection.snapshot.load_revalidated();
     let limit = |timeout| {
-        let wishes = Wishes { timeout, ..Wishes::default() };
-        bench.connection.call(config.config().unwrap(), wishes).timeout.to_string()
+        let wishes = CallOptions { timeout, ..CallOptions::default() };
+        bench.connection.begin_call(config.config().unwrap(), wishes).timeout.to_string()
     };
     assert_eq!(limit(None), "15 s (LoginTimeout)");
     assert_eq!(limit(Some(Duration::from_millis(1500))), "1.5 s (the call's timeout)");
 }
 
 /// Every option that a token depends on.
-const FULL: &str = "am=55;ClaimsIssuer=i;ClaimsSubject=s;ClaimsAudience=a;JWTCertStore=k.jks;JWTCertPassword=p;\
+const FULL_CONNECTION_STRING: &str = "am=55;ClaimsIssuer=i;ClaimsSubject=s;ClaimsAudience=a;JWTCertStore=k.jks;JWTCertPassword=p;\
     JWTCertAlias=x;JWTCertKeyPassword=q;JWTAlgorithm=RS256;JWTLifetime=100;TokenURI=https://example.com/t;Scope=c;\
     ScopeIn=Both;ClientID=d;ClientSecret=e;ClientCredentialsMode=3;AuthHeader=X;SecurityToken=1;TrustStore=t.pem";
 
 /// The identity of the token of `FULL` with `first` in front, where it outranks what comes later.
-fn identity_with(first: &str) -> CacheKey {
+fn cache_key_with(first: &str) -> CacheKey {
     let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, b"test");
-    let options = Options::parse(&format!("{first};{FULL}")).unwrap();
+    let options = Options::parse(&format!("{first};{FULL_CONNECTION_STRING}")).unwrap();
     let config = resolve::resolve(&options).config.unwrap_or_else(|error| panic!("{first}: {error}"));
     CacheKey::digest(&key, &config.flow)
 }
 
 #[test]
-fn whatever_makes_a_token_another_makes_its_identity_another() {
-    let mut known = HashMap::from([(identity_with(""), "")]);
+fn cache_key_differs_by_token_options() {
+    let mut known = HashMap::from([(cache_key_with(""), "")]);
     for first in [
         "ClaimsIssuer=other",
         "ClaimsSubject=other",
@@ -253,14 +268,14 @@ fn whatever_makes_a_token_another_makes_its_identity_another() {
         "ProxyHost=a;ProxyUser=b",
         "ProxyHost=a;ProxyUser=a;ProxyPassword=a",
     ] {
-        if let Some(same) = known.insert(identity_with(first), first) {
+        if let Some(same) = known.insert(cache_key_with(first), first) {
             panic!("\"{first}\" has the identity of \"{same}\"");
         }
     }
 }
 
 #[test]
-fn what_does_not_change_a_token_leaves_its_identity() {
+fn cache_key_ignores_unrelated_options() {
     for first in [
         "LoginTimeout=5",
         "RedirectURI=http://localhost:1",
@@ -280,6 +295,6 @@ fn what_does_not_change_a_token_leaves_its_identity() {
         "cliss=i",
         "Nonsense=1",
     ] {
-        assert_eq!(identity_with(first), identity_with(""), "{first}");
+        assert_eq!(cache_key_with(first), cache_key_with(""), "{first}");
     }
 }

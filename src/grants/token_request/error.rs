@@ -1,34 +1,36 @@
 //! A server's refusal, told to whoever has to mend it: what was sent, what came back, what to do.
 
-use super::{Attempt, Refused};
+use super::{RejectedRequest, TokenRequest};
 use crate::base::error::{Error, Status};
-use crate::grants::error_class::{Sense, sense};
+use crate::grants::error_class::{ErrorClass, classify_error};
 use crate::resolve::{Exchange, Methods};
 use crate::token_response::ErrorResponse;
 
 /// The error is shared by all connections that want the same token, so nothing that is one connection's own is in it: not
 /// its consent URL.
-pub(super) fn error(refused: Refused<'_>, exchange: &Exchange) -> Error {
-    let Refused { refusal, attempt } = refused;
-    let status = status(&refusal, &attempt, exchange);
-    let what = attempt.what;
+pub(super) fn rejection_error(refused: RejectedRequest<'_>, exchange: &Exchange) -> Error {
+    let RejectedRequest { response: refusal, request: attempt } = refused;
+    let status = rejection_status(&refusal, &attempt, exchange);
+    let what = attempt.credential_label;
     let said = match &refusal.description {
         Some(description) => format!("{}: {description}", refusal.summary),
         None => refusal.summary.clone(),
     };
     let host = exchange.endpoint.host();
     let text = match status {
-        Status::Denied => format!("{host} refused {what} ({said}). {}{}", (attempt.sent)(), clock(&refusal)),
+        Status::Denied => {
+            format!("{host} refused {what} ({said}). {}{}", (attempt.describe)(), skew_text(&refusal))
+        }
         Status::Expired => {
             format!(
                 "{host} takes {what} no longer ({said}); log in again and set another. {}",
-                (attempt.sent)()
+                (attempt.describe)()
             )
         }
         Status::ConsentRequired => format!("{host} wants consent first ({said})"),
-        Status::Throttled => throttled(host, &said, refusal.retry_after),
+        Status::Throttled => throttled_text(host, &said, refusal.retry_after),
         Status::Server => format!("{host} has a problem of its own ({said}); try again later"),
-        _ => not_an_answer(exchange, &said),
+        _ => not_oauth_text(exchange, &said),
     };
     Error::new(status, "token", text)
         .with_oauth(refusal.error, refusal.description)
@@ -38,23 +40,25 @@ pub(super) fn error(refused: Refused<'_>, exchange: &Exchange) -> Error {
 }
 
 /// A refresh token that is refused is at its end: nobody else can renew it (ODBC 4.0: 08006).
-fn status(refusal: &ErrorResponse, attempt: &Attempt<'_>, exchange: &Exchange) -> Status {
+fn rejection_status(refusal: &ErrorResponse, attempt: &TokenRequest<'_>, exchange: &Exchange) -> Status {
     let ended = refusal.error.as_deref() == Some("invalid_grant");
     match refusal.status() {
-        Status::Denied if sense(refusal, exchange.profile) == Some(Sense::Consent) => Status::ConsentRequired,
-        Status::Denied if ended && attempt.renews() => Status::Expired,
+        Status::Denied if classify_error(refusal, exchange.profile) == Some(ErrorClass::ConsentRequired) => {
+            Status::ConsentRequired
+        }
+        Status::Denied if ended && attempt.is_refresh() => Status::Expired,
         status => status,
     }
 }
 
-fn throttled(host: &str, said: &str, retry_after: u32) -> String {
+fn throttled_text(host: &str, said: &str, retry_after: u32) -> String {
     match retry_after {
         0 => format!("{host} asks to send fewer requests ({said})"),
         seconds => format!("{host} asks to wait {seconds} s before the next request ({said})"),
     }
 }
 
-fn not_an_answer(exchange: &Exchange, said: &str) -> String {
+fn not_oauth_text(exchange: &Exchange, said: &str) -> String {
     let hint =
         if exchange.methods == Methods::Get { ", or ask by POST: TokenURI=POST https://…" } else { "" };
     format!(
@@ -63,7 +67,7 @@ fn not_an_answer(exchange: &Exchange, said: &str) -> String {
     )
 }
 
-fn clock(refusal: &ErrorResponse) -> String {
+fn skew_text(refusal: &ErrorResponse) -> String {
     match refusal.server_skew_secs {
         Some(ahead) if ahead < 0 => format!("; the server's clock is {} s behind ours", ahead.unsigned_abs()),
         Some(ahead) => format!("; the server's clock is {ahead} s ahead of ours"),

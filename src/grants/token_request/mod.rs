@@ -16,8 +16,8 @@ use crate::base::redact::Redactor;
 use crate::base::sanitize;
 use crate::base::secret::Secret;
 use crate::base::stats::Counter;
-use crate::grants::retry::{self, Next, Tries};
-use crate::grants::{Context, refresh_token};
+use crate::grants::retry::{self, RetryDecision, RetryState};
+use crate::grants::{GrantContext, refresh_token};
 use crate::net::http::{Answer, Failure, Method, Request, Reuse};
 use crate::net::urlencoded;
 use crate::process::{Admission, AdmissionContext, throttled_error};
@@ -29,7 +29,7 @@ use crate::token_response::{self, ErrorResponse, TokenResponse};
 mod error;
 
 /// The errors that judge the grant, and not the way in which it came.
-const VERDICTS: [&str; 5] =
+const DEFINITIVE_ERRORS: [&str; 5] =
     ["invalid_grant", "invalid_client", "unauthorized_client", "invalid_scope", "consent_required"];
 
 /// What of a request nobody else may see.
@@ -37,50 +37,50 @@ const SECRET_PARAMETERS: [&str; 6] =
     ["assertion", "client_assertion", "code", "code_verifier", "password", "refresh_token"];
 
 /// One try of a grant.
-pub(super) struct Attempt<'a> {
+pub(super) struct TokenRequest<'a> {
     /// What is sent.
     pub parameters: Vec<(&'static str, Secret)>,
     /// What a server refuses when it refuses it.
-    pub what: &'static str,
+    pub credential_label: &'static str,
     /// What of it may be shown, for whoever has to find the mistake.
-    pub sent: Box<dyn Fn() -> String + 'a>,
+    pub describe: Box<dyn Fn() -> String + 'a>,
     /// Whether it may be sent again.
-    pub repeat: Repeat,
+    pub retry_policy: RetryPolicy,
     /// Whether it is signed anew each time, by a clock that can be set right.
-    pub signed: bool,
+    pub signed_per_attempt: bool,
 }
 
-impl Attempt<'_> {
+impl TokenRequest<'_> {
     /// Whether it goes on from an earlier login, so that a refusal ends it.
-    fn renews(&self) -> bool {
+    fn is_refresh(&self) -> bool {
         self.parameters.iter().any(|(name, _)| *name == "refresh_token")
     }
 }
 
 /// When a request may be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Repeat {
+pub(super) enum RetryPolicy {
     /// Whenever it failed for a reason that passes.
-    Always,
+    OnTransientError,
     /// Only if the server said that it was too busy to look at it.
-    WhenBusy,
+    OnlyIfUnprocessed,
     /// Never.
     Never,
 }
 
 /// A refusal, with the attempt that met it.
-pub(super) struct Refused<'a> {
-    pub refusal: ErrorResponse,
-    pub attempt: Attempt<'a>,
+pub(super) struct RejectedRequest<'a> {
+    pub response: ErrorResponse,
+    pub request: TokenRequest<'a>,
 }
 
 /// Makes an attempt, by a clock that is ahead of ours by so many seconds.
-pub(super) type MakeAttempt<'m, 'a> = dyn Fn(i64) -> Result<Attempt<'a>> + 'm;
+pub(super) type BuildRequest<'m, 'a> = dyn Fn(i64) -> Result<TokenRequest<'a>> + 'm;
 
-pub(super) fn fetch(
+pub(super) fn request_token(
     exchange: &Exchange,
-    context: &Context<'_>,
-    attempt: &MakeAttempt<'_, '_>,
+    context: &GrantContext<'_>,
+    attempt: &BuildRequest<'_, '_>,
 ) -> Result<AccessToken> {
     let learnt = &context.process.endpoint_memory;
     let methods = match exchange.methods {
@@ -89,16 +89,17 @@ pub(super) fn fetch(
     };
     let mut admission = admit(exchange, context)?;
     let started = Instant::now();
-    let outcome = Asking { exchange, context, attempt }.ask(methods, &mut admission);
+    let outcome = TokenClient { endpoint_config: exchange, context, build_request: attempt }
+        .request_with_method_fallback(methods, &mut admission);
     match &outcome {
         Ok(_) => admission.record_response(),
-        Err(error) => admission.record_failure(context.identity, error, started.elapsed()),
+        Err(error) => admission.record_failure(context.cache_key, error, started.elapsed()),
     }
     outcome
 }
 
 /// Waits for an endpoint that asked for it, and sends nothing to one that fails.
-fn admit<'a>(exchange: &'a Exchange, context: &Context<'a>) -> Result<Admission<'a>> {
+fn admit<'a>(exchange: &'a Exchange, context: &GrantContext<'a>) -> Result<Admission<'a>> {
     let process = context.process;
     let endpoint = &exchange.endpoint;
     let transport = endpoint.is_https().then(|| exchange.trust.in_force());
@@ -112,30 +113,38 @@ fn admit<'a>(exchange: &'a Exchange, context: &Context<'a>) -> Result<Admission<
         host: endpoint.host(),
         stats: &process.stats,
     };
-    if context.user_waits { Ok(breaker.admit_always(requester)) } else { breaker.admit(requester) }
+    if context.bypass_circuit_breaker {
+        Ok(breaker.admit_always(requester))
+    } else {
+        breaker.admit(requester)
+    }
 }
 
-fn is_verdict(refusal: &ErrorResponse) -> bool {
-    refusal.error.as_deref().is_some_and(|error| VERDICTS.contains(&error))
+fn is_definitive(refusal: &ErrorResponse) -> bool {
+    refusal.error.as_deref().is_some_and(|error| DEFINITIVE_ERRORS.contains(&error))
 }
 
-struct Asking<'m, 'a> {
-    exchange: &'m Exchange,
-    context: &'m Context<'m>,
-    attempt: &'m MakeAttempt<'m, 'a>,
+struct TokenClient<'m, 'a> {
+    endpoint_config: &'m Exchange,
+    context: &'m GrantContext<'m>,
+    build_request: &'m BuildRequest<'m, 'a>,
 }
 
-impl<'a> Asking<'_, 'a> {
-    fn ask(&self, methods: Methods, admission: &mut Admission<'_>) -> Result<AccessToken> {
-        let Self { exchange, context, .. } = self;
-        let told = |refused: Refused<'_>| error::error(refused, exchange);
+impl<'a> TokenClient<'_, 'a> {
+    fn request_with_method_fallback(
+        &self,
+        methods: Methods,
+        admission: &mut Admission<'_>,
+    ) -> Result<AccessToken> {
+        let Self { endpoint_config: exchange, context, .. } = self;
+        let told = |refused: RejectedRequest<'_>| error::rejection_error(refused, exchange);
         let method = match methods {
             Methods::Post => Method::Post,
             Methods::Get | Methods::GetThenPost => Method::Get,
         };
-        let found = match (self.by(method, admission), methods) {
-            (Ok(Err(refused)), Methods::GetThenPost) if !is_verdict(&refused.refusal) => {
-                refused.refusal.summary
+        let found = match (self.request_with_retries(method, admission), methods) {
+            (Ok(Err(refused)), Methods::GetThenPost) if !is_definitive(&refused.response) => {
+                refused.response.summary
             }
             (Err(failure), Methods::GetThenPost) if failure.answered => failure.error.message().to_owned(),
             (outcome, _) => return outcome?.map_err(told),
@@ -143,65 +152,65 @@ impl<'a> Asking<'_, 'a> {
         context.call.log.log(LogLevel::Debug, || {
             format!("{} answered GET with {found}; asking by POST", exchange.endpoint.without_query())
         });
-        let token = self.by(Method::Post, admission)?.map_err(told)?;
+        let token = self.request_with_retries(Method::Post, admission)?.map_err(told)?;
         context.process.endpoint_memory.record_post(&exchange.endpoint);
         Ok(token)
     }
 
     /// Asks until there is an answer that counts; the outer error is one of the key, the network or the caller.
-    fn by(
+    fn request_with_retries(
         &self,
         method: Method,
         admission: &mut Admission<'_>,
-    ) -> std::result::Result<std::result::Result<AccessToken, Refused<'a>>, Failure> {
-        let Self { exchange, context, attempt: make } = self;
+    ) -> std::result::Result<std::result::Result<AccessToken, RejectedRequest<'a>>, Failure> {
+        let Self { endpoint_config: exchange, context, build_request: make } = self;
         let learnt = &context.process.endpoint_memory;
         let known = learnt.skew_secs(&exchange.endpoint);
-        let mut tries = Tries::new(known, exchange.profile, context.process.jitter);
+        let mut tries = RetryState::new(known, exchange.profile, context.process.jitter);
         loop {
-            let attempt = make(tries.clock_ahead())?;
-            let refused = match self.send(method, &attempt, tries.reuse(&attempt)) {
+            let attempt = make(tries.skew_secs())?;
+            let refused = match self.send(method, &attempt, tries.connection_reuse(&attempt)) {
                 Ok(answer) => {
                     let redactor = LazyCell::new(|| self.redactor(&attempt));
                     let read = token_response::parse(&answer, context.process.clock.as_ref(), &redactor);
-                    match read.or_else(|refusal| self.id_token(&answer).ok_or(refusal)) {
+                    match read.or_else(|refusal| self.parse_id_token_only(&answer).ok_or(refusal)) {
                         Ok(issued) => {
-                            if tries.clock_ahead() != known {
-                                self.log_skew(tries.clock_ahead());
-                                learnt.record_skew(&exchange.endpoint, tries.clock_ahead());
+                            if tries.skew_secs() != known {
+                                self.log_skew(tries.skew_secs());
+                                learnt.record_skew(&exchange.endpoint, tries.skew_secs());
                             }
-                            return Ok(Ok(self.token(issued)));
+                            return Ok(Ok(self.build_token(issued)));
                         }
-                        Err(refusal) => Refused { refusal, attempt },
+                        Err(refusal) => RejectedRequest { response: refusal, request: attempt },
                     }
                 }
                 // What a GET ends with may be no failure of the network: POST is asked at once.
                 Err(failure) if method == Method::Get && exchange.methods == Methods::GetThenPost => {
-                    if tries.at_once(&failure, &attempt) {
+                    if tries.retry_stale_connection(&failure, &attempt) {
                         context.process.stats.count(Counter::Retries);
                         continue;
                     }
                     return Err(failure);
                 }
-                Err(failure) => match tries.after(&failure, &attempt, context.call) {
-                    Next::Again(pause) => {
-                        self.pause(pause, admission)?;
+                Err(failure) => match tries.after_transport_error(&failure, &attempt, context.call) {
+                    RetryDecision::RetryAfter(pause) => {
+                        self.wait_before_retry(pause, admission)?;
                         continue;
                     }
-                    Next::Enough => return Err(failure),
+                    RetryDecision::GiveUp => return Err(failure),
                 },
             };
-            self.note_retry_after(&refused.refusal, admission);
-            match tries.next(&refused, context.call) {
-                Next::Again(pause) => self.pause(pause, admission)?,
-                Next::Enough => return Ok(Err(refused)),
+            self.record_retry_after(&refused.response, admission);
+            match tries.after_rejection(&refused, context.call) {
+                RetryDecision::RetryAfter(pause) => self.wait_before_retry(pause, admission)?,
+                RetryDecision::GiveUp => return Ok(Err(refused)),
             }
         }
     }
 
     fn log_skew(&self, skew: i64) {
         self.context.call.log.log(LogLevel::Info, || {
-            let host = self.exchange.endpoint.host();
+            let host = self.endpoint_config.endpoint.host();
             let side = if skew < 0 { "behind" } else { "ahead of" };
             format!(
                 "the clock of {host} is {} s {side} this machine's; assertions are dated by it",
@@ -210,20 +219,20 @@ impl<'a> Asking<'_, 'a> {
         });
     }
 
-    fn pause(&self, pause: Duration, admission: &mut Admission<'_>) -> Result<()> {
+    fn wait_before_retry(&self, pause: Duration, admission: &mut Admission<'_>) -> Result<()> {
         self.context.call.log.log(LogLevel::Debug, || {
-            format!("sending the request to {} again in {pause:.1?}", self.exchange.endpoint.host())
+            format!("sending the request to {} again in {pause:.1?}", self.endpoint_config.endpoint.host())
         });
-        retry::pause(pause, self.context.call)?;
+        retry::sleep(pause, self.context.call)?;
         self.context.process.stats.count(Counter::Retries);
         admission.readmit()
     }
 
     /// A server that is busy speaks for all that it is asked (RFC 9110 section 10.2.3, RFC 6585 section 4).
-    fn note_retry_after(&self, refusal: &ErrorResponse, admission: &mut Admission<'_>) {
+    fn record_retry_after(&self, refusal: &ErrorResponse, admission: &mut Admission<'_>) {
         let busy = matches!(refusal.http_status, 429 | 500..);
         if busy && refusal.retry_after > 0 {
-            let host = self.exchange.endpoint.host();
+            let host = self.endpoint_config.endpoint.host();
             admission.record_throttled(throttled_error(host, refusal.http_status, refusal.retry_after));
         }
     }
@@ -231,24 +240,24 @@ impl<'a> Asking<'_, 'a> {
     fn send(
         &self,
         method: Method,
-        attempt: &Attempt<'_>,
+        attempt: &TokenRequest<'_>,
         reuse: Reuse,
     ) -> std::result::Result<Answer, Failure> {
-        let Self { exchange, context, .. } = self;
-        self.warn_of_certificate()?;
-        let parameters = self.parameters(attempt);
+        let Self { endpoint_config: exchange, context, .. } = self;
+        self.warn_about_client_certificate()?;
+        let parameters = self.encode_parameters(attempt);
         let (query, body) = match method {
             Method::Get => (Some(parameters), None),
             Method::Post => (None, Some(parameters)),
         };
-        let (url, headers) = (&exchange.endpoint, self.headers());
+        let (url, headers) = (&exchange.endpoint, self.request_headers());
         let request = Request { method, url, query, headers, body, reuse };
         context.process.http_client.send(&request, &exchange.trust, context.call)
     }
 
     /// The client's certificate is opened by whoever makes the first connection, and matters to all.
-    fn warn_of_certificate(&self) -> Result<()> {
-        let Self { exchange, context, .. } = self;
+    fn warn_about_client_certificate(&self) -> Result<()> {
+        let Self { endpoint_config: exchange, context, .. } = self;
         if exchange.endpoint.is_https() {
             let now = context.process.clock.unix_seconds();
             let warnings = exchange.trust.warnings(&context.process.key_cache, now)?;
@@ -257,8 +266,8 @@ impl<'a> Asking<'_, 'a> {
         Ok(())
     }
 
-    fn parameters(&self, attempt: &Attempt<'_>) -> Secret {
-        let exchange = self.exchange;
+    fn encode_parameters(&self, attempt: &TokenRequest<'_>) -> Secret {
+        let exchange = self.endpoint_config;
         let mut parameters: Vec<(&str, &str)> =
             attempt.parameters.iter().map(|(name, value)| (*name, value.reveal())).collect();
         parameters.extend(exchange.scope.as_deref().map(|scope| ("scope", scope)));
@@ -271,35 +280,36 @@ impl<'a> Asking<'_, 'a> {
     }
 
     /// Everything secret that this attempt sends.
-    fn redactor(&self, attempt: &Attempt<'_>) -> Redactor {
-        let headers = self.headers();
+    fn redactor(&self, attempt: &TokenRequest<'_>) -> Redactor {
+        let headers = self.request_headers();
         let secret = |name: &str| SECRET_PARAMETERS.contains(&name);
         let sent = attempt.parameters.iter().filter(|(name, _)| secret(name)).map(|(_, value)| value);
-        let client = self.exchange.client.iter().filter_map(|client| client.secret.as_ref());
-        let more = self.exchange.parameters.iter().map(|(_, value)| value);
+        let client = self.endpoint_config.client.iter().filter_map(|client| client.secret.as_ref());
+        let more = self.endpoint_config.parameters.iter().map(|(_, value)| value);
         Redactor::new(sent.chain(client).chain(more).chain(headers.iter().map(|(_, value)| value)))
     }
 
-    fn headers(&self) -> Vec<(String, Secret)> {
-        let own = self.exchange.header.iter().map(|header| (header.name.clone(), header.value.clone()));
-        let client = self.exchange.client.as_ref().filter(|client| client.basic);
-        own.chain(client.map(|client| ("Authorization".to_owned(), basic(client)))).collect()
+    fn request_headers(&self) -> Vec<(String, Secret)> {
+        let own =
+            self.endpoint_config.header.iter().map(|header| (header.name.clone(), header.value.clone()));
+        let client = self.endpoint_config.client.as_ref().filter(|client| client.basic);
+        own.chain(client.map(|client| ("Authorization".to_owned(), basic_authorization(client)))).collect()
     }
 
     /// An id token where the provider sends nothing else for what was asked.
-    fn id_token(&self, answer: &Answer) -> Option<TokenResponse> {
-        self.exchange.profile.filter(|profile| profile.id_token_alone)?;
+    fn parse_id_token_only(&self, answer: &Answer) -> Option<TokenResponse> {
+        self.endpoint_config.profile.filter(|profile| profile.id_token_alone)?;
         token_response::parse_id_token_only(answer)
     }
 
-    fn token(&self, issued: TokenResponse) -> AccessToken {
-        let Self { exchange, context, .. } = self;
+    fn build_token(&self, issued: TokenResponse) -> AccessToken {
+        let Self { endpoint_config: exchange, context, .. } = self;
         if issued.token_type_missing {
             let text = format!("{} sent no token_type; Bearer is assumed", exchange.endpoint.host());
             (context.warn)(Error::warning("01000", "token", text));
         }
         if let Some(newest) = issued.refresh_token {
-            refresh_token::keep(exchange, newest, context);
+            refresh_token::store(exchange, newest, context);
         }
         let issued_at = context.process.clock.unix_seconds();
         let after = |seconds| issued_at.saturating_add(seconds);
@@ -311,14 +321,14 @@ impl<'a> Asking<'_, 'a> {
             scope: issued.scope,
             fields: issued.fields,
             issued_at,
-            cache_key: context.identity,
+            cache_key: context.cache_key,
             cache_state: CacheState::new(context.process.clock.boot_time()),
         }
     }
 }
 
 /// What a refused assertion said, next to the URL whose environment it may not have been meant for.
-pub(super) fn shown_claims(signing: &Signing, exchange: &Exchange) -> String {
+pub(super) fn describe_claims(signing: &Signing, exchange: &Exchange) -> String {
     // An audience is often the token URL, whose query nobody else may see.
     let without_query = |text: &str| sanitize::value(text.split('?').next().unwrap_or_default());
     let shown = |claim: &Option<String>| {
@@ -334,7 +344,7 @@ pub(super) fn shown_claims(signing: &Signing, exchange: &Exchange) -> String {
 }
 
 /// RFC 6749 section 2.3.1: both are form-encoded before they are joined.
-pub(super) fn basic(client: &Client) -> Secret {
+pub(super) fn basic_authorization(client: &Client) -> Secret {
     let secret = client.secret.as_ref().map_or("", Secret::reveal);
     let pair = urlencoded::basic_credentials(&client.id, secret);
     Secret::new(format!("Basic {}", STANDARD.encode(pair.reveal())))
