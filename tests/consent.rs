@@ -9,7 +9,9 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-use authgrant::authorize::{Browser, Expected, Listener, Pages, Pkce, state, with_state};
+use authgrant::authorize::{
+    Browser, ExpectedResponse, LoopbackListener, Pkce, ResultPages, add_state, random_state,
+};
 use authgrant::base::call::CallContext;
 use authgrant::base::error::Status;
 use authgrant::base::url::EndpointUrl;
@@ -33,10 +35,10 @@ fn the_browser_gets_the_url_and_its_visit_brings_the_code() {
     }
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let redirect = EndpointUrl::parse(&format!("http://localhost:{free}/callback")).unwrap();
-    let listener = Listener::bind(&redirect).unwrap();
-    let (pkce, state) = (Pkce::random().unwrap(), state().unwrap());
+    let listener = LoopbackListener::bind(&redirect).unwrap();
+    let (pkce, state) = (Pkce::random().unwrap(), random_state().unwrap());
     let plain = "https://as.example/auth?response_type=code";
-    let url = with_state(plain, &state, Some(pkce.challenge()));
+    let url = add_state(plain, &state, Some(pkce.challenge()));
     let browser = Browser::system();
     let mut opened = browser.open(&url, plain).unwrap();
     let visitor = std::thread::spawn(move || {
@@ -44,9 +46,15 @@ fn the_browser_gets_the_url_and_its_visit_brings_the_code() {
         visit(&seen, &redirect);
         seen
     });
-    let expected = Expected { state, issuers: Vec::new(), server: "as.example".to_owned(), wants_code: true };
+    let expected = ExpectedResponse {
+        state,
+        issuers: Vec::new(),
+        server_host: "as.example".to_owned(),
+        requires_code: true,
+    };
     let call = CallContext::with_timeout(Duration::from_secs(30), "ConsentTimeout");
-    let arrival = listener.wait_beside(&expected, &Pages::default(), &call, &mut || opened.check()).unwrap();
+    let arrival =
+        listener.wait_with_check(&expected, &ResultPages::default(), &call, &mut || opened.check()).unwrap();
 
     assert_eq!(arrival.code.unwrap().reveal(), "the-code");
     assert_eq!(visitor.join().unwrap(), format!("1\n{}\n", url.reveal()));
@@ -59,7 +67,7 @@ fn a_machine_without_xdg_open_says_what_to_open_by_hand() {
         return with_path(NAME, tempfile::tempdir().unwrap().path());
     }
     let plain = "https://as.example/auth?response_type=code";
-    let url = with_state(plain, &state().unwrap(), None);
+    let url = add_state(plain, &random_state().unwrap(), None);
     let error = Browser::system().open(&url, plain).unwrap_err();
     assert_eq!((error.status(), error.consent_url()), (Status::Unsupported, Some(plain)));
 }
@@ -72,14 +80,21 @@ fn a_desktop_without_a_browser_ends_the_wait_long_before_its_deadline() {
         return with_path(NAME, desktop.path());
     }
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let listener = Listener::bind(&EndpointUrl::parse(&format!("http://localhost:{free}")).unwrap()).unwrap();
+    let listener =
+        LoopbackListener::bind(&EndpointUrl::parse(&format!("http://localhost:{free}")).unwrap()).unwrap();
     let browser = Browser::system();
     let plain = "https://as.example/auth?response_type=code";
-    let state = state().unwrap();
-    let mut opened = browser.open(&with_state(plain, &state, None), plain).unwrap();
-    let expected = Expected { state, issuers: Vec::new(), server: "as.example".to_owned(), wants_code: true };
+    let state = random_state().unwrap();
+    let mut opened = browser.open(&add_state(plain, &state, None), plain).unwrap();
+    let expected = ExpectedResponse {
+        state,
+        issuers: Vec::new(),
+        server_host: "as.example".to_owned(),
+        requires_code: true,
+    };
     let call = CallContext::with_timeout(Duration::from_secs(60), "ConsentTimeout");
-    let error =
-        listener.wait_beside(&expected, &Pages::default(), &call, &mut || opened.check()).unwrap_err();
+    let error = listener
+        .wait_with_check(&expected, &ResultPages::default(), &call, &mut || opened.check())
+        .unwrap_err();
     assert_eq!((error.status(), error.consent_url()), (Status::Unsupported, Some(plain)));
 }

@@ -7,7 +7,7 @@ use std::net::TcpStream;
 
 use authgrant::ffi::status::*;
 use authgrant::options::Options;
-use authgrant::provider::{self, Use};
+use authgrant::provider::{self, JwtUse};
 use authority::{Authority, ClientAuth, ClientOptions, Config, Play, Provider, Recorded, Verdict};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -415,14 +415,14 @@ fn maskinporten_takes_two_minutes_at_most_and_each_id_once() {
 fn every_example_is_a_connection_string_without_fault_or_warning() {
     assert_eq!(provider::profiles().len(), 24);
     for profile in provider::profiles() {
-        let example = profile.example();
+        let example = profile.example_connection_string();
         let options = Options::parse(&example).unwrap_or_else(|error| panic!("{example}: {error}"));
         let resolution = authgrant::resolve::resolve(&options);
         let config = resolution.config.unwrap_or_else(|error| panic!("{example}: {error}"));
         let warnings = [options.warnings(), resolution.warnings].concat();
         assert!(warnings.is_empty(), "{example}: {warnings:?}");
         let wanted = matches!(config.flow, authgrant::resolve::Flow::SignedJwt(_));
-        assert_eq!(profile.jwt == Use::Token, wanted, "{example}");
+        assert_eq!(profile.jwt == JwtUse::AccessToken, wanted, "{example}");
         if let authgrant::resolve::Flow::Exchange(exchange) = &config.flow {
             assert_eq!(exchange.profile.map(|known| &known.name), Some(&profile.name), "{example}");
         }

@@ -14,7 +14,7 @@ use crate::resolve::Consent;
 /// all of its users (DocuSign: `openid` is what the code that comes back is good for). An endpoint for nothing but an
 /// administrator's consent (Entra's `adminconsent`) is asked for no code, so it gets no `response_type`.
 #[must_use]
-pub fn url(consent: &Consent) -> String {
+pub fn build_authorization_url(consent: &Consent) -> String {
     let kind = (consent.kind != ConsentType::Admin).then_some("code");
     let parameters = [
         ("response_type", kind),
@@ -24,22 +24,22 @@ pub fn url(consent: &Consent) -> String {
         ("redirect_uri", Some(&consent.redirect_uri)),
     ];
     let given: Vec<_> = parameters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-    appended(&consent.endpoint, &given)
+    append_query(&consent.endpoint, &given)
 }
 
 /// `url` for one person at one time: with the state that their visit must bring back and, where a code is to be
 /// exchanged, the PKCE challenge (RFC 7636 section 4.3).
 #[must_use]
-pub fn with_state(url: &str, state: &Secret, challenge: Option<&str>) -> Secret {
+pub fn add_state(url: &str, state: &Secret, challenge: Option<&str>) -> Secret {
     let mut parameters = vec![("state", state.reveal())];
     if let Some(challenge) = challenge {
         parameters.push(("code_challenge", challenge));
         parameters.push(("code_challenge_method", CHALLENGE_METHOD));
     }
-    Secret::new(appended(url, &parameters))
+    Secret::new(append_query(url, &parameters))
 }
 
-fn appended(endpoint: &str, parameters: &[(&str, &str)]) -> String {
+fn append_query(endpoint: &str, parameters: &[(&str, &str)]) -> String {
     let mut url = endpoint.to_owned();
     for (name, value) in parameters {
         url.push(if url.contains('?') { '&' } else { '?' });
@@ -54,7 +54,7 @@ fn appended(endpoint: &str, parameters: &[(&str, &str)]) -> String {
 mod tests {
     use super::*;
 
-    fn docusign() -> Consent {
+    fn docusign_request() -> Consent {
         Consent {
             kind: ConsentType::Individual,
             endpoint: "https://account-d.docusign.com/oauth/auth".to_owned(),
@@ -70,24 +70,24 @@ mod tests {
     }
 
     #[test]
-    fn the_url_is_the_one_of_docusigns_page() {
+    fn docusign_url_matches_documentation() {
         assert_eq!(
-            url(&docusign()),
+            build_authorization_url(&docusign_request()),
             "https://account-d.docusign.com/oauth/auth?response_type=code&scope=signature%20impersonation\
              &client_id=1a2b3c4d5e_6f7g8h9g&redirect_uri=http%3A%2F%2Flocalhost%3A3000"
         );
     }
 
     #[test]
-    fn an_external_administrator_consents_to_the_scope_beside_openid() {
+    fn external_admin_url_has_admin_consent_scope() {
         let consent = Consent {
             kind: ConsentType::ExternalAdmin,
             scope: Some("openid".to_owned()),
             admin_scope: Some("signature impersonation".to_owned()),
-            ..docusign()
+            ..docusign_request()
         };
         assert_eq!(
-            url(&consent),
+            build_authorization_url(&consent),
             "https://account-d.docusign.com/oauth/auth?response_type=code&scope=openid\
              &admin_consent_scope=signature%20impersonation\
              &client_id=1a2b3c4d5e_6f7g8h9g&redirect_uri=http%3A%2F%2Flocalhost%3A3000"
@@ -95,16 +95,16 @@ mod tests {
     }
 
     #[test]
-    fn a_page_for_administrators_alone_is_asked_for_no_code() {
+    fn admin_url_has_no_response_type() {
         let consent = Consent {
             kind: ConsentType::Admin,
             endpoint: "https://login.microsoftonline.com/t/v2.0/adminconsent".to_owned(),
             client_id: "id".to_owned(),
             scope: Some("https://graph.microsoft.com/.default".to_owned()),
-            ..docusign()
+            ..docusign_request()
         };
         assert_eq!(
-            url(&consent),
+            build_authorization_url(&consent),
             "https://login.microsoftonline.com/t/v2.0/adminconsent\
              ?scope=https%3A%2F%2Fgraph.microsoft.com%2F.default\
              &client_id=id&redirect_uri=http%3A%2F%2Flocalhost%3A3000"
@@ -112,25 +112,29 @@ mod tests {
     }
 
     #[test]
-    fn a_login_may_do_without_a_scope() {
-        let consent = Consent { scope: None, ..docusign() };
-        assert!(url(&consent).ends_with(
+    fn url_without_scope_omits_parameter() {
+        let consent = Consent { scope: None, ..docusign_request() };
+        assert!(build_authorization_url(&consent).ends_with(
             "?response_type=code&client_id=1a2b3c4d5e_6f7g8h9g&redirect_uri=http%3A%2F%2Flocalhost%3A3000"
         ));
     }
 
     #[test]
-    fn a_query_of_the_endpoints_own_is_kept() {
-        let consent = Consent { endpoint: "https://a.example/auth?tenant=b".to_owned(), ..docusign() };
-        assert!(url(&consent).starts_with("https://a.example/auth?tenant=b&response_type=code&"));
+    fn endpoint_query_is_preserved() {
+        let consent =
+            Consent { endpoint: "https://a.example/auth?tenant=b".to_owned(), ..docusign_request() };
+        assert!(
+            build_authorization_url(&consent)
+                .starts_with("https://a.example/auth?tenant=b&response_type=code&")
+        );
     }
 
     #[test]
-    fn state_and_challenge_stand_behind_what_everybody_sees() {
+    fn state_and_challenge_are_appended_last() {
         let state = Secret::from("s t");
-        assert_eq!(with_state("https://a/b?c=d", &state, None).reveal(), "https://a/b?c=d&state=s%20t");
+        assert_eq!(add_state("https://a/b?c=d", &state, None).reveal(), "https://a/b?c=d&state=s%20t");
         assert_eq!(
-            with_state("https://a/b", &state, Some("E9")).reveal(),
+            add_state("https://a/b", &state, Some("E9")).reveal(),
             "https://a/b?state=s%20t&code_challenge=E9&code_challenge_method=S256"
         );
     }

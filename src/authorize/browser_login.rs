@@ -1,6 +1,9 @@
 //! The whole way of a person's visit: listen, show the URL, wait until the browser comes back.
 
-use super::{Browser, Expected, Listener, Pages, Pkce, state, url, with_state};
+use super::{
+    Browser, ExpectedResponse, LoopbackListener, Pkce, ResultPages, add_state, build_authorization_url,
+    random_state,
+};
 use crate::base::call::CallContext;
 use crate::base::error::{Error, Result, Status};
 use crate::base::secret::Secret;
@@ -9,11 +12,11 @@ use crate::provider::ConsentType;
 use crate::resolve::Consent;
 
 /// Shows a URL to the person; anything but 0 is the number of a failure.
-pub type ShowUrl<'a> = dyn Fn(&str) -> i32 + 'a;
+pub type ShowUrlFn<'a> = dyn Fn(&str) -> i32 + 'a;
 
 /// What a person's visit brought.
 #[derive(Debug)]
-pub struct Visit {
+pub struct AuthorizationResult {
     /// The authorization code; an administrator's consent has none.
     pub code: Option<Secret>,
     /// What proves that it was we who asked for the code (RFC 7636).
@@ -25,43 +28,48 @@ pub struct Visit {
 /// # Errors
 /// [`Status::InvalidOption`] for a RedirectURI that cannot be listened to, [`Status::Unsupported`] where nothing shows the
 /// URL, [`Status::Denied`], [`Status::Timeout`], [`Status::Cancelled`].
-pub fn visit(
+pub fn authorize_in_browser(
     consent: &Consent,
-    show: Option<&ShowUrl<'_>>,
+    show: Option<&ShowUrlFn<'_>>,
     browser: &Browser,
     call: &CallContext,
-) -> Result<Visit> {
-    let redirect = address("RedirectURI", &consent.redirect_uri)?;
-    let server = address("AuthURI", &consent.endpoint)?.host().to_owned();
-    let listener = Listener::bind(&redirect)?;
-    let (by_hand, proof) = (url(consent), Pkce::random()?);
+) -> Result<AuthorizationResult> {
+    let redirect = parse_option_url("RedirectURI", &consent.redirect_uri)?;
+    let server = parse_option_url("AuthURI", &consent.endpoint)?.host().to_owned();
+    let listener = LoopbackListener::bind(&redirect)?;
+    let (by_hand, proof) = (build_authorization_url(consent), Pkce::random()?);
     let wants_code = consent.kind != ConsentType::Admin;
-    let expected = Expected { state: state()?, issuers: consent.issuers.clone(), server, wants_code };
+    let expected = ExpectedResponse {
+        state: random_state()?,
+        issuers: consent.issuers.clone(),
+        server_host: server,
+        requires_code: wants_code,
+    };
     let challenge = consent.redeems.then(|| proof.challenge());
-    let full = with_state(&by_hand, &expected.state, challenge);
-    let pages = Pages::new(consent.application.as_deref());
+    let full = add_state(&by_hand, &expected.state, challenge);
+    let pages = ResultPages::new(consent.application.as_deref());
     let logs_in = consent.redeems && consent.kind == ConsentType::Individual;
-    let pages = if logs_in { pages.for_a_login() } else { pages };
+    let pages = if logs_in { pages.for_login() } else { pages };
     let arrival = match show {
         Some(show) => {
-            shown(show(full.reveal()), by_hand)?;
+            check_shown(show(full.reveal()), by_hand)?;
             listener.wait(&expected, &pages, call)
         }
         None => {
             let mut opened = browser.open(&full, &by_hand)?;
-            listener.wait_beside(&expected, &pages, call, &mut || opened.check())
+            listener.wait_with_check(&expected, &pages, call, &mut || opened.check())
         }
     }?;
-    Ok(Visit { code: arrival.code, verifier: proof.verifier().clone() })
+    Ok(AuthorizationResult { code: arrival.code, verifier: proof.verifier().clone() })
 }
 
-fn address(option: &str, text: &str) -> Result<EndpointUrl> {
+fn parse_option_url(option: &str, text: &str) -> Result<EndpointUrl> {
     EndpointUrl::parse(text).map_err(|why| {
         Error::new(Status::InvalidOption, "consent", format!("{option} {why}")).with_option(option)
     })
 }
 
-fn shown(answer: i32, by_hand: String) -> Result<()> {
+fn check_shown(answer: i32, by_hand: String) -> Result<()> {
     if answer == 0 {
         return Ok(());
     }

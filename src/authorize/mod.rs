@@ -14,10 +14,10 @@ mod pkce;
 mod redirect_connection;
 mod redirect_handler;
 
-pub use authorization_response::{Arrival, Expected};
-pub use authorization_url::{url, with_state};
-pub use browser::{Browser, Opened};
-pub use browser_login::{ShowUrl, Visit, visit};
-pub use loopback_listener::Listener;
-pub use page::Pages;
-pub use pkce::{CHALLENGE_METHOD, Pkce, state};
+pub use authorization_response::{AuthorizationResponse, ExpectedResponse};
+pub use authorization_url::{add_state, build_authorization_url};
+pub use browser::{Browser, BrowserProcess};
+pub use browser_login::{AuthorizationResult, ShowUrlFn, authorize_in_browser};
+pub use loopback_listener::LoopbackListener;
+pub use page::ResultPages;
+pub use pkce::{CHALLENGE_METHOD, Pkce, random_state};

@@ -12,104 +12,106 @@ use crate::token_response::sanitize_for_display;
 
 const STYLE: &str = include_str!("page.css");
 
-const CHECK: &str = r#"<circle cx="24" cy="24" r="21"/><path d="M15 25l6 6 12-13"/>"#;
-const CROSS: &str = r#"<circle cx="24" cy="24" r="21"/><path d="M17 17l14 14M31 17L17 31"/>"#;
-const SIGN: &str = r#"<circle cx="24" cy="24" r="21"/><path d="M24 13v14M24 34v.5"/>"#;
+const CHECK_ICON: &str = r#"<circle cx="24" cy="24" r="21"/><path d="M15 25l6 6 12-13"/>"#;
+const CROSS_ICON: &str = r#"<circle cx="24" cy="24" r="21"/><path d="M17 17l14 14M31 17L17 31"/>"#;
+const WARNING_ICON: &str = r#"<circle cx="24" cy="24" r="21"/><path d="M24 13v14M24 34v.5"/>"#;
 
 /// What the pages of one connection have in common.
 #[derive(Clone, Debug, Default)]
-pub struct Pages {
+pub struct ResultPages {
     application: Option<String>,
-    logs_in: bool,
+    is_login: bool,
 }
 
 /// A page and the HTTP status that goes with it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Page {
+pub(super) struct ResultPage {
     status: &'static str,
     html: String,
 }
 
-impl Pages {
+impl ResultPages {
     /// For the application that `ApplicationName` names, if it names one.
     #[must_use]
     pub fn new(application: Option<&str>) -> Self {
         let application = application.map(sanitize_for_display).filter(|name| !name.is_empty());
-        Self { application, logs_in: false }
+        Self { application, is_login: false }
     }
 
     /// The same for a login.
     #[must_use]
-    pub fn for_a_login(self) -> Self {
-        Self { logs_in: true, ..self }
+    pub fn for_login(self) -> Self {
+        Self { is_login: true, ..self }
     }
 
     /// Consent or a login has arrived.
-    pub(super) fn success(&self) -> Page {
-        if self.logs_in {
-            return self.logged_in();
+    pub(super) fn success(&self) -> ResultPage {
+        if self.is_login {
+            return self.login_success();
         }
         let thanks = match &self.application {
-            Some(name) => format!("Thank you for granting consent to <strong>{}</strong>.", escaped(name)),
+            Some(name) => {
+                format!("Thank you for granting consent to <strong>{}</strong>.", escape_html(name))
+            }
             None => "Thank you for granting consent.".to_owned(),
         };
         let text = format!(
             r#"<p>{thanks}</p><p class="next">You can close this window: the application goes on by itself.</p>"#
         );
-        page("200 OK", "good", CHECK, "Consent received", &text)
+        render_page("200 OK", "good", CHECK_ICON, "Consent received", &text)
     }
 
-    fn logged_in(&self) -> Page {
-        let name = self.named();
+    fn login_success(&self) -> ResultPage {
+        let name = self.application_html();
         let text = format!(
             r#"<p>You are logged in to {name}.</p><p class="next">You can close this window: the application goes on by itself.</p>"#
         );
-        page("200 OK", "good", CHECK, "Logged in", &text)
+        render_page("200 OK", "good", CHECK_ICON, "Logged in", &text)
     }
 
     /// The page of a success is asked for once more.
-    pub(super) fn already() -> Page {
+    pub(super) fn already_completed() -> ResultPage {
         let text =
             r#"<p>This answer has already been received.</p><p class="next">You can close this window.</p>"#;
-        page("200 OK", "good", CHECK, "Already done", text)
+        render_page("200 OK", "good", CHECK_ICON, "Already done", text)
     }
 
     /// The server has sent the person back with an error; its own words.
-    pub(super) fn failure(&self, error: &str, description: Option<&str>) -> Page {
-        let (title, said) = if self.logs_in {
-            ("The login was not completed", format!("You are not logged in to {}.", self.named()))
+    pub(super) fn failure(&self, error: &str, description: Option<&str>) -> ResultPage {
+        let (title, said) = if self.is_login {
+            ("The login was not completed", format!("You are not logged in to {}.", self.application_html()))
         } else {
-            ("Consent was not given", format!("There is no consent for {}.", self.named()))
+            ("Consent was not given", format!("There is no consent for {}.", self.application_html()))
         };
         let description =
-            description.map(|text| format!(r#"<p dir="auto">{}</p>"#, escaped(text))).unwrap_or_default();
+            description.map(|text| format!(r#"<p dir="auto">{}</p>"#, escape_html(text))).unwrap_or_default();
         let text = format!(
             "<p>{said} The authorization server said:</p>\
              <blockquote>{description}<p><code>{}</code></p></blockquote>\
              <p class=\"next\">You can close this window; the application has been told, and can ask again.</p>",
-            escaped(error)
+            escape_html(error)
         );
-        page("200 OK", "bad", CROSS, title, &text)
+        render_page("200 OK", "bad", CROSS_ICON, title, &text)
     }
 
     /// The application, as it stands in the midst of a sentence.
-    fn named(&self) -> String {
-        let named = self.application.as_deref().map(|name| format!("<strong>{}</strong>", escaped(name)));
+    fn application_html(&self) -> String {
+        let named = self.application.as_deref().map(|name| format!("<strong>{}</strong>", escape_html(name)));
         named.unwrap_or_else(|| "the application".to_owned())
     }
 
     /// A visit that is not the one that is waited for. `why` is ours, and escaped all the same.
-    pub(super) fn turned_away(status: &'static str, why: &str) -> Page {
+    pub(super) fn rejected(status: &'static str, why: &str) -> ResultPage {
         let text = format!(
             "<p>{}</p><p class=\"next\">Nothing was changed. If you were about to give consent, go back to the \
              application and start from there.</p>",
-            escaped(why)
+            escape_html(why)
         );
-        page(status, "note", SIGN, "This visit was not expected", &text)
+        render_page(status, "note", WARNING_ICON, "This visit was not expected", &text)
     }
 }
 
-fn page(status: &'static str, kind: &str, sign: &str, title: &str, text: &str) -> Page {
+fn render_page(status: &'static str, kind: &str, sign: &str, title: &str, text: &str) -> ResultPage {
     let html = format!(
         r#"<!DOCTYPE html>
 <html lang="en">
@@ -130,12 +132,12 @@ fn page(status: &'static str, kind: &str, sign: &str, title: &str, text: &str) -
 </html>
 "#
     );
-    Page { status, html }
+    ResultPage { status, html }
 }
 
-impl Page {
+impl ResultPage {
     /// The whole answer; HEAD gets the same without the page itself.
-    pub(super) fn answer(&self, head_only: bool) -> Vec<u8> {
+    pub(super) fn to_http(&self, head_only: bool) -> Vec<u8> {
         let allow = if self.status.starts_with("405") { "Allow: GET, HEAD\r\n" } else { "" };
         let head = format!(
             "HTTP/1.1 {}\r\n{allow}Content-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\n\
@@ -143,7 +145,7 @@ impl Page {
              Cache-Control: no-store\r\nConnection: close\r\n\r\n",
             self.status,
             self.html.len(),
-            policy()
+            content_security_policy()
         );
         let mut answer = head.into_bytes();
         if !head_only {
@@ -154,7 +156,7 @@ impl Page {
 }
 
 /// Nothing may load, run, be sent or be framed; the one style is known by its hash.
-fn policy() -> String {
+fn content_security_policy() -> String {
     let hash = STANDARD.encode(digest::digest(&digest::SHA256, STYLE.as_bytes()));
     format!(
         "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -162,7 +164,7 @@ fn policy() -> String {
 }
 
 /// Text that is text wherever HTML may put it.
-fn escaped(text: &str) -> String {
+fn escape_html(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {
@@ -182,27 +184,27 @@ mod tests {
     use super::*;
 
     const HOSTILE: &str = "<script>alert('1')</script>\"&";
-    const HARMLESS: &str = "&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&quot;&amp;";
+    const ESCAPED: &str = "&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&quot;&amp;";
 
     #[test]
-    fn nothing_from_outside_is_html() {
-        let pages = Pages::new(Some(HOSTILE));
-        let login = pages.clone().for_a_login();
+    fn external_text_is_html_escaped() {
+        let pages = ResultPages::new(Some(HOSTILE));
+        let login = pages.clone().for_login();
         for page in [
             login.success(),
             login.failure(HOSTILE, None),
             pages.success(),
             pages.failure(HOSTILE, Some(HOSTILE)),
-            Pages::turned_away("400 Bad Request", HOSTILE),
+            ResultPages::rejected("400 Bad Request", HOSTILE),
         ] {
             assert!(!page.html.contains("<script"), "{}", page.html);
-            assert!(page.html.contains(HARMLESS), "{}", page.html);
+            assert!(page.html.contains(ESCAPED), "{}", page.html);
         }
     }
 
     #[test]
-    fn the_policy_allows_the_style_that_is_in_the_page_and_nothing_else() {
-        let answer = String::from_utf8(Pages::default().success().answer(false)).unwrap();
+    fn csp_allows_only_embedded_stylesheet() {
+        let answer = String::from_utf8(ResultPages::default().success().to_http(false)).unwrap();
         let style = answer.split("<style>").nth(1).unwrap().split("</style>").next().unwrap();
         let hash = STANDARD.encode(digest::digest(&digest::SHA256, style.as_bytes()));
         let policy = answer.lines().find_map(|line| line.strip_prefix("Content-Security-Policy: ")).unwrap();
@@ -223,9 +225,9 @@ mod tests {
     }
 
     #[test]
-    fn the_head_keeps_the_page_out_of_caches_and_referrers_and_tells_its_length() {
-        let page = Pages::default().success();
-        let answer = String::from_utf8(page.answer(false)).unwrap();
+    fn response_head_forbids_caching_and_referrer() {
+        let page = ResultPages::default().success();
+        let answer = String::from_utf8(page.to_http(false)).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         for line in [
             "HTTP/1.1 200 OK",
@@ -238,22 +240,22 @@ mod tests {
         ] {
             assert!(head.lines().any(|found| found == line), "{line} in {head}");
         }
-        assert_eq!(String::from_utf8(page.answer(true)).unwrap(), format!("{head}\r\n\r\n"));
+        assert_eq!(String::from_utf8(page.to_http(true)).unwrap(), format!("{head}\r\n\r\n"));
     }
 
     #[test]
-    fn success_thanks_in_the_name_of_the_application_if_it_has_one() {
-        let named = Pages::new(Some("Report Builder")).success();
+    fn success_page_names_configured_application() {
+        let named = ResultPages::new(Some("Report Builder")).success();
         assert!(named.html.contains("granting consent to <strong>Report Builder</strong>"));
         for none in [None, Some(""), Some(" \n")] {
-            let page = Pages::new(none).success();
+            let page = ResultPages::new(none).success();
             assert!(page.html.contains("Thank you for granting consent.<"), "{}", page.html);
             assert!(page.html.contains("You can close this window"));
         }
     }
 
     /// WCAG 2's relative luminance.
-    fn luminance(colour: &str) -> f64 {
+    fn relative_luminance(colour: &str) -> f64 {
         let digits = colour.trim_start_matches('#');
         let digits: String =
             if digits.len() == 3 { digits.chars().flat_map(|c| [c, c]).collect() } else { digits.to_owned() };
@@ -264,13 +266,13 @@ mod tests {
         0.2126 * part(0) + 0.7152 * part(2) + 0.0722 * part(4)
     }
 
-    fn contrast(one: &str, other: &str) -> f64 {
-        let (one, other) = (luminance(one), luminance(other));
+    fn contrast_ratio(one: &str, other: &str) -> f64 {
+        let (one, other) = (relative_luminance(one), relative_luminance(other));
         (one.max(other) + 0.05) / (one.min(other) + 0.05)
     }
 
     #[test]
-    fn every_colour_of_text_stands_out_in_light_and_dark() {
+    fn text_colors_meet_minimum_contrast() {
         let schemes: Vec<&str> = STYLE.split(":root {").skip(1).collect();
         assert_eq!(schemes.len(), 2);
         for scheme in schemes {
@@ -280,7 +282,7 @@ mod tests {
             };
             for front in ["text", "soft", "good", "bad", "note"] {
                 for back in ["sheet", "ground"] {
-                    let found = contrast(colour(front), colour(back));
+                    let found = contrast_ratio(colour(front), colour(back));
                     assert!(found >= 4.5, "{front} on {back}: {found}");
                 }
             }

@@ -25,10 +25,10 @@ impl Pkce {
     /// # Errors
     /// The machine has no randomness to give.
     pub fn random() -> Result<Self> {
-        Ok(Self::of(unguessable()?))
+        Ok(Self::from_verifier(random_token()?))
     }
 
-    fn of(verifier: Secret) -> Self {
+    fn from_verifier(verifier: Secret) -> Self {
         let hash = digest::digest(&digest::SHA256, verifier.reveal().as_bytes());
         Self { challenge: URL_SAFE_NO_PAD.encode(hash), verifier }
     }
@@ -50,12 +50,12 @@ impl Pkce {
 ///
 /// # Errors
 /// The machine has no randomness to give.
-pub fn state() -> Result<Secret> {
-    unguessable()
+pub fn random_state() -> Result<Secret> {
+    random_token()
 }
 
 /// 43 characters that stand in a URL as they are.
-fn unguessable() -> Result<Secret> {
+fn random_token() -> Result<Secret> {
     let mut bytes = Zeroizing::new([0_u8; 32]);
     crate::sys::fill_random(bytes.as_mut_slice()).map_err(|_| {
         Error::new(Status::Internal, "consent", "the random generator of this machine does not work")
@@ -68,23 +68,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_challenge_is_that_of_rfc_7636_appendix_b() {
-        let pkce = Pkce::of(Secret::from("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"));
+    fn challenge_matches_rfc_7636_appendix_b() {
+        let pkce = Pkce::from_verifier(Secret::from("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"));
         assert_eq!(pkce.challenge(), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
     }
 
     #[test]
-    fn no_two_verifiers_or_states_are_alike_and_each_has_256_bits() {
+    fn verifiers_and_states_are_unique_256_bits() {
         let (one, other) = (Pkce::random().unwrap(), Pkce::random().unwrap());
         assert_ne!(one.verifier(), other.verifier());
-        assert_ne!(state().unwrap(), state().unwrap());
-        for text in [one.verifier().clone(), state().unwrap()] {
+        assert_ne!(random_state().unwrap(), random_state().unwrap());
+        for text in [one.verifier().clone(), random_state().unwrap()] {
             assert_eq!(URL_SAFE_NO_PAD.decode(text.reveal()).unwrap().len(), 32);
         }
     }
 
     #[test]
-    fn debug_shows_the_challenge_alone() {
+    fn debug_output_omits_verifier() {
         let pkce = Pkce::random().unwrap();
         let shown = format!("{pkce:?}");
         assert!(shown.contains(pkce.challenge()) && !shown.contains(pkce.verifier().reveal()));

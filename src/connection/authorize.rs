@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::snapshot::Snapshot;
 use super::{CallOptions, Connection};
-use crate::authorize::{self, ShowUrl, Visit};
+use crate::authorize::{self, AuthorizationResult, ShowUrlFn};
 use crate::base::call::CallContext;
 use crate::base::error::{Error, Result, Status};
 use crate::base::policy::{Policy, Restriction};
@@ -19,7 +19,10 @@ impl Connection {
     /// What the URL lacks.
     pub fn consent_url(&self) -> Result<String> {
         let snapshot = self.snapshot.load_revalidated();
-        Ok(authorize::url(&resolve::resolve_consent(snapshot.options(), snapshot.signer.as_ref())?))
+        Ok(authorize::build_authorization_url(&resolve::resolve_consent(
+            snapshot.options(),
+            snapshot.signer.as_ref(),
+        )?))
     }
 
     /// Lets a person log in or consent in a browser. A login's code is exchanged for the token; where the grant does not
@@ -27,7 +30,7 @@ impl Connection {
     ///
     /// # Errors
     /// What the consent URL or the token request lacks; those of the visit and of fetching.
-    pub fn authorize(&self, show: Option<&ShowUrl<'_>>) -> Result<()> {
+    pub fn authorize(&self, show: Option<&ShowUrlFn<'_>>) -> Result<()> {
         if show.is_none() && Policy::current().forbids(Restriction::Prompt) {
             return Err(browser_forbidden_error());
         }
@@ -35,7 +38,7 @@ impl Connection {
         let authorization = resolve::resolve_authorization(snapshot.options(), snapshot.signer.as_ref())?;
         let (consent, config) = (&authorization.consent, snapshot.config()?);
         let person = self.register_call(CallContext::with_timeout(consent.timeout, "ConsentTimeout"));
-        let visit = authorize::visit(consent, show, &self.process().browser, &person)?;
+        let visit = authorize::authorize_in_browser(consent, show, &self.process().browser, &person)?;
         if let Some(exchange) = &authorization.exchange {
             self.exchange_code(exchange, &visit, &snapshot, config)?;
         }
@@ -54,7 +57,7 @@ impl Connection {
     fn exchange_code(
         &self,
         exchange: &Exchange,
-        visit: &Visit,
+        visit: &AuthorizationResult,
         snapshot: &Snapshot,
         config: &Config,
     ) -> Result<()> {

@@ -24,8 +24,8 @@ pub extern "C" fn authgrant_consent_url(
 ) -> authgrant_status {
     guard!(error, |call| {
         let url = call.out("url", url, ptr::null_mut());
-        let connection = call.object("connection", connection)?;
-        url.set(text::into_handle(&connection.consent_url()?)?);
+        let connection = call.handle("connection", connection)?;
+        url.set(text::into_c_string(&connection.consent_url()?)?);
         Ok(())
     })
 }
@@ -53,7 +53,7 @@ pub extern "C" fn authgrant_authorize(
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
     guard!(error, |call| {
-        let connection = call.object("connection", connection)?;
+        let connection = call.handle("connection", connection)?;
         match function {
             None => connection.authorize(None),
             Some(function) => connection.authorize(Some(&|url| callback::show_url(function, url, context))),
@@ -76,8 +76,8 @@ pub extern "C" fn authgrant_make_assertion(
 ) -> authgrant_status {
     guard!(error, |call| {
         let assertion = call.out("assertion", assertion, ptr::null_mut());
-        let connection = call.object("connection", connection)?;
-        assertion.set(text::into_handle(connection.make_assertion()?.reveal())?);
+        let connection = call.handle("connection", connection)?;
+        assertion.set(text::into_c_string(connection.make_assertion()?.reveal())?);
         Ok(())
     })
 }
@@ -94,7 +94,7 @@ pub extern "C" fn authgrant_logoff(
     connection: *mut Connection,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
-    guard!(error, |call| { call.object("connection", connection)?.log_off() })
+    guard!(error, |call| { call.handle("connection", connection)?.log_off() })
 }
 
 /// The options now in force as one connection string, each value quoted as authgrant_quote_value does. Opening it gives
@@ -119,14 +119,14 @@ pub extern "C" fn authgrant_completed_string(
 ) -> authgrant_status {
     guard!(error, |call| {
         let slot = call.out("text", text, ptr::null_mut());
-        let connection = call.object("connection", connection)?;
+        let connection = call.handle("connection", connection)?;
         if include & !(AUTHGRANT_WITH_SECRETS | AUTHGRANT_WITH_TOKENS) != 0 {
             let said =
                 format!("include is {include}; there are AUTHGRANT_WITH_SECRETS and AUTHGRANT_WITH_TOKENS");
             return Err(Error::new(Status::InvalidArgument, "argument", said));
         }
         let (secrets, tokens) = (include & AUTHGRANT_WITH_SECRETS != 0, include & AUTHGRANT_WITH_TOKENS != 0);
-        slot.set(text::into_handle(connection.completed_string(secrets, tokens).reveal())?);
+        slot.set(text::into_c_string(connection.completed_string(secrets, tokens).reveal())?);
         Ok(())
     })
 }
@@ -147,9 +147,10 @@ pub extern "C" fn authgrant_set_on_refresh_token(
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
     guard!(error, |call| {
-        let connection = call.object("connection", connection)?;
-        connection
-            .set_on_refresh_token(function.map(|function| callback::on_refresh_token(function, context)));
+        let connection = call.handle("connection", connection)?;
+        connection.set_on_refresh_token(
+            function.map(|function| callback::wrap_refresh_token_fn(function, context)),
+        );
         Ok(())
     })
 }

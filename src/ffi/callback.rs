@@ -11,29 +11,29 @@ use crate::key::Sign;
 use crate::process::login_state::RefreshTokenCallback;
 
 thread_local! {
-    static RUNNING: Cell<bool> = const { Cell::new(false) };
+    static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
 }
 
 /// How many threads are inside one of the caller's functions. A child that was forked meanwhile counts them for ever,
 /// which costs it some speed.
-static THREADS: AtomicUsize = AtomicUsize::new(0);
+static THREADS_IN_CALLBACKS: AtomicUsize = AtomicUsize::new(0);
 
 /// Whether this thread is inside one of the caller's functions.
-pub(crate) fn is_running() -> bool {
-    RUNNING.get()
+pub(crate) fn is_in_callback() -> bool {
+    IN_CALLBACK.get()
 }
 
 /// Whether this thread may be inside one; cheaper.
-pub(crate) fn may_be_running() -> bool {
-    THREADS.load(Ordering::Relaxed) != 0
+pub(crate) fn is_any_callback_running() -> bool {
+    THREADS_IN_CALLBACKS.load(Ordering::Relaxed) != 0
 }
 
-fn run(callback: impl FnOnce()) {
-    THREADS.fetch_add(1, Ordering::Relaxed);
-    let before = RUNNING.replace(true);
+fn run_callback(callback: impl FnOnce()) {
+    THREADS_IN_CALLBACKS.fetch_add(1, Ordering::Relaxed);
+    let before = IN_CALLBACK.replace(true);
     callback();
-    RUNNING.set(before);
-    THREADS.fetch_sub(1, Ordering::Relaxed);
+    IN_CALLBACK.set(before);
+    THREADS_IN_CALLBACKS.fetch_sub(1, Ordering::Relaxed);
 }
 
 /// Takes one line of the log: `level` is 1 (error), 2 (warning), 3 (info), 4 (debug) or 5 (trace); `message` is UTF-8,
@@ -69,7 +69,7 @@ impl LogSink for LogCallback {
     fn log(&self, level: LogLevel, message: &str) {
         let message = CString::new(message.replace('\0', " ")).unwrap_or_default();
         // SAFETY: the caller gave this function for this purpose, with this context.
-        run(|| unsafe { (self.function)(level as i32, message.as_ptr(), self.context) });
+        run_callback(|| unsafe { (self.function)(level as i32, message.as_ptr(), self.context) });
     }
 }
 
@@ -91,7 +91,7 @@ pub(crate) fn show_url(
     let Ok(url) = CString::new(url) else { return -1 };
     let mut answer = -1;
     // SAFETY: the caller gave this function for this purpose, with this context.
-    run(|| answer = unsafe { function(url.as_ptr(), context) });
+    run_callback(|| answer = unsafe { function(url.as_ptr(), context) });
     answer
 }
 
@@ -105,24 +105,24 @@ pub type authgrant_refresh_token_fn =
     Option<unsafe extern "C" fn(refresh_token: *const c_char, context: *mut c_void)>;
 
 /// The caller's context, which it has told us may be used from any thread.
-struct Context(*mut c_void);
+struct CallbackContext(*mut c_void);
 
 // SAFETY: the header tells callers that the function is called from any thread.
-unsafe impl Send for Context {}
+unsafe impl Send for CallbackContext {}
 // SAFETY: as above.
-unsafe impl Sync for Context {}
+unsafe impl Sync for CallbackContext {}
 
 /// The caller's function as the connection knows it.
-pub(crate) fn on_refresh_token(
+pub(crate) fn wrap_refresh_token_fn(
     function: unsafe extern "C" fn(*const c_char, *mut c_void),
     context: *mut c_void,
 ) -> RefreshTokenCallback {
-    let context = Context(context);
+    let context = CallbackContext(context);
     Box::new(move |token| {
         let context = &context;
         let Ok(token) = CString::new(token).map(Zeroizing::new) else { return };
         // SAFETY: the caller gave this function for this purpose, with this context.
-        run(|| unsafe { function(token.as_ptr(), context.0) });
+        run_callback(|| unsafe { function(token.as_ptr(), context.0) });
     })
 }
 
@@ -148,16 +148,16 @@ pub type authgrant_sign_fn = Option<
 >;
 
 /// The caller's function as a signer has it.
-pub(crate) fn sign(
+pub(crate) fn wrap_sign_fn(
     function: unsafe extern "C" fn(*mut c_void, *const u8, usize, *mut u8, usize, *mut usize) -> i32,
     context: *mut c_void,
 ) -> Box<Sign> {
-    let context = Context(context);
+    let context = CallbackContext(context);
     Box::new(move |message, signature| {
         let context = &context;
         let (buffer, capacity) = (signature.as_mut_ptr(), signature.len());
         let (mut length, mut number) = (0, 0);
-        run(|| {
+        run_callback(|| {
             // SAFETY: the caller gave this function for this purpose, with this context.
             number = unsafe {
                 function(context.0, message.as_ptr(), message.len(), buffer, capacity, &raw mut length)

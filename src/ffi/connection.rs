@@ -13,7 +13,7 @@ use crate::connection::api_headers::ApiHeaders;
 use crate::connection::{CallOptions, Connection};
 use crate::ffi::callback::{self, LogCallback, authgrant_log_fn};
 use crate::ffi::error::ErrorObject;
-use crate::ffi::panic::{bad_length, fits, null};
+use crate::ffi::panic::{fits_in_memory, invalid_length_error, null_error};
 use crate::ffi::status::{AUTHGRANT_NO_NETWORK, AUTHGRANT_NO_PROMPT, authgrant_status};
 use crate::ffi::token;
 use crate::process::Process;
@@ -59,14 +59,14 @@ pub extern "C" fn authgrant_open_wide(
 ) -> authgrant_status {
     guard!(error, |call| {
         let connection = call.out("connection", connection, ptr::null_mut());
-        call.ready()?;
+        call.check()?;
         if connection_string.is_null() {
-            return Err(null("connection_string"));
+            return Err(null_error("connection_string"));
         }
         let text = match unit {
-            2 => from_utf16(&units::<u16>(connection_string, length)?)?,
-            4 => from_utf32(&units::<u32>(connection_string, length)?)?,
-            _ => return Err(bad_length("unit")),
+            2 => from_utf16(&copy_units::<u16>(connection_string, length)?)?,
+            4 => from_utf32(&copy_units::<u32>(connection_string, length)?)?,
+            _ => return Err(invalid_length_error("unit")),
         };
         connection.set(Box::into_raw(Box::new(Connection::open(&text)?)));
         Ok(())
@@ -74,7 +74,7 @@ pub extern "C" fn authgrant_open_wide(
 }
 
 /// The units of a wide text, copied, since nothing says that they are aligned.
-fn units<T: Copy + Default + PartialEq + Zeroize>(
+fn copy_units<T: Copy + Default + PartialEq + Zeroize>(
     text: *const c_void,
     length: isize,
 ) -> Result<Zeroizing<Vec<T>>> {
@@ -82,28 +82,28 @@ fn units<T: Copy + Default + PartialEq + Zeroize>(
     // SAFETY: the header promises `length` units, or units up to a NUL.
     let unit = |index: usize| unsafe { text.add(index).read_unaligned() };
     let length = match usize::try_from(length) {
-        Ok(length) if fits::<T>(length) => length,
+        Ok(length) if fits_in_memory::<T>(length) => length,
         Err(_) if length == -1 => (0..).take_while(|index| unit(*index) != T::default()).count(),
-        _ => return Err(bad_length("length")),
+        _ => return Err(invalid_length_error("length")),
     };
     let units = Zeroizing::new((0..length).map(unit).collect::<Vec<T>>());
     if units.contains(&T::default()) {
-        return Err(not_text("a NUL stands inside"));
+        return Err(encoding_error("a NUL stands inside"));
     }
     Ok(units)
 }
 
 fn from_utf16(units: &[u16]) -> Result<Zeroizing<String>> {
     let text = char::decode_utf16(units.iter().copied()).collect::<std::result::Result<String, _>>();
-    text.map(Zeroizing::new).map_err(|_| not_text("a surrogate stands without its other half"))
+    text.map(Zeroizing::new).map_err(|_| encoding_error("a surrogate stands without its other half"))
 }
 
 fn from_utf32(units: &[u32]) -> Result<Zeroizing<String>> {
     let text = units.iter().map(|unit| char::from_u32(*unit)).collect::<Option<String>>();
-    text.map(Zeroizing::new).ok_or_else(|| not_text("a unit is not a character of Unicode"))
+    text.map(Zeroizing::new).ok_or_else(|| encoding_error("a unit is not a character of Unicode"))
 }
 
-fn not_text(found: &str) -> Error {
+fn encoding_error(found: &str) -> Error {
     Error::new(Status::InvalidArgument, "argument", format!("connection_string is not text: {found}"))
 }
 
@@ -125,7 +125,7 @@ pub extern "C" fn authgrant_set_option(
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
     guard!(error, |call| {
-        let connection = call.object("connection", connection)?;
+        let connection = call.handle("connection", connection)?;
         connection.set_options(&[(call.text("name", name)?, call.text("value", value)?)])
     })
 }
@@ -144,7 +144,7 @@ pub extern "C" fn authgrant_set_options(
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
     guard!(error, |call| {
-        let connection = call.object("connection", connection)?;
+        let connection = call.handle("connection", connection)?;
         let names = call.array("names", names, count)?;
         let values = call.array("values", values, count)?;
         let pairs = names
@@ -164,7 +164,7 @@ pub extern "C" fn authgrant_set_options(
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_close(connection: *mut Connection) {
     guard!(or(), {
-        if !connection.is_null() && !callback::is_running() {
+        if !connection.is_null() && !callback::is_in_callback() {
             // SAFETY: the header promises a connection of this library that was not closed before.
             drop(unsafe { Box::from_raw(connection) });
         }
@@ -190,34 +190,34 @@ pub extern "C" fn authgrant_get_token(
     token: *mut *mut TokenHandle,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
-    if guard!(light false, token_of_late(connection, token, error)) {
+    if guard!(light false, get_token_fast(connection, token, error)) {
         return Status::Ok as i32;
     }
-    any_token(connection, token, error)
+    get_token_slow(connection, token, error)
 }
 
 /// Apart, so that nearly all calls need not make room for what they do not do.
 #[inline(never)]
-fn any_token(
+fn get_token_slow(
     connection: *mut Connection,
     token: *mut *mut TokenHandle,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
     guard!(error, |call| {
         let token = call.out("token", token, ptr::null_mut());
-        let connection = call.object("connection", connection)?;
-        token.set(token::into_handle(connection.get_token_handle(CallOptions::default())?));
+        let connection = call.handle("connection", connection)?;
+        token.set(token::into_raw_handle(connection.get_token_handle(CallOptions::default())?));
         Ok(())
     })
 }
 
 /// What nearly all calls get, with as few steps as it can be had.
-fn token_of_late(
+fn get_token_fast(
     connection: *mut Connection,
     token: *mut *mut TokenHandle,
     error: *mut *mut ErrorObject,
 ) -> bool {
-    if token.is_null() || callback::may_be_running() {
+    if token.is_null() || callback::is_any_callback_running() {
         return false;
     }
     // SAFETY: the header promises NULL or a connection that is not closed.
@@ -225,7 +225,7 @@ fn token_of_late(
         return false;
     };
     // SAFETY: the header promises that a result's pointer can be written to during the call.
-    unsafe { token.write(token::into_handle(lease)) };
+    unsafe { token.write(token::into_raw_handle(lease)) };
     if !error.is_null() {
         // SAFETY: as above.
         unsafe { error.write(ptr::null_mut()) };
@@ -261,16 +261,16 @@ pub extern "C" fn authgrant_get_token_with(
     let options = call;
     guard!(error, |call| {
         let token = call.out("token", token, ptr::null_mut());
-        let connection = call.object("connection", connection)?;
-        let wishes = wishes(call.object("call", options)?)?;
-        token.set(token::into_handle(connection.get_token_handle(wishes)?));
+        let connection = call.handle("connection", connection)?;
+        let wishes = parse_call_options(call.handle("call", options)?)?;
+        token.set(token::into_raw_handle(connection.get_token_handle(wishes)?));
         Ok(())
     })
 }
 
-fn wishes(options: &RawCallOptions) -> Result<CallOptions> {
+fn parse_call_options(options: &RawCallOptions) -> Result<CallOptions> {
     if options.size < size_of::<RawCallOptions>() {
-        return Err(bad_length("call->size"));
+        return Err(invalid_length_error("call->size"));
     }
     if options.flags & !(AUTHGRANT_NO_PROMPT | AUTHGRANT_NO_NETWORK) != 0 {
         let text = format!(
@@ -279,8 +279,8 @@ fn wishes(options: &RawCallOptions) -> Result<CallOptions> {
         );
         return Err(Error::new(Status::InvalidArgument, "argument", text));
     }
-    let timeout = u64::try_from(options.timeout_ms).map_err(|_| bad_length("call->timeout_ms"))?;
-    let min_life = u32::try_from(options.min_life_s).map_err(|_| bad_length("call->min_life_s"))?;
+    let timeout = u64::try_from(options.timeout_ms).map_err(|_| invalid_length_error("call->timeout_ms"))?;
+    let min_life = u32::try_from(options.min_life_s).map_err(|_| invalid_length_error("call->min_life_s"))?;
     Ok(CallOptions {
         timeout: (timeout > 0).then(|| Duration::from_millis(timeout)),
         min_remaining: i64::from(min_life),
@@ -304,8 +304,8 @@ pub extern "C" fn authgrant_reject_token(
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
     guard!(error, |call| {
-        let connection = call.object("connection", connection)?;
-        connection.reject_token(call.object("token", token)?.token());
+        let connection = call.handle("connection", connection)?;
+        connection.reject_token(call.handle("token", token)?.token());
         Ok(())
     })
 }
@@ -327,9 +327,9 @@ pub extern "C" fn authgrant_copy_token(
 ) -> authgrant_status {
     guard!(error, |call| {
         let length = call.out("length", length, 0);
-        let connection = call.object("connection", connection)?;
+        let connection = call.handle("connection", connection)?;
         if buffer.is_null() && capacity > 0 {
-            return Err(null("buffer"));
+            return Err(null_error("buffer"));
         }
         let lease = connection.get_token_handle(CallOptions::default())?;
         let value = lease.token().value().to_bytes_with_nul();
@@ -362,7 +362,7 @@ pub extern "C" fn authgrant_get_headers(
 ) -> authgrant_status {
     guard!(error, |call| {
         let headers = call.out("headers", headers, ptr::null_mut());
-        let connection = call.object("connection", connection)?;
+        let connection = call.handle("connection", connection)?;
         headers.set(Box::into_raw(Box::new(connection.get_headers()?)));
         Ok(())
     })
@@ -383,9 +383,9 @@ pub extern "C" fn authgrant_warnings(
 ) -> authgrant_status {
     guard!(error, |call| {
         let warnings = call.out("warnings", warnings, ptr::null_mut());
-        let connection = call.object("connection", connection)?;
+        let connection = call.handle("connection", connection)?;
         if let Some(first) = Error::combine(connection.warnings()) {
-            warnings.set(ErrorObject::boxed(&first));
+            warnings.set(ErrorObject::new_raw(&first));
         }
         Ok(())
     })
@@ -404,7 +404,7 @@ pub extern "C" fn authgrant_cancel(
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
     guard!(error, |call| {
-        call.object("connection", connection)?.cancel();
+        call.handle("connection", connection)?.cancel();
         Ok(())
     })
 }
@@ -425,17 +425,19 @@ pub extern "C" fn authgrant_set_log(
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
     guard!(error, |call| {
-        let connection = call.object("connection", connection)?;
+        let connection = call.handle("connection", connection)?;
         let log = match function {
             None => Log::default(),
-            Some(function) => Log::new(Arc::new(LogCallback::new(function, context)), log_level(level)?),
+            Some(function) => {
+                Log::new(Arc::new(LogCallback::new(function, context)), parse_log_level(level)?)
+            }
         };
         connection.set_log(log);
         Ok(())
     })
 }
 
-fn log_level(level: i32) -> Result<LogLevel> {
+fn parse_log_level(level: i32) -> Result<LogLevel> {
     [LogLevel::Error, LogLevel::Warning, LogLevel::Info, LogLevel::Debug, LogLevel::Trace]
         .into_iter()
         .find(|known| *known as i32 == level)
@@ -454,7 +456,7 @@ fn log_level(level: i32) -> Result<LogLevel> {
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_clear() {
     guard!(or(), {
-        if !callback::is_running() && Process::check_random().is_ok() {
+        if !callback::is_in_callback() && Process::check_random().is_ok() {
             Process::current().clear();
         }
     });
@@ -465,10 +467,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_member_of_a_call_says_one_thing() {
+    fn call_options_fields_are_independent() {
         let wishes = |timeout_ms, min_life_s, flags| {
             let size = size_of::<RawCallOptions>();
-            let wishes = wishes(&RawCallOptions { size, timeout_ms, min_life_s, flags }).unwrap();
+            let wishes = parse_call_options(&RawCallOptions { size, timeout_ms, min_life_s, flags }).unwrap();
             (wishes.timeout, wishes.min_remaining, wishes.no_network)
         };
         assert_eq!(wishes(0, 0, 0), (None, 0, false));

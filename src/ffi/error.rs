@@ -23,7 +23,7 @@ pub struct ErrorObject {
     consent_url: Option<CString>,
     /// The one behind this one; it stands in the first one's `others`.
     next: *const Self,
-    others: Box<[Self]>,
+    additional: Box<[Self]>,
 }
 
 // SAFETY: `next` points into memory that the first error of the chain owns, and nothing changes after it was made.
@@ -38,20 +38,20 @@ impl ErrorObject {
             http_status: i32::from(error.http_status()),
             retry_after: i32::try_from(error.retry_after()).unwrap_or(i32::MAX),
             retryable: error.status().is_retryable(),
-            sqlstate: text(error.sqlstate()),
-            message: text(error.message()),
-            option: error.option().map(text),
-            oauth_error: error.oauth_error().map(text),
-            oauth_description: error.oauth_description().map(text),
-            provider_code: error.provider_code().map(text),
-            consent_url: error.consent_url().map(text),
+            sqlstate: to_c_string(error.sqlstate()),
+            message: to_c_string(error.message()),
+            option: error.option().map(to_c_string),
+            oauth_error: error.oauth_error().map(to_c_string),
+            oauth_description: error.oauth_description().map(to_c_string),
+            provider_code: error.provider_code().map(to_c_string),
+            consent_url: error.consent_url().map(to_c_string),
             next: ptr::null(),
-            others: Box::default(),
+            additional: Box::default(),
         }
     }
 
     /// For the caller to free.
-    pub(crate) fn boxed(error: &Error) -> *mut Self {
+    pub(crate) fn new_raw(error: &Error) -> *mut Self {
         let mut first = Box::new(Self::new(error));
         let mut others: Box<[Self]> = error.additional().iter().map(Self::new).collect();
         let mut next = ptr::null();
@@ -60,16 +60,16 @@ impl ErrorObject {
             next = ptr::from_ref(other);
         }
         first.next = next;
-        first.others = others;
+        first.additional = others;
         Box::into_raw(first)
     }
 }
 
-fn text(text: &str) -> CString {
+fn to_c_string(text: &str) -> CString {
     CString::new(text.replace('\0', " ")).unwrap_or_default()
 }
 
-fn get<T>(error: *const ErrorObject, nothing: T, read: impl FnOnce(&ErrorObject) -> T) -> T {
+fn get_or<T>(error: *const ErrorObject, nothing: T, read: impl FnOnce(&ErrorObject) -> T) -> T {
     // SAFETY: the header promises NULL or an error that is not freed.
     unsafe { error.as_ref() }.map_or(nothing, read)
 }
@@ -78,7 +78,7 @@ fn get_text(
     error: *const ErrorObject,
     read: impl for<'a> FnOnce(&'a ErrorObject) -> &'a Option<CString>,
 ) -> *const c_char {
-    get(error, ptr::null(), |error| read(error).as_ref().map_or(ptr::null(), |text| text.as_ptr()))
+    get_or(error, ptr::null(), |error| read(error).as_ref().map_or(ptr::null(), |text| text.as_ptr()))
 }
 
 /// The status, AUTHGRANT_OK for a warning and for NULL. Also ODBC's native error code.
@@ -86,7 +86,7 @@ fn get_text(
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_error_status(error: *const ErrorObject) -> authgrant_status {
-    guard!(or 0, get(error, 0, |error| error.status))
+    guard!(or 0, get_or(error, 0, |error| error.status))
 }
 
 /// The SQLSTATE: five characters and a NUL; "00000" for NULL. The text belongs to the error.
@@ -94,7 +94,7 @@ pub extern "C" fn authgrant_error_status(error: *const ErrorObject) -> authgrant
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_error_sqlstate(error: *const ErrorObject) -> *const c_char {
-    guard!(or c"00000".as_ptr(), get(error, c"00000".as_ptr(), |error| error.sqlstate.as_ptr()))
+    guard!(or c"00000".as_ptr(), get_or(error, c"00000".as_ptr(), |error| error.sqlstate.as_ptr()))
 }
 
 /// "[authgrant][part] what was done with what, what was found, what to do"; "" for NULL. UTF-8, and never a secret in
@@ -103,7 +103,7 @@ pub extern "C" fn authgrant_error_sqlstate(error: *const ErrorObject) -> *const 
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_error_message(error: *const ErrorObject) -> *const c_char {
-    guard!(or c"".as_ptr(), get(error, c"".as_ptr(), |error| error.message.as_ptr()))
+    guard!(or c"".as_ptr(), get_or(error, c"".as_ptr(), |error| error.message.as_ptr()))
 }
 
 /// The option at fault, as documentation spells it; NULL where it is about none. The text belongs to the error.
@@ -154,7 +154,7 @@ pub extern "C" fn authgrant_error_consent_url(error: *const ErrorObject) -> *con
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_error_http_status(error: *const ErrorObject) -> i32 {
-    guard!(or 0, get(error, 0, |error| error.http_status))
+    guard!(or 0, get_or(error, 0, |error| error.http_status))
 }
 
 /// Seconds to wait before the next try, as the server said; 0 where it did not.
@@ -162,7 +162,7 @@ pub extern "C" fn authgrant_error_http_status(error: *const ErrorObject) -> i32 
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_error_retry_after(error: *const ErrorObject) -> i32 {
-    guard!(or 0, get(error, 0, |error| error.retry_after))
+    guard!(or 0, get_or(error, 0, |error| error.retry_after))
 }
 
 /// 1 where the same call may succeed later with nothing changed, else 0.
@@ -170,7 +170,7 @@ pub extern "C" fn authgrant_error_retry_after(error: *const ErrorObject) -> i32 
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_error_retryable(error: *const ErrorObject) -> i32 {
-    guard!(or 0, get(error, 0, |error| i32::from(error.retryable)))
+    guard!(or 0, get_or(error, 0, |error| i32::from(error.retryable)))
 }
 
 /// The next error of the same call, or the next warning; NULL at the end. It belongs to `error` and is not freed on
@@ -179,7 +179,7 @@ pub extern "C" fn authgrant_error_retryable(error: *const ErrorObject) -> i32 {
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_error_next(error: *const ErrorObject) -> *const ErrorObject {
-    guard!(or ptr::null(), get(error, ptr::null(), |error| error.next))
+    guard!(or ptr::null(), get_or(error, ptr::null(), |error| error.next))
 }
 
 /// Frees an error with those behind it. NULL is fine.

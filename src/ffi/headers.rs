@@ -9,12 +9,12 @@ use crate::connection::api_headers::ApiHeaders;
 use crate::sys::SharedRef;
 use crate::token::TokenHandle;
 
-type Line = (CString, Zeroizing<CString>);
+type CHeader = (CString, Zeroizing<CString>);
 
-fn line(
+fn header_text(
     headers: *const ApiHeaders,
     index: usize,
-    read: impl for<'a> FnOnce(&'a Line) -> &'a CStr,
+    read: impl for<'a> FnOnce(&'a CHeader) -> &'a CStr,
 ) -> *const c_char {
     // SAFETY: the header promises NULL or headers that are not freed.
     let headers = unsafe { headers.as_ref() };
@@ -35,7 +35,7 @@ pub extern "C" fn authgrant_headers_count(headers: *const ApiHeaders) -> usize {
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_headers_name(headers: *const ApiHeaders, index: usize) -> *const c_char {
-    guard!(or ptr::null(), line(headers, index, |line| &line.0))
+    guard!(or ptr::null(), header_text(headers, index, |line| &line.0))
 }
 
 /// The value of a header; NULL beyond the last. The text belongs to the headers, and is a secret.
@@ -43,7 +43,7 @@ pub extern "C" fn authgrant_headers_name(headers: *const ApiHeaders, index: usiz
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_headers_value(headers: *const ApiHeaders, index: usize) -> *const c_char {
-    guard!(or ptr::null(), line(headers, index, |line| &line.1))
+    guard!(or ptr::null(), header_text(headers, index, |line| &line.1))
 }
 
 /// The token that is in the headers, for authgrant_reject_token; NULL where the method has none, and for NULL. It belongs to the headers and is not

@@ -16,57 +16,57 @@ use crate::ffi::panic_location::PanicLocation;
 /// is for what has nothing in it that panics: if it did all the same, the message would come to stderr.
 macro_rules! guard {
     (light $value:expr, $body:expr) => {
-        $crate::ffi::panic::catch_loudly(|| $body).unwrap_or($value)
+        $crate::ffi::panic::catch_unsilenced(|| $body).unwrap_or($value)
     };
     (or $value:expr, $body:expr) => {
-        $crate::ffi::panic::catch(|| $body).unwrap_or($value)
+        $crate::ffi::panic::catch_silently(|| $body).unwrap_or($value)
     };
     ($error:expr, |$call:ident| $body:block) => {{
-        let body = |$call: &mut $crate::ffi::panic::Arguments| $body;
+        let body = |$call: &mut $crate::ffi::panic::ArgumentChecker| $body;
         // SAFETY: the header promises that `error` is NULL or can be written to.
-        unsafe { $crate::ffi::panic::with_status($error, body) }
+        unsafe { $crate::ffi::panic::run_returning_status($error, body) }
     }};
 }
 
 thread_local! {
-    static GUARDED: Cell<bool> = const { Cell::new(false) };
+    static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
     /// Where the guarded call of this thread panicked; the panic hook writes it.
-    static PANICKED_AT: Cell<Option<PanicLocation>> = const { Cell::new(None) };
+    static PANIC_LOCATION: Cell<Option<PanicLocation>> = const { Cell::new(None) };
 }
 
 /// Runs `body`; where it panicked, as far as that is known, if it did. A panic is not printed: stderr belongs to the host
 /// program.
-pub(crate) fn catch<T>(body: impl FnOnce() -> T) -> std::result::Result<T, Option<PanicLocation>> {
-    keep_quiet_about_our_panics();
-    let before = GUARDED.replace(true);
+pub(crate) fn catch_silently<T>(body: impl FnOnce() -> T) -> std::result::Result<T, Option<PanicLocation>> {
+    install_panic_hook();
+    let before = IS_GUARDED.replace(true);
     // A call from inside a callback may run while the call around it unwinds, and leaves that one's location alone.
     if !before {
-        let _ = PANICKED_AT.try_with(|place| place.set(None));
+        let _ = PANIC_LOCATION.try_with(|place| place.set(None));
     }
     let outcome = catch_unwind(AssertUnwindSafe(body)).map_err(|payload| {
         // Before the drop, which may panic elsewhere.
-        let location = PANICKED_AT.try_with(Cell::take).unwrap_or_default();
-        drop_quietly(payload);
+        let location = PANIC_LOCATION.try_with(Cell::take).unwrap_or_default();
+        drop_payload(payload);
         location
     });
-    GUARDED.set(before);
+    IS_GUARDED.set(before);
     outcome
 }
 
 /// As [`catch`], but what a panic prints is not held back.
 #[inline]
-pub(crate) fn catch_loudly<T>(body: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(body)).map_err(drop_quietly).ok()
+pub(crate) fn catch_unsilenced<T>(body: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(body)).map_err(drop_payload).ok()
 }
 
 /// A payload may panic once more when dropped.
 #[cold]
-fn drop_quietly(payload: Box<dyn Any + Send>) {
+fn drop_payload(payload: Box<dyn Any + Send>) {
     let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
 }
 
 /// The hook of this copy of the standard library; panics outside of our calls go where they went before.
-fn keep_quiet_about_our_panics() {
+fn install_panic_hook() {
     // No Once: a child that is forked while another thread is inside one would wait for that thread for ever.
     static INSTALLED: AtomicBool = AtomicBool::new(false);
     if INSTALLED.load(Ordering::Relaxed) || INSTALLED.swap(true, Ordering::AcqRel) {
@@ -74,12 +74,12 @@ fn keep_quiet_about_our_panics() {
     }
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        if !GUARDED.try_with(Cell::get).unwrap_or(false) {
+        if !IS_GUARDED.try_with(Cell::get).unwrap_or(false) {
             return before(info);
         }
         // Not the payload, which may hold data from outside.
         let location = info.location().map(PanicLocation::new);
-        let _ = PANICKED_AT.try_with(|place| place.set(location));
+        let _ = PANIC_LOCATION.try_with(|place| place.set(location));
     }));
 }
 
@@ -87,22 +87,22 @@ fn keep_quiet_about_our_panics() {
 ///
 /// # Safety
 /// `error` is NULL or can be written to.
-pub(crate) unsafe fn with_status(
+pub(crate) unsafe fn run_returning_status(
     error: *mut *mut ErrorObject,
-    body: impl FnOnce(&mut Arguments) -> Result<()>,
+    body: impl FnOnce(&mut ArgumentChecker) -> Result<()>,
 ) -> i32 {
     if !error.is_null() {
         // SAFETY: as the caller promises. The old content is never read.
         unsafe { error.write(std::ptr::null_mut()) };
     }
-    let outcome =
-        catch(|| body(&mut Arguments::default())).unwrap_or_else(|location| Err(internal_error(location)));
+    let outcome = catch_silently(|| body(&mut ArgumentChecker::default()))
+        .unwrap_or_else(|location| Err(internal_error(location)));
     let Err(failure) = outcome else {
         return Status::Ok as i32;
     };
     let status = failure.status() as i32;
     if !error.is_null() {
-        let object = catch(|| ErrorObject::boxed(&failure)).unwrap_or(std::ptr::null_mut());
+        let object = catch_silently(|| ErrorObject::new_raw(&failure)).unwrap_or(std::ptr::null_mut());
         // SAFETY: as above.
         unsafe { error.write(object) };
     }
@@ -121,14 +121,14 @@ fn internal_error(location: Option<PanicLocation>) -> Error {
 /// The arguments of one call, checked as they are taken. Results are announced first, with [`Self::out`], so that
 /// each is NULL or 0 whatever fails.
 #[derive(Default)]
-pub(crate) struct Arguments {
-    fault: Option<Error>,
+pub(crate) struct ArgumentChecker {
+    pending_error: Option<Error>,
 }
 
 /// Where a result goes.
-pub(crate) struct Out<T>(*mut T);
+pub(crate) struct OutParam<T>(*mut T);
 
-impl<T> Out<T> {
+impl<T> OutParam<T> {
     /// Hands the result out.
     pub(crate) fn set(&self, value: T) {
         if !self.0.is_null() {
@@ -138,38 +138,38 @@ impl<T> Out<T> {
     }
 }
 
-impl Arguments {
+impl ArgumentChecker {
     /// A result, set to `nothing` at once.
-    pub(crate) fn out<T>(&mut self, name: &str, slot: *mut T, nothing: T) -> Out<T> {
-        let out = Out(slot);
+    pub(crate) fn out<T>(&mut self, name: &str, slot: *mut T, nothing: T) -> OutParam<T> {
+        let out = OutParam(slot);
         if slot.is_null() {
-            self.fault.get_or_insert_with(|| null(name));
+            self.pending_error.get_or_insert_with(|| null_error(name));
         }
         out.set(nothing);
         out
     }
 
     /// Fails for a result that cannot be handed out, and inside a callback.
-    pub(crate) fn ready(&mut self) -> Result<()> {
-        if callback::is_running() {
+    pub(crate) fn check(&mut self) -> Result<()> {
+        if callback::is_in_callback() {
             let text = "only getters and _free functions may be called from inside a callback";
             return Err(Error::new(Status::InvalidArgument, "argument", text).with_sqlstate("HY010"));
         }
-        self.fault.take().map_or(Ok(()), Err)
+        self.pending_error.take().map_or(Ok(()), Err)
     }
 
     /// An object that the caller holds.
-    pub(crate) fn object<'a, T>(&mut self, name: &str, object: *const T) -> Result<&'a T> {
-        self.ready()?;
+    pub(crate) fn handle<'a, T>(&mut self, name: &str, object: *const T) -> Result<&'a T> {
+        self.check()?;
         // SAFETY: the header promises that a pointer to an object is NULL or came from this library and is not freed.
-        unsafe { object.as_ref() }.ok_or_else(|| null(name))
+        unsafe { object.as_ref() }.ok_or_else(|| null_error(name))
     }
 
     /// NUL-terminated text of the caller's.
     pub(crate) fn text<'a>(&mut self, name: &str, text: *const c_char) -> Result<&'a str> {
-        self.ready()?;
+        self.check()?;
         if text.is_null() {
-            return Err(null(name));
+            return Err(null_error(name));
         }
         // SAFETY: the header promises NUL-terminated text that stays unchanged during the call.
         unsafe { CStr::from_ptr(text) }.to_str().map_err(|fault| {
@@ -180,15 +180,15 @@ impl Arguments {
 
     /// An array of the caller's.
     pub(crate) fn array<'a, T>(&mut self, name: &str, first: *const T, count: usize) -> Result<&'a [T]> {
-        self.ready()?;
+        self.check()?;
         if count == 0 {
             return Ok(&[]);
         }
         if first.is_null() {
-            return Err(null(name));
+            return Err(null_error(name));
         }
-        if !fits::<T>(count) {
-            return Err(bad_length(name));
+        if !fits_in_memory::<T>(count) {
+            return Err(invalid_length_error(name));
         }
         // SAFETY: the header promises `count` elements; more than fit into memory were refused.
         Ok(unsafe { std::slice::from_raw_parts(first, count) })
@@ -196,17 +196,17 @@ impl Arguments {
 }
 
 /// Whether so many can be in memory at all.
-pub(crate) fn fits<T>(count: usize) -> bool {
+pub(crate) fn fits_in_memory<T>(count: usize) -> bool {
     count.checked_mul(size_of::<T>()).is_some_and(|bytes| bytes <= isize::MAX.unsigned_abs())
 }
 
 /// The error of a NULL where there must be something.
-pub(crate) fn null(name: &str) -> Error {
+pub(crate) fn null_error(name: &str) -> Error {
     Error::new(Status::InvalidArgument, "argument", format!("the argument {name} is NULL"))
 }
 
 /// The error of a length that cannot be.
-pub(crate) fn bad_length(name: &str) -> Error {
+pub(crate) fn invalid_length_error(name: &str) -> Error {
     let text = format!("the argument {name} is not a possible length or size");
     Error::new(Status::InvalidArgument, "argument", text).with_sqlstate("HY090")
 }
@@ -222,7 +222,7 @@ mod tests {
     use crate::ffi::error::{authgrant_error_free, authgrant_error_message, authgrant_error_status};
 
     /// The message of a call whose body panics.
-    fn message(body: impl FnOnce()) -> String {
+    fn panic_message(body: impl FnOnce()) -> String {
         let mut error = null_mut();
         let status = guard!(&raw mut error, |_call| {
             body();
@@ -235,7 +235,7 @@ mod tests {
         message
     }
 
-    fn message_for_line(line: u32) -> String {
+    fn expected_message(line: u32) -> String {
         format!(
             "[authgrant][internal] internal error at src/ffi/panic.rs:{line} (a bug in authgrant); \
              no other connection is affected; report it with this message"
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_becomes_an_internal_error_and_harms_no_later_call() {
+    fn panic_returns_internal_error() {
         let mut error = null_mut();
         let status = guard!(&raw mut error, |_call| { panic!("hunter2") });
         assert_eq!(status, Status::Internal as i32);
@@ -252,46 +252,46 @@ mod tests {
         let message = unsafe { CStr::from_ptr(authgrant_error_message(error)) }.to_str().unwrap();
         assert!(!message.contains("hunter2"), "{message}");
         authgrant_error_free(error);
-        assert_eq!(guard!(null_mut(), |call| { call.ready() }), 0);
+        assert_eq!(guard!(null_mut(), |call| { call.check() }), 0);
     }
 
     #[test]
-    fn a_getter_that_panics_returns_its_nothing() {
+    fn getter_panic_returns_default_value() {
         assert_eq!(guard!(or 7, panic!("x")), 7);
     }
 
     #[test]
     fn panic_location_is_in_the_message() {
         let line = line!() + 1;
-        assert_eq!(message(|| panic!("hunter2")), message_for_line(line));
+        assert_eq!(panic_message(|| panic!("hunter2")), expected_message(line));
         let zero = std::hint::black_box(0);
         let line = line!() + 1;
-        assert_eq!(message(|| assert_eq!(1 / zero, 0)), message_for_line(line));
+        assert_eq!(panic_message(|| assert_eq!(1 / zero, 0)), expected_message(line));
         let line = line!() + 1;
-        assert_eq!(message(|| assert_eq!([1][zero + 1], 0)), message_for_line(line));
+        assert_eq!(panic_message(|| assert_eq!([1][zero + 1], 0)), expected_message(line));
     }
 
     #[test]
     fn panic_without_hook_has_no_location() {
         const NONE: &str = "[authgrant][internal] internal error (a bug in authgrant);";
-        message(|| panic!("hunter2"));
-        let unknown = message(|| resume_unwind(Box::new("hunter2")));
+        panic_message(|| panic!("hunter2"));
+        let unknown = panic_message(|| resume_unwind(Box::new("hunter2")));
         assert!(unknown.starts_with(NONE), "{unknown}");
         assert_eq!(guard!(or 7, panic!("x")), 7);
-        assert_eq!(guard!(null_mut(), |call| { call.ready() }), 0);
-        let unknown = message(|| resume_unwind(Box::new("hunter2")));
+        assert_eq!(guard!(null_mut(), |call| { call.check() }), 0);
+        let unknown = panic_message(|| resume_unwind(Box::new("hunter2")));
         assert!(unknown.starts_with(NONE), "{unknown}");
     }
 
     #[test]
-    fn nested_panic_leaves_the_location_of_the_outer_call() {
+    fn nested_panic_keeps_outer_location() {
         let inner = line!() + 3;
         let outer = line!() + 3;
-        let both = message(|| {
-            assert_eq!(message(|| panic!("inner")), message_for_line(inner));
+        let both = panic_message(|| {
+            assert_eq!(panic_message(|| panic!("inner")), expected_message(inner));
             panic!("outer");
         });
-        assert_eq!(both, message_for_line(outer));
+        assert_eq!(both, expected_message(outer));
     }
 
     /// Makes a guarded call while it is dropped.
@@ -299,18 +299,18 @@ mod tests {
 
     impl Drop for CallsOnDrop {
         fn drop(&mut self) {
-            assert_eq!(guard!(null_mut(), |call| { call.ready() }), 0);
+            assert_eq!(guard!(null_mut(), |call| { call.check() }), 0);
         }
     }
 
     #[test]
-    fn nested_call_during_unwinding_keeps_the_location() {
+    fn nested_call_during_unwinding_keeps_location() {
         let line = line!() + 3;
-        let found = message(|| {
+        let found = panic_message(|| {
             let _calls = CallsOnDrop;
             panic!("x");
         });
-        assert_eq!(found, message_for_line(line));
+        assert_eq!(found, expected_message(line));
     }
 
     /// A payload that panics when dropped.
@@ -323,9 +323,9 @@ mod tests {
     }
 
     #[test]
-    fn panic_of_a_payload_does_not_replace_the_location() {
+    fn payload_drop_panic_keeps_location() {
         let line = line!() + 1;
-        assert_eq!(message(|| std::panic::panic_any(PanicsOnDrop)), message_for_line(line));
+        assert_eq!(panic_message(|| std::panic::panic_any(PanicsOnDrop)), expected_message(line));
     }
 
     /// Ends an unwinding only when the other thread unwinds as well.
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_that_panic_at_once_get_their_own_location() {
+    fn concurrent_panics_keep_own_locations() {
         let barrier = Barrier::new(2);
         let line = line!() + 4;
         let panics = |first: bool| {
@@ -349,10 +349,10 @@ mod tests {
             panic!("second");
         };
         let (first, second) = std::thread::scope(|scope| {
-            let second = scope.spawn(|| message(|| panics(false)));
-            (message(|| panics(true)), second.join().unwrap())
+            let second = scope.spawn(|| panic_message(|| panics(false)));
+            (panic_message(|| panics(true)), second.join().unwrap())
         });
-        assert_eq!((first, second), (message_for_line(line), message_for_line(line + 2)));
+        assert_eq!((first, second), (expected_message(line), expected_message(line + 2)));
     }
 
     /// Panics in a guarded call while its thread exits.
@@ -361,7 +361,7 @@ mod tests {
     impl Drop for PanicsAtExit {
         fn drop(&mut self) {
             let sender = self.0.take().unwrap();
-            sender.send(message(|| panic!("exit"))).unwrap();
+            sender.send(panic_message(|| panic!("exit"))).unwrap();
         }
     }
 
@@ -370,11 +370,11 @@ mod tests {
     }
 
     #[test]
-    fn panic_at_thread_exit_has_its_location() {
+    fn panic_at_thread_exit_has_location() {
         let (sender, messages) = channel();
         std::thread::spawn(move || {
             AT_EXIT.with(|exit| exit.0.set(Some(sender)));
-            message(|| panic!("first"));
+            panic_message(|| panic!("first"));
         });
         let found = messages.recv().unwrap();
         assert!(found.starts_with("[authgrant][internal] internal error at src/ffi/panic.rs:"), "{found}");
@@ -382,13 +382,13 @@ mod tests {
 
     /// Runs this test program once more, for its stderr.
     #[test]
-    fn a_caught_panic_prints_nothing() {
+    fn caught_panic_prints_nothing() {
         const CHILD: &str = "AUTHGRANT_TEST_PANIC";
         if std::env::var_os(CHILD).is_some() {
             guard!(or(), panic!("hunter2"));
             return;
         }
-        let name = "ffi::panic::tests::a_caught_panic_prints_nothing";
+        let name = "ffi::panic::tests::caught_panic_prints_nothing";
         let output = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", name, "--nocapture", "--test-threads=1"])
             .env(CHILD, "1")

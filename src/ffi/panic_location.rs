@@ -7,13 +7,13 @@ use std::fmt;
 use std::panic::Location;
 
 /// The end of a path is kept, up to this many bytes. The longest path in a dependency has 94.
-const MAX_FILE: usize = 112;
+const MAX_PATH_LEN: usize = 112;
 
 /// File and line of a panic. It has a fixed size, so that the panic hook does not allocate, and no `Drop`, so that a
 /// thread-local of it can be used while the thread exits.
 #[derive(Clone, Copy)]
 pub(crate) struct PanicLocation {
-    file: [u8; MAX_FILE],
+    file: [u8; MAX_PATH_LEN],
     length: u8,
     line: u32,
 }
@@ -24,8 +24,8 @@ impl PanicLocation {
     }
 
     fn from_parts(file: &str, line: u32) -> Self {
-        let mut stored = Self { file: [0; MAX_FILE], length: 0, line };
-        let file = last_bytes(shorten(file), MAX_FILE).bytes();
+        let mut stored = Self { file: [0; MAX_PATH_LEN], length: 0, line };
+        let file = last_bytes(shorten_path(file), MAX_PATH_LEN).bytes();
         for (slot, byte) in stored.file.iter_mut().zip(file) {
             *slot = if byte == b'\\' { b'/' } else { byte };
             stored.length = stored.length.saturating_add(1);
@@ -53,7 +53,7 @@ const SEPARATORS: [char; 2] = ['/', '\\'];
 /// Directories below which rustc finds the sources of dependencies, and how many directories below them are left out as
 /// well: the registry's index, the commit of the standard library. Its own dependencies are in `/rust/deps`; with the
 /// component rust-src its sources are in `rustlib`.
-const ROOTS: [(&[&str], usize); 5] = [
+const DEPENDENCY_ROOTS: [(&[&str], usize); 5] = [
     (&["registry", "src"], 1),
     (&["git", "checkouts"], 0),
     (&["rustc"], 1),
@@ -62,7 +62,7 @@ const ROOTS: [(&[&str], usize); 5] = [
 ];
 
 /// A source path as rustc was given it, without the directories of the machine that ran it.
-fn shorten(path: &str) -> &str {
+fn shorten_path(path: &str) -> &str {
     // Cargo runs rustc in the workspace, so this prefix is empty unless the crate is a dependency of another.
     let root = file!().strip_suffix("src/ffi/panic_location.rs").unwrap_or_default();
     if let Some(own) = path.strip_prefix(root)
@@ -70,16 +70,17 @@ fn shorten(path: &str) -> &str {
     {
         return own;
     }
-    if let Some(known) = ROOTS.iter().find_map(|(names, more)| below(path, names, *more)) {
+    if let Some(known) = DEPENDENCY_ROOTS.iter().find_map(|(names, more)| path_below_dirs(path, names, *more))
+    {
         return known;
     }
     let is_absolute = path.starts_with(SEPARATORS) || path.get(1..2) == Some(":");
-    if is_absolute { below_package(path) } else { path }
+    if is_absolute { path_from_package(path) } else { path }
 }
 
 /// What stands in `path` below the last occurrence of the directories `names` and `more` directories in them.
-fn below<'a>(path: &'a str, names: &[&str], more: usize) -> Option<&'a str> {
-    tails(path).find_map(|mut tail| {
+fn path_below_dirs<'a>(path: &'a str, names: &[&str], more: usize) -> Option<&'a str> {
+    path_suffixes(path).find_map(|mut tail| {
         for name in names {
             tail = tail.strip_prefix(name)?.strip_prefix(SEPARATORS)?;
         }
@@ -92,13 +93,13 @@ fn below<'a>(path: &'a str, names: &[&str], more: usize) -> Option<&'a str> {
 
 /// The directory of a package that is elsewhere (vendored, or given by its path) and what is in it; only the name of a
 /// file that is not in a `src` directory.
-fn below_package(path: &str) -> &str {
+fn path_from_package(path: &str) -> &str {
     let in_src = |tail: &&str| tail.split(SEPARATORS).nth(1) == Some("src");
-    tails(path).find(in_src).or_else(|| tails(path).next()).unwrap_or_default()
+    path_suffixes(path).find(in_src).or_else(|| path_suffixes(path).next()).unwrap_or_default()
 }
 
 /// `path` from each of its components on, the shortest first.
-fn tails(path: &str) -> impl Iterator<Item = &str> {
+fn path_suffixes(path: &str) -> impl Iterator<Item = &str> {
     let starts = path.rmatch_indices(SEPARATORS).filter_map(|(at, _)| path.get(at.saturating_add(1)..));
     starts.chain(std::iter::once(path))
 }
@@ -144,8 +145,8 @@ mod tests {
     fn long_path_keeps_its_end() {
         let path = format!("src/{}é/entry.rs", "x/".repeat(200));
         let shown = PanicLocation::from_parts(&path, 7).to_string();
-        assert!(shown.ends_with("x/x/é/entry.rs:7") && shown.len() <= MAX_FILE + ":7".len(), "{shown}");
-        let cut = PanicLocation::from_parts(&"é".repeat(MAX_FILE), 7).to_string();
-        assert_eq!(cut, format!("{}:7", "é".repeat(MAX_FILE / 2)));
+        assert!(shown.ends_with("x/x/é/entry.rs:7") && shown.len() <= MAX_PATH_LEN + ":7".len(), "{shown}");
+        let cut = PanicLocation::from_parts(&"é".repeat(MAX_PATH_LEN), 7).to_string();
+        assert_eq!(cut, format!("{}:7", "é".repeat(MAX_PATH_LEN / 2)));
     }
 }

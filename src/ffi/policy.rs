@@ -56,7 +56,7 @@ pub extern "C" fn authgrant_set_policy(
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
     guard!(error, |call| {
-        call.ready()?;
+        call.check()?;
         Policy::new(allow, forbid)?.set()
     })
 }
@@ -86,7 +86,7 @@ mod tests {
     use crate::base::policy::{Permission, Restriction};
 
     #[test]
-    fn the_numbers_of_the_header_are_those_of_the_policy() {
+    fn policy_constants_match_policy_bits() {
         for (number, what) in [
             (AUTHGRANT_FORBID_GET, Restriction::Get),
             (AUTHGRANT_FORBID_INSECURE_TLS, Restriction::InsecureTls),

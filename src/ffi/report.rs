@@ -26,8 +26,8 @@ pub extern "C" fn authgrant_validate(
 ) -> authgrant_status {
     guard!(error, |call| {
         let report = call.out("report", report, ptr::null_mut());
-        let connection = call.object("connection", connection)?;
-        report.set(text::into_handle(&report::validate(connection)?)?);
+        let connection = call.handle("connection", connection)?;
+        report.set(text::into_c_string(&report::validate(connection)?)?);
         Ok(())
     })
 }
@@ -48,8 +48,8 @@ pub extern "C" fn authgrant_explain(
 ) -> authgrant_status {
     guard!(error, |call| {
         let report = call.out("report", report, ptr::null_mut());
-        let connection = call.object("connection", connection)?;
-        report.set(text::into_handle(&report::explain(connection)?)?);
+        let connection = call.handle("connection", connection)?;
+        report.set(text::into_c_string(&report::explain(connection)?)?);
         Ok(())
     })
 }
@@ -72,8 +72,8 @@ pub extern "C" fn authgrant_test(
 ) -> authgrant_status {
     guard!(error, |call| {
         let report = call.out("report", report, ptr::null_mut());
-        let connection = call.object("connection", connection)?;
-        report.set(text::into_handle(&report::sample(connection)?)?);
+        let connection = call.handle("connection", connection)?;
+        report.set(text::into_c_string(&report::test_connection(connection)?)?);
         Ok(())
     })
 }
@@ -94,9 +94,9 @@ pub extern "C" fn authgrant_get_stats(
 ) -> authgrant_status {
     guard!(error, |call| {
         let json = call.out("json", json, ptr::null_mut());
-        call.ready()?;
+        call.check()?;
         Process::check_random()?;
-        json.set(text::into_handle(&Process::current().stats_json())?);
+        json.set(text::into_c_string(&Process::current().stats_json())?);
         Ok(())
     })
 }

@@ -12,7 +12,7 @@ use crate::ffi::status::authgrant_status;
 use crate::key::HostSigner;
 
 /// What a signer may sign by. Not HS256 and its like: whoever has their secret can sign, so it is no signer's.
-const ALGORITHMS: [&str; 9] =
+const ASYMMETRIC_ALGORITHMS: [&str; 9] =
     ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
 
 /// Signs the JWTs of this connection with `function`, for a key that must not leave where it is: a hardware module, a key
@@ -46,12 +46,12 @@ pub extern "C" fn authgrant_set_signer(
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
     guard!(error, |call| {
-        let connection = call.object("connection", connection)?;
+        let connection = call.handle("connection", connection)?;
         let signer = match function {
             None => None,
             Some(function) => {
-                let algorithm = called(call.text("algorithm", algorithm)?)?;
-                Some(HostSigner::new(algorithm, callback::sign(function, context)))
+                let algorithm = parse_algorithm(call.text("algorithm", algorithm)?)?;
+                Some(HostSigner::new(algorithm, callback::wrap_sign_fn(function, context)))
             }
         };
         connection.set_signer(signer.as_ref());
@@ -59,10 +59,10 @@ pub extern "C" fn authgrant_set_signer(
     })
 }
 
-fn called(name: &str) -> Result<Algorithm> {
-    let known = ALGORITHMS.iter().find(|known| known.eq_ignore_ascii_case(name));
+fn parse_algorithm(name: &str) -> Result<Algorithm> {
+    let known = ASYMMETRIC_ALGORITHMS.iter().find(|known| known.eq_ignore_ascii_case(name));
     known.and_then(|known| known.parse().ok()).ok_or_else(|| {
-        let text = format!("algorithm is \"{name}\"; expected one of {}", ALGORITHMS.join(", "));
+        let text = format!("algorithm is \"{name}\"; expected one of {}", ASYMMETRIC_ALGORITHMS.join(", "));
         Error::new(Status::InvalidArgument, "argument", text)
     })
 }

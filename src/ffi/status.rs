@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_status_has_its_number_in_the_header_under_its_name() {
+    fn status_constants_match_error_status() {
         let source = include_str!("status.rs");
         for status in Status::ALL {
             let line = format!("pub const {}: i32 = {};", status.name(), status as i32);
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_version_number_is_the_packages() {
+    fn version_number_matches_package_version() {
         let part = |text: &str| text.parse::<i32>().unwrap();
         let number = part(env!("CARGO_PKG_VERSION_MAJOR")) * 10_000
             + part(env!("CARGO_PKG_VERSION_MINOR")) * 100

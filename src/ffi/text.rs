@@ -7,12 +7,12 @@ use zeroize::Zeroize;
 
 use crate::base::error::{Error, Result, Status};
 use crate::ffi::error::ErrorObject;
-use crate::ffi::panic::{bad_length, null};
+use crate::ffi::panic::{invalid_length_error, null_error};
 use crate::ffi::status::authgrant_status;
 use crate::options::{connection_string, table};
 
 /// Text for the caller to free.
-pub(crate) fn into_handle(text: &str) -> Result<*mut c_char> {
+pub(crate) fn into_c_string(text: &str) -> Result<*mut c_char> {
     let nul = |_| Error::new(Status::Internal, "argument", "the text to hand out holds a NUL");
     Ok(CString::new(text).map_err(nul)?.into_raw())
 }
@@ -32,7 +32,7 @@ pub extern "C" fn authgrant_quote_value(
     guard!(error, |call| {
         let quoted = call.out("quoted", quoted, std::ptr::null_mut());
         let value = call.text("value", value)?;
-        quoted.set(into_handle(&connection_string::quote(value))?);
+        quoted.set(into_c_string(&connection_string::quote(value))?);
         Ok(())
     })
 }
@@ -58,15 +58,15 @@ pub extern "C" fn authgrant_to_wide(
         let needed = call.out("needed", needed, 0);
         let text = call.text("text", text)?;
         if buffer.is_null() && capacity > 0 {
-            return Err(null("buffer"));
+            return Err(null_error("buffer"));
         }
-        let wide = Wide::new(text, unit, capacity)?;
+        let wide = WideBuffer::new(text, unit, capacity)?;
         needed.set(wide.needed);
         if buffer.is_null() {
             return Ok(());
         }
         // SAFETY: the header promises `capacity` units, of which `kept` holds no more.
-        unsafe { std::ptr::copy_nonoverlapping(wide.kept.as_ptr(), buffer.cast(), wide.kept.len()) };
+        unsafe { std::ptr::copy_nonoverlapping(wide.bytes.as_ptr(), buffer.cast(), wide.bytes.len()) };
         if capacity < wide.needed {
             let text = format!("the buffer holds {capacity} units, and the text needs {}", wide.needed);
             return Err(Error::new(Status::BufferTooSmall, "argument", text));
@@ -76,39 +76,39 @@ pub extern "C" fn authgrant_to_wide(
 }
 
 /// A text in wide characters, as far as it fits.
-struct Wide {
+struct WideBuffer {
     /// The bytes of whole characters and a NUL, `capacity` units at most.
-    kept: Vec<u8>,
+    bytes: Vec<u8>,
     /// Units for all of it, NUL included.
     needed: usize,
 }
 
-impl Wide {
+impl WideBuffer {
     fn new(text: &str, unit: usize, capacity: usize) -> Result<Self> {
         let encode = match unit {
-            2 => utf16,
-            4 => utf32,
-            _ => return Err(bad_length("unit")),
+            2 => encode_utf16,
+            4 => encode_utf32,
+            _ => return Err(invalid_length_error("unit")),
         };
-        let mut wide = Self { kept: Vec::new(), needed: 1 };
+        let mut wide = Self { bytes: Vec::new(), needed: 1 };
         for character in text.chars() {
             wide.needed = wide.needed.saturating_add(if unit == 2 { character.len_utf16() } else { 1 });
             if wide.needed <= capacity {
-                wide.kept.extend(encode(character));
+                wide.bytes.extend(encode(character));
             }
         }
         if capacity > 0 {
-            wide.kept.extend(std::iter::repeat_n(0, unit));
+            wide.bytes.extend(std::iter::repeat_n(0, unit));
         }
         Ok(wide)
     }
 }
 
-fn utf16(character: char) -> Vec<u8> {
+fn encode_utf16(character: char) -> Vec<u8> {
     character.encode_utf16(&mut [0; 2]).iter().flat_map(|unit| unit.to_ne_bytes()).collect()
 }
 
-fn utf32(character: char) -> Vec<u8> {
+fn encode_utf32(character: char) -> Vec<u8> {
     u32::from(character).to_ne_bytes().to_vec()
 }
 

@@ -9,11 +9,11 @@ use crate::sys::SharedRef;
 use crate::token::{AccessToken, TokenHandle};
 
 /// Hands a reference to C.
-pub(crate) fn into_handle(token: SharedRef<TokenHandle>) -> *mut TokenHandle {
+pub(crate) fn into_raw_handle(token: SharedRef<TokenHandle>) -> *mut TokenHandle {
     token.into_raw().cast_mut()
 }
 
-fn get(
+fn get_text(
     token: *const TokenHandle,
     read: impl for<'a> FnOnce(&'a AccessToken) -> Option<&'a CStr>,
 ) -> *const c_char {
@@ -28,7 +28,7 @@ fn get(
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_token_value(token: *const TokenHandle) -> *const c_char {
-    guard!(light ptr::null(), get(token, |token| Some(token.value())))
+    guard!(light ptr::null(), get_text(token, |token| Some(token.value())))
 }
 
 /// The length of the access token in bytes, without the NUL; 0 for NULL.
@@ -45,7 +45,7 @@ pub extern "C" fn authgrant_token_length(token: *const TokenHandle) -> usize {
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_token_type(token: *const TokenHandle) -> *const c_char {
-    guard!(light ptr::null(), get(token, |token| Some(token.token_type())))
+    guard!(light ptr::null(), get_text(token, |token| Some(token.token_type())))
 }
 
 /// When the token ends, in seconds since 1970; 0 where that is not known, and for NULL.
@@ -74,7 +74,7 @@ pub extern "C" fn authgrant_token_refresh_at(token: *const TokenHandle) -> i64 {
 /// Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_token_scope(token: *const TokenHandle) -> *const c_char {
-    guard!(light ptr::null(), get(token, AccessToken::scope))
+    guard!(light ptr::null(), get_text(token, AccessToken::scope))
 }
 
 /// Another member of the server's answer by its exact name, such as "instance_url": text as it is, anything else as
@@ -89,7 +89,7 @@ pub extern "C" fn authgrant_token_field(token: *const TokenHandle, name: *const 
         }
         // SAFETY: the header promises NUL-terminated text.
         let name = unsafe { CStr::from_ptr(name) }.to_str().unwrap_or_default();
-        get(token, |token| token.field(name))
+        get_text(token, |token| token.field(name))
     })
 }
 

@@ -1,7 +1,7 @@
 //! Authorization code grant with PKCE (RFC 6749 section 4.1, RFC 7636): goes on from an earlier login while a refresh token
 //! lasts; else a code that the user brought, else a person at a browser.
 
-use crate::authorize::{self, Visit};
+use crate::authorize::{self, AuthorizationResult};
 use crate::base::call::CallContext;
 use crate::base::error::{Error, Result, Status};
 use crate::base::secret::Secret;
@@ -29,7 +29,7 @@ pub(super) fn fetch(
     match consent.filter(|_| login.prompts && context.may_prompt) {
         Some(consent) => {
             context.call.check()?;
-            let visit = authorize::visit(
+            let visit = authorize::authorize_in_browser(
                 consent,
                 None,
                 &context.process.browser,
@@ -45,7 +45,7 @@ pub(super) fn fetch(
 pub(super) fn exchange_redirect_code(
     exchange: &Exchange,
     login: &Login,
-    visit: &Visit,
+    visit: &AuthorizationResult,
     context: &GrantContext<'_>,
 ) -> Result<AccessToken> {
     let code = visit.code.as_ref().ok_or_else(|| {
@@ -119,7 +119,7 @@ fn login_required_error(
         let text = format!("OAuthCode was sent already, and a code counts once; {ways}");
         return Error::new(Status::Expired, "token", text).with_option("OAuthCode");
     }
-    let url = consent.map(authorize::url);
+    let url = consent.map(authorize::build_authorization_url);
     let text = format!("nobody has logged in on this connection; {ways}, or RefreshToken");
     Error::new(Status::ConsentRequired, "token", text).with_consent_url(url)
 }

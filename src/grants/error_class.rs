@@ -1,7 +1,7 @@
 //! What a refusal means, by the words that its provider has for it.
 
 use crate::base::error::Status;
-use crate::provider::{self, Profile, Signs};
+use crate::provider::{self, ErrorPatterns, Profile};
 use crate::token_response::ErrorResponse;
 
 /// What a server means beyond its `error`.
@@ -20,13 +20,13 @@ pub(super) fn classify_error(refusal: &ErrorResponse, profile: Option<&Profile>)
     if !matches!(refusal.status(), Status::Denied | Status::ConsentRequired) {
         return None;
     }
-    let signs = [Some(provider::signs_of_all()), profile.map(|profile| &profile.signs)];
-    let has = |of: fn(&Signs) -> &[String]| {
+    let signs = [Some(provider::common_error_patterns()), profile.map(|profile| &profile.error_patterns)];
+    let has = |of: fn(&ErrorPatterns) -> &[String]| {
         signs.iter().flatten().flat_map(|signs| of(signs)).any(|sign| matches_pattern(sign, refusal))
     };
-    if has(|signs| &signs.consent) {
+    if has(|signs| &signs.consent_required) {
         Some(ErrorClass::ConsentRequired)
-    } else if has(|signs| &signs.clock) {
+    } else if has(|signs| &signs.clock_skew) {
         Some(ErrorClass::ClockSkew)
     } else if has(|signs| &signs.replay) {
         Some(ErrorClass::Replay)
@@ -64,7 +64,7 @@ mod tests {
     }
 
     fn classify_for(name: &str, error: &str, description: &str) -> Option<ErrorClass> {
-        let profile = provider::by_name(name);
+        let profile = provider::find_by_name(name);
         assert!(profile.is_some() || name.is_empty(), "{name}");
         classify_error(&error_response(error, description), profile)
     }
@@ -129,6 +129,6 @@ mod tests {
     #[test]
     fn busy_response_is_not_classified() {
         let busy = ErrorResponse { http_status: 429, ..error_response("invalid_grant", "the 'exp' claim") };
-        assert_eq!(classify_error(&busy, provider::by_name("box")), None);
+        assert_eq!(classify_error(&busy, provider::find_by_name("box")), None);
     }
 }

@@ -5,7 +5,7 @@ use std::ffi::CString;
 
 use zeroize::Zeroizing;
 
-use crate::authorize::{self, Visit};
+use crate::authorize::{self, AuthorizationResult};
 use crate::base::cache_key::CacheKey;
 use crate::base::call::CallContext;
 use crate::base::clock::Clock;
@@ -103,7 +103,7 @@ fn request_token_by_grant(
 pub fn exchange_code(
     exchange: &Exchange,
     login: &Login,
-    visit: &Visit,
+    visit: &AuthorizationResult,
     context: &GrantContext<'_>,
 ) -> Result<AccessToken> {
     authorization_code::exchange_redirect_code(exchange, login, visit, context)
@@ -127,7 +127,8 @@ pub fn add_consent_guidance(error: Error, config: &Config) -> Error {
     if error.status() != Status::ConsentRequired || error.http_status() == 0 {
         return error;
     }
-    let (url, help) = (config.consent.as_ref().map(authorize::url), config.consent_way.help);
+    let (url, help) =
+        (config.consent.as_ref().map(authorize::build_authorization_url), config.consent_way.help);
     let needs = help.map_or(String::new(), |needs| format!(" ({needs})"));
     let guidance = match (&url, help) {
         (Some(url), _) => format!("open {url}{needs}"),

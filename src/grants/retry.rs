@@ -110,7 +110,9 @@ impl RetryState {
         let passes = busy
             || matches!(refused.response.http_status, 502 | 504)
             || refused.response.error.as_deref() == Some("temporarily_unavailable")
-            || self.profile.is_some_and(|profile| profile.passing.contains(&refused.response.http_status));
+            || self
+                .profile
+                .is_some_and(|profile| profile.retryable_statuses.contains(&refused.response.http_status));
         let may_repeat = match refused.request.retry_policy {
             RetryPolicy::OnTransientError => passes,
             RetryPolicy::OnlyIfUnprocessed => busy,
@@ -306,7 +308,7 @@ mod tests {
     }
 
     fn retry_state_for(provider: &str) -> RetryState {
-        RetryState::new(0, crate::provider::by_name(provider), Jitter::pinned(Fraction::new(0)))
+        RetryState::new(0, crate::provider::find_by_name(provider), Jitter::pinned(Fraction::new(0)))
     }
 
     fn is_retried(tries: &mut RetryState, refused: &RejectedRequest<'_>) -> bool {

@@ -154,7 +154,7 @@ impl Options {
             self.hear(key, Name::ClaimsAdditional, "enterpriseID", Some(kind));
         }
         if exchanges && !self.says_token_endpoint() {
-            let hosts = provider::by_name(BOX).map_or(&[][..], |profile| &profile.hosts).join(", ");
+            let hosts = provider::find_by_name(BOX).map_or(&[][..], |profile| &profile.hosts).join(", ");
             let text = format!(
                 "is the configuration of a Box application, which names no token endpoint, so that the signed JWT \
                  itself is the token; write TokenURI=POST https://… with the token endpoint at {hosts}"
@@ -194,7 +194,7 @@ impl Options {
         let address = value.text.reveal().split_ascii_whitespace().last().unwrap_or_default();
         let host = EndpointUrl::parse(address).map(|url| url.host().to_owned()).unwrap_or_default();
         let at_home =
-            is_token_endpoint && provider::by_host(&host).is_some_and(|profile| profile.name == BOX);
+            is_token_endpoint && provider::find_by_host(&host).is_some_and(|profile| profile.name == BOX);
         self.is_a_strangers(value) && !at_home
     }
 

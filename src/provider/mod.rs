@@ -9,11 +9,11 @@ mod docs;
 mod profile;
 
 pub use docs::as_markdown;
-pub use profile::{Audience, ClientRule, DefaultScope, Profile, Signs, Use, Verified};
+pub use profile::{Audience, ClientAuthRule, DefaultScope, ErrorPatterns, Evidence, JwtUse, Profile};
 
 /// Where the scope of an assertion grant goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
-pub enum ScopeIn {
+pub enum ScopeLocation {
     /// A claim of the assertion.
     Claim,
     /// A parameter of the request.
@@ -39,21 +39,21 @@ pub enum ConsentType {
 /// `{tenant}` for the first segment of its path.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ConsentWays {
+pub struct ConsentProfile {
     /// Who consents, unless the user says otherwise.
-    pub usual: ConsentType,
+    pub default_type: ConsentType,
     /// The authorization endpoint.
-    pub authorization: Option<String>,
+    pub authorization_endpoint: Option<String>,
     /// The scope of the consent URL where the user gave none.
     pub scope: Option<String>,
     /// What each user's own consent needs to be set up as.
-    pub individual_needs: Option<String>,
+    pub individual_requirements: Option<String>,
     /// The page where an administrator consents for the organisation.
-    pub admin: Option<String>,
+    pub admin_endpoint: Option<String>,
     /// What an administrator does where there is no such page.
     pub admin_steps: Option<String>,
     /// Whether the authorization endpoint knows `admin_consent_scope`.
-    pub external_admin: bool,
+    pub supports_external_admin: bool,
 }
 
 /// The whole file.
@@ -61,7 +61,7 @@ pub struct ConsentWays {
 #[serde(deny_unknown_fields)]
 struct Providers {
     /// What means the same whoever says it.
-    signs_of_all: Signs,
+    common_error_patterns: ErrorPatterns,
     profiles: Vec<Profile>,
 }
 
@@ -79,19 +79,19 @@ pub fn profiles() -> &'static [Profile] {
 
 /// What means the same whoever says it.
 #[must_use]
-pub fn signs_of_all() -> &'static Signs {
-    &providers().signs_of_all
+pub fn common_error_patterns() -> &'static ErrorPatterns {
+    &providers().common_error_patterns
 }
 
 /// The profile of a token host.
 #[must_use]
-pub fn by_host(host: &str) -> Option<&'static Profile> {
+pub fn find_by_host(host: &str) -> Option<&'static Profile> {
     profiles().iter().find(|profile| profile.has_host(host))
 }
 
 /// The profile of that name, in any case.
 #[must_use]
-pub fn by_name(name: &str) -> Option<&'static Profile> {
+pub fn find_by_name(name: &str) -> Option<&'static Profile> {
     profiles().iter().find(|profile| profile.name.eq_ignore_ascii_case(name))
 }
 
@@ -103,15 +103,15 @@ mod tests {
     use crate::key::Thumbprint;
 
     #[test]
-    fn the_profiles_that_are_built_in_can_be_read() {
+    fn builtin_profiles_parse() {
         let read: Providers = serde_json::from_str(include_str!("providers.json")).unwrap();
         assert_eq!(read.profiles.len(), profiles().len());
-        assert_eq!(by_host("account-d.docusign.com").unwrap().name, "docusign");
-        assert_eq!(by_name("DocuSign").unwrap().name, "docusign");
+        assert_eq!(find_by_host("account-d.docusign.com").unwrap().name, "docusign");
+        assert_eq!(find_by_name("DocuSign").unwrap().name, "docusign");
     }
 
     #[test]
-    fn a_name_and_a_host_belong_to_one_profile_and_each_says_where_it_is_known_from() {
+    fn profile_names_and_hosts_are_unique() {
         let (mut names, mut hosts) = (HashSet::new(), HashSet::new());
         for profile in profiles() {
             assert!(names.insert(profile.name.to_ascii_lowercase()), "{}", profile.name);
@@ -121,22 +121,22 @@ mod tests {
                 let domain = host.strip_prefix("*.").unwrap_or(host);
                 assert!(domain.contains('.') && !domain.contains('*'), "{host}");
             }
-            for name in &profile.thumbprints {
+            for name in &profile.cert_headers {
                 assert!(Thumbprint::called(name).is_some(), "{name}");
             }
-            assert!(profile.lifetime.zip(profile.longest_lifetime).is_none_or(|(usual, most)| usual <= most));
+            assert!(profile.lifetime.zip(profile.max_lifetime).is_none_or(|(usual, most)| usual <= most));
         }
     }
 
     #[test]
-    fn a_host_that_only_looks_like_a_providers_is_nobodys() {
+    fn lookalike_host_matches_no_profile() {
         for (host, name) in [
             ("acme.my.salesforce.com", Some("salesforce")),
             ("login.microsoftonline.com", Some("entra")),
             ("1234567.suitetalk.api.netsuite.com", Some("netsuite")),
             ("localhost", None),
         ] {
-            assert_eq!(by_host(host).map(|profile| profile.name.as_str()), name, "{host}");
+            assert_eq!(find_by_host(host).map(|profile| profile.name.as_str()), name, "{host}");
         }
         for host in [
             "account-d.docusign.com.evil.example",
@@ -148,7 +148,7 @@ mod tests {
             "acme.my.salesforce.com.evil.example",
             "127.0.0.1",
         ] {
-            assert!(by_host(host).is_none(), "{host}");
+            assert!(find_by_host(host).is_none(), "{host}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 use jsonwebtoken::Algorithm;
 use serde::Deserialize;
 
-use super::{ConsentWays, ScopeIn};
+use super::{ConsentProfile, ScopeLocation};
 
 /// One provider. A profile's token endpoint is asked by POST at once. What it says ranks below whatever the user said.
 #[derive(Debug, Deserialize)]
@@ -17,7 +17,7 @@ pub struct Profile {
     #[serde(default)]
     pub hosts: Vec<String>,
     /// What its JWT is good for.
-    pub jwt: Use,
+    pub jwt: JwtUse,
     /// Whether iss is the client id, so that ClientID and ClaimsIssuer can stand for each other.
     #[serde(default)]
     pub issuer_is_client_id: bool,
@@ -25,7 +25,7 @@ pub struct Profile {
     pub subject_is_issuer: Option<bool>,
     /// Whether iss is `ACCOUNT.USER` in capitals with the fingerprint of the key behind it, and sub without.
     #[serde(default)]
-    pub keyed_issuer: bool,
+    pub issuer_has_fingerprint: bool,
     /// aud.
     pub audience: Audience,
     /// The algorithms that it takes, the usual one first; empty where any key's own will do.
@@ -33,31 +33,31 @@ pub struct Profile {
     pub algorithms: Vec<Algorithm>,
     /// The headers that name the key's certificate.
     #[serde(default)]
-    pub thumbprints: Vec<String>,
+    pub cert_headers: Vec<String>,
     /// Whether it finds the key by kid, or by the certificate that a header names.
     #[serde(default)]
-    pub needs_key_id: bool,
+    pub requires_key_id: bool,
     /// Claims of its own, without which it refuses.
     #[serde(default)]
-    pub needs_claims: Vec<String>,
+    pub required_claims: Vec<String>,
     /// Scopes without which a JWT is of no use to it.
     #[serde(default)]
-    pub needs_scopes: Vec<String>,
+    pub required_scopes: Vec<String>,
     /// Seconds from iat to exp, if not the 300 of JWTLifetime.
     pub lifetime: Option<u32>,
     /// The longest that it takes.
-    pub longest_lifetime: Option<u32>,
+    pub max_lifetime: Option<u32>,
     /// Seconds by which iat lies back, if not ours.
-    pub backdated: Option<u32>,
+    pub iat_backdate_secs: Option<u32>,
     /// Where it reads the scope.
-    pub scope_in: ScopeIn,
+    pub scope_location: ScopeLocation,
     /// Whether the scope claim is an array.
     #[serde(default)]
     pub scope_is_array: bool,
     /// The scope where the user gives none.
     pub default_scope: Option<DefaultScope>,
     /// The client's own credentials beside a JWT bearer assertion.
-    pub client: Option<ClientRule>,
+    pub client: Option<ClientAuthRule>,
     /// Headers for the API where the JWT is the token.
     #[serde(default)]
     pub api_headers: Vec<(String, String)>,
@@ -65,17 +65,17 @@ pub struct Profile {
     pub token_lifetime: Option<u32>,
     /// Whether an answer with an id_token alone is one with a token.
     #[serde(default)]
-    pub id_token_alone: bool,
+    pub id_token_only: bool,
     /// HTTP statuses that pass, beside those that always do.
     #[serde(default)]
-    pub passing: Vec<u16>,
+    pub retryable_statuses: Vec<u16>,
     /// How it says what is wrong.
     #[serde(default)]
-    pub signs: Signs,
+    pub error_patterns: ErrorPatterns,
     /// How people consent, where it takes consent at all.
-    pub consent: Option<ConsentWays>,
+    pub consent: Option<ConsentProfile>,
     /// How this row is known.
-    pub verified: Verified,
+    pub evidence: Evidence,
     /// Where it stands.
     pub source: String,
     /// What to know beside all of this.
@@ -87,13 +87,13 @@ pub struct Profile {
 
 /// What a JWT is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub enum Use {
+pub enum JwtUse {
     /// Exchanged for a token (RFC 7523 section 2.1).
-    Grant,
+    AuthorizationGrant,
     /// The client's authentication (RFC 7523 section 2.2).
-    Client,
+    ClientAuthentication,
     /// The token itself.
-    Token,
+    AccessToken,
 }
 
 /// The aud of an assertion.
@@ -104,21 +104,21 @@ pub enum Audience {
     /// Its host alone.
     Host,
     /// Its scheme and host.
-    Root,
+    Origin,
     /// Its scheme and host with a slash behind.
-    RootWithSlash,
+    OriginWithSlash,
     /// Its scheme and host where that is one of these, else the first.
-    RootAmong(Vec<String>),
+    OriginAmong(Vec<String>),
     /// The client id.
     ClientId,
     /// These words.
-    Text(String),
+    Literal(String),
     /// None.
     None,
     /// Only the user knows: ClaimsAudience.
-    Given,
+    Configured,
     /// None where there is a scope claim; else only the user knows.
-    GivenUnlessScope,
+    ConfiguredUnlessScope,
 }
 
 /// The scope of a provider where the user gives none.
@@ -135,9 +135,9 @@ pub struct DefaultScope {
 /// How a client's credentials go along with a JWT bearer assertion.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ClientRule {
+pub struct ClientAuthRule {
     /// Whether it does not go without; else they go where ClientSecret is given.
-    pub needed: bool,
+    pub required: bool,
     /// In a Basic header; in the body otherwise.
     pub basic: bool,
 }
@@ -145,13 +145,13 @@ pub struct ClientRule {
 /// What a refusal says, by words of its `error`, its code or its description.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Signs {
+pub struct ErrorPatterns {
     /// Consent is missing.
     #[serde(default)]
-    pub consent: Vec<String>,
+    pub consent_required: Vec<String>,
     /// The times of the assertion do not suit the server's clock.
     #[serde(default)]
-    pub clock: Vec<String>,
+    pub clock_skew: Vec<String>,
     /// The assertion was used before.
     #[serde(default)]
     pub replay: Vec<String>,
@@ -159,7 +159,7 @@ pub struct Signs {
 
 /// How a row is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub enum Verified {
+pub enum Evidence {
     /// The server's own documentation or source.
     Documentation,
     /// Answers of the server that somebody recorded.
@@ -188,10 +188,10 @@ impl Hash for Profile {
     }
 }
 
-impl Verified {
+impl Evidence {
     /// In words.
     #[must_use]
-    pub fn words(self) -> &'static str {
+    pub fn description(self) -> &'static str {
         match self {
             Self::Documentation => "the server's own documentation",
             Self::Capture => "recorded answers of the server",

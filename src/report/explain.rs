@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::jwt::{Jwt, jwt};
-use super::{HIDDEN, Members, shown_value, without_query, written};
+use super::jwt::{JwtReport, explain_jwt};
+use super::{OrderedMap, REDACTED, redact_if_url, to_json, without_query};
 use crate::base::error::Result;
 use crate::base::url;
 use crate::connection::Connection;
@@ -11,41 +11,41 @@ use crate::grants::{self, ClientAuthMethod, RequestParameter};
 use crate::key::KeySource;
 use crate::options::{Name, Options, Value};
 use crate::process::Process;
-use crate::report::value_origin::{Said, Source, Sources};
+use crate::report::value_origin::{OriginFinder, ValueOrigin, WithOrigin};
 use crate::resolve::{self, Config, Exchange, Flow, Header, Methods};
 
 #[derive(Serialize)]
-struct Report {
-    method: Option<Said<Method>>,
+struct ExplainReport {
+    method: Option<WithOrigin<MethodReport>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    provider: Option<Said<&'static str>>,
+    provider: Option<WithOrigin<&'static str>>,
     /// What becomes the token.
     token: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    assertion: Option<Jwt>,
+    assertion: Option<JwtReport>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    request: Option<Request>,
-    api: Api,
+    request: Option<TokenRequestReport>,
+    api: ApiReport,
     #[serde(skip_serializing_if = "Option::is_none")]
-    consent_url: Option<Said<String>>,
-    trust: Trust,
-    timeouts: Members<Said<Option<i64>>>,
+    consent_url: Option<WithOrigin<String>>,
+    trust: TransportReport,
+    timeouts: OrderedMap<WithOrigin<Option<i64>>>,
 }
 
 #[derive(Serialize)]
-struct Method {
+struct MethodReport {
     number: &'static str,
     word: &'static str,
     inferred: bool,
 }
 
 #[derive(Serialize)]
-struct Request {
-    url: Said<String>,
-    methods: Said<&'static [&'static str]>,
-    parameters: Vec<Line>,
-    headers: Vec<Line>,
-    client_authentication: Said<&'static str>,
+struct TokenRequestReport {
+    url: WithOrigin<String>,
+    methods: WithOrigin<&'static [&'static str]>,
+    parameters: Vec<NamedValue>,
+    headers: Vec<NamedValue>,
+    client_authentication: WithOrigin<&'static str>,
     /// What was learnt of the server's clock, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     clock_ahead: Option<i64>,
@@ -53,25 +53,25 @@ struct Request {
 
 /// A parameter or a header; a name may stand twice.
 #[derive(Serialize)]
-struct Line {
+struct NamedValue {
     name: String,
     value: String,
-    from: Source,
+    from: ValueOrigin,
 }
 
 #[derive(Serialize)]
-struct Api {
-    headers: Vec<Line>,
+struct ApiReport {
+    headers: Vec<NamedValue>,
 }
 
 #[derive(Serialize)]
-struct Trust {
-    store: Said<String>,
-    validate: Said<bool>,
+struct TransportReport {
+    store: WithOrigin<String>,
+    validate: WithOrigin<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    client: Option<Said<String>>,
+    client: Option<WithOrigin<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    proxy: Option<Said<String>>,
+    proxy: Option<WithOrigin<String>>,
 }
 
 /// The report of what `connection` would do.
@@ -84,30 +84,30 @@ pub fn explain(connection: &Connection) -> Result<String> {
     let explainer = Explainer {
         config,
         process: view.process,
-        sources: Sources { options, signer: view.signer(), profile: resolve::profile(options) },
+        origins: OriginFinder { options, signer: view.signer(), profile: resolve::profile(options) },
     };
     // It has RedirectURI in it, encoded.
     let hidden = |value: &Value| url::contains_secret(value.text.reveal(), false);
     let redirect_has_secret = options.get(Name::RedirectURI).is_some_and(hidden);
     let consent_url = connection.consent_url().ok().filter(|_| !redirect_has_secret);
-    written(&explainer.report(consent_url))
+    to_json(&explainer.build_report(consent_url))
 }
 
 struct Explainer<'a> {
     config: &'a Config,
     process: &'a Process,
-    sources: Sources<'a>,
+    origins: OriginFinder<'a>,
 }
 
 impl Explainer<'_> {
-    fn report(&self, consent_url: Option<String>) -> Report {
+    fn build_report(&self, consent_url: Option<String>) -> ExplainReport {
         let exchange = match &self.config.flow {
             Flow::Exchange(exchange) => Some(&**exchange),
             _ => None,
         };
         let token_url = exchange.map(|exchange| exchange.endpoint.as_str());
         let signing = grants::assertion_config(self.config);
-        Report {
+        ExplainReport {
             method: self.method(),
             provider: self.provider(),
             token: match &self.config.flow {
@@ -116,77 +116,78 @@ impl Explainer<'_> {
                 Flow::AccessToken(_) => "as given",
                 Flow::Headers(_) => "none",
             },
-            assertion: signing.map(|signing| jwt(signing, token_url, &self.sources, self.process)),
+            assertion: signing.map(|signing| explain_jwt(signing, token_url, &self.origins, self.process)),
             request: exchange.map(|exchange| self.request(exchange)),
-            api: Api { headers: self.api_headers() },
+            api: ApiReport { headers: self.api_headers() },
             consent_url: consent_url
-                .map(|value| Said { value, from: self.sources.of(&[Name::AuthURI], false) }),
-            trust: self.trust(),
+                .map(|value| WithOrigin { value, from: self.origins.find_origin(&[Name::AuthURI], false) }),
+            trust: self.transport(),
             timeouts: self.timeouts(),
         }
     }
 
-    fn method(&self) -> Option<Said<Method>> {
-        let (number, word) = resolve::method(self.options(), self.sources.signer)?;
+    fn method(&self) -> Option<WithOrigin<MethodReport>> {
+        let (number, word) = resolve::method(self.options(), self.origins.signer)?;
         let given = self.options().get(Name::AuthenticationMethod).map(|value| value.text.reveal());
         let inferred = given.is_none_or(|given| given == "24" || given.eq_ignore_ascii_case("OAuth2"));
-        let from = self.sources.of(&[Name::AuthenticationMethod], true);
-        Some(Said { value: Method { number, word, inferred }, from })
+        let from = self.origins.find_origin(&[Name::AuthenticationMethod], true);
+        Some(WithOrigin { value: MethodReport { number, word, inferred }, from })
     }
 
-    fn provider(&self) -> Option<Said<&'static str>> {
-        let value = self.sources.profile?.name.as_str();
-        let from = self.sources.option(Name::Provider).unwrap_or_else(|| Source::of("token host"));
-        Some(Said { value, from })
+    fn provider(&self) -> Option<WithOrigin<&'static str>> {
+        let value = self.origins.profile?.name.as_str();
+        let from =
+            self.origins.option_origin(Name::Provider).unwrap_or_else(|| ValueOrigin::new("token host"));
+        Some(WithOrigin { value, from })
     }
 
-    fn request(&self, exchange: &Exchange) -> Request {
+    fn request(&self, exchange: &Exchange) -> TokenRequestReport {
         let learnt = &self.process.endpoint_memory;
         let ahead = learnt.skew_secs(&exchange.endpoint);
-        Request {
-            url: Said {
+        TokenRequestReport {
+            url: WithOrigin {
                 value: without_query(&exchange.endpoint),
-                from: self.sources.of(&[Name::TokenEndpoint, Name::TokenURI], false),
+                from: self.origins.find_origin(&[Name::TokenEndpoint, Name::TokenURI], false),
             },
-            methods: self.methods(exchange),
+            methods: self.http_methods(exchange),
             parameters: grants::preview_parameters(exchange)
                 .into_iter()
                 .map(|one| self.parameter(one))
                 .collect(),
             headers: self.request_headers(exchange),
-            client_authentication: self.way(exchange),
+            client_authentication: self.client_authentication(exchange),
             clock_ahead: (ahead != 0).then_some(ahead),
         }
     }
 
-    fn methods(&self, exchange: &Exchange) -> Said<&'static [&'static str]> {
+    fn http_methods(&self, exchange: &Exchange) -> WithOrigin<&'static [&'static str]> {
         match exchange.methods {
             Methods::GetThenPost if self.process.endpoint_memory.prefers_post(&exchange.endpoint) => {
-                Said { value: &["POST"], from: Source::of("learnt from the server") }
+                WithOrigin { value: &["POST"], from: ValueOrigin::new("learnt from the server") }
             }
-            Methods::GetThenPost => Said { value: &["GET", "POST"], from: Source::of("default") },
-            Methods::Get => Said { value: &["GET"], from: self.who_said_the_method() },
-            Methods::Post => Said { value: &["POST"], from: self.who_said_the_method() },
+            Methods::GetThenPost => WithOrigin { value: &["GET", "POST"], from: ValueOrigin::new("default") },
+            Methods::Get => WithOrigin { value: &["GET"], from: self.http_method_origin() },
+            Methods::Post => WithOrigin { value: &["POST"], from: self.http_method_origin() },
         }
     }
 
     /// TokenEndpoint is asked by POST, and so is TokenURI where a method stands in front, the provider is known, or a
     /// secret goes along.
-    fn who_said_the_method(&self) -> Source {
+    fn http_method_origin(&self) -> ValueOrigin {
         let in_front = |value: &Value| value.text.reveal().trim().contains([' ', '\t']);
         let written = self.options().get(Name::TokenURI).is_some_and(in_front);
         let names: &[Name] = if written { &[Name::TokenURI] } else { &[Name::TokenEndpoint] };
-        self.sources.of(names, false)
+        self.origins.find_origin(names, false)
     }
 
-    fn parameter(&self, parameter: RequestParameter) -> Line {
+    fn parameter(&self, parameter: RequestParameter) -> NamedValue {
         let RequestParameter { name, value, options } = parameter;
-        let from = self.sources.of(options, options.is_empty() || name == "grant_type");
-        let value = value.as_deref().map(shown_value);
-        Line { name, value: value.unwrap_or_else(|| HIDDEN.to_owned()), from }
+        let from = self.origins.find_origin(options, options.is_empty() || name == "grant_type");
+        let value = value.as_deref().map(redact_if_url);
+        NamedValue { name, value: value.unwrap_or_else(|| REDACTED.to_owned()), from }
     }
 
-    fn way(&self, exchange: &Exchange) -> Said<&'static str> {
+    fn client_authentication(&self, exchange: &Exchange) -> WithOrigin<&'static str> {
         let by_certificate = exchange.trust.client.is_some();
         let names: &[Name] = match grants::client_auth_method(exchange) {
             ClientAuthMethod::ClientSecretBasic | ClientAuthMethod::ClientSecretPost => {
@@ -205,39 +206,40 @@ impl Explainer<'_> {
             ClientAuthMethod::ClientSecretPost => "in the body",
             ClientAuthMethod::ClientAssertion => "client assertion",
         };
-        Said { value, from: self.sources.of(names, true) }
+        WithOrigin { value, from: self.origins.find_origin(names, true) }
     }
 
-    fn request_headers(&self, exchange: &Exchange) -> Vec<Line> {
-        let own = exchange.header.iter().map(|header| self.hidden(&header.name, &[Name::AuthHeader]));
+    fn request_headers(&self, exchange: &Exchange) -> Vec<NamedValue> {
+        let own = exchange.header.iter().map(|header| self.redacted_value(&header.name, &[Name::AuthHeader]));
         let basic = grants::client_auth_method(exchange) == ClientAuthMethod::ClientSecretBasic;
-        own.chain(basic.then(|| self.hidden("Authorization", &[Name::ClientSecret]))).collect()
+        own.chain(basic.then(|| self.redacted_value("Authorization", &[Name::ClientSecret]))).collect()
     }
 
-    fn api_headers(&self) -> Vec<Line> {
-        let own: Vec<Line> = match &self.config.flow {
-            Flow::Headers(headers) => {
-                headers.iter().map(|header| self.hidden(&header.name, self.credential())).collect()
-            }
-            Flow::AccessToken(_) => vec![self.hidden("Authorization", self.credential())],
-            Flow::Exchange(_) | Flow::SignedJwt(_) => vec![Line {
+    fn api_headers(&self) -> Vec<NamedValue> {
+        let own: Vec<NamedValue> = match &self.config.flow {
+            Flow::Headers(headers) => headers
+                .iter()
+                .map(|header| self.redacted_value(&header.name, self.credential_options()))
+                .collect(),
+            Flow::AccessToken(_) => vec![self.redacted_value("Authorization", self.credential_options())],
+            Flow::Exchange(_) | Flow::SignedJwt(_) => vec![NamedValue {
                 name: "Authorization".to_owned(),
-                value: HIDDEN.to_owned(),
-                from: Source::of("token"),
+                value: REDACTED.to_owned(),
+                from: ValueOrigin::new("token"),
             }],
         };
         let mut lines = own;
         for header in &self.config.headers {
             if !lines.iter().any(|line| line.name.eq_ignore_ascii_case(&header.name)) {
-                lines.push(self.more(header));
+                lines.push(self.extra_header(header));
             }
         }
         lines
     }
 
     /// The option with what the API gets, where no token is fetched.
-    fn credential(&self) -> &'static [Name] {
-        match resolve::method(self.options(), self.sources.signer).map(|(_, word)| word) {
+    fn credential_options(&self) -> &'static [Name] {
+        match resolve::method(self.options(), self.origins.signer).map(|(_, word)| word) {
             Some("Basic") => &[Name::Password],
             Some("OAuth2-AccessToken") => &[Name::AccessToken],
             _ => &[Name::SecurityToken],
@@ -245,62 +247,70 @@ impl Explainer<'_> {
     }
 
     /// AuthHeader's, one of the model's, or the profile's.
-    fn more(&self, header: &Header) -> Line {
+    fn extra_header(&self, header: &Header) -> NamedValue {
         let named = self.options().get(Name::AuthHeader);
         let from = if named.is_some_and(|named| named.text.reveal() == header.name) {
-            self.sources.of(&[Name::AuthHeader], false)
+            self.origins.find_origin(&[Name::AuthHeader], false)
         } else if self.options().model_headers().iter().any(|(name, _)| *name == header.name) {
             let model = self.options().get(Name::RestConfigFile).map(|model| model.text.reveal().to_owned());
-            Source { place: model, ..Source::of("model file") }
+            ValueOrigin { place: model, ..ValueOrigin::new("model file") }
         } else {
-            self.sources.of(&[], false)
+            self.origins.find_origin(&[], false)
         };
-        Line { name: header.name.clone(), value: HIDDEN.to_owned(), from }
+        NamedValue { name: header.name.clone(), value: REDACTED.to_owned(), from }
     }
 
-    fn hidden(&self, name: &str, options: &[Name]) -> Line {
-        Line { name: name.to_owned(), value: HIDDEN.to_owned(), from: self.sources.of(options, true) }
+    fn redacted_value(&self, name: &str, options: &[Name]) -> NamedValue {
+        NamedValue {
+            name: name.to_owned(),
+            value: REDACTED.to_owned(),
+            from: self.origins.find_origin(options, true),
+        }
     }
 
-    fn trust(&self) -> Trust {
+    fn transport(&self) -> TransportReport {
         let trust = &self.config.trust;
         let store = trust.store.as_ref().map_or("the operating system's", |store| store.as_configured());
-        Trust {
-            store: Said { value: shown_value(store), from: self.sources.of(&[Name::TrustStore], true) },
-            validate: Said {
-                value: trust.validate,
-                from: self.sources.of(&[Name::ValidateServerCertificate], true),
+        TransportReport {
+            store: WithOrigin {
+                value: redact_if_url(store),
+                from: self.origins.find_origin(&[Name::TrustStore], true),
             },
-            client: trust.client.as_ref().and_then(KeySource::typed).map(|store| Said {
-                value: shown_value(store),
-                from: self.sources.of(&[Name::KeyStore], true),
+            validate: WithOrigin {
+                value: trust.validate,
+                from: self.origins.find_origin(&[Name::ValidateServerCertificate], true),
+            },
+            client: trust.client.as_ref().and_then(KeySource::typed).map(|store| WithOrigin {
+                value: redact_if_url(store),
+                from: self.origins.find_origin(&[Name::KeyStore], true),
             }),
             proxy: self.proxy(),
         }
     }
 
     /// The proxy on the way to the token endpoint.
-    fn proxy(&self) -> Option<Said<String>> {
+    fn proxy(&self) -> Option<WithOrigin<String>> {
         let Flow::Exchange(exchange) = &self.config.flow else { return None };
         let proxy = exchange.trust.route.proxy_for(&exchange.endpoint).ok()??;
-        let variable = || Source { place: Some(proxy.source.to_owned()), ..Source::of("environment") };
-        let from = self.sources.option(Name::ProxyHost).unwrap_or_else(variable);
-        Some(Said { value: proxy.url(), from })
+        let variable =
+            || ValueOrigin { place: Some(proxy.source.to_owned()), ..ValueOrigin::new("environment") };
+        let from = self.origins.option_origin(Name::ProxyHost).unwrap_or_else(variable);
+        Some(WithOrigin { value: proxy.url(), from })
     }
 
     /// Seconds; nothing is no limit.
-    fn timeouts(&self) -> Members<Said<Option<i64>>> {
+    fn timeouts(&self) -> OrderedMap<WithOrigin<Option<i64>>> {
         let names = [Name::LoginTimeout, Name::WSTimeout, Name::ConsentTimeout];
         let said = names.into_iter().map(|name| {
             let usual = name.definition().map_or("", |definition| definition.default);
             let given = self.options().get(name).map_or(usual, |value| value.text.reveal());
             let value = given.parse().ok().filter(|seconds| *seconds > 0);
-            (name.text().to_owned(), Said { value, from: self.sources.of(&[name], true) })
+            (name.text().to_owned(), WithOrigin { value, from: self.origins.find_origin(&[name], true) })
         });
-        Members(said.collect())
+        OrderedMap(said.collect())
     }
 
     fn options(&self) -> &Options {
-        self.sources.options
+        self.origins.options
     }
 }

@@ -19,13 +19,13 @@ mod validate;
 mod value_origin;
 
 pub use explain::explain;
-pub use test_connection::sample;
+pub use test_connection::test_connection;
 pub use validate::validate;
 
 /// Instead of what must not be seen.
-const HIDDEN: &str = "****";
+const REDACTED: &str = "****";
 
-fn written(report: &impl Serialize) -> Result<String> {
+fn to_json(report: &impl Serialize) -> Result<String> {
     serde_json::to_string_pretty(report)
         .map(sanitize::json)
         .map_err(|_| Error::new(Status::Internal, "report", "the report could not be written"))
@@ -54,29 +54,29 @@ impl From<&Error> for Problem {
 }
 
 /// The errors of a chain, each by itself.
-fn problems(error: &Error) -> impl Iterator<Item = Problem> {
+fn problems_in_chain(error: &Error) -> impl Iterator<Item = Problem> {
     std::iter::once(error).chain(error.additional()).map(Problem::from)
 }
 
 /// A certificate as a report shows it.
 #[derive(Serialize)]
-struct Certificate {
+struct CertificateReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<String>,
     not_before: String,
     not_after: String,
 }
 
-impl From<Facts> for Certificate {
+impl From<Facts> for CertificateReport {
     fn from(facts: Facts) -> Self {
         Self { subject: facts.subject, not_before: facts.not_before, not_after: facts.not_after }
     }
 }
 
 /// An object whose members stand in the order in which they were found.
-struct Members<T>(Vec<(String, T)>);
+struct OrderedMap<T>(Vec<(String, T)>);
 
-impl<T: Serialize> Serialize for Members<T> {
+impl<T: Serialize> Serialize for OrderedMap<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
         for (name, member) in &self.0 {
@@ -87,7 +87,7 @@ impl<T: Serialize> Serialize for Members<T> {
 }
 
 /// A value that may be a URL, and is shown without secrets then.
-fn shown_value(text: &str) -> String {
+fn redact_if_url(text: &str) -> String {
     if text.contains("://") { without_secrets(text) } else { text.to_owned() }
 }
 

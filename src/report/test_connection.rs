@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Problem, without_query, written};
+use super::{Problem, to_json, without_query};
 use crate::base::call::CallContext;
 use crate::base::error::{Error, Result, Status};
 use crate::base::redact::Redactor;
@@ -17,28 +17,28 @@ use crate::connection::api_headers::ApiHeaders;
 use crate::connection::{CallOptions, Connection, ConnectionView};
 use crate::net::http::{Answer, Method, Request, Reuse};
 use crate::options::{Name, Options, table};
-use crate::report::test_endpoint::target;
+use crate::report::test_endpoint::resolve_test_endpoint;
 use crate::resolve::{Config, Flow};
 use crate::token::AccessToken;
 use crate::token_response::sanitize_for_display;
 
 /// So much of what the API says is shown.
-const SHOWN: usize = 500;
+const MAX_SHOWN_CHARS: usize = 500;
 
 #[derive(Serialize)]
-struct Report {
+struct ConnectionTestReport {
     ok: bool,
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    token: Option<Origin>,
+    token: Option<TokenReport>,
     headers: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    sample: Option<Sample>,
+    sample: Option<ApiRequestReport>,
 }
 
 /// Where the token came from.
 #[derive(Serialize)]
-struct Origin {
+struct TokenReport {
     from: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<String>,
@@ -51,7 +51,7 @@ struct Origin {
 }
 
 #[derive(Serialize)]
-struct Sample {
+struct ApiRequestReport {
     option: &'static str,
     method: &'static str,
     url: String,
@@ -86,23 +86,28 @@ struct ApiResponse {
 /// # Errors
 /// What is wrong with the options, those of getting a token, and [`Status::Cancelled`]. That the API cannot be reached is
 /// in the report, since the token was had.
-pub fn sample(connection: &Connection) -> Result<String> {
+pub fn test_connection(connection: &Connection) -> Result<String> {
     let view = connection.view();
     let config = view.config()?;
-    let endpoint = target(view.options())?;
-    let asking = Asking { connection, view: &view, config, call: connection.begin_call(config, ANEW) };
-    let cached = asking.cached();
-    let headers = connection.get_headers_with(ANEW)?;
-    let token = headers.token().map(|lease| asking.origin(lease.token(), cached.as_ref()));
+    let endpoint = resolve_test_endpoint(view.options())?;
+    let asking = ApiTest {
+        connection,
+        view: &view,
+        config,
+        call: connection.begin_call(config, BYPASS_NEGATIVE_CACHE),
+    };
+    let cached = asking.cached_token();
+    let headers = connection.get_headers_with(BYPASS_NEGATIVE_CACHE)?;
+    let token = headers.token().map(|lease| asking.token_report(lease.token(), cached.as_ref()));
     let names = headers.as_slice().iter().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
-    let sample = endpoint.map(|(name, url)| asking.sample(name, &url, headers)).transpose()?;
-    let (ok, message) = summary(sample.as_ref(), token.is_some());
+    let sample = endpoint.map(|(name, url)| asking.test_api(name, &url, headers)).transpose()?;
+    let (ok, message) = summarize(sample.as_ref(), token.is_some());
     let message = sanitize::message(&message);
-    written(&Report { ok, message, token, headers: names, sample })
+    to_json(&ConnectionTestReport { ok, message, token, headers: names, sample })
 }
 
 /// Who tests wants to know how it is now, and not how it was a moment ago.
-const ANEW: CallOptions = CallOptions {
+const BYPASS_NEGATIVE_CACHE: CallOptions = CallOptions {
     timeout: None,
     min_remaining: 0,
     no_network: false,
@@ -110,7 +115,7 @@ const ANEW: CallOptions = CallOptions {
     bypass_negative_cache: true,
 };
 
-struct Asking<'a> {
+struct ApiTest<'a> {
     connection: &'a Connection,
     view: &'a ConnectionView,
     config: &'a Config,
@@ -118,18 +123,18 @@ struct Asking<'a> {
     call: CallContext,
 }
 
-impl Asking<'_> {
-    fn cached(&self) -> Option<Arc<AccessToken>> {
+impl ApiTest<'_> {
+    fn cached_token(&self) -> Option<Arc<AccessToken>> {
         let quietly = CallOptions { no_network: true, ..CallOptions::default() };
         matches!(self.config.flow, Flow::Exchange(_))
             .then(|| self.connection.get_token(quietly).ok())
             .flatten()
     }
 
-    fn origin(&self, token: &Arc<AccessToken>, cached: Option<&Arc<AccessToken>>) -> Origin {
+    fn token_report(&self, token: &Arc<AccessToken>, cached: Option<&Arc<AccessToken>>) -> TokenReport {
         let was_there = cached.is_some_and(|cached| Arc::ptr_eq(cached, token));
         let now = self.view.process.clock.unix_seconds();
-        Origin {
+        TokenReport {
             from: match &self.config.flow {
                 Flow::Exchange(_) if was_there => "cache",
                 Flow::Exchange(_) => "token endpoint",
@@ -137,7 +142,7 @@ impl Asking<'_> {
                 Flow::AccessToken(_) | Flow::Headers(_) => "given",
             },
             scope: token.scope().map(|scope| {
-                let redactor = Redactor::new(secrets(self.view.options()).iter());
+                let redactor = Redactor::new(secret_option_values(self.view.options()).iter());
                 sanitize_for_display(&redactor.redact(&scope.to_string_lossy()))
             }),
             expires_at: token.expires_at(),
@@ -145,8 +150,8 @@ impl Asking<'_> {
         }
     }
 
-    fn sample(&self, name: Name, url: &EndpointUrl, headers: ApiHeaders) -> Result<Sample> {
-        let mut sample = Sample {
+    fn test_api(&self, name: Name, url: &EndpointUrl, headers: ApiHeaders) -> Result<ApiRequestReport> {
+        let mut sample = ApiRequestReport {
             option: name.text(),
             method: "GET",
             url: without_query(url),
@@ -154,8 +159,10 @@ impl Asking<'_> {
             renewal: None,
             error: None,
         };
-        match self.ask(url, &[&headers], &mut sample)? {
-            Some(status) if self.wants_another_token(status) => self.ask_again(url, &headers, &mut sample)?,
+        match self.send_request(url, &[&headers], &mut sample)? {
+            Some(status) if self.is_reauthentication_status(status) => {
+                self.retry_with_new_token(url, &headers, &mut sample)?
+            }
             _ => {}
         }
         Ok(sample)
@@ -163,9 +170,14 @@ impl Asking<'_> {
 
     /// Asks with the first of `headers`; those behind it were sent before. The status, unless there was no answer. A
     /// call that was cancelled has nothing to report.
-    fn ask(&self, url: &EndpointUrl, headers: &[&ApiHeaders], sample: &mut Sample) -> Result<Option<u16>> {
+    fn send_request(
+        &self,
+        url: &EndpointUrl,
+        headers: &[&ApiHeaders],
+        sample: &mut ApiRequestReport,
+    ) -> Result<Option<u16>> {
         let redactor = self.redactor(url, headers);
-        let headers = headers.first().map(|headers| sent(headers)).unwrap_or_default();
+        let headers = headers.first().map(|headers| headers_with_secret_values(headers)).unwrap_or_default();
         let request =
             Request { method: Method::Get, url, query: None, headers, body: None, reuse: Reuse::Yes };
         let send = || self.view.process.http_client.sample(&request, &self.config.trust, &self.call);
@@ -176,7 +188,7 @@ impl Asking<'_> {
         };
         match outcome {
             Ok(answer) => {
-                sample.answers.push(said(&answer, &redactor));
+                sample.answers.push(describe_response(&answer, &redactor));
                 Ok(Some(answer.status))
             }
             Err(failure) if failure.error.status() == Status::Cancelled => Err(failure.error),
@@ -187,19 +199,24 @@ impl Asking<'_> {
         }
     }
 
-    fn wants_another_token(&self, status: u16) -> bool {
+    fn is_reauthentication_status(&self, status: u16) -> bool {
         status == 401 || self.view.options().reauthenticates().contains(&status)
     }
 
-    fn ask_again(&self, url: &EndpointUrl, headers: &ApiHeaders, sample: &mut Sample) -> Result<()> {
+    fn retry_with_new_token(
+        &self,
+        url: &EndpointUrl,
+        headers: &ApiHeaders,
+        sample: &mut ApiRequestReport,
+    ) -> Result<()> {
         let Some(refused) = headers.token().map(|lease| lease.token()) else { return Ok(()) };
         self.connection.reject_token(refused);
         let left = CallOptions { timeout: self.call.deadline.remaining(), ..CallOptions::default() };
         match self.connection.get_headers_with(left) {
             Ok(newer) if newer.token().map(|lease| lease.token().value()) == Some(refused.value()) => {
-                sample.renewal = Some(Problem::from(&same_token()));
+                sample.renewal = Some(Problem::from(&same_token_error()));
             }
-            Ok(newer) => drop(self.ask(url, &[&newer, headers], sample)?),
+            Ok(newer) => drop(self.send_request(url, &[&newer, headers], sample)?),
             Err(error) if error.status() == Status::Cancelled => return Err(error),
             Err(error) => sample.renewal = Some(Problem::from(&error)),
         }
@@ -208,29 +225,30 @@ impl Asking<'_> {
 
     /// Covers what was and is sent, and every secret that the connection has.
     fn redactor(&self, url: &EndpointUrl, headers: &[&ApiHeaders]) -> Redactor {
-        let mut secrets = secrets(self.view.options());
-        let lines = headers.iter().flat_map(|headers| sent(headers));
+        let mut secrets = secret_option_values(self.view.options());
+        let lines = headers.iter().flat_map(|headers| headers_with_secret_values(headers));
         secrets.extend(lines.map(|(_, value)| value));
         secrets.extend(url.as_str().split_once('?').map(|(_, query)| Secret::from(query)));
         Redactor::new(secrets.iter())
     }
 }
 
-fn secrets(options: &Options) -> Vec<Secret> {
+fn secret_option_values(options: &Options) -> Vec<Secret> {
     let secret = table::TABLE.iter().filter(|definition| definition.is_secret());
     secret.filter_map(|definition| Some(options.get(definition.id)?.text.clone())).collect()
 }
 
-fn sent(headers: &ApiHeaders) -> Vec<(String, Secret)> {
+fn headers_with_secret_values(headers: &ApiHeaders) -> Vec<(String, Secret)> {
     let text = |(name, value): &(std::ffi::CString, zeroize::Zeroizing<std::ffi::CString>)| {
         (name.to_string_lossy().into_owned(), Secret::new(value.to_string_lossy().into_owned()))
     };
     headers.as_slice().iter().map(text).collect()
 }
 
-fn said(answer: &Answer, redactor: &Redactor) -> ApiResponse {
-    let words =
-        |text: &str| sanitize_for_display(&redactor.redact(text)).chars().take(SHOWN).collect::<String>();
+fn describe_response(answer: &Answer, redactor: &Redactor) -> ApiResponse {
+    let words = |text: &str| {
+        sanitize_for_display(&redactor.redact(text)).chars().take(MAX_SHOWN_CHARS).collect::<String>()
+    };
     let refused = answer.status >= 400;
     let body = String::from_utf8_lossy(&answer.body);
     ApiResponse {
@@ -244,12 +262,12 @@ fn said(answer: &Answer, redactor: &Redactor) -> ApiResponse {
     }
 }
 
-fn same_token() -> Error {
+fn same_token_error() -> Error {
     let text = "the token was refused again so soon that no other is fetched yet; wait a minute";
     Error::new(Status::Denied, "token", text)
 }
 
-fn summary(sample: Option<&Sample>, has_token: bool) -> (bool, String) {
+fn summarize(sample: Option<&ApiRequestReport>, has_token: bool) -> (bool, String) {
     let Some(sample) = sample else {
         let what = if has_token { "a token was fetched" } else { "the method has headers and no token" };
         return (

@@ -9,19 +9,23 @@ use crate::options::{Name, Options, Value};
 /// # Errors
 /// [`Status::InvalidOption`] for what is no URL to send a token to, [`Status::MissingOption`] for a relative one without
 /// HostName.
-pub(super) fn target(options: &Options) -> Result<Option<(Name, EndpointUrl)>> {
+pub(super) fn resolve_test_endpoint(options: &Options) -> Result<Option<(Name, EndpointUrl)>> {
     let named = [Name::HealthURI, Name::RestSamplePath].into_iter();
     let Some((name, value)) = named.filter_map(|name| Some((name, options.get(name)?))).next() else {
         return Ok(None);
     };
     let text = value.text.reveal().trim();
-    let full =
-        if url::parse_scheme(text).is_some() { text.to_owned() } else { at_host(options, name, text)? };
-    let url = EndpointUrl::parse(&full).map_err(|reason| fault(Status::InvalidOption, name, &reason))?;
+    let full = if url::parse_scheme(text).is_some() {
+        text.to_owned()
+    } else {
+        resolve_against_host(options, name, text)?
+    };
+    let url =
+        EndpointUrl::parse(&full).map_err(|reason| option_error(Status::InvalidOption, name, &reason))?;
     Ok(Some((name, url)))
 }
 
-fn at_host(options: &Options, name: Name, relative: &str) -> Result<String> {
+fn resolve_against_host(options: &Options, name: Name, relative: &str) -> Result<String> {
     let used = [Name::HostName, Name::PortNumber];
     if let Some(fault) =
         Error::combine(used.iter().filter_map(|name| options.fault_where_used(*name)).collect())
@@ -31,7 +35,7 @@ fn at_host(options: &Options, name: Name, relative: &str) -> Result<String> {
     let text = |value: &Value| value.text.reveal().trim().trim_end_matches('/').to_owned();
     let Some(host) = options.get(Name::HostName).map(text).filter(|host| !host.is_empty()) else {
         let reason = "is relative, and there is no HostName from which it is meant; set HostName, or write it in full: https://host/path";
-        return Err(fault(Status::MissingOption, name, reason));
+        return Err(option_error(Status::MissingOption, name, reason));
     };
     let host = match options.get(Name::PortNumber).map(text) {
         Some(port) => with_port(&host, &port),
@@ -51,7 +55,7 @@ fn with_port(host: &str, port: &str) -> String {
     format!("{scheme}://{authority}:{port}{path}")
 }
 
-fn fault(status: Status, name: Name, reason: &str) -> Error {
+fn option_error(status: Status, name: Name, reason: &str) -> Error {
     Error::new(status, "options", format!("{} {reason}", name.text())).with_option(name.text())
 }
 
@@ -59,12 +63,12 @@ fn fault(status: Status, name: Name, reason: &str) -> Error {
 mod tests {
     use super::*;
 
-    fn found(text: &str) -> Result<Option<(Name, EndpointUrl)>> {
-        target(&Options::parse(text).unwrap())
+    fn parse_endpoint(text: &str) -> Result<Option<(Name, EndpointUrl)>> {
+        resolve_test_endpoint(&Options::parse(text).unwrap())
     }
 
     #[test]
-    fn a_relative_path_is_meant_from_the_host_and_the_port() {
+    fn relative_path_resolves_against_host_and_port() {
         for (text, url) in [
             ("HostName=api.example;RestSamplePath=/v1/me", "https://api.example/v1/me"),
             ("HostName=https://api.example/;RestSamplePath=v1/me", "https://api.example/v1/me"),
@@ -77,14 +81,14 @@ mod tests {
             ("HostName=https://a.example/base;port=8;RestSamplePath=me", "https://a.example:8/base/me"),
             ("HostName=a.example;RestSamplePath=/me;HealthURI=https://b.example/up", "https://b.example/up"),
         ] {
-            let (_, found) = found(text).unwrap().unwrap();
+            let (_, found) = parse_endpoint(text).unwrap().unwrap();
             assert_eq!(found.as_str(), url, "{text}");
         }
-        assert!(found("HostName=a.example").unwrap().is_none());
+        assert!(parse_endpoint("HostName=a.example").unwrap().is_none());
     }
 
     #[test]
-    fn what_no_token_may_be_sent_to_is_refused() {
+    fn unsafe_test_endpoint_is_rejected() {
         for (text, status, option) in [
             ("RestSamplePath=/me", Status::MissingOption, "RestSamplePath"),
             ("HealthURI=me;HostName= / ", Status::MissingOption, "HealthURI"),
@@ -97,7 +101,7 @@ mod tests {
                 "RestSamplePath",
             ),
         ] {
-            let error = found(text).unwrap_err();
+            let error = parse_endpoint(text).unwrap_err();
             assert_eq!((error.status(), error.option()), (status, Some(option)), "{text}: {error}");
         }
     }

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use serde::Serialize;
 
-use super::{Certificate, Problem, problems, shown_value, written};
+use super::{CertificateReport, Problem, problems_in_chain, redact_if_url, to_json};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result, Status};
 use crate::base::policy::Policy;
@@ -15,37 +15,37 @@ use crate::grants;
 use crate::key::{self, Listed, SigningKey};
 use crate::net::tls::Trust;
 use crate::options::{Kind, Name, Options, table};
-use crate::report::test_endpoint::target;
+use crate::report::test_endpoint::resolve_test_endpoint;
 use crate::resolve::{self, AssertionSource, Wanted};
 use crate::token::unverified_jwt_exp;
 
 #[derive(Serialize)]
-struct Report {
+struct ValidationReport {
     valid: bool,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    store: Option<Store>,
+    store: Option<KeyStoreReport>,
 }
 
 #[derive(Serialize)]
-struct Store {
+struct KeyStoreReport {
     option: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     kind: Option<&'static str>,
-    keys: Vec<Key>,
+    keys: Vec<StoredKeyReport>,
 }
 
 #[derive(Serialize)]
-struct Key {
+struct StoredKeyReport {
     alias: Option<String>,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     kind: Option<String>,
     algorithms: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    certificate: Option<Certificate>,
+    certificate: Option<CertificateReport>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Problem>,
 }
@@ -58,19 +58,19 @@ struct Findings {
 }
 
 impl Findings {
-    fn problem(&mut self, error: &Error) {
-        for problem in problems(error) {
+    fn add_error(&mut self, error: &Error) {
+        for problem in problems_in_chain(error) {
             if !self.problems.iter().any(|known| known.message == problem.message) {
                 self.problems.push(problem);
             }
         }
     }
 
-    fn check<T>(&mut self, outcome: Result<T>) -> Option<T> {
-        outcome.map_err(|error| self.problem(&error)).ok()
+    fn record_error<T>(&mut self, outcome: Result<T>) -> Option<T> {
+        outcome.map_err(|error| self.add_error(&error)).ok()
     }
 
-    fn warn(&mut self, warnings: &[Error]) {
+    fn add_warnings(&mut self, warnings: &[Error]) {
         for warning in warnings.iter().map(Problem::from) {
             // A call may have met it before.
             if !self.warnings.contains(&warning) {
@@ -79,18 +79,18 @@ impl Findings {
         }
     }
 
-    fn has_fault_with(&self, name: Name) -> bool {
+    fn has_problem_with(&self, name: Name) -> bool {
         self.problems.iter().any(|problem| problem.option.as_deref() == Some(name.text()))
     }
 
     /// Whether one of these secrets is not known: what is opened by it cannot be looked at.
-    fn lacks(&self, secrets: &[Name]) -> bool {
-        secrets.iter().any(|name| self.has_fault_with(*name))
+    fn has_problem_with_any(&self, secrets: &[Name]) -> bool {
+        secrets.iter().any(|name| self.has_problem_with(*name))
     }
 
-    fn fault(&mut self, status: Status, name: Name, text: &str) {
+    fn add_option_error(&mut self, status: Status, name: Name, text: &str) {
         let text = format!("{} {text}", name.text());
-        self.problem(&Error::new(status, "options", text).with_option(name.text()));
+        self.add_error(&Error::new(status, "options", text).with_option(name.text()));
     }
 }
 
@@ -102,56 +102,56 @@ pub fn validate(connection: &Connection) -> Result<String> {
     let view = connection.view();
     let mut findings = Findings::default();
     if let Err(error) = view.config() {
-        findings.problem(&error);
+        findings.add_error(&error);
     }
     let clock = view.process.clock.as_ref();
-    findings.urls(view.options());
-    findings.trust(&view);
-    findings.ready_made(&view, clock);
-    let store = findings.store(&view);
-    findings.warn(&connection.warnings());
+    findings.check_urls(view.options());
+    findings.check_transport(&view);
+    findings.check_preset_credential(&view, clock);
+    let store = findings.check_key_store(&view);
+    findings.add_warnings(&connection.warnings());
     let Findings { problems, warnings } = findings;
-    written(&Report { valid: problems.is_empty(), problems, warnings, store })
+    to_json(&ValidationReport { valid: problems.is_empty(), problems, warnings, store })
 }
 
 impl Findings {
     /// Every URL, whether or not a token request needs it.
-    fn urls(&mut self, options: &Options) {
+    fn check_urls(&mut self, options: &Options) {
         for definition in table::TABLE.iter().filter(|definition| definition.kind == Kind::Url) {
-            let Some(value) = options.get(definition.id).filter(|_| !self.has_fault_with(definition.id))
+            let Some(value) = options.get(definition.id).filter(|_| !self.has_problem_with(definition.id))
             else {
                 continue;
             };
             if let Err(reason) = EndpointUrl::parse(value.text.reveal()) {
-                self.fault(Status::InvalidOption, definition.id, &reason);
+                self.add_option_error(Status::InvalidOption, definition.id, &reason);
             }
         }
-        self.check(target(options));
+        self.record_error(resolve_test_endpoint(options));
     }
 
     /// TrustStore and KeyStore, each for itself.
-    fn trust(&mut self, view: &ConnectionView) {
-        if self.lacks(&[Name::TrustStorePassword, Name::KeyStorePassword, Name::KeyPassword]) {
+    fn check_transport(&mut self, view: &ConnectionView) {
+        if self.has_problem_with_any(&[Name::TrustStorePassword, Name::KeyStorePassword, Name::KeyPassword]) {
             return;
         }
         let wanted = resolve::wanted_trust(view.options());
         let only_client = Trust { validate: false, client: wanted.client.clone(), ..Trust::default() };
         let parts = [Trust { client: None, ..wanted.in_force().into_owned() }, only_client];
         for trust in parts.iter().filter(|trust| trust.store.is_some() || trust.client.is_some()) {
-            self.check(trust.config(&view.process.key_cache));
+            self.record_error(trust.config(&view.process.key_cache));
         }
         if let Ok(warnings) = wanted.warnings(&view.process.key_cache, view.process.clock.unix_seconds()) {
-            self.warn(&warnings);
+            self.add_warnings(&warnings);
         }
     }
 
     /// A token or an assertion that the user gave, where the method uses it.
-    fn ready_made(&mut self, view: &ConnectionView, clock: &dyn Clock) {
+    fn check_preset_credential(&mut self, view: &ConnectionView, clock: &dyn Clock) {
         let options = view.options();
         let given = match resolve::method(options, view.signer()).map(|(_, word)| word) {
             Some("OAuth2-AccessToken") => Name::AccessToken,
             Some("BearerToken") => Name::SecurityToken,
-            Some("OAuth2-JWTClientAssertion") => return self.assertion(options, clock),
+            Some("OAuth2-JWTClientAssertion") => return self.check_client_assertion(options, clock),
             _ => return,
         };
         let said = view.config().ok().and_then(|config| config.given.end);
@@ -159,12 +159,12 @@ impl Findings {
         let late = end.map(|end| clock.unix_seconds().saturating_sub(end));
         if let Some(late) = late.filter(|late| *late >= 0) {
             let text = format!("ended {late} s ago, and nothing can renew it; set another");
-            self.fault(Status::Expired, given, &text);
+            self.add_option_error(Status::Expired, given, &text);
         }
     }
 
-    fn assertion(&mut self, options: &Options, clock: &dyn Clock) {
-        if self.lacks(&[Name::ClientAssertion, Name::ClientAssertionFile]) {
+    fn check_client_assertion(&mut self, options: &Options, clock: &dyn Clock) {
+        if self.has_problem_with_any(&[Name::ClientAssertion, Name::ClientAssertionFile]) {
             return;
         }
         let given =
@@ -177,16 +177,16 @@ impl Findings {
         });
         for source in given.into_iter().chain(file) {
             let warn = RefCell::new(Vec::new());
-            self.check(grants::load_presigned_assertion(&source, clock, &|warning| {
+            self.record_error(grants::load_presigned_assertion(&source, clock, &|warning| {
                 warn.borrow_mut().push(warning)
             }));
-            self.warn(&warn.into_inner());
+            self.add_warnings(&warn.into_inner());
         }
     }
 
     /// The store with its keys. What is wrong with it is a problem if the method signs, as far as that is known.
-    fn store(&mut self, view: &ConnectionView) -> Option<Store> {
-        if self.lacks(&[
+    fn check_key_store(&mut self, view: &ConnectionView) -> Option<KeyStoreReport> {
+        if self.has_problem_with_any(&[
             Name::JWTPrivateKey,
             Name::JWTSecret,
             Name::JWTCertPassword,
@@ -201,37 +201,39 @@ impl Findings {
         };
         let listing = key::list(&source);
         if !matches!(by_config, Ok(None)) {
-            self.key(view, &Wanted { source: source.clone(), header }, listing.as_ref().err());
+            self.check_signing_key(view, &Wanted { source: source.clone(), header }, listing.as_ref().err());
         }
         let (kind, keys) = match listing {
             Ok(None) => return None,
-            Ok(Some(listing)) => (Some(listing.kind), listing.keys.into_iter().map(shown).collect()),
+            Ok(Some(listing)) => {
+                (Some(listing.kind), listing.keys.into_iter().map(describe_stored_key).collect())
+            }
             Err(_) => (None, Vec::new()),
         };
-        let path = source.typed().map(shown_value);
+        let path = source.typed().map(redact_if_url);
         let option = if path.is_some() { Name::JWTCertStore } else { Name::JWTPrivateKey };
-        Some(Store { option: option.text(), path, kind, keys })
+        Some(KeyStoreReport { option: option.text(), path, kind, keys })
     }
 
     /// Whether the key that is asked for can do what is asked of it.
-    fn key(&mut self, view: &ConnectionView, wanted: &Wanted, unopened: Option<&Error>) {
+    fn check_signing_key(&mut self, view: &ConnectionView, wanted: &Wanted, unopened: Option<&Error>) {
         let Wanted { source, header } = wanted;
         if let Some(error) = unopened {
-            self.problem(error);
+            self.add_error(error);
             return;
         }
-        let Some(key) = self.check(view.process.key_cache.key(source)) else { return };
-        self.check(key.algorithm(header.algorithm));
+        let Some(key) = self.record_error(view.process.key_cache.key(source)) else { return };
+        self.record_error(key.algorithm(header.algorithm));
         for thumbprint in &header.cert_headers {
-            self.check(key.thumbprint(*thumbprint));
+            self.record_error(key.thumbprint(*thumbprint));
         }
-        self.warn(&key.warnings(view.process.clock.unix_seconds()));
+        self.add_warnings(&key.warnings(view.process.clock.unix_seconds()));
     }
 }
 
-fn shown(listed: Listed) -> Key {
+fn describe_stored_key(listed: Listed) -> StoredKeyReport {
     let key = listed.key.as_ref();
-    Key {
+    StoredKeyReport {
         alias: listed.alias,
         kind: key.map(SigningKey::kind).ok(),
         algorithms: key
@@ -240,7 +242,7 @@ fn shown(listed: Listed) -> Key {
             .iter()
             .map(|one| format!("{one:?}"))
             .collect(),
-        certificate: key.ok().and_then(SigningKey::certificate).cloned().map(Certificate::from),
+        certificate: key.ok().and_then(SigningKey::certificate).cloned().map(CertificateReport::from),
         error: key.err().map(Problem::from),
     }
 }

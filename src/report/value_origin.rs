@@ -8,7 +8,7 @@ use crate::provider::Profile;
 
 /// Who said something.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub(super) struct Source {
+pub(super) struct ValueOrigin {
     pub(super) origin: &'static str,
     /// The option, where one said it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -21,53 +21,53 @@ pub(super) struct Source {
     pub(super) profile: Option<&'static str>,
 }
 
-impl Source {
-    pub(super) fn of(origin: &'static str) -> Self {
+impl ValueOrigin {
+    pub(super) fn new(origin: &'static str) -> Self {
         Self { origin, ..Self::default() }
     }
 }
 
 /// Something with who said it.
 #[derive(Serialize)]
-pub(super) struct Said<T> {
+pub(super) struct WithOrigin<T> {
     pub(super) value: T,
-    pub(super) from: Source,
+    pub(super) from: ValueOrigin,
 }
 
 /// The options that a signer outranks.
-const OUTRANKED: [Name; 3] = [Name::JWTCertStore, Name::JWTPrivateKey, Name::JWTSecret];
+const REPLACED_BY_SIGNER: [Name; 3] = [Name::JWTCertStore, Name::JWTPrivateKey, Name::JWTSecret];
 
 /// Whoever may have said something.
-pub(super) struct Sources<'a> {
+pub(super) struct OriginFinder<'a> {
     pub(super) options: &'a Options,
     pub(super) signer: Option<&'a HostSigner>,
     pub(super) profile: Option<&'static Profile>,
 }
 
-impl Sources<'_> {
+impl OriginFinder<'_> {
     /// The option, if it is given, or what has taken its place.
-    pub(super) fn option(&self, name: Name) -> Option<Source> {
-        if self.signer.is_some() && OUTRANKED.contains(&name) {
-            return Some(Source::of("authgrant_set_signer"));
+    pub(super) fn option_origin(&self, name: Name) -> Option<ValueOrigin> {
+        if self.signer.is_some() && REPLACED_BY_SIGNER.contains(&name) {
+            return Some(ValueOrigin::new("authgrant_set_signer"));
         }
         let value = self.options.get(name)?;
         let (option, place) = (Some(name.text()), value.place.clone());
-        Some(Source { origin: words(value.origin), option, place, profile: None })
+        Some(ValueOrigin { origin: origin_text(value.origin), option, place, profile: None })
     }
 
     /// The first of `names` that is given. Where none is, the profile has said what is not as it usually is.
-    pub(super) fn of(&self, names: &[Name], is_usual: bool) -> Source {
-        let given = names.iter().find_map(|name| self.option(*name));
+    pub(super) fn find_origin(&self, names: &[Name], is_usual: bool) -> ValueOrigin {
+        let given = names.iter().find_map(|name| self.option_origin(*name));
         let profile = self.profile.filter(|_| !is_usual);
-        let by_profile = |profile: &'static Profile| Source {
+        let by_profile = |profile: &'static Profile| ValueOrigin {
             profile: Some(profile.name.as_str()),
-            ..Source::of("profile")
+            ..ValueOrigin::new("profile")
         };
-        given.or(profile.map(by_profile)).unwrap_or_else(|| Source::of("default"))
+        given.or(profile.map(by_profile)).unwrap_or_else(|| ValueOrigin::new("default"))
     }
 }
 
-fn words(origin: Origin) -> &'static str {
+fn origin_text(origin: Origin) -> &'static str {
     match origin {
         Origin::KeyFile => "key file",
         Origin::Model => "model file",

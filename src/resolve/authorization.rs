@@ -9,7 +9,7 @@ use crate::base::policy::Policy;
 use crate::base::url::EndpointUrl;
 use crate::key::HostSigner;
 use crate::options::{Name, Options};
-use crate::provider::{ConsentType, ConsentWays, Profile};
+use crate::provider::{ConsentProfile, ConsentType, Profile};
 
 /// The parts of a consent URL.
 #[derive(Clone, Debug)]
@@ -128,7 +128,7 @@ impl Reader<'_> {
         let ways = profile.and_then(|profile| profile.consent.as_ref());
         let kind = self.consent_type(method == Method::AuthorizationCode, ways);
         let help = ways.and_then(|ways| match kind {
-            ConsentType::Individual => ways.individual_needs.as_deref(),
+            ConsentType::Individual => ways.individual_requirements.as_deref(),
             ConsentType::Admin => ways.admin_steps.as_deref(),
             ConsentType::ExternalAdmin => None,
         });
@@ -172,13 +172,13 @@ impl Reader<'_> {
         })
     }
 
-    fn consent_type(&self, logs_in: bool, ways: Option<&ConsentWays>) -> ConsentType {
+    fn consent_type(&self, logs_in: bool, ways: Option<&ConsentProfile>) -> ConsentType {
         let said = self.value(Name::ConsentType).map(|value| value.text.reveal()).and_then(|said| {
             [ConsentType::Individual, ConsentType::Admin, ConsentType::ExternalAdmin]
                 .into_iter()
                 .find(|kind| format!("{kind:?}").eq_ignore_ascii_case(said))
         });
-        let usual = ways.map(|ways| ways.usual).filter(|_| !logs_in);
+        let usual = ways.map(|ways| ways.default_type).filter(|_| !logs_in);
         said.or(usual).unwrap_or(ConsentType::Individual)
     }
 
@@ -187,15 +187,15 @@ impl Reader<'_> {
         &mut self,
         kind: ConsentType,
         endpoint: Option<&EndpointUrl>,
-        ways: Option<&ConsentWays>,
+        ways: Option<&ConsentProfile>,
     ) -> Option<EndpointUrl> {
         if self.value(Name::AuthURI).is_some() {
             return self.url(Name::AuthURI);
         }
         let page = ways.and_then(|ways| match kind {
-            ConsentType::Admin => ways.admin.as_deref(),
-            ConsentType::ExternalAdmin if !ways.external_admin => None,
-            ConsentType::Individual | ConsentType::ExternalAdmin => ways.authorization.as_deref(),
+            ConsentType::Admin => ways.admin_endpoint.as_deref(),
+            ConsentType::ExternalAdmin if !ways.supports_external_admin => None,
+            ConsentType::Individual | ConsentType::ExternalAdmin => ways.authorization_endpoint.as_deref(),
         });
         if let Some(known) = page.zip(endpoint).and_then(|(page, endpoint)| at(page, endpoint)) {
             return self.checked_url(Name::AuthURI, &known);
@@ -209,7 +209,7 @@ impl Reader<'_> {
         None
     }
 
-    fn admin_scope(&mut self, ways: Option<&ConsentWays>) -> Option<String> {
+    fn admin_scope(&mut self, ways: Option<&ConsentProfile>) -> Option<String> {
         let given = self.text(Name::AdminConsentScope).or_else(|| self.text(Name::Scope));
         given.or_else(|| ways?.scope.clone()).or_else(|| self.need(Name::AdminConsentScope))
     }

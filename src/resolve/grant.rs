@@ -10,7 +10,7 @@ use crate::base::secret::Secret;
 use crate::base::url::EndpointUrl;
 use crate::net::tls::Trust;
 use crate::options::Name;
-use crate::provider::{Profile, ScopeIn};
+use crate::provider::{Profile, ScopeLocation};
 
 impl Reader<'_> {
     /// The grant of `method`; what it lacks is found missing.
@@ -102,7 +102,7 @@ impl Reader<'_> {
         Some(Exchange {
             scope: match method {
                 Method::JwtBearer | Method::ClientAssertion => {
-                    self.scope(endpoint.as_ref().map(|(url, _)| url), profile, ScopeIn::Parameter)
+                    self.scope(endpoint.as_ref().map(|(url, _)| url), profile, ScopeLocation::Parameter)
                 }
                 // The login has asked for it; the code and the refresh token stand for what was granted.
                 Method::AuthorizationCode => None,

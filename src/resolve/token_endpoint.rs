@@ -42,9 +42,9 @@ impl Reader<'_> {
 
     pub(super) fn profile(&mut self, endpoint: Option<&EndpointUrl>) -> Option<&'static Profile> {
         let Some(name) = self.text(Name::Provider) else {
-            return provider::by_host(endpoint?.host());
+            return provider::find_by_host(endpoint?.host());
         };
-        let profile = provider::by_name(&name);
+        let profile = provider::find_by_name(&name);
         if profile.is_none() {
             let known: Vec<_> = provider::profiles().iter().map(|profile| profile.name.as_str()).collect();
             let text = format!(

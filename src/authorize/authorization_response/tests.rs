@@ -2,49 +2,53 @@ use super::*;
 
 const STATE: &str = "the-right-state";
 
-fn expected() -> Expected {
-    Expected {
+fn expected_response() -> ExpectedResponse {
+    ExpectedResponse {
         state: Secret::from(STATE),
         issuers: vec!["https://as.example:443".to_owned(), "https://tokens.example:8443".to_owned()],
-        server: "as.example".to_owned(),
-        wants_code: true,
+        server_host: "as.example".to_owned(),
+        requires_code: true,
     }
 }
 
-fn place(redirect: &str) -> Place {
-    Place::of(&EndpointUrl::parse(redirect).unwrap())
+fn redirect_target(redirect: &str) -> RedirectTarget {
+    RedirectTarget::from_url(&EndpointUrl::parse(redirect).unwrap())
 }
 
-fn judged(text: &str) -> Verdict {
-    judged_at("http://localhost:3000/callback", text)
+fn evaluate_request(text: &str) -> RedirectOutcome {
+    evaluate_request_at("http://localhost:3000/callback", text)
 }
 
-fn judged_at(redirect: &str, text: &str) -> Verdict {
-    Request::read(text.as_bytes()).unwrap().unwrap().judge(&place(redirect), &expected())
+fn evaluate_request_at(redirect: &str, text: &str) -> RedirectOutcome {
+    RedirectRequest::parse(text.as_bytes())
+        .unwrap()
+        .unwrap()
+        .evaluate(&redirect_target(redirect), &expected_response())
 }
 
-fn get(target: &str) -> String {
+fn get_request(target: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: localhost:3000\r\n\r\n")
 }
 
-fn fault(text: &str) -> Option<Fault> {
-    match judged(text) {
-        Verdict::Away(fault) => Some(fault),
+fn reject_reason(text: &str) -> Option<RejectReason> {
+    match evaluate_request(text) {
+        RedirectOutcome::Rejected(fault) => Some(fault),
         _ => None,
     }
 }
 
 #[test]
-fn the_right_visit_brings_its_code() {
-    let text =
-        get("/callback?code=a%2Bb+c&state=the-right-state&tenant=t%C3%A9&iss=https%3A%2F%2Fas.example");
-    let Verdict::Arrived(arrival) = judged(&text) else { panic!("{text}") };
+fn authorized_redirect_yields_code() {
+    let text = get_request(
+        "/callback?code=a%2Bb+c&state=the-right-state&tenant=t%C3%A9&iss=https%3A%2F%2Fas.example",
+    );
+    let RedirectOutcome::Authorized(arrival) = evaluate_request(&text) else { panic!("{text}") };
     assert_eq!(arrival.code.as_ref().unwrap().reveal(), "a+b c");
     assert!(!format!("{arrival:?}").contains("a+b c"));
 }
 
 #[test]
-fn a_visit_without_exactly_the_right_state_is_turned_away() {
+fn wrong_state_is_rejected() {
     for query in [
         "",
         "?",
@@ -57,91 +61,101 @@ fn a_visit_without_exactly_the_right_state_is_turned_away() {
         "?error=access_denied",
         "?error=access_denied&state=no",
     ] {
-        assert_eq!(fault(&get(&format!("/callback{query}"))), Some(Fault::State), "{query}");
+        assert_eq!(
+            reject_reason(&get_request(&format!("/callback{query}"))),
+            Some(RejectReason::StateMismatch),
+            "{query}"
+        );
     }
 }
 
 #[test]
-fn no_state_is_never_the_right_one() {
-    let nothing = Expected { state: Secret::default(), ..expected() };
-    let text = get("/callback?code=a&state=");
-    let verdict = Request::read(text.as_bytes())
+fn empty_expected_state_never_matches() {
+    let nothing = ExpectedResponse { state: Secret::default(), ..expected_response() };
+    let text = get_request("/callback?code=a&state=");
+    let verdict = RedirectRequest::parse(text.as_bytes())
         .unwrap()
         .unwrap()
-        .judge(&place("http://localhost:3000/callback"), &nothing);
-    assert!(matches!(verdict, Verdict::Away(Fault::State)), "{verdict:?}");
+        .evaluate(&redirect_target("http://localhost:3000/callback"), &nothing);
+    assert!(matches!(verdict, RedirectOutcome::Rejected(RejectReason::StateMismatch)), "{verdict:?}");
 }
 
 #[test]
-fn another_issuer_is_turned_away_whatever_it_says() {
+fn foreign_issuer_is_rejected() {
     for answer in ["code=a", "error=access_denied"] {
         for issuer in
             ["https://other.example", "http://as.example", "https://as.example:8443", "as.example", ""]
         {
-            let text = get(&format!("/callback?{answer}&state={STATE}&iss={issuer}"));
-            assert_eq!(fault(&text), Some(Fault::Issuer), "{answer} {issuer}");
+            let text = get_request(&format!("/callback?{answer}&state={STATE}&iss={issuer}"));
+            assert_eq!(reject_reason(&text), Some(RejectReason::IssuerMismatch), "{answer} {issuer}");
         }
     }
 }
 
 #[test]
-fn an_issuer_at_home_at_a_server_that_was_asked_is_right() {
+fn issuer_at_expected_origin_is_accepted() {
     for issuer in ["https://as.example", "https://as.example/tenant/v2.0", "https://tokens.example:8443"] {
-        let text = get(&format!("/callback?code=a&state={STATE}&iss={issuer}"));
-        assert!(matches!(judged(&text), Verdict::Arrived(_)), "{issuer}");
+        let text = get_request(&format!("/callback?code=a&state={STATE}&iss={issuer}"));
+        assert!(matches!(evaluate_request(&text), RedirectOutcome::Authorized(_)), "{issuer}");
     }
 }
 
 #[test]
-fn an_issuer_that_nobody_knows_is_not_compared() {
-    let unknown = Expected { issuers: Vec::new(), ..expected() };
-    let text = get(&format!("/callback?code=a&state={STATE}&iss=https://other.example"));
-    let verdict = Request::read(text.as_bytes())
+fn issuer_is_unchecked_if_none_expected() {
+    let unknown = ExpectedResponse { issuers: Vec::new(), ..expected_response() };
+    let text = get_request(&format!("/callback?code=a&state={STATE}&iss=https://other.example"));
+    let verdict = RedirectRequest::parse(text.as_bytes())
         .unwrap()
         .unwrap()
-        .judge(&place("http://localhost:3000/callback"), &unknown);
-    assert!(matches!(verdict, Verdict::Arrived(_)), "{verdict:?}");
+        .evaluate(&redirect_target("http://localhost:3000/callback"), &unknown);
+    assert!(matches!(verdict, RedirectOutcome::Authorized(_)), "{verdict:?}");
 }
 
 #[test]
-fn a_repeated_parameter_is_turned_away() {
+fn repeated_parameter_is_rejected() {
     for query in [
         format!("code=a&code=b&state={STATE}"),
         format!("code=a&state={STATE}&state={STATE}"),
         format!("code=a&state={STATE}&st%61te=other"),
     ] {
-        assert_eq!(fault(&get(&format!("/callback?{query}"))), Some(Fault::Repeated), "{query}");
+        assert_eq!(
+            reject_reason(&get_request(&format!("/callback?{query}"))),
+            Some(RejectReason::RepeatedParameter),
+            "{query}"
+        );
     }
 }
 
 #[test]
-fn only_the_redirects_own_path_is_answered() {
+fn only_redirect_path_is_accepted() {
     for path in ["/", "/callback/", "/Callback", "/callback2", "//callback", "/x/../callback"] {
-        let text = get(&format!("{path}?code=a&state={STATE}"));
-        assert_eq!(fault(&text), Some(Fault::Path), "{path}");
+        let text = get_request(&format!("{path}?code=a&state={STATE}"));
+        assert_eq!(reject_reason(&text), Some(RejectReason::WrongPath), "{path}");
     }
     assert_eq!(
-        fault(&get(&format!("http://localhost:3000/callback?code=a&state={STATE}"))),
-        Some(Fault::Path)
+        reject_reason(&get_request(&format!("http://localhost:3000/callback?code=a&state={STATE}"))),
+        Some(RejectReason::WrongPath)
     );
-    assert!(matches!(judged(&get("/favicon.ico")), Verdict::Favicon));
-    let root = get(&format!("/?code=a&state={STATE}"));
+    assert!(matches!(evaluate_request(&get_request("/favicon.ico")), RedirectOutcome::Favicon));
+    let root = get_request(&format!("/?code=a&state={STATE}"));
     for redirect in ["http://localhost:3000", "http://localhost:3000/"] {
-        assert!(matches!(judged_at(redirect, &root), Verdict::Arrived(_)), "{redirect}");
+        assert!(matches!(evaluate_request_at(redirect, &root), RedirectOutcome::Authorized(_)), "{redirect}");
     }
 }
 
 #[test]
-fn a_query_of_the_redirects_own_comes_back_with_the_answer() {
-    let text = get(&format!("/callback?app=1&code=a&state={STATE}"));
-    let Verdict::Arrived(arrival) = judged_at("http://localhost:3000/callback?app=1", &text) else {
+fn redirect_uri_query_is_accepted() {
+    let text = get_request(&format!("/callback?app=1&code=a&state={STATE}"));
+    let RedirectOutcome::Authorized(arrival) =
+        evaluate_request_at("http://localhost:3000/callback?app=1", &text)
+    else {
         panic!()
     };
     assert_eq!(arrival.code.unwrap().reveal(), "a");
 }
 
 #[test]
-fn only_the_redirects_own_host_is_answered() {
+fn only_redirect_host_is_accepted() {
     let visit = |host: &str| format!("GET /callback?code=a&state={STATE} HTTP/1.1\r\n{host}\r\n");
     for host in [
         "",
@@ -154,13 +168,13 @@ fn only_the_redirects_own_host_is_answered() {
         "Host: localhost:3000\r\nHost: localhost:3000\r\n",
         "Host: localhost:3000, localhost:3000\r\n",
     ] {
-        assert_eq!(fault(&visit(host)), Some(Fault::Host), "{host}");
+        assert_eq!(reject_reason(&visit(host)), Some(RejectReason::WrongHost), "{host}");
     }
-    assert!(matches!(judged(&visit("hOST: LocalHost:3000\r\n")), Verdict::Arrived(_)));
+    assert!(matches!(evaluate_request(&visit("hOST: LocalHost:3000\r\n")), RedirectOutcome::Authorized(_)));
 }
 
 #[test]
-fn a_browser_names_an_address_in_its_own_way() {
+fn canonical_host_header_is_accepted() {
     for (redirect, host) in [
         ("http://127.0.0.1:3000/callback", "127.0.0.1:3000"),
         ("http://[::1]:3000/callback", "[::1]:3000"),
@@ -170,36 +184,40 @@ fn a_browser_names_an_address_in_its_own_way() {
         ("http://localhost:80/callback", "localhost:80"),
     ] {
         let text = format!("GET /callback?code=a&state={STATE} HTTP/1.1\r\nHost: {host}\r\n\r\n");
-        assert!(matches!(judged_at(redirect, &text), Verdict::Arrived(_)), "{redirect} {host}");
+        assert!(
+            matches!(evaluate_request_at(redirect, &text), RedirectOutcome::Authorized(_)),
+            "{redirect} {host}"
+        );
     }
 }
 
 #[test]
-fn other_methods_than_get_and_head_are_turned_away() {
+fn methods_except_get_and_head_are_rejected() {
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "get"] {
         let text =
             format!("{method} /callback?code=a&state={STATE} HTTP/1.1\r\nHost: localhost:3000\r\n\r\n");
-        assert_eq!(fault(&text), Some(Fault::Method), "{method}");
+        assert_eq!(reject_reason(&text), Some(RejectReason::UnsupportedMethod), "{method}");
     }
 }
 
 #[test]
-fn what_is_no_http_is_known_from_its_first_bytes() {
+fn non_http_is_rejected_at_first_bytes() {
     for garbage in [&b"\x16\x03\x01\x02\x00"[..], b"\0\0\0\0", b"GET / HTTP/9.9\r\n", b"SSH-2.0-x\r\n"] {
-        assert!(matches!(Request::read(garbage), Err(Fault::Unreadable)), "{garbage:?}");
+        assert!(matches!(RedirectRequest::parse(garbage), Err(RejectReason::InvalidHttp)), "{garbage:?}");
     }
-    assert!(matches!(Request::read(b"GET /callback?co"), Ok(None)));
-    let many = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(HEADERS + 1));
-    assert!(matches!(Request::read(many.as_bytes()), Err(Fault::TooLong)));
+    assert!(matches!(RedirectRequest::parse(b"GET /callback?co"), Ok(None)));
+    let many = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(MAX_HEADERS + 1));
+    assert!(matches!(RedirectRequest::parse(many.as_bytes()), Err(RejectReason::TooLong)));
 }
 
 #[test]
-fn neither_code_nor_error_is_an_answer_only_where_no_code_is_wanted() {
-    let text = get(&format!("/callback?admin_consent=True&code=&state={STATE}"));
-    assert!(matches!(judged(&text), Verdict::Empty));
-    let consent_alone = Expected { wants_code: false, ..expected() };
-    let request = Request::read(text.as_bytes()).unwrap().unwrap();
-    let Verdict::Arrived(arrival) = request.judge(&place("http://localhost:3000/callback"), &consent_alone)
+fn missing_code_is_incomplete_if_required() {
+    let text = get_request(&format!("/callback?admin_consent=True&code=&state={STATE}"));
+    assert!(matches!(evaluate_request(&text), RedirectOutcome::Incomplete));
+    let consent_alone = ExpectedResponse { requires_code: false, ..expected_response() };
+    let request = RedirectRequest::parse(text.as_bytes()).unwrap().unwrap();
+    let RedirectOutcome::Authorized(arrival) =
+        request.evaluate(&redirect_target("http://localhost:3000/callback"), &consent_alone)
     else {
         panic!()
     };
@@ -207,12 +225,12 @@ fn neither_code_nor_error_is_an_answer_only_where_no_code_is_wanted() {
 }
 
 #[test]
-fn the_servers_words_become_the_error_without_the_state() {
-    let text = get(&format!(
+fn error_response_is_classified_and_redacted() {
+    let text = get_request(&format!(
         "/callback?error=access_denied&error_description=The+user%0D%0Asaid+no+to+{STATE}&state={STATE}"
     ));
-    let Verdict::Refused(error, description) = judged(&text) else { panic!() };
-    let error = refused(error, description, &expected());
+    let RedirectOutcome::Denied(error, description) = evaluate_request(&text) else { panic!() };
+    let error = denied_error(error, description, &expected_response());
     assert_eq!(error.status(), Status::Denied);
     assert_eq!(error.oauth_error(), Some("access_denied"));
     assert_eq!(error.oauth_description(), Some("The user said no to ****"));
@@ -221,11 +239,11 @@ fn the_servers_words_become_the_error_without_the_state() {
     );
     let encoded: String = STATE.bytes().map(|byte| format!("%25{byte:02x}")).collect();
     for echo in [encoded.as_str(), &STATE[..12], "the-code-that-came"] {
-        let text = get(&format!(
+        let text = get_request(&format!(
             "/callback?error={echo}&error_description={echo}&code=the-code-that-came&state={STATE}"
         ));
-        let Verdict::Refused(error, description) = judged(&text) else { panic!("{echo}") };
-        let error = refused(error, description, &expected());
+        let RedirectOutcome::Denied(error, description) = evaluate_request(&text) else { panic!("{echo}") };
+        let error = denied_error(error, description, &expected_response());
         assert_eq!((error.oauth_error(), error.oauth_description()), (Some("****"), Some("****")), "{error}");
     }
     for (word, status) in [
@@ -234,6 +252,6 @@ fn the_servers_words_become_the_error_without_the_state() {
         ("server_error", Status::Server),
         ("invalid_scope", Status::Denied),
     ] {
-        assert_eq!(refused(word.to_owned(), None, &expected()).status(), status, "{word}");
+        assert_eq!(denied_error(word.to_owned(), None, &expected_response()).status(), status, "{word}");
     }
 }

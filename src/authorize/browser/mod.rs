@@ -17,7 +17,7 @@ use crate::sys;
 
 /// `xdg-open` is a shell script that hands the URL on to others, and some of its versions were careless: no character
 /// that a shell knows leaves here, wherever the URL came from.
-const FOR_SHELLS: &AsciiSet = &CONTROLS
+const SHELL_METACHARACTERS: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'!')
     .add(b'"')
@@ -38,9 +38,9 @@ const FOR_SHELLS: &AsciiSet = &CONTROLS
 
 /// xdg-open's own way to say that there is no browser (its manual: "a required tool could not be found").
 #[cfg(not(any(windows, target_os = "macos")))]
-const NO_BROWSER: Option<i32> = Some(3);
+const NO_BROWSER_EXIT_CODE: Option<i32> = Some(3);
 #[cfg(any(windows, target_os = "macos"))]
-const NO_BROWSER: Option<i32> = None;
+const NO_BROWSER_EXIT_CODE: Option<i32> = None;
 
 /// The system's browser, and what this process has started of it.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Browser {
     #[must_use]
     pub fn system() -> Self {
         let (program, arguments): (OsString, &[&str]) = if cfg!(windows) {
-            (rundll32(), &["url.dll,FileProtocolHandler"])
+            (rundll32_path(), &["url.dll,FileProtocolHandler"])
         } else if cfg!(target_os = "macos") {
             ("/usr/bin/open".into(), &[])
         } else {
@@ -75,7 +75,7 @@ impl Browser {
     ///
     /// # Errors
     /// [`Status::Unsupported`] with `by_hand` as its consent URL where there is nothing to open it with.
-    pub fn open(&self, url: &Secret, by_hand: &str) -> Result<Opened<'_>> {
+    pub fn open(&self, url: &Secret, by_hand: &str) -> Result<BrowserProcess<'_>> {
         EndpointUrl::parse(url.reveal()).map_err(|why| {
             Error::new(Status::InvalidOption, "consent", format!("the URL to open {why}"))
                 .with_option("AuthURI")
@@ -83,17 +83,19 @@ impl Browser {
         if sys::is_secure_execution() {
             let why = "the process runs with privileges that its caller does not have (set-user-ID, set-group-ID), and \
                        the browser is found by the caller's environment";
-            return Err(self.missing(by_hand, why));
+            return Err(self.unavailable_error(by_hand, why));
         }
-        self.look_after(None);
-        let url = Secret::new(utf8_percent_encode(url.reveal(), FOR_SHELLS).to_string());
-        match self.start(&url) {
-            Ok(child) => Ok(Opened { browser: self, by_hand: by_hand.to_owned(), child: Some(child) }),
-            Err(error) => Err(self.missing(by_hand, &error.to_string())),
+        self.reap(None);
+        let url = Secret::new(utf8_percent_encode(url.reveal(), SHELL_METACHARACTERS).to_string());
+        match self.spawn(&url) {
+            Ok(child) => {
+                Ok(BrowserProcess { browser: self, manual_url: by_hand.to_owned(), child: Some(child) })
+            }
+            Err(error) => Err(self.unavailable_error(by_hand, &error.to_string())),
         }
     }
 
-    fn start(&self, url: &Secret) -> io::Result<Child> {
+    fn spawn(&self, url: &Secret) -> io::Result<Child> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).arg(url.reveal());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -104,7 +106,7 @@ impl Browser {
     }
 
     /// Lets go of those that have ended, and takes `another` in.
-    fn look_after(&self, another: Option<Child>) {
+    fn reap(&self, another: Option<Child>) {
         let mut running = self.lock();
         running.extend(another);
         // An error means that the host has seen to its end already, or wants to hear of none.
@@ -115,7 +117,7 @@ impl Browser {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn missing(&self, by_hand: &str, why: &str) -> Error {
+    fn unavailable_error(&self, by_hand: &str, why: &str) -> Error {
         let text = format!(
             "no browser could be opened with {}: {why}; open the consent URL on any machine where its RedirectURI leads \
              back here, or hand authgrant_authorize a function that shows it: {by_hand}",
@@ -125,7 +127,7 @@ impl Browser {
     }
 }
 
-fn rundll32() -> OsString {
+fn rundll32_path() -> OsString {
     let system = sys::env_var("SystemRoot").unwrap_or_else(|| "C:\\Windows".into());
     let mut path = std::path::PathBuf::from(system);
     path.push("System32");
@@ -135,13 +137,13 @@ fn rundll32() -> OsString {
 
 /// A URL that was handed to the browser.
 #[derive(Debug)]
-pub struct Opened<'a> {
+pub struct BrowserProcess<'a> {
     browser: &'a Browser,
-    by_hand: String,
+    manual_url: String,
     child: Option<Child>,
 }
 
-impl Opened<'_> {
+impl BrowserProcess<'_> {
     /// Whether the program still may have shown it: for [`Listener::wait_beside`](super::Listener::wait_beside).
     ///
     /// # Errors
@@ -150,9 +152,9 @@ impl Opened<'_> {
         let Some(child) = &mut self.child else { return Ok(()) };
         match child.try_wait() {
             Ok(None) => return Ok(()),
-            Ok(Some(status)) if says_no_browser(status) => {
+            Ok(Some(status)) if is_no_browser(status) => {
                 self.child = None;
-                return Err(self.browser.missing(&self.by_hand, "it found none"));
+                return Err(self.browser.unavailable_error(&self.manual_url, "it found none"));
             }
             // A failure of another kind says little: browsers that have shown the page end with all kinds of numbers.
             Ok(Some(_)) | Err(_) => {}
@@ -162,13 +164,13 @@ impl Opened<'_> {
     }
 }
 
-fn says_no_browser(status: ExitStatus) -> bool {
-    status.code().is_some() && status.code() == NO_BROWSER
+fn is_no_browser(status: ExitStatus) -> bool {
+    status.code().is_some() && status.code() == NO_BROWSER_EXIT_CODE
 }
 
-impl Drop for Opened<'_> {
+impl Drop for BrowserProcess<'_> {
     fn drop(&mut self) {
-        self.browser.look_after(self.child.take());
+        self.browser.reap(self.child.take());
     }
 }
 

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::page::Pages;
-use crate::authorize::authorization_response::{Arrival, Expected, Place};
-use crate::authorize::redirect_connection::Visitor;
-use crate::authorize::redirect_handler::Desk;
+use super::page::ResultPages;
+use crate::authorize::authorization_response::{AuthorizationResponse, ExpectedResponse, RedirectTarget};
+use crate::authorize::redirect_connection::RedirectConnection;
+use crate::authorize::redirect_handler::RedirectHandler;
 use crate::base::call::{CallContext, cancelled_error};
 use crate::base::error::{Error, Result, Status};
 use crate::base::log::LogLevel;
@@ -20,47 +20,56 @@ use crate::base::url::EndpointUrl;
 use crate::sys::{ForkSafeSocket, PollFd, wait_any};
 
 /// Visitors at once. A browser opens a few, some of them only in case.
-const CROWD: usize = 16;
+const MAX_CONNECTIONS: usize = 16;
 
 /// The longest that a wait goes on without asking whether the call was cancelled.
-const SLICE: Duration = Duration::from_millis(100);
+const CANCEL_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long the page of the end may take to get to the person.
-const FAREWELL: Duration = Duration::from_secs(2);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The sockets at RedirectURI. Bound from the start, so that no visit comes too early; closed when dropped.
 #[derive(Debug)]
-pub struct Listener {
+pub struct LoopbackListener {
     sockets: Vec<ForkSafeSocket<TcpListener>>,
-    place: Place,
-    shown: String,
+    target: RedirectTarget,
+    redirect_uri: String,
 }
 
-impl Listener {
+impl LoopbackListener {
     /// Listens at `redirect`; for `localhost` at 127.0.0.1 and at ::1, since a browser may choose either and whoever
     /// else held one of them could take the answer.
     ///
     /// # Errors
     /// [`Status::InvalidOption`] for a redirect that cannot be listened at, [`Status::Network`] for one that is taken.
     pub fn bind(redirect: &EndpointUrl) -> Result<Self> {
-        let port = listenable(redirect)?;
+        let port = listen_port(redirect)?;
         let mut sockets = Vec::new();
-        for (address, needed) in addresses(redirect.host()) {
+        for (address, needed) in listen_addresses(redirect.host()) {
             match listen(SocketAddr::new(address, port)) {
                 Ok(socket) => sockets.push(socket),
-                Err(error) if !needed && is_missing(&error) => {}
-                Err(error) => return Err(taken(redirect, SocketAddr::new(address, port), &error)),
+                Err(error) if !needed && is_address_unavailable(&error) => {}
+                Err(error) => return Err(bind_error(redirect, SocketAddr::new(address, port), &error)),
             }
         }
-        Ok(Self { sockets, place: Place::of(redirect), shown: redirect.without_query().to_owned() })
+        Ok(Self {
+            sockets,
+            target: RedirectTarget::from_url(redirect),
+            redirect_uri: redirect.without_query().to_owned(),
+        })
     }
 
     /// Waits for the visit that `expected` describes, and shows the person a page.
     ///
     /// # Errors
     /// The server's refusal; [`Status::Timeout`] at the call's deadline, [`Status::Cancelled`].
-    pub fn wait(&self, expected: &Expected, pages: &Pages, call: &CallContext) -> Result<Arrival> {
-        self.wait_beside(expected, pages, call, &mut || Ok(()))
+    pub fn wait(
+        &self,
+        expected: &ExpectedResponse,
+        pages: &ResultPages,
+        call: &CallContext,
+    ) -> Result<AuthorizationResponse> {
+        self.wait_with_check(expected, pages, call, &mut || Ok(()))
     }
 
     /// As [`wait`](Self::wait), asking `beside` several times a second whether there is still a point in it:
@@ -68,43 +77,43 @@ impl Listener {
     ///
     /// # Errors
     /// Those of [`wait`](Self::wait), and what `beside` says.
-    pub fn wait_beside(
+    pub fn wait_with_check(
         &self,
-        expected: &Expected,
-        pages: &Pages,
+        expected: &ExpectedResponse,
+        pages: &ResultPages,
         call: &CallContext,
         beside: &mut dyn FnMut() -> Result<()>,
-    ) -> Result<Arrival> {
-        call.log.log(LogLevel::Debug, || format!("waiting for the browser at {}", self.shown));
-        let mut hall = Hall {
-            desk: Desk::new(&self.place, expected, pages, call),
+    ) -> Result<AuthorizationResponse> {
+        call.log.log(LogLevel::Debug, || format!("waiting for the browser at {}", self.redirect_uri));
+        let mut hall = EventLoop {
+            handler: RedirectHandler::new(&self.target, expected, pages, call),
             listener: self,
             call,
-            visitors: Vec::new(),
-            full: false,
+            connections: Vec::new(),
+            at_capacity: false,
         };
         loop {
-            if let Some(outcome) = hall.ended() {
+            if let Some(outcome) = hall.poll_outcome() {
                 return outcome;
             }
             if call.cancel.is_cancelled() {
                 return Err(cancelled_error());
             }
-            if !hall.desk.is_done() {
+            if !hall.handler.is_completed() {
                 if call.deadline.is_past() {
-                    return Err(hall.desk.timeout(&self.shown));
+                    return Err(hall.handler.timeout_error(&self.redirect_uri));
                 }
                 beside()?;
             }
-            hall.pause()?;
-            hall.serve();
-            hall.admit();
+            hall.poll()?;
+            hall.drive_connections();
+            hall.accept_connections();
         }
     }
 }
 
 /// The port, if one can listen at `redirect`.
-fn listenable(redirect: &EndpointUrl) -> Result<u16> {
+fn listen_port(redirect: &EndpointUrl) -> Result<u16> {
     let wrong = |text: String| {
         Err(Error::new(
             Status::InvalidOption,
@@ -130,7 +139,7 @@ fn listenable(redirect: &EndpointUrl) -> Result<u16> {
 }
 
 /// Where to listen, and whether each is needed: a machine may have no IPv6.
-fn addresses(host: &str) -> Vec<(IpAddr, bool)> {
+fn listen_addresses(host: &str) -> Vec<(IpAddr, bool)> {
     match host.parse() {
         Ok(address) => vec![(address, true)],
         Err(_) => vec![(Ipv4Addr::LOCALHOST.into(), true), (Ipv6Addr::LOCALHOST.into(), false)],
@@ -156,7 +165,7 @@ fn listen(address: SocketAddr) -> io::Result<ForkSafeSocket<TcpListener>> {
 }
 
 /// Whether the machine has no such address.
-fn is_missing(error: &io::Error) -> bool {
+fn is_address_unavailable(error: &io::Error) -> bool {
     #[cfg(unix)]
     if error.raw_os_error() == Some(libc::EAFNOSUPPORT) {
         return true;
@@ -164,7 +173,7 @@ fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
 }
 
-fn taken(redirect: &EndpointUrl, address: SocketAddr, error: &io::Error) -> Error {
+fn bind_error(redirect: &EndpointUrl, address: SocketAddr, error: &io::Error) -> Error {
     let why = match error.kind() {
         io::ErrorKind::AddrInUse => {
             "the port is taken by another program, or by another login that is still waiting; end that one, or \
@@ -181,17 +190,17 @@ fn taken(redirect: &EndpointUrl, address: SocketAddr, error: &io::Error) -> Erro
 }
 
 /// Makes room for one more, at the cost of whoever has been silent for longest.
-fn make_room(visitors: &mut Vec<Visitor>) -> bool {
-    if visitors.len() < CROWD {
+fn evict_oldest_if_full(visitors: &mut Vec<RedirectConnection>) -> bool {
+    if visitors.len() < MAX_CONNECTIONS {
         return true;
     }
     // In the order in which they came.
-    let silent = visitors.iter().position(Visitor::is_reading);
+    let silent = visitors.iter().position(RedirectConnection::is_reading);
     silent.map(|longest| visitors.remove(longest)).is_some()
 }
 
 /// Whether an accept failed for a reason of that visitor's alone.
-fn is_passing(error: &io::Error) -> bool {
+fn is_transient(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
@@ -199,64 +208,66 @@ fn is_passing(error: &io::Error) -> bool {
 }
 
 /// Whoever is here, and the desk that they come to.
-struct Hall<'a> {
-    listener: &'a Listener,
+struct EventLoop<'a> {
+    listener: &'a LoopbackListener,
     call: &'a CallContext,
-    desk: Desk<'a>,
-    visitors: Vec<Visitor>,
+    handler: RedirectHandler<'a>,
+    connections: Vec<RedirectConnection>,
     /// Nobody more can be let in for now: all are being answered, or the process has no descriptor left.
-    full: bool,
+    at_capacity: bool,
 }
 
-impl Hall<'_> {
+impl EventLoop<'_> {
     /// The outcome, once there is one and the page of it was delivered as well as it can be.
-    fn ended(&mut self) -> Option<Result<Arrival>> {
-        let in_time = self.desk.done_since()?.elapsed() < FAREWELL && !self.call.deadline.is_past();
-        if in_time && !self.visitors.iter().all(Visitor::is_reading) {
+    fn poll_outcome(&mut self) -> Option<Result<AuthorizationResponse>> {
+        let in_time = self.handler.completed_at()?.elapsed() < FLUSH_TIMEOUT && !self.call.deadline.is_past();
+        if in_time && !self.connections.iter().all(RedirectConnection::is_reading) {
             return None;
         }
-        self.desk.take_outcome()
+        self.handler.take_outcome()
     }
 
     /// Waits until somebody moves, for a slice at most.
-    fn pause(&self) -> Result<()> {
-        let mut awaited: Vec<PollFd<'_>> = self.visitors.iter().map(Visitor::awaited).collect();
-        if !self.full {
+    fn poll(&self) -> Result<()> {
+        let mut awaited: Vec<PollFd<'_>> = self.connections.iter().map(RedirectConnection::poll_fd).collect();
+        if !self.at_capacity {
             awaited.extend(self.listener.sockets.iter().map(|socket| PollFd::readable(&**socket)));
         }
-        let left = self.call.deadline.remaining().unwrap_or(SLICE);
-        wait_any(&awaited, left.clamp(Duration::from_millis(1), SLICE)).map(drop).map_err(|error| {
-            let text = format!("waiting at {} failed: {error}", self.listener.shown);
-            Error::new(Status::Network, "consent", text)
-        })
+        let left = self.call.deadline.remaining().unwrap_or(CANCEL_POLL_INTERVAL);
+        wait_any(&awaited, left.clamp(Duration::from_millis(1), CANCEL_POLL_INTERVAL)).map(drop).map_err(
+            |error| {
+                let text = format!("waiting at {} failed: {error}", self.listener.redirect_uri);
+                Error::new(Status::Network, "consent", text)
+            },
+        )
     }
 
-    fn serve(&mut self) {
-        for visitor in &mut self.visitors {
-            visitor.step(&mut |read| self.desk.reply(read));
+    fn drive_connections(&mut self) {
+        for visitor in &mut self.connections {
+            visitor.drive(&mut |read| self.handler.respond(read));
         }
-        self.visitors.retain(|visitor| !visitor.is_gone());
+        self.connections.retain(|visitor| !visitor.is_closed());
     }
 
     /// Lets in who is at the door, and hears each at once: whoever has something to say has mostly said it by then.
-    fn admit(&mut self) {
-        self.full = false;
+    fn accept_connections(&mut self) {
+        self.at_capacity = false;
         for socket in &self.listener.sockets {
-            for _ in 0..CROWD {
-                if !make_room(&mut self.visitors) {
-                    self.full = true;
+            for _ in 0..MAX_CONNECTIONS {
+                if !evict_oldest_if_full(&mut self.connections) {
+                    self.at_capacity = true;
                     return;
                 }
                 match socket.accept() {
                     Ok((line, _)) => {
-                        let Ok(mut visitor) = Visitor::new(line) else { continue };
-                        visitor.step(&mut |read| self.desk.reply(read));
-                        self.visitors.push(visitor);
+                        let Ok(mut visitor) = RedirectConnection::new(line) else { continue };
+                        visitor.drive(&mut |read| self.handler.respond(read));
+                        self.connections.push(visitor);
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    Err(error) if is_passing(&error) => {}
+                    Err(error) if is_transient(&error) => {}
                     Err(_) => {
-                        self.full = true;
+                        self.at_capacity = true;
                         return;
                     }
                 }

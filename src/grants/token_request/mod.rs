@@ -298,7 +298,7 @@ impl<'a> TokenClient<'_, 'a> {
 
     /// An id token where the provider sends nothing else for what was asked.
     fn parse_id_token_only(&self, answer: &Answer) -> Option<TokenResponse> {
-        self.endpoint_config.profile.filter(|profile| profile.id_token_alone)?;
+        self.endpoint_config.profile.filter(|profile| profile.id_token_only)?;
         token_response::parse_id_token_only(answer)
     }
 

@@ -6,7 +6,7 @@ use crate::base::url::EndpointUrl;
 use crate::jwt::{JoseHeader, RawObject};
 use crate::key::Thumbprint;
 use crate::options::Name;
-use crate::provider::{Audience, Profile, ScopeIn, Use};
+use crate::provider::{Audience, JwtUse, Profile, ScopeLocation};
 
 /// Seconds from iat to exp where nobody says.
 const LIFETIME: u32 = 300;
@@ -26,7 +26,7 @@ impl Reader<'_> {
         let open = self.value(Name::AuthenticationMethod).is_none()
             || self.is(Name::AuthenticationMethod, "24")
             || self.is(Name::AuthenticationMethod, "OAuth2");
-        let authenticates = profile.is_some_and(|profile| profile.jwt == Use::Client);
+        let authenticates = profile.is_some_and(|profile| profile.jwt == JwtUse::ClientAuthentication);
         if open && authenticates && method == Method::JwtBearer { Method::ClientAssertion } else { method }
     }
 
@@ -37,7 +37,7 @@ impl Reader<'_> {
         let issuer = given.or_else(|| self.text(Name::ClientID).filter(|_| by_client_id));
         let issuer = issuer.or_else(|| self.need(Name::ClaimsIssuer));
         let subject = own.get_string("sub").or_else(|| self.text(Name::ClaimsSubject));
-        if profile.is_some_and(|profile| profile.keyed_issuer) && !own.contains_key("iss") {
+        if profile.is_some_and(|profile| profile.issuer_has_fingerprint) && !own.contains_key("iss") {
             let issuer = issuer.map(|issuer| account_and_user(&issuer));
             let own = issuer.as_deref().map(|issuer| before_fingerprint(issuer).to_owned());
             return Parties { subject: subject.or(own), issuer };
@@ -57,17 +57,17 @@ impl Reader<'_> {
         match profile.map_or(&Audience::TokenUrl, |profile| &profile.audience) {
             Audience::TokenUrl => token_url(),
             Audience::Host => Some(endpoint?.host().to_owned()),
-            Audience::Root => root(endpoint?),
-            Audience::RootWithSlash => Some(format!("{}/", root(endpoint?)?)),
-            Audience::RootAmong(known) => {
+            Audience::Origin => root(endpoint?),
+            Audience::OriginWithSlash => Some(format!("{}/", root(endpoint?)?)),
+            Audience::OriginAmong(known) => {
                 let root = root(endpoint?)?;
                 if known.contains(&root) { Some(root) } else { known.first().cloned() }
             }
             Audience::ClientId => self.text(Name::ClientID).or_else(|| self.text(Name::ClaimsIssuer)),
-            Audience::Text(text) => Some(text.clone()),
+            Audience::Literal(text) => Some(text.clone()),
             Audience::None => None,
-            Audience::GivenUnlessScope if has_scope => None,
-            Audience::Given | Audience::GivenUnlessScope => self.need(Name::ClaimsAudience),
+            Audience::ConfiguredUnlessScope if has_scope => None,
+            Audience::Configured | Audience::ConfiguredUnlessScope => self.need(Name::ClaimsAudience),
         }
     }
 
@@ -76,10 +76,10 @@ impl Reader<'_> {
         &self,
         endpoint: Option<&EndpointUrl>,
         profile: Option<&Profile>,
-        place: ScopeIn,
+        place: ScopeLocation,
     ) -> Option<String> {
         let wanted = self.scope_in(profile);
-        self.usual_scope(endpoint, profile).filter(|_| wanted == ScopeIn::Both || wanted == place)
+        self.usual_scope(endpoint, profile).filter(|_| wanted == ScopeLocation::Both || wanted == place)
     }
 
     /// The scope, else what is usual at the provider.
@@ -96,11 +96,11 @@ impl Reader<'_> {
         self.text(Name::Scope).or(usual)
     }
 
-    fn scope_in(&self, profile: Option<&Profile>) -> ScopeIn {
-        let said = [ScopeIn::Claim, ScopeIn::Parameter, ScopeIn::Both]
+    fn scope_in(&self, profile: Option<&Profile>) -> ScopeLocation {
+        let said = [ScopeLocation::Claim, ScopeLocation::Parameter, ScopeLocation::Both]
             .into_iter()
             .find(|place| self.is(Name::ScopeIn, &format!("{place:?}")));
-        said.or(profile.map(|profile| profile.scope_in)).unwrap_or(ScopeIn::Both)
+        said.or(profile.map(|profile| profile.scope_location)).unwrap_or(ScopeLocation::Both)
     }
 
     /// exp − iat. The user's own counts even where the provider refuses it.
@@ -115,7 +115,7 @@ impl Reader<'_> {
             return profile.and_then(|profile| profile.lifetime).unwrap_or(LIFETIME);
         };
         if let Some((profile, most)) = profile
-            .and_then(|profile| Some((profile, profile.longest_lifetime?)))
+            .and_then(|profile| Some((profile, profile.max_lifetime?)))
             .filter(|(_, most)| given > *most)
         {
             let text = format!("makes {given} s; {} refuses assertions of more than {most} s", profile.name);
@@ -134,7 +134,7 @@ impl Reader<'_> {
         let named = NAMES_OF_A_KEY.iter().any(|name| *name != "kid" && header.additional.contains_key(name));
         let shared = self.signer.is_none() && self.value(Name::JWTSecret).is_some();
         if header.cert_headers.is_empty() && !named && !shared {
-            let wanted = profile.thumbprints.iter().filter_map(|name| Thumbprint::called(name));
+            let wanted = profile.cert_headers.iter().filter_map(|name| Thumbprint::called(name));
             header.cert_headers.extend(wanted);
         }
     }
@@ -146,22 +146,22 @@ impl Reader<'_> {
         let named = self.value(Name::JWTKeyID).is_some()
             || !header.cert_headers.is_empty()
             || NAMES_OF_A_KEY.iter().any(|name| header.additional.contains_key(name));
-        if profile.needs_key_id && !named {
+        if profile.requires_key_id && !named {
             let text = format!("is not given; {provider} finds the key by it");
             self.warn(Name::JWTKeyID, &text);
         }
-        for claim in profile.needs_claims.iter().filter(|claim| !own.contains_key(claim)) {
+        for claim in profile.required_claims.iter().filter(|claim| !own.contains_key(claim)) {
             let text = format!("has no {claim}, without which {provider} refuses the assertion");
             self.warn(Name::ClaimsAdditional, &text);
         }
         let scope = self.text(Name::Scope);
         let lacks =
             |wanted: &String| scope.as_ref().is_some_and(|scope| !scope.split(' ').any(|one| one == wanted));
-        for wanted in profile.needs_scopes.iter().filter(|wanted| lacks(wanted)) {
+        for wanted in profile.required_scopes.iter().filter(|wanted| lacks(wanted)) {
             let text = format!("has no {wanted}, without which {provider} takes no JWT for a user");
             self.warn(Name::Scope, &text);
         }
-        if self.scope_in(Some(profile)) == ScopeIn::None && self.value(Name::Scope).is_some() {
+        if self.scope_in(Some(profile)) == ScopeLocation::None && self.value(Name::Scope).is_some() {
             let text = format!("is not sent: {provider} has no place for it; ScopeIn=Parameter sends it");
             self.warn(Name::Scope, &text);
         }
@@ -182,7 +182,7 @@ impl Reader<'_> {
         let id = self.text(Name::ClientID);
         let id = id.or_else(|| self.text(Name::ClaimsIssuer).filter(|_| by_issuer));
         let secret = self.secret(Name::ClientSecret);
-        if !rule.needed && secret.is_none() {
+        if !rule.required && secret.is_none() {
             return None;
         }
         let (id, secret) = (
@@ -227,7 +227,7 @@ fn before_fingerprint(issuer: &str) -> &str {
 
 /// Whether the key's fingerprint is still to be written behind the issuer.
 pub(super) fn lacks_fingerprint(issuer: &str, profile: Option<&Profile>) -> bool {
-    profile.is_some_and(|profile| profile.keyed_issuer) && !issuer.contains("SHA256:")
+    profile.is_some_and(|profile| profile.issuer_has_fingerprint) && !issuer.contains("SHA256:")
 }
 
 #[cfg(test)]

@@ -180,7 +180,7 @@ fn snowflakes_names_are_put_in_capitals_and_the_fingerprint_is_left_to_the_key()
 #[test]
 fn a_profile_of_a_name_alone_is_no_hosts() {
     for name in ["keycloak", "hydra", "zitadel", "smart-backend", "auth0"] {
-        assert!(provider::by_name(name).unwrap().hosts.is_empty(), "{name}");
+        assert!(provider::find_by_name(name).unwrap().hosts.is_empty(), "{name}");
     }
 }
 

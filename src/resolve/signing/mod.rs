@@ -10,7 +10,7 @@ use crate::base::url::EndpointUrl;
 use crate::jwt::{JoseHeader, RawObject};
 use crate::key::{KeyOrigin, KeySource, Purpose, Thumbprint, Uri};
 use crate::options::{Kind, Name, Origin};
-use crate::provider::{Profile, ScopeIn};
+use crate::provider::{Profile, ScopeLocation};
 use crate::resolve::profile_defaults::{Parties, lacks_fingerprint};
 
 /// Headers that would have the server look for its rules or its key in the assertion itself.
@@ -59,7 +59,7 @@ impl Reader<'_> {
         let mut header = self.assertion_header();
         self.complete(&mut header, profile);
         let key = self.key_source(&header);
-        let scope = self.scope(endpoint, profile, ScopeIn::Claim);
+        let scope = self.scope(endpoint, profile, ScopeLocation::Claim);
         let has_scope = scope.is_some() || additional.contains_key("scope");
         let audience = additional.get_string("aud").or_else(|| self.text(Name::ClaimsAudience));
         let audience = audience.or_else(|| self.default_audience(endpoint, profile, has_scope));
@@ -75,7 +75,7 @@ impl Reader<'_> {
             audience,
             scope,
             scope_is_array: profile.is_some_and(|profile| profile.scope_is_array),
-            backdated: profile.and_then(|profile| profile.backdated),
+            backdated: profile.and_then(|profile| profile.iat_backdate_secs),
             lifetime,
             additional,
         })

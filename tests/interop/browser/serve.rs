@@ -6,7 +6,7 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use authgrant::authorize::{Expected, Listener, Pages};
+use authgrant::authorize::{ExpectedResponse, LoopbackListener, ResultPages};
 use authgrant::base::call::CallContext;
 use authgrant::base::secret::Secret;
 use authgrant::base::url::EndpointUrl;
@@ -18,16 +18,17 @@ fn main() {
     let port =
         TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
     let redirect = format!("http://localhost:{port}/callback");
-    let listener = Listener::bind(&EndpointUrl::parse(&redirect).expect("a URL")).expect("a listener");
+    let listener =
+        LoopbackListener::bind(&EndpointUrl::parse(&redirect).expect("a URL")).expect("a listener");
     println!("{redirect}");
-    let expected = Expected {
+    let expected = ExpectedResponse {
         state: Secret::new(state),
         issuers: Vec::new(),
-        server: "as.example".to_owned(),
-        wants_code: true,
+        server_host: "as.example".to_owned(),
+        requires_code: true,
     };
     let call = CallContext::with_timeout(Duration::from_secs(60), "ConsentTimeout");
-    match listener.wait(&expected, &Pages::new(application.as_deref()), &call) {
+    match listener.wait(&expected, &ResultPages::new(application.as_deref()), &call) {
         Ok(arrival) => println!("code {}", arrival.code.map_or(0, |code| code.reveal().len())),
         Err(error) => println!("{} {error}", error.status().name()),
     }
