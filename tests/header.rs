@@ -28,7 +28,7 @@ fn the_committed_header_is_what_the_source_says() {
 
 #[test]
 fn the_options_page_is_what_the_table_says() {
-    assert_up_to_date(&root().join("docs/options.md"), &authgrant::options::table::as_markdown());
+    assert_up_to_date(&root().join("docs/options.md"), &authgrant::options::table::to_markdown());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use authgrant::base::error::Error;
 use authgrant::base::sanitize::is_unsafe;
 use authgrant::ffi::status::*;
 use authgrant::options::Environment;
-use authgrant::options::table::{Definition, Kind, TABLE};
+use authgrant::options::table::{OptionSpec, OptionType, TABLE};
 use serde_json::Value;
 use support::c_api::{Connection, Failure, Lines, open, open_in};
 
@@ -138,9 +138,9 @@ impl Texts {
     }
 }
 
-fn value_of(definition: &Definition, value: &str) -> String {
-    match definition.kind {
-        Kind::MethodUrl => format!("POST {value}"),
+fn value_of(definition: &OptionSpec, value: &str) -> String {
+    match definition.option_type {
+        OptionType::MethodUrl => format!("POST {value}"),
         _ => value.to_owned(),
     }
 }
@@ -241,10 +241,9 @@ fn credentials_in_a_url_are_shown_nowhere() {
     let mut leaks = Vec::new();
     // A name and a path, which are looked up when the connection is opened.
     let sources = ["DSN", "FILEDSN"];
-    for definition in TABLE
-        .iter()
-        .filter(|definition| definition.kind != Kind::Secret && !sources.contains(&definition.name))
-    {
+    for definition in TABLE.iter().filter(|definition| {
+        definition.option_type != OptionType::Secret && !sources.contains(&definition.name)
+    }) {
         for url in [
             "https://jo:hunter2word@h.example/p",
             "http://jo:hunter2word@127.0.0.1:8080/p",

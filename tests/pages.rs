@@ -100,7 +100,7 @@ fn what_is_not_there_is_not_found() {
         "tests/pages.rs::is_there",
         "tests/no_such_file.rs::each_named_test_exists",
         "src/lib.rs::config::tests::no_such_test",
-        "src/lib.rs::no_such_module::tests::every_fault_is_told_at_once",
+        "src/lib.rs::no_such_module::tests::all_errors_are_reported_together",
         "tests/interop/test_interop.py::test_no_such",
         "each_named_test_exists",
     ] {

@@ -423,7 +423,7 @@ fn every_example_is_a_connection_string_without_fault_or_warning() {
         assert!(warnings.is_empty(), "{example}: {warnings:?}");
         let wanted = matches!(config.flow, authgrant::resolve::Flow::SignedJwt(_));
         assert_eq!(profile.jwt == JwtUse::AccessToken, wanted, "{example}");
-        if let authgrant::resolve::Flow::Exchange(exchange) = &config.flow {
+        if let authgrant::resolve::Flow::TokenEndpoint(exchange) = &config.flow {
             assert_eq!(exchange.profile.map(|known| &known.name), Some(&profile.name), "{example}");
         }
     }

@@ -42,7 +42,7 @@ fn readings() -> Vec<(&'static str, bool)> {
         ("HOME", open("DSN=at-home").is_ok()),
         ("ODBCSYSINI", open("DSN=of-system").is_ok()),
         ("FILEDSNPATH", open("FILEDSN=named").is_ok()),
-        ("HTTPS_PROXY", proxies.proxies().proxy.is_some()),
+        ("HTTPS_PROXY", proxies.proxy_env().proxy.is_some()),
         ("SSL_CERT_FILE", trusted.status != AUTHGRANT_TLS),
         ("env:", referred.is_ok()),
         ("PATH", browser_is_started()),

@@ -8,14 +8,14 @@ use super::pkce::CHALLENGE_METHOD;
 use crate::base::secret::Secret;
 use crate::net::urlencoded::encode;
 use crate::provider::ConsentType;
-use crate::resolve::Consent;
+use crate::resolve::AuthorizationRequest;
 
 /// The URL by which a person consents, ready to open: for themselves, or as an administrator of another organisation for
 /// all of its users (DocuSign: `openid` is what the code that comes back is good for). An endpoint for nothing but an
 /// administrator's consent (Entra's `adminconsent`) is asked for no code, so it gets no `response_type`.
 #[must_use]
-pub fn build_authorization_url(consent: &Consent) -> String {
-    let kind = (consent.kind != ConsentType::Admin).then_some("code");
+pub fn build_authorization_url(consent: &AuthorizationRequest) -> String {
+    let kind = (consent.consent_type != ConsentType::Admin).then_some("code");
     let parameters = [
         ("response_type", kind),
         ("scope", consent.scope.as_deref()),
@@ -54,17 +54,17 @@ fn append_query(endpoint: &str, parameters: &[(&str, &str)]) -> String {
 mod tests {
     use super::*;
 
-    fn docusign_request() -> Consent {
-        Consent {
-            kind: ConsentType::Individual,
+    fn docusign_request() -> AuthorizationRequest {
+        AuthorizationRequest {
+            consent_type: ConsentType::Individual,
             endpoint: "https://account-d.docusign.com/oauth/auth".to_owned(),
             client_id: "1a2b3c4d5e_6f7g8h9g".to_owned(),
             scope: Some("signature impersonation".to_owned()),
             admin_scope: None,
             redirect_uri: "http://localhost:3000".to_owned(),
-            redeems: false,
-            issuers: Vec::new(),
-            application: None,
+            exchanges_code: false,
+            allowed_issuers: Vec::new(),
+            application_name: None,
             timeout: std::time::Duration::from_secs(300),
         }
     }
@@ -80,8 +80,8 @@ mod tests {
 
     #[test]
     fn external_admin_url_has_admin_consent_scope() {
-        let consent = Consent {
-            kind: ConsentType::ExternalAdmin,
+        let consent = AuthorizationRequest {
+            consent_type: ConsentType::ExternalAdmin,
             scope: Some("openid".to_owned()),
             admin_scope: Some("signature impersonation".to_owned()),
             ..docusign_request()
@@ -96,8 +96,8 @@ mod tests {
 
     #[test]
     fn admin_url_has_no_response_type() {
-        let consent = Consent {
-            kind: ConsentType::Admin,
+        let consent = AuthorizationRequest {
+            consent_type: ConsentType::Admin,
             endpoint: "https://login.microsoftonline.com/t/v2.0/adminconsent".to_owned(),
             client_id: "id".to_owned(),
             scope: Some("https://graph.microsoft.com/.default".to_owned()),
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn url_without_scope_omits_parameter() {
-        let consent = Consent { scope: None, ..docusign_request() };
+        let consent = AuthorizationRequest { scope: None, ..docusign_request() };
         assert!(build_authorization_url(&consent).ends_with(
             "?response_type=code&client_id=1a2b3c4d5e_6f7g8h9g&redirect_uri=http%3A%2F%2Flocalhost%3A3000"
         ));
@@ -121,8 +121,10 @@ mod tests {
 
     #[test]
     fn endpoint_query_is_preserved() {
-        let consent =
-            Consent { endpoint: "https://a.example/auth?tenant=b".to_owned(), ..docusign_request() };
+        let consent = AuthorizationRequest {
+            endpoint: "https://a.example/auth?tenant=b".to_owned(),
+            ..docusign_request()
+        };
         assert!(
             build_authorization_url(&consent)
                 .starts_with("https://a.example/auth?tenant=b&response_type=code&")

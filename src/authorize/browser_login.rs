@@ -9,7 +9,7 @@ use crate::base::error::{Error, Result, Status};
 use crate::base::secret::Secret;
 use crate::base::url::EndpointUrl;
 use crate::provider::ConsentType;
-use crate::resolve::Consent;
+use crate::resolve::AuthorizationRequest;
 
 /// Shows a URL to the person; anything but 0 is the number of a failure.
 pub type ShowUrlFn<'a> = dyn Fn(&str) -> i32 + 'a;
@@ -29,7 +29,7 @@ pub struct AuthorizationResult {
 /// [`Status::InvalidOption`] for a RedirectURI that cannot be listened to, [`Status::Unsupported`] where nothing shows the
 /// URL, [`Status::Denied`], [`Status::Timeout`], [`Status::Cancelled`].
 pub fn authorize_in_browser(
-    consent: &Consent,
+    consent: &AuthorizationRequest,
     show: Option<&ShowUrlFn<'_>>,
     browser: &Browser,
     call: &CallContext,
@@ -38,17 +38,17 @@ pub fn authorize_in_browser(
     let server = parse_option_url("AuthURI", &consent.endpoint)?.host().to_owned();
     let listener = LoopbackListener::bind(&redirect)?;
     let (by_hand, proof) = (build_authorization_url(consent), Pkce::random()?);
-    let wants_code = consent.kind != ConsentType::Admin;
+    let wants_code = consent.consent_type != ConsentType::Admin;
     let expected = ExpectedResponse {
         state: random_state()?,
-        issuers: consent.issuers.clone(),
+        issuers: consent.allowed_issuers.clone(),
         server_host: server,
         requires_code: wants_code,
     };
-    let challenge = consent.redeems.then(|| proof.challenge());
+    let challenge = consent.exchanges_code.then(|| proof.challenge());
     let full = add_state(&by_hand, &expected.state, challenge);
-    let pages = ResultPages::new(consent.application.as_deref());
-    let logs_in = consent.redeems && consent.kind == ConsentType::Individual;
+    let pages = ResultPages::new(consent.application_name.as_deref());
+    let logs_in = consent.exchanges_code && consent.consent_type == ConsentType::Individual;
     let pages = if logs_in { pages.for_login() } else { pages };
     let arrival = match show {
         Some(show) => {

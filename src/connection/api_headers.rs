@@ -5,7 +5,7 @@ use std::ffi::CString;
 use zeroize::Zeroizing;
 
 use crate::base::error::{Error, Result, Status};
-use crate::resolve::Header;
+use crate::resolve::HttpHeader;
 use crate::sys::SharedRef;
 use crate::token::TokenHandle;
 
@@ -24,7 +24,7 @@ impl ApiHeaders {
     ///
     /// # Errors
     /// [`Status::InvalidOption`] for a header that C cannot hold.
-    pub fn new(lease: SharedRef<TokenHandle>, more: &[Header]) -> Result<Self> {
+    pub fn new(lease: SharedRef<TokenHandle>, more: &[HttpHeader]) -> Result<Self> {
         let mut bearer = Zeroizing::new(b"Bearer ".to_vec());
         bearer.extend_from_slice(lease.token().value().to_bytes());
         let mut headers = Self { entries: vec![to_c_header("Authorization", &bearer)?], token: Some(lease) };
@@ -36,14 +36,14 @@ impl ApiHeaders {
     ///
     /// # Errors
     /// [`Status::InvalidOption`] for a header that C cannot hold.
-    pub fn without_token(own: &[Header], more: &[Header]) -> Result<Self> {
+    pub fn without_token(own: &[HttpHeader], more: &[HttpHeader]) -> Result<Self> {
         let mut headers = Self { entries: Vec::new(), token: None };
         headers.append_missing(own)?;
         headers.append_missing(more)?;
         Ok(headers)
     }
 
-    fn append_missing(&mut self, more: &[Header]) -> Result<()> {
+    fn append_missing(&mut self, more: &[HttpHeader]) -> Result<()> {
         for header in more {
             let name = header.name.as_bytes();
             if !self.entries.iter().any(|(known, _)| known.to_bytes().eq_ignore_ascii_case(name)) {

@@ -9,7 +9,7 @@ use crate::base::call::CallContext;
 use crate::base::error::{Error, Result, Status};
 use crate::base::policy::{Policy, Restriction};
 use crate::grants;
-use crate::resolve::{self, Config, Exchange, Grant};
+use crate::resolve::{self, Config, Grant, TokenEndpointConfig};
 use crate::token::AccessToken;
 
 impl Connection {
@@ -19,7 +19,7 @@ impl Connection {
     /// What the URL lacks.
     pub fn consent_url(&self) -> Result<String> {
         let snapshot = self.snapshot.load_revalidated();
-        Ok(authorize::build_authorization_url(&resolve::resolve_consent(
+        Ok(authorize::build_authorization_url(&resolve::resolve_authorization_request(
             snapshot.options(),
             snapshot.signer.as_ref(),
         )?))
@@ -36,10 +36,10 @@ impl Connection {
         }
         let snapshot = self.snapshot.load_revalidated();
         let authorization = resolve::resolve_authorization(snapshot.options(), snapshot.signer.as_ref())?;
-        let (consent, config) = (&authorization.consent, snapshot.config()?);
+        let (consent, config) = (&authorization.request, snapshot.config()?);
         let person = self.register_call(CallContext::with_timeout(consent.timeout, "ConsentTimeout"));
         let visit = authorize::authorize_in_browser(consent, show, &self.process().browser, &person)?;
-        if let Some(exchange) = &authorization.exchange {
+        if let Some(exchange) = &authorization.token_endpoint {
             self.exchange_code(exchange, &visit, &snapshot, config)?;
         }
         if config.flow.login().is_none() {
@@ -56,7 +56,7 @@ impl Connection {
     /// Exchanges the code of a visit: for the connection's own token, or to hear who has consented.
     fn exchange_code(
         &self,
-        exchange: &Exchange,
+        exchange: &TokenEndpointConfig,
         visit: &AuthorizationResult,
         snapshot: &Snapshot,
         config: &Config,

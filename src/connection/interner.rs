@@ -19,7 +19,7 @@ fn interned() -> &'static Mutex<HashMap<CacheKey, Weak<Snapshot>>> {
 
 /// A snapshot that is equal to `fresh` and still good, else `fresh` itself.
 pub(super) fn intern(mut fresh: Snapshot, process: Option<&'static Process>) -> Arc<Snapshot> {
-    if fresh.signer.is_some() || !fresh.options_as_given.stand_alone() {
+    if fresh.signer.is_some() || !fresh.options_as_given.is_self_contained() {
         return Arc::new(fresh);
     }
     let subject = (sys::effective_user_id(), &fresh.options_as_given, fresh.policy());

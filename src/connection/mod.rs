@@ -225,7 +225,7 @@ impl Connection {
             }
             _ => Vec::new(),
         };
-        snapshot.options_as_given.completed(secrets, &instead)
+        snapshot.options_as_given.completed_connection_string(secrets, &instead)
     }
 
     /// Who is told of refresh tokens that take the place of others.
@@ -388,7 +388,7 @@ impl Connection {
             let logoff = config.logoff.as_ref().map(|logoff| logoff.endpoint.as_str());
             CacheKey::digest(
                 &self.process().cache_key_secret,
-                &(user, &config.flow, &config.given, logoff, alone),
+                &(user, &config.flow, &config.preset_token, logoff, alone),
             )
         };
         if !self.has_private_cache(config) && !has_callback_signer(config) {
@@ -402,14 +402,14 @@ impl Connection {
     /// Whether what it gets is for no other connection: equal options do not name the person who logged in, whose token was
     /// given or who consented for others.
     fn has_private_cache(&self, config: &Config) -> bool {
-        config.alone || config.flow.is_personal() || self.state().login_state.has_id_token()
+        config.private_cache || config.flow.is_user_bound() || self.state().login_state.has_id_token()
     }
 
     pub(crate) fn begin_call(&self, config: &Config, wishes: CallOptions) -> CallContext {
         let person = config
-            .consent
+            .authorization_request
             .as_ref()
-            .filter(|_| config.flow.login().is_some_and(|login| login.prompts) && !wishes.no_prompt);
+            .filter(|_| config.flow.login().is_some_and(|login| login.may_prompt) && !wishes.no_prompt);
         let call = match (wishes.timeout, config.login_timeout, person) {
             (Some(timeout), ..) => CallContext::with_timeout(timeout, "the call's timeout"),
             (None, Some(timeout), None) => CallContext::with_timeout(timeout, "LoginTimeout"),

@@ -15,7 +15,7 @@ use crate::base::error::{Error, Result};
 use crate::base::policy::Policy;
 use crate::connection::interner;
 use crate::key::HostSigner;
-use crate::options::{Options, Seen};
+use crate::options::{FileDependencies, Options};
 use crate::process::Process;
 use crate::resolve::{self, Config, Flow, Resolution};
 use crate::sys::{self, StripedSlots};
@@ -73,22 +73,22 @@ struct MemoizedCacheKey {
 struct Resolved {
     /// As they hold, with what stands outside of them.
     options: Options,
-    dependencies: Seen,
+    dependencies: FileDependencies,
     resolution: Resolution,
 }
 
 impl Resolved {
     fn resolve(said: &Options, signer: Option<&HostSigner>, policy: Policy) -> Self {
-        let mut seen = Seen::nothing();
-        let mut options = said.dereferenced(policy, signer.is_some(), &mut seen);
+        let mut seen = FileDependencies::empty();
+        let mut options = said.resolve_secret_refs(policy, signer.is_some(), &mut seen);
         // What stands beside a key that does not sign is another's.
-        let own = if signer.is_some() { None } else { resolve::own_key(&options, policy) };
+        let own = if signer.is_some() { None } else { resolve::resolve_signing_key(&options, policy) };
         if let Some(own) = own {
-            options.hear_key_file(&own.source, own.exchanges, policy, &mut seen);
+            options.apply_key_file(&own.source, own.uses_token_endpoint, policy, &mut seen);
         }
-        let resolution = resolve::resolve_under(&options, signer, policy);
+        let resolution = resolve::resolve_with(&options, signer, policy);
         if resolution.config.is_ok() {
-            seen.nothing_is_missing();
+            seen.discard_files_without_metadata();
         }
         Self { options, dependencies: seen, resolution }
     }
@@ -121,7 +121,7 @@ impl Snapshot {
 
     /// Whether what was read for them is as it was then.
     pub(super) fn is_current(&self) -> bool {
-        self.resolved.get().is_none_or(|understood| understood.dependencies.is_of_now())
+        self.resolved.get().is_none_or(|understood| understood.dependencies.is_unchanged())
     }
 
     /// Under which they were understood.

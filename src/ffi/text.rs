@@ -121,7 +121,7 @@ fn encode_utf32(character: char) -> Vec<u8> {
 pub extern "C" fn authgrant_option_table() -> *const c_char {
     guard!(or c"[]".as_ptr(), {
         static TABLE: OnceBox<CString> = OnceBox::new();
-        TABLE.get_or_init(|| Box::new(CString::new(table::as_json()).unwrap_or_default())).as_ptr()
+        TABLE.get_or_init(|| Box::new(CString::new(table::to_json()).unwrap_or_default())).as_ptr()
     })
 }
 

@@ -6,7 +6,7 @@ use crate::base::clock::Clock;
 use crate::base::error::{Error, Result, Status};
 use crate::base::secret::Secret;
 use crate::grants::{GrantContext, build_local_token};
-use crate::resolve::Given;
+use crate::resolve::PresetToken;
 use crate::token::{AccessToken, unverified_jwt_exp};
 
 pub(super) fn fetch(token: &Secret, end: Option<i64>, context: &GrantContext<'_>) -> Result<AccessToken> {
@@ -22,9 +22,9 @@ pub(super) fn fetch(token: &Secret, end: Option<i64>, context: &GrantContext<'_>
 
 /// The token that was given beside something that can renew it, if it is known when it ends.
 #[must_use]
-pub fn initial_token(given: &Given, clock: &dyn Clock, identity: CacheKey) -> Option<AccessToken> {
+pub fn initial_token(given: &PresetToken, clock: &dyn Clock, identity: CacheKey) -> Option<AccessToken> {
     let token = given.token.as_ref()?;
-    let end = given.end.or_else(|| unverified_jwt_exp(token.reveal()))?;
+    let end = given.expires_at.or_else(|| unverified_jwt_exp(token.reveal()))?;
     build_local_token(token.reveal(), Some(end), clock, identity).ok()
 }
 

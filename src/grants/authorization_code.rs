@@ -7,13 +7,13 @@ use crate::base::error::{Error, Result, Status};
 use crate::base::secret::Secret;
 use crate::grants::token_request::{self, RetryPolicy, TokenRequest};
 use crate::grants::{GrantContext, refresh_token};
-use crate::resolve::{Consent, Exchange, Login};
+use crate::resolve::{AuthorizationRequest, Login, TokenEndpointConfig};
 use crate::token::AccessToken;
 
 pub(super) fn fetch(
-    exchange: &Exchange,
+    exchange: &TokenEndpointConfig,
     login: &Login,
-    consent: Option<&Consent>,
+    consent: Option<&AuthorizationRequest>,
     context: &GrantContext<'_>,
 ) -> Result<AccessToken> {
     let ended = match refresh_token::get_current(exchange, context) {
@@ -26,7 +26,7 @@ pub(super) fn fetch(
     if let Some(code) = login.code.as_ref().filter(|code| context.login_state.consume_code(code)) {
         return exchange_code(exchange, login, code, None, context);
     }
-    match consent.filter(|_| login.prompts && context.may_prompt) {
+    match consent.filter(|_| login.may_prompt && context.may_prompt) {
         Some(consent) => {
             context.call.check()?;
             let visit = authorize::authorize_in_browser(
@@ -43,7 +43,7 @@ pub(super) fn fetch(
 
 /// Exchanges the code that a visit brought.
 pub(super) fn exchange_redirect_code(
-    exchange: &Exchange,
+    exchange: &TokenEndpointConfig,
     login: &Login,
     visit: &AuthorizationResult,
     context: &GrantContext<'_>,
@@ -54,12 +54,16 @@ pub(super) fn exchange_redirect_code(
     exchange_code(exchange, login, code, Some(&visit.verifier), context)
 }
 
-fn refresh(exchange: &Exchange, token: &Secret, context: &GrantContext<'_>) -> Result<AccessToken> {
+fn refresh(
+    exchange: &TokenEndpointConfig,
+    token: &Secret,
+    context: &GrantContext<'_>,
+) -> Result<AccessToken> {
     token_request::request_token(exchange, context, &|_| Ok(refresh_token::build_request(exchange, token)))
 }
 
 fn exchange_code(
-    exchange: &Exchange,
+    exchange: &TokenEndpointConfig,
     login: &Login,
     code: &Secret,
     verifier: Option<&Secret>,
@@ -78,7 +82,7 @@ fn exchange_code(
 }
 
 fn build_request<'a>(
-    exchange: &'a Exchange,
+    exchange: &'a TokenEndpointConfig,
     login: &'a Login,
     code: &Secret,
     verifier: Option<&Secret>,
@@ -100,14 +104,14 @@ fn build_request<'a>(
 }
 
 /// A person needs longer than a server: their time is ConsentTimeout, unless the caller's own is shorter.
-fn with_consent_timeout(consent: &Consent, context: &GrantContext<'_>) -> CallContext {
+fn with_consent_timeout(consent: &AuthorizationRequest, context: &GrantContext<'_>) -> CallContext {
     context.call.capped(consent.timeout, "ConsentTimeout")
 }
 
 fn login_required_error(
-    exchange: &Exchange,
+    exchange: &TokenEndpointConfig,
     login: &Login,
-    consent: Option<&Consent>,
+    consent: Option<&AuthorizationRequest>,
     context: &GrantContext<'_>,
 ) -> Error {
     let ways = "call authgrant_authorize, or set EnableLoginPrompt=1 or another OAuthCode";

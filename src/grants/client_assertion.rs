@@ -6,31 +6,33 @@ use crate::base::file::{ConfiguredPath, LoosePermissions};
 use crate::base::secret::Secret;
 use crate::grants::token_request::{RetryPolicy, TokenRequest, describe_claims};
 use crate::grants::{GrantContext, signed_jwt};
-use crate::resolve::{AssertionSource, Exchange};
+use crate::resolve::{AssertionSource, TokenEndpointConfig};
 use crate::token::unverified_jwt_exp;
 
 pub(super) const CLIENT_ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 pub(super) fn build_request<'a>(
-    exchange: &'a Exchange,
+    exchange: &'a TokenEndpointConfig,
     source: &'a AssertionSource,
     client_id: Option<&str>,
     ahead: i64,
     context: &GrantContext<'_>,
 ) -> Result<TokenRequest<'a>> {
     let assertion = match source {
-        AssertionSource::Signed(signing) => {
+        AssertionSource::SignedHere(signing) => {
             signed_jwt::sign_before_deadline(signing, ahead, context)?.into_text()
         }
-        AssertionSource::Given(assertion) => assertion.clone(),
-        AssertionSource::File { file, guarded } => read_assertion_file(file, *guarded, context.warn)?,
+        AssertionSource::Literal(assertion) => assertion.clone(),
+        AssertionSource::File { file, require_private_file: guarded } => {
+            read_assertion_file(file, *guarded, context.warn)?
+        }
     };
     let sent = Box::new(|| match source {
-        AssertionSource::Signed(signing) => describe_claims(signing, exchange),
-        AssertionSource::Given(_) => describe_source("ClientAssertion", exchange),
+        AssertionSource::SignedHere(signing) => describe_claims(signing, exchange),
+        AssertionSource::Literal(_) => describe_source("ClientAssertion", exchange),
         AssertionSource::File { file, .. } => describe_source(&file.to_string(), exchange),
     });
-    let signed = matches!(source, AssertionSource::Signed(_));
+    let signed = matches!(source, AssertionSource::SignedHere(_));
     if !signed {
         check_expiry(source, &assertion, context.process.clock.as_ref())?;
     }
@@ -56,15 +58,17 @@ pub(super) fn load_presigned_assertion(
     warn: &dyn Fn(Error),
 ) -> Result<Option<Secret>> {
     let assertion = match source {
-        AssertionSource::Signed(_) => return Ok(None),
-        AssertionSource::Given(assertion) => assertion.clone(),
-        AssertionSource::File { file, guarded } => read_assertion_file(file, *guarded, warn)?,
+        AssertionSource::SignedHere(_) => return Ok(None),
+        AssertionSource::Literal(assertion) => assertion.clone(),
+        AssertionSource::File { file, require_private_file: guarded } => {
+            read_assertion_file(file, *guarded, warn)?
+        }
     };
     check_expiry(source, &assertion, clock)?;
     Ok(Some(assertion))
 }
 
-fn describe_source(source: &str, exchange: &Exchange) -> String {
+fn describe_source(source: &str, exchange: &TokenEndpointConfig) -> String {
     format!("it came from {source}, the token URL was {}", exchange.endpoint.without_query())
 }
 

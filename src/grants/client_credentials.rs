@@ -3,9 +3,9 @@
 use crate::base::sanitize;
 use crate::base::secret::Secret;
 use crate::grants::token_request::{RetryPolicy, TokenRequest};
-use crate::resolve::Exchange;
+use crate::resolve::TokenEndpointConfig;
 
-pub(super) fn build_request(exchange: &Exchange) -> TokenRequest<'_> {
+pub(super) fn build_request(exchange: &TokenEndpointConfig) -> TokenRequest<'_> {
     let id = exchange.client.as_ref().map_or("", |client| client.id.as_str());
     TokenRequest {
         parameters: vec![("grant_type", Secret::from("client_credentials"))],

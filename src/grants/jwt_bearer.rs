@@ -4,13 +4,13 @@ use crate::base::error::Result;
 use crate::base::secret::Secret;
 use crate::grants::token_request::{RetryPolicy, TokenRequest, describe_claims};
 use crate::grants::{GrantContext, signed_jwt};
-use crate::resolve::{Exchange, Signing};
+use crate::resolve::{AssertionConfig, TokenEndpointConfig};
 
 pub(super) const JWT_BEARER_GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 pub(super) fn build_request<'a>(
-    exchange: &'a Exchange,
-    signing: &'a Signing,
+    exchange: &'a TokenEndpointConfig,
+    signing: &'a AssertionConfig,
     grant_type: Option<&str>,
     ahead: i64,
     context: &GrantContext<'_>,

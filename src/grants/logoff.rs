@@ -10,7 +10,7 @@ use crate::grants::token_request::basic_authorization;
 use crate::net::http::{Method, Request, Reuse};
 use crate::net::urlencoded;
 use crate::process::Process;
-use crate::resolve::{Client, Config, Flow};
+use crate::resolve::{Config, Flow, OAuthClient};
 use crate::token::AccessToken;
 
 /// Tells LogoffURI of `token`; nothing is sent where there is none.
@@ -21,10 +21,10 @@ pub fn log_off(config: &Config, token: &AccessToken, process: &Process, call: &C
     let Some(logoff) = &config.logoff else { return Ok(()) };
     let value = token.value().to_str().unwrap_or_default();
     let client = match &config.flow {
-        Flow::Exchange(exchange) => exchange.client.as_ref(),
+        Flow::TokenEndpoint(exchange) => exchange.client.as_ref(),
         _ => None,
     };
-    let authorization = match client.filter(|client| client.basic) {
+    let authorization = match client.filter(|client| client.uses_basic_auth) {
         Some(client) => basic_authorization(client),
         None => Secret::new(format!("Bearer {value}")),
     };
@@ -36,7 +36,7 @@ pub fn log_off(config: &Config, token: &AccessToken, process: &Process, call: &C
         body: Some(encode_revocation_body(value, client)),
         reuse: Reuse::Yes,
     };
-    let answer = process.http_client.send(&request, &logoff.trust, call)?;
+    let answer = process.http_client.send(&request, &logoff.transport, call)?;
     if (200..400).contains(&answer.status) {
         return Ok(());
     }
@@ -49,9 +49,9 @@ pub fn log_off(config: &Config, token: &AccessToken, process: &Process, call: &C
     Err(error.with_http(answer.status, 0))
 }
 
-fn encode_revocation_body(token: &str, client: Option<&Client>) -> Secret {
+fn encode_revocation_body(token: &str, client: Option<&OAuthClient>) -> Secret {
     let mut parameters = vec![("token", token), ("token_type_hint", "access_token")];
-    if let Some(client) = client.filter(|client| !client.basic) {
+    if let Some(client) = client.filter(|client| !client.uses_basic_auth) {
         parameters.push(("client_id", &client.id));
         parameters.extend(client.secret.as_ref().map(|secret| ("client_secret", secret.reveal())));
     }

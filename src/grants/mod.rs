@@ -15,7 +15,9 @@ use crate::base::secret::Secret;
 use crate::process::Process;
 use crate::process::login_state::LoginState;
 use crate::provider::ConsentType;
-use crate::resolve::{AssertionSource, Config, Consent, Exchange, Flow, Grant, Login, Signing};
+use crate::resolve::{
+    AssertionConfig, AssertionSource, AuthorizationRequest, Config, Flow, Grant, Login, TokenEndpointConfig,
+};
 use crate::token::{AccessToken, CacheState};
 
 pub mod access_token;
@@ -60,16 +62,18 @@ pub struct GrantContext<'a> {
 /// A key's, the network's, the server's; [`Status::Unsupported`] for a method that has no token.
 pub fn fetch_token(config: &Config, context: &GrantContext<'_>) -> Result<AccessToken> {
     match &config.flow {
-        Flow::Exchange(exchange) => request_token_by_grant(exchange, config.consent.as_ref(), context),
+        Flow::TokenEndpoint(exchange) => {
+            request_token_by_grant(exchange, config.authorization_request.as_ref(), context)
+        }
         Flow::SignedJwt(signing) => signed_jwt::fetch(signing, context),
-        Flow::AccessToken(token) => access_token::fetch(token, config.given.end, context),
+        Flow::AccessToken(token) => access_token::fetch(token, config.preset_token.expires_at, context),
         Flow::Headers(_) => Err(no_token_error()),
     }
 }
 
 fn request_token_by_grant(
-    exchange: &Exchange,
-    consent: Option<&Consent>,
+    exchange: &TokenEndpointConfig,
+    consent: Option<&AuthorizationRequest>,
     context: &GrantContext<'_>,
 ) -> Result<AccessToken> {
     let fetch = |attempt: &token_request::BuildRequest<'_, '_>| {
@@ -101,7 +105,7 @@ fn request_token_by_grant(
 /// # Errors
 /// The network's, the server's.
 pub fn exchange_code(
-    exchange: &Exchange,
+    exchange: &TokenEndpointConfig,
     login: &Login,
     visit: &AuthorizationResult,
     context: &GrantContext<'_>,
@@ -113,7 +117,7 @@ pub fn exchange_code(
 #[must_use]
 pub fn current_refresh_token(config: &Config, context: &GrantContext<'_>) -> Option<Secret> {
     match &config.flow {
-        Flow::Exchange(exchange) if exchange.grant.is_personal() => {
+        Flow::TokenEndpoint(exchange) if exchange.grant.is_user_bound() => {
             refresh_token::get_current(exchange, context)
         }
         _ => None,
@@ -127,12 +131,14 @@ pub fn add_consent_guidance(error: Error, config: &Config) -> Error {
     if error.status() != Status::ConsentRequired || error.http_status() == 0 {
         return error;
     }
-    let (url, help) =
-        (config.consent.as_ref().map(authorize::build_authorization_url), config.consent_way.help);
+    let (url, help) = (
+        config.authorization_request.as_ref().map(authorize::build_authorization_url),
+        config.consent_guidance.help,
+    );
     let needs = help.map_or(String::new(), |needs| format!(" ({needs})"));
     let guidance = match (&url, help) {
         (Some(url), _) => format!("open {url}{needs}"),
-        (None, Some(steps)) if config.consent_way.kind == ConsentType::Admin => steps.to_owned(),
+        (None, Some(steps)) if config.consent_guidance.consent_type == ConsentType::Admin => steps.to_owned(),
         (None, _) => {
             format!("for a URL to open set RedirectURI, and AuthURI if the provider is not known{needs}")
         }
@@ -145,8 +151,8 @@ pub fn add_consent_guidance(error: Error, config: &Config) -> Error {
 #[must_use]
 pub fn may_rotate_refresh_token(config: &Config, session: &LoginState, process: &Process) -> bool {
     match &config.flow {
-        Flow::Exchange(exchange) if exchange.grant.is_personal() => {
-            config.given.token.is_some()
+        Flow::TokenEndpoint(exchange) if exchange.grant.is_user_bound() => {
+            config.preset_token.token.is_some()
                 || session.refresh_token(refresh_token::family_key(exchange, process)).is_some()
         }
         _ => false,
@@ -156,13 +162,13 @@ pub fn may_rotate_refresh_token(config: &Config, session: &LoginState, process: 
 /// Whether `config`'s tokens come over the network.
 #[must_use]
 pub fn needs_network(config: &Config) -> bool {
-    matches!(config.flow, Flow::Exchange(_))
+    matches!(config.flow, Flow::TokenEndpoint(_))
 }
 
 /// The files that a token of `config` is made from.
 #[must_use]
 pub fn source_files(config: &Config) -> Vec<&ConfiguredPath> {
-    if let Flow::Exchange(exchange) = &config.flow
+    if let Flow::TokenEndpoint(exchange) = &config.flow
         && let Grant::ClientAssertion { assertion: AssertionSource::File { file, .. }, .. } = &exchange.grant
     {
         return vec![file];
@@ -197,12 +203,14 @@ pub fn load_presigned_assertion(
 
 /// What `config`'s flow signs, if it signs.
 #[must_use]
-pub fn assertion_config(config: &Config) -> Option<&Signing> {
+pub fn assertion_config(config: &Config) -> Option<&AssertionConfig> {
     match &config.flow {
         Flow::SignedJwt(signing) => Some(&**signing),
-        Flow::Exchange(exchange) => match &exchange.grant {
+        Flow::TokenEndpoint(exchange) => match &exchange.grant {
             Grant::JwtBearer { signing, .. } => Some(&**signing),
-            Grant::ClientAssertion { assertion: AssertionSource::Signed(signing), .. } => Some(&**signing),
+            Grant::ClientAssertion { assertion: AssertionSource::SignedHere(signing), .. } => {
+                Some(&**signing)
+            }
             _ => None,
         },
         _ => None,

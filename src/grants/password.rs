@@ -3,10 +3,10 @@
 use crate::base::sanitize;
 use crate::base::secret::Secret;
 use crate::grants::token_request::{RetryPolicy, TokenRequest};
-use crate::resolve::Exchange;
+use crate::resolve::TokenEndpointConfig;
 
 pub(super) fn build_request<'a>(
-    exchange: &'a Exchange,
+    exchange: &'a TokenEndpointConfig,
     user: &'a str,
     password: &Secret,
 ) -> TokenRequest<'a> {

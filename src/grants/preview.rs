@@ -6,19 +6,20 @@ use super::signed_jwt;
 use crate::base::error::Result;
 use crate::jwt::{self, UnsignedJwt};
 use crate::key::SigningKey;
-use crate::options::Name;
-use crate::resolve::{Exchange, Grant, Signing};
+use crate::options::OptionId;
+use crate::resolve::{AssertionConfig, Grant, TokenEndpointConfig};
 
 /// The options that say with what an assertion is signed.
-const SIGNING_KEY_OPTIONS: &[Name] = &[Name::JWTCertStore, Name::JWTPrivateKey, Name::JWTSecret];
+const SIGNING_KEY_OPTIONS: &[OptionId] =
+    &[OptionId::JWTCertStore, OptionId::JWTPrivateKey, OptionId::JWTSecret];
 
 /// The options that say where a client assertion comes from, the one that counts first.
-const CLIENT_ASSERTION_OPTIONS: &[Name] = &[
-    Name::ClientAssertion,
-    Name::ClientAssertionFile,
-    Name::JWTCertStore,
-    Name::JWTPrivateKey,
-    Name::JWTSecret,
+const CLIENT_ASSERTION_OPTIONS: &[OptionId] = &[
+    OptionId::ClientAssertion,
+    OptionId::ClientAssertionFile,
+    OptionId::JWTCertStore,
+    OptionId::JWTPrivateKey,
+    OptionId::JWTSecret,
 ];
 
 /// A parameter of a token request.
@@ -29,7 +30,7 @@ pub struct RequestParameter {
     /// Its value; nothing where it is secret.
     pub value: Option<String>,
     /// The options that may say it.
-    pub options: &'static [Name],
+    pub options: &'static [OptionId],
 }
 
 /// How the client shows who it is.
@@ -51,17 +52,17 @@ pub enum ClientAuthMethod {
 ///
 /// # Errors
 /// Those of a key that does not fit; none without a key.
-pub fn preview_jwt(signing: &Signing, key: Option<&SigningKey>) -> Result<UnsignedJwt> {
+pub fn preview_jwt(signing: &AssertionConfig, key: Option<&SigningKey>) -> Result<UnsignedJwt> {
     jwt::build_unsigned(&signed_jwt::build_claims(signing, key, 0)?, &signing.header, key)
 }
 
 /// The way of the client's authentication.
 #[must_use]
-pub fn client_auth_method(exchange: &Exchange) -> ClientAuthMethod {
+pub fn client_auth_method(exchange: &TokenEndpointConfig) -> ClientAuthMethod {
     match (&exchange.grant, &exchange.client) {
         (Grant::ClientAssertion { .. }, _) => ClientAuthMethod::ClientAssertion,
         (_, None) => ClientAuthMethod::None,
-        (_, Some(client)) if client.basic => ClientAuthMethod::ClientSecretBasic,
+        (_, Some(client)) if client.uses_basic_auth => ClientAuthMethod::ClientSecretBasic,
         (_, Some(client)) if client.secret.is_some() => ClientAuthMethod::ClientSecretPost,
         _ => ClientAuthMethod::ClientIdOnly,
     }
@@ -69,17 +70,19 @@ pub fn client_auth_method(exchange: &Exchange) -> ClientAuthMethod {
 
 /// The parameters of the first token request, in the order in which they are sent.
 #[must_use]
-pub fn preview_parameters(exchange: &Exchange) -> Vec<RequestParameter> {
+pub fn preview_parameters(exchange: &TokenEndpointConfig) -> Vec<RequestParameter> {
     let mut parameters = grant_parameters(&exchange.grant);
     parameters
-        .extend(exchange.scope.as_deref().map(|scope| visible_parameter("scope", scope, &[Name::Scope])));
-    if let Some(client) = exchange.client.as_ref().filter(|client| !client.basic) {
-        parameters.push(visible_parameter("client_id", &client.id, &[Name::ClientID]));
-        parameters
-            .extend(client.secret.as_ref().map(|_| secret_parameter("client_secret", &[Name::ClientSecret])));
+        .extend(exchange.scope.as_deref().map(|scope| visible_parameter("scope", scope, &[OptionId::Scope])));
+    if let Some(client) = exchange.client.as_ref().filter(|client| !client.uses_basic_auth) {
+        parameters.push(visible_parameter("client_id", &client.id, &[OptionId::ClientID]));
+        parameters.extend(
+            client.secret.as_ref().map(|_| secret_parameter("client_secret", &[OptionId::ClientSecret])),
+        );
     }
-    parameters
-        .extend(exchange.parameters.iter().map(|(name, _)| secret_parameter(name, &[Name::TokenParameters])));
+    parameters.extend(
+        exchange.parameters.iter().map(|(name, _)| secret_parameter(name, &[OptionId::TokenParameters])),
+    );
     parameters
 }
 
@@ -90,7 +93,7 @@ fn grant_parameters(grant: &Grant) -> Vec<RequestParameter> {
             visible_parameter(
                 "grant_type",
                 grant_type.as_deref().unwrap_or(JWT_BEARER_GRANT_TYPE),
-                &[Name::GrantType],
+                &[OptionId::GrantType],
             ),
             secret_parameter("assertion", SIGNING_KEY_OPTIONS),
         ],
@@ -101,25 +104,26 @@ fn grant_parameters(grant: &Grant) -> Vec<RequestParameter> {
                 visible_parameter("client_assertion_type", CLIENT_ASSERTION_TYPE, &[]),
                 secret_parameter("client_assertion", CLIENT_ASSERTION_OPTIONS),
             ];
-            parameters
-                .extend(client_id.as_deref().map(|id| visible_parameter("client_id", id, &[Name::ClientID])));
+            parameters.extend(
+                client_id.as_deref().map(|id| visible_parameter("client_id", id, &[OptionId::ClientID])),
+            );
             parameters
         }
         Grant::Password { user, .. } => vec![
             grant_type("password"),
-            visible_parameter("username", user, &[Name::User]),
-            secret_parameter("password", &[Name::Password]),
+            visible_parameter("username", user, &[OptionId::User]),
+            secret_parameter("password", &[OptionId::Password]),
         ],
         Grant::RefreshToken(_) => refresh_token_parameters(),
         Grant::AuthorizationCode(login) if login.refresh_token.is_some() => refresh_token_parameters(),
         Grant::AuthorizationCode(login) => {
             let mut parameters = vec![
                 visible_parameter("grant_type", "authorization_code", &[]),
-                secret_parameter("code", &[Name::OAuthCode]),
+                secret_parameter("code", &[OptionId::OAuthCode]),
             ];
             let redirect = login.redirect_uri.as_deref();
             parameters
-                .extend(redirect.map(|uri| visible_parameter("redirect_uri", uri, &[Name::RedirectURI])));
+                .extend(redirect.map(|uri| visible_parameter("redirect_uri", uri, &[OptionId::RedirectURI])));
             // A code that the user brought was asked for without a challenge.
             parameters.extend(login.code.is_none().then(|| secret_parameter("code_verifier", &[])));
             parameters
@@ -130,14 +134,14 @@ fn grant_parameters(grant: &Grant) -> Vec<RequestParameter> {
 fn refresh_token_parameters() -> Vec<RequestParameter> {
     vec![
         visible_parameter("grant_type", "refresh_token", &[]),
-        secret_parameter("refresh_token", &[Name::RefreshToken]),
+        secret_parameter("refresh_token", &[OptionId::RefreshToken]),
     ]
 }
 
-fn visible_parameter(name: &str, value: &str, options: &'static [Name]) -> RequestParameter {
+fn visible_parameter(name: &str, value: &str, options: &'static [OptionId]) -> RequestParameter {
     RequestParameter { name: name.to_owned(), value: Some(value.to_owned()), options }
 }
 
-fn secret_parameter(name: &str, options: &'static [Name]) -> RequestParameter {
+fn secret_parameter(name: &str, options: &'static [OptionId]) -> RequestParameter {
     RequestParameter { name: name.to_owned(), value: None, options }
 }

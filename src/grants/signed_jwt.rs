@@ -7,10 +7,10 @@ use crate::grants::{GrantContext, build_local_token};
 use crate::jwt::{self, Assertion, Claims};
 use crate::key::SigningKey;
 use crate::process::Process;
-use crate::resolve::Signing;
+use crate::resolve::AssertionConfig;
 use crate::token::AccessToken;
 
-pub(super) fn fetch(signing: &Signing, context: &GrantContext<'_>) -> Result<AccessToken> {
+pub(super) fn fetch(signing: &AssertionConfig, context: &GrantContext<'_>) -> Result<AccessToken> {
     let assertion = sign_before_deadline(signing, 0, context)?;
     build_local_token(
         assertion.text().reveal(),
@@ -23,7 +23,7 @@ pub(super) fn fetch(signing: &Signing, context: &GrantContext<'_>) -> Result<Acc
 /// As [`sign`], within the caller's bounds. Opening a store takes its time and cannot be interrupted: it is not begun
 /// for a call that has ended, and what comes after it is not either.
 pub(super) fn sign_before_deadline(
-    signing: &Signing,
+    signing: &AssertionConfig,
     ahead: i64,
     context: &GrantContext<'_>,
 ) -> Result<Assertion> {
@@ -35,7 +35,7 @@ pub(super) fn sign_before_deadline(
 
 /// A fresh assertion, as every exchange needs one, by a clock that is `ahead` of ours by so many seconds.
 pub(super) fn sign(
-    signing: &Signing,
+    signing: &AssertionConfig,
     ahead: i64,
     process: &Process,
     warn: &dyn Fn(Error),
@@ -48,11 +48,11 @@ pub(super) fn sign(
 
 /// What the assertion says at the time `now`; without its key an issuer that names the key is not whole.
 pub(super) fn build_claims<'a>(
-    signing: &'a Signing,
+    signing: &'a AssertionConfig,
     key: Option<&SigningKey>,
     now: i64,
 ) -> Result<Claims<'a>> {
-    let issuer = match key.filter(|_| signing.keyed_issuer) {
+    let issuer = match key.filter(|_| signing.append_key_fingerprint) {
         Some(key) => Cow::Owned(format!("{}.{}", signing.issuer, key.fingerprint()?)),
         None => Cow::Borrowed(signing.issuer.as_str()),
     };
@@ -62,10 +62,10 @@ pub(super) fn build_claims<'a>(
         audience: signing.audience.as_deref(),
         scope: signing.scope.as_deref(),
         scope_is_array: signing.scope_is_array,
-        iat_backdate_secs: signing.backdated,
+        iat_backdate_secs: signing.iat_backdate,
         lifetime: signing.lifetime,
         now,
-        additional: &signing.additional,
+        additional: &signing.additional_claims,
     })
 }
 

@@ -3,21 +3,21 @@
 //! What a data source or a model said is written out, so DSN and FILEDSN are left out, and AllowOverride with them: it
 //! counts in a data source alone. RestConfigFile stays, for the model's headers, which no option can say.
 
-use super::{HINTED, Name, Options, Origin, connection_string, secret_refs, table};
+use super::{KEY_FILE_OPTIONS, OptionId, OptionOrigin, Options, connection_string, secret_refs, table};
 use crate::base::secret::Secret;
 use crate::base::url;
 use crate::key::Uri;
 
 /// What only leads to values.
-const LEFT_OUT: [Name; 3] = [Name::DSN, Name::FILEDSN, Name::AllowOverride];
+const EXCLUDED_OPTIONS: [OptionId; 3] = [OptionId::DSN, OptionId::FILEDSN, OptionId::AllowOverride];
 
 /// What is written in the place of what an option says.
 #[derive(Debug)]
-pub struct Instead {
+pub struct OptionOverride {
     /// The option.
-    pub name: Name,
+    pub id: OptionId,
     /// Which of its names is written.
-    pub spelling: &'static str,
+    pub name_to_write: &'static str,
     /// Its value, secret or not; none leaves the option out.
     pub text: Option<Secret>,
 }
@@ -26,41 +26,44 @@ impl Options {
     /// The connection string, without values of secrets unless they are wanted or stand in `instead`. Driver stands in
     /// front, where driver managers look for it.
     #[must_use]
-    pub fn completed(&self, secrets: bool, instead: &[Instead]) -> Secret {
+    pub fn completed_connection_string(&self, secrets: bool, instead: &[OptionOverride]) -> Secret {
         let (driver, others): (Vec<_>, Vec<_>) =
-            table::TABLE.iter().partition(|definition| definition.id == Name::Driver);
+            table::TABLE.iter().partition(|definition| definition.id == OptionId::Driver);
         let pairs: Vec<_> = driver
             .into_iter()
             .chain(others)
             .filter_map(|definition| self.completed_pair(definition, secrets, instead))
             .map(|(name, text)| (name, Secret::new(connection_string::quote(text.reveal()))))
             .collect();
-        joined(&pairs)
+        join_pairs(&pairs)
     }
 
     fn completed_pair(
         &self,
-        definition: &'static table::Definition,
+        definition: &'static table::OptionSpec,
         secrets: bool,
-        instead: &[Instead],
+        instead: &[OptionOverride],
     ) -> Option<(&'static str, Secret)> {
-        if LEFT_OUT.contains(&definition.id) {
+        if EXCLUDED_OPTIONS.contains(&definition.id) {
             return None;
         }
-        if let Some(other) = instead.iter().find(|other| other.name == definition.id) {
+        if let Some(other) = instead.iter().find(|other| other.id == definition.id) {
             let text = other.text.as_ref();
-            return text.map(|text| (other.spelling, secret_refs::to_the_letter(definition, text)));
+            return text.map(|text| (other.name_to_write, secret_refs::escape_literal(definition, text)));
         }
-        let name = if definition.id == Name::Driver { "DRIVER" } else { definition.name };
+        let name = if definition.id == OptionId::Driver { "DRIVER" } else { definition.name };
         match self.get(definition.id) {
-            Some(value) if !secrets && (definition.is_secret() || holds_secret(definition, &value.text)) => {
+            Some(value)
+                if !secrets && (definition.is_secret() || contains_secret(definition, &value.text)) =>
+            {
                 None
             }
             Some(value) => Some((name, value.text.clone())),
             // What was unset must not come back from the model or the key file.
             None => {
-                let in_model = self.in_layer(Origin::Model, definition.id).is_some();
-                let in_key_file = HINTED.contains(&definition.id) && self.says(definition.id);
+                let in_model = self.layer_value(OptionOrigin::Model, definition.id).is_some();
+                let in_key_file =
+                    KEY_FILE_OPTIONS.contains(&definition.id) && self.is_specified(definition.id);
                 (in_model || in_key_file).then(|| (name, Secret::default()))
             }
         }
@@ -68,13 +71,14 @@ impl Options {
 }
 
 /// Whether the value of an option that is no secret has one in it: a PIN, or the password of a URL.
-fn holds_secret(definition: &table::Definition, text: &Secret) -> bool {
-    let address = matches!(definition.id, Name::ProxyHost | Name::HostName | Name::HostNameInCertificate);
+fn contains_secret(definition: &table::OptionSpec, text: &Secret) -> bool {
+    let address =
+        matches!(definition.id, OptionId::ProxyHost | OptionId::HostName | OptionId::HostNameInCertificate);
     Uri::holds_pin(text.reveal()) || url::contains_secret(text.reveal(), address)
 }
 
 /// Written into one piece of memory: growing would leave secrets behind.
-fn joined(pairs: &[(&str, Secret)]) -> Secret {
+fn join_pairs(pairs: &[(&str, Secret)]) -> Secret {
     let lengths = pairs.iter().map(|(name, text)| name.len().saturating_add(text.reveal().len()));
     let room = lengths.fold(0_usize, |sum, length| sum.saturating_add(length).saturating_add(2));
     let mut text = String::with_capacity(room);
@@ -91,14 +95,14 @@ fn joined(pairs: &[(&str, Secret)]) -> Secret {
 mod tests {
     use tempfile::TempDir;
 
-    use super::super::environment::testing::Made;
+    use super::super::environment::testing::FakeEnvironment;
     use super::*;
 
-    fn opened(text: &str) -> Options {
-        Options::open(text, &Made::default()).unwrap_or_else(|error| panic!("{text}: {error}"))
+    fn open(text: &str) -> Options {
+        Options::open(text, &FakeEnvironment::default()).unwrap_or_else(|error| panic!("{text}: {error}"))
     }
 
-    fn in_force(options: &Options) -> Vec<(Name, &str)> {
+    fn effective_values(options: &Options) -> Vec<(OptionId, &str)> {
         let values = table::TABLE
             .iter()
             .filter_map(|definition| options.get(definition.id).map(|value| (definition, value)));
@@ -106,99 +110,113 @@ mod tests {
     }
 
     #[test]
-    fn opening_it_gives_every_option_of_the_table_to_the_letter() {
+    fn completed_string_round_trips_every_option() {
         let awkward =
             ["plain", "{", "}", "}}", "a}b;c={d}", ";", "=", " led", "trailed ", "'quoted'", "\"q\"", "{}"];
         for (number, first) in awkward.iter().enumerate() {
-            let mut options = opened("");
+            let mut options = open("");
             for (place, definition) in table::TABLE.iter().enumerate() {
                 let text = if place == 0 { first } else { awkward[(place + number) % awkward.len()] };
-                options.say(definition.id, Secret::from(text), Origin::SetOption, definition.name);
+                options.set_value(
+                    definition.id,
+                    Secret::from(text),
+                    OptionOrigin::SetOption,
+                    definition.name,
+                );
             }
-            let text = options.completed(true, &[]);
-            for name in LEFT_OUT {
-                options.layer(Origin::SetOption).remove(&name);
+            let text = options.completed_connection_string(true, &[]);
+            for name in EXCLUDED_OPTIONS {
+                options.layer_mut(OptionOrigin::SetOption).remove(&name);
             }
-            let again = opened(text.reveal());
-            assert_eq!(in_force(&again), in_force(&options));
-            assert_eq!(again.completed(true, &[]), text);
+            let again = open(text.reveal());
+            assert_eq!(effective_values(&again), effective_values(&options));
+            assert_eq!(again.completed_connection_string(true, &[]), text);
         }
     }
 
     #[test]
-    fn an_empty_value_is_no_option_and_the_driver_stands_in_front() {
-        let options = opened("Scope=;cliss='me';PortNumber=7;DRIVER={The Driver};JWTCertAlias={}");
+    fn completed_string_drops_empty_puts_driver_first() {
+        let options = open("Scope=;cliss='me';PortNumber=7;DRIVER={The Driver};JWTCertAlias={}");
         assert_eq!(
-            options.completed(true, &[]).reveal(),
+            options.completed_connection_string(true, &[]).reveal(),
             "DRIVER={The Driver};ClaimsIssuer=me;PortNumber=7;"
         );
-        assert_eq!(opened("").completed(true, &[]).reveal(), "");
+        assert_eq!(open("").completed_connection_string(true, &[]).reveal(), "");
     }
 
     #[test]
-    fn secrets_are_left_out_unless_they_are_wanted() {
+    fn completed_string_excludes_secrets_unless_requested() {
         for definition in table::TABLE.iter().filter(|definition| definition.is_secret()) {
-            let options = opened(&format!("{}=hunter2;ClaimsIssuer=me", definition.name));
-            assert_eq!(options.completed(false, &[]).reveal(), "ClaimsIssuer=me;", "{}", definition.name);
-            assert!(options.completed(true, &[]).reveal().contains("hunter2"), "{}", definition.name);
+            let options = open(&format!("{}=hunter2;ClaimsIssuer=me", definition.name));
+            assert_eq!(
+                options.completed_connection_string(false, &[]).reveal(),
+                "ClaimsIssuer=me;",
+                "{}",
+                definition.name
+            );
+            assert!(
+                options.completed_connection_string(true, &[]).reveal().contains("hunter2"),
+                "{}",
+                definition.name
+            );
         }
     }
 
     #[test]
-    fn what_stands_instead_is_written_under_its_name_or_leaves_the_option_out() {
-        let options = opened("AccessToken=old;RefreshToken=r;Scope=a");
+    fn option_override_replaces_or_removes_option() {
+        let options = open("AccessToken=old;RefreshToken=r;Scope=a");
         let instead = [
-            Instead {
-                name: Name::AccessToken,
-                spelling: "Auth_AccessToken",
+            OptionOverride {
+                id: OptionId::AccessToken,
+                name_to_write: "Auth_AccessToken",
                 text: Some(Secret::from("n;w")),
             },
-            Instead { name: Name::RefreshToken, spelling: "Auth_RefreshToken", text: None },
+            OptionOverride { id: OptionId::RefreshToken, name_to_write: "Auth_RefreshToken", text: None },
         ];
-        let text = options.completed(false, &instead);
+        let text = options.completed_connection_string(false, &instead);
         assert_eq!(text.reveal(), "Scope=a;Auth_AccessToken={n;w};");
-        assert_eq!(opened(text.reveal()).get(Name::AccessToken).unwrap().text.reveal(), "n;w");
+        assert_eq!(open(text.reveal()).get(OptionId::AccessToken).unwrap().text.reveal(), "n;w");
     }
 
-    fn write(folder: &TempDir, name: &str, text: &str) -> String {
+    fn write_file(folder: &TempDir, name: &str, text: &str) -> String {
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     }
 
     #[test]
-    fn what_a_data_source_said_is_written_out_but_for_its_secrets() {
+    fn completed_string_expands_data_source_without_secrets() {
         let folder = tempfile::tempdir().unwrap();
         let dsn = "[ODBC]\nDriver=/lib/d.so\nJWTCertStore=k.jks\nJWTCertPassword=hunter2\nTokenURI=POST https://good.example/t\nScope=dsn\nAllowOverride=1\n";
-        let file = write(&folder, "f.dsn", dsn);
-        let options = opened(&format!("FILEDSN={file};Scope=;ClaimsIssuer=me"));
+        let file = write_file(&folder, "f.dsn", dsn);
+        let options = open(&format!("FILEDSN={file};Scope=;ClaimsIssuer=me"));
         let text =
             "DRIVER=/lib/d.so;ClaimsIssuer=me;JWTCertStore=k.jks;TokenURI={POST https://good.example/t};";
-        assert_eq!(options.completed(false, &[]).reveal(), text);
-        let whole = options.completed(true, &[]);
+        assert_eq!(options.completed_connection_string(false, &[]).reveal(), text);
+        let whole = options.completed_connection_string(true, &[]);
         std::fs::remove_file(file).unwrap();
-        let again = opened(whole.reveal());
+        let again = open(whole.reveal());
         let of = |options: &Options| {
             let mut values: Vec<_> =
-                in_force(options).into_iter().map(|(name, text)| (name, text.to_owned())).collect();
-            values.retain(|(name, _)| !LEFT_OUT.contains(name));
+                effective_values(options).into_iter().map(|(name, text)| (name, text.to_owned())).collect();
+            values.retain(|(name, _)| !EXCLUDED_OPTIONS.contains(name));
             values
         };
         assert_eq!(of(&again), of(&options));
-        assert_eq!(again.faults(), []);
+        assert_eq!(again.errors(), []);
     }
 
     #[test]
-    fn where_a_string_may_not_steer_the_data_sources_own_word_is_written() {
+    fn blocked_override_completes_with_data_source_value() {
         let folder = tempfile::tempdir().unwrap();
-        let file = write(
+        let file = write_file(
             &folder,
             "f.dsn",
             "[ODBC]\nJWTCertPassword=hunter2\nTokenURI=POST https://good.example/t\n",
         );
-        let options = opened(&format!("FILEDSN={file};TokenURI=POST https://evil.example/t"));
-        assert_eq!(options.faults().len(), 1);
-        let text = options.completed(true, &[]);
+        let options = open(&format!("FILEDSN={file};TokenURI=POST https://evil.example/t"));
+        assert_eq!(options.errors().len(), 1);
+        let text = options.completed_connection_string(true, &[]);
         assert!(
             text.reveal().contains("good.example") && !text.reveal().contains("evil"),
             "{}",
@@ -207,13 +225,16 @@ mod tests {
     }
 
     #[test]
-    fn what_was_unset_does_not_come_back_from_the_model() {
+    fn completed_string_preserves_unset_model_option() {
         let folder = tempfile::tempdir().unwrap();
-        let model =
-            write(&folder, "m.rest", r##"{"#scope": "model", "#tokenUri": "POST https://a.example/t"}"##);
-        let options = opened(&format!("RestConfigFile={{{model}}};Scope="));
-        let text = options.completed(true, &[]);
-        assert_eq!(in_force(&opened(text.reveal())), in_force(&options));
-        assert!(options.get(Name::Scope).is_none() && options.get(Name::TokenURI).is_some());
+        let model = write_file(
+            &folder,
+            "m.rest",
+            r##"{"#scope": "model", "#tokenUri": "POST https://a.example/t"}"##,
+        );
+        let options = open(&format!("RestConfigFile={{{model}}};Scope="));
+        let text = options.completed_connection_string(true, &[]);
+        assert_eq!(effective_values(&open(text.reveal())), effective_values(&options));
+        assert!(options.get(OptionId::Scope).is_none() && options.get(OptionId::TokenURI).is_some());
     }
 }

@@ -8,7 +8,7 @@ use crate::base::secret::Secret;
 
 /// One `name=value`.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Pair {
+pub struct KeyValue {
     /// The name as written, without outer blanks.
     pub name: String,
     /// Where the name begins, in characters from the beginning of the text.
@@ -20,110 +20,110 @@ pub struct Pair {
 }
 
 /// The blanks that may stand between the parts: those that ODBC's own parsers skip.
-fn is_blank(c: char) -> bool {
+fn is_whitespace(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\r' | '\n' | '\x0b' | '\x0c')
 }
 
-struct Reader<'a> {
+struct Scanner<'a> {
     rest: &'a str,
     offset: usize,
 }
 
-impl<'a> Reader<'a> {
-    fn take(&mut self, length: usize) -> &'a str {
+impl<'a> Scanner<'a> {
+    fn advance(&mut self, length: usize) -> &'a str {
         let (taken, rest) = self.rest.split_at_checked(length).unwrap_or((self.rest, ""));
         self.offset = self.offset.saturating_add(taken.chars().count());
         self.rest = rest;
         taken
     }
 
-    fn skip(&mut self, skipped: impl Fn(char) -> bool) {
+    fn skip_while(&mut self, skipped: impl Fn(char) -> bool) {
         let kept = self.rest.trim_start_matches(skipped).len();
-        self.take(self.rest.len().saturating_sub(kept));
+        self.advance(self.rest.len().saturating_sub(kept));
     }
 
     /// The text up to the first of `ends`, which stays unread.
-    fn until(&mut self, ends: &[char]) -> &'a str {
-        self.take(self.rest.find(ends).unwrap_or(self.rest.len()))
+    fn scan_until(&mut self, ends: &[char]) -> &'a str {
+        self.advance(self.rest.find(ends).unwrap_or(self.rest.len()))
     }
 
-    fn eat(&mut self, c: char) -> bool {
+    fn eat_char(&mut self, c: char) -> bool {
         let there = self.rest.starts_with(c);
         if there {
-            self.take(c.len_utf8());
+            self.advance(c.len_utf8());
         }
         there
     }
 }
 
 /// Longer than any string that somebody wrote, and short enough to look at.
-const LONGEST: usize = 1 << 20;
+const MAX_STRING_LEN: usize = 1 << 20;
 
 /// Splits a connection string into its pairs, in their order, duplicates included.
 ///
 /// # Errors
 /// [`Status::InvalidConnectionString`] for a fault in the structure, with its offset. The message repeats no text:
 /// what stands at a wrong place may be the second half of a password.
-pub fn parse(text: &str) -> Result<Vec<Pair>> {
-    if text.len() > LONGEST {
+pub fn parse(text: &str) -> Result<Vec<KeyValue>> {
+    if text.len() > MAX_STRING_LEN {
         return Err(Error::new(
             Status::InvalidConnectionString,
             "connection string",
-            format!("it has {} bytes; at most {LONGEST} are read", text.len()),
+            format!("it has {} bytes; at most {MAX_STRING_LEN} are read", text.len()),
         ));
     }
-    let mut reader = Reader { rest: text, offset: 0 };
+    let mut reader = Scanner { rest: text, offset: 0 };
     let mut pairs = Vec::new();
     loop {
-        reader.skip(|c| is_blank(c) || c == ';');
+        reader.skip_while(|c| is_whitespace(c) || c == ';');
         if reader.rest.is_empty() {
             return Ok(pairs);
         }
-        pairs.push(pair(&mut reader)?);
+        pairs.push(parse_pair(&mut reader)?);
     }
 }
 
-fn pair(reader: &mut Reader<'_>) -> Result<Pair> {
+fn parse_pair(reader: &mut Scanner<'_>) -> Result<KeyValue> {
     let offset = reader.offset;
-    let name = reader.until(&['=', ';']).trim_end_matches(is_blank).to_owned();
-    if !reader.eat('=') {
-        return Err(fault(
+    let name = reader.scan_until(&['=', ';']).trim_end_matches(is_whitespace).to_owned();
+    if !reader.eat_char('=') {
+        return Err(syntax_error(
             offset,
             "there is no \"=\" behind the name; a value that holds \";\" must stand in braces {…}",
         ));
     }
     if name.is_empty() {
-        return Err(fault(offset, "there is no name in front of \"=\""));
+        return Err(syntax_error(offset, "there is no name in front of \"=\""));
     }
-    reader.skip(is_blank);
+    reader.skip_while(is_whitespace);
     let (value, braced) = if reader.rest.starts_with('{') {
-        (braced(reader)?, true)
+        (parse_braced(reader)?, true)
     } else {
-        (reader.until(&[';']).trim_end_matches(is_blank).to_owned(), false)
+        (reader.scan_until(&[';']).trim_end_matches(is_whitespace).to_owned(), false)
     };
-    Ok(Pair { name, offset, value: Secret::new(value), braced })
+    Ok(KeyValue { name, offset, value: Secret::new(value), braced })
 }
 
-fn braced(reader: &mut Reader<'_>) -> Result<String> {
+fn parse_braced(reader: &mut Scanner<'_>) -> Result<String> {
     let opened = reader.offset;
-    reader.eat('{');
+    reader.eat_char('{');
     let mut value = String::new();
     loop {
-        value.push_str(reader.until(&['}']));
-        if !reader.eat('}') {
-            return Err(fault(
+        value.push_str(reader.scan_until(&['}']));
+        if !reader.eat_char('}') {
+            return Err(syntax_error(
                 opened,
                 "a \"{\" is not closed; a \"}\" that belongs to the value is written \"}}\"",
             ));
         }
-        if !reader.eat('}') {
+        if !reader.eat_char('}') {
             break;
         }
         value.push('}');
     }
-    reader.skip(is_blank);
+    reader.skip_while(is_whitespace);
     if !reader.rest.is_empty() && !reader.rest.starts_with(';') {
-        return Err(fault(
+        return Err(syntax_error(
             reader.offset,
             "there is text behind a \"}\"; expected \";\", and \"}}\" for a \"}\" that belongs to the value",
         ));
@@ -131,7 +131,7 @@ fn braced(reader: &mut Reader<'_>) -> Result<String> {
     Ok(value)
 }
 
-fn fault(offset: usize, text: &str) -> Error {
+fn syntax_error(offset: usize, text: &str) -> Error {
     Error::new(Status::InvalidConnectionString, "connection string", format!("at offset {offset} {text}"))
 }
 
@@ -151,36 +151,39 @@ mod tests {
 
     use super::*;
 
-    fn read(text: &str) -> Vec<(String, String)> {
+    fn parse_pairs(text: &str) -> Vec<(String, String)> {
         let pairs = parse(text).unwrap();
         pairs.into_iter().map(|pair| (pair.name, pair.value.reveal().to_owned())).collect()
     }
 
-    fn one(name: &str, value: &str) -> Vec<(String, String)> {
+    fn single_pair(name: &str, value: &str) -> Vec<(String, String)> {
         vec![(name.to_owned(), value.to_owned())]
     }
 
     #[test]
-    fn blanks_and_line_breaks_may_stand_between_the_parts() {
-        let pairs = read("\r\n A = 1 ;\n\t  B=two words ; ;;C=;");
-        assert_eq!(pairs, [one("A", "1"), one("B", "two words"), one("C", "")].concat());
+    fn whitespace_around_pairs_is_ignored() {
+        let pairs = parse_pairs("\r\n A = 1 ;\n\t  B=two words ; ;;C=;");
+        assert_eq!(
+            pairs,
+            [single_pair("A", "1"), single_pair("B", "two words"), single_pair("C", "")].concat()
+        );
     }
 
     #[test]
-    fn braces_keep_their_content_to_the_letter() {
-        assert_eq!(read("A={ x;y=}}z' }"), one("A", " x;y=}z' "));
-        assert_eq!(read("A={}"), one("A", ""));
-        assert_eq!(read("A={{}"), one("A", "{"));
-        assert_eq!(read("A={}}}}} ;"), one("A", "}}"));
+    fn braced_value_is_verbatim() {
+        assert_eq!(parse_pairs("A={ x;y=}}z' }"), single_pair("A", " x;y=}z' "));
+        assert_eq!(parse_pairs("A={}"), single_pair("A", ""));
+        assert_eq!(parse_pairs("A={{}"), single_pair("A", "{"));
+        assert_eq!(parse_pairs("A={}}}}} ;"), single_pair("A", "}}"));
     }
 
     #[test]
-    fn an_equals_sign_belongs_to_the_value() {
-        assert_eq!(read("A=b=c"), one("A", "b=c"));
+    fn equals_sign_is_allowed_in_value() {
+        assert_eq!(parse_pairs("A=b=c"), single_pair("A", "b=c"));
     }
 
     #[test]
-    fn a_fault_gives_its_offset_in_characters_and_repeats_no_text() {
+    fn syntax_error_has_offset_without_content() {
         for (text, offset) in [
             ("ClaimsIssuer={abc", 13),
             ("Ä=1;Password=se;cret", 16),
@@ -197,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_that_a_driver_manager_mangled_fail_or_read_without_a_panic() {
+    fn malformed_driver_manager_strings_never_panic() {
         // unixODBC's SQLBrowseConnect rebuild drops every second character and the closing brace.
         for text in ["A={p}q rs ", "A=pqr \u{1};B", "={;}=;={", "{};{}", ";;;=;;;", "A={}}"] {
             let _ = parse(text);
@@ -206,7 +209,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_quote_writes_parse_reads(value in any::<String>()) {
+        fn quoted_value_round_trips(value in any::<String>()) {
             let text = format!("First=1; A={};B=2", quote(&value));
             let pairs = parse(&text).unwrap();
             prop_assert_eq!(pairs[1].value.reveal(), value.as_str());
@@ -214,7 +217,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_parse_panic(text in any::<String>()) {
+        fn arbitrary_text_never_panics(text in any::<String>()) {
             let _ = parse(&text);
         }
     }

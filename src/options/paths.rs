@@ -5,8 +5,8 @@
 
 use std::path::Path;
 
-use super::table::{self, Definition, Kind, Name};
-use super::{Options, Value, environment};
+use super::table::{self, OptionId, OptionSpec, OptionType};
+use super::{OptionValue, Options, environment};
 use crate::base::error::{Error, Status};
 use crate::base::file::{ConfiguredPath, ReadError};
 use crate::base::policy::{Permission, Policy, Restriction};
@@ -15,8 +15,8 @@ use crate::key::Uri;
 impl Options {
     /// The file at `path`, which `value` names, under `policy`.
     #[must_use]
-    pub fn location(&self, path: &str, value: &Value, policy: Policy) -> ConfiguredPath {
-        if policy.forbids(Restriction::FilePaths) && self.is_a_strangers(value) {
+    pub fn configured_path(&self, path: &str, value: &OptionValue, policy: Policy) -> ConfiguredPath {
+        if policy.forbids(Restriction::FilePaths) && self.is_untrusted_value(value) {
             ConfiguredPath::confined(path.to_owned())
         } else {
             ConfiguredPath::new(path.to_owned())
@@ -26,40 +26,45 @@ impl Options {
     /// What is wrong with the path or the key that `value` names, if `policy` forbids it; to be put behind the option. No
     /// file is looked at.
     #[must_use]
-    pub fn forbidden_path(&self, definition: &Definition, value: &Value, policy: Policy) -> Option<String> {
+    pub fn path_rejection(
+        &self,
+        definition: &OptionSpec,
+        value: &OptionValue,
+        policy: Policy,
+    ) -> Option<String> {
         let text = value.text.reveal();
-        let names_file = definition.kind == Kind::Path && !text.is_empty();
+        let names_file = definition.option_type == OptionType::Path && !text.is_empty();
         // Without a folder it is looked for in the machine's own.
         let in_machine_folder =
-            definition.id == Name::FILEDSN && !environment::has_folder(Path::new(text.trim()));
+            definition.id == OptionId::FILEDSN && !environment::has_folder(Path::new(text.trim()));
         if !names_file
             || in_machine_folder
             || !policy.forbids(Restriction::FilePaths)
-            || !self.is_a_strangers(value)
+            || !self.is_untrusted_value(value)
         {
             return None;
         }
         if definition.is_key_store() && Uri::is(text) {
             return Some(format!("names a key on a token, {}", Restriction::FilePaths.rejection_text()));
         }
-        let is_allowed = self.location(text, value, policy).is_allowed();
+        let is_allowed = self.configured_path(text, value, policy).is_allowed();
         (!is_allowed).then(|| ReadError::NotAllowed.to_string())
     }
 
     /// The errors of options whose files are sent, in text that may not name such files.
-    pub(super) fn refused_content(&self, policy: Policy) -> Vec<Error> {
-        let sent = table::TABLE.iter().filter(|definition| definition.sends_content());
+    pub(super) fn forbidden_content_errors(&self, policy: Policy) -> Vec<Error> {
+        let sent = table::TABLE.iter().filter(|definition| definition.sends_file_content());
         let refused = sent.filter_map(|definition| {
             let value = self.get(definition.id)?;
-            let refused = self.is_a_strangers(value) && !policy.allows(Permission::References);
-            refused.then(|| content_refusal(definition, value))
+            let refused = self.is_untrusted_value(value) && !policy.allows(Permission::References);
+            refused.then(|| forbidden_content_error(definition, value))
         });
         refused.collect()
     }
 }
 
-fn content_refusal(definition: &Definition, value: &Value) -> Error {
-    let place = match &value.place {
+fn forbidden_content_error(definition: &OptionSpec, value: &OptionValue) -> Error {
+    let place = match &value.location {
         None => "in the connection string".to_owned(),
         Some(place) => format!("in {place}, a FILEDSN that the connection string names by its path,"),
     };

@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value as Json;
 
-use super::table::{self, Definition, Kind};
-use super::{Layer, Origin, Value};
+use super::table::{self, OptionSpec, OptionType};
+use super::{OptionLayer, OptionOrigin, OptionValue};
 use crate::base::error::{Error, Status};
 use crate::base::file::ConfiguredPath;
 use crate::base::sanitize;
@@ -21,113 +21,124 @@ use crate::base::url::{parse_scheme, resolve_reference};
 use crate::net::header_value;
 
 /// The options that a model may set.
-const SETTINGS: [&str; 6] =
+const MODEL_OPTIONS: [&str; 6] =
     ["AuthenticationMethod", "AuthURI", "TokenURI", "RedirectURI", "LogoffURI", "Scope"];
 
 /// A header and its value.
-pub type Header = (String, Secret);
+pub type ModelHeader = (String, Secret);
 
 /// What a model file says; nothing, where none is named.
 #[derive(Clone, Debug, Default, Hash)]
-pub(super) struct Model {
+pub(super) struct RestModel {
     /// RestConfigFile as typed.
     pub(super) path: String,
-    pub(super) headers: Vec<Header>,
+    pub(super) headers: Vec<ModelHeader>,
     pub(super) warnings: Vec<Error>,
-    pub(super) fault: Option<Error>,
+    pub(super) error: Option<Error>,
     /// The HTTP statuses by which the API says that it wants another token.
-    pub(super) reauthenticate: Vec<u16>,
+    pub(super) reauthenticate_statuses: Vec<u16>,
     /// Whether the file could not be read.
-    pub(super) left_out: bool,
+    pub(super) is_unreadable: bool,
 }
 
-impl Model {
+impl RestModel {
     /// Reads the model and the values that it sets.
-    pub(super) fn read(file: &ConfiguredPath) -> (Self, Layer) {
+    pub(super) fn load(file: &ConfiguredPath) -> (Self, OptionLayer) {
         let path = file.as_configured().to_owned();
-        let mut reader = Reader { model: Self { path, ..Self::default() }, values: Layer::new() };
+        let mut reader = ModelLoader { model: Self { path, ..Self::default() }, values: OptionLayer::new() };
         match file.read() {
-            Ok((mut content, _)) => reader.understand(&mut content),
-            Err(fault) if fault.is_forbidden() => reader.fail(&fault.to_string()),
+            Ok((mut content, _)) => reader.apply_content(&mut content),
+            Err(fault) if fault.is_forbidden() => reader.set_error(&fault.to_string()),
             Err(fault) => {
-                reader.model.left_out = true;
+                reader.model.is_unreadable = true;
                 let fault = if fault.is_missing() { "is not there".to_owned() } else { fault.to_string() };
-                reader.warn(&format!("{fault}; it was left out"));
+                reader.add_warning(&format!("{fault}; it was left out"));
             }
         }
         (reader.model, reader.values)
     }
 }
 
-struct Reader {
-    model: Model,
-    values: Layer,
+struct ModelLoader {
+    model: RestModel,
+    values: OptionLayer,
 }
 
-impl Reader {
-    fn warn(&mut self, text: &str) {
+impl ModelLoader {
+    fn add_warning(&mut self, text: &str) {
         let text = format!("RestConfigFile {} {text}", sanitize::path(&self.model.path));
         self.model.warnings.push(Error::warning("01000", "options", text).with_option("RestConfigFile"));
     }
 
-    fn understand(&mut self, content: &mut [u8]) {
-        match parse(content) {
-            Ok(directives) => self.directives(&directives),
-            Err(reason) => self.fail(&reason),
+    fn apply_content(&mut self, content: &mut [u8]) {
+        match parse_directives(content) {
+            Ok(directives) => self.apply_directives(&directives),
+            Err(reason) => self.set_error(&reason),
         }
     }
 
-    fn fail(&mut self, reason: &str) {
+    fn set_error(&mut self, reason: &str) {
         let text = format!("RestConfigFile {} {reason}", sanitize::path(&self.model.path));
         let fault = Error::new(Status::InvalidOption, "options", text).with_option("RestConfigFile");
-        self.model.fault = Some(fault);
+        self.model.error = Some(fault);
     }
 
-    fn directives(&mut self, Directives(directives): &Directives) {
-        let host = directives.get("#hostname").and_then(|(_, value)| plain(value));
+    fn apply_directives(&mut self, Directives(directives): &Directives) {
+        let host = directives.get("#hostname").and_then(|(_, value)| text_or_default_choice(value));
         let newer = directives.get("#options").and_then(|(_, value)| value.as_object());
         for (name, value) in newer.into_iter().flatten() {
-            self.setting(&format!("#options.{name}"), name, value, host);
+            self.apply_option(&format!("#options.{name}"), name, value, host);
         }
         for (name, value) in directives.values() {
-            self.setting(name, name.trim_start_matches('#'), value, host);
+            self.apply_option(name, name.trim_start_matches('#'), value, host);
         }
         if let Some((_, headers)) = directives.get("#headers") {
-            self.headers(headers);
+            self.apply_headers(headers);
         }
         let rules = directives.get("#http").and_then(|(_, rules)| rules.as_array());
-        self.model.reauthenticate = rules.into_iter().flatten().filter_map(wants_another_token).collect();
+        self.model.reauthenticate_statuses =
+            rules.into_iter().flatten().filter_map(reauthenticate_status).collect();
     }
 
-    fn setting(&mut self, spelling: &str, name: &str, value: &Json, host: Option<&str>) {
-        let Some(definition) = table::find(name).filter(|definition| definition.kind != Kind::Driver) else {
+    fn apply_option(&mut self, spelling: &str, name: &str, value: &Json, host: Option<&str>) {
+        let Some(definition) =
+            table::find(name).filter(|definition| definition.option_type != OptionType::Passthrough)
+        else {
             return;
         };
-        if !SETTINGS.contains(&definition.name) {
-            self.warn(&format!("sets {}, which a model does not; it was ignored", definition.name));
+        if !MODEL_OPTIONS.contains(&definition.name) {
+            self.add_warning(&format!("sets {}, which a model does not; it was ignored", definition.name));
             return;
         }
-        let Some(text) = plain(value) else {
-            self.warn(&format!("sets {} to something that is not text; it was ignored", definition.name));
+        let Some(text) = text_or_default_choice(value) else {
+            self.add_warning(&format!(
+                "sets {} to something that is not text; it was ignored",
+                definition.name
+            ));
             return;
         };
         if !text.is_empty() && !self.values.contains_key(&definition.id) {
-            let text = self.full(definition, text, host);
+            let text = self.resolve_url(definition, text, host);
             if text.reveal().contains('\0') {
                 let reason = format!("has a NUL character in {spelling}, which no value may");
-                self.fail(&reason);
+                self.set_error(&reason);
                 return;
             }
             let place = Some(self.model.path.clone());
-            let value = Value { text, origin: Origin::Model, spelling: spelling.to_owned(), place };
+            let value = OptionValue {
+                text,
+                origin: OptionOrigin::Model,
+                name_as_written: spelling.to_owned(),
+                location: place,
+            };
             self.values.insert(definition.id, value);
         }
     }
 
     /// A relative URI is meant as seen from `#hostname`. Without one it stays as it is, and is found fault with when
     /// it is used.
-    fn full(&mut self, definition: &Definition, text: &str, host: Option<&str>) -> Secret {
-        let is_uri = matches!(definition.kind, Kind::Url | Kind::MethodUrl);
+    fn resolve_url(&mut self, definition: &OptionSpec, text: &str, host: Option<&str>) -> Secret {
+        let is_uri = matches!(definition.option_type, OptionType::Url | OptionType::MethodUrl);
         if !is_uri {
             return Secret::from(text);
         }
@@ -139,7 +150,7 @@ impl Reader {
             return Secret::from(text);
         }
         let Some(host) = host.map(str::trim).filter(|host| !host.is_empty()) else {
-            self.warn(&format!(
+            self.add_warning(&format!(
                 "has a relative {}, and no #hostname from which it is meant",
                 definition.name
             ));
@@ -148,19 +159,19 @@ impl Reader {
         Secret::new(format!("{method}{}", resolve_reference(host, address)))
     }
 
-    fn headers(&mut self, headers: &Json) {
+    fn apply_headers(&mut self, headers: &Json) {
         let Some(headers) = headers.as_object() else {
-            self.warn("has #headers that are not an object; they were left out");
+            self.add_warning("has #headers that are not an object; they were left out");
             return;
         };
         for (name, value) in headers {
-            if let Err(reason) = self.header(name, value) {
-                self.warn(&format!("has a header in #headers that {reason}; it was left out"));
+            if let Err(reason) = self.add_header(name, value) {
+                self.add_warning(&format!("has a header in #headers that {reason}; it was left out"));
             }
         }
     }
 
-    fn header(&mut self, name: &str, value: &Json) -> Result<(), &'static str> {
+    fn add_header(&mut self, name: &str, value: &Json) -> Result<(), &'static str> {
         header_value::validate_header_name(name)?;
         if name.eq_ignore_ascii_case("authorization") {
             return Err("is Authorization, in which the token goes");
@@ -178,7 +189,7 @@ impl Reader {
 }
 
 /// Text, or the default of `{"choices": "A,B", "default": "A"}`; empty where several are left to choose from.
-fn plain(value: &Json) -> Option<&str> {
+fn text_or_default_choice(value: &Json) -> Option<&str> {
     let Some(object) = value.as_object() else { return value.as_str() };
     let member = |wanted: &str| {
         object.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
@@ -191,17 +202,17 @@ fn plain(value: &Json) -> Option<&str> {
 }
 
 /// Operations of the driver that are not a plain request to the API.
-const OTHER_OPERATIONS: [&str; 6] = ["LOGIN", "GOODBYE", "NOAUTH", "INSERT", "UPDATE", "DELETE"];
+const NON_REQUEST_OPERATIONS: [&str; 6] = ["LOGIN", "GOODBYE", "NOAUTH", "INSERT", "UPDATE", "DELETE"];
 
 /// The status of a rule of `#http` that says REAUTHENTICATE of plain requests. All other rules are the driver's, and so
 /// are those that go by the body.
-fn wants_another_token(rule: &Json) -> Option<u16> {
+fn reauthenticate_status(rule: &Json) -> Option<u16> {
     let rule = rule.as_object()?;
     let member = |wanted: &str| {
         rule.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
     };
     let word = |name: &str| member(name).and_then(Json::as_str).unwrap_or_default();
-    let other = OTHER_OPERATIONS.iter().any(|known| known.eq_ignore_ascii_case(word("#operation")));
+    let other = NON_REQUEST_OPERATIONS.iter().any(|known| known.eq_ignore_ascii_case(word("#operation")));
     if other || member("#match").is_some() || !word("#action").eq_ignore_ascii_case("REAUTHENTICATE") {
         return None;
     }
@@ -243,7 +254,7 @@ impl<'de> Visitor<'de> for DirectivesVisitor {
 }
 
 /// The error is the reason, without any of the content: to be put behind the path.
-fn parse(content: &mut [u8]) -> Result<Directives, String> {
+fn parse_directives(content: &mut [u8]) -> Result<Directives, String> {
     blank_comments(content);
     let content = content.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(content);
     serde_json::from_slice(content).map_err(|error| {
@@ -260,13 +271,13 @@ fn parse(content: &mut [u8]) -> Result<Directives, String> {
 /// a line, so each line is looked at by itself.
 fn blank_comments(content: &mut [u8]) {
     for line in content.split_mut(|byte| *byte == b'\n') {
-        if let Some(comment) = comment_start(line).and_then(|start| line.get_mut(start..)) {
+        if let Some(comment) = find_comment_start(line).and_then(|start| line.get_mut(start..)) {
             comment.fill(b' ');
         }
     }
 }
 
-fn comment_start(line: &[u8]) -> Option<usize> {
+fn find_comment_start(line: &[u8]) -> Option<usize> {
     let (mut in_text, mut escaped, mut slash) = (false, false, false);
     for (index, byte) in line.iter().enumerate() {
         if in_text {

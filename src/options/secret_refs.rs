@@ -10,8 +10,8 @@
 
 use std::path::Path;
 
-use super::table::{self, Definition, Kind, Name};
-use super::{Options, Origin, Seen, Value, environment};
+use super::table::{self, OptionId, OptionSpec, OptionType};
+use super::{FileDependencies, OptionOrigin, OptionValue, Options, environment};
 use crate::base::error::{Error, Result, Status};
 use crate::base::file::{ConfiguredPath, FileVersion, LoosePermissions, ReadError};
 use crate::base::policy::{Permission, Policy};
@@ -20,17 +20,17 @@ use crate::key::Uri;
 use crate::sys;
 
 /// The most bytes of a secret; a key has less, too.
-const MOST_BYTES: u64 = 64 * 1024;
+const MAX_SECRET_LEN: u64 = 64 * 1024;
 
 /// What stands in the place of a secret.
-enum Reference<'a> {
+enum SecretRef<'a> {
     Variable(&'a str),
     File(&'a str),
     Literal(&'a str),
 }
 
-impl<'a> Reference<'a> {
-    fn of(text: &'a str) -> Option<Self> {
+impl<'a> SecretRef<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
         let behind = |prefix| text.strip_prefix(prefix);
         behind("env:")
             .map(Self::Variable)
@@ -39,7 +39,7 @@ impl<'a> Reference<'a> {
     }
 
     /// What it begins with, and what that stands for.
-    fn words(&self) -> (&'static str, &'static str) {
+    fn prefix_and_kind(&self) -> (&'static str, &'static str) {
         match self {
             Self::Variable(_) => ("env:", "an environment variable"),
             Self::File(_) => ("file:", "a file"),
@@ -50,8 +50,8 @@ impl<'a> Reference<'a> {
 
 /// `text`, which somebody else has said, as a value that means nothing but itself: a server may send a refresh token that
 /// looks like a reference.
-pub(super) fn to_the_letter(definition: &Definition, text: &Secret) -> Secret {
-    if definition.is_secret() && Reference::of(text.reveal()).is_some() {
+pub(super) fn escape_literal(definition: &OptionSpec, text: &Secret) -> Secret {
+    if definition.is_secret() && SecretRef::parse(text.reveal()).is_some() {
         return Secret::new(format!("literal:{}", text.reveal()));
     }
     text.clone()
@@ -62,18 +62,18 @@ impl Options {
     /// in the place of their key. What is wrong with a reference is among the
     /// [`Options::faults`] then, and its option is left as it is.
     #[must_use]
-    pub fn dereferenced(&self, policy: Policy, signs: bool, seen: &mut Seen) -> Self {
+    pub fn resolve_secret_refs(&self, policy: Policy, signs: bool, seen: &mut FileDependencies) -> Self {
         let mut guarded = self.clone();
-        guarded.guard_application(policy, signs);
+        guarded.guard_caller_secrets(policy, signs);
         let mut options = guarded.clone();
-        options.outside.faults.extend(guarded.refused_content(policy));
-        for (definition, value) in table::TABLE.iter().zip(guarded.in_force()) {
+        options.external.errors.extend(guarded.forbidden_content_errors(policy));
+        for (definition, value) in table::TABLE.iter().zip(guarded.effective_values()) {
             let Some(value) = value.filter(|_| definition.is_secret()) else { continue };
-            let Some(reference) = Reference::of(value.text.reveal()) else { continue };
-            let followed = guarded.follow(definition, value, &reference, policy, seen);
+            let Some(reference) = SecretRef::parse(value.text.reveal()) else { continue };
+            let followed = guarded.resolve_secret_ref(definition, value, &reference, policy, seen);
             match followed {
-                Ok(text) => options.replace(definition.id, value, text),
-                Err(fault) => options.outside.faults.push(fault),
+                Ok(text) => options.replace_value(definition.id, value, text),
+                Err(fault) => options.external.errors.push(fault),
             }
         }
         options
@@ -82,53 +82,59 @@ impl Options {
     /// Whether what they mean is in them and in files alone, so that it is the same for all who say it: not in the environment,
     /// and not where the process stands when they are understood.
     #[must_use]
-    pub fn stand_alone(&self) -> bool {
-        let depends =
-            |(name, value): (&Name, &Value)| match name.definition().map(|definition| definition.kind) {
-                Some(Kind::Secret) => match Reference::of(value.text.reveal()) {
-                    Some(Reference::Variable(_)) => true,
-                    Some(Reference::File(path)) => Path::new(path).is_relative(),
-                    Some(Reference::Literal(_)) | None => false,
-                },
-                // These two are read when a connection is opened.
-                Some(Kind::Path) if matches!(name, Name::FILEDSN | Name::RestConfigFile) => false,
-                Some(Kind::Path) => {
-                    let text = value.text.reveal();
-                    !text.is_empty() && !Uri::is(text) && Path::new(text).is_relative()
-                }
-                _ => false,
-            };
+    pub fn is_self_contained(&self) -> bool {
+        let depends = |(name, value): (&OptionId, &OptionValue)| match name
+            .spec()
+            .map(|definition| definition.option_type)
+        {
+            Some(OptionType::Secret) => match SecretRef::parse(value.text.reveal()) {
+                Some(SecretRef::Variable(_)) => true,
+                Some(SecretRef::File(path)) => Path::new(path).is_relative(),
+                Some(SecretRef::Literal(_)) | None => false,
+            },
+            // These two are read when a connection is opened.
+            Some(OptionType::Path) if matches!(name, OptionId::FILEDSN | OptionId::RestConfigFile) => false,
+            Some(OptionType::Path) => {
+                let text = value.text.reveal();
+                !text.is_empty() && !Uri::is(text) && Path::new(text).is_relative()
+            }
+            _ => false,
+        };
         !self.layers.values().flat_map(|layer| layer.iter()).any(depends)
     }
 
-    fn follow(
+    fn resolve_secret_ref(
         &self,
-        definition: &Definition,
-        value: &Value,
-        reference: &Reference<'_>,
+        definition: &OptionSpec,
+        value: &OptionValue,
+        reference: &SecretRef<'_>,
         policy: Policy,
-        seen: &mut Seen,
+        seen: &mut FileDependencies,
     ) -> Result<Secret> {
-        let may = policy.allows(Permission::References) || !self.is_a_strangers(value);
+        let may = policy.allows(Permission::References) || !self.is_untrusted_value(value);
         let (read, name) = match *reference {
-            Reference::Literal(text) => return Ok(Secret::from(text)),
-            _ if !may => return Err(refusal(definition, value, reference)),
-            Reference::Variable(name) => (variable(name), name),
-            Reference::File(path) => {
-                let file = self.location(path, value, policy);
-                (self.content(file, seen), path)
+            SecretRef::Literal(text) => return Ok(Secret::from(text)),
+            _ if !may => return Err(forbidden_ref_error(definition, value, reference)),
+            SecretRef::Variable(name) => (read_variable(name), name),
+            SecretRef::File(path) => {
+                let file = self.configured_path(path, value, policy);
+                (self.read_secret_file(file, seen), path)
             }
         };
         read.map_err(|what| {
-            seen.in_vain();
-            self.unreadable(definition, value, reference, (&what, name))
+            seen.mark_failed();
+            self.unreadable_ref_error(definition, value, reference, (&what, name))
         })
     }
 
     /// The content of a file without the end of its last line; the error is what is wrong, to be put behind its path.
-    fn content(&self, file: ConfiguredPath, seen: &mut Seen) -> std::result::Result<Secret, String> {
-        let (content, metadata) = file.read_with_limit(MOST_BYTES).map_err(said)?;
-        let guarded = self.get(Name::KeyFileCheck).is_some_and(|value| value.text.reveal() == "1");
+    fn read_secret_file(
+        &self,
+        file: ConfiguredPath,
+        seen: &mut FileDependencies,
+    ) -> std::result::Result<Secret, String> {
+        let (content, metadata) = file.read_with_limit(MAX_SECRET_LEN).map_err(describe_read_error)?;
+        let guarded = self.get(OptionId::KeyFileCheck).is_some_and(|value| value.text.reveal() == "1");
         if let Some(exposed) = LoosePermissions::detect(&metadata).filter(|_| guarded) {
             return Err(format!("{exposed} (KeyFileCheck is 1)"));
         }
@@ -140,55 +146,55 @@ impl Options {
         if text.contains('\0') {
             return Err("holds a NUL, which no secret may".to_owned());
         }
-        seen.file(file, FileVersion::from_metadata(&metadata));
+        seen.add_file(file, FileVersion::from_metadata(&metadata));
         Ok(Secret::from(text))
     }
 
-    fn replace(&mut self, name: table::Name, value: &Value, text: Secret) {
-        self.layer(value.origin).insert(name, Value { text, ..value.clone() });
+    fn replace_value(&mut self, name: table::OptionId, value: &OptionValue, text: Secret) {
+        self.layer_mut(value.origin).insert(name, OptionValue { text, ..value.clone() });
     }
 
     /// Whether somebody said it who may be anybody.
     #[must_use]
-    pub fn is_a_strangers(&self, value: &Value) -> bool {
-        self.is_untrusted(value.origin)
+    pub fn is_untrusted_value(&self, value: &OptionValue) -> bool {
+        self.is_untrusted_origin(value.origin)
     }
 
     /// Whether the text of `origin` may be anybody's.
-    pub(super) fn is_untrusted(&self, origin: Origin) -> bool {
+    pub(super) fn is_untrusted_origin(&self, origin: OptionOrigin) -> bool {
         match origin {
-            Origin::ConnectionString => true,
-            Origin::FileDsn => {
-                let named = self.in_layer(Origin::ConnectionString, Name::FILEDSN);
+            OptionOrigin::ConnectionString => true,
+            OptionOrigin::FileDsn => {
+                let named = self.layer_value(OptionOrigin::ConnectionString, OptionId::FILEDSN);
                 named.is_none_or(|named| environment::has_folder(Path::new(named.text.reveal().trim())))
             }
-            Origin::Model => {
+            OptionOrigin::Model => {
                 // Whether it is in force or not: that depends on what is asked here.
-                let named = self.topmost(Name::RestConfigFile, |_| true);
-                named.is_none_or(|named| self.is_a_strangers(named))
+                let named = self.highest_ranked(OptionId::RestConfigFile, |_| true);
+                named.is_none_or(|named| self.is_untrusted_value(named))
             }
             // It says what the file says that the key's option names.
-            Origin::KeyFile => true,
-            Origin::SetOption | Origin::Dsn => false,
+            OptionOrigin::KeyFile => true,
+            OptionOrigin::SetOption | OptionOrigin::Dsn => false,
         }
     }
 
     /// What stands behind the prefix is not repeated where anybody may have written it: it may be the rest of a secret that
     /// begins so by chance.
-    fn unreadable(
+    fn unreadable_ref_error(
         &self,
-        definition: &Definition,
-        value: &Value,
-        reference: &Reference<'_>,
+        definition: &OptionSpec,
+        value: &OptionValue,
+        reference: &SecretRef<'_>,
         (what, name): (&str, &str),
     ) -> Error {
-        let (prefix, kind) = reference.words();
-        let shown = if self.is_a_strangers(value) {
+        let (prefix, kind) = reference.prefix_and_kind();
+        let shown = if self.is_untrusted_value(value) {
             format!("{kind} that {what}")
         } else {
             format!("{prefix}{name}, which {what}")
         };
-        let place = value.place.as_ref().map_or(String::new(), |place| format!(" in {place}"));
+        let place = value.location.as_ref().map_or(String::new(), |place| format!(" in {place}"));
         let text = format!(
             "{}{place} refers to {shown}; for a secret that itself begins with {prefix}, write literal: in front of it",
             definition.name
@@ -197,9 +203,9 @@ impl Options {
     }
 }
 
-fn refusal(definition: &Definition, value: &Value, reference: &Reference<'_>) -> Error {
-    let (prefix, kind) = reference.words();
-    let place = match &value.place {
+fn forbidden_ref_error(definition: &OptionSpec, value: &OptionValue, reference: &SecretRef<'_>) -> Error {
+    let (prefix, kind) = reference.prefix_and_kind();
+    let place = match &value.location {
         None => "in the connection string".to_owned(),
         Some(place) => format!("in {place}, a FILEDSN that the connection string names by its path,"),
     };
@@ -214,7 +220,7 @@ fn refusal(definition: &Definition, value: &Value, reference: &Reference<'_>) ->
 }
 
 /// The content of an environment variable; the error is what is wrong, to be put behind its name.
-fn variable(name: &str) -> std::result::Result<Secret, String> {
+fn read_variable(name: &str) -> std::result::Result<Secret, String> {
     if sys::is_secure_execution() {
         return Err("is not read, because the process runs with privileges that its caller does not have (set-user-ID, \
                     set-group-ID); refer to a file"
@@ -228,6 +234,6 @@ fn variable(name: &str) -> std::result::Result<Secret, String> {
     }
 }
 
-fn said(fault: ReadError) -> String {
+fn describe_read_error(fault: ReadError) -> String {
     if fault.is_missing() { "is not there".to_owned() } else { fault.to_string() }
 }

@@ -44,7 +44,7 @@ fn write_section(page: &mut String, profile: &Profile) {
 }
 
 fn is_secret_option(option: &str) -> bool {
-    table::find(option).is_some_and(table::Definition::is_secret)
+    table::find(option).is_some_and(table::OptionSpec::is_secret)
 }
 
 fn hosts_text(profile: &Profile) -> String {

@@ -9,10 +9,10 @@ use crate::base::url;
 use crate::connection::Connection;
 use crate::grants::{self, ClientAuthMethod, RequestParameter};
 use crate::key::KeySource;
-use crate::options::{Name, Options, Value};
+use crate::options::{OptionId, OptionValue, Options};
 use crate::process::Process;
 use crate::report::value_origin::{OriginFinder, ValueOrigin, WithOrigin};
-use crate::resolve::{self, Config, Exchange, Flow, Header, Methods};
+use crate::resolve::{self, Config, EndpointMethods, Flow, HttpHeader, TokenEndpointConfig};
 
 #[derive(Serialize)]
 struct ExplainReport {
@@ -84,11 +84,11 @@ pub fn explain(connection: &Connection) -> Result<String> {
     let explainer = Explainer {
         config,
         process: view.process,
-        origins: OriginFinder { options, signer: view.signer(), profile: resolve::profile(options) },
+        origins: OriginFinder { options, signer: view.signer(), profile: resolve::resolve_profile(options) },
     };
     // It has RedirectURI in it, encoded.
-    let hidden = |value: &Value| url::contains_secret(value.text.reveal(), false);
-    let redirect_has_secret = options.get(Name::RedirectURI).is_some_and(hidden);
+    let hidden = |value: &OptionValue| url::contains_secret(value.text.reveal(), false);
+    let redirect_has_secret = options.get(OptionId::RedirectURI).is_some_and(hidden);
     let consent_url = connection.consent_url().ok().filter(|_| !redirect_has_secret);
     to_json(&explainer.build_report(consent_url))
 }
@@ -102,7 +102,7 @@ struct Explainer<'a> {
 impl Explainer<'_> {
     fn build_report(&self, consent_url: Option<String>) -> ExplainReport {
         let exchange = match &self.config.flow {
-            Flow::Exchange(exchange) => Some(&**exchange),
+            Flow::TokenEndpoint(exchange) => Some(&**exchange),
             _ => None,
         };
         let token_url = exchange.map(|exchange| exchange.endpoint.as_str());
@@ -111,7 +111,7 @@ impl Explainer<'_> {
             method: self.method(),
             provider: self.provider(),
             token: match &self.config.flow {
-                Flow::Exchange(_) => "from the token endpoint",
+                Flow::TokenEndpoint(_) => "from the token endpoint",
                 Flow::SignedJwt(_) => "the signed JWT",
                 Flow::AccessToken(_) => "as given",
                 Flow::Headers(_) => "none",
@@ -119,35 +119,37 @@ impl Explainer<'_> {
             assertion: signing.map(|signing| explain_jwt(signing, token_url, &self.origins, self.process)),
             request: exchange.map(|exchange| self.request(exchange)),
             api: ApiReport { headers: self.api_headers() },
-            consent_url: consent_url
-                .map(|value| WithOrigin { value, from: self.origins.find_origin(&[Name::AuthURI], false) }),
+            consent_url: consent_url.map(|value| WithOrigin {
+                value,
+                from: self.origins.find_origin(&[OptionId::AuthURI], false),
+            }),
             trust: self.transport(),
             timeouts: self.timeouts(),
         }
     }
 
     fn method(&self) -> Option<WithOrigin<MethodReport>> {
-        let (number, word) = resolve::method(self.options(), self.origins.signer)?;
-        let given = self.options().get(Name::AuthenticationMethod).map(|value| value.text.reveal());
+        let (number, word) = resolve::resolve_method(self.options(), self.origins.signer)?;
+        let given = self.options().get(OptionId::AuthenticationMethod).map(|value| value.text.reveal());
         let inferred = given.is_none_or(|given| given == "24" || given.eq_ignore_ascii_case("OAuth2"));
-        let from = self.origins.find_origin(&[Name::AuthenticationMethod], true);
+        let from = self.origins.find_origin(&[OptionId::AuthenticationMethod], true);
         Some(WithOrigin { value: MethodReport { number, word, inferred }, from })
     }
 
     fn provider(&self) -> Option<WithOrigin<&'static str>> {
         let value = self.origins.profile?.name.as_str();
         let from =
-            self.origins.option_origin(Name::Provider).unwrap_or_else(|| ValueOrigin::new("token host"));
+            self.origins.option_origin(OptionId::Provider).unwrap_or_else(|| ValueOrigin::new("token host"));
         Some(WithOrigin { value, from })
     }
 
-    fn request(&self, exchange: &Exchange) -> TokenRequestReport {
+    fn request(&self, exchange: &TokenEndpointConfig) -> TokenRequestReport {
         let learnt = &self.process.endpoint_memory;
         let ahead = learnt.skew_secs(&exchange.endpoint);
         TokenRequestReport {
             url: WithOrigin {
                 value: without_query(&exchange.endpoint),
-                from: self.origins.find_origin(&[Name::TokenEndpoint, Name::TokenURI], false),
+                from: self.origins.find_origin(&[OptionId::TokenEndpoint, OptionId::TokenURI], false),
             },
             methods: self.http_methods(exchange),
             parameters: grants::preview_parameters(exchange)
@@ -160,23 +162,25 @@ impl Explainer<'_> {
         }
     }
 
-    fn http_methods(&self, exchange: &Exchange) -> WithOrigin<&'static [&'static str]> {
+    fn http_methods(&self, exchange: &TokenEndpointConfig) -> WithOrigin<&'static [&'static str]> {
         match exchange.methods {
-            Methods::GetThenPost if self.process.endpoint_memory.prefers_post(&exchange.endpoint) => {
+            EndpointMethods::GetThenPost if self.process.endpoint_memory.prefers_post(&exchange.endpoint) => {
                 WithOrigin { value: &["POST"], from: ValueOrigin::new("learnt from the server") }
             }
-            Methods::GetThenPost => WithOrigin { value: &["GET", "POST"], from: ValueOrigin::new("default") },
-            Methods::Get => WithOrigin { value: &["GET"], from: self.http_method_origin() },
-            Methods::Post => WithOrigin { value: &["POST"], from: self.http_method_origin() },
+            EndpointMethods::GetThenPost => {
+                WithOrigin { value: &["GET", "POST"], from: ValueOrigin::new("default") }
+            }
+            EndpointMethods::Get => WithOrigin { value: &["GET"], from: self.http_method_origin() },
+            EndpointMethods::Post => WithOrigin { value: &["POST"], from: self.http_method_origin() },
         }
     }
 
     /// TokenEndpoint is asked by POST, and so is TokenURI where a method stands in front, the provider is known, or a
     /// secret goes along.
     fn http_method_origin(&self) -> ValueOrigin {
-        let in_front = |value: &Value| value.text.reveal().trim().contains([' ', '\t']);
-        let written = self.options().get(Name::TokenURI).is_some_and(in_front);
-        let names: &[Name] = if written { &[Name::TokenURI] } else { &[Name::TokenEndpoint] };
+        let in_front = |value: &OptionValue| value.text.reveal().trim().contains([' ', '\t']);
+        let written = self.options().get(OptionId::TokenURI).is_some_and(in_front);
+        let names: &[OptionId] = if written { &[OptionId::TokenURI] } else { &[OptionId::TokenEndpoint] };
         self.origins.find_origin(names, false)
     }
 
@@ -187,13 +191,13 @@ impl Explainer<'_> {
         NamedValue { name, value: value.unwrap_or_else(|| REDACTED.to_owned()), from }
     }
 
-    fn client_authentication(&self, exchange: &Exchange) -> WithOrigin<&'static str> {
-        let by_certificate = exchange.trust.client.is_some();
-        let names: &[Name] = match grants::client_auth_method(exchange) {
+    fn client_authentication(&self, exchange: &TokenEndpointConfig) -> WithOrigin<&'static str> {
+        let by_certificate = exchange.transport.client.is_some();
+        let names: &[OptionId] = match grants::client_auth_method(exchange) {
             ClientAuthMethod::ClientSecretBasic | ClientAuthMethod::ClientSecretPost => {
-                &[Name::ClientCredentialsMode]
+                &[OptionId::ClientCredentialsMode]
             }
-            ClientAuthMethod::ClientIdOnly if by_certificate => &[Name::KeyStore],
+            ClientAuthMethod::ClientIdOnly if by_certificate => &[OptionId::KeyStore],
             ClientAuthMethod::None | ClientAuthMethod::ClientIdOnly | ClientAuthMethod::ClientAssertion => {
                 &[]
             }
@@ -209,10 +213,13 @@ impl Explainer<'_> {
         WithOrigin { value, from: self.origins.find_origin(names, true) }
     }
 
-    fn request_headers(&self, exchange: &Exchange) -> Vec<NamedValue> {
-        let own = exchange.header.iter().map(|header| self.redacted_value(&header.name, &[Name::AuthHeader]));
+    fn request_headers(&self, exchange: &TokenEndpointConfig) -> Vec<NamedValue> {
+        let own = exchange
+            .extra_header
+            .iter()
+            .map(|header| self.redacted_value(&header.name, &[OptionId::AuthHeader]));
         let basic = grants::client_auth_method(exchange) == ClientAuthMethod::ClientSecretBasic;
-        own.chain(basic.then(|| self.redacted_value("Authorization", &[Name::ClientSecret]))).collect()
+        own.chain(basic.then(|| self.redacted_value("Authorization", &[OptionId::ClientSecret]))).collect()
     }
 
     fn api_headers(&self) -> Vec<NamedValue> {
@@ -222,7 +229,7 @@ impl Explainer<'_> {
                 .map(|header| self.redacted_value(&header.name, self.credential_options()))
                 .collect(),
             Flow::AccessToken(_) => vec![self.redacted_value("Authorization", self.credential_options())],
-            Flow::Exchange(_) | Flow::SignedJwt(_) => vec![NamedValue {
+            Flow::TokenEndpoint(_) | Flow::SignedJwt(_) => vec![NamedValue {
                 name: "Authorization".to_owned(),
                 value: REDACTED.to_owned(),
                 from: ValueOrigin::new("token"),
@@ -238,21 +245,22 @@ impl Explainer<'_> {
     }
 
     /// The option with what the API gets, where no token is fetched.
-    fn credential_options(&self) -> &'static [Name] {
-        match resolve::method(self.options(), self.origins.signer).map(|(_, word)| word) {
-            Some("Basic") => &[Name::Password],
-            Some("OAuth2-AccessToken") => &[Name::AccessToken],
-            _ => &[Name::SecurityToken],
+    fn credential_options(&self) -> &'static [OptionId] {
+        match resolve::resolve_method(self.options(), self.origins.signer).map(|(_, word)| word) {
+            Some("Basic") => &[OptionId::Password],
+            Some("OAuth2-AccessToken") => &[OptionId::AccessToken],
+            _ => &[OptionId::SecurityToken],
         }
     }
 
     /// AuthHeader's, one of the model's, or the profile's.
-    fn extra_header(&self, header: &Header) -> NamedValue {
-        let named = self.options().get(Name::AuthHeader);
+    fn extra_header(&self, header: &HttpHeader) -> NamedValue {
+        let named = self.options().get(OptionId::AuthHeader);
         let from = if named.is_some_and(|named| named.text.reveal() == header.name) {
-            self.origins.find_origin(&[Name::AuthHeader], false)
+            self.origins.find_origin(&[OptionId::AuthHeader], false)
         } else if self.options().model_headers().iter().any(|(name, _)| *name == header.name) {
-            let model = self.options().get(Name::RestConfigFile).map(|model| model.text.reveal().to_owned());
+            let model =
+                self.options().get(OptionId::RestConfigFile).map(|model| model.text.reveal().to_owned());
             ValueOrigin { place: model, ..ValueOrigin::new("model file") }
         } else {
             self.origins.find_origin(&[], false)
@@ -260,7 +268,7 @@ impl Explainer<'_> {
         NamedValue { name: header.name.clone(), value: REDACTED.to_owned(), from }
     }
 
-    fn redacted_value(&self, name: &str, options: &[Name]) -> NamedValue {
+    fn redacted_value(&self, name: &str, options: &[OptionId]) -> NamedValue {
         NamedValue {
             name: name.to_owned(),
             value: REDACTED.to_owned(),
@@ -269,20 +277,20 @@ impl Explainer<'_> {
     }
 
     fn transport(&self) -> TransportReport {
-        let trust = &self.config.trust;
+        let trust = &self.config.transport;
         let store = trust.store.as_ref().map_or("the operating system's", |store| store.as_configured());
         TransportReport {
             store: WithOrigin {
                 value: redact_if_url(store),
-                from: self.origins.find_origin(&[Name::TrustStore], true),
+                from: self.origins.find_origin(&[OptionId::TrustStore], true),
             },
             validate: WithOrigin {
                 value: trust.validate,
-                from: self.origins.find_origin(&[Name::ValidateServerCertificate], true),
+                from: self.origins.find_origin(&[OptionId::ValidateServerCertificate], true),
             },
             client: trust.client.as_ref().and_then(KeySource::typed).map(|store| WithOrigin {
                 value: redact_if_url(store),
-                from: self.origins.find_origin(&[Name::KeyStore], true),
+                from: self.origins.find_origin(&[OptionId::KeyStore], true),
             }),
             proxy: self.proxy(),
         }
@@ -290,22 +298,22 @@ impl Explainer<'_> {
 
     /// The proxy on the way to the token endpoint.
     fn proxy(&self) -> Option<WithOrigin<String>> {
-        let Flow::Exchange(exchange) = &self.config.flow else { return None };
-        let proxy = exchange.trust.route.proxy_for(&exchange.endpoint).ok()??;
+        let Flow::TokenEndpoint(exchange) = &self.config.flow else { return None };
+        let proxy = exchange.transport.route.proxy_for(&exchange.endpoint).ok()??;
         let variable =
             || ValueOrigin { place: Some(proxy.source.to_owned()), ..ValueOrigin::new("environment") };
-        let from = self.origins.option_origin(Name::ProxyHost).unwrap_or_else(variable);
+        let from = self.origins.option_origin(OptionId::ProxyHost).unwrap_or_else(variable);
         Some(WithOrigin { value: proxy.url(), from })
     }
 
     /// Seconds; nothing is no limit.
     fn timeouts(&self) -> OrderedMap<WithOrigin<Option<i64>>> {
-        let names = [Name::LoginTimeout, Name::WSTimeout, Name::ConsentTimeout];
+        let names = [OptionId::LoginTimeout, OptionId::WSTimeout, OptionId::ConsentTimeout];
         let said = names.into_iter().map(|name| {
-            let usual = name.definition().map_or("", |definition| definition.default);
+            let usual = name.spec().map_or("", |definition| definition.default);
             let given = self.options().get(name).map_or(usual, |value| value.text.reveal());
             let value = given.parse().ok().filter(|seconds| *seconds > 0);
-            (name.text().to_owned(), WithOrigin { value, from: self.origins.find_origin(&[name], true) })
+            (name.as_str().to_owned(), WithOrigin { value, from: self.origins.find_origin(&[name], true) })
         });
         OrderedMap(said.collect())
     }

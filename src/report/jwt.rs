@@ -8,10 +8,10 @@ use crate::base::error::Error;
 use crate::grants;
 use crate::jwt::{self, UnsignedJwt};
 use crate::key::{KeyOrigin, SigningKey};
-use crate::options::Name;
+use crate::options::OptionId;
 use crate::process::Process;
 use crate::report::value_origin::{OriginFinder, ValueOrigin, WithOrigin};
-use crate::resolve::Signing;
+use crate::resolve::AssertionConfig;
 
 /// A member as JSON.
 type JsonMember = WithOrigin<Option<Box<RawValue>>>;
@@ -40,7 +40,7 @@ struct SigningKeyReport {
 
 /// What would be signed. `token_url` is the usual audience.
 pub(super) fn explain_jwt(
-    signing: &Signing,
+    signing: &AssertionConfig,
     token_url: Option<&str>,
     sources: &OriginFinder<'_>,
     process: &Process,
@@ -61,7 +61,7 @@ pub(super) fn explain_jwt(
 }
 
 struct JwtExplainer<'a> {
-    signing: &'a Signing,
+    signing: &'a AssertionConfig,
     token_url: Option<&'a str>,
     origins: &'a OriginFinder<'a>,
 }
@@ -89,20 +89,20 @@ impl JwtExplainer<'_> {
     fn header_origin(&self, name: &str) -> ValueOrigin {
         let header = &self.signing.header;
         if header.additional.contains_key(name) {
-            return self.origins.find_origin(&[Name::JWTHeaders], false);
+            return self.origins.find_origin(&[OptionId::JWTHeaders], false);
         }
         match name {
             "alg" if header.algorithm.is_none() && header.preferred_algorithms.is_empty() => {
                 ValueOrigin::new("key")
             }
-            "alg" if self.origins.option_origin(Name::JWTAlgorithm).is_some() => {
-                self.origins.find_origin(&[Name::JWTAlgorithm], false)
+            "alg" if self.origins.option_origin(OptionId::JWTAlgorithm).is_some() => {
+                self.origins.find_origin(&[OptionId::JWTAlgorithm], false)
             }
             "alg" if self.has_algorithm_in_jwt_headers() => {
-                self.origins.find_origin(&[Name::JWTHeaders], false)
+                self.origins.find_origin(&[OptionId::JWTHeaders], false)
             }
-            "kid" => self.origins.find_origin(&[Name::JWTKeyID], false),
-            "x5t" | "x5t#S256" | "x5c" => self.origins.find_origin(&[Name::JWTThumbprint], false),
+            "kid" => self.origins.find_origin(&[OptionId::JWTKeyID], false),
+            "x5t" | "x5t#S256" | "x5c" => self.origins.find_origin(&[OptionId::JWTThumbprint], false),
             "typ" => ValueOrigin::new("default"),
             _ => self.origins.find_origin(&[], false),
         }
@@ -110,7 +110,7 @@ impl JwtExplainer<'_> {
 
     /// The alg of JWTHeaders is a synonym of JWTAlgorithm, and no member of its own any more.
     fn has_algorithm_in_jwt_headers(&self) -> bool {
-        let headers = self.origins.options.get(Name::JWTHeaders);
+        let headers = self.origins.options.get(OptionId::JWTHeaders);
         headers.is_some_and(|headers| headers.text.reveal().contains("\"alg\""))
     }
 
@@ -124,23 +124,23 @@ impl JwtExplainer<'_> {
     }
 
     fn claim_origin(&self, name: &str) -> ValueOrigin {
-        if self.signing.additional.contains_key(name) {
-            return self.origins.find_origin(&[Name::ClaimsAdditional], false);
+        if self.signing.additional_claims.contains_key(name) {
+            return self.origins.find_origin(&[OptionId::ClaimsAdditional], false);
         }
         let signing = self.signing;
         match name {
-            "iss" => self.origins.find_origin(&[Name::ClaimsIssuer, Name::ClientID], false),
+            "iss" => self.origins.find_origin(&[OptionId::ClaimsIssuer, OptionId::ClientID], false),
             // A client's own assertion has its issuer there too.
-            "sub" => {
-                self.origins.find_origin(&[Name::ClaimsSubject, Name::ClaimsIssuer, Name::ClientID], false)
-            }
+            "sub" => self
+                .origins
+                .find_origin(&[OptionId::ClaimsSubject, OptionId::ClaimsIssuer, OptionId::ClientID], false),
             "aud" => self
                 .origins
-                .find_origin(&[Name::ClaimsAudience], signing.audience.as_deref() == self.token_url),
-            "scope" => self.origins.find_origin(&[Name::Scope], false),
+                .find_origin(&[OptionId::ClaimsAudience], signing.audience.as_deref() == self.token_url),
+            "scope" => self.origins.find_origin(&[OptionId::Scope], false),
             "exp" => self
                 .origins
-                .find_origin(&[Name::JWTLifetime, Name::JWTLifetimeMinutes], signing.lifetime == 300),
+                .find_origin(&[OptionId::JWTLifetime, OptionId::JWTLifetimeMinutes], signing.lifetime == 300),
             "iat" | "jti" => ValueOrigin::new("default"),
             _ => self.origins.find_origin(&[], false),
         }
@@ -148,7 +148,7 @@ impl JwtExplainer<'_> {
 
     /// The claim as it is shown: times as they lie from now, and no query of a URL.
     fn display_claim(&self, name: &str, value: Box<RawValue>) -> Box<RawValue> {
-        let own = &self.signing.additional;
+        let own = &self.signing.additional_claims;
         let shown = match name {
             _ if own.contains_key(name) => None,
             "jti" => Some("new for each assertion".to_owned()),
@@ -162,9 +162,9 @@ impl JwtExplainer<'_> {
     fn key(&self, key: Option<&SigningKey>, error: Option<&Error>) -> SigningKeyReport {
         let source = &self.signing.key;
         let option = match &source.origin {
-            KeyOrigin::Store(_) | KeyOrigin::Pkcs11(_) | KeyOrigin::Signer(_) => Name::JWTCertStore,
-            KeyOrigin::Text(_) => Name::JWTPrivateKey,
-            KeyOrigin::Shared(_) => Name::JWTSecret,
+            KeyOrigin::Store(_) | KeyOrigin::Pkcs11(_) | KeyOrigin::Signer(_) => OptionId::JWTCertStore,
+            KeyOrigin::Text(_) => OptionId::JWTPrivateKey,
+            KeyOrigin::Shared(_) => OptionId::JWTSecret,
         };
         SigningKeyReport {
             from: self.origins.find_origin(&[option], false),

@@ -16,7 +16,7 @@ use crate::base::url::{EndpointUrl, without_secrets};
 use crate::connection::api_headers::ApiHeaders;
 use crate::connection::{CallOptions, Connection, ConnectionView};
 use crate::net::http::{Answer, Method, Request, Reuse};
-use crate::options::{Name, Options, table};
+use crate::options::{OptionId, Options, table};
 use crate::report::test_endpoint::resolve_test_endpoint;
 use crate::resolve::{Config, Flow};
 use crate::token::AccessToken;
@@ -126,7 +126,7 @@ struct ApiTest<'a> {
 impl ApiTest<'_> {
     fn cached_token(&self) -> Option<Arc<AccessToken>> {
         let quietly = CallOptions { no_network: true, ..CallOptions::default() };
-        matches!(self.config.flow, Flow::Exchange(_))
+        matches!(self.config.flow, Flow::TokenEndpoint(_))
             .then(|| self.connection.get_token(quietly).ok())
             .flatten()
     }
@@ -136,8 +136,8 @@ impl ApiTest<'_> {
         let now = self.view.process.clock.unix_seconds();
         TokenReport {
             from: match &self.config.flow {
-                Flow::Exchange(_) if was_there => "cache",
-                Flow::Exchange(_) => "token endpoint",
+                Flow::TokenEndpoint(_) if was_there => "cache",
+                Flow::TokenEndpoint(_) => "token endpoint",
                 Flow::SignedJwt(_) => "signed here",
                 Flow::AccessToken(_) | Flow::Headers(_) => "given",
             },
@@ -150,9 +150,9 @@ impl ApiTest<'_> {
         }
     }
 
-    fn test_api(&self, name: Name, url: &EndpointUrl, headers: ApiHeaders) -> Result<ApiRequestReport> {
+    fn test_api(&self, name: OptionId, url: &EndpointUrl, headers: ApiHeaders) -> Result<ApiRequestReport> {
         let mut sample = ApiRequestReport {
-            option: name.text(),
+            option: name.as_str(),
             method: "GET",
             url: without_query(url),
             answers: Vec::new(),
@@ -180,7 +180,7 @@ impl ApiTest<'_> {
         let headers = headers.first().map(|headers| headers_with_secret_values(headers)).unwrap_or_default();
         let request =
             Request { method: Method::Get, url, query: None, headers, body: None, reuse: Reuse::Yes };
-        let send = || self.view.process.http_client.sample(&request, &self.config.trust, &self.call);
+        let send = || self.view.process.http_client.sample(&request, &self.config.transport, &self.call);
         // A connection that the server has closed meanwhile says nothing of the API.
         let outcome = match send() {
             Err(failure) if failure.stale => send(),
@@ -200,7 +200,7 @@ impl ApiTest<'_> {
     }
 
     fn is_reauthentication_status(&self, status: u16) -> bool {
-        status == 401 || self.view.options().reauthenticates().contains(&status)
+        status == 401 || self.view.options().reauthenticate_statuses().contains(&status)
     }
 
     fn retry_with_new_token(

@@ -2,15 +2,15 @@
 
 use crate::base::error::{Error, Result, Status};
 use crate::base::url::{self, EndpointUrl};
-use crate::options::{Name, Options, Value};
+use crate::options::{OptionId, OptionValue, Options};
 
 /// The endpoint and the option that names it; nothing where none does.
 ///
 /// # Errors
 /// [`Status::InvalidOption`] for what is no URL to send a token to, [`Status::MissingOption`] for a relative one without
 /// HostName.
-pub(super) fn resolve_test_endpoint(options: &Options) -> Result<Option<(Name, EndpointUrl)>> {
-    let named = [Name::HealthURI, Name::RestSamplePath].into_iter();
+pub(super) fn resolve_test_endpoint(options: &Options) -> Result<Option<(OptionId, EndpointUrl)>> {
+    let named = [OptionId::HealthURI, OptionId::RestSamplePath].into_iter();
     let Some((name, value)) = named.filter_map(|name| Some((name, options.get(name)?))).next() else {
         return Ok(None);
     };
@@ -25,19 +25,19 @@ pub(super) fn resolve_test_endpoint(options: &Options) -> Result<Option<(Name, E
     Ok(Some((name, url)))
 }
 
-fn resolve_against_host(options: &Options, name: Name, relative: &str) -> Result<String> {
-    let used = [Name::HostName, Name::PortNumber];
+fn resolve_against_host(options: &Options, name: OptionId, relative: &str) -> Result<String> {
+    let used = [OptionId::HostName, OptionId::PortNumber];
     if let Some(fault) =
-        Error::combine(used.iter().filter_map(|name| options.fault_where_used(*name)).collect())
+        Error::combine(used.iter().filter_map(|name| options.error_when_used(*name)).collect())
     {
         return Err(fault);
     }
-    let text = |value: &Value| value.text.reveal().trim().trim_end_matches('/').to_owned();
-    let Some(host) = options.get(Name::HostName).map(text).filter(|host| !host.is_empty()) else {
+    let text = |value: &OptionValue| value.text.reveal().trim().trim_end_matches('/').to_owned();
+    let Some(host) = options.get(OptionId::HostName).map(text).filter(|host| !host.is_empty()) else {
         let reason = "is relative, and there is no HostName from which it is meant; set HostName, or write it in full: https://host/path";
         return Err(option_error(Status::MissingOption, name, reason));
     };
-    let host = match options.get(Name::PortNumber).map(text) {
+    let host = match options.get(OptionId::PortNumber).map(text) {
         Some(port) => with_port(&host, &port),
         None => host,
     };
@@ -55,15 +55,15 @@ fn with_port(host: &str, port: &str) -> String {
     format!("{scheme}://{authority}:{port}{path}")
 }
 
-fn option_error(status: Status, name: Name, reason: &str) -> Error {
-    Error::new(status, "options", format!("{} {reason}", name.text())).with_option(name.text())
+fn option_error(status: Status, name: OptionId, reason: &str) -> Error {
+    Error::new(status, "options", format!("{} {reason}", name.as_str())).with_option(name.as_str())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parse_endpoint(text: &str) -> Result<Option<(Name, EndpointUrl)>> {
+    fn parse_endpoint(text: &str) -> Result<Option<(OptionId, EndpointUrl)>> {
         resolve_test_endpoint(&Options::parse(text).unwrap())
     }
 

@@ -14,9 +14,9 @@ use crate::connection::{Connection, ConnectionView};
 use crate::grants;
 use crate::key::{self, Listed, SigningKey};
 use crate::net::tls::Trust;
-use crate::options::{Kind, Name, Options, table};
+use crate::options::{OptionId, OptionType, Options, table};
 use crate::report::test_endpoint::resolve_test_endpoint;
-use crate::resolve::{self, AssertionSource, Wanted};
+use crate::resolve::{self, AssertionSource, KeyRequirements};
 use crate::token::unverified_jwt_exp;
 
 #[derive(Serialize)]
@@ -79,18 +79,18 @@ impl Findings {
         }
     }
 
-    fn has_problem_with(&self, name: Name) -> bool {
-        self.problems.iter().any(|problem| problem.option.as_deref() == Some(name.text()))
+    fn has_problem_with(&self, name: OptionId) -> bool {
+        self.problems.iter().any(|problem| problem.option.as_deref() == Some(name.as_str()))
     }
 
     /// Whether one of these secrets is not known: what is opened by it cannot be looked at.
-    fn has_problem_with_any(&self, secrets: &[Name]) -> bool {
+    fn has_problem_with_any(&self, secrets: &[OptionId]) -> bool {
         secrets.iter().any(|name| self.has_problem_with(*name))
     }
 
-    fn add_option_error(&mut self, status: Status, name: Name, text: &str) {
-        let text = format!("{} {text}", name.text());
-        self.add_error(&Error::new(status, "options", text).with_option(name.text()));
+    fn add_option_error(&mut self, status: Status, name: OptionId, text: &str) {
+        let text = format!("{} {text}", name.as_str());
+        self.add_error(&Error::new(status, "options", text).with_option(name.as_str()));
     }
 }
 
@@ -117,7 +117,7 @@ pub fn validate(connection: &Connection) -> Result<String> {
 impl Findings {
     /// Every URL, whether or not a token request needs it.
     fn check_urls(&mut self, options: &Options) {
-        for definition in table::TABLE.iter().filter(|definition| definition.kind == Kind::Url) {
+        for definition in table::TABLE.iter().filter(|definition| definition.option_type == OptionType::Url) {
             let Some(value) = options.get(definition.id).filter(|_| !self.has_problem_with(definition.id))
             else {
                 continue;
@@ -131,10 +131,14 @@ impl Findings {
 
     /// TrustStore and KeyStore, each for itself.
     fn check_transport(&mut self, view: &ConnectionView) {
-        if self.has_problem_with_any(&[Name::TrustStorePassword, Name::KeyStorePassword, Name::KeyPassword]) {
+        if self.has_problem_with_any(&[
+            OptionId::TrustStorePassword,
+            OptionId::KeyStorePassword,
+            OptionId::KeyPassword,
+        ]) {
             return;
         }
-        let wanted = resolve::wanted_trust(view.options());
+        let wanted = resolve::resolve_transport(view.options());
         let only_client = Trust { validate: false, client: wanted.client.clone(), ..Trust::default() };
         let parts = [Trust { client: None, ..wanted.in_force().into_owned() }, only_client];
         for trust in parts.iter().filter(|trust| trust.store.is_some() || trust.client.is_some()) {
@@ -148,13 +152,13 @@ impl Findings {
     /// A token or an assertion that the user gave, where the method uses it.
     fn check_preset_credential(&mut self, view: &ConnectionView, clock: &dyn Clock) {
         let options = view.options();
-        let given = match resolve::method(options, view.signer()).map(|(_, word)| word) {
-            Some("OAuth2-AccessToken") => Name::AccessToken,
-            Some("BearerToken") => Name::SecurityToken,
+        let given = match resolve::resolve_method(options, view.signer()).map(|(_, word)| word) {
+            Some("OAuth2-AccessToken") => OptionId::AccessToken,
+            Some("BearerToken") => OptionId::SecurityToken,
             Some("OAuth2-JWTClientAssertion") => return self.check_client_assertion(options, clock),
             _ => return,
         };
-        let said = view.config().ok().and_then(|config| config.given.end);
+        let said = view.config().ok().and_then(|config| config.preset_token.expires_at);
         let end = said.or_else(|| unverified_jwt_exp(options.get(given)?.text.reveal()));
         let late = end.map(|end| clock.unix_seconds().saturating_sub(end));
         if let Some(late) = late.filter(|late| *late >= 0) {
@@ -164,16 +168,16 @@ impl Findings {
     }
 
     fn check_client_assertion(&mut self, options: &Options, clock: &dyn Clock) {
-        if self.has_problem_with_any(&[Name::ClientAssertion, Name::ClientAssertionFile]) {
+        if self.has_problem_with_any(&[OptionId::ClientAssertion, OptionId::ClientAssertionFile]) {
             return;
         }
         let given =
-            options.get(Name::ClientAssertion).map(|given| AssertionSource::Given(given.text.clone()));
-        let file = options.get(Name::ClientAssertionFile);
-        let guarded = options.get(Name::KeyFileCheck).is_some_and(|word| word.text.reveal() == "1");
+            options.get(OptionId::ClientAssertion).map(|given| AssertionSource::Literal(given.text.clone()));
+        let file = options.get(OptionId::ClientAssertionFile);
+        let guarded = options.get(OptionId::KeyFileCheck).is_some_and(|word| word.text.reveal() == "1");
         let file = file.map(|file| AssertionSource::File {
-            file: options.location(file.text.reveal(), file, Policy::current()),
-            guarded,
+            file: options.configured_path(file.text.reveal(), file, Policy::current()),
+            require_private_file: guarded,
         });
         for source in given.into_iter().chain(file) {
             let warn = RefCell::new(Vec::new());
@@ -187,21 +191,27 @@ impl Findings {
     /// The store with its keys. What is wrong with it is a problem if the method signs, as far as that is known.
     fn check_key_store(&mut self, view: &ConnectionView) -> Option<KeyStoreReport> {
         if self.has_problem_with_any(&[
-            Name::JWTPrivateKey,
-            Name::JWTSecret,
-            Name::JWTCertPassword,
-            Name::JWTCertKeyPassword,
+            OptionId::JWTPrivateKey,
+            OptionId::JWTSecret,
+            OptionId::JWTCertPassword,
+            OptionId::JWTCertKeyPassword,
         ]) {
             return None;
         }
         let by_config = view.config().map(grants::assertion_config);
-        let Wanted { source, header } = match by_config {
-            Ok(Some(signing)) => Wanted { source: signing.key.clone(), header: signing.header.clone() },
-            _ => resolve::wanted_key(view.options(), view.signer())?,
+        let KeyRequirements { source, header } = match by_config {
+            Ok(Some(signing)) => {
+                KeyRequirements { source: signing.key.clone(), header: signing.header.clone() }
+            }
+            _ => resolve::resolve_key_requirements(view.options(), view.signer())?,
         };
         let listing = key::list(&source);
         if !matches!(by_config, Ok(None)) {
-            self.check_signing_key(view, &Wanted { source: source.clone(), header }, listing.as_ref().err());
+            self.check_signing_key(
+                view,
+                &KeyRequirements { source: source.clone(), header },
+                listing.as_ref().err(),
+            );
         }
         let (kind, keys) = match listing {
             Ok(None) => return None,
@@ -211,13 +221,18 @@ impl Findings {
             Err(_) => (None, Vec::new()),
         };
         let path = source.typed().map(redact_if_url);
-        let option = if path.is_some() { Name::JWTCertStore } else { Name::JWTPrivateKey };
-        Some(KeyStoreReport { option: option.text(), path, kind, keys })
+        let option = if path.is_some() { OptionId::JWTCertStore } else { OptionId::JWTPrivateKey };
+        Some(KeyStoreReport { option: option.as_str(), path, kind, keys })
     }
 
     /// Whether the key that is asked for can do what is asked of it.
-    fn check_signing_key(&mut self, view: &ConnectionView, wanted: &Wanted, unopened: Option<&Error>) {
-        let Wanted { source, header } = wanted;
+    fn check_signing_key(
+        &mut self,
+        view: &ConnectionView,
+        wanted: &KeyRequirements,
+        unopened: Option<&Error>,
+    ) {
+        let KeyRequirements { source, header } = wanted;
         if let Some(error) = unopened {
             self.add_error(error);
             return;

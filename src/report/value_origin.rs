@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::key::HostSigner;
-use crate::options::{Name, Options, Origin};
+use crate::options::{OptionId, OptionOrigin, Options};
 use crate::provider::Profile;
 
 /// Who said something.
@@ -35,7 +35,8 @@ pub(super) struct WithOrigin<T> {
 }
 
 /// The options that a signer outranks.
-const REPLACED_BY_SIGNER: [Name; 3] = [Name::JWTCertStore, Name::JWTPrivateKey, Name::JWTSecret];
+const REPLACED_BY_SIGNER: [OptionId; 3] =
+    [OptionId::JWTCertStore, OptionId::JWTPrivateKey, OptionId::JWTSecret];
 
 /// Whoever may have said something.
 pub(super) struct OriginFinder<'a> {
@@ -46,17 +47,17 @@ pub(super) struct OriginFinder<'a> {
 
 impl OriginFinder<'_> {
     /// The option, if it is given, or what has taken its place.
-    pub(super) fn option_origin(&self, name: Name) -> Option<ValueOrigin> {
+    pub(super) fn option_origin(&self, name: OptionId) -> Option<ValueOrigin> {
         if self.signer.is_some() && REPLACED_BY_SIGNER.contains(&name) {
             return Some(ValueOrigin::new("authgrant_set_signer"));
         }
         let value = self.options.get(name)?;
-        let (option, place) = (Some(name.text()), value.place.clone());
+        let (option, place) = (Some(name.as_str()), value.location.clone());
         Some(ValueOrigin { origin: origin_text(value.origin), option, place, profile: None })
     }
 
     /// The first of `names` that is given. Where none is, the profile has said what is not as it usually is.
-    pub(super) fn find_origin(&self, names: &[Name], is_usual: bool) -> ValueOrigin {
+    pub(super) fn find_origin(&self, names: &[OptionId], is_usual: bool) -> ValueOrigin {
         let given = names.iter().find_map(|name| self.option_origin(*name));
         let profile = self.profile.filter(|_| !is_usual);
         let by_profile = |profile: &'static Profile| ValueOrigin {
@@ -67,13 +68,13 @@ impl OriginFinder<'_> {
     }
 }
 
-fn origin_text(origin: Origin) -> &'static str {
+fn origin_text(origin: OptionOrigin) -> &'static str {
     match origin {
-        Origin::KeyFile => "key file",
-        Origin::Model => "model file",
-        Origin::Dsn => "DSN",
-        Origin::FileDsn => "FILEDSN",
-        Origin::ConnectionString => "connection string",
-        Origin::SetOption => "authgrant_set_option",
+        OptionOrigin::KeyFile => "key file",
+        OptionOrigin::Model => "model file",
+        OptionOrigin::Dsn => "DSN",
+        OptionOrigin::FileDsn => "FILEDSN",
+        OptionOrigin::ConnectionString => "connection string",
+        OptionOrigin::SetOption => "authgrant_set_option",
     }
 }

@@ -1,13 +1,13 @@
 //! AuthenticationMethod: the vendor's numbers and words, and what holds without one.
 
-use super::Reader;
+use super::OptionResolver;
 use crate::base::error::Status;
 use crate::base::sanitize;
-use crate::options::Name;
+use crate::options::OptionId;
 
 /// A way to authenticate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Method {
+pub(super) enum AuthMethod {
     Infer,
     JwtBearer,
     SignedJwt,
@@ -22,12 +22,12 @@ pub(super) enum Method {
     Basic,
     None,
     /// Known, and not built in; with what to do instead.
-    NotBuiltIn(&'static str),
+    Unsupported(&'static str),
 }
 
-impl Method {
+impl AuthMethod {
     /// Whether a token endpoint is asked, where one is given.
-    pub(super) fn asks_endpoint(self, endpoint_given: bool) -> bool {
+    pub(super) fn uses_token_endpoint(self, endpoint_given: bool) -> bool {
         match self {
             Self::JwtBearer => endpoint_given,
             Self::ClientAssertion
@@ -45,47 +45,48 @@ impl Method {
     }
 }
 
-const BY_DRIVER: &str = "it belongs to each request and so to the driver";
+const PER_REQUEST_REASON: &str = "it belongs to each request and so to the driver";
 
 /// AuthenticationMethod's numbers and words, and what they mean.
-pub(super) const METHODS: &[(&str, &str, Method)] = &[
-    ("24", "OAuth2", Method::Infer),
-    ("55", "OAuth2-JWTBearer", Method::JwtBearer),
-    ("JWT", "JWT", Method::SignedJwt),
-    ("OAuth2-JWTClientAssertion", "OAuth2-JWTClientAssertion", Method::ClientAssertion),
-    ("53", "OAuth2-ClientCredentials", Method::ClientCredentials),
-    ("52", "OAuth2-Password", Method::Password),
-    ("54", "OAuth2-RefreshToken", Method::RefreshToken),
-    ("50", "OAuth2-AccessToken", Method::AccessToken),
-    ("34", "BearerToken", Method::BearerToken),
-    ("25", "HTTPHeader", Method::HeaderToken),
-    ("0", "Basic", Method::Basic),
-    ("15", "None", Method::None),
-    ("51", "OAuth2-AuthorizationCode", Method::AuthorizationCode),
-    ("56", "OAuth2-PKCE", Method::AuthorizationCode),
+pub(super) const AUTH_METHODS: &[(&str, &str, AuthMethod)] = &[
+    ("24", "OAuth2", AuthMethod::Infer),
+    ("55", "OAuth2-JWTBearer", AuthMethod::JwtBearer),
+    ("JWT", "JWT", AuthMethod::SignedJwt),
+    ("OAuth2-JWTClientAssertion", "OAuth2-JWTClientAssertion", AuthMethod::ClientAssertion),
+    ("53", "OAuth2-ClientCredentials", AuthMethod::ClientCredentials),
+    ("52", "OAuth2-Password", AuthMethod::Password),
+    ("54", "OAuth2-RefreshToken", AuthMethod::RefreshToken),
+    ("50", "OAuth2-AccessToken", AuthMethod::AccessToken),
+    ("34", "BearerToken", AuthMethod::BearerToken),
+    ("25", "HTTPHeader", AuthMethod::HeaderToken),
+    ("0", "Basic", AuthMethod::Basic),
+    ("15", "None", AuthMethod::None),
+    ("51", "OAuth2-AuthorizationCode", AuthMethod::AuthorizationCode),
+    ("56", "OAuth2-PKCE", AuthMethod::AuthorizationCode),
     (
         "14",
         "URLParameter",
-        Method::NotBuiltIn("a token in a URL ends up in logs; 25 (HTTPHeader) sends it in a header"),
+        AuthMethod::Unsupported("a token in a URL ends up in logs; 25 (HTTPHeader) sends it in a header"),
     ),
-    ("29", "Custom", Method::NotBuiltIn(BY_DRIVER)),
-    ("30", "Digest", Method::NotBuiltIn(BY_DRIVER)),
-    ("43", "AWS", Method::NotBuiltIn(BY_DRIVER)),
+    ("29", "Custom", AuthMethod::Unsupported(PER_REQUEST_REASON)),
+    ("30", "Digest", AuthMethod::Unsupported(PER_REQUEST_REASON)),
+    ("43", "AWS", AuthMethod::Unsupported(PER_REQUEST_REASON)),
 ];
 
-impl Reader<'_> {
+impl OptionResolver<'_> {
     /// The method that is asked for or can be inferred; otherwise fault has been found.
-    pub(super) fn method(&mut self) -> Option<Method> {
-        let Some(given) = self.text(Name::AuthenticationMethod) else {
-            return self.inferred();
+    pub(super) fn auth_method(&mut self) -> Option<AuthMethod> {
+        let Some(given) = self.text(OptionId::AuthenticationMethod) else {
+            return self.infer_method();
         };
-        let known =
-            METHODS.iter().find(|(number, word, _)| *number == given || word.eq_ignore_ascii_case(&given));
+        let known = AUTH_METHODS
+            .iter()
+            .find(|(number, word, _)| *number == given || word.eq_ignore_ascii_case(&given));
         match known.map(|(_, _, method)| *method) {
-            Some(Method::Infer) => self.inferred(),
-            Some(Method::NotBuiltIn(why)) => {
+            Some(AuthMethod::Infer) => self.infer_method(),
+            Some(AuthMethod::Unsupported(why)) => {
                 let text = format!("{given} is known and not built in: {why}");
-                self.fault(Status::Unsupported, Name::AuthenticationMethod, &text);
+                self.add_error(Status::Unsupported, OptionId::AuthenticationMethod, &text);
                 None
             }
             Some(method) => Some(method),
@@ -94,32 +95,37 @@ impl Reader<'_> {
                 let text = format!(
                     "is \"{given}\"; expected 55 (OAuth2-JWTBearer) or another of the documented numbers and words, or 24 (OAuth2) to infer it from the other options"
                 );
-                self.fault(Status::InvalidOption, Name::AuthenticationMethod, &text);
+                self.add_error(Status::InvalidOption, OptionId::AuthenticationMethod, &text);
                 None
             }
         }
     }
 
     /// What the options given are good for, the one that says most first.
-    fn inferred(&mut self) -> Option<Method> {
-        let all = |names: &[Name]| names.iter().all(|name| self.value(*name).is_some());
-        let endpoint = all(&[Name::TokenURI]) || all(&[Name::TokenEndpoint]);
-        let signs = [Name::JWTCertStore, Name::JWTPrivateKey, Name::JWTSecret, Name::ClaimsIssuer];
+    fn infer_method(&mut self) -> Option<AuthMethod> {
+        let all = |names: &[OptionId]| names.iter().all(|name| self.value(*name).is_some());
+        let endpoint = all(&[OptionId::TokenURI]) || all(&[OptionId::TokenEndpoint]);
+        let signs =
+            [OptionId::JWTCertStore, OptionId::JWTPrivateKey, OptionId::JWTSecret, OptionId::ClaimsIssuer];
         let method = if self.signer.is_some() || signs.iter().any(|name| all(&[*name])) {
-            Method::JwtBearer
-        } else if all(&[Name::RefreshToken]) {
-            Method::RefreshToken
-        } else if all(&[Name::AccessToken]) {
-            Method::AccessToken
-        } else if all(&[Name::OAuthCode]) || all(&[Name::AuthURI]) && self.is(Name::EnableLoginPrompt, "1") {
-            Method::AuthorizationCode
-        } else if all(&[Name::User, Name::Password]) && endpoint {
-            Method::Password
-        } else if all(&[Name::ClientID]) && (all(&[Name::ClientSecret]) || all(&[Name::KeyStore])) && endpoint
+            AuthMethod::JwtBearer
+        } else if all(&[OptionId::RefreshToken]) {
+            AuthMethod::RefreshToken
+        } else if all(&[OptionId::AccessToken]) {
+            AuthMethod::AccessToken
+        } else if all(&[OptionId::OAuthCode])
+            || all(&[OptionId::AuthURI]) && self.has_value(OptionId::EnableLoginPrompt, "1")
         {
-            Method::ClientCredentials
+            AuthMethod::AuthorizationCode
+        } else if all(&[OptionId::User, OptionId::Password]) && endpoint {
+            AuthMethod::Password
+        } else if all(&[OptionId::ClientID])
+            && (all(&[OptionId::ClientSecret]) || all(&[OptionId::KeyStore]))
+            && endpoint
+        {
+            AuthMethod::ClientCredentials
         } else {
-            self.missing.push(Name::AuthenticationMethod);
+            self.missing.push(OptionId::AuthenticationMethod);
             return None;
         };
         Some(method)

@@ -13,7 +13,7 @@ use crate::base::secret::Secret;
 use crate::base::url::EndpointUrl;
 use crate::key::HostSigner;
 use crate::net::tls::Trust;
-use crate::options::{Name, Options};
+use crate::options::{OptionId, Options};
 use crate::provider::Profile;
 
 mod authorization;
@@ -27,11 +27,17 @@ mod signing;
 mod token_endpoint;
 mod transport;
 
-use option_resolver::Reader;
+use option_resolver::OptionResolver;
 
-pub use authorization::{Authorization, Consent, ConsentWay, resolve_authorization, resolve_consent};
-pub use inspect::{OwnKey, Wanted, method, own_key, profile, wanted_key, wanted_trust};
-pub use signing::Signing;
+pub use authorization::{
+    AuthorizationRequest, ConsentGuidance, InteractiveAuthorization, resolve_authorization,
+    resolve_authorization_request,
+};
+pub use inspect::{
+    KeyRequirements, SigningKeySource, resolve_key_requirements, resolve_method, resolve_profile,
+    resolve_signing_key, resolve_transport,
+};
+pub use signing::AssertionConfig;
 
 /// One connection's options, understood.
 #[derive(Debug)]
@@ -39,13 +45,13 @@ pub struct Config {
     /// How the token is got. What it holds is the token's identity.
     pub flow: Flow,
     /// The headers of requests to the API beside the token's: that of AuthHeader and SecurityToken, and the model's.
-    pub headers: Vec<Header>,
+    pub headers: Vec<HttpHeader>,
     /// What the consent URL is made of.
-    pub consent: Option<Consent>,
+    pub authorization_request: Option<AuthorizationRequest>,
     /// How consent is given.
-    pub consent_way: ConsentWay,
+    pub consent_guidance: ConsentGuidance,
     /// Who is told at the end of a token's use.
-    pub logoff: Option<Logoff>,
+    pub logoff: Option<LogoffConfig>,
     /// The limit of a whole call, and the option that set it.
     pub login_timeout: Option<Duration>,
     /// The limit of one request.
@@ -53,42 +59,42 @@ pub struct Config {
     /// Seconds before a token's end at which it is renewed.
     pub refresh_margin: Option<i64>,
     /// The token to begin with.
-    pub given: Given,
+    pub preset_token: PresetToken,
     /// Whether its tokens are kept from other connections, whatever the flow.
-    pub alone: bool,
+    pub private_cache: bool,
     /// Whom to trust, the API's server included.
-    pub trust: Trust,
+    pub transport: Trust,
 }
 
 /// Where a token is logged off.
 #[derive(Debug)]
-pub struct Logoff {
+pub struct LogoffConfig {
     /// LogoffURI.
     pub endpoint: EndpointUrl,
     /// Whom to trust.
-    pub trust: Trust,
+    pub transport: Trust,
 }
 
 /// How a connection comes to its token, or to headers without one.
 #[derive(Debug, Hash)]
 pub enum Flow {
     /// A token endpoint is asked.
-    Exchange(Box<Exchange>),
+    TokenEndpoint(Box<TokenEndpointConfig>),
     /// The signed JWT is the token.
-    SignedJwt(Box<Signing>),
+    SignedJwt(Box<AssertionConfig>),
     /// The user gave the token.
     AccessToken(Secret),
     /// There is no token: requests to the API carry these headers alone.
-    Headers(Vec<Header>),
+    Headers(Vec<HttpHeader>),
 }
 
 impl Flow {
     /// Whether its tokens belong to the one connection that has them.
     #[must_use]
-    pub fn is_personal(&self) -> bool {
+    pub fn is_user_bound(&self) -> bool {
         match self {
             Self::AccessToken(_) => true,
-            Self::Exchange(exchange) => exchange.grant.is_personal(),
+            Self::TokenEndpoint(exchange) => exchange.grant.is_user_bound(),
             Self::SignedJwt(_) | Self::Headers(_) => false,
         }
     }
@@ -97,7 +103,7 @@ impl Flow {
     #[must_use]
     pub fn login(&self) -> Option<&Login> {
         match self {
-            Self::Exchange(exchange) => match &exchange.grant {
+            Self::TokenEndpoint(exchange) => match &exchange.grant {
                 Grant::AuthorizationCode(login) => Some(login),
                 _ => None,
             },
@@ -108,23 +114,23 @@ impl Flow {
 
 /// What is asked of a token endpoint.
 #[derive(Debug, Hash)]
-pub struct Exchange {
+pub struct TokenEndpointConfig {
     /// By which grant.
     pub grant: Grant,
     /// Where.
     pub endpoint: EndpointUrl,
     /// By which methods.
-    pub methods: Methods,
+    pub methods: EndpointMethods,
     /// The scope parameter.
     pub scope: Option<String>,
     /// The client's own credentials, where they go along.
-    pub client: Option<Client>,
+    pub client: Option<OAuthClient>,
     /// More parameters, as TokenParameters says.
     pub parameters: Vec<(String, Secret)>,
     /// One more header.
-    pub header: Option<Header>,
+    pub extra_header: Option<HttpHeader>,
     /// Whom to trust.
-    pub trust: Trust,
+    pub transport: Trust,
     /// What is known of the provider.
     pub profile: Option<&'static Profile>,
     /// Seconds that a token lives where neither the answer nor the token says.
@@ -137,7 +143,7 @@ pub enum Grant {
     /// An assertion for a token (RFC 7523 section 2.1), under that grant_type.
     JwtBearer {
         /// The assertion.
-        signing: Box<Signing>,
+        signing: Box<AssertionConfig>,
         /// grant_type, if not the RFC's.
         grant_type: Option<String>,
     },
@@ -166,7 +172,7 @@ pub enum Grant {
 impl Grant {
     /// Whether its tokens are those of a person whom equal options do not name.
     #[must_use]
-    pub fn is_personal(&self) -> bool {
+    pub fn is_user_bound(&self) -> bool {
         matches!(self, Self::RefreshToken(_) | Self::AuthorizationCode(_))
     }
 }
@@ -181,28 +187,28 @@ pub struct Login {
     /// A refresh token of an earlier login.
     pub refresh_token: Option<Secret>,
     /// Whether a call that needs a token may open the browser, EnableLoginPrompt.
-    pub prompts: bool,
+    pub may_prompt: bool,
 }
 
 /// Where a client assertion comes from.
 #[derive(Debug, Hash)]
 pub enum AssertionSource {
     /// It is signed here.
-    Signed(Box<Signing>),
+    SignedHere(Box<AssertionConfig>),
     /// The user gave it.
-    Given(Secret),
+    Literal(Secret),
     /// A file holds it, which others renew: it is read each time.
     File {
         /// Where it is.
         file: ConfiguredPath,
         /// KeyFileCheck: whether it is an error that others may read or write it.
-        guarded: bool,
+        require_private_file: bool,
     },
 }
 
 /// By which methods a token endpoint is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Methods {
+pub enum EndpointMethods {
     /// GET alone, because the user wrote it.
     Get,
     /// POST alone.
@@ -213,18 +219,18 @@ pub enum Methods {
 
 /// ClientID and ClientSecret, and how they are sent (RFC 6749 section 2.3.1).
 #[derive(Debug, Hash)]
-pub struct Client {
+pub struct OAuthClient {
     /// ClientID.
     pub id: String,
     /// ClientSecret; a public client has none.
     pub secret: Option<Secret>,
     /// In a Basic header; in the body otherwise.
-    pub basic: bool,
+    pub uses_basic_auth: bool,
 }
 
 /// A header to send as it is.
 #[derive(Clone, Debug, Hash)]
-pub struct Header {
+pub struct HttpHeader {
     /// Its name.
     pub name: String,
     /// Its value.
@@ -233,11 +239,11 @@ pub struct Header {
 
 /// What the options say of an access token that there is already.
 #[derive(Debug, Hash)]
-pub struct Given {
+pub struct PresetToken {
     /// AccessToken, where it stands beside something that can renew it.
     pub token: Option<Secret>,
     /// When AccessToken ends, in seconds since 1970.
-    pub end: Option<i64>,
+    pub expires_at: Option<i64>,
 }
 
 /// The outcome of reading options: warnings there are in any case.
@@ -252,84 +258,87 @@ pub struct Resolution {
 /// Understands `options` under the policy of the process.
 #[must_use]
 pub fn resolve(options: &Options) -> Resolution {
-    resolve_under(options, None, Policy::current())
+    resolve_with(options, None, Policy::current())
 }
 
 /// Understands `options` under `policy`, where `signer` outranks the key that they name.
 #[must_use]
-pub fn resolve_under(options: &Options, signer: Option<&HostSigner>, policy: Policy) -> Resolution {
-    let mut reader = Reader::new(options, policy).signing_by(signer);
-    let config = reader.outcome(Reader::config);
+pub fn resolve_with(options: &Options, signer: Option<&HostSigner>, policy: Policy) -> Resolution {
+    let mut reader = OptionResolver::new(options, policy).with_signer(signer);
+    let config = reader.finish(OptionResolver::resolve_config);
     Resolution { config, warnings: reader.warnings }
 }
 
-impl Reader<'_> {
-    fn config(&mut self) -> Option<Config> {
+impl OptionResolver<'_> {
+    fn resolve_config(&mut self) -> Option<Config> {
         self.check_types();
         self.check_policy();
-        let method = self.method();
-        let endpoint = self.endpoint();
+        let method = self.auth_method();
+        let endpoint = self.token_endpoint();
         let address = endpoint.as_ref().map(|(url, _)| url);
         let profile = self.profile(address);
-        let trust = self.trust();
-        let logoff = self.url(Name::LogoffURI).map(|endpoint| Logoff { endpoint, trust: trust.clone() });
-        let method = self.by_profile(method?, profile);
-        let consent = self.consent(method, address, profile);
-        let header = if method.has_extra_header() { self.header() } else { None };
-        let flow = if method.asks_endpoint(endpoint.is_some() || self.has_fault_with(Name::TokenURI)) {
+        let trust = self.transport_config();
+        let logoff =
+            self.url(OptionId::LogoffURI).map(|endpoint| LogoffConfig { endpoint, transport: trust.clone() });
+        let method = self.method_for_profile(method?, profile);
+        let consent = self.optional_authorization_request(method, address, profile);
+        let header = if method.has_extra_header() { self.extra_header() } else { None };
+        let flow = if method.uses_token_endpoint(endpoint.is_some() || self.has_error_for(OptionId::TokenURI))
+        {
             let grant = self.grant(method, address, profile, consent.as_ref());
-            self.exchange(method, grant, endpoint, profile, header.clone(), trust.clone())
+            self.token_endpoint_config(method, grant, endpoint, profile, header.clone(), trust.clone())
                 .map(Box::new)
-                .map(Flow::Exchange)
+                .map(Flow::TokenEndpoint)
         } else {
-            self.flow_without_exchange(method, profile)
+            self.flow_without_token_endpoint(method, profile)
         };
         let model = self.options.model_headers().iter();
-        let model = model.map(|(name, value)| Header { name: name.clone(), value: value.clone() });
+        let model = model.map(|(name, value)| HttpHeader { name: name.clone(), value: value.clone() });
         let flow = flow?;
         let known = profile.filter(|_| matches!(flow, Flow::SignedJwt(_)));
         let known = known.into_iter().flat_map(|profile| &profile.api_headers);
         let known =
-            known.map(|(name, value)| Header { name: name.clone(), value: Secret::from(value.as_str()) });
+            known.map(|(name, value)| HttpHeader { name: name.clone(), value: Secret::from(value.as_str()) });
         Some(Config {
-            given: self.given(&flow),
+            preset_token: self.preset_token(&flow),
             headers: header.into_iter().chain(model).chain(known).collect(),
             flow,
-            consent,
-            consent_way: self.consent_way(method, profile),
+            authorization_request: consent,
+            consent_guidance: self.consent_guidance(method, profile),
             logoff,
-            login_timeout: self.timeout(Name::LoginTimeout, 60),
-            request_timeout: self.timeout(Name::WSTimeout, 120),
-            refresh_margin: self.number(Name::RefreshMargin),
-            alone: self.is(Name::CacheScope, "Connection") || self.policy.forbids(Restriction::Sharing),
-            trust,
+            login_timeout: self.timeout(OptionId::LoginTimeout, 60),
+            request_timeout: self.timeout(OptionId::WSTimeout, 120),
+            refresh_margin: self.number(OptionId::RefreshMargin),
+            private_cache: self.has_value(OptionId::CacheScope, "Connection")
+                || self.policy.forbids(Restriction::Sharing),
+            transport: trust,
         })
     }
 
     /// ODBC 4.0's rule: an access token is used until it ends, and then what else there is.
-    fn given(&self, flow: &Flow) -> Given {
-        let renewed = matches!(flow, Flow::Exchange(_)) && flow.is_personal();
+    fn preset_token(&self, flow: &Flow) -> PresetToken {
+        let renewed = matches!(flow, Flow::TokenEndpoint(_)) && flow.is_user_bound();
         let used = renewed || matches!(flow, Flow::AccessToken(_));
-        let end = self.text(Name::AccessTokenExpires).filter(|_| used);
-        Given {
-            token: self.secret(Name::AccessToken).filter(|_| renewed),
-            end: end.and_then(|text| clock::parse_rfc3339(&text)),
+        let end = self.text(OptionId::AccessTokenExpires).filter(|_| used);
+        PresetToken {
+            token: self.secret(OptionId::AccessToken).filter(|_| renewed),
+            expires_at: end.and_then(|text| clock::parse_rfc3339(&text)),
         }
     }
 
-    fn trust(&mut self) -> Trust {
-        let validate = !self.is(Name::ValidateServerCertificate, "0");
+    fn transport_config(&mut self) -> Trust {
+        let validate = !self.has_value(OptionId::ValidateServerCertificate, "0");
         if !validate {
-            self.warn(
-                Name::ValidateServerCertificate,
+            self.add_warning(
+                OptionId::ValidateServerCertificate,
                 "is 0: ANY SERVER IS BELIEVED, so whoever is on the way can take the assertion and the token; for tests alone",
             );
-            self.refuse(Name::ValidateServerCertificate, "is 0", Restriction::InsecureTls);
+            self.check_restriction(OptionId::ValidateServerCertificate, "is 0", Restriction::InsecureTls);
         }
-        Trust { store: self.location(Name::TrustStore), validate, ..self.means(validate) }
+        Trust { store: self.configured_path(OptionId::TrustStore), validate, ..self.base_transport(validate) }
     }
 
-    fn timeout(&self, name: Name, default: i64) -> Option<Duration> {
+    fn timeout(&self, name: OptionId, default: i64) -> Option<Duration> {
         match self.number(name).unwrap_or(default) {
             ..=0 => None,
             seconds => Some(Duration::from_secs(seconds.unsigned_abs())),

@@ -1,47 +1,51 @@
 //! Where a grant is exchanged, by which methods, and which credentials, parameters and headers go along.
 
-use super::method::Method;
-use super::{Client, Header, Methods, Reader};
+use super::method::AuthMethod;
+use super::{EndpointMethods, HttpHeader, OAuthClient, OptionResolver};
 use crate::base::error::Status;
 use crate::base::sanitize;
 use crate::base::secret::Secret;
 use crate::base::url::EndpointUrl;
 use crate::net::{header_value, urlencoded};
-use crate::options::Name;
+use crate::options::OptionId;
 use crate::provider::{self, Profile};
 
-impl Reader<'_> {
+impl OptionResolver<'_> {
     /// The token endpoint with the methods that were written, before what a profile or a secret changes.
-    pub(super) fn endpoint(&mut self) -> Option<(EndpointUrl, Methods)> {
-        if self.value(Name::TokenEndpoint).is_some() {
-            if self.value(Name::TokenURI).is_some() {
-                self.fault(
+    pub(super) fn token_endpoint(&mut self) -> Option<(EndpointUrl, EndpointMethods)> {
+        if self.value(OptionId::TokenEndpoint).is_some() {
+            if self.value(OptionId::TokenURI).is_some() {
+                self.add_error(
                     Status::InvalidOption,
-                    Name::TokenEndpoint,
+                    OptionId::TokenEndpoint,
                     "and TokenURI are both given; give one",
                 );
             }
-            return Some((self.url(Name::TokenEndpoint)?, Methods::Post));
+            return Some((self.url(OptionId::TokenEndpoint)?, EndpointMethods::Post));
         }
-        let text = self.text(Name::TokenURI)?;
+        let text = self.text(OptionId::TokenURI)?;
         let (methods, address) = match text.split_once([' ', '\t']) {
-            None => (Methods::GetThenPost, text.as_str()),
-            Some((word, address)) if word.eq_ignore_ascii_case("POST") => (Methods::Post, address.trim()),
-            Some((word, address)) if word.eq_ignore_ascii_case("GET") => (Methods::Get, address.trim()),
+            None => (EndpointMethods::GetThenPost, text.as_str()),
+            Some((word, address)) if word.eq_ignore_ascii_case("POST") => {
+                (EndpointMethods::Post, address.trim())
+            }
+            Some((word, address)) if word.eq_ignore_ascii_case("GET") => {
+                (EndpointMethods::Get, address.trim())
+            }
             Some(_) => {
-                self.fault(
+                self.add_error(
                     Status::InvalidOption,
-                    Name::TokenURI,
+                    OptionId::TokenURI,
                     "has something in front of the URL that is neither POST nor GET; expected \"POST https://…\"",
                 );
                 return None;
             }
         };
-        Some((self.checked_url(Name::TokenURI, address)?, methods))
+        Some((self.parse_url(OptionId::TokenURI, address)?, methods))
     }
 
     pub(super) fn profile(&mut self, endpoint: Option<&EndpointUrl>) -> Option<&'static Profile> {
-        let Some(name) = self.text(Name::Provider) else {
+        let Some(name) = self.text(OptionId::Provider) else {
             return provider::find_by_host(endpoint?.host());
         };
         let profile = provider::find_by_name(&name);
@@ -52,35 +56,37 @@ impl Reader<'_> {
                 sanitize::value(&name),
                 known.join(", ")
             );
-            self.fault(Status::InvalidOption, Name::Provider, &text);
+            self.add_error(Status::InvalidOption, OptionId::Provider, &text);
         }
         profile
     }
 
     /// The methods by which `written` is asked. Only an assertion ever goes by GET: a secret in a URL lives in
     /// somebody's access log.
-    pub(super) fn methods(
+    pub(super) fn endpoint_methods(
         &mut self,
-        written: Option<Methods>,
+        written: Option<EndpointMethods>,
         profile: Option<&Profile>,
         carries_secret: bool,
-    ) -> Methods {
-        if written == Some(Methods::Get) && carries_secret {
-            self.fault(
+    ) -> EndpointMethods {
+        if written == Some(EndpointMethods::Get) && carries_secret {
+            self.add_error(
                 Status::InvalidOption,
-                Name::TokenURI,
+                OptionId::TokenURI,
                 "says GET, and the request carries a secret, which must not stand in a URL; write TokenURI=POST https://…",
             );
         }
         let methods = match written {
-            Some(Methods::GetThenPost) if profile.is_some() || carries_secret => Methods::Post,
+            Some(EndpointMethods::GetThenPost) if profile.is_some() || carries_secret => {
+                EndpointMethods::Post
+            }
             Some(written) => written,
-            None => Methods::Post,
+            None => EndpointMethods::Post,
         };
-        let methods = self.allowed(methods);
-        if methods != Methods::Post {
-            self.warn(
-                Name::TokenURI,
+        let methods = self.permitted_methods(methods);
+        if methods != EndpointMethods::Post {
+            self.add_warning(
+                OptionId::TokenURI,
                 "asks by GET, which puts the assertion into URLs, and so into the logs of servers and proxies; write TokenURI=POST https://…, or TokenEndpoint",
             );
         }
@@ -90,29 +96,31 @@ impl Reader<'_> {
     /// The client's own credentials, as far as the grant lets them go along (RFC 6749 section 2.3.1).
     pub(super) fn client(
         &mut self,
-        method: Method,
+        method: AuthMethod,
         profile: Option<&Profile>,
-        header: Option<&Header>,
-    ) -> Option<Client> {
-        let mode = self.text(Name::ClientCredentialsMode);
+        header: Option<&HttpHeader>,
+    ) -> Option<OAuthClient> {
+        let mode = self.text(OptionId::ClientCredentialsMode);
         let (id, secret) = match method {
-            Method::JwtBearer if mode.is_none() => return self.client_by_profile(profile, header),
+            AuthMethod::JwtBearer if mode.is_none() => return self.client_for_profile(profile, header),
             // RFC 8705 section 2: with a certificate, client_id alone.
-            Method::JwtBearer | Method::ClientCredentials
-                if self.value(Name::KeyStore).is_some() && self.value(Name::ClientSecret).is_none() =>
+            AuthMethod::JwtBearer | AuthMethod::ClientCredentials
+                if self.value(OptionId::KeyStore).is_some()
+                    && self.value(OptionId::ClientSecret).is_none() =>
             {
-                (self.need(Name::ClientID)?, None)
+                (self.require(OptionId::ClientID)?, None)
             }
-            Method::JwtBearer | Method::ClientCredentials => {
-                let (id, secret) = (self.need(Name::ClientID), self.need_secret(Name::ClientSecret));
+            AuthMethod::JwtBearer | AuthMethod::ClientCredentials => {
+                let (id, secret) =
+                    (self.require(OptionId::ClientID), self.require_secret(OptionId::ClientSecret));
                 (id?, Some(secret?))
             }
-            Method::Password | Method::RefreshToken => {
-                (self.text(Name::ClientID)?, self.secret(Name::ClientSecret))
+            AuthMethod::Password | AuthMethod::RefreshToken => {
+                (self.text(OptionId::ClientID)?, self.secret(OptionId::ClientSecret))
             }
-            Method::AuthorizationCode => {
-                let id = self.text(Name::ClientID).or_else(|| self.text(Name::ClaimsIssuer));
-                (id.or_else(|| self.need(Name::ClientID))?, self.secret(Name::ClientSecret))
+            AuthMethod::AuthorizationCode => {
+                let id = self.text(OptionId::ClientID).or_else(|| self.text(OptionId::ClaimsIssuer));
+                (id.or_else(|| self.require(OptionId::ClientID))?, self.secret(OptionId::ClientSecret))
             }
             _ => return None,
         };
@@ -120,85 +128,85 @@ impl Reader<'_> {
             mode.as_ref().is_some_and(|mode| words.iter().any(|word| word.eq_ignore_ascii_case(mode)))
         };
         if is(["2", "URL"]) {
-            self.warn(
-                Name::ClientCredentialsMode,
+            self.add_warning(
+                OptionId::ClientCredentialsMode,
                 "is 2 (URL); the secret goes into the body of a POST instead",
             );
         }
         let in_body = secret.is_none() || is(["2", "URL"]) || is(["3", "Post"]);
         if !in_body && header.is_some_and(|header| header.name.eq_ignore_ascii_case("authorization")) {
-            self.fault(
+            self.add_error(
                 Status::InvalidOption,
-                Name::AuthHeader,
+                OptionId::AuthHeader,
                 "is Authorization, which ClientCredentialsMode Basic sends too; set ClientCredentialsMode=3",
             );
         }
-        Some(Client { id, secret, basic: !in_body })
+        Some(OAuthClient { id, secret, uses_basic_auth: !in_body })
     }
 
     /// TokenParameters, as `a=b&c=d` or a JSON object.
-    pub(super) fn parameters(&mut self) -> Vec<(String, Secret)> {
-        let Some(text) = self.secret(Name::TokenParameters) else {
+    pub(super) fn token_parameters(&mut self) -> Vec<(String, Secret)> {
+        let Some(text) = self.secret(OptionId::TokenParameters) else {
             return Vec::new();
         };
-        if self.has_fault_with(Name::TokenParameters) {
+        if self.has_error_for(OptionId::TokenParameters) {
             return Vec::new();
         }
         let Some(parameters) = urlencoded::parse_parameters(text.reveal()) else {
-            self.fault(
+            self.add_error(
                 Status::InvalidOption,
-                Name::TokenParameters,
+                OptionId::TokenParameters,
                 "cannot be read; expected a=b&c=d, or a JSON object",
             );
             return Vec::new();
         };
         for (name, _) in &parameters {
-            if OURS.contains(&name.as_str()) {
+            if RESERVED_PARAMETERS.contains(&name.as_str()) {
                 let text = format!("sets {name}, which the flow itself sends");
-                self.fault(Status::InvalidOption, Name::TokenParameters, &text);
+                self.add_error(Status::InvalidOption, OptionId::TokenParameters, &text);
             }
         }
         parameters
     }
 
-    pub(super) fn header(&mut self) -> Option<Header> {
-        match (self.text(Name::AuthHeader), self.secret(Name::SecurityToken)) {
+    pub(super) fn extra_header(&mut self) -> Option<HttpHeader> {
+        match (self.text(OptionId::AuthHeader), self.secret(OptionId::SecurityToken)) {
             (None, None) => None,
             (Some(_), None) => {
-                self.missing.push(Name::SecurityToken);
+                self.missing.push(OptionId::SecurityToken);
                 None
             }
             (None, Some(_)) => {
-                self.missing.push(Name::AuthHeader);
+                self.missing.push(OptionId::AuthHeader);
                 None
             }
-            (Some(name), Some(value)) => self.checked_header(name, value),
+            (Some(name), Some(value)) => self.validate_header(name, value),
         }
     }
 
     /// The header that AuthHeader names, or Authorization, with `value`.
-    pub(super) fn named_header(&mut self, value: Secret) -> Option<Header> {
-        let name = self.text(Name::AuthHeader).unwrap_or_else(|| "Authorization".to_owned());
-        self.checked_header(name, value)
+    pub(super) fn header_with_value(&mut self, value: Secret) -> Option<HttpHeader> {
+        let name = self.text(OptionId::AuthHeader).unwrap_or_else(|| "Authorization".to_owned());
+        self.validate_header(name, value)
     }
 
-    fn checked_header(&mut self, name: String, value: Secret) -> Option<Header> {
+    fn validate_header(&mut self, name: String, value: Secret) -> Option<HttpHeader> {
         if let Err(reason) = header_value::validate_header_name(&name) {
-            self.fault(Status::InvalidOption, Name::AuthHeader, reason);
+            self.add_error(Status::InvalidOption, OptionId::AuthHeader, reason);
         }
         if !header_value::is_valid_header_value(value.reveal()) {
-            self.fault(
+            self.add_error(
                 Status::InvalidOption,
-                Name::SecurityToken,
+                OptionId::SecurityToken,
                 "has a character that no header may carry, such as a line break",
             );
         }
-        Some(Header { name, value })
+        Some(HttpHeader { name, value })
     }
 }
 
 /// The parameters that flows send.
-const OURS: [&str; 13] = [
+const RESERVED_PARAMETERS: [&str; 13] = [
     "assertion",
     "client_assertion",
     "client_assertion_type",

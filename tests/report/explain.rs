@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use authgrant::ffi::status::*;
-use authgrant::options::table::{Definition, TABLE};
+use authgrant::options::table::{OptionSpec, TABLE};
 use authority::{Authority, ClientOptions, Config};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -303,7 +303,7 @@ fn a_store_that_does_not_open_is_said_in_its_place() {
 }
 
 /// A value that is found again wherever it shows.
-fn planted(place: usize, definition: &Definition) -> String {
+fn planted(place: usize, definition: &OptionSpec) -> String {
     let canary = format!("canary-{place}-of-at-least-thirty-two-characters");
     if definition.name == "TokenParameters" { format!("more={canary}") } else { canary }
 }

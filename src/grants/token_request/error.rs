@@ -3,12 +3,12 @@
 use super::{RejectedRequest, TokenRequest};
 use crate::base::error::{Error, Status};
 use crate::grants::error_class::{ErrorClass, classify_error};
-use crate::resolve::{Exchange, Methods};
+use crate::resolve::{EndpointMethods, TokenEndpointConfig};
 use crate::token_response::ErrorResponse;
 
 /// The error is shared by all connections that want the same token, so nothing that is one connection's own is in it: not
 /// its consent URL.
-pub(super) fn rejection_error(refused: RejectedRequest<'_>, exchange: &Exchange) -> Error {
+pub(super) fn rejection_error(refused: RejectedRequest<'_>, exchange: &TokenEndpointConfig) -> Error {
     let RejectedRequest { response: refusal, request: attempt } = refused;
     let status = rejection_status(&refusal, &attempt, exchange);
     let what = attempt.credential_label;
@@ -40,7 +40,11 @@ pub(super) fn rejection_error(refused: RejectedRequest<'_>, exchange: &Exchange)
 }
 
 /// A refresh token that is refused is at its end: nobody else can renew it (ODBC 4.0: 08006).
-fn rejection_status(refusal: &ErrorResponse, attempt: &TokenRequest<'_>, exchange: &Exchange) -> Status {
+fn rejection_status(
+    refusal: &ErrorResponse,
+    attempt: &TokenRequest<'_>,
+    exchange: &TokenEndpointConfig,
+) -> Status {
     let ended = refusal.error.as_deref() == Some("invalid_grant");
     match refusal.status() {
         Status::Denied if classify_error(refusal, exchange.profile) == Some(ErrorClass::ConsentRequired) => {
@@ -58,9 +62,12 @@ fn throttled_text(host: &str, said: &str, retry_after: u32) -> String {
     }
 }
 
-fn not_oauth_text(exchange: &Exchange, said: &str) -> String {
-    let hint =
-        if exchange.methods == Methods::Get { ", or ask by POST: TokenURI=POST https://…" } else { "" };
+fn not_oauth_text(exchange: &TokenEndpointConfig, said: &str) -> String {
+    let hint = if exchange.methods == EndpointMethods::Get {
+        ", or ask by POST: TokenURI=POST https://…"
+    } else {
+        ""
+    };
     format!(
         "{} did not answer as a token endpoint would: {said}; check TokenURI{hint}",
         exchange.endpoint.without_query()

@@ -21,7 +21,7 @@ use crate::grants::{GrantContext, refresh_token};
 use crate::net::http::{Answer, Failure, Method, Request, Reuse};
 use crate::net::urlencoded;
 use crate::process::{Admission, AdmissionContext, throttled_error};
-use crate::resolve::{Client, Exchange, Methods, Signing};
+use crate::resolve::{AssertionConfig, EndpointMethods, OAuthClient, TokenEndpointConfig};
 use crate::sys;
 use crate::token::{AccessToken, CacheState, unverified_jwt_exp};
 use crate::token_response::{self, ErrorResponse, TokenResponse};
@@ -78,13 +78,13 @@ pub(super) struct RejectedRequest<'a> {
 pub(super) type BuildRequest<'m, 'a> = dyn Fn(i64) -> Result<TokenRequest<'a>> + 'm;
 
 pub(super) fn request_token(
-    exchange: &Exchange,
+    exchange: &TokenEndpointConfig,
     context: &GrantContext<'_>,
     attempt: &BuildRequest<'_, '_>,
 ) -> Result<AccessToken> {
     let learnt = &context.process.endpoint_memory;
     let methods = match exchange.methods {
-        Methods::GetThenPost if learnt.prefers_post(&exchange.endpoint) => Methods::Post,
+        EndpointMethods::GetThenPost if learnt.prefers_post(&exchange.endpoint) => EndpointMethods::Post,
         methods => methods,
     };
     let mut admission = admit(exchange, context)?;
@@ -99,10 +99,10 @@ pub(super) fn request_token(
 }
 
 /// Waits for an endpoint that asked for it, and sends nothing to one that fails.
-fn admit<'a>(exchange: &'a Exchange, context: &GrantContext<'a>) -> Result<Admission<'a>> {
+fn admit<'a>(exchange: &'a TokenEndpointConfig, context: &GrantContext<'a>) -> Result<Admission<'a>> {
     let process = context.process;
     let endpoint = &exchange.endpoint;
-    let transport = endpoint.is_https().then(|| exchange.trust.in_force());
+    let transport = endpoint.is_https().then(|| exchange.transport.in_force());
     let host = endpoint.host().to_ascii_lowercase();
     let subject = (host, endpoint.port(), transport, sys::effective_user_id());
     let breaker = process.breakers.get(CacheKey::digest(&process.cache_key_secret, &subject));
@@ -125,7 +125,7 @@ fn is_definitive(refusal: &ErrorResponse) -> bool {
 }
 
 struct TokenClient<'m, 'a> {
-    endpoint_config: &'m Exchange,
+    endpoint_config: &'m TokenEndpointConfig,
     context: &'m GrantContext<'m>,
     build_request: &'m BuildRequest<'m, 'a>,
 }
@@ -133,20 +133,22 @@ struct TokenClient<'m, 'a> {
 impl<'a> TokenClient<'_, 'a> {
     fn request_with_method_fallback(
         &self,
-        methods: Methods,
+        methods: EndpointMethods,
         admission: &mut Admission<'_>,
     ) -> Result<AccessToken> {
         let Self { endpoint_config: exchange, context, .. } = self;
         let told = |refused: RejectedRequest<'_>| error::rejection_error(refused, exchange);
         let method = match methods {
-            Methods::Post => Method::Post,
-            Methods::Get | Methods::GetThenPost => Method::Get,
+            EndpointMethods::Post => Method::Post,
+            EndpointMethods::Get | EndpointMethods::GetThenPost => Method::Get,
         };
         let found = match (self.request_with_retries(method, admission), methods) {
-            (Ok(Err(refused)), Methods::GetThenPost) if !is_definitive(&refused.response) => {
+            (Ok(Err(refused)), EndpointMethods::GetThenPost) if !is_definitive(&refused.response) => {
                 refused.response.summary
             }
-            (Err(failure), Methods::GetThenPost) if failure.answered => failure.error.message().to_owned(),
+            (Err(failure), EndpointMethods::GetThenPost) if failure.answered => {
+                failure.error.message().to_owned()
+            }
             (outcome, _) => return outcome?.map_err(told),
         };
         context.call.log.log(LogLevel::Debug, || {
@@ -185,7 +187,7 @@ impl<'a> TokenClient<'_, 'a> {
                     }
                 }
                 // What a GET ends with may be no failure of the network: POST is asked at once.
-                Err(failure) if method == Method::Get && exchange.methods == Methods::GetThenPost => {
+                Err(failure) if method == Method::Get && exchange.methods == EndpointMethods::GetThenPost => {
                     if tries.retry_stale_connection(&failure, &attempt) {
                         context.process.stats.count(Counter::Retries);
                         continue;
@@ -252,7 +254,7 @@ impl<'a> TokenClient<'_, 'a> {
         };
         let (url, headers) = (&exchange.endpoint, self.request_headers());
         let request = Request { method, url, query, headers, body, reuse };
-        context.process.http_client.send(&request, &exchange.trust, context.call)
+        context.process.http_client.send(&request, &exchange.transport, context.call)
     }
 
     /// The client's certificate is opened by whoever makes the first connection, and matters to all.
@@ -260,7 +262,7 @@ impl<'a> TokenClient<'_, 'a> {
         let Self { endpoint_config: exchange, context, .. } = self;
         if exchange.endpoint.is_https() {
             let now = context.process.clock.unix_seconds();
-            let warnings = exchange.trust.warnings(&context.process.key_cache, now)?;
+            let warnings = exchange.transport.warnings(&context.process.key_cache, now)?;
             warnings.into_iter().for_each(context.warn);
         }
         Ok(())
@@ -271,7 +273,7 @@ impl<'a> TokenClient<'_, 'a> {
         let mut parameters: Vec<(&str, &str)> =
             attempt.parameters.iter().map(|(name, value)| (*name, value.reveal())).collect();
         parameters.extend(exchange.scope.as_deref().map(|scope| ("scope", scope)));
-        if let Some(client) = exchange.client.as_ref().filter(|client| !client.basic) {
+        if let Some(client) = exchange.client.as_ref().filter(|client| !client.uses_basic_auth) {
             parameters.push(("client_id", &client.id));
             parameters.extend(client.secret.as_ref().map(|secret| ("client_secret", secret.reveal())));
         }
@@ -290,9 +292,12 @@ impl<'a> TokenClient<'_, 'a> {
     }
 
     fn request_headers(&self) -> Vec<(String, Secret)> {
-        let own =
-            self.endpoint_config.header.iter().map(|header| (header.name.clone(), header.value.clone()));
-        let client = self.endpoint_config.client.as_ref().filter(|client| client.basic);
+        let own = self
+            .endpoint_config
+            .extra_header
+            .iter()
+            .map(|header| (header.name.clone(), header.value.clone()));
+        let client = self.endpoint_config.client.as_ref().filter(|client| client.uses_basic_auth);
         own.chain(client.map(|client| ("Authorization".to_owned(), basic_authorization(client)))).collect()
     }
 
@@ -328,7 +333,7 @@ impl<'a> TokenClient<'_, 'a> {
 }
 
 /// What a refused assertion said, next to the URL whose environment it may not have been meant for.
-pub(super) fn describe_claims(signing: &Signing, exchange: &Exchange) -> String {
+pub(super) fn describe_claims(signing: &AssertionConfig, exchange: &TokenEndpointConfig) -> String {
     // An audience is often the token URL, whose query nobody else may see.
     let without_query = |text: &str| sanitize::value(text.split('?').next().unwrap_or_default());
     let shown = |claim: &Option<String>| {
@@ -344,7 +349,7 @@ pub(super) fn describe_claims(signing: &Signing, exchange: &Exchange) -> String 
 }
 
 /// RFC 6749 section 2.3.1: both are form-encoded before they are joined.
-pub(super) fn basic_authorization(client: &Client) -> Secret {
+pub(super) fn basic_authorization(client: &OAuthClient) -> Secret {
     let secret = client.secret.as_ref().map_or("", Secret::reveal);
     let pair = urlencoded::basic_credentials(&client.id, secret);
     Secret::new(format!("Basic {}", STANDARD.encode(pair.reveal())))

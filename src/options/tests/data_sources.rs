@@ -4,16 +4,16 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::options::environment::testing::Made;
+use crate::options::environment::testing::FakeEnvironment;
 use crate::options::*;
 
 /// A home and a system folder with an odbc.ini each; an empty text is no file.
-struct Place {
+struct OdbcFixture {
     folder: TempDir,
-    made: Made,
+    environment: FakeEnvironment,
 }
 
-impl Place {
+impl OdbcFixture {
     fn new(user: &str, system: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (home, etc) = (folder.path().join("home"), folder.path().join("etc"));
@@ -23,8 +23,9 @@ impl Place {
                 std::fs::write(folder.join(name), text).unwrap();
             }
         }
-        let made = Made { home: Some(home), system: vec![etc], ..Made::default() };
-        Self { folder, made }
+        let made =
+            FakeEnvironment { home: Some(home), system_folders: vec![etc], ..FakeEnvironment::default() };
+        Self { folder, environment: made }
     }
 
     fn write(&self, name: &str, text: &str) -> String {
@@ -35,18 +36,18 @@ impl Place {
     }
 
     fn open(&self, text: &str) -> Options {
-        Options::open(text, &self.made).unwrap_or_else(|error| panic!("{text}: {error}"))
+        Options::open(text, &self.environment).unwrap_or_else(|error| panic!("{text}: {error}"))
     }
 
-    fn fault(&self, text: &str) -> Error {
-        let error = Options::open(text, &self.made).err().unwrap_or_else(|| panic!("{text} opens"));
+    fn open_error(&self, text: &str) -> Error {
+        let error = Options::open(text, &self.environment).err().unwrap_or_else(|| panic!("{text} opens"));
         assert_eq!((error.status(), error.sqlstate()), (Status::DataSourceNotFound, "IM002"), "{error}");
         error
     }
 }
 
 fn scope(options: &Options) -> Option<&str> {
-    options.get(Name::Scope).map(|value| value.text.reveal())
+    options.get(OptionId::Scope).map(|value| value.text.reveal())
 }
 
 fn messages(options: &Options) -> Vec<String> {
@@ -54,46 +55,46 @@ fn messages(options: &Options) -> Vec<String> {
 }
 
 #[track_caller]
-fn says(messages: &[String], words: &str) {
+fn assert_message_contains(messages: &[String], words: &str) {
     assert!(messages.iter().any(|message| message.contains(words)), "no {words:?} in {messages:#?}");
 }
 
 #[test]
-fn a_section_of_the_users_file_hides_the_systems_of_the_same_name_as_a_whole() {
+fn user_dsn_section_replaces_system_section() {
     let place =
-        Place::new("[Sales]\nScope=user", "[sales]\nScope=system\ncliss=system\n[Other]\nScope=other");
+        OdbcFixture::new("[Sales]\nScope=user", "[sales]\nScope=system\ncliss=system\n[Other]\nScope=other");
     let options = place.open("DSN=SALES");
     assert_eq!(scope(&options), Some("user"));
-    assert_eq!(options.get(Name::ClaimsIssuer), None);
-    let value = options.get(Name::Scope).unwrap();
-    assert_eq!(value.origin, Origin::Dsn);
-    assert!(value.place.as_ref().unwrap().starts_with("line 2 of "), "{value:?}");
+    assert_eq!(options.get(OptionId::ClaimsIssuer), None);
+    let value = options.get(OptionId::Scope).unwrap();
+    assert_eq!(value.origin, OptionOrigin::Dsn);
+    assert!(value.location.as_ref().unwrap().starts_with("line 2 of "), "{value:?}");
     assert_eq!(scope(&place.open("DataSourceName='Other'")), Some("other"));
 }
 
 #[test]
-fn the_connection_string_wins_and_its_empty_value_unsets_while_an_empty_one_of_the_dsn_says_nothing() {
-    let place = Place::new("[a]\nScope=dsn\nClaimsIssuer=\ncliss='me'", "");
+fn connection_string_overrides_and_unsets_dsn() {
+    let place = OdbcFixture::new("[a]\nScope=dsn\nClaimsIssuer=\ncliss='me'", "");
     assert_eq!(scope(&place.open("DSN=a;Scope=string")), Some("string"));
     assert_eq!(scope(&place.open("Scope=;DSN=a")), None);
     let options = place.open("DSN=a");
-    assert_eq!(options.get(Name::ClaimsIssuer).unwrap().text.reveal(), "me");
+    assert_eq!(options.get(OptionId::ClaimsIssuer).unwrap().text.reveal(), "me");
     assert_eq!(messages(&options), [] as [&str; 0]);
 }
 
 #[test]
-fn default_stands_in_for_a_name_that_neither_file_has() {
-    let place = Place::new("[Default]\nScope=user", "[Known]\nScope=known\n[Default]\nScope=system");
+fn default_section_is_used_for_unknown_dsn() {
+    let place = OdbcFixture::new("[Default]\nScope=user", "[Known]\nScope=known\n[Default]\nScope=system");
     let options = place.open("DSN=Unknown");
     assert_eq!(scope(&options), Some("user"));
-    says(&messages(&options), "DSN \"Unknown\" is not known; [Default] of ");
+    assert_message_contains(&messages(&options), "DSN \"Unknown\" is not known; [Default] of ");
     assert_eq!(scope(&place.open("DSN=known")), Some("known"));
 }
 
 #[test]
-fn an_unknown_dsn_is_an_error_that_names_the_files_looked_in_and_their_bad_sections() {
-    let place = Place::new("", "x=1\n[Sales\nPassword=hunter2\n");
-    let error = place.fault("DSN=Sales");
+fn unknown_dsn_error_lists_searched_files() {
+    let place = OdbcFixture::new("", "x=1\n[Sales\nPassword=hunter2\n");
+    let error = place.open_error("DSN=Sales");
     assert_eq!(error.option(), Some("DSN"));
     for words in [
         "DSN \"Sales\" was not found",
@@ -104,37 +105,37 @@ fn an_unknown_dsn_is_an_error_that_names_the_files_looked_in_and_their_bad_secti
     }
     assert!(!error.message().contains("hunter2"));
     place.write("etc/odbc.ini", "[x]");
-    assert!(place.fault("DSN=y").message().contains("(no [y] and no [Default])"));
+    assert!(place.open_error("DSN=y").message().contains("(no [y] and no [Default])"));
 }
 
 #[test]
-fn driver_in_front_of_dsn_means_no_lookup_and_behind_it_it_does_not() {
-    let place = Place::new("[a]\nScope=dsn", "");
+fn driver_before_dsn_disables_lookup() {
+    let place = OdbcFixture::new("[a]\nScope=dsn", "");
     let options = place.open("DRIVER={x};DSN=a");
     assert_eq!(scope(&options), None);
-    says(&messages(&options), "DSN was ignored: DRIVER stands in front of it");
+    assert_message_contains(&messages(&options), "DSN was ignored: DRIVER stands in front of it");
     place.open("Driver=x;DSN=unknown");
     assert_eq!(scope(&place.open("DSN=a;DRIVER={x}")), Some("dsn"));
     assert_eq!(scope(&place.open("DRIVER=;DSN=a")), Some("dsn"));
 }
 
 #[test]
-fn of_dsn_and_filedsn_the_first_counts() {
-    let place = Place::new("[a]\nScope=dsn", "");
+fn first_of_dsn_and_filedsn_wins() {
+    let place = OdbcFixture::new("[a]\nScope=dsn", "");
     let file = place.write("f.dsn", "[ODBC]\nScope=file");
     let first = place.open(&format!("DSN=a;FILEDSN={file}"));
     assert_eq!(scope(&first), Some("dsn"));
-    says(&messages(&first), "FILEDSN was ignored");
+    assert_message_contains(&messages(&first), "FILEDSN was ignored");
     let second = place.open(&format!("FILEDSN={file};DSN=unknown"));
     assert_eq!(scope(&second), Some("file"));
-    assert_eq!(second.get(Name::Scope).unwrap().origin, Origin::FileDsn);
+    assert_eq!(second.get(OptionId::Scope).unwrap().origin, OptionOrigin::FileDsn);
     assert_eq!(scope(&place.open("DSN=;DSN=a")), None);
     assert_eq!(scope(&place.open(&format!("DSN=;FILEDSN={file}"))), Some("file"));
 }
 
 #[test]
-fn a_file_dsn_is_found_by_path_by_filedsnpath_and_where_odbcinst_ini_says() {
-    let mut place = Place::new("", "");
+fn file_dsn_search_follows_path_environment_odbcinst() {
+    let mut place = OdbcFixture::new("", "");
     let file = place.write("files/f.dsn", "[odbc]\nScope=file");
     let without = file.strip_suffix(".dsn").unwrap();
     assert_eq!(scope(&place.open(&format!("FILEDSN={file};Scope=string"))), Some("string"));
@@ -144,52 +145,52 @@ fn a_file_dsn_is_found_by_path_by_filedsnpath_and_where_odbcinst_ini_says() {
     let folder = Path::new(&file).parent().unwrap();
     place.write("etc/odbcinst.ini", &format!("[ODBC]\nFileDSNPath = {}\n", folder.display()));
     assert_eq!(scope(&place.open("FILEDSN=f.dsn")), Some("file"));
-    place.made =
-        std::mem::take(&mut place.made).with("FILEDSNPATH", place.folder.path().join("etc/ODBCDataSources"));
+    place.environment = std::mem::take(&mut place.environment)
+        .with_variable("FILEDSNPATH", place.folder.path().join("etc/ODBCDataSources"));
     assert_eq!(scope(&place.open("FILEDSN=g.dsn")), Some("default"));
-    assert!(place.fault("FILEDSN=f").message().contains("ODBCDataSources/f.dsn (is not there)"));
+    assert!(place.open_error("FILEDSN=f").message().contains("ODBCDataSources/f.dsn (is not there)"));
 }
 
 #[test]
-fn a_file_dsn_without_its_section_or_that_is_no_file_is_not_found() {
-    let place = Place::new("", "");
+fn file_dsn_without_section_is_not_found() {
+    let place = OdbcFixture::new("", "");
     let file = place.write("f.dsn", "[Sales]\nScope=file");
-    assert!(place.fault(&format!("FILEDSN={file}")).message().contains("(no [ODBC])"));
+    assert!(place.open_error(&format!("FILEDSN={file}")).message().contains("(no [ODBC])"));
     let folder = place.folder.path().display().to_string();
-    let error = place.fault(&format!("FILEDSN={folder}"));
+    let error = place.open_error(&format!("FILEDSN={folder}"));
     assert!(error.message().contains("is a directory, not a file"), "{error}");
     assert_eq!(error.option(), Some("FILEDSN"));
 }
 
 #[test]
-fn a_file_dsn_for_another_driver_says_nothing() {
-    let place = Place::new("", "");
+fn file_dsn_for_other_driver_is_ignored() {
+    let place = OdbcFixture::new("", "");
     let file = place.write("f.dsn", "[ODBC]\nDRIVER=One\nScope=file");
     assert_eq!(scope(&place.open(&format!("DRIVER={{ONE}};FILEDSN={file}"))), Some("file"));
     let other = place.open(&format!("FILEDSN={file};Driver=Two"));
     assert_eq!(scope(&other), None);
-    says(&messages(&other), "FILEDSN was ignored: it is for another DRIVER");
+    assert_message_contains(&messages(&other), "FILEDSN was ignored: it is for another DRIVER");
 }
 
 #[test]
-fn odbcini_names_the_users_file_if_it_can_be_read() {
-    let mut place = Place::new("[a]\nScope=home", "");
+fn odbcini_variable_overrides_home_if_readable() {
+    let mut place = OdbcFixture::new("[a]\nScope=home", "");
     let own = place.write("own.ini", "[a]\nScope=own");
-    place.made = std::mem::take(&mut place.made).with("ODBCINI", &own);
+    place.environment = std::mem::take(&mut place.environment).with_variable("ODBCINI", &own);
     assert_eq!(scope(&place.open("DSN=a")), Some("own"));
     std::fs::remove_file(&own).unwrap();
     assert_eq!(scope(&place.open("DSN=a")), Some("home"));
     std::fs::create_dir(&own).unwrap();
     let options = place.open("DSN=a");
     assert_eq!(scope(&options), Some("home"));
-    says(&messages(&options), "own.ini is a directory, not a file; it was left out");
+    assert_message_contains(&messages(&options), "own.ini is a directory, not a file; it was left out");
 }
 
 #[test]
-fn odd_lines_are_warnings_with_file_and_line_and_never_what_they_hold() {
+fn invalid_dsn_lines_warn_without_content() {
     let text = "[b\nPassword=hunter2\n[a]\nhunter2\nScope=s\nScope=hunter2\nhunter2==\nClaimIssuer=hunter2\n=hunter2\n\
                 DSN=hunter2\nLoginTimeout=hunter2\n";
-    let place = Place::new(text, "");
+    let place = OdbcFixture::new(text, "");
     let options = place.open("DSN=a");
     let messages = messages(&options);
     for (line, words) in [
@@ -206,25 +207,26 @@ fn odd_lines_are_warnings_with_file_and_line_and_never_what_they_hold() {
         assert!(about.is_some_and(|message| message.contains(words)), "line {line}: {messages:#?}");
     }
     assert_eq!(messages.len(), 7, "{messages:#?}");
-    let definition = Name::LoginTimeout.definition().unwrap();
-    let wrong = wrong_value(definition, options.get(Name::LoginTimeout).unwrap());
+    let definition = OptionId::LoginTimeout.spec().unwrap();
+    let wrong = wrong_value_error(definition, options.get(OptionId::LoginTimeout).unwrap());
     assert!(wrong.message().contains("line 11 of "), "{wrong}");
     assert!(!format!("{messages:?}{wrong}{options:?}").contains("hunter2"));
 }
 
 #[test]
-fn values_keep_braces_blanks_and_semicolons_and_secrets_their_quotes() {
-    let place = Place::new("[a]\nScope = {a};b ; c \nJWTCertPassword = 'x;y' \nClaimsSubject=\"me\"\n", "");
+fn dsn_values_are_verbatim_secrets_keep_quotes() {
+    let place =
+        OdbcFixture::new("[a]\nScope = {a};b ; c \nJWTCertPassword = 'x;y' \nClaimsSubject=\"me\"\n", "");
     let options = place.open("DSN=a");
     let get = |name| options.get(name).unwrap().text.reveal();
-    assert_eq!(get(Name::Scope), "{a};b ; c");
-    assert_eq!(get(Name::JWTCertPassword), "'x;y'");
-    assert_eq!(get(Name::ClaimsSubject), "me");
+    assert_eq!(get(OptionId::Scope), "{a};b ; c");
+    assert_eq!(get(OptionId::JWTCertPassword), "'x;y'");
+    assert_eq!(get(OptionId::ClaimsSubject), "me");
 }
 
 #[test]
-fn dsn_and_filedsn_cannot_be_set_later() {
-    let mut options = Place::new("[a]\nScope=s", "").open("DSN=a");
+fn dsn_options_cannot_be_set_after_open() {
+    let mut options = OdbcFixture::new("[a]\nScope=s", "").open("DSN=a");
     for name in ["DSN", "FileDSN", "DataSourceName"] {
         let error = options.set(&[(name, "b")]).unwrap_err();
         assert_eq!(error.status(), Status::InvalidOption);
@@ -232,16 +234,16 @@ fn dsn_and_filedsn_cannot_be_set_later() {
     }
 }
 
-const STORE: &str = "[a]\nJWTCertStore=k.jks\nTokenURI=POST https://good.example/t\n";
-const EVIL: &str = "TokenURI=POST https://evil.example/t";
+const DSN_WITH_KEY_STORE: &str = "[a]\nJWTCertStore=k.jks\nTokenURI=POST https://good.example/t\n";
+const REDIRECTED_TOKEN_URI: &str = "TokenURI=POST https://evil.example/t";
 
 fn token_uri(options: &Options) -> Option<&str> {
-    options.get(Name::TokenURI).map(|value| value.text.reveal())
+    options.get(OptionId::TokenURI).map(|value| value.text.reveal())
 }
 
 #[track_caller]
-fn refused(options: &Options, name: &str) {
-    let faults = options.faults();
+fn assert_blocked(options: &Options, name: &str) {
+    let faults = options.errors();
     let [fault] = &faults[..] else { panic!("{faults:?}") };
     assert_eq!((fault.status(), fault.option()), (Status::InvalidOption, Some(name)), "{fault}");
     assert!(
@@ -251,76 +253,83 @@ fn refused(options: &Options, name: &str) {
 }
 
 #[test]
-fn a_string_cannot_steer_the_secrets_of_a_data_source() {
-    let place = Place::new(STORE, "");
-    let options = place.open(&format!("DSN=a;{EVIL}"));
-    refused(&options, "TokenURI");
+fn connection_string_cannot_redirect_data_source_secrets() {
+    let place = OdbcFixture::new(DSN_WITH_KEY_STORE, "");
+    let options = place.open(&format!("DSN=a;{REDIRECTED_TOKEN_URI}"));
+    assert_blocked(&options, "TokenURI");
     assert_eq!(token_uri(&options), Some("POST https://good.example/t"));
-    refused(&place.open("TokenURI=;DSN=a"), "TokenURI");
-    for definition in table::TABLE.iter().filter(|definition| definition.steers()) {
-        refused(&place.open(&format!("DSN=a;{}=0", definition.name)), definition.name);
+    assert_blocked(&place.open("TokenURI=;DSN=a"), "TokenURI");
+    for definition in table::TABLE.iter().filter(|definition| definition.controls_destination()) {
+        assert_blocked(&place.open(&format!("DSN=a;{}=0", definition.name)), definition.name);
     }
     assert_eq!(
-        place.open("DSN=a;Scope=all;LoginTimeout=5;TokenURI=POST https://good.example/t").faults(),
+        place.open("DSN=a;Scope=all;LoginTimeout=5;TokenURI=POST https://good.example/t").errors(),
         []
     );
 }
 
 #[test]
-fn every_secret_of_a_data_source_is_guarded_and_a_source_without_one_is_not() {
+fn override_guard_applies_only_with_dsn_secrets() {
     for definition in table::TABLE.iter().filter(|definition| definition.is_secret()) {
-        let place = Place::new(&format!("[a]\n{}=x\n", definition.name), "");
-        let steering = if definition.steers() { "TokenURI=x" } else { "TrustStore=x" };
-        assert_eq!(place.open(&format!("DSN=a;{steering}")).faults().len(), 1, "{}", definition.name);
+        let place = OdbcFixture::new(&format!("[a]\n{}=x\n", definition.name), "");
+        let steering = if definition.controls_destination() { "TokenURI=x" } else { "TrustStore=x" };
+        assert_eq!(place.open(&format!("DSN=a;{steering}")).errors().len(), 1, "{}", definition.name);
     }
-    let place = Place::new("[a]\nKeyStore=client.p12\n", "");
-    refused(&place.open("DSN=a;ProxyHost=evil.example"), "ProxyHost");
-    let place = Place::new("[a]\nScope=x\nTokenURI=POST https://good.example/t\n", "");
-    let options = place.open(&format!("DSN=a;JWTCertStore=mine.jks;{EVIL}"));
-    assert_eq!(options.faults(), []);
+    let place = OdbcFixture::new("[a]\nKeyStore=client.p12\n", "");
+    assert_blocked(&place.open("DSN=a;ProxyHost=evil.example"), "ProxyHost");
+    let place = OdbcFixture::new("[a]\nScope=x\nTokenURI=POST https://good.example/t\n", "");
+    let options = place.open(&format!("DSN=a;JWTCertStore=mine.jks;{REDIRECTED_TOKEN_URI}"));
+    assert_eq!(options.errors(), []);
     assert_eq!(token_uri(&options), Some("POST https://evil.example/t"));
-    let place = Place::new(STORE, "");
-    assert_eq!(place.open(&format!("DSN=a;JWTCertStore=mine.jks;{EVIL}")).faults(), []);
+    let place = OdbcFixture::new(DSN_WITH_KEY_STORE, "");
+    assert_eq!(place.open(&format!("DSN=a;JWTCertStore=mine.jks;{REDIRECTED_TOKEN_URI}")).errors(), []);
 }
 
 #[test]
-fn all_values_at_once_are_those_that_are_found_one_by_one() {
-    let place = Place::new(&format!("{STORE}Scope=x\nClaimsAudience=y\nLoginTimeout=2\n"), "");
-    let mut options = place.open(&format!("DSN=a;{EVIL};Scope=;LoginTimeout=3"));
+fn effective_values_match_get() {
+    let place =
+        OdbcFixture::new(&format!("{DSN_WITH_KEY_STORE}Scope=x\nClaimsAudience=y\nLoginTimeout=2\n"), "");
+    let mut options = place.open(&format!("DSN=a;{REDIRECTED_TOKEN_URI};Scope=;LoginTimeout=3"));
     options.set(&[("ClaimsSubject", "me"), ("LoginTimeout", "4"), ("ClaimsAudience", "")]).unwrap();
-    let at_once = options.in_force();
+    let at_once = options.effective_values();
     for definition in table::TABLE {
         assert_eq!(at_once[definition.id as usize], options.get(definition.id), "{}", definition.name);
     }
     let origins: Vec<_> = at_once.iter().flatten().map(|value| value.origin).collect();
-    assert!(origins.contains(&Origin::Dsn) && origins.contains(&Origin::SetOption), "{origins:?}");
+    assert!(
+        origins.contains(&OptionOrigin::Dsn) && origins.contains(&OptionOrigin::SetOption),
+        "{origins:?}"
+    );
 }
 
 #[test]
-fn only_the_data_source_itself_or_the_host_program_may_allow_it() {
-    let allowing = Place::new(&format!("{STORE}AllowOverride=1\n"), "");
-    assert_eq!(token_uri(&allowing.open(&format!("DSN=a;{EVIL}"))), Some("POST https://evil.example/t"));
-    assert_eq!(allowing.open(&format!("DSN=a;{EVIL};AllowOverride=0")).faults(), []);
-    let place = Place::new(STORE, "");
-    let mut options = place.open(&format!("AllowOverride=1;DSN=a;{EVIL}"));
-    refused(&options, "TokenURI");
-    says(&messages(&options), "AllowOverride was ignored");
+fn only_data_source_or_caller_allows_override() {
+    let allowing = OdbcFixture::new(&format!("{DSN_WITH_KEY_STORE}AllowOverride=1\n"), "");
+    assert_eq!(
+        token_uri(&allowing.open(&format!("DSN=a;{REDIRECTED_TOKEN_URI}"))),
+        Some("POST https://evil.example/t")
+    );
+    assert_eq!(allowing.open(&format!("DSN=a;{REDIRECTED_TOKEN_URI};AllowOverride=0")).errors(), []);
+    let place = OdbcFixture::new(DSN_WITH_KEY_STORE, "");
+    let mut options = place.open(&format!("AllowOverride=1;DSN=a;{REDIRECTED_TOKEN_URI}"));
+    assert_blocked(&options, "TokenURI");
+    assert_message_contains(&messages(&options), "AllowOverride was ignored");
     options.set(&[("TokenURI", "POST https://host.example/t")]).unwrap();
-    assert_eq!(options.faults(), []);
+    assert_eq!(options.errors(), []);
     assert_eq!(token_uri(&options), Some("POST https://host.example/t"));
     let file = place.write("f.dsn", "[ODBC]\nJWTCertStore=k.jks\n");
-    let options = place.open(&format!("FILEDSN={file};{EVIL}"));
-    assert!(options.faults()[0].message().contains(&format!("secrets of FILEDSN {file}")));
+    let options = place.open(&format!("FILEDSN={file};{REDIRECTED_TOKEN_URI}"));
+    assert!(options.errors()[0].message().contains(&format!("secrets of FILEDSN {file}")));
 }
 
 #[test]
-fn a_model_that_the_string_names_cannot_steer_either() {
-    let place = Place::new("[a]\nJWTCertStore=k.jks\n", "");
+fn untrusted_model_cannot_redirect_secrets() {
+    let place = OdbcFixture::new("[a]\nJWTCertStore=k.jks\n", "");
     let model = place.write("evil.rest", r##"{"#tokenUri": "POST https://evil.example/t"}"##);
     let mut options = place.open(&format!("DSN=a;RestConfigFile={model}"));
-    refused(&options, "RestConfigFile");
+    assert_blocked(&options, "RestConfigFile");
     assert_eq!(token_uri(&options), None);
     options.set(&[("RestConfigFile", &model)]).unwrap();
     assert_eq!(token_uri(&options), Some("POST https://evil.example/t"));
-    assert_eq!(options.faults(), []);
+    assert_eq!(options.errors(), []);
 }

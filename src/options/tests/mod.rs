@@ -5,38 +5,38 @@ pub(super) mod rest_model;
 
 use super::*;
 
-const PAGE: &str = "DRIVER=DataDirect 8.0 Autonomous REST Connector; \n       RestConfigFile=C:/path/to/docusign.rest;AuthenticationMethod=55;\n       ClaimsIssuer='1a2b3c4d5e_6f7g8h9g';ClaimsSubject=jsmith@example.com;\n       JWTCertStore=jwtcert.jks;JWTCertPassword=secret;\n       TokenUri=https://account-d.docusign.com/oauth/token;\n       RedirectUri=http://localhost:3000;AuthHeader=response_type;SecurityToken=code;\n       Scope=signature impersonation;\n";
+const VENDOR_SAMPLE: &str = "DRIVER=DataDirect 8.0 Autonomous REST Connector; \n       RestConfigFile=C:/path/to/docusign.rest;AuthenticationMethod=55;\n       ClaimsIssuer='1a2b3c4d5e_6f7g8h9g';ClaimsSubject=jsmith@example.com;\n       JWTCertStore=jwtcert.jks;JWTCertPassword=secret;\n       TokenUri=https://account-d.docusign.com/oauth/token;\n       RedirectUri=http://localhost:3000;AuthHeader=response_type;SecurityToken=code;\n       Scope=signature impersonation;\n";
 
-fn get(options: &Options, name: Name) -> Option<&str> {
+fn value_of(options: &Options, name: OptionId) -> Option<&str> {
     options.get(name).map(|value| value.text.reveal())
 }
 
 #[test]
-fn the_vendors_own_sample_reads_without_a_warning() {
-    let options = Options::parse(PAGE).unwrap();
+fn vendor_sample_parses_without_warning() {
+    let options = Options::parse(VENDOR_SAMPLE).unwrap();
     assert_eq!(options.warnings(), []);
-    assert_eq!(get(&options, Name::AuthenticationMethod), Some("55"));
-    assert_eq!(get(&options, Name::ClaimsIssuer), Some("1a2b3c4d5e_6f7g8h9g"));
-    assert_eq!(get(&options, Name::TokenURI), Some("https://account-d.docusign.com/oauth/token"));
-    assert_eq!(get(&options, Name::Scope), Some("signature impersonation"));
-    assert_eq!(options.get(Name::TokenURI).unwrap().spelling, "TokenUri");
+    assert_eq!(value_of(&options, OptionId::AuthenticationMethod), Some("55"));
+    assert_eq!(value_of(&options, OptionId::ClaimsIssuer), Some("1a2b3c4d5e_6f7g8h9g"));
+    assert_eq!(value_of(&options, OptionId::TokenURI), Some("https://account-d.docusign.com/oauth/token"));
+    assert_eq!(value_of(&options, OptionId::Scope), Some("signature impersonation"));
+    assert_eq!(options.get(OptionId::TokenURI).unwrap().name_as_written, "TokenUri");
 }
 
 #[test]
-fn quotes_go_from_around_whole_values_but_not_from_secrets_nor_braces() {
+fn quotes_are_stripped_outside_secrets_and_braces() {
     let options =
         Options::parse("cliss=\"a\";clsub='b;JWTCertPassword='c';Scope={'d'};ClaimsAudience='").unwrap();
-    assert_eq!(get(&options, Name::ClaimsIssuer), Some("a"));
-    assert_eq!(get(&options, Name::ClaimsSubject), Some("'b"));
-    assert_eq!(get(&options, Name::JWTCertPassword), Some("'c'"));
-    assert_eq!(get(&options, Name::Scope), Some("'d'"));
-    assert_eq!(get(&options, Name::ClaimsAudience), Some("'"));
+    assert_eq!(value_of(&options, OptionId::ClaimsIssuer), Some("a"));
+    assert_eq!(value_of(&options, OptionId::ClaimsSubject), Some("'b"));
+    assert_eq!(value_of(&options, OptionId::JWTCertPassword), Some("'c'"));
+    assert_eq!(value_of(&options, OptionId::Scope), Some("'d'"));
+    assert_eq!(value_of(&options, OptionId::ClaimsAudience), Some("'"));
 }
 
 #[test]
-fn the_first_of_several_wins_under_any_of_its_names_with_a_warning() {
+fn first_of_duplicate_options_wins_with_warning() {
     let options = Options::parse("cliss=first;ClaimsIssuer=second;CLISS=third").unwrap();
-    assert_eq!(get(&options, Name::ClaimsIssuer), Some("first"));
+    assert_eq!(value_of(&options, OptionId::ClaimsIssuer), Some("first"));
     assert_eq!(options.warnings().len(), 2);
     let warnings = options.warnings();
     let message = warnings[0].message();
@@ -44,7 +44,7 @@ fn the_first_of_several_wins_under_any_of_its_names_with_a_warning() {
 }
 
 #[test]
-fn an_unknown_name_is_a_warning_that_suggests_the_nearest() {
+fn unknown_option_warning_suggests_similar_name() {
     let options = Options::parse("ClaimIssuer=a;Zebra=1").unwrap();
     let [near, far] = &options.warnings()[..] else { panic!("{options:?}") };
     assert_eq!(near.sqlstate(), "01S00");
@@ -53,7 +53,7 @@ fn an_unknown_name_is_a_warning_that_suggests_the_nearest() {
 }
 
 #[test]
-fn the_second_half_of_a_password_with_a_semicolon_is_not_repeated() {
+fn unbraced_password_remainder_is_not_shown() {
     let warnings = |text: &str| Options::parse(text).unwrap().warnings();
     let [end] = &warnings("JWTCertPassword=hun;ter2=x;Scope=a")[..] else { panic!("one warning") };
     assert!(!end.message().contains("ter2"), "{end}");
@@ -67,7 +67,7 @@ fn the_second_half_of_a_password_with_a_semicolon_is_not_repeated() {
 }
 
 #[test]
-fn a_name_that_is_longer_than_any_is_cut_and_not_searched_for() {
+fn overlong_option_name_is_truncated_in_warning() {
     let options = Options::parse(&format!("{}=1", "x".repeat(500_000))).unwrap();
     assert!(options.warnings()[0].message().len() < 200);
     let long = format!("A={}", "x".repeat(2 << 20));
@@ -75,28 +75,28 @@ fn a_name_that_is_longer_than_any_is_cut_and_not_searched_for() {
 }
 
 #[test]
-fn set_takes_all_or_nothing_and_names_every_fault() {
+fn set_is_atomic_and_reports_all_errors() {
     let mut options = Options::parse("ClaimsIssuer=a").unwrap();
     let error = options.set(&[("ClaimsIssuer", "b"), ("JWTLifetime", "abc"), ("Nonsense", "1")]).unwrap_err();
     assert_eq!(error.status(), Status::InvalidOption);
     assert_eq!(error.option(), Some("JWTLifetime"));
     assert_eq!(error.additional()[0].option(), Some("Nonsense"));
-    assert_eq!(get(&options, Name::ClaimsIssuer), Some("a"));
+    assert_eq!(value_of(&options, OptionId::ClaimsIssuer), Some("a"));
     options.set(&[("cliss", "'b'"), ("Scope", "s")]).unwrap();
-    assert_eq!(get(&options, Name::ClaimsIssuer), Some("'b'"));
+    assert_eq!(value_of(&options, OptionId::ClaimsIssuer), Some("'b'"));
     options.set(&[("Scope", "")]).unwrap();
-    assert_eq!(get(&options, Name::Scope), None);
+    assert_eq!(value_of(&options, OptionId::Scope), None);
 }
 
 #[test]
-fn behind_a_password_in_braces_an_unknown_name_is_told() {
+fn unknown_name_after_braced_secret_is_shown() {
     let warnings = Options::parse("JWTCertPassword={hun;ter2};Zebra=x").unwrap().warnings();
     let [warning] = &warnings[..] else { panic!("{warnings:?}") };
     assert_eq!((warning.option(), warning.sqlstate()), (Some("Zebra"), "01S00"));
 }
 
 #[test]
-fn only_variables_and_relative_paths_depend_on_the_surroundings() {
+fn environment_references_are_not_self_contained() {
     for (text, alone) in [
         ("JWTCertStore=/k.jks", true),
         ("JWTCertStore=k.jks", false),
@@ -111,12 +111,12 @@ fn only_variables_and_relative_paths_depend_on_the_surroundings() {
         ("Scope=env:HOME", true),
         ("Scope=a;TrustStore=t.pem", false),
     ] {
-        assert_eq!(Options::parse(text).unwrap().stand_alone(), alone, "{text}");
+        assert_eq!(Options::parse(text).unwrap().is_self_contained(), alone, "{text}");
     }
 }
 
 #[test]
-fn secret_that_looks_like_a_reference_is_made_literal() {
+fn secret_resembling_reference_is_escaped() {
     let definition = |name| table::find(name).unwrap();
     for (name, text, expected) in [
         ("AccessToken", "env:A", "literal:env:A"),
@@ -125,7 +125,7 @@ fn secret_that_looks_like_a_reference_is_made_literal() {
         ("AccessToken", "a", "a"),
         ("Scope", "env:A", "env:A"),
     ] {
-        let literal = secret_refs::to_the_letter(definition(name), &Secret::from(text));
+        let literal = secret_refs::escape_literal(definition(name), &Secret::from(text));
         assert_eq!(literal.reveal(), expected, "{name}");
     }
 }

@@ -1,16 +1,16 @@
 //! Model files: both spellings, comments, relative URIs, and what a model does not say.
 
-use crate::options::environment::testing::Made;
+use crate::options::environment::testing::FakeEnvironment;
 use crate::options::*;
 
 fn open(model: &str, more: &str) -> Options {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.rest");
     std::fs::write(&path, model).unwrap();
-    Options::open(&format!("RestConfigFile={};{more}", path.display()), &Made::default()).unwrap()
+    Options::open(&format!("RestConfigFile={};{more}", path.display()), &FakeEnvironment::default()).unwrap()
 }
 
-fn get(options: &Options, name: Name) -> Option<&str> {
+fn value_of(options: &Options, name: OptionId) -> Option<&str> {
     options.get(name).map(|value| value.text.reveal())
 }
 
@@ -18,7 +18,7 @@ fn warnings(options: &Options) -> String {
     options.warnings().iter().map(|warning| format!("{warning}\n")).collect()
 }
 
-const OLDER: &str = r##"{
+const OLDER_SYNTAX: &str = r##"{
     // "#tokenUri": "https://commented.example/t",
     "#hostname": "https://api.example.com",
     "#authenticationMethod": "OAuth2", // the method
@@ -30,43 +30,43 @@ const OLDER: &str = r##"{
 }"##;
 
 #[test]
-fn the_older_spelling_is_read_with_comments_outside_of_texts() {
-    let options = open(OLDER, "");
+fn older_syntax_is_parsed_with_comments() {
+    let options = open(OLDER_SYNTAX, "");
     assert_eq!(warnings(&options), "");
-    assert_eq!(options.faults(), []);
-    assert_eq!(get(&options, Name::AuthenticationMethod), Some("OAuth2"));
-    assert_eq!(get(&options, Name::AuthURI), Some("https://login.example.com/auth"));
-    assert_eq!(get(&options, Name::TokenURI), Some("POST https://login.example.com/token?a=//b"));
-    assert_eq!(get(&options, Name::RedirectURI), Some("http://localhost:3000"));
-    assert_eq!(get(&options, Name::Scope), Some("a // b \" // c"));
-    let value = options.get(Name::TokenURI).unwrap();
-    assert_eq!((value.origin, value.spelling.as_str()), (Origin::Model, "#tokenUri"));
-    assert!(value.place.as_ref().unwrap().ends_with("x.rest"));
+    assert_eq!(options.errors(), []);
+    assert_eq!(value_of(&options, OptionId::AuthenticationMethod), Some("OAuth2"));
+    assert_eq!(value_of(&options, OptionId::AuthURI), Some("https://login.example.com/auth"));
+    assert_eq!(value_of(&options, OptionId::TokenURI), Some("POST https://login.example.com/token?a=//b"));
+    assert_eq!(value_of(&options, OptionId::RedirectURI), Some("http://localhost:3000"));
+    assert_eq!(value_of(&options, OptionId::Scope), Some("a // b \" // c"));
+    let value = options.get(OptionId::TokenURI).unwrap();
+    assert_eq!((value.origin, value.name_as_written.as_str()), (OptionOrigin::Model, "#tokenUri"));
+    assert!(value.location.as_ref().unwrap().ends_with("x.rest"));
 }
 
 #[test]
-fn the_newer_spelling_is_read_with_choices_and_wins_over_the_older() {
+fn newer_syntax_overrides_older() {
     let model = r##"{"#scope": "old", "#options": {
         "authenticationmethod": {"choices": "OAuth2,BearerToken", "default": "OAuth2"},
         "tokenURI": {"choices": "https://a.example/t"}, "authURI": {"choices": "https://a/,https://b/"},
         "scope": "new"}}"##;
     let options = open(model, "");
     assert_eq!(warnings(&options), "");
-    assert_eq!(get(&options, Name::AuthenticationMethod), Some("OAuth2"));
-    assert_eq!(get(&options, Name::TokenURI), Some("https://a.example/t"));
-    assert_eq!(get(&options, Name::AuthURI), None);
-    assert_eq!(get(&options, Name::Scope), Some("new"));
-    assert_eq!(options.get(Name::Scope).unwrap().spelling, "#options.scope");
+    assert_eq!(value_of(&options, OptionId::AuthenticationMethod), Some("OAuth2"));
+    assert_eq!(value_of(&options, OptionId::TokenURI), Some("https://a.example/t"));
+    assert_eq!(value_of(&options, OptionId::AuthURI), None);
+    assert_eq!(value_of(&options, OptionId::Scope), Some("new"));
+    assert_eq!(options.get(OptionId::Scope).unwrap().name_as_written, "#options.scope");
 }
 
 #[test]
-fn the_connection_string_wins_over_the_model_and_unsets_it() {
-    assert_eq!(get(&open(OLDER, "Scope=mine"), Name::Scope), Some("mine"));
-    assert_eq!(get(&open(OLDER, "Scope="), Name::Scope), None);
+fn connection_string_overrides_and_unsets_model() {
+    assert_eq!(value_of(&open(OLDER_SYNTAX, "Scope=mine"), OptionId::Scope), Some("mine"));
+    assert_eq!(value_of(&open(OLDER_SYNTAX, "Scope="), OptionId::Scope), None);
 }
 
 #[test]
-fn relative_uris_are_meant_as_seen_from_the_hostname() {
+fn relative_uris_resolve_against_hostname() {
     for (host, uri, full) in [
         ("https://a.example", "/oauth/token", "https://a.example/oauth/token"),
         ("https://a.example/v1/", "/oauth/token", "https://a.example/oauth/token"),
@@ -77,26 +77,26 @@ fn relative_uris_are_meant_as_seen_from_the_hostname() {
         ("https://a.example", "https://b.example/t", "https://b.example/t"),
     ] {
         let model = format!(r##"{{"#hostname": "{host}", "#options": {{"tokenURI": "{uri}"}}}}"##);
-        assert_eq!(get(&open(&model, ""), Name::TokenURI), Some(full), "{host} {uri}");
+        assert_eq!(value_of(&open(&model, ""), OptionId::TokenURI), Some(full), "{host} {uri}");
     }
     let options = open(r##"{"#tokenUri": "/token"}"##, "");
-    assert_eq!(get(&options, Name::TokenURI), Some("/token"));
+    assert_eq!(value_of(&options, OptionId::TokenURI), Some("/token"));
     assert!(warnings(&options).contains("relative TokenURI, and no #hostname"), "{}", warnings(&options));
 }
 
 #[test]
-fn secrets_client_ids_and_key_stores_in_a_model_are_ignored_with_a_warning() {
+fn model_credentials_are_ignored_with_warning() {
     let model = r##"{"#clientId": "hunter2", "#clientSecret": "hunter2", "#options": {"JWTCertStore": "hunter2",
         "jwtcertpassword": "hunter2", "TrustStore": "hunter2", "AllowOverride": "1", "unknown": "hunter2"},
         "#scope": 5, "#port": "80"}"##;
     let options = open(model, "");
     for (name, id) in [
-        ("ClientID", Name::ClientID),
-        ("ClientSecret", Name::ClientSecret),
-        ("JWTCertStore", Name::JWTCertStore),
-        ("JWTCertPassword", Name::JWTCertPassword),
-        ("TrustStore", Name::TrustStore),
-        ("AllowOverride", Name::AllowOverride),
+        ("ClientID", OptionId::ClientID),
+        ("ClientSecret", OptionId::ClientSecret),
+        ("JWTCertStore", OptionId::JWTCertStore),
+        ("JWTCertPassword", OptionId::JWTCertPassword),
+        ("TrustStore", OptionId::TrustStore),
+        ("AllowOverride", OptionId::AllowOverride),
     ] {
         assert_eq!(options.get(id), None);
         assert!(warnings(&options).contains(&format!("sets {name}, which a model does not")), "{name}");
@@ -107,7 +107,7 @@ fn secrets_client_ids_and_key_stores_in_a_model_are_ignored_with_a_warning() {
 }
 
 #[test]
-fn headers_are_kept_if_they_can_be_sent() {
+fn only_valid_model_headers_are_kept() {
     let model = r##"{"#headers": {"X-Tenant": "t1", "x-tenant": "t2", "Accept": "application/json", "Host": "evil",
         "authorization": "Bearer x", "A B": "1", "X-Line": "a\r\nb: c", "X-Number": 5},
         "table": {"#headers": {"X-Table": "1"}}}"##;
@@ -125,7 +125,7 @@ fn headers_are_kept_if_they_can_be_sent() {
 }
 
 #[test]
-fn a_model_that_is_not_json_is_a_fault_with_line_and_column_and_no_content() {
+fn invalid_model_error_has_position_without_content() {
     for (model, words) in [
         ("{\n  \"hunter2\": // why\n   hunter2}", "is not JSON, from line 3, column 4 on"),
         ("{\"hunter2\": {", "ends too early, at line 1, column 13"),
@@ -134,7 +134,7 @@ fn a_model_that_is_not_json_is_a_fault_with_line_and_column_and_no_content() {
         ("{} hunter2", "is not JSON, from line 1, column 4"),
     ] {
         let options = open(model, "");
-        let faults = options.faults();
+        let faults = options.errors();
         let [fault] = &faults[..] else { panic!("{model}: {faults:?}") };
         assert_eq!((fault.status(), fault.option()), (Status::InvalidOption, Some("RestConfigFile")));
         assert!(fault.message().contains(words), "{fault}");
@@ -143,41 +143,41 @@ fn a_model_that_is_not_json_is_a_fault_with_line_and_column_and_no_content() {
 }
 
 #[test]
-fn a_model_that_cannot_be_read_is_a_warning() {
+fn unreadable_model_is_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     let text = format!("RestConfigFile={}", folder.path().display());
-    let options = Options::open(&text, &Made::default()).unwrap();
+    let options = Options::open(&text, &FakeEnvironment::default()).unwrap();
     assert!(warnings(&options).contains("is a directory, not a file; it was left out"));
-    assert!(options.lacks_model() && options.faults().is_empty());
+    assert!(options.has_unreadable_model() && options.errors().is_empty());
 }
 
 #[test]
-fn a_model_that_is_set_later_takes_the_place_of_the_first() {
+fn model_set_later_replaces_first() {
     let mut options = open("nonsense", "");
-    assert_eq!(options.faults().len(), 1);
+    assert_eq!(options.errors().len(), 1);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("y.rest");
-    std::fs::write(&path, OLDER).unwrap();
+    std::fs::write(&path, OLDER_SYNTAX).unwrap();
     options.set(&[("RestConfigFile", path.to_str().unwrap())]).unwrap();
-    assert_eq!(options.faults(), []);
-    assert!(get(&options, Name::TokenURI).is_some());
+    assert_eq!(options.errors(), []);
+    assert!(value_of(&options, OptionId::TokenURI).is_some());
     options.set(&[("RestConfigFile", "")]).unwrap();
-    assert_eq!(get(&options, Name::TokenURI), None);
+    assert_eq!(value_of(&options, OptionId::TokenURI), None);
 }
 
 #[test]
-fn odd_bytes_do_no_harm() {
+fn malformed_model_never_panics() {
     let deep = "[".repeat(100_000);
     for model in ["\u{feff}{}", "{\"#a\":\"\\", "//", "{}//", "\"\\\"//", "{\"#headers\":{\"\":\"\"}}", &deep]
     {
-        let _ = open(model, "").faults();
+        let _ = open(model, "").errors();
     }
-    assert_eq!(open("\u{feff}{}", "").faults(), []);
-    assert_eq!(open("{} // end", "").faults(), []);
+    assert_eq!(open("\u{feff}{}", "").errors(), []);
+    assert_eq!(open("{} // end", "").errors(), []);
 }
 
 #[test]
-fn of_the_rules_for_answers_those_count_that_want_another_token() {
+fn http_rules_select_reauthenticate_statuses() {
     let model = r##"{"#http": [
         {"#code": 401, "#action": "REAUTHENTICATE"}, {"#code": "419", "#action": "reauthenticate"},
         {"#code": 403, "#operation": "SELECT", "#action": "REAUTHENTICATE", "#message": "{/error}"},
@@ -185,9 +185,9 @@ fn of_the_rules_for_answers_those_count_that_want_another_token() {
         {"#code": 440, "#operation": "LOGIN", "#action": "REAUTHENTICATE"}, {"#action": "REAUTHENTICATE"},
         {"#code": 70000, "#action": "REAUTHENTICATE"}, {"#code": 200, "#action": "REAUTHENTICATE"}, 7, null]}"##;
     let options = open(model, "");
-    assert_eq!(options.reauthenticates(), [401, 419, 403]);
+    assert_eq!(options.reauthenticate_statuses(), [401, 419, 403]);
     assert_eq!(warnings(&options), "");
     for odd in ["7", "{}", "\"401\"", "[[]]"] {
-        assert!(open(&format!("{{\"#http\": {odd}}}"), "").reauthenticates().is_empty(), "{odd}");
+        assert!(open(&format!("{{\"#http\": {odd}}}"), "").reauthenticate_statuses().is_empty(), "{odd}");
     }
 }

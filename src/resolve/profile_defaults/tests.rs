@@ -2,7 +2,9 @@
 
 use jsonwebtoken::Algorithm;
 
-use super::super::{AssertionSource, Exchange, Flow, Grant, Resolution, Signing, resolve, resolve_under};
+use super::super::{
+    AssertionConfig, AssertionSource, Flow, Grant, Resolution, TokenEndpointConfig, resolve, resolve_with,
+};
 use super::*;
 use crate::base::error::Status;
 use crate::base::policy::Policy;
@@ -14,19 +16,19 @@ fn resolution(text: &str) -> Resolution {
     resolve(&Options::parse(&format!("JWTCertStore=k.p12;{text}")).unwrap())
 }
 
-fn exchange(text: &str) -> Exchange {
+fn token_endpoint_config(text: &str) -> TokenEndpointConfig {
     match resolution(text).config.unwrap_or_else(|error| panic!("{text}: {error}")).flow {
-        Flow::Exchange(exchange) => *exchange,
+        Flow::TokenEndpoint(exchange) => *exchange,
         other => panic!("{text} has no token endpoint: {other:?}"),
     }
 }
 
-fn signing(text: &str) -> Signing {
+fn assertion_config(text: &str) -> AssertionConfig {
     match resolution(text).config.unwrap_or_else(|error| panic!("{text}: {error}")).flow {
         Flow::SignedJwt(signing) => *signing,
-        Flow::Exchange(exchange) => match exchange.grant {
+        Flow::TokenEndpoint(exchange) => match exchange.grant {
             Grant::JwtBearer { signing, .. } => *signing,
-            Grant::ClientAssertion { assertion: AssertionSource::Signed(signing), .. } => *signing,
+            Grant::ClientAssertion { assertion: AssertionSource::SignedHere(signing), .. } => *signing,
             other => panic!("{text} signs nothing: {other:?}"),
         },
         other => panic!("{text} signs nothing: {other:?}"),
@@ -34,19 +36,20 @@ fn signing(text: &str) -> Signing {
 }
 
 /// The options that warnings are about.
-fn warned(text: &str) -> Vec<String> {
+fn warned_options(text: &str) -> Vec<String> {
     let warnings = resolution(text).warnings;
     warnings.iter().filter_map(|warning| warning.option().map(str::to_owned)).collect()
 }
 
 #[test]
-fn a_signer_is_asked_for_the_thumbprints_of_a_provider_and_chooses_its_algorithm_itself() {
+fn signer_gets_profile_cert_headers_not_algorithms() {
     let text = "Provider=entra;am=OAuth2-JWTClientAssertion;ClientID=me;JWTSecret=outranked;Scope=a";
     let options = Options::parse(&format!("{text};TokenURI=POST https://a.example")).unwrap();
     let signer = HostSigner::new(Algorithm::ES256, Box::new(|_, _| Err(1)));
-    let config = resolve_under(&options, Some(&signer), Policy::current()).config.unwrap();
-    let Flow::Exchange(exchange) = config.flow else { panic!("another flow") };
-    let Grant::ClientAssertion { assertion: AssertionSource::Signed(signing), .. } = exchange.grant else {
+    let config = resolve_with(&options, Some(&signer), Policy::current()).config.unwrap();
+    let Flow::TokenEndpoint(exchange) = config.flow else { panic!("another flow") };
+    let Grant::ClientAssertion { assertion: AssertionSource::SignedHere(signing), .. } = exchange.grant
+    else {
         panic!("another grant");
     };
     assert_eq!(signing.header.cert_headers, [Thumbprint::X5tS256]);
@@ -54,12 +57,12 @@ fn a_signer_is_asked_for_the_thumbprints_of_a_provider_and_chooses_its_algorithm
 }
 
 #[test]
-fn each_kind_of_audience_is_made_of_what_it_says() {
+fn default_audience_follows_provider_profile() {
     let at = |provider: &str, url: &str| {
         let text = format!(
             "am=55;Provider={provider};ClaimsIssuer=me;ClientSecret=s;ClientID=c;TokenURI=POST {url}"
         );
-        signing(&text).audience
+        assertion_config(&text).audience
     };
     let url = "https://a.example:8443/t?x=y";
     for (provider, audience) in [
@@ -78,16 +81,16 @@ fn each_kind_of_audience_is_made_of_what_it_says() {
     assert_eq!(sandbox.as_deref(), Some("https://test.salesforce.com"));
     let error = resolution("Provider=google-selfsigned;am=JWT;ClaimsIssuer=me").config.unwrap_err();
     assert_eq!((error.status(), error.option()), (Status::MissingOption, Some("ClaimsAudience")));
-    assert_eq!(signing("Provider=google-selfsigned;am=JWT;ClaimsIssuer=me;Scope=s").audience, None);
+    assert_eq!(assertion_config("Provider=google-selfsigned;am=JWT;ClaimsIssuer=me;Scope=s").audience, None);
 }
 
 #[test]
-fn what_the_user_says_is_worth_more_than_a_profile() {
+fn explicit_options_override_profile_defaults() {
     let profile = "Provider=entra;TokenURI=POST https://a.example/t;ClientID=me;";
-    let usual = signing(profile);
+    let usual = assertion_config(profile);
     assert_eq!(usual.header.preferred_algorithms.first(), Some(&Algorithm::PS256));
     assert_eq!((usual.header.cert_headers.as_slice(), usual.lifetime), (&[Thumbprint::X5tS256][..], 600));
-    let own = signing(&format!(
+    let own = assertion_config(&format!(
         "{profile}JWTAlgorithm=RS256;JWTThumbprint=x5t;JWTLifetimeMinutes=2;ClaimsAudience=you;ClaimsIssuer=i;ClaimsSubject=s"
     ));
     assert_eq!(
@@ -96,96 +99,111 @@ fn what_the_user_says_is_worth_more_than_a_profile() {
     );
     assert_eq!((own.lifetime, own.audience.as_deref()), (120, Some("you")));
     assert_eq!((own.issuer.as_str(), own.subject.as_deref()), ("i", Some("s")));
-    let named = signing(&format!("{profile}JWTHeaders={{{{\"x5t\":\"abc\"}}}}}}"));
+    let named = assertion_config(&format!("{profile}JWTHeaders={{{{\"x5t\":\"abc\"}}}}}}"));
     assert!(named.header.cert_headers.is_empty());
     let boxed = "Provider=box;am=55;TokenURI=POST https://a.example/t;ClaimsIssuer=me;ClientSecret=s;";
-    let client = exchange(boxed).client.unwrap();
-    assert_eq!((client.id.as_str(), client.basic), ("me", false));
-    assert!(exchange(&format!("{boxed}ClientID=c;ClientCredentialsMode=1")).client.unwrap().basic);
-    assert!(exchange(&format!("{boxed}AuthHeader=Authorization;SecurityToken=x")).client.is_none());
+    let client = token_endpoint_config(boxed).client.unwrap();
+    assert_eq!((client.id.as_str(), client.uses_basic_auth), ("me", false));
+    assert!(
+        token_endpoint_config(&format!("{boxed}ClientID=c;ClientCredentialsMode=1"))
+            .client
+            .unwrap()
+            .uses_basic_auth
+    );
+    assert!(
+        token_endpoint_config(&format!("{boxed}AuthHeader=Authorization;SecurityToken=x")).client.is_none()
+    );
     assert_eq!(
-        exchange("Provider=salesforce;am=55;TokenURI=POST https://a.example/t;ClaimsIssuer=me")
+        token_endpoint_config("Provider=salesforce;am=55;TokenURI=POST https://a.example/t;ClaimsIssuer=me")
             .token_lifetime,
         Some(7200)
     );
     let salesforce = "Provider=salesforce;am=55;TokenURI=POST https://a.example/t;ClaimsIssuer=me;Scope=api";
-    assert_eq!(exchange(salesforce).scope, None);
-    assert_eq!(exchange(&format!("{salesforce};ScopeIn=Parameter")).scope.as_deref(), Some("api"));
-    assert_eq!(warned(salesforce), ["Scope"]);
-    assert!(warned(&format!("{salesforce};ScopeIn=Parameter")).is_empty());
+    assert_eq!(token_endpoint_config(salesforce).scope, None);
+    assert_eq!(
+        token_endpoint_config(&format!("{salesforce};ScopeIn=Parameter")).scope.as_deref(),
+        Some("api")
+    );
+    assert_eq!(warned_options(salesforce), ["Scope"]);
+    assert!(warned_options(&format!("{salesforce};ScopeIn=Parameter")).is_empty());
 }
 
 #[test]
-fn a_usual_scope_goes_to_where_it_means_something() {
-    let entra = |url: &str| exchange(&format!("Provider=entra;ClientID=me;TokenURI=POST {url}")).scope;
+fn default_scope_applies_only_to_known_hosts() {
+    let entra =
+        |url: &str| token_endpoint_config(&format!("Provider=entra;ClientID=me;TokenURI=POST {url}")).scope;
     let usual = entra("https://login.microsoftonline.com/t/oauth2/v2.0/token");
     assert_eq!(usual.as_deref(), Some("https://graph.microsoft.com/.default"));
     assert_eq!(entra("https://adfs.example/adfs/oauth2/token"), None);
     let secret = "am=53;ClientID=me;ClientSecret=s;TokenURI=POST https://login.microsoftonline.com/t/oauth2/v2.0/token";
-    assert_eq!(exchange(secret).scope.as_deref(), Some("https://graph.microsoft.com/.default"));
+    assert_eq!(token_endpoint_config(secret).scope.as_deref(), Some("https://graph.microsoft.com/.default"));
     let docusign = "Provider=docusign;am=55;ClaimsIssuer=me;TokenURI=POST https://a.example/t;";
-    assert_eq!(signing(docusign).scope.as_deref(), Some("signature impersonation"));
-    assert_eq!(signing(&format!("{docusign}Scope=click.manage")).scope.as_deref(), Some("click.manage"));
-    assert_eq!(warned(&format!("{docusign}Scope=click.manage")), ["Scope"]);
+    assert_eq!(assertion_config(docusign).scope.as_deref(), Some("signature impersonation"));
+    assert_eq!(
+        assertion_config(&format!("{docusign}Scope=click.manage")).scope.as_deref(),
+        Some("click.manage")
+    );
+    assert_eq!(warned_options(&format!("{docusign}Scope=click.manage")), ["Scope"]);
     for scope in ["", "Scope=signature impersonation"] {
-        assert!(warned(&format!("{docusign}{scope}")).is_empty(), "{scope}");
+        assert!(warned_options(&format!("{docusign}{scope}")).is_empty(), "{scope}");
     }
 }
 
 #[test]
-fn a_clients_own_assertion_has_its_id_in_both_claims() {
+fn client_assertion_issuer_and_subject_match() {
     let client = "am=OAuth2-JWTClientAssertion;TokenURI=POST https://a.example/t;";
     for text in ["ClientID=me", "ClaimsIssuer=me", "ClientID=other;ClaimsIssuer=me"] {
-        let signing = signing(&format!("{client}{text}"));
+        let signing = assertion_config(&format!("{client}{text}"));
         assert_eq!((signing.issuer.as_str(), signing.subject.as_deref()), ("me", Some("me")), "{text}");
     }
     let grant = resolution("am=55;TokenURI=POST https://a.example/t;ClientID=me").config.unwrap_err();
     assert_eq!(grant.option(), Some("ClaimsIssuer"), "the grant's issuer need not be the client");
-    assert_eq!(signing("am=55;TokenURI=POST https://a.example/t;ClaimsIssuer=me").subject, None);
+    assert_eq!(assertion_config("am=55;TokenURI=POST https://a.example/t;ClaimsIssuer=me").subject, None);
 }
 
 #[test]
-fn a_key_is_a_clients_at_a_provider_of_that_kind_unless_the_user_says_otherwise() {
+fn profile_selects_client_assertion_unless_method_given() {
     let okta = "Provider=okta;ClientID=me;ClaimsIssuer=me;TokenURI=POST https://a.example/t;";
     for (method, client) in [("", true), ("am=24", true), ("am=OAuth2", true), ("am=55", false)] {
-        let grant = exchange(&format!("{okta}{method}")).grant;
+        let grant = token_endpoint_config(&format!("{okta}{method}")).grant;
         assert_eq!(matches!(grant, Grant::ClientAssertion { .. }), client, "{method}");
     }
 }
 
 #[test]
-fn what_a_provider_will_miss_or_refuse_is_warned_of() {
+fn unmet_profile_requirement_warns() {
     let boxed = "Provider=box;am=55;TokenURI=POST https://a.example/t;ClaimsIssuer=me;ClientSecret=s;";
-    assert_eq!(warned(boxed), ["JWTKeyID", "ClaimsAdditional"]);
+    assert_eq!(warned_options(boxed), ["JWTKeyID", "ClaimsAdditional"]);
     let whole = format!("{boxed}JWTKeyID=k;ClaimsAdditional={{{{\"box_sub_type\":\"user\"}}}}}};");
-    assert!(warned(&whole).is_empty());
-    assert!(warned(&format!("{whole}JWTLifetime=60")).is_empty());
-    assert_eq!(warned(&format!("{whole}JWTLifetime=61")), ["JWTLifetime"]);
-    assert_eq!(warned(&format!("{whole}JWTLifetimeMinutes=2")), ["JWTLifetimeMinutes"]);
-    assert_eq!(signing(&format!("{whole}JWTLifetime=61")).lifetime, 61);
+    assert!(warned_options(&whole).is_empty());
+    assert!(warned_options(&format!("{whole}JWTLifetime=60")).is_empty());
+    assert_eq!(warned_options(&format!("{whole}JWTLifetime=61")), ["JWTLifetime"]);
+    assert_eq!(warned_options(&format!("{whole}JWTLifetimeMinutes=2")), ["JWTLifetimeMinutes"]);
+    assert_eq!(assertion_config(&format!("{whole}JWTLifetime=61")).lifetime, 61);
 }
 
 #[test]
-fn snowflakes_names_are_put_in_capitals_and_the_fingerprint_is_left_to_the_key() {
-    let snowflake = |issuer: &str| signing(&format!("Provider=snowflake;am=JWT;ClaimsIssuer={issuer}"));
+fn snowflake_issuer_is_uppercased_fingerprint_appended() {
+    let snowflake =
+        |issuer: &str| assertion_config(&format!("Provider=snowflake;am=JWT;ClaimsIssuer={issuer}"));
     let open = snowflake("xy12345.robot");
     assert_eq!(
-        (open.issuer.as_str(), open.subject.as_deref(), open.keyed_issuer),
+        (open.issuer.as_str(), open.subject.as_deref(), open.append_key_fingerprint),
         ("XY12345.ROBOT", Some("XY12345.ROBOT"), true)
     );
     let whole = snowflake("{XY.ROBOT.SHA256:abc=}");
-    assert_eq!((whole.subject.as_deref(), whole.keyed_issuer), (Some("XY.ROBOT"), false));
+    assert_eq!((whole.subject.as_deref(), whole.append_key_fingerprint), (Some("XY.ROBOT"), false));
 }
 
 #[test]
-fn a_profile_of_a_name_alone_is_no_hosts() {
+fn self_hosted_profiles_have_no_hosts() {
     for name in ["keycloak", "hydra", "zitadel", "smart-backend", "auth0"] {
         assert!(provider::find_by_name(name).unwrap().hosts.is_empty(), "{name}");
     }
 }
 
 #[test]
-fn an_account_and_its_user_are_read_as_snowflake_reads_them() {
+fn snowflake_account_and_user_are_normalized() {
     for (written, read) in [
         ("xy12345.robot", "XY12345.ROBOT"),
         ("acme-prod.robot", "ACME-PROD.ROBOT"),
@@ -194,7 +212,7 @@ fn an_account_and_its_user_are_read_as_snowflake_reads_them() {
         ("acme", "ACME"),
         ("Acme.Robot.SHA256:aBc=", "Acme.Robot.SHA256:aBc="),
     ] {
-        assert_eq!(account_and_user(written), read, "{written}");
+        assert_eq!(normalize_snowflake_issuer(written), read, "{written}");
     }
-    assert_eq!(before_fingerprint("ACME.ROBOT.SHA256:aBc="), "ACME.ROBOT");
+    assert_eq!(without_fingerprint("ACME.ROBOT.SHA256:aBc="), "ACME.ROBOT");
 }
