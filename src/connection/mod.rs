@@ -115,7 +115,7 @@ impl Connection {
         process: Option<&'static Process>,
     ) -> Result<Self> {
         Process::check_random()?;
-        sys::prewarm_before_fork(http::make_ready);
+        sys::prewarm_before_fork(http::prewarm);
         Policy::freeze();
         let options = Options::open(text, environment)?;
         Ok(Self {

@@ -7,7 +7,7 @@ use crate::base::call::CallContext;
 use crate::base::error::{Error, Result, Status};
 use crate::base::secret::Secret;
 use crate::grants::token_request::basic_authorization;
-use crate::net::http::{Method, Request, Reuse};
+use crate::net::http::{ConnectionReuse, HttpMethod, Request};
 use crate::net::urlencoded;
 use crate::process::Process;
 use crate::resolve::{Config, Flow, OAuthClient};
@@ -29,12 +29,12 @@ pub fn log_off(config: &Config, token: &AccessToken, process: &Process, call: &C
         None => Secret::new(format!("Bearer {value}")),
     };
     let request = Request {
-        method: Method::Post,
+        method: HttpMethod::Post,
         url: &logoff.endpoint,
         query: None,
         headers: vec![("Authorization".to_owned(), authorization)],
         body: Some(encode_revocation_body(value, client)),
-        reuse: Reuse::Yes,
+        reuse: ConnectionReuse::Allow,
     };
     let answer = process.http_client.send(&request, &logoff.transport, call)?;
     if (200..400).contains(&answer.status) {

@@ -11,7 +11,7 @@ use crate::base::error::{Result, Status};
 use crate::base::jitter::Jitter;
 use crate::grants::error_class::{ErrorClass, classify_error};
 use crate::grants::token_request::{RejectedRequest, RetryPolicy, TokenRequest};
-use crate::net::http::{Failure, Reuse};
+use crate::net::http::{ConnectionReuse, RequestError};
 use crate::process::MAX_SERVER_WAIT;
 use crate::provider::Profile;
 
@@ -65,20 +65,20 @@ impl RetryState {
     /// Whether the next request may go out on an idle connection. What must not be sent twice is not: the server may be about
     /// to close it, and nobody could tell whether it has read the request. After one that was dead the others most likely
     /// are, too.
-    pub(super) fn connection_reuse(&self, attempt: &TokenRequest) -> Reuse {
+    pub(super) fn connection_reuse(&self, attempt: &TokenRequest) -> ConnectionReuse {
         if attempt.retry_policy == RetryPolicy::OnTransientError && !self.stale_connection_seen {
-            Reuse::Repeatable
+            ConnectionReuse::AllowWithRetry
         } else {
-            Reuse::No
+            ConnectionReuse::Never
         }
     }
 
     /// Whether to ask again at once: the server had closed a kept connection before it saw the request.
-    pub(super) fn retry_stale_connection(&mut self, failure: &Failure, attempt: &TokenRequest) -> bool {
-        let again = failure.stale
+    pub(super) fn retry_stale_connection(&mut self, failure: &RequestError, attempt: &TokenRequest) -> bool {
+        let again = failure.stale_connection
             && !self.stale_connection_seen
             && attempt.retry_policy == RetryPolicy::OnTransientError;
-        self.stale_connection_seen |= failure.stale;
+        self.stale_connection_seen |= failure.stale_connection;
         self.attempts = self.attempts.saturating_add(u32::from(again));
         again
     }
@@ -86,14 +86,14 @@ impl RetryState {
     /// What to do where there is no answer: a connection that ended before one may have been a server's restart.
     pub(super) fn after_transport_error(
         &mut self,
-        failure: &Failure,
+        failure: &RequestError,
         attempt: &TokenRequest,
         call: &CallContext,
     ) -> RetryDecision {
         if self.retry_stale_connection(failure, attempt) {
             return RetryDecision::RetryAfter(Duration::ZERO);
         }
-        let ended = failure.answered && failure.error.status() == Status::Network;
+        let ended = failure.reached_server && failure.error.status() == Status::Network;
         self.attempts = self.attempts.saturating_add(1);
         self.retry_if(ended && attempt.retry_policy == RetryPolicy::OnTransientError, 0, call)
     }
@@ -232,9 +232,9 @@ mod tests {
         assert!((0..20).any(|_| pause() != first));
     }
 
-    fn connection_closed_error() -> Failure {
+    fn connection_closed_error() -> RequestError {
         let error = Error::new(Status::Network, "network", "closed");
-        Failure { error, stale: false, answered: true }
+        RequestError { error, stale_connection: false, reached_server: true }
     }
 
     fn request_with_policy(repeat: RetryPolicy) -> TokenRequest<'static> {
@@ -283,12 +283,12 @@ mod tests {
     fn stale_connection_is_retried_once() {
         let mut tries = RetryState::new(0, None, Jitter::pinned(Fraction::new(0)));
         let (stale, attempt) = (
-            Failure { stale: true, ..connection_closed_error() },
+            RequestError { stale_connection: true, ..connection_closed_error() },
             request_with_policy(RetryPolicy::OnTransientError),
         );
-        assert_eq!(tries.connection_reuse(&attempt), Reuse::Repeatable);
+        assert_eq!(tries.connection_reuse(&attempt), ConnectionReuse::AllowWithRetry);
         assert!(tries.retry_stale_connection(&stale, &attempt));
-        assert_eq!(tries.connection_reuse(&attempt), Reuse::No);
+        assert_eq!(tries.connection_reuse(&attempt), ConnectionReuse::Never);
         assert!(!tries.retry_stale_connection(&stale, &attempt), "once");
     }
 
@@ -296,7 +296,11 @@ mod tests {
     fn non_repeatable_request_uses_new_connection() {
         let tries = RetryState::new(0, None, Jitter::pinned(Fraction::new(0)));
         for repeat in [RetryPolicy::OnlyIfUnprocessed, RetryPolicy::Never] {
-            assert_eq!(tries.connection_reuse(&request_with_policy(repeat)), Reuse::No, "{repeat:?}");
+            assert_eq!(
+                tries.connection_reuse(&request_with_policy(repeat)),
+                ConnectionReuse::Never,
+                "{repeat:?}"
+            );
         }
     }
 
@@ -342,7 +346,7 @@ mod tests {
     fn transport_error_retried_only_after_server_reached() {
         let after = |status, answered| {
             let error = Error::new(status, "network", "x");
-            let failure = Failure { error, stale: false, answered };
+            let failure = RequestError { error, stale_connection: false, reached_server: answered };
             let next = retry_state_for("").after_transport_error(
                 &failure,
                 &request_with_policy(RetryPolicy::OnTransientError),

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_typed_in_another_directory_is_opened_where_it_was_and_named_as_typed() {
+    fn relative_store_keeps_original_directory() {
         let place = Place::new();
         let ring = KeyRing::new([7; 32]);
         let at = |name: &str| KeyOrigin::Store(ConfiguredPath::with_path("keys/store", place.file(name)));

@@ -21,7 +21,7 @@ use crate::base::jitter::Jitter;
 use crate::base::stats::{Counter, Stats};
 use crate::base::url::EndpointUrl;
 use crate::key::KeyRing;
-use crate::net::http::Network;
+use crate::net::http::HttpClient;
 use crate::sys::{self, StripedSlots};
 use crate::token::TokenHandle;
 use crate::token::cache::TokenCache;
@@ -37,7 +37,7 @@ pub struct Process {
     /// Opened keys.
     pub key_cache: Arc<KeyRing>,
     /// Connections to servers.
-    pub http_client: Network,
+    pub http_client: HttpClient,
     /// What was learnt of token endpoints.
     pub endpoint_memory: EndpointMemory,
     /// Which endpoints throttle or fail.
@@ -73,7 +73,7 @@ impl Process {
         let keys = Arc::new(KeyRing::new(random_bytes()));
         Self {
             cache: TokenCache::new(jitter, Arc::clone(&stats)),
-            http_client: Network::new(Arc::clone(&keys), Arc::clone(&clock), Arc::clone(&stats)),
+            http_client: HttpClient::new(Arc::clone(&keys), Arc::clone(&clock), Arc::clone(&stats)),
             key_cache: keys,
             endpoint_memory: EndpointMemory::default(),
             breakers: CircuitBreakers::default(),
@@ -133,7 +133,7 @@ impl Process {
         self.cache.clear();
         self.slot_registry.clear();
         self.key_cache.clear();
-        self.http_client.clear();
+        self.http_client.close_idle_connections();
     }
 }
 

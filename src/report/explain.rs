@@ -192,7 +192,7 @@ impl Explainer<'_> {
     }
 
     fn client_authentication(&self, exchange: &TokenEndpointConfig) -> WithOrigin<&'static str> {
-        let by_certificate = exchange.transport.client.is_some();
+        let by_certificate = exchange.transport.client_key_source.is_some();
         let names: &[OptionId] = match grants::client_auth_method(exchange) {
             ClientAuthMethod::ClientSecretBasic | ClientAuthMethod::ClientSecretPost => {
                 &[OptionId::ClientCredentialsMode]
@@ -278,17 +278,18 @@ impl Explainer<'_> {
 
     fn transport(&self) -> TransportReport {
         let trust = &self.config.transport;
-        let store = trust.store.as_ref().map_or("the operating system's", |store| store.as_configured());
+        let store =
+            trust.trust_store.as_ref().map_or("the operating system's", |store| store.as_configured());
         TransportReport {
             store: WithOrigin {
                 value: redact_if_url(store),
                 from: self.origins.find_origin(&[OptionId::TrustStore], true),
             },
             validate: WithOrigin {
-                value: trust.validate,
+                value: trust.validate_certificate,
                 from: self.origins.find_origin(&[OptionId::ValidateServerCertificate], true),
             },
-            client: trust.client.as_ref().and_then(KeySource::typed).map(|store| WithOrigin {
+            client: trust.client_key_source.as_ref().and_then(KeySource::typed).map(|store| WithOrigin {
                 value: redact_if_url(store),
                 from: self.origins.find_origin(&[OptionId::KeyStore], true),
             }),
@@ -299,7 +300,7 @@ impl Explainer<'_> {
     /// The proxy on the way to the token endpoint.
     fn proxy(&self) -> Option<WithOrigin<String>> {
         let Flow::TokenEndpoint(exchange) = &self.config.flow else { return None };
-        let proxy = exchange.transport.route.proxy_for(&exchange.endpoint).ok()??;
+        let proxy = exchange.transport.proxy.proxy_for(&exchange.endpoint).ok()??;
         let variable =
             || ValueOrigin { place: Some(proxy.source.to_owned()), ..ValueOrigin::new("environment") };
         let from = self.origins.option_origin(OptionId::ProxyHost).unwrap_or_else(variable);

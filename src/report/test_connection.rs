@@ -15,7 +15,7 @@ use crate::base::secret::Secret;
 use crate::base::url::{EndpointUrl, without_secrets};
 use crate::connection::api_headers::ApiHeaders;
 use crate::connection::{CallOptions, Connection, ConnectionView};
-use crate::net::http::{Answer, Method, Request, Reuse};
+use crate::net::http::{ConnectionReuse, HttpMethod, Request, Response};
 use crate::options::{OptionId, Options, table};
 use crate::report::test_endpoint::resolve_test_endpoint;
 use crate::resolve::{Config, Flow};
@@ -178,12 +178,19 @@ impl ApiTest<'_> {
     ) -> Result<Option<u16>> {
         let redactor = self.redactor(url, headers);
         let headers = headers.first().map(|headers| headers_with_secret_values(headers)).unwrap_or_default();
-        let request =
-            Request { method: Method::Get, url, query: None, headers, body: None, reuse: Reuse::Yes };
-        let send = || self.view.process.http_client.sample(&request, &self.config.transport, &self.call);
+        let request = Request {
+            method: HttpMethod::Get,
+            url,
+            query: None,
+            headers,
+            body: None,
+            reuse: ConnectionReuse::Allow,
+        };
+        let send =
+            || self.view.process.http_client.send_truncating(&request, &self.config.transport, &self.call);
         // A connection that the server has closed meanwhile says nothing of the API.
         let outcome = match send() {
-            Err(failure) if failure.stale => send(),
+            Err(failure) if failure.stale_connection => send(),
             outcome => outcome,
         };
         match outcome {
@@ -245,7 +252,7 @@ fn headers_with_secret_values(headers: &ApiHeaders) -> Vec<(String, Secret)> {
     headers.as_slice().iter().map(text).collect()
 }
 
-fn describe_response(answer: &Answer, redactor: &Redactor) -> ApiResponse {
+fn describe_response(answer: &Response, redactor: &Redactor) -> ApiResponse {
     let words = |text: &str| {
         sanitize_for_display(&redactor.redact(text)).chars().take(MAX_SHOWN_CHARS).collect::<String>()
     };
@@ -255,9 +262,9 @@ fn describe_response(answer: &Answer, redactor: &Redactor) -> ApiResponse {
         status: answer.status,
         ms: u64::try_from(answer.elapsed.as_millis()).unwrap_or(u64::MAX),
         bytes: answer.body.len(),
-        cut: answer.cut,
+        cut: answer.truncated,
         location: answer.location.as_deref().map(|location| without_secrets(&words(location))),
-        www_authenticate: answer.challenge.as_deref().filter(|_| refused).map(words),
+        www_authenticate: answer.www_authenticate.as_deref().filter(|_| refused).map(words),
         body: refused.then(|| words(&body)).filter(|body| !body.is_empty()),
     }
 }

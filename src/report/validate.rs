@@ -13,7 +13,7 @@ use crate::base::url::EndpointUrl;
 use crate::connection::{Connection, ConnectionView};
 use crate::grants;
 use crate::key::{self, Listed, SigningKey};
-use crate::net::tls::Trust;
+use crate::net::tls::TransportConfig;
 use crate::options::{OptionId, OptionType, Options, table};
 use crate::report::test_endpoint::resolve_test_endpoint;
 use crate::resolve::{self, AssertionSource, KeyRequirements};
@@ -139,12 +139,21 @@ impl Findings {
             return;
         }
         let wanted = resolve::resolve_transport(view.options());
-        let only_client = Trust { validate: false, client: wanted.client.clone(), ..Trust::default() };
-        let parts = [Trust { client: None, ..wanted.in_force().into_owned() }, only_client];
-        for trust in parts.iter().filter(|trust| trust.store.is_some() || trust.client.is_some()) {
-            self.record_error(trust.config(&view.process.key_cache));
+        let only_client = TransportConfig {
+            validate_certificate: false,
+            client_key_source: wanted.client_key_source.clone(),
+            ..TransportConfig::default()
+        };
+        let parts =
+            [TransportConfig { client_key_source: None, ..wanted.effective().into_owned() }, only_client];
+        for trust in
+            parts.iter().filter(|trust| trust.trust_store.is_some() || trust.client_key_source.is_some())
+        {
+            self.record_error(trust.build_client_config(&view.process.key_cache));
         }
-        if let Ok(warnings) = wanted.warnings(&view.process.key_cache, view.process.clock.unix_seconds()) {
+        if let Ok(warnings) =
+            wanted.client_certificate_warnings(&view.process.key_cache, view.process.clock.unix_seconds())
+        {
             self.add_warnings(&warnings);
         }
     }

@@ -11,7 +11,7 @@ use super::{
 use crate::base::error::Status;
 use crate::base::secret::Secret;
 use crate::base::url::EndpointUrl;
-use crate::net::tls::Trust;
+use crate::net::tls::TransportConfig;
 use crate::options::OptionId;
 use crate::provider::{Profile, ScopeLocation};
 
@@ -95,7 +95,7 @@ impl OptionResolver<'_> {
         endpoint: Option<(EndpointUrl, EndpointMethods)>,
         profile: Option<&'static Profile>,
         header: Option<HttpHeader>,
-        trust: Trust,
+        trust: TransportConfig,
     ) -> Option<TokenEndpointConfig> {
         if endpoint.is_none() && !self.has_error_for(OptionId::TokenURI) {
             self.missing.push(OptionId::TokenURI);

@@ -5,7 +5,7 @@ use super::method::{AUTH_METHODS, AuthMethod};
 use crate::base::policy::Policy;
 use crate::jwt::JoseHeader;
 use crate::key::{HostSigner, KeySource};
-use crate::net::tls::Trust;
+use crate::net::tls::TransportConfig;
 use crate::options::{OptionId, Options};
 use crate::provider::Profile;
 
@@ -84,6 +84,6 @@ pub fn resolve_signing_key(options: &Options, policy: Policy) -> Option<SigningK
 
 /// Whom `options` want to be trusted and as whom, as far as they can be understood.
 #[must_use]
-pub fn resolve_transport(options: &Options) -> Trust {
+pub fn resolve_transport(options: &Options) -> TransportConfig {
     OptionResolver::new(options, Policy::current()).transport_config()
 }

@@ -12,7 +12,7 @@ use crate::base::policy::{Policy, Restriction};
 use crate::base::secret::Secret;
 use crate::base::url::EndpointUrl;
 use crate::key::HostSigner;
-use crate::net::tls::Trust;
+use crate::net::tls::TransportConfig;
 use crate::options::{OptionId, Options};
 use crate::provider::Profile;
 
@@ -63,7 +63,7 @@ pub struct Config {
     /// Whether its tokens are kept from other connections, whatever the flow.
     pub private_cache: bool,
     /// Whom to trust, the API's server included.
-    pub transport: Trust,
+    pub transport: TransportConfig,
 }
 
 /// Where a token is logged off.
@@ -72,7 +72,7 @@ pub struct LogoffConfig {
     /// LogoffURI.
     pub endpoint: EndpointUrl,
     /// Whom to trust.
-    pub transport: Trust,
+    pub transport: TransportConfig,
 }
 
 /// How a connection comes to its token, or to headers without one.
@@ -130,7 +130,7 @@ pub struct TokenEndpointConfig {
     /// One more header.
     pub extra_header: Option<HttpHeader>,
     /// Whom to trust.
-    pub transport: Trust,
+    pub transport: TransportConfig,
     /// What is known of the provider.
     pub profile: Option<&'static Profile>,
     /// Seconds that a token lives where neither the answer nor the token says.
@@ -326,7 +326,7 @@ impl OptionResolver<'_> {
         }
     }
 
-    fn transport_config(&mut self) -> Trust {
+    fn transport_config(&mut self) -> TransportConfig {
         let validate = !self.has_value(OptionId::ValidateServerCertificate, "0");
         if !validate {
             self.add_warning(
@@ -335,7 +335,11 @@ impl OptionResolver<'_> {
             );
             self.check_restriction(OptionId::ValidateServerCertificate, "is 0", Restriction::InsecureTls);
         }
-        Trust { store: self.configured_path(OptionId::TrustStore), validate, ..self.base_transport(validate) }
+        TransportConfig {
+            trust_store: self.configured_path(OptionId::TrustStore),
+            validate_certificate: validate,
+            ..self.base_transport(validate)
+        }
     }
 
     fn timeout(&self, name: OptionId, default: i64) -> Option<Duration> {

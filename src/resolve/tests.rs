@@ -197,7 +197,7 @@ fn disabled_certificate_validation_warns() {
     let Ok(Config { flow: Flow::TokenEndpoint(exchange), .. }) = &resolution.config else {
         panic!("{resolution:?}")
     };
-    assert!(!exchange.transport.validate);
+    assert!(!exchange.transport.validate_certificate);
     assert!(resolution.warnings.iter().any(|warning| warning.option() == Some("ValidateServerCertificate")));
 }
 

@@ -8,7 +8,7 @@ use crate::base::policy::Restriction;
 use crate::base::sanitize;
 use crate::key::{KeySource, Purpose};
 use crate::net::proxy::{Proxy, ProxyConfig, ProxyCredentials};
-use crate::net::tls::{Trust, Versions};
+use crate::net::tls::{TlsVersions, TransportConfig};
 use crate::options::OptionId;
 
 /// The vendor's word for the host of the URL.
@@ -23,14 +23,14 @@ const PROXY_DETAIL_OPTIONS: [OptionId; 3] =
 
 impl OptionResolver<'_> {
     /// All of the trust but whether servers are believed without being checked, and TrustStore itself.
-    pub(super) fn base_transport(&mut self, validate: bool) -> Trust {
-        Trust {
-            store_password: self.secret(OptionId::TrustStorePassword),
-            name: self.host_name_in_certificate(validate),
-            versions: self.tls_versions(),
-            client: self.client_certificate(),
-            route: self.proxy_config(),
-            ..Trust::default()
+    pub(super) fn base_transport(&mut self, validate: bool) -> TransportConfig {
+        TransportConfig {
+            trust_store_password: self.secret(OptionId::TrustStorePassword),
+            host_name_in_certificate: self.host_name_in_certificate(validate),
+            tls_versions: self.tls_versions(),
+            client_key_source: self.client_certificate(),
+            proxy: self.proxy_config(),
+            ..TransportConfig::default()
         }
     }
 
@@ -56,7 +56,7 @@ impl OptionResolver<'_> {
         name
     }
 
-    fn tls_versions(&mut self) -> Versions {
+    fn tls_versions(&mut self) -> TlsVersions {
         let text = self.text(OptionId::CryptoProtocolVersion).unwrap_or_default();
         let words: Vec<_> = text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
         let has = |wanted: &str| words.iter().any(|word| word.eq_ignore_ascii_case(wanted));
@@ -70,7 +70,7 @@ impl OptionResolver<'_> {
             let unknown = sanitize::value(unknown);
             let text = format!("has \"{unknown}\"; expected TLSv1.3, TLSv1.2, or both, separated by a comma");
             self.add_error(Status::InvalidOption, OptionId::CryptoProtocolVersion, &text);
-            return Versions::Both;
+            return TlsVersions::Tls12And13;
         }
         let old = OBSOLETE_VERSIONS.into_iter().find(|old| has(old));
         match (has("TLSv1.2"), has("TLSv1.3"), old) {
@@ -85,9 +85,9 @@ impl OptionResolver<'_> {
             (_, _, None) => {}
         }
         match (has("TLSv1.2"), has("TLSv1.3")) {
-            (true, false) => Versions::Tls12,
-            (false, true) => Versions::Tls13,
-            _ => Versions::Both,
+            (true, false) => TlsVersions::Tls12,
+            (false, true) => TlsVersions::Tls13,
+            _ => TlsVersions::Tls12And13,
         }
     }
 
@@ -166,7 +166,7 @@ mod tests {
 
     const BASE: &str = "AuthenticationMethod=53;ClientID=c;ClientSecret=s;TokenURI=https://example.com/t;";
 
-    fn transport_in(text: &str, environment: &dyn Environment) -> (Trust, Vec<String>) {
+    fn transport_in(text: &str, environment: &dyn Environment) -> (TransportConfig, Vec<String>) {
         let resolution = resolve(&Options::open(&format!("{text};{BASE}"), environment).unwrap());
         let warnings = resolution.warnings.iter().map(|warning| warning.message().to_owned()).collect();
         match resolution.config.unwrap_or_else(|error| panic!("{text}: {error}")).flow {
@@ -175,7 +175,7 @@ mod tests {
         }
     }
 
-    fn transport(text: &str) -> Trust {
+    fn transport(text: &str) -> TransportConfig {
         transport_in(text, &FakeEnvironment::default()).0
     }
 
@@ -185,7 +185,7 @@ mod tests {
     }
 
     fn proxy(text: &str) -> Proxy {
-        match transport(text).route {
+        match transport(text).proxy {
             ProxyConfig::Explicit(proxy) => proxy,
             other => panic!("{text}: {other:?}"),
         }
@@ -194,16 +194,16 @@ mod tests {
     #[test]
     fn tls_versions_follow_crypto_protocol_version() {
         for (text, versions) in [
-            ("", Versions::Both),
-            ("CryptoProtocolVersion=TLSv1.3", Versions::Tls13),
-            ("cpv=tlsv1.2", Versions::Tls12),
-            ("CryptoProtocolVersion=TLSv1.3, TLSv1.2", Versions::Both),
+            ("", TlsVersions::Tls12And13),
+            ("CryptoProtocolVersion=TLSv1.3", TlsVersions::Tls13),
+            ("cpv=tlsv1.2", TlsVersions::Tls12),
+            ("CryptoProtocolVersion=TLSv1.3, TLSv1.2", TlsVersions::Tls12And13),
         ] {
-            assert_eq!(transport(text).versions, versions, "{text}");
+            assert_eq!(transport(text).tls_versions, versions, "{text}");
         }
         let (old, warnings) =
             transport_in("CryptoProtocolVersion=TLSv1.2,TLSv1.1,SSLv3", &FakeEnvironment::default());
-        assert_eq!(old.versions, Versions::Tls12);
+        assert_eq!(old.tls_versions, TlsVersions::Tls12);
         assert!(warnings.iter().any(|text| text.contains("TLSv1.1")), "{warnings:?}");
         let error = resolve_error("CryptoProtocolVersion=TLSv1,SSLv3");
         assert_eq!(error.status(), Status::Unsupported);
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn certificate_host_name_accepts_name_address_placeholder() {
-        let name = |text| transport(text).name.map(|name| name.to_str().into_owned());
+        let name = |text| transport(text).host_name_in_certificate.map(|name| name.to_str().into_owned());
         assert_eq!(name("HostNameInCertificate=inner.example").as_deref(), Some("inner.example"));
         assert_eq!(name("hnic=10.0.0.1").as_deref(), Some("10.0.0.1"));
         assert_eq!(name("HostNameInCertificate=#SERVERNAME#"), None);
@@ -231,7 +231,7 @@ mod tests {
         assert_eq!(found.credentials.unwrap().password.reveal(), "\"x\"");
         assert_eq!(proxy("pxhn=p;pxpt=0;pxm=1").port, 80);
         assert_eq!(proxy("pxhn=socks5://p").port, 1080);
-        assert_eq!(transport("ProxyHost=p;ProxyMode=0").route, ProxyConfig::Direct);
+        assert_eq!(transport("ProxyHost=p;ProxyMode=0").proxy, ProxyConfig::Direct);
         let error = resolve_error("ProxyMode=1");
         assert_eq!((error.status(), error.option()), (Status::MissingOption, Some("ProxyHost")));
     }
@@ -260,7 +260,7 @@ mod tests {
                 .with_variable("HTTPS_PROXY", "http://u:p@upper:1")
                 .with_variable("no_proxy", "a, b.example")
         };
-        let environment = |text: &str, made: &FakeEnvironment| match transport_in(text, made).0.route {
+        let environment = |text: &str, made: &FakeEnvironment| match transport_in(text, made).0.proxy {
             ProxyConfig::FromEnv { proxy: Ok(proxy), no_proxy: except } => {
                 (proxy.host, proxy.source, except.len())
             }
@@ -273,9 +273,9 @@ mod tests {
             .with_variable("all_proxy", "socks5://all")
             .with_variable("HTTP_PROXY", "x");
         assert_eq!(environment("", &all), ("all".to_owned(), "all_proxy", 0));
-        assert_eq!(transport_in("ProxyMode=0", &made()).0.route, ProxyConfig::Direct);
+        assert_eq!(transport_in("ProxyMode=0", &made()).0.proxy, ProxyConfig::Direct);
         assert!(
-            matches!(transport_in("ProxyHost=p", &made()).0.route, ProxyConfig::Explicit(proxy) if proxy.host == "p")
+            matches!(transport_in("ProxyHost=p", &made()).0.proxy, ProxyConfig::Explicit(proxy) if proxy.host == "p")
         );
         let (_, warnings) = transport_in("ProxyUser=x", &made());
         assert!(warnings.iter().any(|text| text.contains("ProxyUser does not count")), "{warnings:?}");
@@ -283,13 +283,17 @@ mod tests {
 
     #[test]
     fn client_certificate_uses_key_store_options() {
-        let client =
-            transport("KeyStore=c.p12;KeyStorePassword=a;KeyPassword=b;KeyStoreAlias=d").client.unwrap();
+        let client = transport("KeyStore=c.p12;KeyStorePassword=a;KeyPassword=b;KeyStoreAlias=d")
+            .client_key_source
+            .unwrap();
         assert_eq!(client.purpose, Purpose::ClientCertificate);
         assert_eq!(client.password.unwrap().reveal(), "a");
         assert_eq!(client.key_password.unwrap().reveal(), "b");
         assert_eq!(client.alias.as_deref(), Some("d"));
         let (without, warnings) = transport_in("KeyPassword=x", &FakeEnvironment::default());
-        assert!(without.client.is_none() && warnings.iter().any(|text| text.contains("KeyPassword does")));
+        assert!(
+            without.client_key_source.is_none()
+                && warnings.iter().any(|text| text.contains("KeyPassword does"))
+        );
     }
 }

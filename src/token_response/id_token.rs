@@ -5,11 +5,11 @@ use serde_json::Value;
 use super::json_object::{JsonObject, zeroize_value};
 use super::{TokenResponse, into_extra_fields, validate_access_token};
 use crate::base::secret::Secret;
-use crate::net::http::Answer;
+use crate::net::http::Response;
 
 /// The id token as the token that it is there. Its end is its own exp.
 #[must_use]
-pub fn parse_id_token_only(answer: &Answer) -> Option<TokenResponse> {
+pub fn parse_id_token_only(answer: &Response) -> Option<TokenResponse> {
     let mut body = JsonObject::parse(&answer.body).filter(|_| (200..300).contains(&answer.status))?;
     if body.contains_key("access_token") {
         return None;

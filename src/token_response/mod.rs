@@ -14,7 +14,7 @@ use crate::base::error::Status;
 use crate::base::redact::Redactor;
 use crate::base::sanitize::is_unsafe;
 use crate::base::secret::Secret;
-use crate::net::http::Answer;
+use crate::net::http::Response;
 
 mod error_body;
 mod id_token;
@@ -86,7 +86,7 @@ impl ErrorResponse {
 /// # Errors
 /// A [`Refusal`] for everything that is not a token that can be sent on.
 pub fn parse(
-    answer: &Answer,
+    answer: &Response,
     clock: &dyn Clock,
     redactor: &LazyCell<Redactor, impl FnOnce() -> Redactor>,
 ) -> Result<TokenResponse, ErrorResponse> {
@@ -207,7 +207,7 @@ fn parse_provider_code(description: &str) -> Option<String> {
 }
 
 /// What an answer that cannot be read is, without repeating any of its body.
-fn describe_body(answer: &Answer, show: impl Fn(&str) -> String) -> String {
+fn describe_body(answer: &Response, show: impl Fn(&str) -> String) -> String {
     let kind = match answer.content_type.as_deref() {
         Some(kind) => show(kind.split(';').next().unwrap_or_default()),
         None => "no content type".to_owned(),

@@ -14,16 +14,16 @@ impl Clock for ConstantClock {
     }
 }
 
-fn http_response(status: u16, body: &str) -> Answer {
-    Answer {
+fn http_response(status: u16, body: &str) -> Response {
+    Response {
         status,
         content_type: Some("application/json; charset=utf-8".to_owned()),
         date: None,
         retry_after: None,
         location: None,
-        challenge: None,
-        cut: false,
-        kept: false,
+        www_authenticate: None,
+        truncated: false,
+        reused: false,
         elapsed: Duration::ZERO,
         body: Zeroizing::new(body.as_bytes().to_vec()),
     }
@@ -127,7 +127,7 @@ fn summary_describes_body_without_content() {
     ] {
         assert_eq!(parse_rejected(status, body).summary, found, "{status} {body}");
     }
-    let untyped = Answer { content_type: None, ..http_response(200, "hunter2") };
+    let untyped = Response { content_type: None, ..http_response(200, "hunter2") };
     let refusal = parse(&untyped, &ConstantClock, &empty_redactor()).err().unwrap();
     assert_eq!(refusal.summary, "HTTP 200 with 7 bytes of no content type");
 }
@@ -160,7 +160,7 @@ fn oauth_error_decides_status_before_http_status() {
 fn retry_after_accepts_seconds_or_date() {
     let later = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(1_000_090));
     for (text, seconds) in [("120", 120), (later.as_str(), 90), ("soon", 0)] {
-        let answer = Answer { retry_after: Some(text.to_owned()), ..http_response(503, "") };
+        let answer = Response { retry_after: Some(text.to_owned()), ..http_response(503, "") };
         let refusal = parse(&answer, &ConstantClock, &empty_redactor()).err().unwrap();
         assert_eq!(refusal.retry_after, seconds);
         assert_eq!(refusal.status(), if seconds > 0 { Status::Throttled } else { Status::Server });
@@ -234,7 +234,7 @@ fn secrets_are_redacted_in_all_server_text() {
                 Some(format!("text/{echo}; charset=utf-8")),
                 Some(format!("{}{echo}", "x".repeat(990))),
             ] {
-                let answer = Answer { content_type, ..http_response(status, body) };
+                let answer = Response { content_type, ..http_response(status, body) };
                 if let Err(refusal) = parse(&answer, &ConstantClock, &redactor) {
                     let shown = format!("{refusal:?}");
                     assert!(!shown.contains("hunt") && !shown.contains("aHVu"), "{body}: {shown}");
@@ -269,7 +269,7 @@ fn provider_code_is_parsed_from_description() {
 #[test]
 fn server_skew_is_computed_from_date() {
     let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(999_700));
-    let answer = Answer { date: Some(date), ..http_response(400, r#"{"error":"invalid_grant"}"#) };
+    let answer = Response { date: Some(date), ..http_response(400, r#"{"error":"invalid_grant"}"#) };
     assert_eq!(parse(&answer, &ConstantClock, &empty_redactor()).err().unwrap().server_skew_secs, Some(-300));
 }
 

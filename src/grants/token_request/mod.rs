@@ -18,7 +18,7 @@ use crate::base::secret::Secret;
 use crate::base::stats::Counter;
 use crate::grants::retry::{self, RetryDecision, RetryState};
 use crate::grants::{GrantContext, refresh_token};
-use crate::net::http::{Answer, Failure, Method, Request, Reuse};
+use crate::net::http::{ConnectionReuse, HttpMethod, Request, RequestError, Response};
 use crate::net::urlencoded;
 use crate::process::{Admission, AdmissionContext, throttled_error};
 use crate::resolve::{AssertionConfig, EndpointMethods, OAuthClient, TokenEndpointConfig};
@@ -102,7 +102,7 @@ pub(super) fn request_token(
 fn admit<'a>(exchange: &'a TokenEndpointConfig, context: &GrantContext<'a>) -> Result<Admission<'a>> {
     let process = context.process;
     let endpoint = &exchange.endpoint;
-    let transport = endpoint.is_https().then(|| exchange.transport.in_force());
+    let transport = endpoint.is_https().then(|| exchange.transport.effective());
     let host = endpoint.host().to_ascii_lowercase();
     let subject = (host, endpoint.port(), transport, sys::effective_user_id());
     let breaker = process.breakers.get(CacheKey::digest(&process.cache_key_secret, &subject));
@@ -139,14 +139,14 @@ impl<'a> TokenClient<'_, 'a> {
         let Self { endpoint_config: exchange, context, .. } = self;
         let told = |refused: RejectedRequest<'_>| error::rejection_error(refused, exchange);
         let method = match methods {
-            EndpointMethods::Post => Method::Post,
-            EndpointMethods::Get | EndpointMethods::GetThenPost => Method::Get,
+            EndpointMethods::Post => HttpMethod::Post,
+            EndpointMethods::Get | EndpointMethods::GetThenPost => HttpMethod::Get,
         };
         let found = match (self.request_with_retries(method, admission), methods) {
             (Ok(Err(refused)), EndpointMethods::GetThenPost) if !is_definitive(&refused.response) => {
                 refused.response.summary
             }
-            (Err(failure), EndpointMethods::GetThenPost) if failure.answered => {
+            (Err(failure), EndpointMethods::GetThenPost) if failure.reached_server => {
                 failure.error.message().to_owned()
             }
             (outcome, _) => return outcome?.map_err(told),
@@ -154,7 +154,7 @@ impl<'a> TokenClient<'_, 'a> {
         context.call.log.log(LogLevel::Debug, || {
             format!("{} answered GET with {found}; asking by POST", exchange.endpoint.without_query())
         });
-        let token = self.request_with_retries(Method::Post, admission)?.map_err(told)?;
+        let token = self.request_with_retries(HttpMethod::Post, admission)?.map_err(told)?;
         context.process.endpoint_memory.record_post(&exchange.endpoint);
         Ok(token)
     }
@@ -162,9 +162,9 @@ impl<'a> TokenClient<'_, 'a> {
     /// Asks until there is an answer that counts; the outer error is one of the key, the network or the caller.
     fn request_with_retries(
         &self,
-        method: Method,
+        method: HttpMethod,
         admission: &mut Admission<'_>,
-    ) -> std::result::Result<std::result::Result<AccessToken, RejectedRequest<'a>>, Failure> {
+    ) -> std::result::Result<std::result::Result<AccessToken, RejectedRequest<'a>>, RequestError> {
         let Self { endpoint_config: exchange, context, build_request: make } = self;
         let learnt = &context.process.endpoint_memory;
         let known = learnt.skew_secs(&exchange.endpoint);
@@ -187,7 +187,9 @@ impl<'a> TokenClient<'_, 'a> {
                     }
                 }
                 // What a GET ends with may be no failure of the network: POST is asked at once.
-                Err(failure) if method == Method::Get && exchange.methods == EndpointMethods::GetThenPost => {
+                Err(failure)
+                    if method == HttpMethod::Get && exchange.methods == EndpointMethods::GetThenPost =>
+                {
                     if tries.retry_stale_connection(&failure, &attempt) {
                         context.process.stats.count(Counter::Retries);
                         continue;
@@ -241,16 +243,16 @@ impl<'a> TokenClient<'_, 'a> {
 
     fn send(
         &self,
-        method: Method,
+        method: HttpMethod,
         attempt: &TokenRequest<'_>,
-        reuse: Reuse,
-    ) -> std::result::Result<Answer, Failure> {
+        reuse: ConnectionReuse,
+    ) -> std::result::Result<Response, RequestError> {
         let Self { endpoint_config: exchange, context, .. } = self;
         self.warn_about_client_certificate()?;
         let parameters = self.encode_parameters(attempt);
         let (query, body) = match method {
-            Method::Get => (Some(parameters), None),
-            Method::Post => (None, Some(parameters)),
+            HttpMethod::Get => (Some(parameters), None),
+            HttpMethod::Post => (None, Some(parameters)),
         };
         let (url, headers) = (&exchange.endpoint, self.request_headers());
         let request = Request { method, url, query, headers, body, reuse };
@@ -262,7 +264,7 @@ impl<'a> TokenClient<'_, 'a> {
         let Self { endpoint_config: exchange, context, .. } = self;
         if exchange.endpoint.is_https() {
             let now = context.process.clock.unix_seconds();
-            let warnings = exchange.transport.warnings(&context.process.key_cache, now)?;
+            let warnings = exchange.transport.client_certificate_warnings(&context.process.key_cache, now)?;
             warnings.into_iter().for_each(context.warn);
         }
         Ok(())
@@ -302,7 +304,7 @@ impl<'a> TokenClient<'_, 'a> {
     }
 
     /// An id token where the provider sends nothing else for what was asked.
-    fn parse_id_token_only(&self, answer: &Answer) -> Option<TokenResponse> {
+    fn parse_id_token_only(&self, answer: &Response) -> Option<TokenResponse> {
         self.endpoint_config.profile.filter(|profile| profile.id_token_only)?;
         token_response::parse_id_token_only(answer)
     }

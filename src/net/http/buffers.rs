@@ -7,7 +7,7 @@ use ureq::unversioned::transport::Buffers;
 use crate::base::secret::wipe;
 
 /// Two areas of fixed sizes, made when first used.
-pub(super) struct Wiped {
+pub(super) struct ZeroizingBuffers {
     sizes: (usize, usize),
     input: Vec<u8>,
     output: Vec<u8>,
@@ -17,10 +17,10 @@ pub(super) struct Wiped {
     /// How much of the output is written and not yet sent.
     unsent: usize,
     /// How far each has been written to since it was wiped.
-    used: (usize, usize),
+    dirty_len: (usize, usize),
 }
 
-impl Wiped {
+impl ZeroizingBuffers {
     pub(super) fn new(input: usize, output: usize) -> Self {
         Self {
             sizes: (input, output),
@@ -30,14 +30,14 @@ impl Wiped {
             filled: 0,
             progress: false,
             unsent: 0,
-            used: (0, 0),
+            dirty_len: (0, 0),
         }
     }
 
     /// So much more was written to the output.
-    pub(super) fn written(&mut self, amount: usize) {
+    pub(super) fn mark_written(&mut self, amount: usize) {
         self.unsent = self.unsent.saturating_add(amount).min(self.output.len());
-        self.used.1 = self.used.1.max(self.unsent);
+        self.dirty_len.1 = self.dirty_len.1.max(self.unsent);
     }
 
     /// What was written to the output and not yet sent.
@@ -46,19 +46,19 @@ impl Wiped {
     }
 
     /// All of it was sent.
-    pub(super) fn sent(&mut self) {
+    pub(super) fn mark_sent(&mut self) {
         self.unsent = 0;
     }
 
     /// Whether nothing was written to either since they were wiped.
-    pub(super) fn are_wiped(&self) -> bool {
-        self.used == (0, 0)
+    pub(super) fn is_wiped(&self) -> bool {
+        self.dirty_len == (0, 0)
     }
 
     /// Wipes what was written; for a connection that goes to rest. Both stay, as wiping and making so much anew takes
     /// longer than much of the rest of a request.
-    pub(super) fn rest(&mut self) {
-        let (input, output) = std::mem::take(&mut self.used);
+    pub(super) fn wipe_used(&mut self) {
+        let (input, output) = std::mem::take(&mut self.dirty_len);
         wipe(self.input.get_mut(..input).unwrap_or_default());
         wipe(self.output.get_mut(..output).unwrap_or_default());
         (self.consumed, self.filled, self.progress, self.unsent) = (0, 0, false, 0);
@@ -71,7 +71,7 @@ impl Wiped {
         }
     }
 
-    fn free(&mut self) -> &mut [u8] {
+    fn spare(&mut self) -> &mut [u8] {
         if self.consumed > 0 {
             self.input.copy_within(self.consumed..self.filled, 0);
             self.filled = self.filled.saturating_sub(self.consumed);
@@ -81,7 +81,7 @@ impl Wiped {
     }
 }
 
-impl Drop for Wiped {
+impl Drop for ZeroizingBuffers {
     fn drop(&mut self) {
         for area in [&mut self.input, &mut self.output] {
             wipe(area);
@@ -89,7 +89,7 @@ impl Drop for Wiped {
     }
 }
 
-impl Buffers for Wiped {
+impl Buffers for ZeroizingBuffers {
     /// What comes behind the unsent, so that head and body of a request can leave together.
     fn output(&mut self) -> &mut [u8] {
         self.allocate();
@@ -102,12 +102,12 @@ impl Buffers for Wiped {
 
     fn input_append_buf(&mut self) -> &mut [u8] {
         self.allocate();
-        self.free()
+        self.spare()
     }
 
     fn input_appended(&mut self, amount: usize) {
         self.filled = self.filled.saturating_add(amount).min(self.input.len());
-        self.used.0 = self.used.0.max(self.filled);
+        self.dirty_len.0 = self.dirty_len.0.max(self.filled);
     }
 
     fn input_consume(&mut self, amount: usize) {
@@ -129,25 +129,25 @@ impl Buffers for Wiped {
 mod tests {
     use super::*;
 
-    fn append(buffers: &mut Wiped, text: &[u8]) {
+    fn append_input(buffers: &mut ZeroizingBuffers, text: &[u8]) {
         buffers.input_append_buf()[..text.len()].copy_from_slice(text);
         buffers.input_appended(text.len());
     }
 
     #[test]
-    fn what_was_not_consumed_stays_in_front_of_what_comes() {
-        let mut buffers = Wiped::new(8, 8);
-        append(&mut buffers, b"abcdef");
+    fn unconsumed_input_precedes_appended_input() {
+        let mut buffers = ZeroizingBuffers::new(8, 8);
+        append_input(&mut buffers, b"abcdef");
         buffers.input_consume(4);
-        append(&mut buffers, b"ghijkl");
+        append_input(&mut buffers, b"ghijkl");
         assert_eq!(buffers.input(), b"efghijkl");
         assert!(buffers.input_append_buf().is_empty());
     }
 
     #[test]
-    fn input_that_made_no_progress_is_not_offered_again() {
-        let mut buffers = Wiped::new(8, 8);
-        append(&mut buffers, b"ab");
+    fn input_without_progress_cannot_be_used() {
+        let mut buffers = ZeroizingBuffers::new(8, 8);
+        append_input(&mut buffers, b"ab");
         buffers.input_consume(0);
         assert!(!buffers.can_use_input());
         buffers.input_consume(1);
@@ -155,36 +155,36 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_before_anything_was_sent_is_joined() {
-        let mut buffers = Wiped::new(8, 8);
+    fn unsent_writes_are_coalesced() {
+        let mut buffers = ZeroizingBuffers::new(8, 8);
         for text in [b"head".as_slice(), b"bo"] {
             buffers.output()[..text.len()].copy_from_slice(text);
-            buffers.written(text.len());
+            buffers.mark_written(text.len());
         }
         assert_eq!(buffers.unsent(), b"headbo");
         assert_eq!(buffers.output().len(), 2);
-        buffers.sent();
+        buffers.mark_sent();
         assert!(buffers.unsent().is_empty());
         assert_eq!(buffers.output().len(), 8);
     }
 
     #[test]
-    fn whatever_was_written_is_wiped_at_rest() {
-        let mut buffers = Wiped::new(8, 8);
-        append(&mut buffers, b"abcdef");
+    fn wipe_used_zeroes_all_written_bytes() {
+        let mut buffers = ZeroizingBuffers::new(8, 8);
+        append_input(&mut buffers, b"abcdef");
         buffers.input_consume(2);
-        append(&mut buffers, b"gh");
+        append_input(&mut buffers, b"gh");
         buffers.output()[..5].copy_from_slice(b"token");
-        buffers.written(5);
-        buffers.sent();
+        buffers.mark_written(5);
+        buffers.mark_sent();
         buffers.output()[..2].copy_from_slice(b"no");
-        buffers.written(2);
-        assert!(!buffers.are_wiped());
-        buffers.rest();
-        assert!(buffers.are_wiped() && buffers.unsent().is_empty());
+        buffers.mark_written(2);
+        assert!(!buffers.is_wiped());
+        buffers.wipe_used();
+        assert!(buffers.is_wiped() && buffers.unsent().is_empty());
         assert_eq!((buffers.input.as_slice(), buffers.output.as_slice()), (&[0; 8][..], &[0; 8][..]));
         assert!(buffers.input().is_empty());
-        append(&mut buffers, b"abcdefgh");
+        append_input(&mut buffers, b"abcdefgh");
         assert_eq!(buffers.input(), b"abcdefgh");
     }
 }

@@ -12,32 +12,32 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::base::error::{Error, Result, Status};
-use crate::net::http::request_context::{Exchange, SLICE, Stage};
+use crate::net::http::request_context::{CANCEL_POLL_INTERVAL, RequestContext, RequestPhase};
 use crate::sys;
 
-const AT_ONCE: usize = 8;
-const OF_ONE_NAME: usize = 2;
+const MAX_LOOKUPS: usize = 8;
+const MAX_LOOKUPS_PER_NAME: usize = 2;
 
 /// Who is asked: a seam for the tests.
-pub(super) type Ask = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync;
+pub(super) type ResolveFn = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 
 /// The lookups of one process.
 #[derive(Clone)]
-pub(super) struct Lookups {
-    ask: Arc<Ask>,
-    places: Arc<Shared<Busy>>,
+pub(super) struct DnsResolver {
+    resolve_fn: Arc<ResolveFn>,
+    in_flight: Arc<CondvarMutex<InFlightNames>>,
 }
 
 /// The names that are being looked up, each as often as it is.
-type Busy = Vec<String>;
+type InFlightNames = Vec<String>;
 
 /// A value and a bell for when it changes.
-struct Shared<T> {
+struct CondvarMutex<T> {
     value: Mutex<T>,
     changed: Condvar,
 }
 
-impl<T> Shared<T> {
+impl<T> CondvarMutex<T> {
     fn new(value: T) -> Arc<Self> {
         Arc::new(Self { value: Mutex::new(value), changed: Condvar::new() })
     }
@@ -47,7 +47,7 @@ impl<T> Shared<T> {
     }
 
     /// Waits until `take` finds what it wants, for as long as the call lasts.
-    fn wait<R>(&self, exchange: &Exchange, mut take: impl FnMut(&mut T) -> Option<R>) -> Result<R> {
+    fn wait<R>(&self, exchange: &RequestContext, mut take: impl FnMut(&mut T) -> Option<R>) -> Result<R> {
         let mut value = self.lock();
         loop {
             if let Some(found) = take(&mut value) {
@@ -56,7 +56,7 @@ impl<T> Shared<T> {
             exchange.check()?;
             value = self
                 .changed
-                .wait_timeout(value, exchange.left(SLICE))
+                .wait_timeout(value, exchange.remaining(CANCEL_POLL_INTERVAL))
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
@@ -64,25 +64,25 @@ impl<T> Shared<T> {
 }
 
 /// One of the places for threads; free again when dropped.
-struct Place {
-    places: Arc<Shared<Busy>>,
+struct LookupPermit {
+    in_flight: Arc<CondvarMutex<InFlightNames>>,
     name: String,
 }
 
-impl Drop for Place {
+impl Drop for LookupPermit {
     fn drop(&mut self) {
-        let mut busy = self.places.lock();
+        let mut busy = self.in_flight.lock();
         if let Some(ours) = busy.iter().position(|name| *name == self.name) {
             busy.swap_remove(ours);
         }
         // All: the one that is woken may be waiting for another name.
-        self.places.changed.notify_all();
+        self.in_flight.changed.notify_all();
     }
 }
 
-impl Lookups {
-    pub(super) fn new(ask: Arc<Ask>) -> Self {
-        Self { ask, places: Shared::new(Vec::new()) }
+impl DnsResolver {
+    pub(super) fn new(ask: Arc<ResolveFn>) -> Self {
+        Self { resolve_fn: ask, in_flight: CondvarMutex::new(Vec::new()) }
     }
 
     /// The operating system's resolver.
@@ -91,31 +91,43 @@ impl Lookups {
     }
 
     /// The addresses of `host`, at least one, in the order in which to try them.
-    pub(super) fn addresses(&self, host: &str, port: u16, exchange: &Exchange) -> Result<Vec<SocketAddr>> {
-        if let Some(known) = without_asking(host, port) {
+    pub(super) fn resolve(
+        &self,
+        host: &str,
+        port: u16,
+        exchange: &RequestContext,
+    ) -> Result<Vec<SocketAddr>> {
+        if let Some(known) = resolve_locally(host, port) {
             return Ok(known);
         }
-        let mut addresses =
-            self.asked(host, port, exchange)?.map_err(|error| unresolved(host, &error.to_string()))?;
+        let mut addresses = self
+            .resolve_on_thread(host, port, exchange)?
+            .map_err(|error| resolve_error(host, &error.to_string()))?;
         addresses.dedup();
         if addresses.is_empty() {
-            return Err(unresolved(host, "it has no address"));
+            return Err(resolve_error(host, "it has no address"));
         }
         Ok(addresses)
     }
 
-    fn place(&self, host: &str, exchange: &Exchange) -> Result<Place> {
-        exchange.reached(Stage::Queueing);
+    fn acquire_permit(&self, host: &str, exchange: &RequestContext) -> Result<LookupPermit> {
+        exchange.set_phase(RequestPhase::DnsQueued);
         let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-        self.places.wait(exchange, |busy| is_free(busy, &name).then(|| busy.push(name.clone())))?;
-        exchange.reached(Stage::LookingUp);
-        Ok(Place { places: Arc::clone(&self.places), name })
+        self.in_flight
+            .wait(exchange, |busy| has_free_permit(busy, &name).then(|| busy.push(name.clone())))?;
+        exchange.set_phase(RequestPhase::Dns);
+        Ok(LookupPermit { in_flight: Arc::clone(&self.in_flight), name })
     }
 
-    fn asked(&self, host: &str, port: u16, exchange: &Exchange) -> Result<io::Result<Vec<SocketAddr>>> {
-        let place = self.place(host, exchange)?;
-        let answer = Shared::new(None);
-        let (ask, name, theirs) = (Arc::clone(&self.ask), host.to_owned(), Arc::clone(&answer));
+    fn resolve_on_thread(
+        &self,
+        host: &str,
+        port: u16,
+        exchange: &RequestContext,
+    ) -> Result<io::Result<Vec<SocketAddr>>> {
+        let place = self.acquire_permit(host, exchange)?;
+        let answer = CondvarMutex::new(None);
+        let (ask, name, theirs) = (Arc::clone(&self.resolve_fn), host.to_owned(), Arc::clone(&answer));
         let started = sys::with_signals_blocked(|| {
             std::thread::Builder::new().name("authgrant-dns".to_owned()).spawn(move || {
                 let found = ask(&name, port);
@@ -131,11 +143,11 @@ impl Lookups {
     }
 }
 
-fn is_free(busy: &Busy, name: &str) -> bool {
-    busy.len() < AT_ONCE && busy.iter().filter(|other| *other == name).count() < OF_ONE_NAME
+fn has_free_permit(busy: &InFlightNames, name: &str) -> bool {
+    busy.len() < MAX_LOOKUPS && busy.iter().filter(|other| *other == name).count() < MAX_LOOKUPS_PER_NAME
 }
 
-fn without_asking(host: &str, port: u16) -> Option<Vec<SocketAddr>> {
+fn resolve_locally(host: &str, port: u16) -> Option<Vec<SocketAddr>> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Some(vec![SocketAddr::new(address, port)]);
     }
@@ -148,7 +160,7 @@ fn without_asking(host: &str, port: u16) -> Option<Vec<SocketAddr>> {
     })
 }
 
-fn unresolved(host: &str, why: &str) -> Error {
+fn resolve_error(host: &str, why: &str) -> Error {
     Error::new(
         Status::Network,
         "network",

@@ -6,24 +6,30 @@
 use std::io;
 
 use crate::base::error::{Error, Status};
-use crate::net::http::request_context::Exchange;
+use crate::net::http::request_context::RequestContext;
 
 /// One of our errors, made fit to travel through ureq.
-pub(super) fn carried(error: Error) -> ureq::Error {
+pub(super) fn wrap_error(error: Error) -> ureq::Error {
     ureq::Error::Other(Box::new(error))
 }
 
 /// What `error` means for the request; `body` is how much of an answer's body had come.
-pub(super) fn explain(error: ureq::Error, exchange: &Exchange, body: Option<usize>) -> Error {
+pub(super) fn convert_ureq_error(
+    error: ureq::Error,
+    exchange: &RequestContext,
+    body: Option<usize>,
+) -> Error {
     match error {
         ureq::Error::Other(boxed) => match boxed.downcast::<Error>() {
             Ok(ours) => *ours,
             Err(other) => exchange.error(Status::Internal, &other.to_string()),
         },
-        ureq::Error::Io(error) => connection(&error, exchange, body),
-        ureq::Error::Protocol(error) => bad(exchange, protocol(&error)),
-        ureq::Error::LargeResponseHeader(..) => bad(exchange, "has more than 32 KiB of headers"),
-        ureq::Error::BodyStalled => bad(exchange, "is not HTTP: its body makes no sense"),
+        ureq::Error::Io(error) => connection_error(&error, exchange, body),
+        ureq::Error::Protocol(error) => bad_response_error(exchange, describe_protocol_error(&error)),
+        ureq::Error::LargeResponseHeader(..) => {
+            bad_response_error(exchange, "has more than 32 KiB of headers")
+        }
+        ureq::Error::BodyStalled => bad_response_error(exchange, "is not HTTP: its body makes no sense"),
         // Never as text: these hold the URL.
         ureq::Error::BadUri(_) | ureq::Error::RequireHttpsOnly(_) => {
             exchange.error(Status::Internal, "the URL of the request is not one")
@@ -33,22 +39,22 @@ pub(super) fn explain(error: ureq::Error, exchange: &Exchange, body: Option<usiz
 }
 
 /// The answer of the host is not what it should be.
-pub(super) fn bad(exchange: &Exchange, what: &str) -> Error {
+pub(super) fn bad_response_error(exchange: &RequestContext, what: &str) -> Error {
     Error::new(Status::BadResponse, "network", format!("the answer of {} {what}", exchange.host))
 }
 
 /// The answer ended before it was whole.
-pub(super) fn cut_off(exchange: &Exchange, body: Option<usize>) -> Error {
+pub(super) fn truncated_response_error(exchange: &RequestContext, body: Option<usize>) -> Error {
     let after = match body {
         Some(bytes) => format!("was cut off after {bytes} bytes of its body"),
-        None => format!("was cut off after {} bytes, within its headers", exchange.received()),
+        None => format!("was cut off after {} bytes, within its headers", exchange.received_bytes()),
     };
-    bad(exchange, &after)
+    bad_response_error(exchange, &after)
 }
 
-fn connection(error: &io::Error, exchange: &Exchange, body: Option<usize>) -> Error {
-    if exchange.received() > 0 {
-        return cut_off(exchange, body);
+fn connection_error(error: &io::Error, exchange: &RequestContext, body: Option<usize>) -> Error {
+    if exchange.received_bytes() > 0 {
+        return truncated_response_error(exchange, body);
     }
     match error.kind() {
         io::ErrorKind::UnexpectedEof => {
@@ -59,7 +65,7 @@ fn connection(error: &io::Error, exchange: &Exchange, body: Option<usize>) -> Er
 }
 
 /// Some of these repeat what the server sent, so none is shown as it is.
-fn protocol(error: &impl std::fmt::Display) -> &'static str {
+fn describe_protocol_error(error: &impl std::fmt::Display) -> &'static str {
     let text = error.to_string();
     match text.as_str() {
         text if text.contains("too many headers") => "has more than 128 headers",

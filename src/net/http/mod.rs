@@ -27,7 +27,7 @@ use ureq::Agent;
 use ureq::config::{AutoHeaderValue, Config};
 use zeroize::Zeroizing;
 
-use self::message::Longer;
+use self::message::OversizePolicy;
 use crate::base::call::CallContext;
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::error::{Error, Result, Status};
@@ -36,25 +36,25 @@ use crate::base::secret::Secret;
 use crate::base::stats::{Counter, Stats};
 use crate::base::url::EndpointUrl;
 use crate::key::KeyRing;
-use crate::net::http::agent_cache::{Agents, Key};
-use crate::net::http::dns::Lookups;
-use crate::net::http::request_context::Exchange;
-use crate::net::http::tcp::{Dialer, NoResolver};
-use crate::net::http::transport::Opener;
-use crate::net::tls::{FileVersion, Trust};
+use crate::net::http::agent_cache::{AgentCache, AgentKey};
+use crate::net::http::dns::DnsResolver;
+use crate::net::http::request_context::RequestContext;
+use crate::net::http::tcp::{NoResolver, TcpConnector};
+use crate::net::http::transport::TransportConnector;
+use crate::net::tls::{FileVersion, TransportConfig};
 use crate::sys;
 
 /// How a request is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
+pub enum HttpMethod {
     /// With everything in the query.
     Get,
     /// With a form in the body.
     Post,
 }
 
-impl Method {
-    fn name(self) -> &'static str {
+impl HttpMethod {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",
             Self::Post => "POST",
@@ -66,7 +66,7 @@ impl Method {
 #[derive(Debug)]
 pub struct Request<'a> {
     /// GET or POST.
-    pub method: Method,
+    pub method: HttpMethod,
     /// Where to; its own query is kept.
     pub url: &'a EndpointUrl,
     /// More for the query: percent-encoded pairs, joined by `&`.
@@ -76,22 +76,22 @@ pub struct Request<'a> {
     /// The form of a POST, encoded; not sent with a GET.
     pub body: Option<Secret>,
     /// Whether it may go out on a connection that is there already.
-    pub reuse: Reuse,
+    pub reuse: ConnectionReuse,
 }
 
 /// What a request does with an idle connection. The server, or a firewall on the way, may have forgotten that one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reuse {
+pub enum ConnectionReuse {
     /// It takes one, and waits for the answer as long as the call lasts.
-    Yes,
+    Allow,
     /// It takes one, and gives up after a short silence ([`Failure::stale`]): it may be sent again on a new one.
-    Repeatable,
+    AllowWithRetry,
     /// It has a new connection made.
-    No,
+    Never,
 }
 
 /// What came back, whatever its status.
-pub struct Answer {
+pub struct Response {
     /// 200, 302, 400, …
     pub status: u16,
     /// Content-Type as sent.
@@ -103,24 +103,24 @@ pub struct Answer {
     /// Location as sent: where a redirect, which is not followed, leads.
     pub location: Option<String>,
     /// WWW-Authenticate as sent: what a protected resource wants.
-    pub challenge: Option<String>,
+    pub www_authenticate: Option<String>,
     /// At most 1 MiB, wiped when dropped; whole unless `cut`.
     pub body: Zeroizing<Vec<u8>>,
     /// Whether there was more of the body than was read.
-    pub cut: bool,
+    pub truncated: bool,
     /// Whether the connection was one kept from before.
-    pub kept: bool,
+    pub reused: bool,
     /// From the beginning of the request to the end of the answer.
     pub elapsed: Duration,
 }
 
 /// Without what may be secret: the body holds a token, Location may hold a code.
-impl fmt::Debug for Answer {
+impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Answer")
             .field("status", &self.status)
             .field("body", &format_args!("{} bytes", self.body.len()))
-            .field("kept", &self.kept)
+            .field("kept", &self.reused)
             .field("elapsed", &self.elapsed)
             .finish_non_exhaustive()
     }
@@ -128,187 +128,205 @@ impl fmt::Debug for Answer {
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub struct Failure {
+pub struct RequestError {
     /// What to tell the caller if it is not tried again.
     pub error: Error,
     /// The connection was one kept from before and ended, or stayed silent, without one byte of an answer: most likely it
     /// was dead already, so the request may be repeated on a new one (with a fresh assertion, in case it was not).
-    pub stale: bool,
+    pub stale_connection: bool,
     /// The server has had the request, or at least its beginning, and answered with something that is no use
     /// ([`Status::BadResponse`]) or ended the connection on it ([`Status::Network`]): asked in another way it may do
     /// better. Not so after a failed lookup, connect or handshake, a passed deadline or a cancel, which say nothing of
     /// the way of asking.
-    pub answered: bool,
+    pub reached_server: bool,
 }
 
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
+impl From<RequestError> for Error {
+    fn from(failure: RequestError) -> Self {
         failure.error
     }
 }
 
-impl From<Error> for Failure {
+impl From<Error> for RequestError {
     fn from(error: Error) -> Self {
-        Self { error, stale: false, answered: false }
+        Self { error, stale_connection: false, reached_server: false }
     }
 }
 
 /// What one process shares of the network: an agent with its kept connections for each [`Trust`] of late, and the
 /// lookups in flight. A forked child makes its own and never touches, nor drops, its parent's.
-pub struct Network {
-    lookups: Lookups,
-    keys: Arc<KeyRing>,
+pub struct HttpClient {
+    dns_resolver: DnsResolver,
+    key_cache: Arc<KeyRing>,
     clock: Arc<dyn Clock>,
     stats: Arc<Stats>,
-    agents: Mutex<Agents<Agent>>,
+    agents: Mutex<AgentCache<Agent>>,
 }
 
-impl Network {
+impl HttpClient {
     /// One without connections, whose client certificates come through `keys`.
     #[must_use]
     pub fn new(keys: Arc<KeyRing>, clock: Arc<dyn Clock>, stats: Arc<Stats>) -> Self {
         sys::install_fork_handlers();
-        Self { lookups: Lookups::system(), keys, clock, stats, agents: Mutex::default() }
+        Self { dns_resolver: DnsResolver::system(), key_cache: keys, clock, stats, agents: Mutex::default() }
     }
 
     /// Sends `request` and waits for the whole answer, until the request's or the call's deadline, or its cancel.
     pub fn send(
         &self,
         request: &Request<'_>,
-        trust: &Trust,
+        trust: &TransportConfig,
         call: &CallContext,
-    ) -> std::result::Result<Answer, Failure> {
-        self.send_and_read(request, trust, call, Longer::IsRefused)
+    ) -> std::result::Result<Response, RequestError> {
+        self.send_with_policy(request, trust, call, OversizePolicy::Reject)
     }
 
     /// As [`Self::send`], to an API, whose answers may be of any length: only the beginning of a long one is read.
-    pub fn sample(
+    pub fn send_truncating(
         &self,
         request: &Request<'_>,
-        trust: &Trust,
+        trust: &TransportConfig,
         call: &CallContext,
-    ) -> std::result::Result<Answer, Failure> {
-        self.send_and_read(request, trust, call, Longer::IsCut)
+    ) -> std::result::Result<Response, RequestError> {
+        self.send_with_policy(request, trust, call, OversizePolicy::Truncate)
     }
 
-    fn send_and_read(
+    fn send_with_policy(
         &self,
         request: &Request<'_>,
-        trust: &Trust,
+        trust: &TransportConfig,
         call: &CallContext,
-        longer: Longer,
-    ) -> std::result::Result<Answer, Failure> {
+        longer: OversizePolicy,
+    ) -> std::result::Result<Response, RequestError> {
         call.check()?;
         let call = call.for_request();
-        let agent = self.agent(trust, request.url.is_https())?;
-        let proxy = trust.route.proxy_for(request.url)?.cloned();
-        let exchange = Rc::new(Exchange::new(call, request, proxy)?);
+        let agent = self.get_or_create_agent(trust, request.url.is_https())?;
+        let proxy = trust.proxy.proxy_for(request.url)?.cloned();
+        let exchange = Rc::new(RequestContext::new(call, request, proxy)?);
         let entered = exchange.enter();
-        let result = message::converse(&agent, request, &exchange, longer);
+        let result = message::send_and_read(&agent, request, &exchange, longer);
         drop(entered);
-        self.count(&exchange);
-        let what = || format!("{} {}", request.method.name(), request.url.without_query());
+        self.count_connection(&exchange);
+        let what = || format!("{} {}", request.method.as_str(), request.url.without_query());
         match result {
             Ok(answer) => {
-                exchange.call.log.log(LogLevel::Debug, || format!("{}: {}", what(), told(&answer)));
+                exchange
+                    .call
+                    .log
+                    .log(LogLevel::Debug, || format!("{}: {}", what(), summarize_response(&answer)));
                 Ok(answer)
             }
             Err(error) => {
                 exchange.call.log.log(LogLevel::Debug, || format!("{} failed: {error}", what()));
-                Err(failure(error, &exchange))
+                Err(request_error(error, &exchange))
             }
         }
     }
 
-    fn count(&self, exchange: &Exchange) {
-        if exchange.kept() {
+    fn count_connection(&self, exchange: &RequestContext) {
+        if exchange.is_reused() {
             self.stats.count(Counter::ConnectionsReused);
-        } else if exchange.is_connected() {
+        } else if exchange.has_opened_connection() {
             self.stats.count(Counter::ConnectionsOpened);
         }
     }
 
     /// Closes the connections at rest; those in use close when they are done.
-    pub fn clear(&self) {
-        let agents = std::mem::take(&mut *self.agents());
+    pub fn close_idle_connections(&self) {
+        let agents = std::mem::take(&mut *self.lock_agents());
         drop(agents);
     }
 
-    fn agents(&self) -> MutexGuard<'_, Agents<Agent>> {
+    fn lock_agents(&self) -> MutexGuard<'_, AgentCache<Agent>> {
         self.agents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The agent for `trust`, made anew where one of its files has changed: what was trusted before may not be now.
-    fn agent(&self, trust: &Trust, https: bool) -> Result<Agent> {
-        let stamps = if https { trust.stamps()? } else { Vec::new() };
-        let key = agent_cache::key(trust, https);
-        if let Some(agent) = self.kept(&key, &stamps) {
+    fn get_or_create_agent(&self, trust: &TransportConfig, https: bool) -> Result<Agent> {
+        let stamps = if https { trust.file_versions()? } else { Vec::new() };
+        let key = agent_cache::agent_key(trust, https);
+        if let Some(agent) = self.cached_agent(&key, &stamps) {
             return Ok(agent);
         }
         // Certificates are read without the lock; should two threads do so, one of the agents is used no more.
-        let dialer = Dialer(self.lookups.clone());
+        let dialer = TcpConnector(self.dns_resolver.clone());
         let clock = Arc::clone(&self.clock);
         let opener = match &key {
             Some((trust, _)) => {
-                let config = Some(trust.config(&self.keys)?);
-                Opener { dialer, clock, trust: trust.clone().into_owned(), config }
+                let config = Some(trust.build_client_config(&self.key_cache)?);
+                TransportConnector {
+                    tcp_connector: dialer,
+                    clock,
+                    transport_config: trust.clone().into_owned(),
+                    tls_config: config,
+                }
             }
-            None => Opener { dialer, clock, trust: Trust::default(), config: None },
+            None => TransportConnector {
+                tcp_connector: dialer,
+                clock,
+                transport_config: TransportConfig::default(),
+                tls_config: None,
+            },
         };
-        let agent = Agent::with_parts(configuration(), opener, NoResolver);
-        let gone = self.agents().put(key, stamps, agent.clone(), self.clock.boot_time());
+        let agent = Agent::with_parts(agent_config(), opener, NoResolver);
+        let gone = self.lock_agents().insert(key, stamps, agent.clone(), self.clock.boot_time());
         drop(gone);
         Ok(agent)
     }
 
     /// The agent that there is already. Those at rest for long are closed, without the lock.
-    fn kept(&self, key: &Key<'_>, stamps: &[FileVersion]) -> Option<Agent> {
-        let mut agents = self.agents();
+    fn cached_agent(&self, key: &AgentKey<'_>, stamps: &[FileVersion]) -> Option<Agent> {
+        let mut agents = self.lock_agents();
         let now = self.clock.boot_time();
-        let (found, gone) = (agents.get(key, stamps, now), agents.rested(key, now));
+        let (found, gone) = (agents.get(key, stamps, now), agents.take_idle(key, now));
         drop(agents);
         drop(gone);
         found
     }
 }
 
-impl fmt::Debug for Network {
+impl fmt::Debug for HttpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Network")
     }
 }
 
-fn failure(error: Error, exchange: &Exchange) -> Failure {
-    let ended = error.status() == Status::Network && exchange.is_ours();
-    let stale = ended && exchange.kept() && exchange.received() == 0;
-    let answered = error.status() == Status::BadResponse || ended && exchange.sent();
+fn request_error(error: Error, exchange: &RequestContext) -> RequestError {
+    let ended = error.status() == Status::Network && exchange.is_current_process();
+    let stale = ended && exchange.is_reused() && exchange.received_bytes() == 0;
+    let answered = error.status() == Status::BadResponse || ended && exchange.has_sent();
     let is_from_server =
-        exchange.is_ours() && !matches!(error.status(), Status::Cancelled | Status::Internal);
+        exchange.is_current_process() && !matches!(error.status(), Status::Cancelled | Status::Internal);
     let error = if is_from_server { error.caused_by_server() } else { error };
-    Failure { error, stale, answered }
+    RequestError { error, stale_connection: stale, reached_server: answered }
 }
 
-fn told(answer: &Answer) -> String {
+fn summarize_response(answer: &Response) -> String {
     format!(
         "{}, {} bytes in {} ms on a {} connection",
         answer.status,
         answer.body.len(),
         answer.elapsed.as_millis(),
-        if answer.kept { "kept" } else { "new" }
+        if answer.reused { "kept" } else { "new" }
     )
 }
 
 /// Has AWS-LC and ureq make ready what they would at their first use.
-pub fn make_ready() {
+pub fn prewarm() {
     aws_lc_rs::init();
-    let (dialer, clock) = (Dialer(Lookups::system()), Arc::new(SystemClock));
-    let opener = Opener { dialer, clock, trust: Trust::default(), config: None };
+    let (dialer, clock) = (TcpConnector(DnsResolver::system()), Arc::new(SystemClock));
+    let opener = TransportConnector {
+        tcp_connector: dialer,
+        clock,
+        transport_config: TransportConfig::default(),
+        tls_config: None,
+    };
     // It ends where it would connect, as nobody has asked for it.
-    let _ = Agent::with_parts(configuration(), opener, NoResolver).get("http://127.0.0.1/").call();
+    let _ = Agent::with_parts(agent_config(), opener, NoResolver).get("http://127.0.0.1/").call();
 }
 
 /// No timeouts here: the transport asks the call itself, so that one agent serves calls of any deadline.
-fn configuration() -> Config {
+fn agent_config() -> Config {
     Config::builder()
         .max_redirects(0)
         .max_redirects_will_error(false)
@@ -318,6 +336,6 @@ fn configuration() -> Config {
         .max_response_header_size(32 << 10)
         .max_idle_connections(32)
         .max_idle_connections_per_host(4)
-        .max_idle_age(agent_cache::MAX_IDLE)
+        .max_idle_age(agent_cache::IDLE_TIMEOUT)
         .build()
 }

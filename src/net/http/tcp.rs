@@ -12,17 +12,17 @@ use ureq::unversioned::transport::NextTimeout;
 
 use crate::base::error::Result;
 use crate::base::log::LogLevel;
-use crate::net::http::dns::Lookups;
-use crate::net::http::error::carried;
+use crate::net::http::dns::DnsResolver;
+use crate::net::http::error::wrap_error;
 use crate::net::http::proxy_tunnel;
-use crate::net::http::request_context::{Exchange, Line, SLICE, Stage};
+use crate::net::http::request_context::{CANCEL_POLL_INTERVAL, RequestContext, RequestPhase, SharedStream};
 use crate::sys::{self, ForkSafeSocket};
 
 /// A wait that is woken by what it waits for, or by the cancel's shutdown; it needs no short slices.
-const LONG: Duration = Duration::from_secs(3600);
+const MAX_POLL: Duration = Duration::from_secs(3600);
 
 /// How long one of several addresses may take where nothing bounds the call.
-const ADDRESS: Duration = Duration::from_secs(20);
+const PER_ADDRESS_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long what was sent may stay unacknowledged (TCP_USER_TIMEOUT, RFC 5482).
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -30,27 +30,27 @@ const MAX_UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 
 /// Opens connections. The lookup is here and not in ureq's resolver, which is asked even when a kept connection is
 /// at hand.
-pub(super) struct Dialer(pub(super) Lookups);
+pub(super) struct TcpConnector(pub(super) DnsResolver);
 
-impl Dialer {
+impl TcpConnector {
     /// A line to the exchange's host, through its proxy where there is one.
-    pub(super) fn dial(&self, exchange: &Exchange) -> Result<Line> {
-        exchange.reached(Stage::LookingUp);
-        let (host, port) = exchange.first_stop();
-        let addresses = self.0.addresses(host, port, exchange)?;
-        exchange.reached(Stage::Connecting);
+    pub(super) fn connect(&self, exchange: &RequestContext) -> Result<SharedStream> {
+        exchange.set_phase(RequestPhase::Dns);
+        let (host, port) = exchange.connect_target();
+        let addresses = self.0.resolve(host, port, exchange)?;
+        exchange.set_phase(RequestPhase::Connect);
         let mut failures = Vec::new();
         let mut rest = addresses.as_slice();
         while let Some((address, others)) = rest.split_first() {
             exchange.call.log.log(LogLevel::Trace, || format!("connecting to {host} at {address}"));
-            match connect(*address, share(exchange, others.len()), exchange)? {
+            match connect_address(*address, address_timeout(exchange, others.len()), exchange)? {
                 Ok(line) => {
-                    exchange.arrived();
-                    bound_retransmissions(&line);
+                    exchange.mark_connected();
+                    apply_tcp_user_timeout(&line);
                     if let Some(proxy) = &exchange.proxy {
-                        proxy_tunnel::open(proxy, &line, exchange)?;
+                        proxy_tunnel::open_tunnel(proxy, &line, exchange)?;
                     }
-                    exchange.reached(Stage::Talking);
+                    exchange.set_phase(RequestPhase::Http);
                     return Ok(line);
                 }
                 Err(error) => failures.push(format!("{address}: {error}")),
@@ -58,22 +58,26 @@ impl Dialer {
             rest = others;
         }
         let text = format!("could not connect; {}", failures.join("; "));
-        Err(exchange.error_at_first_stop(&text))
+        Err(exchange.connect_error(&text))
     }
 }
 
 /// Half of what is left for an address that has others behind it, all of it for the last.
-fn share(exchange: &Exchange, others: usize) -> Option<Duration> {
+fn address_timeout(exchange: &RequestContext, others: usize) -> Option<Duration> {
     match (exchange.call.deadline.remaining(), others) {
         (left, 0) => left,
         (Some(left), _) => left.checked_div(2),
-        (None, _) => Some(ADDRESS),
+        (None, _) => Some(PER_ADDRESS_TIMEOUT),
     }
 }
 
 /// The outer error ends the call, the inner one is this address's own.
-fn connect(address: SocketAddr, limit: Option<Duration>, exchange: &Exchange) -> Result<io::Result<Line>> {
-    let line = match begin(address) {
+fn connect_address(
+    address: SocketAddr,
+    limit: Option<Duration>,
+    exchange: &RequestContext,
+) -> Result<io::Result<SharedStream>> {
+    let line = match start_connect(address) {
         Ok(line) => line,
         Err(error) => return Ok(Err(error)),
     };
@@ -83,7 +87,7 @@ fn connect(address: SocketAddr, limit: Option<Duration>, exchange: &Exchange) ->
         if limit.is_some_and(|limit| started.elapsed() >= limit) {
             return Ok(Err(io::Error::new(io::ErrorKind::TimedOut, "nothing answered")));
         }
-        match is_connected(&line, exchange.left(SLICE)) {
+        match wait_connected(&line, exchange.remaining(CANCEL_POLL_INTERVAL)) {
             Ok(true) => return Ok(Ok(Arc::new(line))),
             Ok(false) => {}
             Err(error) => return Ok(Err(error)),
@@ -93,7 +97,7 @@ fn connect(address: SocketAddr, limit: Option<Duration>, exchange: &Exchange) ->
 
 /// Ends a connection whose other side acknowledges nothing any more; by itself TCP tries for a quarter of an hour. Not while
 /// connecting, which has limits of its own.
-fn bound_retransmissions(line: &Line) {
+fn apply_tcp_user_timeout(line: &SharedStream) {
     // A system without it does as it always does.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     let _ = SockRef::from(&***line).set_tcp_user_timeout(Some(MAX_UNACKNOWLEDGED));
@@ -101,19 +105,19 @@ fn bound_retransmissions(line: &Line) {
     let _ = line;
 }
 
-fn begin(address: SocketAddr) -> io::Result<ForkSafeSocket<TcpStream>> {
+fn start_connect(address: SocketAddr) -> io::Result<ForkSafeSocket<TcpStream>> {
     let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
     // On the fork handler's list before it leads anywhere.
     let line = ForkSafeSocket::new(TcpStream::from(socket));
     match SockRef::from(&*line).connect(&address.into()) {
-        Err(error) if !in_progress(&error) => Err(error),
+        Err(error) if !is_connect_in_progress(&error) => Err(error),
         _ => Ok(line),
     }
 }
 
-fn in_progress(error: &io::Error) -> bool {
+fn is_connect_in_progress(error: &io::Error) -> bool {
     #[cfg(unix)]
     if error.raw_os_error() == Some(libc::EINPROGRESS) {
         return true;
@@ -121,7 +125,7 @@ fn in_progress(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
-fn is_connected(line: &ForkSafeSocket<TcpStream>, limit: Duration) -> io::Result<bool> {
+fn wait_connected(line: &ForkSafeSocket<TcpStream>, limit: Duration) -> io::Result<bool> {
     if !sys::wait_writable(&**line, limit)? {
         return Ok(false);
     }
@@ -133,37 +137,37 @@ fn is_connected(line: &ForkSafeSocket<TcpStream>, limit: Duration) -> io::Result
 
 /// A line to read from and write to: within the bounds of the exchange of this thread, whose end comes out of the
 /// `io::Error` as it was.
-pub(super) struct Waiting(pub(super) Line);
+pub(super) struct TimedStream(pub(super) SharedStream);
 
-impl Waiting {
+impl TimedStream {
     /// Whether the other side has said nothing since and this process may speak. Of a connection at rest both bytes that
     /// nobody asked for and an end are reasons to let it go.
-    pub(super) fn is_quiet(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         self.0.is_current_process()
             && matches!(self.0.peek(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Tries `work` until it does not have to wait any more; `wait` is how to wait.
-    fn patiently(
+    fn poll_until_ready(
         &self,
         work: impl FnMut(&TcpStream) -> io::Result<usize>,
         wait: impl Fn(&TcpStream, Duration) -> io::Result<bool>,
     ) -> io::Result<usize> {
-        let exchange = Exchange::current()?;
-        let outcome = attempt(&self.0, &exchange, work, wait).map_err(|error| carried(error).into_io())?;
-        outcome.inspect_err(|_| exchange.truncated.set(true))
+        let exchange = RequestContext::current()?;
+        let outcome = poll_io(&self.0, &exchange, work, wait).map_err(|error| wrap_error(error).into_io())?;
+        outcome.inspect_err(|_| exchange.unclean_close.set(true))
     }
 }
 
-impl Read for Waiting {
+impl Read for TimedStream {
     fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
-        self.patiently(|mut stream| stream.read(space), sys::wait_readable)
+        self.poll_until_ready(|mut stream| stream.read(space), sys::wait_readable)
     }
 }
 
-impl Write for Waiting {
+impl Write for TimedStream {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.patiently(|mut stream| stream.write(text), sys::wait_writable)
+        self.poll_until_ready(|mut stream| stream.write(text), sys::wait_writable)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -172,9 +176,9 @@ impl Write for Waiting {
 }
 
 /// As [`Waiting::patiently`]; the outer error ends the call, the inner one is the line's.
-pub(super) fn attempt(
-    line: &Line,
-    exchange: &Exchange,
+pub(super) fn poll_io(
+    line: &SharedStream,
+    exchange: &RequestContext,
     mut work: impl FnMut(&TcpStream) -> io::Result<usize>,
     wait: impl Fn(&TcpStream, Duration) -> io::Result<bool>,
 ) -> Result<io::Result<usize>> {
@@ -182,7 +186,9 @@ pub(super) fn attempt(
         exchange.check()?;
         match work(line) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if let Err(error) = exchange.blocked_on(line, || wait(line, exchange.left(LONG)))? {
+                if let Err(error) =
+                    exchange.with_cancel_hook(line, || wait(line, exchange.remaining(MAX_POLL)))?
+                {
                     return Ok(Err(error));
                 }
             }

@@ -8,58 +8,58 @@ use std::time::{Duration, Instant};
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use super::{Answer, Failure, Method, Network, Request, Reuse};
+use super::{ConnectionReuse, HttpClient, HttpMethod, Request, RequestError, Response};
 use crate::base::call::CallContext;
 use crate::base::clock::SystemClock;
 use crate::base::log::{Log, LogLevel, LogSink};
 use crate::base::url::EndpointUrl;
 use crate::key::KeyRing;
-use crate::net::http::dns::Lookups;
-use crate::net::tls::Trust;
+use crate::net::http::dns::DnsResolver;
+use crate::net::tls::TransportConfig;
 
 /// What a server does with a request.
-pub(super) enum Reply {
+pub(super) enum ServerReply {
     /// Sends this and keeps the connection.
-    Keep(Vec<u8>),
+    KeepAlive(Vec<u8>),
     /// Sends this and closes it.
     Close(Vec<u8>),
     /// Says nothing until the client goes away.
-    Silence,
+    NoResponse,
     /// Sends this, one byte at a time, with a pause behind each.
     Drip(Vec<u8>),
     /// Sends the first, and then the second again and again.
     Endless(Vec<u8>, Vec<u8>),
 }
 
-pub(super) struct Server {
+pub(super) struct TestServer {
     pub(super) port: u16,
-    accepted: Arc<AtomicUsize>,
+    accepted_connections: Arc<AtomicUsize>,
     requests: Arc<Mutex<Vec<String>>>,
-    records: Arc<AtomicUsize>,
+    app_data_records: Arc<AtomicUsize>,
 }
 
-trait Stream: Read + Write {}
-impl<T: Read + Write> Stream for T {}
+trait ReadWrite: Read + Write {}
+impl<T: Read + Write> ReadWrite for T {}
 
-impl Server {
+impl TestServer {
     /// Answers by `reply`, which sees the number of the request (from 0) and its text.
-    pub(super) fn plain(reply: impl Fn(usize, &str) -> Reply + Send + Sync + 'static) -> Self {
+    pub(super) fn start_plain(reply: impl Fn(usize, &str) -> ServerReply + Send + Sync + 'static) -> Self {
         Self::start(None, reply)
     }
 
     pub(super) fn start(
         tls: Option<Arc<ServerConfig>>,
-        reply: impl Fn(usize, &str) -> Reply + Send + Sync + 'static,
+        reply: impl Fn(usize, &str) -> ServerReply + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Self {
             port: listener.local_addr().unwrap().port(),
-            accepted: Arc::default(),
+            accepted_connections: Arc::default(),
             requests: Arc::default(),
-            records: Arc::default(),
+            app_data_records: Arc::default(),
         };
-        let (accepted, requests) = (Arc::clone(&server.accepted), Arc::clone(&server.requests));
-        let records = Arc::clone(&server.records);
+        let (accepted, requests) = (Arc::clone(&server.accepted_connections), Arc::clone(&server.requests));
+        let records = Arc::clone(&server.app_data_records);
         let reply = Arc::new(reply);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -69,11 +69,15 @@ impl Server {
                 std::thread::spawn(move || {
                     stream.set_nodelay(true).unwrap();
                     match tls {
-                        None => converse(stream, &requests, &*reply),
+                        None => serve_connection(stream, &requests, &*reply),
                         Some(config) => {
                             let conn = ServerConnection::new(config).unwrap();
-                            let stream = Tapped { stream, records, seen: Vec::new() };
-                            converse(StreamOwned::new(conn, stream), &requests, &*reply);
+                            let stream = RecordCountingStream {
+                                stream,
+                                app_data_records: records,
+                                partial_record: Vec::new(),
+                            };
+                            serve_connection(StreamOwned::new(conn, stream), &requests, &*reply);
                         }
                     }
                 });
@@ -82,13 +86,13 @@ impl Server {
         server
     }
 
-    pub(super) fn accepted(&self) -> usize {
-        self.accepted.load(Ordering::SeqCst)
+    pub(super) fn accepted_connections(&self) -> usize {
+        self.accepted_connections.load(Ordering::SeqCst)
     }
 
     /// How many records of application data have come in.
-    pub(super) fn records(&self) -> usize {
-        self.records.load(Ordering::SeqCst)
+    pub(super) fn app_data_records(&self) -> usize {
+        self.app_data_records.load(Ordering::SeqCst)
     }
 
     pub(super) fn requests(&self) -> Vec<String> {
@@ -96,40 +100,40 @@ impl Server {
     }
 
     pub(super) fn url(&self) -> EndpointUrl {
-        self.url_of("http://127.0.0.1", "/token")
+        self.url_with_base("http://127.0.0.1", "/token")
     }
 
-    pub(super) fn url_of(&self, base: &str, path: &str) -> EndpointUrl {
+    pub(super) fn url_with_base(&self, base: &str, path: &str) -> EndpointUrl {
         EndpointUrl::parse(&format!("{base}:{}{path}", self.port)).unwrap()
     }
 }
 
 /// A socket that counts what comes in, by the kind of record.
-struct Tapped {
+struct RecordCountingStream {
     stream: TcpStream,
-    records: Arc<AtomicUsize>,
+    app_data_records: Arc<AtomicUsize>,
     /// The record that has begun.
-    seen: Vec<u8>,
+    partial_record: Vec<u8>,
 }
 
-impl Read for Tapped {
+impl Read for RecordCountingStream {
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
         let come = self.stream.read(into)?;
         for byte in &into[..come] {
-            self.seen.push(*byte);
-            if let [kind, _, _, high, low, content @ ..] = self.seen.as_slice()
+            self.partial_record.push(*byte);
+            if let [kind, _, _, high, low, content @ ..] = self.partial_record.as_slice()
                 && content.len() == usize::from(*high) * 256 + usize::from(*low)
             {
                 // RFC 8446 section 5.1
-                self.records.fetch_add(usize::from(*kind == 23), Ordering::SeqCst);
-                self.seen.clear();
+                self.app_data_records.fetch_add(usize::from(*kind == 23), Ordering::SeqCst);
+                self.partial_record.clear();
             }
         }
         Ok(come)
     }
 }
 
-impl Write for Tapped {
+impl Write for RecordCountingStream {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.stream.write(bytes)
     }
@@ -139,10 +143,10 @@ impl Write for Tapped {
     }
 }
 
-fn converse(
-    mut stream: impl Stream,
+fn serve_connection(
+    mut stream: impl ReadWrite,
     requests: &Mutex<Vec<String>>,
-    reply: &(impl Fn(usize, &str) -> Reply + ?Sized),
+    reply: &(impl Fn(usize, &str) -> ServerReply + ?Sized),
 ) {
     while let Some(text) = read_request(&mut stream) {
         let number = {
@@ -151,20 +155,20 @@ fn converse(
             seen.len().saturating_sub(1)
         };
         match reply(number, &text) {
-            Reply::Keep(bytes) => {
+            ServerReply::KeepAlive(bytes) => {
                 if stream.write_all(&bytes).and_then(|()| stream.flush()).is_err() {
                     return;
                 }
             }
-            Reply::Close(bytes) => {
+            ServerReply::Close(bytes) => {
                 let _ = stream.write_all(&bytes).and_then(|()| stream.flush());
                 return;
             }
-            Reply::Silence => {
+            ServerReply::NoResponse => {
                 let _ = stream.read(&mut [0]);
                 return;
             }
-            Reply::Endless(head, piece) => {
+            ServerReply::Endless(head, piece) => {
                 let many = piece.repeat(1000);
                 let mut sent = stream.write_all(&head);
                 while sent.is_ok() {
@@ -172,7 +176,7 @@ fn converse(
                 }
                 return;
             }
-            Reply::Drip(bytes) => {
+            ServerReply::Drip(bytes) => {
                 for byte in bytes {
                     if stream.write_all(&[byte]).and_then(|()| stream.flush()).is_err() {
                         return;
@@ -204,7 +208,7 @@ fn read_request(stream: &mut impl Read) -> Option<String> {
 }
 
 /// A whole answer with a length.
-pub(super) fn ok(body: &str) -> Vec<u8> {
+pub(super) fn ok_response(body: &str) -> Vec<u8> {
     format!(
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
@@ -213,33 +217,37 @@ pub(super) fn ok(body: &str) -> Vec<u8> {
 }
 
 /// A POST without much in it.
-pub(super) fn post(url: &EndpointUrl) -> Request<'_> {
+pub(super) fn post_request(url: &EndpointUrl) -> Request<'_> {
     Request {
-        method: Method::Post,
+        method: HttpMethod::Post,
         url,
         query: None,
         headers: Vec::new(),
         body: Some("grant_type=x".into()),
-        reuse: Reuse::Yes,
+        reuse: ConnectionReuse::Allow,
     }
 }
 
-pub(super) fn send(network: &Network, url: &EndpointUrl, call: &CallContext) -> Result<Answer, Failure> {
-    network.send(&post(url), &Trust::default(), call)
+pub(super) fn send_post(
+    network: &HttpClient,
+    url: &EndpointUrl,
+    call: &CallContext,
+) -> Result<Response, RequestError> {
+    network.send(&post_request(url), &TransportConfig::default(), call)
 }
 
 /// A call of so many milliseconds.
-pub(super) fn within(millis: u64) -> CallContext {
+pub(super) fn call_with_timeout_ms(millis: u64) -> CallContext {
     CallContext::with_timeout(Duration::from_millis(millis), "LoginTimeout")
 }
 
 /// A call that is long enough for anything that ends by itself.
-pub(super) fn patient() -> CallContext {
+pub(super) fn call_with_long_timeout() -> CallContext {
     CallContext::with_timeout(Duration::from_secs(30), "LoginTimeout")
 }
 
 /// Runs `work`, which must end within `limit` milliseconds and the slack that the house allows itself.
-pub(super) fn in_time<T>(limit: u64, work: impl FnOnce() -> T) -> T {
+pub(super) fn assert_completes_within<T>(limit: u64, work: impl FnOnce() -> T) -> T {
     let started = Instant::now();
     let result = work();
     let took = started.elapsed();
@@ -248,28 +256,28 @@ pub(super) fn in_time<T>(limit: u64, work: impl FnOnce() -> T) -> T {
 }
 
 /// A network without connections.
-pub(super) fn network() -> Network {
-    Network::new(ring(), Arc::new(SystemClock), Arc::default())
+pub(super) fn new_client() -> HttpClient {
+    HttpClient::new(new_key_cache(), Arc::new(SystemClock), Arc::default())
 }
 
-pub(super) fn ring() -> Arc<KeyRing> {
+pub(super) fn new_key_cache() -> Arc<KeyRing> {
     Arc::new(KeyRing::new([7; 32]))
 }
 
 /// A network that asks `ask` for its names.
-pub(super) fn asking(
+pub(super) fn client_with_resolver(
     ask: impl Fn(&str) -> std::io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
-) -> Network {
-    Network { lookups: Lookups::new(Arc::new(move |host: &str, _| ask(host))), ..network() }
+) -> HttpClient {
+    HttpClient { dns_resolver: DnsResolver::new(Arc::new(move |host: &str, _| ask(host))), ..new_client() }
 }
 
 /// A listener whose queue is full: connects to it are never answered.
-pub(super) struct Deaf {
+pub(super) struct UnresponsiveListener {
     listener: socket2::Socket,
-    _waiting: Vec<socket2::Socket>,
+    _pending: Vec<socket2::Socket>,
 }
 
-impl Deaf {
+impl UnresponsiveListener {
     pub(super) fn new() -> Self {
         let new = || socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         let listener = new();
@@ -285,7 +293,7 @@ impl Deaf {
                 socket
             })
             .collect();
-        Self { listener, _waiting: waiting }
+        Self { listener, _pending: waiting }
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -305,21 +313,21 @@ pub(super) fn unused_port() -> u16 {
 
 /// Collects what the caller's log hears, and tells who waits for a line.
 #[derive(Default)]
-pub(super) struct Heard(pub(super) Mutex<Vec<String>>, Mutex<Option<std::sync::mpsc::Sender<()>>>);
+pub(super) struct LogRecorder(pub(super) Mutex<Vec<String>>, Mutex<Option<std::sync::mpsc::Sender<()>>>);
 
-impl Heard {
+impl LogRecorder {
     pub(super) fn attach(self: &Arc<Self>, call: &mut CallContext) {
         call.log = Log::new(Arc::clone(self) as Arc<dyn LogSink>, LogLevel::Trace);
     }
 
-    pub(super) fn bell(&self) -> std::sync::mpsc::Receiver<()> {
+    pub(super) fn subscribe(&self) -> std::sync::mpsc::Receiver<()> {
         let (ring, bell) = std::sync::mpsc::channel();
         *self.1.lock().unwrap() = Some(ring);
         bell
     }
 }
 
-impl LogSink for Heard {
+impl LogSink for LogRecorder {
     fn log(&self, _: LogLevel, message: &str) {
         self.0.lock().unwrap().push(message.to_owned());
         if let Some(ring) = &*self.1.lock().unwrap() {
@@ -329,16 +337,16 @@ impl LogSink for Heard {
 }
 
 /// Sends on a thread of its own, cancels once `begun` is heard, and gives back what became of it, in time.
-pub(super) fn cancelled_when(
+pub(super) fn cancel_after(
     begun: &std::sync::mpsc::Receiver<()>,
-    network: &Network,
+    network: &HttpClient,
     url: &EndpointUrl,
     call: &CallContext,
-) -> Failure {
+) -> RequestError {
     std::thread::scope(|scope| {
-        let sender = scope.spawn(|| send(network, url, call));
+        let sender = scope.spawn(|| send_post(network, url, call));
         begun.recv_timeout(Duration::from_secs(20)).unwrap();
         call.cancel.cancel();
-        in_time(0, || sender.join().unwrap()).unwrap_err()
+        assert_completes_within(0, || sender.join().unwrap()).unwrap_err()
     })
 }

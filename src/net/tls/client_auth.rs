@@ -12,7 +12,7 @@ use crate::base::error::{Error, Result, Status};
 use crate::key::{self, KeyRing, KeySource};
 
 /// What a key can sign in TLS, by the algorithm of the JWS that is the same signature; the better ones first.
-const SCHEMES: [(SignatureScheme, Algorithm); 9] = [
+const SIGNATURE_SCHEMES: [(SignatureScheme, Algorithm); 9] = [
     (SignatureScheme::ED25519, Algorithm::EdDSA),
     (SignatureScheme::ECDSA_NISTP256_SHA256, Algorithm::ES256),
     (SignatureScheme::ECDSA_NISTP384_SHA384, Algorithm::ES384),
@@ -25,16 +25,19 @@ const SCHEMES: [(SignatureScheme, Algorithm); 9] = [
 ];
 
 /// The certificate that servers are shown, opened through `keys`.
-pub(super) fn certificate(source: &KeySource, keys: &KeyRing) -> Result<Arc<dyn ResolvesClientCert>> {
+pub(super) fn build_client_cert_resolver(
+    source: &KeySource,
+    keys: &KeyRing,
+) -> Result<Arc<dyn ResolvesClientCert>> {
     let key = keys.key(source)?;
     let chain = key.certificates().to_vec();
     if chain.is_empty() {
-        return Err(without_certificate(source));
+        return Err(missing_certificate_error(source));
     }
-    Ok(Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, Arc::new(ClientKey(key))))))
+    Ok(Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, Arc::new(ClientAuthKey(key))))))
 }
 
-fn without_certificate(source: &KeySource) -> Error {
+fn missing_certificate_error(source: &KeySource) -> Error {
     let text = format!(
         "{} holds no certificate of its key, and a server asks for one; put the certificate beside the key",
         source.named()
@@ -42,14 +45,15 @@ fn without_certificate(source: &KeySource) -> Error {
     Error::new(Status::KeyUnsuitable, "tls", text).with_option("KeyStore")
 }
 
-struct ClientKey(Arc<key::SigningKey>);
+struct ClientAuthKey(Arc<key::SigningKey>);
 
-impl SigningKey for ClientKey {
+impl SigningKey for ClientAuthKey {
     fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
         let fits = |algorithm: Algorithm| self.0.algorithm(Some(algorithm)).is_ok();
-        let (scheme, algorithm) =
-            SCHEMES.into_iter().find(|(scheme, algorithm)| offered.contains(scheme) && fits(*algorithm))?;
-        Some(Box::new(ClientSigner { key: Arc::clone(&self.0), scheme, algorithm }))
+        let (scheme, algorithm) = SIGNATURE_SCHEMES
+            .into_iter()
+            .find(|(scheme, algorithm)| offered.contains(scheme) && fits(*algorithm))?;
+        Some(Box::new(ClientAuthSigner { key: Arc::clone(&self.0), scheme, algorithm }))
     }
 
     fn algorithm(&self) -> SignatureAlgorithm {
@@ -61,18 +65,18 @@ impl SigningKey for ClientKey {
     }
 }
 
-struct ClientSigner {
+struct ClientAuthSigner {
     key: Arc<key::SigningKey>,
     scheme: SignatureScheme,
     algorithm: Algorithm,
 }
 
-impl Signer for ClientSigner {
+impl Signer for ClientAuthSigner {
     fn sign(&self, message: &[u8]) -> std::result::Result<Vec<u8>, rustls::Error> {
         let signature = self.key.sign(self.algorithm, message);
         let signature = signature.map_err(|error| rustls::Error::Other(OtherError(Arc::new(error))))?;
         Ok(match self.algorithm {
-            Algorithm::ES256 | Algorithm::ES384 => asn1(&signature),
+            Algorithm::ES256 | Algorithm::ES384 => encode_ecdsa_signature_der(&signature),
             _ => signature,
         })
     }
@@ -84,33 +88,33 @@ impl Signer for ClientSigner {
 
 /// The two numbers of an ECDSA signature, which JWS writes one after the other, as TLS wants them (RFC 3279 section
 /// 2.2.3).
-fn asn1(signature: &[u8]) -> Vec<u8> {
+fn encode_ecdsa_signature_der(signature: &[u8]) -> Vec<u8> {
     let (r, s) = signature.split_at(signature.len() / 2);
-    element(0x30, &[integer(r), integer(s)].concat())
+    encode_der_element(0x30, &[encode_der_integer(r), encode_der_integer(s)].concat())
 }
 
-fn integer(number: &[u8]) -> Vec<u8> {
+fn encode_der_integer(number: &[u8]) -> Vec<u8> {
     let mut digits: Vec<u8> = number.iter().copied().skip_while(|byte| *byte == 0).collect();
     if digits.first().is_none_or(|first| *first >= 0x80) {
         digits.insert(0, 0);
     }
-    element(0x02, &digits)
+    encode_der_element(0x02, &digits)
 }
 
 /// Both curves stay below 256 bytes.
-fn element(tag: u8, content: &[u8]) -> Vec<u8> {
+fn encode_der_element(tag: u8, content: &[u8]) -> Vec<u8> {
     let length = u8::try_from(content.len()).unwrap_or(u8::MAX);
     let long = (length >= 0x80).then_some(0x81);
     [tag].into_iter().chain(long).chain([length]).chain(content.iter().copied()).collect()
 }
 
-impl fmt::Debug for ClientKey {
+impl fmt::Debug for ClientAuthKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl fmt::Debug for ClientSigner {
+impl fmt::Debug for ClientAuthSigner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ClientSigner({:?})", self.scheme)
     }
@@ -121,13 +125,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_numbers_of_a_signature_are_written_in_der() {
+    fn ecdsa_signature_is_der_encoded() {
         let mut raw = [0; 64];
         raw[31] = 0x7f;
         raw[63] = 0x80;
-        assert_eq!(asn1(&raw), [0x30, 7, 2, 1, 0x7f, 2, 2, 0, 0x80]);
-        assert_eq!(asn1(&[0; 64]), [0x30, 6, 2, 1, 0, 2, 1, 0]);
-        let long = asn1(&[0xff; 132]);
+        assert_eq!(encode_ecdsa_signature_der(&raw), [0x30, 7, 2, 1, 0x7f, 2, 2, 0, 0x80]);
+        assert_eq!(encode_ecdsa_signature_der(&[0; 64]), [0x30, 6, 2, 1, 0, 2, 1, 0]);
+        let long = encode_ecdsa_signature_der(&[0xff; 132]);
         assert_eq!(long[..4], [0x30, 0x81, 138, 2]);
         assert_eq!(long.len(), 141);
     }

@@ -22,154 +22,161 @@ use rustls::{
     AlertDescription, CertificateError, ClientConfig, OtherError, SupportedProtocolVersion, version,
 };
 
-use self::verifier::{AnyCertificate, OtherName};
+use self::verifier::{AcceptAnyServerCert, ServerNameOverride};
 use crate::base::error::{Error, Result, Status};
 use crate::base::file::ConfiguredPath;
 use crate::base::secret::Secret;
 use crate::key::{KeyRing, KeySource};
 use crate::net::proxy::ProxyConfig;
-use crate::net::tls::trust_store::{read_store, store_error, unreadable};
+use crate::net::tls::trust_store::{read_trust_store, trust_store_error, trust_store_read_error};
 
 pub use crate::base::file::FileVersion;
 
 /// How a server is reached, how it is to prove who it is, and how we do. Connections are shared only between equal ones.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Trust {
+pub struct TransportConfig {
     /// TrustStore: a file of CA certificates instead of the operating system's.
-    pub store: Option<ConfiguredPath>,
+    pub trust_store: Option<ConfiguredPath>,
     /// TrustStorePassword.
-    pub store_password: Option<Secret>,
+    pub trust_store_password: Option<Secret>,
     /// Whether the certificate and its name are checked at all.
-    pub validate: bool,
+    pub validate_certificate: bool,
     /// HostNameInCertificate: whose the certificate must be, if not the URL's host's.
-    pub name: Option<ServerName<'static>>,
+    pub host_name_in_certificate: Option<ServerName<'static>>,
     /// CryptoProtocolVersion.
-    pub versions: Versions,
+    pub tls_versions: TlsVersions,
     /// KeyStore: the client's own certificate.
-    pub client: Option<KeySource>,
+    pub client_key_source: Option<KeySource>,
     /// The proxy on the way.
-    pub route: ProxyConfig,
+    pub proxy: ProxyConfig,
 }
 
-impl Default for Trust {
+impl Default for TransportConfig {
     fn default() -> Self {
         Self {
-            store: None,
-            store_password: None,
-            validate: true,
-            name: None,
-            versions: Versions::default(),
-            client: None,
-            route: ProxyConfig::default(),
+            trust_store: None,
+            trust_store_password: None,
+            validate_certificate: true,
+            host_name_in_certificate: None,
+            tls_versions: TlsVersions::default(),
+            client_key_source: None,
+            proxy: ProxyConfig::default(),
         }
     }
 }
 
 /// The versions of TLS that are offered; at least one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub enum Versions {
+pub enum TlsVersions {
     /// 1.3, and 1.2 for servers that have no better.
     #[default]
-    Both,
+    Tls12And13,
     /// 1.2 alone.
     Tls12,
     /// 1.3 alone.
     Tls13,
 }
 
-impl Versions {
-    fn offered(self) -> Vec<&'static SupportedProtocolVersion> {
+impl TlsVersions {
+    fn protocol_versions(self) -> Vec<&'static SupportedProtocolVersion> {
         match self {
-            Self::Both => vec![&version::TLS13, &version::TLS12],
+            Self::Tls12And13 => vec![&version::TLS13, &version::TLS12],
             Self::Tls12 => vec![&version::TLS12],
             Self::Tls13 => vec![&version::TLS13],
         }
     }
 
-    fn shown(self) -> &'static str {
+    fn describe(self) -> &'static str {
         match self {
-            Self::Both => "TLS 1.2 and 1.3 are",
+            Self::Tls12And13 => "TLS 1.2 and 1.3 are",
             Self::Tls12 => "by CryptoProtocolVersion only TLS 1.2 is",
             Self::Tls13 => "by CryptoProtocolVersion only TLS 1.3 is",
         }
     }
 }
 
-impl Trust {
+impl TransportConfig {
     /// The stamps of TrustStore and KeyStore now, as far as there are any.
-    pub fn stamps(&self) -> Result<Vec<FileVersion>> {
+    pub fn file_versions(&self) -> Result<Vec<FileVersion>> {
         let store = self
-            .wanted_store()
-            .map(|store| FileVersion::read(store).map_err(|fault| unreadable(store, &fault)));
-        let keys = self.client.iter().flat_map(KeySource::files);
-        store.into_iter().chain(keys.map(key_stamp)).collect()
+            .effective_trust_store()
+            .map(|store| FileVersion::read(store).map_err(|fault| trust_store_read_error(store, &fault)));
+        let keys = self.client_key_source.iter().flat_map(KeySource::files);
+        store.into_iter().chain(keys.map(key_store_version)).collect()
     }
 
     /// What of this is in force: a store that nothing is checked with is none.
     #[must_use]
-    pub fn in_force(&self) -> Cow<'_, Self> {
-        if self.validate {
+    pub fn effective(&self) -> Cow<'_, Self> {
+        if self.validate_certificate {
             return Cow::Borrowed(self);
         }
-        Cow::Owned(Self { store: None, store_password: None, name: None, ..self.clone() })
+        Cow::Owned(Self {
+            trust_store: None,
+            trust_store_password: None,
+            host_name_in_certificate: None,
+            ..self.clone()
+        })
     }
 
     /// What is to be said at `now`, in seconds since 1970, of the client's certificate, opened through `keys`.
     ///
     /// # Errors
     /// Those of opening KeyStore.
-    pub fn warnings(&self, keys: &KeyRing, now: i64) -> Result<Vec<Error>> {
-        let Some(source) = &self.client else { return Ok(Vec::new()) };
+    pub fn client_certificate_warnings(&self, keys: &KeyRing, now: i64) -> Result<Vec<Error>> {
+        let Some(source) = &self.client_key_source else { return Ok(Vec::new()) };
         Ok(keys.key(source)?.warnings(now))
     }
 
     /// The configuration for a handshake. Reads the trusted certificates and, through `keys`, the client's, so it is
     /// worth keeping.
-    pub fn config(&self, keys: &KeyRing) -> Result<Arc<ClientConfig>> {
-        let provider = provider::provider();
+    pub fn build_client_config(&self, keys: &KeyRing) -> Result<Arc<ClientConfig>> {
+        let provider = provider::fork_safe_provider();
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(&self.versions.offered())
-            .map_err(|error| unusable(&error))?;
+            .with_protocol_versions(&self.tls_versions.protocol_versions())
+            .map_err(|error| config_error(&error))?;
         // "dangerous" is rustls's word for any verifier that is handed in.
-        let builder = builder.dangerous().with_custom_certificate_verifier(self.verifier(provider)?);
-        let config = match &self.client {
-            Some(source) => builder.with_client_cert_resolver(client_auth::certificate(source, keys)?),
+        let builder = builder.dangerous().with_custom_certificate_verifier(self.build_verifier(provider)?);
+        let config = match &self.client_key_source {
+            Some(source) => {
+                builder.with_client_cert_resolver(client_auth::build_client_cert_resolver(source, keys)?)
+            }
             None => builder.with_no_client_auth(),
         };
         Ok(Arc::new(config))
     }
 
-    fn verifier(&self, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>> {
-        if !self.validate {
-            return Ok(Arc::new(AnyCertificate(provider)));
+    fn build_verifier(&self, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>> {
+        if !self.validate_certificate {
+            return Ok(Arc::new(AcceptAnyServerCert(provider)));
         }
-        let inner: Arc<dyn ServerCertVerifier> = match &self.store {
+        let inner: Arc<dyn ServerCertVerifier> = match &self.trust_store {
             Some(store) => {
-                let roots = Arc::new(read_store(store, self.store_password.as_ref())?);
+                let roots = Arc::new(read_trust_store(store, self.trust_store_password.as_ref())?);
                 WebPkiServerVerifier::builder_with_provider(roots, provider)
                     .build()
-                    .map_err(|error| store_error(store, &format!("cannot be used: {error}")))?
+                    .map_err(|error| trust_store_error(store, &format!("cannot be used: {error}")))?
             }
-            None if trust_store::needs_fixed_roots() => {
-                let roots = Arc::new(trust_store::read_fixed_roots()?);
+            None if trust_store::needs_system_ca_files() => {
+                let roots = Arc::new(trust_store::read_system_ca_files()?);
                 let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
                 verifier
-                    .map_err(|error| unusable(&rustls::Error::General(error.to_string())))
+                    .map_err(|error| config_error(&rustls::Error::General(error.to_string())))
                     .map(|inner| inner as _)?
             }
-            None => {
-                Arc::new(rustls_platform_verifier::Verifier::new(provider).map_err(|error| unusable(&error))?)
-            }
+            None => Arc::new(
+                rustls_platform_verifier::Verifier::new(provider).map_err(|error| config_error(&error))?,
+            ),
         };
-        Ok(match &self.name {
-            Some(name) => Arc::new(OtherName { inner, name: name.clone() }),
+        Ok(match &self.host_name_in_certificate {
+            Some(name) => Arc::new(ServerNameOverride { inner, expected_name: name.clone() }),
             None => inner,
         })
     }
 
     /// What went wrong between `host` and us, and what to do about it.
     #[must_use]
-    pub fn explain(&self, error: &rustls::Error, host: &str) -> Error {
+    pub fn tls_error(&self, error: &rustls::Error, host: &str) -> Error {
         // What kept the key of the client's certificate from signing says it best itself.
         if let rustls::Error::Other(OtherError(other)) = error
             && let Some(ours) = other.downcast_ref::<Error>()
@@ -177,21 +184,21 @@ impl Trust {
             return ours.clone();
         }
         let text = match error {
-            rustls::Error::InvalidCertificate(wrong) => self.certificate(wrong, host),
+            rustls::Error::InvalidCertificate(wrong) => self.certificate_error_text(wrong, host),
             rustls::Error::InvalidMessage(_) => format!(
                 "{host} does not speak TLS on this port: {error}; check the port, or whether a proxy stands between"
             ),
             rustls::Error::PeerIncompatible(_) => format!(
                 "{host} and this library have no TLS version or cipher in common ({} offered): {error}",
-                self.versions.shown()
+                self.tls_versions.describe()
             ),
             rustls::Error::AlertReceived(AlertDescription::ProtocolVersion) => format!(
                 "{host} refused the TLS connection: it speaks no version that is offered ({} offered); see \
                  CryptoProtocolVersion",
-                self.versions.shown()
+                self.tls_versions.describe()
             ),
             rustls::Error::AlertReceived(alert) => {
-                format!("{host} refused the TLS connection: alert {alert:?}{}", self.about_client(*alert))
+                format!("{host} refused the TLS connection: alert {alert:?}{}", self.client_auth_hint(*alert))
             }
             _ => format!("the TLS connection to {host} failed: {error}"),
         };
@@ -199,7 +206,7 @@ impl Trust {
     }
 
     /// What an alert may have to do with the client's certificate.
-    fn about_client(&self, alert: AlertDescription) -> String {
+    fn client_auth_hint(&self, alert: AlertDescription) -> String {
         use AlertDescription as Alert;
         let certificate = matches!(
             alert,
@@ -213,7 +220,7 @@ impl Trust {
                 | Alert::UnknownCA
                 | Alert::AccessDenied
         );
-        match self.client.iter().flat_map(KeySource::files).next() {
+        match self.client_key_source.iter().flat_map(KeySource::files).next() {
             _ if !certificate => String::new(),
             Some(store) => format!("; it may not accept the client certificate of KeyStore {store}"),
             None if alert == Alert::CertificateRequired => {
@@ -223,9 +230,9 @@ impl Trust {
         }
     }
 
-    fn certificate(&self, wrong: &CertificateError, host: &str) -> String {
+    fn certificate_error_text(&self, wrong: &CertificateError, host: &str) -> String {
         use CertificateError as Wrong;
-        let named = self.name.as_ref().map(|name| {
+        let named = self.host_name_in_certificate.as_ref().map(|name| {
             let name = name.to_str();
             format!("{name} (HostNameInCertificate)")
         });
@@ -234,18 +241,18 @@ impl Trust {
             Wrong::UnknownIssuer => format!(
                 "the certificate of {host} comes from an issuer that {} does not hold; add the issuer's CA \
                  certificate there{}",
-                self.source(),
-                if self.store.is_none() { ", or name a file with it in TrustStore" } else { "" }
+                self.describe_trust_store(),
+                if self.trust_store.is_none() { ", or name a file with it in TrustStore" } else { "" }
             ),
             Wrong::BadSignature => format!(
                 "the certificate of {host} was not signed by the issuer of the same name in {}; that CA may have been \
                  renewed: add its new certificate there",
-                self.source()
+                self.describe_trust_store()
             ),
             Wrong::ExpiredContext { not_after, .. } => format!(
                 "the certificate of {host} expired on {}; the server needs a new one, unless this machine's clock \
                  is wrong",
-                date(not_after.as_secs())
+                format_utc(not_after.as_secs())
             ),
             Wrong::Expired => format!(
                 "the certificate of {host} has expired; the server needs a new one, unless this machine's clock is \
@@ -253,7 +260,7 @@ impl Trust {
             ),
             Wrong::NotValidYetContext { not_before, .. } => format!(
                 "the certificate of {host} is not valid before {}; check this machine's clock",
-                date(not_before.as_secs())
+                format_utc(not_before.as_secs())
             ),
             Wrong::NotValidYet => {
                 format!("the certificate of {host} is not valid yet; check this machine's clock")
@@ -261,7 +268,7 @@ impl Trust {
             Wrong::NotValidForNameContext { presented, .. } => format!(
                 "the certificate of the server is not for {wanted}: {}; use the name that the certificate is for, or \
                  check where {host} leads",
-                names(presented)
+                describe_presented_names(presented)
             ),
             Wrong::NotValidForName => format!("the certificate of the server is not for {wanted}"),
             Wrong::Revoked => format!("the certificate of {host} was revoked"),
@@ -269,30 +276,33 @@ impl Trust {
                 "the certificate of {host} is that of a CA (self-signed, perhaps), not of a server; give the server \
                  one of its own, signed by that CA"
             ),
-            _ => format!("the certificate of {host} was not accepted by {}: {wrong}", self.source()),
+            _ => format!(
+                "the certificate of {host} was not accepted by {}: {wrong}",
+                self.describe_trust_store()
+            ),
         }
     }
 
-    fn source(&self) -> String {
-        match &self.store {
+    fn describe_trust_store(&self) -> String {
+        match &self.trust_store {
             Some(store) => format!("TrustStore {store}"),
             None => "the operating system's store".to_owned(),
         }
     }
 
-    fn wanted_store(&self) -> Option<&ConfiguredPath> {
-        self.store.as_ref().filter(|_| self.validate)
+    fn effective_trust_store(&self) -> Option<&ConfiguredPath> {
+        self.trust_store.as_ref().filter(|_| self.validate_certificate)
     }
 }
 
-fn key_stamp(file: &ConfiguredPath) -> Result<FileVersion> {
+fn key_store_version(file: &ConfiguredPath) -> Result<FileVersion> {
     FileVersion::read(file).map_err(|fault| {
         let text = format!("KeyStore {file} {fault}");
         Error::new(fault.status_or(Status::KeyStore), "tls", text).with_option("KeyStore")
     })
 }
 
-fn names(presented: &[String]) -> String {
+fn describe_presented_names(presented: &[String]) -> String {
     if presented.is_empty() {
         return "it names no host at all".to_owned();
     }
@@ -312,7 +322,7 @@ fn names(presented: &[String]) -> String {
     text
 }
 
-fn unusable(error: &rustls::Error) -> Error {
+fn config_error(error: &rustls::Error) -> Error {
     Error::new(
         Status::Tls,
         "tls",
@@ -322,7 +332,7 @@ fn unusable(error: &rustls::Error) -> Error {
 
 /// `2031-05-09 14:03 UTC`, by the days-to-civil algorithm of Howard Hinnant.
 #[allow(clippy::arithmetic_side_effects)] // all below 2^40 after the limit in the first line
-fn date(unix_seconds: u64) -> String {
+fn format_utc(unix_seconds: u64) -> String {
     let seconds = unix_seconds.min(253_402_300_799); // the end of the year 9999
     let (days, minutes) = (seconds / 86_400 + 719_468, seconds % 86_400 / 60);
     let (era, day_of_era) = (days / 146_097, days % 146_097);
@@ -340,10 +350,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_are_those_of_the_calendar() {
-        assert_eq!(date(0), "1970-01-01 00:00 UTC");
-        assert_eq!(date(951_827_696), "2000-02-29 12:34 UTC");
-        assert_eq!(date(1_735_689_599), "2024-12-31 23:59 UTC");
-        assert_eq!(date(u64::MAX), "9999-12-31 23:59 UTC");
+    fn format_utc_follows_gregorian_calendar() {
+        assert_eq!(format_utc(0), "1970-01-01 00:00 UTC");
+        assert_eq!(format_utc(951_827_696), "2000-02-29 12:34 UTC");
+        assert_eq!(format_utc(1_735_689_599), "2024-12-31 23:59 UTC");
+        assert_eq!(format_utc(u64::MAX), "9999-12-31 23:59 UTC");
     }
 }

@@ -12,22 +12,22 @@ use rustls::{Error, NamedGroup, ProtocolVersion};
 use crate::sys::{self, with_forks_blocked};
 
 /// The provider of all connections.
-pub(super) fn provider() -> Arc<CryptoProvider> {
+pub(super) fn fork_safe_provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceBox<Arc<CryptoProvider>> = OnceBox::new();
     let make = || {
         let provider = aws_lc_rs::default_provider();
         // Once in a process: rustls wants them for ever.
-        let gated = |group| &*Box::leak(Box::new(GatedGroup(group))) as &'static dyn SupportedKxGroup;
+        let gated = |group| &*Box::leak(Box::new(ForkSafeKxGroup(group))) as &'static dyn SupportedKxGroup;
         let kx_groups = provider.kx_groups.iter().map(|group| gated(*group)).collect();
-        Box::new(Arc::new(CryptoProvider { secure_random: &GatedRandom, kx_groups, ..provider }))
+        Box::new(Arc::new(CryptoProvider { secure_random: &ForkSafeRandom, kx_groups, ..provider }))
     };
     Arc::clone(PROVIDER.get_or_init(make))
 }
 
 #[derive(Debug)]
-struct GatedRandom;
+struct ForkSafeRandom;
 
-impl SecureRandom for GatedRandom {
+impl SecureRandom for ForkSafeRandom {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), GetRandomFailed> {
         sys::fill_random(bytes).map_err(|_| GetRandomFailed)
     }
@@ -35,9 +35,9 @@ impl SecureRandom for GatedRandom {
 
 /// A group whose ephemeral keys are made behind the gate.
 #[derive(Debug)]
-struct GatedGroup(&'static dyn SupportedKxGroup);
+struct ForkSafeKxGroup(&'static dyn SupportedKxGroup);
 
-impl SupportedKxGroup for GatedGroup {
+impl SupportedKxGroup for ForkSafeKxGroup {
     fn start(&self) -> Result<Box<dyn ActiveKeyExchange>, Error> {
         with_forks_blocked(|| self.0.start())
     }

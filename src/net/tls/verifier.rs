@@ -9,9 +9,9 @@ use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
 /// Takes any certificate; the server must still hold its key.
 #[derive(Debug)]
-pub(super) struct AnyCertificate(pub(super) Arc<CryptoProvider>);
+pub(super) struct AcceptAnyServerCert(pub(super) Arc<CryptoProvider>);
 
-impl ServerCertVerifier for AnyCertificate {
+impl ServerCertVerifier for AcceptAnyServerCert {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,
@@ -49,12 +49,12 @@ impl ServerCertVerifier for AnyCertificate {
 /// Asks `inner` for a certificate of another name than the one that was dialled: HostNameInCertificate. The server is still
 /// told the dialled one (SNI), by which it chooses its certificate.
 #[derive(Debug)]
-pub(super) struct OtherName {
+pub(super) struct ServerNameOverride {
     pub(super) inner: Arc<dyn ServerCertVerifier>,
-    pub(super) name: ServerName<'static>,
+    pub(super) expected_name: ServerName<'static>,
 }
 
-impl ServerCertVerifier for OtherName {
+impl ServerCertVerifier for ServerNameOverride {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -63,7 +63,7 @@ impl ServerCertVerifier for OtherName {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.inner.verify_server_cert(certificate, intermediates, &self.name, ocsp, now)
+        self.inner.verify_server_cert(certificate, intermediates, &self.expected_name, ocsp, now)
     }
 
     fn verify_tls12_signature(

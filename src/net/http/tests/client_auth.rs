@@ -12,20 +12,20 @@ use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 use crate::base::file::ConfiguredPath;
 use crate::key::{KeyOrigin, KeySource, Purpose};
 use crate::net::http::testing::*;
-use crate::net::http::tests::tls::{Authority, plainly, reply};
+use crate::net::http::tests::tls::{TestCa, reply_ok, unchanged_params};
 use crate::net::http::*;
-use crate::net::tls::Versions;
+use crate::net::tls::TlsVersions;
 
 /// A server of `authority` that speaks these versions, and wants to see a client's certificate of the same one.
-fn server(authority: &Authority, versions: &[&'static SupportedProtocolVersion]) -> Server {
+fn start_mtls_server(authority: &TestCa, versions: &[&'static SupportedProtocolVersion]) -> TestServer {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let ca = std::fs::read(authority.path()).unwrap();
+    let ca = std::fs::read(authority.certificate_path()).unwrap();
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&ca).map(|found| found.unwrap()));
     let verifier =
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().unwrap();
     let key = KeyPair::generate().unwrap();
-    let certificate = authority.signed("localhost", &key);
+    let certificate = authority.issue_certificate("localhost", &key);
     let config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)
         .unwrap()
@@ -35,11 +35,11 @@ fn server(authority: &Authority, versions: &[&'static SupportedProtocolVersion])
             PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
         )
         .unwrap();
-    Server::start(Some(Arc::new(config)), reply)
+    TestServer::start(Some(Arc::new(config)), reply_ok)
 }
 
-fn store(authority: &Authority, name: &str, content: &str) -> KeySource {
-    let path = authority.path().with_file_name(name);
+fn write_key_store(authority: &TestCa, name: &str, content: &str) -> KeySource {
+    let path = authority.certificate_path().with_file_name(name);
     std::fs::write(&path, content).unwrap();
     KeySource {
         purpose: Purpose::ClientCertificate,
@@ -53,156 +53,194 @@ fn store(authority: &Authority, name: &str, content: &str) -> KeySource {
     }
 }
 
-fn key_of(kind: &'static rcgen::SignatureAlgorithm) -> KeyPair {
+fn generate_key(kind: &'static rcgen::SignatureAlgorithm) -> KeyPair {
     KeyPair::generate_for(kind).unwrap()
 }
 
-fn client(authority: &Authority, name: &str, key: &KeyPair) -> KeySource {
-    let certificate = authority.signed("client", key);
-    store(authority, name, &format!("{}{}", key.serialize_pem(), certificate.pem()))
+fn client_certificate_store(authority: &TestCa, name: &str, key: &KeyPair) -> KeySource {
+    let certificate = authority.issue_certificate("client", key);
+    write_key_store(authority, name, &format!("{}{}", key.serialize_pem(), certificate.pem()))
 }
 
-fn https(server: &Server) -> EndpointUrl {
-    server.url_of("https://localhost", "/token")
+fn https_url(server: &TestServer) -> EndpointUrl {
+    server.url_with_base("https://localhost", "/token")
 }
 
 #[test]
-fn a_key_of_each_kind_is_believed_in_each_version_of_tls() {
-    let authority = Authority::new();
+fn client_auth_supports_key_types_and_versions() {
+    let authority = TestCa::new();
     for (number, kind) in [&PKCS_RSA_SHA256, &PKCS_ECDSA_P256_SHA256, &PKCS_ECDSA_P384_SHA384, &PKCS_ED25519]
         .into_iter()
         .enumerate()
     {
-        let source = client(&authority, &format!("{number}.pem"), &key_of(kind));
+        let source = client_certificate_store(&authority, &format!("{number}.pem"), &generate_key(kind));
         for version in [&version::TLS12, &version::TLS13] {
-            let server = server(&authority, &[version]);
-            let trust = Trust { client: Some(source.clone()), ..authority.trust() };
-            let answer = network().send(&post(&https(&server)), &trust, &patient());
+            let server = start_mtls_server(&authority, &[version]);
+            let trust =
+                TransportConfig { client_key_source: Some(source.clone()), ..authority.transport_config() };
+            let answer =
+                new_client().send(&post_request(&https_url(&server)), &trust, &call_with_long_timeout());
             assert_eq!(answer.unwrap_or_else(|why| panic!("{kind:?} {version:?} {why:?}")).status, 200);
         }
     }
 }
 
 #[test]
-fn a_server_that_misses_a_certificate_or_knows_nobody_like_that_says_so() {
-    let authority = Authority::new();
-    let server = server(&authority, &[&version::TLS13]);
-    let refusal = |trust: &Trust| {
-        let failure = network().send(&post(&https(&server)), trust, &patient()).unwrap_err();
+fn missing_or_untrusted_client_certificate_is_reported() {
+    let authority = TestCa::new();
+    let server = start_mtls_server(&authority, &[&version::TLS13]);
+    let refusal = |trust: &TransportConfig| {
+        let failure = new_client()
+            .send(&post_request(&https_url(&server)), trust, &call_with_long_timeout())
+            .unwrap_err();
         assert_eq!(failure.error.status(), Status::Tls, "{}", failure.error);
         failure.error
     };
-    let error = refusal(&authority.trust());
+    let error = refusal(&authority.transport_config());
     assert!(error.message().contains("demands a client certificate: set KeyStore"), "{error}");
-    let other = Authority::named("another");
-    let stranger = client(&other, "stranger.pem", &key_of(&PKCS_ED25519));
+    let other = TestCa::with_name("another");
+    let stranger = client_certificate_store(&other, "stranger.pem", &generate_key(&PKCS_ED25519));
     let path = stranger.files().next().unwrap().as_configured().to_owned();
-    let error = refusal(&Trust { client: Some(stranger), ..authority.trust() });
+    let error =
+        refusal(&TransportConfig { client_key_source: Some(stranger), ..authority.transport_config() });
     assert!(error.message().contains(&format!("the client certificate of KeyStore {path}")), "{error}");
     assert!(server.requests().is_empty());
 }
 
 #[test]
-fn a_key_store_that_does_not_do_is_found_before_anybody_is_called() {
-    let authority = Authority::new();
-    let server = server(&authority, &[&version::TLS13]);
+fn unusable_key_store_fails_before_connecting() {
+    let authority = TestCa::new();
+    let server = start_mtls_server(&authority, &[&version::TLS13]);
     let fault = |source: KeySource| {
-        let trust = Trust { client: Some(source), ..authority.trust() };
-        network().send(&post(&https(&server)), &trust, &patient()).unwrap_err().error
+        let trust = TransportConfig { client_key_source: Some(source), ..authority.transport_config() };
+        new_client()
+            .send(&post_request(&https_url(&server)), &trust, &call_with_long_timeout())
+            .unwrap_err()
+            .error
     };
-    let bare = fault(store(&authority, "bare.pem", &key_of(&PKCS_ED25519).serialize_pem()));
+    let bare = fault(write_key_store(&authority, "bare.pem", &generate_key(&PKCS_ED25519).serialize_pem()));
     assert_eq!((bare.status(), bare.option()), (Status::KeyUnsuitable, Some("KeyStore")));
     assert!(bare.message().contains("bare.pem holds no certificate of its key"), "{bare}");
-    let empty = fault(store(&authority, "empty.pem", ""));
+    let empty = fault(write_key_store(&authority, "empty.pem", ""));
     assert_eq!((empty.status(), empty.option()), (Status::KeyStore, Some("KeyStore")));
-    let mut missing = store(&authority, "x", "");
+    let mut missing = write_key_store(&authority, "x", "");
     missing.origin = KeyOrigin::Store(ConfiguredPath::new("/nowhere/client.p12".to_owned()));
     let missing = fault(missing);
     assert!(missing.message().contains("KeyStore /nowhere/client.p12 cannot be read"), "{missing}");
-    assert_eq!(server.accepted(), 0);
+    assert_eq!(server.accepted_connections(), 0);
 }
 
 #[test]
-fn connections_are_shared_only_where_the_client_is_the_same_and_a_changed_store_is_another() {
-    let authority = Authority::new();
-    let server = server(&authority, &[&version::TLS13]);
-    let (network, url) = (network(), https(&server));
-    let one = client(&authority, "one.pem", &key_of(&PKCS_ED25519));
-    let two = client(&authority, "two.pem", &key_of(&PKCS_ED25519));
+fn connection_reuse_requires_same_client_certificate() {
+    let authority = TestCa::new();
+    let server = start_mtls_server(&authority, &[&version::TLS13]);
+    let (network, url) = (new_client(), https_url(&server));
+    let one = client_certificate_store(&authority, "one.pem", &generate_key(&PKCS_ED25519));
+    let two = client_certificate_store(&authority, "two.pem", &generate_key(&PKCS_ED25519));
     let kept = |client: &KeySource| {
-        let trust = Trust { client: Some(client.clone()), ..authority.trust() };
-        network.send(&post(&url), &trust, &patient()).unwrap().kept
+        let trust =
+            TransportConfig { client_key_source: Some(client.clone()), ..authority.transport_config() };
+        network.send(&post_request(&url), &trust, &call_with_long_timeout()).unwrap().reused
     };
     assert_eq!(
         [kept(&one), kept(&one), kept(&two), kept(&two), kept(&one)],
         [false, true, false, true, true]
     );
-    client(&authority, "one.pem", &key_of(&PKCS_ECDSA_P256_SHA256));
+    client_certificate_store(&authority, "one.pem", &generate_key(&PKCS_ECDSA_P256_SHA256));
     assert!(!kept(&one), "the store was exchanged");
 }
 
 #[test]
-fn each_difference_in_trust_makes_a_connection_of_its_own_and_equal_trust_shares_one() {
-    let authority = Authority::new();
-    let server = authority.server("localhost", plainly, reply);
-    let (network, url) = (network(), https(&server));
-    let copy = authority.path().with_file_name("copy.pem");
-    std::fs::copy(authority.path(), &copy).unwrap();
+fn connection_reuse_requires_equal_transport_config() {
+    let authority = TestCa::new();
+    let server = authority.start_server("localhost", unchanged_params, reply_ok);
+    let (network, url) = (new_client(), https_url(&server));
+    let copy = authority.certificate_path().with_file_name("copy.pem");
+    std::fs::copy(authority.certificate_path(), &copy).unwrap();
     let store = Some(ConfiguredPath::new(copy.to_str().unwrap().to_owned()));
-    let source = client(&authority, "c.pem", &key_of(&PKCS_ED25519));
+    let source = client_certificate_store(&authority, "c.pem", &generate_key(&PKCS_ED25519));
     let with_password = KeySource { key_password: Some("p".into()), ..source.clone() };
-    let usual = || authority.trust();
+    let usual = || authority.transport_config();
     let all = [
         usual(),
-        Trust { store, ..usual() },
-        Trust { store_password: Some("p".into()), ..usual() },
-        Trust { validate: false, ..usual() },
-        Trust { versions: Versions::Tls12, ..usual() },
-        Trust { versions: Versions::Tls13, ..usual() },
-        Trust { name: Some(ServerName::try_from("localhost").unwrap()), ..usual() },
-        Trust { client: Some(source), ..usual() },
-        Trust { client: Some(with_password), ..usual() },
+        TransportConfig { trust_store: store, ..usual() },
+        TransportConfig { trust_store_password: Some("p".into()), ..usual() },
+        TransportConfig { validate_certificate: false, ..usual() },
+        TransportConfig { tls_versions: TlsVersions::Tls12, ..usual() },
+        TransportConfig { tls_versions: TlsVersions::Tls13, ..usual() },
+        TransportConfig {
+            host_name_in_certificate: Some(ServerName::try_from("localhost").unwrap()),
+            ..usual()
+        },
+        TransportConfig { client_key_source: Some(source), ..usual() },
+        TransportConfig { client_key_source: Some(with_password), ..usual() },
     ];
     for round in 0..3 {
         for (number, trust) in all.iter().enumerate() {
-            let kept = network.send(&post(&url), trust, &patient()).unwrap().kept;
+            let kept = network.send(&post_request(&url), trust, &call_with_long_timeout()).unwrap().reused;
             assert_eq!(kept, round > 0, "{number}");
         }
-        assert_eq!(server.accepted(), all.len());
+        assert_eq!(server.accepted_connections(), all.len());
     }
 }
 
 #[test]
-fn only_the_versions_that_are_named_are_offered() {
-    let authority = Authority::new();
-    let source = client(&authority, "c.pem", &key_of(&PKCS_ED25519));
+fn only_configured_tls_versions_are_offered() {
+    let authority = TestCa::new();
+    let source = client_certificate_store(&authority, "c.pem", &generate_key(&PKCS_ED25519));
     for (speaks, offered, words) in [
-        (&version::TLS12, Versions::Tls13, "only TLS 1.3 is offered"),
-        (&version::TLS13, Versions::Tls12, "only TLS 1.2 is offered"),
+        (&version::TLS12, TlsVersions::Tls13, "only TLS 1.3 is offered"),
+        (&version::TLS13, TlsVersions::Tls12, "only TLS 1.2 is offered"),
     ] {
-        let server = server(&authority, &[speaks]);
-        let trust = |versions| Trust { versions, client: Some(source.clone()), ..authority.trust() };
-        let failure = network().send(&post(&https(&server)), &trust(offered), &patient()).unwrap_err();
+        let server = start_mtls_server(&authority, &[speaks]);
+        let trust = |versions| TransportConfig {
+            tls_versions: versions,
+            client_key_source: Some(source.clone()),
+            ..authority.transport_config()
+        };
+        let failure = new_client()
+            .send(&post_request(&https_url(&server)), &trust(offered), &call_with_long_timeout())
+            .unwrap_err();
         assert_eq!(failure.error.status(), Status::Tls);
         assert!(failure.error.message().contains(words), "{}", failure.error);
-        assert!(network().send(&post(&https(&server)), &trust(Versions::Both), &patient()).is_ok());
+        assert!(
+            new_client()
+                .send(
+                    &post_request(&https_url(&server)),
+                    &trust(TlsVersions::Tls12And13),
+                    &call_with_long_timeout()
+                )
+                .is_ok()
+        );
     }
 }
 
 #[test]
-fn the_certificate_may_be_for_a_name_that_an_option_gives_and_then_for_no_other() {
-    let authority = Authority::new();
-    let named =
-        |name: &'static str| Trust { name: Some(ServerName::try_from(name).unwrap()), ..authority.trust() };
-    let server = authority.server("inner.example", plainly, reply);
-    let url = https(&server);
-    assert_eq!(network().send(&post(&url), &named("inner.example"), &patient()).unwrap().status, 200);
-    let error = network().send(&post(&url), &named("other.example"), &patient()).unwrap_err().error;
+fn host_name_in_certificate_overrides_url_host() {
+    let authority = TestCa::new();
+    let named = |name: &'static str| TransportConfig {
+        host_name_in_certificate: Some(ServerName::try_from(name).unwrap()),
+        ..authority.transport_config()
+    };
+    let server = authority.start_server("inner.example", unchanged_params, reply_ok);
+    let url = https_url(&server);
+    assert_eq!(
+        new_client()
+            .send(&post_request(&url), &named("inner.example"), &call_with_long_timeout())
+            .unwrap()
+            .status,
+        200
+    );
+    let error = new_client()
+        .send(&post_request(&url), &named("other.example"), &call_with_long_timeout())
+        .unwrap_err()
+        .error;
     assert_eq!(error.status(), Status::Tls);
     let words = "not for other.example (HostNameInCertificate): it is for inner.example";
     assert!(error.message().contains(words), "{error}");
     // The name is asked for besides the issuer, not instead of it.
-    let other = Authority::named("another");
-    let stranger = Trust { store: other.trust().store, ..named("inner.example") };
-    assert!(network().send(&post(&url), &stranger, &patient()).is_err());
+    let other = TestCa::with_name("another");
+    let stranger =
+        TransportConfig { trust_store: other.transport_config().trust_store, ..named("inner.example") };
+    assert!(new_client().send(&post_request(&url), &stranger, &call_with_long_timeout()).is_err());
 }

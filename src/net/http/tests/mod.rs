@@ -12,22 +12,22 @@ use std::sync::{Arc, Mutex};
 
 use super::testing::*;
 use super::*;
-use crate::net::http::tests::tls::{plainly, reply};
+use crate::net::http::tests::tls::{reply_ok, unchanged_params};
 
-fn failure(reply: impl Fn(usize, &str) -> Reply + Send + Sync + 'static) -> Error {
-    let server = Server::plain(reply);
-    send(&network(), &server.url(), &patient()).unwrap_err().error
+fn response_error(reply: impl Fn(usize, &str) -> ServerReply + Send + Sync + 'static) -> Error {
+    let server = TestServer::start_plain(reply);
+    send_post(&new_client(), &server.url(), &call_with_long_timeout()).unwrap_err().error
 }
 
-fn answer(bytes: &'static str) -> Result<Answer> {
-    let server = Server::plain(move |_, _| Reply::Close(bytes.into()));
-    Ok(send(&network(), &server.url(), &patient())?)
+fn fetch_response(bytes: &'static str) -> Result<Response> {
+    let server = TestServer::start_plain(move |_, _| ServerReply::Close(bytes.into()));
+    Ok(send_post(&new_client(), &server.url(), &call_with_long_timeout())?)
 }
 
 #[test]
-fn a_post_carries_its_form_and_our_headers_and_asks_for_no_compression() {
-    let server = Server::plain(|_, _| Reply::Keep(ok("{}")));
-    let answer = send(&network(), &server.url(), &patient()).unwrap();
+fn post_sends_form_and_default_headers() {
+    let server = TestServer::start_plain(|_, _| ServerReply::KeepAlive(ok_response("{}")));
+    let answer = send_post(&new_client(), &server.url(), &call_with_long_timeout()).unwrap();
     assert_eq!((answer.status, answer.body.as_slice()), (200, b"{}".as_slice()));
     assert_eq!(answer.content_type.as_deref(), Some("application/json"));
     let request = server.requests().remove(0);
@@ -49,17 +49,18 @@ fn a_post_carries_its_form_and_our_headers_and_asks_for_no_compression() {
 }
 
 #[test]
-fn a_get_appends_its_query_to_the_urls_own() {
-    let server = Server::plain(|_, _| Reply::Keep(ok("{}")));
-    let network = network();
+fn get_appends_query_to_url_query() {
+    let server = TestServer::start_plain(|_, _| ServerReply::KeepAlive(ok_response("{}")));
+    let network = new_client();
     for (path, wanted) in [
         ("/t", "GET /t?assertion=a.b HTTP/1.1"),
         ("/t?", "GET /t?assertion=a.b HTTP/1.1"),
         ("/t?tenant=a", "GET /t?tenant=a&assertion=a.b HTTP/1.1"),
     ] {
-        let url = server.url_of("http://127.0.0.1", path);
-        let request = Request { method: Method::Get, query: Some("assertion=a.b".into()), ..post(&url) };
-        network.send(&request, &Trust::default(), &patient()).unwrap();
+        let url = server.url_with_base("http://127.0.0.1", path);
+        let request =
+            Request { method: HttpMethod::Get, query: Some("assertion=a.b".into()), ..post_request(&url) };
+        network.send(&request, &TransportConfig::default(), &call_with_long_timeout()).unwrap();
         let sent = server.requests().pop().unwrap();
         assert_eq!(sent.lines().next(), Some(wanted));
         assert!(!sent.contains("grant_type"), "a GET has no body: {sent}");
@@ -67,39 +68,48 @@ fn a_get_appends_its_query_to_the_urls_own() {
 }
 
 #[test]
-fn a_query_of_60_kib_is_sent_whole() {
-    let server = Server::plain(|_, _| Reply::Keep(ok("{}")));
+fn query_of_60_kib_is_sent() {
+    let server = TestServer::start_plain(|_, _| ServerReply::KeepAlive(ok_response("{}")));
     let url = server.url();
     let long = "a".repeat(60 << 10);
-    let request = Request { method: Method::Get, query: Some(Secret::new(long.clone())), ..post(&url) };
-    network().send(&request, &Trust::default(), &patient()).unwrap();
+    let request =
+        Request { method: HttpMethod::Get, query: Some(Secret::new(long.clone())), ..post_request(&url) };
+    new_client().send(&request, &TransportConfig::default(), &call_with_long_timeout()).unwrap();
     assert!(server.requests().remove(0).contains(&long));
 }
 
 #[test]
-fn a_header_of_the_callers_replaces_ours_and_cannot_break_the_framing() {
-    let server = Server::plain(|_, _| Reply::Keep(ok("{}")));
+fn custom_header_overrides_default_but_not_framing() {
+    let server = TestServer::start_plain(|_, _| ServerReply::KeepAlive(ok_response("{}")));
     let url = server.url();
-    let with =
-        |name: &str, value: &str| Request { headers: vec![(name.to_owned(), value.into())], ..post(&url) };
-    let network = network();
-    network.send(&with("aCCEPT", "text/plain"), &Trust::default(), &patient()).unwrap();
+    let with = |name: &str, value: &str| Request {
+        headers: vec![(name.to_owned(), value.into())],
+        ..post_request(&url)
+    };
+    let network = new_client();
+    network
+        .send(&with("aCCEPT", "text/plain"), &TransportConfig::default(), &call_with_long_timeout())
+        .unwrap();
     let sent = server.requests().remove(0).to_ascii_lowercase();
     assert!(sent.contains("accept: text/plain\r\n"), "{sent}");
     assert!(!sent.contains("accept: application/json"), "{sent}");
     for (name, value) in [("Content-Length", "3"), ("X", "a\r\nY: b"), ("a b", "c")] {
-        let failure = network.send(&with(name, value), &Trust::default(), &patient()).unwrap_err();
+        let failure = network
+            .send(&with(name, value), &TransportConfig::default(), &call_with_long_timeout())
+            .unwrap_err();
         assert_eq!(failure.error.status(), Status::InvalidOption);
         assert!(!failure.error.message().contains("Y: b"));
     }
 }
 
 #[test]
-fn a_redirect_comes_back_and_is_not_followed() {
-    let server = Server::plain(|_, _| {
-        Reply::Keep(b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 4\r\n\r\ngone".to_vec())
+fn redirect_is_returned_not_followed() {
+    let server = TestServer::start_plain(|_, _| {
+        ServerReply::KeepAlive(
+            b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 4\r\n\r\ngone".to_vec(),
+        )
     });
-    let answer = send(&network(), &server.url(), &patient()).unwrap();
+    let answer = send_post(&new_client(), &server.url(), &call_with_long_timeout()).unwrap();
     assert_eq!(answer.status, 302);
     assert_eq!(answer.location.as_deref(), Some("/elsewhere"));
     assert_eq!(answer.body.as_slice(), b"gone");
@@ -107,8 +117,8 @@ fn a_redirect_comes_back_and_is_not_followed() {
 }
 
 #[test]
-fn an_error_status_is_an_answer_with_its_headers_and_body() {
-    let answer = answer(
+fn error_status_keeps_headers_and_body() {
+    let answer = fetch_response(
         "HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nDate: Tue, 01 Apr 2025 00:00:00 GMT\r\nContent-Length: 2\r\n\r\nno",
     )
     .unwrap();
@@ -118,44 +128,45 @@ fn an_error_status_is_an_answer_with_its_headers_and_body() {
 }
 
 #[test]
-fn a_chunked_body_is_put_together() {
-    let answer =
-        answer("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")
-            .unwrap();
+fn chunked_body_is_reassembled() {
+    let answer = fetch_response(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+    )
+    .unwrap();
     assert_eq!(answer.body.as_slice(), b"abcde");
 }
 
 #[test]
-fn a_long_body_comes_whole_whether_its_length_is_said_or_not() {
+fn long_body_is_read_without_content_length() {
     let body: String = (0..10_000).map(|number| format!("{number:05}")).collect();
     let chunks: String = [&body[..20_000], &body[20_000..]]
         .iter()
         .map(|chunk| format!("{:x}\r\n{chunk}\r\n", chunk.len()))
         .collect();
     let unsaid = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n");
-    for whole in [ok(&body), unsaid.into_bytes()] {
-        let server = Server::plain(move |_, _| Reply::Keep(whole.clone()));
-        let answer = send(&network(), &server.url(), &patient()).unwrap();
+    for whole in [ok_response(&body), unsaid.into_bytes()] {
+        let server = TestServer::start_plain(move |_, _| ServerReply::KeepAlive(whole.clone()));
+        let answer = send_post(&new_client(), &server.url(), &call_with_long_timeout()).unwrap();
         assert!(answer.body.as_slice() == body.as_bytes(), "{} bytes came", answer.body.len());
     }
 }
 
 #[test]
-fn a_body_of_more_than_a_mebibyte_is_refused() {
-    let error = failure(|_, _| Reply::Close(ok(&"x".repeat(2 << 20))));
+fn body_over_1_mib_is_rejected() {
+    let error = response_error(|_, _| ServerReply::Close(ok_response(&"x".repeat(2 << 20))));
     assert_eq!(error.status(), Status::BadResponse);
     assert!(error.message().contains("127.0.0.1 is longer than 1 MiB"), "{error}");
 }
 
 #[test]
-fn a_body_of_a_mebibyte_is_taken() {
-    let server = Server::plain(|_, _| Reply::Keep(ok(&"x".repeat(1 << 20))));
-    let answer = send(&network(), &server.url(), &patient()).unwrap();
+fn body_of_1_mib_is_accepted() {
+    let server = TestServer::start_plain(|_, _| ServerReply::KeepAlive(ok_response(&"x".repeat(1 << 20))));
+    let answer = send_post(&new_client(), &server.url(), &call_with_long_timeout()).unwrap();
     assert_eq!(answer.body.len(), 1 << 20);
 }
 
 #[test]
-fn an_answer_that_ends_too_early_says_after_how_much() {
+fn truncated_response_reports_received_bytes() {
     for (bytes, wanted) in [
         ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabcd", "cut off after 4 bytes of its body"),
         (
@@ -164,21 +175,21 @@ fn an_answer_that_ends_too_early_says_after_how_much() {
         ),
         ("HTTP/1.1 200 OK\r\nConte", "cut off after 22 bytes, within its headers"),
     ] {
-        let error = answer(bytes).unwrap_err();
+        let error = fetch_response(bytes).unwrap_err();
         assert_eq!(error.status(), Status::BadResponse, "{error}");
         assert!(error.message().contains(wanted), "{error}");
     }
 }
 
 #[test]
-fn what_is_not_http_is_a_bad_response_and_is_not_repeated() {
+fn invalid_http_is_bad_response_without_echo() {
     for bytes in [
         "SSH-2.0-canary\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: canary\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\ncanary\r\n",
         "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 6\r\n\r\ncanary",
     ] {
-        let error = answer(bytes).unwrap_err();
+        let error = fetch_response(bytes).unwrap_err();
         assert_eq!(error.status(), Status::BadResponse, "{bytes}: {error}");
         assert!(!error.message().contains("canary"), "{error}");
         assert!(error.message().contains("127.0.0.1"), "{error}");
@@ -186,41 +197,41 @@ fn what_is_not_http_is_a_bad_response_and_is_not_repeated() {
 }
 
 #[test]
-fn too_many_headers_are_a_bad_response() {
-    let error = failure(|_, _| {
+fn oversized_response_headers_are_rejected() {
+    let error = response_error(|_, _| {
         let mut head = b"HTTP/1.1 200 OK\r\nX: ".to_vec();
         head.resize(60 << 10, b'x');
-        Reply::Close(head)
+        ServerReply::Close(head)
     });
     assert_eq!(error.status(), Status::BadResponse);
     assert!(error.message().contains("32 KiB of headers"), "{error}");
 }
 
 #[test]
-fn a_closed_connection_is_the_networks_fault_and_a_new_one_is_not_stale() {
-    let server = Server::plain(|_, _| Reply::Close(Vec::new()));
-    let failure = send(&network(), &server.url(), &patient()).unwrap_err();
+fn closed_new_connection_is_not_stale() {
+    let server = TestServer::start_plain(|_, _| ServerReply::Close(Vec::new()));
+    let failure = send_post(&new_client(), &server.url(), &call_with_long_timeout()).unwrap_err();
     assert_eq!(failure.error.status(), Status::Network);
-    assert!(!failure.stale);
+    assert!(!failure.stale_connection);
 }
 
 #[test]
-fn a_refused_connection_names_host_port_and_the_systems_reason() {
+fn refused_connection_names_host_and_port() {
     let url = EndpointUrl::parse(&format!("http://127.0.0.1:{}/", unused_port())).unwrap();
-    let error = send(&network(), &url, &patient()).unwrap_err().error;
+    let error = send_post(&new_client(), &url, &call_with_long_timeout()).unwrap_err().error;
     assert_eq!(error.status(), Status::Network);
     assert!(error.message().contains(&format!("127.0.0.1:{}", url.port())), "{error}");
     assert!(error.message().contains("refused"), "{error}");
 }
 
 #[test]
-fn the_callers_log_names_the_request_and_what_came_of_it_without_its_query() {
-    let server = Server::plain(|_, _| Reply::Keep(ok("{}")));
-    let (heard, mut call) = (Arc::<Heard>::default(), patient());
+fn log_summarizes_request_without_query() {
+    let server = TestServer::start_plain(|_, _| ServerReply::KeepAlive(ok_response("{}")));
+    let (heard, mut call) = (Arc::<LogRecorder>::default(), call_with_long_timeout());
     heard.attach(&mut call);
-    let url = server.url_of("http://127.0.0.1", "/t?a=canary");
-    let request = Request { method: Method::Get, query: Some("b=canary".into()), ..post(&url) };
-    network().send(&request, &Trust::default(), &call).unwrap();
+    let url = server.url_with_base("http://127.0.0.1", "/t?a=canary");
+    let request = Request { method: HttpMethod::Get, query: Some("b=canary".into()), ..post_request(&url) };
+    new_client().send(&request, &TransportConfig::default(), &call).unwrap();
     let lines = heard.0.lock().unwrap().join("\n");
     assert!(lines.contains(&format!("GET http://127.0.0.1:{}/t: 200, 2 bytes in", server.port)), "{lines}");
     assert!(lines.contains("on a new connection"), "{lines}");
@@ -228,9 +239,9 @@ fn the_callers_log_names_the_request_and_what_came_of_it_without_its_query() {
 }
 
 /// A program that links the rlib may have a logger, and ureq speaks to it.
-struct Everything(Mutex<String>);
+struct GlobalLogCapture(Mutex<String>);
 
-impl ::log::Log for Everything {
+impl ::log::Log for GlobalLogCapture {
     fn enabled(&self, _: &::log::Metadata<'_>) -> bool {
         true
     }
@@ -243,38 +254,39 @@ impl ::log::Log for Everything {
     fn flush(&self) {}
 }
 
-static EVERYTHING: Everything = Everything(Mutex::new(String::new()));
+static GLOBAL_LOG_CAPTURE: GlobalLogCapture = GlobalLogCapture(Mutex::new(String::new()));
 
 #[test]
-fn a_logger_of_the_host_program_hears_no_secret_at_any_level() {
-    ::log::set_logger(&EVERYTHING).unwrap();
+fn global_logger_receives_no_secrets() {
+    ::log::set_logger(&GLOBAL_LOG_CAPTURE).unwrap();
     ::log::set_max_level(::log::LevelFilter::Trace);
     // ureq-proto prints rows of 16 bytes: eight letters in a row would fall into one of two rows.
     let canary = "zqzqzqzq".repeat(4);
-    let reply = ok(&format!("{{\"t\":\"{canary}\"}}"));
-    let server = Server::plain(move |_, _| Reply::Keep(reply.clone()));
-    let url = server.url_of("http://127.0.0.1", &format!("/heard?own={canary}"));
+    let reply = ok_response(&format!("{{\"t\":\"{canary}\"}}"));
+    let server = TestServer::start_plain(move |_, _| ServerReply::KeepAlive(reply.clone()));
+    let url = server.url_with_base("http://127.0.0.1", &format!("/heard?own={canary}"));
     let secret = || Some(Secret::new(format!("b={canary}")));
-    for (method, query) in [(Method::Get, secret()), (Method::Post, None)] {
+    for (method, query) in [(HttpMethod::Get, secret()), (HttpMethod::Post, None)] {
         let request = Request {
             method,
             url: &url,
             query,
             headers: vec![("Authorization".to_owned(), Secret::new(canary.clone()))],
             body: secret(),
-            reuse: Reuse::Yes,
+            reuse: ConnectionReuse::Allow,
         };
-        network().send(&request, &Trust::default(), &patient()).unwrap();
+        new_client().send(&request, &TransportConfig::default(), &call_with_long_timeout()).unwrap();
     }
-    let all = EVERYTHING.0.lock().unwrap();
+    let all = GLOBAL_LOG_CAPTURE.0.lock().unwrap();
     assert!(all.contains("ureq"), "the test hears nothing at all");
     assert!(!all.contains("zqzq"), "{}", all.lines().find(|line| line.contains("zqzq")).unwrap());
 }
 
 #[test]
-fn debug_shows_of_an_answer_neither_its_body_nor_where_it_leads() {
+fn response_debug_hides_body_and_location() {
     let answer =
-        answer("HTTP/1.1 302 Found\r\nLocation: /?code=canary\r\nContent-Length: 6\r\n\r\ncanary").unwrap();
+        fetch_response("HTTP/1.1 302 Found\r\nLocation: /?code=canary\r\nContent-Length: 6\r\n\r\ncanary")
+            .unwrap();
     let shown = format!("{answer:?}");
     assert!(shown.contains("status: 302"), "{shown}");
     assert!(shown.contains("body: 6 bytes"), "{shown}");
@@ -282,35 +294,36 @@ fn debug_shows_of_an_answer_neither_its_body_nor_where_it_leads() {
 }
 
 #[test]
-fn a_request_of_too_many_bytes_is_an_option_to_mend_and_calls_nobody() {
-    let server = Server::plain(|_, _| Reply::Keep(ok("{}")));
+fn oversized_request_fails_before_connecting() {
+    let server = TestServer::start_plain(|_, _| ServerReply::KeepAlive(ok_response("{}")));
     let url = server.url();
     let long = || Secret::new("a".repeat(100 << 10));
-    let query = Request { method: Method::Get, query: Some(long()), ..post(&url) };
-    let header = Request { headers: vec![("X-Token".to_owned(), long())], ..post(&url) };
+    let query = Request { method: HttpMethod::Get, query: Some(long()), ..post_request(&url) };
+    let header = Request { headers: vec![("X-Token".to_owned(), long())], ..post_request(&url) };
     let many = (0..10).map(|i| (format!("X-{i}"), Secret::new("a".repeat(10 << 10)))).collect();
-    let headers = Request { headers: many, ..post(&url) };
+    let headers = Request { headers: many, ..post_request(&url) };
     for request in [query, header, headers] {
-        let failure = network().send(&request, &Trust::default(), &patient()).unwrap_err();
+        let failure =
+            new_client().send(&request, &TransportConfig::default(), &call_with_long_timeout()).unwrap_err();
         assert_eq!(failure.error.status(), Status::InvalidOption, "{}", failure.error);
         assert!(failure.error.message().contains("64 KiB"), "{}", failure.error);
-        assert!(!failure.answered);
+        assert!(!failure.reached_server);
     }
-    assert_eq!(server.accepted(), 0);
+    assert_eq!(server.accepted_connections(), 0);
 }
 
 #[test]
-fn an_answer_of_two_hundred_headers_is_said_to_have_too_many() {
-    let error = failure(|_, _| {
+fn response_with_200_headers_is_rejected() {
+    let error = response_error(|_, _| {
         let fields: String = (0..200).map(|number| format!("X-{number}: a\r\n")).collect();
-        Reply::Close(format!("HTTP/1.1 200 OK\r\n{fields}\r\n").into_bytes())
+        ServerReply::Close(format!("HTTP/1.1 200 OK\r\n{fields}\r\n").into_bytes())
     });
     assert_eq!(error.status(), Status::BadResponse);
     assert!(error.message().contains("127.0.0.1 has more than 128 headers"), "{error}");
 }
 
 #[test]
-fn a_failure_says_whether_the_server_had_seen_the_request() {
+fn reached_server_set_for_unusable_response() {
     let long = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}", 2 << 20, "x".repeat(2 << 20));
     for (bytes, why) in [
         (String::new(), "closed without an answer"),
@@ -319,44 +332,50 @@ fn a_failure_says_whether_the_server_had_seen_the_request() {
         ("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx".to_owned(), "compressed"),
         (long, "longer than 1 MiB"),
     ] {
-        let server = Server::plain(move |_, _| Reply::Close(bytes.clone().into()));
-        let failure = send(&network(), &server.url(), &patient()).unwrap_err();
+        let server = TestServer::start_plain(move |_, _| ServerReply::Close(bytes.clone().into()));
+        let failure = send_post(&new_client(), &server.url(), &call_with_long_timeout()).unwrap_err();
         assert!(failure.error.message().contains(why), "{}", failure.error);
-        assert!(failure.answered, "{}", failure.error);
+        assert!(failure.reached_server, "{}", failure.error);
     }
 }
 
 #[test]
-fn a_server_that_was_not_reached_or_did_not_answer_in_time_has_not_answered() {
+fn reached_server_unset_if_unreachable_or_timeout() {
     let nobody = EndpointUrl::parse(&format!("http://127.0.0.1:{}/", unused_port())).unwrap();
-    assert!(!send(&network(), &nobody, &patient()).unwrap_err().answered);
+    assert!(!send_post(&new_client(), &nobody, &call_with_long_timeout()).unwrap_err().reached_server);
     let unknown = EndpointUrl::parse("https://login.example.com/token").unwrap();
-    assert!(!send(&asking(|_| Ok(Vec::new())), &unknown, &patient()).unwrap_err().answered);
-    for reply in [|| Reply::Silence, || Reply::Drip(ok("{}"))] {
-        let server = Server::plain(move |_, _| reply());
-        let failure = send(&network(), &server.url(), &within(200)).unwrap_err();
+    assert!(
+        !send_post(&client_with_resolver(|_| Ok(Vec::new())), &unknown, &call_with_long_timeout())
+            .unwrap_err()
+            .reached_server
+    );
+    for reply in [|| ServerReply::NoResponse, || ServerReply::Drip(ok_response("{}"))] {
+        let server = TestServer::start_plain(move |_, _| reply());
+        let failure = send_post(&new_client(), &server.url(), &call_with_timeout_ms(200)).unwrap_err();
         assert_eq!(failure.error.status(), Status::Timeout);
-        assert!(!failure.answered);
+        assert!(!failure.reached_server);
     }
 }
 
 #[test]
-fn a_server_that_closes_on_a_request_that_is_still_going_out_has_answered() {
+fn reached_server_set_if_closed_while_sending() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = EndpointUrl::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
     let server = std::thread::spawn(move || drop(listener.accept().unwrap()));
     let body = Some(Secret::new("a".repeat(8 << 20)));
-    let failure = network().send(&Request { body, ..post(&url) }, &Trust::default(), &patient()).unwrap_err();
+    let failure = new_client()
+        .send(&Request { body, ..post_request(&url) }, &TransportConfig::default(), &call_with_long_timeout())
+        .unwrap_err();
     server.join().unwrap();
     assert_eq!(failure.error.status(), Status::Network);
-    assert!(failure.answered, "{}", failure.error);
+    assert!(failure.reached_server, "{}", failure.error);
 }
 
 /// A clock that a test sets.
 #[derive(Default)]
-struct TestClock(AtomicU64);
+struct FakeBootClock(AtomicU64);
 
-impl Clock for TestClock {
+impl Clock for FakeBootClock {
     fn unix_seconds(&self) -> i64 {
         0
     }
@@ -367,80 +386,86 @@ impl Clock for TestClock {
 }
 
 #[test]
-fn idle_connection_is_not_reused_after_a_minute_that_counts_suspended_time() {
+fn idle_timeout_includes_suspended_time() {
     for tls in [false, true] {
-        let clock: Arc<TestClock> = Arc::default();
-        let network = Network { clock: Arc::<TestClock>::clone(&clock), ..network() };
-        let authority = tls::Authority::new();
+        let clock: Arc<FakeBootClock> = Arc::default();
+        let network = HttpClient { clock: Arc::<FakeBootClock>::clone(&clock), ..new_client() };
+        let authority = tls::TestCa::new();
         let (server, base) = match tls {
-            true => (authority.server("localhost", plainly, reply), "https://localhost"),
-            false => (Server::plain(reply), "http://127.0.0.1"),
+            true => (authority.start_server("localhost", unchanged_params, reply_ok), "https://localhost"),
+            false => (TestServer::start_plain(reply_ok), "http://127.0.0.1"),
         };
-        let (url, trust) = (server.url_of(base, "/"), authority.trust());
+        let (url, trust) = (server.url_with_base(base, "/"), authority.transport_config());
         let mut kept = Vec::new();
         for second in [0, 59, 118, 178] {
             clock.0.store(second, Ordering::SeqCst);
-            kept.push(network.send(&post(&url), &trust, &patient()).unwrap().kept);
+            kept.push(network.send(&post_request(&url), &trust, &call_with_long_timeout()).unwrap().reused);
         }
         assert_eq!(kept, [false, true, true, false], "tls: {tls}");
     }
 }
 
 /// What a request comes to on a connection whose other side says nothing any more.
-fn after_silence(reuse: Reuse) -> (Failure, usize) {
-    let server = Server::plain(|number, _| if number == 0 { Reply::Keep(ok("{}")) } else { Reply::Silence });
-    let (network, url) = (network(), server.url_of("http://127.0.0.1", "/"));
-    network.send(&post(&url), &Trust::default(), &patient()).unwrap();
-    let request = Request { reuse, ..post(&url) };
+fn send_on_silent_connection(reuse: ConnectionReuse) -> (RequestError, usize) {
+    let server = TestServer::start_plain(|number, _| {
+        if number == 0 { ServerReply::KeepAlive(ok_response("{}")) } else { ServerReply::NoResponse }
+    });
+    let (network, url) = (new_client(), server.url_with_base("http://127.0.0.1", "/"));
+    network.send(&post_request(&url), &TransportConfig::default(), &call_with_long_timeout()).unwrap();
+    let request = Request { reuse, ..post_request(&url) };
     let call = CallContext::with_timeout(Duration::from_millis(800), "LoginTimeout");
-    let failure = network.send(&request, &Trust::default(), &call).unwrap_err();
-    assert_eq!(failure.stale, call.deadline.remaining() > Some(Duration::ZERO), "half of the call is left");
-    (failure, server.accepted())
+    let failure = network.send(&request, &TransportConfig::default(), &call).unwrap_err();
+    assert_eq!(
+        failure.stale_connection,
+        call.deadline.remaining() > Some(Duration::ZERO),
+        "half of the call is left"
+    );
+    (failure, server.accepted_connections())
 }
 
 #[test]
-fn repeatable_request_gives_up_on_silent_idle_connection() {
-    let (failure, connections) = after_silence(Reuse::Repeatable);
-    assert!(failure.stale && connections == 1);
+fn retryable_request_abandons_silent_idle_connection() {
+    let (failure, connections) = send_on_silent_connection(ConnectionReuse::AllowWithRetry);
+    assert!(failure.stale_connection && connections == 1);
     assert_eq!(failure.error.status(), Status::Network);
 }
 
 #[test]
-fn other_request_waits_on_silent_idle_connection_as_long_as_call_lasts() {
-    let (failure, connections) = after_silence(Reuse::Yes);
-    assert!(!failure.stale && connections == 1);
+fn non_retryable_request_waits_until_deadline() {
+    let (failure, connections) = send_on_silent_connection(ConnectionReuse::Allow);
+    assert!(!failure.stale_connection && connections == 1);
     assert_eq!(failure.error.status(), Status::Timeout);
 }
 
 #[test]
-fn repeatable_request_waits_on_new_connection_as_long_as_call_lasts() {
-    let server = Server::plain(|_, _| Reply::Silence);
-    let url = server.url_of("http://127.0.0.1", "/");
-    let request = Request { reuse: Reuse::Repeatable, ..post(&url) };
+fn new_connection_waits_until_deadline() {
+    let server = TestServer::start_plain(|_, _| ServerReply::NoResponse);
+    let url = server.url_with_base("http://127.0.0.1", "/");
+    let request = Request { reuse: ConnectionReuse::AllowWithRetry, ..post_request(&url) };
     let call = CallContext::with_timeout(Duration::from_millis(200), "LoginTimeout");
-    let failure = network().send(&request, &Trust::default(), &call).unwrap_err();
+    let failure = new_client().send(&request, &TransportConfig::default(), &call).unwrap_err();
     assert_eq!(failure.error.status(), Status::Timeout);
 }
 
 #[test]
-fn request_that_may_not_reuse_connection_gets_new_one_and_drops_idle_ones() {
-    let server = Server::plain(|_, _| Reply::Keep(ok("{}")));
-    let (network, url) = (network(), server.url_of("http://127.0.0.1", "/"));
+fn reuse_never_replaces_idle_connection() {
+    let server = TestServer::start_plain(|_, _| ServerReply::KeepAlive(ok_response("{}")));
+    let (network, url) = (new_client(), server.url_with_base("http://127.0.0.1", "/"));
     let mut connections = Vec::new();
-    for reuse in [Reuse::Yes, Reuse::No, Reuse::Repeatable] {
-        let request = Request { reuse, ..post(&url) };
-        network.send(&request, &Trust::default(), &patient()).unwrap();
-        connections.push(server.accepted());
+    for reuse in [ConnectionReuse::Allow, ConnectionReuse::Never, ConnectionReuse::AllowWithRetry] {
+        let request = Request { reuse, ..post_request(&url) };
+        network.send(&request, &TransportConfig::default(), &call_with_long_timeout()).unwrap();
+        connections.push(server.accepted_connections());
     }
     assert_eq!(connections, [1, 2, 2], "what it opened is kept for others");
 }
 
 #[test]
-fn connections_are_counted() {
-    let server = Server::plain(|_, _| Reply::Keep(ok("{}")));
-    let (network, url) = (network(), server.url_of("http://127.0.0.1", "/"));
+fn opened_and_reused_connections_are_counted() {
+    let server = TestServer::start_plain(|_, _| ServerReply::KeepAlive(ok_response("{}")));
+    let (network, url) = (new_client(), server.url_with_base("http://127.0.0.1", "/"));
     for _ in 0..3 {
-        network.send(&post(&url), &Trust::default(), &patient()).unwrap();
+        network.send(&post_request(&url), &TransportConfig::default(), &call_with_long_timeout()).unwrap();
     }
     let json: serde_json::Value = serde_json::from_str(&network.stats.to_json(&[], &[])).unwrap();
     let count = |name: &str| json[format!("authgrant_connections_{name}_total")].as_u64();
@@ -449,11 +474,11 @@ fn connections_are_counted() {
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[test]
-fn connection_ends_when_nothing_is_acknowledged_for_ten_seconds() {
+fn tcp_user_timeout_is_ten_seconds() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = EndpointUrl::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
-    let exchange = Exchange::new(patient(), &post(&url), None).unwrap();
-    let line = Dialer(Lookups::system()).dial(&exchange).unwrap();
+    let exchange = RequestContext::new(call_with_long_timeout(), &post_request(&url), None).unwrap();
+    let line = TcpConnector(DnsResolver::system()).connect(&exchange).unwrap();
     let timeout = socket2::SockRef::from(&**line).tcp_user_timeout().unwrap();
     assert_eq!(timeout, Some(Duration::from_secs(10)));
 }

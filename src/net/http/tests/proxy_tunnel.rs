@@ -5,26 +5,26 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, mpsc};
 
 use crate::net::http::testing::*;
-use crate::net::http::tests::tls::{Authority, plainly, reply};
+use crate::net::http::tests::tls::{TestCa, reply_ok, unchanged_params};
 use crate::net::http::*;
 use crate::net::proxy::{Proxy, ProxyConfig, ProxyCredentials};
 
 /// Says these, one after what the client has said each time, then leads to the port if there is one.
-struct Fake {
+struct FakeProxy {
     port: u16,
-    heard: Arc<Mutex<Vec<Vec<u8>>>>,
+    received: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
-impl Fake {
+impl FakeProxy {
     fn new(says: Vec<Vec<u8>>, leads_to: Option<u16>) -> Self {
-        Self::telling(says, leads_to, mpsc::channel().0)
+        Self::with_notifier(says, leads_to, mpsc::channel().0)
     }
 
     /// Rings `bell` when the client has said something.
-    fn telling(says: Vec<Vec<u8>>, leads_to: Option<u16>, bell: mpsc::Sender<()>) -> Self {
+    fn with_notifier(says: Vec<Vec<u8>>, leads_to: Option<u16>, bell: mpsc::Sender<()>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let fake = Self { port: listener.local_addr().unwrap().port(), heard: Arc::default() };
-        let heard = Arc::clone(&fake.heard);
+        let fake = Self { port: listener.local_addr().unwrap().port(), received: Arc::default() };
+        let heard = Arc::clone(&fake.received);
         std::thread::spawn(move || {
             for mut client in listener.incoming().flatten() {
                 for answer in &says {
@@ -45,15 +45,15 @@ impl Fake {
         fake
     }
 
-    fn heard(&self, place: usize) -> Vec<u8> {
-        self.heard.lock().unwrap().get(place).cloned().unwrap_or_default()
+    fn received_message(&self, place: usize) -> Vec<u8> {
+        self.received.lock().unwrap().get(place).cloned().unwrap_or_default()
     }
 
-    fn heard_text(&self) -> String {
-        String::from_utf8(self.heard(0)).unwrap()
+    fn first_message_text(&self) -> String {
+        String::from_utf8(self.received_message(0)).unwrap()
     }
 
-    fn route(&self, scheme: &str, user: Option<(&str, &str)>) -> ProxyConfig {
+    fn proxy_config(&self, scheme: &str, user: Option<(&str, &str)>) -> ProxyConfig {
         let address = format!("{scheme}://127.0.0.1:{}", self.port);
         let mut proxy = Proxy::parse(&address, None, "ProxyHost").unwrap();
         proxy.credentials =
@@ -73,109 +73,126 @@ fn relay(one: &TcpStream, other: &TcpStream) {
     }
 }
 
-const OPEN: &str = "HTTP/1.1 200 Connection established\r\nVia: x\r\n\r\n";
-const NOWHERE: &str = "https://nowhere.example/token";
+const CONNECT_OK: &str = "HTTP/1.1 200 Connection established\r\nVia: x\r\n\r\n";
+const UNREACHABLE_URL: &str = "https://nowhere.example/token";
 
-fn url(text: &str) -> EndpointUrl {
+fn parse_url(text: &str) -> EndpointUrl {
     EndpointUrl::parse(text).unwrap()
 }
 
-fn refused(route: ProxyConfig, call: &CallContext) -> Error {
-    let trust = Trust { route, ..Trust::default() };
-    let failure = network().send(&post(&url(NOWHERE)), &trust, call).unwrap_err();
-    assert!(!failure.stale && !failure.answered, "{failure:?}");
+fn send_proxy_error(route: ProxyConfig, call: &CallContext) -> Error {
+    let trust = TransportConfig { proxy: route, ..TransportConfig::default() };
+    let failure = new_client().send(&post_request(&parse_url(UNREACHABLE_URL)), &trust, call).unwrap_err();
+    assert!(!failure.stale_connection && !failure.reached_server, "{failure:?}");
     let text = failure.error.message().to_owned();
     assert!(!text.contains("hunter2") && !text.contains("aHVudGVyMg"), "{text}");
     failure.error
 }
 
 /// The error of an HTTP proxy that says `answer` and hangs up.
-fn answered(answer: &str, user: Option<(&str, &str)>) -> Error {
-    let fake = Fake::new(vec![answer.as_bytes().to_vec()], None);
-    let error = refused(fake.route("http", user), &patient());
+fn http_proxy_error(answer: &str, user: Option<(&str, &str)>) -> Error {
+    let fake = FakeProxy::new(vec![answer.as_bytes().to_vec()], None);
+    let error = send_proxy_error(fake.proxy_config("http", user), &call_with_long_timeout());
     assert_eq!(error.status(), Status::Network, "{error}");
     assert!(error.message().contains(&format!("the proxy 127.0.0.1:{} (ProxyHost) ", fake.port)), "{error}");
     error
 }
 
 #[test]
-fn an_http_proxy_is_asked_for_the_host_and_the_connection_through_it_is_kept() {
-    let authority = Authority::new();
-    let server = authority.server("localhost", plainly, reply);
-    let fake = Fake::new(vec![OPEN.into()], Some(server.port));
-    let trust = Trust { route: fake.route("http", Some(("j", "hunter2"))), ..authority.trust() };
-    let network = network();
-    let sent = url("https://localhost/token");
-    let kept: Vec<_> = (0..2).map(|_| network.send(&post(&sent), &trust, &patient()).unwrap().kept).collect();
+fn connect_tunnel_is_requested_and_reused() {
+    let authority = TestCa::new();
+    let server = authority.start_server("localhost", unchanged_params, reply_ok);
+    let fake = FakeProxy::new(vec![CONNECT_OK.into()], Some(server.port));
+    let trust = TransportConfig {
+        proxy: fake.proxy_config("http", Some(("j", "hunter2"))),
+        ..authority.transport_config()
+    };
+    let network = new_client();
+    let sent = parse_url("https://localhost/token");
+    let kept: Vec<_> = (0..2)
+        .map(|_| network.send(&post_request(&sent), &trust, &call_with_long_timeout()).unwrap().reused)
+        .collect();
     assert_eq!(kept, [false, true]);
-    let said = fake.heard_text();
+    let said = fake.first_message_text();
     assert!(said.starts_with("CONNECT localhost:443 HTTP/1.1\r\nHost: localhost:443\r\n"), "{said}");
     assert!(said.contains("\r\nProxy-Authorization: Basic ajpodW50ZXIy\r\n"), "{said}");
     assert!(!server.requests()[0].to_lowercase().contains("proxy-auth"), "what is for the proxy stays there");
 }
 
 #[test]
-fn connections_are_shared_only_where_the_proxy_is_the_same() {
-    let authority = Authority::new();
-    let server = authority.server("localhost", plainly, reply);
-    let fake = Fake::new(vec![OPEN.into()], Some(server.port));
-    let (network, sent) = (network(), server.url_of("https://localhost", "/token"));
+fn connection_reuse_requires_same_proxy() {
+    let authority = TestCa::new();
+    let server = authority.start_server("localhost", unchanged_params, reply_ok);
+    let fake = FakeProxy::new(vec![CONNECT_OK.into()], Some(server.port));
+    let (network, sent) = (new_client(), server.url_with_base("https://localhost", "/token"));
     let kept = |route: ProxyConfig| {
-        network.send(&post(&sent), &Trust { route, ..authority.trust() }, &patient()).unwrap().kept
+        network
+            .send(
+                &post_request(&sent),
+                &TransportConfig { proxy: route, ..authority.transport_config() },
+                &call_with_long_timeout(),
+            )
+            .unwrap()
+            .reused
     };
     assert!(!kept(ProxyConfig::Direct));
     for user in [None, Some(("one", "a")), Some(("one", "b"))] {
-        assert!(!kept(fake.route("http", user)), "{user:?}");
-        assert!(kept(fake.route("http", user)), "{user:?}");
+        assert!(!kept(fake.proxy_config("http", user)), "{user:?}");
+        assert!(kept(fake.proxy_config("http", user)), "{user:?}");
     }
     assert!(kept(ProxyConfig::Direct));
 }
 
 #[test]
-fn socks5_is_told_the_name_or_the_address_and_the_user() {
-    let authority = Authority::new();
-    let server = authority.server("localhost", plainly, reply);
+fn socks5_sends_target_address_and_credentials() {
+    let authority = TestCa::new();
+    let server = authority.start_server("localhost", unchanged_params, reply_ok);
     let done: &[u8] = &[5, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     let named: &[u8] = &[5, 0, 0, 3, 2, b'a', b'b', 0, 0];
     for (user, greeting, answers) in [
         (None, vec![5, 1, 0], vec![vec![5, 0], done.to_vec()]),
         (Some(("u", "hunter2")), vec![5, 2, 0, 2], vec![vec![5, 2], vec![1, 0], named.to_vec()]),
     ] {
-        let fake = Fake::new(answers, Some(server.port));
-        let trust = Trust { route: fake.route("socks5", user), ..authority.trust() };
-        let answer = network().send(&post(&url("https://localhost/t")), &trust, &patient()).unwrap();
+        let fake = FakeProxy::new(answers, Some(server.port));
+        let trust =
+            TransportConfig { proxy: fake.proxy_config("socks5", user), ..authority.transport_config() };
+        let answer = new_client()
+            .send(&post_request(&parse_url("https://localhost/t")), &trust, &call_with_long_timeout())
+            .unwrap();
         assert_eq!(answer.status, 200);
-        assert_eq!(fake.heard(0), greeting);
+        assert_eq!(fake.received_message(0), greeting);
         let asked = if user.is_some() {
-            assert_eq!(fake.heard(1), b"\x01\x01u\x07hunter2");
-            fake.heard(2)
+            assert_eq!(fake.received_message(1), b"\x01\x01u\x07hunter2");
+            fake.received_message(2)
         } else {
-            fake.heard(1)
+            fake.received_message(1)
         };
         assert_eq!(asked, b"\x05\x01\x00\x03\x09localhost\x01\xbb");
     }
-    let fake = Fake::new(vec![vec![5, 0], vec![5, 4, 0, 1, 0, 0, 0, 0, 0, 0]], None);
-    let trust = Trust { route: fake.route("socks5", None), ..Trust::default() };
-    let failure = network().send(&post(&url("https://[2001:db8::1]/")), &trust, &patient()).unwrap_err();
+    let fake = FakeProxy::new(vec![vec![5, 0], vec![5, 4, 0, 1, 0, 0, 0, 0, 0, 0]], None);
+    let trust = TransportConfig { proxy: fake.proxy_config("socks5", None), ..TransportConfig::default() };
+    let failure = new_client()
+        .send(&post_request(&parse_url("https://[2001:db8::1]/")), &trust, &call_with_long_timeout())
+        .unwrap_err();
     assert!(failure.error.message().contains("says that the host cannot be reached"), "{}", failure.error);
-    assert_eq!(fake.heard(1)[..7], [5, 1, 0, 4, 0x20, 1, 0xd]);
-    assert_eq!(fake.heard(1).len(), 22);
+    assert_eq!(fake.received_message(1)[..7], [5, 1, 0, 4, 0x20, 1, 0xd]);
+    assert_eq!(fake.received_message(1).len(), 22);
 }
 
 #[test]
-fn a_demand_for_a_user_names_the_options() {
+fn proxy_auth_error_names_options() {
     let demand =
         "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"x\"\r\n\r\n";
-    let error = answered(demand, None);
+    let error = http_proxy_error(demand, None);
     assert_eq!(error.option(), Some("ProxyUser"));
     assert!(error.message().contains("demands a user and password (HTTP 407): set ProxyUser and"), "{error}");
-    let error = answered(demand, Some(("u", "hunter2")));
+    let error = http_proxy_error(demand, Some(("u", "hunter2")));
     assert_eq!(error.option(), Some("ProxyUser"));
     assert!(error.message().contains("did not accept ProxyUser and ProxyPassword (HTTP 407)"), "{error}");
-    let error = answered(&demand.replace("407", "401"), Some(("u", "hunter2")));
+    let error = http_proxy_error(&demand.replace("407", "401"), Some(("u", "hunter2")));
     assert!(error.message().contains("did not accept ProxyUser and ProxyPassword (HTTP 401)"), "{error}");
     let other = "HTTP/1.1 407 x\r\nProxy-Authenticate: Negotiate\r\nProxy-Authenticate: NTLM hunter2\r\n\r\n";
-    let error = answered(other, Some(("u", "p")));
+    let error = http_proxy_error(other, Some(("u", "p")));
     assert!(
         error.message().contains("authentication by Negotiate, NTLM (HTTP 407), and only Basic"),
         "{error}"
@@ -183,7 +200,7 @@ fn a_demand_for_a_user_names_the_options() {
     for echo in ["hunter2-hunter2", "hunter2-", "aHVudGVyMi1odW50ZXIy", "dTpodW50ZXIyLWh1bnRlcjI="] {
         let echo =
             format!("HTTP/1.1 407 x\r\nProxy-Authenticate: Digest\r\nProxy-Authenticate: {echo}\r\n\r\n");
-        let error = answered(&echo, Some(("u", "hunter2-hunter2")));
+        let error = http_proxy_error(&echo, Some(("u", "hunter2-hunter2")));
         assert!(error.message().contains("authentication by Digest (HTTP 407)"), "{error}");
     }
     for (says, user, words) in [
@@ -191,25 +208,26 @@ fn a_demand_for_a_user_names_the_options() {
         (vec![vec![5, 0xff]], Some(("u", "hunter2")), "takes neither a user"),
         (vec![vec![5, 2], vec![1, 1]], Some(("u", "hunter2")), "did not accept ProxyUser and ProxyPassword"),
     ] {
-        let fake = Fake::new(says, None);
-        let error = refused(fake.route("socks5", user), &patient());
+        let fake = FakeProxy::new(says, None);
+        let error = send_proxy_error(fake.proxy_config("socks5", user), &call_with_long_timeout());
         assert_eq!(error.option(), Some("ProxyUser"));
         assert!(error.message().contains(words), "{error}");
     }
 }
 
 #[test]
-fn a_user_of_the_environment_is_spoken_of_by_its_variable() {
-    let fake = Fake::new(vec![b"HTTP/1.1 407 x\r\n\r\n".to_vec()], None);
+fn env_proxy_auth_error_names_variable() {
+    let fake = FakeProxy::new(vec![b"HTTP/1.1 407 x\r\n\r\n".to_vec()], None);
     let value = format!("http://127.0.0.1:{}", fake.port);
     let proxy = Proxy::parse(&value, None, "https_proxy");
-    let error = refused(ProxyConfig::FromEnv { proxy, no_proxy: Vec::new() }, &patient());
+    let error =
+        send_proxy_error(ProxyConfig::FromEnv { proxy, no_proxy: Vec::new() }, &call_with_long_timeout());
     assert!(error.message().contains("(https_proxy)"), "{error}");
     assert!(error.message().contains("set the user and password in https_proxy"), "{error}");
 }
 
 #[test]
-fn an_http_proxy_that_does_not_open_the_way_is_told_apart() {
+fn http_proxy_failures_are_distinguished() {
     let long = format!("HTTP/1.1 200 x\r\nX: {}", "x".repeat(20_000));
     for (answer, words) in [
         (
@@ -226,13 +244,13 @@ fn an_http_proxy_that_does_not_open_the_way_is_told_apart() {
         ("HTTP/1.1 200 OK\r\n", "closed the connection"),
         (&long, "more than 16 KiB"),
     ] {
-        let error = answered(answer, None);
+        let error = http_proxy_error(answer, None);
         assert!(error.message().contains(words), "{words}: {error}");
     }
 }
 
 #[test]
-fn a_socks_proxy_that_does_not_open_the_way_is_told_apart() {
+fn socks5_proxy_failures_are_distinguished() {
     for (says, words) in [
         (
             vec![b"HTTP/1.1 400 x\r\n\r\n".to_vec()],
@@ -247,19 +265,19 @@ fn a_socks_proxy_that_does_not_open_the_way_is_told_apart() {
         (vec![vec![5, 0], vec![5, 0, 0, 9, 0]], "address of no known kind"),
         (vec![vec![5, 0], vec![5, 0, 0, 3, 200, 1, 2, 3]], "closed the connection"),
     ] {
-        let fake = Fake::new(says, None);
-        let error = refused(fake.route("socks5", None), &patient());
+        let fake = FakeProxy::new(says, None);
+        let error = send_proxy_error(fake.proxy_config("socks5", None), &call_with_long_timeout());
         assert_eq!(error.status(), Status::Network);
         assert!(error.message().contains(words), "{words}: {error}");
     }
 }
 
 #[test]
-fn a_proxy_that_says_nothing_ends_on_time_and_is_named() {
+fn silent_proxy_times_out_and_is_named() {
     for (scheme, says) in [("http", vec![vec![]]), ("socks5", vec![vec![5, 0], vec![]])] {
-        let fake = Fake::new(says, None);
-        let call = within(300);
-        let error = in_time(300, || refused(fake.route(scheme, None), &call));
+        let fake = FakeProxy::new(says, None);
+        let call = call_with_timeout_ms(300);
+        let error = assert_completes_within(300, || send_proxy_error(fake.proxy_config(scheme, None), &call));
         assert_eq!(error.status(), Status::Timeout);
         let words = "no way to nowhere.example within 0.3 s (LoginTimeout); connected after";
         assert!(error.message().contains(words), "{error}");
@@ -271,50 +289,54 @@ fn a_proxy_that_says_nothing_ends_on_time_and_is_named() {
 }
 
 #[test]
-fn a_cancel_ends_the_wait_for_a_proxy() {
+fn cancel_interrupts_wait_for_proxy() {
     for (scheme, says, rings) in [("http", vec![vec![]], 1), ("socks5", vec![vec![5, 0], vec![]], 2)] {
         let (ring, bell) = mpsc::channel();
-        let fake = Fake::telling(says, None, ring);
-        let (route, call, network) = (fake.route(scheme, None), patient(), network());
-        let trust = Trust { route, ..Trust::default() };
+        let fake = FakeProxy::with_notifier(says, None, ring);
+        let (route, call, network) =
+            (fake.proxy_config(scheme, None), call_with_long_timeout(), new_client());
+        let trust = TransportConfig { proxy: route, ..TransportConfig::default() };
         std::thread::scope(|scope| {
-            let sender = scope.spawn(|| network.send(&post(&url(NOWHERE)), &trust, &call));
+            let sender =
+                scope.spawn(|| network.send(&post_request(&parse_url(UNREACHABLE_URL)), &trust, &call));
             for _ in 0..rings {
                 bell.recv_timeout(Duration::from_secs(20)).unwrap();
             }
             call.cancel.cancel();
-            let failure = in_time(0, || sender.join().unwrap()).unwrap_err();
+            let failure = assert_completes_within(0, || sender.join().unwrap()).unwrap_err();
             assert_eq!(failure.error.status(), Status::Cancelled);
         });
     }
 }
 
 #[test]
-fn a_proxy_that_cannot_be_reached_is_named_and_not_the_server() {
+fn unreachable_proxy_is_named_in_error() {
     let port = unused_port();
     let proxy = Proxy::parse(&format!("127.0.0.1:{port}"), None, "ProxyHost").unwrap();
-    let error = refused(ProxyConfig::Explicit(proxy), &patient());
+    let error = send_proxy_error(ProxyConfig::Explicit(proxy), &call_with_long_timeout());
     assert_eq!(error.status(), Status::Network);
     assert!(
         error.message().contains(&format!("the proxy 127.0.0.1:{port} (ProxyHost): could not")),
         "{error}"
     );
-    let deaf = Deaf::new();
+    let deaf = UnresponsiveListener::new();
     let proxy = Proxy::parse(&format!("127.0.0.1:{}", deaf.port()), None, "ProxyHost").unwrap();
-    let error = in_time(300, || refused(ProxyConfig::Explicit(proxy), &within(300)));
+    let error = assert_completes_within(300, || {
+        send_proxy_error(ProxyConfig::Explicit(proxy), &call_with_timeout_ms(300))
+    });
     assert!(error.message().contains(&format!("could not connect to 127.0.0.1:{}", deaf.port())), "{error}");
 }
 
 #[test]
-fn the_name_of_a_server_behind_a_proxy_is_looked_up_by_the_proxy_alone() {
-    let fake = Fake::new(vec![b"HTTP/1.1 503 x\r\n\r\n".to_vec()], None);
+fn proxied_host_is_resolved_by_proxy_only() {
+    let fake = FakeProxy::new(vec![b"HTTP/1.1 503 x\r\n\r\n".to_vec()], None);
     let asked = Arc::<Mutex<Vec<String>>>::default();
     let names = Arc::clone(&asked);
-    let network = asking(move |name| {
+    let network = client_with_resolver(move |name| {
         names.lock().unwrap().push(name.to_owned());
         Ok(vec!["127.0.0.1:1".parse().unwrap()])
     });
-    let trust = Trust { route: fake.route("http", None), ..Trust::default() };
-    network.send(&post(&url(NOWHERE)), &trust, &patient()).unwrap_err();
+    let trust = TransportConfig { proxy: fake.proxy_config("http", None), ..TransportConfig::default() };
+    network.send(&post_request(&parse_url(UNREACHABLE_URL)), &trust, &call_with_long_timeout()).unwrap_err();
     assert!(asked.lock().unwrap().is_empty());
 }
