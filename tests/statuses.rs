@@ -97,7 +97,7 @@ fn passwords_that_do_not_open() {
 }
 
 #[test]
-fn a_wrong_password_never_meets_the_key_of_the_right_one() {
+fn wrong_store_password_misses_cached_key() {
     for name in ["keytool.jks", "openssl.p12", "encrypted.pem"] {
         let store = stores::path(name);
         ask(&with_store(&store, "JWTCertPassword=secret")).unwrap();

@@ -18,7 +18,7 @@ use crate::base::secret::Secret;
 use crate::base::stats::Counter;
 use crate::connection::api_headers::ApiHeaders;
 use crate::grants::{self, GrantContext};
-use crate::key::{HostSigner, KeyOrigin};
+use crate::key::{CallbackSigner, KeyOrigin};
 use crate::net::http;
 use crate::options::{Environment, Options, ProcessEnvironment};
 use crate::process::Process;
@@ -138,7 +138,7 @@ impl Connection {
     }
 
     /// Signs with `signer` from the next call on; without one with the options' key again.
-    pub fn set_signer(&self, signer: Option<&HostSigner>) {
+    pub fn set_signer(&self, signer: Option<&CallbackSigner>) {
         self.snapshot.set_signer(signer);
         self.clear_negative_entry();
     }
@@ -440,7 +440,8 @@ impl Connection {
 
 /// No other connection has the signer, so none can ask for what it brings.
 fn has_callback_signer(config: &Config) -> bool {
-    grants::assertion_config(config).is_some_and(|signing| matches!(signing.key.origin, KeyOrigin::Signer(_)))
+    grants::assertion_config(config)
+        .is_some_and(|signing| matches!(signing.key.origin, KeyOrigin::Callback(_)))
 }
 
 fn read_source_versions(config: &Config) -> SourceVersions {

@@ -14,7 +14,7 @@ use crate::base::cache_key::CacheKey;
 use crate::base::error::{Error, Result};
 use crate::base::policy::Policy;
 use crate::connection::interner;
-use crate::key::HostSigner;
+use crate::key::CallbackSigner;
 use crate::options::{FileDependencies, Options};
 use crate::process::Process;
 use crate::resolve::{self, Config, Flow, Resolution};
@@ -26,7 +26,7 @@ pub(super) struct Snapshot {
     /// As they were said.
     pub(super) options_as_given: Options,
     /// What signs in the place of the options' key.
-    pub(super) signer: Option<HostSigner>,
+    pub(super) signer: Option<CallbackSigner>,
     policy: Policy,
     resolved: OnceBox<Resolved>,
     memoized_key: OnceBox<MemoizedCacheKey>,
@@ -78,7 +78,7 @@ struct Resolved {
 }
 
 impl Resolved {
-    fn resolve(said: &Options, signer: Option<&HostSigner>, policy: Policy) -> Self {
+    fn resolve(said: &Options, signer: Option<&CallbackSigner>, policy: Policy) -> Self {
         let mut seen = FileDependencies::empty();
         let mut options = said.resolve_secret_refs(policy, signer.is_some(), &mut seen);
         // What stands beside a key that does not sign is another's.
@@ -95,7 +95,7 @@ impl Resolved {
 }
 
 impl Snapshot {
-    fn new(options: Options, signer: Option<HostSigner>) -> Self {
+    fn new(options: Options, signer: Option<CallbackSigner>) -> Self {
         Self {
             options_as_given: options,
             signer,
@@ -184,7 +184,7 @@ impl ConnectionView {
 
     /// What signs in the place of the key that they name.
     #[must_use]
-    pub fn signer(&self) -> Option<&HostSigner> {
+    pub fn signer(&self) -> Option<&CallbackSigner> {
         self.snapshot.signer.as_ref()
     }
 
@@ -274,7 +274,7 @@ impl SnapshotCell {
     }
 
     /// Changes the signer.
-    pub(super) fn set_signer(&self, signer: Option<&HostSigner>) {
+    pub(super) fn set_signer(&self, signer: Option<&CallbackSigner>) {
         self.snapshot.rcu(|current| {
             interner::intern(
                 Snapshot::new(current.options_as_given.clone(), signer.cloned()),

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use zeroize::Zeroizing;
 
 use crate::base::log::{LogLevel, LogSink};
-use crate::key::Sign;
+use crate::key::SignFn;
 use crate::process::login_state::RefreshTokenCallback;
 
 thread_local! {
@@ -151,7 +151,7 @@ pub type authgrant_sign_fn = Option<
 pub(crate) fn wrap_sign_fn(
     function: unsafe extern "C" fn(*mut c_void, *const u8, usize, *mut u8, usize, *mut usize) -> i32,
     context: *mut c_void,
-) -> Box<Sign> {
+) -> Box<SignFn> {
     let context = CallbackContext(context);
     Box::new(move |message, signature| {
         let context = &context;

@@ -9,7 +9,7 @@ use crate::connection::Connection;
 use crate::ffi::callback::{self, authgrant_sign_fn};
 use crate::ffi::error::ErrorObject;
 use crate::ffi::status::authgrant_status;
-use crate::key::HostSigner;
+use crate::key::CallbackSigner;
 
 /// What a signer may sign by. Not HS256 and its like: whoever has their secret can sign, so it is no signer's.
 const ASYMMETRIC_ALGORITHMS: [&str; 9] =
@@ -51,7 +51,7 @@ pub extern "C" fn authgrant_set_signer(
             None => None,
             Some(function) => {
                 let algorithm = parse_algorithm(call.text("algorithm", algorithm)?)?;
-                Some(HostSigner::new(algorithm, callback::wrap_sign_fn(function, context)))
+                Some(CallbackSigner::new(algorithm, callback::wrap_sign_fn(function, context)))
             }
         };
         connection.set_signer(signer.as_ref());

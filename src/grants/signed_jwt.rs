@@ -40,7 +40,7 @@ pub(super) fn sign(
     process: &Process,
     warn: &dyn Fn(Error),
 ) -> Result<Assertion> {
-    let key = process.key_cache.key(&signing.key)?;
+    let key = process.key_cache.get_or_open(&signing.key)?;
     let now = process.clock.unix_seconds().saturating_add(ahead);
     key.warnings(now).into_iter().for_each(warn);
     jwt::sign(&build_claims(signing, Some(&key), now)?, &signing.header, &key)

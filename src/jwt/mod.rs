@@ -10,7 +10,7 @@ use jsonwebtoken::Algorithm;
 
 use crate::base::error::{Error, Result, Status};
 use crate::base::secret::{Secret, SecretBytes};
-use crate::key::{SigningKey, Thumbprint};
+use crate::key::{CertHeader, SigningKey};
 
 mod object_writer;
 mod raw_object;
@@ -61,7 +61,7 @@ pub struct JoseHeader {
     /// kid.
     pub key_id: Option<String>,
     /// By what the key's certificate is named.
-    pub cert_headers: Vec<Thumbprint>,
+    pub cert_headers: Vec<CertHeader>,
     /// Members of the user's own, which win over all but alg.
     pub additional: RawObject,
 }
@@ -92,7 +92,7 @@ impl Assertion {
 ///
 /// exp - iat is `lifetime` exactly, as servers measure it against their limit, unless the user says one of the two.
 pub fn sign(claims: &Claims<'_>, header: &JoseHeader, key: &SigningKey) -> Result<Assertion> {
-    let algorithm = key.algorithm_among(header.algorithm, &header.preferred_algorithms)?;
+    let algorithm = key.select_algorithm_preferring(header.algorithm, &header.preferred_algorithms)?;
     let (payload, expires_at) = build_payload(claims)?;
     let header = build_header(header, Some(algorithm), Some(key))?;
     // No room beyond what it needs: what is not there need not be wiped.
@@ -132,7 +132,7 @@ pub fn build_unsigned(
     key: Option<&SigningKey>,
 ) -> Result<UnsignedJwt> {
     let algorithm = match key {
-        Some(key) => Some(key.algorithm_among(header.algorithm, &header.preferred_algorithms)?),
+        Some(key) => Some(key.select_algorithm_preferring(header.algorithm, &header.preferred_algorithms)?),
         None => header.algorithm,
     };
     let written = |json: &[u8]| String::from_utf8_lossy(json).into_owned();
@@ -160,7 +160,7 @@ fn build_header(
     let thumbprints =
         header.cert_headers.iter().filter(|wanted| !header.additional.contains_key(wanted.name()));
     for (wanted, key) in thumbprints.filter_map(|wanted| Some((wanted, key?))) {
-        object.raw_field(wanted.name(), key.thumbprint(*wanted)?);
+        object.raw_field(wanted.name(), key.certificate_header(*wanted)?);
     }
     header.additional.write_to(&mut object);
     Ok(object.finish())

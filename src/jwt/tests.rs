@@ -6,7 +6,7 @@ use aws_lc_rs::signature::{KeyPair, RSA_PKCS1_2048_8192_SHA256, RsaKeyPair, Unpa
 use serde_json::Value;
 
 use super::*;
-use crate::key::fixtures::{Place, bytes, run};
+use crate::key::fixtures::{KeyDir, fixture_bytes, run_shell};
 use crate::key::{KeySource, open};
 
 const NOW: i64 = 1_700_000_000;
@@ -35,7 +35,7 @@ fn raw_object(json: &str) -> RawObject {
 }
 
 fn sign_with_fixture(name: &str, claims: &Claims<'_>, algorithm: Option<Algorithm>) -> Assertion {
-    let place = Place::new();
+    let place = KeyDir::new();
     let key = open(&place.fixture(name, None)).unwrap();
     sign(claims, &JoseHeader { algorithm, ..JoseHeader::default() }, &key).unwrap()
 }
@@ -53,7 +53,7 @@ fn scope_array_and_iat_backdate_are_applied() {
 #[test]
 fn preferred_algorithm_applies_unless_one_is_set() {
     let by = |name: &str, algorithm: Option<Algorithm>, preferred: &[Algorithm]| {
-        let place = Place::new();
+        let place = KeyDir::new();
         let key = open(&place.fixture(name, None)).unwrap();
         let header =
             JoseHeader { algorithm, preferred_algorithms: preferred.to_vec(), ..JoseHeader::default() };
@@ -92,7 +92,7 @@ fn payload_json(assertion: &Assertion) -> Value {
 
 #[test]
 fn short_lifetime_expires_in_future() {
-    let place = Place::new();
+    let place = KeyDir::new();
     let key = open(&place.fixture("ec.pem", None)).unwrap();
     for lifetime in [1, 2, 5, 9] {
         let short = Claims { lifetime, ..default_claims() };
@@ -108,7 +108,7 @@ fn signature_covers_unpadded_header_and_payload() {
     assert!(!text.contains(['=', '+', '/']));
     let parts = decode_parts(&assertion);
     assert_eq!(parts.len(), 3);
-    let pem = std::str::from_utf8(bytes("rsa-pkcs1.pem")).unwrap();
+    let pem = std::str::from_utf8(fixture_bytes("rsa-pkcs1.pem")).unwrap();
     let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
     let der = base64::engine::general_purpose::STANDARD.decode(body).unwrap();
     let pair = RsaKeyPair::from_der(&der).unwrap();
@@ -177,7 +177,7 @@ fn exp_saturates_at_maximum_time() {
 
 #[test]
 fn algorithm_unsuitable_for_key_is_rejected() {
-    let place = Place::new();
+    let place = KeyDir::new();
     let key = open(&place.fixture("ec.pem", None)).unwrap();
     let header = JoseHeader { algorithm: Some(Algorithm::RS256), ..JoseHeader::default() };
     let error = sign(&default_claims(), &header, &key).unwrap_err();
@@ -192,18 +192,18 @@ fn assertion_debug_hides_text() {
 
 #[test]
 fn header_contains_kid_and_requested_thumbprints() {
-    let place = Place::new();
+    let place = KeyDir::new();
     let header = JoseHeader {
         key_id: Some("key \"1\"".to_owned()),
-        cert_headers: vec![Thumbprint::X5t, Thumbprint::X5tS256],
+        cert_headers: vec![CertHeader::X5t, CertHeader::X5tS256],
         ..JoseHeader::default()
     };
     let said = header_text(&header, &place.fixture("rsa.p12", Some("changeit")));
-    std::fs::write(place.file("ca.der"), bytes("ca.der")).unwrap();
+    std::fs::write(place.file_path("ca.der"), fixture_bytes("ca.der")).unwrap();
     let openssl = |hash: &str| {
         let line = format!("openssl dgst -{hash} -binary ca.der > hash");
-        run(place.path(), &line);
-        URL_SAFE_NO_PAD.encode(std::fs::read(place.file("hash")).unwrap())
+        run_shell(place.path(), &line);
+        URL_SAFE_NO_PAD.encode(std::fs::read(place.file_path("hash")).unwrap())
     };
     let wanted = format!(
         r#"{{"alg":"RS256","typ":"JWT","kid":"key \"1\"","x5t":"{}","x5t#S256":"{}"}}"#,
@@ -215,8 +215,8 @@ fn header_contains_kid_and_requested_thumbprints() {
 
 #[test]
 fn x5c_is_standard_base64_chain_leaf_first() {
-    let place = Place::new();
-    let header = JoseHeader { cert_headers: vec![Thumbprint::X5c], ..JoseHeader::default() };
+    let place = KeyDir::new();
+    let header = JoseHeader { cert_headers: vec![CertHeader::X5c], ..JoseHeader::default() };
     let source = place.fixture("chain.p12", Some("changeit"));
     let header: Value = serde_json::from_str(&header_text(&header, &source)).unwrap();
     let chain = header["x5c"].as_array().unwrap();
@@ -230,8 +230,8 @@ fn x5c_is_standard_base64_chain_leaf_first() {
 
 #[test]
 fn thumbprint_without_certificate_names_missing_option() {
-    let place = Place::new();
-    let header = JoseHeader { cert_headers: vec![Thumbprint::X5tS256], ..JoseHeader::default() };
+    let place = KeyDir::new();
+    let header = JoseHeader { cert_headers: vec![CertHeader::X5tS256], ..JoseHeader::default() };
     let source = place.fixture("ec.pem", None);
     let error = sign(&default_claims(), &header, &open(&source).unwrap()).unwrap_err();
     assert_eq!((error.status(), error.option()), (Status::MissingOption, Some("JWTCertificate")));
@@ -242,10 +242,10 @@ fn thumbprint_without_certificate_names_missing_option() {
 
 #[test]
 fn custom_headers_override_and_keep_form() {
-    let place = Place::new();
+    let place = KeyDir::new();
     let header = JoseHeader {
         key_id: Some("ours".to_owned()),
-        cert_headers: vec![Thumbprint::X5t],
+        cert_headers: vec![CertHeader::X5t],
         additional: raw_object(r#"{"z":1.0,"typ":"at+jwt","kid":"theirs","x5t":"mine","a":{"n":[1, null]}}"#),
         ..JoseHeader::default()
     };
@@ -313,7 +313,7 @@ fn raw_object_debug_shows_names_only() {
 
 #[test]
 fn hs256_signature_matches_rfc_7515_example() {
-    let source = KeySource::shared(
+    let source = KeySource::hmac_secret(
         "base64:AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow",
     );
     let message = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";

@@ -11,97 +11,98 @@ use std::sync::Arc;
 use aws_lc_rs::hmac;
 use parking_lot::Mutex;
 
-use super::{KeyOrigin, KeySource, SigningKey, metadata, open_with_stamps, pkcs11};
+use super::{KeyOrigin, KeySource, SigningKey, metadata, open_with_versions, pkcs11};
 use crate::base::cache_key::CacheKey;
 use crate::base::error::Result;
 use crate::base::file::FileVersion;
 use crate::sys;
 
 /// Beyond this, the key that was opened first goes.
-const MOST: usize = 1000;
+const MAX_CACHED_KEYS: usize = 1000;
 
-struct Kept {
+struct CachedSigningKey {
     key: Arc<SigningKey>,
-    stamps: Vec<FileVersion>,
-    opened: u64,
+    versions: Vec<FileVersion>,
+    sequence: u64,
 }
 
 #[derive(Default)]
-struct Keys {
-    kept: HashMap<CacheKey, Kept>,
-    opened: u64,
+struct KeyCacheState {
+    entries: HashMap<CacheKey, CachedSigningKey>,
+    opened_count: u64,
 }
 
 /// Opened keys, shared.
-pub struct KeyRing {
-    seed: hmac::Key,
-    keys: Mutex<Keys>,
+pub struct KeyCache {
+    hmac_key: hmac::Key,
+    state: Mutex<KeyCacheState>,
 }
 
-impl KeyRing {
+impl KeyCache {
     /// An empty ring; `seed` is random, so that a digest of a password tells nothing outside this process.
     #[must_use]
     pub fn new(seed: [u8; 32]) -> Self {
-        Self { seed: hmac::Key::new(hmac::HMAC_SHA256, &seed), keys: Mutex::default() }
+        Self { hmac_key: hmac::Key::new(hmac::HMAC_SHA256, &seed), state: Mutex::default() }
     }
 
     /// The key of `source`: the one opened before if nothing has changed, else opened now.
     ///
     /// Looks at the key's files each time. Only successes are kept.
-    pub fn key(&self, source: &KeySource) -> Result<Arc<SigningKey>> {
-        let Some(digest) = self.digest(source, sys::effective_user_id()) else {
+    pub fn get_or_open(&self, source: &KeySource) -> Result<Arc<SigningKey>> {
+        let Some(digest) = self.cache_key(source, sys::effective_user_id()) else {
             return super::open(source).map(Arc::new);
         };
         if let Ok(stamps) = source.files().map(FileVersion::read).collect::<std::result::Result<Vec<_>, _>>()
-            && let Some(key) = self.kept(&digest, &stamps)
+            && let Some(key) = self.lookup(&digest, &stamps)
         {
             return Ok(key);
         }
         // Without the lock: a slow key derivation must not hold up other connections.
-        let (key, stamps) = open_with_stamps(source)?;
+        let (key, stamps) = open_with_versions(source)?;
         let key = Arc::new(key);
-        self.keep(digest, Arc::clone(&key), stamps);
+        self.insert(digest, Arc::clone(&key), stamps);
         Ok(key)
     }
 
     /// How many keys have been opened.
-    pub fn opened(&self) -> u64 {
-        self.keys.lock().opened
+    pub fn opened_count(&self) -> u64 {
+        self.state.lock().opened_count
     }
 
     /// Forgets all keys, what their files say beside them, and the PINs that tokens refused; keys handed out live on with
     /// their holders.
     pub fn clear(&self) {
         // Without the lock: the last key of a token closes its session.
-        let kept = std::mem::take(&mut self.keys.lock().kept);
+        let kept = std::mem::take(&mut self.state.lock().entries);
         drop(kept);
-        metadata::forget();
-        pkcs11::forget();
+        metadata::clear_metadata_cache();
+        pkcs11::clear_rejected_pins();
     }
 
-    fn kept(&self, digest: &CacheKey, stamps: &[FileVersion]) -> Option<Arc<SigningKey>> {
-        let keys = self.keys.lock();
-        let kept = keys.kept.get(digest).filter(|kept| kept.stamps == stamps && !kept.key.is_gone())?;
+    fn lookup(&self, digest: &CacheKey, stamps: &[FileVersion]) -> Option<Arc<SigningKey>> {
+        let keys = self.state.lock();
+        let kept =
+            keys.entries.get(digest).filter(|kept| kept.versions == stamps && !kept.key.is_detached())?;
         Some(Arc::clone(&kept.key))
     }
 
-    fn keep(&self, digest: CacheKey, key: Arc<SigningKey>, stamps: Vec<FileVersion>) {
-        let mut keys = self.keys.lock();
-        keys.opened = keys.opened.wrapping_add(1);
-        let opened = keys.opened;
-        if keys.kept.len() >= MOST && !keys.kept.contains_key(&digest) {
-            let oldest = keys.kept.iter().min_by_key(|(_, kept)| kept.opened);
+    fn insert(&self, digest: CacheKey, key: Arc<SigningKey>, stamps: Vec<FileVersion>) {
+        let mut keys = self.state.lock();
+        keys.opened_count = keys.opened_count.wrapping_add(1);
+        let opened = keys.opened_count;
+        if keys.entries.len() >= MAX_CACHED_KEYS && !keys.entries.contains_key(&digest) {
+            let oldest = keys.entries.iter().min_by_key(|(_, kept)| kept.sequence);
             if let Some(oldest) = oldest.map(|(digest, _)| *digest) {
-                keys.kept.remove(&oldest);
+                keys.entries.remove(&oldest);
             }
         }
-        keys.kept.insert(digest, Kept { key, stamps, opened });
+        keys.entries.insert(digest, CachedSigningKey { key, versions: stamps, sequence: opened });
     }
 
     /// Of all that opens `source` and is said of it, for `user`; nothing for what is not kept.
-    fn digest(&self, source: &KeySource, user: u32) -> Option<CacheKey> {
-        let is_kept = !matches!(source.origin, KeyOrigin::Signer(_));
-        is_kept.then(|| CacheKey::digest(&self.seed, &(user, source)))
+    fn cache_key(&self, source: &KeySource, user: u32) -> Option<CacheKey> {
+        let is_kept = !matches!(source.origin, KeyOrigin::Callback(_));
+        is_kept.then(|| CacheKey::digest(&self.hmac_key, &(user, source)))
     }
 }
 
@@ -111,197 +112,208 @@ mod tests {
 
     use jsonwebtoken::Algorithm;
 
-    use super::super::fixtures::{KEY_PASSWORD, Place, STORE_PASSWORD, bytes};
+    use super::super::fixtures::{KEY_PASSWORD, KeyDir, STORE_PASSWORD, fixture_bytes};
     use super::*;
     use crate::base::error::Status;
     use crate::base::file::ConfiguredPath;
 
-    const RIGHT: Option<&str> = Some(STORE_PASSWORD);
+    const CORRECT_PASSWORD: Option<&str> = Some(STORE_PASSWORD);
 
     #[test]
-    fn a_ring_stays_bounded() {
-        let place = Place::new();
-        let ring = KeyRing::new([7; 32]);
+    fn key_cache_evicts_oldest_when_full() {
+        let place = KeyDir::new();
+        let ring = KeyCache::new([7; 32]);
         let source = place.fixture("ec.pem", None);
-        let first = ring.key(&source.clone().alias_is("0")).unwrap();
+        let first = ring.get_or_open(&source.clone().with_alias("0")).unwrap();
         for number in 1..=1000 {
-            ring.key(&source.clone().alias_is(&number.to_string())).unwrap();
+            ring.get_or_open(&source.clone().with_alias(&number.to_string())).unwrap();
         }
-        assert_eq!(ring.keys.lock().kept.len(), 1000);
-        assert!(!Arc::ptr_eq(&first, &ring.key(&source.alias_is("0")).unwrap()));
+        assert_eq!(ring.state.lock().entries.len(), 1000);
+        assert!(!Arc::ptr_eq(&first, &ring.get_or_open(&source.with_alias("0")).unwrap()));
     }
 
     #[test]
     fn relative_store_keeps_original_directory() {
-        let place = Place::new();
-        let ring = KeyRing::new([7; 32]);
-        let at = |name: &str| KeyOrigin::Store(ConfiguredPath::with_path("keys/store", place.file(name)));
+        let place = KeyDir::new();
+        let ring = KeyCache::new([7; 32]);
+        let at = |name: &str| KeyOrigin::File(ConfiguredPath::with_path("keys/store", place.file_path(name)));
         let mut source = place.fixture("rsa.pem", None);
         place.fixture("ec.pem", None);
         source.origin = at("rsa.pem");
-        assert_eq!(ring.key(&source).unwrap().algorithm(None).unwrap(), Algorithm::RS256);
+        assert_eq!(ring.get_or_open(&source).unwrap().select_algorithm(None).unwrap(), Algorithm::RS256);
         source.origin = at("ec.pem");
-        assert_eq!(ring.key(&source).unwrap().algorithm(None).unwrap(), Algorithm::ES256);
-        source.certificate = Some(ConfiguredPath::with_path("c.crt", place.file("none")));
-        assert!(ring.key(&source).unwrap_err().message().contains("JWTCertificate c.crt cannot be read"));
+        assert_eq!(ring.get_or_open(&source).unwrap().select_algorithm(None).unwrap(), Algorithm::ES256);
+        source.certificate = Some(ConfiguredPath::with_path("c.crt", place.file_path("none")));
+        assert!(
+            ring.get_or_open(&source).unwrap_err().message().contains("JWTCertificate c.crt cannot be read")
+        );
         source.origin = at("missing");
-        let error = ring.key(&source).unwrap_err();
+        let error = ring.get_or_open(&source).unwrap_err();
         assert!(error.message().contains("JWTCertStore keys/store cannot be read"), "{error}");
     }
 
     #[test]
-    fn a_key_that_one_user_opened_is_not_there_for_another() {
-        let place = Place::new();
-        let ring = KeyRing::new([7; 32]);
+    fn cached_key_is_not_shared_between_users() {
+        let place = KeyDir::new();
+        let ring = KeyCache::new([7; 32]);
         let source = place.fixture("rsa.pem", None);
-        let key = ring.key(&source).unwrap();
+        let key = ring.get_or_open(&source).unwrap();
         let stamps: Vec<_> = source.files().flat_map(FileVersion::read).collect();
         let user = sys::effective_user_id();
-        let digest = |user| ring.digest(&source, user).unwrap();
-        let kept = ring.kept(&digest(user), &stamps).unwrap();
+        let digest = |user| ring.cache_key(&source, user).unwrap();
+        let kept = ring.lookup(&digest(user), &stamps).unwrap();
         assert!(Arc::ptr_eq(&key, &kept));
-        assert!(ring.kept(&digest(user.wrapping_add(1)), &stamps).is_none());
+        assert!(ring.lookup(&digest(user.wrapping_add(1)), &stamps).is_none());
     }
 
     #[test]
-    fn a_key_speaks_of_its_store_as_its_own_source_does() {
-        let ring = KeyRing::new([7; 32]);
-        let place = Place::new();
+    fn error_names_store_path_as_configured() {
+        let ring = KeyCache::new([7; 32]);
+        let place = KeyDir::new();
         let mut source = place.fixture("rsa.pem", None);
         let mut other = source.clone();
-        source.origin = KeyOrigin::Store(ConfiguredPath::with_path("a", place.file("rsa.pem")));
-        other.origin = KeyOrigin::Store(ConfiguredPath::with_path("b", place.file("rsa.pem")));
-        ring.key(&source).unwrap();
-        let error = ring.key(&other).unwrap().algorithm(Some(Algorithm::ES256)).unwrap_err();
+        source.origin = KeyOrigin::File(ConfiguredPath::with_path("a", place.file_path("rsa.pem")));
+        other.origin = KeyOrigin::File(ConfiguredPath::with_path("b", place.file_path("rsa.pem")));
+        ring.get_or_open(&source).unwrap();
+        let error = ring.get_or_open(&other).unwrap().select_algorithm(Some(Algorithm::ES256)).unwrap_err();
         assert!(error.message().contains("JWTCertStore b "), "{error}");
     }
 
     #[test]
-    fn a_ring_opens_a_store_once() {
-        let place = Place::new();
-        let ring = KeyRing::new([7; 32]);
-        let source = place.fixture("rsa.p12", RIGHT);
-        let first = ring.key(&source).unwrap();
-        assert!(Arc::ptr_eq(&first, &ring.key(&source).unwrap()));
+    fn store_is_opened_once_until_clear() {
+        let place = KeyDir::new();
+        let ring = KeyCache::new([7; 32]);
+        let source = place.fixture("rsa.p12", CORRECT_PASSWORD);
+        let first = ring.get_or_open(&source).unwrap();
+        assert!(Arc::ptr_eq(&first, &ring.get_or_open(&source).unwrap()));
         ring.clear();
-        assert!(!Arc::ptr_eq(&first, &ring.key(&source).unwrap()));
+        assert!(!Arc::ptr_eq(&first, &ring.get_or_open(&source).unwrap()));
     }
 
     #[test]
-    fn a_ring_sees_that_the_file_was_exchanged() {
-        let place = Place::new();
-        let ring = KeyRing::new([7; 32]);
-        let source = place.with("key", bytes("rsa.pem"), None);
-        let old = ring.key(&source).unwrap();
-        std::fs::write(place.file("new"), bytes("ec.pem")).unwrap();
-        std::fs::rename(place.file("new"), place.file("key")).unwrap();
-        let new = ring.key(&source).unwrap();
-        assert_eq!(new.algorithm(None).unwrap(), Algorithm::ES256);
-        assert_eq!(old.algorithm(None).unwrap(), Algorithm::RS256);
-        std::fs::remove_file(place.file("key")).unwrap();
-        assert_eq!(ring.key(&source).unwrap_err().status(), Status::KeyStore);
+    fn key_is_reopened_when_file_replaced() {
+        let place = KeyDir::new();
+        let ring = KeyCache::new([7; 32]);
+        let source = place.source_with_content("key", fixture_bytes("rsa.pem"), None);
+        let old = ring.get_or_open(&source).unwrap();
+        std::fs::write(place.file_path("new"), fixture_bytes("ec.pem")).unwrap();
+        std::fs::rename(place.file_path("new"), place.file_path("key")).unwrap();
+        let new = ring.get_or_open(&source).unwrap();
+        assert_eq!(new.select_algorithm(None).unwrap(), Algorithm::ES256);
+        assert_eq!(old.select_algorithm(None).unwrap(), Algorithm::RS256);
+        std::fs::remove_file(place.file_path("key")).unwrap();
+        assert_eq!(ring.get_or_open(&source).unwrap_err().status(), Status::KeyStore);
     }
 
     #[test]
-    fn a_ring_sees_that_the_file_was_written_over_in_place() {
-        let place = Place::new();
-        let ring = KeyRing::new([7; 32]);
-        let source = place.with("key", bytes("rsa.pem"), None);
-        let old = ring.key(&source).unwrap();
-        let file = std::fs::File::options().write(true).open(place.file("key")).unwrap();
+    fn key_is_reopened_when_mtime_changes() {
+        let place = KeyDir::new();
+        let ring = KeyCache::new([7; 32]);
+        let source = place.source_with_content("key", fixture_bytes("rsa.pem"), None);
+        let old = ring.get_or_open(&source).unwrap();
+        let file = std::fs::File::options().write(true).open(place.file_path("key")).unwrap();
         file.set_modified(SystemTime::now() + Duration::from_nanos(1_000_000)).unwrap();
-        assert!(!Arc::ptr_eq(&old, &ring.key(&source).unwrap()));
+        assert!(!Arc::ptr_eq(&old, &ring.get_or_open(&source).unwrap()));
     }
 
     #[cfg(unix)]
     #[test]
-    fn a_ring_sees_another_file_of_the_same_length_and_time() {
-        let place = Place::new();
-        let ring = KeyRing::new([7; 32]);
-        let source = place.with("key", bytes("rsa.pem"), None);
-        let old = ring.key(&source).unwrap();
-        let time = std::fs::metadata(place.file("key")).unwrap().modified().unwrap();
-        std::fs::write(place.file("new"), bytes("rsa.pem")).unwrap();
-        let new = std::fs::File::options().write(true).open(place.file("new")).unwrap();
+    fn key_is_reopened_when_inode_changes() {
+        let place = KeyDir::new();
+        let ring = KeyCache::new([7; 32]);
+        let source = place.source_with_content("key", fixture_bytes("rsa.pem"), None);
+        let old = ring.get_or_open(&source).unwrap();
+        let time = std::fs::metadata(place.file_path("key")).unwrap().modified().unwrap();
+        std::fs::write(place.file_path("new"), fixture_bytes("rsa.pem")).unwrap();
+        let new = std::fs::File::options().write(true).open(place.file_path("new")).unwrap();
         new.set_modified(time).unwrap();
-        std::fs::rename(place.file("new"), place.file("key")).unwrap();
-        assert!(!Arc::ptr_eq(&old, &ring.key(&source).unwrap()));
+        std::fs::rename(place.file_path("new"), place.file_path("key")).unwrap();
+        assert!(!Arc::ptr_eq(&old, &ring.get_or_open(&source).unwrap()));
     }
 
     #[cfg(unix)]
     #[test]
-    fn a_ring_sees_a_file_written_over_in_place_with_the_length_and_time_of_before() {
-        let place = Place::new();
-        let ring = KeyRing::new([7; 32]);
-        let source = place.with("key", bytes("rsa.pem"), None);
-        let old = ring.key(&source).unwrap();
-        let time = std::fs::metadata(place.file("key")).unwrap().modified().unwrap();
+    fn key_is_reopened_when_ctime_changes() {
+        let place = KeyDir::new();
+        let ring = KeyCache::new([7; 32]);
+        let source = place.source_with_content("key", fixture_bytes("rsa.pem"), None);
+        let old = ring.get_or_open(&source).unwrap();
+        let time = std::fs::metadata(place.file_path("key")).unwrap().modified().unwrap();
         // The clock of the file system ticks every few milliseconds.
         std::thread::sleep(Duration::from_millis(20));
-        place.with("key", bytes("rsa.pem"), None);
-        let file = std::fs::File::options().write(true).open(place.file("key")).unwrap();
+        place.source_with_content("key", fixture_bytes("rsa.pem"), None);
+        let file = std::fs::File::options().write(true).open(place.file_path("key")).unwrap();
         file.set_modified(time).unwrap();
-        assert!(!Arc::ptr_eq(&old, &ring.key(&source).unwrap()));
+        assert!(!Arc::ptr_eq(&old, &ring.get_or_open(&source).unwrap()));
     }
 
     #[test]
-    fn a_wrong_key_password_never_meets_the_key_of_the_right_one() {
-        let place = Place::new();
-        let ring = KeyRing::new([7; 32]);
-        let source = place.fixture("one.jks", RIGHT);
-        ring.key(&source.clone().key_password_is(KEY_PASSWORD)).unwrap();
-        let wrong = ring.key(&source.clone().key_password_is("wrong-one")).unwrap_err();
+    fn wrong_key_password_misses_cached_key() {
+        let place = KeyDir::new();
+        let ring = KeyCache::new([7; 32]);
+        let source = place.fixture("one.jks", CORRECT_PASSWORD);
+        ring.get_or_open(&source.clone().with_key_password(KEY_PASSWORD)).unwrap();
+        let wrong = ring.get_or_open(&source.clone().with_key_password("wrong-one")).unwrap_err();
         assert_eq!(wrong.status(), Status::KeyPassword);
-        assert_eq!(ring.key(&source).unwrap_err().status(), Status::KeyPassword);
+        assert_eq!(ring.get_or_open(&source).unwrap_err().status(), Status::KeyPassword);
     }
 
     #[test]
-    fn a_wrong_password_never_meets_the_key_of_the_right_one() {
-        let place = Place::new();
-        let ring = KeyRing::new([7; 32]);
-        let right = place.fixture("rsa.p12", RIGHT);
-        ring.key(&right).unwrap();
+    fn wrong_store_password_misses_cached_key() {
+        let place = KeyDir::new();
+        let ring = KeyCache::new([7; 32]);
+        let right = place.fixture("rsa.p12", CORRECT_PASSWORD);
+        ring.get_or_open(&right).unwrap();
         let wrong = place.source("rsa.p12", Some("wrong-one"));
-        assert_eq!(ring.key(&wrong).unwrap_err().status(), Status::KeyPassword);
+        assert_eq!(ring.get_or_open(&wrong).unwrap_err().status(), Status::KeyPassword);
         let none = place.source("rsa.p12", None);
-        assert_eq!(ring.key(&none).unwrap_err().status(), Status::KeyPassword);
-        let moved = none.key_password_is(STORE_PASSWORD);
-        assert!(!Arc::ptr_eq(&ring.key(&right).unwrap(), &ring.key(&moved).unwrap()));
+        assert_eq!(ring.get_or_open(&none).unwrap_err().status(), Status::KeyPassword);
+        let moved = none.with_key_password(STORE_PASSWORD);
+        assert!(!Arc::ptr_eq(&ring.get_or_open(&right).unwrap(), &ring.get_or_open(&moved).unwrap()));
     }
 
     #[test]
-    fn a_weak_store_that_was_opened_is_not_there_once_the_policy_forbids_it() {
-        let place = Place::new();
-        let ring = KeyRing::new([7; 32]);
-        let source = place.fixture("rsa-legacy.p12", RIGHT);
-        ring.key(&source).unwrap();
-        assert_eq!(ring.key(&source.strong()).unwrap_err().status(), Status::KeyStore);
+    fn weak_store_misses_cache_after_policy_forbids() {
+        let place = KeyDir::new();
+        let ring = KeyCache::new([7; 32]);
+        let source = place.fixture("rsa-legacy.p12", CORRECT_PASSWORD);
+        ring.get_or_open(&source).unwrap();
+        assert_eq!(
+            ring.get_or_open(&source.forbidding_weak_encryption()).unwrap_err().status(),
+            Status::KeyStore
+        );
     }
 
     #[test]
-    fn a_ring_keeps_keys_without_a_file_and_tells_each_secret_from_the_others() {
-        let ring = KeyRing::new([7; 32]);
+    fn inline_keys_and_secrets_are_cached_separately() {
+        let ring = KeyCache::new([7; 32]);
         let secret = "s".repeat(32);
-        let first = ring.key(&KeySource::shared(&secret)).unwrap();
-        assert!(Arc::ptr_eq(&first, &ring.key(&KeySource::shared(&secret)).unwrap()));
-        let other = ring.key(&KeySource::shared(&"t".repeat(32))).unwrap();
+        let first = ring.get_or_open(&KeySource::hmac_secret(&secret)).unwrap();
+        assert!(Arc::ptr_eq(&first, &ring.get_or_open(&KeySource::hmac_secret(&secret)).unwrap()));
+        let other = ring.get_or_open(&KeySource::hmac_secret(&"t".repeat(32))).unwrap();
         assert!(!Arc::ptr_eq(&first, &other));
-        let text = std::str::from_utf8(bytes("ec.pem")).unwrap();
-        assert_eq!(ring.key(&KeySource::shared(text)).unwrap().algorithm(None).unwrap(), Algorithm::HS256);
-        assert_eq!(ring.key(&KeySource::text(text)).unwrap().algorithm(None).unwrap(), Algorithm::ES256);
+        let text = std::str::from_utf8(fixture_bytes("ec.pem")).unwrap();
+        assert_eq!(
+            ring.get_or_open(&KeySource::hmac_secret(text)).unwrap().select_algorithm(None).unwrap(),
+            Algorithm::HS256
+        );
+        assert_eq!(
+            ring.get_or_open(&KeySource::inline(text)).unwrap().select_algorithm(None).unwrap(),
+            Algorithm::ES256
+        );
     }
 
     #[test]
-    fn a_ring_sees_that_the_certificate_was_exchanged() {
-        let place = Place::new();
-        let ring = KeyRing::new([7; 32]);
+    fn key_is_reopened_when_certificate_replaced() {
+        let place = KeyDir::new();
+        let ring = KeyCache::new([7; 32]);
         let source = place.fixture("rsa.pem", None);
-        let bare = ring.key(&source).unwrap();
-        let named = source.certificate_is(&place.file("signer.crt"));
-        place.with("signer.crt", bytes("ca.pem"), None);
-        let first = ring.key(&named).unwrap();
-        assert!(!Arc::ptr_eq(&bare, &first) && Arc::ptr_eq(&first, &ring.key(&named).unwrap()));
-        place.with("signer.crt", bytes("ec.crt"), None);
-        assert_eq!(ring.key(&named).unwrap_err().status(), Status::KeyUnsuitable);
+        let bare = ring.get_or_open(&source).unwrap();
+        let named = source.with_certificate(&place.file_path("signer.crt"));
+        place.source_with_content("signer.crt", fixture_bytes("ca.pem"), None);
+        let first = ring.get_or_open(&named).unwrap();
+        assert!(!Arc::ptr_eq(&bare, &first) && Arc::ptr_eq(&first, &ring.get_or_open(&named).unwrap()));
+        place.source_with_content("signer.crt", fixture_bytes("ec.crt"), None);
+        assert_eq!(ring.get_or_open(&named).unwrap_err().status(), Status::KeyUnsuitable);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
-use super::{KeyOrigin, KeySource, Purpose};
+use super::{KeyOrigin, KeySource, StorePurpose};
 use crate::base::file::ConfiguredPath;
 use crate::base::secret::Secret;
 
@@ -15,13 +15,13 @@ pub const STORE_PASSWORD: &str = "changeit";
 pub const KEY_PASSWORD: &str = "another1";
 
 /// Runs the shell's `line` in `directory`, where it must succeed.
-pub fn run(directory: &Path, line: &str) {
+pub fn run_shell(directory: &Path, line: &str) {
     let output = Command::new("sh").args(["-c", line]).current_dir(directory).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{line}\n{said}\n{}", String::from_utf8_lossy(&output.stdout));
 }
 
-const OPENSSL: &str = "
+const OPENSSL_SCRIPT: &str = "
 openssl genrsa -out rsa.pem 2048
 openssl rsa -in rsa.pem -traditional -out rsa-pkcs1.pem
 openssl rsa -in rsa.pem -traditional -aes128 -passout pass:changeit -out rsa-old-encrypted.pem
@@ -71,7 +71,7 @@ openssl pkcs8 -topk8 -in rsa.pem -passout 'pass:pässw€rd' -out umlaut.pem
 openssl pkcs12 -export -nokeys -in ca.pem -passout pass:changeit -out certs.p12
 ";
 
-const JKS: &str = "
+const JKS_SCRIPT: &str = "
 keytool -genkeypair -storetype JKS -keystore one.jks -alias Signer -keyalg RSA -keysize 2048 -dname CN=one -storepass changeit -keypass another1
 cp one.jks two.jks
 keytool -genkeypair -storetype JKS -keystore two.jks -alias Second -keyalg EC -groupname secp256r1 -dname CN=two -storepass changeit -keypass changeit
@@ -80,7 +80,7 @@ keytool -importcert -noprompt -storetype JKS -keystore two.jks -alias Root -file
 keytool -importcert -noprompt -storetype JKS -keystore trust.jks -alias Root -file one.crt -storepass changeit
 ";
 
-const KEYTOOL_P12: &str = "
+const KEYTOOL_SCRIPT: &str = "
 keytool -genkeypair -keystore really-p12.jks -alias First -keyalg RSA -keysize 2048 -dname CN=one -storepass changeit
 cp really-p12.jks two-keys.p12
 keytool -genkeypair -keystore two-keys.p12 -alias Second -keyalg EC -groupname secp384r1 -dname CN=two -storepass changeit
@@ -90,11 +90,11 @@ cp store.jceks both.jceks
 keytool -genkeypair -storetype JCEKS -keystore both.jceks -alias p -keyalg EC -groupname secp256r1 -dname CN=p -storepass changeit -keypass changeit
 ";
 
-type Files = HashMap<String, Vec<u8>>;
+type FixtureFiles = HashMap<String, Vec<u8>>;
 
-fn make(script: &str) -> Files {
+fn generate_files(script: &str) -> FixtureFiles {
     let directory = TempDir::new().unwrap();
-    run(directory.path(), &format!("set -e\n{script}"));
+    run_shell(directory.path(), &format!("set -e\n{script}"));
     let entries = std::fs::read_dir(directory.path()).unwrap();
     entries
         .map(|entry| entry.unwrap())
@@ -102,29 +102,29 @@ fn make(script: &str) -> Files {
         .collect()
 }
 
-fn files() -> &'static Files {
-    static FILES: OnceLock<Files> = OnceLock::new();
+fn fixture_files() -> &'static FixtureFiles {
+    static FILES: OnceLock<FixtureFiles> = OnceLock::new();
     FILES.get_or_init(|| {
         let java = std::thread::spawn(|| {
-            let mut files = make(JKS);
-            files.extend(make(KEYTOOL_P12));
+            let mut files = generate_files(JKS_SCRIPT);
+            files.extend(generate_files(KEYTOOL_SCRIPT));
             files
         });
-        let mut files = make(OPENSSL);
+        let mut files = generate_files(OPENSSL_SCRIPT);
         files.extend(java.join().unwrap());
         files
     })
 }
 
 /// What the file called `name` holds.
-pub fn bytes(name: &str) -> &'static [u8] {
-    &files()[name]
+pub fn fixture_bytes(name: &str) -> &'static [u8] {
+    &fixture_files()[name]
 }
 
 /// A directory with files in it, gone when dropped.
-pub struct Place(TempDir);
+pub struct KeyDir(TempDir);
 
-impl Place {
+impl KeyDir {
     pub fn new() -> Self {
         Self(TempDir::new().unwrap())
     }
@@ -133,82 +133,91 @@ impl Place {
         self.0.path()
     }
 
-    pub fn file(&self, name: &str) -> PathBuf {
+    pub fn file_path(&self, name: &str) -> PathBuf {
         self.path().join(name)
     }
 
     /// The fixture `name`, as a file of that name, to be opened with `password`.
     pub fn fixture(&self, name: &str, password: Option<&str>) -> KeySource {
-        self.with(name, bytes(name), password)
+        self.source_with_content(name, fixture_bytes(name), password)
     }
 
-    pub fn with(&self, name: &str, content: &[u8], password: Option<&str>) -> KeySource {
-        std::fs::write(self.file(name), content).unwrap();
+    pub fn source_with_content(&self, name: &str, content: &[u8], password: Option<&str>) -> KeySource {
+        std::fs::write(self.file_path(name), content).unwrap();
         // Another mode would be a warning.
         #[cfg(unix)]
-        std::fs::set_permissions(self.file(name), std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        std::fs::set_permissions(self.file_path(name), std::os::unix::fs::PermissionsExt::from_mode(0o600))
             .unwrap();
         self.source(name, password)
     }
 
     pub fn source(&self, name: &str, password: Option<&str>) -> KeySource {
-        let path = self.file(name).to_str().unwrap().to_owned();
+        let path = self.file_path(name).to_str().unwrap().to_owned();
         KeySource {
             password: password.map(Secret::from),
-            ..KeySource::at(KeyOrigin::Store(ConfiguredPath::new(path)))
+            ..KeySource::from_origin(KeyOrigin::File(ConfiguredPath::new(path)))
         }
     }
 }
 
 impl KeySource {
     /// JWTPrivateKey.
-    pub fn text(text: &str) -> Self {
-        Self::at(KeyOrigin::Text(Secret::from(text)))
+    pub fn inline(text: &str) -> Self {
+        Self::from_origin(KeyOrigin::Inline(Secret::from(text)))
     }
 
     /// JWTSecret.
-    pub fn shared(secret: &str) -> Self {
-        Self::at(KeyOrigin::Shared(Secret::from(secret)))
+    pub fn hmac_secret(secret: &str) -> Self {
+        Self::from_origin(KeyOrigin::HmacSecret(Secret::from(secret)))
     }
 
-    fn at(origin: KeyOrigin) -> Self {
+    fn from_origin(origin: KeyOrigin) -> Self {
         let (password, key_password, alias, certificate) = (None, None, None, None);
-        let (purpose, strong, guarded) = (Purpose::default(), false, false);
-        Self { purpose, origin, password, key_password, alias, certificate, strong, guarded }
+        let (purpose, strong, guarded) = (StorePurpose::default(), false, false);
+        Self {
+            purpose,
+            origin,
+            password,
+            key_password,
+            alias,
+            certificate,
+            forbid_weak_encryption: strong,
+            require_private_file: guarded,
+        }
     }
 
     /// With JWTCertificate set.
-    pub fn certificate_is(mut self, path: &Path) -> Self {
+    pub fn with_certificate(mut self, path: &Path) -> Self {
         self.certificate = Some(ConfiguredPath::new(path.to_str().unwrap().to_owned()));
         self
     }
 
     /// With JWTCertPassword set.
-    pub fn password_is(mut self, password: &str) -> Self {
+    pub fn with_password(mut self, password: &str) -> Self {
         self.password = Some(Secret::from(password));
         self
     }
 
     /// Under a policy that forbids weak encryption.
-    pub fn strong(mut self) -> Self {
-        self.strong = true;
+    pub fn forbidding_weak_encryption(mut self) -> Self {
+        self.forbid_weak_encryption = true;
         self
     }
 
     /// With KeyFileCheck=1.
-    pub fn guarded(mut self) -> Self {
-        self.guarded = true;
+    pub fn requiring_private_file(mut self) -> Self {
+        self.require_private_file = true;
         self
     }
 
     /// With JWTCertAlias set.
-    pub fn alias_is(mut self, alias: &str) -> Self {
+    pub fn with_alias(mut self, alias: &str) -> Self {
         self.alias = Some(alias.to_owned());
         self
     }
 
     /// With JWTCertKeyPassword set.
-    pub fn key_password_is(mut self, password: &str) -> Self {
+    pub fn with_key_password(mut self, password: &str) -> Self {
         self.key_password = Some(Secret::from(password));
         self
     }

@@ -8,25 +8,25 @@ use super::{KeySource, inline};
 use crate::base::error::{Result, Status};
 
 /// Before a secret that is not text.
-const PREFIX: &str = "base64:";
+const BASE64_PREFIX: &str = "base64:";
 
 /// The algorithms of a secret, with the bits of their hash.
-const ALGORITHMS: [(Algorithm, &hmac::Algorithm, usize); 3] = [
+const HMAC_ALGORITHMS: [(Algorithm, &hmac::Algorithm, usize); 3] = [
     (Algorithm::HS256, &hmac::HMAC_SHA256, 256),
     (Algorithm::HS384, &hmac::HMAC_SHA384, 384),
     (Algorithm::HS512, &hmac::HMAC_SHA512, 512),
 ];
 
 /// A shared secret.
-pub(super) struct Shared(Zeroizing<Vec<u8>>);
+pub(super) struct HmacSecret(Zeroizing<Vec<u8>>);
 
-impl Shared {
+impl HmacSecret {
     /// What `written` stands for.
-    pub(super) fn new(source: &KeySource, written: &str) -> Result<Self> {
-        let Some(packed) = written.strip_prefix(PREFIX) else {
+    pub(super) fn parse(source: &KeySource, written: &str) -> Result<Self> {
+        let Some(packed) = written.strip_prefix(BASE64_PREFIX) else {
             return Ok(Self(Zeroizing::new(written.as_bytes().to_vec())));
         };
-        inline::base64(packed).map(Self).ok_or_else(|| {
+        inline::decode_base64(packed).map(Self).ok_or_else(|| {
             source.error(
                 Status::InvalidOption,
                 source.option(),
@@ -36,17 +36,17 @@ impl Shared {
     }
 
     /// Those bytes.
-    pub(super) fn of(secret: Zeroizing<Vec<u8>>) -> Self {
+    pub(super) fn from_bytes(secret: Zeroizing<Vec<u8>>) -> Self {
         Self(secret)
     }
 
-    pub(super) fn bits(&self) -> usize {
+    pub(super) fn bit_length(&self) -> usize {
         self.0.len().saturating_mul(8)
     }
 
     /// What it may sign with: a secret is as long as the hash or longer (RFC 7518 section 3.2).
     pub(super) fn algorithms(&self) -> &'static [Algorithm] {
-        match self.bits() {
+        match self.bit_length() {
             ..256 => &[],
             256..384 => &[Algorithm::HS256],
             384..512 => &[Algorithm::HS256, Algorithm::HS384],
@@ -55,14 +55,14 @@ impl Shared {
     }
 
     pub(super) fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Option<Vec<u8>> {
-        let (_, hash, bits) = ALGORITHMS.iter().find(|(known, ..)| *known == algorithm)?;
-        let long_enough = self.bits() >= *bits;
+        let (_, hash, bits) = HMAC_ALGORITHMS.iter().find(|(known, ..)| *known == algorithm)?;
+        let long_enough = self.bit_length() >= *bits;
         long_enough.then(|| hmac::sign(&hmac::Key::new(**hash, &self.0), message).as_ref().to_vec())
     }
 }
 
 /// The algorithm of a secret that is meant, HS256 if none is, and the bits that it wants.
-pub(super) fn least(wanted: Option<Algorithm>) -> (Algorithm, usize) {
-    let known = ALGORITHMS.iter().find(|(known, ..)| Some(*known) == wanted);
+pub(super) fn min_bits(wanted: Option<Algorithm>) -> (Algorithm, usize) {
+    let known = HMAC_ALGORITHMS.iter().find(|(known, ..)| Some(*known) == wanted);
     known.map_or((Algorithm::HS256, 256), |(known, _, bits)| (*known, *bits))
 }

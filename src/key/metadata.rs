@@ -9,21 +9,21 @@ use crate::base::error::Result;
 use crate::base::file::FileVersion;
 use crate::base::secret::Secret;
 use crate::key::format::json;
-use crate::key::metadata_cache::Remembered;
+use crate::key::metadata_cache::MetadataCache;
 use crate::sys::PerProcess;
 
 /// What stands beside a key.
 #[derive(Clone)]
-pub enum Hints {
+pub enum KeyFileMetadata {
     /// In the JSON key of a Google service account.
-    Google(GoogleHints),
+    Google(GoogleServiceAccount),
     /// In the configuration of a Box application.
-    Box(BoxHints),
+    Box(BoxAppSettings),
 }
 
 /// What the key file of a Google service account says, each by the name of its member.
 #[derive(Clone)]
-pub struct GoogleHints {
+pub struct GoogleServiceAccount {
     /// The issuer of its assertions.
     pub client_email: Option<String>,
     /// By which the server knows the key.
@@ -34,7 +34,7 @@ pub struct GoogleHints {
 
 /// What the configuration of a Box application says, each by the name of its member.
 #[derive(Clone)]
-pub struct BoxHints {
+pub struct BoxAppSettings {
     /// clientID: the client, and the issuer of its assertions.
     pub client_id: Option<String>,
     /// clientSecret.
@@ -47,7 +47,7 @@ pub struct BoxHints {
 
 /// Both kinds of file; members that are not of interest here, the key among them, are read over and not copied.
 #[derive(Deserialize)]
-struct File {
+struct MetadataJson {
     #[serde(rename = "type")]
     kind: Option<String>,
     private_key: Option<IgnoredAny>,
@@ -55,31 +55,31 @@ struct File {
     private_key_id: Option<String>,
     token_uri: Option<String>,
     #[serde(rename = "boxAppSettings")]
-    r#box: Option<BoxSettings>,
+    r#box: Option<BoxAppSettingsJson>,
     #[serde(rename = "enterpriseID")]
     enterprise_id: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct BoxSettings {
+struct BoxAppSettingsJson {
     #[serde(rename = "clientID")]
     client_id: Option<String>,
     #[serde(rename = "clientSecret")]
     client_secret: Option<String>,
     #[serde(rename = "appAuth")]
-    auth: Option<BoxAuth>,
+    auth: Option<BoxAppAuthJson>,
 }
 
 #[derive(Deserialize)]
-struct BoxAuth {
+struct BoxAppAuthJson {
     #[serde(rename = "publicKeyID")]
     public_key_id: Option<String>,
 }
 
-static REMEMBERED: PerProcess<Remembered> = PerProcess::new();
+static METADATA_CACHE: PerProcess<MetadataCache> = PerProcess::new();
 
-fn remembered() -> &'static Remembered {
-    REMEMBERED.get_or_init(Remembered::default)
+fn metadata_cache() -> &'static MetadataCache {
+    METADATA_CACHE.get_or_init(MetadataCache::default)
 }
 
 /// What stands beside the key of `source`, if something does, and the stamp of the file where it is one. The key itself is
@@ -87,43 +87,43 @@ fn remembered() -> &'static Remembered {
 ///
 /// # Errors
 /// Those of the file: it cannot be read, or is JSON that is damaged.
-pub fn hints(source: &KeySource) -> Result<(Option<Hints>, Option<FileVersion>)> {
-    hints_by(remembered(), source)
+pub fn read_metadata(source: &KeySource) -> Result<(Option<KeyFileMetadata>, Option<FileVersion>)> {
+    read_metadata_with(metadata_cache(), source)
 }
 
 /// Forgets what files said.
-pub(super) fn forget() {
-    remembered().clear();
+pub(super) fn clear_metadata_cache() {
+    metadata_cache().clear();
 }
 
-pub(super) fn hints_by(
-    remembered: &Remembered,
+pub(super) fn read_metadata_with(
+    remembered: &MetadataCache,
     source: &KeySource,
-) -> Result<(Option<Hints>, Option<FileVersion>)> {
+) -> Result<(Option<KeyFileMetadata>, Option<FileVersion>)> {
     match &source.origin {
-        KeyOrigin::Store(file) => {
+        KeyOrigin::File(file) => {
             if let Some((hints, stamp)) = remembered.get(source, file) {
                 return Ok((hints, Some(stamp)));
             }
-            let (content, stamp, _) = file::read_key(source, file)?;
-            let hints = in_content(source, &content)?;
-            remembered.keep(source, file, stamp, hints.clone());
+            let (content, stamp, _) = file::read_key_file(source, file)?;
+            let hints = parse_metadata(source, &content)?;
+            remembered.insert(source, file, stamp, hints.clone());
             Ok((hints, Some(stamp)))
         }
-        KeyOrigin::Text(written) => {
-            Ok((in_content(source, &inline::content(source, written.reveal())?)?, None))
+        KeyOrigin::Inline(written) => {
+            Ok((parse_metadata(source, &inline::decode_inline(source, written.reveal())?)?, None))
         }
         _ => Ok((None, None)),
     }
 }
 
-fn in_content(source: &KeySource, content: &[u8]) -> Result<Option<Hints>> {
-    if json::is_json(content) { Ok(of(json::parse(source, content)?)) } else { Ok(None) }
+fn parse_metadata(source: &KeySource, content: &[u8]) -> Result<Option<KeyFileMetadata>> {
+    if json::is_json(content) { Ok(extract_metadata(json::parse(source, content)?)) } else { Ok(None) }
 }
 
-fn of(file: File) -> Option<Hints> {
+fn extract_metadata(file: MetadataJson) -> Option<KeyFileMetadata> {
     if let Some(settings) = file.r#box {
-        return Some(Hints::Box(BoxHints {
+        return Some(KeyFileMetadata::Box(BoxAppSettings {
             client_id: settings.client_id,
             client_secret: settings.client_secret.map(Secret::new),
             public_key_id: settings.auth.and_then(|auth| auth.public_key_id),
@@ -131,7 +131,7 @@ fn of(file: File) -> Option<Hints> {
         }));
     }
     file.private_key.filter(|_| file.kind.as_deref() == Some("service_account"))?;
-    Some(Hints::Google(GoogleHints {
+    Some(KeyFileMetadata::Google(GoogleServiceAccount {
         client_email: file.client_email,
         private_key_id: file.private_key_id,
         token_uri: file.token_uri,

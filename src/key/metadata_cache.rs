@@ -9,68 +9,81 @@ use std::path::PathBuf;
 
 use parking_lot::Mutex;
 
-use super::{Hints, KeySource};
+use super::{KeyFileMetadata, KeySource};
 use crate::base::file::{ConfiguredPath, FileVersion};
 use crate::sys;
 
 /// Beyond this, all are forgotten: some hold a client secret.
-const MOST: usize = 1000;
+const MAX_CACHED_FILES: usize = 1000;
 
 /// What the files said, each by its path.
 #[derive(Default)]
-pub(super) struct Remembered(Mutex<HashMap<PathBuf, Heard>>);
+pub(super) struct MetadataCache(Mutex<HashMap<PathBuf, CachedMetadata>>);
 
-struct Heard {
-    stamp: FileVersion,
-    terms: Terms,
-    hints: Option<Hints>,
+struct CachedMetadata {
+    version: FileVersion,
+    conditions: ReadConditions,
+    metadata: Option<KeyFileMetadata>,
 }
 
 /// For whom it was read, and how strictly its mode was looked at.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Terms {
+struct ReadConditions {
     user: u32,
-    guarded: bool,
+    require_private_file: bool,
 }
 
-impl Terms {
-    fn of(source: &KeySource) -> Self {
-        Self { user: sys::effective_user_id(), guarded: source.guarded }
+impl ReadConditions {
+    fn for_source(source: &KeySource) -> Self {
+        Self { user: sys::effective_user_id(), require_private_file: source.require_private_file }
     }
 }
 
-impl Remembered {
+impl MetadataCache {
     /// What `file` says beside the key of `source`, if it was read before and is as it was then, which is looked at; and its
     /// stamp.
     pub(super) fn get(
         &self,
         source: &KeySource,
         file: &ConfiguredPath,
-    ) -> Option<(Option<Hints>, FileVersion)> {
+    ) -> Option<(Option<KeyFileMetadata>, FileVersion)> {
         let stamp = FileVersion::read(file).ok()?;
-        let hints = self.told(file, stamp, Terms::of(source))?;
+        let hints = self.lookup(file, stamp, ReadConditions::for_source(source))?;
         Some((hints, stamp))
     }
 
-    fn told(&self, file: &ConfiguredPath, stamp: FileVersion, terms: Terms) -> Option<Option<Hints>> {
+    fn lookup(
+        &self,
+        file: &ConfiguredPath,
+        stamp: FileVersion,
+        terms: ReadConditions,
+    ) -> Option<Option<KeyFileMetadata>> {
         let heard = self.0.lock();
-        let heard = heard.get(file.path()).filter(|heard| heard.stamp == stamp && heard.terms == terms)?;
-        Some(heard.hints.clone())
+        let heard =
+            heard.get(file.path()).filter(|heard| heard.version == stamp && heard.conditions == terms)?;
+        Some(heard.metadata.clone())
     }
 
     /// Keeps what `file` said at `stamp`.
-    pub(super) fn keep(
+    pub(super) fn insert(
         &self,
         source: &KeySource,
         file: &ConfiguredPath,
         stamp: FileVersion,
-        hints: Option<Hints>,
+        hints: Option<KeyFileMetadata>,
     ) {
         let mut heard = self.0.lock();
-        if heard.len() >= MOST {
+        if heard.len() >= MAX_CACHED_FILES {
             heard.clear();
         }
-        heard.insert(file.path().to_owned(), Heard { stamp, terms: Terms::of(source), hints });
+        heard.insert(
+            file.path().to_owned(),
+            CachedMetadata {
+                version: stamp,
+                conditions: ReadConditions::for_source(source),
+                metadata: hints,
+            },
+        );
     }
 
     /// Forgets all.
@@ -83,36 +96,36 @@ impl Remembered {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use super::super::fixtures::Place;
-    use super::super::{KeyOrigin, hints_by};
+    use super::super::fixtures::KeyDir;
+    use super::super::{KeyOrigin, read_metadata_with};
     use super::*;
     use crate::base::error::Status;
 
-    const FIRST: &str = r#"{"boxAppSettings":{"clientID":"first","clientSecret":"s"}}"#;
-    const OTHER: &str = r#"{"boxAppSettings":{"clientID":"other","clientSecret":"s"}}"#;
+    const FIRST_JSON: &str = r#"{"boxAppSettings":{"clientID":"first","clientSecret":"s"}}"#;
+    const OTHER_JSON: &str = r#"{"boxAppSettings":{"clientID":"other","clientSecret":"s"}}"#;
 
-    fn client(found: Option<Hints>) -> Option<String> {
+    fn box_client_id(found: Option<KeyFileMetadata>) -> Option<String> {
         match found {
-            Some(Hints::Box(hints)) => hints.client_id,
+            Some(KeyFileMetadata::Box(hints)) => hints.client_id,
             _ => None,
         }
     }
 
     /// A file that was read, with what reads it again.
-    struct Scene {
-        place: Place,
+    struct MetadataFixture {
+        dir: KeyDir,
         source: KeySource,
-        remembered: Remembered,
+        cache: MetadataCache,
     }
 
-    impl Scene {
+    impl MetadataFixture {
         fn new() -> Self {
-            let place = Place::new();
-            let source = place.with("key.json", FIRST.as_bytes(), None);
-            let scene = Self { place, source, remembered: Remembered::default() };
-            assert!(scene.remembered().is_none());
-            assert_eq!(scene.read().as_deref(), Some("first"));
-            assert_eq!(scene.remembered().as_deref(), Some("first"));
+            let place = KeyDir::new();
+            let source = place.source_with_content("key.json", FIRST_JSON.as_bytes(), None);
+            let scene = Self { dir: place, source, cache: MetadataCache::default() };
+            assert!(scene.cached_client_id().is_none());
+            assert_eq!(scene.read_client_id().as_deref(), Some("first"));
+            assert_eq!(scene.cached_client_id().as_deref(), Some("first"));
             scene
         }
 
@@ -120,88 +133,89 @@ mod tests {
             self.source.files().next().unwrap()
         }
 
-        fn read(&self) -> Option<String> {
-            client(hints_by(&self.remembered, &self.source).unwrap().0)
+        fn read_client_id(&self) -> Option<String> {
+            box_client_id(read_metadata_with(&self.cache, &self.source).unwrap().0)
         }
 
-        fn remembered(&self) -> Option<String> {
-            client(self.remembered.get(&self.source, self.file())?.0)
+        fn cached_client_id(&self) -> Option<String> {
+            box_client_id(self.cache.get(&self.source, self.file())?.0)
         }
     }
 
     #[test]
-    fn a_file_that_was_replaced_is_read_anew() {
-        let scene = Scene::new();
-        let time = std::fs::metadata(scene.place.file("key.json")).unwrap().modified().unwrap();
-        scene.place.with("new", OTHER.as_bytes(), None);
-        let new = std::fs::File::options().write(true).open(scene.place.file("new")).unwrap();
+    fn replaced_file_is_read_again() {
+        let scene = MetadataFixture::new();
+        let time = std::fs::metadata(scene.dir.file_path("key.json")).unwrap().modified().unwrap();
+        scene.dir.source_with_content("new", OTHER_JSON.as_bytes(), None);
+        let new = std::fs::File::options().write(true).open(scene.dir.file_path("new")).unwrap();
         new.set_modified(time).unwrap();
-        std::fs::rename(scene.place.file("new"), scene.place.file("key.json")).unwrap();
-        assert!(scene.remembered().is_none());
-        assert_eq!(scene.read().as_deref(), Some("other"));
-        assert_eq!(scene.remembered().as_deref(), Some("other"));
+        std::fs::rename(scene.dir.file_path("new"), scene.dir.file_path("key.json")).unwrap();
+        assert!(scene.cached_client_id().is_none());
+        assert_eq!(scene.read_client_id().as_deref(), Some("other"));
+        assert_eq!(scene.cached_client_id().as_deref(), Some("other"));
     }
 
     #[test]
-    fn a_file_that_was_written_over_with_as_many_bytes_is_read_anew() {
-        let scene = Scene::new();
-        scene.place.with("key.json", OTHER.as_bytes(), None);
-        let file = std::fs::File::options().write(true).open(scene.place.file("key.json")).unwrap();
+    fn overwritten_file_is_read_again() {
+        let scene = MetadataFixture::new();
+        scene.dir.source_with_content("key.json", OTHER_JSON.as_bytes(), None);
+        let file = std::fs::File::options().write(true).open(scene.dir.file_path("key.json")).unwrap();
         file.set_modified(SystemTime::now() + Duration::from_secs(1)).unwrap();
-        assert_eq!(scene.read().as_deref(), Some("other"));
+        assert_eq!(scene.read_client_id().as_deref(), Some("other"));
     }
 
     #[test]
-    fn a_file_that_is_gone_says_nothing_any_more() {
-        let scene = Scene::new();
-        std::fs::remove_file(scene.place.file("key.json")).unwrap();
-        let error = hints_by(&scene.remembered, &scene.source).err().unwrap();
+    fn removed_file_is_an_error() {
+        let scene = MetadataFixture::new();
+        std::fs::remove_file(scene.dir.file_path("key.json")).unwrap();
+        let error = read_metadata_with(&scene.cache, &scene.source).err().unwrap();
         assert_eq!(error.status(), Status::KeyStore);
     }
 
     #[test]
-    fn what_one_user_read_is_not_told_to_another() {
-        let scene = Scene::new();
-        let (stamp, terms) = (FileVersion::read(scene.file()).unwrap(), Terms::of(&scene.source));
-        assert!(scene.remembered.told(scene.file(), stamp, terms).is_some());
-        let other = Terms { user: terms.user.wrapping_add(1), ..terms };
-        assert!(scene.remembered.told(scene.file(), stamp, other).is_none());
+    fn cached_metadata_is_not_shared_between_users() {
+        let scene = MetadataFixture::new();
+        let (stamp, terms) =
+            (FileVersion::read(scene.file()).unwrap(), ReadConditions::for_source(&scene.source));
+        assert!(scene.cache.lookup(scene.file(), stamp, terms).is_some());
+        let other = ReadConditions { user: terms.user.wrapping_add(1), ..terms };
+        assert!(scene.cache.lookup(scene.file(), stamp, other).is_none());
     }
 
     #[cfg(unix)]
     #[test]
-    fn what_an_exposed_file_said_is_not_told_to_whom_that_is_an_error() {
+    fn loose_permissions_bypass_cache_when_forbidden() {
         use std::os::unix::fs::PermissionsExt;
-        let mut scene = Scene::new();
+        let mut scene = MetadataFixture::new();
         let exposed = std::fs::Permissions::from_mode(0o666);
-        std::fs::set_permissions(scene.place.file("key.json"), exposed).unwrap();
-        assert_eq!(scene.read().as_deref(), Some("first"));
-        scene.source.guarded = true;
-        let error = hints_by(&scene.remembered, &scene.source).err().unwrap();
+        std::fs::set_permissions(scene.dir.file_path("key.json"), exposed).unwrap();
+        assert_eq!(scene.read_client_id().as_deref(), Some("first"));
+        scene.source.require_private_file = true;
+        let error = read_metadata_with(&scene.cache, &scene.source).err().unwrap();
         assert!(error.message().contains("KeyFileCheck is 1"), "{error}");
     }
 
     #[test]
-    fn what_is_remembered_stays_bounded_and_can_be_forgotten() {
-        let scene = Scene::new();
+    fn metadata_cache_is_bounded_and_clearable() {
+        let scene = MetadataFixture::new();
         let stamp = FileVersion::read(scene.file()).unwrap();
-        for number in 0..=MOST {
+        for number in 0..=MAX_CACHED_FILES {
             let file = ConfiguredPath::new(format!("/{number}"));
-            scene.remembered.keep(&scene.source, &file, stamp, None);
+            scene.cache.insert(&scene.source, &file, stamp, None);
         }
-        assert!(scene.remembered.0.lock().len() <= MOST);
-        scene.read();
-        scene.remembered.clear();
-        assert!(scene.remembered().is_none());
+        assert!(scene.cache.0.lock().len() <= MAX_CACHED_FILES);
+        scene.read_client_id();
+        scene.cache.clear();
+        assert!(scene.cached_client_id().is_none());
     }
 
     #[test]
-    fn a_file_with_nothing_beside_its_key_is_read_once_too() {
-        let place = Place::new();
+    fn absent_metadata_is_cached_too() {
+        let place = KeyDir::new();
         let source = place.fixture("ec.pem", None);
-        let KeyOrigin::Store(file) = &source.origin else { unreachable!("a file") };
-        let remembered = Remembered::default();
-        let (found, stamp) = hints_by(&remembered, &source).unwrap();
+        let KeyOrigin::File(file) = &source.origin else { unreachable!("a file") };
+        let remembered = MetadataCache::default();
+        let (found, stamp) = read_metadata_with(&remembered, &source).unwrap();
         assert!(found.is_none());
         assert!(matches!(remembered.get(&source, file), Some((None, known)) if Some(known) == stamp));
     }

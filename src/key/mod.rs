@@ -31,33 +31,33 @@ use zeroize::Zeroizing;
 use crate::base::error::Result;
 use crate::base::file::FileVersion;
 use crate::key::certificate::chain;
-use crate::key::crypto::kdf_budget::Budget;
+use crate::key::crypto::kdf_budget::KdfBudget;
 use crate::key::format::{jks, json, pem, pkcs12};
 use crate::key::signing::callback;
 
 #[cfg(test)]
-use metadata::hints_by;
+use metadata::read_metadata_with;
 
-pub use crate::key::certificate::cert_header::Thumbprint;
-pub use crate::key::certificate::x509::Facts;
-pub use crate::key::signing::callback::{HostSigner, Sign};
-pub use cache::KeyRing;
-pub use list::{Listed, Listing, list};
-pub use metadata::{BoxHints, GoogleHints, Hints, hints};
-pub use pkcs11::Uri;
+pub use crate::key::certificate::cert_header::CertHeader;
+pub use crate::key::certificate::x509::CertificateInfo;
+pub use crate::key::signing::callback::{CallbackSigner, SignFn};
+pub use cache::KeyCache;
+pub use list::{ListedKey, StoreContents, list};
+pub use metadata::{BoxAppSettings, GoogleServiceAccount, KeyFileMetadata, read_metadata};
+pub use pkcs11::Pkcs11Uri;
 pub use signing::SigningKey;
-pub use source::{KeyOrigin, KeySource, Purpose};
+pub use source::{KeyOrigin, KeySource, StorePurpose};
 
-enum Key {
+enum KeyBytes {
     /// PKCS#8, PKCS#1 or SEC1; the shape tells which.
     Private(Zeroizing<Vec<u8>>),
     /// What both sides know.
-    Shared(Zeroizing<Vec<u8>>),
+    HmacSecret(Zeroizing<Vec<u8>>),
 }
 
 /// What a format's reader hands over: one private key, and what stood with it.
-struct Material {
-    key: Key,
+struct ParsedKey {
+    key: KeyBytes,
     certificates: Vec<Vec<u8>>,
     alias: Option<String>,
     /// By which the server knows the key, where the file says it.
@@ -65,75 +65,75 @@ struct Material {
 }
 
 /// A key of a store, by its alias where the format has aliases; or why it does not open.
-type Candidate = (Option<String>, Result<Material>);
+type EntryResult = (Option<String>, Result<ParsedKey>);
 
 /// Reads the key from where it is and makes it ready to sign.
 pub fn open(source: &KeySource) -> Result<SigningKey> {
-    open_with_stamps(source).map(|(key, _)| key)
+    open_with_versions(source).map(|(key, _)| key)
 }
 
 /// The key, and by what to tell that one of its files has changed since.
-fn open_with_stamps(source: &KeySource) -> Result<(SigningKey, Vec<FileVersion>)> {
+fn open_with_versions(source: &KeySource) -> Result<(SigningKey, Vec<FileVersion>)> {
     let (material, mut stamps, exposed) = match &source.origin {
-        KeyOrigin::Store(file) => {
-            let (content, stamp, exposed) = file::read_key(source, file)?;
-            (read(source, &content)?, vec![stamp], exposed)
+        KeyOrigin::File(file) => {
+            let (content, stamp, exposed) = file::read_key_file(source, file)?;
+            (parse_key(source, &content)?, vec![stamp], exposed)
         }
-        KeyOrigin::Text(written) => {
-            (read(source, &inline::content(source, written.reveal())?)?, Vec::new(), None)
+        KeyOrigin::Inline(written) => {
+            (parse_key(source, &inline::decode_inline(source, written.reveal())?)?, Vec::new(), None)
         }
         KeyOrigin::Pkcs11(uri) => {
             let mut key = pkcs11::open(source, uri)?;
-            let stamps = offer_certificate(source, &mut key)?;
+            let stamps = attach_certificate(source, &mut key)?;
             return Ok((key, stamps));
         }
-        KeyOrigin::Shared(written) => {
-            return Ok((SigningKey::shared(source, written.reveal())?, Vec::new()));
+        KeyOrigin::HmacSecret(written) => {
+            return Ok((SigningKey::from_hmac_secret(source, written.reveal())?, Vec::new()));
         }
-        KeyOrigin::Signer(signer) => return Ok((callback::open(source, signer)?, Vec::new())),
+        KeyOrigin::Callback(signer) => return Ok((callback::open(source, signer)?, Vec::new())),
     };
     let mut key = SigningKey::new(source, material)?;
-    key.exposed = exposed;
-    stamps.extend(offer_certificate(source, &mut key)?);
+    key.loose_permissions = exposed;
+    stamps.extend(attach_certificate(source, &mut key)?);
     Ok((key, stamps))
 }
 
 /// Hands the key what JWTCertificate holds, if there is one; the file's stamp.
-fn offer_certificate(source: &KeySource, key: &mut SigningKey) -> Result<Vec<FileVersion>> {
-    let Some((chain, stamp)) = certificate::read(source, key.public_key())? else {
+fn attach_certificate(source: &KeySource, key: &mut SigningKey) -> Result<Vec<FileVersion>> {
+    let Some((chain, stamp)) = certificate::read_chain_for(source, key.public_key())? else {
         return Ok(Vec::new());
     };
-    key.offer(chain);
+    key.attach_chain(chain);
     Ok(vec![stamp])
 }
 
 /// The trusted certificates of a store that is JKS, JCEKS or PKCS#12, or one certificate in DER; nothing if `content` is
 /// something else.
-pub fn trusted_certificates(source: &KeySource, content: &[u8]) -> Option<Result<Vec<Vec<u8>>>> {
-    if jks::is_store(content) {
-        Some(jks::trusted(source, content))
+pub fn read_trusted_certificates(source: &KeySource, content: &[u8]) -> Option<Result<Vec<Vec<u8>>>> {
+    if jks::is_java_key_store(content) {
+        Some(jks::read_trusted_certificates(source, content))
     } else if pkcs12::is_pfx(content) {
-        Some(pkcs12::trusted(source, content))
+        Some(pkcs12::read_trusted_certificates(source, content))
     } else {
         chain::is_certificate(content).then(|| Ok(vec![content.to_vec()]))
     }
 }
 
-fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
-    match format(source, content)? {
-        Format::Java => jks::read(source, content),
-        Format::Pkcs12 => pkcs12::read(source, content),
-        Format::Json => json::read(source, content),
-        Format::Pem => pem::read(source, content),
-        Format::Der => bare(source, content),
+fn parse_key(source: &KeySource, content: &[u8]) -> Result<ParsedKey> {
+    match detect_format(source, content)? {
+        KeyFormat::JavaKeyStore => jks::read_key(source, content),
+        KeyFormat::Pkcs12 => pkcs12::read_key(source, content),
+        KeyFormat::Json => json::read_key(source, content),
+        KeyFormat::Pem => pem::read_key(source, content),
+        KeyFormat::Der => read_der(source, content),
     }
 }
 
 /// What content may be.
 #[derive(Clone, Copy)]
-enum Format {
+enum KeyFormat {
     /// JKS or JCEKS.
-    Java,
+    JavaKeyStore,
     Pkcs12,
     Json,
     Pem,
@@ -141,32 +141,32 @@ enum Format {
     Der,
 }
 
-fn format(source: &KeySource, content: &[u8]) -> Result<Format> {
-    if jks::is_store(content) {
-        return Ok(Format::Java);
+fn detect_format(source: &KeySource, content: &[u8]) -> Result<KeyFormat> {
+    if jks::is_java_key_store(content) {
+        return Ok(KeyFormat::JavaKeyStore);
     }
     if pkcs12::is_pfx(content) {
-        return Ok(Format::Pkcs12);
+        return Ok(KeyFormat::Pkcs12);
     }
     // Before PEM, which stands in JSON too.
     if json::is_json(content) {
-        return Ok(Format::Json);
+        return Ok(KeyFormat::Json);
     }
     if pem::is_pem(content) {
-        return Ok(Format::Pem);
+        return Ok(KeyFormat::Pem);
     }
-    if private_key::is_key(content) || pem::is_encrypted_key(content) {
-        return Ok(Format::Der);
+    if private_key::is_private_key(content) || pem::is_encrypted_pkcs8(content) {
+        return Ok(KeyFormat::Der);
     }
-    Err(source.broken(source.unknown()))
+    Err(source.store_error(source.unrecognized_text()))
 }
 
 /// DER without anything around it: a key, or one that is encrypted.
-fn bare(source: &KeySource, content: &[u8]) -> Result<Material> {
-    let der = if private_key::is_key(content) {
+fn read_der(source: &KeySource, content: &[u8]) -> Result<ParsedKey> {
+    let der = if private_key::is_private_key(content) {
         Zeroizing::new(content.to_vec())
     } else {
-        pem::decrypt(source, content, &mut Budget::new())?
+        pem::decrypt_pkcs8(source, content, &mut KdfBudget::new())?
     };
-    Ok(Material { key: Key::Private(der), certificates: Vec::new(), alias: None, key_id: None })
+    Ok(ParsedKey { key: KeyBytes::Private(der), certificates: Vec::new(), alias: None, key_id: None })
 }

@@ -12,8 +12,8 @@ use jsonwebtoken::Algorithm;
 use super::KeySource;
 use crate::base::error::{Error, Result};
 use crate::key::asn1::{der, oid};
-use crate::key::hmac_secret::Shared;
-use crate::key::signing::external::Elsewhere;
+use crate::key::hmac_secret::HmacSecret;
+use crate::key::signing::external::ExternalKey;
 use crate::key::signing::pss;
 use crate::sys::with_forks_blocked;
 
@@ -25,7 +25,7 @@ pub(super) const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.
 pub(super) const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 
 /// Keys that are met and cannot sign a JWT here, by the number of their kind or curve.
-const OTHERS: [(&str, &str); 7] = [
+const UNSUPPORTED_KEYS: [(&str, &str); 7] = [
     ("1.2.840.10040.4.1", "a DSA key"),
     ("1.3.101.110", "an X25519 key"),
     ("1.3.101.113", "an Ed448 key"),
@@ -46,29 +46,29 @@ pub(super) const RSA_ALGORITHMS: [Algorithm; 6] = [
 ];
 
 /// The key itself.
-pub(super) enum Pair {
+pub(super) enum PrivateKey {
     /// And what it may sign by.
     Rsa(Box<RsaKeyPair>, &'static [Algorithm]),
     P256(EcdsaKeyPair),
     P384(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
-    Shared(Shared),
-    Elsewhere(Box<dyn Elsewhere>),
+    HmacSecret(HmacSecret),
+    External(Box<dyn ExternalKey>),
 }
 
-impl Pair {
+impl PrivateKey {
     pub(super) fn algorithms(&self) -> &[Algorithm] {
         match self {
             Self::Rsa(_, algorithms) => algorithms,
             Self::P256(_) => &[Algorithm::ES256],
             Self::P384(_) => &[Algorithm::ES384],
             Self::Ed25519(_) => &[Algorithm::EdDSA],
-            Self::Shared(secret) => secret.algorithms(),
-            Self::Elsewhere(key) => key.algorithms(),
+            Self::HmacSecret(secret) => secret.algorithms(),
+            Self::External(key) => key.algorithms(),
         }
     }
 
-    pub(super) fn described(&self) -> String {
+    pub(super) fn description(&self) -> String {
         match self {
             Self::Rsa(pair, algorithms) => {
                 let only = if algorithms.len() < RSA_ALGORITHMS.len() { " for RSASSA-PSS only" } else { "" };
@@ -77,19 +77,19 @@ impl Pair {
             Self::P256(_) => "an EC key on P-256".to_owned(),
             Self::P384(_) => "an EC key on P-384".to_owned(),
             Self::Ed25519(_) => "an Ed25519 key".to_owned(),
-            Self::Shared(secret) => format!("a shared secret of {} bits", secret.bits()),
-            Self::Elsewhere(key) => key.described(),
+            Self::HmacSecret(secret) => format!("a shared secret of {} bits", secret.bit_length()),
+            Self::External(key) => key.description(),
         }
     }
 
     /// The SubjectPublicKeyInfo (RFC 5280 section 4.1); a shared secret has none.
-    pub(super) fn public_key_info(&self) -> Option<Vec<u8>> {
+    pub(super) fn subject_public_key_info(&self) -> Option<Vec<u8>> {
         let info: PublicKeyX509Der<'_> = match self {
             Self::Rsa(pair, _) => pair.public_key().as_der(),
             Self::P256(pair) | Self::P384(pair) => pair.public_key().as_der(),
             Self::Ed25519(pair) => pair.public_key().as_der(),
-            Self::Shared(_) => return None,
-            Self::Elsewhere(key) => return key.public_key_info(),
+            Self::HmacSecret(_) => return None,
+            Self::External(key) => return key.subject_public_key_info(),
         }
         .ok()?;
         Some(info.as_ref().to_vec())
@@ -101,8 +101,8 @@ impl Pair {
             Self::Rsa(pair, _) => pair.public_key().as_ref(),
             Self::P256(pair) | Self::P384(pair) => pair.public_key().as_ref(),
             Self::Ed25519(pair) => pair.public_key().as_ref(),
-            Self::Shared(_) => &[],
-            Self::Elsewhere(key) => key.public_key(),
+            Self::HmacSecret(_) => &[],
+            Self::External(key) => key.public_key(),
         }
     }
 
@@ -112,7 +112,7 @@ impl Pair {
         let signature = match (self, algorithm) {
             (Self::Rsa(pair, algorithms), algorithm) if algorithms.contains(&algorithm) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
-                let padding = padding(algorithm)?;
+                let padding = rsa_padding(algorithm)?;
                 with_forks_blocked(|| pair.sign(padding, &random, message, &mut signature)).ok()?;
                 signature
             }
@@ -120,8 +120,8 @@ impl Pair {
                 with_forks_blocked(|| pair.sign(&random, message)).ok()?.as_ref().to_vec()
             }
             (Self::Ed25519(pair), Algorithm::EdDSA) => pair.try_sign(message).ok()?.as_ref().to_vec(),
-            (Self::Shared(secret), algorithm) => secret.sign(algorithm, message)?,
-            (Self::Elsewhere(key), algorithm) if key.algorithms().contains(&algorithm) => {
+            (Self::HmacSecret(secret), algorithm) => secret.sign(algorithm, message)?,
+            (Self::External(key), algorithm) if key.algorithms().contains(&algorithm) => {
                 return Some(key.sign(algorithm, message));
             }
             _ => return None,
@@ -130,7 +130,7 @@ impl Pair {
     }
 }
 
-fn padding(algorithm: Algorithm) -> Option<&'static dyn RsaEncoding> {
+fn rsa_padding(algorithm: Algorithm) -> Option<&'static dyn RsaEncoding> {
     Some(match algorithm {
         Algorithm::RS256 => &aws::RSA_PKCS1_SHA256,
         Algorithm::RS384 => &aws::RSA_PKCS1_SHA384,
@@ -143,7 +143,7 @@ fn padding(algorithm: Algorithm) -> Option<&'static dyn RsaEncoding> {
 }
 
 /// What the shape of a key's DER tells.
-enum Shape<'a> {
+enum KeyEncoding<'a> {
     /// PKCS#1, and its modulus.
     Rsa(&'a [u8], &'a [u8]),
     /// The same, and what it may sign by.
@@ -152,53 +152,55 @@ enum Shape<'a> {
     Ec(Option<ObjectIdentifier>),
     /// PKCS#8, version 1 or 2 (RFC 8410 section 7).
     Ed25519,
-    Other(ObjectIdentifier),
+    Unsupported(ObjectIdentifier),
 }
 
-fn shape(key: &[u8]) -> Option<Shape<'_>> {
-    let fields = der::sequence(key)?;
+fn detect_encoding(key: &[u8]) -> Option<KeyEncoding<'_>> {
+    let fields = der::parse_sequence(key)?;
     let tags: Vec<_> = fields.iter().map(Tagged::tag).take(3).collect();
     match (tags.as_slice(), fields.as_slice()) {
         ([Tag::Integer, Tag::Sequence, Tag::OctetString], [_, algorithm, inner, ..]) => {
-            pkcs8_shape(&der::inside(algorithm)?, inner.value())
+            detect_pkcs8_encoding(&der::sequence_children(algorithm)?, inner.value())
         }
         ([Tag::Integer, Tag::Integer, Tag::Integer], [_, modulus, ..]) => {
-            Some(Shape::Rsa(key, modulus.value()))
+            Some(KeyEncoding::Rsa(key, modulus.value()))
         }
         ([Tag::Integer, Tag::OctetString, ..], fields) => {
-            let named = fields.iter().filter(|field| der::is_context(field));
-            let mut parameters = named.filter_map(|field| der::elements(field.value()));
-            Some(Shape::Ec(parameters.find_map(|inside| der::oid(inside.first()?))))
+            let named = fields.iter().filter(|field| der::is_context_specific(field));
+            let mut parameters = named.filter_map(|field| der::parse_elements(field.value()));
+            Some(KeyEncoding::Ec(parameters.find_map(|inside| der::parse_oid(inside.first()?))))
         }
         _ => None,
     }
 }
 
-fn pkcs8_shape<'a>(algorithm: &[AnyRef<'_>], inner: &'a [u8]) -> Option<Shape<'a>> {
-    let kind = der::oid(algorithm.first()?)?;
+fn detect_pkcs8_encoding<'a>(algorithm: &[AnyRef<'_>], inner: &'a [u8]) -> Option<KeyEncoding<'a>> {
+    let kind = der::parse_oid(algorithm.first()?)?;
     match kind {
-        RSA => match shape(inner)? {
-            Shape::Rsa(key, modulus) => Some(Shape::Rsa(key, modulus)),
+        RSA => match detect_encoding(inner)? {
+            KeyEncoding::Rsa(key, modulus) => Some(KeyEncoding::Rsa(key, modulus)),
             _ => None,
         },
-        RSA_PSS => match shape(inner)? {
-            Shape::Rsa(key, modulus) => Some(Shape::RsaPss(key, modulus, pss::algorithms(algorithm.get(1)))),
+        RSA_PSS => match detect_encoding(inner)? {
+            KeyEncoding::Rsa(key, modulus) => {
+                Some(KeyEncoding::RsaPss(key, modulus, pss::permitted_algorithms(algorithm.get(1))))
+            }
             _ => None,
         },
-        EC => Some(Shape::Ec(algorithm.get(1).and_then(der::oid))),
-        ED25519 => Some(Shape::Ed25519),
-        _ => Some(Shape::Other(kind)),
+        EC => Some(KeyEncoding::Ec(algorithm.get(1).and_then(der::parse_oid))),
+        ED25519 => Some(KeyEncoding::Ed25519),
+        _ => Some(KeyEncoding::Unsupported(kind)),
     }
 }
 
 /// What the key of a SubjectPublicKeyInfo signs by.
-pub(super) fn signs_by(info: &[u8]) -> Option<&'static [Algorithm]> {
-    let fields = der::sequence(info)?;
-    let algorithm = der::inside(fields.first()?)?;
+pub(super) fn algorithms_for_spki(info: &[u8]) -> Option<&'static [Algorithm]> {
+    let fields = der::parse_sequence(info)?;
+    let algorithm = der::sequence_children(fields.first()?)?;
     let parameters = algorithm.get(1);
-    Some(match (der::oid(algorithm.first()?)?, parameters.and_then(der::oid)) {
+    Some(match (der::parse_oid(algorithm.first()?)?, parameters.and_then(der::parse_oid)) {
         (RSA, _) => &RSA_ALGORITHMS,
-        (RSA_PSS, _) => pss::algorithms(parameters),
+        (RSA_PSS, _) => pss::permitted_algorithms(parameters),
         (EC, Some(P256)) => &[Algorithm::ES256],
         (EC, Some(P384)) => &[Algorithm::ES384],
         (ED25519, _) => &[Algorithm::EdDSA],
@@ -207,80 +209,87 @@ pub(super) fn signs_by(info: &[u8]) -> Option<&'static [Algorithm]> {
 }
 
 /// Whether `der` has the form of a private key that is not encrypted.
-pub(super) fn is_key(der: &[u8]) -> bool {
-    shape(der).is_some()
+pub(super) fn is_private_key(der: &[u8]) -> bool {
+    detect_encoding(der).is_some()
 }
 
 /// The key of `key`, if it can sign a JWT.
-pub(super) fn parse(source: &KeySource, key: &[u8]) -> Result<Pair> {
-    match shape(key) {
-        Some(Shape::Rsa(key, modulus)) => rsa(source, key, modulus, &RSA_ALGORITHMS),
-        Some(Shape::RsaPss(_, _, [])) => Err(source.unsuitable(
+pub(super) fn parse(source: &KeySource, key: &[u8]) -> Result<PrivateKey> {
+    match detect_encoding(key) {
+        Some(KeyEncoding::Rsa(key, modulus)) => parse_rsa(source, key, modulus, &RSA_ALGORITHMS),
+        Some(KeyEncoding::RsaPss(_, _, [])) => Err(source.unsuitable_error(
             "has an RSA key for RSASSA-PSS only, with a digest or a salt that no algorithm of JWTs has; PS256, PS384 \
              and PS512 have those of SHA-256, SHA-384 and SHA-512 (RFC 7518 section 3.5)",
         )),
-        Some(Shape::RsaPss(key, modulus, algorithms)) => rsa(source, key, modulus, algorithms),
-        Some(Shape::Ec(curve)) => ec(source, key, curve),
-        Some(Shape::Ed25519) => Ed25519KeyPair::from_pkcs8(key)
-            .map(Pair::Ed25519)
-            .map_err(|error| damaged(source, "Ed25519", &error)),
-        Some(Shape::Other(kind)) => Err(other(source, &kind)),
-        None => Err(source.broken("has a private key that is damaged or of no known form")),
+        Some(KeyEncoding::RsaPss(key, modulus, algorithms)) => parse_rsa(source, key, modulus, algorithms),
+        Some(KeyEncoding::Ec(curve)) => parse_ec(source, key, curve),
+        Some(KeyEncoding::Ed25519) => Ed25519KeyPair::from_pkcs8(key)
+            .map(PrivateKey::Ed25519)
+            .map_err(|error| damaged_key_error(source, "Ed25519", &error)),
+        Some(KeyEncoding::Unsupported(kind)) => Err(unsupported_key_error(source, &kind)),
+        None => Err(source.store_error("has a private key that is damaged or of no known form")),
     }
 }
 
-fn rsa(source: &KeySource, key: &[u8], modulus: &[u8], algorithms: &'static [Algorithm]) -> Result<Pair> {
-    rsa_size(source, modulus)?;
-    let pair = RsaKeyPair::from_der(key).map_err(|error| damaged(source, "RSA", &error))?;
-    Ok(Pair::Rsa(Box::new(pair), algorithms))
+fn parse_rsa(
+    source: &KeySource,
+    key: &[u8],
+    modulus: &[u8],
+    algorithms: &'static [Algorithm],
+) -> Result<PrivateKey> {
+    check_rsa_size(source, modulus)?;
+    let pair = RsaKeyPair::from_der(key).map_err(|error| damaged_key_error(source, "RSA", &error))?;
+    Ok(PrivateKey::Rsa(Box::new(pair), algorithms))
 }
 
 /// The bits of the modulus, if they are as many as a JWT may be signed with.
-pub(super) fn rsa_size(source: &KeySource, modulus: &[u8]) -> Result<usize> {
-    let bits = bits(modulus);
+pub(super) fn check_rsa_size(source: &KeySource, modulus: &[u8]) -> Result<usize> {
+    let bits = bit_length(modulus);
     if (2048..=8192).contains(&bits) {
         return Ok(bits);
     }
-    Err(source.unsuitable(format!(
+    Err(source.unsuitable_error(format!(
         "has an RSA key of {bits} bits; {} 2048 to 8192 bits (as RFC 7518 section 3.3 has it)",
-        source.signs_with()
+        source.supported_keys_prefix()
     )))
 }
 
 /// The bits of a DER INTEGER, without its leading zeros.
-fn bits(integer: &[u8]) -> usize {
+fn bit_length(integer: &[u8]) -> usize {
     let mut significant = integer.iter().skip_while(|byte| **byte == 0).peekable();
     let zeros = significant.peek().map_or(0, |first| first.leading_zeros());
     let zeros = usize::try_from(zeros).unwrap_or_default();
     significant.count().saturating_mul(8).saturating_sub(zeros)
 }
 
-fn ec(source: &KeySource, key: &[u8], curve: Option<ObjectIdentifier>) -> Result<Pair> {
-    let p256 =
-        || EcdsaKeyPair::from_private_key_der(&aws::ECDSA_P256_SHA256_FIXED_SIGNING, key).map(Pair::P256);
-    let p384 =
-        || EcdsaKeyPair::from_private_key_der(&aws::ECDSA_P384_SHA384_FIXED_SIGNING, key).map(Pair::P384);
+fn parse_ec(source: &KeySource, key: &[u8], curve: Option<ObjectIdentifier>) -> Result<PrivateKey> {
+    let p256 = || {
+        EcdsaKeyPair::from_private_key_der(&aws::ECDSA_P256_SHA256_FIXED_SIGNING, key).map(PrivateKey::P256)
+    };
+    let p384 = || {
+        EcdsaKeyPair::from_private_key_der(&aws::ECDSA_P384_SHA384_FIXED_SIGNING, key).map(PrivateKey::P384)
+    };
     let parsed = match curve {
         Some(P256) => p256(),
         Some(P384) => p384(),
-        Some(curve) => return Err(other(source, &curve)),
+        Some(curve) => return Err(unsupported_key_error(source, &curve)),
         None => p256().or_else(|_| p384()),
     };
-    parsed.map_err(|error| damaged(source, "EC", &error))
+    parsed.map_err(|error| damaged_key_error(source, "EC", &error))
 }
 
-fn damaged(source: &KeySource, kind: &str, error: &aws_lc_rs::error::KeyRejected) -> Error {
-    source.broken(format!("has an {kind} key that does not parse ({error}): it was damaged"))
+fn damaged_key_error(source: &KeySource, kind: &str, error: &aws_lc_rs::error::KeyRejected) -> Error {
+    source.store_error(format!("has an {kind} key that does not parse ({error}): it was damaged"))
 }
 
 /// That a key of that kind or curve signs no JWT here.
-pub(super) fn other(source: &KeySource, kind: &ObjectIdentifier) -> Error {
+pub(super) fn unsupported_key_error(source: &KeySource, kind: &ObjectIdentifier) -> Error {
     let number = kind.to_string();
-    let known = OTHERS.iter().find(|(known, _)| *known == number);
+    let known = UNSUPPORTED_KEYS.iter().find(|(known, _)| *known == number);
     let what = match known {
         Some((_, name)) => format!("{name} ({number})"),
-        None => format!("a key of kind {}", oid::name(kind)),
+        None => format!("a key of kind {}", oid::display_name(kind)),
     };
-    let signs = source.signs_with();
-    source.unsuitable(format!("has {what}; {signs} RSA, EC on P-256 or P-384, or Ed25519"))
+    let signs = source.supported_keys_prefix();
+    source.unsuitable_error(format!("has {what}; {signs} RSA, EC on P-256 or P-384, or Ed25519"))
 }

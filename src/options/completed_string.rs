@@ -6,7 +6,7 @@
 use super::{KEY_FILE_OPTIONS, OptionId, OptionOrigin, Options, connection_string, secret_refs, table};
 use crate::base::secret::Secret;
 use crate::base::url;
-use crate::key::Uri;
+use crate::key::Pkcs11Uri;
 
 /// What only leads to values.
 const EXCLUDED_OPTIONS: [OptionId; 3] = [OptionId::DSN, OptionId::FILEDSN, OptionId::AllowOverride];
@@ -74,7 +74,7 @@ impl Options {
 fn contains_secret(definition: &table::OptionSpec, text: &Secret) -> bool {
     let address =
         matches!(definition.id, OptionId::ProxyHost | OptionId::HostName | OptionId::HostNameInCertificate);
-    Uri::holds_pin(text.reveal()) || url::contains_secret(text.reveal(), address)
+    Pkcs11Uri::has_pin(text.reveal()) || url::contains_secret(text.reveal(), address)
 }
 
 /// Written into one piece of memory: growing would leave secrets behind.

@@ -11,7 +11,7 @@ use crate::base::error::Error;
 use crate::base::policy::{Permission, Policy};
 use crate::base::secret::Secret;
 use crate::base::url::{EndpointUrl, parse_scheme};
-use crate::key::{self, BoxHints, GoogleHints, Hints, KeyOrigin, KeySource};
+use crate::key::{self, BoxAppSettings, GoogleServiceAccount, KeyFileMetadata, KeyOrigin, KeySource};
 use crate::provider;
 
 /// The options that a key file may say, and TokenURI, in the place of which TokenEndpoint is said.
@@ -50,7 +50,7 @@ impl Options {
         if self.external.errors.iter().any(|fault| fault.option() == Some(key.option())) {
             return;
         }
-        let hints = match key::hints(key) {
+        let hints = match key::read_metadata(key) {
             Ok((hints, stamp)) => {
                 match key.files().next().cloned().zip(stamp) {
                     Some((file, stamp)) if hints.is_some() => seen.add_file(file, stamp),
@@ -66,13 +66,13 @@ impl Options {
             }
         };
         match hints {
-            Some(Hints::Google(hints)) => self.apply_google(key, hints, exchanges),
-            Some(Hints::Box(hints)) => self.apply_box(key, hints, exchanges, policy),
+            Some(KeyFileMetadata::Google(hints)) => self.apply_google(key, hints, exchanges),
+            Some(KeyFileMetadata::Box(hints)) => self.apply_box(key, hints, exchanges, policy),
             None => {}
         }
     }
 
-    fn apply_google(&mut self, key: &KeySource, hints: GoogleHints, exchanges: bool) {
+    fn apply_google(&mut self, key: &KeySource, hints: GoogleServiceAccount, exchanges: bool) {
         self.set_text_from_key_file(key, OptionId::ClaimsIssuer, "client_email", hints.client_email);
         self.set_text_from_key_file(key, OptionId::JWTKeyID, "private_key_id", hints.private_key_id);
         let Some(address) = hints.token_uri.filter(|_| exchanges) else { return };
@@ -111,7 +111,9 @@ impl Options {
         } else {
             self.is_key_untrusted(key) && self.protects_caller_secrets()
         };
-        steers.then(|| self.blocked_error_for(option, &format!("token_uri of the key file {}", key.named())))
+        steers.then(|| {
+            self.blocked_error_for(option, &format!("token_uri of the key file {}", key.display_name()))
+        })
     }
 
     /// The fault of a connection string that has a data source's key sign for nobody, by an empty TokenURI.
@@ -140,7 +142,7 @@ impl Options {
         self.get(table::find(key.option())?.id)
     }
 
-    fn apply_box(&mut self, key: &KeySource, hints: BoxHints, exchanges: bool, policy: Policy) {
+    fn apply_box(&mut self, key: &KeySource, hints: BoxAppSettings, exchanges: bool, policy: Policy) {
         self.set_text_from_key_file(key, OptionId::JWTKeyID, "publicKeyID", hints.public_key_id);
         let ids = [OptionId::ClaimsIssuer, OptionId::ClientID];
         let other =
@@ -176,7 +178,7 @@ impl Options {
     fn apply_client_secret(&mut self, key: &KeySource, secret: Option<Secret>, policy: Policy) {
         let Some(secret) = secret.filter(|_| !self.is_specified(OptionId::ClientSecret)) else { return };
         let named = table::find(key.option()).and_then(|option| self.get(option.id));
-        let is_a_strangers = matches!(key.origin, KeyOrigin::Store(_))
+        let is_a_strangers = matches!(key.origin, KeyOrigin::File(_))
             && named.is_none_or(|named| self.is_untrusted_value(named))
             && !policy.allows(Permission::References);
         let led = table::TABLE.iter().find(|definition| is_a_strangers && self.redirects_secret(definition));
@@ -230,7 +232,7 @@ impl Options {
 
     fn set_from_key_file(&mut self, key: &KeySource, name: OptionId, spelling: &str, text: Secret) {
         let place = match &key.origin {
-            KeyOrigin::Store(file) => file.as_configured().to_owned(),
+            KeyOrigin::File(file) => file.as_configured().to_owned(),
             _ => key.option().to_owned(),
         };
         let value = OptionValue {
@@ -243,7 +245,7 @@ impl Options {
     }
 
     fn warn_key_file(&mut self, key: &KeySource, text: &str) {
-        let text = format!("{} {text}", key.named());
+        let text = format!("{} {text}", key.display_name());
         self.external.warnings.push(Error::warning("01000", "key store", text).with_option(key.option()));
     }
 }

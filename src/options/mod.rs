@@ -13,7 +13,7 @@ use crate::base::policy::Policy;
 use crate::base::sanitize;
 use crate::base::secret::Secret;
 use crate::jwt::RawObject;
-use crate::key::Uri;
+use crate::key::Pkcs11Uri;
 use crate::net::proxy::ProxyEnv;
 
 mod completed_string;
@@ -169,7 +169,7 @@ impl Options {
             };
             behind_open = (definition.is_secret() && !pair.braced).then_some(definition.name);
             let bare = pair.value.reveal().trim_start_matches(['\'', '"']);
-            uri = (!pair.braced && Uri::is(bare)).then_some(definition.name);
+            uri = (!pair.braced && Pkcs11Uri::has_scheme(bare)).then_some(definition.name);
             options.add_pair(definition, pair);
         }
         options

@@ -10,7 +10,7 @@ use super::{OptionValue, Options, environment};
 use crate::base::error::{Error, Status};
 use crate::base::file::{ConfiguredPath, ReadError};
 use crate::base::policy::{Permission, Policy, Restriction};
-use crate::key::Uri;
+use crate::key::Pkcs11Uri;
 
 impl Options {
     /// The file at `path`, which `value` names, under `policy`.
@@ -44,7 +44,7 @@ impl Options {
         {
             return None;
         }
-        if definition.is_key_store() && Uri::is(text) {
+        if definition.is_key_store() && Pkcs11Uri::has_scheme(text) {
             return Some(format!("names a key on a token, {}", Restriction::FilePaths.rejection_text()));
         }
         let is_allowed = self.configured_path(text, value, policy).is_allowed();

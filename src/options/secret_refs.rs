@@ -16,7 +16,7 @@ use crate::base::error::{Error, Result, Status};
 use crate::base::file::{ConfiguredPath, FileVersion, LoosePermissions, ReadError};
 use crate::base::policy::{Permission, Policy};
 use crate::base::secret::Secret;
-use crate::key::Uri;
+use crate::key::Pkcs11Uri;
 use crate::sys;
 
 /// The most bytes of a secret; a key has less, too.
@@ -96,7 +96,7 @@ impl Options {
             Some(OptionType::Path) if matches!(name, OptionId::FILEDSN | OptionId::RestConfigFile) => false,
             Some(OptionType::Path) => {
                 let text = value.text.reveal();
-                !text.is_empty() && !Uri::is(text) && Path::new(text).is_relative()
+                !text.is_empty() && !Pkcs11Uri::has_scheme(text) && Path::new(text).is_relative()
             }
             _ => false,
         };

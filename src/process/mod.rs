@@ -20,7 +20,7 @@ use crate::base::error::{Error, Result, Status};
 use crate::base::jitter::Jitter;
 use crate::base::stats::{Counter, Stats};
 use crate::base::url::EndpointUrl;
-use crate::key::KeyRing;
+use crate::key::KeyCache;
 use crate::net::http::HttpClient;
 use crate::sys::{self, StripedSlots};
 use crate::token::TokenHandle;
@@ -35,7 +35,7 @@ pub struct Process {
     /// Issued tokens.
     pub cache: TokenCache,
     /// Opened keys.
-    pub key_cache: Arc<KeyRing>,
+    pub key_cache: Arc<KeyCache>,
     /// Connections to servers.
     pub http_client: HttpClient,
     /// What was learnt of token endpoints.
@@ -70,7 +70,7 @@ impl Process {
     #[must_use]
     pub fn with_jitter(clock: Box<dyn Clock>, jitter: Jitter) -> Self {
         let (clock, stats): (Arc<dyn Clock>, Arc<Stats>) = (Arc::from(clock), Arc::default());
-        let keys = Arc::new(KeyRing::new(random_bytes()));
+        let keys = Arc::new(KeyCache::new(random_bytes()));
         Self {
             cache: TokenCache::new(jitter, Arc::clone(&stats)),
             http_client: HttpClient::new(Arc::clone(&keys), Arc::clone(&clock), Arc::clone(&stats)),
@@ -122,7 +122,7 @@ impl Process {
     pub fn stats_json(&self) -> String {
         let elsewhere = [
             (Counter::CacheHits, self.slot_registry.acquired_count()),
-            (Counter::KeysOpened, self.key_cache.opened()),
+            (Counter::KeysOpened, self.key_cache.opened_count()),
         ];
         let identities = u64::try_from(self.cache.entry_count()).unwrap_or(u64::MAX);
         self.stats.to_json(&elsewhere, &[("authgrant_cached_identities", identities)])
@@ -277,7 +277,7 @@ impl EndpointMemory {
 mod tests {
     use super::*;
     use crate::base::cache_key::CacheKey;
-    use crate::key::fixtures::Place;
+    use crate::key::fixtures::KeyDir;
 
     fn endpoint(number: usize) -> EndpointUrl {
         EndpointUrl::parse(&format!("https://example.com/{number}")).unwrap()
@@ -314,11 +314,11 @@ mod tests {
     #[test]
     fn cleared_key_is_opened_again() {
         let process = Process::new(Box::new(SystemClock));
-        let place = Place::new();
+        let place = KeyDir::new();
         let source = place.fixture("ec.pem", None);
-        let first = process.key_cache.key(&source).unwrap();
-        assert!(Arc::ptr_eq(&first, &process.key_cache.key(&source).unwrap()));
+        let first = process.key_cache.get_or_open(&source).unwrap();
+        assert!(Arc::ptr_eq(&first, &process.key_cache.get_or_open(&source).unwrap()));
         process.clear();
-        assert!(!Arc::ptr_eq(&first, &process.key_cache.key(&source).unwrap()));
+        assert!(!Arc::ptr_eq(&first, &process.key_cache.get_or_open(&source).unwrap()));
     }
 }

@@ -100,7 +100,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::key::Thumbprint;
+    use crate::key::CertHeader;
 
     #[test]
     fn builtin_profiles_parse() {
@@ -122,7 +122,7 @@ mod tests {
                 assert!(domain.contains('.') && !domain.contains('*'), "{host}");
             }
             for name in &profile.cert_headers {
-                assert!(Thumbprint::called(name).is_some(), "{name}");
+                assert!(CertHeader::from_name(name).is_some(), "{name}");
             }
             assert!(profile.lifetime.zip(profile.max_lifetime).is_none_or(|(usual, most)| usual <= most));
         }

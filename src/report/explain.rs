@@ -289,9 +289,11 @@ impl Explainer<'_> {
                 value: trust.validate_certificate,
                 from: self.origins.find_origin(&[OptionId::ValidateServerCertificate], true),
             },
-            client: trust.client_key_source.as_ref().and_then(KeySource::typed).map(|store| WithOrigin {
-                value: redact_if_url(store),
-                from: self.origins.find_origin(&[OptionId::KeyStore], true),
+            client: trust.client_key_source.as_ref().and_then(KeySource::as_configured).map(|store| {
+                WithOrigin {
+                    value: redact_if_url(store),
+                    from: self.origins.find_origin(&[OptionId::KeyStore], true),
+                }
             }),
             proxy: self.proxy(),
         }

@@ -45,7 +45,7 @@ pub(super) fn explain_jwt(
     sources: &OriginFinder<'_>,
     process: &Process,
 ) -> JwtReport {
-    let opened = process.key_cache.key(&signing.key);
+    let opened = process.key_cache.get_or_open(&signing.key);
     let whole = opened.clone().and_then(|key| grants::preview_jwt(signing, Some(&key)));
     let (unsigned, error) = match whole {
         Ok(unsigned) => (Some(unsigned), None),
@@ -162,16 +162,16 @@ impl JwtExplainer<'_> {
     fn key(&self, key: Option<&SigningKey>, error: Option<&Error>) -> SigningKeyReport {
         let source = &self.signing.key;
         let option = match &source.origin {
-            KeyOrigin::Store(_) | KeyOrigin::Pkcs11(_) | KeyOrigin::Signer(_) => OptionId::JWTCertStore,
-            KeyOrigin::Text(_) => OptionId::JWTPrivateKey,
-            KeyOrigin::Shared(_) => OptionId::JWTSecret,
+            KeyOrigin::File(_) | KeyOrigin::Pkcs11(_) | KeyOrigin::Callback(_) => OptionId::JWTCertStore,
+            KeyOrigin::Inline(_) => OptionId::JWTPrivateKey,
+            KeyOrigin::HmacSecret(_) => OptionId::JWTSecret,
         };
         SigningKeyReport {
             from: self.origins.find_origin(&[option], false),
-            store: source.typed().map(redact_if_url),
+            store: source.as_configured().map(redact_if_url),
             alias: key.and_then(SigningKey::alias).map(str::to_owned),
-            kind: key.map(SigningKey::kind),
-            certificate: key.and_then(SigningKey::certificate).cloned().map(CertificateReport::from),
+            kind: key.map(SigningKey::type_and_size),
+            certificate: key.and_then(SigningKey::certificate_info).cloned().map(CertificateReport::from),
             error: error.map(Problem::from),
         }
     }

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use crate::base::error::{Error, Result, Status};
 use crate::base::sanitize;
 use crate::base::url::{EndpointUrl, without_secrets};
-use crate::key::Facts;
+use crate::key::CertificateInfo;
 
 mod explain;
 mod jwt;
@@ -67,8 +67,8 @@ struct CertificateReport {
     not_after: String,
 }
 
-impl From<Facts> for CertificateReport {
-    fn from(facts: Facts) -> Self {
+impl From<CertificateInfo> for CertificateReport {
+    fn from(facts: CertificateInfo) -> Self {
         Self { subject: facts.subject, not_before: facts.not_before, not_after: facts.not_after }
     }
 }

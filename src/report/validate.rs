@@ -12,7 +12,7 @@ use crate::base::policy::Policy;
 use crate::base::url::EndpointUrl;
 use crate::connection::{Connection, ConnectionView};
 use crate::grants;
-use crate::key::{self, Listed, SigningKey};
+use crate::key::{self, ListedKey, SigningKey};
 use crate::net::tls::TransportConfig;
 use crate::options::{OptionId, OptionType, Options, table};
 use crate::report::test_endpoint::resolve_test_endpoint;
@@ -225,11 +225,11 @@ impl Findings {
         let (kind, keys) = match listing {
             Ok(None) => return None,
             Ok(Some(listing)) => {
-                (Some(listing.kind), listing.keys.into_iter().map(describe_stored_key).collect())
+                (Some(listing.format), listing.keys.into_iter().map(describe_stored_key).collect())
             }
             Err(_) => (None, Vec::new()),
         };
-        let path = source.typed().map(redact_if_url);
+        let path = source.as_configured().map(redact_if_url);
         let option = if path.is_some() { OptionId::JWTCertStore } else { OptionId::JWTPrivateKey };
         Some(KeyStoreReport { option: option.as_str(), path, kind, keys })
     }
@@ -246,27 +246,27 @@ impl Findings {
             self.add_error(error);
             return;
         }
-        let Some(key) = self.record_error(view.process.key_cache.key(source)) else { return };
-        self.record_error(key.algorithm(header.algorithm));
+        let Some(key) = self.record_error(view.process.key_cache.get_or_open(source)) else { return };
+        self.record_error(key.select_algorithm(header.algorithm));
         for thumbprint in &header.cert_headers {
-            self.record_error(key.thumbprint(*thumbprint));
+            self.record_error(key.certificate_header(*thumbprint));
         }
         self.add_warnings(&key.warnings(view.process.clock.unix_seconds()));
     }
 }
 
-fn describe_stored_key(listed: Listed) -> StoredKeyReport {
+fn describe_stored_key(listed: ListedKey) -> StoredKeyReport {
     let key = listed.key.as_ref();
     StoredKeyReport {
         alias: listed.alias,
-        kind: key.map(SigningKey::kind).ok(),
+        kind: key.map(SigningKey::type_and_size).ok(),
         algorithms: key
             .map(SigningKey::algorithms)
             .unwrap_or_default()
             .iter()
             .map(|one| format!("{one:?}"))
             .collect(),
-        certificate: key.ok().and_then(SigningKey::certificate).cloned().map(CertificateReport::from),
+        certificate: key.ok().and_then(SigningKey::certificate_info).cloned().map(CertificateReport::from),
         error: key.err().map(Problem::from),
     }
 }

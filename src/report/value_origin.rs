@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::key::HostSigner;
+use crate::key::CallbackSigner;
 use crate::options::{OptionId, OptionOrigin, Options};
 use crate::provider::Profile;
 
@@ -41,7 +41,7 @@ const REPLACED_BY_SIGNER: [OptionId; 3] =
 /// Whoever may have said something.
 pub(super) struct OriginFinder<'a> {
     pub(super) options: &'a Options,
-    pub(super) signer: Option<&'a HostSigner>,
+    pub(super) signer: Option<&'a CallbackSigner>,
     pub(super) profile: Option<&'static Profile>,
 }
 

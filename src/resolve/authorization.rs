@@ -7,7 +7,7 @@ use super::{EndpointMethods, Flow, Grant, Login, OptionResolver, TokenEndpointCo
 use crate::base::error::{Error, Result, Status};
 use crate::base::policy::Policy;
 use crate::base::url::EndpointUrl;
-use crate::key::HostSigner;
+use crate::key::CallbackSigner;
 use crate::options::{OptionId, Options};
 use crate::provider::{ConsentProfile, ConsentType, Profile};
 
@@ -60,7 +60,7 @@ pub struct InteractiveAuthorization {
 /// Every fault as one chain; [`Status::Unsupported`] for a consent that has no URL.
 pub fn resolve_authorization_request(
     options: &Options,
-    signer: Option<&HostSigner>,
+    signer: Option<&CallbackSigner>,
 ) -> Result<AuthorizationRequest> {
     OptionResolver::new(options, Policy::current())
         .with_signer(signer)
@@ -73,7 +73,7 @@ pub fn resolve_authorization_request(
 /// Those of [`resolve_consent`], and what the exchange of the code lacks.
 pub fn resolve_authorization(
     options: &Options,
-    signer: Option<&HostSigner>,
+    signer: Option<&CallbackSigner>,
 ) -> Result<InteractiveAuthorization> {
     OptionResolver::new(options, Policy::current())
         .with_signer(signer)

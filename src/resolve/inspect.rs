@@ -4,7 +4,7 @@ use super::OptionResolver;
 use super::method::{AUTH_METHODS, AuthMethod};
 use crate::base::policy::Policy;
 use crate::jwt::JoseHeader;
-use crate::key::{HostSigner, KeySource};
+use crate::key::{CallbackSigner, KeySource};
 use crate::net::tls::TransportConfig;
 use crate::options::{OptionId, Options};
 use crate::provider::Profile;
@@ -13,7 +13,7 @@ use crate::provider::Profile;
 #[must_use]
 pub fn resolve_method(
     options: &Options,
-    signer: Option<&HostSigner>,
+    signer: Option<&CallbackSigner>,
 ) -> Option<(&'static str, &'static str)> {
     let mut reader = OptionResolver::new(options, Policy::current()).with_signer(signer);
     let endpoint = reader.token_endpoint().map(|(url, _)| url);
@@ -46,7 +46,10 @@ pub struct KeyRequirements {
 
 /// The key of `signer`, else the one that `options` name; nothing where they name none, or several.
 #[must_use]
-pub fn resolve_key_requirements(options: &Options, signer: Option<&HostSigner>) -> Option<KeyRequirements> {
+pub fn resolve_key_requirements(
+    options: &Options,
+    signer: Option<&CallbackSigner>,
+) -> Option<KeyRequirements> {
     let named = [OptionId::JWTCertStore, OptionId::JWTPrivateKey, OptionId::JWTSecret];
     if signer.is_none() && named.iter().all(|name| options.get(*name).is_none()) {
         return None;

@@ -11,7 +11,7 @@ use crate::base::file::ConfiguredPath;
 use crate::base::policy::{Policy, Restriction};
 use crate::base::secret::Secret;
 use crate::base::url::EndpointUrl;
-use crate::key::HostSigner;
+use crate::key::CallbackSigner;
 use crate::net::tls::TransportConfig;
 use crate::options::{OptionId, Options};
 use crate::provider::Profile;
@@ -263,7 +263,7 @@ pub fn resolve(options: &Options) -> Resolution {
 
 /// Understands `options` under `policy`, where `signer` outranks the key that they name.
 #[must_use]
-pub fn resolve_with(options: &Options, signer: Option<&HostSigner>, policy: Policy) -> Resolution {
+pub fn resolve_with(options: &Options, signer: Option<&CallbackSigner>, policy: Policy) -> Resolution {
     let mut reader = OptionResolver::new(options, policy).with_signer(signer);
     let config = reader.finish(OptionResolver::resolve_config);
     Resolution { config, warnings: reader.warnings }

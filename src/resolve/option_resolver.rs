@@ -4,7 +4,7 @@ use crate::base::error::{Error, Result, Status};
 use crate::base::policy::Policy;
 use crate::base::secret::Secret;
 use crate::base::url::EndpointUrl;
-use crate::key::HostSigner;
+use crate::key::CallbackSigner;
 use crate::options::{KEY_FILE_OPTIONS, OptionId, OptionValue, Options, table, wrong_value_error};
 
 /// Reads options and collects what is wrong with them.
@@ -14,7 +14,7 @@ pub(super) struct OptionResolver<'a> {
     values: Vec<Option<&'a OptionValue>>,
     pub(super) policy: Policy,
     /// What signs in the place of the key that the options name.
-    pub(super) signer: Option<&'a HostSigner>,
+    pub(super) signer: Option<&'a CallbackSigner>,
     pub(super) missing: Vec<OptionId>,
     pub(super) errors: Vec<Error>,
     pub(super) warnings: Vec<Error>,
@@ -34,7 +34,7 @@ impl<'a> OptionResolver<'a> {
         }
     }
 
-    pub(super) fn with_signer(self, signer: Option<&'a HostSigner>) -> Self {
+    pub(super) fn with_signer(self, signer: Option<&'a CallbackSigner>) -> Self {
         Self { signer, ..self }
     }
 }

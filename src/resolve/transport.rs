@@ -6,7 +6,7 @@ use super::OptionResolver;
 use crate::base::error::Status;
 use crate::base::policy::Restriction;
 use crate::base::sanitize;
-use crate::key::{KeySource, Purpose};
+use crate::key::{KeySource, StorePurpose};
 use crate::net::proxy::{Proxy, ProxyConfig, ProxyCredentials};
 use crate::net::tls::{TlsVersions, TransportConfig};
 use crate::options::OptionId;
@@ -101,14 +101,14 @@ impl OptionResolver<'_> {
             return None;
         };
         Some(KeySource {
-            purpose: Purpose::ClientCertificate,
+            purpose: StorePurpose::ClientCertificate,
             origin: self.key_store_origin(OptionId::KeyStore, store)?,
             password: self.secret(OptionId::KeyStorePassword),
             key_password: self.secret(OptionId::KeyPassword),
             alias: self.text(OptionId::KeyStoreAlias),
             certificate: None,
-            strong: self.policy.forbids(Restriction::WeakStores),
-            guarded: self.has_value(OptionId::KeyFileCheck, "1"),
+            forbid_weak_encryption: self.policy.forbids(Restriction::WeakStores),
+            require_private_file: self.has_value(OptionId::KeyFileCheck, "1"),
         })
     }
 
@@ -286,7 +286,7 @@ mod tests {
         let client = transport("KeyStore=c.p12;KeyStorePassword=a;KeyPassword=b;KeyStoreAlias=d")
             .client_key_source
             .unwrap();
-        assert_eq!(client.purpose, Purpose::ClientCertificate);
+        assert_eq!(client.purpose, StorePurpose::ClientCertificate);
         assert_eq!(client.password.unwrap().reveal(), "a");
         assert_eq!(client.key_password.unwrap().reveal(), "b");
         assert_eq!(client.alias.as_deref(), Some("d"));

@@ -184,7 +184,7 @@ fn clear_and_log_off_drop_shared_handles() {
 fn callback_signer_tokens_are_dropped_on_close() {
     let (_authority, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
     let bench = fixture(&endpoint);
-    let signer = HostSigner::new(Algorithm::ES256, Box::new(|_, _| Ok(64)));
+    let signer = CallbackSigner::new(Algorithm::ES256, Box::new(|_, _| Ok(64)));
     bench.connection.set_signer(Some(&signer));
     assert_eq!(tokens_alive_after_closing_fixture(bench, &["one", "two"]), [false, false]);
 }

@@ -10,7 +10,7 @@ use authority::{Authority, Play};
 use super::*;
 use crate::base::clock::Clock;
 use crate::base::jitter::{Fraction, Jitter};
-use crate::key::fixtures::Place;
+use crate::key::fixtures::KeyDir;
 use crate::resolve;
 
 /// A clock whose hands a test turns.
@@ -52,7 +52,7 @@ pub(super) struct ConnectionFixture {
     clock_state: Arc<ManualClockState>,
     pub(super) connection_string: String,
     pub(super) key_file: PathBuf,
-    _key_dir: Place,
+    _key_dir: KeyDir,
 }
 
 impl ConnectionFixture {
@@ -85,7 +85,7 @@ pub(super) fn fixture(more: &str) -> ConnectionFixture {
     let turned: Arc<ManualClockState> = Arc::default();
     let hands = ManualClock { state: Arc::clone(&turned) };
     let process: &Process = Box::leak(Box::new(Process::with_jitter(Box::new(hands), NO_JITTER)));
-    let place = Place::new();
+    let place = KeyDir::new();
     let store = place.fixture("ec.pem", None);
     let store = store.files().next().unwrap();
     let string = format!("{more};am=55;ClaimsIssuer=me;JWTCertStore={{{store}}}");

@@ -6,14 +6,14 @@ use zeroize::Zeroizing;
 
 /// No honest key or certificate has more elements side by side; a list of those of a hostile file would take more memory
 /// than the file.
-const MOST: usize = 10_000;
+const MAX_ELEMENTS: usize = 10_000;
 
 /// The elements that stand one after the other in `bytes`; nothing unless they fill it.
-pub(in crate::key) fn elements(bytes: &[u8]) -> Option<Vec<AnyRef<'_>>> {
+pub(in crate::key) fn parse_elements(bytes: &[u8]) -> Option<Vec<AnyRef<'_>>> {
     let mut reader = SliceReader::new(bytes).ok()?;
     let mut found = Vec::new();
     while !reader.is_finished() {
-        if found.len() == MOST {
+        if found.len() == MAX_ELEMENTS {
             return None;
         }
         found.push(AnyRef::decode(&mut reader).ok()?);
@@ -22,30 +22,30 @@ pub(in crate::key) fn elements(bytes: &[u8]) -> Option<Vec<AnyRef<'_>>> {
 }
 
 /// The elements of the one SEQUENCE that `der` is.
-pub(in crate::key) fn sequence(der: &[u8]) -> Option<Vec<AnyRef<'_>>> {
+pub(in crate::key) fn parse_sequence(der: &[u8]) -> Option<Vec<AnyRef<'_>>> {
     let outer = AnyRef::from_der(der).ok()?;
-    inside(&outer)
+    sequence_children(&outer)
 }
 
 /// The elements of `any`, if it is a SEQUENCE.
-pub(in crate::key) fn inside<'a>(any: &AnyRef<'a>) -> Option<Vec<AnyRef<'a>>> {
-    if any.tag() == Tag::Sequence { elements(any.value()) } else { None }
+pub(in crate::key) fn sequence_children<'a>(any: &AnyRef<'a>) -> Option<Vec<AnyRef<'a>>> {
+    if any.tag() == Tag::Sequence { parse_elements(any.value()) } else { None }
 }
 
 /// The object identifier that `any` is.
-pub(in crate::key) fn oid(any: &AnyRef<'_>) -> Option<ObjectIdentifier> {
+pub(in crate::key) fn parse_oid(any: &AnyRef<'_>) -> Option<ObjectIdentifier> {
     any.decode_as().ok()
 }
 
 /// Whether `any` is tagged with a number of its context.
-pub(in crate::key) fn is_context(any: &AnyRef<'_>) -> bool {
+pub(in crate::key) fn is_context_specific(any: &AnyRef<'_>) -> bool {
     matches!(any.tag(), Tag::ContextSpecific { .. })
 }
 
 /// Where the content of the leading SEQUENCE of `bytes` begins and ends, by its own length octets.
 ///
 /// The end may lie behind that of `bytes`: then the file was cut short.
-pub(in crate::key) fn extent(bytes: &[u8]) -> Option<(usize, usize)> {
+pub(in crate::key) fn sequence_content_range(bytes: &[u8]) -> Option<(usize, usize)> {
     let (begin, length) = match *bytes {
         [0x30, short @ 0..=0x7F, ..] => (2_usize, u32::from(short)),
         [0x30, 0x81, a, ..] => (3, u32::from(a)),
@@ -58,7 +58,7 @@ pub(in crate::key) fn extent(bytes: &[u8]) -> Option<(usize, usize)> {
 }
 
 /// An element with a body of these parts.
-pub(in crate::key) fn element(tag: u8, parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
+pub(in crate::key) fn encode_element(tag: u8, parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
     let length = parts.iter().fold(0_usize, |length, part| length.saturating_add(part.len()));
     let octets = length.to_be_bytes();
     let significant = octets.iter().skip_while(|octet| **octet == 0).copied();

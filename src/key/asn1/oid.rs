@@ -4,25 +4,25 @@ use ::der::asn1::ObjectIdentifier;
 
 use crate::key::crypto::cipher;
 
-pub(in crate::key) const MD4: ObjectIdentifier = of("1.2.840.113549.2.4");
-pub(in crate::key) const MD5: ObjectIdentifier = of("1.2.840.113549.2.5");
-pub(in crate::key) const HMAC_MD5: ObjectIdentifier = of("1.2.840.113549.2.6");
-pub(in crate::key) const HMAC_MD5_OF_IPSEC: ObjectIdentifier = of("1.3.6.1.5.5.8.1.1");
-pub(in crate::key) const BLAKE2B: ObjectIdentifier = of("1.3.6.1.4.1.1722.12.2.1.16");
-pub(in crate::key) const BLAKE2S: ObjectIdentifier = of("1.3.6.1.4.1.1722.12.2.2.8");
-pub(in crate::key) const RIPEMD160: ObjectIdentifier = of("1.3.36.3.2.1");
-pub(in crate::key) const SM3: ObjectIdentifier = of("1.2.156.10197.1.401");
-pub(in crate::key) const HMAC_SM3: ObjectIdentifier = of("1.2.156.10197.1.401.2");
-pub(in crate::key) const WHIRLPOOL: ObjectIdentifier = of("1.0.10118.3.0.55");
-pub(in crate::key) const JKS_PROTECTION: ObjectIdentifier = of("1.3.6.1.4.1.42.2.17.1.1");
-pub(in crate::key) const JCEKS_PROTECTION: ObjectIdentifier = of("1.3.6.1.4.1.42.2.19.1");
+pub(in crate::key) const MD4: ObjectIdentifier = parse("1.2.840.113549.2.4");
+pub(in crate::key) const MD5: ObjectIdentifier = parse("1.2.840.113549.2.5");
+pub(in crate::key) const HMAC_MD5: ObjectIdentifier = parse("1.2.840.113549.2.6");
+pub(in crate::key) const HMAC_MD5_IPSEC: ObjectIdentifier = parse("1.3.6.1.5.5.8.1.1");
+pub(in crate::key) const BLAKE2B: ObjectIdentifier = parse("1.3.6.1.4.1.1722.12.2.1.16");
+pub(in crate::key) const BLAKE2S: ObjectIdentifier = parse("1.3.6.1.4.1.1722.12.2.2.8");
+pub(in crate::key) const RIPEMD160: ObjectIdentifier = parse("1.3.36.3.2.1");
+pub(in crate::key) const SM3: ObjectIdentifier = parse("1.2.156.10197.1.401");
+pub(in crate::key) const HMAC_SM3: ObjectIdentifier = parse("1.2.156.10197.1.401.2");
+pub(in crate::key) const WHIRLPOOL: ObjectIdentifier = parse("1.0.10118.3.0.55");
+pub(in crate::key) const JKS_PROTECTION: ObjectIdentifier = parse("1.3.6.1.4.1.42.2.17.1.1");
+pub(in crate::key) const JCEKS_PROTECTION: ObjectIdentifier = parse("1.3.6.1.4.1.42.2.19.1");
 
 /// The number that is written so.
-pub(in crate::key) const fn of(number: &str) -> ObjectIdentifier {
+pub(in crate::key) const fn parse(number: &str) -> ObjectIdentifier {
     ObjectIdentifier::new_unwrap(number)
 }
 
-const KNOWN: [(&str, &str); 36] = [
+const ALGORITHM_NAMES: [(&str, &str); 36] = [
     ("1.2.840.113549.1.5.1", "PBE-MD2-DES"),
     ("1.2.840.113549.1.5.3", "PBE-MD5-DES"),
     ("1.2.840.113549.1.5.4", "PBE-MD2-RC2-64"),
@@ -62,43 +62,45 @@ const KNOWN: [(&str, &str); 36] = [
 ];
 
 /// `PBE-SHA1-RC2-128 (1.2.840.113549.1.12.1.5)`, or the number alone.
-pub(in crate::key) fn name(oid: &ObjectIdentifier) -> String {
+pub(in crate::key) fn display_name(oid: &ObjectIdentifier) -> String {
     let number = oid.to_string();
-    let known = KNOWN.iter().find(|(known, _)| *known == number).map(|(_, name)| (*name).to_owned());
-    match known.or_else(|| cipher::by_number(oid).map(|cipher| cipher.name)) {
+    let known =
+        ALGORITHM_NAMES.iter().find(|(known, _)| *known == number).map(|(_, name)| (*name).to_owned());
+    match known.or_else(|| cipher::find_by_oid(oid).map(|cipher| cipher.name)) {
         Some(name) => format!("{name} ({number})"),
         None => number,
     }
 }
 
 /// The families of [`is_weak`]: PBES1, and the schemes of PKCS#12's own.
-const WEAK: [&str; 2] = ["1.2.840.113549.1.5.", "1.2.840.113549.1.12.1."];
+const WEAK_ARCS: [&str; 2] = ["1.2.840.113549.1.5.", "1.2.840.113549.1.12.1."];
 
 /// Those of the first family that are not weak in themselves: PBKDF2, PBES2, PBMAC1.
-const SOUND: [&str; 3] = ["1.2.840.113549.1.5.12", "1.2.840.113549.1.5.13", "1.2.840.113549.1.5.14"];
+const STRONG_SCHEMES: [&str; 3] = ["1.2.840.113549.1.5.12", "1.2.840.113549.1.5.13", "1.2.840.113549.1.5.14"];
 
 /// Whether the cipher, scheme or digest of that number is one that stores should no longer be protected by: ciphers of
 /// small blocks, RC4, digests with known collisions, and what Java's own formats have. Camellia, ARIA, SEED, SM4 and the
 /// other digests are rare, not weak. Every reader asks here once it knows the number.
 pub(in crate::key) fn is_weak(oid: &ObjectIdentifier) -> bool {
-    let others = [MD4, MD5, HMAC_MD5, HMAC_MD5_OF_IPSEC, JKS_PROTECTION, JCEKS_PROTECTION];
+    let others = [MD4, MD5, HMAC_MD5, HMAC_MD5_IPSEC, JKS_PROTECTION, JCEKS_PROTECTION];
     let number = oid.to_string();
-    let of_family = WEAK.iter().any(|family| number.starts_with(family));
-    let weak_cipher = cipher::by_number(oid).is_some_and(|known| known.cipher.is_weak());
-    others.contains(oid) || weak_cipher || (of_family && !SOUND.contains(&number.as_str()))
+    let of_family = WEAK_ARCS.iter().any(|family| number.starts_with(family));
+    let weak_cipher = cipher::find_by_oid(oid).is_some_and(|known| known.cipher.is_weak());
+    others.contains(oid) || weak_cipher || (of_family && !STRONG_SCHEMES.contains(&number.as_str()))
 }
 
 /// Whether this build was made without what has this number: all that is weak, and what is rare.
-pub(in crate::key) fn is_left_out(oid: &ObjectIdentifier) -> bool {
+pub(in crate::key) fn is_compiled_out(oid: &ObjectIdentifier) -> bool {
     let is_rare = || {
         let digests = [BLAKE2B, BLAKE2S, RIPEMD160, SM3, HMAC_SM3, WHIRLPOOL];
-        digests.contains(oid) || cipher::by_number(oid).is_some_and(|known| !known.cipher.is_built_in())
+        digests.contains(oid) || cipher::find_by_oid(oid).is_some_and(|known| !known.cipher.is_built_in())
     };
     !cfg!(feature = "legacy-ciphers") && (is_weak(oid) || is_rare())
 }
 
 /// Why what has this number is not opened.
-pub(in crate::key) fn refusal(oid: &ObjectIdentifier) -> String {
-    let why = if is_left_out(oid) { "which this build was made without" } else { "which is not supported" };
-    format!("{}, {why}", name(oid))
+pub(in crate::key) fn unsupported_text(oid: &ObjectIdentifier) -> String {
+    let why =
+        if is_compiled_out(oid) { "which this build was made without" } else { "which is not supported" };
+    format!("{}, {why}", display_name(oid))
 }

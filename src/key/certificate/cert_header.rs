@@ -7,7 +7,7 @@ use rustls::pki_types::CertificateDer;
 
 /// One way to name a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Thumbprint {
+pub enum CertHeader {
     /// The SHA-1 of the certificate.
     X5t,
     /// Its SHA-256.
@@ -16,7 +16,7 @@ pub enum Thumbprint {
     X5c,
 }
 
-impl Thumbprint {
+impl CertHeader {
     /// All of them. Not a constant: cbindgen would name the type in the header.
     #[must_use]
     pub fn all() -> [Self; 3] {
@@ -35,37 +35,37 @@ impl Thumbprint {
 
     /// The one of that name, in any case.
     #[must_use]
-    pub fn called(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::all().into_iter().find(|known| known.name().eq_ignore_ascii_case(name))
     }
 }
 
 /// The values of one certificate chain, as JSON, made once for a key.
-pub(in crate::key) struct Thumbprints {
-    sha1: String,
-    sha256: String,
-    chain: String,
+pub(in crate::key) struct CertHeaderValues {
+    x5t: String,
+    x5t_s256: String,
+    x5c: String,
 }
 
-impl Thumbprints {
+impl CertHeaderValues {
     /// Those of `chain`, leaf first; nothing if it is empty.
-    pub(in crate::key) fn of(chain: &[CertificateDer<'_>]) -> Option<Self> {
+    pub(in crate::key) fn from_chain(chain: &[CertificateDer<'_>]) -> Option<Self> {
         let leaf = chain.first()?;
         let hashed = |hash| format!("\"{}\"", URL_SAFE_NO_PAD.encode(digest(hash, leaf)));
         // x5c is the one member of a JWS that wants base64, and not base64url.
         let chain: Vec<_> = chain.iter().map(|one| format!("\"{}\"", STANDARD.encode(one))).collect();
         Some(Self {
-            sha1: hashed(&SHA1_FOR_LEGACY_USE_ONLY),
-            sha256: hashed(&SHA256),
-            chain: format!("[{}]", chain.join(",")),
+            x5t: hashed(&SHA1_FOR_LEGACY_USE_ONLY),
+            x5t_s256: hashed(&SHA256),
+            x5c: format!("[{}]", chain.join(",")),
         })
     }
 
-    pub(in crate::key) fn json(&self, wanted: Thumbprint) -> &str {
+    pub(in crate::key) fn json_value(&self, wanted: CertHeader) -> &str {
         match wanted {
-            Thumbprint::X5t => &self.sha1,
-            Thumbprint::X5tS256 => &self.sha256,
-            Thumbprint::X5c => &self.chain,
+            CertHeader::X5t => &self.x5t,
+            CertHeader::X5tS256 => &self.x5t_s256,
+            CertHeader::X5c => &self.x5c,
         }
     }
 }

@@ -6,7 +6,7 @@ pub(super) mod x509;
 
 use rustls::pki_types::CertificateDer;
 
-use super::file::Named;
+use super::file::NamedFile;
 use super::{KeySource, file as store};
 use crate::base::error::{Error, Result, Status};
 use crate::base::file::FileVersion;
@@ -17,53 +17,54 @@ use crate::key::format::pem;
 ///
 /// A certificate of another key is refused: it would name a key that did not sign, which servers answer with no more
 /// than "not registered".
-pub(super) fn read(
+pub(super) fn read_chain_for(
     source: &KeySource,
     public_key: &[u8],
 ) -> Result<Option<(Vec<CertificateDer<'static>>, FileVersion)>> {
-    let Some(named) = named(source) else {
+    let Some(named) = configured_file(source) else {
         return Ok(None);
     };
-    let (content, stamp) = store::read(&named)?;
-    let chain = chain::of(public_key, &certificates(&named, &content)?);
+    let (content, stamp) = store::read_file(&named)?;
+    let chain = chain::build_for_public_key(public_key, &parse_certificates(&named, &content)?);
     if chain.is_empty() {
-        return Err(foreign(source, &named));
+        return Err(key_mismatch_error(source, &named));
     }
     Ok(Some((chain, stamp)))
 }
 
 /// The chain that JWTCertificate holds for a key that nobody here sees; empty without JWTCertificate.
-pub(super) fn read_alone(source: &KeySource) -> Result<Vec<CertificateDer<'static>>> {
-    let Some(named) = named(source) else {
+pub(super) fn read_unmatched_chain(source: &KeySource) -> Result<Vec<CertificateDer<'static>>> {
+    let Some(named) = configured_file(source) else {
         return Ok(Vec::new());
     };
-    let (content, _) = store::read(&named)?;
-    Ok(chain::alone(&certificates(&named, &content)?))
+    let (content, _) = store::read_file(&named)?;
+    Ok(chain::build_from_leaf(&parse_certificates(&named, &content)?))
 }
 
-pub(super) fn named(source: &KeySource) -> Option<Named<'_>> {
-    source.certificate.as_ref().map(|file| Named { option: "JWTCertificate", file })
+pub(super) fn configured_file(source: &KeySource) -> Option<NamedFile<'_>> {
+    source.certificate.as_ref().map(|file| NamedFile { option: "JWTCertificate", file })
 }
 
-fn foreign(source: &KeySource, named: &Named<'_>) -> Error {
+fn key_mismatch_error(source: &KeySource, named: &NamedFile<'_>) -> Error {
     let text = format!(
         "{named} is the certificate of another key than that of {}; name the one that was made for this key",
-        source.named()
+        source.display_name()
     );
     Error::new(Status::KeyUnsuitable, "key store", text).with_option(named.option)
 }
 
-fn certificates(named: &Named<'_>, content: &[u8]) -> Result<Vec<Vec<u8>>> {
+fn parse_certificates(named: &NamedFile<'_>, content: &[u8]) -> Result<Vec<Vec<u8>>> {
     let found = if pem::is_pem(content) {
-        pem::certificates(content).ok_or_else(|| named.broken("is PEM that was cut short or damaged"))?
+        pem::parse_certificates(content)
+            .ok_or_else(|| named.store_error("is PEM that was cut short or damaged"))?
     } else {
         vec![content.to_vec()]
     };
     if found.is_empty() {
-        return Err(named.broken("is PEM without a CERTIFICATE"));
+        return Err(named.store_error("is PEM without a CERTIFICATE"));
     }
     if !found.iter().all(|certificate| chain::is_certificate(certificate)) {
-        return Err(named.broken("is not an X.509 certificate in PEM or DER, or was damaged"));
+        return Err(named.store_error("is not an X.509 certificate in PEM or DER, or was damaged"));
     }
     Ok(found)
 }

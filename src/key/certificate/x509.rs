@@ -7,7 +7,7 @@ use crate::key::asn1::der;
 
 /// Whose a certificate is, and from when to when.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct CertificateInfo {
     /// The name of its holder, where it can be read.
     pub subject: Option<String>,
     /// Its beginning, as `2026-01-31T12:00:00Z`.
@@ -18,27 +18,27 @@ pub struct Facts {
     pub validity: (i64, i64),
 }
 
-impl Facts {
+impl CertificateInfo {
     /// Those of the certificate `bytes`; nothing if its dates cannot be read.
-    pub(in crate::key) fn of(bytes: &[u8]) -> Option<Self> {
-        let signed = der::sequence(bytes)?;
-        let body = der::inside(signed.first()?)?;
+    pub(in crate::key) fn from_der(bytes: &[u8]) -> Option<Self> {
+        let signed = der::parse_sequence(bytes)?;
+        let body = der::sequence_children(signed.first()?)?;
         // The version, tagged [0], is left out in version 1.
-        let place = if der::is_context(body.first()?) { 4 } else { 3 };
-        let dates = der::inside(body.get(place)?)?;
-        let (from, to) = (time(dates.first()?)?, time(dates.get(1)?)?);
-        let name = body.get(place.checked_add(1)?).and_then(name);
+        let place = if der::is_context_specific(body.first()?) { 4 } else { 3 };
+        let dates = der::sequence_children(body.get(place)?)?;
+        let (from, to) = (parse_time(dates.first()?)?, parse_time(dates.get(1)?)?);
+        let name = body.get(place.checked_add(1)?).and_then(format_name);
         Some(Self {
             subject: name.filter(|name| !name.is_empty()),
             not_before: from.to_string(),
             not_after: to.to_string(),
-            validity: (seconds(from), seconds(to)),
+            validity: (unix_secs(from), unix_secs(to)),
         })
     }
 }
 
 /// What the parts of names are called (RFC 4519); others go by their number.
-const PARTS: [(&str, &str); 9] = [
+const RDN_NAMES: [(&str, &str); 9] = [
     ("2.5.4.3", "CN"),
     ("2.5.4.5", "serialNumber"),
     ("2.5.4.6", "C"),
@@ -51,18 +51,21 @@ const PARTS: [(&str, &str); 9] = [
 ];
 
 /// `C=DE, O=Example, CN=signer`, in the order of the certificate.
-fn name(any: &AnyRef<'_>) -> Option<String> {
-    let parts = der::inside(any)?.into_iter().flat_map(|set| der::elements(set.value()).unwrap_or_default());
+fn format_name(any: &AnyRef<'_>) -> Option<String> {
+    let parts = der::sequence_children(any)?
+        .into_iter()
+        .flat_map(|set| der::parse_elements(set.value()).unwrap_or_default());
     let parts = parts.map(|part| {
-        let [kind, value] = <[AnyRef<'_>; 2]>::try_from(der::inside(&part)?).ok()?;
-        let number = der::oid(&kind)?.to_string();
-        let kind = PARTS.iter().find(|(known, _)| *known == number).map_or(number.as_str(), |(_, kind)| kind);
-        Some(format!("{kind}={}", text(&value)))
+        let [kind, value] = <[AnyRef<'_>; 2]>::try_from(der::sequence_children(&part)?).ok()?;
+        let number = der::parse_oid(&kind)?.to_string();
+        let kind =
+            RDN_NAMES.iter().find(|(known, _)| *known == number).map_or(number.as_str(), |(_, kind)| kind);
+        Some(format!("{kind}={}", decode_string(&value)))
     });
     Some(parts.collect::<Option<Vec<_>>>()?.join(", "))
 }
 
-fn text(any: &AnyRef<'_>) -> String {
+fn decode_string(any: &AnyRef<'_>) -> String {
     if any.tag() == Tag::BmpString {
         let pairs = any.value().chunks_exact(2);
         let units = pairs.map(|pair| pair.iter().fold(0, |unit, byte| (unit << 8) | u16::from(*byte)));
@@ -71,7 +74,7 @@ fn text(any: &AnyRef<'_>) -> String {
     String::from_utf8_lossy(any.value()).into_owned()
 }
 
-fn time(any: &AnyRef<'_>) -> Option<DateTime> {
+fn parse_time(any: &AnyRef<'_>) -> Option<DateTime> {
     match any.tag() {
         Tag::UtcTime => any.decode_as::<UtcTime>().ok().map(|time| time.to_date_time()),
         Tag::GeneralizedTime => any.decode_as::<GeneralizedTime>().ok().map(|time| time.to_date_time()),
@@ -79,6 +82,6 @@ fn time(any: &AnyRef<'_>) -> Option<DateTime> {
     }
 }
 
-fn seconds(time: DateTime) -> i64 {
+fn unix_secs(time: DateTime) -> i64 {
     i64::try_from(time.unix_duration().as_secs()).unwrap_or(i64::MAX)
 }

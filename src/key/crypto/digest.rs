@@ -14,26 +14,26 @@ use crate::key::asn1::oid;
 
 /// A digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::key) enum Hash {
+pub(in crate::key) enum DigestAlgorithm {
     Sha1,
     Sha224,
     Sha256,
     Sha384,
     Sha512,
-    Sha512To224,
-    Sha512To256,
-    Sha3To224,
-    Sha3To256,
-    Sha3To384,
-    Sha3To512,
+    Sha512_224,
+    Sha512_256,
+    Sha3_224,
+    Sha3_256,
+    Sha3_384,
+    Sha3_512,
     #[cfg(feature = "legacy-ciphers")]
-    Other(Other),
+    Legacy(LegacyDigest),
 }
 
 /// Those before SHA, and the rare ones.
 #[cfg(feature = "legacy-ciphers")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::key) enum Other {
+pub(in crate::key) enum LegacyDigest {
     Blake2b,
     Blake2s,
     Md4,
@@ -44,26 +44,26 @@ pub(in crate::key) enum Other {
 }
 
 /// The numbers of the digests, and of HMAC by them.
-const NUMBERS: [(Hash, ObjectIdentifier, ObjectIdentifier); 11] = [
-    (Hash::Sha1, oid::of("1.3.14.3.2.26"), oid::of("1.2.840.113549.2.7")),
-    (Hash::Sha224, oid::of("2.16.840.1.101.3.4.2.4"), oid::of("1.2.840.113549.2.8")),
-    (Hash::Sha256, oid::of("2.16.840.1.101.3.4.2.1"), oid::of("1.2.840.113549.2.9")),
-    (Hash::Sha384, oid::of("2.16.840.1.101.3.4.2.2"), oid::of("1.2.840.113549.2.10")),
-    (Hash::Sha512, oid::of("2.16.840.1.101.3.4.2.3"), oid::of("1.2.840.113549.2.11")),
-    (Hash::Sha512To224, oid::of("2.16.840.1.101.3.4.2.5"), oid::of("1.2.840.113549.2.12")),
-    (Hash::Sha512To256, oid::of("2.16.840.1.101.3.4.2.6"), oid::of("1.2.840.113549.2.13")),
-    (Hash::Sha3To224, oid::of("2.16.840.1.101.3.4.2.7"), oid::of("2.16.840.1.101.3.4.2.13")),
-    (Hash::Sha3To256, oid::of("2.16.840.1.101.3.4.2.8"), oid::of("2.16.840.1.101.3.4.2.14")),
-    (Hash::Sha3To384, oid::of("2.16.840.1.101.3.4.2.9"), oid::of("2.16.840.1.101.3.4.2.15")),
-    (Hash::Sha3To512, oid::of("2.16.840.1.101.3.4.2.10"), oid::of("2.16.840.1.101.3.4.2.16")),
+const DIGEST_OIDS: [(DigestAlgorithm, ObjectIdentifier, ObjectIdentifier); 11] = [
+    (DigestAlgorithm::Sha1, oid::parse("1.3.14.3.2.26"), oid::parse("1.2.840.113549.2.7")),
+    (DigestAlgorithm::Sha224, oid::parse("2.16.840.1.101.3.4.2.4"), oid::parse("1.2.840.113549.2.8")),
+    (DigestAlgorithm::Sha256, oid::parse("2.16.840.1.101.3.4.2.1"), oid::parse("1.2.840.113549.2.9")),
+    (DigestAlgorithm::Sha384, oid::parse("2.16.840.1.101.3.4.2.2"), oid::parse("1.2.840.113549.2.10")),
+    (DigestAlgorithm::Sha512, oid::parse("2.16.840.1.101.3.4.2.3"), oid::parse("1.2.840.113549.2.11")),
+    (DigestAlgorithm::Sha512_224, oid::parse("2.16.840.1.101.3.4.2.5"), oid::parse("1.2.840.113549.2.12")),
+    (DigestAlgorithm::Sha512_256, oid::parse("2.16.840.1.101.3.4.2.6"), oid::parse("1.2.840.113549.2.13")),
+    (DigestAlgorithm::Sha3_224, oid::parse("2.16.840.1.101.3.4.2.7"), oid::parse("2.16.840.1.101.3.4.2.13")),
+    (DigestAlgorithm::Sha3_256, oid::parse("2.16.840.1.101.3.4.2.8"), oid::parse("2.16.840.1.101.3.4.2.14")),
+    (DigestAlgorithm::Sha3_384, oid::parse("2.16.840.1.101.3.4.2.9"), oid::parse("2.16.840.1.101.3.4.2.15")),
+    (DigestAlgorithm::Sha3_512, oid::parse("2.16.840.1.101.3.4.2.10"), oid::parse("2.16.840.1.101.3.4.2.16")),
 ];
 
 /// Another number of HMAC by SHA-1, from the tables of IPsec, which OpenSSL knows too.
-const HMAC_SHA1_OF_IPSEC: ObjectIdentifier = oid::of("1.3.6.1.5.5.8.1.2");
+const HMAC_SHA1_IPSEC: ObjectIdentifier = oid::parse("1.3.6.1.5.5.8.1.2");
 
 #[cfg(feature = "legacy-ciphers")]
-impl Other {
-    fn of(number: &ObjectIdentifier) -> Option<Self> {
+impl LegacyDigest {
+    fn from_oid(number: &ObjectIdentifier) -> Option<Self> {
         Some(match *number {
             oid::BLAKE2B => Self::Blake2b,
             oid::BLAKE2S => Self::Blake2s,
@@ -76,9 +76,9 @@ impl Other {
         })
     }
 
-    fn of_hmac(number: &ObjectIdentifier) -> Option<Self> {
+    fn from_hmac_oid(number: &ObjectIdentifier) -> Option<Self> {
         Some(match *number {
-            oid::HMAC_MD5 | oid::HMAC_MD5_OF_IPSEC => Self::Md5,
+            oid::HMAC_MD5 | oid::HMAC_MD5_IPSEC => Self::Md5,
             oid::HMAC_SM3 => Self::Sm3,
             _ => return None,
         })
@@ -86,81 +86,81 @@ impl Other {
 }
 
 /// Calls the function `$name` of [`By`] for the digest that `$hash` is, and the HMAC by it.
-macro_rules! by {
+macro_rules! dispatch_digest {
     ($hash:expr, $name:ident($($argument:expr),*)) => {
         match $hash {
-            Hash::Sha1 => By::<sha1::Sha1, Hmac<sha1::Sha1>>::$name($($argument),*),
-            Hash::Sha224 => By::<sha2::Sha224, Hmac<sha2::Sha224>>::$name($($argument),*),
-            Hash::Sha256 => By::<sha2::Sha256, Hmac<sha2::Sha256>>::$name($($argument),*),
-            Hash::Sha384 => By::<sha2::Sha384, Hmac<sha2::Sha384>>::$name($($argument),*),
-            Hash::Sha512 => By::<sha2::Sha512, Hmac<sha2::Sha512>>::$name($($argument),*),
-            Hash::Sha512To224 => By::<sha2::Sha512_224, Hmac<sha2::Sha512_224>>::$name($($argument),*),
-            Hash::Sha512To256 => By::<sha2::Sha512_256, Hmac<sha2::Sha512_256>>::$name($($argument),*),
-            Hash::Sha3To224 => By::<sha3::Sha3_224, SimpleHmac<sha3::Sha3_224>>::$name($($argument),*),
-            Hash::Sha3To256 => By::<sha3::Sha3_256, SimpleHmac<sha3::Sha3_256>>::$name($($argument),*),
-            Hash::Sha3To384 => By::<sha3::Sha3_384, SimpleHmac<sha3::Sha3_384>>::$name($($argument),*),
-            Hash::Sha3To512 => By::<sha3::Sha3_512, SimpleHmac<sha3::Sha3_512>>::$name($($argument),*),
+            DigestAlgorithm::Sha1 => DigestImpl::<sha1::Sha1, Hmac<sha1::Sha1>>::$name($($argument),*),
+            DigestAlgorithm::Sha224 => DigestImpl::<sha2::Sha224, Hmac<sha2::Sha224>>::$name($($argument),*),
+            DigestAlgorithm::Sha256 => DigestImpl::<sha2::Sha256, Hmac<sha2::Sha256>>::$name($($argument),*),
+            DigestAlgorithm::Sha384 => DigestImpl::<sha2::Sha384, Hmac<sha2::Sha384>>::$name($($argument),*),
+            DigestAlgorithm::Sha512 => DigestImpl::<sha2::Sha512, Hmac<sha2::Sha512>>::$name($($argument),*),
+            DigestAlgorithm::Sha512_224 => DigestImpl::<sha2::Sha512_224, Hmac<sha2::Sha512_224>>::$name($($argument),*),
+            DigestAlgorithm::Sha512_256 => DigestImpl::<sha2::Sha512_256, Hmac<sha2::Sha512_256>>::$name($($argument),*),
+            DigestAlgorithm::Sha3_224 => DigestImpl::<sha3::Sha3_224, SimpleHmac<sha3::Sha3_224>>::$name($($argument),*),
+            DigestAlgorithm::Sha3_256 => DigestImpl::<sha3::Sha3_256, SimpleHmac<sha3::Sha3_256>>::$name($($argument),*),
+            DigestAlgorithm::Sha3_384 => DigestImpl::<sha3::Sha3_384, SimpleHmac<sha3::Sha3_384>>::$name($($argument),*),
+            DigestAlgorithm::Sha3_512 => DigestImpl::<sha3::Sha3_512, SimpleHmac<sha3::Sha3_512>>::$name($($argument),*),
             #[cfg(feature = "legacy-ciphers")]
-            Hash::Other(other) => match other {
-                Other::Blake2b => By::<blake2::Blake2b512, SimpleHmac<blake2::Blake2b512>>::$name($($argument),*),
-                Other::Blake2s => By::<blake2::Blake2s256, SimpleHmac<blake2::Blake2s256>>::$name($($argument),*),
-                Other::Md4 => By::<md4::Md4, Hmac<md4::Md4>>::$name($($argument),*),
-                Other::Md5 => By::<md5::Md5, Hmac<md5::Md5>>::$name($($argument),*),
-                Other::Ripemd160 => By::<ripemd::Ripemd160, Hmac<ripemd::Ripemd160>>::$name($($argument),*),
-                Other::Sm3 => By::<sm3::Sm3, Hmac<sm3::Sm3>>::$name($($argument),*),
-                Other::Whirlpool => By::<whirlpool::Whirlpool, Hmac<whirlpool::Whirlpool>>::$name($($argument),*),
+            DigestAlgorithm::Legacy(other) => match other {
+                LegacyDigest::Blake2b => DigestImpl::<blake2::Blake2b512, SimpleHmac<blake2::Blake2b512>>::$name($($argument),*),
+                LegacyDigest::Blake2s => DigestImpl::<blake2::Blake2s256, SimpleHmac<blake2::Blake2s256>>::$name($($argument),*),
+                LegacyDigest::Md4 => DigestImpl::<md4::Md4, Hmac<md4::Md4>>::$name($($argument),*),
+                LegacyDigest::Md5 => DigestImpl::<md5::Md5, Hmac<md5::Md5>>::$name($($argument),*),
+                LegacyDigest::Ripemd160 => DigestImpl::<ripemd::Ripemd160, Hmac<ripemd::Ripemd160>>::$name($($argument),*),
+                LegacyDigest::Sm3 => DigestImpl::<sm3::Sm3, Hmac<sm3::Sm3>>::$name($($argument),*),
+                LegacyDigest::Whirlpool => DigestImpl::<whirlpool::Whirlpool, Hmac<whirlpool::Whirlpool>>::$name($($argument),*),
             },
         }
     };
 }
 
-impl Hash {
+impl DigestAlgorithm {
     #[cfg(feature = "legacy-ciphers")]
-    pub(in crate::key) const MD5: Self = Self::Other(Other::Md5);
+    pub(in crate::key) const MD5: Self = Self::Legacy(LegacyDigest::Md5);
 
     /// The digest of that number.
-    pub(in crate::key) fn of(number: &ObjectIdentifier) -> Option<Self> {
+    pub(in crate::key) fn from_oid(number: &ObjectIdentifier) -> Option<Self> {
         #[cfg(feature = "legacy-ciphers")]
-        if let Some(other) = Other::of(number) {
-            return Some(Self::Other(other));
+        if let Some(other) = LegacyDigest::from_oid(number) {
+            return Some(Self::Legacy(other));
         }
-        NUMBERS.iter().find(|(_, digest, _)| digest == number).map(|(hash, ..)| *hash)
+        DIGEST_OIDS.iter().find(|(_, digest, _)| digest == number).map(|(hash, ..)| *hash)
     }
 
     /// The digest whose HMAC has that number.
-    pub(in crate::key) fn of_hmac(number: &ObjectIdentifier) -> Option<Self> {
+    pub(in crate::key) fn from_hmac_oid(number: &ObjectIdentifier) -> Option<Self> {
         #[cfg(feature = "legacy-ciphers")]
-        if let Some(other) = Other::of_hmac(number) {
-            return Some(Self::Other(other));
+        if let Some(other) = LegacyDigest::from_hmac_oid(number) {
+            return Some(Self::Legacy(other));
         }
-        if *number == HMAC_SHA1_OF_IPSEC {
+        if *number == HMAC_SHA1_IPSEC {
             return Some(Self::Sha1);
         }
-        NUMBERS.iter().find(|(.., hmac)| hmac == number).map(|(hash, ..)| *hash)
+        DIGEST_OIDS.iter().find(|(.., hmac)| hmac == number).map(|(hash, ..)| *hash)
     }
 
     /// How many bytes it gives.
-    pub(in crate::key) fn size(self) -> usize {
-        by!(self, size())
+    pub(in crate::key) fn output_len(self) -> usize {
+        dispatch_digest!(self, output_len())
     }
 
     /// How long HMAC by it takes in a derivation, in tenths of a microsecond; one digest takes half as long.
-    pub(in crate::key) fn step(self) -> u64 {
+    pub(in crate::key) fn unit_cost(self) -> u64 {
         match self {
             Self::Sha1 | Self::Sha224 | Self::Sha256 => 3,
-            Self::Sha384 | Self::Sha512 | Self::Sha512To224 | Self::Sha512To256 => 6,
-            Self::Sha3To224 | Self::Sha3To256 | Self::Sha3To384 | Self::Sha3To512 => 13,
+            Self::Sha384 | Self::Sha512 | Self::Sha512_224 | Self::Sha512_256 => 6,
+            Self::Sha3_224 | Self::Sha3_256 | Self::Sha3_384 | Self::Sha3_512 => 13,
             #[cfg(feature = "legacy-ciphers")]
-            Self::Other(Other::Blake2s | Other::Md4 | Other::Md5) => 3,
+            Self::Legacy(LegacyDigest::Blake2s | LegacyDigest::Md4 | LegacyDigest::Md5) => 3,
             #[cfg(feature = "legacy-ciphers")]
-            Self::Other(Other::Blake2b | Other::Ripemd160 | Other::Sm3) => 6,
+            Self::Legacy(LegacyDigest::Blake2b | LegacyDigest::Ripemd160 | LegacyDigest::Sm3) => 6,
             #[cfg(feature = "legacy-ciphers")]
-            Self::Other(Other::Whirlpool) => 20,
+            Self::Legacy(LegacyDigest::Whirlpool) => 20,
         }
     }
 
     pub(in crate::key) fn hmac(self, key: &[u8], message: &[u8]) -> Vec<u8> {
-        by!(self, hmac(key, message))
+        dispatch_digest!(self, hmac(key, message))
     }
 
     /// RFC 8018 section 5.2.
@@ -171,13 +171,13 @@ impl Hash {
             Self::Sha256 => PBKDF2_HMAC_SHA256,
             Self::Sha384 => PBKDF2_HMAC_SHA384,
             Self::Sha512 => PBKDF2_HMAC_SHA512,
-            _ => return by!(self, pbkdf2(password, salt, rounds, out)),
+            _ => return dispatch_digest!(self, pbkdf2(password, salt, rounds, out)),
         };
         pbkdf2::derive(fast, NonZeroU32::new(rounds).unwrap_or(NonZeroU32::MIN), salt, password, out);
     }
 
     /// RFC 7292 appendix B.2; `purpose` is its ID.
-    pub(in crate::key) fn pkcs12(
+    pub(in crate::key) fn pkcs12_kdf(
         self,
         purpose: u8,
         password: &[u8],
@@ -185,24 +185,24 @@ impl Hash {
         rounds: u32,
         out: &mut [u8],
     ) {
-        by!(self, pkcs12(purpose, password, salt, rounds, out));
+        dispatch_digest!(self, pkcs12_kdf(purpose, password, salt, rounds, out));
     }
 
     /// `rounds` digests, each of what the one before gave and `tail`; the first of `head` and `tail`.
-    pub(in crate::key) fn chain(self, head: &[u8], tail: &[u8], rounds: u32) -> Zeroizing<Vec<u8>> {
-        by!(self, chain(head, tail, rounds))
+    pub(in crate::key) fn iterate(self, head: &[u8], tail: &[u8], rounds: u32) -> Zeroizing<Vec<u8>> {
+        dispatch_digest!(self, iterate(head, tail, rounds))
     }
 }
 
 /// A digest and the HMAC by it.
-struct By<D, M>(PhantomData<(D, M)>);
+struct DigestImpl<D, M>(PhantomData<(D, M)>);
 
-impl<D, M> By<D, M>
+impl<D, M> DigestImpl<D, M>
 where
     D: Digest + BlockSizeUser,
     M: KeyInit + Mac + digest::Update + FixedOutput + Clone,
 {
-    fn size() -> usize {
+    fn output_len() -> usize {
         <D as Digest>::output_size()
     }
 
@@ -218,7 +218,7 @@ where
         let _ = ::pbkdf2::pbkdf2::<M>(password, salt, rounds, out);
     }
 
-    fn chain(head: &[u8], tail: &[u8], rounds: u32) -> Zeroizing<Vec<u8>> {
+    fn iterate(head: &[u8], tail: &[u8], rounds: u32) -> Zeroizing<Vec<u8>> {
         let mut found = <D as Digest>::new().chain_update(head).chain_update(tail).finalize();
         for _ in 1..rounds {
             found = <D as Digest>::new().chain_update(&found).chain_update(tail).finalize();
@@ -228,11 +228,11 @@ where
         kept
     }
 
-    fn pkcs12(purpose: u8, password: &[u8], salt: &[u8], rounds: u32, out: &mut [u8]) {
+    fn pkcs12_kdf(purpose: u8, password: &[u8], salt: &[u8], rounds: u32, out: &mut [u8]) {
         let block = D::block_size();
         let diversifier = vec![purpose; block];
-        let mut input = Zeroizing::new(filled(salt, block));
-        input.extend_from_slice(&Zeroizing::new(filled(password, block)));
+        let mut input = Zeroizing::new(repeat_to_block(salt, block));
+        input.extend_from_slice(&Zeroizing::new(repeat_to_block(password, block)));
         for part in out.chunks_mut(<D as Digest>::output_size()) {
             let mut found = <D as Digest>::new().chain_update(&diversifier).chain_update(&*input).finalize();
             for _ in 1..rounds {
@@ -244,7 +244,7 @@ where
             let addend: Zeroizing<Vec<u8>> =
                 Zeroizing::new(found.iter().copied().cycle().take(block).collect());
             for number in input.chunks_mut(block) {
-                add_with_one(number, &addend);
+                add_plus_one(number, &addend);
             }
             found.zeroize();
         }
@@ -252,13 +252,13 @@ where
 }
 
 /// `bytes` over and over, up to a whole number of blocks.
-fn filled(bytes: &[u8], block: usize) -> Vec<u8> {
+fn repeat_to_block(bytes: &[u8], block: usize) -> Vec<u8> {
     let length = bytes.len().div_ceil(block).saturating_mul(block);
     bytes.iter().copied().cycle().take(length).collect()
 }
 
 /// `number + addend + 1`, the big end first, without what does not fit.
-fn add_with_one(number: &mut [u8], addend: &[u8]) {
+fn add_plus_one(number: &mut [u8], addend: &[u8]) {
     let mut carry = 1;
     for (digit, other) in number.iter_mut().zip(addend).rev() {
         let sum = u16::from(*digit).wrapping_add(u16::from(*other)).wrapping_add(carry);

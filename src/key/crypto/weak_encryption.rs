@@ -7,13 +7,13 @@ use crate::base::policy::Restriction;
 use crate::key::KeySource;
 
 /// An error if weak encryption, of which this is the name, is forbidden.
-pub(in crate::key) fn check(source: &KeySource, name: &str) -> Result<()> {
-    if source.strong { Err(refused(source, name)) } else { Ok(()) }
+pub(in crate::key) fn check_allowed(source: &KeySource, name: &str) -> Result<()> {
+    if source.forbid_weak_encryption { Err(forbidden_error(source, name)) } else { Ok(()) }
 }
 
 /// The error about weak encryption of that name.
-pub(in crate::key) fn refused(source: &KeySource, name: &str) -> Error {
-    source.broken(format!(
+pub(in crate::key) fn forbidden_error(source: &KeySource, name: &str) -> Error {
+    source.store_error(format!(
         "is encrypted with {name}, {}; write a copy with AES, as OpenSSL 3 (openssl pkcs12 -export, openssl pkcs8 \
          -topk8) and Java 17 (keytool -importkeystore -deststoretype PKCS12) do by themselves",
         Restriction::WeakStores.rejection_text()
@@ -24,76 +24,76 @@ pub(in crate::key) fn refused(source: &KeySource, name: &str) -> Error {
 mod tests {
     use super::*;
     use crate::base::error::Status;
-    use crate::key::fixtures::{Place, STORE_PASSWORD, run};
+    use crate::key::fixtures::{KeyDir, STORE_PASSWORD, run_shell};
     use crate::key::open;
 
     /// What a store is refused with where weak encryption is forbidden; it opens where it is not.
     #[track_caller]
-    fn refused(source: &KeySource) -> String {
+    fn forbidden_error(source: &KeySource) -> String {
         open(source).unwrap();
-        let error = open(&source.clone().strong()).unwrap_err();
+        let error = open(&source.clone().forbidding_weak_encryption()).unwrap_err();
         assert_eq!(error.status(), Status::KeyStore, "{error}");
         assert!(error.message().contains("AUTHGRANT_FORBID_WEAK_STORES"), "{error}");
         error.message().to_owned()
     }
 
     #[test]
-    fn pkcs12_with_schemes_of_its_own_is_weak_and_with_aes_it_is_not() {
-        let place = Place::new();
-        let message = refused(&place.fixture("rsa-legacy.p12", Some(STORE_PASSWORD)));
+    fn pkcs12_pbe_is_weak_unless_aes() {
+        let place = KeyDir::new();
+        let message = forbidden_error(&place.fixture("rsa-legacy.p12", Some(STORE_PASSWORD)));
         assert!(message.contains("rsa-legacy.p12 is encrypted with PBE-SHA1-"), "{message}");
         for name in ["rsa.p12", "chain.p12", "really-p12.jks"] {
-            open(&place.fixture(name, Some(STORE_PASSWORD)).strong()).unwrap();
+            open(&place.fixture(name, Some(STORE_PASSWORD)).forbidding_weak_encryption()).unwrap();
         }
-        open(&place.fixture("rsa-open.p12", None).strong()).unwrap();
+        open(&place.fixture("rsa-open.p12", None).forbidding_weak_encryption()).unwrap();
     }
 
     #[test]
-    fn a_cipher_of_pbes2_is_weak_or_not_by_itself() {
-        let place = Place::new();
+    fn pbes2_weakness_depends_on_cipher() {
+        let place = KeyDir::new();
         place.fixture("rsa.pem", None);
         let sources = ["des3", "bf-cbc", "aes-256-ecb", "aes-256-cbc", "camellia-256-cbc", "sm4-cbc"].map(|cipher| {
             let encrypt = "openssl pkcs8 -topk8 -in rsa.pem -passout pass:changeit -provider default -provider legacy";
-            run(place.path(), &format!("{encrypt} -v2 {cipher} -out {cipher}.pem"));
+            run_shell(place.path(), &format!("{encrypt} -v2 {cipher} -out {cipher}.pem"));
             place.source(&format!("{cipher}.pem"), Some(STORE_PASSWORD))
         });
         let (weak, sound) = sources.split_at(3);
         for (source, name) in
             weak.iter().zip(["DES-EDE3-CBC (1.2.840.113549.3.7)", "BF-CBC (", "AES-256-ECB ("])
         {
-            let message = refused(source);
+            let message = forbidden_error(source);
             assert!(message.contains(name), "{message}");
         }
         for source in sound {
-            open(&source.clone().strong()).unwrap();
+            open(&source.clone().forbidding_weak_encryption()).unwrap();
         }
     }
 
     #[test]
-    fn javas_own_store_is_weak() {
-        let place = Place::new();
+    fn jks_store_is_weak() {
+        let place = KeyDir::new();
         let source = place.fixture("umlaut.jks", Some("pässw€rd"));
-        assert!(refused(&source).contains("Java's own (JKS"), "{}", refused(&source));
+        assert!(forbidden_error(&source).contains("Java's own (JKS"), "{}", forbidden_error(&source));
     }
 
     #[test]
-    fn a_key_without_encryption_is_none_that_is_weakly_encrypted() {
-        open(&Place::new().fixture("rsa.pem", None).strong()).unwrap();
+    fn unencrypted_key_is_not_weakly_encrypted() {
+        open(&KeyDir::new().fixture("rsa.pem", None).forbidding_weak_encryption()).unwrap();
     }
 
     #[test]
-    fn what_a_certificate_says_of_its_owners_mail_is_not_how_the_store_is_encrypted() {
-        let place = Place::new();
+    fn smime_capabilities_do_not_make_store_weak() {
+        let place = KeyDir::new();
         place.fixture("rsa.pem", None);
         // sMIMECapabilities with RC2, as some authorities write them into certificates.
         let extension = "1.2.840.113549.1.9.15=DER:3010300e06082a864886f70d030202020080";
-        run(
+        run_shell(
             place.path(),
             &format!(
                 "openssl req -x509 -new -key rsa.pem -subj /CN=mail -days 10 -addext {extension} -out mail.crt && \
                  openssl pkcs12 -export -inkey rsa.pem -in mail.crt -certpbe NONE -passout pass:changeit -out mail.p12"
             ),
         );
-        open(&place.source("mail.p12", Some(STORE_PASSWORD)).strong()).unwrap();
+        open(&place.source("mail.p12", Some(STORE_PASSWORD)).forbidding_weak_encryption()).unwrap();
     }
 }

@@ -11,75 +11,87 @@ use zeroize::Zeroizing;
 
 use super::java_serialization;
 use crate::base::error::{Error, Result};
-use crate::key::asn1::ber::{Element, OCTETS, SEQUENCE};
+use crate::key::asn1::ber::{BerElement, OCTET_STRING, SEQUENCE};
 use crate::key::asn1::oid;
-use crate::key::crypto::kdf_budget::Budget;
-use crate::key::crypto::password::Password;
-use crate::key::crypto::pbe::{Fault, Scheme};
+use crate::key::crypto::kdf_budget::KdfBudget;
+use crate::key::crypto::password::PasswordEncodings;
+use crate::key::crypto::pbe::{DecryptError, EncryptionScheme};
 use crate::key::crypto::weak_encryption;
-use crate::key::select::{self, Kind, quoted};
-use crate::key::{Candidate, Key, KeySource, Material};
+use crate::key::select::{self, EntryKind, quote};
+use crate::key::{EntryResult, KeyBytes, KeySource, ParsedKey};
 
 const WHITENER: &[u8] = b"Mighty Aphrodite";
 
-const JKS: [u8; 4] = [0xFE, 0xED, 0xFE, 0xED];
-const JCEKS: [u8; 4] = [0xCE, 0xCE, 0xCE, 0xCE];
+const JKS_MAGIC: [u8; 4] = [0xFE, 0xED, 0xFE, 0xED];
+const JCEKS_MAGIC: [u8; 4] = [0xCE, 0xCE, 0xCE, 0xCE];
 
-struct Entry<'a> {
+struct JksEntry<'a> {
     alias: String,
-    kind: Kind,
+    kind: EntryKind,
     /// The protected private key.
-    key: Option<&'a [u8]>,
+    protected_key: Option<&'a [u8]>,
     certificates: Vec<&'a [u8]>,
 }
 
 /// Whether `content` begins as a JKS or a JCEKS store does.
-pub(in crate::key) fn is_store(content: &[u8]) -> bool {
-    content.starts_with(&JKS) || content.starts_with(&JCEKS)
+pub(in crate::key) fn is_java_key_store(content: &[u8]) -> bool {
+    content.starts_with(&JKS_MAGIC) || content.starts_with(&JCEKS_MAGIC)
 }
 
 /// What people call the format of the store `content`.
-pub(in crate::key) fn name(content: &[u8]) -> &'static str {
-    if content.starts_with(&JCEKS) { "JCEKS" } else { "JKS" }
+pub(in crate::key) fn format_name(content: &[u8]) -> &'static str {
+    if content.starts_with(&JCEKS_MAGIC) { "JCEKS" } else { "JKS" }
 }
 
 /// The key that `source` asks for, out of the JKS or JCEKS store `content`.
-pub(in crate::key) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
-    let mut budget = Budget::new();
-    let entries = entries(source, content, &mut budget)?;
-    let names: Vec<_> = entries.iter().map(Entry::name).collect();
-    let entry = entries.get(select::choose(source, &names)?);
-    match entry.and_then(|entry| Some((entry, entry.key?))) {
-        Some((entry, key)) => material(source, entry, key, &mut budget),
-        None => Err(source.not_found("has no private key")),
+pub(in crate::key) fn read_key(source: &KeySource, content: &[u8]) -> Result<ParsedKey> {
+    let mut budget = KdfBudget::new();
+    let entries = read_verified_entries(source, content, &mut budget)?;
+    let names: Vec<_> = entries.iter().map(JksEntry::alias_and_kind).collect();
+    let entry = entries.get(select::select_entry(source, &names)?);
+    match entry.and_then(|entry| Some((entry, entry.protected_key?))) {
+        Some((entry, key)) => open_entry(source, entry, key, &mut budget),
+        None => Err(source.not_found_error("has no private key")),
     }
 }
 
 /// Every key of the JKS or JCEKS store `content`.
-pub(in crate::key) fn all(source: &KeySource, content: &[u8]) -> Result<Vec<Candidate>> {
+pub(in crate::key) fn read_all_keys(source: &KeySource, content: &[u8]) -> Result<Vec<EntryResult>> {
     // One for all: a file with many keys is still one file.
-    let mut budget = Budget::new();
-    let entries = entries(source, content, &mut budget)?;
-    let keys = entries.iter().filter_map(|entry| Some((entry, entry.key?)));
+    let mut budget = KdfBudget::new();
+    let entries = read_verified_entries(source, content, &mut budget)?;
+    let keys = entries.iter().filter_map(|entry| Some((entry, entry.protected_key?)));
     let mut candidate =
-        |entry: &Entry<'_>, key| (Some(entry.alias.clone()), material(source, entry, key, &mut budget));
+        |entry: &JksEntry<'_>, key| (Some(entry.alias.clone()), open_entry(source, entry, key, &mut budget));
     Ok(keys.map(|(entry, key)| candidate(entry, key)).collect())
 }
 
 /// What the store holds, once the password has shown that it may be told.
-fn entries<'a>(source: &KeySource, content: &'a [u8], budget: &mut Budget) -> Result<Vec<Entry<'a>>> {
-    weak_encryption::check(source, &format!("a scheme of Java's own ({}, SHA-1 alone)", name(content)))?;
-    let (entries, signed, digest) = walked(source, content)?;
-    verify(source, signed, digest)?;
+fn read_verified_entries<'a>(
+    source: &KeySource,
+    content: &'a [u8],
+    budget: &mut KdfBudget,
+) -> Result<Vec<JksEntry<'a>>> {
+    weak_encryption::check_allowed(
+        source,
+        &format!("a scheme of Java's own ({}, SHA-1 alone)", format_name(content)),
+    )?;
+    let (entries, signed, digest) = parse_store(source, content)?;
+    verify_store_digest(source, signed, digest)?;
     if source.password.is_none() {
-        prove(source, &entries, budget)?;
+        verify_key_password(source, &entries, budget)?;
     }
     Ok(entries)
 }
 
-fn material(source: &KeySource, entry: &Entry<'_>, key: &[u8], budget: &mut Budget) -> Result<Material> {
-    Ok(Material {
-        key: Key::Private(unprotect(source, entry, key, budget)?),
+fn open_entry(
+    source: &KeySource,
+    entry: &JksEntry<'_>,
+    key: &[u8],
+    budget: &mut KdfBudget,
+) -> Result<ParsedKey> {
+    Ok(ParsedKey {
+        key: KeyBytes::Private(decrypt_entry(source, entry, key, budget)?),
         certificates: entry.certificates.iter().map(|found| found.to_vec()).collect(),
         alias: Some(entry.alias.clone()),
         key_id: None,
@@ -88,115 +100,121 @@ fn material(source: &KeySource, entry: &Entry<'_>, key: &[u8], budget: &mut Budg
 
 /// The trusted certificates of the JKS or JCEKS store `content`. Without a password, whether it is whole is not looked at, as Java
 /// does it.
-pub(in crate::key) fn trusted(source: &KeySource, content: &[u8]) -> Result<Vec<Vec<u8>>> {
-    let (entries, signed, digest) = walked(source, content)?;
+pub(in crate::key) fn read_trusted_certificates(source: &KeySource, content: &[u8]) -> Result<Vec<Vec<u8>>> {
+    let (entries, signed, digest) = parse_store(source, content)?;
     if source.password.is_some() {
-        verify(source, signed, digest)?;
+        verify_store_digest(source, signed, digest)?;
     }
-    let trusted = entries.iter().filter(|entry| entry.key.is_none());
+    let trusted = entries.iter().filter(|entry| entry.protected_key.is_none());
     Ok(trusted.flat_map(|entry| &entry.certificates).map(|found| found.to_vec()).collect())
 }
 
 /// The entries, the bytes that the digest is over, and the digest.
-fn walked<'a>(source: &KeySource, content: &'a [u8]) -> Result<(Vec<Entry<'a>>, &'a [u8], &'a [u8])> {
-    let mut walk = Walk { source, format: name(content), left: content };
-    let entries = walk.store()?;
-    let digest = walk.take(SHA1_OUTPUT_LEN)?;
-    let signed = content.len().saturating_sub(walk.left.len().saturating_add(digest.len()));
+fn parse_store<'a>(source: &KeySource, content: &'a [u8]) -> Result<(Vec<JksEntry<'a>>, &'a [u8], &'a [u8])> {
+    let mut walk = JksReader { source, format: format_name(content), remaining: content };
+    let entries = walk.read_store()?;
+    let digest = walk.read_bytes(SHA1_OUTPUT_LEN)?;
+    let signed = content.len().saturating_sub(walk.remaining.len().saturating_add(digest.len()));
     Ok((entries, content.get(..signed).unwrap_or_default(), digest))
 }
 
-impl Entry<'_> {
-    fn name(&self) -> (String, Kind) {
+impl JksEntry<'_> {
+    fn alias_and_kind(&self) -> (String, EntryKind) {
         (self.alias.clone(), self.kind)
     }
 }
 
 /// What is still to be read.
-struct Walk<'s, 'a> {
+struct JksReader<'s, 'a> {
     source: &'s KeySource,
     format: &'static str,
-    left: &'a [u8],
+    remaining: &'a [u8],
 }
 
-impl<'a> Walk<'_, 'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8]> {
-        let (taken, left) = self.left.split_at_checked(length).ok_or_else(|| {
+impl<'a> JksReader<'_, 'a> {
+    fn read_bytes(&mut self, length: usize) -> Result<&'a [u8]> {
+        let (taken, left) = self.remaining.split_at_checked(length).ok_or_else(|| {
             let format = self.format;
             self.source
-                .broken(format!("is a {format} store that ends too early: it was cut short or damaged"))
+                .store_error(format!("is a {format} store that ends too early: it was cut short or damaged"))
         })?;
-        self.left = left;
+        self.remaining = left;
         Ok(taken)
     }
 
-    fn number(&mut self) -> Result<u32> {
-        let bytes = self.take(4)?;
+    fn read_u32(&mut self) -> Result<u32> {
+        let bytes = self.read_bytes(4)?;
         Ok(bytes.iter().fold(0, |number, byte| (number << 8) | u32::from(*byte)))
     }
 
-    fn block(&mut self) -> Result<&'a [u8]> {
-        let length = usize::try_from(self.number()?).unwrap_or(usize::MAX);
-        self.take(length)
+    fn read_length_prefixed(&mut self) -> Result<&'a [u8]> {
+        let length = usize::try_from(self.read_u32()?).unwrap_or(usize::MAX);
+        self.read_bytes(length)
     }
 
-    fn text(&mut self) -> Result<String> {
-        let length = self.take(2)?.iter().fold(0, |number, byte| (number << 8) | usize::from(*byte));
-        Ok(String::from_utf8_lossy(self.take(length)?).into_owned())
+    fn read_utf(&mut self) -> Result<String> {
+        let length = self.read_bytes(2)?.iter().fold(0, |number, byte| (number << 8) | usize::from(*byte));
+        Ok(String::from_utf8_lossy(self.read_bytes(length)?).into_owned())
     }
 
-    fn store(&mut self) -> Result<Vec<Entry<'a>>> {
-        self.number()?;
-        let version = self.number()?;
+    fn read_store(&mut self) -> Result<Vec<JksEntry<'a>>> {
+        self.read_u32()?;
+        let version = self.read_u32()?;
         if !matches!(version, 1 | 2) {
             let text = format!("is a {} store of version {version}; only 1 and 2 are known", self.format);
-            return Err(self.source.broken(text));
+            return Err(self.source.store_error(text));
         }
-        let count = self.number()?;
+        let count = self.read_u32()?;
         // Not with_capacity: the count is not to be believed before the entries are seen.
-        (0..count).map(|_| self.entry(version)).collect()
+        (0..count).map(|_| self.read_entry(version)).collect()
     }
 
-    fn entry(&mut self, version: u32) -> Result<Entry<'a>> {
-        let tag = self.number()?;
-        let alias = self.text()?;
-        self.take(8)?; // when it was made
+    fn read_entry(&mut self, version: u32) -> Result<JksEntry<'a>> {
+        let tag = self.read_u32()?;
+        let alias = self.read_utf()?;
+        self.read_bytes(8)?; // when it was made
         match tag {
             1 => {
-                let key = Some(self.block()?);
-                let count = self.number()?;
-                let certificates = (0..count).map(|_| self.certificate(version)).collect::<Result<_>>()?;
-                Ok(Entry { alias, kind: Kind::Key, key, certificates })
+                let key = Some(self.read_length_prefixed()?);
+                let count = self.read_u32()?;
+                let certificates =
+                    (0..count).map(|_| self.read_certificate(version)).collect::<Result<_>>()?;
+                Ok(JksEntry { alias, kind: EntryKind::PrivateKey, protected_key: key, certificates })
             }
             2 => {
-                let certificates = vec![self.certificate(version)?];
-                Ok(Entry { alias, kind: Kind::Certificate, key: None, certificates })
+                let certificates = vec![self.read_certificate(version)?];
+                Ok(JksEntry { alias, kind: EntryKind::TrustedCertificate, protected_key: None, certificates })
             }
             3 if self.format == "JCEKS" => {
-                self.left = java_serialization::skip(self.left).ok_or_else(|| {
-                    let text = format!("has a secret key {} of a form that is not known", quoted(&alias));
-                    self.source.broken(text)
+                self.remaining = java_serialization::skip_object(self.remaining).ok_or_else(|| {
+                    let text = format!("has a secret key {} of a form that is not known", quote(&alias));
+                    self.source.store_error(text)
                 })?;
-                Ok(Entry { alias, kind: Kind::Secret, key: None, certificates: Vec::new() })
+                Ok(JksEntry {
+                    alias,
+                    kind: EntryKind::SecretKey,
+                    protected_key: None,
+                    certificates: Vec::new(),
+                })
             }
             _ => {
                 let text =
                     format!("is a {} store with an entry of unknown kind: it was damaged", self.format);
-                Err(self.source.broken(text))
+                Err(self.source.store_error(text))
             }
         }
     }
 
-    fn certificate(&mut self, version: u32) -> Result<&'a [u8]> {
+    fn read_certificate(&mut self, version: u32) -> Result<&'a [u8]> {
         if version == 2 {
-            self.text()?;
+            self.read_utf()?;
         }
-        self.block()
+        self.read_length_prefixed()
     }
 }
 
 /// Each UTF-16 unit as two bytes, big end first: what Java hashes of a password.
-fn password_bytes(password: &str) -> Zeroizing<Vec<u8>> {
+fn password_utf16_be(password: &str) -> Zeroizing<Vec<u8>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(password.len().saturating_mul(2)));
     for unit in password.encode_utf16() {
         bytes.extend_from_slice(&unit.to_be_bytes());
@@ -213,72 +231,79 @@ fn sha1(parts: &[&[u8]]) -> Digest {
 }
 
 /// Without a store password, only the key's own is checked, as Java does when it loads a store with none.
-fn verify(source: &KeySource, signed: &[u8], digest: &[u8]) -> Result<()> {
+fn verify_store_digest(source: &KeySource, signed: &[u8], digest: &[u8]) -> Result<()> {
     let Some(password) = &source.password else {
         return match source.key_password {
             Some(_) => Ok(()),
-            None => Err(source.no_password()),
+            None => Err(source.no_password_error()),
         };
     };
-    let found = sha1(&[&password_bytes(password.reveal()), WHITENER, signed]);
+    let found = sha1(&[&password_utf16_be(password.reveal()), WHITENER, signed]);
     verify_slices_are_equal(found.as_ref(), digest)
-        .map_err(|_| source.wrong_password(source.words().password))
+        .map_err(|_| source.wrong_password_error(source.option_names().password))
 }
 
 /// Without a store password, the one of a key must open one before anything is told of what the store holds.
-fn prove(source: &KeySource, entries: &[Entry<'_>], budget: &mut Budget) -> Result<()> {
+fn verify_key_password(source: &KeySource, entries: &[JksEntry<'_>], budget: &mut KdfBudget) -> Result<()> {
     let mut refusal = None;
-    for (entry, key) in entries.iter().filter_map(|entry| Some((entry, entry.key?))) {
-        match unprotect(source, entry, key, budget) {
+    for (entry, key) in entries.iter().filter_map(|entry| Some((entry, entry.protected_key?))) {
+        match decrypt_entry(source, entry, key, budget) {
             Ok(_) => return Ok(()),
             Err(error) => refusal = refusal.or(Some(error)),
         }
     }
-    Err(refusal.unwrap_or_else(|| source.not_found("has no private key")))
+    Err(refusal.unwrap_or_else(|| source.not_found_error("has no private key")))
 }
 
 /// The key in an EncryptedPrivateKeyInfo by Java's own algorithms, `KeyProtector` of either format.
-fn unprotect(
+fn decrypt_entry(
     source: &KeySource,
-    entry: &Entry<'_>,
+    entry: &JksEntry<'_>,
     key: &[u8],
-    budget: &mut Budget,
+    budget: &mut KdfBudget,
 ) -> Result<Zeroizing<Vec<u8>>> {
     let secret = source.key_password.as_ref().or(source.password.as_ref());
     let password = secret.map(|secret| secret.reveal()).unwrap_or_default();
-    unseal(key, password, source.strong, budget).map_err(|fault| match fault {
-        Fault::Damaged => damaged(source, entry),
-        Fault::Unsupported(number) => {
-            source.broken(format!("protects its keys with {}", oid::refusal(&number)))
+    decrypt_protected_key(key, password, source.forbid_weak_encryption, budget).map_err(|fault| match fault {
+        DecryptError::Damaged => damaged_key_error(source, entry),
+        DecryptError::Unsupported(number) => {
+            source.store_error(format!("protects its keys with {}", oid::unsupported_text(&number)))
         }
-        Fault::Weak(number) => weak_encryption::refused(source, &oid::name(&number)),
-        Fault::Cost(text) => source.broken(text),
-        Fault::Refused => wrong_key_password(source, entry),
+        DecryptError::Weak(number) => weak_encryption::forbidden_error(source, &oid::display_name(&number)),
+        DecryptError::TooExpensive(text) => source.store_error(text),
+        DecryptError::WrongPasswordOrAltered => wrong_key_password_error(source, entry),
     })
 }
 
-fn unseal(
+fn decrypt_protected_key(
     key: &[u8],
     password: &str,
     strong: bool,
-    budget: &mut Budget,
-) -> std::result::Result<Zeroizing<Vec<u8>>, Fault> {
-    let mut fields = Element::sequence(key)?;
-    let scheme = fields.need()?.inside(SEQUENCE)?;
-    let sealed = fields.need()?.octets(OCTETS)?;
-    let number = scheme.clone().need()?.oid()?;
+    budget: &mut KdfBudget,
+) -> std::result::Result<Zeroizing<Vec<u8>>, DecryptError> {
+    let mut fields = BerElement::parse_sequence(key)?;
+    let scheme = fields.next_required()?.children(SEQUENCE)?;
+    let sealed = fields.next_required()?.octet_string(OCTET_STRING)?;
+    let number = scheme.clone().next_required()?.oid()?;
     if number == oid::JKS_PROTECTION {
-        return unmask(&sealed, password);
+        return decrypt_jks_keystream(&sealed, password);
     }
-    Scheme::read(scheme, strong)?.open(&sealed, &[&Password::new(password)], budget)
+    EncryptionScheme::parse(scheme, strong)?.try_passwords(
+        &sealed,
+        &[&PasswordEncodings::new(password)],
+        budget,
+    )
 }
 
 /// The key XORed with a chain of digests of password and salt, then a digest of password and key.
-fn unmask(sealed: &[u8], password: &str) -> std::result::Result<Zeroizing<Vec<u8>>, Fault> {
-    let (salt, rest) = sealed.split_at_checked(SHA1_OUTPUT_LEN).ok_or(Fault::Damaged)?;
-    let length = rest.len().checked_sub(SHA1_OUTPUT_LEN).ok_or(Fault::Damaged)?;
-    let (body, digest) = rest.split_at_checked(length).ok_or(Fault::Damaged)?;
-    let password = password_bytes(password);
+fn decrypt_jks_keystream(
+    sealed: &[u8],
+    password: &str,
+) -> std::result::Result<Zeroizing<Vec<u8>>, DecryptError> {
+    let (salt, rest) = sealed.split_at_checked(SHA1_OUTPUT_LEN).ok_or(DecryptError::Damaged)?;
+    let length = rest.len().checked_sub(SHA1_OUTPUT_LEN).ok_or(DecryptError::Damaged)?;
+    let (body, digest) = rest.split_at_checked(length).ok_or(DecryptError::Damaged)?;
+    let password = password_utf16_be(password);
     let mut plain = Zeroizing::new(body.to_vec());
     let mut mask = sha1(&[&password, salt]);
     for chunk in plain.chunks_mut(SHA1_OUTPUT_LEN) {
@@ -288,21 +313,21 @@ fn unmask(sealed: &[u8], password: &str) -> std::result::Result<Zeroizing<Vec<u8
         mask = sha1(&[&password, mask.as_ref()]);
     }
     let found = sha1(&[&password, &plain]);
-    verify_slices_are_equal(found.as_ref(), digest).map_err(|_| Fault::Refused)?;
+    verify_slices_are_equal(found.as_ref(), digest).map_err(|_| DecryptError::WrongPasswordOrAltered)?;
     Ok(plain)
 }
 
-fn damaged(source: &KeySource, entry: &Entry<'_>) -> Error {
+fn damaged_key_error(source: &KeySource, entry: &JksEntry<'_>) -> Error {
     match source.password {
-        Some(_) => source.broken(format!("has a damaged key {}", quoted(&entry.alias))),
-        None => source.broken("has a damaged key"),
+        Some(_) => source.store_error(format!("has a damaged key {}", quote(&entry.alias))),
+        None => source.store_error("has a damaged key"),
     }
 }
 
-fn wrong_key_password(source: &KeySource, entry: &Entry<'_>) -> Error {
-    let option = source.words().key_password;
+fn wrong_key_password_error(source: &KeySource, entry: &JksEntry<'_>) -> Error {
+    let option = source.option_names().key_password;
     if source.password.is_none() {
-        return source.wrong_password(option);
+        return source.wrong_password_error(option);
     }
-    source.wrong_key_password(&entry.alias)
+    source.wrong_key_password_error(&entry.alias)
 }

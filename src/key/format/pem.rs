@@ -7,22 +7,22 @@ use zeroize::Zeroizing;
 
 use super::pem_encryption;
 use crate::base::error::{Error, Result};
-use crate::key::asn1::ber::{Element, Elements, Malformed, OCTETS, SEQUENCE};
+use crate::key::asn1::ber::{BerElement, BerElements, MalformedBer, OCTET_STRING, SEQUENCE};
 use crate::key::asn1::oid;
-use crate::key::crypto::kdf_budget::Budget;
-use crate::key::crypto::password::Password;
-use crate::key::crypto::pbe::{Fault, Scheme};
+use crate::key::crypto::kdf_budget::KdfBudget;
+use crate::key::crypto::password::PasswordEncodings;
+use crate::key::crypto::pbe::{DecryptError, EncryptionScheme};
 use crate::key::crypto::weak_encryption;
-use crate::key::{Candidate, Key, KeySource, Material, inline, select};
+use crate::key::{EntryResult, KeyBytes, KeySource, ParsedKey, inline, select};
 
-const BEGIN: &[u8] = b"-----BEGIN ";
-const END: &[u8] = b"-----END ";
+const BEGIN_PREFIX: &[u8] = b"-----BEGIN ";
+const END_PREFIX: &[u8] = b"-----END ";
 const DASHES: &[u8] = b"-----";
-const CERTIFICATE: &str = "CERTIFICATE";
+const CERTIFICATE_LABEL: &str = "CERTIFICATE";
 
 /// What may be told of a file's labels; anything else between BEGIN and dashes may be a secret.
-const KNOWN: [&str; 17] = [
-    CERTIFICATE,
+const KNOWN_LABELS: [&str; 17] = [
+    CERTIFICATE_LABEL,
     "TRUSTED CERTIFICATE",
     "X509 CERTIFICATE",
     "CERTIFICATE REQUEST",
@@ -41,7 +41,7 @@ const KNOWN: [&str; 17] = [
     "CMS",
 ];
 
-struct Block<'a> {
+struct PemBlock<'a> {
     label: String,
     /// Where it begins, from 1.
     line: usize,
@@ -50,51 +50,52 @@ struct Block<'a> {
 
 /// Whether there is a PEM block somewhere in `content`.
 pub(in crate::key) fn is_pem(content: &[u8]) -> bool {
-    find(content, BEGIN).is_some()
+    find_bytes(content, BEGIN_PREFIX).is_some()
 }
 
 /// The one private key of the PEM text `content`.
-pub(in crate::key) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
-    let blocks = whole_blocks(source, content)?;
-    let keys: Vec<_> = blocks.iter().filter(|block| block.is_key()).collect();
+pub(in crate::key) fn read_key(source: &KeySource, content: &[u8]) -> Result<ParsedKey> {
+    let blocks = parse_blocks(source, content)?;
+    let keys: Vec<_> = blocks.iter().filter(|block| block.is_private_key()).collect();
     let key = match *keys {
         [only] => only,
-        [] => return Err(no_key(source, &blocks)),
+        [] => return Err(no_key_error(source, &blocks)),
         _ => {
-            return Err(source.not_found(format!(
+            return Err(source.not_found_error(format!(
                 "has {} private keys, and PEM has no aliases to choose by; leave one in the file",
                 keys.len()
             )));
         }
     };
-    material(source, &blocks, key, &mut Budget::new())
+    open_key_block(source, &blocks, key, &mut KdfBudget::new())
 }
 
 /// Every private key of the PEM text `content`.
-pub(in crate::key) fn all(source: &KeySource, content: &[u8]) -> Result<Vec<Candidate>> {
-    let blocks = whole_blocks(source, content)?;
-    let keys = blocks.iter().filter(|block| block.is_key());
+pub(in crate::key) fn read_all_keys(source: &KeySource, content: &[u8]) -> Result<Vec<EntryResult>> {
+    let blocks = parse_blocks(source, content)?;
+    let keys = blocks.iter().filter(|block| block.is_private_key());
     // One for all: a file with many keys is still one file.
-    let mut budget = Budget::new();
-    Ok(keys.map(|key| (None, material(source, &blocks, key, &mut budget))).collect())
+    let mut budget = KdfBudget::new();
+    Ok(keys.map(|key| (None, open_key_block(source, &blocks, key, &mut budget))).collect())
 }
 
-fn whole_blocks<'a>(source: &KeySource, content: &'a [u8]) -> Result<Vec<Block<'a>>> {
-    blocks(content)
-        .ok_or_else(|| source.broken("is PEM with a block that has no END line: it was cut short or damaged"))
+fn parse_blocks<'a>(source: &KeySource, content: &'a [u8]) -> Result<Vec<PemBlock<'a>>> {
+    split_blocks(content).ok_or_else(|| {
+        source.store_error("is PEM with a block that has no END line: it was cut short or damaged")
+    })
 }
 
-fn material(
+fn open_key_block(
     source: &KeySource,
-    blocks: &[Block<'_>],
-    key: &Block<'_>,
-    budget: &mut Budget,
-) -> Result<Material> {
-    let certificates = blocks.iter().filter(|block| block.label == CERTIFICATE);
-    Ok(Material {
-        key: Key::Private(private_key(source, key, budget)?),
+    blocks: &[PemBlock<'_>],
+    key: &PemBlock<'_>,
+    budget: &mut KdfBudget,
+) -> Result<ParsedKey> {
+    let certificates = blocks.iter().filter(|block| block.label == CERTIFICATE_LABEL);
+    Ok(ParsedKey {
+        key: KeyBytes::Private(read_private_key(source, key, budget)?),
         certificates: certificates
-            .map(|block| block.decoded(source).map(|der| der.to_vec()))
+            .map(|block| block.decode_or_error(source).map(|der| der.to_vec()))
             .collect::<Result<_>>()?,
         alias: None,
         key_id: None,
@@ -102,103 +103,113 @@ fn material(
 }
 
 /// The certificates of the PEM text `content`; nothing if it is damaged.
-pub(in crate::key) fn certificates(content: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let blocks = blocks(content)?;
-    let certificates = blocks.iter().filter(|block| block.label == CERTIFICATE);
+pub(in crate::key) fn parse_certificates(content: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let blocks = split_blocks(content)?;
+    let certificates = blocks.iter().filter(|block| block.label == CERTIFICATE_LABEL);
     certificates.map(|block| Some(block.decode()?.to_vec())).collect()
 }
 
-fn no_key(source: &KeySource, blocks: &[Block<'_>]) -> Error {
-    let mut labels: Vec<_> = blocks.iter().map(Block::name).take(8).collect();
+fn no_key_error(source: &KeySource, blocks: &[PemBlock<'_>]) -> Error {
+    let mut labels: Vec<_> = blocks.iter().map(PemBlock::printable_label).take(8).collect();
     labels.dedup();
-    let labels = select::joined(labels);
-    source.not_found(format!("has no private key; it is PEM with {labels}"))
+    let labels = select::join_with_and(labels);
+    source.not_found_error(format!("has no private key; it is PEM with {labels}"))
 }
 
-fn private_key(source: &KeySource, block: &Block<'_>, budget: &mut Budget) -> Result<Zeroizing<Vec<u8>>> {
+fn read_private_key(
+    source: &KeySource,
+    block: &PemBlock<'_>,
+    budget: &mut KdfBudget,
+) -> Result<Zeroizing<Vec<u8>>> {
     match block.label.as_str() {
-        "OPENSSH PRIVATE KEY" => Err(source.broken(
+        "OPENSSH PRIVATE KEY" => Err(source.store_error(
             "has a key in OpenSSH's own format, which is not supported; convert a copy with \
              ssh-keygen -p -m PKCS8 -f COPY",
         )),
-        "DSA PRIVATE KEY" => Err(source.unsuitable(format!("has a DSA key; {} others", source.signs_with()))),
-        "ENCRYPTED PRIVATE KEY" => decrypt(source, &block.decoded(source)?, budget),
-        _ if pem_encryption::is_encrypted(block.body) => decrypt_old(source, block),
-        _ => block.decoded(source),
+        "DSA PRIVATE KEY" => {
+            Err(source.unsuitable_error(format!("has a DSA key; {} others", source.supported_keys_prefix())))
+        }
+        "ENCRYPTED PRIVATE KEY" => decrypt_pkcs8(source, &block.decode_or_error(source)?, budget),
+        _ if pem_encryption::is_encrypted(block.body) => decrypt_traditional(source, block),
+        _ => block.decode_or_error(source),
     }
 }
 
 /// The key in a block with headers.
-fn decrypt_old(source: &KeySource, block: &Block<'_>) -> Result<Zeroizing<Vec<u8>>> {
-    let damaged = || source.broken(format!("has a damaged {} (Proc-Type: 4,ENCRYPTED)", block.name()));
-    let sealed = pem_encryption::Sealed::read(block.body).ok_or_else(damaged)?;
-    let (password, _) = source.only_password();
+fn decrypt_traditional(source: &KeySource, block: &PemBlock<'_>) -> Result<Zeroizing<Vec<u8>>> {
+    let damaged =
+        || source.store_error(format!("has a damaged {} (Proc-Type: 4,ENCRYPTED)", block.printable_label()));
+    let sealed = pem_encryption::EncryptedPem::parse(block.body).ok_or_else(damaged)?;
+    let (password, _) = source.single_password();
     let opened = match password {
-        Some(password) => sealed.open(password, source.strong),
-        None => Err(Fault::Refused),
+        Some(password) => sealed.decrypt(password, source.forbid_weak_encryption),
+        None => Err(DecryptError::WrongPasswordOrAltered),
     };
-    opened.map_err(|fault| explain(source, fault, damaged))?.ok_or_else(|| {
-        let cipher = sealed.cipher();
-        source.broken(format!("has a key in PEM encrypted with {cipher}, which is not supported"))
+    opened.map_err(|fault| to_store_error(source, fault, damaged))?.ok_or_else(|| {
+        let cipher = sealed.printable_cipher_name();
+        source.store_error(format!("has a key in PEM encrypted with {cipher}, which is not supported"))
     })
 }
 
-fn explain(source: &KeySource, fault: Fault, damaged: impl Fn() -> Error) -> Error {
-    match (fault, source.only_password()) {
-        (Fault::Damaged, _) => damaged(),
-        (Fault::Unsupported(number), _) => {
-            source.broken(format!("has a key encrypted with {}", oid::refusal(&number)))
+fn to_store_error(source: &KeySource, fault: DecryptError, damaged: impl Fn() -> Error) -> Error {
+    match (fault, source.single_password()) {
+        (DecryptError::Damaged, _) => damaged(),
+        (DecryptError::Unsupported(number), _) => {
+            source.store_error(format!("has a key encrypted with {}", oid::unsupported_text(&number)))
         }
-        (Fault::Weak(number), _) => weak_encryption::refused(source, &oid::name(&number)),
-        (Fault::Cost(text), _) => source.broken(text),
-        (Fault::Refused, (None, _)) => source.no_password(),
-        (Fault::Refused, (Some(_), option)) => source.wrong_password(option),
+        (DecryptError::Weak(number), _) => {
+            weak_encryption::forbidden_error(source, &oid::display_name(&number))
+        }
+        (DecryptError::TooExpensive(text), _) => source.store_error(text),
+        (DecryptError::WrongPasswordOrAltered, (None, _)) => source.no_password_error(),
+        (DecryptError::WrongPasswordOrAltered, (Some(_), option)) => source.wrong_password_error(option),
     }
 }
 
 /// The key in an EncryptedPrivateKeyInfo (RFC 5958 section 3).
-pub(in crate::key) fn decrypt(
+pub(in crate::key) fn decrypt_pkcs8(
     source: &KeySource,
     der: &[u8],
-    budget: &mut Budget,
+    budget: &mut KdfBudget,
 ) -> Result<Zeroizing<Vec<u8>>> {
-    let (password, _) = source.only_password();
-    let spelled = password.map(Password::new);
-    unseal(der, spelled.as_ref(), source.strong, budget)
-        .map_err(|fault| explain(source, fault, || source.broken("has a damaged ENCRYPTED PRIVATE KEY")))
+    let (password, _) = source.single_password();
+    let spelled = password.map(PasswordEncodings::new);
+    try_decrypt_pkcs8(der, spelled.as_ref(), source.forbid_weak_encryption, budget).map_err(|fault| {
+        to_store_error(source, fault, || source.store_error("has a damaged ENCRYPTED PRIVATE KEY"))
+    })
 }
 
-fn unseal(
+fn try_decrypt_pkcs8(
     der: &[u8],
-    password: Option<&Password>,
+    password: Option<&PasswordEncodings>,
     strong: bool,
-    budget: &mut Budget,
-) -> std::result::Result<Zeroizing<Vec<u8>>, Fault> {
-    let mut fields = Element::sequence(der)?;
-    let scheme = Scheme::read(fields.need()?.inside(SEQUENCE)?, strong)?;
-    let sealed = fields.need()?.octets(OCTETS)?;
-    scheme.open(&sealed, password.as_slice(), budget)
+    budget: &mut KdfBudget,
+) -> std::result::Result<Zeroizing<Vec<u8>>, DecryptError> {
+    let mut fields = BerElement::parse_sequence(der)?;
+    let scheme = EncryptionScheme::parse(fields.next_required()?.children(SEQUENCE)?, strong)?;
+    let sealed = fields.next_required()?.octet_string(OCTET_STRING)?;
+    scheme.try_passwords(&sealed, password.as_slice(), budget)
 }
 
 /// Whether `der` has the form of an encrypted key.
-pub(in crate::key) fn is_encrypted_key(der: &[u8]) -> bool {
-    let form = |mut fields: Elements<'_>| {
-        fields.need()?.inside(SEQUENCE)?.need()?.oid()?;
-        fields.need()?.octets(OCTETS)?;
-        Ok::<_, Malformed>(fields.next().is_none())
+pub(in crate::key) fn is_encrypted_pkcs8(der: &[u8]) -> bool {
+    let form = |mut fields: BerElements<'_>| {
+        fields.next_required()?.children(SEQUENCE)?.next_required()?.oid()?;
+        fields.next_required()?.octet_string(OCTET_STRING)?;
+        Ok::<_, MalformedBer>(fields.next().is_none())
     };
-    Element::sequence(der).and_then(form).unwrap_or_default()
+    BerElement::parse_sequence(der).and_then(form).unwrap_or_default()
 }
 
 /// The blocks of a text; nothing if one has no end.
-fn blocks(content: &[u8]) -> Option<Vec<Block<'_>>> {
+fn split_blocks(content: &[u8]) -> Option<Vec<PemBlock<'_>>> {
     let mut found = Vec::new();
     let (mut left, mut line) = (content, 1_usize);
-    while let Some((before, begun)) = split(left, BEGIN) {
-        line = line.saturating_add(lines(before));
-        let (block, rest) = block(begun, line)?;
+    while let Some((before, begun)) = split_once(left, BEGIN_PREFIX) {
+        line = line.saturating_add(count_lines(before));
+        let (block, rest) = split_block(begun, line)?;
         let within = begun.len().saturating_sub(rest.len());
-        line = line.saturating_add(lines(begun.get(..within).unwrap_or_default()));
+        line = line.saturating_add(count_lines(begun.get(..within).unwrap_or_default()));
         found.push(block);
         left = rest;
     }
@@ -206,49 +217,50 @@ fn blocks(content: &[u8]) -> Option<Vec<Block<'_>>> {
 }
 
 /// The block, begun in `line`, whose label `text` begins with, and what comes after its END line.
-fn block(text: &[u8], line: usize) -> Option<(Block<'_>, &[u8])> {
-    let (label, rest) = split(text, DASHES)?;
-    let (body, rest) = split(rest, END)?;
-    let (end, rest) = split(rest, DASHES)?;
+fn split_block(text: &[u8], line: usize) -> Option<(PemBlock<'_>, &[u8])> {
+    let (label, rest) = split_once(text, DASHES)?;
+    let (body, rest) = split_once(rest, END_PREFIX)?;
+    let (end, rest) = split_once(rest, DASHES)?;
     let label = String::from_utf8_lossy(label).into_owned();
-    let whole = end == label.as_bytes() && label.len() < 64 && find(body, BEGIN).is_none();
-    whole.then_some((Block { label, line, body }, rest))
+    let whole = end == label.as_bytes() && label.len() < 64 && find_bytes(body, BEGIN_PREFIX).is_none();
+    whole.then_some((PemBlock { label, line, body }, rest))
 }
 
-impl Block<'_> {
-    fn is_key(&self) -> bool {
+impl PemBlock<'_> {
+    fn is_private_key(&self) -> bool {
         self.label.ends_with("PRIVATE KEY")
     }
 
     /// Its label, if it is one that PEM files have.
-    fn name(&self) -> String {
-        match KNOWN.iter().find(|known| **known == self.label) {
+    fn printable_label(&self) -> String {
+        match KNOWN_LABELS.iter().find(|known| **known == self.label) {
             Some(known) => (*known).to_owned(),
             None => format!("an unknown block (line {})", self.line),
         }
     }
 
     fn decode(&self) -> Option<Zeroizing<Vec<u8>>> {
-        inline::unpack(self.body.iter().copied(), self.body.len())
+        inline::decode_base64_lenient(self.body.iter().copied(), self.body.len())
     }
 
-    fn decoded(&self, source: &KeySource) -> Result<Zeroizing<Vec<u8>>> {
+    fn decode_or_error(&self, source: &KeySource) -> Result<Zeroizing<Vec<u8>>> {
         self.decode().ok_or_else(|| {
-            source.broken(format!("is PEM with {}, which is empty or not base64", self.name()))
+            source
+                .store_error(format!("is PEM with {}, which is empty or not base64", self.printable_label()))
         })
     }
 }
 
-fn lines(text: &[u8]) -> usize {
+fn count_lines(text: &[u8]) -> usize {
     text.iter().filter(|byte| **byte == b'\n').count()
 }
 
-fn find(text: &[u8], what: &[u8]) -> Option<usize> {
+fn find_bytes(text: &[u8], what: &[u8]) -> Option<usize> {
     text.windows(what.len()).position(|window| window == what)
 }
 
 /// What stands before and behind the first `what`.
-fn split<'a>(text: &'a [u8], what: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
-    let (before, rest) = text.split_at_checked(find(text, what)?)?;
+fn split_once<'a>(text: &'a [u8], what: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let (before, rest) = text.split_at_checked(find_bytes(text, what)?)?;
     Some((before, rest.strip_prefix(what)?))
 }

@@ -5,72 +5,79 @@
 
 use zeroize::Zeroizing;
 
-use crate::key::asn1::ber::Element;
+use crate::key::asn1::ber::BerElement;
 use crate::key::asn1::oid;
-use crate::key::crypto::cipher::{self, Known};
-use crate::key::crypto::pbe::{Fault, admit};
+use crate::key::crypto::cipher::{self, NamedCipher};
+use crate::key::crypto::pbe::{DecryptError, check_oid};
 use crate::key::inline;
 
-const MARK: &str = "Proc-Type:";
-const CIPHER: &str = "DEK-Info:";
+const PROC_TYPE: &str = "Proc-Type:";
+const DEK_INFO: &str = "DEK-Info:";
 
 /// Whether the body of a PEM block has the headers of an encrypted key.
 pub(in crate::key) fn is_encrypted(body: &[u8]) -> bool {
-    body.windows(MARK.len()).any(|window| window == MARK.as_bytes())
+    body.windows(PROC_TYPE.len()).any(|window| window == PROC_TYPE.as_bytes())
 }
 
 /// What the body of a PEM block holds.
-pub(in crate::key) struct Sealed<'a> {
-    cipher: &'a str,
-    vector: Vec<u8>,
+pub(in crate::key) struct EncryptedPem<'a> {
+    cipher_name: &'a str,
+    iv: Vec<u8>,
     data: Zeroizing<Vec<u8>>,
 }
 
-impl<'a> Sealed<'a> {
-    pub(in crate::key) fn read(body: &'a [u8]) -> Option<Self> {
+impl<'a> EncryptedPem<'a> {
+    pub(in crate::key) fn parse(body: &'a [u8]) -> Option<Self> {
         let body = std::str::from_utf8(body).ok()?;
         // Line ends may have become blanks on the way into an option.
-        let (_, info) = body.split_once(CIPHER)?;
+        let (_, info) = body.split_once(DEK_INFO)?;
         let info = info.trim_start();
         let (info, data) = info.split_at_checked(info.find(char::is_whitespace)?)?;
         let (cipher, vector) = info.split_once(',')?;
-        Some(Self { cipher, vector: hexadecimal(vector)?, data: inline::unpack(data.bytes(), data.len())? })
+        Some(Self {
+            cipher_name: cipher,
+            iv: decode_hex(vector)?,
+            data: inline::decode_base64_lenient(data.bytes(), data.len())?,
+        })
     }
 
     /// The name of the cipher, if it is one that may be told.
-    pub(in crate::key) fn cipher(&self) -> &str {
-        let plain = self.cipher.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        if plain && self.cipher.len() < 32 { self.cipher } else { "an unknown cipher" }
+    pub(in crate::key) fn printable_cipher_name(&self) -> &str {
+        let plain = self.cipher_name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if plain && self.cipher_name.len() < 32 { self.cipher_name } else { "an unknown cipher" }
     }
 
     /// The key in DER; nothing if the cipher is not known.
-    pub(in crate::key) fn open(
+    pub(in crate::key) fn decrypt(
         &self,
         password: &str,
         strong: bool,
-    ) -> Result<Option<Zeroizing<Vec<u8>>>, Fault> {
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, DecryptError> {
         // However good the cipher: one round of MD5 makes its key.
-        admit(oid::MD5, strong)?;
-        let Some(Known { cipher, key, .. }) = cipher::by_name(self.cipher) else {
+        check_oid(oid::MD5, strong)?;
+        let Some(NamedCipher { cipher, key_len: key, .. }) = cipher::find_by_name(self.cipher_name) else {
             return Ok(None);
         };
-        if self.vector.len() != cipher.vector() {
-            return Err(Fault::Damaged);
+        if self.iv.len() != cipher.iv_len() {
+            return Err(DecryptError::Damaged);
         }
-        let key = derive(password.as_bytes(), &self.vector, key).ok_or(Fault::Damaged)?;
-        let plain = cipher.decrypt(&key, &self.vector, &self.data);
+        let key = evp_bytes_to_key(password.as_bytes(), &self.iv, key).ok_or(DecryptError::Damaged)?;
+        let plain = cipher.decrypt(&key, &self.iv, &self.data);
         // One wrong password in 256 leaves a padding that looks right.
-        plain.filter(|plain| Element::sequence(plain).is_ok()).map(Some).ok_or(Fault::Refused)
+        plain
+            .filter(|plain| BerElement::parse_sequence(plain).is_ok())
+            .map(Some)
+            .ok_or(DecryptError::WrongPasswordOrAltered)
     }
 }
 
 #[cfg(feature = "legacy-ciphers")]
-fn derive(password: &[u8], vector: &[u8], length: usize) -> Option<Zeroizing<Vec<u8>>> {
+fn evp_bytes_to_key(password: &[u8], vector: &[u8], length: usize) -> Option<Zeroizing<Vec<u8>>> {
     let tail = Zeroizing::new([password, vector.get(..8)?].concat());
     let mut key = Zeroizing::new(Vec::with_capacity(64));
     let mut last = Zeroizing::new(Vec::new());
     while key.len() < length {
-        last = crate::key::crypto::digest::Hash::MD5.chain(&last, &tail, 1);
+        last = crate::key::crypto::digest::DigestAlgorithm::MD5.iterate(&last, &tail, 1);
         key.extend_from_slice(&last);
     }
     key.truncate(length);
@@ -78,11 +85,11 @@ fn derive(password: &[u8], vector: &[u8], length: usize) -> Option<Zeroizing<Vec
 }
 
 #[cfg(not(feature = "legacy-ciphers"))]
-fn derive(_: &[u8], _: &[u8], _: usize) -> Option<Zeroizing<Vec<u8>>> {
+fn evp_bytes_to_key(_: &[u8], _: &[u8], _: usize) -> Option<Zeroizing<Vec<u8>>> {
     None
 }
 
-fn hexadecimal(text: &str) -> Option<Vec<u8>> {
+fn decode_hex(text: &str) -> Option<Vec<u8>> {
     let digits: Vec<_> = text.chars().map(|digit| digit.to_digit(16)).collect::<Option<_>>()?;
     let pairs = digits.chunks(2).map(|pair| match *pair {
         [high, low] => u8::try_from((high << 4) | low).ok(),

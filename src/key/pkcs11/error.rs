@@ -3,7 +3,7 @@
 use cryptoki::error::{Error as Fault, RvError};
 
 /// The code as the standard writes it, `CKR_DEVICE_REMOVED`, by which its maker's manual and the internet know it.
-pub(super) fn said(fault: &Fault) -> String {
+pub(super) fn describe(fault: &Fault) -> String {
     match fault {
         Fault::Pkcs11(RvError::VendorDefined(code) | RvError::UnknownErrorCode(code), _) => {
             format!("the error {code:#x}")
@@ -23,7 +23,7 @@ pub(super) fn said(fault: &Fault) -> String {
 }
 
 /// The code of the standard, if there is one.
-pub(super) fn code(fault: &Fault) -> Option<RvError> {
+pub(super) fn return_code(fault: &Fault) -> Option<RvError> {
     match fault {
         Fault::Pkcs11(code, _) => Some(*code),
         _ => None,
@@ -31,14 +31,14 @@ pub(super) fn code(fault: &Fault) -> Option<RvError> {
 }
 
 /// Whether the session or the key is gone, so that another session may do.
-pub(super) fn is_lost(fault: &Fault) -> bool {
+pub(super) fn is_session_lost(fault: &Fault) -> bool {
     use RvError::{
         CryptokiNotInitialized, DeviceError, DeviceRemoved, FunctionFailed, GeneralError, KeyHandleInvalid,
         ObjectHandleInvalid, SessionClosed, SessionHandleInvalid, TokenNotPresent, TokenNotRecognized,
         UserNotLoggedIn,
     };
     matches!(
-        code(fault),
+        return_code(fault),
         Some(
             CryptokiNotInitialized
                 | DeviceError
@@ -57,9 +57,9 @@ pub(super) fn is_lost(fault: &Fault) -> bool {
 }
 
 /// Whether the module no longer knows the session's number, which may be another's by now and must not be closed.
-pub(super) fn knows_no_session(fault: &Fault) -> bool {
+pub(super) fn is_invalid_session(fault: &Fault) -> bool {
     use RvError::{CryptokiNotInitialized, SessionClosed, SessionHandleInvalid};
-    matches!(code(fault), Some(CryptokiNotInitialized | SessionClosed | SessionHandleInvalid))
+    matches!(return_code(fault), Some(CryptokiNotInitialized | SessionClosed | SessionHandleInvalid))
 }
 
 #[cfg(test)]
@@ -69,8 +69,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_is_written_as_the_standard_writes_it() {
-        let of = |code| said(&Fault::Pkcs11(code, Function::Sign));
+    fn return_code_uses_standard_name() {
+        let of = |code| describe(&Fault::Pkcs11(code, Function::Sign));
         assert_eq!(of(RvError::DeviceRemoved), "CKR_DEVICE_REMOVED");
         assert_eq!(of(RvError::PinLenRange), "CKR_PIN_LEN_RANGE");
         assert_eq!(of(RvError::VendorDefined(0x8000_0001)), "the error 0x80000001");

@@ -9,56 +9,71 @@ use jsonwebtoken::Algorithm;
 
 /// What a token is given to sign.
 #[derive(Clone, Copy)]
-enum Input {
+enum SignInput {
     Message,
     Digest(&'static digest::Algorithm),
     /// The digest behind the name of its algorithm (RFC 8017 section 9.2).
-    Named(&'static digest::Algorithm, &'static [u8]),
+    DigestInfo(&'static digest::Algorithm, &'static [u8]),
 }
 
 /// A mechanism, and what it takes.
-pub(super) struct Way {
+pub(super) struct SigningMechanism {
     pub(super) mechanism: Mechanism<'static>,
-    input: Input,
+    input: SignInput,
 }
 
-impl Way {
+impl SigningMechanism {
     /// The bytes to hand over for `message`.
-    pub(super) fn input(&self, message: &[u8]) -> Vec<u8> {
+    pub(super) fn prepare_input(&self, message: &[u8]) -> Vec<u8> {
         match self.input {
-            Input::Message => message.to_vec(),
-            Input::Digest(hash) => digest(hash, message).as_ref().to_vec(),
-            Input::Named(hash, name) => [name, digest(hash, message).as_ref()].concat(),
+            SignInput::Message => message.to_vec(),
+            SignInput::Digest(hash) => digest(hash, message).as_ref().to_vec(),
+            SignInput::DigestInfo(hash, name) => [name, digest(hash, message).as_ref()].concat(),
         }
     }
 }
 
 /// DigestInfo up to the digest itself.
-const SHA256_NAME: &[u8] = b"\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20";
-const SHA384_NAME: &[u8] = b"\x30\x41\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x02\x05\x00\x04\x30";
-const SHA512_NAME: &[u8] = b"\x30\x51\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x03\x05\x00\x04\x40";
+const SHA256_DIGEST_INFO: &[u8] =
+    b"\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20";
+const SHA384_DIGEST_INFO: &[u8] =
+    b"\x30\x41\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x02\x05\x00\x04\x30";
+const SHA512_DIGEST_INFO: &[u8] =
+    b"\x30\x51\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x03\x05\x00\x04\x40";
 
 /// A salt as long as the hash (RFC 7518 section 3.5).
-fn pss(hash_alg: MechanismType, mgf: PkcsMgfType, salt: u32) -> PkcsPssParams {
+fn pss_params(hash_alg: MechanismType, mgf: PkcsMgfType, salt: u32) -> PkcsPssParams {
     PkcsPssParams { hash_alg, mgf, s_len: Ulong::new(salt.into()) }
 }
 
 /// How a token that has `mechanisms` signs by `algorithm`, if it can.
-pub(super) fn of(algorithm: Algorithm, mechanisms: &[MechanismType]) -> Option<Way> {
-    let by_256 = pss(MechanismType::SHA256, PkcsMgfType::MGF1_SHA256, 32);
-    let by_384 = pss(MechanismType::SHA384, PkcsMgfType::MGF1_SHA384, 48);
-    let by_512 = pss(MechanismType::SHA512, PkcsMgfType::MGF1_SHA512, 64);
+pub(super) fn select_mechanism(
+    algorithm: Algorithm,
+    mechanisms: &[MechanismType],
+) -> Option<SigningMechanism> {
+    let by_256 = pss_params(MechanismType::SHA256, PkcsMgfType::MGF1_SHA256, 32);
+    let by_384 = pss_params(MechanismType::SHA384, PkcsMgfType::MGF1_SHA384, 48);
+    let by_512 = pss_params(MechanismType::SHA512, PkcsMgfType::MGF1_SHA512, 64);
     let pure = || Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Pure));
-    use Input::{Digest, Message, Named};
+    use SignInput::{Digest, DigestInfo, Message};
     let ways = match algorithm {
         Algorithm::RS256 => {
-            vec![(Mechanism::Sha256RsaPkcs, Message), (Mechanism::RsaPkcs, Named(&SHA256, SHA256_NAME))]
+            vec![
+                (Mechanism::Sha256RsaPkcs, Message),
+                (Mechanism::RsaPkcs, DigestInfo(&SHA256, SHA256_DIGEST_INFO)),
+            ]
         }
         Algorithm::RS384 => {
-            vec![(Mechanism::Sha384RsaPkcs, Message), (Mechanism::RsaPkcs, Named(&SHA384, SHA384_NAME))]
+            vec![
+                (Mechanism::Sha384RsaPkcs, Message),
+                (Mechanism::RsaPkcs, DigestInfo(&SHA384, SHA384_DIGEST_INFO)),
+            ]
         }
         Algorithm::RS512 => {
-            vec![(Mechanism::Sha512RsaPkcs, Message), (Mechanism::RsaPkcs, Named(&SHA512, SHA512_NAME))]
+            vec![
+                (Mechanism::Sha512RsaPkcs, Message),
+                (Mechanism::RsaPkcs, DigestInfo(&SHA512, SHA512_DIGEST_INFO)),
+            ]
         }
         Algorithm::PS256 => {
             vec![
@@ -85,7 +100,7 @@ pub(super) fn of(algorithm: Algorithm, mechanisms: &[MechanismType]) -> Option<W
     };
     let has = |mechanism: &Mechanism<'_>| mechanisms.contains(&mechanism.mechanism_type());
     let (mechanism, input) = ways.into_iter().find(|(mechanism, _)| has(mechanism))?;
-    Some(Way { mechanism, input })
+    Some(SigningMechanism { mechanism, input })
 }
 
 #[cfg(test)]
@@ -93,9 +108,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_s_own_hash_comes_first_for_rsa_and_ours_is_a_way_without_it() {
+    fn rsa_prefers_token_hash_over_local() {
         let way = |algorithm, mechanisms: &[MechanismType]| {
-            of(algorithm, mechanisms).map(|way| (way.mechanism.mechanism_type(), way.input(b"message").len()))
+            select_mechanism(algorithm, mechanisms)
+                .map(|way| (way.mechanism.mechanism_type(), way.prepare_input(b"message").len()))
         };
         let bare = [MechanismType::RSA_PKCS, MechanismType::RSA_PKCS_PSS, MechanismType::ECDSA];
         let both =
@@ -117,8 +133,10 @@ mod tests {
     }
 
     #[test]
-    fn the_names_of_digests_are_those_that_a_signature_holds() {
-        for (name, hash) in [(SHA256_NAME, &SHA256), (SHA384_NAME, &SHA384), (SHA512_NAME, &SHA512)] {
+    fn digest_info_lengths_match_digests() {
+        for (name, hash) in
+            [(SHA256_DIGEST_INFO, &SHA256), (SHA384_DIGEST_INFO, &SHA384), (SHA512_DIGEST_INFO, &SHA512)]
+        {
             let [.., digest_length] = *name else { panic!() };
             assert_eq!(usize::from(digest_length), hash.output_len());
             assert_eq!(usize::from(name[1]), name.len() - 2 + hash.output_len());

@@ -23,50 +23,58 @@ mod uri;
 
 use super::{KeySource, SigningKey};
 use crate::base::error::Result;
-use crate::key::list::Listed;
+use crate::key::list::ListedKey;
 
-pub use uri::Uri;
+pub use uri::Pkcs11Uri;
 
 /// The key that `uri` means.
 #[cfg(feature = "pkcs11")]
-pub(super) fn open(source: &KeySource, uri: &Uri) -> Result<SigningKey> {
-    let (token, session) = key::session(source, uri)?;
-    let entry = object::choose(source, uri, &session)?;
-    let mut key = key::TokenKey::new(source, uri, &token, &session, &entry)?;
-    let certificates = object::certificates(&session);
-    key.keep(session, &entry);
-    Ok(ready(source, key, entry.label, &certificates))
+pub(super) fn open(source: &KeySource, uri: &Pkcs11Uri) -> Result<SigningKey> {
+    let (token, session) = key::open_session(source, uri)?;
+    let entry = object::select_key(source, uri, &session)?;
+    let mut key = key::Pkcs11Key::new(source, uri, &token, &session, &entry)?;
+    let certificates = object::read_certificates(&session);
+    key.store_session(session, &entry);
+    Ok(build_signing_key(source, key, entry.label, &certificates))
 }
 
 /// All private keys of the token that `uri` means, as far as it says which.
 #[cfg(feature = "pkcs11")]
-pub(super) fn list(source: &KeySource, uri: &Uri) -> Result<Vec<Listed>> {
-    let (token, session) = key::session(source, uri)?;
-    let certificates = object::certificates(&session);
-    let listed = object::all(source, uri, &session)?.into_iter().map(|entry| {
-        let (label, key) = (entry.label.clone(), key::TokenKey::new(source, uri, &token, &session, &entry));
-        Listed { alias: Some(label), key: key.map(|key| ready(source, key, entry.label, &certificates)) }
+pub(super) fn list(source: &KeySource, uri: &Pkcs11Uri) -> Result<Vec<ListedKey>> {
+    let (token, session) = key::open_session(source, uri)?;
+    let certificates = object::read_certificates(&session);
+    let listed = object::find_all_keys(source, uri, &session)?.into_iter().map(|entry| {
+        let (label, key) = (entry.label.clone(), key::Pkcs11Key::new(source, uri, &token, &session, &entry));
+        ListedKey {
+            alias: Some(label),
+            key: key.map(|key| build_signing_key(source, key, entry.label, &certificates)),
+        }
     });
     Ok(listed.collect())
 }
 
 /// The key under its name, with those of the token's certificates that are its own.
 #[cfg(feature = "pkcs11")]
-fn ready(source: &KeySource, key: key::TokenKey, label: String, certificates: &[Vec<u8>]) -> SigningKey {
-    let mut key = SigningKey::elsewhere(source, key).called(label);
-    let chain = crate::key::certificate::chain::of(key.public_key(), certificates);
-    key.offer(chain);
+fn build_signing_key(
+    source: &KeySource,
+    key: key::Pkcs11Key,
+    label: String,
+    certificates: &[Vec<u8>],
+) -> SigningKey {
+    let mut key = SigningKey::from_external(source, key).with_alias(label);
+    let chain = crate::key::certificate::chain::build_for_public_key(key.public_key(), certificates);
+    key.attach_chain(chain);
     key
 }
 
 /// Forgets which PINs were refused.
 #[cfg(feature = "pkcs11")]
-pub(super) fn forget() {
-    login::forget();
+pub(super) fn clear_rejected_pins() {
+    login::clear_rejected_pins();
 }
 
 #[cfg(not(feature = "pkcs11"))]
-fn not_built_in(source: &KeySource) -> crate::base::error::Error {
+fn not_built_in_error(source: &KeySource) -> crate::base::error::Error {
     let text = "is a key on a PKCS#11 token, and this library was built without the cargo feature pkcs11";
     source.error(crate::base::error::Status::Unsupported, source.option(), text)
 }
@@ -82,7 +90,7 @@ pub(super) fn list(source: &KeySource, _: &Uri) -> Result<Vec<Listed>> {
 }
 
 #[cfg(not(feature = "pkcs11"))]
-pub(super) fn forget() {}
+pub(super) fn clear_rejected_pins() {}
 
 #[cfg(all(test, not(feature = "pkcs11")))]
 mod tests {
@@ -92,7 +100,7 @@ mod tests {
     use crate::base::error::Status;
 
     #[test]
-    fn a_library_without_tokens_says_which_feature_it_lacks() {
+    fn missing_pkcs11_feature_is_named() {
         let uri = Uri::parse("pkcs11:token=a").unwrap();
         let source =
             KeySource { origin: KeyOrigin::Pkcs11(uri.clone()), ..Place::new().source("none", None) };

@@ -7,18 +7,18 @@ use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHan
 use cryptoki::session::Session;
 
 use super::super::{KeySource, private_key};
-use super::uri::Uri;
+use super::uri::Pkcs11Uri;
 use crate::base::error::{Error, Result, Status};
 use crate::key::asn1::der;
 use crate::key::certificate::chain;
 use crate::key::pkcs11::error;
-use crate::key::select::{self, Kind};
+use crate::key::select::{self, EntryKind};
 
 /// More objects than these are not looked at.
-const MOST: usize = 1000;
+const MAX_OBJECTS: usize = 1000;
 
 /// A private key on a token, by its names.
-pub(super) struct Entry {
+pub(super) struct KeyObject {
     pub(super) handle: ObjectHandle,
     pub(super) label: String,
     id: Vec<u8>,
@@ -26,7 +26,7 @@ pub(super) struct Entry {
 
 /// What a token says of a key.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Public {
+pub(super) enum PublicKey {
     /// RSAPublicKey (RFC 8017 appendix A.1.1), and the bits of its modulus.
     Rsa(Vec<u8>, usize),
     /// The point, uncompressed; empty where the token tells it nowhere.
@@ -36,32 +36,32 @@ pub(super) enum Public {
     Ed25519(Vec<u8>),
 }
 
-impl Public {
+impl PublicKey {
     /// As a certificate would hold it.
-    pub(super) fn key(&self) -> &[u8] {
+    pub(super) fn as_bytes(&self) -> &[u8] {
         let (Self::Rsa(key, _) | Self::P256(key) | Self::P384(key) | Self::Ed25519(key)) = self;
         key
     }
 }
 
 /// The error of a call that the token did not answer.
-pub(super) fn unanswered(source: &KeySource, error: &cryptoki::error::Error) -> Error {
-    source.broken(format!("is on a token that answered {}", error::said(error)))
+pub(super) fn token_error(source: &KeySource, error: &cryptoki::error::Error) -> Error {
+    source.store_error(format!("is on a token that answered {}", error::describe(error)))
 }
 
 /// The private keys of those names, or all.
-fn entries(session: &Session, uri: Option<&Uri>) -> Outcome<Vec<Entry>> {
+fn find_key_objects(session: &Session, uri: Option<&Pkcs11Uri>) -> Outcome<Vec<KeyObject>> {
     let mut template = vec![Attribute::Class(ObjectClass::PRIVATE_KEY)];
     if let Some(uri) = uri {
         template.extend(uri.object.as_ref().map(|label| Attribute::Label(label.clone().into_bytes())));
         template.extend(uri.id.clone().map(Attribute::Id));
     }
-    let handles = session.iter_objects(&template)?.take(MOST).collect::<Outcome<Vec<_>>>()?;
-    handles.into_iter().map(|handle| entry(session, handle)).collect()
+    let handles = session.iter_objects(&template)?.take(MAX_OBJECTS).collect::<Outcome<Vec<_>>>()?;
+    handles.into_iter().map(|handle| read_key_object(session, handle)).collect()
 }
 
-fn entry(session: &Session, handle: ObjectHandle) -> Outcome<Entry> {
-    let mut entry = Entry { handle, label: String::new(), id: Vec::new() };
+fn read_key_object(session: &Session, handle: ObjectHandle) -> Outcome<KeyObject> {
+    let mut entry = KeyObject { handle, label: String::new(), id: Vec::new() };
     for attribute in session.get_attributes(handle, &[AttributeType::Label, AttributeType::Id])? {
         match attribute {
             Attribute::Label(label) => entry.label = String::from_utf8_lossy(&label).into_owned(),
@@ -73,45 +73,50 @@ fn entry(session: &Session, handle: ObjectHandle) -> Outcome<Entry> {
 }
 
 /// The key that `source` and `uri` mean.
-pub(super) fn choose(source: &KeySource, uri: &Uri, session: &Session) -> Result<Entry> {
-    let told = |error| unanswered(source, &error);
-    let mut found = entries(session, Some(uri)).map_err(told)?;
+pub(super) fn select_key(source: &KeySource, uri: &Pkcs11Uri, session: &Session) -> Result<KeyObject> {
+    let told = |error| token_error(source, &error);
+    let mut found = find_key_objects(session, Some(uri)).map_err(told)?;
     if found.is_empty() && (uri.object.is_some() || uri.id.is_some()) {
-        let all = listed(&entries(session, None).map_err(told)?);
-        let held = if all.is_empty() { "no private key at all".to_owned() } else { select::joined(all) };
+        let all = describe_keys(&find_key_objects(session, None).map_err(told)?);
+        let held =
+            if all.is_empty() { "no private key at all".to_owned() } else { select::join_with_and(all) };
         let text = format!("names a private key that its token does not have; it has {held}");
         return Err(source.error(Status::KeyNotFound, source.option(), text));
     }
-    let named: Vec<_> = found.iter().map(|entry| (entry.label.clone(), Kind::Key)).collect();
-    let place = select::choose(source, &named)?;
+    let named: Vec<_> = found.iter().map(|entry| (entry.label.clone(), EntryKind::PrivateKey)).collect();
+    let place = select::select_entry(source, &named)?;
     Ok(found.swap_remove(place))
 }
 
 /// Labels, with the ids by which keys of one label are told apart.
-fn listed(entries: &[Entry]) -> Vec<String> {
+fn describe_keys(entries: &[KeyObject]) -> Vec<String> {
     let id = |id: &[u8]| id.iter().map(|byte| format!("%{byte:02x}")).collect::<String>();
     let shown = entries.iter().take(12);
-    shown.map(|entry| format!("{} (id={})", select::quoted(&entry.label), id(&entry.id))).collect()
+    shown.map(|entry| format!("{} (id={})", select::quote(&entry.label), id(&entry.id))).collect()
 }
 
 /// All private keys of the token that `uri` means.
-pub(super) fn all(source: &KeySource, uri: &Uri, session: &Session) -> Result<Vec<Entry>> {
-    entries(session, Some(uri)).map_err(|error| unanswered(source, &error))
+pub(super) fn find_all_keys(
+    source: &KeySource,
+    uri: &Pkcs11Uri,
+    session: &Session,
+) -> Result<Vec<KeyObject>> {
+    find_key_objects(session, Some(uri)).map_err(|error| token_error(source, &error))
 }
 
 /// What the token tells of the key, if JWTs can be signed with it.
-pub(super) fn public(source: &KeySource, session: &Session, entry: &Entry) -> Result<Public> {
-    let told = |error| unanswered(source, &error);
+pub(super) fn read_public_key(source: &KeySource, session: &Session, entry: &KeyObject) -> Result<PublicKey> {
+    let told = |error| token_error(source, &error);
     let kinds = [AttributeType::KeyType, AttributeType::Sign, AttributeType::AlwaysAuthenticate];
     let mut kind = None;
     for attribute in session.get_attributes(entry.handle, &kinds).map_err(told)? {
         match attribute {
             Attribute::KeyType(found) => kind = Some(found),
             Attribute::Sign(false) => {
-                return Err(source.unsuitable("is a key that may not sign (CKA_SIGN is false)"));
+                return Err(source.unsuitable_error("is a key that may not sign (CKA_SIGN is false)"));
             }
             Attribute::AlwaysAuthenticate(true) => {
-                return Err(source.unsuitable(
+                return Err(source.unsuitable_error(
                     "is a key that wants its PIN for each signature (CKA_ALWAYS_AUTHENTICATE), which is not supported",
                 ));
             }
@@ -119,24 +124,24 @@ pub(super) fn public(source: &KeySource, session: &Session, entry: &Entry) -> Re
         }
     }
     match kind {
-        Some(KeyType::RSA) => rsa(source, session, entry),
-        Some(KeyType::EC | KeyType::EC_EDWARDS) => elliptic(source, session, entry),
+        Some(KeyType::RSA) => read_rsa_public_key(source, session, entry),
+        Some(KeyType::EC | KeyType::EC_EDWARDS) => read_ec_public_key(source, session, entry),
         other => {
             let kind = other.map_or_else(|| "no kind".to_owned(), |kind| format!("the kind {kind}"));
-            Err(source.unsuitable(format!(
+            Err(source.unsuitable_error(format!(
                 "is a key of {kind}; {} RSA, EC on P-256 or P-384, or Ed25519",
-                source.signs_with()
+                source.supported_keys_prefix()
             )))
         }
     }
 }
 
 /// The numbers of the public half stand with the private one, too.
-fn rsa(source: &KeySource, session: &Session, entry: &Entry) -> Result<Public> {
+fn read_rsa_public_key(source: &KeySource, session: &Session, entry: &KeyObject) -> Result<PublicKey> {
     let (mut modulus, mut exponent) = (Vec::new(), Vec::new());
     let wanted = [AttributeType::Modulus, AttributeType::PublicExponent];
-    for holder in [Some(entry.handle), public_object(session, entry)].into_iter().flatten() {
-        let found = session.get_attributes(holder, &wanted).map_err(|error| unanswered(source, &error))?;
+    for holder in [Some(entry.handle), find_public_key_object(session, entry)].into_iter().flatten() {
+        let found = session.get_attributes(holder, &wanted).map_err(|error| token_error(source, &error))?;
         for attribute in found {
             match attribute {
                 Attribute::Modulus(number) => modulus = number,
@@ -148,23 +153,26 @@ fn rsa(source: &KeySource, session: &Session, entry: &Entry) -> Result<Public> {
             break;
         }
     }
-    let bits = private_key::rsa_size(source, &modulus)?;
-    Ok(Public::Rsa(der::element(0x30, &[&integer(&modulus), &integer(&exponent)]).to_vec(), bits))
+    let bits = private_key::check_rsa_size(source, &modulus)?;
+    Ok(PublicKey::Rsa(
+        der::encode_element(0x30, &[&encode_integer(&modulus), &encode_integer(&exponent)]).to_vec(),
+        bits,
+    ))
 }
 
 /// A number without a sign as DER has it.
-fn integer(number: &[u8]) -> Vec<u8> {
+fn encode_integer(number: &[u8]) -> Vec<u8> {
     let mut digits: Vec<u8> = number.iter().copied().skip_while(|byte| *byte == 0).collect();
     if digits.first().is_none_or(|first| *first >= 0x80) {
         digits.insert(0, 0);
     }
-    der::element(0x02, &[&digits]).to_vec()
+    der::encode_element(0x02, &[&digits]).to_vec()
 }
 
-fn elliptic(source: &KeySource, session: &Session, entry: &Entry) -> Result<Public> {
+fn read_ec_public_key(source: &KeySource, session: &Session, entry: &KeyObject) -> Result<PublicKey> {
     let (mut curve, mut point) = (Vec::new(), Vec::new());
     let wanted = [AttributeType::EcParams, AttributeType::EcPoint];
-    for holder in [Some(entry.handle), public_object(session, entry)].into_iter().flatten() {
+    for holder in [Some(entry.handle), find_public_key_object(session, entry)].into_iter().flatten() {
         // A private key need not have a point, and some modules fail when asked.
         for attribute in session.get_attributes(holder, &wanted).unwrap_or_default() {
             match attribute {
@@ -174,27 +182,27 @@ fn elliptic(source: &KeySource, session: &Session, entry: &Entry) -> Result<Publ
             }
         }
     }
-    let found = match curve_of(&curve) {
-        Some(private_key::P256) => Public::P256(bytes(point, 65)),
-        Some(private_key::P384) => Public::P384(bytes(point, 97)),
-        Some(private_key::ED25519) => Public::Ed25519(bytes(point, 32)),
-        Some(other) => return Err(private_key::other(source, &other)),
-        None => return Err(source.unsuitable("is an EC key on a curve that its token does not name")),
+    let found = match parse_curve(&curve) {
+        Some(private_key::P256) => PublicKey::P256(unwrap_point(point, 65)),
+        Some(private_key::P384) => PublicKey::P384(unwrap_point(point, 97)),
+        Some(private_key::ED25519) => PublicKey::Ed25519(unwrap_point(point, 32)),
+        Some(other) => return Err(private_key::unsupported_key_error(source, &other)),
+        None => return Err(source.unsuitable_error("is an EC key on a curve that its token does not name")),
     };
-    Ok(if found.key().is_empty() { by_certificate(found, session, entry) } else { found })
+    Ok(if found.as_bytes().is_empty() { public_key_from_certificate(found, session, entry) } else { found })
 }
 
 /// The curve by its number, or by the name that PKCS#11 3.0 has for Ed25519.
-fn curve_of(parameters: &[u8]) -> Option<ObjectIdentifier> {
+fn parse_curve(parameters: &[u8]) -> Option<ObjectIdentifier> {
     let any = AnyRef::from_der(parameters).ok()?;
     match any.tag() {
         Tag::PrintableString if any.value() == b"edwards25519" => Some(private_key::ED25519),
-        _ => der::oid(&any),
+        _ => der::parse_oid(&any),
     }
 }
 
 /// A point of `length` bytes: by the standard within a DER OCTET STRING, by some modules bare or in a BIT STRING.
-fn bytes(point: Vec<u8>, length: usize) -> Vec<u8> {
+fn unwrap_point(point: Vec<u8>, length: usize) -> Vec<u8> {
     if point.len() == length {
         return point;
     }
@@ -206,11 +214,11 @@ fn bytes(point: Vec<u8>, length: usize) -> Vec<u8> {
 }
 
 /// The public key of the same id.
-fn public_object(session: &Session, entry: &Entry) -> Option<ObjectHandle> {
-    same(session, entry, ObjectClass::PUBLIC_KEY)
+fn find_public_key_object(session: &Session, entry: &KeyObject) -> Option<ObjectHandle> {
+    find_matching_object(session, entry, ObjectClass::PUBLIC_KEY)
 }
 
-fn same(session: &Session, entry: &Entry, class: ObjectClass) -> Option<ObjectHandle> {
+fn find_matching_object(session: &Session, entry: &KeyObject, class: ObjectClass) -> Option<ObjectHandle> {
     let name = if entry.id.is_empty() {
         Attribute::Label(entry.label.clone().into_bytes())
     } else {
@@ -220,19 +228,20 @@ fn same(session: &Session, entry: &Entry, class: ObjectClass) -> Option<ObjectHa
 }
 
 /// A token without the public key may hold the certificate, which has it.
-fn by_certificate(found: Public, session: &Session, entry: &Entry) -> Public {
-    let certificate =
-        same(session, entry, ObjectClass::CERTIFICATE).and_then(|object| value(session, object));
-    let key = certificate.as_deref().and_then(chain::public_key).map(|(_, key)| key).unwrap_or_default();
+fn public_key_from_certificate(found: PublicKey, session: &Session, entry: &KeyObject) -> PublicKey {
+    let certificate = find_matching_object(session, entry, ObjectClass::CERTIFICATE)
+        .and_then(|object| read_value(session, object));
+    let key =
+        certificate.as_deref().and_then(chain::extract_public_key).map(|(_, key)| key).unwrap_or_default();
     match found {
-        Public::P256(_) => Public::P256(key),
-        Public::P384(_) => Public::P384(key),
-        Public::Ed25519(_) => Public::Ed25519(key),
-        Public::Rsa(..) => found,
+        PublicKey::P256(_) => PublicKey::P256(key),
+        PublicKey::P384(_) => PublicKey::P384(key),
+        PublicKey::Ed25519(_) => PublicKey::Ed25519(key),
+        PublicKey::Rsa(..) => found,
     }
 }
 
-fn value(session: &Session, object: ObjectHandle) -> Option<Vec<u8>> {
+fn read_value(session: &Session, object: ObjectHandle) -> Option<Vec<u8>> {
     let found = session.get_attributes(object, &[AttributeType::Value]).ok()?;
     found.into_iter().find_map(|attribute| match attribute {
         Attribute::Value(value) => Some(value),
@@ -241,10 +250,10 @@ fn value(session: &Session, object: ObjectHandle) -> Option<Vec<u8>> {
 }
 
 /// All certificates of the token; whoever wants one knows its public key.
-pub(super) fn certificates(session: &Session) -> Vec<Vec<u8>> {
+pub(super) fn read_certificates(session: &Session) -> Vec<Vec<u8>> {
     let found = session.iter_objects(&[Attribute::Class(ObjectClass::CERTIFICATE)]);
-    let handles: Vec<_> = found.into_iter().flatten().take(MOST).flatten().collect();
-    handles.into_iter().filter_map(|object| value(session, object)).collect()
+    let handles: Vec<_> = found.into_iter().flatten().take(MAX_OBJECTS).flatten().collect();
+    handles.into_iter().filter_map(|object| read_value(session, object)).collect()
 }
 
 #[cfg(test)]
@@ -252,28 +261,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_point_is_found_bare_and_in_either_string() {
+    fn ec_point_is_unwrapped_from_any_encoding() {
         let point = [4; 65];
-        let within = |tag: u8, parts: &[&[u8]]| bytes(der::element(tag, parts).to_vec(), 65);
-        assert_eq!(bytes(point.to_vec(), 65), point);
+        let within = |tag: u8, parts: &[&[u8]]| unwrap_point(der::encode_element(tag, parts).to_vec(), 65);
+        assert_eq!(unwrap_point(point.to_vec(), 65), point);
         assert_eq!(within(0x04, &[&point]), point);
         assert_eq!(within(0x03, &[&[0], &point]), point);
         assert!(within(0x04, &[&point[1..]]).is_empty());
-        assert!(bytes(Vec::new(), 32).is_empty());
+        assert!(unwrap_point(Vec::new(), 32).is_empty());
     }
 
     #[test]
-    fn a_curve_is_known_by_its_number_or_by_its_name() {
+    fn curve_is_recognized_by_oid_or_name() {
         let number = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
-        assert_eq!(curve_of(&number), Some(private_key::P256));
-        assert_eq!(curve_of(b"\x13\x0cedwards25519"), Some(private_key::ED25519));
-        assert_eq!(curve_of(b"\x13\x0aedwards448"), None);
-        assert_eq!(curve_of(b""), None);
+        assert_eq!(parse_curve(&number), Some(private_key::P256));
+        assert_eq!(parse_curve(b"\x13\x0cedwards25519"), Some(private_key::ED25519));
+        assert_eq!(parse_curve(b"\x13\x0aedwards448"), None);
+        assert_eq!(parse_curve(b""), None);
     }
 
     #[test]
-    fn a_number_has_no_sign_and_no_zeros_in_front() {
-        assert_eq!(integer(&[0, 0, 0x80]), [2, 2, 0, 0x80]);
-        assert_eq!(integer(&[1, 0, 1]), [2, 3, 1, 0, 1]);
+    fn integer_encoding_is_minimal_and_unsigned() {
+        assert_eq!(encode_integer(&[0, 0, 0x80]), [2, 2, 0, 0x80]);
+        assert_eq!(encode_integer(&[1, 0, 1]), [2, 3, 1, 0, 1]);
     }
 }

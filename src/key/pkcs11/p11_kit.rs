@@ -9,15 +9,15 @@ use crate::base::file;
 use crate::sys;
 
 /// Where packages put their configuration, and where administrators change it: the latter wins, setting by setting.
-const FOLDERS: [&str; 2] = ["/usr/share/p11-kit/modules", "/etc/pkcs11/modules"];
+const CONFIG_DIRS: [&str; 2] = ["/usr/share/p11-kit/modules", "/etc/pkcs11/modules"];
 
 /// Under which name p11-kit itself hands out all modules together. What is kept from it has no keys for programs: the
 /// certificates that the system trusts.
-const PROXY: &str = "p11-kit-proxy";
+const PROXY_PROGRAM_NAME: &str = "p11-kit-proxy";
 
 /// One module.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Configured {
+pub(super) struct ModuleConfig {
     /// The name of its file, without `.module`.
     name: String,
     /// The library.
@@ -25,9 +25,9 @@ pub(super) struct Configured {
     priority: i32,
 }
 
-impl Configured {
+impl ModuleConfig {
     /// Whether it is called `name`: by its configuration or, as RFC 7512 has it, by its library without `lib` and `.so`.
-    pub(super) fn is_called(&self, name: &str) -> bool {
+    pub(super) fn has_name(&self, name: &str) -> bool {
         let stem = self.path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let names = [self.name.as_str(), stem, stem.strip_prefix("lib").unwrap_or(stem)];
         names.iter().any(|known| known.eq_ignore_ascii_case(name))
@@ -39,36 +39,39 @@ impl Configured {
 }
 
 /// All of them, in the order in which they are asked.
-pub(super) fn modules() -> Vec<Configured> {
+pub(super) fn configured_modules() -> Vec<ModuleConfig> {
     let program = sys::program_name().unwrap_or_default();
-    read(&FOLDERS.map(PathBuf::from), &libraries(), &program)
+    read_configs(&CONFIG_DIRS.map(PathBuf::from), &library_dirs(), &program)
 }
 
 /// Where a relative path of the configuration is meant from, as p11-kit is built on the systems that have it.
-fn libraries() -> Vec<PathBuf> {
+fn library_dirs() -> Vec<PathBuf> {
     let triplet = format!("/usr/lib/{}-linux-gnu/pkcs11", std::env::consts::ARCH);
     [triplet.as_str(), "/usr/lib64/pkcs11", "/usr/lib/pkcs11", "/usr/local/lib/pkcs11"]
         .map(PathBuf::from)
         .to_vec()
 }
 
-type Settings = BTreeMap<String, String>;
+type ModuleSettings = BTreeMap<String, String>;
 
-fn read(folders: &[PathBuf], libraries: &[PathBuf], program: &str) -> Vec<Configured> {
-    let mut files: BTreeMap<String, Settings> = BTreeMap::new();
+fn read_configs(folders: &[PathBuf], libraries: &[PathBuf], program: &str) -> Vec<ModuleConfig> {
+    let mut files: BTreeMap<String, ModuleSettings> = BTreeMap::new();
     for path in folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten() {
         let path = path.path();
         let name = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".module"));
         if let Some(name) = name
             && let Ok((content, _)) = file::read_file(&path)
         {
-            files.entry(name.to_owned()).or_default().extend(settings(&String::from_utf8_lossy(&content)));
+            files
+                .entry(name.to_owned())
+                .or_default()
+                .extend(parse_settings(&String::from_utf8_lossy(&content)));
         }
     }
     let mut found: Vec<_> = files
         .into_iter()
         .filter(|(_, settings)| is_enabled(settings, program))
-        .filter_map(|(name, settings)| configured(name, &settings, libraries))
+        .filter_map(|(name, settings)| resolve_config(name, &settings, libraries))
         .collect();
     // The sort is stable: of equal ones, the first by name.
     found.sort_by_key(|module| std::cmp::Reverse(module.priority));
@@ -76,7 +79,7 @@ fn read(folders: &[PathBuf], libraries: &[PathBuf], program: &str) -> Vec<Config
 }
 
 /// `name: value` in lines; `#` begins a comment.
-fn settings(text: &str) -> impl Iterator<Item = (String, String)> {
+fn parse_settings(text: &str) -> impl Iterator<Item = (String, String)> {
     let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
     lines.filter_map(|line| {
         let (name, value) = line.split_once(':')?;
@@ -84,11 +87,11 @@ fn settings(text: &str) -> impl Iterator<Item = (String, String)> {
     })
 }
 
-fn is_enabled(settings: &Settings, program: &str) -> bool {
+fn is_enabled(settings: &ModuleSettings, program: &str) -> bool {
     let lists = |name: &str| {
         let list = settings.get(name)?;
         let mut words = list.split([',', ' ', '\t']).filter(|word| !word.is_empty());
-        Some(words.any(|word| word == program || word == PROXY))
+        Some(words.any(|word| word == program || word == PROXY_PROGRAM_NAME))
     };
     match (lists("enable-in"), lists("disable-in")) {
         (Some(enabled), _) => enabled,
@@ -96,13 +99,13 @@ fn is_enabled(settings: &Settings, program: &str) -> bool {
     }
 }
 
-fn configured(name: String, settings: &Settings, libraries: &[PathBuf]) -> Option<Configured> {
+fn resolve_config(name: String, settings: &ModuleSettings, libraries: &[PathBuf]) -> Option<ModuleConfig> {
     let library = settings.get("module").filter(|library| !library.is_empty())?;
     // An absolute one stays as it is.
     let mut places = libraries.iter().map(|folder| folder.join(library));
     let path = places.clone().find(|place| place.exists()).or_else(|| places.next())?;
     let priority = settings.get("priority").and_then(|number| number.parse().ok()).unwrap_or_default();
-    Some(Configured { name, path, priority })
+    Some(ModuleConfig { name, path, priority })
 }
 
 #[cfg(test)]
@@ -113,7 +116,7 @@ mod tests {
 
     use super::*;
 
-    fn made(files: &[(&str, &str)]) -> (TempDir, Vec<PathBuf>, Vec<PathBuf>) {
+    fn write_configs(files: &[(&str, &str)]) -> (TempDir, Vec<PathBuf>, Vec<PathBuf>) {
         let place = tempfile::tempdir().unwrap();
         let folder = |name: &str| place.path().join(name);
         for name in ["packages", "administrator", "lib", "lib64"] {
@@ -127,14 +130,14 @@ mod tests {
         (place, folders, libraries)
     }
 
-    fn names(files: &[(&str, &str)], program: &str) -> Vec<String> {
-        let (_place, folders, libraries) = made(files);
-        read(&folders, &libraries, program).into_iter().map(|module| module.name).collect()
+    fn module_names(files: &[(&str, &str)], program: &str) -> Vec<String> {
+        let (_place, folders, libraries) = write_configs(files);
+        read_configs(&folders, &libraries, program).into_iter().map(|module| module.name).collect()
     }
 
     #[test]
-    fn modules_come_by_priority_and_a_relative_one_from_where_it_is() {
-        let (place, folders, libraries) = made(&[
+    fn modules_are_sorted_by_priority_and_resolved() {
+        let (place, folders, libraries) = write_configs(&[
             ("packages/a.module", "# module: x.so\nmodule: /abs/liba.so\n"),
             ("packages/b.module", "module:b.so\npriority: 3\n"),
             ("packages/c.module", "module: c.so\npriority: -1\nx-own: y\n"),
@@ -142,28 +145,29 @@ mod tests {
             ("packages/notes.txt", "module: /abs/notes.so\n"),
             ("lib64/b.so", ""),
         ]);
-        let found = read(&folders, &libraries, "driver");
+        let found = read_configs(&folders, &libraries, "driver");
         let paths: Vec<_> =
             found.iter().map(|module| (module.name.as_str(), module.path.as_path())).collect();
         let (b, c) = (place.path().join("lib64/b.so"), place.path().join("lib/c.so"));
         assert_eq!(paths, [("b", b.as_path()), ("a", Path::new("/abs/liba.so")), ("c", c.as_path())]);
-        assert!(found[1].is_called("A") && found[1].is_called("liba") && !found[1].is_called("liba.so"));
+        assert!(found[1].has_name("A") && found[1].has_name("liba") && !found[1].has_name("liba.so"));
     }
 
     #[test]
-    fn the_administrator_changes_a_package_s_module_setting_by_setting() {
+    fn administrator_settings_override_package_settings() {
         let package = ("packages/a.module", "module: /abs/a.so\npriority: 5");
         let other = ("packages/b.module", "module: /abs/b.so\n");
         let change = |text| [package, other, ("administrator/a.module", text)];
-        assert_eq!(names(&change("priority: -5"), "driver"), ["b", "a"]);
-        assert_eq!(names(&change("enable-in:"), "driver"), ["b"]);
-        assert_eq!(names(&change("module:"), "driver"), ["b"]);
+        assert_eq!(module_names(&change("priority: -5"), "driver"), ["b", "a"]);
+        assert_eq!(module_names(&change("enable-in:"), "driver"), ["b"]);
+        assert_eq!(module_names(&change("module:"), "driver"), ["b"]);
     }
 
     #[test]
-    fn a_module_is_there_for_the_programs_that_it_is_meant_for() {
-        let with =
-            |line: &str| names(&[("packages/a.module", &format!("module: /a.so\n{line}"))], "driver").len();
+    fn enable_in_and_disable_in_filter_programs() {
+        let with = |line: &str| {
+            module_names(&[("packages/a.module", &format!("module: /a.so\n{line}"))], "driver").len()
+        };
         assert_eq!(with("enable-in: p11-kit-proxy, firefox"), 1);
         assert_eq!(with("enable-in: firefox driver"), 1);
         assert_eq!(with("enable-in: firefox"), 0);

@@ -16,43 +16,43 @@ use zeroize::Zeroizing;
 use super::ecdsa;
 use crate::base::error::{Error, Result, Status};
 use crate::key::certificate::{self, chain};
-use crate::key::signing::external::Elsewhere;
+use crate::key::signing::external::ExternalKey;
 use crate::key::{KeySource, SigningKey, private_key};
 
 /// How messages call it.
-pub(in crate::key) const NAMED: &str = "the signer (authgrant_set_signer)";
+pub(in crate::key) const DISPLAY_NAME: &str = "the signer (authgrant_set_signer)";
 
 /// The part of messages that are about it.
-pub(in crate::key) const PART: &str = "signer";
+pub(in crate::key) const COMPONENT: &str = "signer";
 
 /// The longest signature, that of an RSA key of 8192 bits.
-const LONGEST: usize = 1024;
+const MAX_SIGNATURE_LEN: usize = 1024;
 
 /// The shortest one of RSA, by a key of 2048 bits (RFC 7518 section 3.3).
-const SHORTEST_OF_RSA: usize = 256;
+const MIN_RSA_SIGNATURE_LEN: usize = 256;
 
 /// Writes the signature of the message into the buffer and gives back its length, or a number that says why there is none.
-pub type Sign = dyn Fn(&[u8], &mut [u8]) -> std::result::Result<usize, i32> + Send + Sync;
+pub type SignFn = dyn Fn(&[u8], &mut [u8]) -> std::result::Result<usize, i32> + Send + Sync;
 
 /// A signer of the host's, with the algorithm that it signs by.
 ///
 /// No two are equal: the same function may sign with another key.
 #[derive(Clone)]
-pub struct HostSigner(Arc<Inner>);
+pub struct CallbackSigner(Arc<CallbackSignerInner>);
 
-struct Inner {
-    number: u64,
+struct CallbackSignerInner {
+    id: u64,
     algorithm: Algorithm,
-    sign: Box<Sign>,
+    sign: Box<SignFn>,
 }
 
-impl HostSigner {
+impl CallbackSigner {
     /// One that signs by `algorithm`.
     #[must_use]
-    pub fn new(algorithm: Algorithm, sign: Box<Sign>) -> Self {
-        static MADE: AtomicU64 = AtomicU64::new(0);
-        let number = MADE.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::new(Inner { number, algorithm, sign }))
+    pub fn new(algorithm: Algorithm, sign: Box<SignFn>) -> Self {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::new(CallbackSignerInner { id: number, algorithm, sign }))
     }
 
     /// What it signs by.
@@ -63,121 +63,124 @@ impl HostSigner {
 
     /// The signature of `message` as a JWS has it.
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>> {
-        let mut buffer = Zeroizing::new([0; LONGEST]);
+        let mut buffer = Zeroizing::new([0; MAX_SIGNATURE_LEN]);
         let length = (self.0.sign)(message, &mut *buffer)
-            .map_err(|number| failed(Status::KeyStore, format!("failed with the number {number}")))?;
+            .map_err(|number| signer_error(Status::KeyStore, format!("failed with the number {number}")))?;
         let signature = buffer.get(..length).filter(|signature| !signature.is_empty()).ok_or_else(|| {
-            let text =
-                format!("said that its signature has {length} bytes; there is room for 1 to {LONGEST}");
-            failed(Status::KeyStore, text)
+            let text = format!(
+                "said that its signature has {length} bytes; there is room for 1 to {MAX_SIGNATURE_LEN}"
+            );
+            signer_error(Status::KeyStore, text)
         })?;
-        as_in_a_jws(self.algorithm(), signature).map_err(|expected| {
+        to_jws_signature(self.algorithm(), signature).map_err(|expected| {
             let algorithm = self.algorithm();
             let text = format!("gave {length} bytes, which are no signature by {algorithm:?}: {expected}");
-            failed(Status::KeyUnsuitable, text)
+            signer_error(Status::KeyUnsuitable, text)
         })
     }
 }
 
-impl PartialEq for HostSigner {
+impl PartialEq for CallbackSigner {
     fn eq(&self, other: &Self) -> bool {
-        self.0.number == other.0.number
+        self.0.id == other.0.id
     }
 }
 
-impl Eq for HostSigner {}
+impl Eq for CallbackSigner {}
 
-impl Hash for HostSigner {
+impl Hash for CallbackSigner {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.number.hash(state);
+        self.0.id.hash(state);
     }
 }
 
-impl fmt::Debug for HostSigner {
+impl fmt::Debug for CallbackSigner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HostSigner")
-            .field("number", &self.0.number)
+            .field("number", &self.0.id)
             .field("algorithm", &self.0.algorithm)
             .finish_non_exhaustive()
     }
 }
 
 /// What went wrong inside the signer says nothing about the next call.
-fn failed(status: Status, text: impl AsRef<str>) -> Error {
-    Error::new(status, PART, format!("{NAMED} {}", text.as_ref())).caller_specific()
+fn signer_error(status: Status, text: impl AsRef<str>) -> Error {
+    Error::new(status, COMPONENT, format!("{DISPLAY_NAME} {}", text.as_ref())).caller_specific()
 }
 
 /// The signature in the form of a JWS, or what was expected.
-fn as_in_a_jws(algorithm: Algorithm, signature: &[u8]) -> std::result::Result<Vec<u8>, &'static str> {
+fn to_jws_signature(algorithm: Algorithm, signature: &[u8]) -> std::result::Result<Vec<u8>, &'static str> {
     let whole = |fits: bool| fits.then(|| signature.to_vec());
     match algorithm {
-        Algorithm::ES256 => ecdsa::side_by_side(signature, 32)
-            .ok_or("expected 64 bytes, two numbers side by side, or their DER"),
-        Algorithm::ES384 => ecdsa::side_by_side(signature, 48)
-            .ok_or("expected 96 bytes, two numbers side by side, or their DER"),
+        Algorithm::ES256 => {
+            ecdsa::to_fixed(signature, 32).ok_or("expected 64 bytes, two numbers side by side, or their DER")
+        }
+        Algorithm::ES384 => {
+            ecdsa::to_fixed(signature, 48).ok_or("expected 96 bytes, two numbers side by side, or their DER")
+        }
         Algorithm::EdDSA => whole(signature.len() == 64).ok_or("expected 64 bytes"),
-        _ => whole(signature.len() >= SHORTEST_OF_RSA)
+        _ => whole(signature.len() >= MIN_RSA_SIGNATURE_LEN)
             .ok_or("expected 256 to 1024, those of an RSA key of 2048 to 8192 bits"),
     }
 }
 
 /// The signer's key, as far as it is known here. Nothing is signed.
-pub(in crate::key) fn open(source: &KeySource, signer: &HostSigner) -> Result<SigningKey> {
-    let chain = certificate::read_alone(source)?;
-    let certified = match chain.first().zip(certificate::named(source)) {
-        Some((leaf, named)) => Some(Certified::of(leaf, named.to_string(), signer)?),
+pub(in crate::key) fn open(source: &KeySource, signer: &CallbackSigner) -> Result<SigningKey> {
+    let chain = certificate::read_unmatched_chain(source)?;
+    let certified = match chain.first().zip(certificate::configured_file(source)) {
+        Some((leaf, named)) => Some(CertifiedPublicKey::from_leaf(leaf, named.to_string(), signer)?),
         None => None,
     };
-    let mut key = SigningKey::elsewhere(source, HostKey { signer: signer.clone(), certified });
-    key.offer(chain);
+    let mut key = SigningKey::from_external(source, CallbackKey { signer: signer.clone(), certified });
+    key.attach_chain(chain);
     Ok(key)
 }
 
-struct HostKey {
-    signer: HostSigner,
-    certified: Option<Certified>,
+struct CallbackKey {
+    signer: CallbackSigner,
+    certified: Option<CertifiedPublicKey>,
 }
 
 /// The public half, where JWTCertificate holds it.
-struct Certified {
+struct CertifiedPublicKey {
     /// The option and its file.
-    named: String,
+    source_name: String,
     /// The SubjectPublicKeyInfo.
-    info: Vec<u8>,
-    key: Vec<u8>,
+    subject_public_key_info: Vec<u8>,
+    public_key: Vec<u8>,
 }
 
-impl Certified {
+impl CertifiedPublicKey {
     /// That of `leaf`, if the signer's algorithm is one of its key.
-    fn of(leaf: &[u8], named: String, signer: &HostSigner) -> Result<Self> {
+    fn from_leaf(leaf: &[u8], named: String, signer: &CallbackSigner) -> Result<Self> {
         let unsuitable =
             |text: String| Error::new(Status::KeyUnsuitable, "key store", text).with_option("JWTCertificate");
-        let (info, key) =
-            chain::public_key(leaf).ok_or_else(|| unsuitable(format!("{named} holds no public key")))?;
-        let (fits, signs) = (private_key::signs_by(&info).unwrap_or_default(), signer.algorithm());
+        let (info, key) = chain::extract_public_key(leaf)
+            .ok_or_else(|| unsuitable(format!("{named} holds no public key")))?;
+        let (fits, signs) = (private_key::algorithms_for_spki(&info).unwrap_or_default(), signer.algorithm());
         if fits.contains(&signs) {
-            return Ok(Self { named, info, key });
+            return Ok(Self { source_name: named, subject_public_key_info: info, public_key: key });
         }
         let fits: Vec<_> = fits.iter().map(|fit| format!("{fit:?}")).collect();
         let fits = if fits.is_empty() { "nothing that is built in".to_owned() } else { fits.join(", ") };
         Err(unsuitable(format!(
-            "{named} is the certificate of a key that signs {fits}, and {NAMED} signs {signs:?}; name the one of the \
+            "{named} is the certificate of a key that signs {fits}, and {DISPLAY_NAME} signs {signs:?}; name the one of the \
              signer's key"
         )))
     }
 
     fn verify(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> Result<()> {
-        let verified = verification(algorithm)
-            .map(|by| UnparsedPublicKey::new(by, &self.key).verify(message, signature).is_ok());
+        let verified = verification_algorithm(algorithm)
+            .map(|by| UnparsedPublicKey::new(by, &self.public_key).verify(message, signature).is_ok());
         if verified == Some(true) {
             return Ok(());
         }
-        let text = format!("gave what is no signature by {algorithm:?} with the key of {}", self.named);
-        Err(failed(Status::KeyUnsuitable, text).with_option("JWTCertificate"))
+        let text = format!("gave what is no signature by {algorithm:?} with the key of {}", self.source_name);
+        Err(signer_error(Status::KeyUnsuitable, text).with_option("JWTCertificate"))
     }
 }
 
-fn verification(algorithm: Algorithm) -> Option<&'static dyn VerificationAlgorithm> {
+fn verification_algorithm(algorithm: Algorithm) -> Option<&'static dyn VerificationAlgorithm> {
     Some(match algorithm {
         Algorithm::RS256 => &aws::RSA_PKCS1_2048_8192_SHA256,
         Algorithm::RS384 => &aws::RSA_PKCS1_2048_8192_SHA384,
@@ -192,7 +195,7 @@ fn verification(algorithm: Algorithm) -> Option<&'static dyn VerificationAlgorit
     })
 }
 
-impl Elsewhere for HostKey {
+impl ExternalKey for CallbackKey {
     fn algorithms(&self) -> &[Algorithm] {
         slice::from_ref(&self.signer.0.algorithm)
     }
@@ -205,11 +208,11 @@ impl Elsewhere for HostKey {
         Ok(signature)
     }
 
-    fn described(&self) -> String {
+    fn description(&self) -> String {
         format!("a key of the host program's for {:?}", self.signer.algorithm())
     }
 
-    fn kind(&self) -> String {
+    fn type_and_size(&self) -> String {
         match self.signer.algorithm() {
             Algorithm::ES256 => "EC P-256",
             Algorithm::ES384 => "EC P-384",
@@ -220,11 +223,11 @@ impl Elsewhere for HostKey {
     }
 
     fn public_key(&self) -> &[u8] {
-        self.certified.as_ref().map_or(&[], |certified| &certified.key)
+        self.certified.as_ref().map_or(&[], |certified| &certified.public_key)
     }
 
-    fn public_key_info(&self) -> Option<Vec<u8>> {
-        self.certified.as_ref().map(|certified| certified.info.clone())
+    fn subject_public_key_info(&self) -> Option<Vec<u8>> {
+        self.certified.as_ref().map(|certified| certified.subject_public_key_info.clone())
     }
 }
 
@@ -235,69 +238,69 @@ mod tests {
 
     use super::*;
     use crate::base::file::ConfiguredPath;
-    use crate::key::fixtures::{Place, bytes};
-    use crate::key::{KeyOrigin, KeyRing, Thumbprint, open};
+    use crate::key::fixtures::{KeyDir, fixture_bytes};
+    use crate::key::{CertHeader, KeyCache, KeyOrigin, open};
 
     /// A source whose key is `signer`'s, with the certificates of these fixtures.
-    fn source(place: &Place, signer: &HostSigner, certificates: &[&str]) -> KeySource {
-        let text: Vec<_> = certificates.iter().flat_map(|name| bytes(name)).copied().collect();
-        let file = place.file("signer.crt");
+    fn callback_source(place: &KeyDir, signer: &CallbackSigner, certificates: &[&str]) -> KeySource {
+        let text: Vec<_> = certificates.iter().flat_map(|name| fixture_bytes(name)).copied().collect();
+        let file = place.file_path("signer.crt");
         std::fs::write(&file, text).unwrap();
         KeySource {
-            origin: KeyOrigin::Signer(signer.clone()),
+            origin: KeyOrigin::Callback(signer.clone()),
             certificate: Some(ConfiguredPath::new(file.to_str().unwrap().to_owned())),
-            ..KeySource::shared("")
+            ..KeySource::hmac_secret("")
         }
     }
 
     /// A signer by the RSA key of a fixture.
-    fn rsa(name: &str) -> HostSigner {
-        let pem = pem(name);
+    fn rsa_signer(name: &str) -> CallbackSigner {
+        let pem = pkcs8_der(name);
         let key = RsaKeyPair::from_pkcs8(&pem).unwrap();
         let sign = move |message: &[u8], signature: &mut [u8]| {
             let length = key.public_modulus_len();
             key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature[..length]).unwrap();
             Ok(length)
         };
-        HostSigner::new(Algorithm::RS256, Box::new(sign))
+        CallbackSigner::new(Algorithm::RS256, Box::new(sign))
     }
 
-    fn pem(name: &str) -> Vec<u8> {
+    fn pkcs8_der(name: &str) -> Vec<u8> {
         use rustls::pki_types::PrivatePkcs8KeyDer;
         use rustls::pki_types::pem::PemObject as _;
-        PrivatePkcs8KeyDer::from_pem_slice(bytes(name)).unwrap().secret_pkcs8_der().to_vec()
+        PrivatePkcs8KeyDer::from_pem_slice(fixture_bytes(name)).unwrap().secret_pkcs8_der().to_vec()
     }
 
-    fn misfit(source: &KeySource) -> Error {
+    fn certificate_mismatch(source: &KeySource) -> Error {
         let error = open(source).map(|_| ()).unwrap_err();
         assert_eq!((error.status(), error.option()), (Status::KeyUnsuitable, Some("JWTCertificate")));
         error
     }
 
     #[test]
-    fn the_signers_own_certificate_comes_first_however_the_file_is_ordered() {
-        let place = Place::new();
-        let signer = rsa("leaf.key");
+    fn signer_certificate_is_leaf_in_any_order() {
+        let place = KeyDir::new();
+        let signer = rsa_signer("leaf.key");
         for order in [["ca.pem", "leaf.crt"], ["leaf.crt", "ca.pem"]] {
-            let key = open(&source(&place, &signer, &order)).unwrap();
-            assert_eq!(key.certificate().unwrap().subject.as_deref(), Some("CN=leaf"));
+            let key = open(&callback_source(&place, &signer, &order)).unwrap();
+            assert_eq!(key.certificate_info().unwrap().subject.as_deref(), Some("CN=leaf"));
             assert_eq!(key.certificates().len(), 2);
-            assert!(key.thumbprint(Thumbprint::X5c).is_ok());
+            assert!(key.certificate_header(CertHeader::X5c).is_ok());
             key.sign(Algorithm::RS256, b"to be signed").unwrap();
         }
     }
 
     #[test]
-    fn a_certificate_of_another_kind_of_key_is_refused_before_anything_is_signed() {
-        let place = Place::new();
-        let never = |algorithm| HostSigner::new(algorithm, Box::new(|_, _| panic!("it was called")));
+    fn certificate_of_other_key_type_is_rejected() {
+        let place = KeyDir::new();
+        let never = |algorithm| CallbackSigner::new(algorithm, Box::new(|_, _| panic!("it was called")));
         for (certificate, fits, algorithm) in [
             ("ca.pem", "RS256, RS384, RS512, PS256, PS384, PS512", Algorithm::ES256),
             ("ec.crt", "ES256", Algorithm::ES384),
             ("ec.crt", "ES256", Algorithm::RS256),
             ("ed25519.crt", "EdDSA", Algorithm::PS256),
         ] {
-            let error = misfit(&source(&place, &never(algorithm), &[certificate]));
+            let error = certificate_mismatch(&callback_source(&place, &never(algorithm), &[certificate]));
             let said =
                 format!("a key that signs {fits}, and the signer (authgrant_set_signer) signs {algorithm:?}");
             assert!(error.message().contains(&said), "{error}");
@@ -305,54 +308,54 @@ mod tests {
     }
 
     #[test]
-    fn what_another_key_than_the_certificates_signed_is_refused() {
-        let place = Place::new();
-        let key = open(&source(&place, &rsa("rsa.pem"), &["leaf.crt"])).unwrap();
+    fn signature_not_matching_certificate_is_rejected() {
+        let place = KeyDir::new();
+        let key = open(&callback_source(&place, &rsa_signer("rsa.pem"), &["leaf.crt"])).unwrap();
         let error = key.sign(Algorithm::RS256, b"to be signed").unwrap_err();
         assert_eq!((error.status(), error.option()), (Status::KeyUnsuitable, Some("JWTCertificate")));
         assert!(error.message().contains("signer.crt") && error.is_caller_specific(), "{error}");
-        let key = open(&source(&place, &rsa("leaf.key"), &["leaf.crt"])).unwrap();
+        let key = open(&callback_source(&place, &rsa_signer("leaf.key"), &["leaf.crt"])).unwrap();
         key.sign(Algorithm::RS256, b"to be signed").unwrap();
     }
 
     #[test]
-    fn the_fingerprint_is_that_of_the_certificates_key() {
-        let place = Place::new();
+    fn fingerprint_is_of_certificate_public_key() {
+        let place = KeyDir::new();
         let here = place.fixture("rsa.pem", None);
-        let signer = rsa("rsa.pem");
-        let certified = open(&source(&place, &signer, &["ca.pem"])).unwrap();
+        let signer = rsa_signer("rsa.pem");
+        let certified = open(&callback_source(&place, &signer, &["ca.pem"])).unwrap();
         assert_eq!(certified.fingerprint().unwrap(), open(&here).unwrap().fingerprint().unwrap());
-        let alone = KeySource { certificate: None, ..source(&place, &signer, &[]) };
+        let alone = KeySource { certificate: None, ..callback_source(&place, &signer, &[]) };
         let error = open(&alone).unwrap().fingerprint().unwrap_err();
         assert_eq!((error.status(), error.option()), (Status::MissingOption, Some("JWTCertificate")));
     }
 
     #[test]
-    fn a_ring_lets_go_of_a_signer_with_its_last_user() {
-        let place = Place::new();
-        let (ring, signer) = (KeyRing::new([7; 32]), rsa("rsa.pem"));
-        let source = KeySource { certificate: None, ..source(&place, &signer, &[]) };
+    fn callback_signer_is_not_retained_by_cache() {
+        let place = KeyDir::new();
+        let (ring, signer) = (KeyCache::new([7; 32]), rsa_signer("rsa.pem"));
+        let source = KeySource { certificate: None, ..callback_source(&place, &signer, &[]) };
         let users = Arc::strong_count(&signer.0);
-        let key = ring.key(&source).unwrap();
+        let key = ring.get_or_open(&source).unwrap();
         assert!(Arc::strong_count(&signer.0) > users);
         drop(key);
         assert_eq!(Arc::strong_count(&signer.0), users);
     }
 
     #[test]
-    fn a_failure_of_the_signer_is_of_the_one_call_that_met_it() {
-        let place = Place::new();
+    fn signer_failure_is_caller_specific() {
+        let place = KeyDir::new();
         for answer in [Err(1), Ok(0), Ok(1025), Ok(1)] {
-            let signer = HostSigner::new(Algorithm::RS256, Box::new(move |_, _| answer));
-            let source = KeySource { certificate: None, ..source(&place, &signer, &[]) };
+            let signer = CallbackSigner::new(Algorithm::RS256, Box::new(move |_, _| answer));
+            let source = KeySource { certificate: None, ..callback_source(&place, &signer, &[]) };
             let error = open(&source).unwrap().sign(Algorithm::RS256, b"to be signed").unwrap_err();
             assert!(error.is_caller_specific(), "{error}");
         }
     }
 
     #[test]
-    fn no_two_signers_are_the_same() {
-        let (one, other) = (rsa("rsa.pem"), rsa("rsa.pem"));
+    fn callback_signer_equals_only_its_clones() {
+        let (one, other) = (rsa_signer("rsa.pem"), rsa_signer("rsa.pem"));
         assert_eq!(one, one.clone());
         assert_ne!(one, other);
     }

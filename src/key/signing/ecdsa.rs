@@ -9,21 +9,21 @@ use crate::key::asn1::der;
 ///
 /// What is DER to the last bit is taken for DER, everything else of the right length for two numbers. Those of 64 or 96
 /// bytes look like DER by chance once in 2^47 times, and so seldom is DER of that length.
-pub(in crate::key) fn side_by_side(signature: &[u8], size: usize) -> Option<Vec<u8>> {
-    if let Some(numbers) = from_der(signature, size) {
+pub(in crate::key) fn to_fixed(signature: &[u8], size: usize) -> Option<Vec<u8>> {
+    if let Some(numbers) = der_to_fixed(signature, size) {
         return Some(numbers);
     }
     (signature.len() == size.checked_mul(2)?).then(|| signature.to_vec())
 }
 
-fn from_der(signature: &[u8], size: usize) -> Option<Vec<u8>> {
-    let fields = der::sequence(signature)?;
+fn der_to_fixed(signature: &[u8], size: usize) -> Option<Vec<u8>> {
+    let fields = der::parse_sequence(signature)?;
     let [r, s] = <[AnyRef<'_>; 2]>::try_from(fields).ok()?;
-    Some([number(&r, size)?, number(&s, size)?].concat())
+    Some([encode_fixed_integer(&r, size)?, encode_fixed_integer(&s, size)?].concat())
 }
 
 /// A positive INTEGER in the shortest form, filled up to `size` bytes.
-fn number(any: &AnyRef<'_>, size: usize) -> Option<Vec<u8>> {
+fn encode_fixed_integer(any: &AnyRef<'_>, size: usize) -> Option<Vec<u8>> {
     let number: UintRef<'_> = any.decode_as().ok()?;
     let bytes = number.as_bytes();
     if bytes.iter().all(|byte| *byte == 0) {
@@ -37,58 +37,58 @@ fn number(any: &AnyRef<'_>, size: usize) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::asn1::der::element;
+    use crate::key::asn1::der::encode_element;
 
     /// DER of two INTEGERs with these contents.
-    fn der(r: &[u8], s: &[u8]) -> Vec<u8> {
-        element(0x30, &[&element(2, &[r]), &element(2, &[s])]).to_vec()
+    fn encode_der(r: &[u8], s: &[u8]) -> Vec<u8> {
+        encode_element(0x30, &[&encode_element(2, &[r]), &encode_element(2, &[s])]).to_vec()
     }
 
     #[test]
-    fn der_of_any_length_becomes_two_numbers_of_the_curves_size() {
+    fn der_signature_is_padded_to_curve_size() {
         let whole = [&[0_u8][..], &[0xff; 32]].concat();
-        assert_eq!(side_by_side(&der(&whole, &whole), 32).unwrap(), [0xff; 64]);
+        assert_eq!(to_fixed(&encode_der(&whole, &whole), 32).unwrap(), [0xff; 64]);
         let mut small = [0; 96];
         (small[47], small[95]) = (1, 0x7f);
-        assert_eq!(side_by_side(&der(&[1], &[0x7f]), 48).unwrap(), small);
+        assert_eq!(to_fixed(&encode_der(&[1], &[0x7f]), 48).unwrap(), small);
     }
 
     #[test]
-    fn der_that_is_as_long_as_two_numbers_is_der() {
+    fn der_signature_of_fixed_length_is_der() {
         let (r, s) = ([0x11; 30], [0x22; 28]);
-        let written = der(&r, &s);
+        let written = encode_der(&r, &s);
         assert_eq!(written.len(), 64);
-        let numbers = side_by_side(&written, 32).unwrap();
+        let numbers = to_fixed(&written, 32).unwrap();
         assert_eq!(numbers, [&[0, 0][..], &r, &[0; 4], &s].concat());
     }
 
     #[test]
-    fn two_numbers_that_only_begin_like_der_are_two_numbers() {
-        let whole = der(&[0x11; 30], &[0x22; 28]);
+    fn fixed_signature_resembling_der_is_kept() {
+        let whole = encode_der(&[0x11; 30], &[0x22; 28]);
         let edits: [(usize, u8); 6] = [(1, 0x3d), (2, 3), (3, 29), (4, 0x80), (34, 4), (35, 27)];
         for (place, byte) in edits {
             let mut numbers = whole.clone();
             numbers[place] = byte;
-            assert_eq!(side_by_side(&numbers, 32).unwrap(), numbers, "byte {place}");
+            assert_eq!(to_fixed(&numbers, 32).unwrap(), numbers, "byte {place}");
         }
         // Zeros that DER leaves out, and numbers that are too long for the curve.
         for (r, s) in [([0x00; 29], [0x22; 29]), ([0x11; 29], [0x00; 29])] {
-            assert_eq!(side_by_side(&der(&r, &s), 32).unwrap(), der(&r, &s));
+            assert_eq!(to_fixed(&encode_der(&r, &s), 32).unwrap(), encode_der(&r, &s));
         }
-        let long = der(&[0x11; 34], &[0x22; 24]);
-        assert_eq!(side_by_side(&long, 32).unwrap(), long);
+        let long = encode_der(&[0x11; 34], &[0x22; 24]);
+        assert_eq!(to_fixed(&long, 32).unwrap(), long);
     }
 
     #[test]
-    fn what_has_neither_form_is_nothing() {
-        let whole = der(&[0x11; 32], &[0x22; 32]);
+    fn malformed_signature_is_rejected() {
+        let whole = encode_der(&[0x11; 32], &[0x22; 32]);
         let cut = &whole[..whole.len() - 1];
         let trailing = [&whole[..], &[0]].concat();
-        let three = element(0x30, &[&[2, 1, 1], &[2, 1, 1], &[2, 1, 1]]);
-        let zero = der(&[0], &[1]);
+        let three = encode_element(0x30, &[&[2, 1, 1], &[2, 1, 1], &[2, 1, 1]]);
+        let zero = encode_der(&[0], &[1]);
         for bytes in [&[][..], &[1; 63], &[1; 65], &[1; 96], cut, &trailing, &three, &zero] {
-            assert_eq!(side_by_side(bytes, 32), None, "{bytes:?}");
+            assert_eq!(to_fixed(bytes, 32), None, "{bytes:?}");
         }
-        assert_eq!(side_by_side(&der(&[0x11; 33], &[1]), 32), None);
+        assert_eq!(to_fixed(&encode_der(&[0x11; 33], &[1]), 32), None);
     }
 }

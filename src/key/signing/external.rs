@@ -5,7 +5,7 @@ use jsonwebtoken::Algorithm;
 use crate::base::error::Result;
 
 /// What signs with such a key.
-pub trait Elsewhere: Send + Sync {
+pub trait ExternalKey: Send + Sync {
     /// What it can sign by, its own algorithm first.
     fn algorithms(&self) -> &[Algorithm];
 
@@ -16,10 +16,10 @@ pub trait Elsewhere: Send + Sync {
     fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>>;
 
     /// The key for messages, such as `an RSA key of 2048 bits`.
-    fn described(&self) -> String;
+    fn description(&self) -> String;
 
     /// Its type and size, such as `RSA 2048`.
-    fn kind(&self) -> String;
+    fn type_and_size(&self) -> String;
 
     /// The public half as a certificate would hold it; empty where it is not known.
     fn public_key(&self) -> &[u8] {
@@ -27,12 +27,12 @@ pub trait Elsewhere: Send + Sync {
     }
 
     /// The SubjectPublicKeyInfo (RFC 5280 section 4.1), where it is known.
-    fn public_key_info(&self) -> Option<Vec<u8>> {
+    fn subject_public_key_info(&self) -> Option<Vec<u8>> {
         None
     }
 
     /// Whether it is no longer where it was, so that it is to be looked for anew.
-    fn is_gone(&self) -> bool {
+    fn is_detached(&self) -> bool {
         false
     }
 }

@@ -16,88 +16,88 @@ use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::Algorithm;
 use rustls::pki_types::CertificateDer;
 
-use super::{Key, KeyOrigin, KeySource, Material};
+use super::{KeyBytes, KeyOrigin, KeySource, ParsedKey};
 use crate::base::error::{Error, Result, Status};
 use crate::base::file::LoosePermissions;
-use crate::key::certificate::cert_header::{Thumbprint, Thumbprints};
+use crate::key::certificate::cert_header::{CertHeader, CertHeaderValues};
 use crate::key::certificate::chain;
-use crate::key::certificate::x509::Facts;
-use crate::key::hmac_secret::{self, Shared};
-use crate::key::private_key::{self, Pair};
-use crate::key::signing::external::Elsewhere;
+use crate::key::certificate::x509::CertificateInfo;
+use crate::key::hmac_secret::{self, HmacSecret};
+use crate::key::private_key::{self, PrivateKey};
+use crate::key::signing::external::ExternalKey;
 
 /// A key, parsed, with the certificates that stood beside it.
 pub struct SigningKey {
     /// For messages alone.
     source: KeySource,
-    pair: Pair,
+    private_key: PrivateKey,
     alias: Option<String>,
     key_id: Option<String>,
     certificates: Vec<CertificateDer<'static>>,
-    thumbprints: Option<Thumbprints>,
-    facts: Option<Facts>,
+    header_values: Option<CertHeaderValues>,
+    certificate_info: Option<CertificateInfo>,
     /// That others may read or write the file that it came from.
-    pub(super) exposed: Option<LoosePermissions>,
+    pub(super) loose_permissions: Option<LoosePermissions>,
 }
 
 impl SigningKey {
-    pub(super) fn new(source: &KeySource, material: Material) -> Result<Self> {
-        let Material { key, certificates, alias, key_id } = material;
+    pub(super) fn new(source: &KeySource, material: ParsedKey) -> Result<Self> {
+        let ParsedKey { key, certificates, alias, key_id } = material;
         let pair = match key {
-            Key::Private(der) => private_key::parse(source, &der)?,
-            Key::Shared(secret) => Pair::Shared(Shared::of(secret)),
+            KeyBytes::Private(der) => private_key::parse(source, &der)?,
+            KeyBytes::HmacSecret(secret) => PrivateKey::HmacSecret(HmacSecret::from_bytes(secret)),
         };
-        let mut key = Self { alias, key_id, ..Self::bare(source, pair) };
-        key.offer(chain::of(key.public_key(), &certificates));
+        let mut key = Self { alias, key_id, ..Self::without_certificates(source, pair) };
+        key.attach_chain(chain::build_for_public_key(key.public_key(), &certificates));
         Ok(key)
     }
 
     /// The shared secret that is `written`.
-    pub(super) fn shared(source: &KeySource, written: &str) -> Result<Self> {
-        Ok(Self::bare(source, Pair::Shared(Shared::new(source, written)?)))
+    pub(super) fn from_hmac_secret(source: &KeySource, written: &str) -> Result<Self> {
+        Ok(Self::without_certificates(source, PrivateKey::HmacSecret(HmacSecret::parse(source, written)?)))
     }
 
     /// The key that `key` signs with.
-    pub(super) fn elsewhere(source: &KeySource, key: impl Elsewhere + 'static) -> Self {
-        Self::bare(source, Pair::Elsewhere(Box::new(key)))
+    pub(super) fn from_external(source: &KeySource, key: impl ExternalKey + 'static) -> Self {
+        Self::without_certificates(source, PrivateKey::External(Box::new(key)))
     }
 
     /// `pair` without anything beside it.
-    fn bare(source: &KeySource, pair: Pair) -> Self {
+    fn without_certificates(source: &KeySource, pair: PrivateKey) -> Self {
         Self {
             source: source.without_secrets(),
-            pair,
+            private_key: pair,
             alias: None,
             key_id: None,
             certificates: Vec::new(),
-            thumbprints: None,
-            facts: None,
-            exposed: None,
+            header_values: None,
+            certificate_info: None,
+            loose_permissions: None,
         }
     }
 
     /// The same under the name that it has where it is.
     #[cfg(feature = "pkcs11")]
-    pub(super) fn called(self, alias: String) -> Self {
+    pub(super) fn with_alias(self, alias: String) -> Self {
         Self { alias: Some(alias), ..self }
     }
 
     /// Whether the key is no longer where it was, so that it is to be opened anew.
-    pub(super) fn is_gone(&self) -> bool {
-        matches!(&self.pair, Pair::Elsewhere(key) if key.is_gone())
+    pub(super) fn is_detached(&self) -> bool {
+        matches!(&self.private_key, PrivateKey::External(key) if key.is_detached())
     }
 
     /// Takes over `chain`, which is this key's, unless one came with the key.
-    pub(super) fn offer(&mut self, chain: Vec<CertificateDer<'static>>) {
+    pub(super) fn attach_chain(&mut self, chain: Vec<CertificateDer<'static>>) {
         if self.certificates.is_empty() {
-            self.thumbprints = Thumbprints::of(&chain);
-            self.facts = chain.first().and_then(|leaf| Facts::of(leaf));
+            self.header_values = CertHeaderValues::from_chain(&chain);
+            self.certificate_info = chain.first().and_then(|leaf| CertificateInfo::from_der(leaf));
             self.certificates = chain;
         }
     }
 
     pub(super) fn public_key(&self) -> &[u8] {
-        self.pair.public_key()
+        self.private_key.public_key()
     }
 
     /// The alias of the key as its store spells it; nothing for PEM.
@@ -115,44 +115,46 @@ impl SigningKey {
 
     /// Its type and size, such as `RSA 2048`.
     #[must_use]
-    pub fn kind(&self) -> String {
-        match &self.pair {
-            Pair::Rsa(pair, _) => format!("RSA {}", pair.public_modulus_len().saturating_mul(8)),
-            Pair::P256(_) => "EC P-256".to_owned(),
-            Pair::P384(_) => "EC P-384".to_owned(),
-            Pair::Ed25519(_) => "Ed25519".to_owned(),
-            Pair::Shared(secret) => format!("HMAC {}", secret.bits()),
-            Pair::Elsewhere(key) => key.kind(),
+    pub fn type_and_size(&self) -> String {
+        match &self.private_key {
+            PrivateKey::Rsa(pair, _) => format!("RSA {}", pair.public_modulus_len().saturating_mul(8)),
+            PrivateKey::P256(_) => "EC P-256".to_owned(),
+            PrivateKey::P384(_) => "EC P-384".to_owned(),
+            PrivateKey::Ed25519(_) => "Ed25519".to_owned(),
+            PrivateKey::HmacSecret(secret) => format!("HMAC {}", secret.bit_length()),
+            PrivateKey::External(key) => key.type_and_size(),
         }
     }
 
     /// What it can sign by, its own algorithm first.
     #[must_use]
     pub fn algorithms(&self) -> &[Algorithm] {
-        self.pair.algorithms()
+        self.private_key.algorithms()
     }
 
     /// What the key's certificate says of itself; nothing if none came with the key.
     #[must_use]
-    pub fn certificate(&self) -> Option<&Facts> {
-        self.facts.as_ref()
+    pub fn certificate_info(&self) -> Option<&CertificateInfo> {
+        self.certificate_info.as_ref()
     }
 
     /// What every connection that uses the key is to be told at `now`, in seconds since 1970: that its certificate does not
     /// hold, that others may read or write its file.
     #[must_use]
     pub fn warnings(&self, now: i64) -> Vec<Error> {
-        let dates = self.date_fault(now).map(|text| format!("{text}; servers that look at dates refuse it"));
-        let mode = self.exposed.map(|exposed| format!("{exposed} (KeyFileCheck=1 makes this an error)"));
+        let dates =
+            self.validity_problem(now).map(|text| format!("{text}; servers that look at dates refuse it"));
+        let mode =
+            self.loose_permissions.map(|exposed| format!("{exposed} (KeyFileCheck=1 makes this an error)"));
         let warning = |text| {
-            let text = format!("{} {text}", self.source.named());
+            let text = format!("{} {text}", self.source.display_name());
             Error::warning("01000", "key store", text).with_option(self.source.option())
         };
         dates.into_iter().chain(mode).map(warning).collect()
     }
 
-    fn date_fault(&self, now: i64) -> Option<String> {
-        let Facts { validity, not_before, not_after, .. } = self.certificate()?;
+    fn validity_problem(&self, now: i64) -> Option<String> {
+        let CertificateInfo { validity, not_before, not_after, .. } = self.certificate_info()?;
         let (from, to) = *validity;
         if now < from {
             Some(format!("has a certificate that is not valid before {not_before}"))
@@ -173,8 +175,8 @@ impl SigningKey {
     ///
     /// # Errors
     /// [`Status::MissingOption`] where there is no certificate.
-    pub fn thumbprint(&self, wanted: Thumbprint) -> Result<&str> {
-        self.thumbprints.as_ref().map(|values| values.json(wanted)).ok_or_else(|| {
+    pub fn certificate_header(&self, wanted: CertHeader) -> Result<&str> {
+        self.header_values.as_ref().map(|values| values.json_value(wanted)).ok_or_else(|| {
             let text = format!(
                 "holds no certificate of the key, which JWTThumbprint {} needs; set JWTCertificate to its X.509 file",
                 wanted.name()
@@ -184,15 +186,15 @@ impl SigningKey {
     }
 
     /// The algorithm to sign with: `wanted` if the key fits it, the first of the key's own if none is wanted.
-    pub fn algorithm(&self, wanted: Option<Algorithm>) -> Result<Algorithm> {
-        if let Pair::Shared(secret) = &self.pair {
-            self.check_length(secret, wanted)?;
+    pub fn select_algorithm(&self, wanted: Option<Algorithm>) -> Result<Algorithm> {
+        if let PrivateKey::HmacSecret(secret) = &self.private_key {
+            self.check_secret_length(secret, wanted)?;
         }
-        let fits = self.pair.algorithms();
+        let fits = self.private_key.algorithms();
         match (wanted, fits) {
             (None, [own, ..]) => Ok(*own),
             (Some(wanted), fits) if fits.contains(&wanted) => Ok(wanted),
-            (wanted, fits) => Err(self.misfit(wanted.unwrap_or_default(), fits)),
+            (wanted, fits) => Err(self.algorithm_mismatch_error(wanted.unwrap_or_default(), fits)),
         }
     }
 
@@ -200,9 +202,13 @@ impl SigningKey {
     ///
     /// # Errors
     /// Those of [`Self::algorithm`].
-    pub fn algorithm_among(&self, wanted: Option<Algorithm>, preferred: &[Algorithm]) -> Result<Algorithm> {
-        let fits = self.pair.algorithms();
-        self.algorithm(wanted.or_else(|| preferred.iter().copied().find(|one| fits.contains(one))))
+    pub fn select_algorithm_preferring(
+        &self,
+        wanted: Option<Algorithm>,
+        preferred: &[Algorithm],
+    ) -> Result<Algorithm> {
+        let fits = self.private_key.algorithms();
+        self.select_algorithm(wanted.or_else(|| preferred.iter().copied().find(|one| fits.contains(one))))
     }
 
     /// `SHA256:` and the digest of the public key, as Snowflake names keys.
@@ -211,12 +217,12 @@ impl SigningKey {
     /// [`Status::KeyUnsuitable`] for a shared secret, which has no public half; [`Status::MissingOption`] where that of
     /// a signer is not known.
     pub fn fingerprint(&self) -> Result<String> {
-        let public = self.pair.public_key_info();
+        let public = self.private_key.subject_public_key_info();
         public.map(|info| format!("SHA256:{}", STANDARD.encode(digest(&SHA256, &info)))).ok_or_else(|| {
             match self.source.origin {
-                KeyOrigin::Shared(_) => self
+                KeyOrigin::HmacSecret(_) => self
                     .source
-                    .unsuitable("is a shared secret; the issuer is to name a key pair by its public half"),
+                    .unsuitable_error("is a shared secret; the issuer is to name a key pair by its public half"),
                 _ => self.source.error(
                     Status::MissingOption,
                     "JWTCertificate",
@@ -227,17 +233,17 @@ impl SigningKey {
         })
     }
 
-    fn check_length(&self, secret: &Shared, wanted: Option<Algorithm>) -> Result<()> {
-        let ((algorithm, least), found) = (hmac_secret::least(wanted), secret.bits());
+    fn check_secret_length(&self, secret: &HmacSecret, wanted: Option<Algorithm>) -> Result<()> {
+        let ((algorithm, least), found) = (hmac_secret::min_bits(wanted), secret.bit_length());
         if found >= least {
             return Ok(());
         }
-        Err(self.source.unsuitable(format!(
+        Err(self.source.unsuitable_error(format!(
             "has {found} bits; {algorithm:?} wants {least} at least (RFC 7518 section 3.2)"
         )))
     }
 
-    fn misfit(&self, wanted: Algorithm, fits: &[Algorithm]) -> Error {
+    fn algorithm_mismatch_error(&self, wanted: Algorithm, fits: &[Algorithm]) -> Error {
         let needed = match wanted {
             Algorithm::ES256 => "an EC key on P-256",
             Algorithm::ES384 => "an EC key on P-384",
@@ -246,9 +252,9 @@ impl SigningKey {
             _ => "an RSA key",
         };
         let fits: Vec<_> = fits.iter().map(|fit| format!("{fit:?}")).collect();
-        self.source.unsuitable(format!(
+        self.source.unsuitable_error(format!(
             "has {}, which signs {}; {wanted:?} needs {needed}",
-            self.pair.described(),
+            self.private_key.description(),
             fits.join(", ")
         ))
     }
@@ -258,7 +264,7 @@ impl SigningKey {
     /// # Errors
     /// Those of whoever signs with the key; [`Status::Internal`] for an algorithm that the key does not fit.
     pub fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>> {
-        self.pair.sign(algorithm, message).unwrap_or_else(|| {
+        self.private_key.sign(algorithm, message).unwrap_or_else(|| {
             Err(self.source.error(
                 Status::Internal,
                 self.source.option(),
@@ -271,9 +277,9 @@ impl SigningKey {
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SigningKey")
-            .field("source", &self.source.named())
+            .field("source", &self.source.display_name())
             .field("alias", &self.alias)
-            .field("key", &self.pair.described())
+            .field("key", &self.private_key.description())
             .finish_non_exhaustive()
     }
 }

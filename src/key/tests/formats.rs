@@ -3,17 +3,17 @@
 use jsonwebtoken::Algorithm;
 
 use crate::base::error::{Error, Status};
-use crate::key::fixtures::{Place, STORE_PASSWORD, run};
+use crate::key::fixtures::{KeyDir, STORE_PASSWORD, run_shell};
 use crate::key::{KeySource, open};
 
-fn made(script: &str) -> Place {
-    let place = Place::new();
-    run(place.path(), &format!("set -e\n{script}"));
+fn key_dir_from_script(script: &str) -> KeyDir {
+    let place = KeyDir::new();
+    run_shell(place.path(), &format!("set -e\n{script}"));
     place
 }
 
 #[track_caller]
-fn refused(source: &KeySource, status: Status, words: &[&str]) -> Error {
+fn open_error(source: &KeySource, status: Status, words: &[&str]) -> Error {
     let error = open(source).unwrap_err();
     assert_eq!(error.status(), status, "{error}");
     for word in words {
@@ -23,8 +23,8 @@ fn refused(source: &KeySource, status: Status, words: &[&str]) -> Error {
 }
 
 #[test]
-fn a_key_for_pss_alone_signs_by_what_its_parameters_leave() {
-    let place = made(
+fn pss_key_parameters_restrict_algorithms() {
+    let place = key_dir_from_script(
         "openssl genpkey -algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048 -out any.pem
          openssl genpkey -algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048 -pkeyopt rsa_pss_keygen_md:sha512 \
            -pkeyopt rsa_pss_keygen_mgf1_md:sha512 -pkeyopt rsa_pss_keygen_saltlen:64 -out sha512.pem
@@ -32,35 +32,35 @@ fn a_key_for_pss_alone_signs_by_what_its_parameters_leave() {
            -pkeyopt rsa_pss_keygen_mgf1_md:sha1 -out mixed.pem",
     );
     let any = open(&place.source("any.pem", None)).unwrap();
-    assert_eq!(any.algorithm(None).unwrap(), Algorithm::PS256);
-    assert_eq!(any.algorithm(Some(Algorithm::PS512)).unwrap(), Algorithm::PS512);
-    let error = any.algorithm(Some(Algorithm::RS256)).unwrap_err();
+    assert_eq!(any.select_algorithm(None).unwrap(), Algorithm::PS256);
+    assert_eq!(any.select_algorithm(Some(Algorithm::PS512)).unwrap(), Algorithm::PS512);
+    let error = any.select_algorithm(Some(Algorithm::RS256)).unwrap_err();
     assert!(error.message().contains("RSASSA-PSS only, which signs PS256, PS384, PS512"), "{error}");
     assert!(any.sign(Algorithm::RS256, b"x").is_err());
     let sha512 = open(&place.source("sha512.pem", None)).unwrap();
-    assert_eq!(sha512.algorithm(None).unwrap(), Algorithm::PS512);
-    assert!(sha512.algorithm(Some(Algorithm::PS256)).is_err());
-    refused(&place.source("mixed.pem", None), Status::KeyUnsuitable, &["RSASSA-PSS only", "RFC 7518"]);
+    assert_eq!(sha512.select_algorithm(None).unwrap(), Algorithm::PS512);
+    assert!(sha512.select_algorithm(Some(Algorithm::PS256)).is_err());
+    open_error(&place.source("mixed.pem", None), Status::KeyUnsuitable, &["RSASSA-PSS only", "RFC 7518"]);
 }
 
 #[test]
-fn a_shared_key_of_json_signs_as_jwtsecret_does() {
+fn oct_jwk_signs_like_jwt_secret() {
     let set = r#"{"keys":[{"kty":"EC","kid":"public","crv":"P-256","x":"AA","y":"AA"},
         {"kty":"oct","kid":"long","k":"c3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3M"},
         {"kty":"oct","kid":"short","k":"c3Nz"}]}"#;
-    let source = KeySource::text(set);
-    let key = open(&source.clone().alias_is("long")).unwrap();
-    assert_eq!(key.algorithm(None).unwrap(), Algorithm::HS256);
-    let same = open(&KeySource::shared(&"s".repeat(32))).unwrap();
+    let source = KeySource::inline(set);
+    let key = open(&source.clone().with_alias("long")).unwrap();
+    assert_eq!(key.select_algorithm(None).unwrap(), Algorithm::HS256);
+    let same = open(&KeySource::hmac_secret(&"s".repeat(32))).unwrap();
     let signed = |key: &crate::key::SigningKey| key.sign(Algorithm::HS256, b"x").unwrap();
     assert_eq!(signed(&key), signed(&same));
-    refused(&source, Status::KeyNotFound, &["several keys", "\"long\" and \"short\""]);
-    let short = open(&source.alias_is("short")).unwrap();
-    assert_eq!(short.algorithm(None).unwrap_err().status(), Status::KeyUnsuitable);
+    open_error(&source, Status::KeyNotFound, &["several keys", "\"long\" and \"short\""]);
+    let short = open(&source.with_alias("short")).unwrap();
+    assert_eq!(short.select_algorithm(None).unwrap_err().status(), Status::KeyUnsuitable);
 }
 
 #[test]
-fn json_without_a_key_says_what_it_is_instead_and_nothing_of_what_it_holds() {
+fn json_without_key_error_omits_content() {
     for (text, status, words) in [
         (
             r#"{"type":"external_account","x":"hunter2"}"#,
@@ -76,39 +76,39 @@ fn json_without_a_key_says_what_it_is_instead_and_nothing_of_what_it_holds() {
         (r#"{"type":"service_account","private_key":"hunter2"}"#, Status::KeyStore, &["not PEM"]),
         (r#"{"kty":"hunter2"#, Status::KeyStore, &["cut short"]),
     ] {
-        let error = refused(&KeySource::text(text), status, words);
+        let error = open_error(&KeySource::inline(text), status, words);
         assert!(!error.message().contains("hunter2"), "{error}");
     }
 }
 
 #[test]
-fn the_passphrase_of_a_box_configuration_gives_way_to_the_users_own() {
-    let place = made(
+fn configured_password_overrides_box_passphrase() {
+    let place = key_dir_from_script(
         "openssl genpkey -algorithm ED25519 -out key.pem
          openssl pkcs8 -topk8 -in key.pem -passout pass:changeit -out sealed.pem",
     );
-    let sealed = std::fs::read_to_string(place.file("sealed.pem")).unwrap();
+    let sealed = std::fs::read_to_string(place.file_path("sealed.pem")).unwrap();
     let file = |passphrase: &str| {
         serde_json::json!({
             "boxAppSettings": { "appAuth": { "privateKey": sealed, "passphrase": passphrase } }
         })
         .to_string()
     };
-    open(&KeySource::text(&file(STORE_PASSWORD))).unwrap();
-    open(&KeySource::text(&file("wrong-one")).password_is(STORE_PASSWORD)).unwrap();
-    refused(&KeySource::text(&file("wrong-one")), Status::KeyPassword, &["does not open"]);
+    open(&KeySource::inline(&file(STORE_PASSWORD))).unwrap();
+    open(&KeySource::inline(&file("wrong-one")).with_password(STORE_PASSWORD)).unwrap();
+    open_error(&KeySource::inline(&file("wrong-one")), Status::KeyPassword, &["does not open"]);
 }
 
 #[test]
-fn a_key_opens_with_the_password_of_the_key_or_else_with_that_of_the_store() {
+fn pkcs12_opens_with_key_or_store_password() {
     // Without a MAC, and with its certificate in the clear, the store has no password but that of its key.
-    let place = made(
+    let place = key_dir_from_script(
         "openssl genpkey -algorithm ED25519 -out key.pem
          openssl req -x509 -new -key key.pem -subj /CN=a -days 9 -out key.crt
          openssl pkcs12 -export -inkey key.pem -in key.crt -name a -certpbe NONE -passout pass:another1 -nomac -out a.p12",
     );
-    open(&place.source("a.p12", None).key_password_is("another1")).unwrap();
-    open(&place.source("a.p12", Some("of-the-store")).key_password_is("another1")).unwrap();
-    refused(&place.source("a.p12", None), Status::KeyPassword, &["no password was given"]);
-    refused(&place.source("a.p12", Some("wrong-one")), Status::KeyPassword, &["JWTCertPassword"]);
+    open(&place.source("a.p12", None).with_key_password("another1")).unwrap();
+    open(&place.source("a.p12", Some("of-the-store")).with_key_password("another1")).unwrap();
+    open_error(&place.source("a.p12", None), Status::KeyPassword, &["no password was given"]);
+    open_error(&place.source("a.p12", Some("wrong-one")), Status::KeyPassword, &["JWTCertPassword"]);
 }

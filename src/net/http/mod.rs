@@ -35,7 +35,7 @@ use crate::base::log::LogLevel;
 use crate::base::secret::Secret;
 use crate::base::stats::{Counter, Stats};
 use crate::base::url::EndpointUrl;
-use crate::key::KeyRing;
+use crate::key::KeyCache;
 use crate::net::http::agent_cache::{AgentCache, AgentKey};
 use crate::net::http::dns::DnsResolver;
 use crate::net::http::request_context::RequestContext;
@@ -157,7 +157,7 @@ impl From<Error> for RequestError {
 /// lookups in flight. A forked child makes its own and never touches, nor drops, its parent's.
 pub struct HttpClient {
     dns_resolver: DnsResolver,
-    key_cache: Arc<KeyRing>,
+    key_cache: Arc<KeyCache>,
     clock: Arc<dyn Clock>,
     stats: Arc<Stats>,
     agents: Mutex<AgentCache<Agent>>,
@@ -166,7 +166,7 @@ pub struct HttpClient {
 impl HttpClient {
     /// One without connections, whose client certificates come through `keys`.
     #[must_use]
-    pub fn new(keys: Arc<KeyRing>, clock: Arc<dyn Clock>, stats: Arc<Stats>) -> Self {
+    pub fn new(keys: Arc<KeyCache>, clock: Arc<dyn Clock>, stats: Arc<Stats>) -> Self {
         sys::install_fork_handlers();
         Self { dns_resolver: DnsResolver::system(), key_cache: keys, clock, stats, agents: Mutex::default() }
     }

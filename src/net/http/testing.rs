@@ -13,7 +13,7 @@ use crate::base::call::CallContext;
 use crate::base::clock::SystemClock;
 use crate::base::log::{Log, LogLevel, LogSink};
 use crate::base::url::EndpointUrl;
-use crate::key::KeyRing;
+use crate::key::KeyCache;
 use crate::net::http::dns::DnsResolver;
 use crate::net::tls::TransportConfig;
 
@@ -260,8 +260,8 @@ pub(super) fn new_client() -> HttpClient {
     HttpClient::new(new_key_cache(), Arc::new(SystemClock), Arc::default())
 }
 
-pub(super) fn new_key_cache() -> Arc<KeyRing> {
-    Arc::new(KeyRing::new([7; 32]))
+pub(super) fn new_key_cache() -> Arc<KeyCache> {
+    Arc::new(KeyCache::new([7; 32]))
 }
 
 /// A network that asks `ask` for its names.

@@ -9,7 +9,7 @@ use rustls::sign::{CertifiedKey, Signer, SigningKey, SingleCertAndKey};
 use rustls::{OtherError, SignatureAlgorithm, SignatureScheme};
 
 use crate::base::error::{Error, Result, Status};
-use crate::key::{self, KeyRing, KeySource};
+use crate::key::{self, KeyCache, KeySource};
 
 /// What a key can sign in TLS, by the algorithm of the JWS that is the same signature; the better ones first.
 const SIGNATURE_SCHEMES: [(SignatureScheme, Algorithm); 9] = [
@@ -27,9 +27,9 @@ const SIGNATURE_SCHEMES: [(SignatureScheme, Algorithm); 9] = [
 /// The certificate that servers are shown, opened through `keys`.
 pub(super) fn build_client_cert_resolver(
     source: &KeySource,
-    keys: &KeyRing,
+    keys: &KeyCache,
 ) -> Result<Arc<dyn ResolvesClientCert>> {
-    let key = keys.key(source)?;
+    let key = keys.get_or_open(source)?;
     let chain = key.certificates().to_vec();
     if chain.is_empty() {
         return Err(missing_certificate_error(source));
@@ -40,7 +40,7 @@ pub(super) fn build_client_cert_resolver(
 fn missing_certificate_error(source: &KeySource) -> Error {
     let text = format!(
         "{} holds no certificate of its key, and a server asks for one; put the certificate beside the key",
-        source.named()
+        source.display_name()
     );
     Error::new(Status::KeyUnsuitable, "tls", text).with_option("KeyStore")
 }
@@ -49,7 +49,7 @@ struct ClientAuthKey(Arc<key::SigningKey>);
 
 impl SigningKey for ClientAuthKey {
     fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
-        let fits = |algorithm: Algorithm| self.0.algorithm(Some(algorithm)).is_ok();
+        let fits = |algorithm: Algorithm| self.0.select_algorithm(Some(algorithm)).is_ok();
         let (scheme, algorithm) = SIGNATURE_SCHEMES
             .into_iter()
             .find(|(scheme, algorithm)| offered.contains(scheme) && fits(*algorithm))?;
@@ -57,7 +57,7 @@ impl SigningKey for ClientAuthKey {
     }
 
     fn algorithm(&self) -> SignatureAlgorithm {
-        match self.0.algorithm(None) {
+        match self.0.select_algorithm(None) {
             Ok(Algorithm::EdDSA) => SignatureAlgorithm::ED25519,
             Ok(Algorithm::ES256 | Algorithm::ES384) => SignatureAlgorithm::ECDSA,
             _ => SignatureAlgorithm::RSA,

@@ -26,7 +26,7 @@ use self::verifier::{AcceptAnyServerCert, ServerNameOverride};
 use crate::base::error::{Error, Result, Status};
 use crate::base::file::ConfiguredPath;
 use crate::base::secret::Secret;
-use crate::key::{KeyRing, KeySource};
+use crate::key::{KeyCache, KeySource};
 use crate::net::proxy::ProxyConfig;
 use crate::net::tls::trust_store::{read_trust_store, trust_store_error, trust_store_read_error};
 
@@ -123,14 +123,14 @@ impl TransportConfig {
     ///
     /// # Errors
     /// Those of opening KeyStore.
-    pub fn client_certificate_warnings(&self, keys: &KeyRing, now: i64) -> Result<Vec<Error>> {
+    pub fn client_certificate_warnings(&self, keys: &KeyCache, now: i64) -> Result<Vec<Error>> {
         let Some(source) = &self.client_key_source else { return Ok(Vec::new()) };
-        Ok(keys.key(source)?.warnings(now))
+        Ok(keys.get_or_open(source)?.warnings(now))
     }
 
     /// The configuration for a handshake. Reads the trusted certificates and, through `keys`, the client's, so it is
     /// worth keeping.
-    pub fn build_client_config(&self, keys: &KeyRing) -> Result<Arc<ClientConfig>> {
+    pub fn build_client_config(&self, keys: &KeyCache) -> Result<Arc<ClientConfig>> {
         let provider = provider::fork_safe_provider();
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&self.tls_versions.protocol_versions())

@@ -8,7 +8,7 @@ use rustls::pki_types::pem::{self, PemObject};
 use crate::base::error::{Error, Result, Status};
 use crate::base::file::{ConfiguredPath, ReadError};
 use crate::base::secret::Secret;
-use crate::key::{self, KeyOrigin, KeySource, Purpose};
+use crate::key::{self, KeyOrigin, KeySource, StorePurpose};
 use crate::sys;
 
 /// An error about the file `store`.
@@ -25,7 +25,7 @@ pub(super) fn trust_store_read_error(store: &ConfiguredPath, fault: &ReadError) 
 /// The certificates in the file `store`.
 pub(super) fn read_trust_store(store: &ConfiguredPath, password: Option<&Secret>) -> Result<RootCertStore> {
     let (content, _) = store.read().map_err(|fault| trust_store_read_error(store, &fault))?;
-    let found = match key::trusted_certificates(&trust_key_source(store, password), &content) {
+    let found = match key::read_trusted_certificates(&trust_key_source(store, password), &content) {
         Some(found) => found?.into_iter().map(CertificateDer::from).collect(),
         None => parse_pem_certificates(&content).map_err(|text| trust_store_error(store, &text))?,
     };
@@ -79,15 +79,15 @@ fn read_first_ca_file(paths: &[&str]) -> Result<RootCertStore> {
 /// The store, as the readers of key stores know it.
 fn trust_key_source(store: &ConfiguredPath, password: Option<&Secret>) -> KeySource {
     KeySource {
-        purpose: Purpose::Trust,
-        origin: KeyOrigin::Store(store.clone()),
+        purpose: StorePurpose::TrustStore,
+        origin: KeyOrigin::File(store.clone()),
         password: password.cloned(),
         key_password: None,
         alias: None,
         certificate: None,
         // Certificates are public: their encryption keeps nothing secret.
-        strong: false,
-        guarded: false,
+        forbid_weak_encryption: false,
+        require_private_file: false,
     }
 }
 
@@ -118,10 +118,10 @@ fn describe_pem_error(error: &pem::Error) -> &'static str {
 mod tests {
     use super::super::TransportConfig;
     use super::*;
-    use crate::key::KeyRing;
+    use crate::key::KeyCache;
 
-    fn new_key_cache() -> KeyRing {
-        KeyRing::new([7; 32])
+    fn new_key_cache() -> KeyCache {
+        KeyCache::new([7; 32])
     }
 
     fn configured_path(path: &std::path::Path) -> ConfiguredPath {

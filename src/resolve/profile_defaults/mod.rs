@@ -4,7 +4,7 @@ use super::method::AuthMethod;
 use super::{HttpHeader as Sent, OAuthClient, OptionResolver};
 use crate::base::url::EndpointUrl;
 use crate::jwt::{JoseHeader, RawObject};
-use crate::key::Thumbprint;
+use crate::key::CertHeader;
 use crate::options::OptionId;
 use crate::provider::{Audience, JwtUse, Profile, ScopeLocation};
 
@@ -144,7 +144,7 @@ impl OptionResolver<'_> {
         let named = KEY_ID_HEADERS.iter().any(|name| *name != "kid" && header.additional.contains_key(name));
         let shared = self.signer.is_none() && self.value(OptionId::JWTSecret).is_some();
         if header.cert_headers.is_empty() && !named && !shared {
-            let wanted = profile.cert_headers.iter().filter_map(|name| Thumbprint::called(name));
+            let wanted = profile.cert_headers.iter().filter_map(|name| CertHeader::from_name(name));
             header.cert_headers.extend(wanted);
         }
     }

@@ -8,7 +8,7 @@ use super::super::{
 use super::*;
 use crate::base::error::Status;
 use crate::base::policy::Policy;
-use crate::key::HostSigner;
+use crate::key::CallbackSigner;
 use crate::options::Options;
 use crate::provider;
 
@@ -45,14 +45,14 @@ fn warned_options(text: &str) -> Vec<String> {
 fn signer_gets_profile_cert_headers_not_algorithms() {
     let text = "Provider=entra;am=OAuth2-JWTClientAssertion;ClientID=me;JWTSecret=outranked;Scope=a";
     let options = Options::parse(&format!("{text};TokenURI=POST https://a.example")).unwrap();
-    let signer = HostSigner::new(Algorithm::ES256, Box::new(|_, _| Err(1)));
+    let signer = CallbackSigner::new(Algorithm::ES256, Box::new(|_, _| Err(1)));
     let config = resolve_with(&options, Some(&signer), Policy::current()).config.unwrap();
     let Flow::TokenEndpoint(exchange) = config.flow else { panic!("another flow") };
     let Grant::ClientAssertion { assertion: AssertionSource::SignedHere(signing), .. } = exchange.grant
     else {
         panic!("another grant");
     };
-    assert_eq!(signing.header.cert_headers, [Thumbprint::X5tS256]);
+    assert_eq!(signing.header.cert_headers, [CertHeader::X5tS256]);
     assert_eq!(signing.header.preferred_algorithms, []);
 }
 
@@ -89,13 +89,13 @@ fn explicit_options_override_profile_defaults() {
     let profile = "Provider=entra;TokenURI=POST https://a.example/t;ClientID=me;";
     let usual = assertion_config(profile);
     assert_eq!(usual.header.preferred_algorithms.first(), Some(&Algorithm::PS256));
-    assert_eq!((usual.header.cert_headers.as_slice(), usual.lifetime), (&[Thumbprint::X5tS256][..], 600));
+    assert_eq!((usual.header.cert_headers.as_slice(), usual.lifetime), (&[CertHeader::X5tS256][..], 600));
     let own = assertion_config(&format!(
         "{profile}JWTAlgorithm=RS256;JWTThumbprint=x5t;JWTLifetimeMinutes=2;ClaimsAudience=you;ClaimsIssuer=i;ClaimsSubject=s"
     ));
     assert_eq!(
         (own.header.algorithm, own.header.cert_headers.as_slice()),
-        (Some(Algorithm::RS256), &[Thumbprint::X5t][..])
+        (Some(Algorithm::RS256), &[CertHeader::X5t][..])
     );
     assert_eq!((own.lifetime, own.audience.as_deref()), (120, Some("you")));
     assert_eq!((own.issuer.as_str(), own.subject.as_deref()), ("i", Some("s")));

@@ -8,7 +8,7 @@ use crate::base::policy::{Permission, Restriction};
 use crate::base::sanitize;
 use crate::base::url::EndpointUrl;
 use crate::jwt::{JoseHeader, RawObject};
-use crate::key::{KeyOrigin, KeySource, Purpose, Thumbprint, Uri};
+use crate::key::{CertHeader, KeyOrigin, KeySource, Pkcs11Uri, StorePurpose};
 use crate::options::{OptionId, OptionOrigin, OptionType};
 use crate::provider::{Profile, ScopeLocation};
 use crate::resolve::profile_defaults::{IssuerSubject, needs_key_fingerprint};
@@ -91,31 +91,31 @@ impl OptionResolver<'_> {
         let origin = self.key_origin(header.algorithm)?;
         let certificate = self.configured_path(OptionId::JWTCertificate);
         let alone = KeySource {
-            purpose: Purpose::Assertion,
+            purpose: StorePurpose::Assertion,
             origin,
             password: None,
             key_password: None,
             alias: None,
             certificate: None,
-            strong: false,
-            guarded: false,
+            forbid_weak_encryption: false,
+            require_private_file: false,
         };
         Some(match &alone.origin {
-            KeyOrigin::Shared(_) => {
+            KeyOrigin::HmacSecret(_) => {
                 self.check_hmac_secret(header, certificate.is_some());
                 alone
             }
-            KeyOrigin::Signer(signer) => {
+            KeyOrigin::Callback(signer) => {
                 self.check_signer(header, signer.algorithm());
                 KeySource { certificate, ..alone }
             }
-            KeyOrigin::Store(_) | KeyOrigin::Pkcs11(_) | KeyOrigin::Text(_) => KeySource {
+            KeyOrigin::File(_) | KeyOrigin::Pkcs11(_) | KeyOrigin::Inline(_) => KeySource {
                 password: self.secret(OptionId::JWTCertPassword),
                 key_password: self.secret(OptionId::JWTCertKeyPassword),
                 alias: self.text(OptionId::JWTCertAlias),
                 certificate,
-                strong: self.policy.forbids(Restriction::WeakStores),
-                guarded: self.has_value(OptionId::KeyFileCheck, "1"),
+                forbid_weak_encryption: self.policy.forbids(Restriction::WeakStores),
+                require_private_file: self.has_value(OptionId::KeyFileCheck, "1"),
                 ..alone
             },
         })
@@ -124,14 +124,14 @@ impl OptionResolver<'_> {
     /// The one place where the key is. A signer outranks what the options say of one, as a set option outranks a string.
     fn key_origin(&mut self, algorithm: Option<Algorithm>) -> Option<KeyOrigin> {
         if let Some(signer) = self.signer {
-            return Some(KeyOrigin::Signer(signer.clone()));
+            return Some(KeyOrigin::Callback(signer.clone()));
         }
         let store = match self.text(OptionId::JWTCertStore) {
             Some(typed) => Some(self.key_store_origin(OptionId::JWTCertStore, typed)?),
             None => None,
         };
-        let text = self.secret(OptionId::JWTPrivateKey).map(KeyOrigin::Text);
-        let shared = self.secret(OptionId::JWTSecret).map(KeyOrigin::Shared);
+        let text = self.secret(OptionId::JWTPrivateKey).map(KeyOrigin::Inline);
+        let shared = self.secret(OptionId::JWTSecret).map(KeyOrigin::HmacSecret);
         let wants_secret = matches!(algorithm, Some(Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512));
         if wants_secret && shared.is_none() {
             self.missing.push(OptionId::JWTSecret);
@@ -150,15 +150,16 @@ impl OptionResolver<'_> {
     /// Where a store is: a file, or a key on a token. A module is code, and the text that is given to open may come from a
     /// stranger; so may a FILEDSN and a model file, which it names.
     pub(super) fn key_store_origin(&mut self, name: OptionId, typed: String) -> Option<KeyOrigin> {
-        if !Uri::is(&typed) {
-            return self.configured_path(name).map(KeyOrigin::Store);
+        if !Pkcs11Uri::has_scheme(&typed) {
+            return self.configured_path(name).map(KeyOrigin::File);
         }
         if !self.check_path(name) {
             return None;
         }
-        let uri =
-            Uri::parse(&typed).map_err(|reason| self.add_error(Status::InvalidOption, name, &reason)).ok()?;
-        for ignored in uri.ignored() {
+        let uri = Pkcs11Uri::parse(&typed)
+            .map_err(|reason| self.add_error(Status::InvalidOption, name, &reason))
+            .ok()?;
+        for ignored in uri.ignored_attributes() {
             self.add_warning(
                 name,
                 &format!("has {ignored} behind its ?, which means nothing here and was ignored"),
@@ -247,11 +248,11 @@ impl OptionResolver<'_> {
         given.or(synonym)
     }
 
-    fn cert_headers(&mut self) -> Vec<Thumbprint> {
+    fn cert_headers(&mut self) -> Vec<CertHeader> {
         let text = self.text(OptionId::JWTThumbprint).unwrap_or_default();
         let mut wanted = Vec::new();
         for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-            match Thumbprint::called(name) {
+            match CertHeader::from_name(name) {
                 Some(known) if wanted.contains(&known) => {}
                 Some(known) => wanted.push(known),
                 None => {

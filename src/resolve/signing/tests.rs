@@ -49,9 +49,9 @@ fn algorithm_name_is_case_insensitive() {
 #[test]
 fn conflicting_key_sources_are_rejected() {
     let of = |more: &str| assertion_config(&format!("am=55;ClaimsIssuer=me;{more}")).key.origin;
-    assert_eq!(of("JWTCertStore=a.jks"), KeyOrigin::Store(ConfiguredPath::new("a.jks".to_owned())));
-    assert_eq!(of("JWTPrivateKey=a"), KeyOrigin::Text(Secret::from("a")));
-    assert_eq!(of("JWTSecret=a"), KeyOrigin::Shared(Secret::from("a")));
+    assert_eq!(of("JWTCertStore=a.jks"), KeyOrigin::File(ConfiguredPath::new("a.jks".to_owned())));
+    assert_eq!(of("JWTPrivateKey=a"), KeyOrigin::Inline(Secret::from("a")));
+    assert_eq!(of("JWTSecret=a"), KeyOrigin::HmacSecret(Secret::from("a")));
     for (more, option) in [
         ("JWTSecret=a;JWTCertStore=b", "JWTSecret"),
         ("JWTPrivateKey=a;JWTCertStore=b", "JWTPrivateKey"),
@@ -102,7 +102,7 @@ fn relative_key_files_resolve_against_current_dir() {
 fn thumbprint_list_is_case_insensitive_and_deduplicated() {
     assert_eq!(
         assertion_config_with("JWTThumbprint= X5T#s256 , x5c,x5t#S256,").header.cert_headers,
-        [Thumbprint::X5tS256, Thumbprint::X5c]
+        [CertHeader::X5tS256, CertHeader::X5c]
     );
     let error = resolve_error(&format!("{BASE}JWTThumbprint=x5t,sha1"));
     assert_eq!((error.status(), error.option()), (Status::InvalidOption, Some("JWTThumbprint")));

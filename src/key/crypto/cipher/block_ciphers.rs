@@ -13,50 +13,52 @@ use rc4::{Rc4, StreamCipher};
 use sm4::Sm4;
 use zeroize::Zeroizing;
 
-use super::Block;
-use super::mode::Blocks;
-use super::seed::Seed;
+use super::CipherAlgorithm;
+use super::mode::BlockCipher;
+use super::seed::SeedCipher;
 
 /// That cipher with this key; nothing if it takes none of this length.
-pub(super) fn keyed(block: Block, key: &[u8]) -> Option<Box<dyn Blocks>> {
+pub(super) fn new_cipher(block: CipherAlgorithm, key: &[u8]) -> Option<Box<dyn BlockCipher>> {
     match (block, key.len()) {
-        (Block::Aes, _) => Some(Box::new(Aes::new(key)?)),
-        (Block::Aria, 16) => of::<Aria128>(key),
-        (Block::Aria, 24) => of::<Aria192>(key),
-        (Block::Aria, _) => of::<Aria256>(key),
-        (Block::Blowfish, _) => of::<Blowfish>(key),
-        (Block::Camellia, 16) => of::<Camellia128>(key),
-        (Block::Camellia, 24) => of::<Camellia192>(key),
-        (Block::Camellia, _) => of::<Camellia256>(key),
-        (Block::Cast5, _) => of::<Cast5>(key),
-        (Block::Des, _) => of::<Des>(key),
-        (Block::Idea, _) => of::<Idea>(key),
+        (CipherAlgorithm::Aes, _) => Some(Box::new(AwsLcAes::new(key)?)),
+        (CipherAlgorithm::Aria, 16) => adapt_cipher::<Aria128>(key),
+        (CipherAlgorithm::Aria, 24) => adapt_cipher::<Aria192>(key),
+        (CipherAlgorithm::Aria, _) => adapt_cipher::<Aria256>(key),
+        (CipherAlgorithm::Blowfish, _) => adapt_cipher::<Blowfish>(key),
+        (CipherAlgorithm::Camellia, 16) => adapt_cipher::<Camellia128>(key),
+        (CipherAlgorithm::Camellia, 24) => adapt_cipher::<Camellia192>(key),
+        (CipherAlgorithm::Camellia, _) => adapt_cipher::<Camellia256>(key),
+        (CipherAlgorithm::Cast5, _) => adapt_cipher::<Cast5>(key),
+        (CipherAlgorithm::Des, _) => adapt_cipher::<Des>(key),
+        (CipherAlgorithm::Idea, _) => adapt_cipher::<Idea>(key),
         // The crate panics for other lengths.
-        (Block::Rc2(bits @ 1..=1024), 1..=128) => {
-            Some(Box::new(Of(Rc2::new_with_eff_key_len(key, usize::from(bits)))))
+        (CipherAlgorithm::Rc2(bits @ 1..=1024), 1..=128) => {
+            Some(Box::new(BlockCipherAdapter(Rc2::new_with_eff_key_len(key, usize::from(bits)))))
         }
-        (Block::Rc2(_) | Block::Rc4, _) => None,
-        (Block::Seed, _) => Some(Box::new(Seed::new(key)?)),
-        (Block::Sm4, _) => of::<Sm4>(key),
-        (Block::TripleDes, 16) => of::<TdesEde2>(key),
-        (Block::TripleDes, _) => of::<TdesEde3>(key),
+        (CipherAlgorithm::Rc2(_) | CipherAlgorithm::Rc4, _) => None,
+        (CipherAlgorithm::Seed, _) => Some(Box::new(SeedCipher::new(key)?)),
+        (CipherAlgorithm::Sm4, _) => adapt_cipher::<Sm4>(key),
+        (CipherAlgorithm::TripleDes, 16) => adapt_cipher::<TdesEde2>(key),
+        (CipherAlgorithm::TripleDes, _) => adapt_cipher::<TdesEde3>(key),
     }
 }
 
-pub(super) fn rc4(key: &[u8], data: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+pub(super) fn decrypt_rc4(key: &[u8], data: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let mut plain = Zeroizing::new(data.to_vec());
     Rc4::new_from_slice(key).ok()?.try_apply_keystream(&mut plain).ok()?;
     Some(plain)
 }
 
-struct Of<C>(C);
+struct BlockCipherAdapter<C>(C);
 
-fn of<C: KeyInit + BlockCipherEncrypt + BlockCipherDecrypt + 'static>(key: &[u8]) -> Option<Box<dyn Blocks>> {
-    Some(Box::new(Of(C::new_from_slice(key).ok()?)))
+fn adapt_cipher<C: KeyInit + BlockCipherEncrypt + BlockCipherDecrypt + 'static>(
+    key: &[u8],
+) -> Option<Box<dyn BlockCipher>> {
+    Some(Box::new(BlockCipherAdapter(C::new_from_slice(key).ok()?)))
 }
 
-impl<C: BlockCipherEncrypt + BlockCipherDecrypt> Blocks for Of<C> {
-    fn size(&self) -> usize {
+impl<C: BlockCipherEncrypt + BlockCipherDecrypt> BlockCipher for BlockCipherAdapter<C> {
+    fn block_size(&self) -> usize {
         C::block_size()
     }
 
@@ -74,29 +76,32 @@ impl<C: BlockCipherEncrypt + BlockCipherDecrypt> Blocks for Of<C> {
 }
 
 /// By the library that signs, a block at a time, for the modes that it does not have.
-struct Aes {
-    there: EncryptingKey,
-    back: DecryptingKey,
+struct AwsLcAes {
+    encrypting_key: EncryptingKey,
+    decrypting_key: DecryptingKey,
 }
 
-impl Aes {
+impl AwsLcAes {
     fn new(key: &[u8]) -> Option<Self> {
-        let key = || UnboundCipherKey::new(super::aes(key.len())?, key).ok();
-        Some(Self { there: EncryptingKey::ecb(key()?).ok()?, back: DecryptingKey::ecb(key()?).ok()? })
+        let key = || UnboundCipherKey::new(super::aes_algorithm(key.len())?, key).ok();
+        Some(Self {
+            encrypting_key: EncryptingKey::ecb(key()?).ok()?,
+            decrypting_key: DecryptingKey::ecb(key()?).ok()?,
+        })
     }
 }
 
-impl Blocks for Aes {
-    fn size(&self) -> usize {
+impl BlockCipher for AwsLcAes {
+    fn block_size(&self) -> usize {
         16
     }
 
     // Neither fails for whole blocks.
     fn encrypt(&self, block: &mut [u8]) {
-        let _ = self.there.encrypt(block);
+        let _ = self.encrypting_key.encrypt(block);
     }
 
     fn decrypt(&self, block: &mut [u8]) {
-        let _ = self.back.decrypt(block, DecryptionContext::None);
+        let _ = self.decrypting_key.decrypt(block, DecryptionContext::None);
     }
 }

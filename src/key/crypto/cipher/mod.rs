@@ -14,18 +14,18 @@ use aws_lc_rs::cipher::{
 use aws_lc_rs::iv::FixedLength;
 use zeroize::Zeroizing;
 
-pub(in crate::key) use registry::{Known, by_name, by_number};
+pub(in crate::key) use registry::{NamedCipher, find_by_name, find_by_oid};
 
 /// A cipher, and how it goes from one block to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::key) struct Cipher {
-    pub(in crate::key) block: Block,
-    pub(in crate::key) mode: Mode,
+    pub(in crate::key) algorithm: CipherAlgorithm,
+    pub(in crate::key) mode: CipherMode,
 }
 
 /// What is done to a block. The length of the key tells AES-128 from AES-256, and two keys of 3DES from three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::key) enum Block {
+pub(in crate::key) enum CipherAlgorithm {
     Aes,
     Aria,
     Blowfish,
@@ -43,7 +43,7 @@ pub(in crate::key) enum Block {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::key) enum Mode {
+pub(in crate::key) enum CipherMode {
     /// With the padding of PKCS#7.
     Cbc,
     /// Each block by itself, with the same padding.
@@ -61,27 +61,29 @@ pub(in crate::key) enum Mode {
 impl Cipher {
     /// In CBC mode.
     #[cfg(feature = "legacy-ciphers")]
-    pub(in crate::key) const fn cbc(block: Block) -> Self {
-        Self { block, mode: Mode::Cbc }
+    pub(in crate::key) const fn cbc(block: CipherAlgorithm) -> Self {
+        Self { algorithm: block, mode: CipherMode::Cbc }
     }
 
     /// How long its initialisation vector is.
-    pub(in crate::key) fn vector(self) -> usize {
+    pub(in crate::key) fn iv_len(self) -> usize {
         match self.mode {
-            Mode::Cbc | Mode::Cfb | Mode::Ofb | Mode::Ctr => self.block.size(),
-            Mode::Ecb | Mode::Wrap | Mode::Stream => 0,
+            CipherMode::Cbc | CipherMode::Cfb | CipherMode::Ofb | CipherMode::Ctr => {
+                self.algorithm.block_size()
+            }
+            CipherMode::Ecb | CipherMode::Wrap | CipherMode::Stream => 0,
         }
     }
 
     /// Whether it is there without the feature `legacy-ciphers`.
     pub(in crate::key) fn is_built_in(self) -> bool {
-        (self.block, self.mode) == (Block::Aes, Mode::Cbc)
+        (self.algorithm, self.mode) == (CipherAlgorithm::Aes, CipherMode::Cbc)
     }
 
     /// Whether it should protect keys no longer: RC4, blocks of 64 bits, which all ciphers before AES have, and blocks
     /// that are encrypted alike where they are alike.
     pub(in crate::key) fn is_weak(self) -> bool {
-        self.block.size() < 16 || self.mode == Mode::Ecb
+        self.algorithm.block_size() < 16 || self.mode == CipherMode::Ecb
     }
 
     /// The plain text; nothing if key, vector or padding do not fit.
@@ -92,9 +94,9 @@ impl Cipher {
         data: &[u8],
     ) -> Option<Zeroizing<Vec<u8>>> {
         if !self.is_built_in() {
-            return others(self, key, vector, data);
+            return decrypt_legacy(self, key, vector, data);
         }
-        let key = UnboundCipherKey::new(aes(key.len())?, key).ok()?;
+        let key = UnboundCipherKey::new(aes_algorithm(key.len())?, key).ok()?;
         let context = DecryptionContext::Iv128(FixedLength::try_from(vector).ok()?);
         let mut plain = Zeroizing::new(data.to_vec());
         let length = PaddedBlockDecryptingKey::cbc_pkcs7(key).ok()?.decrypt(&mut plain, context).ok()?.len();
@@ -103,9 +105,9 @@ impl Cipher {
     }
 }
 
-impl Block {
+impl CipherAlgorithm {
     /// How many bytes it has.
-    fn size(self) -> usize {
+    fn block_size(self) -> usize {
         match self {
             Self::Aes | Self::Aria | Self::Camellia | Self::Seed | Self::Sm4 => 16,
             Self::Blowfish | Self::Cast5 | Self::Des | Self::Idea | Self::Rc2(_) | Self::TripleDes => 8,
@@ -114,7 +116,7 @@ impl Block {
     }
 }
 
-fn aes(key_length: usize) -> Option<&'static Algorithm> {
+fn aes_algorithm(key_length: usize) -> Option<&'static Algorithm> {
     match key_length {
         16 => Some(&AES_128),
         24 => Some(&AES_192),
@@ -124,14 +126,14 @@ fn aes(key_length: usize) -> Option<&'static Algorithm> {
 }
 
 #[cfg(feature = "legacy-ciphers")]
-fn others(cipher: Cipher, key: &[u8], vector: &[u8], data: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+fn decrypt_legacy(cipher: Cipher, key: &[u8], vector: &[u8], data: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     match cipher.mode {
-        Mode::Stream => block_ciphers::rc4(key, data),
-        mode => mode.decrypt(&*block_ciphers::keyed(cipher.block, key)?, vector, data),
+        CipherMode::Stream => block_ciphers::decrypt_rc4(key, data),
+        mode => mode.decrypt(&*block_ciphers::new_cipher(cipher.algorithm, key)?, vector, data),
     }
 }
 
 #[cfg(not(feature = "legacy-ciphers"))]
-fn others(_: Cipher, _: &[u8], _: &[u8], _: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+fn decrypt_legacy(_: Cipher, _: &[u8], _: &[u8], _: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     None
 }

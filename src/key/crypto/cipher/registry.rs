@@ -1,31 +1,31 @@
 //! How files name ciphers: PBES2 by number, PEM before PKCS#8 by OpenSSL's name.
 
 use ::der::asn1::ObjectIdentifier;
-use Block::{Aes, Aria, Blowfish, Camellia, Cast5, Des, Idea, Rc2, Rc4, Seed, Sm4, TripleDes};
-use Mode::{Cbc, Cfb, Ctr, Ecb, Ofb, Stream, Wrap};
+use CipherAlgorithm::{Aes, Aria, Blowfish, Camellia, Cast5, Des, Idea, Rc2, Rc4, Seed, Sm4, TripleDes};
+use CipherMode::{Cbc, Cfb, Ctr, Ecb, Ofb, Stream, Wrap};
 
-use super::{Block, Cipher, Mode};
+use super::{Cipher, CipherAlgorithm, CipherMode};
 
 /// A cipher with keys of one length, in all modes that have a number.
-struct Family {
+struct CipherFamily {
     /// As OpenSSL writes it, before the mode.
     name: &'static str,
-    block: Block,
-    key: usize,
-    numbers: &'static [(Mode, &'static str)],
+    algorithm: CipherAlgorithm,
+    key_len: usize,
+    oids: &'static [(CipherMode, &'static str)],
 }
 
-const fn family(
+const fn new_family(
     name: &'static str,
-    block: Block,
+    block: CipherAlgorithm,
     key: usize,
-    numbers: &'static [(Mode, &'static str)],
-) -> Family {
-    Family { name, block, key, numbers }
+    numbers: &'static [(CipherMode, &'static str)],
+) -> CipherFamily {
+    CipherFamily { name, algorithm: block, key_len: key, oids: numbers }
 }
 
-const FAMILIES: [Family; 21] = [
-    family(
+const FAMILIES: [CipherFamily; 21] = [
+    new_family(
         "AES-128",
         Aes,
         16,
@@ -37,7 +37,7 @@ const FAMILIES: [Family; 21] = [
             (Wrap, "2.16.840.1.101.3.4.1.8"),
         ],
     ),
-    family(
+    new_family(
         "AES-192",
         Aes,
         24,
@@ -49,7 +49,7 @@ const FAMILIES: [Family; 21] = [
             (Wrap, "2.16.840.1.101.3.4.1.28"),
         ],
     ),
-    family(
+    new_family(
         "AES-256",
         Aes,
         32,
@@ -61,7 +61,7 @@ const FAMILIES: [Family; 21] = [
             (Wrap, "2.16.840.1.101.3.4.1.48"),
         ],
     ),
-    family(
+    new_family(
         "ARIA-128",
         Aria,
         16,
@@ -73,7 +73,7 @@ const FAMILIES: [Family; 21] = [
             (Ctr, "1.2.410.200046.1.1.5"),
         ],
     ),
-    family(
+    new_family(
         "ARIA-192",
         Aria,
         24,
@@ -85,7 +85,7 @@ const FAMILIES: [Family; 21] = [
             (Ctr, "1.2.410.200046.1.1.10"),
         ],
     ),
-    family(
+    new_family(
         "ARIA-256",
         Aria,
         32,
@@ -97,7 +97,7 @@ const FAMILIES: [Family; 21] = [
             (Ctr, "1.2.410.200046.1.1.15"),
         ],
     ),
-    family(
+    new_family(
         "CAMELLIA-128",
         Camellia,
         16,
@@ -109,7 +109,7 @@ const FAMILIES: [Family; 21] = [
             (Ctr, "0.3.4401.5.3.1.9.9"),
         ],
     ),
-    family(
+    new_family(
         "CAMELLIA-192",
         Camellia,
         24,
@@ -121,7 +121,7 @@ const FAMILIES: [Family; 21] = [
             (Ctr, "0.3.4401.5.3.1.9.29"),
         ],
     ),
-    family(
+    new_family(
         "CAMELLIA-256",
         Camellia,
         32,
@@ -133,7 +133,7 @@ const FAMILIES: [Family; 21] = [
             (Ctr, "0.3.4401.5.3.1.9.49"),
         ],
     ),
-    family(
+    new_family(
         "SEED",
         Seed,
         16,
@@ -144,7 +144,7 @@ const FAMILIES: [Family; 21] = [
             (Ofb, "1.2.410.200004.1.6"),
         ],
     ),
-    family(
+    new_family(
         "SM4",
         Sm4,
         16,
@@ -156,21 +156,21 @@ const FAMILIES: [Family; 21] = [
             (Ctr, "1.2.156.10197.1.104.7"),
         ],
     ),
-    family(
+    new_family(
         "DES",
         Des,
         8,
         &[(Ecb, "1.3.14.3.2.6"), (Cbc, "1.3.14.3.2.7"), (Ofb, "1.3.14.3.2.8"), (Cfb, "1.3.14.3.2.9")],
     ),
-    family("DES-EDE", TripleDes, 16, &[(Ecb, "1.3.14.3.2.17")]),
-    family("DES-EDE3", TripleDes, 24, &[(Cbc, "1.2.840.113549.3.7")]),
-    family("RC2", Rc2(128), 16, &[(Cbc, "1.2.840.113549.3.2")]),
-    family("RC2-64", Rc2(64), 8, &[]),
-    family("RC2-40", Rc2(40), 5, &[]),
-    family("RC4", Rc4, 16, &[(Stream, "1.2.840.113549.3.4")]),
-    family("BF", Blowfish, 16, &[(Cbc, "1.3.6.1.4.1.3029.1.2")]),
-    family("CAST5", Cast5, 16, &[(Cbc, "1.2.840.113533.7.66.10")]),
-    family(
+    new_family("DES-EDE", TripleDes, 16, &[(Ecb, "1.3.14.3.2.17")]),
+    new_family("DES-EDE3", TripleDes, 24, &[(Cbc, "1.2.840.113549.3.7")]),
+    new_family("RC2", Rc2(128), 16, &[(Cbc, "1.2.840.113549.3.2")]),
+    new_family("RC2-64", Rc2(64), 8, &[]),
+    new_family("RC2-40", Rc2(40), 5, &[]),
+    new_family("RC4", Rc4, 16, &[(Stream, "1.2.840.113549.3.4")]),
+    new_family("BF", Blowfish, 16, &[(Cbc, "1.3.6.1.4.1.3029.1.2")]),
+    new_family("CAST5", Cast5, 16, &[(Cbc, "1.2.840.113533.7.66.10")]),
+    new_family(
         "IDEA",
         Idea,
         16,
@@ -184,23 +184,23 @@ const FAMILIES: [Family; 21] = [
 ];
 
 /// A cipher that has a name, and how long its key is.
-pub(in crate::key) struct Known {
+pub(in crate::key) struct NamedCipher {
     pub(in crate::key) name: String,
     pub(in crate::key) cipher: Cipher,
-    pub(in crate::key) key: usize,
+    pub(in crate::key) key_len: usize,
 }
 
-impl Family {
-    fn member(&self, mode: Mode) -> Known {
+impl CipherFamily {
+    fn with_mode(&self, mode: CipherMode) -> NamedCipher {
         let name = match mode {
             Stream => self.name.to_owned(),
             mode => format!("{}-{}", self.name, mode.name()),
         };
-        Known { name, cipher: Cipher { block: self.block, mode }, key: self.key }
+        NamedCipher { name, cipher: Cipher { algorithm: self.algorithm, mode }, key_len: self.key_len }
     }
 }
 
-impl Mode {
+impl CipherMode {
     fn name(self) -> &'static str {
         match self {
             Cbc => "CBC",
@@ -215,17 +215,20 @@ impl Mode {
 }
 
 /// The cipher that PBES2 calls by that number.
-pub(in crate::key) fn by_number(number: &ObjectIdentifier) -> Option<Known> {
+pub(in crate::key) fn find_by_oid(number: &ObjectIdentifier) -> Option<NamedCipher> {
     let number = number.to_string();
     FAMILIES.iter().find_map(|family| {
-        let (mode, _) = family.numbers.iter().find(|(_, known)| *known == number)?;
-        Some(family.member(*mode))
+        let (mode, _) = family.oids.iter().find(|(_, known)| *known == number)?;
+        Some(family.with_mode(*mode))
     })
 }
 
 /// The cipher that a DEK-Info line calls so, number or not: one with a vector, as the salt of the key is part of it.
-pub(in crate::key) fn by_name(name: &str) -> Option<Known> {
+pub(in crate::key) fn find_by_name(name: &str) -> Option<NamedCipher> {
     let (family, mode) = name.rsplit_once('-')?;
     let mode = [Cbc, Cfb, Ofb, Ctr].into_iter().find(|known| known.name() == mode)?;
-    FAMILIES.iter().find(|known| known.name == family && known.block != Rc4).map(|family| family.member(mode))
+    FAMILIES
+        .iter()
+        .find(|known| known.name == family && known.algorithm != Rc4)
+        .map(|family| family.with_mode(mode))
 }

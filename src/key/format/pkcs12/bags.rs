@@ -4,34 +4,34 @@ use std::borrow::Cow;
 
 use ::der::asn1::ObjectIdentifier;
 
-use crate::key::asn1::ber::{Element, Elements, Malformed, OCTETS, SEQUENCE, SET, TAGGED};
+use crate::key::asn1::ber::{BerElement, BerElements, CONTEXT_0, MalformedBer, OCTET_STRING, SEQUENCE, SET};
 use crate::key::asn1::oid;
-use crate::key::crypto::pbe::Fault;
+use crate::key::crypto::pbe::DecryptError;
 
-const KEY: ObjectIdentifier = oid::of("1.2.840.113549.1.12.10.1.1");
-const SEALED_KEY: ObjectIdentifier = oid::of("1.2.840.113549.1.12.10.1.2");
-const CERTIFICATE: ObjectIdentifier = oid::of("1.2.840.113549.1.12.10.1.3");
-const SECRET: ObjectIdentifier = oid::of("1.2.840.113549.1.12.10.1.5");
-const SAFE: ObjectIdentifier = oid::of("1.2.840.113549.1.12.10.1.6");
-const X509: ObjectIdentifier = oid::of("1.2.840.113549.1.9.22.1");
-const FRIENDLY_NAME: ObjectIdentifier = oid::of("1.2.840.113549.1.9.20");
+const KEY_BAG: ObjectIdentifier = oid::parse("1.2.840.113549.1.12.10.1.1");
+const SHROUDED_KEY_BAG: ObjectIdentifier = oid::parse("1.2.840.113549.1.12.10.1.2");
+const CERT_BAG: ObjectIdentifier = oid::parse("1.2.840.113549.1.12.10.1.3");
+const SECRET_BAG: ObjectIdentifier = oid::parse("1.2.840.113549.1.12.10.1.5");
+const SAFE_CONTENTS_BAG: ObjectIdentifier = oid::parse("1.2.840.113549.1.12.10.1.6");
+const X509_CERTIFICATE: ObjectIdentifier = oid::parse("1.2.840.113549.1.9.22.1");
+const FRIENDLY_NAME: ObjectIdentifier = oid::parse("1.2.840.113549.1.9.20");
 /// Java's mark of a certificate that is trusted by itself.
-const TRUSTED: ObjectIdentifier = oid::of("2.16.840.1.113894.746875.1.1");
+const TRUSTED_KEY_USAGE: ObjectIdentifier = oid::parse("2.16.840.1.113894.746875.1.1");
 
 /// How deep safes may stand in safes; nobody has been seen to write any.
-const DEEPEST: u8 = 8;
+const MAX_SAFE_DEPTH: u8 = 8;
 
 /// Far above any honest store.
-const MOST: usize = 10_000;
+const MAX_BAGS: usize = 10_000;
 
-pub(super) enum Key<'a> {
+pub(super) enum KeyBag<'a> {
     /// PKCS#8.
-    Open(&'a [u8]),
+    Plain(&'a [u8]),
     /// The scheme of an EncryptedPrivateKeyInfo, and what is under it.
-    Sealed(Elements<'a>, Cow<'a, [u8]>),
+    Shrouded(BerElements<'a>, Cow<'a, [u8]>),
 }
 
-pub(super) struct Certificate<'a> {
+pub(super) struct CertBag<'a> {
     pub(super) name: Option<String>,
     pub(super) der: Cow<'a, [u8]>,
     pub(super) trusted: bool,
@@ -39,53 +39,64 @@ pub(super) struct Certificate<'a> {
 
 /// What a store has, in the order of the file.
 #[derive(Default)]
-pub(super) struct Bags<'a> {
-    pub(super) keys: Vec<(Option<String>, Key<'a>)>,
-    pub(super) certificates: Vec<Certificate<'a>>,
+pub(super) struct SafeBags<'a> {
+    pub(super) keys: Vec<(Option<String>, KeyBag<'a>)>,
+    pub(super) certificates: Vec<CertBag<'a>>,
     pub(super) secrets: Vec<Option<String>>,
 }
 
-impl<'a> Bags<'a> {
+impl<'a> SafeBags<'a> {
     /// Adds what the SafeContents `safe` has.
-    pub(super) fn add(&mut self, safe: &'a [u8]) -> Result<(), Fault> {
-        self.add_all(Element::sequence(safe)?, DEEPEST)
+    pub(super) fn add_safe_contents(&mut self, safe: &'a [u8]) -> Result<(), DecryptError> {
+        self.add_bags(BerElement::parse_sequence(safe)?, MAX_SAFE_DEPTH)
     }
 
-    fn add_all(&mut self, safe: Elements<'a>, depth: u8) -> Result<(), Fault> {
-        let deeper = depth.checked_sub(1).ok_or(Fault::Damaged)?;
+    fn add_bags(&mut self, safe: BerElements<'a>, depth: u8) -> Result<(), DecryptError> {
+        let deeper = depth.checked_sub(1).ok_or(DecryptError::Damaged)?;
         for bag in safe {
-            self.add_one(bag?.inside(SEQUENCE)?, deeper)?;
+            self.add_bag(bag?.children(SEQUENCE)?, deeper)?;
         }
         Ok(())
     }
 
-    fn add_one(&mut self, mut bag: Elements<'a>, depth: u8) -> Result<(), Fault> {
+    fn add_bag(&mut self, mut bag: BerElements<'a>, depth: u8) -> Result<(), DecryptError> {
         let count =
             self.keys.len().saturating_add(self.certificates.len()).saturating_add(self.secrets.len());
-        if count >= MOST {
-            return Err(Fault::Cost(format!("has more than {MOST} entries")));
+        if count >= MAX_BAGS {
+            return Err(DecryptError::TooExpensive(format!("has more than {MAX_BAGS} entries")));
         }
-        let kind = bag.need()?.oid()?;
-        let value = bag.need()?.inside(TAGGED)?.need()?;
-        let attributes = bag.optional(SET)?;
-        let name = || Ok::<_, Malformed>(attribute(attributes, FRIENDLY_NAME)?.map(|name| text(name.body)));
+        let kind = bag.next_required()?.oid()?;
+        let value = bag.next_required()?.children(CONTEXT_0)?.next_required()?;
+        let attributes = bag.next_if_tag(SET)?;
+        let name = || {
+            Ok::<_, MalformedBer>(
+                find_attribute(attributes, FRIENDLY_NAME)?.map(|name| decode_bmp_string(name.body)),
+            )
+        };
         match kind {
-            KEY => self.keys.push((name()?, Key::Open(value.whole))),
-            SEALED_KEY => {
-                let mut fields = value.inside(SEQUENCE)?;
-                let scheme = fields.need()?.inside(SEQUENCE)?;
-                self.keys.push((name()?, Key::Sealed(scheme, fields.need()?.octets(OCTETS)?)));
+            KEY_BAG => self.keys.push((name()?, KeyBag::Plain(value.raw))),
+            SHROUDED_KEY_BAG => {
+                let mut fields = value.children(SEQUENCE)?;
+                let scheme = fields.next_required()?.children(SEQUENCE)?;
+                self.keys.push((
+                    name()?,
+                    KeyBag::Shrouded(scheme, fields.next_required()?.octet_string(OCTET_STRING)?),
+                ));
             }
-            CERTIFICATE => {
-                let mut fields = value.inside(SEQUENCE)?;
-                if fields.need()?.oid()? == X509 {
-                    let der = fields.need()?.inside(TAGGED)?.need()?.octets(OCTETS)?;
-                    let trusted = attribute(attributes, TRUSTED)?.is_some();
-                    self.certificates.push(Certificate { name: name()?, der, trusted });
+            CERT_BAG => {
+                let mut fields = value.children(SEQUENCE)?;
+                if fields.next_required()?.oid()? == X509_CERTIFICATE {
+                    let der = fields
+                        .next_required()?
+                        .children(CONTEXT_0)?
+                        .next_required()?
+                        .octet_string(OCTET_STRING)?;
+                    let trusted = find_attribute(attributes, TRUSTED_KEY_USAGE)?.is_some();
+                    self.certificates.push(CertBag { name: name()?, der, trusted });
                 }
             }
-            SECRET => self.secrets.push(name()?),
-            SAFE => self.add_all(value.inside(SEQUENCE)?, depth)?,
+            SECRET_BAG => self.secrets.push(name()?),
+            SAFE_CONTENTS_BAG => self.add_bags(value.children(SEQUENCE)?, depth)?,
             // Revocation lists, and what is not in the standard.
             _ => {}
         }
@@ -94,21 +105,21 @@ impl<'a> Bags<'a> {
 }
 
 /// The first value of an attribute.
-fn attribute(
-    attributes: Option<Element<'_>>,
+fn find_attribute(
+    attributes: Option<BerElement<'_>>,
     wanted: ObjectIdentifier,
-) -> Result<Option<Element<'_>>, Malformed> {
-    for attribute in attributes.map_or(Elements::of(&[]), |set| Elements::of(set.body)) {
-        let mut fields = attribute?.inside(SEQUENCE)?;
-        if fields.need()?.oid()? == wanted {
-            return fields.need()?.inside(SET)?.next().transpose();
+) -> Result<Option<BerElement<'_>>, MalformedBer> {
+    for attribute in attributes.map_or(BerElements::new(&[]), |set| BerElements::new(set.body)) {
+        let mut fields = attribute?.children(SEQUENCE)?;
+        if fields.next_required()?.oid()? == wanted {
+            return fields.next_required()?.children(SET)?.next().transpose();
         }
     }
     Ok(None)
 }
 
 /// A BMPString.
-fn text(bytes: &[u8]) -> String {
+fn decode_bmp_string(bytes: &[u8]) -> String {
     let units: Vec<_> = bytes
         .chunks_exact(2)
         .map(|unit| unit.iter().fold(0, |all, byte| (all << 8) | u16::from(*byte)))

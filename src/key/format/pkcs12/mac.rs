@@ -3,62 +3,72 @@
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use zeroize::Zeroizing;
 
-use crate::key::asn1::ber::{Element, INTEGER, OCTETS, SEQUENCE};
+use crate::key::asn1::ber::{BerElement, INTEGER, OCTET_STRING, SEQUENCE};
 use crate::key::asn1::oid;
-use crate::key::crypto::digest::Hash;
-use crate::key::crypto::kdf_budget::{Budget, Cost};
-use crate::key::crypto::password::Password;
-use crate::key::crypto::pbe::{Fault, Kdf, admit, hash_of};
+use crate::key::crypto::digest::DigestAlgorithm;
+use crate::key::crypto::kdf_budget::{KdfBudget, KdfCost};
+use crate::key::crypto::password::PasswordEncodings;
+use crate::key::crypto::pbe::{DecryptError, Kdf, check_oid, read_digest_algorithm};
 
-const PBMAC1: ::der::asn1::ObjectIdentifier = oid::of("1.2.840.113549.1.5.14");
+const PBMAC1: ::der::asn1::ObjectIdentifier = oid::parse("1.2.840.113549.1.5.14");
 
 /// No digest is too weak: a MAC protects nothing that a thief of the file wants.
-const ANY: bool = false;
+const FORBID_WEAK_DIGESTS: bool = false;
 
 /// The ID of appendix B.3 for a key that authenticates.
-const AUTHENTICATES: u8 = 3;
+const MAC_KEY_ID: u8 = 3;
 
 /// Checks MacData `mac` over `content` with each way to write the password.
-pub(super) fn verify(
-    mac: Element<'_>,
+pub(super) fn verify_mac(
+    mac: BerElement<'_>,
     content: &[u8],
-    password: &Password,
-    budget: &mut Budget,
-) -> Result<(), Fault> {
-    let mut fields = mac.inside(SEQUENCE)?;
-    let mut info = fields.need()?.inside(SEQUENCE)?;
-    let algorithm = info.need()?.inside(SEQUENCE)?;
-    let expected = info.need()?.octets(OCTETS)?;
-    let matches =
-        |hash: Hash, key: &[u8]| verify_slices_are_equal(&hash.hmac(key, content), &expected).is_ok();
+    password: &PasswordEncodings,
+    budget: &mut KdfBudget,
+) -> Result<(), DecryptError> {
+    let mut fields = mac.children(SEQUENCE)?;
+    let mut info = fields.next_required()?.children(SEQUENCE)?;
+    let algorithm = info.next_required()?.children(SEQUENCE)?;
+    let expected = info.next_required()?.octet_string(OCTET_STRING)?;
+    let matches = |hash: DigestAlgorithm, key: &[u8]| {
+        verify_slices_are_equal(&hash.hmac(key, content), &expected).is_ok()
+    };
 
     let mut named = algorithm;
-    if admit(named.need()?.oid()?, ANY)? == PBMAC1 {
-        let mut parameters = named.need()?.inside(SEQUENCE)?;
-        let kdf = Kdf::read(parameters.need()?.inside(SEQUENCE)?, ANY)?;
-        let hash = hash_of(parameters.need()?.inside(SEQUENCE)?, Hash::of_hmac, ANY)?;
+    if check_oid(named.next_required()?.oid()?, FORBID_WEAK_DIGESTS)? == PBMAC1 {
+        let mut parameters = named.next_required()?.children(SEQUENCE)?;
+        let kdf = Kdf::parse(parameters.next_required()?.children(SEQUENCE)?, FORBID_WEAK_DIGESTS)?;
+        let hash = read_digest_algorithm(
+            parameters.next_required()?.children(SEQUENCE)?,
+            DigestAlgorithm::from_hmac_oid,
+            FORBID_WEAK_DIGESTS,
+        )?;
         // RFC 9579 section 4: the length must be said.
-        let length = kdf.length.ok_or(Fault::Damaged)?;
-        for written in kdf.writings(password) {
+        let length = kdf.key_length.ok_or(DecryptError::Damaged)?;
+        for written in kdf.password_encodings(password) {
             budget.charge(kdf.cost(length))?;
-            let key = kdf.derive(written, length).ok_or(Fault::Damaged)?;
+            let key = kdf.derive_key(written, length).ok_or(DecryptError::Damaged)?;
             if matches(hash, &key) {
                 return Ok(());
             }
         }
-        return Err(Fault::Refused);
+        return Err(DecryptError::WrongPasswordOrAltered);
     }
-    let hash = hash_of(algorithm, Hash::of, ANY)?;
-    let salt = fields.need()?.octets(OCTETS)?;
-    let rounds = fields.optional(INTEGER)?.map_or(Ok(1), |rounds| rounds.number())?;
-    for written in password.wide() {
-        budget.charge(Cost { rounds, blocks: 1, step: hash.step().div_ceil(2), ..Cost::default() })?;
-        let mut key = Zeroizing::new(vec![0; hash.size()]);
+    let hash = read_digest_algorithm(algorithm, DigestAlgorithm::from_oid, FORBID_WEAK_DIGESTS)?;
+    let salt = fields.next_required()?.octet_string(OCTET_STRING)?;
+    let rounds = fields.next_if_tag(INTEGER)?.map_or(Ok(1), |rounds| rounds.as_u64_saturating())?;
+    for written in password.bmp() {
+        budget.charge(KdfCost {
+            iterations: rounds,
+            output_blocks: 1,
+            unit_cost: hash.unit_cost().div_ceil(2),
+            ..KdfCost::default()
+        })?;
+        let mut key = Zeroizing::new(vec![0; hash.output_len()]);
         let rounds = u32::try_from(rounds).unwrap_or(u32::MAX).max(1);
-        hash.pkcs12(AUTHENTICATES, written, &salt, rounds, &mut key);
+        hash.pkcs12_kdf(MAC_KEY_ID, written, &salt, rounds, &mut key);
         if matches(hash, &key) {
             return Ok(());
         }
     }
-    Err(Fault::Refused)
+    Err(DecryptError::WrongPasswordOrAltered)
 }

@@ -16,190 +16,222 @@ use zeroize::Zeroizing;
 
 use crate::base::error::{Error, Result, Status};
 use crate::base::secret::Secret;
-use crate::key::asn1::ber::{Element, Elements, OCTETS, SEQUENCE, TAGGED, TAGGED_OCTETS};
+use crate::key::asn1::ber::{
+    BerElement, BerElements, CONTEXT_0, CONTEXT_0_PRIMITIVE, OCTET_STRING, SEQUENCE,
+};
 use crate::key::asn1::{der, oid};
-use crate::key::crypto::kdf_budget::Budget;
-use crate::key::crypto::password::Password;
-use crate::key::crypto::pbe::{Fault, Scheme};
+use crate::key::crypto::kdf_budget::KdfBudget;
+use crate::key::crypto::password::PasswordEncodings;
+use crate::key::crypto::pbe::{DecryptError, EncryptionScheme};
 use crate::key::crypto::weak_encryption;
-use crate::key::select::{self, Kind};
-use crate::key::{Candidate, KeySource, Material};
-use bags::{Bags, Key};
+use crate::key::select::{self, EntryKind};
+use crate::key::{EntryResult, KeySource, ParsedKey};
+use bags::{KeyBag, SafeBags};
 
 /// Version 3, as every PKCS#12 file begins inside its outermost SEQUENCE.
-const VERSION: [u8; 3] = [0x02, 0x01, 0x03];
+const VERSION_3: [u8; 3] = [0x02, 0x01, 0x03];
 
-const DATA: ObjectIdentifier = oid::of("1.2.840.113549.1.7.1");
-const ENCRYPTED_DATA: ObjectIdentifier = oid::of("1.2.840.113549.1.7.6");
+const DATA: ObjectIdentifier = oid::parse("1.2.840.113549.1.7.1");
+const ENCRYPTED_DATA: ObjectIdentifier = oid::parse("1.2.840.113549.1.7.6");
 
 /// Whether `content` begins as a PKCS#12 file does, in DER or with BER's indefinite length.
 pub(in crate::key) fn is_pfx(content: &[u8]) -> bool {
-    let inside = match der::extent(content) {
+    let inside = match der::sequence_content_range(content) {
         Some((begin, _)) => content.get(begin..),
         None => content.strip_prefix(&[0x30, 0x80]),
     };
-    inside.is_some_and(|inside| inside.starts_with(&VERSION))
+    inside.is_some_and(|inside| inside.starts_with(&VERSION_3))
 }
 
 /// The key that `source` asks for, out of the PKCS#12 store `content`.
-pub(in crate::key) fn read(source: &KeySource, content: &[u8]) -> Result<Material> {
-    opened(source, content, |opening, bags| {
-        let place = select::choose(source, &entries(bags))?;
-        let key = aliases(bags).into_iter().zip(&bags.keys).nth(place);
+pub(in crate::key) fn read_key(source: &KeySource, content: &[u8]) -> Result<ParsedKey> {
+    open_with(source, content, |opening, bags| {
+        let place = select::select_entry(source, &list_entries(bags))?;
+        let key = key_aliases(bags).into_iter().zip(&bags.keys).nth(place);
         match key {
-            Some((alias, (_, key))) => opening.material(bags, key, alias),
-            None => Err(source.not_found("has no private key")),
+            Some((alias, (_, key))) => opening.open_key_bag(bags, key, alias),
+            None => Err(source.not_found_error("has no private key")),
         }
     })
 }
 
 /// Every key of the PKCS#12 store `content`.
-pub(in crate::key) fn all(source: &KeySource, content: &[u8]) -> Result<Vec<Candidate>> {
-    opened(source, content, |opening, bags| {
-        let keys = aliases(bags).into_iter().zip(&bags.keys);
-        Ok(keys.map(|(alias, (_, key))| (Some(alias.clone()), opening.material(bags, key, alias))).collect())
+pub(in crate::key) fn read_all_keys(source: &KeySource, content: &[u8]) -> Result<Vec<EntryResult>> {
+    open_with(source, content, |opening, bags| {
+        let keys = key_aliases(bags).into_iter().zip(&bags.keys);
+        Ok(keys
+            .map(|(alias, (_, key))| (Some(alias.clone()), opening.open_key_bag(bags, key, alias)))
+            .collect())
     })
 }
 
 /// The trusted certificates of the PKCS#12 store `content`: those that are marked so, as keytool does it, or all where no
 /// key stands beside them.
-pub(in crate::key) fn trusted(source: &KeySource, content: &[u8]) -> Result<Vec<Vec<u8>>> {
-    opened(source, content, |_, bags| {
+pub(in crate::key) fn read_trusted_certificates(source: &KeySource, content: &[u8]) -> Result<Vec<Vec<u8>>> {
+    open_with(source, content, |_, bags| {
         let trusted = bags.certificates.iter().filter(|bag| bag.trusted || bags.keys.is_empty());
         Ok(trusted.map(|bag| bag.der.to_vec()).collect())
     })
 }
 
 /// What `take` makes of the store's content.
-fn opened<T>(
+fn open_with<T>(
     source: &KeySource,
     content: &[u8],
-    take: impl FnOnce(&mut Opening<'_>, &Bags<'_>) -> Result<T>,
+    take: impl FnOnce(&mut PfxDecryptor<'_>, &SafeBags<'_>) -> Result<T>,
 ) -> Result<T> {
-    if let Some((_, end)) = der::extent(content).filter(|(_, end)| *end > content.len()) {
+    if let Some((_, end)) = der::sequence_content_range(content).filter(|(_, end)| *end > content.len()) {
         let length = content.len();
-        return Err(source.broken(format!("is a PKCS#12 store cut short: {length} of {end} bytes are there")));
+        return Err(
+            source.store_error(format!("is a PKCS#12 store cut short: {length} of {end} bytes are there"))
+        );
     }
-    let mut opening = Opening::new(source);
-    let safes = opening.safes(content).map_err(|fault| opening.explain(fault))?;
-    let mut bags = Bags::default();
+    let mut opening = PfxDecryptor::new(source);
+    let safes = opening.read_authenticated_safe(content).map_err(|fault| opening.to_error(fault))?;
+    let mut bags = SafeBags::default();
     for safe in &safes {
-        bags.add(safe).map_err(|fault| opening.explain(fault))?;
+        bags.add_safe_contents(safe).map_err(|fault| opening.to_error(fault))?;
     }
     take(&mut opening, &bags)
 }
 
 /// One attempt to open a store.
-struct Opening<'a> {
+struct PfxDecryptor<'a> {
     source: &'a KeySource,
-    budget: Budget,
+    budget: KdfBudget,
     /// That of the MAC and the safes; empty if there is none, for an empty one and none are the same to most writers.
-    store: Password,
+    store_password: PasswordEncodings,
     /// JWTCertKeyPassword.
-    key: Option<Password>,
+    key_password: Option<PasswordEncodings>,
     /// Whether there is a MAC, and the password has passed it.
     has_mac: bool,
     is_encrypted: bool,
 }
 
-impl<'a> Opening<'a> {
+impl<'a> PfxDecryptor<'a> {
     fn new(source: &'a KeySource) -> Self {
-        let (store, _) = source.only_password();
+        let (store, _) = source.single_password();
         Self {
             source,
-            budget: Budget::new(),
-            store: Password::new(store.unwrap_or_default()),
-            key: source.key_password.as_ref().map(Secret::reveal).map(Password::new),
+            budget: KdfBudget::new(),
+            store_password: PasswordEncodings::new(store.unwrap_or_default()),
+            key_password: source.key_password.as_ref().map(Secret::reveal).map(PasswordEncodings::new),
             has_mac: false,
             is_encrypted: false,
         }
     }
 
     /// The SafeContents of the file, decrypted.
-    fn safes(&mut self, content: &[u8]) -> std::result::Result<Vec<Zeroizing<Vec<u8>>>, Fault> {
-        let (pfx, _) = Element::first(content)?;
-        let mut fields = pfx.inside(SEQUENCE)?;
-        fields.need()?;
-        let authenticated = data(fields.need()?)?;
+    fn read_authenticated_safe(
+        &mut self,
+        content: &[u8],
+    ) -> std::result::Result<Vec<Zeroizing<Vec<u8>>>, DecryptError> {
+        let (pfx, _) = BerElement::parse_first(content)?;
+        let mut fields = pfx.children(SEQUENCE)?;
+        fields.next_required()?;
+        let authenticated = read_data_content(fields.next_required()?)?;
         if let Some(mac) = fields.next() {
-            mac::verify(mac?, &authenticated, &self.store, &mut self.budget)?;
+            mac::verify_mac(mac?, &authenticated, &self.store_password, &mut self.budget)?;
             self.has_mac = true;
         }
-        Element::sequence(&authenticated)?.map(|safe| self.safe(safe?)).collect()
+        BerElement::parse_sequence(&authenticated)?.map(|safe| self.decrypt_safe_contents(safe?)).collect()
     }
 
-    fn safe(&mut self, safe: Element<'_>) -> std::result::Result<Zeroizing<Vec<u8>>, Fault> {
-        let mut fields = safe.inside(SEQUENCE)?;
-        if fields.need()?.oid()? != ENCRYPTED_DATA {
-            return Ok(Zeroizing::new(data(safe)?.into_owned()));
+    fn decrypt_safe_contents(
+        &mut self,
+        safe: BerElement<'_>,
+    ) -> std::result::Result<Zeroizing<Vec<u8>>, DecryptError> {
+        let mut fields = safe.children(SEQUENCE)?;
+        if fields.next_required()?.oid()? != ENCRYPTED_DATA {
+            return Ok(Zeroizing::new(read_data_content(safe)?.into_owned()));
         }
-        let mut encrypted = fields.need()?.inside(TAGGED)?.need()?.inside(SEQUENCE)?;
-        encrypted.need()?;
-        let mut info = encrypted.need()?.inside(SEQUENCE)?;
-        info.need()?;
-        let scheme = Scheme::read(info.need()?.inside(SEQUENCE)?, self.source.strong)?;
-        let sealed = info.need()?.octets(TAGGED_OCTETS)?;
+        let mut encrypted =
+            fields.next_required()?.children(CONTEXT_0)?.next_required()?.children(SEQUENCE)?;
+        encrypted.next_required()?;
+        let mut info = encrypted.next_required()?.children(SEQUENCE)?;
+        info.next_required()?;
+        let scheme = EncryptionScheme::parse(
+            info.next_required()?.children(SEQUENCE)?,
+            self.source.forbid_weak_encryption,
+        )?;
+        let sealed = info.next_required()?.octet_string(CONTEXT_0_PRIMITIVE)?;
         self.is_encrypted = true;
-        let passwords: Vec<_> = std::iter::once(&self.store).chain(&self.key).collect();
-        scheme.open(&sealed, &passwords, &mut self.budget)
+        let passwords: Vec<_> = std::iter::once(&self.store_password).chain(&self.key_password).collect();
+        scheme.try_passwords(&sealed, &passwords, &mut self.budget)
     }
 
-    fn material(&mut self, bags: &Bags<'_>, key: &Key<'_>, alias: String) -> Result<Material> {
+    fn open_key_bag(&mut self, bags: &SafeBags<'_>, key: &KeyBag<'_>, alias: String) -> Result<ParsedKey> {
         let der = match key {
-            Key::Open(der) => Zeroizing::new(der.to_vec()),
-            Key::Sealed(scheme, sealed) => self.unseal(*scheme, sealed, &alias)?,
+            KeyBag::Plain(der) => Zeroizing::new(der.to_vec()),
+            KeyBag::Shrouded(scheme, sealed) => self.decrypt_shrouded_key(*scheme, sealed, &alias)?,
         };
         let certificates = bags.certificates.iter().map(|bag| bag.der.to_vec()).collect();
-        Ok(Material { key: crate::key::Key::Private(der), certificates, alias: Some(alias), key_id: None })
-    }
-
-    fn unseal(&mut self, scheme: Elements<'_>, sealed: &[u8], alias: &str) -> Result<Zeroizing<Vec<u8>>> {
-        self.is_encrypted = true;
-        let passwords: Vec<_> = self.key.iter().chain([&self.store]).collect();
-        let opened = Scheme::read(scheme, self.source.strong)
-            .and_then(|scheme| scheme.open(sealed, &passwords, &mut self.budget));
-        opened.map_err(|fault| match fault {
-            // The MAC has shown that the store's own password is right.
-            Fault::Refused if self.has_mac => self.source.wrong_key_password(alias),
-            fault => self.explain(fault),
+        Ok(ParsedKey {
+            key: crate::key::KeyBytes::Private(der),
+            certificates,
+            alias: Some(alias),
+            key_id: None,
         })
     }
 
-    fn explain(&self, fault: Fault) -> Error {
-        match fault {
-            Fault::Unsupported(number) => {
-                self.source.broken(format!("is a PKCS#12 store that uses {}", oid::refusal(&number)))
+    fn decrypt_shrouded_key(
+        &mut self,
+        scheme: BerElements<'_>,
+        sealed: &[u8],
+        alias: &str,
+    ) -> Result<Zeroizing<Vec<u8>>> {
+        self.is_encrypted = true;
+        let passwords: Vec<_> = self.key_password.iter().chain([&self.store_password]).collect();
+        let opened = EncryptionScheme::parse(scheme, self.source.forbid_weak_encryption)
+            .and_then(|scheme| scheme.try_passwords(sealed, &passwords, &mut self.budget));
+        opened.map_err(|fault| match fault {
+            // The MAC has shown that the store's own password is right.
+            DecryptError::WrongPasswordOrAltered if self.has_mac => {
+                self.source.wrong_key_password_error(alias)
             }
-            Fault::Weak(number) => weak_encryption::refused(self.source, &oid::name(&number)),
-            Fault::Cost(text) => self.source.broken(text),
-            Fault::Refused if self.has_mac => {
-                let option = self.source.words().key_password;
+            fault => self.to_error(fault),
+        })
+    }
+
+    fn to_error(&self, fault: DecryptError) -> Error {
+        match fault {
+            DecryptError::Unsupported(number) => self
+                .source
+                .store_error(format!("is a PKCS#12 store that uses {}", oid::unsupported_text(&number))),
+            DecryptError::Weak(number) => {
+                weak_encryption::forbidden_error(self.source, &oid::display_name(&number))
+            }
+            DecryptError::TooExpensive(text) => self.source.store_error(text),
+            DecryptError::WrongPasswordOrAltered if self.has_mac => {
+                let option = self.source.option_names().key_password;
                 let text = format!("is encrypted with another password than that of its MAC (set {option})");
                 self.source.error(Status::KeyPassword, option, text)
             }
             // Without a MAC, altered content shows only in that what was decrypted makes no sense.
-            Fault::Damaged if self.has_mac || !self.is_encrypted => {
-                self.source.broken("is a PKCS#12 store that was damaged")
+            DecryptError::Damaged if self.has_mac || !self.is_encrypted => {
+                self.source.store_error("is a PKCS#12 store that was damaged")
             }
-            Fault::Damaged | Fault::Refused => match self.source.only_password() {
-                (None, _) => self.source.no_password(),
-                (Some(_), option) => self.source.wrong_password(option),
-            },
+            DecryptError::Damaged | DecryptError::WrongPasswordOrAltered => {
+                match self.source.single_password() {
+                    (None, _) => self.source.no_password_error(),
+                    (Some(_), option) => self.source.wrong_password_error(option),
+                }
+            }
         }
     }
 }
 
 /// What a ContentInfo holds that is neither encrypted nor signed.
-fn data(info: Element<'_>) -> std::result::Result<Cow<'_, [u8]>, Fault> {
-    let mut fields = info.inside(SEQUENCE)?;
-    let kind = fields.need()?.oid()?;
+fn read_data_content(info: BerElement<'_>) -> std::result::Result<Cow<'_, [u8]>, DecryptError> {
+    let mut fields = info.children(SEQUENCE)?;
+    let kind = fields.next_required()?.oid()?;
     if kind != DATA {
-        return Err(Fault::Unsupported(kind));
+        return Err(DecryptError::Unsupported(kind));
     }
-    Ok(fields.need()?.inside(TAGGED)?.need()?.octets(OCTETS)?)
+    Ok(fields.next_required()?.children(CONTEXT_0)?.next_required()?.octet_string(OCTET_STRING)?)
 }
 
-fn aliases(bags: &Bags<'_>) -> Vec<String> {
+fn key_aliases(bags: &SafeBags<'_>) -> Vec<String> {
     let mut unnamed = 0_u32;
     let mut name = |name: &Option<String>| {
         name.clone().unwrap_or_else(|| {
@@ -211,10 +243,12 @@ fn aliases(bags: &Bags<'_>) -> Vec<String> {
 }
 
 /// Name and kind of what there is, the keys first. A certificate that belongs to a key is no entry of its own.
-fn entries(bags: &Bags<'_>) -> Vec<(String, Kind)> {
+fn list_entries(bags: &SafeBags<'_>) -> Vec<(String, EntryKind)> {
     let named = |name: &Option<String>, kind| (name.clone().unwrap_or_else(|| "unnamed".to_owned()), kind);
-    let keys = aliases(bags).into_iter().map(|alias| (alias, Kind::Key));
+    let keys = key_aliases(bags).into_iter().map(|alias| (alias, EntryKind::PrivateKey));
     let trusted = bags.certificates.iter().filter(|bag| bag.trusted || bags.keys.is_empty());
-    let certificates = trusted.map(|bag| named(&bag.name, Kind::Certificate));
-    keys.chain(certificates).chain(bags.secrets.iter().map(|name| named(name, Kind::Secret))).collect()
+    let certificates = trusted.map(|bag| named(&bag.name, EntryKind::TrustedCertificate));
+    keys.chain(certificates)
+        .chain(bags.secrets.iter().map(|name| named(name, EntryKind::SecretKey)))
+        .collect()
 }

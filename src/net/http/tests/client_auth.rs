@@ -10,7 +10,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 
 use crate::base::file::ConfiguredPath;
-use crate::key::{KeyOrigin, KeySource, Purpose};
+use crate::key::{KeyOrigin, KeySource, StorePurpose};
 use crate::net::http::testing::*;
 use crate::net::http::tests::tls::{TestCa, reply_ok, unchanged_params};
 use crate::net::http::*;
@@ -42,14 +42,14 @@ fn write_key_store(authority: &TestCa, name: &str, content: &str) -> KeySource {
     let path = authority.certificate_path().with_file_name(name);
     std::fs::write(&path, content).unwrap();
     KeySource {
-        purpose: Purpose::ClientCertificate,
-        origin: KeyOrigin::Store(ConfiguredPath::new(path.to_str().unwrap().to_owned())),
+        purpose: StorePurpose::ClientCertificate,
+        origin: KeyOrigin::File(ConfiguredPath::new(path.to_str().unwrap().to_owned())),
         password: None,
         key_password: None,
         alias: None,
         certificate: None,
-        strong: false,
-        guarded: false,
+        forbid_weak_encryption: false,
+        require_private_file: false,
     }
 }
 
@@ -124,7 +124,7 @@ fn unusable_key_store_fails_before_connecting() {
     let empty = fault(write_key_store(&authority, "empty.pem", ""));
     assert_eq!((empty.status(), empty.option()), (Status::KeyStore, Some("KeyStore")));
     let mut missing = write_key_store(&authority, "x", "");
-    missing.origin = KeyOrigin::Store(ConfiguredPath::new("/nowhere/client.p12".to_owned()));
+    missing.origin = KeyOrigin::File(ConfiguredPath::new("/nowhere/client.p12".to_owned()));
     let missing = fault(missing);
     assert!(missing.message().contains("KeyStore /nowhere/client.p12 cannot be read"), "{missing}");
     assert_eq!(server.accepted_connections(), 0);
