@@ -4,16 +4,16 @@ import re
 import subprocess
 import tempfile
 
-from run import BUILT
-from scene import Scene
+from run import BUILD_DIR
+from fixture import Fixture
 
-SHOWN = 28
+MAX_FUNCTIONS_SHOWN = 28
 
 
-def collect(scene, name, asked=(), words=()):
+def profile_functions(fixture, name, asked=(), words=()):
     """Runs ours under callgrind; its functions with the instructions of each, callees left out."""
-    out = scene.file(f"{name}.callgrind")
-    command = ["valgrind", "--quiet", "--tool=callgrind", f"--callgrind-out-file={out}", str(BUILT / "ours"), *words]
+    out = fixture.file(f"{name}.callgrind")
+    command = ["valgrind", "--quiet", "--tool=callgrind", f"--callgrind-out-file={out}", str(BUILD_DIR / "ours"), *words]
     subprocess.run(command, input="".join(f"{line}\n" for line in asked), stdout=subprocess.DEVNULL, text=True, check=True)
     listing = subprocess.run(["callgrind_annotate", "--threshold=100", out], capture_output=True, text=True,
                              check=True).stdout
@@ -27,29 +27,29 @@ def collect(scene, name, asked=(), words=()):
     return counts
 
 
-def show(title, counts, count=1):
+def print_profile(title, counts, count=1):
     total = sum(counts.values())
     print(f"\n== {title}: {total / count:,.0f} instructions")
-    for function, used in sorted(counts.items(), key=lambda item: -item[1])[:SHOWN]:
+    for function, used in sorted(counts.items(), key=lambda item: -item[1])[:MAX_FUNCTIONS_SHOWN]:
         print(f"{used / count:14,.0f} {100 * used / total:5.1f} %  {function[:140]}")
 
 
-def difference(scene, title, figure, few, many):
-    less = collect(scene, "less", [f"{figure} {few}"])
-    more = collect(scene, "more", [f"{figure} {many}"])
-    show(title, {name: used - less.get(name, 0) for name, used in more.items()}, many - few)
+def print_difference(fixture, title, figure, few, many):
+    less = profile_functions(fixture, "less", [f"{figure} {few}"])
+    more = profile_functions(fixture, "more", [f"{figure} {many}"])
+    print_profile(title, {name: used - less.get(name, 0) for name, used in more.items()}, many - few)
 
 
 def main():
     with tempfile.TemporaryDirectory(prefix="authgrant-bench.") as directory:
-        scene = Scene(directory)
+        fixture = Fixture(directory)
         try:
-            difference(scene, "a cached read", "steps", 500, 1500)
-            difference(scene, "an ES256 assertion", "sign ES256", 20, 120)
-            difference(scene, "a fetch on a kept connection", "fetch", 5, 20)
-            show("a first token from a PKCS#12", collect(scene, "first", words=("first", scene.file("store.p12"))))
+            print_difference(fixture, "a cached read", "steps", 500, 1500)
+            print_difference(fixture, "an ES256 assertion", "sign ES256", 20, 120)
+            print_difference(fixture, "a fetch on a kept connection", "fetch", 5, 20)
+            print_profile("a first token from a PKCS#12", profile_functions(fixture, "first", words=("first", fixture.file("store.p12"))))
         finally:
-            scene.stop()
+            fixture.stop()
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ class Program:
         self.command = command
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
 
-    def ask(self, *words):
+    def query(self, *words):
         print(*words, file=self.process.stdin, flush=True)
         answer = self.process.stdout.readline()
         if not answer or answer.startswith("error"):
@@ -24,7 +24,7 @@ class Program:
         self.process.wait()
 
 
-def fresh(*command):
+def run_once(*command):
     """Runs a command once: what it writes, the nanoseconds of its life, and of its processors."""
     started = time.perf_counter_ns()
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
@@ -38,7 +38,7 @@ def fresh(*command):
     return [float(number) for number in said.split()], lasted, (usage.ru_utime + usage.ru_stime) * 1e9
 
 
-def turns(count, contestants):
+def run_in_turns(count, contestants):
     """Lets each have its turn, one after the other, so many times: what a neighbour does to one it does to all."""
     answers = {name: [] for name in contestants}
     for _ in range(count):
@@ -47,7 +47,7 @@ def turns(count, contestants):
     return answers
 
 
-def instructions(command, asked):
+def count_instructions(command, asked):
     """How many instructions a command takes to answer these lines, by callgrind."""
     quiet = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *command]
     done = subprocess.run(quiet, input="".join(f"{line}\n" for line in asked), capture_output=True, text=True, check=True)

@@ -11,11 +11,11 @@ scripts/setup.sh build
 echo "1. The library and a C program that uses it"
 scripts/lib.sh "$profile" "build/$profile"
 make --no-print-directory -C examples-c LIB="../build/$profile" OUT="../build/$profile"
-cargo build -q -p authority
+cargo build -q -p mock_server
 
 echo "2. A key store, and an authorization server that knows its certificate"
 make_key_store "$SCRATCH/jwtcert"
-start_server authority cargo run -q -p authority -- --https \
+start_server mock_server cargo run -q -p mock_server -- --https \
     --register "1a2b3c4d5e_6f7g8h9g=$SCRATCH/jwtcert.pem" --ca-out "$SCRATCH/ca.pem"
 echo "$KEY_STORE"
 echo "$SERVER_URL"

@@ -12,7 +12,7 @@ set -euo pipefail
 # Small modules, with few tests, and without survivors.
 SAMPLE=(src/base/bounded_map.rs src/token/cache/backoff.rs src/base/jitter.rs)
 # Integration tests of the modules.
-THROUGH_C=(authorize claims grants key_files login logoff policy providers references retry sources token trust)
+THROUGH_C=(it data_sources logoff policy)
 LISTED=scripts/mutants/survivors.txt
 
 case ${1:-} in
@@ -74,10 +74,10 @@ for module in "${modules[@]}"; do
     config "${own[@]}" >"$SCRATCH/$name.toml"
     run "$name" "$SCRATCH/$name.toml" --package authgrant --cargo-arg=--lib -- -- "$module::"
 done
-mapfile -t own < <(printf '%s\n' "${chosen[@]}" | grep '^tests/authority/')
+mapfile -t own < <(printf '%s\n' "${chosen[@]}" | grep '^tests/mock_server/')
 if [ ${#own[@]} -gt 0 ]; then
-    config "${own[@]}" >"$SCRATCH/authority.toml"
-    run authority "$SCRATCH/authority.toml" --package authority --cargo-arg=--lib --cargo-arg=--test=suite
+    config "${own[@]}" >"$SCRATCH/mock_server.toml"
+    run mock_server "$SCRATCH/mock_server.toml" --package mock_server --cargo-arg=--lib --cargo-arg=--test=suite
 fi
 
 # Second run: what is left of the library, with all its unit tests and the integration tests.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# pages.sh DIRECTORY: whether each test that docs/pages.tsv names has run, by the lists that test.sh leaves in DIRECTORY.
+# pages.sh DIRECTORY: whether each test that docs/feature_matrix.tsv names has run, by the lists that test.sh leaves in DIRECTORY.
 #
 # Says `ok PAGE` for each page, or `not ok PAGE: FEATURE: TEST did not run`. Rows of a part that did not run at all are left
 # out, and counted: where that may not be, test.sh has failed already.
@@ -15,10 +15,10 @@ part_of() {
         scripts/test-c.sh::*) echo c ;;
         tests/interop/browser/*) echo browser ;;
         tests/interop/*) echo interop ;;
-        tests/ffi/python/*) echo python ;;
-        tests/ffi/go/*) echo go ;;
-        tests/network.rs::*) echo network ;;
-        tests/pkcs11.rs::*) echo pkcs11 ;;
+        tests/bindings/python/*) echo python ;;
+        tests/bindings/go/*) echo go ;;
+        tests/isolated/network.rs::*) echo network ;;
+        tests/isolated/pkcs11.rs::*) echo pkcs11 ;;
         *) echo rust ;;
     esac
 }
@@ -31,9 +31,9 @@ while IFS=$'\t' read -r page feature test; do
     elif ! grep -qxF -e "$test" "$list"; then
         wrong[$page]+="not ok $page: $feature: $test did not run"$'\n'
     fi
-done < <(tail -n +2 docs/pages.tsv)
+done < <(tail -n +2 docs/feature_matrix.tsv)
 
-[ ${#wrong[@]} -gt 0 ] || fail "docs/pages.tsv has no rows"
+[ ${#wrong[@]} -gt 0 ] || fail "docs/feature_matrix.tsv has no rows"
 failed=0
 for page in "${!wrong[@]}"; do
     if [ -z "${wrong[$page]}" ]; then

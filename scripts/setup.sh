@@ -39,7 +39,7 @@ part_build() {
 part_java() { need keytool default-jre-headless; }
 part_openssl() { need openssl openssl; }
 
-# Who else writes key files, for tests/keys/generate.sh.
+# Who else writes key files, for tests/key_corpus/generate.sh.
 part_keys() {
     part_java
     part_openssl

@@ -44,7 +44,7 @@ for name in token consent; do
 done
 
 make_key_store "$SCRATCH/jwtcert"
-start_server authority "$TARGET/debug/authority" --https \
+start_server mock_server "$TARGET/debug/mock_server" --https \
     --register "1a2b3c4d5e_6f7g8h9g=$SCRATCH/jwtcert.pem" --ca-out "$SCRATCH/ca.pem"
 text=$(connection_string "$KEY_STORE" "$SERVER_URL" "$SCRATCH/ca.pem")
 
@@ -78,8 +78,8 @@ run fork_first "$text"
 run fork_stress "AuthenticationMethod=JWT;ClaimsIssuer=me;JWTCertStore=$KEY_STORE;JWTCertPassword=secret" "${AUTHGRANT_FORKS:-600}"
 run token "$text"
 
-# A person has to consent: at a server of their own, by DocuSign's rules, where tests/c/person.sh clicks.
-start_server docusign "$TARGET/debug/authority" --http --audience 127.0.0.1 \
+# A person has to consent: at a server of their own, by DocuSign's rules, where tests/c/user.sh clicks.
+start_server docusign "$TARGET/debug/mock_server" --http --audience 127.0.0.1 \
     --register "1a2b3c4d5e_6f7g8h9g=$SCRATCH/jwtcert.pem"
 mkdir "$SCRATCH/desktop"
 ln -s "$ROOT/tests/c/person.sh" "$SCRATCH/desktop/xdg-open"
@@ -121,7 +121,7 @@ by_hand() {
     program=$!
     while read -r line; do
         echo "$line"
-        [ "$line" != "Open this URL, on this machine:" ] || { read -r url; tests/c/person.sh "$url"; }
+        [ "$line" != "Open this URL, on this machine:" ] || { read -r url; tests/c/user.sh "$url"; }
     done <"$SCRATCH/printed" >"$SCRATCH/heard"
     wait "$program" && cat "$SCRATCH/heard" && rm "$SCRATCH/printed" || { cat "$SCRATCH/heard"; return 1; }
     grep -q 'Thank you for granting consent' "$SCRATCH/heard" && grep -q '^Consent has arrived.$' "$SCRATCH/heard"

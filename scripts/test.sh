@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # test.sh [PART...]: rust, model, mutants, symbols, c, python, go, interop, browser, network, pkcs11, pages; without a part, all of them in this order.
 #
-# Leaves the names of the tests that passed in build/ran/PART, which the part pages compares with docs/pages.tsv.
+# Leaves the names of the tests that passed in build/ran/PART, which the part pages compares with docs/feature_matrix.tsv.
 # Ends with one line for each part and the sum of their tests. A part whose tools are missing and cannot be installed is NOT RUN;
 # with CI=true or AUTHGRANT_STRICT=1 that is a failure.
 set -uo pipefail
@@ -20,7 +20,7 @@ REPORT=()
 
 # What the programs under test find in their environment.
 export AUTHGRANT_LIBRARY=$LIBRARY/libauthgrant.so.0
-export AUTHGRANT_AUTHORITY=$TARGET/debug/authority
+export AUTHGRANT_MOCK_SERVER=$TARGET/debug/mock_server
 export PYTHONDONTWRITEBYTECODE=1
 
 run_rust() { cargo test --workspace --no-fail-fast; }
@@ -32,14 +32,14 @@ run_symbols() {
         scripts/symbols.sh "$SCRATCH/split/libauthgrant.so.0" && scripts/debug-file.sh "$SCRATCH/split/libauthgrant.so.0"
 }
 run_c() { scripts/test-c.sh "$LIBRARY"; }
-run_python() { "$VENV/bin/python" -m pytest -p no:cacheprovider -v tests/ffi/python; }
+run_python() { "$VENV/bin/python" -m pytest -p no:cacheprovider -v tests/bindings/python; }
 run_interop() { "$VENV/bin/python" -m pytest -p no:cacheprovider -v tests/interop; }
 run_browser() { cargo build --quiet --example consent_page && node tests/interop/browser/run.mjs; }
 run_network() { cargo test --no-fail-fast --test network; }
 run_pkcs11() { cargo test --no-fail-fast --test pkcs11; }
 run_pages() { scripts/pages.sh "$RAN"; }
 run_go() {
-    cd tests/ffi/go && CGO_ENABLED=1 CGO_CFLAGS="-I$ROOT/include" GOFLAGS=-mod=mod GOTOOLCHAIN=local \
+    cd tests/bindings/go && CGO_ENABLED=1 CGO_CFLAGS="-I$ROOT/include" GOFLAGS=-mod=mod GOTOOLCHAIN=local \
         CGO_LDFLAGS="-L$LIBRARY -lauthgrant -Wl,-rpath,$LIBRARY" go test -count=1 -v ./...
 }
 
@@ -63,7 +63,7 @@ needs() {
 built=
 build() {
     [ -z "$built" ] || return 0
-    scripts/lib.sh debug "$LIBRARY" && cargo build --quiet -p authority && built=1
+    scripts/lib.sh debug "$LIBRARY" && cargo build --quiet -p mock_server && built=1
 }
 
 # How many tests the log of a part tells of, as PASSED and FAILED.
@@ -78,7 +78,7 @@ count() {
     esac
 }
 
-# The names of the tests that the log of a part calls passed, as docs/pages.tsv writes them.
+# The names of the tests that the log of a part calls passed, as docs/feature_matrix.tsv writes them.
 names() {
     case $1 in
         rust | model | network | pkcs11) awk '/^ *Running / { file = $2 == "unittests" ? $3 : $2 } /^test .* \.\.\. ok$/ { print file "::" $2 }' "$LOG" ;;

@@ -37,14 +37,14 @@ struct runner {
 };
 
 static atomic_int stop;
-static pthread_barrier_t together;
+static pthread_barrier_t start_barrier;
 
 static void *run(void *argument) {
     struct runner *runner = argument;
     int64_t begun;
 
     runner->load->work(runner->context, STEPS); /* what is done once is done */
-    pthread_barrier_wait(&together);
+    pthread_barrier_wait(&start_barrier);
     begun = thread_ns();
     do {
         runner->load->work(runner->context, STEPS);
@@ -61,12 +61,12 @@ void run_load(const struct load *load) {
     int64_t began, lasted, used = 0, steps = 0;
 
     atomic_store(&stop, 0);
-    pthread_barrier_init(&together, NULL, (unsigned)load->threads + 1);
+    pthread_barrier_init(&start_barrier, NULL, (unsigned)load->threads + 1);
     for (int i = 0; i < load->threads; i++) {
         runners[i] = (struct runner){.load = load, .context = load->contexts[i]};
         if (pthread_create(&threads[i], NULL, run, &runners[i]) != 0) die("pthread_create");
     }
-    pthread_barrier_wait(&together);
+    pthread_barrier_wait(&start_barrier);
     began = wall_ns();
     nanosleep(&pause, NULL);
     atomic_store(&stop, 1);
@@ -77,7 +77,7 @@ void run_load(const struct load *load) {
         steps += runners[i].steps;
     }
     printf("%.3f %.3f\n", (double)used / (double)steps, (double)used / (double)lasted);
-    pthread_barrier_destroy(&together);
+    pthread_barrier_destroy(&start_barrier);
     free(runners);
     free(threads);
 }
@@ -120,7 +120,7 @@ long status_of(const char *field) {
     return found;
 }
 
-static char *joined(const char *variable, const char *between, const char *name) {
+static char *join_env(const char *variable, const char *between, const char *name) {
     const char *value = getenv(variable);
     char *text = NULL;
 
@@ -129,5 +129,5 @@ static char *joined(const char *variable, const char *between, const char *name)
     return text;
 }
 
-char *scene_file(const char *name) { return joined("BENCH_SCENE", "/", name); }
-char *endpoint(const char *program) { return joined("BENCH_SERVER", "/token/", program); }
+char *fixture_file(const char *name) { return join_env("BENCH_SCENE", "/", name); }
+char *endpoint(const char *program) { return join_env("BENCH_SERVER", "/token/", program); }

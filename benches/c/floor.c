@@ -34,7 +34,7 @@ static void tick(void *counter, int steps) {
 }
 
 /* One counter for all threads, or one for each, in cache lines of their own. */
-static void tick_on(int threads, int equal, int milliseconds) {
+static void run_ticks(int threads, int equal, int milliseconds) {
     void **contexts = calloc((size_t)threads, sizeof *contexts);
     char *counters = aligned_alloc(128, (size_t)threads * 128);
     struct load load = {tick, contexts, threads, milliseconds};
@@ -68,7 +68,7 @@ static size_t encode(const unsigned char *bytes, size_t length, char *text) {
     return (size_t)written;
 }
 
-static EVP_PKEY_CTX *signer_of(EVP_PKEY *key) {
+static EVP_PKEY_CTX *create_signer(EVP_PKEY *key) {
     EVP_PKEY_CTX *signer = EVP_PKEY_CTX_new(key, NULL);
 
     if (signer == NULL || EVP_PKEY_sign_init(signer) <= 0 || EVP_PKEY_CTX_set_rsa_padding(signer, RSA_PKCS1_PADDING) <= 0 ||
@@ -120,7 +120,7 @@ static void connect_to(struct fetcher *fetcher, EVP_PKEY *key) {
 
     if (headers == NULL) headers = curl_slist_append(NULL, "Accept: application/json");
     fetcher->url = endpoint("floo");
-    fetcher->signer = signer_of(key);
+    fetcher->signer = create_signer(key);
     strcpy(fetcher->subject, "jsmith@example.com");
     curl_easy_setopt(curl, CURLOPT_URL, fetcher->url);
     curl_easy_setopt(curl, CURLOPT_CAINFO, ca);
@@ -210,7 +210,7 @@ static int first(const char *store) {
     return 0;
 }
 
-static EVP_PKEY *key_of_pem(void) {
+static EVP_PKEY *load_pem_key(void) {
     char *name = scene_file("rsa.pem");
     FILE *file = fopen(name, "r");
     EVP_PKEY *key = file == NULL ? NULL : PEM_read_PrivateKey(file, NULL, NULL, NULL);
@@ -231,11 +231,11 @@ int main(int argc, char **argv) {
     if (argc == 3 && strcmp(argv[1], "first") == 0) return first(argv[2]);
     setvbuf(stdout, NULL, _IOLBF, 0);
     curl_global_init(CURL_GLOBAL_ALL);
-    key = key_of_pem();
+    key = load_pem_key();
     connect_to(&fetcher, key);
     while (fgets(line, sizeof line, stdin) != NULL) {
-        if (sscanf(line, "read %d one %d", &a, &b) == 2) tick_on(a, 0, b);
-        else if (sscanf(line, "read %d equal %d", &a, &b) == 2) tick_on(a, 1, b);
+        if (sscanf(line, "read %d one %d", &a, &b) == 2) run_ticks(a, 0, b);
+        else if (sscanf(line, "read %d equal %d", &a, &b) == 2) run_ticks(a, 1, b);
         else if (sscanf(line, "steps %d", &a) == 1) { tick(&counter, a); puts("0"); }
         else if (sscanf(line, "fetch %d", &a) == 1) run_each(a, fetch, &fetcher);
         else if (sscanf(line, "users %d %d", &a, &b) == 2) run_users(key, a, b);

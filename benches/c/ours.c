@@ -69,7 +69,7 @@ static void set_user(authgrant_connection *connection, int number) {
 
 /* ---- reading a cached token */
 
-static void read_some(void *connection, int steps) {
+static void read_cached_tokens(void *connection, int steps) {
     authgrant_token *token;
 
     for (int i = 0; i < steps; i++) {
@@ -79,9 +79,9 @@ static void read_some(void *connection, int steps) {
     }
 }
 
-static void read_on(int threads, int equal, int milliseconds) {
+static void run_reads(int threads, int equal, int milliseconds) {
     void **connections = calloc((size_t)threads, sizeof *connections);
-    struct load load = {read_some, connections, threads, milliseconds};
+    struct load load = {read_cached_tokens, connections, threads, milliseconds};
 
     for (int i = 0; i < threads; i++) connections[i] = i == 0 || equal ? open_pem("rsa.pem") : connections[0];
     run_load(&load);
@@ -112,7 +112,7 @@ struct herd {
 
 static pthread_barrier_t gate;
 
-static void *graze(void *argument) {
+static void *get_all_tokens(void *argument) {
     struct herd *herd = argument;
 
     pthread_barrier_wait(&gate);
@@ -139,7 +139,7 @@ static void run_herd(int threads, int count, int used, int empty) {
     pthread_barrier_init(&gate, NULL, (unsigned)threads + 1);
     for (int i = 0; i < threads; i++) {
         herds[i] = (struct herd){connections, count, empty, &ends[i]};
-        if (pthread_create(&running[i], NULL, graze, &herds[i]) != 0) die("pthread_create");
+        if (pthread_create(&running[i], NULL, get_all_tokens, &herds[i]) != 0) die("pthread_create");
     }
     began = wall_ns();
     pthread_barrier_wait(&gate);
@@ -157,7 +157,7 @@ static void run_herd(int threads, int count, int used, int empty) {
 }
 
 /* One caller on a new connection, with nothing cached or kept. */
-static void run_cold(void) {
+static void run_cold_call(void) {
     authgrant_connection *connection = open_pem("rsa.pem");
     int64_t began;
 
@@ -213,7 +213,7 @@ static void run_users(int threads, int count) {
 }
 
 /* Caches tokens of so many users by one connection; writes bytes of heap for each, and of RssAnon, without the token. */
-static void fill(int count) {
+static void fill_cache(int count) {
     authgrant_connection *connection = open_pem("rsa.pem");
     authgrant_token *token = NULL;
     size_t before, length;
@@ -255,17 +255,17 @@ int main(int argc, char **argv) {
     rsa = open_pem("rsa.pem");
     ec = open_pem("ec.pem");
     while (fgets(line, sizeof line, stdin) != NULL) {
-        if (sscanf(line, "read %d one %d", &a, &b) == 2) read_on(a, 0, b);
-        else if (sscanf(line, "read %d equal %d", &a, &b) == 2) read_on(a, 1, b);
-        else if (sscanf(line, "steps %d", &a) == 1) { read_some(rsa, a); puts("0"); }
+        if (sscanf(line, "read %d one %d", &a, &b) == 2) run_reads(a, 0, b);
+        else if (sscanf(line, "read %d equal %d", &a, &b) == 2) run_reads(a, 1, b);
+        else if (sscanf(line, "steps %d", &a) == 1) { read_cached_tokens(rsa, a); puts("0"); }
         else if (sscanf(line, "sign %31s %d", word, &a) == 2) run_each(a, sign, word[0] == 'R' ? rsa : ec);
         else if (sscanf(line, "fetch %d", &a) == 1) run_each(a, fetch, rsa);
         else if (sscanf(line, "herd %d %d", &a, &b) == 2) run_herd(a, b, 0, 0);
         else if (sscanf(line, "herd-again %d %d", &a, &b) == 2) run_herd(a, b, 1, 0);
         else if (sscanf(line, "empty %d %d", &a, &b) == 2) run_herd(a, b, 0, 1);
-        else if (strcmp(line, "cold\n") == 0) run_cold();
+        else if (strcmp(line, "cold\n") == 0) run_cold_call();
         else if (sscanf(line, "users %d %d", &a, &b) == 2) run_users(a, b);
-        else if (sscanf(line, "fill %d", &a) == 1) fill(a);
+        else if (sscanf(line, "fill %d", &a) == 1) fill_cache(a);
         else printf("error %s", line);
     }
     authgrant_close(rsa);

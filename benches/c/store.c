@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST = 1 << 20 };
+enum { MAX_STORE_LEN = 1 << 20 };
 
-static uint32_t number(const unsigned char *at, int bytes) {
+static uint32_t read_be(const unsigned char *at, int bytes) {
     uint32_t value = 0;
 
     for (int i = 0; i < bytes; i++) value = value << 8 | at[i];
@@ -20,7 +20,7 @@ static uint32_t number(const unsigned char *at, int bytes) {
 }
 
 /* As Sun's KeyProtector does it: key XOR a chain of SHA-1 over password and what came before, from a salt on. */
-static EVP_PKEY *unprotected(const unsigned char *sealed, long length, const unsigned char *password, size_t of) {
+static EVP_PKEY *decrypt_jks_key(const unsigned char *sealed, long length, const unsigned char *password, size_t of) {
     X509_SIG *info = d2i_X509_SIG(NULL, &sealed, length);
     const ASN1_OCTET_STRING *content;
     const unsigned char *bytes;
@@ -50,7 +50,7 @@ static EVP_PKEY *unprotected(const unsigned char *sealed, long length, const uns
 }
 
 /* The first entry, which has to be a key. */
-static EVP_PKEY *key_of_jks(const unsigned char *bytes, size_t length, const char *password) {
+static EVP_PKEY *load_jks_key(const unsigned char *bytes, size_t length, const char *password) {
     static const char salt[] = "Mighty Aphrodite";
     unsigned char wide[200], digest[20];
     size_t of = 2 * strlen(password), at = 12;
@@ -63,13 +63,13 @@ static EVP_PKEY *key_of_jks(const unsigned char *bytes, size_t length, const cha
     SHA1_Update(&context, bytes, length - 20);
     SHA1_Final(digest, &context);
     if (memcmp(digest, bytes + length - 20, 20) != 0) die("the password does not open the JKS");
-    if (number(bytes + at, 4) != 1) die("the first entry of the JKS is not a key");
+    if (read_be(bytes + at, 4) != 1) die("the first entry of the JKS is not a key");
     at += 4;
-    at += 2 + number(bytes + at, 2) + 8;
-    return unprotected(bytes + at + 4, (long)number(bytes + at, 4), wide, of);
+    at += 2 + read_be(bytes + at, 2) + 8;
+    return decrypt_jks_key(bytes + at + 4, (long)read_be(bytes + at, 4), wide, of);
 }
 
-static EVP_PKEY *key_of_pkcs12(const unsigned char *bytes, size_t length, const char *password) {
+static EVP_PKEY *load_pkcs12_key(const unsigned char *bytes, size_t length, const char *password) {
     PKCS12 *store = d2i_PKCS12(NULL, &bytes, (long)length);
     EVP_PKEY *key = NULL;
     X509 *certificate = NULL;
@@ -80,16 +80,16 @@ static EVP_PKEY *key_of_pkcs12(const unsigned char *bytes, size_t length, const 
     return key;
 }
 
-EVP_PKEY *key_of_store(const char *path, const char *password) {
-    unsigned char *bytes = malloc(MOST);
+EVP_PKEY *load_store_key(const char *path, const char *password) {
+    unsigned char *bytes = malloc(MAX_STORE_LEN);
     FILE *file = fopen(path, "rb");
     size_t length;
     EVP_PKEY *key;
 
     if (file == NULL) die(path);
-    length = fread(bytes, 1, MOST, file);
+    length = fread(bytes, 1, MAX_STORE_LEN, file);
     fclose(file);
-    key = number(bytes, 4) == 0xfeedfeed ? key_of_jks(bytes, length, password) : key_of_pkcs12(bytes, length, password);
+    key = read_be(bytes, 4) == 0xfeedfeed ? load_jks_key(bytes, length, password) : load_pkcs12_key(bytes, length, password);
     free(bytes);
     if (key == NULL) die("the store has no key");
     return key;

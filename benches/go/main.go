@@ -35,12 +35,12 @@ func must[T any](value T, err error) T {
 	return value
 }
 
-func inScene(name string) string { return os.Getenv("BENCH_SCENE") + "/" + name }
+func fixturePath(name string) string { return os.Getenv("BENCH_SCENE") + "/" + name }
 
 // client keeps its connection, and trusts the scene's authority alone.
 func client() context.Context {
 	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(must(os.ReadFile(inScene("ca.pem"))))
+	roots.AppendCertsFromPEM(must(os.ReadFile(fixturePath("ca.pem"))))
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
 	return context.WithValue(context.Background(), oauth2.HTTPClient, &http.Client{Transport: transport})
 }
@@ -56,7 +56,7 @@ func config(key []byte) *jwt.Config {
 }
 
 // keyOf is the key of a store as the PEM that jwt.Config wants.
-func keyOf(path string) []byte {
+func loadKeyPEM(path string) []byte {
 	store := must(os.ReadFile(path))
 	var der []byte
 	if bytes.HasPrefix(store, []byte{0xfe, 0xed, 0xfe, 0xed}) {
@@ -71,7 +71,7 @@ func keyOf(path string) []byte {
 }
 
 // used is the processor time of this process.
-func used() time.Duration {
+func cpuTime() time.Duration {
 	var usage syscall.Rusage
 	must(0, syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
@@ -90,7 +90,7 @@ func read(threads int, mode string, milliseconds int, one oauth2.TokenSource, eq
 			must(sources[i].Token())
 		}
 	}
-	began, begun := time.Now(), used()
+	began, begun := time.Now(), cpuTime()
 	for _, source := range sources {
 		done.Add(1)
 		go func() {
@@ -110,20 +110,20 @@ func read(threads int, mode string, milliseconds int, one oauth2.TokenSource, eq
 	time.Sleep(time.Duration(milliseconds) * time.Millisecond)
 	stop.Store(true)
 	done.Wait()
-	spent := used() - begun
+	spent := cpuTime() - begun
 	fmt.Printf("%.3f %.3f\n", float64(spent)/float64(count.Load()), float64(spent)/float64(time.Since(began)))
 }
 
 // fetch asks for so many tokens, each from a source that has none yet.
 func fetch(count int, source func() oauth2.TokenSource) {
 	times := make([]time.Duration, count)
-	begun := used()
+	begun := cpuTime()
 	for i := range times {
 		started := time.Now()
 		must(source().Token())
 		times[i] = time.Since(started)
 	}
-	spent := (used() - begun) / time.Duration(count)
+	spent := (cpuTime() - begun) / time.Duration(count)
 	slices.Sort(times)
 	fmt.Println(times[count/2].Nanoseconds(), times[count/10].Nanoseconds(), spent.Nanoseconds())
 }
@@ -131,12 +131,12 @@ func fetch(count int, source func() oauth2.TokenSource) {
 func main() {
 	began := time.Now()
 	if len(os.Args) == 3 && os.Args[1] == "first" {
-		must(config(keyOf(os.Args[2])).TokenSource(client()).Token())
+		must(config(loadKeyPEM(os.Args[2])).TokenSource(client()).Token())
 		fmt.Println(time.Since(began).Nanoseconds())
 		return
 	}
 	kept := client()
-	settings := config(must(os.ReadFile(inScene("rsa.pem"))))
+	settings := config(must(os.ReadFile(fixturePath("rsa.pem"))))
 	fresh := func() oauth2.TokenSource { return settings.TokenSource(kept) }
 	one := fresh()
 	must(one.Token())

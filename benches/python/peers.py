@@ -3,7 +3,7 @@ took; `peers.py NAME` answers figures, as benches/c/bench.h has it."""
 
 import time
 
-BEGAN = time.perf_counter_ns()
+STARTED_NS = time.perf_counter_ns()
 
 import os  # noqa: E402 what is imported counts: a program has to
 import sys  # noqa: E402
@@ -11,15 +11,15 @@ import sys  # noqa: E402
 ISSUER, SUBJECT, SCOPE = "1a2b3c4d5e_6f7g8h9g", "jsmith@example.com", "signature impersonation"
 
 
-def in_scene(name):
+def fixture_path(name):
     return os.path.join(os.environ["BENCH_SCENE"], name)
 
 
-def endpoint(program):
+def token_endpoint(program):
     return f"{os.environ['BENCH_SERVER']}/token/{program}"
 
 
-def key_of(path):
+def load_key_pem(path):
     """The key of a store as PEM, which both want."""
     from cryptography.hazmat.primitives import serialization as form
     from cryptography.hazmat.primitives.serialization import pkcs12
@@ -36,39 +36,39 @@ def key_of(path):
     return key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()).decode()
 
 
-def google(key):
-    import google.auth.crypt
+def google_auth_fetcher(key):
+    import google_auth_fetcher.auth.crypt
     import requests
-    from google.auth.transport.requests import Request
-    from google.oauth2 import service_account
+    from google_auth_fetcher.auth.transport.requests import Request
+    from google_auth_fetcher.oauth2 import service_account
 
     session = requests.Session()
-    session.verify, session.trust_env = in_scene("ca.pem"), False
+    session.verify, session.trust_env = fixture_path("ca.pem"), False
     request = Request(session)
     credentials = service_account.Credentials(
-        google.auth.crypt.RSASigner.from_string(key), ISSUER, endpoint("goog"), scopes=SCOPE.split(), subject=SUBJECT
+        google_auth_fetcher.auth.crypt.RSASigner.from_string(key), ISSUER, token_endpoint("goog"), scopes=SCOPE.split(), subject=SUBJECT
     )
     return lambda: credentials.refresh(request)
 
 
-def authlib(key):
-    from authlib.integrations.requests_client import AssertionSession
+def authlib_fetcher(key):
+    from authlib_fetcher.integrations.requests_client import AssertionSession
     from joserfc.jwk import RSAKey
 
     session = AssertionSession(
-        endpoint("auth"),
+        token_endpoint("auth"),
         ISSUER,
         SUBJECT,
-        audience=endpoint("auth"),
+        audience=token_endpoint("auth"),
         claims={"scope": SCOPE},
         header={"alg": "RS256"},
         key=RSAKey.import_key(key),  # text would be parsed and checked by each fetch, which takes 40 ms
     )
-    session.verify, session.trust_env = in_scene("ca.pem"), False
+    session.verify, session.trust_env = fixture_path("ca.pem"), False
     return session.refresh_token
 
 
-def answer(count, fetch):
+def print_timings(count, fetch):
     times = []
     begun = time.process_time_ns()
     for _ in range(count):
@@ -81,17 +81,17 @@ def answer(count, fetch):
 
 
 def main():
-    peer = {"google": google, "authlib": authlib}[sys.argv[1]]
+    peer = {"google": google_auth_fetcher, "authlib": authlib_fetcher}[sys.argv[1]]
     if sys.argv[2:3] == ["first"]:
-        peer(key_of(sys.argv[3]))()
-        print(time.perf_counter_ns() - BEGAN)
+        peer(load_key_pem(sys.argv[3]))()
+        print(time.perf_counter_ns() - STARTED_NS)
         return
-    with open(in_scene("rsa.pem")) as file:
+    with open(fixture_path("rsa.pem")) as file:
         fetch = peer(file.read())
     for line in sys.stdin:
         figure, count = line.split()
         if figure == "fetch":
-            answer(int(count), fetch)
+            print_timings(int(count), fetch)
         else:
             print("error", line, flush=True)
 

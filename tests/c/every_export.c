@@ -9,57 +9,57 @@
 static const char *connection_string;
 
 /* What out-parameters hold before a call: a failing call must overwrite it, and never read it. */
-#define OLD(type) ((type *)(uintptr_t)0xdead)
+#define POISONED(type) ((type *)(uintptr_t)0xdead)
 
-static int same(const char *a, const char *b) { return a != NULL && b != NULL && strcmp(a, b) == 0; }
+static int strings_equal(const char *a, const char *b) { return a != NULL && b != NULL && strcmp(a, b) == 0; }
 
 /* The error of a call that failed: complete, and of this status. Frees it. */
-static int error_is(authgrant_error *error, authgrant_status status) {
-    int right = error != NULL && error != OLD(authgrant_error) && authgrant_error_status(error) == status &&
+static int is_expected_error(authgrant_error *error, authgrant_status status) {
+    int right = error != NULL && error != POISONED(authgrant_error) && authgrant_error_status(error) == status &&
                 strlen(authgrant_error_sqlstate(error)) == 5 && strcmp(authgrant_error_sqlstate(error), "00000") != 0 &&
                 strncmp(authgrant_error_message(error), "[authgrant][", 12) == 0;
-    if (!right && error != NULL && error != OLD(authgrant_error)) {
+    if (!right && error != NULL && error != POISONED(authgrant_error)) {
         fprintf(stderr, "  %s: %s\n", authgrant_status_name(authgrant_error_status(error)), authgrant_error_message(error));
     }
-    authgrant_error_free(error == OLD(authgrant_error) ? NULL : error);
+    authgrant_error_free(error == POISONED(authgrant_error) ? NULL : error);
     return right;
 }
 
 /* CALL is written with `&error`; it must fail so, and write an error. */
 #define FAILS(call, status)                            \
     do {                                               \
-        authgrant_error *error = OLD(authgrant_error); \
+        authgrant_error *error = POISONED(authgrant_error); \
         CHECK((call) == (status));                     \
-        CHECK(error_is(error, (status)));              \
+        CHECK(is_expected_error(error, (status)));              \
     } while (0)
 
 /* The same call works, and writes NULL over an old error. */
 #define WORKS(call)                                                                             \
     do {                                                                                        \
-        authgrant_error *error = OLD(authgrant_error);                                          \
+        authgrant_error *error = POISONED(authgrant_error);                                          \
         CHECK((call) == AUTHGRANT_OK);                                                          \
         CHECK(error == NULL);                                                                   \
-        if (error != NULL && error != OLD(authgrant_error)) {                                   \
+        if (error != NULL && error != POISONED(authgrant_error)) {                                   \
             fprintf(stderr, "  %s\n", authgrant_error_message(error));                          \
             authgrant_error_free(error);                                                        \
         }                                                                                       \
     } while (0)
 
-static authgrant_connection *opened(void) {
-    authgrant_connection *connection = OLD(authgrant_connection);
+static authgrant_connection *open_connection(void) {
+    authgrant_connection *connection = POISONED(authgrant_connection);
     WORKS(authgrant_open(connection_string, &connection, &error));
-    if (connection == NULL || connection == OLD(authgrant_connection)) exit(checks_done("every_export"));
+    if (connection == NULL || connection == POISONED(authgrant_connection)) exit(checks_done("every_export"));
     return connection;
 }
 
-static void help_without_a_connection(void) {
+static void check_connectionless_functions(void) {
     unsigned major = 0, minor = 0, patch = 0;
-    char *quoted = OLD(char);
+    char *quoted = POISONED(char);
 
     CHECK(sscanf(authgrant_version(), "%u.%u.%u", &major, &minor, &patch) == 3);
     CHECK(major * 10000 + minor * 100 + patch == AUTHGRANT_VERSION_NUMBER);
-    CHECK(same(authgrant_status_name(AUTHGRANT_OK), "AUTHGRANT_OK"));
-    CHECK(same(authgrant_status_name(AUTHGRANT_NOT_CACHED), "AUTHGRANT_NOT_CACHED"));
+    CHECK(strings_equal(authgrant_status_name(AUTHGRANT_OK), "AUTHGRANT_OK"));
+    CHECK(strings_equal(authgrant_status_name(AUTHGRANT_NOT_CACHED), "AUTHGRANT_NOT_CACHED"));
     (void)authgrant_status_name(-1); /* no crash; what it says is its own affair */
     (void)authgrant_status_name(INT32_MAX);
     CHECK(strstr(authgrant_option_table(), "\"ClaimsIssuer\"") != NULL);
@@ -68,10 +68,10 @@ static void help_without_a_connection(void) {
     WORKS(authgrant_quote_value("a;b}'\"", &quoted, &error));
     CHECK(quoted != NULL && strlen(quoted) > 6);
     authgrant_text_free(quoted);
-    quoted = OLD(char);
+    quoted = POISONED(char);
     FAILS(authgrant_quote_value(NULL, &quoted, &error), AUTHGRANT_INVALID_ARGUMENT);
     CHECK(quoted == NULL);
-    quoted = OLD(char);
+    quoted = POISONED(char);
     FAILS(authgrant_quote_value("\xff", &quoted, &error), AUTHGRANT_INVALID_ARGUMENT);
     CHECK(quoted == NULL);
     FAILS(authgrant_quote_value("a", NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
@@ -80,7 +80,7 @@ static void help_without_a_connection(void) {
 }
 
 /* "a", a character beyond the first 65536, "b": 4 units of UTF-16 and 3 of UTF-32, and NUL. */
-static void wide_text_never_splits_a_character(void) {
+static void check_wide_text(void) {
     static const char text[] = "a\xf0\x9f\x98\x80" "b";
     static const uint16_t utf16[] = {'a', 0xd83d, 0xde00, 'b', 0};
     static const uint32_t utf32[] = {'a', 0x1f600, 'b', 0};
@@ -121,15 +121,15 @@ static void wide_text_never_splits_a_character(void) {
     CHECK(authgrant_to_wide(NULL, NULL, 0, 2, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
 }
 
-static void opening(void) {
-    authgrant_connection *connection = OLD(authgrant_connection);
+static void check_open(void) {
+    authgrant_connection *connection = POISONED(authgrant_connection);
 
     FAILS(authgrant_open(NULL, &connection, &error), AUTHGRANT_INVALID_ARGUMENT);
     CHECK(connection == NULL);
-    connection = OLD(authgrant_connection);
+    connection = POISONED(authgrant_connection);
     FAILS(authgrant_open("Scope=\xc3\x28", &connection, &error), AUTHGRANT_INVALID_ARGUMENT);
     CHECK(connection == NULL);
-    connection = OLD(authgrant_connection);
+    connection = POISONED(authgrant_connection);
     FAILS(authgrant_open("Scope={never closed", &connection, &error), AUTHGRANT_INVALID_CONNECTION_STRING);
     CHECK(connection == NULL);
     FAILS(authgrant_open(connection_string, NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
@@ -143,8 +143,8 @@ static void opening(void) {
 }
 
 /* The connection string as an ODBC manager with this size of SQLWCHAR hands it over; NULL or its token. */
-static authgrant_token *token_of_wide(size_t unit, int with_length) {
-    authgrant_connection *connection = OLD(authgrant_connection);
+static authgrant_token *get_token_from_wide(size_t unit, int with_length) {
+    authgrant_connection *connection = POISONED(authgrant_connection);
     authgrant_token *token = NULL;
     size_t units = 0;
 
@@ -160,7 +160,7 @@ static authgrant_token *token_of_wide(size_t unit, int with_length) {
     return token;
 }
 
-static void opening_with_wide_text(void) {
+static void check_open_wide(void) {
     static const uint16_t lone16[] = {'A', '=', 0xd83d, ';', 0}, back16[] = {'A', '=', 0xde00, 0xd83d, 0};
     static const uint16_t inner16[] = {'A', '=', 0, 'b', 0};
     static const uint32_t lone32[] = {'A', '=', 0xd83d, 0}, beyond32[] = {'A', '=', 0x110000, 0};
@@ -170,17 +170,17 @@ static void opening_with_wide_text(void) {
 
     for (size_t unit = 2; unit <= 4; unit += 2) {
         for (int with_length = 0; with_length < 2; with_length++) {
-            authgrant_token *token = token_of_wide(unit, with_length);
+            authgrant_token *token = get_token_from_wide(unit, with_length);
             CHECK(token != NULL && authgrant_token_length(token) > 0);
             authgrant_token_free(token);
         }
     }
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        connection = OLD(authgrant_connection);
+        connection = POISONED(authgrant_connection);
         FAILS(authgrant_open_wide(bad[i], -1, units[i], &connection, &error), AUTHGRANT_INVALID_ARGUMENT);
         CHECK(connection == NULL);
     }
-    connection = OLD(authgrant_connection);
+    connection = POISONED(authgrant_connection);
     FAILS(authgrant_open_wide(inner16, 4, 2, &connection, &error), AUTHGRANT_INVALID_ARGUMENT);
     CHECK(connection == NULL);
     FAILS(authgrant_open_wide(inner16, -2, 2, &connection, &error), AUTHGRANT_INVALID_ARGUMENT);
@@ -191,11 +191,11 @@ static void opening_with_wide_text(void) {
     CHECK(authgrant_open_wide(NULL, 0, 0, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
 }
 
-static void options(void) {
+static void check_options(void) {
     static const char *const names[] = {"LoginTimeout", "Scope"}, *const unknown[] = {"Scope", "NoSuchOption"};
     static const char *const values[] = {"30", "impersonation"}, *const holes[] = {"30", NULL};
     static const char *const nameless[] = {"LoginTimeout", NULL};
-    authgrant_connection *connection = opened();
+    authgrant_connection *connection = open_connection();
 
     WORKS(authgrant_set_option(connection, "scope", "signature", &error));
     FAILS(authgrant_set_option(connection, "NoSuchOption", "1", &error), AUTHGRANT_INVALID_OPTION);
@@ -217,9 +217,9 @@ static void options(void) {
     authgrant_close(connection);
 }
 
-static void tokens(void) {
-    authgrant_connection *connection = opened();
-    authgrant_token *token = OLD(authgrant_token), *again = OLD(authgrant_token);
+static void check_tokens(void) {
+    authgrant_connection *connection = open_connection();
+    authgrant_token *token = POISONED(authgrant_token), *again = POISONED(authgrant_token);
     authgrant_call call = {0}, empty = {0};
     call.size = sizeof call;
     call.timeout_ms = 20000;
@@ -230,11 +230,11 @@ static void tokens(void) {
     CHECK(authgrant_get_token_with(connection, &call, &token, NULL) == AUTHGRANT_NOT_CACHED);
     CHECK(token == NULL);
 
-    token = OLD(authgrant_token);
+    token = POISONED(authgrant_token);
     WORKS(authgrant_get_token(connection, &token, &error));
-    if (token == NULL || token == OLD(authgrant_token)) exit(checks_done("every_export"));
+    if (token == NULL || token == POISONED(authgrant_token)) exit(checks_done("every_export"));
     CHECK(authgrant_token_length(token) > 0 && authgrant_token_length(token) == strlen(authgrant_token_value(token)));
-    CHECK(same(authgrant_token_type(token), "Bearer"));
+    CHECK(strings_equal(authgrant_token_type(token), "Bearer"));
     CHECK(authgrant_token_expires_at(token) > 1700000000);
     CHECK(authgrant_token_refresh_at(token) > 1700000000);
     CHECK(authgrant_token_refresh_at(token) < authgrant_token_expires_at(token));
@@ -243,19 +243,19 @@ static void tokens(void) {
     CHECK(authgrant_token_field(token, "refresh_token") == NULL);
 
     WORKS(authgrant_get_token_with(connection, &call, &again, &error));
-    CHECK(again != NULL && same(authgrant_token_value(token), authgrant_token_value(again)));
+    CHECK(again != NULL && strings_equal(authgrant_token_value(token), authgrant_token_value(again)));
     authgrant_token_free(again);
 
-    again = OLD(authgrant_token);
+    again = POISONED(authgrant_token);
     FAILS(authgrant_get_token_with(connection, &empty, &again, &error), AUTHGRANT_INVALID_ARGUMENT);
     CHECK(again == NULL);
-    again = OLD(authgrant_token);
+    again = POISONED(authgrant_token);
     FAILS(authgrant_get_token_with(connection, NULL, &again, &error), AUTHGRANT_INVALID_ARGUMENT);
     CHECK(again == NULL);
     FAILS(authgrant_get_token_with(NULL, &call, &again, &error), AUTHGRANT_INVALID_ARGUMENT);
     FAILS(authgrant_get_token_with(connection, &call, NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
     CHECK(authgrant_get_token_with(NULL, NULL, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
-    again = OLD(authgrant_token);
+    again = POISONED(authgrant_token);
     FAILS(authgrant_get_token(NULL, &again, &error), AUTHGRANT_INVALID_ARGUMENT);
     CHECK(again == NULL);
     FAILS(authgrant_get_token(connection, NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
@@ -269,14 +269,14 @@ static void tokens(void) {
     authgrant_token_free(NULL);
 
     /* Rejected once, it is gone; rejected again, it changes nothing. */
-    again = OLD(authgrant_token);
+    again = POISONED(authgrant_token);
     WORKS(authgrant_reject_token(connection, token, &error));
     WORKS(authgrant_get_token(connection, &again, &error));
-    CHECK(again != NULL && !same(authgrant_token_value(token), authgrant_token_value(again)));
-    authgrant_token *third = OLD(authgrant_token);
+    CHECK(again != NULL && !strings_equal(authgrant_token_value(token), authgrant_token_value(again)));
+    authgrant_token *third = POISONED(authgrant_token);
     WORKS(authgrant_reject_token(connection, token, &error));
     WORKS(authgrant_get_token(connection, &third, &error));
-    CHECK(third != NULL && same(authgrant_token_value(again), authgrant_token_value(third)));
+    CHECK(third != NULL && strings_equal(authgrant_token_value(again), authgrant_token_value(third)));
     FAILS(authgrant_reject_token(connection, NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
     FAILS(authgrant_reject_token(NULL, token, &error), AUTHGRANT_INVALID_ARGUMENT);
     CHECK(authgrant_reject_token(NULL, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
@@ -289,8 +289,8 @@ static void tokens(void) {
     authgrant_token_free(token);
 }
 
-static void copying_a_token(void) {
-    authgrant_connection *connection = opened();
+static void check_copy_token(void) {
+    authgrant_connection *connection = open_connection();
     size_t needed = 99, length = 99;
 
     WORKS(authgrant_copy_token(connection, NULL, 0, &needed, &error));
@@ -319,9 +319,9 @@ static void copying_a_token(void) {
     authgrant_close(connection);
 }
 
-static void headers_of_a_request(void) {
-    authgrant_connection *connection = opened();
-    authgrant_headers *headers = OLD(authgrant_headers);
+static void check_headers(void) {
+    authgrant_connection *connection = open_connection();
+    authgrant_headers *headers = POISONED(authgrant_headers);
     int bearers = 0, own = 0;
 
     WORKS(authgrant_get_headers(connection, &headers, &error));
@@ -333,10 +333,10 @@ static void headers_of_a_request(void) {
     for (size_t i = 0; i < count; i++) {
         const char *name = authgrant_headers_name(headers, i), *value = authgrant_headers_value(headers, i);
         CHECK(name != NULL && value != NULL);
-        if (same(name, "Authorization")) {
-            bearers += strncmp(value, "Bearer ", 7) == 0 && same(value + 7, authgrant_token_value(token));
-        } else if (same(name, "response_type")) {
-            own += same(value, "code");
+        if (strings_equal(name, "Authorization")) {
+            bearers += strncmp(value, "Bearer ", 7) == 0 && strings_equal(value + 7, authgrant_token_value(token));
+        } else if (strings_equal(name, "response_type")) {
+            own += strings_equal(value, "code");
         }
     }
     CHECK(bearers == 1);
@@ -348,19 +348,19 @@ static void headers_of_a_request(void) {
     CHECK(authgrant_headers_count(NULL) == 0 && authgrant_headers_token(NULL) == NULL);
     CHECK(authgrant_headers_name(NULL, 0) == NULL && authgrant_headers_value(NULL, 0) == NULL);
     authgrant_headers_free(NULL);
-    headers = OLD(authgrant_headers);
+    headers = POISONED(authgrant_headers);
     FAILS(authgrant_get_headers(NULL, &headers, &error), AUTHGRANT_INVALID_ARGUMENT);
     CHECK(headers == NULL);
-    connection = opened();
+    connection = open_connection();
     FAILS(authgrant_get_headers(connection, NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
     CHECK(authgrant_get_headers(NULL, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
     authgrant_close(connection);
 }
 
-static void errors(void) {
+static void check_errors(void) {
     authgrant_connection *connection = NULL;
-    authgrant_token *token = OLD(authgrant_token);
-    authgrant_error *failure = OLD(authgrant_error);
+    authgrant_token *token = POISONED(authgrant_token);
+    authgrant_error *failure = POISONED(authgrant_error);
 
     /* An error keeps what it says after the connection is gone. */
     WORKS(authgrant_open("AuthenticationMethod=55", &connection, &error));
@@ -368,7 +368,7 @@ static void errors(void) {
     CHECK(token == NULL);
     authgrant_close(connection);
     CHECK(authgrant_error_status(failure) == AUTHGRANT_MISSING_OPTION);
-    CHECK(same(authgrant_error_sqlstate(failure), "28000"));
+    CHECK(strings_equal(authgrant_error_sqlstate(failure), "28000"));
     CHECK(strncmp(authgrant_error_message(failure), "[authgrant][", 12) == 0);
     CHECK(authgrant_error_option(failure) == NULL || authgrant_error_option(failure)[0] != '\0');
     CHECK(authgrant_error_oauth_error(failure) == NULL && authgrant_error_oauth_description(failure) == NULL);
@@ -380,8 +380,8 @@ static void errors(void) {
     CHECK(links >= 1 && links < 100);
     authgrant_error_free(failure);
 
-    CHECK(authgrant_error_status(NULL) == AUTHGRANT_OK && same(authgrant_error_sqlstate(NULL), "00000"));
-    CHECK(same(authgrant_error_message(NULL), "") && authgrant_error_option(NULL) == NULL);
+    CHECK(authgrant_error_status(NULL) == AUTHGRANT_OK && strings_equal(authgrant_error_sqlstate(NULL), "00000"));
+    CHECK(strings_equal(authgrant_error_message(NULL), "") && authgrant_error_option(NULL) == NULL);
     CHECK(authgrant_error_oauth_error(NULL) == NULL && authgrant_error_oauth_description(NULL) == NULL);
     CHECK(authgrant_error_provider_code(NULL) == NULL && authgrant_error_consent_url(NULL) == NULL);
     CHECK(authgrant_error_http_status(NULL) == 0 && authgrant_error_retry_after(NULL) == 0);
@@ -389,16 +389,16 @@ static void errors(void) {
     authgrant_error_free(NULL);
 }
 
-static void warnings(void) {
+static void check_warnings(void) {
     authgrant_connection *connection = NULL;
-    authgrant_error *found = OLD(authgrant_error);
+    authgrant_error *found = POISONED(authgrant_error);
 
     WORKS(authgrant_open("ClaimIssuer=somebody", &connection, &error)); /* an option that does not exist */
     WORKS(authgrant_warnings(connection, &found, &error));
-    CHECK(found != NULL && found != OLD(authgrant_error));
+    CHECK(found != NULL && found != POISONED(authgrant_error));
     CHECK(authgrant_error_status(found) == AUTHGRANT_OK && strncmp(authgrant_error_sqlstate(found), "01", 2) == 0);
     CHECK(strstr(authgrant_error_message(found), "ClaimIssuer") != NULL);
-    authgrant_error *more = OLD(authgrant_error);
+    authgrant_error *more = POISONED(authgrant_error);
     FAILS(authgrant_warnings(NULL, &more, &error), AUTHGRANT_INVALID_ARGUMENT);
     CHECK(more == NULL);
     FAILS(authgrant_warnings(connection, NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
@@ -408,16 +408,16 @@ static void warnings(void) {
     authgrant_error_free(found);
 }
 
-static const char *forbidden; /* the token: no message may hold it */
+static const char *secret_token; /* the token: no message may hold it */
 
 static void count_message(int32_t level, const char *message, void *context) {
     CHECK(level >= 1 && level <= 5 && message != NULL);
-    CHECK(message == NULL || forbidden == NULL || strstr(message, forbidden) == NULL);
+    CHECK(message == NULL || secret_token == NULL || strstr(message, secret_token) == NULL);
     ++*(int *)context;
 }
 
-static void control(void) {
-    authgrant_connection *connection = opened();
+static void check_cancel_and_log(void) {
+    authgrant_connection *connection = open_connection();
     authgrant_token *token = NULL;
     int messages = 0;
 
@@ -426,10 +426,10 @@ static void control(void) {
     authgrant_clear();
     WORKS(authgrant_get_token(connection, &token, &error));
     CHECK(messages > 0);
-    forbidden = authgrant_token_value(token);
+    secret_token = authgrant_token_value(token);
     WORKS(authgrant_reject_token(connection, token, &error));
     WORKS(authgrant_set_log(connection, NULL, NULL, 0, &error));
-    forbidden = NULL;
+    secret_token = NULL;
     messages = 0;
     authgrant_token_free(token);
     token = NULL;
@@ -444,18 +444,18 @@ static void control(void) {
     authgrant_close(connection);
 }
 
-static int32_t refuse_to_show(const char *url, void *context) {
+static int32_t reject_url(const char *url, void *context) {
     *(int *)context = strstr(url, "response_type=code") != NULL;
     return 7;
 }
 
-static void take_refresh_token(const char *refresh_token, void *context) {
+static void ignore_refresh_token(const char *refresh_token, void *context) {
     (void)refresh_token;
     (void)context;
 }
 
 /* No signature that a server would take, but one of the right length. */
-static int32_t sign(void *context, const uint8_t *message, size_t length, uint8_t *signature, size_t capacity,
+static int32_t dummy_sign(void *context, const uint8_t *message, size_t length, uint8_t *signature, size_t capacity,
                     size_t *signature_length) {
     CHECK(length > 2 && memcmp(message, "ey", 2) == 0 && capacity >= 64);
     memset(signature, 7, 64);
@@ -464,25 +464,25 @@ static int32_t sign(void *context, const uint8_t *message, size_t length, uint8_
 }
 
 /* The context goes as soon as it may: valgrind and the address sanitizer see who looks at it afterwards. */
-static void signers(void) {
-    authgrant_connection *connection = opened();
+static void check_signers(void) {
+    authgrant_connection *connection = open_connection();
     int32_t *counted = calloc(1, sizeof *counted), *other = calloc(1, sizeof *other);
-    char *assertion = OLD(char);
+    char *assertion = POISONED(char);
 
-    WORKS(authgrant_set_signer(connection, "ES256", sign, counted, &error));
+    WORKS(authgrant_set_signer(connection, "ES256", dummy_sign, counted, &error));
     WORKS(authgrant_make_assertion(connection, &assertion, &error));
     authgrant_text_free(assertion);
-    assertion = OLD(char);
+    assertion = POISONED(char);
     FAILS(authgrant_make_assertion(connection, &assertion, &error), AUTHGRANT_KEY_STORE); /* it returns 1 */
     CHECK(assertion == NULL && *counted == 2);
     WORKS(authgrant_set_signer(connection, NULL, NULL, NULL, &error));
     free(counted);
     WORKS(authgrant_make_assertion(connection, &assertion, &error));
     authgrant_text_free(assertion);
-    FAILS(authgrant_set_signer(connection, "HS256", sign, other, &error), AUTHGRANT_INVALID_ARGUMENT);
-    FAILS(authgrant_set_signer(connection, NULL, sign, other, &error), AUTHGRANT_INVALID_ARGUMENT);
-    CHECK(authgrant_set_signer(NULL, "ES256", sign, other, NULL) == AUTHGRANT_INVALID_ARGUMENT);
-    WORKS(authgrant_set_signer(connection, "ES256", sign, other, &error));
+    FAILS(authgrant_set_signer(connection, "HS256", dummy_sign, other, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_set_signer(connection, NULL, dummy_sign, other, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_set_signer(NULL, "ES256", dummy_sign, other, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+    WORKS(authgrant_set_signer(connection, "ES256", dummy_sign, other, &error));
     WORKS(authgrant_make_assertion(connection, &assertion, &error));
     authgrant_text_free(assertion);
     authgrant_close(connection);
@@ -490,14 +490,14 @@ static void signers(void) {
     authgrant_clear();
 }
 
-static void completed_strings(void) {
+static void check_completed_strings(void) {
     static const uint32_t includes[] = {0, AUTHGRANT_WITH_SECRETS, AUTHGRANT_WITH_TOKENS, 3};
-    authgrant_connection *connection = opened(), *again = OLD(authgrant_connection);
+    authgrant_connection *connection = open_connection(), *again = POISONED(authgrant_connection);
     authgrant_token *token = NULL;
-    char *text = OLD(char);
+    char *text = POISONED(char);
 
     for (size_t i = 0; i < sizeof includes / sizeof *includes; i++) {
-        text = OLD(char);
+        text = POISONED(char);
         WORKS(authgrant_completed_string(connection, includes[i], &text, &error));
         CHECK(text != NULL && strstr(text, "ClaimsIssuer=") != NULL);
         if (includes[i] & AUTHGRANT_WITH_SECRETS) {
@@ -508,10 +508,10 @@ static void completed_strings(void) {
         }
         authgrant_text_free(text);
     }
-    text = OLD(char);
+    text = POISONED(char);
     FAILS(authgrant_completed_string(connection, 4, &text, &error), AUTHGRANT_INVALID_ARGUMENT);
     CHECK(text == NULL);
-    text = OLD(char);
+    text = POISONED(char);
     FAILS(authgrant_completed_string(NULL, 0, &text, &error), AUTHGRANT_INVALID_ARGUMENT);
     CHECK(text == NULL);
     FAILS(authgrant_completed_string(connection, 0, NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
@@ -520,7 +520,7 @@ static void completed_strings(void) {
 }
 
 /* Called after connections were opened: what tightens works, what loosens does not. */
-static void policy(void) {
+static void check_policy(void) {
     FAILS(authgrant_set_policy(4, 0, &error), AUTHGRANT_INVALID_ARGUMENT);
     FAILS(authgrant_set_policy(0, 128, &error), AUTHGRANT_INVALID_ARGUMENT);
     FAILS(authgrant_set_policy(AUTHGRANT_ALLOW_REFERENCES | AUTHGRANT_ALLOW_MODULES, 0, &error), AUTHGRANT_INVALID_ARGUMENT);
@@ -536,7 +536,7 @@ static void policy(void) {
     CHECK(authgrant_allow_directory("", NULL) == AUTHGRANT_INVALID_ARGUMENT);
 }
 
-static void consent_and_assertions(void) {
+static void check_consent_and_assertions(void) {
     authgrant_connection *connection = NULL;
     authgrant_error *error = NULL;
     char *url = NULL, *assertion = NULL;
@@ -555,34 +555,34 @@ static void consent_and_assertions(void) {
     CHECK(authgrant_make_assertion(connection, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
 
     CHECK(authgrant_set_option(connection, "RedirectURI", "http://127.0.0.1:0/", NULL) == AUTHGRANT_OK);
-    CHECK(authgrant_authorize(connection, refuse_to_show, &shown, &error) != AUTHGRANT_OK && error != NULL);
+    CHECK(authgrant_authorize(connection, reject_url, &shown, &error) != AUTHGRANT_OK && error != NULL);
     authgrant_error_free(error);
     CHECK(authgrant_set_option(connection, "RedirectURI", "http://127.0.0.1:53682/", NULL) == AUTHGRANT_OK);
-    CHECK(authgrant_authorize(connection, refuse_to_show, &shown, &error) == AUTHGRANT_UNSUPPORTED);
+    CHECK(authgrant_authorize(connection, reject_url, &shown, &error) == AUTHGRANT_UNSUPPORTED);
     CHECK(shown && authgrant_error_consent_url(error) != NULL);
     authgrant_error_free(error);
-    CHECK(authgrant_authorize(NULL, refuse_to_show, &shown, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_authorize(NULL, reject_url, &shown, NULL) == AUTHGRANT_INVALID_ARGUMENT);
 
-    CHECK(authgrant_set_on_refresh_token(connection, take_refresh_token, NULL, NULL) == AUTHGRANT_OK);
+    CHECK(authgrant_set_on_refresh_token(connection, ignore_refresh_token, NULL, NULL) == AUTHGRANT_OK);
     CHECK(authgrant_set_on_refresh_token(connection, NULL, NULL, NULL) == AUTHGRANT_OK);
-    CHECK(authgrant_set_on_refresh_token(NULL, take_refresh_token, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_set_on_refresh_token(NULL, ignore_refresh_token, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
     CHECK(authgrant_logoff(connection, NULL) == AUTHGRANT_OK);
     CHECK(authgrant_logoff(NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
     authgrant_close(connection);
 }
 
-typedef authgrant_status report_function(authgrant_connection *, char **, authgrant_error **);
+typedef authgrant_status report_fn(authgrant_connection *, char **, authgrant_error **);
 
-static void reports(void) {
-    static report_function *const functions[] = {authgrant_validate, authgrant_explain, authgrant_test};
+static void check_reports(void) {
+    static report_fn *const functions[] = {authgrant_validate, authgrant_explain, authgrant_test};
     static const char *const members[] = {"\"valid\": true", "\"method\"", "\"ok\": true"};
-    authgrant_connection *connection = opened();
+    authgrant_connection *connection = open_connection();
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
-        char *report = OLD(char);
+        char *report = POISONED(char);
         WORKS(functions[i](connection, &report, &error));
         CHECK(report != NULL && strstr(report, members[i]) != NULL);
         authgrant_text_free(report);
-        report = OLD(char);
+        report = POISONED(char);
         FAILS(functions[i](NULL, &report, &error), AUTHGRANT_INVALID_ARGUMENT);
         CHECK(report == NULL);
         FAILS(functions[i](connection, NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
@@ -591,8 +591,8 @@ static void reports(void) {
     authgrant_close(connection);
 }
 
-static void stats(void) {
-    char *json = OLD(char);
+static void check_stats(void) {
+    char *json = POISONED(char);
     WORKS(authgrant_get_stats(&json, &error));
     CHECK(json != NULL && strstr(json, "\"authgrant_tokens_fetched_total\": ") != NULL);
     CHECK(json != NULL && strstr(json, "\"authgrant_fetch_duration_seconds\": {") != NULL);
@@ -607,23 +607,23 @@ int main(int argc, char **argv) {
         return 2;
     }
     connection_string = argv[1];
-    help_without_a_connection();
-    wide_text_never_splits_a_character();
-    opening();
-    options();
-    tokens();
-    opening_with_wide_text();
-    copying_a_token();
-    headers_of_a_request();
-    errors();
-    warnings();
-    control();
-    consent_and_assertions();
-    signers();
-    completed_strings();
-    reports();
-    stats();
+    check_connectionless_functions();
+    check_wide_text();
+    check_open();
+    check_options();
+    check_tokens();
+    check_open_wide();
+    check_copy_token();
+    check_headers();
+    check_errors();
+    check_warnings();
+    check_cancel_and_log();
+    check_consent_and_assertions();
+    check_signers();
+    check_completed_strings();
+    check_reports();
+    check_stats();
     authgrant_clear();
-    policy();
+    check_policy();
     return checks_done("every_export");
 }

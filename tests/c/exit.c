@@ -8,9 +8,9 @@
 
 static const char *connection_string;
 static pthread_key_t key;
-static int worked;
+static int passed_runs;
 
-static authgrant_connection *opened(const char *scope) {
+static authgrant_connection *open_with_scope(const char *scope) {
     authgrant_connection *connection = NULL;
     authgrant_error *error = NULL;
     char text[4096];
@@ -30,8 +30,8 @@ static int is_ok(const char *where, const char *what, authgrant_status status, a
 }
 
 /* Everything that a driver may do as it goes away. */
-static int use(const char *where, const char *scope) {
-    authgrant_connection *connection = opened(scope);
+static int exercise_api(const char *where, const char *scope) {
+    authgrant_connection *connection = open_with_scope(scope);
     authgrant_token *token = NULL;
     authgrant_headers *headers = NULL;
     authgrant_error *error = NULL;
@@ -56,26 +56,26 @@ static int use(const char *where, const char *scope) {
     return ok;
 }
 
-static void thread_ends(void *scope) {
-    if (use("destructor of a thread", scope)) worked++;
+static void thread_data_destructor(void *scope) {
+    if (exercise_api("destructor of a thread", scope)) passed_runs++;
 }
 
 static void *thread_body(void *scope) {
     pthread_setspecific(key, scope);
     /* So that there is thread-local data to lose. */
-    if (use("thread", "before")) worked++;
+    if (exercise_api("thread", "before")) passed_runs++;
     return NULL;
 }
 
 /* Opened before the end, and closed by the handler. */
-static authgrant_connection *last;
+static authgrant_connection *last_connection;
 
-static void process_ends(void) {
-    if (use("atexit", "atexit")) worked++;
+static void exit_handler(void) {
+    if (exercise_api("atexit", "atexit")) passed_runs++;
     authgrant_clear();
-    authgrant_close(last);
-    if (worked != 5) {
-        fprintf(stderr, "%d of 5 worked\n", worked);
+    authgrant_close(last_connection);
+    if (passed_runs != 5) {
+        fprintf(stderr, "%d of 5 worked\n", passed_runs);
         _Exit(1);
     }
     printf("exit: all checks passed\n");
@@ -85,15 +85,15 @@ static void process_ends(void) {
 int main(int argc, char **argv) {
     if (argc != 2) return 2;
     connection_string = argv[1];
-    atexit(process_ends);
-    pthread_key_create(&key, thread_ends);
+    atexit(exit_handler);
+    pthread_key_create(&key, thread_data_destructor);
     pthread_t threads[2];
     static char scopes[2][8] = {"one", "two"};
     for (int i = 0; i < 2; i++) pthread_create(&threads[i], NULL, thread_body, scopes[i]);
     for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
-    last = opened("last");
+    last_connection = open_with_scope("last");
     authgrant_token *token = NULL;
-    if (authgrant_get_token(last, &token, NULL) != AUTHGRANT_OK) return 1;
+    if (authgrant_get_token(last_connection, &token, NULL) != AUTHGRANT_OK) return 1;
     authgrant_token_free(token);
     return 0;
 }

@@ -12,14 +12,14 @@
 
 #include "check.h"
 
-enum { THREADS = 8, CHILDREN = 40, SECONDS_FOR_A_CHILD = 60 };
+enum { THREADS = 8, CHILDREN = 40, CHILD_TIMEOUT_SECS = 60 };
 
 static const char *connection_string;
 static authgrant_connection *inherited;
 static atomic_int stop, fetched;
 
 /* A token that no cache has: its subject is new. */
-static int fetch(authgrant_connection *connection, int number) {
+static int fetch_uncached_token(authgrant_connection *connection, int number) {
     authgrant_token *token = NULL;
     authgrant_error *error = NULL;
     char subject[64];
@@ -33,23 +33,23 @@ static int fetch(authgrant_connection *connection, int number) {
     return good;
 }
 
-static void *keep_fetching(void *argument) {
+static void *fetch_until_stopped(void *argument) {
     int number = *(int *)argument * 1000000;
     authgrant_connection *connection = NULL;
     CHECK(authgrant_open(connection_string, &connection, NULL) == AUTHGRANT_OK);
     while (!atomic_load(&stop)) {
-        CHECK(fetch(connection, number++));
+        CHECK(fetch_uncached_token(connection, number++));
         atomic_fetch_add(&fetched, 1);
     }
     authgrant_close(connection);
     return NULL;
 }
 
-static void child(void) {
-    alarm(SECONDS_FOR_A_CHILD); /* a child that hangs is killed, which its parent sees */
+static void run_child(void) {
+    alarm(CHILD_TIMEOUT_SECS); /* a child that hangs is killed, which its parent sees */
     authgrant_connection *connection = NULL;
     int good = authgrant_open(connection_string, &connection, NULL) == AUTHGRANT_OK;
-    good = good && fetch(connection, 1) && fetch(inherited, 2);
+    good = good && fetch_uncached_token(connection, 1) && fetch_uncached_token(inherited, 2);
     authgrant_close(connection);
     authgrant_close(inherited);
     authgrant_clear();
@@ -63,16 +63,16 @@ int main(int argc, char **argv) {
         return 2;
     connection_string = argv[1];
     CHECK(authgrant_open(connection_string, &inherited, NULL) == AUTHGRANT_OK);
-    CHECK(fetch(inherited, 0));
+    CHECK(fetch_uncached_token(inherited, 0));
     for (int i = 0; i < THREADS; i++) {
         numbers[i] = i + 1;
-        CHECK(pthread_create(&threads[i], NULL, keep_fetching, &numbers[i]) == 0);
+        CHECK(pthread_create(&threads[i], NULL, fetch_until_stopped, &numbers[i]) == 0);
     }
     for (int i = 0; i < CHILDREN; i++) {
         int before = atomic_load(&fetched), status = -1;
         pid_t pid = fork();
         if (pid == 0)
-            child();
+            run_child();
         CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
         CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
         while (atomic_load(&fetched) == before) /* the parent's threads go on */
@@ -81,7 +81,7 @@ int main(int argc, char **argv) {
     atomic_store(&stop, 1);
     for (int i = 0; i < THREADS; i++)
         CHECK(pthread_join(threads[i], NULL) == 0);
-    CHECK(fetch(inherited, 1));
+    CHECK(fetch_uncached_token(inherited, 1));
     authgrant_close(inherited);
     return checks_done("fork");
 }

@@ -10,12 +10,12 @@
 
 #include "check.h"
 
-enum { RUNS = 60, THREADS = 3, SECONDS_FOR_A_CHILD = 60, STEP_NANOSECONDS = 25000 };
+enum { RUNS = 60, THREADS = 3, CHILD_TIMEOUT_SECS = 60, STEP_NANOSECONDS = 25000 };
 
 static const char *connection_string;
-static atomic_int go;
+static atomic_int started;
 
-static int get_a_token(void) {
+static int get_token(void) {
     authgrant_connection *connection = NULL;
     authgrant_token *token = NULL;
     int good = authgrant_open(connection_string, &connection, NULL) == AUTHGRANT_OK
@@ -27,32 +27,32 @@ static int get_a_token(void) {
 
 static void *first_call(void *argument) {
     (void)argument;
-    while (!atomic_load(&go))
+    while (!atomic_load(&started))
         ;
-    get_a_token();
+    get_token();
     return NULL;
 }
 
-static int exit_status_of(pid_t pid) {
+static int wait_for_exit_status(pid_t pid) {
     int status = -1;
     return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 /* A process that has not called the library yet: its threads do, and a little later it forks. */
-static void fresh_process(int run) {
+static void run_fresh_process(int run) {
     pthread_t threads[THREADS];
     for (int i = 0; i < THREADS; i++)
         if (pthread_create(&threads[i], NULL, first_call, NULL) != 0)
             _exit(2);
-    atomic_store(&go, 1);
+    atomic_store(&started, 1);
     struct timespec later = {0, (long)run * STEP_NANOSECONDS};
     nanosleep(&later, NULL);
     pid_t child = fork();
     if (child == 0) {
-        alarm(SECONDS_FOR_A_CHILD); /* a child that hangs is killed, which its parent sees */
-        _exit(get_a_token() ? 0 : 1);
+        alarm(CHILD_TIMEOUT_SECS); /* a child that hangs is killed, which its parent sees */
+        _exit(get_token() ? 0 : 1);
     }
-    _exit(exit_status_of(child) == 0 ? 0 : 3);
+    _exit(wait_for_exit_status(child) == 0 ? 0 : 3);
 }
 
 int main(int argc, char **argv) {
@@ -62,8 +62,8 @@ int main(int argc, char **argv) {
     for (int run = 0; run < RUNS; run++) {
         pid_t pid = fork();
         if (pid == 0)
-            fresh_process(run);
-        CHECK(exit_status_of(pid) == 0);
+            run_fresh_process(run);
+        CHECK(wait_for_exit_status(pid) == 0);
     }
     return checks_done("fork_first");
 }

@@ -10,12 +10,12 @@
 
 #include "check.h"
 
-enum { THREADS = 3, FORKS_OF_A_PROCESS = 20, SECONDS_FOR_A_CHILD = 60, STEP_NANOSECONDS = 25000, STEPS = 60 };
+enum { THREADS = 3, FORKS_PER_PROCESS = 20, CHILD_TIMEOUT_SECS = 60, STEP_NANOSECONDS = 25000, STEPS = 60 };
 
 static const char *connection_string;
-static atomic_int go;
+static atomic_int started;
 
-static int get_a_token(void) {
+static int get_token(void) {
     authgrant_connection *connection = NULL;
     authgrant_token *token = NULL;
     int good = authgrant_open(connection_string, &connection, NULL) == AUTHGRANT_OK
@@ -25,13 +25,13 @@ static int get_a_token(void) {
     return good;
 }
 
-static void *sign_for_ever(void *unused) {
+static void *sign_until_killed(void *unused) {
     (void)unused;
-    while (!atomic_load(&go))
+    while (!atomic_load(&started))
         ;
     for (;;) {
         authgrant_connection *connection = NULL;
-        get_a_token();
+        get_token();
         if (authgrant_open(connection_string, &connection, NULL) != AUTHGRANT_OK) continue;
         for (int i = 0; i < 20; i++) {
             char *assertion = NULL;
@@ -43,29 +43,29 @@ static void *sign_for_ever(void *unused) {
     return NULL;
 }
 
-static int ended_well(pid_t pid) {
+static int exited_successfully(pid_t pid) {
     int status = -1;
     return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 /* A process that has not called the library yet. Ends with the number of its children that did not get a token. */
-static void fresh_process(unsigned run) {
+static void run_fresh_process(unsigned run) {
     pthread_t thread;
     int failed = 0;
     srand(run);
     for (int i = 0; i < THREADS; i++)
-        if (pthread_create(&thread, NULL, sign_for_ever, NULL) != 0) _exit(99);
-    atomic_store(&go, 1);
-    for (int i = 0; i < FORKS_OF_A_PROCESS; i++) {
+        if (pthread_create(&thread, NULL, sign_until_killed, NULL) != 0) _exit(99);
+    atomic_store(&started, 1);
+    for (int i = 0; i < FORKS_PER_PROCESS; i++) {
         long step = i == 0 ? (long)(run % STEPS) : rand() % 80;
         struct timespec later = {0, step * STEP_NANOSECONDS};
         nanosleep(&later, NULL);
         pid_t child = fork();
         if (child == 0) {
-            alarm(SECONDS_FOR_A_CHILD); /* a child that hangs is killed, which its parent sees */
-            _exit(get_a_token() ? 0 : 1);
+            alarm(CHILD_TIMEOUT_SECS); /* a child that hangs is killed, which its parent sees */
+            _exit(get_token() ? 0 : 1);
         }
-        failed += !ended_well(child);
+        failed += !exited_successfully(child);
     }
     _exit(failed);
 }
@@ -74,10 +74,10 @@ int main(int argc, char **argv) {
     if (argc < 2) return 2;
     connection_string = argv[1];
     long forks = argc > 2 ? atol(argv[2]) : 1000;
-    for (unsigned run = 0; (long)run * FORKS_OF_A_PROCESS < forks; run++) {
+    for (unsigned run = 0; (long)run * FORKS_PER_PROCESS < forks; run++) {
         pid_t pid = fork();
-        if (pid == 0) fresh_process(run);
-        CHECK(ended_well(pid));
+        if (pid == 0) run_fresh_process(run);
+        CHECK(exited_successfully(pid));
     }
     return checks_done("fork_stress");
 }

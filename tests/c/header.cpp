@@ -3,7 +3,7 @@
 
 #include <memory>
 
-struct closer {
+struct connection_deleter {
     void operator()(authgrant_connection *connection) const noexcept { authgrant_close(connection); }
 };
 
@@ -12,7 +12,7 @@ int main() {
     authgrant_error *error = nullptr;
     // A text that breaks the grammar: linking is tested, no network needed.
     authgrant_status status = authgrant_open("Scope={never closed", &connection, &error);
-    std::unique_ptr<authgrant_connection, closer> owned(connection);
+    std::unique_ptr<authgrant_connection, connection_deleter> owned(connection);
     bool right = status == AUTHGRANT_INVALID_CONNECTION_STRING && owned == nullptr && error != nullptr &&
                  authgrant_error_status(error) == status;
     authgrant_error_free(error);

@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static int deny(int number) {
+static int deny_getrandom(int number) {
     struct sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getrandom, 0, 1),
@@ -27,7 +27,7 @@ static int deny(int number) {
 }
 
 /* 0: everything worked; 1: an error with a message; anything else is a fault. */
-static int use(const char *text) {
+static int try_get_token(const char *text) {
     authgrant_connection *connection = NULL;
     authgrant_token *token = NULL;
     authgrant_error *error = NULL;
@@ -52,10 +52,10 @@ int main(int argc, char **argv) {
         pid_t child = fork();
         if (child == 0) {
             alarm(20);
-            if (!deny(numbers[i])) _exit(9);
-            int outcome = use(argv[1]);
+            if (!deny_getrandom(numbers[i])) _exit(9);
+            int outcome = try_get_token(argv[1]);
             /* Once more: the first failure must not leave anything half made. */
-            if (outcome <= 1 && use(argv[1]) != outcome) outcome = 8;
+            if (outcome <= 1 && try_get_token(argv[1]) != outcome) outcome = 8;
             fflush(stdout);
             _exit(outcome);
         }

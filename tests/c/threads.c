@@ -8,13 +8,13 @@
 enum { THREADS = 64 };
 
 static authgrant_connection *connection;
-static pthread_barrier_t together;
+static pthread_barrier_t start_barrier;
 
-static void *ask(void *slot) {
+static void *get_token_thread(void *slot) {
     authgrant_token *token = NULL;
     authgrant_error *error = NULL;
 
-    pthread_barrier_wait(&together);
+    pthread_barrier_wait(&start_barrier);
     CHECK(authgrant_get_token(connection, &token, &error) == AUTHGRANT_OK);
     if (error != NULL) fprintf(stderr, "%s\n", authgrant_error_message(error));
     authgrant_error_free(error);
@@ -29,8 +29,8 @@ int main(int argc, char **argv) {
     if (argc != 2) return 2;
     CHECK(authgrant_open(argv[1], &connection, NULL) == AUTHGRANT_OK);
     if (connection == NULL) return checks_done("threads");
-    pthread_barrier_init(&together, NULL, THREADS);
-    for (int i = 0; i < THREADS; i++) CHECK(pthread_create(&threads[i], NULL, ask, &tokens[i]) == 0);
+    pthread_barrier_init(&start_barrier, NULL, THREADS);
+    for (int i = 0; i < THREADS; i++) CHECK(pthread_create(&threads[i], NULL, get_token_thread, &tokens[i]) == 0);
     for (int i = 0; i < THREADS; i++) CHECK(pthread_join(threads[i], NULL) == 0);
 
     authgrant_close(connection); /* the tokens outlive it */
@@ -39,6 +39,6 @@ int main(int argc, char **argv) {
               strcmp(authgrant_token_value(tokens[i]), authgrant_token_value(tokens[0])) == 0);
     }
     for (int i = 0; i < THREADS; i++) authgrant_token_free(tokens[i]);
-    pthread_barrier_destroy(&together);
+    pthread_barrier_destroy(&start_barrier);
     return checks_done("threads");
 }

@@ -50,9 +50,9 @@ class ConsentRequired(OAuth2Error):
 
 
 class Client(ClientMixin):
-    def __init__(self, issuer, public_key):
+    def __init__(self, issuer, load_public_key):
         self.issuer = issuer
-        self.public_key = public_key
+        self.public_key = load_public_key
         self.has_consent = False
 
     def get_client_id(self):
@@ -65,7 +65,7 @@ class Client(ClientMixin):
         return grant_type == JWTBearerGrant.GRANT_TYPE
 
 
-def public_key(path):
+def load_public_key(path):
     with open(path, "rb") as file:
         pem = file.read()
     if b"BEGIN CERTIFICATE" in pem:
@@ -75,7 +75,7 @@ def public_key(path):
     return jwk.import_key(pem, "RSA" if "RSA" in kind else "EC")
 
 
-def grant(clients, token_url, clock_ahead, consent):
+def make_grant_class(clients, token_url, clock_ahead, consent):
     class Grant(JWTBearerGrant):
         LEEWAY = 0
 
@@ -131,7 +131,7 @@ def main():
     clients = {}
     for client in arguments.client:
         issuer, path = client.split("=", 1)
-        clients[issuer] = Client(issuer, public_key(path))
+        clients[issuer] = Client(issuer, load_public_key(path))
 
     app = Flask(__name__)
     app.config["OAUTH2_TOKEN_EXPIRES_IN"] = {JWTBearerGrant.GRANT_TYPE: 3600}
@@ -148,7 +148,7 @@ def main():
 
     server = make_server("127.0.0.1", 0, app, threaded=True)
     url = f"http://127.0.0.1:{server.port}"
-    authorization.register_grant(grant(clients, url + "/oauth/token", arguments.clock_ahead, arguments.consent))
+    authorization.register_grant(make_grant_class(clients, url + "/oauth/token", arguments.clock_ahead, arguments.consent))
     print("ready", url, flush=True)
     server.serve_forever()
 

@@ -1,4 +1,4 @@
-"""The ctypes wrapper is shared with tests/ffi/python."""
+"""The ctypes wrapper is shared with tests/bindings/python."""
 
 import pathlib
 import sys

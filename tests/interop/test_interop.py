@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from authgrant_ctypes import Failed, Library
-from person import Person
-from surroundings import ISSUER, free_port, key_and_certificate, keytool_store, openssl_pkcs12, page, server
+from authgrant_ctypes import AuthgrantError, Library
+from user import Person
+from fixtures import ISSUER, free_port, key_and_certificate, keytool_store, openssl_pkcs12, page, server
 
 SERVER = pathlib.Path(__file__).with_name("authlib_server.py")
 
@@ -22,21 +22,21 @@ def library():
     return Library(os.environ["AUTHGRANT_LIBRARY"])
 
 
-def authlib(certificate, *more):
+def run_authlib_server(certificate, *more):
     return server(sys.executable, SERVER, "--client", f"{ISSUER}={certificate}", *more)
 
 
-def gets_a_token(library, store, certificate):
-    with authlib(certificate) as url, library.connect(page(store, url)) as connection:
+def assert_gets_token(library, store, certificate):
+    with run_authlib_server(certificate) as url, library.connect(page(store, url)) as connection:
         token = connection.get_token()
     assert token.value and token.type == "Bearer"
     assert token.scope == "signature impersonation"
     assert 3500 < token.expires_at - time.time() <= 3601
 
 
-def is_refused(library, connection_string):
+def assert_denied(library, connection_string):
     with library.connect(connection_string) as connection:
-        with pytest.raises(Failed) as failed:
+        with pytest.raises(AuthgrantError) as failed:
             connection.get_token()
     error = failed.value
     assert (error.status, error.sqlstate, error.oauth_error) == ("DENIED", "28000", "invalid_grant"), error.message
@@ -45,52 +45,52 @@ def is_refused(library, connection_string):
     return error
 
 
-def test_a_jks_of_keytool_gets_a_token(library, tmp_path):
+def test_keytool_jks_gets_token(library, tmp_path):
     store, certificate = keytool_store(tmp_path, "jwtcert.jks", "JKS")
     assert store.read_bytes()[:4] == b"\xfe\xed\xfe\xed"
-    gets_a_token(library, store, certificate)
+    assert_gets_token(library, store, certificate)
 
 
-def test_a_pkcs12_of_keytool_that_is_called_jks_gets_a_token(library, tmp_path):
+def test_keytool_pkcs12_named_jks_gets_token(library, tmp_path):
     store, certificate = keytool_store(tmp_path, "jwtcert.jks", "PKCS12")
     assert store.read_bytes()[:1] == b"\x30"
-    gets_a_token(library, store, certificate)
+    assert_gets_token(library, store, certificate)
 
 
-def test_a_pkcs12_of_openssl_gets_a_token(library, tmp_path):
-    gets_a_token(library, *openssl_pkcs12(tmp_path, "jwtcert"))
+def test_openssl_pkcs12_gets_token(library, tmp_path):
+    assert_gets_token(library, *openssl_pkcs12(tmp_path, "jwtcert"))
 
 
-def test_a_pem_file_gets_a_token(library, tmp_path):
+def test_pem_file_gets_token(library, tmp_path):
     key, certificate = key_and_certificate(tmp_path, "jwtcert")
     store = tmp_path / "both.pem"
     store.write_bytes(key.read_bytes() + certificate.read_bytes())
-    gets_a_token(library, store, certificate)
+    assert_gets_token(library, store, certificate)
 
 
-def test_a_key_that_the_server_does_not_know_is_refused(library, tmp_path):
+def test_unknown_key_is_denied(library, tmp_path):
     store, _ = openssl_pkcs12(tmp_path, "ours")
     _, registered = key_and_certificate(tmp_path, "registered")
-    with authlib(registered) as url:
-        is_refused(library, page(store, url))
+    with run_authlib_server(registered) as url:
+        assert_denied(library, page(store, url))
 
 
-def test_an_audience_that_is_not_the_server_is_refused_and_shown(library, tmp_path):
+def test_wrong_audience_is_denied_and_shown(library, tmp_path):
     store, certificate = openssl_pkcs12(tmp_path, "jwtcert")
-    with authlib(certificate) as url:
-        error = is_refused(library, page(store, url, "ClaimsAudience=another.example.com;"))
+    with run_authlib_server(certificate) as url:
+        error = assert_denied(library, page(store, url, "ClaimsAudience=another.example.com;"))
         assert "another.example.com" in error.message and f"{url}/oauth/token" in error.message
 
 
-def test_an_assertion_that_has_ended_by_the_servers_clock_is_refused(library, tmp_path):
+def test_expired_assertion_is_denied(library, tmp_path):
     store, certificate = openssl_pkcs12(tmp_path, "jwtcert")
-    with authlib(certificate, "--clock-ahead", "7200") as url:
-        is_refused(library, page(store, url))
+    with run_authlib_server(certificate, "--clock-ahead", "7200") as url:
+        assert_denied(library, page(store, url))
 
 
-def test_a_token_is_fetched_once_for_many_connections(library, tmp_path):
+def test_connections_share_one_token(library, tmp_path):
     store, certificate = openssl_pkcs12(tmp_path, "jwtcert")
-    with authlib(certificate) as url:
+    with run_authlib_server(certificate) as url:
         values = set()
         for _ in range(5):
             with library.connect(page(store, url)) as connection:
@@ -98,16 +98,16 @@ def test_a_token_is_fetched_once_for_many_connections(library, tmp_path):
     assert len(values) == 1
 
 
-def needing_consent(store, url, redirect):
+def consent_connection_string(store, url, redirect):
     string = page(store, url).replace("http://localhost:3000", redirect)
     return string + f"AuthURI={url}/oauth/auth;ClientID={ISSUER};ApplicationName=Quarterly Reports;ConsentTimeout=60;"
 
 
-def test_consent_is_asked_for_given_in_the_browser_and_then_there_is_a_token(library, tmp_path):
+def test_browser_consent_yields_token(library, tmp_path):
     store, certificate = openssl_pkcs12(tmp_path, "jwtcert")
     redirect = f"http://127.0.0.1:{free_port()}/done"
-    with authlib(certificate, "--consent") as url, library.connect(needing_consent(store, url, redirect)) as connection:
-        with pytest.raises(Failed) as failed:
+    with run_authlib_server(certificate, "--consent") as url, library.connect(consent_connection_string(store, url, redirect)) as connection:
+        with pytest.raises(AuthgrantError) as failed:
             connection.get_token()
         assert failed.value.status == "CONSENT_REQUIRED"
         assert failed.value.consent_url.startswith(f"{url}/oauth/auth?response_type=code&scope=signature%20impersonation&")
@@ -120,5 +120,5 @@ def test_consent_is_asked_for_given_in_the_browser_and_then_there_is_a_token(lib
         assert connection.get_token().value
         # It is the server that remembers: whoever comes next is not asked.
         library.clear()
-        with library.connect(needing_consent(store, url, redirect)) as another:
+        with library.connect(consent_connection_string(store, url, redirect)) as another:
             assert another.get_token().value

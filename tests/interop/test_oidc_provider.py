@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from authgrant_ctypes import Failed, Library
-from person import Person
-from surroundings import free_port, keytool_store, openssl_pkcs12, server
+from authgrant_ctypes import AuthgrantError, Library
+from user import Person
+from fixtures import free_port, keytool_store, openssl_pkcs12, server
 
 SERVER = pathlib.Path(__file__).parent / "oidc" / "server.mjs"
 SECRET = "s3cret +%&=:"
@@ -20,7 +20,7 @@ STORES = {
     "PKCS#12": lambda folder, kind: openssl_pkcs12(folder, kind, kind=kind),
     "JKS": lambda folder, kind: keytool_store(folder, f"{kind}.jks", "JKS", kind=kind),
 }
-MAGIC = {"PKCS#12": b"\x30", "JKS": b"\xfe\xed\xfe\xed"}
+MAGIC_BYTES = {"PKCS#12": b"\x30", "JKS": b"\xfe\xed\xfe\xed"}
 ALGORITHMS = {"RS256": "RSA", "PS256": "RSA", "ES256": "EC"}
 
 
@@ -37,7 +37,7 @@ def stores(tmp_path_factory):
         folder = tmp_path_factory.mktemp("stores")
         for key in ("RSA", "EC"):
             made[store, key] = make(folder, key)
-            assert made[store, key][0].read_bytes().startswith(MAGIC[store])
+            assert made[store, key][0].read_bytes().startswith(MAGIC_BYTES[store])
     return made
 
 
@@ -55,7 +55,7 @@ def url(stores):
         yield url
 
 
-def by_assertion(url, stores, store, algorithm):
+def assertion_connection_string(url, stores, store, algorithm):
     """The connection string of a client that proves itself by a JWT (RFC 7523 section 2.2)."""
     file, _ = stores[store, ALGORITHMS[algorithm]]
     client = client_id(store, algorithm)
@@ -66,7 +66,7 @@ def by_assertion(url, stores, store, algorithm):
     )
 
 
-def is_a_token(token):
+def assert_valid_token(token):
     assert token.value and token.type == "Bearer"
     assert token.scope == "api:read"
     assert token.expires_at > time.time()
@@ -74,66 +74,66 @@ def is_a_token(token):
 
 @pytest.mark.parametrize("store", STORES)
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_client_assertion_is_taken(library, url, stores, store, algorithm):
-    with library.connect(by_assertion(url, stores, store, algorithm)) as connection:
-        is_a_token(connection.get_token())
+def test_client_assertion_is_accepted(library, url, stores, store, algorithm):
+    with library.connect(assertion_connection_string(url, stores, store, algorithm)) as connection:
+        assert_valid_token(connection.get_token())
 
 
-def is_refused(library, string):
+def assert_invalid_client(library, string):
     library.clear()
     with library.connect(string) as connection:
-        with pytest.raises(Failed) as failed:
+        with pytest.raises(AuthgrantError) as failed:
             connection.get_token()
     error = failed.value
     assert (error.status, error.sqlstate, error.oauth_error) == ("DENIED", "28000", "invalid_client"), error.message
 
 
-def test_an_assertion_by_another_key_is_refused(library, url, stores):
-    string = by_assertion(url, stores, "JKS", "RS256")
-    is_refused(library, string.replace(str(stores["JKS", "RSA"][0]), str(stores["PKCS#12", "RSA"][0])))
+def test_assertion_with_wrong_key_is_denied(library, url, stores):
+    string = assertion_connection_string(url, stores, "JKS", "RS256")
+    assert_invalid_client(library, string.replace(str(stores["JKS", "RSA"][0]), str(stores["PKCS#12", "RSA"][0])))
 
 
-def test_a_replayed_assertion_is_refused(library, url, stores):
-    with library.connect(by_assertion(url, stores, "JKS", "RS256")) as connection:
+def test_replayed_assertion_is_denied(library, url, stores):
+    with library.connect(assertion_connection_string(url, stores, "JKS", "RS256")) as connection:
         assertion = connection.make_assertion()
     string = (
         f"AuthenticationMethod=OAuth2-JWTClientAssertion;ClientAssertion={assertion};"
         f"TokenURI=POST {url}/token;Scope=api:read;"
     )
     with library.connect(string) as connection:
-        is_a_token(connection.get_token())
-    is_refused(library, string)
+        assert_valid_token(connection.get_token())
+    assert_invalid_client(library, string)
 
 
 @pytest.mark.parametrize("mode, client", [("Basic", "service-basic"), ("Post", "service-post")])
-def test_a_secret_full_of_signs_arrives_as_it_is(library, url, mode, client):
+def test_secret_with_special_characters_is_encoded(library, url, mode, client):
     string = (
         f"AuthenticationMethod=53;ClientID={client};ClientSecret={{{SECRET}}};ClientCredentialsMode={mode};"
         f"TokenURI=POST {url}/token;Scope=api:read;"
     )
     with library.connect(string) as connection:
-        is_a_token(connection.get_token())
-    is_refused(library, string.replace("%&", "%"))
+        assert_valid_token(connection.get_token())
+    assert_invalid_client(library, string.replace("%&", "%"))
 
 
-def login(url, more=""):
+def login_connection_string(url, more=""):
     return (
         f"AuthenticationMethod=56;ClientID=app;RedirectURI={REDIRECT};Scope=openid offline_access api:read;"
         f"AuthURI={url}/auth;TokenURI=POST {url}/token;ApplicationName=Quarterly Reports;ConsentTimeout=60;{more}"
     )
 
 
-def log_in(connection, shot, first=None):
+def log_in_with_browser(connection, shot, first=None):
     with Person(shot, REDIRECT, first) as person:
         connection.authorize(person.is_shown)
         return person.saw()
 
 
-def test_a_person_logs_in_and_the_login_is_renewed_with_rotation(library, url):
+def test_login_refreshes_with_rotation(library, url):
     told = []
-    with library.connect(login(url)) as connection:
+    with library.connect(login_connection_string(url)) as connection:
         connection.on_refresh_token(told.append)
-        sign_in, consent, thanks = log_in(connection, "oidc-login")
+        sign_in, consent, thanks = log_in_with_browser(connection, "oidc-login")
         assert (sign_in["heading"], consent["heading"]) == ("Sign-in", "Authorize")
         assert "api:read" in consent["text"]
         assert (thanks["url"], thanks["status"], thanks["heading"]) == (REDIRECT, 200, "Logged in")
@@ -146,24 +146,24 @@ def test_a_person_logs_in_and_the_login_is_renewed_with_rotation(library, url):
         assert len(told) == len(set(told)) == 2, "the login's refresh token, and the one that took its place"
         # This provider ends the whole login where a refresh token is used twice: the first one is dead indeed.
         old = f"AuthenticationMethod=54;ClientID=app;RefreshToken={told[0]};TokenURI=POST {url}/token;"
-        with library.connect(old) as stale, pytest.raises(Failed) as failed:
+        with library.connect(old) as stale, pytest.raises(AuthgrantError) as failed:
             stale.get_token()
         assert (failed.value.status, failed.value.oauth_error) == ("EXPIRED", "invalid_grant")
 
 
-def test_a_login_goes_on_after_a_restart(library, url):
+def test_login_resumes_after_restart(library, url):
     told = []
-    with library.connect(login(url)) as connection:
+    with library.connect(login_connection_string(url)) as connection:
         connection.on_refresh_token(told.append)
-        log_in(connection, "oidc-restart")
+        log_in_with_browser(connection, "oidc-restart")
     kept = f"AuthenticationMethod=54;ClientID=app;RefreshToken={told[-1]};TokenURI=POST {url}/token;"
     with library.connect(kept) as connection:
         assert connection.get_token().value
 
 
-def test_a_wrong_state_is_turned_away_and_the_wait_goes_on(library, url):
-    with library.connect(login(url)) as connection:
-        strange, *_, thanks = log_in(connection, "oidc-state", first=f"{REDIRECT}?code=stolen&state=somebody-elses")
+def test_wrong_state_is_rejected_and_wait_continues(library, url):
+    with library.connect(login_connection_string(url)) as connection:
+        strange, *_, thanks = log_in_with_browser(connection, "oidc-state", first=f"{REDIRECT}?code=stolen&state=somebody-elses")
         assert (strange["url"], strange["status"]) == (REDIRECT, 400)
         assert strange["heading"] == "This visit was not expected"
         assert thanks["heading"] == "Logged in"

@@ -7,21 +7,21 @@
 #include <string.h>
 #include <unistd.h>
 
-typedef unsigned long word;
-typedef word (*function)();
+typedef unsigned long ck_ulong;
+typedef ck_ulong (*ck_function)();
 
 /* CK_FUNCTION_LIST of PKCS#11 2.40: a version, and 68 functions in an order that never changed. */
 enum { INITIALIZE = 0, GET_SLOT_LIST = 4, GET_TOKEN_INFO = 6, OPEN_SESSION = 12, CLOSE_SESSION = 13, LOGIN = 18, SIGN_INIT = 42, COUNT = 68 };
-struct list {
+struct function_list {
     unsigned char major, minor;
-    function functions[COUNT];
+    ck_function functions[COUNT];
 };
 
 enum { DEVICE_REMOVED = 0x32, PIN_LOCKED = 0xa4, TOKEN_NOT_PRESENT = 0xe0, FINAL_TRY = 0x20000 };
 
-static struct list *module, ours;
+static struct function_list *module, shim_functions;
 
-static void note(const char *what) {
+static void log_call(const char *what) {
     char path[4096];
     snprintf(path, sizeof path, "%s/log", getenv("SHIM_FOLDER"));
     FILE *log = fopen(path, "a");
@@ -31,19 +31,19 @@ static void note(const char *what) {
     }
 }
 
-static int told_to(const char *what) {
+static int is_flag_set(const char *what) {
     char path[4096];
     snprintf(path, sizeof path, "%s/%s", getenv("SHIM_FOLDER"), what);
     return access(path, F_OK) == 0;
 }
 
-static word initialize(void *arguments) {
-    note("C_Initialize");
+static ck_ulong initialize(void *arguments) {
+    log_call("C_Initialize");
     return module->functions[INITIALIZE](arguments);
 }
 
-static word get_slot_list(unsigned char present, word *slots, word *count) {
-    if (told_to("removed")) {
+static ck_ulong get_slot_list(unsigned char present, ck_ulong *slots, ck_ulong *count) {
+    if (is_flag_set("removed")) {
         *count = 0;
         return 0;
     }
@@ -51,12 +51,12 @@ static word get_slot_list(unsigned char present, word *slots, word *count) {
 }
 
 /* CK_TOKEN_INFO: 32 + 32 + 16 + 16 bytes of text, and then the flags. */
-static word get_token_info(word slot, unsigned char *info) {
-    if (told_to("removed"))
+static ck_ulong get_token_info(ck_ulong slot, unsigned char *info) {
+    if (is_flag_set("removed"))
         return TOKEN_NOT_PRESENT;
-    word answer = module->functions[GET_TOKEN_INFO](slot, info);
-    if (answer == 0 && told_to("final")) {
-        word flags;
+    ck_ulong answer = module->functions[GET_TOKEN_INFO](slot, info);
+    if (answer == 0 && is_flag_set("final")) {
+        ck_ulong flags;
         memcpy(&flags, info + 96, sizeof flags);
         flags |= FINAL_TRY;
         memcpy(info + 96, &flags, sizeof flags);
@@ -64,42 +64,42 @@ static word get_token_info(word slot, unsigned char *info) {
     return answer;
 }
 
-static word open_session(word slot, word flags, void *application, void *notify, word *session) {
-    if (told_to("removed"))
+static ck_ulong open_session(ck_ulong slot, ck_ulong flags, void *application, void *notify, ck_ulong *session) {
+    if (is_flag_set("removed"))
         return TOKEN_NOT_PRESENT;
-    note("C_OpenSession");
+    log_call("C_OpenSession");
     return module->functions[OPEN_SESSION](slot, flags, application, notify, session);
 }
 
-static word close_session(word session) {
-    note("C_CloseSession");
+static ck_ulong close_session(ck_ulong session) {
+    log_call("C_CloseSession");
     return module->functions[CLOSE_SESSION](session);
 }
 
-static word login(word session, word user, unsigned char *pin, word length) {
-    note("C_Login");
-    if (told_to("locked"))
+static ck_ulong login(ck_ulong session, ck_ulong user, unsigned char *pin, ck_ulong length) {
+    log_call("C_Login");
+    if (is_flag_set("locked"))
         return PIN_LOCKED;
     return module->functions[LOGIN](session, user, pin, length);
 }
 
-static word sign_init(word session, void *mechanism, word key) {
-    return told_to("removed") || told_to("failing") ? (word)DEVICE_REMOVED : module->functions[SIGN_INIT](session, mechanism, key);
+static ck_ulong sign_init(ck_ulong session, void *mechanism, ck_ulong key) {
+    return is_flag_set("removed") || is_flag_set("failing") ? (ck_ulong)DEVICE_REMOVED : module->functions[SIGN_INIT](session, mechanism, key);
 }
 
-word C_GetFunctionList(struct list **list) {
+ck_ulong C_GetFunctionList(struct function_list **function_list) {
     void *library = dlopen(MODULE, RTLD_NOW | RTLD_LOCAL);
-    word (*get)(struct list **) = library ? (word (*)(struct list **))dlsym(library, "C_GetFunctionList") : NULL;
+    ck_ulong (*get)(struct function_list **) = library ? (ck_ulong (*)(struct function_list **))dlsym(library, "C_GetFunctionList") : NULL;
     if (get == NULL || get(&module) != 0)
         return 5;
-    ours = *module;
-    ours.functions[INITIALIZE] = (function)initialize;
-    ours.functions[GET_SLOT_LIST] = (function)get_slot_list;
-    ours.functions[GET_TOKEN_INFO] = (function)get_token_info;
-    ours.functions[OPEN_SESSION] = (function)open_session;
-    ours.functions[CLOSE_SESSION] = (function)close_session;
-    ours.functions[LOGIN] = (function)login;
-    ours.functions[SIGN_INIT] = (function)sign_init;
-    *list = &ours;
+    shim_functions = *module;
+    shim_functions.functions[INITIALIZE] = (ck_function)initialize;
+    shim_functions.functions[GET_SLOT_LIST] = (ck_function)get_slot_list;
+    shim_functions.functions[GET_TOKEN_INFO] = (ck_function)get_token_info;
+    shim_functions.functions[OPEN_SESSION] = (ck_function)open_session;
+    shim_functions.functions[CLOSE_SESSION] = (ck_function)close_session;
+    shim_functions.functions[LOGIN] = (ck_function)login;
+    shim_functions.functions[SIGN_INIT] = (ck_function)sign_init;
+    *function_list = &shim_functions;
     return 0;
 }

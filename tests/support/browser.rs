@@ -10,7 +10,7 @@ use std::time::Duration;
 use authgrant::ffi::authorize::authgrant_authorize;
 use authgrant::ffi::status::AUTHGRANT_OK;
 
-use super::c_api::{Connection, Failure, chain};
+use super::c_api::{Connection, Failure, take_error_chain};
 
 /// A port that is free now.
 pub fn free_port() -> u16 {
@@ -18,7 +18,7 @@ pub fn free_port() -> u16 {
 }
 
 /// One GET of a plain http URL; status line, headers and body.
-pub fn get(url: &str) -> String {
+pub fn http_get(url: &str) -> String {
     let rest = url.strip_prefix("http://").unwrap();
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let mut stream = TcpStream::connect(host).unwrap();
@@ -29,30 +29,32 @@ pub fn get(url: &str) -> String {
 }
 
 /// Where an answer redirects to.
-pub fn location(answer: &str) -> Option<String> {
+pub fn redirect_location(answer: &str) -> Option<String> {
     let mut lines = answer.lines().filter_map(|line| line.split_once(": "));
     let found = lines.find(|(name, _)| name.eq_ignore_ascii_case("location"));
     found.map(|(_, value)| value.to_owned())
 }
 
-extern "C" fn visit(url: *const c_char, page: *mut c_void) -> i32 {
+extern "C" fn visit_in_background(url: *const c_char, page: *mut c_void) -> i32 {
     // SAFETY: the library hands out NUL-terminated text.
     let url = unsafe { CStr::from_ptr(url) }.to_str().unwrap().to_owned();
     // SAFETY: the context is the sender below, which lives as long as the call. The thread, which may outlive it, gets
     // one of its own.
     let heard = unsafe { &*page.cast::<Sender<String>>() }.clone();
-    std::thread::spawn(move || heard.send(get(&location(&get(&url)).expect("a redirect"))));
+    std::thread::spawn(move || {
+        heard.send(http_get(&redirect_location(&http_get(&url)).expect("a redirect")))
+    });
     0
 }
 
 /// authgrant_authorize with this browser, and the page that the person sees in the end.
-pub fn authorize(connection: &Connection) -> (Result<(), Box<Failure>>, Option<String>) {
+pub fn authorize_with_test_browser(connection: &Connection) -> (Result<(), Box<Failure>>, Option<String>) {
     let (heard, page) = channel::<String>();
     let mut error = null_mut();
     let context = std::ptr::from_ref(&heard).cast_mut().cast();
-    let status = authgrant_authorize(connection.handle(), Some(visit), context, &raw mut error);
+    let status = authgrant_authorize(connection.handle(), Some(visit_in_background), context, &raw mut error);
     let seen = page.recv_timeout(Duration::from_secs(10)).ok();
-    match chain(error).into_iter().next() {
+    match take_error_chain(error).into_iter().next() {
         None => {
             assert_eq!(status, AUTHGRANT_OK);
             (Ok(()), seen)

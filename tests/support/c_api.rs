@@ -31,7 +31,7 @@ pub struct Failure {
     pub retryable: i32,
 }
 
-pub fn text(pointer: *const c_char) -> Option<String> {
+pub fn c_str_to_string(pointer: *const c_char) -> Option<String> {
     if pointer.is_null() {
         return None;
     }
@@ -39,16 +39,16 @@ pub fn text(pointer: *const c_char) -> Option<String> {
     Some(unsafe { CStr::from_ptr(pointer) }.to_str().expect("UTF-8").to_owned())
 }
 
-fn read(error: *const ErrorObject) -> Failure {
+fn copy_error(error: *const ErrorObject) -> Failure {
     Failure {
         status: errors::authgrant_error_status(error),
-        sqlstate: text(errors::authgrant_error_sqlstate(error)).unwrap(),
-        message: text(errors::authgrant_error_message(error)).unwrap(),
-        option: text(errors::authgrant_error_option(error)),
-        oauth_error: text(errors::authgrant_error_oauth_error(error)),
-        oauth_description: text(errors::authgrant_error_oauth_description(error)),
-        consent_url: text(errors::authgrant_error_consent_url(error)),
-        provider_code: text(errors::authgrant_error_provider_code(error)),
+        sqlstate: c_str_to_string(errors::authgrant_error_sqlstate(error)).unwrap(),
+        message: c_str_to_string(errors::authgrant_error_message(error)).unwrap(),
+        option: c_str_to_string(errors::authgrant_error_option(error)),
+        oauth_error: c_str_to_string(errors::authgrant_error_oauth_error(error)),
+        oauth_description: c_str_to_string(errors::authgrant_error_oauth_description(error)),
+        consent_url: c_str_to_string(errors::authgrant_error_consent_url(error)),
+        provider_code: c_str_to_string(errors::authgrant_error_provider_code(error)),
         http_status: errors::authgrant_error_http_status(error),
         retry_after: errors::authgrant_error_retry_after(error),
         retryable: errors::authgrant_error_retryable(error),
@@ -56,11 +56,11 @@ fn read(error: *const ErrorObject) -> Failure {
 }
 
 /// The whole chain, freed.
-pub fn chain(error: *mut ErrorObject) -> Vec<Failure> {
+pub fn take_error_chain(error: *mut ErrorObject) -> Vec<Failure> {
     let mut all = Vec::new();
     let mut next = error.cast_const();
     while !next.is_null() {
-        all.push(read(next));
+        all.push(copy_error(next));
         next = errors::authgrant_error_next(next);
     }
     errors::authgrant_error_free(error);
@@ -68,23 +68,23 @@ pub fn chain(error: *mut ErrorObject) -> Vec<Failure> {
 }
 
 /// What an out-parameter may hold before a call, which overwrites it and never reads it.
-pub fn old<T>() -> *mut T {
+pub fn poisoned_ptr<T>() -> *mut T {
     std::ptr::without_provenance_mut(0xdead)
 }
 
 /// The failures of a call that is given the place for its error, which holds an old one.
 #[track_caller]
-pub fn failures(call: impl FnOnce(*mut *mut ErrorObject) -> i32) -> Vec<Failure> {
-    let mut error = old();
+pub fn collect_failures(call: impl FnOnce(*mut *mut ErrorObject) -> i32) -> Vec<Failure> {
+    let mut error = poisoned_ptr();
     let status = call(&raw mut error);
-    assert_ne!(error, old(), "the old error was overwritten");
-    let failures = chain(error);
+    assert_ne!(error, poisoned_ptr(), "the old error was overwritten");
+    let failures = take_error_chain(error);
     assert_eq!(failures.first().map_or(0, |first| first.status), status, "{failures:?}");
     failures
 }
 
-fn outcome<T>(status: i32, error: *mut ErrorObject, value: impl FnOnce() -> T) -> Result<T, Box<Failure>> {
-    let failures = chain(error);
+fn to_result<T>(status: i32, error: *mut ErrorObject, value: impl FnOnce() -> T) -> Result<T, Box<Failure>> {
+    let failures = take_error_chain(error);
     match failures.into_iter().next() {
         None => {
             assert_eq!(status, 0, "a failure hands an error out");
@@ -133,15 +133,15 @@ impl Token {
     }
 
     pub fn value(&self) -> String {
-        text(token::authgrant_token_value(self.0)).unwrap()
+        c_str_to_string(token::authgrant_token_value(self.0)).unwrap()
     }
 
-    pub fn kind(&self) -> String {
-        text(token::authgrant_token_type(self.0)).unwrap()
+    pub fn token_type(&self) -> String {
+        c_str_to_string(token::authgrant_token_type(self.0)).unwrap()
     }
 
     pub fn scope(&self) -> Option<String> {
-        text(token::authgrant_token_scope(self.0))
+        c_str_to_string(token::authgrant_token_scope(self.0))
     }
 
     pub fn expires_at(&self) -> i64 {
@@ -150,7 +150,7 @@ impl Token {
 
     pub fn field(&self, name: &str) -> Option<String> {
         let name = CString::new(name).unwrap();
-        text(token::authgrant_token_field(self.0, name.as_ptr()))
+        c_str_to_string(token::authgrant_token_field(self.0, name.as_ptr()))
     }
 }
 
@@ -158,18 +158,18 @@ pub fn open(string: &str) -> Result<Connection, Box<Failure>> {
     let string = CString::new(string).unwrap();
     let (mut connection, mut error) = (null_mut(), null_mut());
     let status = api::authgrant_open(string.as_ptr(), &raw mut connection, &raw mut error);
-    outcome(status, error, || Connection(connection))
+    to_result(status, error, || Connection(connection))
 }
 
 /// A connection whose data sources stand where the test says, and not where this process's variables do.
-pub fn open_in(string: &str, environment: &dyn Environment) -> Result<Connection, Box<Error>> {
+pub fn open_with_environment(string: &str, environment: &dyn Environment) -> Result<Connection, Box<Error>> {
     Handle::open_with_environment(string, environment)
         .map(|handle| Connection(Box::into_raw(Box::new(handle))))
         .map_err(Box::new)
 }
 
 /// open, then get_token: how a driver uses it.
-pub fn ask(string: &str) -> Result<Token, Box<Failure>> {
+pub fn get_token(string: &str) -> Result<Token, Box<Failure>> {
     open(string)?.get_token()
 }
 
@@ -182,7 +182,7 @@ impl Connection {
         let (mut token, mut error) = (null_mut(), null_mut());
         let status = api::authgrant_get_token(self.0, &raw mut token, &raw mut error);
         assert_eq!(status == 0, !token.is_null());
-        outcome(status, error, || Token(token))
+        to_result(status, error, || Token(token))
     }
 
     pub fn get_token_with(
@@ -195,18 +195,18 @@ impl Connection {
             api::RawCallOptions { size: size_of::<api::RawCallOptions>(), timeout_ms, min_life_s, flags };
         let (mut token, mut error) = (null_mut(), null_mut());
         let status = api::authgrant_get_token_with(self.0, &raw const call, &raw mut token, &raw mut error);
-        outcome(status, error, || Token(token))
+        to_result(status, error, || Token(token))
     }
 
     /// Names and values of the headers of a request to the API.
     pub fn get_headers(&self) -> Result<Vec<(String, String)>, Box<Failure>> {
         let (mut lines, mut error) = (null_mut(), null_mut());
         let status = api::authgrant_get_headers(self.0, &raw mut lines, &raw mut error);
-        outcome(status, error, || {
+        to_result(status, error, || {
             let count = headers::authgrant_headers_count(lines);
             let line = |index| {
-                let name = text(headers::authgrant_headers_name(lines, index)).unwrap();
-                (name, text(headers::authgrant_headers_value(lines, index)).unwrap())
+                let name = c_str_to_string(headers::authgrant_headers_name(lines, index)).unwrap();
+                (name, c_str_to_string(headers::authgrant_headers_value(lines, index)).unwrap())
             };
             let all = (0..count).map(line).collect();
             assert!(headers::authgrant_headers_name(lines, count).is_null());
@@ -219,7 +219,7 @@ impl Connection {
         let (name, value) = (CString::new(name).unwrap(), CString::new(value).unwrap());
         let mut error = null_mut();
         let status = api::authgrant_set_option(self.0, name.as_ptr(), value.as_ptr(), &raw mut error);
-        outcome(status, error, || ())
+        to_result(status, error, || ())
     }
 
     pub fn set_signer(
@@ -231,24 +231,24 @@ impl Connection {
         let algorithm = CString::new(algorithm).unwrap();
         let mut error = null_mut();
         let status = authgrant_set_signer(self.0, algorithm.as_ptr(), function, context, &raw mut error);
-        outcome(status, error, || ())
+        to_result(status, error, || ())
     }
 
     pub fn consent_url(&self) -> Result<String, Box<Failure>> {
-        let (mut url, mut error) = (old(), null_mut());
+        let (mut url, mut error) = (poisoned_ptr(), null_mut());
         let status = authorize::authgrant_consent_url(self.0, &raw mut url, &raw mut error);
-        outcome(status, error, || {
-            let copy = text(url).unwrap();
+        to_result(status, error, || {
+            let copy = c_str_to_string(url).unwrap();
             texts::authgrant_text_free(url);
             copy
         })
     }
 
     pub fn make_assertion(&self) -> Result<String, Box<Failure>> {
-        let (mut assertion, mut error) = (old(), null_mut());
+        let (mut assertion, mut error) = (poisoned_ptr(), null_mut());
         let status = authorize::authgrant_make_assertion(self.0, &raw mut assertion, &raw mut error);
-        outcome(status, error, || {
-            let copy = text(assertion).unwrap();
+        to_result(status, error, || {
+            let copy = c_str_to_string(assertion).unwrap();
             texts::authgrant_text_free(assertion);
             copy
         })
@@ -256,10 +256,10 @@ impl Connection {
 
     /// The completed string, with what of AUTHGRANT_WITH_… is wanted.
     pub fn completed_string(&self, include: u32) -> String {
-        let mut string = old();
+        let mut string = poisoned_ptr();
         let made = authorize::authgrant_completed_string(self.0, include, &raw mut string, null_mut());
         assert_eq!(made, 0);
-        let copy = text(string).unwrap();
+        let copy = c_str_to_string(string).unwrap();
         texts::authgrant_text_free(string);
         copy
     }
@@ -275,7 +275,7 @@ impl Connection {
     pub fn warnings(&self) -> Vec<Failure> {
         let mut warnings = null_mut();
         assert_eq!(api::authgrant_warnings(self.0, &raw mut warnings, null_mut()), 0);
-        chain(warnings)
+        take_error_chain(warnings)
     }
 
     pub fn copy_token(&self, capacity: usize) -> (i32, usize, Vec<u8>) {
@@ -289,38 +289,38 @@ impl Connection {
 
 /// A log that collects its lines.
 #[derive(Default)]
-pub struct Lines(pub std::sync::Mutex<Vec<String>>);
+pub struct LogLines(pub std::sync::Mutex<Vec<String>>);
 
-extern "C" fn collect(level: i32, message: *const c_char, context: *mut std::ffi::c_void) {
+extern "C" fn collect_line(level: i32, message: *const c_char, context: *mut std::ffi::c_void) {
     // SAFETY: the context is the `Lines` that `Connection::log_to` was given.
-    let lines = unsafe { &*context.cast::<Lines>() };
-    lines.0.lock().unwrap().push(format!("{level} {}", text(message).unwrap()));
+    let lines = unsafe { &*context.cast::<LogLines>() };
+    lines.0.lock().unwrap().push(format!("{level} {}", c_str_to_string(message).unwrap()));
 }
 
 impl Connection {
-    pub fn log_to(&self, lines: &'static Lines) {
-        self.log_up_to(5, lines);
+    pub fn collect_log(&self, lines: &'static LogLines) {
+        self.collect_log_at_level(5, lines);
     }
 
-    pub fn log_up_to(&self, level: i32, lines: &'static Lines) {
+    pub fn collect_log_at_level(&self, level: i32, lines: &'static LogLines) {
         let context = std::ptr::from_ref(lines).cast_mut().cast();
-        assert_eq!(api::authgrant_set_log(self.0, Some(collect), context, level, null_mut()), 0);
+        assert_eq!(api::authgrant_set_log(self.0, Some(collect_line), context, level, null_mut()), 0);
     }
 }
 
-pub const NO_CONNECTION: *mut Handle = null_mut();
-pub const NO_TEXT: *const c_char = null();
+pub const NULL_CONNECTION: *mut Handle = null_mut();
+pub const NULL_TEXT: *const c_char = null();
 
 /// A function that hands out a report.
-type Reporter = extern "C" fn(*mut Handle, *mut *mut c_char, *mut *mut ErrorObject) -> i32;
+type ReportFn = extern "C" fn(*mut Handle, *mut *mut c_char, *mut *mut ErrorObject) -> i32;
 
 impl Connection {
-    fn report(&self, reporter: Reporter) -> Result<String, Box<Failure>> {
-        let (mut report, mut error) = (old(), null_mut());
+    fn report(&self, reporter: ReportFn) -> Result<String, Box<Failure>> {
+        let (mut report, mut error) = (poisoned_ptr(), null_mut());
         let status = reporter(self.0, &raw mut report, &raw mut error);
         assert_eq!(status == 0, !report.is_null());
-        outcome(status, error, || {
-            let report_text = text(report).unwrap();
+        to_result(status, error, || {
+            let report_text = c_str_to_string(report).unwrap();
             authgrant::ffi::text::authgrant_text_free(report);
             report_text
         })

@@ -5,25 +5,25 @@
 pub mod browser;
 pub mod c_api;
 #[cfg(all(unix, not(target_os = "macos")))]
-pub mod desktop;
-pub mod place;
+pub mod fake_xdg_open;
 pub mod servers;
 pub mod stores;
+pub mod tempdir;
 
-use authority::{Authority, ClientOptions, Config};
+use mock_server::{ClientOptions, Config, MockServer};
 
 /// The issuer of DataDirect's page.
 pub const ISSUER: &str = "1a2b3c4d5e_6f7g8h9g";
 
 /// An authority that knows the signer's certificate.
-pub fn authority(config: Config) -> Authority {
-    let authority = Authority::start(config);
+pub fn start_mock_server(config: Config) -> MockServer {
+    let authority = MockServer::start(config);
     authority.register(ISSUER, &[stores::certificate()], ClientOptions::default());
     authority
 }
 
 /// What makes the authority's certificate believed.
-fn trust(authority: &Authority) -> String {
+fn trust_store_option(authority: &MockServer) -> String {
     if authority.url("").starts_with("https") {
         format!("TrustStore={};", authority.ca_pem_path().display())
     } else {
@@ -32,8 +32,8 @@ fn trust(authority: &Authority) -> String {
 }
 
 /// DataDirect's connection string with another store and token host, and the authority's own CA trusted.
-pub fn page_string(store: &str, authority: &Authority) -> String {
-    let trust = trust(authority);
+pub fn datadirect_string(store: &str, authority: &MockServer) -> String {
+    let trust = trust_store_option(authority);
     format!(
         "DRIVER=DataDirect 8.0 Autonomous REST Connector; \n       \
          RestConfigFile=C:/path/to/docusign.rest;AuthenticationMethod=55;\n       \
@@ -47,8 +47,8 @@ pub fn page_string(store: &str, authority: &Authority) -> String {
 }
 
 /// The fewest options that get a token from `authority` by POST.
-pub fn short_string(authority: &Authority, more: &str) -> String {
-    let trust = trust(authority);
+pub fn minimal_string(authority: &MockServer, more: &str) -> String {
+    let trust = trust_store_option(authority);
     format!(
         "{more};AuthenticationMethod=55;ClaimsIssuer={ISSUER};ClaimsSubject=jsmith@example.com;\
          JWTCertStore={};JWTCertPassword=secret;TokenURI=POST {};{trust}",

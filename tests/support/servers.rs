@@ -9,20 +9,20 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A process that listens, with a folder of its own.
-pub struct Server {
+pub struct ServerProcess {
     pub port: u16,
     folder: TempDir,
     child: Child,
 }
 
-impl Drop for Server {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-impl Server {
+impl ServerProcess {
     /// `command` gets the folder and the port that it is to listen at.
     fn start(command: impl FnOnce(&Path, u16) -> Command) -> Self {
         let folder = TempDir::new().unwrap();
@@ -33,11 +33,11 @@ impl Server {
         let name = command.get_program().to_owned();
         let child = command.spawn().unwrap_or_else(|error| panic!("{name:?}: {error}"));
         let mut server = Self { port, folder, child };
-        assert!(server.listens(), "{name:?} does not listen: {}", server.output());
+        assert!(server.wait_until_listening(), "{name:?} does not listen: {}", server.output());
         server
     }
 
-    fn listens(&mut self) -> bool {
+    fn wait_until_listening(&mut self) -> bool {
         let end = Instant::now() + Duration::from_secs(20);
         while Instant::now() < end && self.child.try_wait().unwrap().is_none() {
             if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
@@ -55,8 +55,8 @@ impl Server {
 }
 
 /// tinyproxy, which lets `user` through by Basic authentication, and nobody else.
-pub fn tinyproxy(user: &str, password: &str) -> Server {
-    Server::start(|folder, port| {
+pub fn start_tinyproxy(user: &str, password: &str) -> ServerProcess {
+    ServerProcess::start(|folder, port| {
         let settings = folder.join("tinyproxy.conf");
         let text = format!(
             "Port {port}\nListen 127.0.0.1\nTimeout 60\nMaxClients 20\nLogLevel Connect\nAllow 127.0.0.1\n\
@@ -70,8 +70,8 @@ pub fn tinyproxy(user: &str, password: &str) -> Server {
 }
 
 /// microsocks, for anybody or for one user.
-pub fn microsocks(user: Option<(&str, &str)>) -> Server {
-    Server::start(|_, port| {
+pub fn start_microsocks(user: Option<(&str, &str)>) -> ServerProcess {
+    ServerProcess::start(|_, port| {
         let mut command = Command::new("microsocks");
         command.args(["-i", "127.0.0.1", "-p", &port.to_string()]);
         if let Some((name, password)) = user {
@@ -83,9 +83,9 @@ pub fn microsocks(user: Option<(&str, &str)>) -> Server {
 
 /// nginx, in front of the server at `port`: https for clients whose certificates `client-ca.pem` has signed, with the
 /// certificate `server.pem` and its key `server.key`, all in `folder`. It tells of their subjects.
-pub fn nginx(folder: &Path, port: u16) -> Server {
+pub fn start_nginx(folder: &Path, port: u16) -> ServerProcess {
     let keys = folder.display().to_string();
-    Server::start(|own, listen| {
+    ServerProcess::start(|own, listen| {
         let own_path = own.display();
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {own_path}/{kind};\n"))

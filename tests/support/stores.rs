@@ -8,24 +8,24 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 
 /// Everything that the tests open. Passwords are `secret` but where a file's name says otherwise.
-fn folder() -> &'static Path {
+fn store_dir() -> &'static Path {
     static FOLDER: OnceLock<TempDir> = OnceLock::new();
-    FOLDER.get_or_init(make).path()
+    FOLDER.get_or_init(generate_stores).path()
 }
 
 /// The path of one of the files below.
 pub fn path(name: &str) -> String {
-    let path = folder().join(name);
+    let path = store_dir().join(name);
     assert!(path.exists(), "{name} is not among the files that the tests make");
     path.to_str().unwrap().to_owned()
 }
 
 /// The path of `quick.pem`, a key without a password that is made in an instant, where nothing else is asked for.
-pub fn quick_key() -> String {
+pub fn ec_key_path() -> String {
     static FOLDER: OnceLock<TempDir> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
         let folder = TempDir::new().unwrap();
-        run(
+        run_shell(
             folder.path(),
             "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out quick.pem 2>/dev/null",
         );
@@ -40,83 +40,86 @@ pub fn certificate() -> String {
 }
 
 /// The certificate of another name in the same folder.
-pub fn certificate_of(name: &str) -> String {
+pub fn certificate_for(name: &str) -> String {
     fs::read_to_string(path(&format!("{name}.cert.pem"))).unwrap()
 }
 
 /// Nobody else may read what it makes: that would be a warning.
-fn run(folder: &Path, command: &str) {
+fn run_shell(folder: &Path, command: &str) {
     let command = &format!("umask 077; {command}");
     let output = Command::new("sh").args(["-ec", command]).current_dir(folder).output().expect("sh runs");
     assert!(output.status.success(), "{command}\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn make() -> TempDir {
+fn generate_stores() -> TempDir {
     let folder = TempDir::new().unwrap();
     let here = folder.path();
-    run(here, "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out key.pem 2>/dev/null");
-    run(here, "openssl req -x509 -key key.pem -days 30 -subj /CN=signer -out certificate.pem");
-    run(
+    run_shell(here, "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out key.pem 2>/dev/null");
+    run_shell(here, "openssl req -x509 -key key.pem -days 30 -subj /CN=signer -out certificate.pem");
+    run_shell(
         here,
         "openssl pkcs12 -export -inkey key.pem -in certificate.pem -name signer -passout pass:secret -out openssl.p12",
     );
-    run(here, "cat key.pem certificate.pem > openssl.pem");
-    run(here, "openssl pkey -in key.pem -aes256 -passout pass:secret -out encrypted.pem");
-    run(here, "openssl rsa -in key.pem -traditional -out pkcs1.pem");
-    run(here, &import("openssl.p12", "keytool.jks", "JKS"));
+    run_shell(here, "cat key.pem certificate.pem > openssl.pem");
+    run_shell(here, "openssl pkey -in key.pem -aes256 -passout pass:secret -out encrypted.pem");
+    run_shell(here, "openssl rsa -in key.pem -traditional -out pkcs1.pem");
+    run_shell(here, &import_command("openssl.p12", "keytool.jks", "JKS"));
     // keytool writes PKCS#12 by default since Java 9, whatever the file is called.
-    run(here, &import("openssl.p12", "keytool-pkcs12.jks", "PKCS12"));
-    run(
+    run_shell(here, &import_command("openssl.p12", "keytool-pkcs12.jks", "PKCS12"));
+    run_shell(
         here,
         "cp keytool.jks keypass.jks && keytool -keypasswd -storetype JKS -keystore keypass.jks -storepass secret -alias signer -keypass secret -new another 2>&1",
     );
-    make_elliptic_keys(here);
-    make_odd_stores(here);
+    generate_ec_keys(here);
+    generate_edge_case_stores(here);
     folder
 }
 
-fn import(from: &str, to: &str, kind: &str) -> String {
+fn import_command(from: &str, to: &str, kind: &str) -> String {
     format!(
         "keytool -importkeystore -srckeystore {from} -srcstoretype PKCS12 -srcstorepass secret \
          -destkeystore {to} -deststoretype {kind} -deststorepass secret -noprompt 2>&1"
     )
 }
 
-fn make_elliptic_keys(here: &Path) {
+fn generate_ec_keys(here: &Path) {
     for (name, curve) in [("p256", "P-256"), ("p384", "P-384")] {
-        run(
+        run_shell(
             here,
             &format!(
                 "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:{curve} -out {name}.key.pem 2>/dev/null"
             ),
         );
-        run(
+        run_shell(
             here,
             &format!("openssl req -x509 -key {name}.key.pem -days 30 -subj /CN={name} -out {name}.cert.pem"),
         );
-        run(
+        run_shell(
             here,
             &format!(
                 "openssl pkcs12 -export -inkey {name}.key.pem -in {name}.cert.pem -name {name} -passout pass:secret -out {name}.p12"
             ),
         );
-        run(here, &format!("openssl ec -in {name}.key.pem -out {name}.sec1.pem 2>&1"));
+        run_shell(here, &format!("openssl ec -in {name}.key.pem -out {name}.sec1.pem 2>&1"));
     }
 }
 
-fn make_odd_stores(here: &Path) {
-    run(here, "cp keytool.jks two-keys.jks");
-    run(here, &import("p256.p12", "two-keys.jks", "JKS"));
-    run(
+fn generate_edge_case_stores(here: &Path) {
+    run_shell(here, "cp keytool.jks two-keys.jks");
+    run_shell(here, &import_command("p256.p12", "two-keys.jks", "JKS"));
+    run_shell(
         here,
         "cp keytool.jks with-certificate.jks && keytool -importcert -noprompt -storetype JKS -keystore with-certificate.jks -storepass secret -alias trusted -file p256.cert.pem 2>&1",
     );
-    run(here, "openssl genrsa -out rsa512.pem 512 2>&1");
-    run(here, "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out other.pem 2>/dev/null");
-    run(here, "head -c 600 keytool.jks > truncated.jks && head -c 600 openssl.p12 > truncated.p12");
-    run(
+    run_shell(here, "openssl genrsa -out rsa512.pem 512 2>&1");
+    run_shell(
+        here,
+        "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out other.pem 2>/dev/null",
+    );
+    run_shell(here, "head -c 600 keytool.jks > truncated.jks && head -c 600 openssl.p12 > truncated.p12");
+    run_shell(
         here,
         ": > empty && head -c 4096 /dev/urandom | tr -d '\\376\\060\\055' > random && mkdir directory && mkfifo fifo",
     );
-    run(here, "truncate -s 17M large");
+    run_shell(here, "truncate -s 17M large");
 }

@@ -2,15 +2,15 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::Outcome;
+use crate::BenchResult;
 
 /// Nanoseconds of the wall clock.
-pub fn wall() -> u128 {
+pub fn wall_nanos() -> u128 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos())
 }
 
 /// Nanoseconds that this process has had a processor for, by the kernel's own count.
-pub fn processor() -> u128 {
+pub fn cpu_nanos() -> u128 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the kernel writes a timespec, which this is.
     unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
@@ -18,15 +18,15 @@ pub fn processor() -> u128 {
 }
 
 /// Runs `work` so many times: the median and the tenth percentile by the wall, and the mean by the processor.
-pub fn each(count: usize, mut work: impl FnMut() -> Outcome<()>) -> Outcome<String> {
+pub fn measure_each(count: usize, mut work: impl FnMut() -> BenchResult<()>) -> BenchResult<String> {
     let mut times = Vec::with_capacity(count);
-    let began = processor();
+    let began = cpu_nanos();
     for _ in 0..count {
-        let started = wall();
+        let started = wall_nanos();
         work()?;
-        times.push(wall() - started);
+        times.push(wall_nanos() - started);
     }
-    let used = (processor() - began) / count as u128;
+    let used = (cpu_nanos() - began) / count as u128;
     times.sort_unstable();
     Ok(format!("{} {} {used}", times[count / 2], times[count / 10]))
 }

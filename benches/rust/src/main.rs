@@ -7,46 +7,48 @@ use std::fs;
 use std::io::{BufRead, Write, stdout};
 
 mod clock;
-mod encode;
-mod raw;
-mod scene;
-mod yup;
+mod fixture;
+mod jsonwebtoken_encode;
+mod raw_signature;
+mod yup_oauth2_peer;
 
-use scene::Scene;
+use fixture::Fixture;
 
 /// What most functions here end with.
-pub type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+pub type BenchResult<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-fn main() -> Outcome<()> {
-    let scene = Scene::from_environment()?;
+fn main() -> BenchResult<()> {
+    let fixture = Fixture::from_env()?;
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["first", store] => first(&scene, store),
-        _ => serve(&scene),
+        ["first", store] => measure_first_token(&fixture, store),
+        _ => answer_figures(&fixture),
     }
 }
 
 /// Opens the key store, fetches one token, and says how many nanoseconds that took from the beginning of `main`.
-fn first(scene: &Scene, store: &str) -> Outcome<()> {
-    let started = clock::wall();
-    let key = scene::key_of_pkcs12(&fs::read(store)?)?;
-    yup::Peer::new(scene, key)?.fetch()?;
-    println!("{}", clock::wall() - started);
+fn measure_first_token(fixture: &Fixture, store: &str) -> BenchResult<()> {
+    let started = clock::wall_nanos();
+    let key = fixture::pem_from_pkcs12(&fs::read(store)?)?;
+    yup_oauth2_peer::YupPeer::new(fixture, key)?.fetch()?;
+    println!("{}", clock::wall_nanos() - started);
     Ok(())
 }
 
-fn serve(scene: &Scene) -> Outcome<()> {
-    let mut raw = raw::Peer::new(scene)?;
-    let encode = encode::Peer::new(scene)?;
-    let yup = yup::Peer::new(scene, fs::read_to_string(scene.file("rsa.pem"))?)?;
+fn answer_figures(fixture: &Fixture) -> BenchResult<()> {
+    let mut raw = raw_signature::RawSigner::new(fixture)?;
+    let encode = jsonwebtoken_encode::EncodePeer::new(fixture)?;
+    let yup = yup_oauth2_peer::YupPeer::new(fixture, fs::read_to_string(fixture.file("rsa.pem"))?)?;
     for line in std::io::stdin().lock().lines() {
         let line = line?;
         let answer = match line.split(' ').collect::<Vec<_>>()[..] {
-            ["raw", algorithm, count] => clock::each(count.parse()?, || raw.sign(algorithm))?,
-            ["raw-threads", threads, count] => raw.on_threads(threads.parse()?, count.parse()?)?,
-            ["encode", algorithm, count] => clock::each(count.parse()?, || encode.sign(algorithm).map(drop))?,
-            ["encode-fetch", count] => clock::each(count.parse()?, || encode.fetch())?,
-            ["yup-fetch", count] => clock::each(count.parse()?, || yup.fetch())?,
+            ["raw", algorithm, count] => clock::measure_each(count.parse()?, || raw.sign(algorithm))?,
+            ["raw-threads", threads, count] => raw.sign_on_threads(threads.parse()?, count.parse()?)?,
+            ["encode", algorithm, count] => {
+                clock::measure_each(count.parse()?, || encode.sign(algorithm).map(drop))?
+            }
+            ["encode-fetch", count] => clock::measure_each(count.parse()?, || encode.fetch())?,
+            ["yup-fetch", count] => clock::measure_each(count.parse()?, || yup.fetch())?,
             _ => format!("error {line}"),
         };
         writeln!(stdout(), "{answer}")?;

@@ -2,8 +2,8 @@
 
 use std::sync::Barrier;
 
-use authority::{Authority, Play};
 use jsonwebtoken::Algorithm;
+use mock_server::{Behavior, MockServer};
 use serde_json::json;
 
 use crate::base::log::LogSink;
@@ -13,7 +13,7 @@ use crate::connection::tests::{
 use crate::connection::*;
 use crate::sys::sync::Mutex as Lock;
 
-fn fixture_with_rejecting_server(more: &str) -> (Authority, ConnectionFixture) {
+fn fixture_with_rejecting_server(more: &str) -> (MockServer, ConnectionFixture) {
     let (authority, endpoint) = start_token_server(r#"{"error":"invalid_grant"}"#);
     (authority, fixture(&format!("{more}{endpoint}")))
 }
@@ -22,7 +22,7 @@ fn get_token_error(connection: &Connection) -> Error {
     connection.get_token(CallOptions::default()).unwrap_err()
 }
 
-fn count_token_requests(authority: &Authority) -> usize {
+fn count_token_requests(authority: &MockServer) -> usize {
     authority.token_requests().len()
 }
 
@@ -208,20 +208,23 @@ impl LogSink for CapturedLog {
 }
 
 /// A connection whose token of an hour expires in 50 s, a server that then does nothing but `play`, and the log from then on.
-fn fixture_with_expiring_token(more: &str, play: Play) -> (Authority, ConnectionFixture, Arc<CapturedLog>) {
+fn fixture_with_expiring_token(
+    more: &str,
+    play: Behavior,
+) -> (MockServer, ConnectionFixture, Arc<CapturedLog>) {
     let (authority, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
     let bench = fixture(&format!("{more}{endpoint}"));
     bench.connection.get_token(CallOptions::default()).unwrap();
     bench.advance_to(3550);
-    authority.play_always(play);
+    authority.set_default_behavior(play);
     let lines: Arc<CapturedLog> = Arc::default();
     bench.connection.set_log(Log::new(Arc::<CapturedLog>::clone(&lines), LogLevel::Info));
     (authority, bench, lines)
 }
 
-fn error_response(status: u16, retry_after: Option<u32>) -> Play {
+fn error_response(status: u16, retry_after: Option<u32>) -> Behavior {
     let headers = retry_after.map(|seconds| ("Retry-After".to_owned(), seconds.to_string()));
-    Play::Json { status, body: json!(null), headers: headers.into_iter().collect() }
+    Behavior::Json { status, body: json!(null), headers: headers.into_iter().collect() }
 }
 
 #[test]
@@ -230,8 +233,8 @@ fn failed_early_renewal_returns_cached_token() {
         error_response(429, Some(1)),
         error_response(503, None),
         error_response(500, None),
-        Play::Reset,
-        Play::Html { status: 200 },
+        Behavior::Reset,
+        Behavior::Html { status: 200 },
     ] {
         let (authority, bench, lines) = fixture_with_expiring_token("", play.clone());
         for _ in 0..3 {
@@ -250,7 +253,7 @@ fn failed_early_renewal_returns_cached_token() {
 
 #[test]
 fn early_renewal_times_out_at_hanging_server() {
-    let (authority, bench, lines) = fixture_with_expiring_token("", Play::NeverAnswer);
+    let (authority, bench, lines) = fixture_with_expiring_token("", Behavior::NeverAnswer);
     assert_eq!(bench.connection.get_token(CallOptions::default()).unwrap().value(), c"at");
     let lines = lines.0.lock().join("\n");
     assert!(lines.contains("within 2 s (the limit of an early renewal)"), "{lines}");
@@ -303,7 +306,7 @@ fn expired_token_not_returned_during_hanging_renewal() {
     bench.connection.get_token(CallOptions::default()).unwrap();
     bench.advance_to(6);
     // The server answers when the token has expired: with no token.
-    authority.play_always(Play::Gate);
+    authority.set_default_behavior(Behavior::Gate);
     std::thread::scope(|scope| {
         let late = scope.spawn(|| bench.connection.get_token(CallOptions::default()));
         assert!(authority.wait_for_token_requests(2, Duration::from_secs(10)));
@@ -315,10 +318,10 @@ fn expired_token_not_returned_during_hanging_renewal() {
 #[test]
 fn backoff_limits_concurrent_requests_to_failing_server() {
     for (play, each) in
-        [(error_response(500, None), 1), (error_response(503, None), 3), (Play::Html { status: 200 }, 1)]
+        [(error_response(500, None), 1), (error_response(503, None), 3), (Behavior::Html { status: 200 }, 1)]
     {
         let (authority, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
-        authority.play_always(play.clone());
+        authority.set_default_behavior(play.clone());
         let bench = fixture(&endpoint);
         let mut asked_in = Vec::new();
         for second in 0..16 {
@@ -351,7 +354,7 @@ fn retry_after_applies_to_endpoint_not_cache() {
     let (authority, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
     let bench = fixture(&format!("LoginTimeout=20;{endpoint}"));
     bench.connection.get_token(CallOptions::default()).unwrap();
-    authority.play_always(error_response(429, Some(30)));
+    authority.set_default_behavior(error_response(429, Some(30)));
     let users = open_user_connections(&bench, 50);
     let errors: Vec<Error> = users.iter().map(get_token_error).collect();
     assert_eq!(count_token_requests(&authority), 2, "one user met it");
@@ -360,7 +363,7 @@ fn retry_after_applies_to_endpoint_not_cache() {
     assert_eq!(get_token_error(&users[7]).retry_after(), 1);
     assert_eq!(bench.connection.get_token(CallOptions::default()).unwrap().value(), c"at");
     bench.advance_to(30);
-    authority.play_always(Play::TokenAnswer(ONE_HOUR_TOKEN_JSON.to_owned()));
+    authority.set_default_behavior(Behavior::TokenAnswer(ONE_HOUR_TOKEN_JSON.to_owned()));
     users.iter().for_each(|user| drop(user.get_token(CallOptions::default()).unwrap()));
     assert_eq!(count_token_requests(&authority), 52);
 }
@@ -369,7 +372,7 @@ fn retry_after_applies_to_endpoint_not_cache() {
 fn circuit_breaker_is_shared_per_endpoint() {
     let (authority, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
     let (other, other_endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
-    authority.play_always(error_response(500, None));
+    authority.set_default_behavior(error_response(500, None));
     let bench = fixture(&endpoint);
     let users = open_user_connections(&bench, 50);
     let failed =
@@ -381,7 +384,7 @@ fn circuit_breaker_is_shared_per_endpoint() {
         .get_token(CallOptions::default())
         .unwrap();
     assert_eq!(count_token_requests(&other), 1);
-    authority.play_always(Play::TokenAnswer(ONE_HOUR_TOKEN_JSON.to_owned()));
+    authority.set_default_behavior(Behavior::TokenAnswer(ONE_HOUR_TOKEN_JSON.to_owned()));
     bench.advance_to(4);
     users.iter().for_each(|user| drop(user.get_token(CallOptions::default()).unwrap()));
     assert_eq!(count_token_requests(&authority), 56);
@@ -403,7 +406,7 @@ fn log_records_fetch_backoff_breaker_and_throttling() {
     bench.advance_to(3550);
     assert_eq!(heard(&|| drop(get())), ["3 fetched a token (early renewal); it expires in 3600 s"]);
     bench.advance_to(8000);
-    authority.play_always(error_response(500, None));
+    authority.set_default_behavior(error_response(500, None));
     let failed = heard(&|| drop(get()));
     assert_eq!(failed.len(), 2, "{failed:#?}");
     assert_eq!(failed[0], "3 this token is not requested again for 1.0 s");
@@ -418,7 +421,7 @@ fn log_records_fetch_backoff_breaker_and_throttling() {
         "{breaker:#?}"
     );
     bench.advance_to(8001);
-    authority.play_always(Play::TokenAnswer(ONE_HOUR_TOKEN_JSON.to_owned()));
+    authority.set_default_behavior(Behavior::TokenAnswer(ONE_HOUR_TOKEN_JSON.to_owned()));
     assert_eq!(
         heard(&|| drop(get())),
         [
@@ -426,7 +429,7 @@ fn log_records_fetch_backoff_breaker_and_throttling() {
             "3 fetched a token (the last request failed); it expires in 3600 s"
         ]
     );
-    authority.play_always(error_response(429, Some(30)));
+    authority.set_default_behavior(error_response(429, Some(30)));
     bench.advance_to(20_000);
     let throttled = heard(&|| {
         drop(
@@ -459,7 +462,7 @@ fn stats_count_fetches_hits_and_failures() {
     get().unwrap();
     assert_eq!((count("tokens_fetched_total"), count("early_renewals_total")), (2, 1));
     bench.advance_to(8000);
-    authority.play_always(error_response(503, None));
+    authority.set_default_behavior(error_response(503, None));
     (0..4).for_each(|_| drop(get_token_error(&bench.connection)));
     assert_eq!((count("retries_total"), count("negative_cache_hits_total")), (2, 3));
     assert_eq!(stats()["authgrant_fetch_failures_total"], json!({"AUTHGRANT_SERVER": 1}));
@@ -467,7 +470,7 @@ fn stats_count_fetches_hits_and_failures() {
     open_user_connections(&bench, 5).iter().for_each(|user| drop(get_token_error(user)));
     assert_eq!(count("breaker_openings_total"), 1);
     bench.advance_to(9000);
-    authority.play_always(error_response(429, Some(30)));
+    authority.set_default_behavior(error_response(429, Some(30)));
     let hurry = CallOptions { timeout: Some(Duration::from_secs(5)), ..CallOptions::default() };
     bench.connection.get_token(hurry).unwrap_err();
     assert_eq!((count("throttled_total"), count("cache_evictions_total")), (1, 0));
@@ -476,7 +479,7 @@ fn stats_count_fetches_hits_and_failures() {
 #[test]
 fn shared_rejection_reports_own_consent_url() {
     let (authority, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
-    authority.play_always(Play::Json {
+    authority.set_default_behavior(Behavior::Json {
         status: 400,
         body: json!({"error": "consent_required"}),
         headers: Vec::new(),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use authority::{Authority, Play};
+use mock_server::{Behavior, MockServer};
 
 use super::*;
 use crate::base::clock::Clock;
@@ -102,9 +102,9 @@ pub(super) fn fixture(more: &str) -> ConnectionFixture {
 }
 
 /// A server that answers every request with this token.
-pub(super) fn start_token_server(answer: &str) -> (Authority, String) {
-    let authority = Authority::start(authority::Config::http());
-    authority.play_always(Play::TokenAnswer(answer.to_owned()));
+pub(super) fn start_token_server(answer: &str) -> (MockServer, String) {
+    let authority = MockServer::start(mock_server::Config::http());
+    authority.set_default_behavior(Behavior::TokenAnswer(answer.to_owned()));
     let endpoint = format!("TokenEndpoint={}", authority.url("/oauth/token"));
     (authority, endpoint)
 }
@@ -163,7 +163,7 @@ fn clear_discards_token_and_idle_connection() {
     bench.connection.get_token(CallOptions::default()).unwrap();
     bench.process.clear();
     bench.connection.get_token(CallOptions::default()).unwrap();
-    assert_eq!((authority.token_requests().len(), authority.connections()), (2, 2));
+    assert_eq!((authority.token_requests().len(), authority.connection_count()), (2, 2));
 }
 
 #[test]

@@ -62,20 +62,20 @@ function check(name, good, found) {
 }
 
 /** The program, where it listens, and a promise of what it says in the end. */
-async function listening(application) {
+async function startListener(application) {
   const child = spawn(program, application ? [STATE, application] : [STATE], { stdio: ["ignore", "pipe", "inherit"] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const { value: redirect } = await lines.next();
   return { child, redirect, outcome: lines.next().then((line) => line.value) };
 }
 
-async function look(page, visit, scheme, width) {
+async function checkPage(page, visit, scheme, width) {
   const name = `${visit.name} ${scheme} ${width}`;
   const loaded = [];
   const complaints = [];
   page.on("request", (request) => loaded.push(new URL(request.url()).pathname));
   page.on("console", (message) => complaints.push(message.text()));
-  const { child, redirect, outcome } = await listening(visit.application);
+  const { child, redirect, outcome } = await startListener(visit.application);
   try {
     const answer = await page.goto(`${redirect}?${new URLSearchParams(visit.query)}`);
     check(`${name}: status`, answer.status() === visit.status, answer.status());
@@ -121,7 +121,7 @@ try {
         const page = await browser.newPage();
         await page.emulateMedia({ colorScheme: scheme });
         await page.setViewportSize({ width, height: width === 320 ? 640 : 800 });
-        await look(page, visit, scheme, width).catch((error) => check(`${visit.name} ${scheme} ${width}`, false, String(error)));
+        await checkPage(page, visit, scheme, width).catch((error) => check(`${visit.name} ${scheme} ${width}`, false, String(error)));
         await page.close();
       }
     }

@@ -1,0 +1,176 @@
+"""libauthgrant through ctypes, as much as the tests of this folder and of tests/interop need.
+
+Handles are c_void_p throughout: a bare int would be cut to 32 bits on its way back into C. Text that belongs to an
+object comes as c_char_p and is copied before the object is freed.
+"""
+
+import ctypes
+from ctypes import CFUNCTYPE, POINTER, byref, c_char_p, c_int32, c_int64, c_size_t, c_uint32, c_void_p
+
+HANDLE = POINTER(c_void_p)
+OPEN_URL = CFUNCTYPE(c_int32, c_char_p, c_void_p)
+REFRESH_TOKEN = CFUNCTYPE(None, c_char_p, c_void_p)
+
+# name: (what comes back, what goes in)
+FUNCTIONS = {
+    "open": (c_int32, c_char_p, HANDLE, HANDLE),
+    "close": (None, c_void_p),
+    "get_token": (c_int32, c_void_p, HANDLE, HANDLE),
+    "get_token_with": (c_int32, c_void_p, c_void_p, HANDLE, HANDLE),
+    "reject_token": (c_int32, c_void_p, c_void_p, HANDLE),
+    "authorize": (c_int32, c_void_p, OPEN_URL, c_void_p, HANDLE),
+    "make_assertion": (c_int32, c_void_p, HANDLE, HANDLE),
+    "set_on_refresh_token": (c_int32, c_void_p, REFRESH_TOKEN, c_void_p, HANDLE),
+    "text_free": (None, c_void_p),
+    "token_value": (c_char_p, c_void_p),
+    "token_length": (c_size_t, c_void_p),
+    "token_type": (c_char_p, c_void_p),
+    "token_expires_at": (c_int64, c_void_p),
+    "token_refresh_at": (c_int64, c_void_p),
+    "token_scope": (c_char_p, c_void_p),
+    "token_free": (None, c_void_p),
+    "clear": (None,),
+    "status_name": (c_char_p, c_int32),
+    "version": (c_char_p,),
+    "error_status": (c_int32, c_void_p),
+    "error_sqlstate": (c_char_p, c_void_p),
+    "error_message": (c_char_p, c_void_p),
+    "error_option": (c_char_p, c_void_p),
+    "error_oauth_error": (c_char_p, c_void_p),
+    "error_oauth_description": (c_char_p, c_void_p),
+    "error_consent_url": (c_char_p, c_void_p),
+    "error_http_status": (c_int32, c_void_p),
+    "error_next": (c_void_p, c_void_p),
+    "error_free": (None, c_void_p),
+}
+
+NO_PROMPT, NO_NETWORK = 1, 2
+
+
+class CallOptions(ctypes.Structure):
+    _fields_ = [("size", c_size_t), ("timeout_ms", c_int32), ("min_life_s", c_int32), ("flags", c_uint32)]
+
+
+class AuthgrantError(Exception):
+    """An authgrant_error, copied."""
+
+    def __init__(self, library, error):
+        def text(getter):
+            value = getter(error)
+            return None if value is None else value.decode()
+
+        self.status_code = library.error_status(error)
+        self.status = library.status_name(self.status_code).decode().removeprefix("AUTHGRANT_")
+        self.sqlstate = text(library.error_sqlstate)
+        self.message = text(library.error_message)
+        self.option = text(library.error_option)
+        self.oauth_error = text(library.error_oauth_error)
+        self.oauth_description = text(library.error_oauth_description)
+        self.consent_url = text(library.error_consent_url)
+        self.http_status = library.error_http_status(error)
+        super().__init__(f"{self.status} {self.sqlstate} {self.message}")
+
+
+class Token:
+    """An authgrant_token, copied."""
+
+    def __init__(self, library, token):
+        self.value = library.token_value(token).decode()
+        self.length = library.token_length(token)
+        self.type = library.token_type(token).decode()
+        self.expires_at = library.token_expires_at(token)
+        self.refresh_at = library.token_refresh_at(token)
+        scope = library.token_scope(token)
+        self.scope = None if scope is None else scope.decode()
+
+
+class Library:
+    def __init__(self, path):
+        loaded = ctypes.CDLL(path)
+        for name, (result, *arguments) in FUNCTIONS.items():
+            function = getattr(loaded, "authgrant_" + name)
+            function.restype, function.argtypes = result, arguments
+            setattr(self, name, function)
+
+    def call_with_result(self, function, *arguments):
+        """Calls a function whose last two arguments are an out-parameter and the error; gives back the handle."""
+        result = c_void_p(0xDEAD)
+        try:
+            self.call_checked(function, *arguments, byref(result))
+        except AuthgrantError:
+            assert result.value is None, "failure must write NULL over an old result"
+            raise
+        return result
+
+    def call_checked(self, function, *arguments):
+        """Calls a function whose last argument is the error."""
+        error = c_void_p(0xDEAD)
+        status = function(*arguments, byref(error))
+        if status == 0:
+            assert error.value is None, "success must write NULL over an old error"
+            return
+        try:
+            assert self.error_status(error) == status
+            raise AuthgrantError(self, error)
+        finally:
+            self.error_free(error)
+
+    def connect(self, connection_string):
+        return Connection(self, connection_string)
+
+
+class Connection:
+    def __init__(self, library, connection_string):
+        self.library = library
+        self.handle = library.call_with_result(library.open, connection_string.encode())
+
+        self.callbacks = []  # functions that the library may still call
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.library.close(self.handle)
+        self.handle = c_void_p()
+
+    def get_token(self, flags=0):
+        library = self.library
+        if flags:
+            call = CallOptions(ctypes.sizeof(CallOptions), 0, 0, flags)
+            token = library.call_with_result(library.get_token_with, self.handle, ctypes.addressof(call))
+        else:
+            token = library.call_with_result(library.get_token, self.handle)
+        try:
+            return Token(library, token)
+        finally:
+            library.token_free(token)
+
+    def reject_token(self):
+        """Tells that the API answered 401 to the current token."""
+        library = self.library
+        token = library.call_with_result(library.get_token, self.handle)
+        try:
+            library.call_checked(library.reject_token, self.handle, token)
+        finally:
+            library.token_free(token)
+
+    def authorize(self, show):
+        """`show` gets the URL as text; where it returns, the person has been shown it."""
+
+        def shown(url, _):
+            show(url.decode())
+            return 0
+
+        self.library.call_checked(self.library.authorize, self.handle, OPEN_URL(shown), None)
+
+    def make_assertion(self):
+        library = self.library
+        text = library.call_with_result(library.make_assertion, self.handle)
+        try:
+            return ctypes.string_at(text).decode()
+        finally:
+            library.text_free(text)
+
+    def on_refresh_token(self, told):
+        self.callbacks.append(REFRESH_TOKEN(lambda token, _: told(token.decode())))
+        self.library.call_checked(self.library.set_on_refresh_token, self.handle, self.callbacks[-1], None)

@@ -1,0 +1,28 @@
+//! authgrant_clear reaches the whole process; in a program of its own it clears nothing that other tests count on.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::ffi::{c_char, c_void};
+use std::ptr::null_mut;
+
+use authgrant::ffi::connection::{authgrant_clear, authgrant_set_log};
+use support::c_api::open;
+use support::stores;
+
+extern "C" fn clear_in_callback(_: i32, _: *const c_char, _: *mut c_void) {
+    authgrant_clear();
+}
+
+#[test]
+fn clear_drops_tokens_except_inside_callback() {
+    let string = format!("am=55;ClaimsIssuer=me;JWTCertStore={}", stores::ec_key_path());
+    let connection = open(&string).unwrap();
+    let first = connection.get_token().unwrap();
+    let failing = open(&string.replace("quick.pem", "missing.pem")).unwrap();
+    assert_eq!(authgrant_set_log(failing.handle(), Some(clear_in_callback), null_mut(), 1, null_mut()), 0);
+    failing.get_token().unwrap_err();
+    assert_eq!(connection.get_token().unwrap().value(), first.value(), "a callback clears nothing");
+    authgrant_clear();
+    assert_ne!(connection.get_token().unwrap().value(), first.value());
+}

@@ -1,0 +1,800 @@
+//! The contract with C callers, argument by argument: what is refused, what a failure leaves behind, what fits into a
+//! buffer, and what may be called from inside a callback.
+//!
+//! No server is asked: without a token endpoint the signed JWT is the token.
+
+use std::ffi::{CString, c_char, c_void};
+use std::ptr::{null, null_mut};
+use std::sync::Mutex;
+
+use crate::support::c_api::{
+    Connection, Failure, LogLines, Token, c_str_to_string, collect_failures, get_token, open, poisoned_ptr,
+    take_error_chain,
+};
+use crate::support::stores;
+use authgrant::connection::Connection as Handle;
+use authgrant::ffi::authorize::authgrant_completed_string;
+use authgrant::ffi::connection::*;
+use authgrant::ffi::error::ErrorObject;
+use authgrant::ffi::headers::*;
+use authgrant::ffi::policy::*;
+use authgrant::ffi::report::*;
+use authgrant::ffi::signer::authgrant_set_signer;
+use authgrant::ffi::status::*;
+use authgrant::ffi::text::*;
+use authgrant::ffi::token::*;
+use authgrant::options::table::TABLE;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+
+type ErrorSlot = *mut *mut ErrorObject;
+
+/// Every kind of argument that a call may be given, all of them good.
+struct ValidArguments {
+    connection: Connection,
+    token: Token,
+    call: RawCallOptions,
+    buffer: [u8; 16],
+    size: usize,
+    text: *mut c_char,
+    handle: *mut Handle,
+    token_slot: *mut authgrant::token::TokenHandle,
+    headers_slot: *mut authgrant::connection::api_headers::ApiHeaders,
+    warnings: *mut ErrorObject,
+    names: [*const c_char; 1],
+}
+
+/// A string that needs no server.
+fn local_string(more: &str) -> String {
+    format!("am=55;ClaimsIssuer=me;JWTCertStore={};{more}", stores::ec_key_path())
+}
+
+impl ValidArguments {
+    fn new() -> Self {
+        let connection = open(&local_string("")).unwrap();
+        let token = connection.get_token().unwrap();
+        Self {
+            connection,
+            token,
+            call: call_options(0, 0, 0),
+            buffer: [0; 16],
+            size: 99,
+            text: poisoned_ptr(),
+            handle: poisoned_ptr(),
+            token_slot: poisoned_ptr(),
+            headers_slot: poisoned_ptr(),
+            warnings: poisoned_ptr(),
+            names: [c"Scope".as_ptr()],
+        }
+    }
+}
+
+fn call_options(timeout_ms: i32, min_life_s: i32, flags: u32) -> RawCallOptions {
+    RawCallOptions { size: size_of::<RawCallOptions>(), timeout_ms, min_life_s, flags }
+}
+
+/// A call with one argument that is refused, and the name of that argument.
+type RejectedCall = (&'static str, fn(&mut ValidArguments, ErrorSlot) -> i32);
+
+const NULL_ARGUMENTS: &[RejectedCall] = &[
+    ("connection_string", |good, error| authgrant_open(null(), &raw mut good.handle, error)),
+    ("connection", |_, error| authgrant_open(c"".as_ptr(), null_mut(), error)),
+    ("connection_string", |good, error| authgrant_open_wide(null(), 0, 2, &raw mut good.handle, error)),
+    ("connection", |good, error| authgrant_open_wide(good.buffer.as_ptr().cast(), -1, 2, null_mut(), error)),
+    ("connection", |_, error| authgrant_set_option(null_mut(), c"Scope".as_ptr(), c"".as_ptr(), error)),
+    ("name", |good, error| authgrant_set_option(good.connection.handle(), null(), c"".as_ptr(), error)),
+    ("value", |good, error| authgrant_set_option(good.connection.handle(), c"Scope".as_ptr(), null(), error)),
+    ("connection", |good, error| {
+        authgrant_set_options(null_mut(), good.names.as_ptr(), good.names.as_ptr(), 1, error)
+    }),
+    ("names", |good, error| {
+        authgrant_set_options(good.connection.handle(), null(), good.names.as_ptr(), 1, error)
+    }),
+    ("values", |good, error| {
+        authgrant_set_options(good.connection.handle(), good.names.as_ptr(), null(), 1, error)
+    }),
+    ("names", |good, error| {
+        authgrant_set_options(good.connection.handle(), [null()].as_ptr(), good.names.as_ptr(), 1, error)
+    }),
+    ("values", |good, error| {
+        authgrant_set_options(good.connection.handle(), good.names.as_ptr(), [null()].as_ptr(), 1, error)
+    }),
+    ("connection", |good, error| authgrant_get_token(null_mut(), &raw mut good.token_slot, error)),
+    ("token", |good, error| authgrant_get_token(good.connection.handle(), null_mut(), error)),
+    ("connection", |good, error| {
+        authgrant_get_token_with(null_mut(), &raw const good.call, &raw mut good.token_slot, error)
+    }),
+    ("call", |good, error| {
+        authgrant_get_token_with(good.connection.handle(), null(), &raw mut good.token_slot, error)
+    }),
+    ("token", |good, error| {
+        authgrant_get_token_with(good.connection.handle(), &raw const good.call, null_mut(), error)
+    }),
+    ("connection", |good, error| authgrant_reject_token(null_mut(), good.token.handle(), error)),
+    ("token", |good, error| authgrant_reject_token(good.connection.handle(), null(), error)),
+    ("connection", |good, error| {
+        authgrant_copy_token(null_mut(), good.buffer.as_mut_ptr().cast(), 16, &raw mut good.size, error)
+    }),
+    ("buffer", |good, error| {
+        authgrant_copy_token(good.connection.handle(), null_mut(), 1, &raw mut good.size, error)
+    }),
+    ("length", |good, error| {
+        let buffer = good.buffer.as_mut_ptr().cast();
+        authgrant_copy_token(good.connection.handle(), buffer, 16, null_mut(), error)
+    }),
+    ("connection", |good, error| authgrant_get_headers(null_mut(), &raw mut good.headers_slot, error)),
+    ("headers", |good, error| authgrant_get_headers(good.connection.handle(), null_mut(), error)),
+    ("connection", |good, error| authgrant_warnings(null_mut(), &raw mut good.warnings, error)),
+    ("warnings", |good, error| authgrant_warnings(good.connection.handle(), null_mut(), error)),
+    ("connection", |_, error| authgrant_cancel(null_mut(), error)),
+    ("connection", |_, error| authgrant_set_log(null_mut(), None, null_mut(), 0, error)),
+    ("connection", |_, error| authgrant_set_signer(null_mut(), c"RS256".as_ptr(), None, null_mut(), error)),
+    ("algorithm", |good, error| {
+        authgrant_set_signer(good.connection.handle(), null(), Some(failing_signer), null_mut(), error)
+    }),
+    ("connection", |good, error| authgrant_completed_string(null_mut(), 0, &raw mut good.text, error)),
+    ("text", |good, error| authgrant_completed_string(good.connection.handle(), 0, null_mut(), error)),
+    ("value", |good, error| authgrant_quote_value(null(), &raw mut good.text, error)),
+    ("quoted", |_, error| authgrant_quote_value(c"a".as_ptr(), null_mut(), error)),
+    ("text", |good, error| authgrant_to_wide(null(), null_mut(), 0, 2, &raw mut good.size, error)),
+    ("buffer", |good, error| authgrant_to_wide(c"a".as_ptr(), null_mut(), 1, 2, &raw mut good.size, error)),
+    ("needed", |_, error| authgrant_to_wide(c"a".as_ptr(), null_mut(), 0, 2, null_mut(), error)),
+    ("connection", |good, error| authgrant_validate(null_mut(), &raw mut good.text, error)),
+    ("report", |good, error| authgrant_validate(good.connection.handle(), null_mut(), error)),
+    ("connection", |good, error| authgrant_explain(null_mut(), &raw mut good.text, error)),
+    ("report", |good, error| authgrant_explain(good.connection.handle(), null_mut(), error)),
+    ("connection", |good, error| authgrant_test(null_mut(), &raw mut good.text, error)),
+    ("report", |good, error| authgrant_test(good.connection.handle(), null_mut(), error)),
+    ("json", |_, error| authgrant_get_stats(null_mut(), error)),
+    ("path", |_, error| authgrant_allow_directory(null(), error)),
+];
+
+/// A byte that no UTF-8 holds, behind two that it may.
+const INVALID_UTF8: *const c_char = c"ab\xff".as_ptr();
+
+const INVALID_UTF8_ARGUMENTS: &[RejectedCall] = &[
+    ("connection_string", |good, error| authgrant_open(INVALID_UTF8, &raw mut good.handle, error)),
+    ("name", |good, error| authgrant_set_option(good.connection.handle(), INVALID_UTF8, c"".as_ptr(), error)),
+    ("value", |good, error| {
+        authgrant_set_option(good.connection.handle(), c"Scope".as_ptr(), INVALID_UTF8, error)
+    }),
+    ("names", |good, error| {
+        authgrant_set_options(
+            good.connection.handle(),
+            [INVALID_UTF8].as_ptr(),
+            good.names.as_ptr(),
+            1,
+            error,
+        )
+    }),
+    ("values", |good, error| {
+        authgrant_set_options(
+            good.connection.handle(),
+            good.names.as_ptr(),
+            [INVALID_UTF8].as_ptr(),
+            1,
+            error,
+        )
+    }),
+    ("value", |good, error| authgrant_quote_value(INVALID_UTF8, &raw mut good.text, error)),
+    ("text", |good, error| authgrant_to_wide(INVALID_UTF8, null_mut(), 0, 2, &raw mut good.size, error)),
+    ("algorithm", |good, error| {
+        authgrant_set_signer(good.connection.handle(), INVALID_UTF8, Some(failing_signer), null_mut(), error)
+    }),
+    ("path", |_, error| authgrant_allow_directory(INVALID_UTF8, error)),
+];
+
+extern "C" fn failing_signer(
+    _: *mut c_void,
+    _: *const u8,
+    _: usize,
+    _: *mut u8,
+    _: usize,
+    _: *mut usize,
+) -> i32 {
+    1
+}
+
+/// A length, size or number that cannot be.
+const INVALID_LENGTHS: &[RejectedCall] = &[
+    ("length", |good, error| open_wide(good, -2, 2, error)),
+    ("length", |good, error| open_wide(good, isize::MIN, 2, error)),
+    ("length", |good, error| open_wide(good, isize::MAX, 2, error)),
+    ("length", |good, error| open_wide(good, isize::MAX / 2, 4, error)),
+    ("unit", |good, error| open_wide(good, -1, 0, error)),
+    ("unit", |good, error| open_wide(good, -1, 1, error)),
+    ("unit", |good, error| open_wide(good, -1, 3, error)),
+    ("unit", |good, error| open_wide(good, -1, 8, error)),
+    ("unit", |good, error| authgrant_to_wide(c"a".as_ptr(), null_mut(), 0, 3, &raw mut good.size, error)),
+    ("names", |good, error| {
+        let names = good.names.as_ptr();
+        authgrant_set_options(good.connection.handle(), names, names, usize::MAX / 2, error)
+    }),
+    ("call->size", |good, error| {
+        get_token_with_options(good, RawCallOptions { size: 0, ..call_options(0, 0, 0) }, error)
+    }),
+    ("call->size", |good, error| {
+        get_token_with_options(
+            good,
+            RawCallOptions { size: size_of::<RawCallOptions>() - 1, ..call_options(0, 0, 0) },
+            error,
+        )
+    }),
+    ("call->timeout_ms", |good, error| get_token_with_options(good, call_options(-1, 0, 0), error)),
+    ("call->min_life_s", |good, error| get_token_with_options(good, call_options(0, -1, 0), error)),
+];
+
+fn open_wide(good: &mut ValidArguments, length: isize, unit: usize, error: ErrorSlot) -> i32 {
+    authgrant_open_wide(good.buffer.as_ptr().cast(), length, unit, &raw mut good.handle, error)
+}
+
+fn get_token_with_options(good: &mut ValidArguments, call: RawCallOptions, error: ErrorSlot) -> i32 {
+    authgrant_get_token_with(good.connection.handle(), &raw const call, &raw mut good.token_slot, error)
+}
+
+/// Whether each result of a call holds what it held before, or nothing.
+fn assert_results_cleared(good: &ValidArguments, before: &[usize]) {
+    for (now, before) in result_addresses(good).iter().zip(before) {
+        assert!(*now == 0 || now == before, "a failed call hands nothing out");
+    }
+}
+
+fn result_addresses(good: &ValidArguments) -> [usize; 6] {
+    [
+        good.text.addr(),
+        good.handle.addr(),
+        good.token_slot.addr(),
+        good.headers_slot.addr(),
+        good.warnings.addr(),
+        good.size,
+    ]
+}
+
+#[track_caller]
+fn assert_all_rejected(table: &[RejectedCall], sqlstate: &str, words: impl Fn(&str) -> String) {
+    for (number, (name, refused)) in table.iter().enumerate() {
+        let mut good = ValidArguments::new();
+        let before = result_addresses(&good);
+        let failures = collect_failures(|error| refused(&mut good, error));
+        let [failure] = &failures[..] else { panic!("{name} of row {number}: {failures:?}") };
+        assert_eq!(failure.status, AUTHGRANT_INVALID_ARGUMENT, "{name} of row {number}: {failure:?}");
+        assert_eq!(failure.sqlstate, sqlstate, "{name} of row {number}: {failure:?}");
+        assert!(failure.message.contains(&words(name)), "{name} of row {number}: {failure:?}");
+        assert_results_cleared(&good, &before);
+    }
+}
+
+#[test]
+fn null_argument_is_rejected_by_name() {
+    assert_all_rejected(NULL_ARGUMENTS, "HY009", |name| format!("the argument {name} is NULL"));
+}
+
+#[test]
+fn invalid_utf8_is_rejected_with_offset() {
+    assert_all_rejected(INVALID_UTF8_ARGUMENTS, "HY009", |name| {
+        format!("the argument {name} is not UTF-8 at byte 2")
+    });
+}
+
+#[test]
+fn invalid_length_is_rejected_by_name() {
+    assert_all_rejected(INVALID_LENGTHS, "HY090", |name| {
+        format!("the argument {name} is not a possible length")
+    });
+}
+
+#[test]
+fn null_error_slot_returns_status_only() {
+    for (name, refused) in NULL_ARGUMENTS.iter().chain(INVALID_UTF8_ARGUMENTS).chain(INVALID_LENGTHS) {
+        assert_eq!(refused(&mut ValidArguments::new(), null_mut()), AUTHGRANT_INVALID_ARGUMENT, "{name}");
+    }
+}
+
+#[test]
+fn failure_clears_out_parameters() {
+    let mut good = ValidArguments::new();
+    let nobody = null_mut();
+    authgrant_open(c"A={".as_ptr(), &raw mut good.handle, null_mut());
+    authgrant_get_token(nobody, &raw mut good.token_slot, null_mut());
+    authgrant_get_headers(nobody, &raw mut good.headers_slot, null_mut());
+    authgrant_warnings(nobody, &raw mut good.warnings, null_mut());
+    authgrant_quote_value(null(), &raw mut good.text, null_mut());
+    authgrant_copy_token(nobody, null_mut(), 0, &raw mut good.size, null_mut());
+    assert_eq!(result_addresses(&good), [0; 6]);
+    good = ValidArguments { handle: poisoned_ptr(), token_slot: poisoned_ptr(), size: 99, ..good };
+    authgrant_open_wide(null(), 0, 2, &raw mut good.handle, null_mut());
+    authgrant_get_token_with(nobody, &raw const good.call, &raw mut good.token_slot, null_mut());
+    authgrant_to_wide(null(), null_mut(), 0, 2, &raw mut good.size, null_mut());
+    assert_eq!(result_addresses(&good), [0; 6]);
+}
+
+#[test]
+fn success_sets_error_to_null() {
+    let mut good = ValidArguments::new();
+    let connection = good.connection.handle();
+    assert_eq!(collect_failures(|error| authgrant_cancel(connection, error)), []);
+    assert_eq!(collect_failures(|error| authgrant_warnings(connection, &raw mut good.warnings, error)), []);
+    assert!(good.warnings.is_null(), "there is nothing to warn of");
+}
+
+/// What a connection that was opened with wide text says of a name that is no option.
+#[track_caller]
+fn unknown_option_from_wide(text: *const c_void, length: isize, unit: usize) -> String {
+    let mut handle = poisoned_ptr();
+    assert_eq!(collect_failures(|error| authgrant_open_wide(text, length, unit, &raw mut handle, error)), []);
+    let mut warnings = null_mut();
+    assert_eq!(authgrant_warnings(handle, &raw mut warnings, null_mut()), AUTHGRANT_OK);
+    authgrant_close(handle);
+    take_error_chain(warnings).remove(0).option.unwrap()
+}
+
+/// A name with characters of one to four bytes in UTF-8.
+const UNICODE_NAME: &str = "aé€😀";
+
+fn utf16(text: &str) -> Vec<u16> {
+    text.encode_utf16().collect()
+}
+
+fn utf32(text: &str) -> Vec<u32> {
+    text.chars().map(u32::from).collect()
+}
+
+#[test]
+fn wide_text_ends_at_nul() {
+    let narrow = format!("{UNICODE_NAME}=1\0;b=2");
+    assert_eq!(unknown_option_from_wide(utf16(&narrow).as_ptr().cast(), -1, 2), UNICODE_NAME);
+    assert_eq!(unknown_option_from_wide(utf32(&narrow).as_ptr().cast(), -1, 4), UNICODE_NAME);
+}
+
+#[test]
+fn wide_text_length_bounds_read() {
+    // Behind the length stands half of a surrogate pair, which would be refused.
+    let name: Vec<u16> = utf16(&format!("{UNICODE_NAME}=1")).into_iter().chain([0xd83d]).collect();
+    let length = isize::try_from(name.len() - 1).unwrap();
+    assert_eq!(unknown_option_from_wide(name.as_ptr().cast(), length, 2), UNICODE_NAME);
+    let name: Vec<u32> = utf32(&format!("{UNICODE_NAME}=1")).into_iter().chain([0xd83d]).collect();
+    let length = isize::try_from(name.len() - 1).unwrap();
+    assert_eq!(unknown_option_from_wide(name.as_ptr().cast(), length, 4), UNICODE_NAME);
+}
+
+#[test]
+fn unaligned_wide_text_is_accepted() {
+    let bytes: Vec<u8> =
+        [0].into_iter().chain(utf16("Zebra=1\0").iter().flat_map(|unit| unit.to_ne_bytes())).collect();
+    assert_eq!(unknown_option_from_wide(bytes[1..].as_ptr().cast(), -1, 2), "Zebra");
+}
+
+#[test]
+fn invalid_wide_text_is_rejected() {
+    let refuse = |text: *const c_void, length, unit, words: &str| {
+        let mut handle = poisoned_ptr();
+        let failure =
+            collect_failures(|error| authgrant_open_wide(text, length, unit, &raw mut handle, error))
+                .remove(0);
+        assert_eq!(failure.status, AUTHGRANT_INVALID_ARGUMENT, "{failure:?}");
+        assert!(failure.message.contains(words), "{failure:?}");
+        assert!(handle.is_null());
+    };
+    for halves in [[0xd83d, 0x61, 0], [0x61, 0xde00, 0], [0xde00, 0xd83d, 0], [0x61, 0xd83d, 0]] {
+        let halves: [u16; 3] = halves;
+        refuse(halves.as_ptr().cast(), -1, 2, "surrogate");
+    }
+    for stranger in [0xd83d_u32, 0xde00, 0x11_0000, u32::MAX] {
+        refuse([stranger, 0].as_ptr().cast(), -1, 4, "not a character");
+    }
+    refuse(utf16("a=\0b").as_ptr().cast(), 4, 2, "a NUL stands inside");
+    refuse(utf16("a=1\0").as_ptr().cast(), 4, 2, "a NUL stands inside");
+    refuse(utf32("a=\0b").as_ptr().cast(), 4, 4, "a NUL stands inside");
+}
+
+/// Status, needed units and buffer of a conversion into `capacity` units, with one more that must stay as it is.
+fn convert_to_wide<T: Copy>(string: &str, capacity: usize, untouched: T) -> (i32, usize, Vec<T>) {
+    let string = CString::new(string).unwrap();
+    let mut buffer = vec![untouched; capacity + 1];
+    let mut needed = 99;
+    let at = buffer.as_mut_ptr().cast();
+    let status =
+        authgrant_to_wide(string.as_ptr(), at, capacity, size_of::<T>(), &raw mut needed, null_mut());
+    (status, needed, buffer)
+}
+
+#[test]
+fn small_wide_buffer_gets_whole_characters() {
+    const X: u16 = 0xeeee;
+    const SMALL: i32 = AUTHGRANT_BUFFER_TOO_SMALL;
+    assert_eq!(convert_to_wide("a😀b", 0, X), (SMALL, 5, vec![X]));
+    assert_eq!(convert_to_wide("a😀b", 1, X), (SMALL, 5, vec![0, X]));
+    assert_eq!(convert_to_wide("a😀b", 2, X), (SMALL, 5, vec![0x61, 0, X]));
+    assert_eq!(convert_to_wide("a😀b", 3, X), (SMALL, 5, vec![0x61, 0, X, X]));
+    assert_eq!(convert_to_wide("a😀b", 4, X), (SMALL, 5, vec![0x61, 0xd83d, 0xde00, 0, X]));
+    assert_eq!(convert_to_wide("a😀b", 5, X), (AUTHGRANT_OK, 5, vec![0x61, 0xd83d, 0xde00, 0x62, 0, X]));
+    const Y: u32 = 0xeeee_eeee;
+    assert_eq!(convert_to_wide("a😀b", 0, Y), (SMALL, 4, vec![Y]));
+    assert_eq!(convert_to_wide("a😀b", 3, Y), (SMALL, 4, vec![0x61, 0x1_f600, 0, Y]));
+    assert_eq!(convert_to_wide("a😀b", 4, Y), (AUTHGRANT_OK, 4, vec![0x61, 0x1_f600, 0x62, 0, Y]));
+    assert_eq!(convert_to_wide("", 1, X), (AUTHGRANT_OK, 1, vec![0, X]));
+}
+
+#[test]
+fn null_wide_buffer_returns_required_size() {
+    let mut needed = 99;
+    assert_eq!(
+        authgrant_to_wide(c"abc".as_ptr(), null_mut(), 0, 2, &raw mut needed, null_mut()),
+        AUTHGRANT_OK
+    );
+    assert_eq!(needed, 4);
+}
+
+fn set_options(connection: &Connection, pairs: &[(&str, &str)]) -> Vec<Failure> {
+    let texts = |text: fn(&(&str, &str)) -> String| -> Vec<CString> {
+        pairs.iter().map(|pair| CString::new(text(pair)).unwrap()).collect()
+    };
+    let (names, values) = (texts(|pair| pair.0.to_owned()), texts(|pair| pair.1.to_owned()));
+    let pointers =
+        |texts: &[CString]| -> Vec<*const c_char> { texts.iter().map(|text| text.as_ptr()).collect() };
+    let (names, values) = (pointers(&names), pointers(&values));
+    collect_failures(|error| {
+        authgrant_set_options(connection.handle(), names.as_ptr(), values.as_ptr(), pairs.len(), error)
+    })
+}
+
+fn decode_claims(token: &Token) -> Value {
+    let payload = token.value().split('.').nth(1).unwrap().to_owned();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+}
+
+#[test]
+fn set_options_sets_all() {
+    let connection = open(&local_string("")).unwrap();
+    assert_eq!(
+        set_options(&connection, &[("ClaimsIssuer", "i"), ("clsub", "s"), ("ClaimsAudience", "a")]),
+        []
+    );
+    let claims = decode_claims(&connection.get_token().unwrap());
+    assert_eq!((&claims["iss"], &claims["sub"], &claims["aud"]), (&"i".into(), &"s".into(), &"a".into()));
+}
+
+#[test]
+fn set_options_is_atomic_and_names_errors() {
+    let connection = open(&local_string("")).unwrap();
+    let pairs = [("ClaimsIssuer", "other"), ("Nonsense", "1"), ("JWTLifetime", "0"), ("Scope", "s")];
+    let failures = set_options(&connection, &pairs);
+    let options: Vec<_> = failures.iter().map(|failure| failure.option.as_deref().unwrap()).collect();
+    assert_eq!(options, ["Nonsense", "JWTLifetime"]);
+    assert!(failures.iter().all(|failure| failure.status == AUTHGRANT_INVALID_OPTION), "{failures:?}");
+    let claims = decode_claims(&connection.get_token().unwrap());
+    assert_eq!((&claims["iss"], claims.get("scope")), (&"me".into(), None));
+}
+
+#[test]
+fn zero_options_accept_null_arrays() {
+    let connection = open("").unwrap();
+    assert_eq!(
+        collect_failures(|error| authgrant_set_options(connection.handle(), null(), null(), 0, error)),
+        []
+    );
+}
+
+#[test]
+fn unknown_flags_are_rejected() {
+    for flags in [4, 5, 1 << 31, u32::MAX] {
+        let failure = collect_failures(|error| {
+            get_token_with_options(&mut ValidArguments::new(), call_options(0, 0, flags), error)
+        })
+        .remove(0);
+        assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_INVALID_ARGUMENT, "HY009"));
+        assert!(failure.message.contains(&flags.to_string()), "{failure:?}");
+    }
+}
+
+#[test]
+fn larger_call_options_struct_is_accepted() {
+    let mut good = ValidArguments::new();
+    let later = RawCallOptions {
+        size: size_of::<RawCallOptions>() + 8,
+        ..call_options(1000, 1, AUTHGRANT_NO_PROMPT)
+    };
+    assert_eq!(collect_failures(|error| get_token_with_options(&mut good, later, error)), []);
+    authgrant_token_free(good.token_slot);
+}
+
+#[test]
+fn quoted_value_round_trips() {
+    for value in ["", "plain", " a b ", "a;b=c", "{", "}", "}}{{", "{a}", "'a'", "\"a\"", "é😀\r\n\t", "a}b"]
+    {
+        let c_value = CString::new(value).unwrap();
+        let mut quoted = poisoned_ptr();
+        assert_eq!(
+            collect_failures(|error| authgrant_quote_value(c_value.as_ptr(), &raw mut quoted, error)),
+            []
+        );
+        let string = local_string(&format!(
+            "Scope=s;ClaimsSubject={};ClaimsAudience=a",
+            c_str_to_string(quoted).unwrap()
+        ));
+        authgrant_text_free(quoted);
+        let claims = decode_claims(&get_token(&string).unwrap());
+        assert_eq!(
+            claims.get("sub").and_then(Value::as_str),
+            (!value.is_empty()).then_some(value),
+            "{string}"
+        );
+        assert_eq!(claims["aud"], "a");
+    }
+}
+
+#[test]
+fn option_table_describes_every_option() {
+    let table: Value = serde_json::from_str(&c_str_to_string(authgrant_option_table()).unwrap()).unwrap();
+    let rows = table.as_array().unwrap();
+    assert_eq!(rows.len(), TABLE.len());
+    let connection = open("").unwrap();
+    let mut secrets = Vec::new();
+    for row in rows {
+        let mut members: Vec<_> = row.as_object().unwrap().keys().map(String::as_str).collect();
+        members.sort_unstable();
+        assert_eq!(members, ["aliases", "default", "help", "name", "secret", "type", "values"]);
+        let name = row["name"].as_str().unwrap();
+        assert!(
+            !row["help"].as_str().unwrap().is_empty() && !row["values"].as_str().unwrap().is_empty(),
+            "{row}"
+        );
+        for name in
+            row["aliases"].as_array().unwrap().iter().map(|alias| alias.as_str().unwrap()).chain([name])
+        {
+            // A data source is looked up when a connection is opened.
+            if row["name"] != "DSN" && row["name"] != "FILEDSN" {
+                connection.set_option(name, "").unwrap_or_else(|failure| panic!("{failure:?}"));
+            }
+        }
+        if row["secret"].as_bool().unwrap() {
+            secrets.push(name);
+        }
+    }
+    secrets.sort_unstable();
+    assert_eq!(
+        secrets,
+        [
+            "AccessToken",
+            "ClientAssertion",
+            "ClientSecret",
+            "JWTCertKeyPassword",
+            "JWTCertPassword",
+            "JWTPrivateKey",
+            "JWTSecret",
+            "KeyPassword",
+            "KeyStorePassword",
+            "OAuthCode",
+            "Password",
+            "ProxyPassword",
+            "RefreshToken",
+            "SecurityToken",
+            "TokenParameters",
+            "TrustStorePassword"
+        ]
+    );
+    let row = |name: &str| rows.iter().find(|row| row["name"] == name).unwrap();
+    assert_eq!(row("TokenURI")["aliases"], serde_json::json!(["o2tu"]));
+    assert_eq!(row("LoginTimeout")["default"], "60");
+    assert_eq!(row("LoginTimeout")["type"], "number");
+    assert_eq!(row("JWTLifetime")["values"], "a whole number from 1 to 86400");
+}
+
+/// The levels of the lines of a call that fails, with a log up to `level`.
+fn logged_levels(level: i32) -> Vec<char> {
+    let connection = open(&local_string("").replace("quick.pem", "missing.pem")).unwrap();
+    let lines: &'static LogLines = Box::leak(Box::default());
+    connection.collect_log_at_level(level, lines);
+    connection.get_token().unwrap_err();
+    let told = lines.0.lock().unwrap();
+    told.iter().map(|line| line.chars().next().unwrap()).collect()
+}
+
+#[test]
+fn log_level_filters_records() {
+    for (level, told) in [(1, "1"), (2, "1"), (3, "1"), (4, "41"), (5, "41")] {
+        assert_eq!(logged_levels(level).iter().collect::<String>(), told, "level {level}");
+    }
+}
+
+extern "C" fn ignore_log(_: i32, _: *const c_char, _: *mut c_void) {}
+
+#[test]
+fn unknown_log_level_is_rejected() {
+    let connection = open("").unwrap();
+    for level in [i32::MIN, -1, 0, 6, i32::MAX] {
+        let set = |error| authgrant_set_log(connection.handle(), Some(ignore_log), null_mut(), level, error);
+        let failure = collect_failures(set).remove(0);
+        assert_eq!(failure.status, AUTHGRANT_INVALID_ARGUMENT);
+        assert!(failure.message.contains(&format!("level is {level}")), "{failure:?}");
+    }
+}
+
+#[test]
+fn null_log_function_disables_logging() {
+    let connection = open(&local_string("").replace("quick.pem", "missing.pem")).unwrap();
+    let lines: &'static LogLines = Box::leak(Box::default());
+    connection.collect_log(lines);
+    assert_eq!(authgrant_set_log(connection.handle(), None, null_mut(), 0, null_mut()), AUTHGRANT_OK);
+    connection.get_token().unwrap_err();
+    assert_eq!(*lines.0.lock().unwrap(), Vec::<String>::new());
+}
+
+/// What a callback needs for calling back, and what it was told.
+struct CallbackContext {
+    arguments: Mutex<ValidArguments>,
+    failures: Mutex<Vec<Failure>>,
+}
+
+/// Every function that returns a status, called with good arguments.
+const ALL_CALLS: [fn(&mut ValidArguments, ErrorSlot) -> i32; 21] = [
+    |good, error| authgrant_open(c"".as_ptr(), &raw mut good.handle, error),
+    |good, error| open_wide(good, -1, 4, error),
+    |good, error| authgrant_set_option(good.connection.handle(), c"Scope".as_ptr(), c"a".as_ptr(), error),
+    |good, error| {
+        authgrant_set_options(good.connection.handle(), good.names.as_ptr(), good.names.as_ptr(), 1, error)
+    },
+    |good, error| authgrant_get_token(good.connection.handle(), &raw mut good.token_slot, error),
+    |good, error| get_token_with_options(good, call_options(0, 0, 0), error),
+    |good, error| authgrant_reject_token(good.connection.handle(), good.token.handle(), error),
+    |good, error| authgrant_copy_token(good.connection.handle(), null_mut(), 0, &raw mut good.size, error),
+    |good, error| authgrant_get_headers(good.connection.handle(), &raw mut good.headers_slot, error),
+    |good, error| authgrant_warnings(good.connection.handle(), &raw mut good.warnings, error),
+    |good, error| authgrant_cancel(good.connection.handle(), error),
+    |good, error| authgrant_set_log(good.connection.handle(), None, null_mut(), 0, error),
+    |good, error| authgrant_set_signer(good.connection.handle(), null(), None, null_mut(), error),
+    |good, error| authgrant_quote_value(c"a".as_ptr(), &raw mut good.text, error),
+    |good, error| authgrant_to_wide(c"a".as_ptr(), null_mut(), 0, 2, &raw mut good.size, error),
+    |good, error| authgrant_validate(good.connection.handle(), &raw mut good.text, error),
+    |good, error| authgrant_explain(good.connection.handle(), &raw mut good.text, error),
+    |good, error| authgrant_test(good.connection.handle(), &raw mut good.text, error),
+    |good, error| authgrant_get_stats(&raw mut good.text, error),
+    |_, error| authgrant_set_policy(0, 0, error),
+    |_, error| authgrant_allow_directory(c"/".as_ptr(), error),
+];
+
+extern "C" fn call_every_function(_: i32, _: *const c_char, context: *mut c_void) {
+    // SAFETY: the context is the `Inside` of the test below.
+    let inside = unsafe { &*context.cast::<CallbackContext>() };
+    let mut good = inside.arguments.lock().unwrap();
+    assert!(authgrant_token_length(good.token.handle()) > 0, "getters may be called");
+    authgrant_close(good.connection.handle());
+    let told = ALL_CALLS.iter().flat_map(|function| collect_failures(|error| function(&mut good, error)));
+    *inside.failures.lock().unwrap() = told.collect();
+}
+
+#[test]
+fn callback_may_only_call_getters() {
+    let inside = CallbackContext { arguments: Mutex::new(ValidArguments::new()), failures: Mutex::default() };
+    let outer = open(&local_string("").replace("quick.pem", "missing.pem")).unwrap();
+    let context = (&raw const inside).cast_mut().cast();
+    assert_eq!(
+        authgrant_set_log(outer.handle(), Some(call_every_function), context, 1, null_mut()),
+        AUTHGRANT_OK
+    );
+    outer.get_token().unwrap_err();
+    let told = inside.failures.into_inner().unwrap();
+    assert_eq!(told.len(), ALL_CALLS.len(), "{told:#?}");
+    for failure in &told {
+        assert_eq!(
+            (failure.status, failure.sqlstate.as_str()),
+            (AUTHGRANT_INVALID_ARGUMENT, "HY010"),
+            "{failure:?}"
+        );
+    }
+    let good = inside.arguments.into_inner().unwrap();
+    assert_eq!(result_addresses(&good), [0; 6]);
+    good.connection.get_token().expect("it was not closed, and the callback is over");
+}
+
+#[test]
+fn warnings_are_ordered_syntax_then_meaning() {
+    let string = local_string(
+        "ClaimIssuer=a;Zebra=1;ValidateServerCertificate=0;Scope=a;Scope=b;RestConfigFile=/nowhere",
+    );
+    let connection = open(&string).unwrap();
+    let warnings = connection.warnings();
+    let told: Vec<_> = warnings
+        .iter()
+        .map(|warning| (warning.sqlstate.as_str(), warning.option.as_deref().unwrap()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("01S00", "ClaimIssuer"),
+            ("01S00", "Zebra"),
+            ("01S00", "Scope"),
+            ("01000", "RestConfigFile"),
+            ("01000", "ValidateServerCertificate"),
+        ]
+    );
+    assert!(warnings.iter().all(|warning| warning.status == AUTHGRANT_OK));
+}
+
+#[test]
+fn headers_token_outlives_rejection_and_close() {
+    let connection = open(&local_string("ClaimsSubject=headers;AuthHeader=X;SecurityToken=1")).unwrap();
+    let mut headers = poisoned_ptr();
+    assert_eq!(
+        collect_failures(|error| authgrant_get_headers(connection.handle(), &raw mut headers, error)),
+        []
+    );
+    let token = authgrant_headers_token(headers);
+    assert_eq!(authgrant_reject_token(connection.handle(), token, null_mut()), AUTHGRANT_OK);
+    assert_ne!(
+        connection.get_token().unwrap().value(),
+        c_str_to_string(authgrant_token_value(token)).unwrap()
+    );
+    drop(connection);
+    assert_eq!(
+        c_str_to_string(authgrant_headers_value(headers, 0)),
+        Some(format!("Bearer {}", c_str_to_string(authgrant_token_value(token)).unwrap()))
+    );
+    assert!(
+        authgrant_headers_value(headers, 2).is_null()
+            && authgrant_headers_name(headers, usize::MAX).is_null()
+    );
+    authgrant_headers_free(headers);
+}
+
+#[test]
+fn refresh_at_is_refresh_margin_before_expiry() {
+    let lifetime = "JWTLifetime=3000;RefreshMargin=600";
+    let token = get_token(&local_string(lifetime)).unwrap();
+    let (expires, refresh) = (token.expires_at(), authgrant_token_refresh_at(token.handle()));
+    assert!(
+        (expires - 660..=expires - 600).contains(&refresh),
+        "{expires} {refresh}: jitter is 60 s at most"
+    );
+    let opaque = get_token("AuthenticationMethod=50;AccessToken=opaque").unwrap();
+    assert_eq!((opaque.expires_at(), authgrant_token_refresh_at(opaque.handle())), (0, 0), "unknown");
+}
+
+#[test]
+fn stats_count_per_process_without_secrets() {
+    let stats = || {
+        let mut json = poisoned_ptr();
+        assert_eq!(collect_failures(|error| authgrant_get_stats(&raw mut json, error)), []);
+        let told = c_str_to_string(json).unwrap();
+        authgrant_text_free(json);
+        told
+    };
+    let count = |name: &str| {
+        let stats: serde_json::Value = serde_json::from_str(&stats()).unwrap();
+        stats[name].as_u64().unwrap_or_else(|| panic!("no {name} in {stats}"))
+    };
+    // Other tests count in this process, too.
+    let (fetched, hits) = ("authgrant_tokens_fetched_total", "authgrant_token_cache_hits_total");
+    let before = (count(fetched), count(hits));
+    let connection = open(&local_string("ClaimsSubject=stats-subject")).unwrap();
+    (0..100).for_each(|_| drop(connection.get_token().unwrap()));
+    assert!(count(fetched) > before.0 && count(hits) >= before.1 + 99);
+    assert!(!stats().contains("stats-subject"));
+}
+
+#[test]
+fn token_length_equals_value_length() {
+    let token = get_token(&local_string("")).unwrap();
+    assert_eq!(authgrant_token_length(token.handle()), token.value().len());
+}
+
+#[test]
+fn null_handles_return_defaults() {
+    assert!(authgrant_token_value(null()).is_null() && authgrant_token_type(null()).is_null());
+    assert!(
+        authgrant_token_scope(null()).is_null() && authgrant_token_field(null(), c"a".as_ptr()).is_null()
+    );
+    assert_eq!((authgrant_token_length(null()), authgrant_token_expires_at(null())), (0, 0));
+    assert_eq!(authgrant_token_refresh_at(null()), 0);
+    assert!(authgrant_headers_name(null(), 0).is_null() && authgrant_headers_value(null(), 0).is_null());
+    assert!(authgrant_headers_token(null()).is_null());
+    assert_eq!(authgrant_headers_count(null()), 0);
+    let token = get_token(&local_string("")).unwrap();
+    assert!(authgrant_token_field(token.handle(), null()).is_null());
+    assert!(authgrant_token_field(token.handle(), INVALID_UTF8).is_null());
+    authgrant_close(null_mut());
+    authgrant_token_free(null_mut());
+    authgrant_headers_free(null_mut());
+    authgrant_text_free(null_mut());
+}

@@ -1,0 +1,260 @@
+//! The grants beside the JWT bearer grant, and the ways that do without a token: through the C API, against the strict
+//! authority.
+
+use std::ffi::{CStr, c_char, c_void};
+use std::fs;
+use std::ptr::null_mut;
+use std::sync::Mutex;
+
+use crate::support::c_api::{c_str_to_string, get_token, open};
+use crate::support::stores;
+use authgrant::ffi::status::*;
+use mock_server::{Behavior, ClientAuth, ClientOptions, Config, GrantType, MockServer};
+
+const CLIENT_ID: &str = "the client";
+const CLIENT_SECRET: &str = "s p&c%:=";
+
+fn start_server_with_client(options: ClientOptions) -> MockServer {
+    let authority = MockServer::start(Config::http());
+    authority.register::<&str>(CLIENT_ID, &[], options);
+    authority
+}
+
+fn with_token_uri(authority: &MockServer, more: &str) -> String {
+    format!("{more};TokenURI={}", authority.url("/oauth/token"))
+}
+
+#[test]
+fn client_credentials_work_as_basic_and_post() {
+    for (mode, basic) in
+        [("", true), ("0", true), ("Basic", true), ("2", false), ("3", false), ("Post", false)]
+    {
+        let client_auth = Some(if basic { ClientAuth::Basic } else { ClientAuth::Post });
+        let authority = start_server_with_client(ClientOptions {
+            secret: Some(CLIENT_SECRET.to_owned()),
+            client_auth,
+            ..ClientOptions::default()
+        });
+        let mode = if mode.is_empty() { String::new() } else { format!("ClientCredentialsMode={mode};") };
+        let more = format!("am=53;{mode}ClientID={CLIENT_ID};ClientSecret={{{CLIENT_SECRET}}};Scope=a b");
+        get_token(&with_token_uri(&authority, &more)).unwrap_or_else(|failure| panic!("{mode}: {failure:?}"));
+        let request = &authority.token_requests()[0];
+        assert_eq!((request.method.as_str(), request.parameter("scope").as_deref()), ("POST", Some("a b")));
+        let wrong = more.replace(CLIENT_SECRET, "wrong");
+        let failure = get_token(&with_token_uri(&authority, &wrong)).unwrap_err();
+        assert_eq!(
+            (failure.status, failure.oauth_error.as_deref()),
+            (AUTHGRANT_DENIED, Some("invalid_client"))
+        );
+        assert!(failure.message.contains("the client") && failure.message.contains(CLIENT_ID), "{failure:?}");
+    }
+}
+
+fn start_server_with_signing_client() -> MockServer {
+    let authority = MockServer::start(Config::http());
+    let options =
+        ClientOptions { grant_types: vec![GrantType::ClientCredentials], ..ClientOptions::default() };
+    authority.register(CLIENT_ID, &[stores::certificate()], options);
+    authority
+}
+
+const ASSERTION_OPTIONS: &str =
+    "am=OAuth2-JWTClientAssertion;ClaimsIssuer=the client;ClaimsSubject=the client";
+
+#[test]
+fn client_assertion_is_signed_per_request() {
+    let authority = start_server_with_signing_client();
+    let more =
+        format!("{ASSERTION_OPTIONS};ClientID={CLIENT_ID};JWTCertStore={}", stores::path("openssl.pem"));
+    get_token(&with_token_uri(&authority, &more)).unwrap();
+    get_token(&with_token_uri(&authority, &format!("{more};Scope=a"))).unwrap();
+    assert_eq!(authority.issued_tokens().len(), 2);
+    let foreign = more
+        .replace("openssl.pem", "other.pem")
+        .replace(&stores::path("openssl.pem"), &stores::path("other.pem"));
+    assert_eq!(
+        get_token(&with_token_uri(&authority, &foreign)).unwrap_err().oauth_error.as_deref(),
+        Some("invalid_client")
+    );
+}
+
+#[test]
+fn assertion_file_is_reread_per_request() {
+    let authority = start_server_with_signing_client();
+    let signer = open(&with_token_uri(
+        &authority,
+        &format!("{ASSERTION_OPTIONS};JWTCertStore={}", stores::path("openssl.pem")),
+    ))
+    .unwrap();
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("assertion");
+    let from_file = |scope: &str| {
+        let more = format!("am=OAuth2-JWTClientAssertion;Scope={scope}");
+        let connection = open(&with_token_uri(&authority, &more)).unwrap();
+        connection.set_option("ClientAssertionFile", file.to_str().unwrap()).unwrap();
+        connection.get_token()
+    };
+    for scope in ["a", "b"] {
+        fs::write(&file, format!("{}\n", signer.make_assertion().unwrap())).unwrap();
+        from_file(scope).unwrap();
+    }
+    let given = format!("am=OAuth2-JWTClientAssertion;ClientAssertion={}", signer.make_assertion().unwrap());
+    get_token(&with_token_uri(&authority, &given)).unwrap();
+    assert_eq!(authority.issued_tokens().len(), 3);
+    fs::write(&file, "").unwrap();
+    let failure = from_file("c").unwrap_err();
+    assert_eq!(
+        (failure.status, failure.option.as_deref()),
+        (AUTHGRANT_KEY_STORE, Some("ClientAssertionFile"))
+    );
+}
+
+#[test]
+fn expired_preset_assertion_is_not_sent() {
+    let authority = start_server_with_signing_client();
+    // {"exp":1}
+    let old = "am=OAuth2-JWTClientAssertion;ClientAssertion=e30.eyJleHAiOjF9.c2ln";
+    let failure = get_token(&with_token_uri(&authority, old)).unwrap_err();
+    assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_EXPIRED, "08006"));
+    assert!(authority.token_requests().is_empty());
+}
+
+#[test]
+fn password_grant_warns_and_never_retries() {
+    let users = [("jo".to_owned(), "pw;1".to_owned())].into();
+    let authority = start_server_with_client(ClientOptions { users, ..ClientOptions::default() });
+    let more = format!("am=52;UID=jo;PWD={{pw;1}};ClientID={CLIENT_ID}");
+    let connection = open(&with_token_uri(&authority, &more)).unwrap();
+    connection.get_token().unwrap();
+    assert!(connection.warnings().iter().any(|warning| warning.message.contains("RFC 9700")));
+    authority.set_default_behavior(Behavior::Json {
+        status: 503,
+        body: serde_json::Value::Null,
+        headers: Vec::new(),
+    });
+    let before = authority.token_requests().len();
+    get_token(&with_token_uri(&authority, &format!("{more};Scope=a"))).unwrap_err();
+    assert_eq!(authority.token_requests().len(), before + 1);
+}
+
+static REFRESH_TOKENS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+extern "C" fn store_refresh_token(token: *const c_char, _: *mut c_void) {
+    // SAFETY: the library hands out NUL-terminated text.
+    let token = unsafe { CStr::from_ptr(token) }.to_str().unwrap().to_owned();
+    REFRESH_TOKENS.lock().unwrap().push(token);
+}
+
+#[test]
+fn rotated_refresh_token_is_stored_and_reported() {
+    let options = ClientOptions {
+        grant_types: vec![GrantType::RefreshToken],
+        client_auth: Some(ClientAuth::Public),
+        ..ClientOptions::default()
+    };
+    let authority = start_server_with_client(options);
+    let first = authority.issue_refresh_token(CLIENT_ID, "jo", Some("a"));
+    let more = format!("am=54;RefreshToken={first};ClientID={CLIENT_ID}");
+    let connection = open(&with_token_uri(&authority, &more)).unwrap();
+    let told = authgrant::ffi::authorize::authgrant_set_on_refresh_token(
+        connection.handle(),
+        Some(store_refresh_token),
+        null_mut(),
+        null_mut(),
+    );
+    assert_eq!(told, AUTHGRANT_OK);
+    for _ in 0..3 {
+        let token = connection.get_token().unwrap();
+        connection
+            .set_option("Scope", if authority.issued_tokens().len().is_multiple_of(2) { "" } else { "a" })
+            .unwrap();
+        assert!(token.value().starts_with("at-"));
+    }
+    let told = REFRESH_TOKENS.lock().unwrap().clone();
+    assert_eq!(told.len(), authority.issued_tokens().len());
+    assert_eq!(authority.token_requests()[1].parameter("refresh_token").as_ref(), told.first());
+    let failure = get_token(&with_token_uri(&authority, &more)).unwrap_err();
+    assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_EXPIRED, "08006"), "it was used up");
+}
+
+#[test]
+fn preset_token_is_used_until_rejected() {
+    for more in ["am=50;AccessToken=given", "am=34;SecurityToken=given", "AccessToken=given"] {
+        let connection = open(more).unwrap();
+        let token = connection.get_token().unwrap();
+        assert_eq!((token.value().as_str(), token.expires_at()), ("given", 0));
+        assert_eq!(
+            connection.get_headers().unwrap(),
+            [("Authorization".to_owned(), "Bearer given".to_owned())]
+        );
+        connection.reject(&token);
+        let failure = connection.get_token().unwrap_err();
+        assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_EXPIRED, "08006"));
+    }
+    let failure = get_token("am=50;AccessToken=e30.eyJleHAiOjF9.c2ln").unwrap_err();
+    assert_eq!(failure.status, AUTHGRANT_EXPIRED, "a JWT says itself when it ends");
+    let connection = open("am=50;AccessToken=old").unwrap();
+    connection.reject(&connection.get_token().unwrap());
+    connection.set_option("AccessToken", "new").unwrap();
+    assert_eq!(connection.get_token().unwrap().value(), "new");
+}
+
+#[test]
+fn tokenless_methods_set_headers() {
+    for (more, wanted) in [
+        ("am=0;UID=Aladdin;PWD=open sesame", Some(("Authorization", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="))),
+        ("am=0;UID=a;PWD=b;AuthHeader=X-Auth", Some(("X-Auth", "Basic YTpi"))),
+        ("am=25;AuthHeader=X-Api-Key;SecurityToken=k", Some(("X-Api-Key", "k"))),
+        ("am=25;SecurityToken=k", Some(("Authorization", "k"))),
+        ("am=15", None),
+    ] {
+        let connection = open(more).unwrap();
+        let wanted: Vec<_> =
+            wanted.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        assert_eq!(connection.get_headers().unwrap(), wanted, "{more}");
+        assert_eq!(connection.get_token().unwrap_err().status, AUTHGRANT_UNSUPPORTED, "{more}");
+    }
+}
+
+#[test]
+fn custom_grant_type_and_parameters_are_sent() {
+    let authority = crate::support::start_mock_server(Config::http());
+    let more = "GrantType=urn:example:other;TokenParameters=resource=https%3A%2F%2Fapi&tenant=1";
+    let failure = get_token(&crate::support::minimal_string(&authority, more)).unwrap_err();
+    assert_eq!(failure.oauth_error.as_deref(), Some("unsupported_grant_type"));
+    let request = &authority.token_requests()[0];
+    assert_eq!(request.parameter("grant_type").as_deref(), Some("urn:example:other"));
+    assert_eq!(request.parameter("resource").as_deref(), Some("https://api"));
+    assert_eq!(request.parameter("tenant").as_deref(), Some("1"));
+}
+
+#[test]
+fn consent_url_names_missing_options() {
+    let url = |string: &str| {
+        let connection = open(string).unwrap();
+        let (mut url, mut error) = (null_mut(), null_mut());
+        let status = authgrant::ffi::authorize::authgrant_consent_url(
+            connection.handle(),
+            &raw mut url,
+            &raw mut error,
+        );
+        let found = c_str_to_string(url);
+        authgrant::ffi::text::authgrant_text_free(url);
+        let failures = crate::support::c_api::take_error_chain(error);
+        (status, found, failures.into_iter().next())
+    };
+    let docusign = "TokenURI=https://account-d.docusign.com/oauth/token;ClaimsIssuer=key";
+    let (status, found, _) = url(&format!("{docusign};RedirectURI=http://localhost:3000"));
+    assert_eq!(status, AUTHGRANT_OK);
+    assert_eq!(
+        found.as_deref(),
+        Some(
+            "https://account-d.docusign.com/oauth/auth?response_type=code&scope=signature%20impersonation\
+             &client_id=key&redirect_uri=http%3A%2F%2Flocalhost%3A3000"
+        )
+    );
+    let (status, found, failure) = url("Scope=a");
+    assert_eq!((status, found), (AUTHGRANT_MISSING_OPTION, None));
+    let message = failure.unwrap().message;
+    assert!(message.contains("AuthURI and RedirectURI and ClientID are missing"), "{message}");
+}

@@ -1,0 +1,27 @@
+//! Integration tests in one binary, a module per subject. Tests that need a process of their own are in `tests/isolated`.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod authorize;
+mod browser_launch;
+mod c_api_arguments;
+mod claims;
+mod connection_string_export;
+mod feature_matrix;
+mod file_permissions;
+mod generated_files;
+mod grants;
+mod json_key_files;
+mod key_corpus;
+mod key_file_corruption;
+mod login;
+mod providers;
+mod report;
+mod retry;
+mod sanitization;
+mod secret_references;
+mod signer;
+mod statuses;
+mod token;
+mod trust_store;

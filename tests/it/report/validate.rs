@@ -1,0 +1,261 @@
+//! `authgrant_validate`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use authgrant::ffi::status::*;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::parse_report;
+use crate::support::c_api::{LogLines, open};
+use crate::support::stores;
+
+/// The report of this connection string.
+#[track_caller]
+fn validate(string: &str) -> Value {
+    let report = parse_report(&open(string).unwrap().validate());
+    let problems = report["problems"].as_array().unwrap();
+    assert_eq!(report["valid"], problems.is_empty(), "{report}");
+    for problem in problems {
+        assert!(problem["message"].as_str().unwrap().starts_with("[authgrant]["), "{problem}");
+    }
+    report
+}
+
+/// The problems' statuses and options.
+fn problem_options(report: &Value) -> Vec<(i32, String)> {
+    let problems = report["problems"].as_array().unwrap().iter();
+    let option = |problem: &Value| problem["option"].as_str().unwrap_or_default().to_owned();
+    problems
+        .map(|problem| (i32::try_from(problem["status"].as_i64().unwrap()).unwrap(), option(problem)))
+        .collect()
+}
+
+/// Alias and type of each key in the store.
+fn listed_keys(report: &Value) -> Vec<(Option<&str>, &str)> {
+    let keys = report["store"]["keys"].as_array().unwrap().iter();
+    let mut keys: Vec<_> =
+        keys.map(|key| (key["alias"].as_str(), key["type"].as_str().unwrap_or("closed"))).collect();
+    keys.sort_unstable();
+    keys
+}
+
+fn connection_string(store: &str, more: &str) -> String {
+    format!(
+        "{more};am=55;ClaimsIssuer=me;JWTCertPassword=secret;TokenURI=POST https://login.example/token;JWTCertStore={store}"
+    )
+}
+
+#[test]
+fn valid_connection_lists_key_store() {
+    let path = stores::path("keytool.jks");
+    let report = validate(&connection_string(&path, ""));
+    assert_eq!((&report["valid"], &report["warnings"]), (&json!(true), &json!([])), "{report}");
+    let store = &report["store"];
+    assert_eq!((&store["path"], &store["kind"]), (&json!(path), &json!("JKS")));
+    let key = &store["keys"][0];
+    assert_eq!((&key["alias"], &key["type"]), (&json!("signer"), &json!("RSA 2048")));
+    assert_eq!(key["algorithms"], json!(["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]));
+    assert_eq!(key["certificate"]["subject"], "CN=signer");
+    let (from, to) = (&key["certificate"]["not_before"], &key["certificate"]["not_after"]);
+    assert!(from.as_str().unwrap() < to.as_str().unwrap() && to.as_str().unwrap().ends_with('Z'), "{key}");
+}
+
+#[test]
+fn validate_sends_and_signs_nothing() {
+    static LINES: LogLines = LogLines(std::sync::Mutex::new(Vec::new()));
+    let authority = crate::support::start_mock_server(mock_server::Config::http());
+    let connection = open(&crate::support::minimal_string(&authority, "")).unwrap();
+    connection.collect_log(&LINES);
+    assert_eq!(parse_report(&connection.validate())["valid"], true);
+    connection.explain().unwrap();
+    assert_eq!(authority.connection_count(), 0);
+    assert!(LINES.0.lock().unwrap().is_empty());
+}
+
+#[test]
+fn all_problems_are_reported_together() {
+    let store = stores::path("p256.p12");
+    let report = validate(&format!(
+        "am=55;JWTCertStore={store};JWTCertPassword=secret;JWTAlgorithm=RS256;JWTThumbprint=x5t;JWTLifetime=never;\
+         TokenURI=ftp://login.example;AuthURI=no url;LogoffURI=http://login.example;RestSamplePath=/me;\
+         TrustStore=/nowhere/ca.pem;KeyStore=/nowhere/me.p12;ClaimIssuer=typo"
+    ));
+    let found = problem_options(&report);
+    for (status, option) in [
+        (AUTHGRANT_MISSING_OPTION, "ClaimsIssuer"),
+        (AUTHGRANT_INVALID_OPTION, "JWTLifetime"),
+        (AUTHGRANT_INVALID_OPTION, "TokenURI"),
+        (AUTHGRANT_INVALID_OPTION, "AuthURI"),
+        (AUTHGRANT_INVALID_OPTION, "LogoffURI"),
+        (AUTHGRANT_MISSING_OPTION, "RestSamplePath"),
+        (AUTHGRANT_KEY_UNSUITABLE, "JWTCertStore"),
+    ] {
+        let count = found.iter().filter(|one| **one == (status, option.to_owned())).count();
+        assert_eq!(count, 1, "{option} in {report:#}");
+    }
+    for name in ["TrustStore", "KeyStore"] {
+        assert!(found.contains(&(AUTHGRANT_KEY_STORE, name.to_owned())), "{report:#}");
+    }
+    assert_eq!(found.len(), 9, "{report:#}");
+    assert!(report["warnings"].to_string().contains("ClaimIssuer"), "{report:#}");
+    assert_eq!(listed_keys(&report), [(Some("p256"), "EC P-256")]);
+    let key =
+        report["problems"].as_array().unwrap().iter().find(|one| one["option"] == "JWTCertStore").unwrap();
+    assert_eq!((&key["name"], &key["sqlstate"]), (&json!("AUTHGRANT_KEY_UNSUITABLE"), &json!("28000")));
+}
+
+#[test]
+fn aliases_are_listed_despite_other_problems() {
+    let both = [(Some("p256"), "EC P-256"), (Some("signer"), "RSA 2048")];
+    let path = stores::path("two-keys.jks");
+    for more in ["", "JWTCertAlias=nobody"] {
+        let report = validate(&connection_string(&path, more));
+        assert_eq!(
+            problem_options(&report),
+            [(AUTHGRANT_KEY_NOT_FOUND, "JWTCertAlias".to_owned())],
+            "{more}"
+        );
+        assert_eq!(listed_keys(&report), both);
+    }
+    let alone = validate(&format!("JWTCertStore={path};JWTCertPassword=secret"));
+    assert_eq!(listed_keys(&alone), both);
+    assert!(
+        problem_options(&alone).contains(&(AUTHGRANT_MISSING_OPTION, "ClaimsIssuer".to_owned())),
+        "{alone:#}"
+    );
+    assert!(
+        !validate(&connection_string(&path, "JWTCertAlias=P256"))["problems"].to_string().contains("Alias")
+    );
+    let other_method = validate(&format!("am=15;JWTCertStore={path};JWTCertPassword=secret"));
+    assert_eq!((&other_method["valid"], listed_keys(&other_method)), (&json!(true), both.to_vec()));
+}
+
+#[test]
+fn every_store_format_lists_keys() {
+    for (file, kind, alias) in [
+        ("keytool.jks", "JKS", Some("signer")),
+        ("keytool-pkcs12.jks", "PKCS#12", Some("signer")),
+        ("openssl.p12", "PKCS#12", Some("signer")),
+        ("openssl.pem", "PEM", None),
+        ("encrypted.pem", "PEM", None),
+        ("with-certificate.jks", "JKS", Some("signer")),
+    ] {
+        let report = validate(&connection_string(&stores::path(file), ""));
+        assert_eq!(report["store"]["kind"], kind, "{file}: {report:#}");
+        assert_eq!(listed_keys(&report), [(alias, "RSA 2048")], "{file}");
+    }
+}
+
+#[test]
+fn unopenable_store_is_reported_once() {
+    let wrong = connection_string(&stores::path("keytool.jks"), "").replace("=secret", "=wrong");
+    let report_of_wrong = validate(&wrong);
+    assert_eq!(problem_options(&report_of_wrong), [(AUTHGRANT_KEY_PASSWORD, "JWTCertPassword".to_owned())]);
+    assert!(report_of_wrong["store"].get("kind").is_none());
+    assert_eq!(report_of_wrong["store"]["keys"], json!([]));
+    let missing = validate(&connection_string("/nowhere/a.jks", ""));
+    assert_eq!(problem_options(&missing), [(AUTHGRANT_KEY_STORE, "JWTCertStore".to_owned())]);
+    let short = validate("am=55;ClaimsIssuer=me;JWTSecret=short;JWTAlgorithm=HS256");
+    assert_eq!(problem_options(&short), [(AUTHGRANT_KEY_UNSUITABLE, "JWTSecret".to_owned())]);
+    assert!(short.get("store").is_none(), "{short:#}");
+}
+
+#[test]
+fn locked_key_is_listed_with_error() {
+    let closed = validate(&connection_string(&stores::path("keypass.jks"), ""));
+    assert_eq!(listed_keys(&closed), [(Some("signer"), "closed")]);
+    assert_eq!(closed["store"]["keys"][0]["error"]["option"], "JWTCertKeyPassword");
+    assert_eq!(problem_options(&closed), [(AUTHGRANT_KEY_PASSWORD, "JWTCertKeyPassword".to_owned())]);
+    let opened = validate(&connection_string(&stores::path("keypass.jks"), "JWTCertKeyPassword=another"));
+    assert_eq!(
+        (listed_keys(&opened), problem_options(&opened)),
+        (vec![(Some("signer"), "RSA 2048")], vec![])
+    );
+}
+
+#[test]
+fn missing_certificate_for_thumbprint_is_problem() {
+    let report = validate(&connection_string(&stores::path("encrypted.pem"), "JWTThumbprint=x5t"));
+    assert_eq!(problem_options(&report), [(AUTHGRANT_MISSING_OPTION, "JWTCertificate".to_owned())]);
+}
+
+/// Stores whose certificates are over, or have not begun.
+fn dated_store(name: &str) -> String {
+    static FOLDER: OnceLock<TempDir> = OnceLock::new();
+    let make = |folder: &Path, name: &str, start: &str| {
+        let made = Command::new("keytool")
+            .args(["-genkeypair", "-storetype", "JKS", "-alias", "k", "-keyalg", "RSA", "-keysize", "2048"])
+            .args(["-dname", "CN=dated", "-storepass", "secret", "-keypass", "secret"])
+            .args(["-startdate", start, "-validity", "5", "-keystore", name])
+            .current_dir(folder)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
+    };
+    let folder = FOLDER.get_or_init(|| {
+        let folder = TempDir::new().unwrap();
+        make(folder.path(), "over.jks", "-20d");
+        make(folder.path(), "not-begun.jks", "+20d");
+        folder
+    });
+    PathBuf::from(folder.path()).join(name).to_str().unwrap().to_owned()
+}
+
+#[test]
+fn certificate_validity_warning_names_date() {
+    for (file, date, words) in
+        [("over.jks", "not_after", "expired on"), ("not-begun.jks", "not_before", "is not valid before")]
+    {
+        let report = validate(&connection_string(&dated_store(file), ""));
+        assert_eq!(report["valid"], true, "{report:#}");
+        let warning = &report["warnings"][0];
+        let message = warning["message"].as_str().unwrap();
+        let date = report["store"]["keys"][0]["certificate"][date].as_str().unwrap();
+        assert!(message.contains(&format!("{words} {date}")), "{message}");
+        assert_eq!((&warning["sqlstate"], &warning["option"]), (&json!("01000"), &json!("JWTCertStore")));
+    }
+}
+
+fn unsigned_jwt(end: i64) -> String {
+    format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(json!({ "exp": end }).to_string()))
+}
+
+#[test]
+fn expired_preset_token_is_problem() {
+    let assertion = "am=OAuth2-JWTClientAssertion;TokenURI=https://login.example/t;ClientAssertion";
+    for (option, string) in
+        [("AccessToken", "am=50;AccessToken"), ("SecurityToken", "am=34;st"), ("ClientAssertion", assertion)]
+    {
+        let ended = validate(&format!("{string}={}", unsigned_jwt(1_000_000_000)));
+        assert_eq!(problem_options(&ended), [(AUTHGRANT_EXPIRED, option.to_owned())], "{ended:#}");
+        assert_eq!(validate(&format!("{string}={}", unsigned_jwt(4_000_000_000)))["valid"], true);
+        assert_eq!(validate(&format!("{string}=opaque"))["valid"], true);
+    }
+    let said = validate("am=50;AccessToken=opaque;AccessTokenExpires=2001-09-09T01:46:40Z");
+    assert_eq!(problem_options(&said), [(AUTHGRANT_EXPIRED, "AccessToken".to_owned())], "{said:#}");
+    let unused = validate(&format!("am=25;ah=X-A;st=value;AccessToken={}", unsigned_jwt(1)));
+    assert_eq!(unused["valid"], true, "{unused:#}");
+}
+
+#[test]
+fn assertion_file_content_is_validated() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("assertion");
+    let string = "am=OAuth2-JWTClientAssertion;TokenURI=https://login.example/t";
+    let report = || -> serde_json::Value {
+        let connection = open(string).unwrap();
+        connection.set_option("ClientAssertionFile", path.to_str().unwrap()).unwrap();
+        serde_json::from_str(&connection.validate()).unwrap()
+    };
+    let option = || "ClientAssertionFile".to_owned();
+    assert_eq!(problem_options(&report()), [(AUTHGRANT_KEY_STORE, option())]);
+    std::fs::write(&path, unsigned_jwt(1_000_000_000)).unwrap();
+    assert_eq!(problem_options(&report()), [(AUTHGRANT_EXPIRED, option())]);
+    std::fs::write(&path, unsigned_jwt(4_000_000_000)).unwrap();
+    assert_eq!(report()["valid"], true);
+}

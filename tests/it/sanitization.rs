@@ -1,0 +1,313 @@
+//! What comes from outside in messages, warnings, log lines and reports: escaped, bounded, and without the secrets in URLs.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::support::c_api::{Connection, Failure, LogLines, open, open_with_environment};
+use authgrant::base::error::Error;
+use authgrant::base::sanitize::is_unsafe;
+use authgrant::ffi::status::*;
+use authgrant::options::Environment;
+use authgrant::options::table::{OptionSpec, OptionType, TABLE};
+use serde_json::Value;
+
+/// A connection that signs, and finds nobody at its token endpoint.
+const BASE_STRING: &str = "am=55;ClaimsIssuer=me;JWTAlgorithm=HS256;JWTSecret=0123456789abcdef0123456789abcdef;\
+                    TokenURI=POST http://127.0.0.1:1/t";
+
+/// Longer than anything that is shown.
+const LONG_LEN: usize = 12_000;
+
+/// With controls of terminals, bidi controls, and what cannot be seen.
+fn unsafe_text() -> String {
+    let unit = "a\u{1b}[31m\u{7f}\u{85}\u{202e}\u{2066}\u{2028}\u{2029}\u{200b}\u{feff}é";
+    unit.repeat(LONG_LEN / unit.len())
+}
+
+struct TestEnvironment {
+    folder: tempfile::TempDir,
+    proxy: Option<String>,
+}
+
+impl Environment for TestEnvironment {
+    fn variable(&self, name: &str) -> Option<OsString> {
+        self.proxy.as_ref().filter(|_| name == "https_proxy").map(OsString::from)
+    }
+
+    fn home(&self) -> Option<PathBuf> {
+        Some(self.folder.path().to_owned())
+    }
+
+    fn system_folders(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+}
+
+impl TestEnvironment {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), proxy: None }
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+#[derive(Default)]
+struct CollectedTexts {
+    /// What is read by people.
+    messages: Vec<String>,
+    /// Reports as a whole.
+    reports: Vec<String>,
+}
+
+impl CollectedTexts {
+    fn add_failure(&mut self, failure: Failure) {
+        let Failure { message, option, oauth_error, oauth_description, provider_code, .. } = failure;
+        let getters = [option, oauth_error, oauth_description, provider_code];
+        self.messages.extend(getters.into_iter().flatten().chain([message]));
+    }
+
+    fn add_error(&mut self, error: &Error) {
+        for error in [error].into_iter().chain(error.additional()) {
+            self.messages.push(error.message().to_owned());
+            self.messages.extend(error.option().map(str::to_owned));
+        }
+    }
+
+    fn add_report(&mut self, report: String) {
+        self.add_messages(&serde_json::from_str(&report).unwrap());
+        self.reports.push(report);
+    }
+
+    fn add_messages(&mut self, value: &Value) {
+        match value {
+            Value::Array(values) => values.iter().for_each(|value| self.add_messages(value)),
+            Value::Object(members) => {
+                for (name, value) in members {
+                    if let Some(text) =
+                        value.as_str().filter(|_| matches!(name.as_str(), "message" | "option"))
+                    {
+                        self.messages.push(text.to_owned());
+                    }
+                    self.add_messages(value);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Everything that a connection says.
+    fn add_connection(&mut self, connection: &Connection) {
+        let lines: &'static LogLines = Box::leak(Box::default());
+        connection.collect_log(lines);
+        let outcome = connection.get_token_with(0, 0, AUTHGRANT_NO_NETWORK).map(drop);
+        for failure in [outcome, connection.consent_url().map(drop), connection.make_assertion().map(drop)] {
+            failure.err().into_iter().for_each(|failure| self.add_failure(*failure));
+        }
+        self.add_report(connection.validate());
+        match connection.explain() {
+            Ok(report) => self.add_report(report),
+            Err(failure) => self.add_failure(*failure),
+        }
+        connection.warnings().into_iter().for_each(|warning| self.add_failure(warning));
+        self.messages.append(&mut lines.0.lock().unwrap());
+    }
+
+    fn add_opened_connection(&mut self, string: &str, place: &TestEnvironment) {
+        match open_with_environment(string, place) {
+            Ok(connection) => self.add_connection(&connection),
+            Err(error) => self.add_error(&error),
+        }
+    }
+
+    #[track_caller]
+    fn assert_safe(&self, about: &str) {
+        for text in &self.messages {
+            let length = text.chars().count();
+            assert!(length <= 4300, "{about}: {length} characters: {text:.300}");
+            assert!(!text.contains(is_unsafe), "{about}: {text:.300}");
+        }
+        for text in &self.reports {
+            assert!(!text.contains(|c| c != '\n' && is_unsafe(c)), "{about}: {text:.300}");
+        }
+    }
+}
+
+fn option_value(definition: &OptionSpec, value: &str) -> String {
+    match definition.option_type {
+        OptionType::MethodUrl => format!("POST {value}"),
+        _ => value.to_owned(),
+    }
+}
+
+#[test]
+fn value_of_every_option_is_escaped_and_bounded() {
+    let evil = unsafe_text();
+    for definition in TABLE {
+        let values = [
+            evil.clone(),
+            option_value(definition, &format!("https://{evil}/")),
+            format!("https://h/{evil}"),
+        ];
+        for value in values {
+            let place = TestEnvironment::new();
+            let name = definition.name;
+            let mut texts = CollectedTexts::default();
+            texts.add_opened_connection(&format!("{name}={{{value}}};{BASE_STRING}"), &place);
+            let file = place
+                .write("f.dsn", &format!("[ODBC]\n{name}={}\n", value.replace(['\u{85}', '\u{2028}'], "")));
+            texts.add_opened_connection(&format!("FILEDSN={file};{BASE_STRING}"), &place);
+            place.write(".odbc.ini", &format!("[d]\n{name}={value}\n"));
+            texts.add_opened_connection(&format!("DSN=d;{BASE_STRING}"), &place);
+            let connection = open(BASE_STRING).unwrap();
+            if let Err(failure) = connection.set_option(name, &value) {
+                texts.add_failure(*failure);
+            }
+            texts.add_connection(&connection);
+            assert!(!texts.messages.is_empty() || !texts.reports.is_empty());
+            texts.assert_safe(name);
+        }
+    }
+}
+
+#[test]
+fn names_from_every_source_are_escaped_and_bounded() {
+    let evil = unsafe_text();
+    let place = TestEnvironment::new();
+    let file = place.write("f.dsn", &format!("[{evil}]\nA=b\n[ODBC]\n{evil}=1\n{evil}\n[{evil}\n"));
+    place.write(".odbc.ini", &format!("[d]\n{evil}=1\n{evil}\n[{evil}]\nJWTLifetime=x\n[{evil}\n"));
+    let short = "\u{1b}\u{202e}\u{2028}x";
+    place.write("odd\u{1b}\u{202e}\u{200b}.dsn", &format!("[ODBC]\n{short}=1\nJWTLifetime=x\n"));
+    let odd = place.folder.path().join("odd\u{1b}\u{202e}\u{200b}.dsn").to_str().unwrap().to_owned();
+    let model = place.write("m.rest", &serde_json::json!({ "#scope": [1], "#options": { &evil: 1 }, &evil: { &evil: 1 }, "#headers": { &evil: "x", "a": &evil }, "#http": [ &evil ], "#tokenUri": &evil }).to_string());
+    let key = place.write(
+        "k.json",
+        &serde_json::json!({ "type": &evil, "kty": &evil, "private_key": &evil }).to_string(),
+    );
+    let keys = place.write("p.pem", &format!("-----BEGIN {evil}-----\nAAAA\n-----END {evil}-----\n"));
+    for string in [
+        format!("{{{evil}}}=1;{BASE_STRING}"),
+        format!("{evil}=1;{BASE_STRING}"),
+        format!("{short}=1;{BASE_STRING}"),
+        evil.to_string(),
+        format!("Scope={{a}}{evil};{BASE_STRING}"),
+        format!("DSN={{{evil}}};{BASE_STRING}"),
+        format!("DSN=d;{BASE_STRING}"),
+        format!("FILEDSN={{{evil}}};{BASE_STRING}"),
+        format!("FILEDSN={{/nowhere/{evil}}};{BASE_STRING}"),
+        format!("FILEDSN={{{file}}};{BASE_STRING}"),
+        format!("FILEDSN={{{odd}}};{BASE_STRING}"),
+        format!("RestConfigFile={{{model}}};{BASE_STRING}"),
+        format!("RestConfigFile={{/nowhere/{evil}}};{BASE_STRING}"),
+        format!("am=55;ClaimsIssuer=me;JWTCertStore={{{key}}};TokenURI=POST http://127.0.0.1:1/t"),
+        format!("am=55;ClaimsIssuer=me;JWTCertStore={{{keys}}};TokenURI=POST http://127.0.0.1:1/t"),
+        format!("am=55;ClaimsIssuer=me;JWTCertStore={{pkcs11:{evil}=1}};TokenURI=POST http://127.0.0.1:1/t"),
+        format!("am=55;ClaimsIssuer=me;JWTCertStore={{/nowhere/{evil}}};TokenURI=POST http://127.0.0.1:1/t"),
+        format!("ClaimsAdditional={{{{\"{evil}\":}}}}}};{BASE_STRING}"),
+        format!("JWTHeaders={{{{\"{evil}\":1}}}}}};{BASE_STRING}"),
+        format!("TokenParameters={{{evil}=1&grant_type={evil}}};{BASE_STRING}"),
+        format!("ClientSecret={{env:{evil}}};{BASE_STRING}"),
+        format!("ClientSecret={{file:/nowhere/{evil}}};{BASE_STRING}"),
+    ] {
+        let mut texts = CollectedTexts::default();
+        texts.add_opened_connection(&string, &place);
+        texts.assert_safe(&format!("{string:.60}"));
+    }
+    let connection = open(BASE_STRING).unwrap();
+    for (name, value) in [
+        (evil.as_str(), "1"),
+        (short, "1"),
+        ("ClientSecret", &format!("env:{evil}")),
+        ("ClientSecret", &format!("file:/{evil}")),
+    ] {
+        let mut texts = CollectedTexts::default();
+        connection.set_option(name, value).err().into_iter().for_each(|failure| texts.add_failure(*failure));
+        texts.add_connection(&connection);
+        texts.assert_safe(name);
+    }
+    for proxy in [evil.clone(), format!("http://{evil}"), format!("socks5://{evil}@h"), format!("{evil}://h")]
+    {
+        let mut texts = CollectedTexts::default();
+        let place = TestEnvironment { proxy: Some(proxy), ..TestEnvironment::new() };
+        texts.add_opened_connection(&BASE_STRING.replace("http://127.0.0.1:1", "https://h.example"), &place);
+        texts.assert_safe("https_proxy");
+    }
+}
+
+#[test]
+fn url_credentials_are_always_redacted() {
+    let mut leaks = Vec::new();
+    // A name and a path, which are looked up when the connection is opened.
+    let sources = ["DSN", "FILEDSN"];
+    for definition in TABLE.iter().filter(|definition| {
+        definition.option_type != OptionType::Secret && !sources.contains(&definition.name)
+    }) {
+        for url in [
+            "https://jo:hunter2word@h.example/p",
+            "http://jo:hunter2word@127.0.0.1:8080/p",
+            "socks5://jo:hunter2word@h.example",
+            "ftp://jo:hunter2word@h.example/",
+            "https://jo:hunter2/w@rd:hunter2word@h.example/p",
+            "https://hunter2word@h.example",
+            "https://h.example/p?client_secret=hunter2word",
+            "https://h.example/p?a=b&api%2dkey=hunter2word&c=d",
+        ] {
+            let name = definition.name;
+            for value in [url.to_owned(), option_value(definition, url)] {
+                let connection = match open(&format!("{name}={{{value}}};{BASE_STRING}")) {
+                    Ok(connection) => connection,
+                    Err(failure) => {
+                        let text = format!("{failure:?}");
+                        if text.contains("hunter2") {
+                            leaks.push(format!("{name} {url}: {text}"));
+                        }
+                        continue;
+                    }
+                };
+                let mut texts = CollectedTexts::default();
+                texts.add_connection(&connection);
+                texts.messages.push(connection.completed_string(0));
+                let all = [texts.messages, texts.reports].concat();
+                for text in all.iter().filter(|text| text.contains("hunter2")) {
+                    let place = text.find("hunter2").unwrap();
+                    let near: String = text
+                        .chars()
+                        .skip(text[..place].chars().count().saturating_sub(120))
+                        .take(160)
+                        .collect();
+                    leaks.push(format!("{name} {value}: {near}"));
+                }
+                if name != "AllowOverride" {
+                    let whole = connection.completed_string(AUTHGRANT_WITH_SECRETS);
+                    assert!(whole.contains(&value), "{name} {value}: {whole}");
+                    assert_eq!(open(&whole).unwrap().completed_string(AUTHGRANT_WITH_SECRETS), whole);
+                }
+            }
+        }
+    }
+    leaks.sort();
+    leaks.dedup_by_key(|leak| leak.split(' ').next().map(str::to_owned));
+    assert!(leaks.is_empty(), "{} leaks\n{:.9000}", leaks.len(), leaks.join("\n"));
+    // Of one without user and secret nothing is left out.
+    for (name, value) in [
+        ("ProxyHost", "http://h.example:80"),
+        ("TokenURI", "POST https://h.example/t?tenant=a"),
+        ("HealthURI", "https://h.example/users/@me"),
+        ("ClaimsSubject", "jo@h.example"),
+    ] {
+        let completed = open(&format!("{name}={{{value}}}")).unwrap().completed_string(0);
+        assert!(completed.contains(name) && completed.contains(value), "{completed}");
+    }
+}
+
+#[test]
+fn long_value_message_keeps_advice() {
+    let failure = open(BASE_STRING).unwrap().set_option("JWTLifetime", &"9".repeat(LONG_LEN)).unwrap_err();
+    assert!(failure.message.chars().count() < 400, "{}", failure.message);
+    assert!(failure.message.ends_with("expected a whole number from 1 to 86400"), "{}", failure.message);
+    let failure = open(BASE_STRING).unwrap().set_option(&"x".repeat(LONG_LEN), "1").unwrap_err();
+    assert!(failure.message.ends_with("\" is not an option") && failure.message.chars().count() < 300);
+}

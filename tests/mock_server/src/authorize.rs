@@ -1,0 +1,277 @@
+//! The authorization page (RFC 6749 4.1.1): a visit checked, then a code, an error or a form as configured.
+//!
+//! A client of the code grant gets a real code, and errors by redirect. For any other client the page is DocuSign's
+//! consent: `scope=signature%20impersonation`, errors as text, and a code that is good for nothing.
+
+use crate::assertion;
+use crate::client::{Client, GrantType};
+use crate::config::{AuthorizeBehavior, Config};
+use crate::grant_store::AuthorizationCode;
+use crate::http::Request;
+use crate::response::Response;
+use crate::shared::SharedState;
+use crate::state::{State, random_hex};
+use crate::urlencoded;
+
+const CODE_LIFETIME_SECS: i64 = 60;
+
+/// A good visit.
+struct AuthorizationRequest {
+    client: usize,
+    redirect: RedirectTarget,
+    scope: Option<String>,
+    grants_consent: bool,
+    /// For a client of the code grant only.
+    code_parameters: Option<CodeParameters>,
+}
+
+struct CodeParameters {
+    challenge: Option<String>,
+    nonce: Option<String>,
+}
+
+/// Where the answer goes, and what goes with it.
+#[derive(Clone)]
+struct RedirectTarget {
+    uri: String,
+    state: Option<String>,
+    iss: Option<String>,
+}
+
+enum AuthorizationError {
+    /// RFC 6749 4.1.2.1: with a bad client or redirect URI nobody is sent anywhere.
+    Page(String),
+    Redirect(String),
+}
+
+impl From<String> for AuthorizationError {
+    fn from(why: String) -> Self {
+        AuthorizationError::Page(why)
+    }
+}
+
+pub(crate) fn handle_authorization(shared: &SharedState, request: &Request) -> Response {
+    let now = shared.now();
+    let mut state = shared.state.lock();
+    let by_form = request.method == "POST" && state.config.authorize == AuthorizeBehavior::Form;
+    if request.method != "GET" && !by_form {
+        return Response::text(405, "the authorization page is for GET").with_header("Allow", "GET");
+    }
+    match parse_request(&state, request.query()) {
+        Ok(visit) => respond(&mut state, &visit, request, now),
+        Err(AuthorizationError::Page(why)) => Response::text(400, &why),
+        Err(AuthorizationError::Redirect(location)) => Response::redirect(&location),
+    }
+}
+
+fn respond(state: &mut State, visit: &AuthorizationRequest, request: &Request, now: i64) -> Response {
+    let decision = urlencoded::parse(&String::from_utf8_lossy(&request.body)).unwrap_or_default();
+    match state.config.authorize.clone() {
+        AuthorizeBehavior::Never => Response::html(200, "Sign in"),
+        AuthorizeBehavior::Error(error) => Response::redirect(&visit.redirect.error_url(&error, None)),
+        AuthorizeBehavior::Form if request.method == "GET" => {
+            consent_form(&state.clients[visit.client], visit, request)
+        }
+        AuthorizeBehavior::Form if decision != [("decision".to_owned(), "allow".to_owned())] => {
+            Response::redirect(&visit.redirect.error_url("access_denied", Some("the person said no")))
+        }
+        AuthorizeBehavior::WrongState => {
+            let back =
+                RedirectTarget { state: Some("a-state-nobody-sent".to_owned()), ..visit.redirect.clone() };
+            Response::redirect(&back.to_url(&[("code", &approve(state, visit, now))]))
+        }
+        AuthorizeBehavior::Code | AuthorizeBehavior::Form => {
+            Response::redirect(&visit.redirect.to_url(&[("code", &approve(state, visit, now))]))
+        }
+    }
+}
+
+fn approve(state: &mut State, visit: &AuthorizationRequest, now: i64) -> String {
+    if visit.grants_consent {
+        state.clear_pending_consents();
+    }
+    let Some(wanted) = &visit.code_parameters else {
+        return "consented".to_owned();
+    };
+    let (text, client) = (format!("code-{}", random_hex()), &state.clients[visit.client]);
+    let code = AuthorizationCode {
+        value: text.clone(),
+        issuer: client.issuer.clone(),
+        redirect_uri: visit.redirect.uri.clone(),
+        subject: client.login_subject().to_owned(),
+        scope: visit.scope.clone(),
+        challenge: wanted.challenge.clone(),
+        nonce: wanted.nonce.clone(),
+        expires_at: now + CODE_LIFETIME_SECS,
+        family: state.resettable.grant_store.new_family(),
+        used: false,
+    };
+    state.resettable.grant_store.insert_code(code);
+    text
+}
+
+fn parse_request(state: &State, query: &str) -> Result<AuthorizationRequest, AuthorizationError> {
+    let client_id = urlencoded::decode(single_parameter(query, "client_id")?)?;
+    let client = state
+        .find_client_by_id(&client_id)
+        .ok_or_else(|| format!("client_id {client_id:?} is not registered"))?;
+    let known = &state.clients[client];
+    let for_code = known.can_use(GrantType::AuthorizationCode);
+    let uri = validate_redirect_uri(known, single_parameter(query, "redirect_uri")?, for_code)?;
+    let back = RedirectTarget {
+        uri,
+        state: optional_parameter(query, "state")?,
+        iss: state.config.authorization_iss.clone(),
+    };
+    if for_code {
+        return parse_code_parameters(&state.config, known, query)
+            .map(|(scope, code)| AuthorizationRequest {
+                client,
+                scope,
+                grants_consent: has_consent_scopes(query),
+                code_parameters: Some(code),
+                redirect: back.clone(),
+            })
+            .map_err(|(error, why)| AuthorizationError::Redirect(back.error_url(error, Some(&why))));
+    }
+    if single_parameter(query, "response_type")? != "code" {
+        return Err(AuthorizationError::Page("response_type is not code".to_owned()));
+    }
+    if !has_consent_scopes(query) {
+        let scope = single_parameter(query, "scope")?;
+        return Err(AuthorizationError::Page(format!(
+            "scope is {scope:?}, expected signature%20impersonation"
+        )));
+    }
+    Ok(AuthorizationRequest {
+        client,
+        scope: None,
+        grants_consent: true,
+        code_parameters: None,
+        redirect: back,
+    })
+}
+
+type RedirectError = (&'static str, String);
+
+fn parse_code_parameters(
+    config: &Config,
+    client: &Client,
+    query: &str,
+) -> Result<(Option<String>, CodeParameters), RedirectError> {
+    let invalid = |why: String| ("invalid_request", why);
+    let get = |name: &str| optional_parameter(query, name).map_err(invalid);
+    match get("response_type")?.as_deref() {
+        Some("code") => {}
+        Some(other) => return Err(("unsupported_response_type", format!("response_type is {other:?}"))),
+        None => return Err(invalid("response_type is missing".to_owned())),
+    }
+    let granted = |scope: Option<String>| {
+        assertion::select_granted_scope(client, scope)
+            .map_err(|refusal| ("invalid_scope", refusal.description))
+    };
+    granted(get("admin_consent_scope")?)?;
+    let scope = granted(get("scope")?)?;
+    let challenge = get("code_challenge")?;
+    validate_challenge(config, challenge.as_deref(), get("code_challenge_method")?.as_deref())
+        .map_err(invalid)?;
+    Ok((scope, CodeParameters { challenge, nonce: get("nonce")? }))
+}
+
+// RFC 7636 4.3; without a method it is plain.
+fn validate_challenge(config: &Config, challenge: Option<&str>, method: Option<&str>) -> Result<(), String> {
+    let base64url = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
+    match (challenge, method) {
+        (None, None) if !config.require_pkce => Ok(()),
+        (None, _) => Err("code_challenge is missing".to_owned()),
+        (Some(hash), Some("S256")) if hash.len() == 43 && hash.bytes().all(base64url) => Ok(()),
+        (Some(hash), Some("S256")) => Err(format!("code_challenge is {hash:?}, which is no SHA-256 hash")),
+        (Some(_), method) => {
+            Err(format!("code_challenge_method is {:?}, expected S256", method.unwrap_or("plain")))
+        }
+    }
+}
+
+fn validate_redirect_uri(client: &Client, encoded: &str, for_code: bool) -> Result<String, String> {
+    let (uri, registered) = (urlencoded::decode(encoded)?, &client.options.redirect_uris);
+    if registered.is_empty() && !for_code {
+        let absolute = uri.starts_with("http://") || uri.starts_with("https://");
+        return if absolute {
+            Ok(uri)
+        } else {
+            Err(format!("redirect_uri is {uri:?}, expected an absolute URL"))
+        };
+    }
+    if registered.contains(&uri) {
+        return Ok(uri);
+    }
+    Err(format!("redirect_uri is {uri:?}, expected one of {registered:?}"))
+}
+
+// Compared undecoded: DocuSign takes %20 between the scopes, and '+' is not that.
+fn has_consent_scopes(query: &str) -> bool {
+    ["scope", "admin_consent_scope"].iter().any(|name| {
+        let scopes: Vec<&str> = single_parameter(query, name).unwrap_or_default().split("%20").collect();
+        scopes.contains(&"signature") && scopes.contains(&"impersonation")
+    })
+}
+
+impl RedirectTarget {
+    fn error_url(&self, error: &str, description: Option<&str>) -> String {
+        match description {
+            Some(why) => self.to_url(&[("error", error), ("error_description", why)]),
+            None => self.to_url(&[("error", error)]),
+        }
+    }
+
+    fn to_url(&self, parameters: &[(&str, &str)]) -> String {
+        let also = [("state", self.state.as_deref()), ("iss", self.iss.as_deref())];
+        let also = also.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let pairs = parameters.iter().copied().chain(also);
+        let text: Vec<String> =
+            pairs.map(|(name, value)| format!("{name}={}", urlencoded::encode(value))).collect();
+        let joint = if self.uri.contains('?') { '&' } else { '?' };
+        format!("{}{joint}{}", self.uri, text.join("&"))
+    }
+}
+
+fn consent_form(client: &Client, visit: &AuthorizationRequest, request: &Request) -> Response {
+    let scope = visit.scope.as_deref().unwrap_or("nothing in particular");
+    let [who, user, scope, target] =
+        [client.client_id(), client.login_subject(), scope, &request.target].map(escape_html);
+    let page = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><title>Consent</title></head><body>\n\
+         <h1>Consent</h1><p>{user}, may {who} have {scope}?</p>\n\
+         <form method=\"post\" action=\"{target}\">\n\
+         <button name=\"decision\" value=\"allow\">Allow</button>\n\
+         <button name=\"decision\" value=\"deny\">Deny</button>\n\
+         </form></body></html>\n"
+    );
+    Response::new(200, "text/html; charset=utf-8", page)
+}
+
+fn escape_html(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
+}
+
+fn optional_parameter(query: &str, name: &str) -> Result<Option<String>, String> {
+    match raw_values(query, name).count() {
+        0 => Ok(None),
+        _ => urlencoded::decode(single_parameter(query, name)?).map(Some),
+    }
+}
+
+// The raw value of a parameter that stands exactly once.
+fn single_parameter<'a>(query: &'a str, name: &str) -> Result<&'a str, String> {
+    let mut found = raw_values(query, name);
+    match (found.next(), found.next()) {
+        (Some(value), None) => Ok(value),
+        (None, _) => Err(format!("{name} is missing")),
+        _ => Err(format!("{name} stands more than once")),
+    }
+}
+
+fn raw_values<'a>(query: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.filter(move |(one, _)| *one == name).map(|(_, value)| value)
+}

@@ -1,0 +1,136 @@
+//! HTTP/1.1 requests read by hand over `httparse`: a head, then Content-Length bytes.
+//!
+//! Keeps what came too early for the next request of the same connection. A malformed request is an answer to send
+//! before closing, an ended connection is `None`.
+
+use std::io::{self, Read, Write};
+
+use crate::response::Response;
+
+const MAX_HEAD: usize = 256 * 1024;
+const MAX_BODY: usize = 16 * 1024 * 1024;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) target: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Request {
+    /// The value of a header that stands exactly once.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut found = self.headers.iter().filter(|(one, _)| one.eq_ignore_ascii_case(name));
+        match (found.next(), found.next()) {
+            (Some((_, value)), None) => Some(value),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn header_count(&self, name: &str) -> usize {
+        self.headers.iter().filter(|(one, _)| one.eq_ignore_ascii_case(name)).count()
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.target.split_once('?').map_or(self.target.as_str(), |(path, _)| path)
+    }
+
+    pub(crate) fn query(&self) -> &str {
+        self.target.split_once('?').map_or("", |(_, query)| query)
+    }
+
+    pub(crate) fn wants_close(&self) -> bool {
+        self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
+    }
+}
+
+pub(crate) enum Incoming {
+    Request(Request),
+    Malformed(Response),
+    Closed,
+}
+
+/// Reads the next request; `early` holds bytes that were read already.
+pub(crate) fn read_request<S: Read + Write>(stream: &mut S, early: &mut Vec<u8>) -> io::Result<Incoming> {
+    let (mut request, used) = loop {
+        match parse_head(early) {
+            Ok(Some(parsed)) => break parsed,
+            Ok(None) if early.len() > MAX_HEAD => return Ok(malformed_request(431, "the head is too large")),
+            Ok(None) => {}
+            Err(reason) => return Ok(malformed_request(400, &reason)),
+        }
+        if read_more(stream, early)? == 0 {
+            return Ok(Incoming::Closed);
+        }
+    };
+    early.drain(..used);
+    let length = match body_length(&request) {
+        Ok(length) => length,
+        Err((status, reason)) => return Ok(malformed_request(status, reason)),
+    };
+    if request.header("expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue")) {
+        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        stream.flush()?;
+    }
+    while early.len() < length {
+        if read_more(stream, early)? == 0 {
+            return Ok(Incoming::Closed);
+        }
+    }
+    request.body = early.drain(..length).collect();
+    Ok(Incoming::Request(request))
+}
+
+fn read_more<S: Read>(stream: &mut S, early: &mut Vec<u8>) -> io::Result<usize> {
+    let mut piece = [0_u8; 16 * 1024];
+    let count = stream.read(&mut piece)?;
+    early.extend_from_slice(&piece[..count]);
+    Ok(count)
+}
+
+fn parse_head(bytes: &[u8]) -> Result<Option<(Request, usize)>, String> {
+    let mut slots = [httparse::EMPTY_HEADER; 100];
+    let mut head = httparse::Request::new(&mut slots);
+    let used = match head.parse(bytes).map_err(|e| e.to_string())? {
+        httparse::Status::Partial => return Ok(None),
+        httparse::Status::Complete(used) => used,
+    };
+    if head.version != Some(1) {
+        return Err("only HTTP/1.1 is spoken here".to_owned());
+    }
+    let headers =
+        head.headers.iter().map(|h| (h.name.to_owned(), String::from_utf8_lossy(h.value).into_owned()));
+    let request = Request {
+        method: head.method.unwrap_or_default().to_owned(),
+        target: head.path.unwrap_or_default().to_owned(),
+        headers: headers.collect(),
+        body: Vec::new(),
+    };
+    match (request.header_count("host"), request.target.starts_with('/')) {
+        (1, true) => Ok(Some((request, used))),
+        (1, false) => Err("the request target is not a path".to_owned()),
+        _ => Err("exactly one Host header is needed (RFC 9112 3.2)".to_owned()),
+    }
+}
+
+fn body_length(request: &Request) -> Result<usize, (u16, &'static str)> {
+    if request.header_count("transfer-encoding") > 0 {
+        return Err((411, "Content-Length is needed, chunked requests are not read here"));
+    }
+    let length = match (request.header_count("content-length"), request.header("content-length")) {
+        (0, _) if request.method == "POST" => return Err((411, "Content-Length is needed")),
+        (0, _) => return Ok(0),
+        (1, Some(text)) if text.bytes().all(|b| b.is_ascii_digit()) => text.parse().ok(),
+        _ => None,
+    };
+    match length {
+        Some(length) if length > MAX_BODY => Err((413, "the body is too large")),
+        Some(length) => Ok(length),
+        None => Err((400, "Content-Length is not one number")),
+    }
+}
+
+fn malformed_request(status: u16, reason: &str) -> Incoming {
+    Incoming::Malformed(Response::text(status, reason))
+}

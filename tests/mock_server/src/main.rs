@@ -1,0 +1,121 @@
+//! The authorization server as a program, for tests in other languages and for `make demo`.
+//!
+//! Prints `ready URL` once it listens; runs until its standard input ends, so that it does not outlive its parent.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::{env, fs, process, thread};
+
+use mock_server::{ClientOptions, Config, GetResponse, MockServer};
+
+const USAGE: &str = "usage: authority [--https | --http] [--port N] [--register ISSUER=CERT_OR_PUBKEY.pem]...
+                 [--client ID:SECRET]... [--public-client ID]... [--user NAME:PASSWORD]... [--redirect-uri URI]...
+                 [--audience TEXT] [--allow-get] [--config JSON] [--ca-out FILE] [--ready-file FILE] [--until-killed]
+The users and redirect URIs are those of every --client and --public-client: without any, a client has the grant
+client_credentials only, and a public one none. --config takes the members of Config to change, such as
+{\"get\": \"html_ok\", \"clock_skew\": 300, \"certificate\": \"expired\", \"authorize\": \"form\"}.
+The standard input's end stops it, unless --until-killed.";
+
+#[derive(Default)]
+struct CliOptions {
+    config: Config,
+    clients: Vec<(String, PathBuf)>,
+    keyless_clients: Vec<(String, Option<String>)>,
+    users: BTreeMap<String, String>,
+    redirect_uris: Vec<String>,
+    ca_out: Option<PathBuf>,
+    ready_file: Option<PathBuf>,
+    until_killed: bool,
+}
+
+fn main() {
+    if let Err(why) = parse_options(env::args().skip(1)).and_then(run) {
+        eprintln!("authority: {why}");
+        process::exit(2);
+    }
+}
+
+fn parse_options(mut arguments: impl Iterator<Item = String>) -> Result<CliOptions, String> {
+    let mut options = CliOptions::default();
+    while let Some(flag) = arguments.next() {
+        let mut value = || arguments.next().ok_or_else(|| format!("{flag} needs a value"));
+        match flag.as_str() {
+            "--https" => options.config.https = true,
+            "--http" => options.config.https = false,
+            "--port" => options.config.port = value()?.parse().map_err(|_| "--port needs a number")?,
+            "--register" => options.clients.push(parse_registration(&value()?)?),
+            "--client" => {
+                options.keyless_clients.push(split_pair(&value()?).map(|(id, secret)| (id, Some(secret)))?)
+            }
+            "--public-client" => options.keyless_clients.push((value()?, None)),
+            "--user" => options.users.extend([split_pair(&value()?)?]),
+            "--redirect-uri" => options.redirect_uris.push(value()?),
+            "--config" => options.config = options.config.with_json(&value()?)?,
+            "--audience" => options.config.audience = Some(value()?),
+            "--allow-get" => options.config.get = GetResponse::Token,
+            "--ca-out" => options.ca_out = Some(value()?.into()),
+            "--ready-file" => options.ready_file = Some(value()?.into()),
+            "--until-killed" => options.until_killed = true,
+            _ => return Err(format!("no flag {flag}\n{USAGE}")),
+        }
+    }
+    match (&options.ca_out, options.config.https) {
+        (Some(_), false) => Err("--ca-out needs --https".to_owned()),
+        _ => Ok(options),
+    }
+}
+
+// An issuer may have an equals sign, a file had better not.
+fn parse_registration(text: &str) -> Result<(String, PathBuf), String> {
+    let (issuer, file) = text.rsplit_once('=').ok_or("--register needs ISSUER=FILE")?;
+    Ok((issuer.to_owned(), file.into()))
+}
+
+fn split_pair(text: &str) -> Result<(String, String), String> {
+    let (name, secret) = text.split_once(':').ok_or_else(|| format!("{text:?} is not NAME:SECRET"))?;
+    Ok((name.to_owned(), secret.to_owned()))
+}
+
+fn run(options: CliOptions) -> Result<(), String> {
+    let authority = MockServer::start(options.config);
+    for (issuer, file) in &options.clients {
+        let pem = fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
+        authority.register(issuer, &[pem], ClientOptions::default());
+    }
+    for (id, secret) in options.keyless_clients {
+        let (users, redirect_uris) = (options.users.clone(), options.redirect_uris.clone());
+        let known = ClientOptions { secret, users, redirect_uris, ..ClientOptions::default() };
+        authority.register::<&str>(&id, &[], known);
+    }
+    if let Some(file) = &options.ca_out {
+        fs::copy(authority.ca_pem_path(), file).map_err(|e| format!("{}: {e}", file.display()))?;
+    }
+    let url = authority.url("");
+    if let Some(file) = &options.ready_file {
+        write_atomically(file, &url).map_err(|e| format!("{}: {e}", file.display()))?;
+    }
+    let mut out = io::stdout();
+    writeln!(out, "ready {url}").and_then(|()| out.flush()).map_err(|e| e.to_string())?;
+    wait_for_shutdown(options.until_killed);
+    Ok(())
+}
+
+// By a rename, so that who polls for the file never reads half of it.
+fn write_atomically(file: &Path, text: &str) -> io::Result<()> {
+    let mut half = file.as_os_str().to_owned();
+    half.push(".part");
+    fs::write(&half, format!("{text}\n"))?;
+    fs::rename(&half, file)
+}
+
+fn wait_for_shutdown(until_killed: bool) {
+    let mut scratch = [0_u8; 256];
+    loop {
+        if until_killed {
+            thread::park();
+        } else if !io::stdin().read(&mut scratch).is_ok_and(|count| count > 0) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! A certification authority and a server certificate made anew at each start, good or bad as asked.
+
+use std::sync::Arc;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose,
+};
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use time::{Duration, OffsetDateTime};
+
+use crate::config::ServerCertificate;
+
+pub(crate) struct GeneratedTls {
+    pub(crate) ca_pem: String,
+    pub(crate) server_config: Arc<ServerConfig>,
+}
+
+type Ca = CertifiedIssuer<'static, KeyPair>;
+
+pub(crate) fn generate_tls(kind: ServerCertificate) -> GeneratedTls {
+    let known = generate_ca();
+    let stranger = (kind == ServerCertificate::UntrustedCa).then(generate_ca);
+    let server = build_server_config(kind, stranger.as_ref().unwrap_or(&known));
+    GeneratedTls { ca_pem: known.pem(), server_config: Arc::new(server) }
+}
+
+fn generate_ca() -> Ca {
+    let mut params = certificate_params(&[], "authority test CA");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let key = KeyPair::generate().expect("a CA key");
+    Ca::self_signed(params, key).expect("a CA certificate")
+}
+
+fn build_server_config(kind: ServerCertificate, signer: &Ca) -> ServerConfig {
+    let names: &[&str] = match kind {
+        ServerCertificate::OtherHost => &["other.example"],
+        _ => &["127.0.0.1", "::1", "localhost"],
+    };
+    let mut params = certificate_params(names, "authority");
+    if kind == ServerCertificate::Expired {
+        params.not_before = OffsetDateTime::now_utc() - Duration::days(800);
+        params.not_after = OffsetDateTime::now_utc() - Duration::days(700);
+    }
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let key = KeyPair::generate().expect("a server key");
+    let certificate = params.signed_by(&key, signer).expect("a server certificate");
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("TLS versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .expect("a TLS configuration")
+}
+
+fn certificate_params(names: &[&str], common_name: &str) -> CertificateParams {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut params = CertificateParams::new(names).expect("subject names");
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    params.use_authority_key_identifier_extension = true;
+    // Apple's verifier takes no server certificate of more than 825 days.
+    params.not_before = OffsetDateTime::now_utc() - Duration::days(1);
+    params.not_after = OffsetDateTime::now_utc() + Duration::days(300);
+    params
+}
