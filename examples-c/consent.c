@@ -54,7 +54,7 @@ static void report(const char *what, const authgrant_token *token) {
 
 /* Asks for a token, with a person where one is needed. */
 static authgrant_status fetch(authgrant_connection *connection, int no_browser, authgrant_error **error) {
-    authgrant_call alone = {sizeof alone, 0, 0, AUTHGRANT_NO_PROMPT};
+    authgrant_call_options alone = {sizeof alone, 0, 0, AUTHGRANT_NO_PROMPT};
     authgrant_token *token = NULL;
     authgrant_status status = authgrant_get_token_with(connection, &alone, &token, error);
 

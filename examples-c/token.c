@@ -27,7 +27,7 @@ int main(int argc, char **argv) {
     }
     authgrant_status status = authgrant_open(argv[1], &connection, &error);
     if (status == AUTHGRANT_OK) status = authgrant_get_token(connection, &token, &error);
-    if (connection != NULL && authgrant_warnings(connection, &warnings, NULL) == AUTHGRANT_OK) {
+    if (connection != NULL && authgrant_get_warnings(connection, &warnings, NULL) == AUTHGRANT_OK) {
         show("warning", warnings);
         authgrant_error_free(warnings);
     }

@@ -8,7 +8,7 @@
  *
  * Whoever receives an object frees it with its type's _free function (authgrant_close for a connection). All of these
  * accept NULL. Tokens, headers and errors outlive the connection they came from. Texts read from an object belong to
- * the object, which never changes; text handed out as `char **` is freed with authgrant_text_free.
+ * the object, which never changes; text handed out as `char **` is freed with authgrant_string_free.
  *
  * Text is UTF-8 and NUL-terminated. NULL where an object is needed is AUTHGRANT_INVALID_ARGUMENT; getters given NULL
  * or a bad index return NULL or 0.
@@ -30,19 +30,19 @@
  * string and in a FILEDSN that it names by its path. Without it they are taken from authgrant_set_option, from odbc.ini and from the
  * machine's own FILEDSNs alone.
  */
-#define AUTHGRANT_ALLOW_REFERENCES 1
+#define AUTHGRANT_ALLOW_SECRET_REFERENCES 1
 
 /**
  * Allowed by authgrant_set_policy: a PKCS#11 module that a connection string or a FILEDSN names by its path (module-path).
  * A module is code that runs in this process. authgrant_set_option and odbc.ini may name one anyhow. Without effect where
  * the library loads none.
  */
-#define AUTHGRANT_ALLOW_MODULES 2
+#define AUTHGRANT_ALLOW_PKCS11_MODULE_PATH 2
 
 /**
  * Forbidden by authgrant_set_policy: asking a token endpoint by GET. A TokenURI without a method is asked by POST.
  */
-#define AUTHGRANT_FORBID_GET 1
+#define AUTHGRANT_FORBID_HTTP_GET 1
 
 /**
  * Forbidden by authgrant_set_policy: ValidateServerCertificate=0.
@@ -63,12 +63,12 @@
  * Forbidden by authgrant_set_policy: key stores encrypted with ciphers of 64-bit blocks (DES, 3DES, RC2, Blowfish, CAST5,
  * IDEA), RC4, in ECB mode or by PKCS#12's own schemes of SHA-1, PEM keys from before PKCS#8, JKS and JCEKS.
  */
-#define AUTHGRANT_FORBID_WEAK_STORES 16
+#define AUTHGRANT_FORBID_WEAK_KEY_ENCRYPTION 16
 
 /**
  * Forbidden by authgrant_set_policy: tokens in common with other connections; CacheScope=Connection holds for all.
  */
-#define AUTHGRANT_FORBID_SHARING 32
+#define AUTHGRANT_FORBID_SHARED_TOKENS 32
 
 /**
  * Forbidden by authgrant_set_policy: file paths in a connection string and in a FILEDSN that it names by its path, except
@@ -116,7 +116,7 @@
 /**
  * A key store that is missing, unreadable, not a regular file, too large, broken, or of an unknown kind (28000).
  */
-#define AUTHGRANT_KEY_STORE 6
+#define AUTHGRANT_KEY_STORE_ERROR 6
 
 /**
  * A key store or key that does not open with this password, or needs one (28000).
@@ -171,7 +171,7 @@
 /**
  * The server has a problem of its own (08004). Retryable.
  */
-#define AUTHGRANT_SERVER 17
+#define AUTHGRANT_SERVER_ERROR 17
 
 /**
  * What came back is not an OAuth answer (HY000).
@@ -181,7 +181,7 @@
 /**
  * The token is past its end and nothing can renew it (08006).
  */
-#define AUTHGRANT_EXPIRED 19
+#define AUTHGRANT_TOKEN_EXPIRED 19
 
 /**
  * A method that is known and not built in (HYC00).
@@ -209,12 +209,12 @@
 #define AUTHGRANT_NOT_CACHED 24
 
 /**
- * A flag of authgrant_call: no browser may be opened.
+ * A flag of authgrant_call_options: no browser may be opened.
  */
 #define AUTHGRANT_NO_PROMPT 1
 
 /**
- * A flag of authgrant_call: only a token that is cached, or that can be made without the network; otherwise
+ * A flag of authgrant_call_options: only a token that is cached, or that can be made without the network; otherwise
  * AUTHGRANT_NOT_CACHED.
  */
 #define AUTHGRANT_NO_NETWORK 2
@@ -279,7 +279,7 @@ typedef int32_t (*authgrant_open_url_fn)(const char *url, void *context);
 
 /**
  * Takes a refresh token that takes the place of another: NUL-terminated text that lives only during the call, and is a
- * secret; `context` is what authgrant_set_on_refresh_token was given.
+ * secret; `context` is what authgrant_set_refresh_token_callback was given.
  *
  * Runs on the thread of the call that fetched it, and must return normally. Inside it only getters and _free functions
  * may be called.
@@ -289,9 +289,9 @@ typedef void (*authgrant_refresh_token_fn)(const char *refresh_token, void *cont
 /**
  * How one call of authgrant_get_token_with differs from the connection's own ways. Set everything to 0, then `size`.
  */
-typedef struct authgrant_call {
+typedef struct authgrant_call_options {
     /**
-     * sizeof(authgrant_call).
+     * sizeof(authgrant_call_options).
      */
     size_t size;
     /**
@@ -302,12 +302,12 @@ typedef struct authgrant_call {
      * Seconds that the token must have left, as far as any token of its kind has that many; 0 leaves it to the
      * connection.
      */
-    int32_t min_life_s;
+    int32_t min_validity_s;
     /**
      * AUTHGRANT_NO_PROMPT, AUTHGRANT_NO_NETWORK, or both.
      */
     uint32_t flags;
-} authgrant_call;
+} authgrant_call_options;
 
 /**
  * Takes one line of the log: `level` is 1 (error), 2 (warning), 3 (info), 4 (debug) or 5 (trace); `message` is UTF-8,
@@ -348,7 +348,7 @@ extern "C" {
  * The URL that a person opens to let the application act for them: the first half of an authorization request, the same
  * for all users. Nothing is sent, and no key is needed.
  *
- * `*url` is for the caller to free with authgrant_text_free.
+ * `*url` is for the caller to free with authgrant_string_free.
  *
  * Threads: any. Errors: AUTHGRANT_MISSING_OPTION naming what the URL lacks, AUTHGRANT_INVALID_OPTION.
  */
@@ -382,14 +382,14 @@ authgrant_status authgrant_authorize(struct authgrant_connection *connection,
  * The signed JWT of the connection's flow by itself, made anew by each call and sent nowhere: the assertion of the
  * JWT bearer grant or of a client assertion, or the JWT that is the token.
  *
- * `*assertion` is a secret, for the caller to free with authgrant_text_free.
+ * `*assertion` is a secret, for the caller to free with authgrant_string_free.
  *
  * Threads: any. Errors: AUTHGRANT_KEY_…, AUTHGRANT_MISSING_OPTION, AUTHGRANT_INVALID_OPTION, AUTHGRANT_UNSUPPORTED where
  * the flow signs nothing.
  */
-authgrant_status authgrant_make_assertion(struct authgrant_connection *connection,
-                                          char **assertion,
-                                          struct authgrant_error **error);
+authgrant_status authgrant_create_assertion(struct authgrant_connection *connection,
+                                            char **assertion,
+                                            struct authgrant_error **error);
 
 /**
  * Ends the connection's token and login before their time: the token leaves the cache, and LogoffURI, where it is given, is
@@ -414,7 +414,7 @@ authgrant_status authgrant_logoff(struct authgrant_connection *connection,
  * again with method 51, 54 or 56, the access token is used until it ends, and then the refresh token. A secret that was
  * given as `env:NAME` or `file:PATH` is written so, and is taken by authgrant_open only if the policy allows it.
  *
- * `*text` is for the caller to free with authgrant_text_free; it is as secret as what it includes.
+ * `*text` is for the caller to free with authgrant_string_free; it is as secret as what it includes.
  *
  * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
  */
@@ -433,17 +433,17 @@ authgrant_status authgrant_completed_string(struct authgrant_connection *connect
  *
  * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
  */
-authgrant_status authgrant_set_on_refresh_token(struct authgrant_connection *connection,
-                                                authgrant_refresh_token_fn function,
-                                                void *context,
-                                                struct authgrant_error **error);
+authgrant_status authgrant_set_refresh_token_callback(struct authgrant_connection *connection,
+                                                      authgrant_refresh_token_fn function,
+                                                      void *context,
+                                                      struct authgrant_error **error);
 
 /**
  * Opens a connection from the connection string that a user wrote.
  *
  * The text is read, with the data source (DSN, FILEDSN) and the model (RestConfigFile) that it names: no file of keys
  * is opened and nothing is sent. Values, conflicts and missing options are found by the first call that needs them;
- * what is odd about the text and the files is in authgrant_warnings. On success `*connection` is for the caller to
+ * what is odd about the text and the files is in authgrant_get_warnings. On success `*connection` is for the caller to
  * close with authgrant_close.
  *
  * Threads: any; for a DSN, environment variables are read, so nobody may write them meanwhile. Errors:
@@ -519,8 +519,8 @@ void authgrant_close(struct authgrant_connection *connection);
  *
  * Threads: any, at the same time. Errors: AUTHGRANT_CONSENT_REQUIRED (see authgrant_error_consent_url),
  * AUTHGRANT_MISSING_OPTION, AUTHGRANT_INVALID_OPTION, AUTHGRANT_KEY_…, AUTHGRANT_NETWORK, AUTHGRANT_TLS,
- * AUTHGRANT_TIMEOUT, AUTHGRANT_CANCELLED, AUTHGRANT_DENIED, AUTHGRANT_THROTTLED, AUTHGRANT_SERVER,
- * AUTHGRANT_BAD_RESPONSE, AUTHGRANT_EXPIRED, AUTHGRANT_UNSUPPORTED.
+ * AUTHGRANT_TIMEOUT, AUTHGRANT_CANCELLED, AUTHGRANT_DENIED, AUTHGRANT_THROTTLED, AUTHGRANT_SERVER_ERROR,
+ * AUTHGRANT_BAD_RESPONSE, AUTHGRANT_TOKEN_EXPIRED, AUTHGRANT_UNSUPPORTED.
  */
 authgrant_status authgrant_get_token(struct authgrant_connection *connection,
                                      struct authgrant_token **token,
@@ -533,7 +533,7 @@ authgrant_status authgrant_get_token(struct authgrant_connection *connection,
  * is set and no token is cached.
  */
 authgrant_status authgrant_get_token_with(struct authgrant_connection *connection,
-                                          const struct authgrant_call *call,
+                                          const struct authgrant_call_options *call,
                                           struct authgrant_token **token,
                                           struct authgrant_error **error);
 
@@ -587,9 +587,9 @@ authgrant_status authgrant_get_headers(struct authgrant_connection *connection,
  *
  * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
  */
-authgrant_status authgrant_warnings(struct authgrant_connection *connection,
-                                    struct authgrant_error **warnings,
-                                    struct authgrant_error **error);
+authgrant_status authgrant_get_warnings(struct authgrant_connection *connection,
+                                        struct authgrant_error **warnings,
+                                        struct authgrant_error **error);
 
 /**
  * Ends the calls that are inside this connection now: each returns AUTHGRANT_CANCELLED within 250 ms, but for the time
@@ -626,7 +626,7 @@ authgrant_status authgrant_set_log(struct authgrant_connection *connection,
  *
  * Threads: any. From inside a callback it does nothing.
  */
-void authgrant_clear(void);
+void authgrant_clear_caches(void);
 
 /**
  * The status, AUTHGRANT_OK for a warning and for NULL. Also ODBC's native error code.
@@ -766,7 +766,7 @@ void authgrant_headers_free(struct authgrant_headers *headers);
  * `allow` is AUTHGRANT_ALLOW_… numbers added up, and `forbid` AUTHGRANT_FORBID_… numbers; at first both are 0. Before the
  * first authgrant_open anything may be set. Afterwards it can only be tightened: bits of `allow` taken away, bits of
  * `forbid` added. It holds from the next call of every connection on, and in forked children. What a string says
- * against it is AUTHGRANT_INVALID_OPTION, a weak key store AUTHGRANT_KEY_STORE, and authgrant_authorize without a function
+ * against it is AUTHGRANT_INVALID_OPTION, a weak key store AUTHGRANT_KEY_STORE_ERROR, and authgrant_authorize without a function
  * AUTHGRANT_UNSUPPORTED; the messages name the constant.
  *
  * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT for a bit that means nothing, and for what would loosen it after the
@@ -798,7 +798,7 @@ authgrant_status authgrant_allow_directory(const char *path,
  * tokens that have ended. With it the aliases in the key store, for a dialog to offer. Nothing is sent, nothing is signed.
  *
  * Succeeds where a report could be made, however unfavourable: see its members `valid` and `problems`. `*report` is JSON,
- * for the caller to free with authgrant_text_free; docs/reports.md names its members.
+ * for the caller to free with authgrant_string_free; docs/reports.md names its members.
  *
  * Blocks for as long as the key store takes to open. Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
  */
@@ -811,7 +811,7 @@ authgrant_status authgrant_validate(struct authgrant_connection *connection,
  * URL, trust and timeouts, each with the option and its place, the provider's profile or the default that said it.
  * Secrets are `****`. Nothing is sent, nothing is signed; a key store that cannot be opened is said in its place.
  *
- * `*report` is JSON, for the caller to free with authgrant_text_free; docs/reports.md names its members.
+ * `*report` is JSON, for the caller to free with authgrant_string_free; docs/reports.md names its members.
  *
  * Blocks for as long as the key store takes to open. Threads: any. Errors: AUTHGRANT_MISSING_OPTION,
  * AUTHGRANT_INVALID_OPTION, AUTHGRANT_UNSUPPORTED (see authgrant_validate for all of them at once).
@@ -827,14 +827,14 @@ authgrant_status authgrant_explain(struct authgrant_connection *connection,
  *
  * Succeeds once there is a token, whatever the API then says or does not: see the report's members `ok`, `message` and
  * `sample`. Where neither option is given, the token alone is fetched. Redirects are not followed. `*report` is JSON, for
- * the caller to free with authgrant_text_free; docs/reports.md names its members. It holds neither the token nor a secret.
+ * the caller to free with authgrant_string_free; docs/reports.md names its members. It holds neither the token nor a secret.
  *
  * Blocks for at most LoginTimeout seconds. Threads: any. Errors: as authgrant_get_token; AUTHGRANT_INVALID_OPTION and
  * AUTHGRANT_MISSING_OPTION for an endpoint to which no token may be sent, or that is relative without HostName.
  */
-authgrant_status authgrant_test(struct authgrant_connection *connection,
-                                char **report,
-                                struct authgrant_error **error);
+authgrant_status authgrant_test_connection(struct authgrant_connection *connection,
+                                           char **report,
+                                           struct authgrant_error **error);
 
 /**
  * What the library has done in this process since it was loaded, as JSON for its operators: tokens from the cache and
@@ -843,7 +843,7 @@ authgrant_status authgrant_test(struct authgrant_connection *connection,
  * names and their meaning, which do not change, are in docs/stats.md; they are fit for Prometheus.
  *
  * A forked child counts from zero, without tokens that it reads on connections that its parent opened. Nothing that a user
- * or a server said is in it. `*json` is for the caller to free with authgrant_text_free.
+ * or a server said is in it. `*json` is for the caller to free with authgrant_string_free.
  *
  * Does not block. Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
  */
@@ -869,7 +869,7 @@ authgrant_status authgrant_get_stats(char **json,
  * NULL) was set and all calls that were inside the connection then have returned. After that the function is not called.
  *
  * In calls that sign, a function that returns another number than 0, or a length of 0 or beyond the capacity, is
- * AUTHGRANT_KEY_STORE; a signature of a length that the algorithm does not have, or that JWTCertificate does not verify, is
+ * AUTHGRANT_KEY_STORE_ERROR; a signature of a length that the algorithm does not have, or that JWTCertificate does not verify, is
  * AUTHGRANT_KEY_UNSUITABLE. Such a failure ends the one call that met it: others that wait for the same token try themselves.
  *
  * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT, also for an unknown algorithm.
@@ -893,7 +893,7 @@ const char *authgrant_status_name(int32_t status);
  * A value as it must stand behind `name=` in a connection string, in braces where it needs them: whatever it holds,
  * reading `name=` with it gives the value back.
  *
- * `*quoted` is for the caller to free with authgrant_text_free.
+ * `*quoted` is for the caller to free with authgrant_string_free.
  *
  * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
  */
@@ -932,7 +932,7 @@ const char *authgrant_option_table(void);
  *
  * Threads: any; nobody may read it any more.
  */
-void authgrant_text_free(char *text);
+void authgrant_string_free(char *text);
 
 /**
  * The version of the library, such as "1.2.3"; AUTHGRANT_VERSION_NUMBER is that of the header. The text is static.

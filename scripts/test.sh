@@ -83,7 +83,7 @@ names() {
     case $1 in
         rust | model | network | pkcs11) awk '/^ *Running / { file = $2 == "unittests" ? $3 : $2 } /^test .* \.\.\. ok$/ { print file "::" $2 }' "$LOG" ;;
         python | interop) sed -nE 's/^(tests\/[^ ]*\.py::[a-z0-9_]+)(\[.*\])? PASSED.*/\1/p' "$LOG" | sort -u ;;
-        go) sed -n 's/^--- PASS: \([^ ]*\).*/tests\/ffi\/go\/authgrant_test.go::\1/p' "$LOG" ;;
+        go) sed -n 's/^--- PASS: \([^ ]*\).*/tests\/bindings\/go\/authgrant_test.go::\1/p' "$LOG" ;;
         c) sed -n 's/^ok /scripts\/test-c.sh::/p' "$LOG" ;;
         mutants) sed -n 's/^ok /scripts\/mutants.sh::/p' "$LOG" ;;
         browser) sed -n 's/^ok /tests\/interop\/browser\/run.mjs::/p' "$LOG" ;;

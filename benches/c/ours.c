@@ -97,8 +97,8 @@ static int sign(void *connection) {
     char *assertion = NULL;
     authgrant_error *error = NULL;
 
-    check(authgrant_make_assertion(connection, &assertion, &error), error);
-    authgrant_text_free(assertion);
+    check(authgrant_create_assertion(connection, &assertion, &error), error);
+    authgrant_string_free(assertion);
     return 0;
 }
 
@@ -135,7 +135,7 @@ static void run_herd(int threads, int count, int used, int empty) {
 
     for (int i = 0; i < count; i++) connections[i] = open_pem("rsa.pem");
     for (int i = 0; i < count && used; i++) get(connections[i]);
-    authgrant_clear();
+    authgrant_clear_caches();
     pthread_barrier_init(&gate, NULL, (unsigned)threads + 1);
     for (int i = 0; i < threads; i++) {
         herds[i] = (struct herd){connections, count, empty, &ends[i]};
@@ -161,7 +161,7 @@ static void run_cold_call(void) {
     authgrant_connection *connection = open_pem("rsa.pem");
     int64_t began;
 
-    authgrant_clear();
+    authgrant_clear_caches();
     began = wall_ns();
     get(connection);
     printf("%ld\n", (long)(wall_ns() - began));
@@ -192,7 +192,7 @@ static void run_users(int threads, int count) {
     struct users *users = calloc((size_t)threads, sizeof *users);
     int64_t began, begun, lasted, used;
 
-    authgrant_clear();
+    authgrant_clear_caches();
     pthread_barrier_init(&gate, NULL, (unsigned)threads + 1);
     for (int i = 0; i < threads; i++) {
         users[i] = (struct users){open_pem("rsa.pem"), i * (count / threads), count / threads};

@@ -28,8 +28,8 @@ impl Permission {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::References => "AUTHGRANT_ALLOW_REFERENCES",
-            Self::Modules => "AUTHGRANT_ALLOW_MODULES",
+            Self::References => "AUTHGRANT_ALLOW_SECRET_REFERENCES",
+            Self::Modules => "AUTHGRANT_ALLOW_PKCS11_MODULE_PATH",
         }
     }
 }
@@ -69,12 +69,12 @@ impl Restriction {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::Get => "AUTHGRANT_FORBID_GET",
+            Self::Get => "AUTHGRANT_FORBID_HTTP_GET",
             Self::InsecureTls => "AUTHGRANT_FORBID_INSECURE_TLS",
             Self::LoopbackHttp => "AUTHGRANT_FORBID_LOOPBACK_HTTP",
             Self::Prompt => "AUTHGRANT_FORBID_PROMPT",
-            Self::WeakStores => "AUTHGRANT_FORBID_WEAK_STORES",
-            Self::Sharing => "AUTHGRANT_FORBID_SHARING",
+            Self::WeakStores => "AUTHGRANT_FORBID_WEAK_KEY_ENCRYPTION",
+            Self::Sharing => "AUTHGRANT_FORBID_SHARED_TOKENS",
             Self::FilePaths => "AUTHGRANT_FORBID_FILE_PATHS",
         }
     }
@@ -316,7 +316,8 @@ mod tests {
         }
         let error = place.set(policy(2, 126)).unwrap_err();
         assert_eq!(error.status(), Status::InvalidArgument);
-        let words = "this would set AUTHGRANT_ALLOW_MODULES and take AUTHGRANT_FORBID_GET away";
+        let words =
+            "this would set AUTHGRANT_ALLOW_PKCS11_MODULE_PATH and take AUTHGRANT_FORBID_HTTP_GET away";
         assert!(error.message().contains(words), "{error}");
         assert_eq!(place.load(), policy(0, 127), "what is refused changes nothing");
     }

@@ -13,7 +13,7 @@ use crate::ffi::text;
 /// The URL that a person opens to let the application act for them: the first half of an authorization request, the same
 /// for all users. Nothing is sent, and no key is needed.
 ///
-/// `*url` is for the caller to free with authgrant_text_free.
+/// `*url` is for the caller to free with authgrant_string_free.
 ///
 /// Threads: any. Errors: AUTHGRANT_MISSING_OPTION naming what the URL lacks, AUTHGRANT_INVALID_OPTION.
 #[unsafe(no_mangle)]
@@ -64,12 +64,12 @@ pub extern "C" fn authgrant_authorize(
 /// The signed JWT of the connection's flow by itself, made anew by each call and sent nowhere: the assertion of the
 /// JWT bearer grant or of a client assertion, or the JWT that is the token.
 ///
-/// `*assertion` is a secret, for the caller to free with authgrant_text_free.
+/// `*assertion` is a secret, for the caller to free with authgrant_string_free.
 ///
 /// Threads: any. Errors: AUTHGRANT_KEY_…, AUTHGRANT_MISSING_OPTION, AUTHGRANT_INVALID_OPTION, AUTHGRANT_UNSUPPORTED where
 /// the flow signs nothing.
 #[unsafe(no_mangle)]
-pub extern "C" fn authgrant_make_assertion(
+pub extern "C" fn authgrant_create_assertion(
     connection: *mut Connection,
     assertion: *mut *mut c_char,
     error: *mut *mut ErrorObject,
@@ -107,7 +107,7 @@ pub extern "C" fn authgrant_logoff(
 /// again with method 51, 54 or 56, the access token is used until it ends, and then the refresh token. A secret that was
 /// given as `env:NAME` or `file:PATH` is written so, and is taken by authgrant_open only if the policy allows it.
 ///
-/// `*text` is for the caller to free with authgrant_text_free; it is as secret as what it includes.
+/// `*text` is for the caller to free with authgrant_string_free; it is as secret as what it includes.
 ///
 /// Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
@@ -140,7 +140,7 @@ pub extern "C" fn authgrant_completed_string(
 ///
 /// Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
-pub extern "C" fn authgrant_set_on_refresh_token(
+pub extern "C" fn authgrant_set_refresh_token_callback(
     connection: *mut Connection,
     function: authgrant_refresh_token_fn,
     context: *mut c_void,

@@ -96,7 +96,7 @@ pub(crate) fn show_url(
 }
 
 /// Takes a refresh token that takes the place of another: NUL-terminated text that lives only during the call, and is a
-/// secret; `context` is what authgrant_set_on_refresh_token was given.
+/// secret; `context` is what authgrant_set_refresh_token_callback was given.
 ///
 /// Runs on the thread of the call that fetched it, and must return normally. Inside it only getters and _free functions
 /// may be called.

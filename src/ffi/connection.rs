@@ -23,7 +23,7 @@ use crate::token::TokenHandle;
 ///
 /// The text is read, with the data source (DSN, FILEDSN) and the model (RestConfigFile) that it names: no file of keys
 /// is opened and nothing is sent. Values, conflicts and missing options are found by the first call that needs them;
-/// what is odd about the text and the files is in authgrant_warnings. On success `*connection` is for the caller to
+/// what is odd about the text and the files is in authgrant_get_warnings. On success `*connection` is for the caller to
 /// close with authgrant_close.
 ///
 /// Threads: any; for a DSN, environment variables are read, so nobody may write them meanwhile. Errors:
@@ -182,8 +182,8 @@ pub extern "C" fn authgrant_close(connection: *mut Connection) {
 ///
 /// Threads: any, at the same time. Errors: AUTHGRANT_CONSENT_REQUIRED (see authgrant_error_consent_url),
 /// AUTHGRANT_MISSING_OPTION, AUTHGRANT_INVALID_OPTION, AUTHGRANT_KEY_…, AUTHGRANT_NETWORK, AUTHGRANT_TLS,
-/// AUTHGRANT_TIMEOUT, AUTHGRANT_CANCELLED, AUTHGRANT_DENIED, AUTHGRANT_THROTTLED, AUTHGRANT_SERVER,
-/// AUTHGRANT_BAD_RESPONSE, AUTHGRANT_EXPIRED, AUTHGRANT_UNSUPPORTED.
+/// AUTHGRANT_TIMEOUT, AUTHGRANT_CANCELLED, AUTHGRANT_DENIED, AUTHGRANT_THROTTLED, AUTHGRANT_SERVER_ERROR,
+/// AUTHGRANT_BAD_RESPONSE, AUTHGRANT_TOKEN_EXPIRED, AUTHGRANT_UNSUPPORTED.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_get_token(
     connection: *mut Connection,
@@ -236,13 +236,13 @@ fn get_token_fast(
 /// How one call of authgrant_get_token_with differs from the connection's own ways. Set everything to 0, then `size`.
 #[repr(C)]
 pub struct RawCallOptions {
-    /// sizeof(authgrant_call).
+    /// sizeof(authgrant_call_options).
     pub size: usize,
     /// Milliseconds for the whole call; 0 is LoginTimeout.
     pub timeout_ms: i32,
     /// Seconds that the token must have left, as far as any token of its kind has that many; 0 leaves it to the
     /// connection.
-    pub min_life_s: i32,
+    pub min_validity_s: i32,
     /// AUTHGRANT_NO_PROMPT, AUTHGRANT_NO_NETWORK, or both.
     pub flags: u32,
 }
@@ -280,7 +280,8 @@ fn parse_call_options(options: &RawCallOptions) -> Result<CallOptions> {
         return Err(Error::new(Status::InvalidArgument, "argument", text));
     }
     let timeout = u64::try_from(options.timeout_ms).map_err(|_| invalid_length_error("call->timeout_ms"))?;
-    let min_life = u32::try_from(options.min_life_s).map_err(|_| invalid_length_error("call->min_life_s"))?;
+    let min_life =
+        u32::try_from(options.min_validity_s).map_err(|_| invalid_length_error("call->min_validity_s"))?;
     Ok(CallOptions {
         timeout: (timeout > 0).then(|| Duration::from_millis(timeout)),
         min_remaining: i64::from(min_life),
@@ -376,7 +377,7 @@ pub extern "C" fn authgrant_get_headers(
 ///
 /// Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
-pub extern "C" fn authgrant_warnings(
+pub extern "C" fn authgrant_get_warnings(
     connection: *mut Connection,
     warnings: *mut *mut ErrorObject,
     error: *mut *mut ErrorObject,
@@ -454,7 +455,7 @@ fn parse_log_level(level: i32) -> Result<LogLevel> {
 ///
 /// Threads: any. From inside a callback it does nothing.
 #[unsafe(no_mangle)]
-pub extern "C" fn authgrant_clear() {
+pub extern "C" fn authgrant_clear_caches() {
     guard!(or(), {
         if !callback::is_in_callback() && Process::check_random().is_ok() {
             Process::current().clear();
@@ -468,9 +469,10 @@ mod tests {
 
     #[test]
     fn call_options_fields_are_independent() {
-        let wishes = |timeout_ms, min_life_s, flags| {
+        let wishes = |timeout_ms, min_validity_s, flags| {
             let size = size_of::<RawCallOptions>();
-            let wishes = parse_call_options(&RawCallOptions { size, timeout_ms, min_life_s, flags }).unwrap();
+            let wishes =
+                parse_call_options(&RawCallOptions { size, timeout_ms, min_validity_s, flags }).unwrap();
             (wishes.timeout, wishes.min_remaining, wishes.no_network)
         };
         assert_eq!(wishes(0, 0, 0), (None, 0, false));

@@ -9,14 +9,14 @@ use crate::ffi::status::authgrant_status;
 /// Allowed by authgrant_set_policy: `env:NAME` and `file:PATH` as secrets, and ClientAssertionFile, in the text of a connection
 /// string and in a FILEDSN that it names by its path. Without it they are taken from authgrant_set_option, from odbc.ini and from the
 /// machine's own FILEDSNs alone.
-pub const AUTHGRANT_ALLOW_REFERENCES: u32 = 1;
+pub const AUTHGRANT_ALLOW_SECRET_REFERENCES: u32 = 1;
 /// Allowed by authgrant_set_policy: a PKCS#11 module that a connection string or a FILEDSN names by its path (module-path).
 /// A module is code that runs in this process. authgrant_set_option and odbc.ini may name one anyhow. Without effect where
 /// the library loads none.
-pub const AUTHGRANT_ALLOW_MODULES: u32 = 2;
+pub const AUTHGRANT_ALLOW_PKCS11_MODULE_PATH: u32 = 2;
 
 /// Forbidden by authgrant_set_policy: asking a token endpoint by GET. A TokenURI without a method is asked by POST.
-pub const AUTHGRANT_FORBID_GET: u32 = 1;
+pub const AUTHGRANT_FORBID_HTTP_GET: u32 = 1;
 /// Forbidden by authgrant_set_policy: ValidateServerCertificate=0.
 pub const AUTHGRANT_FORBID_INSECURE_TLS: u32 = 2;
 /// Forbidden by authgrant_set_policy: http:// to this machine, but for RedirectURI, to which a browser comes back.
@@ -25,9 +25,9 @@ pub const AUTHGRANT_FORBID_LOOPBACK_HTTP: u32 = 4;
 pub const AUTHGRANT_FORBID_PROMPT: u32 = 8;
 /// Forbidden by authgrant_set_policy: key stores encrypted with ciphers of 64-bit blocks (DES, 3DES, RC2, Blowfish, CAST5,
 /// IDEA), RC4, in ECB mode or by PKCS#12's own schemes of SHA-1, PEM keys from before PKCS#8, JKS and JCEKS.
-pub const AUTHGRANT_FORBID_WEAK_STORES: u32 = 16;
+pub const AUTHGRANT_FORBID_WEAK_KEY_ENCRYPTION: u32 = 16;
 /// Forbidden by authgrant_set_policy: tokens in common with other connections; CacheScope=Connection holds for all.
-pub const AUTHGRANT_FORBID_SHARING: u32 = 32;
+pub const AUTHGRANT_FORBID_SHARED_TOKENS: u32 = 32;
 /// Forbidden by authgrant_set_policy: file paths in a connection string and in a FILEDSN that it names by its path, except
 /// below the folders of authgrant_allow_directory. It covers key stores, trust stores, certificates, assertions, model files,
 /// `file:` references and the FILEDSN itself; PKCS#11 URIs are refused everywhere. Not affected are options that
@@ -44,7 +44,7 @@ pub const AUTHGRANT_FORBID_FILE_PATHS: u32 = 64;
 /// `allow` is AUTHGRANT_ALLOW_… numbers added up, and `forbid` AUTHGRANT_FORBID_… numbers; at first both are 0. Before the
 /// first authgrant_open anything may be set. Afterwards it can only be tightened: bits of `allow` taken away, bits of
 /// `forbid` added. It holds from the next call of every connection on, and in forked children. What a string says
-/// against it is AUTHGRANT_INVALID_OPTION, a weak key store AUTHGRANT_KEY_STORE, and authgrant_authorize without a function
+/// against it is AUTHGRANT_INVALID_OPTION, a weak key store AUTHGRANT_KEY_STORE_ERROR, and authgrant_authorize without a function
 /// AUTHGRANT_UNSUPPORTED; the messages name the constant.
 ///
 /// Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT for a bit that means nothing, and for what would loosen it after the
@@ -88,20 +88,20 @@ mod tests {
     #[test]
     fn policy_constants_match_policy_bits() {
         for (number, what) in [
-            (AUTHGRANT_FORBID_GET, Restriction::Get),
+            (AUTHGRANT_FORBID_HTTP_GET, Restriction::Get),
             (AUTHGRANT_FORBID_INSECURE_TLS, Restriction::InsecureTls),
             (AUTHGRANT_FORBID_LOOPBACK_HTTP, Restriction::LoopbackHttp),
             (AUTHGRANT_FORBID_PROMPT, Restriction::Prompt),
-            (AUTHGRANT_FORBID_WEAK_STORES, Restriction::WeakStores),
-            (AUTHGRANT_FORBID_SHARING, Restriction::Sharing),
+            (AUTHGRANT_FORBID_WEAK_KEY_ENCRYPTION, Restriction::WeakStores),
+            (AUTHGRANT_FORBID_SHARED_TOKENS, Restriction::Sharing),
             (AUTHGRANT_FORBID_FILE_PATHS, Restriction::FilePaths),
         ] {
             assert_eq!(number, what as u32);
             assert!(include_str!("policy.rs").contains(&format!("{}: u32 = {number};", what.name())));
         }
         for (number, what) in [
-            (AUTHGRANT_ALLOW_REFERENCES, Permission::References),
-            (AUTHGRANT_ALLOW_MODULES, Permission::Modules),
+            (AUTHGRANT_ALLOW_SECRET_REFERENCES, Permission::References),
+            (AUTHGRANT_ALLOW_PKCS11_MODULE_PATH, Permission::Modules),
         ] {
             assert_eq!(number, what as u32);
             assert!(include_str!("policy.rs").contains(&format!("{}: u32 = {number};", what.name())));

@@ -15,7 +15,7 @@ use crate::report;
 /// tokens that have ended. With it the aliases in the key store, for a dialog to offer. Nothing is sent, nothing is signed.
 ///
 /// Succeeds where a report could be made, however unfavourable: see its members `valid` and `problems`. `*report` is JSON,
-/// for the caller to free with authgrant_text_free; docs/reports.md names its members.
+/// for the caller to free with authgrant_string_free; docs/reports.md names its members.
 ///
 /// Blocks for as long as the key store takes to open. Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
@@ -36,7 +36,7 @@ pub extern "C" fn authgrant_validate(
 /// URL, trust and timeouts, each with the option and its place, the provider's profile or the default that said it.
 /// Secrets are `****`. Nothing is sent, nothing is signed; a key store that cannot be opened is said in its place.
 ///
-/// `*report` is JSON, for the caller to free with authgrant_text_free; docs/reports.md names its members.
+/// `*report` is JSON, for the caller to free with authgrant_string_free; docs/reports.md names its members.
 ///
 /// Blocks for as long as the key store takes to open. Threads: any. Errors: AUTHGRANT_MISSING_OPTION,
 /// AUTHGRANT_INVALID_OPTION, AUTHGRANT_UNSUPPORTED (see authgrant_validate for all of them at once).
@@ -60,12 +60,12 @@ pub extern "C" fn authgrant_explain(
 ///
 /// Succeeds once there is a token, whatever the API then says or does not: see the report's members `ok`, `message` and
 /// `sample`. Where neither option is given, the token alone is fetched. Redirects are not followed. `*report` is JSON, for
-/// the caller to free with authgrant_text_free; docs/reports.md names its members. It holds neither the token nor a secret.
+/// the caller to free with authgrant_string_free; docs/reports.md names its members. It holds neither the token nor a secret.
 ///
 /// Blocks for at most LoginTimeout seconds. Threads: any. Errors: as authgrant_get_token; AUTHGRANT_INVALID_OPTION and
 /// AUTHGRANT_MISSING_OPTION for an endpoint to which no token may be sent, or that is relative without HostName.
 #[unsafe(no_mangle)]
-pub extern "C" fn authgrant_test(
+pub extern "C" fn authgrant_test_connection(
     connection: *mut Connection,
     report: *mut *mut c_char,
     error: *mut *mut ErrorObject,
@@ -84,7 +84,7 @@ pub extern "C" fn authgrant_test(
 /// names and their meaning, which do not change, are in docs/stats.md; they are fit for Prometheus.
 ///
 /// A forked child counts from zero, without tokens that it reads on connections that its parent opened. Nothing that a user
-/// or a server said is in it. `*json` is for the caller to free with authgrant_text_free.
+/// or a server said is in it. `*json` is for the caller to free with authgrant_string_free.
 ///
 /// Does not block. Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]

@@ -33,7 +33,7 @@ const ASYMMETRIC_ALGORITHMS: [&str; 9] =
 /// NULL) was set and all calls that were inside the connection then have returned. After that the function is not called.
 ///
 /// In calls that sign, a function that returns another number than 0, or a length of 0 or beyond the capacity, is
-/// AUTHGRANT_KEY_STORE; a signature of a length that the algorithm does not have, or that JWTCertificate does not verify, is
+/// AUTHGRANT_KEY_STORE_ERROR; a signature of a length that the algorithm does not have, or that JWTCertificate does not verify, is
 /// AUTHGRANT_KEY_UNSUITABLE. Such a failure ends the one call that met it: others that wait for the same token try themselves.
 ///
 /// Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT, also for an unknown algorithm.

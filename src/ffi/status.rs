@@ -24,7 +24,7 @@ pub const AUTHGRANT_MISSING_OPTION: i32 = 4;
 /// A DSN or FILEDSN that is not there (IM002).
 pub const AUTHGRANT_DATA_SOURCE_NOT_FOUND: i32 = 5;
 /// A key store that is missing, unreadable, not a regular file, too large, broken, or of an unknown kind (28000).
-pub const AUTHGRANT_KEY_STORE: i32 = 6;
+pub const AUTHGRANT_KEY_STORE_ERROR: i32 = 6;
 /// A key store or key that does not open with this password, or needs one (28000).
 pub const AUTHGRANT_KEY_PASSWORD: i32 = 7;
 /// No such alias, not a private key, or several keys and no alias; the message lists the aliases (28000).
@@ -46,11 +46,11 @@ pub const AUTHGRANT_CONSENT_REQUIRED: i32 = 15;
 /// The server asks to come back later (08004); see authgrant_error_retry_after. Retryable.
 pub const AUTHGRANT_THROTTLED: i32 = 16;
 /// The server has a problem of its own (08004). Retryable.
-pub const AUTHGRANT_SERVER: i32 = 17;
+pub const AUTHGRANT_SERVER_ERROR: i32 = 17;
 /// What came back is not an OAuth answer (HY000).
 pub const AUTHGRANT_BAD_RESPONSE: i32 = 18;
 /// The token is past its end and nothing can renew it (08006).
-pub const AUTHGRANT_EXPIRED: i32 = 19;
+pub const AUTHGRANT_TOKEN_EXPIRED: i32 = 19;
 /// A method that is known and not built in (HYC00).
 pub const AUTHGRANT_UNSUPPORTED: i32 = 20;
 /// A size from outside that is refused (HY001).
@@ -62,9 +62,9 @@ pub const AUTHGRANT_BUFFER_TOO_SMALL: i32 = 23;
 /// AUTHGRANT_NO_NETWORK was set and no token is cached (HY000).
 pub const AUTHGRANT_NOT_CACHED: i32 = 24;
 
-/// A flag of authgrant_call: no browser may be opened.
+/// A flag of authgrant_call_options: no browser may be opened.
 pub const AUTHGRANT_NO_PROMPT: u32 = 1;
-/// A flag of authgrant_call: only a token that is cached, or that can be made without the network; otherwise
+/// A flag of authgrant_call_options: only a token that is cached, or that can be made without the network; otherwise
 /// AUTHGRANT_NOT_CACHED.
 pub const AUTHGRANT_NO_NETWORK: u32 = 2;
 

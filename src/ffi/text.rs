@@ -20,7 +20,7 @@ pub(crate) fn into_c_string(text: &str) -> Result<*mut c_char> {
 /// A value as it must stand behind `name=` in a connection string, in braces where it needs them: whatever it holds,
 /// reading `name=` with it gives the value back.
 ///
-/// `*quoted` is for the caller to free with authgrant_text_free.
+/// `*quoted` is for the caller to free with authgrant_string_free.
 ///
 /// Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
@@ -129,7 +129,7 @@ pub extern "C" fn authgrant_option_table() -> *const c_char {
 ///
 /// Threads: any; nobody may read it any more.
 #[unsafe(no_mangle)]
-pub extern "C" fn authgrant_text_free(text: *mut c_char) {
+pub extern "C" fn authgrant_string_free(text: *mut c_char) {
     guard!(or(), {
         if !text.is_null() {
             // SAFETY: the header promises text of this library that was not freed before, and of unchanged length.

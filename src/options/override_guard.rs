@@ -83,7 +83,7 @@ impl Options {
                 .is_some_and(|said| said.as_json_object().is_ok_and(|members| members.contains_key("aud")))
     }
 
-    /// The fault of an option that steers only where it is put to use, as HostName does for authgrant_test: elsewhere it
+    /// The fault of an option that steers only where it is put to use, as HostName does for authgrant_test_connection: elsewhere it
     /// is the driver's own affair.
     #[must_use]
     pub fn error_when_used(&self, name: OptionId) -> Option<Error> {

@@ -236,7 +236,7 @@ define_options! {
     ClientAssertion [] OptionType::Secret, "",
         "A ready-made client assertion (RFC 7523 section 2.2); it is sent once.";
     ClientAssertionFile [] OptionType::Path, "",
-        "A file that holds the client assertion, read each time, since whoever wrote it renews it. From a connection string, and from a FILEDSN that it names by its path, only if the host program allows it (AUTHGRANT_ALLOW_REFERENCES).";
+        "A file that holds the client assertion, read each time, since whoever wrote it renews it. From a connection string, and from a FILEDSN that it names by its path, only if the host program allows it (AUTHGRANT_ALLOW_SECRET_REFERENCES).";
     RefreshToken ["rtok", "Auth_RefreshToken"] OptionType::Secret, "",
         "The refresh token (RFC 6749 section 6); where the server sends a newer one, that is used from then on.";
     OAuthCode ["oac"] OptionType::Secret, "",
@@ -274,9 +274,9 @@ define_options! {
     RestConfigFile ["rcf", "RESTConfigFile", "Config"] OptionType::Path, "",
         "The model file of the driver (.rest). Its method, URIs, scope and headers count where nobody else says them.";
     RestSamplePath ["rsp", "RESTSamplePath", "Sample"] OptionType::Text, "",
-        "The endpoint that the driver samples, in full or as seen from HostName; authgrant_test asks it with the token.";
+        "The endpoint that the driver samples, in full or as seen from HostName; authgrant_test_connection asks it with the token.";
     HealthURI [] OptionType::Text, "",
-        "The endpoint that authgrant_test asks with the token, instead of RestSamplePath.";
+        "The endpoint that authgrant_test_connection asks with the token, instead of RestSamplePath.";
     TrustStore ["ts", "Truststore"] OptionType::Path, "the operating system's",
         "The file with the certificates of the authorities to trust, instead of the operating system's: PEM, JKS or PKCS#12, told apart by content.";
     TrustStorePassword ["tsp"] OptionType::Secret, "",
@@ -326,7 +326,7 @@ define_options! {
     Driver [] OptionType::Passthrough, "", "The driver manager's own.";
     Description ["desc"] OptionType::Passthrough, "", "The driver's own.";
     HostName ["host"] OptionType::Passthrough, "",
-        "The driver's own: the API's host. authgrant_test asks a relative RestSamplePath or HealthURI there.";
+        "The driver's own: the API's host. authgrant_test_connection asks a relative RestSamplePath or HealthURI there.";
     PortNumber ["port"] OptionType::Passthrough, "443", "The driver's own: the API's port, beside HostName.";
     SQLEngineMode [] OptionType::Passthrough, "", "The driver's own.";
     SchemaMap [] OptionType::Passthrough, "", "The driver's own.";
@@ -399,7 +399,7 @@ pub fn to_markdown() -> String {
          file of at most 64 KiB, without the end of its last line, and `literal:TEXT` is TEXT itself, for a secret that \
          begins so; in small letters. `env:` and `file:` are taken from authgrant_set_option, from odbc.ini and from a \
          FILEDSN that is named without a folder; from a connection string, and from a FILEDSN that it names by its path, \
-         only if the host program allows it (AUTHGRANT_ALLOW_REFERENCES).\n\n\
+         only if the host program allows it (AUTHGRANT_ALLOW_SECRET_REFERENCES).\n\n\
          | option | aliases | value | default | meaning |\n| --- | --- | --- | --- | --- |\n",
     );
     for option in TABLE {

@@ -67,7 +67,7 @@ static void check_connectionless_functions(void) {
 
     WORKS(authgrant_quote_value("a;b}'\"", &quoted, &error));
     CHECK(quoted != NULL && strlen(quoted) > 6);
-    authgrant_text_free(quoted);
+    authgrant_string_free(quoted);
     quoted = POISONED(char);
     FAILS(authgrant_quote_value(NULL, &quoted, &error), AUTHGRANT_INVALID_ARGUMENT);
     CHECK(quoted == NULL);
@@ -76,7 +76,7 @@ static void check_connectionless_functions(void) {
     CHECK(quoted == NULL);
     FAILS(authgrant_quote_value("a", NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
     CHECK(authgrant_quote_value(NULL, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
-    authgrant_text_free(NULL);
+    authgrant_string_free(NULL);
 }
 
 /* "a", a character beyond the first 65536, "b": 4 units of UTF-16 and 3 of UTF-32, and NUL. */
@@ -220,13 +220,13 @@ static void check_options(void) {
 static void check_tokens(void) {
     authgrant_connection *connection = open_connection();
     authgrant_token *token = POISONED(authgrant_token), *again = POISONED(authgrant_token);
-    authgrant_call call = {0}, empty = {0};
+    authgrant_call_options call = {0}, empty = {0};
     call.size = sizeof call;
     call.timeout_ms = 20000;
-    call.min_life_s = 1;
+    call.min_validity_s = 1;
     call.flags = AUTHGRANT_NO_PROMPT | AUTHGRANT_NO_NETWORK;
 
-    authgrant_clear(); /* nothing is cached, and the network is forbidden */
+    authgrant_clear_caches(); /* nothing is cached, and the network is forbidden */
     CHECK(authgrant_get_token_with(connection, &call, &token, NULL) == AUTHGRANT_NOT_CACHED);
     CHECK(token == NULL);
 
@@ -394,15 +394,15 @@ static void check_warnings(void) {
     authgrant_error *found = POISONED(authgrant_error);
 
     WORKS(authgrant_open("ClaimIssuer=somebody", &connection, &error)); /* an option that does not exist */
-    WORKS(authgrant_warnings(connection, &found, &error));
+    WORKS(authgrant_get_warnings(connection, &found, &error));
     CHECK(found != NULL && found != POISONED(authgrant_error));
     CHECK(authgrant_error_status(found) == AUTHGRANT_OK && strncmp(authgrant_error_sqlstate(found), "01", 2) == 0);
     CHECK(strstr(authgrant_error_message(found), "ClaimIssuer") != NULL);
     authgrant_error *more = POISONED(authgrant_error);
-    FAILS(authgrant_warnings(NULL, &more, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_get_warnings(NULL, &more, &error), AUTHGRANT_INVALID_ARGUMENT);
     CHECK(more == NULL);
-    FAILS(authgrant_warnings(connection, NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
-    CHECK(authgrant_warnings(NULL, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_get_warnings(connection, NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_get_warnings(NULL, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
     authgrant_close(connection);
     CHECK(authgrant_error_message(found)[0] == '['); /* a snapshot: it outlives the connection */
     authgrant_error_free(found);
@@ -423,7 +423,7 @@ static void check_cancel_and_log(void) {
 
     WORKS(authgrant_cancel(connection, &error)); /* nothing is in flight, and the next call is untouched */
     WORKS(authgrant_set_log(connection, count_message, &messages, 5, &error));
-    authgrant_clear();
+    authgrant_clear_caches();
     WORKS(authgrant_get_token(connection, &token, &error));
     CHECK(messages > 0);
     secret_token = authgrant_token_value(token);
@@ -470,24 +470,24 @@ static void check_signers(void) {
     char *assertion = POISONED(char);
 
     WORKS(authgrant_set_signer(connection, "ES256", dummy_sign, counted, &error));
-    WORKS(authgrant_make_assertion(connection, &assertion, &error));
-    authgrant_text_free(assertion);
+    WORKS(authgrant_create_assertion(connection, &assertion, &error));
+    authgrant_string_free(assertion);
     assertion = POISONED(char);
-    FAILS(authgrant_make_assertion(connection, &assertion, &error), AUTHGRANT_KEY_STORE); /* it returns 1 */
+    FAILS(authgrant_create_assertion(connection, &assertion, &error), AUTHGRANT_KEY_STORE_ERROR); /* it returns 1 */
     CHECK(assertion == NULL && *counted == 2);
     WORKS(authgrant_set_signer(connection, NULL, NULL, NULL, &error));
     free(counted);
-    WORKS(authgrant_make_assertion(connection, &assertion, &error));
-    authgrant_text_free(assertion);
+    WORKS(authgrant_create_assertion(connection, &assertion, &error));
+    authgrant_string_free(assertion);
     FAILS(authgrant_set_signer(connection, "HS256", dummy_sign, other, &error), AUTHGRANT_INVALID_ARGUMENT);
     FAILS(authgrant_set_signer(connection, NULL, dummy_sign, other, &error), AUTHGRANT_INVALID_ARGUMENT);
     CHECK(authgrant_set_signer(NULL, "ES256", dummy_sign, other, NULL) == AUTHGRANT_INVALID_ARGUMENT);
     WORKS(authgrant_set_signer(connection, "ES256", dummy_sign, other, &error));
-    WORKS(authgrant_make_assertion(connection, &assertion, &error));
-    authgrant_text_free(assertion);
+    WORKS(authgrant_create_assertion(connection, &assertion, &error));
+    authgrant_string_free(assertion);
     authgrant_close(connection);
     free(other);
-    authgrant_clear();
+    authgrant_clear_caches();
 }
 
 static void check_completed_strings(void) {
@@ -506,7 +506,7 @@ static void check_completed_strings(void) {
             authgrant_token_free(token);
             authgrant_close(again);
         }
-        authgrant_text_free(text);
+        authgrant_string_free(text);
     }
     text = POISONED(char);
     FAILS(authgrant_completed_string(connection, 4, &text, &error), AUTHGRANT_INVALID_ARGUMENT);
@@ -523,12 +523,12 @@ static void check_completed_strings(void) {
 static void check_policy(void) {
     FAILS(authgrant_set_policy(4, 0, &error), AUTHGRANT_INVALID_ARGUMENT);
     FAILS(authgrant_set_policy(0, 128, &error), AUTHGRANT_INVALID_ARGUMENT);
-    FAILS(authgrant_set_policy(AUTHGRANT_ALLOW_REFERENCES | AUTHGRANT_ALLOW_MODULES, 0, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_set_policy(AUTHGRANT_ALLOW_SECRET_REFERENCES | AUTHGRANT_ALLOW_PKCS11_MODULE_PATH, 0, &error), AUTHGRANT_INVALID_ARGUMENT);
     WORKS(authgrant_set_policy(0, AUTHGRANT_FORBID_INSECURE_TLS, &error));
-    WORKS(authgrant_set_policy(0, AUTHGRANT_FORBID_INSECURE_TLS | AUTHGRANT_FORBID_GET | AUTHGRANT_FORBID_LOOPBACK_HTTP |
-                                      AUTHGRANT_FORBID_PROMPT | AUTHGRANT_FORBID_WEAK_STORES | AUTHGRANT_FORBID_SHARING |
+    WORKS(authgrant_set_policy(0, AUTHGRANT_FORBID_INSECURE_TLS | AUTHGRANT_FORBID_HTTP_GET | AUTHGRANT_FORBID_LOOPBACK_HTTP |
+                                      AUTHGRANT_FORBID_PROMPT | AUTHGRANT_FORBID_WEAK_KEY_ENCRYPTION | AUTHGRANT_FORBID_SHARED_TOKENS |
                                       AUTHGRANT_FORBID_FILE_PATHS, &error));
-    FAILS(authgrant_set_policy(0, AUTHGRANT_FORBID_GET, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_set_policy(0, AUTHGRANT_FORBID_HTTP_GET, &error), AUTHGRANT_INVALID_ARGUMENT);
     CHECK(authgrant_set_policy(0, 0, NULL) == AUTHGRANT_INVALID_ARGUMENT);
     FAILS(authgrant_allow_directory("/", &error), AUTHGRANT_INVALID_ARGUMENT);
     FAILS(authgrant_allow_directory(NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
@@ -545,14 +545,14 @@ static void check_consent_and_assertions(void) {
     CHECK(authgrant_set_option(connection, "AuthURI", "https://auth.example/authorize", NULL) == AUTHGRANT_OK);
 
     CHECK(authgrant_consent_url(connection, &url, NULL) == AUTHGRANT_OK && url != NULL);
-    authgrant_text_free(url);
+    authgrant_string_free(url);
     CHECK(authgrant_consent_url(NULL, &url, NULL) == AUTHGRANT_INVALID_ARGUMENT && url == NULL);
     CHECK(authgrant_consent_url(connection, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
 
-    CHECK(authgrant_make_assertion(connection, &assertion, NULL) == AUTHGRANT_OK && assertion != NULL);
-    authgrant_text_free(assertion);
-    CHECK(authgrant_make_assertion(NULL, &assertion, NULL) == AUTHGRANT_INVALID_ARGUMENT && assertion == NULL);
-    CHECK(authgrant_make_assertion(connection, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_create_assertion(connection, &assertion, NULL) == AUTHGRANT_OK && assertion != NULL);
+    authgrant_string_free(assertion);
+    CHECK(authgrant_create_assertion(NULL, &assertion, NULL) == AUTHGRANT_INVALID_ARGUMENT && assertion == NULL);
+    CHECK(authgrant_create_assertion(connection, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
 
     CHECK(authgrant_set_option(connection, "RedirectURI", "http://127.0.0.1:0/", NULL) == AUTHGRANT_OK);
     CHECK(authgrant_authorize(connection, reject_url, &shown, &error) != AUTHGRANT_OK && error != NULL);
@@ -563,9 +563,9 @@ static void check_consent_and_assertions(void) {
     authgrant_error_free(error);
     CHECK(authgrant_authorize(NULL, reject_url, &shown, NULL) == AUTHGRANT_INVALID_ARGUMENT);
 
-    CHECK(authgrant_set_on_refresh_token(connection, ignore_refresh_token, NULL, NULL) == AUTHGRANT_OK);
-    CHECK(authgrant_set_on_refresh_token(connection, NULL, NULL, NULL) == AUTHGRANT_OK);
-    CHECK(authgrant_set_on_refresh_token(NULL, ignore_refresh_token, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_set_refresh_token_callback(connection, ignore_refresh_token, NULL, NULL) == AUTHGRANT_OK);
+    CHECK(authgrant_set_refresh_token_callback(connection, NULL, NULL, NULL) == AUTHGRANT_OK);
+    CHECK(authgrant_set_refresh_token_callback(NULL, ignore_refresh_token, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
     CHECK(authgrant_logoff(connection, NULL) == AUTHGRANT_OK);
     CHECK(authgrant_logoff(NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
     authgrant_close(connection);
@@ -574,14 +574,14 @@ static void check_consent_and_assertions(void) {
 typedef authgrant_status report_fn(authgrant_connection *, char **, authgrant_error **);
 
 static void check_reports(void) {
-    static report_fn *const functions[] = {authgrant_validate, authgrant_explain, authgrant_test};
+    static report_fn *const functions[] = {authgrant_validate, authgrant_explain, authgrant_test_connection};
     static const char *const members[] = {"\"valid\": true", "\"method\"", "\"ok\": true"};
     authgrant_connection *connection = open_connection();
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         char *report = POISONED(char);
         WORKS(functions[i](connection, &report, &error));
         CHECK(report != NULL && strstr(report, members[i]) != NULL);
-        authgrant_text_free(report);
+        authgrant_string_free(report);
         report = POISONED(char);
         FAILS(functions[i](NULL, &report, &error), AUTHGRANT_INVALID_ARGUMENT);
         CHECK(report == NULL);
@@ -596,7 +596,7 @@ static void check_stats(void) {
     WORKS(authgrant_get_stats(&json, &error));
     CHECK(json != NULL && strstr(json, "\"authgrant_tokens_fetched_total\": ") != NULL);
     CHECK(json != NULL && strstr(json, "\"authgrant_fetch_duration_seconds\": {") != NULL);
-    authgrant_text_free(json);
+    authgrant_string_free(json);
     FAILS(authgrant_get_stats(NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
     CHECK(authgrant_get_stats(NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
 }
@@ -623,7 +623,7 @@ int main(int argc, char **argv) {
     check_completed_strings();
     check_reports();
     check_stats();
-    authgrant_clear();
+    authgrant_clear_caches();
     check_policy();
     return checks_done("every_export");
 }

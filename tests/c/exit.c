@@ -44,13 +44,13 @@ static int exercise_api(const char *where, const char *scope) {
     authgrant_token_free(token);
     ok &= is_ok(where, "get_headers", authgrant_get_headers(connection, &headers, &error), error);
     authgrant_headers_free(headers);
-    ok &= is_ok(where, "make_assertion", authgrant_make_assertion(connection, &text, &error), error);
-    authgrant_text_free(text);
+    ok &= is_ok(where, "make_assertion", authgrant_create_assertion(connection, &text, &error), error);
+    authgrant_string_free(text);
     ok &= is_ok(where, "validate", authgrant_validate(connection, &text, &error), error);
-    authgrant_text_free(text);
+    authgrant_string_free(text);
     ok &= is_ok(where, "set_option", authgrant_set_option(connection, "LoginTimeout", "30", &error), error);
     ok &= is_ok(where, "get_stats", authgrant_get_stats(&text, &error), error);
-    authgrant_text_free(text);
+    authgrant_string_free(text);
     ok &= is_ok(where, "logoff", authgrant_logoff(connection, &error), error);
     authgrant_close(connection);
     return ok;
@@ -72,7 +72,7 @@ static authgrant_connection *last_connection;
 
 static void exit_handler(void) {
     if (exercise_api("atexit", "atexit")) passed_runs++;
-    authgrant_clear();
+    authgrant_clear_caches();
     authgrant_close(last_connection);
     if (passed_runs != 5) {
         fprintf(stderr, "%d of 5 worked\n", passed_runs);

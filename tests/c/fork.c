@@ -52,7 +52,7 @@ static void run_child(void) {
     good = good && fetch_uncached_token(connection, 1) && fetch_uncached_token(inherited, 2);
     authgrant_close(connection);
     authgrant_close(inherited);
-    authgrant_clear();
+    authgrant_clear_caches();
     _exit(good ? 0 : 1);
 }
 

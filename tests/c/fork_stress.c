@@ -35,8 +35,8 @@ static void *sign_until_killed(void *unused) {
         if (authgrant_open(connection_string, &connection, NULL) != AUTHGRANT_OK) continue;
         for (int i = 0; i < 20; i++) {
             char *assertion = NULL;
-            authgrant_make_assertion(connection, &assertion, NULL);
-            authgrant_text_free(assertion);
+            authgrant_create_assertion(connection, &assertion, NULL);
+            authgrant_string_free(assertion);
         }
         authgrant_close(connection);
     }

@@ -7,7 +7,7 @@ int main(void) {
     authgrant_token *token = 0;
     authgrant_headers *headers = 0;
     authgrant_error *error = 0;
-    authgrant_call call = {0};
+    authgrant_call_options call = {0};
     authgrant_log_fn log = 0;
     authgrant_status status = AUTHGRANT_OK;
     int number[AUTHGRANT_VERSION_NUMBER > 0 ? 1 : -1] = {AUTHGRANT_NOT_CACHED};

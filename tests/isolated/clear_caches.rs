@@ -1,4 +1,4 @@
-//! authgrant_clear reaches the whole process; in a program of its own it clears nothing that other tests count on.
+//! authgrant_clear_caches reaches the whole process; in a program of its own it clears nothing that other tests count on.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -6,12 +6,12 @@ mod support;
 use std::ffi::{c_char, c_void};
 use std::ptr::null_mut;
 
-use authgrant::ffi::connection::{authgrant_clear, authgrant_set_log};
+use authgrant::ffi::connection::{authgrant_clear_caches, authgrant_set_log};
 use support::c_api::open;
 use support::stores;
 
 extern "C" fn clear_in_callback(_: i32, _: *const c_char, _: *mut c_void) {
-    authgrant_clear();
+    authgrant_clear_caches();
 }
 
 #[test]
@@ -23,6 +23,6 @@ fn clear_drops_tokens_except_inside_callback() {
     assert_eq!(authgrant_set_log(failing.handle(), Some(clear_in_callback), null_mut(), 1, null_mut()), 0);
     failing.get_token().unwrap_err();
     assert_eq!(connection.get_token().unwrap().value(), first.value(), "a callback clears nothing");
-    authgrant_clear();
+    authgrant_clear_caches();
     assert_ne!(connection.get_token().unwrap().value(), first.value());
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use authgrant::ffi::connection::authgrant_clear;
+use authgrant::ffi::connection::authgrant_clear_caches;
 use authgrant::ffi::policy::*;
 use authgrant::ffi::status::*;
 use authgrant::options::Environment;
@@ -301,12 +301,21 @@ fn ambiguous_key_error_lists_candidates() {
         assert!(failure.message.contains("\"signer\" (id=%01)"), "{failure:?}");
         assert_eq!(failure.option.as_deref(), Some("JWTCertStore"));
         fails("pkcs11:token=The%20Token;id=%07", "", AUTHGRANT_KEY_NOT_FOUND, "\"other\" (id=%02)");
-        let failure =
-            fails("pkcs11:token=the%20token", "", AUTHGRANT_KEY_STORE, "names a token that is not there");
+        let failure = fails(
+            "pkcs11:token=the%20token",
+            "",
+            AUTHGRANT_KEY_STORE_ERROR,
+            "names a token that is not there",
+        );
         assert!(failure.message.contains("\"The Token\" (serial "), "{failure:?}");
         assert_eq!(failure.option.as_deref(), Some("JWTCertStore"));
-        fails("pkcs11:manufacturer=SoftHSM%20project", "", AUTHGRANT_KEY_STORE, "could mean several tokens");
-        fails("pkcs11:?module-name=nosuch", "", AUTHGRANT_KEY_STORE, "there are ");
+        fails(
+            "pkcs11:manufacturer=SoftHSM%20project",
+            "",
+            AUTHGRANT_KEY_STORE_ERROR,
+            "could mean several tokens",
+        );
+        fails("pkcs11:?module-name=nosuch", "", AUTHGRANT_KEY_STORE_ERROR, "there are ");
         fails("pkcs11:tokn=x", "", AUTHGRANT_INVALID_OPTION, "\"tokn\", which is not known");
         let failure =
             fails(whole, "JWTAlgorithm=ES256;JWTCertAlias=signer", AUTHGRANT_KEY_UNSUITABLE, "ES256 needs");
@@ -328,7 +337,10 @@ fn unloadable_module_error_names_module() {
         };
         let missing = place.path("missing.so");
         let failure = with(missing.to_str().unwrap()).unwrap_err();
-        assert_eq!((failure.status, failure.option.as_deref()), (AUTHGRANT_KEY_STORE, Some("JWTCertStore")));
+        assert_eq!(
+            (failure.status, failure.option.as_deref()),
+            (AUTHGRANT_KEY_STORE_ERROR, Some("JWTCertStore"))
+        );
         assert!(failure.message.contains("missing.so could not be loaded: "), "{failure:?}");
         assert!(failure.message.contains("No such file"), "{failure:?}");
         place.run("echo 'int nothing;' > plain.c; cc -shared -fPIC -o plain.so plain.c");
@@ -341,7 +353,7 @@ fn unloadable_module_error_names_module() {
 #[test]
 fn wrong_pin_is_presented_once() {
     with_tokens("wrong_pin_is_presented_once", |place| {
-        set_policy(AUTHGRANT_ALLOW_MODULES);
+        set_policy(AUTHGRANT_ALLOW_PKCS11_MODULE_PATH);
         let authority = place.usual();
         let store = format!("pkcs11:token=The%20Token?module-path={}", place.shim());
         let with = |pin: &str| string(&authority, &store, &format!("JWTCertPassword={pin}"));
@@ -372,7 +384,7 @@ fn wrong_pin_is_presented_once() {
         assert_eq!(place.called("C_Login"), 2);
 
         // Whoever clears may have another token, or the same with another PIN.
-        authgrant_clear();
+        authgrant_clear_caches();
         fails(&with("hunter2"), AUTHGRANT_KEY_PASSWORD, "does not take this PIN");
         fails(&with("hunter2"), AUTHGRANT_KEY_PASSWORD, "has refused this PIN");
         assert_eq!(place.called("C_Login"), 3);
@@ -382,7 +394,7 @@ fn wrong_pin_is_presented_once() {
 #[test]
 fn concurrent_wrong_pin_is_presented_once() {
     with_tokens("concurrent_wrong_pin_is_presented_once", |place| {
-        set_policy(AUTHGRANT_ALLOW_MODULES);
+        set_policy(AUTHGRANT_ALLOW_PKCS11_MODULE_PATH);
         let authority = place.usual();
         let store = format!("pkcs11:token=The%20Token?module-path={}", place.shim());
         let wrong = string(&authority, &store, "JWTCertPassword=hunter2");
@@ -398,7 +410,7 @@ fn concurrent_wrong_pin_is_presented_once() {
 #[test]
 fn final_pin_try_is_not_used() {
     with_tokens("final_pin_try_is_not_used", |place| {
-        set_policy(AUTHGRANT_ALLOW_MODULES);
+        set_policy(AUTHGRANT_ALLOW_PKCS11_MODULE_PATH);
         let authority = place.usual();
         let store = format!("pkcs11:token=The%20Token?module-path={}", place.shim());
         let right = string(&authority, &store, &pin(""));
@@ -416,7 +428,7 @@ fn final_pin_try_is_not_used() {
 #[test]
 fn reinserted_token_signs_again() {
     with_tokens("reinserted_token_signs_again", |place| {
-        set_policy(AUTHGRANT_ALLOW_MODULES);
+        set_policy(AUTHGRANT_ALLOW_PKCS11_MODULE_PATH);
         let authority = place.usual();
         let store = format!("pkcs11:token=The%20Token?module-path={}", place.shim());
         let connection = open(&string(&authority, &store, &pin(""))).unwrap();
@@ -429,7 +441,7 @@ fn reinserted_token_signs_again() {
             let failure = anew().unwrap_err();
             assert_eq!(
                 (failure.status, failure.option.as_deref()),
-                (AUTHGRANT_KEY_STORE, Some("JWTCertStore"))
+                (AUTHGRANT_KEY_STORE_ERROR, Some("JWTCertStore"))
             );
             assert!(
                 failure.message.contains("names a token that is not there; there is no token"),
@@ -440,7 +452,7 @@ fn reinserted_token_signs_again() {
         anew().unwrap();
         anew().unwrap();
         assert_eq!((place.called("C_OpenSession"), place.called("C_CloseSession")), (2, 1));
-        authgrant_clear();
+        authgrant_clear_caches();
         assert_eq!(place.called("C_CloseSession"), 2, "clearing closes");
         anew().unwrap();
         place.tell("failing");
@@ -478,7 +490,7 @@ fn deleted_key_is_looked_up_again() {
 #[test]
 fn forked_child_uses_token_and_pin_cache() {
     with_tokens("forked_child_uses_token_and_pin_cache", |place| {
-        set_policy(AUTHGRANT_ALLOW_MODULES);
+        set_policy(AUTHGRANT_ALLOW_PKCS11_MODULE_PATH);
         let authority = place.usual();
         let store = format!("pkcs11:token=The%20Token?module-path={}", place.shim());
         let with = |pin: &str| string(&authority, &store, &format!("JWTCertPassword={pin}"));
@@ -497,7 +509,7 @@ fn forked_child_uses_token_and_pin_cache() {
                     fetch(&inherited).unwrap();
                     ask(&with(PIN)).unwrap();
                     fails(&with("hunter2-too"), AUTHGRANT_KEY_PASSWORD, "in use in this process");
-                    authgrant_clear();
+                    authgrant_clear_caches();
                 }));
                 // SAFETY: ends the process at once.
                 unsafe { libc::_exit(i32::from(good.is_err())) };
@@ -533,7 +545,7 @@ fn threads_sign_concurrently_with_one_token() {
                         ask(&string(authority, &store, &pin(""))).unwrap();
                         made.fetch_add(1, Ordering::Relaxed);
                         if number == 0 {
-                            authgrant_clear();
+                            authgrant_clear_caches();
                         }
                     }
                 });
@@ -567,9 +579,9 @@ fn untrusted_string_cannot_load_module() {
             mutual,
             string(&authority, &store.replace("pkcs11", "PKCS11"), &pin("")),
         ] {
-            fails(&text, AUTHGRANT_INVALID_OPTION, "AUTHGRANT_ALLOW_MODULES");
+            fails(&text, AUTHGRANT_INVALID_OPTION, "AUTHGRANT_ALLOW_PKCS11_MODULE_PATH");
             let connection = open(&text).unwrap();
-            assert!(connection.validate().contains("AUTHGRANT_ALLOW_MODULES"));
+            assert!(connection.validate().contains("AUTHGRANT_ALLOW_PKCS11_MODULE_PATH"));
             assert!(connection.explain().is_err());
         }
         for text in ["pkcs11:token=a?module-path=stranger.so", "pkcs11:?module-path=./stranger.so"] {
@@ -577,20 +589,20 @@ fn untrusted_string_cannot_load_module() {
         }
         fails(
             &string(&authority, "pkcs11:?module-name=../stranger", &pin("")),
-            AUTHGRANT_KEY_STORE,
+            AUTHGRANT_KEY_STORE_ERROR,
             "there are",
         );
         assert!(!witness.exists(), "a stranger's string has loaded a module");
         let connection = open(&usual).unwrap();
         connection.set_option("JWTCertStore", &store).unwrap();
-        assert_eq!(connection.get_token().unwrap_err().status, AUTHGRANT_KEY_STORE);
+        assert_eq!(connection.get_token().unwrap_err().status, AUTHGRANT_KEY_STORE_ERROR);
         assert!(witness.exists());
 
         fs::write(place.path("odbc.ini"), format!("[host]\nAllowOverride=1\nJWTCertStore={store}\n"))
             .unwrap();
         let connection = open_in(&format!("DSN=host;{bare}"), &Data(place.0.clone())).unwrap();
         let failure = connection.get_token().unwrap_err();
-        assert_eq!(failure.status, AUTHGRANT_KEY_STORE, "{failure:?}");
+        assert_eq!(failure.status, AUTHGRANT_KEY_STORE_ERROR, "{failure:?}");
     });
 }
 
@@ -683,7 +695,7 @@ fn mtls_key_stays_on_token() {
                 "The Token",
                 &format!("--write-object {label}.der --type cert --id {id} --label {label}"),
             );
-            authgrant_clear();
+            authgrant_clear_caches();
             let wrong = fails(&with("hunter2", "TLSv1.3"), AUTHGRANT_KEY_PASSWORD, "does not take this PIN");
             assert_eq!(wrong.option.as_deref(), Some("KeyStorePassword"));
             let explained = open(&with(PIN, "TLSv1.3")).unwrap().explain().unwrap();
@@ -691,7 +703,7 @@ fn mtls_key_stays_on_token() {
             for version in ["TLSv1.3", "TLSv1.2"] {
                 ask(&with(PIN, version)).unwrap_or_else(|failure| panic!("{label} {version}: {failure:?}"));
             }
-            authgrant_clear();
+            authgrant_clear_caches();
         }
     });
 }
@@ -734,7 +746,7 @@ fn application_login_is_shared_and_preserved() {
         // Nobody can say whether a PIN is right while the token is logged in.
         ask(&string(&authority, store, "JWTCertPassword=another")).unwrap();
         fails(&string(&authority, store, ""), AUTHGRANT_KEY_PASSWORD, "set JWTCertPassword to the PIN");
-        authgrant_clear();
+        authgrant_clear_caches();
         assert!(is_logged_in());
         session.logout().unwrap();
         fails(&string(&authority, store, "JWTCertPassword=hunter2"), AUTHGRANT_KEY_PASSWORD, "does not take");

@@ -69,11 +69,11 @@ fn policy_only_tightens_after_first_open() {
         assert!(assert_policy_rejected(4, 0).message.contains("allow has the bits 0x4"));
         assert!(assert_policy_rejected(0, 128).message.contains("forbid has the bits 0x80"));
         set_policy(3, 127);
-        set_policy(3, AUTHGRANT_FORBID_GET);
+        set_policy(3, AUTHGRANT_FORBID_HTTP_GET);
         open("Scope={never closed").unwrap_err();
-        set_policy(AUTHGRANT_ALLOW_MODULES, AUTHGRANT_FORBID_GET | AUTHGRANT_FORBID_PROMPT);
-        assert!(assert_policy_rejected(3, 9).message.contains("set AUTHGRANT_ALLOW_REFERENCES"));
-        assert!(assert_policy_rejected(2, 8).message.contains("take AUTHGRANT_FORBID_GET away"));
+        set_policy(AUTHGRANT_ALLOW_PKCS11_MODULE_PATH, AUTHGRANT_FORBID_HTTP_GET | AUTHGRANT_FORBID_PROMPT);
+        assert!(assert_policy_rejected(3, 9).message.contains("set AUTHGRANT_ALLOW_SECRET_REFERENCES"));
+        assert!(assert_policy_rejected(2, 8).message.contains("take AUTHGRANT_FORBID_HTTP_GET away"));
         set_policy(0, 127);
     });
 }
@@ -81,13 +81,13 @@ fn policy_only_tightens_after_first_open() {
 #[test]
 fn forbid_get_uses_post_or_fails() {
     run_in_fresh_process("forbid_get_uses_post_or_fails", || {
-        set_policy(0, AUTHGRANT_FORBID_GET);
+        set_policy(0, AUTHGRANT_FORBID_HTTP_GET);
         let authority = start_mock_server(Config::http());
         let by = |method: &str| {
             let more = format!("TokenURI={method}{}", authority.url("/oauth/token"));
             minimal_string(&authority, &more)
         };
-        assert_eq!(assert_forbidden(&by("GET "), "AUTHGRANT_FORBID_GET"), "TokenURI");
+        assert_eq!(assert_forbidden(&by("GET "), "AUTHGRANT_FORBID_HTTP_GET"), "TokenURI");
         get_token(&by("")).unwrap();
         let methods: Vec<_> =
             authority.token_requests().iter().map(|request| request.method.clone()).collect();
@@ -130,7 +130,7 @@ fn forbid_insecure_tls_and_http_rejects_options() {
 #[test]
 fn allowed_references_resolve_and_stay_redacted() {
     run_in_fresh_process("allowed_references_resolve_and_stay_redacted", || {
-        set_policy(AUTHGRANT_ALLOW_REFERENCES, 0);
+        set_policy(AUTHGRANT_ALLOW_SECRET_REFERENCES, 0);
         let place = TestDir::with_file("token", "here\n");
         let string = format!("am=50;AccessToken=file:{}", place.path("token"));
         assert_eq!(get_token(&string).unwrap().value(), "here");
@@ -142,7 +142,7 @@ fn allowed_references_resolve_and_stay_redacted() {
         let open = open(&string).unwrap();
         set_policy(0, 0);
         let failure = open.get_token().map(|_| ()).unwrap_err();
-        assert!(failure.message.contains("AUTHGRANT_ALLOW_REFERENCES"), "{failure:?}");
+        assert!(failure.message.contains("AUTHGRANT_ALLOW_SECRET_REFERENCES"), "{failure:?}");
     });
 }
 
@@ -186,12 +186,15 @@ fn tightened_policy_applies_to_cached_tokens() {
         let gets = |connection: &Connection| connection.get_token().map(|token| token.value());
         assert_eq!(gets(&weak), gets(&weak), "it is cached");
         gets(&plain).unwrap();
-        set_policy(0, AUTHGRANT_FORBID_WEAK_STORES);
+        set_policy(0, AUTHGRANT_FORBID_WEAK_KEY_ENCRYPTION);
         let failure = gets(&weak).unwrap_err();
-        assert_eq!((failure.status, failure.option.as_deref()), (AUTHGRANT_KEY_STORE, Some("JWTCertStore")));
-        let words = ["keytool.jks", "JKS", "AUTHGRANT_FORBID_WEAK_STORES"];
+        assert_eq!(
+            (failure.status, failure.option.as_deref()),
+            (AUTHGRANT_KEY_STORE_ERROR, Some("JWTCertStore"))
+        );
+        let words = ["keytool.jks", "JKS", "AUTHGRANT_FORBID_WEAK_KEY_ENCRYPTION"];
         assert!(words.iter().all(|word| failure.message.contains(word)), "{failure:?}");
-        set_policy(0, AUTHGRANT_FORBID_WEAK_STORES | AUTHGRANT_FORBID_LOOPBACK_HTTP);
+        set_policy(0, AUTHGRANT_FORBID_WEAK_KEY_ENCRYPTION | AUTHGRANT_FORBID_LOOPBACK_HTTP);
         assert_eq!(gets(&plain).unwrap_err().status, AUTHGRANT_INVALID_OPTION);
     });
 }
@@ -205,7 +208,7 @@ fn forbid_sharing_gives_each_connection_own_token() {
         let both = || (one.get_token().unwrap().value(), other.get_token().unwrap().value());
         let (first, second) = both();
         assert_eq!(first, second);
-        set_policy(0, AUTHGRANT_FORBID_SHARING);
+        set_policy(0, AUTHGRANT_FORBID_SHARED_TOKENS);
         let (first, second) = both();
         assert_ne!(first, second);
         assert_eq!(both(), (first, second), "each keeps its own");
@@ -295,7 +298,7 @@ fn file_paths_outside_allowed_directories_are_refused() {
 #[test]
 fn file_paths_below_allowed_directory_work() {
     run_in_fresh_process("file_paths_below_allowed_directory_work", || {
-        set_policy(AUTHGRANT_ALLOW_REFERENCES, AUTHGRANT_FORBID_FILE_PATHS);
+        set_policy(AUTHGRANT_ALLOW_SECRET_REFERENCES, AUTHGRANT_FORBID_FILE_PATHS);
         let place =
             TestDir::with_file("inside/a/key.pem", std::fs::read(stores::path("openssl.pem")).unwrap());
         let certificate = place.write("inside/certificate.pem", stores::certificate());
@@ -314,7 +317,7 @@ fn file_paths_below_allowed_directory_work() {
         let model = open(&format!("am=50;AccessToken=a;RestConfigFile={}", place.path("inside/model.rest")));
         assert_eq!(model.unwrap().get_headers().unwrap().len(), 2);
         let missing = get_token(&string.replace("key.pem", "missing.pem")).unwrap_err();
-        assert_eq!(missing.status, AUTHGRANT_KEY_STORE, "{missing:?}");
+        assert_eq!(missing.status, AUTHGRANT_KEY_STORE_ERROR, "{missing:?}");
         let whole = get_token(&string.replace("/a/key.pem", "")).unwrap_err();
         assert!(whole.message.contains("is a directory"), "{whole:?}");
         std::env::set_current_dir(place.path("inside/a")).unwrap();
@@ -327,7 +330,7 @@ fn file_paths_below_allowed_directory_work() {
 fn symlink_out_of_allowed_directory_is_refused() {
     use std::os::unix::fs::symlink;
     run_in_fresh_process("symlink_out_of_allowed_directory_is_refused", || {
-        set_policy(AUTHGRANT_ALLOW_REFERENCES, AUTHGRANT_FORBID_FILE_PATHS);
+        set_policy(AUTHGRANT_ALLOW_SECRET_REFERENCES, AUTHGRANT_FORBID_FILE_PATHS);
         let place = TestDir::with_file("inside/file", "x");
         place.write("outside/key.pem", std::fs::read(stores::path("openssl.pem")).unwrap());
         place.write("outside/a.dsn", to_file_dsn("am=50;AccessToken=a"));
@@ -549,11 +552,14 @@ fn application_sets_destination_or_waives_guard() {
 #[test]
 fn reports_respect_policy() {
     run_in_fresh_process("reports_respect_policy", || {
-        set_policy(0, AUTHGRANT_FORBID_WEAK_STORES | AUTHGRANT_FORBID_LOOPBACK_HTTP);
+        set_policy(0, AUTHGRANT_FORBID_WEAK_KEY_ENCRYPTION | AUTHGRANT_FORBID_LOOPBACK_HTTP);
         let store = stores::path("keytool.jks");
         let report = open(&format!("am=55;cliss=me;JWTCertStore={store};JWTCertPassword=secret"));
         let report = report.unwrap().validate();
-        assert!(report.contains("AUTHGRANT_FORBID_WEAK_STORES") && !report.contains("signer"), "{report}");
+        assert!(
+            report.contains("AUTHGRANT_FORBID_WEAK_KEY_ENCRYPTION") && !report.contains("signer"),
+            "{report}"
+        );
         for more in ["HealthURI=http://127.0.0.1:1/", "HostName=http://127.0.0.1:1;RestSamplePath=/me"] {
             let failure = open(&format!("am=50;AccessToken=a;{more}")).unwrap().test().unwrap_err();
             assert_eq!(failure.status, AUTHGRANT_INVALID_OPTION, "{failure:?}");

@@ -121,7 +121,7 @@ fn get_consent_url(connection: &Connection) -> Result<String, Box<Failure>> {
         return Err(Box::new(take_error_chain(error).remove(0)));
     }
     let seen = crate::support::c_api::c_str_to_string(url).unwrap();
-    authgrant::ffi::text::authgrant_text_free(url);
+    authgrant::ffi::text::authgrant_string_free(url);
     Ok(seen)
 }
 

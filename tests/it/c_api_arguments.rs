@@ -70,8 +70,8 @@ impl ValidArguments {
     }
 }
 
-fn call_options(timeout_ms: i32, min_life_s: i32, flags: u32) -> RawCallOptions {
-    RawCallOptions { size: size_of::<RawCallOptions>(), timeout_ms, min_life_s, flags }
+fn call_options(timeout_ms: i32, min_validity_s: i32, flags: u32) -> RawCallOptions {
+    RawCallOptions { size: size_of::<RawCallOptions>(), timeout_ms, min_validity_s, flags }
 }
 
 /// A call with one argument that is refused, and the name of that argument.
@@ -125,8 +125,8 @@ const NULL_ARGUMENTS: &[RejectedCall] = &[
     }),
     ("connection", |good, error| authgrant_get_headers(null_mut(), &raw mut good.headers_slot, error)),
     ("headers", |good, error| authgrant_get_headers(good.connection.handle(), null_mut(), error)),
-    ("connection", |good, error| authgrant_warnings(null_mut(), &raw mut good.warnings, error)),
-    ("warnings", |good, error| authgrant_warnings(good.connection.handle(), null_mut(), error)),
+    ("connection", |good, error| authgrant_get_warnings(null_mut(), &raw mut good.warnings, error)),
+    ("warnings", |good, error| authgrant_get_warnings(good.connection.handle(), null_mut(), error)),
     ("connection", |_, error| authgrant_cancel(null_mut(), error)),
     ("connection", |_, error| authgrant_set_log(null_mut(), None, null_mut(), 0, error)),
     ("connection", |_, error| authgrant_set_signer(null_mut(), c"RS256".as_ptr(), None, null_mut(), error)),
@@ -144,8 +144,8 @@ const NULL_ARGUMENTS: &[RejectedCall] = &[
     ("report", |good, error| authgrant_validate(good.connection.handle(), null_mut(), error)),
     ("connection", |good, error| authgrant_explain(null_mut(), &raw mut good.text, error)),
     ("report", |good, error| authgrant_explain(good.connection.handle(), null_mut(), error)),
-    ("connection", |good, error| authgrant_test(null_mut(), &raw mut good.text, error)),
-    ("report", |good, error| authgrant_test(good.connection.handle(), null_mut(), error)),
+    ("connection", |good, error| authgrant_test_connection(null_mut(), &raw mut good.text, error)),
+    ("report", |good, error| authgrant_test_connection(good.connection.handle(), null_mut(), error)),
     ("json", |_, error| authgrant_get_stats(null_mut(), error)),
     ("path", |_, error| authgrant_allow_directory(null(), error)),
 ];
@@ -222,7 +222,7 @@ const INVALID_LENGTHS: &[RejectedCall] = &[
         )
     }),
     ("call->timeout_ms", |good, error| get_token_with_options(good, call_options(-1, 0, 0), error)),
-    ("call->min_life_s", |good, error| get_token_with_options(good, call_options(0, -1, 0), error)),
+    ("call->min_validity_s", |good, error| get_token_with_options(good, call_options(0, -1, 0), error)),
 ];
 
 fn open_wide(good: &mut ValidArguments, length: isize, unit: usize, error: ErrorSlot) -> i32 {
@@ -298,7 +298,7 @@ fn failure_clears_out_parameters() {
     authgrant_open(c"A={".as_ptr(), &raw mut good.handle, null_mut());
     authgrant_get_token(nobody, &raw mut good.token_slot, null_mut());
     authgrant_get_headers(nobody, &raw mut good.headers_slot, null_mut());
-    authgrant_warnings(nobody, &raw mut good.warnings, null_mut());
+    authgrant_get_warnings(nobody, &raw mut good.warnings, null_mut());
     authgrant_quote_value(null(), &raw mut good.text, null_mut());
     authgrant_copy_token(nobody, null_mut(), 0, &raw mut good.size, null_mut());
     assert_eq!(result_addresses(&good), [0; 6]);
@@ -314,7 +314,10 @@ fn success_sets_error_to_null() {
     let mut good = ValidArguments::new();
     let connection = good.connection.handle();
     assert_eq!(collect_failures(|error| authgrant_cancel(connection, error)), []);
-    assert_eq!(collect_failures(|error| authgrant_warnings(connection, &raw mut good.warnings, error)), []);
+    assert_eq!(
+        collect_failures(|error| authgrant_get_warnings(connection, &raw mut good.warnings, error)),
+        []
+    );
     assert!(good.warnings.is_null(), "there is nothing to warn of");
 }
 
@@ -324,7 +327,7 @@ fn unknown_option_from_wide(text: *const c_void, length: isize, unit: usize) -> 
     let mut handle = poisoned_ptr();
     assert_eq!(collect_failures(|error| authgrant_open_wide(text, length, unit, &raw mut handle, error)), []);
     let mut warnings = null_mut();
-    assert_eq!(authgrant_warnings(handle, &raw mut warnings, null_mut()), AUTHGRANT_OK);
+    assert_eq!(authgrant_get_warnings(handle, &raw mut warnings, null_mut()), AUTHGRANT_OK);
     authgrant_close(handle);
     take_error_chain(warnings).remove(0).option.unwrap()
 }
@@ -513,7 +516,7 @@ fn quoted_value_round_trips() {
             "Scope=s;ClaimsSubject={};ClaimsAudience=a",
             c_str_to_string(quoted).unwrap()
         ));
-        authgrant_text_free(quoted);
+        authgrant_string_free(quoted);
         let claims = decode_claims(&get_token(&string).unwrap());
         assert_eq!(
             claims.get("sub").and_then(Value::as_str),
@@ -640,7 +643,7 @@ const ALL_CALLS: [fn(&mut ValidArguments, ErrorSlot) -> i32; 21] = [
     |good, error| authgrant_reject_token(good.connection.handle(), good.token.handle(), error),
     |good, error| authgrant_copy_token(good.connection.handle(), null_mut(), 0, &raw mut good.size, error),
     |good, error| authgrant_get_headers(good.connection.handle(), &raw mut good.headers_slot, error),
-    |good, error| authgrant_warnings(good.connection.handle(), &raw mut good.warnings, error),
+    |good, error| authgrant_get_warnings(good.connection.handle(), &raw mut good.warnings, error),
     |good, error| authgrant_cancel(good.connection.handle(), error),
     |good, error| authgrant_set_log(good.connection.handle(), None, null_mut(), 0, error),
     |good, error| authgrant_set_signer(good.connection.handle(), null(), None, null_mut(), error),
@@ -648,7 +651,7 @@ const ALL_CALLS: [fn(&mut ValidArguments, ErrorSlot) -> i32; 21] = [
     |good, error| authgrant_to_wide(c"a".as_ptr(), null_mut(), 0, 2, &raw mut good.size, error),
     |good, error| authgrant_validate(good.connection.handle(), &raw mut good.text, error),
     |good, error| authgrant_explain(good.connection.handle(), &raw mut good.text, error),
-    |good, error| authgrant_test(good.connection.handle(), &raw mut good.text, error),
+    |good, error| authgrant_test_connection(good.connection.handle(), &raw mut good.text, error),
     |good, error| authgrant_get_stats(&raw mut good.text, error),
     |_, error| authgrant_set_policy(0, 0, error),
     |_, error| authgrant_allow_directory(c"/".as_ptr(), error),
@@ -757,7 +760,7 @@ fn stats_count_per_process_without_secrets() {
         let mut json = poisoned_ptr();
         assert_eq!(collect_failures(|error| authgrant_get_stats(&raw mut json, error)), []);
         let told = c_str_to_string(json).unwrap();
-        authgrant_text_free(json);
+        authgrant_string_free(json);
         told
     };
     let count = |name: &str| {
@@ -796,5 +799,5 @@ fn null_handles_return_defaults() {
     authgrant_close(null_mut());
     authgrant_token_free(null_mut());
     authgrant_headers_free(null_mut());
-    authgrant_text_free(null_mut());
+    authgrant_string_free(null_mut());
 }

@@ -365,10 +365,10 @@ fn unsuitable_keys_are_errors() {
     let foreign = format!("{bare}JWTCertificate={}", test_file("ed.crt"));
     assert_signing_fails(&foreign, AUTHGRANT_KEY_UNSUITABLE, "JWTCertificate", &["another key", "ed.crt"]);
     let missing = format!("{bare}JWTCertificate=/nowhere/a.crt");
-    assert_signing_fails(&missing, AUTHGRANT_KEY_STORE, "JWTCertificate", &["/nowhere/a.crt"]);
+    assert_signing_fails(&missing, AUTHGRANT_KEY_STORE_ERROR, "JWTCertificate", &["/nowhere/a.crt"]);
     assert_signing_fails(
         "JWTPrivateKey=hunter2",
-        AUTHGRANT_KEY_STORE,
+        AUTHGRANT_KEY_STORE_ERROR,
         "JWTPrivateKey",
         &["neither PEM nor base64"],
     );

@@ -102,7 +102,7 @@ fn configured_expiry_applies_to_preset_token() {
     assert_eq!(connection.get_token().unwrap().expires_at(), 32_472_144_000);
     assert_eq!(connection.completed_string(AUTHGRANT_WITH_TOKENS), wanted);
     let failure = get_token(&format!("am=50;AccessToken=given;Auth_Expires={EXPIRED_TIME}")).unwrap_err();
-    assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_EXPIRED, "08006"));
+    assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_TOKEN_EXPIRED, "08006"));
 }
 
 #[test]

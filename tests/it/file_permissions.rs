@@ -84,7 +84,11 @@ fn mode_warning_names_loose_permissions() {
         assert_eq!(found.len(), usize::from(told.is_some()), "{mode:o} {found:?}");
         assert!(found.iter().all(|warning| warning.message.contains(told.unwrap())), "{found:?}");
         let refused = get_token(&store.connection_string("CacheScope=Connection;KeyFileCheck=1")).err();
-        assert_eq!(refused.map(|failure| failure.status), told.map(|_| AUTHGRANT_KEY_STORE), "{mode:o}");
+        assert_eq!(
+            refused.map(|failure| failure.status),
+            told.map(|_| AUTHGRANT_KEY_STORE_ERROR),
+            "{mode:o}"
+        );
     }
 }
 
@@ -95,13 +99,13 @@ fn key_file_check_applies_to_cached_key() {
     let failure = get_token(&store.connection_string("KeyFileCheck=1")).unwrap_err();
     assert_eq!(
         (failure.status, failure.option.as_deref()),
-        (AUTHGRANT_KEY_STORE, Some("JWTCertStore")),
+        (AUTHGRANT_KEY_STORE_ERROR, Some("JWTCertStore")),
         "{failure:?}"
     );
     assert!(failure.message.contains("mode 0644") && failure.message.contains("KeyFileCheck"), "{failure:?}");
     // Looked at before the password is tried.
     let wrong = store.connection_string("KeyFileCheck=1").replace("=secret", "=wrong");
-    assert_eq!(get_token(&wrong).unwrap_err().status, AUTHGRANT_KEY_STORE);
+    assert_eq!(get_token(&wrong).unwrap_err().status, AUTHGRANT_KEY_STORE_ERROR);
     let connection = open(&store.connection_string("KeyFileCheck=1")).unwrap();
     connection.get_token().unwrap_err();
     store.set_mode(0o600);
@@ -159,7 +163,7 @@ fn assertion_file_is_checked_certificate_is_not() {
     let failure = open_with("KeyFileCheck=1").get_token().unwrap_err();
     assert_eq!(
         (failure.status, failure.option.as_deref()),
-        (AUTHGRANT_KEY_STORE, Some("ClientAssertionFile"))
+        (AUTHGRANT_KEY_STORE_ERROR, Some("ClientAssertionFile"))
     );
     assert_eq!(authority.requests().len(), sent);
 
@@ -197,5 +201,5 @@ fn expired_client_certificate_and_mode_are_warnings() {
     assert!(mode_warnings(&connection).iter().any(|warning| warning.option.as_deref() == Some("KeyStore")));
     let failure =
         get_token(&minimal_string(&authority, &format!("KeyFileCheck=1;{open_to_all}"))).unwrap_err();
-    assert_eq!(failure.status, AUTHGRANT_KEY_STORE, "{failure:?}");
+    assert_eq!(failure.status, AUTHGRANT_KEY_STORE_ERROR, "{failure:?}");
 }

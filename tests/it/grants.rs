@@ -105,7 +105,7 @@ fn assertion_file_is_reread_per_request() {
     let failure = from_file("c").unwrap_err();
     assert_eq!(
         (failure.status, failure.option.as_deref()),
-        (AUTHGRANT_KEY_STORE, Some("ClientAssertionFile"))
+        (AUTHGRANT_KEY_STORE_ERROR, Some("ClientAssertionFile"))
     );
 }
 
@@ -115,7 +115,7 @@ fn expired_preset_assertion_is_not_sent() {
     // {"exp":1}
     let old = "am=OAuth2-JWTClientAssertion;ClientAssertion=e30.eyJleHAiOjF9.c2ln";
     let failure = get_token(&with_token_uri(&authority, old)).unwrap_err();
-    assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_EXPIRED, "08006"));
+    assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_TOKEN_EXPIRED, "08006"));
     assert!(authority.token_requests().is_empty());
 }
 
@@ -156,7 +156,7 @@ fn rotated_refresh_token_is_stored_and_reported() {
     let first = authority.issue_refresh_token(CLIENT_ID, "jo", Some("a"));
     let more = format!("am=54;RefreshToken={first};ClientID={CLIENT_ID}");
     let connection = open(&with_token_uri(&authority, &more)).unwrap();
-    let told = authgrant::ffi::authorize::authgrant_set_on_refresh_token(
+    let told = authgrant::ffi::authorize::authgrant_set_refresh_token_callback(
         connection.handle(),
         Some(store_refresh_token),
         null_mut(),
@@ -174,7 +174,11 @@ fn rotated_refresh_token_is_stored_and_reported() {
     assert_eq!(told.len(), authority.issued_tokens().len());
     assert_eq!(authority.token_requests()[1].parameter("refresh_token").as_ref(), told.first());
     let failure = get_token(&with_token_uri(&authority, &more)).unwrap_err();
-    assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_EXPIRED, "08006"), "it was used up");
+    assert_eq!(
+        (failure.status, failure.sqlstate.as_str()),
+        (AUTHGRANT_TOKEN_EXPIRED, "08006"),
+        "it was used up"
+    );
 }
 
 #[test]
@@ -189,10 +193,10 @@ fn preset_token_is_used_until_rejected() {
         );
         connection.reject(&token);
         let failure = connection.get_token().unwrap_err();
-        assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_EXPIRED, "08006"));
+        assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_TOKEN_EXPIRED, "08006"));
     }
     let failure = get_token("am=50;AccessToken=e30.eyJleHAiOjF9.c2ln").unwrap_err();
-    assert_eq!(failure.status, AUTHGRANT_EXPIRED, "a JWT says itself when it ends");
+    assert_eq!(failure.status, AUTHGRANT_TOKEN_EXPIRED, "a JWT says itself when it ends");
     let connection = open("am=50;AccessToken=old").unwrap();
     connection.reject(&connection.get_token().unwrap());
     connection.set_option("AccessToken", "new").unwrap();
@@ -239,7 +243,7 @@ fn consent_url_names_missing_options() {
             &raw mut error,
         );
         let found = c_str_to_string(url);
-        authgrant::ffi::text::authgrant_text_free(url);
+        authgrant::ffi::text::authgrant_string_free(url);
         let failures = crate::support::c_api::take_error_chain(error);
         (status, found, failures.into_iter().next())
     };

@@ -356,10 +356,10 @@ fn unreadable_key_file_is_retried_next_call() {
     let place = TestDir::new();
     let file = place.path("google.json");
     let connection = open(&format!("JWTCertStore={file};{}", trust_store_option(&authority))).unwrap();
-    assert_token_fails(&connection, AUTHGRANT_KEY_STORE, "JWTCertStore", &[&file, "cannot be read"]);
+    assert_token_fails(&connection, AUTHGRANT_KEY_STORE_ERROR, "JWTCertStore", &[&file, "cannot be read"]);
     let content = google_key_file(SERVICE_ACCOUNT, &token_endpoint(&authority));
     place.write("google.json", &content[..content.len() - 9]);
-    assert_token_fails(&connection, AUTHGRANT_KEY_STORE, "JWTCertStore", &[&file, "damaged"]);
+    assert_token_fails(&connection, AUTHGRANT_KEY_STORE_ERROR, "JWTCertStore", &[&file, "damaged"]);
     let problems = report_value(&connection.validate(), "/problems");
     let of_store = |problem: &&Value| problem["option"] == "JWTCertStore";
     assert_eq!(problems.as_array().unwrap().iter().filter(of_store).count(), 1, "{problems:#}");
@@ -397,7 +397,7 @@ fn nul_in_key_file_names_json_member() {
             let connection = open(&format!("{string};{more}")).unwrap();
             assert_token_fails(
                 &connection,
-                AUTHGRANT_KEY_STORE,
+                AUTHGRANT_KEY_STORE_ERROR,
                 "JWTCertStore",
                 &["NUL character", member, "google.json"],
             );

@@ -115,8 +115,12 @@ fn try_open(name: &str, content: &[u8], password: &str) -> Option<i32> {
     assert!(peak <= MAX_ALLOCATED_BYTES + 1024 * 1024, "{name} allocates {peak} bytes");
     assert!(took < MAX_DURATION, "{name} takes {took:?}");
     let failure = failure?;
-    let expected =
-        [AUTHGRANT_KEY_STORE, AUTHGRANT_KEY_PASSWORD, AUTHGRANT_KEY_NOT_FOUND, AUTHGRANT_KEY_UNSUITABLE];
+    let expected = [
+        AUTHGRANT_KEY_STORE_ERROR,
+        AUTHGRANT_KEY_PASSWORD,
+        AUTHGRANT_KEY_NOT_FOUND,
+        AUTHGRANT_KEY_UNSUITABLE,
+    ];
     assert!(expected.contains(&failure.status), "{name}: {failure:?}");
     Some(failure.status)
 }
@@ -144,7 +148,7 @@ fn oversized_inputs() -> [(&'static str, Vec<u8>); 4] {
 #[test]
 fn corrupted_key_file_never_crashes() {
     for (name, content) in oversized_inputs() {
-        assert_eq!(try_open(name, &content, "changeit"), Some(AUTHGRANT_KEY_STORE), "{name}");
+        assert_eq!(try_open(name, &content, "changeit"), Some(AUTHGRANT_KEY_STORE_ERROR), "{name}");
     }
     let step = if is_soak() { 1 } else { 5 };
     let flips: &[u8] = if is_soak() { &[0x01, 0x20, 0x80, 0xFF] } else { &[0xFF] };

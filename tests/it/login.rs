@@ -115,7 +115,7 @@ fn login_without_refresh_token_expires() {
     let token = connection.get_token().unwrap();
     connection.reject(&token);
     let failure = get_token_error(&connection);
-    assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_EXPIRED, "08006"));
+    assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_TOKEN_EXPIRED, "08006"));
     assert_eq!(authority.token_requests().len(), 1);
 }
 
@@ -127,7 +127,10 @@ fn revoked_refresh_token_ends_login() {
     assert!(authority.revoke(&authority.refresh_tokens()[0]));
     connection.reject(&token);
     let failure = get_token_error(&connection);
-    assert_eq!((failure.status, failure.oauth_error.as_deref()), (AUTHGRANT_EXPIRED, Some("invalid_grant")));
+    assert_eq!(
+        (failure.status, failure.oauth_error.as_deref()),
+        (AUTHGRANT_TOKEN_EXPIRED, Some("invalid_grant"))
+    );
 }
 
 /// The code of a person who opened the consent URL elsewhere.
@@ -137,7 +140,7 @@ fn fetch_code_manually(authority: &MockServer, connection: &Connection) -> Strin
         authgrant::ffi::authorize::authgrant_consent_url(connection.handle(), &raw mut url, null_mut());
     assert_eq!(status, AUTHGRANT_OK);
     let seen = c_str_to_string(url).unwrap();
-    authgrant::ffi::text::authgrant_text_free(url);
+    authgrant::ffi::text::authgrant_string_free(url);
     authority.reconfigure(|config| config.require_pkce = false);
     let back = redirect_location(&http_get(&seen)).unwrap();
     back.split(['?', '&']).find_map(|part| part.strip_prefix("code=")).unwrap().to_owned()
@@ -153,9 +156,9 @@ fn manual_code_is_sent_once() {
         body: serde_json::Value::Null,
         headers: Vec::new(),
     }]);
-    assert_eq!(get_token_error(&connection).status, AUTHGRANT_SERVER);
+    assert_eq!(get_token_error(&connection).status, AUTHGRANT_SERVER_ERROR);
     let failure = get_token_error(&connection);
-    assert_eq!((failure.status, failure.option.as_deref()), (AUTHGRANT_EXPIRED, Some("OAuthCode")));
+    assert_eq!((failure.status, failure.option.as_deref()), (AUTHGRANT_TOKEN_EXPIRED, Some("OAuthCode")));
     assert_eq!(authority.token_requests().len(), 1, "never twice");
     let code = fetch_code_manually(&authority, &connection);
     connection.set_option("OAuthCode", &code).unwrap();
@@ -201,7 +204,7 @@ fn refresh_token_is_reported_before_access_token() {
     let (authority, connection) = open_login_connection(Config::http(), None, "");
     let kept: Mutex<Vec<CString>> = Mutex::default();
     let context = std::ptr::from_ref(&kept).cast_mut().cast();
-    let set = authgrant::ffi::authorize::authgrant_set_on_refresh_token;
+    let set = authgrant::ffi::authorize::authgrant_set_refresh_token_callback;
     assert_eq!(set(connection.handle(), Some(store_refresh_token), context, null_mut()), AUTHGRANT_OK);
     authorize_with_test_browser(&connection).0.unwrap();
     let token = connection.get_token().unwrap();

@@ -66,7 +66,7 @@ fn busy_server_is_retried_with_new_assertions() {
     }
     let authority = start_mock_server(Config::http());
     authority.set_default_behavior(busy_response(503, None));
-    assert_eq!(get_token(&minimal_string(&authority, "")).unwrap_err().status, AUTHGRANT_SERVER);
+    assert_eq!(get_token(&minimal_string(&authority, "")).unwrap_err().status, AUTHGRANT_SERVER_ERROR);
     assert_eq!(token_request_count(&authority), 3);
 }
 

@@ -37,7 +37,7 @@ fn untrusted_references_are_rejected_and_redacted() {
             let header = if option == "SecurityToken" { "AuthHeader=X-Key" } else { "" };
             let more = format!("{option}={prefix}{rest};{header}");
             let connection = open(&minimal_string(&authority, &more)).expect("open does not judge values");
-            let words = [prefix, "AUTHGRANT_ALLOW_REFERENCES", "literal:", "set_option"];
+            let words = [prefix, "AUTHGRANT_ALLOW_SECRET_REFERENCES", "literal:", "set_option"];
             let failure = assert_option_invalid(&connection, option, &words);
             let report: serde_json::Value = serde_json::from_str(&connection.validate()).unwrap();
             assert_eq!(report["problems"].as_array().unwrap().len(), 1, "{report:#}");
@@ -58,7 +58,7 @@ fn untrusted_client_assertion_file_is_not_read() {
     let source = place.write("a.dsn", format!("[ODBC]\n{}", string.replace(';', "\n")));
     for untrusted in [string, format!("FILEDSN={source}")] {
         let connection = open(&untrusted).unwrap();
-        let words = ["AUTHGRANT_ALLOW_REFERENCES", "content is sent"];
+        let words = ["AUTHGRANT_ALLOW_SECRET_REFERENCES", "content is sent"];
         assert_option_invalid(&connection, "ClientAssertionFile", &words);
         let report: serde_json::Value = serde_json::from_str(&connection.validate()).unwrap();
         assert_eq!(report["problems"].as_array().unwrap().len(), 1, "{report:#}");

@@ -287,10 +287,10 @@ fn signer_failure_is_reported_and_not_cached() {
         }
     };
     for number in [1, -1, 42, i32::MIN, i32::MAX] {
-        failing("ES256", Err(number), AUTHGRANT_KEY_STORE, &[&format!("number {number}")]);
+        failing("ES256", Err(number), AUTHGRANT_KEY_STORE_ERROR, &[&format!("number {number}")]);
     }
-    failing("ES256", Ok(Vec::new()), AUTHGRANT_KEY_STORE, &["0 bytes", "1 to 1024"]);
-    failing("ES256", Ok(vec![1; 1025]), AUTHGRANT_KEY_STORE, &["1025 bytes", "1 to 1024"]);
+    failing("ES256", Ok(Vec::new()), AUTHGRANT_KEY_STORE_ERROR, &["0 bytes", "1 to 1024"]);
+    failing("ES256", Ok(vec![1; 1025]), AUTHGRANT_KEY_STORE_ERROR, &["1025 bytes", "1 to 1024"]);
     for length in [1, 63, 65, 96, 256, 1024] {
         let found = format!("{length} bytes");
         failing("ES256", Ok(vec![1; length]), AUTHGRANT_KEY_UNSUITABLE, &[&found, "ES256", "64 bytes"]);

@@ -70,12 +70,12 @@ fn missing_or_invalid_options_are_errors() {
 #[test]
 fn unreadable_stores_are_errors() {
     let missing = "/nowhere/at all.jks";
-    assert_fails(&store_string(missing, ""), AUTHGRANT_KEY_STORE, "28000", &["JWTCertStore", missing]);
+    assert_fails(&store_string(missing, ""), AUTHGRANT_KEY_STORE_ERROR, "28000", &["JWTCertStore", missing]);
     for name in ["directory", "fifo", "large", "empty", "random", "truncated.jks", "truncated.p12"] {
         let store = stores::path(name);
         let failure = assert_fails(
             &store_string(&store, "JWTCertPassword=secret"),
-            AUTHGRANT_KEY_STORE,
+            AUTHGRANT_KEY_STORE_ERROR,
             "28000",
             &[&store],
         );
@@ -301,11 +301,11 @@ fn oauth_errors_map_to_statuses() {
     assert_eq!((throttled.retry_after, throttled.http_status), (120, 429));
     assert_response_fails(
         Behavior::Json { status: 503, body: json!(null), headers: Vec::new() },
-        AUTHGRANT_SERVER,
+        AUTHGRANT_SERVER_ERROR,
         "08004",
         &["503"],
     );
-    assert_response_fails(Behavior::Html { status: 500 }, AUTHGRANT_SERVER, "08004", &["500"]);
+    assert_response_fails(Behavior::Html { status: 500 }, AUTHGRANT_SERVER_ERROR, "08004", &["500"]);
 }
 
 #[test]
@@ -357,7 +357,8 @@ fn open_validates_syntax_only() {
 fn unreadable_trust_store_names_option() {
     let authority = start_mock_server(Config::https());
     let string = minimal_string(&authority, "TrustStore=/nowhere/ca.pem");
-    let failure = assert_fails(&string, AUTHGRANT_KEY_STORE, "28000", &["TrustStore", "/nowhere/ca.pem"]);
+    let failure =
+        assert_fails(&string, AUTHGRANT_KEY_STORE_ERROR, "28000", &["TrustStore", "/nowhere/ca.pem"]);
     assert_eq!(failure.option.as_deref(), Some("TrustStore"));
 }
 

@@ -511,7 +511,7 @@ fn failed_post_is_not_remembered() {
     let authority = start_mock_server(Config { get: GetResponse::NotFound, ..Config::http() });
     let string = minimal_string(&authority, "").replace("POST ", "");
     authority.set_default_behavior(Behavior::Html { status: 500 });
-    assert_eq!(get_token(&string).unwrap_err().status, AUTHGRANT_SERVER);
+    assert_eq!(get_token(&string).unwrap_err().status, AUTHGRANT_SERVER_ERROR);
     authority.clear_behaviors();
     get_token(&format!("Scope=other;{string}")).unwrap();
     assert_eq!(request_methods(&authority), ["GET", "POST", "GET", "POST"]);

@@ -91,7 +91,10 @@ fn key_only_store_has_no_trusted_certificates() {
     let place = TrustStoreFixture::new();
     for store in ["keytool.jks", "openssl.p12"] {
         let failure = place.expect_failure(&stores::path(store), "TrustStorePassword=secret");
-        assert_eq!((failure.status, failure.option.as_deref()), (AUTHGRANT_KEY_STORE, Some("TrustStore")));
+        assert_eq!(
+            (failure.status, failure.option.as_deref()),
+            (AUTHGRANT_KEY_STORE_ERROR, Some("TrustStore"))
+        );
         assert!(failure.message.contains("holds no trusted certificate"), "{failure:?}");
     }
 }

@@ -188,11 +188,11 @@ impl Connection {
     pub fn get_token_with(
         &self,
         timeout_ms: i32,
-        min_life_s: i32,
+        min_validity_s: i32,
         flags: u32,
     ) -> Result<Token, Box<Failure>> {
         let call =
-            api::RawCallOptions { size: size_of::<api::RawCallOptions>(), timeout_ms, min_life_s, flags };
+            api::RawCallOptions { size: size_of::<api::RawCallOptions>(), timeout_ms, min_validity_s, flags };
         let (mut token, mut error) = (null_mut(), null_mut());
         let status = api::authgrant_get_token_with(self.0, &raw const call, &raw mut token, &raw mut error);
         to_result(status, error, || Token(token))
@@ -239,17 +239,17 @@ impl Connection {
         let status = authorize::authgrant_consent_url(self.0, &raw mut url, &raw mut error);
         to_result(status, error, || {
             let copy = c_str_to_string(url).unwrap();
-            texts::authgrant_text_free(url);
+            texts::authgrant_string_free(url);
             copy
         })
     }
 
     pub fn make_assertion(&self) -> Result<String, Box<Failure>> {
         let (mut assertion, mut error) = (poisoned_ptr(), null_mut());
-        let status = authorize::authgrant_make_assertion(self.0, &raw mut assertion, &raw mut error);
+        let status = authorize::authgrant_create_assertion(self.0, &raw mut assertion, &raw mut error);
         to_result(status, error, || {
             let copy = c_str_to_string(assertion).unwrap();
-            texts::authgrant_text_free(assertion);
+            texts::authgrant_string_free(assertion);
             copy
         })
     }
@@ -260,7 +260,7 @@ impl Connection {
         let made = authorize::authgrant_completed_string(self.0, include, &raw mut string, null_mut());
         assert_eq!(made, 0);
         let copy = c_str_to_string(string).unwrap();
-        texts::authgrant_text_free(string);
+        texts::authgrant_string_free(string);
         copy
     }
 
@@ -274,7 +274,7 @@ impl Connection {
 
     pub fn warnings(&self) -> Vec<Failure> {
         let mut warnings = null_mut();
-        assert_eq!(api::authgrant_warnings(self.0, &raw mut warnings, null_mut()), 0);
+        assert_eq!(api::authgrant_get_warnings(self.0, &raw mut warnings, null_mut()), 0);
         take_error_chain(warnings)
     }
 
@@ -321,7 +321,7 @@ impl Connection {
         assert_eq!(status == 0, !report.is_null());
         to_result(status, error, || {
             let report_text = c_str_to_string(report).unwrap();
-            authgrant::ffi::text::authgrant_text_free(report);
+            authgrant::ffi::text::authgrant_string_free(report);
             report_text
         })
     }
@@ -335,6 +335,6 @@ impl Connection {
     }
 
     pub fn test(&self) -> Result<String, Box<Failure>> {
-        self.report(reports::authgrant_test)
+        self.report(reports::authgrant_test_connection)
     }
 }

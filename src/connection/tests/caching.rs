@@ -465,7 +465,7 @@ fn stats_count_fetches_hits_and_failures() {
     authority.set_default_behavior(error_response(503, None));
     (0..4).for_each(|_| drop(get_token_error(&bench.connection)));
     assert_eq!((count("retries_total"), count("negative_cache_hits_total")), (2, 3));
-    assert_eq!(stats()["authgrant_fetch_failures_total"], json!({"AUTHGRANT_SERVER": 1}));
+    assert_eq!(stats()["authgrant_fetch_failures_total"], json!({"AUTHGRANT_SERVER_ERROR": 1}));
     assert_eq!(stats()["authgrant_fetch_duration_seconds"]["count"], 3);
     open_user_connections(&bench, 5).iter().for_each(|user| drop(get_token_error(user)));
     assert_eq!(count("breaker_openings_total"), 1);

@@ -92,7 +92,7 @@ pub(super) fn login(source: &KeySource, token: &Pkcs11Token, session: &Session) 
     if pins.rejected.contains(&digest) {
         return Err(refuse(format!(
             "has refused this PIN ({option}) before, and it was not tried again, so that the token does not lock; set \
-             another, or call authgrant_clear if the token's PIN has changed"
+             another, or call authgrant_clear_caches if the token's PIN has changed"
         )));
     }
     if is_logged_in(session) {
@@ -130,7 +130,7 @@ fn is_same_pin(pins: &PinCache, place: &PinDigest, digest: &PinDigest) -> bool {
 
 fn different_pin_text(option: &str) -> String {
     format!(
-        "is in use in this process with another PIN than this {option}; if the token's PIN has changed, authgrant_clear \
+        "is in use in this process with another PIN than this {option}; if the token's PIN has changed, authgrant_clear_caches \
          ends that use"
     )
 }
@@ -152,7 +152,9 @@ fn login_blocked_reason(token: &Pkcs11Token, pins: &PinCache) -> Option<&'static
              pkcs11-tool --login",
         )
     } else if pins.rejected.len() >= MAX_REJECTED_PINS {
-        Some("was not asked: too many wrong PINs were tried in this process; authgrant_clear forgets them")
+        Some(
+            "was not asked: too many wrong PINs were tried in this process; authgrant_clear_caches forgets them",
+        )
     } else {
         None
     }

@@ -48,7 +48,7 @@ NO_PROMPT, NO_NETWORK = 1, 2
 
 
 class CallOptions(ctypes.Structure):
-    _fields_ = [("size", c_size_t), ("timeout_ms", c_int32), ("min_life_s", c_int32), ("flags", c_uint32)]
+    _fields_ = [("size", c_size_t), ("timeout_ms", c_int32), ("min_validity_s", c_int32), ("flags", c_uint32)]
 
 
 class AuthgrantError(Exception):

@@ -1,4 +1,4 @@
-//! `authgrant_test`.
+//! `authgrant_test_connection`.
 
 use std::io::Read;
 use std::net::TcpListener;
@@ -135,7 +135,7 @@ fn api_response_is_redacted() {
     assert!(body.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{body}");
     assert!(one["bytes"].as_u64().unwrap() > 2000);
     // A token that the user gave cannot be replaced: that is said, and what the API said stays.
-    assert_eq!(report["sample"]["renewal"]["name"], "AUTHGRANT_EXPIRED", "{report:#}");
+    assert_eq!(report["sample"]["renewal"]["name"], "AUTHGRANT_TOKEN_EXPIRED", "{report:#}");
     api.into_request_heads();
 }
 

@@ -99,7 +99,7 @@ fn all_problems_are_reported_together() {
         assert_eq!(count, 1, "{option} in {report:#}");
     }
     for name in ["TrustStore", "KeyStore"] {
-        assert!(found.contains(&(AUTHGRANT_KEY_STORE, name.to_owned())), "{report:#}");
+        assert!(found.contains(&(AUTHGRANT_KEY_STORE_ERROR, name.to_owned())), "{report:#}");
     }
     assert_eq!(found.len(), 9, "{report:#}");
     assert!(report["warnings"].to_string().contains("ClaimIssuer"), "{report:#}");
@@ -159,7 +159,7 @@ fn unopenable_store_is_reported_once() {
     assert!(report_of_wrong["store"].get("kind").is_none());
     assert_eq!(report_of_wrong["store"]["keys"], json!([]));
     let missing = validate(&connection_string("/nowhere/a.jks", ""));
-    assert_eq!(problem_options(&missing), [(AUTHGRANT_KEY_STORE, "JWTCertStore".to_owned())]);
+    assert_eq!(problem_options(&missing), [(AUTHGRANT_KEY_STORE_ERROR, "JWTCertStore".to_owned())]);
     let short = validate("am=55;ClaimsIssuer=me;JWTSecret=short;JWTAlgorithm=HS256");
     assert_eq!(problem_options(&short), [(AUTHGRANT_KEY_UNSUITABLE, "JWTSecret".to_owned())]);
     assert!(short.get("store").is_none(), "{short:#}");
@@ -232,12 +232,12 @@ fn expired_preset_token_is_problem() {
         [("AccessToken", "am=50;AccessToken"), ("SecurityToken", "am=34;st"), ("ClientAssertion", assertion)]
     {
         let ended = validate(&format!("{string}={}", unsigned_jwt(1_000_000_000)));
-        assert_eq!(problem_options(&ended), [(AUTHGRANT_EXPIRED, option.to_owned())], "{ended:#}");
+        assert_eq!(problem_options(&ended), [(AUTHGRANT_TOKEN_EXPIRED, option.to_owned())], "{ended:#}");
         assert_eq!(validate(&format!("{string}={}", unsigned_jwt(4_000_000_000)))["valid"], true);
         assert_eq!(validate(&format!("{string}=opaque"))["valid"], true);
     }
     let said = validate("am=50;AccessToken=opaque;AccessTokenExpires=2001-09-09T01:46:40Z");
-    assert_eq!(problem_options(&said), [(AUTHGRANT_EXPIRED, "AccessToken".to_owned())], "{said:#}");
+    assert_eq!(problem_options(&said), [(AUTHGRANT_TOKEN_EXPIRED, "AccessToken".to_owned())], "{said:#}");
     let unused = validate(&format!("am=25;ah=X-A;st=value;AccessToken={}", unsigned_jwt(1)));
     assert_eq!(unused["valid"], true, "{unused:#}");
 }
@@ -253,9 +253,9 @@ fn assertion_file_content_is_validated() {
         serde_json::from_str(&connection.validate()).unwrap()
     };
     let option = || "ClientAssertionFile".to_owned();
-    assert_eq!(problem_options(&report()), [(AUTHGRANT_KEY_STORE, option())]);
+    assert_eq!(problem_options(&report()), [(AUTHGRANT_KEY_STORE_ERROR, option())]);
     std::fs::write(&path, unsigned_jwt(1_000_000_000)).unwrap();
-    assert_eq!(problem_options(&report()), [(AUTHGRANT_EXPIRED, option())]);
+    assert_eq!(problem_options(&report()), [(AUTHGRANT_TOKEN_EXPIRED, option())]);
     std::fs::write(&path, unsigned_jwt(4_000_000_000)).unwrap();
     assert_eq!(report()["valid"], true);
 }
