@@ -1,35 +1,35 @@
-# Everything that this project can be asked to do. The work is in scripts/; each script can be run alone.
+# Commands of this project. The work is in scripts/; each script can be run alone.
 .DEFAULT_GOAL := help
 .PHONY: help demo test soak check mutants bench lib generated mock-server setup clean
 
-help: ## this list
+help: ## print this list
 	@sed -n 's/^\([a-z-]*\): ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
-demo: ## from nothing to a token: library, C example, key store, authorization server
+demo: ## build library and C example, start a mock authorization server, get a token
 	@scripts/demo.sh
 
-test: ## all tests: Rust, C and C++, Python, Go, servers that others wrote, a browser
+test: ## run all tests: Rust, C and C++, Python, Go, real servers, a browser
 	@scripts/test.sh
 
-soak: ## key files damaged at every byte and at random, and 50,000 forks beside busy threads: some twenty minutes
+soak: ## corrupt key files at every byte and at random, and fork 50,000 times alongside busy threads (about twenty minutes)
 	AUTHGRANT_SOAK=1 cargo test --test it key_
 	AUTHGRANT_FORKS=50000 AUTHGRANT_VALGRIND=0 scripts/test.sh c
 
-check: ## what needs no server: format, lints, licences, header, exported symbols
+check: ## run the checks that need no server: format, lints, documentation, licences, header, exported symbols
 	@scripts/check.sh
 
-mutants: ## mutation tests of the modules in .cargo/mutants.toml (some hours; `make test` runs a sample)
+mutants: ## run the mutation tests of the modules in .cargo/mutants.toml (some hours; `make test` runs a sample)
 	@scripts/mutants-orderings.sh
 	@scripts/mutants.sh
 
-bench: ## all benchmarks beside their peers; writes docs/performance.md (about ten minutes to build, one to run)
+bench: ## run all benchmarks next to their peers; writes docs/performance.md (about ten minutes to build, one to run)
 	@scripts/bench.sh
 
-lib: ## the release library, in build/lib
+lib: ## build the release library in build/lib
 	@scripts/lib.sh release build/lib
 
-generated: ## write the header and the pages docs/options.md, docs/providers.md and docs/keys.md from the source
-	UPDATE_GENERATED=1 cargo test -q --test it -- generated_files key_corpus
+generated: ## rewrite the header, the generated pages of docs and the golden message texts
+	UPDATE_GENERATED=1 cargo test -q --test it -- generated_files key_corpus message_texts
 
 mock-server: ## run the mock authorization server of the tests (ARGS='--https --register ISSUER=cert.pem')
 	cargo run -q -p mock_server -- $(ARGS)
@@ -37,6 +37,6 @@ mock-server: ## run the mock authorization server of the tests (ARGS='--https --
 setup: ## install the tools that the tests need
 	@scripts/setup.sh
 
-clean: ## remove all that was built
+clean: ## remove all build output
 	rm -rf build
 	cargo clean

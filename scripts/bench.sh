@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# bench.sh [run | keep | profile]: builds the release library and all that it is measured against, and measures (benches/).
+# bench.sh [run | keep | profile]: builds the release library and its peers, and runs the benchmarks (benches/).
 #
-# run (the default) writes docs/performance.md and its picture; keep only prints. profile says by callgrind in which
-# functions the instructions of a cached read, a fetch and a first token are.
+# run (the default) writes docs/performance.md and its chart; keep only prints. profile prints, by callgrind, the functions in which
+# a cached read, a fetch and a first token spend their instructions.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
@@ -12,25 +12,25 @@ PATH=$PATH:/usr/sbin # Debian's nginx
 strict=(-O2 -std=gnu11 -Wall -Wextra -Wpedantic -Wshadow -Werror -Iinclude)
 c=benches/c
 
-# The C programs; ours finds the library in the directory that is named.
+# The C programs; ours loads the library from the given directory.
 build_c() {
     local library=$1
     cc "${strict[@]}" $c/ours.c $c/bench.c -o "$out/ours" -L"$library" -lauthgrant -Wl,-rpath,"$library" -pthread
     cc "${strict[@]}" $c/host.c $c/bench.c -o "$out/host" -pthread -ldl
-    # JKS wants SHA-1 in steps, which OpenSSL 3 calls deprecated and is the fastest that it has.
+    # JKS needs incremental SHA-1; OpenSSL 3's fastest API for it is deprecated.
     cc "${strict[@]}" -Wno-deprecated-declarations $c/floor.c $c/store.c $c/bench.c -o "$out/floor" \
         $(curl-config --libs) -lssl -lcrypto -pthread
 }
 
 build_peers() {
     (cd benches/go && go build -o "$out/go" .)
-    # In the library's own target directory: what both use is compiled once.
+    # In the library's target directory: shared dependencies are compiled once.
     (cd benches/rust && CARGO_TARGET_DIR=$TARGET cargo build --quiet --profile dist)
     install -m 755 "$TARGET/dist/peers" "$out/rust"
 }
 
 scripts/setup.sh build bench
-scripts/setup.sh java >/dev/null || echo "no Java: the rows of JKS are left out"
+scripts/setup.sh java >/dev/null || echo "no Java: JKS rows are left out"
 mkdir -p "$out"
 export PYTHONDONTWRITEBYTECODE=1
 
@@ -42,7 +42,7 @@ case $what in
         "$BENCH_VENV/bin/python" benches/run.py "--$what"
         ;;
     profile)
-        # As it is shipped: valgrind takes the names of the functions from the debug file.
+        # The library as distributed: valgrind takes function names from the debug file.
         scripts/lib.sh release build/lib
         build_c "$ROOT/build/lib"
         "$BENCH_VENV/bin/python" benches/callgrind.py

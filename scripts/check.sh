@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What can be known without a server: format, lints, licences and sources of dependencies, header, exported symbols.
+# The checks that need no server: format, lints, documentation, licences and sources of dependencies, header, exported symbols.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
@@ -7,8 +7,9 @@ scripts/setup.sh build binutils
 cargo fmt --all --check
 cargo clippy --quiet --workspace --all-targets -- -D warnings
 cargo clippy --quiet --lib --no-default-features -- -D warnings
+scripts/doc.sh
 scripts/deny.sh
-cargo test --quiet --test header
+cargo test --quiet --test it generated_files
 scripts/lib.sh debug build/test-lib
 scripts/symbols.sh build/test-lib/libauthgrant.so.0
 scripts/split-debug.sh build/test-lib/libauthgrant.so.0 "$SCRATCH/split"

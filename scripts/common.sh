@@ -1,15 +1,15 @@
-# Sourced by the other scripts: where things are, and how to wait for the authorization server.
+# Sourced by the other scripts: paths, and how to start a server.
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 TARGET=${CARGO_TARGET_DIR:-$ROOT/target}
 VENV=$ROOT/target/venv
 BENCH_VENV=$ROOT/target/bench-venv
 TOOLS=$ROOT/target/tools
-# Where Debian puts servers; not everybody's PATH has it.
+# Debian installs servers there; it may be missing in PATH.
 export PATH="$PATH:/usr/sbin"
 cd "$ROOT"
 
-# The name of a directory that this script may fill, and that goes away with it. Servers started below end with it too.
+# A temporary directory, removed when the script ends. Servers started below are stopped then, too.
 SCRATCH=$(mktemp -d "${TMPDIR:-/tmp}/authgrant.XXXXXX")
 SERVERS=()
 tidy() {
@@ -26,8 +26,8 @@ fail() {
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
-# start_server NAME COMMAND... : runs it and waits for its line `ready URL`; SERVER_URL is that URL.
-# Its standard input ends with this script, whatever ends the script.
+# start_server NAME COMMAND... : starts the server and waits for its line `ready URL`; SERVER_URL is that URL.
+# Its standard input is closed when the script ends, however it ends.
 start_server() {
     local name=$1 out=$SCRATCH/$1.out hold
     shift

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# debug-file.sh LIBRARY: debuggers find the library's debug file, and in it the source line of each exported function.
+# debug-file.sh LIBRARY: checks that debuggers find the library's debug file, and in it the source line of each exported function.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# lib.sh PROFILE DIRECTORY: builds the library and puts it, under the name that programs look for, into DIRECTORY; the
-# release library without its line tables, which are in a debug file beside it (scripts/split-debug.sh).
+# lib.sh PROFILE DIRECTORY: builds the library and installs it into DIRECTORY under its SONAME. Line tables of the
+# release library are in a separate debug file (scripts/split-debug.sh).
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 

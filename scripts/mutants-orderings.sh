@@ -2,7 +2,7 @@
 # mutants-orderings.sh: weakens the memory orderings of src/sys/shared_slot/mod.rs, one at a time, and checks that a loom model fails.
 #
 # cargo-mutants changes no atomic orderings and no arguments, so these mutants are sed commands. Each must change exactly one
-# line, which is checked for all before the first build: a stale one is named, and nothing is run. Takes about five minutes.
+# line; all are checked before the first build, and a stale one is an error. Takes about five minutes.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 . scripts/mutants/copy.sh
@@ -11,7 +11,7 @@ FILE=src/sys/shared_slot/mod.rs
 MODELS=sys::shared_slot::loom_tests
 NAMES=() EDITS=() TESTS=()
 
-# mutant NAME SED TEST: TEST, a model, must fail once SED has changed FILE.
+# mutant NAME SED TEST: the loom test TEST must fail after SED has changed FILE.
 mutant() { NAMES+=("$1") EDITS+=("$2") TESTS+=("$MODELS::$3"); }
 
 mutant "no acquire fence before the value is dropped" 's|fence(Ordering::Acquire);||' acquired_ref_survives_concurrent_store

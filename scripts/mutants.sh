@@ -2,8 +2,8 @@
 # mutants.sh [sample | FILE...]: mutation tests with cargo-mutants. Without arguments all modules of .cargo/mutants.toml.
 #
 # Each mutant is first tested with the unit tests of its module. One that survives is then tested with all unit tests and with
-# the integration tests in THROUGH_C. Says `ok MUTANT` for each mutant that a test catches, `not ok MUTANT` for each that survives
-# without being listed in scripts/mutants/survivors.txt, and `not ok` for a listed one that does not survive any more.
+# the integration tests in THROUGH_C. Prints `ok MUTANT` for each mutant that a test catches, `not ok MUTANT` for each survivor
+# that scripts/mutants/survivors.txt does not list, and `not ok` for a listed one that no longer survives.
 # A timeout counts as caught. `sample` takes a few minutes, all modules some hours; results and logs are in build/mutants.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
@@ -80,10 +80,10 @@ if [ ${#own[@]} -gt 0 ]; then
     run mock_server "$SCRATCH/mock_server.toml" --package mock_server --cargo-arg=--lib --cargo-arg=--test=suite
 fi
 
-# Second run: what is left of the library, with all its unit tests and the integration tests.
+# Second run: the remaining mutants of the library, with all unit tests and the integration tests.
 cat "$results"/*/mutants.out/missed.txt >"$SCRATCH/missed"
 if grep -q '^src/' "$SCRATCH/missed"; then
-    # Those that the first run caught are left out by --iterate, which reads the lists of the run before.
+    # --iterate skips those that the first run caught, by the lists of that run.
     mkdir -p "$results/second/mutants.out"
     cat "$results"/*/mutants.out/{caught,timeout}.txt >"$SCRATCH/done"
     cp "$SCRATCH/done" "$results/second/mutants.out/caught.txt"
@@ -99,7 +99,7 @@ else
 fi
 cat "$results"/*/mutants.out/unviable.txt | sort -u >"$SCRATCH/unviable"
 
-# Lines and columns change with every edit; the names of mutants are compared without. Two equal ones in a function are two lines.
+# Line and column change with every edit, so names are compared without them. Two equal mutants in a function are two lines.
 names() { sed -E 's/^([^:]+):[0-9]+:[0-9]+: /\1: /' "$@" | sort; }
 names "$SCRATCH/survivors" >"$SCRATCH/survived"
 sort "$SCRATCH/survivors" "$SCRATCH/unviable" | comm -23 <(sort "$SCRATCH/chosen") - | names >"$SCRATCH/caught"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# pages.sh DIRECTORY: whether each test that docs/feature_matrix.tsv names has run, by the lists that test.sh leaves in DIRECTORY.
+# pages.sh DIRECTORY: checks that each test in docs/feature_matrix.tsv has run, by the lists that test.sh wrote to DIRECTORY.
 #
-# Says `ok PAGE` for each page, or `not ok PAGE: FEATURE: TEST did not run`. Rows of a part that did not run at all are left
-# out, and counted: where that may not be, test.sh has failed already.
+# Prints `ok PAGE` for each page, or `not ok PAGE: FEATURE: TEST did not run`. Rows of a part that did not run are skipped and
+# counted; in strict mode test.sh has failed already.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# setup.sh [PART...]: sees to it that the tools of these parts are there; without a part, of all that the tests need.
+# setup.sh [PART...]: installs the tools of these parts; without a part, all that the tests need.
 #
-# Installs what is missing where it may (root, and a registry that answers); otherwise says exactly what is missing and
-# ends with 1. Says nothing when all is there. AUTHGRANT_NO_INSTALL=1 only looks.
+# Installs missing tools if it can (root, and a reachable registry); otherwise prints exactly what is missing and exits with 1. Prints
+# nothing if all is installed. AUTHGRANT_NO_INSTALL=1 only checks.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
@@ -11,7 +11,7 @@ MORE=(bench)
 MISSING=()
 UPDATED=
 
-# need COMMAND PACKAGE: Debian's package for a command that is not there.
+# need COMMAND PACKAGE: requires Debian's package if the command is missing.
 need() {
     has "$1" || apt_install "$2"
     has "$1" || MISSING+=("$1 (package $2)")
@@ -21,7 +21,7 @@ apt_install() {
     may_apt || return 0
     [ -n "$UPDATED" ] || { apt-get update -qq >/dev/null 2>&1 || true; UPDATED=1; }
     echo "installing $1"
-    # With this run level a server that is installed is not started.
+    # With this run level installed servers are not started.
     RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$1" >/dev/null 2>&1 || true
     hash -r
 }
@@ -32,14 +32,14 @@ part_build() {
     need cc build-essential
     need c++ build-essential
     need make make
-    # Debian's own cargo is older than this crate asks for, so it is not offered.
+    # Debian's cargo is older than the crate requires.
     has cargo || MISSING+=("cargo ($(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or newer; rustup installs it)")
 }
 
 part_java() { need keytool default-jre-headless; }
 part_openssl() { need openssl openssl; }
 
-# Who else writes key files, for tests/key_corpus/generate.sh.
+# Tools that write key files, for tests/key_corpus/generate.sh.
 part_keys() {
     part_java
     part_openssl
@@ -50,14 +50,14 @@ part_keys() {
 part_go() { need go golang-go; }
 part_valgrind() { need valgrind valgrind; }
 
-# Proxies, and a server that asks for client certificates.
+# Proxies, and a server that requests client certificates.
 part_network() {
     need tinyproxy tinyproxy-bin
     need microsocks microsocks
     need nginx nginx
 }
 
-# A token in software, who makes keys on it, and a server that asks for client certificates.
+# A software PKCS#11 token, tools that create keys on it, and a server that requests client certificates.
 part_pkcs11() {
     need softhsm2-util softhsm2
     need pkcs11-tool opensc
@@ -65,7 +65,7 @@ part_pkcs11() {
     need nginx nginx
 }
 
-# A browser for the pages that a person sees, and what steers it.
+# A browser and its driver, for the pages that a user sees.
 part_browser() {
     need chromium chromium
     npm_packages tests/interop/browser playwright-core
@@ -74,7 +74,7 @@ part_browser() {
 # A certified OpenID provider.
 part_oidc() { npm_packages tests/interop/oidc oidc-provider; }
 
-# npm_packages FOLDER PACKAGE: those of the lock file there, known by PACKAGE.
+# npm_packages FOLDER PACKAGE: installs the packages of FOLDER's lock file, unless PACKAGE is installed.
 npm_packages() {
     local place=$1 there=$1/node_modules/$2
     need node nodejs
@@ -94,7 +94,7 @@ part_binutils() {
 
 part_python() { python_packages tests/interop/requirements.txt "$VENV"; }
 
-# What `make bench` measures against, and the server that all ask.
+# The peers of `make bench` and its server.
 part_bench() {
     PATH=$PATH:/usr/sbin
     need nginx nginx-light
@@ -108,7 +108,7 @@ part_bench() {
     python_packages benches/python/requirements.txt "$BENCH_VENV"
 }
 
-# need_header HEADER PACKAGE: Debian's package for a C header that is not there.
+# need_header HEADER PACKAGE: requires Debian's package if the C header is missing.
 need_header() {
     has_header "$1" || apt_install "$2"
     has_header "$1" || MISSING+=("the header $1 (package $2)")
@@ -116,7 +116,7 @@ need_header() {
 
 has_header() { echo "#include <$1>" | cc -E - >/dev/null 2>&1; }
 
-# python_packages REQUIREMENTS VENV: a virtual environment with these packages and no others.
+# python_packages REQUIREMENTS VENV: creates a virtual environment with exactly these packages.
 python_packages() {
     local wanted=$1 venv=$2
     need python3 python3

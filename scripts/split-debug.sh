@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# split-debug.sh LIBRARY DIRECTORY: puts LIBRARY without symbols into DIRECTORY as libauthgrant.so.0, and its line tables and
-# symbols beside it as libauthgrant.so.0.debug.
+# split-debug.sh LIBRARY DIRECTORY: writes LIBRARY without symbols to DIRECTORY/libauthgrant.so.0, and its line tables and
+# symbols to libauthgrant.so.0.debug.
 #
-# Debuggers find that file by its name in the library (.gnu_debuglink) or by the build id, which both have: as .build-id/xx/yyyy.debug
-# below DIRECTORY, after gdb's `set debug-file-directory DIRECTORY`.
+# Debuggers find that file by its name in the library (.gnu_debuglink) or by the build id that both have, as .build-id/xx/yyyy.debug
+# below DIRECTORY after gdb's `set debug-file-directory DIRECTORY`.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
@@ -18,7 +18,7 @@ id=$(readelf --notes "$library" | sed -n 's/^ *Build ID: *//p' || true)
 [ -n "$id" ] || fail "split-debug: $source has no build id"
 
 mkdir -p "$directory/.build-id"
-# Those of earlier builds.
+# Debug files of earlier builds.
 find "$directory/.build-id" -lname ../../libauthgrant.so.0.debug -delete
 mkdir -p "$directory/.build-id/${id:0:2}"
 ln -s ../../libauthgrant.so.0.debug "$directory/.build-id/${id:0:2}/${id:2}.debug"

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # test.sh [PART...]: rust, model, mutants, symbols, c, python, go, interop, browser, network, pkcs11, pages; without a part, all of them in this order.
 #
-# Leaves the names of the tests that passed in build/ran/PART, which the part pages compares with docs/feature_matrix.tsv.
-# Ends with one line for each part and the sum of their tests. A part whose tools are missing and cannot be installed is NOT RUN;
-# with CI=true or AUTHGRANT_STRICT=1 that is a failure.
+# Writes the names of passed tests to build/ran/PART; the part pages compares them with docs/feature_matrix.tsv. Prints one line per
+# part and the total at the end. A part whose tools are missing and cannot be installed is NOT RUN; with CI=true or AUTHGRANT_STRICT=1
+# that is a failure.
 set -uo pipefail
 . "$(dirname "$0")/common.sh"
 
@@ -18,7 +18,7 @@ strict=
 [ "${CI:-}" != true ] && [ "${AUTHGRANT_STRICT:-}" != 1 ] || strict=1
 REPORT=()
 
-# What the programs under test find in their environment.
+# The environment of the programs under test.
 export AUTHGRANT_LIBRARY=$LIBRARY/libauthgrant.so.0
 export AUTHGRANT_MOCK_SERVER=$TARGET/debug/mock_server
 export PYTHONDONTWRITEBYTECODE=1
@@ -59,14 +59,14 @@ needs() {
     esac
 }
 
-# Library and authorization server for all parts but those of cargo, which builds its own; once.
+# Builds library and mock server once, for all parts except those of cargo, which builds its own.
 built=
 build() {
     [ -z "$built" ] || return 0
     scripts/lib.sh debug "$LIBRARY" && cargo build --quiet -p mock_server && built=1
 }
 
-# How many tests the log of a part tells of, as PASSED and FAILED.
+# The numbers of passed and failed tests in the log of a part.
 count() {
     case $1 in
         rust | model | network | pkcs11) awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }' "$LOG" ;;
@@ -78,7 +78,7 @@ count() {
     esac
 }
 
-# The names of the tests that the log of a part calls passed, as docs/feature_matrix.tsv writes them.
+# The names of the passed tests in the log of a part, in the form of docs/feature_matrix.tsv.
 names() {
     case $1 in
         rust | model | network | pkcs11) awk '/^ *Running / { file = $2 == "unittests" ? $3 : $2 } /^test .* \.\.\. ok$/ { print file "::" $2 }' "$LOG" ;;
@@ -105,7 +105,7 @@ part() {
     cat "$LOG"
     if { [[ $name =~ ^(rust|model|mutants|network|pkcs11)$ ]] || build; } 2>&1 && ("run_$name") 2>&1 | tee "$LOG"; then
         read -r here wrong < <(count "$name")
-        # A part that passes says so at least once, whether or not it counts its tests.
+        # A part that passes counts at least once, even if it reports no tests.
         [ $((here + wrong)) -gt 0 ] || here=1
         [ "$wrong" = 0 ] || result=FAILED
     else

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by the mutation scripts: a copy of the sources that they may change, with a target directory of its own.
+# Sourced by the mutation scripts: a copy of the sources to mutate, with its own target directory.
 
 MUTANTS=$ROOT/build/mutants
 SOURCE=$MUTANTS/source
@@ -7,7 +7,7 @@ export CARGO_TARGET_DIR=$MUTANTS/target
 # Each mutant changes one line, which an incremental build compiles in a few seconds.
 export CARGO_INCREMENTAL=1
 
-# Copies the files of the working tree, all with the current time: the last build may be of a mutant.
+# Copies the files of the working tree with the current time, because the last build may be of a mutant.
 copy_sources() {
     mkdir -p "$MUTANTS"
     exec {MUTANTS_LOCK}>"$MUTANTS/lock"
@@ -16,7 +16,7 @@ copy_sources() {
     find "$SOURCE" -type f -delete
     git ls-files -z --cached --others --exclude-standard \
         | tar --null --ignore-failed-read --files-from=- -cf - | tar -xmf - -C "$SOURCE"
-    # Dependencies that are built already are the same here.
+    # Reuses dependencies that are already built.
     if [ -d "$TARGET/debug/.fingerprint" ] && [ ! -d "$CARGO_TARGET_DIR/debug" ]; then
         mkdir -p "$CARGO_TARGET_DIR/debug/deps"
         cp -a "$TARGET/debug/build" "$TARGET/debug/.fingerprint" "$CARGO_TARGET_DIR/debug"

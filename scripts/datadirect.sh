@@ -1,5 +1,5 @@
-# Sourced: the scene of DataDirect's page. make_key_store STEM makes a key store and STEM.pem, its certificate;
-# KEY_STORE is the store: a JKS by keytool, as the page has it, or a PKCS#12 by OpenSSL where no Java is to be had.
+# Sourced: key store and connection string of DataDirect's documentation. make_key_store STEM creates a key store and its certificate
+# STEM.pem; KEY_STORE is the store: a JKS by keytool, as in the documentation, or a PKCS#12 by OpenSSL if there is no Java.
 
 make_key_store() {
     local stem=$1
@@ -17,9 +17,9 @@ make_key_store() {
     chmod 600 "$KEY_STORE"
 }
 
-quietly() { "$@" >"$SCRATCH/said" 2>&1 || { cat "$SCRATCH/said" >&2; fail "$1 failed"; }; }
+quietly() { "$@" >"$SCRATCH/output" 2>&1 || { cat "$SCRATCH/output" >&2; fail "$1 failed"; }; }
 
-# The connection string of DataDirect's page; only the store, the token host and the roots to trust are ours.
+# The connection string of DataDirect's documentation with the store, the token host and the trust store of the test.
 connection_string() {
     cat <<END
 DRIVER=DataDirect 8.0 Autonomous REST Connector;
