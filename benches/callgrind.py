@@ -1,4 +1,4 @@
-"""Where the instructions of a cached read, an assertion, a fetch and a first token are, by callgrind; `scripts/bench.sh profile` starts it."""
+"""Profiles a cached read, an assertion, a fetch and a first token with callgrind. Started by `scripts/bench.sh profile`."""
 
 import re
 import subprocess
@@ -10,11 +10,11 @@ from fixture import Fixture
 MAX_FUNCTIONS_SHOWN = 28
 
 
-def profile_functions(fixture, name, asked=(), words=()):
-    """Runs ours under callgrind; its functions with the instructions of each, callees left out."""
+def profile_functions(fixture, name, commands=(), arguments=()):
+    """Runs the program `ours` under callgrind; returns the instructions of each function, without callees."""
     out = fixture.file(f"{name}.callgrind")
-    command = ["valgrind", "--quiet", "--tool=callgrind", f"--callgrind-out-file={out}", str(BUILD_DIR / "ours"), *words]
-    subprocess.run(command, input="".join(f"{line}\n" for line in asked), stdout=subprocess.DEVNULL, text=True, check=True)
+    command = ["valgrind", "--quiet", "--tool=callgrind", f"--callgrind-out-file={out}", str(BUILD_DIR / "ours"), *arguments]
+    subprocess.run(command, input="".join(f"{line}\n" for line in commands), stdout=subprocess.DEVNULL, text=True, check=True)
     listing = subprocess.run(["callgrind_annotate", "--threshold=100", out], capture_output=True, text=True,
                              check=True).stdout
     counts = {}
@@ -34,9 +34,9 @@ def print_profile(title, counts, count=1):
         print(f"{used / count:14,.0f} {100 * used / total:5.1f} %  {function[:140]}")
 
 
-def print_difference(fixture, title, figure, few, many):
-    less = profile_functions(fixture, "less", [f"{figure} {few}"])
-    more = profile_functions(fixture, "more", [f"{figure} {many}"])
+def print_difference(fixture, title, command, few, many):
+    less = profile_functions(fixture, "less", [f"{command} {few}"])
+    more = profile_functions(fixture, "more", [f"{command} {many}"])
     print_profile(title, {name: used - less.get(name, 0) for name, used in more.items()}, many - few)
 
 
@@ -46,8 +46,8 @@ def main():
         try:
             print_difference(fixture, "a cached read", "steps", 500, 1500)
             print_difference(fixture, "an ES256 assertion", "sign ES256", 20, 120)
-            print_difference(fixture, "a fetch on a kept connection", "fetch", 5, 20)
-            print_profile("a first token from a PKCS#12", profile_functions(fixture, "first", words=("first", fixture.file("store.p12"))))
+            print_difference(fixture, "a fetch on a reused connection", "fetch", 5, 20)
+            print_profile("a first token from a PKCS#12", profile_functions(fixture, "first", arguments=("first", fixture.file("store.p12"))))
         finally:
             fixture.stop()
 

@@ -1,4 +1,4 @@
-"""The picture: how many times the floor each takes, on a logarithmic scale."""
+"""Bar chart of the ratios to the floor, on a logarithmic scale."""
 
 import html
 import math
@@ -8,7 +8,7 @@ OWN_COLOR, PEER_COLOR, TEXT_COLOR = "#1b6e53", "#a9b4bd", "#22282d"
 
 
 def render_svg(groups):
-    """`groups`: a title and a list of (name, times the floor) each; as SVG."""
+    """Renders groups, each a title and a list of (name, ratio to the floor), as SVG."""
     values = [value for _, bars in groups for _, value in bars] + [1]
     low, high = 10 ** math.floor(math.log10(min(values))), 10 ** math.ceil(math.log10(max(values)))
 
@@ -39,7 +39,7 @@ def render_svg(groups):
 
 
 def chart_groups(rows):
-    """Those rows that are to be drawn and have peers to be drawn beside."""
+    """Returns the groups for the rows that belong into the chart and have peers."""
     groups = []
     for row in rows:
         if row.peers and row.in_chart:

@@ -1,4 +1,4 @@
-"""What all programs of a run have in common: keys, key stores, and an nginx that answers every request with one token."""
+"""Fixture of the benchmark programs: keys, key stores, and an nginx that responds to every request with the same token."""
 
 import collections
 import os
@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 
-# As long as a JWT of a real provider is.
+# The length of a typical JWT of a provider.
 TOKEN = "A" * 900
 
 NGINX_CONFIG = """
@@ -53,7 +53,7 @@ class Fixture:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self.url = f"https://127.0.0.1:{self.port}"
-        os.environ.update(BENCH_SCENE=directory, BENCH_SERVER=self.url)
+        os.environ.update(BENCH_FIXTURE=directory, BENCH_SERVER=self.url)
         self._start_nginx()
 
     def file(self, name):
@@ -81,7 +81,7 @@ class Fixture:
     def _start_nginx(self):
         with open(self.file("nginx.conf"), "w", encoding="ascii") as file:
             file.write(NGINX_CONFIG.format(directory=self.directory, port=self.port, token=TOKEN))
-        os.chmod(self.directory, 0o755)  # started by root, its workers are another user
+        os.chmod(self.directory, 0o755)  # if root starts nginx, its workers run as another user
         command = ["nginx", "-p", self.directory, "-c", self.file("nginx.conf"), "-e", self.file("nginx.err")]
         self.nginx = subprocess.Popen(command)
         for _ in range(100):
@@ -97,13 +97,13 @@ class Fixture:
         self.nginx.wait()
 
     def read_traffic(self):
-        """What the server's log says of each program since the last time it was asked."""
-        time.sleep(1.2)  # the log is written once a second
-        seen = collections.defaultdict(list)
+        """Returns the traffic of each program since the last call, from the log of the server."""
+        time.sleep(1.2)  # the log is flushed once per second
+        requests = collections.defaultdict(list)
         with open(self.file("requests"), encoding="ascii") as file:
             for line in file:
                 path, *rest = line.split()
-                seen[path.rsplit("/", 1)[-1]].append(rest)
+                requests[path.rsplit("/", 1)[-1]].append(rest)
         os.truncate(self.file("requests"), 0)
         return {
             program: Traffic(
@@ -113,11 +113,11 @@ class Fixture:
                 received=max(int(line[2]) for line in lines),
                 cipher=" ".join(sorted({f"{line[4]} {line[5]}" for line in lines})),
             )
-            for program, lines in seen.items()
+            for program, lines in requests.items()
         }
 
     def cpu_time_ns(self):
-        """Processor time that the server has used so far."""
+        """The CPU time that the server has used so far."""
         ticks = 0
         for pid in [self.nginx.pid, *self._worker_pids()]:
             with open(f"/proc/{pid}/stat", encoding="ascii") as file:

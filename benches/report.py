@@ -1,4 +1,4 @@
-"""The table, as text for a terminal and as Markdown."""
+"""Formats the table as text for a terminal and as Markdown."""
 
 
 def format_value(value, unit):
@@ -20,20 +20,20 @@ def target_status(row):
 
 def row_cells(row):
     ratio = "–" if row.ratio is None else f"{row.ratio:.2f}"
-    beside = "–" if row.baseline is None else format_value(row.baseline, row.unit)
+    baseline = "–" if row.baseline is None else format_value(row.baseline, row.unit)
     if row.baseline_label != "floor" and row.baseline is not None:
-        beside += f" ({row.baseline_label})"
+        baseline += f" ({row.baseline_label})"
     peers = ", ".join(f"{name} {format_value(value, row.unit)} ({format_ratio(value / row.ours)} ×)" for name, value in row.peers.items())
-    return [row.figure, format_value(row.ours, row.unit), beside, ratio, row.target, target_status(row), peers, row.note]
+    return [row.figure, format_value(row.ours, row.unit), baseline, ratio, row.target, target_status(row), peers, row.note]
 
 
 TABLE_HEADER = ["figure", "authgrant", "floor", "ratio", "target", "", "peers (× authgrant)", "note"]
 
 
 def format_row(row):
-    figure, ours, beside, ratio, target, met, peers, note = row_cells(row)
-    first = f"{figure:<58} {ours:>12}  {ratio:>6} × {beside:<42} {target:<30} {met.strip('*')}"
-    return first + "".join(f"\n    {more}" for more in (peers, note) if more)
+    figure, ours, baseline, ratio, target, met, peers, note = row_cells(row)
+    first = f"{figure:<58} {ours:>12}  {ratio:>6} × {baseline:<42} {target:<30} {met.strip('*')}"
+    return first + "".join(f"\n    {detail}" for detail in (peers, note) if detail)
 
 
 def format_markdown(rows):

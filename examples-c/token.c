@@ -1,18 +1,18 @@
-/* token 'CONNECTION STRING': the access token that a driver would send, and the same one again from the cache. */
+/* Usage: token 'CONNECTION STRING'. Gets an access token, and the same token again from the cache. */
 #include "authgrant.h"
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-static const char *text(const char *value) { return value != NULL ? value : "-"; }
+static const char *or_dash(const char *value) { return value != NULL ? value : "-"; }
 
-/* An error, or a chain of them; warnings have the same form. */
-static void show(const char *what, const authgrant_error *error) {
+/* Prints a chain of errors or warnings. */
+static void print_errors(const char *kind, const authgrant_error *error) {
     for (; error != NULL; error = authgrant_error_next(error)) {
-        fprintf(stderr, "%s: %s SQLSTATE %s\n  %s\n", what, authgrant_status_name(authgrant_error_status(error)),
+        fprintf(stderr, "%s: %s SQLSTATE %s\n  %s\n", kind, authgrant_status_name(authgrant_error_status(error)),
                 authgrant_error_sqlstate(error), authgrant_error_message(error));
-        fprintf(stderr, "  option: %s, OAuth error: %s\n", text(authgrant_error_option(error)),
-                text(authgrant_error_oauth_error(error)));
+        fprintf(stderr, "  option: %s, OAuth error: %s\n", or_dash(authgrant_error_option(error)),
+                or_dash(authgrant_error_oauth_error(error)));
     }
 }
 
@@ -28,23 +28,23 @@ int main(int argc, char **argv) {
     authgrant_status status = authgrant_open(argv[1], &connection, &error);
     if (status == AUTHGRANT_OK) status = authgrant_get_token(connection, &token, &error);
     if (connection != NULL && authgrant_get_warnings(connection, &warnings, NULL) == AUTHGRANT_OK) {
-        show("warning", warnings);
+        print_errors("warning", warnings);
         authgrant_error_free(warnings);
     }
     if (status == AUTHGRANT_OK) {
         const char *value = authgrant_token_value(token);
-        long long end = (long long)authgrant_token_expires_at(token);
+        long long expires_at = (long long)authgrant_token_expires_at(token);
         printf("token: %s %.8s… (%zu characters)\n", authgrant_token_type(token), value, authgrant_token_length(token));
-        if (end != 0) printf("ends in %lld seconds\n", end - (long long)time(NULL));
+        if (expires_at != 0) printf("expires in %lld seconds\n", expires_at - (long long)time(NULL));
 
         status = authgrant_get_token(connection, &again, &error);
         if (status == AUTHGRANT_OK) {
-            printf("read again: %s\n", strcmp(value, authgrant_token_value(again)) == 0 ? "the same token" : "another token");
+            printf("from the cache: %s\n", strcmp(value, authgrant_token_value(again)) == 0 ? "same token" : "different token");
         }
     }
-    show("error", error);
+    print_errors("error", error);
 
-    authgrant_error_free(error); /* everything may be NULL here */
+    authgrant_error_free(error); /* all pointers may be NULL */
     authgrant_token_free(again);
     authgrant_token_free(token);
     authgrant_close(connection);

@@ -1,7 +1,8 @@
 /*
- * The floor: only what nobody can do without, with OpenSSL and libcurl. The key is parsed once, the connection kept, the
- * answer searched for the token and no more; no cache, no deadline, no cancel, no error told. `floor first STORE` opens
- * the store, fetches one token and writes how long that took from main; without arguments it answers figures (bench.h).
+ * The floor: a minimal implementation with OpenSSL and libcurl as lower bound. It parses the key once, reuses the connection
+ * and searches the response for the token; it has no cache, deadline, cancellation or error reports. `floor first STORE`
+ * opens the store, fetches one token and prints the time since the start of main; without arguments it reads commands
+ * (bench.h).
  */
 #define _GNU_SOURCE
 #include "bench.h"
@@ -20,7 +21,7 @@
 #include <string.h>
 #include <time.h>
 
-/* ---- the loop that a cached read is measured against: a clock and two atomic adds */
+/* ---- baseline of a cached read: a clock and two atomic adds */
 
 static void tick(void *counter, int steps) {
     atomic_long *count = counter;
@@ -33,7 +34,7 @@ static void tick(void *counter, int steps) {
     }
 }
 
-/* One counter for all threads, or one for each, in cache lines of their own. */
+/* One counter for all threads, or one per thread in separate cache lines. */
 static void run_ticks(int threads, int equal, int milliseconds) {
     void **contexts = calloc((size_t)threads, sizeof *contexts);
     char *counters = aligned_alloc(128, (size_t)threads * 128);
@@ -46,14 +47,14 @@ static void run_ticks(int threads, int equal, int milliseconds) {
     free(contexts);
 }
 
-/* ---- a signed assertion, with the claims that authgrant sends */
+/* ---- a signed assertion with the same claims as authgrant */
 
 struct fetcher {
     EVP_PKEY_CTX *signer;
     CURL *curl;
     const char *url;
     char subject[32];
-    char answer[8192];
+    char response[8192];
     size_t received;
 };
 
@@ -73,11 +74,11 @@ static EVP_PKEY_CTX *create_signer(EVP_PKEY *key) {
 
     if (signer == NULL || EVP_PKEY_sign_init(signer) <= 0 || EVP_PKEY_CTX_set_rsa_padding(signer, RSA_PKCS1_PADDING) <= 0 ||
         EVP_PKEY_CTX_set_signature_md(signer, EVP_sha256()) <= 0)
-        die("the key does not sign");
+        die("the key cannot sign");
     return signer;
 }
 
-static size_t assertion(struct fetcher *fetcher, char *text) {
+static size_t make_assertion(struct fetcher *fetcher, char *text) {
     static const char header[] = "{\"alg\":\"RS256\",\"typ\":\"JWT\"}";
     unsigned char random[16], digest[32], signature[512];
     size_t length, signed_length = sizeof signature;
@@ -101,21 +102,21 @@ static size_t assertion(struct fetcher *fetcher, char *text) {
     return length;
 }
 
-/* ---- a request */
+/* ---- token request */
 
 static size_t receive(char *bytes, size_t size, size_t count, void *context) {
     struct fetcher *fetcher = context;
     size_t length = size * count;
 
-    if (fetcher->received + length >= sizeof fetcher->answer) return 0;
-    memcpy(fetcher->answer + fetcher->received, bytes, length);
+    if (fetcher->received + length >= sizeof fetcher->response) return 0;
+    memcpy(fetcher->response + fetcher->received, bytes, length);
     fetcher->received += length;
     return length;
 }
 
 static void connect_to(struct fetcher *fetcher, EVP_PKEY *key) {
     static struct curl_slist *headers;
-    char *ca = scene_file("ca.pem");
+    char *ca = fixture_file("ca.pem");
     CURL *curl = curl_easy_init();
 
     if (headers == NULL) headers = curl_slist_append(NULL, "Accept: application/json");
@@ -142,76 +143,76 @@ static int fetch(void *context) {
 
     memcpy(body, grant, sizeof grant);
     curl_easy_setopt(fetcher->curl, CURLOPT_POSTFIELDSIZE,
-                     (long)(sizeof grant - 1 + assertion(fetcher, body + sizeof grant - 1)));
+                     (long)(sizeof grant - 1 + make_assertion(fetcher, body + sizeof grant - 1)));
     curl_easy_setopt(fetcher->curl, CURLOPT_POSTFIELDS, body);
     fetcher->received = 0;
     if (curl_easy_perform(fetcher->curl) != CURLE_OK) return 1;
-    fetcher->answer[fetcher->received] = 0;
-    token = strstr(fetcher->answer, "\"access_token\":\"");
+    fetcher->response[fetcher->received] = 0;
+    token = strstr(fetcher->response, "\"access_token\":\"");
     return token == NULL || strchr(token + 16, '"') == NULL;
 }
 
-/* ---- many users, each thread with a connection of its own */
+/* ---- many users; each thread has its own connection */
 
 struct users {
     struct fetcher fetcher;
-    int from, count;
+    int first_user, count;
 };
 
-static pthread_barrier_t gate;
+static pthread_barrier_t start_barrier;
 
 static void *impersonate(void *argument) {
     struct users *users = argument;
 
-    pthread_barrier_wait(&gate);
+    pthread_barrier_wait(&start_barrier);
     for (int i = 0; i < users->count; i++) {
-        snprintf(users->fetcher.subject, sizeof users->fetcher.subject, "user%05d@example.com", users->from + i);
+        snprintf(users->fetcher.subject, sizeof users->fetcher.subject, "user%05d@example.com", users->first_user + i);
         if (fetch(&users->fetcher) != 0) die("fetch");
     }
     return NULL;
 }
 
 static void run_users(EVP_PKEY *key, int threads, int count) {
-    pthread_t *running = calloc((size_t)threads, sizeof *running);
+    pthread_t *thread_ids = calloc((size_t)threads, sizeof *thread_ids);
     struct users *users = calloc((size_t)threads, sizeof *users);
-    int64_t began, begun, lasted, used;
+    int64_t started, cpu_start, elapsed, used;
 
-    pthread_barrier_init(&gate, NULL, (unsigned)threads + 1);
+    pthread_barrier_init(&start_barrier, NULL, (unsigned)threads + 1);
     for (int i = 0; i < threads; i++) {
-        users[i].from = i * (count / threads);
+        users[i].first_user = i * (count / threads);
         users[i].count = count / threads;
         connect_to(&users[i].fetcher, key);
         if (fetch(&users[i].fetcher) != 0) die("fetch");
-        if (pthread_create(&running[i], NULL, impersonate, &users[i]) != 0) die("pthread_create");
+        if (pthread_create(&thread_ids[i], NULL, impersonate, &users[i]) != 0) die("pthread_create");
     }
-    begun = process_ns();
-    began = wall_ns();
-    pthread_barrier_wait(&gate);
-    for (int i = 0; i < threads; i++) pthread_join(running[i], NULL);
-    lasted = wall_ns() - began;
-    used = process_ns() - begun;
-    printf("%.1f %ld\n", count * 1e9 / (double)lasted, (long)(used / count));
-    pthread_barrier_destroy(&gate);
+    cpu_start = process_ns();
+    started = wall_ns();
+    pthread_barrier_wait(&start_barrier);
+    for (int i = 0; i < threads; i++) pthread_join(thread_ids[i], NULL);
+    elapsed = wall_ns() - started;
+    used = process_ns() - cpu_start;
+    printf("%.1f %ld\n", count * 1e9 / (double)elapsed, (long)(used / count));
+    pthread_barrier_destroy(&start_barrier);
     for (int i = 0; i < threads; i++) curl_easy_cleanup(users[i].fetcher.curl);
     free(users);
-    free(running);
+    free(thread_ids);
 }
 
 /* ---- */
 
-static int first(const char *store) {
+static int run_first(const char *store) {
     static struct fetcher fetcher;
-    int64_t began = wall_ns();
+    int64_t started = wall_ns();
 
     curl_global_init(CURL_GLOBAL_ALL);
-    connect_to(&fetcher, key_of_store(store, "secret"));
+    connect_to(&fetcher, load_store_key(store, "secret"));
     if (fetch(&fetcher) != 0) die("fetch");
-    printf("%ld\n", (long)(wall_ns() - began));
+    printf("%ld\n", (long)(wall_ns() - started));
     return 0;
 }
 
 static EVP_PKEY *load_pem_key(void) {
-    char *name = scene_file("rsa.pem");
+    char *name = fixture_file("rsa.pem");
     FILE *file = fopen(name, "r");
     EVP_PKEY *key = file == NULL ? NULL : PEM_read_PrivateKey(file, NULL, NULL, NULL);
 
@@ -228,7 +229,7 @@ int main(int argc, char **argv) {
     int a, b;
     EVP_PKEY *key;
 
-    if (argc == 3 && strcmp(argv[1], "first") == 0) return first(argv[2]);
+    if (argc == 3 && strcmp(argv[1], "first") == 0) return run_first(argv[2]);
     setvbuf(stdout, NULL, _IOLBF, 0);
     curl_global_init(CURL_GLOBAL_ALL);
     key = load_pem_key();

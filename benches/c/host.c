@@ -1,7 +1,7 @@
 /*
- * host LIBRARY: an empty host program that loads authgrant when it needs it. Writes a line: nanoseconds from dlopen to the
- * return of the first call (authgrant_open), kilobytes of RssAnon that are there after the first token and were not before
- * the library was loaded, and the threads that there are then.
+ * host LIBRARY: a minimal program that loads authgrant at run time. Prints nanoseconds from dlopen to the return of the first
+ * call (authgrant_open), the increase of RssAnon in kilobytes from before dlopen until after the first token, and the number
+ * of threads.
  */
 #include "authgrant.h"
 #include "bench.h"
@@ -13,7 +13,7 @@
 typedef authgrant_status open_fn(const char *, authgrant_connection **, authgrant_error **);
 typedef authgrant_status get_fn(authgrant_connection *, authgrant_token **, authgrant_error **);
 
-/* A function pointer out of an object pointer, as POSIX has it and ISO C has not. */
+/* Copies the object pointer into a function pointer: POSIX allows that conversion, ISO C does not. */
 static void find(void *library, const char *name, void *function) {
     void *symbol = dlsym(library, name);
 
@@ -24,26 +24,26 @@ static void find(void *library, const char *name, void *function) {
 int main(int argc, char **argv) {
     authgrant_connection *connection = NULL;
     authgrant_token *token = NULL;
-    char text[1024], *key = scene_file("rsa.pem"), *url = endpoint("ours"), *ca = scene_file("ca.pem");
+    char text[1024], *key = fixture_file("rsa.pem"), *url = endpoint("ours"), *ca = fixture_file("ca.pem");
     open_fn *open;
     get_fn *get;
     void *library;
-    int64_t began, lasted;
+    int64_t started, elapsed;
     long before = status_of("RssAnon:");
 
-    if (argc != 2) die("host LIBRARY");
+    if (argc != 2) die("usage: host LIBRARY");
     snprintf(text, sizeof text,
              "AuthenticationMethod=55;ClaimsIssuer=1a2b3c4d5e_6f7g8h9g;ClaimsSubject=jsmith@example.com;JWTCertStore=%s;"
              "Scope=signature impersonation;ScopeIn=Claim;TokenURI=POST %s;TrustStore=%s",
              key, url, ca);
-    began = wall_ns();
+    started = wall_ns();
     library = dlopen(argv[1], RTLD_NOW);
     if (library == NULL) die(dlerror());
     find(library, "authgrant_open", &open);
     if (open(text, &connection, NULL) != AUTHGRANT_OK) die("authgrant_open");
-    lasted = wall_ns() - began;
+    elapsed = wall_ns() - started;
     find(library, "authgrant_get_token", &get);
     if (get(connection, &token, NULL) != AUTHGRANT_OK) die("authgrant_get_token");
-    printf("%ld %ld %ld\n", (long)lasted, status_of("RssAnon:") - before, status_of("Threads:"));
+    printf("%ld %ld %ld\n", (long)elapsed, status_of("RssAnon:") - before, status_of("Threads:"));
     return 0;
 }

@@ -1,6 +1,6 @@
 /*
- * authgrant through its C API. `ours first STORE` opens the store, fetches one token and writes how long that took from
- * main; without arguments it answers figures (bench.h).
+ * authgrant through its C API. `ours first STORE` opens the store, fetches one token and prints the time since the start of
+ * main; without arguments it reads commands (bench.h).
  */
 #define _GNU_SOURCE
 #include "authgrant.h"
@@ -17,16 +17,16 @@ static void check(authgrant_status status, authgrant_error *error) {
     die(authgrant_error_message(error));
 }
 
-/* A connection with a key, and what more there is to say. */
-static authgrant_connection *open_with(const char *key, const char *more) {
+/* Opens a connection with a key store and extra options. */
+static authgrant_connection *open_with(const char *key, const char *extra) {
     authgrant_connection *connection = NULL;
     authgrant_error *error = NULL;
-    char *text = NULL, *url = endpoint("ours"), *ca = scene_file("ca.pem");
+    char *text = NULL, *url = endpoint("ours"), *ca = fixture_file("ca.pem");
 
     if (asprintf(&text,
                  "AuthenticationMethod=55;ClaimsIssuer=1a2b3c4d5e_6f7g8h9g;ClaimsSubject=jsmith@example.com;"
                  "JWTCertStore=%s;Scope=signature impersonation;ScopeIn=Claim;TokenURI=POST %s;TrustStore=%s;%s",
-                 key, url, ca, more) < 0)
+                 key, url, ca, extra) < 0)
         die("asprintf");
     check(authgrant_open(text, &connection, &error), error);
     free(text);
@@ -36,7 +36,7 @@ static authgrant_connection *open_with(const char *key, const char *more) {
 }
 
 static authgrant_connection *open_pem(const char *name) {
-    char *key = scene_file(name);
+    char *key = fixture_file(name);
     authgrant_connection *connection = open_with(key, "");
 
     free(key);
@@ -48,12 +48,12 @@ static int get(void *connection) {
     authgrant_error *error = NULL;
 
     check(authgrant_get_token(connection, &token, &error), error);
-    if (authgrant_token_value(token)[0] == 0) die("an empty token");
+    if (authgrant_token_value(token)[0] == 0) die("empty token");
     authgrant_token_free(token);
     return 0;
 }
 
-/* A fetch each time: logging off takes the token out of the cache, and sends nothing without a LogoffURI. */
+/* Requests a new token on each call: authgrant_logoff() removes it from the cache, and sends nothing without LogoffURI. */
 static int fetch(void *connection) {
     get(connection);
     return authgrant_logoff(connection, NULL);
@@ -102,7 +102,7 @@ static int sign(void *connection) {
     return 0;
 }
 
-/* ---- a herd: many threads, each over all of many equal connections */
+/* ---- thundering herd: each of many threads uses all of many equal connections */
 
 struct herd {
     authgrant_connection **connections;
@@ -110,12 +110,12 @@ struct herd {
     int64_t *end;
 };
 
-static pthread_barrier_t gate;
+static pthread_barrier_t start_barrier;
 
 static void *get_all_tokens(void *argument) {
     struct herd *herd = argument;
 
-    pthread_barrier_wait(&gate);
+    pthread_barrier_wait(&start_barrier);
     for (int i = 0; i < herd->count; i++) {
         if (!herd->empty) get(herd->connections[i]);
     }
@@ -124,47 +124,47 @@ static void *get_all_tokens(void *argument) {
 }
 
 /*
- * Writes nanoseconds until the last thread was done. Nothing is cached or kept; the connections are new, or have all had the
- * token that is no longer there.
+ * Prints nanoseconds until the last thread is done. There are no cached tokens and no idle connections. The connections are
+ * new, or have all had a token before. With `empty` the threads get no tokens.
  */
-static void run_herd(int threads, int count, int used, int empty) {
-    pthread_t *running = calloc((size_t)threads, sizeof *running);
+static void run_herd(int threads, int count, int had_token, int empty) {
+    pthread_t *thread_ids = calloc((size_t)threads, sizeof *thread_ids);
     struct herd *herds = calloc((size_t)threads, sizeof *herds);
-    int64_t *ends = calloc((size_t)threads, sizeof *ends), last = 0, began;
+    int64_t *ends = calloc((size_t)threads, sizeof *ends), last = 0, started;
     authgrant_connection **connections = calloc((size_t)count, sizeof *connections);
 
     for (int i = 0; i < count; i++) connections[i] = open_pem("rsa.pem");
-    for (int i = 0; i < count && used; i++) get(connections[i]);
+    for (int i = 0; i < count && had_token; i++) get(connections[i]);
     authgrant_clear_caches();
-    pthread_barrier_init(&gate, NULL, (unsigned)threads + 1);
+    pthread_barrier_init(&start_barrier, NULL, (unsigned)threads + 1);
     for (int i = 0; i < threads; i++) {
         herds[i] = (struct herd){connections, count, empty, &ends[i]};
-        if (pthread_create(&running[i], NULL, get_all_tokens, &herds[i]) != 0) die("pthread_create");
+        if (pthread_create(&thread_ids[i], NULL, get_all_tokens, &herds[i]) != 0) die("pthread_create");
     }
-    began = wall_ns();
-    pthread_barrier_wait(&gate);
+    started = wall_ns();
+    pthread_barrier_wait(&start_barrier);
     for (int i = 0; i < threads; i++) {
-        pthread_join(running[i], NULL);
+        pthread_join(thread_ids[i], NULL);
         if (ends[i] > last) last = ends[i];
     }
-    printf("%ld\n", (long)(last - began));
-    pthread_barrier_destroy(&gate);
+    printf("%ld\n", (long)(last - started));
+    pthread_barrier_destroy(&start_barrier);
     for (int i = 0; i < count; i++) authgrant_close(connections[i]);
     free(connections);
     free(ends);
     free(herds);
-    free(running);
+    free(thread_ids);
 }
 
-/* One caller on a new connection, with nothing cached or kept. */
+/* One call on a new connection, without cached tokens and idle connections. */
 static void run_cold_call(void) {
     authgrant_connection *connection = open_pem("rsa.pem");
-    int64_t began;
+    int64_t started;
 
     authgrant_clear_caches();
-    began = wall_ns();
+    started = wall_ns();
     get(connection);
-    printf("%ld\n", (long)(wall_ns() - began));
+    printf("%ld\n", (long)(wall_ns() - started));
     authgrant_close(connection);
 }
 
@@ -172,47 +172,47 @@ static void run_cold_call(void) {
 
 struct users {
     authgrant_connection *connection;
-    int from, count;
+    int first_user, count;
 };
 
 static void *impersonate(void *argument) {
     struct users *users = argument;
 
-    pthread_barrier_wait(&gate);
+    pthread_barrier_wait(&start_barrier);
     for (int i = 0; i < users->count; i++) {
-        set_user(users->connection, users->from + i);
+        set_user(users->connection, users->first_user + i);
         get(users->connection);
     }
     return NULL;
 }
 
-/* Writes tokens a second, and nanoseconds of this process's processors for each. */
+/* Prints tokens per second, and nanoseconds of CPU time of this process per token. */
 static void run_users(int threads, int count) {
-    pthread_t *running = calloc((size_t)threads, sizeof *running);
+    pthread_t *thread_ids = calloc((size_t)threads, sizeof *thread_ids);
     struct users *users = calloc((size_t)threads, sizeof *users);
-    int64_t began, begun, lasted, used;
+    int64_t started, cpu_start, elapsed, used;
 
     authgrant_clear_caches();
-    pthread_barrier_init(&gate, NULL, (unsigned)threads + 1);
+    pthread_barrier_init(&start_barrier, NULL, (unsigned)threads + 1);
     for (int i = 0; i < threads; i++) {
         users[i] = (struct users){open_pem("rsa.pem"), i * (count / threads), count / threads};
         get(users[i].connection);
-        if (pthread_create(&running[i], NULL, impersonate, &users[i]) != 0) die("pthread_create");
+        if (pthread_create(&thread_ids[i], NULL, impersonate, &users[i]) != 0) die("pthread_create");
     }
-    begun = process_ns();
-    began = wall_ns();
-    pthread_barrier_wait(&gate);
-    for (int i = 0; i < threads; i++) pthread_join(running[i], NULL);
-    lasted = wall_ns() - began;
-    used = process_ns() - begun;
-    printf("%.1f %ld\n", count * 1e9 / (double)lasted, (long)(used / count));
-    pthread_barrier_destroy(&gate);
+    cpu_start = process_ns();
+    started = wall_ns();
+    pthread_barrier_wait(&start_barrier);
+    for (int i = 0; i < threads; i++) pthread_join(thread_ids[i], NULL);
+    elapsed = wall_ns() - started;
+    used = process_ns() - cpu_start;
+    printf("%.1f %ld\n", count * 1e9 / (double)elapsed, (long)(used / count));
+    pthread_barrier_destroy(&start_barrier);
     for (int i = 0; i < threads; i++) authgrant_close(users[i].connection);
     free(users);
-    free(running);
+    free(thread_ids);
 }
 
-/* Caches tokens of so many users by one connection; writes bytes of heap for each, and of RssAnon, without the token. */
+/* Caches tokens of `count` users with one connection; prints bytes of heap and of RssAnon per token, without its text. */
 static void fill_cache(int count) {
     authgrant_connection *connection = open_pem("rsa.pem");
     authgrant_token *token = NULL;
@@ -235,22 +235,22 @@ static void fill_cache(int count) {
 
 /* ---- */
 
-static int first(const char *store) {
-    int64_t began = wall_ns();
+static int run_first(const char *store) {
+    int64_t started = wall_ns();
     authgrant_connection *connection = open_with(store, "JWTCertPassword=secret");
 
     get(connection);
-    printf("%ld\n", (long)(wall_ns() - began));
+    printf("%ld\n", (long)(wall_ns() - started));
     authgrant_close(connection);
     return 0;
 }
 
 int main(int argc, char **argv) {
-    char line[256], word[32];
+    char line[256], algorithm[32];
     int a, b;
     authgrant_connection *rsa, *ec;
 
-    if (argc == 3 && strcmp(argv[1], "first") == 0) return first(argv[2]);
+    if (argc == 3 && strcmp(argv[1], "first") == 0) return run_first(argv[2]);
     setvbuf(stdout, NULL, _IOLBF, 0);
     rsa = open_pem("rsa.pem");
     ec = open_pem("ec.pem");
@@ -258,7 +258,7 @@ int main(int argc, char **argv) {
         if (sscanf(line, "read %d one %d", &a, &b) == 2) run_reads(a, 0, b);
         else if (sscanf(line, "read %d equal %d", &a, &b) == 2) run_reads(a, 1, b);
         else if (sscanf(line, "steps %d", &a) == 1) { read_cached_tokens(rsa, a); puts("0"); }
-        else if (sscanf(line, "sign %31s %d", word, &a) == 2) run_each(a, sign, word[0] == 'R' ? rsa : ec);
+        else if (sscanf(line, "sign %31s %d", algorithm, &a) == 2) run_each(a, sign, algorithm[0] == 'R' ? rsa : ec);
         else if (sscanf(line, "fetch %d", &a) == 1) run_each(a, fetch, rsa);
         else if (sscanf(line, "herd %d %d", &a, &b) == 2) run_herd(a, b, 0, 0);
         else if (sscanf(line, "herd-again %d %d", &a, &b) == 2) run_herd(a, b, 1, 0);

@@ -12,33 +12,34 @@
 
 enum { MAX_STORE_LEN = 1 << 20 };
 
-static uint32_t read_be(const unsigned char *at, int bytes) {
+static uint32_t read_be(const unsigned char *bytes, int count) {
     uint32_t value = 0;
 
-    for (int i = 0; i < bytes; i++) value = value << 8 | at[i];
+    for (int i = 0; i < count; i++) value = value << 8 | bytes[i];
     return value;
 }
 
-/* As Sun's KeyProtector does it: key XOR a chain of SHA-1 over password and what came before, from a salt on. */
-static EVP_PKEY *decrypt_jks_key(const unsigned char *sealed, long length, const unsigned char *password, size_t of) {
-    X509_SIG *info = d2i_X509_SIG(NULL, &sealed, length);
+/* Algorithm of Sun's KeyProtector: the key is XORed with a chain of SHA-1 digests over the password and the previous digest,
+   starting with a salt. */
+static EVP_PKEY *decrypt_jks_key(const unsigned char *encrypted, long length, const unsigned char *password, size_t password_length) {
+    X509_SIG *info = d2i_X509_SIG(NULL, &encrypted, length);
     const ASN1_OCTET_STRING *content;
     const unsigned char *bytes;
     unsigned char *plain, digest[20], block[256];
     size_t size;
     EVP_PKEY *key;
 
-    if (info == NULL) die("not a key of a JKS");
+    if (info == NULL) die("invalid key entry in the JKS");
     X509_SIG_get0(info, NULL, &content);
     bytes = ASN1_STRING_get0_data(content);
     size = (size_t)ASN1_STRING_length(content) - 40;
     plain = malloc(size);
     memcpy(digest, bytes, 20);
-    memcpy(block, password, of);
-    for (size_t at = 0; at < size; at += 20) {
-        memcpy(block + of, digest, 20);
-        SHA1(block, of + 20, digest);
-        for (size_t i = 0; i < 20 && at + i < size; i++) plain[at + i] = bytes[20 + at + i] ^ digest[i];
+    memcpy(block, password, password_length);
+    for (size_t start = 0; start < size; start += 20) {
+        memcpy(block + password_length, digest, 20);
+        SHA1(block, password_length + 20, digest);
+        for (size_t i = 0; i < 20 && start + i < size; i++) plain[start + i] = bytes[20 + start + i] ^ digest[i];
     }
     const unsigned char *der = plain;
     PKCS8_PRIV_KEY_INFO *inner = d2i_PKCS8_PRIV_KEY_INFO(NULL, &der, (long)size);
@@ -49,24 +50,24 @@ static EVP_PKEY *decrypt_jks_key(const unsigned char *sealed, long length, const
     return key;
 }
 
-/* The first entry, which has to be a key. */
+/* Loads the first entry, which must be a key. */
 static EVP_PKEY *load_jks_key(const unsigned char *bytes, size_t length, const char *password) {
     static const char salt[] = "Mighty Aphrodite";
     unsigned char wide[200], digest[20];
-    size_t of = 2 * strlen(password), at = 12;
+    size_t wide_length = 2 * strlen(password), offset = 12;
     SHA_CTX context;
 
-    for (size_t i = 0; i < of; i++) wide[i] = i % 2 == 0 ? 0 : (unsigned char)password[i / 2];
+    for (size_t i = 0; i < wide_length; i++) wide[i] = i % 2 == 0 ? 0 : (unsigned char)password[i / 2];
     SHA1_Init(&context);
-    SHA1_Update(&context, wide, of);
+    SHA1_Update(&context, wide, wide_length);
     SHA1_Update(&context, salt, sizeof salt - 1);
     SHA1_Update(&context, bytes, length - 20);
     SHA1_Final(digest, &context);
-    if (memcmp(digest, bytes + length - 20, 20) != 0) die("the password does not open the JKS");
-    if (read_be(bytes + at, 4) != 1) die("the first entry of the JKS is not a key");
-    at += 4;
-    at += 2 + read_be(bytes + at, 2) + 8;
-    return decrypt_jks_key(bytes + at + 4, (long)read_be(bytes + at, 4), wide, of);
+    if (memcmp(digest, bytes + length - 20, 20) != 0) die("wrong password of the JKS");
+    if (read_be(bytes + offset, 4) != 1) die("the first entry of the JKS is not a key");
+    offset += 4;
+    offset += 2 + read_be(bytes + offset, 2) + 8;
+    return decrypt_jks_key(bytes + offset + 4, (long)read_be(bytes + offset, 4), wide, wide_length);
 }
 
 static EVP_PKEY *load_pkcs12_key(const unsigned char *bytes, size_t length, const char *password) {
@@ -91,6 +92,6 @@ EVP_PKEY *load_store_key(const char *path, const char *password) {
     fclose(file);
     key = read_be(bytes, 4) == 0xfeedfeed ? load_jks_key(bytes, length, password) : load_pkcs12_key(bytes, length, password);
     free(bytes);
-    if (key == NULL) die("the store has no key");
+    if (key == NULL) die("the store contains no key");
     return key;
 }

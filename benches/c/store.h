@@ -1,9 +1,9 @@
-/* The key of a PKCS#12 file or, by its first bytes, a JKS file, opened with OpenSSL alone; the integrity is checked. */
+/* Loads the key of a PKCS#12 or JKS file, detected by its first bytes, with OpenSSL only. Verifies the integrity. */
 #ifndef STORE_H
 #define STORE_H
 
 #include <openssl/evp.h>
 
-EVP_PKEY *key_of_store(const char *path, const char *password);
+EVP_PKEY *load_store_key(const char *path, const char *password);
 
 #endif

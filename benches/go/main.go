@@ -1,5 +1,5 @@
-// golang.org/x/oauth2/jwt. `peer first STORE` opens a PKCS#12 or JKS, fetches one token and writes how long that took from
-// the beginning of main; without arguments it answers figures, as benches/c/bench.h has it.
+// The peer golang.org/x/oauth2/jwt. `peer first STORE` opens a PKCS#12 or JKS, fetches one token and prints the time since the
+// start of main; without arguments it reads commands, see benches/c/bench.h.
 package main
 
 import (
@@ -35,10 +35,10 @@ func must[T any](value T, err error) T {
 	return value
 }
 
-func fixturePath(name string) string { return os.Getenv("BENCH_SCENE") + "/" + name }
+func fixturePath(name string) string { return os.Getenv("BENCH_FIXTURE") + "/" + name }
 
-// client keeps its connection, and trusts the scene's authority alone.
-func client() context.Context {
+// newClientContext returns a context with a keep-alive client that trusts only the CA of the fixture.
+func newClientContext() context.Context {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(must(os.ReadFile(fixturePath("ca.pem"))))
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
@@ -55,14 +55,14 @@ func config(key []byte) *jwt.Config {
 	}
 }
 
-// keyOf is the key of a store as the PEM that jwt.Config wants.
+// loadKeyPEM loads the key of a store as PEM, which jwt.Config requires.
 func loadKeyPEM(path string) []byte {
 	store := must(os.ReadFile(path))
 	var der []byte
 	if bytes.HasPrefix(store, []byte{0xfe, 0xed, 0xfe, 0xed}) {
-		opened := keystore.New()
-		must(0, opened.Load(bytes.NewReader(store), []byte("secret")))
-		der = must(opened.GetPrivateKeyEntry(opened.Aliases()[0], []byte("secret"))).PrivateKey
+		jks := keystore.New()
+		must(0, jks.Load(bytes.NewReader(store), []byte("secret")))
+		der = must(jks.GetPrivateKeyEntry(jks.Aliases()[0], []byte("secret"))).PrivateKey
 	} else {
 		key, _, _, err := pkcs12.DecodeChain(store, "secret")
 		der = must(x509.MarshalPKCS8PrivateKey(must(key, err)))
@@ -70,84 +70,84 @@ func loadKeyPEM(path string) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
-// used is the processor time of this process.
+// cpuTime returns the CPU time of this process.
 func cpuTime() time.Duration {
 	var usage syscall.Rusage
 	must(0, syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// read measures a cached token on so many threads, on one source or on equal ones.
-func read(threads int, mode string, milliseconds int, one oauth2.TokenSource, equal func() oauth2.TokenSource) {
+// read measures reads of a cached token on several threads, with one token source or equal ones.
+func read(threads int, mode string, milliseconds int, shared oauth2.TokenSource, newSource func() oauth2.TokenSource) {
 	var stop atomic.Bool
 	var count atomic.Int64
 	var done sync.WaitGroup
 	sources := make([]oauth2.TokenSource, threads)
 	for i := range sources {
-		sources[i] = one
+		sources[i] = shared
 		if mode == "equal" {
-			sources[i] = equal()
+			sources[i] = newSource()
 			must(sources[i].Token())
 		}
 	}
-	began, begun := time.Now(), cpuTime()
+	started, cpuStart := time.Now(), cpuTime()
 	for _, source := range sources {
 		done.Add(1)
 		go func() {
 			defer done.Done()
-			mine := int64(0)
+			local := int64(0)
 			for !stop.Load() {
 				for range steps {
 					if token, err := source.Token(); err != nil || token.AccessToken == "" {
 						must(0, errors.New("no token"))
 					}
 				}
-				mine += steps
+				local += steps
 			}
-			count.Add(mine)
+			count.Add(local)
 		}()
 	}
 	time.Sleep(time.Duration(milliseconds) * time.Millisecond)
 	stop.Store(true)
 	done.Wait()
-	spent := cpuTime() - begun
-	fmt.Printf("%.3f %.3f\n", float64(spent)/float64(count.Load()), float64(spent)/float64(time.Since(began)))
+	spent := cpuTime() - cpuStart
+	fmt.Printf("%.3f %.3f\n", float64(spent)/float64(count.Load()), float64(spent)/float64(time.Since(started)))
 }
 
-// fetch asks for so many tokens, each from a source that has none yet.
-func fetch(count int, source func() oauth2.TokenSource) {
+// fetch measures token requests, each with a new token source.
+func fetch(count int, newSource func() oauth2.TokenSource) {
 	times := make([]time.Duration, count)
-	begun := cpuTime()
+	cpuStart := cpuTime()
 	for i := range times {
 		started := time.Now()
-		must(source().Token())
+		must(newSource().Token())
 		times[i] = time.Since(started)
 	}
-	spent := (cpuTime() - begun) / time.Duration(count)
+	spent := (cpuTime() - cpuStart) / time.Duration(count)
 	slices.Sort(times)
 	fmt.Println(times[count/2].Nanoseconds(), times[count/10].Nanoseconds(), spent.Nanoseconds())
 }
 
 func main() {
-	began := time.Now()
+	started := time.Now()
 	if len(os.Args) == 3 && os.Args[1] == "first" {
-		must(config(loadKeyPEM(os.Args[2])).TokenSource(client()).Token())
-		fmt.Println(time.Since(began).Nanoseconds())
+		must(config(loadKeyPEM(os.Args[2])).TokenSource(newClientContext()).Token())
+		fmt.Println(time.Since(started).Nanoseconds())
 		return
 	}
-	kept := client()
+	ctx := newClientContext()
 	settings := config(must(os.ReadFile(fixturePath("rsa.pem"))))
-	fresh := func() oauth2.TokenSource { return settings.TokenSource(kept) }
-	one := fresh()
-	must(one.Token())
+	newSource := func() oauth2.TokenSource { return settings.TokenSource(ctx) }
+	shared := newSource()
+	must(shared.Token())
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
 		var a, b int
 		var mode string
 		if n, _ := fmt.Sscanf(lines.Text(), "read %d %s %d", &a, &mode, &b); n == 3 {
-			read(a, mode, b, one, fresh)
+			read(a, mode, b, shared, newSource)
 		} else if n, _ := fmt.Sscanf(lines.Text(), "fetch %d", &a); n == 1 {
-			fetch(a, fresh)
+			fetch(a, newSource)
 		} else {
 			fmt.Println("error", lines.Text())
 		}

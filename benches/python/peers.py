@@ -1,18 +1,18 @@
-"""google-auth and Authlib. `peers.py NAME first STORE` opens a PKCS#12 or JKS, fetches one token and writes how long that
-took; `peers.py NAME` answers figures, as benches/c/bench.h has it."""
+"""The peers google-auth and Authlib. `peers.py NAME first STORE` opens a PKCS#12 or JKS, fetches one token and prints the time;
+`peers.py NAME` reads commands, see benches/c/bench.h."""
 
 import time
 
 STARTED_NS = time.perf_counter_ns()
 
-import os  # noqa: E402 what is imported counts: a program has to
+import os  # noqa: E402 the time of imports is included, as in a real program
 import sys  # noqa: E402
 
 ISSUER, SUBJECT, SCOPE = "1a2b3c4d5e_6f7g8h9g", "jsmith@example.com", "signature impersonation"
 
 
 def fixture_path(name):
-    return os.path.join(os.environ["BENCH_SCENE"], name)
+    return os.path.join(os.environ["BENCH_FIXTURE"], name)
 
 
 def token_endpoint(program):
@@ -20,8 +20,8 @@ def token_endpoint(program):
 
 
 def load_key_pem(path):
-    """The key of a store as PEM, which both want."""
-    from cryptography.hazmat.primitives import serialization as form
+    """Loads the key of a store as PEM, which both peers require."""
+    from cryptography.hazmat.primitives import serialization as formats
     from cryptography.hazmat.primitives.serialization import pkcs12
 
     with open(path, "rb") as file:
@@ -30,29 +30,29 @@ def load_key_pem(path):
         import jks
 
         (entry,) = jks.KeyStore.loads(store, "secret").private_keys.values()
-        key = form.load_der_private_key(entry.pkey_pkcs8, None)
+        key = formats.load_der_private_key(entry.pkey_pkcs8, None)
     else:
         key = pkcs12.load_key_and_certificates(store, b"secret")[0]
-    return key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()).decode()
+    return key.private_bytes(formats.Encoding.PEM, formats.PrivateFormat.PKCS8, formats.NoEncryption()).decode()
 
 
 def google_auth_fetcher(key):
-    import google_auth_fetcher.auth.crypt
+    import google.auth.crypt
     import requests
-    from google_auth_fetcher.auth.transport.requests import Request
-    from google_auth_fetcher.oauth2 import service_account
+    from google.auth.transport.requests import Request
+    from google.oauth2 import service_account
 
     session = requests.Session()
     session.verify, session.trust_env = fixture_path("ca.pem"), False
     request = Request(session)
     credentials = service_account.Credentials(
-        google_auth_fetcher.auth.crypt.RSASigner.from_string(key), ISSUER, token_endpoint("goog"), scopes=SCOPE.split(), subject=SUBJECT
+        google.auth.crypt.RSASigner.from_string(key), ISSUER, token_endpoint("goog"), scopes=SCOPE.split(), subject=SUBJECT
     )
     return lambda: credentials.refresh(request)
 
 
 def authlib_fetcher(key):
-    from authlib_fetcher.integrations.requests_client import AssertionSession
+    from authlib.integrations.requests_client import AssertionSession
     from joserfc.jwk import RSAKey
 
     session = AssertionSession(
@@ -62,7 +62,7 @@ def authlib_fetcher(key):
         audience=token_endpoint("auth"),
         claims={"scope": SCOPE},
         header={"alg": "RS256"},
-        key=RSAKey.import_key(key),  # text would be parsed and checked by each fetch, which takes 40 ms
+        key=RSAKey.import_key(key),  # PEM text would be parsed and checked for each fetch, which takes 40 ms
     )
     session.verify, session.trust_env = fixture_path("ca.pem"), False
     return session.refresh_token
@@ -70,12 +70,12 @@ def authlib_fetcher(key):
 
 def print_timings(count, fetch):
     times = []
-    begun = time.process_time_ns()
+    cpu_start = time.process_time_ns()
     for _ in range(count):
         started = time.perf_counter_ns()
         fetch()
         times.append(time.perf_counter_ns() - started)
-    used = (time.process_time_ns() - begun) // count
+    used = (time.process_time_ns() - cpu_start) // count
     times.sort()
     print(times[count // 2], times[count // 10], used, flush=True)
 
@@ -89,8 +89,8 @@ def main():
     with open(fixture_path("rsa.pem")) as file:
         fetch = peer(file.read())
     for line in sys.stdin:
-        figure, count = line.split()
-        if figure == "fetch":
+        command, count = line.split()
+        if command == "fetch":
             print_timings(int(count), fetch)
         else:
             print("error", line, flush=True)

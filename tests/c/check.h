@@ -1,4 +1,4 @@
-/* CHECK(condition): counts, and says file and line of what does not hold. Safe in several threads. */
+/* CHECK(condition): counts checks, and prints file and line of a failed one. Thread-safe. */
 #ifndef CHECK_H
 #define CHECK_H
 

@@ -1,5 +1,5 @@
-/* every_export 'CONNECTION STRING': every function of the header with good arguments, with NULL for each pointer, and
-   with the sizes just around the right one. The connection string must lead to a token and set AuthHeader. */
+/* Usage: every_export 'CONNECTION STRING'. Calls every function of the header with valid arguments, with NULL for each pointer,
+   and with sizes around the required one. The connection string must yield a token and set AuthHeader. */
 #include "authgrant.h"
 #include "check.h"
 
@@ -8,32 +8,32 @@
 
 static const char *connection_string;
 
-/* What out-parameters hold before a call: a failing call must overwrite it, and never read it. */
+/* Initial value of out-parameters: a call must overwrite it without reading it. */
 #define POISONED(type) ((type *)(uintptr_t)0xdead)
 
 static int strings_equal(const char *a, const char *b) { return a != NULL && b != NULL && strcmp(a, b) == 0; }
 
-/* The error of a call that failed: complete, and of this status. Frees it. */
+/* Checks that the error of a failed call is complete and has this status. Frees it. */
 static int is_expected_error(authgrant_error *error, authgrant_status status) {
-    int right = error != NULL && error != POISONED(authgrant_error) && authgrant_error_status(error) == status &&
+    int ok = error != NULL && error != POISONED(authgrant_error) && authgrant_error_status(error) == status &&
                 strlen(authgrant_error_sqlstate(error)) == 5 && strcmp(authgrant_error_sqlstate(error), "00000") != 0 &&
                 strncmp(authgrant_error_message(error), "[authgrant][", 12) == 0;
-    if (!right && error != NULL && error != POISONED(authgrant_error)) {
+    if (!ok && error != NULL && error != POISONED(authgrant_error)) {
         fprintf(stderr, "  %s: %s\n", authgrant_status_name(authgrant_error_status(error)), authgrant_error_message(error));
     }
     authgrant_error_free(error == POISONED(authgrant_error) ? NULL : error);
-    return right;
+    return ok;
 }
 
-/* CALL is written with `&error`; it must fail so, and write an error. */
+/* `call` must contain `&error`, return `status` and write an error. */
 #define FAILS(call, status)                            \
     do {                                               \
         authgrant_error *error = POISONED(authgrant_error); \
         CHECK((call) == (status));                     \
-        CHECK(is_expected_error(error, (status)));              \
+        CHECK(is_expected_error(error, (status)));     \
     } while (0)
 
-/* The same call works, and writes NULL over an old error. */
+/* `call` must contain `&error`, succeed and overwrite the error with NULL. */
 #define WORKS(call)                                                                             \
     do {                                                                                        \
         authgrant_error *error = POISONED(authgrant_error);                                          \
@@ -60,7 +60,7 @@ static void check_connectionless_functions(void) {
     CHECK(major * 10000 + minor * 100 + patch == AUTHGRANT_VERSION_NUMBER);
     CHECK(strings_equal(authgrant_status_name(AUTHGRANT_OK), "AUTHGRANT_OK"));
     CHECK(strings_equal(authgrant_status_name(AUTHGRANT_NOT_CACHED), "AUTHGRANT_NOT_CACHED"));
-    (void)authgrant_status_name(-1); /* no crash; what it says is its own affair */
+    (void)authgrant_status_name(-1); /* must not crash; the result is unspecified */
     (void)authgrant_status_name(INT32_MAX);
     CHECK(strstr(authgrant_option_table(), "\"ClaimsIssuer\"") != NULL);
     CHECK(authgrant_option_table() == authgrant_option_table());
@@ -79,7 +79,7 @@ static void check_connectionless_functions(void) {
     authgrant_string_free(NULL);
 }
 
-/* "a", a character beyond the first 65536, "b": 4 units of UTF-16 and 3 of UTF-32, and NUL. */
+/* "a", a character outside the BMP, "b": 4 units of UTF-16 or 3 of UTF-32, and NUL. */
 static void check_wide_text(void) {
     static const char text[] = "a\xf0\x9f\x98\x80" "b";
     static const uint16_t utf16[] = {'a', 0xd83d, 0xde00, 'b', 0};
@@ -142,8 +142,9 @@ static void check_open(void) {
     authgrant_close(NULL);
 }
 
-/* The connection string as an ODBC manager with this size of SQLWCHAR hands it over; NULL or its token. */
-static authgrant_token *get_token_from_wide(size_t unit, int with_length) {
+/* Returns the token of the connection string in units of this size, as an ODBC driver manager passes it. `length` is -1 or SQL_NTS
+   (-3) for NUL-terminated text, 0 for text without a NUL. */
+static authgrant_token *get_token_from_wide(size_t unit, ptrdiff_t length) {
     authgrant_connection *connection = POISONED(authgrant_connection);
     authgrant_token *token = NULL;
     size_t units = 0;
@@ -152,8 +153,11 @@ static authgrant_token *get_token_from_wide(size_t unit, int with_length) {
     void *wide = malloc((units + 1) * unit);
     if (wide == NULL || units == 0) abort();
     WORKS(authgrant_to_wide(connection_string, wide, units, unit, &units, &error));
-    if (with_length) memset((char *)wide + (units - 1) * unit, 'x', 2 * unit); /* no NUL: the length alone counts */
-    WORKS(authgrant_open_wide(wide, with_length ? (ptrdiff_t)(units - 1) : -1, unit, &connection, &error));
+    if (length == 0) {
+        memset((char *)wide + (units - 1) * unit, 'x', 2 * unit); /* must not be read */
+        length = (ptrdiff_t)(units - 1);
+    }
+    WORKS(authgrant_open_wide(wide, length, unit, &connection, &error));
     WORKS(authgrant_get_token(connection, &token, &error));
     authgrant_close(connection);
     free(wide);
@@ -166,11 +170,12 @@ static void check_open_wide(void) {
     static const uint32_t lone32[] = {'A', '=', 0xd83d, 0}, beyond32[] = {'A', '=', 0x110000, 0};
     static const void *const bad[] = {lone16, back16, lone32, beyond32};
     static const size_t units[] = {2, 2, 4, 4};
+    static const ptrdiff_t lengths[] = {-1, -3, 0};
     authgrant_connection *connection;
 
     for (size_t unit = 2; unit <= 4; unit += 2) {
-        for (int with_length = 0; with_length < 2; with_length++) {
-            authgrant_token *token = get_token_from_wide(unit, with_length);
+        for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+            authgrant_token *token = get_token_from_wide(unit, lengths[i]);
             CHECK(token != NULL && authgrant_token_length(token) > 0);
             authgrant_token_free(token);
         }
@@ -193,8 +198,8 @@ static void check_open_wide(void) {
 
 static void check_options(void) {
     static const char *const names[] = {"LoginTimeout", "Scope"}, *const unknown[] = {"Scope", "NoSuchOption"};
-    static const char *const values[] = {"30", "impersonation"}, *const holes[] = {"30", NULL};
-    static const char *const nameless[] = {"LoginTimeout", NULL};
+    static const char *const values[] = {"30", "impersonation"}, *const null_value[] = {"30", NULL};
+    static const char *const null_name[] = {"LoginTimeout", NULL};
     authgrant_connection *connection = open_connection();
 
     WORKS(authgrant_set_option(connection, "scope", "signature", &error));
@@ -208,8 +213,8 @@ static void check_options(void) {
 
     WORKS(authgrant_set_options(connection, names, values, 2, &error));
     FAILS(authgrant_set_options(connection, unknown, values, 2, &error), AUTHGRANT_INVALID_OPTION);
-    FAILS(authgrant_set_options(connection, names, holes, 2, &error), AUTHGRANT_INVALID_ARGUMENT);
-    FAILS(authgrant_set_options(connection, nameless, values, 2, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_set_options(connection, names, null_value, 2, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_set_options(connection, null_name, values, 2, &error), AUTHGRANT_INVALID_ARGUMENT);
     FAILS(authgrant_set_options(connection, NULL, values, 2, &error), AUTHGRANT_INVALID_ARGUMENT);
     FAILS(authgrant_set_options(connection, names, NULL, 2, &error), AUTHGRANT_INVALID_ARGUMENT);
     FAILS(authgrant_set_options(NULL, names, values, 2, &error), AUTHGRANT_INVALID_ARGUMENT);
@@ -226,7 +231,7 @@ static void check_tokens(void) {
     call.min_validity_s = 1;
     call.flags = AUTHGRANT_NO_PROMPT | AUTHGRANT_NO_NETWORK;
 
-    authgrant_clear_caches(); /* nothing is cached, and the network is forbidden */
+    authgrant_clear_caches(); /* no token is cached, and the flags forbid the network */
     CHECK(authgrant_get_token_with(connection, &call, &token, NULL) == AUTHGRANT_NOT_CACHED);
     CHECK(token == NULL);
 
@@ -268,7 +273,7 @@ static void check_tokens(void) {
     CHECK(authgrant_token_field(token, "\xff") == NULL);
     authgrant_token_free(NULL);
 
-    /* Rejected once, it is gone; rejected again, it changes nothing. */
+    /* The first rejection discards the token; a second rejection of the same token has no effect. */
     again = POISONED(authgrant_token);
     WORKS(authgrant_reject_token(connection, token, &error));
     WORKS(authgrant_get_token(connection, &again, &error));
@@ -322,7 +327,7 @@ static void check_copy_token(void) {
 static void check_headers(void) {
     authgrant_connection *connection = open_connection();
     authgrant_headers *headers = POISONED(authgrant_headers);
-    int bearers = 0, own = 0;
+    int bearers = 0, custom = 0;
 
     WORKS(authgrant_get_headers(connection, &headers, &error));
     const authgrant_token *token = authgrant_headers_token(headers);
@@ -336,11 +341,11 @@ static void check_headers(void) {
         if (strings_equal(name, "Authorization")) {
             bearers += strncmp(value, "Bearer ", 7) == 0 && strings_equal(value + 7, authgrant_token_value(token));
         } else if (strings_equal(name, "response_type")) {
-            own += strings_equal(value, "code");
+            custom += strings_equal(value, "code");
         }
     }
     CHECK(bearers == 1);
-    CHECK(own == 1);
+    CHECK(custom == 1);
     CHECK(authgrant_headers_name(headers, count) == NULL && authgrant_headers_value(headers, count) == NULL);
     CHECK(authgrant_headers_name(headers, SIZE_MAX) == NULL && authgrant_headers_value(headers, SIZE_MAX) == NULL);
     authgrant_headers_free(headers);
@@ -362,7 +367,7 @@ static void check_errors(void) {
     authgrant_token *token = POISONED(authgrant_token);
     authgrant_error *failure = POISONED(authgrant_error);
 
-    /* An error keeps what it says after the connection is gone. */
+    /* An error outlives its connection. */
     WORKS(authgrant_open("AuthenticationMethod=55", &connection, &error));
     CHECK(authgrant_get_token(connection, &token, &failure) == AUTHGRANT_MISSING_OPTION);
     CHECK(token == NULL);
@@ -391,24 +396,24 @@ static void check_errors(void) {
 
 static void check_warnings(void) {
     authgrant_connection *connection = NULL;
-    authgrant_error *found = POISONED(authgrant_error);
+    authgrant_error *warnings = POISONED(authgrant_error);
 
-    WORKS(authgrant_open("ClaimIssuer=somebody", &connection, &error)); /* an option that does not exist */
-    WORKS(authgrant_get_warnings(connection, &found, &error));
-    CHECK(found != NULL && found != POISONED(authgrant_error));
-    CHECK(authgrant_error_status(found) == AUTHGRANT_OK && strncmp(authgrant_error_sqlstate(found), "01", 2) == 0);
-    CHECK(strstr(authgrant_error_message(found), "ClaimIssuer") != NULL);
+    WORKS(authgrant_open("ClaimIssuer=unused", &connection, &error)); /* unknown option */
+    WORKS(authgrant_get_warnings(connection, &warnings, &error));
+    CHECK(warnings != NULL && warnings != POISONED(authgrant_error));
+    CHECK(authgrant_error_status(warnings) == AUTHGRANT_OK && strncmp(authgrant_error_sqlstate(warnings), "01", 2) == 0);
+    CHECK(strstr(authgrant_error_message(warnings), "ClaimIssuer") != NULL);
     authgrant_error *more = POISONED(authgrant_error);
     FAILS(authgrant_get_warnings(NULL, &more, &error), AUTHGRANT_INVALID_ARGUMENT);
     CHECK(more == NULL);
     FAILS(authgrant_get_warnings(connection, NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
     CHECK(authgrant_get_warnings(NULL, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
     authgrant_close(connection);
-    CHECK(authgrant_error_message(found)[0] == '['); /* a snapshot: it outlives the connection */
-    authgrant_error_free(found);
+    CHECK(authgrant_error_message(warnings)[0] == '['); /* a snapshot: it outlives the connection */
+    authgrant_error_free(warnings);
 }
 
-static const char *secret_token; /* the token: no message may hold it */
+static const char *secret_token; /* no log message may contain it */
 
 static void count_message(int32_t level, const char *message, void *context) {
     CHECK(level >= 1 && level <= 5 && message != NULL);
@@ -421,7 +426,7 @@ static void check_cancel_and_log(void) {
     authgrant_token *token = NULL;
     int messages = 0;
 
-    WORKS(authgrant_cancel(connection, &error)); /* nothing is in flight, and the next call is untouched */
+    WORKS(authgrant_cancel(connection, &error)); /* no call is in flight; the next call is not cancelled */
     WORKS(authgrant_set_log(connection, count_message, &messages, 5, &error));
     authgrant_clear_caches();
     WORKS(authgrant_get_token(connection, &token, &error));
@@ -454,39 +459,39 @@ static void ignore_refresh_token(const char *refresh_token, void *context) {
     (void)context;
 }
 
-/* No signature that a server would take, but one of the right length. */
-static int32_t dummy_sign(void *context, const uint8_t *message, size_t length, uint8_t *signature, size_t capacity,
-                    size_t *signature_length) {
+/* Creates an invalid signature of the correct length. */
+static int32_t dummy_sign(const uint8_t *message, size_t length, uint8_t *signature, size_t capacity,
+                          size_t *signature_length, void *context) {
     CHECK(length > 2 && memcmp(message, "ey", 2) == 0 && capacity >= 64);
     memset(signature, 7, 64);
     *signature_length = 64;
     return (*(int32_t *)context)++;
 }
 
-/* The context goes as soon as it may: valgrind and the address sanitizer see who looks at it afterwards. */
+/* The context is freed as early as allowed, so that valgrind and AddressSanitizer detect later accesses. */
 static void check_signers(void) {
     authgrant_connection *connection = open_connection();
-    int32_t *counted = calloc(1, sizeof *counted), *other = calloc(1, sizeof *other);
+    int32_t *call_count = calloc(1, sizeof *call_count), *other_count = calloc(1, sizeof *other_count);
     char *assertion = POISONED(char);
 
-    WORKS(authgrant_set_signer(connection, "ES256", dummy_sign, counted, &error));
+    WORKS(authgrant_set_signer(connection, "ES256", dummy_sign, call_count, &error));
     WORKS(authgrant_create_assertion(connection, &assertion, &error));
     authgrant_string_free(assertion);
     assertion = POISONED(char);
-    FAILS(authgrant_create_assertion(connection, &assertion, &error), AUTHGRANT_KEY_STORE_ERROR); /* it returns 1 */
-    CHECK(assertion == NULL && *counted == 2);
+    FAILS(authgrant_create_assertion(connection, &assertion, &error), AUTHGRANT_KEY_STORE_ERROR); /* the signer returns 1 */
+    CHECK(assertion == NULL && *call_count == 2);
     WORKS(authgrant_set_signer(connection, NULL, NULL, NULL, &error));
-    free(counted);
+    free(call_count);
     WORKS(authgrant_create_assertion(connection, &assertion, &error));
     authgrant_string_free(assertion);
-    FAILS(authgrant_set_signer(connection, "HS256", dummy_sign, other, &error), AUTHGRANT_INVALID_ARGUMENT);
-    FAILS(authgrant_set_signer(connection, NULL, dummy_sign, other, &error), AUTHGRANT_INVALID_ARGUMENT);
-    CHECK(authgrant_set_signer(NULL, "ES256", dummy_sign, other, NULL) == AUTHGRANT_INVALID_ARGUMENT);
-    WORKS(authgrant_set_signer(connection, "ES256", dummy_sign, other, &error));
+    FAILS(authgrant_set_signer(connection, "HS256", dummy_sign, other_count, &error), AUTHGRANT_INVALID_ARGUMENT);
+    FAILS(authgrant_set_signer(connection, NULL, dummy_sign, other_count, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_set_signer(NULL, "ES256", dummy_sign, other_count, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+    WORKS(authgrant_set_signer(connection, "ES256", dummy_sign, other_count, &error));
     WORKS(authgrant_create_assertion(connection, &assertion, &error));
     authgrant_string_free(assertion);
     authgrant_close(connection);
-    free(other);
+    free(other_count);
     authgrant_clear_caches();
 }
 
@@ -519,7 +524,7 @@ static void check_completed_strings(void) {
     authgrant_close(connection);
 }
 
-/* Called after connections were opened: what tightens works, what loosens does not. */
+/* Called after connections were opened: restrictions can be added, but not removed. */
 static void check_policy(void) {
     FAILS(authgrant_set_policy(4, 0, &error), AUTHGRANT_INVALID_ARGUMENT);
     FAILS(authgrant_set_policy(0, 128, &error), AUTHGRANT_INVALID_ARGUMENT);

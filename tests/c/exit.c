@@ -1,5 +1,5 @@
-/* Calls after the thread-local data of the library is gone: from the destructor of a thread's own data, from an atexit handler,
- * and from the destructor of the main thread's data. Each needs the network, since nothing is cached for its scope. */
+/* Calls after the destruction of the library's thread-local data: from a pthread key destructor and from an atexit handler.
+ * Each call requires the network, because no token is cached for its scope. */
 #include "authgrant.h"
 
 #include <pthread.h>
@@ -22,14 +22,14 @@ static authgrant_connection *open_with_scope(const char *scope) {
     return connection;
 }
 
-static int is_ok(const char *where, const char *what, authgrant_status status, authgrant_error *error) {
+static int is_ok(const char *where, const char *call, authgrant_status status, authgrant_error *error) {
     if (status == AUTHGRANT_OK) return 1;
-    fprintf(stderr, "%s: %s: %s %s\n", where, what, authgrant_status_name(status), authgrant_error_message(error));
+    fprintf(stderr, "%s: %s: %s %s\n", where, call, authgrant_status_name(status), authgrant_error_message(error));
     authgrant_error_free(error);
     return 0;
 }
 
-/* Everything that a driver may do as it goes away. */
+/* Calls that a driver may make during shutdown. */
 static int exercise_api(const char *where, const char *scope) {
     authgrant_connection *connection = open_with_scope(scope);
     authgrant_token *token = NULL;
@@ -44,7 +44,7 @@ static int exercise_api(const char *where, const char *scope) {
     authgrant_token_free(token);
     ok &= is_ok(where, "get_headers", authgrant_get_headers(connection, &headers, &error), error);
     authgrant_headers_free(headers);
-    ok &= is_ok(where, "make_assertion", authgrant_create_assertion(connection, &text, &error), error);
+    ok &= is_ok(where, "create_assertion", authgrant_create_assertion(connection, &text, &error), error);
     authgrant_string_free(text);
     ok &= is_ok(where, "validate", authgrant_validate(connection, &text, &error), error);
     authgrant_string_free(text);
@@ -57,17 +57,17 @@ static int exercise_api(const char *where, const char *scope) {
 }
 
 static void thread_data_destructor(void *scope) {
-    if (exercise_api("destructor of a thread", scope)) passed_runs++;
+    if (exercise_api("thread destructor", scope)) passed_runs++;
 }
 
 static void *thread_body(void *scope) {
     pthread_setspecific(key, scope);
-    /* So that there is thread-local data to lose. */
+    /* Creates the thread-local data that is destroyed later. */
     if (exercise_api("thread", "before")) passed_runs++;
     return NULL;
 }
 
-/* Opened before the end, and closed by the handler. */
+/* Opened in main() and closed by the atexit handler. */
 static authgrant_connection *last_connection;
 
 static void exit_handler(void) {
@@ -75,7 +75,7 @@ static void exit_handler(void) {
     authgrant_clear_caches();
     authgrant_close(last_connection);
     if (passed_runs != 5) {
-        fprintf(stderr, "%d of 5 worked\n", passed_runs);
+        fprintf(stderr, "only %d of 5 runs passed\n", passed_runs);
         _Exit(1);
     }
     printf("exit: all checks passed\n");

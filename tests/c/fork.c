@@ -1,5 +1,5 @@
-/* fork() while other threads fetch: each child opens a connection, uses one it inherited, gets tokens and exits, and the
-   parent goes on. The authority takes each jti once, so a child that repeated its parent's would be refused. */
+/* fork() while other threads request tokens: each child opens a connection, uses an inherited one, gets tokens and exits, while
+   the parent continues. The mock server accepts each jti once, so a child that repeated a jti of its parent would be rejected. */
 #include <authgrant.h>
 #include <pthread.h>
 #include <signal.h>
@@ -18,19 +18,19 @@ static const char *connection_string;
 static authgrant_connection *inherited;
 static atomic_int stop, fetched;
 
-/* A token that no cache has: its subject is new. */
+/* Gets a token that is not cached, by using a new subject. */
 static int fetch_uncached_token(authgrant_connection *connection, int number) {
     authgrant_token *token = NULL;
     authgrant_error *error = NULL;
     char subject[64];
     snprintf(subject, sizeof subject, "user-%d-%d", (int)getpid(), number);
-    int good = authgrant_set_option(connection, "ClaimsSubject", subject, NULL) == AUTHGRANT_OK
+    int ok = authgrant_set_option(connection, "ClaimsSubject", subject, NULL) == AUTHGRANT_OK
         && authgrant_get_token(connection, &token, &error) == AUTHGRANT_OK;
-    if (!good)
+    if (!ok)
         fprintf(stderr, "%s: %s\n", subject, authgrant_error_message(error));
     authgrant_error_free(error);
     authgrant_token_free(token);
-    return good;
+    return ok;
 }
 
 static void *fetch_until_stopped(void *argument) {
@@ -46,14 +46,14 @@ static void *fetch_until_stopped(void *argument) {
 }
 
 static void run_child(void) {
-    alarm(CHILD_TIMEOUT_SECS); /* a child that hangs is killed, which its parent sees */
+    alarm(CHILD_TIMEOUT_SECS); /* kills a hanging child, so that the parent reports it */
     authgrant_connection *connection = NULL;
-    int good = authgrant_open(connection_string, &connection, NULL) == AUTHGRANT_OK;
-    good = good && fetch_uncached_token(connection, 1) && fetch_uncached_token(inherited, 2);
+    int ok = authgrant_open(connection_string, &connection, NULL) == AUTHGRANT_OK;
+    ok = ok && fetch_uncached_token(connection, 1) && fetch_uncached_token(inherited, 2);
     authgrant_close(connection);
     authgrant_close(inherited);
     authgrant_clear_caches();
-    _exit(good ? 0 : 1);
+    _exit(ok ? 0 : 1);
 }
 
 int main(int argc, char **argv) {
@@ -75,7 +75,7 @@ int main(int argc, char **argv) {
             run_child();
         CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
         CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-        while (atomic_load(&fetched) == before) /* the parent's threads go on */
+        while (atomic_load(&fetched) == before) /* the parent's threads continue */
             usleep(1000);
     }
     atomic_store(&stop, 1);

@@ -1,5 +1,5 @@
-/* fork() while other threads are in their very first calls: whatever they were in the middle of initialising, the child gets
-   its token and does not wait for a thread that it does not have. */
+/* fork() while other threads make their first calls: the child must get a token even if a thread was initializing the library,
+   because that thread does not exist in the child. */
 #include <authgrant.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -18,11 +18,11 @@ static atomic_int started;
 static int get_token(void) {
     authgrant_connection *connection = NULL;
     authgrant_token *token = NULL;
-    int good = authgrant_open(connection_string, &connection, NULL) == AUTHGRANT_OK
+    int ok = authgrant_open(connection_string, &connection, NULL) == AUTHGRANT_OK
         && authgrant_get_token(connection, &token, NULL) == AUTHGRANT_OK;
     authgrant_token_free(token);
     authgrant_close(connection);
-    return good;
+    return ok;
 }
 
 static void *first_call(void *argument) {
@@ -38,18 +38,18 @@ static int wait_for_exit_status(pid_t pid) {
     return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-/* A process that has not called the library yet: its threads do, and a little later it forks. */
+/* Runs in a process that has not called the library: starts threads that do, and forks shortly afterwards. */
 static void run_fresh_process(int run) {
     pthread_t threads[THREADS];
     for (int i = 0; i < THREADS; i++)
         if (pthread_create(&threads[i], NULL, first_call, NULL) != 0)
             _exit(2);
     atomic_store(&started, 1);
-    struct timespec later = {0, (long)run * STEP_NANOSECONDS};
-    nanosleep(&later, NULL);
+    struct timespec delay = {0, (long)run * STEP_NANOSECONDS};
+    nanosleep(&delay, NULL);
     pid_t child = fork();
     if (child == 0) {
-        alarm(CHILD_TIMEOUT_SECS); /* a child that hangs is killed, which its parent sees */
+        alarm(CHILD_TIMEOUT_SECS); /* kills a hanging child, so that the parent reports it */
         _exit(get_token() ? 0 : 1);
     }
     _exit(wait_for_exit_status(child) == 0 ? 0 : 3);

@@ -1,5 +1,5 @@
-/* fork() beside threads that sign and get tokens all the time, from their first calls on: no child may wait for a thread that it
-   does not have. fork_stress STRING [FORKS]; each process forks 20 times, beside 3 threads. */
+/* fork() while other threads continuously sign and get tokens, starting with their first calls: no child may wait for a thread
+   that does not exist in it. Usage: fork_stress STRING [FORKS]; each process has 3 threads and forks 20 times. */
 #include <authgrant.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -18,11 +18,11 @@ static atomic_int started;
 static int get_token(void) {
     authgrant_connection *connection = NULL;
     authgrant_token *token = NULL;
-    int good = authgrant_open(connection_string, &connection, NULL) == AUTHGRANT_OK
+    int ok = authgrant_open(connection_string, &connection, NULL) == AUTHGRANT_OK
         && authgrant_get_token(connection, &token, NULL) == AUTHGRANT_OK;
     authgrant_token_free(token);
     authgrant_close(connection);
-    return good;
+    return ok;
 }
 
 static void *sign_until_killed(void *unused) {
@@ -48,7 +48,7 @@ static int exited_successfully(pid_t pid) {
     return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/* A process that has not called the library yet. Ends with the number of its children that did not get a token. */
+/* Runs in a process that has not called the library. The exit status is the number of children without a token. */
 static void run_fresh_process(unsigned run) {
     pthread_t thread;
     int failed = 0;
@@ -58,11 +58,11 @@ static void run_fresh_process(unsigned run) {
     atomic_store(&started, 1);
     for (int i = 0; i < FORKS_PER_PROCESS; i++) {
         long step = i == 0 ? (long)(run % STEPS) : rand() % 80;
-        struct timespec later = {0, step * STEP_NANOSECONDS};
-        nanosleep(&later, NULL);
+        struct timespec delay = {0, step * STEP_NANOSECONDS};
+        nanosleep(&delay, NULL);
         pid_t child = fork();
         if (child == 0) {
-            alarm(CHILD_TIMEOUT_SECS); /* a child that hangs is killed, which its parent sees */
+            alarm(CHILD_TIMEOUT_SECS); /* kills a hanging child, so that the parent reports it */
             _exit(get_token() ? 0 : 1);
         }
         failed += !exited_successfully(child);

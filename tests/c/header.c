@@ -1,4 +1,4 @@
-/* The header alone is enough: nothing before it, twice, as C99 and as C11, without a warning. */
+/* The header is self-contained, may be included twice, and compiles in every C standard without warnings. */
 #include "authgrant.h"
 #include "authgrant.h"
 
@@ -7,15 +7,19 @@ int main(void) {
     authgrant_token *token = 0;
     authgrant_headers *headers = 0;
     authgrant_error *error = 0;
-    authgrant_call_options call = {0};
+    authgrant_call_options options = {0};
     authgrant_log_fn log = 0;
+    authgrant_open_url_fn open_url = 0;
+    authgrant_refresh_token_fn refresh_token = 0;
+    authgrant_sign_fn sign = 0;
     authgrant_status status = AUTHGRANT_OK;
+    /* The size of an array must be a constant expression. */
     int number[AUTHGRANT_VERSION_NUMBER > 0 ? 1 : -1] = {AUTHGRANT_NOT_CACHED};
 
-    call.size = sizeof call;
-    call.flags = AUTHGRANT_NO_PROMPT | AUTHGRANT_NO_NETWORK;
-    return connection == 0 && token == 0 && headers == 0 && error == 0 && log == 0 && call.size != 0 &&
-                   sizeof status == 4 && number[0] == 23
+    options.size = sizeof options;
+    options.flags = AUTHGRANT_NO_PROMPT | AUTHGRANT_NO_NETWORK;
+    return connection == 0 && token == 0 && headers == 0 && error == 0 && log == 0 && open_url == 0 &&
+                   refresh_token == 0 && sign == 0 && options.size != 0 && sizeof status == 4 && number[0] == 24
                ? (int)status
                : 1;
 }

@@ -1,4 +1,5 @@
-// The header in C++17: it brings its own extern "C", and its types work with a unique_ptr.
+// The header in C++: it declares extern "C" itself, and its types can be managed by unique_ptr.
+#include "authgrant.h"
 #include "authgrant.h"
 
 #include <memory>
@@ -10,11 +11,11 @@ struct connection_deleter {
 int main() {
     authgrant_connection *connection = nullptr;
     authgrant_error *error = nullptr;
-    // A text that breaks the grammar: linking is tested, no network needed.
+    // A string that violates the grammar: this tests linking and needs no network.
     authgrant_status status = authgrant_open("Scope={never closed", &connection, &error);
     std::unique_ptr<authgrant_connection, connection_deleter> owned(connection);
-    bool right = status == AUTHGRANT_INVALID_CONNECTION_STRING && owned == nullptr && error != nullptr &&
-                 authgrant_error_status(error) == status;
+    bool passed = status == AUTHGRANT_INVALID_CONNECTION_STRING && owned == nullptr && error != nullptr &&
+                  authgrant_error_status(error) == status;
     authgrant_error_free(error);
-    return right ? 0 : 1;
+    return passed ? 0 : 1;
 }

@@ -1,5 +1,5 @@
-/* getrandom fails from the first call of the library on, with each error in a process of its own: an ordinary error, and no
- * abort. With a fallback of the system's (/dev/urandom) calls may work all the same. */
+/* getrandom() fails from the first call of the library, with each errno in a separate process: calls must return an error
+ * instead of aborting. They may succeed if the system has a fallback (/dev/urandom). */
 #define _GNU_SOURCE
 #include "authgrant.h"
 
@@ -26,7 +26,7 @@ static int deny_getrandom(int number) {
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-/* 0: everything worked; 1: an error with a message; anything else is a fault. */
+/* Returns 0 for success and 1 for an error with a message about random errnos; other values are failures. */
 static int try_get_token(const char *text) {
     authgrant_connection *connection = NULL;
     authgrant_token *token = NULL;
@@ -44,27 +44,27 @@ static int try_get_token(const char *text) {
 }
 
 int main(int argc, char **argv) {
-    static const int numbers[] = {EPERM, EACCES, ENOSYS, EINVAL, EFAULT, EAGAIN, EINTR, ENOMEM, EIO};
+    static const int errnos[] = {EPERM, EACCES, ENOSYS, EINVAL, EFAULT, EAGAIN, EINTR, ENOMEM, EIO};
     if (argc != 2) return 2;
-    int faults = 0;
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+    int failures = 0;
+    for (size_t i = 0; i < sizeof errnos / sizeof *errnos; i++) {
         fflush(stdout);
         pid_t child = fork();
         if (child == 0) {
             alarm(20);
-            if (!deny_getrandom(numbers[i])) _exit(9);
-            int outcome = try_get_token(argv[1]);
-            /* Once more: the first failure must not leave anything half made. */
-            if (outcome <= 1 && try_get_token(argv[1]) != outcome) outcome = 8;
+            if (!deny_getrandom(errnos[i])) _exit(9);
+            int result = try_get_token(argv[1]);
+            /* Again: the first failure must not leave partially initialized state. */
+            if (result <= 1 && try_get_token(argv[1]) != result) result = 8;
             fflush(stdout);
-            _exit(outcome);
+            _exit(result);
         }
         int status = 0;
         waitpid(child, &status, 0);
-        int fine = WIFEXITED(status) && WEXITSTATUS(status) <= 1;
-        printf("%s: %s (%d)\n", strerror(numbers[i]), fine ? "fine" : "FAULT", status);
-        faults += !fine;
+        int ok = WIFEXITED(status) && WEXITSTATUS(status) <= 1;
+        printf("%s: %s (%d)\n", strerror(errnos[i]), ok ? "ok" : "FAILED", status);
+        failures += !ok;
     }
-    printf("no_random: %d faults\n", faults);
-    return faults != 0;
+    printf("no_random: %d failures\n", failures);
+    return failures != 0;
 }

@@ -1,4 +1,4 @@
-/* threads 'CONNECTION STRING': 64 threads ask one connection at once and get one and the same token. */
+/* Usage: threads 'CONNECTION STRING'. 64 threads call get_token on one connection concurrently and get the same token. */
 #include "authgrant.h"
 #include "check.h"
 

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# person.sh URL: stands in for a person and their browser: goes to a plain http URL, and where that sends them.
-# Says the last page. As `xdg-open` in PATH it is what the library starts.
+# user.sh URL: simulates a user with a browser. Requests a plain http URL, follows one redirect and prints the last page.
+# Installed as `xdg-open` in PATH, it is run by the library.
 set -euo pipefail
 
-visit() {
-    local rest=${1#http://} place path
-    place=${rest%%/*}
+get() {
+    local rest=${1#http://} authority path
+    authority=${rest%%/*}
     path=/${rest#*/}
-    exec 3<>"/dev/tcp/${place%:*}/${place#*:}"
-    printf 'GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$path" "$place" >&3
+    exec 3<>"/dev/tcp/${authority%:*}/${authority#*:}"
+    printf 'GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$path" "$authority" >&3
     tr -d '\r' <&3
     exec 3>&-
 }
 
-answer=$(visit "$1")
-location=$(sed -n 's/^[Ll]ocation: //p' <<<"$answer")
-[ -z "$location" ] || answer=$(visit "$location")
-printf '%s\n' "$answer"
+response=$(get "$1")
+location=$(sed -n 's/^[Ll]ocation: //p' <<<"$response")
+[ -z "$location" ] || response=$(get "$location")
+printf '%s\n' "$response"

@@ -1,12 +1,11 @@
-"""An authorization server that others wrote: Authlib's jwt-bearer grant under Flask, on loopback.
+"""Third-party authorization server on loopback: Authlib's jwt-bearer grant with Flask.
 
-    authlib_server.py --client ISSUER=cert.pem [--clock-ahead SECONDS] [--consent]
+    authlib_server.py --client ISSUER=cert.pem [--clock-skew SECONDS] [--consent]
 
-Prints `ready http://127.0.0.1:PORT` and serves POST /oauth/token until it is ended. The PEM is a certificate or a public key.
-With --consent the token endpoint answers `consent_required` until somebody has pressed Allow on the form of /oauth/auth,
-and remembers for which client.
-The clock of --clock-ahead judges assertions only; the Date header stays right, as that of a server whose token
-service runs elsewhere.
+Prints `ready http://127.0.0.1:PORT` and serves POST /oauth/token until it is terminated. The PEM file contains a certificate or a
+public key. With --consent the token endpoint responds with `consent_required` until the user has pressed Allow on the form of
+/oauth/auth; the consent is stored per client. --clock-skew affects only the checks of assertions and not the Date header, like a
+token service on another host than the web server.
 """
 
 import argparse
@@ -14,7 +13,7 @@ import os
 import time
 from urllib.parse import urlencode
 
-# Authlib refuses plain http; this server never leaves loopback.
+# Authlib rejects plain http by default; this server listens on loopback only.
 os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"
 
 from authlib.integrations.flask_oauth2 import AuthorizationServer
@@ -35,7 +34,7 @@ SUBJECT = "jsmith@example.com"
 CONSENT_PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>Consent</title></head><body>
 <h1>Consent</h1>
-<p>{{ user }}, may {{ client }} act for you?</p>
+<p>{{ user }}, do you allow {{ client }} to act for you?</p>
 <ul>{% for scope in scopes %}<li>{{ scope }}</li>{% endfor %}</ul>
 <form method="post">
 <button type="submit" name="decision" value="allow">Allow</button>
@@ -50,16 +49,16 @@ class ConsentRequired(OAuth2Error):
 
 
 class Client(ClientMixin):
-    def __init__(self, issuer, load_public_key):
+    def __init__(self, issuer, public_key):
         self.issuer = issuer
-        self.public_key = load_public_key
+        self.public_key = public_key
         self.has_consent = False
 
     def get_client_id(self):
         return self.issuer
 
     def get_allowed_scope(self, scope):
-        return " ".join(word for word in (scope or "").split() if word in SCOPES)
+        return " ".join(name for name in (scope or "").split() if name in SCOPES)
 
     def check_grant_type(self, grant_type):
         return grant_type == JWTBearerGrant.GRANT_TYPE
@@ -71,11 +70,11 @@ def load_public_key(path):
     if b"BEGIN CERTIFICATE" in pem:
         key = x509.load_pem_x509_certificate(pem).public_key()
         pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    kind = type(serialization.load_pem_public_key(pem)).__name__
-    return jwk.import_key(pem, "RSA" if "RSA" in kind else "EC")
+    key_type = type(serialization.load_pem_public_key(pem)).__name__
+    return jwk.import_key(pem, "RSA" if "RSA" in key_type else "EC")
 
 
-def make_grant_class(clients, token_url, clock_ahead, consent):
+def make_grant_class(clients, token_url, clock_skew, consent):
     class Grant(JWTBearerGrant):
         LEEWAY = 0
 
@@ -98,9 +97,9 @@ def make_grant_class(clients, token_url, clock_ahead, consent):
 
         def verify_claims(self, claims):
             super().verify_claims(claims)
-            ahead = jwt.JWTClaimsRegistry(now=int(time.time()) + clock_ahead, exp={"essential": True})
+            registry = jwt.JWTClaimsRegistry(now=int(time.time()) + clock_skew, exp={"essential": True})
             try:
-                ahead.validate({"exp": claims.get("exp")})
+                registry.validate({"exp": claims.get("exp")})
             except JoseError as error:
                 raise InvalidGrantError(description=error.description) from error
 
@@ -108,25 +107,25 @@ def make_grant_class(clients, token_url, clock_ahead, consent):
 
 
 def authorization_page(clients):
-    """The first half of the code grant, as far as consent needs it: the code is good for nothing."""
-    asked = request.args
-    client = clients.get(asked.get("client_id"))
-    if client is None or asked.get("response_type") != "code" or not asked.get("redirect_uri"):
+    """The authorization endpoint, for consent only: the code cannot be redeemed."""
+    parameters = request.args
+    client = clients.get(parameters.get("client_id"))
+    if client is None or parameters.get("response_type") != "code" or not parameters.get("redirect_uri"):
         return "not an authorization request", 400
     if request.method == "GET":
-        scopes = client.get_allowed_scope(asked.get("scope")).split()
+        scopes = client.get_allowed_scope(parameters.get("scope")).split()
         return render_template_string(CONSENT_PAGE, user=SUBJECT, client=client.issuer, scopes=scopes)
     client.has_consent = request.form.get("decision") == "allow"
-    answer = {"code": "good-for-nothing"} if client.has_consent else {"error": "access_denied"}
-    return redirect(asked["redirect_uri"] + "?" + urlencode({**answer, "state": asked.get("state", "")}))
+    response = {"code": "unused"} if client.has_consent else {"error": "access_denied"}
+    return redirect(parameters["redirect_uri"] + "?" + urlencode({**response, "state": parameters.get("state", "")}))
 
 
 def main():
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("--client", action="append", required=True, metavar="ISSUER=PEM")
-    arguments.add_argument("--clock-ahead", type=int, default=0, metavar="SECONDS")
-    arguments.add_argument("--consent", action="store_true")
-    arguments = arguments.parse_args()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--client", action="append", required=True, metavar="ISSUER=PEM")
+    parser.add_argument("--clock-skew", type=int, default=0, metavar="SECONDS")
+    parser.add_argument("--consent", action="store_true")
+    arguments = parser.parse_args()
 
     clients = {}
     for client in arguments.client:
@@ -148,7 +147,7 @@ def main():
 
     server = make_server("127.0.0.1", 0, app, threaded=True)
     url = f"http://127.0.0.1:{server.port}"
-    authorization.register_grant(make_grant_class(clients, url + "/oauth/token", arguments.clock_ahead, arguments.consent))
+    authorization.register_grant(make_grant_class(clients, url + "/oauth/token", arguments.clock_skew, arguments.consent))
     print("ready", url, flush=True)
     server.serve_forever()
 

@@ -1,6 +1,6 @@
-"""libauthgrant against oidc-provider, a certified OpenID provider that others wrote (oidc/server.mjs).
+"""Tests of libauthgrant against oidc-provider, a certified third-party OpenID provider (oidc/server.mjs).
 
-AUTHGRANT_LIBRARY is the library. The person who signs in and agrees is headless Chromium.
+AUTHGRANT_LIBRARY is the path of the library. Headless Chromium acts as the user who signs in and consents.
 """
 
 import os
@@ -10,15 +10,15 @@ import time
 import pytest
 
 from authgrant_ctypes import AuthgrantError, Library
-from user import Person
-from fixtures import free_port, keytool_store, openssl_pkcs12, server
+from fixtures import free_port, make_keytool_store, make_openssl_pkcs12, run_server
+from user import BrowserUser
 
 SERVER = pathlib.Path(__file__).parent / "oidc" / "server.mjs"
 SECRET = "s3cret +%&=:"
 REDIRECT = f"http://127.0.0.1:{free_port()}/cb"
 STORES = {
-    "PKCS#12": lambda folder, kind: openssl_pkcs12(folder, kind, kind=kind),
-    "JKS": lambda folder, kind: keytool_store(folder, f"{kind}.jks", "JKS", kind=kind),
+    "PKCS#12": lambda directory, kind: make_openssl_pkcs12(directory, kind, kind=kind),
+    "JKS": lambda directory, kind: make_keytool_store(directory, f"{kind}.jks", "JKS", kind=kind),
 }
 MAGIC_BYTES = {"PKCS#12": b"\x30", "JKS": b"\xfe\xed\xfe\xed"}
 ALGORITHMS = {"RS256": "RSA", "PS256": "RSA", "ES256": "EC"}
@@ -31,14 +31,14 @@ def library():
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory):
-    """(kind of store, kind of key): the store, the certificate."""
-    made = {}
+    """Maps (kind of store, kind of key) to (store, certificate)."""
+    stores = {}
     for store, make in STORES.items():
-        folder = tmp_path_factory.mktemp("stores")
+        directory = tmp_path_factory.mktemp("stores")
         for key in ("RSA", "EC"):
-            made[store, key] = make(folder, key)
-            assert made[store, key][0].read_bytes().startswith(MAGIC_BYTES[store])
-    return made
+            stores[store, key] = make(directory, key)
+            assert stores[store, key][0].read_bytes().startswith(MAGIC_BYTES[store])
+    return stores
 
 
 def client_id(store, algorithm):
@@ -51,12 +51,12 @@ def url(stores):
     for store in STORES:
         for algorithm, key in ALGORITHMS.items():
             clients += ["--jwt-client", f"{client_id(store, algorithm)}={algorithm}={stores[store, key][1]}"]
-    with server("node", SERVER, *clients, "--redirect-uri", REDIRECT) as url:
+    with run_server("node", SERVER, *clients, "--redirect-uri", REDIRECT) as url:
         yield url
 
 
 def assertion_connection_string(url, stores, store, algorithm):
-    """The connection string of a client that proves itself by a JWT (RFC 7523 section 2.2)."""
+    """The connection string of a client that authenticates by a JWT (RFC 7523 section 2.2)."""
     file, _ = stores[store, ALGORITHMS[algorithm]]
     client = client_id(store, algorithm)
     return (
@@ -80,7 +80,7 @@ def test_client_assertion_is_accepted(library, url, stores, store, algorithm):
 
 
 def assert_invalid_client(library, string):
-    library.clear()
+    library.clear_caches()
     with library.connect(string) as connection:
         with pytest.raises(AuthgrantError) as failed:
             connection.get_token()
@@ -95,7 +95,7 @@ def test_assertion_with_wrong_key_is_denied(library, url, stores):
 
 def test_replayed_assertion_is_denied(library, url, stores):
     with library.connect(assertion_connection_string(url, stores, "JKS", "RS256")) as connection:
-        assertion = connection.make_assertion()
+        assertion = connection.create_assertion()
     string = (
         f"AuthenticationMethod=OAuth2-JWTClientAssertion;ClientAssertion={assertion};"
         f"TokenURI=POST {url}/token;Scope=api:read;"
@@ -116,55 +116,55 @@ def test_secret_with_special_characters_is_encoded(library, url, mode, client):
     assert_invalid_client(library, string.replace("%&", "%"))
 
 
-def login_connection_string(url, more=""):
+def login_connection_string(url):
     return (
         f"AuthenticationMethod=56;ClientID=app;RedirectURI={REDIRECT};Scope=openid offline_access api:read;"
-        f"AuthURI={url}/auth;TokenURI=POST {url}/token;ApplicationName=Quarterly Reports;ConsentTimeout=60;{more}"
+        f"AuthURI={url}/auth;TokenURI=POST {url}/token;ApplicationName=Quarterly Reports;ConsentTimeout=60;"
     )
 
 
-def log_in_with_browser(connection, shot, first=None):
-    with Person(shot, REDIRECT, first) as person:
-        connection.authorize(person.is_shown)
-        return person.saw()
+def log_in_with_browser(connection, screenshot, first=None):
+    with BrowserUser(screenshot, REDIRECT, first) as user:
+        connection.authorize(user.open_url)
+        return user.visited_pages()
 
 
 def test_login_refreshes_with_rotation(library, url):
-    told = []
+    refresh_tokens = []
     with library.connect(login_connection_string(url)) as connection:
-        connection.on_refresh_token(told.append)
-        sign_in, consent, thanks = log_in_with_browser(connection, "oidc-login")
+        connection.set_refresh_token_callback(refresh_tokens.append)
+        sign_in, consent, result = log_in_with_browser(connection, "oidc-login")
         assert (sign_in["heading"], consent["heading"]) == ("Sign-in", "Authorize")
         assert "api:read" in consent["text"]
-        assert (thanks["url"], thanks["status"], thanks["heading"]) == (REDIRECT, 200, "Logged in")
-        assert "Quarterly Reports" in thanks["text"]
+        assert (result["url"], result["status"], result["heading"]) == (REDIRECT, 200, "Logged in")
+        assert "Quarterly Reports" in result["text"]
         first = connection.get_token()
         assert "api:read" in first.scope.split()
         connection.reject_token()
         second = connection.get_token()
         assert second.value != first.value
-        assert len(told) == len(set(told)) == 2, "the login's refresh token, and the one that took its place"
-        # This provider ends the whole login where a refresh token is used twice: the first one is dead indeed.
-        old = f"AuthenticationMethod=54;ClientID=app;RefreshToken={told[0]};TokenURI=POST {url}/token;"
-        with library.connect(old) as stale, pytest.raises(AuthgrantError) as failed:
+        assert len(refresh_tokens) == len(set(refresh_tokens)) == 2, "expected the initial and the rotated refresh token"
+        # The rotated token is invalid. This provider revokes all tokens of the login if a refresh token is reused.
+        stale_string = f"AuthenticationMethod=54;ClientID=app;RefreshToken={refresh_tokens[0]};TokenURI=POST {url}/token;"
+        with library.connect(stale_string) as stale, pytest.raises(AuthgrantError) as failed:
             stale.get_token()
-        assert (failed.value.status, failed.value.oauth_error) == ("EXPIRED", "invalid_grant")
+        assert (failed.value.status, failed.value.oauth_error) == ("TOKEN_EXPIRED", "invalid_grant")
 
 
 def test_login_resumes_after_restart(library, url):
-    told = []
+    refresh_tokens = []
     with library.connect(login_connection_string(url)) as connection:
-        connection.on_refresh_token(told.append)
+        connection.set_refresh_token_callback(refresh_tokens.append)
         log_in_with_browser(connection, "oidc-restart")
-    kept = f"AuthenticationMethod=54;ClientID=app;RefreshToken={told[-1]};TokenURI=POST {url}/token;"
-    with library.connect(kept) as connection:
+    string = f"AuthenticationMethod=54;ClientID=app;RefreshToken={refresh_tokens[-1]};TokenURI=POST {url}/token;"
+    with library.connect(string) as connection:
         assert connection.get_token().value
 
 
 def test_wrong_state_is_rejected_and_wait_continues(library, url):
     with library.connect(login_connection_string(url)) as connection:
-        strange, *_, thanks = log_in_with_browser(connection, "oidc-state", first=f"{REDIRECT}?code=stolen&state=somebody-elses")
-        assert (strange["url"], strange["status"]) == (REDIRECT, 400)
-        assert strange["heading"] == "This visit was not expected"
-        assert thanks["heading"] == "Logged in"
+        rejected, *_, result = log_in_with_browser(connection, "oidc-state", first=f"{REDIRECT}?code=stolen&state=wrong")
+        assert (rejected["url"], rejected["status"]) == (REDIRECT, 400)
+        assert rejected["heading"] == "This visit was not expected"
+        assert result["heading"] == "Logged in"
         assert connection.get_token().value

@@ -1,17 +1,17 @@
-"""The person at the browser: browser/person.mjs, in the background, as authgrant_authorize wants it."""
+"""Simulates the user with a browser: runs browser/user.mjs in the background, as authgrant_authorize requires."""
 
 import json
 import pathlib
 import subprocess
 
-USER_SCRIPT = pathlib.Path(__file__).parent / "browser" / "person.mjs"
+USER_SCRIPT = pathlib.Path(__file__).parent / "browser" / "user.mjs"
 
 
 class BrowserUser:
-    """`with Person(...) as person`: `person.is_shown` is what shows the URL, `person.saw()` the pages that followed."""
+    """Context manager: `open_url` opens a URL in the browser, `visited_pages` waits and returns the visited pages."""
 
-    def __init__(self, shot, redirect, first=None):
-        self.order = {"shot": shot, "redirect": redirect, "first": first}
+    def __init__(self, screenshot, redirect, first=None):
+        self.instructions = {"screenshot": screenshot, "redirect": redirect, "first": first}
         self.process = None
 
     def __enter__(self):
@@ -25,12 +25,12 @@ class BrowserUser:
         self.process.communicate()
 
     def open_url(self, url):
-        # The URL holds the state, so it goes by the standard input, where nobody else sees it.
-        self.process.stdin.write(json.dumps({**self.order, "url": url}))
+        # The URL contains the state, so it is passed by standard input instead of visible arguments.
+        self.process.stdin.write(json.dumps({**self.instructions, "url": url}))
         self.process.stdin.close()
         self.process.stdin = None
 
     def visited_pages(self):
-        said, complaint = self.process.communicate(timeout=60)
-        assert self.process.returncode == 0, complaint
-        return json.loads(said)
+        output, errors = self.process.communicate(timeout=60)
+        assert self.process.returncode == 0, errors
+        return json.loads(output)

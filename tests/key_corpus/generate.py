@@ -1,7 +1,7 @@
-"""What the tools at hand do not write: PBMAC1 (RFC 9579), a MAC under another password than the keys, BER, and JSON.
+"""Creates key files that the other tools cannot create: PBMAC1 (RFC 9579), MAC with another password than the keys, BER, JSON.
 
-Takes stores apart that openssl has written, with Python's own digests; run by generate.sh in the folder of the corpus.
-Prints the lines of the list.
+Modifies stores created by openssl, with the digests of Python. Run by generate.sh in the directory of the corpus. Prints the
+lines of the list.
 """
 
 import base64
@@ -41,7 +41,7 @@ def number(value):
 
 
 def read(data):
-    """Tag, body and what follows."""
+    """Returns tag, body and the remaining bytes."""
     length, start = data[1], 2
     if length & 0x80:
         start = 2 + (length & 0x7F)
@@ -55,7 +55,7 @@ def store(*options, password="changeit"):
 
 
 def parts(pfx):
-    """The ContentInfo of a store, and what a MAC is over."""
+    """Returns the ContentInfo of a store, and the bytes that the MAC covers."""
     version_and_rest = read(pfx)[1]
     info = read(version_and_rest)[2]
     fields = read(info)[1]
@@ -78,9 +78,9 @@ def hmac_oid(name):
 def pbmac1(pfx, prf, digest, length, password=PASSWORD):
     salt = b"saltsalt"
     key = hashlib.pbkdf2_hmac(prf, password, salt, 2048, length)
-    said = [] if prf == "sha1" else [hmac_oid(prf)]
+    prf_oid = [] if prf == "sha1" else [hmac_oid(prf)]
     kdf = sequence(
-        oid("1.2.840.113549.1.5.12"), sequence(element(4, salt), number(2048), number(length), *said)
+        oid("1.2.840.113549.1.5.12"), sequence(element(4, salt), number(2048), number(length), *prf_oid)
     )
     algorithm = sequence(oid("1.2.840.113549.1.5.14"), sequence(kdf, hmac_oid(digest)))
     found = hmac.new(key, parts(pfx)[1], digest).digest()
@@ -88,7 +88,7 @@ def pbmac1(pfx, prf, digest, length, password=PASSWORD):
 
 
 def pkcs12_mac(pfx, password):
-    """RFC 7292 appendix B, SHA-256, one block."""
+    """MAC of RFC 7292 appendix B with SHA-256 and a single block."""
     salt = b"saltsalt"
     wide = password.encode("utf-16-be") + b"\0\0"
     fill = lambda text: (text * 64)[: -(-len(text) // 64) * 64]
@@ -124,15 +124,15 @@ for scheme in ["AES-256-CBC", "PBE-SHA1-3DES"]:
 
 
 def bomb(name, scheme, digest, kdf):
-    """An encrypted PKCS#8 that asks for more than it may, so that nobody sees what it holds."""
+    """Writes an encrypted PKCS#8 whose key derivation exceeds the limit. Its content is never decrypted."""
     aes = sequence(oid("2.16.840.1.101.3.4.1.42"), element(4, bytes(16)))
     algorithm = sequence(oid("1.2.840.113549.1.5.13"), sequence(kdf, aes))
     with open(name, "wb") as file:
         file.write(sequence(algorithm, element(4, bytes(64))))
-    print(name, "rsa", "Python", "PKCS8 DER", scheme, digest, "ascii", "-", "changeit", "-", "KEY_STORE", sep="\t")
+    print(name, "rsa", "Python", "PKCS8 DER", scheme, digest, "ascii", "-", "changeit", "-", "KEY_STORE_ERROR", sep="\t")
 
 
-# Two million are done, but not twice by the slowest digest.
+# Two million iterations are within the limit, but a key of 32 bytes needs two blocks of this digest (28 bytes, and the slowest).
 slow = sequence(oid("2.16.840.1.101.3.4.2.13"), element(5))
 pbkdf2 = sequence(oid("1.2.840.113549.1.5.12"), sequence(element(4, b"saltsalt"), number(2000000), slow))
 bomb("p8-bomb-slow.der", "AES-256-CBC", "HMAC-SHA3-224, 2,000,000 iterations", pbkdf2)
@@ -142,7 +142,7 @@ for name, numbers in [("large", [131072, 8, 1]), ("wide", [2, 1, 999999])]:
 
 
 def indefinite(data):
-    """The same with indefinite lengths, and strings in pieces."""
+    """Re-encodes DER as BER with indefinite lengths and constructed strings."""
     found = b""
     while data:
         tag, body, data = read(data)
@@ -204,6 +204,6 @@ for key, name in keys:
 write_json("j-set.jwks", {"keys": [key for key, _ in keys]}, "p384", "JWKS", alias="p384")
 google = {"type": "service_account", "private_key_id": "1a2b", "private_key": text("rsa.key"), "client_email": "a@example.com"}
 write_json("j-google.json", google, "rsa", "Google service account")
-sealed = der("pkcs8", "-topk8", "-in", "rsa.key", "-passout", "pass:changeit").decode()
-app = {"clientID": "x", "clientSecret": "y", "appAuth": {"publicKeyID": "k", "privateKey": sealed, "passphrase": "changeit"}}
+encrypted = der("pkcs8", "-topk8", "-in", "rsa.key", "-passout", "pass:changeit").decode()
+app = {"clientID": "x", "clientSecret": "y", "appAuth": {"publicKeyID": "k", "privateKey": encrypted, "passphrase": "changeit"}}
 write_json("j-box.json", {"boxAppSettings": app, "enterpriseID": "1"}, "rsa", "Box configuration")

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# generate.sh FOLDER: key files as keytool, OpenSSL, NSS's pk12util and GnuTLS's certtool write them, in every scheme
-# that these can write, and a list of them, FOLDER/corpus.tsv, with a line for each:
+# generate.sh DIRECTORY: creates key files with keytool, OpenSSL, NSS's pk12util and GnuTLS's certtool in every scheme that they
+# support, and a list of them, DIRECTORY/corpus.tsv, with one line per file:
 #
 #   file  key  tool  container  scheme  MAC or digest  password-kind  alias  password  key-password  expected
 #
-# "key" names the public key KEY.pub that verifies its signatures; "-" is nothing. Passwords are written with \x escapes
-# where they are not ASCII; expected is "opens" or the status. A scheme that the tool at hand cannot write is left out.
+# "key" is the name of the public key KEY.pub that verifies its signatures; "-" means none. "expected" is "opens" or the status of
+# the error. A scheme that the installed tool does not support is skipped.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 mkdir -p "$1" && cd "$1" || exit 1
@@ -15,10 +15,10 @@ LOG=$PWD/generate.log
 PASSWORD=changeit
 UMLAUT='pässw€rd'
 
-# note FILE KEY TOOL CONTAINER SCHEME MAC KIND [ALIAS PASSWORD KEY-PASSWORD EXPECTED]: a line of the list.
+# note FILE KEY TOOL CONTAINER SCHEME MAC KIND [ALIAS PASSWORD KEY-PASSWORD EXPECTED]: adds a line to the list.
 note() { printf '%s\t' "${@:1:7}" "${8:--}" "${9:-$PASSWORD}" "${10:--}" >>"$LIST" && printf '%s\n' "${11:-opens}" >>"$LIST"; }
 
-# try COMMAND...: whether the tool did it; what it says is for the log.
+# try COMMAND...: runs a tool with its output in the log; returns its status.
 try() {
     printf '$ %s\n' "$*" >>"$LOG"
     "$@" >>"$LOG" 2>&1 </dev/null
@@ -44,7 +44,7 @@ keys() {
     done
 }
 
-# p12 FILE KEY SCHEME MAC KIND EXPECTED OPTIONS...: by openssl pkcs12.
+# p12 FILE KEY SCHEME MAC KIND EXPECTED OPTIONS...: creates a PKCS#12 file with openssl.
 p12() {
     local file=$1 key=$2 scheme=$3 mac=$4 kind=$5 expected=$6
     shift 6
@@ -56,7 +56,7 @@ OLD="PBE-MD5-DES PBE-MD5-RC2-64 PBE-SHA1-DES PBE-SHA1-RC2-64 PBE-SHA1-RC4-128 PB
 PBE-SHA1-RC2-128 PBE-SHA1-RC2-40"
 NEW="AES-128-CBC AES-192-CBC AES-256-CBC DES-EDE3-CBC DES-CBC RC2-CBC RC2-64-CBC RC2-40-CBC CAMELLIA-128-CBC
 CAMELLIA-192-CBC CAMELLIA-256-CBC ARIA-128-CBC ARIA-192-CBC ARIA-256-CBC SEED-CBC SM4-CBC BF-CBC CAST5-CBC IDEA-CBC RC4"
-# What openssl writes and reads when asked to, and nobody asks for.
+# Schemes that openssl supports but that are not used in practice.
 MODES=$(for one in AES-128 AES-192 AES-256 CAMELLIA-128 CAMELLIA-192 CAMELLIA-256 ARIA-128 ARIA-192 ARIA-256 SEED SM4 DES IDEA; do
     echo $one-ECB $one-CFB $one-OFB $one-CTR
 done)
@@ -72,7 +72,7 @@ openssl_pkcs12() {
     for one in $MODES; do
         p12 "o-$one.p12" rsa "$one" sha256 ascii opens -legacy -iter 1 -keypbe "$one" -certpbe "$one"
     done
-    # Old ciphers with old and new digests, and keys under another scheme than certificates.
+    # Old and new ciphers with old and new digests. Keys and certificates with different schemes follow below.
     for one in PBE-SHA1-3DES PBE-SHA1-RC2-40 AES-256-CBC; do
         for other in $MACS; do
             p12 "o-$one-$other.p12" rsa "$one" "$other" ascii opens -legacy -keypbe "$one" -certpbe "$one" -macalg "$other"
@@ -88,25 +88,26 @@ openssl_pkcs12() {
     done
     p12 o-iter-1.p12 rsa AES-256-CBC "sha256, 1 iteration" ascii opens -iter 1
     p12 o-iter-million.p12 rsa AES-256-CBC "sha256, a million iterations" ascii opens -iter 1000000
-    p12 o-iter-bomb.p12 rsa AES-256-CBC "sha256, 2,000,001 iterations" ascii KEY_STORE -iter 2000001
-    p12 o-iter-key-bomb.p12 rsa AES-256-CBC "sha256, 2,000,001 iterations" ascii KEY_STORE -iter 2000001 -nomac -certpbe NONE
+    p12 o-iter-bomb.p12 rsa AES-256-CBC "sha256, 2,000,001 iterations" ascii KEY_STORE_ERROR -iter 2000001
+    p12 o-iter-key-bomb.p12 rsa AES-256-CBC "sha256, 2,000,001 iterations" ascii KEY_STORE_ERROR -iter 2000001 -nomac -certpbe NONE
     p12 o-saltlen.p12 rsa AES-256-CBC sha256 ascii opens -macsaltlen 64
     p12 o-nocerts.p12 rsa AES-256-CBC sha256 ascii opens -nocerts
     for one in rsa4096 p256 p384 ed25519 pss pss384; do p12 "o-key-$one.p12" $one AES-256-CBC sha256 ascii opens; done
     for one in p521 k256 ed448 dsa rsa1024; do p12 "o-key-$one.p12" $one AES-256-CBC sha256 ascii KEY_UNSUITABLE; done
 }
 
-# spelled FILE SCHEME KIND TYPED SAID OPTIONS...: a password TYPED for openssl's bytes, and SAID by the user.
+# spelled FILE SCHEME KIND BYTES PASSWORD OPTIONS...: creates a PKCS#12 file; openssl receives the password as BYTES, the user
+# enters PASSWORD.
 spelled() {
-    local file=$1 scheme=$2 kind=$3 typed=$4 said=$5
+    local file=$1 scheme=$2 kind=$3 bytes=$4 password=$5
     shift 5
-    try openssl pkcs12 -export -inkey rsa.key -in rsa.crt -name rsa -passout "pass:$typed" "$@" -out "$file" &&
-        note "$file" rsa openssl PKCS12 "$scheme" sha256 "$kind" - "${said:-\"\"}"
+    try openssl pkcs12 -export -inkey rsa.key -in rsa.crt -name rsa -passout "pass:$bytes" "$@" -out "$file" &&
+        note "$file" rsa openssl PKCS12 "$scheme" sha256 "$kind" - "${password:-\"\"}"
 }
 
 openssl_passwords() {
     local scheme twice latin
-    # What OpenSSL before 1.1 made of UTF-8: each byte as a letter of its own.
+    # OpenSSL before 1.1 treats each byte of UTF-8 as one character.
     twice=$(printf '%s' "$UMLAUT" | iconv -f ISO-8859-1 -t UTF-8)
     latin=$(printf 'p\344ssword')
     for scheme in AES-256-CBC PBE-SHA1-3DES PBE-SHA1-RC2-40 PBE-SHA1-DES; do
@@ -122,7 +123,7 @@ openssl_passwords() {
     done
 }
 
-# p8 FILE SCHEME DIGEST EXPECTED OPTIONS...: an encrypted PKCS#8, in PEM and in DER.
+# p8 FILE SCHEME DIGEST EXPECTED OPTIONS...: creates an encrypted PKCS#8 in PEM and in DER.
 p8() {
     local file=$1 scheme=$2 digest=$3 expected=$4
     shift 4
@@ -145,7 +146,7 @@ openssl_pkcs8() {
     for one in hmac-md5 hmac-sha1; do p8 "p8-prf-$one" AES-256-CBC "$one of IPsec" opens -v2 aes-256-cbc -v2prf $one; done
     p8 p8-scrypt AES-256-CBC scrypt opens -scrypt
     p8 p8-scrypt-64 AES-256-CBC "scrypt, 64 MiB" opens -scrypt -scrypt_N 65536 -scrypt_r 8 -scrypt_p 1
-    p8 p8-bomb AES-256-CBC "2,000,001 iterations" KEY_STORE -v2 aes-256-cbc -iter 2000001
+    p8 p8-bomb AES-256-CBC "2,000,001 iterations" KEY_STORE_ERROR -v2 aes-256-cbc -iter 2000001
     for one in rsa rsa4096 p256 p384 ed25519 pss; do
         note $one.key $one openssl "PKCS8 PEM" none - none - -
         try openssl pkey -in $one.key -outform DER -out p8-$one.der && note p8-$one.der $one openssl "PKCS8 DER" none - none - -
@@ -169,7 +170,7 @@ openssl_traditional() {
     note bundle.pem rsa openssl "PEM bundle" aes256 MD5 ascii
 }
 
-# java FILE TYPE SCHEME MAC OPTIONS...: the key of rsa.p12 by keytool.
+# java FILE TYPE SCHEME MAC OPTIONS...: creates a key store with the RSA key by keytool.
 java() {
     local file=$1 type=$2 scheme=$3 mac=$4
     shift 4
@@ -203,7 +204,7 @@ java_stores() {
         note k-utf8.p12 rsa keytool PKCS12 AES-256 sha256 UTF-8 rsa "$UMLAUT"
 }
 
-# nss FILE SCHEME MAC KIND PASSWORD OPTIONS...: by pk12util.
+# nss FILE SCHEME MAC KIND PASSWORD EXPECTED OPTIONS...: creates a PKCS#12 file with pk12util.
 nss() {
     local file=$1 scheme=$2 mac=$3 kind=$4 password=$5 expected=$6
     shift 6
@@ -252,7 +253,7 @@ gnutls_stores() {
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
-# What these tools do not write: PBMAC1, two passwords.
+# Formats that these tools cannot create.
 by_python() { python3 "$here/generate.py" >>"$LIST" 2>>"$LOG"; }
 
 keys
@@ -271,7 +272,7 @@ openssl_pkcs8
 openssl_traditional
 by_python
 wait
-# A tool may say that all is well although the disk is full.
+# A tool may report success although the disk is full.
 cut -f1 ./*.list | while read -r file; do
     [ -s "$file" ] || { echo "$1/$file is empty; is the disk full?" >&2 && exit 1; }
 done || exit 1

@@ -1,6 +1,6 @@
-/* A PKCS#11 module that hands all on to another one, MODULE, and writes what matters to the tests into $SHIM_FOLDER/log.
-   Files in $SHIM_FOLDER make it act: `removed` takes the token out, `failing` keeps it from
-   signing, `locked` locks its PIN, `final` leaves one try. */
+/* PKCS#11 module that forwards all calls to another module, MODULE, and logs some of them to $SHIM_FOLDER/log.
+   Files in $SHIM_FOLDER change its behavior: `removed` removes the token, `failing` makes signing fail, `locked` locks the PIN,
+   `final` reports that one PIN attempt is left. */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 typedef unsigned long ck_ulong;
 typedef ck_ulong (*ck_function)();
 
-/* CK_FUNCTION_LIST of PKCS#11 2.40: a version, and 68 functions in an order that never changed. */
+/* CK_FUNCTION_LIST of PKCS#11 2.40: a version and 68 functions in fixed order. */
 enum { INITIALIZE = 0, GET_SLOT_LIST = 4, GET_TOKEN_INFO = 6, OPEN_SESSION = 12, CLOSE_SESSION = 13, LOGIN = 18, SIGN_INIT = 42, COUNT = 68 };
 struct function_list {
     unsigned char major, minor;
@@ -21,19 +21,19 @@ enum { DEVICE_REMOVED = 0x32, PIN_LOCKED = 0xa4, TOKEN_NOT_PRESENT = 0xe0, FINAL
 
 static struct function_list *module, shim_functions;
 
-static void log_call(const char *what) {
+static void log_call(const char *function) {
     char path[4096];
     snprintf(path, sizeof path, "%s/log", getenv("SHIM_FOLDER"));
     FILE *log = fopen(path, "a");
     if (log) {
-        fprintf(log, "%s\n", what);
+        fprintf(log, "%s\n", function);
         fclose(log);
     }
 }
 
-static int is_flag_set(const char *what) {
+static int is_flag_set(const char *flag) {
     char path[4096];
-    snprintf(path, sizeof path, "%s/%s", getenv("SHIM_FOLDER"), what);
+    snprintf(path, sizeof path, "%s/%s", getenv("SHIM_FOLDER"), flag);
     return access(path, F_OK) == 0;
 }
 
@@ -50,18 +50,18 @@ static ck_ulong get_slot_list(unsigned char present, ck_ulong *slots, ck_ulong *
     return module->functions[GET_SLOT_LIST](present, slots, count);
 }
 
-/* CK_TOKEN_INFO: 32 + 32 + 16 + 16 bytes of text, and then the flags. */
+/* CK_TOKEN_INFO: 32 + 32 + 16 + 16 bytes of text, then the flags. */
 static ck_ulong get_token_info(ck_ulong slot, unsigned char *info) {
     if (is_flag_set("removed"))
         return TOKEN_NOT_PRESENT;
-    ck_ulong answer = module->functions[GET_TOKEN_INFO](slot, info);
-    if (answer == 0 && is_flag_set("final")) {
+    ck_ulong result = module->functions[GET_TOKEN_INFO](slot, info);
+    if (result == 0 && is_flag_set("final")) {
         ck_ulong flags;
         memcpy(&flags, info + 96, sizeof flags);
         flags |= FINAL_TRY;
         memcpy(info + 96, &flags, sizeof flags);
     }
-    return answer;
+    return result;
 }
 
 static ck_ulong open_session(ck_ulong slot, ck_ulong flags, void *application, void *notify, ck_ulong *session) {

@@ -1,8 +1,8 @@
-/* Whatever is loaded may do anything: this says that it was, into the file that it was built with. */
+/* Code of a loaded module runs immediately: this module creates the file WITNESS when it is loaded. */
 #include <stdio.h>
 
 __attribute__((constructor)) static void record_load(void) {
-    FILE *witness = fopen(WITNESS, "w");
-    if (witness)
-        fclose(witness);
+    FILE *file = fopen(WITNESS, "w");
+    if (file)
+        fclose(file);
 }

@@ -1,4 +1,4 @@
-//! What all programs of a run have in common; benches/fixture.py made it.
+//! Access to the fixture that benches/fixture.py creates.
 
 use std::env;
 use std::fs;
@@ -22,14 +22,14 @@ pub struct Fixture {
 
 impl Fixture {
     pub fn from_env() -> BenchResult<Self> {
-        Ok(Self { directory: env::var("BENCH_SCENE")?.into(), server: env::var("BENCH_SERVER")? })
+        Ok(Self { directory: env::var("BENCH_FIXTURE")?.into(), server: env::var("BENCH_SERVER")? })
     }
 
     pub fn file(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
 
-    /// The token endpoint of one program, so that the server's log tells the programs apart.
+    /// The token endpoint of one program. Each program has its own, to distinguish them in the log of the server.
     pub fn endpoint(&self, program: &str) -> String {
         format!("{}/token/{program}", self.server)
     }
@@ -49,7 +49,7 @@ impl Fixture {
     }
 }
 
-/// The PEM of the one key of a store.
+/// The key of a store as PEM.
 pub fn pem_from_pkcs12(store: &[u8]) -> BenchResult<String> {
     let store = KeyStore::from_pkcs12(store, "secret", Pkcs12ImportPolicy::Strict)?;
     let (_, chain) = store.private_key_chain().ok_or("no key")?;

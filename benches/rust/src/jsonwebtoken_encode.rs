@@ -1,4 +1,4 @@
-//! jsonwebtoken's `encode`, by itself and with a plain ureq: what one writes first.
+//! jsonwebtoken's `encode`, alone and with a plain ureq: the most obvious implementation.
 
 use std::fs;
 use std::time::Duration;
@@ -57,7 +57,7 @@ impl EncodePeer {
         let (algorithm, key) = match algorithm {
             "RS256" => (Algorithm::RS256, &self.rsa),
             "ES256" => (Algorithm::ES256, &self.ec),
-            _ => return Err("an algorithm that is not known".into()),
+            _ => return Err("unknown algorithm".into()),
         };
         let now = clock::wall_nanos() / 1_000_000_000;
         let claims = Claims {
@@ -76,8 +76,8 @@ impl EncodePeer {
         let assertion = self.sign("RS256")?;
         let form = [("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"), ("assertion", &assertion)];
         let text = self.agent.post(&self.endpoint).send_form(form)?.body_mut().read_to_string()?;
-        let answer: TokenResponse = serde_json::from_str(&text)?;
-        std::hint::black_box(answer.access_token);
+        let response: TokenResponse = serde_json::from_str(&text)?;
+        std::hint::black_box(response.access_token);
         Ok(())
     }
 }

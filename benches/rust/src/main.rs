@@ -1,6 +1,7 @@
-//! What is measured beside authgrant and is written in Rust: yup-oauth2, jsonwebtoken's `encode` with a plain ureq, and
-//! the raw signature of aws-lc-rs. Each line of standard input is a figure with its arguments, each line of standard
-//! output its numbers; see benches/bench.h.
+//! The Rust peers: yup-oauth2, jsonwebtoken's `encode` with a plain ureq, and the raw signature of aws-lc-rs.
+//!
+//! Each line of standard input is a command with arguments, each line of standard output its result; see
+//! benches/c/bench.h.
 
 use std::error::Error;
 use std::fs;
@@ -14,19 +15,18 @@ mod yup_oauth2_peer;
 
 use fixture::Fixture;
 
-/// What most functions here end with.
 pub type BenchResult<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 fn main() -> BenchResult<()> {
     let fixture = Fixture::from_env()?;
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["first", store] => measure_first_token(&fixture, store),
-        _ => answer_figures(&fixture),
+        _ => run_commands(&fixture),
     }
 }
 
-/// Opens the key store, fetches one token, and says how many nanoseconds that took from the beginning of `main`.
+/// Opens the key store, fetches one token, and prints the elapsed nanoseconds.
 fn measure_first_token(fixture: &Fixture, store: &str) -> BenchResult<()> {
     let started = clock::wall_nanos();
     let key = fixture::pem_from_pkcs12(&fs::read(store)?)?;
@@ -35,13 +35,13 @@ fn measure_first_token(fixture: &Fixture, store: &str) -> BenchResult<()> {
     Ok(())
 }
 
-fn answer_figures(fixture: &Fixture) -> BenchResult<()> {
+fn run_commands(fixture: &Fixture) -> BenchResult<()> {
     let mut raw = raw_signature::RawSigner::new(fixture)?;
     let encode = jsonwebtoken_encode::EncodePeer::new(fixture)?;
     let yup = yup_oauth2_peer::YupPeer::new(fixture, fs::read_to_string(fixture.file("rsa.pem"))?)?;
     for line in std::io::stdin().lock().lines() {
         let line = line?;
-        let answer = match line.split(' ').collect::<Vec<_>>()[..] {
+        let result = match line.split(' ').collect::<Vec<_>>()[..] {
             ["raw", algorithm, count] => clock::measure_each(count.parse()?, || raw.sign(algorithm))?,
             ["raw-threads", threads, count] => raw.sign_on_threads(threads.parse()?, count.parse()?)?,
             ["encode", algorithm, count] => {
@@ -51,7 +51,7 @@ fn answer_figures(fixture: &Fixture) -> BenchResult<()> {
             ["yup-fetch", count] => clock::measure_each(count.parse()?, || yup.fetch())?,
             _ => format!("error {line}"),
         };
-        writeln!(stdout(), "{answer}")?;
+        writeln!(stdout(), "{result}")?;
     }
     Ok(())
 }

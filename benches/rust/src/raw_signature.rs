@@ -1,4 +1,4 @@
-//! The signature by itself: aws-lc-rs with a key that was parsed once, over as many bytes as an assertion has.
+//! The signature alone: aws-lc-rs with a parsed key, over a message with the length of an assertion.
 
 use std::fs;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use rustls::pki_types::pem::PemObject;
 use crate::fixture::Fixture;
 use crate::{BenchResult, clock};
 
-/// The bytes that are signed of an assertion as authgrant makes it, header and payload in base64.
+/// The length of the signing input of authgrant's assertion: header and payload in base64.
 const MESSAGE_LEN: usize = 320;
 
 pub struct RawSigner {
@@ -41,25 +41,25 @@ impl RawSigner {
                 std::hint::black_box(self.ec.sign(&SystemRandom::new(), &self.message)?);
                 Ok(())
             }
-            _ => Err("an algorithm that is not known".into()),
+            _ => Err("unknown algorithm".into()),
         }
     }
 
-    /// Signatures a second on so many threads, and those of one processor.
+    /// Returns signatures per second on `threads` threads, and nanoseconds of CPU time per signature.
     pub fn sign_on_threads(&self, threads: usize, count: usize) -> BenchResult<String> {
-        let (started, began) = (clock::wall_nanos(), clock::cpu_nanos());
-        let running: Vec<_> = (0..threads)
+        let (started, cpu_start) = (clock::wall_nanos(), clock::cpu_nanos());
+        let handles: Vec<_> = (0..threads)
             .map(|_| {
                 let (key, message) = (Arc::clone(&self.rsa), self.message);
                 thread::spawn(move || (0..count).try_for_each(|_| sign_rsa(&key, &message)))
             })
             .collect();
-        for thread in running {
-            thread.join().map_err(|_| "a thread has panicked")??;
+        for handle in handles {
+            handle.join().map_err(|_| "a thread panicked")??;
         }
-        let all = (threads * count) as u128;
+        let total = (threads * count) as u128;
         let wall = clock::wall_nanos() - started;
-        Ok(format!("{} {}", all * 1_000_000_000 / wall, (clock::cpu_nanos() - began) / all))
+        Ok(format!("{} {}", total * 1_000_000_000 / wall, (clock::cpu_nanos() - cpu_start) / total))
     }
 }
 

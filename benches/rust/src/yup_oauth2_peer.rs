@@ -1,4 +1,4 @@
-//! yup-oauth2's service account, with a client that keeps its connection (its own default keeps none).
+//! yup-oauth2's service account with a keep-alive client; its default client opens a connection per request.
 
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;

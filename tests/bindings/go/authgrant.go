@@ -1,6 +1,6 @@
 // Package ffi calls libauthgrant through cgo, as a Go driver would.
 //
-// CGO_CFLAGS and CGO_LDFLAGS say where header and library are; scripts/test.sh sets them.
+// CGO_CFLAGS and CGO_LDFLAGS must contain the paths of header and library; scripts/test.sh sets them.
 package ffi
 
 /*
@@ -16,10 +16,10 @@ import (
 	"unsafe"
 )
 
-// KeyPassword is the status of a store that does not open with its password.
+// KeyPassword is the status for a wrong or missing password of a key store.
 const KeyPassword = C.AUTHGRANT_KEY_PASSWORD
 
-// Error is an authgrant_error, copied.
+// Error is a copy of an authgrant_error.
 type Error struct {
 	Status   int
 	Name     string
@@ -29,7 +29,8 @@ type Error struct {
 
 func (e *Error) Error() string { return fmt.Sprintf("%s %s %s", e.Name, e.SQLState, e.Message) }
 
-// take copies an error and frees it. It may come from another thread than the call: errors are objects.
+// copyError copies an error and frees it. The goroutine may run on another thread than the failed call, because errors are
+// objects instead of thread-local state.
 func copyError(e *C.authgrant_error) error {
 	defer C.authgrant_error_free(e)
 	status := C.authgrant_error_status(e)
@@ -41,7 +42,7 @@ func copyError(e *C.authgrant_error) error {
 	}
 }
 
-// Connection closes itself when it is no longer reachable, or by Close.
+// Connection is closed by Close, or by a finalizer when it is unreachable.
 type Connection struct {
 	handle *C.authgrant_connection
 	once   sync.Once
@@ -61,7 +62,7 @@ func Open(connectionString string) (*Connection, error) {
 	return connection, nil
 }
 
-// Close may be called twice; no other call may be inside the connection.
+// Close may be called more than once. It must not be called concurrently with other calls on the connection.
 func (c *Connection) Close() {
 	c.once.Do(func() {
 		runtime.SetFinalizer(c, nil)
@@ -69,12 +70,12 @@ func (c *Connection) Close() {
 	})
 }
 
-// Token gives the access token and its end in seconds since 1970.
+// Token returns the access token and its expiry in seconds since 1970.
 func (c *Connection) Token() (value string, expiresAt int64, err error) {
 	var token *C.authgrant_token
 	var failure *C.authgrant_error
 	status := C.authgrant_get_token(c.handle, &token, &failure)
-	runtime.KeepAlive(c) // or its finalizer could close the handle that the call is using
+	runtime.KeepAlive(c) // prevents the finalizer from closing the handle during the call
 	if status != C.AUTHGRANT_OK {
 		return "", 0, copyError(failure)
 	}

@@ -16,7 +16,7 @@ import (
 
 const issuer = "1a2b3c4d5e_6f7g8h9g"
 
-// As the page of the JWT bearer grant has it; only store and host are filled in.
+// From DataDirect's documentation of the JWT bearer grant; only store and host are replaced.
 const datadirectString = `DRIVER=DataDirect 8.0 Autonomous REST Connector;
        RestConfigFile=C:/path/to/docusign.rest;AuthenticationMethod=55;
        ClaimsIssuer='1a2b3c4d5e_6f7g8h9g';ClaimsSubject=jsmith@example.com;
@@ -37,49 +37,49 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// around makes a key store and runs the authorization server while the tests run.
+// runWithServer creates a key store and runs the tests with a mock server.
 func runWithServer(m *testing.M) (int, error) {
-	folder, err := os.MkdirTemp("", "authgrant-go")
+	directory, err := os.MkdirTemp("", "authgrant-go")
 	if err != nil {
 		return 1, err
 	}
-	defer os.RemoveAll(folder)
-	in := func(name string) string { return filepath.Join(folder, name) }
-	store = in("jwtcert.p12")
+	defer os.RemoveAll(directory)
+	path := func(name string) string { return filepath.Join(directory, name) }
+	store = path("jwtcert.p12")
 	for _, command := range [][]string{
 		{"req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=go", "-days", "30",
-			"-keyout", in("jwt.key"), "-out", in("jwt.pem")},
-		{"pkcs12", "-export", "-inkey", in("jwt.key"), "-in", in("jwt.pem"), "-out", store, "-passout", "pass:secret"},
+			"-keyout", path("jwt.key"), "-out", path("jwt.pem")},
+		{"pkcs12", "-export", "-inkey", path("jwt.key"), "-in", path("jwt.pem"), "-out", store, "-passout", "pass:secret"},
 	} {
-		if said, err := exec.Command("openssl", command...).CombinedOutput(); err != nil {
-			return 1, fmt.Errorf("openssl: %w: %s", err, said)
+		if output, err := exec.Command("openssl", command...).CombinedOutput(); err != nil {
+			return 1, fmt.Errorf("openssl: %w: %s", err, output)
 		}
 	}
-	authority := exec.Command(os.Getenv("AUTHGRANT_MOCK_SERVER"), "--https",
-		"--register", issuer+"="+in("jwt.pem"), "--ca-out", in("ca.pem"))
-	authority.Stderr = os.Stderr
-	if _, err := authority.StdinPipe(); err != nil { // it runs until this ends
+	server := exec.Command(os.Getenv("AUTHGRANT_MOCK_SERVER"), "--https",
+		"--register", issuer+"="+path("jwt.pem"), "--ca-out", path("ca.pem"))
+	server.Stderr = os.Stderr
+	if _, err := server.StdinPipe(); err != nil { // the server runs until its standard input is closed
 		return 1, err
 	}
-	out, err := authority.StdoutPipe()
+	out, err := server.StdoutPipe()
 	if err != nil {
 		return 1, err
 	}
-	if err := authority.Start(); err != nil {
+	if err := server.Start(); err != nil {
 		return 1, fmt.Errorf("AUTHGRANT_MOCK_SERVER: %w", err)
 	}
 	defer func() {
-		_ = authority.Process.Kill()
-		_ = authority.Wait()
+		_ = server.Process.Kill()
+		_ = server.Wait()
 	}()
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		if url, ready := strings.CutPrefix(lines.Text(), "ready "); ready {
-			connectionString = fmt.Sprintf(datadirectString, store, strings.TrimSpace(url), in("ca.pem"))
+			connectionString = fmt.Sprintf(datadirectString, store, strings.TrimSpace(url), path("ca.pem"))
 			return m.Run(), nil
 		}
 	}
-	return 1, errors.New("the authority did not become ready")
+	return 1, errors.New("the mock server did not become ready")
 }
 
 func mustOpen(t *testing.T, text string) *Connection {
@@ -99,11 +99,11 @@ func TestTokenIsReadFromCache(t *testing.T) {
 		t.Fatal(err)
 	}
 	if first == "" || expiresAt <= time.Now().Unix() {
-		t.Fatalf("a token of %d characters that ends at %d", len(first), expiresAt)
+		t.Fatalf("token of %d characters, expires at %d", len(first), expiresAt)
 	}
 	second, _, err := connection.Token()
 	if err != nil || second != first {
-		t.Fatalf("another token, or an error: %v", err)
+		t.Fatalf("different token or error: %v", err)
 	}
 }
 
@@ -113,7 +113,7 @@ func TestWrongPasswordNamesStore(t *testing.T) {
 	_, _, err := connection.Token()
 	var failure *Error
 	if !errors.As(err, &failure) {
-		t.Fatalf("no error of authgrant: %v", err)
+		t.Fatalf("not an authgrant error: %v", err)
 	}
 	if failure.Status != KeyPassword || failure.SQLState != "28000" || !strings.Contains(failure.Message, store) {
 		t.Fatal(failure)
@@ -124,11 +124,11 @@ func TestGoroutinesShareOneToken(t *testing.T) {
 	connection := mustOpen(t, connectionString)
 	defer connection.Close()
 	values := make([]string, 50)
-	var all sync.WaitGroup
+	var group sync.WaitGroup
 	for i := range values {
-		all.Add(1)
+		group.Add(1)
 		go func(i int) {
-			defer all.Done()
+			defer group.Done()
 			value, _, err := connection.Token()
 			if err != nil {
 				t.Error(err)
@@ -136,10 +136,10 @@ func TestGoroutinesShareOneToken(t *testing.T) {
 			values[i] = value
 		}(i)
 	}
-	all.Wait()
+	group.Wait()
 	for _, value := range values {
 		if value == "" || value != values[0] {
-			t.Fatal("the goroutines saw more than one token")
+			t.Fatal("the goroutines got different tokens")
 		}
 	}
 }

@@ -1,7 +1,7 @@
-"""libauthgrant through ctypes, as much as the tests of this folder and of tests/interop need.
+"""ctypes binding of libauthgrant, limited to what the tests in this directory and in tests/interop need.
 
-Handles are c_void_p throughout: a bare int would be cut to 32 bits on its way back into C. Text that belongs to an
-object comes as c_char_p and is copied before the object is freed.
+Handles are always c_void_p, because ctypes would truncate a plain int to 32 bits when passing it to C. Text owned by an
+object is returned as c_char_p and copied before the object is freed.
 """
 
 import ctypes
@@ -11,7 +11,7 @@ HANDLE = POINTER(c_void_p)
 OPEN_URL = CFUNCTYPE(c_int32, c_char_p, c_void_p)
 REFRESH_TOKEN = CFUNCTYPE(None, c_char_p, c_void_p)
 
-# name: (what comes back, what goes in)
+# name: (result type, argument types...)
 FUNCTIONS = {
     "open": (c_int32, c_char_p, HANDLE, HANDLE),
     "close": (None, c_void_p),
@@ -19,9 +19,9 @@ FUNCTIONS = {
     "get_token_with": (c_int32, c_void_p, c_void_p, HANDLE, HANDLE),
     "reject_token": (c_int32, c_void_p, c_void_p, HANDLE),
     "authorize": (c_int32, c_void_p, OPEN_URL, c_void_p, HANDLE),
-    "make_assertion": (c_int32, c_void_p, HANDLE, HANDLE),
-    "set_on_refresh_token": (c_int32, c_void_p, REFRESH_TOKEN, c_void_p, HANDLE),
-    "text_free": (None, c_void_p),
+    "create_assertion": (c_int32, c_void_p, HANDLE, HANDLE),
+    "set_refresh_token_callback": (c_int32, c_void_p, REFRESH_TOKEN, c_void_p, HANDLE),
+    "string_free": (None, c_void_p),
     "token_value": (c_char_p, c_void_p),
     "token_length": (c_size_t, c_void_p),
     "token_type": (c_char_p, c_void_p),
@@ -29,7 +29,7 @@ FUNCTIONS = {
     "token_refresh_at": (c_int64, c_void_p),
     "token_scope": (c_char_p, c_void_p),
     "token_free": (None, c_void_p),
-    "clear": (None,),
+    "clear_caches": (None,),
     "status_name": (c_char_p, c_int32),
     "version": (c_char_p,),
     "error_status": (c_int32, c_void_p),
@@ -52,7 +52,7 @@ class CallOptions(ctypes.Structure):
 
 
 class AuthgrantError(Exception):
-    """An authgrant_error, copied."""
+    """A copy of an authgrant_error."""
 
     def __init__(self, library, error):
         def text(getter):
@@ -72,7 +72,7 @@ class AuthgrantError(Exception):
 
 
 class Token:
-    """An authgrant_token, copied."""
+    """A copy of an authgrant_token."""
 
     def __init__(self, library, token):
         self.value = library.token_value(token).decode()
@@ -93,21 +93,21 @@ class Library:
             setattr(self, name, function)
 
     def call_with_result(self, function, *arguments):
-        """Calls a function whose last two arguments are an out-parameter and the error; gives back the handle."""
+        """Calls a function whose last two arguments are out-parameters for a handle and the error; returns the handle."""
         result = c_void_p(0xDEAD)
         try:
             self.call_checked(function, *arguments, byref(result))
         except AuthgrantError:
-            assert result.value is None, "failure must write NULL over an old result"
+            assert result.value is None, "failure must set the result to NULL"
             raise
         return result
 
     def call_checked(self, function, *arguments):
-        """Calls a function whose last argument is the error."""
+        """Calls a function whose last argument is the out-parameter for the error."""
         error = c_void_p(0xDEAD)
         status = function(*arguments, byref(error))
         if status == 0:
-            assert error.value is None, "success must write NULL over an old error"
+            assert error.value is None, "success must set the error to NULL"
             return
         try:
             assert self.error_status(error) == status
@@ -123,8 +123,7 @@ class Connection:
     def __init__(self, library, connection_string):
         self.library = library
         self.handle = library.call_with_result(library.open, connection_string.encode())
-
-        self.callbacks = []  # functions that the library may still call
+        self.callbacks = []  # keeps callbacks alive that the library may still call
 
     def __enter__(self):
         return self
@@ -136,8 +135,8 @@ class Connection:
     def get_token(self, flags=0):
         library = self.library
         if flags:
-            call = CallOptions(ctypes.sizeof(CallOptions), 0, 0, flags)
-            token = library.call_with_result(library.get_token_with, self.handle, ctypes.addressof(call))
+            options = CallOptions(ctypes.sizeof(CallOptions), 0, 0, flags)
+            token = library.call_with_result(library.get_token_with, self.handle, ctypes.addressof(options))
         else:
             token = library.call_with_result(library.get_token, self.handle)
         try:
@@ -146,7 +145,7 @@ class Connection:
             library.token_free(token)
 
     def reject_token(self):
-        """Tells that the API answered 401 to the current token."""
+        """Reports that the API rejected the current token with 401."""
         library = self.library
         token = library.call_with_result(library.get_token, self.handle)
         try:
@@ -154,23 +153,23 @@ class Connection:
         finally:
             library.token_free(token)
 
-    def authorize(self, show):
-        """`show` gets the URL as text; where it returns, the person has been shown it."""
+    def authorize(self, open_url):
+        """Runs the browser login; `open_url` receives the URL as str and shows it to the user."""
 
-        def shown(url, _):
-            show(url.decode())
+        def open_url_callback(url, _):
+            open_url(url.decode())
             return 0
 
-        self.library.call_checked(self.library.authorize, self.handle, OPEN_URL(shown), None)
+        self.library.call_checked(self.library.authorize, self.handle, OPEN_URL(open_url_callback), None)
 
-    def make_assertion(self):
+    def create_assertion(self):
         library = self.library
-        text = library.call_with_result(library.make_assertion, self.handle)
+        text = library.call_with_result(library.create_assertion, self.handle)
         try:
             return ctypes.string_at(text).decode()
         finally:
-            library.text_free(text)
+            library.string_free(text)
 
-    def on_refresh_token(self, told):
-        self.callbacks.append(REFRESH_TOKEN(lambda token, _: told(token.decode())))
-        self.library.call_checked(self.library.set_on_refresh_token, self.handle, self.callbacks[-1], None)
+    def set_refresh_token_callback(self, callback):
+        self.callbacks.append(REFRESH_TOKEN(lambda token, _: callback(token.decode())))
+        self.library.call_checked(self.library.set_refresh_token_callback, self.handle, self.callbacks[-1], None)

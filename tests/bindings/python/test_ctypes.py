@@ -1,6 +1,6 @@
-"""libauthgrant as a Python program sees it: ctypes, no wrapper of ours, a forked child.
+"""Tests of libauthgrant from Python by ctypes, including a forked child.
 
-AUTHGRANT_LIBRARY is the library, AUTHGRANT_MOCK_SERVER the program of tests/mock_server.
+AUTHGRANT_LIBRARY is the path of the library, AUTHGRANT_MOCK_SERVER that of the program of tests/mock_server.
 """
 
 import multiprocessing
@@ -11,7 +11,7 @@ import time
 import pytest
 
 from authgrant_ctypes import NO_NETWORK, AuthgrantError, Library
-from fixtures import ISSUER, openssl_pkcs12, page, server
+from fixtures import ISSUER, datadirect_string, make_openssl_pkcs12, run_server
 
 
 @pytest.fixture(scope="module")
@@ -20,17 +20,17 @@ def library():
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def directory(tmp_path_factory):
     return tmp_path_factory.mktemp("ctypes")
 
 
 @pytest.fixture(scope="module")
-def connection_string(folder):
-    store, certificate = openssl_pkcs12(folder, "jwtcert")
-    roots = folder / "ca.pem"
-    authority = os.environ["AUTHGRANT_MOCK_SERVER"]
-    with server(authority, "--https", "--register", f"{ISSUER}={certificate}", "--ca-out", roots) as url:
-        yield page(store, url, f"TrustStore={roots};")
+def connection_string(directory):
+    store, certificate = make_openssl_pkcs12(directory, "jwtcert")
+    trust_store = directory / "ca.pem"
+    mock_server = os.environ["AUTHGRANT_MOCK_SERVER"]
+    with run_server(mock_server, "--https", "--register", f"{ISSUER}={certificate}", "--ca-out", trust_store) as url:
+        yield datadirect_string(store, url, f"TrustStore={trust_store};")
 
 
 def test_cached_token_needs_no_network(library, connection_string):
@@ -44,21 +44,21 @@ def test_cached_token_needs_no_network(library, connection_string):
 
 
 def test_no_network_without_token_is_not_cached(library, connection_string):
-    library.clear()
+    library.clear_caches()
     with library.connect(connection_string) as connection:
         with pytest.raises(AuthgrantError) as failed:
             connection.get_token(flags=NO_NETWORK)
     assert (failed.value.status_code, failed.value.status, failed.value.sqlstate) == (24, "NOT_CACHED", "HY000")
 
 
-def test_wrong_password_names_store(library, connection_string, folder):
+def test_wrong_password_names_store(library, connection_string, directory):
     wrong = connection_string.replace("JWTCertPassword=secret", "JWTCertPassword=another")
     with library.connect(wrong) as connection:
         with pytest.raises(AuthgrantError) as failed:
             connection.get_token()
     assert failed.value.status == "KEY_PASSWORD"
     assert failed.value.sqlstate == "28000"
-    assert str(folder / "jwtcert.p12") in failed.value.message
+    assert str(directory / "jwtcert.p12") in failed.value.message
     assert "another" not in failed.value.message
 
 
@@ -81,24 +81,24 @@ def test_threads_share_one_connection(library, connection_string):
     assert len(values) == 16 and len(set(values)) == 1
 
 
-def get_token_in_child(library, connection_string, answers):
+def get_token_in_child(library, connection_string, results):
     with library.connect(connection_string) as connection:
-        answers.put(connection.get_token().value)
+        results.put(connection.get_token().value)
 
 
 def test_forked_child_gets_token(library, connection_string):
-    forking = multiprocessing.get_context("fork")
-    answers = forking.Queue()
+    context = multiprocessing.get_context("fork")
+    results = context.Queue()
     with library.connect(connection_string) as connection:
-        before = connection.get_token().value
-        child = forking.Process(target=get_token_in_child, args=(library, connection_string, answers))
+        parent_token = connection.get_token().value
+        child = context.Process(target=get_token_in_child, args=(library, connection_string, results))
         child.start()
-        value = answers.get(timeout=30)
+        child_token = results.get(timeout=30)
         child.join(timeout=30)
         if child.is_alive():
             child.kill()
         assert child.exitcode == 0
-        assert value
-        assert connection.get_token().value == before
-        library.clear()
+        assert child_token
+        assert connection.get_token().value == parent_token
+        library.clear_caches()
         assert connection.get_token().value

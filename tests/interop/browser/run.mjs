@@ -1,8 +1,8 @@
-// The listener's pages in a real browser: what a person sees, at two widths, in light and dark.
+// Tests the result pages of the loopback listener in a real browser, at two widths, in light and dark mode.
 //
-// Wants Debian's chromium and, in this folder, `npm ci`. Takes the program of serve.rs (cargo's example consent_page) from
-// CONSENT_PAGE, or from target/debug/examples. Screenshots go to the folder that SCREENSHOTS names, else to
-// target/screenshots. Prints `ok NAME` or `not ok NAME: why` for each check; ends with 1 if one failed.
+// Requires Debian's chromium, and `npm ci` in this directory. CONSENT_PAGE is the path of the program of serve.rs (the cargo
+// example consent_page), by default in target/debug/examples. SCREENSHOTS is the directory of the screenshots, by default
+// target/screenshots. Prints `ok NAME` or `not ok NAME: FOUND` for each check; exits with 1 if one failed.
 import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -13,12 +13,12 @@ import { chromium } from "playwright-core";
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
 const program = process.env.CONSENT_PAGE ?? join(root, "target/debug/examples/consent_page");
-const shots = process.env.SCREENSHOTS ?? join(root, "target/screenshots");
-const STATE = "the-right-state";
+const screenshots = process.env.SCREENSHOTS ?? join(root, "target/screenshots");
+const STATE = "expected-state";
 const HOSTILE = `<script>document.title = "owned"</script><img src=x onerror="document.title='owned'">`;
 const LONG = "The administrator of your organisation has not yet approved this application: " + "averyveryverylongword".repeat(8);
 
-const VISITS = [
+const CASES = [
   {
     name: "success",
     application: "Quarterly Report Builder",
@@ -47,7 +47,7 @@ const VISITS = [
     outcome: "AUTHGRANT_DENIED",
   },
   {
-    name: "turned-away",
+    name: "rejected",
     query: { code: "a", state: "wrong" },
     status: 400,
     heading: "This visit was not expected",
@@ -56,12 +56,12 @@ const VISITS = [
 ];
 
 let failed = 0;
-function check(name, good, found) {
-  console.log(good ? `ok ${name}` : `not ok ${name}: ${JSON.stringify(found)}`);
-  if (!good) failed += 1;
+function check(name, passed, found) {
+  console.log(passed ? `ok ${name}` : `not ok ${name}: ${JSON.stringify(found)}`);
+  if (!passed) failed += 1;
 }
 
-/** The program, where it listens, and a promise of what it says in the end. */
+/** Starts the program. Returns it with its redirect URL and a promise of the outcome that it prints. */
 async function startListener(application) {
   const child = spawn(program, application ? [STATE, application] : [STATE], { stdio: ["ignore", "pipe", "inherit"] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
@@ -69,37 +69,37 @@ async function startListener(application) {
   return { child, redirect, outcome: lines.next().then((line) => line.value) };
 }
 
-async function checkPage(page, visit, scheme, width) {
-  const name = `${visit.name} ${scheme} ${width}`;
-  const loaded = [];
-  const complaints = [];
-  page.on("request", (request) => loaded.push(new URL(request.url()).pathname));
-  page.on("console", (message) => complaints.push(message.text()));
-  const { child, redirect, outcome } = await startListener(visit.application);
+async function checkPage(page, testCase, scheme, width) {
+  const name = `${testCase.name} ${scheme} ${width}`;
+  const requested = [];
+  const messages = [];
+  page.on("request", (request) => requested.push(new URL(request.url()).pathname));
+  page.on("console", (message) => messages.push(message.text()));
+  const { child, redirect, outcome } = await startListener(testCase.application);
   try {
-    const answer = await page.goto(`${redirect}?${new URLSearchParams(visit.query)}`);
-    check(`${name}: status`, answer.status() === visit.status, answer.status());
-    check(`${name}: heading`, (await page.locator("h1").innerText()) === visit.heading, await page.locator("h1").innerText());
+    const response = await page.goto(`${redirect}?${new URLSearchParams(testCase.query)}`);
+    check(`${name}: status`, response.status() === testCase.status, response.status());
+    check(`${name}: heading`, (await page.locator("h1").innerText()) === testCase.heading, await page.locator("h1").innerText());
     const status = await page.getByRole("status").innerText();
-    check(`${name}: words`, status.includes(visit.text), status);
-    check(`${name}: title`, (await page.title()) === visit.heading, await page.title());
+    check(`${name}: text`, status.includes(testCase.text), status);
+    check(`${name}: title`, (await page.title()) === testCase.heading, await page.title());
     check(`${name}: language`, (await page.locator("html").getAttribute("lang")) === "en");
-    // The style is there although nothing else may load: the policy's hash is right.
-    const ground = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
-    check(`${name}: style`, ground === (scheme === "dark" ? "rgb(18, 21, 24)" : "rgb(243, 244, 247)"), ground);
-    const sideways = await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth);
-    check(`${name}: fits`, !sideways);
-    check(`${name}: nothing else is loaded`, loaded.every((path) => path === "/callback" || path === "/favicon.ico"), loaded);
-    const others = complaints.filter((text) => !/status of (400|404)|favicon/.test(text));
-    check(`${name}: the console is quiet`, others.length === 0, others);
-    await page.screenshot({ path: join(shots, `${visit.name}-${scheme}-${width}.png`), fullPage: true });
-    if (visit.outcome) check(`${name}: outcome`, (await outcome)?.startsWith(visit.outcome), await outcome);
+    // The style applies only if its hash in the Content-Security-Policy is correct.
+    const background = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    check(`${name}: style`, background === (scheme === "dark" ? "rgb(18, 21, 24)" : "rgb(243, 244, 247)"), background);
+    const overflows = await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth);
+    check(`${name}: fits`, !overflows);
+    check(`${name}: no other requests`, requested.every((path) => path === "/callback" || path === "/favicon.ico"), requested);
+    const unexpected = messages.filter((text) => !/status of (400|404)|favicon/.test(text));
+    check(`${name}: no console messages`, unexpected.length === 0, unexpected);
+    await page.screenshot({ path: join(screenshots, `${testCase.name}-${scheme}-${width}.png`), fullPage: true });
+    if (testCase.outcome) check(`${name}: outcome`, (await outcome)?.startsWith(testCase.outcome), await outcome);
   } finally {
     child.kill();
   }
 }
 
-mkdirSync(shots, { recursive: true });
+mkdirSync(screenshots, { recursive: true });
 const profile = mkdtempSync(join(tmpdir(), "authgrant-browser-"));
 const browser = await chromium.launchPersistentContext(profile, {
   executablePath: "/usr/bin/chromium",
@@ -115,13 +115,13 @@ const browser = await chromium.launchPersistentContext(profile, {
   ],
 });
 try {
-  for (const visit of VISITS) {
+  for (const testCase of CASES) {
     for (const scheme of ["light", "dark"]) {
       for (const width of [320, 1280]) {
         const page = await browser.newPage();
         await page.emulateMedia({ colorScheme: scheme });
         await page.setViewportSize({ width, height: width === 320 ? 640 : 800 });
-        await checkPage(page, visit, scheme, width).catch((error) => check(`${visit.name} ${scheme} ${width}`, false, String(error)));
+        await checkPage(page, testCase, scheme, width).catch((error) => check(`${testCase.name} ${scheme} ${width}`, false, String(error)));
         await page.close();
       }
     }

@@ -1,7 +1,7 @@
-//! Stands in for a program that waits for consent: `consent_page STATE [APPLICATION]`.
+//! Example program for run.mjs that waits for consent once: `consent_page STATE [APPLICATION]`.
 //!
-//! Says on its first line where it listens, waits there once, and says on its second line what came of it.
-#![allow(clippy::print_stdout, reason = "it is a program, and what it says is read by run.mjs")]
+//! The first line of the output is the redirect URI of the listener, the second line the result.
+#![allow(clippy::print_stdout, reason = "run.mjs reads the output of this program")]
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -15,8 +15,10 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let state = arguments.next().expect("consent_page STATE [APPLICATION]");
     let application = arguments.next();
-    let port =
-        TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+    let port = TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a free port")
+        .port();
     let redirect = format!("http://localhost:{port}/callback");
     let listener =
         LoopbackListener::bind(&EndpointUrl::parse(&redirect).expect("a URL")).expect("a listener");
@@ -29,7 +31,7 @@ fn main() {
     };
     let call = CallContext::with_timeout(Duration::from_secs(60), "ConsentTimeout");
     match listener.wait(&expected, &ResultPages::new(application.as_deref()), &call) {
-        Ok(arrival) => println!("code {}", arrival.code.map_or(0, |code| code.reveal().len())),
+        Ok(response) => println!("code {}", response.code.map_or(0, |code| code.reveal().len())),
         Err(error) => println!("{} {error}", error.status().name()),
     }
 }

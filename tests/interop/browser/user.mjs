@@ -1,8 +1,8 @@
-// A person in a real browser: goes where a program sends them, signs in, agrees, and ends at the program's own page.
+// Simulates a user with a real browser: opens a URL, signs in, consents, and follows the redirect to the loopback listener.
 //
-// One JSON object on standard input: `url` to open; `redirect`, where the way ends; perhaps `first`, a URL to visit ahead of
-// it; `shot`, the name of the screenshots, in the folder of run.mjs. On standard output a JSON array of the pages that they
-// saw: `url` without its query, `status`, `heading`, `text`. Nothing but loopback is loaded, whatever a page asks for.
+// Standard input: a JSON object with `url` to open; `redirect`, the last URL; optionally `first`, a URL to open before it; and
+// `screenshot`, the name prefix of the screenshots in the directory of run.mjs. Standard output: a JSON array of the visited
+// pages with `url` (without query), `status`, `heading` and `text`. Requests to other hosts than loopback are blocked.
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -11,39 +11,39 @@ import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
-const shots = process.env.SCREENSHOTS ?? join(root, "target/screenshots");
+const screenshots = process.env.SCREENSHOTS ?? join(root, "target/screenshots");
 const instructions = JSON.parse(await text(process.stdin));
 const MAX_PAGES = 8;
 
-const seen = [];
-async function recordPage(page, answer) {
+const pages = [];
+async function recordPage(page, response) {
   const { origin, pathname } = new URL(page.url());
-  seen.push({
+  pages.push({
     url: origin + pathname,
-    status: answer?.status() ?? 0,
+    status: response?.status() ?? 0,
     heading: await page.locator("h1").first().innerText(),
     text: await page.locator("body").innerText(),
   });
-  await page.screenshot({ path: join(shots, `${instructions.shot}-${seen.length}.png`), fullPage: true });
+  await page.screenshot({ path: join(screenshots, `${instructions.screenshot}-${pages.length}.png`), fullPage: true });
 }
 
-/** Fills what the page asks for and presses its first button, as a person who agrees would. */
+/** Fills in the login form, if any, and presses the first button, which signs in or consents. */
 async function submitForm(page) {
   const login = page.locator("input[name=login]");
   if (await login.count()) {
     await login.fill("jsmith@example.com");
     await page.locator("input[type=password]").fill("anything");
   }
-  const [answer] = await Promise.all([
-    page.waitForResponse((answer) => answer.request().isNavigationRequest() && answer.status() < 300),
+  const [response] = await Promise.all([
+    page.waitForResponse((response) => response.request().isNavigationRequest() && response.status() < 300),
     page.locator("button[type=submit]").first().click(),
   ]);
   await page.waitForLoadState();
-  return answer;
+  return response;
 }
 
-mkdirSync(shots, { recursive: true });
-const profile = mkdtempSync(join(tmpdir(), "authgrant-person-"));
+mkdirSync(screenshots, { recursive: true });
+const profile = mkdtempSync(join(tmpdir(), "authgrant-user-"));
 const browser = await chromium.launchPersistentContext(profile, {
   executablePath: "/usr/bin/chromium",
   headless: true,
@@ -58,14 +58,14 @@ try {
   );
   const page = await browser.newPage();
   if (instructions.first) await recordPage(page, await page.goto(instructions.first));
-  let answer = await page.goto(instructions.url);
-  await recordPage(page, answer);
-  while (!page.url().startsWith(instructions.redirect) && seen.length < MAX_PAGES) {
-    answer = await submitForm(page);
-    await recordPage(page, answer);
+  let response = await page.goto(instructions.url);
+  await recordPage(page, response);
+  while (!page.url().startsWith(instructions.redirect) && pages.length < MAX_PAGES) {
+    response = await submitForm(page);
+    await recordPage(page, response);
   }
 } finally {
   await browser.close();
   rmSync(profile, { recursive: true, force: true });
 }
-console.log(JSON.stringify(seen));
+console.log(JSON.stringify(pages));

@@ -1,13 +1,13 @@
-// oidc-provider, a certified OpenID provider, on loopback for the interop tests; Node 20 or later, after `npm ci`.
+// oidc-provider, a certified OpenID provider, on loopback for the interop tests. Requires Node 20 and `npm ci`.
 //
 //     node server.mjs [--jwt-client ID=ALG=CERT.pem]... [--redirect-uri URI]...
 //
-// Prints `ready http://127.0.0.1:PORT` and runs until its standard input ends. All is in memory. The clients:
-//   each ID of --jwt-client   client_credentials by private_key_jwt; ALG is RS256, PS256, ES256; the PEM is its certificate
-//   service-basic, service-post   client_credentials by the secret `s3cret +%&=:`, registered as Basic and as
-//                             in the body; this provider lets each of them come the other way too
-//   app                       public; authorization_code with PKCE S256, refresh_token with rotation; the pages take any
-//                             login name and password; its redirect URIs are those given
+// Prints `ready http://127.0.0.1:PORT` and runs until its standard input is closed. Stores everything in memory. The clients:
+//   each ID of --jwt-client   client_credentials by private_key_jwt; ALG is RS256, PS256 or ES256; the PEM is the certificate
+//   service-basic, service-post   client_credentials by the secret `s3cret +%&=:`, registered for Basic and for the body;
+//                             this provider accepts the other method, too
+//   app                       public; authorization_code with PKCE S256, refresh_token with rotation; the pages accept any
+//                             login name and password; its redirect URIs are those of --redirect-uri
 // Scopes: openid, offline_access, api:read, api:write. The token URL is /token, the authorization URL /auth.
 
 import { X509Certificate } from 'node:crypto';
@@ -18,7 +18,7 @@ import { parseArgs } from 'node:util';
 
 import Provider from 'oidc-provider';
 
-const { values: given } = parseArgs({
+const { values: options } = parseArgs({
   options: {
     'jwt-client': { type: 'string', multiple: true, default: [] },
     'redirect-uri': { type: 'string', multiple: true, default: [] },
@@ -48,17 +48,17 @@ const app = {
   application_type: 'native',
   token_endpoint_auth_method: 'none',
   grant_types: ['authorization_code', 'refresh_token'],
-  redirect_uris: given['redirect-uri'],
+  redirect_uris: options['redirect-uri'],
 };
 
-// The issuer needs the port, so the port comes first.
+// The issuer URL contains the port, so the server must listen first.
 const server = createServer().listen(0, '127.0.0.1');
 await once(server, 'listening');
 const url = `http://127.0.0.1:${server.address().port}`;
 
 const provider = new Provider(url, {
   clients: [
-    ...given['jwt-client'].map(jwtClient),
+    ...options['jwt-client'].map(jwtClient),
     secretClient('service-basic', 'client_secret_basic'),
     secretClient('service-post', 'client_secret_post'),
     ...(app.redirect_uris.length > 0 ? [app] : []),

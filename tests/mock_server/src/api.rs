@@ -1,4 +1,4 @@
-//! A protected resource (RFC 6750): tells the bearer of a live token who it is.
+//! Protected resource (RFC 6750): returns the grant of a valid bearer token.
 
 use serde_json::json;
 
@@ -9,20 +9,20 @@ use crate::shared::SharedState;
 
 pub(crate) fn handle_whoami(shared: &SharedState, request: &Request) -> Response {
     let Some(token) = bearer_token(request) else {
-        return unauthorized("Bearer realm=\"authority\"", "no Bearer token");
+        return unauthorized("Bearer realm=\"mock_server\"", "no bearer token");
     };
     let now = shared.now();
-    let live = shared.state.lock().find_valid_token(token, now).map(|live| live.grant.clone());
-    match live {
+    let grant = shared.state.lock().find_valid_token(token, now).map(|issued| issued.grant.clone());
+    match grant {
         Some(grant) => {
             Response::json(200, &json!({ "iss": grant.issuer, "sub": grant.subject, "scope": grant.scope }))
         }
         None if shared.state.lock().config.provider == Some(Provider::Salesforce) => {
-            let ended =
+            let expired =
                 json!([{ "message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID" }]);
-            Response::json(401, &ended)
+            Response::json(401, &expired)
         }
-        None => unauthorized("Bearer error=\"invalid_token\"", "the token is unknown, revoked or over"),
+        None => unauthorized("Bearer error=\"invalid_token\"", "the token is unknown, revoked or expired"),
     }
 }
 
@@ -31,7 +31,7 @@ fn bearer_token(request: &Request) -> Option<&str> {
     scheme.eq_ignore_ascii_case("Bearer").then_some(token)
 }
 
-fn unauthorized(challenge: &str, why: &str) -> Response {
-    let body = json!({ "error": "invalid_token", "error_description": why });
+fn unauthorized(challenge: &str, reason: &str) -> Response {
+    let body = json!({ "error": "invalid_token", "error_description": reason });
     Response::json(401, &body).with_header("WWW-Authenticate", challenge)
 }

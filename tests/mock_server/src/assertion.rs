@@ -1,7 +1,7 @@
-//! The assertion (RFC 7523 3): algorithm, key and signature first, then each claim, every comparison exact.
+//! Verification of assertions (RFC 7523 section 3): algorithm, key and signature first, then each claim.
 //!
-//! As a grant (2.1) it names an issuer and a subject; as client authentication (2.2) both are the client id, and every
-//! fault is `invalid_client`.
+//! All comparisons are exact. As a grant (section 2.1) the assertion names an issuer and a subject. As client
+//! authentication (section 2.2) both are the client ID, and every error is `invalid_client`.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -18,7 +18,7 @@ use crate::state::State;
 use crate::token_endpoint::TokenRequest;
 use crate::verification_key::VerificationKey;
 
-/// What a good assertion says.
+/// The claims of a valid assertion that the grant needs.
 pub(crate) struct VerifiedAssertion {
     pub(crate) client: usize,
     pub(crate) subject: Option<String>,
@@ -28,11 +28,11 @@ pub(crate) struct VerifiedAssertion {
 
 type AssertionResult<T> = Result<T, ErrorResponse>;
 
-/// Checks the assertion of a jwt-bearer grant.
+/// Verifies the assertion of a jwt-bearer grant.
 pub(crate) fn verify_grant_assertion(
     state: &State,
     assertion: &str,
-    asked: &TokenRequest<'_>,
+    request: &TokenRequest<'_>,
 ) -> AssertionResult<VerifiedAssertion> {
     let jwt = Jwt::parse(assertion).map_err(assertion_error)?;
     let issuer = string_claim(&jwt, "iss")?.ok_or_else(|| missing_claim("iss"))?;
@@ -42,91 +42,93 @@ pub(crate) fn verify_grant_assertion(
             format!("iss is {issuer:?}, which is not registered"),
         )
     })?;
-    let (config, known) = (&state.config, &state.clients[client]);
-    verify_header(config.typ.as_deref(), known, &jwt)?;
-    verify_signature(known, &jwt)?;
-    let subject = verify_subject(config, known, &jwt)?;
-    verify_audience(&jwt, &[configured_audience(config, known).unwrap_or(&asked.url)])?;
-    verify_times(config, &jwt, asked.now)?;
+    let (config, registered) = (&state.config, &state.clients[client]);
+    verify_header(config.typ.as_deref(), registered, &jwt)?;
+    verify_signature(registered, &jwt)?;
+    let subject = verify_subject(config, registered, &jwt)?;
+    verify_audience(&jwt, &[configured_audience(config, registered).unwrap_or(&request.url)])?;
+    verify_times(config, &jwt, request.now)?;
     let jti = verify_jti(config, &jwt)?;
-    provider::check_requirements(config, &jwt, asked)?;
+    provider::check_requirements(config, &jwt, request)?;
     Ok(VerifiedAssertion {
         client,
         subject,
-        scope: requested_scope(&jwt, asked.parameters.get("scope"))?,
+        scope: requested_scope(&jwt, request.parameters.get("scope"))?,
         jti,
     })
 }
 
-/// The client that a client assertion is about, its signature not yet looked at.
+/// Finds the client that a client assertion names. The signature is not verified.
 pub(crate) fn find_unverified_client(state: &State, assertion: &str) -> AssertionResult<usize> {
-    let found = Jwt::parse(assertion).map_err(assertion_error).and_then(|jwt| {
+    let client = Jwt::parse(assertion).map_err(assertion_error).and_then(|jwt| {
         let id = string_claim(&jwt, "iss")?.ok_or_else(|| missing_claim("iss"))?;
         state
             .find_client_by_id(&id)
             .ok_or_else(|| assertion_error(format!("iss is {id:?}, which is not registered")))
     });
-    found.map_err(ErrorResponse::into_client_error)
+    client.map_err(ErrorResponse::into_client_error)
 }
 
-/// Checks a client assertion; its `jti` is the answer.
+/// Verifies a client assertion and returns its `jti`.
 pub(crate) fn verify_client_assertion(
     state: &State,
     client: usize,
     assertion: &str,
-    asked: &TokenRequest<'_>,
+    request: &TokenRequest<'_>,
 ) -> AssertionResult<Option<String>> {
-    verify_client_claims(state, client, assertion, asked).map_err(ErrorResponse::into_client_error)
+    verify_client_claims(state, client, assertion, request).map_err(ErrorResponse::into_client_error)
 }
 
 fn verify_client_claims(
     state: &State,
     client: usize,
     assertion: &str,
-    asked: &TokenRequest<'_>,
+    request: &TokenRequest<'_>,
 ) -> AssertionResult<Option<String>> {
     let jwt = Jwt::parse(assertion).map_err(assertion_error)?;
-    let (config, known) = (&state.config, &state.clients[client]);
-    verify_header(config.client_typ.as_deref(), known, &jwt)?;
-    verify_signature(known, &jwt)?;
+    let (config, registered) = (&state.config, &state.clients[client]);
+    verify_header(config.client_typ.as_deref(), registered, &jwt)?;
+    verify_signature(registered, &jwt)?;
     for claim in provider::client_identity_claims(config).iter().copied() {
         let (found, expected) =
-            (string_claim(&jwt, claim)?.ok_or_else(|| missing_claim(claim))?, known.client_id());
+            (string_claim(&jwt, claim)?.ok_or_else(|| missing_claim(claim))?, registered.client_id());
         if found != expected {
             return Err(assertion_error(format!(
                 "{claim} is {found:?}, expected the client id {expected:?}"
             )));
         }
     }
-    match (configured_audience(config, known), &config.issuer) {
-        (Some(only), _) => verify_audience(&jwt, &[only])?,
-        (None, Some(issuer)) => verify_audience(&jwt, &[&asked.url, issuer])?,
-        (None, None) => verify_audience(&jwt, &[&asked.url])?,
+    match (configured_audience(config, registered), &config.issuer) {
+        (Some(audience), _) => verify_audience(&jwt, &[audience])?,
+        (None, Some(issuer)) => verify_audience(&jwt, &[&request.url, issuer])?,
+        (None, None) => verify_audience(&jwt, &[&request.url])?,
     }
-    verify_times(config, &jwt, asked.now)?;
-    provider::check_requirements(config, &jwt, asked)?;
+    verify_times(config, &jwt, request.now)?;
+    provider::check_requirements(config, &jwt, request)?;
     verify_jti(config, &jwt)
 }
 
-/// The issuer and the id of an assertion, nothing of it looked at.
+/// Returns issuer and `jti` of an assertion. Nothing is verified.
 pub(crate) fn parse_unverified_id(assertion: &str) -> Option<(String, String)> {
     let jwt = Jwt::parse(assertion).ok()?;
     Some((string_claim(&jwt, "iss").ok()??, string_claim(&jwt, "jti").ok()??))
 }
 
-/// The scope to grant: as asked, or all the client may have.
+/// Returns the scope to grant: the requested scope, or by default all scopes of the client.
 pub(crate) fn select_granted_scope(
     client: &Client,
-    asked: Option<String>,
+    requested: Option<String>,
 ) -> AssertionResult<Option<String>> {
     let allowed = &client.options.scopes;
-    let Some(asked) = asked else {
+    let Some(requested) = requested else {
         return Ok(Some(allowed.join(" ")).filter(|all| !all.is_empty()));
     };
-    let refused = asked.split(' ').find(|one| !allowed.is_empty() && !allowed.iter().any(|a| a == one));
-    match refused {
-        Some(one) => Err(ErrorResponse::invalid_scope(format!("scope {one:?} is not one of {allowed:?}"))),
-        None => Ok(Some(asked)),
+    let denied = requested.split(' ').find(|one| !allowed.is_empty() && !allowed.iter().any(|a| a == one));
+    match denied {
+        Some(scope) => {
+            Err(ErrorResponse::invalid_scope(format!("scope {scope:?} is not one of {allowed:?}")))
+        }
+        None => Ok(Some(requested)),
     }
 }
 
@@ -134,7 +136,6 @@ fn assertion_error(description: impl Into<String>) -> ErrorResponse {
     ErrorResponse::invalid_grant(ErrorReason::Other, description)
 }
 
-/// A fault of the times.
 fn time_error(description: String) -> ErrorResponse {
     ErrorResponse::invalid_grant(ErrorReason::Time, description)
 }
@@ -154,7 +155,10 @@ fn string_claim(jwt: &Jwt, claim: &str) -> AssertionResult<Option<String>> {
 fn verify_header(typ: Option<&str>, client: &Client, jwt: &Jwt) -> AssertionResult<()> {
     let algorithm = jwt.header_str("alg").unwrap_or("missing");
     if !client.accepts_algorithm(algorithm) {
-        return Err(assertion_error(format!("alg is {algorithm}, which {} did not register", client.issuer)));
+        return Err(assertion_error(format!(
+            "alg is {algorithm}, which is not registered for {}",
+            client.issuer
+        )));
     }
     if let Some(expected) = typ
         && jwt.header_str("typ") != Some(expected)
@@ -162,7 +166,9 @@ fn verify_header(typ: Option<&str>, client: &Client, jwt: &Jwt) -> AssertionResu
         return Err(assertion_error(format!("typ is {:?}, expected {expected:?}", jwt.header.get("typ"))));
     }
     if jwt.header.contains_key("crit") {
-        return Err(assertion_error("crit is in the header, and nothing critical is understood here"));
+        return Err(assertion_error(
+            "the header contains crit, but no critical header parameter is supported",
+        ));
     }
     match &client.options.kid {
         Some(expected) if jwt.header_str("kid") != Some(expected) => {
@@ -180,12 +186,12 @@ fn verify_signature(client: &Client, jwt: &Jwt) -> AssertionResult<()> {
         Some(key) => verify_certificate_headers(key, jwt),
         None => Err(ErrorResponse::invalid_grant(
             ErrorReason::Signature,
-            format!("the {algorithm} signature is not by a key of {}", client.issuer),
+            format!("no registered key of {} verifies the {algorithm} signature", client.issuer),
         )),
     }
 }
 
-// RFC 7515 4.1.6 to 4.1.8, where the key was registered by its certificate.
+// RFC 7515 sections 4.1.6 to 4.1.8. Applies only if the key was registered by its certificate.
 fn verify_certificate_headers(key: &VerificationKey, jwt: &Jwt) -> AssertionResult<()> {
     let Some(der) = key.certificate() else {
         return Ok(());
@@ -194,15 +200,15 @@ fn verify_certificate_headers(key: &VerificationKey, jwt: &Jwt) -> AssertionResu
         Some(Value::Array(chain)) => chain.first().cloned(),
         other => other.cloned(),
     };
-    let named = [
+    let cases = [
         ("x5t", jwt.header.get("x5t").cloned(), URL_SAFE_NO_PAD.encode(Sha1::digest(der))),
         ("x5t#S256", jwt.header.get("x5t#S256").cloned(), URL_SAFE_NO_PAD.encode(Sha256::digest(der))),
-        ("the first of x5c", leaf, STANDARD.encode(der)),
+        ("the first certificate of x5c", leaf, STANDARD.encode(der)),
     ];
     if jwt.header.get("x5c").is_some_and(|chain| !chain.is_array()) {
         return Err(assertion_error("x5c is not an array"));
     }
-    for (name, found, expected) in named {
+    for (name, found, expected) in cases {
         if let Some(found) = found.filter(|found| *found != Value::String(expected.clone())) {
             return Err(assertion_error(format!("{name} is {found}, expected {expected:?}")));
         }
@@ -229,14 +235,15 @@ fn configured_audience<'a>(config: &'a Config, client: &'a Client) -> Option<&'a
     client.options.audience.as_deref().or(config.audience.as_deref())
 }
 
-// RFC 7523 3 point 3, compared as RFC 3986 6.2.1 says: byte for byte. An array must hold this one value only.
+// RFC 7523 section 3 item 3. Compared byte for byte (RFC 3986 section 6.2.1). An array must contain only this
+// value.
 fn verify_audience(jwt: &Jwt, expected: &[&str]) -> AssertionResult<()> {
     let found = jwt.claims.get("aud").ok_or_else(|| missing_claim("aud"))?;
-    let only = match found {
-        Value::Array(several) if several.len() == 1 => &several[0],
+    let value = match found {
+        Value::Array(values) if values.len() == 1 => &values[0],
         other => other,
     };
-    if only.as_str().is_some_and(|only| expected.contains(&only)) {
+    if value.as_str().is_some_and(|value| expected.contains(&value)) {
         return Ok(());
     }
     let expected: Vec<String> = expected.iter().map(|one| format!("{one:?}")).collect();
@@ -262,16 +269,16 @@ fn verify_times(config: &Config, jwt: &Jwt, now: i64) -> AssertionResult<()> {
     if exp <= now {
         return Err(time_error(format!("exp is {exp}, {} s ago", now - exp)));
     }
-    for (claim, at) in [("iat", iat), ("nbf", integer_claim(jwt, "nbf")?)] {
-        if let Some(at) = at.filter(|at| *at > now + config.leeway) {
-            return Err(time_error(format!("{claim} is {at}, {} s in the future", at - now)));
+    for (claim, value) in [("iat", iat), ("nbf", integer_claim(jwt, "nbf")?)] {
+        if let Some(value) = value.filter(|value| *value > now + config.leeway) {
+            return Err(time_error(format!("{claim} is {value}, {} s in the future", value - now)));
         }
     }
     match iat {
         None if config.require_iat => return Err(missing_claim("iat")),
         Some(iat) if iat < now.saturating_sub(config.max_age) => {
             return Err(time_error(format!(
-                "iat is {iat}, {} s ago, at most {} s are taken",
+                "iat is {iat}, {} s ago, the limit is {} s",
                 now - iat,
                 config.max_age
             )));
@@ -281,10 +288,10 @@ fn verify_times(config: &Config, jwt: &Jwt, now: i64) -> AssertionResult<()> {
     verify_lifetime(config, exp.saturating_sub(iat.unwrap_or(now)))
 }
 
-fn verify_lifetime(config: &Config, life: i64) -> AssertionResult<()> {
-    if life > config.max_lifetime {
+fn verify_lifetime(config: &Config, lifetime: i64) -> AssertionResult<()> {
+    if lifetime > config.max_lifetime {
         return Err(assertion_error(format!(
-            "exp is {life} s after iat, at most {} s are taken",
+            "exp is {lifetime} s after iat, the limit is {} s",
             config.max_lifetime
         )));
     }
@@ -295,8 +302,8 @@ fn verify_jti(config: &Config, jwt: &Jwt) -> AssertionResult<Option<String>> {
     let jti = string_claim(jwt, "jti")?;
     match &jti {
         None if config.require_jti => Err(missing_claim("jti")),
-        Some(short) if short.chars().count() < 16 => {
-            Err(assertion_error(format!("jti is {short:?}, expected 16 characters or more")))
+        Some(jti) if jti.chars().count() < 16 => {
+            Err(assertion_error(format!("jti is {jti:?}, expected at least 16 characters")))
         }
         _ => Ok(jti),
     }
@@ -306,14 +313,14 @@ fn requested_scope(jwt: &Jwt, parameter: Option<&str>) -> AssertionResult<Option
     let claim = match jwt.claims.get("scope") {
         None => None,
         Some(Value::String(scope)) => Some(scope.clone()),
-        Some(Value::Array(several)) => {
-            several.iter().map(Value::as_str).collect::<Option<Vec<_>>>().map(|several| several.join(" "))
+        Some(Value::Array(values)) => {
+            values.iter().map(Value::as_str).collect::<Option<Vec<_>>>().map(|values| values.join(" "))
         }
         Some(other) => return Err(ErrorResponse::invalid_scope(format!("the scope claim is {other}"))),
     };
     match (claim, parameter) {
         (Some(claim), Some(parameter)) if claim != parameter => Err(ErrorResponse::invalid_scope(format!(
-            "the scope claim is {claim:?}, the scope parameter {parameter:?}"
+            "the scope claim is {claim:?}, but the scope parameter is {parameter:?}"
         ))),
         (claim, parameter) => Ok(claim.or_else(|| parameter.map(str::to_owned))),
     }
@@ -336,9 +343,9 @@ mod tests {
         Config { max_lifetime: 600, max_age: 300, leeway: 2, ..Config::http() }
     }
 
-    /// What `outcome` is refused with; "" if it is not.
-    fn error_description<T>(outcome: AssertionResult<T>) -> String {
-        outcome.err().map_or(String::new(), |refusal| refusal.description)
+    /// The description of the error; "" for success.
+    fn error_description<T>(result: AssertionResult<T>) -> String {
+        result.err().map_or(String::new(), |error| error.description)
     }
 
     #[test]
@@ -352,9 +359,9 @@ mod tests {
             (NOW, NOW + 60, NOW + 2, ""),
             (NOW, NOW + 60, NOW + 3, "nbf is 1000003, 3 s in the future"),
             (NOW - 300, NOW + 60, NOW, ""),
-            (NOW - 301, NOW + 60, NOW, "iat is 999699, 301 s ago, at most 300 s are taken"),
+            (NOW - 301, NOW + 60, NOW, "iat is 999699, 301 s ago, the limit is 300 s"),
             (NOW, NOW + 600, NOW, ""),
-            (NOW, NOW + 601, NOW, "exp is 601 s after iat, at most 600 s are taken"),
+            (NOW, NOW + 601, NOW, "exp is 601 s after iat, the limit is 600 s"),
         ] {
             let found = error_description(verify_times(
                 &strict_config(),
@@ -382,7 +389,7 @@ mod tests {
     fn short_jti_is_refused() {
         let with = |jti: &str| verify_jti(&strict_config(), &jwt_with_claims(&json!({"jti": jti})));
         assert_eq!(with("0123456789abcdef").unwrap().as_deref(), Some("0123456789abcdef"));
-        assert!(error_description(with("0123456789abcde")).contains("expected 16 characters or more"));
+        assert!(error_description(with("0123456789abcde")).contains("expected at least 16 characters"));
         let optional = Config { require_jti: false, ..strict_config() };
         assert_eq!(verify_jti(&optional, &jwt_with_claims(&json!({}))).unwrap(), None);
         assert_eq!(
@@ -403,7 +410,8 @@ mod tests {
             assert_eq!(found.as_deref(), expected, "{claim} {parameter:?}");
         }
         assert_eq!(requested_scope(&jwt_with_claims(&json!({})), Some("a")).unwrap().as_deref(), Some("a"));
-        let refused = error_description(requested_scope(&jwt_with_claims(&json!({"scope": "a"})), Some("b")));
-        assert_eq!(refused, "the scope claim is \"a\", the scope parameter \"b\"");
+        let description =
+            error_description(requested_scope(&jwt_with_claims(&json!({"scope": "a"})), Some("b")));
+        assert_eq!(description, "the scope claim is \"a\", but the scope parameter is \"b\"");
     }
 }

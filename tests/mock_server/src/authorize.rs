@@ -1,7 +1,8 @@
-//! The authorization page (RFC 6749 4.1.1): a visit checked, then a code, an error or a form as configured.
+//! Authorization endpoint (RFC 6749 section 4.1.1): responds with a code, an error or a form, as configured.
 //!
-//! A client of the code grant gets a real code, and errors by redirect. For any other client the page is DocuSign's
-//! consent: `scope=signature%20impersonation`, errors as text, and a code that is good for nothing.
+//! A client of the code grant receives a real code, and errors by redirect. For any other client the endpoint
+//! is DocuSign's consent page: it requires `scope=signature%20impersonation`, shows errors as text, and
+//! returns a code that cannot be redeemed.
 
 use crate::assertion;
 use crate::client::{Client, GrantType};
@@ -15,13 +16,13 @@ use crate::urlencoded;
 
 const CODE_LIFETIME_SECS: i64 = 60;
 
-/// A good visit.
+/// A valid authorization request.
 struct AuthorizationRequest {
     client: usize,
     redirect: RedirectTarget,
     scope: Option<String>,
     grants_consent: bool,
-    /// For a client of the code grant only.
+    /// `Some` only for a client of the code grant.
     code_parameters: Option<CodeParameters>,
 }
 
@@ -30,7 +31,7 @@ struct CodeParameters {
     nonce: Option<String>,
 }
 
-/// Where the answer goes, and what goes with it.
+/// The redirect URI of the response, and the parameters of every response.
 #[derive(Clone)]
 struct RedirectTarget {
     uri: String,
@@ -39,75 +40,79 @@ struct RedirectTarget {
 }
 
 enum AuthorizationError {
-    /// RFC 6749 4.1.2.1: with a bad client or redirect URI nobody is sent anywhere.
+    /// RFC 6749 section 4.1.2.1: with an invalid client or redirect URI there is no redirect.
     Page(String),
     Redirect(String),
 }
 
 impl From<String> for AuthorizationError {
-    fn from(why: String) -> Self {
-        AuthorizationError::Page(why)
+    fn from(reason: String) -> Self {
+        AuthorizationError::Page(reason)
     }
 }
 
 pub(crate) fn handle_authorization(shared: &SharedState, request: &Request) -> Response {
     let now = shared.now();
     let mut state = shared.state.lock();
-    let by_form = request.method == "POST" && state.config.authorize == AuthorizeBehavior::Form;
-    if request.method != "GET" && !by_form {
-        return Response::text(405, "the authorization page is for GET").with_header("Allow", "GET");
+    let is_form_post = request.method == "POST" && state.config.authorize == AuthorizeBehavior::Form;
+    if request.method != "GET" && !is_form_post {
+        return Response::text(405, "the authorization endpoint requires GET").with_header("Allow", "GET");
     }
     match parse_request(&state, request.query()) {
-        Ok(visit) => respond(&mut state, &visit, request, now),
-        Err(AuthorizationError::Page(why)) => Response::text(400, &why),
+        Ok(authorization) => respond(&mut state, &authorization, request, now),
+        Err(AuthorizationError::Page(reason)) => Response::text(400, &reason),
         Err(AuthorizationError::Redirect(location)) => Response::redirect(&location),
     }
 }
 
-fn respond(state: &mut State, visit: &AuthorizationRequest, request: &Request, now: i64) -> Response {
+fn respond(state: &mut State, authorization: &AuthorizationRequest, request: &Request, now: i64) -> Response {
     let decision = urlencoded::parse(&String::from_utf8_lossy(&request.body)).unwrap_or_default();
     match state.config.authorize.clone() {
         AuthorizeBehavior::Never => Response::html(200, "Sign in"),
-        AuthorizeBehavior::Error(error) => Response::redirect(&visit.redirect.error_url(&error, None)),
+        AuthorizeBehavior::Error(error) => {
+            Response::redirect(&authorization.redirect.error_url(&error, None))
+        }
         AuthorizeBehavior::Form if request.method == "GET" => {
-            consent_form(&state.clients[visit.client], visit, request)
+            consent_form(&state.clients[authorization.client], authorization, request)
         }
         AuthorizeBehavior::Form if decision != [("decision".to_owned(), "allow".to_owned())] => {
-            Response::redirect(&visit.redirect.error_url("access_denied", Some("the person said no")))
+            Response::redirect(
+                &authorization.redirect.error_url("access_denied", Some("the user denied the request")),
+            )
         }
         AuthorizeBehavior::WrongState => {
-            let back =
-                RedirectTarget { state: Some("a-state-nobody-sent".to_owned()), ..visit.redirect.clone() };
-            Response::redirect(&back.to_url(&[("code", &approve(state, visit, now))]))
+            let redirect =
+                RedirectTarget { state: Some("wrong-state".to_owned()), ..authorization.redirect.clone() };
+            Response::redirect(&redirect.to_url(&[("code", &approve(state, authorization, now))]))
         }
-        AuthorizeBehavior::Code | AuthorizeBehavior::Form => {
-            Response::redirect(&visit.redirect.to_url(&[("code", &approve(state, visit, now))]))
-        }
+        AuthorizeBehavior::Code | AuthorizeBehavior::Form => Response::redirect(
+            &authorization.redirect.to_url(&[("code", &approve(state, authorization, now))]),
+        ),
     }
 }
 
-fn approve(state: &mut State, visit: &AuthorizationRequest, now: i64) -> String {
-    if visit.grants_consent {
+fn approve(state: &mut State, authorization: &AuthorizationRequest, now: i64) -> String {
+    if authorization.grants_consent {
         state.clear_pending_consents();
     }
-    let Some(wanted) = &visit.code_parameters else {
+    let Some(parameters) = &authorization.code_parameters else {
         return "consented".to_owned();
     };
-    let (text, client) = (format!("code-{}", random_hex()), &state.clients[visit.client]);
+    let (value, client) = (format!("code-{}", random_hex()), &state.clients[authorization.client]);
     let code = AuthorizationCode {
-        value: text.clone(),
+        value: value.clone(),
         issuer: client.issuer.clone(),
-        redirect_uri: visit.redirect.uri.clone(),
+        redirect_uri: authorization.redirect.uri.clone(),
         subject: client.login_subject().to_owned(),
-        scope: visit.scope.clone(),
-        challenge: wanted.challenge.clone(),
-        nonce: wanted.nonce.clone(),
+        scope: authorization.scope.clone(),
+        challenge: parameters.challenge.clone(),
+        nonce: parameters.nonce.clone(),
         expires_at: now + CODE_LIFETIME_SECS,
         family: state.resettable.grant_store.new_family(),
         used: false,
     };
     state.resettable.grant_store.insert_code(code);
-    text
+    value
 }
 
 fn parse_request(state: &State, query: &str) -> Result<AuthorizationRequest, AuthorizationError> {
@@ -115,24 +120,26 @@ fn parse_request(state: &State, query: &str) -> Result<AuthorizationRequest, Aut
     let client = state
         .find_client_by_id(&client_id)
         .ok_or_else(|| format!("client_id {client_id:?} is not registered"))?;
-    let known = &state.clients[client];
-    let for_code = known.can_use(GrantType::AuthorizationCode);
-    let uri = validate_redirect_uri(known, single_parameter(query, "redirect_uri")?, for_code)?;
-    let back = RedirectTarget {
+    let registered = &state.clients[client];
+    let for_code = registered.can_use(GrantType::AuthorizationCode);
+    let uri = validate_redirect_uri(registered, single_parameter(query, "redirect_uri")?, for_code)?;
+    let redirect = RedirectTarget {
         uri,
         state: optional_parameter(query, "state")?,
         iss: state.config.authorization_iss.clone(),
     };
     if for_code {
-        return parse_code_parameters(&state.config, known, query)
-            .map(|(scope, code)| AuthorizationRequest {
+        return parse_code_parameters(&state.config, registered, query)
+            .map(|(scope, parameters)| AuthorizationRequest {
                 client,
                 scope,
                 grants_consent: has_consent_scopes(query),
-                code_parameters: Some(code),
-                redirect: back.clone(),
+                code_parameters: Some(parameters),
+                redirect: redirect.clone(),
             })
-            .map_err(|(error, why)| AuthorizationError::Redirect(back.error_url(error, Some(&why))));
+            .map_err(|(error, reason)| {
+                AuthorizationError::Redirect(redirect.error_url(error, Some(&reason)))
+            });
     }
     if single_parameter(query, "response_type")? != "code" {
         return Err(AuthorizationError::Page("response_type is not code".to_owned()));
@@ -143,13 +150,7 @@ fn parse_request(state: &State, query: &str) -> Result<AuthorizationRequest, Aut
             "scope is {scope:?}, expected signature%20impersonation"
         )));
     }
-    Ok(AuthorizationRequest {
-        client,
-        scope: None,
-        grants_consent: true,
-        code_parameters: None,
-        redirect: back,
-    })
+    Ok(AuthorizationRequest { client, scope: None, grants_consent: true, code_parameters: None, redirect })
 }
 
 type RedirectError = (&'static str, String);
@@ -159,33 +160,34 @@ fn parse_code_parameters(
     client: &Client,
     query: &str,
 ) -> Result<(Option<String>, CodeParameters), RedirectError> {
-    let invalid = |why: String| ("invalid_request", why);
+    let invalid = |reason: String| ("invalid_request", reason);
     let get = |name: &str| optional_parameter(query, name).map_err(invalid);
     match get("response_type")?.as_deref() {
         Some("code") => {}
         Some(other) => return Err(("unsupported_response_type", format!("response_type is {other:?}"))),
         None => return Err(invalid("response_type is missing".to_owned())),
     }
-    let granted = |scope: Option<String>| {
-        assertion::select_granted_scope(client, scope)
-            .map_err(|refusal| ("invalid_scope", refusal.description))
+    let check_scope = |scope: Option<String>| {
+        assertion::select_granted_scope(client, scope).map_err(|error| ("invalid_scope", error.description))
     };
-    granted(get("admin_consent_scope")?)?;
-    let scope = granted(get("scope")?)?;
+    check_scope(get("admin_consent_scope")?)?;
+    let scope = check_scope(get("scope")?)?;
     let challenge = get("code_challenge")?;
     validate_challenge(config, challenge.as_deref(), get("code_challenge_method")?.as_deref())
         .map_err(invalid)?;
     Ok((scope, CodeParameters { challenge, nonce: get("nonce")? }))
 }
 
-// RFC 7636 4.3; without a method it is plain.
+// RFC 7636 section 4.3. The default method is plain.
 fn validate_challenge(config: &Config, challenge: Option<&str>, method: Option<&str>) -> Result<(), String> {
-    let base64url = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
+    let is_base64url = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
     match (challenge, method) {
         (None, None) if !config.require_pkce => Ok(()),
         (None, _) => Err("code_challenge is missing".to_owned()),
-        (Some(hash), Some("S256")) if hash.len() == 43 && hash.bytes().all(base64url) => Ok(()),
-        (Some(hash), Some("S256")) => Err(format!("code_challenge is {hash:?}, which is no SHA-256 hash")),
+        (Some(hash), Some("S256")) if hash.len() == 43 && hash.bytes().all(is_base64url) => Ok(()),
+        (Some(hash), Some("S256")) => {
+            Err(format!("code_challenge is {hash:?}, expected a SHA-256 hash in base64url"))
+        }
         (Some(_), method) => {
             Err(format!("code_challenge_method is {:?}, expected S256", method.unwrap_or("plain")))
         }
@@ -208,7 +210,7 @@ fn validate_redirect_uri(client: &Client, encoded: &str, for_code: bool) -> Resu
     Err(format!("redirect_uri is {uri:?}, expected one of {registered:?}"))
 }
 
-// Compared undecoded: DocuSign takes %20 between the scopes, and '+' is not that.
+// Compared without decoding: DocuSign accepts %20 between the scopes, but not '+'.
 fn has_consent_scopes(query: &str) -> bool {
     ["scope", "admin_consent_scope"].iter().any(|name| {
         let scopes: Vec<&str> = single_parameter(query, name).unwrap_or_default().split("%20").collect();
@@ -219,29 +221,29 @@ fn has_consent_scopes(query: &str) -> bool {
 impl RedirectTarget {
     fn error_url(&self, error: &str, description: Option<&str>) -> String {
         match description {
-            Some(why) => self.to_url(&[("error", error), ("error_description", why)]),
+            Some(text) => self.to_url(&[("error", error), ("error_description", text)]),
             None => self.to_url(&[("error", error)]),
         }
     }
 
     fn to_url(&self, parameters: &[(&str, &str)]) -> String {
-        let also = [("state", self.state.as_deref()), ("iss", self.iss.as_deref())];
-        let also = also.into_iter().filter_map(|(name, value)| Some((name, value?)));
-        let pairs = parameters.iter().copied().chain(also);
-        let text: Vec<String> =
+        let common = [("state", self.state.as_deref()), ("iss", self.iss.as_deref())];
+        let common = common.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let pairs = parameters.iter().copied().chain(common);
+        let encoded: Vec<String> =
             pairs.map(|(name, value)| format!("{name}={}", urlencoded::encode(value))).collect();
-        let joint = if self.uri.contains('?') { '&' } else { '?' };
-        format!("{}{joint}{}", self.uri, text.join("&"))
+        let separator = if self.uri.contains('?') { '&' } else { '?' };
+        format!("{}{separator}{}", self.uri, encoded.join("&"))
     }
 }
 
-fn consent_form(client: &Client, visit: &AuthorizationRequest, request: &Request) -> Response {
-    let scope = visit.scope.as_deref().unwrap_or("nothing in particular");
-    let [who, user, scope, target] =
+fn consent_form(client: &Client, authorization: &AuthorizationRequest, request: &Request) -> Response {
+    let scope = authorization.scope.as_deref().unwrap_or("no scope");
+    let [client_id, user, scope, target] =
         [client.client_id(), client.login_subject(), scope, &request.target].map(escape_html);
     let page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><title>Consent</title></head><body>\n\
-         <h1>Consent</h1><p>{user}, may {who} have {scope}?</p>\n\
+         <h1>Consent</h1><p>{user}, do you allow {client_id} to use {scope}?</p>\n\
          <form method=\"post\" action=\"{target}\">\n\
          <button name=\"decision\" value=\"allow\">Allow</button>\n\
          <button name=\"decision\" value=\"deny\">Deny</button>\n\
@@ -261,13 +263,13 @@ fn optional_parameter(query: &str, name: &str) -> Result<Option<String>, String>
     }
 }
 
-// The raw value of a parameter that stands exactly once.
+// Returns the raw value of a parameter that appears exactly once.
 fn single_parameter<'a>(query: &'a str, name: &str) -> Result<&'a str, String> {
     let mut found = raw_values(query, name);
     match (found.next(), found.next()) {
         (Some(value), None) => Ok(value),
         (None, _) => Err(format!("{name} is missing")),
-        _ => Err(format!("{name} stands more than once")),
+        _ => Err(format!("{name} appears more than once")),
     }
 }
 

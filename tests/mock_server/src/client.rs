@@ -1,4 +1,4 @@
-//! Registered clients: what proves that it is they, which grants they may use, for whom and for what.
+//! Registered clients: authentication method, allowed grants, subjects and scopes.
 
 use std::collections::BTreeMap;
 
@@ -6,39 +6,43 @@ use serde::Deserialize;
 
 use crate::verification_key::VerificationKey;
 
-/// What is known of a client beyond its issuer name and keys. Empty lists mean "any", unless said otherwise.
+/// Registration of a client in addition to its issuer name and keys.
+///
+/// Unless a field is documented differently, an empty list allows any value.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClientOptions {
-    /// The grants it may use. Empty is what the rest suits: jwt-bearer with keys, client credentials with a secret and
-    /// no keys, password with users, authorization code with redirect URIs, and with one of these two refresh token.
+    /// Allowed grants. If empty, they follow from the other fields: jwt-bearer with keys; client credentials
+    /// with a secret and no keys; password with users; authorization code with redirect URIs; refresh token
+    /// with users or redirect URIs.
     pub grant_types: Vec<GrantType>,
-    /// How it authenticates. `None` is by secret if it has one, else by assertion if it has keys, else not at all;
-    /// but beside a jwt-bearer assertion, keys alone demand nothing more.
+    /// Authentication method. `None` selects the secret if there is one, otherwise an assertion if there are
+    /// keys, otherwise no authentication. Keys alone do not require client authentication for the jwt-bearer
+    /// grant.
     pub client_auth: Option<ClientAuth>,
-    /// Subjects it may act for; if there are any, `sub` is required. The first is who signs in at the authorization
-    /// page; without one it is `user-1`.
+    /// Subjects that the client may act for. If there are any, `sub` is required. The first one is the user
+    /// who signs in at the authorization endpoint; the default is `user-1`.
     pub subjects: Vec<String>,
-    /// Scopes it may ask for; also what it gets when it asks for none.
+    /// Allowed scopes, granted as a whole if a request has no scope.
     pub scopes: Vec<String>,
-    /// The `aud` expected of this client instead of the server's.
+    /// The expected `aud`; overrides `Config::audience`.
     pub audience: Option<String>,
-    /// The client secret it must present, by Basic or in the body.
+    /// The client secret, expected in a Basic header or in the body.
     pub secret: Option<String>,
-    /// Its client id if not the issuer name.
+    /// The client ID; the default is the issuer name.
     pub client_id: Option<String>,
-    /// The `alg` values it registered; empty is whatever fits its keys.
+    /// The registered `alg` values; if empty, all that the keys support.
     pub algorithms: Vec<String>,
-    /// The `kid` its assertions must carry.
+    /// The `kid` that assertions must contain.
     pub kid: Option<String>,
-    /// Shared secret of HS256, HS384 and HS512. Without it these are refused.
+    /// Shared secret for HS256, HS384 and HS512, which are rejected without it.
     pub hmac_secret: Option<String>,
-    /// Names and passwords of the password grant.
+    /// User names and passwords for the password grant.
     pub users: BTreeMap<String, String>,
-    /// The subject of its certificate, as `X-Client-Subject` has it.
+    /// The subject of the TLS client certificate, as in the header `X-Client-Subject`.
     pub certificate_subject: Option<String>,
-    /// Where the authorization page may send its answers, compared byte for byte. Empty is none, except for a visit
-    /// that only gives consent, which may be sent anywhere.
+    /// Registered redirect URIs, compared byte for byte. An empty list allows none, but a request that only
+    /// gives consent may then use any.
     pub redirect_uris: Vec<String>,
 }
 
@@ -58,17 +62,18 @@ pub enum GrantType {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClientAuth {
-    /// By its secret, either way.
+    /// By the secret, as Basic or in the body.
     Secret,
-    /// By its secret as Basic.
+    /// By the secret as Basic.
     Basic,
-    /// By its secret in the body.
+    /// By the secret in the body.
     Post,
-    /// By a `client_assertion` (RFC 7523 2.2).
+    /// By a `client_assertion` (RFC 7523 section 2.2).
     Assertion,
-    /// Not at all: it names itself by `client_id`.
+    /// No authentication: the request contains only `client_id`.
     Public,
-    /// By its certificate (RFC 8705 2.1), of which whoever ends TLS in front of the server tells.
+    /// By a TLS client certificate (RFC 8705 section 2.1). The TLS-terminating proxy sends its subject in a
+    /// header.
     Certificate,
 }
 
@@ -149,14 +154,14 @@ impl Client {
 
     pub(crate) fn auth_method(&self, grant: GrantType) -> ClientAuth {
         match &self.options {
-            ClientOptions { client_auth: Some(chosen), .. } => *chosen,
+            ClientOptions { client_auth: Some(method), .. } => *method,
             ClientOptions { secret: Some(_), .. } => ClientAuth::Secret,
             _ if grant == GrantType::JwtBearer || self.keys.is_empty() => ClientAuth::Public,
             _ => ClientAuth::Assertion,
         }
     }
 
-    /// Who signs in at the authorization page.
+    /// The user who signs in at the authorization endpoint.
     pub(crate) fn login_subject(&self) -> &str {
         self.options.subjects.first().map_or("user-1", String::as_str)
     }

@@ -1,4 +1,6 @@
-//! Client authentication (RFC 6749 2.3, RFC 7521 4.2): one way at most, and the one that is registered.
+//! Client authentication (RFC 6749 section 2.3, RFC 7521 section 4.2).
+//!
+//! A request may use one method only, which must be the registered one.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,7 +14,7 @@ use crate::urlencoded;
 
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// What a request says of its client.
+/// The client credentials in a request.
 pub(crate) struct Credentials {
     id: Option<String>,
     proof: Proof,
@@ -26,36 +28,36 @@ enum Proof {
 }
 
 impl Credentials {
-    pub(crate) fn parse(asked: &TokenRequest<'_>) -> Result<Self, ErrorResponse> {
-        let id = asked.parameters.get("client_id").map(str::to_owned);
+    pub(crate) fn parse(request: &TokenRequest<'_>) -> Result<Self, ErrorResponse> {
+        let id = request.parameters.get("client_id").map(str::to_owned);
         let mut proofs = Vec::new();
-        let mut id_of_basic = None;
-        if let Some((id, secret)) = parse_basic(asked)? {
-            id_of_basic = Some(id);
+        let mut basic_id = None;
+        if let Some((id, secret)) = parse_basic(request)? {
+            basic_id = Some(id);
             proofs.push(Proof::Basic(secret));
         }
-        if let Some(secret) = asked.parameters.get("client_secret") {
+        if let Some(secret) = request.parameters.get("client_secret") {
             proofs.push(Proof::Body(secret.to_owned()));
         }
-        if let Some(assertion) = parse_client_assertion(asked)? {
+        if let Some(assertion) = parse_client_assertion(request)? {
             proofs.push(Proof::Assertion(assertion));
         }
         let proof = proofs.pop().unwrap_or(Proof::Absent);
         if let Some(other) = proofs.pop() {
-            let (one, other) = (other.description(), proof.description());
+            let (first, second) = (other.description(), proof.description());
             return Err(ErrorResponse::invalid_request(format!(
-                "the client authenticates twice, {one} and {other}"
+                "the client authenticates twice, {first} and {second}"
             )));
         }
-        match (&id_of_basic, &id) {
+        match (&basic_id, &id) {
             (Some(basic), Some(id)) if basic != id => Err(ErrorResponse::invalid_client(
                 true,
-                format!("client_id is {id:?}, but {basic:?} by Basic"),
+                format!("client_id is {id:?}, but the client ID by Basic is {basic:?}"),
             )),
             (None, None) if matches!(proof, Proof::Body(_)) => {
                 Err(ErrorResponse::invalid_request("client_secret without client_id"))
             }
-            _ => Ok(Credentials { id: id_of_basic.or(id), proof }),
+            _ => Ok(Credentials { id: basic_id.or(id), proof }),
         }
     }
 }
@@ -63,7 +65,7 @@ impl Credentials {
 impl Proof {
     fn description(&self) -> &'static str {
         match self {
-            Proof::Absent => "by nothing",
+            Proof::Absent => "without credentials",
             Proof::Basic(_) => "by Basic",
             Proof::Body(_) => "by client_secret in the body",
             Proof::Assertion(_) => "by client_assertion",
@@ -71,65 +73,70 @@ impl Proof {
     }
 }
 
-/// Finds the client of a grant that does not itself say whose it is, and checks that it may use the grant.
+/// Finds and authenticates the client of a grant that does not itself name the client, and checks that the
+/// client may use the grant.
 pub(crate) fn authenticate_client(
     state: &mut State,
-    asked: &TokenRequest<'_>,
+    request: &TokenRequest<'_>,
     grant: GrantType,
 ) -> Result<usize, ErrorResponse> {
-    let credentials = Credentials::parse(asked)?;
+    let credentials = Credentials::parse(request)?;
     let client = match (&credentials.id, &credentials.proof) {
         (_, Proof::Assertion(jwt)) => assertion::find_unverified_client(state, jwt)?,
         (Some(id), proof) => state.find_client_by_id(id).ok_or_else(|| {
-            ErrorResponse::invalid_client(proof.is_basic(), format!("the client id {id:?} is not registered"))
+            ErrorResponse::invalid_client(proof.is_basic(), format!("the client ID {id:?} is not registered"))
         })?,
-        (None, _) => return Err(ErrorResponse::invalid_client(false, "the client does not say who it is")),
+        (None, _) => {
+            return Err(ErrorResponse::invalid_client(false, "the request does not identify the client"));
+        }
     };
-    check_credentials(state, client, &credentials, asked, grant)?;
+    check_credentials(state, client, &credentials, request, grant)?;
     check_grant_allowed(&state.clients[client], grant)?;
     Ok(client)
 }
 
-/// Checks that this client authenticates as it registered.
+/// Checks the credentials against the registration of the client.
 pub(crate) fn check_credentials(
     state: &mut State,
     client: usize,
     credentials: &Credentials,
-    asked: &TokenRequest<'_>,
+    request: &TokenRequest<'_>,
     grant: GrantType,
 ) -> Result<(), ErrorResponse> {
-    let known = &state.clients[client];
+    let registered = &state.clients[client];
     let by_basic = credentials.proof.is_basic();
-    if let Some(id) = credentials.id.as_deref().filter(|id| *id != known.client_id()) {
-        let expected = known.client_id();
+    if let Some(id) = credentials.id.as_deref().filter(|id| *id != registered.client_id()) {
+        let expected = registered.client_id();
         return Err(ErrorResponse::invalid_client(
             by_basic,
-            format!("the client id is {id:?}, expected {expected:?}"),
+            format!("the client ID is {id:?}, expected {expected:?}"),
         ));
     }
-    match (known.auth_method(grant), &credentials.proof) {
+    match (registered.auth_method(grant), &credentials.proof) {
         (ClientAuth::Public, Proof::Absent) => Ok(()),
-        (ClientAuth::Certificate, Proof::Absent) => compare_certificate_subject(known, asked),
+        (ClientAuth::Certificate, Proof::Absent) => compare_certificate_subject(registered, request),
         (ClientAuth::Secret | ClientAuth::Basic, Proof::Basic(secret))
         | (ClientAuth::Secret | ClientAuth::Post, Proof::Body(secret)) => {
-            compare_secret(known, secret, by_basic)
+            compare_secret(registered, secret, by_basic)
         }
         (ClientAuth::Assertion, Proof::Assertion(jwt)) => {
-            let jti = assertion::verify_client_assertion(state, client, jwt, asked)?;
+            let jti = assertion::verify_client_assertion(state, client, jwt, request)?;
             let id = state.clients[client].client_id().to_owned();
             state.consume_jti(&id, jti.as_deref()).map_err(ErrorResponse::into_client_error)
         }
-        (registered, proof) => Err(ErrorResponse::invalid_client(by_basic, mismatch_text(registered, proof))),
+        (method, proof) => Err(ErrorResponse::invalid_client(by_basic, mismatch_text(method, proof))),
     }
 }
 
-/// Checks that a client may use a grant (RFC 6749 5.2).
+/// Checks that a client may use a grant (RFC 6749 section 5.2).
 pub(crate) fn check_grant_allowed(client: &Client, grant: GrantType) -> Result<(), ErrorResponse> {
     if client.can_use(grant) {
         return Ok(());
     }
     let (id, name) = (client.client_id(), grant.as_str());
-    Err(ErrorResponse::unauthorized_client(format!("the client {id:?} did not register the grant {name}")))
+    Err(ErrorResponse::unauthorized_client(format!(
+        "the grant {name} is not registered for the client {id:?}"
+    )))
 }
 
 impl Proof {
@@ -141,13 +148,13 @@ impl Proof {
 fn mismatch_text(registered: ClientAuth, proof: &Proof) -> String {
     match (registered, proof) {
         (ClientAuth::Public, Proof::Basic(_) | Proof::Body(_)) => {
-            "a secret came from a client that has none".to_owned()
+            "the request contains a secret, but the client has none".to_owned()
         }
         (ClientAuth::Secret | ClientAuth::Basic | ClientAuth::Post, Proof::Absent) => {
             "the client secret is missing".to_owned()
         }
         (ClientAuth::Assertion, Proof::Absent) => "client_assertion is missing".to_owned(),
-        _ => format!("the client authenticates {}, registered is {registered:?}", proof.description()),
+        _ => format!("the client authenticates {}, expected {registered:?}", proof.description()),
     }
 }
 
@@ -156,16 +163,16 @@ fn compare_secret(client: &Client, found: &str, by_basic: bool) -> Result<(), Er
         Some(expected) if expected == found => Ok(()),
         expected => {
             let expected = expected.unwrap_or("none");
-            let why = format!("the client secret is {found:?}, expected {expected:?}");
-            Err(ErrorResponse::invalid_client(by_basic, why))
+            let reason = format!("the client secret is {found:?}, expected {expected:?}");
+            Err(ErrorResponse::invalid_client(by_basic, reason))
         }
     }
 }
 
-fn compare_certificate_subject(client: &Client, asked: &TokenRequest<'_>) -> Result<(), ErrorResponse> {
+fn compare_certificate_subject(client: &Client, request: &TokenRequest<'_>) -> Result<(), ErrorResponse> {
     let expected = client.options.certificate_subject.as_deref();
-    let found = asked.request.header("x-client-subject");
-    if expected.is_some() && found == expected && asked.request.header_count("x-client-subject") == 1 {
+    let found = request.http.header("x-client-subject");
+    if expected.is_some() && found == expected && request.http.header_count("x-client-subject") == 1 {
         return Ok(());
     }
     Err(ErrorResponse::invalid_client(
@@ -174,15 +181,15 @@ fn compare_certificate_subject(client: &Client, asked: &TokenRequest<'_>) -> Res
     ))
 }
 
-fn parse_client_assertion(asked: &TokenRequest<'_>) -> Result<Option<String>, ErrorResponse> {
+fn parse_client_assertion(request: &TokenRequest<'_>) -> Result<Option<String>, ErrorResponse> {
     let (jwt, kind) =
-        (asked.parameters.get("client_assertion"), asked.parameters.get("client_assertion_type"));
+        (request.parameters.get("client_assertion"), request.parameters.get("client_assertion_type"));
     match (jwt, kind) {
         (None, None) => Ok(None),
         (Some(jwt), Some(ASSERTION_TYPE)) => Ok(Some(jwt.to_owned())),
         (Some(_), Some(kind)) => {
-            let why = format!("client_assertion_type is {kind:?}, expected {ASSERTION_TYPE:?}");
-            Err(ErrorResponse::invalid_client(false, why))
+            let reason = format!("client_assertion_type is {kind:?}, expected {ASSERTION_TYPE:?}");
+            Err(ErrorResponse::invalid_client(false, reason))
         }
         (Some(_), None) => Err(ErrorResponse::invalid_request("client_assertion_type is missing")),
         (None, Some(_)) => {
@@ -191,23 +198,23 @@ fn parse_client_assertion(asked: &TokenRequest<'_>) -> Result<Option<String>, Er
     }
 }
 
-fn parse_basic(asked: &TokenRequest<'_>) -> Result<Option<(String, String)>, ErrorResponse> {
-    match asked.request.header_count("authorization") {
+fn parse_basic(request: &TokenRequest<'_>) -> Result<Option<(String, String)>, ErrorResponse> {
+    match request.http.header_count("authorization") {
         0 => Ok(None),
-        1 => decode_basic(asked.request.header("authorization").unwrap_or_default()).map(Some),
-        _ => Err(ErrorResponse::invalid_request("Authorization stands more than once")),
+        1 => decode_basic(request.http.header("authorization").unwrap_or_default()).map(Some),
+        _ => Err(ErrorResponse::invalid_request("Authorization appears more than once")),
     }
 }
 
 fn decode_basic(value: &str) -> Result<(String, String), ErrorResponse> {
-    let refuse = |reason: &str| ErrorResponse::invalid_client(true, format!("Authorization {reason}"));
-    let (scheme, encoded) = value.split_once(' ').ok_or_else(|| refuse("is not a scheme and a value"))?;
+    let invalid = |reason: &str| ErrorResponse::invalid_client(true, format!("Authorization {reason}"));
+    let (scheme, encoded) = value.split_once(' ').ok_or_else(|| invalid("is not a scheme and a value"))?;
     if !scheme.eq_ignore_ascii_case("Basic") {
-        return Err(refuse("is not Basic"));
+        return Err(invalid("is not Basic"));
     }
-    let bytes = STANDARD.decode(encoded).map_err(|_| refuse("is not base64"))?;
-    let text = String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8"))?;
-    let (id, secret) = text.split_once(':').ok_or_else(|| refuse("has no colon"))?;
-    let decoded = |half| urlencoded::decode(half).map_err(|e| refuse(&e));
-    Ok((decoded(id)?, decoded(secret)?))
+    let bytes = STANDARD.decode(encoded).map_err(|_| invalid("is not base64"))?;
+    let text = String::from_utf8(bytes).map_err(|_| invalid("is not UTF-8"))?;
+    let (id, secret) = text.split_once(':').ok_or_else(|| invalid("has no colon"))?;
+    let decode = |part| urlencoded::decode(part).map_err(|e| invalid(&e));
+    Ok((decode(id)?, decode(secret)?))
 }

@@ -1,9 +1,10 @@
-//! What a test can choose about the server: transport, which requests are acceptable, what a token answer has.
+//! Configuration of the server: transport, checks of requests, content of token responses.
 //!
-//! The defaults are the strict reading of RFC 7523 plus what its providers demand: a short life, a fresh `jti`.
+//! The defaults are a strict interpretation of RFC 7523 plus common requirements of providers: a short
+//! lifetime and a new `jti` per assertion.
 //!
-//! As JSON (`POST /control/config`) the members have the names of the fields, and what stands for a variant is its
-//! name in snake case: `{"get": "html_ok", "expires_in": {"text": "60"}}`.
+//! In JSON (`POST /control/config`) the members have the names of the fields, and variants are written in
+//! snake case: `{"get": "html_ok", "expires_in": {"text": "60"}}`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -11,60 +12,60 @@ use serde_json::{Map, Value};
 use crate::provider::Provider;
 use crate::scenario::Behavior;
 
-/// Everything a test can choose; `Config::default()` is plain http with strict checks.
+/// Configuration of the server; `Config::default()` is plain http with strict checks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// TLS, with a certificate by an own CA.
+    /// Serves TLS with a certificate of a generated CA.
     pub https: bool,
-    /// Port on 127.0.0.1; 0 takes a free one.
+    /// Port on 127.0.0.1; 0 selects a free one.
     pub port: u16,
-    /// The certificate to show; matters with `https` only.
+    /// The server certificate; ignored unless `https`.
     pub certificate: ServerCertificate,
-    /// A request whose path ends with one of these is a token request.
+    /// Path suffixes of the token endpoint.
     pub token_paths: Vec<String>,
-    /// What a GET of the token endpoint gets.
+    /// Response to a GET of the token endpoint.
     pub get: GetResponse,
-    /// The `aud` expected of every client; `None` is the token URL as called.
+    /// The expected `aud` for all clients; `None` expects the requested token URL.
     pub audience: Option<String>,
-    /// The `typ` an assertion must have; `None` takes any and none.
+    /// The required `typ` of assertions; `None` accepts any or no value.
     pub typ: Option<String>,
-    /// The `typ` a client assertion must have, likewise.
+    /// The required `typ` of client assertions; `None` accepts any or no value.
     pub client_typ: Option<String>,
-    /// The issuer identifier: `iss` of id tokens, and an `aud` that client assertions may have instead of the token
-    /// URL. `None` is the base URL as called, for id tokens only.
+    /// The issuer identifier: `iss` of ID tokens, and an alternative to the token URL as `aud` of client
+    /// assertions. `None` uses the requested base URL for ID tokens and allows no alternative `aud`.
     pub issuer: Option<String>,
-    /// The `iss` that authorization answers carry (RFC 9207), right or wrong; `None` sends none.
+    /// The `iss` of authorization responses (RFC 9207), which may be wrong; `None` omits it.
     pub authorization_iss: Option<String>,
-    /// What the authorization page does with a good request.
+    /// Response of the authorization endpoint to a valid request.
     pub authorize: AuthorizeBehavior,
-    /// Refuse an authorization request without an S256 `code_challenge` (RFC 7636).
+    /// Reject authorization requests without an S256 `code_challenge` (RFC 7636).
     pub require_pkce: bool,
-    /// Answer each use of a refresh token with a new one and end the old.
+    /// Issue a new refresh token on each use, and invalidate the old one.
     pub rotate_refresh_tokens: bool,
-    /// What `POST /oauth/logoff` plays; `Play::Normal` is 200 and an empty object.
+    /// Behavior of `POST /oauth/logoff`; `Behavior::Normal` is 200 with an empty object.
     pub logoff: Behavior,
-    /// Refuse an assertion without `iat`.
+    /// Reject assertions without `iat`.
     pub require_iat: bool,
-    /// Refuse an assertion without `jti`.
+    /// Reject assertions without `jti`.
     pub require_jti: bool,
-    /// Refuse an assertion without `sub`, also for clients that list no subjects.
+    /// Reject assertions without `sub`, even for clients without registered subjects.
     pub require_sub: bool,
-    /// Ceiling of `exp - iat`, in seconds.
+    /// Maximum of `exp - iat` in seconds.
     pub max_lifetime: i64,
-    /// How old `iat` may be, in seconds.
+    /// Maximum age of `iat` in seconds.
     pub max_age: i64,
-    /// How far `iat` and `nbf` may be in the future, in seconds. `exp` has no leeway.
+    /// Leeway in seconds for `iat` and `nbf` in the future. `exp` has no leeway.
     pub leeway: i64,
-    /// The `expires_in` of a token answer.
+    /// The `expires_in` of token responses.
     pub expires_in: ExpiresIn,
-    /// Seconds by which the server's clock is ahead: its checks and its Date header.
+    /// Clock skew of the server in seconds, for its checks and its Date header.
     pub clock_skew: i64,
-    /// Seconds by which the Date header alone is ahead.
+    /// Additional clock skew of the Date header in seconds.
     pub date_skew: i64,
-    /// In whose words a refusal is put.
+    /// Wording of error responses.
     pub wording: ErrorWording,
-    /// Whose quirks are played beside all this; `Config::of` has the rest of them too.
+    /// Provider whose peculiarities are emulated; `Config::for_provider` also sets the other fields to match.
     pub provider: Option<Provider>,
 }
 
@@ -111,89 +112,89 @@ impl Config {
         Config::default()
     }
 
-    /// This config with the members of a JSON object changed.
+    /// Returns this configuration with the members of a JSON object changed.
     ///
     /// # Errors
-    /// What is wrong with the JSON, for people.
+    /// A description of what is invalid in the JSON.
     pub fn with_json(&self, json: &str) -> Result<Self, String> {
         let changes: Map<String, Value> = serde_json::from_str(json).map_err(|e| e.to_string())?;
-        let mut whole = serde_json::to_value(self).map_err(|e| e.to_string())?;
+        let mut config = serde_json::to_value(self).map_err(|e| e.to_string())?;
         for (name, value) in changes {
-            whole[name] = value;
+            config[name] = value;
         }
-        serde_json::from_value(whole).map_err(|e| e.to_string())
+        serde_json::from_value(config).map_err(|e| e.to_string())
     }
 }
 
-/// The server certificate to show.
+/// The certificate of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ServerCertificate {
     /// For 127.0.0.1, ::1 and localhost, signed by the CA of `ca_pem_path`.
     Good,
-    /// Signed by a CA of the same name that nobody was given.
+    /// Signed by another CA with the same name.
     UntrustedCa,
-    /// Ended years ago.
+    /// Expired.
     Expired,
     /// For `other.example` only.
     OtherHost,
 }
 
-/// The answer to a GET of the token endpoint.
+/// Response to a GET of the token endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GetResponse {
     /// 405 with `Allow: POST`.
     MethodNotAllowed,
-    /// The parameters of the query are checked as those of a POST would be.
+    /// The query is checked like the body of a POST.
     Token,
-    /// 404, text.
+    /// 404 with text.
     NotFound,
-    /// 302 to a sign-in page.
+    /// 302 to a login page.
     Redirect,
-    /// 200 and a sign-in page.
+    /// 200 with a login page.
     HtmlOk,
-    /// 403 and a page, as firewalls answer.
+    /// 403 with a page, as firewalls send it.
     HtmlForbidden,
-    /// 400 `invalid_request`, JSON.
+    /// 400 with `invalid_request` in JSON.
     InvalidRequest,
 }
 
-/// What the authorization page does with a good request.
+/// Response of the authorization endpoint to a valid request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuthorizeBehavior {
-    /// Redirects with a code at once, as if the person had agreed before.
+    /// Redirects with a code immediately, as if the user had consented before.
     Code,
-    /// Shows a form with the buttons Allow and Deny.
+    /// A form with the buttons Allow and Deny.
     Form,
     /// Redirects with this `error`, such as `access_denied`.
     Error(String),
-    /// Redirects with a code and a `state` that nobody sent.
+    /// Redirects with a code and a wrong `state`.
     WrongState,
-    /// Shows a page that leads nowhere.
+    /// A page that never redirects.
     Never,
 }
 
-/// The `expires_in` member of a token answer.
+/// The `expires_in` member of a token response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExpiresIn {
-    /// A JSON number; the token really ends then.
+    /// A JSON number; the token really expires then.
     Number(u64),
-    /// A JSON string, which some servers send.
+    /// A JSON string, as some servers send it.
     Text(String),
     /// No such member.
     Absent,
 }
 
-/// In whose words a refusal is put.
+/// Wording of error responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorWording {
-    /// What was wrong, what was expected: for reading test failures.
+    /// The found and the expected value, so that a test failure explains itself.
     Precise,
-    /// `issuer_not_found`, `user_not_found`, `no_valid_keys_or_signatures`, … as DocuSign answers.
+    /// `issuer_not_found`, `user_not_found`, `no_valid_keys_or_signatures`, … as DocuSign sends them.
     #[serde(rename = "docusign")]
     DocuSign,
 }

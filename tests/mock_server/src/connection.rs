@@ -1,4 +1,4 @@
-//! One thread a connection: requests in, answers out, kept alive until either side ends it.
+//! HTTP connections: one thread each, keep-alive until either side closes.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -21,7 +21,7 @@ enum Stream {
     Tls(Box<TlsStream>),
 }
 
-/// Accepts until the server stops, then waits for the connections' threads.
+/// Accepts connections until the server stops, then joins their threads.
 pub(crate) fn accept_connections(listener: &TcpListener, shared: &Arc<SharedState>) {
     let mut threads = Vec::new();
     for socket in listener.incoming() {
@@ -30,9 +30,9 @@ pub(crate) fn accept_connections(listener: &TcpListener, shared: &Arc<SharedStat
         }
         let Ok(socket) = socket else { continue };
         let number = next_connection_number(shared);
-        let theirs = Arc::clone(shared);
+        let shared_clone = Arc::clone(shared);
         threads.retain(|thread: &thread::JoinHandle<()>| !thread.is_finished());
-        threads.push(thread::spawn(move || handle_connection(socket, number, &theirs)));
+        threads.push(thread::spawn(move || handle_connection(socket, number, &shared_clone)));
     }
     for thread in threads {
         let _ = thread.join();
@@ -47,29 +47,29 @@ fn next_connection_number(shared: &SharedState) -> u64 {
 
 fn handle_connection(socket: TcpStream, number: u64, shared: &SharedState) {
     let _ = socket.set_nodelay(true);
-    let Ok(second) = socket.try_clone() else { return };
-    if shared.register_connection(number, second) {
-        // An error here is a client that went away or that distrusts the certificate: its own affair.
+    let Ok(second_handle) = socket.try_clone() else { return };
+    if shared.register_connection(number, second_handle) {
+        // Errors are ignored: the client disconnected or rejected the certificate, which many tests expect.
         let _ = Stream::new(socket, shared).and_then(|stream| serve_requests(stream, number, shared));
         shared.unregister_connection(number);
     }
 }
 
 fn serve_requests(mut stream: Stream, number: u64, shared: &SharedState) -> io::Result<()> {
-    let mut early = Vec::new();
+    let mut buffer = Vec::new();
     loop {
-        let (answer, close) = match http::read_request(&mut stream, &mut early)? {
+        let (action, close) = match http::read_request(&mut stream, &mut buffer)? {
             Incoming::Closed => return stream.close(),
-            Incoming::Malformed(answer) => (Action::Respond(answer), true),
+            Incoming::Malformed(response) => (Action::Respond(response), true),
             Incoming::Request(request) => {
                 let close = request.wants_close();
                 (router::route(shared, &request, number), close)
             }
         };
-        match answer {
-            Action::Respond(answer) => send_response(&mut stream, shared, &answer, close)?,
-            Action::RespondAndClose(answer) => {
-                send_response(&mut stream, shared, &answer, false)?;
+        match action {
+            Action::Respond(response) => send_response(&mut stream, shared, &response, close)?,
+            Action::RespondAndClose(response) => {
+                send_response(&mut stream, shared, &response, false)?;
                 return stream.close();
             }
             other => return inject_fault(stream, number, shared, other),
@@ -83,10 +83,10 @@ fn serve_requests(mut stream: Stream, number: u64, shared: &SharedState) -> io::
 fn send_response(
     stream: &mut Stream,
     shared: &SharedState,
-    answer: &Response,
+    response: &Response,
     close: bool,
 ) -> io::Result<()> {
-    stream.write_all(&answer.to_bytes(shared.date_header_time(), close))?;
+    stream.write_all(&response.to_bytes(shared.date_header_time(), close))?;
     stream.flush()
 }
 
@@ -100,8 +100,8 @@ fn inject_fault(mut stream: Stream, number: u64, shared: &SharedState, action: A
             send_big_body(&mut stream, size)?;
             stream.close()
         }
-        Action::RespondSlowly(answer) => {
-            send_slowly(&mut stream, shared, &answer.to_bytes(shared.date_header_time(), true))?;
+        Action::RespondSlowly(response) => {
+            send_slowly(&mut stream, shared, &response.to_bytes(shared.date_header_time(), true))?;
             stream.close()
         }
         Action::Hang => {
@@ -109,7 +109,7 @@ fn inject_fault(mut stream: Stream, number: u64, shared: &SharedState, action: A
             Ok(())
         }
         Action::Reset => {
-            // With a linger of zero the close is a reset; the close needs this to be the last handle.
+            // A linger time of zero turns the close into a reset, if this is the last handle.
             SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO))?;
             shared.unregister_connection(number);
             Ok(())
@@ -131,24 +131,24 @@ fn send_slowly(stream: &mut Stream, shared: &SharedState, bytes: &[u8]) -> io::R
 
 fn send_big_body(stream: &mut Stream, size: usize) -> io::Result<()> {
     let (start, end) = ("{\"access_token\":\"", "\"}");
-    let filling = size.saturating_sub(start.len() + end.len());
-    let length = start.len() + filling + end.len();
+    let filler = size.saturating_sub(start.len() + end.len());
+    let length = start.len() + filler + end.len();
     write!(
         stream,
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{start}"
     )?;
-    let piece = [b'a'; 16 * 1024];
-    let mut left = filling;
+    let chunk = [b'a'; 16 * 1024];
+    let mut left = filler;
     while left > 0 {
-        let now = left.min(piece.len());
-        stream.write_all(&piece[..now])?;
-        left -= now;
+        let count = left.min(chunk.len());
+        stream.write_all(&chunk[..count])?;
+        left -= count;
     }
     stream.write_all(end.as_bytes())?;
     stream.flush()
 }
 
-// Until the client ends the connection or the server stops; what it sends meanwhile is not read.
+// Waits until the client closes the connection or the server stops. Data is not read.
 fn wait_for_close(socket: &TcpStream, shared: &SharedState) {
     let _ = socket.set_nonblocking(true);
     let mut byte = [0_u8; 1];
@@ -187,19 +187,19 @@ impl Stream {
 }
 
 impl Read for Stream {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Stream::Plain(socket) => socket.read(into),
-            Stream::Tls(stream) => stream.read(into),
+            Stream::Plain(socket) => socket.read(buffer),
+            Stream::Tls(stream) => stream.read(buffer),
         }
     }
 }
 
 impl Write for Stream {
-    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Stream::Plain(socket) => socket.write(from),
-            Stream::Tls(stream) => stream.write(from),
+            Stream::Plain(socket) => socket.write(bytes),
+            Stream::Tls(stream) => stream.write(bytes),
         }
     }
 

@@ -1,9 +1,14 @@
-//! The control surface over HTTP, for tests in other languages. The listener is on the loopback only.
+//! Control API over HTTP, for tests in other languages. The server listens on loopback only.
 //!
-//! POST `/control/play` (a play, a list of them, or `{"always": play}`), `/control/release`, `/control/reset`,
-//! `/control/register`, `/control/require-consent`, `/control/revoke`, `/control/config` (the members of `Config` to
-//! change), `/control/refresh-token` (`{"issuer", "subject", "scope"}`; answers with one); GET `/control/requests`,
-//! `/control/issued`, `/control/refresh-tokens`, `/control/counts`, `/control/config`.
+//! POST:
+//! * `/control/behavior`: a [`Behavior`], a list of them as script, or `{"always": behavior}`
+//! * `/control/release`: opens the gate
+//! * `/control/reset`, `/control/register`, `/control/require-consent`, `/control/revoke`
+//! * `/control/config`: the members of `Config` to change
+//! * `/control/refresh-token`: issues a refresh token for `{"issuer", "subject", "scope"}`
+//!
+//! GET: `/control/requests`, `/control/issued`, `/control/refresh-tokens`, `/control/counts`,
+//! `/control/config`.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -33,7 +38,7 @@ struct RefreshTokenParams {
 }
 
 pub(crate) fn handle_control(shared: &SharedState, request: &Request) -> Response {
-    let done = match (request.method.as_str(), request.path()) {
+    let result = match (request.method.as_str(), request.path()) {
         ("GET", "/control/requests") => token_requests_json(shared),
         ("GET", "/control/issued") => issued_tokens_json(shared),
         ("GET", "/control/counts") => Ok(counts_json(shared)),
@@ -43,43 +48,43 @@ pub(crate) fn handle_control(shared: &SharedState, request: &Request) -> Respons
         ("GET", "/control/config") => config_json(shared),
         ("POST", "/control/refresh-token") => issue_refresh_token(shared, &request.body),
         ("POST", path) => handle_post(shared, path, &request.body).map(|()| json!({})),
-        _ => Err("no such control".to_owned()),
+        _ => Err("unknown control request".to_owned()),
     };
-    match done {
+    match result {
         Ok(body) => Response::json(200, &body),
-        Err(why) => Response::json(400, &json!({ "error": why })),
+        Err(reason) => Response::json(400, &json!({ "error": reason })),
     }
 }
 
 fn handle_post(shared: &SharedState, path: &str, body: &[u8]) -> Result<(), String> {
     match path {
-        "/control/play" => set_behaviors(shared, parse_json(body)?)?,
+        "/control/behavior" => set_behaviors(shared, parse_json(body)?)?,
         "/control/release" => shared.state.lock().gate.open = true,
         "/control/reset" => shared.state.lock().reset(),
         "/control/config" => change_config(shared, body)?,
         "/control/register" => register_client(shared, parse_json(body)?)?,
         "/control/require-consent" => shared.state.lock().require_consent(&string_member(body, "sub")?),
         "/control/revoke" => drop(shared.state.lock().revoke(&string_member(body, "token")?)),
-        _ => return Err(format!("no control {path}")),
+        _ => return Err(format!("unknown control path {path}")),
     }
     shared.notify_waiters();
     Ok(())
 }
 
-fn set_behaviors(shared: &SharedState, mut order: Value) -> Result<(), String> {
-    if let Some(always) = order.get_mut("always") {
-        let play: Option<Behavior> = from_json_value(always.take())?;
-        shared.state.lock().set_default_behavior(play);
+fn set_behaviors(shared: &SharedState, mut body: Value) -> Result<(), String> {
+    if let Some(always) = body.get_mut("always") {
+        let behavior: Option<Behavior> = from_json_value(always.take())?;
+        shared.state.lock().set_default_behavior(behavior);
         return Ok(());
     }
     let script: Vec<Behavior> =
-        if order.is_array() { from_json_value(order)? } else { vec![from_json_value(order)?] };
+        if body.is_array() { from_json_value(body)? } else { vec![from_json_value(body)?] };
     shared.state.lock().set_script(script);
     Ok(())
 }
 
-fn register_client(shared: &SharedState, wanted: Registration) -> Result<(), String> {
-    let client = Client::new(&wanted.issuer, &wanted.keys, wanted.options)?;
+fn register_client(shared: &SharedState, registration: Registration) -> Result<(), String> {
+    let client = Client::new(&registration.issuer, &registration.keys, registration.options)?;
     shared.state.lock().register(client);
     Ok(())
 }
@@ -91,7 +96,7 @@ fn config_json(shared: &SharedState) -> Result<Value, String> {
 fn change_config(shared: &SharedState, body: &[u8]) -> Result<(), String> {
     let changes: Map<String, Value> = parse_json(body)?;
     if let Some(fixed) = ["https", "port", "certificate"].iter().find(|name| changes.contains_key(**name)) {
-        return Err(format!("{fixed} is chosen at the start"));
+        return Err(format!("{fixed} cannot be changed while the server runs"));
     }
     let mut state = shared.state.lock();
     state.config = state.config.with_json(&Value::Object(changes).to_string())?;
@@ -99,9 +104,9 @@ fn change_config(shared: &SharedState, body: &[u8]) -> Result<(), String> {
 }
 
 fn issue_refresh_token(shared: &SharedState, body: &[u8]) -> Result<Value, String> {
-    let wanted: RefreshTokenParams = parse_json(body)?;
+    let params: RefreshTokenParams = parse_json(body)?;
     let mut state = shared.state.lock();
-    let token = state.issue_refresh_token(&wanted.issuer, &wanted.subject, wanted.scope.as_deref())?;
+    let token = state.issue_refresh_token(&params.issuer, &params.subject, params.scope.as_deref())?;
     Ok(json!({ "refresh_token": token }))
 }
 

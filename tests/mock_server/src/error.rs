@@ -1,4 +1,4 @@
-//! Why a token request is refused: the RFC 6749 error, the precise reason, and DocuSign's words for it.
+//! Error responses of the token endpoint: the RFC 6749 error, the precise reason, and DocuSign's wording.
 
 use crate::config::ErrorWording;
 use crate::provider::{self, Provider};
@@ -12,7 +12,7 @@ pub(crate) struct ErrorResponse {
     pub(crate) reason: ErrorReason,
 }
 
-/// The faults DocuSign tells apart, and those which need more than a body.
+/// Reasons that DocuSign reports differently, and reasons that need a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ErrorReason {
     Other,
@@ -32,28 +32,28 @@ impl ErrorResponse {
         ErrorResponse::new(400, "invalid_request", ErrorReason::Other, description)
     }
 
-    /// A fault of the assertion (RFC 7523 3.1).
-    pub(crate) fn invalid_grant(fault: ErrorReason, description: impl Into<String>) -> Self {
-        ErrorResponse::new(400, "invalid_grant", fault, description)
+    /// An invalid assertion (RFC 7523 section 3.1).
+    pub(crate) fn invalid_grant(reason: ErrorReason, description: impl Into<String>) -> Self {
+        ErrorResponse::new(400, "invalid_grant", reason, description)
     }
 
-    /// The same fault in a client assertion (RFC 7523 3.2).
+    /// Converts the error of an assertion to that of a client assertion (RFC 7523 section 3.2).
     pub(crate) fn into_client_error(self) -> Self {
         if self.error == "invalid_scope" {
             return self;
         }
-        let fault = match self.reason {
+        let reason = match self.reason {
             ErrorReason::Time | ErrorReason::Replay => self.reason,
             _ => ErrorReason::Other,
         };
-        ErrorResponse { status: 401, error: "invalid_client", reason: fault, ..self }
+        ErrorResponse { status: 401, error: "invalid_client", reason, ..self }
     }
 
     pub(crate) fn unauthorized_client(description: impl Into<String>) -> Self {
         ErrorResponse::new(400, "unauthorized_client", ErrorReason::Other, description)
     }
 
-    /// A code, refresh token, name or password that is not good.
+    /// An invalid code, refresh token, user name or password.
     pub(crate) fn invalid_credential(description: impl Into<String>) -> Self {
         ErrorResponse::invalid_grant(ErrorReason::Other, description)
     }
@@ -67,7 +67,7 @@ impl ErrorResponse {
     }
 
     pub(crate) fn consent_required() -> Self {
-        ErrorResponse::new(400, "consent_required", ErrorReason::Consent, "the subject has not consented yet")
+        ErrorResponse::new(400, "consent_required", ErrorReason::Consent, "the subject has not consented")
     }
 
     pub(crate) fn method_not_allowed(method: &str) -> Self {
@@ -76,28 +76,29 @@ impl ErrorResponse {
     }
 
     pub(crate) fn invalid_client(by_basic: bool, description: impl Into<String>) -> Self {
-        let fault = if by_basic { ErrorReason::BasicAuth } else { ErrorReason::Other };
-        ErrorResponse::new(401, "invalid_client", fault, description)
+        let reason = if by_basic { ErrorReason::BasicAuth } else { ErrorReason::Other };
+        ErrorResponse::new(401, "invalid_client", reason, description)
     }
 
-    fn new(status: u16, error: &'static str, fault: ErrorReason, description: impl Into<String>) -> Self {
-        ErrorResponse { status, error, description: description.into(), reason: fault }
+    fn new(status: u16, error: &'static str, reason: ErrorReason, description: impl Into<String>) -> Self {
+        ErrorResponse { status, error, description: description.into(), reason }
     }
 
     pub(crate) fn to_response(&self, wording: ErrorWording, provider: Option<Provider>) -> Response {
-        if let Some(answer) = provider.and_then(|provider| provider::provider_error_response(provider, self))
+        if let Some(response) =
+            provider.and_then(|provider| provider::provider_error_response(provider, self))
         {
-            return answer;
+            return response;
         }
         let (error, description) = match wording {
             ErrorWording::Precise => (self.error, Some(self.description.as_str())),
             ErrorWording::DocuSign => self.docusign_error(),
         };
-        let answer = Response::oauth_error(self.status, error, description);
+        let response = Response::oauth_error(self.status, error, description);
         match self.reason {
-            ErrorReason::Method => answer.with_header("Allow", "POST"),
-            ErrorReason::BasicAuth => answer.with_header("WWW-Authenticate", "Basic realm=\"authority\""),
-            _ => answer,
+            ErrorReason::Method => response.with_header("Allow", "POST"),
+            ErrorReason::BasicAuth => response.with_header("WWW-Authenticate", "Basic realm=\"mock_server\""),
+            _ => response,
         }
     }
 

@@ -1,7 +1,7 @@
-//! Codes and refresh tokens: who holds which, what they are good for, and which ended together.
+//! Authorization codes and refresh tokens: their clients, grants and revocation.
 //!
-//! All that stems from one sign-in is a family. Using a code or a refresh token a second time ends the whole family,
-//! access tokens too (RFC 6749 4.1.2, RFC 9700 4.14.2).
+//! All tokens of one login form a family. Reuse of a code or of a refresh token revokes the whole family,
+//! including access tokens (RFC 6749 section 4.1.2, RFC 9700 section 4.14.2).
 
 use std::collections::HashSet;
 
@@ -16,7 +16,7 @@ pub(crate) struct GrantStore {
     revoked_families: HashSet<u64>,
 }
 
-/// What the authorization page gave.
+/// A code issued by the authorization endpoint.
 pub(crate) struct AuthorizationCode {
     pub(crate) value: String,
     pub(crate) issuer: String,
@@ -40,11 +40,11 @@ pub(crate) struct RefreshToken {
     used: bool,
 }
 
-/// A refresh token to make.
+/// A refresh token to issue.
 #[derive(Clone, Debug)]
 pub(crate) struct NewRefreshToken {
     pub(crate) scope: Option<String>,
-    /// The one whose use it is the answer to.
+    /// The refresh token whose use requests the new one.
     pub(crate) replaces: Option<String>,
 }
 
@@ -69,36 +69,35 @@ impl GrantStore {
         self.codes.push(code);
     }
 
-    /// A code that was not used yet.
-    pub(crate) fn check_code(&mut self, text: &str) -> Result<&AuthorizationCode, ErrorResponse> {
-        let known = self.codes.iter().find(|code| code.value == text);
-        let code = known.ok_or_else(|| ErrorResponse::invalid_credential("the code was never given"))?;
+    /// Returns a code that has not been used. Reuse revokes its family.
+    pub(crate) fn check_code(&mut self, value: &str) -> Result<&AuthorizationCode, ErrorResponse> {
+        let found = self.codes.iter().find(|code| code.value == value);
+        let code = found.ok_or_else(|| ErrorResponse::invalid_credential("the code is unknown"))?;
         if code.used {
             self.revoked_families.insert(code.family);
             return Err(ErrorResponse::invalid_credential(
-                "the code was used before; all that it gave has ended",
+                "the code was used before; all tokens issued for it are revoked",
             ));
         }
         Ok(code)
     }
 
-    pub(crate) fn mark_code_used(&mut self, text: &str) {
-        for code in self.codes.iter_mut().filter(|code| code.value == text) {
+    pub(crate) fn mark_code_used(&mut self, value: &str) {
+        for code in self.codes.iter_mut().filter(|code| code.value == value) {
             code.used = true;
         }
     }
 
-    /// A refresh token that this client may use now.
+    /// Returns a refresh token that this client may use. Reuse revokes its family.
     pub(crate) fn check_refresh_token(
         &mut self,
-        text: &str,
+        value: &str,
         issuer: &str,
     ) -> Result<&RefreshToken, ErrorResponse> {
-        let known = self.refresh_tokens.iter().find(|token| token.value == text);
-        let token =
-            known.ok_or_else(|| ErrorResponse::invalid_credential("the refresh token was never given"))?;
+        let found = self.refresh_tokens.iter().find(|token| token.value == value);
+        let token = found.ok_or_else(|| ErrorResponse::invalid_credential("the refresh token is unknown"))?;
         if token.issuer != issuer {
-            return Err(ErrorResponse::invalid_credential("the refresh token was given to another client"));
+            return Err(ErrorResponse::invalid_credential("the refresh token was issued to another client"));
         }
         if self.revoked_families.contains(&token.family) {
             return Err(ErrorResponse::invalid_credential("the refresh token was revoked"));
@@ -106,13 +105,13 @@ impl GrantStore {
         if token.used {
             self.revoked_families.insert(token.family);
             return Err(ErrorResponse::invalid_credential(
-                "the refresh token was used before; its family has ended",
+                "the refresh token was used before; its family is revoked",
             ));
         }
         Ok(token)
     }
 
-    /// Ends the refresh token that a good request used.
+    /// Invalidates the refresh token that a valid request used.
     pub(crate) fn mark_refresh_token_used(&mut self, grant: &Grant) {
         let used = grant.new_refresh_token.as_ref().and_then(|renewal| renewal.replaces.as_ref());
         for token in self.refresh_tokens.iter_mut().filter(|token| Some(&token.value) == used) {
@@ -122,21 +121,21 @@ impl GrantStore {
 
     pub(crate) fn issue_refresh_token(&mut self, grant: &Grant, random: &str) -> Option<String> {
         let (renewal, family) = (grant.new_refresh_token.as_ref()?, grant.family?);
-        let text = format!("rt-{}-{random}", self.refresh_tokens.len() + 1);
+        let value = format!("rt-{}-{random}", self.refresh_tokens.len() + 1);
         self.refresh_tokens.push(RefreshToken {
-            value: text.clone(),
+            value: value.clone(),
             issuer: grant.issuer.clone(),
             subject: grant.subject.clone(),
             scope: renewal.scope.clone(),
             family,
             used: false,
         });
-        Some(text)
+        Some(value)
     }
 
-    /// Ends the family of a refresh token; `false` if it was never given.
-    pub(crate) fn revoke(&mut self, text: &str) -> bool {
-        let found = self.refresh_tokens.iter().find(|token| token.value == text);
+    /// Revokes the family of a refresh token; `false` if the token is unknown.
+    pub(crate) fn revoke(&mut self, value: &str) -> bool {
+        let found = self.refresh_tokens.iter().find(|token| token.value == value);
         found.map(|token| self.revoked_families.insert(token.family)).is_some()
     }
 

@@ -1,4 +1,4 @@
-//! What each grant needs beside a good client: an assertion, a password, a code, a refresh token.
+//! Checks of each grant in addition to client authentication: assertion, password, code, refresh token.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,97 +15,99 @@ use crate::token_endpoint::{Grant, TokenRequest};
 
 type GrantResult = Result<Grant, ErrorResponse>;
 
-pub(crate) fn check_grant(state: &mut State, asked: &TokenRequest<'_>, grant: GrantType) -> GrantResult {
+pub(crate) fn check_grant(state: &mut State, request: &TokenRequest<'_>, grant: GrantType) -> GrantResult {
     let check = match grant {
-        GrantType::JwtBearer => return check_jwt_bearer(state, asked),
+        GrantType::JwtBearer => return check_jwt_bearer(state, request),
         GrantType::ClientCredentials => check_client_credentials,
         GrantType::Password => check_password,
         GrantType::AuthorizationCode => check_authorization_code,
         GrantType::RefreshToken => check_refresh_token,
     };
-    let client = client_auth::authenticate_client(state, asked, grant)?;
-    check(state, client, asked)
+    let client = client_auth::authenticate_client(state, request, grant)?;
+    check(state, client, request)
 }
 
-// RFC 7523 2.1: the assertion says which client it is; its authentication beside it is as registered.
-fn check_jwt_bearer(state: &mut State, asked: &TokenRequest<'_>) -> GrantResult {
-    let assertion = asked.parameters.require("assertion")?;
-    let at_once = state.config.provider.is_some_and(Provider::consumes_jti_on_receipt);
-    if let Some((issuer, id)) = assertion::parse_unverified_id(assertion).filter(|_| at_once) {
+// RFC 7523 section 2.1: the assertion identifies the client, which also authenticates as registered.
+fn check_jwt_bearer(state: &mut State, request: &TokenRequest<'_>) -> GrantResult {
+    let assertion = request.parameters.require("assertion")?;
+    let consume_first = state.config.provider.is_some_and(Provider::consumes_jti_on_receipt);
+    if let Some((issuer, id)) = assertion::parse_unverified_id(assertion).filter(|_| consume_first) {
         state.consume_jti(&issuer, Some(&id))?;
     }
-    let checked = assertion::verify_grant_assertion(state, assertion, asked)?;
-    let credentials = Credentials::parse(asked)?;
-    client_auth::check_credentials(state, checked.client, &credentials, asked, GrantType::JwtBearer)?;
-    let client = &state.clients[checked.client];
+    let verified = assertion::verify_grant_assertion(state, assertion, request)?;
+    let credentials = Credentials::parse(request)?;
+    client_auth::check_credentials(state, verified.client, &credentials, request, GrantType::JwtBearer)?;
+    let client = &state.clients[verified.client];
     client_auth::check_grant_allowed(client, GrantType::JwtBearer)?;
-    let scope = assertion::select_granted_scope(client, checked.scope)?;
-    let mut grant = Grant::new(client, checked.subject, scope);
+    let scope = assertion::select_granted_scope(client, verified.scope)?;
+    let mut grant = Grant::new(client, verified.subject, scope);
     grant.id_token_nonce = provider::requests_id_token(&state.config, assertion).then_some(None);
-    state.consume_jti(&grant.issuer, checked.jti.as_deref().filter(|_| !at_once))?;
+    state.consume_jti(&grant.issuer, verified.jti.as_deref().filter(|_| !consume_first))?;
     state.check_consent(grant.subject.as_deref())?;
     Ok(grant)
 }
 
-// RFC 6749 4.4: for confidential clients only, and without a refresh token.
-fn check_client_credentials(state: &mut State, client: usize, asked: &TokenRequest<'_>) -> GrantResult {
+// RFC 6749 section 4.4: for confidential clients only, without a refresh token.
+fn check_client_credentials(state: &mut State, client: usize, request: &TokenRequest<'_>) -> GrantResult {
     let client = &state.clients[client];
     if client.auth_method(GrantType::ClientCredentials).is_public() {
-        return Err(ErrorResponse::unauthorized_client("client_credentials is not for a public client"));
+        return Err(ErrorResponse::unauthorized_client(
+            "client_credentials cannot be used by a public client",
+        ));
     }
-    let scope = assertion::select_granted_scope(client, requested_scope(asked))?;
+    let scope = assertion::select_granted_scope(client, requested_scope(request))?;
     state.check_consent(Some(client.client_id()))?;
     Ok(Grant::new(client, Some(client.client_id().to_owned()), scope))
 }
 
-fn check_password(state: &mut State, client: usize, asked: &TokenRequest<'_>) -> GrantResult {
-    let (name, password) = (asked.parameters.require("username")?, asked.parameters.require("password")?);
-    let known = &state.clients[client];
-    match known.options.users.get(name) {
+fn check_password(state: &mut State, client: usize, request: &TokenRequest<'_>) -> GrantResult {
+    let (name, password) = (request.parameters.require("username")?, request.parameters.require("password")?);
+    let registered = &state.clients[client];
+    match registered.options.users.get(name) {
         Some(expected) if expected == password => {}
         Some(expected) => {
             return Err(ErrorResponse::invalid_credential(format!(
                 "the password is {password:?}, expected {expected:?}"
             )));
         }
-        None => return Err(ErrorResponse::invalid_credential(format!("the user {name:?} is not known"))),
+        None => return Err(ErrorResponse::invalid_credential(format!("the user {name:?} is unknown"))),
     }
     let grant = Grant::new(
-        known,
+        registered,
         Some(name.to_owned()),
-        assertion::select_granted_scope(known, requested_scope(asked))?,
+        assertion::select_granted_scope(registered, requested_scope(request))?,
     );
     let family = state.resettable.grant_store.new_family();
     Ok(add_refresh_token(state, client, grant, family))
 }
 
-fn check_authorization_code(state: &mut State, client: usize, asked: &TokenRequest<'_>) -> GrantResult {
-    let known = &state.clients[client];
-    let code = state.resettable.grant_store.check_code(asked.parameters.require("code")?)?;
-    check_code_binding(code, known, asked)?;
-    verify_pkce(code, asked.parameters.get("code_verifier"))?;
-    let mut grant = Grant::new(known, Some(code.subject.clone()), code.scope.clone());
-    let openid = code.scope.iter().flat_map(|scope| scope.split(' ')).any(|one| one == "openid");
-    grant.id_token_nonce = openid.then(|| code.nonce.clone());
+fn check_authorization_code(state: &mut State, client: usize, request: &TokenRequest<'_>) -> GrantResult {
+    let registered = &state.clients[client];
+    let code = state.resettable.grant_store.check_code(request.parameters.require("code")?)?;
+    check_code_binding(code, registered, request)?;
+    verify_pkce(code, request.parameters.get("code_verifier"))?;
+    let mut grant = Grant::new(registered, Some(code.subject.clone()), code.scope.clone());
+    let wants_id_token = code.scope.iter().flat_map(|scope| scope.split(' ')).any(|one| one == "openid");
+    grant.id_token_nonce = wants_id_token.then(|| code.nonce.clone());
     let (text, family) = (code.value.clone(), code.family);
     state.resettable.grant_store.mark_code_used(&text);
     Ok(add_refresh_token(state, client, grant, family))
 }
 
-// RFC 6749 4.1.3.
+// RFC 6749 section 4.1.3.
 fn check_code_binding(
     code: &AuthorizationCode,
     client: &Client,
-    asked: &TokenRequest<'_>,
+    request: &TokenRequest<'_>,
 ) -> Result<(), ErrorResponse> {
-    let found = asked.parameters.get("redirect_uri");
+    let found = request.parameters.get("redirect_uri");
     if code.issuer != client.issuer {
-        return Err(ErrorResponse::invalid_credential("the code was given to another client"));
+        return Err(ErrorResponse::invalid_credential("the code was issued to another client"));
     }
-    if asked.now >= code.expires_at {
+    if request.now >= code.expires_at {
         return Err(ErrorResponse::invalid_credential(format!(
-            "the code ended {} s ago",
-            asked.now - code.expires_at
+            "the code expired {} s ago",
+            request.now - code.expires_at
         )));
     }
     if found != Some(&code.redirect_uri) {
@@ -117,19 +119,23 @@ fn check_code_binding(
     Ok(())
 }
 
-// RFC 7636 4.6, S256 only.
+// RFC 7636 section 4.6, S256 only.
 fn verify_pkce(code: &AuthorizationCode, found: Option<&str>) -> Result<(), ErrorResponse> {
     let (challenge, verifier) = match (&code.challenge, found) {
         (None, None) => return Ok(()),
         (None, Some(_)) => {
-            return Err(ErrorResponse::invalid_credential("a code_verifier came without a code_challenge"));
+            return Err(ErrorResponse::invalid_credential(
+                "the request contains a code_verifier, but the authorization request had no code_challenge",
+            ));
         }
         (Some(_), None) => return Err(ErrorResponse::invalid_request("code_verifier is missing")),
         (Some(challenge), Some(verifier)) => (challenge, verifier),
     };
-    let unreserved = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
-    if !(43..=128).contains(&verifier.len()) || !verifier.bytes().all(unreserved) {
-        return Err(ErrorResponse::invalid_request("code_verifier is not 43 to 128 unreserved characters"));
+    let is_unreserved = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+    if !(43..=128).contains(&verifier.len()) || !verifier.bytes().all(is_unreserved) {
+        return Err(ErrorResponse::invalid_request(
+            "code_verifier must consist of 43 to 128 unreserved characters",
+        ));
     }
     let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier));
     if hash != *challenge {
@@ -140,20 +146,22 @@ fn verify_pkce(code: &AuthorizationCode, found: Option<&str>) -> Result<(), Erro
     Ok(())
 }
 
-fn check_refresh_token(state: &mut State, client: usize, asked: &TokenRequest<'_>) -> GrantResult {
-    let known = &state.clients[client];
-    let text = asked.parameters.require("refresh_token")?;
-    let token = state.resettable.grant_store.check_refresh_token(text, &known.issuer)?.clone();
-    let asked_scope = requested_scope(asked);
-    let had: Vec<&str> = token.scope.iter().flat_map(|scope| scope.split(' ')).collect();
-    if let Some(more) = asked_scope.iter().flat_map(|scope| scope.split(' ')).find(|one| !had.contains(one)) {
+fn check_refresh_token(state: &mut State, client: usize, request: &TokenRequest<'_>) -> GrantResult {
+    let registered = &state.clients[client];
+    let text = request.parameters.require("refresh_token")?;
+    let token = state.resettable.grant_store.check_refresh_token(text, &registered.issuer)?.clone();
+    let narrowed = requested_scope(request);
+    let granted: Vec<&str> = token.scope.iter().flat_map(|scope| scope.split(' ')).collect();
+    if let Some(extra) = narrowed.iter().flat_map(|scope| scope.split(' ')).find(|one| !granted.contains(one))
+    {
         return Err(ErrorResponse::invalid_scope(format!(
-            "scope {more:?} is not one of {had:?}, which were granted"
+            "scope {extra:?} is not one of the granted scopes {granted:?}"
         )));
     }
-    let mut grant = Grant::new(known, token.subject, asked_scope.or_else(|| token.scope.clone()));
+    let mut grant = Grant::new(registered, token.subject, narrowed.or_else(|| token.scope.clone()));
     grant.family = Some(token.family);
-    // RFC 6749 6: a new refresh token has the scope of the old, whatever was asked for now.
+    // RFC 6749 section 6: a new refresh token has the scope of the old one, even if this request narrows the
+    // scope.
     grant.new_refresh_token = state
         .config
         .rotate_refresh_tokens
@@ -169,6 +177,6 @@ fn add_refresh_token(state: &State, client: usize, mut grant: Grant, family: u64
     grant
 }
 
-fn requested_scope(asked: &TokenRequest<'_>) -> Option<String> {
-    asked.parameters.get("scope").map(str::to_owned)
+fn requested_scope(request: &TokenRequest<'_>) -> Option<String> {
+    request.parameters.get("scope").map(str::to_owned)
 }

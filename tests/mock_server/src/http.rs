@@ -1,7 +1,7 @@
-//! HTTP/1.1 requests read by hand over `httparse`: a head, then Content-Length bytes.
+//! HTTP/1.1 request reader on top of `httparse`: a head, then Content-Length bytes.
 //!
-//! Keeps what came too early for the next request of the same connection. A malformed request is an answer to send
-//! before closing, an ended connection is `None`.
+//! Bytes that arrive early stay in the buffer for the next request of the connection. A malformed request
+//! yields the response to send before closing.
 
 use std::io::{self, Read, Write};
 
@@ -19,7 +19,7 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// The value of a header that stands exactly once.
+    /// The value of a header that appears exactly once.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut found = self.headers.iter().filter(|(one, _)| one.eq_ignore_ascii_case(name));
         match (found.next(), found.next()) {
@@ -51,20 +51,22 @@ pub(crate) enum Incoming {
     Closed,
 }
 
-/// Reads the next request; `early` holds bytes that were read already.
-pub(crate) fn read_request<S: Read + Write>(stream: &mut S, early: &mut Vec<u8>) -> io::Result<Incoming> {
+/// Reads the next request; `buffer` contains the bytes already read.
+pub(crate) fn read_request<S: Read + Write>(stream: &mut S, buffer: &mut Vec<u8>) -> io::Result<Incoming> {
     let (mut request, used) = loop {
-        match parse_head(early) {
+        match parse_head(buffer) {
             Ok(Some(parsed)) => break parsed,
-            Ok(None) if early.len() > MAX_HEAD => return Ok(malformed_request(431, "the head is too large")),
+            Ok(None) if buffer.len() > MAX_HEAD => {
+                return Ok(malformed_request(431, "the head is too large"));
+            }
             Ok(None) => {}
             Err(reason) => return Ok(malformed_request(400, &reason)),
         }
-        if read_more(stream, early)? == 0 {
+        if read_more(stream, buffer)? == 0 {
             return Ok(Incoming::Closed);
         }
     };
-    early.drain(..used);
+    buffer.drain(..used);
     let length = match body_length(&request) {
         Ok(length) => length,
         Err((status, reason)) => return Ok(malformed_request(status, reason)),
@@ -73,19 +75,19 @@ pub(crate) fn read_request<S: Read + Write>(stream: &mut S, early: &mut Vec<u8>)
         stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         stream.flush()?;
     }
-    while early.len() < length {
-        if read_more(stream, early)? == 0 {
+    while buffer.len() < length {
+        if read_more(stream, buffer)? == 0 {
             return Ok(Incoming::Closed);
         }
     }
-    request.body = early.drain(..length).collect();
+    request.body = buffer.drain(..length).collect();
     Ok(Incoming::Request(request))
 }
 
-fn read_more<S: Read>(stream: &mut S, early: &mut Vec<u8>) -> io::Result<usize> {
-    let mut piece = [0_u8; 16 * 1024];
-    let count = stream.read(&mut piece)?;
-    early.extend_from_slice(&piece[..count]);
+fn read_more<S: Read>(stream: &mut S, buffer: &mut Vec<u8>) -> io::Result<usize> {
+    let mut chunk = [0_u8; 16 * 1024];
+    let count = stream.read(&mut chunk)?;
+    buffer.extend_from_slice(&chunk[..count]);
     Ok(count)
 }
 
@@ -97,7 +99,7 @@ fn parse_head(bytes: &[u8]) -> Result<Option<(Request, usize)>, String> {
         httparse::Status::Complete(used) => used,
     };
     if head.version != Some(1) {
-        return Err("only HTTP/1.1 is spoken here".to_owned());
+        return Err("only HTTP/1.1 is supported".to_owned());
     }
     let headers =
         head.headers.iter().map(|h| (h.name.to_owned(), String::from_utf8_lossy(h.value).into_owned()));
@@ -109,17 +111,17 @@ fn parse_head(bytes: &[u8]) -> Result<Option<(Request, usize)>, String> {
     };
     match (request.header_count("host"), request.target.starts_with('/')) {
         (1, true) => Ok(Some((request, used))),
-        (1, false) => Err("the request target is not a path".to_owned()),
-        _ => Err("exactly one Host header is needed (RFC 9112 3.2)".to_owned()),
+        (1, false) => Err("the request target must be a path".to_owned()),
+        _ => Err("exactly one Host header is required (RFC 9112 section 3.2)".to_owned()),
     }
 }
 
 fn body_length(request: &Request) -> Result<usize, (u16, &'static str)> {
     if request.header_count("transfer-encoding") > 0 {
-        return Err((411, "Content-Length is needed, chunked requests are not read here"));
+        return Err((411, "Content-Length is required; chunked requests are not supported"));
     }
     let length = match (request.header_count("content-length"), request.header("content-length")) {
-        (0, _) if request.method == "POST" => return Err((411, "Content-Length is needed")),
+        (0, _) if request.method == "POST" => return Err((411, "Content-Length is required")),
         (0, _) => return Ok(0),
         (1, Some(text)) if text.bytes().all(|b| b.is_ascii_digit()) => text.parse().ok(),
         _ => None,
@@ -127,7 +129,7 @@ fn body_length(request: &Request) -> Result<usize, (u16, &'static str)> {
     match length {
         Some(length) if length > MAX_BODY => Err((413, "the body is too large")),
         Some(length) => Ok(length),
-        None => Err((400, "Content-Length is not one number")),
+        None => Err((400, "Content-Length must be a single number")),
     }
 }
 

@@ -1,4 +1,5 @@
-//! ID tokens (OpenID Connect Core 2), signed by ES256 with a key made at each start; about made-up people.
+//! ID tokens (OpenID Connect Core section 2) of fictitious users, signed by ES256 with a key generated at
+//! each start.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,7 +8,7 @@ use p256::ecdsa::{Signature, SigningKey};
 use rustls::crypto::aws_lc_rs;
 use serde_json::{Value, json};
 
-const KEY_ID: &str = "authority-1";
+const KEY_ID: &str = "mock-server-1";
 
 pub(crate) struct IdTokenSigner(SigningKey);
 
@@ -17,7 +18,7 @@ impl IdTokenSigner {
         loop {
             let mut scalar = [0_u8; 32];
             source.fill(&mut scalar).expect("random bytes");
-            // All but one of 2^32 are below the order of the group.
+            // About one of 2^32 random scalars is not below the order of the group.
             if let Ok(key) = SigningKey::from_slice(&scalar) {
                 return IdTokenSigner(key);
             }
@@ -46,14 +47,14 @@ impl IdTokenSigner {
         format!("{message}.{}", base64url(signature.to_bytes()))
     }
 
-    /// The key to verify with (RFC 7517).
+    /// The verification key (RFC 7517).
     pub(crate) fn jwks(&self) -> Value {
         let point = self.0.verifying_key().to_encoded_point(false);
-        let half =
-            |half: Option<&_>| half.map(|bytes: &p256::FieldBytes| base64url(bytes)).unwrap_or_default();
+        let coordinate =
+            |value: Option<&_>| value.map(|bytes: &p256::FieldBytes| base64url(bytes)).unwrap_or_default();
         json!({ "keys": [{
             "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": KEY_ID,
-            "x": half(point.x()), "y": half(point.y()),
+            "x": coordinate(point.x()), "y": coordinate(point.y()),
         }] })
     }
 }

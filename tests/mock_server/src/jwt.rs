@@ -1,4 +1,5 @@
-//! A compact JWS taken apart (RFC 7515 3.1): three base64url parts without padding, two of them JSON objects.
+//! Parser of compact JWS (RFC 7515 section 3.1): three base64url parts without padding, two of them JSON
+//! objects.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -34,13 +35,13 @@ impl Jwt {
 
 fn decode_object(part: &str, text: &str) -> Result<Map<String, Value>, String> {
     let json = decode_base64url(part, text)?;
-    let object: UniqueObject =
-        serde_json::from_slice(&json).map_err(|e| format!("the assertion's {part} is not good JSON: {e}"))?;
+    let object: UniqueObject = serde_json::from_slice(&json)
+        .map_err(|e| format!("the {part} of the assertion is not valid JSON: {e}"))?;
     Ok(object.0)
 }
 
 fn decode_base64url(part: &str, text: &str) -> Result<Vec<u8>, String> {
     URL_SAFE_NO_PAD
         .decode(text)
-        .map_err(|e| format!("the assertion's {part} is not base64url without padding: {e}"))
+        .map_err(|e| format!("the {part} of the assertion is not base64url without padding: {e}"))
 }

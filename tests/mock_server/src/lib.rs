@@ -1,7 +1,8 @@
-//! The strict authorization server of the tests: loopback, http or https, one thread a connection.
+//! Strict mock authorization server for tests: loopback, http or https, one thread per connection.
 //!
-//! It checks each token request against RFC 6749, 7523 and 7636 with implementations of its own (nothing of authgrant,
-//! not the same crypto library), says precisely why it refuses, remembers what it saw, and can be told to misbehave.
+//! It checks each token request against RFC 6749, 7523 and 7636. The implementation is independent: no code
+//! of authgrant, and a different crypto library. It reports precisely why it rejects a request, records all
+//! requests, and can be configured to misbehave.
 //!
 //! ```no_run
 //! use mock_server::{MockServer, ClientOptions, Config, Behavior};
@@ -10,12 +11,12 @@
 //! let certificate = std::fs::read_to_string("signer.pem").unwrap();
 //! server.register("client-1", &[certificate], ClientOptions::default());
 //! server.set_script(vec![Behavior::Reset]);
-//! // … the code under test asks server.url("/oauth/token"), trusting server.ca_pem_path() …
+//! // … the code under test sends requests to server.url("/oauth/token") and trusts server.ca_pem_path() …
 //! assert_eq!(server.token_requests().len(), 2);
 //! assert_eq!(server.issued_tokens().len(), 1);
 //! ```
 //!
-//! The other grants need a client that may use them, see [`ClientOptions::grant_types`]:
+//! The other grants require a client that may use them, see [`ClientOptions::grant_types`]:
 //!
 //! ```no_run
 //! # use mock_server::{MockServer, ClientOptions, Config};

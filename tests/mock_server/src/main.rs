@@ -1,6 +1,7 @@
-//! The authorization server as a program, for tests in other languages and for `make demo`.
+//! Command-line program of the mock server, for tests in other languages and for `make demo`.
 //!
-//! Prints `ready URL` once it listens; runs until its standard input ends, so that it does not outlive its parent.
+//! Prints `ready URL` when it listens. Runs until its standard input is closed, so that it does not outlive
+//! its parent.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -9,13 +10,13 @@ use std::{env, fs, process, thread};
 
 use mock_server::{ClientOptions, Config, GetResponse, MockServer};
 
-const USAGE: &str = "usage: authority [--https | --http] [--port N] [--register ISSUER=CERT_OR_PUBKEY.pem]...
+const USAGE: &str = "usage: mock_server [--https | --http] [--port N] [--register ISSUER=CERT_OR_PUBKEY.pem]...
                  [--client ID:SECRET]... [--public-client ID]... [--user NAME:PASSWORD]... [--redirect-uri URI]...
                  [--audience TEXT] [--allow-get] [--config JSON] [--ca-out FILE] [--ready-file FILE] [--until-killed]
-The users and redirect URIs are those of every --client and --public-client: without any, a client has the grant
-client_credentials only, and a public one none. --config takes the members of Config to change, such as
+The users and redirect URIs apply to every --client and --public-client. Without any, a client can use only the grant
+client_credentials, and a public client none. --config takes the members of Config to change, such as
 {\"get\": \"html_ok\", \"clock_skew\": 300, \"certificate\": \"expired\", \"authorize\": \"form\"}.
-The standard input's end stops it, unless --until-killed.";
+The server stops when its standard input is closed, unless --until-killed is set.";
 
 #[derive(Default)]
 struct CliOptions {
@@ -30,8 +31,8 @@ struct CliOptions {
 }
 
 fn main() {
-    if let Err(why) = parse_options(env::args().skip(1)).and_then(run) {
-        eprintln!("authority: {why}");
+    if let Err(reason) = parse_options(env::args().skip(1)).and_then(run) {
+        eprintln!("mock_server: {reason}");
         process::exit(2);
     }
 }
@@ -39,11 +40,11 @@ fn main() {
 fn parse_options(mut arguments: impl Iterator<Item = String>) -> Result<CliOptions, String> {
     let mut options = CliOptions::default();
     while let Some(flag) = arguments.next() {
-        let mut value = || arguments.next().ok_or_else(|| format!("{flag} needs a value"));
+        let mut value = || arguments.next().ok_or_else(|| format!("{flag} requires a value"));
         match flag.as_str() {
             "--https" => options.config.https = true,
             "--http" => options.config.https = false,
-            "--port" => options.config.port = value()?.parse().map_err(|_| "--port needs a number")?,
+            "--port" => options.config.port = value()?.parse().map_err(|_| "--port requires a number")?,
             "--register" => options.clients.push(parse_registration(&value()?)?),
             "--client" => {
                 options.keyless_clients.push(split_pair(&value()?).map(|(id, secret)| (id, Some(secret)))?)
@@ -57,18 +58,18 @@ fn parse_options(mut arguments: impl Iterator<Item = String>) -> Result<CliOptio
             "--ca-out" => options.ca_out = Some(value()?.into()),
             "--ready-file" => options.ready_file = Some(value()?.into()),
             "--until-killed" => options.until_killed = true,
-            _ => return Err(format!("no flag {flag}\n{USAGE}")),
+            _ => return Err(format!("unknown flag {flag}\n{USAGE}")),
         }
     }
     match (&options.ca_out, options.config.https) {
-        (Some(_), false) => Err("--ca-out needs --https".to_owned()),
+        (Some(_), false) => Err("--ca-out requires --https".to_owned()),
         _ => Ok(options),
     }
 }
 
-// An issuer may have an equals sign, a file had better not.
+// Split at the last equals sign: an issuer may contain one.
 fn parse_registration(text: &str) -> Result<(String, PathBuf), String> {
-    let (issuer, file) = text.rsplit_once('=').ok_or("--register needs ISSUER=FILE")?;
+    let (issuer, file) = text.rsplit_once('=').ok_or("--register requires ISSUER=FILE")?;
     Ok((issuer.to_owned(), file.into()))
 }
 
@@ -78,20 +79,20 @@ fn split_pair(text: &str) -> Result<(String, String), String> {
 }
 
 fn run(options: CliOptions) -> Result<(), String> {
-    let authority = MockServer::start(options.config);
+    let server = MockServer::start(options.config);
     for (issuer, file) in &options.clients {
         let pem = fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
-        authority.register(issuer, &[pem], ClientOptions::default());
+        server.register(issuer, &[pem], ClientOptions::default());
     }
     for (id, secret) in options.keyless_clients {
         let (users, redirect_uris) = (options.users.clone(), options.redirect_uris.clone());
-        let known = ClientOptions { secret, users, redirect_uris, ..ClientOptions::default() };
-        authority.register::<&str>(&id, &[], known);
+        let registration = ClientOptions { secret, users, redirect_uris, ..ClientOptions::default() };
+        server.register::<&str>(&id, &[], registration);
     }
     if let Some(file) = &options.ca_out {
-        fs::copy(authority.ca_pem_path(), file).map_err(|e| format!("{}: {e}", file.display()))?;
+        fs::copy(server.ca_pem_path(), file).map_err(|e| format!("{}: {e}", file.display()))?;
     }
-    let url = authority.url("");
+    let url = server.url("");
     if let Some(file) = &options.ready_file {
         write_atomically(file, &url).map_err(|e| format!("{}: {e}", file.display()))?;
     }
@@ -101,20 +102,20 @@ fn run(options: CliOptions) -> Result<(), String> {
     Ok(())
 }
 
-// By a rename, so that who polls for the file never reads half of it.
+// Renames a complete file, so that a process that polls for it never reads a part.
 fn write_atomically(file: &Path, text: &str) -> io::Result<()> {
-    let mut half = file.as_os_str().to_owned();
-    half.push(".part");
-    fs::write(&half, format!("{text}\n"))?;
-    fs::rename(&half, file)
+    let mut temporary = file.as_os_str().to_owned();
+    temporary.push(".part");
+    fs::write(&temporary, format!("{text}\n"))?;
+    fs::rename(&temporary, file)
 }
 
 fn wait_for_shutdown(until_killed: bool) {
-    let mut scratch = [0_u8; 256];
+    let mut buffer = [0_u8; 256];
     loop {
         if until_killed {
             thread::park();
-        } else if !io::stdin().read(&mut scratch).is_ok_and(|count| count > 0) {
+        } else if !io::stdin().read(&mut buffer).is_ok_and(|count| count > 0) {
             return;
         }
     }

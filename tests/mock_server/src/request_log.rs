@@ -1,4 +1,4 @@
-//! What the server remembers of each request, for tests to look at.
+//! Log of received requests, for assertions in tests.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,42 +9,42 @@ use crate::http::Request;
 use crate::scenario::Behavior;
 use crate::urlencoded;
 
-/// One request as it came, and what was thought of it.
+/// One request as received, with the result of the checks.
 #[derive(Clone, Debug, Serialize)]
 pub struct RecordedRequest {
     /// Method of the request line.
     pub method: String,
     /// Path without the query.
     pub path: String,
-    /// Query without the question mark; empty if there is none.
+    /// Query without the question mark; may be empty.
     pub query: String,
-    /// Headers in their order, names as sent.
+    /// Headers in the order received, with names as sent.
     pub headers: Vec<(String, String)>,
-    /// The body; bytes that are not UTF-8 are replaced.
+    /// The body; invalid UTF-8 is replaced.
     pub body: String,
-    /// Number of the connection, from 1: two requests with the same number came over a kept connection.
+    /// Number of the connection, from 1. Requests with the same number used the same keep-alive connection.
     pub connection: u64,
-    /// When it was read, in milliseconds since 1970 by the real clock.
+    /// Time of receipt in milliseconds since 1970, by the real clock.
     pub at_ms: u64,
-    /// The assertion's header, if there was a readable one, whether or not it is acceptable.
+    /// The header of the assertion if it could be decoded, whether or not it is valid.
     pub jwt_header: Option<Value>,
-    /// The assertion's claims, likewise.
+    /// The claims of the assertion if they could be decoded.
     pub claims: Option<Value>,
-    /// What the checks said.
+    /// Result of the checks.
     pub verdict: Verdict,
-    /// What was played instead of the ordinary answer.
-    pub played: Option<Behavior>,
+    /// The scripted behavior that replaced the normal response.
+    pub behavior: Option<Behavior>,
 }
 
-/// What the checks said of a request.
+/// Result of the checks of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Not a token request.
     NotChecked,
-    /// Good; the ordinary answer is a token.
+    /// Valid; the normal response is a token.
     Granted,
-    /// Refused, with the `error` and the precise reason.
+    /// Rejected, with the `error` and the precise reason.
     Refused { error: String, description: String },
 }
 
@@ -63,7 +63,7 @@ impl RecordedRequest {
             connection,
             at_ms,
             verdict: Verdict::NotChecked,
-            played: None,
+            behavior: None,
         }
     }
 
@@ -79,7 +79,7 @@ impl RecordedRequest {
     }
 }
 
-// Lenient on purpose: a record shows what came, also what the checks refuse.
+// Lenient on purpose: the log also shows requests that the checks reject.
 fn find_parameter(form: &str, name: &str) -> Option<String> {
     let pair = form.split('&').find_map(|pair| pair.split_once('=').filter(|(one, _)| *one == name));
     pair.and_then(|(_, value)| urlencoded::decode(value).ok())

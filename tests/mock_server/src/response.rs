@@ -1,4 +1,4 @@
-//! HTTP answers: status, headers, body, and their bytes.
+//! HTTP responses: status, headers, body, and their serialization.
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -39,7 +39,7 @@ impl Response {
         Response::html(302, "Moved").with_header("Location", location)
     }
 
-    /// An error of RFC 6749 5.2.
+    /// An error response (RFC 6749 section 5.2).
     pub(crate) fn oauth_error(status: u16, error: &str, description: Option<&str>) -> Self {
         let mut body = json!({ "error": error });
         if let Some(description) = description {
@@ -49,22 +49,22 @@ impl Response {
     }
 
     pub(crate) fn with_header(mut self, name: &str, value: &str) -> Self {
-        // A played header takes the place of the ordinary one.
+        // A header of a scripted behavior replaces the default one.
         self.headers.retain(|(one, _)| !one.eq_ignore_ascii_case(name));
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Head and body; Date and Content-Length are added where the answer has none of its own.
+    /// Serializes head and body. Adds Date and Content-Length if the response does not set them.
     pub(crate) fn to_bytes(&self, now: i64, close: bool) -> Vec<u8> {
-        let mut answer = self.clone();
-        answer.add_missing_header("Date", format_http_date(now));
-        answer.add_missing_header("Content-Length", self.body.len().to_string());
+        let mut response = self.clone();
+        response.add_missing_header("Date", format_http_date(now));
+        response.add_missing_header("Content-Length", self.body.len().to_string());
         if close {
-            answer.add_missing_header("Connection", "close".to_owned());
+            response.add_missing_header("Connection", "close".to_owned());
         }
         let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason_phrase(self.status));
-        for (name, value) in &answer.headers {
+        for (name, value) in &response.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         let mut bytes = head.into_bytes();
@@ -80,7 +80,7 @@ impl Response {
     }
 }
 
-/// An IMF-fixdate (RFC 9110 5.6.7).
+/// An IMF-fixdate (RFC 9110 section 5.6.7).
 fn format_http_date(unix: i64) -> String {
     let at = OffsetDateTime::from_unix_timestamp(unix).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let (day, month) = (at.weekday().to_string(), at.month().to_string());
@@ -114,6 +114,6 @@ fn reason_phrase(status: u16) -> &'static str {
         502 => "Bad Gateway",
         503 => "Service Unavailable",
         504 => "Gateway Timeout",
-        _ => "Unnamed",
+        _ => "Unknown",
     }
 }

@@ -1,4 +1,4 @@
-//! Which endpoint a request is for, and for a token request what is played instead of the answer it deserves.
+//! Request router; applies the scripted behavior to token requests.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::state::State;
 use crate::token_endpoint::{self, EndpointContext, Grant};
 use crate::{api, authorize, control, provider};
 
-/// What a connection does next.
+/// What the connection does next.
 pub(crate) enum Action {
     Respond(Response),
     RespondAndClose(Response),
@@ -47,7 +47,7 @@ pub(crate) fn route(shared: &SharedState, request: &Request, connection: u64) ->
 }
 
 fn is_token_endpoint(state: &State, path: &str) -> bool {
-    state.config.token_paths.iter().any(|end| path.ends_with(end))
+    state.config.token_paths.iter().any(|suffix| path.ends_with(suffix))
 }
 
 fn record_request(shared: &SharedState, record: RecordedRequest) {
@@ -57,69 +57,70 @@ fn record_request(shared: &SharedState, record: RecordedRequest) {
 
 fn handle_token_request(shared: &SharedState, request: &Request, mut record: RecordedRequest) -> Action {
     let host = request.header("host").unwrap_or_default();
-    let call = EndpointContext { base_url: format!("{}://{host}", shared.scheme()), now: shared.now() };
+    let context = EndpointContext { base_url: format!("{}://{host}", shared.scheme()), now: shared.now() };
     let mut state = shared.state.lock();
-    let checked = token_endpoint::check_token_request(&mut state, request, &call);
-    let play = state.next_behavior();
-    if let Ok(grant) = &checked
-        && !is_gateway_response(play.as_ref())
+    let result = token_endpoint::check_token_request(&mut state, request, &context);
+    let behavior = state.next_behavior();
+    if let Ok(grant) = &result
+        && !is_gateway_response(behavior.as_ref())
     {
         state.resettable.grant_store.mark_refresh_token_used(grant);
     }
-    record.verdict = to_verdict(&checked);
-    record.played = play.clone();
+    record.verdict = to_verdict(&result);
+    record.behavior = behavior.clone();
     state.resettable.requests.push(record);
     drop(state);
     shared.state_changed.notify_all();
-    apply_behavior(shared, play.unwrap_or(Behavior::Normal), || {
-        normal_response(shared, request, &call, &checked)
+    apply_behavior(shared, behavior.unwrap_or(Behavior::Normal), || {
+        normal_response(shared, request, &context, &result)
     })
 }
 
-// Such an answer stands for one that was given in front of the token service, which never saw the refresh token.
-fn is_gateway_response(play: Option<&Behavior>) -> bool {
-    matches!(play, Some(Behavior::Json { .. } | Behavior::Html { .. } | Behavior::Redirect { .. }))
+// Emulates the response of a gateway: the token service has not received the refresh token.
+fn is_gateway_response(behavior: Option<&Behavior>) -> bool {
+    matches!(behavior, Some(Behavior::Json { .. } | Behavior::Html { .. } | Behavior::Redirect { .. }))
 }
 
 fn handle_logoff(shared: &SharedState, request: &Request) -> Action {
     if request.method != "POST" {
-        return Action::Respond(Response::text(405, "logoff is by POST").with_header("Allow", "POST"));
+        return Action::Respond(Response::text(405, "logoff requires POST").with_header("Allow", "POST"));
     }
     shared.state.lock().resettable.logoff_count += 1;
     shared.state_changed.notify_all();
-    let play = shared.state.lock().config.logoff.clone();
-    apply_behavior(shared, play, || Response::json(200, &json!({})))
+    let behavior = shared.state.lock().config.logoff.clone();
+    apply_behavior(shared, behavior, || Response::json(200, &json!({})))
 }
 
-fn to_verdict(checked: &Result<Grant, ErrorResponse>) -> Verdict {
-    match checked {
+fn to_verdict(result: &Result<Grant, ErrorResponse>) -> Verdict {
+    match result {
         Ok(_) => Verdict::Granted,
-        Err(refusal) => {
-            Verdict::Refused { error: refusal.error.to_owned(), description: refusal.description.clone() }
+        Err(error) => {
+            Verdict::Refused { error: error.error.to_owned(), description: error.description.clone() }
         }
     }
 }
 
-fn apply_behavior(shared: &SharedState, play: Behavior, ordinary: impl Fn() -> Response) -> Action {
-    match play {
-        Behavior::Normal => Action::Respond(ordinary()),
+fn apply_behavior(shared: &SharedState, behavior: Behavior, normal: impl Fn() -> Response) -> Action {
+    match behavior {
+        Behavior::Normal => Action::Respond(normal()),
         Behavior::Json { status, body, headers } => {
-            let answer = if body.is_null() { Response::empty(status) } else { Response::json(status, &body) };
+            let response =
+                if body.is_null() { Response::empty(status) } else { Response::json(status, &body) };
             Action::Respond(
-                headers.iter().fold(answer, |answer, (name, value)| answer.with_header(name, value)),
+                headers.iter().fold(response, |response, (name, value)| response.with_header(name, value)),
             )
         }
-        Behavior::Html { status } => Action::Respond(Response::html(status, "Something else")),
+        Behavior::Html { status } => Action::Respond(Response::html(status, "Scripted page")),
         Behavior::Redirect { location } => Action::Respond(Response::redirect(&location)),
         Behavior::TokenAnswer(body) => Action::Respond(Response::new(200, "application/json", body)),
         Behavior::Raw(bytes) => Action::Raw(bytes),
         Behavior::BigBody(size) => Action::BigBody(size),
         Behavior::NeverAnswer => Action::Hang,
-        Behavior::OneBytePerSecond => Action::RespondSlowly(ordinary()),
+        Behavior::OneBytePerSecond => Action::RespondSlowly(normal()),
         Behavior::Reset => Action::Reset,
-        Behavior::CloseAfterAnswer => Action::RespondAndClose(ordinary()),
-        Behavior::Delay(ms) if shared.sleep(Duration::from_millis(ms)) => Action::Respond(ordinary()),
-        Behavior::Gate if shared.wait_at_gate() => Action::Respond(ordinary()),
+        Behavior::CloseAfterAnswer => Action::RespondAndClose(normal()),
+        Behavior::Delay(ms) if shared.sleep(Duration::from_millis(ms)) => Action::Respond(normal()),
+        Behavior::Gate if shared.wait_at_gate() => Action::Respond(normal()),
         Behavior::Delay(_) | Behavior::Gate => Action::Reset,
     }
 }
@@ -127,18 +128,19 @@ fn apply_behavior(shared: &SharedState, play: Behavior, ordinary: impl Fn() -> R
 fn normal_response(
     shared: &SharedState,
     request: &Request,
-    call: &EndpointContext,
-    checked: &Result<Grant, ErrorResponse>,
+    context: &EndpointContext,
+    result: &Result<Grant, ErrorResponse>,
 ) -> Response {
     let now = shared.now();
     let mut state = shared.state.lock();
-    let by_get = if request.method == "GET" { token_endpoint::get_response(state.config.get) } else { None };
-    match checked {
-        _ if by_get.is_some() => by_get.unwrap_or_else(|| Response::text(404, "Not Found")),
+    let get_response =
+        if request.method == "GET" { token_endpoint::get_response(state.config.get) } else { None };
+    match result {
+        _ if get_response.is_some() => get_response.unwrap_or_else(|| Response::text(404, "Not Found")),
         Ok(grant) => {
-            let tokens = state.issue_tokens(grant, &call.base_url, now);
-            token_endpoint::token_response(&state.config, &tokens, grant, call)
+            let tokens = state.issue_tokens(grant, &context.base_url, now);
+            token_endpoint::token_response(&state.config, &tokens, grant, context)
         }
-        Err(refusal) => refusal.to_response(state.config.wording, state.config.provider),
+        Err(error) => error.to_response(state.config.wording, state.config.provider),
     }
 }

@@ -1,22 +1,22 @@
-//! What the server can be told to do instead of its duty, once or always.
+//! Scripted behaviors that replace the normal response, once or always.
 //!
-//! As JSON (`POST /control/play`) a play is `"reset"`, `{"delay": 500}`, `{"json": {"status": 503, "body": {}}}`: the
-//! snake-case name of the variant, and its content.
+//! In JSON (`POST /control/behavior`) a behavior is the name of the variant in snake case and its content,
+//! such as `"reset"`, `{"delay": 500}`, `{"json": {"status": 503, "body": {}}}`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// One way to answer a token request.
+/// Response to a token request.
 ///
-/// The request is checked and recorded first, its `jti` or code counts as used: a client that tries again needs a new
-/// one. A refresh token stays good behind `Json`, `Html` and `Redirect`, which are the answers of a gateway, and is used
-/// up behind all others, the lost ones too.
+/// The request is checked and recorded first, and its `jti` or code counts as used: a retry requires a new
+/// one. A refresh token stays valid after `Json`, `Html` and `Redirect`, which emulate a gateway, and is
+/// consumed by all other behaviors, including lost responses.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Behavior {
-    /// The ordinary answer; fills places in a script.
+    /// The normal response; fills a position of a script.
     Normal,
-    /// This status, JSON body and further headers; a null is no body at all.
+    /// This status, JSON body and additional headers; null sends no body.
     Json {
         status: u16,
         #[serde(default)]
@@ -26,26 +26,26 @@ pub enum Behavior {
     },
     /// An HTML page with this status.
     Html { status: u16 },
-    /// 302 to this place.
+    /// 302 to this location.
     Redirect { location: String },
-    /// These bytes and then the end of the connection. In JSON a string.
+    /// Sends these bytes and closes the connection. A string in JSON.
     #[serde(with = "raw_text")]
     Raw(Vec<u8>),
-    /// 200 and a JSON body of this many bytes.
+    /// 200 with a JSON body of this many bytes.
     BigBody(usize),
-    /// Nothing, until the client gives up.
+    /// No response until the client closes the connection.
     NeverAnswer,
-    /// The ordinary answer, one byte a second.
+    /// The normal response, one byte per second.
     OneBytePerSecond,
-    /// The connection ends with a TCP reset.
+    /// Closes the connection by a TCP reset.
     Reset,
-    /// The ordinary answer as if the connection were kept, and then its end.
+    /// The normal response without `Connection: close`, then closes the connection.
     CloseAfterAnswer,
-    /// The ordinary answer after this many milliseconds.
+    /// The normal response after this many milliseconds.
     Delay(u64),
-    /// 200 and this body, verbatim, as JSON.
+    /// 200 with this body, verbatim, as JSON.
     TokenAnswer(String),
-    /// The ordinary answer once `release` was called.
+    /// The normal response after `open_gate` was called.
     Gate,
 }
 

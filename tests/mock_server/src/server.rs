@@ -1,4 +1,4 @@
-//! The server as a test holds it: started by `start`, stopped by its drop.
+//! Public handle of the server: started by `start`, stopped on drop.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::shared::SharedState;
 use crate::state::{ResettableState, State};
 use crate::tls;
 
-/// A running authorization server. Failures of its own abort the test by a panic.
+/// A running authorization server. Internal errors panic and so fail the test.
 pub struct MockServer {
     shared: Arc<SharedState>,
     address: SocketAddr,
@@ -27,21 +27,21 @@ pub struct MockServer {
 }
 
 impl MockServer {
-    /// Listens on 127.0.0.1 from now on.
+    /// Starts a server on 127.0.0.1.
     pub fn start(config: Config) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port)).expect("a loopback port");
         let address = listener.local_addr().expect("the address of a listening socket");
         let dir = tempfile::tempdir().expect("a temporary directory");
         let ca_pem = dir.path().join("ca.pem");
         let tls = config.https.then(|| {
-            let made = tls::generate_tls(config.certificate);
-            std::fs::write(&ca_pem, &made.ca_pem).expect("ca.pem written");
-            made.server_config
+            let generated = tls::generate_tls(config.certificate);
+            std::fs::write(&ca_pem, &generated.ca_pem).expect("ca.pem written");
+            generated.server_config
         });
         let shared = Arc::new(SharedState::new(State::new(config), tls));
-        let theirs = Arc::clone(&shared);
-        let accepting = thread::spawn(move || connection::accept_connections(&listener, &theirs));
-        MockServer { shared, address, ca_pem, accept_thread: Some(accepting), _dir: dir }
+        let shared_clone = Arc::clone(&shared);
+        let accept_thread = thread::spawn(move || connection::accept_connections(&listener, &shared_clone));
+        MockServer { shared, address, ca_pem, accept_thread: Some(accept_thread), _dir: dir }
     }
 
     /// The URL of a path, such as `https://127.0.0.1:41234/oauth/token`.
@@ -49,85 +49,87 @@ impl MockServer {
         self.url_for("127.0.0.1", path)
     }
 
-    /// The same under another name of the loopback.
+    /// Like [`Self::url`] with another host name for loopback.
     pub fn url_for(&self, host: &str, path: &str) -> String {
         format!("{}://{host}:{}{path}", self.shared.scheme(), self.port())
     }
 
-    /// The port listened on.
+    /// The TCP port.
     pub fn port(&self) -> u16 {
         self.address.port()
     }
 
-    /// The PEM file of the CA to trust; exists with https only, and until the drop.
+    /// The PEM file of the CA to trust. Exists only with https, until the server is dropped.
     pub fn ca_pem_path(&self) -> &Path {
         &self.ca_pem
     }
 
-    /// Registers a client by issuer name and PEM texts of certificates or public keys, in place of one with that name.
+    /// Registers a client with PEM certificates or public keys. Replaces a client with the same issuer name.
     pub fn register<K: AsRef<str>>(&self, issuer: &str, keys: &[K], options: ClientOptions) {
         let client = Client::new(issuer, keys, options).expect("keys to register");
         self.shared.state.lock().register(client);
     }
 
-    /// Changes what the config says, from the next request on. Transport stays.
+    /// Changes the configuration for the following requests. Transport settings have no effect.
     pub fn reconfigure(&self, change: impl FnOnce(&mut Config)) {
         change(&mut self.shared.state.lock().config);
     }
 
-    /// Refuses this subject with `consent_required` until the authorization page was visited.
+    /// Rejects this subject with `consent_required` until consent is given at the authorization endpoint.
     pub fn require_consent(&self, subject: &str) {
         self.shared.state.lock().require_consent(subject);
     }
 
-    /// Plays these, one a token request whatever its method, in place of what was left of an earlier script.
+    /// Sets the behaviors of the next token requests, one per request of any method. Replaces the rest of an
+    /// earlier script.
     pub fn set_script(&self, script: Vec<Behavior>) {
         self.shared.state.lock().set_script(script);
     }
 
-    /// Plays this on each token request that no script covers.
-    pub fn set_default_behavior(&self, play: Behavior) {
-        self.shared.state.lock().set_default_behavior(Some(play));
+    /// Sets the behavior of token requests after the end of the script.
+    pub fn set_default_behavior(&self, behavior: Behavior) {
+        self.shared.state.lock().set_default_behavior(Some(behavior));
     }
 
-    /// Ends all playing and opens the gate.
+    /// Removes script and default behavior, and opens the gate.
     pub fn clear_behaviors(&self) {
         self.shared.state.lock().set_script(Vec::new());
         self.shared.state.lock().set_default_behavior(None);
         self.open_gate();
     }
 
-    /// Opens the gate, for those who wait and those who come, until the next `play`, `play_always` or `reset`.
+    /// Opens the gate for waiting and later requests, until the next `set_script`, `set_default_behavior` or
+    /// `reset`.
     pub fn open_gate(&self) {
         self.shared.state.lock().gate.open = true;
         self.shared.notify_waiters();
     }
 
-    /// Waits until so many requests stand at the gate; `false` after `time`.
-    pub fn wait_for_gate(&self, count: usize, time: Duration) -> bool {
-        self.shared.wait_until(time, |state| state.gate.waiting >= count)
+    /// Waits until `count` requests wait at the gate; `false` after `timeout`.
+    pub fn wait_for_gate(&self, count: usize, timeout: Duration) -> bool {
+        self.shared.wait_until(timeout, |state| state.gate.waiting >= count)
     }
 
-    /// Waits until so many token requests were read; `false` after `time`.
-    pub fn wait_for_token_requests(&self, count: usize, time: Duration) -> bool {
-        self.shared.wait_until(time, |state| {
+    /// Waits until `count` token requests were received; `false` after `timeout`.
+    pub fn wait_for_token_requests(&self, count: usize, timeout: Duration) -> bool {
+        self.shared.wait_until(timeout, |state| {
             state.resettable.requests.iter().filter(|one| one.verdict != Verdict::NotChecked).count() >= count
         })
     }
 
-    /// Every request read, in order, except those to `/control/`.
+    /// All requests received, in order, except those to `/control/`.
     pub fn requests(&self) -> Vec<RecordedRequest> {
         self.shared.state.lock().resettable.requests.clone()
     }
 
-    /// The token requests among them.
+    /// The token requests of [`Self::requests`].
     pub fn token_requests(&self) -> Vec<RecordedRequest> {
         let mut requests = self.requests();
         requests.retain(|one| one.verdict != Verdict::NotChecked);
         requests
     }
 
-    /// How many connections were accepted, TLS handshake done or not.
+    /// The number of accepted connections, including those with a failed TLS handshake.
     pub fn connection_count(&self) -> u64 {
         self.shared.state.lock().connection_count
     }
@@ -142,24 +144,24 @@ impl MockServer {
         self.shared.state.lock().resettable.grant_store.refresh_tokens()
     }
 
-    /// A refresh token as if this client had got it for this subject earlier. The client must be registered.
+    /// Issues a refresh token for this subject, as if by an earlier login. The client must be registered.
     pub fn issue_refresh_token(&self, issuer: &str, subject: &str, scope: Option<&str>) -> String {
         let issued = self.shared.state.lock().issue_refresh_token(issuer, subject, scope);
-        issued.expect("a client to give a refresh token to")
+        issued.expect("a registered client")
     }
 
-    /// How often `POST /oauth/logoff` was called.
+    /// The number of `POST /oauth/logoff` requests.
     pub fn logoff_count(&self) -> u64 {
         self.shared.state.lock().resettable.logoff_count
     }
 
-    /// Makes an issued access token worthless, or a refresh token and all that stems from the same sign-in; `false` if
-    /// it never was issued.
+    /// Revokes an access token, or a refresh token with all tokens of the same login; `false` if the token is
+    /// unknown.
     pub fn revoke(&self, token: &str) -> bool {
         self.shared.state.lock().revoke(token)
     }
 
-    /// Forgets requests, tokens, used `jti`s, consents and plays; keeps clients and config.
+    /// Clears requests, tokens, used `jti`s, consents and behaviors; keeps clients and configuration.
     pub fn reset(&self) {
         self.shared.state.lock().reset();
         self.shared.notify_waiters();
@@ -176,7 +178,7 @@ impl State {
 impl Drop for MockServer {
     fn drop(&mut self) {
         self.shared.stop();
-        // The accepting thread looks up only when somebody connects.
+        // The accept thread checks for the stop only after a connection.
         let _ = TcpStream::connect(self.address);
         if let Some(thread) = self.accept_thread.take() {
             let _ = thread.join();

@@ -1,4 +1,4 @@
-//! What all connection threads share: the state, a signal that it changed, the end of it all.
+//! State shared by all connection threads, with a condition variable for changes and a stop flag.
 
 use std::collections::HashMap;
 use std::net::{Shutdown, TcpStream};
@@ -37,17 +37,18 @@ impl SharedState {
         if self.tls.is_some() { "https" } else { "http" }
     }
 
-    /// The server's time, skewed as configured.
+    /// The server's clock, with the configured skew.
     pub(crate) fn now(&self) -> i64 {
-        let real = i64::try_from(unix_millis() / 1000).unwrap_or(i64::MAX);
-        real.saturating_add(self.state.lock().config.clock_skew)
+        let unskewed = i64::try_from(unix_millis() / 1000).unwrap_or(i64::MAX);
+        unskewed.saturating_add(self.state.lock().config.clock_skew)
     }
 
     pub(crate) fn date_header_time(&self) -> i64 {
         self.now().saturating_add(self.state.lock().config.date_skew)
     }
 
-    /// Takes a connection's second handle in, to end it by; `false` if the server stops.
+    /// Stores a second handle of a connection, so that `stop` can close it; `false` if the server has
+    /// stopped.
     pub(crate) fn register_connection(&self, number: u64, socket: TcpStream) -> bool {
         let mut open = self.connections.lock();
         if !open.stopped {
@@ -74,37 +75,37 @@ impl SharedState {
         self.notify_waiters();
     }
 
-    /// Wakes those who wait. The lock is taken so that none of them is between looking and waiting.
+    /// Wakes all waiting threads. Takes the lock, so that none of them is between its check and its wait.
     pub(crate) fn notify_waiters(&self) {
         drop(self.state.lock());
         self.state_changed.notify_all();
     }
 
-    /// Sleeps; `false` if the server stopped meanwhile.
+    /// Sleeps; `false` if the server stops meanwhile.
     pub(crate) fn sleep(&self, time: Duration) -> bool {
-        let until = Instant::now() + time;
+        let deadline = Instant::now() + time;
         let mut state = self.state.lock();
         while !self.is_stopped() {
-            if self.state_changed.wait_until(&mut state, until).timed_out() {
+            if self.state_changed.wait_until(&mut state, deadline).timed_out() {
                 return !self.is_stopped();
             }
         }
         false
     }
 
-    /// Waits until the state is as wished; `false` after the time or at the end of the server.
-    pub(crate) fn wait_until(&self, time: Duration, wish: impl Fn(&State) -> bool) -> bool {
-        let until = Instant::now() + time;
+    /// Waits until `condition` holds; `false` after the timeout or when the server stops.
+    pub(crate) fn wait_until(&self, timeout: Duration, condition: impl Fn(&State) -> bool) -> bool {
+        let deadline = Instant::now() + timeout;
         let mut state = self.state.lock();
-        while !wish(&state) {
-            if self.is_stopped() || self.state_changed.wait_until(&mut state, until).timed_out() {
-                return wish(&state);
+        while !condition(&state) {
+            if self.is_stopped() || self.state_changed.wait_until(&mut state, deadline).timed_out() {
+                return condition(&state);
             }
         }
         true
     }
 
-    /// Holds a request back until the gate is open; `false` if the server stopped instead.
+    /// Blocks a request until the gate is open; `false` if the server stops first.
     pub(crate) fn wait_at_gate(&self) -> bool {
         let mut state = self.state.lock();
         state.gate.waiting += 1;
@@ -118,6 +119,6 @@ impl SharedState {
 }
 
 pub(crate) fn unix_millis() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
 }

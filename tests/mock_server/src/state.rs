@@ -1,4 +1,5 @@
-//! What changes while the server runs, behind one lock: clients, used `jti`s, tokens, consents, plays, records.
+//! Mutable state of the server, guarded by one lock: clients, used `jti`s, tokens, consents, behaviors,
+//! requests.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -22,7 +23,7 @@ pub(crate) struct State {
     pub(crate) signer: IdTokenSigner,
 }
 
-/// What `reset` forgets.
+/// The part of the state that `reset` clears.
 #[derive(Default)]
 pub(crate) struct ResettableState {
     pub(crate) requests: Vec<RecordedRequest>,
@@ -60,9 +61,9 @@ impl State {
         }
     }
 
-    /// Adds a client, or takes the place of the one with the same issuer.
+    /// Adds a client, or replaces the one with the same issuer.
     pub(crate) fn register(&mut self, client: Client) {
-        self.clients.retain(|known| known.issuer != client.issuer);
+        self.clients.retain(|other| other.issuer != client.issuer);
         self.clients.push(client);
     }
 
@@ -95,34 +96,34 @@ impl State {
         }
     }
 
-    // The authorization page does not say who signs in; one visit stands for all who still had to.
+    // The authorization endpoint does not identify the user: one consent counts for all pending subjects.
     pub(crate) fn clear_pending_consents(&mut self) {
         self.resettable.pending_consents.clear();
     }
 
-    /// All tokens that a good request gets from the server of this base URL.
-    pub(crate) fn issue_tokens(&mut self, grant: &Grant, base: &str, now: i64) -> IssuedTokens {
+    /// Issues all tokens for a valid request to the server at this base URL.
+    pub(crate) fn issue_tokens(&mut self, grant: &Grant, base_url: &str, now: i64) -> IssuedTokens {
         let access = self.issue_access_token(grant, &random_hex(), now);
         let refresh = self.resettable.grant_store.issue_refresh_token(grant, &random_hex());
-        let issuer = self.config.issuer.as_deref().unwrap_or(base);
+        let issuer = self.config.issuer.as_deref().unwrap_or(base_url);
         let client = self.clients.iter().find(|client| client.issuer == grant.issuer);
         let id = grant.id_token_nonce.as_ref().zip(client).map(|(nonce, client)| {
-            let about = grant.subject.as_deref().unwrap_or_default();
-            self.signer.sign_id_token(issuer, about, client.client_id(), nonce.as_deref(), now)
+            let subject = grant.subject.as_deref().unwrap_or_default();
+            self.signer.sign_id_token(issuer, subject, client.client_id(), nonce.as_deref(), now)
         });
         IssuedTokens { access_token: access, refresh_token: refresh, id_token: id }
     }
 
     fn issue_access_token(&mut self, grant: &Grant, random: &str, now: i64) -> String {
         let token = format!("at-{}-{random}", self.resettable.issued_tokens.len() + 1);
-        let ends = match self.config.expires_in {
+        let expires_at = match self.config.expires_in {
             ExpiresIn::Number(seconds) => i64::try_from(seconds).ok().and_then(|s| now.checked_add(s)),
             _ => None,
         };
         self.resettable.issued_tokens.push(IssuedToken {
             token: token.clone(),
             grant: grant.clone(),
-            expires_at: ends,
+            expires_at,
             revoked: false,
         });
         token
@@ -150,12 +151,12 @@ impl State {
     }
 
     pub(crate) fn find_valid_token(&self, token: &str, now: i64) -> Option<&IssuedToken> {
-        let ended =
+        let is_revoked =
             |one: &IssuedToken| one.revoked || self.resettable.grant_store.is_revoked(one.grant.family);
-        let good = |one: &&IssuedToken| {
-            one.token == token && !ended(one) && one.expires_at.is_none_or(|ends| now < ends)
+        let is_valid = |one: &&IssuedToken| {
+            one.token == token && !is_revoked(one) && one.expires_at.is_none_or(|expires_at| now < expires_at)
         };
-        self.resettable.issued_tokens.iter().find(good)
+        self.resettable.issued_tokens.iter().find(is_valid)
     }
 
     pub(crate) fn revoke(&mut self, token: &str) -> bool {
@@ -168,9 +169,9 @@ impl State {
         self.resettable.script = script.into();
     }
 
-    pub(crate) fn set_default_behavior(&mut self, play: Option<Behavior>) {
+    pub(crate) fn set_default_behavior(&mut self, behavior: Option<Behavior>) {
         self.gate.open = false;
-        self.resettable.default_behavior = play;
+        self.resettable.default_behavior = behavior;
     }
 
     pub(crate) fn next_behavior(&mut self) -> Option<Behavior> {
@@ -178,7 +179,7 @@ impl State {
     }
 }
 
-/// 128 bits that nobody guesses, as text.
+/// 128 random bits in hexadecimal.
 pub(crate) fn random_hex() -> String {
     let mut bytes = [0_u8; 16];
     let source = aws_lc_rs::default_provider().secure_random;

@@ -1,4 +1,4 @@
-//! A certification authority and a server certificate made anew at each start, good or bad as asked.
+//! Certification authority and server certificate, generated at each start, valid or invalid as configured.
 
 use std::sync::Arc;
 
@@ -21,14 +21,14 @@ pub(crate) struct GeneratedTls {
 type Ca = CertifiedIssuer<'static, KeyPair>;
 
 pub(crate) fn generate_tls(kind: ServerCertificate) -> GeneratedTls {
-    let known = generate_ca();
-    let stranger = (kind == ServerCertificate::UntrustedCa).then(generate_ca);
-    let server = build_server_config(kind, stranger.as_ref().unwrap_or(&known));
-    GeneratedTls { ca_pem: known.pem(), server_config: Arc::new(server) }
+    let trusted = generate_ca();
+    let untrusted = (kind == ServerCertificate::UntrustedCa).then(generate_ca);
+    let server = build_server_config(kind, untrusted.as_ref().unwrap_or(&trusted));
+    GeneratedTls { ca_pem: trusted.pem(), server_config: Arc::new(server) }
 }
 
 fn generate_ca() -> Ca {
-    let mut params = certificate_params(&[], "authority test CA");
+    let mut params = certificate_params(&[], "mock_server test CA");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let key = KeyPair::generate().expect("a CA key");
@@ -40,7 +40,7 @@ fn build_server_config(kind: ServerCertificate, signer: &Ca) -> ServerConfig {
         ServerCertificate::OtherHost => &["other.example"],
         _ => &["127.0.0.1", "::1", "localhost"],
     };
-    let mut params = certificate_params(names, "authority");
+    let mut params = certificate_params(names, "mock_server");
     if kind == ServerCertificate::Expired {
         params.not_before = OffsetDateTime::now_utc() - Duration::days(800);
         params.not_after = OffsetDateTime::now_utc() - Duration::days(700);
@@ -63,7 +63,7 @@ fn certificate_params(names: &[&str], common_name: &str) -> CertificateParams {
     let mut params = CertificateParams::new(names).expect("subject names");
     params.distinguished_name.push(DnType::CommonName, common_name);
     params.use_authority_key_identifier_extension = true;
-    // Apple's verifier takes no server certificate of more than 825 days.
+    // Apple's verifier rejects server certificates that are valid for more than 825 days.
     params.not_before = OffsetDateTime::now_utc() - Duration::days(1);
     params.not_after = OffsetDateTime::now_utc() + Duration::days(300);
     params

@@ -1,4 +1,4 @@
-//! The token endpoint: the shape of the request (RFC 6749 3.2), the grant it asks for, the shape of the answer.
+//! Token endpoint: request format (RFC 6749 section 3.2), grant type, response format.
 
 use serde_json::{Map, Value};
 
@@ -13,7 +13,7 @@ use crate::response::Response;
 use crate::state::State;
 use crate::urlencoded;
 
-/// Parameters that carry the grant or a secret, and so must not come in the query of a POST.
+/// Parameters of the grant and secrets, which must not appear in the query of a POST.
 const BODY_ONLY_PARAMETERS: [&str; 13] = [
     "grant_type",
     "assertion",
@@ -30,17 +30,17 @@ const BODY_ONLY_PARAMETERS: [&str; 13] = [
     "refresh_token",
 ];
 
-/// What a good request is worth.
+/// What a valid request grants.
 #[derive(Clone, Debug)]
 pub(crate) struct Grant {
     pub(crate) issuer: String,
     pub(crate) subject: Option<String>,
     pub(crate) scope: Option<String>,
-    /// The family of tokens that end together; none where nothing can be used twice by mistake.
+    /// The family of tokens that are revoked together; `None` for grants without one-time codes or tokens.
     pub(crate) family: Option<u64>,
-    /// The refresh token to give along.
+    /// The refresh token to issue.
     pub(crate) new_refresh_token: Option<NewRefreshToken>,
-    /// The `nonce` of the id token to give along.
+    /// The `nonce` of the ID token to issue.
     pub(crate) id_token_nonce: Option<Option<String>>,
 }
 
@@ -51,29 +51,29 @@ impl Grant {
     }
 }
 
-/// What a good request is given.
+/// The tokens of a successful response.
 pub(crate) struct IssuedTokens {
     pub(crate) access_token: String,
     pub(crate) refresh_token: Option<String>,
     pub(crate) id_token: Option<String>,
 }
 
-/// Where and when the endpoint was called.
+/// Base URL and time of the request.
 pub(crate) struct EndpointContext {
     pub(crate) base_url: String,
     pub(crate) now: i64,
 }
 
-/// A token request whose shape is good.
+/// A well-formed token request.
 pub(crate) struct TokenRequest<'a> {
-    pub(crate) request: &'a Request,
+    pub(crate) http: &'a Request,
     pub(crate) parameters: Parameters,
-    /// The URL of the endpoint as it was called.
+    /// The requested URL of the endpoint.
     pub(crate) url: String,
     pub(crate) now: i64,
 }
 
-/// The decoded parameters, each of them once.
+/// The decoded parameters, without duplicates.
 pub(crate) struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
@@ -89,7 +89,7 @@ impl Parameters {
         let pairs = urlencoded::parse(text).map_err(ErrorResponse::invalid_request)?;
         for (index, (name, value)) in pairs.iter().enumerate() {
             if pairs[..index].iter().any(|(earlier, _)| earlier == name) {
-                return Err(ErrorResponse::invalid_request(format!("{name} stands more than once")));
+                return Err(ErrorResponse::invalid_request(format!("{name} appears more than once")));
             }
             if value.is_empty() {
                 return Err(ErrorResponse::invalid_request(format!("{name} is empty")));
@@ -99,35 +99,35 @@ impl Parameters {
     }
 }
 
-/// Checks a token request in full; a good one uses its `jti` or code up.
+/// Checks a token request. A valid request consumes its `jti` or code.
 pub(crate) fn check_token_request(
     state: &mut State,
     request: &Request,
-    call: &EndpointContext,
+    context: &EndpointContext,
 ) -> Result<Grant, ErrorResponse> {
     let parameters = read_parameters(&state.config, request)?;
     let grant_type = parse_grant_type(state, parameters.require("grant_type")?)?;
-    // A secret in a URL lives in somebody's access log; an assertion there lives for minutes.
+    // A secret in a URL stays in access logs. An assertion expires within minutes.
     if request.method == "GET" && grant_type != GrantType::JwtBearer {
         return Err(ErrorResponse::method_not_allowed("GET"));
     }
-    let url = format!("{}{}", call.base_url, endpoint_target(request));
-    grants::check_grant(state, &TokenRequest { request, parameters, url, now: call.now }, grant_type)
+    let url = format!("{}{}", context.base_url, endpoint_target(request));
+    grants::check_grant(state, &TokenRequest { http: request, parameters, url, now: context.now }, grant_type)
 }
 
-// A grant that no client may use is one that this server does not have, but for the one it is here for.
+// A grant that no client may use counts as unsupported, except jwt-bearer.
 fn parse_grant_type(state: &State, name: &str) -> Result<GrantType, ErrorResponse> {
-    let offered = |grant: &GrantType| {
+    let is_supported = |grant: &GrantType| {
         *grant == GrantType::JwtBearer || state.clients.iter().any(|client| client.can_use(*grant))
     };
-    let offered: Vec<GrantType> = GrantType::ALL.into_iter().filter(offered).collect();
-    offered.iter().find(|grant| grant.as_str() == name).copied().ok_or_else(|| {
-        let names: Vec<&str> = offered.iter().map(|grant| grant.as_str()).collect();
+    let supported: Vec<GrantType> = GrantType::ALL.into_iter().filter(is_supported).collect();
+    supported.iter().find(|grant| grant.as_str() == name).copied().ok_or_else(|| {
+        let names: Vec<&str> = supported.iter().map(|grant| grant.as_str()).collect();
         ErrorResponse::unsupported_grant_type(format!("grant_type is {name:?}, expected one of {names:?}"))
     })
 }
 
-/// The answer to a GET where GET is not a way to a token.
+/// The response to a GET if GET does not return a token.
 pub(crate) fn get_response(kind: GetResponse) -> Option<Response> {
     match kind {
         GetResponse::Token | GetResponse::MethodNotAllowed => None,
@@ -139,12 +139,12 @@ pub(crate) fn get_response(kind: GetResponse) -> Option<Response> {
     }
 }
 
-/// The answer with a token (RFC 6749 5.1).
+/// The successful response (RFC 6749 section 5.1).
 pub(crate) fn token_response(
     config: &Config,
     tokens: &IssuedTokens,
     grant: &Grant,
-    call: &EndpointContext,
+    context: &EndpointContext,
 ) -> Response {
     let mut body = Map::new();
     body.insert("access_token".to_owned(), tokens.access_token.as_str().into());
@@ -162,12 +162,12 @@ pub(crate) fn token_response(
             body.insert(name.to_owned(), token.as_str().into());
         }
     }
-    provider::adjust_token_response(config, &call.base_url, &mut body);
-    let answer = Response::json(200, &Value::Object(body));
+    provider::adjust_token_response(config, &context.base_url, &mut body);
+    let response = Response::json(200, &Value::Object(body));
     provider::add_headers(
         config,
-        answer.with_header("Cache-Control", "no-store").with_header("Pragma", "no-cache"),
-        call.now,
+        response.with_header("Cache-Control", "no-store").with_header("Pragma", "no-cache"),
+        context.now,
     )
 }
 
@@ -175,7 +175,9 @@ fn read_parameters(config: &Config, request: &Request) -> Result<Parameters, Err
     match (request.method.as_str(), config.get) {
         ("POST", _) => read_posted_parameters(request),
         ("GET", GetResponse::Token) if request.body.is_empty() => Parameters::parse(request.query()),
-        ("GET", GetResponse::Token) => Err(ErrorResponse::invalid_request("a GET with a body")),
+        ("GET", GetResponse::Token) => {
+            Err(ErrorResponse::invalid_request("a GET request must not have a body"))
+        }
         (method, _) => Err(ErrorResponse::method_not_allowed(method)),
     }
 }
@@ -184,26 +186,26 @@ fn read_posted_parameters(request: &Request) -> Result<Parameters, ErrorResponse
     let query = urlencoded::parse(request.query()).map_err(ErrorResponse::invalid_request)?;
     if let Some((name, _)) = query.iter().find(|(name, _)| BODY_ONLY_PARAMETERS.contains(&name.as_str())) {
         return Err(ErrorResponse::invalid_request(format!(
-            "{name} is in the query of a POST, expected in the body only"
+            "{name} is in the query of a POST, expected in the body"
         )));
     }
-    let found = request.header("content-type").unwrap_or("missing, or there twice");
+    let found = request.header("content-type").unwrap_or("missing or duplicate");
     if !is_form_content_type(found) {
         let expected = "application/x-www-form-urlencoded";
         return Err(ErrorResponse::invalid_request(format!("Content-Type is {found}, expected {expected}")));
     }
     let body = std::str::from_utf8(&request.body)
-        .map_err(|_| ErrorResponse::invalid_request("the body is not ASCII"))?;
+        .map_err(|_| ErrorResponse::invalid_request("the body is not UTF-8"))?;
     Parameters::parse(body)
 }
 
 fn is_form_content_type(content_type: &str) -> bool {
-    let (media, parameter) = content_type.split_once(';').unwrap_or((content_type, "charset=utf-8"));
-    media.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    let (media_type, parameter) = content_type.split_once(';').unwrap_or((content_type, "charset=utf-8"));
+    media_type.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
         && parameter.trim().eq_ignore_ascii_case("charset=utf-8")
 }
 
-// The query of a GET is the grant itself and no part of the endpoint's URL.
+// The query of a GET contains the grant and is not part of the endpoint's URL.
 fn endpoint_target(request: &Request) -> &str {
     if request.method == "GET" { request.path() } else { &request.target }
 }

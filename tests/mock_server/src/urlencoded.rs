@@ -1,6 +1,6 @@
-//! `application/x-www-form-urlencoded`, decoded strictly: bad escapes and bytes that are not UTF-8 are errors.
+//! Strict decoder of `application/x-www-form-urlencoded`: invalid escapes and invalid UTF-8 are errors.
 
-/// Decoded `name=value` pairs in their order.
+/// Decodes `name=value` pairs in order.
 pub(crate) fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
     let mut pairs = Vec::new();
     for pair in text.split('&').filter(|pair| !pair.is_empty()) {
@@ -10,7 +10,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
     Ok(pairs)
 }
 
-/// One form-encoded value.
+/// Decodes one form-encoded value.
 pub(crate) fn decode(text: &str) -> Result<String, String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
@@ -19,17 +19,18 @@ pub(crate) fn decode(text: &str) -> Result<String, String> {
             b'+' => bytes.push(b' '),
             b'%' => bytes.push(decode_escape(rest.next(), rest.next()).ok_or_else(|| escape_error(text))?),
             0x21..=0x7e => bytes.push(byte),
-            _ => return Err(format!("{text:?} has the byte {byte:#04x} unescaped")),
+            _ => return Err(format!("{text:?} contains the unescaped byte {byte:#04x}")),
         }
     }
-    String::from_utf8(bytes).map_err(|_| format!("{text:?} is not UTF-8 once decoded"))
+    String::from_utf8(bytes).map_err(|_| format!("{text:?} does not decode to UTF-8"))
 }
 
-/// A text as the value of a query parameter; nothing but unreserved characters (RFC 3986 2.3) stays as it is.
+/// Encodes the value of a query parameter: all but unreserved characters (RFC 3986 section 2.3) are escaped.
 pub(crate) fn encode(text: &str) -> String {
-    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    let one = |byte| if unreserved(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-    text.bytes().map(one).collect()
+    let is_unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let encode_byte =
+        |byte| if is_unreserved(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(encode_byte).collect()
 }
 
 fn decode_escape(high: Option<u8>, low: Option<u8>) -> Option<u8> {
@@ -39,5 +40,5 @@ fn decode_escape(high: Option<u8>, low: Option<u8>) -> Option<u8> {
 }
 
 fn escape_error(text: &str) -> String {
-    format!("{text:?} has a '%' without two hexadecimal digits")
+    format!("{text:?} contains a '%' without two hexadecimal digits")
 }

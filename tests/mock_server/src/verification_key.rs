@@ -1,7 +1,7 @@
-//! Verification keys: a certificate or public key PEM in, yes or no to a JWS signature out.
+//! Verification of JWS signatures with a certificate or public key in PEM.
 //!
-//! RFC 7518 by the RustCrypto crates. A key verifies only algorithms of its own type and size, so neither a public
-//! key used as an HMAC secret nor a P-384 key under ES256 can pass.
+//! Implements RFC 7518 with the RustCrypto crates. A key verifies only algorithms of its own type and size,
+//! so a public key used as an HMAC secret and a P-384 key with ES256 are rejected.
 
 use ed25519_dalek::VerifyingKey as Ed25519Key;
 use hmac::{Hmac, Mac};
@@ -30,7 +30,8 @@ enum KeyMaterial {
 }
 
 impl VerificationKey {
-    /// The first certificate or public key in a PEM text; other blocks, such as private keys, are passed over.
+    /// Reads the first certificate or public key in a PEM text. Other blocks, such as private keys, are
+    /// skipped.
     pub(crate) fn from_pem(text: &str) -> Result<Self, String> {
         for block in Pem::iter_from_buffer(text.as_bytes()) {
             let block = block.map_err(|e| format!("not PEM: {e}"))?;
@@ -43,7 +44,7 @@ impl VerificationKey {
                 _ => {}
             }
         }
-        Err("no CERTIFICATE and no PUBLIC KEY in the PEM text".to_owned())
+        Err("the PEM text contains neither CERTIFICATE nor PUBLIC KEY".to_owned())
     }
 
     pub(crate) fn from_hmac_secret(secret: &[u8]) -> Self {
@@ -54,20 +55,20 @@ impl VerificationKey {
         let (_, parsed) =
             x509_parser::parse_x509_certificate(&der).map_err(|e| format!("not a certificate: {e}"))?;
         let info = parsed.public_key().raw.to_vec();
-        let kind = from_spki(&info)?;
-        Ok(VerificationKey { material: kind, certificate: Some(der), spki: Some(info) })
+        let material = from_spki(&info)?;
+        Ok(VerificationKey { material, certificate: Some(der), spki: Some(info) })
     }
 
-    fn without_certificate(kind: KeyMaterial, public_key_info: Option<Vec<u8>>) -> Result<Self, String> {
-        Ok(VerificationKey { material: kind, certificate: None, spki: public_key_info })
+    fn without_certificate(material: KeyMaterial, spki: Option<Vec<u8>>) -> Result<Self, String> {
+        Ok(VerificationKey { material, certificate: None, spki })
     }
 
-    /// Its SubjectPublicKeyInfo, where it came as one.
+    /// The SubjectPublicKeyInfo, if the key was read from one.
     pub(crate) fn spki(&self) -> Option<&[u8]> {
         self.spki.as_deref()
     }
 
-    /// The certificate's DER if the key came with one, for `x5t`, `x5t#S256` and `x5c`.
+    /// The certificate in DER if the key was read from one, for `x5t`, `x5t#S256` and `x5c`.
     pub(crate) fn certificate(&self) -> Option<&[u8]> {
         self.certificate.as_deref()
     }
@@ -111,23 +112,23 @@ fn from_spki(der: &[u8]) -> Result<KeyMaterial, String> {
     }
     Ed25519Key::from_public_key_der(der)
         .map(KeyMaterial::Ed25519)
-        .map_err(|_| "the public key is none of RSA, P-256, P-384, Ed25519".to_owned())
+        .map_err(|_| "unsupported public key; expected RSA, P-256, P-384 or Ed25519".to_owned())
 }
 
 fn from_pkcs1(der: &[u8]) -> Result<KeyMaterial, String> {
     check_rsa_size(RsaPublicKey::from_pkcs1_der(der).map_err(|e| format!("not an RSA key: {e}"))?)
 }
 
-// RFC 7518 3.3: at least 2048 bits.
+// RFC 7518 section 3.3: at least 2048 bits.
 fn check_rsa_size(key: RsaPublicKey) -> Result<KeyMaterial, String> {
     match key.n().bits() {
-        0..2048 => Err(format!("an RSA key of {} bits, at least 2048 are needed", key.n().bits())),
+        0..2048 => Err(format!("the RSA key has {} bits, expected at least 2048", key.n().bits())),
         _ => Ok(KeyMaterial::Rsa(key)),
     }
 }
 
 fn verify_rsa(key: &RsaPublicKey, algorithm: &str, message: &[u8], signature: &[u8]) -> bool {
-    // RFC 8017 8.2.2: a signature is exactly as long as the modulus.
+    // RFC 8017 section 8.2.2: a signature has the length of the modulus.
     if signature.len() != key.size() {
         return false;
     }
@@ -146,7 +147,8 @@ fn verify_rsa(key: &RsaPublicKey, algorithm: &str, message: &[u8], signature: &[
     }
 }
 
-// The salt must be as long as the hash (RFC 7518 3.5), which is what these verifying keys expect.
+// The salt must have the length of the hash (RFC 7518 section 3.5), which is the default of these verifying
+// keys.
 fn verify_pss(key: &RsaPublicKey, algorithm: &str, message: &[u8], signature: &[u8]) -> bool {
     let Ok(signature) = pss::Signature::try_from(signature) else {
         return false;

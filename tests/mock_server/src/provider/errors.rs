@@ -1,4 +1,4 @@
-//! In whose words a provider refuses. A fault that has none of its own is told as everywhere.
+//! Provider-specific error responses. Other errors use the generic response.
 
 use serde_json::json;
 
@@ -14,10 +14,13 @@ const BOX_CLOCK_ERROR: &str =
     "Current date time must be before the expiration date time listed in the 'exp' claim.";
 const BOX_REPLAY_ERROR: &str = "Please check the 'jti' claim. A unique 'jti' value is required.";
 
-/// The refusal as this provider puts it.
-pub(crate) fn provider_error_response(provider: Provider, refusal: &ErrorResponse) -> Option<Response> {
+/// The error response of this provider, if it differs from the generic one.
+pub(crate) fn provider_error_response(
+    provider: Provider,
+    error_response: &ErrorResponse,
+) -> Option<Response> {
     let oauth = |status, error, description| Some(Response::oauth_error(status, error, Some(description)));
-    match (provider, refusal.reason) {
+    match (provider, error_response.reason) {
         (Provider::Salesforce, ErrorReason::Consent) => {
             oauth(400, "invalid_grant", "user hasn't approved this consumer")
         }
@@ -35,30 +38,30 @@ pub(crate) fn provider_error_response(provider: Provider, refusal: &ErrorRespons
         (Provider::Box, ErrorReason::Replay) => oauth(400, "invalid_grant", BOX_REPLAY_ERROR),
         (Provider::Maskinporten, ErrorReason::Replay) => oauth(400, "invalid_grant", "MP-012 Grant used before"),
         (Provider::Maskinporten, ErrorReason::Time) => oauth(400, "invalid_grant", "MP-130 JWT expired"),
-        (Provider::Entra, fault) => Some(entra_error(fault, refusal)),
+        (Provider::Entra, reason) => Some(entra_error(reason, error_response)),
         _ => None,
     }
 }
 
-/// A long body, with line breaks in the description and the number in several places.
-fn entra_error(fault: ErrorReason, refusal: &ErrorResponse) -> Response {
-    let (status, error, number) = match fault {
+/// Entra's error body: line breaks in the description, and the error number in several members.
+fn entra_error(reason: ErrorReason, error_response: &ErrorResponse) -> Response {
+    let (status, error, number) = match reason {
         ErrorReason::Method => (405, "invalid_request", 900_561),
         ErrorReason::Time => (401, "invalid_client", 700_024),
         ErrorReason::Consent => (400, "invalid_grant", 65001),
-        _ if refusal.error == "invalid_scope" => (400, "invalid_scope", 70011),
-        _ => (401, refusal.error, 700_027),
+        _ if error_response.error == "invalid_scope" => (400, "invalid_scope", 70011),
+        _ => (401, error_response.error, 700_027),
     };
-    let (trace, at) = ("00000000-0000-4000-8000-00000000000a", "2026-11-21 10:00:00Z");
+    let (trace_id, timestamp) = ("00000000-0000-4000-8000-00000000000a", "2026-11-21 10:00:00Z");
     let description = format!(
-        "AADSTS{number}: {}\r\nTrace ID: {trace}\r\nCorrelation ID: {trace}\r\nTimestamp: {at}",
-        refusal.description
+        "AADSTS{number}: {}\r\nTrace ID: {trace_id}\r\nCorrelation ID: {trace_id}\r\nTimestamp: {timestamp}",
+        error_response.description
     );
     Response::json(
         status,
         &json!({
-            "error": error, "error_description": description, "error_codes": [number], "timestamp": at,
-            "trace_id": trace, "correlation_id": trace,
+            "error": error, "error_description": description, "error_codes": [number], "timestamp": timestamp,
+            "trace_id": trace_id, "correlation_id": trace_id,
             "error_uri": format!("https://login.example.com/error?code={number}"),
         }),
     )

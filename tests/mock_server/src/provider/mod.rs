@@ -1,5 +1,5 @@
-//! The quirks of real providers, as `providers.md` collects them: what each demands beyond the RFCs, in whose words it
-//! refuses, what its answers have and lack.
+//! Emulation of real providers, as described in `docs/providers.md`: requirements beyond the RFCs, error
+//! responses, and members of token responses.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ pub(crate) use requirements::{check_requirements, client_identity_claims, reques
 pub(crate) use responses::{add_headers, adjust_token_response};
 pub(crate) use snowflake::handle_statements;
 
-/// Whose quirks are played.
+/// The emulated provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Provider {
@@ -33,15 +33,15 @@ pub enum Provider {
 }
 
 impl Provider {
-    /// Whether an id counts as used as soon as it was seen, and not only with a token.
+    /// Whether a `jti` counts as used when it is received, even if no token is issued.
     pub(crate) fn consumes_jti_on_receipt(self) -> bool {
         self == Provider::Box
     }
 }
 
 impl Config {
-    /// A server that plays this provider, over plain http. What depends on the port or on the client is left to the
-    /// test: `audience` of Maskinporten, `kid`, `secret` and `audience` of clients.
+    /// Configuration that emulates this provider over plain http. The test must set what depends on the port
+    /// or the client: `audience` of Maskinporten; `kid`, `secret` and `audience` of clients.
     pub fn for_provider(provider: Provider) -> Self {
         let config = Config { provider: Some(provider), ..Config::default() };
         match provider {
@@ -69,7 +69,7 @@ impl Config {
                 require_jti: false,
                 ..config
             },
-            // Its clock is five minutes ahead of everybody's.
+            // Emulates a clock skew of five minutes.
             Provider::Box => {
                 Config { clock_skew: 300, max_lifetime: 60, expires_in: ExpiresIn::Number(4169), ..config }
             }

@@ -1,4 +1,4 @@
-//! What a provider's answer with a token has beside RFC 6749, and what it lacks.
+//! Provider-specific members and headers of token responses.
 
 use serde_json::{Map, Value, json};
 
@@ -6,11 +6,11 @@ use super::Provider;
 use crate::config::Config;
 use crate::response::Response;
 
-/// Adds and takes away members of the answer of a server at `base`.
-pub(crate) fn adjust_token_response(config: &Config, base: &str, body: &mut Map<String, Value>) {
-    let more = match config.provider {
+/// Adds and removes members of the token response of a server at `base_url`.
+pub(crate) fn adjust_token_response(config: &Config, base_url: &str, body: &mut Map<String, Value>) {
+    let extra = match config.provider {
         Some(Provider::Salesforce) => json!({
-            "instance_url": base, "id": format!("{base}/id/00D000000000001/005000000000001"), "scope": "web api",
+            "instance_url": base_url, "id": format!("{base_url}/id/00D000000000001/005000000000001"), "scope": "web api",
         }),
         Some(Provider::Entra) => json!({ "ext_expires_in": 3599 }),
         Some(Provider::Box) => json!({ "restricted_to": [], "token_type": "bearer" }),
@@ -23,18 +23,18 @@ pub(crate) fn adjust_token_response(config: &Config, base: &str, body: &mut Map<
         }
         _ => return,
     };
-    if let Value::Object(more) = more {
-        body.extend(more);
+    if let Value::Object(extra) = extra {
+        body.extend(extra);
     }
 }
 
-/// Adds headers, such as Okta's of what is left.
-pub(crate) fn add_headers(config: &Config, answer: Response, now: i64) -> Response {
+/// Adds headers, such as Okta's rate limit.
+pub(crate) fn add_headers(config: &Config, response: Response, now: i64) -> Response {
     match config.provider {
-        Some(Provider::Okta) => answer
+        Some(Provider::Okta) => response
             .with_header("X-Rate-Limit-Limit", "100")
             .with_header("X-Rate-Limit-Remaining", "99")
             .with_header("X-Rate-Limit-Reset", &(now + 60).to_string()),
-        _ => answer,
+        _ => response,
     }
 }

@@ -1,4 +1,4 @@
-//! Snowflake's SQL API: the JWT is the bearer token, and its issuer names the key by a fingerprint.
+//! Snowflake's SQL API: the bearer token is a JWT whose `iss` contains the fingerprint of the key.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +11,7 @@ use crate::response::Response;
 use crate::shared::SharedState;
 use crate::state::State;
 
-/// How old a JWT may be.
+/// Maximum age of a JWT.
 const MAX_AGE_SECS: i64 = 60;
 
 /// `POST /api/v2/statements`.
@@ -21,7 +21,7 @@ pub(crate) fn handle_statements(shared: &SharedState, request: &Request) -> Resp
         Ok(()) => {
             Response::json(200, &json!({ "code": "090001", "message": "Statement executed successfully." }))
         }
-        // Why stays on the server's side.
+        // Snowflake does not disclose the reason.
         Err(_) => {
             let message = "JWT token is invalid. [00000000-0000-4000-8000-00000000000b]";
             Response::json(401, &json!({ "code": "390144", "message": message }))
@@ -31,25 +31,25 @@ pub(crate) fn handle_statements(shared: &SharedState, request: &Request) -> Resp
 
 fn check_jwt(state: &State, request: &Request, now: i64) -> Result<(), String> {
     if request.header("x-snowflake-authorization-token-type") != Some("KEYPAIR_JWT") {
-        return Err("another type of token".to_owned());
+        return Err("the token type is not KEYPAIR_JWT".to_owned());
     }
     let token = request.header("authorization").and_then(|text| text.strip_prefix("Bearer "));
-    let jwt = Jwt::parse(token.ok_or("no token")?)?;
+    let jwt = Jwt::parse(token.ok_or("no bearer token")?)?;
     let text = |claim: &str| jwt.claims.get(claim).and_then(Value::as_str).unwrap_or_default().to_owned();
     let time = |claim: &str| jwt.claims.get(claim).and_then(Value::as_i64).unwrap_or_default();
     let (issuer, subject) = (text("iss"), text("sub"));
-    let (account, print) = issuer.split_once(".SHA256:").ok_or("iss has no fingerprint")?;
-    let client = state.clients.iter().find(|client| client.issuer == account).ok_or("no such user")?;
+    let (account, fingerprint) = issuer.split_once(".SHA256:").ok_or("iss has no fingerprint")?;
+    let client = state.clients.iter().find(|client| client.issuer == account).ok_or("unknown user")?;
     let algorithm = jwt.header_str("alg").unwrap_or_default();
-    let signed = |key: &&crate::verification_key::VerificationKey| {
-        let own = key.spki().map(|info| STANDARD.encode(Sha256::digest(info)));
-        own.as_deref() == Some(print)
+    let has_signed = |key: &&crate::verification_key::VerificationKey| {
+        let computed = key.spki().map(|info| STANDARD.encode(Sha256::digest(info)));
+        computed.as_deref() == Some(fingerprint)
             && key.is_valid_signature(algorithm, jwt.signing_input.as_bytes(), &jwt.signature)
     };
-    client.keys.iter().find(signed).ok_or("no key of that fingerprint has signed it")?;
+    client.keys.iter().find(has_signed).ok_or("no key with this fingerprint verifies the signature")?;
     let in_time = now < time("exp") && time("iat") <= now && now - time("iat") <= MAX_AGE_SECS;
     if subject != account || !in_time || jwt.claims.contains_key("aud") {
-        return Err("sub, times or aud are wrong".to_owned());
+        return Err("sub, iat, exp or aud is invalid".to_owned());
     }
     Ok(())
 }

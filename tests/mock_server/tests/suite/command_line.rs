@@ -1,4 +1,4 @@
-//! The program: its line, its files, its control surface, its end.
+//! The program: command line, files, control API, shutdown.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
@@ -28,10 +28,10 @@ impl ServerProgram {
         ServerProgram { child, url }
     }
 
-    fn send_request(&self, method: &str, path: &str, kind: &str, body: &str) -> Response {
+    fn send_request(&self, method: &str, path: &str, content_type: &str, body: &str) -> Response {
         let host = self.url.split_once("//").unwrap().1;
         let length = body.len();
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: {kind}\r\n");
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: {content_type}\r\n");
         let mut stream = TcpStream::connect(host).unwrap();
         http_client::try_send_request(&mut stream, &format!("{head}Content-Length: {length}\r\n\r\n{body}"))
             .unwrap()
@@ -99,18 +99,18 @@ fn control_api_sets_behaviors() {
     let registration = json!({"issuer": "client-1", "keys": [signer::rsa_key().public_key_pem()]});
     assert_eq!(program.post_control("register", &registration), 200);
     let busy = json!({"json": {"status": 503}});
-    assert_eq!(program.post_control("play", &json!([busy, "normal", {"delay": 1}])), 200);
+    assert_eq!(program.post_control("behavior", &json!([busy, "normal", {"delay": 1}])), 200);
     assert_eq!(
         [program.request_token(), program.request_token(), program.request_token(), program.request_token()],
         [503, 200, 200, 200]
     );
-    assert_eq!(program.post_control("play", &json!({"always": {"html": {"status": 403}}})), 200);
+    assert_eq!(program.post_control("behavior", &json!({"always": {"html": {"status": 403}}})), 200);
     assert_eq!(program.request_token(), 403);
-    assert_eq!(program.post_control("play", &json!("unheard-of")), 400);
-    let seen = program.recorded_requests();
-    assert_eq!((seen.as_array().unwrap().len(), &seen[0]["verdict"]), (5, &json!("granted")));
+    assert_eq!(program.post_control("behavior", &json!("unknown")), 400);
+    let requests = program.recorded_requests();
+    assert_eq!((requests.as_array().unwrap().len(), &requests[0]["verdict"]), (5, &json!("granted")));
     assert_eq!(
-        (&seen[0]["claims"]["iss"], &seen[0]["played"]["json"]["status"]),
+        (&requests[0]["claims"]["iss"], &requests[0]["behavior"]["json"]["status"]),
         (&json!("client-1"), &json!(503))
     );
     let counts = program.send_request("GET", "/control/counts", "", "").json();
@@ -136,11 +136,12 @@ fn command_line_registers_clients_and_config() {
     let form = |body: &str| program.send_request("POST", "/oauth/token", FORM_CONTENT_TYPE, body);
     let service = "&client_id=service&client_secret=s%3A1";
     assert_eq!(form(&format!("grant_type=client_credentials{service}")).status, 200);
-    let signed_in = form("grant_type=password&username=jo&password=p%3Aw&client_id=app");
-    let token = signed_in.json()["refresh_token"].as_str().unwrap().to_owned();
+    let response = form("grant_type=password&username=jo&password=p%3Aw&client_id=app");
+    let token = response.json()["refresh_token"].as_str().unwrap().to_owned();
     assert_eq!(form(&format!("grant_type=refresh_token&refresh_token={token}&client_id=app")).status, 200);
-    let visit = "/oauth/auth?response_type=token&client_id=app&redirect_uri=http%3A%2F%2F127.0.0.1%3A3000%2F";
-    assert_eq!(program.send_request("GET", visit, "", "").status, 302);
+    let authorization =
+        "/oauth/auth?response_type=token&client_id=app&redirect_uri=http%3A%2F%2F127.0.0.1%3A3000%2F";
+    assert_eq!(program.send_request("GET", authorization, "", "").status, 302);
     assert_eq!(program.send_request("GET", "/oauth/token", "", "").status, 404);
 }
 
@@ -149,17 +150,17 @@ fn control_api_changes_clients_and_config() {
     let program = ServerProgram::start(&["--http"]);
     let options = json!({"grant_types": ["refresh_token"], "client_auth": "public"});
     assert_eq!(program.post_control("register", &json!({"issuer": "app", "options": options})), 200);
-    let wanted = json!({"issuer": "app", "subject": "jo"}).to_string();
-    let given = program.send_request("POST", "/control/refresh-token", "application/json", &wanted).json();
+    let params = json!({"issuer": "app", "subject": "jo"}).to_string();
+    let issued = program.send_request("POST", "/control/refresh-token", "application/json", &params).json();
     let listed = program.send_request("GET", "/control/refresh-tokens", "", "").json();
-    assert_eq!(listed, json!([given["refresh_token"]]));
+    assert_eq!(listed, json!([issued["refresh_token"]]));
     let changes = json!({"get": "html_forbidden", "clock_skew": 600, "expires_in": {"text": "60"}});
     assert_eq!(program.post_control("config", &changes), 200);
     let config = program.send_request("GET", "/control/config", "", "").json();
     assert_eq!((&config["clock_skew"], &config["wording"]), (&json!(600), &json!("precise")));
     assert_eq!(program.send_request("GET", "/oauth/token", "", "").status, 403);
     assert_eq!(program.post_control("config", &json!({"https": true})), 400);
-    assert_eq!(program.post_control("config", &json!({"unheard": 1})), 400);
+    assert_eq!(program.post_control("config", &json!({"unknown": 1})), 400);
     assert_eq!(program.send_request("POST", "/oauth/logoff", "", "").status, 200);
     assert_eq!(program.send_request("GET", "/control/counts", "", "").json()["logoffs"], 1);
 }

@@ -1,4 +1,4 @@
-//! A hand-made HTTP client: text out, status, headers and body in.
+//! Minimal HTTP client: sends a request as text, parses status, headers and body.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -25,55 +25,49 @@ impl Response {
 
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines.find(|(one, _)| one.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        lines.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 }
 
-/// A server with one RSA client, `client-1`, that may act for `user-1`.
+/// Starts a server with one RSA client, `client-1`, that may act for `user-1`.
 pub fn start_server(config: Config) -> MockServer {
-    let authority = MockServer::start(config);
+    let server = MockServer::start(config);
     let options = ClientOptions { subjects: vec!["user-1".to_owned()], ..ClientOptions::default() };
-    authority.register("client-1", &[signer::rsa_key().public_key_pem()], options);
-    authority
+    server.register("client-1", &[signer::rsa_key().public_key_pem()], options);
+    server
 }
 
-pub fn valid_assertion(authority: &MockServer) -> String {
-    let claims = signer::valid_claims(&authority.url("/oauth/token"));
+pub fn valid_assertion(server: &MockServer) -> String {
+    let claims = signer::valid_claims(&server.url("/oauth/token"));
     signer::sign_jwt(signer::rsa_key(), &serde_json::json!({"alg": "RS256", "typ": "JWT"}), &claims)
 }
 
-pub fn valid_token_body(authority: &MockServer) -> String {
-    format!("{JWT_BEARER_GRANT}&assertion={}", valid_assertion(authority))
+pub fn valid_token_body(server: &MockServer) -> String {
+    format!("{JWT_BEARER_GRANT}&assertion={}", valid_assertion(server))
 }
 
-pub fn build_request(
-    authority: &MockServer,
-    method: &str,
-    target: &str,
-    headers: &str,
-    body: &str,
-) -> String {
-    let (port, length) = (authority.port(), body.len());
+pub fn build_request(server: &MockServer, method: &str, target: &str, headers: &str, body: &str) -> String {
+    let (port, length) = (server.port(), body.len());
     let head = format!("{method} {target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{headers}");
     format!("{head}Content-Length: {length}\r\n\r\n{body}")
 }
 
-pub fn build_token_request(authority: &MockServer, body: &str) -> String {
-    build_request(authority, "POST", "/oauth/token", &format!("Content-Type: {FORM_CONTENT_TYPE}\r\n"), body)
+pub fn build_token_request(server: &MockServer, body: &str) -> String {
+    build_request(server, "POST", "/oauth/token", &format!("Content-Type: {FORM_CONTENT_TYPE}\r\n"), body)
 }
 
-pub fn connect(authority: &MockServer) -> TcpStream {
-    let stream = TcpStream::connect(("127.0.0.1", authority.port())).unwrap();
+pub fn connect(server: &MockServer) -> TcpStream {
+    let stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     stream
 }
 
-pub fn send_request(authority: &MockServer, request: &str) -> Response {
-    try_send_request(&mut connect(authority), request).unwrap()
+pub fn send_request(server: &MockServer, request: &str) -> Response {
+    try_send_request(&mut connect(server), request).unwrap()
 }
 
-pub fn request_token(authority: &MockServer) -> Response {
-    send_request(authority, &build_token_request(authority, &valid_token_body(authority)))
+pub fn request_token(server: &MockServer) -> Response {
+    send_request(server, &build_token_request(server, &valid_token_body(server)))
 }
 
 pub fn try_send_request<S: Read + Write>(stream: &mut S, request: &str) -> io::Result<Response> {

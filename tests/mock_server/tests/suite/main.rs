@@ -1,4 +1,5 @@
-//! The authorization server held against hand-made requests: one thing wrong at a time must be refused for that thing.
+//! Tests of the mock server with handwritten requests. A request with a single error must be rejected for
+//! that error.
 
 mod accepted_requests;
 mod access_token;

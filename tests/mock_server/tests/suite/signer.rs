@@ -1,4 +1,4 @@
-//! Keys and assertions made by aws-lc, which is not what the server verifies with.
+//! Keys and assertions created with aws-lc, while the server verifies with RustCrypto.
 
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -49,7 +49,7 @@ pub fn random_jti() -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Claims the server takes for this audience.
+/// Claims that the server accepts, with this audience.
 pub fn valid_claims(audience: &str) -> Value {
     json!({
         "iss": "client-1", "sub": "user-1", "aud": audience, "scope": "signature impersonation",
@@ -65,7 +65,7 @@ pub fn base64url(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// A compact JWS whose signature really is of the `alg` the header says.
+/// A compact JWS, signed with the `alg` of the header.
 pub fn sign_jwt(key: &KeyPair, header: &Value, claims: &Value) -> String {
     let message = signing_input(header, claims);
     let algorithm = header["alg"].as_str().unwrap_or("RS256");
