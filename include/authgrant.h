@@ -1,20 +1,40 @@
 /*
- * authgrant: from an ODBC-style connection string to the OAuth access token that a driver sends.
+ * authgrant: turns an ODBC-style connection string into the OAuth access token that a driver sends.
  *
- * Every function that can fail returns an authgrant_status (0 is success), writes its result through a pointer, and
- * takes `authgrant_error **error` last. `error` may be NULL; if not, `*error` is always written: NULL on success, an
- * error to free with authgrant_error_free on failure. Its old content is never read. On failure every other result is
- * NULL or 0.
+ * Results and errors. A function that can fail returns an authgrant_status (0 is success), writes
+ * its result through an out-parameter and takes `authgrant_error **error` last. `error` may be
+ * NULL. Otherwise `*error` is always written: NULL on success, on failure an error to be released
+ * with authgrant_error_free(). Its previous content is never read. On failure every other
+ * out-parameter is set to NULL or 0, except the needed size with AUTHGRANT_BUFFER_TOO_SMALL.
+ * NULL where an object is required is AUTHGRANT_INVALID_ARGUMENT. Getters given NULL or a bad index
+ * return NULL or 0. An internal error of the library returns AUTHGRANT_INTERNAL; it prints nothing
+ * and affects no other object.
  *
- * Whoever receives an object frees it with its type's _free function (authgrant_close for a connection). All of these
- * accept NULL. Tokens, headers and errors outlive the connection they came from. Texts read from an object belong to
- * the object, which never changes; text handed out as `char **` is freed with authgrant_string_free.
+ * Ownership. The receiver releases an object with the _free function of its type, and a connection
+ * with authgrant_close(). These functions accept NULL. Tokens, headers and errors outlive their
+ * connection. Strings read from an object belong to that object, which is immutable. A string
+ * returned as `char **` is released with authgrant_string_free(), which overwrites it first.
  *
- * Text is UTF-8 and NUL-terminated. NULL where an object is needed is AUTHGRANT_INVALID_ARGUMENT; getters given NULL
- * or a bad index return NULL or 0.
+ * Text is UTF-8 and NUL-terminated. Invalid UTF-8, an embedded NUL, and CR or LF in a header value
+ * are errors. A length counts bytes or units; -1 and ODBC's SQL_NTS (-3) mean NUL-terminated text.
  *
- * Every function may be called from any thread, several at once on one connection; authgrant_close alone must be
- * the last. After fork() a child may go on with its own copy of a connection; it shares nothing with its parent.
+ * Threads. Every function is thread-safe, also on one connection. Only authgrant_close() must be
+ * the last call on its connection, and a _free function the last use of its object. A call in
+ * progress finishes with the options it started with. A forked child may use its copies of
+ * connections; it shares nothing with its parent.
+ *
+ * Callbacks (authgrant_..._fn) run on the thread of the call, with no lock held, possibly on
+ * several threads at once. They must return normally. Inside a callback only getters and _free
+ * functions may be called: other functions return AUTHGRANT_INVALID_ARGUMENT (HY010), and
+ * authgrant_close() and authgrant_clear_caches() do nothing.
+ *
+ * Process-wide functions (authgrant_set_policy(), authgrant_allow_directory() and
+ * authgrant_clear_caches()) belong to the application, not to one of several drivers in it.
+ *
+ * Compatibility. Numbers never change, and new ones are appended; an unknown number in an argument
+ * is an error. Public structs start with their size. The heading of a section has the stability of
+ * its functions: a stable function keeps its name, signature and meaning until the number in the
+ * SONAME rises; an experimental function may change in any version before 1.0.
  *
  * Written by cbindgen from src/ffi; do not edit.
  */
@@ -25,269 +45,295 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/**
- * Allowed by authgrant_set_policy: `env:NAME` and `file:PATH` as secrets, and ClientAssertionFile, in the text of a connection
- * string and in a FILEDSN that it names by its path. Without it they are taken from authgrant_set_option, from odbc.ini and from the
- * machine's own FILEDSNs alone.
- */
-#define AUTHGRANT_ALLOW_SECRET_REFERENCES 1
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- constants */
 
 /**
- * Allowed by authgrant_set_policy: a PKCS#11 module that a connection string or a FILEDSN names by its path (module-path).
- * A module is code that runs in this process. authgrant_set_option and odbc.ini may name one anyhow. Without effect where
- * the library loads none.
- */
-#define AUTHGRANT_ALLOW_PKCS11_MODULE_PATH 2
-
-/**
- * Forbidden by authgrant_set_policy: asking a token endpoint by GET. A TokenURI without a method is asked by POST.
- */
-#define AUTHGRANT_FORBID_HTTP_GET 1
-
-/**
- * Forbidden by authgrant_set_policy: ValidateServerCertificate=0.
- */
-#define AUTHGRANT_FORBID_INSECURE_TLS 2
-
-/**
- * Forbidden by authgrant_set_policy: http:// to this machine, but for RedirectURI, to which a browser comes back.
- */
-#define AUTHGRANT_FORBID_LOOPBACK_HTTP 4
-
-/**
- * Forbidden by authgrant_set_policy: EnableLoginPrompt=1, and authgrant_authorize with a NULL function.
- */
-#define AUTHGRANT_FORBID_PROMPT 8
-
-/**
- * Forbidden by authgrant_set_policy: key stores encrypted with ciphers of 64-bit blocks (DES, 3DES, RC2, Blowfish, CAST5,
- * IDEA), RC4, in ECB mode or by PKCS#12's own schemes of SHA-1, PEM keys from before PKCS#8, JKS and JCEKS.
- */
-#define AUTHGRANT_FORBID_WEAK_KEY_ENCRYPTION 16
-
-/**
- * Forbidden by authgrant_set_policy: tokens in common with other connections; CacheScope=Connection holds for all.
- */
-#define AUTHGRANT_FORBID_SHARED_TOKENS 32
-
-/**
- * Forbidden by authgrant_set_policy: file paths in a connection string and in a FILEDSN that it names by its path, except
- * below the folders of authgrant_allow_directory. It covers key stores, trust stores, certificates, assertions, model files,
- * `file:` references and the FILEDSN itself; PKCS#11 URIs are refused everywhere. Not affected are options that
- * authgrant_set_option sets, odbc.ini and a FILEDSN that is named without a folder.
- *
- * The bit declares connection strings untrusted. The secrets, the key stores and the signer that the application sets are then
- * guarded as those of a data source are: a string that says where they are sent (TokenURI, TokenEndpoint, AuthURI, TrustStore,
- * ProxyHost, ClaimsAudience, …) is AUTHGRANT_INVALID_OPTION, unless the application sets that option too, or sets
- * AllowOverride=1 because the secrets are those of the string's author.
- */
-#define AUTHGRANT_FORBID_FILE_PATHS 64
-
-/**
- * Success.
- */
-#define AUTHGRANT_OK 0
-
-/**
- * A NULL, text that is not UTF-8 (HY009), a bad length (HY090), a call from inside a callback (HY010).
- */
-#define AUTHGRANT_INVALID_ARGUMENT 1
-
-/**
- * The connection string breaks the grammar; the message gives the offset (HY000).
- */
-#define AUTHGRANT_INVALID_CONNECTION_STRING 2
-
-/**
- * A value that is unknown, out of range, in conflict with another, or not allowed (HY024).
- */
-#define AUTHGRANT_INVALID_OPTION 3
-
-/**
- * The flow needs options that are not there; the message names all of them (28000).
- */
-#define AUTHGRANT_MISSING_OPTION 4
-
-/**
- * A DSN or FILEDSN that is not there (IM002).
- */
-#define AUTHGRANT_DATA_SOURCE_NOT_FOUND 5
-
-/**
- * A key store that is missing, unreadable, not a regular file, too large, broken, or of an unknown kind (28000).
- */
-#define AUTHGRANT_KEY_STORE_ERROR 6
-
-/**
- * A key store or key that does not open with this password, or needs one (28000).
- */
-#define AUTHGRANT_KEY_PASSWORD 7
-
-/**
- * No such alias, not a private key, or several keys and no alias; the message lists the aliases (28000).
- */
-#define AUTHGRANT_KEY_NOT_FOUND 8
-
-/**
- * A key that does not fit the algorithm or is too short (28000).
- */
-#define AUTHGRANT_KEY_UNSUITABLE 9
-
-/**
- * Name resolution, connection or proxy (08001). Retryable.
- */
-#define AUTHGRANT_NETWORK 10
-
-/**
- * Certificate or handshake; the message says which check failed for which host (08001).
- */
-#define AUTHGRANT_TLS 11
-
-/**
- * The deadline passed (HYT00), or that of one request (HYT01). Retryable.
- */
-#define AUTHGRANT_TIMEOUT 12
-
-/**
- * Another thread called authgrant_cancel (HY008).
- */
-#define AUTHGRANT_CANCELLED 13
-
-/**
- * The authorization server refused (28000); see authgrant_error_oauth_error.
- */
-#define AUTHGRANT_DENIED 14
-
-/**
- * A person must consent first (28000); see authgrant_error_consent_url.
- */
-#define AUTHGRANT_CONSENT_REQUIRED 15
-
-/**
- * The server asks to come back later (08004); see authgrant_error_retry_after. Retryable.
- */
-#define AUTHGRANT_THROTTLED 16
-
-/**
- * The server has a problem of its own (08004). Retryable.
- */
-#define AUTHGRANT_SERVER_ERROR 17
-
-/**
- * What came back is not an OAuth answer (HY000).
- */
-#define AUTHGRANT_BAD_RESPONSE 18
-
-/**
- * The token is past its end and nothing can renew it (08006).
- */
-#define AUTHGRANT_TOKEN_EXPIRED 19
-
-/**
- * A method that is known and not built in (HYC00).
- */
-#define AUTHGRANT_UNSUPPORTED 20
-
-/**
- * A size from outside that is refused (HY001).
- */
-#define AUTHGRANT_OUT_OF_MEMORY 21
-
-/**
- * A bug of the library: a panic, caught; the message has its source file and line (HY000).
- */
-#define AUTHGRANT_INTERNAL 22
-
-/**
- * The caller's buffer is too small; the needed size was set (HY090).
- */
-#define AUTHGRANT_BUFFER_TOO_SMALL 23
-
-/**
- * AUTHGRANT_NO_NETWORK was set and no token is cached (HY000).
- */
-#define AUTHGRANT_NOT_CACHED 24
-
-/**
- * A flag of authgrant_call_options: no browser may be opened.
- */
-#define AUTHGRANT_NO_PROMPT 1
-
-/**
- * A flag of authgrant_call_options: only a token that is cached, or that can be made without the network; otherwise
- * AUTHGRANT_NOT_CACHED.
- */
-#define AUTHGRANT_NO_NETWORK 2
-
-/**
- * A wish of authgrant_completed_string: the secrets of the options.
- */
-#define AUTHGRANT_WITH_SECRETS 1
-
-/**
- * A wish of authgrant_completed_string: the tokens of now.
- */
-#define AUTHGRANT_WITH_TOKENS 2
-
-/**
- * The version as one number: 10203 for 1.2.3.
+ * The version of this header as one number: 10203 for 1.2.3.
  */
 #define AUTHGRANT_VERSION_NUMBER 100
 
 /**
- * Header names and values, in the order in which they should be sent, with the token that is in them; in C an
- * `authgrant_headers`, freed with authgrant_headers_free.
+ * Success (SQLSTATE 00000).
+ */
+#define AUTHGRANT_OK 0
+
+/**
+ * An argument is NULL, not valid UTF-8, UTF-16 or UTF-32, or has unknown flags (HY009); a length or
+ * size is invalid (HY090); the function was called from inside a callback (HY010).
+ */
+#define AUTHGRANT_INVALID_ARGUMENT 1
+
+/**
+ * The connection string violates the grammar; the message has the offset (HY000).
+ */
+#define AUTHGRANT_INVALID_CONNECTION_STRING 2
+
+/**
+ * An option is unknown, has an invalid value, conflicts with another option or is not allowed by
+ * the policy; a model file is not JSON (HY024).
+ */
+#define AUTHGRANT_INVALID_OPTION 3
+
+/**
+ * Required options are missing (28000). The chain has one error per missing option; see
+ * authgrant_error_next().
+ */
+#define AUTHGRANT_MISSING_OPTION 4
+
+/**
+ * The DSN is unknown and there is no [Default], or the FILEDSN is missing or unreadable (IM002).
+ */
+#define AUTHGRANT_DATA_SOURCE_NOT_FOUND 5
+
+/**
+ * The key store is missing, unreadable, not a regular file, too large, malformed, of an unknown
+ * kind or encrypted with an unsupported cipher; the signer callback failed (28000).
+ */
+#define AUTHGRANT_KEY_STORE_ERROR 6
+
+/**
+ * The key store or the key cannot be decrypted: the password is wrong or missing, or the file was
+ * altered (28000).
+ */
+#define AUTHGRANT_KEY_PASSWORD 7
+
+/**
+ * The alias is missing or is not a private key, or there are several keys and no alias is set; the
+ * message lists the aliases (28000).
+ */
+#define AUTHGRANT_KEY_NOT_FOUND 8
+
+/**
+ * The key cannot be used with the algorithm, or is too short (28000).
+ */
+#define AUTHGRANT_KEY_UNSUITABLE 9
+
+/**
+ * Name resolution, connection or proxy failed (08001). Retryable.
+ */
+#define AUTHGRANT_NETWORK 10
+
+/**
+ * The TLS handshake or the certificate check failed; the message has the check and the host
+ * (08001).
+ */
+#define AUTHGRANT_TLS 11
+
+/**
+ * The deadline of the call passed (HYT00), or the timeout of one request, WSTimeout (HYT01).
+ * Retryable.
+ */
+#define AUTHGRANT_TIMEOUT 12
+
+/**
+ * The call was cancelled by authgrant_cancel() (HY008).
+ */
+#define AUTHGRANT_CANCELLED 13
+
+/**
+ * The authorization server rejected the request with an OAuth error that has no status of its own,
+ * such as invalid_grant or invalid_client (28000); see authgrant_error_oauth_error().
+ */
+#define AUTHGRANT_DENIED 14
+
+/**
+ * A user or an administrator must consent first (28000); see authgrant_error_consent_url().
+ */
+#define AUTHGRANT_CONSENT_REQUIRED 15
+
+/**
+ * The server is rate limiting requests: HTTP 429, or 503 with Retry-After, beyond the deadline
+ * (08004); see authgrant_error_retry_after(). Retryable.
+ */
+#define AUTHGRANT_THROTTLED 16
+
+/**
+ * The server failed: HTTP 5xx, temporarily_unavailable or server_error (08004). Retryable.
+ */
+#define AUTHGRANT_SERVER_ERROR 17
+
+/**
+ * The response is not an OAuth response: HTML, a redirect, HTTP 4xx without an OAuth error, too
+ * large, truncated, without access_token or with an unsupported token type (HY000).
+ */
+#define AUTHGRANT_BAD_RESPONSE 18
+
+/**
+ * The token has expired and cannot be renewed (08006).
+ */
+#define AUTHGRANT_TOKEN_EXPIRED 19
+
+/**
+ * The authentication method is not supported, or it has headers but no token; consent has no URL,
+ * and the message has the steps (HYC00).
+ */
+#define AUTHGRANT_UNSUPPORTED 20
+
+/**
+ * A size taken from external input is too large (HY001).
+ */
+#define AUTHGRANT_OUT_OF_MEMORY 21
+
+/**
+ * An internal error, which is a bug of the library; the message has the source file and line
+ * (HY000).
+ */
+#define AUTHGRANT_INTERNAL 22
+
+/**
+ * The buffer of the caller is too small; the needed size was written (HY090).
+ */
+#define AUTHGRANT_BUFFER_TOO_SMALL 23
+
+/**
+ * No token is cached, and AUTHGRANT_NO_NETWORK is set (HY000).
+ */
+#define AUTHGRANT_NOT_CACHED 24
+
+/**
+ * Flag of authgrant_call_options: do not open a browser.
+ */
+#define AUTHGRANT_NO_PROMPT 1
+
+/**
+ * Flag of authgrant_call_options: return only a token that is cached or can be created without
+ * network access; otherwise fail with AUTHGRANT_NOT_CACHED.
+ */
+#define AUTHGRANT_NO_NETWORK 2
+
+/**
+ * Flag of authgrant_completed_string(): include the secrets of the options.
+ */
+#define AUTHGRANT_WITH_SECRETS 1
+
+/**
+ * Flag of authgrant_completed_string(): include the currently cached tokens.
+ */
+#define AUTHGRANT_WITH_TOKENS 2
+
+/**
+ * Permission of authgrant_set_policy(): secrets as `env:NAME` and `file:PATH`, and
+ * ClientAssertionFile, in a connection string and in a FILEDSN that it names by path. Without it
+ * they are accepted only from authgrant_set_option(), from odbc.ini and from the FILEDSNs of the
+ * machine.
+ */
+#define AUTHGRANT_ALLOW_SECRET_REFERENCES 1
+
+/**
+ * Permission of authgrant_set_policy(): a PKCS#11 module that a connection string or a FILEDSN
+ * names by path (module-path). A module is code that runs in this process. authgrant_set_option()
+ * and odbc.ini may always name one. No effect if the library is built without PKCS#11.
+ */
+#define AUTHGRANT_ALLOW_PKCS11_MODULE_PATH 2
+
+/**
+ * Restriction of authgrant_set_policy(): no token requests by GET. A TokenURI without a method is
+ * requested by POST.
+ */
+#define AUTHGRANT_FORBID_HTTP_GET 1
+
+/**
+ * Restriction of authgrant_set_policy(): no ValidateServerCertificate=0.
+ */
+#define AUTHGRANT_FORBID_INSECURE_TLS 2
+
+/**
+ * Restriction of authgrant_set_policy(): no http:// URLs of this machine, except RedirectURI.
+ */
+#define AUTHGRANT_FORBID_LOOPBACK_HTTP 4
+
+/**
+ * Restriction of authgrant_set_policy(): no EnableLoginPrompt=1, and no authgrant_authorize()
+ * without a callback.
+ */
+#define AUTHGRANT_FORBID_PROMPT 8
+
+/**
+ * Restriction of authgrant_set_policy(): no key stores encrypted with 64-bit block ciphers (DES,
+ * 3DES, RC2, Blowfish, CAST5, IDEA), with RC4, in ECB mode or by the SHA-1 schemes of PKCS#12; no
+ * PEM encryption older than PKCS#8; no JKS and JCEKS.
+ */
+#define AUTHGRANT_FORBID_WEAK_KEY_ENCRYPTION 16
+
+/**
+ * Restriction of authgrant_set_policy(): no tokens shared between connections, as with
+ * CacheScope=Connection.
+ */
+#define AUTHGRANT_FORBID_SHARED_TOKENS 32
+
+/**
+ * Restriction of authgrant_set_policy(): no file paths in a connection string and in a FILEDSN that
+ * it names by path, except below the directories of authgrant_allow_directory(). This covers key
+ * stores, trust stores, certificates, assertions, model files, `file:` references and the FILEDSN
+ * itself; PKCS#11 URIs are rejected below every directory, too. Options set by
+ * authgrant_set_option(), odbc.ini and a FILEDSN named without a directory are not affected.
  *
- * They never change, and outlive the connection that they came from.
+ * The flag also declares connection strings untrusted: secrets, key stores and the signer that the
+ * application sets are protected like those of a data source. A string that sets where they are
+ * sent (TokenURI, TokenEndpoint, AuthURI, TrustStore, ProxyHost, ClaimsAudience and others) is
+ * AUTHGRANT_INVALID_OPTION, unless the application also sets that option, or sets AllowOverride=1
+ * because the secrets belong to the author of the string.
+ */
+#define AUTHGRANT_FORBID_FILE_PATHS 64
+
+/* ---- types */
+
+/**
+ * Headers to send with an API request: names and values in sending order, and the token they
+ * contain. Immutable and thread-safe; they outlive the connection. Free them with
+ * authgrant_headers_free().
  */
 typedef struct authgrant_headers authgrant_headers;
 
 /**
- * One connection string with what was set since; in C an `authgrant_connection`, closed with authgrant_close.
+ * A connection: the parsed connection string plus options set later. Close it with
+ * authgrant_close().
  */
 typedef struct authgrant_connection authgrant_connection;
 
 /**
- * One failure, or one warning, complete in itself; freed with authgrant_error_free.
- *
- * It never changes, outlives the connection that it is about, and may be read from any thread. Texts belong to it.
+ * An error or a warning. Immutable and thread-safe; it outlives the connection. Its strings belong
+ * to it. Release it with authgrant_error_free().
  */
 typedef struct authgrant_error authgrant_error;
 
 /**
- * A count of a token of its own, so that connections and threads do not write to the same memory for each call; in C an
- * `authgrant_token`, let go of with authgrant_token_free.
- *
- * It never changes, and outlives the connection that it came from.
+ * A reference to an access token. Immutable and thread-safe; it outlives the connection. Release it
+ * with authgrant_token_free().
  */
 typedef struct authgrant_token authgrant_token;
 
 /**
- * What a function returns: 0 for success, else one of the AUTHGRANT_… numbers below. Numbers never change, and new
- * ones are added at the end. It is also ODBC's native error code.
+ * The result of a function: AUTHGRANT_OK (0) for success, otherwise the number of an error. It is
+ * also ODBC's native error code. Numbers never change; new ones are appended.
  */
 typedef int32_t authgrant_status;
 
 /**
- * Shows a URL to a person, in a browser or otherwise: NUL-terminated text that lives only during the call; `context` is
- * what authgrant_authorize was given. Returns 0 once it is shown, without waiting for the person; anything else is a
- * failure that the error repeats.
+ * Shows a URL to a user, in a browser or otherwise. `url` is valid only during the call. `context`
+ * is the one of authgrant_authorize(). Returns 0 once the URL is shown, without waiting for the
+ * user; any other number is a failure and appears in the error message.
  *
- * Runs on the thread of the call, and must return normally. Inside it only getters and _free functions may be called.
+ * Runs on the thread of the call. It must return normally. Only getters and _free functions may be
+ * called inside it.
  */
 typedef int32_t (*authgrant_open_url_fn)(const char *url, void *context);
 
 /**
- * Takes a refresh token that takes the place of another: NUL-terminated text that lives only during the call, and is a
- * secret; `context` is what authgrant_set_refresh_token_callback was given.
+ * Receives a new or rotated refresh token. `refresh_token` is a secret and valid only during the
+ * call. `context` is the one of authgrant_set_refresh_token_callback().
  *
- * Runs on the thread of the call that fetched it, and must return normally. Inside it only getters and _free functions
- * may be called.
+ * Runs on the thread of the call that received the token. It must return normally. Only getters and
+ * _free functions may be called inside it.
  */
 typedef void (*authgrant_refresh_token_fn)(const char *refresh_token, void *context);
 
 /**
- * How one call of authgrant_get_token_with differs from the connection's own ways. Set everything to 0, then `size`.
+ * Per-call options for authgrant_get_token_with(). Zero-initialize, then set `size`.
  */
 typedef struct authgrant_call_options {
     /**
@@ -295,717 +341,797 @@ typedef struct authgrant_call_options {
      */
     size_t size;
     /**
-     * Milliseconds for the whole call; 0 is LoginTimeout.
+     * Timeout of the whole call in milliseconds; 0 for LoginTimeout.
      */
     int32_t timeout_ms;
     /**
-     * Seconds that the token must have left, as far as any token of its kind has that many; 0 leaves it to the
-     * connection.
+     * Minimum remaining lifetime in seconds, capped at 90 % of the token's lifetime; 0 for no
+     * minimum.
      */
     int32_t min_validity_s;
     /**
-     * AUTHGRANT_NO_PROMPT, AUTHGRANT_NO_NETWORK, or both.
+     * 0, AUTHGRANT_NO_PROMPT, AUTHGRANT_NO_NETWORK, or both.
      */
     uint32_t flags;
 } authgrant_call_options;
 
 /**
- * Takes one line of the log: `level` is 1 (error), 2 (warning), 3 (info), 4 (debug) or 5 (trace); `message` is UTF-8,
- * lives only during the call and never holds a secret; `context` is what authgrant_set_log was given.
+ * Receives one log record. `level` is 1 (error), 2 (warning), 3 (info), 4 (debug) or 5 (trace).
+ * `message` is UTF-8, valid only during the call, and never contains a secret. `context` is the one
+ * of authgrant_set_log().
  *
- * Runs on the thread of the call that it is about, perhaps on several threads at once, and must return normally.
- * Inside it only getters and _free functions may be called.
+ * Runs on the thread of the call that the record is about, possibly on several threads at once. It
+ * must return normally. Only getters and _free functions may be called inside it.
  */
 typedef void (*authgrant_log_fn)(int32_t level, const char *message, void *context);
 
 /**
- * Signs `message`, `length` bytes, which are the signing input of a JWT and not its hash: hashing is part of the algorithm.
- * Writes the signature into `signature`, which has room for `capacity` bytes (1024), its length into `*signature_length`, and
- * returns 0; any other number is a failure that the error repeats. `context` is what authgrant_set_signer was given.
+ * Signs `message`, which has `length` bytes and is the signing input of a JWT, not its hash:
+ * hashing is part of the algorithm. Writes the signature to `signature`, which has room for
+ * `capacity` bytes (1024), and its length to `*signature_length`, and returns 0. Any other number
+ * is a failure and appears in the error message. `context` is the one of authgrant_set_signer().
  *
- * A signature of ECDSA may be two numbers side by side (64 bytes for ES256, 96 for ES384) or their DER.
+ * An ECDSA signature is either r and s concatenated (64 bytes for ES256, 96 for ES384) or their DER
+ * encoding.
  *
- * Runs on the thread of the call that needs the signature, with no lock held, perhaps on several threads at once, and must
- * return normally; the call's timeout and authgrant_cancel wait for it. Inside it only getters and _free functions may be
- * called.
+ * Runs on the thread of the call that needs the signature, with no lock held, possibly on several
+ * threads at once. It must return normally; the timeout of the call and authgrant_cancel() do not
+ * interrupt it. Only getters and _free functions may be called inside it.
  */
-typedef int32_t (*authgrant_sign_fn)(void *context,
-                                     const uint8_t *message,
-                                     size_t length,
-                                     uint8_t *signature,
-                                     size_t capacity,
-                                     size_t *signature_length);
+typedef int32_t (*authgrant_sign_fn)(
+    const uint8_t *message,
+    size_t length,
+    uint8_t *signature,
+    size_t capacity,
+    size_t *signature_length,
+    void *context);
 
-
-
-
-
-#ifdef __cplusplus
-extern "C" {
-#endif // __cplusplus
+/* ---- open and close (stable) */
 
 /**
- * The URL that a person opens to let the application act for them: the first half of an authorization request, the same
- * for all users. Nothing is sent, and no key is needed.
+ * Opens a connection from a connection string.
  *
- * `*url` is for the caller to free with authgrant_string_free.
+ * Parses the string and reads the data source (DSN, FILEDSN) and the model file (RestConfigFile)
+ * that it names. Opens no key file and sends nothing. Invalid values, conflicts and missing options
+ * are reported by the first call that needs them; authgrant_get_warnings() returns the warnings
+ * about the string and the files.
  *
- * Threads: any. Errors: AUTHGRANT_MISSING_OPTION naming what the URL lacks, AUTHGRANT_INVALID_OPTION.
+ * On success `*connection` is to be closed with authgrant_close().
+ *
+ * Thread-safe. Resolving a DSN reads environment variables, so no thread may change the environment
+ * meanwhile. Errors: AUTHGRANT_INVALID_ARGUMENT, AUTHGRANT_INVALID_CONNECTION_STRING,
+ * AUTHGRANT_DATA_SOURCE_NOT_FOUND.
  */
-authgrant_status authgrant_consent_url(struct authgrant_connection *connection,
-                                       char **url,
-                                       struct authgrant_error **error);
+authgrant_status authgrant_open(
+    const char *connection_string,
+    authgrant_connection **connection,
+    authgrant_error **error);
 
 /**
- * Lets a person log in, or consent to what the connection's grant needs: shows them the URL, and listens at RedirectURI
- * (http, a loopback address, with a port) until their browser comes back (RFC 8252).
+ * Opens a connection from the wide text of an ODBC driver manager; otherwise as authgrant_open().
  *
- * With AuthenticationMethod 51 and 56 the code that it brings is exchanged (RFC 6749 section 4.1, with PKCE) for a token of
- * this connection alone. With other methods it is thrown away, and a token fetched to see that consent has arrived: this
- * is what DataDirect's Fetch OAuth Token button does. With ConsentType=ExternalAdmin the code is exchanged too, and the
- * connection's tokens have its answer's `id_token` among their fields.
+ * `unit_size` is sizeof(SQLWCHAR): 2 for UTF-16, 4 for UTF-32 (iODBC). `length` is in units; -1 or
+ * SQL_NTS (-3) means that the text is NUL-terminated. The text need not be aligned.
  *
- * `function` shows the URL; NULL opens the system's browser. Blocks for at most ConsentTimeout seconds, and then as
- * authgrant_get_token does.
- *
- * Threads: any; two at once need different RedirectURIs. Errors: AUTHGRANT_MISSING_OPTION, AUTHGRANT_INVALID_OPTION,
- * AUTHGRANT_UNSUPPORTED where nothing shows the URL (see authgrant_error_consent_url) or the policy forbids opening a
- * browser, AUTHGRANT_DENIED, AUTHGRANT_TIMEOUT, AUTHGRANT_CANCELLED, AUTHGRANT_NETWORK where the port of RedirectURI is
- * taken, and as authgrant_get_token.
+ * Thread-safe, as authgrant_open(). Errors: AUTHGRANT_INVALID_ARGUMENT (also for an unpaired
+ * surrogate and for a NUL within `length`), AUTHGRANT_INVALID_CONNECTION_STRING,
+ * AUTHGRANT_DATA_SOURCE_NOT_FOUND.
  */
-authgrant_status authgrant_authorize(struct authgrant_connection *connection,
-                                     authgrant_open_url_fn function,
-                                     void *context,
-                                     struct authgrant_error **error);
+authgrant_status authgrant_open_wide(
+    const void *connection_string,
+    ptrdiff_t length,
+    size_t unit_size,
+    authgrant_connection **connection,
+    authgrant_error **error);
 
 /**
- * The signed JWT of the connection's flow by itself, made anew by each call and sent nowhere: the assertion of the
- * JWT bearer grant or of a client assertion, or the JWT that is the token.
+ * Closes a connection. NULL is ignored. Tokens, headers and errors of the connection remain valid,
+ * and tokens that other connections can share stay cached.
  *
- * `*assertion` is a secret, for the caller to free with authgrant_string_free.
+ * If LogoffURI is set, closing the last connection that uses a token revokes the token there and
+ * waits at most 5 s for the response. A connection that a forked child inherited is closed without
+ * that.
  *
- * Threads: any. Errors: AUTHGRANT_KEY_…, AUTHGRANT_MISSING_OPTION, AUTHGRANT_INVALID_OPTION, AUTHGRANT_UNSUPPORTED where
- * the flow signs nothing.
+ * Thread-safe, but it must be the last call on the connection, with no other call in progress. From
+ * inside a callback it does nothing.
  */
-authgrant_status authgrant_create_assertion(struct authgrant_connection *connection,
-                                            char **assertion,
-                                            struct authgrant_error **error);
+void authgrant_close(authgrant_connection *connection);
+
+/* ---- options (stable) */
 
 /**
- * Ends the connection's token and login before their time: the token leaves the cache, and LogoffURI, where it is given, is
- * asked by POST to end it too (RFC 7009). A refresh token that a login brought is forgotten.
+ * Sets one option by any of its names. The value is used verbatim: quotes are not removed. An empty
+ * value removes the option.
  *
- * Equal connections share the token, and fetch another when they need one. Without a token nothing is sent.
+ * The value of a secret option may be a reference. `env:NAME` is the content of an environment
+ * variable. `file:PATH` is the content of a file, read on first use and again after the file has
+ * changed. `literal:TEXT` is TEXT itself: use this prefix for a secret from another source, such as
+ * a user or a server.
  *
- * Threads: any. Errors: AUTHGRANT_INVALID_OPTION, AUTHGRANT_MISSING_OPTION; AUTHGRANT_NETWORK, AUTHGRANT_TLS,
- * AUTHGRANT_TIMEOUT, AUTHGRANT_BAD_RESPONSE where LogoffURI could not be told.
+ * Calls in progress finish with the options they started with.
+ *
+ * Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT; AUTHGRANT_INVALID_OPTION for an unknown name or
+ * a value of the wrong type.
  */
-authgrant_status authgrant_logoff(struct authgrant_connection *connection,
-                                  struct authgrant_error **error);
+authgrant_status authgrant_set_option(
+    authgrant_connection *connection,
+    const char *name,
+    const char *value,
+    authgrant_error **error);
 
 /**
- * The options now in force as one connection string, each value quoted as authgrant_quote_value does. Opening it gives
- * the same options: what DSN, FILEDSN and RestConfigFile said is written out, and DSN and FILEDSN themselves are left
- * out. DRIVER stands in front.
+ * Sets several options, or none of them on an error; otherwise as authgrant_set_option().
  *
- * `include` is 0 or numbers added up. AUTHGRANT_WITH_SECRETS: passwords, keys and other secrets of the options, also those
- * of a data source. AUTHGRANT_WITH_TOKENS: ODBC 4.0's Auth_AccessToken and Auth_Expires of the token that is cached now,
- * if one is, and Auth_RefreshToken, the newest one, with Auth_Scope where no Scope was set. Nothing is fetched. Opened
- * again with method 51, 54 or 56, the access token is used until it ends, and then the refresh token. A secret that was
- * given as `env:NAME` or `file:PATH` is written so, and is taken by authgrant_open only if the policy allows it.
+ * `names` and `values` are arrays of `count` strings.
  *
- * `*text` is for the caller to free with authgrant_string_free; it is as secret as what it includes.
- *
- * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
+ * Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT; AUTHGRANT_INVALID_OPTION, one error in the chain
+ * per invalid option.
  */
-authgrant_status authgrant_completed_string(struct authgrant_connection *connection,
-                                            uint32_t include,
-                                            char **text,
-                                            struct authgrant_error **error);
+authgrant_status authgrant_set_options(
+    authgrant_connection *connection,
+    const char *const *names,
+    const char *const *values,
+    size_t count,
+    authgrant_error **error);
 
 /**
- * Tells `function` of each refresh token that a login brings or that takes the place of another, before the token that came with it is handed
- * out, so that it can be kept beyond a restart. A NULL function ends that. Give it back by authgrant_set_option as
- * RefreshToken with `literal:` in front, since it is the server that has written it.
+ * Returns the options in force as one connection string, each value quoted as by
+ * authgrant_quote_value(). Opening it yields the same options: the contents of DSN, FILEDSN and
+ * RestConfigFile are written out, and DSN and FILEDSN themselves are omitted. DRIVER comes first.
  *
- * `context` is handed to the function as it is, and must stay good until the connection is closed or another function
- * is set and the calls that began before have ended.
+ * `include` is 0 or a sum of flags. AUTHGRANT_WITH_SECRETS includes passwords, keys and other
+ * secret options, also those of a data source. AUTHGRANT_WITH_TOKENS includes Auth_AccessToken and
+ * Auth_Expires (ODBC 4.0) if a token is cached, Auth_RefreshToken with the latest refresh token,
+ * and Auth_Scope if Scope is not set. Nothing is requested. If the string is opened with
+ * AuthenticationMethod 51, 54 or 56, the access token is used until it expires, and then the
+ * refresh token. A secret that was set as `env:NAME` or `file:PATH` is written in that form, and
+ * authgrant_open() accepts it only if the policy allows it.
  *
- * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
+ * `*text` is to be released with authgrant_string_free(). It is as secret as what it includes.
+ *
+ * Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT.
  */
-authgrant_status authgrant_set_refresh_token_callback(struct authgrant_connection *connection,
-                                                      authgrant_refresh_token_fn function,
-                                                      void *context,
-                                                      struct authgrant_error **error);
+authgrant_status authgrant_completed_string(
+    authgrant_connection *connection,
+    uint32_t include,
+    char **text,
+    authgrant_error **error);
 
 /**
- * Opens a connection from the connection string that a user wrote.
+ * Returns the table of options as JSON: an array of objects with name, aliases, type, values,
+ * default, secret and help. The string is static.
  *
- * The text is read, with the data source (DSN, FILEDSN) and the model (RestConfigFile) that it names: no file of keys
- * is opened and nothing is sent. Values, conflicts and missing options are found by the first call that needs them;
- * what is odd about the text and the files is in authgrant_get_warnings. On success `*connection` is for the caller to
- * close with authgrant_close.
- *
- * Threads: any; for a DSN, environment variables are read, so nobody may write them meanwhile. Errors:
- * AUTHGRANT_INVALID_ARGUMENT, AUTHGRANT_INVALID_CONNECTION_STRING, AUTHGRANT_DATA_SOURCE_NOT_FOUND.
- */
-authgrant_status authgrant_open(const char *connection_string,
-                                struct authgrant_connection **connection,
-                                struct authgrant_error **error);
-
-/**
- * Opens a connection from the wide text of an ODBC driver manager.
- *
- * `unit` is sizeof(SQLWCHAR): 2 for UTF-16, 4 for UTF-32 (iODBC). `length` is in units; -1 (SQL_NTS) is for text that
- * a NUL ends. Otherwise as authgrant_open.
- *
- * Threads: as authgrant_open. Errors: AUTHGRANT_INVALID_ARGUMENT (also for a surrogate without its other half, and a
- * NUL inside), AUTHGRANT_INVALID_CONNECTION_STRING, AUTHGRANT_DATA_SOURCE_NOT_FOUND.
- */
-authgrant_status authgrant_open_wide(const void *connection_string,
-                                     ptrdiff_t length,
-                                     size_t unit,
-                                     struct authgrant_connection **connection,
-                                     struct authgrant_error **error);
-
-/**
- * Sets one option, by any of its names, to the letter (no quotes are removed); an empty value takes it away.
- *
- * As the value of a secret option, `env:NAME` is the content of an environment variable, and `file:PATH` that of a file,
- * read when it is first needed and again when the file has changed. `literal:TEXT` is TEXT itself: write it in front of
- * a secret that you hand on and did not write, such as one that a user typed or a server sent.
- *
- * Calls in flight finish with the options that they began with.
- *
- * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT, AUTHGRANT_INVALID_OPTION for a name that is not an option or a
- * value of the wrong type.
- */
-authgrant_status authgrant_set_option(struct authgrant_connection *connection,
-                                      const char *name,
-                                      const char *value,
-                                      struct authgrant_error **error);
-
-/**
- * Sets several options at once, all of them or, on an error, none; otherwise as authgrant_set_option.
- *
- * `names` and `values` are arrays of `count` texts.
- *
- * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT, AUTHGRANT_INVALID_OPTION, one for each option at fault.
- */
-authgrant_status authgrant_set_options(struct authgrant_connection *connection,
-                                       const char *const *names,
-                                       const char *const *values,
-                                       size_t count,
-                                       struct authgrant_error **error);
-
-/**
- * Closes a connection. NULL is fine. Tokens, headers and errors that came from it stay good, and so do cached tokens.
- * Where LogoffURI is given, the last connection that uses a token ends it there, and waits for that at most 5 s; not
- * one that a forked child has inherited.
- *
- * Threads: any, but no other call may be inside this connection. From inside a callback it does nothing.
- */
-void authgrant_close(struct authgrant_connection *connection);
-
-/**
- * The access token to send, fetched only if the cached one is missing or about to end.
- *
- * Blocks for at most LoginTimeout seconds, and ConsentTimeout seconds more where EnableLoginPrompt lets it ask a person.
- * While another thread is fetching the same token, waits for that one fetch. A grant that the server refused a moment ago
- * is answered from memory; the message says so, and authgrant_error_retry_after for how long.
- *
- * On success `*token` is a new reference for the caller to release with authgrant_token_free; it stays good after
- * authgrant_close. On failure it is NULL.
- *
- * Threads: any, at the same time. Errors: AUTHGRANT_CONSENT_REQUIRED (see authgrant_error_consent_url),
- * AUTHGRANT_MISSING_OPTION, AUTHGRANT_INVALID_OPTION, AUTHGRANT_KEY_…, AUTHGRANT_NETWORK, AUTHGRANT_TLS,
- * AUTHGRANT_TIMEOUT, AUTHGRANT_CANCELLED, AUTHGRANT_DENIED, AUTHGRANT_THROTTLED, AUTHGRANT_SERVER_ERROR,
- * AUTHGRANT_BAD_RESPONSE, AUTHGRANT_TOKEN_EXPIRED, AUTHGRANT_UNSUPPORTED.
- */
-authgrant_status authgrant_get_token(struct authgrant_connection *connection,
-                                     struct authgrant_token **token,
-                                     struct authgrant_error **error);
-
-/**
- * As authgrant_get_token, with a timeout, a least life or limits of its own.
- *
- * Threads: any, at the same time. Errors: as authgrant_get_token; AUTHGRANT_NOT_CACHED if AUTHGRANT_NO_NETWORK
- * is set and no token is cached.
- */
-authgrant_status authgrant_get_token_with(struct authgrant_connection *connection,
-                                          const struct authgrant_call_options *call,
-                                          struct authgrant_token **token,
-                                          struct authgrant_error **error);
-
-/**
- * Tells that the API answered 401 to this token, so that the next call fetches another.
- *
- * The token is compared: only the first to reject the current token of its identity causes a fetch, from whichever
- * connection, and one that was replaced already changes nothing. Rejections in a row count only when 1, 2, 4 … 60 s
- * lie between them; meanwhile the same token is handed out. The reference stays the caller's.
- *
- * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
- */
-authgrant_status authgrant_reject_token(struct authgrant_connection *connection,
-                                        const struct authgrant_token *token,
-                                        struct authgrant_error **error);
-
-/**
- * A copy of the access token in the caller's buffer.
- *
- * `*length` is always set to what is needed, the NUL included. With a smaller `capacity` nothing is written and
- * AUTHGRANT_BUFFER_TOO_SMALL is returned. NULL with capacity 0 asks for the size alone. A renewed token may be longer:
- * ask again.
- *
- * Threads: any. Errors: as authgrant_get_token, and AUTHGRANT_BUFFER_TOO_SMALL.
- */
-authgrant_status authgrant_copy_token(struct authgrant_connection *connection,
-                                      char *buffer,
-                                      size_t capacity,
-                                      size_t *length,
-                                      struct authgrant_error **error);
-
-/**
- * All headers that a request to the API must carry: Authorization with the token, and the one of AuthHeader and
- * SecurityToken.
- *
- * Blocks and fails as authgrant_get_token does. On success `*headers` is for the caller to free with
- * authgrant_headers_free; it stays good after authgrant_close.
- *
- * Threads: any. Errors: as authgrant_get_token.
- */
-authgrant_status authgrant_get_headers(struct authgrant_connection *connection,
-                                       struct authgrant_headers **headers,
-                                       struct authgrant_error **error);
-
-/**
- * What is allowed and not as it should be: names that are not options (SQLSTATE 01S00), a certificate that is not
- * checked, a token endpoint that is asked by GET (01000), and what the calls so far have met.
- *
- * A snapshot: `*warnings` is NULL or the first of a chain (see authgrant_error_next), for the caller to free with
- * authgrant_error_free.
- *
- * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
- */
-authgrant_status authgrant_get_warnings(struct authgrant_connection *connection,
-                                        struct authgrant_error **warnings,
-                                        struct authgrant_error **error);
-
-/**
- * Ends the calls that are inside this connection now: each returns AUTHGRANT_CANCELLED within 250 ms, but for the time
- * that a callback takes.
- *
- * Later calls and other connections are untouched: one that waits for the same token fetches it itself. It is fine if
- * nothing is in flight.
- *
- * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
- */
-authgrant_status authgrant_cancel(struct authgrant_connection *connection,
-                                  struct authgrant_error **error);
-
-/**
- * Sends the log of this connection's later calls to `function`, up to `level`: 1 error, 2 warning, 3 info, 4 debug,
- * 5 trace. A NULL function turns it off, which it is at first.
- *
- * `context` is handed to the function as it is, and must stay good until the connection is closed or its log is
- * turned off and the calls that began before have ended.
- *
- * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
- */
-authgrant_status authgrant_set_log(struct authgrant_connection *connection,
-                                   authgrant_log_fn function,
-                                   void *context,
-                                   int32_t level,
-                                   struct authgrant_error **error);
-
-/**
- * Drops and wipes what the process has cached: tokens, opened keys, idle connections to servers.
- *
- * Tokens that callers hold stay good; calls in flight end as they would have. Sessions with PKCS#11 tokens are closed, and
- * PINs that tokens refused are forgotten, so that they may be tried once more.
- *
- * Threads: any. From inside a callback it does nothing.
- */
-void authgrant_clear_caches(void);
-
-/**
- * The status, AUTHGRANT_OK for a warning and for NULL. Also ODBC's native error code.
- *
- * Threads: any.
- */
-authgrant_status authgrant_error_status(const struct authgrant_error *error);
-
-/**
- * The SQLSTATE: five characters and a NUL; "00000" for NULL. The text belongs to the error.
- *
- * Threads: any.
- */
-const char *authgrant_error_sqlstate(const struct authgrant_error *error);
-
-/**
- * "[authgrant][part] what was done with what, what was found, what to do"; "" for NULL. UTF-8, and never a secret in
- * it. The text belongs to the error.
- *
- * Threads: any.
- */
-const char *authgrant_error_message(const struct authgrant_error *error);
-
-/**
- * The option at fault, as documentation spells it; NULL where it is about none. The text belongs to the error.
- *
- * Threads: any.
- */
-const char *authgrant_error_option(const struct authgrant_error *error);
-
-/**
- * The server's `error`, such as "invalid_grant" (RFC 6749 section 5.2); NULL where it said none. The text belongs to
- * the error.
- *
- * Threads: any.
- */
-const char *authgrant_error_oauth_error(const struct authgrant_error *error);
-
-/**
- * The server's `error_description` without control characters; NULL where it said none. The text belongs to the
- * error.
- *
- * Threads: any.
- */
-const char *authgrant_error_oauth_description(const struct authgrant_error *error);
-
-/**
- * The provider's own code, such as "AADSTS700027"; NULL where there is none. The text belongs to the error.
- *
- * Threads: any.
- */
-const char *authgrant_error_provider_code(const struct authgrant_error *error);
-
-/**
- * The URL to open in a browser, with AUTHGRANT_CONSENT_REQUIRED; NULL where it is not known. The text belongs to the
- * error.
- *
- * Threads: any.
- */
-const char *authgrant_error_consent_url(const struct authgrant_error *error);
-
-/**
- * The HTTP status of the server's answer; 0 where there was no answer.
- *
- * Threads: any.
- */
-int32_t authgrant_error_http_status(const struct authgrant_error *error);
-
-/**
- * Seconds to wait before the next try, as the server said; 0 where it did not.
- *
- * Threads: any.
- */
-int32_t authgrant_error_retry_after(const struct authgrant_error *error);
-
-/**
- * 1 where the same call may succeed later with nothing changed, else 0.
- *
- * Threads: any.
- */
-int32_t authgrant_error_retryable(const struct authgrant_error *error);
-
-/**
- * The next error of the same call, or the next warning; NULL at the end. It belongs to `error` and is not freed on
- * its own.
- *
- * Threads: any.
- */
-const struct authgrant_error *authgrant_error_next(const struct authgrant_error *error);
-
-/**
- * Frees an error with those behind it. NULL is fine.
- *
- * Threads: any; nobody may read it any more.
- */
-void authgrant_error_free(struct authgrant_error *error);
-
-/**
- * How many headers there are; 0 for NULL.
- *
- * Threads: any.
- */
-size_t authgrant_headers_count(const struct authgrant_headers *headers);
-
-/**
- * The name of a header, such as "Authorization"; NULL beyond the last. The text belongs to the headers.
- *
- * Threads: any.
- */
-const char *authgrant_headers_name(const struct authgrant_headers *headers, size_t index);
-
-/**
- * The value of a header; NULL beyond the last. The text belongs to the headers, and is a secret.
- *
- * Threads: any.
- */
-const char *authgrant_headers_value(const struct authgrant_headers *headers, size_t index);
-
-/**
- * The token that is in the headers, for authgrant_reject_token; NULL where the method has none, and for NULL. It belongs to the headers and is not
- * freed on its own.
- *
- * Threads: any.
- */
-const struct authgrant_token *authgrant_headers_token(const struct authgrant_headers *headers);
-
-/**
- * Frees headers, and wipes them. NULL is fine.
- *
- * Threads: any; nobody may read them any more.
- */
-void authgrant_headers_free(struct authgrant_headers *headers);
-
-/**
- * Sets what connection strings may do in this process, for hosts that take them from strangers.
- *
- * `allow` is AUTHGRANT_ALLOW_… numbers added up, and `forbid` AUTHGRANT_FORBID_… numbers; at first both are 0. Before the
- * first authgrant_open anything may be set. Afterwards it can only be tightened: bits of `allow` taken away, bits of
- * `forbid` added. It holds from the next call of every connection on, and in forked children. What a string says
- * against it is AUTHGRANT_INVALID_OPTION, a weak key store AUTHGRANT_KEY_STORE_ERROR, and authgrant_authorize without a function
- * AUTHGRANT_UNSUPPORTED; the messages name the constant.
- *
- * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT for a bit that means nothing, and for what would loosen it after the
- * first authgrant_open; nothing is changed then.
- */
-authgrant_status authgrant_set_policy(uint32_t allow,
-                                      uint32_t forbid,
-                                      struct authgrant_error **error);
-
-/**
- * Allows file paths in connection strings below a folder, although AUTHGRANT_FORBID_FILE_PATHS is set.
- *
- * `path` is an existing folder; a relative one is resolved now. Several calls allow several folders, for the process and its
- * forked children; none is taken back. A file is opened through the folder: a path with `..` and a symbolic link that leaves the
- * folder are refused, on Linux also an absolute link. Hard links and mounts below the folder are not told from other files, so
- * only trusted users may write there.
- *
- * Call it before the first authgrant_open; afterwards only a folder that is allowed already is accepted.
- *
- * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT for what is not a folder, and for a new folder after the first
- * authgrant_open.
- */
-authgrant_status authgrant_allow_directory(const char *path,
-                                           struct authgrant_error **error);
-
-/**
- * Everything that is wrong with the connection, at once and offline: options that are missing, wrong or in conflict, the
- * key store and its password, the alias, a key that does not fit the algorithm, certificates that have ended, ready-made
- * tokens that have ended. With it the aliases in the key store, for a dialog to offer. Nothing is sent, nothing is signed.
- *
- * Succeeds where a report could be made, however unfavourable: see its members `valid` and `problems`. `*report` is JSON,
- * for the caller to free with authgrant_string_free; docs/reports.md names its members.
- *
- * Blocks for as long as the key store takes to open. Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
- */
-authgrant_status authgrant_validate(struct authgrant_connection *connection,
-                                    char **report,
-                                    struct authgrant_error **error);
-
-/**
- * What the connection would send and why: method, header and claims of the JWT, token URL, parameters, headers, consent
- * URL, trust and timeouts, each with the option and its place, the provider's profile or the default that said it.
- * Secrets are `****`. Nothing is sent, nothing is signed; a key store that cannot be opened is said in its place.
- *
- * `*report` is JSON, for the caller to free with authgrant_string_free; docs/reports.md names its members.
- *
- * Blocks for as long as the key store takes to open. Threads: any. Errors: AUTHGRANT_MISSING_OPTION,
- * AUTHGRANT_INVALID_OPTION, AUTHGRANT_UNSUPPORTED (see authgrant_validate for all of them at once).
- */
-authgrant_status authgrant_explain(struct authgrant_connection *connection,
-                                   char **report,
-                                   struct authgrant_error **error);
-
-/**
- * Gets a token as authgrant_get_token does, and asks HealthURI, or else RestSamplePath, by GET with all headers of
- * authgrant_get_headers: what was asked, what the API answered, how long it took, where the token came from. To 401, and
- * where the model file's `#http` says REAUTHENTICATE, the token is rejected and another one tried, once.
- *
- * Succeeds once there is a token, whatever the API then says or does not: see the report's members `ok`, `message` and
- * `sample`. Where neither option is given, the token alone is fetched. Redirects are not followed. `*report` is JSON, for
- * the caller to free with authgrant_string_free; docs/reports.md names its members. It holds neither the token nor a secret.
- *
- * Blocks for at most LoginTimeout seconds. Threads: any. Errors: as authgrant_get_token; AUTHGRANT_INVALID_OPTION and
- * AUTHGRANT_MISSING_OPTION for an endpoint to which no token may be sent, or that is relative without HostName.
- */
-authgrant_status authgrant_test_connection(struct authgrant_connection *connection,
-                                           char **report,
-                                           struct authgrant_error **error);
-
-/**
- * What the library has done in this process since it was loaded, as JSON for its operators: tokens from the cache and
- * fetched, failures by status, retries, how often a server asked to wait and a circuit breaker opened, keys and connections
- * opened, connections reused, identities in the cache and evicted from it, and how long fetches took as a histogram. The
- * names and their meaning, which do not change, are in docs/stats.md; they are fit for Prometheus.
- *
- * A forked child counts from zero, without tokens that it reads on connections that its parent opened. Nothing that a user
- * or a server said is in it. `*json` is for the caller to free with authgrant_string_free.
- *
- * Does not block. Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
- */
-authgrant_status authgrant_get_stats(char **json,
-                                     struct authgrant_error **error);
-
-/**
- * Signs the JWTs of this connection with `function`, for a key that must not leave where it is: a hardware module, a key
- * service.
- *
- * `algorithm` is one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 and EdDSA (RFC 7518, RFC 8037), in any case. The
- * function outranks JWTCertStore, JWTPrivateKey and JWTSecret, as authgrant_set_option outranks a connection string, and
- * counts as they do where AuthenticationMethod is inferred; a JWTAlgorithm that says another one is
- * AUTHGRANT_INVALID_OPTION in the calls that sign. JWTKeyID and JWTHeaders say what they always do. JWTCertificate is the
- * certificate of the key, for JWTThumbprint and an issuer with a fingerprint (Snowflake): its key must fit the algorithm, and
- * each signature is verified with it. A NULL function takes the signer away; `algorithm` does not count then.
- *
- * Nothing is signed here, and authgrant_validate and authgrant_explain do not call the function either. Calls in flight
- * finish with the signer that they began with. Tokens got with a signer belong to this one call of authgrant_set_signer:
- * other connections do not share them, and setting the same function again fetches anew.
- *
- * `context` is handed to the function as it is, and must stay good until authgrant_close, or until another signer (or
- * NULL) was set and all calls that were inside the connection then have returned. After that the function is not called.
- *
- * In calls that sign, a function that returns another number than 0, or a length of 0 or beyond the capacity, is
- * AUTHGRANT_KEY_STORE_ERROR; a signature of a length that the algorithm does not have, or that JWTCertificate does not verify, is
- * AUTHGRANT_KEY_UNSUITABLE. Such a failure ends the one call that met it: others that wait for the same token try themselves.
- *
- * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT, also for an unknown algorithm.
- */
-authgrant_status authgrant_set_signer(struct authgrant_connection *connection,
-                                      const char *algorithm,
-                                      authgrant_sign_fn function,
-                                      void *context,
-                                      struct authgrant_error **error);
-
-/**
- * The name of a status, such as "AUTHGRANT_KEY_PASSWORD", for logs.
- *
- * The text is static. A number that is no status gives "AUTHGRANT_?".
- *
- * Threads: any.
- */
-const char *authgrant_status_name(int32_t status);
-
-/**
- * A value as it must stand behind `name=` in a connection string, in braces where it needs them: whatever it holds,
- * reading `name=` with it gives the value back.
- *
- * `*quoted` is for the caller to free with authgrant_string_free.
- *
- * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
- */
-authgrant_status authgrant_quote_value(const char *value,
-                                       char **quoted,
-                                       struct authgrant_error **error);
-
-/**
- * UTF-8 text in the characters of an ODBC driver manager.
- *
- * `unit` is sizeof(SQLWCHAR): 2 for UTF-16, 4 for UTF-32. `*needed` is always set to what the whole text needs, in
- * units, the terminating NUL included. A buffer of fewer than `capacity` units gets what fits, never half of a
- * character, with a NUL behind it, and AUTHGRANT_BUFFER_TOO_SMALL is returned. NULL with capacity 0 asks for the size
- * alone.
- *
- * Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT, AUTHGRANT_BUFFER_TOO_SMALL.
- */
-authgrant_status authgrant_to_wide(const char *text,
-                                   void *buffer,
-                                   size_t capacity,
-                                   size_t unit,
-                                   size_t *needed,
-                                   struct authgrant_error **error);
-
-/**
- * The table of options as JSON: an array of objects with name, aliases, type, values, default, secret and help.
- *
- * The text is static.
- *
- * Threads: any.
+ * Thread-safe.
  */
 const char *authgrant_option_table(void);
 
 /**
- * Wipes and frees text that a function handed out as `char **`. NULL is fine.
+ * Quotes a value for use in a connection string, adding braces if needed. Parsing the result yields
+ * `value` unchanged.
  *
- * Threads: any; nobody may read it any more.
+ * `*quoted` is to be released with authgrant_string_free().
+ *
+ * Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT.
+ */
+authgrant_status authgrant_quote_value(const char *value, char **quoted, authgrant_error **error);
+
+/* ---- tokens (stable) */
+
+/**
+ * Returns the access token to send, requesting a new one only if the cached token is missing or
+ * about to expire.
+ *
+ * Blocks for at most LoginTimeout seconds, and for up to ConsentTimeout more if EnableLoginPrompt
+ * allows asking a user. Concurrent callers wait for one request. If the server rejected the grant
+ * recently, the cached error is returned; its message says so, and authgrant_error_retry_after() is
+ * the time until the next request.
+ *
+ * On success `*token` is a new reference, to be released with authgrant_token_free(). It stays
+ * valid after authgrant_close().
+ *
+ * Thread-safe. Errors: AUTHGRANT_CONSENT_REQUIRED (see authgrant_error_consent_url()),
+ * AUTHGRANT_MISSING_OPTION, AUTHGRANT_INVALID_OPTION, AUTHGRANT_KEY_STORE_ERROR,
+ * AUTHGRANT_KEY_PASSWORD, AUTHGRANT_KEY_NOT_FOUND, AUTHGRANT_KEY_UNSUITABLE, AUTHGRANT_NETWORK,
+ * AUTHGRANT_TLS, AUTHGRANT_TIMEOUT, AUTHGRANT_CANCELLED, AUTHGRANT_DENIED, AUTHGRANT_THROTTLED,
+ * AUTHGRANT_SERVER_ERROR, AUTHGRANT_BAD_RESPONSE, AUTHGRANT_TOKEN_EXPIRED, AUTHGRANT_UNSUPPORTED.
+ */
+authgrant_status authgrant_get_token(
+    authgrant_connection *connection,
+    authgrant_token **token,
+    authgrant_error **error);
+
+/**
+ * Returns the access token as authgrant_get_token() does, with a timeout, a minimum remaining
+ * lifetime or restrictions for this call.
+ *
+ * Thread-safe. Errors: as authgrant_get_token(); AUTHGRANT_NOT_CACHED if AUTHGRANT_NO_NETWORK is
+ * set and no token is cached.
+ */
+authgrant_status authgrant_get_token_with(
+    authgrant_connection *connection,
+    const authgrant_call_options *options,
+    authgrant_token **token,
+    authgrant_error **error);
+
+/**
+ * Reports that the API rejected this token (HTTP 401), so that the next call requests a new one.
+ *
+ * Only the first rejection of the currently cached token triggers a new request, no matter on which
+ * connection; rejecting an already replaced token has no effect. Consecutive rejections count only
+ * if they are 1, 2, 4 ... 60 s apart; until then the same token is returned. The caller keeps its
+ * reference.
+ *
+ * Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT.
+ */
+authgrant_status authgrant_reject_token(
+    authgrant_connection *connection,
+    const authgrant_token *token,
+    authgrant_error **error);
+
+/**
+ * Copies the access token into a buffer of the caller, as authgrant_get_token() would return it.
+ *
+ * `*length` is set to the needed size in bytes, including the NUL. If `capacity` is smaller,
+ * nothing is copied and AUTHGRANT_BUFFER_TOO_SMALL is returned. A NULL buffer with capacity 0
+ * queries the size. A renewed token may be longer: repeat the call with a larger buffer.
+ *
+ * Thread-safe. Errors: as authgrant_get_token(); AUTHGRANT_BUFFER_TOO_SMALL.
+ */
+authgrant_status authgrant_copy_token(
+    authgrant_connection *connection,
+    char *buffer,
+    size_t capacity,
+    size_t *length,
+    authgrant_error **error);
+
+/**
+ * Returns the access token, to be sent in the header "Authorization: Bearer ..." (RFC 6750 section
+ * 2.1); NULL for NULL. The string belongs to the token. It is a secret: do not log it.
+ *
+ * Thread-safe.
+ */
+const char *authgrant_token_value(const authgrant_token *token);
+
+/**
+ * Returns the length of the access token in bytes, without the NUL; 0 for NULL.
+ *
+ * Thread-safe.
+ */
+size_t authgrant_token_length(const authgrant_token *token);
+
+/**
+ * Returns the token type, "Bearer"; NULL for NULL. The string belongs to the token.
+ *
+ * Thread-safe.
+ */
+const char *authgrant_token_type(const authgrant_token *token);
+
+/**
+ * Returns the time at which the token expires, in seconds since 1970; 0 if it is unknown, and for
+ * NULL.
+ *
+ * Thread-safe.
+ */
+int64_t authgrant_token_expires_at(const authgrant_token *token);
+
+/**
+ * Returns the granted scope, separated by spaces. NULL if the response has none, which means the
+ * requested scope (RFC 6749 section 5.1), and for NULL. The string belongs to the token.
+ *
+ * Thread-safe.
+ */
+const char *authgrant_token_scope(const authgrant_token *token);
+
+/**
+ * Returns another member of the token response by its exact name, such as "instance_url": a string
+ * verbatim, any other value as JSON. NULL if there is none, and for the refresh token. The string
+ * belongs to the token.
+ *
+ * Thread-safe.
+ */
+const char *authgrant_token_field(const authgrant_token *token, const char *name);
+
+/**
+ * Returns the time at which the connection refreshes the token, in seconds since 1970:
+ * RefreshMargin before it expires, and a random time earlier, so that many processes do not refresh
+ * at once. A driver that keeps a session open calls authgrant_get_token() again from then on. 0 if
+ * the expiry is unknown, and for NULL.
+ *
+ * Thread-safe.
+ */
+int64_t authgrant_token_refresh_at(const authgrant_token *token);
+
+/**
+ * Releases a reference to a token. The last release overwrites the token. NULL is ignored. Other
+ * references stay valid.
+ *
+ * Thread-safe, but it must be the last use of this reference.
+ */
+void authgrant_token_free(authgrant_token *token);
+
+/* ---- headers (stable) */
+
+/**
+ * Returns the headers that a request to the API must carry: Authorization with the token, the
+ * header of AuthHeader and SecurityToken, and the headers of the model file.
+ *
+ * Blocks as authgrant_get_token() does. On success `*headers` is to be released with
+ * authgrant_headers_free(). It stays valid after authgrant_close().
+ *
+ * Thread-safe. Errors: as authgrant_get_token().
+ */
+authgrant_status authgrant_get_headers(
+    authgrant_connection *connection,
+    authgrant_headers **headers,
+    authgrant_error **error);
+
+/**
+ * Returns the number of headers; 0 for NULL.
+ *
+ * Thread-safe.
+ */
+size_t authgrant_headers_count(const authgrant_headers *headers);
+
+/**
+ * Returns the name of a header, such as "Authorization"; NULL if `index` is out of range. The
+ * string belongs to the headers.
+ *
+ * Thread-safe.
+ */
+const char *authgrant_headers_name(const authgrant_headers *headers, size_t index);
+
+/**
+ * Returns the value of a header; NULL if `index` is out of range. The string belongs to the
+ * headers. It is a secret: do not log it.
+ *
+ * Thread-safe.
+ */
+const char *authgrant_headers_value(const authgrant_headers *headers, size_t index);
+
+/**
+ * Returns the token in the headers, to be passed to authgrant_reject_token(); NULL if the
+ * authentication method has no token, and for NULL. It belongs to the headers and must not be
+ * released separately.
+ *
+ * Thread-safe.
+ */
+const authgrant_token *authgrant_headers_token(const authgrant_headers *headers);
+
+/**
+ * Releases headers and overwrites their values. NULL is ignored.
+ *
+ * Thread-safe, but it must be the last use of the headers.
+ */
+void authgrant_headers_free(authgrant_headers *headers);
+
+/* ---- authorization (stable) */
+
+/**
+ * Returns the URL that a user opens to give consent: the authorization request (RFC 6749 section
+ * 4.1.1). It is the same for all users. Nothing is sent, and no key is needed.
+ *
+ * `*url` is to be released with authgrant_string_free().
+ *
+ * Thread-safe. Errors: AUTHGRANT_MISSING_OPTION if the URL needs an option that is not set,
+ * AUTHGRANT_INVALID_OPTION.
+ */
+authgrant_status authgrant_consent_url(
+    authgrant_connection *connection,
+    char **url,
+    authgrant_error **error);
+
+/**
+ * Lets a user log in, or consent to what the grant of the connection needs: shows the URL and
+ * listens at RedirectURI (an http loopback URL with a port) until the browser is redirected there
+ * (RFC 8252).
+ *
+ * With AuthenticationMethod 51 and 56 the authorization code is exchanged (RFC 6749 section 4.1,
+ * with PKCE) for a token of this connection only. With other methods the code is discarded, and a
+ * token is requested to verify the consent, as by the Fetch OAuth Token button of DataDirect. With
+ * ConsentType=ExternalAdmin the code is exchanged too, and the `id_token` of the response becomes a
+ * field of the tokens of the connection.
+ *
+ * `function` shows the URL; NULL opens the system browser. Blocks for at most ConsentTimeout
+ * seconds, and then as authgrant_get_token() does.
+ *
+ * Thread-safe; concurrent calls need different RedirectURIs. Errors: as authgrant_get_token();
+ * AUTHGRANT_UNSUPPORTED if the URL cannot be shown (see authgrant_error_consent_url()) or if the
+ * policy forbids opening a browser; AUTHGRANT_NETWORK if the port of RedirectURI is in use.
+ */
+authgrant_status authgrant_authorize(
+    authgrant_connection *connection,
+    authgrant_open_url_fn function,
+    void *context,
+    authgrant_error **error);
+
+/**
+ * Ends the token and the login of the connection before they expire: removes the token from the
+ * cache, revokes it by a POST request to LogoffURI if that is set (RFC 7009), and discards the
+ * refresh token of a login.
+ *
+ * Connections with equal options share the token and request another one when they need it. Without
+ * a token nothing is sent.
+ *
+ * Thread-safe. Errors: AUTHGRANT_INVALID_OPTION, AUTHGRANT_MISSING_OPTION; AUTHGRANT_NETWORK,
+ * AUTHGRANT_TLS, AUTHGRANT_TIMEOUT or AUTHGRANT_BAD_RESPONSE if the request to LogoffURI failed.
+ */
+authgrant_status authgrant_logoff(authgrant_connection *connection, authgrant_error **error);
+
+/**
+ * Registers a callback that receives every new or rotated refresh token before the access token is
+ * returned, so that the application can store it across restarts. NULL unregisters it. To restore a
+ * stored token, set the option RefreshToken to it with the prefix `literal:`, because a server
+ * wrote the value.
+ *
+ * `context` is passed to the callback. It must stay valid until the connection is closed, or until
+ * the callback is replaced or unregistered and all calls that started before have returned.
+ *
+ * Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT.
+ */
+authgrant_status authgrant_set_refresh_token_callback(
+    authgrant_connection *connection,
+    authgrant_refresh_token_fn function,
+    void *context,
+    authgrant_error **error);
+
+/**
+ * Returns a newly signed JWT of the grant of the connection without sending it: the assertion of
+ * the JWT bearer grant, the client assertion, or the JWT that is itself the token.
+ *
+ * `*assertion` is a secret. It is to be released with authgrant_string_free().
+ *
+ * Thread-safe. Errors: AUTHGRANT_KEY_STORE_ERROR, AUTHGRANT_KEY_PASSWORD, AUTHGRANT_KEY_NOT_FOUND,
+ * AUTHGRANT_KEY_UNSUITABLE, AUTHGRANT_MISSING_OPTION, AUTHGRANT_INVALID_OPTION,
+ * AUTHGRANT_UNSUPPORTED if the grant signs nothing.
+ */
+authgrant_status authgrant_create_assertion(
+    authgrant_connection *connection,
+    char **assertion,
+    authgrant_error **error);
+
+/* ---- diagnostics (stable) */
+
+/**
+ * Checks the connection offline and reports all problems at once: missing, invalid or conflicting
+ * options, the key store and its password, the alias, a key that cannot be used with the algorithm,
+ * expired certificates, and expired tokens and assertions in options. The report also lists the
+ * aliases in the key store, for a dialog. Nothing is sent or signed.
+ *
+ * Succeeds if the report could be created, even if it lists problems: see its members `valid` and
+ * `problems`. `*report` is JSON (docs/reports.md), to be released with authgrant_string_free().
+ *
+ * Blocks while the key store is opened. Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT.
+ */
+authgrant_status authgrant_validate(
+    authgrant_connection *connection,
+    char **report,
+    authgrant_error **error);
+
+/**
+ * Reports what the connection would send and why: authentication method, header and claims of the
+ * JWT, token URL, parameters, headers, consent URL, TLS settings and timeouts, each with its
+ * origin: an option and where it was set, the provider profile or a default. Secrets are `****`.
+ * Nothing is sent or signed; a key store that cannot be opened is reported at its position.
+ *
+ * `*report` is JSON (docs/reports.md), to be released with authgrant_string_free().
+ *
+ * Blocks while the key store is opened. Thread-safe. Errors: AUTHGRANT_MISSING_OPTION,
+ * AUTHGRANT_INVALID_OPTION, AUTHGRANT_UNSUPPORTED (authgrant_validate() reports all of them at
+ * once).
+ */
+authgrant_status authgrant_explain(
+    authgrant_connection *connection,
+    char **report,
+    authgrant_error **error);
+
+/**
+ * Gets a token as authgrant_get_token() does, sends a GET request with the headers of
+ * authgrant_get_headers() to HealthURI, or else to RestSamplePath, and reports the request, the
+ * response, the duration and the origin of the token. After a 401, and where `#http` of the model
+ * file says REAUTHENTICATE, the token is rejected and the request repeated once with a new one.
+ *
+ * Succeeds if there is a token, whatever the API responds: see the members `ok`, `message` and
+ * `sample` of the report. If neither option is set, only the token is requested. Redirects are not
+ * followed. `*report` is JSON (docs/reports.md), to be released with authgrant_string_free(). It
+ * contains neither the token nor a secret.
+ *
+ * Blocks for at most LoginTimeout seconds. Thread-safe. Errors: as authgrant_get_token();
+ * AUTHGRANT_INVALID_OPTION if no token may be sent to the URL; AUTHGRANT_MISSING_OPTION if it is
+ * relative and HostName is not set.
+ */
+authgrant_status authgrant_test_connection(
+    authgrant_connection *connection,
+    char **report,
+    authgrant_error **error);
+
+/**
+ * Returns the warnings collected so far: unknown options (SQLSTATE 01S00), disabled certificate
+ * validation, token requests by GET (01000), and warnings of earlier calls.
+ *
+ * `*warnings` is NULL or the first of a chain (see authgrant_error_next()), to be released with
+ * authgrant_error_free(). It does not change when more warnings are collected.
+ *
+ * Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT.
+ */
+authgrant_status authgrant_get_warnings(
+    authgrant_connection *connection,
+    authgrant_error **warnings,
+    authgrant_error **error);
+
+/**
+ * Returns the counters of the process since the library was loaded, for monitoring: tokens from the
+ * cache and from requests, failures by status, retries, throttling, circuit breaker openings,
+ * opened keys, network connections, cache size and evictions, and a histogram of request durations.
+ * Names and meanings do not change (docs/stats.md), and the names are valid in Prometheus.
+ *
+ * A forked child counts from zero; tokens that it reads on connections of its parent are not
+ * counted. The counters contain no data of users or servers. `*json` is to be released with
+ * authgrant_string_free().
+ *
+ * Does not block. Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT.
+ */
+authgrant_status authgrant_get_stats(char **json, authgrant_error **error);
+
+/**
+ * Registers a callback for the log records of later calls on this connection, up to `level`: 1
+ * error, 2 warning, 3 info, 4 debug, 5 trace. NULL unregisters it. Initially there is none.
+ *
+ * `context` is passed to the callback. It must stay valid until the connection is closed, or until
+ * the callback is replaced or unregistered and all calls that started before have returned.
+ *
+ * Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT.
+ */
+authgrant_status authgrant_set_log(
+    authgrant_connection *connection,
+    authgrant_log_fn function,
+    void *context,
+    int32_t level,
+    authgrant_error **error);
+
+/* ---- errors (stable) */
+
+/**
+ * Returns the status, which is also ODBC's native error code. AUTHGRANT_OK for a warning and for
+ * NULL.
+ *
+ * Thread-safe.
+ */
+authgrant_status authgrant_error_status(const authgrant_error *error);
+
+/**
+ * Returns the SQLSTATE, five characters; "00000" for NULL. The string belongs to the error.
+ *
+ * Thread-safe.
+ */
+const char *authgrant_error_sqlstate(const authgrant_error *error);
+
+/**
+ * Returns the message: `[authgrant][component] text`, in UTF-8. It never contains secrets. "" for
+ * NULL. The string belongs to the error.
+ *
+ * Thread-safe.
+ */
+const char *authgrant_error_message(const authgrant_error *error);
+
+/**
+ * Returns the name of the option that the error is about, as documented; NULL if there is none. The
+ * string belongs to the error.
+ *
+ * Thread-safe.
+ */
+const char *authgrant_error_option(const authgrant_error *error);
+
+/**
+ * Returns the `error` of the server, such as "invalid_grant" (RFC 6749 section 5.2); NULL if there
+ * is none. The string belongs to the error.
+ *
+ * Thread-safe.
+ */
+const char *authgrant_error_oauth_error(const authgrant_error *error);
+
+/**
+ * Returns the `error_description` of the server without control characters; NULL if there is none.
+ * The string belongs to the error.
+ *
+ * Thread-safe.
+ */
+const char *authgrant_error_oauth_description(const authgrant_error *error);
+
+/**
+ * Returns the error code of the provider, such as "AADSTS700027"; NULL if there is none. The string
+ * belongs to the error.
+ *
+ * Thread-safe.
+ */
+const char *authgrant_error_provider_code(const authgrant_error *error);
+
+/**
+ * Returns the URL to open in a browser, with AUTHGRANT_CONSENT_REQUIRED; NULL if it is unknown. The
+ * string belongs to the error.
+ *
+ * Thread-safe.
+ */
+const char *authgrant_error_consent_url(const authgrant_error *error);
+
+/**
+ * Returns the HTTP status of the response; 0 if there was no response.
+ *
+ * Thread-safe.
+ */
+int32_t authgrant_error_http_status(const authgrant_error *error);
+
+/**
+ * Returns the seconds to wait before the next attempt, as requested by the server or by the cached
+ * error; 0 if unknown.
+ *
+ * Thread-safe.
+ */
+int32_t authgrant_error_retry_after(const authgrant_error *error);
+
+/**
+ * Returns 1 if the same call may succeed later without any change, otherwise 0.
+ *
+ * Thread-safe.
+ */
+int32_t authgrant_error_retryable(const authgrant_error *error);
+
+/**
+ * Returns the next error of the same call, or the next warning; NULL at the end of the chain. It
+ * belongs to `error` and must not be released separately.
+ *
+ * Thread-safe.
+ */
+const authgrant_error *authgrant_error_next(const authgrant_error *error);
+
+/**
+ * Releases an error and the rest of its chain. NULL is ignored.
+ *
+ * Thread-safe, but it must be the last use of the error.
+ */
+void authgrant_error_free(authgrant_error *error);
+
+/* ---- control (stable) */
+
+/**
+ * Cancels the calls in progress on this connection. Each returns AUTHGRANT_CANCELLED within 250 ms,
+ * plus the time that a running callback takes.
+ *
+ * Later calls and other connections are not affected: another connection that waits for the same
+ * token requests it itself. Without a call in progress this has no effect.
+ *
+ * Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT.
+ */
+authgrant_status authgrant_cancel(authgrant_connection *connection, authgrant_error **error);
+
+/**
+ * Registers a callback that signs the JWTs of this connection, for a key that must stay in a
+ * hardware module or a key service. NULL unregisters it, and `algorithm` is then ignored.
+ *
+ * `algorithm` is one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 and EdDSA (RFC 7518,
+ * RFC 8037), in any case. The signer overrides JWTCertStore, JWTPrivateKey and JWTSecret, and
+ * counts like them when AuthenticationMethod is inferred. If JWTAlgorithm is set to another
+ * algorithm, calls that sign return AUTHGRANT_INVALID_OPTION. JWTKeyID and JWTHeaders keep their
+ * meaning. JWTCertificate is the certificate of the key, for JWTThumbprint and for an issuer with a
+ * fingerprint (Snowflake): its key must match the algorithm, and each signature is verified with
+ * it.
+ *
+ * This function signs nothing, and authgrant_validate() and authgrant_explain() do not invoke the
+ * callback. Calls in progress finish with the signer they started with. Tokens obtained with the
+ * signer are not shared with other connections, and setting the same callback again requests new
+ * tokens.
+ *
+ * `context` is passed to the callback. It must stay valid until authgrant_close(), or until the
+ * signer is replaced or unregistered and all calls that started before have returned. The callback
+ * is not invoked after that.
+ *
+ * In calls that sign, a callback that returns a number other than 0, or a length of 0 or more than
+ * the capacity, is AUTHGRANT_KEY_STORE_ERROR. A signature whose length does not fit the algorithm,
+ * or that JWTCertificate does not verify, is AUTHGRANT_KEY_UNSUITABLE. Such an error is returned by
+ * one call only; other calls that wait for the same token retry.
+ *
+ * Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT, also for an unknown algorithm.
+ */
+authgrant_status authgrant_set_signer(
+    authgrant_connection *connection,
+    const char *algorithm,
+    authgrant_sign_fn function,
+    void *context,
+    authgrant_error **error);
+
+/**
+ * Sets what connection strings may do in this process, for applications that accept them from
+ * untrusted callers.
+ *
+ * `allow` is a sum of AUTHGRANT_ALLOW_ flags and `forbid` a sum of AUTHGRANT_FORBID_ flags; both
+ * are 0 initially. Before the first authgrant_open() any policy may be set. Afterwards it can only
+ * be tightened: flags removed from `allow`, flags added to `forbid`. It applies to the next call of
+ * every connection, and in forked children. A connection string that violates it is
+ * AUTHGRANT_INVALID_OPTION, a weakly encrypted key store AUTHGRANT_KEY_STORE_ERROR, and
+ * authgrant_authorize() without a callback AUTHGRANT_UNSUPPORTED; the message has the name of the
+ * flag.
+ *
+ * Process-wide. Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT for an unknown flag, and for a less
+ * strict policy after the first authgrant_open(); the policy is then unchanged.
+ */
+authgrant_status authgrant_set_policy(uint32_t allow, uint32_t forbid, authgrant_error **error);
+
+/**
+ * Allows file paths in connection strings below a directory although AUTHGRANT_FORBID_FILE_PATHS is
+ * set.
+ *
+ * `path` is an existing directory; a relative path is resolved immediately. Each call adds a
+ * directory, for the process and its forked children; none can be removed. Files are opened
+ * relative to the directory: a path with `..` and a symbolic link that leaves the directory are
+ * rejected, on Linux also an absolute link. Hard links and mounts below the directory cannot be
+ * distinguished from other files, so only trusted users may have write access.
+ *
+ * Call it before the first authgrant_open(). After that only a directory that is already allowed is
+ * accepted.
+ *
+ * Process-wide. Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT if the path is not a directory, and
+ * for a new directory after the first authgrant_open().
+ */
+authgrant_status authgrant_allow_directory(const char *path, authgrant_error **error);
+
+/**
+ * Clears the caches of the process: tokens, opened keys and idle connections to servers. Secrets
+ * are overwritten.
+ *
+ * Tokens that callers hold stay valid, and calls in progress are not affected. Sessions with
+ * PKCS#11 tokens are closed, and PINs that such tokens rejected are forgotten, so that they may be
+ * tried again.
+ *
+ * Thread-safe. From inside a callback it does nothing.
+ */
+void authgrant_clear_caches(void);
+
+/* ---- strings (stable) */
+
+/**
+ * Converts UTF-8 text to the wide text of an ODBC driver manager.
+ *
+ * `unit_size` is sizeof(SQLWCHAR): 2 for UTF-16, 4 for UTF-32 (iODBC). `capacity` is in units.
+ * `*needed` is set to the needed size in units, including the NUL. If `capacity` is smaller, the
+ * buffer gets the characters that fit, none of them partially, and a NUL, and
+ * AUTHGRANT_BUFFER_TOO_SMALL is returned. A NULL buffer with capacity 0 queries the size. The
+ * buffer need not be aligned.
+ *
+ * Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT, AUTHGRANT_BUFFER_TOO_SMALL.
+ */
+authgrant_status authgrant_to_wide(
+    const char *text,
+    void *buffer,
+    size_t capacity,
+    size_t unit_size,
+    size_t *needed,
+    authgrant_error **error);
+
+/**
+ * Releases a string that a function returned as `char **`, and overwrites it first. NULL is
+ * ignored.
+ *
+ * Thread-safe, but it must be the last use of the string.
  */
 void authgrant_string_free(char *text);
 
 /**
- * The version of the library, such as "1.2.3"; AUTHGRANT_VERSION_NUMBER is that of the header. The text is static.
+ * Returns the name of a status, such as "AUTHGRANT_KEY_PASSWORD", for logs. The string is static;
+ * it is "AUTHGRANT_?" for an unknown number.
  *
- * Threads: any.
+ * Thread-safe.
+ */
+const char *authgrant_status_name(int32_t status);
+
+/**
+ * Returns the version of the library, such as "1.2.3"; AUTHGRANT_VERSION_NUMBER is the version of
+ * the header. The string is static.
+ *
+ * Thread-safe.
  */
 const char *authgrant_version(void);
 
-/**
- * The access token itself, to be sent in a header "Authorization: Bearer …" (RFC 6750 section 2.1); NULL for NULL.
- *
- * The text belongs to the token. It is the secret: do not log it.
- *
- * Threads: any.
- */
-const char *authgrant_token_value(const struct authgrant_token *token);
-
-/**
- * The length of the access token in bytes, without the NUL; 0 for NULL.
- *
- * Threads: any.
- */
-size_t authgrant_token_length(const struct authgrant_token *token);
-
-/**
- * The token type, "Bearer"; NULL for NULL. The text belongs to the token.
- *
- * Threads: any.
- */
-const char *authgrant_token_type(const struct authgrant_token *token);
-
-/**
- * When the token ends, in seconds since 1970; 0 where that is not known, and for NULL.
- *
- * Threads: any.
- */
-int64_t authgrant_token_expires_at(const struct authgrant_token *token);
-
-/**
- * When the connection that the token came from renews it, in seconds since 1970: RefreshMargin before its end, and a
- * little earlier by chance, so that many processes do not renew together. A driver that keeps a session open calls
- * authgrant_get_token again from then on. 0 where nobody said when the token expires, and for NULL.
- *
- * Threads: any.
- */
-int64_t authgrant_token_refresh_at(const struct authgrant_token *token);
-
-/**
- * The scope that was granted, separated by blanks; NULL where the server did not say, which means the scope that was
- * asked for (RFC 6749 section 5.1). The text belongs to the token.
- *
- * Threads: any.
- */
-const char *authgrant_token_scope(const struct authgrant_token *token);
-
-/**
- * Another member of the server's answer by its exact name, such as "instance_url": text as it is, anything else as
- * JSON. NULL where there is none, and for the refresh token. The text belongs to the token.
- *
- * Threads: any.
- */
-const char *authgrant_token_field(const struct authgrant_token *token,
-                                  const char *name);
-
-/**
- * Lets go of a token; the last one to do so wipes it. NULL is fine. Other references to it stay good.
- *
- * Threads: any; nobody may use this reference any more.
- */
-void authgrant_token_free(struct authgrant_token *token);
-
 #ifdef __cplusplus
-}  // extern "C"
-#endif  // __cplusplus
+}
+#endif
 
-#endif  /* AUTHGRANT_H */
+#endif /* AUTHGRANT_H */

@@ -1,11 +1,11 @@
-//! authgrant: from an ODBC-style connection string to the access token that a driver sends.
+//! C library that turns an ODBC-style connection string into the OAuth access token that a driver sends.
 //!
-//! The product is the C library of `include/authgrant.h`; this crate is its inside. The modules stand in the order
-//! in which data meets them, and each uses only those that come after it.
+//! Its API is `include/authgrant.h`; this crate is the implementation. The modules are listed from the API
+//! down, and each uses only those that follow it.
 
 #![deny(unsafe_code, unsafe_op_in_unsafe_fn, missing_docs, clippy::undocumented_unsafe_blocks)]
 #![deny(clippy::dbg_macro, clippy::print_stdout, clippy::print_stderr)]
-// Data from outside must not be able to end a call by a panic.
+// External data must not cause a panic.
 #![cfg_attr(
     not(test),
     deny(

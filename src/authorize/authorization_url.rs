@@ -1,8 +1,8 @@
-//! The URL that a person opens to let an application act for them.
+//! Authorization URL: the authorization request of RFC 6749 section 4.1.1.
 //!
-//! It is the first half of an authorization request (RFC 6749 section 4.1.1) without state: the same for all users,
-//! so that it can be shown and handed on. [`with_state`] makes it one person's. Parameters stand in the order of
-//! DocuSign's own page.
+//! [`build_authorization_url`] omits `state` and the PKCE challenge, so the URL is the same for all users and
+//! can be shown and shared. [`add_state`] adds them for a single login. The parameters have the order of
+//! DocuSign's documentation.
 
 use super::pkce::CHALLENGE_METHOD;
 use crate::base::secret::Secret;
@@ -10,25 +10,27 @@ use crate::net::urlencoded::encode;
 use crate::provider::ConsentType;
 use crate::resolve::AuthorizationRequest;
 
-/// The URL by which a person consents, ready to open: for themselves, or as an administrator of another organisation for
-/// all of its users (DocuSign: `openid` is what the code that comes back is good for). An endpoint for nothing but an
-/// administrator's consent (Entra's `adminconsent`) is asked for no code, so it gets no `response_type`.
+/// The URL at which a user consents, ready to open, without `state`.
+///
+/// An external administrator consents for all users of another organization (DocuSign: the returned code is
+/// valid for the scope `openid`). An endpoint for administrator consent (Entra's `adminconsent`) returns no
+/// code, so [`ConsentType::Admin`] has no `response_type`.
 #[must_use]
-pub fn build_authorization_url(consent: &AuthorizationRequest) -> String {
-    let kind = (consent.consent_type != ConsentType::Admin).then_some("code");
+pub fn build_authorization_url(request: &AuthorizationRequest) -> String {
+    let response_type = (request.consent_type != ConsentType::Admin).then_some("code");
     let parameters = [
-        ("response_type", kind),
-        ("scope", consent.scope.as_deref()),
-        ("admin_consent_scope", consent.admin_scope.as_deref()),
-        ("client_id", Some(&consent.client_id)),
-        ("redirect_uri", Some(&consent.redirect_uri)),
+        ("response_type", response_type),
+        ("scope", request.scope.as_deref()),
+        ("admin_consent_scope", request.admin_scope.as_deref()),
+        ("client_id", Some(&request.client_id)),
+        ("redirect_uri", Some(&request.redirect_uri)),
     ];
-    let given: Vec<_> = parameters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-    append_query(&consent.endpoint, &given)
+    let present: Vec<_> = parameters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    append_query(&request.endpoint, &present)
 }
 
-/// `url` for one person at one time: with the state that their visit must bring back and, where a code is to be
-/// exchanged, the PKCE challenge (RFC 7636 section 4.3).
+/// Adds the `state` that the redirect must return and, if a code will be exchanged, the PKCE challenge (RFC
+/// 7636 section 4.3).
 #[must_use]
 pub fn add_state(url: &str, state: &Secret, challenge: Option<&str>) -> Secret {
     let mut parameters = vec![("state", state.reveal())];
@@ -80,14 +82,14 @@ mod tests {
 
     #[test]
     fn external_admin_url_has_admin_consent_scope() {
-        let consent = AuthorizationRequest {
+        let request = AuthorizationRequest {
             consent_type: ConsentType::ExternalAdmin,
             scope: Some("openid".to_owned()),
             admin_scope: Some("signature impersonation".to_owned()),
             ..docusign_request()
         };
         assert_eq!(
-            build_authorization_url(&consent),
+            build_authorization_url(&request),
             "https://account-d.docusign.com/oauth/auth?response_type=code&scope=openid\
              &admin_consent_scope=signature%20impersonation\
              &client_id=1a2b3c4d5e_6f7g8h9g&redirect_uri=http%3A%2F%2Flocalhost%3A3000"
@@ -96,7 +98,7 @@ mod tests {
 
     #[test]
     fn admin_url_has_no_response_type() {
-        let consent = AuthorizationRequest {
+        let request = AuthorizationRequest {
             consent_type: ConsentType::Admin,
             endpoint: "https://login.microsoftonline.com/t/v2.0/adminconsent".to_owned(),
             client_id: "id".to_owned(),
@@ -104,7 +106,7 @@ mod tests {
             ..docusign_request()
         };
         assert_eq!(
-            build_authorization_url(&consent),
+            build_authorization_url(&request),
             "https://login.microsoftonline.com/t/v2.0/adminconsent\
              ?scope=https%3A%2F%2Fgraph.microsoft.com%2F.default\
              &client_id=id&redirect_uri=http%3A%2F%2Flocalhost%3A3000"
@@ -113,20 +115,20 @@ mod tests {
 
     #[test]
     fn url_without_scope_omits_parameter() {
-        let consent = AuthorizationRequest { scope: None, ..docusign_request() };
-        assert!(build_authorization_url(&consent).ends_with(
+        let request = AuthorizationRequest { scope: None, ..docusign_request() };
+        assert!(build_authorization_url(&request).ends_with(
             "?response_type=code&client_id=1a2b3c4d5e_6f7g8h9g&redirect_uri=http%3A%2F%2Flocalhost%3A3000"
         ));
     }
 
     #[test]
     fn endpoint_query_is_preserved() {
-        let consent = AuthorizationRequest {
+        let request = AuthorizationRequest {
             endpoint: "https://a.example/auth?tenant=b".to_owned(),
             ..docusign_request()
         };
         assert!(
-            build_authorization_url(&consent)
+            build_authorization_url(&request)
                 .starts_with("https://a.example/auth?tenant=b&response_type=code&")
         );
     }

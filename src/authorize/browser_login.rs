@@ -1,4 +1,5 @@
-//! The whole way of a person's visit: listen, show the URL, wait until the browser comes back.
+//! Browser login or consent: binds the listener, opens the authorization URL and waits for the redirect (RFC
+//! 8252).
 
 use super::{
     Browser, ExpectedResponse, LoopbackListener, Pkce, ResultPages, add_state, build_authorization_url,
@@ -11,68 +12,70 @@ use crate::base::url::EndpointUrl;
 use crate::provider::ConsentType;
 use crate::resolve::AuthorizationRequest;
 
-/// Shows a URL to the person; anything but 0 is the number of a failure.
+/// The caller's open-URL callback: shows the URL to the user; returns 0 on success, otherwise an error
+/// number.
 pub type ShowUrlFn<'a> = dyn Fn(&str) -> i32 + 'a;
 
-/// What a person's visit brought.
+/// The result of a browser login or consent.
 #[derive(Debug)]
 pub struct AuthorizationResult {
-    /// The authorization code; an administrator's consent has none.
+    /// The authorization code; `None` for administrator consent.
     pub code: Option<Secret>,
-    /// What proves that it was we who asked for the code (RFC 7636).
+    /// The PKCE code verifier (RFC 7636).
     pub verifier: Secret,
 }
 
-/// Lets a person consent or log in: `show` shows the URL, or else the system's browser.
+/// Runs a login or consent: shows the URL by `show_url`, or in the system browser if that is `None`, and
+/// waits for the redirect.
 ///
 /// # Errors
-/// [`Status::InvalidOption`] for a RedirectURI that cannot be listened to, [`Status::Unsupported`] where nothing shows the
-/// URL, [`Status::Denied`], [`Status::Timeout`], [`Status::Cancelled`].
+/// [`Status::InvalidOption`] for a RedirectURI that cannot be listened at, [`Status::Unsupported`] if the URL
+/// cannot be shown, [`Status::Denied`], [`Status::Timeout`], [`Status::Cancelled`].
 pub fn authorize_in_browser(
-    consent: &AuthorizationRequest,
-    show: Option<&ShowUrlFn<'_>>,
+    request: &AuthorizationRequest,
+    show_url: Option<&ShowUrlFn<'_>>,
     browser: &Browser,
     call: &CallContext,
 ) -> Result<AuthorizationResult> {
-    let redirect = parse_option_url("RedirectURI", &consent.redirect_uri)?;
-    let server = parse_option_url("AuthURI", &consent.endpoint)?.host().to_owned();
+    let redirect = parse_option_url("RedirectURI", &request.redirect_uri)?;
+    let server_host = parse_option_url("AuthURI", &request.endpoint)?.host().to_owned();
     let listener = LoopbackListener::bind(&redirect)?;
-    let (by_hand, proof) = (build_authorization_url(consent), Pkce::random()?);
-    let wants_code = consent.consent_type != ConsentType::Admin;
+    let (manual_url, pkce) = (build_authorization_url(request), Pkce::random()?);
+    let requires_code = request.consent_type != ConsentType::Admin;
     let expected = ExpectedResponse {
         state: random_state()?,
-        issuers: consent.allowed_issuers.clone(),
-        server_host: server,
-        requires_code: wants_code,
+        issuers: request.allowed_issuers.clone(),
+        server_host,
+        requires_code,
     };
-    let challenge = consent.exchanges_code.then(|| proof.challenge());
-    let full = add_state(&by_hand, &expected.state, challenge);
-    let pages = ResultPages::new(consent.application_name.as_deref());
-    let logs_in = consent.exchanges_code && consent.consent_type == ConsentType::Individual;
-    let pages = if logs_in { pages.for_login() } else { pages };
-    let arrival = match show {
-        Some(show) => {
-            check_shown(show(full.reveal()), by_hand)?;
+    let challenge = request.exchanges_code.then(|| pkce.challenge());
+    let url = add_state(&manual_url, &expected.state, challenge);
+    let pages = ResultPages::new(request.application_name.as_deref());
+    let is_login = request.exchanges_code && request.consent_type == ConsentType::Individual;
+    let pages = if is_login { pages.for_login() } else { pages };
+    let response = match show_url {
+        Some(show_url) => {
+            check_shown(show_url(url.reveal()), manual_url)?;
             listener.wait(&expected, &pages, call)
         }
         None => {
-            let mut opened = browser.open(&full, &by_hand)?;
-            listener.wait_with_check(&expected, &pages, call, &mut || opened.check())
+            let mut process = browser.open(&url, &manual_url)?;
+            listener.wait_with_check(&expected, &pages, call, &mut || process.check())
         }
     }?;
-    Ok(AuthorizationResult { code: arrival.code, verifier: proof.verifier().clone() })
+    Ok(AuthorizationResult { code: response.code, verifier: pkce.verifier().clone() })
 }
 
 fn parse_option_url(option: &str, text: &str) -> Result<EndpointUrl> {
-    EndpointUrl::parse(text).map_err(|why| {
-        Error::new(Status::InvalidOption, "consent", format!("{option} {why}")).with_option(option)
+    EndpointUrl::parse(text).map_err(|reason| {
+        Error::new(Status::InvalidOption, "consent", format!("{option} {reason}")).with_option(option)
     })
 }
 
-fn check_shown(answer: i32, by_hand: String) -> Result<()> {
-    if answer == 0 {
+fn check_shown(code: i32, manual_url: String) -> Result<()> {
+    if code == 0 {
         return Ok(());
     }
-    let text = format!("the host program could not show the URL (it said {answer}); open {by_hand}");
-    Err(Error::new(Status::Unsupported, "consent", text).with_consent_url(Some(by_hand)))
+    let text = format!("the open-URL callback failed ({code}); open {manual_url} manually");
+    Err(Error::new(Status::Unsupported, "consent", text).with_consent_url(Some(manual_url)))
 }

@@ -1,8 +1,8 @@
-//! Consent by a person: the URL that they open, the browser that opens it, and the loopback listener to which the
-//! authorization server sends them back (RFC 8252 section 7.3), with the page that they then see.
+//! Interactive authorization (consent or login) in the system browser: the authorization URL, the browser
+//! launch, the loopback redirect listener (RFC 8252 section 7.3) and the result pages.
 //!
-//! In: what the config says of consent, and a call that bounds the wait. Out: the code, or why there is none. What is
-//! done with the code is the flow's business.
+//! Input: the resolved [`AuthorizationRequest`](crate::resolve::AuthorizationRequest) and a call context that
+//! bounds the wait. Output: the authorization code or an error. The grants exchange the code.
 
 mod authorization_response;
 mod authorization_url;

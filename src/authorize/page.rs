@@ -1,8 +1,8 @@
-//! The pages that a person sees when the authorization server has sent them back: each whole in itself, with nothing to
-//! load and nothing that runs.
+//! HTML result pages that the user sees after the redirect. Each page is self-contained: no external
+//! resources, no scripts.
 //!
-//! Whatever comes from outside (the application's name, the server's words) is escaped, and the Content-Security-Policy
-//! would let nothing act even if it were not.
+//! External text (the application's name, the server's error) is HTML-escaped. In addition, the
+//! Content-Security-Policy blocks scripts and resources.
 
 use aws_lc_rs::digest;
 use base64::Engine as _;
@@ -16,14 +16,14 @@ const CHECK_ICON: &str = r#"<circle cx="24" cy="24" r="21"/><path d="M15 25l6 6 
 const CROSS_ICON: &str = r#"<circle cx="24" cy="24" r="21"/><path d="M17 17l14 14M31 17L17 31"/>"#;
 const WARNING_ICON: &str = r#"<circle cx="24" cy="24" r="21"/><path d="M24 13v14M24 34v.5"/>"#;
 
-/// What the pages of one connection have in common.
+/// The result pages of one login or consent.
 #[derive(Clone, Debug, Default)]
 pub struct ResultPages {
     application: Option<String>,
     is_login: bool,
 }
 
-/// A page and the HTTP status that goes with it.
+/// A page with its HTTP status.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ResultPage {
     status: &'static str,
@@ -31,20 +31,20 @@ pub(super) struct ResultPage {
 }
 
 impl ResultPages {
-    /// For the application that `ApplicationName` names, if it names one.
+    /// Pages that show `application`, the value of ApplicationName, if it is not empty.
     #[must_use]
     pub fn new(application: Option<&str>) -> Self {
         let application = application.map(sanitize_for_display).filter(|name| !name.is_empty());
         Self { application, is_login: false }
     }
 
-    /// The same for a login.
+    /// The same pages with the texts of a login instead of a consent.
     #[must_use]
     pub fn for_login(self) -> Self {
         Self { is_login: true, ..self }
     }
 
-    /// Consent or a login has arrived.
+    /// The page after a successful consent or login.
     pub(super) fn success(&self) -> ResultPage {
         if self.is_login {
             return self.login_success();
@@ -56,7 +56,8 @@ impl ResultPages {
             None => "Thank you for granting consent.".to_owned(),
         };
         let text = format!(
-            r#"<p>{thanks}</p><p class="next">You can close this window: the application goes on by itself.</p>"#
+            "<p>{thanks}</p><p class=\"next\">You can close this window; the application will continue \
+             automatically.</p>"
         );
         render_page("200 OK", "good", CHECK_ICON, "Consent received", &text)
     }
@@ -64,21 +65,22 @@ impl ResultPages {
     fn login_success(&self) -> ResultPage {
         let name = self.application_html();
         let text = format!(
-            r#"<p>You are logged in to {name}.</p><p class="next">You can close this window: the application goes on by itself.</p>"#
+            "<p>You are logged in to {name}.</p><p class=\"next\">You can close this window; the application \
+             will continue automatically.</p>"
         );
         render_page("200 OK", "good", CHECK_ICON, "Logged in", &text)
     }
 
-    /// The page of a success is asked for once more.
+    /// The page for a valid redirect after the first one, such as a reload.
     pub(super) fn already_completed() -> ResultPage {
-        let text =
-            r#"<p>This answer has already been received.</p><p class="next">You can close this window.</p>"#;
+        let text = "<p>This response has already been received.</p>\
+                    <p class=\"next\">You can close this window.</p>";
         render_page("200 OK", "good", CHECK_ICON, "Already done", text)
     }
 
-    /// The server has sent the person back with an error; its own words.
+    /// The page for an error response: the server's `error` and its description.
     pub(super) fn failure(&self, error: &str, description: Option<&str>) -> ResultPage {
-        let (title, said) = if self.is_login {
+        let (title, summary) = if self.is_login {
             ("The login was not completed", format!("You are not logged in to {}.", self.application_html()))
         } else {
             ("Consent was not given", format!("There is no consent for {}.", self.application_html()))
@@ -86,32 +88,33 @@ impl ResultPages {
         let description =
             description.map(|text| format!(r#"<p dir="auto">{}</p>"#, escape_html(text))).unwrap_or_default();
         let text = format!(
-            "<p>{said} The authorization server said:</p>\
+            "<p>{summary} The authorization server reported:</p>\
              <blockquote>{description}<p><code>{}</code></p></blockquote>\
-             <p class=\"next\">You can close this window; the application has been told, and can ask again.</p>",
+             <p class=\"next\">You can close this window; the application has been notified and can try \
+             again.</p>",
             escape_html(error)
         );
         render_page("200 OK", "bad", CROSS_ICON, title, &text)
     }
 
-    /// The application, as it stands in the midst of a sentence.
+    /// The application's name as HTML for use inside a sentence.
     fn application_html(&self) -> String {
-        let named = self.application.as_deref().map(|name| format!("<strong>{}</strong>", escape_html(name)));
-        named.unwrap_or_else(|| "the application".to_owned())
+        let name = self.application.as_deref().map(|name| format!("<strong>{}</strong>", escape_html(name)));
+        name.unwrap_or_else(|| "the application".to_owned())
     }
 
-    /// A visit that is not the one that is waited for. `why` is ours, and escaped all the same.
-    pub(super) fn rejected(status: &'static str, why: &str) -> ResultPage {
+    /// The page for a rejected request. `reason` is a text of this crate; it is escaped as a precaution.
+    pub(super) fn rejected(status: &'static str, reason: &str) -> ResultPage {
         let text = format!(
-            "<p>{}</p><p class=\"next\">Nothing was changed. If you were about to give consent, go back to the \
-             application and start from there.</p>",
-            escape_html(why)
+            "<p>{}</p><p class=\"next\">Nothing was changed. If you were about to give consent, go back to \
+             the application and start again.</p>",
+            escape_html(reason)
         );
         render_page(status, "note", WARNING_ICON, "This visit was not expected", &text)
     }
 }
 
-fn render_page(status: &'static str, kind: &str, sign: &str, title: &str, text: &str) -> ResultPage {
+fn render_page(status: &'static str, class: &str, icon: &str, title: &str, text: &str) -> ResultPage {
     let html = format!(
         r#"<!DOCTYPE html>
 <html lang="en">
@@ -123,8 +126,8 @@ fn render_page(status: &'static str, kind: &str, sign: &str, title: &str, text: 
 <style>{STYLE}</style>
 </head>
 <body>
-<main class="{kind}">
-<svg viewBox="0 0 48 48" aria-hidden="true" focusable="false">{sign}</svg>
+<main class="{class}">
+<svg viewBox="0 0 48 48" aria-hidden="true" focusable="false">{icon}</svg>
 <h1>{title}</h1>
 <div role="status">{text}</div>
 </main>
@@ -136,7 +139,7 @@ fn render_page(status: &'static str, kind: &str, sign: &str, title: &str, text: 
 }
 
 impl ResultPage {
-    /// The whole answer; HEAD gets the same without the page itself.
+    /// The HTTP response; without the body if `head_only`.
     pub(super) fn to_http(&self, head_only: bool) -> Vec<u8> {
         let allow = if self.status.starts_with("405") { "Allow: GET, HEAD\r\n" } else { "" };
         let head = format!(
@@ -147,15 +150,15 @@ impl ResultPage {
             self.html.len(),
             content_security_policy()
         );
-        let mut answer = head.into_bytes();
+        let mut response = head.into_bytes();
         if !head_only {
-            answer.extend_from_slice(self.html.as_bytes());
+            response.extend_from_slice(self.html.as_bytes());
         }
-        answer
+        response
     }
 }
 
-/// Nothing may load, run, be sent or be framed; the one style is known by its hash.
+/// Forbids resources, scripts, forms and framing; allows the embedded stylesheet by its hash.
 fn content_security_policy() -> String {
     let hash = STANDARD.encode(digest::digest(&digest::SHA256, STYLE.as_bytes()));
     format!(
@@ -163,20 +166,20 @@ fn content_security_policy() -> String {
     )
 }
 
-/// Text that is text wherever HTML may put it.
+/// Escapes `text` for HTML content and quoted attribute values.
 fn escape_html(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            other => safe.push(other),
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
         }
     }
-    safe
+    escaped
 }
 
 #[cfg(test)]
@@ -204,10 +207,11 @@ mod tests {
 
     #[test]
     fn csp_allows_only_embedded_stylesheet() {
-        let answer = String::from_utf8(ResultPages::default().success().to_http(false)).unwrap();
-        let style = answer.split("<style>").nth(1).unwrap().split("</style>").next().unwrap();
+        let response = String::from_utf8(ResultPages::default().success().to_http(false)).unwrap();
+        let style = response.split("<style>").nth(1).unwrap().split("</style>").next().unwrap();
         let hash = STANDARD.encode(digest::digest(&digest::SHA256, style.as_bytes()));
-        let policy = answer.lines().find_map(|line| line.strip_prefix("Content-Security-Policy: ")).unwrap();
+        let policy =
+            response.lines().find_map(|line| line.strip_prefix("Content-Security-Policy: ")).unwrap();
         assert_eq!(
             policy,
             format!(
@@ -216,7 +220,7 @@ mod tests {
             )
         );
         assert!(!style.contains("url(") && !style.contains("@import"));
-        let body = answer.split("</style>").nth(1).unwrap();
+        let body = response.split("</style>").nth(1).unwrap();
         for tag in body.split('<').skip(1).map(|rest| rest.split('>').next().unwrap()) {
             for attribute in [" style=", " src=", " href=", " on"] {
                 assert!(!tag.contains(attribute), "{tag}");
@@ -227,8 +231,8 @@ mod tests {
     #[test]
     fn response_head_forbids_caching_and_referrer() {
         let page = ResultPages::default().success();
-        let answer = String::from_utf8(page.to_http(false)).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let response = String::from_utf8(page.to_http(false)).unwrap();
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
         for line in [
             "HTTP/1.1 200 OK",
             "Content-Type: text/html; charset=utf-8",
@@ -238,7 +242,7 @@ mod tests {
             "Connection: close",
             &format!("Content-Length: {}", body.len()),
         ] {
-            assert!(head.lines().any(|found| found == line), "{line} in {head}");
+            assert!(head.lines().any(|header| header == line), "{line} in {head}");
         }
         assert_eq!(String::from_utf8(page.to_http(true)).unwrap(), format!("{head}\r\n\r\n"));
     }
@@ -247,23 +251,23 @@ mod tests {
     fn success_page_names_configured_application() {
         let named = ResultPages::new(Some("Report Builder")).success();
         assert!(named.html.contains("granting consent to <strong>Report Builder</strong>"));
-        for none in [None, Some(""), Some(" \n")] {
-            let page = ResultPages::new(none).success();
+        for unnamed in [None, Some(""), Some(" \n")] {
+            let page = ResultPages::new(unnamed).success();
             assert!(page.html.contains("Thank you for granting consent.<"), "{}", page.html);
             assert!(page.html.contains("You can close this window"));
         }
     }
 
-    /// WCAG 2's relative luminance.
-    fn relative_luminance(colour: &str) -> f64 {
-        let digits = colour.trim_start_matches('#');
+    /// The relative luminance of WCAG 2.
+    fn relative_luminance(color: &str) -> f64 {
+        let digits = color.trim_start_matches('#');
         let digits: String =
             if digits.len() == 3 { digits.chars().flat_map(|c| [c, c]).collect() } else { digits.to_owned() };
-        let part = |at: usize| {
-            let value = f64::from(u8::from_str_radix(&digits[at..at + 2], 16).unwrap()) / 255.0;
+        let channel = |offset: usize| {
+            let value = f64::from(u8::from_str_radix(&digits[offset..offset + 2], 16).unwrap()) / 255.0;
             if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
         };
-        0.2126 * part(0) + 0.7152 * part(2) + 0.0722 * part(4)
+        0.2126 * channel(0) + 0.7152 * channel(2) + 0.0722 * channel(4)
     }
 
     fn contrast_ratio(one: &str, other: &str) -> f64 {
@@ -276,14 +280,14 @@ mod tests {
         let schemes: Vec<&str> = STYLE.split(":root {").skip(1).collect();
         assert_eq!(schemes.len(), 2);
         for scheme in schemes {
-            let colour = |name: &str| {
+            let color = |name: &str| {
                 let value = scheme.split(&format!("--{name}: ")).nth(1).unwrap();
                 value.split(';').next().unwrap()
             };
             for front in ["text", "soft", "good", "bad", "note"] {
                 for back in ["sheet", "ground"] {
-                    let found = contrast_ratio(colour(front), colour(back));
-                    assert!(found >= 4.5, "{front} on {back}: {found}");
+                    let ratio = contrast_ratio(color(front), color(back));
+                    assert!(ratio >= 4.5, "{front} on {back}: {ratio}");
                 }
             }
         }

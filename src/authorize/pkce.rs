@@ -1,5 +1,7 @@
-//! What proves that an answer belongs to its question: the `state` that a visit must bring back (RFC 6749
-//! section 10.12), and PKCE, which binds the code to whoever asked for it (RFC 7636).
+//! PKCE (RFC 7636) and the `state` parameter (RFC 6749 section 10.12).
+//!
+//! `state` binds the authorization response to its request. PKCE binds the authorization code to the client
+//! that requested it.
 
 use aws_lc_rs::digest;
 use base64::Engine as _;
@@ -9,10 +11,10 @@ use zeroize::Zeroizing;
 use crate::base::error::{Error, Result, Status};
 use crate::base::secret::Secret;
 
-/// The only `code_challenge_method` that there is here: `plain` shows the verifier to whoever sees the URL.
+/// The only supported `code_challenge_method`: `plain` would expose the verifier in the URL.
 pub const CHALLENGE_METHOD: &str = "S256";
 
-/// A verifier, which goes to the token endpoint, and the challenge made of it, which goes through the browser.
+/// A code verifier, sent to the token endpoint, and its challenge, sent in the authorization URL.
 #[derive(Debug)]
 pub struct Pkce {
     verifier: Secret,
@@ -20,10 +22,10 @@ pub struct Pkce {
 }
 
 impl Pkce {
-    /// A fresh one, of 256 random bits as RFC 7636 section 7.1 wants it.
+    /// A new verifier of 256 random bits (RFC 7636 section 7.1).
     ///
     /// # Errors
-    /// The machine has no randomness to give.
+    /// [`Status::Internal`] if the random number generator fails.
     pub fn random() -> Result<Self> {
         Ok(Self::from_verifier(random_token()?))
     }
@@ -33,33 +35,32 @@ impl Pkce {
         Self { challenge: URL_SAFE_NO_PAD.encode(hash), verifier }
     }
 
-    /// For the token request alone.
+    /// The verifier; only for the token request.
     #[must_use]
     pub fn verifier(&self) -> &Secret {
         &self.verifier
     }
 
-    /// For the URL.
+    /// The challenge for the authorization URL.
     #[must_use]
     pub fn challenge(&self) -> &str {
         &self.challenge
     }
 }
 
-/// A fresh `state` of 256 random bits.
+/// A new `state` of 256 random bits.
 ///
 /// # Errors
-/// The machine has no randomness to give.
+/// [`Status::Internal`] if the random number generator fails.
 pub fn random_state() -> Result<Secret> {
     random_token()
 }
 
-/// 43 characters that stand in a URL as they are.
+/// 43 random characters that need no percent-encoding.
 fn random_token() -> Result<Secret> {
     let mut bytes = Zeroizing::new([0_u8; 32]);
-    crate::sys::fill_random(bytes.as_mut_slice()).map_err(|_| {
-        Error::new(Status::Internal, "consent", "the random generator of this machine does not work")
-    })?;
+    crate::sys::fill_random(bytes.as_mut_slice())
+        .map_err(|_| Error::new(Status::Internal, "consent", "the random number generator failed"))?;
     Ok(Secret::new(URL_SAFE_NO_PAD.encode(bytes.as_slice())))
 }
 
@@ -86,7 +87,7 @@ mod tests {
     #[test]
     fn debug_output_omits_verifier() {
         let pkce = Pkce::random().unwrap();
-        let shown = format!("{pkce:?}");
-        assert!(shown.contains(pkce.challenge()) && !shown.contains(pkce.verifier().reveal()));
+        let debug = format!("{pkce:?}");
+        assert!(debug.contains(pkce.challenge()) && !debug.contains(pkce.verifier().reveal()));
     }
 }

@@ -1,4 +1,5 @@
-//! One connection to the listener: reads a request head, writes an answer, and sees it delivered. Never blocks.
+//! Non-blocking server side of a connection to the loopback listener: reads a request head, writes the
+//! response and drains the socket until the client closes it.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -8,27 +9,29 @@ use zeroize::Zeroizing;
 
 use crate::sys::{ForkSafeSocket, PollFd};
 
-/// The longest request head; an authorization code with what surrounds it takes less than half.
+/// Maximum size of a request head; one with an authorization code is less than half as large.
 pub(super) const MAX_HEAD: usize = 16 << 10;
 
-/// How long a visitor may take to speak, and again to take the answer.
+/// Time limit for reading the request and, separately, for writing the response.
 const IO_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long is waited for the visitor's end after the answer, so that no reset overtakes it.
+/// How long to wait for the client's close after the response: closing earlier could reset the connection
+/// before the client has read it.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How much of what still comes after the answer is read.
+/// Maximum number of bytes read and discarded after the response.
 const MAX_DRAIN: usize = 256 << 10;
 
 pub(super) struct RedirectConnection {
     stream: ForkSafeSocket<TcpStream>,
-    /// When the present phase began.
+    /// Start of the current phase.
     phase_started_at: Instant,
     phase: ConnectionPhase,
 }
 
 enum ConnectionPhase {
-    /// Holds the code in the end, so it never grows: a move would leave a copy behind.
+    /// The buffer will hold the authorization code, so it never grows: reallocation would leave an unzeroized
+    /// copy.
     Reading(Zeroizing<Box<[u8]>>, usize),
     Writing(Vec<u8>, usize),
     Draining(usize),
@@ -36,13 +39,13 @@ enum ConnectionPhase {
 }
 
 impl RedirectConnection {
-    pub(super) fn new(line: TcpStream) -> io::Result<Self> {
-        line.set_nonblocking(true)?;
-        let room = Zeroizing::new(vec![0; MAX_HEAD].into_boxed_slice());
+    pub(super) fn new(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        let buffer = Zeroizing::new(vec![0; MAX_HEAD].into_boxed_slice());
         Ok(Self {
-            stream: ForkSafeSocket::new(line),
+            stream: ForkSafeSocket::new(stream),
             phase_started_at: Instant::now(),
-            phase: ConnectionPhase::Reading(room, 0),
+            phase: ConnectionPhase::Reading(buffer, 0),
         })
     }
 
@@ -50,12 +53,12 @@ impl RedirectConnection {
         matches!(self.phase, ConnectionPhase::Closed)
     }
 
-    /// Whether it has not yet said all that it has to say.
+    /// Whether the request is still incomplete.
     pub(super) fn is_reading(&self) -> bool {
         matches!(self.phase, ConnectionPhase::Reading(..))
     }
 
-    /// What is to be waited for.
+    /// The event to poll for.
     pub(super) fn poll_fd(&self) -> PollFd<'_> {
         match self.phase {
             ConnectionPhase::Writing(..) => PollFd::writable(&*self.stream),
@@ -63,15 +66,16 @@ impl RedirectConnection {
         }
     }
 
-    /// Goes as far as it can without waiting. `reply` is given what was read so far, and answers once that is enough.
-    pub(super) fn drive(&mut self, reply: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>) {
+    /// Advances as far as possible without blocking. `respond` receives the bytes read so far and returns the
+    /// response once the request is complete.
+    pub(super) fn drive(&mut self, respond: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>) {
         if self.phase_started_at.elapsed()
             >= if matches!(self.phase, ConnectionPhase::Draining(_)) { LINGER_TIMEOUT } else { IO_TIMEOUT }
         {
             self.phase = ConnectionPhase::Closed;
         }
         loop {
-            match self.advance(reply) {
+            match self.advance(respond) {
                 Ok(()) if self.is_closed() => return,
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -81,15 +85,15 @@ impl RedirectConnection {
         }
     }
 
-    fn advance(&mut self, reply: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>) -> io::Result<()> {
+    fn advance(&mut self, respond: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>) -> io::Result<()> {
         let next = match &mut self.phase {
-            ConnectionPhase::Reading(room, filled) => {
-                match (&*self.stream).read(room.get_mut(*filled..).unwrap_or_default())? {
+            ConnectionPhase::Reading(buffer, filled) => {
+                match (&*self.stream).read(buffer.get_mut(*filled..).unwrap_or_default())? {
                     0 => Some(ConnectionPhase::Closed),
                     count => {
                         *filled = filled.saturating_add(count);
-                        let answer = reply(room.get(..*filled).unwrap_or_default());
-                        answer.map(|bytes| ConnectionPhase::Writing(bytes, 0))
+                        let response = respond(buffer.get(..*filled).unwrap_or_default());
+                        response.map(|bytes| ConnectionPhase::Writing(bytes, 0))
                     }
                 }
             }

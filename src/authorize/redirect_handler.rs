@@ -1,4 +1,5 @@
-//! Where each visit to the listener is answered, the outcome is kept, and those that were turned away are counted.
+//! Request handler of the loopback listener: answers each request, keeps the outcome and counts rejected
+//! requests.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -24,12 +25,12 @@ pub(super) struct RedirectHandler<'a> {
 
 impl<'a> RedirectHandler<'a> {
     pub(super) fn new(
-        place: &'a RedirectTarget,
+        target: &'a RedirectTarget,
         expected: &'a ExpectedResponse,
         pages: &'a ResultPages,
         call: &'a CallContext,
     ) -> Self {
-        Self { target: place, expected, pages, call, rejected: BTreeMap::new(), outcome: None }
+        Self { target, expected, pages, call, rejected: BTreeMap::new(), outcome: None }
     }
 
     pub(super) fn is_completed(&self) -> bool {
@@ -37,68 +38,68 @@ impl<'a> RedirectHandler<'a> {
     }
 
     pub(super) fn completed_at(&self) -> Option<Instant> {
-        self.outcome.as_ref().map(|(_, since)| *since)
+        self.outcome.as_ref().map(|(_, completed_at)| *completed_at)
     }
 
     pub(super) fn take_outcome(&mut self) -> Option<Result<AuthorizationResponse>> {
         self.outcome.take().map(|(outcome, _)| outcome)
     }
 
-    /// The answer to a visitor who has said `read`; nothing while more is to come.
-    pub(super) fn respond(&mut self, read: &[u8]) -> Option<Vec<u8>> {
-        match RedirectRequest::parse(read) {
-            Err(fault) => Some(self.reject(fault).to_http(false)),
-            Ok(None) if read.len() >= MAX_HEAD => Some(self.reject(RejectReason::TooLong).to_http(false)),
+    /// The HTTP response to the bytes received so far; `None` while the request head is incomplete.
+    pub(super) fn respond(&mut self, received: &[u8]) -> Option<Vec<u8>> {
+        match RedirectRequest::parse(received) {
+            Err(reason) => Some(self.reject(reason).to_http(false)),
+            Ok(None) if received.len() >= MAX_HEAD => Some(self.reject(RejectReason::TooLong).to_http(false)),
             Ok(None) => None,
             Ok(Some(request)) => Some(self.page_for_request(&request).to_http(request.is_head())),
         }
     }
 
     fn page_for_request(&mut self, request: &RedirectRequest<'_>) -> ResultPage {
-        // HEAD looks, and does not bring: link checkers send it ahead of the person's own visit.
-        let looks_only = request.is_head();
+        // HEAD must not complete the login: link checkers send it before the user's own request.
+        let is_head = request.is_head();
         let (page, outcome) = match request.evaluate(self.target, self.expected) {
             RedirectOutcome::Favicon => {
-                return ResultPages::rejected("404 Not Found", "There is no icon here.");
+                return ResultPages::rejected("404 Not Found", "This application has no icon.");
             }
-            RedirectOutcome::Rejected(fault) => return self.reject(fault),
+            RedirectOutcome::Rejected(reason) => return self.reject(reason),
             _ if self.is_completed() => return ResultPages::already_completed(),
-            RedirectOutcome::Authorized(arrival) => (self.pages.success(), Ok(arrival)),
+            RedirectOutcome::Authorized(response) => (self.pages.success(), Ok(response)),
             RedirectOutcome::Denied(error, description) => (
                 self.pages.failure(&error, description.as_deref()),
                 Err(denied_error(error, description, self.expected)),
             ),
             RedirectOutcome::Incomplete => (
-                self.pages.failure("no code and no error came back", None),
+                self.pages.failure("the response contains neither a code nor an error", None),
                 Err(incomplete_error(self.expected)),
             ),
         };
-        if !looks_only {
+        if !is_head {
             self.outcome = Some((outcome, Instant::now()));
         }
         page
     }
 
-    fn reject(&mut self, fault: RejectReason) -> ResultPage {
-        let count = self.rejected.entry(fault).or_default();
+    fn reject(&mut self, reason: RejectReason) -> ResultPage {
+        let count = self.rejected.entry(reason).or_default();
         *count = count.saturating_add(1);
-        self.call.log.log(LogLevel::Debug, || format!("turned away a visit {}", fault.log_text()));
-        let (status, why) = fault.page_text();
-        ResultPages::rejected(status, why)
+        self.call.log.log(LogLevel::Debug, || format!("rejected a request {}", reason.log_text()));
+        let (status, text) = reason.page_text();
+        ResultPages::rejected(status, text)
     }
 
-    /// The error of the deadline: who came instead.
+    /// The error at the deadline, with the number of rejected requests by reason.
     pub(super) fn timeout_error(&self, redirect: &str) -> Error {
         let counts: Vec<String> =
-            self.rejected.iter().map(|(fault, count)| format!("{count} {}", fault.log_text())).collect();
-        let found = if counts.is_empty() {
-            "nobody came; was the page of the authorization server opened, and is this its redirect URI there?"
+            self.rejected.iter().map(|(reason, count)| format!("{count} {}", reason.log_text())).collect();
+        let detail = if counts.is_empty() {
+            "no request was received; check that the page was opened and that this redirect URI is registered"
                 .to_owned()
         } else {
-            format!("visits were turned away: {}", counts.join(", "))
+            format!("rejected requests: {}", counts.join(", "))
         };
         let text = format!(
-            "{} did not send the browser back to RedirectURI {redirect} within {}; {found}",
+            "{} did not send the browser back to RedirectURI {redirect} within {}; {detail}",
             self.expected.server_host, self.call.timeout
         );
         Error::new(Status::Timeout, "consent", text)

@@ -1,11 +1,13 @@
-//! A map with room for so many: a new key takes the place of the one that was used least recently.
+//! A hash map of limited size with LRU eviction.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// Keys may be chosen by untrusted users, so there is an end to how many are kept. Finding the one to evict looks at all of
-/// them: for some thousands at most.
+/// A map that evicts the least recently used key when it is full. Not thread-safe.
+///
+/// Bounded because untrusted users may choose the keys. Eviction scans all entries, so use it for a few
+/// thousand entries at most.
 pub struct BoundedMap<K, V> {
     entries: HashMap<K, BoundedEntry<V>>,
     capacity: usize,
@@ -18,13 +20,13 @@ struct BoundedEntry<V> {
 }
 
 impl<K: Eq + Hash + Clone, V> BoundedMap<K, V> {
-    /// One with room for `capacity` values, and with none in it.
+    /// An empty map for at most `capacity` entries.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
         Self { entries: HashMap::new(), capacity, use_counter: 0 }
     }
 
-    /// The value of `key`.
+    /// Returns the value of `key` and marks it as used.
     pub fn get<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
@@ -35,7 +37,7 @@ impl<K: Eq + Hash + Clone, V> BoundedMap<K, V> {
         Some(&entry.value)
     }
 
-    /// The value of `key`, made if there is none.
+    /// Returns the value of `key`, inserting the result of `make` if there is none, and marks it as used.
     pub fn get_or_insert_with(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V {
         if self.entries.len() >= self.capacity && !self.entries.contains_key(&key) {
             self.evict_lru();
@@ -67,7 +69,7 @@ mod tests {
         assert_eq!(map.get("one"), Some(&3));
         map.get_or_insert_with("three", || 5);
         assert_eq!(map.get("two"), None);
-        assert_eq!(*map.get_or_insert_with("one", || 0), 3, "it is there already");
+        assert_eq!(*map.get_or_insert_with("one", || 0), 3, "the key is present");
         map.get_or_insert_with("four", || 4);
         assert_eq!(["one", "three", "four"].map(|key| map.get(key).copied()), [Some(3), None, Some(4)]);
     }

@@ -1,4 +1,4 @@
-//! For whom and for what a token or an opened key is: one digest over everything that makes it what it is.
+//! Cache keys: keyed digests (HMAC-SHA-256) of everything that a cached token or signing key depends on.
 
 use std::hash::{Hash, Hasher};
 
@@ -6,14 +6,16 @@ use aws_lc_rs::hmac;
 
 use crate::base::secret::SecretBytes;
 
-/// A keyed digest over everything that makes a token, or an opened key, what it is.
+/// The key of a cached token or a cached signing key: a digest of everything that the entry depends on.
 ///
-/// The key is random for each process, so that no digest can be tried against a list of passwords elsewhere.
+/// The HMAC key is random for each process, so that a digest cannot be tested offline against a list of
+/// passwords.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CacheKey([u8; 32]);
 
 impl CacheKey {
-    /// The identity of `subject`. What is hashed is what `Hash` is derived from: a field cannot be forgotten.
+    /// Digests `subject` through its `Hash` implementation. A derived `Hash` covers every field, so none can
+    /// be missed.
     pub fn digest(key: &hmac::Key, subject: &impl Hash) -> Self {
         let mut hasher = KeyedHasher {
             context: hmac::Context::with_key(key),
@@ -21,24 +23,25 @@ impl CacheKey {
         };
         subject.hash(&mut hasher);
         hasher.flush();
-        let mut identity = [0; 32];
-        identity.iter_mut().zip(hasher.context.sign().as_ref()).for_each(|(to, from)| *to = *from);
-        Self(identity)
+        let mut digest = [0; 32];
+        digest.iter_mut().zip(hasher.context.sign().as_ref()).for_each(|(to, from)| *to = *from);
+        Self(digest)
     }
 
-    /// Its first 16 bits, which are as random as the key of the digest.
+    /// The first 16 bits of the digest. They are as random as the HMAC key.
     pub(crate) fn leading_bits(&self) -> u16 {
         let [first, second, ..] = self.0;
         u16::from_be_bytes([first, second])
     }
 }
 
-/// How many bytes are gathered before they are digested: `Hash` gives a hundred small pieces, and each has its price.
+/// Buffer size in bytes. `Hash` writes about a hundred small chunks, and each HMAC update has a fixed cost.
 const BUFFER_LEN: usize = 512;
 
 struct KeyedHasher {
     context: hmac::Context,
-    /// Which are not digested yet. It never grows, as that would leave copies behind.
+    /// Bytes that are not digested yet. Never grows, because a reallocation would leave unwiped copies in
+    /// memory.
     buffer: SecretBytes,
 }
 
@@ -61,7 +64,8 @@ impl Hasher for KeyedHasher {
         }
     }
 
-    /// Lengths, and the variants of enums: they are small and many, and would be half of all at eight bytes each.
+    /// Lengths and enum discriminants. Values below 255 take one byte: at eight bytes each they would make up
+    /// half of the input.
     fn write_usize(&mut self, number: usize) {
         match u8::try_from(number).ok().filter(|small| *small < u8::MAX) {
             Some(small) => self.write(&[small]),
@@ -77,7 +81,7 @@ impl Hasher for KeyedHasher {
     }
 
     fn finish(&self) -> u64 {
-        0 // the whole digest is taken instead
+        0 // unused: `CacheKey::digest` takes the whole HMAC
     }
 }
 
@@ -104,7 +108,7 @@ mod tests {
         let key = hmac::Key::new(hmac::HMAC_SHA256, b"test");
         let numbers = [0, 1, 254, 255, 256, 0xff00, usize::MAX];
         let all: std::collections::HashSet<_> =
-            numbers.iter().map(|one| CacheKey::digest(&key, one)).collect();
+            numbers.iter().map(|number| CacheKey::digest(&key, number)).collect();
         assert_eq!(all.len(), numbers.len());
         assert_ne!(CacheKey::digest(&key, &[1_usize, 255]), CacheKey::digest(&key, &[255_usize, 1]));
         assert_ne!(CacheKey::digest(&key, &Some(0_isize)), CacheKey::digest(&key, &None::<isize>));
@@ -130,19 +134,19 @@ mod tests {
                     if rest.is_empty() {
                         break;
                     }
-                    let (piece, behind) = rest.split_at(size.min(rest.len()));
-                    state.write(piece);
-                    rest = behind;
+                    let (chunk, after) = rest.split_at(size.min(rest.len()));
+                    state.write(chunk);
+                    rest = after;
                 }
             }
         }
         let key = hmac::Key::new(hmac::HMAC_SHA256, b"test");
         let bytes: Vec<u8> = (0..=255).cycle().take(2000).collect();
-        let whole = hmac::sign(&key, &bytes);
+        let mac = hmac::sign(&key, &bytes);
         for sizes in
             [[1, 7], [BUFFER_LEN - 1, 1], [BUFFER_LEN, 3], [3, BUFFER_LEN], [5, BUFFER_LEN + 1], [2000, 1]]
         {
-            assert_eq!(CacheKey::digest(&key, &ChunkedBytes(&bytes, sizes)).0, whole.as_ref(), "{sizes:?}");
+            assert_eq!(CacheKey::digest(&key, &ChunkedBytes(&bytes, sizes)).0, mac.as_ref(), "{sizes:?}");
         }
     }
 }

@@ -1,7 +1,8 @@
-//! One call of a caller: until when it may last, and how another thread ends it.
+//! The context of one API call: deadline, cancellation and log.
 //!
-//! Whatever can block (a wait for another's fetch, a name lookup, a socket) registers an [`Interrupt`] while it
-//! blocks; [`Cancel::cancel`] runs them all. Registering after the cancel fails, so no wake-up is lost.
+//! Code that blocks (a wait for another thread's fetch, a DNS lookup, a socket) registers a [`Wake`] while it
+//! blocks; [`CancelToken::cancel`] calls all of them. Registration after the cancel fails, so no wake-up is
+//! lost.
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -12,9 +13,9 @@ use crate::base::error::{Error, Result, Status};
 use crate::base::log::Log;
 use crate::sys::sync::Mutex;
 
-/// Something blocked that can be woken from another thread.
+/// A blocking operation that can be woken from another thread.
 pub trait Wake: Send + Sync {
-    /// Makes the blocked thread return soon. May come late or twice.
+    /// Makes the blocked thread return soon. May be called late or twice.
     fn wake(&self);
 }
 
@@ -24,20 +25,20 @@ struct CancelState {
     waiters: Vec<Weak<dyn Wake>>,
 }
 
-/// The handle by which one call is cancelled.
+/// A handle that cancels one call. Thread-safe.
 #[derive(Default)]
 pub struct CancelToken(Mutex<CancelState>);
 
 impl CancelToken {
-    /// Ends the call that this belongs to, now or when it next looks.
+    /// Cancels the call: wakes its blocking operations; other code notices at its next check.
     pub fn cancel(&self) {
-        let blocked = {
+        let waiters = {
             let mut state = self.0.lock();
             state.cancelled = true;
             std::mem::take(&mut state.waiters)
         };
-        for interrupt in blocked.iter().filter_map(Weak::upgrade) {
-            interrupt.wake();
+        for waiter in waiters.iter().filter_map(Weak::upgrade) {
+            waiter.wake();
         }
     }
 
@@ -46,20 +47,21 @@ impl CancelToken {
         self.0.lock().cancelled
     }
 
-    fn register(&self, interrupt: Weak<dyn Wake>) -> Result<()> {
+    fn register(&self, waiter: Weak<dyn Wake>) -> Result<()> {
         let mut state = self.0.lock();
         if state.cancelled {
             return Err(cancelled_error());
         }
         state.waiters.retain(|known| known.strong_count() > 0);
-        if !state.waiters.iter().any(|known| known.ptr_eq(&interrupt)) {
-            state.waiters.push(interrupt);
+        if !state.waiters.iter().any(|known| known.ptr_eq(&waiter)) {
+            state.waiters.push(waiter);
         }
         Ok(())
     }
 }
 
-/// How long a call may last and who said so: `15 s (LoginTimeout)`. Put into words only where it has passed.
+/// A timeout and the option or argument that set it, displayed as `15 s (LoginTimeout)`. Formatted only in
+/// errors.
 #[derive(Clone, Copy, Default)]
 pub struct Timeout(Duration, &'static str);
 
@@ -69,27 +71,27 @@ impl fmt::Display for Timeout {
     }
 }
 
-/// What bounds one call.
+/// The limits of one call, its cancel token and its log.
 #[derive(Clone)]
 pub struct CallContext {
-    /// Until when it may last.
+    /// The time by which the call must end.
     pub deadline: Deadline,
-    /// The option or argument that set the deadline, for messages.
+    /// The timeout of the deadline with the option or argument that set it, for messages.
     pub timeout: Timeout,
-    /// The limit of each request in it (WSTimeout).
+    /// The timeout of each request of the call (WSTimeout).
     pub request_timeout: Option<Duration>,
-    /// The SQLSTATE of a passed deadline: HYT00, or HYT01 for one request's.
+    /// The SQLSTATE of a timeout: HYT00 for the call, HYT01 for a request.
     pub sqlstate: &'static str,
-    /// Whether a request that failed is not sent again: neither at once nor after a wait.
+    /// Whether a failed request is not retried, neither immediately nor after a delay.
     pub single_attempt: bool,
-    /// How it is ended early.
+    /// Cancels the call.
     pub cancel: Arc<CancelToken>,
-    /// Who wants to hear what it does.
+    /// The caller's log.
     pub log: Log,
 }
 
 impl CallContext {
-    /// A call that nothing bounds.
+    /// A call without a deadline.
     #[must_use]
     pub fn unbounded() -> Self {
         Self {
@@ -103,61 +105,62 @@ impl CallContext {
         }
     }
 
-    /// A call of at most `limit`; `source` is what the caller set it by.
+    /// A call with a timeout. `source` is the option or argument that set it.
     #[must_use]
-    pub fn with_timeout(limit: Duration, source: &'static str) -> Self {
-        Self { deadline: Deadline::after(limit), timeout: Timeout(limit, source), ..Self::unbounded() }
+    pub fn with_timeout(timeout: Duration, source: &'static str) -> Self {
+        Self { deadline: Deadline::after(timeout), timeout: Timeout(timeout, source), ..Self::unbounded() }
     }
 
-    /// This call for one request that begins now: until its own deadline, or until that of the request where it comes
-    /// earlier.
+    /// The context of a request that starts now: the deadline is the earlier of the call's and the request's.
     #[must_use]
     pub fn for_request(&self) -> Self {
         match self.request_timeout {
-            Some(limit) if self.deadline.remaining().is_none_or(|left| limit < left) => Self {
+            Some(timeout) if self.deadline.remaining().is_none_or(|remaining| timeout < remaining) => Self {
                 sqlstate: "HYT01",
                 cancel: Arc::clone(&self.cancel),
                 log: self.log.clone(),
-                ..Self::with_timeout(limit, "WSTimeout")
+                ..Self::with_timeout(timeout, "WSTimeout")
             },
             _ => self.clone(),
         }
     }
 
-    /// The same call, with `limit` from now where that ends it sooner; `source` is what set that limit.
+    /// This call with `timeout` from now, if that is earlier than its deadline. `source` is what set the
+    /// timeout.
     #[must_use]
-    pub fn capped(&self, limit: Duration, source: &'static str) -> Self {
-        if self.deadline.remaining().is_some_and(|left| left <= limit) {
+    pub fn capped(&self, timeout: Duration, source: &'static str) -> Self {
+        if self.deadline.remaining().is_some_and(|remaining| remaining <= timeout) {
             return self.clone();
         }
-        let narrow = Self::with_timeout(limit, source);
-        Self { deadline: narrow.deadline, timeout: narrow.timeout, ..self.clone() }
+        let capped = Self::with_timeout(timeout, source);
+        Self { deadline: capped.deadline, timeout: capped.timeout, ..self.clone() }
     }
 
-    /// An error once the call was cancelled or its deadline has passed.
+    /// Fails once the call is cancelled or its deadline has passed.
     pub fn check(&self) -> Result<()> {
         if self.cancel.is_cancelled() {
             return Err(cancelled_error());
         }
         if self.deadline.is_past() {
-            return Err(self.timeout_error("gave up"));
+            return Err(self.timeout_error("the call did not complete"));
         }
         Ok(())
     }
 
-    /// Lets `interrupt` run when this call is cancelled, for as long as it lives; fails if it already was.
-    pub fn on_cancel<T: Wake + 'static>(&self, interrupt: &Arc<T>) -> Result<()> {
-        let weak: Weak<T> = Arc::downgrade(interrupt);
+    /// Registers `waiter`, which is woken when the call is cancelled. Dropping it unregisters it. Fails if
+    /// the call is already cancelled.
+    pub fn on_cancel<T: Wake + 'static>(&self, waiter: &Arc<T>) -> Result<()> {
+        let weak: Weak<T> = Arc::downgrade(waiter);
         self.cancel.register(weak)
     }
 
-    /// The error of a passed deadline; `what` says what was waited for.
+    /// A timeout error. `what` states what did not happen; the timeout and its source are appended.
     #[must_use]
     pub fn timeout_error(&self, what: &str) -> Error {
         self.timeout_error_with(&format!("{what} within {}", self.timeout))
     }
 
-    /// As [`Self::timeout`], with the limit in `text` already.
+    /// As [`Self::timeout_error`], for a `text` that already contains the timeout.
     #[must_use]
     pub fn timeout_error_with(&self, text: &str) -> Error {
         Error::new(Status::Timeout, "network", text).with_sqlstate(self.sqlstate)
@@ -188,37 +191,36 @@ mod tests {
     #[test]
     fn cancel_wakes_waiter_once_and_rejects_latecomers() {
         let call = CallContext::unbounded();
-        let blocked = Arc::new(WakeCounter::default());
-        call.on_cancel(&blocked).unwrap();
-        call.on_cancel(&blocked).unwrap();
+        let waiter = Arc::new(WakeCounter::default());
+        call.on_cancel(&waiter).unwrap();
+        call.on_cancel(&waiter).unwrap();
         call.cancel.cancel();
-        assert_eq!(blocked.0.load(Ordering::SeqCst), 1);
-        assert_eq!(call.on_cancel(&blocked).unwrap_err().status(), Status::Cancelled);
+        assert_eq!(waiter.0.load(Ordering::SeqCst), 1);
+        assert_eq!(call.on_cancel(&waiter).unwrap_err().status(), Status::Cancelled);
         assert_eq!(call.check().unwrap_err().status(), Status::Cancelled);
     }
 
     #[test]
     fn earlier_of_call_and_request_timeout_applies() {
-        let request = |call: Duration, limit| {
-            let call =
-                CallContext { request_timeout: limit, ..CallContext::with_timeout(call, "LoginTimeout") };
-            call.for_request().timeout_error("nothing came")
+        let request_error = |call: Duration, request_timeout| {
+            let call = CallContext { request_timeout, ..CallContext::with_timeout(call, "LoginTimeout") };
+            call.for_request().timeout_error("no response")
         };
         let (long, short) = (Duration::from_secs(60), Duration::from_secs(5));
-        for (call, limit, sqlstate, words) in [
+        for (call, request_timeout, sqlstate, timeout) in [
             (long, None, "HYT00", "60 s (LoginTimeout)"),
             (long, Some(short), "HYT01", "5 s (WSTimeout)"),
             (short, Some(long), "HYT00", "5 s (LoginTimeout)"),
         ] {
-            let error = request(call, limit);
+            let error = request_error(call, request_timeout);
             assert_eq!((error.status(), error.sqlstate()), (Status::Timeout, sqlstate), "{error}");
-            assert!(error.message().ends_with(words), "{error}");
+            assert!(error.message().ends_with(timeout), "{error}");
         }
         let unbounded = CallContext { request_timeout: Some(short), ..CallContext::unbounded() };
         let request = unbounded.for_request();
-        assert!(request.deadline.remaining().is_some_and(|left| left <= short));
+        assert!(request.deadline.remaining().is_some_and(|remaining| remaining <= short));
         unbounded.cancel.cancel();
-        assert!(request.cancel.is_cancelled(), "a cancel of the call ends its request");
+        assert!(request.cancel.is_cancelled(), "cancelling the call cancels its request");
     }
 
     #[test]

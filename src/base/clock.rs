@@ -1,6 +1,6 @@
-//! Time, as the rest of the house sees it: the wall clock for what servers mean, a monotonic one for how long.
+//! Clocks and deadlines: wall-clock time for timestamps of servers, monotonic time for durations.
 //!
-//! A [`Deadline`] bounds one whole call. The [`Clock`] is a seam: tests turn its hands.
+//! A [`Deadline`] bounds a whole call. [`Clock`] is a trait, so that tests can set the time.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -8,19 +8,19 @@ use der::DateTime;
 
 use crate::sys;
 
-/// Where the time comes from.
+/// A source of time.
 pub trait Clock: Send + Sync {
-    /// Seconds since 1970 by the wall clock (RFC 7519's NumericDate).
+    /// Unix time in seconds by the wall clock (NumericDate in RFC 7519).
     fn unix_seconds(&self) -> i64;
-    /// The same for a fraction of the cost, and up to 10 ms late.
+    /// As [`Self::unix_seconds`], at a fraction of the cost and up to 10 ms late.
     fn coarse_unix_seconds(&self) -> i64 {
         self.unix_seconds()
     }
-    /// Time since the machine started, by a clock that is never set and that goes on while the machine is suspended.
+    /// Time since boot: monotonic, including time in which the machine was suspended.
     fn boot_time(&self) -> Duration;
 }
 
-/// The machine's own clocks.
+/// The clocks of the operating system.
 #[derive(Debug, Default)]
 pub struct SystemClock;
 
@@ -41,63 +41,62 @@ impl Clock for SystemClock {
     }
 }
 
-/// A time as ISO 8601 writes it, such as `2026-08-21T10:00:00Z`; nothing before 1970 and behind 9999.
+/// Formats Unix time as in RFC 3339, such as `2026-08-21T10:00:00Z`. `None` before 1970 and after 9999.
 #[must_use]
 pub fn format_rfc3339(unix_seconds: i64) -> Option<String> {
     let since = Duration::from_secs(u64::try_from(unix_seconds).ok()?);
     DateTime::from_unix_duration(since).ok().map(|time| time.to_string())
 }
 
-/// Seconds since 1970 of such a time, which says its zone: `Z`, or the hours and minutes by which its clock is ahead.
+/// Parses a date and time with a UTC offset (`Z`, `+02:00`) into Unix time in seconds.
 #[must_use]
 pub fn parse_rfc3339(text: &str) -> Option<i64> {
     let (date, time) = text.trim().split_once(['T', 't', ' '])?;
-    let zone = time.find(['Z', 'z', '+', '-'])?;
-    let (time, zone) = time.split_at_checked(zone)?;
-    let whole = time.split(['.', ',']).next()?;
-    let read: DateTime = format!("{date}T{whole}Z").parse().ok()?;
-    i64::try_from(read.unix_duration().as_secs()).ok()?.checked_sub(parse_utc_offset(zone)?)
+    let offset = time.find(['Z', 'z', '+', '-'])?;
+    let (time, offset) = time.split_at_checked(offset)?;
+    let whole_seconds = time.split(['.', ',']).next()?;
+    let parsed: DateTime = format!("{date}T{whole_seconds}Z").parse().ok()?;
+    i64::try_from(parsed.unix_duration().as_secs()).ok()?.checked_sub(parse_utc_offset(offset)?)
 }
 
-/// By how many seconds a clock of that zone is ahead.
-fn parse_utc_offset(zone: &str) -> Option<i64> {
-    if zone.eq_ignore_ascii_case("Z") {
+/// Parses a UTC offset into seconds east of UTC.
+fn parse_utc_offset(offset: &str) -> Option<i64> {
+    if offset.eq_ignore_ascii_case("Z") {
         return Some(0);
     }
-    let (sign, rest) = zone.split_at_checked(1)?;
+    let (sign, rest) = offset.split_at_checked(1)?;
     let digits = rest.replace(':', "");
     let (hours, minutes) = digits.split_at_checked(2)?;
     let minutes = if minutes.is_empty() { "0" } else { minutes };
-    let number =
-        |text: &str, most: i64| text.parse::<i64>().ok().filter(|number| (0..=most).contains(number));
+    let number = |text: &str, max: i64| text.parse::<i64>().ok().filter(|number| (0..=max).contains(number));
     let seconds = number(hours, 23)?.checked_mul(3600)?.checked_add(number(minutes, 59)?.checked_mul(60)?)?;
     Some(if sign == "-" { seconds.checked_neg()? } else { seconds })
 }
 
-/// The end of one call; none means that the call may wait for ever.
+/// The time by which a call must end, or no limit.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Deadline(Option<Instant>);
 
 impl Deadline {
-    /// `limit` from now; a limit beyond what the clock can count is no limit.
+    /// `timeout` from now. A timeout that the clock cannot represent is no limit.
     #[must_use]
-    pub fn after(limit: Duration) -> Self {
-        Self(Instant::now().checked_add(limit))
+    pub fn after(timeout: Duration) -> Self {
+        Self(Instant::now().checked_add(timeout))
     }
 
-    /// No end.
+    /// No limit.
     #[must_use]
     pub fn none() -> Self {
         Self(None)
     }
 
-    /// What is left, zero once it has passed; nothing where there is no end.
+    /// The remaining time: zero once the deadline has passed, `None` without a limit.
     #[must_use]
     pub fn remaining(&self) -> Option<Duration> {
         self.0.map(|end| end.saturating_duration_since(Instant::now()))
     }
 
-    /// Whether it has passed.
+    /// Whether the deadline has passed.
     #[must_use]
     pub fn is_past(&self) -> bool {
         self.remaining() == Some(Duration::ZERO)
@@ -110,8 +109,8 @@ mod tests {
 
     #[test]
     fn rfc3339_parses_any_offset_and_formats_utc() {
-        let ten = 1_787_306_400;
-        assert_eq!(format_rfc3339(ten).unwrap(), "2026-08-21T10:00:00Z");
+        let ten_oclock = 1_787_306_400;
+        assert_eq!(format_rfc3339(ten_oclock).unwrap(), "2026-08-21T10:00:00Z");
         for text in [
             "2026-08-21T10:00:00Z",
             " 2026-08-21T10:00:00.999z ",
@@ -119,7 +118,7 @@ mod tests {
             "2026-08-21 04:30:00-0530",
             "2026-08-21t11:00:00,5+01",
         ] {
-            assert_eq!(parse_rfc3339(text), Some(ten), "{text}");
+            assert_eq!(parse_rfc3339(text), Some(ten_oclock), "{text}");
         }
         for text in [
             "",

@@ -1,66 +1,66 @@
-//! What went wrong, as a driver's support engineer needs it: status, SQLSTATE, message, and what the server said.
+//! Error type of the crate: status, SQLSTATE, message, and the details of a server's error response.
 //!
-//! An [`Error`] is complete in itself and may carry more of its kind behind it ([`Error::also`]). Its message
-//! names the option, the file and the host, and never holds a secret: whoever builds one passes in only what
-//! may be shown.
+//! An [`Error`] may carry additional errors of the same call ([`Error::additional`]). Its message names the
+//! option, the file and the host, and never contains a secret: code that builds an error must pass in
+//! displayable text only.
 
 use std::fmt;
 
 use crate::base::sanitize;
 
-/// The statuses of the C contract. Numbers never change; new ones are added at the end.
+/// The status codes of the C API. Their numbers never change; new codes are added at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(i32)]
 pub enum Status {
     /// No error; also the status of a warning.
     Ok = 0,
-    /// A NULL, text that is not UTF-8, a call from inside a callback.
+    /// A NULL argument, text that is not UTF-8, or a call from inside a callback.
     InvalidArgument = 1,
-    /// The connection string breaks the grammar.
+    /// The connection string has a syntax error.
     InvalidConnectionString = 2,
-    /// A value that is unknown, out of range, in conflict with another, or not allowed.
+    /// A value is unknown, out of range, in conflict with another option, or not allowed.
     InvalidOption = 3,
-    /// The flow needs an option that is not there.
+    /// A required option is not set.
     MissingOption = 4,
     /// DSN or FILEDSN not found.
     DataSourceNotFound = 5,
-    /// The key store is missing, unreadable or broken.
+    /// The key store is missing, unreadable or corrupt.
     KeyStore = 6,
-    /// The key store or the key does not open with this password.
+    /// The password of the key store or of the key is wrong.
     KeyPassword = 7,
-    /// No such alias, or several keys and no alias.
+    /// The alias does not exist, or there are several keys and no alias is set.
     KeyNotFound = 8,
-    /// The key does not fit the algorithm, or is too short.
+    /// The key cannot be used with the algorithm, or is too short.
     KeyUnsuitable = 9,
-    /// Name resolution, connection or proxy.
+    /// DNS lookup, connection or proxy failed.
     Network = 10,
-    /// Certificate or handshake.
+    /// Certificate validation or the TLS handshake failed.
     Tls = 11,
     /// The deadline passed.
     Timeout = 12,
-    /// The caller cancelled.
+    /// The caller cancelled the call.
     Cancelled = 13,
-    /// The server refused.
+    /// The server rejected the request.
     Denied = 14,
-    /// A person must consent first.
+    /// The user must consent first.
     ConsentRequired = 15,
-    /// The server asks to come back later.
+    /// The server is rate limiting requests.
     Throttled = 16,
-    /// The server has a problem of its own.
+    /// The server reported a server error.
     Server = 17,
-    /// What came back is not an OAuth answer.
+    /// The response is not a valid OAuth response.
     BadResponse = 18,
-    /// The token is past its end and nothing can renew it.
+    /// The token has expired and cannot be renewed.
     Expired = 19,
-    /// Known, and not built in.
+    /// The feature is known but not supported.
     Unsupported = 20,
-    /// A size from outside that is refused.
+    /// A size in external input was rejected.
     OutOfMemory = 21,
-    /// A bug of ours.
+    /// A bug in this library, or a failure of the operating system's random generator.
     Internal = 22,
     /// The caller's buffer is too small.
     BufferTooSmall = 23,
-    /// No token is cached, and the call may not use the network.
+    /// No token is cached, and the call must not use the network.
     NotCached = 24,
 }
 
@@ -94,7 +94,7 @@ impl Status {
         Self::NotCached,
     ];
 
-    /// The name as the C header spells it.
+    /// The name of the constant in the C header.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -126,7 +126,7 @@ impl Status {
         }
     }
 
-    /// The SQLSTATE that goes with the status unless the error says another (ODBC's appendix A).
+    /// The default SQLSTATE of the status (ODBC, appendix A).
     #[must_use]
     pub fn sqlstate(self) -> &'static str {
         match self {
@@ -153,23 +153,31 @@ impl Status {
         }
     }
 
-    /// Whether the same call may succeed later with nothing changed.
+    /// Whether the same call may succeed later with the same options.
     #[must_use]
     pub fn is_retryable(self) -> bool {
         matches!(self, Self::Network | Self::Timeout | Self::Throttled | Self::Server)
     }
 }
 
-/// The result of everything in this crate that can fail.
+/// The text of an I/O error without the errno that std appends.
+#[must_use]
+pub fn io_error_text(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error ").next().unwrap_or_default().to_owned()
+}
+
+/// The result type of fallible functions in this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// One error, with what it is about, and others of the same call behind it.
+/// An error with its details and the additional errors of the same call.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Error {
     details: Box<ErrorDetails>,
 }
 
-/// More errors of one call than anybody reads; a stranger's text must not make an endless chain.
+/// Maximum number of errors of one call that are reported: untrusted input must not produce an unbounded
+/// list.
 const MAX_CHAIN_LEN: usize = 32;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -190,17 +198,18 @@ struct ErrorDetails {
 }
 
 impl Error {
-    /// An error of `status` about `part` (shown in brackets, as ODBC wants a message to begin).
+    /// An error with `status`. The message is `[authgrant][component] text`, with the bracketed prefix of
+    /// ODBC messages.
     ///
-    /// `text` says what was done with what, what was found, and what to do. What of it comes from outside is escaped here,
-    /// and all of it has a limit; what is long by itself had better been cut before ([`sanitize::excerpt`]).
+    /// `text` states what failed with which value, why, and what to do. It is escaped and truncated here;
+    /// shorten long values with [`sanitize::excerpt`] first, so that the rest of the text is kept.
     #[must_use]
-    pub fn new(status: Status, part: &str, text: impl AsRef<str>) -> Self {
+    pub fn new(status: Status, component: &str, text: impl AsRef<str>) -> Self {
         Self {
             details: Box::new(ErrorDetails {
                 status,
                 sqlstate: status.sqlstate(),
-                message: sanitize::message(&format!("[authgrant][{part}] {}", text.as_ref())),
+                message: sanitize::message(&format!("[authgrant][{component}] {}", text.as_ref())),
                 option: None,
                 oauth_error: None,
                 oauth_description: None,
@@ -217,40 +226,41 @@ impl Error {
 
     /// A warning: status [`Status::Ok`] with a SQLSTATE of class 01.
     #[must_use]
-    pub fn warning(sqlstate: &'static str, part: &str, text: impl AsRef<str>) -> Self {
-        Self::new(Status::Ok, part, text).with_sqlstate(sqlstate)
+    pub fn warning(sqlstate: &'static str, component: &str, text: impl AsRef<str>) -> Self {
+        Self::new(Status::Ok, component, text).with_sqlstate(sqlstate)
     }
 
-    /// Another SQLSTATE than the status's own.
+    /// Replaces the default SQLSTATE of the status.
     #[must_use]
     pub fn with_sqlstate(mut self, sqlstate: &'static str) -> Self {
         self.details.sqlstate = sqlstate;
         self
     }
 
-    /// The option at fault, as the option table spells it.
+    /// Sets the option that caused the error, spelled as in the option table.
     #[must_use]
     pub fn with_option(mut self, option: impl Into<String>) -> Self {
         self.details.option = Some(sanitize::excerpt(&option.into()).to_string());
         self
     }
 
-    /// The same for the one call that met it: it says nothing about another that wants the same.
+    /// Marks the error as specific to one call: it does not predict the result of other calls with the same
+    /// options, so it is not shared with them.
     #[must_use]
     pub fn caller_specific(mut self) -> Self {
         self.details.caller_specific = true;
         self
     }
 
-    /// The same of an endpoint, or of the way to it: what it answered, or that it did not. The next request most likely
-    /// meets the same.
+    /// Marks the error as caused by an endpoint or the network path to it: an error response, or no response.
+    /// The next request most likely fails in the same way.
     #[must_use]
     pub fn caused_by_server(mut self) -> Self {
         self.details.caused_by_server = true;
         self
     }
 
-    /// What the authorization server said (RFC 6749 section 5.2).
+    /// Sets `error` and `error_description` of the authorization server (RFC 6749 section 5.2).
     #[must_use]
     pub fn with_oauth(mut self, error: Option<String>, description: Option<String>) -> Self {
         self.details.oauth_error = error.map(|error| sanitize::excerpt(&error).to_string());
@@ -258,32 +268,33 @@ impl Error {
         self
     }
 
-    /// The provider's own code, such as `AADSTS700027`.
+    /// Sets the provider-specific error code, such as `AADSTS700027`.
     #[must_use]
     pub fn with_provider_code(mut self, code: Option<String>) -> Self {
         self.details.provider_code = code.map(|code| sanitize::excerpt(&code).to_string());
         self
     }
 
-    /// The URL that a person must open.
+    /// Sets the URL that the user must open to consent.
     #[must_use]
     pub fn with_consent_url(mut self, url: Option<String>) -> Self {
         self.details.consent_url = url;
         self
     }
 
-    /// The same error as it is told from memory: the server said it so many seconds ago, and is asked again in so many. It
-    /// says nothing new about the server.
+    /// Marks the error as returned from the negative cache: it occurred `age_secs` ago, and the next request
+    /// is allowed in `retry_in_secs`. It no longer counts as caused by the server, because it is no new
+    /// evidence.
     #[must_use]
-    pub fn with_negative_cache_age(mut self, ago: u64, left: u32) -> Self {
-        let text = format!("; that was {ago} s ago, and the server is not asked again for {left} s");
+    pub fn with_negative_cache_age(mut self, age_secs: u64, retry_in_secs: u32) -> Self {
+        let text = format!(" (cached error from {age_secs} s ago; next attempt in {retry_in_secs} s)");
         self.details.message.push_str(&text);
-        self.details.retry_after = left;
+        self.details.retry_after = retry_in_secs;
         self.details.caused_by_server = false;
         self
     }
 
-    /// What to do, as one caller sees it, behind what all are told.
+    /// Appends caller-specific advice to the message of a shared error.
     #[must_use]
     pub fn with_guidance(mut self, text: &str) -> Self {
         self.details.message.push_str("; ");
@@ -291,7 +302,7 @@ impl Error {
         self
     }
 
-    /// The HTTP status of the answer and the seconds of its Retry-After (0 where there were none).
+    /// Sets the HTTP status of the response and the seconds of its Retry-After header (0 if absent).
     #[must_use]
     pub fn with_http(mut self, status: u16, retry_after: u32) -> Self {
         self.details.http_status = status;
@@ -299,16 +310,16 @@ impl Error {
         self
     }
 
-    /// All of `errors` as one chain, the first one in front; nothing where there are none. Beyond a number that
-    /// anybody reads, the last one says how many more there were.
+    /// Combines `errors` into one: the first error with the others as its additional errors, or `None` if
+    /// there are none. If the list is longer than the limit, its last entry states how many were omitted.
     #[must_use]
     pub fn combine(mut errors: Vec<Self>) -> Option<Self> {
-        let left_out = errors.len().saturating_sub(MAX_CHAIN_LEN);
-        if left_out > 0 {
+        let omitted = errors.len().saturating_sub(MAX_CHAIN_LEN);
+        if omitted > 0 {
             errors.truncate(MAX_CHAIN_LEN);
             let last = errors.last()?;
-            let more = Self::new(last.status(), "options", format!("and {left_out} more like these"));
-            errors.push(more.with_sqlstate(last.sqlstate()));
+            let summary = Self::new(last.status(), "options", format!("{omitted} more messages omitted"));
+            errors.push(summary.with_sqlstate(last.sqlstate()));
         }
         let mut errors = errors.into_iter();
         let mut first = errors.next()?;
@@ -322,67 +333,67 @@ impl Error {
         self.details.status
     }
 
-    /// Whether it says nothing about another call that wants the same.
+    /// Whether the error is specific to one call ([`Self::caller_specific`]).
     #[must_use]
     pub fn is_caller_specific(&self) -> bool {
         self.details.caller_specific
     }
 
-    /// Whether an endpoint, or the way to it, is the reason.
+    /// Whether an endpoint or the network path to it caused the error ([`Self::caused_by_server`]).
     #[must_use]
     pub fn is_caused_by_server(&self) -> bool {
         self.details.caused_by_server
     }
 
-    /// Five characters.
+    /// The SQLSTATE: five characters.
     #[must_use]
     pub fn sqlstate(&self) -> &'static str {
         self.details.sqlstate
     }
 
-    /// `[authgrant][part] what, why, what to do`.
+    /// The message: `[authgrant][component] what; why; what to do`.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.details.message
     }
 
-    /// The option at fault.
+    /// The option that caused the error.
     #[must_use]
     pub fn option(&self) -> Option<&str> {
         self.details.option.as_deref()
     }
 
-    /// The server's `error`.
+    /// The `error` of the authorization server.
     #[must_use]
     pub fn oauth_error(&self) -> Option<&str> {
         self.details.oauth_error.as_deref()
     }
 
-    /// The server's `error_description`, control characters removed.
+    /// The `error_description` of the authorization server, with unsafe characters escaped.
     #[must_use]
     pub fn oauth_description(&self) -> Option<&str> {
         self.details.oauth_description.as_deref()
     }
 
-    /// The provider's own code.
+    /// The provider-specific error code.
     #[must_use]
     pub fn provider_code(&self) -> Option<&str> {
         self.details.provider_code.as_deref()
     }
 
-    /// The URL that a person must open.
+    /// The URL that the user must open to consent.
     #[must_use]
     pub fn consent_url(&self) -> Option<&str> {
         self.details.consent_url.as_deref()
     }
 
-    /// The HTTP status of the answer, 0 where there was none.
+    /// The HTTP status of the response, 0 if there was none.
     #[must_use]
     pub fn http_status(&self) -> u16 {
         self.details.http_status
     }
 
-    /// Seconds to wait as the server said, 0 where it did not.
+    /// The seconds until the next attempt is allowed, from Retry-After or the negative cache; 0 if unknown.
     #[must_use]
     pub fn retry_after(&self) -> u32 {
         self.details.retry_after
@@ -415,11 +426,19 @@ mod tests {
     }
 
     #[test]
+    fn io_error_text_omits_errno() {
+        let error = std::io::Error::from_raw_os_error(2);
+        assert!(error.to_string().contains("os error 2"));
+        assert_eq!(io_error_text(&error), error.to_string().replace(" (os error 2)", ""));
+        assert_eq!(io_error_text(&std::io::Error::other("no errno")), "no errno");
+    }
+
+    #[test]
     fn combined_errors_keep_their_order() {
         let errors = ["a", "b", "c"].map(|text| Error::new(Status::InvalidOption, "options", text));
-        let chain = Error::combine(errors.to_vec()).unwrap();
-        assert_eq!(chain.message(), "[authgrant][options] a");
-        assert_eq!(chain.additional().last().unwrap().message(), "[authgrant][options] c");
+        let combined = Error::combine(errors.to_vec()).unwrap();
+        assert_eq!(combined.message(), "[authgrant][options] a");
+        assert_eq!(combined.additional().last().unwrap().message(), "[authgrant][options] c");
         assert_eq!(Error::combine(Vec::new()), None);
     }
 
@@ -433,7 +452,7 @@ mod tests {
             ('\u{2028}', "\\u{2028}"),
         ] {
             let text = |c: &str| Some(format!("a{c}b"));
-            let (raw, shown) = (text(&c.to_string()), text(escaped));
+            let (raw, expected) = (text(&c.to_string()), text(escaped));
             let error = Error::new(Status::Denied, "token", raw.as_deref().unwrap_or_default())
                 .with_option(raw.clone().unwrap_or_default())
                 .with_oauth(raw.clone(), raw.clone())
@@ -441,7 +460,7 @@ mod tests {
             assert_eq!(error.message(), format!("[authgrant][token] a{escaped}b"));
             let getters =
                 [error.option(), error.oauth_error(), error.oauth_description(), error.provider_code()];
-            assert_eq!(getters, [shown.as_deref(); 4]);
+            assert_eq!(getters, [expected.as_deref(); 4]);
         }
         let long = Some("\u{1b}".repeat(1 << 20));
         let error = Error::new(Status::Denied, "token", long.as_deref().unwrap_or_default())
@@ -458,12 +477,10 @@ mod tests {
     #[test]
     fn combined_error_list_is_bounded() {
         let errors = vec![Error::warning("01S00", "options", "x"); 100_000];
-        let chain = Error::combine(errors).unwrap();
-        assert_eq!(chain.additional().len(), 32);
-        let last = chain.additional().last().unwrap();
-        assert_eq!(
-            (last.message(), last.sqlstate()),
-            ("[authgrant][options] and 99968 more like these", "01S00")
-        );
+        let combined = Error::combine(errors).unwrap();
+        assert_eq!(combined.additional().len(), 32);
+        let last = combined.additional().last().unwrap();
+        assert_eq!((last.status(), last.sqlstate()), (Status::Ok, "01S00"));
+        assert!(last.message().starts_with("[authgrant][options] 99968 "), "{last}");
     }
 }

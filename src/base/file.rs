@@ -1,8 +1,9 @@
-//! Reading a file that an option named, without harm: regular files only, of a bounded size, never waiting.
+//! Safe reading of configured files: regular files only, with a size limit, without blocking.
 //!
-//! A FIFO, a device or a socket in the place of the file must not hang the host, and opening one may already have
-//! effects; so the kind is looked at before and, as it may have been swapped meanwhile, after the opening. What is
-//! wrong is said without the path, which the caller puts in front as the user typed it.
+//! A FIFO, device or socket must not block the caller, and opening one may have side effects. Therefore the
+//! file type is checked before opening, and again after opening because the file may have been replaced in
+//! between. Error texts do not contain the path; the caller of this module puts the path as configured before
+//! them.
 
 use std::fmt;
 use std::fs::{File, FileType, Metadata, OpenOptions};
@@ -12,62 +13,64 @@ use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
-use crate::base::error::Status;
+use crate::base::error::{Status, io_error_text};
 use crate::base::policy::{AllowedDirectories, Restriction};
 use crate::base::sanitize;
 use crate::sys::{self, BeneathError};
 
-/// Far above anything that is read here; what is larger is something else.
+/// Size limit in bytes, far above any file that is read here.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
-/// A file that an option named: as typed, for messages, and where that is, whatever the process' directory becomes.
+/// A configured file path: as configured, for messages, and as an absolute path, which does not depend on
+/// later changes of the working directory.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ConfiguredPath {
     configured: String,
     path: PathBuf,
-    /// Whether it is opened below an allowed directory alone.
+    /// Whether the file must be below an allowed directory.
     confined: bool,
 }
 
 impl ConfiguredPath {
-    /// The file at `typed`; a relative path is meant from where the process stands now.
+    /// The file at `configured`; a relative path is resolved against the current working directory.
     #[must_use]
-    pub fn new(typed: String) -> Self {
-        let path = PathBuf::from(&typed);
-        // Most are absolute as they are, and there are several for each user that a host acts for.
+    pub fn new(configured: String) -> Self {
+        let path = PathBuf::from(&configured);
+        // Fast path: most paths are absolute, and a process that serves many users has several for each of
+        // them.
         let path = if path.is_absolute() { path } else { std::path::absolute(&path).unwrap_or(path) };
-        Self { configured: typed, path, confined: false }
+        Self { configured, path, confined: false }
     }
 
-    /// As [`Self::new`], for a path in untrusted text: the file is opened only if it is below a directory that the
-    /// application has allowed ([`Forbidden::FilePaths`]).
+    /// As [`Self::new`], for a path in untrusted text: the file is opened only if it is below an allowed
+    /// directory ([`Restriction::FilePaths`]).
     #[must_use]
-    pub fn confined(typed: String) -> Self {
-        Self { confined: true, ..Self::new(typed) }
+    pub fn confined(configured: String) -> Self {
+        Self { confined: true, ..Self::new(configured) }
     }
 
-    /// Whether its path, without a look at the file system, may be opened.
+    /// Whether the policy allows the path. Does not access the file system.
     #[must_use]
     pub fn is_allowed(&self) -> bool {
         !self.confined || AllowedDirectories::current().containing(&self.path).next().is_some()
     }
 
-    /// The content of the file, wiped when dropped, and what was known of it before the reading: a change during it is
-    /// seen at the next look.
+    /// Returns the content of the file, which is wiped on drop, and its metadata from before the read, so
+    /// that a change during the read is detected by the next comparison.
     ///
     /// # Errors
-    /// What keeps it from being read.
+    /// If the file cannot be read or is not allowed.
     pub fn read(&self) -> Result<(Zeroizing<Vec<u8>>, Metadata), ReadError> {
         self.read_with_limit(MAX_BYTES)
     }
 
-    /// As [`Self::read`], of a file that has no more than so many bytes.
+    /// As [`Self::read`], for a file of at most `max_bytes`.
     ///
     /// # Errors
-    /// Those of [`Self::read`].
-    pub fn read_with_limit(&self, most: u64) -> Result<(Zeroizing<Vec<u8>>, Metadata), ReadError> {
-        check_regular_file(&self.metadata()?, most)?;
-        read_opened(self.open()?, most)
+    /// As [`Self::read`].
+    pub fn read_with_limit(&self, max_bytes: u64) -> Result<(Zeroizing<Vec<u8>>, Metadata), ReadError> {
+        check_regular_file(&self.metadata()?, max_bytes)?;
+        read_opened(self.open()?, max_bytes)
     }
 
     fn metadata(&self) -> Result<Metadata, ReadError> {
@@ -84,7 +87,7 @@ impl ConfiguredPath {
         Ok(open_nonblocking(&self.path)?)
     }
 
-    /// What `open` does with the path below the first allowed directory that it does not leave.
+    /// The result of `open` for the first allowed directory that the path does not leave.
     fn try_allowed_directories<T>(
         &self,
         open: fn(&Path, &Path) -> Result<T, BeneathError>,
@@ -100,13 +103,13 @@ impl ConfiguredPath {
         outcome
     }
 
-    /// As the user wrote it.
+    /// The path as configured.
     #[must_use]
     pub fn as_configured(&self) -> &str {
         &self.configured
     }
 
-    /// What is opened.
+    /// The absolute path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -119,21 +122,21 @@ impl fmt::Display for ConfiguredPath {
     }
 }
 
-/// By what a changed file is told from the one that was read.
+/// The version of a file: compares unequal after the file has changed.
 ///
-/// The time of writing is not enough: `cp -p` and rsync set it, and only the time of the change shows that.
+/// The modification time alone is not enough, because `cp -p` and rsync set it. Only the change time (ctime)
+/// shows that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FileVersion {
     length: u64,
     modified: Option<SystemTime>,
-    /// Device and number.
     device_and_inode: (u64, u64),
-    /// Seconds and nanoseconds, which no program can set.
+    /// Seconds and nanoseconds. Programs cannot set it.
     ctime: (i64, i64),
 }
 
 impl FileVersion {
-    /// The stamp of the file that this is known of.
+    /// The version of the file with this metadata.
     #[must_use]
     pub fn from_metadata(metadata: &Metadata) -> Self {
         let (length, modified) = (metadata.len(), metadata.modified().ok());
@@ -155,31 +158,33 @@ impl FileVersion {
         Self::default()
     }
 
-    /// The stamp of the file as it is now.
+    /// The current version of `file`.
     ///
     /// # Errors
-    /// What keeps it from being looked at.
+    /// If its metadata cannot be read.
     pub fn read(file: &ConfiguredPath) -> Result<Self, ReadError> {
-        file.metadata().map(|found| Self::from_metadata(&found))
+        file.metadata().map(|metadata| Self::from_metadata(&metadata))
     }
 }
 
-/// That others than its owner may read or write a file of secrets, to be put behind its path.
+/// Permissions of a secret file that let others read or write it. Displayed as a predicate after the path.
 ///
-/// Others are everybody and, where it is to write or where the file is this user's own, the group. That a group may read
-/// what is root's or another's is how a service is given its key (Kubernetes' fsGroup, Debian's ssl-cert), and no fault;
-/// PostgreSQL draws the line in the same place. Root itself is not told of it either.
+/// Others are all users and, for write access or a file that this user owns, the group. Group read access to
+/// a file of root or of another user is no error: services get their keys that way (fsGroup of Kubernetes,
+/// ssl-cert of Debian). PostgreSQL has the same rule. A process of root gets no error for group read access
+/// either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoosePermissions {
     mode: u32,
-    /// The bits of it that are the fault.
+    /// The bits of `mode` that are too permissive.
     offending_bits: u32,
-    /// Whether the process would still read it if its owner alone might.
+    /// Whether this process could still read the file if only its owner had access.
     owned_by_us: bool,
 }
 
 impl LoosePermissions {
-    /// Whether the file that this is known of is; never on systems whose files have no mode.
+    /// The loose permissions of the file with this metadata, if it has any. Always `None` on systems without
+    /// file modes.
     #[must_use]
     pub fn detect(metadata: &Metadata) -> Option<Self> {
         let (mode, owner) = mode_and_owner(metadata)?;
@@ -187,11 +192,11 @@ impl LoosePermissions {
     }
 
     fn check(user: u32, mode: u32, owner: u32) -> Option<Self> {
-        let group_reads = if owner == user && user != 0 { 0o040 } else { 0 };
-        let by = mode & (0o026 | group_reads);
-        (by != 0).then_some(Self {
+        let group_read = if owner == user && user != 0 { 0o040 } else { 0 };
+        let offending_bits = mode & (0o026 | group_read);
+        (offending_bits != 0).then_some(Self {
             mode: mode & 0o7777,
-            offending_bits: by,
+            offending_bits,
             owned_by_us: owner == user || user == 0,
         })
     }
@@ -199,13 +204,13 @@ impl LoosePermissions {
 
 impl fmt::Display for LoosePermissions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match (self.offending_bits & 0o044 != 0, self.offending_bits & 0o022 != 0) {
-            (true, true) => "read and write",
-            (true, false) => "read",
-            _ => "write",
+        let access = match (self.offending_bits & 0o044 != 0, self.offending_bits & 0o022 != 0) {
+            (true, true) => "readable and writable",
+            (true, false) => "readable",
+            _ => "writable",
         };
-        let right = if self.owned_by_us { "600" } else { "640" };
-        write!(f, "has mode {:04o}, by which others may {what} it; chmod {right} keeps them out", self.mode)
+        let expected = if self.owned_by_us { "600" } else { "640" };
+        write!(f, "is {access} by others (mode {:04o}); run chmod {expected}", self.mode)
     }
 }
 
@@ -220,35 +225,35 @@ fn mode_and_owner(_: &Metadata) -> Option<(u32, u32)> {
     None
 }
 
-/// Why a file was not read, to be put behind its path.
+/// The error of reading a file. Displayed as a predicate after the path.
 #[derive(Debug)]
 pub enum ReadError {
-    /// The operating system refused.
+    /// The operating system returned an error.
     Io(io::Error),
-    /// It is something other than a regular file.
+    /// The path is not a regular file but of this type.
     NotRegularFile(&'static str),
-    /// It has so many bytes, and so many are the most.
+    /// The size of the file and the limit, in bytes.
     TooLarge(u64, u64),
-    /// It is below none of the allowed directories.
+    /// The path is outside the allowed directories.
     NotAllowed,
-    /// Its path is below an allowed directory, and leaves it by a symbolic link.
+    /// The path is below an allowed directory and leaves it through a symbolic link.
     SymlinkEscape,
 }
 
 impl ReadError {
-    /// Whether there is no such file.
+    /// Whether the file does not exist.
     #[must_use]
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::NotFound)
     }
 
-    /// Whether the policy of the process forbids it.
+    /// Whether the process policy forbids the path.
     #[must_use]
     pub fn is_forbidden(&self) -> bool {
         matches!(self, Self::NotAllowed | Self::SymlinkEscape)
     }
 
-    /// [`Status::InvalidOption`] for what the policy forbids, else `status`.
+    /// [`Status::InvalidOption`] if the policy forbids the path, otherwise `status`.
     #[must_use]
     pub fn status_or(&self, status: Status) -> Status {
         if self.is_forbidden() { Status::InvalidOption } else { status }
@@ -264,42 +269,41 @@ impl From<io::Error> for ReadError {
 impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io(error) => write!(f, "cannot be read: {error}"),
+            Self::Io(error) => write!(f, "cannot be read: {}", io_error_text(error)),
             Self::NotRegularFile(kind) => write!(f, "is {kind}, not a file"),
-            Self::TooLarge(length, most) => {
-                write!(
-                    f,
-                    "has {length} bytes, more than the {} KiB that are read; is it the right file?",
-                    most >> 10
-                )
+            Self::TooLarge(length, limit) => {
+                write!(f, "is too large ({length} bytes, limit {} KiB)", limit >> 10)
             }
             Self::NotAllowed => {
                 write!(
                     f,
-                    "is below no folder of authgrant_allow_directory, {}",
+                    "is outside the directories of authgrant_allow_directory, {}",
                     Restriction::FilePaths.rejection_text()
                 )
             }
             Self::SymlinkEscape => {
-                let said = Restriction::FilePaths.rejection_text();
-                write!(f, "leads out of the folder of authgrant_allow_directory by a symbolic link, {said}")
+                write!(
+                    f,
+                    "leaves the directory of authgrant_allow_directory through a symbolic link, {}",
+                    Restriction::FilePaths.rejection_text()
+                )
             }
         }
     }
 }
 
-/// As [`Location::read`], for a file that the system or the application names.
+/// As [`ConfiguredPath::read`], for a path that the operating system or the caller of the library provides.
 ///
 /// # Errors
-/// What keeps it from being read.
+/// If the file cannot be read.
 pub fn read_file(path: &Path) -> Result<(Zeroizing<Vec<u8>>, Metadata), ReadError> {
     check_regular_file(&std::fs::metadata(path)?, MAX_BYTES)?;
     read_opened(open_nonblocking(path)?, MAX_BYTES)
 }
 
-fn read_opened(mut file: File, most: u64) -> Result<(Zeroizing<Vec<u8>>, Metadata), ReadError> {
+fn read_opened(mut file: File, max_bytes: u64) -> Result<(Zeroizing<Vec<u8>>, Metadata), ReadError> {
     let metadata = file.metadata()?;
-    check_regular_file(&metadata, most)?;
+    check_regular_file(&metadata, max_bytes)?;
     let content = read_fixed(&mut file, metadata.len())?;
     Ok((content, metadata))
 }
@@ -315,33 +319,34 @@ fn open_nonblocking(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).open(path)
 }
 
-fn check_regular_file(metadata: &Metadata, most: u64) -> Result<(), ReadError> {
+fn check_regular_file(metadata: &Metadata, max_bytes: u64) -> Result<(), ReadError> {
     if !metadata.is_file() {
         return Err(ReadError::NotRegularFile(describe_file_type(metadata.file_type())));
     }
-    if metadata.len() > most {
-        return Err(ReadError::TooLarge(metadata.len(), most));
+    if metadata.len() > max_bytes {
+        return Err(ReadError::TooLarge(metadata.len(), max_bytes));
     }
     Ok(())
 }
 
 #[cfg(unix)]
-fn describe_file_type(found: FileType) -> &'static str {
+fn describe_file_type(file_type: FileType) -> &'static str {
     use std::os::unix::fs::FileTypeExt;
-    match found {
-        found if found.is_dir() => "a directory",
-        found if found.is_fifo() => "a FIFO (named pipe)",
-        found if found.is_socket() => "a socket",
+    match file_type {
+        file_type if file_type.is_dir() => "a directory",
+        file_type if file_type.is_fifo() => "a FIFO (named pipe)",
+        file_type if file_type.is_socket() => "a socket",
         _ => "a device",
     }
 }
 
 #[cfg(not(unix))]
-fn describe_file_type(found: FileType) -> &'static str {
-    if found.is_dir() { "a directory" } else { "a device" }
+fn describe_file_type(file_type: FileType) -> &'static str {
+    if file_type.is_dir() { "a directory" } else { "a device" }
 }
 
-/// Reads at most `length` bytes into a buffer that never grows: growing would leave unwiped copies behind.
+/// Reads at most `length` bytes into a buffer that never grows: a reallocation would leave unwiped copies in
+/// memory.
 fn read_fixed(file: &mut File, length: u64) -> io::Result<Zeroizing<Vec<u8>>> {
     let length = usize::try_from(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
     let mut content = Zeroizing::new(vec![0; length]);
@@ -360,9 +365,9 @@ fn read_fixed(file: &mut File, length: u64) -> io::Result<Zeroizing<Vec<u8>>> {
 
 #[cfg(test)]
 impl ConfiguredPath {
-    /// What was typed in another directory than that of the process.
-    pub fn with_path(typed: &str, path: PathBuf) -> Self {
-        Self { configured: typed.to_owned(), path, confined: false }
+    /// A path with an absolute path that does not depend on the working directory of the process.
+    pub fn with_path(configured: &str, path: PathBuf) -> Self {
+        Self { configured: configured.to_owned(), path, confined: false }
     }
 }
 
@@ -376,11 +381,11 @@ mod tests {
 
     #[test]
     fn relative_path_is_resolved_and_displayed_verbatim() {
-        let here = std::env::current_dir().unwrap();
+        let current_dir = std::env::current_dir().unwrap();
         let relative = ConfiguredPath::new("a/../k.jks".to_owned());
         assert_eq!(
             (relative.as_configured(), relative.path()),
-            ("a/../k.jks", here.join("a/../k.jks").as_path())
+            ("a/../k.jks", current_dir.join("a/../k.jks").as_path())
         );
         assert_eq!(relative.to_string(), "a/../k.jks");
         assert_eq!(ConfiguredPath::new("/k.jks".to_owned()).path(), Path::new("/k.jks"));
@@ -388,32 +393,33 @@ mod tests {
 
     #[test]
     fn loose_permissions_depend_on_mode_and_owner() {
-        let said =
-            |user, mode, owner| LoosePermissions::check(user, mode, owner).map(|found| found.to_string());
+        let text = |user, mode, owner| {
+            LoosePermissions::check(user, mode, owner).map(|permissions| permissions.to_string())
+        };
         for mode in [0o600, 0o400, 0o100_600, 0o700] {
-            assert_eq!(said(7, mode, 7), None, "{mode:o}");
+            assert_eq!(text(7, mode, 7), None, "{mode:o}");
         }
-        let own = |mode| said(7, mode, 7).unwrap();
-        assert_eq!(own(0o100_644), "has mode 0644, by which others may read it; chmod 600 keeps them out");
-        assert!(own(0o640).contains("mode 0640, by which others may read it"));
-        assert!(own(0o602).contains("others may write it") && own(0o620).contains("others may write it"));
-        assert!(own(0o666).contains("others may read and write it"));
-        // A key that root gives to a service by its group, and one that root reads.
+        let own = |mode| text(7, mode, 7).unwrap();
+        assert_eq!(own(0o100_644), "is readable by others (mode 0644); run chmod 600");
+        assert!(own(0o640).contains("is readable by others (mode 0640)"));
+        assert!(own(0o602).contains("is writable by others") && own(0o620).contains("is writable by others"));
+        assert!(own(0o666).contains("is readable and writable by others"));
+        // A key of root that a service reads through its group, and a key that root itself reads.
         for (user, mode, owner) in [(7, 0o440, 0), (7, 0o640, 0), (7, 0o640, 8), (0, 0o640, 0)] {
-            assert_eq!(said(user, mode, owner), None, "{user} {mode:o} {owner}");
+            assert_eq!(text(user, mode, owner), None, "{user} {mode:o} {owner}");
         }
-        assert!(said(7, 0o644, 0).unwrap().contains("chmod 640 keeps"));
-        assert!(said(0, 0o644, 8).unwrap().contains("chmod 600 keeps"));
-        assert!(said(7, 0o660, 0).unwrap().contains("others may write it"));
+        assert!(text(7, 0o644, 0).unwrap().contains("chmod 640"));
+        assert!(text(0, 0o644, 8).unwrap().contains("chmod 600"));
+        assert!(text(7, 0o660, 0).unwrap().contains("is writable by others"));
     }
 
     #[test]
     fn opening_fifo_does_not_block() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("pipe");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("pipe");
         assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
-        let (done, waiting) = mpsc::channel();
-        std::thread::spawn(move || done.send(open_nonblocking(&path).is_ok()));
-        assert_eq!(waiting.recv_timeout(Duration::from_secs(5)), Ok(true));
+        let (sender, receiver) = mpsc::channel();
+        std::thread::spawn(move || sender.send(open_nonblocking(&path).is_ok()));
+        assert_eq!(receiver.recv_timeout(Duration::from_secs(5)), Ok(true));
     }
 }

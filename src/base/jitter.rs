@@ -1,43 +1,44 @@
-//! Jitter: fractions that keep clients apart which would otherwise ask a server at the same moment.
+//! Jitter: random fractions of a delay, so that many clients do not send requests to a server at the same
+//! moment.
 
 use std::time::Duration;
 
 use crate::base::cache_key::CacheKey;
 use crate::sys;
 
-/// A number from 0 up to, and without, 1.
+/// A fraction in the range 0 ≤ x < 1, in steps of 1/65,536.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fraction(u16);
 
 impl Fraction {
-    /// `numerator` of 65,536.
+    /// `numerator` / 65,536.
     #[must_use]
     pub const fn new(numerator: u16) -> Self {
         Self(numerator)
     }
 
-    /// This fraction of `whole`, in whole nanoseconds.
+    /// This fraction of `whole`, rounded down to nanoseconds.
     #[must_use]
     pub fn scale_duration(self, whole: Duration) -> Duration {
         let nanos = whole.as_nanos().saturating_mul(u128::from(self.0)) >> u16::BITS;
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
-    /// This fraction of `whole`, rounded down.
+    /// This fraction of `whole` seconds, rounded down.
     #[must_use]
     pub fn scale_seconds(self, whole: i64) -> i64 {
         i64::try_from(i128::from(whole).saturating_mul(i128::from(self.0)) >> u16::BITS).unwrap_or(whole)
     }
 }
 
-/// Where fractions come from: a test pins them.
+/// A source of fractions. Tests can pin its value.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Jitter {
     pinned: Option<Fraction>,
 }
 
 impl Jitter {
-    /// Always `fraction`.
+    /// A source that always returns `fraction`.
     #[must_use]
     pub const fn pinned(fraction: Fraction) -> Self {
         Self { pinned: Some(fraction) }
@@ -48,14 +49,14 @@ impl Jitter {
     pub fn sample(&self) -> Fraction {
         self.pinned.unwrap_or_else(|| {
             let mut bytes = [0; 2];
-            // Without randomness everybody waits equally long, which does no harm.
+            // If the random generator fails, all clients wait equally long, which is harmless.
             let _ = sys::fill_random(&mut bytes);
             Fraction(u16::from_ne_bytes(bytes))
         })
     }
 
-    /// The same fraction for the same key in one process, and another one in another process: a cache key is a digest
-    /// under a key of its process.
+    /// A fraction that is constant for `key` within a process and differs between processes, because a cache
+    /// key is a digest under a process-specific HMAC key.
     #[must_use]
     pub fn for_key(&self, key: &CacheKey) -> Fraction {
         self.pinned.unwrap_or_else(|| Fraction(key.leading_bits()))
@@ -75,25 +76,25 @@ mod tests {
         let whole = Duration::from_secs(60);
         assert_eq!(Fraction::new(0).scale_duration(whole), Duration::ZERO);
         assert_eq!(Fraction::new(1 << 15).scale_duration(whole), Duration::from_secs(30));
-        let most = Fraction::new(u16::MAX).scale_duration(whole);
-        assert!(most < whole && most > Duration::from_millis(59_990), "{most:?}");
+        let largest = Fraction::new(u16::MAX).scale_duration(whole);
+        assert!(largest < whole && largest > Duration::from_millis(59_990), "{largest:?}");
         assert!(Fraction::new(u16::MAX).scale_duration(Duration::MAX) < Duration::MAX);
     }
 
     #[test]
     fn scaled_seconds_are_rounded_down() {
-        let of_minute = |numerator| Fraction::new(numerator).scale_seconds(60);
-        assert_eq!([0, 1 << 14, 1 << 15, u16::MAX].map(of_minute), [0, 15, 30, 59]);
+        let of_60_seconds = |numerator| Fraction::new(numerator).scale_seconds(60);
+        assert_eq!([0, 1 << 14, 1 << 15, u16::MAX].map(of_60_seconds), [0, 15, 30, 59]);
         assert_eq!(Fraction::new(u16::MAX).scale_seconds(0), 0);
         assert!(Fraction::new(u16::MAX).scale_seconds(i64::MAX) > i64::MAX / 2);
     }
 
     #[test]
     fn random_jitter_differs_between_calls() {
-        let drawn: BTreeSet<u16> = (0..100).map(|_| Jitter::default().sample().0).collect();
-        assert!(drawn.len() > 50, "{drawn:?}");
-        let all = drawn.iter().fold((0, u16::MAX), |(or, and), drawn| (or | drawn, and & drawn));
-        assert_eq!(all, (u16::MAX, 0), "each bit is random");
+        let samples: BTreeSet<u16> = (0..100).map(|_| Jitter::default().sample().0).collect();
+        assert!(samples.len() > 50, "{samples:?}");
+        let bits = samples.iter().fold((0, u16::MAX), |(or, and), sample| (or | sample, and & sample));
+        assert_eq!(bits, (u16::MAX, 0), "each bit is random");
     }
 
     #[test]

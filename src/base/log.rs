@@ -1,50 +1,50 @@
-//! The caller's own log: a level and somewhere to send lines to. Off until asked for, and never global.
+//! Logging to a sink of the caller. Off by default; there is no global logger.
 //!
-//! Lines are made only if somebody listens, and hold no secret: they are built from the same parts as error
-//! messages are, and escaped and bounded as these are.
+//! A message is formatted only if its level is enabled. Messages contain no secrets: they are built from the
+//! same parts as error messages, and are escaped and truncated like them.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::base::sanitize;
 
-/// How much a line matters; numbers as in the C contract.
+/// The severity of a log message. The values are those of the C header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(i32)]
 pub enum LogLevel {
     /// A call failed.
     Error = 1,
-    /// It worked, and something is not as it should be.
+    /// A call succeeded, but with a problem.
     Warning = 2,
-    /// A token was fetched.
+    /// A token was obtained.
     Info = 3,
-    /// Which way a call took.
+    /// The steps of a call.
     Debug = 4,
-    /// Each request.
+    /// Every request.
     Trace = 5,
 }
 
-/// Where lines go.
+/// A receiver of log messages. Called on any thread.
 pub trait LogSink: Send + Sync {
-    /// Takes one line, on the thread that made it.
+    /// Receives one message, on the thread that logs it.
     fn log(&self, level: LogLevel, message: &str);
 }
 
-/// A sink with the level up to which it wants to hear.
+/// A log sink with its maximum level, or no sink.
 #[derive(Clone, Default)]
 pub struct Log(Option<(LogLevel, Arc<dyn LogSink>)>);
 
 impl Log {
-    /// Sends lines up to `level` to `sink`.
+    /// Sends messages up to `level` to `sink`.
     #[must_use]
     pub fn new(sink: Arc<dyn LogSink>, level: LogLevel) -> Self {
         Self(Some((level, sink)))
     }
 
-    /// One line, made only if somebody wants it.
+    /// Logs a message. `message` is called only if `level` is enabled.
     pub fn log(&self, level: LogLevel, message: impl FnOnce() -> String) {
-        if let Some((wanted, sink)) = &self.0
-            && level <= *wanted
+        if let Some((max_level, sink)) = &self.0
+            && level <= *max_level
         {
             sink.log(level, &sanitize::message(&message()));
         }
@@ -74,13 +74,13 @@ mod tests {
 
     #[test]
     fn log_messages_are_escaped_and_bounded() {
-        let lines = Arc::new(RecordingSink::default());
-        let log = Log::new(Arc::clone(&lines) as Arc<dyn LogSink>, LogLevel::Info);
+        let sink = Arc::new(RecordingSink::default());
+        let log = Log::new(Arc::clone(&sink) as Arc<dyn LogSink>, LogLevel::Info);
         log.log(LogLevel::Info, || "a\r\nb\u{202e}".to_owned());
         log.log(LogLevel::Error, || "\u{1b}".repeat(1 << 20));
-        log.log(LogLevel::Debug, || panic!("nobody wants it"));
-        let lines = lines.0.lock().unwrap();
-        assert_eq!(lines[0], "a\\r\\nb\\u{202e}");
-        assert!(lines.len() == 2 && lines[1].len() < 4200);
+        log.log(LogLevel::Debug, || panic!("this level is disabled"));
+        let messages = sink.0.lock().unwrap();
+        assert_eq!(messages[0], "a\\r\\nb\\u{202e}");
+        assert!(messages.len() == 2 && messages[1].len() < 4200);
     }
 }

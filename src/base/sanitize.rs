@@ -1,30 +1,30 @@
-//! Makes text from outside fit for messages, logs and terminals: what has no visible form, or changes how the text
-//! around it is shown, is escaped or replaced, and long text is cut.
+//! Sanitizing of untrusted text for messages, logs and terminals: invisible, control and bidirectional
+//! formatting characters are escaped, and long text is truncated.
 
 use std::fmt::{self, Write as _};
 
 use crate::base::url::without_secrets;
 
-/// A whole message, in characters.
+/// Maximum length of a message, in characters.
 const MAX_MESSAGE: usize = 4096;
 
-/// So much of it is kept at its end.
+/// Characters that are kept at the end of a truncated message.
 const MESSAGE_TAIL: usize = 1024;
 
-/// A value or a name in a message, in characters.
+/// Maximum length of a value or name in a message, in characters.
 const MAX_EXCERPT: usize = 200;
 
-/// So much of it is kept at its end.
+/// Characters that are kept at the end of a truncated value.
 const EXCERPT_TAIL: usize = 60;
 
-/// The path of a file in a message, in characters.
+/// Maximum length of a file path in a message, in characters.
 const MAX_PATH: usize = 1024;
 
-/// So much of it is kept at its end.
+/// Characters that are kept at the end of a truncated path.
 const PATH_TAIL: usize = 256;
 
-/// Whether `c` is a control character, separates lines, turns the direction of writing, or cannot be seen (Unicode's
-/// Default_Ignorable_Code_Point and what UTS 39 and UAX 9 warn of).
+/// Whether `c` is a control character, a line separator, a bidirectional formatting character or invisible
+/// (Unicode's Default_Ignorable_Code_Point, and the characters that UTS 39 and UAX 9 warn about).
 #[must_use]
 pub fn is_unsafe(c: char) -> bool {
     c.is_control()
@@ -49,29 +49,29 @@ pub fn is_unsafe(c: char) -> bool {
                 | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// A whole message, escaped. One that is too long loses its middle, since what to do is said at its end.
+/// Escapes a whole message. A long message is truncated in the middle, because its end states what to do.
 #[must_use]
 pub fn message(text: &str) -> String {
     TruncatedText { text, head: MAX_MESSAGE.saturating_sub(MESSAGE_TAIL), tail: MESSAGE_TAIL }.to_string()
 }
 
-/// A value, a name or a path in a message, escaped. Of a long one the middle is left out.
+/// Escapes a value or name in a message. A long one is truncated in the middle.
 #[must_use]
 pub fn excerpt(text: &str) -> impl fmt::Display + '_ {
     TruncatedText { text, head: MAX_EXCERPT.saturating_sub(EXCERPT_TAIL), tail: EXCERPT_TAIL }
 }
 
-/// A value of an option, as an error quotes it: as [`excerpt`], and without what a URL may hold of secrets.
+/// Escapes an option value in a message, as [`excerpt`], and redacts the secrets of URLs in it.
 #[must_use]
 pub fn value(text: &str) -> String {
     if text.contains("//") { excerpt(&without_secrets(text)).to_string() } else { excerpt(text).to_string() }
 }
 
-/// A path, of which more is shown than of another value.
+/// Escapes a file path in a message. Its length limit is higher than that of [`excerpt`].
 #[must_use]
 pub fn path(text: &str) -> String {
-    let shown = if text.contains("://") { without_secrets(text) } else { text.to_owned() };
-    TruncatedText { text: &shown, head: MAX_PATH.saturating_sub(PATH_TAIL), tail: PATH_TAIL }.to_string()
+    let redacted = if text.contains("://") { without_secrets(text) } else { text.to_owned() };
+    TruncatedText { text: &redacted, head: MAX_PATH.saturating_sub(PATH_TAIL), tail: PATH_TAIL }.to_string()
 }
 
 struct TruncatedText<'a> {
@@ -99,12 +99,12 @@ impl fmt::Display for TruncatedText<'_> {
     }
 }
 
-/// The bytes of those of `chars` that fit into `room` when they are escaped.
-fn fitting_byte_len(chars: impl Iterator<Item = char>, room: usize) -> usize {
+/// The length in bytes of the leading `chars` whose escaped form fits into `limit` characters.
+fn fitting_byte_len(chars: impl Iterator<Item = char>, limit: usize) -> usize {
     let (mut bytes, mut used) = (0_usize, 0_usize);
     for c in chars {
         used = used.saturating_add(escaped_len(c));
-        if used > room {
+        if used > limit {
             break;
         }
         bytes = bytes.saturating_add(c.len_utf8());
@@ -123,8 +123,8 @@ fn escaped_len(c: char) -> usize {
 
 fn write_escaped(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     let mut rest = text;
-    while let Some((place, c)) = rest.char_indices().find(|(_, c)| is_unsafe(*c)) {
-        f.write_str(rest.get(..place).unwrap_or_default())?;
+    while let Some((offset, c)) = rest.char_indices().find(|(_, c)| is_unsafe(*c)) {
+        f.write_str(rest.get(..offset).unwrap_or_default())?;
         match c {
             '\n' => f.write_str("\\n")?,
             '\r' => f.write_str("\\r")?,
@@ -132,12 +132,13 @@ fn write_escaped(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
             c if c.is_ascii() => write!(f, "\\x{:02x}", u32::from(c))?,
             c => write!(f, "{}", c.escape_unicode())?,
         }
-        rest = rest.get(place.saturating_add(c.len_utf8())..).unwrap_or_default();
+        rest = rest.get(offset.saturating_add(c.len_utf8())..).unwrap_or_default();
     }
     f.write_str(rest)
 }
 
-/// JSON text in which everything unsafe is escaped, as a JSON reader understands it. What is unsafe in ASCII is so already.
+/// Escapes unsafe characters in JSON text as `\uXXXX`, which preserves its meaning. Unsafe ASCII characters
+/// in strings are already escaped in JSON.
 #[must_use]
 pub fn json(text: String) -> String {
     if !text.chars().any(|c| c != '\n' && is_unsafe(c)) {
@@ -160,7 +161,7 @@ pub fn json(text: String) -> String {
 mod tests {
     use super::*;
 
-    /// What must not be in a message, and how it is shown there.
+    /// Unsafe characters and their escaped form.
     const UNSAFE_CHARS: &[(char, &str)] = &[
         ('\n', "\\n"),
         ('\r', "\\r"),
@@ -221,18 +222,19 @@ mod tests {
     fn long_text_is_truncated_in_middle() {
         for filler in ["x", "\n", "é", "\u{202e}", "\u{1f600}"] {
             let text = format!("first{}last", filler.repeat(100_000));
-            for (shown, limit) in [(message(&text), MAX_MESSAGE), (excerpt(&text).to_string(), MAX_EXCERPT)] {
-                let length = shown.chars().count();
+            for (result, limit) in [(message(&text), MAX_MESSAGE), (excerpt(&text).to_string(), MAX_EXCERPT)]
+            {
+                let length = result.chars().count();
                 assert!(length <= limit + 1 && length > limit - 20, "{length}");
                 assert!(
-                    shown.starts_with("first") && shown.contains('…') && shown.ends_with("last"),
-                    "{shown}"
+                    result.starts_with("first") && result.contains('…') && result.ends_with("last"),
+                    "{result}"
                 );
-                assert!(!shown.contains(is_unsafe));
+                assert!(!result.contains(is_unsafe));
             }
         }
-        let fits = "x".repeat(MAX_EXCERPT);
-        assert_eq!(excerpt(&fits).to_string(), fits);
+        let longest = "x".repeat(MAX_EXCERPT);
+        assert_eq!(excerpt(&longest).to_string(), longest);
     }
 
     #[test]

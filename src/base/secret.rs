@@ -1,7 +1,7 @@
-//! Text that must not be seen: wiped when dropped, `****` in Debug, no Display.
+//! Secret text and bytes: wiped on drop, `****` in `Debug`, no `Display`.
 //!
-//! Every option's value is held as a [`Secret`], so that forgetting to hide one is not possible; what may be
-//! shown is asked of the option table.
+//! All option values are stored as [`Secret`], so that none can be logged by mistake. The option table
+//! decides which values may be displayed.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -9,18 +9,18 @@ use std::ops::{Deref, DerefMut};
 
 use zeroize::optimization_barrier;
 
-/// A piece of text that is wiped on drop and never formatted.
+/// Text that is wiped on drop and never formatted.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes over `text`; the caller's copy is this one.
+    /// Takes ownership of `text` without copying it.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(text)
     }
 
-    /// The text itself, for the one place that puts it to use.
+    /// Returns the text. Call it only where the secret is used.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -51,12 +51,13 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Bytes that are wiped on drop. What has to grow leaves a copy behind: make room for all of it before.
+/// Bytes that are wiped on drop. Reserve the full capacity in advance: a reallocation leaves an unwiped copy
+/// in memory.
 #[derive(Default)]
 pub struct SecretBytes(Vec<u8>);
 
 impl SecretBytes {
-    /// None yet, with room for so many.
+    /// An empty buffer with a capacity of `bytes`.
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
         Self(Vec::with_capacity(bytes))
@@ -83,15 +84,17 @@ impl Drop for SecretBytes {
     }
 }
 
-/// Wipes memory all at once: byte by byte, as zeroize itself does it, a long secret takes longer than much of its use.
+/// Overwrites memory with zeros in one fill. zeroize writes byte by byte, which for a long secret can take
+/// longer than its use.
 pub fn wipe(bytes: &mut [u8]) {
     bytes.fill(0);
     optimization_barrier(bytes);
 }
 
-/// Wipes all of `bytes`, room that is not in use included, and frees it.
+/// Wipes all of `bytes` including its spare capacity, and frees it.
 fn wipe_and_free(mut bytes: Vec<u8>) {
-    // What is behind the end may never have been written, and must not be looked at as bytes; so it is made some.
+    // The spare capacity may be uninitialized memory, which must not be accessed as bytes; `resize`
+    // initializes it.
     bytes.resize(bytes.capacity(), 0);
     wipe(&mut bytes);
 }

@@ -1,4 +1,7 @@
-//! Counters of one process, for its operators: cheap to count, and without anything that a user or a server said.
+//! Process-wide counters and a fetch-time histogram, reported as JSON with Prometheus metric names.
+//!
+//! Counting is one relaxed atomic add. The report contains numbers and constant names only, never text from
+//! users or servers.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,30 +11,30 @@ use serde::Serialize;
 
 use crate::base::error::{Error, Status};
 
-/// What is counted.
+/// An event that is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter {
-    /// Tokens that came from the cache.
+    /// Tokens returned from the cache.
     CacheHits,
-    /// Tokens that were requested or signed.
+    /// Tokens requested from a server or signed locally.
     TokensFetched,
-    /// Of those, the ones that replaced a token before it expired.
+    /// Fetched tokens that replaced a token before it expired.
     EarlyRenewals,
-    /// Failures that were answered from memory.
+    /// Errors returned from the negative cache.
     NegativeCacheHits,
-    /// Requests that were sent again.
+    /// Requests that were retried.
     Retries,
-    /// Answers that asked to wait.
+    /// Responses that asked the client to wait (rate limiting).
     Throttled,
-    /// How often a circuit breaker opened.
+    /// Times that a circuit breaker opened.
     BreakerOpenings,
-    /// Keys that were read and decrypted.
+    /// Keys read and decrypted.
     KeysOpened,
-    /// Network connections that were opened.
+    /// Network connections opened.
     ConnectionsOpened,
-    /// Requests on a connection that was there already.
+    /// Requests sent on a reused (keep-alive) connection.
     ConnectionsReused,
-    /// Tokens that left a full cache.
+    /// Tokens evicted from a full cache.
     CacheEvictions,
 }
 
@@ -50,7 +53,7 @@ impl Counter {
         Self::CacheEvictions,
     ];
 
-    /// Its name, as Prometheus wants one.
+    /// The Prometheus metric name.
     fn name(self) -> &'static str {
         match self {
             Self::CacheHits => "authgrant_token_cache_hits_total",
@@ -68,10 +71,10 @@ impl Counter {
     }
 }
 
-/// The upper bounds of the buckets of fetch times, in milliseconds; a last bucket has none.
+/// Upper bounds of the fetch-time buckets, in milliseconds. One more bucket has no upper bound.
 const BUCKET_BOUNDS_MS: [u64; 11] = [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000];
 
-/// The counters of one process.
+/// The counters of a process. Thread-safe.
 #[derive(Default)]
 pub struct Stats {
     counters: [AtomicU64; Counter::ALL.len()],
@@ -81,22 +84,22 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Counts one.
+    /// Increments `counter`.
     pub fn count(&self, counter: Counter) {
         self.add(counter, 1);
     }
 
-    /// Counts so many.
+    /// Adds `count` to `counter`.
     pub fn add(&self, counter: Counter, count: u64) {
         add_relaxed(self.counters.get(counter as usize), count);
     }
 
-    /// Counts a fetch that failed.
+    /// Counts a failed fetch by the status of its error.
     pub fn count_failure(&self, error: &Error) {
         add_relaxed(self.failures.get(error.status() as usize), 1);
     }
 
-    /// Counts how long a fetch took, whatever its outcome.
+    /// Records the duration of a fetch, successful or not.
     pub fn record_fetch_time(&self, time: Duration) {
         let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let bucket =
@@ -105,13 +108,15 @@ impl Stats {
         add_relaxed(Some(&self.fetch_micros), u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
     }
 
-    /// All of them as JSON, with what was counted elsewhere and with the gauges of the process.
+    /// Formats all metrics as JSON. `external_counts` are added to the counters here; `gauges` are included
+    /// unchanged.
     #[must_use]
-    pub fn to_json(&self, more: &[(Counter, u64)], gauges: &[(&'static str, u64)]) -> String {
+    pub fn to_json(&self, external_counts: &[(Counter, u64)], gauges: &[(&'static str, u64)]) -> String {
         let mut report = BTreeMap::new();
         for (counter, value) in Counter::ALL.iter().zip(&self.counters) {
-            let more = more.iter().filter(|(other, _)| other == counter).map(|(_, count)| count);
-            let count = more.fold(load_relaxed(value), |sum, count| sum.wrapping_add(*count));
+            let external =
+                external_counts.iter().filter(|(other, _)| other == counter).map(|(_, count)| count);
+            let count = external.fold(load_relaxed(value), |sum, count| sum.wrapping_add(*count));
             report.insert(counter.name(), Metric::Number(count));
         }
         report.extend(gauges.iter().map(|(name, value)| (*name, Metric::Number(*value))));
@@ -122,7 +127,7 @@ impl Stats {
         let failures = failures.filter(|(_, count)| *count > 0).collect();
         report.insert("authgrant_fetch_failures_total", Metric::ByStatus(failures));
         report.insert("authgrant_fetch_duration_seconds", Metric::Histogram(self.histogram()));
-        // Numbers and constant names are always written.
+        // Serialization of numbers and constant names cannot fail.
         serde_json::to_string_pretty(&report).unwrap_or_default()
     }
 
@@ -161,7 +166,7 @@ enum Metric {
     Histogram(Histogram),
 }
 
-/// As Prometheus counts: each bucket has all that took no longer.
+/// A cumulative histogram as in Prometheus: each bucket counts all values up to its upper bound.
 #[derive(Serialize)]
 struct Histogram {
     buckets: Vec<Bucket>,

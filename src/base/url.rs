@@ -1,7 +1,8 @@
-//! A URL that an option, a model file or a profile named, checked before anything is sent to it.
+//! Endpoint URLs from options, model files and profiles, validated before any request is sent to them.
 //!
-//! https, or http to the loopback interface; no user information, no fragment (RFC 6749 section 3.2). It keeps the
-//! text byte for byte, because an audience may be compared with it, and shows itself without its query.
+//! The scheme must be https, or http for a loopback address. User information and fragments are not allowed
+//! (RFC 6749 section 3.2). The text is kept byte for byte, because a server may compare an audience with it.
+//! `Debug` and messages omit the query.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -10,7 +11,7 @@ use percent_encoding::percent_decode_str;
 use ureq::http::Uri;
 use ureq::http::uri::{Authority, Scheme};
 
-/// A checked URL.
+/// A validated endpoint URL.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct EndpointUrl {
     text: String,
@@ -21,67 +22,69 @@ pub struct EndpointUrl {
 }
 
 impl EndpointUrl {
-    /// Checks `text`. The error is the reason, to be put behind the name of the option, without the URL.
+    /// Parses and validates `text`. The error is a predicate for a message that begins with the name of the
+    /// option; it does not contain the URL.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.contains('#') {
-            return Err("must not have a fragment (#…)".to_owned());
+            return Err("must not contain a fragment (#…)".to_owned());
         }
-        let uri: Uri = text.parse().map_err(|_| "is not a URL; expected https://host/path".to_owned())?;
+        let uri: Uri =
+            text.parse().map_err(|_| "is not a valid URL; expected https://host/path".to_owned())?;
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
-            return Err("is not a full URL; expected https://host/path".to_owned());
+            return Err("is not an absolute URL; expected https://host/path".to_owned());
         };
         if authority.as_str().contains('@') {
-            return Err("must not hold a user name or password in front of the host".to_owned());
+            return Err("must not contain a user name or password before the host".to_owned());
         }
         let host = parse_host(authority)?;
-        let tls = *scheme == Scheme::HTTPS;
-        let plain = *scheme == Scheme::HTTP;
-        if !(tls || plain && is_loopback(&host)) {
+        let is_https = *scheme == Scheme::HTTPS;
+        let is_http = *scheme == Scheme::HTTP;
+        if !(is_https || is_http && is_loopback(&host)) {
             return Err(format!(
-                "must begin with https://, or with http:// for a loopback address only; it names {host} by {scheme}"
+                "must begin with https:// (http:// for loopback addresses only), but uses {scheme} for {host}"
             ));
         }
-        let port = parse_port(authority, if plain { 80 } else { 443 })?;
-        Ok(Self { text: text.to_owned(), uri, host, port, is_tls: tls })
+        let port = parse_port(authority, if is_http { 80 } else { 443 })?;
+        Ok(Self { text: text.to_owned(), uri, host, port, is_tls: is_https })
     }
 
-    /// As it was written.
+    /// The URL as configured, byte for byte.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// For the HTTP client.
+    /// The parsed URI, for the HTTP client.
     #[must_use]
     pub fn uri(&self) -> &Uri {
         &self.uri
     }
 
-    /// The host in lower case, an IPv6 address without its brackets.
+    /// The host in lower case; an IPv6 address without brackets.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port, the scheme's own where none was written.
+    /// The port, or the default port of the scheme.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Whether it is https.
+    /// Whether the scheme is https.
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.is_tls
     }
 
-    /// Scheme, host and port: what two URLs of one server have in common (RFC 6454).
+    /// The origin: scheme, host and port (RFC 6454).
     #[must_use]
     pub fn origin(&self) -> String {
         format!("{}://{}:{}", if self.is_tls { "https" } else { "http" }, self.host, self.port)
     }
 
-    /// For messages: without the query, which may hold an assertion.
+    /// The URL without its query, which may contain an assertion; for messages.
     #[must_use]
     pub fn without_query(&self) -> &str {
         self.text.split('?').next().unwrap_or_default()
@@ -94,42 +97,43 @@ impl fmt::Debug for EndpointUrl {
     }
 }
 
-/// The host, to be looked up and dialled. Brackets are for IPv6 alone: within them `localhost` is no name.
+/// The host for DNS lookup and connect. Brackets are allowed for an IPv6 address only: `[localhost]` is
+/// invalid.
 fn parse_host(authority: &Authority) -> Result<String, String> {
     let host = authority.host();
     let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(address) if address.parse::<Ipv6Addr>().is_ok() => address,
-        Some(_) => return Err("has something other than an IPv6 address between [ and ]".to_owned()),
+        Some(_) => return Err("must contain an IPv6 address between [ and ]".to_owned()),
         None => host,
     };
     if host.is_empty() { Err("has no host".to_owned()) } else { Ok(host.to_ascii_lowercase()) }
 }
 
-/// The port: nothing, or one ':' and digits, behind all of the host. It must be the port that [`Uri`] finds, too, which
-/// the header Host is made of.
-fn parse_port(authority: &Authority, usual: u16) -> Result<u16, String> {
+/// The port: `default`, or the digits after the host and ':'. It must be equal to the port that [`Uri`]
+/// finds, because the Host header is built from that.
+fn parse_port(authority: &Authority, default: u16) -> Result<u16, String> {
     let Some(rest) = authority.as_str().strip_prefix(authority.host()) else {
-        return Err("has a host that cannot be read".to_owned());
+        return Err("has a malformed host".to_owned());
     };
     if rest.is_empty() {
-        return Ok(usual);
+        return Ok(default);
     }
     rest.strip_prefix(':')
         .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
         .and_then(|digits| digits.parse().ok())
         .filter(|port| *port > 0 && authority.port_u16() == Some(*port))
-        .ok_or_else(|| "must have nothing behind the host, or ':' and a port from 1 to 65535".to_owned())
+        .ok_or_else(|| "must have nothing after the host, or ':' and a port from 1 to 65535".to_owned())
 }
 
-/// The scheme of a full URI.
+/// The scheme of an absolute URI with an authority.
 #[must_use]
 pub fn parse_scheme(uri: &str) -> Option<&str> {
     let (scheme, _) = uri.split_once("://")?;
     scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)).then_some(scheme)
 }
 
-/// What `relative` means as seen from `host`, as far as hosts and paths go (RFC 3986 section 5.2); a host without a
-/// scheme is asked by https.
+/// Resolves the reference `relative` against `host`, without dot-segment removal (RFC 3986 section 5.2). The
+/// default scheme of `host` is https.
 #[must_use]
 pub fn resolve_reference(host: &str, relative: &str) -> String {
     let base = if parse_scheme(host).is_some() { host.to_owned() } else { format!("https://{host}") };
@@ -144,44 +148,48 @@ pub fn resolve_reference(host: &str, relative: &str) -> String {
     }
 }
 
-/// Whether `text` is a URL, or holds one, with user information or with a query parameter that is named as secrets are. One
-/// that is no valid URL may be meant so. An `address` may be a host without a scheme.
+/// Whether `text` contains a URL with user information, or a parameter with a secret-like name. Also searches
+/// invalid URLs, because the user may have intended one. `is_address` means that `text` may be a host without
+/// a scheme.
 #[must_use]
-pub fn contains_secret(text: &str, address: bool) -> bool {
-    let bare = address && !text.contains("://");
-    find_authorities(text).chain(bare.then_some(text)).any(|rest| userinfo_len(rest).is_some())
+pub fn contains_secret(text: &str, is_address: bool) -> bool {
+    let has_no_scheme = is_address && !text.contains("://");
+    find_authorities(text).chain(has_no_scheme.then_some(text)).any(|rest| userinfo_len(rest).is_some())
         || text.split(['?', '&', ';', '#']).skip(1).any(is_secret_parameter)
 }
 
-/// `text` for messages and reports: of every URL in it no user information, and no query, which may hold an assertion.
+/// Redacts the user information of every URL in `text`, and everything after the first `?`, because a query
+/// may contain an assertion. For messages and reports.
 #[must_use]
 pub fn without_secrets(text: &str) -> String {
-    let (mut shown, query) = match text.split_once('?') {
-        Some((shown, query)) if !query.is_empty() => (shown.to_owned(), "?****"),
+    let (mut redacted, query) = match text.split_once('?') {
+        Some((before, query)) if !query.is_empty() => (before.to_owned(), "?****"),
         _ => (text.to_owned(), ""),
     };
-    // From the last one on, so that places in front of it stay as they are.
-    let places: Vec<usize> =
-        shown.match_indices("//").map(|(place, slashes)| place.saturating_add(slashes.len())).collect();
-    for place in places.into_iter().rev() {
-        if let Some(length) = shown.get(place..).and_then(userinfo_len) {
-            shown.replace_range(place..place.saturating_add(length), "****");
+    // In reverse order, so that a replacement does not shift the offsets that remain.
+    let offsets: Vec<usize> =
+        redacted.match_indices("//").map(|(offset, slashes)| offset.saturating_add(slashes.len())).collect();
+    for offset in offsets.into_iter().rev() {
+        if let Some(length) = redacted.get(offset..).and_then(userinfo_len) {
+            redacted.replace_range(offset..offset.saturating_add(length), "****");
         }
     }
-    shown.push_str(query);
-    shown
+    redacted.push_str(query);
+    redacted
 }
 
-/// What comes after each `//` at which an authority may begin.
+/// The text after each `//` that can begin an authority: at the start of `text` or after a ':'.
 fn find_authorities(text: &str) -> impl Iterator<Item = &str> {
-    let begins = |place: usize| place == 0 || text.get(..place).is_some_and(|scheme| scheme.ends_with(':'));
+    let is_start =
+        |offset: usize| offset == 0 || text.get(..offset).is_some_and(|scheme| scheme.ends_with(':'));
     text.match_indices("//")
-        .filter(move |(place, _)| begins(*place))
-        .filter_map(|(place, slashes)| text.get(place.saturating_add(slashes.len())..))
+        .filter(move |(offset, _)| is_start(*offset))
+        .filter_map(|(offset, slashes)| text.get(offset.saturating_add(slashes.len())..))
 }
 
-/// The length of the user information in front of a host, if there is any. It may hold a slash that should have been
-/// encoded: a host with something other than a port behind its colon is none.
+/// The length of the user information before the host, if there is any. It may contain a slash that should
+/// have been percent-encoded: if the text after the last ':' is not a port, the user information extends to
+/// the last '@'.
 fn userinfo_len(text: &str) -> Option<usize> {
     let end = text.find(['?', '#']).unwrap_or(text.len());
     let text = text.get(..end)?;
@@ -194,7 +202,7 @@ fn userinfo_len(text: &str) -> Option<usize> {
     text.rfind('@').filter(|_| !is_port)
 }
 
-/// Whether `name=value` has a value, and a name as secrets have.
+/// Whether `name=value` has a value and a secret-like name.
 fn is_secret_parameter(parameter: &str) -> bool {
     const SECRET_PARAMETER_SUFFIXES: &[&str] = &[
         "password",
@@ -214,11 +222,11 @@ fn is_secret_parameter(parameter: &str) -> bool {
     let Some((name, value)) = parameter.split_once('=') else { return false };
     let name = percent_decode_str(name).decode_utf8_lossy().to_ascii_lowercase();
     !value.is_empty()
-        && (name == "code" || SECRET_PARAMETER_SUFFIXES.iter().any(|secret| name.ends_with(secret)))
+        && (name == "code" || SECRET_PARAMETER_SUFFIXES.iter().any(|suffix| name.ends_with(suffix)))
 }
 
-/// Whether `host` can be nothing but this machine: `localhost` itself (RFC 6761 section 6.3, which our resolver
-/// answers without asking anybody) or a loopback address in its plain spelling.
+/// Whether `host` is `localhost` (RFC 6761 section 6.3; the resolver of this library answers it without a DNS
+/// query) or a loopback address in canonical notation.
 #[must_use]
 pub fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
@@ -231,7 +239,7 @@ mod tests {
 
     #[test]
     fn plain_http_is_allowed_to_loopback_only() {
-        for good in [
+        for valid in [
             "https://account-d.docusign.com/oauth/token",
             "https://example.com",
             "https://example.com:8443/t?tenant=a",
@@ -240,9 +248,9 @@ mod tests {
             "http://[::1]:8080/token",
             "http://LOCALHOST:3000",
         ] {
-            assert!(EndpointUrl::parse(good).is_ok(), "{good}: {:?}", EndpointUrl::parse(good));
+            assert!(EndpointUrl::parse(valid).is_ok(), "{valid}: {:?}", EndpointUrl::parse(valid));
         }
-        for bad in [
+        for invalid in [
             "",
             "example.com/token",
             "/token",
@@ -270,7 +278,7 @@ mod tests {
             "http://[127.0.0.1]:80/",
             "https:///t",
         ] {
-            assert!(EndpointUrl::parse(bad).is_err(), "{bad}");
+            assert!(EndpointUrl::parse(invalid).is_err(), "{invalid}");
         }
     }
 
@@ -282,7 +290,7 @@ mod tests {
 
     #[test]
     fn userinfo_and_secret_parameters_are_redacted() {
-        for (text, shown) in [
+        for (text, redacted) in [
             ("https://jo:hunter2@h/p", "https://****@h/p"),
             ("POST https://jo@h", "POST https://****@h"),
             ("socks5://jo:p@ss@h:1", "socks5://****@h:1"),
@@ -293,7 +301,7 @@ mod tests {
             ("https://h/p?a=b;sig=x", "https://h/p?****"),
         ] {
             assert!(contains_secret(text, false), "{text}");
-            assert_eq!(without_secrets(text), shown);
+            assert_eq!(without_secrets(text), redacted);
         }
         for text in [
             "",
@@ -318,8 +326,8 @@ mod tests {
         assert_eq!((url.host(), url.port(), url.is_https()), ("example.com", 443, true));
         assert_eq!(url.as_str(), "https://Example.com/T?assertion=x");
         assert_eq!(url.without_query(), "https://Example.com/T");
-        let plain = EndpointUrl::parse("http://[::1]/t").unwrap();
-        assert_eq!((plain.host(), plain.port(), plain.is_https()), ("::1", 80, false));
+        let http = EndpointUrl::parse("http://[::1]/t").unwrap();
+        assert_eq!((http.host(), http.port(), http.is_https()), ("::1", 80, false));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The headers that a request to the API must carry.
+//! HTTP headers to send with an API request.
 
 use std::ffi::CString;
 
@@ -9,57 +9,56 @@ use crate::resolve::HttpHeader;
 use crate::sys::SharedRef;
 use crate::token::TokenHandle;
 
-/// Header names and values, in the order in which they should be sent, with the token that is in them; in C an
-/// `authgrant_headers`, freed with authgrant_headers_free.
-///
-/// They never change, and outlive the connection that they came from.
+/// Headers to send with an API request: names and values in sending order, and the token they contain.
+/// Immutable and thread-safe; they outlive the connection. Free them with authgrant_headers_free().
 pub struct ApiHeaders {
     entries: Vec<(CString, Zeroizing<CString>)>,
     token: Option<SharedRef<TokenHandle>>,
 }
 
 impl ApiHeaders {
-    /// The Bearer token (RFC 6750 section 2.1), and `more`. One of the same name does not count: the user's own
-    /// Authorization went to the token endpoint, and the API gets the token.
+    /// Creates the headers for the Bearer token (RFC 6750 section 2.1) of `handle`, and `additional`. An
+    /// Authorization header in `additional` is ignored: it is for the token endpoint, while the API receives
+    /// the token.
     ///
     /// # Errors
-    /// [`Status::InvalidOption`] for a header that C cannot hold.
-    pub fn new(lease: SharedRef<TokenHandle>, more: &[HttpHeader]) -> Result<Self> {
+    /// [`Status::InvalidOption`] for a header that contains a NUL character.
+    pub fn new(handle: SharedRef<TokenHandle>, additional: &[HttpHeader]) -> Result<Self> {
         let mut bearer = Zeroizing::new(b"Bearer ".to_vec());
-        bearer.extend_from_slice(lease.token().value().to_bytes());
-        let mut headers = Self { entries: vec![to_c_header("Authorization", &bearer)?], token: Some(lease) };
-        headers.append_missing(more)?;
+        bearer.extend_from_slice(handle.token().value().to_bytes());
+        let mut headers = Self { entries: vec![to_c_header("Authorization", &bearer)?], token: Some(handle) };
+        headers.append_missing(additional)?;
         Ok(headers)
     }
 
-    /// Those of a method that has no token, and `more`.
+    /// Creates the headers of a method without a token, and `additional`.
     ///
     /// # Errors
-    /// [`Status::InvalidOption`] for a header that C cannot hold.
-    pub fn without_token(own: &[HttpHeader], more: &[HttpHeader]) -> Result<Self> {
+    /// [`Status::InvalidOption`] for a header that contains a NUL character.
+    pub fn without_token(method_headers: &[HttpHeader], additional: &[HttpHeader]) -> Result<Self> {
         let mut headers = Self { entries: Vec::new(), token: None };
-        headers.append_missing(own)?;
-        headers.append_missing(more)?;
+        headers.append_missing(method_headers)?;
+        headers.append_missing(additional)?;
         Ok(headers)
     }
 
-    fn append_missing(&mut self, more: &[HttpHeader]) -> Result<()> {
-        for header in more {
+    fn append_missing(&mut self, additional: &[HttpHeader]) -> Result<()> {
+        for header in additional {
             let name = header.name.as_bytes();
-            if !self.entries.iter().any(|(known, _)| known.to_bytes().eq_ignore_ascii_case(name)) {
+            if !self.entries.iter().any(|(existing, _)| existing.to_bytes().eq_ignore_ascii_case(name)) {
                 self.entries.push(to_c_header(&header.name, header.value.reveal().as_bytes())?);
             }
         }
         Ok(())
     }
 
-    /// Names and values.
+    /// Names and values in sending order.
     #[must_use]
     pub fn as_slice(&self) -> &[(CString, Zeroizing<CString>)] {
         &self.entries
     }
 
-    /// The token that is in them, if there is one.
+    /// The token that the headers contain, if any.
     #[must_use]
     pub fn token(&self) -> Option<&SharedRef<TokenHandle>> {
         self.token.as_ref()
@@ -67,6 +66,8 @@ impl ApiHeaders {
 }
 
 fn to_c_header(name: &str, value: &[u8]) -> Result<(CString, Zeroizing<CString>)> {
-    let nul = |_| Error::new(Status::InvalidOption, "headers", format!("the header {name} holds a NUL"));
-    Ok((CString::new(name).map_err(nul)?, Zeroizing::new(CString::new(value).map_err(nul)?)))
+    let nul_error = |_| {
+        Error::new(Status::InvalidOption, "headers", format!("the header {name} contains a NUL character"))
+    };
+    Ok((CString::new(name).map_err(nul_error)?, Zeroizing::new(CString::new(value).map_err(nul_error)?)))
 }

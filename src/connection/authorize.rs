@@ -1,4 +1,4 @@
-//! What takes a person: consent and logins.
+//! Interactive authorization: consent URL, and logins and consent in a browser.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use crate::resolve::{self, Config, Grant, TokenEndpointConfig};
 use crate::token::AccessToken;
 
 impl Connection {
-    /// The URL that a person opens to give consent.
+    /// Returns the URL that the user must open to give consent.
     ///
     /// # Errors
-    /// What the URL lacks.
+    /// The options that the URL needs and that are missing.
     pub fn consent_url(&self) -> Result<String> {
         let snapshot = self.snapshot.load_revalidated();
         Ok(authorize::build_authorization_url(&resolve::resolve_authorization_request(
@@ -25,22 +25,23 @@ impl Connection {
         )?))
     }
 
-    /// Lets a person log in or consent in a browser. A login's code is exchanged for the token; where the grant does not
-    /// need it, it is thrown away and a token fetched to see that consent has arrived.
+    /// Lets the user log in or consent in a browser. The code of a login is exchanged for the token. If the
+    /// grant needs no code, the code is discarded, and a token is requested to verify that consent was given.
     ///
     /// # Errors
-    /// What the consent URL or the token request lacks; those of the visit and of fetching.
-    pub fn authorize(&self, show: Option<&ShowUrlFn<'_>>) -> Result<()> {
-        if show.is_none() && Policy::current().forbids(Restriction::Prompt) {
+    /// Missing options of the consent URL or of the token request; errors of the authorization and of the
+    /// token request.
+    pub fn authorize(&self, show_url: Option<&ShowUrlFn<'_>>) -> Result<()> {
+        if show_url.is_none() && Policy::current().forbids(Restriction::Prompt) {
             return Err(browser_forbidden_error());
         }
         let snapshot = self.snapshot.load_revalidated();
         let authorization = resolve::resolve_authorization(snapshot.options(), snapshot.signer.as_ref())?;
-        let (consent, config) = (&authorization.request, snapshot.config()?);
-        let person = self.register_call(CallContext::with_timeout(consent.timeout, "ConsentTimeout"));
-        let visit = authorize::authorize_in_browser(consent, show, &self.process().browser, &person)?;
-        if let Some(exchange) = &authorization.token_endpoint {
-            self.exchange_code(exchange, &visit, &snapshot, config)?;
+        let (request, config) = (&authorization.request, snapshot.config()?);
+        let call = self.register_call(CallContext::with_timeout(request.timeout, "ConsentTimeout"));
+        let result = authorize::authorize_in_browser(request, show_url, &self.process().browser, &call)?;
+        if let Some(endpoint_config) = &authorization.token_endpoint {
+            self.exchange_code(endpoint_config, &result, &snapshot, config)?;
         }
         if config.flow.login().is_none() {
             self.process().cache.remove(self.cache_key(&snapshot, config));
@@ -53,19 +54,20 @@ impl Connection {
         Ok(())
     }
 
-    /// Exchanges the code of a visit: for the connection's own token, or to hear who has consented.
+    /// Exchanges the authorization code: for the token of this connection, or for the ID token of the user
+    /// who consented.
     fn exchange_code(
         &self,
-        exchange: &TokenEndpointConfig,
-        visit: &AuthorizationResult,
+        endpoint_config: &TokenEndpointConfig,
+        result: &AuthorizationResult,
         snapshot: &Snapshot,
         config: &Config,
     ) -> Result<()> {
-        let Grant::AuthorizationCode(login) = &exchange.grant else { return Ok(()) };
+        let Grant::AuthorizationCode(login) = &endpoint_config.grant else { return Ok(()) };
         let call = self.begin_call(config, CallOptions::default());
-        let identity = self.cache_key(snapshot, config);
-        let token = self.with_grant_context(identity, &call, false, |context| {
-            grants::exchange_code(exchange, login, visit, context)
+        let cache_key = self.cache_key(snapshot, config);
+        let token = self.with_grant_context(cache_key, &call, false, |context| {
+            grants::exchange_code(endpoint_config, login, result, context)
         })?;
         if config.flow.login().is_some() {
             self.process().cache.insert(Arc::new(token));
@@ -75,7 +77,7 @@ impl Connection {
         Ok(())
     }
 
-    /// What an administrator's consent has told, with each token of this connection.
+    /// Adds the ID token of an administrator's consent to a token of this connection.
     pub(super) fn attach_id_token(&self, mut token: AccessToken) -> AccessToken {
         if let Some(id_token) = self.state().login_state.id_token() {
             token.fields.entry("id_token".to_owned()).or_insert(id_token);
@@ -86,8 +88,8 @@ impl Connection {
 
 fn browser_forbidden_error() -> Error {
     let text = format!(
-        "opening a browser is something {}; hand authgrant_authorize a function that shows the URL",
-        Restriction::Prompt.rejection_text()
+        "opening a browser is forbidden by the process policy ({}); pass a callback to authgrant_authorize",
+        Restriction::Prompt.name()
     );
     Error::new(Status::Unsupported, "consent", text)
 }

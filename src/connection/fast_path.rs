@@ -1,8 +1,8 @@
-//! The token of late, for callers who need nothing but it: no lock, no option and no file is looked at, nothing is copied, and
-//! nothing is written that another thread or another connection writes at the same time.
+//! Fast path of `get_token`: returns the last token without locks, option or file checks, copies or shared
+//! writes.
 //!
-//! What one connection was given lies in its snapshot too, for those that say the same: a connection is new once, and a
-//! program may have thousands.
+//! The snapshot caches the last token as well, for all connections with equal options: a program may open
+//! thousands of connections, and each of them has an empty cache of its own at first.
 
 use std::sync::Arc;
 
@@ -13,88 +13,87 @@ use crate::sys::{self, SharedRef};
 use crate::token::cache::{self, Requirements};
 use crate::token::{AccessToken, ReuseWindow, TokenHandle};
 
-/// How many seconds it is handed out before the cache is asked again. For so long a clock that was set back can deceive, and
-/// for so long the cache may take the token for one that nobody asks for.
+/// Seconds for which the fast path returns a token before it checks the cache again. This bounds the effect
+/// of a clock that was set back, and the time for which the cache may consider a token in use to be idle.
 const REVALIDATE_AFTER_SECS: i64 = 5;
 
 impl Connection {
-    /// The token of late, if it is still what this connection would hand out.
+    /// Returns the last token of this connection if it is still reusable.
     #[inline]
     pub(crate) fn get_cached_handle(&self) -> Option<SharedRef<TokenHandle>> {
         let slot = self.handle_slots.for_current_thread()?;
-        let lease = slot.acquire()?;
-        if lease.is_reusable_for(self.snapshot.version()) {
-            return Some(lease);
+        let handle = slot.acquire()?;
+        if handle.is_reusable_for(self.snapshot.version()) {
+            return Some(handle);
         }
         slot.uncount_acquire();
         None
     }
 
-    /// The token that was noted of late for all who say the same.
+    /// Returns the last token of all connections with equal options if it is still reusable.
     pub(super) fn get_shared_handle(&self) -> Option<SharedRef<TokenHandle>> {
         let version = self.snapshot.version();
-        let is_anothers = self.state.get().is_some_and(|live| live.login_state.has_id_token());
-        if is_anothers {
+        let has_id_token = self.state.get().is_some_and(|state| state.login_state.has_id_token());
+        if has_id_token {
             return None;
         }
-        let lease = self.snapshot.map_shared_handle(|lease| lease.rebind(version))?;
-        Some(self.store_handle(lease, version))
+        let handle = self.snapshot.map_shared_handle(|handle| handle.rebind(version))?;
+        Some(self.store_handle(handle, version))
     }
 
-    /// Notes `token` for the calls to come, as it was got by the snapshot of `version`.
+    /// Stores `token`, which was obtained with the snapshot of `version`, for subsequent calls.
     pub(super) fn publish_token(
         &self,
         token: Arc<AccessToken>,
-        want: Requirements,
+        requirements: Requirements,
         version: u64,
         snapshot: &Snapshot,
         config: &Config,
     ) -> SharedRef<TokenHandle> {
         let clock = self.process().clock.as_ref();
-        // The coarse clock may still be in the second before, in which a token that has ended already would count as good.
-        let from = clock.unix_seconds();
-        let until = cache::fresh_until(&token, want).min(from.saturating_add(REVALIDATE_AFTER_SECS));
-        let (generation, user, policy) = (sys::generation(), sys::effective_user_id(), snapshot.policy());
-        let renew_at = cache::refresh_at(&token, want);
-        let terms = ReuseWindow {
-            fork_generation: generation,
-            effective_uid: user,
+        // The coarse clock may lag by a second; without the lower bound it would accept a token that has just
+        // expired.
+        let valid_from = clock.unix_seconds();
+        let valid_until =
+            cache::fresh_until(&token, requirements).min(valid_from.saturating_add(REVALIDATE_AFTER_SECS));
+        let reuse_window = ReuseWindow {
+            fork_generation: sys::generation(),
+            effective_uid: sys::effective_user_id(),
             options_version: version,
-            policy,
-            unix_seconds: from..until,
-            refresh_at: renew_at,
+            policy: snapshot.policy(),
+            unix_seconds: valid_from..valid_until,
+            refresh_at: cache::refresh_at(&token, requirements),
             clock,
         };
-        // Who holds a token that is to be logged off is counted.
-        let for_all =
+        // Tokens with a LogoffURI count their users, which the shared slot would bypass.
+        let is_shareable =
             config.logoff.is_none() && !self.has_private_cache(config) && !super::has_callback_signer(config);
         if let Some(slot) = snapshot
             .shared_state
             .as_ref()
-            .filter(|_| for_all)
-            .and_then(|common| common.handle_slots.for_current_thread())
+            .filter(|_| is_shareable)
+            .and_then(|shared| shared.handle_slots.for_current_thread())
         {
-            slot.store(TokenHandle::new(Arc::clone(&token), terms.clone()));
+            slot.store(TokenHandle::new(Arc::clone(&token), reuse_window.clone()));
         }
-        self.store_handle(TokenHandle::new(token, terms), version)
+        self.store_handle(TokenHandle::new(token, reuse_window), version)
     }
 
-    /// Keeps `lease` for this thread, and nothing that others have had before it.
-    fn store_handle(&self, lease: TokenHandle, version: u64) -> SharedRef<TokenHandle> {
-        self.handle_slots.retain(|lease| lease.is_reusable_for(version));
+    /// Stores `handle` for this thread, and drops the outdated handles of all threads.
+    fn store_handle(&self, handle: TokenHandle, version: u64) -> SharedRef<TokenHandle> {
+        self.handle_slots.retain(|handle| handle.is_reusable_for(version));
         match self.handle_slots.for_current_thread() {
-            Some(slot) => slot.store(lease),
-            None => SharedRef::new(lease),
+            Some(slot) => slot.store(handle),
+            None => SharedRef::new(handle),
         }
     }
 
-    /// Forgets it.
+    /// Drops all handles of this connection and of its snapshot.
     pub(super) fn clear_cached_handles(&self) {
         let snapshot = self.snapshot.load();
-        for shelf in
-            snapshot.shared_state.iter().map(|common| &common.handle_slots).chain([&self.handle_slots])
-        {
-            shelf.retain(|_| false);
+        let shared_slots = snapshot.shared_state.iter().map(|shared| &shared.handle_slots);
+        for slots in shared_slots.chain([&self.handle_slots]) {
+            slots.retain(|_| false);
         }
     }
 }

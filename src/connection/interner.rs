@@ -1,4 +1,5 @@
-//! Connections that say the same share one snapshot: they are understood once, and what one was given is at hand for all.
+//! Snapshot interner: connections with equal options share one snapshot, so options are resolved once and a
+//! token obtained by one connection is available to all.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -10,36 +11,36 @@ use crate::base::cache_key::CacheKey;
 use crate::process::Process;
 use crate::sys::{self, PerProcess};
 
-/// The snapshots in use, by a digest of what was said.
+/// The snapshots in use, keyed by a digest of the options as given.
 static INTERNED: PerProcess<Mutex<HashMap<CacheKey, Weak<Snapshot>>>> = PerProcess::new();
 
 fn interned() -> &'static Mutex<HashMap<CacheKey, Weak<Snapshot>>> {
     INTERNED.get_or_init(Mutex::default)
 }
 
-/// A snapshot that is equal to `fresh` and still good, else `fresh` itself.
-pub(super) fn intern(mut fresh: Snapshot, process: Option<&'static Process>) -> Arc<Snapshot> {
-    if fresh.signer.is_some() || !fresh.options_as_given.is_self_contained() {
-        return Arc::new(fresh);
+/// Returns the interned snapshot equal to `candidate` if it is still current, otherwise interns `candidate`.
+pub(super) fn intern(mut candidate: Snapshot, process: Option<&'static Process>) -> Arc<Snapshot> {
+    if candidate.signer.is_some() || !candidate.options_as_given.is_self_contained() {
+        return Arc::new(candidate);
     }
-    let subject = (sys::effective_user_id(), &fresh.options_as_given, fresh.policy());
-    let name = CacheKey::digest(&process_or_current(process).cache_key_secret, &subject);
-    let found = interned().lock().get(&name).and_then(Weak::upgrade);
-    if let Some(found) = found.filter(|found| found.is_current()) {
-        return found;
+    let subject = (sys::effective_user_id(), &candidate.options_as_given, candidate.policy());
+    let interner_key = CacheKey::digest(&process_or_current(process).cache_key_secret, &subject);
+    let existing = interned().lock().get(&interner_key).and_then(Weak::upgrade);
+    if let Some(existing) = existing.filter(|existing| existing.is_current()) {
+        return existing;
     }
-    fresh.shared_state = Some(SharedState::new(name, process));
-    let fresh = Arc::new(fresh);
-    interned().lock().insert(name, Arc::downgrade(&fresh));
-    fresh
+    candidate.shared_state = Some(SharedState::new(interner_key, process));
+    let snapshot = Arc::new(candidate);
+    interned().lock().insert(interner_key, Arc::downgrade(&snapshot));
+    snapshot
 }
 
-/// The last of those who used the snapshot of `name` is gone.
-pub(super) fn remove_if_unused(name: &CacheKey) {
-    let mut known = interned().lock();
-    // Another one may have taken its place.
-    if known.get(name).is_some_and(|snapshot| snapshot.strong_count() == 0) {
-        known.remove(name);
+/// Removes the snapshot of `interner_key` after its last connection was closed.
+pub(super) fn remove_if_unused(interner_key: &CacheKey) {
+    let mut snapshots = interned().lock();
+    // A new snapshot may have replaced the dropped one.
+    if snapshots.get(interner_key).is_some_and(|snapshot| snapshot.strong_count() == 0) {
+        snapshots.remove(interner_key);
     }
 }
 
@@ -63,36 +64,36 @@ mod tests {
         connection.get_token(CallOptions::default()).unwrap()
     }
 
-    /// So many are known of what `bench` says.
-    fn count_snapshot_refs(bench: &ConnectionFixture) -> usize {
-        let name = bench.connection.snapshot.load().shared_state.as_ref().unwrap().interner_key;
-        interned().lock().get(&name).map_or(0, Weak::strong_count)
+    /// Number of connections that share the snapshot of `fixture`.
+    fn count_snapshot_refs(fixture: &ConnectionFixture) -> usize {
+        let interner_key = fixture.connection.snapshot.load().shared_state.as_ref().unwrap().interner_key;
+        interned().lock().get(&interner_key).map_or(0, Weak::strong_count)
     }
 
     #[test]
     fn equal_connections_share_snapshot_until_option_set() {
-        let bench = fixture("");
-        let equal = bench.open_equal_connection();
-        assert!(have_same_snapshot(&bench.connection, &equal));
+        let fixture = fixture("");
+        let equal = fixture.open_equal_connection();
+        assert!(have_same_snapshot(&fixture.connection, &equal));
         assert!(!have_same_snapshot(
             &equal,
-            &open_connection(&format!("{};Scope=x", bench.connection_string), bench.process)
+            &open_connection(&format!("{};Scope=x", fixture.connection_string), fixture.process)
         ));
         equal.set_options(&[("Scope", "x")]).unwrap();
-        assert!(!have_same_snapshot(&bench.connection, &equal));
-        bench.connection.set_options(&[("Scope", "x")]).unwrap();
-        assert!(have_same_snapshot(&bench.connection, &equal));
+        assert!(!have_same_snapshot(&fixture.connection, &equal));
+        fixture.connection.set_options(&[("Scope", "x")]).unwrap();
+        assert!(have_same_snapshot(&fixture.connection, &equal));
     }
 
     #[test]
     fn snapshot_is_removed_with_last_connection() {
-        let bench = fixture("");
-        let name = bench.connection.snapshot.load().shared_state.as_ref().unwrap().interner_key;
-        drop((bench.open_equal_connection(), bench.open_equal_connection()));
-        assert_eq!((count_snapshot_refs(&bench), bench.process.slot_registry.registered_count()), (1, 2));
-        drop(bench.connection);
-        assert!(!interned().lock().contains_key(&name));
-        assert_eq!(bench.process.slot_registry.registered_count(), 0);
+        let fixture = fixture("");
+        let interner_key = fixture.connection.snapshot.load().shared_state.as_ref().unwrap().interner_key;
+        drop((fixture.open_equal_connection(), fixture.open_equal_connection()));
+        assert_eq!((count_snapshot_refs(&fixture), fixture.process.slot_registry.registered_count()), (1, 2));
+        drop(fixture.connection);
+        assert!(!interned().lock().contains_key(&interner_key));
+        assert_eq!(fixture.process.slot_registry.registered_count(), 0);
     }
 
     #[test]
@@ -106,94 +107,95 @@ mod tests {
 
     #[test]
     fn relative_and_env_references_prevent_sharing() {
-        let ConnectionFixture { process, key_file: store, .. } = &fixture("");
-        let (file, key) = (format!("file:{}", store.display()), format!("JWTCertStore={}", store.display()));
-        let shares = |text: &str, set: &[(&str, &str)]| {
-            let [one, other] = [open_connection(text, process), open_connection(text, process)];
+        let ConnectionFixture { process, key_file, .. } = &fixture("");
+        let secret_reference = format!("file:{}", key_file.display());
+        let key_option = format!("JWTCertStore={}", key_file.display());
+        let shares = |string: &str, options: &[(&str, &str)]| {
+            let [one, other] = [open_connection(string, process), open_connection(string, process)];
             for connection in [&one, &other] {
-                connection.set_options(set).unwrap();
+                connection.set_options(options).unwrap();
             }
             have_same_snapshot(&one, &other)
         };
-        assert!(shares(&key, &[("ClientSecret", &file), ("Password", "literal:env:X")]));
+        assert!(shares(&key_option, &[("ClientSecret", &secret_reference), ("Password", "literal:env:X")]));
         assert!(shares("JWTCertStore=pkcs11:token=t", &[("TrustStore", "")]));
-        assert!(
-            shares("Filedsn=;RestConfigFile=near.rest", &[]),
-            "it was read when the connection was opened"
-        );
-        assert!(!shares("JWTCertStore=k.jks", &[]), "the process may stand elsewhere");
+        assert!(shares("Filedsn=;RestConfigFile=near.rest", &[]), "the model file was read on open");
+        assert!(!shares("JWTCertStore=k.jks", &[]), "the working directory may differ");
         assert!(!shares("TrustStore=near.pem", &[]));
         assert!(!shares("", &[("ClientSecret", "file:secret")]));
-        assert!(!shares("", &[("ClientSecret", "env:SECRET")]), "the variable may be another");
+        assert!(!shares("", &[("ClientSecret", "env:SECRET")]), "the variable may change");
     }
 
     #[test]
     fn changed_secret_file_prevents_snapshot_sharing() {
-        let (authority, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
-        let bench = fixture(&format!("am=53;ClientID=c;ClientSecret=s;{endpoint}"));
-        get_token(&bench.connection);
-        assert!(have_same_snapshot(&bench.connection, &bench.open_equal_connection()), "nothing has changed");
-        let file = bench.key_file.with_extension("secret");
+        let (server, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
+        let fixture = fixture(&format!("am=53;ClientID=c;ClientSecret=s;{endpoint}"));
+        get_token(&fixture.connection);
+        assert!(
+            have_same_snapshot(&fixture.connection, &fixture.open_equal_connection()),
+            "no file has changed"
+        );
+        let file = fixture.key_file.with_extension("secret");
         std::fs::write(&file, "one").unwrap();
         let secret = format!("file:{}", file.display());
         let set = |connection: &Connection| connection.set_options(&[("ClientSecret", &secret)]).unwrap();
-        set(&bench.connection);
-        get_token(&bench.connection);
+        set(&fixture.connection);
+        get_token(&fixture.connection);
         std::fs::write(&file, "another").unwrap();
-        let equal = bench.open_equal_connection();
+        let equal = fixture.open_equal_connection();
         set(&equal);
-        assert!(!have_same_snapshot(&bench.connection, &equal));
+        assert!(!have_same_snapshot(&fixture.connection, &equal));
         get_token(&equal);
-        assert_eq!(authority.token_requests().len(), 3, "each secret has a token of its own");
+        assert_eq!(server.token_requests().len(), 3, "one token for each secret");
     }
 
     #[test]
     fn equal_connection_reuses_shared_handle() {
-        let (_authority, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
-        let bench = fixture(&endpoint);
-        let first = get_token(&bench.connection);
-        assert!(bench.connection.get_shared_handle().is_some());
-        let equal = bench.open_equal_connection();
+        let (_server, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
+        let fixture = fixture(&endpoint);
+        let first = get_token(&fixture.connection);
+        assert!(fixture.connection.get_shared_handle().is_some());
+        let equal = fixture.open_equal_connection();
         assert!(equal.get_cached_handle().is_none());
         assert!(Arc::ptr_eq(equal.get_shared_handle().unwrap().token(), &first));
-        assert!(equal.get_cached_handle().is_some(), "it is kept");
-        bench.advance_to(5);
+        assert!(equal.get_cached_handle().is_some(), "the handle is stored");
+        fixture.advance_to(5);
         assert!(
             equal.get_cached_handle().is_none() && equal.get_shared_handle().is_none(),
-            "the cache is asked again"
+            "the cache is checked again"
         );
         assert!(Arc::ptr_eq(&get_token(&equal), &first));
-        bench.connection.reject_token(&first);
+        fixture.connection.reject_token(&first);
         assert!(equal.get_cached_handle().is_none() && equal.get_shared_handle().is_none());
         assert!(!Arc::ptr_eq(&get_token(&equal), &first));
     }
 
     #[test]
     fn private_token_handle_is_not_shared() {
-        let (authority, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
-        let logs_off = format!("LogoffURI={}", authority.url("/revoke"));
-        for more in ["CacheScope=Connection", "am=50;AccessToken=given", &logs_off] {
-            let bench = fixture(&format!("{more};{endpoint}"));
-            get_token(&bench.connection);
-            assert!(bench.open_equal_connection().get_shared_handle().is_none(), "{more}");
+        let (server, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
+        let logoff_option = format!("LogoffURI={}", server.url("/revoke"));
+        for options in ["CacheScope=Connection", "am=50;AccessToken=given", &logoff_option] {
+            let fixture = fixture(&format!("{options};{endpoint}"));
+            get_token(&fixture.connection);
+            assert!(fixture.open_equal_connection().get_shared_handle().is_none(), "{options}");
         }
-        let bench = fixture(&endpoint);
-        get_token(&bench.connection);
-        let administrated = bench.open_equal_connection();
+        let fixture = fixture(&endpoint);
+        get_token(&fixture.connection);
+        let with_id_token = fixture.open_equal_connection();
         let id_token = Some(std::ffi::CString::from(c"id").into());
-        administrated.state().login_state.set_id_token(id_token);
-        assert!(administrated.get_shared_handle().is_none());
-        get_token(&administrated);
+        with_id_token.state().login_state.set_id_token(id_token);
+        assert!(with_id_token.get_shared_handle().is_none());
+        get_token(&with_id_token);
         assert!(
-            bench.open_equal_connection().get_shared_handle().unwrap().token().field("id_token").is_none()
+            fixture.open_equal_connection().get_shared_handle().unwrap().token().field("id_token").is_none()
         );
     }
 
     #[test]
     fn cache_key_is_memoized_per_user() {
-        let bench = fixture("");
-        let snapshot = bench.connection.snapshot.load();
-        let digest = |text: &str| CacheKey::digest(&bench.process.cache_key_secret, &text);
+        let fixture = fixture("");
+        let snapshot = fixture.connection.snapshot.load();
+        let digest = |text: &str| CacheKey::digest(&fixture.process.cache_key_secret, &text);
         let first = snapshot.cache_key(7, || digest("first"));
         assert_eq!(first, digest("first"));
         assert_eq!(snapshot.cache_key(7, || digest("second")), first);
@@ -202,21 +204,20 @@ mod tests {
 
     #[test]
     fn concurrent_open_and_close_share_snapshot() {
-        let bench = fixture("");
-        let unequal = AtomicU32::new(0);
+        let fixture = fixture("");
+        let unshared = AtomicU32::new(0);
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..200 {
-                        let pair = [bench.open_equal_connection(), bench.open_equal_connection()];
-                        unequal
-                            .fetch_add(u32::from(!have_same_snapshot(&pair[0], &pair[1])), Ordering::Relaxed);
+                        let [one, other] = [fixture.open_equal_connection(), fixture.open_equal_connection()];
+                        unshared.fetch_add(u32::from(!have_same_snapshot(&one, &other)), Ordering::Relaxed);
                     }
                 });
             }
         });
-        assert_eq!(unequal.into_inner(), 0);
-        assert_eq!(count_snapshot_refs(&bench), 1);
-        assert_eq!(bench.connection.snapshot.load().policy(), Policy::current());
+        assert_eq!(unshared.into_inner(), 0);
+        assert_eq!(count_snapshot_refs(&fixture), 1);
+        assert_eq!(fixture.connection.snapshot.load().policy(), Policy::current());
     }
 }

@@ -1,4 +1,4 @@
-//! The heart of a handle: the options now in force, the cache, else the flow.
+//! Connection: the options, token cache lookups and token requests of one C handle.
 
 pub mod api_headers;
 
@@ -40,25 +40,25 @@ use snapshot::{Snapshot, SnapshotCell};
 
 pub use snapshot::ConnectionView;
 
-/// The longest that an early renewal keeps a caller who has a token.
+/// Limit of an early renewal, which delays a caller that already has a valid token.
 const EARLY_RENEWAL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The same where the server may take back the refresh token that it is sent: an answer that nobody waits for would lose the
-/// login.
+/// Limit of an early renewal if the server may rotate the refresh token: if the response is abandoned, the
+/// new refresh token is lost, and the user must log in again.
 const ROTATING_RENEWAL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How one call differs from the connection's own ways.
+/// Options of a single call; they override those of the connection.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CallOptions {
-    /// The limit of the whole call; none is LoginTimeout's.
+    /// Timeout of the whole call; `None` applies LoginTimeout.
     pub timeout: Option<Duration>,
-    /// Seconds that the token must have left, as far as any of its kind can.
+    /// Minimum remaining lifetime in seconds, capped at 90 % of the token's lifetime.
     pub min_remaining: i64,
-    /// Only what is cached or can be signed here.
+    /// Returns a token only if it is cached or can be signed locally.
     pub no_network: bool,
-    /// No browser for a person, whatever EnableLoginPrompt says.
+    /// Never opens a browser; overrides EnableLoginPrompt.
     pub no_prompt: bool,
-    /// The server is asked although it refused a moment ago.
+    /// Sends a request even if a recent failure is in the negative cache.
     pub bypass_negative_cache: bool,
 }
 
@@ -68,17 +68,17 @@ impl CallOptions {
     }
 }
 
-/// One connection string with what was set since; in C an `authgrant_connection`, closed with authgrant_close.
+/// A connection: the parsed connection string plus options set later. Close it with authgrant_close().
 pub struct Connection {
     snapshot: SnapshotCell,
     handle_slots: StripedSlots<TokenHandle>,
     log: ArcSwap<Log>,
     state: PerProcess<ConnectionState>,
-    /// The process that opened it, counted by forks.
+    /// Fork generation of the process that opened the connection.
     opened_generation: u64,
 }
 
-/// What happens on a connection; a forked child begins with none of it.
+/// State that calls on a connection create; a forked child starts with an empty one.
 #[derive(Default)]
 struct ConnectionState {
     id: u64,
@@ -86,22 +86,22 @@ struct ConnectionState {
     cancel_tokens: Mutex<Vec<Weak<CancelToken>>>,
     warnings: Mutex<Vec<Error>>,
     held_tokens: Mutex<Vec<HeldToken>>,
-    /// Whose tokens nobody but this connection can ask for.
+    /// Cache keys that no other connection can use.
     exclusive_keys: Mutex<Vec<CacheKey>>,
 }
 
 impl Connection {
-    /// Reads a connection string, and the data source and model file that it names; what its values mean is found out
-    /// later.
+    /// Parses a connection string and reads the data source and the model file that it refers to. The option
+    /// values are resolved on first use.
     ///
     /// # Errors
-    /// [`Status::InvalidConnectionString`], [`Status::DataSourceNotFound`]; [`Status::Internal`] where the operating system
-    /// gives no random numbers.
+    /// [`Status::InvalidConnectionString`], [`Status::DataSourceNotFound`]; [`Status::Internal`] if the
+    /// operating system provides no random numbers.
     pub fn open(text: &str) -> Result<Self> {
         Self::open_with_environment(text, &ProcessEnvironment)
     }
 
-    /// As [`Self::open`], in surroundings that say where data sources stand.
+    /// Like [`Self::open`], with an environment that locates data sources.
     ///
     /// # Errors
     /// Those of [`Self::open`].
@@ -127,17 +127,17 @@ impl Connection {
         })
     }
 
-    /// Sets options, all or none.
+    /// Sets options atomically: all of them, or none on an error.
     ///
     /// # Errors
-    /// [`Status::InvalidOption`] for a bad name or a value of the wrong type.
+    /// [`Status::InvalidOption`] for an invalid name or a value of the wrong type.
     pub fn set_options(&self, pairs: &[(&str, &str)]) -> Result<()> {
         self.snapshot.update_options(|options| options.set(pairs))?;
         self.clear_negative_entry();
         Ok(())
     }
 
-    /// Signs with `signer` from the next call on; without one with the options' key again.
+    /// Sets the signer for subsequent calls; `None` restores the signing key of the options.
     pub fn set_signer(&self, signer: Option<&CallbackSigner>) {
         self.snapshot.set_signer(signer);
         self.clear_negative_entry();
@@ -150,35 +150,35 @@ impl Connection {
         }
     }
 
-    /// The token to send: the cached one while it is good, else a fetched one.
+    /// Returns the access token to send: the cached one while it is fresh, otherwise a newly requested one.
     ///
     /// # Errors
-    /// What is wrong with the options, and those of fetching.
-    pub fn get_token_handle(&self, wishes: CallOptions) -> Result<SharedRef<TokenHandle>> {
-        if wishes.can_use_fast_path()
-            && let Some(lease) = self.get_cached_handle().or_else(|| self.get_shared_handle())
+    /// Errors in the options, and those of the token request.
+    pub fn get_token_handle(&self, call_options: CallOptions) -> Result<SharedRef<TokenHandle>> {
+        if call_options.can_use_fast_path()
+            && let Some(handle) = self.get_cached_handle().or_else(|| self.get_shared_handle())
         {
-            return Ok(lease);
+            return Ok(handle);
         }
         Process::check_random()?;
         let version = self.snapshot.version();
         let snapshot = self.snapshot.load_revalidated();
         let config = snapshot.config()?;
-        let token = self.get_or_fetch_token(&snapshot, config, wishes)?;
+        let token = self.get_or_fetch_token(&snapshot, config, call_options)?;
         self.track_for_logoff(token.cache_key, &snapshot, config);
-        let want = self.requirements(config, token.cache_key, CallOptions::default());
-        Ok(self.publish_token(token, want, version, &snapshot, config))
+        let requirements = self.requirements(config, token.cache_key, CallOptions::default());
+        Ok(self.publish_token(token, requirements, version, &snapshot, config))
     }
 
-    /// As [`Self::lease`], the token itself.
+    /// Like [`Self::get_token_handle`], but returns the token itself.
     ///
     /// # Errors
-    /// Those of [`Self::lease`].
-    pub fn get_token(&self, wishes: CallOptions) -> Result<Arc<AccessToken>> {
-        self.get_token_handle(wishes).map(|lease| Arc::clone(lease.token()))
+    /// Those of [`Self::get_token_handle`].
+    pub fn get_token(&self, call_options: CallOptions) -> Result<Arc<AccessToken>> {
+        self.get_token_handle(call_options).map(|handle| Arc::clone(handle.token()))
     }
 
-    /// The headers of a request to the API.
+    /// Returns the headers to send with an API request.
     ///
     /// # Errors
     /// Those of [`Self::get_token`].
@@ -186,66 +186,67 @@ impl Connection {
         self.get_headers_with(CallOptions::default())
     }
 
-    /// As [`Self::get_headers`], with wishes.
+    /// Like [`Self::get_headers`], with options for this call.
     ///
     /// # Errors
     /// Those of [`Self::get_token`].
-    pub fn get_headers_with(&self, wishes: CallOptions) -> Result<ApiHeaders> {
-        // With a token at hand no file is looked at.
+    pub fn get_headers_with(&self, call_options: CallOptions) -> Result<ApiHeaders> {
+        // `get_token_handle` checks the files if necessary, so that the fast path does not.
         let snapshot = match self.snapshot.load() {
-            seen if seen.has_token_flow() => seen,
+            loaded if loaded.has_token_flow() => loaded,
             _ => self.snapshot.load_revalidated(),
         };
         let config = snapshot.config()?;
         if let Flow::Headers(headers) = &config.flow {
             return ApiHeaders::without_token(headers, &config.headers);
         }
-        let lease = self.get_token_handle(wishes)?;
-        ApiHeaders::new(lease, &self.snapshot.load().config()?.headers)
+        let handle = self.get_token_handle(call_options)?;
+        ApiHeaders::new(handle, &self.snapshot.load().config()?.headers)
     }
 
-    /// The signed JWT of the flow, by itself.
+    /// Signs the JWT of the configured grant and returns it without sending it.
     ///
     /// # Errors
-    /// The key's; [`Status::Unsupported`] where the flow signs nothing.
+    /// Errors of the signing key; [`Status::Unsupported`] if the grant does not sign a JWT.
     pub fn make_assertion(&self) -> Result<Secret> {
         let snapshot = self.snapshot.load_revalidated();
         let config = snapshot.config()?;
         grants::sign_assertion(config, self.process(), &|warning| self.warn(warning))
     }
 
-    /// The options in force as one connection string, with secrets and with the tokens of now where they are wanted.
+    /// Returns the current options as a completed connection string, optionally with secrets and the current
+    /// tokens.
     #[must_use]
     pub fn completed_string(&self, secrets: bool, tokens: bool) -> Secret {
         let snapshot = self.snapshot.load_revalidated();
-        let instead = match snapshot.config() {
+        let overrides = match snapshot.config() {
             Ok(config) if tokens => self.current_token_options(&snapshot, config),
             Ok(config) if secrets => {
                 self.latest_refresh_token_option(&snapshot, config, "RefreshToken").into_iter().collect()
             }
             _ => Vec::new(),
         };
-        snapshot.options_as_given.completed_connection_string(secrets, &instead)
+        snapshot.options_as_given.completed_connection_string(secrets, &overrides)
     }
 
-    /// Who is told of refresh tokens that take the place of others.
-    pub fn set_on_refresh_token(&self, told: Option<RefreshTokenCallback>) {
-        self.state().login_state.set_refresh_token_callback(told);
+    /// Registers the callback that receives every new or rotated refresh token; `None` unregisters it.
+    pub fn set_on_refresh_token(&self, callback: Option<RefreshTokenCallback>) {
+        self.state().login_state.set_refresh_token_callback(callback);
     }
 
-    /// The API refused this token.
+    /// Reports that the API rejected `token`; if it is still cached, the next call requests a new one.
     pub fn reject_token(&self, token: &AccessToken) {
         let process = self.process();
         process.cache.reject(token, process.clock.as_ref());
         let snapshot = self.snapshot.load();
-        if let Ok(Config { flow: Flow::AccessToken(given), .. }) = snapshot.config()
-            && given.reveal().as_bytes() == token.value().to_bytes()
+        if let Ok(Config { flow: Flow::AccessToken(configured), .. }) = snapshot.config()
+            && configured.reveal().as_bytes() == token.value().to_bytes()
         {
             self.state().login_state.mark_rejected(token.value());
         }
     }
 
-    /// Ends the calls that are inside this connection now.
+    /// Cancels all calls that are currently running on this connection.
     pub fn cancel(&self) {
         let calls = std::mem::take(&mut *self.state().cancel_tokens.lock());
         for cancel in calls.iter().filter_map(Weak::upgrade) {
@@ -253,20 +254,20 @@ impl Connection {
         }
     }
 
-    /// Sends log lines elsewhere from the next call on.
+    /// Sets the log for subsequent calls.
     pub fn set_log(&self, log: Log) {
         self.log.store(Arc::new(log));
     }
 
-    /// What is allowed and not as it should be: about the text, about its meaning, and from the calls so far.
+    /// Returns the warnings collected so far: from parsing and resolving the options, and from calls.
     #[must_use]
     pub fn warnings(&self) -> Vec<Error> {
         let snapshot = self.snapshot.load_revalidated();
-        let told = self.state().warnings.lock().clone();
-        [snapshot.warnings(), told].concat()
+        let call_warnings = self.state().warnings.lock().clone();
+        [snapshot.warnings(), call_warnings].concat()
     }
 
-    /// What is in force now, for those who look and do not touch.
+    /// Returns a read-only view of the current options and the resolved configuration.
     #[must_use]
     pub fn view(&self) -> ConnectionView {
         ConnectionView { snapshot: self.snapshot.load_revalidated(), process: self.process() }
@@ -277,30 +278,38 @@ impl Connection {
     }
 
     fn state(&self) -> &ConnectionState {
-        let number = || self.process().next_connection_id();
-        self.state.get_or_init(|| ConnectionState { id: number(), ..ConnectionState::default() })
+        let next_id = || self.process().next_connection_id();
+        self.state.get_or_init(|| ConnectionState { id: next_id(), ..ConnectionState::default() })
     }
 
     fn get_or_fetch_token(
         &self,
         snapshot: &Snapshot,
         config: &Config,
-        wishes: CallOptions,
+        call_options: CallOptions,
     ) -> Result<Arc<AccessToken>> {
         let process = self.process();
-        let identity = self.cache_key(snapshot, config);
-        self.seed_configured_token(config, identity);
-        let (clock, want) = (process.clock.as_ref(), self.requirements(config, identity, wishes));
-        if wishes.no_network && grants::needs_network(config) {
-            return process.cache.peek(identity, want, clock).ok_or_else(not_cached_error);
+        let cache_key = self.cache_key(snapshot, config);
+        self.seed_configured_token(config, cache_key);
+        let clock = process.clock.as_ref();
+        let requirements = self.requirements(config, cache_key, call_options);
+        if call_options.no_network && grants::needs_network(config) {
+            return process.cache.peek(cache_key, requirements, clock).ok_or_else(not_cached_error);
         }
-        let call = self.begin_call(config, wishes);
-        let outcome = self.with_grant_context(identity, &call, !wishes.no_prompt, |context| {
-            process.cache.get(identity, want, clock, &call, &|| read_source_versions(config), |kind| {
-                let call = limit_call_for_fetch(kind, &call, want.refresh_timeout);
-                let may_prompt = context.may_prompt && kind != FetchKind::EarlyRefresh;
-                self.fetch_token(config, kind, &GrantContext { call: &call, may_prompt, ..*context })
-            })
+        let call = self.begin_call(config, call_options);
+        let outcome = self.with_grant_context(cache_key, &call, !call_options.no_prompt, |context| {
+            process.cache.get(
+                cache_key,
+                requirements,
+                clock,
+                &call,
+                &|| read_source_versions(config),
+                |kind| {
+                    let call = limit_call_for_fetch(kind, &call, requirements.refresh_timeout);
+                    let may_prompt = context.may_prompt && kind != FetchKind::EarlyRefresh;
+                    self.fetch_token(config, kind, &GrantContext { call: &call, may_prompt, ..*context })
+                },
+            )
         });
         let outcome = outcome.map_err(|error| grants::add_consent_guidance(error, config));
         if let Err(error) = &outcome {
@@ -334,9 +343,9 @@ impl Connection {
             }
             Err(error) => {
                 stats.count_failure(&error);
-                // Any other failure is the caller's to hear, and is logged as one.
+                // All other failures are returned to the caller and logged as errors.
                 if kind == FetchKind::EarlyRefresh {
-                    log.log(LogLevel::Info, || format!("the early renewal failed: {}", error.message()));
+                    log.log(LogLevel::Info, || format!("early renewal failed: {}", error.message()));
                 }
                 Err(error)
             }
@@ -345,7 +354,7 @@ impl Connection {
 
     fn with_grant_context<T>(
         &self,
-        identity: CacheKey,
+        cache_key: CacheKey,
         call: &CallContext,
         may_prompt: bool,
         work: impl FnOnce(&GrantContext<'_>) -> T,
@@ -354,75 +363,74 @@ impl Connection {
             call.log.log(LogLevel::Warning, || warning.message().to_owned());
             self.warn(warning);
         };
-        let (process, session) = (self.process(), &self.state().login_state);
-        let user_waits = false;
         work(&GrantContext {
-            process,
-            login_state: session,
+            process: self.process(),
+            login_state: &self.state().login_state,
             call,
-            cache_key: identity,
+            cache_key,
             may_prompt,
-            bypass_circuit_breaker: user_waits,
+            bypass_circuit_breaker: false,
             warn: &warn,
         })
     }
 
-    /// What a call wants of the token of `identity`.
-    fn requirements(&self, config: &Config, identity: CacheKey, wishes: CallOptions) -> Requirements {
+    /// Requirements of a call for the token of `cache_key`.
+    fn requirements(&self, config: &Config, cache_key: CacheKey, call_options: CallOptions) -> Requirements {
         let process = self.process();
         let rotates = grants::may_rotate_refresh_token(config, &self.state().login_state, process);
         Requirements {
-            min_remaining: wishes.min_remaining,
+            min_remaining: call_options.min_remaining,
             refresh_margin: config.refresh_margin,
-            refresh_jitter: process.jitter.for_key(&identity),
+            refresh_jitter: process.jitter.for_key(&cache_key),
             refresh_timeout: if rotates { ROTATING_RENEWAL_TIMEOUT } else { EARLY_RENEWAL_TIMEOUT },
-            bypass_negative_cache: wishes.bypass_negative_cache,
+            bypass_negative_cache: call_options.bypass_negative_cache,
         }
     }
 
-    /// Of what is got by `config`, which is what `snapshot` means.
+    /// Cache key of the token that `config`, the resolved configuration of `snapshot`, obtains.
     fn cache_key(&self, snapshot: &Snapshot, config: &Config) -> CacheKey {
         let user = sys::effective_user_id();
-        let digest = |alone: Option<u64>| {
-            // Those who share a token agree on who is told of its end.
+        let digest = |connection_id: Option<u64>| {
+            // Connections that share a token must log it off at the same endpoint.
             let logoff = config.logoff.as_ref().map(|logoff| logoff.endpoint.as_str());
             CacheKey::digest(
                 &self.process().cache_key_secret,
-                &(user, &config.flow, &config.preset_token, logoff, alone),
+                &(user, &config.flow, &config.preset_token, logoff, connection_id),
             )
         };
         if !self.has_private_cache(config) && !has_callback_signer(config) {
             return snapshot.cache_key(user, || digest(None));
         }
-        let identity = digest(self.has_private_cache(config).then(|| self.state().id));
-        self.track_exclusive_key(identity);
-        identity
+        let cache_key = digest(self.has_private_cache(config).then(|| self.state().id));
+        self.track_exclusive_key(cache_key);
+        cache_key
     }
 
-    /// Whether what it gets is for no other connection: equal options do not name the person who logged in, whose token was
-    /// given or who consented for others.
+    /// Whether tokens of this connection must not be shared with other connections: equal options do not
+    /// identify the user who logged in, the owner of a configured token, or the administrator who gave
+    /// consent.
     fn has_private_cache(&self, config: &Config) -> bool {
         config.private_cache || config.flow.is_user_bound() || self.state().login_state.has_id_token()
     }
 
-    pub(crate) fn begin_call(&self, config: &Config, wishes: CallOptions) -> CallContext {
-        let person = config
+    pub(crate) fn begin_call(&self, config: &Config, call_options: CallOptions) -> CallContext {
+        let prompt_request = config
             .authorization_request
             .as_ref()
-            .filter(|_| config.flow.login().is_some_and(|login| login.may_prompt) && !wishes.no_prompt);
-        let call = match (wishes.timeout, config.login_timeout, person) {
+            .filter(|_| config.flow.login().is_some_and(|login| login.may_prompt) && !call_options.no_prompt);
+        let call = match (call_options.timeout, config.login_timeout, prompt_request) {
             (Some(timeout), ..) => CallContext::with_timeout(timeout, "the call's timeout"),
             (None, Some(timeout), None) => CallContext::with_timeout(timeout, "LoginTimeout"),
-            (None, Some(timeout), Some(person)) => {
-                let both = timeout.saturating_add(person.timeout);
-                CallContext::with_timeout(both, "LoginTimeout and ConsentTimeout")
+            (None, Some(timeout), Some(prompt_request)) => {
+                let total = timeout.saturating_add(prompt_request.timeout);
+                CallContext::with_timeout(total, "LoginTimeout and ConsentTimeout")
             }
             (None, None, _) => CallContext::unbounded(),
         };
         self.register_call(CallContext { request_timeout: config.request_timeout, ..call })
     }
 
-    /// Lets `call` be cancelled through this connection, and gives it the connection's log.
+    /// Registers `call` for cancellation through this connection, and attaches the connection's log.
     fn register_call(&self, call: CallContext) -> CallContext {
         let mut calls = self.state().cancel_tokens.lock();
         calls.retain(|cancel| cancel.strong_count() > 0);
@@ -438,7 +446,7 @@ impl Connection {
     }
 }
 
-/// No other connection has the signer, so none can ask for what it brings.
+/// Whether a callback signs. Its tokens are private, because no other connection has the callback.
 fn has_callback_signer(config: &Config) -> bool {
     grants::assertion_config(config)
         .is_some_and(|signing| matches!(signing.key.origin, KeyOrigin::Callback(_)))
@@ -448,14 +456,15 @@ fn read_source_versions(config: &Config) -> SourceVersions {
     grants::source_files(config).into_iter().map(|file| FileVersion::read(file).ok()).collect()
 }
 
-/// The call of a fetch: an early renewal is bounded more closely, since its caller has a token.
-fn limit_call_for_fetch(kind: FetchKind, call: &CallContext, renewal_limit: Duration) -> CallContext {
+/// Limits the call of a fetch: an early renewal is a single attempt with a short timeout, because its caller
+/// has a token.
+fn limit_call_for_fetch(kind: FetchKind, call: &CallContext, renewal_timeout: Duration) -> CallContext {
     match kind {
         FetchKind::Needed => call.clone(),
         FetchKind::Probe => CallContext { single_attempt: true, ..call.clone() },
         FetchKind::EarlyRefresh => CallContext {
             single_attempt: true,
-            ..call.capped(renewal_limit, "the limit of an early renewal")
+            ..call.capped(renewal_timeout, "the limit of an early renewal")
         },
     }
 }
@@ -471,7 +480,9 @@ fn fetch_reason(kind: FetchKind) -> &'static str {
 fn fetched_message(token: &AccessToken, kind: FetchKind, now: i64) -> String {
     let reason = fetch_reason(kind);
     match token.expires_at() {
-        Some(end) => format!("fetched a token ({reason}); it expires in {} s", end.saturating_sub(now)),
+        Some(expires_at) => {
+            format!("fetched a token ({reason}); it expires in {} s", expires_at.saturating_sub(now))
+        }
         None => format!("fetched a token ({reason}); its lifetime is unknown"),
     }
 }
@@ -480,7 +491,7 @@ fn not_cached_error() -> Error {
     Error::new(
         Status::NotCached,
         "token",
-        "no token is cached, and AUTHGRANT_NO_NETWORK forbids to request one; call again without that flag",
+        "no token is cached, and AUTHGRANT_NO_NETWORK is set; call again without that flag",
     )
 }
 

@@ -1,8 +1,11 @@
-//! The options of a moment, what stands outside of them, and what they mean. A snapshot is replaced as a whole, so that a
-//! call goes on with those that it began with, and reading them takes no lock that a fork could leave behind locked.
+//! Snapshots: an immutable set of options together with the files they refer to and the resolved
+//! configuration.
 //!
-//! What options refer to outside is read when somebody asks for the first time what they mean, never when a connection is
-//! opened, and again when it has changed since.
+//! A snapshot is replaced as a whole, so a call uses the options that were current when it began. Reading
+//! takes no lock, which a fork could leave locked in the child.
+//!
+//! Files that options refer to are read when the options are first resolved, never when a connection is
+//! opened, and again after they have changed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,35 +24,31 @@ use crate::resolve::{self, Config, Flow, Resolution};
 use crate::sys::{self, StripedSlots};
 use crate::token::TokenHandle;
 
-/// The options, and what they mean once somebody has asked.
+/// Options and, after first use, the resolved configuration.
 pub(super) struct Snapshot {
-    /// As they were said.
+    /// Options before secret references are resolved.
     pub(super) options_as_given: Options,
-    /// What signs in the place of the options' key.
+    /// Signer that replaces the signing key of the options.
     pub(super) signer: Option<CallbackSigner>,
     policy: Policy,
     resolved: OnceBox<Resolved>,
     memoized_key: OnceBox<MemoizedCacheKey>,
-    /// What it is to all connections that say the same, where it may be.
+    /// State shared by all connections with equal options; `None` if the snapshot must not be shared.
     pub(super) shared_state: Option<SharedState>,
 }
 
-/// What connections that say the same have in common.
+/// State shared by all connections with equal options.
 pub(super) struct SharedState {
-    /// By which they find their snapshot.
+    /// Key of the snapshot in the interner.
     pub(super) interner_key: CacheKey,
-    /// What was got by it of late.
+    /// Last token obtained with the snapshot.
     pub(super) handle_slots: StripedSlots<TokenHandle>,
     process: Option<&'static Process>,
 }
 
 impl SharedState {
-    pub(super) fn new(name: CacheKey, process: Option<&'static Process>) -> Self {
-        Self {
-            interner_key: name,
-            handle_slots: process_or_current(process).slot_registry.register(),
-            process,
-        }
+    pub(super) fn new(interner_key: CacheKey, process: Option<&'static Process>) -> Self {
+        Self { interner_key, handle_slots: process_or_current(process).slot_registry.register(), process }
     }
 }
 
@@ -60,37 +59,38 @@ impl Drop for SharedState {
     }
 }
 
-/// Whose tokens they ask for, as all who say the same do.
+/// Memoized cache key of the token that the snapshot obtains.
 #[derive(Clone, Copy)]
 struct MemoizedCacheKey {
-    /// By the key of that process, counted by forks.
+    /// Fork generation of the process whose secret was used.
     generation: u64,
-    /// For whom the process acted then.
+    /// Effective user when the key was computed.
     effective_user_id: u32,
     cache_key: CacheKey,
 }
 
 struct Resolved {
-    /// As they hold, with what stands outside of them.
+    /// Options with secret references resolved and values of the key file applied.
     options: Options,
     dependencies: FileDependencies,
     resolution: Resolution,
 }
 
 impl Resolved {
-    fn resolve(said: &Options, signer: Option<&CallbackSigner>, policy: Policy) -> Self {
-        let mut seen = FileDependencies::empty();
-        let mut options = said.resolve_secret_refs(policy, signer.is_some(), &mut seen);
-        // What stands beside a key that does not sign is another's.
-        let own = if signer.is_some() { None } else { resolve::resolve_signing_key(&options, policy) };
-        if let Some(own) = own {
-            options.apply_key_file(&own.source, own.uses_token_endpoint, policy, &mut seen);
+    fn resolve(options_as_given: &Options, signer: Option<&CallbackSigner>, policy: Policy) -> Self {
+        let mut dependencies = FileDependencies::empty();
+        let mut options = options_as_given.resolve_secret_refs(policy, signer.is_some(), &mut dependencies);
+        // If a callback signs, the options of an unused key file do not apply.
+        let signing_key =
+            if signer.is_some() { None } else { resolve::resolve_signing_key(&options, policy) };
+        if let Some(key) = signing_key {
+            options.apply_key_file(&key.source, key.uses_token_endpoint, policy, &mut dependencies);
         }
         let resolution = resolve::resolve_with(&options, signer, policy);
         if resolution.config.is_ok() {
-            seen.discard_files_without_metadata();
+            dependencies.discard_files_without_metadata();
         }
-        Self { options, dependencies: seen, resolution }
+        Self { options, dependencies, resolution }
     }
 }
 
@@ -106,7 +106,7 @@ impl Snapshot {
         }
     }
 
-    /// The same options under the policy of now.
+    /// Returns a snapshot with the same options under the current process policy.
     pub(super) fn with_current_policy(self: &Arc<Self>, process: Option<&'static Process>) -> Arc<Self> {
         if self.policy == Policy::current() {
             return Arc::clone(self);
@@ -114,27 +114,27 @@ impl Snapshot {
         interner::intern(self.unresolved_copy(), process)
     }
 
-    /// The same options, not yet understood.
+    /// Returns a snapshot with the same options, not yet resolved.
     fn unresolved_copy(&self) -> Self {
         Self::new(self.options_as_given.clone(), self.signer.clone())
     }
 
-    /// Whether what was read for them is as it was then.
+    /// Whether the files that were read are unchanged.
     pub(super) fn is_current(&self) -> bool {
-        self.resolved.get().is_none_or(|understood| understood.dependencies.is_unchanged())
+        self.resolved.get().is_none_or(|resolved| resolved.dependencies.is_unchanged())
     }
 
-    /// Under which they were understood.
+    /// Process policy under which the options are resolved.
     pub(super) fn policy(&self) -> Policy {
         self.policy
     }
 
     fn resolved(&self) -> &Resolved {
-        let understand = || Resolved::resolve(&self.options_as_given, self.signer.as_ref(), self.policy);
-        self.resolved.get_or_init(|| Box::new(understand()))
+        let resolve = || Resolved::resolve(&self.options_as_given, self.signer.as_ref(), self.policy);
+        self.resolved.get_or_init(|| Box::new(resolve()))
     }
 
-    /// The options as they hold, with what stands outside of them.
+    /// Options with secret references resolved and values of the key file applied.
     pub(super) fn options(&self) -> &Options {
         &self.resolved().options
     }
@@ -143,61 +143,63 @@ impl Snapshot {
         self.resolved().resolution.config.as_ref().map_err(Clone::clone)
     }
 
-    /// The identity of what the effective `user` gets by them in this process, which `digest` finds and which is kept.
+    /// Returns the cache key of the token for the effective `user` in this process. `digest` computes it; the
+    /// result is memoized for one user and process.
     pub(super) fn cache_key(&self, user: u32, digest: impl Fn() -> CacheKey) -> CacheKey {
         let generation = sys::generation();
-        let first =
+        let compute =
             || Box::new(MemoizedCacheKey { generation, effective_user_id: user, cache_key: digest() });
-        let kept = *self.memoized_key.get_or_init(first);
-        if kept.generation == generation && kept.effective_user_id == user {
-            kept.cache_key
+        let memoized = *self.memoized_key.get_or_init(compute);
+        if memoized.generation == generation && memoized.effective_user_id == user {
+            memoized.cache_key
         } else {
             digest()
         }
     }
 
-    /// Whether they are understood, and bring a token.
+    /// Whether the options are valid and obtain a token.
     pub(super) fn has_token_flow(&self) -> bool {
         self.config().is_ok_and(|config| !matches!(config.flow, Flow::Headers(_)))
     }
 
-    /// What is allowed and not as it should be, about the text and about its meaning.
+    /// Warnings from parsing and resolving the options.
     pub(super) fn warnings(&self) -> Vec<Error> {
         let Resolved { options, resolution, .. } = self.resolved();
         [options.warnings().as_slice(), &resolution.warnings].concat()
     }
 }
 
-/// The options of a moment and what they mean.
+/// Read-only view of the current options and the resolved configuration.
 pub struct ConnectionView {
     pub(super) snapshot: Arc<Snapshot>,
-    /// What the connection shares with others.
+    /// State that all connections of the process share.
     pub process: &'static Process,
 }
 
 impl ConnectionView {
-    /// The options.
+    /// Options with secret references resolved.
     #[must_use]
     pub fn options(&self) -> &Options {
         self.snapshot.options()
     }
 
-    /// What signs in the place of the key that they name.
+    /// Signer that replaces the signing key of the options.
     #[must_use]
     pub fn signer(&self) -> Option<&CallbackSigner> {
         self.snapshot.signer.as_ref()
     }
 
-    /// What they mean.
+    /// Resolved configuration.
     ///
     /// # Errors
-    /// Everything that is wrong with them.
+    /// All errors in the options.
     pub fn config(&self) -> Result<&Config> {
         self.snapshot.config()
     }
 }
 
-/// The snapshot in force, which a policy that was tightened makes another, and a change of what was read for it.
+/// Current snapshot of a connection. It is replaced after a change of the options, the process policy or a
+/// file that was read.
 pub(super) struct SnapshotCell {
     process_override: Option<&'static Process>,
     snapshot: ArcSwap<Snapshot>,
@@ -205,7 +207,7 @@ pub(super) struct SnapshotCell {
 }
 
 impl SnapshotCell {
-    /// What `options` say, in `process` or in that of the calling thread.
+    /// Creates a cell for `options` in `process`; `None` means the current process.
     pub(super) fn new(options: Options, process: Option<&'static Process>) -> Self {
         let snapshot = interner::intern(Snapshot::new(options, None), process);
         Self { process_override: process, snapshot: ArcSwap::new(snapshot), version: AtomicU64::new(0) }
@@ -215,24 +217,25 @@ impl SnapshotCell {
         process_or_current(self.process_override)
     }
 
-    /// The process that was given, where one was.
+    /// Process given to [`Self::new`], if any.
     pub(super) fn process_override(&self) -> Option<&'static Process> {
         self.process_override
     }
 
-    /// The snapshot after a look at what was read for it.
+    /// Returns the current snapshot after a check that the files that were read are unchanged. Replaces it
+    /// otherwise.
     pub(super) fn load_revalidated(&self) -> Arc<Snapshot> {
         let snapshot = self.load();
         if snapshot.is_current() {
             return snapshot;
         }
-        // Whoever else has put another in its place by now has seen the change as well.
+        // If another thread has already replaced the snapshot, it has seen the change too.
         self.snapshot
             .compare_and_swap(&snapshot, interner::intern(snapshot.unresolved_copy(), self.process_override));
         self.snapshot.load_full()
     }
 
-    /// The snapshot without such a look.
+    /// Returns the current snapshot without a file check.
     pub(super) fn load(&self) -> Arc<Snapshot> {
         let snapshot = self.snapshot.load_full();
         if snapshot.policy == Policy::current() {
@@ -242,21 +245,22 @@ impl SnapshotCell {
         self.snapshot.load_full()
     }
 
-    /// What `pass_on` makes of what was got of late by the snapshot. The snapshot itself is not counted.
+    /// Applies `rebind` to the last token handle of the snapshot, if any. `None` does not count as a cache
+    /// hit.
     pub(super) fn map_shared_handle(
         &self,
-        pass_on: impl FnOnce(&TokenHandle) -> Option<TokenHandle>,
+        rebind: impl FnOnce(&TokenHandle) -> Option<TokenHandle>,
     ) -> Option<TokenHandle> {
         let snapshot = self.snapshot.load();
         let slot = snapshot.shared_state.as_ref()?.handle_slots.for_current_thread()?;
-        let lease = pass_on(&*slot.acquire()?);
-        if lease.is_none() {
+        let handle = rebind(&*slot.acquire()?);
+        if handle.is_none() {
             slot.uncount_acquire();
         }
-        lease
+        handle
     }
 
-    /// Changes the options, or leaves them as they are on an error.
+    /// Changes the options; leaves them unchanged on an error.
     pub(super) fn update_options(&self, change: impl Fn(&mut Options) -> Result<()>) -> Result<()> {
         let mut outcome = Ok(());
         self.snapshot.rcu(|current| {
@@ -273,7 +277,7 @@ impl SnapshotCell {
         outcome
     }
 
-    /// Changes the signer.
+    /// Replaces the signer.
     pub(super) fn set_signer(&self, signer: Option<&CallbackSigner>) {
         self.snapshot.rcu(|current| {
             interner::intern(
@@ -284,13 +288,14 @@ impl SnapshotCell {
         self.bump_version();
     }
 
-    /// Behind the change: whoever reads the new number afterwards has read the new options too.
+    /// Must be called after the change, so that a thread that reads the new version also reads the new
+    /// options.
     fn bump_version(&self) {
         self.version.fetch_add(1, Ordering::Release);
     }
 
-    /// A number that changes with the options and the signer. What was made of a snapshot is of now if the number that was read before
-    /// the snapshot is still the same.
+    /// Version of the options and the signer. A value derived from a snapshot is current if the version read
+    /// before the snapshot is unchanged.
     pub(super) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }

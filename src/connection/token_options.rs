@@ -1,4 +1,5 @@
-//! The tokens that a connection begins with, and those that it hands on in its completed string.
+//! Tokens in options: configured tokens that seed the cache, and current tokens in the completed connection
+//! string.
 
 use super::Connection;
 use super::snapshot::Snapshot;
@@ -12,76 +13,77 @@ use crate::resolve::{Config, Flow, Grant};
 use crate::token::cache::Requirements;
 
 impl Connection {
-    /// Puts the token that was given beside a refresh token where a fetched one would be, once.
-    pub(super) fn seed_configured_token(&self, config: &Config, identity: CacheKey) {
-        let Some(given) = &config.preset_token.token else { return };
+    /// Inserts the configured access token into the cache once, if a refresh token is configured as well.
+    pub(super) fn seed_configured_token(&self, config: &Config, cache_key: CacheKey) {
+        let Some(preset) = &config.preset_token.token else { return };
         let process = self.process();
-        if self.state().login_state.seed_once(given)
+        if self.state().login_state.seed_once(preset)
             && let Some(token) =
-                access_token::initial_token(&config.preset_token, process.clock.as_ref(), identity)
+                access_token::initial_token(&config.preset_token, process.clock.as_ref(), cache_key)
         {
-            process.cache.insert_if_absent(identity, token);
+            process.cache.insert_if_absent(cache_key, token);
         }
     }
 
-    /// What ODBC 4.0's keywords say of the tokens of now. Nothing is fetched.
+    /// Returns the current tokens as options with the keywords of ODBC 4.0. Sends no request.
     pub(super) fn current_token_options(&self, snapshot: &Snapshot, config: &Config) -> Vec<OptionOverride> {
         let (process, options) = (self.process(), snapshot.options());
-        let identity = self.cache_key(snapshot, config);
-        self.seed_configured_token(config, identity);
-        let token = process.cache.peek(identity, Requirements::default(), process.clock.as_ref());
-        let (value, end) = match (&token, &config.flow) {
+        let cache_key = self.cache_key(snapshot, config);
+        self.seed_configured_token(config, cache_key);
+        let token = process.cache.peek(cache_key, Requirements::default(), process.clock.as_ref());
+        let (value, expires_at) = match (&token, &config.flow) {
             (Some(token), _) => (token.value().to_str().ok().map(Secret::from), token.expires_at()),
-            (None, Flow::AccessToken(given)) => (Some(given.clone()), config.preset_token.expires_at),
+            (None, Flow::AccessToken(configured)) => {
+                (Some(configured.clone()), config.preset_token.expires_at)
+            }
             (None, _) => (None, None),
         };
         let method = value.as_ref().and_then(|_| inferred_method_number(config, options));
         let scope = token.as_ref().and_then(|token| token.scope()?.to_str().ok());
-        // A scope that is asked for is what refreshing asks for; what the server chose by itself may be asked for there.
+        // A configured scope stays unchanged, because a refresh requests it. A scope chosen by the server may
+        // be requested by a refresh, so it is written if no scope is configured.
         let scope = scope.filter(|_| config.flow.is_user_bound() && options.get(OptionId::Scope).is_none());
-        let instead = |name, spelling, text| OptionOverride { id: name, name_to_write: spelling, text };
-        let mut all = vec![
-            instead(OptionId::AccessToken, "Auth_AccessToken", value),
-            instead(
+        let option = |id, name_to_write, text| OptionOverride { id, name_to_write, text };
+        let mut overrides = vec![
+            option(OptionId::AccessToken, "Auth_AccessToken", value),
+            option(
                 OptionId::AccessTokenExpires,
                 "Auth_Expires",
-                end.and_then(clock::format_rfc3339).map(Secret::new),
+                expires_at.and_then(clock::format_rfc3339).map(Secret::new),
             ),
         ];
-        all.extend(method.map(|number| {
-            instead(OptionId::AuthenticationMethod, "AuthenticationMethod", Some(Secret::from(number)))
+        overrides.extend(method.map(|number| {
+            option(OptionId::AuthenticationMethod, "AuthenticationMethod", Some(Secret::from(number)))
         }));
-        all.extend(scope.map(|scope| instead(OptionId::Scope, "Auth_Scope", Some(Secret::from(scope)))));
-        all.extend(self.latest_refresh_token_option(snapshot, config, "Auth_RefreshToken"));
-        all
+        overrides.extend(scope.map(|scope| option(OptionId::Scope, "Auth_Scope", Some(Secret::from(scope)))));
+        overrides.extend(self.latest_refresh_token_option(snapshot, config, "Auth_RefreshToken"));
+        overrides
     }
 
-    /// The refresh token that has taken the place of the option's: that one may be dead.
+    /// Returns the latest refresh token as an option. It replaces the configured one, which the server may
+    /// have revoked.
     pub(super) fn latest_refresh_token_option(
         &self,
         snapshot: &Snapshot,
         config: &Config,
-        spelling: &'static str,
+        name_to_write: &'static str,
     ) -> Option<OptionOverride> {
         let call = CallContext::unbounded();
-        let identity = self.cache_key(snapshot, config);
-        let newest = self.with_grant_context(identity, &call, false, |context| {
+        let cache_key = self.cache_key(snapshot, config);
+        let latest = self.with_grant_context(cache_key, &call, false, |context| {
             grants::current_refresh_token(config, context)
         });
-        newest.map(|newest| OptionOverride {
-            id: OptionId::RefreshToken,
-            name_to_write: spelling,
-            text: Some(newest),
-        })
+        latest.map(|token| OptionOverride { id: OptionId::RefreshToken, name_to_write, text: Some(token) })
     }
 }
 
-/// The number of a method that was inferred, and would not be beside an access token.
+/// Returns the number of an inferred method. It must be written explicitly, because the method cannot be
+/// inferred if an access token is present.
 fn inferred_method_number(config: &Config, options: &Options) -> Option<&'static str> {
-    let said = options.get(OptionId::AuthenticationMethod).map_or("24", |value| value.text.reveal());
-    let Flow::TokenEndpoint(exchange) = &config.flow else { return None };
-    let inferred = said == "24" || said.eq_ignore_ascii_case("OAuth2");
-    match &exchange.grant {
+    let configured = options.get(OptionId::AuthenticationMethod).map_or("24", |value| value.text.reveal());
+    let Flow::TokenEndpoint(endpoint_config) = &config.flow else { return None };
+    let inferred = configured == "24" || configured.eq_ignore_ascii_case("OAuth2");
+    match &endpoint_config.grant {
         Grant::Password { .. } if inferred => Some("52"),
         Grant::ClientCredentials if inferred => Some("53"),
         _ => None,

@@ -1,4 +1,7 @@
-//! The caller's functions: called on the caller's thread, with no lock held, and marked while they run.
+//! Callbacks of the caller: invoked on the thread of the call, without a lock held.
+//!
+//! Each thread records that it is inside a callback, because only getters and `_free` functions may be called
+//! there.
 
 use std::cell::Cell;
 use std::ffi::{CString, c_char, c_void};
@@ -14,44 +17,45 @@ thread_local! {
     static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
 }
 
-/// How many threads are inside one of the caller's functions. A child that was forked meanwhile counts them for ever,
-/// which costs it some speed.
+/// Number of threads inside a callback. A child that is forked meanwhile keeps a positive count, which only
+/// disables its fast path.
 static THREADS_IN_CALLBACKS: AtomicUsize = AtomicUsize::new(0);
 
-/// Whether this thread is inside one of the caller's functions.
+/// Returns whether this thread is inside a callback.
 pub(crate) fn is_in_callback() -> bool {
     IN_CALLBACK.get()
 }
 
-/// Whether this thread may be inside one; cheaper.
+/// Returns whether any thread is inside a callback; cheaper than [`is_in_callback`].
 pub(crate) fn is_any_callback_running() -> bool {
     THREADS_IN_CALLBACKS.load(Ordering::Relaxed) != 0
 }
 
 fn run_callback(callback: impl FnOnce()) {
     THREADS_IN_CALLBACKS.fetch_add(1, Ordering::Relaxed);
-    let before = IN_CALLBACK.replace(true);
+    let previous = IN_CALLBACK.replace(true);
     callback();
-    IN_CALLBACK.set(before);
+    IN_CALLBACK.set(previous);
     THREADS_IN_CALLBACKS.fetch_sub(1, Ordering::Relaxed);
 }
 
-/// Takes one line of the log: `level` is 1 (error), 2 (warning), 3 (info), 4 (debug) or 5 (trace); `message` is UTF-8,
-/// lives only during the call and never holds a secret; `context` is what authgrant_set_log was given.
+/// Receives one log record. `level` is 1 (error), 2 (warning), 3 (info), 4 (debug) or 5 (trace). `message` is
+/// UTF-8, valid only during the call, and never contains a secret. `context` is the one of
+/// authgrant_set_log().
 ///
-/// Runs on the thread of the call that it is about, perhaps on several threads at once, and must return normally.
-/// Inside it only getters and _free functions may be called.
+/// Runs on the thread of the call that the record is about, possibly on several threads at once. It must
+/// return normally. Only getters and _free functions may be called inside it.
 #[allow(non_camel_case_types, reason = "the name in C")]
 pub type authgrant_log_fn =
     Option<unsafe extern "C" fn(level: i32, message: *const c_char, context: *mut c_void)>;
 
-/// The caller's log function with its context.
+/// The log callback with its context.
 pub(crate) struct LogCallback {
     function: unsafe extern "C" fn(i32, *const c_char, *mut c_void),
     context: *mut c_void,
 }
 
-// SAFETY: the header tells callers that the function is called from any thread, several at once.
+// SAFETY: the header requires that the callback can run on any thread, also on several at once.
 unsafe impl Send for LogCallback {}
 // SAFETY: as above.
 unsafe impl Sync for LogCallback {}
@@ -68,51 +72,52 @@ impl LogCallback {
 impl LogSink for LogCallback {
     fn log(&self, level: LogLevel, message: &str) {
         let message = CString::new(message.replace('\0', " ")).unwrap_or_default();
-        // SAFETY: the caller gave this function for this purpose, with this context.
+        // SAFETY: the caller registered this function with this context.
         run_callback(|| unsafe { (self.function)(level as i32, message.as_ptr(), self.context) });
     }
 }
 
-/// Shows a URL to a person, in a browser or otherwise: NUL-terminated text that lives only during the call; `context` is
-/// what authgrant_authorize was given. Returns 0 once it is shown, without waiting for the person; anything else is a
-/// failure that the error repeats.
+/// Shows a URL to a user, in a browser or otherwise. `url` is valid only during the call. `context` is the
+/// one of authgrant_authorize(). Returns 0 once the URL is shown, without waiting for the user; any other
+/// number is a failure and appears in the error message.
 ///
-/// Runs on the thread of the call, and must return normally. Inside it only getters and _free functions may be called.
+/// Runs on the thread of the call. It must return normally. Only getters and _free functions may be called
+/// inside it.
 #[allow(non_camel_case_types, reason = "the name in C")]
 pub type authgrant_open_url_fn =
     Option<unsafe extern "C" fn(url: *const c_char, context: *mut c_void) -> i32>;
 
-/// Calls the caller's function that shows a URL.
+/// Invokes the callback that shows a URL. Returns its result, or -1 if the URL has a NUL.
 pub(crate) fn show_url(
     function: unsafe extern "C" fn(*const c_char, *mut c_void) -> i32,
     url: &str,
     context: *mut c_void,
 ) -> i32 {
     let Ok(url) = CString::new(url) else { return -1 };
-    let mut answer = -1;
-    // SAFETY: the caller gave this function for this purpose, with this context.
-    run_callback(|| answer = unsafe { function(url.as_ptr(), context) });
-    answer
+    let mut result = -1;
+    // SAFETY: the caller registered this function with this context.
+    run_callback(|| result = unsafe { function(url.as_ptr(), context) });
+    result
 }
 
-/// Takes a refresh token that takes the place of another: NUL-terminated text that lives only during the call, and is a
-/// secret; `context` is what authgrant_set_refresh_token_callback was given.
+/// Receives a new or rotated refresh token. `refresh_token` is a secret and valid only during the call.
+/// `context` is the one of authgrant_set_refresh_token_callback().
 ///
-/// Runs on the thread of the call that fetched it, and must return normally. Inside it only getters and _free functions
-/// may be called.
+/// Runs on the thread of the call that received the token. It must return normally. Only getters and _free
+/// functions may be called inside it.
 #[allow(non_camel_case_types, reason = "the name in C")]
 pub type authgrant_refresh_token_fn =
     Option<unsafe extern "C" fn(refresh_token: *const c_char, context: *mut c_void)>;
 
-/// The caller's context, which it has told us may be used from any thread.
+/// The context pointer of a callback, usable from any thread.
 struct CallbackContext(*mut c_void);
 
-// SAFETY: the header tells callers that the function is called from any thread.
+// SAFETY: the header requires that the callback can run on any thread.
 unsafe impl Send for CallbackContext {}
 // SAFETY: as above.
 unsafe impl Sync for CallbackContext {}
 
-/// The caller's function as the connection knows it.
+/// Wraps the callback and its context for the connection.
 pub(crate) fn wrap_refresh_token_fn(
     function: unsafe extern "C" fn(*const c_char, *mut c_void),
     context: *mut c_void,
@@ -121,48 +126,50 @@ pub(crate) fn wrap_refresh_token_fn(
     Box::new(move |token| {
         let context = &context;
         let Ok(token) = CString::new(token).map(Zeroizing::new) else { return };
-        // SAFETY: the caller gave this function for this purpose, with this context.
+        // SAFETY: the caller registered this function with this context.
         run_callback(|| unsafe { function(token.as_ptr(), context.0) });
     })
 }
 
-/// Signs `message`, `length` bytes, which are the signing input of a JWT and not its hash: hashing is part of the algorithm.
-/// Writes the signature into `signature`, which has room for `capacity` bytes (1024), its length into `*signature_length`, and
-/// returns 0; any other number is a failure that the error repeats. `context` is what authgrant_set_signer was given.
+/// Signs `message`, which has `length` bytes and is the signing input of a JWT, not its hash: hashing is part
+/// of the algorithm. Writes the signature to `signature`, which has room for `capacity` bytes (1024), and its
+/// length to `*signature_length`, and returns 0. Any other number is a failure and appears in the error
+/// message. `context` is the one of authgrant_set_signer().
 ///
-/// A signature of ECDSA may be two numbers side by side (64 bytes for ES256, 96 for ES384) or their DER.
+/// An ECDSA signature is either r and s concatenated (64 bytes for ES256, 96 for ES384) or their DER
+/// encoding.
 ///
-/// Runs on the thread of the call that needs the signature, with no lock held, perhaps on several threads at once, and must
-/// return normally; the call's timeout and authgrant_cancel wait for it. Inside it only getters and _free functions may be
-/// called.
+/// Runs on the thread of the call that needs the signature, with no lock held, possibly on several threads at
+/// once. It must return normally; the timeout of the call and authgrant_cancel() do not interrupt it. Only
+/// getters and _free functions may be called inside it.
 #[allow(non_camel_case_types, reason = "the name in C")]
 pub type authgrant_sign_fn = Option<
     unsafe extern "C" fn(
-        context: *mut c_void,
         message: *const u8,
         length: usize,
         signature: *mut u8,
         capacity: usize,
         signature_length: *mut usize,
+        context: *mut c_void,
     ) -> i32,
 >;
 
-/// The caller's function as a signer has it.
+/// Wraps the callback and its context for the signer. The error is the number that the callback returned.
 pub(crate) fn wrap_sign_fn(
-    function: unsafe extern "C" fn(*mut c_void, *const u8, usize, *mut u8, usize, *mut usize) -> i32,
+    function: unsafe extern "C" fn(*const u8, usize, *mut u8, usize, *mut usize, *mut c_void) -> i32,
     context: *mut c_void,
 ) -> Box<SignFn> {
     let context = CallbackContext(context);
     Box::new(move |message, signature| {
         let context = &context;
         let (buffer, capacity) = (signature.as_mut_ptr(), signature.len());
-        let (mut length, mut number) = (0, 0);
+        let (mut length, mut result) = (0, 0);
         run_callback(|| {
-            // SAFETY: the caller gave this function for this purpose, with this context.
-            number = unsafe {
-                function(context.0, message.as_ptr(), message.len(), buffer, capacity, &raw mut length)
+            // SAFETY: the caller registered this function with this context.
+            result = unsafe {
+                function(message.as_ptr(), message.len(), buffer, capacity, &raw mut length, context.0)
             };
         });
-        if number == 0 { Ok(length) } else { Err(number) }
+        if result == 0 { Ok(length) } else { Err(result) }
     })
 }

@@ -1,4 +1,4 @@
-//! `authgrant_connection`: one connection string, and everything that is asked of it.
+//! `authgrant_connection`: open and close, options, tokens, headers, warnings, log and cancellation.
 
 use std::ffi::{c_char, c_void};
 use std::ptr;
@@ -19,104 +19,117 @@ use crate::ffi::token;
 use crate::process::Process;
 use crate::token::TokenHandle;
 
-/// Opens a connection from the connection string that a user wrote.
+/// Opens a connection from a connection string.
 ///
-/// The text is read, with the data source (DSN, FILEDSN) and the model (RestConfigFile) that it names: no file of keys
-/// is opened and nothing is sent. Values, conflicts and missing options are found by the first call that needs them;
-/// what is odd about the text and the files is in authgrant_get_warnings. On success `*connection` is for the caller to
-/// close with authgrant_close.
+/// Parses the string and reads the data source (DSN, FILEDSN) and the model file (RestConfigFile) that it
+/// names. Opens no key file and sends nothing. Invalid values, conflicts and missing options are reported by
+/// the first call that needs them; authgrant_get_warnings() returns the warnings about the string and the
+/// files.
 ///
-/// Threads: any; for a DSN, environment variables are read, so nobody may write them meanwhile. Errors:
-/// AUTHGRANT_INVALID_ARGUMENT, AUTHGRANT_INVALID_CONNECTION_STRING, AUTHGRANT_DATA_SOURCE_NOT_FOUND.
+/// On success `*connection` is to be closed with authgrant_close().
+///
+/// Thread-safe. Resolving a DSN reads environment variables, so no thread may change the environment
+/// meanwhile. Errors: AUTHGRANT_INVALID_ARGUMENT, AUTHGRANT_INVALID_CONNECTION_STRING,
+/// AUTHGRANT_DATA_SOURCE_NOT_FOUND.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_open(
     connection_string: *const c_char,
     connection: *mut *mut Connection,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
-    guard!(error, |call| {
-        let connection = call.out("connection", connection, ptr::null_mut());
-        let text = call.text("connection_string", connection_string)?;
+    guard!(error, |args| {
+        let connection = args.out("connection", connection, ptr::null_mut());
+        let text = args.text("connection_string", connection_string)?;
         connection.set(Box::into_raw(Box::new(Connection::open(text)?)));
         Ok(())
     })
 }
 
-/// Opens a connection from the wide text of an ODBC driver manager.
+/// Opens a connection from the wide text of an ODBC driver manager; otherwise as authgrant_open().
 ///
-/// `unit` is sizeof(SQLWCHAR): 2 for UTF-16, 4 for UTF-32 (iODBC). `length` is in units; -1 (SQL_NTS) is for text that
-/// a NUL ends. Otherwise as authgrant_open.
+/// `unit_size` is sizeof(SQLWCHAR): 2 for UTF-16, 4 for UTF-32 (iODBC). `length` is in units; -1 or SQL_NTS
+/// (-3) means that the text is NUL-terminated. The text need not be aligned.
 ///
-/// Threads: as authgrant_open. Errors: AUTHGRANT_INVALID_ARGUMENT (also for a surrogate without its other half, and a
-/// NUL inside), AUTHGRANT_INVALID_CONNECTION_STRING, AUTHGRANT_DATA_SOURCE_NOT_FOUND.
+/// Thread-safe, as authgrant_open(). Errors: AUTHGRANT_INVALID_ARGUMENT (also for an unpaired surrogate and
+/// for a NUL within `length`), AUTHGRANT_INVALID_CONNECTION_STRING, AUTHGRANT_DATA_SOURCE_NOT_FOUND.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_open_wide(
     connection_string: *const c_void,
     length: isize,
-    unit: usize,
+    unit_size: usize,
     connection: *mut *mut Connection,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
-    guard!(error, |call| {
-        let connection = call.out("connection", connection, ptr::null_mut());
-        call.check()?;
+    guard!(error, |args| {
+        let connection = args.out("connection", connection, ptr::null_mut());
+        args.check()?;
         if connection_string.is_null() {
             return Err(null_error("connection_string"));
         }
-        let text = match unit {
+        let text = match unit_size {
             2 => from_utf16(&copy_units::<u16>(connection_string, length)?)?,
             4 => from_utf32(&copy_units::<u32>(connection_string, length)?)?,
-            _ => return Err(invalid_length_error("unit")),
+            _ => return Err(invalid_length_error("unit_size")),
         };
         connection.set(Box::into_raw(Box::new(Connection::open(&text)?)));
         Ok(())
     })
 }
 
-/// The units of a wide text, copied, since nothing says that they are aligned.
+/// Lengths that mean NUL-terminated text: -1 and ODBC's SQL_NTS.
+const NUL_TERMINATED: [isize; 2] = [-1, -3];
+
+/// Copies the units of a wide text, which may be unaligned.
 fn copy_units<T: Copy + Default + PartialEq + Zeroize>(
     text: *const c_void,
     length: isize,
 ) -> Result<Zeroizing<Vec<T>>> {
     let text: *const T = text.cast();
-    // SAFETY: the header promises `length` units, or units up to a NUL.
+    // SAFETY: the header requires `length` units, or units up to a NUL.
     let unit = |index: usize| unsafe { text.add(index).read_unaligned() };
     let length = match usize::try_from(length) {
         Ok(length) if fits_in_memory::<T>(length) => length,
-        Err(_) if length == -1 => (0..).take_while(|index| unit(*index) != T::default()).count(),
+        Err(_) if NUL_TERMINATED.contains(&length) => {
+            (0..).take_while(|index| unit(*index) != T::default()).count()
+        }
         _ => return Err(invalid_length_error("length")),
     };
     let units = Zeroizing::new((0..length).map(unit).collect::<Vec<T>>());
     if units.contains(&T::default()) {
-        return Err(encoding_error("a NUL stands inside"));
+        return Err(encoding_error::<T>("embedded NUL"));
     }
     Ok(units)
 }
 
 fn from_utf16(units: &[u16]) -> Result<Zeroizing<String>> {
     let text = char::decode_utf16(units.iter().copied()).collect::<std::result::Result<String, _>>();
-    text.map(Zeroizing::new).map_err(|_| encoding_error("a surrogate stands without its other half"))
+    text.map(Zeroizing::new).map_err(|_| encoding_error::<u16>("unpaired surrogate"))
 }
 
 fn from_utf32(units: &[u32]) -> Result<Zeroizing<String>> {
     let text = units.iter().map(|unit| char::from_u32(*unit)).collect::<Option<String>>();
-    text.map(Zeroizing::new).ok_or_else(|| encoding_error("a unit is not a character of Unicode"))
+    text.map(Zeroizing::new).ok_or_else(|| encoding_error::<u32>("a unit is not a character of Unicode"))
 }
 
-fn encoding_error(found: &str) -> Error {
-    Error::new(Status::InvalidArgument, "argument", format!("connection_string is not text: {found}"))
+/// The error of a connection string with units of type `T`.
+fn encoding_error<T>(reason: &str) -> Error {
+    let encoding = if size_of::<T>() == 2 { "UTF-16" } else { "UTF-32" };
+    let text = format!("connection_string is not valid {encoding}: {reason}");
+    Error::new(Status::InvalidArgument, "argument", text)
 }
 
-/// Sets one option, by any of its names, to the letter (no quotes are removed); an empty value takes it away.
+/// Sets one option by any of its names. The value is used verbatim: quotes are not removed. An empty value
+/// removes the option.
 ///
-/// As the value of a secret option, `env:NAME` is the content of an environment variable, and `file:PATH` that of a file,
-/// read when it is first needed and again when the file has changed. `literal:TEXT` is TEXT itself: write it in front of
-/// a secret that you hand on and did not write, such as one that a user typed or a server sent.
+/// The value of a secret option may be a reference. `env:NAME` is the content of an environment variable.
+/// `file:PATH` is the content of a file, read on first use and again after the file has changed.
+/// `literal:TEXT` is TEXT itself: use this prefix for a secret from another source, such as a user or a
+/// server.
 ///
-/// Calls in flight finish with the options that they began with.
+/// Calls in progress finish with the options they started with.
 ///
-/// Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT, AUTHGRANT_INVALID_OPTION for a name that is not an option or a
-/// value of the wrong type.
+/// Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT; AUTHGRANT_INVALID_OPTION for an unknown name or a value
+/// of the wrong type.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_set_option(
     connection: *mut Connection,
@@ -124,17 +137,18 @@ pub extern "C" fn authgrant_set_option(
     value: *const c_char,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
-    guard!(error, |call| {
-        let connection = call.handle("connection", connection)?;
-        connection.set_options(&[(call.text("name", name)?, call.text("value", value)?)])
+    guard!(error, |args| {
+        let connection = args.handle("connection", connection)?;
+        connection.set_options(&[(args.text("name", name)?, args.text("value", value)?)])
     })
 }
 
-/// Sets several options at once, all of them or, on an error, none; otherwise as authgrant_set_option.
+/// Sets several options, or none of them on an error; otherwise as authgrant_set_option().
 ///
-/// `names` and `values` are arrays of `count` texts.
+/// `names` and `values` are arrays of `count` strings.
 ///
-/// Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT, AUTHGRANT_INVALID_OPTION, one for each option at fault.
+/// Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT; AUTHGRANT_INVALID_OPTION, one error in the chain per
+/// invalid option.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_set_options(
     connection: *mut Connection,
@@ -143,46 +157,52 @@ pub extern "C" fn authgrant_set_options(
     count: usize,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
-    guard!(error, |call| {
-        let connection = call.handle("connection", connection)?;
-        let names = call.array("names", names, count)?;
-        let values = call.array("values", values, count)?;
+    guard!(error, |args| {
+        let connection = args.handle("connection", connection)?;
+        let names = args.array("names", names, count)?;
+        let values = args.array("values", values, count)?;
         let pairs = names
             .iter()
             .zip(values)
-            .map(|(name, value)| Ok((call.text("names", *name)?, call.text("values", *value)?)))
+            .map(|(name, value)| Ok((args.text("names", *name)?, args.text("values", *value)?)))
             .collect::<Result<Vec<_>>>()?;
         connection.set_options(&pairs)
     })
 }
 
-/// Closes a connection. NULL is fine. Tokens, headers and errors that came from it stay good, and so do cached tokens.
-/// Where LogoffURI is given, the last connection that uses a token ends it there, and waits for that at most 5 s; not
-/// one that a forked child has inherited.
+/// Closes a connection. NULL is ignored. Tokens, headers and errors of the connection remain valid, and
+/// tokens that other connections can share stay cached.
 ///
-/// Threads: any, but no other call may be inside this connection. From inside a callback it does nothing.
+/// If LogoffURI is set, closing the last connection that uses a token revokes the token there and waits at
+/// most 5 s for the response. A connection that a forked child inherited is closed without that.
+///
+/// Thread-safe, but it must be the last call on the connection, with no other call in progress. From inside a
+/// callback it does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_close(connection: *mut Connection) {
     guard!(or(), {
         if !connection.is_null() && !callback::is_in_callback() {
-            // SAFETY: the header promises a connection of this library that was not closed before.
+            // SAFETY: the header requires an open connection of this library.
             drop(unsafe { Box::from_raw(connection) });
         }
     });
 }
 
-/// The access token to send, fetched only if the cached one is missing or about to end.
+/// Returns the access token to send, requesting a new one only if the cached token is missing or about to
+/// expire.
 ///
-/// Blocks for at most LoginTimeout seconds, and ConsentTimeout seconds more where EnableLoginPrompt lets it ask a person.
-/// While another thread is fetching the same token, waits for that one fetch. A grant that the server refused a moment ago
-/// is answered from memory; the message says so, and authgrant_error_retry_after for how long.
+/// Blocks for at most LoginTimeout seconds, and for up to ConsentTimeout more if EnableLoginPrompt allows
+/// asking a user. Concurrent callers wait for one request. If the server rejected the grant recently, the
+/// cached error is returned; its message says so, and authgrant_error_retry_after() is the time until the
+/// next request.
 ///
-/// On success `*token` is a new reference for the caller to release with authgrant_token_free; it stays good after
-/// authgrant_close. On failure it is NULL.
+/// On success `*token` is a new reference, to be released with authgrant_token_free(). It stays valid after
+/// authgrant_close().
 ///
-/// Threads: any, at the same time. Errors: AUTHGRANT_CONSENT_REQUIRED (see authgrant_error_consent_url),
-/// AUTHGRANT_MISSING_OPTION, AUTHGRANT_INVALID_OPTION, AUTHGRANT_KEY_…, AUTHGRANT_NETWORK, AUTHGRANT_TLS,
-/// AUTHGRANT_TIMEOUT, AUTHGRANT_CANCELLED, AUTHGRANT_DENIED, AUTHGRANT_THROTTLED, AUTHGRANT_SERVER_ERROR,
+/// Thread-safe. Errors: AUTHGRANT_CONSENT_REQUIRED (see authgrant_error_consent_url()),
+/// AUTHGRANT_MISSING_OPTION, AUTHGRANT_INVALID_OPTION, AUTHGRANT_KEY_STORE_ERROR, AUTHGRANT_KEY_PASSWORD,
+/// AUTHGRANT_KEY_NOT_FOUND, AUTHGRANT_KEY_UNSUITABLE, AUTHGRANT_NETWORK, AUTHGRANT_TLS, AUTHGRANT_TIMEOUT,
+/// AUTHGRANT_CANCELLED, AUTHGRANT_DENIED, AUTHGRANT_THROTTLED, AUTHGRANT_SERVER_ERROR,
 /// AUTHGRANT_BAD_RESPONSE, AUTHGRANT_TOKEN_EXPIRED, AUTHGRANT_UNSUPPORTED.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_get_token(
@@ -196,22 +216,22 @@ pub extern "C" fn authgrant_get_token(
     get_token_slow(connection, token, error)
 }
 
-/// Apart, so that nearly all calls need not make room for what they do not do.
+/// Not inlined, so that the fast path does not reserve its stack frame.
 #[inline(never)]
 fn get_token_slow(
     connection: *mut Connection,
     token: *mut *mut TokenHandle,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
-    guard!(error, |call| {
-        let token = call.out("token", token, ptr::null_mut());
-        let connection = call.handle("connection", connection)?;
+    guard!(error, |args| {
+        let token = args.out("token", token, ptr::null_mut());
+        let connection = args.handle("connection", connection)?;
         token.set(token::into_raw_handle(connection.get_token_handle(CallOptions::default())?));
         Ok(())
     })
 }
 
-/// What nearly all calls get, with as few steps as it can be had.
+/// Writes the last token to `token` if it may be reused. Returns false if the slow path is needed.
 fn get_token_fast(
     connection: *mut Connection,
     token: *mut *mut TokenHandle,
@@ -220,12 +240,12 @@ fn get_token_fast(
     if token.is_null() || callback::is_any_callback_running() {
         return false;
     }
-    // SAFETY: the header promises NULL or a connection that is not closed.
-    let Some(lease) = unsafe { connection.as_ref() }.and_then(Connection::get_cached_handle) else {
+    // SAFETY: the header requires NULL or an open connection.
+    let Some(handle) = unsafe { connection.as_ref() }.and_then(Connection::get_cached_handle) else {
         return false;
     };
-    // SAFETY: the header promises that a result's pointer can be written to during the call.
-    unsafe { token.write(token::into_raw_handle(lease)) };
+    // SAFETY: the header requires that an out-parameter is writable during the call.
+    unsafe { token.write(token::into_raw_handle(handle)) };
     if !error.is_null() {
         // SAFETY: as above.
         unsafe { error.write(ptr::null_mut()) };
@@ -233,91 +253,91 @@ fn get_token_fast(
     true
 }
 
-/// How one call of authgrant_get_token_with differs from the connection's own ways. Set everything to 0, then `size`.
+/// Per-call options for authgrant_get_token_with(). Zero-initialize, then set `size`.
 #[repr(C)]
 pub struct RawCallOptions {
     /// sizeof(authgrant_call_options).
     pub size: usize,
-    /// Milliseconds for the whole call; 0 is LoginTimeout.
+    /// Timeout of the whole call in milliseconds; 0 for LoginTimeout.
     pub timeout_ms: i32,
-    /// Seconds that the token must have left, as far as any token of its kind has that many; 0 leaves it to the
-    /// connection.
+    /// Minimum remaining lifetime in seconds, capped at 90 % of the token's lifetime; 0 for no minimum.
     pub min_validity_s: i32,
-    /// AUTHGRANT_NO_PROMPT, AUTHGRANT_NO_NETWORK, or both.
+    /// 0, AUTHGRANT_NO_PROMPT, AUTHGRANT_NO_NETWORK, or both.
     pub flags: u32,
 }
 
-/// As authgrant_get_token, with a timeout, a least life or limits of its own.
+/// Returns the access token as authgrant_get_token() does, with a timeout, a minimum remaining lifetime or
+/// restrictions for this call.
 ///
-/// Threads: any, at the same time. Errors: as authgrant_get_token; AUTHGRANT_NOT_CACHED if AUTHGRANT_NO_NETWORK
-/// is set and no token is cached.
+/// Thread-safe. Errors: as authgrant_get_token(); AUTHGRANT_NOT_CACHED if AUTHGRANT_NO_NETWORK is set and no
+/// token is cached.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_get_token_with(
     connection: *mut Connection,
-    call: *const RawCallOptions,
+    options: *const RawCallOptions,
     token: *mut *mut TokenHandle,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
-    let options = call;
-    guard!(error, |call| {
-        let token = call.out("token", token, ptr::null_mut());
-        let connection = call.handle("connection", connection)?;
-        let wishes = parse_call_options(call.handle("call", options)?)?;
-        token.set(token::into_raw_handle(connection.get_token_handle(wishes)?));
+    guard!(error, |args| {
+        let token = args.out("token", token, ptr::null_mut());
+        let connection = args.handle("connection", connection)?;
+        let options = parse_call_options(args.handle("options", options)?)?;
+        token.set(token::into_raw_handle(connection.get_token_handle(options)?));
         Ok(())
     })
 }
 
 fn parse_call_options(options: &RawCallOptions) -> Result<CallOptions> {
     if options.size < size_of::<RawCallOptions>() {
-        return Err(invalid_length_error("call->size"));
+        return Err(invalid_length_error("options->size"));
     }
     if options.flags & !(AUTHGRANT_NO_PROMPT | AUTHGRANT_NO_NETWORK) != 0 {
         let text = format!(
-            "call->flags is {}; there are AUTHGRANT_NO_PROMPT and AUTHGRANT_NO_NETWORK",
+            "unknown flags in options->flags: {}; expected AUTHGRANT_NO_PROMPT and AUTHGRANT_NO_NETWORK",
             options.flags
         );
         return Err(Error::new(Status::InvalidArgument, "argument", text));
     }
-    let timeout = u64::try_from(options.timeout_ms).map_err(|_| invalid_length_error("call->timeout_ms"))?;
-    let min_life =
-        u32::try_from(options.min_validity_s).map_err(|_| invalid_length_error("call->min_validity_s"))?;
+    let timeout =
+        u64::try_from(options.timeout_ms).map_err(|_| invalid_length_error("options->timeout_ms"))?;
+    let min_validity =
+        u32::try_from(options.min_validity_s).map_err(|_| invalid_length_error("options->min_validity_s"))?;
     Ok(CallOptions {
         timeout: (timeout > 0).then(|| Duration::from_millis(timeout)),
-        min_remaining: i64::from(min_life),
+        min_remaining: i64::from(min_validity),
         no_network: options.flags & AUTHGRANT_NO_NETWORK != 0,
         no_prompt: options.flags & AUTHGRANT_NO_PROMPT != 0,
         bypass_negative_cache: false,
     })
 }
 
-/// Tells that the API answered 401 to this token, so that the next call fetches another.
+/// Reports that the API rejected this token (HTTP 401), so that the next call requests a new one.
 ///
-/// The token is compared: only the first to reject the current token of its identity causes a fetch, from whichever
-/// connection, and one that was replaced already changes nothing. Rejections in a row count only when 1, 2, 4 … 60 s
-/// lie between them; meanwhile the same token is handed out. The reference stays the caller's.
+/// Only the first rejection of the currently cached token triggers a new request, no matter on which
+/// connection; rejecting an already replaced token has no effect. Consecutive rejections count only if they
+/// are 1, 2, 4 ... 60 s apart; until then the same token is returned. The caller keeps its reference.
 ///
-/// Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
+/// Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_reject_token(
     connection: *mut Connection,
     token: *const TokenHandle,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
-    guard!(error, |call| {
-        let connection = call.handle("connection", connection)?;
-        connection.reject_token(call.handle("token", token)?.token());
+    guard!(error, |args| {
+        let connection = args.handle("connection", connection)?;
+        connection.reject_token(args.handle("token", token)?.token());
         Ok(())
     })
 }
 
-/// A copy of the access token in the caller's buffer.
+/// Copies the access token into a buffer of the caller, as authgrant_get_token() would return it.
 ///
-/// `*length` is always set to what is needed, the NUL included. With a smaller `capacity` nothing is written and
-/// AUTHGRANT_BUFFER_TOO_SMALL is returned. NULL with capacity 0 asks for the size alone. A renewed token may be longer:
-/// ask again.
+/// `*length` is set to the needed size in bytes, including the NUL. If `capacity` is smaller, nothing
+/// is copied and AUTHGRANT_BUFFER_TOO_SMALL is returned. A NULL buffer with capacity 0 queries the size. A
+/// renewed token may be longer: repeat the call with a larger buffer.
 ///
-/// Threads: any. Errors: as authgrant_get_token, and AUTHGRANT_BUFFER_TOO_SMALL.
+/// Thread-safe. Errors: as authgrant_get_token(); AUTHGRANT_BUFFER_TOO_SMALL.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_copy_token(
     connection: *mut Connection,
@@ -326,9 +346,9 @@ pub extern "C" fn authgrant_copy_token(
     length: *mut usize,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
-    guard!(error, |call| {
-        let length = call.out("length", length, 0);
-        let connection = call.handle("connection", connection)?;
+    guard!(error, |args| {
+        let length = args.out("length", length, 0);
+        let connection = args.handle("connection", connection)?;
         if buffer.is_null() && capacity > 0 {
             return Err(null_error("buffer"));
         }
@@ -339,52 +359,52 @@ pub extern "C" fn authgrant_copy_token(
             return Ok(());
         }
         if capacity < value.len() {
-            let text = format!("the buffer holds {capacity} bytes, and the token needs {}", value.len());
+            let text = format!("the buffer has {capacity} bytes, but the token needs {}", value.len());
             return Err(Error::new(Status::BufferTooSmall, "argument", text));
         }
-        // SAFETY: the header promises `capacity` bytes, which were seen to suffice.
+        // SAFETY: the header requires `capacity` bytes, and the length was checked above.
         unsafe { ptr::copy_nonoverlapping(value.as_ptr().cast(), buffer, value.len()) };
         Ok(())
     })
 }
 
-/// All headers that a request to the API must carry: Authorization with the token, and the one of AuthHeader and
-/// SecurityToken.
+/// Returns the headers that a request to the API must carry: Authorization with the token, the header of
+/// AuthHeader and SecurityToken, and the headers of the model file.
 ///
-/// Blocks and fails as authgrant_get_token does. On success `*headers` is for the caller to free with
-/// authgrant_headers_free; it stays good after authgrant_close.
+/// Blocks as authgrant_get_token() does. On success `*headers` is to be released with
+/// authgrant_headers_free(). It stays valid after authgrant_close().
 ///
-/// Threads: any. Errors: as authgrant_get_token.
+/// Thread-safe. Errors: as authgrant_get_token().
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_get_headers(
     connection: *mut Connection,
     headers: *mut *mut ApiHeaders,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
-    guard!(error, |call| {
-        let headers = call.out("headers", headers, ptr::null_mut());
-        let connection = call.handle("connection", connection)?;
+    guard!(error, |args| {
+        let headers = args.out("headers", headers, ptr::null_mut());
+        let connection = args.handle("connection", connection)?;
         headers.set(Box::into_raw(Box::new(connection.get_headers()?)));
         Ok(())
     })
 }
 
-/// What is allowed and not as it should be: names that are not options (SQLSTATE 01S00), a certificate that is not
-/// checked, a token endpoint that is asked by GET (01000), and what the calls so far have met.
+/// Returns the warnings collected so far: unknown options (SQLSTATE 01S00), disabled certificate validation,
+/// token requests by GET (01000), and warnings of earlier calls.
 ///
-/// A snapshot: `*warnings` is NULL or the first of a chain (see authgrant_error_next), for the caller to free with
-/// authgrant_error_free.
+/// `*warnings` is NULL or the first of a chain (see authgrant_error_next()), to be released with
+/// authgrant_error_free(). It does not change when more warnings are collected.
 ///
-/// Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
+/// Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_get_warnings(
     connection: *mut Connection,
     warnings: *mut *mut ErrorObject,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
-    guard!(error, |call| {
-        let warnings = call.out("warnings", warnings, ptr::null_mut());
-        let connection = call.handle("connection", connection)?;
+    guard!(error, |args| {
+        let warnings = args.out("warnings", warnings, ptr::null_mut());
+        let connection = args.handle("connection", connection)?;
         if let Some(first) = Error::combine(connection.warnings()) {
             warnings.set(ErrorObject::new_raw(&first));
         }
@@ -392,31 +412,31 @@ pub extern "C" fn authgrant_get_warnings(
     })
 }
 
-/// Ends the calls that are inside this connection now: each returns AUTHGRANT_CANCELLED within 250 ms, but for the time
-/// that a callback takes.
+/// Cancels the calls in progress on this connection. Each returns AUTHGRANT_CANCELLED within 250 ms, plus the
+/// time that a running callback takes.
 ///
-/// Later calls and other connections are untouched: one that waits for the same token fetches it itself. It is fine if
-/// nothing is in flight.
+/// Later calls and other connections are not affected: another connection that waits for the same token
+/// requests it itself. Without a call in progress this has no effect.
 ///
-/// Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
+/// Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_cancel(
     connection: *mut Connection,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
-    guard!(error, |call| {
-        call.handle("connection", connection)?.cancel();
+    guard!(error, |args| {
+        args.handle("connection", connection)?.cancel();
         Ok(())
     })
 }
 
-/// Sends the log of this connection's later calls to `function`, up to `level`: 1 error, 2 warning, 3 info, 4 debug,
-/// 5 trace. A NULL function turns it off, which it is at first.
+/// Registers a callback for the log records of later calls on this connection, up to `level`: 1 error, 2
+/// warning, 3 info, 4 debug, 5 trace. NULL unregisters it. Initially there is none.
 ///
-/// `context` is handed to the function as it is, and must stay good until the connection is closed or its log is
-/// turned off and the calls that began before have ended.
+/// `context` is passed to the callback. It must stay valid until the connection is closed, or until the
+/// callback is replaced or unregistered and all calls that started before have returned.
 ///
-/// Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
+/// Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_set_log(
     connection: *mut Connection,
@@ -425,8 +445,8 @@ pub extern "C" fn authgrant_set_log(
     level: i32,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
-    guard!(error, |call| {
-        let connection = call.handle("connection", connection)?;
+    guard!(error, |args| {
+        let connection = args.handle("connection", connection)?;
         let log = match function {
             None => Log::default(),
             Some(function) => {
@@ -448,12 +468,13 @@ fn parse_log_level(level: i32) -> Result<LogLevel> {
         })
 }
 
-/// Drops and wipes what the process has cached: tokens, opened keys, idle connections to servers.
+/// Clears the caches of the process: tokens, opened keys and idle connections to servers. Secrets are
+/// overwritten.
 ///
-/// Tokens that callers hold stay good; calls in flight end as they would have. Sessions with PKCS#11 tokens are closed, and
-/// PINs that tokens refused are forgotten, so that they may be tried once more.
+/// Tokens that callers hold stay valid, and calls in progress are not affected. Sessions with PKCS#11 tokens
+/// are closed, and PINs that such tokens rejected are forgotten, so that they may be tried again.
 ///
-/// Threads: any. From inside a callback it does nothing.
+/// Thread-safe. From inside a callback it does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_clear_caches() {
     guard!(or(), {
@@ -468,17 +489,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn negative_length_is_nul_terminated_only_for_odbc_nts() {
+        let text = [0x41_u16, 0x3d, 0, 0x42];
+        for length in [-1, -3] {
+            let units = copy_units::<u16>(text.as_ptr().cast(), length).unwrap();
+            assert_eq!(*units, text[..2], "{length}");
+        }
+        for length in [-2, -4, isize::MIN] {
+            let error = copy_units::<u16>(text.as_ptr().cast(), length).unwrap_err();
+            assert_eq!((error.status(), error.sqlstate()), (Status::InvalidArgument, "HY090"), "{length}");
+        }
+    }
+
+    #[test]
     fn call_options_fields_are_independent() {
-        let wishes = |timeout_ms, min_validity_s, flags| {
+        let parse = |timeout_ms, min_validity_s, flags| {
             let size = size_of::<RawCallOptions>();
-            let wishes =
+            let options =
                 parse_call_options(&RawCallOptions { size, timeout_ms, min_validity_s, flags }).unwrap();
-            (wishes.timeout, wishes.min_remaining, wishes.no_network)
+            (options.timeout, options.min_remaining, options.no_network)
         };
-        assert_eq!(wishes(0, 0, 0), (None, 0, false));
-        assert_eq!(wishes(1, 0, 0), (Some(Duration::from_millis(1)), 0, false));
-        assert_eq!(wishes(0, i32::MAX, 0), (None, i64::from(i32::MAX), false));
-        assert_eq!(wishes(0, 0, AUTHGRANT_NO_PROMPT), (None, 0, false));
-        assert_eq!(wishes(0, 0, AUTHGRANT_NO_NETWORK), (None, 0, true));
+        assert_eq!(parse(0, 0, 0), (None, 0, false));
+        assert_eq!(parse(1, 0, 0), (Some(Duration::from_millis(1)), 0, false));
+        assert_eq!(parse(0, i32::MAX, 0), (None, i64::from(i32::MAX), false));
+        assert_eq!(parse(0, 0, AUTHGRANT_NO_PROMPT), (None, 0, false));
+        assert_eq!(parse(0, 0, AUTHGRANT_NO_NETWORK), (None, 0, true));
     }
 }

@@ -1,4 +1,4 @@
-//! `authgrant_error`: one failure or warning, complete in itself, with others of the same call behind it.
+//! `authgrant_error`: an error or a warning with all its data, and the other errors of the same call.
 
 use std::ffi::{CString, c_char};
 use std::ptr;
@@ -6,9 +6,8 @@ use std::ptr;
 use crate::base::error::Error;
 use crate::ffi::status::authgrant_status;
 
-/// One failure, or one warning, complete in itself; freed with authgrant_error_free.
-///
-/// It never changes, outlives the connection that it is about, and may be read from any thread. Texts belong to it.
+/// An error or a warning. Immutable and thread-safe; it outlives the connection. Its strings belong to it.
+/// Release it with authgrant_error_free().
 pub struct ErrorObject {
     status: authgrant_status,
     http_status: i32,
@@ -21,12 +20,13 @@ pub struct ErrorObject {
     oauth_description: Option<CString>,
     provider_code: Option<CString>,
     consent_url: Option<CString>,
-    /// The one behind this one; it stands in the first one's `others`.
+    /// Next error of the chain, an element of `additional` of the first error.
     next: *const Self,
+    /// All errors of the chain after the first one, which owns them.
     additional: Box<[Self]>,
 }
 
-// SAFETY: `next` points into memory that the first error of the chain owns, and nothing changes after it was made.
+// SAFETY: `next` points into memory that the first error of the chain owns, and the chain is immutable.
 unsafe impl Send for ErrorObject {}
 // SAFETY: as above.
 unsafe impl Sync for ErrorObject {}
@@ -50,17 +50,17 @@ impl ErrorObject {
         }
     }
 
-    /// For the caller to free.
+    /// Returns the chain of `error` as an object that the caller releases.
     pub(crate) fn new_raw(error: &Error) -> *mut Self {
         let mut first = Box::new(Self::new(error));
-        let mut others: Box<[Self]> = error.additional().iter().map(Self::new).collect();
+        let mut additional: Box<[Self]> = error.additional().iter().map(Self::new).collect();
         let mut next = ptr::null();
-        for other in others.iter_mut().rev() {
-            other.next = next;
-            next = ptr::from_ref(other);
+        for item in additional.iter_mut().rev() {
+            item.next = next;
+            next = ptr::from_ref(item);
         }
         first.next = next;
-        first.additional = others;
+        first.additional = additional;
         Box::into_raw(first)
     }
 }
@@ -69,9 +69,9 @@ fn to_c_string(text: &str) -> CString {
     CString::new(text.replace('\0', " ")).unwrap_or_default()
 }
 
-fn get_or<T>(error: *const ErrorObject, nothing: T, read: impl FnOnce(&ErrorObject) -> T) -> T {
-    // SAFETY: the header promises NULL or an error that is not freed.
-    unsafe { error.as_ref() }.map_or(nothing, read)
+fn get_or<T>(error: *const ErrorObject, default: T, read: impl FnOnce(&ErrorObject) -> T) -> T {
+    // SAFETY: the header requires NULL or an error that was not released.
+    unsafe { error.as_ref() }.map_or(default, read)
 }
 
 fn get_text(
@@ -81,115 +81,118 @@ fn get_text(
     get_or(error, ptr::null(), |error| read(error).as_ref().map_or(ptr::null(), |text| text.as_ptr()))
 }
 
-/// The status, AUTHGRANT_OK for a warning and for NULL. Also ODBC's native error code.
+/// Returns the status, which is also ODBC's native error code. AUTHGRANT_OK for a warning and for NULL.
 ///
-/// Threads: any.
+/// Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_error_status(error: *const ErrorObject) -> authgrant_status {
     guard!(or 0, get_or(error, 0, |error| error.status))
 }
 
-/// The SQLSTATE: five characters and a NUL; "00000" for NULL. The text belongs to the error.
+/// Returns the SQLSTATE, five characters; "00000" for NULL. The string belongs to the error.
 ///
-/// Threads: any.
+/// Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_error_sqlstate(error: *const ErrorObject) -> *const c_char {
     guard!(or c"00000".as_ptr(), get_or(error, c"00000".as_ptr(), |error| error.sqlstate.as_ptr()))
 }
 
-/// "[authgrant][part] what was done with what, what was found, what to do"; "" for NULL. UTF-8, and never a secret in
-/// it. The text belongs to the error.
+/// Returns the message: `[authgrant][component] text`, in UTF-8. It never contains secrets. "" for NULL. The
+/// string belongs to the error.
 ///
-/// Threads: any.
+/// Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_error_message(error: *const ErrorObject) -> *const c_char {
     guard!(or c"".as_ptr(), get_or(error, c"".as_ptr(), |error| error.message.as_ptr()))
 }
 
-/// The option at fault, as documentation spells it; NULL where it is about none. The text belongs to the error.
+/// Returns the name of the option that the error is about, as documented; NULL if there is none. The string
+/// belongs to the error.
 ///
-/// Threads: any.
+/// Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_error_option(error: *const ErrorObject) -> *const c_char {
     guard!(or ptr::null(), get_text(error, |error| &error.option))
 }
 
-/// The server's `error`, such as "invalid_grant" (RFC 6749 section 5.2); NULL where it said none. The text belongs to
-/// the error.
+/// Returns the `error` of the server, such as "invalid_grant" (RFC 6749 section 5.2); NULL if there is none.
+/// The string belongs to the error.
 ///
-/// Threads: any.
+/// Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_error_oauth_error(error: *const ErrorObject) -> *const c_char {
     guard!(or ptr::null(), get_text(error, |error| &error.oauth_error))
 }
 
-/// The server's `error_description` without control characters; NULL where it said none. The text belongs to the
-/// error.
+/// Returns the `error_description` of the server without control characters; NULL if there is none. The
+/// string belongs to the error.
 ///
-/// Threads: any.
+/// Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_error_oauth_description(error: *const ErrorObject) -> *const c_char {
     guard!(or ptr::null(), get_text(error, |error| &error.oauth_description))
 }
 
-/// The provider's own code, such as "AADSTS700027"; NULL where there is none. The text belongs to the error.
+/// Returns the error code of the provider, such as "AADSTS700027"; NULL if there is none. The string belongs
+/// to the error.
 ///
-/// Threads: any.
+/// Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_error_provider_code(error: *const ErrorObject) -> *const c_char {
     guard!(or ptr::null(), get_text(error, |error| &error.provider_code))
 }
 
-/// The URL to open in a browser, with AUTHGRANT_CONSENT_REQUIRED; NULL where it is not known. The text belongs to the
-/// error.
+/// Returns the URL to open in a browser, with AUTHGRANT_CONSENT_REQUIRED; NULL if it is unknown. The string
+/// belongs to the error.
 ///
-/// Threads: any.
+/// Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_error_consent_url(error: *const ErrorObject) -> *const c_char {
     guard!(or ptr::null(), get_text(error, |error| &error.consent_url))
 }
 
-/// The HTTP status of the server's answer; 0 where there was no answer.
+/// Returns the HTTP status of the response; 0 if there was no response.
 ///
-/// Threads: any.
+/// Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_error_http_status(error: *const ErrorObject) -> i32 {
     guard!(or 0, get_or(error, 0, |error| error.http_status))
 }
 
-/// Seconds to wait before the next try, as the server said; 0 where it did not.
+/// Returns the seconds to wait before the next attempt, as requested by the server or by the cached error; 0
+/// if unknown.
 ///
-/// Threads: any.
+/// Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_error_retry_after(error: *const ErrorObject) -> i32 {
     guard!(or 0, get_or(error, 0, |error| error.retry_after))
 }
 
-/// 1 where the same call may succeed later with nothing changed, else 0.
+/// Returns 1 if the same call may succeed later without any change, otherwise 0.
 ///
-/// Threads: any.
+/// Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_error_retryable(error: *const ErrorObject) -> i32 {
     guard!(or 0, get_or(error, 0, |error| i32::from(error.retryable)))
 }
 
-/// The next error of the same call, or the next warning; NULL at the end. It belongs to `error` and is not freed on
-/// its own.
+/// Returns the next error of the same call, or the next warning; NULL at the end of the chain. It belongs to
+/// `error` and must not be released separately.
 ///
-/// Threads: any.
+/// Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_error_next(error: *const ErrorObject) -> *const ErrorObject {
     guard!(or ptr::null(), get_or(error, ptr::null(), |error| error.next))
 }
 
-/// Frees an error with those behind it. NULL is fine.
+/// Releases an error and the rest of its chain. NULL is ignored.
 ///
-/// Threads: any; nobody may read it any more.
+/// Thread-safe, but it must be the last use of the error.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_error_free(error: *mut ErrorObject) {
     guard!(or(), {
         if !error.is_null() {
-            // SAFETY: the header promises an error of this library that was not freed before.
+            // SAFETY: the header requires the first error of a chain that was not released.
             drop(unsafe { Box::from_raw(error) });
         }
     });

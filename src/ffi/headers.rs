@@ -1,4 +1,4 @@
-//! `authgrant_headers`: what a request to the API must carry.
+//! `authgrant_headers`: the headers of a request to the API.
 
 use std::ffi::{CStr, CString, c_char};
 use std::ptr;
@@ -16,54 +16,60 @@ fn header_text(
     index: usize,
     read: impl for<'a> FnOnce(&'a CHeader) -> &'a CStr,
 ) -> *const c_char {
-    // SAFETY: the header promises NULL or headers that are not freed.
+    // SAFETY: the header requires NULL or headers that were not released.
     let headers = unsafe { headers.as_ref() };
-    headers.and_then(|headers| headers.as_slice().get(index)).map_or(ptr::null(), |line| read(line).as_ptr())
+    headers
+        .and_then(|headers| headers.as_slice().get(index))
+        .map_or(ptr::null(), |header| read(header).as_ptr())
 }
 
-/// How many headers there are; 0 for NULL.
+/// Returns the number of headers; 0 for NULL.
 ///
-/// Threads: any.
+/// Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_headers_count(headers: *const ApiHeaders) -> usize {
-    // SAFETY: the header promises NULL or headers that are not freed.
+    // SAFETY: the header requires NULL or headers that were not released.
     guard!(or 0, unsafe { headers.as_ref() }.map_or(0, |headers| headers.as_slice().len()))
 }
 
-/// The name of a header, such as "Authorization"; NULL beyond the last. The text belongs to the headers.
+/// Returns the name of a header, such as "Authorization"; NULL if `index` is out of range. The string belongs
+/// to the headers.
 ///
-/// Threads: any.
+/// Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_headers_name(headers: *const ApiHeaders, index: usize) -> *const c_char {
-    guard!(or ptr::null(), header_text(headers, index, |line| &line.0))
+    guard!(or ptr::null(), header_text(headers, index, |header| &header.0))
 }
 
-/// The value of a header; NULL beyond the last. The text belongs to the headers, and is a secret.
+/// Returns the value of a header; NULL if `index` is out of range. The string belongs to the headers. It is a
+/// secret: do not log it.
 ///
-/// Threads: any.
+/// Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_headers_value(headers: *const ApiHeaders, index: usize) -> *const c_char {
-    guard!(or ptr::null(), header_text(headers, index, |line| &line.1))
+    guard!(or ptr::null(), header_text(headers, index, |header| &header.1))
 }
 
-/// The token that is in the headers, for authgrant_reject_token; NULL where the method has none, and for NULL. It belongs to the headers and is not
-/// freed on its own.
+/// Returns the token in the headers, to be passed to authgrant_reject_token(); NULL if the authentication
+/// method has no token, and for NULL. It belongs to the headers and must not be released separately.
 ///
-/// Threads: any.
+/// Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_headers_token(headers: *const ApiHeaders) -> *const TokenHandle {
-    // SAFETY: the header promises NULL or headers that are not freed.
-    guard!(or ptr::null(), unsafe { headers.as_ref() }.and_then(ApiHeaders::token).map_or(ptr::null(), SharedRef::as_ptr))
+    guard!(or ptr::null(), {
+        // SAFETY: the header requires NULL or headers that were not released.
+        unsafe { headers.as_ref() }.and_then(ApiHeaders::token).map_or(ptr::null(), SharedRef::as_ptr)
+    })
 }
 
-/// Frees headers, and wipes them. NULL is fine.
+/// Releases headers and overwrites their values. NULL is ignored.
 ///
-/// Threads: any; nobody may read them any more.
+/// Thread-safe, but it must be the last use of the headers.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_headers_free(headers: *mut ApiHeaders) {
     guard!(or(), {
         if !headers.is_null() {
-            // SAFETY: the header promises headers of this library that were not freed before.
+            // SAFETY: the header requires headers of this library that were not released.
             drop(unsafe { Box::from_raw(headers) });
         }
     });

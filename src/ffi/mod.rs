@@ -1,13 +1,14 @@
-//! Every `extern "C"` function, one file a C type: arguments checked, panics caught, ownership handed over.
+//! C API: one file per C type, in which each `extern "C"` function checks its arguments, catches panics and
+//! transfers ownership.
 //!
-//! What is C stays here: behind each export stands safe Rust. Each export's body is one [`guard!`], and each
-//! unsafe step rests on what the header promises of the argument at hand.
+//! Only this module knows C. The body of each export is one `guard!` and calls safe Rust. Each unsafe block
+//! relies on what the header requires of the argument.
 
 #![allow(unsafe_code, reason = "the C boundary")]
 #![allow(
     clippy::missing_safety_doc,
     clippy::not_unsafe_ptr_arg_deref,
-    reason = "the header says what C callers must keep to; every pointer is checked for NULL"
+    reason = "the header documents the requirements for C callers; every pointer is checked for NULL"
 )]
 
 #[macro_use]

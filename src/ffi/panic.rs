@@ -1,4 +1,4 @@
-//! What stands around every export: the panic guard, and the checks of arguments that all exports share.
+//! Panic guard and argument checks of all exports.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -11,9 +11,10 @@ use crate::ffi::callback;
 use crate::ffi::error::ErrorObject;
 use crate::ffi::panic_location::PanicLocation;
 
-/// The body of an export. `guard!(error, |call| …)` for those that return a status, where `call` checks the arguments;
-/// `guard!(or value, …)` for the others, which return `value` after a panic. `guard!(light value, …)` costs nothing, and
-/// is for what has nothing in it that panics: if it did all the same, the message would come to stderr.
+/// Guards the body of an export against panics. `guard!(error, |args| …)` is for exports that return a
+/// status; `args` checks the arguments. `guard!(or value, …)` returns `value` after a panic. `guard!(light
+/// value, …)` has no overhead and is for bodies that cannot panic: it does not suppress the message of the
+/// panic.
 macro_rules! guard {
     (light $value:expr, $body:expr) => {
         $crate::ffi::panic::catch_unsilenced(|| $body).unwrap_or($value)
@@ -21,78 +22,79 @@ macro_rules! guard {
     (or $value:expr, $body:expr) => {
         $crate::ffi::panic::catch_silently(|| $body).unwrap_or($value)
     };
-    ($error:expr, |$call:ident| $body:block) => {{
-        let body = |$call: &mut $crate::ffi::panic::ArgumentChecker| $body;
-        // SAFETY: the header promises that `error` is NULL or can be written to.
+    ($error:expr, |$args:ident| $body:block) => {{
+        let body = |$args: &mut $crate::ffi::panic::ArgumentChecker| $body;
+        // SAFETY: the header requires that `error` is NULL or writable.
         unsafe { $crate::ffi::panic::run_returning_status($error, body) }
     }};
 }
 
 thread_local! {
     static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
-    /// Where the guarded call of this thread panicked; the panic hook writes it.
+    /// Location of the panic in the guarded call of this thread; set by the panic hook.
     static PANIC_LOCATION: Cell<Option<PanicLocation>> = const { Cell::new(None) };
 }
 
-/// Runs `body`; where it panicked, as far as that is known, if it did. A panic is not printed: stderr belongs to the host
-/// program.
+/// Runs `body` and catches a panic without printing it, because stderr belongs to the application. The error
+/// is the location of the panic, if it is known.
 pub(crate) fn catch_silently<T>(body: impl FnOnce() -> T) -> std::result::Result<T, Option<PanicLocation>> {
     install_panic_hook();
-    let before = IS_GUARDED.replace(true);
-    // A call from inside a callback may run while the call around it unwinds, and leaves that one's location alone.
-    if !before {
-        let _ = PANIC_LOCATION.try_with(|place| place.set(None));
+    let nested = IS_GUARDED.replace(true);
+    // A call from inside a callback may run while the outer call unwinds; it must not clear the location of
+    // the outer panic.
+    if !nested {
+        let _ = PANIC_LOCATION.try_with(|location| location.set(None));
     }
     let outcome = catch_unwind(AssertUnwindSafe(body)).map_err(|payload| {
-        // Before the drop, which may panic elsewhere.
+        // Before the payload is dropped, which may panic elsewhere.
         let location = PANIC_LOCATION.try_with(Cell::take).unwrap_or_default();
         drop_payload(payload);
         location
     });
-    IS_GUARDED.set(before);
+    IS_GUARDED.set(nested);
     outcome
 }
 
-/// As [`catch`], but what a panic prints is not held back.
+/// Runs `body` and catches a panic as [`catch_silently`] does, but lets it print its message.
 #[inline]
 pub(crate) fn catch_unsilenced<T>(body: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(body)).map_err(drop_payload).ok()
 }
 
-/// A payload may panic once more when dropped.
+/// Drops the payload of a panic, which may panic again.
 #[cold]
 fn drop_payload(payload: Box<dyn Any + Send>) {
     let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
 }
 
-/// The hook of this copy of the standard library; panics outside of our calls go where they went before.
+/// Installs the panic hook of this copy of the standard library. Panics outside of guarded calls go to the
+/// previous hook.
 fn install_panic_hook() {
-    // No Once: a child that is forked while another thread is inside one would wait for that thread for ever.
+    // No Once: a child forked while another thread is inside it would wait for that thread forever.
     static INSTALLED: AtomicBool = AtomicBool::new(false);
     if INSTALLED.load(Ordering::Relaxed) || INSTALLED.swap(true, Ordering::AcqRel) {
         return;
     }
-    let before = std::panic::take_hook();
+    let previous = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         if !IS_GUARDED.try_with(Cell::get).unwrap_or(false) {
-            return before(info);
+            return previous(info);
         }
-        // Not the payload, which may hold data from outside.
+        // Not the payload, which may contain external data.
         let location = info.location().map(PanicLocation::new);
-        let _ = PANIC_LOCATION.try_with(|place| place.set(location));
+        let _ = PANIC_LOCATION.try_with(|slot| slot.set(location));
     }));
 }
 
-/// Runs the body of an export that returns a status, and hands its error out.
+/// Runs the body of an export that returns a status, and writes its error to `error`.
 ///
-/// # Safety
-/// `error` is NULL or can be written to.
+/// # Safety `error` is NULL or writable.
 pub(crate) unsafe fn run_returning_status(
     error: *mut *mut ErrorObject,
     body: impl FnOnce(&mut ArgumentChecker) -> Result<()>,
 ) -> i32 {
     if !error.is_null() {
-        // SAFETY: as the caller promises. The old content is never read.
+        // SAFETY: guaranteed by the caller. The previous content is not read.
         unsafe { error.write(std::ptr::null_mut()) };
     }
     let outcome = catch_silently(|| body(&mut ArgumentChecker::default()))
@@ -111,45 +113,46 @@ pub(crate) unsafe fn run_returning_status(
 
 #[cold]
 fn internal_error(location: Option<PanicLocation>) -> Error {
-    let place = location.map(|location| format!(" at {location}")).unwrap_or_default();
+    let position = location.map(|location| format!(" at {location}")).unwrap_or_default();
     let text = format!(
-        "internal error{place} (a bug in authgrant); no other connection is affected; report it with this message"
+        "internal error{position} (a bug in authgrant); no other connection is affected; \
+         report it with this message"
     );
     Error::new(Status::Internal, "internal", text)
 }
 
-/// The arguments of one call, checked as they are taken. Results are announced first, with [`Self::out`], so that
-/// each is NULL or 0 whatever fails.
+/// Checks the arguments of one call. Results are registered first, with [`Self::out`], so that each is NULL
+/// or 0 if the call fails.
 #[derive(Default)]
 pub(crate) struct ArgumentChecker {
     pending_error: Option<Error>,
 }
 
-/// Where a result goes.
+/// An out-parameter.
 pub(crate) struct OutParam<T>(*mut T);
 
 impl<T> OutParam<T> {
-    /// Hands the result out.
+    /// Writes the result.
     pub(crate) fn set(&self, value: T) {
         if !self.0.is_null() {
-            // SAFETY: the header promises that a result's pointer can be written to during the call.
+            // SAFETY: the header requires that an out-parameter is writable during the call.
             unsafe { self.0.write(value) };
         }
     }
 }
 
 impl ArgumentChecker {
-    /// A result, set to `nothing` at once.
-    pub(crate) fn out<T>(&mut self, name: &str, slot: *mut T, nothing: T) -> OutParam<T> {
-        let out = OutParam(slot);
-        if slot.is_null() {
+    /// Registers an out-parameter and sets it to `default`.
+    pub(crate) fn out<T>(&mut self, name: &str, pointer: *mut T, default: T) -> OutParam<T> {
+        let out = OutParam(pointer);
+        if pointer.is_null() {
             self.pending_error.get_or_insert_with(|| null_error(name));
         }
-        out.set(nothing);
+        out.set(default);
         out
     }
 
-    /// Fails for a result that cannot be handed out, and inside a callback.
+    /// Fails if an out-parameter is NULL, and inside a callback.
     pub(crate) fn check(&mut self) -> Result<()> {
         if callback::is_in_callback() {
             let text = "only getters and _free functions may be called from inside a callback";
@@ -158,27 +161,27 @@ impl ArgumentChecker {
         self.pending_error.take().map_or(Ok(()), Err)
     }
 
-    /// An object that the caller holds.
+    /// Returns an object of the caller.
     pub(crate) fn handle<'a, T>(&mut self, name: &str, object: *const T) -> Result<&'a T> {
         self.check()?;
-        // SAFETY: the header promises that a pointer to an object is NULL or came from this library and is not freed.
+        // SAFETY: the header requires NULL or an object of this library that was not released.
         unsafe { object.as_ref() }.ok_or_else(|| null_error(name))
     }
 
-    /// NUL-terminated text of the caller's.
+    /// Returns NUL-terminated text of the caller.
     pub(crate) fn text<'a>(&mut self, name: &str, text: *const c_char) -> Result<&'a str> {
         self.check()?;
         if text.is_null() {
             return Err(null_error(name));
         }
-        // SAFETY: the header promises NUL-terminated text that stays unchanged during the call.
-        unsafe { CStr::from_ptr(text) }.to_str().map_err(|fault| {
-            let text = format!("the argument {name} is not UTF-8 at byte {}", fault.valid_up_to());
+        // SAFETY: the header requires NUL-terminated text that does not change during the call.
+        unsafe { CStr::from_ptr(text) }.to_str().map_err(|error| {
+            let text = format!("the argument {name} is not UTF-8 at byte {}", error.valid_up_to());
             Error::new(Status::InvalidArgument, "argument", text)
         })
     }
 
-    /// An array of the caller's.
+    /// Returns an array of the caller.
     pub(crate) fn array<'a, T>(&mut self, name: &str, first: *const T, count: usize) -> Result<&'a [T]> {
         self.check()?;
         if count == 0 {
@@ -190,24 +193,24 @@ impl ArgumentChecker {
         if !fits_in_memory::<T>(count) {
             return Err(invalid_length_error(name));
         }
-        // SAFETY: the header promises `count` elements; more than fit into memory were refused.
+        // SAFETY: the header requires `count` elements, and the size was checked above.
         Ok(unsafe { std::slice::from_raw_parts(first, count) })
     }
 }
 
-/// Whether so many can be in memory at all.
+/// Returns whether `count` values of this type can fit into memory.
 pub(crate) fn fits_in_memory<T>(count: usize) -> bool {
     count.checked_mul(size_of::<T>()).is_some_and(|bytes| bytes <= isize::MAX.unsigned_abs())
 }
 
-/// The error of a NULL where there must be something.
+/// The error for a required argument that is NULL.
 pub(crate) fn null_error(name: &str) -> Error {
     Error::new(Status::InvalidArgument, "argument", format!("the argument {name} is NULL"))
 }
 
-/// The error of a length that cannot be.
+/// The error for a length or size that is out of range.
 pub(crate) fn invalid_length_error(name: &str) -> Error {
-    let text = format!("the argument {name} is not a possible length or size");
+    let text = format!("invalid length or size: {name}");
     Error::new(Status::InvalidArgument, "argument", text).with_sqlstate("HY090")
 }
 
@@ -221,15 +224,15 @@ mod tests {
     use super::*;
     use crate::ffi::error::{authgrant_error_free, authgrant_error_message, authgrant_error_status};
 
-    /// The message of a call whose body panics.
+    /// Returns the message of a call whose body panics.
     fn panic_message(body: impl FnOnce()) -> String {
         let mut error = null_mut();
-        let status = guard!(&raw mut error, |_call| {
+        let status = guard!(&raw mut error, |_args| {
             body();
             Ok(())
         });
         assert_eq!(status, Status::Internal as i32);
-        // SAFETY: the message belongs to the error, which is freed only below.
+        // SAFETY: the message belongs to the error, which is released below.
         let message = unsafe { CStr::from_ptr(authgrant_error_message(error)) }.to_str().unwrap().to_owned();
         authgrant_error_free(error);
         message
@@ -245,14 +248,14 @@ mod tests {
     #[test]
     fn panic_returns_internal_error() {
         let mut error = null_mut();
-        let status = guard!(&raw mut error, |_call| { panic!("hunter2") });
+        let status = guard!(&raw mut error, |_args| { panic!("hunter2") });
         assert_eq!(status, Status::Internal as i32);
         assert_eq!(authgrant_error_status(error), Status::Internal as i32);
-        // SAFETY: the message belongs to the error, which is freed only below.
+        // SAFETY: the message belongs to the error, which is released below.
         let message = unsafe { CStr::from_ptr(authgrant_error_message(error)) }.to_str().unwrap();
         assert!(!message.contains("hunter2"), "{message}");
         authgrant_error_free(error);
-        assert_eq!(guard!(null_mut(), |call| { call.check() }), 0);
+        assert_eq!(guard!(null_mut(), |args| { args.check() }), 0);
     }
 
     #[test]
@@ -273,33 +276,33 @@ mod tests {
 
     #[test]
     fn panic_without_hook_has_no_location() {
-        const NONE: &str = "[authgrant][internal] internal error (a bug in authgrant);";
+        const PREFIX: &str = "[authgrant][internal] internal error (a bug in authgrant);";
         panic_message(|| panic!("hunter2"));
-        let unknown = panic_message(|| resume_unwind(Box::new("hunter2")));
-        assert!(unknown.starts_with(NONE), "{unknown}");
+        let message = panic_message(|| resume_unwind(Box::new("hunter2")));
+        assert!(message.starts_with(PREFIX), "{message}");
         assert_eq!(guard!(or 7, panic!("x")), 7);
-        assert_eq!(guard!(null_mut(), |call| { call.check() }), 0);
-        let unknown = panic_message(|| resume_unwind(Box::new("hunter2")));
-        assert!(unknown.starts_with(NONE), "{unknown}");
+        assert_eq!(guard!(null_mut(), |args| { args.check() }), 0);
+        let message = panic_message(|| resume_unwind(Box::new("hunter2")));
+        assert!(message.starts_with(PREFIX), "{message}");
     }
 
     #[test]
     fn nested_panic_keeps_outer_location() {
         let inner = line!() + 3;
         let outer = line!() + 3;
-        let both = panic_message(|| {
+        let message = panic_message(|| {
             assert_eq!(panic_message(|| panic!("inner")), expected_message(inner));
             panic!("outer");
         });
-        assert_eq!(both, expected_message(outer));
+        assert_eq!(message, expected_message(outer));
     }
 
-    /// Makes a guarded call while it is dropped.
+    /// Makes a guarded call when dropped.
     struct CallsOnDrop;
 
     impl Drop for CallsOnDrop {
         fn drop(&mut self) {
-            assert_eq!(guard!(null_mut(), |call| { call.check() }), 0);
+            assert_eq!(guard!(null_mut(), |args| { args.check() }), 0);
         }
     }
 
@@ -328,7 +331,7 @@ mod tests {
         assert_eq!(panic_message(|| std::panic::panic_any(PanicsOnDrop)), expected_message(line));
     }
 
-    /// Ends an unwinding only when the other thread unwinds as well.
+    /// Blocks when dropped until the other thread unwinds as well.
     struct WaitsOnDrop<'a>(&'a Barrier);
 
     impl Drop for WaitsOnDrop<'_> {
@@ -355,7 +358,7 @@ mod tests {
         assert_eq!((first, second), (expected_message(line), expected_message(line + 2)));
     }
 
-    /// Panics in a guarded call while its thread exits.
+    /// Panics in a guarded call when dropped, during the exit of its thread.
     struct PanicsAtExit(Cell<Option<Sender<String>>>);
 
     impl Drop for PanicsAtExit {
@@ -380,7 +383,7 @@ mod tests {
         assert!(found.starts_with("[authgrant][internal] internal error at src/ffi/panic.rs:"), "{found}");
     }
 
-    /// Runs this test program once more, for its stderr.
+    /// Runs this test in a child process to capture its stderr.
     #[test]
     fn caught_panic_prints_nothing() {
         const CHILD: &str = "AUTHGRANT_TEST_PANIC";

@@ -1,16 +1,16 @@
 //! File and line of a panic, for the message of AUTHGRANT_INTERNAL.
 //!
-//! The path is shown without the directories of the machine that built the library, and the payload of the panic is
-//! never read: it may hold data from outside.
+//! The path omits the directories of the build machine. The payload of the panic is not read, because it may
+//! contain external data.
 
 use std::fmt;
 use std::panic::Location;
 
-/// The end of a path is kept, up to this many bytes. The longest path in a dependency has 94.
+/// Longer paths keep their last bytes. The longest path in a dependency has 94.
 const MAX_PATH_LEN: usize = 112;
 
-/// File and line of a panic. It has a fixed size, so that the panic hook does not allocate, and no `Drop`, so that a
-/// thread-local of it can be used while the thread exits.
+/// File and line of a panic. It has a fixed size, so that the panic hook does not allocate, and no `Drop`, so
+/// that a thread-local of it can be used during thread exit.
 #[derive(Clone, Copy)]
 pub(crate) struct PanicLocation {
     file: [u8; MAX_PATH_LEN],
@@ -34,7 +34,7 @@ impl PanicLocation {
     }
 }
 
-/// As `src/cache/entry.rs:120`.
+/// Formatted as `src/cache/entry.rs:120`.
 impl fmt::Display for PanicLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = self.file.get(..self.length.into()).and_then(|file| std::str::from_utf8(file).ok());
@@ -42,17 +42,17 @@ impl fmt::Display for PanicLocation {
     }
 }
 
-/// The last bytes of `text`, `most` at most and no part of a character.
-fn last_bytes(text: &str, most: usize) -> &str {
-    let start = text.len().saturating_sub(most);
+/// Returns the last characters of `text` that fit into `max_len` bytes.
+fn last_bytes(text: &str, max_len: usize) -> &str {
+    let start = text.len().saturating_sub(max_len);
     (start..=text.len()).find_map(|start| text.get(start..)).unwrap_or_default()
 }
 
 const SEPARATORS: [char; 2] = ['/', '\\'];
 
-/// Directories below which rustc finds the sources of dependencies, and how many directories below them are left out as
-/// well: the registry's index, the commit of the standard library. Its own dependencies are in `/rust/deps`; with the
-/// component rust-src its sources are in `rustlib`.
+/// Directories below which rustc finds the sources of dependencies, and how many directories below them are
+/// omitted as well: the index of the registry, the commit of the standard library. The dependencies of the
+/// standard library are in `/rust/deps`; with the component rust-src its sources are in `rustlib`.
 const DEPENDENCY_ROOTS: [(&[&str], usize); 5] = [
     (&["registry", "src"], 1),
     (&["git", "checkouts"], 0),
@@ -61,7 +61,7 @@ const DEPENDENCY_ROOTS: [(&[&str], usize); 5] = [
     (&["rust", "deps"], 0),
 ];
 
-/// A source path as rustc was given it, without the directories of the machine that ran it.
+/// Removes the directories of the build machine from a source path of rustc.
 fn shorten_path(path: &str) -> &str {
     // Cargo runs rustc in the workspace, so this prefix is empty unless the crate is a dependency of another.
     let root = file!().strip_suffix("src/ffi/panic_location.rs").unwrap_or_default();
@@ -78,7 +78,8 @@ fn shorten_path(path: &str) -> &str {
     if is_absolute { path_from_package(path) } else { path }
 }
 
-/// What stands in `path` below the last occurrence of the directories `names` and `more` directories in them.
+/// Returns the part of `path` below the last occurrence of the directories `names` and `more` directories
+/// below these.
 fn path_below_dirs<'a>(path: &'a str, names: &[&str], more: usize) -> Option<&'a str> {
     path_suffixes(path).find_map(|mut tail| {
         for name in names {
@@ -91,14 +92,14 @@ fn path_below_dirs<'a>(path: &'a str, names: &[&str], more: usize) -> Option<&'a
     })
 }
 
-/// The directory of a package that is elsewhere (vendored, or given by its path) and what is in it; only the name of a
-/// file that is not in a `src` directory.
+/// Returns the path from the directory of a package that is elsewhere (vendored, or a path dependency); only
+/// the file name if the file is not in a `src` directory.
 fn path_from_package(path: &str) -> &str {
     let in_src = |tail: &&str| tail.split(SEPARATORS).nth(1) == Some("src");
     path_suffixes(path).find(in_src).or_else(|| path_suffixes(path).next()).unwrap_or_default()
 }
 
-/// `path` from each of its components on, the shortest first.
+/// Returns the suffixes of `path` that begin with one of its components, the shortest first.
 fn path_suffixes(path: &str) -> impl Iterator<Item = &str> {
     let starts = path.rmatch_indices(SEPARATORS).filter_map(|(at, _)| path.get(at.saturating_add(1)..));
     starts.chain(std::iter::once(path))

@@ -1,4 +1,4 @@
-//! The policy of the process, and its numbers.
+//! Process policy: what connection strings may do.
 
 use std::ffi::c_char;
 
@@ -6,78 +6,88 @@ use crate::base::policy::{AllowedDirectories, Policy};
 use crate::ffi::error::ErrorObject;
 use crate::ffi::status::authgrant_status;
 
-/// Allowed by authgrant_set_policy: `env:NAME` and `file:PATH` as secrets, and ClientAssertionFile, in the text of a connection
-/// string and in a FILEDSN that it names by its path. Without it they are taken from authgrant_set_option, from odbc.ini and from the
-/// machine's own FILEDSNs alone.
+/// Permission of authgrant_set_policy(): secrets as `env:NAME` and `file:PATH`, and ClientAssertionFile, in a
+/// connection string and in a FILEDSN that it names by path. Without it they are accepted only from
+/// authgrant_set_option(), from odbc.ini and from the FILEDSNs of the machine.
 pub const AUTHGRANT_ALLOW_SECRET_REFERENCES: u32 = 1;
-/// Allowed by authgrant_set_policy: a PKCS#11 module that a connection string or a FILEDSN names by its path (module-path).
-/// A module is code that runs in this process. authgrant_set_option and odbc.ini may name one anyhow. Without effect where
-/// the library loads none.
+/// Permission of authgrant_set_policy(): a PKCS#11 module that a connection string or a FILEDSN names by path
+/// (module-path). A module is code that runs in this process. authgrant_set_option() and odbc.ini may always
+/// name one. No effect if the library is built without PKCS#11.
 pub const AUTHGRANT_ALLOW_PKCS11_MODULE_PATH: u32 = 2;
 
-/// Forbidden by authgrant_set_policy: asking a token endpoint by GET. A TokenURI without a method is asked by POST.
+/// Restriction of authgrant_set_policy(): no token requests by GET. A TokenURI without a method is requested
+/// by POST.
 pub const AUTHGRANT_FORBID_HTTP_GET: u32 = 1;
-/// Forbidden by authgrant_set_policy: ValidateServerCertificate=0.
+/// Restriction of authgrant_set_policy(): no ValidateServerCertificate=0.
 pub const AUTHGRANT_FORBID_INSECURE_TLS: u32 = 2;
-/// Forbidden by authgrant_set_policy: http:// to this machine, but for RedirectURI, to which a browser comes back.
+/// Restriction of authgrant_set_policy(): no http:// URLs of this machine, except RedirectURI.
 pub const AUTHGRANT_FORBID_LOOPBACK_HTTP: u32 = 4;
-/// Forbidden by authgrant_set_policy: EnableLoginPrompt=1, and authgrant_authorize with a NULL function.
+/// Restriction of authgrant_set_policy(): no EnableLoginPrompt=1, and no authgrant_authorize() without a
+/// callback.
 pub const AUTHGRANT_FORBID_PROMPT: u32 = 8;
-/// Forbidden by authgrant_set_policy: key stores encrypted with ciphers of 64-bit blocks (DES, 3DES, RC2, Blowfish, CAST5,
-/// IDEA), RC4, in ECB mode or by PKCS#12's own schemes of SHA-1, PEM keys from before PKCS#8, JKS and JCEKS.
+/// Restriction of authgrant_set_policy(): no key stores encrypted with 64-bit block ciphers (DES, 3DES, RC2,
+/// Blowfish, CAST5, IDEA), with RC4, in ECB mode or by the SHA-1 schemes of PKCS#12; no PEM encryption older
+/// than PKCS#8; no JKS and JCEKS.
 pub const AUTHGRANT_FORBID_WEAK_KEY_ENCRYPTION: u32 = 16;
-/// Forbidden by authgrant_set_policy: tokens in common with other connections; CacheScope=Connection holds for all.
+/// Restriction of authgrant_set_policy(): no tokens shared between connections, as with
+/// CacheScope=Connection.
 pub const AUTHGRANT_FORBID_SHARED_TOKENS: u32 = 32;
-/// Forbidden by authgrant_set_policy: file paths in a connection string and in a FILEDSN that it names by its path, except
-/// below the folders of authgrant_allow_directory. It covers key stores, trust stores, certificates, assertions, model files,
-/// `file:` references and the FILEDSN itself; PKCS#11 URIs are refused everywhere. Not affected are options that
-/// authgrant_set_option sets, odbc.ini and a FILEDSN that is named without a folder.
+/// Restriction of authgrant_set_policy(): no file paths in a connection string and in a FILEDSN that it names
+/// by path, except below the directories of authgrant_allow_directory(). This covers key stores, trust
+/// stores, certificates, assertions, model files, `file:` references and the FILEDSN itself; PKCS#11 URIs are
+/// rejected below every directory, too. Options set by authgrant_set_option(), odbc.ini and a FILEDSN named
+/// without a directory are not affected.
 ///
-/// The bit declares connection strings untrusted. The secrets, the key stores and the signer that the application sets are then
-/// guarded as those of a data source are: a string that says where they are sent (TokenURI, TokenEndpoint, AuthURI, TrustStore,
-/// ProxyHost, ClaimsAudience, …) is AUTHGRANT_INVALID_OPTION, unless the application sets that option too, or sets
-/// AllowOverride=1 because the secrets are those of the string's author.
+/// The flag also declares connection strings untrusted: secrets, key stores and the signer that the
+/// application sets are protected like those of a data source. A string that sets where they are sent
+/// (TokenURI, TokenEndpoint, AuthURI, TrustStore, ProxyHost, ClaimsAudience and others) is
+/// AUTHGRANT_INVALID_OPTION, unless the application also sets that option, or sets AllowOverride=1 because
+/// the secrets belong to the author of the string.
 pub const AUTHGRANT_FORBID_FILE_PATHS: u32 = 64;
 
-/// Sets what connection strings may do in this process, for hosts that take them from strangers.
+/// Sets what connection strings may do in this process, for applications that accept them from untrusted
+/// callers.
 ///
-/// `allow` is AUTHGRANT_ALLOW_… numbers added up, and `forbid` AUTHGRANT_FORBID_… numbers; at first both are 0. Before the
-/// first authgrant_open anything may be set. Afterwards it can only be tightened: bits of `allow` taken away, bits of
-/// `forbid` added. It holds from the next call of every connection on, and in forked children. What a string says
-/// against it is AUTHGRANT_INVALID_OPTION, a weak key store AUTHGRANT_KEY_STORE_ERROR, and authgrant_authorize without a function
-/// AUTHGRANT_UNSUPPORTED; the messages name the constant.
+/// `allow` is a sum of AUTHGRANT_ALLOW_ flags and `forbid` a sum of AUTHGRANT_FORBID_ flags; both are 0
+/// initially. Before the first authgrant_open() any policy may be set. Afterwards it can only be tightened:
+/// flags removed from `allow`, flags added to `forbid`. It applies to the next call of every connection, and
+/// in forked children. A connection string that violates it is AUTHGRANT_INVALID_OPTION, a weakly encrypted
+/// key store AUTHGRANT_KEY_STORE_ERROR, and authgrant_authorize() without a callback AUTHGRANT_UNSUPPORTED;
+/// the message has the name of the flag.
 ///
-/// Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT for a bit that means nothing, and for what would loosen it after the
-/// first authgrant_open; nothing is changed then.
+/// Process-wide. Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT for an unknown flag, and for a less strict
+/// policy after the first authgrant_open(); the policy is then unchanged.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_set_policy(
     allow: u32,
     forbid: u32,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
-    guard!(error, |call| {
-        call.check()?;
+    guard!(error, |args| {
+        args.check()?;
         Policy::new(allow, forbid)?.set()
     })
 }
 
-/// Allows file paths in connection strings below a folder, although AUTHGRANT_FORBID_FILE_PATHS is set.
+/// Allows file paths in connection strings below a directory although AUTHGRANT_FORBID_FILE_PATHS is set.
 ///
-/// `path` is an existing folder; a relative one is resolved now. Several calls allow several folders, for the process and its
-/// forked children; none is taken back. A file is opened through the folder: a path with `..` and a symbolic link that leaves the
-/// folder are refused, on Linux also an absolute link. Hard links and mounts below the folder are not told from other files, so
-/// only trusted users may write there.
+/// `path` is an existing directory; a relative path is resolved immediately. Each call adds a directory, for
+/// the process and its forked children; none can be removed. Files are opened relative to the directory: a
+/// path with `..` and a symbolic link that leaves the directory are rejected, on Linux also an absolute link.
+/// Hard links and mounts below the directory cannot be distinguished from other files, so only trusted users
+/// may have write access.
 ///
-/// Call it before the first authgrant_open; afterwards only a folder that is allowed already is accepted.
+/// Call it before the first authgrant_open(). After that only a directory that is already allowed is
+/// accepted.
 ///
-/// Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT for what is not a folder, and for a new folder after the first
-/// authgrant_open.
+/// Process-wide. Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT if the path is not a directory, and for a
+/// new directory after the first authgrant_open().
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_allow_directory(
     path: *const c_char,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
-    guard!(error, |call| { AllowedDirectories::allow(call.text("path", path)?) })
+    guard!(error, |args| { AllowedDirectories::allow(args.text("path", path)?) })
 }
 
 #[cfg(test)]
@@ -87,7 +97,7 @@ mod tests {
 
     #[test]
     fn policy_constants_match_policy_bits() {
-        for (number, what) in [
+        for (number, restriction) in [
             (AUTHGRANT_FORBID_HTTP_GET, Restriction::Get),
             (AUTHGRANT_FORBID_INSECURE_TLS, Restriction::InsecureTls),
             (AUTHGRANT_FORBID_LOOPBACK_HTTP, Restriction::LoopbackHttp),
@@ -96,15 +106,15 @@ mod tests {
             (AUTHGRANT_FORBID_SHARED_TOKENS, Restriction::Sharing),
             (AUTHGRANT_FORBID_FILE_PATHS, Restriction::FilePaths),
         ] {
-            assert_eq!(number, what as u32);
-            assert!(include_str!("policy.rs").contains(&format!("{}: u32 = {number};", what.name())));
+            assert_eq!(number, restriction as u32);
+            assert!(include_str!("policy.rs").contains(&format!("{}: u32 = {number};", restriction.name())));
         }
-        for (number, what) in [
+        for (number, permission) in [
             (AUTHGRANT_ALLOW_SECRET_REFERENCES, Permission::References),
             (AUTHGRANT_ALLOW_PKCS11_MODULE_PATH, Permission::Modules),
         ] {
-            assert_eq!(number, what as u32);
-            assert!(include_str!("policy.rs").contains(&format!("{}: u32 = {number};", what.name())));
+            assert_eq!(number, permission as u32);
+            assert!(include_str!("policy.rs").contains(&format!("{}: u32 = {number};", permission.name())));
         }
     }
 }

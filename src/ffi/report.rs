@@ -1,4 +1,5 @@
-//! Reports about an `authgrant_connection`, as JSON; docs/reports.md has their members.
+//! Reports about an `authgrant_connection` and the statistics of the process, as JSON (docs/reports.md,
+//! docs/stats.md).
 
 use std::ffi::c_char;
 use std::ptr;
@@ -10,91 +11,96 @@ use crate::ffi::text;
 use crate::process::Process;
 use crate::report;
 
-/// Everything that is wrong with the connection, at once and offline: options that are missing, wrong or in conflict, the
-/// key store and its password, the alias, a key that does not fit the algorithm, certificates that have ended, ready-made
-/// tokens that have ended. With it the aliases in the key store, for a dialog to offer. Nothing is sent, nothing is signed.
+/// Checks the connection offline and reports all problems at once: missing, invalid or conflicting options,
+/// the key store and its password, the alias, a key that cannot be used with the algorithm, expired
+/// certificates, and expired tokens and assertions in options. The report also lists the aliases in the key
+/// store, for a dialog. Nothing is sent or signed.
 ///
-/// Succeeds where a report could be made, however unfavourable: see its members `valid` and `problems`. `*report` is JSON,
-/// for the caller to free with authgrant_string_free; docs/reports.md names its members.
+/// Succeeds if the report could be created, even if it lists problems: see its members `valid` and
+/// `problems`. `*report` is JSON (docs/reports.md), to be released with authgrant_string_free().
 ///
-/// Blocks for as long as the key store takes to open. Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
+/// Blocks while the key store is opened. Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_validate(
     connection: *mut Connection,
     report: *mut *mut c_char,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
-    guard!(error, |call| {
-        let report = call.out("report", report, ptr::null_mut());
-        let connection = call.handle("connection", connection)?;
+    guard!(error, |args| {
+        let report = args.out("report", report, ptr::null_mut());
+        let connection = args.handle("connection", connection)?;
         report.set(text::into_c_string(&report::validate(connection)?)?);
         Ok(())
     })
 }
 
-/// What the connection would send and why: method, header and claims of the JWT, token URL, parameters, headers, consent
-/// URL, trust and timeouts, each with the option and its place, the provider's profile or the default that said it.
-/// Secrets are `****`. Nothing is sent, nothing is signed; a key store that cannot be opened is said in its place.
+/// Reports what the connection would send and why: authentication method, header and claims of the JWT, token
+/// URL, parameters, headers, consent URL, TLS settings and timeouts, each with its origin: an option and
+/// where it was set, the provider profile or a default. Secrets are `****`. Nothing is sent or signed; a key
+/// store that cannot be opened is reported at its position.
 ///
-/// `*report` is JSON, for the caller to free with authgrant_string_free; docs/reports.md names its members.
+/// `*report` is JSON (docs/reports.md), to be released with authgrant_string_free().
 ///
-/// Blocks for as long as the key store takes to open. Threads: any. Errors: AUTHGRANT_MISSING_OPTION,
-/// AUTHGRANT_INVALID_OPTION, AUTHGRANT_UNSUPPORTED (see authgrant_validate for all of them at once).
+/// Blocks while the key store is opened. Thread-safe. Errors: AUTHGRANT_MISSING_OPTION,
+/// AUTHGRANT_INVALID_OPTION, AUTHGRANT_UNSUPPORTED (authgrant_validate() reports all of them at once).
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_explain(
     connection: *mut Connection,
     report: *mut *mut c_char,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
-    guard!(error, |call| {
-        let report = call.out("report", report, ptr::null_mut());
-        let connection = call.handle("connection", connection)?;
+    guard!(error, |args| {
+        let report = args.out("report", report, ptr::null_mut());
+        let connection = args.handle("connection", connection)?;
         report.set(text::into_c_string(&report::explain(connection)?)?);
         Ok(())
     })
 }
 
-/// Gets a token as authgrant_get_token does, and asks HealthURI, or else RestSamplePath, by GET with all headers of
-/// authgrant_get_headers: what was asked, what the API answered, how long it took, where the token came from. To 401, and
-/// where the model file's `#http` says REAUTHENTICATE, the token is rejected and another one tried, once.
+/// Gets a token as authgrant_get_token() does, sends a GET request with the headers of
+/// authgrant_get_headers() to HealthURI, or else to RestSamplePath, and reports the request, the response,
+/// the duration and the origin of the token. After a 401, and where `#http` of the model file says
+/// REAUTHENTICATE, the token is rejected and the request repeated once with a new one.
 ///
-/// Succeeds once there is a token, whatever the API then says or does not: see the report's members `ok`, `message` and
-/// `sample`. Where neither option is given, the token alone is fetched. Redirects are not followed. `*report` is JSON, for
-/// the caller to free with authgrant_string_free; docs/reports.md names its members. It holds neither the token nor a secret.
+/// Succeeds if there is a token, whatever the API responds: see the members `ok`, `message` and `sample` of
+/// the report. If neither option is set, only the token is requested. Redirects are not followed. `*report`
+/// is JSON (docs/reports.md), to be released with authgrant_string_free(). It contains neither the token nor
+/// a secret.
 ///
-/// Blocks for at most LoginTimeout seconds. Threads: any. Errors: as authgrant_get_token; AUTHGRANT_INVALID_OPTION and
-/// AUTHGRANT_MISSING_OPTION for an endpoint to which no token may be sent, or that is relative without HostName.
+/// Blocks for at most LoginTimeout seconds. Thread-safe. Errors: as authgrant_get_token();
+/// AUTHGRANT_INVALID_OPTION if no token may be sent to the URL; AUTHGRANT_MISSING_OPTION if it is relative
+/// and HostName is not set.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_test_connection(
     connection: *mut Connection,
     report: *mut *mut c_char,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
-    guard!(error, |call| {
-        let report = call.out("report", report, ptr::null_mut());
-        let connection = call.handle("connection", connection)?;
+    guard!(error, |args| {
+        let report = args.out("report", report, ptr::null_mut());
+        let connection = args.handle("connection", connection)?;
         report.set(text::into_c_string(&report::test_connection(connection)?)?);
         Ok(())
     })
 }
 
-/// What the library has done in this process since it was loaded, as JSON for its operators: tokens from the cache and
-/// fetched, failures by status, retries, how often a server asked to wait and a circuit breaker opened, keys and connections
-/// opened, connections reused, identities in the cache and evicted from it, and how long fetches took as a histogram. The
-/// names and their meaning, which do not change, are in docs/stats.md; they are fit for Prometheus.
+/// Returns the counters of the process since the library was loaded, for monitoring: tokens from the cache
+/// and from requests, failures by status, retries, throttling, circuit breaker openings, opened keys, network
+/// connections, cache size and evictions, and a histogram of request durations. Names and meanings do not
+/// change (docs/stats.md), and the names are valid in Prometheus.
 ///
-/// A forked child counts from zero, without tokens that it reads on connections that its parent opened. Nothing that a user
-/// or a server said is in it. `*json` is for the caller to free with authgrant_string_free.
+/// A forked child counts from zero; tokens that it reads on connections of its parent are not counted. The
+/// counters contain no data of users or servers. `*json` is to be released with authgrant_string_free().
 ///
-/// Does not block. Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
+/// Does not block. Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_get_stats(
     json: *mut *mut c_char,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
-    guard!(error, |call| {
-        let json = call.out("json", json, ptr::null_mut());
-        call.check()?;
+    guard!(error, |args| {
+        let json = args.out("json", json, ptr::null_mut());
+        args.check()?;
         Process::check_random()?;
         json.set(text::into_c_string(&Process::current().stats_json())?);
         Ok(())

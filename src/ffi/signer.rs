@@ -1,4 +1,4 @@
-//! A signer of the caller's in the place of a key store.
+//! Signer callback of the caller, used instead of a key store.
 
 use std::ffi::{c_char, c_void};
 
@@ -11,32 +11,35 @@ use crate::ffi::error::ErrorObject;
 use crate::ffi::status::authgrant_status;
 use crate::key::CallbackSigner;
 
-/// What a signer may sign by. Not HS256 and its like: whoever has their secret can sign, so it is no signer's.
+/// Algorithms of a signer callback. HMAC is excluded: its key is a secret that the server shares, not a
+/// private key.
 const ASYMMETRIC_ALGORITHMS: [&str; 9] =
     ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
 
-/// Signs the JWTs of this connection with `function`, for a key that must not leave where it is: a hardware module, a key
-/// service.
+/// Registers a callback that signs the JWTs of this connection, for a key that must stay in a hardware module
+/// or a key service. NULL unregisters it, and `algorithm` is then ignored.
 ///
-/// `algorithm` is one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 and EdDSA (RFC 7518, RFC 8037), in any case. The
-/// function outranks JWTCertStore, JWTPrivateKey and JWTSecret, as authgrant_set_option outranks a connection string, and
-/// counts as they do where AuthenticationMethod is inferred; a JWTAlgorithm that says another one is
-/// AUTHGRANT_INVALID_OPTION in the calls that sign. JWTKeyID and JWTHeaders say what they always do. JWTCertificate is the
-/// certificate of the key, for JWTThumbprint and an issuer with a fingerprint (Snowflake): its key must fit the algorithm, and
-/// each signature is verified with it. A NULL function takes the signer away; `algorithm` does not count then.
+/// `algorithm` is one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 and EdDSA (RFC 7518, RFC
+/// 8037), in any case. The signer overrides JWTCertStore, JWTPrivateKey and JWTSecret, and counts like them
+/// when AuthenticationMethod is inferred. If JWTAlgorithm is set to another algorithm, calls that sign return
+/// AUTHGRANT_INVALID_OPTION. JWTKeyID and JWTHeaders keep their meaning. JWTCertificate is the certificate of
+/// the key, for JWTThumbprint and for an issuer with a fingerprint (Snowflake): its key must match the
+/// algorithm, and each signature is verified with it.
 ///
-/// Nothing is signed here, and authgrant_validate and authgrant_explain do not call the function either. Calls in flight
-/// finish with the signer that they began with. Tokens got with a signer belong to this one call of authgrant_set_signer:
-/// other connections do not share them, and setting the same function again fetches anew.
+/// This function signs nothing, and authgrant_validate() and authgrant_explain() do not invoke the callback.
+/// Calls in progress finish with the signer they started with. Tokens obtained with the signer are not shared
+/// with other connections, and setting the same callback again requests new tokens.
 ///
-/// `context` is handed to the function as it is, and must stay good until authgrant_close, or until another signer (or
-/// NULL) was set and all calls that were inside the connection then have returned. After that the function is not called.
+/// `context` is passed to the callback. It must stay valid until authgrant_close(), or until the signer is
+/// replaced or unregistered and all calls that started before have returned. The callback is not invoked
+/// after that.
 ///
-/// In calls that sign, a function that returns another number than 0, or a length of 0 or beyond the capacity, is
-/// AUTHGRANT_KEY_STORE_ERROR; a signature of a length that the algorithm does not have, or that JWTCertificate does not verify, is
-/// AUTHGRANT_KEY_UNSUITABLE. Such a failure ends the one call that met it: others that wait for the same token try themselves.
+/// In calls that sign, a callback that returns a number other than 0, or a length of 0 or more than the
+/// capacity, is AUTHGRANT_KEY_STORE_ERROR. A signature whose length does not fit the algorithm, or that
+/// JWTCertificate does not verify, is AUTHGRANT_KEY_UNSUITABLE. Such an error is returned by one call only;
+/// other calls that wait for the same token retry.
 ///
-/// Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT, also for an unknown algorithm.
+/// Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT, also for an unknown algorithm.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_set_signer(
     connection: *mut Connection,
@@ -45,12 +48,12 @@ pub extern "C" fn authgrant_set_signer(
     context: *mut c_void,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
-    guard!(error, |call| {
-        let connection = call.handle("connection", connection)?;
+    guard!(error, |args| {
+        let connection = args.handle("connection", connection)?;
         let signer = match function {
             None => None,
             Some(function) => {
-                let algorithm = parse_algorithm(call.text("algorithm", algorithm)?)?;
+                let algorithm = parse_algorithm(args.text("algorithm", algorithm)?)?;
                 Some(CallbackSigner::new(algorithm, callback::wrap_sign_fn(function, context)))
             }
         };

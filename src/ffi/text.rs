@@ -1,4 +1,4 @@
-//! Text in and out, and help for whoever writes connection strings, dialogs and drivers.
+//! Strings: wide text, quoting of values, the option table and the version.
 
 use std::ffi::{CString, c_char, c_void};
 
@@ -11,94 +11,95 @@ use crate::ffi::panic::{invalid_length_error, null_error};
 use crate::ffi::status::authgrant_status;
 use crate::options::{connection_string, table};
 
-/// Text for the caller to free.
+/// Returns `text` as a string that the caller releases with authgrant_string_free().
 pub(crate) fn into_c_string(text: &str) -> Result<*mut c_char> {
-    let nul = |_| Error::new(Status::Internal, "argument", "the text to hand out holds a NUL");
-    Ok(CString::new(text).map_err(nul)?.into_raw())
+    let nul_error =
+        |_| Error::new(Status::Internal, "argument", "internal error: the result has an embedded NUL");
+    Ok(CString::new(text).map_err(nul_error)?.into_raw())
 }
 
-/// A value as it must stand behind `name=` in a connection string, in braces where it needs them: whatever it holds,
-/// reading `name=` with it gives the value back.
+/// Quotes a value for use in a connection string, adding braces if needed. Parsing the result yields `value`
+/// unchanged.
 ///
-/// `*quoted` is for the caller to free with authgrant_string_free.
+/// `*quoted` is to be released with authgrant_string_free().
 ///
-/// Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT.
+/// Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_quote_value(
     value: *const c_char,
     quoted: *mut *mut c_char,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
-    guard!(error, |call| {
-        let quoted = call.out("quoted", quoted, std::ptr::null_mut());
-        let value = call.text("value", value)?;
+    guard!(error, |args| {
+        let quoted = args.out("quoted", quoted, std::ptr::null_mut());
+        let value = args.text("value", value)?;
         quoted.set(into_c_string(&connection_string::quote(value))?);
         Ok(())
     })
 }
 
-/// UTF-8 text in the characters of an ODBC driver manager.
+/// Converts UTF-8 text to the wide text of an ODBC driver manager.
 ///
-/// `unit` is sizeof(SQLWCHAR): 2 for UTF-16, 4 for UTF-32. `*needed` is always set to what the whole text needs, in
-/// units, the terminating NUL included. A buffer of fewer than `capacity` units gets what fits, never half of a
-/// character, with a NUL behind it, and AUTHGRANT_BUFFER_TOO_SMALL is returned. NULL with capacity 0 asks for the size
-/// alone.
+/// `unit_size` is sizeof(SQLWCHAR): 2 for UTF-16, 4 for UTF-32 (iODBC). `capacity` is in units. `*needed` is
+/// set to the needed size in units, including the NUL. If `capacity` is smaller, the buffer gets the
+/// characters that fit, none of them partially, and a NUL, and AUTHGRANT_BUFFER_TOO_SMALL is returned. A NULL
+/// buffer with capacity 0 queries the size. The buffer need not be aligned.
 ///
-/// Threads: any. Errors: AUTHGRANT_INVALID_ARGUMENT, AUTHGRANT_BUFFER_TOO_SMALL.
+/// Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT, AUTHGRANT_BUFFER_TOO_SMALL.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_to_wide(
     text: *const c_char,
     buffer: *mut c_void,
     capacity: usize,
-    unit: usize,
+    unit_size: usize,
     needed: *mut usize,
     error: *mut *mut ErrorObject,
 ) -> authgrant_status {
-    guard!(error, |call| {
-        let needed = call.out("needed", needed, 0);
-        let text = call.text("text", text)?;
+    guard!(error, |args| {
+        let needed = args.out("needed", needed, 0);
+        let text = args.text("text", text)?;
         if buffer.is_null() && capacity > 0 {
             return Err(null_error("buffer"));
         }
-        let wide = WideBuffer::new(text, unit, capacity)?;
+        let wide = WideBuffer::new(text, unit_size, capacity)?;
         needed.set(wide.needed);
         if buffer.is_null() {
             return Ok(());
         }
-        // SAFETY: the header promises `capacity` units, of which `kept` holds no more.
+        // SAFETY: the header requires `capacity` units, and `bytes` has no more.
         unsafe { std::ptr::copy_nonoverlapping(wide.bytes.as_ptr(), buffer.cast(), wide.bytes.len()) };
         if capacity < wide.needed {
-            let text = format!("the buffer holds {capacity} units, and the text needs {}", wide.needed);
+            let text = format!("the buffer has {capacity} units, but the text needs {}", wide.needed);
             return Err(Error::new(Status::BufferTooSmall, "argument", text));
         }
         Ok(())
     })
 }
 
-/// A text in wide characters, as far as it fits.
+/// Wide text, truncated to the capacity of a buffer.
 struct WideBuffer {
-    /// The bytes of whole characters and a NUL, `capacity` units at most.
+    /// Complete characters and a NUL, at most `capacity` units.
     bytes: Vec<u8>,
-    /// Units for all of it, NUL included.
+    /// Units that the whole text needs, including the NUL.
     needed: usize,
 }
 
 impl WideBuffer {
-    fn new(text: &str, unit: usize, capacity: usize) -> Result<Self> {
-        let encode = match unit {
+    fn new(text: &str, unit_size: usize, capacity: usize) -> Result<Self> {
+        let encode = match unit_size {
             2 => encode_utf16,
             4 => encode_utf32,
-            _ => return Err(invalid_length_error("unit")),
+            _ => return Err(invalid_length_error("unit_size")),
         };
         let mut wide = Self { bytes: Vec::new(), needed: 1 };
         for character in text.chars() {
-            wide.needed = wide.needed.saturating_add(if unit == 2 { character.len_utf16() } else { 1 });
+            wide.needed = wide.needed.saturating_add(if unit_size == 2 { character.len_utf16() } else { 1 });
             if wide.needed <= capacity {
                 wide.bytes.extend(encode(character));
             }
         }
         if capacity > 0 {
-            wide.bytes.extend(std::iter::repeat_n(0, unit));
+            wide.bytes.extend(std::iter::repeat_n(0, unit_size));
         }
         Ok(wide)
     }
@@ -112,11 +113,10 @@ fn encode_utf32(character: char) -> Vec<u8> {
     u32::from(character).to_ne_bytes().to_vec()
 }
 
-/// The table of options as JSON: an array of objects with name, aliases, type, values, default, secret and help.
+/// Returns the table of options as JSON: an array of objects with name, aliases, type, values, default,
+/// secret and help. The string is static.
 ///
-/// The text is static.
-///
-/// Threads: any.
+/// Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_option_table() -> *const c_char {
     guard!(or c"[]".as_ptr(), {
@@ -125,23 +125,24 @@ pub extern "C" fn authgrant_option_table() -> *const c_char {
     })
 }
 
-/// Wipes and frees text that a function handed out as `char **`. NULL is fine.
+/// Releases a string that a function returned as `char **`, and overwrites it first. NULL is ignored.
 ///
-/// Threads: any; nobody may read it any more.
+/// Thread-safe, but it must be the last use of the string.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_string_free(text: *mut c_char) {
     guard!(or(), {
         if !text.is_null() {
-            // SAFETY: the header promises text of this library that was not freed before, and of unchanged length.
+            // SAFETY: the header requires a string of this library that was not released or shortened.
             let mut text = unsafe { CString::from_raw(text) };
             text.zeroize();
         }
     });
 }
 
-/// The version of the library, such as "1.2.3"; AUTHGRANT_VERSION_NUMBER is that of the header. The text is static.
+/// Returns the version of the library, such as "1.2.3"; AUTHGRANT_VERSION_NUMBER is the version of the
+/// header. The string is static.
 ///
-/// Threads: any.
+/// Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_version() -> *const c_char {
     guard!(or c"".as_ptr(), concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast())

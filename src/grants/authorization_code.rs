@@ -1,5 +1,5 @@
-//! Authorization code grant with PKCE (RFC 6749 section 4.1, RFC 7636): goes on from an earlier login while a refresh token
-//! lasts; else a code that the user brought, else a person at a browser.
+//! Authorization code grant with PKCE (RFC 6749 section 4.1, RFC 7636): uses the refresh token of an earlier
+//! login while it is valid, then a configured code, then a login in a browser.
 
 use crate::authorize::{self, AuthorizationResult};
 use crate::base::call::CallContext;
@@ -11,78 +11,82 @@ use crate::resolve::{AuthorizationRequest, Login, TokenEndpointConfig};
 use crate::token::AccessToken;
 
 pub(super) fn fetch(
-    exchange: &TokenEndpointConfig,
+    endpoint_config: &TokenEndpointConfig,
     login: &Login,
-    consent: Option<&AuthorizationRequest>,
+    authorization_request: Option<&AuthorizationRequest>,
     context: &GrantContext<'_>,
 ) -> Result<AccessToken> {
-    let ended = match refresh_token::get_current(exchange, context) {
-        Some(token) => match refresh(exchange, &token, context) {
+    let refresh_error = match refresh_token::get_current(endpoint_config, context) {
+        Some(token) => match refresh(endpoint_config, &token, context) {
             Err(error) if error.status() == Status::Expired => Some(error),
             outcome => return outcome,
         },
         None => None,
     };
     if let Some(code) = login.code.as_ref().filter(|code| context.login_state.consume_code(code)) {
-        return exchange_code(exchange, login, code, None, context);
+        return exchange_code(endpoint_config, login, code, None, context);
     }
-    match consent.filter(|_| login.may_prompt && context.may_prompt) {
-        Some(consent) => {
+    match authorization_request.filter(|_| login.may_prompt && context.may_prompt) {
+        Some(request) => {
             context.call.check()?;
-            let visit = authorize::authorize_in_browser(
-                consent,
+            let result = authorize::authorize_in_browser(
+                request,
                 None,
                 &context.process.browser,
-                &with_consent_timeout(consent, context),
+                &with_consent_timeout(request, context),
             )?;
-            exchange_redirect_code(exchange, login, &visit, context)
+            exchange_redirect_code(endpoint_config, login, &result, context)
         }
-        None => Err(ended.unwrap_or_else(|| login_required_error(exchange, login, consent, context))),
+        None => Err(refresh_error
+            .unwrap_or_else(|| login_required_error(endpoint_config, login, authorization_request, context))),
     }
 }
 
-/// Exchanges the code that a visit brought.
+/// Exchanges the code of an authorization in a browser.
 pub(super) fn exchange_redirect_code(
-    exchange: &TokenEndpointConfig,
+    endpoint_config: &TokenEndpointConfig,
     login: &Login,
-    visit: &AuthorizationResult,
+    result: &AuthorizationResult,
     context: &GrantContext<'_>,
 ) -> Result<AccessToken> {
-    let code = visit.code.as_ref().ok_or_else(|| {
-        Error::new(Status::Internal, "token", "the browser came back without a code, and nobody noticed")
-    })?;
-    exchange_code(exchange, login, code, Some(&visit.verifier), context)
+    let code = result
+        .code
+        .as_ref()
+        .ok_or_else(|| Error::new(Status::Internal, "token", "internal error: no authorization code"))?;
+    exchange_code(endpoint_config, login, code, Some(&result.verifier), context)
 }
 
 fn refresh(
-    exchange: &TokenEndpointConfig,
+    endpoint_config: &TokenEndpointConfig,
     token: &Secret,
     context: &GrantContext<'_>,
 ) -> Result<AccessToken> {
-    token_request::request_token(exchange, context, &|_| Ok(refresh_token::build_request(exchange, token)))
+    token_request::request_token(endpoint_config, context, &|_| {
+        Ok(refresh_token::build_request(endpoint_config, token))
+    })
 }
 
 fn exchange_code(
-    exchange: &TokenEndpointConfig,
+    endpoint_config: &TokenEndpointConfig,
     login: &Login,
     code: &Secret,
     verifier: Option<&Secret>,
     context: &GrantContext<'_>,
 ) -> Result<AccessToken> {
-    let attempt = |_| Ok(build_request(exchange, login, code, verifier));
+    let build = |_| Ok(build_request(endpoint_config, login, code, verifier));
     let token = token_request::request_token(
-        exchange,
+        endpoint_config,
         &GrantContext { bypass_circuit_breaker: true, ..*context },
-        &attempt,
+        &build,
     )
-    // The next call does not send this code again.
+    // Not shared with other calls: the next call does not send this code again.
     .map_err(Error::caller_specific)?;
-    context.login_state.mark_logged_in(refresh_token::family_key(exchange, context.process));
+    context.login_state.mark_logged_in(refresh_token::family_key(endpoint_config, context.process));
     Ok(token)
 }
 
 fn build_request<'a>(
-    exchange: &'a TokenEndpointConfig,
+    endpoint_config: &'a TokenEndpointConfig,
     login: &'a Login,
     code: &Secret,
     verifier: Option<&Secret>,
@@ -95,35 +99,40 @@ fn build_request<'a>(
         parameters,
         credential_label: "the authorization code",
         describe: Box::new(move || {
-            format!("redirect_uri was {redirect}, the token URL {}", exchange.endpoint.without_query())
+            format!("redirect_uri was {redirect}, the token URL {}", endpoint_config.endpoint.without_query())
         }),
-        // A code counts once, and a server that sees it twice takes back what the first time gave (section 4.1.2).
+        // A code is valid once. A server that receives it twice may revoke the tokens of the first request
+        // (RFC 6749 section 4.1.2).
         retry_policy: RetryPolicy::Never,
         signed_per_attempt: false,
     }
 }
 
-/// A person needs longer than a server: their time is ConsentTimeout, unless the caller's own is shorter.
-fn with_consent_timeout(consent: &AuthorizationRequest, context: &GrantContext<'_>) -> CallContext {
-    context.call.capped(consent.timeout, "ConsentTimeout")
+/// Limits the call by ConsentTimeout, which leaves a user more time than a server; a shorter timeout of the
+/// call remains.
+fn with_consent_timeout(
+    authorization_request: &AuthorizationRequest,
+    context: &GrantContext<'_>,
+) -> CallContext {
+    context.call.capped(authorization_request.timeout, "ConsentTimeout")
 }
 
 fn login_required_error(
-    exchange: &TokenEndpointConfig,
+    endpoint_config: &TokenEndpointConfig,
     login: &Login,
-    consent: Option<&AuthorizationRequest>,
+    authorization_request: Option<&AuthorizationRequest>,
     context: &GrantContext<'_>,
 ) -> Error {
-    let ways = "call authgrant_authorize, or set EnableLoginPrompt=1 or another OAuthCode";
-    if context.login_state.is_logged_in(refresh_token::family_key(exchange, context.process)) {
-        let text = format!("the login has ended, and no refresh token came with it; {ways}");
+    let advice = "call authgrant_authorize, or set EnableLoginPrompt=1 or a new OAuthCode";
+    if context.login_state.is_logged_in(refresh_token::family_key(endpoint_config, context.process)) {
+        let text = format!("the session has expired and there is no refresh token; {advice}");
         return Error::new(Status::Expired, "token", text);
     }
     if login.code.is_some() {
-        let text = format!("OAuthCode was sent already, and a code counts once; {ways}");
+        let text = format!("OAuthCode was already used; {advice}");
         return Error::new(Status::Expired, "token", text).with_option("OAuthCode");
     }
-    let url = consent.map(authorize::build_authorization_url);
-    let text = format!("nobody has logged in on this connection; {ways}, or RefreshToken");
+    let url = authorization_request.map(authorize::build_authorization_url);
+    let text = format!("no user has logged in on this connection; {advice}, or RefreshToken");
     Error::new(Status::ConsentRequired, "token", text).with_consent_url(url)
 }

@@ -1,4 +1,5 @@
-//! Client credentials grant by a JWT client assertion instead of a secret (RFC 7523 section 2.2; webMethods' third flow).
+//! Client credentials grant with a JWT client assertion instead of a secret (RFC 7523 section 2.2;
+//! webMethods' third flow).
 
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result, Status};
@@ -12,28 +13,28 @@ use crate::token::unverified_jwt_exp;
 pub(super) const CLIENT_ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 pub(super) fn build_request<'a>(
-    exchange: &'a TokenEndpointConfig,
+    endpoint_config: &'a TokenEndpointConfig,
     source: &'a AssertionSource,
     client_id: Option<&str>,
-    ahead: i64,
+    skew_secs: i64,
     context: &GrantContext<'_>,
 ) -> Result<TokenRequest<'a>> {
     let assertion = match source {
         AssertionSource::SignedHere(signing) => {
-            signed_jwt::sign_before_deadline(signing, ahead, context)?.into_text()
+            signed_jwt::sign_before_deadline(signing, skew_secs, context)?.into_text()
         }
         AssertionSource::Literal(assertion) => assertion.clone(),
-        AssertionSource::File { file, require_private_file: guarded } => {
-            read_assertion_file(file, *guarded, context.warn)?
+        AssertionSource::File { file, require_private_file } => {
+            read_assertion_file(file, *require_private_file, context.warn)?
         }
     };
-    let sent = Box::new(|| match source {
-        AssertionSource::SignedHere(signing) => describe_claims(signing, exchange),
-        AssertionSource::Literal(_) => describe_source("ClientAssertion", exchange),
-        AssertionSource::File { file, .. } => describe_source(&file.to_string(), exchange),
+    let describe = Box::new(|| match source {
+        AssertionSource::SignedHere(signing) => describe_claims(signing, endpoint_config),
+        AssertionSource::Literal(_) => describe_source("ClientAssertion", endpoint_config),
+        AssertionSource::File { file, .. } => describe_source(&file.to_string(), endpoint_config),
     });
-    let signed = matches!(source, AssertionSource::SignedHere(_));
-    if !signed {
+    let is_signed_here = matches!(source, AssertionSource::SignedHere(_));
+    if !is_signed_here {
         check_expiry(source, &assertion, context.process.clock.as_ref())?;
     }
     let mut parameters = vec![
@@ -42,13 +43,13 @@ pub(super) fn build_request<'a>(
         ("client_assertion", assertion),
     ];
     parameters.extend(client_id.map(|id| ("client_id", Secret::from(id))));
-    let repeat = if signed { RetryPolicy::OnTransientError } else { RetryPolicy::Never };
+    let retry_policy = if is_signed_here { RetryPolicy::OnTransientError } else { RetryPolicy::Never };
     Ok(TokenRequest {
         parameters,
         credential_label: "the client assertion",
-        describe: sent,
-        retry_policy: repeat,
-        signed_per_attempt: signed,
+        describe,
+        retry_policy,
+        signed_per_attempt: is_signed_here,
     })
 }
 
@@ -60,47 +61,54 @@ pub(super) fn load_presigned_assertion(
     let assertion = match source {
         AssertionSource::SignedHere(_) => return Ok(None),
         AssertionSource::Literal(assertion) => assertion.clone(),
-        AssertionSource::File { file, require_private_file: guarded } => {
-            read_assertion_file(file, *guarded, warn)?
+        AssertionSource::File { file, require_private_file } => {
+            read_assertion_file(file, *require_private_file, warn)?
         }
     };
     check_expiry(source, &assertion, clock)?;
     Ok(Some(assertion))
 }
 
-fn describe_source(source: &str, exchange: &TokenEndpointConfig) -> String {
-    format!("it came from {source}, the token URL was {}", exchange.endpoint.without_query())
+fn describe_source(source: &str, endpoint_config: &TokenEndpointConfig) -> String {
+    format!("it came from {source}, the token URL was {}", endpoint_config.endpoint.without_query())
 }
 
-/// Whoever wrote the file renews it, so it is read each time.
-fn read_assertion_file(location: &ConfiguredPath, guarded: bool, warn: &dyn Fn(Error)) -> Result<Secret> {
-    let error = |status, what: String| {
-        let text = format!("ClientAssertionFile {location} {what}");
+/// Reads the assertion file. It is read for each request, because another program may renew it at any time.
+fn read_assertion_file(
+    location: &ConfiguredPath,
+    require_private_file: bool,
+    warn: &dyn Fn(Error),
+) -> Result<Secret> {
+    let error = |status, problem: String| {
+        let text = format!("ClientAssertionFile {location} {problem}");
         Error::new(status, "client assertion", text).with_option("ClientAssertionFile")
     };
-    let fault = |what| error(Status::KeyStore, what);
+    let file_error = |problem| error(Status::KeyStore, problem);
     let (content, metadata) =
-        location.read().map_err(|why| error(why.status_or(Status::KeyStore), why.to_string()))?;
+        location.read().map_err(|cause| error(cause.status_or(Status::KeyStore), cause.to_string()))?;
     match LoosePermissions::detect(&metadata) {
-        Some(exposed) if guarded => return Err(fault(format!("{exposed} (KeyFileCheck is 1)"))),
-        Some(exposed) => {
+        Some(permissions) if require_private_file => {
+            return Err(file_error(format!("{permissions} (KeyFileCheck is 1)")));
+        }
+        Some(permissions) => {
             let text =
-                format!("ClientAssertionFile {location} {exposed} (KeyFileCheck=1 makes this an error)");
+                format!("ClientAssertionFile {location} {permissions} (KeyFileCheck=1 makes this an error)");
             warn(Error::warning("01000", "client assertion", text).with_option("ClientAssertionFile"));
         }
         None => {}
     }
     match std::str::from_utf8(&content).map(str::trim) {
-        Ok("") => Err(fault("is empty; expected one JWT".to_owned())),
+        Ok("") => Err(file_error("is empty; expected one JWT".to_owned())),
         Ok(jwt) if jwt.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Secret::from(jwt)),
-        _ => Err(fault("holds something else than one JWT".to_owned())),
+        _ => Err(file_error("does not contain a single JWT".to_owned())),
     }
 }
 
 fn check_expiry(source: &AssertionSource, assertion: &Secret, clock: &dyn Clock) -> Result<()> {
     let now = clock.unix_seconds();
-    let Some(late) =
-        unverified_jwt_exp(assertion.reveal()).map(|end| now.saturating_sub(end)).filter(|late| *late >= 0)
+    let Some(expired_secs) = unverified_jwt_exp(assertion.reveal())
+        .map(|expires_at| now.saturating_sub(expires_at))
+        .filter(|seconds| *seconds >= 0)
     else {
         return Ok(());
     };
@@ -109,6 +117,7 @@ fn check_expiry(source: &AssertionSource, assertion: &Secret, clock: &dyn Clock)
     } else {
         "ClientAssertion"
     };
-    let text = format!("the assertion of {option} ended {late} s ago; it was not sent");
+    let text =
+        format!("the assertion in {option} expired {expired_secs} s ago and was not sent; provide a new one");
     Err(Error::new(Status::Expired, "client assertion", text).with_option(option))
 }

@@ -1,12 +1,12 @@
-//! Client credentials grant: the client for itself, by its secret (RFC 6749 section 4.4).
+//! Client credentials grant with a client secret (RFC 6749 section 4.4).
 
 use crate::base::sanitize;
 use crate::base::secret::Secret;
 use crate::grants::token_request::{RetryPolicy, TokenRequest};
 use crate::resolve::TokenEndpointConfig;
 
-pub(super) fn build_request(exchange: &TokenEndpointConfig) -> TokenRequest<'_> {
-    let id = exchange.client.as_ref().map_or("", |client| client.id.as_str());
+pub(super) fn build_request(endpoint_config: &TokenEndpointConfig) -> TokenRequest<'_> {
+    let id = endpoint_config.client.as_ref().map_or("", |client| client.id.as_str());
     TokenRequest {
         parameters: vec![("grant_type", Secret::from("client_credentials"))],
         credential_label: "the client",
@@ -14,7 +14,7 @@ pub(super) fn build_request(exchange: &TokenEndpointConfig) -> TokenRequest<'_> 
             format!(
                 "ClientID was \"{}\", the token URL {}",
                 sanitize::excerpt(id),
-                exchange.endpoint.without_query()
+                endpoint_config.endpoint.without_query()
             )
         }),
         retry_policy: RetryPolicy::OnTransientError,

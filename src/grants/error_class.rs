@@ -1,53 +1,56 @@
-//! What a refusal means, by the words that its provider has for it.
+//! Classification of error responses by the error patterns of the provider.
 
 use crate::base::error::Status;
 use crate::provider::{self, ErrorPatterns, Profile};
 use crate::token_response::ErrorResponse;
 
-/// What a server means beyond its `error`.
+/// Cause of an error response that its `error` code alone does not identify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ErrorClass {
-    /// Somebody has to consent first.
+    /// A user or administrator must consent first.
     ConsentRequired,
-    /// The assertion's times do not suit the server's clock.
+    /// The server rejects the times of the assertion.
     ClockSkew,
     /// The assertion was used before.
     Replay,
 }
 
-/// The sense of `refusal` at a provider; nothing where it says no more than no, or is busy.
-pub(super) fn classify_error(refusal: &ErrorResponse, profile: Option<&Profile>) -> Option<ErrorClass> {
-    if !matches!(refusal.status(), Status::Denied | Status::ConsentRequired) {
+/// Classifies `response` with the common patterns and those of `profile`. `None` if no pattern matches, or if
+/// the server is busy.
+pub(super) fn classify_error(response: &ErrorResponse, profile: Option<&Profile>) -> Option<ErrorClass> {
+    if !matches!(response.status(), Status::Denied | Status::ConsentRequired) {
         return None;
     }
-    let signs = [Some(provider::common_error_patterns()), profile.map(|profile| &profile.error_patterns)];
-    let has = |of: fn(&ErrorPatterns) -> &[String]| {
-        signs.iter().flatten().flat_map(|signs| of(signs)).any(|sign| matches_pattern(sign, refusal))
+    let pattern_sets =
+        [Some(provider::common_error_patterns()), profile.map(|profile| &profile.error_patterns)];
+    let matches_any = |patterns_of: fn(&ErrorPatterns) -> &[String]| {
+        let mut patterns = pattern_sets.iter().flatten().flat_map(|set| patterns_of(set));
+        patterns.any(|pattern| matches_pattern(pattern, response))
     };
-    if has(|signs| &signs.consent_required) {
+    if matches_any(|set| &set.consent_required) {
         Some(ErrorClass::ConsentRequired)
-    } else if has(|signs| &signs.clock_skew) {
+    } else if matches_any(|set| &set.clock_skew) {
         Some(ErrorClass::ClockSkew)
-    } else if has(|signs| &signs.replay) {
+    } else if matches_any(|set| &set.replay) {
         Some(ErrorClass::Replay)
     } else {
         None
     }
 }
 
-/// A sign is a whole error or code, or some words of a description.
-fn matches_pattern(sign: &str, refusal: &ErrorResponse) -> bool {
-    let is = |text: &Option<String>| text.as_ref().is_some_and(|text| text.eq_ignore_ascii_case(sign));
-    let words = refusal.description.as_ref().map(|text| text.to_ascii_lowercase());
-    let described = words.is_some_and(|words| {
-        // A code is no part of a longer one: AADSTS65001 is not in AADSTS650010.
-        let sign = sign.to_ascii_lowercase();
-        let ends = |rest: &str| !rest.starts_with(|c: char| c.is_ascii_alphanumeric());
-        words
-            .match_indices(&sign)
-            .any(|(at, found)| ends(words.split_at(at).1.strip_prefix(found).unwrap_or_default()))
+/// Whether `pattern` is the error code or provider code of the response, or occurs in its description.
+fn matches_pattern(pattern: &str, response: &ErrorResponse) -> bool {
+    let equals = |text: &Option<String>| text.as_ref().is_some_and(|text| text.eq_ignore_ascii_case(pattern));
+    let description = response.description.as_ref().map(|text| text.to_ascii_lowercase());
+    let is_described = description.is_some_and(|description| {
+        // A code must not match a longer one that begins with it: AADSTS65001 is not AADSTS650010.
+        let pattern = pattern.to_ascii_lowercase();
+        let is_word_end = |rest: &str| !rest.starts_with(|c: char| c.is_ascii_alphanumeric());
+        description.match_indices(&pattern).any(|(at, found)| {
+            is_word_end(description.split_at(at).1.strip_prefix(found).unwrap_or_default())
+        })
     });
-    is(&refusal.error) || is(&refusal.provider_code) || described
+    equals(&response.error) || equals(&response.provider_code) || is_described
 }
 
 #[cfg(test)]
@@ -81,7 +84,7 @@ mod tests {
             ("entra", "interaction_required", "AADSTS50076: multi-factor"),
             ("google", "unauthorized_client", "Client is unauthorized to retrieve access tokens"),
             ("", "invalid_client", "Client has no permission to access user data"),
-            ("", "invalid_grant", "AADSTS65001: behind a proxy of our own"),
+            ("", "invalid_grant", "AADSTS65001: received through a proxy"),
         ] {
             assert_eq!(
                 classify_for(provider, error, description),
@@ -102,7 +105,7 @@ mod tests {
     #[test]
     fn skew_and_replay_patterns_are_provider_specific() {
         let exp = "Current date time must be before the expiration date time listed in the 'exp' claim.";
-        for (provider, error, description, sense) in [
+        for (provider, error, description, class) in [
             ("box", "invalid_grant", exp, ErrorClass::ClockSkew),
             ("box", "invalid_grant", "Please check the 'jti' claim.", ErrorClass::Replay),
             (
@@ -121,8 +124,8 @@ mod tests {
             ("maskinporten", "invalid_grant", "Issue time is after now", ErrorClass::ClockSkew),
             ("hydra", "jti_known", "", ErrorClass::Replay),
         ] {
-            assert_eq!(classify_for(provider, error, description), Some(sense), "{provider} {description}");
-            assert_eq!(classify_for("", error, description), None, "nobody else's word: {description}");
+            assert_eq!(classify_for(provider, error, description), Some(class), "{provider} {description}");
+            assert_eq!(classify_for("", error, description), None, "no provider: {description}");
         }
     }
 

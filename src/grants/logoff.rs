@@ -1,7 +1,8 @@
-//! The end of a token before its time: LogoffURI is told that nobody needs it any more.
+//! Logoff: reports a token that is no longer needed to LogoffURI before the token expires.
 //!
-//! No vendor's page says in which words. The request is one that a revocation endpoint (RFC 7009) understands, and that
-//! carries the token as a request to the API does where no other credential takes that place.
+//! No vendor documents the format of the request. It is a token revocation request (RFC 7009). Its
+//! Authorization header contains the token, as in an API request, unless the client uses Basic
+//! authentication.
 
 use crate::base::call::CallContext;
 use crate::base::error::{Error, Result, Status};
@@ -13,15 +14,15 @@ use crate::process::Process;
 use crate::resolve::{Config, Flow, OAuthClient};
 use crate::token::AccessToken;
 
-/// Tells LogoffURI of `token`; nothing is sent where there is none.
+/// Sends `token` to LogoffURI. Does nothing if LogoffURI is not set.
 ///
 /// # Errors
-/// The network's; [`Status::BadResponse`] for an answer that is neither a success nor a redirect.
+/// Errors of the network; [`Status::BadResponse`] if the HTTP status is neither a success nor a redirect.
 pub fn log_off(config: &Config, token: &AccessToken, process: &Process, call: &CallContext) -> Result<()> {
     let Some(logoff) = &config.logoff else { return Ok(()) };
     let value = token.value().to_str().unwrap_or_default();
     let client = match &config.flow {
-        Flow::TokenEndpoint(exchange) => exchange.client.as_ref(),
+        Flow::TokenEndpoint(endpoint_config) => endpoint_config.client.as_ref(),
         _ => None,
     };
     let authorization = match client.filter(|client| client.uses_basic_auth) {
@@ -36,17 +37,17 @@ pub fn log_off(config: &Config, token: &AccessToken, process: &Process, call: &C
         body: Some(encode_revocation_body(value, client)),
         reuse: ConnectionReuse::Allow,
     };
-    let answer = process.http_client.send(&request, &logoff.transport, call)?;
-    if (200..400).contains(&answer.status) {
+    let response = process.http_client.send(&request, &logoff.transport, call)?;
+    if (200..400).contains(&response.status) {
         return Ok(());
     }
     let text = format!(
-        "{} answered HTTP {}; the token is not used here any more all the same",
+        "{} answered HTTP {}; the token was removed from the cache anyway",
         logoff.endpoint.without_query(),
-        answer.status
+        response.status
     );
     let error = Error::new(Status::BadResponse, "logoff", text).with_option("LogoffURI");
-    Err(error.with_http(answer.status, 0))
+    Err(error.with_http(response.status, 0))
 }
 
 fn encode_revocation_body(token: &str, client: Option<&OAuthClient>) -> Secret {

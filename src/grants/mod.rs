@@ -1,4 +1,5 @@
-//! One file a grant: from a checked config to a token, or to what a support engineer needs to know.
+//! Grants: one module for each way to obtain a token with a resolved configuration, or an error that a
+//! support engineer can act on.
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -37,33 +38,33 @@ mod token_request;
 pub use logoff::log_off;
 pub use preview::{ClientAuthMethod, RequestParameter, client_auth_method, preview_jwt, preview_parameters};
 
-/// What a flow works with besides its own options.
+/// Everything besides the configuration that a token request needs.
 #[derive(Clone, Copy)]
 pub struct GrantContext<'a> {
-    /// Shared things and seams.
+    /// Process-wide state and injection points for tests.
     pub process: &'a Process,
-    /// What the connection remembers.
+    /// Login state of the connection.
     pub login_state: &'a LoginState,
-    /// The caller's bounds.
+    /// Deadline, cancellation and log of the call.
     pub call: &'a CallContext,
-    /// For whom the token is.
+    /// Cache key of the token.
     pub cache_key: CacheKey,
-    /// Whether a browser may be opened for the person.
+    /// Whether a browser may be opened for the user.
     pub may_prompt: bool,
-    /// Whether a user has just logged in for this request, so that a failing server is asked all the same.
+    /// Whether to send the request although the circuit breaker is open: the user has just logged in for it.
     pub bypass_circuit_breaker: bool,
-    /// Where to leave what the caller should know although it worked.
+    /// Receives warnings of a successful request.
     pub warn: &'a dyn Fn(Error),
 }
 
-/// Fetches a token by the flow of `config`, whatever is cached.
+/// Requests a token with the flow of `config`. Does not use the token cache.
 ///
 /// # Errors
-/// A key's, the network's, the server's; [`Status::Unsupported`] for a method that has no token.
+/// Errors of the key, the network and the server; [`Status::Unsupported`] for a method without a token.
 pub fn fetch_token(config: &Config, context: &GrantContext<'_>) -> Result<AccessToken> {
     match &config.flow {
-        Flow::TokenEndpoint(exchange) => {
-            request_token_by_grant(exchange, config.authorization_request.as_ref(), context)
+        Flow::TokenEndpoint(endpoint_config) => {
+            request_token_by_grant(endpoint_config, config.authorization_request.as_ref(), context)
         }
         Flow::SignedJwt(signing) => signed_jwt::fetch(signing, context),
         Flow::AccessToken(token) => access_token::fetch(token, config.preset_token.expires_at, context),
@@ -72,62 +73,69 @@ pub fn fetch_token(config: &Config, context: &GrantContext<'_>) -> Result<Access
 }
 
 fn request_token_by_grant(
-    exchange: &TokenEndpointConfig,
-    consent: Option<&AuthorizationRequest>,
+    endpoint_config: &TokenEndpointConfig,
+    authorization_request: Option<&AuthorizationRequest>,
     context: &GrantContext<'_>,
 ) -> Result<AccessToken> {
-    let fetch = |attempt: &token_request::BuildRequest<'_, '_>| {
-        token_request::request_token(exchange, context, attempt)
+    let fetch = |build_request: &token_request::BuildRequest<'_, '_>| {
+        token_request::request_token(endpoint_config, context, build_request)
     };
-    match &exchange.grant {
+    match &endpoint_config.grant {
         Grant::JwtBearer { signing, grant_type } => {
-            let kind = grant_type.as_deref();
-            fetch(&|ahead| jwt_bearer::build_request(exchange, signing, kind, ahead, context))
+            let grant_type = grant_type.as_deref();
+            fetch(&|skew_secs| {
+                jwt_bearer::build_request(endpoint_config, signing, grant_type, skew_secs, context)
+            })
         }
         Grant::ClientAssertion { assertion, client_id } => {
             let id = client_id.as_deref();
-            fetch(&|ahead| client_assertion::build_request(exchange, assertion, id, ahead, context))
+            fetch(&|skew_secs| {
+                client_assertion::build_request(endpoint_config, assertion, id, skew_secs, context)
+            })
         }
-        Grant::ClientCredentials => fetch(&|_| Ok(client_credentials::build_request(exchange))),
+        Grant::ClientCredentials => fetch(&|_| Ok(client_credentials::build_request(endpoint_config))),
         Grant::Password { user, password } => {
-            fetch(&|_| Ok(password::build_request(exchange, user, password)))
+            fetch(&|_| Ok(password::build_request(endpoint_config, user, password)))
         }
         Grant::RefreshToken(configured) => fetch(&|_| {
-            let token = refresh_token::get_current(exchange, context);
-            Ok(refresh_token::build_request(exchange, token.as_ref().unwrap_or(configured)))
+            let token = refresh_token::get_current(endpoint_config, context);
+            Ok(refresh_token::build_request(endpoint_config, token.as_ref().unwrap_or(configured)))
         }),
-        Grant::AuthorizationCode(login) => authorization_code::fetch(exchange, login, consent, context),
+        Grant::AuthorizationCode(login) => {
+            authorization_code::fetch(endpoint_config, login, authorization_request, context)
+        }
     }
 }
 
-/// The token for the code that a person's visit brought.
+/// Exchanges the authorization code of `result` for a token.
 ///
 /// # Errors
-/// The network's, the server's.
+/// Errors of the network and the server.
 pub fn exchange_code(
-    exchange: &TokenEndpointConfig,
+    endpoint_config: &TokenEndpointConfig,
     login: &Login,
-    visit: &AuthorizationResult,
+    result: &AuthorizationResult,
     context: &GrantContext<'_>,
 ) -> Result<AccessToken> {
-    authorization_code::exchange_redirect_code(exchange, login, visit, context)
+    authorization_code::exchange_redirect_code(endpoint_config, login, result, context)
 }
 
-/// The refresh token that `config`'s connection would go on with, if there is one.
+/// Returns the refresh token that the next request of a connection with `config` would send, if any.
 #[must_use]
 pub fn current_refresh_token(config: &Config, context: &GrantContext<'_>) -> Option<Secret> {
     match &config.flow {
-        Flow::TokenEndpoint(exchange) if exchange.grant.is_user_bound() => {
-            refresh_token::get_current(exchange, context)
+        Flow::TokenEndpoint(endpoint_config) if endpoint_config.grant.is_user_bound() => {
+            refresh_token::get_current(endpoint_config, context)
         }
         _ => None,
     }
 }
 
-/// What a connection of `config` adds to an error that others share: the URL that its user opens to consent.
+/// Adds the consent URL of `config` to an error. Errors in the negative cache are shared by connections whose
+/// consent URLs may differ, so they do not contain one.
 #[must_use]
 pub fn add_consent_guidance(error: Error, config: &Config) -> Error {
-    // Without an HTTP status nobody was asked yet, and the URL is there already.
+    // Without an HTTP status no request was sent, and the error already contains the URL.
     if error.status() != Status::ConsentRequired || error.http_status() == 0 {
         return error;
     }
@@ -135,64 +143,64 @@ pub fn add_consent_guidance(error: Error, config: &Config) -> Error {
         config.authorization_request.as_ref().map(authorize::build_authorization_url),
         config.consent_guidance.help,
     );
-    let needs = help.map_or(String::new(), |needs| format!(" ({needs})"));
+    let note = help.map_or(String::new(), |help| format!(" ({help})"));
     let guidance = match (&url, help) {
-        (Some(url), _) => format!("open {url}{needs}"),
+        (Some(url), _) => format!("open {url}{note}"),
         (None, Some(steps)) if config.consent_guidance.consent_type == ConsentType::Admin => steps.to_owned(),
         (None, _) => {
-            format!("for a URL to open set RedirectURI, and AuthURI if the provider is not known{needs}")
+            format!("to get a consent URL, set RedirectURI, and AuthURI if the provider is unknown{note}")
         }
     };
     error.with_guidance(&guidance).with_consent_url(url)
 }
 
-/// Whether the server may take back the refresh token that `config`'s connection sends next, and send another one: if its
-/// answer is not waited for, the login is lost.
+/// Whether the server may rotate the refresh token that the next request of a connection with `config` sends.
+/// If the response to such a request is abandoned, the login is lost.
 #[must_use]
-pub fn may_rotate_refresh_token(config: &Config, session: &LoginState, process: &Process) -> bool {
+pub fn may_rotate_refresh_token(config: &Config, login_state: &LoginState, process: &Process) -> bool {
     match &config.flow {
-        Flow::TokenEndpoint(exchange) if exchange.grant.is_user_bound() => {
+        Flow::TokenEndpoint(endpoint_config) if endpoint_config.grant.is_user_bound() => {
             config.preset_token.token.is_some()
-                || session.refresh_token(refresh_token::family_key(exchange, process)).is_some()
+                || login_state.refresh_token(refresh_token::family_key(endpoint_config, process)).is_some()
         }
         _ => false,
     }
 }
 
-/// Whether `config`'s tokens come over the network.
+/// Whether tokens of `config` are requested over the network.
 #[must_use]
 pub fn needs_network(config: &Config) -> bool {
     matches!(config.flow, Flow::TokenEndpoint(_))
 }
 
-/// The files that a token of `config` is made from.
+/// Returns the key or assertion files from which a token of `config` is created.
 #[must_use]
 pub fn source_files(config: &Config) -> Vec<&ConfiguredPath> {
-    if let Flow::TokenEndpoint(exchange) = &config.flow
-        && let Grant::ClientAssertion { assertion: AssertionSource::File { file, .. }, .. } = &exchange.grant
+    if let Flow::TokenEndpoint(endpoint_config) = &config.flow
+        && let Grant::ClientAssertion { assertion: AssertionSource::File { file, .. }, .. } =
+            &endpoint_config.grant
     {
         return vec![file];
     }
     assertion_config(config).map_or_else(Vec::new, |signing| signing.key.files().collect())
 }
 
-/// The JWT that `config`'s flow signs, made anew and sent nowhere. `warn` is told what the caller should know although
-/// it worked.
+/// Signs a new JWT for the flow of `config` and returns it without sending it. `warn` receives the warnings.
 ///
 /// # Errors
-/// The key's; [`Status::Unsupported`] where the flow signs nothing.
+/// Errors of the key; [`Status::Unsupported`] if the flow does not sign a JWT.
 pub fn sign_assertion(config: &Config, process: &Process, warn: &dyn Fn(Error)) -> Result<Secret> {
-    let text = "this AuthenticationMethod signs no JWT";
+    let text = "this AuthenticationMethod does not sign a JWT";
     let signing =
         assertion_config(config).ok_or_else(|| Error::new(Status::Unsupported, "assertion", text))?;
     Ok(signed_jwt::sign(signing, 0, process, warn)?.into_text())
 }
 
-/// The ready-made assertion of `source`, unless it is past its end; nothing where the assertion is signed here. What is to
-/// be said of its file goes to `warn`.
+/// Returns the configured assertion of `source`; `None` if the assertion is signed locally. `warn` receives
+/// warnings about its file.
 ///
 /// # Errors
-/// [`Status::Expired`]; [`Status::KeyStore`] for a file that does not hold one.
+/// [`Status::Expired`]; [`Status::KeyStore`] for a file that does not contain an assertion.
 pub fn load_presigned_assertion(
     source: &AssertionSource,
     clock: &dyn Clock,
@@ -201,12 +209,12 @@ pub fn load_presigned_assertion(
     client_assertion::load_presigned_assertion(source, clock, warn)
 }
 
-/// What `config`'s flow signs, if it signs.
+/// Returns the configuration of the assertion that the flow of `config` signs, if any.
 #[must_use]
 pub fn assertion_config(config: &Config) -> Option<&AssertionConfig> {
     match &config.flow {
         Flow::SignedJwt(signing) => Some(&**signing),
-        Flow::TokenEndpoint(exchange) => match &exchange.grant {
+        Flow::TokenEndpoint(endpoint_config) => match &endpoint_config.grant {
             Grant::JwtBearer { signing, .. } => Some(&**signing),
             Grant::ClientAssertion { assertion: AssertionSource::SignedHere(signing), .. } => {
                 Some(&**signing)
@@ -218,26 +226,27 @@ pub fn assertion_config(config: &Config) -> Option<&AssertionConfig> {
 }
 
 fn no_token_error() -> Error {
-    let text = "this AuthenticationMethod has headers and no token; call authgrant_get_headers";
+    let text = "this AuthenticationMethod provides headers, not a token; use authgrant_get_headers";
     Error::new(Status::Unsupported, "token", text).with_option("AuthenticationMethod")
 }
 
-/// A token that no server has sent.
+/// Creates a token that did not come from a token endpoint.
 fn build_local_token(
     value: &str,
     expires_at: Option<i64>,
     clock: &dyn Clock,
-    identity: CacheKey,
+    cache_key: CacheKey,
 ) -> Result<AccessToken> {
-    let value = CString::new(value)
-        .map_err(|_| Error::new(Status::InvalidOption, "token", "the access token holds a NUL"))?;
+    let value = CString::new(value).map_err(|_| {
+        Error::new(Status::InvalidOption, "token", "the access token contains a NUL character")
+    })?;
     Ok(AccessToken {
         value: Zeroizing::new(value),
         scope: None,
         fields: BTreeMap::new(),
         issued_at: clock.unix_seconds(),
         expires_at,
-        cache_key: identity,
+        cache_key,
         cache_state: CacheState::new(clock.boot_time()),
     })
 }

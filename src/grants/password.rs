@@ -1,4 +1,4 @@
-//! Resource owner password credentials (RFC 6749 section 4.3), for servers that know nothing better.
+//! Resource owner password credentials grant (RFC 6749 section 4.3), for servers that support no other grant.
 
 use crate::base::sanitize;
 use crate::base::secret::Secret;
@@ -6,7 +6,7 @@ use crate::grants::token_request::{RetryPolicy, TokenRequest};
 use crate::resolve::TokenEndpointConfig;
 
 pub(super) fn build_request<'a>(
-    exchange: &'a TokenEndpointConfig,
+    endpoint_config: &'a TokenEndpointConfig,
     user: &'a str,
     password: &Secret,
 ) -> TokenRequest<'a> {
@@ -21,10 +21,10 @@ pub(super) fn build_request<'a>(
             format!(
                 "User was \"{}\", the token URL {}",
                 sanitize::excerpt(user),
-                exchange.endpoint.without_query()
+                endpoint_config.endpoint.without_query()
             )
         }),
-        // A second try with a wrong password may lock the account.
+        // Repeated requests with a wrong password may lock the account.
         retry_policy: RetryPolicy::Never,
         signed_per_attempt: false,
     }

@@ -1,4 +1,4 @@
-//! What a flow would send, without a signature and without secrets: for those who want to see it beforehand.
+//! Preview of a token request, without a signature and without secrets, for reports.
 
 use super::client_assertion::CLIENT_ASSERTION_TYPE;
 use super::jwt_bearer::JWT_BEARER_GRANT_TYPE;
@@ -9,11 +9,11 @@ use crate::key::SigningKey;
 use crate::options::OptionId;
 use crate::resolve::{AssertionConfig, Grant, TokenEndpointConfig};
 
-/// The options that say with what an assertion is signed.
+/// Options that name the signing key of an assertion.
 const SIGNING_KEY_OPTIONS: &[OptionId] =
     &[OptionId::JWTCertStore, OptionId::JWTPrivateKey, OptionId::JWTSecret];
 
-/// The options that say where a client assertion comes from, the one that counts first.
+/// Options that name the source of a client assertion, in order of precedence.
 const CLIENT_ASSERTION_OPTIONS: &[OptionId] = &[
     OptionId::ClientAssertion,
     OptionId::ClientAssertionFile,
@@ -25,41 +25,41 @@ const CLIENT_ASSERTION_OPTIONS: &[OptionId] = &[
 /// A parameter of a token request.
 #[derive(Debug, PartialEq, Eq)]
 pub struct RequestParameter {
-    /// Its name.
+    /// Name of the parameter.
     pub name: String,
-    /// Its value; nothing where it is secret.
+    /// Value of the parameter; `None` if it is secret.
     pub value: Option<String>,
-    /// The options that may say it.
+    /// Options that may set the value.
     pub options: &'static [OptionId],
 }
 
-/// How the client shows who it is.
+/// Client authentication method at the token endpoint (RFC 6749 section 2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientAuthMethod {
-    /// Not at all, beside the grant.
+    /// None; the grant alone is sent.
     None,
-    /// By its ID alone, in the body.
+    /// Client ID without a secret, in the body.
     ClientIdOnly,
-    /// By a Basic header.
+    /// Client ID and secret in an HTTP Basic header.
     ClientSecretBasic,
-    /// By ID and secret in the body.
+    /// Client ID and secret in the body.
     ClientSecretPost,
-    /// By an assertion.
+    /// JWT client assertion (RFC 7523 section 2.2).
     ClientAssertion,
 }
 
-/// The JWT that would be signed at the time 0, so that its times are those that lie between it and now.
+/// Builds the unsigned JWT with `now` = 0, so that its times are relative to the time of signing.
 ///
 /// # Errors
-/// Those of a key that does not fit; none without a key.
+/// A key that cannot be used with the configuration; no errors without a key.
 pub fn preview_jwt(signing: &AssertionConfig, key: Option<&SigningKey>) -> Result<UnsignedJwt> {
     jwt::build_unsigned(&signed_jwt::build_claims(signing, key, 0)?, &signing.header, key)
 }
 
-/// The way of the client's authentication.
+/// Returns the client authentication method.
 #[must_use]
-pub fn client_auth_method(exchange: &TokenEndpointConfig) -> ClientAuthMethod {
-    match (&exchange.grant, &exchange.client) {
+pub fn client_auth_method(endpoint_config: &TokenEndpointConfig) -> ClientAuthMethod {
+    match (&endpoint_config.grant, &endpoint_config.client) {
         (Grant::ClientAssertion { .. }, _) => ClientAuthMethod::ClientAssertion,
         (_, None) => ClientAuthMethod::None,
         (_, Some(client)) if client.uses_basic_auth => ClientAuthMethod::ClientSecretBasic,
@@ -68,20 +68,24 @@ pub fn client_auth_method(exchange: &TokenEndpointConfig) -> ClientAuthMethod {
     }
 }
 
-/// The parameters of the first token request, in the order in which they are sent.
+/// Returns the parameters of the first token request, in sending order.
 #[must_use]
-pub fn preview_parameters(exchange: &TokenEndpointConfig) -> Vec<RequestParameter> {
-    let mut parameters = grant_parameters(&exchange.grant);
-    parameters
-        .extend(exchange.scope.as_deref().map(|scope| visible_parameter("scope", scope, &[OptionId::Scope])));
-    if let Some(client) = exchange.client.as_ref().filter(|client| !client.uses_basic_auth) {
+pub fn preview_parameters(endpoint_config: &TokenEndpointConfig) -> Vec<RequestParameter> {
+    let mut parameters = grant_parameters(&endpoint_config.grant);
+    parameters.extend(
+        endpoint_config.scope.as_deref().map(|scope| visible_parameter("scope", scope, &[OptionId::Scope])),
+    );
+    if let Some(client) = endpoint_config.client.as_ref().filter(|client| !client.uses_basic_auth) {
         parameters.push(visible_parameter("client_id", &client.id, &[OptionId::ClientID]));
         parameters.extend(
             client.secret.as_ref().map(|_| secret_parameter("client_secret", &[OptionId::ClientSecret])),
         );
     }
     parameters.extend(
-        exchange.parameters.iter().map(|(name, _)| secret_parameter(name, &[OptionId::TokenParameters])),
+        endpoint_config
+            .parameters
+            .iter()
+            .map(|(name, _)| secret_parameter(name, &[OptionId::TokenParameters])),
     );
     parameters
 }
@@ -124,7 +128,7 @@ fn grant_parameters(grant: &Grant) -> Vec<RequestParameter> {
             let redirect = login.redirect_uri.as_deref();
             parameters
                 .extend(redirect.map(|uri| visible_parameter("redirect_uri", uri, &[OptionId::RedirectURI])));
-            // A code that the user brought was asked for without a challenge.
+            // A configured code was obtained without a code challenge.
             parameters.extend(login.code.is_none().then(|| secret_parameter("code_verifier", &[])));
             parameters
         }

@@ -1,4 +1,5 @@
-//! Refresh token grant (RFC 6749 section 6): the newest one that the server sent, else the user's.
+//! Refresh token grant (RFC 6749 section 6): uses the latest refresh token of the server, or else the
+//! configured one.
 
 use crate::base::cache_key::CacheKey;
 use crate::base::secret::Secret;
@@ -7,28 +8,32 @@ use crate::grants::token_request::{RetryPolicy, TokenRequest};
 use crate::process::Process;
 use crate::resolve::{Grant, TokenEndpointConfig};
 
-/// The refresh token to go on with, if there is one.
-pub(super) fn get_current(exchange: &TokenEndpointConfig, context: &GrantContext<'_>) -> Option<Secret> {
-    let newest = context.login_state.refresh_token(family_key(exchange, context.process));
-    newest.or_else(|| configured_token(&exchange.grant).cloned())
+/// Returns the refresh token to send, if any.
+pub(super) fn get_current(
+    endpoint_config: &TokenEndpointConfig,
+    context: &GrantContext<'_>,
+) -> Option<Secret> {
+    let latest = context.login_state.refresh_token(family_key(endpoint_config, context.process));
+    latest.or_else(|| configured_token(&endpoint_config.grant).cloned())
 }
 
-/// Remembers the one that came with a token, where tokens belong to a person.
-pub(super) fn store(exchange: &TokenEndpointConfig, newest: Secret, context: &GrantContext<'_>) {
-    if exchange.grant.is_user_bound() {
-        let before = get_current(exchange, context);
+/// Stores the refresh token of a token response, if the grant is bound to a user.
+pub(super) fn store(endpoint_config: &TokenEndpointConfig, latest: Secret, context: &GrantContext<'_>) {
+    if endpoint_config.grant.is_user_bound() {
+        let previous = get_current(endpoint_config, context);
         context.login_state.store_refresh_token(
-            family_key(exchange, context.process),
-            before.as_ref(),
-            newest,
+            family_key(endpoint_config, context.process),
+            previous.as_ref(),
+            latest,
         );
     }
 }
 
-/// Refresh tokens that take the place of each other: one server's for one client, from the user's own on.
-pub(super) fn family_key(exchange: &TokenEndpointConfig, process: &Process) -> CacheKey {
-    let client = exchange.client.as_ref().map(|client| &client.id);
-    let subject = (configured_token(&exchange.grant), exchange.endpoint.as_str(), client);
+/// Key of a refresh token family: the configured token and the tokens that replace it, for one
+/// endpoint and client.
+pub(super) fn family_key(endpoint_config: &TokenEndpointConfig, process: &Process) -> CacheKey {
+    let client = endpoint_config.client.as_ref().map(|client| &client.id);
+    let subject = (configured_token(&endpoint_config.grant), endpoint_config.endpoint.as_str(), client);
     CacheKey::digest(&process.cache_key_secret, &subject)
 }
 
@@ -40,12 +45,16 @@ fn configured_token(grant: &Grant) -> Option<&Secret> {
     }
 }
 
-pub(super) fn build_request<'a>(exchange: &'a TokenEndpointConfig, token: &Secret) -> TokenRequest<'a> {
+pub(super) fn build_request<'a>(
+    endpoint_config: &'a TokenEndpointConfig,
+    token: &Secret,
+) -> TokenRequest<'a> {
     TokenRequest {
         parameters: vec![("grant_type", Secret::from("refresh_token")), ("refresh_token", token.clone())],
         credential_label: "the refresh token",
-        describe: Box::new(|| format!("the token URL was {}", exchange.endpoint.without_query())),
-        // Where the server has taken it although no answer came, a second try revokes the whole family.
+        describe: Box::new(|| format!("the token URL was {}", endpoint_config.endpoint.without_query())),
+        // If the server has processed a request whose response was lost, a second one revokes the whole token
+        // family (RFC 9700 section 4.14.2).
         retry_policy: RetryPolicy::OnlyIfUnprocessed,
         signed_per_attempt: false,
     }

@@ -1,7 +1,8 @@
-//! What to do after a failure: nothing, the same again a little later, or the same by the server's clock.
+//! Retry policy of token requests: after a failure, gives up, retries with back-off, or retries with
+//! corrected clock skew.
 //!
-//! An attempt that may be repeated is signed anew each time. A wait that cannot end inside the call's deadline is not
-//! begun, and the last answer counts.
+//! Each retry of a signed request signs a new assertion. If a delay would exceed the call's deadline, there
+//! is no retry and the last response is final.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,24 +16,24 @@ use crate::net::http::{ConnectionReuse, RequestError};
 use crate::process::MAX_SERVER_WAIT;
 use crate::provider::Profile;
 
-/// How often one grant is put to a server that is busy.
+/// Maximum number of attempts of one token request.
 const MAX_ATTEMPTS: u32 = 3;
 
-/// From this difference on, clocks are held to be the reason of a refusal; within it servers have leeway.
+/// Minimum clock skew that is assumed to cause a rejection; servers usually allow a smaller one (leeway).
 const MIN_SKEW_SECS: i64 = 30;
 
-/// A server that is more than a day off is not believed.
+/// Maximum clock skew that is corrected; a larger one is not credible.
 const MAX_SKEW_SECS: i64 = 86_400;
 
-/// What to do next.
+/// Decision after a failed attempt.
 pub(super) enum RetryDecision {
-    /// Ask again, after this long.
+    /// Send the request again after this delay.
     RetryAfter(Duration),
-    /// The refusal stands.
+    /// Return the failure.
     GiveUp,
 }
 
-/// The tries of one exchange.
+/// State of the attempts of one token request.
 pub(super) struct RetryState {
     attempts: u32,
     stale_connection_seen: bool,
@@ -44,142 +45,151 @@ pub(super) struct RetryState {
 }
 
 impl RetryState {
-    /// The first one, by a clock that is known to be `clock_ahead` of ours.
-    pub(super) fn new(clock_ahead: i64, profile: Option<&'static Profile>, jitter: Jitter) -> Self {
+    /// State before the first attempt. `skew_secs` is the known skew of the server's clock.
+    pub(super) fn new(skew_secs: i64, profile: Option<&'static Profile>, jitter: Jitter) -> Self {
         Self {
             attempts: 0,
             stale_connection_seen: false,
             skew_adjusted: false,
             replay_retried: false,
-            skew_secs: clock_ahead,
+            skew_secs,
             profile,
             jitter,
         }
     }
 
-    /// By how many seconds the server's clock is taken to be ahead of ours.
+    /// Assumed clock skew: seconds by which the server's clock is ahead of the local clock.
     pub(super) fn skew_secs(&self) -> i64 {
         self.skew_secs
     }
 
-    /// Whether the next request may go out on an idle connection. What must not be sent twice is not: the server may be about
-    /// to close it, and nobody could tell whether it has read the request. After one that was dead the others most likely
-    /// are, too.
-    pub(super) fn connection_reuse(&self, attempt: &TokenRequest) -> ConnectionReuse {
-        if attempt.retry_policy == RetryPolicy::OnTransientError && !self.stale_connection_seen {
+    /// Whether the next request may use an idle connection. A request that must not be sent twice uses a new
+    /// one: the server may be closing an idle connection, and then it is unknown whether it has read the
+    /// request. After one stale connection the other idle ones are probably stale as well.
+    pub(super) fn connection_reuse(&self, request: &TokenRequest) -> ConnectionReuse {
+        if request.retry_policy == RetryPolicy::OnTransientError && !self.stale_connection_seen {
             ConnectionReuse::AllowWithRetry
         } else {
             ConnectionReuse::Never
         }
     }
 
-    /// Whether to ask again at once: the server had closed a kept connection before it saw the request.
-    pub(super) fn retry_stale_connection(&mut self, failure: &RequestError, attempt: &TokenRequest) -> bool {
+    /// Whether to retry immediately: the server closed a reused connection before it received the request.
+    pub(super) fn retry_stale_connection(&mut self, failure: &RequestError, request: &TokenRequest) -> bool {
         let again = failure.stale_connection
             && !self.stale_connection_seen
-            && attempt.retry_policy == RetryPolicy::OnTransientError;
+            && request.retry_policy == RetryPolicy::OnTransientError;
         self.stale_connection_seen |= failure.stale_connection;
         self.attempts = self.attempts.saturating_add(u32::from(again));
         again
     }
 
-    /// What to do where there is no answer: a connection that ended before one may have been a server's restart.
+    /// Decides after a request without a response. A connection that was closed early may be due to a server
+    /// restart.
     pub(super) fn after_transport_error(
         &mut self,
         failure: &RequestError,
-        attempt: &TokenRequest,
+        request: &TokenRequest,
         call: &CallContext,
     ) -> RetryDecision {
-        if self.retry_stale_connection(failure, attempt) {
+        if self.retry_stale_connection(failure, request) {
             return RetryDecision::RetryAfter(Duration::ZERO);
         }
-        let ended = failure.reached_server && failure.error.status() == Status::Network;
+        let closed_by_server = failure.reached_server && failure.error.status() == Status::Network;
         self.attempts = self.attempts.saturating_add(1);
-        self.retry_if(ended && attempt.retry_policy == RetryPolicy::OnTransientError, 0, call)
+        self.retry_if(closed_by_server && request.retry_policy == RetryPolicy::OnTransientError, 0, call)
     }
 
-    /// What to do after a refusal.
-    pub(super) fn after_rejection(&mut self, refused: &RejectedRequest, call: &CallContext) -> RetryDecision {
-        let asked = Duration::from_secs(u64::from(refused.response.retry_after));
-        if self.adjust_skew(refused) || self.retry_after_replay(refused) {
-            let again = asked.is_zero() || !call.single_attempt && fits_deadline(asked, call);
-            return if again { RetryDecision::RetryAfter(asked) } else { RetryDecision::GiveUp };
+    /// Decides after an error response.
+    pub(super) fn after_rejection(
+        &mut self,
+        rejected: &RejectedRequest,
+        call: &CallContext,
+    ) -> RetryDecision {
+        let retry_after = Duration::from_secs(u64::from(rejected.response.retry_after));
+        if self.adjust_skew(rejected) || self.retry_after_replay(rejected) {
+            let retry = retry_after.is_zero() || !call.single_attempt && fits_deadline(retry_after, call);
+            return if retry { RetryDecision::RetryAfter(retry_after) } else { RetryDecision::GiveUp };
         }
         self.attempts = self.attempts.saturating_add(1);
-        let busy = matches!(refused.response.http_status, 429 | 503);
-        let passes = busy
-            || matches!(refused.response.http_status, 502 | 504)
-            || refused.response.error.as_deref() == Some("temporarily_unavailable")
+        let is_busy = matches!(rejected.response.http_status, 429 | 503);
+        let is_transient = is_busy
+            || matches!(rejected.response.http_status, 502 | 504)
+            || rejected.response.error.as_deref() == Some("temporarily_unavailable")
             || self
                 .profile
-                .is_some_and(|profile| profile.retryable_statuses.contains(&refused.response.http_status));
-        let may_repeat = match refused.request.retry_policy {
-            RetryPolicy::OnTransientError => passes,
-            RetryPolicy::OnlyIfUnprocessed => busy,
+                .is_some_and(|profile| profile.retryable_statuses.contains(&rejected.response.http_status));
+        let may_repeat = match rejected.request.retry_policy {
+            RetryPolicy::OnTransientError => is_transient,
+            RetryPolicy::OnlyIfUnprocessed => is_busy,
             RetryPolicy::Never => false,
         };
-        self.retry_if(may_repeat, refused.response.retry_after, call)
+        self.retry_if(may_repeat, rejected.response.retry_after, call)
     }
 
     fn retry_if(&self, may_repeat: bool, retry_after: u32, call: &CallContext) -> RetryDecision {
-        let pause = self.backoff(retry_after);
-        let again =
-            may_repeat && !call.single_attempt && fits_deadline(pause, call) && self.attempts < MAX_ATTEMPTS;
-        if again { RetryDecision::RetryAfter(pause) } else { RetryDecision::GiveUp }
+        let delay = self.backoff(retry_after);
+        let retry =
+            may_repeat && !call.single_attempt && fits_deadline(delay, call) && self.attempts < MAX_ATTEMPTS;
+        if retry { RetryDecision::RetryAfter(delay) } else { RetryDecision::GiveUp }
     }
 
-    /// Whether the assertion is to be made anew, once: the server has seen it before.
-    fn retry_after_replay(&mut self, refused: &RejectedRequest) -> bool {
-        let replay = classify_error(&refused.response, self.profile) == Some(ErrorClass::Replay);
-        let again = replay && refused.request.signed_per_attempt && !self.replay_retried;
-        self.replay_retried |= again;
-        again
+    /// Whether to sign a new assertion, once, because the server reports a replay (RFC 7519 section 4.1.7:
+    /// `jti`).
+    fn retry_after_replay(&mut self, rejected: &RejectedRequest) -> bool {
+        let is_replay = classify_error(&rejected.response, self.profile) == Some(ErrorClass::Replay);
+        let retry = is_replay && rejected.request.signed_per_attempt && !self.replay_retried;
+        self.replay_retried |= retry;
+        retry
     }
 
-    /// Whether the clocks are the reason, by the provider's words or because they differ enough, and the server's can
-    /// be tried, once.
-    fn adjust_skew(&mut self, refused: &RejectedRequest) -> bool {
-        let judged = matches!(refused.response.error.as_deref(), Some("invalid_grant" | "invalid_client"));
-        let Some(ahead) = refused.response.server_skew_secs else { return false };
-        let off = ahead.saturating_sub(self.skew_secs).saturating_abs();
-        let reason = match classify_error(&refused.response, self.profile) {
+    /// Adopts the server's clock skew and returns true, once, if the skew explains the rejection: a provider
+    /// error pattern matches, or the clocks differ enough.
+    fn adjust_skew(&mut self, rejected: &RejectedRequest) -> bool {
+        let is_assertion_error =
+            matches!(rejected.response.error.as_deref(), Some("invalid_grant" | "invalid_client"));
+        let Some(server_skew) = rejected.response.server_skew_secs else { return false };
+        let difference = server_skew.saturating_sub(self.skew_secs).saturating_abs();
+        let is_skew_error = match classify_error(&rejected.response, self.profile) {
             Some(ErrorClass::ClockSkew) => true,
             Some(ErrorClass::ConsentRequired) => false,
-            _ => judged && off > MIN_SKEW_SECS,
+            _ => is_assertion_error && difference > MIN_SKEW_SECS,
         };
-        let can = refused.request.signed_per_attempt && !self.skew_adjusted;
-        if !can || !reason || ahead.saturating_abs() > MAX_SKEW_SECS {
+        let can_adjust = rejected.request.signed_per_attempt && !self.skew_adjusted;
+        if !can_adjust || !is_skew_error || server_skew.saturating_abs() > MAX_SKEW_SECS {
             return false;
         }
         self.skew_adjusted = true;
-        self.skew_secs = ahead;
+        self.skew_secs = server_skew;
         true
     }
 
-    /// Twice as long each time, or what the server says where that is longer; and by chance up to half of the first and a
-    /// tenth of the second longer, so that many clients do not come back together.
+    /// Delay before the next attempt: exponential back-off, or Retry-After if that is longer. Random jitter
+    /// of up to half of the back-off, or a tenth of Retry-After, spreads the retries of many clients.
     fn backoff(&self, retry_after: u32) -> Duration {
         let backoff = Duration::from_millis(100_u64.saturating_mul(1 << self.attempts.min(10)));
-        let asked = Duration::from_secs(u64::from(retry_after));
-        let (longer, part) = if asked > backoff { (asked, 10) } else { (backoff, 2) };
-        let spread = longer.checked_div(part).unwrap_or_default();
-        longer.saturating_add(self.jitter.sample().scale_duration(spread))
+        let retry_after = Duration::from_secs(u64::from(retry_after));
+        let (delay, divisor) = if retry_after > backoff { (retry_after, 10) } else { (backoff, 2) };
+        let max_jitter = delay.checked_div(divisor).unwrap_or_default();
+        delay.saturating_add(self.jitter.sample().scale_duration(max_jitter))
     }
 }
 
-/// Whether a wait can end inside the call.
-fn fits_deadline(pause: Duration, call: &CallContext) -> bool {
-    pause <= MAX_SERVER_WAIT && call.deadline.remaining().is_none_or(|left| pause < left)
+/// Whether `delay` is at most [`MAX_SERVER_WAIT`] and ends before the call's deadline.
+fn fits_deadline(delay: Duration, call: &CallContext) -> bool {
+    delay <= MAX_SERVER_WAIT && call.deadline.remaining().is_none_or(|remaining| delay < remaining)
 }
 
-/// Waits, unless the call is cancelled.
-pub(super) fn sleep(pause: Duration, call: &CallContext) -> Result<()> {
-    let nap = Arc::new(CancellableSleep::default());
-    call.on_cancel(&nap)?;
-    let woken = nap.cancelled.lock().unwrap_or_else(PoisonError::into_inner);
-    let (woken, _) =
-        nap.condvar.wait_timeout_while(woken, pause, |woken| !*woken).unwrap_or_else(PoisonError::into_inner);
-    if *woken { Err(cancelled_error()) } else { Ok(()) }
+/// Sleeps for `delay`, or until the call is cancelled.
+pub(super) fn sleep(delay: Duration, call: &CallContext) -> Result<()> {
+    let sleep = Arc::new(CancellableSleep::default());
+    call.on_cancel(&sleep)?;
+    let cancelled = sleep.cancelled.lock().unwrap_or_else(PoisonError::into_inner);
+    let (cancelled, _) = sleep
+        .condvar
+        .wait_timeout_while(cancelled, delay, |cancelled| !*cancelled)
+        .unwrap_or_else(PoisonError::into_inner);
+    if *cancelled { Err(cancelled_error()) } else { Ok(()) }
 }
 
 #[derive(Default)]
@@ -203,13 +213,13 @@ mod tests {
     use crate::token_response::ErrorResponse;
 
     fn backoffs_ms(numerator: u16, retry_after: u32) -> Vec<u128> {
-        let mut tries = RetryState::new(0, None, Jitter::pinned(Fraction::new(numerator)));
-        let mut pauses = Vec::new();
-        for made in 1..=MAX_ATTEMPTS {
-            tries.attempts = made;
-            pauses.push(tries.backoff(retry_after).as_millis());
+        let mut retry_state = RetryState::new(0, None, Jitter::pinned(Fraction::new(numerator)));
+        let mut delays = Vec::new();
+        for attempts in 1..=MAX_ATTEMPTS {
+            retry_state.attempts = attempts;
+            delays.push(retry_state.backoff(retry_after).as_millis());
         }
-        pauses
+        delays
     }
 
     #[test]
@@ -227,9 +237,9 @@ mod tests {
 
     #[test]
     fn jitter_spreads_retries_of_clients() {
-        let pause = || RetryState::new(0, None, Jitter::default()).backoff(0);
-        let first = pause();
-        assert!((0..20).any(|_| pause() != first));
+        let delay = || RetryState::new(0, None, Jitter::default()).backoff(0);
+        let first = delay();
+        assert!((0..20).any(|_| delay() != first));
     }
 
     fn connection_closed_error() -> RequestError {
@@ -237,29 +247,28 @@ mod tests {
         RequestError { error, stale_connection: false, reached_server: true }
     }
 
-    fn request_with_policy(repeat: RetryPolicy) -> TokenRequest<'static> {
-        let sent = Box::new(String::new);
+    fn request_with_policy(retry_policy: RetryPolicy) -> TokenRequest<'static> {
         TokenRequest {
             parameters: Vec::new(),
             credential_label: "the test",
-            describe: sent,
-            retry_policy: repeat,
+            describe: Box::new(String::new),
+            retry_policy,
             signed_per_attempt: true,
         }
     }
 
-    fn count_attempts(call: &CallContext, repeat: RetryPolicy) -> u32 {
-        let mut tries = RetryState::new(0, None, Jitter::pinned(Fraction::new(0)));
-        let (attempt, mut made) = (request_with_policy(repeat), 1);
-        while made < 100
+    fn count_attempts(call: &CallContext, retry_policy: RetryPolicy) -> u32 {
+        let mut retry_state = RetryState::new(0, None, Jitter::pinned(Fraction::new(0)));
+        let (request, mut attempts) = (request_with_policy(retry_policy), 1);
+        while attempts < 100
             && matches!(
-                tries.after_transport_error(&connection_closed_error(), &attempt, call),
+                retry_state.after_transport_error(&connection_closed_error(), &request, call),
                 RetryDecision::RetryAfter(_)
             )
         {
-            made += 1;
+            attempts += 1;
         }
-        made
+        attempts
     }
 
     #[test]
@@ -267,8 +276,8 @@ mod tests {
         let single = CallContext { single_attempt: true, ..CallContext::unbounded() };
         assert_eq!(count_attempts(&CallContext::unbounded(), RetryPolicy::OnTransientError), 3);
         assert_eq!(count_attempts(&single, RetryPolicy::OnTransientError), 1);
-        for repeat in [RetryPolicy::OnlyIfUnprocessed, RetryPolicy::Never] {
-            assert_eq!(count_attempts(&CallContext::unbounded(), repeat), 1);
+        for retry_policy in [RetryPolicy::OnlyIfUnprocessed, RetryPolicy::Never] {
+            assert_eq!(count_attempts(&CallContext::unbounded(), retry_policy), 1);
         }
         assert_eq!(
             count_attempts(
@@ -281,48 +290,55 @@ mod tests {
 
     #[test]
     fn stale_connection_is_retried_once() {
-        let mut tries = RetryState::new(0, None, Jitter::pinned(Fraction::new(0)));
-        let (stale, attempt) = (
+        let mut retry_state = RetryState::new(0, None, Jitter::pinned(Fraction::new(0)));
+        let (stale, request) = (
             RequestError { stale_connection: true, ..connection_closed_error() },
             request_with_policy(RetryPolicy::OnTransientError),
         );
-        assert_eq!(tries.connection_reuse(&attempt), ConnectionReuse::AllowWithRetry);
-        assert!(tries.retry_stale_connection(&stale, &attempt));
-        assert_eq!(tries.connection_reuse(&attempt), ConnectionReuse::Never);
-        assert!(!tries.retry_stale_connection(&stale, &attempt), "once");
+        assert_eq!(retry_state.connection_reuse(&request), ConnectionReuse::AllowWithRetry);
+        assert!(retry_state.retry_stale_connection(&stale, &request));
+        assert_eq!(retry_state.connection_reuse(&request), ConnectionReuse::Never);
+        assert!(!retry_state.retry_stale_connection(&stale, &request), "once");
     }
 
     #[test]
     fn non_repeatable_request_uses_new_connection() {
-        let tries = RetryState::new(0, None, Jitter::pinned(Fraction::new(0)));
-        for repeat in [RetryPolicy::OnlyIfUnprocessed, RetryPolicy::Never] {
+        let retry_state = RetryState::new(0, None, Jitter::pinned(Fraction::new(0)));
+        for retry_policy in [RetryPolicy::OnlyIfUnprocessed, RetryPolicy::Never] {
             assert_eq!(
-                tries.connection_reuse(&request_with_policy(repeat)),
+                retry_state.connection_reuse(&request_with_policy(retry_policy)),
                 ConnectionReuse::Never,
-                "{repeat:?}"
+                "{retry_policy:?}"
             );
         }
     }
 
-    /// What a server answered to a signed request that may be repeated.
-    fn rejected_request(http_status: u16, error: &str, repeat: RetryPolicy) -> RejectedRequest<'static> {
+    /// An error response to a signed request.
+    fn rejected_request(
+        http_status: u16,
+        error: &str,
+        retry_policy: RetryPolicy,
+    ) -> RejectedRequest<'static> {
         let error = Some(error.to_owned()).filter(|error| !error.is_empty());
-        let refusal = ErrorResponse { http_status, error, ..ErrorResponse::default() };
-        RejectedRequest { response: refusal, request: request_with_policy(repeat) }
+        let response = ErrorResponse { http_status, error, ..ErrorResponse::default() };
+        RejectedRequest { response, request: request_with_policy(retry_policy) }
     }
 
     fn retry_state_for(provider: &str) -> RetryState {
         RetryState::new(0, crate::provider::find_by_name(provider), Jitter::pinned(Fraction::new(0)))
     }
 
-    fn is_retried(tries: &mut RetryState, refused: &RejectedRequest<'_>) -> bool {
-        matches!(tries.after_rejection(refused, &CallContext::unbounded()), RetryDecision::RetryAfter(_))
+    fn is_retried(retry_state: &mut RetryState, rejected: &RejectedRequest<'_>) -> bool {
+        matches!(
+            retry_state.after_rejection(rejected, &CallContext::unbounded()),
+            RetryDecision::RetryAfter(_)
+        )
     }
 
     #[test]
     fn only_transient_responses_are_retried() {
         use RetryPolicy::{Never, OnTransientError, OnlyIfUnprocessed};
-        for (status, error, provider, repeated) in [
+        for (status, error, provider, expected) in [
             (429, "", "", [true, true, false]),
             (503, "", "", [true, true, false]),
             (502, "", "", [true, false, false]),
@@ -335,62 +351,65 @@ mod tests {
             (400, "invalid_grant", "", [false; 3]),
             (401, "", "", [false; 3]),
         ] {
-            let found = [OnTransientError, OnlyIfUnprocessed, Never].map(|repeat| {
-                is_retried(&mut retry_state_for(provider), &rejected_request(status, error, repeat))
+            let retried = [OnTransientError, OnlyIfUnprocessed, Never].map(|retry_policy| {
+                is_retried(&mut retry_state_for(provider), &rejected_request(status, error, retry_policy))
             });
-            assert_eq!(found, repeated, "{status} {error} {provider}");
+            assert_eq!(retried, expected, "{status} {error} {provider}");
         }
     }
 
     #[test]
     fn transport_error_retried_only_after_server_reached() {
-        let after = |status, answered| {
+        let is_retried_after = |status, reached_server| {
             let error = Error::new(status, "network", "x");
-            let failure = RequestError { error, stale_connection: false, reached_server: answered };
-            let next = retry_state_for("").after_transport_error(
+            let failure = RequestError { error, stale_connection: false, reached_server };
+            let decision = retry_state_for("").after_transport_error(
                 &failure,
                 &request_with_policy(RetryPolicy::OnTransientError),
                 &CallContext::unbounded(),
             );
-            matches!(next, RetryDecision::RetryAfter(_))
+            matches!(decision, RetryDecision::RetryAfter(_))
         };
-        assert!(after(Status::Network, true));
-        assert!(!after(Status::Network, false) && !after(Status::BadResponse, true));
+        assert!(is_retried_after(Status::Network, true));
+        assert!(!is_retried_after(Status::Network, false) && !is_retried_after(Status::BadResponse, true));
     }
 
     #[test]
     fn replayed_assertion_is_signed_again_once() {
         let replay = || rejected_request(400, "jti_known", RetryPolicy::Never);
-        let mut tries = retry_state_for("hydra");
+        let mut retry_state = retry_state_for("hydra");
         assert!(matches!(
-            tries.after_rejection(&replay(), &CallContext::unbounded()),
+            retry_state.after_rejection(&replay(), &CallContext::unbounded()),
             RetryDecision::RetryAfter(Duration::ZERO)
         ));
-        assert!(!is_retried(&mut tries, &replay()), "once");
-        assert!(
-            !is_retried(&mut retry_state_for(""), &replay()),
-            "another server means something else by it"
-        );
+        assert!(!is_retried(&mut retry_state, &replay()), "once");
+        assert!(!is_retried(&mut retry_state_for(""), &replay()), "without a provider the code is unknown");
         let mut unsigned = replay();
         unsigned.request.signed_per_attempt = false;
         assert!(!is_retried(&mut retry_state_for("hydra"), &unsigned));
     }
 
-    /// The skew that is taken over from an answer whose Date was `ahead` of ours, where `known` was known before.
-    fn adjusted_skew(provider: &str, error: &str, description: &str, known: i64, ahead: i64) -> Option<i64> {
-        let mut refused = rejected_request(400, error, RetryPolicy::Never);
-        refused.response.server_skew_secs = Some(ahead);
-        refused.response.description = Some(description.to_owned());
-        let mut tries = RetryState { skew_secs: known, ..retry_state_for(provider) };
-        let again = is_retried(&mut tries, &refused);
-        assert!(!is_retried(&mut tries, &refused), "once");
-        assert_eq!(tries.skew_secs(), if again { ahead } else { known });
-        again.then_some(ahead)
+    /// Skew that is adopted after a response with the skew `server_skew`, if `known_skew` was assumed before.
+    fn adjusted_skew(
+        provider: &str,
+        error: &str,
+        description: &str,
+        known_skew: i64,
+        server_skew: i64,
+    ) -> Option<i64> {
+        let mut rejected = rejected_request(400, error, RetryPolicy::Never);
+        rejected.response.server_skew_secs = Some(server_skew);
+        rejected.response.description = Some(description.to_owned());
+        let mut retry_state = RetryState { skew_secs: known_skew, ..retry_state_for(provider) };
+        let retried = is_retried(&mut retry_state, &rejected);
+        assert!(!is_retried(&mut retry_state, &rejected), "once");
+        assert_eq!(retry_state.skew_secs(), if retried { server_skew } else { known_skew });
+        retried.then_some(server_skew)
     }
 
     #[test]
     fn skew_is_adjusted_if_it_explains_rejection() {
-        for (error, ahead, explains) in [
+        for (error, server_skew, explains) in [
             ("invalid_grant", 31, true),
             ("invalid_grant", -31, true),
             ("invalid_client", 31, true),
@@ -400,42 +419,50 @@ mod tests {
             ("invalid_grant", 86_401, false),
             ("invalid_grant", -86_401, false),
         ] {
-            assert_eq!(adjusted_skew("", error, "", 0, ahead), explains.then_some(ahead), "{error} {ahead}");
+            assert_eq!(
+                adjusted_skew("", error, "", 0, server_skew),
+                explains.then_some(server_skew),
+                "{error} {server_skew}"
+            );
         }
-        assert_eq!(adjusted_skew("", "invalid_grant", "", 600, 600), None, "it was used already");
+        assert_eq!(adjusted_skew("", "invalid_grant", "", 600, 600), None, "the skew was corrected already");
         assert_eq!(adjusted_skew("", "invalid_grant", "", 600, 0), Some(0));
     }
 
     #[test]
     fn provider_error_patterns_decide_skew_adjustment() {
         let exp = "Current date time must be before the expiration date time listed in the 'exp' claim.";
-        assert_eq!(adjusted_skew("box", "invalid_grant", exp, 0, 5), Some(5), "it says so itself");
+        assert_eq!(
+            adjusted_skew("box", "invalid_grant", exp, 0, 5),
+            Some(5),
+            "the description names the exp claim"
+        );
         let consent = "AADSTS65001: The user or administrator has not consented";
         assert_eq!(adjusted_skew("entra", "invalid_grant", consent, 0, 600), None);
     }
 
     #[test]
     fn skew_of_presigned_request_is_not_adjusted() {
-        let mut refused = rejected_request(400, "invalid_grant", RetryPolicy::Never);
-        refused.response.server_skew_secs = Some(600);
-        refused.request.signed_per_attempt = false;
-        assert!(!is_retried(&mut retry_state_for(""), &refused));
-        refused.request.signed_per_attempt = true;
-        refused.response.server_skew_secs = None;
-        assert!(!is_retried(&mut retry_state_for(""), &refused));
+        let mut rejected = rejected_request(400, "invalid_grant", RetryPolicy::Never);
+        rejected.response.server_skew_secs = Some(600);
+        rejected.request.signed_per_attempt = false;
+        assert!(!is_retried(&mut retry_state_for(""), &rejected));
+        rejected.request.signed_per_attempt = true;
+        rejected.response.server_skew_secs = None;
+        assert!(!is_retried(&mut retry_state_for(""), &rejected));
     }
 
     #[test]
     fn skew_adjustment_honors_retry_after() {
-        let mut refused = rejected_request(400, "invalid_grant", RetryPolicy::Never);
-        (refused.response.server_skew_secs, refused.response.retry_after) = (Some(600), 5);
-        let next = retry_state_for("").after_rejection(&refused, &CallContext::unbounded());
-        assert!(matches!(next, RetryDecision::RetryAfter(pause) if pause == Duration::from_secs(5)));
+        let mut rejected = rejected_request(400, "invalid_grant", RetryPolicy::Never);
+        (rejected.response.server_skew_secs, rejected.response.retry_after) = (Some(600), 5);
+        let decision = retry_state_for("").after_rejection(&rejected, &CallContext::unbounded());
+        assert!(matches!(decision, RetryDecision::RetryAfter(delay) if delay == Duration::from_secs(5)));
         let single = CallContext { single_attempt: true, ..CallContext::unbounded() };
-        assert!(matches!(retry_state_for("").after_rejection(&refused, &single), RetryDecision::GiveUp));
-        refused.response.retry_after = 0;
+        assert!(matches!(retry_state_for("").after_rejection(&rejected, &single), RetryDecision::GiveUp));
+        rejected.response.retry_after = 0;
         assert!(matches!(
-            retry_state_for("").after_rejection(&refused, &single),
+            retry_state_for("").after_rejection(&rejected, &single),
             RetryDecision::RetryAfter(Duration::ZERO)
         ));
     }

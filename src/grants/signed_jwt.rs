@@ -1,4 +1,4 @@
-//! Without a token endpoint the signed JWT itself is the token.
+//! Signed JWT as the access token, without a token endpoint.
 
 use std::borrow::Cow;
 
@@ -20,33 +20,35 @@ pub(super) fn fetch(signing: &AssertionConfig, context: &GrantContext<'_>) -> Re
     )
 }
 
-/// As [`sign`], within the caller's bounds. Opening a store takes its time and cannot be interrupted: it is not begun
-/// for a call that has ended, and what comes after it is not either.
+/// Like [`sign`], with checks of the call's deadline and cancellation before and after. Opening a key store
+/// can take long and cannot be interrupted.
 pub(super) fn sign_before_deadline(
     signing: &AssertionConfig,
-    ahead: i64,
+    skew_secs: i64,
     context: &GrantContext<'_>,
 ) -> Result<Assertion> {
     context.call.check()?;
-    let assertion = sign(signing, ahead, context.process, context.warn)?;
+    let assertion = sign(signing, skew_secs, context.process, context.warn)?;
     context.call.check()?;
     Ok(assertion)
 }
 
-/// A fresh assertion, as every exchange needs one, by a clock that is `ahead` of ours by so many seconds.
+/// Signs a new assertion; every token request needs one. Its times are those of a clock that is `skew_secs`
+/// skew_secs of the local clock.
 pub(super) fn sign(
     signing: &AssertionConfig,
-    ahead: i64,
+    skew_secs: i64,
     process: &Process,
     warn: &dyn Fn(Error),
 ) -> Result<Assertion> {
     let key = process.key_cache.get_or_open(&signing.key)?;
-    let now = process.clock.unix_seconds().saturating_add(ahead);
+    let now = process.clock.unix_seconds().saturating_add(skew_secs);
     key.warnings(now).into_iter().for_each(warn);
     jwt::sign(&build_claims(signing, Some(&key), now)?, &signing.header, &key)
 }
 
-/// What the assertion says at the time `now`; without its key an issuer that names the key is not whole.
+/// Builds the claims of an assertion at the time `now`. Without `key` an issuer that should end with the key
+/// fingerprint has no fingerprint.
 pub(super) fn build_claims<'a>(
     signing: &'a AssertionConfig,
     key: Option<&SigningKey>,
@@ -82,20 +84,20 @@ mod tests {
     use crate::process::login_state::LoginState;
     use crate::resolve::{Flow, resolve};
 
-    /// What a call with a key that is not there ends with.
+    /// Error of a call whose key file does not exist.
     fn fetch_error(call: &CallContext) -> Error {
         let options =
             Options::parse("am=55;ClaimsIssuer=me;ClaimsAudience=you;JWTCertStore=/nowhere/k.jks").unwrap();
         let Flow::SignedJwt(signing) = resolve(&options).config.unwrap().flow else {
-            unreachable!("another flow");
+            unreachable!("the flow is not SignedJwt");
         };
-        let (process, session) = (Process::new(Box::new(SystemClock)), LoginState::default());
-        let identity = CacheKey::digest(&process.cache_key_secret, &0);
+        let (process, login_state) = (Process::new(Box::new(SystemClock)), LoginState::default());
+        let cache_key = CacheKey::digest(&process.cache_key_secret, &0);
         let context = GrantContext {
             process: &process,
-            login_state: &session,
+            login_state: &login_state,
             call,
-            cache_key: identity,
+            cache_key,
             may_prompt: false,
             bypass_circuit_breaker: false,
             warn: &|_| {},

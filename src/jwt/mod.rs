@@ -1,6 +1,6 @@
-//! Claims in, a signed compact JWT out (RFC 7519, RFC 7515), as RFC 7523 section 3 wants an assertion.
+//! JWT assertions: claims are signed as a compact JWT (RFC 7519, RFC 7515) that meets RFC 7523 section 3.
 //!
-//! An assertion is as good as a password while it lives, so its text is a [`Secret`].
+//! Until it expires, an assertion is equivalent to a password, so its text is a [`Secret`].
 
 use std::borrow::Cow;
 
@@ -19,50 +19,50 @@ use object_writer::ObjectWriter;
 
 pub use raw_object::RawObject;
 
-/// How far iat lies back. A server whose clock runs behind ours refuses an assertion "from the future"; five seconds
-/// cover what NTP leaves over, and take as much from the end of the assertion.
+/// Seconds by which `iat` is backdated. A server whose clock is behind ours rejects an assertion "from the
+/// future". Five seconds cover the clock skew that remains with NTP; `exp` is earlier by the same amount.
 const IAT_BACKDATE_SECS: i64 = 5;
 
-/// The bytes of a header with a key's name.
+/// Initial capacity in bytes for a header with a `kid`.
 const HEADER_CAPACITY: usize = 128;
 
-/// The bytes of all that is not text in the claims, and of their names.
+/// Initial capacity in bytes for the claims, without the values that are strings.
 const PAYLOAD_CAPACITY: usize = 128;
 
-/// What an assertion says.
+/// Claims of an assertion.
 pub struct Claims<'a> {
-    /// iss.
+    /// `iss`.
     pub issuer: Cow<'a, str>,
-    /// sub, the user to act for.
+    /// `sub`, the user to act for.
     pub subject: Option<&'a str>,
-    /// aud, as one string.
+    /// `aud`, as a single string.
     pub audience: Option<&'a str>,
-    /// scope.
+    /// `scope`, separated by spaces.
     pub scope: Option<&'a str>,
-    /// Whether scope is an array of its words.
+    /// Whether `scope` is sent as an array of strings.
     pub scope_is_array: bool,
-    /// How far iat lies back, if not as usual.
+    /// Seconds by which `iat` is backdated, instead of the default.
     pub iat_backdate_secs: Option<u32>,
-    /// exp - iat, in seconds.
+    /// `exp` - `iat`, in seconds.
     pub lifetime: u32,
-    /// Now, in seconds since 1970.
+    /// The current time, in seconds since 1970.
     pub now: i64,
-    /// Claims of the user's own, which win over all of these.
+    /// User-defined claims; they override all others.
     pub additional: &'a RawObject,
 }
 
-/// What stands in front of the claims.
+/// JOSE header of an assertion.
 #[derive(Clone, Debug, Default, Hash)]
 pub struct JoseHeader {
-    /// alg, if not the key's own.
+    /// `alg`, instead of the key's default.
     pub algorithm: Option<Algorithm>,
-    /// Without alg, the first of these that the key can; if it can none, its own.
+    /// If `algorithm` is None, the first of these that the key supports applies, otherwise the key's default.
     pub preferred_algorithms: Vec<Algorithm>,
-    /// kid.
+    /// `kid`.
     pub key_id: Option<String>,
-    /// By what the key's certificate is named.
+    /// Headers that identify the key's certificate.
     pub cert_headers: Vec<CertHeader>,
-    /// Members of the user's own, which win over all but alg.
+    /// User-defined header members; they override all others except `alg`.
     pub additional: RawObject,
 }
 
@@ -70,32 +70,36 @@ pub struct JoseHeader {
 #[derive(Debug)]
 pub struct Assertion {
     text: Secret,
-    /// Its exp, in seconds since 1970.
+    /// `exp`, in seconds since 1970.
     pub expires_at: i64,
 }
 
 impl Assertion {
-    /// The three parts with their dots.
+    /// The compact serialization: three parts separated by dots.
     #[must_use]
     pub fn text(&self) -> &Secret {
         &self.text
     }
 
-    /// The same, to be sent.
+    /// Consumes the assertion and returns its compact serialization.
     #[must_use]
     pub fn into_text(self) -> Secret {
         self.text
     }
 }
 
-/// Signs `claims` under `header` with `key`.
+/// Signs `header` and `claims` with `key`.
 ///
-/// exp - iat is `lifetime` exactly, as servers measure it against their limit, unless the user says one of the two.
+/// `exp` - `iat` is exactly `lifetime`, because servers compare it with their limit, unless the user sets one
+/// of the two.
+///
+/// # Errors
+/// Those of the key, if it does not support the algorithm or cannot sign.
 pub fn sign(claims: &Claims<'_>, header: &JoseHeader, key: &SigningKey) -> Result<Assertion> {
     let algorithm = key.select_algorithm_preferring(header.algorithm, &header.preferred_algorithms)?;
     let (payload, expires_at) = build_payload(claims)?;
     let header = build_header(header, Some(algorithm), Some(key))?;
-    // No room beyond what it needs: what is not there need not be wiped.
+    // Allocate the exact capacity: spare capacity would have to be wiped, too.
     let mut text =
         String::with_capacity(encoded_part_len(&header).saturating_add(encoded_part_len(&payload)));
     URL_SAFE_NO_PAD.encode_string(&*header, &mut text);
@@ -108,24 +112,24 @@ pub fn sign(claims: &Claims<'_>, header: &JoseHeader, key: &SigningKey) -> Resul
     Ok(Assertion { text: Secret::new(text), expires_at })
 }
 
-/// The length of a part in base64, with a dot.
+/// Length of a part in base64url, with its dot.
 fn encoded_part_len(part: &[u8]) -> usize {
     base64::encoded_len(part.len(), false).unwrap_or_default().saturating_add(1)
 }
 
-/// Header and claims as JSON, without a signature: for those who want to see them.
+/// Header and claims as JSON, without a signature, for reports.
 #[derive(Default)]
 pub struct UnsignedJwt {
-    /// The header; without what only the key can say, where there is none.
+    /// The header. Without a key it lacks the members that are derived from the key.
     pub header: String,
-    /// The claims, with a jti that nobody uses.
+    /// The claims, with a `jti` that is not used for any assertion.
     pub claims: String,
 }
 
-/// What [`sign`] would sign. Nothing is signed.
+/// Builds the header and the claims that [`sign`] would sign, without signing.
 ///
 /// # Errors
-/// Those of a key that does not fit; none without a key.
+/// Those of a key that does not support the algorithm or the certificate headers.
 pub fn build_unsigned(
     claims: &Claims<'_>,
     header: &JoseHeader,
@@ -135,9 +139,9 @@ pub fn build_unsigned(
         Some(key) => Some(key.select_algorithm_preferring(header.algorithm, &header.preferred_algorithms)?),
         None => header.algorithm,
     };
-    let written = |json: &[u8]| String::from_utf8_lossy(json).into_owned();
-    let header = written(&build_header(header, algorithm, key)?);
-    Ok(UnsignedJwt { header, claims: written(&build_payload(claims)?.0) })
+    let to_string = |json: &[u8]| String::from_utf8_lossy(json).into_owned();
+    let header = to_string(&build_header(header, algorithm, key)?);
+    Ok(UnsignedJwt { header, claims: to_string(&build_payload(claims)?.0) })
 }
 
 fn build_header(
@@ -157,61 +161,61 @@ fn build_header(
     if let Some(key_id) = key_id.filter(|_| !header.additional.contains_key("kid")) {
         object.field("kid", key_id);
     }
-    let thumbprints =
-        header.cert_headers.iter().filter(|wanted| !header.additional.contains_key(wanted.name()));
-    for (wanted, key) in thumbprints.filter_map(|wanted| Some((wanted, key?))) {
-        object.raw_field(wanted.name(), key.certificate_header(*wanted)?);
+    let cert_headers = header.cert_headers.iter().filter(|cert| !header.additional.contains_key(cert.name()));
+    for (cert_header, key) in cert_headers.filter_map(|cert_header| Some((cert_header, key?))) {
+        object.raw_field(cert_header.name(), key.certificate_header(*cert_header)?);
     }
     header.additional.write_to(&mut object);
     Ok(object.finish())
 }
 
-/// The payload and its exp.
+/// Builds the payload. Returns it with its `exp`.
 fn build_payload(claims: &Claims<'_>) -> Result<(SecretBytes, i64)> {
-    let own = claims.additional;
-    // An assertion of a few seconds must not have ended before it is sent.
-    let back =
+    let additional = claims.additional;
+    // With a lifetime of a few seconds, the full backdate would make the assertion expire before it is sent.
+    let backdate =
         claims.iat_backdate_secs.map_or(IAT_BACKDATE_SECS, i64::from).min(i64::from(claims.lifetime) / 2);
-    let iat = own.get_timestamp("iat").unwrap_or(claims.now.saturating_sub(back));
-    let exp = own.get_timestamp("exp").unwrap_or(iat.saturating_add(i64::from(claims.lifetime)));
-    let texts = [
+    let iat = additional.get_timestamp("iat").unwrap_or(claims.now.saturating_sub(backdate));
+    let exp = additional.get_timestamp("exp").unwrap_or(iat.saturating_add(i64::from(claims.lifetime)));
+    let string_claims = [
         ("iss", Some(claims.issuer.as_ref())),
         ("sub", claims.subject),
         ("aud", claims.audience),
         ("scope", claims.scope),
     ];
-    let length = texts.iter().filter_map(|(_, text)| *text).map(str::len).sum::<usize>();
+    let length = string_claims.iter().filter_map(|(_, text)| *text).map(str::len).sum::<usize>();
     let mut object = ObjectWriter::with_capacity(
-        PAYLOAD_CAPACITY.saturating_add(length).saturating_add(own.serialized_len()),
+        PAYLOAD_CAPACITY.saturating_add(length).saturating_add(additional.serialized_len()),
     );
-    for (name, text) in texts {
-        match text.filter(|_| !own.contains_key(name)) {
+    for (name, text) in string_claims {
+        match text.filter(|_| !additional.contains_key(name)) {
             Some(text) if name == "scope" && claims.scope_is_array => object.field(name, &split_scope(text)),
             Some(text) => object.field(name, text),
             None => {}
         }
     }
     for (name, seconds) in [("iat", iat), ("exp", exp)] {
-        if !own.contains_key(name) {
+        if !additional.contains_key(name) {
             object.field(name, &seconds);
         }
     }
-    if !own.contains_key("jti") {
+    if !additional.contains_key("jti") {
         object.field("jti", &generate_jti()?);
     }
-    own.write_to(&mut object);
+    additional.write_to(&mut object);
     Ok((object.finish(), exp))
 }
 
-/// The words of a scope.
+/// Splits a scope at its spaces.
 fn split_scope(scope: &str) -> Vec<&str> {
-    scope.split(' ').filter(|word| !word.is_empty()).collect()
+    scope.split(' ').filter(|token| !token.is_empty()).collect()
 }
 
-/// 128 random bits: a server that keeps the ids it has seen must never meet one again (RFC 7519 section 4.1.7).
+/// Generates a `jti` of 128 random bits, since servers detect a replay by a `jti` that they have already seen
+/// (RFC 7519 section 4.1.7).
 fn generate_jti() -> Result<String> {
     let mut bytes = [0_u8; 16];
-    crate::sys::fill_random(&mut bytes).map_err(|_| internal_error("no random bytes"))?;
+    crate::sys::fill_random(&mut bytes).map_err(|_| internal_error("random number generator failed"))?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 

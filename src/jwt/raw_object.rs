@@ -1,5 +1,5 @@
-//! A JSON object that the user wrote, for headers and claims: its members in the order and the very form in which they
-//! were given, so that `1.0` stays `1.0` and a long number loses no digit.
+//! User-defined JSON object for headers and claims. It preserves the order of the members and the text of
+//! their values, so that `1.0` stays `1.0` and a long number loses no digit.
 
 use std::fmt;
 
@@ -12,74 +12,76 @@ use serde_json::{Deserializer, Value};
 use crate::base::secret::Secret;
 use crate::jwt::object_writer::ObjectWriter;
 
-/// The members of an object. Debug shows names alone: what an application claims may be nobody else's business.
+/// Members of a JSON object. Debug output shows only the names, because the values may be confidential.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RawObject(Vec<(String, Secret)>);
 
 impl RawObject {
-    /// Reads an object.
+    /// Parses an object.
     ///
     /// # Errors
-    /// What is wrong with it and where, without a word of it.
+    /// The reason and the position, to be appended to the option's name, without any of the text.
     pub fn parse(text: &str) -> std::result::Result<Self, String> {
-        // RawValue alone looks at the structure, and would let pass what no JSON reader takes, such as half a surrogate.
+        // RawValue checks only the structure, and would accept invalid strings, for example an unpaired
+        // surrogate.
         match serde_json::from_str(text) {
             Ok(Value::Object(_)) => {}
-            Ok(_) => return Err("is not a JSON object, which stands in braces".to_owned()),
+            Ok(_) => return Err("must be a JSON object in braces {…}".to_owned()),
             Err(error) => return Err(describe_parse_error(&error)),
         }
         let members = Deserializer::from_str(text)
             .deserialize_map(OrderedMembersVisitor)
             .map_err(|error| describe_parse_error(&error))?;
-        let twice = members.iter().enumerate().any(|(place, (name, _))| {
-            members.iter().skip(place.saturating_add(1)).any(|(other, _)| other == name)
+        let has_duplicate = members.iter().enumerate().any(|(index, (name, _))| {
+            members.iter().skip(index.saturating_add(1)).any(|(other, _)| other == name)
         });
-        if twice { Err("names a member twice".to_owned()) } else { Ok(Self(members)) }
+        if has_duplicate { Err("contains a duplicate member".to_owned()) } else { Ok(Self(members)) }
     }
 
-    /// Whether there is a member of that name.
+    /// Whether a member with `name` exists.
     #[must_use]
     pub fn contains_key(&self, name: &str) -> bool {
         self.get_raw(name).is_some()
     }
 
-    /// The value of a member as it was written.
+    /// The JSON text of a member's value, unchanged.
     #[must_use]
     pub fn get_raw(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.reveal())
+        self.0.iter().find(|(member, _)| member == name).map(|(_, value)| value.reveal())
     }
 
-    /// The text that a member is; its JSON if it is none.
+    /// The value of a member that is a string; the JSON text of any other value.
     #[must_use]
     pub fn get_string(&self, name: &str) -> Option<String> {
         let json = self.get_raw(name)?;
         Some(serde_json::from_str(json).unwrap_or_else(|_| json.to_owned()))
     }
 
-    /// The whole seconds of a member that is a number (RFC 7519 section 2 allows fractions).
+    /// A NumericDate in whole seconds (RFC 7519 section 2 allows fractions). None if the value is not a
+    /// number.
     #[must_use]
     pub fn get_timestamp(&self, name: &str) -> Option<i64> {
         let number: serde_json::Number = serde_json::from_str(self.get_raw(name)?).ok()?;
-        #[allow(clippy::cast_possible_truncation, reason = "what is beyond the end of time ends there")]
+        #[allow(clippy::cast_possible_truncation, reason = "saturates at the range of i64")]
         number.as_i64().or_else(|| number.as_f64().map(|seconds| seconds as i64))
     }
 
-    /// The same without the member of that name.
+    /// Removes the member with `name`.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
-        self.0.retain(|(known, _)| known != name);
+        self.0.retain(|(member, _)| member != name);
         self
     }
 
-    /// The names.
+    /// Names of all members.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| name.as_str())
     }
 
-    /// The bytes that they take, unless a name has to be escaped.
+    /// Number of bytes that the members add to an object, unless a name must be escaped.
     pub(super) fn serialized_len(&self) -> usize {
-        let parts = |(name, value): &(String, Secret)| [name.len(), value.reveal().len(), r#","":"#.len()];
-        self.0.iter().flat_map(parts).sum()
+        let lengths = |(name, value): &(String, Secret)| [name.len(), value.reveal().len(), r#","":"#.len()];
+        self.0.iter().flat_map(lengths).sum()
     }
 
     pub(super) fn write_to(&self, object: &mut ObjectWriter) {
@@ -89,13 +91,13 @@ impl RawObject {
     }
 }
 
-/// Line and column of what serde_json found, whose own words may repeat some of the text.
+/// Describes an error by line and column only: serde_json's own message may repeat some of the text.
 fn describe_parse_error(error: &serde_json::Error) -> String {
     let what = match error.classify() {
-        Category::Eof => "it ends too early",
-        _ => "it is not JSON there",
+        Category::Eof => "unexpected end",
+        _ => "invalid JSON",
     };
-    format!("is not a JSON object: line {}, column {}: {what}", error.line(), error.column())
+    format!("is not a JSON object: {what} at line {}, column {}", error.line(), error.column())
 }
 
 struct OrderedMembersVisitor;
@@ -104,7 +106,7 @@ impl<'de> Visitor<'de> for OrderedMembersVisitor {
     type Value = Vec<(String, Secret)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
+        f.write_str("a JSON object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Self::Value, A::Error> {

@@ -1,4 +1,4 @@
-//! What is signed, read back.
+//! Tests of signed assertions and of user-defined headers and claims.
 
 use std::sync::OnceLock;
 
@@ -26,8 +26,8 @@ fn default_claims<'a>() -> Claims<'a> {
 }
 
 fn empty_object() -> &'static RawObject {
-    static NONE: OnceLock<RawObject> = OnceLock::new();
-    NONE.get_or_init(RawObject::default)
+    static EMPTY: OnceLock<RawObject> = OnceLock::new();
+    EMPTY.get_or_init(RawObject::default)
 }
 
 fn raw_object(json: &str) -> RawObject {
@@ -35,26 +35,26 @@ fn raw_object(json: &str) -> RawObject {
 }
 
 fn sign_with_fixture(name: &str, claims: &Claims<'_>, algorithm: Option<Algorithm>) -> Assertion {
-    let place = KeyDir::new();
-    let key = open(&place.fixture(name, None)).unwrap();
+    let dir = KeyDir::new();
+    let key = open(&dir.fixture(name, None)).unwrap();
     sign(claims, &JoseHeader { algorithm, ..JoseHeader::default() }, &key).unwrap()
 }
 
 #[test]
 fn scope_array_and_iat_backdate_are_applied() {
-    let odd =
+    let claims =
         Claims { scope: Some("a  b"), scope_is_array: true, iat_backdate_secs: Some(60), ..default_claims() };
     let payload: Value =
-        serde_json::from_slice(&decode_parts(&sign_with_fixture("ec.pem", &odd, None))[1]).unwrap();
+        serde_json::from_slice(&decode_parts(&sign_with_fixture("ec.pem", &claims, None))[1]).unwrap();
     assert_eq!(payload["scope"], serde_json::json!(["a", "b"]));
     assert_eq!((payload["iat"].as_i64(), payload["exp"].as_i64()), (Some(NOW - 60), Some(NOW + 3540)));
 }
 
 #[test]
 fn preferred_algorithm_applies_unless_one_is_set() {
-    let by = |name: &str, algorithm: Option<Algorithm>, preferred: &[Algorithm]| {
-        let place = KeyDir::new();
-        let key = open(&place.fixture(name, None)).unwrap();
+    let chosen = |name: &str, algorithm: Option<Algorithm>, preferred: &[Algorithm]| {
+        let dir = KeyDir::new();
+        let key = open(&dir.fixture(name, None)).unwrap();
         let header =
             JoseHeader { algorithm, preferred_algorithms: preferred.to_vec(), ..JoseHeader::default() };
         let parts = decode_parts(&sign(&default_claims(), &header, &key).unwrap());
@@ -62,13 +62,13 @@ fn preferred_algorithm_applies_unless_one_is_set() {
         header["alg"].as_str().unwrap().to_owned()
     };
     let preferred = [Algorithm::PS256, Algorithm::ES256];
-    assert_eq!(by("rsa.pem", None, &preferred), "PS256");
-    assert_eq!(by("ec.pem", None, &preferred), "ES256");
-    assert_eq!(by("rsa.pem", Some(Algorithm::RS384), &preferred), "RS384");
-    assert_eq!(by("rsa.pem", None, &[Algorithm::ES256]), "RS256", "the user chose the key");
+    assert_eq!(chosen("rsa.pem", None, &preferred), "PS256");
+    assert_eq!(chosen("ec.pem", None, &preferred), "ES256");
+    assert_eq!(chosen("rsa.pem", Some(Algorithm::RS384), &preferred), "RS384");
+    assert_eq!(chosen("rsa.pem", None, &[Algorithm::ES256]), "RS256", "no preferred algorithm fits the key");
 }
 
-/// The header as text, so that its order can be seen.
+/// The header as text, which shows the order of its members.
 fn header_text(header: &JoseHeader, source: &KeySource) -> String {
     let assertion = sign(&default_claims(), header, &open(source).unwrap()).unwrap();
     String::from_utf8(decode_parts(&assertion)[0].clone()).unwrap()
@@ -92,11 +92,11 @@ fn payload_json(assertion: &Assertion) -> Value {
 
 #[test]
 fn short_lifetime_expires_in_future() {
-    let place = KeyDir::new();
-    let key = open(&place.fixture("ec.pem", None)).unwrap();
+    let dir = KeyDir::new();
+    let key = open(&dir.fixture("ec.pem", None)).unwrap();
     for lifetime in [1, 2, 5, 9] {
-        let short = Claims { lifetime, ..default_claims() };
-        let assertion = sign(&short, &JoseHeader::default(), &key).unwrap();
+        let claims = Claims { lifetime, ..default_claims() };
+        let assertion = sign(&claims, &JoseHeader::default(), &key).unwrap();
         assert!(assertion.expires_at > NOW, "{lifetime}");
     }
 }
@@ -119,7 +119,7 @@ fn signature_covers_unpadded_header_and_payload() {
 
 #[test]
 fn default_header_has_only_alg_and_typ() {
-    for (name, wanted, alg) in [
+    for (name, algorithm, alg) in [
         ("rsa.pem", None, "RS256"),
         ("rsa.pem", Some(Algorithm::PS384), "PS384"),
         ("ec.pem", None, "ES256"),
@@ -127,7 +127,7 @@ fn default_header_has_only_alg_and_typ() {
         ("ed25519.pem", None, "EdDSA"),
     ] {
         let header: Value =
-            serde_json::from_slice(&decode_parts(&sign_with_fixture(name, &default_claims(), wanted))[0])
+            serde_json::from_slice(&decode_parts(&sign_with_fixture(name, &default_claims(), algorithm))[0])
                 .unwrap();
         assert_eq!(header, serde_json::json!({"alg": alg, "typ": "JWT"}));
     }
@@ -177,8 +177,8 @@ fn exp_saturates_at_maximum_time() {
 
 #[test]
 fn algorithm_unsuitable_for_key_is_rejected() {
-    let place = KeyDir::new();
-    let key = open(&place.fixture("ec.pem", None)).unwrap();
+    let dir = KeyDir::new();
+    let key = open(&dir.fixture("ec.pem", None)).unwrap();
     let header = JoseHeader { algorithm: Some(Algorithm::RS256), ..JoseHeader::default() };
     let error = sign(&default_claims(), &header, &key).unwrap_err();
     assert_eq!(error.status(), Status::KeyUnsuitable);
@@ -192,78 +192,78 @@ fn assertion_debug_hides_text() {
 
 #[test]
 fn header_contains_kid_and_requested_thumbprints() {
-    let place = KeyDir::new();
+    let dir = KeyDir::new();
     let header = JoseHeader {
         key_id: Some("key \"1\"".to_owned()),
         cert_headers: vec![CertHeader::X5t, CertHeader::X5tS256],
         ..JoseHeader::default()
     };
-    let said = header_text(&header, &place.fixture("rsa.p12", Some("changeit")));
-    std::fs::write(place.file_path("ca.der"), fixture_bytes("ca.der")).unwrap();
-    let openssl = |hash: &str| {
-        let line = format!("openssl dgst -{hash} -binary ca.der > hash");
-        run_shell(place.path(), &line);
-        URL_SAFE_NO_PAD.encode(std::fs::read(place.file_path("hash")).unwrap())
+    let text = header_text(&header, &dir.fixture("rsa.p12", Some("changeit")));
+    std::fs::write(dir.file_path("ca.der"), fixture_bytes("ca.der")).unwrap();
+    let openssl_digest = |hash: &str| {
+        let command = format!("openssl dgst -{hash} -binary ca.der > hash");
+        run_shell(dir.path(), &command);
+        URL_SAFE_NO_PAD.encode(std::fs::read(dir.file_path("hash")).unwrap())
     };
-    let wanted = format!(
+    let expected = format!(
         r#"{{"alg":"RS256","typ":"JWT","kid":"key \"1\"","x5t":"{}","x5t#S256":"{}"}}"#,
-        openssl("sha1"),
-        openssl("sha256"),
+        openssl_digest("sha1"),
+        openssl_digest("sha256"),
     );
-    assert_eq!(said, wanted);
+    assert_eq!(text, expected);
 }
 
 #[test]
 fn x5c_is_standard_base64_chain_leaf_first() {
-    let place = KeyDir::new();
+    let dir = KeyDir::new();
     let header = JoseHeader { cert_headers: vec![CertHeader::X5c], ..JoseHeader::default() };
-    let source = place.fixture("chain.p12", Some("changeit"));
+    let source = dir.fixture("chain.p12", Some("changeit"));
     let header: Value = serde_json::from_str(&header_text(&header, &source)).unwrap();
     let chain = header["x5c"].as_array().unwrap();
-    let wanted = open(&source).unwrap().certificates().to_vec();
+    let certificates = open(&source).unwrap().certificates().to_vec();
     assert_eq!(chain.len(), 2);
-    for (said, wanted) in chain.iter().zip(wanted) {
-        let said = base64::engine::general_purpose::STANDARD.decode(said.as_str().unwrap()).unwrap();
-        assert_eq!(said, wanted.as_ref());
+    for (element, certificate) in chain.iter().zip(certificates) {
+        let der = base64::engine::general_purpose::STANDARD.decode(element.as_str().unwrap()).unwrap();
+        assert_eq!(der, certificate.as_ref());
     }
 }
 
 #[test]
 fn thumbprint_without_certificate_names_missing_option() {
-    let place = KeyDir::new();
+    let dir = KeyDir::new();
     let header = JoseHeader { cert_headers: vec![CertHeader::X5tS256], ..JoseHeader::default() };
-    let source = place.fixture("ec.pem", None);
+    let source = dir.fixture("ec.pem", None);
     let error = sign(&default_claims(), &header, &open(&source).unwrap()).unwrap_err();
     assert_eq!((error.status(), error.option()), (Status::MissingOption, Some("JWTCertificate")));
-    for word in ["JWTCertStore", "JWTThumbprint x5t#S256", "JWTCertificate"] {
-        assert!(error.message().contains(word), "{error}");
+    for option in ["JWTCertStore", "JWTThumbprint", "x5t#S256", "JWTCertificate"] {
+        assert!(error.message().contains(option), "{error}");
     }
 }
 
 #[test]
 fn custom_headers_override_and_keep_form() {
-    let place = KeyDir::new();
+    let dir = KeyDir::new();
     let header = JoseHeader {
         key_id: Some("ours".to_owned()),
         cert_headers: vec![CertHeader::X5t],
         additional: raw_object(r#"{"z":1.0,"typ":"at+jwt","kid":"theirs","x5t":"mine","a":{"n":[1, null]}}"#),
         ..JoseHeader::default()
     };
-    // The key has no certificate, and nobody asks for it: x5t is the user's.
-    let said = header_text(&header, &place.fixture("ec.pem", None));
+    // The key has no certificate, and none is needed: the user sets x5t.
+    let text = header_text(&header, &dir.fixture("ec.pem", None));
     assert_eq!(
-        said,
+        text,
         r#"{"alg":"ES256","z":1.0,"typ":"at+jwt","kid":"theirs","x5t":"mine","a":{"n":[1, null]}}"#
     );
 }
 
 #[test]
 fn custom_claims_keep_type_and_order() {
-    let given =
+    let claims =
         r#"{"zebra":true,"apple":12345678901234567890123,"half":0.50,"nested":{"b":[],"a":null},"text":"5"}"#;
-    let (payload, _) = payload_with_claims(given);
+    let (payload, _) = payload_with_claims(claims);
     assert!(payload.starts_with(r#"{"iss":"an \"issuer\"","sub":"5a9e""#), "{payload}");
-    assert!(payload.ends_with(&given[1..]), "{payload}");
+    assert!(payload.ends_with(&claims[1..]), "{payload}");
 }
 
 #[test]
@@ -281,27 +281,27 @@ fn custom_claim_replaces_generated_claim() {
 fn expires_at_follows_custom_iat_and_exp() {
     assert_eq!(payload_with_claims(r#"{"exp":1800000000}"#).1, 1_800_000_000);
     assert_eq!(payload_with_claims(r#"{"exp":1800000000.9}"#).1, 1_800_000_000);
-    let (payload, end) = payload_with_claims(r#"{"iat":1600000000}"#);
+    let (payload, expires_at) = payload_with_claims(r#"{"iat":1600000000}"#);
     assert!(payload.contains(r#""exp":1600003600"#), "{payload}");
-    assert_eq!(end, 1_600_003_600);
+    assert_eq!(expires_at, 1_600_003_600);
     assert_eq!(payload_with_claims(r#"{"exp":1e300}"#).1, i64::MAX);
 }
 
 #[test]
 fn parse_error_gives_position_without_content() {
-    for (text, place) in [
+    for (text, position) in [
         (r#"{"hunter2":}"#, "line 1, column 12"),
         ("{\"a\":1,\n \"b\":hunter2}", "line 2, column 6"),
-        (r#"{"a":"hunter2"#, "line 1, column 13: it ends too early"),
+        (r#"{"a":"hunter2"#, "unexpected end at line 1, column 13"),
         (r#"{"a":"hunter2\ud800"}"#, "line 1, column 20"),
         (r#"{"a":1} hunter2"#, "line 1, column 9"),
         (r#"["hunter2"]"#, "braces"),
         ("\"hunter2\"", "braces"),
-        ("", "it ends too early"),
-        (r#"{"hunter2":1,"b":2,"hunter2":3}"#, "twice"),
+        ("", "unexpected end at line 1, column 0"),
+        (r#"{"hunter2":1,"b":2,"hunter2":3}"#, "duplicate"),
     ] {
         let error = RawObject::parse(text).unwrap_err();
-        assert!(error.contains(place) && !error.contains("hunter2"), "{text}: {error}");
+        assert!(error.contains(position) && !error.contains("hunter2"), "{text}: {error}");
     }
 }
 

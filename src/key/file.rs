@@ -1,4 +1,4 @@
-//! The files that hold a key or its certificate: their content, and errors that name them.
+//! Key and certificate files: their content, and errors that name them.
 
 use std::fmt;
 use std::fs::Metadata;
@@ -9,7 +9,7 @@ use super::KeySource;
 use crate::base::error::{Error, Result, Status};
 use crate::base::file::{ConfiguredPath, FileVersion, LoosePermissions};
 
-/// A file, and the option that named it.
+/// A file and the option that names it.
 pub(super) struct NamedFile<'a> {
     pub(super) option: &'static str,
     pub(super) file: &'a ConfiguredPath,
@@ -22,7 +22,7 @@ impl fmt::Display for NamedFile<'_> {
 }
 
 impl NamedFile<'_> {
-    /// The file itself is at fault.
+    /// Error about the file itself.
     pub(super) fn store_error(&self, text: impl AsRef<str>) -> Error {
         self.error(Status::KeyStore, text.as_ref())
     }
@@ -32,33 +32,35 @@ impl NamedFile<'_> {
     }
 }
 
-/// As [`read`], of the file that holds the key itself; and whether others may read or write it, unless that is an error.
+/// As [`read_file`], for the file that contains the key itself; also returns loose permissions, unless
+/// KeyFileCheck makes them an error.
 pub(super) fn read_key_file(
     source: &KeySource,
     file: &ConfiguredPath,
 ) -> Result<(Zeroizing<Vec<u8>>, FileVersion, Option<LoosePermissions>)> {
     let named = NamedFile { option: source.option(), file };
     let (content, metadata) = read_content(&named)?;
-    let exposed = LoosePermissions::detect(&metadata);
-    match exposed.filter(|_| source.require_private_file) {
-        Some(exposed) => Err(named.store_error(format!("{exposed} (KeyFileCheck is 1)"))),
-        None => Ok((content, FileVersion::from_metadata(&metadata), exposed)),
+    let loose_permissions = LoosePermissions::detect(&metadata);
+    match loose_permissions.filter(|_| source.require_private_file) {
+        Some(loose_permissions) => Err(named.store_error(format!("{loose_permissions} (KeyFileCheck is 1)"))),
+        None => Ok((content, FileVersion::from_metadata(&metadata), loose_permissions)),
     }
 }
 
-/// The content of the file, and its stamp from before the reading: a change during it is seen at the next look.
+/// Returns the content of the file and its version from before it was read, so that a change while reading is
+/// detected by the next check.
 pub(super) fn read_file(named: &NamedFile<'_>) -> Result<(Zeroizing<Vec<u8>>, FileVersion)> {
     read_content(named).map(|(content, metadata)| (content, FileVersion::from_metadata(&metadata)))
 }
 
 fn read_content(named: &NamedFile<'_>) -> Result<(Zeroizing<Vec<u8>>, Metadata)> {
     if named.file.as_configured().is_empty() {
-        return Err(named.store_error("is empty; it should name a file"));
+        return Err(named.store_error("is empty; it must name a file"));
     }
     let (content, metadata) = named
         .file
         .read()
-        .map_err(|fault| named.error(fault.status_or(Status::KeyStore), &fault.to_string()))?;
+        .map_err(|error| named.error(error.status_or(Status::KeyStore), &error.to_string()))?;
     if content.is_empty() {
         return Err(named.store_error("is empty (0 bytes)"));
     }

@@ -1,4 +1,4 @@
-//! Key files as their own tools write them, made once for each run of the tests.
+//! Key files written by OpenSSL and keytool, generated once per test run.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -14,11 +14,11 @@ use crate::base::secret::Secret;
 pub const STORE_PASSWORD: &str = "changeit";
 pub const KEY_PASSWORD: &str = "another1";
 
-/// Runs the shell's `line` in `directory`, where it must succeed.
+/// Runs `line` in a shell in `directory`; panics if it fails.
 pub fn run_shell(directory: &Path, line: &str) {
     let output = Command::new("sh").args(["-c", line]).current_dir(directory).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{line}\n{said}\n{}", String::from_utf8_lossy(&output.stdout));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{line}\n{errors}\n{}", String::from_utf8_lossy(&output.stdout));
 }
 
 const OPENSSL_SCRIPT: &str = "
@@ -116,12 +116,12 @@ fn fixture_files() -> &'static FixtureFiles {
     })
 }
 
-/// What the file called `name` holds.
+/// Content of the fixture `name`.
 pub fn fixture_bytes(name: &str) -> &'static [u8] {
     &fixture_files()[name]
 }
 
-/// A directory with files in it, gone when dropped.
+/// Temporary directory for key files, removed when dropped.
 pub struct KeyDir(TempDir);
 
 impl KeyDir {
@@ -137,14 +137,14 @@ impl KeyDir {
         self.path().join(name)
     }
 
-    /// The fixture `name`, as a file of that name, to be opened with `password`.
+    /// Writes the fixture `name` to a file of that name, to be opened with `password`.
     pub fn fixture(&self, name: &str, password: Option<&str>) -> KeySource {
         self.source_with_content(name, fixture_bytes(name), password)
     }
 
     pub fn source_with_content(&self, name: &str, content: &[u8], password: Option<&str>) -> KeySource {
         std::fs::write(self.file_path(name), content).unwrap();
-        // Another mode would be a warning.
+        // Any other mode would cause a warning.
         #[cfg(unix)]
         std::fs::set_permissions(self.file_path(name), std::os::unix::fs::PermissionsExt::from_mode(0o600))
             .unwrap();
@@ -173,16 +173,16 @@ impl KeySource {
 
     fn from_origin(origin: KeyOrigin) -> Self {
         let (password, key_password, alias, certificate) = (None, None, None, None);
-        let (purpose, strong, guarded) = (StorePurpose::default(), false, false);
+        let (forbid_weak_encryption, require_private_file) = (false, false);
         Self {
-            purpose,
+            purpose: StorePurpose::default(),
             origin,
             password,
             key_password,
             alias,
             certificate,
-            forbid_weak_encryption: strong,
-            require_private_file: guarded,
+            forbid_weak_encryption,
+            require_private_file,
         }
     }
 

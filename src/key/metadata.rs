@@ -1,5 +1,5 @@
-//! What a JSON key file says beside its key: Google's service accounts and Box's configurations name the client to whom the
-//! key belongs, and Google's the token endpoint.
+//! Metadata in JSON key files: Google service account files and Box app settings name the client that the key
+//! belongs to; Google's files also name the token endpoint.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -12,40 +12,40 @@ use crate::key::format::json;
 use crate::key::metadata_cache::MetadataCache;
 use crate::sys::PerProcess;
 
-/// What stands beside a key.
+/// Metadata stored alongside a key.
 #[derive(Clone)]
 pub enum KeyFileMetadata {
-    /// In the JSON key of a Google service account.
+    /// Google service account file.
     Google(GoogleServiceAccount),
-    /// In the configuration of a Box application.
+    /// Box app settings.
     Box(BoxAppSettings),
 }
 
-/// What the key file of a Google service account says, each by the name of its member.
+/// Metadata of a Google service account file; the fields have the names of its members.
 #[derive(Clone)]
 pub struct GoogleServiceAccount {
-    /// The issuer of its assertions.
+    /// Issuer of its assertions.
     pub client_email: Option<String>,
-    /// By which the server knows the key.
+    /// Key ID known to the server.
     pub private_key_id: Option<String>,
-    /// The token endpoint.
+    /// Token endpoint.
     pub token_uri: Option<String>,
 }
 
-/// What the configuration of a Box application says, each by the name of its member.
+/// Metadata of Box app settings.
 #[derive(Clone)]
 pub struct BoxAppSettings {
-    /// clientID: the client, and the issuer of its assertions.
+    /// clientID: the client ID, also the issuer of its assertions.
     pub client_id: Option<String>,
-    /// clientSecret.
+    /// clientSecret: the client secret.
     pub client_secret: Option<Secret>,
-    /// publicKeyID, by which the server knows the key.
+    /// publicKeyID: the key ID known to the server.
     pub public_key_id: Option<String>,
-    /// enterpriseID: for whom a token is.
+    /// enterpriseID: the subject of tokens.
     pub enterprise_id: Option<String>,
 }
 
-/// Both kinds of file; members that are not of interest here, the key among them, are read over and not copied.
+/// Both kinds of file. All other members, including the key, are skipped and not copied.
 #[derive(Deserialize)]
 struct MetadataJson {
     #[serde(rename = "type")]
@@ -82,36 +82,36 @@ fn metadata_cache() -> &'static MetadataCache {
     METADATA_CACHE.get_or_init(MetadataCache::default)
 }
 
-/// What stands beside the key of `source`, if something does, and the stamp of the file where it is one. The key itself is
-/// not opened. A file is looked at each time, and read if it is another than before.
+/// Returns the metadata of the key of `source`, if there is any, and the version of the key file. The key
+/// itself is not opened. A file is checked on each call, and read only if it has changed.
 ///
 /// # Errors
-/// Those of the file: it cannot be read, or is JSON that is damaged.
+/// If the file cannot be read or contains damaged JSON.
 pub fn read_metadata(source: &KeySource) -> Result<(Option<KeyFileMetadata>, Option<FileVersion>)> {
     read_metadata_with(metadata_cache(), source)
 }
 
-/// Forgets what files said.
+/// Removes all cached metadata.
 pub(super) fn clear_metadata_cache() {
     metadata_cache().clear();
 }
 
 pub(super) fn read_metadata_with(
-    remembered: &MetadataCache,
+    cache: &MetadataCache,
     source: &KeySource,
 ) -> Result<(Option<KeyFileMetadata>, Option<FileVersion>)> {
     match &source.origin {
         KeyOrigin::File(file) => {
-            if let Some((hints, stamp)) = remembered.get(source, file) {
-                return Ok((hints, Some(stamp)));
+            if let Some((metadata, version)) = cache.get(source, file) {
+                return Ok((metadata, Some(version)));
             }
-            let (content, stamp, _) = file::read_key_file(source, file)?;
-            let hints = parse_metadata(source, &content)?;
-            remembered.insert(source, file, stamp, hints.clone());
-            Ok((hints, Some(stamp)))
+            let (content, version, _) = file::read_key_file(source, file)?;
+            let metadata = parse_metadata(source, &content)?;
+            cache.insert(source, file, version, metadata.clone());
+            Ok((metadata, Some(version)))
         }
-        KeyOrigin::Inline(written) => {
-            Ok((parse_metadata(source, &inline::decode_inline(source, written.reveal())?)?, None))
+        KeyOrigin::Inline(text) => {
+            Ok((parse_metadata(source, &inline::decode_inline(source, text.reveal())?)?, None))
         }
         _ => Ok((None, None)),
     }

@@ -1,8 +1,6 @@
-//! What key files say beside their keys, remembered: a host that acts for a thousand users names the same file for each of
-//! them.
+//! Cache of key file metadata: a caller that acts for a thousand users names the same file for each of them.
 //!
-//! It is told under the conditions under which an opened key is lent (`ring`): to the user who read the file, as long as
-//! the file is the one that was read.
+//! An entry is valid for the effective user and the file version that it was read with, as in the key cache.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -13,10 +11,10 @@ use super::{KeyFileMetadata, KeySource};
 use crate::base::file::{ConfiguredPath, FileVersion};
 use crate::sys;
 
-/// Beyond this, all are forgotten: some hold a client secret.
+/// Maximum number of cached files; beyond it, the cache is cleared, as some entries contain a client secret.
 const MAX_CACHED_FILES: usize = 1000;
 
-/// What the files said, each by its path.
+/// Metadata of files by path.
 #[derive(Default)]
 pub(super) struct MetadataCache(Mutex<HashMap<PathBuf, CachedMetadata>>);
 
@@ -26,7 +24,7 @@ struct CachedMetadata {
     metadata: Option<KeyFileMetadata>,
 }
 
-/// For whom it was read, and how strictly its mode was looked at.
+/// Conditions under which a file was read: the effective user, and whether loose permissions are an error.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct ReadConditions {
     user: u32,
@@ -40,53 +38,48 @@ impl ReadConditions {
 }
 
 impl MetadataCache {
-    /// What `file` says beside the key of `source`, if it was read before and is as it was then, which is looked at; and its
-    /// stamp.
+    /// Returns the cached metadata of `file` and the version of the file, if the file has not changed since
+    /// it was read under the conditions of `source`. Checks the file on each call.
     pub(super) fn get(
         &self,
         source: &KeySource,
         file: &ConfiguredPath,
     ) -> Option<(Option<KeyFileMetadata>, FileVersion)> {
-        let stamp = FileVersion::read(file).ok()?;
-        let hints = self.lookup(file, stamp, ReadConditions::for_source(source))?;
-        Some((hints, stamp))
+        let version = FileVersion::read(file).ok()?;
+        let metadata = self.lookup(file, version, ReadConditions::for_source(source))?;
+        Some((metadata, version))
     }
 
     fn lookup(
         &self,
         file: &ConfiguredPath,
-        stamp: FileVersion,
-        terms: ReadConditions,
+        version: FileVersion,
+        conditions: ReadConditions,
     ) -> Option<Option<KeyFileMetadata>> {
-        let heard = self.0.lock();
-        let heard =
-            heard.get(file.path()).filter(|heard| heard.version == stamp && heard.conditions == terms)?;
-        Some(heard.metadata.clone())
+        let entries = self.0.lock();
+        let entry = entries.get(file.path())?;
+        (entry.version == version && entry.conditions == conditions).then(|| entry.metadata.clone())
     }
 
-    /// Keeps what `file` said at `stamp`.
+    /// Stores the metadata that `file` had at `version`.
     pub(super) fn insert(
         &self,
         source: &KeySource,
         file: &ConfiguredPath,
-        stamp: FileVersion,
-        hints: Option<KeyFileMetadata>,
+        version: FileVersion,
+        metadata: Option<KeyFileMetadata>,
     ) {
-        let mut heard = self.0.lock();
-        if heard.len() >= MAX_CACHED_FILES {
-            heard.clear();
+        let mut entries = self.0.lock();
+        if entries.len() >= MAX_CACHED_FILES {
+            entries.clear();
         }
-        heard.insert(
+        entries.insert(
             file.path().to_owned(),
-            CachedMetadata {
-                version: stamp,
-                conditions: ReadConditions::for_source(source),
-                metadata: hints,
-            },
+            CachedMetadata { version, conditions: ReadConditions::for_source(source), metadata },
         );
     }
 
-    /// Forgets all.
+    /// Removes all entries.
     pub(super) fn clear(&self) {
         self.0.lock().clear();
     }
@@ -106,12 +99,12 @@ mod tests {
 
     fn box_client_id(found: Option<KeyFileMetadata>) -> Option<String> {
         match found {
-            Some(KeyFileMetadata::Box(hints)) => hints.client_id,
+            Some(KeyFileMetadata::Box(metadata)) => metadata.client_id,
             _ => None,
         }
     }
 
-    /// A file that was read, with what reads it again.
+    /// A key file that was read once, and its cache.
     struct MetadataFixture {
         dir: KeyDir,
         source: KeySource,
@@ -120,13 +113,13 @@ mod tests {
 
     impl MetadataFixture {
         fn new() -> Self {
-            let place = KeyDir::new();
-            let source = place.source_with_content("key.json", FIRST_JSON.as_bytes(), None);
-            let scene = Self { dir: place, source, cache: MetadataCache::default() };
-            assert!(scene.cached_client_id().is_none());
-            assert_eq!(scene.read_client_id().as_deref(), Some("first"));
-            assert_eq!(scene.cached_client_id().as_deref(), Some("first"));
-            scene
+            let dir = KeyDir::new();
+            let source = dir.source_with_content("key.json", FIRST_JSON.as_bytes(), None);
+            let fixture = Self { dir, source, cache: MetadataCache::default() };
+            assert!(fixture.cached_client_id().is_none());
+            assert_eq!(fixture.read_client_id().as_deref(), Some("first"));
+            assert_eq!(fixture.cached_client_id().as_deref(), Some("first"));
+            fixture
         }
 
         fn file(&self) -> &ConfiguredPath {
@@ -144,79 +137,80 @@ mod tests {
 
     #[test]
     fn replaced_file_is_read_again() {
-        let scene = MetadataFixture::new();
-        let time = std::fs::metadata(scene.dir.file_path("key.json")).unwrap().modified().unwrap();
-        scene.dir.source_with_content("new", OTHER_JSON.as_bytes(), None);
-        let new = std::fs::File::options().write(true).open(scene.dir.file_path("new")).unwrap();
+        let fixture = MetadataFixture::new();
+        let time = std::fs::metadata(fixture.dir.file_path("key.json")).unwrap().modified().unwrap();
+        fixture.dir.source_with_content("new", OTHER_JSON.as_bytes(), None);
+        let new = std::fs::File::options().write(true).open(fixture.dir.file_path("new")).unwrap();
         new.set_modified(time).unwrap();
-        std::fs::rename(scene.dir.file_path("new"), scene.dir.file_path("key.json")).unwrap();
-        assert!(scene.cached_client_id().is_none());
-        assert_eq!(scene.read_client_id().as_deref(), Some("other"));
-        assert_eq!(scene.cached_client_id().as_deref(), Some("other"));
+        std::fs::rename(fixture.dir.file_path("new"), fixture.dir.file_path("key.json")).unwrap();
+        assert!(fixture.cached_client_id().is_none());
+        assert_eq!(fixture.read_client_id().as_deref(), Some("other"));
+        assert_eq!(fixture.cached_client_id().as_deref(), Some("other"));
     }
 
     #[test]
     fn overwritten_file_is_read_again() {
-        let scene = MetadataFixture::new();
-        scene.dir.source_with_content("key.json", OTHER_JSON.as_bytes(), None);
-        let file = std::fs::File::options().write(true).open(scene.dir.file_path("key.json")).unwrap();
+        let fixture = MetadataFixture::new();
+        fixture.dir.source_with_content("key.json", OTHER_JSON.as_bytes(), None);
+        let file = std::fs::File::options().write(true).open(fixture.dir.file_path("key.json")).unwrap();
         file.set_modified(SystemTime::now() + Duration::from_secs(1)).unwrap();
-        assert_eq!(scene.read_client_id().as_deref(), Some("other"));
+        assert_eq!(fixture.read_client_id().as_deref(), Some("other"));
     }
 
     #[test]
     fn removed_file_is_an_error() {
-        let scene = MetadataFixture::new();
-        std::fs::remove_file(scene.dir.file_path("key.json")).unwrap();
-        let error = read_metadata_with(&scene.cache, &scene.source).err().unwrap();
+        let fixture = MetadataFixture::new();
+        std::fs::remove_file(fixture.dir.file_path("key.json")).unwrap();
+        let error = read_metadata_with(&fixture.cache, &fixture.source).err().unwrap();
         assert_eq!(error.status(), Status::KeyStore);
     }
 
     #[test]
     fn cached_metadata_is_not_shared_between_users() {
-        let scene = MetadataFixture::new();
-        let (stamp, terms) =
-            (FileVersion::read(scene.file()).unwrap(), ReadConditions::for_source(&scene.source));
-        assert!(scene.cache.lookup(scene.file(), stamp, terms).is_some());
-        let other = ReadConditions { user: terms.user.wrapping_add(1), ..terms };
-        assert!(scene.cache.lookup(scene.file(), stamp, other).is_none());
+        let fixture = MetadataFixture::new();
+        let (version, conditions) =
+            (FileVersion::read(fixture.file()).unwrap(), ReadConditions::for_source(&fixture.source));
+        assert!(fixture.cache.lookup(fixture.file(), version, conditions).is_some());
+        let other = ReadConditions { user: conditions.user.wrapping_add(1), ..conditions };
+        assert!(fixture.cache.lookup(fixture.file(), version, other).is_none());
     }
 
     #[cfg(unix)]
     #[test]
     fn loose_permissions_bypass_cache_when_forbidden() {
         use std::os::unix::fs::PermissionsExt;
-        let mut scene = MetadataFixture::new();
-        let exposed = std::fs::Permissions::from_mode(0o666);
-        std::fs::set_permissions(scene.dir.file_path("key.json"), exposed).unwrap();
-        assert_eq!(scene.read_client_id().as_deref(), Some("first"));
-        scene.source.require_private_file = true;
-        let error = read_metadata_with(&scene.cache, &scene.source).err().unwrap();
-        assert!(error.message().contains("KeyFileCheck is 1"), "{error}");
+        let mut fixture = MetadataFixture::new();
+        let loose = std::fs::Permissions::from_mode(0o666);
+        std::fs::set_permissions(fixture.dir.file_path("key.json"), loose).unwrap();
+        assert_eq!(fixture.read_client_id().as_deref(), Some("first"));
+        fixture.source.require_private_file = true;
+        let error = read_metadata_with(&fixture.cache, &fixture.source).err().unwrap();
+        assert!(error.message().contains("KeyFileCheck"), "{error}");
+        assert_eq!(error.status(), Status::KeyStore);
     }
 
     #[test]
     fn metadata_cache_is_bounded_and_clearable() {
-        let scene = MetadataFixture::new();
-        let stamp = FileVersion::read(scene.file()).unwrap();
+        let fixture = MetadataFixture::new();
+        let version = FileVersion::read(fixture.file()).unwrap();
         for number in 0..=MAX_CACHED_FILES {
             let file = ConfiguredPath::new(format!("/{number}"));
-            scene.cache.insert(&scene.source, &file, stamp, None);
+            fixture.cache.insert(&fixture.source, &file, version, None);
         }
-        assert!(scene.cache.0.lock().len() <= MAX_CACHED_FILES);
-        scene.read_client_id();
-        scene.cache.clear();
-        assert!(scene.cached_client_id().is_none());
+        assert!(fixture.cache.0.lock().len() <= MAX_CACHED_FILES);
+        fixture.read_client_id();
+        fixture.cache.clear();
+        assert!(fixture.cached_client_id().is_none());
     }
 
     #[test]
     fn absent_metadata_is_cached_too() {
-        let place = KeyDir::new();
-        let source = place.fixture("ec.pem", None);
+        let dir = KeyDir::new();
+        let source = dir.fixture("ec.pem", None);
         let KeyOrigin::File(file) = &source.origin else { unreachable!("a file") };
-        let remembered = MetadataCache::default();
-        let (found, stamp) = read_metadata_with(&remembered, &source).unwrap();
+        let cache = MetadataCache::default();
+        let (found, version) = read_metadata_with(&cache, &source).unwrap();
         assert!(found.is_none());
-        assert!(matches!(remembered.get(&source, file), Some((None, known)) if Some(known) == stamp));
+        assert!(matches!(cache.get(&source, file), Some((None, cached)) if Some(cached) == version));
     }
 }

@@ -1,8 +1,9 @@
-//! Key material: a file, a text or a shared secret in, a key that signs out.
+//! Key material: opens a key file, an inline key, a shared secret, a PKCS#11 key or a signer callback as a
+//! [`SigningKey`].
 //!
-//! The content decides the format, never the file's name: keytool has written PKCS#12 into files called `.jks`
-//! since Java 9. Whether a file is whole is looked at before its password is blamed. Each error names the store as
-//! the user typed it.
+//! The format is detected from the content, never from the file name: since Java 9, keytool writes PKCS#12
+//! into files called `.jks`. The structure of a file is checked before its password, so that a truncated file
+//! is not reported as a wrong password. Every error names the store as configured.
 
 mod asn1;
 mod cache;
@@ -49,66 +50,66 @@ pub use signing::SigningKey;
 pub use source::{KeyOrigin, KeySource, StorePurpose};
 
 enum KeyBytes {
-    /// PKCS#8, PKCS#1 or SEC1; the shape tells which.
+    /// PKCS#8, PKCS#1 or SEC1, to be detected from the structure.
     Private(Zeroizing<Vec<u8>>),
-    /// What both sides know.
+    /// Shared secret.
     HmacSecret(Zeroizing<Vec<u8>>),
 }
 
-/// What a format's reader hands over: one private key, and what stood with it.
+/// One private key as read from its format, with the data stored alongside it.
 struct ParsedKey {
     key: KeyBytes,
     certificates: Vec<Vec<u8>>,
     alias: Option<String>,
-    /// By which the server knows the key, where the file says it.
+    /// Key ID known to the server, if the file contains it.
     key_id: Option<String>,
 }
 
-/// A key of a store, by its alias where the format has aliases; or why it does not open.
+/// Key of a store with its alias, if the format has aliases, or the error that prevents opening it.
 type EntryResult = (Option<String>, Result<ParsedKey>);
 
-/// Reads the key from where it is and makes it ready to sign.
+/// Opens the key and prepares it for signing.
 pub fn open(source: &KeySource) -> Result<SigningKey> {
     open_with_versions(source).map(|(key, _)| key)
 }
 
-/// The key, and by what to tell that one of its files has changed since.
+/// As [`open`]; also returns the versions of the files read, by which later changes are detected.
 fn open_with_versions(source: &KeySource) -> Result<(SigningKey, Vec<FileVersion>)> {
-    let (material, mut stamps, exposed) = match &source.origin {
+    let (parsed, mut versions, loose_permissions) = match &source.origin {
         KeyOrigin::File(file) => {
-            let (content, stamp, exposed) = file::read_key_file(source, file)?;
-            (parse_key(source, &content)?, vec![stamp], exposed)
+            let (content, version, loose_permissions) = file::read_key_file(source, file)?;
+            (parse_key(source, &content)?, vec![version], loose_permissions)
         }
-        KeyOrigin::Inline(written) => {
-            (parse_key(source, &inline::decode_inline(source, written.reveal())?)?, Vec::new(), None)
+        KeyOrigin::Inline(text) => {
+            (parse_key(source, &inline::decode_inline(source, text.reveal())?)?, Vec::new(), None)
         }
         KeyOrigin::Pkcs11(uri) => {
             let mut key = pkcs11::open(source, uri)?;
-            let stamps = attach_certificate(source, &mut key)?;
-            return Ok((key, stamps));
+            let versions = attach_certificate(source, &mut key)?;
+            return Ok((key, versions));
         }
-        KeyOrigin::HmacSecret(written) => {
-            return Ok((SigningKey::from_hmac_secret(source, written.reveal())?, Vec::new()));
+        KeyOrigin::HmacSecret(text) => {
+            return Ok((SigningKey::from_hmac_secret(source, text.reveal())?, Vec::new()));
         }
         KeyOrigin::Callback(signer) => return Ok((callback::open(source, signer)?, Vec::new())),
     };
-    let mut key = SigningKey::new(source, material)?;
-    key.loose_permissions = exposed;
-    stamps.extend(attach_certificate(source, &mut key)?);
-    Ok((key, stamps))
+    let mut key = SigningKey::new(source, parsed)?;
+    key.loose_permissions = loose_permissions;
+    versions.extend(attach_certificate(source, &mut key)?);
+    Ok((key, versions))
 }
 
-/// Hands the key what JWTCertificate holds, if there is one; the file's stamp.
+/// Attaches the chain in JWTCertificate, if set, to the key; returns the version of the file.
 fn attach_certificate(source: &KeySource, key: &mut SigningKey) -> Result<Vec<FileVersion>> {
-    let Some((chain, stamp)) = certificate::read_chain_for(source, key.public_key())? else {
+    let Some((chain, version)) = certificate::read_chain_for(source, key.public_key())? else {
         return Ok(Vec::new());
     };
     key.attach_chain(chain);
-    Ok(vec![stamp])
+    Ok(vec![version])
 }
 
-/// The trusted certificates of a store that is JKS, JCEKS or PKCS#12, or one certificate in DER; nothing if `content` is
-/// something else.
+/// Returns the trusted certificates of a JKS, JCEKS or PKCS#12 store, or one certificate in DER; `None` if
+/// `content` has another format.
 pub fn read_trusted_certificates(source: &KeySource, content: &[u8]) -> Option<Result<Vec<Vec<u8>>>> {
     if jks::is_java_key_store(content) {
         Some(jks::read_trusted_certificates(source, content))
@@ -129,7 +130,7 @@ fn parse_key(source: &KeySource, content: &[u8]) -> Result<ParsedKey> {
     }
 }
 
-/// What content may be.
+/// Format of a key file.
 #[derive(Clone, Copy)]
 enum KeyFormat {
     /// JKS or JCEKS.
@@ -137,7 +138,7 @@ enum KeyFormat {
     Pkcs12,
     Json,
     Pem,
-    /// A key, or one that is encrypted, without anything around it.
+    /// Bare DER: a private key, encrypted or not.
     Der,
 }
 
@@ -148,7 +149,7 @@ fn detect_format(source: &KeySource, content: &[u8]) -> Result<KeyFormat> {
     if pkcs12::is_pfx(content) {
         return Ok(KeyFormat::Pkcs12);
     }
-    // Before PEM, which stands in JSON too.
+    // Before PEM: JSON key files may contain PEM.
     if json::is_json(content) {
         return Ok(KeyFormat::Json);
     }
@@ -161,7 +162,7 @@ fn detect_format(source: &KeySource, content: &[u8]) -> Result<KeyFormat> {
     Err(source.store_error(source.unrecognized_text()))
 }
 
-/// DER without anything around it: a key, or one that is encrypted.
+/// Reads bare DER: a private key, encrypted or not.
 fn read_der(source: &KeySource, content: &[u8]) -> Result<ParsedKey> {
     let der = if private_key::is_private_key(content) {
         Zeroizing::new(content.to_vec())

@@ -1,4 +1,4 @@
-//! The private key in its DER: which kind it is by its shape, parsed, or why no JWT can be signed with it.
+//! Private keys in DER: detection of the encoding, parsing, and errors for keys that cannot sign a JWT.
 
 use ::der::asn1::{AnyRef, ObjectIdentifier};
 use ::der::{Tag, Tagged};
@@ -24,18 +24,18 @@ pub(super) const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.1
 pub(super) const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 pub(super) const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 
-/// Keys that are met and cannot sign a JWT here, by the number of their kind or curve.
+/// Known keys that cannot sign a JWT here, by the OID of their type or curve.
 const UNSUPPORTED_KEYS: [(&str, &str); 7] = [
     ("1.2.840.10040.4.1", "a DSA key"),
     ("1.3.101.110", "an X25519 key"),
     ("1.3.101.113", "an Ed448 key"),
     ("1.3.132.0.10", "an EC key on secp256k1"),
     ("1.3.132.0.33", "an EC key on P-224"),
-    ("1.3.132.0.35", "an EC key on P-521, for ES512, which is not supported"),
+    ("1.3.132.0.35", "an EC key on P-521 (ES512 is not supported)"),
     ("1.2.840.10045.3.1.1", "an EC key on P-192"),
 ];
 
-/// What an RSA key signs by that does not say otherwise.
+/// Algorithms of an RSA key without restrictions.
 pub(super) const RSA_ALGORITHMS: [Algorithm; 6] = [
     Algorithm::RS256,
     Algorithm::RS384,
@@ -45,9 +45,9 @@ pub(super) const RSA_ALGORITHMS: [Algorithm; 6] = [
     Algorithm::PS512,
 ];
 
-/// The key itself.
+/// Parsed private key.
 pub(super) enum PrivateKey {
-    /// And what it may sign by.
+    /// With its permitted algorithms.
     Rsa(Box<RsaKeyPair>, &'static [Algorithm]),
     P256(EcdsaKeyPair),
     P384(EcdsaKeyPair),
@@ -82,7 +82,7 @@ impl PrivateKey {
         }
     }
 
-    /// The SubjectPublicKeyInfo (RFC 5280 section 4.1); a shared secret has none.
+    /// SubjectPublicKeyInfo (RFC 5280 section 4.1); `None` for a shared secret.
     pub(super) fn subject_public_key_info(&self) -> Option<Vec<u8>> {
         let info: PublicKeyX509Der<'_> = match self {
             Self::Rsa(pair, _) => pair.public_key().as_der(),
@@ -95,7 +95,7 @@ impl PrivateKey {
         Some(info.as_ref().to_vec())
     }
 
-    /// As a certificate would hold it; empty for a shared secret, which has none.
+    /// Public key in the encoding of a certificate; empty for a shared secret.
     pub(super) fn public_key(&self) -> &[u8] {
         match self {
             Self::Rsa(pair, _) => pair.public_key().as_ref(),
@@ -106,7 +106,7 @@ impl PrivateKey {
         }
     }
 
-    /// The signature of `message`; nothing where the key does not sign by `algorithm`.
+    /// Signs `message`; `None` if the key does not support `algorithm`.
     pub(super) fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Option<Result<Vec<u8>>> {
         let random = SystemRandom::new();
         let signature = match (self, algorithm) {
@@ -142,13 +142,13 @@ fn rsa_padding(algorithm: Algorithm) -> Option<&'static dyn RsaEncoding> {
     })
 }
 
-/// What the shape of a key's DER tells.
+/// Encoding of a private key, as detected from the structure of its DER.
 enum KeyEncoding<'a> {
-    /// PKCS#1, and its modulus.
+    /// PKCS#1, and the modulus.
     Rsa(&'a [u8], &'a [u8]),
-    /// The same, and what it may sign by.
+    /// PKCS#1, the modulus, and the permitted algorithms.
     RsaPss(&'a [u8], &'a [u8], &'static [Algorithm]),
-    /// PKCS#8 or SEC1, and the curve where it is named.
+    /// PKCS#8 or SEC1, and the curve if it is named.
     Ec(Option<ObjectIdentifier>),
     /// PKCS#8, version 1 or 2 (RFC 8410 section 7).
     Ed25519,
@@ -166,8 +166,8 @@ fn detect_encoding(key: &[u8]) -> Option<KeyEncoding<'_>> {
             Some(KeyEncoding::Rsa(key, modulus.value()))
         }
         ([Tag::Integer, Tag::OctetString, ..], fields) => {
-            let named = fields.iter().filter(|field| der::is_context_specific(field));
-            let mut parameters = named.filter_map(|field| der::parse_elements(field.value()));
+            let tagged = fields.iter().filter(|field| der::is_context_specific(field));
+            let mut parameters = tagged.filter_map(|field| der::parse_elements(field.value()));
             Some(KeyEncoding::Ec(parameters.find_map(|inside| der::parse_oid(inside.first()?))))
         }
         _ => None,
@@ -193,7 +193,7 @@ fn detect_pkcs8_encoding<'a>(algorithm: &[AnyRef<'_>], inner: &'a [u8]) -> Optio
     }
 }
 
-/// What the key of a SubjectPublicKeyInfo signs by.
+/// Algorithms of the key in a SubjectPublicKeyInfo.
 pub(super) fn algorithms_for_spki(info: &[u8]) -> Option<&'static [Algorithm]> {
     let fields = der::parse_sequence(info)?;
     let algorithm = der::sequence_children(fields.first()?)?;
@@ -208,18 +208,18 @@ pub(super) fn algorithms_for_spki(info: &[u8]) -> Option<&'static [Algorithm]> {
     })
 }
 
-/// Whether `der` has the form of a private key that is not encrypted.
+/// Whether `der` has the structure of an unencrypted private key.
 pub(super) fn is_private_key(der: &[u8]) -> bool {
     detect_encoding(der).is_some()
 }
 
-/// The key of `key`, if it can sign a JWT.
+/// Parses a private key in DER, if it can sign a JWT.
 pub(super) fn parse(source: &KeySource, key: &[u8]) -> Result<PrivateKey> {
     match detect_encoding(key) {
         Some(KeyEncoding::Rsa(key, modulus)) => parse_rsa(source, key, modulus, &RSA_ALGORITHMS),
         Some(KeyEncoding::RsaPss(_, _, [])) => Err(source.unsuitable_error(
-            "has an RSA key for RSASSA-PSS only, with a digest or a salt that no algorithm of JWTs has; PS256, PS384 \
-             and PS512 have those of SHA-256, SHA-384 and SHA-512 (RFC 7518 section 3.5)",
+            "has an RSA key for RSASSA-PSS only, whose digest or salt length no JWT algorithm uses; PS256, \
+             PS384 and PS512 use those of SHA-256, SHA-384 and SHA-512 (RFC 7518 section 3.5)",
         )),
         Some(KeyEncoding::RsaPss(key, modulus, algorithms)) => parse_rsa(source, key, modulus, algorithms),
         Some(KeyEncoding::Ec(curve)) => parse_ec(source, key, curve),
@@ -227,7 +227,7 @@ pub(super) fn parse(source: &KeySource, key: &[u8]) -> Result<PrivateKey> {
             .map(PrivateKey::Ed25519)
             .map_err(|error| damaged_key_error(source, "Ed25519", &error)),
         Some(KeyEncoding::Unsupported(kind)) => Err(unsupported_key_error(source, &kind)),
-        None => Err(source.store_error("has a private key that is damaged or of no known form")),
+        None => Err(source.store_error("contains a corrupt or unsupported private key")),
     }
 }
 
@@ -242,19 +242,19 @@ fn parse_rsa(
     Ok(PrivateKey::Rsa(Box::new(pair), algorithms))
 }
 
-/// The bits of the modulus, if they are as many as a JWT may be signed with.
+/// Returns the bits of the modulus, if the size is permitted.
 pub(super) fn check_rsa_size(source: &KeySource, modulus: &[u8]) -> Result<usize> {
     let bits = bit_length(modulus);
     if (2048..=8192).contains(&bits) {
         return Ok(bits);
     }
     Err(source.unsuitable_error(format!(
-        "has an RSA key of {bits} bits; {} 2048 to 8192 bits (as RFC 7518 section 3.3 has it)",
+        "has an RSA key of {bits} bits; {} 2048 to 8192 bits (RFC 7518 section 3.3)",
         source.supported_keys_prefix()
     )))
 }
 
-/// The bits of a DER INTEGER, without its leading zeros.
+/// Bit length of a DER INTEGER, without leading zeros.
 fn bit_length(integer: &[u8]) -> usize {
     let mut significant = integer.iter().skip_while(|byte| **byte == 0).peekable();
     let zeros = significant.peek().map_or(0, |first| first.leading_zeros());
@@ -279,17 +279,17 @@ fn parse_ec(source: &KeySource, key: &[u8], curve: Option<ObjectIdentifier>) -> 
 }
 
 fn damaged_key_error(source: &KeySource, kind: &str, error: &aws_lc_rs::error::KeyRejected) -> Error {
-    source.store_error(format!("has an {kind} key that does not parse ({error}): it was damaged"))
+    source.store_error(format!("contains a corrupt {kind} key ({error})"))
 }
 
-/// That a key of that kind or curve signs no JWT here.
+/// Error for a key type or curve that cannot sign a JWT here.
 pub(super) fn unsupported_key_error(source: &KeySource, kind: &ObjectIdentifier) -> Error {
-    let number = kind.to_string();
-    let known = UNSUPPORTED_KEYS.iter().find(|(known, _)| *known == number);
+    let oid_text = kind.to_string();
+    let known = UNSUPPORTED_KEYS.iter().find(|(oid, _)| *oid == oid_text);
     let what = match known {
-        Some((_, name)) => format!("{name} ({number})"),
-        None => format!("a key of kind {}", oid::display_name(kind)),
+        Some((_, name)) => format!("{name} ({oid_text})"),
+        None => format!("a key of type {}", oid::display_name(kind)),
     };
-    let signs = source.supported_keys_prefix();
-    source.unsuitable_error(format!("has {what}; {signs} RSA, EC on P-256 or P-384, or Ed25519"))
+    let prefix = source.supported_keys_prefix();
+    source.unsuitable_error(format!("has {what}; {prefix} RSA, EC on P-256 or P-384, or Ed25519"))
 }

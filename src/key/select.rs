@@ -1,15 +1,15 @@
-//! Which entry of a store is meant: by alias, or the only key there is.
+//! Selection of a store entry: by alias, or the only key.
 //!
-//! Java lower-cases the aliases of its stores, and people type them as they named them: an exact match comes first,
-//! then one that differs in case only.
+//! Java lower-cases the aliases in its stores, but users type them as they chose them: an exact match comes
+//! first, then a case-insensitive match.
 
 use super::KeySource;
 use crate::base::error::Result;
 
-/// More names than these are not listed in a message.
+/// Maximum number of entries listed in a message.
 const MAX_LISTED_ENTRIES: usize = 12;
 
-/// What an entry of a store is.
+/// Kind of a store entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EntryKind {
     PrivateKey,
@@ -17,12 +17,12 @@ pub(super) enum EntryKind {
     SecretKey,
 }
 
-/// The place in `entries` (alias and kind) of the key that `source` asks for.
+/// Returns the index in `entries` (alias and kind) of the key that `source` selects.
 pub(super) fn select_entry(source: &KeySource, entries: &[(String, EntryKind)]) -> Result<usize> {
     let keys = matching_indices(entries, |_, kind| kind == EntryKind::PrivateKey);
     if keys.is_empty() {
-        let held = if entries.is_empty() { "nothing".to_owned() } else { list_entries(entries) };
-        return Err(source.not_found_error(format!("has no private key; it has {held}")));
+        let available = if entries.is_empty() { "nothing".to_owned() } else { list_entries(entries) };
+        return Err(source.not_found_error(format!("has no private key; it contains {available}")));
     }
     match source.alias() {
         Some(alias) => select_by_alias(source, entries, alias),
@@ -37,44 +37,47 @@ pub(super) fn select_entry(source: &KeySource, entries: &[(String, EntryKind)]) 
     }
 }
 
-fn select_by_alias(source: &KeySource, entries: &[(String, EntryKind)], wanted: &str) -> Result<usize> {
-    let folded = wanted.to_lowercase();
-    let same = |alias: &str| alias == wanted;
-    let alike = |alias: &str| alias.to_lowercase() == folded;
+fn select_by_alias(source: &KeySource, entries: &[(String, EntryKind)], requested: &str) -> Result<usize> {
+    let folded = requested.to_lowercase();
+    let is_equal = |alias: &str| alias == requested;
+    let equals_ignoring_case = |alias: &str| alias.to_lowercase() == folded;
     for found in [
-        matching_indices(entries, |alias, kind| kind == EntryKind::PrivateKey && same(alias)),
-        matching_indices(entries, |alias, kind| kind == EntryKind::PrivateKey && alike(alias)),
+        matching_indices(entries, |alias, kind| kind == EntryKind::PrivateKey && is_equal(alias)),
+        matching_indices(entries, |alias, kind| kind == EntryKind::PrivateKey && equals_ignoring_case(alias)),
     ] {
         match *found {
             [] => {}
             [only] => return Ok(only),
             _ => {
                 return Err(source.not_found_error(format!(
-                    "has {} keys with the alias {}; it has {}",
+                    "contains {} keys with the alias {} ({})",
                     found.len(),
-                    quote(wanted),
+                    quote(requested),
                     list_entries(entries)
                 )));
             }
         }
     }
-    let what = match entries.iter().find(|(alias, _)| alike(alias)) {
+    let problem = match entries.iter().find(|(alias, _)| equals_ignoring_case(alias)) {
         Some((alias, EntryKind::TrustedCertificate)) => {
-            format!("has only a trusted certificate as {}", quote(alias))
+            format!("has only a trusted certificate with alias {}", quote(alias))
         }
-        Some((alias, _)) => format!("has only a secret key as {}", quote(alias)),
-        None => format!("has no alias {}", quote(wanted)),
+        Some((alias, _)) => format!("has only a secret key with alias {}", quote(alias)),
+        None => format!("has no key with alias {}", quote(requested)),
     };
     Err(source.not_found_error(format!(
-        "{what}; it has {} (set {})",
+        "{problem}; available: {} (set {})",
         list_entries(entries),
         source.option_names().alias
     )))
 }
 
-fn matching_indices(entries: &[(String, EntryKind)], wanted: impl Fn(&str, EntryKind) -> bool) -> Vec<usize> {
+fn matching_indices(
+    entries: &[(String, EntryKind)],
+    predicate: impl Fn(&str, EntryKind) -> bool,
+) -> Vec<usize> {
     let numbered = entries.iter().enumerate();
-    numbered.filter(|(_, (alias, kind))| wanted(alias, *kind)).map(|(place, _)| place).collect()
+    numbered.filter(|(_, (alias, kind))| predicate(alias, *kind)).map(|(index, _)| index).collect()
 }
 
 fn list_entries(entries: &[(String, EntryKind)]) -> String {
@@ -103,7 +106,7 @@ pub(super) fn join_with_and(mut names: Vec<String>) -> String {
     }
 }
 
-/// A name out of a file, fit for one line of a message.
+/// Quotes a name from a file for one line of a message, without control characters and of limited length.
 pub(super) fn quote(name: &str) -> String {
     let shown = name.chars().filter(|letter| !letter.is_control()).take(100);
     format!("\"{}\"", shown.collect::<String>())

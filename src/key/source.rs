@@ -1,4 +1,4 @@
-//! What the options say about the key, and how errors speak of it: by the option and, for a file, as the user typed it.
+//! Key options of a connection, and errors that name the option and, for a file, the path as configured.
 
 use super::file::NamedFile;
 use super::pkcs11::Pkcs11Uri;
@@ -8,34 +8,34 @@ use crate::base::secret::Secret;
 use crate::key::select::quote;
 use crate::key::signing::callback::{self, CallbackSigner};
 
-/// Where the key is.
+/// Where the key comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum KeyOrigin {
-    /// JWTCertStore.
+    /// JWTCertStore: a file.
     File(ConfiguredPath),
-    /// JWTCertStore, where it says `pkcs11:…`: a key on a token.
+    /// JWTCertStore with a `pkcs11:` URI: a key on a token.
     Pkcs11(Pkcs11Uri),
     /// JWTPrivateKey: the key itself.
     Inline(Secret),
-    /// JWTSecret: what both sides know.
+    /// JWTSecret: a shared secret.
     HmacSecret(Secret),
-    /// authgrant_set_signer: with the host program.
+    /// authgrant_set_signer: a signer callback.
     Callback(CallbackSigner),
 }
 
-/// What a key store is for, and so which options its messages name.
+/// Purpose of a key store, which determines the option names in messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum StorePurpose {
     /// JWTCertStore: signing assertions.
     #[default]
     Assertion,
-    /// KeyStore: being a client in TLS.
+    /// KeyStore: TLS client authentication.
     ClientCertificate,
-    /// TrustStore: whom to believe; it needs no key.
+    /// TrustStore: trusted CA certificates; needs no key.
     TrustStore,
 }
 
-/// The options by which a store is named and opened.
+/// Names of the options that locate and unlock a store.
 pub(super) struct OptionNames {
     pub(super) store: &'static str,
     pub(super) password: &'static str,
@@ -68,12 +68,12 @@ impl StorePurpose {
     }
 }
 
-/// What the options say about the key.
+/// Options that describe a key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KeySource {
-    /// What it is for.
+    /// Purpose of the key.
     pub purpose: StorePurpose,
-    /// Where it is.
+    /// Where the key comes from.
     pub origin: KeyOrigin,
     /// JWTCertPassword.
     pub password: Option<Secret>,
@@ -83,21 +83,21 @@ pub struct KeySource {
     pub alias: Option<String>,
     /// JWTCertificate.
     pub certificate: Option<ConfiguredPath>,
-    /// Whether the policy forbids weak encryption. It is part of what a key is, so that one that was opened before the
-    /// policy was tightened, and the tokens that it brought, are not met afterwards.
+    /// Whether the policy forbids weak encryption. Part of the cache keys, so that a key that was opened
+    /// before the policy was tightened, and tokens obtained with it, are not reused.
     pub forbid_weak_encryption: bool,
-    /// KeyFileCheck: whether it is an error that others may read or write the file. Part of what a key is for the same
-    /// reason.
+    /// KeyFileCheck: whether it is an error that others may read or write the file. Part of the cache keys
+    /// for the same reason.
     pub require_private_file: bool,
 }
 
 impl KeySource {
-    /// The options that its messages name.
+    /// Option names for messages.
     pub(super) fn option_names(&self) -> &'static OptionNames {
         self.purpose.option_names()
     }
 
-    /// The files that are read for the key: the store first, then the certificate.
+    /// Files that are read for the key: the store, then the certificate.
     pub fn files(&self) -> impl Iterator<Item = &ConfiguredPath> {
         let store = match &self.origin {
             KeyOrigin::File(store) => Some(store),
@@ -109,7 +109,7 @@ impl KeySource {
         store.into_iter().chain(self.certificate.as_ref())
     }
 
-    /// The path or the URI of the store, as the user wrote it.
+    /// Path or URI of the store as configured.
     #[must_use]
     pub fn as_configured(&self) -> Option<&str> {
         match &self.origin {
@@ -119,12 +119,12 @@ impl KeySource {
         }
     }
 
-    /// The alias to look for; an empty one is none.
+    /// Alias to look up; an empty alias counts as unset.
     pub(super) fn alias(&self) -> Option<&str> {
         self.alias.as_deref().filter(|alias| !alias.is_empty())
     }
 
-    /// The one password of formats that have only one, and the option that it came from.
+    /// Password for formats that have only one, and the option that sets it.
     pub(super) fn single_password(&self) -> (Option<&str>, &'static str) {
         match (&self.password, &self.key_password) {
             (None, Some(key)) => (Some(key.reveal()), self.option_names().key_password),
@@ -132,7 +132,7 @@ impl KeySource {
         }
     }
 
-    /// What remains for messages once the secrets have done their work.
+    /// Copy without secrets, for messages after the key has been opened.
     pub(super) fn without_secrets(&self) -> Self {
         let origin = match &self.origin {
             KeyOrigin::File(store) => KeyOrigin::File(store.clone()),
@@ -144,7 +144,7 @@ impl KeySource {
         Self { origin, password: None, key_password: None, ..self.clone() }
     }
 
-    /// The option that says where the key is; for a signer, the only one that says something of its key.
+    /// Option that locates the key; for a signer callback JWTCertificate, the only option about its key.
     #[must_use]
     pub fn option(&self) -> &'static str {
         match self.origin {
@@ -155,7 +155,7 @@ impl KeySource {
         }
     }
 
-    /// The option and, for a file, its path; for a token, its URI.
+    /// The option, followed by the path of a file or the URI of a token.
     #[must_use]
     pub fn display_name(&self) -> String {
         match &self.origin {
@@ -168,47 +168,50 @@ impl KeySource {
 
     pub(super) fn error(&self, status: Status, option: &str, text: impl AsRef<str>) -> Error {
         let text = format!("{} {}", self.display_name(), text.as_ref());
-        let part =
+        let component =
             if matches!(self.origin, KeyOrigin::Callback(_)) { callback::COMPONENT } else { "key store" };
-        Error::new(status, part, text).with_option(option)
+        Error::new(status, component, text).with_option(option)
     }
 
-    /// The file or the text itself is at fault.
+    /// Error about the file or the inline text itself.
     pub(super) fn store_error(&self, text: impl AsRef<str>) -> Error {
         self.error(Status::KeyStore, self.option(), text)
     }
 
-    /// What content of no known form is not.
+    /// Error text for content of an unknown format.
     pub(super) fn unrecognized_text(&self) -> &'static str {
         match self.origin {
             KeyOrigin::File(_) => {
-                "is neither a JKS, JCEKS nor PKCS#12 store nor a key in PEM, DER or JSON, or its beginning was damaged"
+                "is not a recognized key store (JKS, JCEKS, PKCS#12, PEM, DER, JSON), or its beginning is \
+                 corrupt"
             }
             KeyOrigin::Pkcs11(_)
             | KeyOrigin::Inline(_)
             | KeyOrigin::HmacSecret(_)
-            | KeyOrigin::Callback(_) => "is neither PEM nor base64 of PEM or DER nor JSON",
+            | KeyOrigin::Callback(_) => "is not a recognized key (PEM, JSON, or base64 of PEM or DER)",
         }
     }
 
     pub(super) fn wrong_password_error(&self, option: &str) -> Error {
-        let text = format!("does not open with this {option}, or was altered");
+        let text = format!("cannot be decrypted: wrong {option}, or the data is corrupt");
         self.error(Status::KeyPassword, option, text)
     }
 
-    /// Of a store that opens, and a key in it that does not.
+    /// Error for a key that cannot be decrypted in a store that opens.
     pub(super) fn wrong_key_password_error(&self, alias: &str) -> Error {
         let (alias, option) = (quote(alias), self.option_names().key_password);
         let text = match self.key_password {
-            Some(_) => format!("has the key {alias}, which does not open with this {option}, or was altered"),
-            None => format!("has the key {alias}, which has a password of its own (set {option})"),
+            Some(_) => format!(
+                "contains the key {alias}, which cannot be decrypted: wrong {option}, or the data is corrupt"
+            ),
+            None => format!("contains the key {alias}, which has a separate password (set {option})"),
         };
         self.error(Status::KeyPassword, option, text)
     }
 
     pub(super) fn no_password_error(&self) -> Error {
         let option = self.option_names().password;
-        let text = format!("is encrypted, and no password was given (set {option})");
+        let text = format!("is encrypted, but no password is set (set {option})");
         self.error(Status::KeyPassword, option, text)
     }
 
@@ -216,11 +219,11 @@ impl KeySource {
         self.error(Status::KeyNotFound, self.option_names().alias, text)
     }
 
-    /// What the key is there to do, before that which it can be.
+    /// Start of a phrase that lists the supported keys.
     pub(super) fn supported_keys_prefix(&self) -> &'static str {
         match self.purpose {
-            StorePurpose::ClientCertificate => "TLS clients sign with",
-            StorePurpose::Assertion | StorePurpose::TrustStore => "JWTs are signed with",
+            StorePurpose::ClientCertificate => "TLS client authentication requires",
+            StorePurpose::Assertion | StorePurpose::TrustStore => "JWT signing requires",
         }
     }
 

@@ -1,7 +1,7 @@
-//! Header fields that a user names: which names and values may be sent as they are.
+//! Validation of the names and values of user-defined HTTP header fields.
 
-/// Whether a user may name that header (RFC 9110 section 5.6.2), which must not be one that frames the message. The
-/// error is the reason, to be put behind the name of the option.
+/// Checks the name of a user-defined header (RFC 9110 section 5.6.2). Headers that control message framing or
+/// the connection are reserved. The error is the reason, to be appended to the option's name.
 pub fn validate_header_name(name: &str) -> Result<(), &'static str> {
     const RESERVED_HEADERS: [&str; 9] = [
         "connection",
@@ -14,17 +14,17 @@ pub fn validate_header_name(name: &str) -> Result<(), &'static str> {
         "transfer-encoding",
         "upgrade",
     ];
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if name.is_empty() || !name.bytes().all(token) {
-        return Err("has a character that no header's name may have");
+    let is_token_char = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(is_token_char) {
+        return Err("contains an invalid character for a header name");
     }
-    if RESERVED_HEADERS.iter().any(|framing| framing.eq_ignore_ascii_case(name)) {
-        return Err("names a header that frames the message and cannot be replaced");
+    if RESERVED_HEADERS.iter().any(|reserved| reserved.eq_ignore_ascii_case(name)) {
+        return Err("is a reserved header");
     }
     Ok(())
 }
 
-/// Whether a header may carry that value: visible ASCII, blanks and tabs.
+/// Whether a header value consists of visible ASCII characters, spaces and tabs.
 #[must_use]
 pub fn is_valid_header_value(value: &str) -> bool {
     value.bytes().all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte))

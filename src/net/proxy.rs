@@ -1,7 +1,8 @@
-//! How a server is reached: straight, or through a proxy that an option or the environment names.
+//! Proxy configuration: direct connections, or a proxy set by an option or by the environment.
 //!
-//! http:// goes to this machine alone and so never through a proxy, which would take its secrets elsewhere, unencrypted.
-//! The environment's proxy is not asked for this machine either; one that an option names is, for https.
+//! http:// URLs never use a proxy: they are only allowed for loopback hosts, and a proxy would send their
+//! secrets unencrypted to another machine. For https:// URLs with a loopback host the environment's proxy is
+//! bypassed, but a proxy set by an option is used.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -12,16 +13,16 @@ use crate::base::error::{Error, Result, Status};
 use crate::base::secret::Secret;
 use crate::base::url::{EndpointUrl, is_loopback};
 
-/// How a proxy is asked.
+/// Protocol between this library and a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProxyScheme {
-    /// CONNECT (RFC 9110 section 9.3.6).
+    /// HTTP CONNECT (RFC 9110 section 9.3.6).
     Http,
-    /// RFC 1928; names are looked up by the proxy.
+    /// SOCKS5 (RFC 1928); the proxy resolves host names.
     Socks5,
 }
 
-/// Who may use a proxy.
+/// Credentials for a proxy.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ProxyCredentials {
     /// ProxyUser.
@@ -30,79 +31,80 @@ pub struct ProxyCredentials {
     pub password: Secret,
 }
 
-/// A proxy.
+/// A proxy server.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Proxy {
-    /// How it is asked.
+    /// Protocol of the proxy.
     pub scheme: ProxyScheme,
-    /// Its name or address, an IPv6 address without its brackets.
+    /// Host name or address; an IPv6 address without brackets.
     pub host: String,
-    /// Its port.
+    /// Port.
     pub port: u16,
-    /// Who may use it.
+    /// Credentials, if any.
     pub credentials: Option<ProxyCredentials>,
-    /// The option or variable that named it, for messages.
+    /// Option or environment variable that configures the proxy, for messages.
     pub source: &'static str,
 }
 
 impl Proxy {
-    /// The proxy at `text`, a host or a URL; `port` counts where that has none. The error is the reason, to be put behind
-    /// the name of the option, and holds nothing of the text, which may have a password in it.
-    pub fn parse(text: &str, port: Option<u16>, named_by: &'static str) -> std::result::Result<Self, String> {
-        let (kind, rest) = split_scheme(text.trim())?;
+    /// Parses `text`, a host or a URL; `port` applies if `text` contains none. The error is the reason, to be
+    /// appended to the option's name. It repeats nothing of `text`, which may contain a password.
+    pub fn parse(text: &str, port: Option<u16>, source: &'static str) -> std::result::Result<Self, String> {
+        let (scheme, rest) = split_scheme(text.trim())?;
         let rest = rest.strip_suffix('/').unwrap_or(rest);
-        let (user, address) = match rest.rsplit_once('@') {
-            Some((user, address)) => (Some(user), address),
+        let (userinfo, address) = match rest.rsplit_once('@') {
+            Some((userinfo, address)) => (Some(userinfo), address),
             None => (None, rest),
         };
-        let (host, written) =
-            split_host_port(address).ok_or("is not a host, nor a URL with host and port")?;
-        let usual = match kind {
+        let (host, url_port) =
+            split_host_port(address).ok_or("must be a host or a URL with host and port")?;
+        let default_port = match scheme {
             ProxyScheme::Http => 80,
             ProxyScheme::Socks5 => 1080,
         };
-        if written.is_some() && port.is_some() && written != port {
-            return Err("has another port in it than ProxyPort; give one".to_owned());
+        if url_port.is_some() && port.is_some() && url_port != port {
+            return Err("has a port that conflicts with ProxyPort".to_owned());
         }
-        let port = written.or(port).unwrap_or(usual);
+        let port = url_port.or(port).unwrap_or(default_port);
         Ok(Self {
-            scheme: kind,
+            scheme,
             host: host.to_ascii_lowercase(),
             port,
-            credentials: user.map(ProxyCredentials::from_userinfo),
-            source: named_by,
+            credentials: userinfo.map(ProxyCredentials::from_userinfo),
+            source,
         })
     }
 
-    /// Without its user.
+    /// The URL of the proxy, without credentials.
     #[must_use]
     pub fn url(&self) -> String {
         let scheme = match self.scheme {
             ProxyScheme::Http => "http",
             ProxyScheme::Socks5 => "socks5",
         };
-        let bare = !self.host.contains(':');
-        let host = if bare { self.host.clone() } else { format!("[{}]", self.host) };
+        let is_ipv6 = self.host.contains(':');
+        let host = if is_ipv6 { format!("[{}]", self.host) } else { self.host.clone() };
         format!("{scheme}://{host}:{}", self.port)
     }
 
-    /// Why a proxy of this kind cannot be told of its user, if it cannot.
+    /// The reason why the credentials cannot be sent by the proxy's protocol, to be appended to `ProxyUser`.
+    /// None if they can be sent.
     pub fn credentials_error(&self) -> Option<&'static str> {
-        let user = self.credentials.as_ref()?;
-        let (name, password) = (user.name.reveal(), user.password.reveal());
+        let credentials = self.credentials.as_ref()?;
+        let (name, password) = (credentials.name.reveal(), credentials.password.reveal());
         match self.scheme {
             ProxyScheme::Http if name.contains(':') => {
-                Some("has a \":\", which Basic authentication cannot carry")
+                Some("must not contain \":\" (Basic authentication, RFC 7617)")
             }
             ProxyScheme::Socks5 if name.is_empty() || name.len() > 255 || password.len() > 255 => {
-                Some("and ProxyPassword have at most 255 bytes each in SOCKS5, and the user at least one")
+                Some("must have 1 to 255 bytes and ProxyPassword at most 255 for SOCKS5 (RFC 1929)")
             }
             _ => None,
         }
     }
 }
 
-/// As messages name it.
+/// The form used in messages; without credentials.
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the proxy {}:{} ({})", self.host, self.port, self.source)
@@ -110,11 +112,11 @@ impl fmt::Display for Proxy {
 }
 
 impl ProxyCredentials {
-    /// `name:password`, percent-encoded.
+    /// Parses `name:password`, percent-encoded.
     fn from_userinfo(text: &str) -> Self {
         let (name, password) = text.split_once(':').unwrap_or((text, ""));
-        let plain = |text: &str| Secret::new(percent_decode_str(text).decode_utf8_lossy().into_owned());
-        Self { name: plain(name), password: plain(password) }
+        let decode = |text: &str| Secret::new(percent_decode_str(text).decode_utf8_lossy().into_owned());
+        Self { name: decode(name), password: decode(password) }
     }
 }
 
@@ -125,12 +127,12 @@ fn split_scheme(text: &str) -> std::result::Result<(ProxyScheme, &str), String> 
     match scheme.to_ascii_lowercase().as_str() {
         "http" => Ok((ProxyScheme::Http, rest)),
         "socks5" | "socks5h" => Ok((ProxyScheme::Socks5, rest)),
-        "https" => {
-            Err("begins with https://, and TLS to the proxy itself is not built in; what goes to the server \
-                        is encrypted through an http:// proxy too"
-                .to_owned())
-        }
-        _ => Err("begins with something other than http:// or socks5://".to_owned()),
+        "https" => Err(
+            "begins with https://, but TLS to the proxy is not supported; use http://, TLS to the server is \
+                 tunnelled through it"
+                .to_owned(),
+        ),
+        _ => Err("must begin with http:// or socks5://".to_owned()),
     }
 }
 
@@ -149,9 +151,9 @@ fn split_host_port(text: &str) -> Option<(&str, Option<u16>)> {
             None => (is_host_name(text).then_some(text)?, None),
         },
     };
-    let number = |port: &str| port.parse().ok().filter(|port| *port > 0);
+    let parse_port = |port: &str| port.parse().ok().filter(|port| *port > 0);
     match port {
-        Some(port) => Some((host, Some(number(port)?))),
+        Some(port) => Some((host, Some(parse_port(port)?))),
         None => Some((host, None)),
     }
 }
@@ -160,99 +162,101 @@ fn is_host_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
 }
 
-/// What the environment says of proxies, as it was when the connection was opened.
+/// Proxy settings of the environment, read when the connection is opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ProxyEnv {
-    /// The variable that names a proxy for https, and its value.
+    /// Environment variable that sets the proxy for https, with its value.
     pub proxy: Option<(&'static str, Secret)>,
-    /// no_proxy.
+    /// Value of `no_proxy`.
     pub no_proxy: String,
 }
 
-/// How the servers of one connection are reached.
+/// Proxy configuration of one connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ProxyConfig {
-    /// Straight.
+    /// No proxy.
     #[default]
     Direct,
-    /// Through the proxy that an option names.
+    /// Proxy set by an option.
     Explicit(Proxy),
-    /// Through the environment's proxy, which may turn out to be none that can be used.
+    /// Proxy set by the environment.
     FromEnv {
-        /// The proxy, or what is wrong with the variable.
+        /// The proxy, or the error in the environment variable.
         proxy: std::result::Result<Proxy, String>,
-        /// The entries of no_proxy.
+        /// Entries of `no_proxy`, in lower case.
         no_proxy: Vec<String>,
     },
 }
 
 impl ProxyConfig {
-    /// What `variables` come to.
+    /// Parses the environment's settings. Errors are reported on use, by [`Self::proxy_for`].
     #[must_use]
-    pub fn from_env(variables: &ProxyEnv) -> Self {
-        let Some((name, value)) = &variables.proxy else { return Self::Direct };
+    pub fn from_env(env: &ProxyEnv) -> Self {
+        let Some((name, value)) = &env.proxy else { return Self::Direct };
         let proxy = Proxy::parse(value.reveal(), None, name);
         let proxy = proxy.and_then(|proxy| match proxy.credentials_error() {
-            Some(_) => Err("has a user name or password that this kind of proxy cannot be told".to_owned()),
+            Some(_) => {
+                Err("has a user name or password that the proxy's protocol does not support".to_owned())
+            }
             None => Ok(proxy),
         });
-        let entries = variables.no_proxy.split([',', ' ', '\t']).filter(|entry| !entry.is_empty());
+        let entries = env.no_proxy.split([',', ' ', '\t']).filter(|entry| !entry.is_empty());
         let proxy = proxy.map_err(|reason| format!("the environment variable {name} {reason}"));
         Self::FromEnv { proxy, no_proxy: entries.map(str::to_ascii_lowercase).collect() }
     }
 
-    /// The proxy on the way to `url`.
+    /// Returns the proxy for `url`, or None for a direct connection.
     ///
     /// # Errors
-    /// [`Status::InvalidOption`] where the environment names one that cannot be used: going straight instead might be
-    /// what nobody wants.
+    /// [`Status::InvalidOption`] if the environment's proxy is invalid. A direct connection instead might
+    /// violate the administrator's intent.
     pub fn proxy_for(&self, url: &EndpointUrl) -> Result<Option<&Proxy>> {
         match self {
             _ if !url.is_https() => Ok(None),
             Self::Direct => Ok(None),
             Self::Explicit(proxy) => Ok(Some(proxy)),
-            Self::FromEnv { no_proxy: except, .. } if is_bypassed(url, except) => Ok(None),
+            Self::FromEnv { no_proxy, .. } if is_bypassed(url, no_proxy) => Ok(None),
             Self::FromEnv { proxy: Ok(proxy), .. } => Ok(Some(proxy)),
-            Self::FromEnv { proxy: Err(fault), .. } => {
-                let text = format!("{fault}; mend it, name a proxy by ProxyHost, or set ProxyMode=0");
+            Self::FromEnv { proxy: Err(reason), .. } => {
+                let text = format!("{reason}; fix it, set ProxyHost, or set ProxyMode=0");
                 Err(Error::new(Status::InvalidOption, "network", text).with_option("ProxyMode"))
             }
         }
     }
 }
 
-fn is_bypassed(url: &EndpointUrl, except: &[String]) -> bool {
-    is_loopback(url.host()) || except.iter().any(|entry| no_proxy_matches(entry, url.host(), url.port()))
+fn is_bypassed(url: &EndpointUrl, no_proxy: &[String]) -> bool {
+    is_loopback(url.host()) || no_proxy.iter().any(|entry| no_proxy_matches(entry, url.host(), url.port()))
 }
 
-/// Whether an entry of no_proxy means that host: `*`, a name with those below it, an address, or a range of addresses;
-/// all but the range with a port or without.
+/// Whether an entry of `no_proxy` matches a host. An entry is `*`, a domain including its subdomains, an IP
+/// address or a CIDR range. A domain or an address may have a port.
 fn no_proxy_matches(entry: &str, host: &str, port: u16) -> bool {
     if entry == "*" {
         return true;
     }
-    if let Some((network, length)) = entry.split_once('/') {
-        return cidr_contains(host, network, length).unwrap_or(false);
+    if let Some((network, prefix_len)) = entry.split_once('/') {
+        return cidr_contains(host, network, prefix_len).unwrap_or(false);
     }
     let domain = entry.strip_prefix('*').unwrap_or(entry);
     let domain = domain.strip_prefix('.').unwrap_or(domain);
-    let Some((name, wanted)) = split_host_port(domain) else { return false };
+    let Some((name, entry_port)) = split_host_port(domain) else { return false };
     let host = host.strip_suffix('.').unwrap_or(host);
-    let below = || host.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'));
+    let is_subdomain = || host.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'));
     let is_name = host.parse::<IpAddr>().is_err();
-    wanted.is_none_or(|wanted| wanted == port) && (host == name || is_name && below())
+    entry_port.is_none_or(|entry_port| entry_port == port) && (host == name || is_name && is_subdomain())
 }
 
-fn cidr_contains(host: &str, network: &str, length: &str) -> Option<bool> {
+fn cidr_contains(host: &str, network: &str, prefix_len: &str) -> Option<bool> {
     let bits = |address: IpAddr| match address {
         IpAddr::V4(address) => (u128::from(address.to_bits()), 32_u32),
         IpAddr::V6(address) => (address.to_bits(), 128),
     };
     let (host, width) = bits(host.parse().ok()?);
-    let (network, same) = bits(network.parse().ok()?);
-    let rest = width.checked_sub(length.parse().ok()?)?;
-    let prefix = |address: u128| address.checked_shr(rest).unwrap_or(0);
-    Some(width == same && prefix(host) == prefix(network))
+    let (network, network_width) = bits(network.parse().ok()?);
+    let host_bits = width.checked_sub(prefix_len.parse().ok()?)?;
+    let prefix = |address: u128| address.checked_shr(host_bits).unwrap_or(0);
+    Some(width == network_width && prefix(host) == prefix(network))
 }
 
 #[cfg(test)]
@@ -260,13 +264,13 @@ mod tests {
     use super::*;
 
     fn parse_parts(text: &str) -> (ProxyScheme, String, u16) {
-        let proxy = Proxy::parse(text, None, "ProxyHost").unwrap_or_else(|why| panic!("{text}: {why}"));
+        let proxy = Proxy::parse(text, None, "ProxyHost").unwrap_or_else(|reason| panic!("{text}: {reason}"));
         (proxy.scheme, proxy.host, proxy.port)
     }
 
     #[test]
     fn proxy_parses_from_host_or_url() {
-        for (text, kind, host, port) in [
+        for (text, scheme, host, port) in [
             ("Proxy.example", ProxyScheme::Http, "proxy.example", 80),
             ("proxy.example:3128", ProxyScheme::Http, "proxy.example", 3128),
             ("http://proxy.example:3128/", ProxyScheme::Http, "proxy.example", 3128),
@@ -276,7 +280,7 @@ mod tests {
             ("::1", ProxyScheme::Http, "::1", 80),
             ("http://[::1]:3128", ProxyScheme::Http, "::1", 3128),
         ] {
-            assert_eq!(parse_parts(text), (kind, host.to_owned(), port), "{text}");
+            assert_eq!(parse_parts(text), (scheme, host.to_owned(), port), "{text}");
         }
     }
 
@@ -313,8 +317,8 @@ mod tests {
     #[test]
     fn userinfo_is_decoded_and_never_displayed() {
         let proxy = Proxy::parse("http://j%40x:hunter%3a2@p", None, "https_proxy").unwrap();
-        let user = proxy.credentials.clone().unwrap();
-        assert_eq!((user.name.reveal(), user.password.reveal()), ("j@x", "hunter:2"));
+        let credentials = proxy.credentials.clone().unwrap();
+        assert_eq!((credentials.name.reveal(), credentials.password.reveal()), ("j@x", "hunter:2"));
         assert!(!format!("{proxy} {proxy:?}").contains("hunter"));
     }
 
@@ -344,53 +348,53 @@ mod tests {
 
     #[test]
     fn credentials_unsupported_by_scheme_are_rejected() {
-        let (most, more) = ("u".repeat(255), "u".repeat(256));
-        for (scheme, name, password, fault) in [
+        let (longest, too_long) = ("u".repeat(255), "u".repeat(256));
+        for (scheme, name, password, expected) in [
             ("http", "j", "a:b", None),
-            ("http", "", &more, None),
+            ("http", "", &too_long, None),
             ("http", "j:x", "b", Some("Basic authentication")),
             ("socks5", "j:x", "", None),
-            ("socks5", &most, &most, None),
+            ("socks5", &longest, &longest, None),
             ("socks5", "", "b", Some("SOCKS5")),
-            ("socks5", &more, "b", Some("SOCKS5")),
-            ("socks5", "j", &more, Some("SOCKS5")),
+            ("socks5", &too_long, "b", Some("SOCKS5")),
+            ("socks5", "j", &too_long, Some("SOCKS5")),
         ] {
             let mut proxy = Proxy::parse(&format!("{scheme}://p"), None, "ProxyHost").unwrap();
-            assert_eq!(proxy.credentials_error(), None, "a proxy without a user");
+            assert_eq!(proxy.credentials_error(), None, "a proxy without credentials");
             proxy.credentials =
                 Some(ProxyCredentials { name: Secret::from(name), password: Secret::from(password) });
-            let found = proxy.credentials_error();
-            assert_eq!(found.is_some(), fault.is_some(), "{scheme} {name} {password}: {found:?}");
-            assert!(fault.is_none_or(|text| found.unwrap().contains(text)), "{found:?}");
+            let error = proxy.credentials_error();
+            assert_eq!(error.is_some(), expected.is_some(), "{scheme} {name} {password}: {error:?}");
+            assert!(expected.is_none_or(|text| error.unwrap().contains(text)), "{error:?}");
         }
-        let route = env_config("http://j%3ax@p", "");
-        assert!(route.proxy_for(&EndpointUrl::parse("https://example.com").unwrap()).is_err());
+        let config = env_config("http://j%3ax@p", "");
+        assert!(config.proxy_for(&EndpointUrl::parse("https://example.com").unwrap()).is_err());
     }
 
-    fn env_config(proxy: &str, except: &str) -> ProxyConfig {
+    fn env_config(proxy: &str, no_proxy: &str) -> ProxyConfig {
         let proxy = Some(("https_proxy", Secret::from(proxy)));
-        ProxyConfig::from_env(&ProxyEnv { proxy, no_proxy: except.to_owned() })
+        ProxyConfig::from_env(&ProxyEnv { proxy, no_proxy: no_proxy.to_owned() })
     }
 
-    fn uses_proxy(route: &ProxyConfig, url: &str) -> bool {
-        route.proxy_for(&EndpointUrl::parse(url).unwrap()).unwrap().is_some()
+    fn uses_proxy(config: &ProxyConfig, url: &str) -> bool {
+        config.proxy_for(&EndpointUrl::parse(url).unwrap()).unwrap().is_some()
     }
 
     #[test]
     fn env_proxy_skips_plain_http_and_loopback() {
-        let route = env_config("p", "");
-        assert!(uses_proxy(&route, "https://example.com"));
+        let config = env_config("p", "");
+        assert!(uses_proxy(&config, "https://example.com"));
         for url in ["http://127.0.0.1:1", "https://127.0.0.1", "https://LOCALHOST:1", "https://[::1]/t"] {
-            assert!(!uses_proxy(&route, url), "{url}");
+            assert!(!uses_proxy(&config, url), "{url}");
         }
-        let said = ProxyConfig::Explicit(Proxy::parse("p", None, "ProxyHost").unwrap());
-        assert!(uses_proxy(&said, "https://localhost") && !uses_proxy(&said, "http://localhost"));
+        let explicit = ProxyConfig::Explicit(Proxy::parse("p", None, "ProxyHost").unwrap());
+        assert!(uses_proxy(&explicit, "https://localhost") && !uses_proxy(&explicit, "http://localhost"));
         assert!(!uses_proxy(&ProxyConfig::from_env(&ProxyEnv::default()), "https://example.com"));
     }
 
     #[test]
     fn no_proxy_matches_host_domain_port_cidr() {
-        for (except, url, through) in [
+        for (no_proxy, url, proxied) in [
             ("example.com", "https://example.com", false),
             ("example.com", "https://a.example.com", false),
             (".Example.com", "https://A.example.com", false),
@@ -412,20 +416,18 @@ mod tests {
             ("10.0.0.0/40", "https://10.0.0.0", true),
             ("10.0.0.0/8", "https://example.com", true),
         ] {
-            assert_eq!(uses_proxy(&env_config("p", except), url), through, "{except} {url}");
+            assert_eq!(uses_proxy(&env_config("p", no_proxy), url), proxied, "{no_proxy} {url}");
         }
     }
 
     #[test]
     fn invalid_env_proxy_fails_when_used() {
-        let route = env_config("https://u:hunter2@p", "inside");
-        assert!(!uses_proxy(&route, "https://inside"));
-        let error = route.proxy_for(&EndpointUrl::parse("https://outside").unwrap()).unwrap_err();
+        let config = env_config("https://u:hunter2@p", "inside");
+        assert!(!uses_proxy(&config, "https://inside"));
+        let error = config.proxy_for(&EndpointUrl::parse("https://outside").unwrap()).unwrap_err();
         assert_eq!(error.status(), Status::InvalidOption);
-        assert!(
-            error.message().contains("https_proxy") && error.message().contains("ProxyMode=0"),
-            "{error}"
-        );
+        assert_eq!(error.option(), Some("ProxyMode"));
+        assert!(error.message().contains("https_proxy"), "{error}");
         assert!(!error.message().contains("hunter2"), "{error}");
     }
 }

@@ -1,7 +1,7 @@
-//! Percent-encoding of parameters, for URLs and form bodies alike.
+//! Percent-encoding of parameters for URLs and `application/x-www-form-urlencoded` bodies.
 //!
-//! Only RFC 3986's unreserved characters stay; a blank is `%20`, which both readings of a form understand and which
-//! DocuSign's consent page insists on.
+//! All characters except RFC 3986's unreserved ones are encoded. A space becomes `%20`, not `+`: every form
+//! parser accepts it, and DocuSign's consent page requires it.
 
 use std::fmt;
 
@@ -12,19 +12,19 @@ use crate::base::secret::Secret;
 
 const ENCODE_SET: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// One value, encoded as it is written, with no copy of its own.
+/// A value that is percent-encoded when it is formatted, without an intermediate copy.
 #[must_use]
 pub fn encode(value: &str) -> impl fmt::Display + '_ {
     utf8_percent_encode(value, ENCODE_SET)
 }
 
-/// `a=b&c=d`, in the order given.
+/// Serializes parameters as `a=b&c=d`, in the given order.
 #[must_use]
 pub fn serialize(parameters: &[(&str, &str)]) -> Secret {
     Secret::new(join_pairs(parameters))
 }
 
-/// `id:secret`, each encoded: what Basic authentication (RFC 6749 section 2.3.1) takes.
+/// `id:secret`, each part percent-encoded, for HTTP Basic client authentication (RFC 6749 section 2.3.1).
 #[must_use]
 pub fn basic_credentials(id: &str, secret: &str) -> Secret {
     let mut text =
@@ -35,12 +35,12 @@ pub fn basic_credentials(id: &str, secret: &str) -> Secret {
     Secret::new(text)
 }
 
-/// Written into one piece of memory, which becomes the [`Secret`]: growing would leave an assertion or a client's
-/// secret behind in freed memory.
+/// Allocates the exact capacity, because a reallocation would leave a copy of an assertion or a client secret
+/// in freed memory.
 fn join_pairs(parameters: &[(&str, &str)]) -> String {
     let mut text = String::with_capacity(encoded_pairs_len(parameters));
-    for (number, (name, value)) in parameters.iter().enumerate() {
-        if number > 0 {
+    for (index, (name, value)) in parameters.iter().enumerate() {
+        if index > 0 {
             text.push('&');
         }
         push_encoded(&mut text, name);
@@ -56,7 +56,7 @@ fn encoded_pairs_len(parameters: &[(&str, &str)]) -> usize {
     })
 }
 
-/// The length of `value` when encoded.
+/// Length of `value` after percent-encoding.
 fn encoded_len(value: &str) -> usize {
     if has_only_unreserved(value) {
         return value.len();
@@ -65,10 +65,10 @@ fn encoded_len(value: &str) -> usize {
     value.len().saturating_add(reserved.saturating_mul(2))
 }
 
-/// Whether `value` is the same when encoded, as a JWT is. Not until the first byte that is not: so the processor looks at
-/// many at once.
+/// Whether percent-encoding leaves `value` unchanged, as it does for a JWT. The loop does not stop early, so
+/// that the compiler can vectorize it.
 fn has_only_unreserved(value: &str) -> bool {
-    value.bytes().fold(true, |stays, byte| stays & is_unreserved(byte))
+    value.bytes().fold(true, |unreserved, byte| unreserved & is_unreserved(byte))
 }
 
 fn push_encoded(text: &mut String, value: &str) {
@@ -83,8 +83,8 @@ fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
-/// Reads parameters that a user wrote as `a=b&c=d`, percent-encoded, or as a JSON object; values that are not text
-/// stay JSON. Nothing if it is neither, or one has no name.
+/// Parses the parameters of an option value, either `a=b&c=d`, percent-encoded, or a JSON object. JSON values
+/// that are not strings are kept as JSON text. None if the text has neither format or if a name is empty.
 #[must_use]
 pub fn parse_parameters(text: &str) -> Option<Vec<(String, Secret)>> {
     if text.trim_start().starts_with('{') {
@@ -126,8 +126,8 @@ mod tests {
     fn ascii_bytes_encode_alike_on_both_paths() {
         for byte in 0..128 {
             let alone = char::from(byte).to_string();
-            let among = encode(&format!("{alone} ")).to_string();
-            assert_eq!(join_pairs(&[("", &alone)]), format!("={}", among.strip_suffix("%20").unwrap()));
+            let with_space = encode(&format!("{alone} ")).to_string();
+            assert_eq!(join_pairs(&[("", &alone)]), format!("={}", with_space.strip_suffix("%20").unwrap()));
         }
     }
 
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn parameters_parse_from_form_or_json() {
-        let read = |text: &str| {
+        let parse = |text: &str| {
             let parameters = parse_parameters(text)?;
             Some(
                 parameters
@@ -153,9 +153,12 @@ mod tests {
                     .collect::<Vec<_>>(),
             )
         };
-        assert_eq!(read("resource=https%3A%2F%2Fx&a=b+c&d=").unwrap(), ["resource:https://x", "a:b c", "d:"]);
-        assert_eq!(read(r#"{"a":"b","n":1,"o":[true]}"#).unwrap(), ["a:b", "n:1", "o:[true]"]);
-        assert_eq!(read(r#"{"a":"#), None);
-        assert_eq!((read("a"), read("=b"), read("a=%ff")), (None, None, None));
+        assert_eq!(
+            parse("resource=https%3A%2F%2Fx&a=b+c&d=").unwrap(),
+            ["resource:https://x", "a:b c", "d:"]
+        );
+        assert_eq!(parse(r#"{"a":"b","n":1,"o":[true]}"#).unwrap(), ["a:b", "n:1", "o:[true]"]);
+        assert_eq!(parse(r#"{"a":"#), None);
+        assert_eq!((parse("a"), parse("=b"), parse("a=%ff")), (None, None, None));
     }
 }

@@ -1,38 +1,40 @@
-//! The options in force as one connection string, which stands alone: opening it anywhere gives the same options.
+//! Completed connection string (the term of ODBC's SQLDriverConnect): the effective options as one string
+//! that does not depend on a data source.
 //!
-//! What a data source or a model said is written out, so DSN and FILEDSN are left out, and AllowOverride with them: it
-//! counts in a data source alone. RestConfigFile stays, for the model's headers, which no option can say.
+//! Values of a data source or model are written out, so DSN and FILEDSN are omitted, and so is AllowOverride,
+//! which is effective only in a data source. RestConfigFile is kept, because the headers of the model cannot
+//! be set by an option.
 
 use super::{KEY_FILE_OPTIONS, OptionId, OptionOrigin, Options, connection_string, secret_refs, table};
 use crate::base::secret::Secret;
 use crate::base::url;
 use crate::key::Pkcs11Uri;
 
-/// What only leads to values.
+/// Options that only locate or qualify a data source.
 const EXCLUDED_OPTIONS: [OptionId; 3] = [OptionId::DSN, OptionId::FILEDSN, OptionId::AllowOverride];
 
-/// What is written in the place of what an option says.
+/// Replaces the value of an option in the completed string.
 #[derive(Debug)]
 pub struct OptionOverride {
     /// The option.
     pub id: OptionId,
-    /// Which of its names is written.
+    /// The name or alias to write.
     pub name_to_write: &'static str,
-    /// Its value, secret or not; none leaves the option out.
+    /// The value, even if it is a secret; `None` omits the option.
     pub text: Option<Secret>,
 }
 
 impl Options {
-    /// The connection string, without values of secrets unless they are wanted or stand in `instead`. Driver stands in
-    /// front, where driver managers look for it.
+    /// The completed connection string. Secrets are omitted unless `include_secrets` is set or they are in
+    /// `overrides`. Driver comes first, where driver managers expect it.
     #[must_use]
-    pub fn completed_connection_string(&self, secrets: bool, instead: &[OptionOverride]) -> Secret {
+    pub fn completed_connection_string(&self, include_secrets: bool, overrides: &[OptionOverride]) -> Secret {
         let (driver, others): (Vec<_>, Vec<_>) =
-            table::TABLE.iter().partition(|definition| definition.id == OptionId::Driver);
+            table::TABLE.iter().partition(|spec| spec.id == OptionId::Driver);
         let pairs: Vec<_> = driver
             .into_iter()
             .chain(others)
-            .filter_map(|definition| self.completed_pair(definition, secrets, instead))
+            .filter_map(|spec| self.completed_pair(spec, include_secrets, overrides))
             .map(|(name, text)| (name, Secret::new(connection_string::quote(text.reveal()))))
             .collect();
         join_pairs(&pairs)
@@ -40,48 +42,45 @@ impl Options {
 
     fn completed_pair(
         &self,
-        definition: &'static table::OptionSpec,
-        secrets: bool,
-        instead: &[OptionOverride],
+        spec: &'static table::OptionSpec,
+        include_secrets: bool,
+        overrides: &[OptionOverride],
     ) -> Option<(&'static str, Secret)> {
-        if EXCLUDED_OPTIONS.contains(&definition.id) {
+        if EXCLUDED_OPTIONS.contains(&spec.id) {
             return None;
         }
-        if let Some(other) = instead.iter().find(|other| other.id == definition.id) {
-            let text = other.text.as_ref();
-            return text.map(|text| (other.name_to_write, secret_refs::escape_literal(definition, text)));
+        if let Some(replacement) = overrides.iter().find(|replacement| replacement.id == spec.id) {
+            let text = replacement.text.as_ref();
+            return text.map(|text| (replacement.name_to_write, secret_refs::escape_literal(spec, text)));
         }
-        let name = if definition.id == OptionId::Driver { "DRIVER" } else { definition.name };
-        match self.get(definition.id) {
-            Some(value)
-                if !secrets && (definition.is_secret() || contains_secret(definition, &value.text)) =>
-            {
+        let name = if spec.id == OptionId::Driver { "DRIVER" } else { spec.name };
+        match self.get(spec.id) {
+            Some(value) if !include_secrets && (spec.is_secret() || contains_secret(spec, &value.text)) => {
                 None
             }
             Some(value) => Some((name, value.text.clone())),
-            // What was unset must not come back from the model or the key file.
+            // An unset option must not be set again by the model or the key file.
             None => {
-                let in_model = self.layer_value(OptionOrigin::Model, definition.id).is_some();
-                let in_key_file =
-                    KEY_FILE_OPTIONS.contains(&definition.id) && self.is_specified(definition.id);
+                let in_model = self.layer_value(OptionOrigin::Model, spec.id).is_some();
+                let in_key_file = KEY_FILE_OPTIONS.contains(&spec.id) && self.is_specified(spec.id);
                 (in_model || in_key_file).then(|| (name, Secret::default()))
             }
         }
     }
 }
 
-/// Whether the value of an option that is no secret has one in it: a PIN, or the password of a URL.
-fn contains_secret(definition: &table::OptionSpec, text: &Secret) -> bool {
-    let address =
-        matches!(definition.id, OptionId::ProxyHost | OptionId::HostName | OptionId::HostNameInCertificate);
-    Pkcs11Uri::has_pin(text.reveal()) || url::contains_secret(text.reveal(), address)
+/// Whether the value of a non-secret option contains a secret: a PIN, or the password in a URL.
+fn contains_secret(spec: &table::OptionSpec, text: &Secret) -> bool {
+    let is_address =
+        matches!(spec.id, OptionId::ProxyHost | OptionId::HostName | OptionId::HostNameInCertificate);
+    Pkcs11Uri::has_pin(text.reveal()) || url::contains_secret(text.reveal(), is_address)
 }
 
-/// Written into one piece of memory: growing would leave secrets behind.
+/// Allocates once: reallocation would leave copies of secrets in freed memory.
 fn join_pairs(pairs: &[(&str, Secret)]) -> Secret {
     let lengths = pairs.iter().map(|(name, text)| name.len().saturating_add(text.reveal().len()));
-    let room = lengths.fold(0_usize, |sum, length| sum.saturating_add(length).saturating_add(2));
-    let mut text = String::with_capacity(room);
+    let capacity = lengths.fold(0_usize, |sum, length| sum.saturating_add(length).saturating_add(2));
+    let mut text = String::with_capacity(capacity);
     for (name, value) in pairs {
         text.push_str(name);
         text.push('=');
@@ -103,10 +102,8 @@ mod tests {
     }
 
     fn effective_values(options: &Options) -> Vec<(OptionId, &str)> {
-        let values = table::TABLE
-            .iter()
-            .filter_map(|definition| options.get(definition.id).map(|value| (definition, value)));
-        values.map(|(definition, value)| (definition.id, value.text.reveal())).collect()
+        let values = table::TABLE.iter().filter_map(|spec| options.get(spec.id).map(|value| (spec, value)));
+        values.map(|(spec, value)| (spec.id, value.text.reveal())).collect()
     }
 
     #[test]
@@ -115,22 +112,17 @@ mod tests {
             ["plain", "{", "}", "}}", "a}b;c={d}", ";", "=", " led", "trailed ", "'quoted'", "\"q\"", "{}"];
         for (number, first) in awkward.iter().enumerate() {
             let mut options = open("");
-            for (place, definition) in table::TABLE.iter().enumerate() {
-                let text = if place == 0 { first } else { awkward[(place + number) % awkward.len()] };
-                options.set_value(
-                    definition.id,
-                    Secret::from(text),
-                    OptionOrigin::SetOption,
-                    definition.name,
-                );
+            for (index, spec) in table::TABLE.iter().enumerate() {
+                let text = if index == 0 { first } else { awkward[(index + number) % awkward.len()] };
+                options.set_value(spec.id, Secret::from(text), OptionOrigin::SetOption, spec.name);
             }
             let text = options.completed_connection_string(true, &[]);
             for name in EXCLUDED_OPTIONS {
                 options.layer_mut(OptionOrigin::SetOption).remove(&name);
             }
-            let again = open(text.reveal());
-            assert_eq!(effective_values(&again), effective_values(&options));
-            assert_eq!(again.completed_connection_string(true, &[]), text);
+            let reopened = open(text.reveal());
+            assert_eq!(effective_values(&reopened), effective_values(&options));
+            assert_eq!(reopened.completed_connection_string(true, &[]), text);
         }
     }
 
@@ -146,18 +138,18 @@ mod tests {
 
     #[test]
     fn completed_string_excludes_secrets_unless_requested() {
-        for definition in table::TABLE.iter().filter(|definition| definition.is_secret()) {
-            let options = open(&format!("{}=hunter2;ClaimsIssuer=me", definition.name));
+        for spec in table::TABLE.iter().filter(|spec| spec.is_secret()) {
+            let options = open(&format!("{}=hunter2;ClaimsIssuer=me", spec.name));
             assert_eq!(
                 options.completed_connection_string(false, &[]).reveal(),
                 "ClaimsIssuer=me;",
                 "{}",
-                definition.name
+                spec.name
             );
             assert!(
                 options.completed_connection_string(true, &[]).reveal().contains("hunter2"),
                 "{}",
-                definition.name
+                spec.name
             );
         }
     }
@@ -165,7 +157,7 @@ mod tests {
     #[test]
     fn option_override_replaces_or_removes_option() {
         let options = open("AccessToken=old;RefreshToken=r;Scope=a");
-        let instead = [
+        let overrides = [
             OptionOverride {
                 id: OptionId::AccessToken,
                 name_to_write: "Auth_AccessToken",
@@ -173,7 +165,7 @@ mod tests {
             },
             OptionOverride { id: OptionId::RefreshToken, name_to_write: "Auth_RefreshToken", text: None },
         ];
-        let text = options.completed_connection_string(false, &instead);
+        let text = options.completed_connection_string(false, &overrides);
         assert_eq!(text.reveal(), "Scope=a;Auth_AccessToken={n;w};");
         assert_eq!(open(text.reveal()).get(OptionId::AccessToken).unwrap().text.reveal(), "n;w");
     }
@@ -193,17 +185,17 @@ mod tests {
         let text =
             "DRIVER=/lib/d.so;ClaimsIssuer=me;JWTCertStore=k.jks;TokenURI={POST https://good.example/t};";
         assert_eq!(options.completed_connection_string(false, &[]).reveal(), text);
-        let whole = options.completed_connection_string(true, &[]);
+        let completed = options.completed_connection_string(true, &[]);
         std::fs::remove_file(file).unwrap();
-        let again = open(whole.reveal());
-        let of = |options: &Options| {
+        let reopened = open(completed.reveal());
+        let written_values = |options: &Options| {
             let mut values: Vec<_> =
                 effective_values(options).into_iter().map(|(name, text)| (name, text.to_owned())).collect();
             values.retain(|(name, _)| !EXCLUDED_OPTIONS.contains(name));
             values
         };
-        assert_eq!(of(&again), of(&options));
-        assert_eq!(again.errors(), []);
+        assert_eq!(written_values(&reopened), written_values(&options));
+        assert_eq!(reopened.errors(), []);
     }
 
     #[test]

@@ -1,25 +1,25 @@
-//! Connection-string grammar: text in, `name = value` pairs with their offsets out; and one value into its quoted form.
+//! Connection-string parser: splits a string into `name = value` pairs with offsets, and quotes values.
 //!
-//! Follows [MS-ODBCSTR] 2.1, with the two liberties that DataDirect's own samples take: line breaks between
-//! pairs, and blanks around names and values. Knows no option by name; `table` does.
+//! Follows [MS-ODBCSTR] 2.1, with two extensions that DataDirect's own samples use: line breaks between
+//! pairs, and whitespace around names and values. Independent of the known options, which are in `table`.
 
 use crate::base::error::{Error, Result, Status};
 use crate::base::secret::Secret;
 
-/// One `name=value`.
+/// A pair `name=value`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct KeyValue {
-    /// The name as written, without outer blanks.
+    /// The name as written, trimmed.
     pub name: String,
-    /// Where the name begins, in characters from the beginning of the text.
+    /// The offset of the name in characters.
     pub offset: usize,
-    /// The value: what stood in the braces, or the text without outer blanks.
+    /// The value: the content of the braces, or the trimmed text.
     pub value: Secret,
-    /// Whether the value stood in braces, and so is meant to the letter.
+    /// Whether the value was enclosed in braces and is therefore verbatim.
     pub braced: bool,
 }
 
-/// The blanks that may stand between the parts: those that ODBC's own parsers skip.
+/// Whether `c` is whitespace that the parsers of ODBC driver managers skip.
 fn is_whitespace(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\r' | '\n' | '\x0b' | '\x0c')
 }
@@ -37,109 +37,106 @@ impl<'a> Scanner<'a> {
         taken
     }
 
-    fn skip_while(&mut self, skipped: impl Fn(char) -> bool) {
-        let kept = self.rest.trim_start_matches(skipped).len();
-        self.advance(self.rest.len().saturating_sub(kept));
+    fn skip_while(&mut self, predicate: impl Fn(char) -> bool) {
+        let remaining = self.rest.trim_start_matches(predicate).len();
+        self.advance(self.rest.len().saturating_sub(remaining));
     }
 
-    /// The text up to the first of `ends`, which stays unread.
+    /// Consumes the text before the first character of `ends`.
     fn scan_until(&mut self, ends: &[char]) -> &'a str {
         self.advance(self.rest.find(ends).unwrap_or(self.rest.len()))
     }
 
     fn eat_char(&mut self, c: char) -> bool {
-        let there = self.rest.starts_with(c);
-        if there {
+        let found = self.rest.starts_with(c);
+        if found {
             self.advance(c.len_utf8());
         }
-        there
+        found
     }
 }
 
-/// Longer than any string that somebody wrote, and short enough to look at.
+/// The maximum length in bytes: longer than any real connection string, short enough to parse quickly.
 const MAX_STRING_LEN: usize = 1 << 20;
 
-/// Splits a connection string into its pairs, in their order, duplicates included.
+/// Splits a connection string into its pairs, in their order and including duplicates.
 ///
 /// # Errors
-/// [`Status::InvalidConnectionString`] for a fault in the structure, with its offset. The message repeats no text:
-/// what stands at a wrong place may be the second half of a password.
+/// [`Status::InvalidConnectionString`] for a syntax error, with its offset. The message contains no text of
+/// the connection string: misplaced text may be the second half of a password.
 pub fn parse(text: &str) -> Result<Vec<KeyValue>> {
     if text.len() > MAX_STRING_LEN {
         return Err(Error::new(
             Status::InvalidConnectionString,
             "connection string",
-            format!("it has {} bytes; at most {MAX_STRING_LEN} are read", text.len()),
+            format!("connection string too long ({} bytes, limit {MAX_STRING_LEN})", text.len()),
         ));
     }
-    let mut reader = Scanner { rest: text, offset: 0 };
+    let mut scanner = Scanner { rest: text, offset: 0 };
     let mut pairs = Vec::new();
     loop {
-        reader.skip_while(|c| is_whitespace(c) || c == ';');
-        if reader.rest.is_empty() {
+        scanner.skip_while(|c| is_whitespace(c) || c == ';');
+        if scanner.rest.is_empty() {
             return Ok(pairs);
         }
-        pairs.push(parse_pair(&mut reader)?);
+        pairs.push(parse_pair(&mut scanner)?);
     }
 }
 
-fn parse_pair(reader: &mut Scanner<'_>) -> Result<KeyValue> {
-    let offset = reader.offset;
-    let name = reader.scan_until(&['=', ';']).trim_end_matches(is_whitespace).to_owned();
-    if !reader.eat_char('=') {
+fn parse_pair(scanner: &mut Scanner<'_>) -> Result<KeyValue> {
+    let offset = scanner.offset;
+    let name = scanner.scan_until(&['=', ';']).trim_end_matches(is_whitespace).to_owned();
+    if !scanner.eat_char('=') {
         return Err(syntax_error(
             offset,
-            "there is no \"=\" behind the name; a value that holds \";\" must stand in braces {…}",
+            "expected \"=\" after the option name; enclose values that contain \";\" in {…}",
         ));
     }
     if name.is_empty() {
-        return Err(syntax_error(offset, "there is no name in front of \"=\""));
+        return Err(syntax_error(offset, "expected an option name before \"=\""));
     }
-    reader.skip_while(is_whitespace);
-    let (value, braced) = if reader.rest.starts_with('{') {
-        (parse_braced(reader)?, true)
+    scanner.skip_while(is_whitespace);
+    let (value, braced) = if scanner.rest.starts_with('{') {
+        (parse_braced(scanner)?, true)
     } else {
-        (reader.scan_until(&[';']).trim_end_matches(is_whitespace).to_owned(), false)
+        (scanner.scan_until(&[';']).trim_end_matches(is_whitespace).to_owned(), false)
     };
     Ok(KeyValue { name, offset, value: Secret::new(value), braced })
 }
 
-fn parse_braced(reader: &mut Scanner<'_>) -> Result<String> {
-    let opened = reader.offset;
-    reader.eat_char('{');
+fn parse_braced(scanner: &mut Scanner<'_>) -> Result<String> {
+    let start = scanner.offset;
+    scanner.eat_char('{');
     let mut value = String::new();
     loop {
-        value.push_str(reader.scan_until(&['}']));
-        if !reader.eat_char('}') {
-            return Err(syntax_error(
-                opened,
-                "a \"{\" is not closed; a \"}\" that belongs to the value is written \"}}\"",
-            ));
+        value.push_str(scanner.scan_until(&['}']));
+        if !scanner.eat_char('}') {
+            return Err(syntax_error(start, "\"{\" is not closed; write \"}\" in a value as \"}}\""));
         }
-        if !reader.eat_char('}') {
+        if !scanner.eat_char('}') {
             break;
         }
         value.push('}');
     }
-    reader.skip_while(is_whitespace);
-    if !reader.rest.is_empty() && !reader.rest.starts_with(';') {
+    scanner.skip_while(is_whitespace);
+    if !scanner.rest.is_empty() && !scanner.rest.starts_with(';') {
         return Err(syntax_error(
-            reader.offset,
-            "there is text behind a \"}\"; expected \";\", and \"}}\" for a \"}\" that belongs to the value",
+            scanner.offset,
+            "expected \";\" after \"}\"; write \"}\" in a value as \"}}\"",
         ));
     }
     Ok(value)
 }
 
 fn syntax_error(offset: usize, text: &str) -> Error {
-    Error::new(Status::InvalidConnectionString, "connection string", format!("at offset {offset} {text}"))
+    Error::new(Status::InvalidConnectionString, "connection string", format!("at offset {offset}: {text}"))
 }
 
-/// `value` as it must be written behind `name=` so that it is read back to the letter.
+/// Quotes `value` for use after `name=`, so that parsing returns it unchanged.
 #[must_use]
 pub fn quote(value: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-._~:/+%&$|^<>#".contains(c);
-    if !value.is_empty() && value.chars().all(plain) {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~:/+%&$|^<>#".contains(c);
+    if !value.is_empty() && value.chars().all(is_plain) {
         return value.to_owned();
     }
     format!("{{{}}}", value.replace('}', "}}"))
@@ -194,7 +191,7 @@ mod tests {
         ] {
             let error = parse(text).unwrap_err();
             assert_eq!(error.status(), Status::InvalidConnectionString);
-            assert!(error.message().contains(&format!("at offset {offset} ")), "{text}: {error}");
+            assert!(error.message().contains(&format!("at offset {offset}:")), "{text}: {error}");
             assert!(!error.message().contains("cret"), "{error}");
         }
     }

@@ -1,8 +1,9 @@
-//! DSN and FILEDSN: a name in, what the data source says out, each value with the file and line that said it.
+//! Data sources: loads the options of a DSN or FILEDSN, each with its file and line number.
 //!
-//! A section of the user's odbc.ini hides the whole section of that name in the machine's; `[Default]` stands in for a
-//! name that neither has. Values are to the letter but for quotes around the whole of one that is no secret: nothing
-//! needs braces here, and JSON has some. An empty value says nothing, since dialogs write down every name they know.
+//! A section of the user's odbc.ini replaces the whole section of that name in the system-wide one. If
+//! neither has the section, `[Default]` is used. Values are verbatim, except that quotes around a whole
+//! non-secret value are removed. Braces are not special here: nothing needs them, and JSON contains them. An
+//! empty value is ignored, because configuration dialogs write all options that they know.
 
 use std::fmt::Write as _;
 use std::fs::Metadata;
@@ -19,28 +20,28 @@ use crate::base::file::{self, ConfiguredPath};
 use crate::base::policy::{Policy, Restriction};
 use crate::base::secret::Secret;
 
-/// What a data source says.
+/// A loaded data source.
 pub(super) struct DataSource {
     pub(super) origin: OptionOrigin,
-    /// Such as `DSN "Sales" in /etc/odbc.ini`.
+    /// For messages, such as `DSN "Sales" in /etc/odbc.ini`.
     pub(super) label: String,
     pub(super) values: OptionLayer,
     pub(super) warnings: Vec<Error>,
-    /// What is wrong with lines that may not be left out.
+    /// Invalid lines that must not be ignored.
     pub(super) errors: Vec<Error>,
 }
 
-/// The files looked into so far.
+/// The files searched so far.
 #[derive(Default)]
 struct FileSearch {
     loaded: Vec<(PathBuf, Zeroizing<Vec<u8>>)>,
-    /// What is to be said about each, for the message that nothing was found.
+    /// The result for each file, for the error if nothing is found.
     tried: Vec<String>,
     warnings: Vec<Error>,
 }
 
 impl FileSearch {
-    /// Reads the first of `files` that can be read.
+    /// Reads the first readable file of `files`.
     fn read_first(&mut self, files: Vec<PathBuf>, option: &str) {
         for path in files {
             let content = file::read_file(&path);
@@ -50,15 +51,16 @@ impl FileSearch {
         }
     }
 
-    /// As [`Self::read_first`], of paths that a connection string names, below the allowed directories alone.
+    /// As [`Self::read_first`], for paths from a connection string, which must be below the allowed
+    /// directories.
     fn read_first_allowed(&mut self, files: Vec<PathBuf>) -> Result<()> {
         for path in files {
             let file = ConfiguredPath::confined(path.to_string_lossy().into_owned());
             let content = file.read();
-            if let Err(fault) = &content
-                && fault.is_forbidden()
+            if let Err(error) = &content
+                && error.is_forbidden()
             {
-                let text = format!("FILEDSN {file} {fault}");
+                let text = format!("FILEDSN {file} {error}");
                 return Err(Error::new(Status::InvalidOption, "data source", text).with_option("FILEDSN"));
             }
             if self.add_file(path, content, "FILEDSN") {
@@ -68,7 +70,7 @@ impl FileSearch {
         Ok(())
     }
 
-    /// Takes the content of the file at `path`, or what kept it from being read.
+    /// Records the content of the file at `path` or the error. Returns whether it was read.
     fn add_file(
         &mut self,
         path: PathBuf,
@@ -80,15 +82,13 @@ impl FileSearch {
                 self.loaded.push((path, content));
                 return true;
             }
-            Err(fault) if fault.is_missing() => {
-                self.tried.push(format!("{} (is not there)", path.display()));
+            Err(error) if error.is_missing() => {
+                self.tried.push(format!("{} (does not exist)", path.display()));
             }
-            Err(fault) => {
-                self.warnings.push(data_source_warning(
-                    option,
-                    &format!("{} {fault}; it was left out", path.display()),
-                ));
-                self.tried.push(format!("{} ({fault})", path.display()));
+            Err(error) => {
+                self.warnings
+                    .push(data_source_warning(option, &format!("{} {error}; it is ignored", path.display())));
+                self.tried.push(format!("{} ({error})", path.display()));
             }
         }
         false
@@ -97,44 +97,45 @@ impl FileSearch {
     fn not_found_error(mut self, option: &str, what: &str, section: &str) -> Error {
         for (path, content) in &self.loaded {
             let ini = IniFile::parse(content);
-            let none =
+            let reason =
                 if ini.has_sections() { format!("no {section}") } else { "no section at all".to_owned() };
-            let mut text = format!("{} ({none}", path.display());
-            for fault in &ini.errors {
+            let mut text = format!("{} ({reason}", path.display());
+            for error in &ini.errors {
                 // Writing to a String cannot fail.
-                let _ = write!(text, "; line {} {}", fault.line, fault.message);
+                let _ = write!(text, "; line {} {}", error.line, error.message);
             }
             self.tried.push(format!("{text})"));
         }
-        let looked = if self.tried.is_empty() { "nowhere to look".to_owned() } else { self.tried.join(", ") };
-        let text = format!("{option} {what} was not found. Looked in: {looked}");
+        let tried =
+            if self.tried.is_empty() { "no files to search".to_owned() } else { self.tried.join(", ") };
+        let text = format!("{option} {what} was not found; searched: {tried}");
         Error::new(Status::DataSourceNotFound, "data source", text).with_option(option)
     }
 }
 
-/// What the odbc.ini files say under `name`.
+/// Loads the section `name` of the odbc.ini files.
 ///
 /// # Errors
-/// [`Status::DataSourceNotFound`] where no file has a section of that name, nor `[Default]`.
+/// [`Status::DataSourceNotFound`] if no file has a section of that name or `[Default]`.
 pub(super) fn load_dsn(name: &str, environment: &dyn Environment) -> Result<DataSource> {
     let mut search = FileSearch::default();
     search.read_first(environment::user_odbc_ini_paths(environment), "DSN");
     search.read_first(environment::system_odbc_ini_paths(environment), "DSN");
     let files: Vec<_> = search.loaded.iter().map(|(path, content)| (path, IniFile::parse(content))).collect();
-    let found = [name, "Default"].into_iter().find_map(|wanted| {
-        files.iter().find_map(|(path, ini)| Some((wanted, *path, ini.find_section(wanted)?)))
+    let found = [name, "Default"].into_iter().find_map(|section_name| {
+        files.iter().find_map(|(path, ini)| Some((section_name, *path, ini.find_section(section_name)?)))
     });
-    let Some((wanted, path, section)) = found else {
+    let Some((section_name, path, section)) = found else {
         drop(files);
         let section = format!("[{name}] and no [Default]");
         return Err(search.not_found_error("DSN", &format!("\"{name}\""), &section));
     };
     let label = format!("DSN \"{name}\" in {}", path.display());
     let mut source = DataSource::new(OptionOrigin::Dsn, label, Vec::new());
-    if wanted != name {
+    if section_name != name {
         source.warnings.push(data_source_warning(
             "DSN",
-            &format!("\"{name}\" is not known; [Default] of {} was used", path.display()),
+            &format!("\"{name}\" is unknown; [Default] of {} is used", path.display()),
         ));
     }
     for (path, ini) in &files {
@@ -145,11 +146,11 @@ pub(super) fn load_dsn(name: &str, environment: &dyn Environment) -> Result<Data
     Ok(source)
 }
 
-/// What the file of that name or path says.
+/// Loads the file DSN with that name or path.
 ///
 /// # Errors
-/// [`Status::DataSourceNotFound`] where it is not there, cannot be read, or has no section `[ODBC]`;
-/// [`Status::InvalidOption`] where `policy` forbids its path.
+/// [`Status::DataSourceNotFound`] if it does not exist, cannot be read, or has no section `[ODBC]`;
+/// [`Status::InvalidOption`] if `policy` forbids its path.
 pub(super) fn load_file_dsn(name: &str, environment: &dyn Environment, policy: Policy) -> Result<DataSource> {
     let mut search = FileSearch::default();
     let files = environment::file_dsn_paths(environment, name, || configured_file_dsn_folder(environment));
@@ -174,7 +175,7 @@ pub(super) fn load_file_dsn(name: &str, environment: &dyn Environment, policy: P
     Ok(source)
 }
 
-/// FileDSNPath of the first odbcinst.ini that has one.
+/// FileDSNPath from the first odbcinst.ini that sets it.
 fn configured_file_dsn_folder(environment: &dyn Environment) -> Option<PathBuf> {
     environment::odbcinst_ini_paths(environment).iter().find_map(|path| {
         let (content, _) = file::read_file(path).ok()?;
@@ -192,66 +193,66 @@ impl DataSource {
         if self.origin == OptionOrigin::Dsn { "DSN" } else { "FILEDSN" }
     }
 
-    fn warn_all(&mut self, path: &Path, faults: &[IniError]) {
+    fn warn_all(&mut self, path: &Path, errors: &[IniError]) {
         let option = self.option_name();
-        self.warnings.extend(faults.iter().map(|fault| {
-            let text =
-                format!("line {} of {} {}; it was left out", fault.line, path.display(), fault.message);
+        self.warnings.extend(errors.iter().map(|error| {
+            let text = format!("line {} of {} {}; it is ignored", error.line, path.display(), error.message);
             Error::warning("01000", "data source", text).with_option(option)
         }));
     }
 
     fn load_section(&mut self, path: &Path, section: &IniSection<'_>) {
-        let (errors, faults): (Vec<IniError>, Vec<IniError>) =
-            section.errors.iter().partition(|fault| fault.message == ini::NUL_MESSAGE);
-        self.warn_all(path, &faults);
+        let (errors, warnings): (Vec<IniError>, Vec<IniError>) =
+            section.errors.iter().partition(|error| error.message == ini::NUL_MESSAGE);
+        self.warn_all(path, &warnings);
         let option = self.option_name();
-        self.errors.extend(errors.iter().map(|fault| {
-            let text = format!("line {} of {} {}", fault.line, path.display(), fault.message);
+        self.errors.extend(errors.iter().map(|error| {
+            let text = format!("line {} of {} {}", error.line, path.display(), error.message);
             Error::new(Status::InvalidOption, "data source", text).with_option(option)
         }));
         for entry in &section.entries {
-            let place = format!("line {} of {}", entry.line, path.display());
+            let location = format!("line {} of {}", entry.line, path.display());
             match table::find(entry.name) {
-                None => self.warnings.push(unknown_name_warning(&place, entry.name)),
-                Some(definition) => self.add_value(definition, entry.name, entry.value, place),
+                None => self.warnings.push(unknown_name_warning(&location, entry.name)),
+                Some(spec) => self.add_value(spec, entry.name, entry.value, location),
             }
         }
     }
 
-    fn add_value(&mut self, definition: &OptionSpec, spelling: &str, value: &str, place: String) {
-        let text = if definition.is_secret() { value } else { strip_quotes(value) };
+    fn add_value(&mut self, spec: &OptionSpec, name: &str, value: &str, location: String) {
+        let text = if spec.is_secret() { value } else { strip_quotes(value) };
         if text.is_empty() {
             return;
         }
-        let ignored = if matches!(definition.id, OptionId::DSN | OptionId::FILEDSN) {
-            Some("a data source does not lead to another one".to_owned())
+        let ignored_reason = if matches!(spec.id, OptionId::DSN | OptionId::FILEDSN) {
+            Some("a data source cannot refer to another one".to_owned())
         } else {
-            self.values
-                .get(&definition.id)
-                .map(|first| format!("{} stands above it, and the first one counts", first.name_as_written))
+            self.values.get(&spec.id).map(|first| format!("duplicate of {}", first.name_as_written))
         };
-        if let Some(why) = ignored {
-            let text = format!("{spelling} in {place} was ignored: {why}");
-            self.warnings.push(super::option_warning(definition.name, text));
+        if let Some(reason) = ignored_reason {
+            let text = format!("{name} in {location} is ignored: {reason}");
+            self.warnings.push(super::option_warning(spec.name, text));
             return;
         }
-        let (text, spelling) = (Secret::from(text), spelling.to_owned());
+        let (text, name_as_written) = (Secret::from(text), name.to_owned());
         self.values.insert(
-            definition.id,
-            OptionValue { text, origin: self.origin, name_as_written: spelling, location: Some(place) },
+            spec.id,
+            OptionValue { text, origin: self.origin, name_as_written, location: Some(location) },
         );
     }
 }
 
-/// A name that is no option is not repeated: it may be a line of a key.
-fn unknown_name_warning(place: &str, name: &str) -> Error {
+/// The warning for an unknown option name. The name is not shown: it may be a line of a key.
+fn unknown_name_warning(location: &str, name: &str) -> Error {
     match table::find_similar(name) {
-        Some(near) => super::option_warning(
-            near.name,
-            format!("{place} names no option; did you mean {}? It was ignored", near.name),
+        Some(similar) => super::option_warning(
+            similar.name,
+            format!("{location} has an unknown option name and is ignored; did you mean {}?", similar.name),
         ),
-        None => Error::warning("01S00", "options", format!("{place} names no option. It was ignored")),
+        None => {
+            let text = format!("{location} has an unknown option name and is ignored");
+            Error::warning("01S00", "options", text)
+        }
     }
 }
 

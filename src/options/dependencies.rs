@@ -1,21 +1,21 @@
-//! What was read outside of the options for them, so that a change of it is noticed.
+//! File dependencies of resolved options: detects changes of files that were read.
 
 use crate::base::file::{ConfiguredPath, FileVersion};
 use crate::sys;
 
-/// The files that were read, as they were.
+/// The files that were read, with their versions.
 #[derive(Debug)]
 pub struct FileDependencies {
-    /// For whom the process acted then: another one may not be let in.
+    /// The effective user ID at that time: another user may not have access to the files.
     user_id: u32,
     files: Vec<(ConfiguredPath, FileVersion)>,
-    /// That had nothing to say.
+    /// Key files without metadata.
     without_metadata: Vec<(ConfiguredPath, FileVersion)>,
     failed: bool,
 }
 
 impl FileDependencies {
-    /// Nothing so far.
+    /// No dependencies.
     #[must_use]
     pub fn empty() -> Self {
         Self {
@@ -26,35 +26,37 @@ impl FileDependencies {
         }
     }
 
-    /// `file` was read as it was at `stamp`.
-    pub(super) fn add_file(&mut self, file: ConfiguredPath, stamp: FileVersion) {
-        self.files.push((file, stamp));
+    /// Records that `file` was read in that version.
+    pub(super) fn add_file(&mut self, file: ConfiguredPath, version: FileVersion) {
+        self.files.push((file, version));
     }
 
-    /// `file` had nothing to say when it was read as it was at `stamp`.
-    pub(super) fn add_file_without_metadata(&mut self, file: ConfiguredPath, stamp: FileVersion) {
-        self.without_metadata.push((file, stamp));
+    /// Records that `file` had no metadata in that version.
+    pub(super) fn add_file_without_metadata(&mut self, file: ConfiguredPath, version: FileVersion) {
+        self.without_metadata.push((file, version));
     }
 
-    /// Nothing is missing, so that whoever was silent need not be asked again: a key store is looked at by who opens it.
+    /// Drops files without metadata. To be called if no option is missing: then new metadata is irrelevant,
+    /// and the key cache detects changes of the key itself.
     pub fn discard_files_without_metadata(&mut self) {
         self.without_metadata.clear();
     }
 
-    /// Something could not be read or was of no use. Nobody can tell what would mend it, so it is looked at each time.
+    /// Records that something could not be read or was invalid. The cause may disappear without a detectable
+    /// change, so the options are resolved again each time.
     pub(super) fn mark_failed(&mut self) {
         self.failed = true;
     }
 
-    /// Whether looking again would find the same.
+    /// Whether reading the files again would give the same result.
     #[must_use]
     pub fn is_unchanged(&self) -> bool {
-        let same = |(file, stamp): &(ConfiguredPath, FileVersion)| {
-            FileVersion::read(file).is_ok_and(|now| now == *stamp)
+        let is_same = |(file, version): &(ConfiguredPath, FileVersion)| {
+            FileVersion::read(file).is_ok_and(|current| current == *version)
         };
         let mut files = self.files.iter().chain(&self.without_metadata).peekable();
         let nothing_was_read = files.peek().is_none();
-        !self.failed && (nothing_was_read || self.user_id == sys::effective_user_id()) && files.all(same)
+        !self.failed && (nothing_was_read || self.user_id == sys::effective_user_id()) && files.all(is_same)
     }
 }
 
@@ -64,36 +66,36 @@ mod tests {
 
     use super::*;
 
-    /// A file of a folder that lives as long as the test holds it.
+    /// A file in a temporary directory, which is deleted when the returned `TempDir` is dropped.
     fn temp_file() -> (tempfile::TempDir, PathBuf, ConfiguredPath, FileVersion) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         std::fs::write(&path, "a").unwrap();
         let file = ConfiguredPath::new(path.to_str().unwrap().to_owned());
-        let stamp = FileVersion::read(&file).unwrap();
-        (folder, path, file, stamp)
+        let version = FileVersion::read(&file).unwrap();
+        (folder, path, file, version)
     }
 
     #[test]
     fn dependencies_change_with_effective_user() {
-        let (_folder, _, file, stamp) = temp_file();
-        let mut seen = FileDependencies::empty();
-        seen.add_file(file, stamp);
-        assert!(seen.is_unchanged());
-        let others = FileDependencies { user_id: seen.user_id.wrapping_add(1), ..seen };
-        assert!(!others.is_unchanged());
-        assert!(FileDependencies { files: Vec::new(), ..others }.is_unchanged(), "nothing was read");
+        let (_folder, _, file, version) = temp_file();
+        let mut dependencies = FileDependencies::empty();
+        dependencies.add_file(file, version);
+        assert!(dependencies.is_unchanged());
+        let other_user = FileDependencies { user_id: dependencies.user_id.wrapping_add(1), ..dependencies };
+        assert!(!other_user.is_unchanged());
+        assert!(FileDependencies { files: Vec::new(), ..other_user }.is_unchanged(), "no files");
     }
 
     #[test]
     fn file_without_metadata_is_tracked_until_discarded() {
-        let (_folder, path, file, stamp) = temp_file();
-        let mut seen = FileDependencies::empty();
-        seen.add_file_without_metadata(file, stamp);
-        assert!(seen.is_unchanged());
+        let (_folder, path, file, version) = temp_file();
+        let mut dependencies = FileDependencies::empty();
+        dependencies.add_file_without_metadata(file, version);
+        assert!(dependencies.is_unchanged());
         std::fs::write(&path, "another").unwrap();
-        assert!(!seen.is_unchanged());
-        seen.discard_files_without_metadata();
-        assert!(seen.is_unchanged());
+        assert!(!dependencies.is_unchanged());
+        dependencies.discard_files_without_metadata();
+        assert!(dependencies.is_unchanged());
     }
 }

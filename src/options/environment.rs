@@ -1,7 +1,7 @@
-//! Where the files of data sources stand, by the rules of unixODBC and of iODBC.
+//! Search paths for `odbc.ini`, `odbcinst.ini` and `.dsn` files, by the rules of unixODBC and of iODBC.
 //!
-//! What the process says about it, variables and home directory, comes through [`Environment`], so that a test can say
-//! something else without touching the process that it runs in.
+//! Environment variables and the home directory are read through [`Environment`], so that tests can replace
+//! them without changing the process environment.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -10,22 +10,22 @@ use crate::base::secret::Secret;
 use crate::net::proxy::ProxyEnv;
 use crate::sys;
 
-/// The variables that name a proxy for https, the first that is set counts. http_proxy is for http://, which goes to this
-/// machine alone.
+/// The environment variables for the https proxy; the first one that is set is used. http_proxy is not read,
+/// because http:// is allowed for loopback addresses only.
 const PROXY_VARIABLES: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 
-/// What the lookup asks of its surroundings.
+/// The parts of the process environment on which the search depends.
 pub trait Environment {
     /// An environment variable, if it is set and not empty.
     fn variable(&self, name: &str) -> Option<OsString>;
     /// The user's home directory.
     fn home(&self) -> Option<PathBuf>;
-    /// The folders in which the machine's own files may stand, the likeliest first.
+    /// The directories that may contain the system-wide files, in search order.
     fn system_folders(&self) -> Vec<PathBuf>;
 }
 
-/// The surroundings of this process. Home is `$HOME` (iODBC's rule), else what the system knows of the user
-/// (unixODBC's). A set-user-ID program has neither variables nor a home.
+/// The environment of this process. The home directory is `$HOME` (iODBC's rule), else that of the user
+/// database (unixODBC's rule). In a set-user-ID program there are neither variables nor a home directory.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ProcessEnvironment;
 
@@ -40,14 +40,14 @@ impl Environment for ProcessEnvironment {
 
     fn system_folders(&self) -> Vec<PathBuf> {
         let apple = cfg!(target_os = "macos").then_some("/Library/ODBC");
-        // /etc is where both managers look when nothing else was configured; openSUSE configured the other.
+        // /etc is the default of both driver managers; openSUSE configures /etc/unixODBC.
         let unix = cfg!(unix).then_some(["/etc", "/etc/unixODBC"]);
         apple.into_iter().chain(unix.into_iter().flatten()).map(PathBuf::from).collect()
     }
 }
 
-/// What the surroundings say of proxies. Read once, when a connection is opened: a program that changes its environment
-/// later on does not move connections that it has.
+/// Reads the proxy variables. Called once, when a connection is opened: later changes of the environment do
+/// not affect open connections.
 pub(super) fn read_proxy_env(environment: &dyn Environment) -> ProxyEnv {
     let text = |name: &str| Some(environment.variable(name)?.to_string_lossy().into_owned());
     ProxyEnv {
@@ -60,75 +60,78 @@ fn variable_path(environment: &dyn Environment, variable: &str) -> Option<PathBu
     environment.variable(variable).map(PathBuf::from)
 }
 
-/// The user's own file of that name, `odbc.ini` or `odbcinst.ini`, wherever it may stand.
+/// The possible paths of a file in the home directory; `name` is `odbc.ini` or `odbcinst.ini`.
 fn home_files(environment: &dyn Environment, name: &str) -> Vec<PathBuf> {
     let Some(home) = environment.home() else { return Vec::new() };
     let apple = cfg!(target_os = "macos").then(|| home.join("Library/ODBC").join(name));
     apple.into_iter().chain([home.join(format!(".{name}"))]).collect()
 }
 
-/// The user's odbc.ini: the first of these that can be read.
+/// The possible paths of the user's odbc.ini; the first readable one is used.
 pub(super) fn user_odbc_ini_paths(environment: &dyn Environment) -> Vec<PathBuf> {
     variable_path(environment, "ODBCINI").into_iter().chain(home_files(environment, "odbc.ini")).collect()
 }
 
-/// The machine's odbc.ini: the first of these that can be read. ODBCSYSINI, a folder, stands for all that was compiled
-/// in, as with unixODBC; SYSODBCINI, a file, is iODBC's.
+/// The possible paths of the system-wide odbc.ini; the first readable one is used. The directory ODBCSYSINI
+/// replaces the built-in directories, as in unixODBC; the file SYSODBCINI is from iODBC.
 pub(super) fn system_odbc_ini_paths(environment: &dyn Environment) -> Vec<PathBuf> {
-    let chosen = variable_path(environment, "ODBCSYSINI");
-    let built_in = if chosen.is_some() { Vec::new() } else { environment.system_folders() };
-    let mut files: Vec<_> = chosen.iter().map(|folder| folder.join("odbc.ini")).collect();
+    let configured = variable_path(environment, "ODBCSYSINI");
+    let built_in = if configured.is_some() { Vec::new() } else { environment.system_folders() };
+    let mut files: Vec<_> = configured.iter().map(|folder| folder.join("odbc.ini")).collect();
     files.extend(variable_path(environment, "SYSODBCINI"));
     files.extend(built_in.iter().map(|folder| folder.join("odbc.ini")));
     files
 }
 
-/// The machine's folders, by unixODBC's rule.
+/// The system-wide directories, by unixODBC's rule.
 fn odbc_system_folders(environment: &dyn Environment) -> Vec<PathBuf> {
     variable_path(environment, "ODBCSYSINI")
         .map_or_else(|| environment.system_folders(), |folder| vec![folder])
 }
 
-/// The files that may say where file DSNs stand. ODBCINSTINI is a path for iODBC and a file's name for unixODBC.
+/// The files that may set the directory of file DSNs. ODBCINSTINI is a path in iODBC and a file name in
+/// unixODBC.
 pub(super) fn odbcinst_ini_paths(environment: &dyn Environment) -> Vec<PathBuf> {
-    let said = variable_path(environment, "ODBCINSTINI").unwrap_or_else(|| PathBuf::from("odbcinst.ini"));
-    let mut files: Vec<_> = has_folder(&said).then(|| said.clone()).into_iter().collect();
+    let configured =
+        variable_path(environment, "ODBCINSTINI").unwrap_or_else(|| PathBuf::from("odbcinst.ini"));
+    let mut files: Vec<_> = has_folder(&configured).then(|| configured.clone()).into_iter().collect();
     files.extend(home_files(environment, "odbcinst.ini"));
     files.extend(variable_path(environment, "SYSODBCINSTINI"));
-    let name = said.file_name().unwrap_or(said.as_os_str());
+    let name = configured.file_name().unwrap_or(configured.as_os_str());
     files.extend(odbc_system_folders(environment).iter().map(|folder| folder.join(name)));
     files
 }
 
-/// Where a file DSN may stand: the first of these that is there. `said` gives the folder that an odbcinst.ini names.
+/// The possible paths of a file DSN; the first existing one is used. `configured_folder` returns the
+/// directory from odbcinst.ini.
 pub(super) fn file_dsn_paths(
     environment: &dyn Environment,
     name: &str,
-    said: impl FnOnce() -> Option<PathBuf>,
+    configured_folder: impl FnOnce() -> Option<PathBuf>,
 ) -> Vec<PathBuf> {
-    let given = Path::new(name);
-    if has_folder(given) {
-        return [vec![given.to_owned()], with_dsn_suffix(given)].concat();
+    let path = Path::new(name);
+    if has_folder(path) {
+        return [vec![path.to_owned()], with_dsn_suffix(path)].concat();
     }
-    let folders = match variable_path(environment, "FILEDSNPATH").or_else(said) {
+    let folders = match variable_path(environment, "FILEDSNPATH").or_else(configured_folder) {
         Some(folder) => vec![folder],
         None => {
             odbc_system_folders(environment).iter().map(|folder| folder.join("ODBCDataSources")).collect()
         }
     };
     let in_folder = |folder: PathBuf| {
-        let file = folder.join(given);
+        let file = folder.join(path);
         with_dsn_suffix(&file).into_iter().next().unwrap_or(file)
     };
     folders.into_iter().map(in_folder).collect()
 }
 
-/// Whether it says more than a file's name.
+/// Whether the path has more components than a file name.
 pub(super) fn has_folder(path: &Path) -> bool {
     path.components().nth(1).is_some() || path.has_root()
 }
 
-/// The path with `.dsn` behind it, unless it has that already.
+/// The path with the suffix `.dsn` appended; empty if it already has the suffix.
 fn with_dsn_suffix(path: &Path) -> Vec<PathBuf> {
     if path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("dsn")) {
         return Vec::new();
@@ -144,7 +147,7 @@ pub(crate) mod testing {
 
     use super::*;
 
-    /// Surroundings that a test makes up.
+    /// An environment with the values that a test sets.
     #[derive(Default)]
     pub struct FakeEnvironment {
         pub variables: HashMap<&'static str, OsString>,
@@ -216,7 +219,7 @@ mod tests {
 
     #[test]
     fn odbcinstini_is_path_or_system_file_name() {
-        let last = |made: FakeEnvironment| odbcinst_ini_paths(&made).pop().unwrap();
+        let last = |environment: FakeEnvironment| odbcinst_ini_paths(&environment).pop().unwrap();
         assert_eq!(last(fake_environment()), Path::new("/etc/odbcinst.ini"));
         assert_eq!(
             last(fake_environment().with_variable("ODBCINSTINI", "own.ini")),
@@ -230,20 +233,21 @@ mod tests {
 
     #[test]
     fn file_dsn_is_path_or_searched_name() {
-        let found = |made: &FakeEnvironment, name: &str| file_dsn_paths(made, name, || None);
-        assert_eq!(found(&fake_environment(), "/x/a.DSN"), paths(&["/x/a.DSN"]));
-        assert_eq!(found(&fake_environment(), "./a"), paths(&["./a", "./a.dsn"]));
-        assert_eq!(found(&fake_environment(), "a"), paths(&["/etc/ODBCDataSources/a.dsn"]));
-        assert_eq!(found(&fake_environment(), "a.b"), paths(&["/etc/ODBCDataSources/a.b.dsn"]));
+        let candidates =
+            |environment: &FakeEnvironment, name: &str| file_dsn_paths(environment, name, || None);
+        assert_eq!(candidates(&fake_environment(), "/x/a.DSN"), paths(&["/x/a.DSN"]));
+        assert_eq!(candidates(&fake_environment(), "./a"), paths(&["./a", "./a.dsn"]));
+        assert_eq!(candidates(&fake_environment(), "a"), paths(&["/etc/ODBCDataSources/a.dsn"]));
+        assert_eq!(candidates(&fake_environment(), "a.b"), paths(&["/etc/ODBCDataSources/a.b.dsn"]));
         assert_eq!(
-            found(&fake_environment().with_variable("ODBCSYSINI", "/s"), "a.dsn"),
+            candidates(&fake_environment().with_variable("ODBCSYSINI", "/s"), "a.dsn"),
             paths(&["/s/ODBCDataSources/a.dsn"])
         );
         assert_eq!(
-            file_dsn_paths(&fake_environment(), "a", || Some("/said".into())),
-            paths(&["/said/a.dsn"])
+            file_dsn_paths(&fake_environment(), "a", || Some("/configured".into())),
+            paths(&["/configured/a.dsn"])
         );
         let variable = fake_environment().with_variable("FILEDSNPATH", "/v");
-        assert_eq!(file_dsn_paths(&variable, "a", || Some("/said".into())), paths(&["/v/a.dsn"]));
+        assert_eq!(file_dsn_paths(&variable, "a", || Some("/configured".into())), paths(&["/v/a.dsn"]));
     }
 }

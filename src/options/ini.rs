@@ -1,20 +1,21 @@
-//! The text of an odbc.ini, odbcinst.ini or .dsn file in, its sections out, each line with its number.
+//! Parser for odbc.ini, odbcinst.ini and .dsn files: sections and entries with line numbers.
 //!
-//! As unixODBC and iODBC read it: names and values without outer blanks, `#` and `;` begin a line of comment, the first
-//! section of a name counts. Unlike them, a line may have any length: an inline key has thousands of characters. What
-//! cannot be read is a fault with its line, and never its content: it may be the rest of a secret.
+//! Compatible with unixODBC and iODBC: names and values are trimmed, `#` and `;` begin a comment line, and of
+//! several sections with the same name the first one is used. Unlike there, lines may have any length: an
+//! inline key has thousands of characters. An error contains the line number but never the content, which may
+//! be the rest of a secret.
 
 use std::str;
 
-/// What a file holds.
+/// A parsed file.
 #[derive(Default)]
 pub(super) struct IniFile<'a> {
     sections: Vec<IniSection<'a>>,
-    /// Headers of sections that cannot be read. What stands below them belongs to no section.
+    /// Errors in section headers. Entries after such a header belong to no section.
     pub(super) errors: Vec<IniError>,
 }
 
-/// One `[name]` and what stands below it.
+/// A section: `[name]` and its entries.
 #[derive(Default)]
 pub(super) struct IniSection<'a> {
     name: Option<&'a str>,
@@ -22,25 +23,26 @@ pub(super) struct IniSection<'a> {
     pub(super) errors: Vec<IniError>,
 }
 
-/// One `name = value`.
+/// An entry: `name = value`.
 pub(super) struct IniEntry<'a> {
     pub(super) name: &'a str,
     pub(super) value: &'a str,
     pub(super) line: usize,
 }
 
-/// A line that cannot be read, and why; the text goes behind "line 7 of …".
+/// An invalid line; the message is to be appended to "line 7 of …".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct IniError {
     pub(super) line: usize,
     pub(super) message: &'static str,
 }
 
-/// What is wrong with a line that holds a NUL character: an error wherever it is in use, since the C API has no such text.
-pub(super) const NUL_MESSAGE: &str = "holds a NUL character, which no name and no value may";
+/// The message for a line that contains a NUL character. It is an error and not a warning, because strings in
+/// the C API cannot contain NUL.
+pub(super) const NUL_MESSAGE: &str = "contains a NUL character";
 
 impl<'a> IniFile<'a> {
-    /// Reads any bytes.
+    /// Parses a file; never fails.
     pub(super) fn parse(content: &'a [u8]) -> Self {
         let content = content.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(content);
         let mut ini = Self::default();
@@ -61,33 +63,33 @@ impl<'a> IniFile<'a> {
     }
 
     fn parse_section_header(&mut self, header: &'a [u8], line: usize) -> IniSection<'a> {
-        let mut fault = |text| self.errors.push(IniError { line, message: text });
+        let mut add_error = |message| self.errors.push(IniError { line, message });
         let Some(end) = header.iter().position(|byte| *byte == b']') else {
-            fault("begins a section with \"[\" and has no \"]\"");
+            add_error("has an unterminated section header (no \"]\")");
             return IniSection::default();
         };
         let (name, rest) = header.split_at(end);
-        let behind = rest.strip_prefix(b"]").unwrap_or(rest).trim_ascii();
-        if !matches!(behind, [] | [b'#' | b';', ..]) {
-            fault("has text behind the \"]\" of a section");
+        let trailing = rest.strip_prefix(b"]").unwrap_or(rest).trim_ascii();
+        if !matches!(trailing, [] | [b'#' | b';', ..]) {
+            add_error("has text after the \"]\" of a section header");
         }
         let name = str::from_utf8(name).map(str::trim).ok().filter(|name| !name.is_empty());
         if name.is_none() {
-            fault("begins a section that has no name, or one that is not UTF-8");
+            add_error("has a section header whose name is empty or not UTF-8");
         } else if name.is_some_and(|name| name.contains('\0')) {
-            fault(NUL_MESSAGE);
+            add_error(NUL_MESSAGE);
             return IniSection::default();
         }
         IniSection { name, ..IniSection::default() }
     }
 
-    /// The first section of that name, in any case.
+    /// Finds the first section of that name, case-insensitive.
     pub(super) fn find_section(&self, name: &str) -> Option<&IniSection<'a>> {
-        let wanted = name.trim().to_lowercase();
-        self.sections.iter().find(|section| section.name.is_some_and(|name| name.to_lowercase() == wanted))
+        let key = name.trim().to_lowercase();
+        self.sections.iter().find(|section| section.name.is_some_and(|name| name.to_lowercase() == key))
     }
 
-    /// Whether there is a section at all.
+    /// Whether there is at least one section.
     pub(super) fn has_sections(&self) -> bool {
         self.sections.iter().any(|section| section.name.is_some())
     }
@@ -97,11 +99,11 @@ impl<'a> IniSection<'a> {
     fn parse_line(&mut self, line: &'a [u8], number: usize) {
         match parse_entry(line, number) {
             Ok(entry) => self.entries.push(entry),
-            Err(text) => self.errors.push(IniError { line: number, message: text }),
+            Err(message) => self.errors.push(IniError { line: number, message }),
         }
     }
 
-    /// The first value of that name, in any case.
+    /// Finds the first value of that name, case-insensitive.
     pub(super) fn value(&self, name: &str) -> Option<&'a str> {
         self.entries.iter().find(|entry| entry.name.eq_ignore_ascii_case(name)).map(|entry| entry.value)
     }
@@ -114,7 +116,7 @@ fn parse_entry(line: &[u8], number: usize) -> Result<IniEntry<'_>, &'static str>
     }
     let (name, value) = text.split_once('=').ok_or("has no \"=\"")?;
     match name.trim() {
-        "" => Err("has no name in front of \"=\""),
+        "" => Err("has no name before \"=\""),
         name => Ok(IniEntry { name, value: value.trim(), line: number }),
     }
 }
@@ -170,8 +172,8 @@ mod tests {
     fn invalid_line_is_error_with_line_number() {
         let ini = IniFile::parse(b"early\n[a]\n...\n=x\nk=\xff\n\nlast=1");
         let section = ini.find_section("a").unwrap();
-        let lines: Vec<_> = section.errors.iter().map(|fault| (fault.line, fault.message)).collect();
-        assert_eq!(lines, [(3, "has no \"=\""), (4, "has no name in front of \"=\""), (5, "is not UTF-8")]);
+        let lines: Vec<_> = section.errors.iter().map(|error| (error.line, error.message)).collect();
+        assert_eq!(lines, [(3, "has no \"=\""), (4, "has no name before \"=\""), (5, "is not UTF-8")]);
         assert_eq!(section_entries(&ini, "a"), [("last", "1", 7)]);
     }
 
@@ -179,7 +181,7 @@ mod tests {
     fn nul_character_is_error_with_line_number() {
         let ini = IniFile::parse(b"[a]\nx=1\0\n\0y=2\nz=3\n[b\0]\nv=4\n");
         let section = ini.find_section("a").unwrap();
-        let lines: Vec<_> = section.errors.iter().map(|fault| (fault.line, fault.message)).collect();
+        let lines: Vec<_> = section.errors.iter().map(|error| (error.line, error.message)).collect();
         assert_eq!(lines, [(2, NUL_MESSAGE), (3, NUL_MESSAGE)]);
         assert_eq!(section_entries(&ini, "a"), [("z", "3", 4)]);
         assert_eq!(ini.errors, [IniError { line: 5, message: NUL_MESSAGE }]);

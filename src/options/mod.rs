@@ -1,9 +1,11 @@
-//! Text to named values: what the user said, where, and how it was spelled.
+//! Connection options: values from the connection string, data sources, files and the API, with their origin
+//! and name.
 //!
-//! `grammar` splits a connection string, `data_source` reads what a DSN or FILEDSN stands for, `model` a RestConfigFile;
-//! `table` knows the options; here they meet. What the origins say lies in layers, so that a higher one can be taken away
-//! again. Values are not judged here but where they are first used, so that a connection can be built up option by option.
-//! What they refer to outside, `references` and `key_file` read at that time, into a copy; `seen` tells when it has changed.
+//! `connection_string` parses the text, `data_source` loads a DSN or FILEDSN, `rest_model` a RestConfigFile;
+//! `table` defines the options. Each origin has its own layer, so that the values of a higher layer can be
+//! removed again. Values are validated when they are first used (`resolve`), so that a connection can be
+//! configured option by option. At that time `secret_refs` and `key_file` read external files and variables
+//! into a copy of the options, and `dependencies` detects later changes of those files.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,20 +41,20 @@ pub use environment::{Environment, ProcessEnvironment};
 pub use key_file::KEY_FILE_OPTIONS;
 pub use table::{OptionId, OptionType};
 
-/// Where a value was said; a later one outranks an earlier one.
+/// Where a value comes from; a later variant outranks an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum OptionOrigin {
-    /// Beside the key that signs, in a JSON key file.
+    /// Metadata of the JSON key file with the signing key.
     KeyFile,
-    /// In the model file that RestConfigFile names.
+    /// The model file named by RestConfigFile.
     Model,
-    /// In a section of an odbc.ini.
+    /// A section of an odbc.ini.
     Dsn,
-    /// In the file that FILEDSN names.
+    /// The file named by FILEDSN.
     FileDsn,
-    /// In the connection string.
+    /// The connection string.
     ConnectionString,
-    /// By `authgrant_set_option`.
+    /// `authgrant_set_option`.
     SetOption,
 }
 
@@ -64,28 +66,29 @@ impl OptionOrigin {
     }
 }
 
-/// One value as it was said.
+/// The value of an option with its origin.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct OptionValue {
     /// The value.
     pub text: Secret,
-    /// Where it was said.
+    /// Where it comes from.
     pub origin: OptionOrigin,
-    /// The name by which it was said, for messages.
+    /// The option name as written by the user, for messages.
     pub name_as_written: String,
-    /// The file that said it, with the line where there is one.
+    /// The file that contains it, with the line number if known.
     pub location: Option<String>,
 }
 
 impl OptionValue {
-    /// The JSON object that it is.
+    /// Parses the value as a JSON object.
     ///
     /// # Errors
-    /// What is wrong with it and where, without a word of it.
+    /// The reason and the position, without any content.
     pub fn as_json_object(&self) -> std::result::Result<RawObject, String> {
         let text = self.text.reveal();
         let parsed = RawObject::parse(text);
-        // A connection string's own braces are the object's, if nobody wrote others: {"a":1} reads as "a":1.
+        // Without extra braces, the parser takes the braces of the object as those of the value: {"a":1}
+        // becomes "a":1.
         if self.origin == OptionOrigin::ConnectionString && text.trim_start().starts_with('"') {
             let braced = Secret::new(format!("{{{text}}}"));
             return RawObject::parse(braced.reveal()).or(parsed);
@@ -94,41 +97,42 @@ impl OptionValue {
     }
 }
 
-/// What one origin says.
+/// The values from one origin.
 type OptionLayer = BTreeMap<OptionId, OptionValue>;
 
-/// The options of one connection. An empty value stands for none, as in `Scope=;`, and hides those of lower rank.
+/// The options of one connection. An empty value, as in `Scope=;`, unsets the option and hides lower-ranked
+/// values.
 #[derive(Clone, Debug, Default, Hash)]
 pub struct Options {
-    /// Shared with the options of before, of which a change is a copy.
+    /// Copy on write: layers are shared with earlier versions of the options.
     layers: BTreeMap<OptionOrigin, Arc<OptionLayer>>,
-    /// The data source, for messages.
+    /// The name of the data source, for messages.
     data_source_label: Option<String>,
     rest_model: RestModel,
-    /// What the environment said of proxies when the connection was opened.
+    /// The proxy environment variables when the connection was opened.
     proxy_env: ProxyEnv,
     warnings: Vec<Error>,
     external: ExternalFindings,
-    /// Whether the secrets that the application sets may not be sent where the connection string says.
+    /// Whether untrusted text is prevented from redirecting secrets that the caller has set.
     caller_guard_enabled: bool,
-    /// Whether a signer of the application takes the place of the options' key.
+    /// Whether a signer callback replaces the key of the options.
     has_caller_signer: bool,
 }
 
-/// What was found where options refer to something outside of them.
+/// Errors and warnings about external files and variables to which options refer.
 #[derive(Clone, Debug, Default, Hash)]
 struct ExternalFindings {
     errors: Vec<Error>,
     warnings: Vec<Error>,
-    /// Why the key file, which might say more, says nothing.
+    /// Why the metadata of the key file could not be read.
     key_file_error: Option<Error>,
 }
 
 impl Options {
-    /// Reads a connection string and the data source and model file that it names.
+    /// Parses a connection string and loads the data source and model file that it names.
     ///
     /// # Errors
-    /// [`Status::InvalidConnectionString`] for a fault in the structure, [`Status::DataSourceNotFound`].
+    /// [`Status::InvalidConnectionString`] for a syntax error, [`Status::DataSourceNotFound`].
     pub fn open(text: &str, environment: &dyn Environment) -> Result<Self> {
         let pairs = connection_string::parse(text)?;
         let order: Vec<_> =
@@ -137,7 +141,7 @@ impl Options {
         if options.get(OptionId::AllowOverride).is_some() {
             options.warn_ignored(
                 Some(OptionId::AllowOverride),
-                "it counts in a DSN or FILEDSN, not in a connection string",
+                "it has no effect in a connection string; set it in the DSN or FILEDSN",
             );
         }
         options.proxy_env = environment::read_proxy_env(environment);
@@ -146,83 +150,78 @@ impl Options {
         Ok(options)
     }
 
-    /// Reads a connection string alone. The first of several values of an option wins; that, and every name that is
-    /// not an option, is a warning (SQLSTATE 01S00).
+    /// Parses a connection string without loading files. If an option occurs several times, the first value
+    /// wins. Duplicates and unknown names are warnings (SQLSTATE 01S00).
     ///
     /// # Errors
-    /// [`Status::InvalidConnectionString`] for a fault in the structure.
+    /// [`Status::InvalidConnectionString`] for a syntax error.
     pub fn parse(text: &str) -> Result<Self> {
         connection_string::parse(text).map(Self::from_pairs)
     }
 
     fn from_pairs(pairs: Vec<connection_string::KeyValue>) -> Self {
         let mut options = Self::default();
-        let mut behind_open = None;
-        // A token's URI goes on behind a ";", and so does everything in it.
-        let mut uri = None;
+        let mut unbraced_secret = None;
+        // An unbraced pkcs11 URI is cut at the first ";": the pairs after it may be the rest of the URI.
+        let mut unbraced_uri = None;
         for pair in pairs {
-            let Some(definition) = table::find(&pair.name) else {
-                options.warnings.push(unknown_option_warning(&pair, uri.or(behind_open)));
-                let risky = !pair.braced && looks_like_secret(&pair.name);
-                behind_open = risky.then_some("the value in front of it");
+            let Some(spec) = table::find(&pair.name) else {
+                options.warnings.push(unknown_option_warning(&pair, unbraced_uri.or(unbraced_secret)));
+                let is_unbraced = !pair.braced && looks_like_secret(&pair.name);
+                unbraced_secret = is_unbraced.then_some("the preceding value");
                 continue;
             };
-            behind_open = (definition.is_secret() && !pair.braced).then_some(definition.name);
-            let bare = pair.value.reveal().trim_start_matches(['\'', '"']);
-            uri = (!pair.braced && Pkcs11Uri::has_scheme(bare)).then_some(definition.name);
-            options.add_pair(definition, pair);
+            unbraced_secret = (spec.is_secret() && !pair.braced).then_some(spec.name);
+            let unquoted = pair.value.reveal().trim_start_matches(['\'', '"']);
+            unbraced_uri = (!pair.braced && Pkcs11Uri::has_scheme(unquoted)).then_some(spec.name);
+            options.add_pair(spec, pair);
         }
         options
     }
 
-    fn add_pair(&mut self, definition: &table::OptionSpec, pair: connection_string::KeyValue) {
-        if let Some(first) = self.layer_value(OptionOrigin::ConnectionString, definition.id) {
+    fn add_pair(&mut self, spec: &table::OptionSpec, pair: connection_string::KeyValue) {
+        if let Some(first) = self.layer_value(OptionOrigin::ConnectionString, spec.id) {
             let text = format!(
-                "{} at offset {} was ignored: {} was given before it, and the first one counts",
+                "{} at offset {} is ignored: duplicate of {}",
                 pair.name, pair.offset, first.name_as_written
             );
-            self.warnings.push(option_warning(definition.name, text));
+            self.warnings.push(option_warning(spec.name, text));
             return;
         }
-        let text = if pair.braced || definition.is_secret() {
+        let text = if pair.braced || spec.is_secret() {
             pair.value
         } else {
             Secret::from(strip_quotes(pair.value.reveal()))
         };
-        self.set_value(definition.id, text, OptionOrigin::ConnectionString, &pair.name);
+        self.set_value(spec.id, text, OptionOrigin::ConnectionString, &pair.name);
     }
 
-    fn set_value(&mut self, name: OptionId, text: Secret, origin: OptionOrigin, spelling: &str) {
-        let value = OptionValue { text, origin, name_as_written: spelling.to_owned(), location: None };
+    fn set_value(&mut self, name: OptionId, text: Secret, origin: OptionOrigin, name_as_written: &str) {
+        let value = OptionValue { text, origin, name_as_written: name_as_written.to_owned(), location: None };
         self.layer_mut(origin).insert(name, value);
     }
 
-    /// What one origin says, to say more.
+    /// The values from `origin`, for modification.
     fn layer_mut(&mut self, origin: OptionOrigin) -> &mut OptionLayer {
         Arc::make_mut(self.layers.entry(origin).or_default())
     }
 
-    /// Finds the data source, by the rules of ODBC's SQLDriverConnect: of DSN and FILEDSN the first counts, and none
-    /// of a DSN where DRIVER stands in front of it. `order` is the names in the connection string, in its order.
+    /// Loads the data source, by the rules of ODBC's SQLDriverConnect: of DSN and FILEDSN the first one is
+    /// used, and a DSN after DRIVER is ignored. `order` lists the options of the connection string in their
+    /// order.
     fn load_data_source(&mut self, order: &[OptionId], environment: &dyn Environment) -> Result<()> {
-        let place = |name| self.get(name).and_then(|_| order.iter().position(|said| *said == name));
-        let driver = place(OptionId::Driver);
-        let source = match (place(OptionId::DSN), place(OptionId::FILEDSN)) {
+        let position = |name| self.get(name).and_then(|_| order.iter().position(|option| *option == name));
+        let driver = position(OptionId::Driver);
+        let source = match (position(OptionId::DSN), position(OptionId::FILEDSN)) {
             (None, None) => return Ok(()),
             (dsn, Some(file)) if dsn.is_none_or(|dsn| file < dsn) => {
-                self.warn_ignored(
-                    dsn.map(|_| OptionId::DSN),
-                    "FILEDSN was given before it, and the first one counts",
-                );
+                self.warn_ignored(dsn.map(|_| OptionId::DSN), "FILEDSN precedes it");
                 self.load_file_dsn(environment)?
             }
             (dsn, file) => {
-                self.warn_ignored(
-                    file.map(|_| OptionId::FILEDSN),
-                    "DSN was given before it, and the first one counts",
-                );
+                self.warn_ignored(file.map(|_| OptionId::FILEDSN), "DSN precedes it");
                 if driver.is_some() && driver < dsn {
-                    self.warn_ignored(Some(OptionId::DSN), "DRIVER stands in front of it");
+                    self.warn_ignored(Some(OptionId::DSN), "DRIVER precedes it");
                     return Ok(());
                 }
                 data_source::load_dsn(&self.trimmed_text(OptionId::DSN), environment)?
@@ -235,17 +234,19 @@ impl Options {
         Ok(())
     }
 
-    /// DRIVER and FILEDSN may stand together; a file for another driver says nothing.
+    /// Loads the FILEDSN. It may be combined with DRIVER; a file for another driver is ignored.
     fn load_file_dsn(&mut self, environment: &dyn Environment) -> Result<data_source::DataSource> {
         let mut source = data_source::load_file_dsn(
             &self.trimmed_text(OptionId::FILEDSN),
             environment,
             Policy::current(),
         )?;
-        let (ours, its) = (self.trimmed_text(OptionId::Driver), source.values.get(&OptionId::Driver));
-        let other = |its: &&OptionValue| !ours.is_empty() && !its.text.reveal().eq_ignore_ascii_case(&ours);
-        if its.filter(other).is_some() {
-            self.warn_ignored(Some(OptionId::FILEDSN), "it is for another DRIVER");
+        let (driver, file_driver) =
+            (self.trimmed_text(OptionId::Driver), source.values.get(&OptionId::Driver));
+        let differs =
+            |value: &&OptionValue| !driver.is_empty() && !value.text.reveal().eq_ignore_ascii_case(&driver);
+        if file_driver.filter(differs).is_some() {
+            self.warn_ignored(Some(OptionId::FILEDSN), "it is for a different DRIVER");
             source.values.clear();
             source.errors.clear();
         }
@@ -256,14 +257,14 @@ impl Options {
         self.get(name).map_or_else(String::new, |value| value.text.reveal().trim().to_owned())
     }
 
-    fn warn_ignored(&mut self, name: Option<OptionId>, why: &str) {
+    fn warn_ignored(&mut self, name: Option<OptionId>, reason: &str) {
         if let Some(name) = name {
             self.warnings
-                .push(option_warning(name.as_str(), format!("{} was ignored: {why}", name.as_str())));
+                .push(option_warning(name.as_str(), format!("{} is ignored: {reason}", name.as_str())));
         }
     }
 
-    /// Reads the model file that is in force, unless that was done.
+    /// Loads the effective model file, unless it is already loaded.
     fn load_model(&mut self) {
         let path = self
             .get(OptionId::RestConfigFile)
@@ -279,26 +280,27 @@ impl Options {
         self.layers.insert(OptionOrigin::Model, Arc::new(values));
     }
 
-    /// Sets options by name, to the letter: all of them or, on an error, none. An empty value takes an option away.
+    /// Sets options by name, verbatim: all of them or, on an error, none. An empty value unsets an option.
     ///
     /// # Errors
-    /// [`Status::InvalidOption`] for a name that is not an option or a value of the wrong type; every one is named.
+    /// [`Status::InvalidOption`] for unknown names and for values of the wrong type; all of them are
+    /// reported.
     pub fn set(&mut self, pairs: &[(&str, &str)]) -> Result<()> {
-        let mut faults = Vec::new();
+        let mut errors = Vec::new();
         let mut accepted = Vec::new();
         for (name, value) in pairs {
             match table::find(name) {
-                None => faults.push(unknown_option_error(name)),
-                Some(definition) if matches!(definition.id, OptionId::DSN | OptionId::FILEDSN) => {
-                    faults.push(open_only_option_error(definition));
+                None => errors.push(unknown_option_error(name)),
+                Some(spec) if matches!(spec.id, OptionId::DSN | OptionId::FILEDSN) => {
+                    errors.push(open_only_option_error(spec));
                 }
-                Some(definition) if !value.is_empty() && !definition.option_type.accepts(value) => {
-                    faults.push(wrong_type_error(definition, value));
+                Some(spec) if !value.is_empty() && !spec.option_type.accepts(value) => {
+                    errors.push(wrong_type_error(spec, value));
                 }
-                Some(definition) => accepted.push((definition.id, name, value)),
+                Some(spec) => accepted.push((spec.id, name, value)),
             }
         }
-        if let Some(error) = Error::combine(faults) {
+        if let Some(error) = Error::combine(errors) {
             return Err(error);
         }
         for (id, name, value) in accepted {
@@ -308,88 +310,93 @@ impl Options {
         Ok(())
     }
 
-    /// The value of an option, if it has one that is not empty.
+    /// The effective value of an option, if it is not empty.
     #[must_use]
     pub fn get(&self, name: OptionId) -> Option<&OptionValue> {
         self.highest_ranked(name, |origin| !self.is_blocked(origin, name))
     }
 
-    /// The value of highest rank among those of some origins, if it is not empty.
-    fn highest_ranked(&self, name: OptionId, counts: impl Fn(OptionOrigin) -> bool) -> Option<&OptionValue> {
-        let mut layers = self.layers.iter().rev().filter(|(origin, _)| counts(**origin));
+    /// The highest-ranked value among the origins that `includes` accepts, if it is not empty.
+    fn highest_ranked(
+        &self,
+        name: OptionId,
+        includes: impl Fn(OptionOrigin) -> bool,
+    ) -> Option<&OptionValue> {
+        let mut layers = self.layers.iter().rev().filter(|(origin, _)| includes(**origin));
         layers.find_map(|(_, layer)| layer.get(&name)).filter(|value| !value.text.reveal().is_empty())
     }
 
-    /// What one origin says, be it empty.
+    /// The value from `origin`, even if it is empty or overridden.
     fn layer_value(&self, origin: OptionOrigin, name: OptionId) -> Option<&OptionValue> {
         self.layers.get(&origin)?.get(&name)
     }
 
-    /// What the environment said of proxies when the connection was opened; it counts where no option says.
+    /// The proxy environment variables when the connection was opened, used if no option sets a proxy.
     #[must_use]
     pub fn proxy_env(&self) -> &ProxyEnv {
         &self.proxy_env
     }
 
-    /// The headers that the model wants on every request to the API; they can be sent as they are.
+    /// The validated headers of the model for every API request.
     #[must_use]
     pub fn model_headers(&self) -> &[rest_model::ModelHeader] {
         &self.rest_model.headers
     }
 
-    /// The HTTP statuses by which, as the model says, the API wants another token.
+    /// The HTTP statuses by which the API requests a new token, according to the model.
     #[must_use]
     pub fn reauthenticate_statuses(&self) -> &[u16] {
         &self.rest_model.reauthenticate_statuses
     }
 
-    /// Whether a model file is named that could not be read, and so does not say what it might.
+    /// Whether a model file is set but could not be read, so that options may be missing.
     #[must_use]
     pub fn has_unreadable_model(&self) -> bool {
         self.rest_model.is_unreadable
     }
 
-    /// Why the key file says nothing of what is missing, if it might.
+    /// Why the metadata of the key file could not be read, which may be the reason for missing options.
     #[must_use]
     pub fn key_file_error(&self) -> Option<&Error> {
         self.external.key_file_error.as_ref()
     }
 
-    /// What was odd about the text, the data source, the model and the key file.
+    /// The warnings about the connection string, the data source, the model and the key file.
     #[must_use]
     pub fn warnings(&self) -> Vec<Error> {
         [self.warnings.as_slice(), &self.rest_model.warnings, &self.external.warnings].concat()
     }
 }
 
-/// The error of a value that its option's type does not accept. A secret's value is not shown.
+/// The error for a value that does not have the type of its option. The value of a secret is not shown.
 #[must_use]
-pub fn wrong_type_error(definition: &table::OptionSpec, value: &str) -> Error {
-    let found =
-        if definition.is_secret() { String::new() } else { format!(" is \"{}\",", sanitize::value(value)) };
-    type_error(definition, &found)
+pub fn wrong_type_error(spec: &table::OptionSpec, value: &str) -> Error {
+    let found = if spec.is_secret() {
+        " is invalid;".to_owned()
+    } else {
+        format!(" is \"{}\";", sanitize::value(value))
+    };
+    type_error(spec, &found)
 }
 
-/// As [`wrong_type`], for a value that somebody said. What a file holds is not shown, but where it stands.
+/// As [`wrong_type_error`], for a value with its origin. For a value from a file the location is shown
+/// instead.
 #[must_use]
-pub fn wrong_value_error(definition: &table::OptionSpec, value: &OptionValue) -> Error {
+pub fn wrong_value_error(spec: &table::OptionSpec, value: &OptionValue) -> Error {
     match &value.location {
-        None => wrong_type_error(definition, value.text.reveal()),
-        Some(place) => type_error(definition, &format!(" in {place} has a wrong value,")),
+        None => wrong_type_error(spec, value.text.reveal()),
+        Some(location) => type_error(spec, &format!(" in {location} is invalid;")),
     }
 }
 
-fn type_error(definition: &table::OptionSpec, found: &str) -> Error {
-    let text = format!("{}{found} expected {}", definition.name, definition.option_type.expected_text());
-    Error::new(Status::InvalidOption, "options", text).with_option(definition.name)
+fn type_error(spec: &table::OptionSpec, found: &str) -> Error {
+    let text = format!("{}{found} expected {}", spec.name, spec.option_type.expected_text());
+    Error::new(Status::InvalidOption, "options", text).with_option(spec.name)
 }
 
-fn open_only_option_error(definition: &table::OptionSpec) -> Error {
-    let text = format!(
-        "{} is looked up when a connection is opened, and counts in the connection string alone",
-        definition.name
-    );
-    Error::new(Status::InvalidOption, "options", text).with_option(definition.name)
+fn open_only_option_error(spec: &table::OptionSpec) -> Error {
+    let text = format!("{} can only be set in the connection string", spec.name);
+    Error::new(Status::InvalidOption, "options", text).with_option(spec.name)
 }
 
 fn unknown_option_error(name: &str) -> Error {
@@ -401,41 +408,38 @@ fn suggestion(name: &str) -> String {
     if name.len() > MAX_NAME_LEN {
         return String::new();
     }
-    table::find_similar(name).map_or_else(String::new, |near| format!("; did you mean {}?", near.name))
+    table::find_similar(name).map_or_else(String::new, |similar| format!("; did you mean {}?", similar.name))
 }
 
-/// A name that is no option. Behind the unbraced value of a secret, or of a name that nobody knows, it is not
-/// repeated: it may be the end of a password that holds a semicolon.
-fn unknown_option_warning(pair: &connection_string::KeyValue, behind_open: Option<&str>) -> Error {
-    match behind_open {
-        Some(before) => option_warning(
-            before,
+/// The warning for an unknown option name. After `unbraced_secret`, the unbraced value of a secret or of a
+/// name that may be one, the name is not shown: it may be the rest of a password that contains a semicolon.
+fn unknown_option_warning(pair: &connection_string::KeyValue, unbraced_secret: Option<&str>) -> Error {
+    match unbraced_secret {
+        Some(preceding) => option_warning(
+            preceding,
             format!(
-                "what stands at offset {} is not an option and was ignored; if {before} holds a \";\", put it in braces: {{…}}",
+                "unknown option at offset {} ignored; if {preceding} contains \";\", enclose it in {{…}}",
                 pair.offset
             ),
         ),
         None => option_warning(
             truncate_name(&pair.name),
             format!(
-                "\"{}\" is not an option{} It was ignored",
+                "\"{}\" is not an option and is ignored{}",
                 truncate_name(&pair.name),
-                match suggestion(&pair.name) {
-                    empty if empty.is_empty() => ".".to_owned(),
-                    near => near,
-                }
+                suggestion(&pair.name)
             ),
         ),
     }
 }
 
-/// Whether a name that only the driver knows may be a secret's.
+/// Whether an unknown name may be that of a secret.
 fn looks_like_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    ["pass", "pwd", "secret", "token", "key", "code", "credential"].iter().any(|word| name.contains(word))
+    ["pass", "pwd", "secret", "token", "key", "code", "credential"].iter().any(|part| name.contains(part))
 }
 
-/// No option's name is as long.
+/// Longer than the name of any option; unknown names are truncated to this many characters in messages.
 const MAX_NAME_LEN: usize = 64;
 
 fn truncate_name(name: &str) -> &str {
@@ -446,7 +450,7 @@ fn option_warning(option: &str, text: String) -> Error {
     Error::warning("01S00", "options", text).with_option(option)
 }
 
-/// DataDirect's samples write `ClaimsIssuer='…'`: one pair of quotes around a whole value is not part of it.
+/// Removes one pair of quotes that encloses the whole value, as in DataDirect's samples (`ClaimsIssuer='…'`).
 fn strip_quotes(value: &str) -> &str {
     ['\'', '"'].into_iter().find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote)).unwrap_or(value)
 }

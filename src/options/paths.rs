@@ -1,7 +1,7 @@
-//! Files and keys that untrusted text names, which the policy may confine to the allowed directories.
+//! Path policy: confines files and keys that untrusted text names to the allowed directories.
 //!
-//! Untrusted are the connection string, a FILEDSN that it names by its path and a model file that one of them names; not what
-//! the application sets, an odbc.ini or a FILEDSN of the machine's folder.
+//! The connection string, a FILEDSN that it names by path, and a model file that one of them names are
+//! untrusted. Options set by the caller, an odbc.ini and a FILEDSN in the system-wide directory are trusted.
 
 use std::path::Path;
 
@@ -13,7 +13,8 @@ use crate::base::policy::{Permission, Policy, Restriction};
 use crate::key::Pkcs11Uri;
 
 impl Options {
-    /// The file at `path`, which `value` names, under `policy`.
+    /// The file at `path`, which comes from `value`; confined to the allowed directories if `policy` requires
+    /// it.
     #[must_use]
     pub fn configured_path(&self, path: &str, value: &OptionValue, policy: Policy) -> ConfiguredPath {
         if policy.forbids(Restriction::FilePaths) && self.is_untrusted_value(value) {
@@ -23,56 +24,54 @@ impl Options {
         }
     }
 
-    /// What is wrong with the path or the key that `value` names, if `policy` forbids it; to be put behind the option. No
-    /// file is looked at.
+    /// Why `policy` forbids the path or the key that `value` names, if it does; to be appended to the option
+    /// name. Does not access the file.
     #[must_use]
-    pub fn path_rejection(
-        &self,
-        definition: &OptionSpec,
-        value: &OptionValue,
-        policy: Policy,
-    ) -> Option<String> {
+    pub fn path_rejection(&self, spec: &OptionSpec, value: &OptionValue, policy: Policy) -> Option<String> {
         let text = value.text.reveal();
-        let names_file = definition.option_type == OptionType::Path && !text.is_empty();
-        // Without a folder it is looked for in the machine's own.
-        let in_machine_folder =
-            definition.id == OptionId::FILEDSN && !environment::has_folder(Path::new(text.trim()));
+        let names_file = spec.option_type == OptionType::Path && !text.is_empty();
+        // A file name without a directory is searched in the system-wide directory.
+        let in_system_folder =
+            spec.id == OptionId::FILEDSN && !environment::has_folder(Path::new(text.trim()));
         if !names_file
-            || in_machine_folder
+            || in_system_folder
             || !policy.forbids(Restriction::FilePaths)
             || !self.is_untrusted_value(value)
         {
             return None;
         }
-        if definition.is_key_store() && Pkcs11Uri::has_scheme(text) {
-            return Some(format!("names a key on a token, {}", Restriction::FilePaths.rejection_text()));
+        if spec.is_key_store() && Pkcs11Uri::has_scheme(text) {
+            return Some(format!(
+                "names a key on a PKCS#11 token, {}",
+                Restriction::FilePaths.rejection_text()
+            ));
         }
         let is_allowed = self.configured_path(text, value, policy).is_allowed();
         (!is_allowed).then(|| ReadError::NotAllowed.to_string())
     }
 
-    /// The errors of options whose files are sent, in text that may not name such files.
+    /// The errors for options in untrusted text that name a file whose content is sent to a server.
     pub(super) fn forbidden_content_errors(&self, policy: Policy) -> Vec<Error> {
-        let sent = table::TABLE.iter().filter(|definition| definition.sends_file_content());
-        let refused = sent.filter_map(|definition| {
-            let value = self.get(definition.id)?;
-            let refused = self.is_untrusted_value(value) && !policy.allows(Permission::References);
-            refused.then(|| forbidden_content_error(definition, value))
+        let specs = table::TABLE.iter().filter(|spec| spec.sends_file_content());
+        let errors = specs.filter_map(|spec| {
+            let value = self.get(spec.id)?;
+            let forbidden = self.is_untrusted_value(value) && !policy.allows(Permission::References);
+            forbidden.then(|| forbidden_content_error(spec, value))
         });
-        refused.collect()
+        errors.collect()
     }
 }
 
-fn forbidden_content_error(definition: &OptionSpec, value: &OptionValue) -> Error {
-    let place = match &value.location {
+fn forbidden_content_error(spec: &OptionSpec, value: &OptionValue) -> Error {
+    let location = match &value.location {
         None => "in the connection string".to_owned(),
-        Some(place) => format!("in {place}, a FILEDSN that the connection string names by its path,"),
+        Some(location) => format!("in {location}, a FILEDSN that the connection string names by path,"),
     };
     let text = format!(
-        "{} {place} names a file whose content is sent to the token endpoint, which the policy of this process does not \
-         allow ({}); set it by authgrant_set_option, put it into odbc.ini, or allow it by authgrant_set_policy",
-        definition.name,
+        "{} {location} names a file whose content is sent to the token endpoint, which the process policy \
+         does not allow; set the option by authgrant_set_option or in odbc.ini, or allow it with {}",
+        spec.name,
         Permission::References.name(),
     );
-    Error::new(Status::InvalidOption, "options", text).with_option(definition.name)
+    Error::new(Status::InvalidOption, "options", text).with_option(spec.name)
 }

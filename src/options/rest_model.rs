@@ -1,8 +1,8 @@
-//! RestConfigFile: the driver's `.rest` model, a path in, the settings and headers that bear on tokens out.
+//! REST model file of the driver (`RestConfigFile`, `.rest`): its authentication settings and HTTP headers.
 //!
-//! JSON with `//` comments, in which keys that begin with `#` are directives and all others tables. The older spelling
-//! (`#tokenUri`) and the newer one (`#options.tokenURI`) are both read. Client IDs, secrets and key stores are not: they
-//! stay in the connection string.
+//! JSON with `//` comments. Members whose names begin with `#` are directives, all others are tables. Both
+//! the older syntax (`#tokenUri`) and the newer one (`#options.tokenURI`) are supported. Client IDs, secrets
+//! and key stores are not read from a model; they must be set in the connection string.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,38 +24,38 @@ use crate::net::header_value;
 const MODEL_OPTIONS: [&str; 6] =
     ["AuthenticationMethod", "AuthURI", "TokenURI", "RedirectURI", "LogoffURI", "Scope"];
 
-/// A header and its value.
+/// The name and value of an HTTP header.
 pub type ModelHeader = (String, Secret);
 
-/// What a model file says; nothing, where none is named.
+/// The content of a model file; empty if none is set.
 #[derive(Clone, Debug, Default, Hash)]
 pub(super) struct RestModel {
-    /// RestConfigFile as typed.
+    /// RestConfigFile as configured.
     pub(super) path: String,
     pub(super) headers: Vec<ModelHeader>,
     pub(super) warnings: Vec<Error>,
     pub(super) error: Option<Error>,
-    /// The HTTP statuses by which the API says that it wants another token.
+    /// The HTTP statuses by which the API requests a new token.
     pub(super) reauthenticate_statuses: Vec<u16>,
     /// Whether the file could not be read.
     pub(super) is_unreadable: bool,
 }
 
 impl RestModel {
-    /// Reads the model and the values that it sets.
+    /// Loads the model and the option values that it sets.
     pub(super) fn load(file: &ConfiguredPath) -> (Self, OptionLayer) {
         let path = file.as_configured().to_owned();
-        let mut reader = ModelLoader { model: Self { path, ..Self::default() }, values: OptionLayer::new() };
+        let mut loader = ModelLoader { model: Self { path, ..Self::default() }, values: OptionLayer::new() };
         match file.read() {
-            Ok((mut content, _)) => reader.apply_content(&mut content),
-            Err(fault) if fault.is_forbidden() => reader.set_error(&fault.to_string()),
-            Err(fault) => {
-                reader.model.is_unreadable = true;
-                let fault = if fault.is_missing() { "is not there".to_owned() } else { fault.to_string() };
-                reader.add_warning(&format!("{fault}; it was left out"));
+            Ok((mut content, _)) => loader.apply_content(&mut content),
+            Err(error) if error.is_forbidden() => loader.set_error(&error.to_string()),
+            Err(error) => {
+                loader.model.is_unreadable = true;
+                let reason = if error.is_missing() { "does not exist".to_owned() } else { error.to_string() };
+                loader.add_warning(&format!("{reason}; it is ignored"));
             }
         }
-        (reader.model, reader.values)
+        (loader.model, loader.values)
     }
 }
 
@@ -79,14 +79,14 @@ impl ModelLoader {
 
     fn set_error(&mut self, reason: &str) {
         let text = format!("RestConfigFile {} {reason}", sanitize::path(&self.model.path));
-        let fault = Error::new(Status::InvalidOption, "options", text).with_option("RestConfigFile");
-        self.model.error = Some(fault);
+        let error = Error::new(Status::InvalidOption, "options", text).with_option("RestConfigFile");
+        self.model.error = Some(error);
     }
 
     fn apply_directives(&mut self, Directives(directives): &Directives) {
         let host = directives.get("#hostname").and_then(|(_, value)| text_or_default_choice(value));
-        let newer = directives.get("#options").and_then(|(_, value)| value.as_object());
-        for (name, value) in newer.into_iter().flatten() {
+        let newer_options = directives.get("#options").and_then(|(_, value)| value.as_object());
+        for (name, value) in newer_options.into_iter().flatten() {
             self.apply_option(&format!("#options.{name}"), name, value, host);
         }
         for (name, value) in directives.values() {
@@ -100,73 +100,65 @@ impl ModelLoader {
             rules.into_iter().flatten().filter_map(reauthenticate_status).collect();
     }
 
-    fn apply_option(&mut self, spelling: &str, name: &str, value: &Json, host: Option<&str>) {
-        let Some(definition) =
-            table::find(name).filter(|definition| definition.option_type != OptionType::Passthrough)
-        else {
+    fn apply_option(&mut self, directive: &str, name: &str, value: &Json, host: Option<&str>) {
+        let Some(spec) = table::find(name).filter(|spec| spec.option_type != OptionType::Passthrough) else {
             return;
         };
-        if !MODEL_OPTIONS.contains(&definition.name) {
-            self.add_warning(&format!("sets {}, which a model does not; it was ignored", definition.name));
+        if !MODEL_OPTIONS.contains(&spec.name) {
+            self.add_warning(&format!("sets {}, which a model cannot set; it is ignored", spec.name));
             return;
         }
         let Some(text) = text_or_default_choice(value) else {
-            self.add_warning(&format!(
-                "sets {} to something that is not text; it was ignored",
-                definition.name
-            ));
+            self.add_warning(&format!("sets {} to a value that is not a string; it is ignored", spec.name));
             return;
         };
-        if !text.is_empty() && !self.values.contains_key(&definition.id) {
-            let text = self.resolve_url(definition, text, host);
+        if !text.is_empty() && !self.values.contains_key(&spec.id) {
+            let text = self.resolve_url(spec, text, host);
             if text.reveal().contains('\0') {
-                let reason = format!("has a NUL character in {spelling}, which no value may");
+                let reason = format!("contains a NUL character in {directive}");
                 self.set_error(&reason);
                 return;
             }
-            let place = Some(self.model.path.clone());
+            let location = Some(self.model.path.clone());
             let value = OptionValue {
                 text,
                 origin: OptionOrigin::Model,
-                name_as_written: spelling.to_owned(),
-                location: place,
+                name_as_written: directive.to_owned(),
+                location,
             };
-            self.values.insert(definition.id, value);
+            self.values.insert(spec.id, value);
         }
     }
 
-    /// A relative URI is meant as seen from `#hostname`. Without one it stays as it is, and is found fault with when
-    /// it is used.
-    fn resolve_url(&mut self, definition: &OptionSpec, text: &str, host: Option<&str>) -> Secret {
-        let is_uri = matches!(definition.option_type, OptionType::Url | OptionType::MethodUrl);
+    /// Resolves a relative URI against `#hostname`. Without `#hostname` it is left unchanged, which is an
+    /// error when it is used.
+    fn resolve_url(&mut self, spec: &OptionSpec, text: &str, host: Option<&str>) -> Secret {
+        let is_uri = matches!(spec.option_type, OptionType::Url | OptionType::MethodUrl);
         if !is_uri {
             return Secret::from(text);
         }
-        let (method, address) = match text.split_once([' ', '\t']) {
-            Some((method, address)) => (format!("{method} "), address.trim_start()),
+        let (method, url) = match text.split_once([' ', '\t']) {
+            Some((method, url)) => (format!("{method} "), url.trim_start()),
             None => (String::new(), text),
         };
-        if parse_scheme(address).is_some() {
+        if parse_scheme(url).is_some() {
             return Secret::from(text);
         }
         let Some(host) = host.map(str::trim).filter(|host| !host.is_empty()) else {
-            self.add_warning(&format!(
-                "has a relative {}, and no #hostname from which it is meant",
-                definition.name
-            ));
+            self.add_warning(&format!("has a relative {} but no #hostname", spec.name));
             return Secret::from(text);
         };
-        Secret::new(format!("{method}{}", resolve_reference(host, address)))
+        Secret::new(format!("{method}{}", resolve_reference(host, url)))
     }
 
     fn apply_headers(&mut self, headers: &Json) {
         let Some(headers) = headers.as_object() else {
-            self.add_warning("has #headers that are not an object; they were left out");
+            self.add_warning("has #headers that are not an object; they are ignored");
             return;
         };
         for (name, value) in headers {
             if let Err(reason) = self.add_header(name, value) {
-                self.add_warning(&format!("has a header in #headers that {reason}; it was left out"));
+                self.add_warning(&format!("has a header in #headers that {reason}; it is ignored"));
             }
         }
     }
@@ -174,46 +166,46 @@ impl ModelLoader {
     fn add_header(&mut self, name: &str, value: &Json) -> Result<(), &'static str> {
         header_value::validate_header_name(name)?;
         if name.eq_ignore_ascii_case("authorization") {
-            return Err("is Authorization, in which the token goes");
+            return Err("is Authorization, which is reserved for the token");
         }
-        if self.model.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
-            return Err("is there already in other letters");
+        if self.model.headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+            return Err("is a duplicate");
         }
-        let value = value.as_str().ok_or("has a value that is not text")?;
+        let value = value.as_str().ok_or("has a value that is not a string")?;
         if !header_value::is_valid_header_value(value) {
-            return Err("has a value with a character that no header may carry, such as a line break");
+            return Err("has a value with an invalid character, such as a line break");
         }
         self.model.headers.push((name.to_owned(), Secret::from(value)));
         Ok(())
     }
 }
 
-/// Text, or the default of `{"choices": "A,B", "default": "A"}`; empty where several are left to choose from.
+/// A string, or the default of `{"choices": "A,B", "default": "A"}`; empty if there are several choices and
+/// no default.
 fn text_or_default_choice(value: &Json) -> Option<&str> {
     let Some(object) = value.as_object() else { return value.as_str() };
-    let member = |wanted: &str| {
-        object.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
-    };
+    let member =
+        |key: &str| object.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, value)| value);
     match (member("default"), member("choices")) {
-        (Some(chosen), _) => chosen.as_str(),
+        (Some(default), _) => default.as_str(),
         (None, Some(choices)) => choices.as_str().map(|all| if all.contains(',') { "" } else { all }),
         (None, None) => None,
     }
 }
 
-/// Operations of the driver that are not a plain request to the API.
+/// Operations of the driver other than reading from the API.
 const NON_REQUEST_OPERATIONS: [&str; 6] = ["LOGIN", "GOODBYE", "NOAUTH", "INSERT", "UPDATE", "DELETE"];
 
-/// The status of a rule of `#http` that says REAUTHENTICATE of plain requests. All other rules are the driver's, and so
-/// are those that go by the body.
+/// The HTTP status of an `#http` rule with the action REAUTHENTICATE for read requests. All other rules are
+/// handled by the driver, and so are rules that match the response body.
 fn reauthenticate_status(rule: &Json) -> Option<u16> {
     let rule = rule.as_object()?;
-    let member = |wanted: &str| {
-        rule.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
-    };
-    let word = |name: &str| member(name).and_then(Json::as_str).unwrap_or_default();
-    let other = NON_REQUEST_OPERATIONS.iter().any(|known| known.eq_ignore_ascii_case(word("#operation")));
-    if other || member("#match").is_some() || !word("#action").eq_ignore_ascii_case("REAUTHENTICATE") {
+    let member =
+        |key: &str| rule.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, value)| value);
+    let text = |name: &str| member(name).and_then(Json::as_str).unwrap_or_default();
+    let is_excluded =
+        NON_REQUEST_OPERATIONS.iter().any(|operation| operation.eq_ignore_ascii_case(text("#operation")));
+    if is_excluded || member("#match").is_some() || !text("#action").eq_ignore_ascii_case("REAUTHENTICATE") {
         return None;
     }
     let code = member("#code")?;
@@ -221,7 +213,7 @@ fn reauthenticate_status(rule: &Json) -> Option<u16> {
     u16::try_from(code).ok().filter(|code| (300..600).contains(code))
 }
 
-/// The directives by their name in lower case, with the name as written; tables are read over.
+/// The directives by name in lower case, with the name as written. Tables are skipped.
 struct Directives(BTreeMap<String, (String, Json)>);
 
 impl<'de> Deserialize<'de> for Directives {
@@ -253,23 +245,23 @@ impl<'de> Visitor<'de> for DirectivesVisitor {
     }
 }
 
-/// The error is the reason, without any of the content: to be put behind the path.
+/// Parses the directives. The error is the reason without any content, to be appended to the path.
 fn parse_directives(content: &mut [u8]) -> Result<Directives, String> {
-    blank_comments(content);
+    mask_comments(content);
     let content = content.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(content);
     serde_json::from_slice(content).map_err(|error| {
-        let what = match error.classify() {
-            serde_json::error::Category::Eof => "is not JSON: it ends too early, at",
-            serde_json::error::Category::Data => "is not a JSON object, from",
-            _ => "is not JSON, from",
+        let reason = match error.classify() {
+            serde_json::error::Category::Eof => "is not JSON: unexpected end of file at",
+            serde_json::error::Category::Data => "is not a JSON object at",
+            _ => "is not JSON at",
         };
-        format!("{what} line {}, column {} on", error.line(), error.column())
+        format!("{reason} line {}, column {}", error.line(), error.column())
     })
 }
 
-/// Makes blanks of `//` comments, so that lines and columns stay as they are. No text of JSON goes on behind the end of
-/// a line, so each line is looked at by itself.
-fn blank_comments(content: &mut [u8]) {
+/// Replaces `//` comments by spaces, so that line and column numbers do not change. A JSON string cannot span
+/// lines, so each line is processed separately.
+fn mask_comments(content: &mut [u8]) {
     for line in content.split_mut(|byte| *byte == b'\n') {
         if let Some(comment) = find_comment_start(line).and_then(|start| line.get_mut(start..)) {
             comment.fill(b' ');
@@ -278,16 +270,16 @@ fn blank_comments(content: &mut [u8]) {
 }
 
 fn find_comment_start(line: &[u8]) -> Option<usize> {
-    let (mut in_text, mut escaped, mut slash) = (false, false, false);
+    let (mut in_string, mut escaped, mut slash) = (false, false, false);
     for (index, byte) in line.iter().enumerate() {
-        if in_text {
-            in_text = escaped || *byte != b'"';
+        if in_string {
+            in_string = escaped || *byte != b'"';
             escaped = !escaped && *byte == b'\\';
         } else if slash && *byte == b'/' {
             return index.checked_sub(1);
         } else {
             slash = *byte == b'/';
-            in_text = *byte == b'"';
+            in_string = *byte == b'"';
         }
     }
     None

@@ -1,12 +1,12 @@
-//! Secrets that stand elsewhere: `env:NAME` is the content of an environment variable, `file:PATH` that of a file, and
-//! `literal:TEXT` the text itself, for a secret that begins like one of these. What was read is not looked at again: a file
-//! that holds `env:NAME` holds a secret of that form.
+//! Secret references: `env:NAME` is the value of an environment variable, `file:PATH` the content of a file,
+//! and `literal:TEXT` the text itself, for a secret that begins with one of these prefixes. References are
+//! not resolved recursively: a file that contains `env:NAME` contains a secret of that form.
 //!
-//! A stranger who may write a connection string could have any file read so, and sent to a token endpoint of theirs. So
-//! the text of a connection string has no references unless the policy allows them. A FILEDSN that the string names by its
-//! path is no better than the string: whoever writes one may have written the other. One that it names without a folder
-//! stands where the machine keeps such files, and an odbc.ini is the machine's or the user's own. References that these
-//! hold are taken, and so are those of `authgrant_set_option`, by which the host program speaks.
+//! The author of an untrusted connection string could otherwise have any file sent to their own token
+//! endpoint. So `env:` and `file:` are forbidden in the connection string unless the policy allows them. A
+//! FILEDSN that the connection string names by path is equally untrusted: both may have the same author. A
+//! FILEDSN named without a directory is in a system-wide directory, and an odbc.ini belongs to the system or
+//! the user. References in these and those set by `authgrant_set_option`, that is by the caller, are allowed.
 
 use std::path::Path;
 
@@ -19,10 +19,10 @@ use crate::base::secret::Secret;
 use crate::key::Pkcs11Uri;
 use crate::sys;
 
-/// The most bytes of a secret; a key has less, too.
+/// The maximum size of a secret file in bytes; keys are smaller, too.
 const MAX_SECRET_LEN: u64 = 64 * 1024;
 
-/// What stands in the place of a secret.
+/// A reference in place of a secret.
 enum SecretRef<'a> {
     Variable(&'a str),
     File(&'a str),
@@ -31,14 +31,14 @@ enum SecretRef<'a> {
 
 impl<'a> SecretRef<'a> {
     fn parse(text: &'a str) -> Option<Self> {
-        let behind = |prefix| text.strip_prefix(prefix);
-        behind("env:")
+        let after = |prefix| text.strip_prefix(prefix);
+        after("env:")
             .map(Self::Variable)
-            .or_else(|| behind("file:").map(Self::File))
-            .or_else(|| behind("literal:").map(Self::Literal))
+            .or_else(|| after("file:").map(Self::File))
+            .or_else(|| after("literal:").map(Self::Literal))
     }
 
-    /// What it begins with, and what that stands for.
+    /// Its prefix and a description of its target.
     fn prefix_and_kind(&self) -> (&'static str, &'static str) {
         match self {
             Self::Variable(_) => ("env:", "an environment variable"),
@@ -48,51 +48,57 @@ impl<'a> SecretRef<'a> {
     }
 }
 
-/// `text`, which somebody else has said, as a value that means nothing but itself: a server may send a refresh token that
-/// looks like a reference.
-pub(super) fn escape_literal(definition: &OptionSpec, text: &Secret) -> Secret {
-    if definition.is_secret() && SecretRef::parse(text.reveal()).is_some() {
+/// Escapes `text` if it looks like a reference, so that it is read back verbatim. A server may send such a
+/// refresh token.
+pub(super) fn escape_literal(spec: &OptionSpec, text: &Secret) -> Secret {
+    if spec.is_secret() && SecretRef::parse(text.reveal()).is_some() {
         return Secret::new(format!("literal:{}", text.reveal()));
     }
     text.clone()
 }
 
 impl Options {
-    /// The same options under `policy`, with the secrets themselves where references are; a signer of the application `signs`
-    /// in the place of their key. What is wrong with a reference is among the
-    /// [`Options::faults`] then, and its option is left as it is.
+    /// Returns a copy with `policy` applied and references replaced by the secrets. `has_signer` states
+    /// whether a signer callback replaces the key of the options. If a reference cannot be resolved, the copy
+    /// has an error in [`Options::errors`] and the option is unchanged. Files that were read are added to
+    /// `dependencies`.
     #[must_use]
-    pub fn resolve_secret_refs(&self, policy: Policy, signs: bool, seen: &mut FileDependencies) -> Self {
+    pub fn resolve_secret_refs(
+        &self,
+        policy: Policy,
+        has_signer: bool,
+        dependencies: &mut FileDependencies,
+    ) -> Self {
         let mut guarded = self.clone();
-        guarded.guard_caller_secrets(policy, signs);
+        guarded.guard_caller_secrets(policy, has_signer);
         let mut options = guarded.clone();
         options.external.errors.extend(guarded.forbidden_content_errors(policy));
-        for (definition, value) in table::TABLE.iter().zip(guarded.effective_values()) {
-            let Some(value) = value.filter(|_| definition.is_secret()) else { continue };
+        for (spec, value) in table::TABLE.iter().zip(guarded.effective_values()) {
+            let Some(value) = value.filter(|_| spec.is_secret()) else { continue };
             let Some(reference) = SecretRef::parse(value.text.reveal()) else { continue };
-            let followed = guarded.resolve_secret_ref(definition, value, &reference, policy, seen);
-            match followed {
-                Ok(text) => options.replace_value(definition.id, value, text),
-                Err(fault) => options.external.errors.push(fault),
+            let resolved = guarded.resolve_secret_ref(spec, value, &reference, policy, dependencies);
+            match resolved {
+                Ok(text) => options.replace_value(spec.id, value, text),
+                Err(error) => options.external.errors.push(error),
             }
         }
         options
     }
 
-    /// Whether what they mean is in them and in files alone, so that it is the same for all who say it: not in the environment,
-    /// and not where the process stands when they are understood.
+    /// Whether the options depend only on themselves and on files with absolute paths, so that equal options
+    /// always have the same meaning: not on environment variables and not on the current directory.
     #[must_use]
     pub fn is_self_contained(&self) -> bool {
         let depends = |(name, value): (&OptionId, &OptionValue)| match name
             .spec()
-            .map(|definition| definition.option_type)
+            .map(|spec| spec.option_type)
         {
             Some(OptionType::Secret) => match SecretRef::parse(value.text.reveal()) {
                 Some(SecretRef::Variable(_)) => true,
                 Some(SecretRef::File(path)) => Path::new(path).is_relative(),
                 Some(SecretRef::Literal(_)) | None => false,
             },
-            // These two are read when a connection is opened.
+            // These two files are read when a connection is opened.
             Some(OptionType::Path) if matches!(name, OptionId::FILEDSN | OptionId::RestConfigFile) => false,
             Some(OptionType::Path) => {
                 let text = value.text.reveal();
@@ -105,38 +111,39 @@ impl Options {
 
     fn resolve_secret_ref(
         &self,
-        definition: &OptionSpec,
+        spec: &OptionSpec,
         value: &OptionValue,
         reference: &SecretRef<'_>,
         policy: Policy,
-        seen: &mut FileDependencies,
+        dependencies: &mut FileDependencies,
     ) -> Result<Secret> {
-        let may = policy.allows(Permission::References) || !self.is_untrusted_value(value);
-        let (read, name) = match *reference {
+        let is_allowed = policy.allows(Permission::References) || !self.is_untrusted_value(value);
+        let (result, name) = match *reference {
             SecretRef::Literal(text) => return Ok(Secret::from(text)),
-            _ if !may => return Err(forbidden_ref_error(definition, value, reference)),
+            _ if !is_allowed => return Err(forbidden_ref_error(spec, value, reference)),
             SecretRef::Variable(name) => (read_variable(name), name),
             SecretRef::File(path) => {
                 let file = self.configured_path(path, value, policy);
-                (self.read_secret_file(file, seen), path)
+                (self.read_secret_file(file, dependencies), path)
             }
         };
-        read.map_err(|what| {
-            seen.mark_failed();
-            self.unreadable_ref_error(definition, value, reference, (&what, name))
+        result.map_err(|reason| {
+            dependencies.mark_failed();
+            self.unreadable_ref_error(spec, value, reference, (&reason, name))
         })
     }
 
-    /// The content of a file without the end of its last line; the error is what is wrong, to be put behind its path.
+    /// Reads a file and removes its last line break. The error is the reason, to be appended to the path.
     fn read_secret_file(
         &self,
         file: ConfiguredPath,
-        seen: &mut FileDependencies,
+        dependencies: &mut FileDependencies,
     ) -> std::result::Result<Secret, String> {
         let (content, metadata) = file.read_with_limit(MAX_SECRET_LEN).map_err(describe_read_error)?;
-        let guarded = self.get(OptionId::KeyFileCheck).is_some_and(|value| value.text.reveal() == "1");
-        if let Some(exposed) = LoosePermissions::detect(&metadata).filter(|_| guarded) {
-            return Err(format!("{exposed} (KeyFileCheck is 1)"));
+        let require_private =
+            self.get(OptionId::KeyFileCheck).is_some_and(|value| value.text.reveal() == "1");
+        if let Some(permissions) = LoosePermissions::detect(&metadata).filter(|_| require_private) {
+            return Err(format!("{permissions} (KeyFileCheck is 1)"));
         }
         let text = std::str::from_utf8(&content).map_err(|_| "is not text in UTF-8")?;
         let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
@@ -144,9 +151,9 @@ impl Options {
             return Err("is empty".to_owned());
         }
         if text.contains('\0') {
-            return Err("holds a NUL, which no secret may".to_owned());
+            return Err("contains a NUL character".to_owned());
         }
-        seen.add_file(file, FileVersion::from_metadata(&metadata));
+        dependencies.add_file(file, FileVersion::from_metadata(&metadata));
         Ok(Secret::from(text))
     }
 
@@ -154,79 +161,79 @@ impl Options {
         self.layer_mut(value.origin).insert(name, OptionValue { text, ..value.clone() });
     }
 
-    /// Whether somebody said it who may be anybody.
+    /// Whether the value comes from an untrusted origin.
     #[must_use]
     pub fn is_untrusted_value(&self, value: &OptionValue) -> bool {
         self.is_untrusted_origin(value.origin)
     }
 
-    /// Whether the text of `origin` may be anybody's.
+    /// Whether values from `origin` are untrusted.
     pub(super) fn is_untrusted_origin(&self, origin: OptionOrigin) -> bool {
         match origin {
             OptionOrigin::ConnectionString => true,
             OptionOrigin::FileDsn => {
-                let named = self.layer_value(OptionOrigin::ConnectionString, OptionId::FILEDSN);
-                named.is_none_or(|named| environment::has_folder(Path::new(named.text.reveal().trim())))
+                let file_dsn = self.layer_value(OptionOrigin::ConnectionString, OptionId::FILEDSN);
+                file_dsn.is_none_or(|value| environment::has_folder(Path::new(value.text.reveal().trim())))
             }
             OptionOrigin::Model => {
-                // Whether it is in force or not: that depends on what is asked here.
-                let named = self.highest_ranked(OptionId::RestConfigFile, |_| true);
-                named.is_none_or(|named| self.is_untrusted_value(named))
+                // Without the override guard: the guard itself depends on this function.
+                let model = self.highest_ranked(OptionId::RestConfigFile, |_| true);
+                model.is_none_or(|value| self.is_untrusted_value(value))
             }
-            // It says what the file says that the key's option names.
+            // Untrusted text may name the key file.
             OptionOrigin::KeyFile => true,
             OptionOrigin::SetOption | OptionOrigin::Dsn => false,
         }
     }
 
-    /// What stands behind the prefix is not repeated where anybody may have written it: it may be the rest of a secret that
-    /// begins so by chance.
+    /// If the value is untrusted, the text after the prefix is not shown: it may be the rest of a secret that
+    /// happens to begin with the prefix.
     fn unreadable_ref_error(
         &self,
-        definition: &OptionSpec,
+        spec: &OptionSpec,
         value: &OptionValue,
         reference: &SecretRef<'_>,
-        (what, name): (&str, &str),
+        (reason, name): (&str, &str),
     ) -> Error {
         let (prefix, kind) = reference.prefix_and_kind();
         let shown = if self.is_untrusted_value(value) {
-            format!("{kind} that {what}")
+            format!("{kind} that {reason}")
         } else {
-            format!("{prefix}{name}, which {what}")
+            format!("{prefix}{name}, which {reason}")
         };
-        let place = value.location.as_ref().map_or(String::new(), |place| format!(" in {place}"));
+        let location = value.location.as_ref().map_or(String::new(), |location| format!(" in {location}"));
         let text = format!(
-            "{}{place} refers to {shown}; for a secret that itself begins with {prefix}, write literal: in front of it",
-            definition.name
+            "{}{location} refers to {shown}; if the secret itself begins with {prefix}, prepend literal:",
+            spec.name
         );
-        Error::new(Status::InvalidOption, "options", text).with_option(definition.name)
+        Error::new(Status::InvalidOption, "options", text).with_option(spec.name)
     }
 }
 
-fn forbidden_ref_error(definition: &OptionSpec, value: &OptionValue, reference: &SecretRef<'_>) -> Error {
+fn forbidden_ref_error(spec: &OptionSpec, value: &OptionValue, reference: &SecretRef<'_>) -> Error {
     let (prefix, kind) = reference.prefix_and_kind();
-    let place = match &value.location {
+    let location = match &value.location {
         None => "in the connection string".to_owned(),
-        Some(place) => format!("in {place}, a FILEDSN that the connection string names by its path,"),
+        Some(location) => format!("in {location}, a FILEDSN that the connection string names by path,"),
     };
     let text = format!(
-        "{} {place} begins with {prefix} and so refers to {kind}, which is not taken from there, since anybody may have \
-         written it. Let the host program call authgrant_set_option, or put it into odbc.ini, or allow it by policy \
-         ({}); for a secret that itself begins with {prefix}, write literal: in front of it",
-        definition.name,
+        "{} {location} must not be a reference to {kind} ({prefix}), because the text may be untrusted; set \
+         the option by authgrant_set_option or in odbc.ini, or allow references with {}; if the secret \
+         itself begins with {prefix}, prepend literal:",
+        spec.name,
         Permission::References.name(),
     );
-    Error::new(Status::InvalidOption, "options", text).with_option(definition.name)
+    Error::new(Status::InvalidOption, "options", text).with_option(spec.name)
 }
 
-/// The content of an environment variable; the error is what is wrong, to be put behind its name.
+/// Reads an environment variable. The error is the reason, to be appended to its name.
 fn read_variable(name: &str) -> std::result::Result<Secret, String> {
     if sys::is_secure_execution() {
-        return Err("is not read, because the process runs with privileges that its caller does not have (set-user-ID, \
-                    set-group-ID); refer to a file"
+        return Err("is not read, because the process has more privileges than its caller (set-user-ID, \
+                    set-group-ID); use a file reference"
             .to_owned());
     }
-    let text = sys::env_var(name).ok_or("is not set; set it before the program starts, or name another")?;
+    let text = sys::env_var(name).ok_or("is not set")?;
     match text.into_string() {
         Ok(text) if text.is_empty() => Err("is empty".to_owned()),
         Ok(text) => Ok(Secret::new(text)),
@@ -234,6 +241,6 @@ fn read_variable(name: &str) -> std::result::Result<Secret, String> {
     }
 }
 
-fn describe_read_error(fault: ReadError) -> String {
-    if fault.is_missing() { "is not there".to_owned() } else { fault.to_string() }
+fn describe_read_error(error: ReadError) -> String {
+    if error.is_missing() { "does not exist".to_owned() } else { error.to_string() }
 }

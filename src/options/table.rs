@@ -1,40 +1,40 @@
-//! Every option, once: name, other names, type, default, one line of help.
+//! Table of all connection options: name, aliases, type, default, one line of help.
 //!
-//! Parsing, redaction, the table that C callers read and `docs/options.md` all come from here. Vendors' names
-//! and short names follow the pages of the DataDirect Autonomous REST Connector for ODBC; options of our own stand
-//! where no vendor has a word.
+//! Single source for parsing, redaction, the option table of the C API and `docs/options.md`. Names and short
+//! names follow the documentation of the DataDirect Autonomous REST Connector for ODBC; options without a
+//! vendor equivalent are our own.
 
 use std::fmt::Write as _;
 
 use crate::base::clock;
 
-/// What a value must look like.
+/// The type of an option's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OptionType {
     /// Any text.
     Text,
-    /// Any text that must not be seen; quotes around it belong to it.
+    /// Any text that must not be shown; enclosing quotes are part of the value.
     Secret,
-    /// The path of a file.
+    /// A file path.
     Path,
-    /// https://…, or http://… to this machine.
+    /// https://…, or http://… for a loopback address.
     Url,
-    /// A URL with GET or POST and a blank in front, or without.
+    /// A URL with an optional prefix "GET " or "POST ".
     MethodUrl,
-    /// A whole number within these bounds.
+    /// An integer within these bounds, inclusive.
     Number(i64, i64),
     /// 0 or 1.
     Bool,
-    /// A time by ISO 8601, with its zone.
+    /// A time in ISO 8601 with a time zone.
     Time,
-    /// One of these words, in any case.
+    /// One of these values, case-insensitive.
     Choice(&'static [&'static str]),
-    /// The driver's or the driver manager's own: accepted and left alone.
+    /// An option of the driver or the driver manager: accepted and not interpreted.
     Passthrough,
 }
 
 impl OptionType {
-    /// The word for the type in the option table.
+    /// The name of the type in the option table.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -51,31 +51,29 @@ impl OptionType {
         }
     }
 
-    /// What a right value would be, for messages.
+    /// A description of valid values, for messages.
     #[must_use]
     pub fn expected_text(self) -> String {
         match self {
             Self::Text | Self::Secret | Self::Passthrough => "text".to_owned(),
-            Self::Path => "the path of a file".to_owned(),
+            Self::Path => "a file path".to_owned(),
             Self::Url => "https://host/path".to_owned(),
-            Self::MethodUrl => "https://host/path, with \"POST \" or \"GET \" in front or without".to_owned(),
-            Self::Number(least, most) => format!("a whole number from {least} to {most}"),
+            Self::MethodUrl => "https://host/path, optionally preceded by \"POST \" or \"GET \"".to_owned(),
+            Self::Number(min, max) => format!("a whole number from {min} to {max}"),
             Self::Bool => "0 or 1".to_owned(),
-            Self::Time => "a time with its zone, such as 2026-08-21T10:00:00Z".to_owned(),
-            Self::Choice(words) => format!("one of {}", words.join(", ")),
+            Self::Time => "a time with a time zone, such as 2026-08-21T10:00:00Z".to_owned(),
+            Self::Choice(choices) => format!("one of {}", choices.join(", ")),
         }
     }
 
-    /// Whether `value` has this form; what URLs and texts mean is found out where they are used.
+    /// Whether `value` has this type. URLs and texts are validated where they are used.
     #[must_use]
     pub fn accepts(self, value: &str) -> bool {
         match self {
-            Self::Number(least, most) => {
-                value.parse::<i64>().is_ok_and(|number| (least..=most).contains(&number))
-            }
+            Self::Number(min, max) => value.parse::<i64>().is_ok_and(|number| (min..=max).contains(&number)),
             Self::Bool => matches!(value, "0" | "1"),
             Self::Time => clock::parse_rfc3339(value).is_some(),
-            Self::Choice(words) => words.iter().any(|word| word.eq_ignore_ascii_case(value)),
+            Self::Choice(choices) => choices.iter().any(|choice| choice.eq_ignore_ascii_case(value)),
             _ => true,
         }
     }
@@ -84,40 +82,41 @@ impl OptionType {
 /// One option.
 #[derive(Debug)]
 pub struct OptionSpec {
-    /// By which the code knows it.
+    /// Its identifier in the code.
     pub id: OptionId,
-    /// As documentation spells it.
+    /// The name as documented.
     pub name: &'static str,
-    /// Its other names, short ones first.
+    /// Aliases, short ones first.
     pub aliases: &'static [&'static str],
-    /// What its values look like.
+    /// The type of its value.
     pub option_type: OptionType,
-    /// What holds without it; empty where nothing does.
+    /// The default, as documented; empty if there is none.
     pub default: &'static str,
     /// One line of help.
     pub help: &'static str,
 }
 
 impl OptionSpec {
-    /// Whether its value must not be seen.
+    /// Whether its value must not be shown.
     #[must_use]
     pub fn is_secret(&self) -> bool {
         self.option_type == OptionType::Secret
     }
 
-    /// Whether it decides where secrets are sent, to whom they are shown, or how they must have been kept.
+    /// Whether it determines where secrets are sent, which servers are trusted, or how key files must be
+    /// protected.
     #[must_use]
     pub fn controls_destination(&self) -> bool {
         DESTINATION_OPTIONS.contains(&self.name) || self.name.starts_with("Proxy")
     }
 
-    /// Whether it is a secret, or names a file of secrets that are put to use.
+    /// Whether it is a secret or names a file of secrets.
     #[must_use]
     pub fn is_credential(&self) -> bool {
         self.is_secret() || self.is_key_store() || self.sends_file_content()
     }
 
-    /// Whether it names a key store, which may be a key on a token.
+    /// Whether it names a key store, which may be a key on a PKCS#11 token.
     #[must_use]
     pub fn is_key_store(&self) -> bool {
         matches!(self.name, "JWTCertStore" | "KeyStore")
@@ -129,14 +128,14 @@ impl OptionSpec {
         self.name == "ClientAssertionFile"
     }
 
-    /// All its names.
+    /// The name and all aliases.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         std::iter::once(self.name).chain(self.aliases.iter().copied())
     }
 }
 
-/// What a connection string may not say where a data source's secrets are in use, beside everything that begins with
-/// Proxy. A name of which there is no option yet counts from the day on which there is one.
+/// Options that a connection string must not override if it uses secrets of a data source, in addition to all
+/// options whose names begin with Proxy. A name without an option takes effect as soon as the option exists.
 const DESTINATION_OPTIONS: &[&str] = &[
     "TokenURI",
     "TokenEndpoint",
@@ -154,18 +153,18 @@ const DESTINATION_OPTIONS: &[&str] = &[
 ];
 
 macro_rules! define_options {
-    ($($name:ident [$($alias:literal),*] $kind:expr, $default:literal, $help:literal;)*) => {
-        /// The options, by which the code asks for them.
+    ($($name:ident [$($alias:literal),*] $option_type:expr, $default:literal, $help:literal;)*) => {
+        /// The identifiers of all options.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[allow(missing_docs, reason = "each is documented by its line of help")]
+        #[allow(missing_docs, reason = "the help text of the table documents each")]
         pub enum OptionId { $($name),* }
 
-        /// The table, in the order in which documentation shows it.
+        /// The table, in the order of the documentation.
         pub static TABLE: &[OptionSpec] = &[$(OptionSpec {
             id: OptionId::$name,
             name: stringify!($name),
             aliases: &[$($alias),*],
-            option_type: $kind,
+            option_type: $option_type,
             default: $default,
             help: $help,
         }),*];
@@ -179,197 +178,197 @@ const JWT_ALGORITHMS: OptionType = OptionType::Choice(&[
 
 define_options! {
     AuthenticationMethod ["am"] OptionType::Text, "inferred",
-        "How to get the token, by the vendor's number or word: 55 OAuth2-JWTBearer, 51 OAuth2-AuthorizationCode and 56 OAuth2-PKCE (both with PKCE), 53 OAuth2-ClientCredentials, 52 OAuth2-Password, 54 OAuth2-RefreshToken, 50 OAuth2-AccessToken, 34 BearerToken, 25 HTTPHeader, 0 Basic, 15 None, 24 OAuth2 to infer it from the other options; beside them OAuth2-JWTClientAssertion (RFC 7523 section 2.2) and JWT (the signed JWT is the token).";
+        "The authentication method, as the vendor's number or name: 55 OAuth2-JWTBearer, 51 OAuth2-AuthorizationCode and 56 OAuth2-PKCE (both with PKCE), 53 OAuth2-ClientCredentials, 52 OAuth2-Password, 54 OAuth2-RefreshToken, 50 OAuth2-AccessToken, 34 BearerToken, 25 HTTPHeader, 0 Basic, 15 None, 24 OAuth2 to infer it from the other options; in addition OAuth2-JWTClientAssertion (RFC 7523 section 2.2) and JWT (the signed JWT is the token).";
     ClaimsIssuer ["cliss"] OptionType::Text, "",
-        "The iss claim: the client ID or consumer key that the authorization server knows.";
+        "The iss claim: the client ID or consumer key registered with the authorization server.";
     ClaimsSubject ["clsub"] OptionType::Text, "",
-        "The sub claim: the user or service for whom the token is.";
+        "The sub claim: the user or service for which the token is issued.";
     ClaimsAudience [] OptionType::Text, "by provider, else the token URL",
-        "The aud claim, compared by the server byte for byte.";
+        "The aud claim; the server compares it byte for byte.";
     JWTCertStore ["jwtcs"] OptionType::Path, "",
-        "The file with the private key that signs: PKCS#12, JKS, JCEKS, PEM, DER or JSON, told apart by content. Or {pkcs11:token=…;object=…}, a key on a token (RFC 7512). What Google's or Box's JSON file says beside its key counts where nobody else says it: ClaimsIssuer and JWTKeyID; Google's TokenEndpoint; Box's ClientID, ClientSecret, ClaimsSubject and box_sub_type.";
+        "The file with the signing key: PKCS#12, JKS, JCEKS, PEM, DER or JSON, detected by content. Or {pkcs11:token=…;object=…}, a key on a PKCS#11 token (RFC 7512). A JSON file of Google or Box also supplies defaults: ClaimsIssuer and JWTKeyID; for Google TokenEndpoint; for Box ClientID, ClientSecret, ClaimsSubject and box_sub_type.";
     JWTCertPassword ["jwtcp"] OptionType::Secret, "",
-        "The password of JWTCertStore, or of the key in JWTPrivateKey; of a token its PIN.";
+        "The password of JWTCertStore or of the key in JWTPrivateKey; for a PKCS#11 token, its PIN.";
     JWTCertAlias ["jwtca"] OptionType::Text, "the only key",
-        "Which key of JWTCertStore signs, in any case; needed where it holds several.";
+        "The alias of the signing key in JWTCertStore, case-insensitive; required if there are several keys.";
     JWTCertKeyPassword [] OptionType::Secret, "JWTCertPassword",
-        "The key's own password, where it is not the store's.";
+        "The password of the signing key, if it differs from the password of the store.";
     JWTPrivateKey [] OptionType::Secret, "",
-        "The private key itself instead of JWTCertStore: PEM or JSON, or base64 of what such a file may hold.";
+        "The private key itself, instead of JWTCertStore: PEM or JSON, or base64 of the content of such a file.";
     JWTSecret [] OptionType::Secret, "",
-        "The shared secret of HS256, HS384 and HS512, as text or base64:…; as long as the hash or longer.";
+        "The shared secret for HS256, HS384 and HS512, as text or base64:…; at least as long as the hash.";
     JWTAlgorithm [] JWT_ALGORITHMS, "by provider and key",
         "The signature algorithm of the assertion (RFC 7518 section 3.1).";
     JWTKeyID [] OptionType::Text, "",
-        "The kid header: by which name the authorization server knows the key.";
+        "The kid header: the key ID registered with the authorization server.";
     JWTThumbprint [] OptionType::Text, "by provider",
-        "Which headers name the key's certificate: any of x5t, x5t#S256 and x5c, separated by commas.";
+        "The headers that identify the certificate of the key: any of x5t, x5t#S256 and x5c, separated by commas.";
     JWTCertificate [] OptionType::Path, "",
-        "The X.509 file of the key, PEM or DER, where no certificate stands beside the key.";
+        "The file with the X.509 certificate of the key, PEM or DER, if the key store has none.";
     JWTHeaders [] OptionType::Text, "",
-        "More headers of the assertion, as a JSON object; they win over ours. None of crit, b64, jwk and jku.";
+        "Additional headers of the assertion, as a JSON object; they override generated ones. Not allowed: crit, b64, jwk, jku.";
     ClaimsAdditional [] OptionType::Text, "",
-        "More claims of the assertion, as a JSON object; they win over ours.";
+        "Additional claims of the assertion, as a JSON object; they override generated ones.";
     JWTLifetime [] OptionType::Number(1, 86_400), "by provider, else 300",
-        "Seconds from iat to exp of the assertion.";
+        "The lifetime of the assertion (iat to exp) in seconds.";
     JWTLifetimeMinutes [] OptionType::Number(1, 1440), "",
-        "Minutes from iat to exp of the assertion, instead of JWTLifetime.";
+        "The lifetime of the assertion in minutes, instead of JWTLifetime.";
     TokenURI ["o2tu"] OptionType::MethodUrl, "",
-        "The token endpoint. Without a method in front it is asked by GET and, unless that answers, by POST; \"POST https://…\" asks by POST, \"GET https://…\" by GET alone. Without a token endpoint the signed JWT itself is the token.";
+        "The token endpoint. Without a method, GET is tried first, then POST; \"POST https://…\" uses only POST, \"GET https://…\" only GET. Without a token endpoint the signed JWT itself is the token.";
     TokenEndpoint [] OptionType::Url, "",
-        "The token endpoint, asked by POST as RFC 6749 section 3.2 demands; instead of TokenURI.";
+        "The token endpoint, instead of TokenURI. Always uses POST (RFC 6749 section 3.2).";
     Scope ["oas", "Auth_Scope"] OptionType::Text, "by provider",
-        "The scopes to ask for, separated by blanks.";
+        "The requested scopes, separated by spaces.";
     ScopeIn [] OptionType::Choice(&["Claim", "Parameter", "Both"]), "by provider, else Both",
-        "Where Scope goes: a claim of the assertion, a parameter of the request, or both.";
+        "Where Scope is sent: as a claim of the assertion, as a parameter of the request, or both.";
     ClientID ["cid"] OptionType::Text, "",
-        "The client ID. A JWT bearer request carries it only where ClientCredentialsMode is given or the provider wants it; the consent URL names it.";
+        "The client ID. A JWT bearer request contains it only if ClientCredentialsMode is set or the provider requires it; the consent URL always contains it.";
     ClientSecret ["clse"] OptionType::Secret, "",
-        "The client secret. A JWT bearer request carries it only where ClientCredentialsMode is given or the provider wants it.";
+        "The client secret. A JWT bearer request contains it only if ClientCredentialsMode is set or the provider requires it.";
     ClientCredentialsMode ["clcm"]
         OptionType::Choice(&["0", "1", "2", "3", "Default", "Basic", "URL", "Post"]), "0",
-        "How ClientID and ClientSecret are sent: 0 or 1 in a Basic header, 2 or 3 in the body of the POST; a URL never carries them.";
-    GrantType [] OptionType::Text, "the RFC's",
-        "Another grant_type for the JWT bearer grant.";
+        "How ClientID and ClientSecret are sent: 0 or 1 in a Basic authorization header, 2 or 3 in the POST body. They are never sent in a URL.";
+    GrantType [] OptionType::Text, "by RFC 7523",
+        "The grant_type of the JWT bearer grant, if it differs from RFC 7523.";
     TokenParameters [] OptionType::Secret, "",
-        "More parameters of the token request, as a=b&c=d or a JSON object; none that the flow itself sends.";
+        "Additional parameters of the token request, as a=b&c=d or a JSON object. Parameters that the grant itself sends are not allowed.";
     ClientAssertion [] OptionType::Secret, "",
-        "A ready-made client assertion (RFC 7523 section 2.2); it is sent once.";
+        "A presigned client assertion (RFC 7523 section 2.2); it is sent only once.";
     ClientAssertionFile [] OptionType::Path, "",
-        "A file that holds the client assertion, read each time, since whoever wrote it renews it. From a connection string, and from a FILEDSN that it names by its path, only if the host program allows it (AUTHGRANT_ALLOW_SECRET_REFERENCES).";
+        "A file with the client assertion. It is read for each request, because another program renews it. Not allowed in a connection string, nor in a FILEDSN that a connection string names by path, unless the caller allows it (AUTHGRANT_ALLOW_SECRET_REFERENCES).";
     RefreshToken ["rtok", "Auth_RefreshToken"] OptionType::Secret, "",
-        "The refresh token (RFC 6749 section 6); where the server sends a newer one, that is used from then on.";
+        "The refresh token (RFC 6749 section 6). If the server rotates it, the new one is used from then on.";
     OAuthCode ["oac"] OptionType::Secret, "",
-        "An authorization code that a person has brought from the consent URL; it is exchanged once (methods 51 and 56).";
+        "An authorization code that the user obtained through the consent URL; it is exchanged only once (methods 51 and 56).";
     EnableLoginPrompt ["elp"] OptionType::Bool, "0",
-        "1 lets a call that needs a token open the browser for methods 51 and 56.";
+        "1 allows a call that needs a token to open the browser (methods 51 and 56).";
     AccessToken ["Auth_AccessToken"] OptionType::Secret, "",
-        "The access token itself, sent as it is; beside a refresh token, until it ends.";
-    AccessTokenExpires ["Auth_Expires"] OptionType::Time, "what the token says",
-        "When AccessToken ends.";
+        "The access token itself, sent unchanged; with a refresh token, it is used until it expires.";
+    AccessTokenExpires ["Auth_Expires"] OptionType::Time, "from the token",
+        "The expiration time of AccessToken.";
     User ["UID", "LogonID"] OptionType::Text, "",
-        "The user's name, for methods 0 and 52.";
+        "The user name, for methods 0 and 52.";
     Password ["pwd"] OptionType::Secret, "",
-        "The user's password, for methods 0 and 52.";
+        "The password of the user, for methods 0 and 52.";
     AuthHeader ["ah"] OptionType::Text, "",
-        "The name of one more HTTP header, on the token request and on requests to the API; its value is SecurityToken.";
+        "The name of an additional HTTP header of the token request and of API requests; its value is SecurityToken.";
     SecurityToken ["st"] OptionType::Secret, "",
-        "The value of the header that AuthHeader names.";
+        "The value of the header named by AuthHeader.";
     Provider [] OptionType::Text, "by the token host",
-        "The authorization server's profile by name (docs/providers.md), where its host does not tell.";
+        "The name of the provider profile (docs/providers.md), if the token host does not determine it.";
     AuthURI ["o2au"] OptionType::Url, "by provider",
-        "The authorization endpoint, to which the consent URL leads.";
+        "The authorization endpoint: the base of the consent URL.";
     RedirectURI ["o2ru"] OptionType::Url, "",
-        "Where the browser returns to after consent, as registered with the authorization server.";
+        "The redirect URI to which the browser returns after consent, as registered with the authorization server.";
     ApplicationName [] OptionType::Text, "",
-        "The application's name, for the page that a person sees after consent.";
+        "The name of the application, shown on the page that ends the consent in the browser.";
     ConsentType [] OptionType::Choice(&["Individual", "Admin", "ExternalAdmin"]), "by provider, else Individual",
-        "Who consents: each user, an administrator for all users of the organisation, or the administrator of another organisation.";
+        "Who gives consent: each user, an administrator for all users of the organisation, or the administrator of another organisation.";
     AdminConsentScope [] OptionType::Text, "by provider",
-        "What the administrator of another organisation consents to (admin_consent_scope).";
+        "The scope for the consent of the administrator of another organisation (admin_consent_scope).";
     ConsentTimeout [] OptionType::Number(1, 86_400), "300",
-        "Seconds that a person has for consent.";
+        "The time limit for the user's consent, in seconds.";
     LogoffURI ["o2lu"] OptionType::Url, "",
-        "Called with the token when the last connection that uses it is closed, and by authgrant_logoff.";
+        "The log-off endpoint. Called with the token when the last connection that uses it is closed, and by authgrant_logoff.";
     RestConfigFile ["rcf", "RESTConfigFile", "Config"] OptionType::Path, "",
-        "The model file of the driver (.rest). Its method, URIs, scope and headers count where nobody else says them.";
+        "The model file of the driver (.rest). It supplies defaults for the authentication method, URIs and scope, and HTTP headers for API requests.";
     RestSamplePath ["rsp", "RESTSamplePath", "Sample"] OptionType::Text, "",
-        "The endpoint that the driver samples, in full or as seen from HostName; authgrant_test_connection asks it with the token.";
+        "The endpoint that the driver samples, absolute or relative to HostName; authgrant_test_connection requests it with the token.";
     HealthURI [] OptionType::Text, "",
-        "The endpoint that authgrant_test_connection asks with the token, instead of RestSamplePath.";
+        "The endpoint that authgrant_test_connection requests with the token, instead of RestSamplePath.";
     TrustStore ["ts", "Truststore"] OptionType::Path, "the operating system's",
-        "The file with the certificates of the authorities to trust, instead of the operating system's: PEM, JKS or PKCS#12, told apart by content.";
+        "The file with the trusted CA certificates, instead of the trust store of the operating system: PEM, JKS or PKCS#12, detected by content.";
     TrustStorePassword ["tsp"] OptionType::Secret, "",
-        "The password of TrustStore, where it is JKS or PKCS#12.";
+        "The password of TrustStore, if it is JKS or PKCS#12.";
     ValidateServerCertificate ["vsc"] OptionType::Bool, "1",
-        "0 accepts any certificate, and so anybody's server. For tests alone.";
+        "0 disables the validation of server certificates, so that any server is accepted. Use for testing only.";
     HostNameInCertificate ["hnic"] OptionType::Text, "the URL's host",
-        "The name that the server's certificate must be for, where that is not the URL's host; #SERVERNAME# is the URL's host. It counts for every server that is asked.";
+        "The name that the server certificate must contain, if it differs from the host of the URL; #SERVERNAME# means the host of the URL. It applies to every server.";
     CryptoProtocolVersion ["cpv"] OptionType::Text, "TLSv1.3,TLSv1.2",
-        "The versions of TLS that are offered: TLSv1.3, TLSv1.2, or both, separated by a comma. Older ones are not built in.";
+        "The offered TLS versions: TLSv1.3, TLSv1.2, or both, separated by a comma. Older versions are not supported.";
     KeyStore ["ks"] OptionType::Path, "",
-        "The file with the client's own certificate and its private key for mutual TLS, in any format that JWTCertStore takes. With ClientID and without ClientSecret, method 53 authenticates by it (RFC 8705).";
+        "The file with the client certificate and its private key for mutual TLS, in any format of JWTCertStore. With ClientID and without ClientSecret, method 53 authenticates with it (RFC 8705).";
     KeyStorePassword ["ksp"] OptionType::Secret, "",
-        "The password of KeyStore; of a token its PIN.";
+        "The password of KeyStore; for a PKCS#11 token, its PIN.";
     KeyPassword ["kp"] OptionType::Secret, "KeyStorePassword",
-        "The password of the key in KeyStore, where it is not the store's.";
+        "The password of the key in KeyStore, if it differs from KeyStorePassword.";
     KeyStoreAlias [] OptionType::Text, "the only key",
-        "Which key of KeyStore is the client's; needed where it holds several.";
+        "The alias of the client's key in KeyStore; required if there are several keys.";
     KeyFileCheck [] OptionType::Bool, "0",
-        "1 refuses JWTCertStore, KeyStore and ClientAssertionFile where others may read or write the file, by its mode; without it that is a warning. Where systems have no such modes, as Windows, nothing is looked at.";
+        "1 makes it an error if file permissions allow others to read or write JWTCertStore, KeyStore or ClientAssertionFile; with 0 it is a warning. No effect on systems without such permissions, such as Windows.";
     ProxyHost ["pxhn", "ProxyServer"] OptionType::Text, "the environment's",
-        "The proxy to all https servers: a host, or http://host:port (CONNECT), or socks5://host:port, where the proxy looks names up. Without it https_proxy, HTTPS_PROXY, all_proxy, ALL_PROXY and no_proxy of the environment count, as they are at open, but not for this machine. http:// goes to this machine alone and never through a proxy.";
+        "The proxy for all https servers: a host, or http://host:port (CONNECT), or socks5://host:port, where the proxy resolves host names. Default: https_proxy, HTTPS_PROXY, all_proxy, ALL_PROXY and no_proxy of the environment, read when the connection is opened and not applied to loopback addresses. http:// URLs are for loopback addresses only and never use a proxy.";
     ProxyPort ["pxpt"] OptionType::Number(0, 65_535), "0",
-        "The port of ProxyHost; 0 is the one in ProxyHost, else 80 for HTTP and 1080 for SOCKS5.";
+        "The port of the proxy; 0 means the port in ProxyHost, else 80 for HTTP and 1080 for SOCKS5.";
     ProxyUser ["pxu", "ProxyUID"] OptionType::Text, "",
-        "The user that ProxyHost knows, for Basic authentication or SOCKS5's.";
+        "The user name for the proxy (Basic or SOCKS5 authentication).";
     ProxyPassword ["ProxyPwd"] OptionType::Secret, "",
         "The password of ProxyUser.";
     ProxyMode ["pxm"] OptionType::Bool, "1 with ProxyHost",
-        "0 goes to servers straight, whatever ProxyHost and the environment say; 1 demands ProxyHost.";
+        "0 disables proxies, ignoring ProxyHost and the environment; 1 requires ProxyHost.";
     LoginTimeout ["lt"] OptionType::Number(-1, 86_400), "60",
-        "Seconds for a whole call, waiting for others included; 0 or -1 is no limit.";
+        "The time limit for a whole call in seconds, including the time spent waiting for other threads; 0 or -1 for no limit.";
     WSTimeout ["wst"] OptionType::Number(-1, 86_400), "120",
-        "Seconds for one request to a server; 0 or -1 is no limit but that of the call.";
+        "The time limit for one HTTP request in seconds; 0 or -1 for no limit other than LoginTimeout.";
     AccessTokenLifetime [] OptionType::Number(1, 31_536_000), "by provider, else 300",
-        "Seconds that a token is taken to live where neither the server nor the token says.";
-    RefreshMargin [] OptionType::Number(0, 86_400), "a tenth of the token's life, 60 at most",
-        "Seconds before a token's end from which on one caller renews it, while the others use it; a little earlier at random. 0: not before the end.";
+        "The assumed lifetime of a token in seconds, if neither the server nor the token states one.";
+    RefreshMargin [] OptionType::Number(0, 86_400), "a tenth of the token's lifetime, at most 60",
+        "How many seconds before expiry a token is refreshed; the start is randomized slightly earlier. One caller refreshes it while the others keep using it. 0: not before it expires.";
     CacheScope [] OptionType::Choice(&["Process", "Connection"]), "Process",
-        "Connection keeps the tokens of this connection from equal connections of the process.";
+        "Connection: tokens of this connection are not shared with equal connections of the process.";
     DSN ["DataSourceName"] OptionType::Text, "",
-        "The section of odbc.ini that says the rest, in the connection string alone; not looked up where Driver stands in front of it.";
+        "The data source: a section of odbc.ini with further options. Only in a connection string; ignored if Driver precedes it.";
     FILEDSN [] OptionType::Path, "",
-        "The .dsn file that says the rest in its section [ODBC], in the connection string alone; of DSN and FILEDSN the first counts.";
+        "The file data source: a .dsn file whose section [ODBC] has further options. Only in a connection string; of DSN and FILEDSN, the first one is used.";
     AllowOverride [] OptionType::Bool, "0",
-        "In a DSN or FILEDSN: 1 lets a connection string change where its secrets are sent.";
-    Driver [] OptionType::Passthrough, "", "The driver manager's own.";
-    Description ["desc"] OptionType::Passthrough, "", "The driver's own.";
+        "In a DSN or FILEDSN: 1 allows a connection string to change where the secrets of the data source are sent.";
+    Driver [] OptionType::Passthrough, "", "For the driver manager.";
+    Description ["desc"] OptionType::Passthrough, "", "For the driver.";
     HostName ["host"] OptionType::Passthrough, "",
-        "The driver's own: the API's host. authgrant_test_connection asks a relative RestSamplePath or HealthURI there.";
-    PortNumber ["port"] OptionType::Passthrough, "443", "The driver's own: the API's port, beside HostName.";
-    SQLEngineMode [] OptionType::Passthrough, "", "The driver's own.";
-    SchemaMap [] OptionType::Passthrough, "", "The driver's own.";
-    CreateMap [] OptionType::Passthrough, "", "The driver's own.";
-    LogConfigFile ["lgcf", "lcf"] OptionType::Passthrough, "", "The driver's own.";
-    WSRetryCount ["wsrc"] OptionType::Passthrough, "", "The driver's own.";
+        "For the driver: the host of the API. authgrant_test_connection resolves a relative RestSamplePath or HealthURI against it.";
+    PortNumber ["port"] OptionType::Passthrough, "443", "For the driver: the port of the API on HostName.";
+    SQLEngineMode [] OptionType::Passthrough, "", "For the driver.";
+    SchemaMap [] OptionType::Passthrough, "", "For the driver.";
+    CreateMap [] OptionType::Passthrough, "", "For the driver.";
+    LogConfigFile ["lgcf", "lcf"] OptionType::Passthrough, "", "For the driver.";
+    WSRetryCount ["wsrc"] OptionType::Passthrough, "", "For the driver.";
 }
 
 impl OptionId {
-    /// The option's name, as documentation spells it.
+    /// The name as documented.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.spec().map_or("", |option| option.name)
     }
 
-    /// The option's line of the table.
+    /// The row of the option table.
     #[must_use]
     pub fn spec(self) -> Option<&'static OptionSpec> {
         TABLE.get(self as usize)
     }
 }
 
-/// The option of that name, in any case.
+/// Finds an option by name or alias, case-insensitive.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static OptionSpec> {
-    TABLE.iter().find(|option| option.names().any(|known| known.eq_ignore_ascii_case(name)))
+    TABLE.iter().find(|option| option.names().any(|own| own.eq_ignore_ascii_case(name)))
 }
 
-/// The option whose name is most like `name`, if one is like it at all.
+/// Finds the option whose name is most similar to `name`, if any is similar enough to suggest.
 #[must_use]
 pub fn find_similar(name: &str) -> Option<&'static OptionSpec> {
-    let wanted = name.to_ascii_lowercase();
+    let name = name.to_ascii_lowercase();
     TABLE
         .iter()
         .map(|option| {
-            (strsim::normalized_damerau_levenshtein(&wanted, &option.name.to_ascii_lowercase()), option)
+            (strsim::normalized_damerau_levenshtein(&name, &option.name.to_ascii_lowercase()), option)
         })
-        .filter(|(likeness, _)| *likeness > 0.7)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .filter(|(similarity, _)| *similarity > 0.7)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, option)| option)
 }
 
-/// The table as JSON, for C callers that build dialogs.
+/// The table as JSON, for C callers that build configuration dialogs.
 #[must_use]
 pub fn to_json() -> String {
     let rows: Vec<_> = TABLE
@@ -389,23 +388,28 @@ pub fn to_json() -> String {
     serde_json::Value::Array(rows).to_string()
 }
 
-/// The table as the page `docs/options.md`.
+/// The table as Markdown, the content of `docs/options.md`.
 #[must_use]
 pub fn to_markdown() -> String {
     let mut page = String::from(
-        "# Options\n\nWritten from `src/options/table.rs` by `make generated`; a test fails when they differ.\n\n\
-         Names in any case. The aliases of an option are one name with it.\n\n\
-         A secret may stand elsewhere: `env:NAME` is the content of an environment variable, `file:PATH` that of a text \
-         file of at most 64 KiB, without the end of its last line, and `literal:TEXT` is TEXT itself, for a secret that \
-         begins so; in small letters. `env:` and `file:` are taken from authgrant_set_option, from odbc.ini and from a \
-         FILEDSN that is named without a folder; from a connection string, and from a FILEDSN that it names by its path, \
-         only if the host program allows it (AUTHGRANT_ALLOW_SECRET_REFERENCES).\n\n\
+        "# Options\n\nGenerated from `src/options/table.rs` and `src/options/syntax.md` by `make generated`; a test checks that \
+         they match.\n\n",
+    );
+    page.push_str(include_str!("syntax.md"));
+    page.push_str(
+        "## Table\n\nOption names are case-insensitive. An alias is equivalent to the name.\n\n\
+         The value of a secret may be a reference: `env:NAME` is the value of an environment variable, \
+         `file:PATH` is the content of a text file of at most 64 KiB without its last line break, and \
+         `literal:TEXT` is TEXT itself, for a secret that begins with one of these prefixes. Prefixes are \
+         lower case. `env:` and `file:` are allowed in authgrant_set_option, in odbc.ini and in a FILEDSN \
+         that is named without a directory. In a connection string, and in a FILEDSN that it names by path, \
+         they are allowed only with AUTHGRANT_ALLOW_SECRET_REFERENCES.\n\n\
          | option | aliases | value | default | meaning |\n| --- | --- | --- | --- | --- |\n",
     );
     for option in TABLE {
-        let kind = match option.option_type {
+        let value = match option.option_type {
             OptionType::Secret => "text, secret".to_owned(),
-            kind => kind.expected_text(),
+            other => other.expected_text(),
         };
         // Writing to a String cannot fail.
         let _ = writeln!(
@@ -413,7 +417,7 @@ pub fn to_markdown() -> String {
             "| `{}` | {} | {} | {} | {} |",
             option.name,
             option.aliases.iter().map(|alias| format!("`{alias}`")).collect::<Vec<_>>().join(", "),
-            kind,
+            value,
             option.default,
             option.help,
         );
@@ -449,12 +453,14 @@ mod tests {
 
     #[test]
     fn proxy_and_endpoint_options_control_destination() {
-        let steers = |name: &str| find(name).unwrap().controls_destination();
+        let controls = |name: &str| find(name).unwrap().controls_destination();
         for option in TABLE.iter().filter(|option| matches!(option.option_type, OptionType::MethodUrl)) {
             assert!(option.controls_destination(), "{}", option.name);
         }
-        assert!(steers("TokenEndpoint") && steers("vsc") && steers("rcf") && steers("ClaimsAudience"));
-        assert!(!steers("Scope") && !steers("LoginTimeout") && !steers("JWTCertStore"));
+        assert!(
+            controls("TokenEndpoint") && controls("vsc") && controls("rcf") && controls("ClaimsAudience")
+        );
+        assert!(!controls("Scope") && !controls("LoginTimeout") && !controls("JWTCertStore"));
     }
 
     #[test]

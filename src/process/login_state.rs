@@ -1,5 +1,9 @@
-//! What one connection remembers between its calls: the newest refresh token, the code that was sent, the id token of an
-//! administrator's consent, the given token that it began with, and one that the API refused.
+//! Login state of one connection between calls: the latest refresh token, the used authorization code, the ID
+//! token of an admin consent, the configured token that was put into the cache, and the configured token that
+//! the API rejected.
+//!
+//! A *family* is the chain of refresh tokens that replace each other: those of one server for one client,
+//! starting with the configured one.
 
 use std::ffi::{CStr, CString};
 use std::sync::Arc;
@@ -11,10 +15,10 @@ use zeroize::Zeroizing;
 use crate::base::cache_key::CacheKey;
 use crate::base::secret::Secret;
 
-/// Told of each refresh token that takes the place of another, before the token that came with it is handed out.
+/// Receives each new or rotated refresh token before the access token is returned.
 pub type RefreshTokenCallback = Box<dyn Fn(&str) + Send + Sync>;
 
-/// The memory of one connection.
+/// Login state of one connection. Thread-safe.
 #[derive(Default)]
 pub struct LoginState {
     latest: Mutex<Option<LatestRefreshToken>>,
@@ -26,91 +30,93 @@ pub struct LoginState {
     refresh_token_callback: ArcSwapOption<RefreshTokenCallback>,
 }
 
-/// The refresh token that was sent last to one client by one server, to go on with from what the options say.
+/// The refresh token that the server sent last, with its family.
 struct LatestRefreshToken {
     family: CacheKey,
     token: Secret,
 }
 
 impl LoginState {
-    /// The newest refresh token of `family`, if one came on this connection.
+    /// Returns the latest refresh token of `family`, if this connection received one.
     pub fn refresh_token(&self, family: CacheKey) -> Option<Secret> {
-        let newest = self.latest.lock();
-        newest.as_ref().filter(|newest| newest.family == family).map(|newest| newest.token.clone())
+        let latest = self.latest.lock();
+        latest.as_ref().filter(|latest| latest.family == family).map(|latest| latest.token.clone())
     }
 
-    /// The server sent `newest`, and `before` was the one in use.
-    pub fn store_refresh_token(&self, family: CacheKey, before: Option<&Secret>, newest: Secret) {
-        if before == Some(&newest) {
+    /// Stores the refresh token that the server sent, and calls the callback if it differs from the `current`
+    /// one.
+    pub fn store_refresh_token(&self, family: CacheKey, current: Option<&Secret>, received: Secret) {
+        if current == Some(&received) {
             return;
         }
-        *self.latest.lock() = Some(LatestRefreshToken { family, token: newest.clone() });
-        if let Some(told) = self.refresh_token_callback.load_full() {
-            told(newest.reveal());
+        *self.latest.lock() = Some(LatestRefreshToken { family, token: received.clone() });
+        if let Some(callback) = self.refresh_token_callback.load_full() {
+            callback(received.reveal());
         }
     }
 
-    /// A person's login of `family` has led to a token.
+    /// Records that a user's login returned a token of `family`.
     pub fn mark_logged_in(&self, family: CacheKey) {
         *self.logged_in_family.lock() = Some(family);
     }
 
-    /// Whether a person's login has led to a token of `family`.
+    /// Whether a user's login returned a token of `family`.
     pub fn is_logged_in(&self, family: CacheKey) -> bool {
         *self.logged_in_family.lock() == Some(family)
     }
 
-    /// Ends the login, and forgets what it brought.
+    /// Ends the login: discards the refresh token and the ID token.
     pub fn clear_login(&self) {
         *self.latest.lock() = None;
         *self.logged_in_family.lock() = None;
         *self.id_token.lock() = None;
     }
 
-    /// Whether `code` may be sent: each once.
+    /// Marks an authorization code as used. Returns false if it already was: a code must not be sent twice.
     pub fn consume_code(&self, code: &Secret) -> bool {
-        let mut sent = self.used_code.lock();
-        let fresh = sent.as_ref() != Some(code);
-        *sent = Some(code.clone());
-        fresh
+        let mut used = self.used_code.lock();
+        let is_new = used.as_ref() != Some(code);
+        *used = Some(code.clone());
+        is_new
     }
 
-    /// The id token that an administrator's consent brought.
+    /// The ID token of an admin consent, if any.
     pub fn id_token(&self) -> Option<Zeroizing<CString>> {
         self.id_token.lock().clone()
     }
 
-    /// Whether there is one.
+    /// Whether an ID token of an admin consent is stored.
     pub fn has_id_token(&self) -> bool {
         self.id_token.lock().is_some()
     }
 
-    /// An administrator's consent brought this id token.
+    /// Sets or clears the ID token of an admin consent.
     pub fn set_id_token(&self, id_token: Option<Zeroizing<CString>>) {
         *self.id_token.lock() = id_token;
     }
 
-    /// Who is told of new refresh tokens from now on.
-    pub fn set_refresh_token_callback(&self, told: Option<RefreshTokenCallback>) {
-        self.refresh_token_callback.store(told.map(Arc::new));
+    /// Sets the callback for new refresh tokens. None removes it.
+    pub fn set_refresh_token_callback(&self, callback: Option<RefreshTokenCallback>) {
+        self.refresh_token_callback.store(callback.map(Arc::new));
     }
 
-    /// The API refused a token that the user gave.
+    /// Records that the API rejected a configured token.
     pub fn mark_rejected(&self, token: &CStr) {
         *self.rejected_token.lock() = token.to_str().ok().map(Secret::from);
     }
 
-    /// Whether this token, which was given, is met for the first time: it is begun with once, and renewed from then on.
+    /// Marks a configured token as seeded into the cache. Returns false if it already was: afterwards it is
+    /// refreshed, not seeded again.
     pub fn seed_once(&self, token: &Secret) -> bool {
-        let mut begun_with = self.seeded.lock();
-        let first = begun_with.as_ref() != Some(token);
-        if first {
-            *begun_with = Some(token.clone());
+        let mut seeded = self.seeded.lock();
+        let is_new = seeded.as_ref() != Some(token);
+        if is_new {
+            *seeded = Some(token.clone());
         }
-        first
+        is_new
     }
 
-    /// Whether the API has refused this very token.
+    /// Whether `token` is the configured token that the API rejected last.
     pub fn is_rejected(&self, token: &Secret) -> bool {
         self.rejected_token.lock().as_ref() == Some(token)
     }
@@ -130,79 +136,79 @@ mod tests {
 
     #[test]
     fn latest_refresh_token_is_stored_and_reported_once() {
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let session = LoginState::default();
-        let listener = Arc::clone(&told);
-        session.set_refresh_token_callback(Some(Box::new(move |token| {
-            listener.lock().unwrap().push(token.to_owned())
+        let reported = Arc::new(Mutex::new(Vec::new()));
+        let state = LoginState::default();
+        let received = Arc::clone(&reported);
+        state.set_refresh_token_callback(Some(Box::new(move |token| {
+            received.lock().unwrap().push(token.to_owned())
         })));
         let configured = Secret::from("r1");
-        assert_eq!(session.refresh_token(family_key("one")), None);
-        session.store_refresh_token(family_key("one"), Some(&configured), configured.clone());
-        assert_eq!(session.refresh_token(family_key("one")), None, "nothing has changed");
-        session.store_refresh_token(family_key("one"), Some(&configured), Secret::from("r2"));
-        session.store_refresh_token(family_key("one"), Some(&Secret::from("r2")), Secret::from("r2"));
-        assert_eq!(session.refresh_token(family_key("one")).unwrap().reveal(), "r2");
-        assert_eq!(*told.lock().unwrap(), ["r2"]);
-        assert_eq!(session.refresh_token(family_key("another, set since")), None);
+        assert_eq!(state.refresh_token(family_key("one")), None);
+        state.store_refresh_token(family_key("one"), Some(&configured), configured.clone());
+        assert_eq!(state.refresh_token(family_key("one")), None, "an unchanged token is not stored");
+        state.store_refresh_token(family_key("one"), Some(&configured), Secret::from("r2"));
+        state.store_refresh_token(family_key("one"), Some(&Secret::from("r2")), Secret::from("r2"));
+        assert_eq!(state.refresh_token(family_key("one")).unwrap().reveal(), "r2");
+        assert_eq!(*reported.lock().unwrap(), ["r2"]);
+        assert_eq!(state.refresh_token(family_key("another")), None);
     }
 
     #[test]
     fn authorization_code_is_consumed_once() {
-        let session = LoginState::default();
-        assert!(session.consume_code(&Secret::from("one")));
-        assert!(!session.consume_code(&Secret::from("one")));
-        assert!(session.consume_code(&Secret::from("another")));
+        let state = LoginState::default();
+        assert!(state.consume_code(&Secret::from("one")));
+        assert!(!state.consume_code(&Secret::from("one")));
+        assert!(state.consume_code(&Secret::from("another")));
     }
 
     #[test]
     fn clear_login_discards_refresh_and_id_token() {
-        let session = LoginState::default();
-        session.store_refresh_token(family_key("one"), None, Secret::from("r1"));
-        session.mark_logged_in(family_key("one"));
-        session.set_id_token(Some(Zeroizing::new(CString::from(c"id"))));
-        session.clear_login();
-        assert_eq!(session.refresh_token(family_key("one")), None);
-        assert!(!session.is_logged_in(family_key("one")) && session.id_token().is_none());
+        let state = LoginState::default();
+        state.store_refresh_token(family_key("one"), None, Secret::from("r1"));
+        state.mark_logged_in(family_key("one"));
+        state.set_id_token(Some(Zeroizing::new(CString::from(c"id"))));
+        state.clear_login();
+        assert_eq!(state.refresh_token(family_key("one")), None);
+        assert!(!state.is_logged_in(family_key("one")) && state.id_token().is_none());
     }
 
     #[test]
     fn login_applies_to_its_own_token_family() {
-        let session = LoginState::default();
-        assert!(!session.is_logged_in(family_key("one")));
-        session.mark_logged_in(family_key("one"));
-        assert!(session.is_logged_in(family_key("one")) && !session.is_logged_in(family_key("another")));
+        let state = LoginState::default();
+        assert!(!state.is_logged_in(family_key("one")));
+        state.mark_logged_in(family_key("one"));
+        assert!(state.is_logged_in(family_key("one")) && !state.is_logged_in(family_key("another")));
     }
 
     #[test]
     fn id_token_is_stored_until_replaced() {
-        let session = LoginState::default();
-        assert!(!session.has_id_token() && session.id_token().is_none());
-        session.set_id_token(Some(Zeroizing::new(CString::from(c"id"))));
-        assert!(session.has_id_token());
-        assert_eq!(session.id_token().unwrap().as_c_str(), c"id");
-        session.set_id_token(None);
-        assert!(!session.has_id_token() && session.id_token().is_none());
+        let state = LoginState::default();
+        assert!(!state.has_id_token() && state.id_token().is_none());
+        state.set_id_token(Some(Zeroizing::new(CString::from(c"id"))));
+        assert!(state.has_id_token());
+        assert_eq!(state.id_token().unwrap().as_c_str(), c"id");
+        state.set_id_token(None);
+        assert!(!state.has_id_token() && state.id_token().is_none());
     }
 
     #[test]
     fn only_last_rejected_token_is_rejected() {
-        let session = LoginState::default();
+        let state = LoginState::default();
         let (one, another) = (Secret::from("one"), Secret::from("another"));
-        assert!(!session.is_rejected(&one));
-        session.mark_rejected(c"one");
-        assert!(session.is_rejected(&one) && !session.is_rejected(&another));
-        session.mark_rejected(c"another");
-        assert!(!session.is_rejected(&one) && session.is_rejected(&another));
-        session.mark_rejected(c"\xff");
-        assert!(!session.is_rejected(&another));
+        assert!(!state.is_rejected(&one));
+        state.mark_rejected(c"one");
+        assert!(state.is_rejected(&one) && !state.is_rejected(&another));
+        state.mark_rejected(c"another");
+        assert!(!state.is_rejected(&one) && state.is_rejected(&another));
+        state.mark_rejected(c"\xff");
+        assert!(!state.is_rejected(&another));
     }
 
     #[test]
     fn configured_token_is_seeded_once() {
-        let session = LoginState::default();
+        let state = LoginState::default();
         let (one, another) = (Secret::from("one"), Secret::from("another"));
-        assert!(session.seed_once(&one) && !session.seed_once(&one));
-        assert!(session.seed_once(&another) && !session.seed_once(&another));
+        assert!(state.seed_once(&one) && !state.seed_once(&one));
+        assert!(state.seed_once(&another) && !state.seed_once(&another));
     }
 }

@@ -1,7 +1,7 @@
-//! What one process shares, owned in one place: tokens, opened keys, connections, what was learnt of token endpoints.
+//! Process-wide state: token cache, key cache, HTTP connections, endpoint memory and circuit breakers.
 //!
-//! A forked child starts with a fresh one and never touches the parent's: other threads may have held its locks.
-//! A test makes its own.
+//! A forked child creates a new instance and never accesses the parent's, whose locks may have been held by
+//! other threads at the fork. Tests create their own instances.
 
 pub mod login_state;
 
@@ -16,7 +16,7 @@ use crate::authorize::Browser;
 use crate::base::bounded_map::BoundedMap;
 use crate::base::cache_key::CacheKey;
 use crate::base::clock::{Clock, SystemClock};
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, Result, Status, io_error_text};
 use crate::base::jitter::Jitter;
 use crate::base::stats::{Counter, Stats};
 use crate::base::url::EndpointUrl;
@@ -30,51 +30,51 @@ mod circuit_breaker;
 
 pub use circuit_breaker::{Admission, AdmissionContext, CircuitBreakers, MAX_SERVER_WAIT, throttled_error};
 
-/// Everything that outlives a connection.
+/// State that outlives connections. Thread-safe.
 pub struct Process {
-    /// Issued tokens.
+    /// Cache of access tokens.
     pub cache: TokenCache,
-    /// Opened keys.
+    /// Cache of opened signing keys.
     pub key_cache: Arc<KeyCache>,
-    /// Connections to servers.
+    /// HTTP client with its idle connections.
     pub http_client: HttpClient,
-    /// What was learnt of token endpoints.
+    /// Properties of token endpoints.
     pub endpoint_memory: EndpointMemory,
-    /// Which endpoints throttle or fail.
+    /// Circuit breakers of endpoints that throttle or fail.
     pub breakers: CircuitBreakers,
-    /// How many connections have which token.
+    /// Number of connections that use each token.
     pub token_users: TokenUsers,
-    /// Where connections keep the tokens of late.
+    /// Slots from which connections return recently used tokens.
     pub slot_registry: SlotRegistry,
-    /// Browsers that were started.
+    /// Starts the system's browser.
     pub browser: Browser,
-    /// What time it is.
+    /// Clock of the process.
     pub clock: Arc<dyn Clock>,
-    /// What it has done.
+    /// Counters.
     pub stats: Arc<Stats>,
-    /// What keeps its requests apart from those of others.
+    /// Jitter that keeps this process's requests apart from those of other processes.
     pub jitter: Jitter,
-    /// The key of all digests of this process.
+    /// HMAC key for all cache keys of this process.
     pub cache_key_secret: hmac::Key,
     connection_ids: AtomicU64,
 }
 
 impl Process {
-    /// A fresh one, with `clock`.
+    /// Creates an instance with `clock` and random jitter.
     #[must_use]
     pub fn new(clock: Box<dyn Clock>) -> Self {
         Self::with_jitter(clock, Jitter::default())
     }
 
-    /// A fresh one, with `clock` and `jitter`.
+    /// Creates an instance with `clock` and `jitter`.
     #[must_use]
     pub fn with_jitter(clock: Box<dyn Clock>, jitter: Jitter) -> Self {
         let (clock, stats): (Arc<dyn Clock>, Arc<Stats>) = (Arc::from(clock), Arc::default());
-        let keys = Arc::new(KeyCache::new(random_bytes()));
+        let key_cache = Arc::new(KeyCache::new(random_bytes()));
         Self {
             cache: TokenCache::new(jitter, Arc::clone(&stats)),
-            http_client: HttpClient::new(Arc::clone(&keys), Arc::clone(&clock), Arc::clone(&stats)),
-            key_cache: keys,
+            http_client: HttpClient::new(Arc::clone(&key_cache), Arc::clone(&clock), Arc::clone(&stats)),
+            key_cache,
             endpoint_memory: EndpointMemory::default(),
             breakers: CircuitBreakers::default(),
             token_users: TokenUsers::default(),
@@ -88,47 +88,46 @@ impl Process {
         }
     }
 
-    /// The one of the process that this thread runs in.
+    /// The instance of the current process; a forked child gets a new one.
     #[must_use]
     pub fn current() -> &'static Self {
         static CURRENT: sys::PerProcess<Process> = sys::PerProcess::new();
         CURRENT.get_or_init(|| Self::new(Box::new(SystemClock)))
     }
 
-    /// Fails where the operating system gives no random numbers: before the first use of a process's own things, and before
-    /// each request.
+    /// Checks that the operating system's random number generator works. Called before the first access to
+    /// the process-wide state and before each request.
     ///
     /// # Errors
-    /// [`Status::Internal`].
+    /// [`Status::Internal`] if it fails.
     pub fn check_random() -> Result<()> {
         sys::check_random().map_err(|error| {
-            let error = error.to_string();
-            let reason = error.split(" (os error").next().unwrap_or_default();
             let text = format!(
-                "the operating system gives no random numbers (getrandom: {reason}); allow that system call where the \
-                 process is sandboxed"
+                "the operating system's random number generator failed (getrandom: {}); allow this \
+                 system call if the process is sandboxed",
+                io_error_text(&error)
             );
             Error::new(Status::Internal, "random", text)
         })
     }
 
-    /// A number that no other connection of this process has.
+    /// Returns a connection ID that is unique in this process.
     pub fn next_connection_id(&self) -> u64 {
         self.connection_ids.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// What the process has done, as JSON, by names that Prometheus takes.
+    /// All counters as JSON, with valid Prometheus metric names.
     #[must_use]
     pub fn stats_json(&self) -> String {
-        let elsewhere = [
+        let external_counters = [
             (Counter::CacheHits, self.slot_registry.acquired_count()),
             (Counter::KeysOpened, self.key_cache.opened_count()),
         ];
-        let identities = u64::try_from(self.cache.entry_count()).unwrap_or(u64::MAX);
-        self.stats.to_json(&elsewhere, &[("authgrant_cached_identities", identities)])
+        let cached_entries = u64::try_from(self.cache.entry_count()).unwrap_or(u64::MAX);
+        self.stats.to_json(&external_counters, &[("authgrant_cached_identities", cached_entries)])
     }
 
-    /// Drops and wipes what is cached: tokens, keys, idle connections.
+    /// Clears all caches: wipes tokens and keys, and closes idle connections.
     pub fn clear(&self) {
         self.cache.clear();
         self.slot_registry.clear();
@@ -137,77 +136,81 @@ impl Process {
     }
 }
 
-/// Fresh random bytes, from a generator that notices a fork by itself.
+/// Returns random bytes from a generator that detects forks.
 fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     #[allow(
         clippy::expect_used,
-        reason = "no key is better than one that can be guessed; the guard catches it"
+        reason = "a panic, caught by the FFI guard, is better than a predictable key"
     )]
-    sys::fill_random(&mut bytes).expect("the system's random generator");
+    sys::fill_random(&mut bytes).expect("random number generator");
     bytes
 }
 
-/// How many connections have which token, where somebody is to be told when the last one is closed.
+/// Number of connections that use each token, for tokens that are logged off when the last connection is
+/// closed.
 #[derive(Default)]
 pub struct TokenUsers(Mutex<HashMap<CacheKey, usize>>);
 
 impl TokenUsers {
-    /// One more connection has it.
-    pub fn acquire(&self, identity: CacheKey) {
-        let mut holders = self.0.lock();
-        let count = holders.entry(identity).or_default();
+    /// Records that another connection uses the token of `key`.
+    pub fn acquire(&self, key: CacheKey) {
+        let mut users = self.0.lock();
+        let count = users.entry(key).or_default();
         *count = count.saturating_add(1);
     }
 
-    /// One connection has it no longer; whether it was the last one.
-    pub fn release(&self, identity: CacheKey) -> bool {
-        let mut holders = self.0.lock();
-        let Some(count) = holders.get_mut(&identity) else { return false };
+    /// Records that a connection no longer uses the token of `key`. Returns whether it was the last one.
+    pub fn release(&self, key: CacheKey) -> bool {
+        let mut users = self.0.lock();
+        let Some(count) = users.get_mut(&key) else { return false };
         *count = count.saturating_sub(1);
-        let last = *count == 0;
-        if last {
-            holders.remove(&identity);
+        let is_last = *count == 0;
+        if is_last {
+            users.remove(&key);
         }
-        last
+        is_last
     }
 }
 
-/// Where connections keep the tokens of late, so that these can be taken from all of them, and are counted.
+/// Registry of the slots from which connections return recently used tokens. It allows clearing all slots and
+/// counting the tokens returned from them.
 #[derive(Default)]
 pub struct SlotRegistry(Mutex<RegisteredSlots>);
 
 #[derive(Default)]
 struct RegisteredSlots {
     slots: HashMap<usize, StripedSlots<TokenHandle>>,
-    /// What was taken from those that are gone.
+    /// Tokens returned from slots that have been unregistered.
     unregistered_acquires: u64,
 }
 
 impl SlotRegistry {
-    /// A new shelf.
+    /// Creates and registers empty slots.
     #[must_use]
     pub fn register(&self) -> StripedSlots<TokenHandle> {
-        let shelf = StripedSlots::empty();
-        self.0.lock().slots.insert(shelf.id(), shelf.clone());
-        shelf
+        let slots = StripedSlots::empty();
+        self.0.lock().slots.insert(slots.id(), slots.clone());
+        slots
     }
 
-    /// Nobody reads there any more.
-    pub fn unregister(&self, shelf: &StripedSlots<TokenHandle>) {
-        let mut open = self.0.lock();
-        if open.slots.remove(&shelf.id()).is_some() {
-            open.unregistered_acquires = open.unregistered_acquires.wrapping_add(shelf.acquired_count());
+    /// Removes the slots of a closed connection. Their count is kept.
+    pub fn unregister(&self, slots: &StripedSlots<TokenHandle>) {
+        let mut registered = self.0.lock();
+        if registered.slots.remove(&slots.id()).is_some() {
+            registered.unregistered_acquires =
+                registered.unregistered_acquires.wrapping_add(slots.acquired_count());
         }
     }
 
-    /// How many tokens have been taken from all of them.
+    /// Number of tokens returned from all slots, including those unregistered.
     #[must_use]
     pub fn acquired_count(&self) -> u64 {
-        let open = self.0.lock();
-        open.slots
+        let registered = self.0.lock();
+        registered
+            .slots
             .values()
-            .fold(open.unregistered_acquires, |sum, shelf| sum.wrapping_add(shelf.acquired_count()))
+            .fold(registered.unregistered_acquires, |sum, slots| sum.wrapping_add(slots.acquired_count()))
     }
 
     #[cfg(test)]
@@ -216,13 +219,13 @@ impl SlotRegistry {
     }
 
     fn clear(&self) {
-        for shelf in self.0.lock().slots.values() {
-            shelf.retain(|_| false);
+        for slots in self.0.lock().slots.values() {
+            slots.retain(|_| false);
         }
     }
 }
 
-/// What was learnt of token endpoints in this process.
+/// Properties of token endpoints, observed in this process: whether POST is needed, and the clock skew.
 pub struct EndpointMemory {
     endpoints: Mutex<BoundedMap<String, EndpointFacts>>,
 }
@@ -240,36 +243,36 @@ struct EndpointFacts {
 }
 
 impl EndpointMemory {
-    /// A stranger may name many endpoints; what they teach us stays small.
+    /// Bounds the memory, since untrusted connection strings may contain any number of endpoints.
     const MAX_ENDPOINTS: usize = 1000;
 
-    /// Whether POST has worked where GET did not.
+    /// Whether a POST succeeded after a GET had failed.
     pub fn prefers_post(&self, endpoint: &EndpointUrl) -> bool {
         self.facts(endpoint).prefers_post
     }
 
-    /// Remembers that POST works.
+    /// Records that a POST succeeded after a GET had failed.
     pub fn record_post(&self, endpoint: &EndpointUrl) {
-        self.update(endpoint, |lesson| lesson.prefers_post = true);
+        self.update(endpoint, |facts| facts.prefers_post = true);
     }
 
-    /// By how many seconds its clock is ahead of ours, as an exchange that succeeded has shown.
+    /// Clock skew: seconds by which the endpoint's clock is ahead of ours, confirmed by a successful request.
     pub fn skew_secs(&self, endpoint: &EndpointUrl) -> i64 {
         self.facts(endpoint).skew_secs
     }
 
-    /// Remembers by how many seconds its clock is ahead.
+    /// Records the clock skew of an endpoint.
     pub fn record_skew(&self, endpoint: &EndpointUrl, seconds: i64) {
-        self.update(endpoint, |lesson| lesson.skew_secs = seconds);
+        self.update(endpoint, |facts| facts.skew_secs = seconds);
     }
 
     fn facts(&self, endpoint: &EndpointUrl) -> EndpointFacts {
         self.endpoints.lock().get(endpoint.as_str()).copied().unwrap_or_default()
     }
 
-    fn update(&self, endpoint: &EndpointUrl, lesson: impl FnOnce(&mut EndpointFacts)) {
+    fn update(&self, endpoint: &EndpointUrl, change: impl FnOnce(&mut EndpointFacts)) {
         let endpoint = endpoint.as_str().to_owned();
-        lesson(self.endpoints.lock().get_or_insert_with(endpoint, EndpointFacts::default));
+        change(self.endpoints.lock().get_or_insert_with(endpoint, EndpointFacts::default));
     }
 }
 
@@ -285,37 +288,37 @@ mod tests {
 
     #[test]
     fn endpoint_facts_are_per_endpoint() {
-        let learnt = EndpointMemory::default();
-        learnt.record_post(&endpoint(1));
-        learnt.record_post(&endpoint(2));
-        assert!(learnt.prefers_post(&endpoint(1)) && learnt.prefers_post(&endpoint(2)));
-        assert!(!learnt.prefers_post(&endpoint(3)));
+        let memory = EndpointMemory::default();
+        memory.record_post(&endpoint(1));
+        memory.record_post(&endpoint(2));
+        assert!(memory.prefers_post(&endpoint(1)) && memory.prefers_post(&endpoint(2)));
+        assert!(!memory.prefers_post(&endpoint(3)));
     }
 
     #[test]
     fn endpoint_memory_is_bounded() {
-        let learnt = EndpointMemory::default();
+        let memory = EndpointMemory::default();
         for number in 0..=EndpointMemory::MAX_ENDPOINTS {
-            learnt.record_post(&endpoint(number));
+            memory.record_post(&endpoint(number));
         }
-        assert!(!learnt.prefers_post(&endpoint(0)), "the first one is forgotten");
+        assert!(!memory.prefers_post(&endpoint(0)), "the oldest endpoint is evicted");
         assert!(
-            learnt.prefers_post(&endpoint(1))
-                && learnt.prefers_post(&endpoint(EndpointMemory::MAX_ENDPOINTS))
+            memory.prefers_post(&endpoint(1))
+                && memory.prefers_post(&endpoint(EndpointMemory::MAX_ENDPOINTS))
         );
     }
 
     #[test]
     fn cache_keys_differ_between_processes() {
-        let identity = || CacheKey::digest(&Process::new(Box::new(SystemClock)).cache_key_secret, &"me");
-        assert_ne!(identity(), identity());
+        let digest = || CacheKey::digest(&Process::new(Box::new(SystemClock)).cache_key_secret, &"me");
+        assert_ne!(digest(), digest());
     }
 
     #[test]
     fn cleared_key_is_opened_again() {
         let process = Process::new(Box::new(SystemClock));
-        let place = KeyDir::new();
-        let source = place.fixture("ec.pem", None);
+        let dir = KeyDir::new();
+        let source = dir.fixture("ec.pem", None);
         let first = process.key_cache.get_or_open(&source).unwrap();
         assert!(Arc::ptr_eq(&first, &process.key_cache.get_or_open(&source).unwrap()));
         process.clear();

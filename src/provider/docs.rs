@@ -1,4 +1,4 @@
-//! The page `docs/providers.md`: every profile with a connection string that works, and what is particular to it.
+//! Generator of `docs/providers.md`: an example connection string and the specifics of every profile.
 
 use std::fmt::Write as _;
 
@@ -6,22 +6,23 @@ use super::{Audience, ConsentProfile, JwtUse, Profile, ScopeLocation, profiles};
 use crate::options::table;
 
 const PAGE_HEADER: &str = "# Providers\n\n\
-    Written from `src/provider/providers.json` and the option table by `make generated`; a test fails when they differ.\n\n\
-    A profile is chosen by the host of the token URL, or by `Provider=name` whatever the host. It says what holds where \
-    you say nothing: every option of your own wins over it. A server that is known neither by its host nor by a name \
-    is asked as RFC 7523 has it.\n\n\
-    The values below are made up. In URLs `{server}` is the scheme and host of the token URL, and `{tenant}` the first part of \
-    its path. Adobe's JWT grant, which ended on 2025-06-30, has no profile.\n\n\
-    | provider | hosts | known from |\n| --- | --- | --- |\n";
+    Generated from `src/provider/providers.json` and the option table by `make generated`; a test fails if \
+    this page is outdated.\n\n\
+    A profile is selected by the host of the token URL, or by `Provider=name` for any host. It supplies \
+    defaults; every option that you set overrides it. Without a profile, requests follow RFC 7523.\n\n\
+    The values below are examples. In URLs, `{server}` is the scheme and host of the token URL, and \
+    `{tenant}` the first segment of its path. Adobe's JWT grant was discontinued on 2025-06-30 and has no \
+    profile.\n\n\
+    | provider | hosts | source |\n| --- | --- | --- |\n";
 
-/// The page.
+/// The page as Markdown.
 #[must_use]
 pub fn as_markdown() -> String {
     let mut page = PAGE_HEADER.to_owned();
     // Writing to a String cannot fail.
     for profile in profiles() {
-        let (name, known) = (&profile.name, profile.evidence.description());
-        let _ = writeln!(page, "| [{name}](#{name}) | {} | {known} |", hosts_text(profile));
+        let (name, evidence) = (&profile.name, profile.evidence.description());
+        let _ = writeln!(page, "| [{name}](#{name}) | {} | {evidence} |", hosts_text(profile));
     }
     for profile in profiles() {
         write_section(&mut page, profile);
@@ -38,9 +39,9 @@ fn write_section(page: &mut String, profile: &Profile) {
     }
     if !secrets.is_empty() {
         let names: Vec<_> = secrets.iter().map(|(option, _)| format!("`{option}`")).collect();
-        let _ = writeln!(page, "* Secret: {}.", names.join(", "));
+        let _ = writeln!(page, "* Secret options: {}.", names.join(", "));
     }
-    let _ = writeln!(page, "* Known from {}: {source}", profile.evidence.description());
+    let _ = writeln!(page, "* Source ({}): {source}", profile.evidence.description());
 }
 
 fn is_secret_option(option: &str) -> bool {
@@ -49,7 +50,7 @@ fn is_secret_option(option: &str) -> bool {
 
 fn hosts_text(profile: &Profile) -> String {
     if profile.hosts.is_empty() {
-        return format!("by `Provider={}` alone", profile.name);
+        return format!("only by `Provider={}`", profile.name);
     }
     let hosts: Vec<_> = profile.hosts.iter().map(|host| format!("`{host}`")).collect();
     hosts.join(", ")
@@ -58,64 +59,65 @@ fn hosts_text(profile: &Profile) -> String {
 fn list_facts(profile: &Profile) -> Vec<String> {
     let mut facts = vec![match profile.jwt {
         JwtUse::AuthorizationGrant => "The JWT is exchanged for a token (RFC 7523 section 2.1).".to_owned(),
-        JwtUse::ClientAuthentication => {
-            "The JWT is the client's authentication (RFC 7523 section 2.2).".to_owned()
-        }
-        JwtUse::AccessToken => "The JWT is the token itself; there is no token endpoint.".to_owned(),
+        JwtUse::ClientAuthentication => "The JWT authenticates the client (RFC 7523 section 2.2).".to_owned(),
+        JwtUse::AccessToken => "The JWT is the access token; there is no token endpoint.".to_owned(),
     }];
-    facts.push(format!("aud is {}.", audience_text(&profile.audience)));
-    if let [usual, others @ ..] = profile.algorithms.as_slice() {
+    facts.push(format!("`aud` is {}.", audience_text(&profile.audience)));
+    if let [default, others @ ..] = profile.algorithms.as_slice() {
         let others: Vec<_> = others.iter().map(|other| format!("{other:?}")).collect();
         let others = match others.as_slice() {
             [] => String::new(),
-            others => format!(", or as the key allows by {}", others.join(", ")),
+            others => format!("; depending on the key also {}", others.join(", ")),
         };
-        facts.push(format!("It is signed by {usual:?}{others}."));
+        facts.push(format!("The algorithm is {default:?}{others}."));
     }
     if !profile.cert_headers.is_empty() {
-        facts.push(format!("The key's certificate is named in {}.", profile.cert_headers.join(", ")));
+        facts.push(format!("The key's certificate is identified by {}.", profile.cert_headers.join(", ")));
     }
     if profile.requires_key_id {
-        facts.push("The key is found by its kid: `JWTKeyID`.".to_owned());
+        facts.push("The server selects the key by `kid`: set `JWTKeyID`.".to_owned());
     }
-    let most = profile.max_lifetime.map(|most| format!(", and is refused beyond {most}"));
-    let usual = profile.lifetime.unwrap_or(300);
-    facts.push(format!("It lives for {usual} seconds{}.", most.unwrap_or_default()));
+    let limit = profile.max_lifetime.map(|max| format!("; the server accepts at most {max}"));
+    let lifetime = profile.lifetime.unwrap_or(300);
+    facts.push(format!("The lifetime is {lifetime} seconds{}.", limit.unwrap_or_default()));
     facts.push(scope_text(profile));
     if let Some(client) = profile.client {
         let place = if client.basic { "a Basic header" } else { "the body" };
-        facts.push(format!("The client's id and secret go along in {place}."));
+        facts.push(format!("The client ID and secret are sent in {place}."));
     }
     if let Some(seconds) = profile.token_lifetime {
-        facts.push(format!("A token of which nobody says so is taken to live for {seconds} seconds."));
+        facts.push(format!(
+            "If the response has no `expires_in`, a lifetime of {seconds} seconds is assumed."
+        ));
     }
     facts.extend(profile.consent.iter().flat_map(consent_facts));
     facts
 }
 
-fn consent_facts(ways: &ConsentProfile) -> impl Iterator<Item = String> {
-    let own = ways.authorization_endpoint.as_ref().map(|url| format!("A person consents at `{url}`."));
-    let needs = ways.individual_requirements.as_ref().map(|needs| format!("For that {needs}."));
-    let admin = ways.admin_endpoint.as_ref().map(|url| format!("An administrator consents at `{url}`."));
-    let steps = ways.admin_steps.as_ref().map(|steps| format!("Consent by an administrator: {steps}."));
-    [own, needs, admin, steps].into_iter().flatten()
+fn consent_facts(consent: &ConsentProfile) -> impl Iterator<Item = String> {
+    let user = consent.authorization_endpoint.as_ref().map(|url| format!("Users consent at `{url}`."));
+    let requirements = consent.individual_requirements.as_ref();
+    let requirements = requirements.map(|text| format!("Requirements for user consent: {text}."));
+    let admin = consent.admin_endpoint.as_ref().map(|url| format!("An administrator consents at `{url}`."));
+    let steps = consent.admin_steps.as_ref().map(|steps| format!("Administrator consent: {steps}."));
+    [user, requirements, admin, steps].into_iter().flatten()
 }
 
 fn audience_text(audience: &Audience) -> String {
     match audience {
-        Audience::TokenUrl => "the token URL to the letter".to_owned(),
-        Audience::Host => "the bare host of the token URL".to_owned(),
-        Audience::Origin => "the token URL's scheme and host".to_owned(),
-        Audience::OriginWithSlash => "the token URL's scheme and host, with a slash behind".to_owned(),
-        Audience::OriginAmong(known) => {
-            format!("{}, as the token URL begins, else the first", known.join(" or "))
+        Audience::TokenUrl => "the token URL, byte for byte".to_owned(),
+        Audience::Host => "the host of the token URL".to_owned(),
+        Audience::Origin => "the scheme and host of the token URL".to_owned(),
+        Audience::OriginWithSlash => "the scheme and host of the token URL with a trailing slash".to_owned(),
+        Audience::OriginAmong(origins) => {
+            format!("{}: the one of the token URL, otherwise the first", origins.join(" or "))
         }
-        Audience::ClientId => "the client id".to_owned(),
+        Audience::ClientId => "the client ID".to_owned(),
         Audience::Literal(text) => format!("\"{text}\""),
         Audience::None => "absent".to_owned(),
-        Audience::Configured => "what `ClaimsAudience` says".to_owned(),
+        Audience::Configured => "the value of `ClaimsAudience`".to_owned(),
         Audience::ConfiguredUnlessScope => {
-            "what `ClaimsAudience` says, or absent where there is a scope".to_owned()
+            "the value of `ClaimsAudience`, or absent if there is a scope".to_owned()
         }
     }
 }
@@ -126,19 +128,20 @@ fn scope_text(profile: &Profile) -> String {
         ScopeLocation::Claim => "a claim of the assertion",
         ScopeLocation::Parameter => "a parameter of the request",
         ScopeLocation::Both => "both a claim of the assertion and a parameter of the request",
-        ScopeLocation::None => return "There is no place for a scope.".to_owned(),
+        ScopeLocation::None => return "No scope is sent.".to_owned(),
     };
-    let usual = profile.default_scope.as_ref().map(|scope| format!("; without one it is `{}`", scope.text));
-    format!("The scope is {place}{}.", usual.unwrap_or_default())
+    let default = profile.default_scope.as_ref().map(|scope| format!("; the default is `{}`", scope.text));
+    format!("The scope is {place}{}.", default.unwrap_or_default())
 }
 
 impl Profile {
-    /// A connection string that works, an option on each line.
+    /// A working connection string, one option per line.
     #[must_use]
     pub fn example_connection_string(&self) -> String {
         let pairs = self.example.iter().map(|(name, value)| {
-            let quoted = value.contains([';', '{', '}', '=']);
-            let value = if quoted { format!("{{{}}}", value.replace('}', "}}")) } else { value.clone() };
+            let needs_braces = value.contains([';', '{', '}', '=']);
+            let value =
+                if needs_braces { format!("{{{}}}", value.replace('}', "}}")) } else { value.clone() };
             format!("{name}={value};")
         });
         pairs.collect::<Vec<_>>().join("\n")

@@ -1,6 +1,6 @@
-//! What is particular to a provider, as data: `providers.json` and its reader.
+//! Provider profiles: provider-specific defaults and error patterns, read from `providers.json`.
 //!
-//! A profile is chosen by the token host or by its name, and ranks below whatever the user said.
+//! A profile is selected by the host of the token URL or by name. Explicit options override it.
 
 use once_cell::race::OnceBox;
 use serde::Deserialize;
@@ -11,61 +11,61 @@ mod profile;
 pub use docs::as_markdown;
 pub use profile::{Audience, ClientAuthRule, DefaultScope, ErrorPatterns, Evidence, JwtUse, Profile};
 
-/// Where the scope of an assertion grant goes.
+/// Where the scope of an assertion grant is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
 pub enum ScopeLocation {
     /// A claim of the assertion.
     Claim,
     /// A parameter of the request.
     Parameter,
-    /// Both.
+    /// Both a claim and a parameter.
     Both,
-    /// Nowhere: the server knows what the client may have.
+    /// Not sent: the server determines the client's permissions.
     None,
 }
 
 /// Who consents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
 pub enum ConsentType {
-    /// Each user for themselves.
+    /// Each user.
     Individual,
-    /// An administrator, for all users of the organisation.
+    /// An administrator, for all users of the organization.
     Admin,
-    /// An administrator of another organisation, for all of its users.
+    /// An administrator of another organization, for all of its users.
     ExternalAdmin,
 }
 
-/// How people consent at a provider. In the URLs `{server}` stands for the token endpoint's scheme and host, and
-/// `{tenant}` for the first segment of its path.
+/// How users and administrators consent at a provider. In the URLs, `{server}` is replaced by the token
+/// endpoint's scheme and host, and `{tenant}` by the first segment of its path.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConsentProfile {
-    /// Who consents, unless the user says otherwise.
+    /// Who consents if ConsentType is not set.
     pub default_type: ConsentType,
     /// The authorization endpoint.
     pub authorization_endpoint: Option<String>,
-    /// The scope of the consent URL where the user gave none.
+    /// The scope of the consent URL if Scope is not set.
     pub scope: Option<String>,
-    /// What each user's own consent needs to be set up as.
+    /// The settings that consent by each user requires.
     pub individual_requirements: Option<String>,
-    /// The page where an administrator consents for the organisation.
+    /// The page where an administrator consents for the organization.
     pub admin_endpoint: Option<String>,
-    /// What an administrator does where there is no such page.
+    /// The steps for an administrator if there is no such page.
     pub admin_steps: Option<String>,
-    /// Whether the authorization endpoint knows `admin_consent_scope`.
+    /// Whether the authorization endpoint supports `admin_consent_scope`.
     pub supports_external_admin: bool,
 }
 
-/// The whole file.
+/// The contents of `providers.json`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Providers {
-    /// What means the same whoever says it.
+    /// Error patterns that have the same meaning for all providers.
     common_error_patterns: ErrorPatterns,
     profiles: Vec<Profile>,
 }
 
-/// The data; none, should the file that is built in ever be broken, which a test excludes.
+/// The built-in data; empty if the file were invalid, which a test excludes.
 fn providers() -> &'static Providers {
     static PROVIDERS: OnceBox<Providers> = OnceBox::new();
     PROVIDERS
@@ -77,19 +77,19 @@ pub fn profiles() -> &'static [Profile] {
     &providers().profiles
 }
 
-/// What means the same whoever says it.
+/// Error patterns that have the same meaning for all providers.
 #[must_use]
 pub fn common_error_patterns() -> &'static ErrorPatterns {
     &providers().common_error_patterns
 }
 
-/// The profile of a token host.
+/// The profile for a token host.
 #[must_use]
 pub fn find_by_host(host: &str) -> Option<&'static Profile> {
     profiles().iter().find(|profile| profile.has_host(host))
 }
 
-/// The profile of that name, in any case.
+/// The profile with this name, ignoring ASCII case.
 #[must_use]
 pub fn find_by_name(name: &str) -> Option<&'static Profile> {
     profiles().iter().find(|profile| profile.name.eq_ignore_ascii_case(name))
@@ -104,8 +104,8 @@ mod tests {
 
     #[test]
     fn builtin_profiles_parse() {
-        let read: Providers = serde_json::from_str(include_str!("providers.json")).unwrap();
-        assert_eq!(read.profiles.len(), profiles().len());
+        let parsed: Providers = serde_json::from_str(include_str!("providers.json")).unwrap();
+        assert_eq!(parsed.profiles.len(), profiles().len());
         assert_eq!(find_by_host("account-d.docusign.com").unwrap().name, "docusign");
         assert_eq!(find_by_name("DocuSign").unwrap().name, "docusign");
     }
@@ -124,7 +124,7 @@ mod tests {
             for name in &profile.cert_headers {
                 assert!(CertHeader::from_name(name).is_some(), "{name}");
             }
-            assert!(profile.lifetime.zip(profile.max_lifetime).is_none_or(|(usual, most)| usual <= most));
+            assert!(profile.lifetime.zip(profile.max_lifetime).is_none_or(|(default, max)| default <= max));
         }
     }
 

@@ -1,4 +1,4 @@
-//! One provider as data: what it wants of an assertion and a request, and how it says what.
+//! Provider profile: requirements for assertions and requests, defaults and error patterns of one provider.
 
 use std::hash::{Hash, Hasher};
 
@@ -7,181 +7,183 @@ use serde::Deserialize;
 
 use super::{ConsentProfile, ScopeLocation};
 
-/// One provider. A profile's token endpoint is asked by POST at once. What it says ranks below whatever the user said.
+/// The profile of one provider. Explicit options override it. By default, its token request is a POST without
+/// a preceding GET.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
-    /// By which the option Provider names it.
+    /// The value of the option Provider that selects it.
     pub name: String,
-    /// The token hosts by which it is recognised: `host`, or `*.domain` for all below a domain.
+    /// The token hosts that select it: `host`, or `*.domain` for all subdomains.
     #[serde(default)]
     pub hosts: Vec<String>,
-    /// What its JWT is good for.
+    /// The use of its JWT.
     pub jwt: JwtUse,
-    /// Whether iss is the client id, so that ClientID and ClaimsIssuer can stand for each other.
+    /// Whether iss is the client ID, so that ClientID and ClaimsIssuer can replace each other.
     #[serde(default)]
     pub issuer_is_client_id: bool,
-    /// Whether sub is iss where nobody says another, if not as RFC 7523 section 3 has it: for a client alone.
+    /// Whether sub defaults to iss. If `None`, RFC 7523 section 3 applies: only for client authentication.
     pub subject_is_issuer: Option<bool>,
-    /// Whether iss is `ACCOUNT.USER` in capitals with the fingerprint of the key behind it, and sub without.
+    /// Whether iss is `ACCOUNT.USER` in uppercase followed by the key's fingerprint, and sub the same without
+    /// it.
     #[serde(default)]
     pub issuer_has_fingerprint: bool,
-    /// aud.
+    /// The aud claim.
     pub audience: Audience,
-    /// The algorithms that it takes, the usual one first; empty where any key's own will do.
+    /// The supported algorithms, the default first; empty if the key determines the algorithm.
     #[serde(default)]
     pub algorithms: Vec<Algorithm>,
-    /// The headers that name the key's certificate.
+    /// The JWT headers that identify the key's certificate.
     #[serde(default)]
     pub cert_headers: Vec<String>,
-    /// Whether it finds the key by kid, or by the certificate that a header names.
+    /// Whether the provider needs kid, or a certificate header, to select the key.
     #[serde(default)]
     pub requires_key_id: bool,
-    /// Claims of its own, without which it refuses.
+    /// Provider-specific claims that are required.
     #[serde(default)]
     pub required_claims: Vec<String>,
-    /// Scopes without which a JWT is of no use to it.
+    /// Scopes that are required.
     #[serde(default)]
     pub required_scopes: Vec<String>,
-    /// Seconds from iat to exp, if not the 300 of JWTLifetime.
+    /// Seconds from iat to exp; if `None`, 300, the default of JWTLifetime.
     pub lifetime: Option<u32>,
-    /// The longest that it takes.
+    /// The maximum lifetime that the provider accepts, in seconds.
     pub max_lifetime: Option<u32>,
-    /// Seconds by which iat lies back, if not ours.
+    /// Seconds by which iat is backdated; if `None`, this crate's default.
     pub iat_backdate_secs: Option<u32>,
-    /// Where it reads the scope.
+    /// Where the scope is sent.
     pub scope_location: ScopeLocation,
     /// Whether the scope claim is an array.
     #[serde(default)]
     pub scope_is_array: bool,
-    /// The scope where the user gives none.
+    /// The scope if Scope is not set.
     pub default_scope: Option<DefaultScope>,
-    /// The client's own credentials beside a JWT bearer assertion.
+    /// Client credentials sent in addition to a JWT bearer assertion.
     pub client: Option<ClientAuthRule>,
-    /// Headers for the API where the JWT is the token.
+    /// Additional API headers if the JWT is the token.
     #[serde(default)]
     pub api_headers: Vec<(String, String)>,
-    /// Seconds that a token lives where neither the answer nor the token says.
+    /// The assumed token lifetime in seconds if neither the response nor the token contains one.
     pub token_lifetime: Option<u32>,
-    /// Whether an answer with an id_token alone is one with a token.
+    /// Whether a response with only an id_token is accepted; the id_token is then the token.
     #[serde(default)]
     pub id_token_only: bool,
-    /// HTTP statuses that pass, beside those that always do.
+    /// Retryable HTTP statuses in addition to the general ones.
     #[serde(default)]
     pub retryable_statuses: Vec<u16>,
-    /// How it says what is wrong.
+    /// Patterns of its error responses.
     #[serde(default)]
     pub error_patterns: ErrorPatterns,
-    /// How people consent, where it takes consent at all.
+    /// How users consent; `None` if the provider has no consent.
     pub consent: Option<ConsentProfile>,
-    /// How this row is known.
+    /// How reliable the information in this profile is.
     pub evidence: Evidence,
-    /// Where it stands.
+    /// Where the information was found.
     pub source: String,
-    /// What to know beside all of this.
+    /// Notes for the documentation.
     #[serde(default)]
     pub notes: Vec<String>,
-    /// The options of a connection string that works, with the user's own values made up.
+    /// The options of a working connection string with made-up values.
     pub example: Vec<(String, String)>,
 }
 
-/// What a JWT is good for.
+/// The use of a JWT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum JwtUse {
-    /// Exchanged for a token (RFC 7523 section 2.1).
+    /// Authorization grant that is exchanged for a token (RFC 7523 section 2.1).
     AuthorizationGrant,
-    /// The client's authentication (RFC 7523 section 2.2).
+    /// Client authentication (RFC 7523 section 2.2).
     ClientAuthentication,
-    /// The token itself.
+    /// The access token itself.
     AccessToken,
 }
 
-/// The aud of an assertion.
+/// The aud claim of an assertion.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub enum Audience {
-    /// The token URL to the letter.
+    /// The token URL, byte for byte.
     TokenUrl,
-    /// Its host alone.
+    /// The host of the token URL.
     Host,
-    /// Its scheme and host.
+    /// The scheme and host of the token URL.
     Origin,
-    /// Its scheme and host with a slash behind.
+    /// The scheme and host of the token URL with a trailing slash.
     OriginWithSlash,
-    /// Its scheme and host where that is one of these, else the first.
+    /// The scheme and host of the token URL if listed here, otherwise the first of these.
     OriginAmong(Vec<String>),
-    /// The client id.
+    /// The client ID.
     ClientId,
-    /// These words.
+    /// This text.
     Literal(String),
-    /// None.
+    /// No aud claim.
     None,
-    /// Only the user knows: ClaimsAudience.
+    /// No default: ClaimsAudience must be set.
     Configured,
-    /// None where there is a scope claim; else only the user knows.
+    /// No aud claim if there is a scope claim; otherwise ClaimsAudience must be set.
     ConfiguredUnlessScope,
 }
 
-/// The scope of a provider where the user gives none.
+/// The scope of a provider if Scope is not set.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DefaultScope {
     /// The scope.
     pub text: String,
-    /// Whether it means something at the profile's own hosts alone.
+    /// Whether it applies only at the profile's hosts.
     #[serde(default)]
     pub own_hosts_only: bool,
 }
 
-/// How a client's credentials go along with a JWT bearer assertion.
+/// How client credentials are sent with a JWT bearer assertion.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClientAuthRule {
-    /// Whether it does not go without; else they go where ClientSecret is given.
+    /// Whether they are required; otherwise they are sent only if ClientSecret is set.
     pub required: bool,
-    /// In a Basic header; in the body otherwise.
+    /// Sent in a Basic header; otherwise in the body.
     pub basic: bool,
 }
 
-/// What a refusal says, by words of its `error`, its code or its description.
+/// Substrings of `error`, the error code or the description that classify an error response.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ErrorPatterns {
     /// Consent is missing.
     #[serde(default)]
     pub consent_required: Vec<String>,
-    /// The times of the assertion do not suit the server's clock.
+    /// The assertion's times are invalid by the server's clock.
     #[serde(default)]
     pub clock_skew: Vec<String>,
-    /// The assertion was used before.
+    /// The assertion was already used (jti replay).
     #[serde(default)]
     pub replay: Vec<String>,
 }
 
-/// How a row is known.
+/// How reliable the information in a profile is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum Evidence {
-    /// The server's own documentation or source.
+    /// The server's documentation or source code.
     Documentation,
-    /// Answers of the server that somebody recorded.
+    /// Recorded responses of the server.
     Capture,
-    /// Others write so.
+    /// Third-party documentation.
     SecondHand,
-    /// Nobody has looked it up.
+    /// Not verified.
     Memory,
 }
 
 impl Profile {
-    /// Whether a token host is this provider's.
+    /// Whether `host` is a token host of this provider.
     #[must_use]
     pub fn has_host(&self, host: &str) -> bool {
-        self.hosts.iter().any(|known| match known.strip_prefix('*') {
+        self.hosts.iter().any(|pattern| match pattern.strip_prefix('*') {
             Some(domain) => host.strip_suffix(domain).is_some_and(|label| !label.is_empty()),
-            None => known == host,
+            None => pattern == host,
         })
     }
 }
 
-/// A name belongs to one profile.
+/// Hashes the name only, because names are unique.
 impl Hash for Profile {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.name.hash(state);
@@ -189,14 +191,14 @@ impl Hash for Profile {
 }
 
 impl Evidence {
-    /// In words.
+    /// The text for the documentation.
     #[must_use]
     pub fn description(self) -> &'static str {
         match self {
-            Self::Documentation => "the server's own documentation",
-            Self::Capture => "recorded answers of the server",
-            Self::SecondHand => "second-hand",
-            Self::Memory => "memory, not looked up",
+            Self::Documentation => "the server's documentation",
+            Self::Capture => "recorded server responses",
+            Self::SecondHand => "second-hand sources",
+            Self::Memory => "memory, not verified",
         }
     }
 }

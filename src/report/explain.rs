@@ -1,4 +1,4 @@
-//! What a connection would send and why: each thing with the option, the profile or the default that said it.
+//! Explain report: what a connection would send, each value with its origin (option, profile, default).
 
 use serde::Serialize;
 
@@ -19,7 +19,7 @@ struct ExplainReport {
     method: Option<WithOrigin<MethodReport>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     provider: Option<WithOrigin<&'static str>>,
-    /// What becomes the token.
+    /// How the access token is obtained.
     token: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     assertion: Option<JwtReport>,
@@ -46,12 +46,12 @@ struct TokenRequestReport {
     parameters: Vec<NamedValue>,
     headers: Vec<NamedValue>,
     client_authentication: WithOrigin<&'static str>,
-    /// What was learnt of the server's clock, in seconds.
+    /// The server's known clock skew in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     clock_ahead: Option<i64>,
 }
 
-/// A parameter or a header; a name may stand twice.
+/// A parameter or a header; names may repeat.
 #[derive(Serialize)]
 struct NamedValue {
     name: String,
@@ -74,10 +74,10 @@ struct TransportReport {
     proxy: Option<WithOrigin<String>>,
 }
 
-/// The report of what `connection` would do.
+/// The explain report of `connection`.
 ///
 /// # Errors
-/// What is wrong with the options.
+/// Missing or invalid options, as for getting a token.
 pub fn explain(connection: &Connection) -> Result<String> {
     let view = connection.view();
     let (config, options) = (view.config()?, view.options());
@@ -86,9 +86,9 @@ pub fn explain(connection: &Connection) -> Result<String> {
         process: view.process,
         origins: OriginFinder { options, signer: view.signer(), profile: resolve::resolve_profile(options) },
     };
-    // It has RedirectURI in it, encoded.
-    let hidden = |value: &OptionValue| url::contains_secret(value.text.reveal(), false);
-    let redirect_has_secret = options.get(OptionId::RedirectURI).is_some_and(hidden);
+    // The consent URL contains RedirectURI in encoded form, which redaction would not find.
+    let has_secret = |value: &OptionValue| url::contains_secret(value.text.reveal(), false);
+    let redirect_has_secret = options.get(OptionId::RedirectURI).is_some_and(has_secret);
     let consent_url = connection.consent_url().ok().filter(|_| !redirect_has_secret);
     to_json(&explainer.build_report(consent_url))
 }
@@ -129,11 +129,11 @@ impl Explainer<'_> {
     }
 
     fn method(&self) -> Option<WithOrigin<MethodReport>> {
-        let (number, word) = resolve::resolve_method(self.options(), self.origins.signer)?;
-        let given = self.options().get(OptionId::AuthenticationMethod).map(|value| value.text.reveal());
-        let inferred = given.is_none_or(|given| given == "24" || given.eq_ignore_ascii_case("OAuth2"));
+        let (number, name) = resolve::resolve_method(self.options(), self.origins.signer)?;
+        let configured = self.options().get(OptionId::AuthenticationMethod).map(|value| value.text.reveal());
+        let inferred = configured.is_none_or(|text| text == "24" || text.eq_ignore_ascii_case("OAuth2"));
         let from = self.origins.find_origin(&[OptionId::AuthenticationMethod], true);
-        Some(WithOrigin { value: MethodReport { number, word, inferred }, from })
+        Some(WithOrigin { value: MethodReport { number, word: name, inferred }, from })
     }
 
     fn provider(&self) -> Option<WithOrigin<&'static str>> {
@@ -144,8 +144,7 @@ impl Explainer<'_> {
     }
 
     fn request(&self, exchange: &TokenEndpointConfig) -> TokenRequestReport {
-        let learnt = &self.process.endpoint_memory;
-        let ahead = learnt.skew_secs(&exchange.endpoint);
+        let skew_secs = self.process.endpoint_memory.skew_secs(&exchange.endpoint);
         TokenRequestReport {
             url: WithOrigin {
                 value: without_query(&exchange.endpoint),
@@ -154,11 +153,11 @@ impl Explainer<'_> {
             methods: self.http_methods(exchange),
             parameters: grants::preview_parameters(exchange)
                 .into_iter()
-                .map(|one| self.parameter(one))
+                .map(|parameter| self.parameter(parameter))
                 .collect(),
             headers: self.request_headers(exchange),
             client_authentication: self.client_authentication(exchange),
-            clock_ahead: (ahead != 0).then_some(ahead),
+            clock_ahead: (skew_secs != 0).then_some(skew_secs),
         }
     }
 
@@ -175,12 +174,12 @@ impl Explainer<'_> {
         }
     }
 
-    /// TokenEndpoint is asked by POST, and so is TokenURI where a method stands in front, the provider is known, or a
-    /// secret goes along.
+    /// The origin of a fixed HTTP method. TokenEndpoint is always requested by POST; TokenURI is if it has
+    /// the prefix POST, the provider is known, or the request contains a secret.
     fn http_method_origin(&self) -> ValueOrigin {
-        let in_front = |value: &OptionValue| value.text.reveal().trim().contains([' ', '\t']);
-        let written = self.options().get(OptionId::TokenURI).is_some_and(in_front);
-        let names: &[OptionId] = if written { &[OptionId::TokenURI] } else { &[OptionId::TokenEndpoint] };
+        let has_method_prefix = |value: &OptionValue| value.text.reveal().trim().contains([' ', '\t']);
+        let is_explicit = self.options().get(OptionId::TokenURI).is_some_and(has_method_prefix);
+        let names: &[OptionId] = if is_explicit { &[OptionId::TokenURI] } else { &[OptionId::TokenEndpoint] };
         self.origins.find_origin(names, false)
     }
 
@@ -192,19 +191,19 @@ impl Explainer<'_> {
     }
 
     fn client_authentication(&self, exchange: &TokenEndpointConfig) -> WithOrigin<&'static str> {
-        let by_certificate = exchange.transport.client_key_source.is_some();
+        let has_certificate = exchange.transport.client_key_source.is_some();
         let names: &[OptionId] = match grants::client_auth_method(exchange) {
             ClientAuthMethod::ClientSecretBasic | ClientAuthMethod::ClientSecretPost => {
                 &[OptionId::ClientCredentialsMode]
             }
-            ClientAuthMethod::ClientIdOnly if by_certificate => &[OptionId::KeyStore],
+            ClientAuthMethod::ClientIdOnly if has_certificate => &[OptionId::KeyStore],
             ClientAuthMethod::None | ClientAuthMethod::ClientIdOnly | ClientAuthMethod::ClientAssertion => {
                 &[]
             }
         };
         let value = match grants::client_auth_method(exchange) {
             ClientAuthMethod::None => "none",
-            ClientAuthMethod::ClientIdOnly if by_certificate => "client_id and certificate",
+            ClientAuthMethod::ClientIdOnly if has_certificate => "client_id and certificate",
             ClientAuthMethod::ClientIdOnly => "client_id alone",
             ClientAuthMethod::ClientSecretBasic => "Basic header",
             ClientAuthMethod::ClientSecretPost => "in the body",
@@ -214,16 +213,16 @@ impl Explainer<'_> {
     }
 
     fn request_headers(&self, exchange: &TokenEndpointConfig) -> Vec<NamedValue> {
-        let own = exchange
+        let extra = exchange
             .extra_header
             .iter()
             .map(|header| self.redacted_value(&header.name, &[OptionId::AuthHeader]));
         let basic = grants::client_auth_method(exchange) == ClientAuthMethod::ClientSecretBasic;
-        own.chain(basic.then(|| self.redacted_value("Authorization", &[OptionId::ClientSecret]))).collect()
+        extra.chain(basic.then(|| self.redacted_value("Authorization", &[OptionId::ClientSecret]))).collect()
     }
 
     fn api_headers(&self) -> Vec<NamedValue> {
-        let own: Vec<NamedValue> = match &self.config.flow {
+        let mut reported: Vec<NamedValue> = match &self.config.flow {
             Flow::Headers(headers) => headers
                 .iter()
                 .map(|header| self.redacted_value(&header.name, self.credential_options()))
@@ -235,28 +234,27 @@ impl Explainer<'_> {
                 from: ValueOrigin::new("token"),
             }],
         };
-        let mut lines = own;
         for header in &self.config.headers {
-            if !lines.iter().any(|line| line.name.eq_ignore_ascii_case(&header.name)) {
-                lines.push(self.extra_header(header));
+            if !reported.iter().any(|known| known.name.eq_ignore_ascii_case(&header.name)) {
+                reported.push(self.extra_header(header));
             }
         }
-        lines
+        reported
     }
 
-    /// The option with what the API gets, where no token is fetched.
+    /// The option with the API credential of a method without token request.
     fn credential_options(&self) -> &'static [OptionId] {
-        match resolve::resolve_method(self.options(), self.origins.signer).map(|(_, word)| word) {
+        match resolve::resolve_method(self.options(), self.origins.signer).map(|(_, name)| name) {
             Some("Basic") => &[OptionId::Password],
             Some("OAuth2-AccessToken") => &[OptionId::AccessToken],
             _ => &[OptionId::SecurityToken],
         }
     }
 
-    /// AuthHeader's, one of the model's, or the profile's.
+    /// A header set by AuthHeader, the model file or the profile.
     fn extra_header(&self, header: &HttpHeader) -> NamedValue {
-        let named = self.options().get(OptionId::AuthHeader);
-        let from = if named.is_some_and(|named| named.text.reveal() == header.name) {
+        let auth_header = self.options().get(OptionId::AuthHeader);
+        let from = if auth_header.is_some_and(|value| value.text.reveal() == header.name) {
             self.origins.find_origin(&[OptionId::AuthHeader], false)
         } else if self.options().model_headers().iter().any(|(name, _)| *name == header.name) {
             let model =
@@ -277,19 +275,19 @@ impl Explainer<'_> {
     }
 
     fn transport(&self) -> TransportReport {
-        let trust = &self.config.transport;
+        let transport = &self.config.transport;
         let store =
-            trust.trust_store.as_ref().map_or("the operating system's", |store| store.as_configured());
+            transport.trust_store.as_ref().map_or("the operating system's", |store| store.as_configured());
         TransportReport {
             store: WithOrigin {
                 value: redact_if_url(store),
                 from: self.origins.find_origin(&[OptionId::TrustStore], true),
             },
             validate: WithOrigin {
-                value: trust.validate_certificate,
+                value: transport.validate_certificate,
                 from: self.origins.find_origin(&[OptionId::ValidateServerCertificate], true),
             },
-            client: trust.client_key_source.as_ref().and_then(KeySource::as_configured).map(|store| {
+            client: transport.client_key_source.as_ref().and_then(KeySource::as_configured).map(|store| {
                 WithOrigin {
                     value: redact_if_url(store),
                     from: self.origins.find_origin(&[OptionId::KeyStore], true),
@@ -299,26 +297,26 @@ impl Explainer<'_> {
         }
     }
 
-    /// The proxy on the way to the token endpoint.
+    /// The proxy for the token endpoint.
     fn proxy(&self) -> Option<WithOrigin<String>> {
         let Flow::TokenEndpoint(exchange) = &self.config.flow else { return None };
         let proxy = exchange.transport.proxy.proxy_for(&exchange.endpoint).ok()??;
-        let variable =
+        let environment =
             || ValueOrigin { place: Some(proxy.source.to_owned()), ..ValueOrigin::new("environment") };
-        let from = self.origins.option_origin(OptionId::ProxyHost).unwrap_or_else(variable);
+        let from = self.origins.option_origin(OptionId::ProxyHost).unwrap_or_else(environment);
         Some(WithOrigin { value: proxy.url(), from })
     }
 
-    /// Seconds; nothing is no limit.
+    /// Timeouts in seconds; `None` is no limit.
     fn timeouts(&self) -> OrderedMap<WithOrigin<Option<i64>>> {
         let names = [OptionId::LoginTimeout, OptionId::WSTimeout, OptionId::ConsentTimeout];
-        let said = names.into_iter().map(|name| {
-            let usual = name.spec().map_or("", |definition| definition.default);
-            let given = self.options().get(name).map_or(usual, |value| value.text.reveal());
-            let value = given.parse().ok().filter(|seconds| *seconds > 0);
+        let timeouts = names.into_iter().map(|name| {
+            let default = name.spec().map_or("", |spec| spec.default);
+            let text = self.options().get(name).map_or(default, |value| value.text.reveal());
+            let value = text.parse().ok().filter(|seconds| *seconds > 0);
             (name.as_str().to_owned(), WithOrigin { value, from: self.origins.find_origin(&[name], true) })
         });
-        OrderedMap(said.collect())
+        OrderedMap(timeouts.collect())
     }
 
     fn options(&self) -> &Options {

@@ -1,4 +1,4 @@
-//! The JWT that a flow would sign: header and claims, each member with who said it, and the key.
+//! Explain report of the unsigned JWT: header and claims with the origin of each member, and the signing key.
 
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -13,7 +13,7 @@ use crate::process::Process;
 use crate::report::value_origin::{OriginFinder, ValueOrigin, WithOrigin};
 use crate::resolve::AssertionConfig;
 
-/// A member as JSON.
+/// The raw JSON of a member; `None` if only the key could determine it.
 type JsonMember = WithOrigin<Option<Box<RawValue>>>;
 
 #[derive(Serialize)]
@@ -38,25 +38,25 @@ struct SigningKeyReport {
     error: Option<Problem>,
 }
 
-/// What would be signed. `token_url` is the usual audience.
+/// Reports the JWT that would be signed. `token_url` is the default audience.
 pub(super) fn explain_jwt(
     signing: &AssertionConfig,
     token_url: Option<&str>,
-    sources: &OriginFinder<'_>,
+    origins: &OriginFinder<'_>,
     process: &Process,
 ) -> JwtReport {
-    let opened = process.key_cache.get_or_open(&signing.key);
-    let whole = opened.clone().and_then(|key| grants::preview_jwt(signing, Some(&key)));
-    let (unsigned, error) = match whole {
+    let key = process.key_cache.get_or_open(&signing.key);
+    let with_key = key.clone().and_then(|key| grants::preview_jwt(signing, Some(&key)));
+    let (unsigned, error) = match with_key {
         Ok(unsigned) => (Some(unsigned), None),
         Err(error) => (grants::preview_jwt(signing, None).ok(), Some(error)),
     };
     let UnsignedJwt { header, claims } = unsigned.unwrap_or_default();
-    let speaker = JwtExplainer { signing, token_url, origins: sources };
+    let explainer = JwtExplainer { signing, token_url, origins };
     JwtReport {
-        header: speaker.header(&header),
-        claims: speaker.claims(&claims),
-        key: speaker.key(opened.ok().as_deref(), error.as_ref()),
+        header: explainer.header(&header),
+        claims: explainer.claims(&claims),
+        key: explainer.key(key.ok().as_deref(), error.as_ref()),
     }
 }
 
@@ -69,21 +69,21 @@ struct JwtExplainer<'a> {
 impl JwtExplainer<'_> {
     fn header(&self, json: &str) -> OrderedMap<JsonMember> {
         let mut members = parse_members(json);
-        // What only a key can say has its place all the same.
-        let wanted = self.signing.header.cert_headers.iter().map(|wanted| wanted.name());
-        for name in ["alg"].into_iter().chain(wanted) {
+        // Members that only the key determines are listed even if the key does not open.
+        let cert_headers = self.signing.header.cert_headers.iter().map(|header| header.name());
+        for name in ["alg"].into_iter().chain(cert_headers) {
             if !members.iter().any(|(known, _)| known == name) {
                 members.push((name.to_owned(), None));
             }
         }
-        let said = members.into_iter().map(|(name, value)| {
+        let reported = members.into_iter().map(|(name, value)| {
             let from = self.header_origin(&name);
-            let own = self.signing.header.additional.contains_key(&name);
-            let value =
-                value.map(|value| if own { value } else { redact_json_string(&value).unwrap_or(value) });
+            let is_additional = self.signing.header.additional.contains_key(&name);
+            let value = value
+                .map(|value| if is_additional { value } else { redact_json_string(&value).unwrap_or(value) });
             (name, WithOrigin { value, from })
         });
-        OrderedMap(said.collect())
+        OrderedMap(reported.collect())
     }
 
     fn header_origin(&self, name: &str) -> ValueOrigin {
@@ -108,19 +108,20 @@ impl JwtExplainer<'_> {
         }
     }
 
-    /// The alg of JWTHeaders is a synonym of JWTAlgorithm, and no member of its own any more.
+    /// The alg in JWTHeaders is a synonym of JWTAlgorithm and has already been removed from the additional
+    /// headers.
     fn has_algorithm_in_jwt_headers(&self) -> bool {
         let headers = self.origins.options.get(OptionId::JWTHeaders);
         headers.is_some_and(|headers| headers.text.reveal().contains("\"alg\""))
     }
 
     fn claims(&self, json: &str) -> OrderedMap<JsonMember> {
-        let said = parse_members(json).into_iter().map(|(name, value)| {
+        let reported = parse_members(json).into_iter().map(|(name, value)| {
             let from = self.claim_origin(&name);
             let value = value.map(|value| self.display_claim(&name, value));
             (name, WithOrigin { value, from })
         });
-        OrderedMap(said.collect())
+        OrderedMap(reported.collect())
     }
 
     fn claim_origin(&self, name: &str) -> ValueOrigin {
@@ -130,7 +131,7 @@ impl JwtExplainer<'_> {
         let signing = self.signing;
         match name {
             "iss" => self.origins.find_origin(&[OptionId::ClaimsIssuer, OptionId::ClientID], false),
-            // A client's own assertion has its issuer there too.
+            // In a client assertion sub equals iss.
             "sub" => self
                 .origins
                 .find_origin(&[OptionId::ClaimsSubject, OptionId::ClaimsIssuer, OptionId::ClientID], false),
@@ -146,17 +147,17 @@ impl JwtExplainer<'_> {
         }
     }
 
-    /// The claim as it is shown: times as they lie from now, and no query of a URL.
+    /// The claim for display: times relative to now, URLs without query.
     fn display_claim(&self, name: &str, value: Box<RawValue>) -> Box<RawValue> {
-        let own = &self.signing.additional_claims;
-        let shown = match name {
-            _ if own.contains_key(name) => None,
+        let additional = &self.signing.additional_claims;
+        let display = match name {
+            _ if additional.contains_key(name) => None,
             "jti" => Some("new for each assertion".to_owned()),
             "iat" => value.get().parse().ok().map(relative_to_now),
-            "exp" if !own.contains_key("iat") => value.get().parse().ok().map(relative_to_now),
+            "exp" if !additional.contains_key("iat") => value.get().parse().ok().map(relative_to_now),
             _ => return redact_json_string(&value).unwrap_or(value),
         };
-        shown.and_then(|text| to_raw_value(&text).ok()).unwrap_or(value)
+        display.and_then(|text| to_raw_value(&text).ok()).unwrap_or(value)
     }
 
     fn key(&self, key: Option<&SigningKey>, error: Option<&Error>) -> SigningKeyReport {
@@ -177,7 +178,7 @@ impl JwtExplainer<'_> {
     }
 }
 
-/// A text as it may be shown; nothing for other values.
+/// A JSON string redacted for display; `None` for other values.
 fn redact_json_string(value: &RawValue) -> Option<Box<RawValue>> {
     to_raw_value(&redact_if_url(&serde_json::from_str::<String>(value.get()).ok()?)).ok()
 }
@@ -191,7 +192,7 @@ fn relative_to_now(seconds: i64) -> String {
     }
 }
 
-/// The members of an object in their order, each as it is written.
+/// The members of an object in their order, each as raw JSON.
 fn parse_members(json: &str) -> Vec<(String, Option<Box<RawValue>>)> {
     let members = jwt::RawObject::parse(json).unwrap_or_default();
     let raw = |name: &str| RawValue::from_string(members.get_raw(name)?.to_owned()).ok();

@@ -1,7 +1,7 @@
-//! Looking at a connection and saying what is seen, as JSON: [`validate`] what is wrong with it, [`explain`] what it
-//! would send and why, [`sample`] what the API says to its token.
+//! JSON reports about a connection: [`validate()`] lists its problems, [`explain()`] shows what it would send and
+//! why, [`test_connection()`] sends its token to the API.
 //!
-//! No secret is in a report. `docs/reports.md` names the members, which do not change.
+//! Reports contain no secrets. `docs/reports.md` documents the members, which are stable.
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -22,16 +22,16 @@ pub use explain::explain;
 pub use test_connection::test_connection;
 pub use validate::validate;
 
-/// Instead of what must not be seen.
+/// Replacement for secret values.
 const REDACTED: &str = "****";
 
 fn to_json(report: &impl Serialize) -> Result<String> {
     serde_json::to_string_pretty(report)
         .map(sanitize::json)
-        .map_err(|_| Error::new(Status::Internal, "report", "the report could not be written"))
+        .map_err(|_| Error::new(Status::Internal, "report", "cannot serialize the report"))
 }
 
-/// One error or warning.
+/// An error or warning as a JSON object.
 #[derive(PartialEq, Serialize)]
 struct Problem {
     status: i32,
@@ -53,12 +53,12 @@ impl From<&Error> for Problem {
     }
 }
 
-/// The errors of a chain, each by itself.
+/// Each error of a chain as a separate problem.
 fn problems_in_chain(error: &Error) -> impl Iterator<Item = Problem> {
     std::iter::once(error).chain(error.additional()).map(Problem::from)
 }
 
-/// A certificate as a report shows it.
+/// A certificate as a JSON object.
 #[derive(Serialize)]
 struct CertificateReport {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,12 +68,12 @@ struct CertificateReport {
 }
 
 impl From<CertificateInfo> for CertificateReport {
-    fn from(facts: CertificateInfo) -> Self {
-        Self { subject: facts.subject, not_before: facts.not_before, not_after: facts.not_after }
+    fn from(info: CertificateInfo) -> Self {
+        Self { subject: info.subject, not_before: info.not_before, not_after: info.not_after }
     }
 }
 
-/// An object whose members stand in the order in which they were found.
+/// A JSON object whose members keep their insertion order.
 struct OrderedMap<T>(Vec<(String, T)>);
 
 impl<T: Serialize> Serialize for OrderedMap<T> {
@@ -86,12 +86,12 @@ impl<T: Serialize> Serialize for OrderedMap<T> {
     }
 }
 
-/// A value that may be a URL, and is shown without secrets then.
+/// `text`, without secrets if it is a URL.
 fn redact_if_url(text: &str) -> String {
     if text.contains("://") { without_secrets(text) } else { text.to_owned() }
 }
 
-/// A URL without its query, which may hold what nobody else may see.
+/// The URL without user information and query, which may contain secrets.
 fn without_query(url: &EndpointUrl) -> String {
     without_secrets(url.as_str())
 }

@@ -1,6 +1,6 @@
-//! What the API says to the token of a connection: one GET of HealthURI or RestSamplePath with all its headers.
+//! Connection test: gets a token and sends it to the API by a GET of HealthURI or RestSamplePath.
 //!
-//! An API that wants another token gets one, once, as a driver would do it.
+//! If the API rejects the token, the test gets a new one and retries once, as a driver would.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::resolve::{Config, Flow};
 use crate::token::AccessToken;
 use crate::token_response::sanitize_for_display;
 
-/// So much of what the API says is shown.
+/// Maximum number of characters of a response text in the report.
 const MAX_SHOWN_CHARS: usize = 500;
 
 #[derive(Serialize)]
@@ -36,7 +36,7 @@ struct ConnectionTestReport {
     sample: Option<ApiRequestReport>,
 }
 
-/// Where the token came from.
+/// The token's origin, scope and expiry.
 #[derive(Serialize)]
 struct TokenReport {
     from: &'static str,
@@ -45,7 +45,7 @@ struct TokenReport {
     /// Seconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<i64>,
-    /// Seconds.
+    /// Remaining seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_in: Option<i64>,
 }
@@ -56,21 +56,21 @@ struct ApiRequestReport {
     method: &'static str,
     url: String,
     answers: Vec<ApiResponse>,
-    /// Why no other token was had when the API wanted one.
+    /// Why no new token was obtained after the API rejected the first one.
     #[serde(skip_serializing_if = "Option::is_none")]
     renewal: Option<Problem>,
-    /// Why there is no answer.
+    /// Why there is no response.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Problem>,
 }
 
-/// One answer.
+/// One response of the API.
 #[derive(Serialize)]
 struct ApiResponse {
     status: u16,
     ms: u64,
     bytes: usize,
-    /// Whether there was more that was not read.
+    /// Whether the body was truncated.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     cut: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,32 +81,32 @@ struct ApiResponse {
     body: Option<String>,
 }
 
-/// The report of what the API says to `connection`'s token.
+/// The report of a connection test.
 ///
 /// # Errors
-/// What is wrong with the options, those of getting a token, and [`Status::Cancelled`]. That the API cannot be reached is
-/// in the report, since the token was had.
+/// Missing or invalid options, errors of getting a token, and [`Status::Cancelled`]. An unreachable API is
+/// not an error, but part of the report, because a token was obtained.
 pub fn test_connection(connection: &Connection) -> Result<String> {
     let view = connection.view();
     let config = view.config()?;
     let endpoint = resolve_test_endpoint(view.options())?;
-    let asking = ApiTest {
+    let test = ApiTest {
         connection,
         view: &view,
         config,
         call: connection.begin_call(config, BYPASS_NEGATIVE_CACHE),
     };
-    let cached = asking.cached_token();
+    let cached = test.cached_token();
     let headers = connection.get_headers_with(BYPASS_NEGATIVE_CACHE)?;
-    let token = headers.token().map(|lease| asking.token_report(lease.token(), cached.as_ref()));
+    let token = headers.token().map(|handle| test.token_report(handle.token(), cached.as_ref()));
     let names = headers.as_slice().iter().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
-    let sample = endpoint.map(|(name, url)| asking.test_api(name, &url, headers)).transpose()?;
+    let sample = endpoint.map(|(name, url)| test.test_api(name, &url, headers)).transpose()?;
     let (ok, message) = summarize(sample.as_ref(), token.is_some());
     let message = sanitize::message(&message);
     to_json(&ConnectionTestReport { ok, message, token, headers: names, sample })
 }
 
-/// Who tests wants to know how it is now, and not how it was a moment ago.
+/// A test must report the current state, not a cached error.
 const BYPASS_NEGATIVE_CACHE: CallOptions = CallOptions {
     timeout: None,
     min_remaining: 0,
@@ -119,24 +119,24 @@ struct ApiTest<'a> {
     connection: &'a Connection,
     view: &'a ConnectionView,
     config: &'a Config,
-    /// Bounds the requests to the API, and with them all of it: getting a token has bounds of its own, as long.
+    /// Bounds the requests to the API. Getting a token has its own time limit of the same length.
     call: CallContext,
 }
 
 impl ApiTest<'_> {
     fn cached_token(&self) -> Option<Arc<AccessToken>> {
-        let quietly = CallOptions { no_network: true, ..CallOptions::default() };
+        let cache_only = CallOptions { no_network: true, ..CallOptions::default() };
         matches!(self.config.flow, Flow::TokenEndpoint(_))
-            .then(|| self.connection.get_token(quietly).ok())
+            .then(|| self.connection.get_token(cache_only).ok())
             .flatten()
     }
 
     fn token_report(&self, token: &Arc<AccessToken>, cached: Option<&Arc<AccessToken>>) -> TokenReport {
-        let was_there = cached.is_some_and(|cached| Arc::ptr_eq(cached, token));
+        let is_cached = cached.is_some_and(|cached| Arc::ptr_eq(cached, token));
         let now = self.view.process.clock.unix_seconds();
         TokenReport {
             from: match &self.config.flow {
-                Flow::TokenEndpoint(_) if was_there => "cache",
+                Flow::TokenEndpoint(_) if is_cached => "cache",
                 Flow::TokenEndpoint(_) => "token endpoint",
                 Flow::SignedJwt(_) => "signed here",
                 Flow::AccessToken(_) | Flow::Headers(_) => "given",
@@ -146,7 +146,7 @@ impl ApiTest<'_> {
                 sanitize_for_display(&redactor.redact(&scope.to_string_lossy()))
             }),
             expires_at: token.expires_at(),
-            expires_in: token.expires_at().map(|end| end.saturating_sub(now)),
+            expires_in: token.expires_at().map(|expires_at| expires_at.saturating_sub(now)),
         }
     }
 
@@ -168,8 +168,9 @@ impl ApiTest<'_> {
         Ok(sample)
     }
 
-    /// Asks with the first of `headers`; those behind it were sent before. The status, unless there was no answer. A
-    /// call that was cancelled has nothing to report.
+    /// Sends a request with the first of `headers`; the others were sent earlier and are needed for
+    /// redaction. Returns the HTTP status, or `None` after a network error, which is in the report. A
+    /// cancelled call is an error.
     fn send_request(
         &self,
         url: &EndpointUrl,
@@ -188,15 +189,15 @@ impl ApiTest<'_> {
         };
         let send =
             || self.view.process.http_client.send_truncating(&request, &self.config.transport, &self.call);
-        // A connection that the server has closed meanwhile says nothing of the API.
+        // If the server closed an idle connection, the request is retried on a new one.
         let outcome = match send() {
             Err(failure) if failure.stale_connection => send(),
             outcome => outcome,
         };
         match outcome {
-            Ok(answer) => {
-                sample.answers.push(describe_response(&answer, &redactor));
-                Ok(Some(answer.status))
+            Ok(response) => {
+                sample.answers.push(describe_response(&response, &redactor));
+                Ok(Some(response.status))
             }
             Err(failure) if failure.error.status() == Status::Cancelled => Err(failure.error),
             Err(failure) => {
@@ -216,33 +217,33 @@ impl ApiTest<'_> {
         headers: &ApiHeaders,
         sample: &mut ApiRequestReport,
     ) -> Result<()> {
-        let Some(refused) = headers.token().map(|lease| lease.token()) else { return Ok(()) };
-        self.connection.reject_token(refused);
-        let left = CallOptions { timeout: self.call.deadline.remaining(), ..CallOptions::default() };
-        match self.connection.get_headers_with(left) {
-            Ok(newer) if newer.token().map(|lease| lease.token().value()) == Some(refused.value()) => {
+        let Some(rejected) = headers.token().map(|handle| handle.token()) else { return Ok(()) };
+        self.connection.reject_token(rejected);
+        let options = CallOptions { timeout: self.call.deadline.remaining(), ..CallOptions::default() };
+        match self.connection.get_headers_with(options) {
+            Ok(new) if new.token().map(|handle| handle.token().value()) == Some(rejected.value()) => {
                 sample.renewal = Some(Problem::from(&same_token_error()));
             }
-            Ok(newer) => drop(self.send_request(url, &[&newer, headers], sample)?),
+            Ok(new) => drop(self.send_request(url, &[&new, headers], sample)?),
             Err(error) if error.status() == Status::Cancelled => return Err(error),
             Err(error) => sample.renewal = Some(Problem::from(&error)),
         }
         Ok(())
     }
 
-    /// Covers what was and is sent, and every secret that the connection has.
+    /// Redacts everything that was or will be sent and all secret options of the connection.
     fn redactor(&self, url: &EndpointUrl, headers: &[&ApiHeaders]) -> Redactor {
         let mut secrets = secret_option_values(self.view.options());
-        let lines = headers.iter().flat_map(|headers| headers_with_secret_values(headers));
-        secrets.extend(lines.map(|(_, value)| value));
+        let header_values = headers.iter().flat_map(|headers| headers_with_secret_values(headers));
+        secrets.extend(header_values.map(|(_, value)| value));
         secrets.extend(url.as_str().split_once('?').map(|(_, query)| Secret::from(query)));
         Redactor::new(secrets.iter())
     }
 }
 
 fn secret_option_values(options: &Options) -> Vec<Secret> {
-    let secret = table::TABLE.iter().filter(|definition| definition.is_secret());
-    secret.filter_map(|definition| Some(options.get(definition.id)?.text.clone())).collect()
+    let secret = table::TABLE.iter().filter(|spec| spec.is_secret());
+    secret.filter_map(|spec| Some(options.get(spec.id)?.text.clone())).collect()
 }
 
 fn headers_with_secret_values(headers: &ApiHeaders) -> Vec<(String, Secret)> {
@@ -252,46 +253,46 @@ fn headers_with_secret_values(headers: &ApiHeaders) -> Vec<(String, Secret)> {
     headers.as_slice().iter().map(text).collect()
 }
 
-fn describe_response(answer: &Response, redactor: &Redactor) -> ApiResponse {
-    let words = |text: &str| {
+fn describe_response(response: &Response, redactor: &Redactor) -> ApiResponse {
+    let display = |text: &str| {
         sanitize_for_display(&redactor.redact(text)).chars().take(MAX_SHOWN_CHARS).collect::<String>()
     };
-    let refused = answer.status >= 400;
-    let body = String::from_utf8_lossy(&answer.body);
+    let is_error = response.status >= 400;
+    let body = String::from_utf8_lossy(&response.body);
     ApiResponse {
-        status: answer.status,
-        ms: u64::try_from(answer.elapsed.as_millis()).unwrap_or(u64::MAX),
-        bytes: answer.body.len(),
-        cut: answer.truncated,
-        location: answer.location.as_deref().map(|location| without_secrets(&words(location))),
-        www_authenticate: answer.www_authenticate.as_deref().filter(|_| refused).map(words),
-        body: refused.then(|| words(&body)).filter(|body| !body.is_empty()),
+        status: response.status,
+        ms: u64::try_from(response.elapsed.as_millis()).unwrap_or(u64::MAX),
+        bytes: response.body.len(),
+        cut: response.truncated,
+        location: response.location.as_deref().map(|location| without_secrets(&display(location))),
+        www_authenticate: response.www_authenticate.as_deref().filter(|_| is_error).map(display),
+        body: is_error.then(|| display(&body)).filter(|body| !body.is_empty()),
     }
 }
 
 fn same_token_error() -> Error {
-    let text = "the token was refused again so soon that no other is fetched yet; wait a minute";
+    let text = "the token was rejected again too soon; retry in a minute";
     Error::new(Status::Denied, "token", text)
 }
 
 fn summarize(sample: Option<&ApiRequestReport>, has_token: bool) -> (bool, String) {
     let Some(sample) = sample else {
-        let what = if has_token { "a token was fetched" } else { "the method has headers and no token" };
+        let what = if has_token { "obtained a token" } else { "the method provides headers, not a token" };
         return (
             true,
-            format!("{what}; the API was not asked: neither HealthURI nor RestSamplePath is given"),
+            format!("{what}; no request was sent to the API: neither HealthURI nor RestSamplePath is set"),
         );
     };
-    let asked = format!("GET {}", sample.url);
+    let request = format!("GET {}", sample.url);
     match (&sample.error, sample.answers.last()) {
-        (Some(error), _) => (false, format!("{asked} had no answer: {}", error.message)),
+        (Some(error), _) => (false, format!("{request} failed: {}", error.message)),
         (None, Some(ApiResponse { status: status @ 200..300, .. })) => {
-            (true, format!("{asked} was answered with {status}"))
+            (true, format!("{request} returned HTTP {status}"))
         }
         (None, Some(ApiResponse { status: status @ 300..400, .. })) => {
-            (false, format!("{asked} was answered with {status}, a redirect, which is not followed"))
+            (false, format!("{request} returned HTTP {status}, a redirect, which is not followed"))
         }
-        (None, Some(ApiResponse { status, .. })) => (false, format!("{asked} was answered with {status}")),
-        (None, None) => (false, format!("{asked} was not sent")),
+        (None, Some(ApiResponse { status, .. })) => (false, format!("{request} returned HTTP {status}")),
+        (None, None) => (false, format!("{request} was not sent")),
     }
 }

@@ -1,40 +1,41 @@
-//! Which endpoint of the API shows that a token is good: HealthURI, or else RestSamplePath.
+//! API endpoint for the connection test: HealthURI, otherwise RestSamplePath.
 
 use crate::base::error::{Error, Result, Status};
 use crate::base::url::{self, EndpointUrl};
 use crate::options::{OptionId, OptionValue, Options};
 
-/// The endpoint and the option that names it; nothing where none does.
+/// The endpoint and the option that set it; `None` if neither option is set.
 ///
 /// # Errors
-/// [`Status::InvalidOption`] for what is no URL to send a token to, [`Status::MissingOption`] for a relative one without
-/// HostName.
+/// [`Status::InvalidOption`] for a URL to which a token must not be sent, [`Status::MissingOption`] for a
+/// relative URL without HostName.
 pub(super) fn resolve_test_endpoint(options: &Options) -> Result<Option<(OptionId, EndpointUrl)>> {
-    let named = [OptionId::HealthURI, OptionId::RestSamplePath].into_iter();
-    let Some((name, value)) = named.filter_map(|name| Some((name, options.get(name)?))).next() else {
+    let names = [OptionId::HealthURI, OptionId::RestSamplePath].into_iter();
+    let Some((name, value)) = names.filter_map(|name| Some((name, options.get(name)?))).next() else {
         return Ok(None);
     };
     let text = value.text.reveal().trim();
-    let full = if url::parse_scheme(text).is_some() {
+    let absolute = if url::parse_scheme(text).is_some() {
         text.to_owned()
     } else {
         resolve_against_host(options, name, text)?
     };
     let url =
-        EndpointUrl::parse(&full).map_err(|reason| option_error(Status::InvalidOption, name, &reason))?;
+        EndpointUrl::parse(&absolute).map_err(|reason| option_error(Status::InvalidOption, name, &reason))?;
     Ok(Some((name, url)))
 }
 
 fn resolve_against_host(options: &Options, name: OptionId, relative: &str) -> Result<String> {
-    let used = [OptionId::HostName, OptionId::PortNumber];
-    if let Some(fault) =
-        Error::combine(used.iter().filter_map(|name| options.error_when_used(*name)).collect())
+    let names = [OptionId::HostName, OptionId::PortNumber];
+    if let Some(error) =
+        Error::combine(names.iter().filter_map(|name| options.error_when_used(*name)).collect())
     {
-        return Err(fault);
+        return Err(error);
     }
     let text = |value: &OptionValue| value.text.reveal().trim().trim_end_matches('/').to_owned();
     let Some(host) = options.get(OptionId::HostName).map(text).filter(|host| !host.is_empty()) else {
-        let reason = "is relative, and there is no HostName from which it is meant; set HostName, or write it in full: https://host/path";
+        let reason = "is relative, but HostName is not set; set HostName, or an absolute URL such as \
+                      https://host/path";
         return Err(option_error(Status::MissingOption, name, reason));
     };
     let host = match options.get(OptionId::PortNumber).map(text) {
@@ -44,12 +45,12 @@ fn resolve_against_host(options: &Options, name: OptionId, relative: &str) -> Re
     Ok(url::resolve_reference(&host, relative))
 }
 
-/// `host` with `port`, unless it has one of its own.
+/// Adds `port` to `host`, unless `host` already has a port.
 fn with_port(host: &str, port: &str) -> String {
     let (scheme, rest) = host.split_once("://").unwrap_or(("https", host));
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let behind_brackets = authority.rsplit(']').next().unwrap_or_default();
-    if behind_brackets.contains(':') || port.is_empty() {
+    let after_brackets = authority.rsplit(']').next().unwrap_or_default();
+    if after_brackets.contains(':') || port.is_empty() {
         return host.to_owned();
     }
     format!("{scheme}://{authority}:{port}{path}")
@@ -81,8 +82,8 @@ mod tests {
             ("HostName=https://a.example/base;port=8;RestSamplePath=me", "https://a.example:8/base/me"),
             ("HostName=a.example;RestSamplePath=/me;HealthURI=https://b.example/up", "https://b.example/up"),
         ] {
-            let (_, found) = parse_endpoint(text).unwrap().unwrap();
-            assert_eq!(found.as_str(), url, "{text}");
+            let (_, endpoint) = parse_endpoint(text).unwrap().unwrap();
+            assert_eq!(endpoint.as_str(), url, "{text}");
         }
         assert!(parse_endpoint("HostName=a.example").unwrap().is_none());
     }

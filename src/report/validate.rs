@@ -1,5 +1,6 @@
-//! Everything that is wrong with a connection, found without sending or signing anything: options, key store, key,
-//! certificate, ready-made tokens, URLs.
+//! Validation report: all problems of a connection that can be found without sending or signing anything.
+//!
+//! Checks options, URLs, key store, signing key, certificates and preset tokens and assertions.
 
 use std::cell::RefCell;
 
@@ -50,7 +51,7 @@ struct StoredKeyReport {
     error: Option<Problem>,
 }
 
-/// What is found.
+/// The problems and warnings found so far.
 #[derive(Default)]
 struct Findings {
     problems: Vec<Problem>,
@@ -72,7 +73,7 @@ impl Findings {
 
     fn add_warnings(&mut self, warnings: &[Error]) {
         for warning in warnings.iter().map(Problem::from) {
-            // A call may have met it before.
+            // An earlier call may have added it.
             if !self.warnings.contains(&warning) {
                 self.warnings.push(warning);
             }
@@ -83,7 +84,7 @@ impl Findings {
         self.problems.iter().any(|problem| problem.option.as_deref() == Some(name.as_str()))
     }
 
-    /// Whether one of these secrets is not known: what is opened by it cannot be looked at.
+    /// Whether one of these secrets has a problem, so that what it decrypts cannot be checked.
     fn has_problem_with_any(&self, secrets: &[OptionId]) -> bool {
         secrets.iter().any(|name| self.has_problem_with(*name))
     }
@@ -94,10 +95,10 @@ impl Findings {
     }
 }
 
-/// The report of what is wrong with `connection`.
+/// The validation report of `connection`.
 ///
 /// # Errors
-/// [`Status::Internal`] alone: an unfavourable report is a report.
+/// Only [`Status::Internal`]: problems of the connection are in the report.
 pub fn validate(connection: &Connection) -> Result<String> {
     let view = connection.view();
     let mut findings = Findings::default();
@@ -115,21 +116,20 @@ pub fn validate(connection: &Connection) -> Result<String> {
 }
 
 impl Findings {
-    /// Every URL, whether or not a token request needs it.
+    /// Checks every URL option, even if no token request uses it.
     fn check_urls(&mut self, options: &Options) {
-        for definition in table::TABLE.iter().filter(|definition| definition.option_type == OptionType::Url) {
-            let Some(value) = options.get(definition.id).filter(|_| !self.has_problem_with(definition.id))
-            else {
+        for spec in table::TABLE.iter().filter(|spec| spec.option_type == OptionType::Url) {
+            let Some(value) = options.get(spec.id).filter(|_| !self.has_problem_with(spec.id)) else {
                 continue;
             };
             if let Err(reason) = EndpointUrl::parse(value.text.reveal()) {
-                self.add_option_error(Status::InvalidOption, definition.id, &reason);
+                self.add_option_error(Status::InvalidOption, spec.id, &reason);
             }
         }
         self.record_error(resolve_test_endpoint(options));
     }
 
-    /// TrustStore and KeyStore, each for itself.
+    /// Checks TrustStore and KeyStore separately, so that each has its own problem.
     fn check_transport(&mut self, view: &ConnectionView) {
         if self.has_problem_with_any(&[
             OptionId::TrustStorePassword,
@@ -138,41 +138,40 @@ impl Findings {
         ]) {
             return;
         }
-        let wanted = resolve::resolve_transport(view.options());
+        let configured = resolve::resolve_transport(view.options());
         let only_client = TransportConfig {
             validate_certificate: false,
-            client_key_source: wanted.client_key_source.clone(),
+            client_key_source: configured.client_key_source.clone(),
             ..TransportConfig::default()
         };
         let parts =
-            [TransportConfig { client_key_source: None, ..wanted.effective().into_owned() }, only_client];
-        for trust in
-            parts.iter().filter(|trust| trust.trust_store.is_some() || trust.client_key_source.is_some())
+            [TransportConfig { client_key_source: None, ..configured.effective().into_owned() }, only_client];
+        for part in parts.iter().filter(|part| part.trust_store.is_some() || part.client_key_source.is_some())
         {
-            self.record_error(trust.build_client_config(&view.process.key_cache));
+            self.record_error(part.build_client_config(&view.process.key_cache));
         }
         if let Ok(warnings) =
-            wanted.client_certificate_warnings(&view.process.key_cache, view.process.clock.unix_seconds())
+            configured.client_certificate_warnings(&view.process.key_cache, view.process.clock.unix_seconds())
         {
             self.add_warnings(&warnings);
         }
     }
 
-    /// A token or an assertion that the user gave, where the method uses it.
+    /// Checks the expiry of a preset token or assertion that the method uses.
     fn check_preset_credential(&mut self, view: &ConnectionView, clock: &dyn Clock) {
         let options = view.options();
-        let given = match resolve::resolve_method(options, view.signer()).map(|(_, word)| word) {
+        let name = match resolve::resolve_method(options, view.signer()).map(|(_, method)| method) {
             Some("OAuth2-AccessToken") => OptionId::AccessToken,
             Some("BearerToken") => OptionId::SecurityToken,
             Some("OAuth2-JWTClientAssertion") => return self.check_client_assertion(options, clock),
             _ => return,
         };
-        let said = view.config().ok().and_then(|config| config.preset_token.expires_at);
-        let end = said.or_else(|| unverified_jwt_exp(options.get(given)?.text.reveal()));
-        let late = end.map(|end| clock.unix_seconds().saturating_sub(end));
-        if let Some(late) = late.filter(|late| *late >= 0) {
-            let text = format!("ended {late} s ago, and nothing can renew it; set another");
-            self.add_option_error(Status::Expired, given, &text);
+        let configured = view.config().ok().and_then(|config| config.preset_token.expires_at);
+        let expires_at = configured.or_else(|| unverified_jwt_exp(options.get(name)?.text.reveal()));
+        let age = expires_at.map(|expires_at| clock.unix_seconds().saturating_sub(expires_at));
+        if let Some(age) = age.filter(|age| *age >= 0) {
+            let text = format!("expired {age} s ago and cannot be renewed; set a new one");
+            self.add_option_error(Status::Expired, name, &text);
         }
     }
 
@@ -180,24 +179,25 @@ impl Findings {
         if self.has_problem_with_any(&[OptionId::ClientAssertion, OptionId::ClientAssertionFile]) {
             return;
         }
-        let given =
-            options.get(OptionId::ClientAssertion).map(|given| AssertionSource::Literal(given.text.clone()));
+        let literal =
+            options.get(OptionId::ClientAssertion).map(|value| AssertionSource::Literal(value.text.clone()));
         let file = options.get(OptionId::ClientAssertionFile);
-        let guarded = options.get(OptionId::KeyFileCheck).is_some_and(|word| word.text.reveal() == "1");
+        let require_private_file =
+            options.get(OptionId::KeyFileCheck).is_some_and(|value| value.text.reveal() == "1");
         let file = file.map(|file| AssertionSource::File {
             file: options.configured_path(file.text.reveal(), file, Policy::current()),
-            require_private_file: guarded,
+            require_private_file,
         });
-        for source in given.into_iter().chain(file) {
-            let warn = RefCell::new(Vec::new());
+        for source in literal.into_iter().chain(file) {
+            let warnings = RefCell::new(Vec::new());
             self.record_error(grants::load_presigned_assertion(&source, clock, &|warning| {
-                warn.borrow_mut().push(warning)
+                warnings.borrow_mut().push(warning)
             }));
-            self.add_warnings(&warn.into_inner());
+            self.add_warnings(&warnings.into_inner());
         }
     }
 
-    /// The store with its keys. What is wrong with it is a problem if the method signs, as far as that is known.
+    /// Reports the key store with its keys. Its errors are problems unless the method is known not to sign.
     fn check_key_store(&mut self, view: &ConnectionView) -> Option<KeyStoreReport> {
         if self.has_problem_with_any(&[
             OptionId::JWTPrivateKey,
@@ -207,15 +207,15 @@ impl Findings {
         ]) {
             return None;
         }
-        let by_config = view.config().map(grants::assertion_config);
-        let KeyRequirements { source, header } = match by_config {
+        let assertion_config = view.config().map(grants::assertion_config);
+        let KeyRequirements { source, header } = match assertion_config {
             Ok(Some(signing)) => {
                 KeyRequirements { source: signing.key.clone(), header: signing.header.clone() }
             }
             _ => resolve::resolve_key_requirements(view.options(), view.signer())?,
         };
         let listing = key::list(&source);
-        if !matches!(by_config, Ok(None)) {
+        if !matches!(assertion_config, Ok(None)) {
             self.check_signing_key(
                 view,
                 &KeyRequirements { source: source.clone(), header },
@@ -234,15 +234,15 @@ impl Findings {
         Some(KeyStoreReport { option: option.as_str(), path, kind, keys })
     }
 
-    /// Whether the key that is asked for can do what is asked of it.
+    /// Checks that the selected key opens and supports the required algorithm and headers.
     fn check_signing_key(
         &mut self,
         view: &ConnectionView,
-        wanted: &KeyRequirements,
-        unopened: Option<&Error>,
+        requirements: &KeyRequirements,
+        store_error: Option<&Error>,
     ) {
-        let KeyRequirements { source, header } = wanted;
-        if let Some(error) = unopened {
+        let KeyRequirements { source, header } = requirements;
+        if let Some(error) = store_error {
             self.add_error(error);
             return;
         }
@@ -264,7 +264,7 @@ fn describe_stored_key(listed: ListedKey) -> StoredKeyReport {
             .map(SigningKey::algorithms)
             .unwrap_or_default()
             .iter()
-            .map(|one| format!("{one:?}"))
+            .map(|algorithm| format!("{algorithm:?}"))
             .collect(),
         certificate: key.ok().and_then(SigningKey::certificate_info).cloned().map(CertificateReport::from),
         error: key.err().map(Problem::from),

@@ -1,4 +1,5 @@
-//! Why something is as it is: which option said it and where, the provider's profile, the key, or nobody.
+//! Origin of a reported value: an option and the place where it was set, the provider's profile, the key, or
+//! a default.
 
 use serde::Serialize;
 
@@ -6,17 +7,17 @@ use crate::key::CallbackSigner;
 use crate::options::{OptionId, OptionOrigin, Options};
 use crate::provider::Profile;
 
-/// Who said something.
+/// Where a value comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct ValueOrigin {
     pub(super) origin: &'static str,
-    /// The option, where one said it.
+    /// The option that set the value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) option: Option<&'static str>,
-    /// The file, with the line where there is one.
+    /// The file, with the line if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) place: Option<String>,
-    /// The profile, where one said it.
+    /// The profile that supplied the value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) profile: Option<&'static str>,
 }
@@ -27,18 +28,18 @@ impl ValueOrigin {
     }
 }
 
-/// Something with who said it.
+/// A value with its origin.
 #[derive(Serialize)]
 pub(super) struct WithOrigin<T> {
     pub(super) value: T,
     pub(super) from: ValueOrigin,
 }
 
-/// The options that a signer outranks.
+/// The options that a signer callback replaces.
 const REPLACED_BY_SIGNER: [OptionId; 3] =
     [OptionId::JWTCertStore, OptionId::JWTPrivateKey, OptionId::JWTSecret];
 
-/// Whoever may have said something.
+/// Finds the origin of a value among the options, the signer callback and the profile.
 pub(super) struct OriginFinder<'a> {
     pub(super) options: &'a Options,
     pub(super) signer: Option<&'a CallbackSigner>,
@@ -46,7 +47,7 @@ pub(super) struct OriginFinder<'a> {
 }
 
 impl OriginFinder<'_> {
-    /// The option, if it is given, or what has taken its place.
+    /// The origin of an option that is set, or of the signer callback that replaces it.
     pub(super) fn option_origin(&self, name: OptionId) -> Option<ValueOrigin> {
         if self.signer.is_some() && REPLACED_BY_SIGNER.contains(&name) {
             return Some(ValueOrigin::new("authgrant_set_signer"));
@@ -56,15 +57,16 @@ impl OriginFinder<'_> {
         Some(ValueOrigin { origin: origin_text(value.origin), option, place, profile: None })
     }
 
-    /// The first of `names` that is given. Where none is, the profile has said what is not as it usually is.
-    pub(super) fn find_origin(&self, names: &[OptionId], is_usual: bool) -> ValueOrigin {
-        let given = names.iter().find_map(|name| self.option_origin(*name));
-        let profile = self.profile.filter(|_| !is_usual);
-        let by_profile = |profile: &'static Profile| ValueOrigin {
+    /// The origin of the first of `names` that is set. If none is set, the profile, unless the value equals
+    /// the default (`is_default`).
+    pub(super) fn find_origin(&self, names: &[OptionId], is_default: bool) -> ValueOrigin {
+        let option = names.iter().find_map(|name| self.option_origin(*name));
+        let profile = self.profile.filter(|_| !is_default);
+        let from_profile = |profile: &'static Profile| ValueOrigin {
             profile: Some(profile.name.as_str()),
             ..ValueOrigin::new("profile")
         };
-        given.or(profile.map(by_profile)).unwrap_or_else(|| ValueOrigin::new("default"))
+        option.or(profile.map(from_profile)).unwrap_or_else(|| ValueOrigin::new("default"))
     }
 }
 

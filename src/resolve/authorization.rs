@@ -1,4 +1,5 @@
-//! How a person comes to consent or to log in: the parts of the URL that they open, and what is done with the code.
+//! Authorization request (RFC 6749 section 4.1.1): components of the URL for consent or login, and the token
+//! request for the code.
 
 use std::time::Duration;
 
@@ -11,53 +12,54 @@ use crate::key::CallbackSigner;
 use crate::options::{OptionId, Options};
 use crate::provider::{ConsentProfile, ConsentType, Profile};
 
-/// The parts of a consent URL.
+/// The components of a consent URL.
 #[derive(Clone, Debug)]
 pub struct AuthorizationRequest {
-    /// Who consents.
+    /// Who gives consent.
     pub consent_type: ConsentType,
-    /// The authorization endpoint, or the page of an administrator's consent.
+    /// The authorization endpoint, or the admin-consent page.
     pub endpoint: String,
     /// client_id.
     pub client_id: String,
-    /// scope; a login may do without.
+    /// scope; optional for a login.
     pub scope: Option<String>,
     /// admin_consent_scope.
     pub admin_scope: Option<String>,
     /// redirect_uri.
     pub redirect_uri: String,
-    /// Whether the code that comes back is exchanged, so that it is worth a proof (RFC 7636).
+    /// Whether the returned code is exchanged for a token, so that PKCE (RFC 7636) is used.
     pub exchanges_code: bool,
-    /// Where an `iss` that comes back may be at home (RFC 9207): the servers that are asked, as `https://host:port`.
+    /// The allowed origins of a returned `iss` (RFC 9207): those of the authorization and the token endpoint,
+    /// as `https://host:port`.
     pub allowed_issuers: Vec<String>,
-    /// ApplicationName, for the page that the person sees.
+    /// ApplicationName, for the page that the user sees.
     pub application_name: Option<String>,
-    /// How long the person has.
+    /// The time limit for the user.
     pub timeout: Duration,
 }
 
-/// How consent is given, for whoever is told that it is missing.
+/// How consent is given, for the error that consent is missing.
 #[derive(Clone, Copy, Debug)]
 pub struct ConsentGuidance {
-    /// By whom.
+    /// Who gives consent.
     pub consent_type: ConsentType,
-    /// What it takes beside a URL, or instead of one.
+    /// The steps that are required in addition to a URL or instead of one.
     pub help: Option<&'static str>,
 }
 
-/// A person's way to consent or to log in, and what is done with the code that it brings.
+/// The settings of an interactive consent or login.
 #[derive(Debug)]
 pub struct InteractiveAuthorization {
-    /// The way.
+    /// The authorization request.
     pub request: AuthorizationRequest,
-    /// Where the code is exchanged; nothing where it is thrown away.
+    /// The token request that exchanges the code; `None` if the code is discarded.
     pub token_endpoint: Option<Box<TokenEndpointConfig>>,
 }
 
-/// Understands of `options` what a consent URL is made of, and nothing else, under the policy of the process.
+/// Resolves only the components of the consent URL, under the process policy.
 ///
 /// # Errors
-/// Every fault as one chain; [`Status::Unsupported`] for a consent that has no URL.
+/// All errors combined into one; [`Status::Unsupported`] if there is no URL for this type of consent.
 pub fn resolve_authorization_request(
     options: &Options,
     signer: Option<&CallbackSigner>,
@@ -67,10 +69,10 @@ pub fn resolve_authorization_request(
         .finish(OptionResolver::authorization_request)
 }
 
-/// Understands of `options` what a person's consent or login takes, under the policy of the process.
+/// Resolves the settings of an interactive consent or login, under the process policy.
 ///
 /// # Errors
-/// Those of [`resolve_consent`], and what the exchange of the code lacks.
+/// Those of [`resolve_authorization_request`], and missing or invalid options of the token request.
 pub fn resolve_authorization(
     options: &Options,
     signer: Option<&CallbackSigner>,
@@ -84,54 +86,54 @@ impl OptionResolver<'_> {
     fn authorization_request(&mut self) -> Option<AuthorizationRequest> {
         let endpoint = self.token_endpoint().map(|(url, _)| url);
         let profile = self.profile(endpoint.as_ref());
-        let logs_in = self.uses_authorization_code();
-        self.require_authorization_request(logs_in, endpoint.as_ref(), profile)
+        let is_login = self.uses_authorization_code();
+        self.require_authorization_request(is_login, endpoint.as_ref(), profile)
     }
 
     fn interactive_authorization(&mut self) -> Option<InteractiveAuthorization> {
-        let consent = self.authorization_request();
-        let exchange = if self.uses_authorization_code() {
-            // As the flow has it, so that the login's token is the flow's own.
+        let request = self.authorization_request();
+        let token_endpoint = if self.uses_authorization_code() {
+            // The same settings as the flow, so that the token of the login has the flow's cache key.
             match self.resolve_config()?.flow {
-                Flow::TokenEndpoint(exchange) => Some(exchange),
+                Flow::TokenEndpoint(config) => Some(config),
                 _ => None,
             }
-        } else if consent.as_ref()?.exchanges_code {
-            Some(Box::new(self.admin_consent_token_endpoint(consent.as_ref()?)?))
+        } else if request.as_ref()?.exchanges_code {
+            Some(Box::new(self.admin_consent_token_endpoint(request.as_ref()?)?))
         } else {
             None
         };
-        Some(InteractiveAuthorization { request: consent?, token_endpoint: exchange })
+        Some(InteractiveAuthorization { request: request?, token_endpoint })
     }
 
-    /// Whether the connection's tokens come from a person's login.
+    /// Whether the tokens of the connection come from a login of the user.
     fn uses_authorization_code(&mut self) -> bool {
-        // What is missing or wrong is of interest where a token is wanted; here a consent URL may be enough.
-        let (missing, faults, warnings) = (self.missing.len(), self.errors.len(), self.warnings.len());
+        // Errors of the method matter only for token requests; a consent URL may not need it.
+        let (missing, errors, warnings) = (self.missing.len(), self.errors.len(), self.warnings.len());
         let method = self.auth_method();
         self.missing.truncate(missing);
-        self.errors.truncate(faults);
+        self.errors.truncate(errors);
         self.warnings.truncate(warnings);
         method == Some(AuthMethod::AuthorizationCode)
     }
 
-    /// The parts of a consent URL; what is missing of them is no fault of a token request.
+    /// The components of a consent URL. Missing components are not an error for a token request.
     pub(super) fn optional_authorization_request(
         &mut self,
         method: AuthMethod,
         endpoint: Option<&EndpointUrl>,
         profile: Option<&Profile>,
     ) -> Option<AuthorizationRequest> {
-        let (missing, before) = (self.missing.clone(), self.errors.len());
-        let logs_in = method == AuthMethod::AuthorizationCode;
-        let consent = self.require_authorization_request(logs_in, endpoint, profile);
-        if !(logs_in && self.has_value(OptionId::EnableLoginPrompt, "1")) {
+        let (missing, error_count) = (self.missing.clone(), self.errors.len());
+        let is_login = method == AuthMethod::AuthorizationCode;
+        let request = self.require_authorization_request(is_login, endpoint, profile);
+        if !(is_login && self.has_value(OptionId::EnableLoginPrompt, "1")) {
             self.missing = missing;
-            let of_consent = self.errors.split_off(before.min(self.errors.len()));
-            let wrong = |fault: &Error| fault.status() != Status::Unsupported;
-            self.errors.extend(of_consent.into_iter().filter(wrong));
+            let request_errors = self.errors.split_off(error_count.min(self.errors.len()));
+            let is_invalid = |error: &Error| error.status() != Status::Unsupported;
+            self.errors.extend(request_errors.into_iter().filter(is_invalid));
         }
-        consent
+        request
     }
 
     pub(super) fn consent_guidance(
@@ -139,85 +141,90 @@ impl OptionResolver<'_> {
         method: AuthMethod,
         profile: Option<&'static Profile>,
     ) -> ConsentGuidance {
-        let ways = profile.and_then(|profile| profile.consent.as_ref());
-        let kind = self.consent_type(method == AuthMethod::AuthorizationCode, ways);
-        let help = ways.and_then(|ways| match kind {
-            ConsentType::Individual => ways.individual_requirements.as_deref(),
-            ConsentType::Admin => ways.admin_steps.as_deref(),
+        let consent_profile = profile.and_then(|profile| profile.consent.as_ref());
+        let consent_type = self.consent_type(method == AuthMethod::AuthorizationCode, consent_profile);
+        let help = consent_profile.and_then(|consent_profile| match consent_type {
+            ConsentType::Individual => consent_profile.individual_requirements.as_deref(),
+            ConsentType::Admin => consent_profile.admin_steps.as_deref(),
             ConsentType::ExternalAdmin => None,
         });
-        ConsentGuidance { consent_type: kind, help }
+        ConsentGuidance { consent_type, help }
     }
 
     fn require_authorization_request(
         &mut self,
-        logs_in: bool,
+        is_login: bool,
         endpoint: Option<&EndpointUrl>,
         profile: Option<&Profile>,
     ) -> Option<AuthorizationRequest> {
-        let ways = profile.and_then(|profile| profile.consent.as_ref());
-        let kind = self.consent_type(logs_in, ways);
-        let authorization = self.authorization_endpoint(kind, endpoint, ways);
-        let redirect = self.require_url(OptionId::RedirectURI);
+        let consent_profile = profile.and_then(|profile| profile.consent.as_ref());
+        let consent_type = self.consent_type(is_login, consent_profile);
+        let authorization_endpoint = self.authorization_endpoint(consent_type, endpoint, consent_profile);
+        let redirect_uri = self.require_url(OptionId::RedirectURI);
         let client_id = self.text(OptionId::ClientID).or_else(|| self.text(OptionId::ClaimsIssuer));
         let client_id = client_id.or_else(|| self.require(OptionId::ClientID));
-        let scope = self.text(OptionId::Scope).or_else(|| ways?.scope.clone());
-        if scope.is_none() && !logs_in {
+        let scope = self.text(OptionId::Scope).or_else(|| consent_profile?.scope.clone());
+        if scope.is_none() && !is_login {
             self.missing.push(OptionId::Scope);
         }
-        let external = kind == ConsentType::ExternalAdmin;
-        let admin_scope = if external { self.admin_scope(ways) } else { None };
-        let authorization = authorization?;
+        let is_external = consent_type == ConsentType::ExternalAdmin;
+        let admin_scope = if is_external { self.admin_scope(consent_profile) } else { None };
+        let authorization_endpoint = authorization_endpoint?;
         Some(AuthorizationRequest {
-            consent_type: kind,
+            consent_type,
             client_id: client_id?,
-            scope: if external { Some("openid".to_owned()) } else { scope },
+            scope: if is_external { Some("openid".to_owned()) } else { scope },
             admin_scope,
-            redirect_uri: redirect?.as_str().to_owned(),
-            exchanges_code: logs_in || external,
-            allowed_issuers: [Some(&authorization), endpoint]
+            redirect_uri: redirect_uri?.as_str().to_owned(),
+            exchanges_code: is_login || is_external,
+            allowed_issuers: [Some(&authorization_endpoint), endpoint]
                 .into_iter()
                 .flatten()
                 .map(EndpointUrl::origin)
                 .collect(),
-            endpoint: authorization.as_str().to_owned(),
+            endpoint: authorization_endpoint.as_str().to_owned(),
             application_name: self.text(OptionId::ApplicationName),
             timeout: Duration::from_secs(self.number(OptionId::ConsentTimeout).unwrap_or(300).unsigned_abs()),
         })
     }
 
-    fn consent_type(&self, logs_in: bool, ways: Option<&ConsentProfile>) -> ConsentType {
-        let said = self.value(OptionId::ConsentType).map(|value| value.text.reveal()).and_then(|said| {
-            [ConsentType::Individual, ConsentType::Admin, ConsentType::ExternalAdmin]
-                .into_iter()
-                .find(|kind| format!("{kind:?}").eq_ignore_ascii_case(said))
-        });
-        let usual = ways.map(|ways| ways.default_type).filter(|_| !logs_in);
-        said.or(usual).unwrap_or(ConsentType::Individual)
+    fn consent_type(&self, is_login: bool, consent_profile: Option<&ConsentProfile>) -> ConsentType {
+        let configured =
+            self.value(OptionId::ConsentType).map(|value| value.text.reveal()).and_then(|text| {
+                [ConsentType::Individual, ConsentType::Admin, ConsentType::ExternalAdmin]
+                    .into_iter()
+                    .find(|consent_type| format!("{consent_type:?}").eq_ignore_ascii_case(text))
+            });
+        let default =
+            consent_profile.map(|consent_profile| consent_profile.default_type).filter(|_| !is_login);
+        configured.or(default).unwrap_or(ConsentType::Individual)
     }
 
-    /// AuthURI, else the profile's page for that kind of consent.
+    /// AuthURI, else the page of the profile for that consent type.
     fn authorization_endpoint(
         &mut self,
-        kind: ConsentType,
+        consent_type: ConsentType,
         endpoint: Option<&EndpointUrl>,
-        ways: Option<&ConsentProfile>,
+        consent_profile: Option<&ConsentProfile>,
     ) -> Option<EndpointUrl> {
         if self.value(OptionId::AuthURI).is_some() {
             return self.url(OptionId::AuthURI);
         }
-        let page = ways.and_then(|ways| match kind {
-            ConsentType::Admin => ways.admin_endpoint.as_deref(),
-            ConsentType::ExternalAdmin if !ways.supports_external_admin => None,
-            ConsentType::Individual | ConsentType::ExternalAdmin => ways.authorization_endpoint.as_deref(),
+        let page = consent_profile.and_then(|consent_profile| match consent_type {
+            ConsentType::Admin => consent_profile.admin_endpoint.as_deref(),
+            ConsentType::ExternalAdmin if !consent_profile.supports_external_admin => None,
+            ConsentType::Individual | ConsentType::ExternalAdmin => {
+                consent_profile.authorization_endpoint.as_deref()
+            }
         });
-        if let Some(known) =
-            page.zip(endpoint).and_then(|(page, endpoint)| expand_url_template(page, endpoint))
+        if let Some(url) = page.zip(endpoint).and_then(|(page, endpoint)| expand_url_template(page, endpoint))
         {
-            return self.parse_url(OptionId::AuthURI, &known);
+            return self.parse_url(OptionId::AuthURI, &url);
         }
-        if let (ConsentType::Admin, Some(steps)) = (kind, ways.and_then(|ways| ways.admin_steps.as_deref())) {
-            let text = format!("is Admin, and an administrator's consent has no URL here: {steps}");
+        if let (ConsentType::Admin, Some(steps)) =
+            (consent_type, consent_profile.and_then(|consent_profile| consent_profile.admin_steps.as_deref()))
+        {
+            let text = format!("is Admin, but the provider has no admin-consent URL: {steps}");
             self.add_error(Status::Unsupported, OptionId::ConsentType, &text);
             return None;
         }
@@ -225,33 +232,36 @@ impl OptionResolver<'_> {
         None
     }
 
-    fn admin_scope(&mut self, ways: Option<&ConsentProfile>) -> Option<String> {
-        let given = self.text(OptionId::AdminConsentScope).or_else(|| self.text(OptionId::Scope));
-        given.or_else(|| ways?.scope.clone()).or_else(|| self.require(OptionId::AdminConsentScope))
+    fn admin_scope(&mut self, consent_profile: Option<&ConsentProfile>) -> Option<String> {
+        let configured = self.text(OptionId::AdminConsentScope).or_else(|| self.text(OptionId::Scope));
+        configured
+            .or_else(|| consent_profile?.scope.clone())
+            .or_else(|| self.require(OptionId::AdminConsentScope))
     }
 
-    /// The exchange of the code that an administrator of another organisation brings, whose id token tells which it is.
+    /// The token request for the code from an administrator of another organisation; its ID token identifies
+    /// the organisation.
     fn admin_consent_token_endpoint(
         &mut self,
-        consent: &AuthorizationRequest,
+        request: &AuthorizationRequest,
     ) -> Option<TokenEndpointConfig> {
         let login = Login {
-            redirect_uri: Some(consent.redirect_uri.clone()),
+            redirect_uri: Some(request.redirect_uri.clone()),
             code: None,
             refresh_token: None,
             may_prompt: false,
         };
-        let (header, trust) = (self.extra_header(), self.transport_config());
+        let (header, transport) = (self.extra_header(), self.transport_config());
         let endpoint = self.token_endpoint().map(|(url, _)| (url, EndpointMethods::Post));
         let grant = Some(Grant::AuthorizationCode(login));
-        self.token_endpoint_config(AuthMethod::AuthorizationCode, grant, endpoint, None, header, trust)
+        self.token_endpoint_config(AuthMethod::AuthorizationCode, grant, endpoint, None, header, transport)
     }
 }
 
-/// A URL of a profile at the token endpoint's own server and tenant.
-fn expand_url_template(url: &str, endpoint: &EndpointUrl) -> Option<String> {
+/// Expands `{server}` and `{tenant}` in a URL of a profile by those of the token endpoint.
+fn expand_url_template(template: &str, endpoint: &EndpointUrl) -> Option<String> {
     let uri = endpoint.uri();
     let tenant = uri.path().split('/').nth(1).unwrap_or_default();
     let server = format!("{}://{}", uri.scheme_str()?, uri.authority()?);
-    Some(url.replace("{server}", &server).replace("{tenant}", tenant))
+    Some(template.replace("{server}", &server).replace("{tenant}", tenant))
 }

@@ -1,4 +1,4 @@
-//! What is asked of a token endpoint, and the ways that do without one.
+//! Grants: the token request settings of each method, and the methods without a token endpoint.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,7 +8,6 @@ use super::{
     AssertionSource, AuthorizationRequest, EndpointMethods, Flow, Grant, HttpHeader, Login, OptionResolver,
     TokenEndpointConfig,
 };
-use crate::base::error::Status;
 use crate::base::secret::Secret;
 use crate::base::url::EndpointUrl;
 use crate::net::tls::TransportConfig;
@@ -16,13 +15,13 @@ use crate::options::OptionId;
 use crate::provider::{Profile, ScopeLocation};
 
 impl OptionResolver<'_> {
-    /// The grant of `method`; what it lacks is found missing.
+    /// The grant of `method`; records missing options.
     pub(super) fn grant(
         &mut self,
         method: AuthMethod,
         endpoint: Option<&EndpointUrl>,
         profile: Option<&Profile>,
-        consent: Option<&AuthorizationRequest>,
+        authorization_request: Option<&AuthorizationRequest>,
     ) -> Option<Grant> {
         match method {
             AuthMethod::JwtBearer => Some(Grant::JwtBearer {
@@ -36,9 +35,10 @@ impl OptionResolver<'_> {
             }),
             AuthMethod::Password => self.password_grant(),
             AuthMethod::AuthorizationCode => Some(Grant::AuthorizationCode(Login {
-                // As the consent URL has it; a code may also come from elsewhere, by a URL without one.
-                redirect_uri: consent
-                    .map(|consent| consent.redirect_uri.clone())
+                // As in the consent URL. A code may also come from a URL that the caller built without a
+                // redirect URI.
+                redirect_uri: authorization_request
+                    .map(|request| request.redirect_uri.clone())
                     .or(self.text(OptionId::RedirectURI)),
                 code: self.secret(OptionId::OAuthCode),
                 refresh_token: self.secret(OptionId::RefreshToken),
@@ -51,24 +51,20 @@ impl OptionResolver<'_> {
         }
     }
 
-    /// A ready-made assertion, a file that holds one, or one that is signed here.
+    /// A presigned assertion, a file with one, or an assertion that is signed by this process.
     fn assertion_source(
         &mut self,
         endpoint: Option<&EndpointUrl>,
         profile: Option<&Profile>,
     ) -> Option<AssertionSource> {
-        let given = self.secret(OptionId::ClientAssertion);
+        let presigned = self.secret(OptionId::ClientAssertion);
         let file = self.value(OptionId::ClientAssertionFile);
-        match (given, file) {
+        match (presigned, file) {
             (Some(_), Some(_)) => {
-                self.add_error(
-                    Status::InvalidOption,
-                    OptionId::ClientAssertion,
-                    "and ClientAssertionFile are both given; give one",
-                );
+                self.add_conflict(OptionId::ClientAssertion, OptionId::ClientAssertionFile);
                 None
             }
-            (Some(given), None) => Some(AssertionSource::Literal(given)),
+            (Some(assertion), None) => Some(AssertionSource::Literal(assertion)),
             (None, Some(_)) => Some(AssertionSource::File {
                 file: self.configured_path(OptionId::ClientAssertionFile)?,
                 require_private_file: self.has_value(OptionId::KeyFileCheck, "1"),
@@ -82,7 +78,7 @@ impl OptionResolver<'_> {
     fn password_grant(&mut self) -> Option<Grant> {
         self.add_warning(
             OptionId::AuthenticationMethod,
-            "52 hands the user's password to the application, which RFC 9700 section 2.4 forbids; prefer any other grant",
+            "52 (password grant) must not be used (RFC 9700 section 2.4); use another grant if possible",
         );
         let (user, password) = (self.require(OptionId::User), self.require_secret(OptionId::Password));
         Some(Grant::Password { user: user?, password: password? })
@@ -95,24 +91,25 @@ impl OptionResolver<'_> {
         endpoint: Option<(EndpointUrl, EndpointMethods)>,
         profile: Option<&'static Profile>,
         header: Option<HttpHeader>,
-        trust: TransportConfig,
+        transport: TransportConfig,
     ) -> Option<TokenEndpointConfig> {
         if endpoint.is_none() && !self.has_error_for(OptionId::TokenURI) {
             self.missing.push(OptionId::TokenURI);
         }
         let client = self.client(method, profile, header.as_ref());
-        let is_bearer = method == AuthMethod::JwtBearer;
-        let carries_secret =
-            !is_bearer || client.is_some() || self.value(OptionId::ClientCredentialsMode).is_some();
+        let is_jwt_bearer = method == AuthMethod::JwtBearer;
+        let contains_secret =
+            !is_jwt_bearer || client.is_some() || self.value(OptionId::ClientCredentialsMode).is_some();
         let methods =
-            self.endpoint_methods(endpoint.as_ref().map(|(_, methods)| *methods), profile, carries_secret);
+            self.endpoint_methods(endpoint.as_ref().map(|(_, methods)| *methods), profile, contains_secret);
         let parameters = self.token_parameters();
         Some(TokenEndpointConfig {
             scope: match method {
                 AuthMethod::JwtBearer | AuthMethod::ClientAssertion => {
                     self.scope_for(endpoint.as_ref().map(|(url, _)| url), profile, ScopeLocation::Parameter)
                 }
-                // The login has asked for it; the code and the refresh token stand for what was granted.
+                // The authorization request contains the scope; the code and the refresh token imply what was
+                // granted.
                 AuthMethod::AuthorizationCode => None,
                 AuthMethod::ClientCredentials => {
                     self.scope_or_default(endpoint.as_ref().map(|(url, _)| url), profile)
@@ -125,7 +122,7 @@ impl OptionResolver<'_> {
             client,
             parameters,
             extra_header: header,
-            transport: trust,
+            transport,
             profile,
             token_lifetime: self.token_lifetime(profile),
         })
@@ -149,8 +146,8 @@ impl OptionResolver<'_> {
             AuthMethod::Basic => {
                 let (user, password) =
                     (self.require(OptionId::User), self.require_secret(OptionId::Password));
-                let pair = Secret::new(format!("{}:{}", user?, password?.reveal()));
-                let value = Secret::new(format!("Basic {}", STANDARD.encode(pair.reveal())));
+                let credentials = Secret::new(format!("{}:{}", user?, password?.reveal()));
+                let value = Secret::new(format!("Basic {}", STANDARD.encode(credentials.reveal())));
                 Some(Flow::Headers(vec![self.header_with_value(value)?]))
             }
             AuthMethod::None => Some(Flow::Headers(Vec::new())),

@@ -1,4 +1,4 @@
-//! Single parts of what options mean, for those who look at a connection whatever else is wrong with it.
+//! Resolution of single settings for reports, even if other options are invalid.
 
 use super::OptionResolver;
 use super::method::{AUTH_METHODS, AuthMethod};
@@ -9,83 +9,84 @@ use crate::net::tls::TransportConfig;
 use crate::options::{OptionId, Options};
 use crate::provider::Profile;
 
-/// The number and the word of the method that is asked for or can be inferred from `options` and that there is a `signer`.
+/// The number and the name of the authentication method, configured or inferred from `options` and `signer`.
 #[must_use]
 pub fn resolve_method(
     options: &Options,
     signer: Option<&CallbackSigner>,
 ) -> Option<(&'static str, &'static str)> {
-    let mut reader = OptionResolver::new(options, Policy::current()).with_signer(signer);
-    let endpoint = reader.token_endpoint().map(|(url, _)| url);
-    let profile = reader.profile(endpoint.as_ref());
-    let method = reader.auth_method()?;
-    let method = reader.method_for_profile(method, profile);
-    let given = reader.text(OptionId::AuthenticationMethod).unwrap_or_default();
-    let same = || AUTH_METHODS.iter().filter(|(_, _, known)| *known == method);
-    // Two numbers may stand for one method.
-    let as_given = |number: &str, word: &str| number == given || word.eq_ignore_ascii_case(&given);
-    let row = same().find(|(number, word, _)| as_given(number, word)).or_else(|| same().next());
-    row.map(|(number, word, _)| (*number, *word))
+    let mut resolver = OptionResolver::new(options, Policy::current()).with_signer(signer);
+    let endpoint = resolver.token_endpoint().map(|(url, _)| url);
+    let profile = resolver.profile(endpoint.as_ref());
+    let method = resolver.auth_method()?;
+    let method = resolver.method_for_profile(method, profile);
+    let configured = resolver.text(OptionId::AuthenticationMethod).unwrap_or_default();
+    let rows = || AUTH_METHODS.iter().filter(|(_, _, row_method)| *row_method == method);
+    // A method may have several numbers: prefer the configured one.
+    let is_configured =
+        |number: &str, name: &str| number == configured || name.eq_ignore_ascii_case(&configured);
+    let row = rows().find(|(number, name, _)| is_configured(number, name)).or_else(|| rows().next());
+    row.map(|(number, name, _)| (*number, *name))
 }
 
-/// The provider's profile, by name or by the token host.
+/// The provider profile, by name or by the token host.
 #[must_use]
 pub fn resolve_profile(options: &Options) -> Option<&'static Profile> {
-    let mut reader = OptionResolver::new(options, Policy::current());
-    let endpoint = reader.token_endpoint().map(|(url, _)| url);
-    reader.profile(endpoint.as_ref())
+    let mut resolver = OptionResolver::new(options, Policy::current());
+    let endpoint = resolver.token_endpoint().map(|(url, _)| url);
+    resolver.profile(endpoint.as_ref())
 }
 
-/// A key, and what is wanted of it.
+/// A signing key with its requirements.
 pub struct KeyRequirements {
-    /// Where it is.
+    /// The key.
     pub source: KeySource,
-    /// The algorithm and the thumbprints that it must be good for.
+    /// The JOSE header, with the algorithm and the certificate headers that the key must support.
     pub header: JoseHeader,
 }
 
-/// The key of `signer`, else the one that `options` name; nothing where they name none, or several.
+/// The key of `signer`, else the one in `options`; `None` if there is none or several.
 #[must_use]
 pub fn resolve_key_requirements(
     options: &Options,
     signer: Option<&CallbackSigner>,
 ) -> Option<KeyRequirements> {
-    let named = [OptionId::JWTCertStore, OptionId::JWTPrivateKey, OptionId::JWTSecret];
-    if signer.is_none() && named.iter().all(|name| options.get(*name).is_none()) {
+    let key_options = [OptionId::JWTCertStore, OptionId::JWTPrivateKey, OptionId::JWTSecret];
+    if signer.is_none() && key_options.iter().all(|name| options.get(*name).is_none()) {
         return None;
     }
-    let mut reader = OptionResolver::new(options, Policy::current()).with_signer(signer);
-    let endpoint = reader.token_endpoint().map(|(url, _)| url);
-    let profile = reader.profile(endpoint.as_ref());
-    let mut header = reader.jose_header();
-    reader.apply_header_defaults(&mut header, profile);
-    Some(KeyRequirements { source: reader.key_source(&header)?, header })
+    let mut resolver = OptionResolver::new(options, Policy::current()).with_signer(signer);
+    let endpoint = resolver.token_endpoint().map(|(url, _)| url);
+    let profile = resolver.profile(endpoint.as_ref());
+    let mut header = resolver.jose_header();
+    resolver.apply_header_defaults(&mut header, profile);
+    Some(KeyRequirements { source: resolver.key_source(&header)?, header })
 }
 
-/// A key of the options' own that signs, and what for.
+/// The signing key in the options, and how it is used.
 pub struct SigningKeySource {
-    /// Where it is.
+    /// The key.
     pub source: KeySource,
-    /// Whether what is signed goes to a token endpoint, where there is one.
+    /// Whether the assertion is sent to a token endpoint, if there is one.
     pub uses_token_endpoint: bool,
 }
 
-/// The key that signs by `options`, as far as they can be understood; nothing where the method signs nothing itself.
+/// The signing key in `options`, even if other options are invalid; `None` if the method does not sign.
 #[must_use]
 pub fn resolve_signing_key(options: &Options, policy: Policy) -> Option<SigningKeySource> {
-    let mut reader = OptionResolver::new(options, policy);
-    let given = [OptionId::ClientAssertion, OptionId::ClientAssertionFile];
-    let exchanges = match reader.auth_method()? {
+    let mut resolver = OptionResolver::new(options, policy);
+    let presigned = [OptionId::ClientAssertion, OptionId::ClientAssertionFile];
+    let uses_token_endpoint = match resolver.auth_method()? {
         AuthMethod::JwtBearer => true,
-        AuthMethod::ClientAssertion if given.iter().all(|name| options.get(*name).is_none()) => true,
+        AuthMethod::ClientAssertion if presigned.iter().all(|name| options.get(*name).is_none()) => true,
         AuthMethod::SignedJwt => false,
         _ => return None,
     };
-    let header = reader.jose_header();
-    Some(SigningKeySource { source: reader.key_source(&header)?, uses_token_endpoint: exchanges })
+    let header = resolver.jose_header();
+    Some(SigningKeySource { source: resolver.key_source(&header)?, uses_token_endpoint })
 }
 
-/// Whom `options` want to be trusted and as whom, as far as they can be understood.
+/// The TLS and proxy settings in `options`, even if other options are invalid.
 #[must_use]
 pub fn resolve_transport(options: &Options) -> TransportConfig {
     OptionResolver::new(options, Policy::current()).transport_config()

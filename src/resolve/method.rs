@@ -1,11 +1,11 @@
-//! AuthenticationMethod: the vendor's numbers and words, and what holds without one.
+//! AuthenticationMethod: the vendor's numbers and names, and inference from other options.
 
 use super::OptionResolver;
 use crate::base::error::Status;
 use crate::base::sanitize;
 use crate::options::OptionId;
 
-/// A way to authenticate.
+/// An authentication method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AuthMethod {
     Infer,
@@ -21,15 +21,15 @@ pub(super) enum AuthMethod {
     HeaderToken,
     Basic,
     None,
-    /// Known, and not built in; with what to do instead.
+    /// Known but not supported; with the reason and the alternative.
     Unsupported(&'static str),
 }
 
 impl AuthMethod {
-    /// Whether a token endpoint is asked, where one is given.
-    pub(super) fn uses_token_endpoint(self, endpoint_given: bool) -> bool {
+    /// Whether the method uses a token endpoint; `has_endpoint` states whether one is configured.
+    pub(super) fn uses_token_endpoint(self, has_endpoint: bool) -> bool {
         match self {
-            Self::JwtBearer => endpoint_given,
+            Self::JwtBearer => has_endpoint,
             Self::ClientAssertion
             | Self::AuthorizationCode
             | Self::ClientCredentials
@@ -39,15 +39,15 @@ impl AuthMethod {
         }
     }
 
-    /// Whether AuthHeader and SecurityToken are one header more, and not the credential itself.
+    /// Whether AuthHeader and SecurityToken are an additional header and not the credential itself.
     pub(super) fn has_extra_header(self) -> bool {
         !matches!(self, Self::BearerToken | Self::HeaderToken | Self::Basic | Self::None)
     }
 }
 
-const PER_REQUEST_REASON: &str = "it belongs to each request and so to the driver";
+const PER_REQUEST_REASON: &str = "it signs each API request and must be implemented by the driver";
 
-/// AuthenticationMethod's numbers and words, and what they mean.
+/// The numbers and names of AuthenticationMethod.
 pub(super) const AUTH_METHODS: &[(&str, &str, AuthMethod)] = &[
     ("24", "OAuth2", AuthMethod::Infer),
     ("55", "OAuth2-JWTBearer", AuthMethod::JwtBearer),
@@ -63,37 +63,34 @@ pub(super) const AUTH_METHODS: &[(&str, &str, AuthMethod)] = &[
     ("15", "None", AuthMethod::None),
     ("51", "OAuth2-AuthorizationCode", AuthMethod::AuthorizationCode),
     ("56", "OAuth2-PKCE", AuthMethod::AuthorizationCode),
-    (
-        "14",
-        "URLParameter",
-        AuthMethod::Unsupported("a token in a URL ends up in logs; 25 (HTTPHeader) sends it in a header"),
-    ),
+    ("14", "URLParameter", AuthMethod::Unsupported("tokens in URLs leak into logs; use 25 (HTTPHeader)")),
     ("29", "Custom", AuthMethod::Unsupported(PER_REQUEST_REASON)),
     ("30", "Digest", AuthMethod::Unsupported(PER_REQUEST_REASON)),
     ("43", "AWS", AuthMethod::Unsupported(PER_REQUEST_REASON)),
 ];
 
 impl OptionResolver<'_> {
-    /// The method that is asked for or can be inferred; otherwise fault has been found.
+    /// The configured or inferred method; records an error if there is none.
     pub(super) fn auth_method(&mut self) -> Option<AuthMethod> {
-        let Some(given) = self.text(OptionId::AuthenticationMethod) else {
+        let Some(configured) = self.text(OptionId::AuthenticationMethod) else {
             return self.infer_method();
         };
-        let known = AUTH_METHODS
+        let row = AUTH_METHODS
             .iter()
-            .find(|(number, word, _)| *number == given || word.eq_ignore_ascii_case(&given));
-        match known.map(|(_, _, method)| *method) {
+            .find(|(number, name, _)| *number == configured || name.eq_ignore_ascii_case(&configured));
+        match row.map(|(_, _, method)| *method) {
             Some(AuthMethod::Infer) => self.infer_method(),
-            Some(AuthMethod::Unsupported(why)) => {
-                let text = format!("{given} is known and not built in: {why}");
+            Some(AuthMethod::Unsupported(reason)) => {
+                let text = format!("{configured} is not supported: {reason}");
                 self.add_error(Status::Unsupported, OptionId::AuthenticationMethod, &text);
                 None
             }
             Some(method) => Some(method),
             None => {
-                let given = sanitize::value(&given);
+                let configured = sanitize::value(&configured);
                 let text = format!(
-                    "is \"{given}\"; expected 55 (OAuth2-JWTBearer) or another of the documented numbers and words, or 24 (OAuth2) to infer it from the other options"
+                    "is \"{configured}\"; expected 55 (OAuth2-JWTBearer) or another documented number or \
+                     name, or 24 (OAuth2) to infer it from the other options"
                 );
                 self.add_error(Status::InvalidOption, OptionId::AuthenticationMethod, &text);
                 None
@@ -101,27 +98,27 @@ impl OptionResolver<'_> {
         }
     }
 
-    /// What the options given are good for, the one that says most first.
+    /// Infers the method from the options that are set, the most specific ones first.
     fn infer_method(&mut self) -> Option<AuthMethod> {
-        let all = |names: &[OptionId]| names.iter().all(|name| self.value(*name).is_some());
-        let endpoint = all(&[OptionId::TokenURI]) || all(&[OptionId::TokenEndpoint]);
-        let signs =
+        let has_all = |names: &[OptionId]| names.iter().all(|name| self.value(*name).is_some());
+        let has_endpoint = has_all(&[OptionId::TokenURI]) || has_all(&[OptionId::TokenEndpoint]);
+        let signing_options =
             [OptionId::JWTCertStore, OptionId::JWTPrivateKey, OptionId::JWTSecret, OptionId::ClaimsIssuer];
-        let method = if self.signer.is_some() || signs.iter().any(|name| all(&[*name])) {
+        let method = if self.signer.is_some() || signing_options.iter().any(|name| has_all(&[*name])) {
             AuthMethod::JwtBearer
-        } else if all(&[OptionId::RefreshToken]) {
+        } else if has_all(&[OptionId::RefreshToken]) {
             AuthMethod::RefreshToken
-        } else if all(&[OptionId::AccessToken]) {
+        } else if has_all(&[OptionId::AccessToken]) {
             AuthMethod::AccessToken
-        } else if all(&[OptionId::OAuthCode])
-            || all(&[OptionId::AuthURI]) && self.has_value(OptionId::EnableLoginPrompt, "1")
+        } else if has_all(&[OptionId::OAuthCode])
+            || has_all(&[OptionId::AuthURI]) && self.has_value(OptionId::EnableLoginPrompt, "1")
         {
             AuthMethod::AuthorizationCode
-        } else if all(&[OptionId::User, OptionId::Password]) && endpoint {
+        } else if has_all(&[OptionId::User, OptionId::Password]) && has_endpoint {
             AuthMethod::Password
-        } else if all(&[OptionId::ClientID])
-            && (all(&[OptionId::ClientSecret]) || all(&[OptionId::KeyStore]))
-            && endpoint
+        } else if has_all(&[OptionId::ClientID])
+            && (has_all(&[OptionId::ClientSecret]) || has_all(&[OptionId::KeyStore]))
+            && has_endpoint
         {
             AuthMethod::ClientCredentials
         } else {

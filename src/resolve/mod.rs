@@ -1,7 +1,8 @@
-//! Named values to one checked [`Config`] with one [`Flow`]: what is missing, wrong or in conflict is found here, all
-//! of it at once, with the option's name.
+//! Resolution of options into a validated [`Config`] with one [`Flow`]. All missing, invalid and conflicting
+//! options are reported together, by name.
 //!
-//! Nothing here opens a file or a connection: what options refer to was read before (`options`, asked by `connection`).
+//! Does not open files or network connections: `connection` has `options` read the files to which options
+//! refer first.
 
 use std::time::Duration;
 
@@ -39,71 +40,72 @@ pub use inspect::{
 };
 pub use signing::AssertionConfig;
 
-/// One connection's options, understood.
+/// The resolved configuration of one connection.
 #[derive(Debug)]
 pub struct Config {
-    /// How the token is got. What it holds is the token's identity.
+    /// How the token is obtained. Its content is the cache key of the token.
     pub flow: Flow,
-    /// The headers of requests to the API beside the token's: that of AuthHeader and SecurityToken, and the model's.
+    /// The headers of API requests in addition to that of the token: from AuthHeader and SecurityToken, from
+    /// the model and from the provider profile.
     pub headers: Vec<HttpHeader>,
-    /// What the consent URL is made of.
+    /// The components of the consent URL, if it can be built.
     pub authorization_request: Option<AuthorizationRequest>,
-    /// How consent is given.
+    /// How consent is given, for messages.
     pub consent_guidance: ConsentGuidance,
-    /// Who is told at the end of a token's use.
+    /// The log-off endpoint for tokens that are no longer used.
     pub logoff: Option<LogoffConfig>,
-    /// The limit of a whole call, and the option that set it.
+    /// The time limit of a whole call; `None` is unlimited.
     pub login_timeout: Option<Duration>,
-    /// The limit of one request.
+    /// The time limit of one HTTP request; `None` is unlimited.
     pub request_timeout: Option<Duration>,
-    /// Seconds before a token's end at which it is renewed.
+    /// How many seconds before expiry a token is refreshed.
     pub refresh_margin: Option<i64>,
-    /// The token to begin with.
+    /// The configured access token and its expiration time.
     pub preset_token: PresetToken,
-    /// Whether its tokens are kept from other connections, whatever the flow.
+    /// Whether tokens are never shared with other connections, regardless of the flow.
     pub private_cache: bool,
-    /// Whom to trust, the API's server included.
+    /// TLS and proxy settings, also for the server of the API.
     pub transport: TransportConfig,
 }
 
-/// Where a token is logged off.
+/// The log-off endpoint.
 #[derive(Debug)]
 pub struct LogoffConfig {
     /// LogoffURI.
     pub endpoint: EndpointUrl,
-    /// Whom to trust.
+    /// TLS and proxy settings.
     pub transport: TransportConfig,
 }
 
-/// How a connection comes to its token, or to headers without one.
+/// How a connection obtains its token, or its headers without a token.
 #[derive(Debug, Hash)]
 pub enum Flow {
-    /// A token endpoint is asked.
+    /// A token endpoint issues the token.
     TokenEndpoint(Box<TokenEndpointConfig>),
-    /// The signed JWT is the token.
+    /// The signed JWT itself is the token.
     SignedJwt(Box<AssertionConfig>),
-    /// The user gave the token.
+    /// The token is configured.
     AccessToken(Secret),
-    /// There is no token: requests to the API carry these headers alone.
+    /// There is no token: API requests contain only these headers.
     Headers(Vec<HttpHeader>),
 }
 
 impl Flow {
-    /// Whether its tokens belong to the one connection that has them.
+    /// Whether its tokens belong to a single connection and must not be shared with equal ones.
     #[must_use]
     pub fn is_user_bound(&self) -> bool {
         match self {
             Self::AccessToken(_) => true,
-            Self::TokenEndpoint(exchange) => exchange.grant.is_user_bound(),
+            Self::TokenEndpoint(config) => config.grant.is_user_bound(),
             Self::SignedJwt(_) | Self::Headers(_) => false,
         }
     }
 
-    /// How its tokens come from a person's login, if they do.
+    /// The settings of the interactive login, if the flow has one.
     #[must_use]
     pub fn login(&self) -> Option<&Login> {
         match self {
-            Self::TokenEndpoint(exchange) => match &exchange.grant {
+            Self::TokenEndpoint(config) => match &config.grant {
                 Grant::AuthorizationCode(login) => Some(login),
                 _ => None,
             },
@@ -112,108 +114,108 @@ impl Flow {
     }
 }
 
-/// What is asked of a token endpoint.
+/// The settings of the token request.
 #[derive(Debug, Hash)]
 pub struct TokenEndpointConfig {
-    /// By which grant.
+    /// The grant.
     pub grant: Grant,
-    /// Where.
+    /// The token endpoint.
     pub endpoint: EndpointUrl,
-    /// By which methods.
+    /// The HTTP methods.
     pub methods: EndpointMethods,
     /// The scope parameter.
     pub scope: Option<String>,
-    /// The client's own credentials, where they go along.
+    /// The client credentials, if they are sent.
     pub client: Option<OAuthClient>,
-    /// More parameters, as TokenParameters says.
+    /// Additional parameters, from TokenParameters.
     pub parameters: Vec<(String, Secret)>,
-    /// One more header.
+    /// An additional header.
     pub extra_header: Option<HttpHeader>,
-    /// Whom to trust.
+    /// TLS and proxy settings.
     pub transport: TransportConfig,
-    /// What is known of the provider.
+    /// The provider profile.
     pub profile: Option<&'static Profile>,
-    /// Seconds that a token lives where neither the answer nor the token says.
+    /// The assumed lifetime in seconds, if neither the response nor the token states one.
     pub token_lifetime: Option<u32>,
 }
 
-/// The grants that are built in.
+/// The supported grants.
 #[derive(Debug, Hash)]
 pub enum Grant {
-    /// An assertion for a token (RFC 7523 section 2.1), under that grant_type.
+    /// JWT bearer grant (RFC 7523 section 2.1).
     JwtBearer {
         /// The assertion.
         signing: Box<AssertionConfig>,
-        /// grant_type, if not the RFC's.
+        /// grant_type, if it differs from RFC 7523.
         grant_type: Option<String>,
     },
-    /// The client for itself (RFC 6749 section 4.4), by its secret.
+    /// Client credentials grant (RFC 6749 section 4.4) with a client secret or a client certificate.
     ClientCredentials,
-    /// The client for itself, by an assertion (RFC 7523 section 2.2).
+    /// Client credentials grant with a client assertion (RFC 7523 section 2.2).
     ClientAssertion {
-        /// Where the assertion comes from.
+        /// The source of the assertion.
         assertion: AssertionSource,
-        /// client_id, where it is given.
+        /// client_id, if configured.
         client_id: Option<String>,
     },
-    /// A user by name and password (RFC 6749 section 4.3).
+    /// Password grant (RFC 6749 section 4.3).
     Password {
         /// username.
         user: String,
         /// password.
         password: Secret,
     },
-    /// A refresh token (RFC 6749 section 6).
+    /// Refresh token grant (RFC 6749 section 6).
     RefreshToken(Secret),
-    /// A code that a person's login brings (RFC 6749 section 4.1), and what came of it.
+    /// Authorization code grant (RFC 6749 section 4.1), with refresh tokens of an earlier login.
     AuthorizationCode(Login),
 }
 
 impl Grant {
-    /// Whether its tokens are those of a person whom equal options do not name.
+    /// Whether its tokens belong to a user whom the options do not identify.
     #[must_use]
     pub fn is_user_bound(&self) -> bool {
         matches!(self, Self::RefreshToken(_) | Self::AuthorizationCode(_))
     }
 }
 
-/// What a connection with logins begins with.
+/// The settings of an interactive login.
 #[derive(Debug, Hash)]
 pub struct Login {
-    /// redirect_uri, as the authorization request has it.
+    /// redirect_uri, identical to that of the authorization request.
     pub redirect_uri: Option<String>,
-    /// A code that the user brought, OAuthCode.
+    /// OAuthCode: an authorization code that the user obtained.
     pub code: Option<Secret>,
-    /// A refresh token of an earlier login.
+    /// RefreshToken: from an earlier login.
     pub refresh_token: Option<Secret>,
-    /// Whether a call that needs a token may open the browser, EnableLoginPrompt.
+    /// EnableLoginPrompt: whether a call that needs a token may open the browser.
     pub may_prompt: bool,
 }
 
-/// Where a client assertion comes from.
+/// The source of a client assertion.
 #[derive(Debug, Hash)]
 pub enum AssertionSource {
-    /// It is signed here.
+    /// Signed by this process.
     SignedHere(Box<AssertionConfig>),
-    /// The user gave it.
+    /// ClientAssertion.
     Literal(Secret),
-    /// A file holds it, which others renew: it is read each time.
+    /// ClientAssertionFile. Another program renews the file, so it is read for each request.
     File {
-        /// Where it is.
+        /// The file.
         file: ConfiguredPath,
-        /// KeyFileCheck: whether it is an error that others may read or write it.
+        /// KeyFileCheck: whether it is an error if others can read or write the file.
         require_private_file: bool,
     },
 }
 
-/// By which methods a token endpoint is asked.
+/// The HTTP methods for the token endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EndpointMethods {
-    /// GET alone, because the user wrote it.
+    /// Only GET, as configured explicitly.
     Get,
-    /// POST alone.
+    /// Only POST.
     Post,
-    /// GET, and POST if that is not answered as a token endpoint would.
+    /// GET first; POST if the response to GET is neither a token nor a definitive OAuth error.
     GetThenPost,
 }
 
@@ -222,51 +224,51 @@ pub enum EndpointMethods {
 pub struct OAuthClient {
     /// ClientID.
     pub id: String,
-    /// ClientSecret; a public client has none.
+    /// ClientSecret; `None` for a public client or with a client certificate.
     pub secret: Option<Secret>,
-    /// In a Basic header; in the body otherwise.
+    /// Whether they are sent in a Basic authorization header, not in the body.
     pub uses_basic_auth: bool,
 }
 
-/// A header to send as it is.
+/// An HTTP header, sent unchanged.
 #[derive(Clone, Debug, Hash)]
 pub struct HttpHeader {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its value.
+    /// The value.
     pub value: Secret,
 }
 
-/// What the options say of an access token that there is already.
+/// A configured access token.
 #[derive(Debug, Hash)]
 pub struct PresetToken {
-    /// AccessToken, where it stands beside something that can renew it.
+    /// AccessToken, if the flow can renew it.
     pub token: Option<Secret>,
-    /// When AccessToken ends, in seconds since 1970.
+    /// The expiration time of AccessToken, in seconds since 1970.
     pub expires_at: Option<i64>,
 }
 
-/// The outcome of reading options: warnings there are in any case.
+/// The result of resolving options; warnings are present even with an error.
 #[derive(Debug)]
 pub struct Resolution {
-    /// The config, or every fault as one chain.
+    /// The configuration, or all errors combined into one.
     pub config: Result<Config>,
-    /// What is allowed and not as it should be.
+    /// Problems that do not prevent operation.
     pub warnings: Vec<Error>,
 }
 
-/// Understands `options` under the policy of the process.
+/// Resolves `options` under the process policy.
 #[must_use]
 pub fn resolve(options: &Options) -> Resolution {
     resolve_with(options, None, Policy::current())
 }
 
-/// Understands `options` under `policy`, where `signer` outranks the key that they name.
+/// Resolves `options` under `policy`; `signer` replaces the key in the options.
 #[must_use]
 pub fn resolve_with(options: &Options, signer: Option<&CallbackSigner>, policy: Policy) -> Resolution {
-    let mut reader = OptionResolver::new(options, policy).with_signer(signer);
-    let config = reader.finish(OptionResolver::resolve_config);
-    Resolution { config, warnings: reader.warnings }
+    let mut resolver = OptionResolver::new(options, policy).with_signer(signer);
+    let config = resolver.finish(OptionResolver::resolve_config);
+    Resolution { config, warnings: resolver.warnings }
 }
 
 impl OptionResolver<'_> {
@@ -275,18 +277,19 @@ impl OptionResolver<'_> {
         self.check_policy();
         let method = self.auth_method();
         let endpoint = self.token_endpoint();
-        let address = endpoint.as_ref().map(|(url, _)| url);
-        let profile = self.profile(address);
-        let trust = self.transport_config();
-        let logoff =
-            self.url(OptionId::LogoffURI).map(|endpoint| LogoffConfig { endpoint, transport: trust.clone() });
+        let url = endpoint.as_ref().map(|(url, _)| url);
+        let profile = self.profile(url);
+        let transport = self.transport_config();
+        let logoff = self
+            .url(OptionId::LogoffURI)
+            .map(|endpoint| LogoffConfig { endpoint, transport: transport.clone() });
         let method = self.method_for_profile(method?, profile);
-        let consent = self.optional_authorization_request(method, address, profile);
+        let authorization_request = self.optional_authorization_request(method, url, profile);
         let header = if method.has_extra_header() { self.extra_header() } else { None };
         let flow = if method.uses_token_endpoint(endpoint.is_some() || self.has_error_for(OptionId::TokenURI))
         {
-            let grant = self.grant(method, address, profile, consent.as_ref());
-            self.token_endpoint_config(method, grant, endpoint, profile, header.clone(), trust.clone())
+            let grant = self.grant(method, url, profile, authorization_request.as_ref());
+            self.token_endpoint_config(method, grant, endpoint, profile, header.clone(), transport.clone())
                 .map(Box::new)
                 .map(Flow::TokenEndpoint)
         } else {
@@ -295,15 +298,15 @@ impl OptionResolver<'_> {
         let model = self.options.model_headers().iter();
         let model = model.map(|(name, value)| HttpHeader { name: name.clone(), value: value.clone() });
         let flow = flow?;
-        let known = profile.filter(|_| matches!(flow, Flow::SignedJwt(_)));
-        let known = known.into_iter().flat_map(|profile| &profile.api_headers);
-        let known =
-            known.map(|(name, value)| HttpHeader { name: name.clone(), value: Secret::from(value.as_str()) });
+        let api_headers = profile.filter(|_| matches!(flow, Flow::SignedJwt(_)));
+        let api_headers = api_headers.into_iter().flat_map(|profile| &profile.api_headers);
+        let api_headers = api_headers
+            .map(|(name, value)| HttpHeader { name: name.clone(), value: Secret::from(value.as_str()) });
         Some(Config {
             preset_token: self.preset_token(&flow),
-            headers: header.into_iter().chain(model).chain(known).collect(),
+            headers: header.into_iter().chain(model).chain(api_headers).collect(),
             flow,
-            authorization_request: consent,
+            authorization_request,
             consent_guidance: self.consent_guidance(method, profile),
             logoff,
             login_timeout: self.timeout(OptionId::LoginTimeout, 60),
@@ -311,18 +314,19 @@ impl OptionResolver<'_> {
             refresh_margin: self.number(OptionId::RefreshMargin),
             private_cache: self.has_value(OptionId::CacheScope, "Connection")
                 || self.policy.forbids(Restriction::Sharing),
-            transport: trust,
+            transport,
         })
     }
 
-    /// ODBC 4.0's rule: an access token is used until it ends, and then what else there is.
+    /// The rule of ODBC 4.0: an access token is used until it expires, then it is renewed by the other
+    /// credentials.
     fn preset_token(&self, flow: &Flow) -> PresetToken {
-        let renewed = matches!(flow, Flow::TokenEndpoint(_)) && flow.is_user_bound();
-        let used = renewed || matches!(flow, Flow::AccessToken(_));
-        let end = self.text(OptionId::AccessTokenExpires).filter(|_| used);
+        let is_renewable = matches!(flow, Flow::TokenEndpoint(_)) && flow.is_user_bound();
+        let is_used = is_renewable || matches!(flow, Flow::AccessToken(_));
+        let expires = self.text(OptionId::AccessTokenExpires).filter(|_| is_used);
         PresetToken {
-            token: self.secret(OptionId::AccessToken).filter(|_| renewed),
-            expires_at: end.and_then(|text| clock::parse_rfc3339(&text)),
+            token: self.secret(OptionId::AccessToken).filter(|_| is_renewable),
+            expires_at: expires.and_then(|text| clock::parse_rfc3339(&text)),
         }
     }
 
@@ -331,7 +335,8 @@ impl OptionResolver<'_> {
         if !validate {
             self.add_warning(
                 OptionId::ValidateServerCertificate,
-                "is 0: ANY SERVER IS BELIEVED, so whoever is on the way can take the assertion and the token; for tests alone",
+                "is 0: server certificates are NOT verified, so the assertion and the token can be \
+                 intercepted; use for testing only",
             );
             self.check_restriction(OptionId::ValidateServerCertificate, "is 0", Restriction::InsecureTls);
         }

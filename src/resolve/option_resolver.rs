@@ -1,4 +1,4 @@
-//! Reads options by type and collects what is wrong with them, so that all of it is told at once.
+//! Typed access to options that collects errors, so that all of them are reported together.
 
 use crate::base::error::{Error, Result, Status};
 use crate::base::policy::Policy;
@@ -7,13 +7,13 @@ use crate::base::url::EndpointUrl;
 use crate::key::CallbackSigner;
 use crate::options::{KEY_FILE_OPTIONS, OptionId, OptionValue, Options, table, wrong_value_error};
 
-/// Reads options and collects what is wrong with them.
+/// Reads options, and collects errors, missing options and warnings.
 pub(super) struct OptionResolver<'a> {
     pub(super) options: &'a Options,
-    /// In the order of the table.
+    /// The effective values, in the order of the table.
     values: Vec<Option<&'a OptionValue>>,
     pub(super) policy: Policy,
-    /// What signs in the place of the key that the options name.
+    /// The signer that replaces the key in the options.
     pub(super) signer: Option<&'a CallbackSigner>,
     pub(super) missing: Vec<OptionId>,
     pub(super) errors: Vec<Error>,
@@ -22,16 +22,8 @@ pub(super) struct OptionResolver<'a> {
 
 impl<'a> OptionResolver<'a> {
     pub(super) fn new(options: &'a Options, policy: Policy) -> Self {
-        let (faults, values) = (options.errors(), options.effective_values());
-        Self {
-            options,
-            values,
-            policy,
-            signer: None,
-            missing: Vec::new(),
-            errors: faults,
-            warnings: Vec::new(),
-        }
+        let (errors, values) = (options.errors(), options.effective_values());
+        Self { options, values, policy, signer: None, missing: Vec::new(), errors, warnings: Vec::new() }
     }
 
     pub(super) fn with_signer(self, signer: Option<&'a CallbackSigner>) -> Self {
@@ -52,8 +44,8 @@ impl<'a> OptionResolver<'a> {
         self.value(name).map(|value| value.text.clone())
     }
 
-    pub(super) fn has_value(&self, name: OptionId, wanted: &str) -> bool {
-        self.value(name).is_some_and(|value| value.text.reveal().eq_ignore_ascii_case(wanted))
+    pub(super) fn has_value(&self, name: OptionId, expected: &str) -> bool {
+        self.value(name).is_some_and(|value| value.text.reveal().eq_ignore_ascii_case(expected))
     }
 
     pub(super) fn add_error(&mut self, status: Status, name: OptionId, text: &str) {
@@ -86,14 +78,14 @@ impl<'a> OptionResolver<'a> {
     }
 
     pub(super) fn has_error_for(&self, name: OptionId) -> bool {
-        self.errors.iter().any(|fault| fault.option() == Some(name.as_str()))
+        self.errors.iter().any(|error| error.option() == Some(name.as_str()))
     }
 
     pub(super) fn check_types(&mut self) {
-        for (definition, value) in table::TABLE.iter().zip(&self.values) {
+        for (spec, value) in table::TABLE.iter().zip(&self.values) {
             let Some(value) = value else { continue };
-            if !definition.option_type.accepts(value.text.reveal()) {
-                self.errors.push(wrong_value_error(definition, value));
+            if !spec.option_type.accepts(value.text.reveal()) {
+                self.errors.push(wrong_value_error(spec, value));
             }
         }
     }
@@ -125,58 +117,59 @@ impl<'a> OptionResolver<'a> {
         self.text(name)?.parse().ok()
     }
 
-    /// What `read` finds, or every fault as one chain.
-    pub(super) fn finish<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Result<T> {
-        let found = read(self);
-        match (self.combined_error(), found) {
-            (None, Some(found)) => Ok(found),
-            (Some(faults), _) => Err(faults),
+    /// Runs `resolve` and returns its result, or all collected errors combined into one.
+    pub(super) fn finish<T>(&mut self, resolve: impl FnOnce(&mut Self) -> Option<T>) -> Result<T> {
+        let resolved = resolve(self);
+        match (self.combined_error(), resolved) {
+            (None, Some(resolved)) => Ok(resolved),
+            (Some(error), _) => Err(error),
             (None, None) => {
-                Err(Error::new(Status::Internal, "options", "the options could not be understood"))
+                Err(Error::new(Status::Internal, "options", "internal error: no configuration and no error"))
             }
         }
     }
 
     fn combined_error(&mut self) -> Option<Error> {
-        let mut faults = remove_duplicates(std::mem::take(&mut self.errors));
+        let mut errors = remove_duplicates(std::mem::take(&mut self.errors));
         let missing = remove_duplicates(std::mem::take(&mut self.missing));
         if let Some(first) = missing.first() {
-            let might_be_there = missing.iter().any(|name| KEY_FILE_OPTIONS.contains(name));
-            faults.extend(self.options.key_file_error().filter(|_| might_be_there).cloned());
+            let may_be_in_key_file = missing.iter().any(|name| KEY_FILE_OPTIONS.contains(name));
+            errors.extend(self.options.key_file_error().filter(|_| may_be_in_key_file).cloned());
             let names: Vec<_> = missing.iter().map(|name| name.as_str()).collect();
             let verb = if names.len() == 1 { "is" } else { "are" };
             let model = if self.options.has_unreadable_model() {
-                " (RestConfigFile, which might say more, could not be read)"
+                " (RestConfigFile could not be read and may contain it)"
             } else {
                 ""
             };
             let text =
                 format!("{} {verb} missing{}{model}", names.join(" and "), missing_option_hint(*first));
-            faults.push(Error::new(Status::MissingOption, "options", text).with_option(first.as_str()));
+            errors.push(Error::new(Status::MissingOption, "options", text).with_option(first.as_str()));
         }
-        Error::combine(faults)
+        Error::combine(errors)
     }
 }
 
-/// Each once, where it came first: an option that two things need is read twice.
+/// Removes duplicates and keeps the order: an option may be read several times.
 fn remove_duplicates<T: PartialEq>(all: Vec<T>) -> Vec<T> {
-    let mut first = Vec::with_capacity(all.len());
-    for one in all {
-        if !first.contains(&one) {
-            first.push(one);
+    let mut unique = Vec::with_capacity(all.len());
+    for item in all {
+        if !unique.contains(&item) {
+            unique.push(item);
         }
     }
-    first
+    unique
 }
 
 fn missing_option_hint(missing: OptionId) -> &'static str {
     match missing {
         OptionId::AuthenticationMethod => {
-            ", and there is no ClaimsIssuer or JWTCertStore to infer it from; set AuthenticationMethod=55 for the JWT bearer grant"
+            " and cannot be inferred without ClaimsIssuer or JWTCertStore; set AuthenticationMethod=55 for \
+             the JWT bearer grant"
         }
-        OptionId::ClientSecret => " (a client with a certificate, KeyStore, needs none)",
-        OptionId::SecurityToken => ": AuthHeader names a header that has no value",
-        OptionId::AuthHeader => ": SecurityToken is the value of a header that has no name",
+        OptionId::ClientSecret => " (not needed for mutual TLS: set KeyStore)",
+        OptionId::SecurityToken => ": AuthHeader is set, but SecurityToken is not",
+        OptionId::AuthHeader => ": SecurityToken is set, but AuthHeader is not",
         _ => "",
     }
 }

@@ -1,4 +1,4 @@
-//! What the policy of the process forbids a connection string to say.
+//! Checks of options against the process policy.
 
 use super::{EndpointMethods, OptionResolver};
 use crate::base::error::Status;
@@ -7,20 +7,19 @@ use crate::base::policy::Restriction;
 use crate::base::url::EndpointUrl;
 use crate::options::{OptionId, OptionType, table};
 
-/// Endpoints that are asked with the token, and read only then.
+/// Endpoints for authgrant_test_connection, which are otherwise not read.
 const TEST_ENDPOINTS: [OptionId; 2] = [OptionId::RestSamplePath, OptionId::HealthURI];
 
 impl OptionResolver<'_> {
-    /// What can be seen of an option by itself.
+    /// Checks options that can be checked individually.
     pub(super) fn check_policy(&mut self) {
-        for definition in table::TABLE.iter().filter(|definition| definition.option_type == OptionType::Path)
-        {
-            self.check_path(definition.id);
+        for spec in table::TABLE.iter().filter(|spec| spec.option_type == OptionType::Path) {
+            self.check_path(spec.id);
         }
         if self.has_value(OptionId::EnableLoginPrompt, "1") {
             self.check_restriction(OptionId::EnableLoginPrompt, "is 1", Restriction::Prompt);
         }
-        // A relative one is meant from HostName.
+        // A relative endpoint is resolved against HostName.
         let host =
             TEST_ENDPOINTS.iter().any(|name| self.value(*name).is_some()).then_some(OptionId::HostName);
         for name in TEST_ENDPOINTS.into_iter().chain(host) {
@@ -31,47 +30,52 @@ impl OptionResolver<'_> {
         }
     }
 
-    /// Whether the policy lets `name` name what it names; a fault if not.
+    /// Whether the policy allows the file or key that the option names; records an error if not.
     pub(super) fn check_path(&mut self, name: OptionId) -> bool {
-        let found = name
+        let rejection = name
             .spec()
             .zip(self.value(name))
-            .and_then(|(definition, value)| self.options.path_rejection(definition, value, self.policy));
-        if let Some(found) = &found
+            .and_then(|(spec, value)| self.options.path_rejection(spec, value, self.policy));
+        if let Some(reason) = &rejection
             && !self.has_error_for(name)
         {
-            self.add_error(Status::InvalidOption, name, found);
+            self.add_error(Status::InvalidOption, name, reason);
         }
-        found.is_none()
+        rejection.is_none()
     }
 
-    /// The file that `name` names; nothing, and a fault, where the policy forbids it.
+    /// The file that the option names; records an error if the policy forbids it.
     pub(super) fn configured_path(&mut self, name: OptionId) -> Option<ConfiguredPath> {
         let value = self.value(name).filter(|_| self.check_path(name))?;
         Some(self.options.configured_path(value.text.reveal(), value, self.policy))
     }
 
-    /// A fault where the policy forbids what `name` says; `found` is what that is.
-    pub(super) fn check_restriction(&mut self, name: OptionId, found: &str, what: Restriction) {
-        if self.policy.forbids(what) && !self.has_error_for(name) {
-            self.add_error(Status::InvalidOption, name, &format!("{found}, {}", what.rejection_text()));
+    /// Records an error if the policy has `restriction`; `finding` describes the value of the option.
+    pub(super) fn check_restriction(&mut self, name: OptionId, finding: &str, restriction: Restriction) {
+        if self.policy.forbids(restriction) && !self.has_error_for(name) {
+            self.add_error(
+                Status::InvalidOption,
+                name,
+                &format!("{finding}, {}", restriction.rejection_text()),
+            );
         }
     }
 
-    /// The way back from a browser is a matter of this machine alone (RFC 8252 section 7.3).
+    /// Checks the restriction of http://. RedirectURI is exempt: it is used only on this machine (RFC 8252
+    /// section 7.3).
     pub(super) fn check_plain_http(&mut self, name: OptionId, url: &EndpointUrl) {
         if !url.is_https() && name != OptionId::RedirectURI {
             self.check_restriction(name, "begins with http://", Restriction::LoopbackHttp);
         }
     }
 
-    /// `methods` as far as the policy lets them be; a GET that was written out is a fault.
+    /// The subset of `methods` that the policy allows; records an error for an explicit GET.
     pub(super) fn permitted_methods(&mut self, methods: EndpointMethods) -> EndpointMethods {
         if !self.policy.forbids(Restriction::Get) {
             return methods;
         }
         if methods == EndpointMethods::Get {
-            self.check_restriction(OptionId::TokenURI, "says GET", Restriction::Get);
+            self.check_restriction(OptionId::TokenURI, "requests GET", Restriction::Get);
         }
         EndpointMethods::Post
     }

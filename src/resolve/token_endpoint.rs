@@ -1,4 +1,4 @@
-//! Where a grant is exchanged, by which methods, and which credentials, parameters and headers go along.
+//! Token endpoint options: URL, HTTP methods, client credentials, additional parameters and headers.
 
 use super::method::AuthMethod;
 use super::{EndpointMethods, HttpHeader, OAuthClient, OptionResolver};
@@ -11,37 +11,30 @@ use crate::options::OptionId;
 use crate::provider::{self, Profile};
 
 impl OptionResolver<'_> {
-    /// The token endpoint with the methods that were written, before what a profile or a secret changes.
+    /// The token endpoint with the configured methods, not yet adapted to the profile or to secrets in the
+    /// request.
     pub(super) fn token_endpoint(&mut self) -> Option<(EndpointUrl, EndpointMethods)> {
         if self.value(OptionId::TokenEndpoint).is_some() {
             if self.value(OptionId::TokenURI).is_some() {
-                self.add_error(
-                    Status::InvalidOption,
-                    OptionId::TokenEndpoint,
-                    "and TokenURI are both given; give one",
-                );
+                self.add_conflict(OptionId::TokenEndpoint, OptionId::TokenURI);
             }
             return Some((self.url(OptionId::TokenEndpoint)?, EndpointMethods::Post));
         }
         let text = self.text(OptionId::TokenURI)?;
-        let (methods, address) = match text.split_once([' ', '\t']) {
+        let (methods, url) = match text.split_once([' ', '\t']) {
             None => (EndpointMethods::GetThenPost, text.as_str()),
-            Some((word, address)) if word.eq_ignore_ascii_case("POST") => {
-                (EndpointMethods::Post, address.trim())
-            }
-            Some((word, address)) if word.eq_ignore_ascii_case("GET") => {
-                (EndpointMethods::Get, address.trim())
-            }
+            Some((method, url)) if method.eq_ignore_ascii_case("POST") => (EndpointMethods::Post, url.trim()),
+            Some((method, url)) if method.eq_ignore_ascii_case("GET") => (EndpointMethods::Get, url.trim()),
             Some(_) => {
                 self.add_error(
                     Status::InvalidOption,
                     OptionId::TokenURI,
-                    "has something in front of the URL that is neither POST nor GET; expected \"POST https://…\"",
+                    "has an unknown HTTP method before the URL; expected \"POST https://…\"",
                 );
                 return None;
             }
         };
-        Some((self.parse_url(OptionId::TokenURI, address)?, methods))
+        Some((self.parse_url(OptionId::TokenURI, url)?, methods))
     }
 
     pub(super) fn profile(&mut self, endpoint: Option<&EndpointUrl>) -> Option<&'static Profile> {
@@ -50,50 +43,52 @@ impl OptionResolver<'_> {
         };
         let profile = provider::find_by_name(&name);
         if profile.is_none() {
-            let known: Vec<_> = provider::profiles().iter().map(|profile| profile.name.as_str()).collect();
+            let names: Vec<_> = provider::profiles().iter().map(|profile| profile.name.as_str()).collect();
             let text = format!(
-                "is \"{}\", which is not a profile; there is {}",
+                "is \"{}\", which is not a profile; expected one of {}",
                 sanitize::value(&name),
-                known.join(", ")
+                names.join(", ")
             );
             self.add_error(Status::InvalidOption, OptionId::Provider, &text);
         }
         profile
     }
 
-    /// The methods by which `written` is asked. Only an assertion ever goes by GET: a secret in a URL lives in
-    /// somebody's access log.
+    /// The HTTP methods to use for the configured ones. GET is only used for assertions: a secret in a URL is
+    /// written to access logs.
     pub(super) fn endpoint_methods(
         &mut self,
-        written: Option<EndpointMethods>,
+        configured: Option<EndpointMethods>,
         profile: Option<&Profile>,
-        carries_secret: bool,
+        contains_secret: bool,
     ) -> EndpointMethods {
-        if written == Some(EndpointMethods::Get) && carries_secret {
+        if configured == Some(EndpointMethods::Get) && contains_secret {
             self.add_error(
                 Status::InvalidOption,
                 OptionId::TokenURI,
-                "says GET, and the request carries a secret, which must not stand in a URL; write TokenURI=POST https://…",
+                "uses GET, but the request contains a secret that must not appear in a URL; use \
+                 TokenURI=POST https://…",
             );
         }
-        let methods = match written {
-            Some(EndpointMethods::GetThenPost) if profile.is_some() || carries_secret => {
+        let methods = match configured {
+            Some(EndpointMethods::GetThenPost) if profile.is_some() || contains_secret => {
                 EndpointMethods::Post
             }
-            Some(written) => written,
+            Some(configured) => configured,
             None => EndpointMethods::Post,
         };
         let methods = self.permitted_methods(methods);
         if methods != EndpointMethods::Post {
             self.add_warning(
                 OptionId::TokenURI,
-                "asks by GET, which puts the assertion into URLs, and so into the logs of servers and proxies; write TokenURI=POST https://…, or TokenEndpoint",
+                "uses GET, so that the assertion appears in URLs and in the logs of servers and proxies; use \
+                 TokenURI=POST https://… or TokenEndpoint",
             );
         }
         methods
     }
 
-    /// The client's own credentials, as far as the grant lets them go along (RFC 6749 section 2.3.1).
+    /// The client credentials, if they are part of the request (RFC 6749 section 2.3.1).
     pub(super) fn client(
         &mut self,
         method: AuthMethod,
@@ -103,7 +98,7 @@ impl OptionResolver<'_> {
         let mode = self.text(OptionId::ClientCredentialsMode);
         let (id, secret) = match method {
             AuthMethod::JwtBearer if mode.is_none() => return self.client_for_profile(profile, header),
-            // RFC 8705 section 2: with a certificate, client_id alone.
+            // RFC 8705 section 2: with a client certificate, only client_id is sent.
             AuthMethod::JwtBearer | AuthMethod::ClientCredentials
                 if self.value(OptionId::KeyStore).is_some()
                     && self.value(OptionId::ClientSecret).is_none() =>
@@ -124,27 +119,28 @@ impl OptionResolver<'_> {
             }
             _ => return None,
         };
-        let is = |words: [&str; 2]| {
-            mode.as_ref().is_some_and(|mode| words.iter().any(|word| word.eq_ignore_ascii_case(mode)))
+        let is_mode = |names: [&str; 2]| {
+            mode.as_ref().is_some_and(|mode| names.iter().any(|name| name.eq_ignore_ascii_case(mode)))
         };
-        if is(["2", "URL"]) {
+        if is_mode(["2", "URL"]) {
             self.add_warning(
                 OptionId::ClientCredentialsMode,
-                "is 2 (URL); the secret goes into the body of a POST instead",
+                "is 2 (URL); the secret is sent in the POST body instead",
             );
         }
-        let in_body = secret.is_none() || is(["2", "URL"]) || is(["3", "Post"]);
+        let in_body = secret.is_none() || is_mode(["2", "URL"]) || is_mode(["3", "Post"]);
         if !in_body && header.is_some_and(|header| header.name.eq_ignore_ascii_case("authorization")) {
             self.add_error(
                 Status::InvalidOption,
                 OptionId::AuthHeader,
-                "is Authorization, which ClientCredentialsMode Basic sends too; set ClientCredentialsMode=3",
+                "is Authorization, which conflicts with ClientCredentialsMode Basic; set \
+                 ClientCredentialsMode=3",
             );
         }
         Some(OAuthClient { id, secret, uses_basic_auth: !in_body })
     }
 
-    /// TokenParameters, as `a=b&c=d` or a JSON object.
+    /// TokenParameters: `a=b&c=d` or a JSON object.
     pub(super) fn token_parameters(&mut self) -> Vec<(String, Secret)> {
         let Some(text) = self.secret(OptionId::TokenParameters) else {
             return Vec::new();
@@ -156,13 +152,13 @@ impl OptionResolver<'_> {
             self.add_error(
                 Status::InvalidOption,
                 OptionId::TokenParameters,
-                "cannot be read; expected a=b&c=d, or a JSON object",
+                "is invalid; expected a=b&c=d or a JSON object",
             );
             return Vec::new();
         };
         for (name, _) in &parameters {
             if RESERVED_PARAMETERS.contains(&name.as_str()) {
-                let text = format!("sets {name}, which the flow itself sends");
+                let text = format!("must not set {name}, which the grant itself sends");
                 self.add_error(Status::InvalidOption, OptionId::TokenParameters, &text);
             }
         }
@@ -184,7 +180,7 @@ impl OptionResolver<'_> {
         }
     }
 
-    /// The header that AuthHeader names, or Authorization, with `value`.
+    /// A header with the name from AuthHeader, by default Authorization, and `value`.
     pub(super) fn header_with_value(&mut self, value: Secret) -> Option<HttpHeader> {
         let name = self.text(OptionId::AuthHeader).unwrap_or_else(|| "Authorization".to_owned());
         self.validate_header(name, value)
@@ -198,14 +194,14 @@ impl OptionResolver<'_> {
             self.add_error(
                 Status::InvalidOption,
                 OptionId::SecurityToken,
-                "has a character that no header may carry, such as a line break",
+                "contains an invalid character for a header value, such as a line break",
             );
         }
         Some(HttpHeader { name, value })
     }
 }
 
-/// The parameters that flows send.
+/// The parameters that grants send, so that TokenParameters must not contain them.
 const RESERVED_PARAMETERS: [&str; 13] = [
     "assertion",
     "client_assertion",

@@ -1,4 +1,4 @@
-//! How servers are reached and believed, and as whom we come: proxy, versions of TLS, names, client certificate.
+//! Transport options: proxy, TLS versions, server name and client certificate.
 
 use rustls::pki_types::ServerName;
 
@@ -11,18 +11,18 @@ use crate::net::proxy::{Proxy, ProxyConfig, ProxyCredentials};
 use crate::net::tls::{TlsVersions, TransportConfig};
 use crate::options::OptionId;
 
-/// The vendor's word for the host of the URL.
+/// The vendor's placeholder for the host of the URL.
 const SERVER_NAME_PLACEHOLDER: &str = "#SERVERNAME#";
 
-/// Versions that are known, and so old that nobody may offer them any more (RFC 8996, RFC 7568, RFC 6176).
+/// Known versions that must not be offered (RFC 8996, RFC 7568, RFC 6176).
 const OBSOLETE_VERSIONS: [&str; 5] = ["TLSv1.1", "TLSv1", "TLSv1.0", "SSLv3", "SSLv2"];
 
-/// What counts beside ProxyHost alone.
+/// Options that are effective only with ProxyHost.
 const PROXY_DETAIL_OPTIONS: [OptionId; 3] =
     [OptionId::ProxyPort, OptionId::ProxyUser, OptionId::ProxyPassword];
 
 impl OptionResolver<'_> {
-    /// All of the trust but whether servers are believed without being checked, and TrustStore itself.
+    /// The transport configuration, except for certificate validation and TrustStore.
     pub(super) fn base_transport(&mut self, validate: bool) -> TransportConfig {
         TransportConfig {
             trust_store_password: self.secret(OptionId::TrustStorePassword),
@@ -39,7 +39,7 @@ impl OptionResolver<'_> {
         if !validate {
             self.add_warning(
                 OptionId::HostNameInCertificate,
-                "does not count, as ValidateServerCertificate is 0",
+                "is ignored because ValidateServerCertificate=0",
             );
         }
         if text.eq_ignore_ascii_case(SERVER_NAME_PLACEHOLDER) {
@@ -50,7 +50,7 @@ impl OptionResolver<'_> {
             self.add_error(
                 Status::InvalidOption,
                 OptionId::HostNameInCertificate,
-                "is not a name that a certificate can be for; expected a host's name or address, or #SERVERNAME#",
+                "is not a valid server name; expected a host name, an IP address or #SERVERNAME#",
             );
         }
         name
@@ -58,28 +58,31 @@ impl OptionResolver<'_> {
 
     fn tls_versions(&mut self) -> TlsVersions {
         let text = self.text(OptionId::CryptoProtocolVersion).unwrap_or_default();
-        let words: Vec<_> = text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
-        let has = |wanted: &str| words.iter().any(|word| word.eq_ignore_ascii_case(wanted));
-        let is_known = |word: &str| {
+        let names: Vec<_> = text.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+        let has = |version: &str| names.iter().any(|name| name.eq_ignore_ascii_case(version));
+        let is_known = |name: &str| {
             ["TLSv1.2", "TLSv1.3"]
                 .iter()
                 .chain(&OBSOLETE_VERSIONS)
-                .any(|known| known.eq_ignore_ascii_case(word))
+                .any(|known| known.eq_ignore_ascii_case(name))
         };
-        if let Some(unknown) = words.iter().find(|word| !is_known(word)) {
+        if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
             let unknown = sanitize::value(unknown);
-            let text = format!("has \"{unknown}\"; expected TLSv1.3, TLSv1.2, or both, separated by a comma");
+            let text =
+                format!("contains \"{unknown}\"; expected TLSv1.3, TLSv1.2, or both, separated by a comma");
             self.add_error(Status::InvalidOption, OptionId::CryptoProtocolVersion, &text);
             return TlsVersions::Tls12And13;
         }
-        let old = OBSOLETE_VERSIONS.into_iter().find(|old| has(old));
-        match (has("TLSv1.2"), has("TLSv1.3"), old) {
-            (false, false, Some(old)) => {
-                let text = format!("is {old}, which is broken and not built in; expected TLSv1.3 or TLSv1.2");
+        let obsolete = OBSOLETE_VERSIONS.into_iter().find(|version| has(version));
+        match (has("TLSv1.2"), has("TLSv1.3"), obsolete) {
+            (false, false, Some(obsolete)) => {
+                let text = format!(
+                    "is {obsolete}, which is insecure and not supported; expected TLSv1.3 or TLSv1.2"
+                );
                 self.add_error(Status::Unsupported, OptionId::CryptoProtocolVersion, &text);
             }
-            (_, _, Some(old)) => {
-                let text = format!("has {old}, which is broken and not built in; it is not offered");
+            (_, _, Some(obsolete)) => {
+                let text = format!("lists {obsolete}, which is insecure and not supported; it is ignored");
                 self.add_warning(OptionId::CryptoProtocolVersion, &text);
             }
             (_, _, None) => {}
@@ -95,7 +98,7 @@ impl OptionResolver<'_> {
         let Some(store) = self.text(OptionId::KeyStore) else {
             for name in [OptionId::KeyStorePassword, OptionId::KeyPassword, OptionId::KeyStoreAlias] {
                 if self.value(name).is_some() {
-                    self.add_warning(name, "does not count without KeyStore");
+                    self.add_warning(name, "is ignored unless KeyStore is set");
                 }
             }
             return None;
@@ -113,17 +116,21 @@ impl OptionResolver<'_> {
     }
 
     fn proxy_config(&mut self) -> ProxyConfig {
-        let off = self.has_value(OptionId::ProxyMode, "0");
-        let Some(host) = self.text(OptionId::ProxyHost).filter(|_| !off) else {
+        let is_disabled = self.has_value(OptionId::ProxyMode, "0");
+        let Some(host) = self.text(OptionId::ProxyHost).filter(|_| !is_disabled) else {
             if self.has_value(OptionId::ProxyMode, "1") {
                 self.missing.push(OptionId::ProxyHost);
             }
-            for name in PROXY_DETAIL_OPTIONS.into_iter().filter(|_| !off) {
+            for name in PROXY_DETAIL_OPTIONS.into_iter().filter(|_| !is_disabled) {
                 if self.value(name).is_some() {
-                    self.add_warning(name, "does not count without ProxyHost");
+                    self.add_warning(name, "is ignored unless ProxyHost is set");
                 }
             }
-            return if off { ProxyConfig::Direct } else { ProxyConfig::from_env(self.options.proxy_env()) };
+            return if is_disabled {
+                ProxyConfig::Direct
+            } else {
+                ProxyConfig::from_env(self.options.proxy_env())
+            };
         };
         let port = self.number(OptionId::ProxyPort).and_then(|port| u16::try_from(port).ok());
         match Proxy::parse(&host, port.filter(|port| *port > 0), OptionId::ProxyHost.as_str()) {
@@ -139,19 +146,18 @@ impl OptionResolver<'_> {
 
     fn with_proxy_credentials(&mut self, mut proxy: Proxy) -> Option<Proxy> {
         if proxy.credentials.is_some() {
-            let text =
-                "has a user in front of the host, where it would be seen; use ProxyUser and ProxyPassword";
+            let text = "must not contain credentials; use ProxyUser and ProxyPassword";
             self.add_error(Status::InvalidOption, OptionId::ProxyHost, text);
             return None;
         }
         let (name, password) = (self.secret(OptionId::ProxyUser), self.secret(OptionId::ProxyPassword));
         if name.is_none() && password.is_some() {
-            self.add_warning(OptionId::ProxyPassword, "does not count without ProxyUser");
+            self.add_warning(OptionId::ProxyPassword, "is ignored unless ProxyUser is set");
         }
         proxy.credentials =
             name.map(|name| ProxyCredentials { name, password: password.unwrap_or_default() });
-        if let Some(fault) = proxy.credentials_error() {
-            self.add_error(Status::InvalidOption, OptionId::ProxyUser, fault);
+        if let Some(reason) = proxy.credentials_error() {
+            self.add_error(Status::InvalidOption, OptionId::ProxyUser, reason);
         }
         Some(proxy)
     }
@@ -161,16 +167,17 @@ impl OptionResolver<'_> {
 mod tests {
     use super::super::{Flow, resolve};
     use super::*;
+    use crate::base::error::Error;
     use crate::options::environment::testing::FakeEnvironment;
     use crate::options::{Environment, Options};
 
     const BASE: &str = "AuthenticationMethod=53;ClientID=c;ClientSecret=s;TokenURI=https://example.com/t;";
 
-    fn transport_in(text: &str, environment: &dyn Environment) -> (TransportConfig, Vec<String>) {
+    fn transport_in(text: &str, environment: &dyn Environment) -> (TransportConfig, Vec<Error>) {
         let resolution = resolve(&Options::open(&format!("{text};{BASE}"), environment).unwrap());
-        let warnings = resolution.warnings.iter().map(|warning| warning.message().to_owned()).collect();
+        let warnings = resolution.warnings;
         match resolution.config.unwrap_or_else(|error| panic!("{text}: {error}")).flow {
-            Flow::TokenEndpoint(exchange) => (exchange.transport, warnings),
+            Flow::TokenEndpoint(config) => (config.transport, warnings),
             other => panic!("{other:?}"),
         }
     }
@@ -179,7 +186,11 @@ mod tests {
         transport_in(text, &FakeEnvironment::default()).0
     }
 
-    fn resolve_error(text: &str) -> crate::base::error::Error {
+    fn warns_about(warnings: &[Error], option: &str) -> bool {
+        warnings.iter().any(|warning| warning.option() == Some(option))
+    }
+
+    fn resolve_error(text: &str) -> Error {
         let options = Options::open(&format!("{text};{BASE}"), &FakeEnvironment::default()).unwrap();
         resolve(&options).config.unwrap_err()
     }
@@ -201,15 +212,15 @@ mod tests {
         ] {
             assert_eq!(transport(text).tls_versions, versions, "{text}");
         }
-        let (old, warnings) =
+        let (transport, warnings) =
             transport_in("CryptoProtocolVersion=TLSv1.2,TLSv1.1,SSLv3", &FakeEnvironment::default());
-        assert_eq!(old.tls_versions, TlsVersions::Tls12);
-        assert!(warnings.iter().any(|text| text.contains("TLSv1.1")), "{warnings:?}");
+        assert_eq!(transport.tls_versions, TlsVersions::Tls12);
+        assert!(warnings.iter().any(|warning| warning.message().contains("TLSv1.1")), "{warnings:?}");
         let error = resolve_error("CryptoProtocolVersion=TLSv1,SSLv3");
         assert_eq!(error.status(), Status::Unsupported);
-        assert!(error.message().contains("is TLSv1, which"), "{error}");
+        assert!(error.message().contains("TLSv1,"), "{error}");
         let error = resolve_error("CryptoProtocolVersion=TLSv1.4");
-        assert!(error.message().contains("has \"TLSv1.4\""), "{error}");
+        assert!(error.message().contains("\"TLSv1.4\""), "{error}");
         assert_eq!(error.option(), Some("CryptoProtocolVersion"));
     }
 
@@ -221,14 +232,14 @@ mod tests {
         assert_eq!(name("HostNameInCertificate=#SERVERNAME#"), None);
         assert_eq!(resolve_error("HostNameInCertificate=a b").option(), Some("HostNameInCertificate"));
         let (_, warnings) = transport_in("hnic=a;ValidateServerCertificate=0", &FakeEnvironment::default());
-        assert!(warnings.iter().any(|text| text.contains("HostNameInCertificate does")), "{warnings:?}");
+        assert!(warns_about(&warnings, "HostNameInCertificate"), "{warnings:?}");
     }
 
     #[test]
     fn proxy_host_enables_proxy_unless_mode_off() {
-        let found = proxy("ProxyHost=p.example;ProxyPort=3128;ProxyUser=u;ProxyPassword=\"x\"");
-        assert_eq!((found.host.as_str(), found.port), ("p.example", 3128));
-        assert_eq!(found.credentials.unwrap().password.reveal(), "\"x\"");
+        let parsed = proxy("ProxyHost=p.example;ProxyPort=3128;ProxyUser=u;ProxyPassword=\"x\"");
+        assert_eq!((parsed.host.as_str(), parsed.port), ("p.example", 3128));
+        assert_eq!(parsed.credentials.unwrap().password.reveal(), "\"x\"");
         assert_eq!(proxy("pxhn=p;pxpt=0;pxm=1").port, 80);
         assert_eq!(proxy("pxhn=socks5://p").port, 1080);
         assert_eq!(transport("ProxyHost=p;ProxyMode=0").proxy, ProxyConfig::Direct);
@@ -255,30 +266,31 @@ mod tests {
 
     #[test]
     fn proxy_environment_applies_without_proxy_options() {
-        let made = || {
+        let upper = || {
             FakeEnvironment::default()
                 .with_variable("HTTPS_PROXY", "http://u:p@upper:1")
                 .with_variable("no_proxy", "a, b.example")
         };
-        let environment = |text: &str, made: &FakeEnvironment| match transport_in(text, made).0.proxy {
-            ProxyConfig::FromEnv { proxy: Ok(proxy), no_proxy: except } => {
-                (proxy.host, proxy.source, except.len())
-            }
+        let proxy_from = |text: &str, environment: &FakeEnvironment| match transport_in(text, environment)
+            .0
+            .proxy
+        {
+            ProxyConfig::FromEnv { proxy: Ok(proxy), no_proxy } => (proxy.host, proxy.source, no_proxy.len()),
             other => panic!("{other:?}"),
         };
-        assert_eq!(environment("", &made()), ("upper".to_owned(), "HTTPS_PROXY", 2));
-        let lower = made().with_variable("https_proxy", "lower");
-        assert_eq!(environment("", &lower), ("lower".to_owned(), "https_proxy", 2));
+        assert_eq!(proxy_from("", &upper()), ("upper".to_owned(), "HTTPS_PROXY", 2));
+        let lower = upper().with_variable("https_proxy", "lower");
+        assert_eq!(proxy_from("", &lower), ("lower".to_owned(), "https_proxy", 2));
         let all = FakeEnvironment::default()
             .with_variable("all_proxy", "socks5://all")
             .with_variable("HTTP_PROXY", "x");
-        assert_eq!(environment("", &all), ("all".to_owned(), "all_proxy", 0));
-        assert_eq!(transport_in("ProxyMode=0", &made()).0.proxy, ProxyConfig::Direct);
+        assert_eq!(proxy_from("", &all), ("all".to_owned(), "all_proxy", 0));
+        assert_eq!(transport_in("ProxyMode=0", &upper()).0.proxy, ProxyConfig::Direct);
         assert!(
-            matches!(transport_in("ProxyHost=p", &made()).0.proxy, ProxyConfig::Explicit(proxy) if proxy.host == "p")
+            matches!(transport_in("ProxyHost=p", &upper()).0.proxy, ProxyConfig::Explicit(proxy) if proxy.host == "p")
         );
-        let (_, warnings) = transport_in("ProxyUser=x", &made());
-        assert!(warnings.iter().any(|text| text.contains("ProxyUser does not count")), "{warnings:?}");
+        let (_, warnings) = transport_in("ProxyUser=x", &upper());
+        assert!(warns_about(&warnings, "ProxyUser"), "{warnings:?}");
     }
 
     #[test]
@@ -291,9 +303,6 @@ mod tests {
         assert_eq!(client.key_password.unwrap().reveal(), "b");
         assert_eq!(client.alias.as_deref(), Some("d"));
         let (without, warnings) = transport_in("KeyPassword=x", &FakeEnvironment::default());
-        assert!(
-            without.client_key_source.is_none()
-                && warnings.iter().any(|text| text.contains("KeyPassword does"))
-        );
+        assert!(without.client_key_source.is_none() && warns_about(&warnings, "KeyPassword"));
     }
 }

@@ -1,17 +1,19 @@
-//! The environment of the process, which a set-user-ID or set-group-ID program must not trust: its caller made it.
+//! Environment variables, home directory and program name of the process, ignored in secure execution.
 //!
-//! Everything in the library reads it here.
+//! A set-user-ID or set-group-ID program must not trust its environment, because the user who starts it
+//! controls it. All code of the library reads the environment through this module.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Whether the process was started with privileges that its caller does not have: as a set-user-ID or set-group-ID program, or
-/// with file capabilities (`AT_SECURE` of getauxval, issetugid).
+/// Whether the process has privileges that the user who started it does not have: a set-user-ID or
+/// set-group-ID program, or file capabilities (`AT_SECURE` of getauxval, issetugid).
 #[must_use]
 pub fn is_secure_execution() -> bool {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
-        // SAFETY: getauxval takes a number and reads what the kernel left to the process.
+        // SAFETY: getauxval takes an integer and reads the auxiliary vector that the kernel passed to the
+        // process.
         unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
     }
     #[cfg(any(
@@ -22,7 +24,7 @@ pub fn is_secure_execution() -> bool {
         target_os = "dragonfly"
     ))]
     {
-        // SAFETY: issetugid takes nothing, touches no memory of ours and cannot fail.
+        // SAFETY: issetugid has no arguments, accesses no memory of the caller and cannot fail.
         unsafe { libc::issetugid() != 0 }
     }
     #[cfg(all(
@@ -38,7 +40,7 @@ pub fn is_secure_execution() -> bool {
         ))
     ))]
     {
-        // SAFETY: none of these takes anything, touches memory of ours or can fail.
+        // SAFETY: these functions have no arguments, access no memory of the caller and cannot fail.
         unsafe { libc::getuid() != libc::geteuid() || libc::getgid() != libc::getegid() }
     }
     #[cfg(not(unix))]
@@ -47,17 +49,17 @@ pub fn is_secure_execution() -> bool {
     }
 }
 
-/// An environment variable; none in secure execution, and none of a name that no variable can have.
+/// The value of an environment variable. `None` in secure execution and for an invalid name.
 #[must_use]
 pub fn env_var(name: &str) -> Option<OsString> {
-    // Such a name is not something that every system bears to be asked for.
+    // Some systems do not tolerate a lookup of an invalid name.
     if name.is_empty() || name.contains(['=', '\0']) || is_secure_execution() {
         return None;
     }
     std::env::var_os(name)
 }
 
-/// The user's home directory: `$HOME`, else what the system knows of the user; none in secure execution.
+/// The home directory of the user: `$HOME`, or else from the user database. `None` in secure execution.
 #[must_use]
 pub fn home_dir() -> Option<PathBuf> {
     if is_secure_execution() {
@@ -66,8 +68,8 @@ pub fn home_dir() -> Option<PathBuf> {
     std::env::home_dir().filter(|home| !home.as_os_str().is_empty())
 }
 
-/// The name of the program's file, for configuration that differs by program: as the caller wrote it (argv\[0\]), or in secure
-/// execution as the system knows it.
+/// The file name of the program, for program-specific configuration: from argv\[0\], or in secure execution
+/// from the operating system.
 #[must_use]
 pub fn program_name() -> Option<String> {
     let path = if is_secure_execution() {

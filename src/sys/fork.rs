@@ -1,8 +1,9 @@
-//! `fork()`: a child learns that it is one, and loses the sockets that it inherited.
+//! `fork()` handling: detection of a forked child, and closing of inherited sockets in the child.
 //!
-//! A child that kept a copy of our socket would hold the server's connection open after the parent closed it, and
-//! could write into the parent's TLS stream. The child's handler closes its copies with plain `close`: a `shutdown`
-//! would end the connection for the parent too. Only async-signal-safe things happen there.
+//! With an inherited socket, a child would keep the connection to the server open after the parent has closed
+//! it, and could write into the parent's TLS stream. The fork handler of the child therefore closes its
+//! copies, with plain `close`: a `shutdown` would end the connection of the parent, too. The handler calls
+//! async-signal-safe functions only.
 
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
@@ -18,7 +19,7 @@ use super::fork_gate;
 #[cfg(unix)]
 use std::os::fd::AsRawFd as Descriptor;
 
-/// What can be registered; on Windows nothing needs to be.
+/// An object with a descriptor that can be registered. Windows has no fork, so nothing is registered there.
 #[cfg(not(unix))]
 pub trait Descriptor {}
 #[cfg(not(unix))]
@@ -32,18 +33,19 @@ static HANDLERS_INSTALLED: AtomicBool = AtomicBool::new(false);
 static REGISTERED_SOCKETS: [AtomicI32; MAX_REGISTERED_SOCKETS] =
     [const { AtomicI32::new(FREE_SLOT) }; MAX_REGISTERED_SOCKETS];
 
-/// A number that no ancestor of this process has seen, larger in each child. Whoever sees it changed is a child, and
-/// leaves alone all that it inherited. From when this returns every fork is noticed.
+/// The fork generation: larger in each child than in its parent. Code that finds a different value runs in a
+/// forked child and must not use inherited state. Every fork after the return of this function is detected.
 #[must_use]
 pub fn generation() -> u64 {
     install_fork_handlers();
     GENERATION.load(Ordering::Acquire)
 }
 
-/// Makes [`generation`] change with each fork, from when this returns; any number of times, by any thread.
+/// Installs the fork handlers. After the return of this function every fork changes [`generation`].
+/// Idempotent and thread-safe.
 ///
-/// There is no lock, which a fork could leave held in its child. Threads that come first together each register the
-/// handler, so it may run more than once in a child, and must bear that.
+/// Takes no lock, because a fork could leave it held in the child. Concurrent first calls may each register
+/// the handlers, so the handlers must tolerate to run more than once for a fork.
 pub fn install_fork_handlers() {
     if !HANDLERS_INSTALLED.load(Ordering::Acquire) && register_handlers() {
         HANDLERS_INSTALLED.store(true, Ordering::Release);
@@ -52,8 +54,10 @@ pub fn install_fork_handlers() {
 
 #[cfg(unix)]
 fn register_handlers() -> bool {
-    // SAFETY: the handlers are plain functions that live as long as the library (linked with -z nodelete).
-    unsafe { libc::pthread_atfork(Some(before_fork), Some(in_parent), Some(in_child)) == 0 }
+    // SAFETY: the handlers are plain functions in a library that is never unloaded (linked with -z nodelete).
+    unsafe {
+        libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child)) == 0
+    }
 }
 
 #[cfg(not(unix))]
@@ -65,37 +69,40 @@ static PREWARMED: AtomicBool = AtomicBool::new(false);
 static PREWARM_FN: OnceBox<fn()> = OnceBox::new();
 
 thread_local! {
-    /// Whether this thread is making ready.
+    /// Whether this thread is running the prewarm function.
     static IS_PREWARMING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `make_ready` before anything else is done in this process: it has libraries make ready what they would at their
-/// first use, under locks that a child would find held for ever, had its parent forked meanwhile. Forks are watched, and
-/// wait for its end.
-pub fn prewarm_before_fork(make_ready: fn()) {
+/// Runs `prewarm` before any other work in this process, and installs the fork handlers. Concurrent first
+/// calls may each run it.
+///
+/// `prewarm` triggers the lazy initialization of libraries. They initialize under locks, which a child would
+/// find held forever if its parent forked in the meantime. Forks wait for its end.
+pub fn prewarm_before_fork(prewarm: fn()) {
     if PREWARMED.load(Ordering::Acquire) {
         return;
     }
-    PREWARM_FN.get_or_init(|| Box::new(make_ready));
+    PREWARM_FN.get_or_init(|| Box::new(prewarm));
     install_fork_handlers();
     IS_PREWARMING.set(true);
-    with_forks_blocked(make_ready);
+    with_forks_blocked(prewarm);
     IS_PREWARMING.set(false);
     PREWARMED.store(true, Ordering::Release);
 }
 
-/// The thread that forks is its child's only one. It has its random generator from now on: AWS-LC gives a thread one at its
-/// first random number, under a lock that another thread may hold at the fork.
+/// Prepares the forking thread, which is the only thread of the child. It gets its random generator here:
+/// AWS-LC creates the generator of a thread at its first random number, under a lock that another thread may
+/// hold during the fork.
 #[cfg(unix)]
 extern "C" fn before_fork() {
-    // It would wait for itself, where its own signal handler forks.
+    // A signal handler of this thread forks: waiting for the prewarming would deadlock.
     if IS_PREWARMING.get() {
         return;
     }
-    if let Some(make_ready) = PREWARM_FN.get().filter(|_| !PREWARMED.load(Ordering::Acquire)) {
-        make_ready();
+    if let Some(prewarm) = PREWARM_FN.get().filter(|_| !PREWARMED.load(Ordering::Acquire)) {
+        prewarm();
     }
-    // Whoever needs a random number is told if there is none.
+    // A failure is not reported here but by the calls that need random numbers.
     if super::check_random().is_ok() {
         let _ = aws_lc_rs::rand::fill(&mut [0]);
     }
@@ -103,29 +110,31 @@ extern "C" fn before_fork() {
 }
 
 #[cfg(unix)]
-extern "C" fn in_parent() {
+extern "C" fn after_fork_in_parent() {
     fork_gate::open();
 }
 
-/// Once more does no harm: the list is empty then, and the generation just another new number.
+/// Closes inherited sockets and increments the generation. Idempotent: in a second run the list is empty, and
+/// another increment is harmless.
 #[cfg(unix)]
-extern "C" fn in_child() {
+extern "C" fn after_fork_in_child() {
     fork_gate::reset();
     for slot in &REGISTERED_SOCKETS {
         let descriptor = slot.swap(FREE_SLOT, Ordering::AcqRel);
         if descriptor != FREE_SLOT {
-            // SAFETY: close is async-signal-safe; the number is this child's copy of a socket that the parent had
-            // open at the fork, since a guard leaves the list before its socket is closed.
+            // SAFETY: close is async-signal-safe. The descriptor is the child's copy of a socket that was
+            // open in the parent at the fork, because a socket is unregistered before it is closed.
             unsafe { libc::close(descriptor) };
         }
     }
     GENERATION.fetch_add(1, Ordering::AcqRel);
-    // It runs, so it is registered, even if the thread that did so had not come to say it: no child needs the lock
-    // within pthread_atfork for that.
+    // The handlers are evidently registered, even if the registering thread had not set the flag before the
+    // fork. So the child need not call pthread_atfork, which takes a lock.
     HANDLERS_INSTALLED.store(true, Ordering::Release);
 }
 
-/// A descriptor that a child closes for as long as this lives. Must be dropped before the descriptor is closed.
+/// The registration of a descriptor, which forked children close. Must be dropped before the descriptor is
+/// closed.
 #[derive(Debug)]
 pub struct SocketRegistration {
     slot: Option<usize>,
@@ -133,15 +142,14 @@ pub struct SocketRegistration {
 }
 
 impl SocketRegistration {
-    /// Puts `socket` on the list. Where the list is full the child keeps its copy, which does no more than hold a
-    /// connection open.
+    /// Registers `socket`. If the list is full, a child keeps its copy, which only keeps the connection open.
     pub fn register<S: Descriptor>(socket: &S) -> Self {
-        // First the generation: that makes sure that the list is looked at by a child.
+        // `generation` comes first: it installs the handlers that close registered descriptors.
         let generation = generation();
         Self { slot: claim_slot(socket), generation }
     }
 
-    /// Whether this process is the one that made it.
+    /// Whether this process created the registration.
     #[must_use]
     pub fn is_current_process(&self) -> bool {
         self.generation == generation()
@@ -163,7 +171,7 @@ fn claim_slot<S: Descriptor>(_: &S) -> Option<usize> {
 
 impl Drop for SocketRegistration {
     fn drop(&mut self) {
-        // In a child the slot is free already, and may belong to a socket of the child's own.
+        // In a child the slot is already free and may have been reused for a socket of the child.
         if let Some(slot) = self.slot.and_then(|slot| REGISTERED_SOCKETS.get(slot))
             && self.is_current_process()
         {
@@ -172,8 +180,9 @@ impl Drop for SocketRegistration {
     }
 }
 
-/// A socket with its [`Inherited`] guard, in the right order: off the list first, closed then. In a child it is not
-/// closed at all: the number is closed already, and may be some other file of the host by now.
+/// A socket with its [`SocketRegistration`]. On drop it is first unregistered and then closed. In a child it
+/// is not closed: the fork handler has already closed the descriptor, and its number may have been reused for
+/// another file.
 #[derive(Debug)]
 pub struct ForkSafeSocket<S> {
     registration: SocketRegistration,
@@ -181,14 +190,14 @@ pub struct ForkSafeSocket<S> {
 }
 
 impl<S: Descriptor> ForkSafeSocket<S> {
-    /// Takes over `socket`.
+    /// Takes ownership of `socket` and registers it.
     pub fn new(socket: S) -> Self {
         Self { registration: SocketRegistration::register(&socket), socket: ManuallyDrop::new(socket) }
     }
 }
 
 impl<S> ForkSafeSocket<S> {
-    /// Whether this process is the one that opened it.
+    /// Whether this process opened the socket.
     #[must_use]
     pub fn is_current_process(&self) -> bool {
         self.registration.is_current_process()
@@ -211,17 +220,17 @@ impl<S> Drop for ForkSafeSocket<S> {
         if let Some(slot) = self.registration.slot.take().and_then(|slot| REGISTERED_SOCKETS.get(slot)) {
             slot.store(FREE_SLOT, Ordering::Release);
         }
-        // SAFETY: this is the only place that drops it, and drop runs once.
+        // SAFETY: the socket is dropped only here, and `drop` runs once.
         unsafe { ManuallyDrop::drop(&mut self.socket) };
     }
 }
 
-/// For tests: runs `work` here while a forked child, which does nothing, is alive.
+/// For tests: runs `work` in this process while a forked child is alive, which does nothing.
 #[cfg(all(test, unix))]
 pub(crate) fn with_live_child<T>(work: impl FnOnce() -> T) -> T {
     let mut pipe = [0; 2];
-    // SAFETY: makes a pipe into a local; the child only reads from it, until the parent closes its end, and ends with
-    // _exit; the parent closes both ends and waits for the child that it made.
+    // SAFETY: `pipe` is valid for writes. The child only reads from the pipe until the parent closes it, and
+    // ends with _exit. The parent closes both ends and waits for its child.
     unsafe {
         assert_eq!(libc::pipe(pipe.as_mut_ptr()), 0);
         let child = libc::fork();
@@ -245,23 +254,23 @@ mod tests {
 
     use super::*;
 
-    /// Runs `check` in a real child; it may only do what is safe there, and says yes or no.
+    /// Returns the result of `check` in a forked child. `check` must be async-signal-safe.
     fn check_in_child(check: impl FnOnce() -> bool) -> bool {
-        // SAFETY: the child does nothing but system calls and loads, and ends with _exit.
+        // SAFETY: the child only makes system calls and atomic loads, and ends with _exit.
         let child = unsafe { libc::fork() };
         if child == 0 {
             let status = i32::from(!check());
-            // SAFETY: ends the child without running anything that belongs to the parent.
+            // SAFETY: ends the child without the exit handlers of the parent.
             unsafe { libc::_exit(status) };
         }
         let mut status = 1;
-        // SAFETY: waits for the child made above, into a local.
+        // SAFETY: `child` is a child of this process, and `status` is valid for writes.
         assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
         status == 0
     }
 
     fn is_descriptor_open(descriptor: i32) -> bool {
-        // SAFETY: asks about a number; any number may be asked about.
+        // SAFETY: F_GETFD accepts any number.
         unsafe { libc::fcntl(descriptor, libc::F_GETFD) != -1 }
     }
 
@@ -274,7 +283,7 @@ mod tests {
         assert_eq!(generation(), before);
     }
 
-    /// Runs the ignored test `name` in a process of its own, where nobody has watched yet.
+    /// Runs the ignored test `name` in its own process, where the handlers are not installed yet.
     fn passes_in_own_process(name: &str) -> bool {
         let name = format!("sys::fork::tests::{name}");
         std::process::Command::new(std::env::current_exe().unwrap())
@@ -288,11 +297,11 @@ mod tests {
     #[test]
     #[ignore = "needs a process of its own"]
     fn isolated_concurrent_first_calls_see_forks() {
-        let together = std::sync::Barrier::new(8);
+        let barrier = std::sync::Barrier::new(8);
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
-                    together.wait();
+                    barrier.wait();
                     let before = generation();
                     assert!(check_in_child(|| generation() != before));
                 });
@@ -308,51 +317,52 @@ mod tests {
     #[test]
     fn child_fork_handler_is_idempotent() {
         install_fork_handlers();
-        let (ours, other) = UnixStream::pair().unwrap();
-        let guarded = ForkSafeSocket::new(ours);
-        let (number, spare) = (guarded.as_raw_fd(), other.as_raw_fd());
+        let (socket, peer) = UnixStream::pair().unwrap();
+        let socket = ForkSafeSocket::new(socket);
+        let (descriptor, spare) = (socket.as_raw_fd(), peer.as_raw_fd());
         assert!(check_in_child(|| {
-            // SAFETY: as in the test above: the number is free here.
-            let reused = unsafe { libc::dup2(spare, number) } == number;
-            in_child();
-            reused && is_descriptor_open(number) && !guarded.is_current_process()
+            // SAFETY: the descriptor is closed in the child, so its number is free.
+            let reused = unsafe { libc::dup2(spare, descriptor) } == descriptor;
+            after_fork_in_child();
+            reused && is_descriptor_open(descriptor) && !socket.is_current_process()
         }));
-        assert!(guarded.is_current_process());
+        assert!(socket.is_current_process());
     }
 
     #[test]
     fn registered_socket_is_closed_in_child_only() {
         install_fork_handlers();
-        let (ours, mut other) = UnixStream::pair().unwrap();
-        let guarded = ForkSafeSocket::new(ours);
-        let descriptor = guarded.as_raw_fd();
+        let (socket, mut peer) = UnixStream::pair().unwrap();
+        let socket = ForkSafeSocket::new(socket);
+        let descriptor = socket.as_raw_fd();
         assert!(check_in_child(|| !is_descriptor_open(descriptor)));
-        (&*guarded).write_all(b"still here").unwrap();
-        let mut heard = [0; 10];
-        other.read_exact(&mut heard).unwrap();
-        assert_eq!(&heard, b"still here");
+        (&*socket).write_all(b"still open").unwrap();
+        let mut received = [0; 10];
+        peer.read_exact(&mut received).unwrap();
+        assert_eq!(&received, b"still open");
     }
 
     #[test]
     fn unregistered_socket_stays_open_in_child() {
         install_fork_handlers();
-        let (ours, _other) = UnixStream::pair().unwrap();
-        drop(SocketRegistration::register(&ours));
-        let descriptor = ours.as_raw_fd();
+        let (socket, _peer) = UnixStream::pair().unwrap();
+        drop(SocketRegistration::register(&socket));
+        let descriptor = socket.as_raw_fd();
         assert!(check_in_child(|| is_descriptor_open(descriptor)));
     }
 
     #[test]
     fn inherited_socket_drop_spares_reused_descriptor() {
         install_fork_handlers();
-        let (ours, other) = UnixStream::pair().unwrap();
-        let guarded = ForkSafeSocket::new(ours);
-        let (number, spare) = (guarded.as_raw_fd(), other.as_raw_fd());
+        let (socket, peer) = UnixStream::pair().unwrap();
+        let socket = ForkSafeSocket::new(socket);
+        let (descriptor, spare) = (socket.as_raw_fd(), peer.as_raw_fd());
         assert!(check_in_child(move || {
-            // SAFETY: the number is free here; the copy stands for a file that the host opened since.
-            let reused = unsafe { libc::dup2(spare, number) } == number;
-            drop(guarded);
-            reused && is_descriptor_open(number)
+            // SAFETY: the number is free in the child; the duplicate simulates a file that is opened after
+            // the fork.
+            let reused = unsafe { libc::dup2(spare, descriptor) } == descriptor;
+            drop(socket);
+            reused && is_descriptor_open(descriptor)
         }));
     }
 }

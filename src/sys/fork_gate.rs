@@ -1,8 +1,9 @@
-//! A gate between `fork()` and AWS-LC's random generator: while a thread is in one of its locks, no other thread forks.
+//! A gate that delays `fork()` while another thread uses AWS-LC's random generator.
 //!
-//! AWS-LC takes a process-wide lock for an instant at each random number (`ube_lock`, to learn of forks) and at a thread's first
-//! (its list of generators). A child that was forked in that instant would find the lock held by a thread that it does not have.
-//! The gate is counters alone, so that nothing in it can be held in a child.
+//! AWS-LC briefly takes a process-wide lock for each random number (`ube_lock`, for fork detection) and for
+//! the first one of a thread (its list of generators). In a child that is forked at that moment, the lock
+//! would stay held by a thread that does not exist there. The gate consists of counters only, so that none of
+//! its state can be locked in a child.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,33 +12,34 @@ use std::time::Duration;
 #[cfg(unix)]
 use std::time::Instant;
 
-/// How many threads are at work inside the gate.
+/// Number of threads inside the gate.
 static ACTIVE_THREADS: AtomicUsize = AtomicUsize::new(0);
 
-/// How many threads are about to fork.
+/// Number of threads that are about to fork.
 static PENDING_FORKS: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    /// How often this thread is inside.
+    /// 1 while this thread is inside the gate. Nested entries are not counted.
     static NESTING_DEPTH: Cell<usize> = const { Cell::new(0) };
-    /// How often this thread has closed the gate: each registered handler does.
+    /// How many times this thread has closed the gate: once for each registered handler.
     static CLOSE_COUNT: Cell<usize> = const { Cell::new(0) };
 }
 
-/// How long either side waits before it looks again. What is done inside takes less.
+/// Interval at which both sides poll. The work inside the gate takes less.
 const POLL_INTERVAL: Duration = Duration::from_micros(50);
 
-/// The longest that a fork waits: far longer than a signature takes, but no application is to hang for us.
+/// Maximum delay of a fork: far longer than a signature takes, but short enough not to hang the application.
 #[cfg(unix)]
 const MAX_FORK_DELAY: Duration = Duration::from_secs(2);
 
-/// Runs `work`, which uses AWS-LC's random generator and waits for nothing else. A fork by another thread waits for its end.
-/// (One from a signal handler of this thread does not: POSIX forbids what its child would do.)
+/// Runs `work` while forks by other threads are delayed. `work` may use AWS-LC's random generator and must
+/// not block otherwise. A fork from a signal handler of this thread is not delayed: POSIX does not allow its
+/// child to do such work.
 pub fn with_forks_blocked<T>(work: impl FnOnce() -> T) -> T {
     if NESTING_DEPTH.get() > 0 {
         return work();
     }
-    let _inside = GateGuard::enter();
+    let _guard = GateGuard::enter();
     work()
 }
 
@@ -67,7 +69,8 @@ impl Drop for GateGuard {
     }
 }
 
-/// Before a fork: lets no thread in, and waits until all are out.
+/// Closes the gate before a fork: no thread can enter. Waits until all threads have left, at most
+/// [`MAX_FORK_DELAY`].
 #[cfg(unix)]
 pub(super) fn close() {
     CLOSE_COUNT.set(CLOSE_COUNT.get().wrapping_add(1));
@@ -78,7 +81,7 @@ pub(super) fn close() {
     }
 }
 
-/// After a fork, in the parent.
+/// Opens the gate after a fork, in the parent.
 #[cfg(unix)]
 pub(super) fn open() {
     if CLOSE_COUNT.get() > 0 {
@@ -87,7 +90,7 @@ pub(super) fn open() {
     }
 }
 
-/// After a fork, in the child, which has this thread alone.
+/// Resets the gate after a fork, in the child, where this thread is the only one.
 #[cfg(unix)]
 pub(super) fn reset() {
     CLOSE_COUNT.set(0);
@@ -102,35 +105,35 @@ mod tests {
 
     use super::*;
 
-    // The gate is the process's own, and other tests fork: each of these leaves it as it was.
+    // The gate is process-wide and other tests fork, so each of these tests restores its state.
 
     #[test]
     fn fork_waits_for_active_threads() {
-        let (inside, is_inside) = mpsc::channel();
-        let (leave, may_leave) = mpsc::channel::<()>();
-        let left = AtomicBool::new(false);
+        let (entered_sender, entered) = mpsc::channel();
+        let (leave_sender, leave) = mpsc::channel::<()>();
+        let finished = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            let left = &left;
+            let finished = &finished;
             scope.spawn(move || {
                 with_forks_blocked(|| {
-                    inside.send(()).unwrap();
-                    may_leave.recv().unwrap();
-                    left.store(true, Ordering::SeqCst);
+                    entered_sender.send(()).unwrap();
+                    leave.recv().unwrap();
+                    finished.store(true, Ordering::SeqCst);
                 });
             });
-            is_inside.recv().unwrap();
-            let forks = scope.spawn(move || {
+            entered.recv().unwrap();
+            let forking = scope.spawn(move || {
                 close();
-                let saw = left.load(Ordering::SeqCst);
+                let was_finished = finished.load(Ordering::SeqCst);
                 open();
-                saw
+                was_finished
             });
-            // It has closed the gate, so it waits from now on.
+            // Once a fork is pending, `close` is waiting.
             while PENDING_FORKS.load(Ordering::SeqCst) == 0 {
                 std::thread::yield_now();
             }
-            leave.send(()).unwrap();
-            assert!(forks.join().unwrap(), "it did not wait");
+            leave_sender.send(()).unwrap();
+            assert!(forking.join().unwrap(), "the fork did not wait");
         });
     }
 
@@ -141,7 +144,7 @@ mod tests {
         std::thread::scope(|scope| {
             let entered = &entered;
             scope.spawn(move || with_forks_blocked(|| entered.store(true, Ordering::SeqCst)));
-            // It is on its way: it was counted, or counts itself out again.
+            // The thread may have started by now: it is counted for an instant and then waits.
             std::thread::yield_now();
             assert!(!entered.load(Ordering::SeqCst));
             open();

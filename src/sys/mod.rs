@@ -1,6 +1,7 @@
-//! The few calls to the operating system that need `unsafe`, behind safe functions: fork, poll, signal masks.
+//! Safe wrappers of the operating system calls that need `unsafe`: fork handlers, poll, signal masks, clocks.
 //!
-//! Where there is no such thing (Windows has no fork, no signal mask and no user number) a plain fallback answers.
+//! Systems without a feature (Windows has no fork, no signal mask and no numeric user ID) get a plain
+//! fallback.
 #![allow(unsafe_code)]
 
 pub mod sync;
@@ -34,13 +35,13 @@ pub use shared_slot::{SharedRef, Slot};
 pub use signals::with_signals_blocked;
 pub use striped_slots::StripedSlots;
 
-/// Seconds since 1970 by the clock's last tick, at most 10 ms ago; nothing where there is no such clock.
+/// Unix time in seconds at the last clock tick, at most 10 ms ago. `None` on systems without a coarse clock.
 #[must_use]
 pub fn coarse_unix_seconds() -> Option<i64> {
     #[cfg(target_os = "linux")]
     {
         let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: `time` is ours, and is written to before the call returns.
+        // SAFETY: `time` is a local variable that is valid for writes during the call.
         let failed = unsafe { libc::clock_gettime(libc::CLOCK_REALTIME_COARSE, &raw mut time) } != 0;
         (!failed).then_some(time.tv_sec)
     }
@@ -50,9 +51,10 @@ pub fn coarse_unix_seconds() -> Option<i64> {
     }
 }
 
-/// Time since the machine started, suspended time included.
+/// Time since boot, including time in which the machine was suspended.
 ///
-/// `Instant` is CLOCK_MONOTONIC on Linux and CLOCK_UPTIME_RAW on macOS, which both stop while the machine is suspended.
+/// `Instant` is CLOCK_MONOTONIC on Linux and CLOCK_UPTIME_RAW on macOS. Both stop while the machine is
+/// suspended.
 #[must_use]
 pub fn boot_time() -> Duration {
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -62,7 +64,7 @@ pub fn boot_time() -> Duration {
     #[cfg(unix)]
     {
         let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: `time` is ours, and is written to before the call returns.
+        // SAFETY: `time` is a local variable that is valid for writes during the call.
         let failed = unsafe { libc::clock_gettime(CLOCK, &raw mut time) } != 0;
         let (seconds, nanos) = (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec));
         if let (false, Ok(seconds), Ok(nanos)) = (failed, seconds, nanos) {
@@ -72,18 +74,18 @@ pub fn boot_time() -> Duration {
     elapsed_since_first_use()
 }
 
-/// For systems without such a clock. On Windows `Instant` counts suspended time.
+/// Fallback for systems without a boot-time clock. On Windows `Instant` includes suspended time.
 fn elapsed_since_first_use() -> Duration {
     static FIRST_USE: OnceBox<Instant> = OnceBox::new();
     FIRST_USE.get_or_init(|| Box::new(Instant::now())).elapsed()
 }
 
-/// The user in whose name this process acts; 0 where users have no numbers.
+/// The effective user ID of the process; 0 on systems without numeric user IDs.
 #[must_use]
 pub fn effective_user_id() -> u32 {
     #[cfg(unix)]
     {
-        // SAFETY: geteuid takes nothing, touches no memory of ours and cannot fail.
+        // SAFETY: geteuid has no arguments, accesses no memory of the caller and cannot fail.
         unsafe { libc::geteuid() }
     }
     #[cfg(not(unix))]

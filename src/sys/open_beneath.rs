@@ -1,19 +1,20 @@
-//! Opens a file only if it is inside a given directory, whatever symbolic links are on the way.
+//! Opening of files confined to a directory, safe against symbolic links that leave it.
 //!
-//! On Linux the kernel resolves the path with `openat2(RESOLVE_BENEATH)`. Elsewhere, and where the kernel or a seccomp
-//! filter has no openat2, the file is opened first and its canonical path is compared with the directory's: what is checked
-//! is the file that is open, never a path that was resolved before.
+//! On Linux the kernel resolves the path with `openat2(RESOLVE_BENEATH)`. On other systems, and if the kernel
+//! or a seccomp filter does not support openat2, the file is opened first and its canonical path is then
+//! compared with that of the directory. The check applies to the open file, never to a path that was resolved
+//! earlier.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why a file inside a directory was not opened.
+/// The error of opening a file beneath a directory.
 #[derive(Debug)]
 pub enum BeneathError {
-    /// The operating system refused.
+    /// The operating system returned an error.
     Io(io::Error),
-    /// The path leaves the directory: by `..`, by an absolute path or by a symbolic link.
+    /// The path leaves the directory through `..`, an absolute path or a symbolic link.
     Outside,
 }
 
@@ -23,7 +24,7 @@ impl From<io::Error> for BeneathError {
     }
 }
 
-/// Opens the file at `relative` below `directory` for reading, without waiting for a FIFO's writer.
+/// Opens the file at `relative` below `directory` for reading. Does not wait for the writer of a FIFO.
 ///
 /// # Errors
 /// [`BeneathError::Outside`] if the path leaves the directory.
@@ -40,10 +41,11 @@ pub fn open_beneath(directory: &Path, relative: &Path) -> Result<File, BeneathEr
     open_and_compare(directory, relative)
 }
 
-/// The metadata of the file at `relative` below `directory`, which is not opened for reading: opening a device has effects.
+/// The metadata of the file at `relative` below `directory`. The file is not opened for reading, because
+/// opening a device may have side effects.
 ///
 /// # Errors
-/// Those of [`open_beneath`].
+/// As [`open_beneath`].
 pub fn metadata_beneath(directory: &Path, relative: &Path) -> Result<Metadata, BeneathError> {
     #[cfg(target_os = "linux")]
     {
@@ -59,7 +61,7 @@ pub fn metadata_beneath(directory: &Path, relative: &Path) -> Result<Metadata, B
 /// The canonical path of the file if it is inside the canonical `directory`.
 fn canonical_beneath(directory: &Path, relative: &Path) -> Result<PathBuf, BeneathError> {
     let directory = fs::canonicalize(directory)?;
-    // An absolute `relative` takes the place of the directory in the joined path, and is found to be outside.
+    // `join` with an absolute path returns that path, which is then outside.
     let path = fs::canonicalize(directory.join(relative))?;
     if path.starts_with(&directory) { Ok(path) } else { Err(BeneathError::Outside) }
 }
@@ -67,7 +69,7 @@ fn canonical_beneath(directory: &Path, relative: &Path) -> Result<PathBuf, Benea
 fn open_and_compare(directory: &Path, relative: &Path) -> Result<File, BeneathError> {
     let path = canonical_beneath(directory, relative)?;
     let file = open_nonblocking(&path)?;
-    // The directories on the way may have been replaced since.
+    // A directory of the path may have been replaced since the path was resolved.
     if is_beneath(&file, directory, relative)? { Ok(file) } else { Err(BeneathError::Outside) }
 }
 
@@ -88,7 +90,7 @@ fn is_beneath(file: &File, directory: &Path, relative: &Path) -> Result<bool, Be
     use std::os::fd::AsRawFd;
     match fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())) {
         Ok(path) => Ok(path.starts_with(fs::canonicalize(directory)?)),
-        // There is no /proc.
+        // /proc is not mounted.
         Err(_) => is_same_file(file, directory, relative),
     }
 }
@@ -98,16 +100,17 @@ fn is_beneath(file: &File, directory: &Path, relative: &Path) -> Result<bool, Be
     is_same_file(file, directory, relative)
 }
 
-/// Whether the open `file` is the one that a canonical path inside `directory` leads to.
+/// Whether the open `file` is the file at the canonical path of `relative` inside `directory`.
 #[cfg(unix)]
 fn is_same_file(file: &File, directory: &Path, relative: &Path) -> Result<bool, BeneathError> {
     use std::os::unix::fs::MetadataExt;
-    let found = fs::symlink_metadata(canonical_beneath(directory, relative)?)?;
+    let expected = fs::symlink_metadata(canonical_beneath(directory, relative)?)?;
     let opened = file.metadata()?;
-    Ok((found.dev(), found.ino()) == (opened.dev(), opened.ino()))
+    Ok((expected.dev(), expected.ino()) == (opened.dev(), opened.ino()))
 }
 
-/// Windows has no stable file number in std: the path must lead to the same place before and after the opening.
+/// std has no stable file index for Windows, so the path must be inside the directory before and after
+/// opening.
 #[cfg(not(unix))]
 fn is_same_file(_: &File, directory: &Path, relative: &Path) -> Result<bool, BeneathError> {
     canonical_beneath(directory, relative).map(|_| true)
@@ -125,7 +128,7 @@ mod linux {
 
     use super::BeneathError;
 
-    /// `struct open_how` of linux/openat2.h; libc's cannot be constructed.
+    /// `struct open_how` of linux/openat2.h; the type of the libc crate cannot be constructed.
     #[repr(C)]
     struct OpenHow {
         flags: u64,
@@ -133,13 +136,14 @@ mod linux {
         resolve: u64,
     }
 
-    /// The kernel asks for another attempt if a directory was renamed while it resolved a `..`.
+    /// Maximum number of attempts. The kernel returns EAGAIN if a directory was renamed while it resolved a
+    /// `..`.
     const MAX_ATTEMPTS: u32 = 16;
 
     pub(super) fn openat2(directory: &Path, relative: &Path, flags: libc::c_int) -> io::Result<File> {
         let mut options = OpenOptions::new();
         let directory = options.read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open(directory)?;
-        // The directory itself, which is no file: the caller sees that.
+        // An empty path is the directory itself. The caller rejects it because it is no regular file.
         let relative = if relative.as_os_str().is_empty() { Path::new(".") } else { relative };
         let path = CString::new(relative.as_os_str().as_bytes())?;
         let how = OpenHow {
@@ -149,7 +153,8 @@ mod linux {
         };
         let mut outcome = Err(io::ErrorKind::Interrupted.into());
         for _ in 0..MAX_ATTEMPTS {
-            // SAFETY: the path is NUL-terminated, and it and `how` live beyond the call, which writes to neither.
+            // SAFETY: the path is NUL-terminated; the path and `how` outlive the call, which writes to
+            // neither.
             let opened = unsafe {
                 libc::syscall(
                     libc::SYS_openat2,
@@ -160,7 +165,7 @@ mod linux {
                 )
             };
             outcome = match RawFd::try_from(opened) {
-                // SAFETY: the kernel has just made this descriptor for us, and nobody else owns it.
+                // SAFETY: the kernel has just created this descriptor, and it has no other owner.
                 Ok(descriptor @ 0..) => Ok(File::from(unsafe { OwnedFd::from_raw_fd(descriptor) })),
                 _ => Err(io::Error::last_os_error()),
             };
@@ -172,14 +177,15 @@ mod linux {
         outcome
     }
 
-    /// Whether there is no openat2: kernels before 5.6 have none, and old seccomp filters forbid what they do not know.
+    /// Whether openat2 is unavailable: kernels before 5.6 do not have it, and old seccomp filters reject
+    /// unknown system calls.
     pub(super) fn is_openat2_unavailable(error: &io::Error) -> bool {
         matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM))
     }
 
     pub(super) fn classify_error(error: io::Error) -> BeneathError {
         match error.raw_os_error() {
-            // ELOOP: a link of /proc, or links that lead to each other.
+            // ELOOP: a magic link of /proc, or a cycle of symbolic links.
             Some(libc::EXDEV | libc::ELOOP) => BeneathError::Outside,
             _ => BeneathError::Io(error),
         }
@@ -193,26 +199,26 @@ mod tests {
 
     use super::*;
 
-    /// By the kernel where it can, and by comparing paths.
+    /// With openat2 if available, and by comparing paths.
     const IMPLEMENTATIONS: [OpenFn; 2] = [open_beneath, open_and_compare];
 
     type OpenFn = fn(&Path, &Path) -> Result<File, BeneathError>;
 
     fn create_symlink_tree() -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
-        let at = |name: &str| root.path().join(name);
-        fs::create_dir_all(at("allowed/inner")).unwrap();
-        fs::create_dir(at("other")).unwrap();
+        let path = |name: &str| root.path().join(name);
+        fs::create_dir_all(path("allowed/inner")).unwrap();
+        fs::create_dir(path("other")).unwrap();
         for name in ["allowed/file", "allowed/inner/file", "other/file"] {
-            fs::write(at(name), name).unwrap();
+            fs::write(path(name), name).unwrap();
         }
-        symlink("inner/file", at("allowed/link")).unwrap();
-        symlink("../allowed/file", at("allowed/inner/up")).unwrap();
-        symlink("../file", at("allowed/inner/sibling")).unwrap();
-        symlink("../other/file", at("allowed/out")).unwrap();
-        symlink("../other", at("allowed/folder")).unwrap();
-        symlink(at("other/file"), at("allowed/absolute")).unwrap();
-        symlink("/proc/self/root", at("allowed/root")).unwrap();
+        symlink("inner/file", path("allowed/link")).unwrap();
+        symlink("../allowed/file", path("allowed/inner/up")).unwrap();
+        symlink("../file", path("allowed/inner/sibling")).unwrap();
+        symlink("../other/file", path("allowed/out")).unwrap();
+        symlink("../other", path("allowed/folder")).unwrap();
+        symlink(path("other/file"), path("allowed/absolute")).unwrap();
+        symlink("/proc/self/root", path("allowed/root")).unwrap();
         root
     }
 
@@ -255,13 +261,13 @@ mod tests {
     fn replaced_directory_is_detected_after_open() {
         let root = create_symlink_tree();
         let (directory, relative) = (root.path().join("allowed"), Path::new("inner/file"));
-        let stolen = File::open(root.path().join("other/file")).unwrap();
-        assert!(!is_beneath(&stolen, &directory, relative).unwrap());
-        assert!(!is_same_file(&stolen, &directory, relative).unwrap());
-        let own = File::open(directory.join(relative)).unwrap();
+        let outside = File::open(root.path().join("other/file")).unwrap();
+        assert!(!is_beneath(&outside, &directory, relative).unwrap());
+        assert!(!is_same_file(&outside, &directory, relative).unwrap());
+        let inside = File::open(directory.join(relative)).unwrap();
         assert!(
-            is_beneath(&own, &directory, relative).unwrap()
-                && is_same_file(&own, &directory, relative).unwrap()
+            is_beneath(&inside, &directory, relative).unwrap()
+                && is_same_file(&inside, &directory, relative).unwrap()
         );
     }
 }

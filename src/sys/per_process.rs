@@ -1,4 +1,4 @@
-//! A value that each process makes for itself: a forked child makes its own and leaves the parent's untouched.
+//! Lazily initialized per-process value: a forked child initializes its own and does not access the parent's.
 
 use std::marker::PhantomData;
 use std::ptr;
@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::generation;
 
-/// A cell that is filled on first use, once for each process.
+/// A cell that is initialized on first use, once in each process.
 ///
-/// Reading takes no lock. What a parent had made stays allocated in its child: its locks may have been held by threads
-/// that the child does not have.
+/// Reads are lock-free. The parent's value is leaked in a child, because threads that do not exist in the
+/// child may have held its locks.
 pub struct PerProcess<T> {
     slot: AtomicPtr<GenerationSlot<T>>,
     owns: PhantomData<Box<T>>,
@@ -27,28 +27,29 @@ impl<T: Send + Sync> PerProcess<T> {
         Self { slot: AtomicPtr::new(ptr::null_mut()), owns: PhantomData }
     }
 
-    /// This process's value, if it has one.
+    /// The value of this process, if it is initialized.
     pub fn get(&self) -> Option<&T> {
-        // SAFETY: a slot that was published is freed by our drop alone, which nobody can borrow past.
+        // SAFETY: a published slot is freed only in `drop`, which no borrow can outlive.
         let slot = unsafe { self.slot.load(Ordering::Acquire).as_ref() }?;
         (slot.generation == generation()).then_some(&slot.value)
     }
 
-    /// This process's value. Of several threads that come first together, one's `make` is kept.
-    pub fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
-        let seen = self.slot.load(Ordering::Acquire);
+    /// The value of this process, initialized with `init` if necessary. If several threads initialize it
+    /// concurrently, each calls its `init` and one result is kept.
+    pub fn get_or_init(&self, init: impl FnOnce() -> T) -> &T {
+        let current = self.slot.load(Ordering::Acquire);
         if let Some(value) = self.get() {
             return value;
         }
-        let fresh = Box::into_raw(Box::new(GenerationSlot { generation: generation(), value: make() }));
-        match self.slot.compare_exchange(seen, fresh, Ordering::AcqRel, Ordering::Acquire) {
-            // SAFETY: `fresh` is published now, and lives as above.
-            Ok(_) => unsafe { &(*fresh).value },
-            Err(first) => {
-                // SAFETY: `fresh` was not published, and is ours to free.
-                drop(unsafe { Box::from_raw(fresh) });
-                // SAFETY: `first` is what another thread of this process has published.
-                unsafe { &(*first).value }
+        let new = Box::into_raw(Box::new(GenerationSlot { generation: generation(), value: init() }));
+        match self.slot.compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire) {
+            // SAFETY: `new` is now published, so it is valid as in `get`.
+            Ok(_) => unsafe { &(*new).value },
+            Err(winner) => {
+                // SAFETY: `new` was not published, so this thread owns it.
+                drop(unsafe { Box::from_raw(new) });
+                // SAFETY: another thread of this process has published `winner`.
+                unsafe { &(*winner).value }
             }
         }
     }
@@ -66,7 +67,7 @@ impl<T> Drop for PerProcess<T> {
         if slot.is_null() {
             return;
         }
-        // SAFETY: published slots are valid, and `&mut self` says that nobody borrows from it.
+        // SAFETY: a published slot is valid, and `&mut self` guarantees that there are no borrows of it.
         let slot = unsafe { Box::from_raw(slot) };
         if slot.generation != generation() {
             Box::leak(slot);
@@ -84,6 +85,7 @@ mod tests {
         assert_eq!(*cell.get_or_init(|| 1), 1);
         assert_eq!(*cell.get_or_init(|| 2), 1);
     }
+
     #[test]
     fn concurrent_initializers_get_same_value() {
         struct DropCounter<'a>(&'a std::sync::atomic::AtomicUsize);
@@ -94,10 +96,10 @@ mod tests {
         }
         let dropped = std::sync::atomic::AtomicUsize::new(0);
         let cell = PerProcess::new();
-        let both_make = std::sync::Barrier::new(2);
+        let both_initialize = std::sync::Barrier::new(2);
         let get = || {
             let value = cell.get_or_init(|| {
-                both_make.wait();
+                both_initialize.wait();
                 DropCounter(&dropped)
             });
             ptr::from_ref(value).addr()
@@ -106,7 +108,7 @@ mod tests {
             let (one, other) = (scope.spawn(get), scope.spawn(get));
             assert_eq!(one.join().unwrap(), other.join().unwrap());
         });
-        assert_eq!(dropped.load(Ordering::SeqCst), 1, "the other value is let go at once");
+        assert_eq!(dropped.load(Ordering::SeqCst), 1, "the unused value is dropped immediately");
         drop(cell);
         assert_eq!(dropped.load(Ordering::SeqCst), 2);
     }
@@ -117,15 +119,15 @@ mod tests {
         crate::sys::install_fork_handlers();
         let cell = PerProcess::new();
         assert_eq!(*cell.get_or_init(|| 1), 1);
-        // SAFETY: the child makes a value and leaves; malloc may be called after a fork.
+        // SAFETY: the child only initializes a value and exits; malloc may be called after a fork.
         let child = unsafe { libc::fork() };
         if child == 0 {
-            let made = *cell.get_or_init(|| 2);
-            // SAFETY: ends the child at once, without what the test program would do at its end.
-            unsafe { libc::_exit(made) };
+            let value = *cell.get_or_init(|| 2);
+            // SAFETY: ends the child immediately, without the exit handlers of the test program.
+            unsafe { libc::_exit(value) };
         }
         let mut status = 0;
-        // SAFETY: `child` is ours, and `status` is written to.
+        // SAFETY: `child` is a child of this process, and `status` is valid for writes.
         assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
         assert!(libc::WIFEXITED(status));
         assert_eq!(libc::WEXITSTATUS(status), 2);

@@ -1,4 +1,4 @@
-//! Waiting until a socket can be read or written, for so long and no longer; a signal's EINTR costs no time.
+//! Waiting for socket readiness with a timeout. After EINTR the wait resumes with the remaining time.
 
 use std::io;
 use std::marker::PhantomData;
@@ -7,19 +7,20 @@ use std::time::Duration;
 #[cfg(unix)]
 use std::os::fd::AsRawFd;
 
-/// Waits until `socket` can be written to (or has failed): a connect has ended. False when `limit` passed first.
+/// Waits until `socket` is writable, which includes a completed connect, or has failed. False after
+/// `timeout`.
 #[cfg(unix)]
-pub fn wait_writable<S: AsRawFd>(socket: &S, limit: Duration) -> io::Result<bool> {
-    poll(&mut [new_pollfd(socket.as_raw_fd(), libc::POLLOUT)], limit)
+pub fn wait_writable<S: AsRawFd>(socket: &S, timeout: Duration) -> io::Result<bool> {
+    poll(&mut [new_pollfd(socket.as_raw_fd(), libc::POLLOUT)], timeout)
 }
 
-/// Waits until `socket` has something to read (or has ended or failed). False when `limit` passed first.
+/// Waits until `socket` is readable, at end of file or failed. False after `timeout`.
 #[cfg(unix)]
-pub fn wait_readable<S: AsRawFd>(socket: &S, limit: Duration) -> io::Result<bool> {
-    poll(&mut [new_pollfd(socket.as_raw_fd(), libc::POLLIN)], limit)
+pub fn wait_readable<S: AsRawFd>(socket: &S, timeout: Duration) -> io::Result<bool> {
+    poll(&mut [new_pollfd(socket.as_raw_fd(), libc::POLLIN)], timeout)
 }
 
-/// One of several sockets that are waited for together.
+/// A borrowed socket and the event to wait for, for [`wait_any`].
 #[derive(Clone, Copy)]
 pub struct PollFd<'a> {
     #[cfg(unix)]
@@ -28,42 +29,42 @@ pub struct PollFd<'a> {
 }
 
 impl<'a> PollFd<'a> {
-    /// Until `socket` has something to read, has somebody to accept, has ended or failed.
+    /// Waits until `socket` is readable, has a connection to accept, is at end of file or has failed.
     #[cfg(unix)]
     pub fn readable<S: AsRawFd>(socket: &'a S) -> Self {
         Self { pollfd: new_pollfd(socket.as_raw_fd(), libc::POLLIN), socket: PhantomData }
     }
 
-    /// Until `socket` can be written to, or has failed.
+    /// Waits until `socket` is writable or has failed.
     #[cfg(unix)]
     pub fn writable<S: AsRawFd>(socket: &'a S) -> Self {
         Self { pollfd: new_pollfd(socket.as_raw_fd(), libc::POLLOUT), socket: PhantomData }
     }
 
-    /// As on unix.
+    /// As on Unix.
     #[cfg(not(unix))]
     pub fn readable<S>(_: &'a S) -> Self {
         Self { socket: PhantomData }
     }
 
-    /// As on unix.
+    /// As on Unix.
     #[cfg(not(unix))]
     pub fn writable<S>(_: &'a S) -> Self {
         Self { socket: PhantomData }
     }
 }
 
-/// Waits until one of `sockets` is ready. False when `limit` passed first.
+/// Waits until one of `sockets` is ready. False after `timeout`.
 #[cfg(unix)]
-pub fn wait_any(sockets: &[PollFd<'_>], limit: Duration) -> io::Result<bool> {
-    let mut entries: Vec<libc::pollfd> = sockets.iter().map(|socket| socket.pollfd).collect();
-    poll(&mut entries, limit)
+pub fn wait_any(sockets: &[PollFd<'_>], timeout: Duration) -> io::Result<bool> {
+    let mut pollfds: Vec<libc::pollfd> = sockets.iter().map(|socket| socket.pollfd).collect();
+    poll(&mut pollfds, timeout)
 }
 
-/// As on unix, but may answer yes too early: callers try and come back.
+/// As on Unix, but may return true too early: callers try and wait again.
 #[cfg(not(unix))]
-pub fn wait_any(_: &[Awaited<'_>], limit: Duration) -> io::Result<bool> {
-    pause(limit)
+pub fn wait_any(_: &[PollFd<'_>], timeout: Duration) -> io::Result<bool> {
+    sleep_briefly(timeout)
 }
 
 #[cfg(unix)]
@@ -72,16 +73,16 @@ fn new_pollfd(descriptor: i32, events: i16) -> libc::pollfd {
 }
 
 #[cfg(unix)]
-fn poll(entries: &mut [libc::pollfd], limit: Duration) -> io::Result<bool> {
-    let count = libc::nfds_t::try_from(entries.len()).map_err(io::Error::other)?;
+fn poll(pollfds: &mut [libc::pollfd], timeout: Duration) -> io::Result<bool> {
+    let count = libc::nfds_t::try_from(pollfds.len()).map_err(io::Error::other)?;
     let started = std::time::Instant::now();
     loop {
-        let left = limit.saturating_sub(started.elapsed());
-        // Rounded up: a wait of 0.4 ms that became 0 would spin.
-        let millis = left.as_micros().div_ceil(1000);
-        // SAFETY: `count` entries, which are borrowed for the time of the call.
+        let remaining = timeout.saturating_sub(started.elapsed());
+        // Rounded up: a timeout of 0.4 ms that is rounded to 0 would spin.
+        let millis = remaining.as_micros().div_ceil(1000);
+        // SAFETY: the array has `count` elements and is borrowed for the duration of the call.
         let ready =
-            unsafe { libc::poll(entries.as_mut_ptr(), count, i32::try_from(millis).unwrap_or(i32::MAX)) };
+            unsafe { libc::poll(pollfds.as_mut_ptr(), count, i32::try_from(millis).unwrap_or(i32::MAX)) };
         if ready >= 0 {
             return Ok(ready > 0);
         }
@@ -92,21 +93,21 @@ fn poll(entries: &mut [libc::pollfd], limit: Duration) -> io::Result<bool> {
     }
 }
 
-/// As on unix, but may answer yes too early: callers try and come back.
+/// As on Unix, but may return true too early: callers try and wait again.
 #[cfg(not(unix))]
-pub fn wait_writable<S>(_: &S, limit: Duration) -> io::Result<bool> {
-    pause(limit)
+pub fn wait_writable<S>(_: &S, timeout: Duration) -> io::Result<bool> {
+    sleep_briefly(timeout)
 }
 
-/// As on unix, but may answer yes too early: callers try and come back.
+/// As on Unix, but may return true too early: callers try and wait again.
 #[cfg(not(unix))]
-pub fn wait_readable<S>(_: &S, limit: Duration) -> io::Result<bool> {
-    pause(limit)
+pub fn wait_readable<S>(_: &S, timeout: Duration) -> io::Result<bool> {
+    sleep_briefly(timeout)
 }
 
 #[cfg(not(unix))]
-fn sleep_briefly(limit: Duration) -> io::Result<bool> {
-    std::thread::sleep(limit.min(Duration::from_millis(5)));
+fn sleep_briefly(timeout: Duration) -> io::Result<bool> {
+    std::thread::sleep(timeout.min(Duration::from_millis(5)));
     Ok(true)
 }
 
@@ -119,29 +120,29 @@ mod tests {
 
     #[test]
     fn socket_is_readable_only_after_data_arrives() {
-        let (ours, mut other) = UnixStream::pair().unwrap();
-        assert!(!wait_readable(&ours, Duration::from_millis(1)).unwrap());
-        other.write_all(b"x").unwrap();
-        assert!(wait_readable(&ours, Duration::from_secs(5)).unwrap());
+        let (socket, mut peer) = UnixStream::pair().unwrap();
+        assert!(!wait_readable(&socket, Duration::from_millis(1)).unwrap());
+        peer.write_all(b"x").unwrap();
+        assert!(wait_readable(&socket, Duration::from_secs(5)).unwrap());
     }
 
     #[test]
     fn full_socket_is_not_writable() {
-        let (ours, _other) = UnixStream::pair().unwrap();
-        assert!(wait_writable(&ours, Duration::ZERO).unwrap());
-        ours.set_nonblocking(true).unwrap();
-        while (&ours).write(&[0; 4096]).is_ok() {}
-        assert!(!wait_writable(&ours, Duration::ZERO).unwrap());
+        let (socket, _peer) = UnixStream::pair().unwrap();
+        assert!(wait_writable(&socket, Duration::ZERO).unwrap());
+        socket.set_nonblocking(true).unwrap();
+        while (&socket).write(&[0; 4096]).is_ok() {}
+        assert!(!wait_writable(&socket, Duration::ZERO).unwrap());
     }
 
     #[test]
     fn wait_any_returns_when_one_is_ready() {
-        let (silent, _other) = UnixStream::pair().unwrap();
-        let (heard, mut speaker) = UnixStream::pair().unwrap();
-        let both = || [PollFd::readable(&silent), PollFd::readable(&heard)];
+        let (idle, _idle_peer) = UnixStream::pair().unwrap();
+        let (active, mut active_peer) = UnixStream::pair().unwrap();
+        let both = || [PollFd::readable(&idle), PollFd::readable(&active)];
         assert!(!wait_any(&both(), Duration::from_millis(1)).unwrap());
-        speaker.write_all(b"x").unwrap();
+        active_peer.write_all(b"x").unwrap();
         assert!(wait_any(&both(), Duration::from_secs(5)).unwrap());
-        assert!(wait_any(&[PollFd::writable(&silent)], Duration::ZERO).unwrap());
+        assert!(wait_any(&[PollFd::writable(&idle)], Duration::ZERO).unwrap());
     }
 }

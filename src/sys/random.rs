@@ -1,4 +1,4 @@
-//! Random numbers, and whether the operating system gives any.
+//! Random numbers, and a check of the operating system's random generator.
 
 use std::io;
 
@@ -7,27 +7,27 @@ use aws_lc_rs::rand;
 
 use super::with_forks_blocked;
 
-/// Fills `bytes` from a generator that notices a fork by itself.
+/// Fills `bytes` with random numbers. The generator of AWS-LC detects forks itself.
 ///
 /// # Errors
-/// Where there are no random numbers.
+/// If the generator fails.
 pub fn fill_random(bytes: &mut [u8]) -> Result<(), Unspecified> {
     with_forks_blocked(|| rand::fill(bytes))
 }
 
-/// How often a call that was interrupted is made again.
+/// Maximum number of attempts if the call is interrupted by signals.
 const MAX_EINTR_RETRIES: usize = 100;
 
-/// Fails where the operating system gives no random numbers, as in a sandbox that forbids the call. AWS-LC ends the process
-/// then, when it seeds the generator of a thread or of a forked child.
+/// Checks that the operating system provides random numbers. A sandbox may forbid the call; AWS-LC then
+/// aborts the process when it seeds the generator of a thread or of a forked child.
 ///
 /// # Errors
-/// That of getrandom. Without such a call there is /dev/urandom, and AWS-LC reads that.
+/// The error of getrandom, except ENOSYS: AWS-LC then reads /dev/urandom.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub fn check_random() -> io::Result<()> {
     let mut byte = [0_u8; 1];
     for _ in 0..MAX_EINTR_RETRIES {
-        // SAFETY: one byte may be written to `byte`, which lives longer than the call.
+        // SAFETY: `byte` is valid for writes of one byte during the call.
         if unsafe { libc::getrandom(byte.as_mut_ptr().cast(), byte.len(), 0) } == 1 {
             return Ok(());
         }
@@ -41,7 +41,7 @@ pub fn check_random() -> io::Result<()> {
     Err(io::ErrorKind::Interrupted.into())
 }
 
-/// As on Linux. Other systems' generators do not fail.
+/// As on Linux. The generators of other systems do not fail.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub fn check_random() -> io::Result<()> {
     Ok(())

@@ -1,10 +1,11 @@
-//! A thread of ours must not take the host's signals: it is started with all of them blocked.
+//! Signal masks: threads of this library are started with all signals blocked, so that they do not receive
+//! the signals of the caller.
 
-/// Runs `work` with every signal blocked in this thread, and puts the mask back. A thread started by `work` has them
-/// blocked for good.
+/// Runs `work` with all signals blocked in this thread, and then restores the mask. Threads started by `work`
+/// inherit the blocked mask permanently.
 pub fn with_signals_blocked<T>(work: impl FnOnce() -> T) -> T {
     #[cfg(unix)]
-    let _restored = SignalMaskGuard::block_all();
+    let _guard = SignalMaskGuard::block_all();
     work()
 }
 
@@ -16,8 +17,8 @@ impl SignalMaskGuard {
     fn block_all() -> Self {
         let mut all = std::mem::MaybeUninit::uninit();
         let mut before = std::mem::MaybeUninit::uninit();
-        // SAFETY: sigfillset writes the whole of `all`; pthread_sigmask reads it, and writes the whole of `before`
-        // where it returns 0, which alone is when it is taken as written.
+        // SAFETY: sigfillset initializes `all`; pthread_sigmask reads it, and initializes `before` if it
+        // returns 0. `before` is only assumed to be initialized in that case.
         unsafe {
             libc::sigfillset(all.as_mut_ptr());
             let failed = libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) != 0;
@@ -30,7 +31,7 @@ impl SignalMaskGuard {
 impl Drop for SignalMaskGuard {
     fn drop(&mut self) {
         if let Some(before) = &self.0 {
-            // SAFETY: `before` is a mask that pthread_sigmask itself filled in.
+            // SAFETY: `before` is a mask that pthread_sigmask returned.
             unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before, std::ptr::null_mut()) };
         }
     }
@@ -42,7 +43,7 @@ mod tests {
 
     fn is_blocked(signal: i32) -> bool {
         let mut mask = std::mem::MaybeUninit::uninit();
-        // SAFETY: with no new mask, pthread_sigmask only writes the present one, and sigismember reads it.
+        // SAFETY: without a new mask, pthread_sigmask only writes the current mask; sigismember reads it.
         unsafe {
             libc::pthread_sigmask(libc::SIG_SETMASK, std::ptr::null(), mask.as_mut_ptr());
             libc::sigismember(mask.as_ptr(), signal) == 1
@@ -51,8 +52,8 @@ mod tests {
 
     #[test]
     fn signals_are_blocked_only_in_spawned_thread() {
-        let inside = with_signals_blocked(|| std::thread::spawn(|| is_blocked(libc::SIGTERM)));
-        assert!(inside.join().unwrap());
+        let thread = with_signals_blocked(|| std::thread::spawn(|| is_blocked(libc::SIGTERM)));
+        assert!(thread.join().unwrap());
         assert!(!is_blocked(libc::SIGTERM));
     }
 }

@@ -1,6 +1,7 @@
-//! An access token and what the server said with it: immutable, shared by counting, wiped when last let go.
+//! Access tokens with the other members of the token response: immutable, reference-counted, wiped when
+//! dropped.
 //!
-//! Text is kept as C strings, since that is how it leaves the library.
+//! Text is stored as C strings, because the C API returns it as such.
 
 pub mod cache;
 
@@ -21,7 +22,7 @@ use crate::base::policy::Policy;
 use crate::sys;
 use crate::sys::sync::atomic::{AtomicBool, Ordering};
 
-/// One access token with what the server said of it. It never changes.
+/// An access token with the other members of the token response. Immutable.
 pub struct AccessToken {
     pub(crate) value: Zeroizing<CString>,
     pub(crate) scope: Option<CString>,
@@ -32,53 +33,51 @@ pub struct AccessToken {
     pub(crate) cache_state: CacheState,
 }
 
-/// What the cache notes of a token.
+/// The token cache's data about one token.
 pub(crate) struct CacheState {
     received_at: Duration,
     invalidated: AtomicBool,
 }
 
 impl CacheState {
-    /// Of a token that has just come, at that [`boot_time`](Clock::boot_time).
+    /// State of a token that was received at `boot_time` (see [`Clock::boot_time`]).
     pub(crate) fn new(boot_time: Duration) -> Self {
         Self { received_at: boot_time, invalidated: AtomicBool::new(false) }
     }
 
-    /// The [`boot_time`](Clock::boot_time) at which it came.
+    /// The [`boot_time`](Clock::boot_time) at which the token was received.
     pub(crate) fn received_at(&self) -> Duration {
         self.received_at
     }
 }
 
-/// A count of a token of its own, so that connections and threads do not write to the same memory for each call; in C an
-/// `authgrant_token`, let go of with authgrant_token_free.
-///
-/// It never changes, and outlives the connection that it came from.
+/// A reference to an access token. Immutable and thread-safe; it outlives the connection. Release it with
+/// authgrant_token_free().
 pub struct TokenHandle {
     token: Arc<AccessToken>,
     reuse_window: ReuseWindow,
 }
 
-/// While what a lease may be handed out again without asking the cache: as long as things are as they were.
+/// The conditions under which a handle may be returned again without a cache lookup.
 #[derive(Clone)]
 pub(crate) struct ReuseWindow {
-    /// Of the process, counted by forks.
+    /// Number of forks that led to this process.
     pub(crate) fork_generation: u64,
-    /// In whose name it acted.
+    /// Effective user ID at the time of the cache lookup.
     pub(crate) effective_uid: u32,
-    /// Of the connection's options.
+    /// Version of the connection's options.
     pub(crate) options_version: u64,
-    /// What connection strings may do.
+    /// Policy at the time of the cache lookup.
     pub(crate) policy: Policy,
-    /// The seconds in which it may be, by this clock.
+    /// Seconds of `clock` during which the handle may be reused.
     pub(crate) unix_seconds: Range<i64>,
-    /// When the connection renews the token.
+    /// Time at which the connection refreshes the token, in seconds since 1970.
     pub(crate) refresh_at: Option<i64>,
     pub(crate) clock: &'static dyn Clock,
 }
 
 impl ReuseWindow {
-    /// Whether all is as it was, but for the connection's options.
+    /// Whether all conditions hold, except for the user ID and the options version.
     fn is_open(&self, token: &AccessToken) -> bool {
         self.fork_generation == sys::generation()
             && self.policy == Policy::current()
@@ -88,32 +87,33 @@ impl ReuseWindow {
 }
 
 impl TokenHandle {
-    /// Of a token that is handed out again on these terms.
-    pub(crate) fn new(token: Arc<AccessToken>, terms: ReuseWindow) -> Self {
-        Self { token, reuse_window: terms }
+    /// Creates a handle that may be reused within `reuse_window`.
+    pub(crate) fn new(token: Arc<AccessToken>, reuse_window: ReuseWindow) -> Self {
+        Self { token, reuse_window }
     }
 
-    /// Whether it may be handed out again to a connection whose options have that version.
-    pub(crate) fn is_reusable_for(&self, version: u64) -> bool {
-        self.reuse_window.options_version == version && self.reuse_window.is_open(&self.token)
+    /// Whether the handle may be returned again by a connection whose options have `options_version`.
+    pub(crate) fn is_reusable_for(&self, options_version: u64) -> bool {
+        self.reuse_window.options_version == options_version && self.reuse_window.is_open(&self.token)
     }
 
-    /// The same for a connection that says the same, if that may have it now; its options have that version.
-    pub(crate) fn rebind(&self, version: u64) -> Option<Self> {
-        let terms = &self.reuse_window;
-        let may_have_it = terms.is_open(&self.token) && terms.effective_uid == sys::effective_user_id();
-        may_have_it.then(|| {
-            Self::new(Arc::clone(&self.token), ReuseWindow { options_version: version, ..terms.clone() })
-        })
+    /// A handle to the same token for another connection with equal options, whose options have
+    /// `options_version`. None if the reuse window is closed or the effective user ID has changed.
+    pub(crate) fn rebind(&self, options_version: u64) -> Option<Self> {
+        let window = &self.reuse_window;
+        let is_allowed = window.is_open(&self.token) && window.effective_uid == sys::effective_user_id();
+        is_allowed
+            .then(|| Self::new(Arc::clone(&self.token), ReuseWindow { options_version, ..window.clone() }))
     }
 
-    /// When the connection renews the token, in seconds since 1970; nothing where nobody said when it expires.
+    /// Time at which the connection refreshes the token, in seconds since 1970. None if the expiry is
+    /// unknown.
     #[must_use]
     pub fn refresh_at(&self) -> Option<i64> {
         self.reuse_window.refresh_at
     }
 
-    /// The token.
+    /// The access token.
     #[must_use]
     pub fn token(&self) -> &Arc<AccessToken> {
         &self.token
@@ -121,48 +121,48 @@ impl TokenHandle {
 }
 
 impl AccessToken {
-    /// Nobody should be handed it any more; who has it may go on with it.
+    /// Marks the token as not to be returned any more. Callers that already hold it may continue to use it.
     pub(crate) fn invalidate(&self) {
         self.cache_state.invalidated.store(true, Ordering::Release);
     }
 
-    /// Whether nobody should be handed it any more.
+    /// Whether the token must not be returned any more.
     pub(crate) fn is_invalidated(&self) -> bool {
         self.cache_state.invalidated.load(Ordering::Acquire)
     }
 
-    /// The token to send.
+    /// The value to send to the API.
     #[must_use]
     pub fn value(&self) -> &CStr {
         &self.value
     }
 
-    /// The one type there is: `Bearer` (RFC 6750).
+    /// The token type: always `Bearer` (RFC 6750).
     #[must_use]
     pub fn token_type(&self) -> &'static CStr {
         c"Bearer"
     }
 
-    /// Seconds since 1970 at which it ends, if that is known.
+    /// Expiry time in seconds since 1970, if known.
     #[must_use]
     pub fn expires_at(&self) -> Option<i64> {
         self.expires_at
     }
 
-    /// The scope as the server said it.
+    /// The `scope` of the token response.
     #[must_use]
     pub fn scope(&self) -> Option<&CStr> {
         self.scope.as_deref()
     }
 
-    /// Another member of the answer, as JSON text where it is not a string.
+    /// Another member of the token response. A value that is not a string is returned as JSON text.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&CStr> {
         self.fields.get(name).map(|field| field.as_c_str())
     }
 }
 
-/// When a token that is a JWT ends by its own words, which nobody has verified; nothing for any other token.
+/// The `exp` claim of a token that is a JWT. The signature is not verified. None for any other token.
 #[must_use]
 pub fn unverified_jwt_exp(token: &str) -> Option<i64> {
     let mut parts = token.split('.');
@@ -222,21 +222,21 @@ mod tests {
     fn rebind_requires_open_window_and_same_user() {
         static CLOCK: SystemClock = SystemClock;
         let (user, generation) = (sys::effective_user_id(), sys::generation());
-        let terms = |user, generation, seconds| ReuseWindow {
+        let window = |user, generation, unix_seconds| ReuseWindow {
             fork_generation: generation,
             effective_uid: user,
             options_version: 1,
             policy: Policy::current(),
-            unix_seconds: seconds,
+            unix_seconds,
             refresh_at: None,
             clock: &CLOCK,
         };
-        let passed_on = |terms| TokenHandle::new(Arc::new(token()), terms).rebind(2);
-        let other = passed_on(terms(user, generation, 0..i64::MAX)).unwrap();
+        let rebound = |window| TokenHandle::new(Arc::new(token()), window).rebind(2);
+        let other = rebound(window(user, generation, 0..i64::MAX)).unwrap();
         assert!(other.is_reusable_for(2) && !other.is_reusable_for(1));
-        assert!(passed_on(terms(user.wrapping_add(1), generation, 0..i64::MAX)).is_none());
-        assert!(passed_on(terms(user, generation.wrapping_add(1), 0..i64::MAX)).is_none());
-        assert!(passed_on(terms(user, generation, 0..1)).is_none());
+        assert!(rebound(window(user.wrapping_add(1), generation, 0..i64::MAX)).is_none());
+        assert!(rebound(window(user, generation.wrapping_add(1), 0..i64::MAX)).is_none());
+        assert!(rebound(window(user, generation, 0..1)).is_none());
         other.token().invalidate();
         assert!(other.rebind(2).is_none());
     }

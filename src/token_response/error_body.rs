@@ -1,11 +1,12 @@
-//! The shapes in which servers say no: RFC 6749's with what Entra and Hydra add, Box's, Snowflake's, GitHub's, Apple's.
+//! Formats of error responses: RFC 6749 with the extensions of Entra and Hydra, Box, Snowflake, GitHub and
+//! Apple.
 
 use serde_json::{Map, Value};
 
 use super::{get_str, is_blank, parse_provider_code};
 use crate::base::secret::Secret;
 
-/// What a server said, fit to be shown.
+/// Fields of an error response, redacted and sanitized.
 #[derive(Default)]
 pub(super) struct ErrorFields {
     pub(super) error: Option<String>,
@@ -13,7 +14,7 @@ pub(super) struct ErrorFields {
     pub(super) code: Option<String>,
 }
 
-/// The same as it was sent, which may repeat secrets.
+/// Fields of an error response as sent by the server; they may echo secrets.
 #[derive(Default)]
 struct UnredactedErrorFields {
     error: Option<Secret>,
@@ -21,41 +22,41 @@ struct UnredactedErrorFields {
     code: Option<Secret>,
 }
 
-/// The words of an answer; `show` makes a text fit to be shown. Without an `error` they are looked for where the HTTP
-/// status says no as well: a token may stand beside a `message`.
+/// Parses an error response; `to_display` redacts and sanitizes a text. Without an `error` member, vendor
+/// formats are accepted only with an error status, because a token response may also contain a `message`.
 pub(super) fn parse(
     members: &Map<String, Value>,
-    status_says_no: bool,
-    show: impl Fn(&str) -> String,
+    is_error_status: bool,
+    to_display: impl Fn(&str) -> String,
 ) -> Option<ErrorFields> {
     let error = members.get("error").filter(|error| !is_blank(error));
-    let words = match error {
+    let fields = match error {
         Some(error) => parse_oauth(members, error),
-        None if status_says_no => parse_vendor(members)?,
+        None if is_error_status => parse_vendor(members)?,
         None => return None,
     };
-    let show = |text: Option<Secret>| text.map(|text| show(text.reveal()));
-    let UnredactedErrorFields { error, description, code } = words;
-    let description = show(description);
-    let code = description.as_deref().and_then(parse_provider_code).or_else(|| show(code));
-    Some(ErrorFields { error: show(error), description, code })
+    let to_display = |text: Option<Secret>| text.map(|text| to_display(text.reveal()));
+    let UnredactedErrorFields { error, description, code } = fields;
+    let description = to_display(description);
+    let code = description.as_deref().and_then(parse_provider_code).or_else(|| to_display(code));
+    Some(ErrorFields { error: to_display(error), description, code })
 }
 
-/// RFC 6749 section 5.2. The description may be null (Epic); Hydra says what helps in `error_hint`.
+/// Parses RFC 6749 section 5.2. The description may be null (Epic); Hydra adds advice in `error_hint`.
 fn parse_oauth(members: &Map<String, Value>, error: &Value) -> UnredactedErrorFields {
-    let error = error.as_str().unwrap_or("an error that is not text");
-    let described = get_str(members, "error_description");
+    let error = error.as_str().unwrap_or("an error that is not a string");
+    let description = get_str(members, "error_description");
     let hint =
-        get_str(members, "error_hint").filter(|hint| described.is_none_or(|text| !text.contains(hint)));
-    let description = match (described, hint) {
-        // In one piece of memory.
-        (Some(described), Some(hint)) => Some(Secret::new([described, " ", hint].concat())),
-        (one, other) => one.or(other).map(Secret::from),
+        get_str(members, "error_hint").filter(|hint| description.is_none_or(|text| !text.contains(hint)));
+    let description = match (description, hint) {
+        // `concat` allocates once, so that no copy remains in freed memory.
+        (Some(description), Some(hint)) => Some(Secret::new([description, " ", hint].concat())),
+        (description, hint) => description.or(hint).map(Secret::from),
     };
     UnredactedErrorFields { error: Some(Secret::from(error)), description, code: get_entra_code(members) }
 }
 
-/// Entra's numbers, which the description begins with as a rule.
+/// Entra's error code from `error_codes`; usually the description also starts with it.
 fn get_entra_code(members: &Map<String, Value>) -> Option<Secret> {
     let number = members.get("error_codes")?.as_array()?.first()?.as_u64()?;
     Some(Secret::new(format!("AADSTS{number}")))
@@ -65,10 +66,11 @@ fn parse_vendor(members: &Map<String, Value>) -> Option<UnredactedErrorFields> {
     let message = get_str(members, "message").map(Secret::from);
     let code = get_str(members, "code").map(Secret::from);
     if get_str(members, "type") == Some("error") {
-        // Box, whose code is the OAuth error.
-        let is_word =
+        // Box: `code` is the OAuth error.
+        let is_oauth_error =
             |code: &Secret| code.reveal().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-        let (error, code) = if code.as_ref().is_some_and(is_word) { (code, None) } else { (None, code) };
+        let (error, code) =
+            if code.as_ref().is_some_and(is_oauth_error) { (code, None) } else { (None, code) };
         return Some(UnredactedErrorFields { error, description: message, code });
     }
     let is_number = |code: &&Secret| code.reveal().bytes().all(|byte| byte.is_ascii_digit());
@@ -90,11 +92,11 @@ fn parse_vendor(members: &Map<String, Value>) -> Option<UnredactedErrorFields> {
 mod tests {
     use super::*;
 
-    fn parse_fields(body: &str, status_says_no: bool) -> Option<(String, String, String)> {
+    fn parse_fields(body: &str, is_error_status: bool) -> Option<(String, String, String)> {
         let members: Map<String, Value> = serde_json::from_str(body).unwrap();
-        let words = parse(&members, status_says_no, |text| text.replace("secret", "****"))?;
-        let or = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-        Some((or(words.error), or(words.description), or(words.code)))
+        let fields = parse(&members, is_error_status, |text| text.replace("secret", "****"))?;
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        Some((or_dash(fields.error), or_dash(fields.description), or_dash(fields.code)))
     }
 
     #[test]
@@ -130,8 +132,8 @@ mod tests {
             (r#"{"message":"Bad","documentation_url":"https://x"}"#, "-", "Bad", "-"),
             (r#"{"errors":[{"status":"401","code":"NOT_AUTHORIZED"}]}"#, "-", "-", "NOT_AUTHORIZED"),
         ] {
-            let wanted = (error.to_owned(), description.to_owned(), code.to_owned());
-            assert_eq!(parse_fields(body, true), Some(wanted), "{body}");
+            let expected = (error.to_owned(), description.to_owned(), code.to_owned());
+            assert_eq!(parse_fields(body, true), Some(expected), "{body}");
         }
     }
 

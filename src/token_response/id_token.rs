@@ -1,4 +1,5 @@
-//! An answer that holds an id token and no access token: Google's to an assertion with `target_audience`.
+//! Token responses with an ID token and no access token: Google's response to an assertion with
+//! `target_audience`.
 
 use serde_json::Value;
 
@@ -7,10 +8,11 @@ use super::{TokenResponse, into_extra_fields, validate_access_token};
 use crate::base::secret::Secret;
 use crate::net::http::Response;
 
-/// The id token as the token that it is there. Its end is its own exp.
+/// Parses a response that contains only an ID token, and returns that as the access token. Its expiry is its
+/// `exp` claim. None for any other response.
 #[must_use]
-pub fn parse_id_token_only(answer: &Response) -> Option<TokenResponse> {
-    let mut body = JsonObject::parse(&answer.body).filter(|_| (200..300).contains(&answer.status))?;
+pub fn parse_id_token_only(response: &Response) -> Option<TokenResponse> {
+    let mut body = JsonObject::parse(&response.body).filter(|_| (200..300).contains(&response.status))?;
     if body.contains_key("access_token") {
         return None;
     }

@@ -1,4 +1,5 @@
-//! The JSON object of a body. It may hold tokens, and an error that echoes the request: all its texts are wiped.
+//! JSON object of a response body, whose strings are wiped when dropped: they may be tokens or an echo of the
+//! request.
 
 use std::fmt::{self, Write as _};
 use std::ops::Deref;
@@ -9,14 +10,14 @@ use zeroize::Zeroize;
 
 use crate::base::secret::Secret;
 
-/// The members of an object, wiped when dropped.
+/// The members of a JSON object, wiped when dropped.
 pub(super) struct JsonObject(Map<String, Value>);
 
 impl JsonObject {
-    /// Parses a body, with a byte order mark in front of it or without; nothing if it is no object.
+    /// Parses a body, with or without a byte order mark. None if it is not a JSON object.
     pub(super) fn parse(body: &[u8]) -> Option<Self> {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        // What was parsed before an error is dropped by serde_json, which wipes nothing.
+        // Check the syntax first: on an error serde_json drops the values parsed so far without wiping them.
         serde_json::from_slice::<IgnoredAny>(body).ok()?;
         match serde_json::from_slice(body).ok()? {
             Value::Object(members) => Some(Self(members)),
@@ -31,7 +32,7 @@ impl JsonObject {
         self.0.remove(name)
     }
 
-    /// All members with their values: a text as it is, others as JSON.
+    /// Converts all members to text: strings unchanged, other values as JSON.
     pub(super) fn into_strings(mut self) -> impl Iterator<Item = (String, Secret)> {
         std::mem::take(&mut self.0).into_iter().map(|(name, value)| (name, value_to_secret(value)))
     }
@@ -58,7 +59,7 @@ fn zeroize_members(members: Map<String, Value>) {
     }
 }
 
-/// Wipes all texts of a value; serde_json parses no deeper ones than can be gone through.
+/// Wipes all strings of a value. The recursion is bounded by serde_json's nesting limit.
 pub(super) fn zeroize_value(value: &mut Value) {
     match value {
         Value::String(text) => text.zeroize(),
@@ -72,10 +73,10 @@ fn value_to_secret(value: Value) -> Secret {
     match value {
         Value::String(text) => Secret::new(text),
         mut other => {
-            // Growing would leave copies behind.
-            let mut length = ByteCounter(0);
-            let _ = write!(length, "{other}");
-            let mut text = String::with_capacity(length.0);
+            // Allocate the exact capacity: a reallocation would leave a copy in freed memory.
+            let mut counter = ByteCounter(0);
+            let _ = write!(counter, "{other}");
+            let mut text = String::with_capacity(counter.0);
             let _ = write!(text, "{other}");
             zeroize_value(&mut other);
             Secret::new(text)
@@ -83,7 +84,7 @@ fn value_to_secret(value: Value) -> Secret {
     }
 }
 
-/// Counts what is written.
+/// Counts the bytes written to it.
 struct ByteCounter(usize);
 
 impl fmt::Write for ByteCounter {

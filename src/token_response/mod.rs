@@ -1,6 +1,6 @@
-//! One answer of a token endpoint: a token, or what the server said instead (RFC 6749 sections 5.1 and 5.2).
+//! Token endpoint responses: a token or an error (RFC 6749 sections 5.1 and 5.2).
 //!
-//! Knows the shapes, not what a provider's words mean; the flow does.
+//! Handles only the format. Provider-specific error codes are interpreted in `grants`.
 
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
@@ -25,43 +25,43 @@ use json_object::JsonObject;
 
 pub use id_token::parse_id_token_only;
 
-/// A token as the server sent it.
+/// A successful token response.
 pub struct TokenResponse {
     /// The access token.
     pub access_token: Zeroizing<CString>,
-    /// The refresh token that came with it.
+    /// The `refresh_token`, if present and not empty.
     pub refresh_token: Option<Secret>,
-    /// Seconds that it lives, where the server said so.
+    /// The lifetime in seconds, if the server sent one.
     pub expires_in: Option<i64>,
-    /// The scope, where the server said it.
+    /// The `scope`, if the server sent one.
     pub scope: Option<CString>,
-    /// All other members that may be shown.
+    /// All other members, without the access token and the refresh token.
     pub fields: BTreeMap<String, Zeroizing<CString>>,
-    /// Whether `token_type` was missing (RFC 6749 demands it).
+    /// Whether `token_type` is missing, although RFC 6749 section 5.1 requires it.
     pub token_type_missing: bool,
 }
 
-/// An answer that is no token.
+/// A response without a valid token.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ErrorResponse {
     /// The OAuth `error`.
     pub error: Option<String>,
     /// The OAuth `error_description`.
     pub description: Option<String>,
-    /// The provider's own code at the head of the description (`AADSTS700027: …`, `MP-012 …`).
+    /// The provider's own error code at the start of the description (`AADSTS700027: …`, `MP-012 …`).
     pub provider_code: Option<String>,
     /// The HTTP status.
     pub http_status: u16,
-    /// Seconds of Retry-After.
+    /// Retry-After in seconds; 0 if absent.
     pub retry_after: u32,
-    /// What was found instead of a token, for the message.
+    /// What the response contains instead of a token, for the error message.
     pub summary: String,
-    /// By how many seconds the server's clock is ahead of ours, where it sent a date.
+    /// Clock skew: seconds by which the server's clock is ahead of ours, if it sent a `Date`.
     pub server_skew_secs: Option<i64>,
 }
 
 impl ErrorResponse {
-    /// The status that the shape of the answer alone gives.
+    /// The status by HTTP status and OAuth error code alone.
     #[must_use]
     pub fn status(&self) -> Status {
         match (self.http_status, self.error.as_deref()) {
@@ -71,7 +71,7 @@ impl ErrorResponse {
             (500.., _) => Status::Server,
             (_, Some("consent_required")) => Status::ConsentRequired,
             (_, Some(_)) => Status::Denied,
-            // An API that takes the JWT itself has words of its own for no.
+            // APIs that accept the JWT directly have their own error formats.
             (400 | 401 | 403, None) if self.provider_code.is_some() || self.description.is_some() => {
                 Status::Denied
             }
@@ -80,57 +80,57 @@ impl ErrorResponse {
     }
 }
 
-/// Reads an answer; what the server says is redacted before it is cut or looked at. A token is not, and needs no redactor
-/// to be made.
+/// Parses a response. Error text is redacted before it is truncated or interpreted. The redactor is built
+/// only for an error.
 ///
 /// # Errors
-/// A [`Refusal`] for everything that is not a token that can be sent on.
+/// An [`ErrorResponse`] for everything that is not a valid Bearer token.
 pub fn parse(
-    answer: &Response,
+    response: &Response,
     clock: &dyn Clock,
     redactor: &LazyCell<Redactor, impl FnOnce() -> Redactor>,
 ) -> Result<TokenResponse, ErrorResponse> {
-    let refusal = || ErrorResponse {
-        http_status: answer.status,
-        retry_after: answer.retry_after.as_deref().map_or(0, |text| parse_retry_after(text, clock)),
-        server_skew_secs: answer.date.as_deref().and_then(|text| skew_from_date(text, clock)),
+    let base_error = || ErrorResponse {
+        http_status: response.status,
+        retry_after: response.retry_after.as_deref().map_or(0, |text| parse_retry_after(text, clock)),
+        server_skew_secs: response.date.as_deref().and_then(|text| skew_from_date(text, clock)),
         ..ErrorResponse::default()
     };
-    let show = |text: &str| sanitize_for_display(&redactor.redact(text));
-    let Some(body) = JsonObject::parse(&answer.body) else {
-        return Err(ErrorResponse { summary: describe_body(answer, show), ..refusal() });
+    let to_display = |text: &str| sanitize_for_display(&redactor.redact(text));
+    let Some(body) = JsonObject::parse(&response.body) else {
+        return Err(ErrorResponse { summary: describe_body(response, to_display), ..base_error() });
     };
-    let status_says_no = !(200..300).contains(&answer.status);
-    if let Some(words) = error_body::parse(&body, status_says_no, show) {
-        let found = match words.error.as_ref().or(words.code.as_ref()) {
-            Some(word) => format!("HTTP {}, {word}", answer.status),
-            None => describe_body(answer, show),
+    let is_error_status = !(200..300).contains(&response.status);
+    if let Some(fields) = error_body::parse(&body, is_error_status, to_display) {
+        let summary = match fields.error.as_ref().or(fields.code.as_ref()) {
+            Some(code) => format!("HTTP {}, {code}", response.status),
+            None => describe_body(response, to_display),
         };
-        let ErrorFields { error, description, code: provider_code } = words;
-        return Err(ErrorResponse { error, description, provider_code, summary: found, ..refusal() });
+        let ErrorFields { error, description, code: provider_code } = fields;
+        return Err(ErrorResponse { error, description, provider_code, summary, ..base_error() });
     }
-    if status_says_no {
-        return Err(ErrorResponse { summary: describe_body(answer, show), ..refusal() });
+    if is_error_status {
+        return Err(ErrorResponse { summary: describe_body(response, to_display), ..base_error() });
     }
-    parse_success(body, show).map_err(|found| ErrorResponse { summary: found, ..refusal() })
+    parse_success(body, to_display).map_err(|summary| ErrorResponse { summary, ..base_error() })
 }
 
-fn parse_success(mut body: JsonObject, show: impl Fn(&str) -> String) -> Result<TokenResponse, String> {
+fn parse_success(mut body: JsonObject, to_display: impl Fn(&str) -> String) -> Result<TokenResponse, String> {
     let access_token = match body.remove("access_token") {
         Some(Value::String(token)) => validate_access_token(&Secret::new(token))?,
         Some(mut other) => {
             json_object::zeroize_value(&mut other);
-            return Err("an access_token that is not text".to_owned());
+            return Err("an access_token that is not a string".to_owned());
         }
-        None => return Err("JSON without an access_token".to_owned()),
+        None => return Err("a JSON object without access_token".to_owned()),
     };
-    let type_missing = match body.get("token_type") {
+    let token_type_missing = match body.get("token_type") {
         None | Some(Value::Null) => true,
-        Some(Value::String(kind)) if kind.eq_ignore_ascii_case("bearer") => false,
-        Some(Value::String(kind)) => {
-            return Err(format!("the token type \"{}\"; expected Bearer", show(kind)));
+        Some(Value::String(token_type)) if token_type.eq_ignore_ascii_case("bearer") => false,
+        Some(Value::String(token_type)) => {
+            return Err(format!("the token_type \"{}\" (expected Bearer)", to_display(token_type)));
         }
-        Some(_) => return Err("a token_type that is not text".to_owned()),
+        Some(_) => return Err("a token_type that is not a string".to_owned()),
     };
     Ok(TokenResponse {
         refresh_token: take_refresh_token(&mut body),
@@ -138,21 +138,21 @@ fn parse_success(mut body: JsonObject, show: impl Fn(&str) -> String) -> Result<
         expires_in: body.get("expires_in").and_then(parse_expires_in),
         scope: get_str(&body, "scope").and_then(|scope| CString::new(scope).ok()),
         fields: into_extra_fields(body),
-        token_type_missing: type_missing,
+        token_type_missing,
     })
 }
 
-/// A token that can stand in a header: printable ASCII (RFC 6749 appendix A.12), and not empty.
+/// Checks that an access token is not empty and valid in a header: printable ASCII (RFC 6749 appendix A.12).
 fn validate_access_token(token: &Secret) -> Result<Zeroizing<CString>, String> {
     let token = token.reveal();
     if token.is_empty() {
         return Err("an empty access_token".to_owned());
     }
-    // Not until the first byte that does not fit: so the processor looks at many at once.
-    if !token.bytes().fold(true, |fits, byte| fits & (b' '..=b'~').contains(&byte)) {
-        return Err("an access_token with characters that no header may carry".to_owned());
+    // The loop does not stop early, so that the compiler can vectorize it.
+    if !token.bytes().fold(true, |valid, byte| valid & (b' '..=b'~').contains(&byte)) {
+        return Err("an access_token with characters that are invalid in a header".to_owned());
     }
-    CString::new(token).map(Zeroizing::new).map_err(|_| "an access_token with a NUL in it".to_owned())
+    CString::new(token).map(Zeroizing::new).map_err(|_| "an access_token with an embedded NUL".to_owned())
 }
 
 fn take_refresh_token(body: &mut JsonObject) -> Option<Secret> {
@@ -165,25 +165,27 @@ fn take_refresh_token(body: &mut JsonObject) -> Option<Secret> {
     }
 }
 
-/// The other members; the tokens that must not be handed out by name have been taken out.
+/// The remaining members. The access token and the refresh token have already been removed, so that they
+/// cannot be read by name.
 fn into_extra_fields(body: JsonObject) -> BTreeMap<String, Zeroizing<CString>> {
     body.into_strings().filter_map(|(name, text)| Some((name, to_c_string(&text)?))).collect()
 }
 
-/// Made of a slice, so that there is room for the NUL from the start: growing would leave a copy behind.
+/// Converts from a slice, because `CString::new` then allocates space for the NUL at once. Reallocating a
+/// `String` would leave a copy in freed memory.
 fn to_c_string(text: &Secret) -> Option<Zeroizing<CString>> {
     CString::new(text.reveal()).ok().map(Zeroizing::new)
 }
 
-/// `3600`, `"3600"`, `3600.0`: real servers send them all.
+/// Parses `expires_in`. Servers send `3600`, `"3600"` and `3600.0`.
 fn parse_expires_in(value: &Value) -> Option<i64> {
-    const MAX_LIFETIME_SECS: f64 = 315_360_000.0; // ten years, so that sums cannot overflow
+    const MAX_LIFETIME_SECS: f64 = 315_360_000.0; // ten years; prevents overflow of sums
     let number = match value {
         Value::Number(number) => number.as_f64()?,
         Value::String(text) => text.trim().parse().ok()?,
         _ => return None,
     };
-    #[allow(clippy::cast_possible_truncation, reason = "clamped to what fits")]
+    #[allow(clippy::cast_possible_truncation, reason = "clamped to the range of i64")]
     number.is_finite().then(|| number.clamp(0.0, MAX_LIFETIME_SECS) as i64)
 }
 
@@ -191,12 +193,13 @@ fn get_str<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
     members.get(name)?.as_str()
 }
 
-/// `null` and an empty text stand beside a token in some answers.
+/// Whether an `error` is `null` or empty. Some successful responses contain such a member in addition to the
+/// token.
 fn is_blank(error: &Value) -> bool {
     error.is_null() || error.as_str() == Some("")
 }
 
-/// A first word of capital letters and then digits, as providers number their errors.
+/// Parses a provider's error code: a first word of capital letters, an optional `-`, and digits.
 fn parse_provider_code(description: &str) -> Option<String> {
     let word = description.split([' ', ':']).next()?;
     let digits = word.trim_start_matches(|c: char| c.is_ascii_uppercase()).trim_start_matches('-');
@@ -206,15 +209,15 @@ fn parse_provider_code(description: &str) -> Option<String> {
     is_code.then(|| word.to_owned())
 }
 
-/// What an answer that cannot be read is, without repeating any of its body.
-fn describe_body(answer: &Response, show: impl Fn(&str) -> String) -> String {
-    let kind = match answer.content_type.as_deref() {
-        Some(kind) => show(kind.split(';').next().unwrap_or_default()),
-        None => "no content type".to_owned(),
+/// Describes a response that cannot be parsed, without repeating any of its body.
+fn describe_body(response: &Response, to_display: impl Fn(&str) -> String) -> String {
+    let content_type = match response.content_type.as_deref() {
+        Some(value) => format!("of {}", to_display(value.split(';').next().unwrap_or_default())),
+        None => "without Content-Type".to_owned(),
     };
-    match answer.status {
-        300..400 => format!("HTTP {}, a redirect, which is not followed", answer.status),
-        status => format!("HTTP {status} with {} bytes of {kind}", answer.body.len()),
+    match response.status {
+        300..400 => format!("HTTP {}, a redirect, which is not followed", response.status),
+        status => format!("HTTP {status} with {} bytes {content_type}", response.body.len()),
     }
 }
 
@@ -225,21 +228,21 @@ fn parse_retry_after(retry_after: &str, clock: &dyn Clock) -> u32 {
     }
 }
 
-/// How far an HTTP date lies ahead of our clock.
+/// Seconds by which an HTTP date is ahead of our clock.
 fn skew_from_date(date: &str, clock: &dyn Clock) -> Option<i64> {
     let time = httpdate::parse_http_date(date.trim()).ok()?;
-    let since = time.duration_since(std::time::UNIX_EPOCH).ok()?;
-    i64::try_from(since.as_secs()).ok()?.checked_sub(clock.unix_seconds())
+    let since_epoch = time.duration_since(std::time::UNIX_EPOCH).ok()?;
+    i64::try_from(since_epoch.as_secs()).ok()?.checked_sub(clock.unix_seconds())
 }
 
-/// A server's own words, fit for a message or a terminal: no control characters (Entra sends line breaks), none that
-/// cannot be seen or turn the direction of writing, and an end.
+/// Sanitizes text that a server sent for messages and terminals: removes control characters (Entra sends line
+/// breaks), invisible characters and characters that change the text direction, and truncates it.
 #[must_use]
 pub fn sanitize_for_display(text: &str) -> String {
     const MAX_DISPLAY_CHARS: usize = 1000;
-    let spaced: String =
+    let replaced: String =
         text.chars().take(MAX_DISPLAY_CHARS).map(|c| if is_unsafe(c) { ' ' } else { c }).collect();
-    spaced.split_whitespace().collect::<Vec<_>>().join(" ")
+    replaced.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

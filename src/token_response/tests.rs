@@ -35,30 +35,30 @@ fn empty_redactor() -> LazyCell<Redactor> {
 
 fn parse_granted(body: &str) -> TokenResponse {
     parse(&http_response(200, body), &ConstantClock, &empty_redactor())
-        .unwrap_or_else(|refusal| panic!("{body}: {refusal:?}"))
+        .unwrap_or_else(|error| panic!("{body}: {error:?}"))
 }
 
 fn parse_rejected(status: u16, body: &str) -> ErrorResponse {
     parse(&http_response(status, body), &ConstantClock, &empty_redactor())
         .err()
-        .unwrap_or_else(|| panic!("{body} is taken for a token"))
+        .unwrap_or_else(|| panic!("{body} is parsed as a token"))
 }
 
 #[test]
 fn response_fields_exclude_access_and_refresh_token() {
-    let grant = parse_granted(
-        r#"{"access_token":"at","token_type":"bEaReR","expires_in":3600,"scope":"a b","instance_url":"https://x",
-            "restricted_to":[1],"refresh_token":"rt","id_token":"it"}"#,
+    let granted = parse_granted(
+        r#"{"access_token":"at","token_type":"bEaReR","expires_in":3600,"scope":"a b",
+            "instance_url":"https://x","restricted_to":[1],"refresh_token":"rt","id_token":"it"}"#,
     );
-    assert_eq!(grant.access_token.as_c_str(), c"at");
-    assert_eq!((grant.expires_in, grant.token_type_missing), (Some(3600), false));
-    assert_eq!(grant.scope.as_deref(), Some(c"a b"));
-    let field = |name| grant.fields.get(name).map(|field| field.to_str().unwrap());
+    assert_eq!(granted.access_token.as_c_str(), c"at");
+    assert_eq!((granted.expires_in, granted.token_type_missing), (Some(3600), false));
+    assert_eq!(granted.scope.as_deref(), Some(c"a b"));
+    let field = |name| granted.fields.get(name).map(|field| field.to_str().unwrap());
     assert_eq!(field("instance_url"), Some("https://x"));
     assert_eq!(field("restricted_to"), Some("[1]"));
     assert_eq!(field("id_token"), Some("it"));
     assert_eq!((field("refresh_token"), field("access_token")), (None, None));
-    assert_eq!(grant.refresh_token, Some(Secret::from("rt")));
+    assert_eq!(granted.refresh_token, Some(Secret::from("rt")));
 }
 
 #[test]
@@ -83,9 +83,9 @@ fn expires_in_accepts_number_or_string() {
 #[test]
 fn missing_token_type_is_reported_unknown_rejected() {
     assert!(parse_granted(r#"{"access_token":"at"}"#).token_type_missing);
-    let refusal = parse_rejected(200, r#"{"access_token":"at","token_type":"DPoP"}"#);
-    assert_eq!(refusal.status(), Status::BadResponse);
-    assert!(refusal.summary.contains("DPoP"), "{refusal:?}");
+    let error = parse_rejected(200, r#"{"access_token":"at","token_type":"DPoP"}"#);
+    assert_eq!(error.status(), Status::BadResponse);
+    assert!(error.summary.contains("DPoP"), "{error:?}");
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn body_without_valid_token_is_bad_response() {
         r#"{"access_token":"at","token_type":["Bearer"]}"#,
     ] {
         assert_eq!(parse_rejected(200, body).status(), Status::BadResponse, "{body}");
-        assert!(!parse_rejected(200, body).summary.contains("log in"), "a body is not repeated");
+        assert!(!parse_rejected(200, body).summary.contains("log in"), "the body must not be repeated");
     }
     assert_eq!(parse_rejected(302, "").status(), Status::BadResponse);
     assert_eq!(parse_rejected(404, "Not Found").status(), Status::BadResponse);
@@ -128,14 +128,14 @@ fn summary_describes_body_without_content() {
         assert_eq!(parse_rejected(status, body).summary, found, "{status} {body}");
     }
     let untyped = Response { content_type: None, ..http_response(200, "hunter2") };
-    let refusal = parse(&untyped, &ConstantClock, &empty_redactor()).err().unwrap();
-    assert_eq!(refusal.summary, "HTTP 200 with 7 bytes of no content type");
+    let error = parse(&untyped, &ConstantClock, &empty_redactor()).err().unwrap();
+    assert_eq!(error.summary, "HTTP 200 with 7 bytes without Content-Type");
 }
 
 #[test]
 fn oauth_error_decides_status_before_http_status() {
     let error = |error: &str| format!(r#"{{"error":"{error}","error_description":null}}"#);
-    for (status, body, wanted) in [
+    for (status, body, expected) in [
         (400, error("invalid_grant"), Status::Denied),
         (401, error("invalid_client"), Status::Denied),
         (200, error("invalid_grant"), Status::Denied),
@@ -152,7 +152,7 @@ fn oauth_error_decides_status_before_http_status() {
         (401, r#"{"message":"Unauthorized"}"#.to_owned(), Status::BadResponse),
         (400, error("temporarily_unavailable"), Status::Server),
     ] {
-        assert_eq!(parse_rejected(status, &body).status(), wanted, "{status} {body}");
+        assert_eq!(parse_rejected(status, &body).status(), expected, "{status} {body}");
     }
 }
 
@@ -160,10 +160,10 @@ fn oauth_error_decides_status_before_http_status() {
 fn retry_after_accepts_seconds_or_date() {
     let later = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(1_000_090));
     for (text, seconds) in [("120", 120), (later.as_str(), 90), ("soon", 0)] {
-        let answer = Response { retry_after: Some(text.to_owned()), ..http_response(503, "") };
-        let refusal = parse(&answer, &ConstantClock, &empty_redactor()).err().unwrap();
-        assert_eq!(refusal.retry_after, seconds);
-        assert_eq!(refusal.status(), if seconds > 0 { Status::Throttled } else { Status::Server });
+        let response = Response { retry_after: Some(text.to_owned()), ..http_response(503, "") };
+        let error = parse(&response, &ConstantClock, &empty_redactor()).err().unwrap();
+        assert_eq!(error.retry_after, seconds);
+        assert_eq!(error.status(), if seconds > 0 { Status::Throttled } else { Status::Server });
     }
 }
 
@@ -194,12 +194,12 @@ fn redaction_precedes_truncation_and_code_parsing() {
     for description in [format!("{}TENANT12345678", "x".repeat(990)), "TENANT12345678 is unknown".to_owned()]
     {
         let body = format!(r#"{{"error":"TENANT12345678","error_description":"{description}"}}"#);
-        let refusal = parse(&http_response(400, &body), &ConstantClock, &redactor).err().unwrap();
-        assert!(!format!("{refusal:?}").contains("TENANT"), "{refusal:?}");
+        let error = parse(&http_response(400, &body), &ConstantClock, &redactor).err().unwrap();
+        assert!(!format!("{error:?}").contains("TENANT"), "{error:?}");
     }
 }
 
-/// Every place of an answer whose text a message shows.
+/// Covers every part of a response whose text may appear in a message.
 #[test]
 fn secrets_are_redacted_in_all_server_text() {
     let secret = "hunter2/hunter2+hunter2";
@@ -234,9 +234,9 @@ fn secrets_are_redacted_in_all_server_text() {
                 Some(format!("text/{echo}; charset=utf-8")),
                 Some(format!("{}{echo}", "x".repeat(990))),
             ] {
-                let answer = Response { content_type, ..http_response(status, body) };
-                if let Err(refusal) = parse(&answer, &ConstantClock, &redactor) {
-                    let shown = format!("{refusal:?}");
+                let response = Response { content_type, ..http_response(status, body) };
+                if let Err(error) = parse(&response, &ConstantClock, &redactor) {
+                    let shown = format!("{error:?}");
                     assert!(!shown.contains("hunt") && !shown.contains("aHVu"), "{body}: {shown}");
                 }
             }
@@ -246,7 +246,7 @@ fn secrets_are_redacted_in_all_server_text() {
 
 #[test]
 fn token_response_builds_no_redactor() {
-    let redactor = LazyCell::new(|| -> Redactor { panic!("a redactor was made") });
+    let redactor = LazyCell::new(|| -> Redactor { panic!("the redactor must not be built") });
     let body = r#"{"access_token":"at","token_type":"Bearer"}"#;
     assert!(parse(&http_response(200, body), &ConstantClock, &redactor).is_ok());
 }
@@ -269,8 +269,11 @@ fn provider_code_is_parsed_from_description() {
 #[test]
 fn server_skew_is_computed_from_date() {
     let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(999_700));
-    let answer = Response { date: Some(date), ..http_response(400, r#"{"error":"invalid_grant"}"#) };
-    assert_eq!(parse(&answer, &ConstantClock, &empty_redactor()).err().unwrap().server_skew_secs, Some(-300));
+    let response = Response { date: Some(date), ..http_response(400, r#"{"error":"invalid_grant"}"#) };
+    assert_eq!(
+        parse(&response, &ConstantClock, &empty_redactor()).err().unwrap().server_skew_secs,
+        Some(-300)
+    );
 }
 
 #[test]
@@ -284,18 +287,18 @@ fn token_requires_success_status() {
 
 #[test]
 fn control_characters_are_removed_from_errors() {
-    for odd in [
+    for control in [
         "\\u0000", "\\n", "\\u001b", "\\u007f", "\\u0085", "\\u200e", "\\u200f", "\\u202a", "\\u202e",
         "\\u2066", "\\u2069",
     ] {
-        let body = format!(r#"{{"error":"a{odd}b","error_description":"c{odd}d"}}"#);
-        let refusal = parse_rejected(400, &body);
+        let body = format!(r#"{{"error":"a{control}b","error_description":"c{control}d"}}"#);
+        let error = parse_rejected(400, &body);
         assert_eq!(
-            (refusal.error.as_deref(), refusal.description.as_deref()),
+            (error.error.as_deref(), error.description.as_deref()),
             (Some("a b"), Some("c d")),
-            "{odd}"
+            "{control}"
         );
-        assert_eq!(refusal.summary, "HTTP 400, a b", "{odd}");
+        assert_eq!(error.summary, "HTTP 400, a b", "{control}");
     }
 }
 

@@ -1,4 +1,6 @@
-//! authgrant_clear_caches reaches the whole process; in a program of its own it clears nothing that other tests count on.
+//! Clearing the caches (`authgrant_clear_caches`).
+//!
+//! It affects the whole process, so this is a separate program: other tests rely on cached tokens.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -22,7 +24,11 @@ fn clear_drops_tokens_except_inside_callback() {
     let failing = open(&string.replace("quick.pem", "missing.pem")).unwrap();
     assert_eq!(authgrant_set_log(failing.handle(), Some(clear_in_callback), null_mut(), 1, null_mut()), 0);
     failing.get_token().unwrap_err();
-    assert_eq!(connection.get_token().unwrap().value(), first.value(), "a callback clears nothing");
+    assert_eq!(
+        connection.get_token().unwrap().value(),
+        first.value(),
+        "a call from a callback has no effect"
+    );
     authgrant_clear_caches();
     assert_ne!(connection.get_token().unwrap().value(), first.value());
 }

@@ -1,5 +1,7 @@
-//! Proxies, and a server that asks for client certificates, that others wrote: tinyproxy, microsocks, nginx. `cargo
-//! test` leaves this file out, since they may be missing; `make test` installs them and runs it as its part `network`.
+//! Third-party proxies (tinyproxy, microsocks), and mutual TLS with nginx.
+//!
+//! Not part of `cargo test`, because these programs may be missing; `make test` installs them and runs this
+//! file as its part `network`.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -14,192 +16,203 @@ use std::sync::OnceLock;
 use authgrant::ffi::authorize::authgrant_logoff;
 use authgrant::ffi::status::*;
 use authgrant::options::Environment;
-use mock_server::{Authority, ClientAuth, ClientOptions, Config, GrantType};
-use support::c_api::{Lines, ask, open, open_in};
-use support::servers::{microsocks, nginx, tinyproxy};
-use support::{authority, page_string, short_string};
+use mock_server::{ClientAuth, ClientOptions, Config, GrantType, MockServer};
+use support::c_api::{Failure, LogLines, get_token, open, open_with_environment};
+use support::servers::{start_microsocks, start_nginx, start_tinyproxy};
+use support::{datadirect_string, minimal_string, start_mock_server};
 use tempfile::TempDir;
 
 const CLIENT_ID: &str = "the client";
 
-fn run_shell(folder: &Path, command: &str) {
-    let output = Command::new("sh").args(["-ec", command]).current_dir(folder).output().expect("sh runs");
+fn run_shell(directory: &Path, command: &str) {
+    let output = Command::new("sh").args(["-ec", command]).current_dir(directory).output().expect("sh runs");
     assert!(output.status.success(), "{command}\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A server's certificate for localhost, and clients' certificates in stores of all kinds, each signed by its CA.
+/// The directory with a server certificate for localhost, and client certificates in every kind of store,
+/// each signed by its CA.
 fn test_dir() -> &'static Path {
-    static FOLDER: OnceLock<TempDir> = OnceLock::new();
-    FOLDER.get_or_init(make).path()
+    static DIRECTORY: OnceLock<TempDir> = OnceLock::new();
+    DIRECTORY.get_or_init(generate_certificates).path()
 }
 
 fn test_file(name: &str) -> String {
-    let path = folder().join(name);
-    assert!(path.exists(), "{name}");
+    let path = test_dir().join(name);
+    assert!(path.exists(), "{name} is not a generated file");
     path.to_str().unwrap().to_owned()
 }
 
 fn generate_certificates() -> TempDir {
-    let folder = TempDir::new().unwrap();
-    let here = folder.path();
+    let temp_dir = TempDir::new().unwrap();
+    let directory = temp_dir.path();
     for ca in ["server-ca", "client-ca", "other-ca"] {
-        run(
-            here,
+        run_shell(
+            directory,
             &format!(
-                "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout {ca}.key -out {ca}.pem \
-                 -days 30 -subj '/CN={ca}' 2>&1"
+                "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout {ca}.key \
+                 -out {ca}.pem -days 30 -subj '/CN={ca}' 2>&1"
             ),
         );
     }
-    fs::write(here.join("names"), "subjectAltName=DNS:localhost\nbasicConstraints=critical,CA:FALSE\n")
+    fs::write(directory.join("names"), "subjectAltName=DNS:localhost\nbasicConstraints=critical,CA:FALSE\n")
         .unwrap();
-    signed(here, "server", "EC -pkeyopt ec_paramgen_curve:P-256", "server-ca", "-extfile names");
-    for (name, kind) in [
+    let p256 = "EC -pkeyopt ec_paramgen_curve:P-256";
+    issue_certificate(directory, "server", p256, "server-ca", "-extfile names");
+    for (name, key_type) in [
         ("rsa", "RSA -pkeyopt rsa_keygen_bits:2048"),
-        ("p256", "EC -pkeyopt ec_paramgen_curve:P-256"),
+        ("p256", p256),
         ("p384", "EC -pkeyopt ec_paramgen_curve:P-384"),
         ("ed25519", "ED25519"),
     ] {
-        signed(here, name, kind, "client-ca", "");
-        run(here, &format!("cat {name}.key {name}.pem > {name}.both.pem"));
-        run(
-            here,
+        issue_certificate(directory, name, key_type, "client-ca", "");
+        run_shell(
+            directory,
             &format!(
-                "openssl pkcs12 -export -inkey {name}.key -in {name}.pem -name {name} -passout pass:secret -out {name}.p12"
+                "cat {name}.key {name}.pem > {name}.both.pem
+                 openssl pkcs12 -export -inkey {name}.key -in {name}.pem -name {name} -passout pass:secret \
+                 -out {name}.p12"
             ),
         );
     }
-    signed(here, "stranger", "ED25519", "other-ca", "");
-    run(here, "cat stranger.key stranger.pem > stranger.both.pem");
-    run(
-        here,
-        "keytool -importkeystore -srckeystore rsa.p12 -srcstoretype PKCS12 -srcstorepass secret -destkeystore rsa.jks \
-         -deststoretype JKS -deststorepass secret -noprompt 2>&1
-         keytool -importkeystore -srckeystore p256.p12 -srcstoretype PKCS12 -srcstorepass secret -destkeystore rsa.jks \
-         -deststoretype JKS -deststorepass secret -noprompt 2>&1
-         keytool -keypasswd -storetype JKS -keystore rsa.jks -storepass secret -alias rsa -keypass secret -new another 2>&1
-         keytool -importcert -noprompt -storetype JKS -keystore trust.jks -storepass changeit -alias ca -file server-ca.pem 2>&1",
+    issue_certificate(directory, "untrusted", "ED25519", "other-ca", "");
+    run_shell(directory, "cat untrusted.key untrusted.pem > untrusted.both.pem");
+    run_shell(
+        directory,
+        "for name in rsa p256; do
+             keytool -importkeystore -srckeystore $name.p12 -srcstoretype PKCS12 -srcstorepass secret \
+             -destkeystore rsa.jks -deststoretype JKS -deststorepass secret -noprompt 2>&1
+         done
+         keytool -keypasswd -storetype JKS -keystore rsa.jks -storepass secret -alias rsa -keypass secret \
+         -new another 2>&1
+         keytool -importcert -noprompt -storetype JKS -keystore trust.jks -storepass changeit -alias ca \
+         -file server-ca.pem 2>&1",
     );
-    folder
+    temp_dir
 }
 
-fn issue_certificate(here: &Path, name: &str, kind: &str, ca: &str, more: &str) {
-    run(
-        here,
+/// Generates a key, and a certificate for it with the subject `CN={name}` that is signed by `ca`.
+fn issue_certificate(directory: &Path, name: &str, key_type: &str, ca: &str, x509_args: &str) {
+    run_shell(
+        directory,
         &format!(
-            "openssl genpkey -algorithm {kind} -out {name}.key 2>&1
+            "openssl genpkey -algorithm {key_type} -out {name}.key 2>&1
              openssl req -new -key {name}.key -subj '/CN={name}' -out {name}.csr
-             openssl x509 -req -in {name}.csr -CA {ca}.pem -CAkey {ca}.key -CAcreateserial -days 30 {more} -out {name}.pem 2>&1"
+             openssl x509 -req -in {name}.csr -CA {ca}.pem -CAkey {ca}.key -CAcreateserial -days 30 \
+             {x509_args} -out {name}.pem 2>&1"
         ),
     );
 }
 
-/// An authority that knows the client by the certificate for `subject` alone.
-fn start_server_with_certificate_client(subject: &str) -> Authority {
-    let authority = Authority::start(Config::http());
+/// A server that authenticates the client only by a certificate with this subject.
+fn start_server_with_certificate_client(subject: &str) -> MockServer {
+    let server = MockServer::start(Config::http());
     let options = ClientOptions {
         grant_types: vec![GrantType::ClientCredentials],
         client_auth: Some(ClientAuth::Certificate),
         certificate_subject: Some(subject.to_owned()),
         ..ClientOptions::default()
     };
-    authority.register::<&str>(CLIENT, &[], options);
-    authority
+    server.register::<&str>(CLIENT_ID, &[], options);
+    server
 }
 
 fn certificate_string(port: u16, more: &str) -> String {
     format!(
-        "{more};AuthenticationMethod=53;ClientID={CLIENT};TokenURI=https://localhost:{port}/oauth/token;\
+        "{more};AuthenticationMethod=53;ClientID={CLIENT_ID};TokenURI=https://localhost:{port}/oauth/token;\
          TrustStore={};TrustStorePassword=changeit",
-        path("trust.jks")
+        test_file("trust.jks")
     )
+}
+
+/// Asserts a network error about `option`, without the wrong password `hunter2`.
+#[track_caller]
+fn assert_network_error(failure: &Failure, option: Option<&str>) {
+    assert_eq!(
+        (failure.status, failure.sqlstate.as_str(), failure.option.as_deref()),
+        (AUTHGRANT_NETWORK, "08001", option),
+        "{failure:?}"
+    );
+    assert!(!failure.message.contains("hunter2"), "{failure:?}");
 }
 
 #[test]
 fn tinyproxy_basic_auth_reaches_https() {
-    let (authority, proxy) = (authority(Config::https()), tinyproxy("jsmith", "proxys3cr3t"));
-    let through = |more: &str| {
-        let proxy = format!("ProxyHost=127.0.0.1;ProxyPort={};{more};", proxy.port);
-        proxy + &page_string(&support::stores::path("keytool.jks"), &authority)
+    let (server, proxy) = (start_mock_server(Config::https()), start_tinyproxy("jsmith", "proxys3cr3t"));
+    let string_via_proxy = |more: &str| {
+        let proxy_options = format!("ProxyHost=127.0.0.1;ProxyPort={};{more};", proxy.port);
+        proxy_options + &datadirect_string(&support::stores::path("keytool.jks"), &server)
     };
-    static LOG: Lines = Lines(std::sync::Mutex::new(Vec::new()));
-    let connection = open(&through("ProxyUser=jsmith;ProxyPassword=proxys3cr3t")).unwrap();
-    connection.log_to(&LOG);
+    static LOG: LogLines = LogLines(std::sync::Mutex::new(Vec::new()));
+    let connection = open(&string_via_proxy("ProxyUser=jsmith;ProxyPassword=proxys3cr3t")).unwrap();
+    connection.collect_log(&LOG);
     let token = connection.get_token().unwrap();
     connection.reject(&token);
     assert_ne!(connection.get_token().unwrap().value(), token.value());
-    let target = format!("CONNECT 127.0.0.1:{} ", authority.port());
-    assert!(proxy.output().contains(&target), "{}", proxy.output());
-    assert_eq!(authority.connections(), 1, "the way through the proxy was kept");
+    let request_line = format!("CONNECT 127.0.0.1:{} ", server.port());
+    assert!(proxy.output().contains(&request_line), "{}", proxy.output());
+    assert_eq!(server.connection_count(), 1, "the tunnel is reused");
 
-    for (more, words) in [
-        ("", "demands a user and password (HTTP 407): set ProxyUser and ProxyPassword"),
-        ("ProxyUser=jsmith;ProxyPassword=hunter2", "did not accept ProxyUser and ProxyPassword"),
-    ] {
-        let failure = ask(&through(more)).unwrap_err();
-        assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_NETWORK, "08001"));
-        assert_eq!(failure.option.as_deref(), Some("ProxyUser"), "{failure:?}");
-        assert!(failure.message.contains(words) && !failure.message.contains("hunter2"), "{failure:?}");
+    // tinyproxy responds with 401 to a wrong password.
+    for (more, http_status) in [("", "HTTP 407"), ("ProxyUser=jsmith;ProxyPassword=hunter2", "HTTP 401")] {
+        let failure = get_token(&string_via_proxy(more)).unwrap_err();
+        assert_network_error(&failure, Some("ProxyUser"));
+        assert!(failure.message.contains(http_status), "{failure:?}");
     }
     let log = LOG.0.lock().unwrap().join("\n");
     assert!(
         !log.is_empty() && !log.contains("proxys3cr3t") && !log.contains("anNtaXRoOnByb3h5czNjcjN0"),
         "{log}"
     );
-    assert_eq!(authority.connections(), 1, "nobody went around the proxy");
+    assert_eq!(server.connection_count(), 1, "the proxy is not bypassed");
 }
 
 #[test]
 fn tinyproxy_upstream_failure_is_reported() {
-    let authority = authority(Config::https());
-    let proxy = tinyproxy("u", "p");
-    let string = format!("ProxyHost=http://127.0.0.1:{};ProxyUser=u;ProxyPassword=p;", proxy.port);
-    let string = string + &short_string(&authority, "");
-    let gone = string.replace(&format!(":{}/oauth", authority.port()), ":1/oauth");
-    let failure = ask(&gone).unwrap_err();
-    assert_eq!(failure.status, AUTHGRANT_NETWORK);
-    assert!(
-        failure.message.contains("answered HTTP 500") || failure.message.contains("answered HTTP 502"),
-        "{failure:?}"
-    );
-    assert!(
-        failure.message.contains(&format!("the proxy 127.0.0.1:{} (ProxyHost)", proxy.port)),
-        "{failure:?}"
-    );
+    let server = start_mock_server(Config::https());
+    let proxy = start_tinyproxy("u", "p");
+    let proxy_options = format!("ProxyHost=http://127.0.0.1:{};ProxyUser=u;ProxyPassword=p;", proxy.port);
+    let string = proxy_options + &minimal_string(&server, "");
+    let unreachable = string.replace(&format!(":{}/oauth", server.port()), ":1/oauth");
+    let failure = get_token(&unreachable).unwrap_err();
+    assert_network_error(&failure, None);
+    assert!(failure.message.contains("HTTP 500") || failure.message.contains("HTTP 502"), "{failure:?}");
+    assert!(failure.message.contains(&format!("127.0.0.1:{} (ProxyHost)", proxy.port)), "{failure:?}");
+    assert!(failure.message.contains("127.0.0.1:1 "), "{failure:?}");
 }
 
 #[test]
 fn microsocks_works_with_and_without_user() {
-    let authority = authority(Config::https());
-    let through = |port: u16, more: &str| {
-        format!("ProxyHost=socks5://127.0.0.1:{port};{more};") + &short_string(&authority, "")
+    let server = start_mock_server(Config::https());
+    let string_via_proxy = |port: u16, more: &str| {
+        format!("ProxyHost=socks5://127.0.0.1:{port};{more};") + &minimal_string(&server, "")
     };
-    let (open, closed) = (microsocks(None), microsocks(Some(("u", "proxys3cr3t"))));
-    ask(&through(open.port, "CacheScope=Process")).unwrap();
-    ask(&through(closed.port, "ProxyUser=u;ProxyPassword=proxys3cr3t")).unwrap();
-    // Another proxy is another token: nothing of the first was in the cache.
-    assert_eq!(authority.token_requests().len(), 2);
-    for (more, words) in [
-        ("", "demands a user and password (SOCKS5): set ProxyUser"),
-        ("ProxyUser=u;ProxyPassword=hunter2", "did not accept ProxyUser and ProxyPassword (SOCKS5)"),
-    ] {
-        let failure = ask(&through(closed.port, more)).unwrap_err();
-        assert_eq!((failure.status, failure.option.as_deref()), (AUTHGRANT_NETWORK, Some("ProxyUser")));
-        assert!(failure.message.contains(words) && !failure.message.contains("hunter2"), "{failure:?}");
+    let (open, restricted) = (start_microsocks(None), start_microsocks(Some(("u", "proxys3cr3t"))));
+    get_token(&string_via_proxy(open.port, "CacheScope=Process")).unwrap();
+    get_token(&string_via_proxy(restricted.port, "ProxyUser=u;ProxyPassword=proxys3cr3t")).unwrap();
+    // The proxy is part of the cache key, so the first token is not reused.
+    assert_eq!(server.token_requests().len(), 2);
+    for more in ["", "ProxyUser=u;ProxyPassword=hunter2"] {
+        let failure = get_token(&string_via_proxy(restricted.port, more)).unwrap_err();
+        assert_network_error(&failure, Some("ProxyUser"));
+        assert!(failure.message.contains("(SOCKS5)"), "{failure:?}");
     }
-    let gone = through(open.port, "").replace(&format!(":{}/oauth", authority.port()), ":1/oauth");
-    let failure = ask(&gone).unwrap_err();
-    assert!(failure.message.contains("the connection was refused"), "{failure:?}");
-    let other = ask(&through(open.port, "").replace("socks5://", "http://")).unwrap_err();
-    assert!(other.message.contains("ProxyHost"), "{other:?}");
+    let unreachable =
+        string_via_proxy(open.port, "").replace(&format!(":{}/oauth", server.port()), ":1/oauth");
+    let failure = get_token(&unreachable).unwrap_err();
+    assert_network_error(&failure, None);
+    assert!(failure.message.contains("SOCKS5 error 5"), "{failure:?}");
+    let wrong_scheme = string_via_proxy(open.port, "").replace("socks5://", "http://");
+    let failure = get_token(&wrong_scheme).unwrap_err();
+    assert_network_error(&failure, None);
+    assert!(failure.message.contains("ProxyHost"), "{failure:?}");
 }
 
-/// Surroundings with variables, and nothing else.
+/// An environment that has only these variables.
 struct VariableEnvironment(Vec<(&'static str, String)>);
 
-impl Environment for Variables {
+impl Environment for VariableEnvironment {
     fn variable(&self, name: &str) -> Option<OsString> {
-        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
+        self.0.iter().find(|(defined, _)| *defined == name).map(|(_, value)| value.into())
     }
 
     fn home(&self) -> Option<PathBuf> {
@@ -213,27 +226,29 @@ impl Environment for Variables {
 
 #[test]
 fn environment_proxy_respects_no_proxy_and_option() {
-    let authority = by_certificate("CN=p256");
-    let (proxy, server) = (tinyproxy("u", "p-s"), nginx(folder(), authority.port()));
-    // Not this machine by its name, and this machine all the same.
-    let string = certificate_string(server.port, &format!("KeyStore={}", path("p256.both.pem")));
+    let server = start_server_with_certificate_client("CN=p256");
+    let (proxy, nginx) = (start_tinyproxy("u", "p-s"), start_nginx(test_dir(), server.port()));
+    // 0.0.0.0 reaches this machine, and unlike localhost is not exempt from the proxy.
+    let string = certificate_string(nginx.port, &format!("KeyStore={}", test_file("p256.both.pem")));
     let string = string.replace("//localhost", "//0.0.0.0") + ";HostNameInCertificate=localhost";
-    let variables = |except: &str| {
-        let proxy = format!("http://u:p%2Ds@127.0.0.1:{}", proxy.port);
-        Variables(vec![("HTTPS_PROXY", proxy), ("no_proxy", except.to_owned())])
+    let environment = |no_proxy: &str| {
+        let url = format!("http://u:p%2Ds@127.0.0.1:{}", proxy.port);
+        VariableEnvironment(vec![("HTTPS_PROXY", url), ("no_proxy", no_proxy.to_owned())])
     };
-    let asked = || proxy.output().matches("CONNECT 0.0.0.0").count();
-    let ask = |string: &str, variables: &Variables| open_in(string, variables).unwrap().get_token();
-    ask(&string, &variables("")).unwrap();
-    let through = asked();
-    assert!(through > 0, "{}", proxy.output());
-    ask(&string, &variables("0.0.0.0")).unwrap();
-    ask(&format!("{string};ProxyMode=0"), &variables("")).unwrap();
-    assert_eq!(asked(), through);
-    let wrong = Variables(vec![("https_proxy", format!("http://u:hunter2@127.0.0.1:{}", proxy.port))]);
-    let failure = ask(&string, &wrong).unwrap_err();
-    assert!(failure.message.contains("did not accept the user and password in https_proxy"), "{failure:?}");
-    assert!(!failure.message.contains("hunter2"), "{failure:?}");
+    let connect_count = || proxy.output().matches("CONNECT 0.0.0.0").count();
+    let get_token = |string: &str, environment: &VariableEnvironment| {
+        open_with_environment(string, environment).unwrap().get_token()
+    };
+    get_token(&string, &environment("")).unwrap();
+    let proxied = connect_count();
+    assert!(proxied > 0, "{}", proxy.output());
+    get_token(&string, &environment("0.0.0.0")).unwrap();
+    get_token(&format!("{string};ProxyMode=0"), &environment("")).unwrap();
+    assert_eq!(connect_count(), proxied);
+    let url = format!("http://u:hunter2@127.0.0.1:{}", proxy.port);
+    let failure = get_token(&string, &VariableEnvironment(vec![("https_proxy", url)])).unwrap_err();
+    assert_network_error(&failure, Some("ProxyUser"));
+    assert!(failure.message.contains("https_proxy"), "{failure:?}");
 }
 
 #[test]
@@ -247,65 +262,62 @@ fn nginx_accepts_client_certificates_from_all_stores() {
         ("rsa", "KeyStore=rsa.jks;KeyStorePassword=secret;KeyPassword=another;KeyStoreAlias=RSA"),
         ("p256", "KeyStore=rsa.jks;KeyStorePassword=secret;KeyStoreAlias=p256"),
     ] {
-        let authority = by_certificate(&format!("CN={subject}"));
-        let server = nginx(folder(), authority.port());
-        let more = store.replacen('=', &format!("={}/", folder().display()), 1);
-        let string = certificate_string(server.port, &more);
-        ask(&string).unwrap_or_else(|failure| panic!("{store}: {failure:?}"));
-        let request = &authority.token_requests()[0];
-        assert_eq!(request.parameter("client_id").as_deref(), Some(CLIENT));
+        let server = start_server_with_certificate_client(&format!("CN={subject}"));
+        let nginx = start_nginx(test_dir(), server.port());
+        let more = store.replacen('=', &format!("={}/", test_dir().display()), 1);
+        let string = certificate_string(nginx.port, &more);
+        get_token(&string).unwrap_or_else(|failure| panic!("{store}: {failure:?}"));
+        let request = &server.token_requests()[0];
+        assert_eq!(request.parameter("client_id").as_deref(), Some(CLIENT_ID));
         assert_eq!(request.parameter("client_secret"), None);
         let version = if store.contains("TLSv1.2") { "TLSv1.2" } else { "TLSv1.3" };
-        let tls = request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("x-tls"));
-        assert_eq!(tls.map(|(_, value)| value.as_str()), Some(version), "{store}");
+        assert_eq!(request.header("x-tls"), Some(version), "{store}");
     }
 }
 
 #[test]
 fn nginx_rejects_missing_or_foreign_certificate() {
-    let authority = by_certificate("CN=rsa");
-    let server = nginx(folder(), authority.port());
-    let with = |more: &str| ask(&certificate_string(server.port, more)).unwrap_err();
-    let nobody = with("ClientSecret=x");
-    assert_eq!((nobody.status, nobody.http_status), (AUTHGRANT_BAD_RESPONSE, 400), "{nobody:?}");
-    let stranger = with(&format!("KeyStore={}", path("stranger.both.pem")));
-    assert_eq!((stranger.status, stranger.http_status), (AUTHGRANT_BAD_RESPONSE, 400), "{stranger:?}");
-    assert!(authority.requests().is_empty());
-    let other = with(&format!("KeyStore={}", path("p256.both.pem")));
-    assert_eq!((other.status, other.oauth_error.as_deref()), (AUTHGRANT_DENIED, Some("invalid_client")));
-    let password = with(&format!("KeyStore={};KeyStorePassword=hunter2", path("rsa.p12")));
+    let server = start_server_with_certificate_client("CN=rsa");
+    let nginx = start_nginx(test_dir(), server.port());
+    let get_error = |more: &str| get_token(&certificate_string(nginx.port, more)).unwrap_err();
+    let missing = get_error("ClientSecret=x");
+    assert_eq!((missing.status, missing.http_status), (AUTHGRANT_BAD_RESPONSE, 400), "{missing:?}");
+    let untrusted = get_error(&format!("KeyStore={}", test_file("untrusted.both.pem")));
+    assert_eq!((untrusted.status, untrusted.http_status), (AUTHGRANT_BAD_RESPONSE, 400), "{untrusted:?}");
+    assert!(server.requests().is_empty());
+    let other_subject = get_error(&format!("KeyStore={}", test_file("p256.both.pem")));
+    assert_eq!(
+        (other_subject.status, other_subject.oauth_error.as_deref()),
+        (AUTHGRANT_DENIED, Some("invalid_client"))
+    );
+    let password = get_error(&format!("KeyStore={};KeyStorePassword=hunter2", test_file("rsa.p12")));
     assert_eq!(
         (password.status, password.option.as_deref()),
         (AUTHGRANT_KEY_PASSWORD, Some("KeyStorePassword"))
     );
     assert!(!password.message.contains("hunter2"), "{password:?}");
-    let alias = with(&format!("KeyStore={};KeyStorePassword=secret", path("rsa.jks")));
+    let alias = get_error(&format!("KeyStore={};KeyStorePassword=secret", test_file("rsa.jks")));
     assert_eq!((alias.status, alias.option.as_deref()), (AUTHGRANT_KEY_NOT_FOUND, Some("KeyStoreAlias")));
-    assert!(alias.message.contains("\"p256\"") && alias.message.contains("(set KeyStoreAlias)"), "{alias:?}");
+    assert!(alias.message.contains("\"rsa\"") && alias.message.contains("\"p256\""), "{alias:?}");
 }
 
 #[test]
 fn proxy_trust_store_and_mtls_combine() {
-    let authority = by_certificate("CN=p384");
-    let (proxy, server) = (microsocks(Some(("u", "p"))), nginx(folder(), authority.port()));
+    let server = start_server_with_certificate_client("CN=p384");
+    let (proxy, nginx) = (start_microsocks(Some(("u", "p"))), start_nginx(test_dir(), server.port()));
     let more = format!(
         "ProxyHost=socks5://127.0.0.1;ProxyPort={};ProxyUser=u;ProxyPassword=p;ProxyMode=1;KeyStore={};\
          KeyStorePassword=secret;LogoffURI=https://localhost:{}/oauth/logoff",
         proxy.port,
-        path("p384.p12"),
-        server.port
+        test_file("p384.p12"),
+        nginx.port
     );
-    let connection = open(&certificate_string(server.port, &more)).unwrap();
+    let connection = open(&certificate_string(nginx.port, &more)).unwrap();
     let token = connection.get_token().unwrap().value();
     assert_eq!(authgrant_logoff(connection.handle(), null_mut()), AUTHGRANT_OK);
-    let requests = authority.requests();
-    let told = requests.last().unwrap();
-    assert_eq!((told.path.as_str(), told.parameter("token")), ("/oauth/logoff", Some(token)));
-    assert_eq!(told.parameter("client_id").as_deref(), Some(CLIENT));
-    assert!(requests.iter().all(|request| {
-        request
-            .headers
-            .iter()
-            .any(|(name, value)| name.eq_ignore_ascii_case("x-client-subject") && value == "CN=p384")
-    }));
+    let requests = server.requests();
+    let logoff = requests.last().unwrap();
+    assert_eq!((logoff.path.as_str(), logoff.parameter("token")), ("/oauth/logoff", Some(token)));
+    assert_eq!(logoff.parameter("client_id").as_deref(), Some(CLIENT_ID));
+    assert!(requests.iter().all(|request| request.header("x-client-subject") == Some("CN=p384")));
 }

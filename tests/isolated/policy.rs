@@ -1,5 +1,7 @@
-//! What a host may forbid connection strings: through the C API, each test in a process of its own, since the policy is
-//! one for a whole process.
+//! Process policy (`authgrant_set_policy`, `authgrant_allow_directory`): what the caller forbids connection
+//! strings.
+//!
+//! Through the C API. Each test runs in its own process, because the policy applies to the whole process.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -15,7 +17,7 @@ use support::c_api::{Connection, Failure, collect_failures, get_token, open};
 use support::tempdir::TestDir;
 use support::{minimal_string, start_mock_server, stores};
 
-/// Runs `body` in a process in which nothing has happened yet: this test program once more, for the test of that name.
+/// Runs `body` in a new process: this test program is started again for the test `name`.
 fn run_in_fresh_process(name: &str, body: impl FnOnce()) {
     const SUBPROCESS_ENV: &str = "AUTHGRANT_TEST_ALONE";
     if std::env::var_os(SUBPROCESS_ENV).is_some() {
@@ -26,8 +28,8 @@ fn run_in_fresh_process(name: &str, body: impl FnOnce()) {
         .env(SUBPROCESS_ENV, "1")
         .output()
         .unwrap();
-    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (out, err) = (said(&output.stdout), said(&output.stderr));
+    let to_text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (to_text(&output.stdout), to_text(&output.stderr));
     assert!(output.status.success() && out.contains("1 passed"), "{out}{err}");
 }
 
@@ -39,13 +41,13 @@ fn set_policy(allow: u32, forbid: u32) {
 #[track_caller]
 fn assert_policy_rejected(allow: u32, forbid: u32) -> Failure {
     let [failure] = &collect_failures(|error| authgrant_set_policy(allow, forbid, error))[..] else {
-        panic!("it was set")
+        panic!("the policy was set")
     };
     assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_INVALID_ARGUMENT, "HY009"));
     failure.clone()
 }
 
-/// Asks for a token; the option that the policy forbids, by this constant.
+/// Asserts that getting a token is forbidden by this constant of the policy. Returns the option.
 #[track_caller]
 fn assert_forbidden(string: &str, constant: &str) -> String {
     let failure = get_token(string).err().unwrap_or_else(|| panic!("{string} gets a token"));
@@ -54,26 +56,26 @@ fn assert_forbidden(string: &str, constant: &str) -> String {
         (AUTHGRANT_INVALID_OPTION, "HY024"),
         "{failure:?}"
     );
-    assert!(failure.message.contains("policy") && failure.message.contains(constant), "{failure:?}");
+    assert!(failure.message.contains(constant), "{failure:?}");
     failure.option.unwrap()
 }
 
-/// A string that needs no server.
-fn local_string(more: &str) -> String {
-    format!("am=55;ClaimsIssuer=me;JWTCertStore={};{more}", stores::ec_key_path())
+/// A connection string that needs no server.
+fn local_string(options: &str) -> String {
+    format!("am=55;ClaimsIssuer=me;JWTCertStore={};{options}", stores::ec_key_path())
 }
 
 #[test]
 fn policy_only_tightens_after_first_open() {
     run_in_fresh_process("policy_only_tightens_after_first_open", || {
-        assert!(assert_policy_rejected(4, 0).message.contains("allow has the bits 0x4"));
-        assert!(assert_policy_rejected(0, 128).message.contains("forbid has the bits 0x80"));
+        assert!(assert_policy_rejected(4, 0).message.contains("0x4"));
+        assert!(assert_policy_rejected(0, 128).message.contains("0x80"));
         set_policy(3, 127);
         set_policy(3, AUTHGRANT_FORBID_HTTP_GET);
         open("Scope={never closed").unwrap_err();
         set_policy(AUTHGRANT_ALLOW_PKCS11_MODULE_PATH, AUTHGRANT_FORBID_HTTP_GET | AUTHGRANT_FORBID_PROMPT);
-        assert!(assert_policy_rejected(3, 9).message.contains("set AUTHGRANT_ALLOW_SECRET_REFERENCES"));
-        assert!(assert_policy_rejected(2, 8).message.contains("take AUTHGRANT_FORBID_HTTP_GET away"));
+        assert!(assert_policy_rejected(3, 9).message.contains("AUTHGRANT_ALLOW_SECRET_REFERENCES"));
+        assert!(assert_policy_rejected(2, 8).message.contains("AUTHGRANT_FORBID_HTTP_GET"));
         set_policy(0, 127);
     });
 }
@@ -82,15 +84,14 @@ fn policy_only_tightens_after_first_open() {
 fn forbid_get_uses_post_or_fails() {
     run_in_fresh_process("forbid_get_uses_post_or_fails", || {
         set_policy(0, AUTHGRANT_FORBID_HTTP_GET);
-        let authority = start_mock_server(Config::http());
-        let by = |method: &str| {
-            let more = format!("TokenURI={method}{}", authority.url("/oauth/token"));
-            minimal_string(&authority, &more)
+        let server = start_mock_server(Config::http());
+        let string = |method: &str| {
+            let options = format!("TokenURI={method}{}", server.url("/oauth/token"));
+            minimal_string(&server, &options)
         };
-        assert_eq!(assert_forbidden(&by("GET "), "AUTHGRANT_FORBID_HTTP_GET"), "TokenURI");
-        get_token(&by("")).unwrap();
-        let methods: Vec<_> =
-            authority.token_requests().iter().map(|request| request.method.clone()).collect();
+        assert_eq!(assert_forbidden(&string("GET "), "AUTHGRANT_FORBID_HTTP_GET"), "TokenURI");
+        get_token(&string("")).unwrap();
+        let methods: Vec<_> = server.token_requests().iter().map(|request| request.method.clone()).collect();
         assert_eq!(methods, ["POST"]);
     });
 }
@@ -98,14 +99,14 @@ fn forbid_get_uses_post_or_fails() {
 #[test]
 fn forbid_insecure_tls_and_http_rejects_options() {
     run_in_fresh_process("forbid_insecure_tls_and_http_rejects_options", || {
-        for more in ["ValidateServerCertificate=0", "LogoffURI=http://localhost/out"] {
-            get_token(&local_string(more)).unwrap();
+        for options in ["ValidateServerCertificate=0", "LogoffURI=http://localhost/out"] {
+            get_token(&local_string(options)).unwrap();
         }
         set_policy(0, AUTHGRANT_FORBID_INSECURE_TLS | AUTHGRANT_FORBID_LOOPBACK_HTTP);
         let option =
             assert_forbidden(&local_string("ValidateServerCertificate=0"), "AUTHGRANT_FORBID_INSECURE_TLS");
         assert_eq!(option, "ValidateServerCertificate");
-        for (more, name) in [
+        for (options, name) in [
             ("TokenURI=http://127.0.0.1/t", "TokenURI"),
             ("TokenURI=POST http://[::1]/t", "TokenURI"),
             ("TokenEndpoint=http://localhost/t", "TokenEndpoint"),
@@ -116,14 +117,15 @@ fn forbid_insecure_tls_and_http_rejects_options() {
             ("HostName=http://127.0.0.1:8080;RestSamplePath=/sample", "HostName"),
         ] {
             assert_eq!(
-                assert_forbidden(&local_string(more), "AUTHGRANT_FORBID_LOOPBACK_HTTP"),
+                assert_forbidden(&local_string(options), "AUTHGRANT_FORBID_LOOPBACK_HTTP"),
                 name,
-                "{more}"
+                "{options}"
             );
         }
-        let fine = "RedirectURI=http://localhost:3000;RestSamplePath=/sample;HealthURI=https://a.example/h;\
-                    HostName=api.example;ValidateServerCertificate=1;AuthURI=https://a.example/auth";
-        get_token(&local_string(fine)).unwrap();
+        let permitted = "RedirectURI=http://localhost:3000;RestSamplePath=/sample;\
+                         HealthURI=https://a.example/h;HostName=api.example;\
+                         ValidateServerCertificate=1;AuthURI=https://a.example/auth";
+        get_token(&local_string(permitted)).unwrap();
     });
 }
 
@@ -131,23 +133,27 @@ fn forbid_insecure_tls_and_http_rejects_options() {
 fn allowed_references_resolve_and_stay_redacted() {
     run_in_fresh_process("allowed_references_resolve_and_stay_redacted", || {
         set_policy(AUTHGRANT_ALLOW_SECRET_REFERENCES, 0);
-        let place = TestDir::with_file("token", "here\n");
-        let string = format!("am=50;AccessToken=file:{}", place.path("token"));
+        let dir = TestDir::with_file("token", "here\n");
+        let string = format!("am=50;AccessToken=file:{}", dir.path("token"));
         assert_eq!(get_token(&string).unwrap().value(), "here");
-        let source = place.write("a.dsn", format!("[ODBC]\n{}", string.replace(';', "\n")));
-        assert_eq!(get_token(&format!("FILEDSN={source}")).unwrap().value(), "here");
+        let file_dsn = dir.write("a.dsn", format!("[ODBC]\n{}", string.replace(';', "\n")));
+        assert_eq!(get_token(&format!("FILEDSN={file_dsn}")).unwrap().value(), "here");
         let failure = get_token("am=50;AccessToken=file:hunter2").map(|_| ()).unwrap_err();
-        assert!(failure.message.contains("is not there"), "{failure:?}");
+        assert_eq!(
+            (failure.status, failure.option.as_deref()),
+            (AUTHGRANT_INVALID_OPTION, Some("AccessToken"))
+        );
+        assert!(failure.message.contains("not exist"), "{failure:?}");
         assert!(!failure.message.contains("hunter2"), "{failure:?}");
-        let open = open(&string).unwrap();
+        let connection = open(&string).unwrap();
         set_policy(0, 0);
-        let failure = open.get_token().map(|_| ()).unwrap_err();
+        let failure = connection.get_token().map(|_| ()).unwrap_err();
         assert!(failure.message.contains("AUTHGRANT_ALLOW_SECRET_REFERENCES"), "{failure:?}");
     });
 }
 
 extern "C" fn mark_shown(_: *const c_char, shown: *mut c_void) -> i32 {
-    // SAFETY: the test hands in a bool.
+    // SAFETY: the context is a pointer to a bool of the test.
     unsafe { *shown.cast::<bool>() = true };
     7
 }
@@ -161,18 +167,18 @@ fn forbid_prompt_requires_url_callback() {
             "EnableLoginPrompt"
         );
         get_token(&local_string("EnableLoginPrompt=0")).unwrap();
-        let more = "Scope=a;AuthURI=https://a.example/auth;RedirectURI=http://127.0.0.1:53683/";
-        let connection = open(&local_string(more)).unwrap();
-        let said =
+        let options = "Scope=a;AuthURI=https://a.example/auth;RedirectURI=http://127.0.0.1:53683/";
+        let connection = open(&local_string(options)).unwrap();
+        let failures =
             collect_failures(|error| authgrant_authorize(connection.handle(), None, null_mut(), error));
-        assert_eq!((said[0].status, said[0].sqlstate.as_str()), (AUTHGRANT_UNSUPPORTED, "HYC00"));
-        assert!(said[0].message.contains("AUTHGRANT_FORBID_PROMPT"), "{said:?}");
+        assert_eq!((failures[0].status, failures[0].sqlstate.as_str()), (AUTHGRANT_UNSUPPORTED, "HYC00"));
+        assert!(failures[0].message.contains("AUTHGRANT_FORBID_PROMPT"), "{failures:?}");
         let mut shown = false;
         let context = (&raw mut shown).cast();
-        let said = collect_failures(|error| {
+        let failures = collect_failures(|error| {
             authgrant_authorize(connection.handle(), Some(mark_shown), context, error)
         });
-        assert!(shown && said[0].message.contains("it said 7"), "{said:?}");
+        assert!(shown && failures[0].message.contains("(7)"), "{failures:?}");
     });
 }
 
@@ -181,38 +187,40 @@ fn tightened_policy_applies_to_cached_tokens() {
     run_in_fresh_process("tightened_policy_applies_to_cached_tokens", || {
         let store = format!("JWTCertStore={};JWTCertPassword=secret", stores::path("keytool.jks"));
         let weak = open(&format!("am=55;ClaimsIssuer=me;{store}")).unwrap();
-        let authority = start_mock_server(Config::http());
-        let plain = open(&minimal_string(&authority, "")).unwrap();
-        let gets = |connection: &Connection| connection.get_token().map(|token| token.value());
-        assert_eq!(gets(&weak), gets(&weak), "it is cached");
-        gets(&plain).unwrap();
+        let server = start_mock_server(Config::http());
+        let plain = open(&minimal_string(&server, "")).unwrap();
+        let token_value = |connection: &Connection| connection.get_token().map(|token| token.value());
+        assert_eq!(token_value(&weak), token_value(&weak), "the token is cached");
+        token_value(&plain).unwrap();
         set_policy(0, AUTHGRANT_FORBID_WEAK_KEY_ENCRYPTION);
-        let failure = gets(&weak).unwrap_err();
+        let failure = token_value(&weak).unwrap_err();
         assert_eq!(
             (failure.status, failure.option.as_deref()),
             (AUTHGRANT_KEY_STORE_ERROR, Some("JWTCertStore"))
         );
-        let words = ["keytool.jks", "JKS", "AUTHGRANT_FORBID_WEAK_KEY_ENCRYPTION"];
-        assert!(words.iter().all(|word| failure.message.contains(word)), "{failure:?}");
+        let fragments = ["keytool.jks", "JKS", "AUTHGRANT_FORBID_WEAK_KEY_ENCRYPTION"];
+        assert!(fragments.iter().all(|fragment| failure.message.contains(fragment)), "{failure:?}");
         set_policy(0, AUTHGRANT_FORBID_WEAK_KEY_ENCRYPTION | AUTHGRANT_FORBID_LOOPBACK_HTTP);
-        assert_eq!(gets(&plain).unwrap_err().status, AUTHGRANT_INVALID_OPTION);
+        assert_eq!(token_value(&plain).unwrap_err().status, AUTHGRANT_INVALID_OPTION);
     });
 }
 
 #[test]
 fn forbid_sharing_gives_each_connection_own_token() {
     run_in_fresh_process("forbid_sharing_gives_each_connection_own_token", || {
-        let authority = start_mock_server(Config::http());
-        let string = minimal_string(&authority, "CacheScope=Process");
-        let (one, other) = (open(&string).unwrap(), open(&string).unwrap());
-        let both = || (one.get_token().unwrap().value(), other.get_token().unwrap().value());
-        let (first, second) = both();
+        let server = start_mock_server(Config::http());
+        let string = minimal_string(&server, "CacheScope=Process");
+        let (first_connection, second_connection) = (open(&string).unwrap(), open(&string).unwrap());
+        let both_tokens = || {
+            (first_connection.get_token().unwrap().value(), second_connection.get_token().unwrap().value())
+        };
+        let (first, second) = both_tokens();
         assert_eq!(first, second);
         set_policy(0, AUTHGRANT_FORBID_SHARED_TOKENS);
-        let (first, second) = both();
+        let (first, second) = both_tokens();
         assert_ne!(first, second);
-        assert_eq!(both(), (first, second), "each keeps its own");
-        assert_eq!(authority.token_requests().len(), 3);
+        assert_eq!(both_tokens(), (first, second), "each connection caches its own token");
+        assert_eq!(server.token_requests().len(), 3);
     });
 }
 
@@ -222,17 +230,17 @@ fn forked_child_cannot_loosen_policy() {
     run_in_fresh_process("forked_child_cannot_loosen_policy", || {
         let before = open(&local_string("ValidateServerCertificate=0")).unwrap();
         set_policy(0, AUTHGRANT_FORBID_INSECURE_TLS);
-        // SAFETY: the child makes calls of the library, which are made for that, and leaves.
+        // SAFETY: the child only calls the library, which supports forking, and exits.
         let child = unsafe { libc::fork() };
         if child == 0 {
             let loosened = authgrant_set_policy(0, 0, null_mut()) == AUTHGRANT_OK;
-            let got =
+            let has_token =
                 before.get_token().is_ok() || get_token(&local_string("ValidateServerCertificate=0")).is_ok();
-            // SAFETY: ends the child at once, without what the test program would do at its end.
-            unsafe { libc::_exit(i32::from(loosened) + 2 * i32::from(got) + 40) };
+            // SAFETY: ends the child at once, without the exit handlers of the test program.
+            unsafe { libc::_exit(i32::from(loosened) + 2 * i32::from(has_token) + 40) };
         }
         let mut status = 0;
-        // SAFETY: `child` is ours, and `status` is written to.
+        // SAFETY: `child` is a child of this process, and `status` is writable.
         assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
         assert_eq!(libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status)), Some(40));
     });
@@ -244,12 +252,12 @@ fn allow_directory(path: &str) {
     assert_eq!(collect_failures(|error| authgrant_allow_directory(path.as_ptr(), error)), []);
 }
 
-/// The same text as the section of a FILEDSN.
+/// The connection string as the content of a FILEDSN.
 fn to_file_dsn(string: &str) -> String {
     format!("[ODBC]\n{}", string.replace(';', "\n"))
 }
 
-/// Each option that names a file or a key on a token, with the rest of a string.
+/// Each option that names a file or a PKCS#11 key, with a connection string that sets it.
 fn file_option_strings(path: &str) -> Vec<(&'static str, String)> {
     let options = [
         ("JWTCertStore", "am=JWT;ClaimsIssuer=me", path),
@@ -270,16 +278,16 @@ fn file_option_strings(path: &str) -> Vec<(&'static str, String)> {
 fn file_paths_outside_allowed_directories_are_refused() {
     run_in_fresh_process("file_paths_outside_allowed_directories_are_refused", || {
         set_policy(3, AUTHGRANT_FORBID_FILE_PATHS);
-        let place = TestDir::with_file("inside/key.pem", std::fs::read(stores::ec_key_path()).unwrap());
-        allow_directory(&place.path("inside"));
-        for path in ["/etc/passwd", "/nowhere/file", "relative", &place.path("inside/../inside/key.pem")] {
+        let dir = TestDir::with_file("inside/key.pem", std::fs::read(stores::ec_key_path()).unwrap());
+        allow_directory(&dir.path("inside"));
+        for path in ["/etc/passwd", "/nowhere/file", "relative", &dir.path("inside/../inside/key.pem")] {
             for (number, (option, string)) in file_option_strings(path).into_iter().enumerate() {
                 assert_eq!(assert_forbidden(&string, "AUTHGRANT_FORBID_FILE_PATHS"), option, "{string}");
                 let report = open(&string).unwrap().validate();
                 assert!(report.contains("AUTHGRANT_FORBID_FILE_PATHS"), "{report}");
                 let name = format!("inside/{number}.dsn");
-                let source = format!("FILEDSN={}", place.write(&name, to_file_dsn(&string)));
-                assert_eq!(assert_forbidden(&source, "AUTHGRANT_FORBID_FILE_PATHS"), option, "{string}");
+                let file_dsn = format!("FILEDSN={}", dir.write(&name, to_file_dsn(&string)));
+                assert_eq!(assert_forbidden(&file_dsn, "AUTHGRANT_FORBID_FILE_PATHS"), option, "{string}");
             }
             let reference = format!("am=50;AccessToken=file:{path}");
             assert_eq!(assert_forbidden(&reference, "AUTHGRANT_FORBID_FILE_PATHS"), "AccessToken");
@@ -299,28 +307,31 @@ fn file_paths_outside_allowed_directories_are_refused() {
 fn file_paths_below_allowed_directory_work() {
     run_in_fresh_process("file_paths_below_allowed_directory_work", || {
         set_policy(AUTHGRANT_ALLOW_SECRET_REFERENCES, AUTHGRANT_FORBID_FILE_PATHS);
-        let place =
-            TestDir::with_file("inside/a/key.pem", std::fs::read(stores::path("openssl.pem")).unwrap());
-        let certificate = place.write("inside/certificate.pem", stores::certificate());
-        let token = place.write("inside/token", "from the file\n");
-        place.write("inside/model.rest", r##"{"#headers": {"X-A": "b"}}"##);
-        allow_directory(&place.path("inside"));
-        let key = place.path("inside/a/key.pem");
+        let dir = TestDir::with_file("inside/a/key.pem", std::fs::read(stores::path("openssl.pem")).unwrap());
+        let certificate = dir.write("inside/certificate.pem", stores::certificate());
+        let token = dir.write("inside/token", "from the file\n");
+        dir.write("inside/model.rest", r##"{"#headers": {"X-A": "b"}}"##);
+        allow_directory(&dir.path("inside"));
+        let key = dir.path("inside/a/key.pem");
         let string = format!(
             "am=55;ClaimsIssuer=me;JWTCertStore={key};JWTCertificate={certificate};TrustStore={certificate}"
         );
         get_token(&string).unwrap();
-        let source = place.write("inside/a.dsn", to_file_dsn(&string));
-        get_token(&format!("FILEDSN={source}")).unwrap();
-        get_token(&format!("FILEDSN={}", place.path("inside/a"))).unwrap();
+        let file_dsn = dir.write("inside/a.dsn", to_file_dsn(&string));
+        get_token(&format!("FILEDSN={file_dsn}")).unwrap();
+        get_token(&format!("FILEDSN={}", dir.path("inside/a"))).unwrap();
         assert_eq!(get_token(&format!("am=50;AccessToken=file:{token}")).unwrap().value(), "from the file");
-        let model = open(&format!("am=50;AccessToken=a;RestConfigFile={}", place.path("inside/model.rest")));
+        let model = open(&format!("am=50;AccessToken=a;RestConfigFile={}", dir.path("inside/model.rest")));
         assert_eq!(model.unwrap().get_headers().unwrap().len(), 2);
         let missing = get_token(&string.replace("key.pem", "missing.pem")).unwrap_err();
         assert_eq!(missing.status, AUTHGRANT_KEY_STORE_ERROR, "{missing:?}");
-        let whole = get_token(&string.replace("/a/key.pem", "")).unwrap_err();
-        assert!(whole.message.contains("is a directory"), "{whole:?}");
-        std::env::set_current_dir(place.path("inside/a")).unwrap();
+        let directory = get_token(&string.replace("/a/key.pem", "")).unwrap_err();
+        assert_eq!(
+            (directory.status, directory.option.as_deref()),
+            (AUTHGRANT_KEY_STORE_ERROR, Some("JWTCertStore"))
+        );
+        assert!(directory.message.contains("directory"), "{directory:?}");
+        std::env::set_current_dir(dir.path("inside/a")).unwrap();
         get_token("am=55;ClaimsIssuer=me;JWTCertStore=key.pem").unwrap();
     });
 }
@@ -331,13 +342,13 @@ fn symlink_out_of_allowed_directory_is_refused() {
     use std::os::unix::fs::symlink;
     run_in_fresh_process("symlink_out_of_allowed_directory_is_refused", || {
         set_policy(AUTHGRANT_ALLOW_SECRET_REFERENCES, AUTHGRANT_FORBID_FILE_PATHS);
-        let place = TestDir::with_file("inside/file", "x");
-        place.write("outside/key.pem", std::fs::read(stores::path("openssl.pem")).unwrap());
-        place.write("outside/a.dsn", to_file_dsn("am=50;AccessToken=a"));
-        allow_directory(&place.path("inside"));
-        symlink("../outside", place.path("inside/folder")).unwrap();
-        symlink("../outside/key.pem", place.path("inside/link.pem")).unwrap();
-        for path in [place.path("inside/folder/key.pem"), place.path("inside/link.pem")] {
+        let dir = TestDir::with_file("inside/file", "x");
+        dir.write("outside/key.pem", std::fs::read(stores::path("openssl.pem")).unwrap());
+        dir.write("outside/a.dsn", to_file_dsn("am=50;AccessToken=a"));
+        allow_directory(&dir.path("inside"));
+        symlink("../outside", dir.path("inside/folder")).unwrap();
+        symlink("../outside/key.pem", dir.path("inside/link.pem")).unwrap();
+        for path in [dir.path("inside/folder/key.pem"), dir.path("inside/link.pem")] {
             let quick = std::fs::read_to_string(stores::ec_key_path()).unwrap();
             let rest = "am=53;ClientID=c;ClientSecret=s;TokenEndpoint=https://127.0.0.1:1/t";
             for (option, string) in [
@@ -361,21 +372,21 @@ fn symlink_out_of_allowed_directory_is_refused() {
             let reference = format!("am=50;AccessToken=file:{path}");
             assert_eq!(assert_forbidden(&reference, "AUTHGRANT_FORBID_FILE_PATHS"), "AccessToken");
         }
-        let failure = open(&format!("FILEDSN={}", place.path("inside/folder/a.dsn"))).unwrap_err();
+        let failure = open(&format!("FILEDSN={}", dir.path("inside/folder/a.dsn"))).unwrap_err();
         assert_eq!((failure.status, failure.option.as_deref()), (AUTHGRANT_INVALID_OPTION, Some("FILEDSN")));
 
-        let key = place.write("inside/key.pem", std::fs::read(stores::path("openssl.pem")).unwrap());
-        let secret = place.write("inside/token", "secret");
-        let signs = open(&format!("am=55;ClaimsIssuer=me;JWTCertStore={key}")).unwrap();
-        let refers = open(&format!("am=50;AccessToken=file:{secret}")).unwrap();
-        signs.get_token().unwrap();
-        refers.get_token().unwrap();
+        let key = dir.write("inside/key.pem", std::fs::read(stores::path("openssl.pem")).unwrap());
+        let secret = dir.write("inside/token", "secret");
+        let signing = open(&format!("am=55;ClaimsIssuer=me;JWTCertStore={key}")).unwrap();
+        let referencing = open(&format!("am=50;AccessToken=file:{secret}")).unwrap();
+        signing.get_token().unwrap();
+        referencing.get_token().unwrap();
         for path in [&key, &secret] {
             std::fs::remove_file(path).unwrap();
             symlink("../outside/key.pem", path).unwrap();
         }
-        let again = [signs.make_assertion().map(drop), refers.get_token_with(0, 1, 0).map(drop)];
-        for failure in again.map(Result::unwrap_err) {
+        let outcomes = [signing.make_assertion().map(drop), referencing.get_token_with(0, 1, 0).map(drop)];
+        for failure in outcomes.map(Result::unwrap_err) {
             assert_eq!(failure.status, AUTHGRANT_INVALID_OPTION, "{failure:?}");
             assert!(failure.message.contains("AUTHGRANT_FORBID_FILE_PATHS"), "{failure:?}");
         }
@@ -387,11 +398,11 @@ fn application_and_machine_paths_are_not_restricted() {
     run_in_fresh_process("application_and_machine_paths_are_not_restricted", || {
         set_policy(0, AUTHGRANT_FORBID_FILE_PATHS);
         let key = stores::ec_key_path();
-        let source = format!("am=55;ClaimsIssuer=me;JWTCertStore={key}");
-        let place = TestDir::with_user_ini(&to_file_dsn(&source).replace("ODBC", "a"));
-        place.write("etc/ODBCDataSources/b.dsn", to_file_dsn(&source));
-        place.open("DSN=a").get_token().unwrap();
-        place.open("FILEDSN=b").get_token().unwrap();
+        let string = format!("am=55;ClaimsIssuer=me;JWTCertStore={key}");
+        let dir = TestDir::with_user_ini(&to_file_dsn(&string).replace("ODBC", "a"));
+        dir.write("etc/ODBCDataSources/b.dsn", to_file_dsn(&string));
+        dir.open("DSN=a").get_token().unwrap();
+        dir.open("FILEDSN=b").get_token().unwrap();
         let connection = open("am=55;ClaimsIssuer=me").unwrap();
         connection.set_option("JWTCertStore", &key).unwrap();
         connection.get_token().unwrap();
@@ -403,12 +414,12 @@ fn application_and_machine_paths_are_not_restricted() {
 #[test]
 fn policy_set_later_refuses_paths_of_open_connections() {
     run_in_fresh_process("policy_set_later_refuses_paths_of_open_connections", || {
-        let place = TestDir::with_file("a.dsn", to_file_dsn(&local_string("")));
-        place.write("model.rest", "{}");
+        let dir = TestDir::with_file("a.dsn", to_file_dsn(&local_string("")));
+        dir.write("model.rest", "{}");
         let strings = [
             (local_string(""), "JWTCertStore"),
-            (format!("FILEDSN={}", place.path("a.dsn")), "JWTCertStore"),
-            (format!("am=50;AccessToken=a;RestConfigFile={}", place.path("model.rest")), "RestConfigFile"),
+            (format!("FILEDSN={}", dir.path("a.dsn")), "JWTCertStore"),
+            (format!("am=50;AccessToken=a;RestConfigFile={}", dir.path("model.rest")), "RestConfigFile"),
         ];
         let connections = strings.map(|(string, option)| (open(&string).unwrap(), option));
         for (connection, _) in &connections {
@@ -417,8 +428,8 @@ fn policy_set_later_refuses_paths_of_open_connections() {
         set_policy(0, AUTHGRANT_FORBID_FILE_PATHS);
         for (connection, option) in &connections {
             let failure = connection.get_token().map(|_| ()).unwrap_err();
-            let seen = (failure.status, failure.option.as_deref());
-            assert_eq!(seen, (AUTHGRANT_INVALID_OPTION, Some(*option)), "{failure:?}");
+            let actual = (failure.status, failure.option.as_deref());
+            assert_eq!(actual, (AUTHGRANT_INVALID_OPTION, Some(*option)), "{failure:?}");
             assert!(failure.message.contains("AUTHGRANT_FORBID_FILE_PATHS"), "{failure:?}");
         }
     });
@@ -428,8 +439,8 @@ fn policy_set_later_refuses_paths_of_open_connections() {
 fn new_directory_after_first_open_is_refused() {
     run_in_fresh_process("new_directory_after_first_open_is_refused", || {
         let (first, second) = (TestDir::new(), TestDir::new());
-        let path = |place: &TestDir| CString::new(place.path("")).unwrap();
-        let (first, second) = (path(&first), path(&second));
+        let to_c_string = |dir: &TestDir| CString::new(dir.path("")).unwrap();
+        let (first, second) = (to_c_string(&first), to_c_string(&second));
         allow_directory(first.to_str().unwrap());
         for missing in [c"", c"/nowhere/at/all", c"/etc/passwd"] {
             let failure =
@@ -444,7 +455,7 @@ fn new_directory_after_first_open_is_refused() {
     });
 }
 
-/// Each way in which a string says where secrets go.
+/// Each option by which a connection string determines where secrets are sent or how they are protected.
 const DESTINATIONS: [(&str, &str); 8] = [
     ("TokenEndpoint", "https://evil.example/t"),
     ("TokenURI", "POST https://evil.example/t"),
@@ -459,8 +470,8 @@ const DESTINATIONS: [(&str, &str); 8] = [
 #[test]
 fn untrusted_string_cannot_redirect_secrets_of_application() {
     run_in_fresh_process("untrusted_string_cannot_redirect_secrets_of_application", || {
-        let place = TestDir::new();
-        allow_directory(&place.path(""));
+        let dir = TestDir::new();
+        allow_directory(&dir.path(""));
         set_policy(0, AUTHGRANT_FORBID_FILE_PATHS);
         let key = stores::ec_key_path();
         for (option, value) in DESTINATIONS {
@@ -470,23 +481,26 @@ fn untrusted_string_cannot_redirect_secrets_of_application() {
                 value.to_owned()
             };
             let string = format!("am=55;ClaimsIssuer=me;{option}={value}");
-            let source = place.write("a.dsn", to_file_dsn(&string.replace("{{", "{").replace("}}}", "}")));
-            for text in [string, format!("FILEDSN={source}")] {
+            let file_dsn = dir.write("a.dsn", to_file_dsn(&string.replace("{{", "{").replace("}}}", "}")));
+            for untrusted in [string, format!("FILEDSN={file_dsn}")] {
                 for (secret, value) in
                     [("JWTCertStore", key.as_str()), ("ClientSecret", "s"), ("KeyStore", key.as_str())]
                 {
-                    let connection = open(&text).unwrap();
+                    let connection = open(&untrusted).unwrap();
                     connection.set_option(secret, value).unwrap();
                     let failure = connection.get_token().map(|_| ()).unwrap_err();
-                    let seen = (failure.status, failure.option.as_deref());
-                    assert_eq!(seen, (AUTHGRANT_INVALID_OPTION, Some(option)), "{text} {failure:?}");
-                    let words = [secret, "AUTHGRANT_FORBID_FILE_PATHS", "AllowOverride"];
-                    assert!(words.iter().all(|word| failure.message.contains(word)), "{failure:?}");
-                    assert!(!connection.completed_string(0).contains("evil"), "it is not in force");
+                    let actual = (failure.status, failure.option.as_deref());
+                    assert_eq!(actual, (AUTHGRANT_INVALID_OPTION, Some(option)), "{untrusted} {failure:?}");
+                    let fragments = [secret, "AUTHGRANT_FORBID_FILE_PATHS", "AllowOverride"];
+                    assert!(
+                        fragments.iter().all(|fragment| failure.message.contains(fragment)),
+                        "{failure:?}"
+                    );
+                    assert!(!connection.completed_string(0).contains("evil"), "the value is not used");
                 }
             }
         }
-        let model = place.write("m.rest", r##"{"#options": {"tokenURI": "https://evil.example/t"}}"##);
+        let model = dir.write("m.rest", r##"{"#options": {"tokenURI": "https://evil.example/t"}}"##);
         let connection = open(&format!("am=55;ClaimsIssuer=me;RestConfigFile={model}")).unwrap();
         connection.set_option("JWTCertStore", &key).unwrap();
         let failure = connection.get_token().map(|_| ()).unwrap_err();
@@ -501,28 +515,28 @@ fn untrusted_string_cannot_redirect_signer_of_application() {
         let connection = open("am=55;ClaimsIssuer=me;TokenEndpoint=https://evil.example/t").unwrap();
         connection.set_signer("ES256", Some(panicking_signer), null_mut()).unwrap();
         let failure = connection.get_token().map(|_| ()).unwrap_err();
-        let seen = (failure.status, failure.option.as_deref());
-        assert_eq!(seen, (AUTHGRANT_INVALID_OPTION, Some("TokenEndpoint")), "{failure:?}");
+        let actual = (failure.status, failure.option.as_deref());
+        assert_eq!(actual, (AUTHGRANT_INVALID_OPTION, Some("TokenEndpoint")), "{failure:?}");
         assert!(failure.message.contains("authgrant_set_signer"), "{failure:?}");
     });
 }
 
 extern "C" fn panicking_signer(
-    _: *mut c_void,
     _: *const u8,
     _: usize,
     _: *mut u8,
     _: usize,
     _: *mut usize,
+    _: *mut c_void,
 ) -> i32 {
-    panic!("nothing is to be signed")
+    panic!("the signer must not be called")
 }
 
 #[test]
 fn application_sets_destination_or_waives_guard() {
     run_in_fresh_process("application_sets_destination_or_waives_guard", || {
-        let authority = start_mock_server(Config::http());
-        let endpoint = authority.url("/oauth/token");
+        let server = start_mock_server(Config::http());
+        let endpoint = server.url("/oauth/token");
         let rest = format!("am=55;ClaimsIssuer={};ClaimsSubject=jsmith@example.com", support::ISSUER);
         let open_with = |string: &str, options: &[(&str, &str)]| {
             let connection = open(string).unwrap();
@@ -531,21 +545,22 @@ fn application_sets_destination_or_waives_guard() {
             }
             connection.get_token().map(|_| ())
         };
-        let (store, named) = (stores::path("openssl.pem"), format!("{rest};TokenEndpoint={endpoint}"));
+        let (store, untrusted) = (stores::path("openssl.pem"), format!("{rest};TokenEndpoint={endpoint}"));
         let key = ("JWTCertStore", store.as_str());
-        open_with(&named, &[key]).expect("strings are trusted");
+        open_with(&untrusted, &[key]).expect("without the restriction strings are trusted");
         set_policy(0, AUTHGRANT_FORBID_FILE_PATHS);
-        open_with(&named, &[key]).unwrap_err();
+        open_with(&untrusted, &[key]).unwrap_err();
         open_with(&rest, &[key, ("TokenEndpoint", &endpoint)]).unwrap();
-        open_with(&named, &[key, ("TokenEndpoint", &endpoint)])
-            .expect("the application's own outranks the string's");
-        open_with(&named, &[key, ("AllowOverride", "1")])
-            .expect("they are the secrets of the string's author");
-        open_with(&format!("{named};AllowOverride=1"), &[key]).expect_err("the string waives nothing");
-        open_with(&named, &[("Scope", "a"), ("JWTPrivateKey", "")]).expect_err("there is no key");
-        let own = open("am=50;AccessToken=a;TokenEndpoint=https://a.example/t;LogoffURI=https://a.example/l")
-            .unwrap();
-        own.get_token().expect("the string's own secrets go where it says");
+        open_with(&untrusted, &[key, ("TokenEndpoint", &endpoint)])
+            .expect("the caller's value overrides the string's");
+        open_with(&untrusted, &[key, ("AllowOverride", "1")]).expect("the caller allows the override");
+        open_with(&format!("{untrusted};AllowOverride=1"), &[key])
+            .expect_err("the string cannot allow the override");
+        open_with(&untrusted, &[("Scope", "a"), ("JWTPrivateKey", "")]).expect_err("no key is set");
+        let connection =
+            open("am=50;AccessToken=a;TokenEndpoint=https://a.example/t;LogoffURI=https://a.example/l")
+                .unwrap();
+        connection.get_token().expect("the string may determine where its own secrets are sent");
     });
 }
 
@@ -560,8 +575,8 @@ fn reports_respect_policy() {
             report.contains("AUTHGRANT_FORBID_WEAK_KEY_ENCRYPTION") && !report.contains("signer"),
             "{report}"
         );
-        for more in ["HealthURI=http://127.0.0.1:1/", "HostName=http://127.0.0.1:1;RestSamplePath=/me"] {
-            let failure = open(&format!("am=50;AccessToken=a;{more}")).unwrap().test().unwrap_err();
+        for options in ["HealthURI=http://127.0.0.1:1/", "HostName=http://127.0.0.1:1;RestSamplePath=/me"] {
+            let failure = open(&format!("am=50;AccessToken=a;{options}")).unwrap().test().unwrap_err();
             assert_eq!(failure.status, AUTHGRANT_INVALID_OPTION, "{failure:?}");
             assert!(failure.message.contains("AUTHGRANT_FORBID_LOOPBACK_HTTP"), "{failure:?}");
         }

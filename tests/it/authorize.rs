@@ -1,4 +1,5 @@
-//! Consent by a person, from the first refusal to the token: through the C API, with the authority's own consent page.
+//! Consent in a browser, from the consent_required error to the token, through the C API, with the consent
+//! page of the mock server.
 
 use std::ffi::{c_char, c_void};
 use std::ptr::null_mut;
@@ -13,58 +14,57 @@ extern "C" fn reject_url(_: *const c_char, _: *mut c_void) -> i32 {
     7
 }
 
-fn open_docusign(authority: &MockServer, more: &str) -> Connection {
-    let string = datadirect_string(&stores::path("keytool.jks"), authority);
+fn open_docusign(server: &MockServer, more: &str) -> Connection {
+    let string = datadirect_string(&stores::path("keytool.jks"), server);
     let string = string.replace("http://localhost:3000", &format!("http://127.0.0.1:{}/done", free_port()));
     open(&format!("Provider=docusign;ConsentTimeout=20;{more};{string}")).unwrap()
 }
 
 fn start_server_requiring_consent() -> MockServer {
-    let authority = start_mock_server(Config { audience: Some("127.0.0.1".to_owned()), ..Config::http() });
-    authority.require_consent("jsmith@example.com");
-    authority
+    let server = start_mock_server(Config { audience: Some("127.0.0.1".to_owned()), ..Config::http() });
+    server.require_consent("jsmith@example.com");
+    server
 }
 
 #[test]
 fn browser_consent_yields_token() {
-    let authority = start_server_requiring_consent();
-    let connection = open_docusign(&authority, "ApplicationName=Quarterly <Reports>");
+    let server = start_server_requiring_consent();
+    let connection = open_docusign(&server, "ApplicationName=Quarterly <Reports>");
     assert_eq!(connection.get_token().unwrap_err().status, AUTHGRANT_CONSENT_REQUIRED);
     let (outcome, page) = authorize_with_test_browser(&connection);
     outcome.unwrap();
     let page = page.unwrap();
     assert!(page.starts_with("HTTP/1.1 200"), "{page}");
     assert!(page.contains("Quarterly &lt;Reports&gt;"), "{page}");
-    let requests = authority.token_requests().len();
+    let requests = server.token_requests().len();
     connection.get_token().unwrap();
-    assert_eq!(authority.token_requests().len(), requests, "the token that proved it is cached");
+    assert_eq!(server.token_requests().len(), requests, "the token of the consent check is cached");
 }
 
 #[test]
 fn declined_consent_is_denied() {
-    let authority = start_server_requiring_consent();
-    authority.reconfigure(|config| config.authorize = AuthorizeBehavior::Error("access_denied".to_owned()));
-    let connection = open_docusign(&authority, "");
+    let server = start_server_requiring_consent();
+    server.reconfigure(|config| config.authorize = AuthorizeBehavior::Error("access_denied".to_owned()));
+    let connection = open_docusign(&server, "");
     let (outcome, _) = authorize_with_test_browser(&connection);
     let failure = outcome.unwrap_err();
     assert_eq!((failure.status, failure.oauth_error.as_deref()), (AUTHGRANT_DENIED, Some("access_denied")));
-    assert!(authority.token_requests().is_empty());
+    assert!(server.token_requests().is_empty());
 }
 
 #[test]
 fn wrong_state_is_rejected_until_timeout() {
-    let authority = start_server_requiring_consent();
-    authority.reconfigure(|config| config.authorize = AuthorizeBehavior::WrongState);
-    let connection = open_docusign(&authority, "");
+    let server = start_server_requiring_consent();
+    server.reconfigure(|config| config.authorize = AuthorizeBehavior::WrongState);
+    let connection = open_docusign(&server, "");
     connection.set_option("ConsentTimeout", "1").unwrap();
     let (outcome, page) = authorize_with_test_browser(&connection);
     let failure = outcome.unwrap_err();
-    assert_eq!(failure.status, AUTHGRANT_TIMEOUT);
-    assert!(failure.message.contains("state"), "{failure:?}");
+    assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_TIMEOUT, "HYT00"), "{failure:?}");
     assert!(page.unwrap().starts_with("HTTP/1.1 400"));
 }
 
-/// The failure of a host program that shows nothing.
+/// The failure of authgrant_authorize() with a callback that shows no URL.
 fn authorize_without_browser(connection: &Connection) -> Failure {
     let mut error = null_mut();
     let handle = connection.handle();
@@ -77,8 +77,8 @@ fn authorize_without_browser(connection: &Connection) -> Failure {
 
 #[test]
 fn unshown_consent_url_is_in_error() {
-    let authority = start_server_requiring_consent();
-    let failure = authorize_without_browser(&open_docusign(&authority, ""));
+    let server = start_server_requiring_consent();
+    let failure = authorize_without_browser(&open_docusign(&server, ""));
     assert_eq!(failure.status, AUTHGRANT_UNSUPPORTED);
     let url = failure.consent_url.unwrap();
     assert!(url.contains("/oauth/auth?response_type=code&scope=signature%20impersonation"), "{url}");
@@ -86,8 +86,8 @@ fn unshown_consent_url_is_in_error() {
 
 #[test]
 fn non_loopback_redirect_uri_is_invalid() {
-    let authority = start_server_requiring_consent();
-    let connection = open_docusign(&authority, "");
+    let server = start_server_requiring_consent();
+    let connection = open_docusign(&server, "");
     for redirect in ["http://localhost", "https://app.example.com/cb"] {
         connection.set_option("RedirectURI", redirect).unwrap();
         let failure = authorize_without_browser(&connection);
@@ -96,10 +96,11 @@ fn non_loopback_redirect_uri_is_invalid() {
     }
 }
 
-/// A connection for the administrators of other organisations, whose codes are exchanged.
-fn open_external_admin_connection(authority: &MockServer, more: &str) -> Connection {
+/// A connection for administrator consent of an external organization, which exchanges the authorization
+/// code.
+fn open_external_admin_connection(server: &MockServer, more: &str) -> Connection {
     let connection = open_docusign(
-        authority,
+        server,
         &format!("ConsentType=ExternalAdmin;ClientID={ISSUER};ClientSecret=shh;{more}"),
     );
     let url = get_consent_url(&connection).unwrap();
@@ -110,7 +111,7 @@ fn open_external_admin_connection(authority: &MockServer, more: &str) -> Connect
         grant_types: vec![GrantType::JwtBearer, GrantType::AuthorizationCode],
         ..ClientOptions::default()
     };
-    authority.register(ISSUER, &[stores::certificate()], options);
+    server.register(ISSUER, &[stores::certificate()], options);
     connection
 }
 
@@ -120,27 +121,28 @@ fn get_consent_url(connection: &Connection) -> Result<String, Box<Failure>> {
     if get(connection.handle(), &raw mut url, &raw mut error) != AUTHGRANT_OK {
         return Err(Box::new(take_error_chain(error).remove(0)));
     }
-    let seen = crate::support::c_api::c_str_to_string(url).unwrap();
+    let text = crate::support::c_api::c_str_to_string(url).unwrap();
     authgrant::ffi::text::authgrant_string_free(url);
-    Ok(seen)
+    Ok(text)
 }
 
 #[test]
 fn consent_url_matches_docusign_consent_types() {
-    let authority = start_server_requiring_consent();
-    let connection = open_docusign(&authority, "");
+    let server = start_server_requiring_consent();
+    let connection = open_docusign(&server, "");
     connection.set_option("RedirectURI", "http://localhost:3000").unwrap();
-    let server = authority.url("");
+    let origin = server.url("");
     let rest = format!("client_id={ISSUER}&redirect_uri=http%3A%2F%2Flocalhost%3A3000");
     assert_eq!(
         get_consent_url(&connection).unwrap(),
-        format!("{server}/oauth/auth?response_type=code&scope=signature%20impersonation&{rest}")
+        format!("{origin}/oauth/auth?response_type=code&scope=signature%20impersonation&{rest}")
     );
     connection.set_option("ConsentType", "ExternalAdmin").unwrap();
     assert_eq!(
         get_consent_url(&connection).unwrap(),
         format!(
-            "{server}/oauth/auth?response_type=code&scope=openid&admin_consent_scope=signature%20impersonation&{rest}"
+            "{origin}/oauth/auth?response_type=code&scope=openid&\
+             admin_consent_scope=signature%20impersonation&{rest}"
         )
     );
     connection.set_option("AuthURI", "https://own.example/auth").unwrap();
@@ -149,15 +151,16 @@ fn consent_url_matches_docusign_consent_types() {
 
 #[test]
 fn internal_admin_consent_has_instructions_without_url() {
-    let authority = start_server_requiring_consent();
-    let connection = open_docusign(&authority, "ConsentType=Admin");
+    let server = start_server_requiring_consent();
+    let connection = open_docusign(&server, "ConsentType=Admin");
     let url = get_consent_url(&connection).unwrap_err();
     assert_eq!((url.status, url.option.as_deref()), (AUTHGRANT_UNSUPPORTED, Some("ConsentType")));
     let token = connection.get_token().unwrap_err();
     assert_eq!((token.status, token.consent_url), (AUTHGRANT_CONSENT_REQUIRED, None));
+    // The subject is the text: there is no URL, so the messages contain the steps.
     for message in [url.message, token.message] {
-        for word in ["Connected Apps", "Access Management with SSO", "claimed"] {
-            assert!(message.contains(word), "{message}");
+        for fragment in ["Connected Apps", "Access Management with SSO", "claimed"] {
+            assert!(message.contains(fragment), "{message}");
         }
     }
     assert_eq!(authorize_without_browser(&connection).status, AUTHGRANT_UNSUPPORTED);
@@ -165,32 +168,32 @@ fn internal_admin_consent_has_instructions_without_url() {
 
 #[test]
 fn missing_individual_consent_names_required_settings() {
-    let authority = start_server_requiring_consent();
-    let failure = open_docusign(&authority, "").get_token().unwrap_err();
+    let server = start_server_requiring_consent();
+    let failure = open_docusign(&server, "").get_token().unwrap_err();
     assert!(failure.message.contains(failure.consent_url.as_deref().unwrap()), "{failure:?}");
-    for word in ["redirect", "authorization code grant"] {
-        assert!(failure.message.to_lowercase().contains(word), "{failure:?}");
+    for setting in ["redirect", "authorization code grant"] {
+        assert!(failure.message.to_lowercase().contains(setting), "{failure:?}");
     }
 }
 
 #[test]
 fn external_admin_code_yields_id_token() {
-    let authority = start_server_requiring_consent();
-    let connection = open_external_admin_connection(&authority, "ClientCredentialsMode=1");
+    let server = start_server_requiring_consent();
+    let connection = open_external_admin_connection(&server, "ClientCredentialsMode=1");
     let (outcome, _) = authorize_with_test_browser(&connection);
     outcome.unwrap();
     let grants: Vec<_> =
-        authority.token_requests().iter().map(|one| one.parameter("grant_type").unwrap()).collect();
+        server.token_requests().iter().map(|request| request.parameter("grant_type").unwrap()).collect();
     assert_eq!(grants[0], "authorization_code");
     assert!(grants[1].ends_with("jwt-bearer"), "{grants:?}");
     let id_token = connection.get_token().unwrap().field("id_token").unwrap();
     assert_eq!(id_token.split('.').count(), 3);
-    assert_eq!(authority.token_requests().len(), 2);
+    assert_eq!(server.token_requests().len(), 2);
     let equal =
-        open_docusign(&authority, &format!("ClientID={ISSUER};ClientSecret=shh;ClientCredentialsMode=1"));
+        open_docusign(&server, &format!("ClientID={ISSUER};ClientSecret=shh;ClientCredentialsMode=1"));
     assert_eq!(
         equal.get_token().unwrap().field("id_token"),
         None,
-        "who consented is this connection's to know"
+        "the id_token of the consent is private to the connection"
     );
 }

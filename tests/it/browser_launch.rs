@@ -1,5 +1,5 @@
-//! Consent from end to end without an authorization server: the system's own `xdg-open`, here one of the test's, is
-//! given the URL and goes to where it leads.
+//! Browser launch through `xdg-open`, replaced by a script of the test: the script receives the URL, and the
+//! test follows the redirect. There is no authorization server.
 
 #![cfg(all(unix, not(target_os = "macos")))]
 
@@ -24,7 +24,7 @@ fn follow_redirect(url: &str, redirect: &EndpointUrl) {
     write!(stream, "GET /callback?code=the-code&state={state} HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
     let mut page = String::new();
     stream.read_to_string(&mut page).unwrap();
-    assert!(page.contains("Thank you"), "{page}");
+    assert!(page.starts_with("HTTP/1.1 200"), "{page}");
 }
 
 #[test]
@@ -33,18 +33,18 @@ fn browser_redirect_delivers_code() {
     if !is_subprocess(NAME) {
         return rerun_with_path(NAME, install_fake_xdg_open(RECORDING_SCRIPT).path());
     }
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let redirect = EndpointUrl::parse(&format!("http://localhost:{free}/callback")).unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let redirect = EndpointUrl::parse(&format!("http://localhost:{port}/callback")).unwrap();
     let listener = LoopbackListener::bind(&redirect).unwrap();
     let (pkce, state) = (Pkce::random().unwrap(), random_state().unwrap());
     let plain = "https://as.example/auth?response_type=code";
     let url = add_state(plain, &state, Some(pkce.challenge()));
     let browser = Browser::system();
     let mut opened = browser.open(&url, plain).unwrap();
-    let visitor = std::thread::spawn(move || {
-        let seen = wait_for_recorded_arguments();
-        follow_redirect(&seen, &redirect);
-        seen
+    let browser_thread = std::thread::spawn(move || {
+        let arguments = wait_for_recorded_arguments();
+        follow_redirect(&arguments, &redirect);
+        arguments
     });
     let expected = ExpectedResponse {
         state,
@@ -53,11 +53,11 @@ fn browser_redirect_delivers_code() {
         requires_code: true,
     };
     let call = CallContext::with_timeout(Duration::from_secs(30), "ConsentTimeout");
-    let arrival =
+    let response =
         listener.wait_with_check(&expected, &ResultPages::default(), &call, &mut || opened.check()).unwrap();
 
-    assert_eq!(arrival.code.unwrap().reveal(), "the-code");
-    assert_eq!(visitor.join().unwrap(), format!("1\n{}\n", url.reveal()));
+    assert_eq!(response.code.unwrap().reveal(), "the-code");
+    assert_eq!(browser_thread.join().unwrap(), format!("1\n{}\n", url.reveal()));
 }
 
 #[test]
@@ -76,12 +76,12 @@ fn missing_xdg_open_reports_consent_url() {
 fn failed_browser_launch_ends_wait_early() {
     const NAME: &str = "browser_launch::failed_browser_launch_ends_wait_early";
     if !is_subprocess(NAME) {
-        let desktop = install_fake_xdg_open("exit 3");
-        return rerun_with_path(NAME, desktop.path());
+        let dir = install_fake_xdg_open("exit 3");
+        return rerun_with_path(NAME, dir.path());
     }
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let listener =
-        LoopbackListener::bind(&EndpointUrl::parse(&format!("http://localhost:{free}")).unwrap()).unwrap();
+        LoopbackListener::bind(&EndpointUrl::parse(&format!("http://localhost:{port}")).unwrap()).unwrap();
     let browser = Browser::system();
     let plain = "https://as.example/auth?response_type=code";
     let state = random_state().unwrap();

@@ -1,7 +1,7 @@
-//! The contract with C callers, argument by argument: what is refused, what a failure leaves behind, what fits into a
-//! buffer, and what may be called from inside a callback.
+//! Arguments of the C API: which values are rejected, results after a failure, buffer sizes, and calls from
+//! inside a callback.
 //!
-//! No server is asked: without a token endpoint the signed JWT is the token.
+//! No server is needed: without a token endpoint the signed JWT is the token.
 
 use std::ffi::{CString, c_char, c_void};
 use std::ptr::{null, null_mut};
@@ -30,7 +30,7 @@ use serde_json::Value;
 
 type ErrorSlot = *mut *mut ErrorObject;
 
-/// Every kind of argument that a call may be given, all of them good.
+/// A valid argument of each type.
 struct ValidArguments {
     connection: Connection,
     token: Token,
@@ -45,7 +45,7 @@ struct ValidArguments {
     names: [*const c_char; 1],
 }
 
-/// A string that needs no server.
+/// A connection string that needs no server.
 fn local_string(more: &str) -> String {
     format!("am=55;ClaimsIssuer=me;JWTCertStore={};{more}", stores::ec_key_path())
 }
@@ -74,7 +74,7 @@ fn call_options(timeout_ms: i32, min_validity_s: i32, flags: u32) -> RawCallOpti
     RawCallOptions { size: size_of::<RawCallOptions>(), timeout_ms, min_validity_s, flags }
 }
 
-/// A call with one argument that is refused, and the name of that argument.
+/// The name of an invalid argument, and a call with it.
 type RejectedCall = (&'static str, fn(&mut ValidArguments, ErrorSlot) -> i32);
 
 const NULL_ARGUMENTS: &[RejectedCall] = &[
@@ -105,7 +105,7 @@ const NULL_ARGUMENTS: &[RejectedCall] = &[
     ("connection", |good, error| {
         authgrant_get_token_with(null_mut(), &raw const good.call, &raw mut good.token_slot, error)
     }),
-    ("call", |good, error| {
+    ("options", |good, error| {
         authgrant_get_token_with(good.connection.handle(), null(), &raw mut good.token_slot, error)
     }),
     ("token", |good, error| {
@@ -150,7 +150,7 @@ const NULL_ARGUMENTS: &[RejectedCall] = &[
     ("path", |_, error| authgrant_allow_directory(null(), error)),
 ];
 
-/// A byte that no UTF-8 holds, behind two that it may.
+/// Two valid bytes, then one that is invalid in UTF-8.
 const INVALID_UTF8: *const c_char = c"ab\xff".as_ptr();
 
 const INVALID_UTF8_ARGUMENTS: &[RejectedCall] = &[
@@ -186,43 +186,45 @@ const INVALID_UTF8_ARGUMENTS: &[RejectedCall] = &[
 ];
 
 extern "C" fn failing_signer(
-    _: *mut c_void,
     _: *const u8,
     _: usize,
     _: *mut u8,
     _: usize,
     _: *mut usize,
+    _: *mut c_void,
 ) -> i32 {
     1
 }
 
-/// A length, size or number that cannot be.
+/// Lengths, sizes and numbers out of range.
 const INVALID_LENGTHS: &[RejectedCall] = &[
     ("length", |good, error| open_wide(good, -2, 2, error)),
     ("length", |good, error| open_wide(good, isize::MIN, 2, error)),
     ("length", |good, error| open_wide(good, isize::MAX, 2, error)),
     ("length", |good, error| open_wide(good, isize::MAX / 2, 4, error)),
-    ("unit", |good, error| open_wide(good, -1, 0, error)),
-    ("unit", |good, error| open_wide(good, -1, 1, error)),
-    ("unit", |good, error| open_wide(good, -1, 3, error)),
-    ("unit", |good, error| open_wide(good, -1, 8, error)),
-    ("unit", |good, error| authgrant_to_wide(c"a".as_ptr(), null_mut(), 0, 3, &raw mut good.size, error)),
+    ("unit_size", |good, error| open_wide(good, -1, 0, error)),
+    ("unit_size", |good, error| open_wide(good, -1, 1, error)),
+    ("unit_size", |good, error| open_wide(good, -1, 3, error)),
+    ("unit_size", |good, error| open_wide(good, -1, 8, error)),
+    ("unit_size", |good, error| {
+        authgrant_to_wide(c"a".as_ptr(), null_mut(), 0, 3, &raw mut good.size, error)
+    }),
     ("names", |good, error| {
         let names = good.names.as_ptr();
         authgrant_set_options(good.connection.handle(), names, names, usize::MAX / 2, error)
     }),
-    ("call->size", |good, error| {
+    ("options->size", |good, error| {
         get_token_with_options(good, RawCallOptions { size: 0, ..call_options(0, 0, 0) }, error)
     }),
-    ("call->size", |good, error| {
+    ("options->size", |good, error| {
         get_token_with_options(
             good,
             RawCallOptions { size: size_of::<RawCallOptions>() - 1, ..call_options(0, 0, 0) },
             error,
         )
     }),
-    ("call->timeout_ms", |good, error| get_token_with_options(good, call_options(-1, 0, 0), error)),
-    ("call->min_validity_s", |good, error| get_token_with_options(good, call_options(0, -1, 0), error)),
+    ("options->timeout_ms", |good, error| get_token_with_options(good, call_options(-1, 0, 0), error)),
+    ("options->min_validity_s", |good, error| get_token_with_options(good, call_options(0, -1, 0), error)),
 ];
 
 fn open_wide(good: &mut ValidArguments, length: isize, unit: usize, error: ErrorSlot) -> i32 {
@@ -233,10 +235,10 @@ fn get_token_with_options(good: &mut ValidArguments, call: RawCallOptions, error
     authgrant_get_token_with(good.connection.handle(), &raw const call, &raw mut good.token_slot, error)
 }
 
-/// Whether each result of a call holds what it held before, or nothing.
+/// Checks that each result is unchanged or NULL.
 fn assert_results_cleared(good: &ValidArguments, before: &[usize]) {
-    for (now, before) in result_addresses(good).iter().zip(before) {
-        assert!(*now == 0 || now == before, "a failed call hands nothing out");
+    for (after, before) in result_addresses(good).iter().zip(before) {
+        assert!(*after == 0 || after == before, "a failed call returns no object");
     }
 }
 
@@ -252,59 +254,55 @@ fn result_addresses(good: &ValidArguments) -> [usize; 6] {
 }
 
 #[track_caller]
-fn assert_all_rejected(table: &[RejectedCall], sqlstate: &str, words: impl Fn(&str) -> String) {
-    for (number, (name, refused)) in table.iter().enumerate() {
+fn assert_all_rejected(table: &[RejectedCall], sqlstate: &str, fragment: impl Fn(&str) -> String) {
+    for (number, (name, call)) in table.iter().enumerate() {
         let mut good = ValidArguments::new();
         let before = result_addresses(&good);
-        let failures = collect_failures(|error| refused(&mut good, error));
+        let failures = collect_failures(|error| call(&mut good, error));
         let [failure] = &failures[..] else { panic!("{name} of row {number}: {failures:?}") };
         assert_eq!(failure.status, AUTHGRANT_INVALID_ARGUMENT, "{name} of row {number}: {failure:?}");
         assert_eq!(failure.sqlstate, sqlstate, "{name} of row {number}: {failure:?}");
-        assert!(failure.message.contains(&words(name)), "{name} of row {number}: {failure:?}");
+        assert!(failure.message.contains(&fragment(name)), "{name} of row {number}: {failure:?}");
         assert_results_cleared(&good, &before);
     }
 }
 
 #[test]
 fn null_argument_is_rejected_by_name() {
-    assert_all_rejected(NULL_ARGUMENTS, "HY009", |name| format!("the argument {name} is NULL"));
+    assert_all_rejected(NULL_ARGUMENTS, "HY009", |name| format!(" {name} is NULL"));
 }
 
 #[test]
 fn invalid_utf8_is_rejected_with_offset() {
-    assert_all_rejected(INVALID_UTF8_ARGUMENTS, "HY009", |name| {
-        format!("the argument {name} is not UTF-8 at byte 2")
-    });
+    assert_all_rejected(INVALID_UTF8_ARGUMENTS, "HY009", |name| format!(" {name} is not UTF-8 at byte 2"));
 }
 
 #[test]
 fn invalid_length_is_rejected_by_name() {
-    assert_all_rejected(INVALID_LENGTHS, "HY090", |name| {
-        format!("the argument {name} is not a possible length")
-    });
+    assert_all_rejected(INVALID_LENGTHS, "HY090", |name| format!("size: {name}"));
 }
 
 #[test]
 fn null_error_slot_returns_status_only() {
-    for (name, refused) in NULL_ARGUMENTS.iter().chain(INVALID_UTF8_ARGUMENTS).chain(INVALID_LENGTHS) {
-        assert_eq!(refused(&mut ValidArguments::new(), null_mut()), AUTHGRANT_INVALID_ARGUMENT, "{name}");
+    for (name, call) in NULL_ARGUMENTS.iter().chain(INVALID_UTF8_ARGUMENTS).chain(INVALID_LENGTHS) {
+        assert_eq!(call(&mut ValidArguments::new(), null_mut()), AUTHGRANT_INVALID_ARGUMENT, "{name}");
     }
 }
 
 #[test]
 fn failure_clears_out_parameters() {
     let mut good = ValidArguments::new();
-    let nobody = null_mut();
+    let connection = null_mut();
     authgrant_open(c"A={".as_ptr(), &raw mut good.handle, null_mut());
-    authgrant_get_token(nobody, &raw mut good.token_slot, null_mut());
-    authgrant_get_headers(nobody, &raw mut good.headers_slot, null_mut());
-    authgrant_get_warnings(nobody, &raw mut good.warnings, null_mut());
+    authgrant_get_token(connection, &raw mut good.token_slot, null_mut());
+    authgrant_get_headers(connection, &raw mut good.headers_slot, null_mut());
+    authgrant_get_warnings(connection, &raw mut good.warnings, null_mut());
     authgrant_quote_value(null(), &raw mut good.text, null_mut());
-    authgrant_copy_token(nobody, null_mut(), 0, &raw mut good.size, null_mut());
+    authgrant_copy_token(connection, null_mut(), 0, &raw mut good.size, null_mut());
     assert_eq!(result_addresses(&good), [0; 6]);
     good = ValidArguments { handle: poisoned_ptr(), token_slot: poisoned_ptr(), size: 99, ..good };
     authgrant_open_wide(null(), 0, 2, &raw mut good.handle, null_mut());
-    authgrant_get_token_with(nobody, &raw const good.call, &raw mut good.token_slot, null_mut());
+    authgrant_get_token_with(connection, &raw const good.call, &raw mut good.token_slot, null_mut());
     authgrant_to_wide(null(), null_mut(), 0, 2, &raw mut good.size, null_mut());
     assert_eq!(result_addresses(&good), [0; 6]);
 }
@@ -318,10 +316,10 @@ fn success_sets_error_to_null() {
         collect_failures(|error| authgrant_get_warnings(connection, &raw mut good.warnings, error)),
         []
     );
-    assert!(good.warnings.is_null(), "there is nothing to warn of");
+    assert!(good.warnings.is_null(), "there are no warnings");
 }
 
-/// What a connection that was opened with wide text says of a name that is no option.
+/// Opens a connection with wide text that contains an unknown option, and returns the option of the warning.
 #[track_caller]
 fn unknown_option_from_wide(text: *const c_void, length: isize, unit: usize) -> String {
     let mut handle = poisoned_ptr();
@@ -352,7 +350,7 @@ fn wide_text_ends_at_nul() {
 
 #[test]
 fn wide_text_length_bounds_read() {
-    // Behind the length stands half of a surrogate pair, which would be refused.
+    // After the length is an unpaired surrogate, which would be an error.
     let name: Vec<u16> = utf16(&format!("{UNICODE_NAME}=1")).into_iter().chain([0xd83d]).collect();
     let length = isize::try_from(name.len() - 1).unwrap();
     assert_eq!(unknown_option_from_wide(name.as_ptr().cast(), length, 2), UNICODE_NAME);
@@ -370,35 +368,40 @@ fn unaligned_wide_text_is_accepted() {
 
 #[test]
 fn invalid_wide_text_is_rejected() {
-    let refuse = |text: *const c_void, length, unit, words: &str| {
+    let assert_rejected = |text: *const c_void, length, unit, fragment: &str| {
         let mut handle = poisoned_ptr();
         let failure =
             collect_failures(|error| authgrant_open_wide(text, length, unit, &raw mut handle, error))
                 .remove(0);
-        assert_eq!(failure.status, AUTHGRANT_INVALID_ARGUMENT, "{failure:?}");
-        assert!(failure.message.contains(words), "{failure:?}");
+        assert_eq!(
+            (failure.status, failure.sqlstate.as_str()),
+            (AUTHGRANT_INVALID_ARGUMENT, "HY009"),
+            "{failure:?}"
+        );
+        assert!(failure.message.contains(fragment), "{failure:?}");
         assert!(handle.is_null());
     };
-    for halves in [[0xd83d, 0x61, 0], [0x61, 0xde00, 0], [0xde00, 0xd83d, 0], [0x61, 0xd83d, 0]] {
-        let halves: [u16; 3] = halves;
-        refuse(halves.as_ptr().cast(), -1, 2, "surrogate");
+    for units in [[0xd83d, 0x61, 0], [0x61, 0xde00, 0], [0xde00, 0xd83d, 0], [0x61, 0xd83d, 0]] {
+        let units: [u16; 3] = units;
+        assert_rejected(units.as_ptr().cast(), -1, 2, "surrogate");
     }
-    for stranger in [0xd83d_u32, 0xde00, 0x11_0000, u32::MAX] {
-        refuse([stranger, 0].as_ptr().cast(), -1, 4, "not a character");
+    for unit in [0xd83d_u32, 0xde00, 0x11_0000, u32::MAX] {
+        assert_rejected([unit, 0].as_ptr().cast(), -1, 4, "character");
     }
-    refuse(utf16("a=\0b").as_ptr().cast(), 4, 2, "a NUL stands inside");
-    refuse(utf16("a=1\0").as_ptr().cast(), 4, 2, "a NUL stands inside");
-    refuse(utf32("a=\0b").as_ptr().cast(), 4, 4, "a NUL stands inside");
+    assert_rejected(utf16("a=\0b").as_ptr().cast(), 4, 2, "NUL");
+    assert_rejected(utf16("a=1\0").as_ptr().cast(), 4, 2, "NUL");
+    assert_rejected(utf32("a=\0b").as_ptr().cast(), 4, 4, "NUL");
 }
 
-/// Status, needed units and buffer of a conversion into `capacity` units, with one more that must stay as it is.
+/// Status, required units and buffer of a conversion into `capacity` units. The buffer has one more unit,
+/// which must not change.
 fn convert_to_wide<T: Copy>(string: &str, capacity: usize, untouched: T) -> (i32, usize, Vec<T>) {
     let string = CString::new(string).unwrap();
     let mut buffer = vec![untouched; capacity + 1];
     let mut needed = 99;
-    let at = buffer.as_mut_ptr().cast();
+    let pointer = buffer.as_mut_ptr().cast();
     let status =
-        authgrant_to_wide(string.as_ptr(), at, capacity, size_of::<T>(), &raw mut needed, null_mut());
+        authgrant_to_wide(string.as_ptr(), pointer, capacity, size_of::<T>(), &raw mut needed, null_mut());
     (status, needed, buffer)
 }
 
@@ -494,11 +497,11 @@ fn unknown_flags_are_rejected() {
 #[test]
 fn larger_call_options_struct_is_accepted() {
     let mut good = ValidArguments::new();
-    let later = RawCallOptions {
+    let newer = RawCallOptions {
         size: size_of::<RawCallOptions>() + 8,
         ..call_options(1000, 1, AUTHGRANT_NO_PROMPT)
     };
-    assert_eq!(collect_failures(|error| get_token_with_options(&mut good, later, error)), []);
+    assert_eq!(collect_failures(|error| get_token_with_options(&mut good, newer, error)), []);
     authgrant_token_free(good.token_slot);
 }
 
@@ -546,7 +549,7 @@ fn option_table_describes_every_option() {
         for name in
             row["aliases"].as_array().unwrap().iter().map(|alias| alias.as_str().unwrap()).chain([name])
         {
-            // A data source is looked up when a connection is opened.
+            // A data source can only be set in the connection string.
             if row["name"] != "DSN" && row["name"] != "FILEDSN" {
                 connection.set_option(name, "").unwrap_or_else(|failure| panic!("{failure:?}"));
             }
@@ -584,20 +587,20 @@ fn option_table_describes_every_option() {
     assert_eq!(row("JWTLifetime")["values"], "a whole number from 1 to 86400");
 }
 
-/// The levels of the lines of a call that fails, with a log up to `level`.
+/// The levels of the log records of a failing call, with a log up to `level`.
 fn logged_levels(level: i32) -> Vec<char> {
     let connection = open(&local_string("").replace("quick.pem", "missing.pem")).unwrap();
     let lines: &'static LogLines = Box::leak(Box::default());
     connection.collect_log_at_level(level, lines);
     connection.get_token().unwrap_err();
-    let told = lines.0.lock().unwrap();
-    told.iter().map(|line| line.chars().next().unwrap()).collect()
+    let lines = lines.0.lock().unwrap();
+    lines.iter().map(|line| line.chars().next().unwrap()).collect()
 }
 
 #[test]
 fn log_level_filters_records() {
-    for (level, told) in [(1, "1"), (2, "1"), (3, "1"), (4, "41"), (5, "41")] {
-        assert_eq!(logged_levels(level).iter().collect::<String>(), told, "level {level}");
+    for (level, expected) in [(1, "1"), (2, "1"), (3, "1"), (4, "41"), (5, "41")] {
+        assert_eq!(logged_levels(level).iter().collect::<String>(), expected, "level {level}");
     }
 }
 
@@ -607,10 +610,11 @@ extern "C" fn ignore_log(_: i32, _: *const c_char, _: *mut c_void) {}
 fn unknown_log_level_is_rejected() {
     let connection = open("").unwrap();
     for level in [i32::MIN, -1, 0, 6, i32::MAX] {
-        let set = |error| authgrant_set_log(connection.handle(), Some(ignore_log), null_mut(), level, error);
-        let failure = collect_failures(set).remove(0);
+        let set_log =
+            |error| authgrant_set_log(connection.handle(), Some(ignore_log), null_mut(), level, error);
+        let failure = collect_failures(set_log).remove(0);
         assert_eq!(failure.status, AUTHGRANT_INVALID_ARGUMENT);
-        assert!(failure.message.contains(&format!("level is {level}")), "{failure:?}");
+        assert!(failure.message.contains(&format!(" {level};")), "{failure:?}");
     }
 }
 
@@ -624,13 +628,13 @@ fn null_log_function_disables_logging() {
     assert_eq!(*lines.0.lock().unwrap(), Vec::<String>::new());
 }
 
-/// What a callback needs for calling back, and what it was told.
+/// The arguments of the calls of a callback, and their failures.
 struct CallbackContext {
     arguments: Mutex<ValidArguments>,
     failures: Mutex<Vec<Failure>>,
 }
 
-/// Every function that returns a status, called with good arguments.
+/// Every function that returns a status, called with valid arguments.
 const ALL_CALLS: [fn(&mut ValidArguments, ErrorSlot) -> i32; 21] = [
     |good, error| authgrant_open(c"".as_ptr(), &raw mut good.handle, error),
     |good, error| open_wide(good, -1, 4, error),
@@ -658,37 +662,38 @@ const ALL_CALLS: [fn(&mut ValidArguments, ErrorSlot) -> i32; 21] = [
 ];
 
 extern "C" fn call_every_function(_: i32, _: *const c_char, context: *mut c_void) {
-    // SAFETY: the context is the `Inside` of the test below.
-    let inside = unsafe { &*context.cast::<CallbackContext>() };
-    let mut good = inside.arguments.lock().unwrap();
+    // SAFETY: the context is the `CallbackContext` of the test below.
+    let context = unsafe { &*context.cast::<CallbackContext>() };
+    let mut good = context.arguments.lock().unwrap();
     assert!(authgrant_token_length(good.token.handle()) > 0, "getters may be called");
     authgrant_close(good.connection.handle());
-    let told = ALL_CALLS.iter().flat_map(|function| collect_failures(|error| function(&mut good, error)));
-    *inside.failures.lock().unwrap() = told.collect();
+    let failures = ALL_CALLS.iter().flat_map(|call| collect_failures(|error| call(&mut good, error)));
+    *context.failures.lock().unwrap() = failures.collect();
 }
 
 #[test]
 fn callback_may_only_call_getters() {
-    let inside = CallbackContext { arguments: Mutex::new(ValidArguments::new()), failures: Mutex::default() };
-    let outer = open(&local_string("").replace("quick.pem", "missing.pem")).unwrap();
-    let context = (&raw const inside).cast_mut().cast();
+    let context =
+        CallbackContext { arguments: Mutex::new(ValidArguments::new()), failures: Mutex::default() };
+    let connection = open(&local_string("").replace("quick.pem", "missing.pem")).unwrap();
+    let pointer = (&raw const context).cast_mut().cast();
     assert_eq!(
-        authgrant_set_log(outer.handle(), Some(call_every_function), context, 1, null_mut()),
+        authgrant_set_log(connection.handle(), Some(call_every_function), pointer, 1, null_mut()),
         AUTHGRANT_OK
     );
-    outer.get_token().unwrap_err();
-    let told = inside.failures.into_inner().unwrap();
-    assert_eq!(told.len(), ALL_CALLS.len(), "{told:#?}");
-    for failure in &told {
+    connection.get_token().unwrap_err();
+    let failures = context.failures.into_inner().unwrap();
+    assert_eq!(failures.len(), ALL_CALLS.len(), "{failures:#?}");
+    for failure in &failures {
         assert_eq!(
             (failure.status, failure.sqlstate.as_str()),
             (AUTHGRANT_INVALID_ARGUMENT, "HY010"),
             "{failure:?}"
         );
     }
-    let good = inside.arguments.into_inner().unwrap();
+    let good = context.arguments.into_inner().unwrap();
     assert_eq!(result_addresses(&good), [0; 6]);
-    good.connection.get_token().expect("it was not closed, and the callback is over");
+    good.connection.get_token().expect("the connection is still open, and the callback has returned");
 }
 
 #[test]
@@ -698,12 +703,12 @@ fn warnings_are_ordered_syntax_then_meaning() {
     );
     let connection = open(&string).unwrap();
     let warnings = connection.warnings();
-    let told: Vec<_> = warnings
+    let found: Vec<_> = warnings
         .iter()
         .map(|warning| (warning.sqlstate.as_str(), warning.option.as_deref().unwrap()))
         .collect();
     assert_eq!(
-        told,
+        found,
         [
             ("01S00", "ClaimIssuer"),
             ("01S00", "Zebra"),
@@ -759,15 +764,15 @@ fn stats_count_per_process_without_secrets() {
     let stats = || {
         let mut json = poisoned_ptr();
         assert_eq!(collect_failures(|error| authgrant_get_stats(&raw mut json, error)), []);
-        let told = c_str_to_string(json).unwrap();
+        let text = c_str_to_string(json).unwrap();
         authgrant_string_free(json);
-        told
+        text
     };
     let count = |name: &str| {
         let stats: serde_json::Value = serde_json::from_str(&stats()).unwrap();
         stats[name].as_u64().unwrap_or_else(|| panic!("no {name} in {stats}"))
     };
-    // Other tests count in this process, too.
+    // Other tests in this process change the counters, too.
     let (fetched, hits) = ("authgrant_tokens_fetched_total", "authgrant_token_cache_hits_total");
     let before = (count(fetched), count(hits));
     let connection = open(&local_string("ClaimsSubject=stats-subject")).unwrap();

@@ -1,5 +1,5 @@
-//! docs/feature_matrix.tsv: each feature of the pages that this library is written from, and the test that proves it. Whether that
-//! test ran is compared by scripts/pages.sh; here, that there is one.
+//! docs/feature_matrix.tsv maps each feature of the vendor pages that specify this library to a test. These
+//! tests check that each test exists; scripts/pages.sh checks that it has run.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -31,31 +31,32 @@ fn parse_row(line: &str) -> FeatureRow {
     FeatureRow { page: page.to_owned(), feature: feature.to_owned(), test: test.to_owned() }
 }
 
-/// Where a test of `modules` may be, seen from the file that is the root of its program: `config::tests` of src/lib.rs is
-/// src/config/tests.rs, or in src/config.rs or mod.rs; and a module may stand in the root itself.
-fn module_file_candidates(program: &Path, modules: &[&str]) -> Vec<PathBuf> {
-    let folder = program.parent().unwrap_or(program);
-    let mut places = vec![program.to_owned()];
+/// Files that may contain a test of `modules`, where `root` is the crate root: `resolve::tests` of src/lib.rs
+/// is in src/resolve/tests.rs, src/resolve.rs or src/resolve/mod.rs. A module may also be inline in the crate
+/// root.
+fn module_file_candidates(root: &Path, modules: &[&str]) -> Vec<PathBuf> {
+    let dir = root.parent().unwrap_or(root);
+    let mut candidates = vec![root.to_owned()];
     for module in [modules, &modules[..modules.len().saturating_sub(1)]] {
-        let path = module.iter().fold(folder.to_owned(), |path, part| path.join(part));
-        places.extend([path.with_extension("rs"), path.join("mod.rs")]);
+        let path = module.iter().fold(dir.to_owned(), |path, part| path.join(part));
+        candidates.extend([path.with_extension("rs"), path.join("mod.rs")]);
     }
-    places.into_iter().filter(|place| place.is_file()).collect()
+    candidates.into_iter().filter(|path| path.is_file()).collect()
 }
 
-/// Whether `source` has a test function of that name that is not ignored.
+/// Whether `source` has a test function `name` that is not ignored.
 fn has_test(source: &str, name: &str) -> bool {
     let lines: Vec<&str> = source.lines().map(str::trim_start).collect();
-    let head = format!("fn {name}(");
-    lines.iter().position(|line| line.starts_with(&head)).is_some_and(|place| {
+    let signature = format!("fn {name}(");
+    lines.iter().position(|line| line.starts_with(&signature)).is_some_and(|index| {
         let attributes: Vec<_> =
-            lines[..place].iter().rev().take_while(|line| line.starts_with("#[")).collect();
+            lines[..index].iter().rev().take_while(|line| line.starts_with("#[")).collect();
         attributes.iter().any(|line| **line == "#[test]")
             && !attributes.iter().any(|line| line.starts_with("#[ignore"))
     })
 }
 
-/// Whether the test is in the source, as far as its kind allows to tell.
+/// Whether the source contains the test. The check depends on the language of the file.
 fn test_exists(test: &str) -> bool {
     let Some((file, name)) = test.split_once("::") else { return false };
     let read = |path: &Path| fs::read_to_string(path).unwrap_or_default();
@@ -66,11 +67,11 @@ fn test_exists(test: &str) -> bool {
             let name = modules.pop().unwrap_or_default();
             module_file_candidates(&project_root().join(file), &modules)
                 .iter()
-                .any(|place| has_test(&read(place), name))
+                .any(|path| has_test(&read(path), name))
         }
         Some("py") => source.lines().any(|line| line.starts_with(&format!("def {name}("))),
         Some("go") => source.lines().any(|line| line.starts_with(&format!("func {name}("))),
-        // These say the name of what they have done; its first word is in their text.
+        // Scripts print the name of each check; the first word of the name is in their source.
         _ => name.split(' ').next().is_some_and(|word| source.contains(word)),
     }
 }
@@ -82,7 +83,7 @@ fn each_named_test_exists() {
         .filter(|row| !test_exists(&row.test))
         .map(|row| format!("{}: {}: {}", row.page, row.feature, row.test))
         .collect();
-    assert!(missing.is_empty(), "there is no such test:\n{}", missing.join("\n"));
+    assert!(missing.is_empty(), "missing tests:\n{}", missing.join("\n"));
 }
 
 #[test]

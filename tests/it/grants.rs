@@ -1,5 +1,5 @@
-//! The grants beside the JWT bearer grant, and the ways that do without a token: through the C API, against the strict
-//! authority.
+//! Grants other than the JWT bearer grant, and methods without a token: through the C API, with the mock
+//! server.
 
 use std::ffi::{CStr, c_char, c_void};
 use std::fs;
@@ -15,13 +15,13 @@ const CLIENT_ID: &str = "the client";
 const CLIENT_SECRET: &str = "s p&c%:=";
 
 fn start_server_with_client(options: ClientOptions) -> MockServer {
-    let authority = MockServer::start(Config::http());
-    authority.register::<&str>(CLIENT_ID, &[], options);
-    authority
+    let server = MockServer::start(Config::http());
+    server.register::<&str>(CLIENT_ID, &[], options);
+    server
 }
 
-fn with_token_uri(authority: &MockServer, more: &str) -> String {
-    format!("{more};TokenURI={}", authority.url("/oauth/token"))
+fn with_token_uri(server: &MockServer, more: &str) -> String {
+    format!("{more};TokenURI={}", server.url("/oauth/token"))
 }
 
 #[test]
@@ -30,32 +30,32 @@ fn client_credentials_work_as_basic_and_post() {
         [("", true), ("0", true), ("Basic", true), ("2", false), ("3", false), ("Post", false)]
     {
         let client_auth = Some(if basic { ClientAuth::Basic } else { ClientAuth::Post });
-        let authority = start_server_with_client(ClientOptions {
+        let server = start_server_with_client(ClientOptions {
             secret: Some(CLIENT_SECRET.to_owned()),
             client_auth,
             ..ClientOptions::default()
         });
         let mode = if mode.is_empty() { String::new() } else { format!("ClientCredentialsMode={mode};") };
         let more = format!("am=53;{mode}ClientID={CLIENT_ID};ClientSecret={{{CLIENT_SECRET}}};Scope=a b");
-        get_token(&with_token_uri(&authority, &more)).unwrap_or_else(|failure| panic!("{mode}: {failure:?}"));
-        let request = &authority.token_requests()[0];
+        get_token(&with_token_uri(&server, &more)).unwrap_or_else(|failure| panic!("{mode}: {failure:?}"));
+        let request = &server.token_requests()[0];
         assert_eq!((request.method.as_str(), request.parameter("scope").as_deref()), ("POST", Some("a b")));
         let wrong = more.replace(CLIENT_SECRET, "wrong");
-        let failure = get_token(&with_token_uri(&authority, &wrong)).unwrap_err();
+        let failure = get_token(&with_token_uri(&server, &wrong)).unwrap_err();
         assert_eq!(
             (failure.status, failure.oauth_error.as_deref()),
             (AUTHGRANT_DENIED, Some("invalid_client"))
         );
-        assert!(failure.message.contains("the client") && failure.message.contains(CLIENT_ID), "{failure:?}");
+        assert!(failure.message.contains(CLIENT_ID), "{failure:?}");
     }
 }
 
 fn start_server_with_signing_client() -> MockServer {
-    let authority = MockServer::start(Config::http());
+    let server = MockServer::start(Config::http());
     let options =
         ClientOptions { grant_types: vec![GrantType::ClientCredentials], ..ClientOptions::default() };
-    authority.register(CLIENT_ID, &[stores::certificate()], options);
-    authority
+    server.register(CLIENT_ID, &[stores::certificate()], options);
+    server
 }
 
 const ASSERTION_OPTIONS: &str =
@@ -63,34 +63,34 @@ const ASSERTION_OPTIONS: &str =
 
 #[test]
 fn client_assertion_is_signed_per_request() {
-    let authority = start_server_with_signing_client();
+    let server = start_server_with_signing_client();
     let more =
         format!("{ASSERTION_OPTIONS};ClientID={CLIENT_ID};JWTCertStore={}", stores::path("openssl.pem"));
-    get_token(&with_token_uri(&authority, &more)).unwrap();
-    get_token(&with_token_uri(&authority, &format!("{more};Scope=a"))).unwrap();
-    assert_eq!(authority.issued_tokens().len(), 2);
-    let foreign = more
+    get_token(&with_token_uri(&server, &more)).unwrap();
+    get_token(&with_token_uri(&server, &format!("{more};Scope=a"))).unwrap();
+    assert_eq!(server.issued_tokens().len(), 2);
+    let wrong_key = more
         .replace("openssl.pem", "other.pem")
         .replace(&stores::path("openssl.pem"), &stores::path("other.pem"));
     assert_eq!(
-        get_token(&with_token_uri(&authority, &foreign)).unwrap_err().oauth_error.as_deref(),
+        get_token(&with_token_uri(&server, &wrong_key)).unwrap_err().oauth_error.as_deref(),
         Some("invalid_client")
     );
 }
 
 #[test]
 fn assertion_file_is_reread_per_request() {
-    let authority = start_server_with_signing_client();
+    let server = start_server_with_signing_client();
     let signer = open(&with_token_uri(
-        &authority,
+        &server,
         &format!("{ASSERTION_OPTIONS};JWTCertStore={}", stores::path("openssl.pem")),
     ))
     .unwrap();
-    let folder = tempfile::TempDir::new().unwrap();
-    let file = folder.path().join("assertion");
+    let dir = tempfile::TempDir::new().unwrap();
+    let file = dir.path().join("assertion");
     let from_file = |scope: &str| {
         let more = format!("am=OAuth2-JWTClientAssertion;Scope={scope}");
-        let connection = open(&with_token_uri(&authority, &more)).unwrap();
+        let connection = open(&with_token_uri(&server, &more)).unwrap();
         connection.set_option("ClientAssertionFile", file.to_str().unwrap()).unwrap();
         connection.get_token()
     };
@@ -98,9 +98,9 @@ fn assertion_file_is_reread_per_request() {
         fs::write(&file, format!("{}\n", signer.make_assertion().unwrap())).unwrap();
         from_file(scope).unwrap();
     }
-    let given = format!("am=OAuth2-JWTClientAssertion;ClientAssertion={}", signer.make_assertion().unwrap());
-    get_token(&with_token_uri(&authority, &given)).unwrap();
-    assert_eq!(authority.issued_tokens().len(), 3);
+    let preset = format!("am=OAuth2-JWTClientAssertion;ClientAssertion={}", signer.make_assertion().unwrap());
+    get_token(&with_token_uri(&server, &preset)).unwrap();
+    assert_eq!(server.issued_tokens().len(), 3);
     fs::write(&file, "").unwrap();
     let failure = from_file("c").unwrap_err();
     assert_eq!(
@@ -111,30 +111,37 @@ fn assertion_file_is_reread_per_request() {
 
 #[test]
 fn expired_preset_assertion_is_not_sent() {
-    let authority = start_server_with_signing_client();
+    let server = start_server_with_signing_client();
     // {"exp":1}
-    let old = "am=OAuth2-JWTClientAssertion;ClientAssertion=e30.eyJleHAiOjF9.c2ln";
-    let failure = get_token(&with_token_uri(&authority, old)).unwrap_err();
+    let expired = "am=OAuth2-JWTClientAssertion;ClientAssertion=e30.eyJleHAiOjF9.c2ln";
+    let failure = get_token(&with_token_uri(&server, expired)).unwrap_err();
     assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_TOKEN_EXPIRED, "08006"));
-    assert!(authority.token_requests().is_empty());
+    assert!(server.token_requests().is_empty());
 }
 
 #[test]
 fn password_grant_warns_and_never_retries() {
     let users = [("jo".to_owned(), "pw;1".to_owned())].into();
-    let authority = start_server_with_client(ClientOptions { users, ..ClientOptions::default() });
+    let server = start_server_with_client(ClientOptions { users, ..ClientOptions::default() });
     let more = format!("am=52;UID=jo;PWD={{pw;1}};ClientID={CLIENT_ID}");
-    let connection = open(&with_token_uri(&authority, &more)).unwrap();
+    let connection = open(&with_token_uri(&server, &more)).unwrap();
     connection.get_token().unwrap();
-    assert!(connection.warnings().iter().any(|warning| warning.message.contains("RFC 9700")));
-    authority.set_default_behavior(Behavior::Json {
+    let warnings = connection.warnings();
+    assert!(
+        warnings.iter().any(|warning| {
+            (warning.status, warning.sqlstate.as_str(), warning.option.as_deref())
+                == (AUTHGRANT_OK, "01000", Some("AuthenticationMethod"))
+        }),
+        "{warnings:?}"
+    );
+    server.set_default_behavior(Behavior::Json {
         status: 503,
         body: serde_json::Value::Null,
         headers: Vec::new(),
     });
-    let before = authority.token_requests().len();
-    get_token(&with_token_uri(&authority, &format!("{more};Scope=a"))).unwrap_err();
-    assert_eq!(authority.token_requests().len(), before + 1);
+    let before = server.token_requests().len();
+    get_token(&with_token_uri(&server, &format!("{more};Scope=a"))).unwrap_err();
+    assert_eq!(server.token_requests().len(), before + 1);
 }
 
 static REFRESH_TOKENS: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -152,51 +159,51 @@ fn rotated_refresh_token_is_stored_and_reported() {
         client_auth: Some(ClientAuth::Public),
         ..ClientOptions::default()
     };
-    let authority = start_server_with_client(options);
-    let first = authority.issue_refresh_token(CLIENT_ID, "jo", Some("a"));
+    let server = start_server_with_client(options);
+    let first = server.issue_refresh_token(CLIENT_ID, "jo", Some("a"));
     let more = format!("am=54;RefreshToken={first};ClientID={CLIENT_ID}");
-    let connection = open(&with_token_uri(&authority, &more)).unwrap();
-    let told = authgrant::ffi::authorize::authgrant_set_refresh_token_callback(
+    let connection = open(&with_token_uri(&server, &more)).unwrap();
+    let status = authgrant::ffi::authorize::authgrant_set_refresh_token_callback(
         connection.handle(),
         Some(store_refresh_token),
         null_mut(),
         null_mut(),
     );
-    assert_eq!(told, AUTHGRANT_OK);
+    assert_eq!(status, AUTHGRANT_OK);
     for _ in 0..3 {
         let token = connection.get_token().unwrap();
         connection
-            .set_option("Scope", if authority.issued_tokens().len().is_multiple_of(2) { "" } else { "a" })
+            .set_option("Scope", if server.issued_tokens().len().is_multiple_of(2) { "" } else { "a" })
             .unwrap();
         assert!(token.value().starts_with("at-"));
     }
-    let told = REFRESH_TOKENS.lock().unwrap().clone();
-    assert_eq!(told.len(), authority.issued_tokens().len());
-    assert_eq!(authority.token_requests()[1].parameter("refresh_token").as_ref(), told.first());
-    let failure = get_token(&with_token_uri(&authority, &more)).unwrap_err();
+    let reported = REFRESH_TOKENS.lock().unwrap().clone();
+    assert_eq!(reported.len(), server.issued_tokens().len());
+    assert_eq!(server.token_requests()[1].parameter("refresh_token").as_ref(), reported.first());
+    let failure = get_token(&with_token_uri(&server, &more)).unwrap_err();
     assert_eq!(
         (failure.status, failure.sqlstate.as_str()),
         (AUTHGRANT_TOKEN_EXPIRED, "08006"),
-        "it was used up"
+        "the first refresh token was rotated"
     );
 }
 
 #[test]
 fn preset_token_is_used_until_rejected() {
-    for more in ["am=50;AccessToken=given", "am=34;SecurityToken=given", "AccessToken=given"] {
+    for more in ["am=50;AccessToken=preset", "am=34;SecurityToken=preset", "AccessToken=preset"] {
         let connection = open(more).unwrap();
         let token = connection.get_token().unwrap();
-        assert_eq!((token.value().as_str(), token.expires_at()), ("given", 0));
+        assert_eq!((token.value().as_str(), token.expires_at()), ("preset", 0));
         assert_eq!(
             connection.get_headers().unwrap(),
-            [("Authorization".to_owned(), "Bearer given".to_owned())]
+            [("Authorization".to_owned(), "Bearer preset".to_owned())]
         );
         connection.reject(&token);
         let failure = connection.get_token().unwrap_err();
         assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_TOKEN_EXPIRED, "08006"));
     }
     let failure = get_token("am=50;AccessToken=e30.eyJleHAiOjF9.c2ln").unwrap_err();
-    assert_eq!(failure.status, AUTHGRANT_TOKEN_EXPIRED, "a JWT says itself when it ends");
+    assert_eq!(failure.status, AUTHGRANT_TOKEN_EXPIRED, "a JWT contains its expiry");
     let connection = open("am=50;AccessToken=old").unwrap();
     connection.reject(&connection.get_token().unwrap());
     connection.set_option("AccessToken", "new").unwrap();
@@ -205,7 +212,7 @@ fn preset_token_is_used_until_rejected() {
 
 #[test]
 fn tokenless_methods_set_headers() {
-    for (more, wanted) in [
+    for (more, expected) in [
         ("am=0;UID=Aladdin;PWD=open sesame", Some(("Authorization", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="))),
         ("am=0;UID=a;PWD=b;AuthHeader=X-Auth", Some(("X-Auth", "Basic YTpi"))),
         ("am=25;AuthHeader=X-Api-Key;SecurityToken=k", Some(("X-Api-Key", "k"))),
@@ -213,20 +220,20 @@ fn tokenless_methods_set_headers() {
         ("am=15", None),
     ] {
         let connection = open(more).unwrap();
-        let wanted: Vec<_> =
-            wanted.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        assert_eq!(connection.get_headers().unwrap(), wanted, "{more}");
+        let expected: Vec<_> =
+            expected.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        assert_eq!(connection.get_headers().unwrap(), expected, "{more}");
         assert_eq!(connection.get_token().unwrap_err().status, AUTHGRANT_UNSUPPORTED, "{more}");
     }
 }
 
 #[test]
 fn custom_grant_type_and_parameters_are_sent() {
-    let authority = crate::support::start_mock_server(Config::http());
+    let server = crate::support::start_mock_server(Config::http());
     let more = "GrantType=urn:example:other;TokenParameters=resource=https%3A%2F%2Fapi&tenant=1";
-    let failure = get_token(&crate::support::minimal_string(&authority, more)).unwrap_err();
+    let failure = get_token(&crate::support::minimal_string(&server, more)).unwrap_err();
     assert_eq!(failure.oauth_error.as_deref(), Some("unsupported_grant_type"));
-    let request = &authority.token_requests()[0];
+    let request = &server.token_requests()[0];
     assert_eq!(request.parameter("grant_type").as_deref(), Some("urn:example:other"));
     assert_eq!(request.parameter("resource").as_deref(), Some("https://api"));
     assert_eq!(request.parameter("tenant").as_deref(), Some("1"));
@@ -259,6 +266,7 @@ fn consent_url_names_missing_options() {
     );
     let (status, found, failure) = url("Scope=a");
     assert_eq!((status, found), (AUTHGRANT_MISSING_OPTION, None));
-    let message = failure.unwrap().message;
-    assert!(message.contains("AuthURI and RedirectURI and ClientID are missing"), "{message}");
+    let failure = failure.unwrap();
+    assert_eq!((failure.status, failure.option.as_deref()), (AUTHGRANT_MISSING_OPTION, Some("AuthURI")));
+    assert!(failure.message.contains("AuthURI and RedirectURI and ClientID"), "{failure:?}");
 }

@@ -1,5 +1,6 @@
-//! Key files as other programs write them: each of the corpus of tests/key_corpus/generate.sh opens, and what it signs is
-//! verified by OpenSSL, or is refused by the status that it should have. The results are kept in docs/keys.md.
+//! Key files written by other programs: each file in the corpus of tests/key_corpus/generate.sh opens and
+//! signs, with a signature that OpenSSL verifies, or fails with the expected status. The results are in
+//! docs/keys.md.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -17,17 +18,17 @@ use tempfile::TempDir;
 
 const DOCUMENT: &str = "docs/keys.md";
 
-/// However slow the machine: no file may hold a call up for longer.
+/// Maximum duration of a call with any file, even on a slow machine.
 const MAX_DURATION: Duration = Duration::from_secs(60);
 
-/// "opens" or the status, and whether OpenSSL opens it, if it is of a kind that OpenSSL knows.
+/// "opens" or the status, and whether OpenSSL opens the file, if OpenSSL supports its format.
 type OpenResult = (String, Option<bool>);
 
-/// A line of the list.
+/// Line of corpus.tsv.
 struct CorpusEntry {
     file: String,
     key: String,
-    /// Tool, container, scheme, MAC or digest, and kind of password.
+    /// Tool, container, scheme, MAC or digest, and type of password.
     properties: Vec<String>,
     alias: Option<String>,
     password: Option<String>,
@@ -39,7 +40,7 @@ fn project_root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The corpus in build/keys, made anew if what makes it has changed since.
+/// The corpus in build/keys, generated again if one of its scripts has changed.
 fn corpus() -> &'static [CorpusEntry] {
     static ROWS: OnceLock<Vec<CorpusEntry>> = OnceLock::new();
     ROWS.get_or_init(|| {
@@ -49,8 +50,8 @@ fn corpus() -> &'static [CorpusEntry] {
             .map(|path| project_root().join(path));
         if scripts.iter().any(|script| age(script) > age(&list)) {
             let _ = fs::remove_dir_all(corpus_dir());
-            let made = Command::new(&scripts[0]).arg(corpus_dir()).status().expect("bash runs");
-            assert!(made.success(), "tests/key_corpus/generate.sh fails; see build/keys/generate.log");
+            let status = Command::new(&scripts[0]).arg(corpus_dir()).status().expect("bash runs");
+            assert!(status.success(), "tests/key_corpus/generate.sh fails; see build/keys/generate.log");
         }
         fs::read_to_string(list).unwrap().lines().map(parse_entry).collect()
     })
@@ -63,14 +64,14 @@ fn corpus_dir() -> PathBuf {
 fn parse_entry(line: &str) -> CorpusEntry {
     let fields: Vec<_> = line.split('\t').collect();
     assert_eq!(fields.len(), 11, "{line}");
-    let given = |field: &str| (field != "-").then(|| field.replace("\"\"", ""));
+    let non_empty = |field: &str| (field != "-").then(|| field.replace("\"\"", ""));
     CorpusEntry {
         file: fields[0].to_owned(),
         key: fields[1].to_owned(),
         properties: fields[2..7].iter().map(|&field| field.to_owned()).collect(),
-        alias: given(fields[7]),
-        password: given(fields[8]),
-        key_password: given(fields[9]),
+        alias: non_empty(fields[7]),
+        password: non_empty(fields[8]),
+        key_password: non_empty(fields[9]),
         expected: fields[10].to_owned(),
     }
 }
@@ -91,7 +92,7 @@ impl CorpusEntry {
         string
     }
 
-    /// "opens", or the status, and what was said; a signature that does not verify is neither.
+    /// Returns "opens" or the status, and the message. For a signature that does not verify, it is neither.
     fn open_and_verify(&self) -> (String, String) {
         let started = Instant::now();
         let result = match get_token(&self.connection_string()) {
@@ -105,19 +106,15 @@ impl CorpusEntry {
         result
     }
 
-    /// Whether `message` says what about the file is not read: of what kind its key is, or how much work it asks for.
+    /// Whether `message` reports an unsupported key type or a key-derivation limit.
     fn is_unsupported(&self, message: &str) -> bool {
-        let kind = self.expected == "KEY_UNSUITABLE" && message.contains("JWTs are signed with");
-        let bounds = [
-            "more than the 2000000 that are done",
-            "more than the 67108864 (64 MiB)",
-            "more work in all than",
-        ];
-        kind || bounds.iter().any(|bound| message.contains(bound))
+        let is_key_type = self.expected == "KEY_UNSUITABLE" && message.contains("JWT signing requires");
+        let limits = ["limit of 2000000", "limit of 67108864", "key-derivation limit"];
+        is_key_type || limits.iter().any(|limit| message.contains(limit))
     }
 
-    /// Whether `openssl pkcs12 -legacy`, or `openssl pkey` with the same ciphers, opens it; nothing for Java's stores and
-    /// for JSON.
+    /// Whether `openssl pkcs12 -legacy`, or `openssl pkey` with the same ciphers, opens the file; `None` for
+    /// Java's stores and JSON.
     fn opens_in_openssl(&self) -> Option<bool> {
         let arguments = match self.properties[1].as_str() {
             "PKCS12" => "pkcs12 -legacy -nodes",
@@ -138,9 +135,9 @@ fn status_name(failure: &Failure) -> &'static str {
     name.strip_prefix("AUTHGRANT_").unwrap_or(name)
 }
 
-/// OpenSSL's word on the signature of a compact JWT.
+/// Verifies the signature of a compact JWT with OpenSSL.
 fn verify_with_openssl(token: &str, public: &Path) -> String {
-    let place = TempDir::new().unwrap();
+    let dir = TempDir::new().unwrap();
     let (message, signature) = token.rsplit_once('.').unwrap();
     let header = jwt_header(token);
     let algorithm = header["alg"].as_str().unwrap();
@@ -148,8 +145,8 @@ fn verify_with_openssl(token: &str, public: &Path) -> String {
     if algorithm.starts_with("ES") {
         signature = ecdsa_signature_der(&signature);
     }
-    fs::write(place.path().join("message"), message).unwrap();
-    fs::write(place.path().join("signature"), signature).unwrap();
+    fs::write(dir.path().join("message"), message).unwrap();
+    fs::write(dir.path().join("signature"), signature).unwrap();
     let mut command = Command::new("openssl");
     if algorithm == "EdDSA" {
         command.args([
@@ -173,7 +170,7 @@ fn verify_with_openssl(token: &str, public: &Path) -> String {
         }
         command.arg("message");
     }
-    let output = command.current_dir(&place).output().unwrap();
+    let output = command.current_dir(&dir).output().unwrap();
     if output.status.success() { "opens".to_owned() } else { format!("{algorithm} does not verify") }
 }
 
@@ -182,7 +179,7 @@ fn jwt_header(token: &str) -> serde_json::Value {
     serde_json::from_slice(&header).unwrap()
 }
 
-/// r and s side by side, as the SEQUENCE that OpenSSL wants.
+/// Converts `r || s` to the SEQUENCE that OpenSSL expects.
 fn ecdsa_signature_der(raw: &[u8]) -> Vec<u8> {
     let integer = |number: &[u8]| {
         let mut body: Vec<u8> = number.iter().copied().skip_while(|byte| *byte == 0).collect();
@@ -196,13 +193,13 @@ fn ecdsa_signature_der(raw: &[u8]) -> Vec<u8> {
     [vec![0x30, body.len() as u8], body].concat()
 }
 
-/// What `of` makes of each row, in order, by two threads.
-fn map_corpus_parallel<T: Send>(of: impl Fn(&CorpusEntry) -> T + Sync) -> Vec<T> {
-    let (rows, of) = (corpus(), &of);
+/// Applies `function` to each row in two threads; the results are in order.
+fn map_corpus_parallel<T: Send>(function: impl Fn(&CorpusEntry) -> T + Sync) -> Vec<T> {
+    let (rows, function) = (corpus(), &function);
     let (first, second) = rows.split_at(rows.len() / 2);
     std::thread::scope(|scope| {
-        let other = scope.spawn(move || second.iter().map(of).collect::<Vec<_>>());
-        let mut all: Vec<_> = first.iter().map(of).collect();
+        let other = scope.spawn(move || second.iter().map(function).collect::<Vec<_>>());
+        let mut all: Vec<_> = first.iter().map(function).collect();
         all.extend(other.join().unwrap());
         all
     })
@@ -212,7 +209,7 @@ fn map_corpus_parallel<T: Send>(of: impl Fn(&CorpusEntry) -> T + Sync) -> Vec<T>
 fn corpus_files_open_or_fail_as_expected() {
     let results = map_corpus_parallel(|row| {
         let ((result, message), openssl) = (row.open_and_verify(), row.opens_in_openssl());
-        // What OpenSSL opens opens here, but for keys and work of which the message says why not.
+        // Every file opens, unless its key type or key derivation is not supported.
         let excused = result == "opens" || row.is_unsupported(&message);
         let wrong = (result != row.expected || !excused).then(|| {
             format!("{} {:?}: {result}, expected {}: {message}", row.file, row.properties, row.expected)
@@ -228,18 +225,19 @@ fn corpus_files_open_or_fail_as_expected() {
     check_results_document(&table);
 }
 
-/// The results as docs/keys.md has them.
+/// Table of the results in docs/keys.md.
 fn results_table(results: &[OpenResult]) -> String {
-    let opened = |of: &dyn Fn(&OpenResult) -> bool| results.iter().filter(|found| of(found)).count();
-    let known = opened(&|(_, openssl)| openssl.is_some());
-    let theirs = opened(&|(_, openssl)| *openssl == Some(true));
-    let ours = opened(&|(result, openssl)| openssl.is_some() && result == "opens");
-    let both = opened(&|(result, openssl)| *openssl == Some(true) && result == "opens");
-    let all = opened(&|(result, _)| result == "opens");
+    let count =
+        |predicate: &dyn Fn(&OpenResult) -> bool| results.iter().filter(|result| predicate(result)).count();
+    let known = count(&|(_, openssl)| openssl.is_some());
+    let theirs = count(&|(_, openssl)| *openssl == Some(true));
+    let ours = count(&|(result, openssl)| openssl.is_some() && result == "opens");
+    let both = count(&|(result, openssl)| *openssl == Some(true) && result == "opens");
+    let all = count(&|(result, _)| result == "opens");
     let mut text = format!(
-        "Of {} files, {all} open and sign. Of the {known} that are PKCS#12, PEM or DER, OpenSSL with its legacy ciphers opens \
-         {theirs}, authgrant {ours}. What OpenSSL opens and authgrant does not, {} files, has a key that cannot sign a JWT \
-         or asks for too many iterations.\n\n\
+        "{all} of {} files open and sign. Of the {known} files that are PKCS#12, PEM or DER, OpenSSL with \
+         its legacy ciphers opens {theirs}, and authgrant {ours}. {} files open in OpenSSL but not in \
+         authgrant: their keys cannot sign a JWT, or they require too many iterations.\n\n\
          | written by | container | encrypted with | MAC or digest | password | OpenSSL | authgrant |\n\
          | --- | --- | --- | --- | --- | --- | --- |\n",
         results.len(),
@@ -262,7 +260,8 @@ fn entry_cells(row: &CorpusEntry) -> String {
     format!("{tool} | {container}{key} | {}", rest.join(" | "))
 }
 
-/// Tools of other versions write other files: what the document and the corpus both have must have the same result.
+/// Different versions of tools write different files: rows in both the document and the corpus must have the
+/// same result.
 fn check_results_document(table: &str) {
     let path = project_root().join(DOCUMENT);
     let text = fs::read_to_string(&path).unwrap_or_default();
@@ -278,23 +277,23 @@ fn check_results_document(table: &str) {
             .map(|cells| (cells[..5].join(" | "), cells[6].clone()))
             .collect()
     };
-    let (kept, found) = (results(&text), results(table));
-    assert!(kept.len() > 200, "{DOCUMENT} has no table; run `make generated`");
-    for (file, result) in kept {
-        let same = found.get(&file).is_none_or(|found| *found == result);
-        assert!(same, "{DOCUMENT} says that {file} {result}; run `make generated`");
+    let (documented, found) = (results(&text), results(table));
+    assert!(documented.len() > 200, "{DOCUMENT} has no table; run `make generated`");
+    for (file, result) in documented {
+        let is_same = found.get(&file).is_none_or(|found| *found == result);
+        assert!(is_same, "{DOCUMENT} has {result:?} for {file}; run `make generated`");
     }
 }
 
 #[test]
 fn expired_certificate_is_warning_with_date() {
-    let folder = TempDir::new().unwrap();
-    for (name, start, words) in [
+    let dir = TempDir::new().unwrap();
+    for (name, start, fragment) in [
         ("late.p12", "-10d", Some("expired on 20")),
         ("early.p12", "+10d", Some("is not valid before 20")),
         ("now.p12", "-1H", None),
     ] {
-        let store = folder.path().join(name);
+        let store = dir.path().join(name);
         let mut keytool = Command::new("keytool");
         keytool.args([
             "-genkeypair",
@@ -316,9 +315,9 @@ fn expired_certificate_is_warning_with_date() {
         let connection = open(&string).unwrap();
         connection.get_token().unwrap();
         let warnings: Vec<_> = connection.warnings().into_iter().map(|warning| warning.message).collect();
-        let told = warnings.iter().find(|message| message.contains("certificate"));
-        assert_eq!(told.is_some(), words.is_some(), "{name}: {warnings:?}");
-        assert!(told.is_none_or(|message| message.contains(words.unwrap()) && message.contains(name)));
+        let warning = warnings.iter().find(|message| message.contains("certificate"));
+        assert_eq!(warning.is_some(), fragment.is_some(), "{name}: {warnings:?}");
+        assert!(warning.is_none_or(|message| message.contains(fragment.unwrap()) && message.contains(name)));
     }
 }
 

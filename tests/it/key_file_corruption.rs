@@ -1,7 +1,8 @@
-//! Key files cut short, with bytes flipped, and mutated at random: refused or opened, and never worse. No crash, no
-//! panic, nothing that holds the caller up, no allocation beyond 64 MiB.
+//! Key files that are truncated, with flipped bytes, or randomly mutated: each opens or is an error, without
+//! a crash, a panic, a long delay or more than 64 MiB of memory.
 //!
-//! `make test` takes a sample of the places; AUTHGRANT_SOAK=1, as `make soak` has it, takes all of them.
+//! `make test` checks a sample of the positions; AUTHGRANT_SOAK=1, which `make soak` sets, checks all
+//! positions.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs;
@@ -18,7 +19,7 @@ use tempfile::TempDir;
 
 const MAX_ALLOCATED_BYTES: usize = 64 * 1024 * 1024;
 
-/// However slow the machine and the build.
+/// Maximum duration of a call, even on a slow machine and in a debug build.
 const MAX_DURATION: Duration = Duration::from_secs(30);
 
 struct CountingAllocator;
@@ -26,7 +27,7 @@ struct CountingAllocator;
 static ALLOCATED_BYTES: AtomicUsize = AtomicUsize::new(0);
 static PEAK_BYTES: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: all is done by the system's allocator, with what its caller gave.
+// SAFETY: every call is forwarded to the system allocator with the caller's arguments.
 unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let live = ALLOCATED_BYTES.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
@@ -49,27 +50,31 @@ fn is_soak() -> bool {
     std::env::var_os("AUTHGRANT_SOAK").is_some()
 }
 
-/// A file, and the password that opens it whole.
+/// Name, content and password of an undamaged file.
 type SampleFile = (String, Vec<u8>, &'static str);
 
-/// One file of each format, with as few iterations as its writer can be talked into.
+/// One file of each format, with the fewest iterations that its tool allows.
 fn generate_samples() -> Vec<SampleFile> {
-    let folder = TempDir::new().unwrap();
+    let dir = TempDir::new().unwrap();
     let jwk = r#"{"keys":[{"kty":"oct","kid":"a","k":"c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"}]}"#;
     let script = format!(
         "openssl ecparam -name prime256v1 -genkey -noout -out ec.sec1.pem
          openssl pkcs8 -topk8 -nocrypt -in ec.sec1.pem -out ec.pem
          openssl pkcs8 -topk8 -nocrypt -in ec.sec1.pem -outform DER -out ec.der
          openssl pkcs8 -topk8 -in ec.pem -passout pass:changeit -iter 1 -outform DER -out aes.p8
-         openssl pkcs8 -topk8 -provider default -provider legacy -in ec.pem -passout pass:changeit -iter 1 -v1 PBE-SHA1-RC2-40 -out rc2.pem
-         openssl pkcs8 -topk8 -in ec.pem -passout pass:changeit -scrypt -scrypt_N 2 -scrypt_r 1 -scrypt_p 1 -out scrypt.pem
-         for cipher in camellia-128-cbc aria-192-ctr seed-cfb sm4-ofb aes-256-ecb id-aes128-wrap-pad cast5-cbc; do
-            openssl pkcs8 -topk8 -provider default -provider legacy -in ec.pem -passout pass:changeit -iter 1 \
-               -v2 $cipher -outform DER -out $cipher.p8
+         openssl pkcs8 -topk8 -provider default -provider legacy -in ec.pem -passout pass:changeit \
+            -iter 1 -v1 PBE-SHA1-RC2-40 -out rc2.pem
+         openssl pkcs8 -topk8 -in ec.pem -passout pass:changeit -scrypt -scrypt_N 2 -scrypt_r 1 -scrypt_p 1 \
+            -out scrypt.pem
+         for cipher in camellia-128-cbc aria-192-ctr seed-cfb sm4-ofb aes-256-ecb \
+            id-aes128-wrap-pad cast5-cbc; do
+            openssl pkcs8 -topk8 -provider default -provider legacy -in ec.pem -passout pass:changeit \
+               -iter 1 -v2 $cipher -outform DER -out $cipher.p8
          done
          openssl ec -in ec.sec1.pem -aes256 -passout pass:changeit -out old.pem
          openssl req -x509 -new -key ec.pem -subj /CN=a -days 30 -out ec.crt
-         export=\"openssl pkcs12 -export -legacy -inkey ec.pem -in ec.crt -name a -passout pass:changeit -iter 1\"
+         export=\"openssl pkcs12 -export -legacy -inkey ec.pem -in ec.crt -name a -passout pass:changeit \
+            -iter 1\"
          $export -out aes.p12 -keypbe AES-256-CBC -certpbe AES-256-CBC -macalg sha3-256
          $export -out rare.p12 -keypbe BF-CBC -certpbe SEED-CBC -macalg whirlpool
          $export -out rc4.p12 -keypbe PBE-SHA1-RC4-128 -certpbe PBE-SHA1-RC2-40 -macalg md5
@@ -78,23 +83,24 @@ fn generate_samples() -> Vec<SampleFile> {
          $export -out j.p12 -keypbe AES-256-CBC -certpbe AES-256-CBC
          keytool -importkeystore -noprompt -srckeystore j.p12 -srcstorepass changeit -destkeystore a.jks \
             -deststoretype JKS -deststorepass changeit
-         keytool -J-Djdk.jceks.iterationCount=10000 -importkeystore -noprompt -srckeystore a.jks -srcstorepass changeit \
-            -destkeystore a.jceks -deststoretype JCEKS -deststorepass changeit
-         keytool -genseckey -storetype JCEKS -keystore a.jceks -storepass changeit -alias k -keyalg AES -keysize 128 \
-            -keypass changeit
+         keytool -J-Djdk.jceks.iterationCount=10000 -importkeystore -noprompt -srckeystore a.jks \
+            -srcstorepass changeit -destkeystore a.jceks -deststoretype JCEKS -deststorepass changeit
+         keytool -genseckey -storetype JCEKS -keystore a.jceks -storepass changeit -alias k -keyalg AES \
+            -keysize 128 -keypass changeit
          printf '%s' '{jwk}' > set.jwks
-         printf '{{\"boxAppSettings\":{{\"appAuth\":{{\"privateKey\":\"%s\",\"passphrase\":\"changeit\"}}}}}}' \
-            \"$(sed 's/$/\\\\n/' rc2.pem | tr -d '\\n')\" > box.json"
+         box='{{\"boxAppSettings\":{{\"appAuth\":{{\"privateKey\":\"%s\",\"passphrase\":\"changeit\"}}}}}}'
+         printf \"$box\" \"$(sed 's/$/\\\\n/' rc2.pem | tr -d '\\n')\" > box.json"
     );
-    let output = Command::new("sh").args(["-ec", &script]).current_dir(&folder).output().unwrap();
+    let output = Command::new("sh").args(["-ec", &script]).current_dir(&dir).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut files: Vec<_> = ["ec.sec1.pem", "ec.pem", "ec.der", "set.jwks", "box.json", "clear.p12"]
-        .map(|name| (name.to_owned(), read_file(&folder.path().join(name)), ""))
+        .map(|name| (name.to_owned(), read_file(&dir.path().join(name)), ""))
         .into();
-    let sealed = "aes.p8 rc2.pem scrypt.pem old.pem aes.p12 rare.p12 rc4.p12 nomac.p12 a.jks a.jceks camellia-128-cbc.p8 \
-         aria-192-ctr.p8 seed-cfb.p8 sm4-ofb.p8 aes-256-ecb.p8 id-aes128-wrap-pad.p8 cast5-cbc.p8";
+    let encrypted = "aes.p8 rc2.pem scrypt.pem old.pem aes.p12 rare.p12 rc4.p12 nomac.p12 a.jks a.jceks \
+         camellia-128-cbc.p8 aria-192-ctr.p8 seed-cfb.p8 sm4-ofb.p8 aes-256-ecb.p8 \
+         id-aes128-wrap-pad.p8 cast5-cbc.p8";
     files.extend(
-        sealed.split(' ').map(|name| (name.to_owned(), read_file(&folder.path().join(name)), "changeit")),
+        encrypted.split(' ').map(|name| (name.to_owned(), read_file(&dir.path().join(name)), "changeit")),
     );
     files
 }
@@ -103,7 +109,7 @@ fn read_file(path: &Path) -> Vec<u8> {
     fs::read(path).unwrap()
 }
 
-/// Opens `content`, which may be anything, and checks what holds of all: `None` if it signs.
+/// Opens `content`, and checks memory, duration and status. Returns the status, or `None` if it signs.
 fn try_open(name: &str, content: &[u8], password: &str) -> Option<i32> {
     let connection = open(&format!("am=55;ClaimsIssuer=me;JWTCertPassword={password}")).unwrap();
     connection.set_option("JWTPrivateKey", &STANDARD.encode(content)).unwrap();
@@ -111,9 +117,9 @@ fn try_open(name: &str, content: &[u8], password: &str) -> Option<i32> {
     PEAK_BYTES.store(before, Ordering::Relaxed);
     let started = Instant::now();
     let failure = connection.get_token().err();
-    let (took, peak) = (started.elapsed(), PEAK_BYTES.load(Ordering::Relaxed).saturating_sub(before));
+    let (duration, peak) = (started.elapsed(), PEAK_BYTES.load(Ordering::Relaxed).saturating_sub(before));
     assert!(peak <= MAX_ALLOCATED_BYTES + 1024 * 1024, "{name} allocates {peak} bytes");
-    assert!(took < MAX_DURATION, "{name} takes {took:?}");
+    assert!(duration < MAX_DURATION, "{name} takes {duration:?}");
     let failure = failure?;
     let expected = [
         AUTHGRANT_KEY_STORE_ERROR,
@@ -125,7 +131,7 @@ fn try_open(name: &str, content: &[u8], password: &str) -> Option<i32> {
     Some(failure.status)
 }
 
-/// Small things over and over, of which a reader might keep more than they take in the file.
+/// Many small elements: a parser might allocate more memory for them than they occupy in the file.
 fn oversized_inputs() -> [(&'static str, Vec<u8>); 4] {
     const MANY: usize = 1_000_000;
     let sequence = |body: &[u8]| {
@@ -136,7 +142,7 @@ fn oversized_inputs() -> [(&'static str, Vec<u8>); 4] {
     [
         ("a million elements", sequence(&[5, 0].repeat(MANY))),
         (
-            "a million parts of a PKCS#12 store",
+            "a PKCS#12 store with a million elements",
             sequence(&[&[2, 1, 3], [5, 0].repeat(MANY).as_slice()].concat()),
         ),
         ("a million levels", [&[0x30, 0x80, 2, 1, 3], [0x30, 0x80].repeat(MANY).as_slice()].concat()),
@@ -144,7 +150,7 @@ fn oversized_inputs() -> [(&'static str, Vec<u8>); 4] {
     ]
 }
 
-/// One test, as what is allocated is counted in the whole process.
+/// One test, because memory is counted for the whole process.
 #[test]
 fn corrupted_key_file_never_crashes() {
     for (name, content) in oversized_inputs() {
@@ -152,16 +158,16 @@ fn corrupted_key_file_never_crashes() {
     }
     let step = if is_soak() { 1 } else { 5 };
     let flips: &[u8] = if is_soak() { &[0x01, 0x20, 0x80, 0xFF] } else { &[0xFF] };
-    for (name, whole, password) in generate_samples() {
-        assert_eq!(try_open(&name, &whole, password), None, "{name} opens whole");
-        for length in (1..whole.len()).step_by(step) {
-            try_open(&format!("{name} cut at {length}"), &whole[..length], password);
+    for (name, original, password) in generate_samples() {
+        assert_eq!(try_open(&name, &original, password), None, "{name}: the undamaged file must open");
+        for length in (1..original.len()).step_by(step) {
+            try_open(&format!("{name} cut at {length}"), &original[..length], password);
         }
-        for place in (0..whole.len()).step_by(step) {
+        for offset in (0..original.len()).step_by(step) {
             for flip in flips {
-                let mut content = whole.clone();
-                content[place] ^= flip;
-                try_open(&format!("{name} with byte {place} ^ {flip}"), &content, password);
+                let mut content = original.clone();
+                content[offset] ^= flip;
+                try_open(&format!("{name} with byte {offset} ^ {flip}"), &content, password);
             }
         }
     }
@@ -170,27 +176,26 @@ fn corrupted_key_file_never_crashes() {
     }
 }
 
-/// 64 seeded mutations of each file that tests/key_corpus.rs opens.
+/// 64 seeded mutations of each file that key_corpus.rs opens.
 fn mutate_corpus() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("build/keys");
-    let list =
-        fs::read_to_string(folder.join("corpus.tsv")).expect("tests/key_corpus.rs has made build/keys");
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("build/keys");
+    let list = fs::read_to_string(dir.join("corpus.tsv")).expect("key_corpus.rs generates build/keys");
     let mut state = 1_u64;
-    let mut below = |end: usize| {
+    let mut random_below = |end: usize| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % end
     };
     for name in list.lines().map(|line| line.split('\t').next().unwrap()) {
-        // A MAC that took seconds to fail would make this a matter of hours, and shows nothing more.
+        // Files whose MAC takes seconds would make the test run for hours, without more coverage.
         if name.contains("million") || name.contains("bomb") || name.starts_with("n-") {
             continue;
         }
-        let whole = read_file(&folder.join(name));
+        let original = read_file(&dir.join(name));
         for number in 0..64 {
-            let mut content = whole.clone();
-            for _ in 0..=below(4) {
-                let place = below(content.len());
-                content[place] = below(256) as u8;
+            let mut content = original.clone();
+            for _ in 0..=random_below(4) {
+                let offset = random_below(content.len());
+                content[offset] = random_below(256) as u8;
             }
             try_open(&format!("{name}, mutation {number}"), &content, "changeit");
         }

@@ -1,4 +1,5 @@
-//! Logins by the authorization code grant with PKCE: through the C API, with the authority's own authorization page.
+//! Logins with the authorization code grant and PKCE, through the C API, with the authorization page of the
+//! mock server.
 
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr::null_mut;
@@ -11,9 +12,9 @@ use mock_server::{AuthorizeBehavior, Behavior, ClientOptions, Config, MockServer
 
 const CLIENT_ID: &str = "app";
 
-/// An authority with one client that logs people in, and a connection of that client.
+/// Starts a server with one client for logins, and opens a connection of that client.
 fn open_login_connection(config: Config, secret: Option<&str>, more: &str) -> (MockServer, Connection) {
-    let authority = MockServer::start(config);
+    let server = MockServer::start(config);
     let redirect = format!("http://127.0.0.1:{}/cb", free_port());
     let options = ClientOptions {
         redirect_uris: vec![redirect.clone()],
@@ -21,16 +22,16 @@ fn open_login_connection(config: Config, secret: Option<&str>, more: &str) -> (M
         scopes: vec!["read".to_owned(), "openid".to_owned()],
         ..ClientOptions::default()
     };
-    authority.register::<&str>(CLIENT_ID, &[], options);
+    server.register::<&str>(CLIENT_ID, &[], options);
     let secret = secret.map_or(String::new(), |secret| format!("ClientSecret={{{secret}}};"));
     let string = format!(
-        "{more};AuthenticationMethod=56;ClientID={CLIENT_ID};{secret}Scope=read;RedirectURI={redirect};ConsentTimeout=20;\
-         AuthURI={};TokenURI={}",
-        authority.url("/oauth/auth"),
-        authority.url("/oauth/token"),
+        "{more};AuthenticationMethod=56;ClientID={CLIENT_ID};{secret}Scope=read;RedirectURI={redirect};\
+         ConsentTimeout=20;AuthURI={};TokenURI={}",
+        server.url("/oauth/auth"),
+        server.url("/oauth/token"),
     );
     let connection = open(&string).unwrap();
-    (authority, connection)
+    (server, connection)
 }
 
 fn get_token_error(connection: &Connection) -> Box<Failure> {
@@ -39,66 +40,66 @@ fn get_token_error(connection: &Connection) -> Box<Failure> {
 
 #[test]
 fn login_yields_token_and_refreshes_silently() {
-    let (authority, connection) = open_login_connection(Config::http(), None, "");
+    let (server, connection) = open_login_connection(Config::http(), None, "");
     let (outcome, page) = authorize_with_test_browser(&connection);
     outcome.unwrap();
     let page = page.unwrap();
-    assert!(page.starts_with("HTTP/1.1 200") && page.contains("You are logged in to"), "{page}");
+    assert!(page.starts_with("HTTP/1.1 200") && page.contains("logged in"), "{page}");
     let first = connection.get_token().unwrap();
     assert_eq!(first.scope().as_deref(), Some("read"));
-    assert_eq!(authority.token_requests().len(), 1, "the login's own token is the connection's");
+    assert_eq!(server.token_requests().len(), 1, "the token of the login is used");
     connection.reject(&first);
     let second = connection.get_token().unwrap();
     assert_ne!(first.value(), second.value());
-    let requests = authority.token_requests();
+    let requests = server.token_requests();
     assert_eq!(requests[1].parameter("grant_type").as_deref(), Some("refresh_token"));
     assert_eq!(requests[0].method, "POST");
 }
 
 #[test]
 fn login_resumes_from_completed_string() {
-    let (authority, connection) = open_login_connection(Config::http(), Some("s3cret"), "");
+    let (server, connection) = open_login_connection(Config::http(), Some("s3cret"), "");
     authorize_with_test_browser(&connection).0.unwrap();
     let token = connection.get_token().unwrap();
     let completed = connection.completed_string(AUTHGRANT_WITH_SECRETS | AUTHGRANT_WITH_TOKENS);
     drop(connection);
-    let again = open(&completed).unwrap();
-    let first = again.get_token_with(0, 0, AUTHGRANT_NO_NETWORK).unwrap();
+    let reopened = open(&completed).unwrap();
+    let first = reopened.get_token_with(0, 0, AUTHGRANT_NO_NETWORK).unwrap();
     assert_eq!((first.value(), first.expires_at()), (token.value(), token.expires_at()));
-    again.reject(&first);
-    assert_ne!(again.get_token().unwrap().value(), token.value());
-    let requests = authority.token_requests();
+    reopened.reject(&first);
+    assert_ne!(reopened.get_token().unwrap().value(), token.value());
+    let requests = server.token_requests();
     assert_eq!(requests[1].parameter("grant_type").as_deref(), Some("refresh_token"));
 }
 
 #[test]
 fn client_secret_is_sent_with_code() {
-    let (authority, connection) = open_login_connection(Config::http(), Some("s3cret;+%&=:"), "");
+    let (server, connection) = open_login_connection(Config::http(), Some("s3cret;+%&=:"), "");
     authorize_with_test_browser(&connection).0.unwrap();
     connection.get_token().unwrap();
-    assert_eq!(authority.token_requests().len(), 1);
+    assert_eq!(server.token_requests().len(), 1);
 }
 
 #[test]
 fn missing_login_requires_consent() {
-    let (authority, connection) = open_login_connection(Config::http(), None, "");
+    let (server, connection) = open_login_connection(Config::http(), None, "");
     let failure = get_token_error(&connection);
     assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_CONSENT_REQUIRED, "28000"));
-    assert!(failure.message.contains("authgrant_authorize"), "{failure:?}");
-    assert!(failure.consent_url.unwrap().starts_with(&authority.url("/oauth/auth?response_type=code&")));
-    assert!(authority.token_requests().is_empty());
+    assert!(failure.consent_url.unwrap().starts_with(&server.url("/oauth/auth?response_type=code&")));
+    assert!(server.token_requests().is_empty());
 }
 
 #[test]
 fn login_is_private_to_connection() {
-    let (authority, connection) = open_login_connection(Config::http(), None, "");
+    let (server, connection) = open_login_connection(Config::http(), None, "");
     authorize_with_test_browser(&connection).0.unwrap();
     let redirect =
-        authority.requests().into_iter().find_map(|request| request.parameter("redirect_uri")).unwrap();
+        server.requests().into_iter().find_map(|request| request.parameter("redirect_uri")).unwrap();
     let other = open(&format!(
-        "AuthenticationMethod=51;ClientID={CLIENT_ID};Scope=read;RedirectURI={redirect};ConsentTimeout=20;AuthURI={};TokenURI={}",
-        authority.url("/oauth/auth"),
-        authority.url("/oauth/token"),
+        "AuthenticationMethod=51;ClientID={CLIENT_ID};Scope=read;RedirectURI={redirect};ConsentTimeout=20;\
+         AuthURI={};TokenURI={}",
+        server.url("/oauth/auth"),
+        server.url("/oauth/token"),
     ))
     .unwrap();
     assert_eq!(get_token_error(&other).status, AUTHGRANT_CONSENT_REQUIRED);
@@ -107,8 +108,8 @@ fn login_is_private_to_connection() {
 
 #[test]
 fn login_without_refresh_token_expires() {
-    let (authority, connection) = open_login_connection(Config::http(), None, "");
-    authority.set_script(vec![Behavior::TokenAnswer(
+    let (server, connection) = open_login_connection(Config::http(), None, "");
+    server.set_script(vec![Behavior::TokenAnswer(
         r#"{"access_token":"at","token_type":"Bearer","expires_in":60}"#.to_owned(),
     )]);
     authorize_with_test_browser(&connection).0.unwrap();
@@ -116,15 +117,15 @@ fn login_without_refresh_token_expires() {
     connection.reject(&token);
     let failure = get_token_error(&connection);
     assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_TOKEN_EXPIRED, "08006"));
-    assert_eq!(authority.token_requests().len(), 1);
+    assert_eq!(server.token_requests().len(), 1);
 }
 
 #[test]
 fn revoked_refresh_token_ends_login() {
-    let (authority, connection) = open_login_connection(Config::http(), None, "");
+    let (server, connection) = open_login_connection(Config::http(), None, "");
     authorize_with_test_browser(&connection).0.unwrap();
     let token = connection.get_token().unwrap();
-    assert!(authority.revoke(&authority.refresh_tokens()[0]));
+    assert!(server.revoke(&server.refresh_tokens()[0]));
     connection.reject(&token);
     let failure = get_token_error(&connection);
     assert_eq!(
@@ -133,25 +134,25 @@ fn revoked_refresh_token_ends_login() {
     );
 }
 
-/// The code of a person who opened the consent URL elsewhere.
-fn fetch_code_manually(authority: &MockServer, connection: &Connection) -> String {
+/// The code of a user who opened the consent URL manually.
+fn fetch_code_manually(server: &MockServer, connection: &Connection) -> String {
     let mut url = null_mut();
     let status =
         authgrant::ffi::authorize::authgrant_consent_url(connection.handle(), &raw mut url, null_mut());
     assert_eq!(status, AUTHGRANT_OK);
-    let seen = c_str_to_string(url).unwrap();
+    let text = c_str_to_string(url).unwrap();
     authgrant::ffi::text::authgrant_string_free(url);
-    authority.reconfigure(|config| config.require_pkce = false);
-    let back = redirect_location(&http_get(&seen)).unwrap();
-    back.split(['?', '&']).find_map(|part| part.strip_prefix("code=")).unwrap().to_owned()
+    server.reconfigure(|config| config.require_pkce = false);
+    let redirect = redirect_location(&http_get(&text)).unwrap();
+    redirect.split(['?', '&']).find_map(|part| part.strip_prefix("code=")).unwrap().to_owned()
 }
 
 #[test]
 fn manual_code_is_sent_once() {
-    let (authority, connection) = open_login_connection(Config::http(), None, "");
-    let code = fetch_code_manually(&authority, &connection);
+    let (server, connection) = open_login_connection(Config::http(), None, "");
+    let code = fetch_code_manually(&server, &connection);
     connection.set_option("OAuthCode", &code).unwrap();
-    authority.set_script(vec![Behavior::Json {
+    server.set_script(vec![Behavior::Json {
         status: 503,
         body: serde_json::Value::Null,
         headers: Vec::new(),
@@ -159,78 +160,80 @@ fn manual_code_is_sent_once() {
     assert_eq!(get_token_error(&connection).status, AUTHGRANT_SERVER_ERROR);
     let failure = get_token_error(&connection);
     assert_eq!((failure.status, failure.option.as_deref()), (AUTHGRANT_TOKEN_EXPIRED, Some("OAuthCode")));
-    assert_eq!(authority.token_requests().len(), 1, "never twice");
-    let code = fetch_code_manually(&authority, &connection);
+    assert_eq!(server.token_requests().len(), 1, "a code is sent only once");
+    let code = fetch_code_manually(&server, &connection);
     connection.set_option("OAuthCode", &code).unwrap();
     let token = connection.get_token().unwrap();
     connection.reject(&token);
     connection.get_token().unwrap();
     let grants: Vec<_> =
-        authority.token_requests().iter().map(|one| one.parameter("grant_type").unwrap()).collect();
+        server.token_requests().iter().map(|request| request.parameter("grant_type").unwrap()).collect();
     assert_eq!(grants, ["authorization_code", "authorization_code", "refresh_token"]);
 }
 
 #[test]
 fn foreign_iss_is_rejected() {
     let config = Config { authorization_iss: Some("https://other.example".to_owned()), ..Config::http() };
-    let (authority, connection) = open_login_connection(config, None, "");
+    let (server, connection) = open_login_connection(config, None, "");
     connection.set_option("ConsentTimeout", "1").unwrap();
     let (outcome, page) = authorize_with_test_browser(&connection);
     assert_eq!(outcome.unwrap_err().status, AUTHGRANT_TIMEOUT);
     assert!(page.unwrap().starts_with("HTTP/1.1 400"));
-    let own = authority.url("");
-    authority.reconfigure(|config| config.authorization_iss = Some(own));
+    let own = server.url("");
+    server.reconfigure(|config| config.authorization_iss = Some(own));
     connection.set_option("ConsentTimeout", "20").unwrap();
     authorize_with_test_browser(&connection).0.unwrap();
 }
 
 #[test]
 fn declined_login_is_denied() {
-    let (authority, connection) = open_login_connection(Config::http(), None, "");
-    authority.reconfigure(|config| config.authorize = AuthorizeBehavior::Error("access_denied".to_owned()));
+    let (server, connection) = open_login_connection(Config::http(), None, "");
+    server.reconfigure(|config| config.authorize = AuthorizeBehavior::Error("access_denied".to_owned()));
     let failure = authorize_with_test_browser(&connection).0.unwrap_err();
     assert_eq!((failure.status, failure.oauth_error.as_deref()), (AUTHGRANT_DENIED, Some("access_denied")));
-    assert!(authority.token_requests().is_empty());
+    assert!(server.token_requests().is_empty());
 }
 
-extern "C" fn store_refresh_token(token: *const c_char, kept: *mut c_void) {
-    // SAFETY: the context is the list below, and the text is NUL-terminated.
-    let (kept, token) = unsafe { (&*kept.cast::<Mutex<Vec<CString>>>(), CStr::from_ptr(token)) };
-    kept.lock().unwrap().push(token.to_owned());
+extern "C" fn store_refresh_token(token: *const c_char, context: *mut c_void) {
+    // SAFETY: the context is the list in the test below, and the text is NUL-terminated.
+    let (stored, token) = unsafe { (&*context.cast::<Mutex<Vec<CString>>>(), CStr::from_ptr(token)) };
+    stored.lock().unwrap().push(token.to_owned());
 }
 
 #[test]
 fn refresh_token_is_reported_before_access_token() {
-    let (authority, connection) = open_login_connection(Config::http(), None, "");
-    let kept: Mutex<Vec<CString>> = Mutex::default();
-    let context = std::ptr::from_ref(&kept).cast_mut().cast();
-    let set = authgrant::ffi::authorize::authgrant_set_refresh_token_callback;
-    assert_eq!(set(connection.handle(), Some(store_refresh_token), context, null_mut()), AUTHGRANT_OK);
+    let (server, connection) = open_login_connection(Config::http(), None, "");
+    let stored: Mutex<Vec<CString>> = Mutex::default();
+    let context = std::ptr::from_ref(&stored).cast_mut().cast();
+    let set_callback = authgrant::ffi::authorize::authgrant_set_refresh_token_callback;
+    let status = set_callback(connection.handle(), Some(store_refresh_token), context, null_mut());
+    assert_eq!(status, AUTHGRANT_OK);
     authorize_with_test_browser(&connection).0.unwrap();
     let token = connection.get_token().unwrap();
     connection.reject(&token);
     connection.get_token().unwrap();
-    let told: Vec<_> = kept.lock().unwrap().iter().map(|one| one.to_str().unwrap().to_owned()).collect();
-    assert_eq!(told.len(), 2);
-    assert_eq!(authority.token_requests()[1].parameter("refresh_token").as_deref(), Some(told[0].as_str()));
+    let reported: Vec<_> =
+        stored.lock().unwrap().iter().map(|token| token.to_str().unwrap().to_owned()).collect();
+    assert_eq!(reported.len(), 2);
+    assert_eq!(server.token_requests()[1].parameter("refresh_token").as_deref(), Some(reported[0].as_str()));
     let restarted = open(&format!(
         "RefreshToken={{{}}};AuthenticationMethod=54;ClientID={CLIENT_ID};TokenURI={}",
-        told[1],
-        authority.url("/oauth/token")
+        reported[1],
+        server.url("/oauth/token")
     ));
     restarted.unwrap().get_token().unwrap();
 }
 
 #[test]
 fn logoff_ends_login() {
-    let (authority, connection) = open_login_connection(Config::http(), None, "");
-    connection.set_option("LogoffURI", &authority.url("/oauth/logoff")).unwrap();
+    let (server, connection) = open_login_connection(Config::http(), None, "");
+    connection.set_option("LogoffURI", &server.url("/oauth/logoff")).unwrap();
     authorize_with_test_browser(&connection).0.unwrap();
     connection.get_token().unwrap();
     let status = authgrant::ffi::authorize::authgrant_logoff(connection.handle(), null_mut());
-    assert_eq!((status, authority.logoff_count()), (AUTHGRANT_OK, 1));
+    assert_eq!((status, server.logoff_count()), (AUTHGRANT_OK, 1));
     assert_eq!(get_token_error(&connection).status, AUTHGRANT_CONSENT_REQUIRED);
-    assert_eq!(authority.token_requests().len(), 1);
+    assert_eq!(server.token_requests().len(), 1);
 }
 
 #[cfg(all(unix, not(target_os = "macos")))]
@@ -246,7 +249,7 @@ mod prompts {
         if !is_subprocess(NAME) {
             return rerun_with_path(NAME, install_fake_xdg_open(RECORDING_SCRIPT).path());
         }
-        let (authority, connection) =
+        let (server, connection) =
             open_login_connection(Config::http(), None, "EnableLoginPrompt=1;LoginTimeout=1");
         for (flags, status) in [
             (AUTHGRANT_NO_PROMPT, AUTHGRANT_CONSENT_REQUIRED),
@@ -255,16 +258,16 @@ mod prompts {
             let failure = connection.get_token_with(0, 0, flags).unwrap_err();
             assert_eq!(failure.status, status, "{failure:?}");
         }
-        let person = std::thread::spawn(|| {
-            let seen = wait_for_recorded_arguments();
-            // Longer than LoginTimeout: a person needs longer than a server.
+        let user = std::thread::spawn(|| {
+            let arguments = wait_for_recorded_arguments();
+            // Longer than LoginTimeout, which does not limit the time of the user.
             std::thread::sleep(std::time::Duration::from_millis(1500));
-            http_get(&redirect_location(&http_get(seen.lines().nth(1).unwrap())).unwrap())
+            http_get(&redirect_location(&http_get(arguments.lines().nth(1).unwrap())).unwrap())
         });
         let token = connection.get_token().unwrap();
-        assert!(person.join().unwrap().starts_with("HTTP/1.1 200"));
+        assert!(user.join().unwrap().starts_with("HTTP/1.1 200"));
         assert_eq!(token.scope().as_deref(), Some("read"));
-        assert_eq!(authority.token_requests().len(), 1);
+        assert_eq!(server.token_requests().len(), 1);
     }
 
     #[test]

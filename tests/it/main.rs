@@ -1,4 +1,5 @@
-//! Integration tests in one binary, a module per subject. Tests that need a process of their own are in `tests/isolated`.
+//! Integration tests in one binary, with one module per subject. Tests that need a process of their own
+//! are in `tests/isolated`.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -16,6 +17,7 @@ mod json_key_files;
 mod key_corpus;
 mod key_file_corruption;
 mod login;
+mod message_texts;
 mod providers;
 mod report;
 mod retry;

@@ -1,4 +1,5 @@
-//! What comes from outside in messages, warnings, log lines and reports: escaped, bounded, and without the secrets in URLs.
+//! Sanitization of untrusted text in messages, warnings, log lines and reports: it is escaped and truncated,
+//! and credentials in URLs are redacted.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,14 +12,14 @@ use authgrant::options::Environment;
 use authgrant::options::table::{OptionSpec, OptionType, TABLE};
 use serde_json::Value;
 
-/// A connection that signs, and finds nobody at its token endpoint.
-const BASE_STRING: &str = "am=55;ClaimsIssuer=me;JWTAlgorithm=HS256;JWTSecret=0123456789abcdef0123456789abcdef;\
-                    TokenURI=POST http://127.0.0.1:1/t";
+/// A connection string with a signing key and a token endpoint at which no server listens.
+const BASE_STRING: &str = "am=55;ClaimsIssuer=me;JWTAlgorithm=HS256;\
+     JWTSecret=0123456789abcdef0123456789abcdef;TokenURI=POST http://127.0.0.1:1/t";
 
-/// Longer than anything that is shown.
+/// Longer than every limit for displayed text.
 const LONG_LEN: usize = 12_000;
 
-/// With controls of terminals, bidi controls, and what cannot be seen.
+/// Text with terminal control sequences, bidi controls and invisible characters.
 fn unsafe_text() -> String {
     let unit = "a\u{1b}[31m\u{7f}\u{85}\u{202e}\u{2066}\u{2028}\u{2029}\u{200b}\u{feff}é";
     unit.repeat(LONG_LEN / unit.len())
@@ -57,9 +58,9 @@ impl TestEnvironment {
 
 #[derive(Default)]
 struct CollectedTexts {
-    /// What is read by people.
+    /// Texts for the user: messages and option names.
     messages: Vec<String>,
-    /// Reports as a whole.
+    /// Reports in JSON.
     reports: Vec<String>,
 }
 
@@ -99,7 +100,7 @@ impl CollectedTexts {
         }
     }
 
-    /// Everything that a connection says.
+    /// Adds all texts that a connection produces.
     fn add_connection(&mut self, connection: &Connection) {
         let lines: &'static LogLines = Box::leak(Box::default());
         connection.collect_log(lines);
@@ -116,22 +117,22 @@ impl CollectedTexts {
         self.messages.append(&mut lines.0.lock().unwrap());
     }
 
-    fn add_opened_connection(&mut self, string: &str, place: &TestEnvironment) {
-        match open_with_environment(string, place) {
+    fn add_opened_connection(&mut self, string: &str, environment: &TestEnvironment) {
+        match open_with_environment(string, environment) {
             Ok(connection) => self.add_connection(&connection),
             Err(error) => self.add_error(&error),
         }
     }
 
     #[track_caller]
-    fn assert_safe(&self, about: &str) {
+    fn assert_safe(&self, subject: &str) {
         for text in &self.messages {
             let length = text.chars().count();
-            assert!(length <= 4300, "{about}: {length} characters: {text:.300}");
-            assert!(!text.contains(is_unsafe), "{about}: {text:.300}");
+            assert!(length <= 4300, "{subject}: {length} characters: {text:.300}");
+            assert!(!text.contains(is_unsafe), "{subject}: {text:.300}");
         }
         for text in &self.reports {
-            assert!(!text.contains(|c| c != '\n' && is_unsafe(c)), "{about}: {text:.300}");
+            assert!(!text.contains(|c| c != '\n' && is_unsafe(c)), "{subject}: {text:.300}");
         }
     }
 }
@@ -145,23 +146,23 @@ fn option_value(definition: &OptionSpec, value: &str) -> String {
 
 #[test]
 fn value_of_every_option_is_escaped_and_bounded() {
-    let evil = unsafe_text();
+    let hostile = unsafe_text();
     for definition in TABLE {
         let values = [
-            evil.clone(),
-            option_value(definition, &format!("https://{evil}/")),
-            format!("https://h/{evil}"),
+            hostile.clone(),
+            option_value(definition, &format!("https://{hostile}/")),
+            format!("https://h/{hostile}"),
         ];
         for value in values {
-            let place = TestEnvironment::new();
+            let environment = TestEnvironment::new();
             let name = definition.name;
             let mut texts = CollectedTexts::default();
-            texts.add_opened_connection(&format!("{name}={{{value}}};{BASE_STRING}"), &place);
-            let file = place
+            texts.add_opened_connection(&format!("{name}={{{value}}};{BASE_STRING}"), &environment);
+            let file = environment
                 .write("f.dsn", &format!("[ODBC]\n{name}={}\n", value.replace(['\u{85}', '\u{2028}'], "")));
-            texts.add_opened_connection(&format!("FILEDSN={file};{BASE_STRING}"), &place);
-            place.write(".odbc.ini", &format!("[d]\n{name}={value}\n"));
-            texts.add_opened_connection(&format!("DSN=d;{BASE_STRING}"), &place);
+            texts.add_opened_connection(&format!("FILEDSN={file};{BASE_STRING}"), &environment);
+            environment.write(".odbc.ini", &format!("[d]\n{name}={value}\n"));
+            texts.add_opened_connection(&format!("DSN=d;{BASE_STRING}"), &environment);
             let connection = open(BASE_STRING).unwrap();
             if let Err(failure) = connection.set_option(name, &value) {
                 texts.add_failure(*failure);
@@ -175,64 +176,85 @@ fn value_of_every_option_is_escaped_and_bounded() {
 
 #[test]
 fn names_from_every_source_are_escaped_and_bounded() {
-    let evil = unsafe_text();
-    let place = TestEnvironment::new();
-    let file = place.write("f.dsn", &format!("[{evil}]\nA=b\n[ODBC]\n{evil}=1\n{evil}\n[{evil}\n"));
-    place.write(".odbc.ini", &format!("[d]\n{evil}=1\n{evil}\n[{evil}]\nJWTLifetime=x\n[{evil}\n"));
-    let short = "\u{1b}\u{202e}\u{2028}x";
-    place.write("odd\u{1b}\u{202e}\u{200b}.dsn", &format!("[ODBC]\n{short}=1\nJWTLifetime=x\n"));
-    let odd = place.folder.path().join("odd\u{1b}\u{202e}\u{200b}.dsn").to_str().unwrap().to_owned();
-    let model = place.write("m.rest", &serde_json::json!({ "#scope": [1], "#options": { &evil: 1 }, &evil: { &evil: 1 }, "#headers": { &evil: "x", "a": &evil }, "#http": [ &evil ], "#tokenUri": &evil }).to_string());
-    let key = place.write(
-        "k.json",
-        &serde_json::json!({ "type": &evil, "kty": &evil, "private_key": &evil }).to_string(),
+    let hostile = unsafe_text();
+    let environment = TestEnvironment::new();
+    let file = environment
+        .write("f.dsn", &format!("[{hostile}]\nA=b\n[ODBC]\n{hostile}=1\n{hostile}\n[{hostile}\n"));
+    environment.write(
+        ".odbc.ini",
+        &format!("[d]\n{hostile}=1\n{hostile}\n[{hostile}]\nJWTLifetime=x\n[{hostile}\n"),
     );
-    let keys = place.write("p.pem", &format!("-----BEGIN {evil}-----\nAAAA\n-----END {evil}-----\n"));
+    let short = "\u{1b}\u{202e}\u{2028}x";
+    environment.write("odd\u{1b}\u{202e}\u{200b}.dsn", &format!("[ODBC]\n{short}=1\nJWTLifetime=x\n"));
+    let odd_file =
+        environment.folder.path().join("odd\u{1b}\u{202e}\u{200b}.dsn").to_str().unwrap().to_owned();
+    let model = serde_json::json!({
+        "#scope": [1], "#options": { &hostile: 1 }, &hostile: { &hostile: 1 },
+        "#headers": { &hostile: "x", "a": &hostile }, "#http": [&hostile], "#tokenUri": &hostile
+    });
+    let model = environment.write("m.rest", &model.to_string());
+    let key = environment.write(
+        "k.json",
+        &serde_json::json!({ "type": &hostile, "kty": &hostile, "private_key": &hostile }).to_string(),
+    );
+    let keys =
+        environment.write("p.pem", &format!("-----BEGIN {hostile}-----\nAAAA\n-----END {hostile}-----\n"));
     for string in [
-        format!("{{{evil}}}=1;{BASE_STRING}"),
-        format!("{evil}=1;{BASE_STRING}"),
+        format!("{{{hostile}}}=1;{BASE_STRING}"),
+        format!("{hostile}=1;{BASE_STRING}"),
         format!("{short}=1;{BASE_STRING}"),
-        evil.to_string(),
-        format!("Scope={{a}}{evil};{BASE_STRING}"),
-        format!("DSN={{{evil}}};{BASE_STRING}"),
+        hostile.to_string(),
+        format!("Scope={{a}}{hostile};{BASE_STRING}"),
+        format!("DSN={{{hostile}}};{BASE_STRING}"),
         format!("DSN=d;{BASE_STRING}"),
-        format!("FILEDSN={{{evil}}};{BASE_STRING}"),
-        format!("FILEDSN={{/nowhere/{evil}}};{BASE_STRING}"),
+        format!("FILEDSN={{{hostile}}};{BASE_STRING}"),
+        format!("FILEDSN={{/nowhere/{hostile}}};{BASE_STRING}"),
         format!("FILEDSN={{{file}}};{BASE_STRING}"),
-        format!("FILEDSN={{{odd}}};{BASE_STRING}"),
+        format!("FILEDSN={{{odd_file}}};{BASE_STRING}"),
         format!("RestConfigFile={{{model}}};{BASE_STRING}"),
-        format!("RestConfigFile={{/nowhere/{evil}}};{BASE_STRING}"),
+        format!("RestConfigFile={{/nowhere/{hostile}}};{BASE_STRING}"),
         format!("am=55;ClaimsIssuer=me;JWTCertStore={{{key}}};TokenURI=POST http://127.0.0.1:1/t"),
         format!("am=55;ClaimsIssuer=me;JWTCertStore={{{keys}}};TokenURI=POST http://127.0.0.1:1/t"),
-        format!("am=55;ClaimsIssuer=me;JWTCertStore={{pkcs11:{evil}=1}};TokenURI=POST http://127.0.0.1:1/t"),
-        format!("am=55;ClaimsIssuer=me;JWTCertStore={{/nowhere/{evil}}};TokenURI=POST http://127.0.0.1:1/t"),
-        format!("ClaimsAdditional={{{{\"{evil}\":}}}}}};{BASE_STRING}"),
-        format!("JWTHeaders={{{{\"{evil}\":1}}}}}};{BASE_STRING}"),
-        format!("TokenParameters={{{evil}=1&grant_type={evil}}};{BASE_STRING}"),
-        format!("ClientSecret={{env:{evil}}};{BASE_STRING}"),
-        format!("ClientSecret={{file:/nowhere/{evil}}};{BASE_STRING}"),
+        format!(
+            "am=55;ClaimsIssuer=me;JWTCertStore={{pkcs11:{hostile}=1}};TokenURI=POST http://127.0.0.1:1/t"
+        ),
+        format!(
+            "am=55;ClaimsIssuer=me;JWTCertStore={{/nowhere/{hostile}}};TokenURI=POST http://127.0.0.1:1/t"
+        ),
+        format!("ClaimsAdditional={{{{\"{hostile}\":}}}}}};{BASE_STRING}"),
+        format!("JWTHeaders={{{{\"{hostile}\":1}}}}}};{BASE_STRING}"),
+        format!("TokenParameters={{{hostile}=1&grant_type={hostile}}};{BASE_STRING}"),
+        format!("ClientSecret={{env:{hostile}}};{BASE_STRING}"),
+        format!("ClientSecret={{file:/nowhere/{hostile}}};{BASE_STRING}"),
     ] {
         let mut texts = CollectedTexts::default();
-        texts.add_opened_connection(&string, &place);
+        texts.add_opened_connection(&string, &environment);
         texts.assert_safe(&format!("{string:.60}"));
     }
     let connection = open(BASE_STRING).unwrap();
     for (name, value) in [
-        (evil.as_str(), "1"),
+        (hostile.as_str(), "1"),
         (short, "1"),
-        ("ClientSecret", &format!("env:{evil}")),
-        ("ClientSecret", &format!("file:/{evil}")),
+        ("ClientSecret", &format!("env:{hostile}")),
+        ("ClientSecret", &format!("file:/{hostile}")),
     ] {
         let mut texts = CollectedTexts::default();
         connection.set_option(name, value).err().into_iter().for_each(|failure| texts.add_failure(*failure));
         texts.add_connection(&connection);
         texts.assert_safe(name);
     }
-    for proxy in [evil.clone(), format!("http://{evil}"), format!("socks5://{evil}@h"), format!("{evil}://h")]
-    {
+    for proxy in [
+        hostile.clone(),
+        format!("http://{hostile}"),
+        format!("socks5://{hostile}@h"),
+        format!("{hostile}://h"),
+    ] {
         let mut texts = CollectedTexts::default();
-        let place = TestEnvironment { proxy: Some(proxy), ..TestEnvironment::new() };
-        texts.add_opened_connection(&BASE_STRING.replace("http://127.0.0.1:1", "https://h.example"), &place);
+        let environment = TestEnvironment { proxy: Some(proxy), ..TestEnvironment::new() };
+        texts.add_opened_connection(
+            &BASE_STRING.replace("http://127.0.0.1:1", "https://h.example"),
+            &environment,
+        );
         texts.assert_safe("https_proxy");
     }
 }
@@ -240,7 +262,7 @@ fn names_from_every_source_are_escaped_and_bounded() {
 #[test]
 fn url_credentials_are_always_redacted() {
     let mut leaks = Vec::new();
-    // A name and a path, which are looked up when the connection is opened.
+    // Excluded: a name and a path, which are resolved when the connection is opened.
     let sources = ["DSN", "FILEDSN"];
     for definition in TABLE.iter().filter(|definition| {
         definition.option_type != OptionType::Secret && !sources.contains(&definition.name)
@@ -270,20 +292,20 @@ fn url_credentials_are_always_redacted() {
                 let mut texts = CollectedTexts::default();
                 texts.add_connection(&connection);
                 texts.messages.push(connection.completed_string(0));
-                let all = [texts.messages, texts.reports].concat();
-                for text in all.iter().filter(|text| text.contains("hunter2")) {
-                    let place = text.find("hunter2").unwrap();
-                    let near: String = text
+                let all_texts = [texts.messages, texts.reports].concat();
+                for text in all_texts.iter().filter(|text| text.contains("hunter2")) {
+                    let position = text.find("hunter2").unwrap();
+                    let excerpt: String = text
                         .chars()
-                        .skip(text[..place].chars().count().saturating_sub(120))
+                        .skip(text[..position].chars().count().saturating_sub(120))
                         .take(160)
                         .collect();
-                    leaks.push(format!("{name} {value}: {near}"));
+                    leaks.push(format!("{name} {value}: {excerpt}"));
                 }
                 if name != "AllowOverride" {
-                    let whole = connection.completed_string(AUTHGRANT_WITH_SECRETS);
-                    assert!(whole.contains(&value), "{name} {value}: {whole}");
-                    assert_eq!(open(&whole).unwrap().completed_string(AUTHGRANT_WITH_SECRETS), whole);
+                    let completed = connection.completed_string(AUTHGRANT_WITH_SECRETS);
+                    assert!(completed.contains(&value), "{name} {value}: {completed}");
+                    assert_eq!(open(&completed).unwrap().completed_string(AUTHGRANT_WITH_SECRETS), completed);
                 }
             }
         }
@@ -291,7 +313,7 @@ fn url_credentials_are_always_redacted() {
     leaks.sort();
     leaks.dedup_by_key(|leak| leak.split(' ').next().map(str::to_owned));
     assert!(leaks.is_empty(), "{} leaks\n{:.9000}", leaks.len(), leaks.join("\n"));
-    // Of one without user and secret nothing is left out.
+    // URLs without user and secret are shown in full.
     for (name, value) in [
         ("ProxyHost", "http://h.example:80"),
         ("TokenURI", "POST https://h.example/t?tenant=a"),
@@ -309,5 +331,6 @@ fn long_value_message_keeps_advice() {
     assert!(failure.message.chars().count() < 400, "{}", failure.message);
     assert!(failure.message.ends_with("expected a whole number from 1 to 86400"), "{}", failure.message);
     let failure = open(BASE_STRING).unwrap().set_option(&"x".repeat(LONG_LEN), "1").unwrap_err();
-    assert!(failure.message.ends_with("\" is not an option") && failure.message.chars().count() < 300);
+    assert!(failure.message.ends_with("\" is not an option"), "{}", failure.message);
+    assert!(failure.message.chars().count() < 300, "{}", failure.message);
 }

@@ -1,6 +1,7 @@
-//! Each way in which it can go wrong has its status, its SQLSTATE and a message that names what to mend.
+//! Error statuses: each kind of failure has its status, SQLSTATE and option, and a message with the values
+//! involved.
 //!
-//! Every row goes through the C API: open, then get_token.
+//! Every case goes through the C API: open, then get_token.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -11,40 +12,40 @@ use authgrant::ffi::status::*;
 use mock_server::{Behavior, Config, ServerCertificate};
 use serde_json::json;
 
-/// Checks status, SQLSTATE and that the message holds all of `words`.
+/// Asserts that getting a token fails with this status, SQLSTATE and option.
 #[track_caller]
-fn assert_failure(failure: &Failure, status: i32, sqlstate: &str, words: &[&str]) {
-    assert_eq!((failure.status, failure.sqlstate.as_str()), (status, sqlstate), "{failure:?}");
-    assert!(failure.message.starts_with("[authgrant]["), "{failure:?}");
-    for word in words {
-        assert!(failure.message.contains(word), "no {word:?} in {}", failure.message);
-    }
-}
-
-#[track_caller]
-fn assert_fails(string: &str, status: i32, sqlstate: &str, words: &[&str]) -> Box<Failure> {
+fn assert_fails(string: &str, status: i32, sqlstate: &str, option: Option<&str>) -> Box<Failure> {
     let failure = get_token(string).err().unwrap_or_else(|| panic!("{string} gets a token"));
-    assert_failure(&failure, status, sqlstate, words);
+    let actual = (failure.status, failure.sqlstate.as_str(), failure.option.as_deref());
+    assert_eq!(actual, (status, sqlstate, option), "{failure:?}");
+    assert!(failure.message.starts_with("[authgrant]["), "{failure:?}");
     failure
 }
 
-/// A key store row: signing alone, no server.
-fn store_string(store: &str, more: &str) -> String {
-    format!("AuthenticationMethod=55;ClaimsIssuer=me;JWTCertStore={store};{more}")
+/// Asserts that the message contains each of these values, such as a path, host, alias or number.
+#[track_caller]
+fn assert_message_contains(failure: &Failure, values: &[&str]) {
+    for value in values {
+        assert!(failure.message.contains(value), "no {value:?} in {}", failure.message);
+    }
+}
+
+/// A connection string that signs with `store` and uses no server.
+fn store_string(store: &str, options: &str) -> String {
+    format!("AuthenticationMethod=55;ClaimsIssuer=me;JWTCertStore={store};{options}")
 }
 
 #[test]
 fn missing_or_invalid_options_are_errors() {
-    assert_fails("", AUTHGRANT_MISSING_OPTION, "28000", &["AuthenticationMethod"]);
-    assert_fails("Scope=a", AUTHGRANT_MISSING_OPTION, "28000", &["AuthenticationMethod"]);
-    assert_fails("ClaimsIssuer={abc", AUTHGRANT_INVALID_CONNECTION_STRING, "HY000", &["offset 13"]);
-    assert_fails(
-        "AuthenticationMethod=55",
-        AUTHGRANT_MISSING_OPTION,
-        "28000",
-        &["ClaimsIssuer", "JWTCertStore"],
-    );
-    for (text, option) in [
+    for string in ["", "Scope=a"] {
+        assert_fails(string, AUTHGRANT_MISSING_OPTION, "28000", Some("AuthenticationMethod"));
+    }
+    let failure = assert_fails("ClaimsIssuer={abc", AUTHGRANT_INVALID_CONNECTION_STRING, "HY000", None);
+    assert_message_contains(&failure, &["offset 13"]);
+    let failure =
+        assert_fails("AuthenticationMethod=55", AUTHGRANT_MISSING_OPTION, "28000", Some("ClaimsIssuer"));
+    assert_message_contains(&failure, &["ClaimsIssuer", "JWTCertStore"]);
+    for (string, option) in [
         ("AuthenticationMethod=99", "AuthenticationMethod"),
         ("am=55;LoginTimeout=abc", "LoginTimeout"),
         ("am=55;JWTLifetime=0", "JWTLifetime"),
@@ -57,29 +58,24 @@ fn missing_or_invalid_options_are_errors() {
             "TokenURI",
         ),
     ] {
-        let failure = assert_fails(text, AUTHGRANT_INVALID_OPTION, "HY024", &[option]);
-        assert_eq!(failure.option.as_deref(), Some(option));
-    }
-    for text in
-        ["am=55;TokenURI=POST http://192.0.2.1/t", "am=55;TokenURI=POST http://localhost.evil.example/t"]
-    {
-        assert_fails(text, AUTHGRANT_INVALID_OPTION, "HY024", &["https"]);
+        let failure = assert_fails(string, AUTHGRANT_INVALID_OPTION, "HY024", Some(option));
+        assert_message_contains(&failure, &[option]);
+        if string.contains("http://") {
+            assert_message_contains(&failure, &["https://"]);
+        }
     }
 }
 
 #[test]
 fn unreadable_stores_are_errors() {
     let missing = "/nowhere/at all.jks";
-    assert_fails(&store_string(missing, ""), AUTHGRANT_KEY_STORE_ERROR, "28000", &["JWTCertStore", missing]);
-    for name in ["directory", "fifo", "large", "empty", "random", "truncated.jks", "truncated.p12"] {
-        let store = stores::path(name);
-        let failure = assert_fails(
-            &store_string(&store, "JWTCertPassword=secret"),
-            AUTHGRANT_KEY_STORE_ERROR,
-            "28000",
-            &[&store],
-        );
-        assert_eq!(failure.option.as_deref(), Some("JWTCertStore"), "{name}");
+    for (store, options) in [(missing.to_owned(), "")].into_iter().chain(
+        ["directory", "fifo", "large", "empty", "random", "truncated.jks", "truncated.p12"]
+            .map(|name| (stores::path(name), "JWTCertPassword=secret")),
+    ) {
+        let string = store_string(&store, options);
+        let failure = assert_fails(&string, AUTHGRANT_KEY_STORE_ERROR, "28000", Some("JWTCertStore"));
+        assert_message_contains(&failure, &["JWTCertStore", &store]);
     }
 }
 
@@ -87,20 +83,23 @@ fn unreadable_stores_are_errors() {
 fn wrong_store_passwords_are_errors() {
     for name in ["keytool.jks", "keytool-pkcs12.jks", "openssl.p12", "encrypted.pem"] {
         let store = stores::path(name);
-        let wrong = store_string(&store, "JWTCertPassword=hunter2");
-        let failure = assert_fails(&wrong, AUTHGRANT_KEY_PASSWORD, "28000", &[&store, "JWTCertPassword"]);
-        assert!(!failure.message.contains("hunter2"), "{failure:?}");
-        assert_fails(&store_string(&store, ""), AUTHGRANT_KEY_PASSWORD, "28000", &[&store]);
+        for password in ["JWTCertPassword=hunter2", ""] {
+            let string = store_string(&store, password);
+            let failure = assert_fails(&string, AUTHGRANT_KEY_PASSWORD, "28000", Some("JWTCertPassword"));
+            assert_message_contains(&failure, &[&store, "JWTCertPassword"]);
+            assert!(!failure.message.contains("hunter2"), "{failure:?}");
+        }
     }
     let store = stores::path("keypass.jks");
     let right = store_string(&store, "JWTCertPassword=secret;JWTCertKeyPassword=another");
-    get_token(&right).expect("a key may have a password of its own");
-    assert_fails(
+    get_token(&right).expect("a key may have its own password");
+    let failure = assert_fails(
         &store_string(&store, "JWTCertPassword=secret"),
         AUTHGRANT_KEY_PASSWORD,
         "28000",
-        &["JWTCertKeyPassword"],
+        Some("JWTCertKeyPassword"),
     );
+    assert_message_contains(&failure, &["JWTCertKeyPassword"]);
 }
 
 #[test]
@@ -108,86 +107,61 @@ fn wrong_store_password_misses_cached_key() {
     for name in ["keytool.jks", "openssl.p12", "encrypted.pem"] {
         let store = stores::path(name);
         get_token(&store_string(&store, "JWTCertPassword=secret")).unwrap();
-        assert_fails(
-            &store_string(&store, "JWTCertPassword=wrong!"),
-            AUTHGRANT_KEY_PASSWORD,
-            "28000",
-            &[&store],
-        );
-        assert_fails(&store_string(&store, ""), AUTHGRANT_KEY_PASSWORD, "28000", &[&store]);
+        for password in ["JWTCertPassword=wrong!", ""] {
+            let string = store_string(&store, password);
+            let failure = assert_fails(&string, AUTHGRANT_KEY_PASSWORD, "28000", Some("JWTCertPassword"));
+            assert_message_contains(&failure, &[&store]);
+        }
     }
 }
 
 #[test]
 fn missing_alias_is_key_not_found() {
-    let password = "JWTCertPassword=secret;";
-    let store = stores::path("keytool.jks");
-    assert_fails(
-        &store_string(&store, &format!("{password}JWTCertAlias=nobody")),
-        AUTHGRANT_KEY_NOT_FOUND,
-        "28000",
-        &["nobody", "\"signer\"", "JWTCertAlias"],
-    );
-    let store = stores::path("with-certificate.jks");
-    assert_fails(
-        &store_string(&store, &format!("{password}JWTCertAlias=trusted")),
-        AUTHGRANT_KEY_NOT_FOUND,
-        "28000",
-        &["trusted", "signer"],
-    );
-    let store = stores::path("two-keys.jks");
-    assert_fails(
-        &store_string(&store, password),
-        AUTHGRANT_KEY_NOT_FOUND,
-        "28000",
-        &["signer", "p256", "JWTCertAlias"],
-    );
-    get_token(&store_string(&store, &format!("{password}JWTCertAlias=P256"))).expect("an alias in any case");
+    for (name, alias, listed) in [
+        ("keytool.jks", "JWTCertAlias=nobody", &["\"nobody\"", "\"signer\""]),
+        ("with-certificate.jks", "JWTCertAlias=trusted", &["\"trusted\"", "\"signer\""]),
+        ("two-keys.jks", "", &["\"signer\"", "\"p256\""]),
+    ] {
+        let string = store_string(&stores::path(name), &format!("JWTCertPassword=secret;{alias}"));
+        let failure = assert_fails(&string, AUTHGRANT_KEY_NOT_FOUND, "28000", Some("JWTCertAlias"));
+        assert_message_contains(&failure, listed);
+        assert_message_contains(&failure, &["JWTCertAlias"]);
+    }
+    let other_case = store_string(&stores::path("two-keys.jks"), "JWTCertPassword=secret;JWTCertAlias=P256");
+    get_token(&other_case).expect("aliases are case-insensitive");
 }
 
 #[test]
 fn unsuitable_keys_are_errors() {
-    let store = stores::path("keytool.jks");
-    assert_fails(
-        &store_string(&store, "JWTCertPassword=secret;JWTAlgorithm=ES256"),
-        AUTHGRANT_KEY_UNSUITABLE,
-        "28000",
-        &["ES256", "RSA"],
-    );
-    assert_fails(
-        &store_string(&stores::path("rsa512.pem"), ""),
-        AUTHGRANT_KEY_UNSUITABLE,
-        "28000",
-        &["512", "2048"],
-    );
+    for (name, options, values) in [
+        ("keytool.jks", "JWTCertPassword=secret;JWTAlgorithm=ES256", ["ES256", "RSA"]),
+        ("rsa512.pem", "", ["512", "2048"]),
+    ] {
+        let string = store_string(&stores::path(name), options);
+        let failure = assert_fails(&string, AUTHGRANT_KEY_UNSUITABLE, "28000", Some("JWTCertStore"));
+        assert_message_contains(&failure, &values);
+    }
 }
 
-/// A port on which nobody listens.
+/// A port at which no server listens.
 fn closed_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn token_request_string(url: &str, more: &str) -> String {
-    store_string(&stores::path("keytool.jks"), &format!("JWTCertPassword=secret;TokenURI=POST {url};{more}"))
+fn token_request_string(url: &str) -> String {
+    store_string(&stores::path("keytool.jks"), &format!("JWTCertPassword=secret;TokenURI=POST {url}"))
 }
 
 #[test]
 fn unreachable_server_is_network_error() {
-    let port = closed_port();
-    let words = ["127.0.0.1", &port.to_string()];
-    assert_fails(
-        &token_request_string(&format!("http://127.0.0.1:{port}/t"), ""),
-        AUTHGRANT_NETWORK,
-        "08001",
-        &words,
-    );
+    let port = closed_port().to_string();
+    let refused = token_request_string(&format!("http://127.0.0.1:{port}/t"));
+    let failure = assert_fails(&refused, AUTHGRANT_NETWORK, "08001", None);
+    assert_message_contains(&failure, &["127.0.0.1", &port]);
     let host = "no-such-host.invalid";
-    assert_fails(
-        &token_request_string(&format!("https://{host}/t"), ""),
-        AUTHGRANT_NETWORK,
-        "08001",
-        &[host],
-    );
+    let unresolved = token_request_string(&format!("https://{host}/t"));
+    let failure = assert_fails(&unresolved, AUTHGRANT_NETWORK, "08001", None);
+    assert_message_contains(&failure, &[host]);
 }
 
 #[test]
@@ -196,9 +170,10 @@ fn untrusted_certificates_have_distinct_messages() {
     for certificate in
         [ServerCertificate::UntrustedCa, ServerCertificate::Expired, ServerCertificate::OtherHost]
     {
-        let authority = start_mock_server(Config { certificate, ..Config::https() });
-        let failure = assert_fails(&minimal_string(&authority, ""), AUTHGRANT_TLS, "08001", &["127.0.0.1"]);
-        assert!(authority.token_requests().is_empty(), "nothing is sent to a server that is not believed");
+        let server = start_mock_server(Config { certificate, ..Config::https() });
+        let failure = assert_fails(&minimal_string(&server, ""), AUTHGRANT_TLS, "08001", None);
+        assert_message_contains(&failure, &["127.0.0.1"]);
+        assert!(server.token_requests().is_empty(), "nothing is sent to an untrusted server");
         messages.push(failure.message.replace(|c: char| c.is_ascii_digit(), ""));
     }
     messages.dedup();
@@ -207,32 +182,43 @@ fn untrusted_certificates_have_distinct_messages() {
 
 #[test]
 fn login_timeout_bounds_whole_call() {
-    for (https, play) in [
+    for (https, behavior) in [
         (false, Behavior::NeverAnswer),
         (true, Behavior::NeverAnswer),
         (false, Behavior::OneBytePerSecond),
         (true, Behavior::OneBytePerSecond),
     ] {
-        let authority = start_mock_server(if https { Config::https() } else { Config::http() });
-        authority.set_default_behavior(play);
+        let server = start_mock_server(if https { Config::https() } else { Config::http() });
+        server.set_default_behavior(behavior);
         let begin = Instant::now();
-        assert_fails(
-            &minimal_string(&authority, "LoginTimeout=1"),
-            AUTHGRANT_TIMEOUT,
-            "HYT00",
-            &["127.0.0.1", "1 s (LoginTimeout)"],
-        );
-        let took = begin.elapsed();
-        assert!(took >= Duration::from_secs(1) && took <= Duration::from_millis(1250), "{took:?}");
+        let failure =
+            assert_fails(&minimal_string(&server, "LoginTimeout=1"), AUTHGRANT_TIMEOUT, "HYT00", None);
+        let elapsed = begin.elapsed();
+        assert_message_contains(&failure, &["127.0.0.1", "1 s (LoginTimeout)"]);
+        assert!(elapsed >= Duration::from_secs(1) && elapsed <= Duration::from_millis(1250), "{elapsed:?}");
     }
 }
 
-/// The failure of a token request that the server answers with `play`.
+/// The failure of a token request that the server answers with `behavior`.
+fn failure_for_response(behavior: Behavior) -> Box<Failure> {
+    let server = start_mock_server(Config::http());
+    server.set_default_behavior(behavior);
+    get_token(&minimal_string(&server, "")).unwrap_err()
+}
+
+/// Asserts status, SQLSTATE and the `error` of the response.
 #[track_caller]
-fn assert_response_fails(play: Behavior, status: i32, sqlstate: &str, words: &[&str]) -> Box<Failure> {
-    let authority = start_mock_server(Config::http());
-    authority.set_default_behavior(play);
-    assert_fails(&minimal_string(&authority, ""), status, sqlstate, words)
+fn assert_response_fails(
+    behavior: Behavior,
+    status: i32,
+    sqlstate: &str,
+    oauth_error: Option<&str>,
+) -> Box<Failure> {
+    let failure = failure_for_response(behavior);
+    let actual = (failure.status, failure.sqlstate.as_str(), failure.oauth_error.as_deref());
+    assert_eq!(actual, (status, sqlstate, oauth_error), "{failure:?}");
+    assert!(failure.message.starts_with("[authgrant]["), "{failure:?}");
+    failure
 }
 
 fn token_response(body: &str) -> Behavior {
@@ -249,101 +235,96 @@ fn error_response(status: u16, error: &str) -> Behavior {
 
 #[test]
 fn invalid_oauth_responses_are_bad_response() {
-    let cut_off =
+    let truncated =
         b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 400\r\n\r\n{\"access_token\":";
-    for play in [
+    for behavior in [
         Behavior::Redirect { location: "https://login.example.com/?secret=1".to_owned() },
         Behavior::Html { status: 200 },
         Behavior::BigBody(2 << 20),
-        Behavior::Raw(cut_off.to_vec()),
+        Behavior::Raw(truncated.to_vec()),
         token_response(r#"{"access_token":"at""#),
         token_response("{}"),
         token_response(r#"{"access_token":"","token_type":"Bearer"}"#),
         token_response(r#"{"access_token":42,"token_type":"Bearer"}"#),
         token_response(r#"{"access_token":"a\r\nX-Injected: 1","token_type":"Bearer"}"#),
     ] {
-        assert_response_fails(play, AUTHGRANT_BAD_RESPONSE, "HY000", &["127.0.0.1"]);
+        let failure = assert_response_fails(behavior, AUTHGRANT_BAD_RESPONSE, "HY000", None);
+        assert_message_contains(&failure, &["127.0.0.1"]);
     }
 }
 
 #[test]
 fn oauth_errors_map_to_statuses() {
-    let denied = assert_response_fails(
-        error_response(400, "invalid_grant"),
-        AUTHGRANT_DENIED,
-        "28000",
-        &["invalid_grant", "because"],
-    );
-    assert_eq!(denied.oauth_error.as_deref(), Some("invalid_grant"));
-    assert_eq!(denied.oauth_description.as_deref(), Some("because"));
-    assert_eq!(denied.http_status, 400);
-    assert_response_fails(
-        error_response(401, "invalid_client"),
-        AUTHGRANT_DENIED,
-        "28000",
-        &["invalid_client"],
-    );
-    assert_response_fails(
-        error_response(200, "invalid_grant"),
-        AUTHGRANT_DENIED,
-        "28000",
-        &["invalid_grant"],
-    );
-    assert_response_fails(
-        error_response(400, "consent_required"),
-        AUTHGRANT_CONSENT_REQUIRED,
-        "28000",
-        &["consent"],
-    );
-    let wait = vec![("Retry-After".to_owned(), "120".to_owned())];
-    let throttled = Behavior::Json { status: 429, body: json!({}), headers: wait };
-    let throttled = assert_response_fails(throttled, AUTHGRANT_THROTTLED, "08004", &["120 s"]);
+    for (http_status, error, status) in [
+        (400, "invalid_grant", AUTHGRANT_DENIED),
+        (401, "invalid_client", AUTHGRANT_DENIED),
+        (200, "invalid_grant", AUTHGRANT_DENIED),
+        (400, "consent_required", AUTHGRANT_CONSENT_REQUIRED),
+    ] {
+        let failure = assert_response_fails(error_response(http_status, error), status, "28000", Some(error));
+        assert_eq!(failure.oauth_description.as_deref(), Some("because"));
+        assert_eq!(failure.http_status, i32::from(http_status), "{failure:?}");
+        assert_message_contains(&failure, &[error, "because"]);
+    }
+    let headers = vec![("Retry-After".to_owned(), "120".to_owned())];
+    let throttled = Behavior::Json { status: 429, body: json!({}), headers };
+    let throttled = assert_response_fails(throttled, AUTHGRANT_THROTTLED, "08004", None);
     assert_eq!((throttled.retry_after, throttled.http_status), (120, 429));
-    assert_response_fails(
-        Behavior::Json { status: 503, body: json!(null), headers: Vec::new() },
-        AUTHGRANT_SERVER_ERROR,
-        "08004",
-        &["503"],
-    );
-    assert_response_fails(Behavior::Html { status: 500 }, AUTHGRANT_SERVER_ERROR, "08004", &["500"]);
+    assert_message_contains(&throttled, &["120 s"]);
+    for (status, behavior) in [
+        (503, Behavior::Json { status: 503, body: json!(null), headers: Vec::new() }),
+        (500, Behavior::Html { status: 500 }),
+    ] {
+        let failure = assert_response_fails(behavior, AUTHGRANT_SERVER_ERROR, "08004", None);
+        assert_eq!(failure.http_status, status, "{failure:?}");
+        assert_message_contains(&failure, &[&status.to_string()]);
+    }
 }
 
 #[test]
 fn denied_assertion_message_shows_audience_and_clock() {
-    let authority = start_mock_server(Config { date_skew: 300, ..Config::http() });
-    let string = minimal_string(&authority, "ClaimsAudience=https://elsewhere.example");
-    let words = ["\"https://elsewhere.example\"", &authority.url("/oauth/token"), "ahead of ours", ISSUER];
-    assert_fails(&string, AUTHGRANT_DENIED, "28000", &words);
+    let server = start_mock_server(Config { date_skew: 300, ..Config::http() });
+    let string = minimal_string(&server, "ClaimsAudience=https://elsewhere.example");
+    let failure = assert_fails(&string, AUTHGRANT_DENIED, "28000", None);
+    assert_message_contains(
+        &failure,
+        &["\"https://elsewhere.example\"", &server.url("/oauth/token"), ISSUER, " s ahead of "],
+    );
 }
 
 #[test]
 fn missing_consent_has_consent_url() {
-    let authority = start_mock_server(Config { audience: Some("127.0.0.1".to_owned()), ..Config::http() });
-    authority.require_consent("jsmith@example.com");
-    let string = format!("Provider=docusign;{}", datadirect_string(&stores::path("keytool.jks"), &authority));
-    let failure = assert_fails(&string, AUTHGRANT_CONSENT_REQUIRED, "28000", &["open http"]);
-    let wanted = format!(
+    let server = start_mock_server(Config { audience: Some("127.0.0.1".to_owned()), ..Config::http() });
+    server.require_consent("jsmith@example.com");
+    let string = format!("Provider=docusign;{}", datadirect_string(&stores::path("keytool.jks"), &server));
+    let failure = assert_fails(&string, AUTHGRANT_CONSENT_REQUIRED, "28000", None);
+    let expected_url = format!(
         "{}?response_type=code&scope=signature%20impersonation&client_id={ISSUER}&redirect_uri=http%3A%2F%2Flocalhost%3A3000",
-        authority.url("/oauth/auth")
+        server.url("/oauth/auth")
     );
-    assert_eq!(failure.consent_url, Some(wanted));
+    assert_message_contains(&failure, &[&server.url("/oauth/auth")]);
+    assert_eq!(failure.consent_url, Some(expected_url));
 }
 
 #[test]
 fn unknown_key_or_issuer_is_denied() {
-    let authority = start_mock_server(Config::http());
-    let foreign = format!(
+    let server = start_mock_server(Config::http());
+    let unknown_key = format!(
         "am=55;ClaimsIssuer={ISSUER};ClaimsSubject=a;JWTCertStore={};TokenEndpoint={}",
         stores::path("other.pem"),
-        authority.url("/oauth/token")
+        server.url("/oauth/token")
     );
-    assert_fails(&foreign, AUTHGRANT_DENIED, "28000", &["invalid_grant"]);
-    assert_fails(&foreign.replace(ISSUER, "nobody"), AUTHGRANT_DENIED, "28000", &["\"nobody\""]);
+    let failure = assert_fails(&unknown_key, AUTHGRANT_DENIED, "28000", None);
+    assert_eq!(failure.oauth_error.as_deref(), Some("invalid_grant"));
+    let failure = assert_fails(&unknown_key.replace(ISSUER, "nobody"), AUTHGRANT_DENIED, "28000", None);
+    assert_message_contains(&failure, &["\"nobody\""]);
 }
 
 #[test]
 fn unsupported_method_differs_from_invalid() {
-    assert_fails("AuthenticationMethod=30", AUTHGRANT_UNSUPPORTED, "HYC00", &["30"]);
+    let failure =
+        assert_fails("AuthenticationMethod=30", AUTHGRANT_UNSUPPORTED, "HYC00", Some("AuthenticationMethod"));
+    assert_message_contains(&failure, &["30"]);
 }
 
 #[test]
@@ -355,43 +336,35 @@ fn open_validates_syntax_only() {
 
 #[test]
 fn unreadable_trust_store_names_option() {
-    let authority = start_mock_server(Config::https());
-    let string = minimal_string(&authority, "TrustStore=/nowhere/ca.pem");
-    let failure =
-        assert_fails(&string, AUTHGRANT_KEY_STORE_ERROR, "28000", &["TrustStore", "/nowhere/ca.pem"]);
-    assert_eq!(failure.option.as_deref(), Some("TrustStore"));
+    let server = start_mock_server(Config::https());
+    let string = minimal_string(&server, "TrustStore=/nowhere/ca.pem");
+    let failure = assert_fails(&string, AUTHGRANT_KEY_STORE_ERROR, "28000", Some("TrustStore"));
+    assert_message_contains(&failure, &["/nowhere/ca.pem"]);
 }
 
 #[test]
 fn transient_errors_are_retryable() {
-    let retryable = |play| failure_for_response(play).retryable == 1;
+    let retryable = |behavior| failure_for_response(behavior).retryable == 1;
     assert!(retryable(Behavior::Html { status: 500 }) && retryable(Behavior::Reset));
     assert!(retryable(Behavior::Json { status: 429, body: json!({}), headers: Vec::new() }));
     assert!(!retryable(error_response(400, "invalid_grant")) && !retryable(token_response("{}")));
 }
 
-/// The failure of a token request that the server answers with `play`.
-fn failure_for_response(play: Behavior) -> Box<Failure> {
-    let authority = start_mock_server(Config::http());
-    authority.set_default_behavior(play);
-    get_token(&minimal_string(&authority, "")).unwrap_err()
-}
-
 #[test]
 fn provider_error_code_is_exposed() {
-    let play = Behavior::Json {
+    let behavior = Behavior::Json {
         status: 400,
         body: json!({"error": "invalid_client", "error_description": "AADSTS700027: not registered"}),
         headers: Vec::new(),
     };
-    assert_eq!(failure_for_response(play).provider_code.as_deref(), Some("AADSTS700027"));
+    assert_eq!(failure_for_response(behavior).provider_code.as_deref(), Some("AADSTS700027"));
     assert_eq!(failure_for_response(error_response(400, "invalid_grant")).provider_code, None);
 }
 
 #[test]
 fn other_denials_have_no_consent_url() {
-    let authority = start_mock_server(Config { audience: Some("127.0.0.1".to_owned()), ..Config::http() });
-    authority.set_default_behavior(error_response(400, "invalid_grant"));
-    let string = format!("Provider=docusign;{}", datadirect_string(&stores::path("keytool.jks"), &authority));
-    assert_eq!(assert_fails(&string, AUTHGRANT_DENIED, "28000", &[]).consent_url, None);
+    let server = start_mock_server(Config { audience: Some("127.0.0.1".to_owned()), ..Config::http() });
+    server.set_default_behavior(error_response(400, "invalid_grant"));
+    let string = format!("Provider=docusign;{}", datadirect_string(&stores::path("keytool.jks"), &server));
+    assert_eq!(assert_fails(&string, AUTHGRANT_DENIED, "28000", None).consent_url, None);
 }

@@ -1,4 +1,5 @@
-//! The C API as a test calls it: the very functions of the header, with what they hand out put into Rust values.
+//! Rust wrappers of the C API for tests: they call the exported functions and copy the results into Rust
+//! values.
 
 use std::ffi::{CStr, CString, c_char};
 use std::ptr::{null, null_mut};
@@ -15,7 +16,7 @@ use authgrant::ffi::{authorize, headers, text as texts, token};
 use authgrant::options::Environment;
 use authgrant::token::TokenHandle as TokenObject;
 
-/// What a failed call handed out.
+/// A copy of an `authgrant_error`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     pub status: i32,
@@ -35,7 +36,7 @@ pub fn c_str_to_string(pointer: *const c_char) -> Option<String> {
     if pointer.is_null() {
         return None;
     }
-    // SAFETY: the API hands out NUL-terminated text that lives as long as its object.
+    // SAFETY: the API returns NUL-terminated text that is valid as long as its object.
     Some(unsafe { CStr::from_ptr(pointer) }.to_str().expect("UTF-8").to_owned())
 }
 
@@ -55,29 +56,29 @@ fn copy_error(error: *const ErrorObject) -> Failure {
     }
 }
 
-/// The whole chain, freed.
+/// Copies all errors of the chain and frees it.
 pub fn take_error_chain(error: *mut ErrorObject) -> Vec<Failure> {
-    let mut all = Vec::new();
+    let mut failures = Vec::new();
     let mut next = error.cast_const();
     while !next.is_null() {
-        all.push(copy_error(next));
+        failures.push(copy_error(next));
         next = errors::authgrant_error_next(next);
     }
     errors::authgrant_error_free(error);
-    all
+    failures
 }
 
-/// What an out-parameter may hold before a call, which overwrites it and never reads it.
+/// An invalid pointer as initial value of out-parameters: a call must overwrite it without reading it.
 pub fn poisoned_ptr<T>() -> *mut T {
     std::ptr::without_provenance_mut(0xdead)
 }
 
-/// The failures of a call that is given the place for its error, which holds an old one.
+/// Returns the errors of a call. Its error out-parameter initially contains an invalid pointer.
 #[track_caller]
 pub fn collect_failures(call: impl FnOnce(*mut *mut ErrorObject) -> i32) -> Vec<Failure> {
     let mut error = poisoned_ptr();
     let status = call(&raw mut error);
-    assert_ne!(error, poisoned_ptr(), "the old error was overwritten");
+    assert_ne!(error, poisoned_ptr(), "the error out-parameter was not overwritten");
     let failures = take_error_chain(error);
     assert_eq!(failures.first().map_or(0, |first| first.status), status, "{failures:?}");
     failures
@@ -87,17 +88,17 @@ fn to_result<T>(status: i32, error: *mut ErrorObject, value: impl FnOnce() -> T)
     let failures = take_error_chain(error);
     match failures.into_iter().next() {
         None => {
-            assert_eq!(status, 0, "a failure hands an error out");
+            assert_eq!(status, 0, "a failed call must return an error");
             Ok(value())
         }
         Some(failure) => {
-            assert_eq!(status, failure.status, "the status returned is that of the error");
+            assert_eq!(status, failure.status, "the returned status must be that of the error");
             Err(Box::new(failure))
         }
     }
 }
 
-/// A connection that closes itself.
+/// A connection, closed on drop.
 #[derive(Debug)]
 pub struct Connection(*mut Handle);
 
@@ -112,11 +113,11 @@ impl Drop for Connection {
     }
 }
 
-/// A token that lets go of itself.
+/// A token reference, released on drop.
 #[derive(Debug)]
 pub struct Token(*mut TokenObject);
 
-// SAFETY: as for connections.
+// SAFETY: as for `Connection`.
 unsafe impl Send for Token {}
 // SAFETY: as above.
 unsafe impl Sync for Token {}
@@ -161,14 +162,14 @@ pub fn open(string: &str) -> Result<Connection, Box<Failure>> {
     to_result(status, error, || Connection(connection))
 }
 
-/// A connection whose data sources stand where the test says, and not where this process's variables do.
+/// Opens a connection whose data sources are located by `environment` instead of the environment variables.
 pub fn open_with_environment(string: &str, environment: &dyn Environment) -> Result<Connection, Box<Error>> {
     Handle::open_with_environment(string, environment)
         .map(|handle| Connection(Box::into_raw(Box::new(handle))))
         .map_err(Box::new)
 }
 
-/// open, then get_token: how a driver uses it.
+/// Opens a connection and gets a token, as a driver does.
 pub fn get_token(string: &str) -> Result<Token, Box<Failure>> {
     open(string)?.get_token()
 }
@@ -198,19 +199,19 @@ impl Connection {
         to_result(status, error, || Token(token))
     }
 
-    /// Names and values of the headers of a request to the API.
+    /// Names and values of the headers for API requests.
     pub fn get_headers(&self) -> Result<Vec<(String, String)>, Box<Failure>> {
-        let (mut lines, mut error) = (null_mut(), null_mut());
-        let status = api::authgrant_get_headers(self.0, &raw mut lines, &raw mut error);
+        let (mut list, mut error) = (null_mut(), null_mut());
+        let status = api::authgrant_get_headers(self.0, &raw mut list, &raw mut error);
         to_result(status, error, || {
-            let count = headers::authgrant_headers_count(lines);
-            let line = |index| {
-                let name = c_str_to_string(headers::authgrant_headers_name(lines, index)).unwrap();
-                (name, c_str_to_string(headers::authgrant_headers_value(lines, index)).unwrap())
+            let count = headers::authgrant_headers_count(list);
+            let copy_header = |index| {
+                let name = c_str_to_string(headers::authgrant_headers_name(list, index)).unwrap();
+                (name, c_str_to_string(headers::authgrant_headers_value(list, index)).unwrap())
             };
-            let all = (0..count).map(line).collect();
-            assert!(headers::authgrant_headers_name(lines, count).is_null());
-            headers::authgrant_headers_free(lines);
+            let all = (0..count).map(copy_header).collect();
+            assert!(headers::authgrant_headers_name(list, count).is_null());
+            headers::authgrant_headers_free(list);
             all
         })
     }
@@ -254,11 +255,11 @@ impl Connection {
         })
     }
 
-    /// The completed string, with what of AUTHGRANT_WITH_… is wanted.
+    /// The completed connection string; `include` is a combination of AUTHGRANT_WITH_… flags.
     pub fn completed_string(&self, include: u32) -> String {
         let mut string = poisoned_ptr();
-        let made = authorize::authgrant_completed_string(self.0, include, &raw mut string, null_mut());
-        assert_eq!(made, 0);
+        let status = authorize::authgrant_completed_string(self.0, include, &raw mut string, null_mut());
+        assert_eq!(status, 0);
         let copy = c_str_to_string(string).unwrap();
         texts::authgrant_string_free(string);
         copy
@@ -287,12 +288,12 @@ impl Connection {
     }
 }
 
-/// A log that collects its lines.
+/// Collects log messages.
 #[derive(Default)]
 pub struct LogLines(pub std::sync::Mutex<Vec<String>>);
 
 extern "C" fn collect_line(level: i32, message: *const c_char, context: *mut std::ffi::c_void) {
-    // SAFETY: the context is the `Lines` that `Connection::log_to` was given.
+    // SAFETY: the context is the `LogLines` passed to `Connection::collect_log_at_level`.
     let lines = unsafe { &*context.cast::<LogLines>() };
     lines.0.lock().unwrap().push(format!("{level} {}", c_str_to_string(message).unwrap()));
 }
@@ -311,7 +312,7 @@ impl Connection {
 pub const NULL_CONNECTION: *mut Handle = null_mut();
 pub const NULL_TEXT: *const c_char = null();
 
-/// A function that hands out a report.
+/// A function that returns a report.
 type ReportFn = extern "C" fn(*mut Handle, *mut *mut c_char, *mut *mut ErrorObject) -> i32;
 
 impl Connection {
@@ -321,13 +322,13 @@ impl Connection {
         assert_eq!(status == 0, !report.is_null());
         to_result(status, error, || {
             let report_text = c_str_to_string(report).unwrap();
-            authgrant::ffi::text::authgrant_string_free(report);
+            texts::authgrant_string_free(report);
             report_text
         })
     }
 
     pub fn validate(&self) -> String {
-        self.report(reports::authgrant_validate).expect("a report can always be made")
+        self.report(reports::authgrant_validate).expect("a report")
     }
 
     pub fn explain(&self) -> Result<String, Box<Failure>> {

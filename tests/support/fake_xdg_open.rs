@@ -1,4 +1,4 @@
-//! A desktop of the test's own: the `xdg-open` that the system's browser would be opened by.
+//! Fake `xdg-open`, which the library runs to open the browser.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -6,23 +6,23 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// A script that writes down its arguments, and how many there are, for [`written_down`].
+/// A script that records the number of its arguments and the arguments for [`wait_for_recorded_arguments`].
 pub const RECORDING_SCRIPT: &str =
-    r#"f=${0%/*}/seen; printf '%s\n' "$#" "$@" > "$f.part" && /bin/mv "$f.part" "$f""#;
+    r#"f=${0%/*}/recorded; printf '%s\n' "$#" "$@" > "$f.part" && /bin/mv "$f.part" "$f""#;
 
-/// What [`WRITES_DOWN`] was called with, once it was.
+/// Waits until [`RECORDING_SCRIPT`] has run; returns what it recorded.
 pub fn wait_for_recorded_arguments() -> String {
-    let seen = PathBuf::from(std::env::var_os("PATH").unwrap()).join("seen");
-    while !seen.exists() {
+    let file = PathBuf::from(std::env::var_os("PATH").unwrap()).join("recorded");
+    while !file.exists() {
         std::thread::sleep(Duration::from_millis(5));
     }
-    fs::read_to_string(seen).unwrap()
+    fs::read_to_string(file).unwrap()
 }
 
-const SUBPROCESS_ENV: &str = "AUTHGRANT_TEST_PART";
+const SUBPROCESS_ENV: &str = "AUTHGRANT_TEST_SUBPROCESS";
 
-/// Runs the test `name` again in a process of its own, with `path` as its PATH: a process that has threads must not
-/// change its own.
+/// Reruns the test `name` in a separate process with `path` as its PATH. A process with threads must not
+/// change its environment.
 pub fn rerun_with_path(name: &str, path: &Path) {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
@@ -34,14 +34,14 @@ pub fn rerun_with_path(name: &str, path: &Path) {
 }
 
 pub fn is_subprocess(name: &str) -> bool {
-    std::env::var(SUBPROCESS_ENV).is_ok_and(|part| part == name)
+    std::env::var(SUBPROCESS_ENV).is_ok_and(|value| value == name)
 }
 
-/// A folder with an `xdg-open` that does `script`.
+/// Creates a directory with an `xdg-open` that runs `script`.
 pub fn install_fake_xdg_open(script: &str) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let program = folder.path().join("xdg-open");
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("xdg-open");
     fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    folder
+    directory
 }

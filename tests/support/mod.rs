@@ -1,6 +1,6 @@
-//! What the integration tests share: key stores made by other people's tools, and the C API as a test calls it.
+//! Shared code of the integration tests: key stores, servers, and wrappers of the C API.
 
-#![allow(dead_code, reason = "each test program uses its own part")]
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 pub mod browser;
 pub mod c_api;
@@ -12,28 +12,29 @@ pub mod tempdir;
 
 use mock_server::{ClientOptions, Config, MockServer};
 
-/// The issuer of DataDirect's page.
+/// The issuer of DataDirect's documentation.
 pub const ISSUER: &str = "1a2b3c4d5e_6f7g8h9g";
 
-/// An authority that knows the signer's certificate.
+/// Starts a mock server with the certificate of the test key registered.
 pub fn start_mock_server(config: Config) -> MockServer {
-    let authority = MockServer::start(config);
-    authority.register(ISSUER, &[stores::certificate()], ClientOptions::default());
-    authority
+    let server = MockServer::start(config);
+    server.register(ISSUER, &[stores::certificate()], ClientOptions::default());
+    server
 }
 
-/// What makes the authority's certificate believed.
-fn trust_store_option(authority: &MockServer) -> String {
-    if authority.url("").starts_with("https") {
-        format!("TrustStore={};", authority.ca_pem_path().display())
+/// The TrustStore option for a mock server with https.
+fn trust_store_option(server: &MockServer) -> String {
+    if server.url("").starts_with("https") {
+        format!("TrustStore={};", server.ca_pem_path().display())
     } else {
         String::new()
     }
 }
 
-/// DataDirect's connection string with another store and token host, and the authority's own CA trusted.
-pub fn datadirect_string(store: &str, authority: &MockServer) -> String {
-    let trust = trust_store_option(authority);
+/// The connection string of DataDirect's documentation with another key store and token host, and the trust
+/// store of the mock server.
+pub fn datadirect_string(store: &str, server: &MockServer) -> String {
+    let trust_store = trust_store_option(server);
     format!(
         "DRIVER=DataDirect 8.0 Autonomous REST Connector; \n       \
          RestConfigFile=C:/path/to/docusign.rest;AuthenticationMethod=55;\n       \
@@ -41,18 +42,18 @@ pub fn datadirect_string(store: &str, authority: &MockServer) -> String {
          JWTCertStore={store};JWTCertPassword=secret;\n       \
          TokenUri={};\n       \
          RedirectUri=http://localhost:3000;AuthHeader=response_type;SecurityToken=code;\n       \
-         Scope=signature impersonation;{trust}",
-        authority.url("/oauth/token"),
+         Scope=signature impersonation;{trust_store}",
+        server.url("/oauth/token"),
     )
 }
 
-/// The fewest options that get a token from `authority` by POST.
-pub fn minimal_string(authority: &MockServer, more: &str) -> String {
-    let trust = trust_store_option(authority);
+/// The minimal connection string that gets a token from `server` by POST, preceded by `extra`.
+pub fn minimal_string(server: &MockServer, extra: &str) -> String {
+    let trust_store = trust_store_option(server);
     format!(
-        "{more};AuthenticationMethod=55;ClaimsIssuer={ISSUER};ClaimsSubject=jsmith@example.com;\
-         JWTCertStore={};JWTCertPassword=secret;TokenURI=POST {};{trust}",
+        "{extra};AuthenticationMethod=55;ClaimsIssuer={ISSUER};ClaimsSubject=jsmith@example.com;\
+         JWTCertStore={};JWTCertPassword=secret;TokenURI=POST {};{trust_store}",
         stores::path("keytool.jks"),
-        authority.url("/oauth/token"),
+        server.url("/oauth/token"),
     )
 }

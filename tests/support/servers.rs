@@ -1,4 +1,4 @@
-//! Proxies and a web server of others, each a process that ends with the test.
+//! Third-party proxies and nginx as child processes, killed on drop.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// A process that listens, with a folder of its own.
+/// A server process with a private directory.
 pub struct ServerProcess {
     pub port: u16,
-    folder: TempDir,
+    directory: TempDir,
     child: Child,
 }
 
@@ -23,23 +23,23 @@ impl Drop for ServerProcess {
 }
 
 impl ServerProcess {
-    /// `command` gets the folder and the port that it is to listen at.
+    /// Starts the server. `command` receives the directory and the port to listen on.
     fn start(command: impl FnOnce(&Path, u16) -> Command) -> Self {
-        let folder = TempDir::new().unwrap();
+        let directory = TempDir::new().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let output = fs::File::create(folder.path().join("output")).unwrap();
-        let mut command = command(folder.path(), port);
+        let output = fs::File::create(directory.path().join("output")).unwrap();
+        let mut command = command(directory.path(), port);
         command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
         let name = command.get_program().to_owned();
         let child = command.spawn().unwrap_or_else(|error| panic!("{name:?}: {error}"));
-        let mut server = Self { port, folder, child };
+        let mut server = Self { port, directory, child };
         assert!(server.wait_until_listening(), "{name:?} does not listen: {}", server.output());
         server
     }
 
     fn wait_until_listening(&mut self) -> bool {
-        let end = Instant::now() + Duration::from_secs(20);
-        while Instant::now() < end && self.child.try_wait().unwrap().is_none() {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < deadline && self.child.try_wait().unwrap().is_none() {
             if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
                 return true;
             }
@@ -48,28 +48,28 @@ impl ServerProcess {
         false
     }
 
-    /// What it has written.
+    /// Standard output and standard error so far.
     pub fn output(&self) -> String {
-        fs::read_to_string(self.folder.path().join("output")).unwrap()
+        fs::read_to_string(self.directory.path().join("output")).unwrap()
     }
 }
 
-/// tinyproxy, which lets `user` through by Basic authentication, and nobody else.
+/// Starts tinyproxy with Basic authentication; only `user` is allowed.
 pub fn start_tinyproxy(user: &str, password: &str) -> ServerProcess {
-    ServerProcess::start(|folder, port| {
-        let settings = folder.join("tinyproxy.conf");
+    ServerProcess::start(|directory, port| {
+        let config_file = directory.join("tinyproxy.conf");
         let text = format!(
             "Port {port}\nListen 127.0.0.1\nTimeout 60\nMaxClients 20\nLogLevel Connect\nAllow 127.0.0.1\n\
              BasicAuth {user} {password}\n"
         );
-        fs::write(&settings, text).unwrap();
+        fs::write(&config_file, text).unwrap();
         let mut command = Command::new("tinyproxy");
-        command.arg("-d").arg("-c").arg(settings);
+        command.arg("-d").arg("-c").arg(config_file);
         command
     })
 }
 
-/// microsocks, for anybody or for one user.
+/// Starts microsocks, without authentication or for one user.
 pub fn start_microsocks(user: Option<(&str, &str)>) -> ServerProcess {
     ServerProcess::start(|_, port| {
         let mut command = Command::new("microsocks");
@@ -81,30 +81,33 @@ pub fn start_microsocks(user: Option<(&str, &str)>) -> ServerProcess {
     })
 }
 
-/// nginx, in front of the server at `port`: https for clients whose certificates `client-ca.pem` has signed, with the
-/// certificate `server.pem` and its key `server.key`, all in `folder`. It tells of their subjects.
-pub fn start_nginx(folder: &Path, port: u16) -> ServerProcess {
-    let keys = folder.display().to_string();
-    ServerProcess::start(|own, listen| {
-        let own_path = own.display();
-        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .map(|kind| format!("{kind}_temp_path {own_path}/{kind};\n"))
+/// Starts nginx as a TLS-terminating proxy of the server at `port`.
+///
+/// It requires client certificates signed by `client-ca.pem` and uses the certificate `server.pem` with the
+/// key `server.key`, all in `key_dir`. It forwards the subject of the client certificate in
+/// `X-Client-Subject`.
+pub fn start_nginx(key_dir: &Path, port: u16) -> ServerProcess {
+    let keys = key_dir.display().to_string();
+    ServerProcess::start(|directory, listen_port| {
+        let path = directory.display();
+        let temp_paths: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|kind| format!("{kind}_temp_path {path}/{kind};\n"))
             .concat();
-        let settings = own.join("nginx.conf");
+        let config_file = directory.join("nginx.conf");
         let text = format!(
-            "daemon off; master_process off; pid {own_path}/pid; error_log stderr info;\n\
+            "daemon off; master_process off; pid {path}/pid; error_log stderr info;\n\
              events {{}}\n\
-             http {{ access_log off;\n{temporary}\
-             server {{ listen 0.0.0.0:{listen} ssl; ssl_protocols TLSv1.2 TLSv1.3;\n\
+             http {{ access_log off;\n{temp_paths}\
+             server {{ listen 0.0.0.0:{listen_port} ssl; ssl_protocols TLSv1.2 TLSv1.3;\n\
              ssl_certificate {keys}/server.pem; ssl_certificate_key {keys}/server.key;\n\
              ssl_client_certificate {keys}/client-ca.pem; ssl_verify_client on;\n\
              location / {{ proxy_pass http://127.0.0.1:{port}; proxy_set_header Host $http_host;\n\
              proxy_http_version 1.1; proxy_set_header Connection \"\";\n\
              proxy_set_header X-Client-Subject $ssl_client_s_dn; proxy_set_header X-Tls $ssl_protocol; }} }} }}\n"
         );
-        fs::write(&settings, text).unwrap();
+        fs::write(&config_file, text).unwrap();
         let mut command = Command::new("nginx");
-        command.arg("-p").arg(own).arg("-c").arg(settings).args(["-e", "stderr"]);
+        command.arg("-p").arg(directory).arg("-c").arg(config_file).args(["-e", "stderr"]);
         command
     })
 }

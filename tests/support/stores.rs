@@ -1,4 +1,4 @@
-//! Key stores and certificates, made once for a test program by keytool and OpenSSL.
+//! Key stores and certificates, generated once per test program by keytool and OpenSSL.
 
 use std::fs;
 use std::path::Path;
@@ -7,72 +7,72 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
-/// Everything that the tests open. Passwords are `secret` but where a file's name says otherwise.
+/// The directory of all generated files. Passwords are `secret` unless the file name indicates otherwise.
 fn store_dir() -> &'static Path {
-    static FOLDER: OnceLock<TempDir> = OnceLock::new();
-    FOLDER.get_or_init(generate_stores).path()
+    static DIRECTORY: OnceLock<TempDir> = OnceLock::new();
+    DIRECTORY.get_or_init(generate_stores).path()
 }
 
-/// The path of one of the files below.
+/// The path of a generated file.
 pub fn path(name: &str) -> String {
     let path = store_dir().join(name);
-    assert!(path.exists(), "{name} is not among the files that the tests make");
+    assert!(path.exists(), "{name} is not a generated file");
     path.to_str().unwrap().to_owned()
 }
 
-/// The path of `quick.pem`, a key without a password that is made in an instant, where nothing else is asked for.
+/// The path of `quick.pem`, an unencrypted EC key. Fast to generate, for tests that need no other file.
 pub fn ec_key_path() -> String {
-    static FOLDER: OnceLock<TempDir> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| {
-        let folder = TempDir::new().unwrap();
+    static DIRECTORY: OnceLock<TempDir> = OnceLock::new();
+    let directory = DIRECTORY.get_or_init(|| {
+        let directory = TempDir::new().unwrap();
         run_shell(
-            folder.path(),
+            directory.path(),
             "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out quick.pem 2>/dev/null",
         );
-        folder
+        directory
     });
-    folder.path().join("quick.pem").to_str().unwrap().to_owned()
+    directory.path().join("quick.pem").to_str().unwrap().to_owned()
 }
 
-/// The certificate of the one key that all of keytool.jks, keytool-pkcs12.jks, openssl.p12 and openssl.pem hold.
+/// The certificate of the key in keytool.jks, keytool-pkcs12.jks, openssl.p12 and openssl.pem.
 pub fn certificate() -> String {
     fs::read_to_string(path("certificate.pem")).unwrap()
 }
 
-/// The certificate of another name in the same folder.
+/// The certificate of the key `name`.
 pub fn certificate_for(name: &str) -> String {
     fs::read_to_string(path(&format!("{name}.cert.pem"))).unwrap()
 }
 
-/// Nobody else may read what it makes: that would be a warning.
-fn run_shell(folder: &Path, command: &str) {
+/// Runs a shell command. Files are readable by the owner only, because the library warns otherwise.
+fn run_shell(directory: &Path, command: &str) {
     let command = &format!("umask 077; {command}");
-    let output = Command::new("sh").args(["-ec", command]).current_dir(folder).output().expect("sh runs");
+    let output = Command::new("sh").args(["-ec", command]).current_dir(directory).output().expect("sh runs");
     assert!(output.status.success(), "{command}\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
 fn generate_stores() -> TempDir {
-    let folder = TempDir::new().unwrap();
-    let here = folder.path();
-    run_shell(here, "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out key.pem 2>/dev/null");
-    run_shell(here, "openssl req -x509 -key key.pem -days 30 -subj /CN=signer -out certificate.pem");
+    let directory = TempDir::new().unwrap();
+    let path = directory.path();
+    run_shell(path, "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out key.pem 2>/dev/null");
+    run_shell(path, "openssl req -x509 -key key.pem -days 30 -subj /CN=signer -out certificate.pem");
     run_shell(
-        here,
+        path,
         "openssl pkcs12 -export -inkey key.pem -in certificate.pem -name signer -passout pass:secret -out openssl.p12",
     );
-    run_shell(here, "cat key.pem certificate.pem > openssl.pem");
-    run_shell(here, "openssl pkey -in key.pem -aes256 -passout pass:secret -out encrypted.pem");
-    run_shell(here, "openssl rsa -in key.pem -traditional -out pkcs1.pem");
-    run_shell(here, &import_command("openssl.p12", "keytool.jks", "JKS"));
-    // keytool writes PKCS#12 by default since Java 9, whatever the file is called.
-    run_shell(here, &import_command("openssl.p12", "keytool-pkcs12.jks", "PKCS12"));
+    run_shell(path, "cat key.pem certificate.pem > openssl.pem");
+    run_shell(path, "openssl pkey -in key.pem -aes256 -passout pass:secret -out encrypted.pem");
+    run_shell(path, "openssl rsa -in key.pem -traditional -out pkcs1.pem");
+    run_shell(path, &import_command("openssl.p12", "keytool.jks", "JKS"));
+    // keytool writes PKCS#12 by default since Java 9, regardless of the file name.
+    run_shell(path, &import_command("openssl.p12", "keytool-pkcs12.jks", "PKCS12"));
     run_shell(
-        here,
+        path,
         "cp keytool.jks keypass.jks && keytool -keypasswd -storetype JKS -keystore keypass.jks -storepass secret -alias signer -keypass secret -new another 2>&1",
     );
-    generate_ec_keys(here);
-    generate_edge_case_stores(here);
-    folder
+    generate_ec_keys(path);
+    generate_edge_case_stores(path);
+    directory
 }
 
 fn import_command(from: &str, to: &str, kind: &str) -> String {
@@ -82,44 +82,44 @@ fn import_command(from: &str, to: &str, kind: &str) -> String {
     )
 }
 
-fn generate_ec_keys(here: &Path) {
+fn generate_ec_keys(path: &Path) {
     for (name, curve) in [("p256", "P-256"), ("p384", "P-384")] {
         run_shell(
-            here,
+            path,
             &format!(
                 "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:{curve} -out {name}.key.pem 2>/dev/null"
             ),
         );
         run_shell(
-            here,
+            path,
             &format!("openssl req -x509 -key {name}.key.pem -days 30 -subj /CN={name} -out {name}.cert.pem"),
         );
         run_shell(
-            here,
+            path,
             &format!(
                 "openssl pkcs12 -export -inkey {name}.key.pem -in {name}.cert.pem -name {name} -passout pass:secret -out {name}.p12"
             ),
         );
-        run_shell(here, &format!("openssl ec -in {name}.key.pem -out {name}.sec1.pem 2>&1"));
+        run_shell(path, &format!("openssl ec -in {name}.key.pem -out {name}.sec1.pem 2>&1"));
     }
 }
 
-fn generate_edge_case_stores(here: &Path) {
-    run_shell(here, "cp keytool.jks two-keys.jks");
-    run_shell(here, &import_command("p256.p12", "two-keys.jks", "JKS"));
+fn generate_edge_case_stores(path: &Path) {
+    run_shell(path, "cp keytool.jks two-keys.jks");
+    run_shell(path, &import_command("p256.p12", "two-keys.jks", "JKS"));
     run_shell(
-        here,
+        path,
         "cp keytool.jks with-certificate.jks && keytool -importcert -noprompt -storetype JKS -keystore with-certificate.jks -storepass secret -alias trusted -file p256.cert.pem 2>&1",
     );
-    run_shell(here, "openssl genrsa -out rsa512.pem 512 2>&1");
+    run_shell(path, "openssl genrsa -out rsa512.pem 512 2>&1");
     run_shell(
-        here,
+        path,
         "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out other.pem 2>/dev/null",
     );
-    run_shell(here, "head -c 600 keytool.jks > truncated.jks && head -c 600 openssl.p12 > truncated.p12");
+    run_shell(path, "head -c 600 keytool.jks > truncated.jks && head -c 600 openssl.p12 > truncated.p12");
     run_shell(
-        here,
+        path,
         ": > empty && head -c 4096 /dev/urandom | tr -d '\\376\\060\\055' > random && mkdir directory && mkfifo fifo",
     );
-    run_shell(here, "truncate -s 17M large");
+    run_shell(path, "truncate -s 17M large");
 }

@@ -1,4 +1,4 @@
-//! Surroundings in which data sources stand: a home, a system folder, and no variables.
+//! Test environment for data sources: a home directory, a system directory, and no environment variables.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::c_api::{Connection, open_with_environment};
 
-/// A folder of the test's own, which is home; in it `etc`, the system's.
+/// A temporary directory that is the home directory. Its subdirectory `etc` is the system directory.
 pub struct TestDir(pub TempDir);
 
 impl Environment for TestDir {
@@ -31,12 +31,12 @@ impl TestDir {
     }
 
     pub fn with_file(name: &str, content: impl AsRef<[u8]>) -> Self {
-        let place = Self::new();
-        place.write(name, content);
-        place
+        let directory = Self::new();
+        directory.write(name, content);
+        directory
     }
 
-    /// With this odbc.ini of the user.
+    /// Creates the directory with this text as the user's odbc.ini.
     pub fn with_user_ini(text: &str) -> Self {
         Self::with_file(".odbc.ini", text)
     }

@@ -1,8 +1,8 @@
-//! One visit, read and judged: whether it is the answer that is waited for, and what it says.
+//! Authorization response: parsing and validation of a request to the redirect URI (RFC 6749 section 4.1.2).
 //!
-//! Only a GET (or HEAD) of the redirect's own path at the redirect's own host is looked at further, so that no page
-//! that a browser happens to show can speak to us under another name (DNS rebinding). Nothing is believed before the
-//! state was found right.
+//! Only GET and HEAD requests for the redirect's path with the redirect's Host header are accepted, so that a
+//! web page cannot reach the listener under another host name (DNS rebinding). The other parameters are used
+//! only after `state` has been verified.
 
 use std::collections::BTreeMap;
 
@@ -16,31 +16,32 @@ use crate::base::secret::Secret;
 use crate::base::url::EndpointUrl;
 use crate::token_response::{ErrorResponse, sanitize_for_display};
 
-/// More than any browser sends.
+/// Maximum number of request headers; browsers send fewer.
 const MAX_HEADERS: usize = 100;
 
-/// What the visit that is waited for brings back.
+/// The values that the authorization response must match.
 #[derive(Debug)]
 pub struct ExpectedResponse {
-    /// The state that the URL carried.
+    /// The `state` of the authorization URL.
     pub state: Secret,
-    /// The servers that are asked, as [`Url::origin`] says them: an `iss` that comes along must be at home at one of
-    /// them (RFC 9207 section 2.4; its metadata, which would name it, is not read). None is any.
+    /// The allowed origins of an `iss` parameter, as returned by [`EndpointUrl::origin`]; empty if any `iss`
+    /// is allowed. Origins are compared because the server metadata that names the issuer is not read (RFC
+    /// 9207 section 2.4).
     pub issuers: Vec<String>,
-    /// The host that the person was sent to, for messages.
+    /// The host of the authorization endpoint, for messages.
     pub server_host: String,
-    /// Whether there must be a code: true but for endpoints that tell of an administrator's consent alone.
+    /// Whether the response must contain a code: false only for endpoints for administrator consent.
     pub requires_code: bool,
 }
 
-/// What the right visit brought.
+/// A successful authorization response.
 #[derive(Debug)]
 pub struct AuthorizationResponse {
     /// The authorization code, never empty.
     pub code: Option<Secret>,
 }
 
-/// Why a visit is turned away.
+/// Why a request is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum RejectReason {
     StateMismatch,
@@ -54,7 +55,7 @@ pub(super) enum RejectReason {
 }
 
 impl RejectReason {
-    /// For `3 with …` in the message at the deadline.
+    /// The reason for log records and for counts such as `3 with a wrong state`.
     pub(super) fn log_text(self) -> &'static str {
         match self {
             Self::StateMismatch => "with a wrong state",
@@ -63,24 +64,22 @@ impl RejectReason {
             Self::WrongPath => "with a wrong path",
             Self::WrongHost => "with a wrong Host",
             Self::UnsupportedMethod => "with a method other than GET",
-            Self::TooLong => "with too long a request",
-            Self::InvalidHttp => "that spoke no HTTP",
+            Self::TooLong => "with an oversized request head",
+            Self::InvalidHttp => "with malformed HTTP",
         }
     }
 
-    /// The HTTP status and the sentence on the page.
+    /// The HTTP status and the text of the result page.
     pub(super) fn page_text(self) -> (&'static str, &'static str) {
         let text = match self {
-            Self::StateMismatch => "It does not belong to the consent that this application is waiting for.",
-            Self::IssuerMismatch => {
-                "It comes from another authorization server than the one that this application asked."
-            }
-            Self::RepeatedParameter => "Its address says the same thing more than once.",
-            Self::WrongPath => "This application is not listening at this address.",
-            Self::WrongHost => "This application does not go by that host name.",
-            Self::UnsupportedMethod => "Only a plain visit by a browser is answered here.",
-            Self::TooLong => "Its request is too long.",
-            Self::InvalidHttp => "Its request cannot be read.",
+            Self::StateMismatch => "The state parameter does not match the pending request.",
+            Self::IssuerMismatch => "The iss parameter does not match the requested authorization server.",
+            Self::RepeatedParameter => "The request contains a duplicate parameter.",
+            Self::WrongPath => "The path does not match the redirect URI.",
+            Self::WrongHost => "Unexpected Host header.",
+            Self::UnsupportedMethod => "Only GET requests are accepted.",
+            Self::TooLong => "The request head is too large.",
+            Self::InvalidHttp => "The request is not valid HTTP.",
         };
         let status = match self {
             Self::UnsupportedMethod => "405 Method Not Allowed",
@@ -91,28 +90,29 @@ impl RejectReason {
     }
 }
 
-/// What became of a visit.
+/// The result of evaluating a request.
 #[derive(Debug)]
 pub(super) enum RedirectOutcome {
-    /// What browsers ask for by themselves.
+    /// A request for the icon, which browsers send automatically.
     Favicon,
     Rejected(RejectReason),
     Authorized(AuthorizationResponse),
-    /// The server's refusal: `error`, and its description.
+    /// An error response: `error` and `error_description`.
     Denied(String, Option<String>),
-    /// The right state, and neither code nor error.
+    /// The expected state, but neither code nor error.
     Incomplete,
 }
 
-/// A request head as far as it matters; nothing while it is not whole.
+/// The parts of a request head that are evaluated.
 pub(super) struct RedirectRequest<'a> {
     method: &'a str,
     target: &'a str,
-    /// None where there is not exactly one.
+    /// `None` unless there is exactly one Host header.
     host: Option<&'a str>,
 }
 
 impl<'a> RedirectRequest<'a> {
+    /// `None` while the head is incomplete.
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Option<Self>, RejectReason> {
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut request = httparse::Request::new(&mut headers);
@@ -137,34 +137,34 @@ impl<'a> RedirectRequest<'a> {
         self.method == "HEAD"
     }
 
-    /// What this visit is, to whoever waits at `place` for `expected`.
-    pub(super) fn evaluate(&self, place: &RedirectTarget, expected: &ExpectedResponse) -> RedirectOutcome {
-        match self.parse_parameters(place) {
+    /// Checks the request against the redirect URI and the expected response.
+    pub(super) fn evaluate(&self, target: &RedirectTarget, expected: &ExpectedResponse) -> RedirectOutcome {
+        match self.parse_parameters(target) {
             Ok(Some(parameters)) => evaluate_parameters(parameters, expected),
             Ok(None) => RedirectOutcome::Favicon,
-            Err(fault) => RedirectOutcome::Rejected(fault),
+            Err(reason) => RedirectOutcome::Rejected(reason),
         }
     }
 
     fn parse_parameters(
         &self,
-        place: &RedirectTarget,
+        target: &RedirectTarget,
     ) -> Result<Option<BTreeMap<String, Secret>>, RejectReason> {
-        if !self.host.is_some_and(|host| place.matches_host(host)) {
+        if !self.host.is_some_and(|host| target.matches_host(host)) {
             return Err(RejectReason::WrongHost);
         }
         if !matches!(self.method, "GET" | "HEAD") {
             return Err(RejectReason::UnsupportedMethod);
         }
         let (path, query) = self.target.split_once('?').unwrap_or((self.target, ""));
-        if !place.matches_path(path) {
+        if !target.matches_path(path) {
             return if path == "/favicon.ico" { Ok(None) } else { Err(RejectReason::WrongPath) };
         }
         parse_query(query).map(Some)
     }
 }
 
-/// Where the listener is, as a browser names it.
+/// The Host header values and the path by which a browser addresses the redirect URI.
 #[derive(Debug)]
 pub(super) struct RedirectTarget {
     hosts: Vec<String>,
@@ -174,7 +174,7 @@ pub(super) struct RedirectTarget {
 impl RedirectTarget {
     pub(super) fn from_url(redirect: &EndpointUrl) -> Self {
         let port = redirect.port();
-        // A browser writes an address in its one canonical form, and leaves the scheme's own port away.
+        // Browsers send IP addresses in canonical form and omit the scheme's default port.
         let host = match redirect.host().parse::<std::net::IpAddr>() {
             Ok(std::net::IpAddr::V6(address)) => format!("[{address}]"),
             _ => redirect.host().to_owned(),
@@ -188,31 +188,33 @@ impl RedirectTarget {
     }
 
     fn matches_host(&self, host: &str) -> bool {
-        self.hosts.iter().any(|known| known.eq_ignore_ascii_case(host.trim()))
+        self.hosts.iter().any(|expected| expected.eq_ignore_ascii_case(host.trim()))
     }
 
-    /// Compared decoded: what the user wrote plainly a browser may have encoded.
+    /// Compares decoded paths, because the browser may have percent-encoded the configured one.
     fn matches_path(&self, path: &str) -> bool {
         percent_decode_str(path).eq(percent_decode_str(&self.path))
     }
 }
 
-/// The query's parameters, each of which may be there once (RFC 6749 section 3.1).
+/// Parses the query; each parameter must occur at most once (RFC 6749 section 3.1).
 fn parse_query(query: &str) -> Result<BTreeMap<String, Secret>, RejectReason> {
-    let mut found = BTreeMap::new();
+    let mut parameters = BTreeMap::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        if found.insert(decode_form_value(name).reveal().to_owned(), decode_form_value(value)).is_some() {
+        if parameters.insert(decode_form_value(name).reveal().to_owned(), decode_form_value(value)).is_some()
+        {
             return Err(RejectReason::RepeatedParameter);
         }
     }
-    Ok(found)
+    Ok(parameters)
 }
 
-/// One name or value of a form; a description that is no UTF-8 is shown as well as it can be. Wiped on the way.
+/// Decodes a form-encoded name or value. Invalid UTF-8, for example in a description, is replaced.
+/// Intermediate buffers are zeroized.
 fn decode_form_value(text: &str) -> Secret {
-    let spaced = Zeroizing::new(text.replace('+', " "));
-    let bytes: Zeroizing<Vec<u8>> = Zeroizing::new(percent_decode_str(&spaced).collect());
+    let with_spaces = Zeroizing::new(text.replace('+', " "));
+    let bytes: Zeroizing<Vec<u8>> = Zeroizing::new(percent_decode_str(&with_spaces).collect());
     Secret::new(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -223,15 +225,15 @@ fn evaluate_parameters(
     if !parameters.remove("state").is_some_and(|state| is_expected_state(&state, &expected.state)) {
         return RedirectOutcome::Rejected(RejectReason::StateMismatch);
     }
-    if parameters.get("iss").is_some_and(|sent| !is_expected_issuer(sent, &expected.issuers)) {
+    if parameters.get("iss").is_some_and(|issuer| !is_expected_issuer(issuer, &expected.issuers)) {
         return RedirectOutcome::Rejected(RejectReason::IssuerMismatch);
     }
     if let Some(error) = non_empty(&parameters, "error") {
         let secrets = std::iter::once(&expected.state).chain(parameters.get("code"));
         let redactor = Redactor::new(secrets);
-        let shown = |text: &Secret| sanitize_for_display(&redactor.redact(text.reveal()));
-        let description = non_empty(&parameters, "error_description").map(|text| shown(&text));
-        return RedirectOutcome::Denied(shown(&error), description);
+        let display = |text: &Secret| sanitize_for_display(&redactor.redact(text.reveal()));
+        let description = non_empty(&parameters, "error_description").map(|text| display(&text));
+        return RedirectOutcome::Denied(display(&error), description);
     }
     match non_empty(&parameters, "code") {
         None if expected.requires_code => RedirectOutcome::Incomplete,
@@ -239,42 +241,42 @@ fn evaluate_parameters(
     }
 }
 
-fn is_expected_issuer(issuer: &Secret, servers: &[String]) -> bool {
-    servers.is_empty() || EndpointUrl::parse(issuer.reveal()).is_ok_and(|url| servers.contains(&url.origin()))
+fn is_expected_issuer(issuer: &Secret, origins: &[String]) -> bool {
+    origins.is_empty() || EndpointUrl::parse(issuer.reveal()).is_ok_and(|url| origins.contains(&url.origin()))
 }
 
-/// A parameter without a value counts as one that was not sent (RFC 6749 section 3.1).
+/// Returns a parameter; one without a value is treated as omitted (RFC 6749 section 3.1).
 fn non_empty(parameters: &BTreeMap<String, Secret>, name: &str) -> Option<Secret> {
     parameters.get(name).filter(|value| !value.reveal().is_empty()).cloned()
 }
 
-/// In a time that does not tell how much of it was right. No state is like no other.
+/// Compares in constant time. An empty expected state matches nothing.
 fn is_expected_state(state: &Secret, expected: &Secret) -> bool {
     let (state, expected) = (state.reveal().as_bytes(), expected.reveal().as_bytes());
     !expected.is_empty() && verify_slices_are_equal(state, expected).is_ok()
 }
 
-/// The error of a server that sent the person back with one.
+/// The error of an error response (RFC 6749 section 4.1.2.1).
 pub(super) fn denied_error(error: String, description: Option<String>, expected: &ExpectedResponse) -> Error {
-    let refusal = ErrorResponse { error: Some(error), description, ..ErrorResponse::default() };
-    let said = match (&refusal.error, &refusal.description) {
+    let response = ErrorResponse { error: Some(error), description, ..ErrorResponse::default() };
+    let detail = match (&response.error, &response.description) {
         (Some(error), Some(description)) => format!("{error}: {description}"),
         (error, _) => error.clone().unwrap_or_default(),
     };
-    let advice = match refusal.error.as_deref() {
-        Some("access_denied") => "; the person declined, or may not give this consent",
-        Some("consent_required") => "; an administrator or the person must consent first",
+    let hint = match response.error.as_deref() {
+        Some("access_denied") => "; the user declined or is not permitted to consent",
+        Some("consent_required") => "; the user or an administrator must consent first",
         _ => "",
     };
-    let text = format!("{} sent the browser back with {said}{advice}", expected.server_host);
-    Error::new(refusal.status(), "consent", text).with_oauth(refusal.error, refusal.description)
+    let text = format!("{} returned the error {detail}{hint}", expected.server_host);
+    Error::new(response.status(), "consent", text).with_oauth(response.error, response.description)
 }
 
-/// The error of a server that sent the person back with nothing to go on with.
+/// The error of a response with neither code nor error.
 pub(super) fn incomplete_error(expected: &ExpectedResponse) -> Error {
     let text = format!(
-        "{} sent the browser back with neither a code nor an error; check that AuthURI is an authorization endpoint \
-         that answers response_type=code in the query",
+        "{} returned neither a code nor an error; check that AuthURI is an authorization endpoint that \
+         supports response_type=code and returns its response in the query",
         expected.server_host
     );
     Error::new(Status::BadResponse, "consent", text)

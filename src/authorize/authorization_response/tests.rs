@@ -32,7 +32,7 @@ fn get_request(target: &str) -> String {
 
 fn reject_reason(text: &str) -> Option<RejectReason> {
     match evaluate_request(text) {
-        RedirectOutcome::Rejected(fault) => Some(fault),
+        RedirectOutcome::Rejected(reason) => Some(reason),
         _ => None,
     }
 }
@@ -42,9 +42,9 @@ fn authorized_redirect_yields_code() {
     let text = get_request(
         "/callback?code=a%2Bb+c&state=the-right-state&tenant=t%C3%A9&iss=https%3A%2F%2Fas.example",
     );
-    let RedirectOutcome::Authorized(arrival) = evaluate_request(&text) else { panic!("{text}") };
-    assert_eq!(arrival.code.as_ref().unwrap().reveal(), "a+b c");
-    assert!(!format!("{arrival:?}").contains("a+b c"));
+    let RedirectOutcome::Authorized(response) = evaluate_request(&text) else { panic!("{text}") };
+    assert_eq!(response.code.as_ref().unwrap().reveal(), "a+b c");
+    assert!(!format!("{response:?}").contains("a+b c"));
 }
 
 #[test]
@@ -71,23 +71,23 @@ fn wrong_state_is_rejected() {
 
 #[test]
 fn empty_expected_state_never_matches() {
-    let nothing = ExpectedResponse { state: Secret::default(), ..expected_response() };
+    let without_state = ExpectedResponse { state: Secret::default(), ..expected_response() };
     let text = get_request("/callback?code=a&state=");
-    let verdict = RedirectRequest::parse(text.as_bytes())
+    let outcome = RedirectRequest::parse(text.as_bytes())
         .unwrap()
         .unwrap()
-        .evaluate(&redirect_target("http://localhost:3000/callback"), &nothing);
-    assert!(matches!(verdict, RedirectOutcome::Rejected(RejectReason::StateMismatch)), "{verdict:?}");
+        .evaluate(&redirect_target("http://localhost:3000/callback"), &without_state);
+    assert!(matches!(outcome, RedirectOutcome::Rejected(RejectReason::StateMismatch)), "{outcome:?}");
 }
 
 #[test]
 fn foreign_issuer_is_rejected() {
-    for answer in ["code=a", "error=access_denied"] {
+    for parameter in ["code=a", "error=access_denied"] {
         for issuer in
             ["https://other.example", "http://as.example", "https://as.example:8443", "as.example", ""]
         {
-            let text = get_request(&format!("/callback?{answer}&state={STATE}&iss={issuer}"));
-            assert_eq!(reject_reason(&text), Some(RejectReason::IssuerMismatch), "{answer} {issuer}");
+            let text = get_request(&format!("/callback?{parameter}&state={STATE}&iss={issuer}"));
+            assert_eq!(reject_reason(&text), Some(RejectReason::IssuerMismatch), "{parameter} {issuer}");
         }
     }
 }
@@ -102,13 +102,13 @@ fn issuer_at_expected_origin_is_accepted() {
 
 #[test]
 fn issuer_is_unchecked_if_none_expected() {
-    let unknown = ExpectedResponse { issuers: Vec::new(), ..expected_response() };
+    let without_issuers = ExpectedResponse { issuers: Vec::new(), ..expected_response() };
     let text = get_request(&format!("/callback?code=a&state={STATE}&iss=https://other.example"));
-    let verdict = RedirectRequest::parse(text.as_bytes())
+    let outcome = RedirectRequest::parse(text.as_bytes())
         .unwrap()
         .unwrap()
-        .evaluate(&redirect_target("http://localhost:3000/callback"), &unknown);
-    assert!(matches!(verdict, RedirectOutcome::Authorized(_)), "{verdict:?}");
+        .evaluate(&redirect_target("http://localhost:3000/callback"), &without_issuers);
+    assert!(matches!(outcome, RedirectOutcome::Authorized(_)), "{outcome:?}");
 }
 
 #[test]
@@ -146,17 +146,18 @@ fn only_redirect_path_is_accepted() {
 #[test]
 fn redirect_uri_query_is_accepted() {
     let text = get_request(&format!("/callback?app=1&code=a&state={STATE}"));
-    let RedirectOutcome::Authorized(arrival) =
+    let RedirectOutcome::Authorized(response) =
         evaluate_request_at("http://localhost:3000/callback?app=1", &text)
     else {
         panic!()
     };
-    assert_eq!(arrival.code.unwrap().reveal(), "a");
+    assert_eq!(response.code.unwrap().reveal(), "a");
 }
 
 #[test]
 fn only_redirect_host_is_accepted() {
-    let visit = |host: &str| format!("GET /callback?code=a&state={STATE} HTTP/1.1\r\n{host}\r\n");
+    let request =
+        |host_header: &str| format!("GET /callback?code=a&state={STATE} HTTP/1.1\r\n{host_header}\r\n");
     for host in [
         "",
         "Host: \r\n",
@@ -168,9 +169,9 @@ fn only_redirect_host_is_accepted() {
         "Host: localhost:3000\r\nHost: localhost:3000\r\n",
         "Host: localhost:3000, localhost:3000\r\n",
     ] {
-        assert_eq!(reject_reason(&visit(host)), Some(RejectReason::WrongHost), "{host}");
+        assert_eq!(reject_reason(&request(host)), Some(RejectReason::WrongHost), "{host}");
     }
-    assert!(matches!(evaluate_request(&visit("hOST: LocalHost:3000\r\n")), RedirectOutcome::Authorized(_)));
+    assert!(matches!(evaluate_request(&request("hOST: LocalHost:3000\r\n")), RedirectOutcome::Authorized(_)));
 }
 
 #[test]
@@ -206,22 +207,22 @@ fn non_http_is_rejected_at_first_bytes() {
         assert!(matches!(RedirectRequest::parse(garbage), Err(RejectReason::InvalidHttp)), "{garbage:?}");
     }
     assert!(matches!(RedirectRequest::parse(b"GET /callback?co"), Ok(None)));
-    let many = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(MAX_HEADERS + 1));
-    assert!(matches!(RedirectRequest::parse(many.as_bytes()), Err(RejectReason::TooLong)));
+    let many_headers = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(MAX_HEADERS + 1));
+    assert!(matches!(RedirectRequest::parse(many_headers.as_bytes()), Err(RejectReason::TooLong)));
 }
 
 #[test]
 fn missing_code_is_incomplete_if_required() {
     let text = get_request(&format!("/callback?admin_consent=True&code=&state={STATE}"));
     assert!(matches!(evaluate_request(&text), RedirectOutcome::Incomplete));
-    let consent_alone = ExpectedResponse { requires_code: false, ..expected_response() };
+    let admin_consent = ExpectedResponse { requires_code: false, ..expected_response() };
     let request = RedirectRequest::parse(text.as_bytes()).unwrap().unwrap();
-    let RedirectOutcome::Authorized(arrival) =
-        request.evaluate(&redirect_target("http://localhost:3000/callback"), &consent_alone)
+    let RedirectOutcome::Authorized(response) =
+        request.evaluate(&redirect_target("http://localhost:3000/callback"), &admin_consent)
     else {
         panic!()
     };
-    assert!(arrival.code.is_none());
+    assert!(response.code.is_none());
 }
 
 #[test]
@@ -234,9 +235,7 @@ fn error_response_is_classified_and_redacted() {
     assert_eq!(error.status(), Status::Denied);
     assert_eq!(error.oauth_error(), Some("access_denied"));
     assert_eq!(error.oauth_description(), Some("The user said no to ****"));
-    assert!(
-        error.message().contains("as.example sent the browser back with access_denied: The user said no")
-    );
+    assert!(error.message().contains("access_denied: The user said no to ****"), "{error}");
     let encoded: String = STATE.bytes().map(|byte| format!("%25{byte:02x}")).collect();
     for echo in [encoded.as_str(), &STATE[..12], "the-code-that-came"] {
         let text = get_request(&format!(
@@ -246,12 +245,12 @@ fn error_response_is_classified_and_redacted() {
         let error = denied_error(error, description, &expected_response());
         assert_eq!((error.oauth_error(), error.oauth_description()), (Some("****"), Some("****")), "{error}");
     }
-    for (word, status) in [
+    for (code, status) in [
         ("consent_required", Status::ConsentRequired),
         ("temporarily_unavailable", Status::Server),
         ("server_error", Status::Server),
         ("invalid_scope", Status::Denied),
     ] {
-        assert_eq!(denied_error(word.to_owned(), None, &expected_response()).status(), status, "{word}");
+        assert_eq!(denied_error(code.to_owned(), None, &expected_response()).status(), status, "{code}");
     }
 }

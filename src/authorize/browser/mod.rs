@@ -1,7 +1,7 @@
-//! Opens a URL in the system's browser: one argument of one process, never a shell.
+//! System browser launch: the URL is a single argument of one process; no shell is involved.
 //!
-//! The process is left to itself: nobody waits for it but whoever waits for the person, and what is still running then
-//! is looked after when the next one is started.
+//! The process is not waited for, except that a login polls it to detect a missing browser. Processes that
+//! outlive the login are reaped when the next one starts.
 
 use std::ffi::OsString;
 use std::io;
@@ -10,13 +10,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, Result, Status, io_error_text};
 use crate::base::secret::Secret;
 use crate::base::url::EndpointUrl;
 use crate::sys;
 
-/// `xdg-open` is a shell script that hands the URL on to others, and some of its versions were careless: no character
-/// that a shell knows leaves here, wherever the URL came from.
+/// Characters that are percent-encoded before the launch, whatever the origin of the URL: `xdg-open` is a
+/// shell script that passes the URL to other programs, and some versions quoted it incorrectly.
 const SHELL_METACHARACTERS: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'!')
@@ -36,13 +36,13 @@ const SHELL_METACHARACTERS: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// xdg-open's own way to say that there is no browser (its manual: "a required tool could not be found").
+/// The exit code of xdg-open if there is no browser (its manual: "a required tool could not be found").
 #[cfg(not(any(windows, target_os = "macos")))]
 const NO_BROWSER_EXIT_CODE: Option<i32> = Some(3);
 #[cfg(any(windows, target_os = "macos"))]
 const NO_BROWSER_EXIT_CODE: Option<i32> = None;
 
-/// The system's browser, and what this process has started of it.
+/// The system browser launcher with its child processes that are still running.
 #[derive(Debug)]
 pub struct Browser {
     program: OsString,
@@ -57,7 +57,8 @@ impl Default for Browser {
 }
 
 impl Browser {
-    /// What the system opens URLs with: `xdg-open`, found by PATH; `open` on macOS; on Windows the shell's own handler.
+    /// The system's URL opener: `xdg-open`, found by PATH; `open` on macOS; on Windows the shell's URL
+    /// handler.
     #[must_use]
     pub fn system() -> Self {
         let (program, arguments): (OsString, &[&str]) = if cfg!(windows) {
@@ -71,27 +72,28 @@ impl Browser {
         Self { program, arguments, running: Mutex::default() }
     }
 
-    /// Opens `url`. `by_hand` is the same without state and challenge, for the person to open where this fails.
+    /// Opens `url`. `manual_url` is the same URL without state and challenge, which the user can open if this
+    /// fails.
     ///
     /// # Errors
-    /// [`Status::Unsupported`] with `by_hand` as its consent URL where there is nothing to open it with.
-    pub fn open(&self, url: &Secret, by_hand: &str) -> Result<BrowserProcess<'_>> {
-        EndpointUrl::parse(url.reveal()).map_err(|why| {
-            Error::new(Status::InvalidOption, "consent", format!("the URL to open {why}"))
+    /// [`Status::Unsupported`] with `manual_url` as its consent URL if no browser can be started.
+    pub fn open(&self, url: &Secret, manual_url: &str) -> Result<BrowserProcess<'_>> {
+        EndpointUrl::parse(url.reveal()).map_err(|reason| {
+            Error::new(Status::InvalidOption, "consent", format!("the authorization URL {reason}"))
                 .with_option("AuthURI")
         })?;
         if sys::is_secure_execution() {
-            let why = "the process runs with privileges that its caller does not have (set-user-ID, set-group-ID), and \
-                       the browser is found by the caller's environment";
-            return Err(self.unavailable_error(by_hand, why));
+            let reason = "the process runs with elevated privileges (set-user-ID, set-group-ID), and the \
+                          caller's environment selects the browser";
+            return Err(self.unavailable_error(manual_url, reason));
         }
         self.reap(None);
         let url = Secret::new(utf8_percent_encode(url.reveal(), SHELL_METACHARACTERS).to_string());
         match self.spawn(&url) {
             Ok(child) => {
-                Ok(BrowserProcess { browser: self, manual_url: by_hand.to_owned(), child: Some(child) })
+                Ok(BrowserProcess { browser: self, manual_url: manual_url.to_owned(), child: Some(child) })
             }
-            Err(error) => Err(self.unavailable_error(by_hand, &error.to_string())),
+            Err(error) => Err(self.unavailable_error(manual_url, &io_error_text(&error))),
         }
     }
 
@@ -99,17 +101,17 @@ impl Browser {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).arg(url.reveal());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        // A Ctrl-C at the host's terminal is not meant for the person's browser.
+        // A Ctrl-C in the caller's terminal must not end the user's browser.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         command.spawn()
     }
 
-    /// Lets go of those that have ended, and takes `another` in.
-    fn reap(&self, another: Option<Child>) {
+    /// Removes the processes that have exited, after adding `child`.
+    fn reap(&self, child: Option<Child>) {
         let mut running = self.lock();
-        running.extend(another);
-        // An error means that the host has seen to its end already, or wants to hear of none.
+        running.extend(child);
+        // An error means that the caller has already reaped the process or ignores SIGCHLD.
         running.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
     }
 
@@ -117,13 +119,13 @@ impl Browser {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn unavailable_error(&self, by_hand: &str, why: &str) -> Error {
+    fn unavailable_error(&self, manual_url: &str, reason: &str) -> Error {
         let text = format!(
-            "no browser could be opened with {}: {why}; open the consent URL on any machine where its RedirectURI leads \
-             back here, or hand authgrant_authorize a function that shows it: {by_hand}",
+            "cannot open a browser with {}: {reason}; open this URL on a machine where RedirectURI reaches \
+             this process, or pass a callback to authgrant_authorize that shows it: {manual_url}",
             self.program.display()
         );
-        Error::new(Status::Unsupported, "consent", text).with_consent_url(Some(by_hand.to_owned()))
+        Error::new(Status::Unsupported, "consent", text).with_consent_url(Some(manual_url.to_owned()))
     }
 }
 
@@ -135,7 +137,7 @@ fn rundll32_path() -> OsString {
     path.into_os_string()
 }
 
-/// A URL that was handed to the browser.
+/// A browser process that was started with a URL.
 #[derive(Debug)]
 pub struct BrowserProcess<'a> {
     browser: &'a Browser,
@@ -144,19 +146,20 @@ pub struct BrowserProcess<'a> {
 }
 
 impl BrowserProcess<'_> {
-    /// Whether the program still may have shown it: for [`Listener::wait_beside`](super::Listener::wait_beside).
+    /// Checks that the process has not reported a missing browser; for
+    /// [`LoopbackListener::wait_with_check`](super::LoopbackListener::wait_with_check).
     ///
     /// # Errors
-    /// [`Status::Unsupported`] once it has ended with the word that there is no browser.
+    /// [`Status::Unsupported`] once the process has exited with the code for a missing browser.
     pub fn check(&mut self) -> Result<()> {
         let Some(child) = &mut self.child else { return Ok(()) };
         match child.try_wait() {
             Ok(None) => return Ok(()),
             Ok(Some(status)) if is_no_browser(status) => {
                 self.child = None;
-                return Err(self.browser.unavailable_error(&self.manual_url, "it found none"));
+                return Err(self.browser.unavailable_error(&self.manual_url, "no browser found"));
             }
-            // A failure of another kind says little: browsers that have shown the page end with all kinds of numbers.
+            // Other exit codes are ignored: browsers exit with various codes after they have shown the page.
             Ok(Some(_)) | Err(_) => {}
         }
         self.child = None;

@@ -1,4 +1,4 @@
-//! A browser of a few lines of shell.
+//! Browser launch with shell scripts as browsers.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -15,18 +15,18 @@ fn browser_with(program: impl Into<OsString>, arguments: &[&str]) -> Browser {
     }
 }
 
-/// Runs `script`, with the URL as its `$1`.
+/// A browser that runs `script` with the URL as `$1`.
 fn shell_browser(script: &str) -> Browser {
     browser_with("/bin/sh", &["-c", script, "sh"])
 }
 
-fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
+fn wait_for<T>(mut poll: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
-        if let Some(found) = look() {
-            return found;
+        if let Some(value) = poll() {
+            return value;
         }
-        assert!(started.elapsed() < Duration::from_secs(20), "it never happened");
+        assert!(started.elapsed() < Duration::from_secs(20), "timed out");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -38,15 +38,15 @@ fn wait_for_file(path: &Path) -> String {
 #[test]
 fn url_is_single_shell_safe_argument() {
     let folder = tempfile::tempdir().unwrap();
-    let seen = folder.path().join("seen");
+    let arguments_file = folder.path().join("arguments");
     let browser = shell_browser(&format!(
         "printf '%s|' $# \"$@\" > {0}.part; echo >> {0}.part; mv {0}.part {0}",
-        seen.display()
+        arguments_file.display()
     ));
     let url = "https://as.example/auth?a=$(touch${IFS}x)&b=`id`;'c'&d=%20e";
-    browser.open(&Secret::from(url), "by hand").unwrap();
+    browser.open(&Secret::from(url), "manual").unwrap();
     assert_eq!(
-        wait_for_file(&seen),
+        wait_for_file(&arguments_file),
         "1|https://as.example/auth?a=%24%28touch%24%7BIFS%7Dx%29&b=%60id%60%3B%27c%27&d=%20e|\n"
     );
 }
@@ -57,11 +57,11 @@ fn only_web_urls_are_opened() {
     for bad in
         ["file:///etc/passwd", "http://as.example/", "javascript:alert(1)", "-version", "", "mailto:a@b.c"]
     {
-        let error = browser.open(&Secret::from(bad), "by hand").unwrap_err();
+        let error = browser.open(&Secret::from(bad), "manual").unwrap_err();
         assert_eq!(error.status(), Status::InvalidOption, "{bad}");
     }
     for good in [URL, "http://127.0.0.1:8080/auth", "http://localhost/auth"] {
-        browser.open(&Secret::from(good), "by hand").unwrap();
+        browser.open(&Secret::from(good), "manual").unwrap();
     }
 }
 
@@ -78,16 +78,16 @@ fn missing_browser_error_has_stateless_url() {
 #[cfg(all(unix, not(target_os = "macos")))]
 #[test]
 fn only_no_browser_exit_code_fails() {
-    let none = shell_browser("exit 3");
-    let mut opened = none.open(&Secret::from(URL), "https://as.example/auth").unwrap();
-    let error = wait_for(|| opened.check().err());
+    let missing = shell_browser("exit 3");
+    let mut process = missing.open(&Secret::from(URL), "https://as.example/auth").unwrap();
+    let error = wait_for(|| process.check().err());
     assert_eq!((error.status(), error.consent_url()), (Status::Unsupported, Some("https://as.example/auth")));
-    for ended in ["exit 0", "exit 4", "kill -9 $$"] {
-        let browser = shell_browser(ended);
-        let mut opened = browser.open(&Secret::from(URL), "by hand").unwrap();
+    for script in ["exit 0", "exit 4", "kill -9 $$"] {
+        let browser = shell_browser(script);
+        let mut process = browser.open(&Secret::from(URL), "manual").unwrap();
         wait_for(|| {
-            opened.check().unwrap();
-            opened.child.is_none().then_some(())
+            process.check().unwrap();
+            process.child.is_none().then_some(())
         });
     }
 }
@@ -95,12 +95,12 @@ fn only_no_browser_exit_code_fails() {
 #[test]
 fn browser_outliving_login_is_reaped_later() {
     let folder = tempfile::tempdir().unwrap();
-    let gate = folder.path().join("gate");
-    let browser = shell_browser(&format!("until [ -e {} ]; do sleep 0.01; done", gate.display()));
-    drop(browser.open(&Secret::from(URL), "by hand").unwrap());
+    let exit_file = folder.path().join("exit");
+    let browser = shell_browser(&format!("until [ -e {} ]; do sleep 0.01; done", exit_file.display()));
+    drop(browser.open(&Secret::from(URL), "manual").unwrap());
     browser.reap(None);
     assert_eq!(browser.lock().len(), 1);
-    std::fs::write(&gate, "").unwrap();
+    std::fs::write(&exit_file, "").unwrap();
     wait_for(|| {
         browser.reap(None);
         browser.lock().is_empty().then_some(())

@@ -1,7 +1,7 @@
-//! The loopback listener at RedirectURI (RFC 8252 section 7.3): waits for the one visit that brings the answer.
+//! Loopback redirect listener at RedirectURI (RFC 8252 section 7.3): waits for the authorization response.
 //!
-//! Anybody on this machine, and any page in the browser, can knock; so every visitor is heard at once, none for long,
-//! and only the right state ends the wait.
+//! Any local process or web page can connect, so connections are served concurrently with short timeouts, and
+//! only a request with the right `state` completes the wait.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -14,21 +14,22 @@ use crate::authorize::authorization_response::{AuthorizationResponse, ExpectedRe
 use crate::authorize::redirect_connection::RedirectConnection;
 use crate::authorize::redirect_handler::RedirectHandler;
 use crate::base::call::{CallContext, cancelled_error};
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, Result, Status, io_error_text};
 use crate::base::log::LogLevel;
 use crate::base::url::EndpointUrl;
 use crate::sys::{ForkSafeSocket, PollFd, wait_any};
 
-/// Visitors at once. A browser opens a few, some of them only in case.
+/// Maximum number of concurrent connections. A browser opens a few, some of them speculatively.
 const MAX_CONNECTIONS: usize = 16;
 
-/// The longest that a wait goes on without asking whether the call was cancelled.
+/// Maximum time between two checks for cancellation.
 const CANCEL_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long the page of the end may take to get to the person.
+/// Time limit for delivering the result page.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The sockets at RedirectURI. Bound from the start, so that no visit comes too early; closed when dropped.
+/// The listening sockets at RedirectURI. They are bound before the browser opens, so that no request is lost,
+/// and closed on drop.
 #[derive(Debug)]
 pub struct LoopbackListener {
     sockets: Vec<ForkSafeSocket<TcpListener>>,
@@ -37,18 +38,19 @@ pub struct LoopbackListener {
 }
 
 impl LoopbackListener {
-    /// Listens at `redirect`; for `localhost` at 127.0.0.1 and at ::1, since a browser may choose either and whoever
-    /// else held one of them could take the answer.
+    /// Listens at `redirect`. For `localhost` it listens at both 127.0.0.1 and ::1: a browser may choose
+    /// either, and another process that held one of them could receive the response.
     ///
     /// # Errors
-    /// [`Status::InvalidOption`] for a redirect that cannot be listened at, [`Status::Network`] for one that is taken.
+    /// [`Status::InvalidOption`] if `redirect` is not an http URL with a port, [`Status::Network`] if the
+    /// port cannot be bound.
     pub fn bind(redirect: &EndpointUrl) -> Result<Self> {
         let port = listen_port(redirect)?;
         let mut sockets = Vec::new();
-        for (address, needed) in listen_addresses(redirect.host()) {
+        for (address, required) in listen_addresses(redirect.host()) {
             match listen(SocketAddr::new(address, port)) {
                 Ok(socket) => sockets.push(socket),
-                Err(error) if !needed && is_address_unavailable(&error) => {}
+                Err(error) if !required && is_address_unavailable(&error) => {}
                 Err(error) => return Err(bind_error(redirect, SocketAddr::new(address, port), &error)),
             }
         }
@@ -59,10 +61,10 @@ impl LoopbackListener {
         })
     }
 
-    /// Waits for the visit that `expected` describes, and shows the person a page.
+    /// Waits for the response that `expected` describes and sends the browser a result page.
     ///
     /// # Errors
-    /// The server's refusal; [`Status::Timeout`] at the call's deadline, [`Status::Cancelled`].
+    /// The error response of the server; [`Status::Timeout`] at the call's deadline; [`Status::Cancelled`].
     pub fn wait(
         &self,
         expected: &ExpectedResponse,
@@ -72,20 +74,20 @@ impl LoopbackListener {
         self.wait_with_check(expected, pages, call, &mut || Ok(()))
     }
 
-    /// As [`wait`](Self::wait), asking `beside` several times a second whether there is still a point in it:
-    /// [`Opened::check`](super::Opened::check).
+    /// As [`wait`](Self::wait), but calls `check` several times a second and stops at its first error; for
+    /// [`BrowserProcess::check`](super::BrowserProcess::check).
     ///
     /// # Errors
-    /// Those of [`wait`](Self::wait), and what `beside` says.
+    /// Those of [`wait`](Self::wait) and of `check`.
     pub fn wait_with_check(
         &self,
         expected: &ExpectedResponse,
         pages: &ResultPages,
         call: &CallContext,
-        beside: &mut dyn FnMut() -> Result<()>,
+        check: &mut dyn FnMut() -> Result<()>,
     ) -> Result<AuthorizationResponse> {
         call.log.log(LogLevel::Debug, || format!("waiting for the browser at {}", self.redirect_uri));
-        let mut hall = EventLoop {
+        let mut event_loop = EventLoop {
             handler: RedirectHandler::new(&self.target, expected, pages, call),
             listener: self,
             call,
@@ -93,28 +95,28 @@ impl LoopbackListener {
             at_capacity: false,
         };
         loop {
-            if let Some(outcome) = hall.poll_outcome() {
+            if let Some(outcome) = event_loop.poll_outcome() {
                 return outcome;
             }
             if call.cancel.is_cancelled() {
                 return Err(cancelled_error());
             }
-            if !hall.handler.is_completed() {
+            if !event_loop.handler.is_completed() {
                 if call.deadline.is_past() {
-                    return Err(hall.handler.timeout_error(&self.redirect_uri));
+                    return Err(event_loop.handler.timeout_error(&self.redirect_uri));
                 }
-                beside()?;
+                check()?;
             }
-            hall.poll()?;
-            hall.drive_connections();
-            hall.accept_connections();
+            event_loop.poll()?;
+            event_loop.drive_connections();
+            event_loop.accept_connections();
         }
     }
 }
 
-/// The port, if one can listen at `redirect`.
+/// The port of `redirect`, which must be an http URL with an explicit port.
 fn listen_port(redirect: &EndpointUrl) -> Result<u16> {
-    let wrong = |text: String| {
+    let invalid = |text: String| {
         Err(Error::new(
             Status::InvalidOption,
             "consent",
@@ -123,22 +125,22 @@ fn listen_port(redirect: &EndpointUrl) -> Result<u16> {
         .with_option("RedirectURI"))
     };
     if redirect.is_https() {
-        return wrong(
-            "is https, where nothing of this machine's can listen for the browser; register and set a loopback \
-             address such as http://localhost:3000 or http://127.0.0.1:3000/callback"
+        return invalid(
+            "must be an http loopback URL; register one such as http://localhost:3000 or \
+             http://127.0.0.1:3000/callback"
                 .to_owned(),
         );
     }
     match redirect.uri().port_u16() {
         Some(port) => Ok(port),
-        None => wrong(format!(
-            "has no port; write the one that is registered, such as http://{}:3000",
+        None => invalid(format!(
+            "must include the registered port, such as http://{}:3000",
             redirect.uri().host().unwrap_or("localhost")
         )),
     }
 }
 
-/// Where to listen, and whether each is needed: a machine may have no IPv6.
+/// The addresses to listen at and whether each is required; IPv6 is optional.
 fn listen_addresses(host: &str) -> Vec<(IpAddr, bool)> {
     match host.parse() {
         Ok(address) => vec![(address, true)],
@@ -148,11 +150,11 @@ fn listen_addresses(host: &str) -> Vec<(IpAddr, bool)> {
 
 fn listen(address: SocketAddr) -> io::Result<ForkSafeSocket<TcpListener>> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // On the fork handler's list before it listens: a child would hold the port.
+    // Register with the fork handler before listening: otherwise a forked child would keep the port in use.
     let listener = ForkSafeSocket::new(TcpListener::from(socket));
     let socket = SockRef::from(&*listener);
-    // On unix this allows no second listener, only one after a listener whose last connections are not yet forgotten;
-    // on Windows it would allow a second.
+    // On unix SO_REUSEADDR does not permit a second listener; it permits binding while connections of a
+    // previous listener are in TIME_WAIT. On Windows it would permit a second listener.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
@@ -164,7 +166,7 @@ fn listen(address: SocketAddr) -> io::Result<ForkSafeSocket<TcpListener>> {
     Ok(listener)
 }
 
-/// Whether the machine has no such address.
+/// Whether the machine has no such address, for example no IPv6.
 fn is_address_unavailable(error: &io::Error) -> bool {
     #[cfg(unix)]
     if error.raw_os_error() == Some(libc::EAFNOSUPPORT) {
@@ -174,32 +176,33 @@ fn is_address_unavailable(error: &io::Error) -> bool {
 }
 
 fn bind_error(redirect: &EndpointUrl, address: SocketAddr, error: &io::Error) -> Error {
-    let why = match error.kind() {
+    let reason = match error.kind() {
         io::ErrorKind::AddrInUse => {
-            "the port is taken by another program, or by another login that is still waiting; end that one, or \
-             register and set another port"
+            "the port is in use by another program or by another pending login; end that one, or register \
+             and set another port"
                 .to_owned()
         }
         io::ErrorKind::PermissionDenied => {
-            format!("{error}; register and set a port above 1023")
+            format!("{}; register and set a port above 1023", io_error_text(error))
         }
-        _ => error.to_string(),
+        _ => io_error_text(error),
     };
-    let text = format!("cannot listen at {address} for RedirectURI {}: {why}", redirect.without_query());
+    let text = format!("cannot listen at {address} for RedirectURI {}: {reason}", redirect.without_query());
     Error::new(Status::Network, "consent", text).with_option("RedirectURI")
 }
 
-/// Makes room for one more, at the cost of whoever has been silent for longest.
-fn evict_oldest_if_full(visitors: &mut Vec<RedirectConnection>) -> bool {
-    if visitors.len() < MAX_CONNECTIONS {
+/// Drops the oldest connection without a complete request if the limit is reached. Returns false if the limit
+/// is reached and all connections are being answered.
+fn evict_oldest_if_full(connections: &mut Vec<RedirectConnection>) -> bool {
+    if connections.len() < MAX_CONNECTIONS {
         return true;
     }
-    // In the order in which they came.
-    let silent = visitors.iter().position(RedirectConnection::is_reading);
-    silent.map(|longest| visitors.remove(longest)).is_some()
+    // The connections are in the order of acceptance.
+    let oldest = connections.iter().position(RedirectConnection::is_reading);
+    oldest.map(|index| connections.remove(index)).is_some()
 }
 
-/// Whether an accept failed for a reason of that visitor's alone.
+/// Whether an accept error concerns only the one connection.
 fn is_transient(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -207,49 +210,56 @@ fn is_transient(error: &io::Error) -> bool {
     )
 }
 
-/// Whoever is here, and the desk that they come to.
+/// The poll loop of one wait: open connections and their request handler.
 struct EventLoop<'a> {
     listener: &'a LoopbackListener,
     call: &'a CallContext,
     handler: RedirectHandler<'a>,
     connections: Vec<RedirectConnection>,
-    /// Nobody more can be let in for now: all are being answered, or the process has no descriptor left.
+    /// No connection can be accepted for now: all are being answered, or the process has no free descriptor.
     at_capacity: bool,
 }
 
 impl EventLoop<'_> {
-    /// The outcome, once there is one and the page of it was delivered as well as it can be.
+    /// The outcome, once there is one and its page has been delivered or the time limit for that has passed.
     fn poll_outcome(&mut self) -> Option<Result<AuthorizationResponse>> {
-        let in_time = self.handler.completed_at()?.elapsed() < FLUSH_TIMEOUT && !self.call.deadline.is_past();
-        if in_time && !self.connections.iter().all(RedirectConnection::is_reading) {
+        let can_flush =
+            self.handler.completed_at()?.elapsed() < FLUSH_TIMEOUT && !self.call.deadline.is_past();
+        if can_flush && !self.connections.iter().all(RedirectConnection::is_reading) {
             return None;
         }
         self.handler.take_outcome()
     }
 
-    /// Waits until somebody moves, for a slice at most.
+    /// Waits until a socket is ready, for at most [`CANCEL_POLL_INTERVAL`].
     fn poll(&self) -> Result<()> {
-        let mut awaited: Vec<PollFd<'_>> = self.connections.iter().map(RedirectConnection::poll_fd).collect();
+        let mut poll_fds: Vec<PollFd<'_>> =
+            self.connections.iter().map(RedirectConnection::poll_fd).collect();
         if !self.at_capacity {
-            awaited.extend(self.listener.sockets.iter().map(|socket| PollFd::readable(&**socket)));
+            poll_fds.extend(self.listener.sockets.iter().map(|socket| PollFd::readable(&**socket)));
         }
-        let left = self.call.deadline.remaining().unwrap_or(CANCEL_POLL_INTERVAL);
-        wait_any(&awaited, left.clamp(Duration::from_millis(1), CANCEL_POLL_INTERVAL)).map(drop).map_err(
-            |error| {
-                let text = format!("waiting at {} failed: {error}", self.listener.redirect_uri);
+        let remaining = self.call.deadline.remaining().unwrap_or(CANCEL_POLL_INTERVAL);
+        wait_any(&poll_fds, remaining.clamp(Duration::from_millis(1), CANCEL_POLL_INTERVAL))
+            .map(drop)
+            .map_err(|error| {
+                let text = format!(
+                    "cannot wait for a connection at {}: {}",
+                    self.listener.redirect_uri,
+                    io_error_text(&error)
+                );
                 Error::new(Status::Network, "consent", text)
-            },
-        )
+            })
     }
 
     fn drive_connections(&mut self) {
-        for visitor in &mut self.connections {
-            visitor.drive(&mut |read| self.handler.respond(read));
+        for connection in &mut self.connections {
+            connection.drive(&mut |received| self.handler.respond(received));
         }
-        self.connections.retain(|visitor| !visitor.is_closed());
+        self.connections.retain(|connection| !connection.is_closed());
     }
 
-    /// Lets in who is at the door, and hears each at once: whoever has something to say has mostly said it by then.
+    /// Accepts pending connections and drives each immediately, because its request has usually arrived by
+    /// then.
     fn accept_connections(&mut self) {
         self.at_capacity = false;
         for socket in &self.listener.sockets {
@@ -259,10 +269,10 @@ impl EventLoop<'_> {
                     return;
                 }
                 match socket.accept() {
-                    Ok((line, _)) => {
-                        let Ok(mut visitor) = RedirectConnection::new(line) else { continue };
-                        visitor.drive(&mut |read| self.handler.respond(read));
-                        self.connections.push(visitor);
+                    Ok((stream, _)) => {
+                        let Ok(mut connection) = RedirectConnection::new(stream) else { continue };
+                        connection.drive(&mut |received| self.handler.respond(received));
+                        self.connections.push(connection);
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     Err(error) if is_transient(&error) => {}

@@ -1,7 +1,7 @@
 //! Redacts secrets from text that a server sent: some servers echo the request in an error description.
 //!
-//! The text is decoded rather than the secrets encoded, since one echo may mix encodings. Each [`View`] of the text is
-//! searched, and what matches is redacted in the text itself.
+//! The text is decoded instead of encoding the secrets, because one echo may mix encodings. Every
+//! `DecodedView` of the text is searched, and the matching parts of the original text are redacted.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,22 +16,24 @@ mod view;
 use needles::Needles;
 use view::DecodedView;
 
-/// Below this length a text may hold a secret by chance, and redacting it would say where.
+/// Minimum length of a secret that is redacted. A text may contain a shorter one by chance, and redacting it
+/// there would reveal it.
 const MIN_REDACTABLE_LEN: usize = 4;
 
-/// So much of a text is searched, in bytes; the rest is dropped. About 1000 characters are shown.
+/// Number of bytes of a text that are searched; the rest is dropped. About 1000 characters are displayed.
 const MAX_SCANNED: usize = 16 << 10;
 
-/// What is dropped in front of the limit: less of a secret than is found there, in its longest encoding.
+/// Number of bytes that are dropped before the limit: more than the longest encoding of a part of a secret
+/// that is too short to be found there.
 const CUT_MARGIN: usize = 512;
 
-/// Encodings within each other that are undone.
+/// Maximum number of nested encodings that are decoded.
 const MAX_DEPTH: usize = 3;
 
-/// With what an escape begins: percent-encoding, character references of HTML, JSON and JavaScript.
+/// First bytes of an escape: percent-encoding, HTML character references, and JSON or JavaScript escapes.
 const ESCAPE_PREFIXES: &[u8] = b"%&\\";
 
-/// What stands for a secret.
+/// The replacement of a secret.
 const REDACTED: &str = "****";
 
 /// The secrets of one request, in every encoding in which a server may echo them.
@@ -41,7 +43,8 @@ pub struct Redactor {
 }
 
 impl Redactor {
-    /// Redacts each of `secrets`; of a JWT its signature alone too, and the credentials of an Authorization header.
+    /// A redactor of `secrets`. It also redacts the signature of a JWT, the credentials of an Authorization
+    /// header and the password in Basic credentials separately.
     pub fn new<'a>(secrets: impl Iterator<Item = &'a Secret>) -> Self {
         let (mut needles, mut too_short) = (Needles::default(), Vec::new());
         for secret in secrets {
@@ -50,7 +53,7 @@ impl Redactor {
                 too_short.push(secret.clone());
                 continue;
             }
-            // Of a URL the scheme and the host are no secrets, and in many error descriptions.
+            // The scheme and host of a URL are not secret, and they occur in many error descriptions.
             let add = if url::parse_scheme(text).is_some() { Needles::add_whole } else { Needles::add };
             add(&mut needles, &DecodedView::new(text));
             for part in embedded_secrets(text) {
@@ -61,12 +64,12 @@ impl Redactor {
         Self { needles, too_short }
     }
 
-    /// `text` with every secret redacted, and every part of one that is long enough; nothing of `text` if it contains a
-    /// secret that is too short to redact. A very long text is cut.
+    /// Redacts every secret in `text`, and every part of a secret that is long enough. The whole text is
+    /// suppressed if it contains a secret that is too short to redact. A very long text is truncated.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
         if self.too_short.iter().any(|secret| !secret.reveal().is_empty() && text.contains(secret.reveal())) {
-            return "(not shown: it repeats a secret)".to_owned();
+            return "(suppressed: contains a secret)".to_owned();
         }
         let (scanned, end) = if text.len() > MAX_SCANNED {
             let boundary = (0..=MAX_SCANNED).rev().find(|end| text.is_char_boundary(*end));
@@ -75,19 +78,19 @@ impl Redactor {
             (text.len(), text.len())
         };
         let scanned = text.get(..scanned).unwrap_or_default();
-        let mut secret = vec![false; scanned.len()];
+        let mut marks = vec![false; scanned.len()];
         visit_decodings(&DecodedView::new(scanned), MAX_DEPTH, &mut |view| {
-            self.needles.mark(view, &mut secret);
+            self.needles.mark(view, &mut marks);
             for base64 in (0..4).filter_map(|phase| view.decode_base64(phase)) {
-                visit_decodings(&base64, 1, &mut |view| self.needles.mark(view, &mut secret));
+                visit_decodings(&base64, 1, &mut |view| self.needles.mark(view, &mut marks));
             }
         });
-        redact_marked(scanned, &secret, end)
+        redact_marked(scanned, &marks, end)
     }
 }
 
-/// Visits `view` and what is left of it when encodings are undone: each by itself, since a secret may look like an escape
-/// of another one, and all at once.
+/// Visits `view` and its decodings: each escape syntax is decoded alone, because a secret may look like an
+/// escape of another syntax, and all of them together.
 fn visit_decodings(view: &DecodedView, depth: usize, visitor: &mut dyn FnMut(&DecodedView)) {
     visitor(view);
     let Some(depth) = depth.checked_sub(1) else { return };
@@ -98,37 +101,37 @@ fn visit_decodings(view: &DecodedView, depth: usize, visitor: &mut dyn FnMut(&De
     }
 }
 
-/// `text` up to `end`, with every run of bytes that are `secret` redacted.
-fn redact_marked(text: &str, secret: &[bool], end: usize) -> String {
-    let mut shown = String::with_capacity(end);
+/// `text` up to `end`, with every run of marked bytes redacted.
+fn redact_marked(text: &str, marks: &[bool], end: usize) -> String {
+    let mut redacted = String::with_capacity(end);
     let mut in_secret = false;
-    for (place, c) in text.char_indices().take_while(|(place, _)| *place < end) {
-        let bytes = secret.get(place..place.saturating_add(c.len_utf8())).unwrap_or_default();
+    for (offset, c) in text.char_indices().take_while(|(offset, _)| *offset < end) {
+        let bytes = marks.get(offset..offset.saturating_add(c.len_utf8())).unwrap_or_default();
         let is_secret = bytes.contains(&true);
         if !is_secret {
-            shown.push(c);
+            redacted.push(c);
         } else if !in_secret {
-            shown.push_str(REDACTED);
+            redacted.push_str(REDACTED);
         }
         in_secret = is_secret;
     }
-    shown
+    redacted
 }
 
-/// The signature of a JWT, the credentials of an Authorization header, and the password in these.
+/// The signature of a JWT, the credentials of an Authorization header, and the password in Basic credentials.
 fn embedded_secrets(secret: &str) -> Vec<Secret> {
     let signature = secret.rsplit_once('.').map(|(_, signature)| signature);
-    let scheme = |scheme: &str| {
+    let credentials_of = |scheme: &str| {
         let (found, credentials) = secret.split_once(' ')?;
         found.eq_ignore_ascii_case(scheme).then(|| credentials.trim())
     };
-    let basic = scheme("Basic");
-    let password = basic.and_then(|pair| {
-        let pair = Zeroizing::new(STANDARD.decode(pair).ok()?);
-        let (_, password) = std::str::from_utf8(&pair).ok()?.split_once(':')?;
+    let basic = credentials_of("Basic");
+    let password = basic.and_then(|credentials| {
+        let decoded = Zeroizing::new(STANDARD.decode(credentials).ok()?);
+        let (_, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
         Some(Secret::from(password))
     });
-    let parts = [signature, basic, scheme("Bearer")].into_iter().flatten().map(Secret::from);
+    let parts = [signature, basic, credentials_of("Bearer")].into_iter().flatten().map(Secret::from);
     parts.chain(password).filter(|part| part.reveal().len() >= MIN_REDACTABLE_LEN).collect()
 }
 

@@ -1,7 +1,7 @@
-//! What is searched for: short pieces of the secrets, each of which fits into an integer.
+//! Search patterns of the redactor: short pieces of the secrets, each of which fits into an integer.
 //!
-//! All pieces of [`INNER`] bytes together find a secret and every longer part of it in one pass, in time that is linear in
-//! the text, and however it is cut.
+//! The set of all pieces of [`MIN_INNER_LEN`] bytes finds a secret and every longer part of it in one pass
+//! over the text, in linear time, wherever the part begins and ends.
 
 use std::collections::VecDeque;
 
@@ -10,13 +10,14 @@ use zeroize::Zeroizing;
 use super::view::DecodedView;
 use crate::base::sanitize::is_unsafe;
 
-/// The shortest part at the beginning or the end of a secret that is redacted.
+/// Minimum length of a prefix or suffix of a secret that is redacted.
 const MIN_EDGE_LEN: usize = 8;
 
-/// The shortest part of a secret that is redacted, wherever in it; shorter secrets are redacted as a whole only.
+/// Minimum length of any other part of a secret that is redacted. Shorter secrets are redacted as a whole
+/// only.
 const MIN_INNER_LEN: usize = 12;
 
-/// More bytes than these do not fit into an integer.
+/// Maximum length of a piece: the number of bytes in a `u128`.
 const MAX_PIECE_LEN: usize = 16;
 
 /// Pieces of one length, sorted.
@@ -32,7 +33,7 @@ impl PieceTable {
         Self { length, pieces }
     }
 
-    /// Every piece of so many bytes in `secret`.
+    /// All pieces of `length` bytes in `secret`.
     fn from_windows(secret: &[u8], length: usize) -> Self {
         let windows = secret.windows(length);
         let mut pieces = Zeroizing::new(Vec::with_capacity(windows.len()));
@@ -45,19 +46,20 @@ impl PieceTable {
     }
 }
 
-/// Pieces of secrets.
+/// The pieces of all secrets.
 #[derive(Default)]
 pub(super) struct Needles {
-    /// Of texts without white space, `+` and what cannot be seen.
+    /// Pieces of secrets, compared without whitespace, `+` and invisible characters.
     loose: Vec<PieceTable>,
-    /// Of short texts with them.
+    /// Pieces of short secrets, compared with those characters.
     strict: Vec<PieceTable>,
-    /// Of texts that are redacted as a whole only.
+    /// Pieces of texts that are redacted as a whole only, each with the number of consecutive matches of the
+    /// whole.
     whole: Vec<(PieceTable, usize)>,
 }
 
 impl Needles {
-    /// Adds a secret. A long one is found by every part of it.
+    /// Adds a secret. Every part of a long secret is redacted, too.
     pub(super) fn add(&mut self, secret: &DecodedView) {
         let loose = collect_bytes(normalize_loose(secret), secret);
         if loose.len() >= MIN_INNER_LEN {
@@ -77,61 +79,61 @@ impl Needles {
         }
     }
 
-    /// Adds a text that is redacted as a whole only, since parts of it are in many texts.
+    /// Adds a text that is redacted as a whole only, because its parts occur in many texts.
     pub(super) fn add_whole(&mut self, secret: &DecodedView) {
         let loose = collect_bytes(normalize_loose(secret), secret);
-        if let Some(run) = loose.len().checked_sub(MIN_INNER_LEN) {
-            self.whole.push((PieceTable::from_windows(&loose, MIN_INNER_LEN), run.saturating_add(1)));
+        if let Some(excess) = loose.len().checked_sub(MIN_INNER_LEN) {
+            self.whole.push((PieceTable::from_windows(&loose, MIN_INNER_LEN), excess.saturating_add(1)));
         } else {
             self.add(secret);
         }
     }
 
-    /// As few tables as there are lengths of pieces.
+    /// Merges the tables into one for each length of pieces.
     pub(super) fn merge(&mut self) {
         for tables in [&mut self.loose, &mut self.strict] {
             *tables = merge_tables(tables);
         }
     }
 
-    /// Marks in `secret`, which has a flag for each byte of the text, what of `view` is secret.
-    pub(super) fn mark(&self, view: &DecodedView, secret: &mut [bool]) {
-        mark_matches(&self.strict, normalize_strict(view), secret);
-        mark_matches(&self.loose, normalize_loose(view), secret);
-        for (table, run) in &self.whole {
-            mark_runs(table, *run, normalize_loose(view), secret);
+    /// Sets `marks`, which has a flag for each byte of the text, where `view` contains a secret.
+    pub(super) fn mark(&self, view: &DecodedView, marks: &mut [bool]) {
+        mark_matches(&self.strict, normalize_strict(view), marks);
+        mark_matches(&self.loose, normalize_loose(view), marks);
+        for (table, run_len) in &self.whole {
+            mark_runs(table, *run_len, normalize_loose(view), marks);
         }
     }
 }
 
 fn merge_tables(tables: &[PieceTable]) -> Vec<PieceTable> {
-    let of_length = |length: usize| {
-        let found = tables.iter().filter(move |table| table.length == length);
-        let count = found.clone().fold(0_usize, |sum, table| sum.saturating_add(table.pieces.len()));
+    let merge_length = |length: usize| {
+        let matching = tables.iter().filter(move |table| table.length == length);
+        let count = matching.clone().fold(0_usize, |sum, table| sum.saturating_add(table.pieces.len()));
         let mut pieces = Zeroizing::new(Vec::with_capacity(count));
-        found.for_each(|table| pieces.extend_from_slice(&table.pieces));
+        matching.for_each(|table| pieces.extend_from_slice(&table.pieces));
         Some(PieceTable::new(length, pieces)).filter(|_| count > 0)
     };
-    (1..=MAX_PIECE_LEN).filter_map(of_length).collect()
+    (1..=MAX_PIECE_LEN).filter_map(merge_length).collect()
 }
 
-/// The bytes of a view, with their places in it, that are compared.
+/// The bytes of a view that are compared, each with its start and end in the original text.
 trait NormalizedBytes: Iterator<Item = (u8, u32, u32)> {}
 
 impl<T: Iterator<Item = (u8, u32, u32)>> NormalizedBytes for T {}
 
-/// In lower case, a `+` as a space.
+/// Lowercases, and replaces `+` by a space.
 fn normalize_strict(view: &DecodedView) -> impl NormalizedBytes {
     view.iter()
         .map(|(byte, (start, end))| (if byte == b'+' { b' ' } else { byte.to_ascii_lowercase() }, start, end))
 }
 
-/// In lower case, without white space, `+` and what cannot be seen.
+/// Lowercases, and removes whitespace, `+` and invisible characters.
 fn normalize_loose(view: &DecodedView) -> impl NormalizedBytes {
     let mut skip: usize = 0;
-    view.iter().enumerate().filter_map(move |(place, (byte, (start, end)))| {
+    view.iter().enumerate().filter_map(move |(offset, (byte, (start, end)))| {
         if skip == 0 {
-            skip = ignorable_char_len(view.bytes_from(place));
+            skip = ignorable_char_len(view.bytes_from(offset));
         }
         if skip > 0 {
             skip = skip.saturating_sub(1);
@@ -141,7 +143,7 @@ fn normalize_loose(view: &DecodedView) -> impl NormalizedBytes {
     })
 }
 
-/// The length of the character at the beginning of `text`, if it is left out.
+/// The length in bytes of the first character of `text` if it is ignored, otherwise 0.
 fn ignorable_char_len(text: &[u8]) -> usize {
     let Some(first) = text.first() else { return 0 };
     let length = match first {
@@ -172,7 +174,7 @@ fn piece_mask(length: usize) -> u128 {
     u32::try_from(unused).ok().and_then(|unused| u128::MAX.checked_shr(unused)).unwrap_or(0)
 }
 
-/// The last bytes of a text, with where each begins.
+/// The most recent bytes of a text, each with its start in the original text.
 struct ByteWindow {
     bytes: u128,
     starts: VecDeque<u32>,
@@ -191,14 +193,14 @@ impl ByteWindow {
         }
     }
 
-    /// Where the last bytes begin, if they are in `table`.
+    /// The start of the most recent `table.length` bytes, if `table` contains them.
     fn match_start(&self, table: &PieceTable, mask: u128) -> Option<u32> {
         let start = self.starts.get(self.starts.len().checked_sub(table.length)?)?;
         table.contains(self.bytes & mask).then_some(*start)
     }
 }
 
-fn mark_matches(tables: &[PieceTable], bytes: impl NormalizedBytes, secret: &mut [bool]) {
+fn mark_matches(tables: &[PieceTable], bytes: impl NormalizedBytes, marks: &mut [bool]) {
     let tables: Vec<_> = tables.iter().map(|table| (table, piece_mask(table.length))).collect();
     if tables.is_empty() {
         return;
@@ -208,35 +210,36 @@ fn mark_matches(tables: &[PieceTable], bytes: impl NormalizedBytes, secret: &mut
         window.push(byte, start);
         for (table, mask) in &tables {
             if let Some(start) = window.match_start(table, *mask) {
-                mark_range(secret, start, end);
+                mark_range(marks, start, end);
             }
         }
     }
 }
 
-/// Marks where so many pieces follow each other.
-fn mark_runs(table: &PieceTable, run: usize, bytes: impl NormalizedBytes, secret: &mut [bool]) {
+/// Marks runs of at least `run_len` consecutive matches.
+fn mark_runs(table: &PieceTable, run_len: usize, bytes: impl NormalizedBytes, marks: &mut [bool]) {
     let mask = piece_mask(table.length);
     let mut window = ByteWindow::new();
-    let mut found: Option<(u32, usize)> = None;
+    let mut run: Option<(u32, usize)> = None;
     for (byte, start, end) in bytes {
         window.push(byte, start);
-        found = window.match_start(table, mask).map(|start| match found {
-            Some((first, count)) => (first, count.saturating_add(1)),
+        run = window.match_start(table, mask).map(|start| match run {
+            Some((run_start, count)) => (run_start, count.saturating_add(1)),
             None => (start, 1),
         });
-        // As the whole is found, and for each byte beyond it: marking all of it again would take too long.
-        match found {
-            Some((first, count)) if count == run => mark_range(secret, first, end),
-            Some((_, count)) if count > run => mark_range(secret, start, end),
+        // Marks the whole run once, then only each further byte: marking the run again would take quadratic
+        // time.
+        match run {
+            Some((run_start, count)) if count == run_len => mark_range(marks, run_start, end),
+            Some((_, count)) if count > run_len => mark_range(marks, start, end),
             _ => {}
         }
     }
 }
 
-fn mark_range(secret: &mut [bool], start: u32, end: u32) {
+fn mark_range(marks: &mut [bool], start: u32, end: u32) {
     let range = usize::try_from(start).unwrap_or(0)..usize::try_from(end).unwrap_or(0);
-    if let Some(bytes) = secret.get_mut(range) {
-        bytes.fill(true);
+    if let Some(marks) = marks.get_mut(range) {
+        marks.fill(true);
     }
 }

@@ -3,7 +3,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 
 use super::*;
 
-/// An encoding in which a server may echo what it was sent.
+/// An encoding in which a server may echo the request.
 type Encoding = fn(&str) -> String;
 
 fn redact(secrets: &[&str], text: &str) -> String {
@@ -11,24 +11,25 @@ fn redact(secrets: &[&str], text: &str) -> String {
     Redactor::new(secrets.iter()).redact(text)
 }
 
-fn percent_encode(text: &str, stays: impl Fn(u8) -> bool) -> String {
-    let one = |byte| if stays(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-    text.bytes().map(one).collect()
+fn percent_encode(text: &str, is_unreserved: impl Fn(u8) -> bool) -> String {
+    let encode =
+        |byte| if is_unreserved(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(encode).collect()
 }
 
 fn percent_encode_lowercase(text: &str) -> String {
-    let one = |byte: u8| {
+    let encode = |byte: u8| {
         if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02x}") }
     };
-    text.bytes().map(one).collect()
+    text.bytes().map(encode).collect()
 }
 
-fn encode_chars(text: &str, one: impl Fn(char) -> String) -> String {
-    text.chars().map(one).collect()
+fn encode_chars(text: &str, encode: impl Fn(char) -> String) -> String {
+    text.chars().map(encode).collect()
 }
 
 fn html_escape(text: &str) -> String {
-    let one = |c| match c {
+    let encode = |c| match c {
         '&' => "&amp;".to_owned(),
         '<' => "&lt;".to_owned(),
         '>' => "&gt;".to_owned(),
@@ -41,7 +42,7 @@ fn html_escape(text: &str) -> String {
         'ß' => "&szlig;".to_owned(),
         c => c.to_string(),
     };
-    encode_chars(text, one)
+    encode_chars(text, encode)
 }
 
 fn json_escape(text: &str) -> String {
@@ -53,13 +54,13 @@ fn utf16_escape(text: &str) -> String {
     text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect()
 }
 
-fn encode_chunks(text: &str, every: usize, encode: Encoding) -> Vec<String> {
+fn encode_chunks(text: &str, length: usize, encode: Encoding) -> Vec<String> {
     let chars: Vec<char> = text.chars().collect();
-    chars.chunks(every).map(|piece| encode(&piece.iter().collect::<String>())).collect()
+    chars.chunks(length).map(|chunk| encode(&chunk.iter().collect::<String>())).collect()
 }
 
-fn wrap_lines(text: &str, every: usize, by: &str) -> String {
-    encode_chunks(text, every, str::to_owned).join(by)
+fn wrap_lines(text: &str, length: usize, separator: &str) -> String {
+    encode_chunks(text, length, str::to_owned).join(separator)
 }
 
 const ENCODINGS: &[(&str, Encoding)] = &[
@@ -136,11 +137,11 @@ fn secret_is_redacted_in_every_encoding() {
         for (name, encode) in ENCODINGS {
             let echo = encode(secret);
             for (before, after) in [("you sent \"", "\"!"), ("", ""), ("a=", "&b=c"), ("<b>", "</b>")] {
-                let shown = redact(&[secret], &format!("{before}{echo}{after}"));
-                // A scheme in front of credentials may stay.
-                let rest = shown.replace("Basic ", "").replace("****", "");
-                if rest != format!("{before}{after}") || !shown.contains("****") {
-                    leaks.push(format!("{name}: {echo} -> {shown}"));
+                let redacted = redact(&[secret], &format!("{before}{echo}{after}"));
+                // The scheme before credentials may remain.
+                let rest = redacted.replace("Basic ", "").replace("****", "");
+                if rest != format!("{before}{after}") || !redacted.contains("****") {
+                    leaks.push(format!("{name}: {echo} -> {redacted}"));
                 }
             }
         }
@@ -152,15 +153,18 @@ fn secret_is_redacted_in_every_encoding() {
 fn base64_is_redacted_at_every_alignment() {
     for secret in SECRETS {
         for (before, after) in (0..6).flat_map(|before| (0..3).map(move |after| (before, after))) {
-            let whole = format!("{}{secret}{}", "#".repeat(before), "#".repeat(after));
+            let padded = format!("{}{secret}{}", "#".repeat(before), "#".repeat(after));
             for echo in [
-                STANDARD.encode(&whole),
-                URL_SAFE_NO_PAD.encode(&whole),
-                format!("ab{}", STANDARD.encode(&whole)),
+                STANDARD.encode(&padded),
+                URL_SAFE_NO_PAD.encode(&padded),
+                format!("ab{}", STANDARD.encode(&padded)),
             ] {
-                let shown = redact(&[secret], &format!("got {echo}!"));
-                let rest = shown.strip_prefix("got ").unwrap().replace("****", "");
-                assert!(shown.contains("****") && rest.len() <= 24, "{secret} {before} {after}: {shown}");
+                let redacted = redact(&[secret], &format!("got {echo}!"));
+                let rest = redacted.strip_prefix("got ").unwrap().replace("****", "");
+                assert!(
+                    redacted.contains("****") && rest.len() <= 24,
+                    "{secret} {before} {after}: {redacted}"
+                );
             }
         }
     }
@@ -170,24 +174,24 @@ fn base64_is_redacted_at_every_alignment() {
 fn prefix_suffix_and_middle_of_secret_are_redacted() {
     for secret in SECRETS {
         let chars: Vec<char> = secret.chars().collect();
-        let visible = |part: &[char]| part.iter().filter(|c| !matches!(c, ' ' | '+')).count();
+        let visible_len = |part: &[char]| part.iter().filter(|c| !matches!(c, ' ' | '+')).count();
         let starts = (0..chars.len()).step_by(7);
         for (from, to) in
             starts.flat_map(|from| (from..chars.len()).rev().step_by(9).map(move |last| (from, last + 1)))
         {
             let part = &chars[from..to];
             let at_edge = from == 0 || to == chars.len();
-            let is_dropped = |c: Option<&char>| c.is_none_or(|c| matches!(c, ' ' | '+'));
-            if visible(part) < if at_edge { 8 } else { 12 }
-                || is_dropped(part.first())
-                || is_dropped(part.last())
+            let is_ignored = |c: Option<&char>| c.is_none_or(|c| matches!(c, ' ' | '+'));
+            if visible_len(part) < if at_edge { 8 } else { 12 }
+                || is_ignored(part.first())
+                || is_ignored(part.last())
             {
                 continue;
             }
             let part: String = part.iter().collect();
             for (name, encode) in ENCODINGS.iter().filter(|(name, _)| !name.contains("base64")) {
-                let shown = redact(&[secret], &format!("({})...", encode(&part)));
-                assert!(shown.contains("****") && shown.len() <= 12, "{name}: {part} -> {shown}");
+                let redacted = redact(&[secret], &format!("({})...", encode(&part)));
+                assert!(redacted.contains("****") && redacted.len() <= 12, "{name}: {part} -> {redacted}");
             }
         }
     }
@@ -195,7 +199,7 @@ fn prefix_suffix_and_middle_of_secret_are_redacted() {
 
 #[test]
 fn short_secret_is_redacted_as_a_whole_only() {
-    for (secret, text, shown) in [
+    for (secret, text, redacted) in [
         ("hunter2", "no hunter2!", "no ****!"),
         ("hunter2", "no hunter!", "no hunter!"),
         ("hunter2", "no %68unter2&excl;", "no ****&excl;"),
@@ -204,7 +208,7 @@ fn short_secret_is_redacted_as_a_whole_only() {
         ("isno", "the key is not there", "the key is not there"),
         ("elevenchars", "elevenchar is no elevenchars", "elevenchar is no ****"),
     ] {
-        assert_eq!(redact(&[secret], text), shown, "{secret}");
+        assert_eq!(redact(&[secret], text), redacted, "{secret}");
     }
 }
 
@@ -223,7 +227,7 @@ fn jwt_signature_and_credentials_are_redacted_separately() {
 
 #[test]
 fn text_with_short_secret_is_suppressed() {
-    assert_eq!(redact(&["42"], "the tenant is 42"), "(not shown: it repeats a secret)");
+    assert_eq!(redact(&["42"], "the tenant is 42"), "(suppressed: contains a secret)");
     assert_eq!(redact(&["", "42"], "unknown tenant"), "unknown tenant");
 }
 
@@ -285,21 +289,21 @@ fn long_text_is_truncated_in_bounded_time() {
     let started = std::time::Instant::now();
     for filler in ["x", "%25", "\\\\", " ", "A", "hunter2-"] {
         for shift in [0, 1, 10, 25, 39] {
-            // Wherever the text is cut, no part of the secret is at the end.
-            let room = MAX_SCANNED - 20 + shift;
+            // No part of the secret remains at the end, wherever the text is truncated.
+            let secret_start = MAX_SCANNED - 20 + shift;
             let text = format!(
                 "{}{secret}{}",
-                filler.repeat(room / filler.len()),
+                filler.repeat(secret_start / filler.len()),
                 "y".repeat(if shift == 0 { 1 << 20 } else { 300 })
             );
-            let shown = redact(&[secret], &text);
-            assert!(shown.len() <= MAX_SCANNED, "{filler}");
+            let redacted = redact(&[secret], &text);
+            assert!(redacted.len() <= MAX_SCANNED, "{filler}");
             if !secret.starts_with(filler) {
-                assert!(!shown.contains("hunt"), "{filler} {shift}");
+                assert!(!redacted.contains("hunt"), "{filler} {shift}");
             }
         }
     }
-    // Whatever can be decoded in as many ways as there are.
+    // Worst case: text that can be decoded in the maximum number of ways.
     let hostile = "%2525&amp;\\\\u00256".repeat(1 << 16);
     assert!(!redact(&[secret], &hostile).contains("****"));
     let long = "a".repeat(1 << 20);

@@ -1,25 +1,26 @@
-//! Views of a text: the bytes that it stands for in an encoding, each with its place in the text.
+//! Decoded views of a text: its bytes after decoding an encoding, each with its span in the original text.
 
 use zeroize::Zeroizing;
 
-/// From where to where in the text.
+/// Start and end offsets in the original text.
 type Span = (u32, u32);
 
-/// Stands between two stretches of base64: no byte of UTF-8.
+/// Separates the decoded bytes of two base64 runs. 0xff does not occur in UTF-8.
 const BASE64_SEPARATOR: u8 = 0xff;
 
-/// Decoded bytes. It may hold a secret, and so never grows beyond the room that it has from the start.
+/// Decoded bytes with their spans. They may contain a secret, so the buffer never grows beyond its initial
+/// capacity.
 pub(super) struct DecodedView {
     bytes: Zeroizing<Vec<u8>>,
     spans: Vec<Span>,
 }
 
 impl DecodedView {
-    /// The text as it is.
+    /// The undecoded text.
     pub(super) fn new(text: &str) -> Self {
         let mut view = Self::with_capacity(text.len());
-        for (place, byte) in (0_u32..).zip(text.bytes()) {
-            view.push(byte, (place, place.saturating_add(1)));
+        for (offset, byte) in (0_u32..).zip(text.bytes()) {
+            view.push(byte, (offset, offset.saturating_add(1)));
         }
         view
     }
@@ -28,7 +29,7 @@ impl DecodedView {
         Self { bytes: Zeroizing::new(Vec::with_capacity(length)), spans: Vec::with_capacity(length) }
     }
 
-    /// No encoding here is shorter than what it stands for; what would not fit is left out.
+    /// Appends a byte, or drops it if the buffer is full. No encoding here is shorter than its decoded form.
     fn push(&mut self, byte: u8, span: Span) {
         if self.bytes.len() < self.bytes.capacity() {
             self.bytes.push(byte);
@@ -40,9 +41,9 @@ impl DecodedView {
         self.bytes.len()
     }
 
-    /// The bytes from `place` on.
-    pub(super) fn bytes_from(&self, place: usize) -> &[u8] {
-        self.bytes.get(place..).unwrap_or_default()
+    /// The bytes from `offset` on.
+    pub(super) fn bytes_from(&self, offset: usize) -> &[u8] {
+        self.bytes.get(offset..).unwrap_or_default()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (u8, Span)> {
@@ -53,45 +54,46 @@ impl DecodedView {
         self.bytes.contains(&byte)
     }
 
-    /// The view with those escapes undone, once, that begin with one of `escapes`; nothing where there are none.
-    pub(super) fn unescape(&self, escapes: &[u8]) -> Option<Self> {
-        if !self.bytes.iter().any(|byte| escapes.contains(byte)) {
+    /// Decodes the escapes that begin with one of `prefixes`, once. `None` if there are none.
+    pub(super) fn unescape(&self, prefixes: &[u8]) -> Option<Self> {
+        if !self.bytes.iter().any(|byte| prefixes.contains(byte)) {
             return None;
         }
         let mut view = Self::with_capacity(self.bytes.len());
-        let mut place: usize = 0;
+        let mut offset: usize = 0;
         let mut changed = false;
-        while let Some(rest) = self.bytes.get(place..)
+        while let Some(rest) = self.bytes.get(offset..)
             && let Some(first) = rest.first()
         {
-            let escape = if escapes.contains(first) { decode_escape(rest) } else { None };
+            let escape = if prefixes.contains(first) { decode_escape(rest) } else { None };
             let (decoded, length) = escape.unwrap_or((DecodedEscape::Byte(*first), 1));
             changed |= length > 1;
-            let span = self.source_span(place, length);
+            let span = self.source_span(offset, length);
             decoded.with_bytes(|bytes| bytes.iter().for_each(|byte| view.push(*byte, span)));
-            place = place.saturating_add(length);
+            offset = offset.saturating_add(length);
         }
         changed.then_some(view)
     }
 
-    fn source_span(&self, place: usize, length: usize) -> Span {
-        let at = |place: usize| self.spans.get(place).copied().unwrap_or_default();
-        (at(place).0, at(place.saturating_add(length).saturating_sub(1)).1)
+    fn source_span(&self, offset: usize, length: usize) -> Span {
+        let span_at = |offset: usize| self.spans.get(offset).copied().unwrap_or_default();
+        (span_at(offset).0, span_at(offset.saturating_add(length).saturating_sub(1)).1)
     }
 
-    /// Each stretch of characters of base64 or base64url decoded, but for the first `phase` ones: where a group of four
-    /// begins is not known. White space and what cannot be seen are ignored; nothing where there is no stretch.
+    /// Decodes each run of base64 or base64url characters without its first `phase` characters, because the
+    /// alignment of the groups of four is unknown. Whitespace, control characters and non-ASCII characters
+    /// are ignored. `None` if nothing was decoded.
     pub(super) fn decode_base64(&self, phase: usize) -> Option<Self> {
         let mut view = Self::with_capacity(self.bytes.len());
         let (mut skip, mut bits, mut buffer) = (phase, 0_u32, 0_u32);
         let mut previous = (0, 0);
         for (byte, span) in self.iter() {
-            let Some(six) = decode_sextet(byte) else {
+            let Some(sextet) = decode_sextet(byte) else {
                 if byte.is_ascii_whitespace() || byte.is_ascii_control() || !byte.is_ascii() {
                     continue;
                 }
                 if byte == b'=' {
-                    // Padding goes with what it pads.
+                    // Padding belongs to the last decoded byte.
                     view.extend_last_span(span);
                 } else {
                     view.push(BASE64_SEPARATOR, span);
@@ -103,12 +105,12 @@ impl DecodedView {
                 skip = skip.saturating_sub(1);
                 continue;
             }
-            buffer = buffer << 6 | six;
+            buffer = buffer << 6 | sextet;
             bits = bits.saturating_add(6);
-            if let Some(rest) = bits.checked_sub(8) {
-                let [.., byte] = (buffer >> rest).to_be_bytes();
+            if let Some(unused_bits) = bits.checked_sub(8) {
+                let [.., byte] = (buffer >> unused_bits).to_be_bytes();
                 view.push(byte, (previous.0, span.1));
-                bits = rest;
+                bits = unused_bits;
             }
             previous = span;
         }
@@ -123,7 +125,7 @@ impl DecodedView {
 }
 
 fn decode_sextet(byte: u8) -> Option<u32> {
-    let six = match byte {
+    let sextet = match byte {
         b'A'..=b'Z' => byte.wrapping_sub(b'A'),
         b'a'..=b'z' => byte.wrapping_sub(b'a').wrapping_add(26),
         b'0'..=b'9' => byte.wrapping_sub(b'0').wrapping_add(52),
@@ -131,31 +133,31 @@ fn decode_sextet(byte: u8) -> Option<u32> {
         b'/' | b'_' => 63,
         _ => return None,
     };
-    Some(u32::from(six))
+    Some(u32::from(sextet))
 }
 
-/// What one escape stands for.
+/// The decoded value of one escape.
 enum DecodedEscape {
     Byte(u8),
     Char(char),
 }
 
 impl DecodedEscape {
-    fn with_bytes(&self, take: impl FnOnce(&[u8])) {
+    fn with_bytes(&self, visit: impl FnOnce(&[u8])) {
         match self {
-            Self::Byte(byte) => take(&[*byte]),
-            Self::Char(c) => take(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            Self::Byte(byte) => visit(&[*byte]),
+            Self::Char(c) => visit(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
 }
 
-/// What the escape at the beginning of `text` stands for, and its length; nothing where there is none.
+/// Decodes the escape at the start of `text` and returns it with its length. `None` if there is none.
 fn decode_escape(text: &[u8]) -> Option<(DecodedEscape, usize)> {
     match text {
         [b'%', b'u', ..] => decode_utf16_escape(text, 2),
         [b'%', ..] => {
-            let (number, end) = parse_hex(text, 1, 2)?;
-            Some((DecodedEscape::Byte(u8::try_from(number).ok()?), end))
+            let (byte, end) = parse_hex(text, 1, 2)?;
+            Some((DecodedEscape::Byte(u8::try_from(byte).ok()?), end))
         }
         [b'&', ..] => decode_character_reference(text),
         [b'\\', ..] => decode_backslash_escape(text),
@@ -163,7 +165,7 @@ fn decode_escape(text: &[u8]) -> Option<(DecodedEscape, usize)> {
     }
 }
 
-/// Exactly so many hexadecimal digits from `start` on, and where they end.
+/// Parses exactly `digits` hexadecimal digits from `start` on. Returns the value and the end offset.
 fn parse_hex(text: &[u8], start: usize, digits: usize) -> Option<(u32, usize)> {
     let end = start.checked_add(digits)?;
     let digits = text.get(start..end)?;
@@ -175,7 +177,8 @@ fn parse_digits(digits: &[u8], radix: u32) -> Option<u32> {
     u32::from_str_radix(std::str::from_utf8(digits).ok().filter(|_| valid)?, radix).ok()
 }
 
-/// A unit of UTF-16 with its escape's prefix of two bytes in front of `start`, or a pair of them.
+/// Decodes an escaped UTF-16 code unit whose digits begin at `start`, or a surrogate pair of two such
+/// escapes.
 fn decode_utf16_escape(text: &[u8], start: usize) -> Option<(DecodedEscape, usize)> {
     let (first, end) = parse_hex(text, start, 4)?;
     if let Some(c) = char::from_u32(first) {
@@ -189,18 +192,18 @@ fn decode_utf16_escape(text: &[u8], start: usize) -> Option<(DecodedEscape, usiz
     Some((DecodedEscape::Char(c), end.checked_add(prefix.len())?.checked_add(length)?))
 }
 
-/// `\u0041`, `\u{41}`, `\x41`, `\n`, `\/`.
+/// Decodes `\u0041`, `\u{41}`, `\x41`, `\n`, `\/` and the like.
 fn decode_backslash_escape(text: &[u8]) -> Option<(DecodedEscape, usize)> {
     let c = match text.get(1)? {
         b'u' if text.get(2) == Some(&b'{') => {
             let digits = text.get(3..)?.iter().take(7).position(|byte| *byte == b'}')?;
-            let (number, end) = parse_hex(text, 3, digits)?;
-            return Some((DecodedEscape::Char(char::from_u32(number)?), end.checked_add(1)?));
+            let (code_point, end) = parse_hex(text, 3, digits)?;
+            return Some((DecodedEscape::Char(char::from_u32(code_point)?), end.checked_add(1)?));
         }
         b'u' => return decode_utf16_escape(text, 2),
         b'x' => {
-            let (number, end) = parse_hex(text, 2, 2)?;
-            return Some((DecodedEscape::Char(char::from_u32(number)?), end));
+            let (code_point, end) = parse_hex(text, 2, 2)?;
+            return Some((DecodedEscape::Char(char::from_u32(code_point)?), end));
         }
         b'n' => b'\n',
         b'r' => b'\r',
@@ -213,12 +216,12 @@ fn decode_backslash_escape(text: &[u8]) -> Option<(DecodedEscape, usize)> {
     Some((DecodedEscape::Byte(c), 2))
 }
 
-/// `&amp;`, `&#38;`, `&#x26;`; numbers without a semicolon, too.
+/// Decodes `&amp;`, `&#38;` and `&#x26;`. Numeric references may lack the semicolon.
 fn decode_character_reference(text: &[u8]) -> Option<(DecodedEscape, usize)> {
     const MAX_REFERENCE_LEN: usize = 10;
-    let inside = text.get(1..)?;
-    let inside = inside.get(..inside.len().min(MAX_REFERENCE_LEN))?;
-    if let Some(digits) = inside.strip_prefix(b"#") {
+    let body = text.get(1..)?;
+    let body = body.get(..body.len().min(MAX_REFERENCE_LEN))?;
+    if let Some(digits) = body.strip_prefix(b"#") {
         let (digits, radix, prefix) = match digits {
             [b'x' | b'X', digits @ ..] => (digits, 16, 3_usize),
             digits => (digits, 10, 2),
@@ -229,8 +232,8 @@ fn decode_character_reference(text: &[u8]) -> Option<(DecodedEscape, usize)> {
         let semicolon = usize::from(rest.first() == Some(&b';'));
         return Some((DecodedEscape::Char(c), prefix.checked_add(count)?.checked_add(semicolon)?));
     }
-    let end = inside.iter().position(|byte| *byte == b';')?;
-    let c = find_named_character(std::str::from_utf8(inside.get(..end)?).ok()?)?;
+    let end = body.iter().position(|byte| *byte == b';')?;
+    let c = find_named_character(std::str::from_utf8(body.get(..end)?).ok()?)?;
     Some((DecodedEscape::Char(c), end.checked_add(2)?))
 }
 
@@ -238,11 +241,11 @@ fn find_named_character(name: &str) -> Option<char> {
     if let Some((_, c)) = PUNCTUATION_NAMES.iter().find(|(known, _)| *known == name) {
         return Some(*c);
     }
-    let place = LATIN_1_NAMES.iter().position(|known| *known == name)?;
-    char::from_u32(u32::try_from(place).ok()?.checked_add(160)?)
+    let index = LATIN_1_NAMES.iter().position(|known| *known == name)?;
+    char::from_u32(u32::try_from(index).ok()?.checked_add(160)?)
 }
 
-/// The names of ASCII's punctuation (HTML, section 13.5).
+/// Named character references of ASCII punctuation (HTML, section 13.5).
 const PUNCTUATION_NAMES: &[(&str, char)] = &[
     ("amp", '&'),
     ("lt", '<'),
@@ -284,7 +287,7 @@ const PUNCTUATION_NAMES: &[(&str, char)] = &[
     ("NewLine", '\n'),
 ];
 
-/// The names of U+00A0 to U+00FF, in their order.
+/// Named character references of U+00A0 to U+00FF, in code point order.
 const LATIN_1_NAMES: &[&str] = &[
     "nbsp", "iexcl", "cent", "pound", "curren", "yen", "brvbar", "sect", "uml", "copy", "ordf", "laquo",
     "not", "shy", "reg", "macr", "deg", "plusmn", "sup2", "sup3", "acute", "micro", "para", "middot",

@@ -1,3 +1,5 @@
+//! Tests of connections: options that affect a token, the cache key, and call options.
+
 #[cfg(test)]
 pub(super) mod caching;
 
@@ -13,7 +15,7 @@ use crate::base::jitter::{Fraction, Jitter};
 use crate::key::fixtures::KeyDir;
 use crate::resolve;
 
-/// A clock whose hands a test turns.
+/// A clock that a test sets.
 struct ManualClock {
     state: Arc<ManualClockState>,
 }
@@ -21,16 +23,16 @@ struct ManualClock {
 #[derive(Default)]
 struct ManualClockState {
     elapsed_secs: AtomicI64,
-    /// By how much the wall clock was set forward.
+    /// Seconds by which the wall clock was set forward.
     wall_clock_offset_secs: AtomicI64,
-    /// Seconds by which the coarse clock is late.
+    /// Seconds by which the coarse clock lags.
     coarse_lag_secs: AtomicI64,
 }
 
 impl Clock for ManualClock {
     fn unix_seconds(&self) -> i64 {
-        let ManualClockState { elapsed_secs: seconds, wall_clock_offset_secs: set, .. } = &*self.state;
-        1_000_000 + seconds.load(Ordering::SeqCst) + set.load(Ordering::SeqCst)
+        let ManualClockState { elapsed_secs, wall_clock_offset_secs, .. } = &*self.state;
+        1_000_000 + elapsed_secs.load(Ordering::SeqCst) + wall_clock_offset_secs.load(Ordering::SeqCst)
     }
 
     fn coarse_unix_seconds(&self) -> i64 {
@@ -42,10 +44,10 @@ impl Clock for ManualClock {
     }
 }
 
-/// So that seconds are exact.
+/// Makes the times of renewals and retries exact.
 const NO_JITTER: Jitter = Jitter::pinned(Fraction::new(0));
 
-/// A connection in a process of its own.
+/// A connection with its own [`Process`] and a manual clock.
 pub(super) struct ConnectionFixture {
     pub(super) connection: Connection,
     pub(super) process: &'static Process,
@@ -56,57 +58,52 @@ pub(super) struct ConnectionFixture {
 }
 
 impl ConnectionFixture {
-    /// The coarse clock is late by `seconds`.
+    /// Makes the coarse clock lag by `seconds`.
     pub(super) fn set_coarse_clock_lag(&self, seconds: i64) {
         self.clock_state.coarse_lag_secs.store(seconds, Ordering::SeqCst);
     }
 
-    /// So many seconds after the beginning.
+    /// Sets the time to `second` seconds after the start of the test.
     pub(super) fn advance_to(&self, second: i64) {
         self.clock_state.elapsed_secs.store(second, Ordering::SeqCst);
     }
 
-    /// The wall clock is set forward or back.
+    /// Sets the wall clock forward or back.
     pub(super) fn shift_wall_clock(&self, seconds: i64) {
         self.clock_state.wall_clock_offset_secs.fetch_add(seconds, Ordering::SeqCst);
     }
 
-    /// Another connection with the same string.
+    /// Opens another connection with the same connection string.
     pub(super) fn open_equal_connection(&self) -> Connection {
         open_connection(&self.connection_string, self.process)
     }
 }
 
-pub(super) fn open_connection(text: &str, process: &'static Process) -> Connection {
-    Connection::open_with_process(text, &ProcessEnvironment, Some(process)).unwrap()
+pub(super) fn open_connection(string: &str, process: &'static Process) -> Connection {
+    Connection::open_with_process(string, &ProcessEnvironment, Some(process)).unwrap()
 }
 
-pub(super) fn fixture(more: &str) -> ConnectionFixture {
-    let turned: Arc<ManualClockState> = Arc::default();
-    let hands = ManualClock { state: Arc::clone(&turned) };
-    let process: &Process = Box::leak(Box::new(Process::with_jitter(Box::new(hands), NO_JITTER)));
-    let place = KeyDir::new();
-    let store = place.fixture("ec.pem", None);
-    let store = store.files().next().unwrap();
-    let string = format!("{more};am=55;ClaimsIssuer=me;JWTCertStore={{{store}}}");
-    let connection = open_connection(&string, process);
-    let store = PathBuf::from(store.to_string());
-    ConnectionFixture {
-        connection,
-        process,
-        clock_state: turned,
-        connection_string: string,
-        key_file: store,
-        _key_dir: place,
-    }
+/// Opens a connection with `options` and a local signing key.
+pub(super) fn fixture(options: &str) -> ConnectionFixture {
+    let clock_state: Arc<ManualClockState> = Arc::default();
+    let clock = ManualClock { state: Arc::clone(&clock_state) };
+    let process: &Process = Box::leak(Box::new(Process::with_jitter(Box::new(clock), NO_JITTER)));
+    let key_dir = KeyDir::new();
+    let key_source = key_dir.fixture("ec.pem", None);
+    let key_file = key_source.files().next().unwrap();
+    let connection_string = format!("{options};am=55;ClaimsIssuer=me;JWTCertStore={{{key_file}}}");
+    let connection = open_connection(&connection_string, process);
+    let key_file = PathBuf::from(key_file.to_string());
+    ConnectionFixture { connection, process, clock_state, connection_string, key_file, _key_dir: key_dir }
 }
 
-/// A server that answers every request with this token.
-pub(super) fn start_token_server(answer: &str) -> (MockServer, String) {
-    let authority = MockServer::start(mock_server::Config::http());
-    authority.set_default_behavior(Behavior::TokenAnswer(answer.to_owned()));
-    let endpoint = format!("TokenEndpoint={}", authority.url("/oauth/token"));
-    (authority, endpoint)
+/// Starts a server that answers every request with the token response `json`. Also returns the TokenEndpoint
+/// option.
+pub(super) fn start_token_server(json: &str) -> (MockServer, String) {
+    let server = MockServer::start(mock_server::Config::http());
+    server.set_default_behavior(Behavior::TokenAnswer(json.to_owned()));
+    let endpoint = format!("TokenEndpoint={}", server.url("/oauth/token"));
+    (server, endpoint)
 }
 
 pub(super) const ONE_HOUR_TOKEN_JSON: &str =
@@ -118,36 +115,36 @@ fn token_value(token: &AccessToken) -> String {
 
 #[test]
 fn token_below_min_remaining_is_replaced() {
-    let bench = fixture("");
-    let get = |min_life| {
-        bench.connection.get_token(CallOptions { min_remaining: min_life, ..CallOptions::default() }).unwrap()
+    let fixture = fixture("");
+    let get = |min_remaining| {
+        fixture.connection.get_token(CallOptions { min_remaining, ..CallOptions::default() }).unwrap()
     };
     let first = token_value(&get(0));
-    bench.advance_to(100);
-    assert_eq!(token_value(&get(190)), first, "295 s less 100 s are left");
+    fixture.advance_to(100);
+    assert_eq!(token_value(&get(190)), first, "195 s of 295 s remain");
     assert_ne!(token_value(&get(200)), first);
 }
 
 #[test]
 fn short_lived_jwt_is_reused_until_margin() {
-    let bench = fixture("JWTLifetime=60");
-    let get = || token_value(&bench.connection.get_token(CallOptions::default()).unwrap());
+    let fixture = fixture("JWTLifetime=60");
+    let get = || token_value(&fixture.connection.get_token(CallOptions::default()).unwrap());
     let first = get();
-    bench.advance_to(49);
+    fixture.advance_to(49);
     assert_eq!(get(), first);
-    bench.advance_to(50);
+    fixture.advance_to(50);
     assert_ne!(get(), first);
 }
 
 #[test]
 fn no_network_rejects_token_below_min_remaining() {
-    let (_authority, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
-    let bench = fixture(&endpoint);
-    bench.connection.get_token(CallOptions::default()).unwrap();
-    bench.advance_to(600);
-    let peek = |min_life| {
-        bench.connection.get_token(CallOptions {
-            min_remaining: min_life,
+    let (_server, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
+    let fixture = fixture(&endpoint);
+    fixture.connection.get_token(CallOptions::default()).unwrap();
+    fixture.advance_to(600);
+    let peek = |min_remaining| {
+        fixture.connection.get_token(CallOptions {
+            min_remaining,
             no_network: true,
             ..CallOptions::default()
         })
@@ -158,24 +155,24 @@ fn no_network_rejects_token_below_min_remaining() {
 
 #[test]
 fn clear_discards_token_and_idle_connection() {
-    let (authority, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
-    let bench = fixture(&endpoint);
-    bench.connection.get_token(CallOptions::default()).unwrap();
-    bench.process.clear();
-    bench.connection.get_token(CallOptions::default()).unwrap();
-    assert_eq!((authority.token_requests().len(), authority.connection_count()), (2, 2));
+    let (server, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
+    let fixture = fixture(&endpoint);
+    fixture.connection.get_token(CallOptions::default()).unwrap();
+    fixture.process.clear();
+    fixture.connection.get_token(CallOptions::default()).unwrap();
+    assert_eq!((server.token_requests().len(), server.connection_count()), (2, 2));
 }
 
 #[test]
 fn repeated_warning_is_recorded_once() {
-    let (authority, endpoint) = start_token_server(r#"{"access_token":"at"}"#);
-    let bench = fixture(&endpoint);
+    let (server, endpoint) = start_token_server(r#"{"access_token":"at"}"#);
+    let fixture = fixture(&endpoint);
     for scope in ["one", "two"] {
-        bench.connection.set_options(&[("Scope", scope)]).unwrap();
-        bench.connection.get_token(CallOptions::default()).unwrap();
+        fixture.connection.set_options(&[("Scope", scope)]).unwrap();
+        fixture.connection.get_token(CallOptions::default()).unwrap();
     }
-    assert_eq!(authority.token_requests().len(), 2);
-    let warnings = bench.connection.warnings();
+    assert_eq!(server.token_requests().len(), 2);
+    let warnings = fixture.connection.warnings();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(
         warnings[0].message().contains("token_type") && warnings[0].sqlstate() == "01000",
@@ -185,33 +182,35 @@ fn repeated_warning_is_recorded_once() {
 
 #[test]
 fn call_timeout_overrides_login_timeout() {
-    let bench = fixture("LoginTimeout=15");
-    let config = bench.connection.snapshot.load_revalidated();
+    let fixture = fixture("LoginTimeout=15");
+    let snapshot = fixture.connection.snapshot.load_revalidated();
     let limit = |timeout| {
-        let wishes = CallOptions { timeout, ..CallOptions::default() };
-        bench.connection.begin_call(config.config().unwrap(), wishes).timeout.to_string()
+        let call_options = CallOptions { timeout, ..CallOptions::default() };
+        fixture.connection.begin_call(snapshot.config().unwrap(), call_options).timeout.to_string()
     };
     assert_eq!(limit(None), "15 s (LoginTimeout)");
     assert_eq!(limit(Some(Duration::from_millis(1500))), "1.5 s (the call's timeout)");
 }
 
-/// Every option that a token depends on.
-const FULL_CONNECTION_STRING: &str = "am=55;ClaimsIssuer=i;ClaimsSubject=s;ClaimsAudience=a;JWTCertStore=k.jks;JWTCertPassword=p;\
-    JWTCertAlias=x;JWTCertKeyPassword=q;JWTAlgorithm=RS256;JWTLifetime=100;TokenURI=https://example.com/t;Scope=c;\
-    ScopeIn=Both;ClientID=d;ClientSecret=e;ClientCredentialsMode=3;AuthHeader=X;SecurityToken=1;TrustStore=t.pem";
+/// Options that affect the token.
+const FULL_CONNECTION_STRING: &str = "\
+    am=55;ClaimsIssuer=i;ClaimsSubject=s;ClaimsAudience=a;JWTCertStore=k.jks;JWTCertPassword=p;\
+    JWTCertAlias=x;JWTCertKeyPassword=q;JWTAlgorithm=RS256;JWTLifetime=100;\
+    TokenURI=https://example.com/t;Scope=c;ScopeIn=Both;ClientID=d;ClientSecret=e;\
+    ClientCredentialsMode=3;AuthHeader=X;SecurityToken=1;TrustStore=t.pem";
 
-/// The identity of the token of `FULL` with `first` in front, where it outranks what comes later.
-fn cache_key_with(first: &str) -> CacheKey {
+/// Cache key of [`FULL_CONNECTION_STRING`] with `options` as a prefix, which takes precedence.
+fn cache_key_with(options: &str) -> CacheKey {
     let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, b"test");
-    let options = Options::parse(&format!("{first};{FULL_CONNECTION_STRING}")).unwrap();
-    let config = resolve::resolve(&options).config.unwrap_or_else(|error| panic!("{first}: {error}"));
+    let parsed = Options::parse(&format!("{options};{FULL_CONNECTION_STRING}")).unwrap();
+    let config = resolve::resolve(&parsed).config.unwrap_or_else(|error| panic!("{options}: {error}"));
     CacheKey::digest(&key, &config.flow)
 }
 
 #[test]
 fn cache_key_differs_by_token_options() {
-    let mut known = HashMap::from([(cache_key_with(""), "")]);
-    for first in [
+    let mut seen = HashMap::from([(cache_key_with(""), "")]);
+    for options in [
         "ClaimsIssuer=other",
         "ClaimsSubject=other",
         "ClaimsSubject=",
@@ -268,15 +267,15 @@ fn cache_key_differs_by_token_options() {
         "ProxyHost=a;ProxyUser=b",
         "ProxyHost=a;ProxyUser=a;ProxyPassword=a",
     ] {
-        if let Some(same) = known.insert(cache_key_with(first), first) {
-            panic!("\"{first}\" has the identity of \"{same}\"");
+        if let Some(same) = seen.insert(cache_key_with(options), options) {
+            panic!("\"{options}\" has the cache key of \"{same}\"");
         }
     }
 }
 
 #[test]
 fn cache_key_ignores_unrelated_options() {
-    for first in [
+    for options in [
         "LoginTimeout=5",
         "RedirectURI=http://localhost:1",
         "AuthURI=https://example.com/auth",
@@ -295,6 +294,6 @@ fn cache_key_ignores_unrelated_options() {
         "cliss=i",
         "Nonsense=1",
     ] {
-        assert_eq!(cache_key_with(first), cache_key_with(""), "{first}");
+        assert_eq!(cache_key_with(options), cache_key_with(""), "{options}");
     }
 }

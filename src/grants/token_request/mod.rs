@@ -1,7 +1,8 @@
-//! One grant put to a token endpoint: by GET or POST, again where that helps, until there is a token or a reason.
+//! Token request: sends a grant to a token endpoint by GET or POST and retries transient failures.
 //!
-//! DataDirect's TokenURI is asked by GET unless POST stands in front, and providers answer a GET in many ways: what is
-//! neither a token nor a verdict on the assertion is followed by one POST with a fresh one.
+//! DataDirect's TokenURI implies GET unless it begins with POST, and providers answer GET requests in many
+//! ways. If GET returns neither a token nor a definitive OAuth error, the request is repeated once by POST
+//! with a new assertion.
 
 use std::cell::LazyCell;
 use std::time::{Duration, Instant};
@@ -28,30 +29,30 @@ use crate::token_response::{self, ErrorResponse, TokenResponse};
 
 mod error;
 
-/// The errors that judge the grant, and not the way in which it came.
+/// Error codes that reject the grant itself, independent of the HTTP method.
 const DEFINITIVE_ERRORS: [&str; 5] =
     ["invalid_grant", "invalid_client", "unauthorized_client", "invalid_scope", "consent_required"];
 
-/// What of a request nobody else may see.
+/// Request parameters that are redacted from responses.
 const SECRET_PARAMETERS: [&str; 6] =
     ["assertion", "client_assertion", "code", "code_verifier", "password", "refresh_token"];
 
-/// One try of a grant.
+/// One attempt of a token request.
 pub(super) struct TokenRequest<'a> {
-    /// What is sent.
+    /// Parameters of the grant.
     pub parameters: Vec<(&'static str, Secret)>,
-    /// What a server refuses when it refuses it.
+    /// Name of the credential in messages about a rejection.
     pub credential_label: &'static str,
-    /// What of it may be shown, for whoever has to find the mistake.
+    /// Describes the non-secret parts of the request for error messages.
     pub describe: Box<dyn Fn() -> String + 'a>,
-    /// Whether it may be sent again.
+    /// When the request may be sent again.
     pub retry_policy: RetryPolicy,
-    /// Whether it is signed anew each time, by a clock that can be set right.
+    /// Whether each attempt signs a new assertion, so that clock skew can be corrected.
     pub signed_per_attempt: bool,
 }
 
 impl TokenRequest<'_> {
-    /// Whether it goes on from an earlier login, so that a refusal ends it.
+    /// Whether it sends a refresh token, so that a rejection ends the login.
     fn is_refresh(&self) -> bool {
         self.parameters.iter().any(|(name, _)| *name == "refresh_token")
     }
@@ -60,36 +61,38 @@ impl TokenRequest<'_> {
 /// When a request may be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RetryPolicy {
-    /// Whenever it failed for a reason that passes.
+    /// After any transient failure.
     OnTransientError,
-    /// Only if the server said that it was too busy to look at it.
+    /// Only if the server reported that it was too busy to process the request.
     OnlyIfUnprocessed,
-    /// Never.
+    /// Never: a second request would be harmful or useless.
     Never,
 }
 
-/// A refusal, with the attempt that met it.
+/// An error response, with the request that caused it.
 pub(super) struct RejectedRequest<'a> {
     pub response: ErrorResponse,
     pub request: TokenRequest<'a>,
 }
 
-/// Makes an attempt, by a clock that is ahead of ours by so many seconds.
+/// Builds a request for a server clock that is ahead of the local clock by the given number of seconds.
 pub(super) type BuildRequest<'m, 'a> = dyn Fn(i64) -> Result<TokenRequest<'a>> + 'm;
 
 pub(super) fn request_token(
-    exchange: &TokenEndpointConfig,
+    endpoint_config: &TokenEndpointConfig,
     context: &GrantContext<'_>,
-    attempt: &BuildRequest<'_, '_>,
+    build_request: &BuildRequest<'_, '_>,
 ) -> Result<AccessToken> {
-    let learnt = &context.process.endpoint_memory;
-    let methods = match exchange.methods {
-        EndpointMethods::GetThenPost if learnt.prefers_post(&exchange.endpoint) => EndpointMethods::Post,
+    let memory = &context.process.endpoint_memory;
+    let methods = match endpoint_config.methods {
+        EndpointMethods::GetThenPost if memory.prefers_post(&endpoint_config.endpoint) => {
+            EndpointMethods::Post
+        }
         methods => methods,
     };
-    let mut admission = admit(exchange, context)?;
+    let mut admission = admit(endpoint_config, context)?;
     let started = Instant::now();
-    let outcome = TokenClient { endpoint_config: exchange, context, build_request: attempt }
+    let outcome = TokenClient { endpoint_config, context, build_request }
         .request_with_method_fallback(methods, &mut admission);
     match &outcome {
         Ok(_) => admission.record_response(),
@@ -98,11 +101,11 @@ pub(super) fn request_token(
     outcome
 }
 
-/// Waits for an endpoint that asked for it, and sends nothing to one that fails.
-fn admit<'a>(exchange: &'a TokenEndpointConfig, context: &GrantContext<'a>) -> Result<Admission<'a>> {
+/// Waits for the Retry-After of the endpoint, and fails if its circuit breaker is open.
+fn admit<'a>(endpoint_config: &'a TokenEndpointConfig, context: &GrantContext<'a>) -> Result<Admission<'a>> {
     let process = context.process;
-    let endpoint = &exchange.endpoint;
-    let transport = endpoint.is_https().then(|| exchange.transport.effective());
+    let endpoint = &endpoint_config.endpoint;
+    let transport = endpoint.is_https().then(|| endpoint_config.transport.effective());
     let host = endpoint.host().to_ascii_lowercase();
     let subject = (host, endpoint.port(), transport, sys::effective_user_id());
     let breaker = process.breakers.get(CacheKey::digest(&process.cache_key_secret, &subject));
@@ -120,8 +123,8 @@ fn admit<'a>(exchange: &'a TokenEndpointConfig, context: &GrantContext<'a>) -> R
     }
 }
 
-fn is_definitive(refusal: &ErrorResponse) -> bool {
-    refusal.error.as_deref().is_some_and(|error| DEFINITIVE_ERRORS.contains(&error))
+fn is_definitive(response: &ErrorResponse) -> bool {
+    response.error.as_deref().is_some_and(|error| DEFINITIVE_ERRORS.contains(&error))
 }
 
 struct TokenClient<'m, 'a> {
@@ -136,78 +139,84 @@ impl<'a> TokenClient<'_, 'a> {
         methods: EndpointMethods,
         admission: &mut Admission<'_>,
     ) -> Result<AccessToken> {
-        let Self { endpoint_config: exchange, context, .. } = self;
-        let told = |refused: RejectedRequest<'_>| error::rejection_error(refused, exchange);
+        let Self { endpoint_config, context, .. } = self;
+        let to_error = |rejected: RejectedRequest<'_>| error::rejection_error(rejected, endpoint_config);
         let method = match methods {
             EndpointMethods::Post => HttpMethod::Post,
             EndpointMethods::Get | EndpointMethods::GetThenPost => HttpMethod::Get,
         };
-        let found = match (self.request_with_retries(method, admission), methods) {
-            (Ok(Err(refused)), EndpointMethods::GetThenPost) if !is_definitive(&refused.response) => {
-                refused.response.summary
+        let get_outcome = match (self.request_with_retries(method, admission), methods) {
+            (Ok(Err(rejected)), EndpointMethods::GetThenPost) if !is_definitive(&rejected.response) => {
+                rejected.response.summary
             }
             (Err(failure), EndpointMethods::GetThenPost) if failure.reached_server => {
                 failure.error.message().to_owned()
             }
-            (outcome, _) => return outcome?.map_err(told),
+            (outcome, _) => return outcome?.map_err(to_error),
         };
         context.call.log.log(LogLevel::Debug, || {
-            format!("{} answered GET with {found}; asking by POST", exchange.endpoint.without_query())
+            format!(
+                "{} answered GET with {get_outcome}; retrying with POST",
+                endpoint_config.endpoint.without_query()
+            )
         });
-        let token = self.request_with_retries(HttpMethod::Post, admission)?.map_err(told)?;
-        context.process.endpoint_memory.record_post(&exchange.endpoint);
+        let token = self.request_with_retries(HttpMethod::Post, admission)?.map_err(to_error)?;
+        context.process.endpoint_memory.record_post(&endpoint_config.endpoint);
         Ok(token)
     }
 
-    /// Asks until there is an answer that counts; the outer error is one of the key, the network or the caller.
+    /// Sends the request until it has a final response. The outer error is one of the key, the network or the
+    /// call, the inner one an error response.
     fn request_with_retries(
         &self,
         method: HttpMethod,
         admission: &mut Admission<'_>,
     ) -> std::result::Result<std::result::Result<AccessToken, RejectedRequest<'a>>, RequestError> {
-        let Self { endpoint_config: exchange, context, build_request: make } = self;
-        let learnt = &context.process.endpoint_memory;
-        let known = learnt.skew_secs(&exchange.endpoint);
-        let mut tries = RetryState::new(known, exchange.profile, context.process.jitter);
+        let Self { endpoint_config, context, build_request } = self;
+        let memory = &context.process.endpoint_memory;
+        let known_skew_secs = memory.skew_secs(&endpoint_config.endpoint);
+        let mut retry_state =
+            RetryState::new(known_skew_secs, endpoint_config.profile, context.process.jitter);
         loop {
-            let attempt = make(tries.skew_secs())?;
-            let refused = match self.send(method, &attempt, tries.connection_reuse(&attempt)) {
-                Ok(answer) => {
-                    let redactor = LazyCell::new(|| self.redactor(&attempt));
-                    let read = token_response::parse(&answer, context.process.clock.as_ref(), &redactor);
-                    match read.or_else(|refusal| self.parse_id_token_only(&answer).ok_or(refusal)) {
-                        Ok(issued) => {
-                            if tries.skew_secs() != known {
-                                self.log_skew(tries.skew_secs());
-                                learnt.record_skew(&exchange.endpoint, tries.skew_secs());
+            let request = build_request(retry_state.skew_secs())?;
+            let rejected = match self.send(method, &request, retry_state.connection_reuse(&request)) {
+                Ok(response) => {
+                    let redactor = LazyCell::new(|| self.redactor(&request));
+                    let parsed = token_response::parse(&response, context.process.clock.as_ref(), &redactor);
+                    match parsed.or_else(|error| self.parse_id_token_only(&response).ok_or(error)) {
+                        Ok(success) => {
+                            if retry_state.skew_secs() != known_skew_secs {
+                                self.log_skew(retry_state.skew_secs());
+                                memory.record_skew(&endpoint_config.endpoint, retry_state.skew_secs());
                             }
-                            return Ok(Ok(self.build_token(issued)));
+                            return Ok(Ok(self.build_token(success)));
                         }
-                        Err(refusal) => RejectedRequest { response: refusal, request: attempt },
+                        Err(error) => RejectedRequest { response: error, request },
                     }
                 }
-                // What a GET ends with may be no failure of the network: POST is asked at once.
+                // A transport error of a GET may be caused by the method, so POST is tried immediately.
                 Err(failure)
-                    if method == HttpMethod::Get && exchange.methods == EndpointMethods::GetThenPost =>
+                    if method == HttpMethod::Get
+                        && endpoint_config.methods == EndpointMethods::GetThenPost =>
                 {
-                    if tries.retry_stale_connection(&failure, &attempt) {
+                    if retry_state.retry_stale_connection(&failure, &request) {
                         context.process.stats.count(Counter::Retries);
                         continue;
                     }
                     return Err(failure);
                 }
-                Err(failure) => match tries.after_transport_error(&failure, &attempt, context.call) {
-                    RetryDecision::RetryAfter(pause) => {
-                        self.wait_before_retry(pause, admission)?;
+                Err(failure) => match retry_state.after_transport_error(&failure, &request, context.call) {
+                    RetryDecision::RetryAfter(delay) => {
+                        self.wait_before_retry(delay, admission)?;
                         continue;
                     }
                     RetryDecision::GiveUp => return Err(failure),
                 },
             };
-            self.record_retry_after(&refused.response, admission);
-            match tries.after_rejection(&refused, context.call) {
-                RetryDecision::RetryAfter(pause) => self.wait_before_retry(pause, admission)?,
-                RetryDecision::GiveUp => return Ok(Err(refused)),
+            self.record_retry_after(&rejected.response, admission);
+            match retry_state.after_rejection(&rejected, context.call) {
+                RetryDecision::RetryAfter(delay) => self.wait_before_retry(delay, admission)?,
+                RetryDecision::GiveUp => return Ok(Err(rejected)),
             }
         }
     }
@@ -217,116 +226,126 @@ impl<'a> TokenClient<'_, 'a> {
             let host = self.endpoint_config.endpoint.host();
             let side = if skew < 0 { "behind" } else { "ahead of" };
             format!(
-                "the clock of {host} is {} s {side} this machine's; assertions are dated by it",
+                "clock skew: {host} is {} s {side} the local clock; assertions use the server's time",
                 skew.unsigned_abs()
             )
         });
     }
 
-    fn wait_before_retry(&self, pause: Duration, admission: &mut Admission<'_>) -> Result<()> {
+    fn wait_before_retry(&self, delay: Duration, admission: &mut Admission<'_>) -> Result<()> {
         self.context.call.log.log(LogLevel::Debug, || {
-            format!("sending the request to {} again in {pause:.1?}", self.endpoint_config.endpoint.host())
+            format!("retrying the request to {} in {delay:.1?}", self.endpoint_config.endpoint.host())
         });
-        retry::sleep(pause, self.context.call)?;
+        retry::sleep(delay, self.context.call)?;
         self.context.process.stats.count(Counter::Retries);
         admission.readmit()
     }
 
-    /// A server that is busy speaks for all that it is asked (RFC 9110 section 10.2.3, RFC 6585 section 4).
-    fn record_retry_after(&self, refusal: &ErrorResponse, admission: &mut Admission<'_>) {
-        let busy = matches!(refusal.http_status, 429 | 500..);
-        if busy && refusal.retry_after > 0 {
+    /// Records the Retry-After of a busy server, which applies to all requests to the endpoint (RFC 9110
+    /// section 10.2.3, RFC 6585 section 4).
+    fn record_retry_after(&self, response: &ErrorResponse, admission: &mut Admission<'_>) {
+        let is_busy = matches!(response.http_status, 429 | 500..);
+        if is_busy && response.retry_after > 0 {
             let host = self.endpoint_config.endpoint.host();
-            admission.record_throttled(throttled_error(host, refusal.http_status, refusal.retry_after));
+            admission.record_throttled(throttled_error(host, response.http_status, response.retry_after));
         }
     }
 
     fn send(
         &self,
         method: HttpMethod,
-        attempt: &TokenRequest<'_>,
+        token_request: &TokenRequest<'_>,
         reuse: ConnectionReuse,
     ) -> std::result::Result<Response, RequestError> {
-        let Self { endpoint_config: exchange, context, .. } = self;
+        let Self { endpoint_config, context, .. } = self;
         self.warn_about_client_certificate()?;
-        let parameters = self.encode_parameters(attempt);
+        let parameters = self.encode_parameters(token_request);
         let (query, body) = match method {
             HttpMethod::Get => (Some(parameters), None),
             HttpMethod::Post => (None, Some(parameters)),
         };
-        let (url, headers) = (&exchange.endpoint, self.request_headers());
+        let (url, headers) = (&endpoint_config.endpoint, self.request_headers());
         let request = Request { method, url, query, headers, body, reuse };
-        context.process.http_client.send(&request, &exchange.transport, context.call)
+        context.process.http_client.send(&request, &endpoint_config.transport, context.call)
     }
 
-    /// The client's certificate is opened by whoever makes the first connection, and matters to all.
+    /// Warns about the client certificate for each request: only the request that opens a connection loads
+    /// it, but the warnings concern all of them.
     fn warn_about_client_certificate(&self) -> Result<()> {
-        let Self { endpoint_config: exchange, context, .. } = self;
-        if exchange.endpoint.is_https() {
+        let Self { endpoint_config, context, .. } = self;
+        if endpoint_config.endpoint.is_https() {
             let now = context.process.clock.unix_seconds();
-            let warnings = exchange.transport.client_certificate_warnings(&context.process.key_cache, now)?;
+            let warnings =
+                endpoint_config.transport.client_certificate_warnings(&context.process.key_cache, now)?;
             warnings.into_iter().for_each(context.warn);
         }
         Ok(())
     }
 
-    fn encode_parameters(&self, attempt: &TokenRequest<'_>) -> Secret {
-        let exchange = self.endpoint_config;
+    fn encode_parameters(&self, request: &TokenRequest<'_>) -> Secret {
+        let endpoint_config = self.endpoint_config;
         let mut parameters: Vec<(&str, &str)> =
-            attempt.parameters.iter().map(|(name, value)| (*name, value.reveal())).collect();
-        parameters.extend(exchange.scope.as_deref().map(|scope| ("scope", scope)));
-        if let Some(client) = exchange.client.as_ref().filter(|client| !client.uses_basic_auth) {
+            request.parameters.iter().map(|(name, value)| (*name, value.reveal())).collect();
+        parameters.extend(endpoint_config.scope.as_deref().map(|scope| ("scope", scope)));
+        if let Some(client) = endpoint_config.client.as_ref().filter(|client| !client.uses_basic_auth) {
             parameters.push(("client_id", &client.id));
             parameters.extend(client.secret.as_ref().map(|secret| ("client_secret", secret.reveal())));
         }
-        parameters.extend(exchange.parameters.iter().map(|(name, value)| (name.as_str(), value.reveal())));
+        parameters
+            .extend(endpoint_config.parameters.iter().map(|(name, value)| (name.as_str(), value.reveal())));
         urlencoded::serialize(&parameters)
     }
 
-    /// Everything secret that this attempt sends.
-    fn redactor(&self, attempt: &TokenRequest<'_>) -> Redactor {
+    /// Redactor for all secrets that `request` sends.
+    fn redactor(&self, request: &TokenRequest<'_>) -> Redactor {
         let headers = self.request_headers();
-        let secret = |name: &str| SECRET_PARAMETERS.contains(&name);
-        let sent = attempt.parameters.iter().filter(|(name, _)| secret(name)).map(|(_, value)| value);
-        let client = self.endpoint_config.client.iter().filter_map(|client| client.secret.as_ref());
-        let more = self.endpoint_config.parameters.iter().map(|(_, value)| value);
-        Redactor::new(sent.chain(client).chain(more).chain(headers.iter().map(|(_, value)| value)))
+        let is_secret = |name: &str| SECRET_PARAMETERS.contains(&name);
+        let credentials =
+            request.parameters.iter().filter(|(name, _)| is_secret(name)).map(|(_, value)| value);
+        let client_secret = self.endpoint_config.client.iter().filter_map(|client| client.secret.as_ref());
+        let additional = self.endpoint_config.parameters.iter().map(|(_, value)| value);
+        let header_values = headers.iter().map(|(_, value)| value);
+        Redactor::new(credentials.chain(client_secret).chain(additional).chain(header_values))
     }
 
     fn request_headers(&self) -> Vec<(String, Secret)> {
-        let own = self
+        let extra_header = self
             .endpoint_config
             .extra_header
             .iter()
             .map(|header| (header.name.clone(), header.value.clone()));
         let client = self.endpoint_config.client.as_ref().filter(|client| client.uses_basic_auth);
-        own.chain(client.map(|client| ("Authorization".to_owned(), basic_authorization(client)))).collect()
+        extra_header
+            .chain(client.map(|client| ("Authorization".to_owned(), basic_authorization(client))))
+            .collect()
     }
 
-    /// An id token where the provider sends nothing else for what was asked.
-    fn parse_id_token_only(&self, answer: &Response) -> Option<TokenResponse> {
+    /// Returns the ID token of the response, if the provider's responses contain nothing else.
+    fn parse_id_token_only(&self, response: &Response) -> Option<TokenResponse> {
         self.endpoint_config.profile.filter(|profile| profile.id_token_only)?;
-        token_response::parse_id_token_only(answer)
+        token_response::parse_id_token_only(response)
     }
 
-    fn build_token(&self, issued: TokenResponse) -> AccessToken {
-        let Self { endpoint_config: exchange, context, .. } = self;
-        if issued.token_type_missing {
-            let text = format!("{} sent no token_type; Bearer is assumed", exchange.endpoint.host());
+    fn build_token(&self, response: TokenResponse) -> AccessToken {
+        let Self { endpoint_config, context, .. } = self;
+        if response.token_type_missing {
+            let text = format!("{} sent no token_type; Bearer is assumed", endpoint_config.endpoint.host());
             (context.warn)(Error::warning("01000", "token", text));
         }
-        if let Some(newest) = issued.refresh_token {
-            refresh_token::store(exchange, newest, context);
+        if let Some(latest) = response.refresh_token {
+            refresh_token::store(endpoint_config, latest, context);
         }
         let issued_at = context.process.clock.unix_seconds();
         let after = |seconds| issued_at.saturating_add(seconds);
-        let end = issued.expires_in.map(after);
-        let end = end.or_else(|| unverified_jwt_exp(issued.access_token.to_str().unwrap_or_default()));
+        let expires_at = response
+            .expires_in
+            .map(after)
+            .or_else(|| unverified_jwt_exp(response.access_token.to_str().unwrap_or_default()));
         AccessToken {
-            expires_at: end.or_else(|| exchange.token_lifetime.map(i64::from).map(after)),
-            value: issued.access_token,
-            scope: issued.scope,
-            fields: issued.fields,
+            expires_at: expires_at.or_else(|| endpoint_config.token_lifetime.map(i64::from).map(after)),
+            value: response.access_token,
+            scope: response.scope,
+            fields: response.fields,
             issued_at,
             cache_key: context.cache_key,
             cache_state: CacheState::new(context.process.clock.boot_time()),
@@ -334,23 +353,25 @@ impl<'a> TokenClient<'_, 'a> {
     }
 }
 
-/// What a refused assertion said, next to the URL whose environment it may not have been meant for.
-pub(super) fn describe_claims(signing: &AssertionConfig, exchange: &TokenEndpointConfig) -> String {
-    // An audience is often the token URL, whose query nobody else may see.
+/// Describes the claims of a rejected assertion and the token URL. A mismatch of the two, such as test and
+/// production, is a common cause.
+pub(super) fn describe_claims(signing: &AssertionConfig, endpoint_config: &TokenEndpointConfig) -> String {
+    // An audience is often the token URL, whose query may contain secrets.
     let without_query = |text: &str| sanitize::value(text.split('?').next().unwrap_or_default());
-    let shown = |claim: &Option<String>| {
+    let quoted = |claim: &Option<String>| {
         claim.as_ref().map_or("absent".to_owned(), |text| format!("\"{}\"", without_query(text)))
     };
     format!(
         "iss was \"{}\", sub {}, aud {}, the token URL {}",
         sanitize::value(&signing.issuer),
-        shown(&signing.subject),
-        shown(&signing.audience),
-        sanitize::excerpt(exchange.endpoint.without_query()),
+        quoted(&signing.subject),
+        quoted(&signing.audience),
+        sanitize::excerpt(endpoint_config.endpoint.without_query()),
     )
 }
 
-/// RFC 6749 section 2.3.1: both are form-encoded before they are joined.
+/// Builds an HTTP Basic Authorization value. Client ID and secret are form-encoded first (RFC 6749 section
+/// 2.3.1).
 pub(super) fn basic_authorization(client: &OAuthClient) -> Secret {
     let secret = client.secret.as_ref().map_or("", Secret::reveal);
     let pair = urlencoded::basic_credentials(&client.id, secret);

@@ -1,6 +1,7 @@
-//! BER (X.690), the little that PKCS#12 needs: indefinite lengths, which NSS writes, and strings in pieces.
+//! BER reader (X.690) for PKCS#12: supports indefinite lengths, as written by NSS, and constructed strings.
 //!
-//! Nothing is copied and no list is built: a hostile file costs no more memory than it has bytes.
+//! Elements are not copied and no lists are built, so that a hostile file needs no more memory than its own
+//! size.
 
 use std::borrow::Cow;
 
@@ -11,41 +12,41 @@ pub(in crate::key) const OCTET_STRING: u8 = 0x04;
 pub(in crate::key) const OID: u8 = 0x06;
 pub(in crate::key) const SEQUENCE: u8 = 0x30;
 pub(in crate::key) const SET: u8 = 0x31;
-/// `[0]`, around other elements.
+/// `[0]`, constructed.
 pub(in crate::key) const CONTEXT_0: u8 = 0xA0;
-/// `[0]` in the place of an OCTET STRING's own tag.
+/// `[0]`, primitive: implicit tag of an OCTET STRING.
 pub(in crate::key) const CONTEXT_0_PRIMITIVE: u8 = 0x80;
 
 const CONSTRUCTED: u8 = 0x20;
 const END_OF_CONTENTS: [u8; 2] = [0, 0];
 
-/// How deep elements of indefinite length may stand in each other; honest files have about 14.
+/// Maximum nesting of elements of indefinite length; valid files have about 14 levels.
 const MAX_DEPTH: u8 = 32;
 
-/// Bytes that are not BER, or not of the form that they should have.
+/// Error for bytes that are not BER or do not have the expected structure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::key) struct MalformedBer;
 
-/// One element.
+/// BER element.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::key) struct BerElement<'a> {
     pub(in crate::key) tag: u8,
     pub(in crate::key) body: &'a [u8],
-    /// Tag and length too.
+    /// Including tag and length.
     pub(in crate::key) raw: &'a [u8],
 }
 
-/// Elements that stand one after the other.
+/// Sequence of adjacent elements.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::key) struct BerElements<'a>(&'a [u8]);
 
 impl<'a> BerElement<'a> {
-    /// The element that `bytes` begin with, and what comes behind it.
+    /// Parses the first element of `bytes`; returns it with the remaining bytes.
     pub(in crate::key) fn parse_first(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), MalformedBer> {
         parse_element(bytes, MAX_DEPTH)
     }
 
-    /// The SEQUENCE that `bytes` are, with nothing behind it.
+    /// Parses `bytes` as one SEQUENCE without trailing bytes.
     pub(in crate::key) fn parse_sequence(bytes: &'a [u8]) -> Result<BerElements<'a>, MalformedBer> {
         match Self::parse_first(bytes)? {
             (element, []) => element.children(SEQUENCE),
@@ -53,12 +54,13 @@ impl<'a> BerElement<'a> {
         }
     }
 
-    /// What stands in an element that has this tag.
+    /// Elements in the body, if the element has this tag.
     pub(in crate::key) fn children(&self, tag: u8) -> Result<BerElements<'a>, MalformedBer> {
         if self.tag == tag { Ok(BerElements(self.body)) } else { Err(MalformedBer) }
     }
 
-    /// The content of an OCTET STRING, of whose tag `tag` is in the place, its pieces put together.
+    /// Content of an OCTET STRING with the (possibly implicit) tag `tag`; the segments of a constructed
+    /// string are joined.
     pub(in crate::key) fn octet_string(&self, tag: u8) -> Result<Cow<'a, [u8]>, MalformedBer> {
         if self.tag == tag {
             return Ok(Cow::Borrowed(self.body));
@@ -78,7 +80,7 @@ impl<'a> BerElement<'a> {
         ObjectIdentifier::from_bytes(self.body).map_err(|_| MalformedBer)
     }
 
-    /// An INTEGER that is not negative; what is too large for a number is the largest one.
+    /// Value of a non-negative INTEGER, saturated at `u64::MAX`.
     pub(in crate::key) fn as_u64_saturating(&self) -> Result<u64, MalformedBer> {
         match self.body {
             [top, ..] if self.tag == INTEGER && *top < 0x80 => {
@@ -92,17 +94,17 @@ impl<'a> BerElement<'a> {
 }
 
 impl<'a> BerElements<'a> {
-    /// The elements that `bytes` are.
+    /// Iterates over the elements in `bytes`.
     pub(in crate::key) fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    /// The next one, which must be there.
+    /// Returns the next element, which must exist.
     pub(in crate::key) fn next_required(&mut self) -> Result<BerElement<'a>, MalformedBer> {
         self.next().unwrap_or(Err(MalformedBer))
     }
 
-    /// The next one if it has this tag.
+    /// Returns the next element if it has this tag.
     pub(in crate::key) fn next_if_tag(&mut self, tag: u8) -> Result<Option<BerElement<'a>>, MalformedBer> {
         match self.0.first() {
             Some(found) if *found == tag => self.next_required().map(Some),
@@ -118,9 +120,9 @@ impl<'a> Iterator for BerElements<'a> {
         if self.0.is_empty() {
             return None;
         }
-        let read = BerElement::parse_first(self.0);
-        self.0 = read.map_or(&[], |(_, rest)| rest);
-        Some(read.map(|(element, _)| element))
+        let parsed = BerElement::parse_first(self.0);
+        self.0 = parsed.map_or(&[], |(_, rest)| rest);
+        Some(parsed.map(|(element, _)| element))
     }
 }
 
@@ -139,7 +141,7 @@ fn parse_element(bytes: &[u8], depth: u8) -> Result<(BerElement<'_>, &[u8]), Mal
     Ok((BerElement { tag, body, raw: whole }, rest))
 }
 
-/// A body behind a length of `count` octets, and what comes behind it.
+/// Splits the body after a length of `count` octets from the remaining bytes.
 fn split_long_length(count: u8, bytes: &[u8]) -> Result<(&[u8], &[u8]), MalformedBer> {
     let (octets, rest) = bytes.split_at_checked(usize::from(count)).ok_or(MalformedBer)?;
     let length = octets
@@ -148,26 +150,27 @@ fn split_long_length(count: u8, bytes: &[u8]) -> Result<(&[u8], &[u8]), Malforme
     rest.split_at_checked(length.ok_or(MalformedBer)?).ok_or(MalformedBer)
 }
 
-/// A body that ends where two zeros stand in the place of its next element, and what comes behind them.
+/// Splits the body of an element of indefinite length, which ends at two zero bytes, from the bytes after
+/// them.
 fn split_indefinite_length(tag: u8, bytes: &[u8], depth: u8) -> Result<(&[u8], &[u8]), MalformedBer> {
     let deeper = depth.checked_sub(1).filter(|_| tag & CONSTRUCTED != 0).ok_or(MalformedBer)?;
-    let mut left = bytes;
+    let mut remaining = bytes;
     loop {
-        if let Some(rest) = left.strip_prefix(&END_OF_CONTENTS) {
-            let length = bytes.len().checked_sub(left.len()).ok_or(MalformedBer)?;
+        if let Some(rest) = remaining.strip_prefix(&END_OF_CONTENTS) {
+            let length = bytes.len().checked_sub(remaining.len()).ok_or(MalformedBer)?;
             return Ok((bytes.get(..length).ok_or(MalformedBer)?, rest));
         }
-        (_, left) = parse_element(left, deeper)?;
+        (_, remaining) = parse_element(remaining, deeper)?;
     }
 }
 
-fn join_segments(pieces: &[u8], depth: u8, whole: &mut Vec<u8>) -> Result<(), MalformedBer> {
+fn join_segments(segments: &[u8], depth: u8, whole: &mut Vec<u8>) -> Result<(), MalformedBer> {
     let deeper = depth.checked_sub(1).ok_or(MalformedBer)?;
-    for piece in BerElements(pieces) {
-        let piece = piece?;
-        match piece.tag {
-            OCTET_STRING => whole.extend_from_slice(piece.body),
-            tag if tag == OCTET_STRING | CONSTRUCTED => join_segments(piece.body, deeper, whole)?,
+    for segment in BerElements(segments) {
+        let segment = segment?;
+        match segment.tag {
+            OCTET_STRING => whole.extend_from_slice(segment.body),
+            tag if tag == OCTET_STRING | CONSTRUCTED => join_segments(segment.body, deeper, whole)?,
             _ => return Err(MalformedBer),
         }
     }

@@ -1,14 +1,15 @@
-//! The little DER that the formats have in common: the elements of a sequence, and how long the outermost one is.
+//! DER helpers shared by the formats: elements of a sequence, length of the outermost sequence, encoding of
+//! elements.
 
 use ::der::asn1::{AnyRef, ObjectIdentifier};
 use ::der::{Decode, Reader, SliceReader, Tag, Tagged};
 use zeroize::Zeroizing;
 
-/// No honest key or certificate has more elements side by side; a list of those of a hostile file would take more memory
-/// than the file.
+/// Maximum number of adjacent elements, more than any valid key or certificate has; a list of the elements of
+/// a hostile file would take more memory than the file.
 const MAX_ELEMENTS: usize = 10_000;
 
-/// The elements that stand one after the other in `bytes`; nothing unless they fill it.
+/// Parses `bytes` as a series of elements without trailing bytes.
 pub(in crate::key) fn parse_elements(bytes: &[u8]) -> Option<Vec<AnyRef<'_>>> {
     let mut reader = SliceReader::new(bytes).ok()?;
     let mut found = Vec::new();
@@ -21,30 +22,30 @@ pub(in crate::key) fn parse_elements(bytes: &[u8]) -> Option<Vec<AnyRef<'_>>> {
     Some(found)
 }
 
-/// The elements of the one SEQUENCE that `der` is.
+/// Parses `der` as one SEQUENCE and returns its elements.
 pub(in crate::key) fn parse_sequence(der: &[u8]) -> Option<Vec<AnyRef<'_>>> {
     let outer = AnyRef::from_der(der).ok()?;
     sequence_children(&outer)
 }
 
-/// The elements of `any`, if it is a SEQUENCE.
+/// Returns the elements of `any`, if it is a SEQUENCE.
 pub(in crate::key) fn sequence_children<'a>(any: &AnyRef<'a>) -> Option<Vec<AnyRef<'a>>> {
     if any.tag() == Tag::Sequence { parse_elements(any.value()) } else { None }
 }
 
-/// The object identifier that `any` is.
+/// Returns the value of `any`, if it is an OBJECT IDENTIFIER.
 pub(in crate::key) fn parse_oid(any: &AnyRef<'_>) -> Option<ObjectIdentifier> {
     any.decode_as().ok()
 }
 
-/// Whether `any` is tagged with a number of its context.
+/// Whether `any` has a context-specific tag.
 pub(in crate::key) fn is_context_specific(any: &AnyRef<'_>) -> bool {
     matches!(any.tag(), Tag::ContextSpecific { .. })
 }
 
-/// Where the content of the leading SEQUENCE of `bytes` begins and ends, by its own length octets.
+/// Start and end of the content of the leading SEQUENCE of `bytes`, by its length octets.
 ///
-/// The end may lie behind that of `bytes`: then the file was cut short.
+/// If `bytes` is truncated, the end exceeds its length.
 pub(in crate::key) fn sequence_content_range(bytes: &[u8]) -> Option<(usize, usize)> {
     let (begin, length) = match *bytes {
         [0x30, short @ 0..=0x7F, ..] => (2_usize, u32::from(short)),
@@ -57,7 +58,7 @@ pub(in crate::key) fn sequence_content_range(bytes: &[u8]) -> Option<(usize, usi
     Some((begin, begin.checked_add(usize::try_from(length).ok()?)?))
 }
 
-/// An element with a body of these parts.
+/// Encodes an element with the body of these parts.
 pub(in crate::key) fn encode_element(tag: u8, parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
     let length = parts.iter().fold(0_usize, |length, part| length.saturating_add(part.len()));
     let octets = length.to_be_bytes();

@@ -1,4 +1,4 @@
-//! The names of the algorithms that key files name by number, and which of them are weak.
+//! OIDs of algorithms in key files: their names, and which of them are weak or not available in this build.
 
 use ::der::asn1::ObjectIdentifier;
 
@@ -17,9 +17,9 @@ pub(in crate::key) const WHIRLPOOL: ObjectIdentifier = parse("1.0.10118.3.0.55")
 pub(in crate::key) const JKS_PROTECTION: ObjectIdentifier = parse("1.3.6.1.4.1.42.2.17.1.1");
 pub(in crate::key) const JCEKS_PROTECTION: ObjectIdentifier = parse("1.3.6.1.4.1.42.2.19.1");
 
-/// The number that is written so.
-pub(in crate::key) const fn parse(number: &str) -> ObjectIdentifier {
-    ObjectIdentifier::new_unwrap(number)
+/// Parses the dotted notation of an OID at compile time.
+pub(in crate::key) const fn parse(dotted: &str) -> ObjectIdentifier {
+    ObjectIdentifier::new_unwrap(dotted)
 }
 
 const ALGORITHM_NAMES: [(&str, &str); 36] = [
@@ -61,35 +61,35 @@ const ALGORITHM_NAMES: [(&str, &str); 36] = [
     ("1.3.6.1.4.1.42.2.19.1", "JCE PBE-MD5-3DES"),
 ];
 
-/// `PBE-SHA1-RC2-128 (1.2.840.113549.1.12.1.5)`, or the number alone.
+/// Formats as `PBE-SHA1-RC2-128 (1.2.840.113549.1.12.1.5)`, or as the OID alone if the name is unknown.
 pub(in crate::key) fn display_name(oid: &ObjectIdentifier) -> String {
-    let number = oid.to_string();
+    let dotted = oid.to_string();
     let known =
-        ALGORITHM_NAMES.iter().find(|(known, _)| *known == number).map(|(_, name)| (*name).to_owned());
+        ALGORITHM_NAMES.iter().find(|(known, _)| *known == dotted).map(|(_, name)| (*name).to_owned());
     match known.or_else(|| cipher::find_by_oid(oid).map(|cipher| cipher.name)) {
-        Some(name) => format!("{name} ({number})"),
-        None => number,
+        Some(name) => format!("{name} ({dotted})"),
+        None => dotted,
     }
 }
 
-/// The families of [`is_weak`]: PBES1, and the schemes of PKCS#12's own.
+/// OID prefixes of weak schemes ([`is_weak`]): PBES1, and PKCS#12's own schemes.
 const WEAK_ARCS: [&str; 2] = ["1.2.840.113549.1.5.", "1.2.840.113549.1.12.1."];
 
-/// Those of the first family that are not weak in themselves: PBKDF2, PBES2, PBMAC1.
+/// Exceptions in the first prefix, which are not weak in themselves: PBKDF2, PBES2, PBMAC1.
 const STRONG_SCHEMES: [&str; 3] = ["1.2.840.113549.1.5.12", "1.2.840.113549.1.5.13", "1.2.840.113549.1.5.14"];
 
-/// Whether the cipher, scheme or digest of that number is one that stores should no longer be protected by: ciphers of
-/// small blocks, RC4, digests with known collisions, and what Java's own formats have. Camellia, ARIA, SEED, SM4 and the
-/// other digests are rare, not weak. Every reader asks here once it knows the number.
+/// Whether the cipher, scheme or digest is too weak to protect a store: ciphers with blocks of 64 bits, RC4,
+/// ECB mode, digests with known collisions, and the schemes of Java's own formats. Camellia, ARIA, SEED, SM4
+/// and the other digests are rare, not weak. Every reader must check the OIDs that it reads.
 pub(in crate::key) fn is_weak(oid: &ObjectIdentifier) -> bool {
-    let others = [MD4, MD5, HMAC_MD5, HMAC_MD5_IPSEC, JKS_PROTECTION, JCEKS_PROTECTION];
-    let number = oid.to_string();
-    let of_family = WEAK_ARCS.iter().any(|family| number.starts_with(family));
+    let weak_oids = [MD4, MD5, HMAC_MD5, HMAC_MD5_IPSEC, JKS_PROTECTION, JCEKS_PROTECTION];
+    let dotted = oid.to_string();
+    let has_weak_prefix = WEAK_ARCS.iter().any(|prefix| dotted.starts_with(prefix));
     let weak_cipher = cipher::find_by_oid(oid).is_some_and(|known| known.cipher.is_weak());
-    others.contains(oid) || weak_cipher || (of_family && !STRONG_SCHEMES.contains(&number.as_str()))
+    weak_oids.contains(oid) || weak_cipher || (has_weak_prefix && !STRONG_SCHEMES.contains(&dotted.as_str()))
 }
 
-/// Whether this build was made without what has this number: all that is weak, and what is rare.
+/// Whether this build lacks the algorithm: without `legacy-ciphers`, all weak and all rare algorithms.
 pub(in crate::key) fn is_compiled_out(oid: &ObjectIdentifier) -> bool {
     let is_rare = || {
         let digests = [BLAKE2B, BLAKE2S, RIPEMD160, SM3, HMAC_SM3, WHIRLPOOL];
@@ -98,9 +98,9 @@ pub(in crate::key) fn is_compiled_out(oid: &ObjectIdentifier) -> bool {
     !cfg!(feature = "legacy-ciphers") && (is_weak(oid) || is_rare())
 }
 
-/// Why what has this number is not opened.
+/// Says that the algorithm is not supported, for messages.
 pub(in crate::key) fn unsupported_text(oid: &ObjectIdentifier) -> String {
-    let why =
-        if is_compiled_out(oid) { "which this build was made without" } else { "which is not supported" };
-    format!("{}, {why}", display_name(oid))
+    let reason =
+        if is_compiled_out(oid) { "which is not enabled in this build" } else { "which is not supported" };
+    format!("{}, {reason}", display_name(oid))
 }

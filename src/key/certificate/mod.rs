@@ -1,4 +1,5 @@
-//! JWTCertificate: the X.509 file of a key whose store holds no certificate, PEM or DER by its content.
+//! JWTCertificate: the X.509 file for a key whose store has no certificate; PEM or DER, detected from the
+//! content.
 
 pub(super) mod cert_header;
 pub(super) mod chain;
@@ -12,59 +13,58 @@ use crate::base::error::{Error, Result, Status};
 use crate::base::file::FileVersion;
 use crate::key::format::pem;
 
-/// The chain that JWTCertificate holds for the key whose public half is `public_key`, and the file's stamp; nothing
-/// without JWTCertificate.
+/// Returns the chain in JWTCertificate for `public_key`, and the version of the file; `None` without
+/// JWTCertificate.
 ///
-/// A certificate of another key is refused: it would name a key that did not sign, which servers answer with no more
-/// than "not registered".
+/// A certificate of a different key is an error: it would name a key that did not sign, which servers answer
+/// with no more than "not registered".
 pub(super) fn read_chain_for(
     source: &KeySource,
     public_key: &[u8],
 ) -> Result<Option<(Vec<CertificateDer<'static>>, FileVersion)>> {
-    let Some(named) = configured_file(source) else {
+    let Some(file) = configured_file(source) else {
         return Ok(None);
     };
-    let (content, stamp) = store::read_file(&named)?;
-    let chain = chain::build_for_public_key(public_key, &parse_certificates(&named, &content)?);
+    let (content, version) = store::read_file(&file)?;
+    let chain = chain::build_for_public_key(public_key, &parse_certificates(&file, &content)?);
     if chain.is_empty() {
-        return Err(key_mismatch_error(source, &named));
+        return Err(key_mismatch_error(source, &file));
     }
-    Ok(Some((chain, stamp)))
+    Ok(Some((chain, version)))
 }
 
-/// The chain that JWTCertificate holds for a key that nobody here sees; empty without JWTCertificate.
+/// Returns the chain in JWTCertificate for a key whose public key is unknown; empty without JWTCertificate.
 pub(super) fn read_unmatched_chain(source: &KeySource) -> Result<Vec<CertificateDer<'static>>> {
-    let Some(named) = configured_file(source) else {
+    let Some(file) = configured_file(source) else {
         return Ok(Vec::new());
     };
-    let (content, _) = store::read_file(&named)?;
-    Ok(chain::build_from_leaf(&parse_certificates(&named, &content)?))
+    let (content, _) = store::read_file(&file)?;
+    Ok(chain::build_from_leaf(&parse_certificates(&file, &content)?))
 }
 
 pub(super) fn configured_file(source: &KeySource) -> Option<NamedFile<'_>> {
     source.certificate.as_ref().map(|file| NamedFile { option: "JWTCertificate", file })
 }
 
-fn key_mismatch_error(source: &KeySource, named: &NamedFile<'_>) -> Error {
+fn key_mismatch_error(source: &KeySource, file: &NamedFile<'_>) -> Error {
     let text = format!(
-        "{named} is the certificate of another key than that of {}; name the one that was made for this key",
+        "{file} does not match the private key in {}; name the certificate of this key",
         source.display_name()
     );
-    Error::new(Status::KeyUnsuitable, "key store", text).with_option(named.option)
+    Error::new(Status::KeyUnsuitable, "key store", text).with_option(file.option)
 }
 
-fn parse_certificates(named: &NamedFile<'_>, content: &[u8]) -> Result<Vec<Vec<u8>>> {
+fn parse_certificates(file: &NamedFile<'_>, content: &[u8]) -> Result<Vec<Vec<u8>>> {
     let found = if pem::is_pem(content) {
-        pem::parse_certificates(content)
-            .ok_or_else(|| named.store_error("is PEM that was cut short or damaged"))?
+        pem::parse_certificates(content).ok_or_else(|| file.store_error("is truncated or damaged PEM"))?
     } else {
         vec![content.to_vec()]
     };
     if found.is_empty() {
-        return Err(named.store_error("is PEM without a CERTIFICATE"));
+        return Err(file.store_error("is PEM without a CERTIFICATE block"));
     }
     if !found.iter().all(|certificate| chain::is_certificate(certificate)) {
-        return Err(named.store_error("is not an X.509 certificate in PEM or DER, or was damaged"));
+        return Err(file.store_error("is not an X.509 certificate in PEM or DER, or is damaged"));
     }
     Ok(found)
 }

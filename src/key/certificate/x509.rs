@@ -1,33 +1,33 @@
-//! What a certificate says of itself, as far as a person wants to know it (RFC 5280 section 4.1).
+//! Subject and validity of a certificate, for reports (RFC 5280 section 4.1).
 
 use ::der::asn1::{AnyRef, GeneralizedTime, UtcTime};
 use ::der::{DateTime, Tag, Tagged};
 
 use crate::key::asn1::der;
 
-/// Whose a certificate is, and from when to when.
+/// Subject and validity of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateInfo {
-    /// The name of its holder, where it can be read.
+    /// Subject name, if it can be read.
     pub subject: Option<String>,
-    /// Its beginning, as `2026-01-31T12:00:00Z`.
+    /// Start of the validity, as `2026-01-31T12:00:00Z`.
     pub not_before: String,
-    /// Its end, likewise.
+    /// End of the validity, in the same format.
     pub not_after: String,
-    /// From when to when, in seconds since 1970.
+    /// Start and end of the validity, in Unix time.
     pub validity: (i64, i64),
 }
 
 impl CertificateInfo {
-    /// Those of the certificate `bytes`; nothing if its dates cannot be read.
+    /// Parses the certificate `bytes`; `None` if its dates cannot be read.
     pub(in crate::key) fn from_der(bytes: &[u8]) -> Option<Self> {
         let signed = der::parse_sequence(bytes)?;
         let body = der::sequence_children(signed.first()?)?;
-        // The version, tagged [0], is left out in version 1.
-        let place = if der::is_context_specific(body.first()?) { 4 } else { 3 };
-        let dates = der::sequence_children(body.get(place)?)?;
+        // The version, tagged [0], is absent in version 1.
+        let validity_index = if der::is_context_specific(body.first()?) { 4 } else { 3 };
+        let dates = der::sequence_children(body.get(validity_index)?)?;
         let (from, to) = (parse_time(dates.first()?)?, parse_time(dates.get(1)?)?);
-        let name = body.get(place.checked_add(1)?).and_then(format_name);
+        let name = body.get(validity_index.checked_add(1)?).and_then(format_name);
         Some(Self {
             subject: name.filter(|name| !name.is_empty()),
             not_before: from.to_string(),
@@ -37,7 +37,7 @@ impl CertificateInfo {
     }
 }
 
-/// What the parts of names are called (RFC 4519); others go by their number.
+/// Names of attribute types (RFC 4519); others are shown by OID.
 const RDN_NAMES: [(&str, &str); 9] = [
     ("2.5.4.3", "CN"),
     ("2.5.4.5", "serialNumber"),
@@ -50,16 +50,16 @@ const RDN_NAMES: [(&str, &str); 9] = [
     ("1.2.840.113549.1.9.1", "emailAddress"),
 ];
 
-/// `C=DE, O=Example, CN=signer`, in the order of the certificate.
+/// Formats a name as `C=DE, O=Example, CN=signer`, in the order of the certificate.
 fn format_name(any: &AnyRef<'_>) -> Option<String> {
     let parts = der::sequence_children(any)?
         .into_iter()
         .flat_map(|set| der::parse_elements(set.value()).unwrap_or_default());
     let parts = parts.map(|part| {
         let [kind, value] = <[AnyRef<'_>; 2]>::try_from(der::sequence_children(&part)?).ok()?;
-        let number = der::parse_oid(&kind)?.to_string();
+        let oid = der::parse_oid(&kind)?.to_string();
         let kind =
-            RDN_NAMES.iter().find(|(known, _)| *known == number).map_or(number.as_str(), |(_, kind)| kind);
+            RDN_NAMES.iter().find(|(candidate, _)| *candidate == oid).map_or(oid.as_str(), |(_, kind)| kind);
         Some(format!("{kind}={}", decode_string(&value)))
     });
     Some(parts.collect::<Option<Vec<_>>>()?.join(", "))

@@ -1,4 +1,5 @@
-//! The digests of key files, and what is derived by them: HMAC, PBKDF2, PBKDF1 and PKCS#12's own way.
+//! Digests used in key files, and functions based on them: HMAC, PBKDF1, PBKDF2 and the key derivation of
+//! PKCS#12.
 
 use std::marker::PhantomData;
 use std::num::NonZeroU32;
@@ -12,7 +13,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::key::asn1::oid;
 
-/// A digest.
+/// Digest algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::key) enum DigestAlgorithm {
     Sha1,
@@ -30,7 +31,7 @@ pub(in crate::key) enum DigestAlgorithm {
     Legacy(LegacyDigest),
 }
 
-/// Those before SHA, and the rare ones.
+/// Digests from before SHA, and rare ones.
 #[cfg(feature = "legacy-ciphers")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::key) enum LegacyDigest {
@@ -43,7 +44,7 @@ pub(in crate::key) enum LegacyDigest {
     Whirlpool,
 }
 
-/// The numbers of the digests, and of HMAC by them.
+/// OIDs of the digests and of HMAC with them.
 const DIGEST_OIDS: [(DigestAlgorithm, ObjectIdentifier, ObjectIdentifier); 11] = [
     (DigestAlgorithm::Sha1, oid::parse("1.3.14.3.2.26"), oid::parse("1.2.840.113549.2.7")),
     (DigestAlgorithm::Sha224, oid::parse("2.16.840.1.101.3.4.2.4"), oid::parse("1.2.840.113549.2.8")),
@@ -58,13 +59,13 @@ const DIGEST_OIDS: [(DigestAlgorithm, ObjectIdentifier, ObjectIdentifier); 11] =
     (DigestAlgorithm::Sha3_512, oid::parse("2.16.840.1.101.3.4.2.10"), oid::parse("2.16.840.1.101.3.4.2.16")),
 ];
 
-/// Another number of HMAC by SHA-1, from the tables of IPsec, which OpenSSL knows too.
+/// Another OID of HMAC-SHA-1, from IPsec, which OpenSSL accepts, too.
 const HMAC_SHA1_IPSEC: ObjectIdentifier = oid::parse("1.3.6.1.5.5.8.1.2");
 
 #[cfg(feature = "legacy-ciphers")]
 impl LegacyDigest {
-    fn from_oid(number: &ObjectIdentifier) -> Option<Self> {
-        Some(match *number {
+    fn from_oid(oid: &ObjectIdentifier) -> Option<Self> {
+        Some(match *oid {
             oid::BLAKE2B => Self::Blake2b,
             oid::BLAKE2S => Self::Blake2s,
             oid::MD4 => Self::Md4,
@@ -76,8 +77,8 @@ impl LegacyDigest {
         })
     }
 
-    fn from_hmac_oid(number: &ObjectIdentifier) -> Option<Self> {
-        Some(match *number {
+    fn from_hmac_oid(oid: &ObjectIdentifier) -> Option<Self> {
+        Some(match *oid {
             oid::HMAC_MD5 | oid::HMAC_MD5_IPSEC => Self::Md5,
             oid::HMAC_SM3 => Self::Sm3,
             _ => return None,
@@ -85,7 +86,7 @@ impl LegacyDigest {
     }
 }
 
-/// Calls the function `$name` of [`By`] for the digest that `$hash` is, and the HMAC by it.
+/// Calls the function `$name` of [`DigestImpl`] for the digest `$hash` and its HMAC.
 macro_rules! dispatch_digest {
     ($hash:expr, $name:ident($($argument:expr),*)) => {
         match $hash {
@@ -118,33 +119,33 @@ impl DigestAlgorithm {
     #[cfg(feature = "legacy-ciphers")]
     pub(in crate::key) const MD5: Self = Self::Legacy(LegacyDigest::Md5);
 
-    /// The digest of that number.
-    pub(in crate::key) fn from_oid(number: &ObjectIdentifier) -> Option<Self> {
+    /// Digest with this OID.
+    pub(in crate::key) fn from_oid(oid: &ObjectIdentifier) -> Option<Self> {
         #[cfg(feature = "legacy-ciphers")]
-        if let Some(other) = LegacyDigest::from_oid(number) {
+        if let Some(other) = LegacyDigest::from_oid(oid) {
             return Some(Self::Legacy(other));
         }
-        DIGEST_OIDS.iter().find(|(_, digest, _)| digest == number).map(|(hash, ..)| *hash)
+        DIGEST_OIDS.iter().find(|(_, digest, _)| digest == oid).map(|(hash, ..)| *hash)
     }
 
-    /// The digest whose HMAC has that number.
-    pub(in crate::key) fn from_hmac_oid(number: &ObjectIdentifier) -> Option<Self> {
+    /// Digest whose HMAC has this OID.
+    pub(in crate::key) fn from_hmac_oid(oid: &ObjectIdentifier) -> Option<Self> {
         #[cfg(feature = "legacy-ciphers")]
-        if let Some(other) = LegacyDigest::from_hmac_oid(number) {
+        if let Some(other) = LegacyDigest::from_hmac_oid(oid) {
             return Some(Self::Legacy(other));
         }
-        if *number == HMAC_SHA1_IPSEC {
+        if *oid == HMAC_SHA1_IPSEC {
             return Some(Self::Sha1);
         }
-        DIGEST_OIDS.iter().find(|(.., hmac)| hmac == number).map(|(hash, ..)| *hash)
+        DIGEST_OIDS.iter().find(|(.., hmac)| hmac == oid).map(|(hash, ..)| *hash)
     }
 
-    /// How many bytes it gives.
+    /// Length of the output in bytes.
     pub(in crate::key) fn output_len(self) -> usize {
         dispatch_digest!(self, output_len())
     }
 
-    /// How long HMAC by it takes in a derivation, in tenths of a microsecond; one digest takes half as long.
+    /// Duration of its HMAC in a key derivation, in units of 0.1 µs; a single digest takes half as long.
     pub(in crate::key) fn unit_cost(self) -> u64 {
         match self {
             Self::Sha1 | Self::Sha224 | Self::Sha256 => 3,
@@ -163,38 +164,39 @@ impl DigestAlgorithm {
         dispatch_digest!(self, hmac(key, message))
     }
 
-    /// RFC 8018 section 5.2.
-    pub(in crate::key) fn pbkdf2(self, password: &[u8], salt: &[u8], rounds: u32, out: &mut [u8]) {
-        // Where most of the time goes, by the library that is made for this machine.
+    /// PBKDF2 (RFC 8018 section 5.2).
+    pub(in crate::key) fn pbkdf2(self, password: &[u8], salt: &[u8], iterations: u32, out: &mut [u8]) {
+        // Most of the time is spent here, so the optimized library is used where it supports the digest.
         let fast = match self {
             Self::Sha1 => PBKDF2_HMAC_SHA1,
             Self::Sha256 => PBKDF2_HMAC_SHA256,
             Self::Sha384 => PBKDF2_HMAC_SHA384,
             Self::Sha512 => PBKDF2_HMAC_SHA512,
-            _ => return dispatch_digest!(self, pbkdf2(password, salt, rounds, out)),
+            _ => return dispatch_digest!(self, pbkdf2(password, salt, iterations, out)),
         };
-        pbkdf2::derive(fast, NonZeroU32::new(rounds).unwrap_or(NonZeroU32::MIN), salt, password, out);
+        pbkdf2::derive(fast, NonZeroU32::new(iterations).unwrap_or(NonZeroU32::MIN), salt, password, out);
     }
 
-    /// RFC 7292 appendix B.2; `purpose` is its ID.
+    /// Key derivation of PKCS#12 (RFC 7292 appendix B.2); `purpose` is its ID.
     pub(in crate::key) fn pkcs12_kdf(
         self,
         purpose: u8,
         password: &[u8],
         salt: &[u8],
-        rounds: u32,
+        iterations: u32,
         out: &mut [u8],
     ) {
-        dispatch_digest!(self, pkcs12_kdf(purpose, password, salt, rounds, out));
+        dispatch_digest!(self, pkcs12_kdf(purpose, password, salt, iterations, out));
     }
 
-    /// `rounds` digests, each of what the one before gave and `tail`; the first of `head` and `tail`.
-    pub(in crate::key) fn iterate(self, head: &[u8], tail: &[u8], rounds: u32) -> Zeroizing<Vec<u8>> {
-        dispatch_digest!(self, iterate(head, tail, rounds))
+    /// Computes `iterations` digests: the first of `head` and `tail`, each other one of the previous digest
+    /// and `tail`.
+    pub(in crate::key) fn iterate(self, head: &[u8], tail: &[u8], iterations: u32) -> Zeroizing<Vec<u8>> {
+        dispatch_digest!(self, iterate(head, tail, iterations))
     }
 }
 
-/// A digest and the HMAC by it.
+/// A digest and its HMAC.
 struct DigestImpl<D, M>(PhantomData<(D, M)>);
 
 impl<D, M> DigestImpl<D, M>
@@ -207,35 +209,35 @@ where
     }
 
     fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
-        // HMAC takes keys of any length.
+        // HMAC accepts keys of any length.
         <M as KeyInit>::new_from_slice(key)
             .map(|mac| Mac::finalize(Mac::chain_update(mac, message)).into_bytes().to_vec())
             .unwrap_or_default()
     }
 
-    fn pbkdf2(password: &[u8], salt: &[u8], rounds: u32, out: &mut [u8]) {
-        // Fails for no password, as HMAC takes keys of any length.
-        let _ = ::pbkdf2::pbkdf2::<M>(password, salt, rounds, out);
+    fn pbkdf2(password: &[u8], salt: &[u8], iterations: u32, out: &mut [u8]) {
+        // Never fails, because HMAC accepts keys of any length.
+        let _ = ::pbkdf2::pbkdf2::<M>(password, salt, iterations, out);
     }
 
-    fn iterate(head: &[u8], tail: &[u8], rounds: u32) -> Zeroizing<Vec<u8>> {
+    fn iterate(head: &[u8], tail: &[u8], iterations: u32) -> Zeroizing<Vec<u8>> {
         let mut found = <D as Digest>::new().chain_update(head).chain_update(tail).finalize();
-        for _ in 1..rounds {
+        for _ in 1..iterations {
             found = <D as Digest>::new().chain_update(&found).chain_update(tail).finalize();
         }
-        let kept = Zeroizing::new(found.to_vec());
+        let output = Zeroizing::new(found.to_vec());
         found.zeroize();
-        kept
+        output
     }
 
-    fn pkcs12_kdf(purpose: u8, password: &[u8], salt: &[u8], rounds: u32, out: &mut [u8]) {
+    fn pkcs12_kdf(purpose: u8, password: &[u8], salt: &[u8], iterations: u32, out: &mut [u8]) {
         let block = D::block_size();
         let diversifier = vec![purpose; block];
         let mut input = Zeroizing::new(repeat_to_block(salt, block));
         input.extend_from_slice(&Zeroizing::new(repeat_to_block(password, block)));
         for part in out.chunks_mut(<D as Digest>::output_size()) {
             let mut found = <D as Digest>::new().chain_update(&diversifier).chain_update(&*input).finalize();
-            for _ in 1..rounds {
+            for _ in 1..iterations {
                 found = <D as Digest>::digest(&found);
             }
             for (to, from) in part.iter_mut().zip(&found) {
@@ -251,13 +253,13 @@ where
     }
 }
 
-/// `bytes` over and over, up to a whole number of blocks.
+/// Repeats `bytes` up to a whole number of blocks.
 fn repeat_to_block(bytes: &[u8], block: usize) -> Vec<u8> {
     let length = bytes.len().div_ceil(block).saturating_mul(block);
     bytes.iter().copied().cycle().take(length).collect()
 }
 
-/// `number + addend + 1`, the big end first, without what does not fit.
+/// Adds `addend + 1` to `number`, both big-endian, modulo the size of `number`.
 fn add_plus_one(number: &mut [u8], addend: &[u8]) {
     let mut carry = 1;
     for (digit, other) in number.iter_mut().zip(addend).rev() {

@@ -1,32 +1,32 @@
-//! How much work a file asks for before it opens: bounded, as a call's deadline cannot interrupt a key derivation.
+//! Limits on the work for opening a file, because the deadline of a call cannot interrupt a key derivation.
 
 use super::pbe::DecryptError;
 
-/// RFC 8018 asks for 1000 iterations, OWASP in 2023 for 600,000; files with a million exist.
+/// Maximum number of iterations. RFC 8018 recommends 1000, OWASP in 2023 600,000; files with a million exist.
 const MAX_ITERATIONS: u64 = 2_000_000;
 
-/// What all derivations of one file may together take, so that no file with many parts or a slow digest, or a password to
-/// be tried in many ways, holds a call up for five seconds: three in [`Cost::step`]s of a tenth of a microsecond, as they
-/// were measured where five programs shared two processors.
+/// Maximum total cost of all derivations for one file, so that a file with many parts, a slow digest, or a
+/// password to be tried in many encodings does not block a call for five seconds: about three seconds in
+/// units of 0.1 µs ([`KdfCost::unit_cost`]), measured with five programs on two processors.
 const MAX_TOTAL_COST: u64 = 32_000_000;
 
 const MAX_SCRYPT_BYTES: u64 = 64 * 1024 * 1024;
 
-/// What one derivation, and what is decrypted by it, takes.
+/// Cost of one derivation and of the decryption with its key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::key) struct KdfCost {
-    /// Iterations as the file has them, and N*r*p of scrypt.
+    /// Iterations in the file, or N*r*p of scrypt.
     pub(in crate::key) iterations: u64,
-    /// How many times over: a key may be longer than what the digest gives.
+    /// Number of times that the iterations are repeated: a key may be longer than the output of the digest.
     pub(in crate::key) output_blocks: u64,
-    /// How long one of them takes, in tenths of a microsecond.
+    /// Duration of an iteration, in units of 0.1 µs.
     pub(in crate::key) unit_cost: u64,
-    /// To be decrypted. The slowest cipher, 3DES, does ten in a microsecond.
+    /// Bytes to decrypt. The slowest cipher, 3DES, decrypts ten per microsecond.
     pub(in crate::key) decrypt_bytes: u64,
     pub(in crate::key) memory_bytes: u64,
 }
 
-/// What the derivations of one file may still take.
+/// Remaining budget for the derivations of one file.
 pub(in crate::key) struct KdfBudget(u64);
 
 impl KdfBudget {
@@ -34,29 +34,28 @@ impl KdfBudget {
         Self(MAX_TOTAL_COST)
     }
 
-    /// Takes `cost` off, before the work is done.
+    /// Subtracts `cost`; to be called before the work is done.
     pub(in crate::key) fn charge(&mut self, cost: KdfCost) -> Result<(), DecryptError> {
         if cost.memory_bytes > MAX_SCRYPT_BYTES {
             return Err(DecryptError::TooExpensive(format!(
-                "asks for {} bytes of memory to be opened (scrypt), more than the {MAX_SCRYPT_BYTES} (64 MiB) that it \
-                 may have",
+                "requires {} bytes of memory for scrypt, more than the limit of {MAX_SCRYPT_BYTES} (64 MiB)",
                 cost.memory_bytes
             )));
         }
         if cost.iterations > MAX_ITERATIONS {
             return Err(DecryptError::TooExpensive(format!(
-                "asks for {} iterations of a key derivation, more than the {MAX_ITERATIONS} that are done; write a copy \
-                 with fewer (-iter of openssl pkcs8 and openssl pkcs12)",
+                "requires {} iterations of a key derivation, more than the limit of {MAX_ITERATIONS}; write \
+                 a copy with fewer iterations (-iter of openssl pkcs8 and openssl pkcs12)",
                 cost.iterations
             )));
         }
         let derived =
             cost.iterations.saturating_mul(cost.output_blocks.max(1)).saturating_mul(cost.unit_cost.max(1));
-        let left = self.0.checked_sub(derived.saturating_add(cost.decrypt_bytes));
-        self.0 = left.ok_or_else(|| {
+        let remaining = self.0.checked_sub(derived.saturating_add(cost.decrypt_bytes));
+        self.0 = remaining.ok_or_else(|| {
             DecryptError::TooExpensive(
-                "asks for more work in all than the three seconds that are spent on a file; write a copy with fewer \
-                 iterations or with HMAC-SHA256 (-iter and -v2prf of openssl pkcs8, -iter of openssl pkcs12)"
+                "exceeds the key-derivation limit (about 3 s for a file); write a copy with fewer iterations \
+                 or with HMAC-SHA256 (-iter and -v2prf of openssl pkcs8, -iter of openssl pkcs12)"
                     .to_owned(),
             )
         })?;
@@ -83,39 +82,39 @@ mod tests {
 
     #[test]
     fn pkcs12_iterations_above_limit_are_rejected() {
-        let place = KeyDir::new();
-        std::fs::write(place.file_path("rsa.pem"), fixture_bytes("rsa.pem")).unwrap();
+        let dir = KeyDir::new();
+        std::fs::write(dir.file_path("rsa.pem"), fixture_bytes("rsa.pem")).unwrap();
         let export = "openssl pkcs12 -export -inkey rsa.pem -nocerts -passout pass:changeit";
-        run_shell(place.path(), &format!("{export} -iter 2000001 -out slow.p12"));
-        let message = open_error_message(&place.source("slow.p12", Some(STORE_PASSWORD)));
-        assert!(message.contains("slow.p12 asks for 2000001 iterations"), "{message}");
-        assert!(message.contains("the 2000000 that are done"), "{message}");
+        run_shell(dir.path(), &format!("{export} -iter 2000001 -out slow.p12"));
+        let message = open_error_message(&dir.source("slow.p12", Some(STORE_PASSWORD)));
+        assert!(message.contains("slow.p12 requires 2000001 iterations"), "{message}");
+        assert!(message.contains("limit of 2000000"), "{message}");
     }
 
     #[test]
     fn pkcs8_iterations_above_limit_are_rejected() {
-        let place = KeyDir::new();
-        std::fs::write(place.file_path("rsa.pem"), fixture_bytes("rsa.pem")).unwrap();
+        let dir = KeyDir::new();
+        std::fs::write(dir.file_path("rsa.pem"), fixture_bytes("rsa.pem")).unwrap();
         let encrypt = "openssl pkcs8 -topk8 -in rsa.pem -passout pass:changeit -iter 2000001";
-        run_shell(place.path(), &format!("{encrypt} -out slow.pem"));
-        let message = open_error_message(&place.source("slow.pem", Some(STORE_PASSWORD)));
-        assert!(message.contains("asks for 2000001 iterations"), "{message}");
+        run_shell(dir.path(), &format!("{encrypt} -out slow.pem"));
+        let message = open_error_message(&dir.source("slow.pem", Some(STORE_PASSWORD)));
+        assert!(message.contains("2000001 iterations"), "{message}");
     }
 
     fn charge_budget(budget: &mut KdfBudget, cost: KdfCost) -> Result<(), String> {
-        budget.charge(cost).map_err(|fault| format!("{fault:?}"))
+        budget.charge(cost).map_err(|error| format!("{error:?}"))
     }
 
     #[test]
     fn kdf_budget_is_shared_by_file_parts() {
         let part =
-            |step| KdfCost { iterations: 1_000_000, output_blocks: 2, unit_cost: step, ..KdfCost::default() };
+            |unit_cost| KdfCost { iterations: 1_000_000, output_blocks: 2, unit_cost, ..KdfCost::default() };
         let mut budget = KdfBudget::new();
         for _ in 0..2 {
             assert_eq!(charge_budget(&mut budget, part(6)), Ok(()));
         }
         let message = charge_budget(&mut budget, part(6)).unwrap_err();
-        assert!(message.contains("more work in all than the three seconds"), "{message}");
+        assert!(message.contains("about 3 s"), "{message}");
         assert_eq!(
             charge_budget(&mut budget, KdfCost { decrypt_bytes: 8_000_000, ..KdfCost::default() }),
             Ok(())
@@ -123,10 +122,10 @@ mod tests {
         charge_budget(&mut budget, KdfCost { decrypt_bytes: 1, ..KdfCost::default() }).unwrap_err();
     }
 
-    /// By numbers that OpenSSL's own files have: its default, and the slowest of what its options allow.
+    /// With the digests that OpenSSL offers: its default, and the slowest ones.
     #[test]
     fn max_iterations_fit_budget_except_slowest_digest() {
-        for (hash, fits) in [
+        for (hash, is_within_budget) in [
             (DigestAlgorithm::Sha256, true),
             (DigestAlgorithm::Sha1, true),
             (DigestAlgorithm::Sha512, true),
@@ -147,7 +146,7 @@ mod tests {
                 ..KdfCost::default()
             };
             let all = [mac, part, part].iter().all(|cost| budget.charge(*cost).is_ok());
-            assert_eq!(all, fits, "{hash:?}");
+            assert_eq!(all, is_within_budget, "{hash:?}");
         }
     }
 
@@ -157,11 +156,11 @@ mod tests {
         assert_eq!(check(1 << 14, 8, 1), Ok(()));
         assert_eq!(check(1 << 16, 8, 1), Ok(()));
         let message = check(1 << 17, 8, 1).unwrap_err();
-        assert!(message.contains("asks for 134217728 bytes of memory"), "{message}");
+        assert!(message.contains("134217728 bytes"), "{message}");
         let message = check(1 << 14, 8, 16).unwrap_err();
-        assert!(message.contains("asks for 2097152 iterations"), "{message}");
-        // Memory for each of many that are small.
+        assert!(message.contains("2097152 iterations"), "{message}");
+        // The memory of many small blocks.
         let message = check(2, 1, 999_999).unwrap_err();
-        assert!(message.contains("asks for 126951552 bytes of memory"), "{message}");
+        assert!(message.contains("126951552 bytes"), "{message}");
     }
 }

@@ -1,10 +1,10 @@
-//! A password as the bytes that programs have made of it, since 1996, in more ways than one.
+//! Encodings of passwords as bytes; programs since 1996 differ in them.
 
 use zeroize::Zeroizing;
 
 type PasswordBytes = Zeroizing<Vec<u8>>;
 
-/// The ways to write one password, the usual one first.
+/// All encodings of one password, the usual one first.
 pub(in crate::key) struct PasswordEncodings {
     bmp: Vec<PasswordBytes>,
     bytes: Vec<PasswordBytes>,
@@ -23,21 +23,22 @@ impl PasswordEncodings {
             bytes: vec![Zeroizing::new(text.as_bytes().to_vec())],
         };
         if !text.is_ascii() {
-            // OpenSSL before 1.1 made two bytes of each byte that the terminal sent.
+            // OpenSSL before 1.1 expands each byte of the input to two bytes.
             password.bmp.push(encode_bmp(text.bytes().map(u16::from)));
             password.bytes.extend(encode_latin1(text));
         }
         password
     }
 
-    /// For what PKCS#12 derives in its own way: UTF-16, the big end first, with a zero at its end (RFC 7292 B.1).
+    /// Encodings for the key derivation of PKCS#12: BMPString, i.e. UTF-16 in big-endian order with a final
+    /// NUL (RFC 7292 B.1).
     ///
-    /// An empty one may stand for two zeros, or for nothing.
+    /// An empty password may be encoded as two zero bytes or as nothing.
     pub(in crate::key) fn bmp(&self) -> &[PasswordBytes] {
         &self.bmp
     }
 
-    /// For PBES1 and PBES2: the bytes themselves.
+    /// Encodings for PBES1 and PBES2: UTF-8, then ISO 8859-1.
     pub(in crate::key) fn bytes(&self) -> &[PasswordBytes] {
         &self.bytes
     }
@@ -45,14 +46,14 @@ impl PasswordEncodings {
 
 fn encode_bmp(units: impl Iterator<Item = u16>) -> PasswordBytes {
     let mut bytes = PasswordBytes::default();
-    // Room for all first: a copy left behind by growing would not be wiped.
+    // Reserved in advance: a copy left by a reallocation would not be zeroized.
     let units: Zeroizing<Vec<u16>> = Zeroizing::new(units.chain([0]).collect());
     bytes.reserve_exact(units.len().saturating_mul(2));
     bytes.extend(units.iter().flat_map(|unit| unit.to_be_bytes()));
     bytes
 }
 
-/// As a terminal of ISO 8859-1 sends it.
+/// As entered in a terminal with ISO 8859-1.
 fn encode_latin1(text: &str) -> Option<PasswordBytes> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(text.len()));
     for letter in text.chars() {

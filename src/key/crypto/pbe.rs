@@ -1,6 +1,7 @@
-//! Encryption under a password: PBES1 and PBES2 (RFC 8018), PKCS#12's own schemes (RFC 7292 appendix C), and Java's.
+//! Password-based encryption: PBES1 and PBES2 (RFC 8018), PKCS#12's own schemes (RFC 7292 appendix C), and
+//! Java's.
 //!
-//! An AlgorithmIdentifier in, a [`Scheme`] out that decrypts. Used by PKCS#12, encrypted PKCS#8 and JCEKS.
+//! Parses an AlgorithmIdentifier to an [`EncryptionScheme`]. Used by PKCS#12, encrypted PKCS#8 and JCEKS.
 
 use ::der::asn1::ObjectIdentifier;
 use zeroize::Zeroizing;
@@ -16,21 +17,21 @@ const PBES2: ObjectIdentifier = oid::parse("1.2.840.113549.1.5.13");
 const PBKDF2: ObjectIdentifier = oid::parse("1.2.840.113549.1.5.12");
 const SCRYPT: ObjectIdentifier = oid::parse("1.3.6.1.4.1.11591.4.11");
 
-/// No honest key, salt or vector is longer.
+/// Maximum length of a derived key, more than any valid key has.
 const MAX_KEY_LEN: u64 = 1024;
 
-/// Why something under a password does not open.
+/// Why encrypted data cannot be decrypted.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::key) enum DecryptError {
-    /// It is not of the form that it should have.
+    /// The structure is invalid.
     Damaged,
-    /// By this number.
+    /// The algorithm with this OID is not supported.
     Unsupported(ObjectIdentifier),
-    /// By this number, where the policy forbids what is weak.
+    /// The algorithm with this OID is weak, which the policy forbids.
     Weak(ObjectIdentifier),
-    /// It asks for too much work, as the text says.
+    /// The work exceeds a limit; the text says which.
     TooExpensive(String),
-    /// The password is wrong, or what it protects was altered.
+    /// The password is wrong, or the data was modified.
     WrongPasswordOrAltered,
 }
 
@@ -40,18 +41,18 @@ impl From<MalformedBer> for DecryptError {
     }
 }
 
-/// How a key is made of a password.
+/// Key derivation from a password.
 pub(in crate::key) struct Kdf {
     algorithm: KdfAlgorithm,
     salt: Vec<u8>,
     iterations: u64,
-    /// The length of the key, where the file says it.
+    /// Length of the key, if the file contains it.
     pub(in crate::key) key_length: Option<usize>,
 }
 
 #[cfg_attr(not(feature = "legacy-ciphers"), allow(dead_code))]
 enum KdfAlgorithm {
-    /// RFC 8018 section 5.1.
+    /// PBKDF1 (RFC 8018 section 5.1).
     Pbkdf1(DigestAlgorithm),
     Pkcs12,
     /// Java's PBEWithMD5AndTripleDES.
@@ -64,54 +65,58 @@ enum KdfAlgorithm {
     },
 }
 
-/// How something is encrypted under a password.
+/// Scheme of password-based encryption.
 pub(in crate::key) struct EncryptionScheme {
     kdf: Kdf,
     cipher: Cipher,
     key_length: usize,
-    /// The initialisation vector; nothing where it is derived too.
+    /// Initialization vector; `None` if it is derived from the password, too.
     iv: Option<Vec<u8>>,
 }
 
-/// The one place that every number of a scheme, cipher or digest passes before it is used; `strong` if what is weak
-/// is forbidden.
+/// Checks the OID of a scheme, cipher or digest; every OID must be checked here before use. With
+/// `forbid_weak`, weak algorithms are errors.
 pub(in crate::key) fn check_oid(
-    number: ObjectIdentifier,
-    strong: bool,
+    oid: ObjectIdentifier,
+    forbid_weak: bool,
 ) -> Result<ObjectIdentifier, DecryptError> {
-    if strong && oid::is_weak(&number) {
-        return Err(DecryptError::Weak(number));
+    if forbid_weak && oid::is_weak(&oid) {
+        return Err(DecryptError::Weak(oid));
     }
-    if oid::is_compiled_out(&number) {
-        return Err(DecryptError::Unsupported(number));
+    if oid::is_compiled_out(&oid) {
+        return Err(DecryptError::Unsupported(oid));
     }
-    Ok(number)
+    Ok(oid)
 }
 
-/// The digest of an AlgorithmIdentifier.
+/// Reads the digest of an AlgorithmIdentifier.
 pub(in crate::key) fn read_digest_algorithm(
     mut algorithm: BerElements<'_>,
-    of: fn(&ObjectIdentifier) -> Option<DigestAlgorithm>,
-    strong: bool,
+    find_digest: fn(&ObjectIdentifier) -> Option<DigestAlgorithm>,
+    forbid_weak: bool,
 ) -> Result<DigestAlgorithm, DecryptError> {
-    let number = check_oid(algorithm.next_required()?.oid()?, strong)?;
-    of(&number).ok_or(DecryptError::Unsupported(number))
+    let oid = check_oid(algorithm.next_required()?.oid()?, forbid_weak)?;
+    find_digest(&oid).ok_or(DecryptError::Unsupported(oid))
 }
 
 impl EncryptionScheme {
-    /// The scheme of an AlgorithmIdentifier.
-    pub(in crate::key) fn parse(mut algorithm: BerElements<'_>, strong: bool) -> Result<Self, DecryptError> {
-        let number = check_oid(algorithm.next_required()?.oid()?, strong)?;
+    /// Parses the scheme of an AlgorithmIdentifier.
+    pub(in crate::key) fn parse(
+        mut algorithm: BerElements<'_>,
+        forbid_weak: bool,
+    ) -> Result<Self, DecryptError> {
+        let oid = check_oid(algorithm.next_required()?.oid()?, forbid_weak)?;
         let parameters = algorithm.next_required()?.children(SEQUENCE)?;
-        if number == PBES2 {
-            return parse_pbes2(parameters, strong);
+        if oid == PBES2 {
+            return parse_pbes2(parameters, forbid_weak);
         }
-        let (way, cipher, key_length) = pre_pbes2_scheme(&number).ok_or(DecryptError::Unsupported(number))?;
-        let kdf = Kdf::parse_salt_and_iterations(way, parameters)?;
+        let (kdf_algorithm, cipher, key_length) =
+            pre_pbes2_scheme(&oid).ok_or(DecryptError::Unsupported(oid))?;
+        let kdf = Kdf::parse_salt_and_iterations(kdf_algorithm, parameters)?;
         Ok(Self { kdf, cipher, key_length, iv: None })
     }
 
-    /// The DER that `data` is under one of the ways to write one of the passwords.
+    /// Decrypts `data` to DER, with each encoding of each of the passwords in turn.
     pub(in crate::key) fn try_passwords(
         &self,
         data: &[u8],
@@ -119,11 +124,11 @@ impl EncryptionScheme {
         budget: &mut KdfBudget,
     ) -> Result<Zeroizing<Vec<u8>>, DecryptError> {
         for password in passwords {
-            for written in self.kdf.password_encodings(password) {
+            for encoding in self.kdf.password_encodings(password) {
                 let bytes = u64::try_from(data.len()).unwrap_or(u64::MAX);
                 budget.charge(KdfCost { decrypt_bytes: bytes, ..self.cost() })?;
-                let found = self.decrypt_with_password(data, written);
-                // One wrong password in 256 leaves a padding that looks right.
+                let found = self.decrypt_with_password(data, encoding);
+                // One in 256 wrong passwords yields valid padding.
                 if let Some(plain) = found.filter(|plain| BerElement::parse_sequence(plain).is_ok()) {
                     return Ok(plain);
                 }
@@ -133,18 +138,18 @@ impl EncryptionScheme {
     }
 
     fn cost(&self) -> KdfCost {
-        let vector = if self.iv.is_none() { self.cipher.iv_len() } else { 0 };
+        let iv_len = if self.iv.is_none() { self.cipher.iv_len() } else { 0 };
         let mut cost = self.kdf.cost(self.key_length);
-        if matches!(self.kdf.algorithm, KdfAlgorithm::Pkcs12) && vector > 0 {
+        if matches!(self.kdf.algorithm, KdfAlgorithm::Pkcs12) && iv_len > 0 {
             cost.output_blocks = cost.output_blocks.saturating_add(1);
         }
         cost
     }
 
     fn decrypt_with_password(&self, data: &[u8], password: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        if let Some(vector) = &self.iv {
+        if let Some(iv) = &self.iv {
             let key = self.kdf.derive_key(password, self.key_length)?;
-            return self.cipher.decrypt(&key, vector, data);
+            return self.cipher.decrypt(&key, iv, data);
         }
         let length = self.cipher.iv_len();
         if matches!(self.kdf.algorithm, KdfAlgorithm::Pkcs12) {
@@ -152,33 +157,35 @@ impl EncryptionScheme {
             return self.cipher.decrypt(&key, &self.kdf.derive_pkcs12(2, password, length), data);
         }
         let both = self.kdf.derive_key(password, self.key_length.checked_add(length)?)?;
-        let (key, vector) = both.split_at_checked(self.key_length)?;
-        self.cipher.decrypt(key, vector, data)
+        let (key, iv) = both.split_at_checked(self.key_length)?;
+        self.cipher.decrypt(key, iv, data)
     }
 }
 
 impl Kdf {
-    /// The key derivation of an AlgorithmIdentifier: PBKDF2 or scrypt.
-    pub(in crate::key) fn parse(mut algorithm: BerElements<'_>, strong: bool) -> Result<Self, DecryptError> {
-        let number = check_oid(algorithm.next_required()?.oid()?, strong)?;
+    /// Parses the key derivation of an AlgorithmIdentifier: PBKDF2 or scrypt.
+    pub(in crate::key) fn parse(
+        mut algorithm: BerElements<'_>,
+        forbid_weak: bool,
+    ) -> Result<Self, DecryptError> {
+        let oid = check_oid(algorithm.next_required()?.oid()?, forbid_weak)?;
         let mut parameters = algorithm.next_required()?.children(SEQUENCE)?;
-        if number == SCRYPT {
+        if oid == SCRYPT {
             let salt = parameters.next_required()?.octet_string(OCTET_STRING)?.into_owned();
-            let mut number = || Ok::<_, DecryptError>(parameters.next_required()?.as_u64_saturating()?);
-            let (n, r, p) = (number()?, number()?, number()?);
+            let mut next_number = || Ok::<_, DecryptError>(parameters.next_required()?.as_u64_saturating()?);
+            let (n, r, p) = (next_number()?, next_number()?, next_number()?);
             if !n.is_power_of_two() {
                 return Err(DecryptError::Damaged);
             }
-            let way = KdfAlgorithm::Scrypt { n, r, p };
             return Ok(Self {
-                algorithm: way,
+                algorithm: KdfAlgorithm::Scrypt { n, r, p },
                 salt,
                 iterations: 1,
                 key_length: parse_key_length(&mut parameters)?,
             });
         }
-        if number != PBKDF2 {
-            return Err(DecryptError::Unsupported(number));
+        if oid != PBKDF2 {
+            return Err(DecryptError::Unsupported(oid));
         }
         let mut kdf =
             Self::parse_salt_and_iterations(KdfAlgorithm::Pbkdf2(DigestAlgorithm::Sha1), parameters)?;
@@ -189,23 +196,23 @@ impl Kdf {
             kdf.algorithm = KdfAlgorithm::Pbkdf2(read_digest_algorithm(
                 prf?.children(SEQUENCE)?,
                 DigestAlgorithm::from_hmac_oid,
-                strong,
+                forbid_weak,
             )?);
         }
         Ok(kdf)
     }
 
-    /// With the salt and the iterations that parameters begin with.
+    /// Parses the salt and the iterations at the beginning of `parameters`.
     fn parse_salt_and_iterations(
-        way: KdfAlgorithm,
+        algorithm: KdfAlgorithm,
         mut parameters: BerElements<'_>,
     ) -> Result<Self, DecryptError> {
         let salt = parameters.next_required()?.octet_string(OCTET_STRING)?.into_owned();
-        let rounds = parameters.next_required()?.as_u64_saturating()?;
-        Ok(Self { algorithm: way, salt, iterations: rounds, key_length: None })
+        let iterations = parameters.next_required()?.as_u64_saturating()?;
+        Ok(Self { algorithm, salt, iterations, key_length: None })
     }
 
-    /// What a key of `length` bytes takes.
+    /// Cost of deriving a key of `length` bytes.
     pub(in crate::key) fn cost(&self, length: usize) -> KdfCost {
         let (hash, size) = match self.algorithm {
             KdfAlgorithm::Scrypt { n, r, p } => return scrypt_cost(n, r, p),
@@ -213,17 +220,17 @@ impl Kdf {
             KdfAlgorithm::Pkcs12 => (DigestAlgorithm::Sha1, DigestAlgorithm::Sha1.output_len()),
             KdfAlgorithm::Pbkdf1(hash) | KdfAlgorithm::Java(hash) => (hash, 16),
         };
-        // HMAC takes two digests where the others take one.
-        let step = if matches!(self.algorithm, KdfAlgorithm::Pbkdf2(_)) {
+        // HMAC computes two digests, the other derivations one.
+        let unit_cost = if matches!(self.algorithm, KdfAlgorithm::Pbkdf2(_)) {
             hash.unit_cost()
         } else {
             hash.unit_cost().div_ceil(2)
         };
         let blocks = u64::try_from(length.div_ceil(size.max(1))).unwrap_or(u64::MAX);
-        KdfCost { iterations: self.iterations, output_blocks: blocks, unit_cost: step, ..KdfCost::default() }
+        KdfCost { iterations: self.iterations, output_blocks: blocks, unit_cost, ..KdfCost::default() }
     }
 
-    /// The password in the ways that it may have been written for this.
+    /// Encodings of the password for this derivation.
     pub(in crate::key) fn password_encodings<'a>(
         &self,
         password: &'a PasswordEncodings,
@@ -231,26 +238,26 @@ impl Kdf {
         if matches!(self.algorithm, KdfAlgorithm::Pkcs12) { password.bmp() } else { password.bytes() }
     }
 
-    /// Those bytes of a key; the cost was charged before.
+    /// Derives a key of `length` bytes; the cost must have been charged before.
     pub(in crate::key) fn derive_key(&self, password: &[u8], length: usize) -> Option<Zeroizing<Vec<u8>>> {
         let mut key = Zeroizing::new(vec![0; length]);
-        let rounds = self.iteration_count();
+        let iterations = self.iteration_count();
         match self.algorithm {
             KdfAlgorithm::Pbkdf1(hash) => {
-                key = hash.iterate(&[password, &self.salt].concat(), &[], rounds);
+                key = hash.iterate(&[password, &self.salt].concat(), &[], iterations);
                 key.truncate(length);
             }
             KdfAlgorithm::Pkcs12 => key = self.derive_pkcs12(1, password, length),
             KdfAlgorithm::Java(hash) => {
-                let (one, other) = split_java_salt(&self.salt)?;
-                key = hash.iterate(&one, password, rounds);
-                key.extend_from_slice(&hash.iterate(&other, password, rounds));
+                let (first, second) = split_java_salt(&self.salt)?;
+                key = hash.iterate(&first, password, iterations);
+                key.extend_from_slice(&hash.iterate(&second, password, iterations));
             }
-            KdfAlgorithm::Pbkdf2(hash) => hash.pbkdf2(password, &self.salt, rounds, &mut key),
+            KdfAlgorithm::Pbkdf2(hash) => hash.pbkdf2(password, &self.salt, iterations, &mut key),
             KdfAlgorithm::Scrypt { n, r, p } => {
                 let log = u8::try_from(n.checked_ilog2().filter(|_| n.is_power_of_two())?).ok()?;
-                let number = |number: u64| u32::try_from(number).ok();
-                let parameters = ::scrypt::Params::new(log, number(r)?, number(p)?).ok()?;
+                let to_u32 = |value: u64| u32::try_from(value).ok();
+                let parameters = ::scrypt::Params::new(log, to_u32(r)?, to_u32(p)?).ok()?;
                 ::scrypt::scrypt(password, &self.salt, &parameters, &mut key).ok()?;
             }
         }
@@ -268,20 +275,21 @@ impl Kdf {
     }
 }
 
-/// What scrypt takes (RFC 7914): a table of N blocks, and beside it p blocks that are worked on one after the other, of
-/// which a MiB is not counted.
+/// Cost of scrypt (RFC 7914): memory for a table of N blocks, and for p blocks that are processed one after
+/// the other, of which 1 MiB is not counted.
 pub(in crate::key) fn scrypt_cost(n: u64, r: u64, p: u64) -> KdfCost {
     let size = |blocks: u64| blocks.saturating_mul(r).saturating_mul(128);
     let memory = size(n).saturating_add(size(p).saturating_sub(1024 * 1024));
-    let rounds = n.saturating_mul(r).saturating_mul(p);
-    KdfCost { iterations: rounds, output_blocks: 1, unit_cost: 6, memory_bytes: memory, ..KdfCost::default() }
+    let iterations = n.saturating_mul(r).saturating_mul(p);
+    KdfCost { iterations, output_blocks: 1, unit_cost: 6, memory_bytes: memory, ..KdfCost::default() }
 }
 
-/// Of Java's salt; one that says the same twice is turned around in part, as Java does, its own mistake included.
+/// Splits Java's salt. If both halves are equal, the first is partly reversed, including the bug in Java's
+/// implementation.
 fn split_java_salt(salt: &[u8]) -> Option<([u8; 4], [u8; 4])> {
-    let [a, b, c, d, other @ ..] = <[u8; 8]>::try_from(salt).ok()?;
-    let one = if [a, b, c, d] == other { [d, a, b, d] } else { [a, b, c, d] };
-    Some((one, other))
+    let [a, b, c, d, second @ ..] = <[u8; 8]>::try_from(salt).ok()?;
+    let first = if [a, b, c, d] == second { [d, a, b, d] } else { [a, b, c, d] };
+    Some((first, second))
 }
 
 fn parse_key_length(parameters: &mut BerElements<'_>) -> Result<Option<usize>, DecryptError> {
@@ -289,17 +297,17 @@ fn parse_key_length(parameters: &mut BerElements<'_>) -> Result<Option<usize>, D
         return Ok(None);
     };
     let length = found.as_u64_saturating()?;
-    let sound = usize::try_from(length).ok().filter(|_| (1..=MAX_KEY_LEN).contains(&length));
-    Ok(Some(sound.ok_or(DecryptError::Damaged)?))
+    let valid = usize::try_from(length).ok().filter(|_| (1..=MAX_KEY_LEN).contains(&length));
+    Ok(Some(valid.ok_or(DecryptError::Damaged)?))
 }
 
-/// PBES1, PKCS#12's own schemes and Java's: how the key is made, and how long it is.
+/// Key derivation, cipher and key length of a scheme of PBES1, PKCS#12 or Java.
 #[cfg(feature = "legacy-ciphers")]
-fn pre_pbes2_scheme(number: &ObjectIdentifier) -> Option<(KdfAlgorithm, Cipher, usize)> {
+fn pre_pbes2_scheme(oid: &ObjectIdentifier) -> Option<(KdfAlgorithm, Cipher, usize)> {
     let rc4 = Cipher { algorithm: CipherAlgorithm::Rc4, mode: super::cipher::CipherMode::Stream };
     let (des, triple) = (Cipher::cbc(CipherAlgorithm::Des), Cipher::cbc(CipherAlgorithm::TripleDes));
     let rc2 = |bits| Cipher::cbc(CipherAlgorithm::Rc2(bits));
-    Some(match number.to_string().as_str() {
+    Some(match oid.to_string().as_str() {
         "1.2.840.113549.1.5.3" => (KdfAlgorithm::Pbkdf1(DigestAlgorithm::MD5), des, 8),
         "1.2.840.113549.1.5.6" => (KdfAlgorithm::Pbkdf1(DigestAlgorithm::MD5), rc2(64), 8),
         "1.2.840.113549.1.5.10" => (KdfAlgorithm::Pbkdf1(DigestAlgorithm::Sha1), des, 8),
@@ -316,33 +324,33 @@ fn pre_pbes2_scheme(number: &ObjectIdentifier) -> Option<(KdfAlgorithm, Cipher, 
 }
 
 #[cfg(not(feature = "legacy-ciphers"))]
-fn pre_pbes2_scheme(_: &ObjectIdentifier) -> Option<(Way, Cipher, usize)> {
+fn pre_pbes2_scheme(_: &ObjectIdentifier) -> Option<(KdfAlgorithm, Cipher, usize)> {
     None
 }
 
-fn parse_pbes2(mut parameters: BerElements<'_>, strong: bool) -> Result<EncryptionScheme, DecryptError> {
-    let kdf = Kdf::parse(parameters.next_required()?.children(SEQUENCE)?, strong)?;
+fn parse_pbes2(mut parameters: BerElements<'_>, forbid_weak: bool) -> Result<EncryptionScheme, DecryptError> {
+    let kdf = Kdf::parse(parameters.next_required()?.children(SEQUENCE)?, forbid_weak)?;
     let mut encryption = parameters.next_required()?.children(SEQUENCE)?;
-    let number = check_oid(encryption.next_required()?.oid()?, strong)?;
-    let known = cipher::find_by_oid(&number).ok_or(DecryptError::Unsupported(number))?;
+    let oid = check_oid(encryption.next_required()?.oid()?, forbid_weak)?;
+    let known = cipher::find_by_oid(&oid).ok_or(DecryptError::Unsupported(oid))?;
     let (mut cipher, mut key_length) = (known.cipher, known.key_len);
-    let vector = if let CipherAlgorithm::Rc2(bits) = &mut cipher.algorithm {
-        let vector = parse_rc2_parameters(encryption.next_required()?, bits)?;
+    let iv = if let CipherAlgorithm::Rc2(bits) = &mut cipher.algorithm {
+        let iv = parse_rc2_parameters(encryption.next_required()?, bits)?;
         key_length = kdf.key_length.unwrap_or(usize::from(*bits).div_ceil(8));
-        vector
+        iv
     } else if cipher.iv_len() == 0 {
-        // Empty, NULL or left out, as the writer likes.
+        // Empty, NULL or absent, depending on the writer.
         Vec::new()
     } else {
         encryption.next_required()?.octet_string(OCTET_STRING)?.into_owned()
     };
-    if vector.len() != cipher.iv_len() || kdf.key_length.is_some_and(|said| said != key_length) {
+    if iv.len() != cipher.iv_len() || kdf.key_length.is_some_and(|configured| configured != key_length) {
         return Err(DecryptError::Damaged);
     }
-    Ok(EncryptionScheme { kdf, cipher, key_length, iv: Some(vector) })
+    Ok(EncryptionScheme { kdf, cipher, key_length, iv: Some(iv) })
 }
 
-/// The vector, with the effective bits where a version tells them (RFC 8018 appendix B.2.3).
+/// Parses the IV, and the effective key bits if there is a version (RFC 8018 appendix B.2.3).
 fn parse_rc2_parameters(parameter: BerElement<'_>, bits: &mut u16) -> Result<Vec<u8>, DecryptError> {
     *bits = 32;
     let Ok(mut fields) = parameter.children(SEQUENCE) else {

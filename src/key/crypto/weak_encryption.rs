@@ -1,21 +1,21 @@
-//! Encryption that protects a key no longer, for hosts whose policy forbids it: what [`crate::key::asn1::oid::is_weak`] knows.
+//! Weak encryption of key files ([`crate::key::asn1::oid::is_weak`]), which the policy can forbid.
 //!
-//! A MAC is not looked at: it protects nothing that a thief of the file wants.
+//! The digest of a MAC is not checked: it does not protect the confidentiality of the key.
 
 use crate::base::error::{Error, Result};
 use crate::base::policy::Restriction;
 use crate::key::KeySource;
 
-/// An error if weak encryption, of which this is the name, is forbidden.
+/// Fails if weak encryption is forbidden; `name` is the name of the scheme.
 pub(in crate::key) fn check_allowed(source: &KeySource, name: &str) -> Result<()> {
     if source.forbid_weak_encryption { Err(forbidden_error(source, name)) } else { Ok(()) }
 }
 
-/// The error about weak encryption of that name.
+/// Error for weak encryption with the scheme `name`.
 pub(in crate::key) fn forbidden_error(source: &KeySource, name: &str) -> Error {
     source.store_error(format!(
-        "is encrypted with {name}, {}; write a copy with AES, as OpenSSL 3 (openssl pkcs12 -export, openssl pkcs8 \
-         -topk8) and Java 17 (keytool -importkeystore -deststoretype PKCS12) do by themselves",
+        "is encrypted with {name}, {}; write a copy with AES, as OpenSSL 3 (openssl pkcs12 -export, openssl \
+         pkcs8 -topk8) and Java 17 (keytool -importkeystore -deststoretype PKCS12) do by default",
         Restriction::WeakStores.rejection_text()
     ))
 }
@@ -27,7 +27,7 @@ mod tests {
     use crate::key::fixtures::{KeyDir, STORE_PASSWORD, run_shell};
     use crate::key::open;
 
-    /// What a store is refused with where weak encryption is forbidden; it opens where it is not.
+    /// Returns the error for a store if weak encryption is forbidden; the store opens otherwise.
     #[track_caller]
     fn forbidden_error(source: &KeySource) -> String {
         open(source).unwrap();
@@ -39,41 +39,41 @@ mod tests {
 
     #[test]
     fn pkcs12_pbe_is_weak_unless_aes() {
-        let place = KeyDir::new();
-        let message = forbidden_error(&place.fixture("rsa-legacy.p12", Some(STORE_PASSWORD)));
-        assert!(message.contains("rsa-legacy.p12 is encrypted with PBE-SHA1-"), "{message}");
+        let dir = KeyDir::new();
+        let message = forbidden_error(&dir.fixture("rsa-legacy.p12", Some(STORE_PASSWORD)));
+        assert!(message.contains("PBE-SHA1-"), "{message}");
         for name in ["rsa.p12", "chain.p12", "really-p12.jks"] {
-            open(&place.fixture(name, Some(STORE_PASSWORD)).forbidding_weak_encryption()).unwrap();
+            open(&dir.fixture(name, Some(STORE_PASSWORD)).forbidding_weak_encryption()).unwrap();
         }
-        open(&place.fixture("rsa-open.p12", None).forbidding_weak_encryption()).unwrap();
+        open(&dir.fixture("rsa-open.p12", None).forbidding_weak_encryption()).unwrap();
     }
 
     #[test]
     fn pbes2_weakness_depends_on_cipher() {
-        let place = KeyDir::new();
-        place.fixture("rsa.pem", None);
+        let dir = KeyDir::new();
+        dir.fixture("rsa.pem", None);
         let sources = ["des3", "bf-cbc", "aes-256-ecb", "aes-256-cbc", "camellia-256-cbc", "sm4-cbc"].map(|cipher| {
             let encrypt = "openssl pkcs8 -topk8 -in rsa.pem -passout pass:changeit -provider default -provider legacy";
-            run_shell(place.path(), &format!("{encrypt} -v2 {cipher} -out {cipher}.pem"));
-            place.source(&format!("{cipher}.pem"), Some(STORE_PASSWORD))
+            run_shell(dir.path(), &format!("{encrypt} -v2 {cipher} -out {cipher}.pem"));
+            dir.source(&format!("{cipher}.pem"), Some(STORE_PASSWORD))
         });
-        let (weak, sound) = sources.split_at(3);
+        let (weak, strong) = sources.split_at(3);
         for (source, name) in
             weak.iter().zip(["DES-EDE3-CBC (1.2.840.113549.3.7)", "BF-CBC (", "AES-256-ECB ("])
         {
             let message = forbidden_error(source);
             assert!(message.contains(name), "{message}");
         }
-        for source in sound {
+        for source in strong {
             open(&source.clone().forbidding_weak_encryption()).unwrap();
         }
     }
 
     #[test]
     fn jks_store_is_weak() {
-        let place = KeyDir::new();
-        let source = place.fixture("umlaut.jks", Some("pässw€rd"));
-        assert!(forbidden_error(&source).contains("Java's own (JKS"), "{}", forbidden_error(&source));
+        let dir = KeyDir::new();
+        let source = dir.fixture("umlaut.jks", Some("pässw€rd"));
+        assert!(forbidden_error(&source).contains("(JKS"), "{}", forbidden_error(&source));
     }
 
     #[test]
@@ -83,17 +83,17 @@ mod tests {
 
     #[test]
     fn smime_capabilities_do_not_make_store_weak() {
-        let place = KeyDir::new();
-        place.fixture("rsa.pem", None);
-        // sMIMECapabilities with RC2, as some authorities write them into certificates.
+        let dir = KeyDir::new();
+        dir.fixture("rsa.pem", None);
+        // sMIMECapabilities with RC2, as some CAs write them into certificates.
         let extension = "1.2.840.113549.1.9.15=DER:3010300e06082a864886f70d030202020080";
         run_shell(
-            place.path(),
+            dir.path(),
             &format!(
                 "openssl req -x509 -new -key rsa.pem -subj /CN=mail -days 10 -addext {extension} -out mail.crt && \
                  openssl pkcs12 -export -inkey rsa.pem -in mail.crt -certpbe NONE -passout pass:changeit -out mail.p12"
             ),
         );
-        open(&place.source("mail.p12", Some(STORE_PASSWORD)).forbidding_weak_encryption()).unwrap();
+        open(&dir.source("mail.p12", Some(STORE_PASSWORD)).forbidding_weak_encryption()).unwrap();
     }
 }

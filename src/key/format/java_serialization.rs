@@ -1,7 +1,7 @@
-//! Where a serialised Java object ends: JCEKS has secret keys as such, with nothing said of their length.
+//! Skips serialized Java objects: JCEKS stores secret keys as such, without their length.
 //!
-//! The part of Java's Object Serialization Stream Protocol that `SealedObjectForKeyProtector` takes: classes whose
-//! fields are numbers, text and arrays of bytes.
+//! Supports the part of Java's Object Serialization Stream Protocol that `SealedObjectForKeyProtector` uses:
+//! classes whose fields are numbers, strings and byte arrays.
 
 const STREAM_HEADER: [u8; 4] = [0xAC, 0xED, 0, 5];
 
@@ -13,22 +13,22 @@ const TC_STRING: u8 = 0x74;
 const TC_ARRAY: u8 = 0x75;
 const TC_ENDBLOCKDATA: u8 = 0x78;
 
-/// More superclasses than any honest key has.
+/// Maximum number of superclasses, more than any valid key has.
 const MAX_CLASS_DEPTH: u8 = 8;
 
-/// What comes behind the object that `bytes` begin with; nothing if it is of another form.
+/// Returns the bytes after the object at the beginning of `bytes`; `None` if its structure is not supported.
 pub(in crate::key) fn skip_object(bytes: &[u8]) -> Option<&[u8]> {
-    let mut walk = JavaStreamReader(bytes.strip_prefix(&STREAM_HEADER)?);
-    if walk.read_u8()? != TC_OBJECT || walk.read_u8()? != TC_CLASSDESC {
+    let mut reader = JavaStreamReader(bytes.strip_prefix(&STREAM_HEADER)?);
+    if reader.read_u8()? != TC_OBJECT || reader.read_u8()? != TC_CLASSDESC {
         return None;
     }
     let mut types = Vec::new();
-    walk.read_class(&mut types, MAX_CLASS_DEPTH)?;
-    // Those of the topmost class come first, which makes no difference to what all take.
+    reader.read_class(&mut types, MAX_CLASS_DEPTH)?;
+    // The fields of the topmost class come first, but the order does not change the total length.
     for kind in types {
-        walk.skip_value(kind)?;
+        reader.skip_value(kind)?;
     }
-    Some(walk.0)
+    Some(reader.0)
 }
 
 struct JavaStreamReader<'a>(&'a [u8]);
@@ -55,15 +55,16 @@ impl JavaStreamReader<'_> {
         self.skip_bytes(length)
     }
 
-    /// A class behind its mark: its fields, and those of its superclasses before them.
+    /// Reads a class after its type code, and appends the types of its fields after those of its
+    /// superclasses.
     fn read_class(&mut self, types: &mut Vec<u8>, depth: u8) -> Option<()> {
         let deeper = depth.checked_sub(1)?;
         self.skip_utf()?;
         self.skip_bytes(9)?; // version and flags
-        let mut own = Vec::new();
+        let mut own_types = Vec::new();
         for _ in 0..self.read_uint(2)? {
             let kind = self.read_u8()?;
-            own.push(kind);
+            own_types.push(kind);
             self.skip_utf()?;
             if matches!(kind, b'[' | b'L') {
                 self.skip_value(b'L')?;
@@ -77,7 +78,7 @@ impl JavaStreamReader<'_> {
             TC_CLASSDESC => self.read_class(types, deeper)?,
             _ => return None,
         }
-        types.extend(own);
+        types.extend(own_types);
         Some(())
     }
 

@@ -1,9 +1,10 @@
-//! Java's own key stores, JKS and JCEKS: entries one after the other, and a SHA-1 digest keyed with the password at
-//! the end.
+//! Java key stores, JKS and JCEKS: a sequence of entries, followed by a SHA-1 digest that is keyed with the
+//! password.
 //!
-//! Follows `sun.security.provider.JavaKeyStore` and `KeyProtector`, and those of `com.sun.crypto.provider`, of
-//! OpenJDK. The whole file is walked first, each length against what is left, so that a file cut short is not taken
-//! for a wrong password. The two differ in how keys are protected, and in that JCEKS may have secret keys.
+//! Follows OpenJDK's `sun.security.provider.JavaKeyStore` and `KeyProtector`, and their counterparts in
+//! `com.sun.crypto.provider`. The whole file is parsed first, and each length is compared with the remaining
+//! bytes, so that a truncated file is not reported as a wrong password. The formats differ in the protection
+//! of keys, and only JCEKS may contain secret keys.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{Context, Digest, SHA1_FOR_LEGACY_USE_ONLY, SHA1_OUTPUT_LEN};
@@ -28,22 +29,22 @@ const JCEKS_MAGIC: [u8; 4] = [0xCE, 0xCE, 0xCE, 0xCE];
 struct JksEntry<'a> {
     alias: String,
     kind: EntryKind,
-    /// The protected private key.
+    /// The encrypted private key.
     protected_key: Option<&'a [u8]>,
     certificates: Vec<&'a [u8]>,
 }
 
-/// Whether `content` begins as a JKS or a JCEKS store does.
+/// Whether `content` begins with the magic number of JKS or JCEKS.
 pub(in crate::key) fn is_java_key_store(content: &[u8]) -> bool {
     content.starts_with(&JKS_MAGIC) || content.starts_with(&JCEKS_MAGIC)
 }
 
-/// What people call the format of the store `content`.
+/// Name of the format of the store `content`.
 pub(in crate::key) fn format_name(content: &[u8]) -> &'static str {
     if content.starts_with(&JCEKS_MAGIC) { "JCEKS" } else { "JKS" }
 }
 
-/// The key that `source` asks for, out of the JKS or JCEKS store `content`.
+/// Reads the key that `source` selects from the JKS or JCEKS store `content`.
 pub(in crate::key) fn read_key(source: &KeySource, content: &[u8]) -> Result<ParsedKey> {
     let mut budget = KdfBudget::new();
     let entries = read_verified_entries(source, content, &mut budget)?;
@@ -55,18 +56,18 @@ pub(in crate::key) fn read_key(source: &KeySource, content: &[u8]) -> Result<Par
     }
 }
 
-/// Every key of the JKS or JCEKS store `content`.
+/// Reads all keys of the JKS or JCEKS store `content`.
 pub(in crate::key) fn read_all_keys(source: &KeySource, content: &[u8]) -> Result<Vec<EntryResult>> {
-    // One for all: a file with many keys is still one file.
+    // One budget for all keys: it limits the work for a file.
     let mut budget = KdfBudget::new();
     let entries = read_verified_entries(source, content, &mut budget)?;
     let keys = entries.iter().filter_map(|entry| Some((entry, entry.protected_key?)));
-    let mut candidate =
+    let mut open_key =
         |entry: &JksEntry<'_>, key| (Some(entry.alias.clone()), open_entry(source, entry, key, &mut budget));
-    Ok(keys.map(|(entry, key)| candidate(entry, key)).collect())
+    Ok(keys.map(|(entry, key)| open_key(entry, key)).collect())
 }
 
-/// What the store holds, once the password has shown that it may be told.
+/// Parses the store and verifies the password, before anything about the entries is revealed.
 fn read_verified_entries<'a>(
     source: &KeySource,
     content: &'a [u8],
@@ -74,7 +75,7 @@ fn read_verified_entries<'a>(
 ) -> Result<Vec<JksEntry<'a>>> {
     weak_encryption::check_allowed(
         source,
-        &format!("a scheme of Java's own ({}, SHA-1 alone)", format_name(content)),
+        &format!("Java's own scheme ({}, SHA-1 only)", format_name(content)),
     )?;
     let (entries, signed, digest) = parse_store(source, content)?;
     verify_store_digest(source, signed, digest)?;
@@ -98,8 +99,8 @@ fn open_entry(
     })
 }
 
-/// The trusted certificates of the JKS or JCEKS store `content`. Without a password, whether it is whole is not looked at, as Java
-/// does it.
+/// Reads the trusted certificates of the JKS or JCEKS store `content`. Without a password, the integrity of
+/// the store is not verified, as in Java.
 pub(in crate::key) fn read_trusted_certificates(source: &KeySource, content: &[u8]) -> Result<Vec<Vec<u8>>> {
     let (entries, signed, digest) = parse_store(source, content)?;
     if source.password.is_some() {
@@ -109,12 +110,12 @@ pub(in crate::key) fn read_trusted_certificates(source: &KeySource, content: &[u
     Ok(trusted.flat_map(|entry| &entry.certificates).map(|found| found.to_vec()).collect())
 }
 
-/// The entries, the bytes that the digest is over, and the digest.
+/// Returns the entries, the bytes covered by the digest, and the digest.
 fn parse_store<'a>(source: &KeySource, content: &'a [u8]) -> Result<(Vec<JksEntry<'a>>, &'a [u8], &'a [u8])> {
-    let mut walk = JksReader { source, format: format_name(content), remaining: content };
-    let entries = walk.read_store()?;
-    let digest = walk.read_bytes(SHA1_OUTPUT_LEN)?;
-    let signed = content.len().saturating_sub(walk.remaining.len().saturating_add(digest.len()));
+    let mut reader = JksReader { source, format: format_name(content), remaining: content };
+    let entries = reader.read_store()?;
+    let digest = reader.read_bytes(SHA1_OUTPUT_LEN)?;
+    let signed = content.len().saturating_sub(reader.remaining.len().saturating_add(digest.len()));
     Ok((entries, content.get(..signed).unwrap_or_default(), digest))
 }
 
@@ -124,7 +125,7 @@ impl JksEntry<'_> {
     }
 }
 
-/// What is still to be read.
+/// Reader of the remaining bytes of a store.
 struct JksReader<'s, 'a> {
     source: &'s KeySource,
     format: &'static str,
@@ -133,18 +134,17 @@ struct JksReader<'s, 'a> {
 
 impl<'a> JksReader<'_, 'a> {
     fn read_bytes(&mut self, length: usize) -> Result<&'a [u8]> {
-        let (taken, left) = self.remaining.split_at_checked(length).ok_or_else(|| {
+        let (bytes, remaining) = self.remaining.split_at_checked(length).ok_or_else(|| {
             let format = self.format;
-            self.source
-                .store_error(format!("is a {format} store that ends too early: it was cut short or damaged"))
+            self.source.store_error(format!("is a truncated or damaged {format} store"))
         })?;
-        self.remaining = left;
-        Ok(taken)
+        self.remaining = remaining;
+        Ok(bytes)
     }
 
     fn read_u32(&mut self) -> Result<u32> {
         let bytes = self.read_bytes(4)?;
-        Ok(bytes.iter().fold(0, |number, byte| (number << 8) | u32::from(*byte)))
+        Ok(bytes.iter().fold(0, |value, byte| (value << 8) | u32::from(*byte)))
     }
 
     fn read_length_prefixed(&mut self) -> Result<&'a [u8]> {
@@ -153,7 +153,7 @@ impl<'a> JksReader<'_, 'a> {
     }
 
     fn read_utf(&mut self) -> Result<String> {
-        let length = self.read_bytes(2)?.iter().fold(0, |number, byte| (number << 8) | usize::from(*byte));
+        let length = self.read_bytes(2)?.iter().fold(0, |value, byte| (value << 8) | usize::from(*byte));
         Ok(String::from_utf8_lossy(self.read_bytes(length)?).into_owned())
     }
 
@@ -161,18 +161,19 @@ impl<'a> JksReader<'_, 'a> {
         self.read_u32()?;
         let version = self.read_u32()?;
         if !matches!(version, 1 | 2) {
-            let text = format!("is a {} store of version {version}; only 1 and 2 are known", self.format);
+            let text =
+                format!("is a {} store of the unsupported version {version}; expected 1 or 2", self.format);
             return Err(self.source.store_error(text));
         }
         let count = self.read_u32()?;
-        // Not with_capacity: the count is not to be believed before the entries are seen.
+        // Not with_capacity: the count cannot be trusted before the entries have been read.
         (0..count).map(|_| self.read_entry(version)).collect()
     }
 
     fn read_entry(&mut self, version: u32) -> Result<JksEntry<'a>> {
         let tag = self.read_u32()?;
         let alias = self.read_utf()?;
-        self.read_bytes(8)?; // when it was made
+        self.read_bytes(8)?; // creation time
         match tag {
             1 => {
                 let key = Some(self.read_length_prefixed()?);
@@ -187,7 +188,7 @@ impl<'a> JksReader<'_, 'a> {
             }
             3 if self.format == "JCEKS" => {
                 self.remaining = java_serialization::skip_object(self.remaining).ok_or_else(|| {
-                    let text = format!("has a secret key {} of a form that is not known", quote(&alias));
+                    let text = format!("has a secret key {} in an unsupported encoding", quote(&alias));
                     self.source.store_error(text)
                 })?;
                 Ok(JksEntry {
@@ -198,8 +199,7 @@ impl<'a> JksReader<'_, 'a> {
                 })
             }
             _ => {
-                let text =
-                    format!("is a {} store with an entry of unknown kind: it was damaged", self.format);
+                let text = format!("is a damaged {} store: an entry has an unknown type", self.format);
                 Err(self.source.store_error(text))
             }
         }
@@ -213,7 +213,7 @@ impl<'a> JksReader<'_, 'a> {
     }
 }
 
-/// Each UTF-16 unit as two bytes, big end first: what Java hashes of a password.
+/// The password in UTF-16, big-endian, as hashed by Java.
 fn password_utf16_be(password: &str) -> Zeroizing<Vec<u8>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(password.len().saturating_mul(2)));
     for unit in password.encode_utf16() {
@@ -230,7 +230,7 @@ fn sha1(parts: &[&[u8]]) -> Digest {
     context.finish()
 }
 
-/// Without a store password, only the key's own is checked, as Java does when it loads a store with none.
+/// Verifies the store password. Without one, only the key password is checked later, as in Java.
 fn verify_store_digest(source: &KeySource, signed: &[u8], digest: &[u8]) -> Result<()> {
     let Some(password) = &source.password else {
         return match source.key_password {
@@ -243,19 +243,20 @@ fn verify_store_digest(source: &KeySource, signed: &[u8], digest: &[u8]) -> Resu
         .map_err(|_| source.wrong_password_error(source.option_names().password))
 }
 
-/// Without a store password, the one of a key must open one before anything is told of what the store holds.
+/// Without a store password, the key password must decrypt a key before anything about the entries is
+/// revealed.
 fn verify_key_password(source: &KeySource, entries: &[JksEntry<'_>], budget: &mut KdfBudget) -> Result<()> {
-    let mut refusal = None;
+    let mut first_error = None;
     for (entry, key) in entries.iter().filter_map(|entry| Some((entry, entry.protected_key?))) {
         match decrypt_entry(source, entry, key, budget) {
             Ok(_) => return Ok(()),
-            Err(error) => refusal = refusal.or(Some(error)),
+            Err(error) => first_error = first_error.or(Some(error)),
         }
     }
-    Err(refusal.unwrap_or_else(|| source.not_found_error("has no private key")))
+    Err(first_error.unwrap_or_else(|| source.not_found_error("has no private key")))
 }
 
-/// The key in an EncryptedPrivateKeyInfo by Java's own algorithms, `KeyProtector` of either format.
+/// Decrypts the key in an EncryptedPrivateKeyInfo by Java's own algorithms, `KeyProtector` of either format.
 fn decrypt_entry(
     source: &KeySource,
     entry: &JksEntry<'_>,
@@ -264,12 +265,12 @@ fn decrypt_entry(
 ) -> Result<Zeroizing<Vec<u8>>> {
     let secret = source.key_password.as_ref().or(source.password.as_ref());
     let password = secret.map(|secret| secret.reveal()).unwrap_or_default();
-    decrypt_protected_key(key, password, source.forbid_weak_encryption, budget).map_err(|fault| match fault {
+    decrypt_protected_key(key, password, source.forbid_weak_encryption, budget).map_err(|error| match error {
         DecryptError::Damaged => damaged_key_error(source, entry),
-        DecryptError::Unsupported(number) => {
-            source.store_error(format!("protects its keys with {}", oid::unsupported_text(&number)))
+        DecryptError::Unsupported(oid) => {
+            source.store_error(format!("protects its keys with {}", oid::unsupported_text(&oid)))
         }
-        DecryptError::Weak(number) => weak_encryption::forbidden_error(source, &oid::display_name(&number)),
+        DecryptError::Weak(oid) => weak_encryption::forbidden_error(source, &oid::display_name(&oid)),
         DecryptError::TooExpensive(text) => source.store_error(text),
         DecryptError::WrongPasswordOrAltered => wrong_key_password_error(source, entry),
     })
@@ -278,29 +279,30 @@ fn decrypt_entry(
 fn decrypt_protected_key(
     key: &[u8],
     password: &str,
-    strong: bool,
+    forbid_weak: bool,
     budget: &mut KdfBudget,
 ) -> std::result::Result<Zeroizing<Vec<u8>>, DecryptError> {
     let mut fields = BerElement::parse_sequence(key)?;
     let scheme = fields.next_required()?.children(SEQUENCE)?;
-    let sealed = fields.next_required()?.octet_string(OCTET_STRING)?;
-    let number = scheme.clone().next_required()?.oid()?;
-    if number == oid::JKS_PROTECTION {
-        return decrypt_jks_keystream(&sealed, password);
+    let encrypted = fields.next_required()?.octet_string(OCTET_STRING)?;
+    let oid = scheme.clone().next_required()?.oid()?;
+    if oid == oid::JKS_PROTECTION {
+        return decrypt_jks_keystream(&encrypted, password);
     }
-    EncryptionScheme::parse(scheme, strong)?.try_passwords(
-        &sealed,
+    EncryptionScheme::parse(scheme, forbid_weak)?.try_passwords(
+        &encrypted,
         &[&PasswordEncodings::new(password)],
         budget,
     )
 }
 
-/// The key XORed with a chain of digests of password and salt, then a digest of password and key.
+/// Decrypts JKS key protection: the key is XORed with chained digests of password and salt, and followed by a
+/// digest of password and key.
 fn decrypt_jks_keystream(
-    sealed: &[u8],
+    encrypted: &[u8],
     password: &str,
 ) -> std::result::Result<Zeroizing<Vec<u8>>, DecryptError> {
-    let (salt, rest) = sealed.split_at_checked(SHA1_OUTPUT_LEN).ok_or(DecryptError::Damaged)?;
+    let (salt, rest) = encrypted.split_at_checked(SHA1_OUTPUT_LEN).ok_or(DecryptError::Damaged)?;
     let length = rest.len().checked_sub(SHA1_OUTPUT_LEN).ok_or(DecryptError::Damaged)?;
     let (body, digest) = rest.split_at_checked(length).ok_or(DecryptError::Damaged)?;
     let password = password_utf16_be(password);

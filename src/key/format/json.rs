@@ -1,4 +1,4 @@
-//! Keys in JSON: a JSON Web Key or a set of them, a Google service account, a Box application's configuration.
+//! JSON key files: a JSON Web Key or a set of them, a Google service account file, Box app settings.
 
 use std::borrow::Cow;
 
@@ -11,10 +11,10 @@ use crate::base::secret::Secret;
 use crate::key::select::quote;
 use crate::key::{EntryResult, KeySource, ParsedKey};
 
-/// No honest file is larger, and what is made of a hostile one takes many times its size.
+/// Maximum length. No valid file is longer, and parsing a hostile file takes many times its size.
 const MAX_JSON_LEN: usize = 512 * 1024;
 
-/// What a file may have; which of it is there tells the format.
+/// Members of all formats; those that are present determine the format.
 #[derive(Deserialize)]
 struct JsonKeyFile<'a> {
     #[serde(rename = "type", borrow, default)]
@@ -48,17 +48,17 @@ struct BoxAuth<'a> {
     passphrase: Option<Cow<'a, str>>,
 }
 
-/// Whether `content` is a JSON object, as far as its first letter tells.
+/// Whether `content` is a JSON object, judging by its first character.
 pub(in crate::key) fn is_json(content: &[u8]) -> bool {
     skip_bom(content).first() == Some(&b'{')
 }
 
-/// Without the mark and the blanks that editors put in front.
+/// Skips a byte order mark and leading whitespace, which some editors write.
 fn skip_bom(content: &[u8]) -> &[u8] {
     content.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(content).trim_ascii_start()
 }
 
-/// Every key of the JSON text `content`.
+/// Reads all keys of the JSON text `content`.
 pub(in crate::key) fn read_all_keys(source: &KeySource, content: &[u8]) -> Result<Vec<EntryResult>> {
     let file: JsonKeyFile<'_> = parse(source, content)?;
     match file.keys {
@@ -67,7 +67,7 @@ pub(in crate::key) fn read_all_keys(source: &KeySource, content: &[u8]) -> Resul
     }
 }
 
-/// The key that `source` asks for, out of the JSON text `content`.
+/// Reads the key that `source` selects from the JSON text `content`.
 pub(in crate::key) fn read_key(source: &KeySource, content: &[u8]) -> Result<ParsedKey> {
     let file: JsonKeyFile<'_> = parse(source, content)?;
     if let Some(settings) = file.r#box {
@@ -83,20 +83,20 @@ pub(in crate::key) fn read_key(source: &KeySource, content: &[u8]) -> Result<Par
         (_, Some(key)) => read_embedded_pem(source, key, file.private_key_id),
         (Some(kind @ ("external_account" | "authorized_user" | "impersonated_service_account")), None) => {
             Err(source.not_found_error(format!(
-                "is a Google configuration of type {kind}, which has no private key and whose sources are not \
-                 followed; use the JSON key of a service account"
+                "is a Google credentials file of the unsupported type {kind}, which has no private key; use \
+                 the JSON key of a service account"
             )))
         }
         _ => Err(source.not_found_error(
-            "has no private key; it is JSON, and neither a JSON Web Key nor a Google service account nor a Box \
-             configuration",
+            "has no private key; it is JSON, but not a JSON Web Key, a Google service account file or Box \
+             app settings",
         )),
     }
 }
 
 fn read_box_key(source: &KeySource, auth: BoxAuth<'_>) -> Result<ParsedKey> {
-    let given = source.single_password().0.is_some();
-    let passphrase = auth.passphrase.filter(|_| !given).map(|text| Secret::new(text.into_owned()));
+    let has_password = source.single_password().0.is_some();
+    let passphrase = auth.passphrase.filter(|_| !has_password).map(|text| Secret::new(text.into_owned()));
     match passphrase {
         Some(passphrase) => {
             let source = KeySource { password: Some(passphrase), ..source.clone() };
@@ -106,7 +106,7 @@ fn read_box_key(source: &KeySource, auth: BoxAuth<'_>) -> Result<ParsedKey> {
     }
 }
 
-/// A key in PEM inside the file, which the server knows by `key_id`.
+/// Reads a key in PEM inside the file, with the key ID `key_id`.
 fn read_embedded_pem(
     source: &KeySource,
     key: Cow<'_, str>,
@@ -116,35 +116,34 @@ fn read_embedded_pem(
     if !pem::is_pem(key.reveal().as_bytes()) {
         return Err(source.store_error("is JSON with a private key that is not PEM"));
     }
-    let material = pem::read_key(source, key.reveal().as_bytes())?;
-    Ok(ParsedKey { key_id: key_id.map(Cow::into_owned), ..material })
+    let parsed = pem::read_key(source, key.reveal().as_bytes())?;
+    Ok(ParsedKey { key_id: key_id.map(Cow::into_owned), ..parsed })
 }
 
-/// Of what is wrong only the place is told: the parser's own words repeat what stands there.
+/// Parses JSON. Errors contain only the position, because the parser's messages repeat content.
 pub(in crate::key) fn parse<'a, T: Deserialize<'a>>(source: &KeySource, content: &'a [u8]) -> Result<T> {
     if content.len() > MAX_JSON_LEN {
         let length = content.len();
         return Err(
-            source.store_error(format!("is JSON of {length} bytes; a key has no more than {MAX_JSON_LEN}"))
+            source.store_error(format!("is too large for a JSON key ({length} bytes, limit {MAX_JSON_LEN})"))
         );
     }
     let parsed = serde_json::from_slice(skip_bom(content)).map_err(|error| {
         let (line, column) = (error.line(), error.column());
-        let text =
-            format!("is JSON that was cut short, damaged, or not a key (line {line}, column {column})");
+        let text = format!("is JSON that is truncated, damaged or not a key (line {line}, column {column})");
         source.store_error(text)
     })?;
     match find_nul_member(skip_bom(content)) {
         Some(member) => {
-            Err(source.store_error(format!("is JSON with a NUL character in {member}, which no value may")))
+            Err(source.store_error(format!("is JSON with a NUL character in {member}, which is not allowed")))
         }
         None => Ok(parsed),
     }
 }
 
-/// The member of the JSON text `content` that holds a NUL character, in its name or in its value.
+/// Describes the member of the JSON text `content` that contains a NUL character, in its name or its value.
 fn find_nul_member(content: &[u8]) -> Option<String> {
-    // JSON has no other way to write it, and honest files have none.
+    // JSON has no other encoding of NUL, and valid files contain none.
     let escape = br"\u0000";
     if !content.windows(escape.len()).any(|part| part == escape) {
         return None;

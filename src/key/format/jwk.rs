@@ -1,4 +1,4 @@
-//! JSON Web Keys (RFC 7517, RFC 8037): one, or a set of them, of which the private and the shared ones are taken.
+//! JSON Web Keys (RFC 7517, RFC 8037): the private and symmetric keys of a single key or of a set.
 
 use std::borrow::Cow;
 
@@ -29,7 +29,7 @@ const OCTET_STRING: u8 = 4;
 const OID: u8 = 6;
 const SEQUENCE: u8 = 0x30;
 
-/// One key. Its numbers are borrowed from the file, which is wiped.
+/// One key. Its members are borrowed from the content of the file, which is zeroized.
 #[derive(Deserialize)]
 pub(in crate::key) struct Jwk<'a> {
     #[serde(borrow)]
@@ -64,27 +64,27 @@ pub(in crate::key) struct Jwk<'a> {
     x5c: Vec<Cow<'a, str>>,
 }
 
-/// The one of `keys` that `source` asks for.
+/// Reads the key of `keys` that `source` selects.
 pub(in crate::key) fn select_key(source: &KeySource, keys: &[Jwk<'_>]) -> Result<ParsedKey> {
     let signing: Vec<_> = signing_keys_by_name(keys).collect();
     if signing.is_empty() {
-        return Err(source.not_found_error("has no private key; its JSON Web Keys are public"));
+        return Err(source.not_found_error("has no private key; all its JSON Web Keys are public"));
     }
     let names: Vec<_> = signing.iter().map(|(name, _)| (name.clone(), EntryKind::PrivateKey)).collect();
-    // A key alone needs no choosing: its kid is for the server, and no alias.
-    let place = if keys.len() == 1 { 0 } else { select::select_entry(source, &names)? };
-    match signing.get(place) {
+    // A single key is used regardless of the alias: its kid is for the server.
+    let index = if keys.len() == 1 { 0 } else { select::select_entry(source, &names)? };
+    match signing.get(index) {
         Some((_, key)) => key.to_parsed_key(source),
         None => Err(source.not_found_error("has no private key")),
     }
 }
 
-/// Those of `keys` that sign.
+/// Reads all keys of `keys` that can sign.
 pub(in crate::key) fn read_all_keys(source: &KeySource, keys: &[Jwk<'_>]) -> Vec<EntryResult> {
     signing_keys_by_name(keys).map(|(name, key)| (Some(name), key.to_parsed_key(source))).collect()
 }
 
-/// Those of `keys` that sign, by their kid or their number.
+/// The keys of `keys` that can sign, with their kid, or their position as a default.
 fn signing_keys_by_name<'k, 'a>(keys: &'k [Jwk<'a>]) -> impl Iterator<Item = (String, &'k Jwk<'a>)> {
     let signing = keys.iter().filter(|key| key.d.is_some() || key.k.is_some());
     signing
@@ -100,13 +100,13 @@ impl Jwk<'_> {
             "OKP" => KeyBytes::Private(self.okp_to_pkcs8(source)?),
             "oct" => KeyBytes::HmacSecret(self.decode_member(source, "k", &self.k)?),
             _ => {
-                return Err(
-                    source.unsuitable_error("has a JSON Web Key whose kty is none of RSA, EC, OKP and oct")
-                );
+                return Err(source.unsuitable_error(
+                    "has a JSON Web Key of an unsupported kty; expected RSA, EC, OKP or oct",
+                ));
             }
         };
         let certificates =
-            self.x5c.iter().map(|packed| inline::decode_base64(packed).map(|der| der.to_vec()));
+            self.x5c.iter().map(|encoded| inline::decode_base64(encoded).map(|der| der.to_vec()));
         let certificates = certificates.collect::<Option<_>>();
         Ok(ParsedKey {
             key,
@@ -117,13 +117,13 @@ impl Jwk<'_> {
     }
 
     fn decode_member(&self, source: &KeySource, name: &str, member: &JwkMember<'_>) -> Result<JwkBytes> {
-        let packed = member.as_deref().ok_or_else(|| {
-            source.store_error(format!("has a JSON Web Key of kty {} without its {name}", self.kty))
+        let encoded = member.as_deref().ok_or_else(|| {
+            source.store_error(format!("has a JSON Web Key of kty {} without the member {name}", self.kty))
         })?;
-        inline::decode_base64(packed).ok_or_else(|| damaged_member_error(source, name))
+        inline::decode_base64(encoded).ok_or_else(|| damaged_member_error(source, name))
     }
 
-    /// PKCS#1.
+    /// Encodes the key as PKCS#1.
     fn rsa_to_pkcs1(&self, source: &KeySource) -> Result<JwkBytes> {
         let members = [
             ("n", &self.n),
@@ -142,15 +142,15 @@ impl Jwk<'_> {
         Ok(encode_element(SEQUENCE, &[&body]))
     }
 
-    /// SEC1, with the curve and the public key.
+    /// Encodes the key as SEC1, with the curve and the public key.
     fn ec_to_sec1(&self, source: &KeySource) -> Result<JwkBytes> {
-        let wanted = self.crv.as_deref().unwrap_or_default();
-        let Some((_, curve, length)) = EC_CURVES.iter().find(|(name, ..)| *name == wanted) else {
-            return Err(source.unsuitable_error("has a JSON Web Key on an EC curve that is not known"));
+        let crv = self.crv.as_deref().unwrap_or_default();
+        let Some((_, curve, length)) = EC_CURVES.iter().find(|(name, ..)| *name == crv) else {
+            return Err(source.unsuitable_error("has a JSON Web Key on an unknown EC curve"));
         };
-        let number =
+        let padded =
             |name, member| Ok::<_, Error>(pad_left(&self.decode_member(source, name, member)?, *length));
-        let (d, x, y) = (number("d", &self.d)?, number("x", &self.x)?, number("y", &self.y)?);
+        let (d, x, y) = (padded("d", &self.d)?, padded("x", &self.x)?, padded("y", &self.y)?);
         let curve = encode_element(0xA0, &[&encode_element(OID, &[curve.as_bytes()])]);
         let public = encode_element(0xA1, &[&encode_element(BIT_STRING, &[&[0, 4], &x, &y])]);
         Ok(encode_element(
@@ -159,7 +159,8 @@ impl Jwk<'_> {
         ))
     }
 
-    /// PKCS#8 of version 2, so that halves that do not belong together are found (RFC 8410 section 7).
+    /// Encodes the key as PKCS#8 version 2, which contains the public key, so that a mismatch is detected
+    /// (RFC 8410 section 7).
     fn okp_to_pkcs8(&self, source: &KeySource) -> Result<JwkBytes> {
         if self.crv.as_deref() != Some("Ed25519") {
             return Err(source.unsuitable_error("has a JSON Web Key of kty OKP that is not Ed25519"));
@@ -176,7 +177,7 @@ fn damaged_member_error(source: &KeySource, name: &str) -> Error {
     source.store_error(format!("has a JSON Web Key whose {name} is empty or not base64url"))
 }
 
-/// A number that is not negative, the big end first, as DER has it.
+/// Encodes an unsigned, big-endian number as a DER INTEGER.
 fn encode_integer(number: &[u8]) -> JwkBytes {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     let significant = number.get(zeros..).unwrap_or_default();
@@ -186,7 +187,7 @@ fn encode_integer(number: &[u8]) -> JwkBytes {
     }
 }
 
-/// With zeros in front, as some writers leave them out.
+/// Pads with leading zeros, which some writers omit.
 fn pad_left(number: &[u8], length: usize) -> JwkBytes {
     let mut bytes = Zeroizing::new(vec![0; length.saturating_sub(number.len())]);
     bytes.extend_from_slice(number);

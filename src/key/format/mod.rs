@@ -1,4 +1,4 @@
-//! Readers, one per file format.
+//! Readers of key files, one per format.
 
 pub(super) mod java_serialization;
 pub(super) mod jks;

@@ -1,7 +1,8 @@
-//! PEM (RFC 7468, and what came before it): the one private key of the text, and the certificates beside it.
+//! PEM (RFC 7468 and its predecessors): the only private key of a file, and the certificates stored alongside
+//! it.
 //!
-//! Lenient as OpenSSL is: text between the blocks, any line length, either line end. PEM has no aliases, so
-//! JWTCertAlias is not looked at.
+//! As lenient as OpenSSL: accepts text between the blocks, any line length and any line ends. PEM has no
+//! aliases, so JWTCertAlias is ignored.
 
 use zeroize::Zeroizing;
 
@@ -20,7 +21,7 @@ const END_PREFIX: &[u8] = b"-----END ";
 const DASHES: &[u8] = b"-----";
 const CERTIFICATE_LABEL: &str = "CERTIFICATE";
 
-/// What may be told of a file's labels; anything else between BEGIN and dashes may be a secret.
+/// Labels that messages may contain; any other text between BEGIN and the dashes may be a secret.
 const KNOWN_LABELS: [&str; 17] = [
     CERTIFICATE_LABEL,
     "TRUSTED CERTIFICATE",
@@ -43,17 +44,17 @@ const KNOWN_LABELS: [&str; 17] = [
 
 struct PemBlock<'a> {
     label: String,
-    /// Where it begins, from 1.
+    /// Line of its beginning, from 1.
     line: usize,
     body: &'a [u8],
 }
 
-/// Whether there is a PEM block somewhere in `content`.
+/// Whether `content` contains the beginning of a PEM block.
 pub(in crate::key) fn is_pem(content: &[u8]) -> bool {
     find_bytes(content, BEGIN_PREFIX).is_some()
 }
 
-/// The one private key of the PEM text `content`.
+/// Reads the only private key of the PEM text `content`.
 pub(in crate::key) fn read_key(source: &KeySource, content: &[u8]) -> Result<ParsedKey> {
     let blocks = parse_blocks(source, content)?;
     let keys: Vec<_> = blocks.iter().filter(|block| block.is_private_key()).collect();
@@ -62,7 +63,7 @@ pub(in crate::key) fn read_key(source: &KeySource, content: &[u8]) -> Result<Par
         [] => return Err(no_key_error(source, &blocks)),
         _ => {
             return Err(source.not_found_error(format!(
-                "has {} private keys, and PEM has no aliases to choose by; leave one in the file",
+                "has {} private keys, and PEM has no aliases; keep only one key in the file",
                 keys.len()
             )));
         }
@@ -70,19 +71,18 @@ pub(in crate::key) fn read_key(source: &KeySource, content: &[u8]) -> Result<Par
     open_key_block(source, &blocks, key, &mut KdfBudget::new())
 }
 
-/// Every private key of the PEM text `content`.
+/// Reads all private keys of the PEM text `content`.
 pub(in crate::key) fn read_all_keys(source: &KeySource, content: &[u8]) -> Result<Vec<EntryResult>> {
     let blocks = parse_blocks(source, content)?;
     let keys = blocks.iter().filter(|block| block.is_private_key());
-    // One for all: a file with many keys is still one file.
+    // One budget for all keys: it limits the work for a file.
     let mut budget = KdfBudget::new();
     Ok(keys.map(|key| (None, open_key_block(source, &blocks, key, &mut budget))).collect())
 }
 
 fn parse_blocks<'a>(source: &KeySource, content: &'a [u8]) -> Result<Vec<PemBlock<'a>>> {
-    split_blocks(content).ok_or_else(|| {
-        source.store_error("is PEM with a block that has no END line: it was cut short or damaged")
-    })
+    split_blocks(content)
+        .ok_or_else(|| source.store_error("is truncated or damaged PEM: a block has no END line"))
 }
 
 fn open_key_block(
@@ -102,7 +102,7 @@ fn open_key_block(
     })
 }
 
-/// The certificates of the PEM text `content`; nothing if it is damaged.
+/// Reads the certificates of the PEM text `content`; `None` if it is damaged.
 pub(in crate::key) fn parse_certificates(content: &[u8]) -> Option<Vec<Vec<u8>>> {
     let blocks = split_blocks(content)?;
     let certificates = blocks.iter().filter(|block| block.label == CERTIFICATE_LABEL);
@@ -123,107 +123,107 @@ fn read_private_key(
 ) -> Result<Zeroizing<Vec<u8>>> {
     match block.label.as_str() {
         "OPENSSH PRIVATE KEY" => Err(source.store_error(
-            "has a key in OpenSSH's own format, which is not supported; convert a copy with \
+            "has a key in OpenSSH's format, which is not supported; convert a copy with \
              ssh-keygen -p -m PKCS8 -f COPY",
         )),
-        "DSA PRIVATE KEY" => {
-            Err(source.unsuitable_error(format!("has a DSA key; {} others", source.supported_keys_prefix())))
-        }
+        "DSA PRIVATE KEY" => Err(source.unsuitable_error(format!(
+            "has a DSA key; {} RSA, EC on P-256 or P-384, or Ed25519",
+            source.supported_keys_prefix()
+        ))),
         "ENCRYPTED PRIVATE KEY" => decrypt_pkcs8(source, &block.decode_or_error(source)?, budget),
         _ if pem_encryption::is_encrypted(block.body) => decrypt_traditional(source, block),
         _ => block.decode_or_error(source),
     }
 }
 
-/// The key in a block with headers.
+/// Decrypts the key in a block with the headers of traditional encryption.
 fn decrypt_traditional(source: &KeySource, block: &PemBlock<'_>) -> Result<Zeroizing<Vec<u8>>> {
     let damaged =
         || source.store_error(format!("has a damaged {} (Proc-Type: 4,ENCRYPTED)", block.printable_label()));
-    let sealed = pem_encryption::EncryptedPem::parse(block.body).ok_or_else(damaged)?;
+    let encrypted = pem_encryption::EncryptedPem::parse(block.body).ok_or_else(damaged)?;
     let (password, _) = source.single_password();
-    let opened = match password {
-        Some(password) => sealed.decrypt(password, source.forbid_weak_encryption),
+    let decrypted = match password {
+        Some(password) => encrypted.decrypt(password, source.forbid_weak_encryption),
         None => Err(DecryptError::WrongPasswordOrAltered),
     };
-    opened.map_err(|fault| to_store_error(source, fault, damaged))?.ok_or_else(|| {
-        let cipher = sealed.printable_cipher_name();
+    decrypted.map_err(|error| to_store_error(source, error, damaged))?.ok_or_else(|| {
+        let cipher = encrypted.printable_cipher_name();
         source.store_error(format!("has a key in PEM encrypted with {cipher}, which is not supported"))
     })
 }
 
-fn to_store_error(source: &KeySource, fault: DecryptError, damaged: impl Fn() -> Error) -> Error {
-    match (fault, source.single_password()) {
+fn to_store_error(source: &KeySource, error: DecryptError, damaged: impl Fn() -> Error) -> Error {
+    match (error, source.single_password()) {
         (DecryptError::Damaged, _) => damaged(),
-        (DecryptError::Unsupported(number), _) => {
-            source.store_error(format!("has a key encrypted with {}", oid::unsupported_text(&number)))
+        (DecryptError::Unsupported(oid), _) => {
+            source.store_error(format!("has a key encrypted with {}", oid::unsupported_text(&oid)))
         }
-        (DecryptError::Weak(number), _) => {
-            weak_encryption::forbidden_error(source, &oid::display_name(&number))
-        }
+        (DecryptError::Weak(oid), _) => weak_encryption::forbidden_error(source, &oid::display_name(&oid)),
         (DecryptError::TooExpensive(text), _) => source.store_error(text),
         (DecryptError::WrongPasswordOrAltered, (None, _)) => source.no_password_error(),
         (DecryptError::WrongPasswordOrAltered, (Some(_), option)) => source.wrong_password_error(option),
     }
 }
 
-/// The key in an EncryptedPrivateKeyInfo (RFC 5958 section 3).
+/// Decrypts the key in an EncryptedPrivateKeyInfo (RFC 5958 section 3).
 pub(in crate::key) fn decrypt_pkcs8(
     source: &KeySource,
     der: &[u8],
     budget: &mut KdfBudget,
 ) -> Result<Zeroizing<Vec<u8>>> {
     let (password, _) = source.single_password();
-    let spelled = password.map(PasswordEncodings::new);
-    try_decrypt_pkcs8(der, spelled.as_ref(), source.forbid_weak_encryption, budget).map_err(|fault| {
-        to_store_error(source, fault, || source.store_error("has a damaged ENCRYPTED PRIVATE KEY"))
+    let encodings = password.map(PasswordEncodings::new);
+    try_decrypt_pkcs8(der, encodings.as_ref(), source.forbid_weak_encryption, budget).map_err(|error| {
+        to_store_error(source, error, || source.store_error("has a damaged ENCRYPTED PRIVATE KEY"))
     })
 }
 
 fn try_decrypt_pkcs8(
     der: &[u8],
     password: Option<&PasswordEncodings>,
-    strong: bool,
+    forbid_weak: bool,
     budget: &mut KdfBudget,
 ) -> std::result::Result<Zeroizing<Vec<u8>>, DecryptError> {
     let mut fields = BerElement::parse_sequence(der)?;
-    let scheme = EncryptionScheme::parse(fields.next_required()?.children(SEQUENCE)?, strong)?;
-    let sealed = fields.next_required()?.octet_string(OCTET_STRING)?;
-    scheme.try_passwords(&sealed, password.as_slice(), budget)
+    let scheme = EncryptionScheme::parse(fields.next_required()?.children(SEQUENCE)?, forbid_weak)?;
+    let encrypted = fields.next_required()?.octet_string(OCTET_STRING)?;
+    scheme.try_passwords(&encrypted, password.as_slice(), budget)
 }
 
-/// Whether `der` has the form of an encrypted key.
+/// Whether `der` has the structure of an encrypted key.
 pub(in crate::key) fn is_encrypted_pkcs8(der: &[u8]) -> bool {
-    let form = |mut fields: BerElements<'_>| {
+    let has_structure = |mut fields: BerElements<'_>| {
         fields.next_required()?.children(SEQUENCE)?.next_required()?.oid()?;
         fields.next_required()?.octet_string(OCTET_STRING)?;
         Ok::<_, MalformedBer>(fields.next().is_none())
     };
-    BerElement::parse_sequence(der).and_then(form).unwrap_or_default()
+    BerElement::parse_sequence(der).and_then(has_structure).unwrap_or_default()
 }
 
-/// The blocks of a text; nothing if one has no end.
+/// Splits a text into its blocks; `None` if a block has no end.
 fn split_blocks(content: &[u8]) -> Option<Vec<PemBlock<'_>>> {
     let mut found = Vec::new();
-    let (mut left, mut line) = (content, 1_usize);
-    while let Some((before, begun)) = split_once(left, BEGIN_PREFIX) {
+    let (mut remaining, mut line) = (content, 1_usize);
+    while let Some((before, after)) = split_once(remaining, BEGIN_PREFIX) {
         line = line.saturating_add(count_lines(before));
-        let (block, rest) = split_block(begun, line)?;
-        let within = begun.len().saturating_sub(rest.len());
-        line = line.saturating_add(count_lines(begun.get(..within).unwrap_or_default()));
+        let (block, rest) = split_block(after, line)?;
+        let consumed = after.len().saturating_sub(rest.len());
+        line = line.saturating_add(count_lines(after.get(..consumed).unwrap_or_default()));
         found.push(block);
-        left = rest;
+        remaining = rest;
     }
     Some(found)
 }
 
-/// The block, begun in `line`, whose label `text` begins with, and what comes after its END line.
+/// Splits off the block whose label is at the beginning of `text`, in line `line`; returns the rest after its
+/// END line.
 fn split_block(text: &[u8], line: usize) -> Option<(PemBlock<'_>, &[u8])> {
     let (label, rest) = split_once(text, DASHES)?;
     let (body, rest) = split_once(rest, END_PREFIX)?;
     let (end, rest) = split_once(rest, DASHES)?;
     let label = String::from_utf8_lossy(label).into_owned();
-    let whole = end == label.as_bytes() && label.len() < 64 && find_bytes(body, BEGIN_PREFIX).is_none();
-    whole.then_some((PemBlock { label, line, body }, rest))
+    let is_valid = end == label.as_bytes() && label.len() < 64 && find_bytes(body, BEGIN_PREFIX).is_none();
+    is_valid.then_some((PemBlock { label, line, body }, rest))
 }
 
 impl PemBlock<'_> {
@@ -231,7 +231,7 @@ impl PemBlock<'_> {
         self.label.ends_with("PRIVATE KEY")
     }
 
-    /// Its label, if it is one that PEM files have.
+    /// The label, if it is a known one.
     fn printable_label(&self) -> String {
         match KNOWN_LABELS.iter().find(|known| **known == self.label) {
             Some(known) => (*known).to_owned(),
@@ -255,12 +255,12 @@ fn count_lines(text: &[u8]) -> usize {
     text.iter().filter(|byte| **byte == b'\n').count()
 }
 
-fn find_bytes(text: &[u8], what: &[u8]) -> Option<usize> {
-    text.windows(what.len()).position(|window| window == what)
+fn find_bytes(text: &[u8], pattern: &[u8]) -> Option<usize> {
+    text.windows(pattern.len()).position(|window| window == pattern)
 }
 
-/// What stands before and behind the first `what`.
-fn split_once<'a>(text: &'a [u8], what: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
-    let (before, rest) = text.split_at_checked(find_bytes(text, what)?)?;
-    Some((before, rest.strip_prefix(what)?))
+/// Splits at the first occurrence of `what`.
+fn split_once<'a>(text: &'a [u8], pattern: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let (before, rest) = text.split_at_checked(find_bytes(text, pattern)?)?;
+    Some((before, rest.strip_prefix(pattern)?))
 }

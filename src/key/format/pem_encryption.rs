@@ -1,7 +1,8 @@
-//! Keys that OpenSSL encrypted before PKCS#8: PEM with `Proc-Type: 4,ENCRYPTED` and `DEK-Info` (RFC 1421 section 4.6).
+//! Traditional PEM encryption of OpenSSL, from before PKCS#8: `Proc-Type: 4,ENCRYPTED` and `DEK-Info` (RFC
+//! 1421 section 4.6).
 //!
-//! The key of the cipher is MD5 of the password and the first eight bytes of the vector, as OpenSSL's
-//! `EVP_BytesToKey` has it.
+//! The cipher key is derived with MD5 from the password and the first eight bytes of the IV, as in OpenSSL's
+//! `EVP_BytesToKey`.
 
 use zeroize::Zeroizing;
 
@@ -19,7 +20,7 @@ pub(in crate::key) fn is_encrypted(body: &[u8]) -> bool {
     body.windows(PROC_TYPE.len()).any(|window| window == PROC_TYPE.as_bytes())
 }
 
-/// What the body of a PEM block holds.
+/// Encrypted body of a PEM block.
 pub(in crate::key) struct EncryptedPem<'a> {
     cipher_name: &'a str,
     iv: Vec<u8>,
@@ -29,41 +30,41 @@ pub(in crate::key) struct EncryptedPem<'a> {
 impl<'a> EncryptedPem<'a> {
     pub(in crate::key) fn parse(body: &'a [u8]) -> Option<Self> {
         let body = std::str::from_utf8(body).ok()?;
-        // Line ends may have become blanks on the way into an option.
+        // Line ends may have been replaced by spaces when the text was copied into an option.
         let (_, info) = body.split_once(DEK_INFO)?;
         let info = info.trim_start();
         let (info, data) = info.split_at_checked(info.find(char::is_whitespace)?)?;
-        let (cipher, vector) = info.split_once(',')?;
+        let (cipher_name, iv) = info.split_once(',')?;
         Some(Self {
-            cipher_name: cipher,
-            iv: decode_hex(vector)?,
+            cipher_name,
+            iv: decode_hex(iv)?,
             data: inline::decode_base64_lenient(data.bytes(), data.len())?,
         })
     }
 
-    /// The name of the cipher, if it is one that may be told.
+    /// Name of the cipher, if it can be shown.
     pub(in crate::key) fn printable_cipher_name(&self) -> &str {
-        let plain = self.cipher_name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        if plain && self.cipher_name.len() < 32 { self.cipher_name } else { "an unknown cipher" }
+        let is_safe = self.cipher_name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if is_safe && self.cipher_name.len() < 32 { self.cipher_name } else { "an unknown cipher" }
     }
 
-    /// The key in DER; nothing if the cipher is not known.
+    /// Returns the key in DER; `None` if the cipher is unknown.
     pub(in crate::key) fn decrypt(
         &self,
         password: &str,
-        strong: bool,
+        forbid_weak: bool,
     ) -> Result<Option<Zeroizing<Vec<u8>>>, DecryptError> {
-        // However good the cipher: one round of MD5 makes its key.
-        check_oid(oid::MD5, strong)?;
-        let Some(NamedCipher { cipher, key_len: key, .. }) = cipher::find_by_name(self.cipher_name) else {
+        // Weak with any cipher: its key is derived by a single MD5.
+        check_oid(oid::MD5, forbid_weak)?;
+        let Some(NamedCipher { cipher, key_len, .. }) = cipher::find_by_name(self.cipher_name) else {
             return Ok(None);
         };
         if self.iv.len() != cipher.iv_len() {
             return Err(DecryptError::Damaged);
         }
-        let key = evp_bytes_to_key(password.as_bytes(), &self.iv, key).ok_or(DecryptError::Damaged)?;
+        let key = evp_bytes_to_key(password.as_bytes(), &self.iv, key_len).ok_or(DecryptError::Damaged)?;
         let plain = cipher.decrypt(&key, &self.iv, &self.data);
-        // One wrong password in 256 leaves a padding that looks right.
+        // One in 256 wrong passwords yields valid padding.
         plain
             .filter(|plain| BerElement::parse_sequence(plain).is_ok())
             .map(Some)
@@ -72,13 +73,13 @@ impl<'a> EncryptedPem<'a> {
 }
 
 #[cfg(feature = "legacy-ciphers")]
-fn evp_bytes_to_key(password: &[u8], vector: &[u8], length: usize) -> Option<Zeroizing<Vec<u8>>> {
-    let tail = Zeroizing::new([password, vector.get(..8)?].concat());
+fn evp_bytes_to_key(password: &[u8], iv: &[u8], length: usize) -> Option<Zeroizing<Vec<u8>>> {
+    let tail = Zeroizing::new([password, iv.get(..8)?].concat());
     let mut key = Zeroizing::new(Vec::with_capacity(64));
-    let mut last = Zeroizing::new(Vec::new());
+    let mut digest = Zeroizing::new(Vec::new());
     while key.len() < length {
-        last = crate::key::crypto::digest::DigestAlgorithm::MD5.iterate(&last, &tail, 1);
-        key.extend_from_slice(&last);
+        digest = crate::key::crypto::digest::DigestAlgorithm::MD5.iterate(&digest, &tail, 1);
+        key.extend_from_slice(&digest);
     }
     key.truncate(length);
     Some(key)

@@ -1,14 +1,15 @@
-//! What modules answer, in words.
+//! Description and classification of the errors of PKCS#11 modules.
 
-use cryptoki::error::{Error as Fault, RvError};
+use cryptoki::error::{Error as CryptokiError, RvError};
 
-/// The code as the standard writes it, `CKR_DEVICE_REMOVED`, by which its maker's manual and the internet know it.
-pub(super) fn describe(fault: &Fault) -> String {
-    match fault {
-        Fault::Pkcs11(RvError::VendorDefined(code) | RvError::UnknownErrorCode(code), _) => {
+/// Return value as spelled in the standard, such as `CKR_DEVICE_REMOVED`, which manuals and search engines
+/// know.
+pub(super) fn describe(error: &CryptokiError) -> String {
+    match error {
+        CryptokiError::Pkcs11(RvError::VendorDefined(code) | RvError::UnknownErrorCode(code), _) => {
             format!("the error {code:#x}")
         }
-        Fault::Pkcs11(code, _) => {
+        CryptokiError::Pkcs11(code, _) => {
             let name = format!("{code:?}");
             let letters = name.chars().flat_map(|letter| {
                 letter.is_uppercase().then_some('_').into_iter().chain([letter.to_ascii_uppercase()])
@@ -18,27 +19,27 @@ pub(super) fn describe(fault: &Fault) -> String {
                 name
             })
         }
-        fault => fault.to_string(),
+        error => error.to_string(),
     }
 }
 
-/// The code of the standard, if there is one.
-pub(super) fn return_code(fault: &Fault) -> Option<RvError> {
-    match fault {
-        Fault::Pkcs11(code, _) => Some(*code),
+/// Return value of the module, if there is one.
+pub(super) fn return_code(error: &CryptokiError) -> Option<RvError> {
+    match error {
+        CryptokiError::Pkcs11(code, _) => Some(*code),
         _ => None,
     }
 }
 
-/// Whether the session or the key is gone, so that another session may do.
-pub(super) fn is_session_lost(fault: &Fault) -> bool {
+/// Whether the session or the key is lost, so that a new session may succeed.
+pub(super) fn is_session_lost(error: &CryptokiError) -> bool {
     use RvError::{
         CryptokiNotInitialized, DeviceError, DeviceRemoved, FunctionFailed, GeneralError, KeyHandleInvalid,
         ObjectHandleInvalid, SessionClosed, SessionHandleInvalid, TokenNotPresent, TokenNotRecognized,
         UserNotLoggedIn,
     };
     matches!(
-        return_code(fault),
+        return_code(error),
         Some(
             CryptokiNotInitialized
                 | DeviceError
@@ -56,10 +57,11 @@ pub(super) fn is_session_lost(fault: &Fault) -> bool {
     )
 }
 
-/// Whether the module no longer knows the session's number, which may be another's by now and must not be closed.
-pub(super) fn is_invalid_session(fault: &Fault) -> bool {
+/// Whether the module does not know the session handle any more. The handle may have been reassigned, so it
+/// must not be closed.
+pub(super) fn is_invalid_session(error: &CryptokiError) -> bool {
     use RvError::{CryptokiNotInitialized, SessionClosed, SessionHandleInvalid};
-    matches!(return_code(fault), Some(CryptokiNotInitialized | SessionClosed | SessionHandleInvalid))
+    matches!(return_code(error), Some(CryptokiNotInitialized | SessionClosed | SessionHandleInvalid))
 }
 
 #[cfg(test)]
@@ -70,9 +72,9 @@ mod tests {
 
     #[test]
     fn return_code_uses_standard_name() {
-        let of = |code| describe(&Fault::Pkcs11(code, Function::Sign));
-        assert_eq!(of(RvError::DeviceRemoved), "CKR_DEVICE_REMOVED");
-        assert_eq!(of(RvError::PinLenRange), "CKR_PIN_LEN_RANGE");
-        assert_eq!(of(RvError::VendorDefined(0x8000_0001)), "the error 0x80000001");
+        let describe_code = |code| describe(&CryptokiError::Pkcs11(code, Function::Sign));
+        assert_eq!(describe_code(RvError::DeviceRemoved), "CKR_DEVICE_REMOVED");
+        assert_eq!(describe_code(RvError::PinLenRange), "CKR_PIN_LEN_RANGE");
+        assert_eq!(describe_code(RvError::VendorDefined(0x8000_0001)), "the error 0x80000001");
     }
 }

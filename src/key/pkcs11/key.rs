@@ -1,8 +1,8 @@
-//! A key that stays on its token: its session, and how it signs.
+//! Keys on a PKCS#11 token: sessions and signing.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cryptoki::error::{Error as Fault, Result as Outcome};
+use cryptoki::error::{Error as CryptokiError, Result as CryptokiResult};
 use cryptoki::mechanism::MechanismType;
 use cryptoki::object::ObjectHandle;
 use cryptoki::session::Session;
@@ -19,7 +19,7 @@ use crate::key::asn1::der;
 use crate::key::signing::external::ExternalKey;
 use crate::sys::generation;
 
-/// A session that is logged in, of this process.
+/// A logged-in session and the handle of the key in it, with the process that opened it.
 struct SessionKey {
     session: Option<Session>,
     handle: ObjectHandle,
@@ -27,19 +27,25 @@ struct SessionKey {
 }
 
 impl SessionKey {
-    fn sign(&self, algorithm: Algorithm, mechanisms: &[MechanismType], message: &[u8]) -> Outcome<Vec<u8>> {
-        let (Some(session), Some(way)) = (&self.session, mechanism::select_mechanism(algorithm, mechanisms))
+    fn sign(
+        &self,
+        algorithm: Algorithm,
+        mechanisms: &[MechanismType],
+        message: &[u8],
+    ) -> CryptokiResult<Vec<u8>> {
+        let (Some(session), Some(signing)) =
+            (&self.session, mechanism::select_mechanism(algorithm, mechanisms))
         else {
-            return Err(Fault::NotSupported);
+            return Err(CryptokiError::NotSupported);
         };
-        session.sign(&way.mechanism, self.handle, &way.prepare_input(message))
+        session.sign(&signing.mechanism, self.handle, &signing.prepare_input(message))
     }
 
     fn is_current_process(&self) -> bool {
         self.generation == generation()
     }
 
-    /// Leaves the session as it is: its number may be another's by now.
+    /// Drops the session without closing it: its handle may have been reassigned.
     fn forget_session(&mut self) {
         if let Some(session) = self.session.take() {
             std::mem::forget(session);
@@ -55,9 +61,9 @@ impl Drop for SessionKey {
     }
 }
 
-/// A key on a token. Signatures are made one after the other: a session does one thing at a time.
+/// A key on a token. Signatures are serialized, because a session performs one operation at a time.
 pub(super) struct Pkcs11Key {
-    /// With the PIN: a token that comes back wants it again.
+    /// Contains the PIN, which is needed again when the token is reinserted.
     source: KeySource,
     uri: Pkcs11Uri,
     public_key: PublicKey,
@@ -67,17 +73,17 @@ pub(super) struct Pkcs11Key {
     is_detached: AtomicBool,
 }
 
-/// A token with a session on it that is logged in.
+/// Finds the token and opens a logged-in session on it.
 pub(super) fn open_session(source: &KeySource, uri: &Pkcs11Uri) -> Result<(Pkcs11Token, Session)> {
     let token = token::find(source, uri)?;
-    let told = |error| object::token_error(source, &error);
-    let session = token.module.open_ro_session(token.slot).map_err(told)?;
+    let to_error = |error| object::token_error(source, &error);
+    let session = token.module.open_ro_session(token.slot).map_err(to_error)?;
     login::login(source, &token, &session)?;
     Ok((token, session))
 }
 
 impl Pkcs11Key {
-    /// The key of `entry` on `token`. It keeps no session: it opens one when it is to sign.
+    /// Creates the key of `entry` on `token`. It has no session yet and opens one for its first signature.
     pub(super) fn new(
         source: &KeySource,
         uri: &Pkcs11Uri,
@@ -85,18 +91,20 @@ impl Pkcs11Key {
         session: &Session,
         entry: &KeyObject,
     ) -> Result<Self> {
-        let public = object::read_public_key(source, session, entry)?;
+        let public_key = object::read_public_key(source, session, entry)?;
         let mechanisms = token.module.get_mechanism_list(token.slot);
         let mechanisms = mechanisms.map_err(|error| object::token_error(source, &error))?;
-        let mut algorithms = possible_algorithms(&public).to_vec();
+        let mut algorithms = possible_algorithms(&public_key).to_vec();
         algorithms.retain(|algorithm| mechanism::select_mechanism(*algorithm, &mechanisms).is_some());
         if algorithms.is_empty() {
-            return Err(source.unsuitable_error("is a key that its token has no mechanism to sign JWTs with"));
+            return Err(
+                source.unsuitable_error("cannot be used: its token has no mechanism for signing JWTs")
+            );
         }
         Ok(Self {
             source: source.clone(),
             uri: uri.clone(),
-            public_key: public,
+            public_key,
             mechanisms,
             algorithms,
             session_key: Mutex::new(None),
@@ -104,37 +112,40 @@ impl Pkcs11Key {
         })
     }
 
-    /// Gives it the session in which `entry` was found, to sign in.
+    /// Sets the session in which `entry` was found as the session to sign in.
     pub(super) fn store_session(&mut self, session: Session, entry: &KeyObject) {
-        let opened = SessionKey { session: Some(session), handle: entry.handle, generation: generation() };
-        *self.session_key.get_mut() = Some(opened);
+        let session_key =
+            SessionKey { session: Some(session), handle: entry.handle, generation: generation() };
+        *self.session_key.get_mut() = Some(session_key);
     }
 
-    /// Signs in another session than the one that was lost.
+    /// Signs in a new session, after the previous one was lost.
     fn reopen_and_sign(&self, algorithm: Algorithm, message: &[u8]) -> Result<(SessionKey, Vec<u8>)> {
         let (_, session) = open_session(&self.source, &self.uri)?;
         let entry = object::select_key(&self.source, &self.uri, &session)?;
         if object::read_public_key(&self.source, &session, &entry)? != self.public_key {
-            return Err(self.source.store_error("is another key than it was; the next call uses that one"));
+            return Err(self.source.store_error("has changed on the token; retry"));
         }
-        let opened = SessionKey { session: Some(session), handle: entry.handle, generation: generation() };
-        let signature =
-            opened.sign(algorithm, &self.mechanisms, message).map_err(|error| self.signing_error(&error))?;
-        Ok((opened, signature))
+        let session_key =
+            SessionKey { session: Some(session), handle: entry.handle, generation: generation() };
+        let signature = session_key
+            .sign(algorithm, &self.mechanisms, message)
+            .map_err(|error| self.signing_error(&error))?;
+        Ok((session_key, signature))
     }
 
-    fn signing_error(&self, error: &Fault) -> Error {
+    fn signing_error(&self, error: &CryptokiError) -> Error {
         if error::is_session_lost(error) {
-            let text = format!("is on a token that was taken out or failed ({})", error::describe(error));
+            let text = format!("is on a token that was removed or failed ({})", error::describe(error));
             return self.source.store_error(text);
         }
-        self.source.store_error(format!("did not sign: its token answered {}", error::describe(error)))
+        self.source.store_error(format!("cannot sign: the token returned {}", error::describe(error)))
     }
 }
 
-/// What a key of that kind signs by, its own algorithm first.
-fn possible_algorithms(public: &PublicKey) -> &'static [Algorithm] {
-    match public {
+/// Algorithms of the key type, the preferred one first.
+fn possible_algorithms(public_key: &PublicKey) -> &'static [Algorithm] {
+    match public_key {
         PublicKey::Rsa(..) => &private_key::RSA_ALGORITHMS,
         PublicKey::P256(_) => &[Algorithm::ES256],
         PublicKey::P384(_) => &[Algorithm::ES384],
@@ -148,25 +159,25 @@ impl ExternalKey for Pkcs11Key {
     }
 
     fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>> {
-        let mut place = self.session_key.lock();
-        // Taken out: whatever goes wrong below, nobody uses a session again that has failed.
-        if let Some(mut opened) = place.take().filter(SessionKey::is_current_process) {
-            match opened.sign(algorithm, &self.mechanisms, message) {
+        let mut slot = self.session_key.lock();
+        // Taken out, so that a session that has failed is never used again.
+        if let Some(mut session_key) = slot.take().filter(SessionKey::is_current_process) {
+            match session_key.sign(algorithm, &self.mechanisms, message) {
                 Err(error) if error::is_session_lost(&error) => {
                     if error::is_invalid_session(&error) {
-                        opened.forget_session();
+                        session_key.forget_session();
                     }
                 }
                 outcome => {
-                    *place = Some(opened);
+                    *slot = Some(session_key);
                     return outcome.map_err(|error| self.signing_error(&error));
                 }
             }
         }
         let outcome = self.reopen_and_sign(algorithm, message);
         self.is_detached.store(outcome.is_err(), Ordering::Release);
-        let (opened, signature) = outcome?;
-        *place = Some(opened);
+        let (session_key, signature) = outcome?;
+        *slot = Some(session_key);
         Ok(signature)
     }
 
@@ -193,15 +204,17 @@ impl ExternalKey for Pkcs11Key {
     }
 
     fn subject_public_key_info(&self) -> Option<Vec<u8>> {
-        let named = |kind: &[u8], parameters: &[u8]| {
-            der::encode_element(0x30, &[&der::encode_element(0x06, &[kind]), parameters])
+        let algorithm_identifier = |key_type: &[u8], parameters: &[u8]| {
+            der::encode_element(0x30, &[&der::encode_element(0x06, &[key_type]), parameters])
         };
-        let curve = |curve: &[u8]| named(private_key::EC.as_bytes(), &der::encode_element(0x06, &[curve]));
+        let curve = |curve: &[u8]| {
+            algorithm_identifier(private_key::EC.as_bytes(), &der::encode_element(0x06, &[curve]))
+        };
         let algorithm = match &self.public_key {
-            PublicKey::Rsa(..) => named(private_key::RSA.as_bytes(), &[0x05, 0x00]),
+            PublicKey::Rsa(..) => algorithm_identifier(private_key::RSA.as_bytes(), &[0x05, 0x00]),
             PublicKey::P256(_) => curve(private_key::P256.as_bytes()),
             PublicKey::P384(_) => curve(private_key::P384.as_bytes()),
-            PublicKey::Ed25519(_) => named(private_key::ED25519.as_bytes(), &[]),
+            PublicKey::Ed25519(_) => algorithm_identifier(private_key::ED25519.as_bytes(), &[]),
         };
         let key = Some(self.public_key.as_bytes()).filter(|key| !key.is_empty())?;
         let bits = der::encode_element(0x03, &[&[0], key]);

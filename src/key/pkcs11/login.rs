@@ -1,8 +1,9 @@
-//! Logging in with the PIN: each PIN is presented to a token once at most, since tokens lock after a few wrong ones.
+//! PIN login: each PIN is presented to a token at most once, because tokens lock after a few wrong PINs.
 //!
-//! A token is logged in for the whole process. So that nobody signs without knowing the PIN because somebody else has
-//! logged in, a digest of the PIN that did it is kept, and another PIN is refused without asking the token. What is known
-//! of PINs survives a fork: the child may inherit the login, and must not try a refused PIN again.
+//! A login applies to the whole process. To prevent signing without knowledge of the PIN after another caller
+//! has logged in, a digest of the accepted PIN is kept, and any other PIN is rejected without presenting it
+//! to the token. The PIN cache survives a fork: the child may inherit the login and must not retry a rejected
+//! PIN.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -18,27 +19,28 @@ use super::token::Pkcs11Token;
 use super::{error, module};
 use crate::base::error::{Error, Result, Status};
 
-/// Whoever has so many wrong PINs is guessing.
+/// Maximum number of rejected PINs, which is reached only by guessing.
 const MAX_REJECTED_PINS: usize = 1000;
 
 type PinDigest = [u8; 32];
 
-/// What is known of PINs. The seed is random, so that a digest tells nothing outside this process and its children.
+/// Accepted and rejected PINs. The HMAC key is random, so that a digest is useless outside this process and
+/// its children.
 #[derive(Clone)]
 struct PinCache {
     hmac_key: hmac::Key,
-    /// The PIN that a token was logged in with, by the digest of the token.
+    /// Digest of the PIN that a token was logged in with, by the digest of the token.
     accepted: HashMap<PinDigest, PinDigest>,
-    /// Digests of PINs that a token refused; each is of the token, too.
+    /// Digests of a token and a PIN that it rejected.
     rejected: HashSet<PinDigest>,
 }
 
-/// A cell without a lock, which a fork could leave held in the child. Written by whoever's turn it is to log in.
+/// Lock-free, because a fork could leave a lock held in the child. Written only while holding the login lock.
 static PIN_CACHE: ArcSwapOption<PinCache> = ArcSwapOption::const_empty();
 
-/// Forgets which PINs were refused: they may be right by now.
+/// Clears the rejected PINs, which may be correct by now.
 pub(super) fn clear_rejected_pins() {
-    let _turn = module::lock_login();
+    let _guard = module::lock_login();
     if let Some(pins) = PIN_CACHE.load_full() {
         PIN_CACHE.store(Some(Arc::new(PinCache { rejected: HashSet::new(), ..PinCache::clone(&pins) })));
     }
@@ -55,7 +57,7 @@ impl PinCache {
         Some(Self { hmac_key: seed, accepted: HashMap::new(), rejected: HashSet::new() })
     }
 
-    /// Each field with its length in front, so that no two make the same bytes.
+    /// Each field is prefixed with its length, so that different fields never yield the same bytes.
     fn digest(&self, token: &Pkcs11Token, pin: Option<&str>) -> PinDigest {
         let mut context = hmac::Context::with_key(&self.hmac_key);
         for field in token.identity().into_iter().chain(pin) {
@@ -74,44 +76,44 @@ impl PinCache {
     }
 }
 
-/// Logs `session` in, where its token wants that.
+/// Logs `session` in, if its token requires a login.
 pub(super) fn login(source: &KeySource, token: &Pkcs11Token, session: &Session) -> Result<()> {
     if !token.info.login_required() {
         return Ok(());
     }
     let (pin, option) = source.single_password();
-    let refuse = |text: String| source.error(Status::KeyPassword, option, text);
+    let pin_error = |text: String| source.error(Status::KeyPassword, option, text);
     let Some(pin) = pin else {
-        return Err(refuse(format!("needs a PIN (set {option} to the PIN)")));
+        return Err(pin_error(format!("requires a PIN (set {option} to the PIN)")));
     };
-    let _turn = module::lock_login();
+    let _guard = module::lock_login();
     let mut pins = PinCache::load_or_create().ok_or_else(|| {
-        source.error(Status::Internal, option, "found no random numbers to remember PINs by")
+        source.error(Status::Internal, option, "cannot check the PIN: the random number generator failed")
     })?;
-    let (place, digest) = (pins.digest(token, None), pins.digest(token, Some(pin)));
+    let (token_digest, digest) = (pins.digest(token, None), pins.digest(token, Some(pin)));
     if pins.rejected.contains(&digest) {
-        return Err(refuse(format!(
-            "has refused this PIN ({option}) before, and it was not tried again, so that the token does not lock; set \
-             another, or call authgrant_clear_caches if the token's PIN has changed"
+        return Err(pin_error(format!(
+            "has already rejected this PIN ({option}); it was not retried, to avoid locking the token; set \
+             another PIN, or call authgrant_clear_caches if the token's PIN has changed"
         )));
     }
     if is_logged_in(session) {
-        return is_same_pin(&pins, &place, &digest)
+        return is_same_pin(&pins, &token_digest, &digest)
             .then_some(())
-            .ok_or_else(|| refuse(different_pin_text(option)));
+            .ok_or_else(|| pin_error(different_pin_text(option)));
     }
     if let Some(reason) = login_blocked_reason(token, &pins) {
-        return Err(refuse(reason.to_owned()));
+        return Err(pin_error(reason.to_owned()));
     }
     let outcome = session.login(UserType::User, Some(&AuthPin::new(pin.into())));
     match outcome.as_ref().err().map(|error| (error::return_code(error), error)) {
         None => {
-            pins.accepted.insert(place, digest);
+            pins.accepted.insert(token_digest, digest);
             pins.store();
             Ok(())
         }
-        Some((Some(RvError::UserAlreadyLoggedIn), _)) if is_same_pin(&pins, &place, &digest) => Ok(()),
-        Some((Some(RvError::UserAlreadyLoggedIn), _)) => Err(refuse(different_pin_text(option))),
+        Some((Some(RvError::UserAlreadyLoggedIn), _)) if is_same_pin(&pins, &token_digest, &digest) => Ok(()),
+        Some((Some(RvError::UserAlreadyLoggedIn), _)) => Err(pin_error(different_pin_text(option))),
         Some((code, error)) => {
             if is_pin_rejected(code) {
                 pins.rejected.insert(digest);
@@ -122,16 +124,16 @@ pub(super) fn login(source: &KeySource, token: &Pkcs11Token, session: &Session) 
     }
 }
 
-/// Whether the PIN is the one that the token was logged in with. Where the host has logged in by itself, nobody can say,
-/// and its login is for its whole process.
-fn is_same_pin(pins: &PinCache, place: &PinDigest, digest: &PinDigest) -> bool {
-    pins.accepted.get(place).is_none_or(|right| right == digest)
+/// Whether the PIN is the one that the token was logged in with. If other code of this process has logged in,
+/// the PIN is unknown, and the login applies to the whole process.
+fn is_same_pin(pins: &PinCache, token_digest: &PinDigest, digest: &PinDigest) -> bool {
+    pins.accepted.get(token_digest).is_none_or(|accepted| accepted == digest)
 }
 
 fn different_pin_text(option: &str) -> String {
     format!(
-        "is in use in this process with another PIN than this {option}; if the token's PIN has changed, authgrant_clear_caches \
-         ends that use"
+        "is logged in with a different PIN than this {option} in this process; if the token's PIN has \
+         changed, call authgrant_clear_caches"
     )
 }
 
@@ -140,44 +142,40 @@ fn is_logged_in(session: &Session) -> bool {
     matches!(state, Ok(SessionState::RoUser | SessionState::RwUser))
 }
 
-/// Why a PIN must not be presented to the token as it is now.
+/// Why no PIN may be presented to the token in its present state.
 fn login_blocked_reason(token: &Pkcs11Token, pins: &PinCache) -> Option<&'static str> {
     if token.info.user_pin_locked() {
         Some(LOCKED_TEXT)
     } else if !token.info.user_pin_initialized() {
-        Some("has no PIN yet; its maker's tool or pkcs11-tool --init-pin sets one")
+        Some("has no PIN yet; set one with the vendor's tool or pkcs11-tool --init-pin")
     } else if token.info.user_pin_final_try() {
         Some(
-            "would be locked by one more wrong PIN, and so none was tried; log in once with its maker's tool or \
+            "would be locked by one more wrong PIN, so none was tried; log in once with the vendor's tool or \
              pkcs11-tool --login",
         )
     } else if pins.rejected.len() >= MAX_REJECTED_PINS {
-        Some(
-            "was not asked: too many wrong PINs were tried in this process; authgrant_clear_caches forgets them",
-        )
+        Some("was not logged in: too many wrong PINs were tried in this process; call authgrant_clear_caches")
     } else {
         None
     }
 }
 
-const LOCKED_TEXT: &str = "is locked after too many wrong PINs; its maker's tool or pkcs11-tool --init-pin with the PIN of the \
-                      security officer unlocks it";
+const LOCKED_TEXT: &str = "is locked after too many wrong PINs; unlock it with the vendor's tool, or with \
+                           pkcs11-tool --init-pin and the security officer's PIN";
 
 fn is_pin_rejected(code: Option<RvError>) -> bool {
     matches!(code, Some(RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange))
 }
 
-fn login_error(source: &KeySource, option: &str, code: Option<RvError>, said: &str) -> Error {
+fn login_error(source: &KeySource, option: &str, code: Option<RvError>, return_value: &str) -> Error {
     let text = match code {
         code if is_pin_rejected(code) => format!(
-            "does not take this PIN ({option}; {said}); it is not tried again in this process, so that the token does \
-             not lock"
+            "rejected this PIN ({option}; {return_value}); it will not be retried in this process, to avoid \
+             locking the token"
         ),
         Some(RvError::PinLocked) => LOCKED_TEXT.to_owned(),
-        Some(RvError::PinExpired) => {
-            "has a PIN that has expired; set a new one with its maker's tool".to_owned()
-        }
-        _ => return source.store_error(format!("did not let anybody log in: {said}")),
+        Some(RvError::PinExpired) => "has an expired PIN; set a new one with the vendor's tool".to_owned(),
+        _ => return source.store_error(format!("login failed: {return_value}")),
     };
     source.error(Status::KeyPassword, option, text)
 }

@@ -1,4 +1,5 @@
-//! The mechanism by which a token signs for an algorithm of JWTs: with a hash of its own or, where it has none, over ours.
+//! Selection of the PKCS#11 mechanism for a JWT algorithm: the message is hashed by the token or, if the
+//! token cannot do that, here.
 
 use aws_lc_rs::digest::{self, SHA256, SHA384, SHA512, digest};
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
@@ -7,33 +8,33 @@ use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::types::Ulong;
 use jsonwebtoken::Algorithm;
 
-/// What a token is given to sign.
+/// Input of a mechanism.
 #[derive(Clone, Copy)]
 enum SignInput {
     Message,
     Digest(&'static digest::Algorithm),
-    /// The digest behind the name of its algorithm (RFC 8017 section 9.2).
+    /// The digest, prefixed with the identifier of its algorithm (RFC 8017 section 9.2).
     DigestInfo(&'static digest::Algorithm, &'static [u8]),
 }
 
-/// A mechanism, and what it takes.
+/// A mechanism and its input.
 pub(super) struct SigningMechanism {
     pub(super) mechanism: Mechanism<'static>,
     input: SignInput,
 }
 
 impl SigningMechanism {
-    /// The bytes to hand over for `message`.
+    /// Input of the mechanism for `message`.
     pub(super) fn prepare_input(&self, message: &[u8]) -> Vec<u8> {
         match self.input {
             SignInput::Message => message.to_vec(),
             SignInput::Digest(hash) => digest(hash, message).as_ref().to_vec(),
-            SignInput::DigestInfo(hash, name) => [name, digest(hash, message).as_ref()].concat(),
+            SignInput::DigestInfo(hash, prefix) => [prefix, digest(hash, message).as_ref()].concat(),
         }
     }
 }
 
-/// DigestInfo up to the digest itself.
+/// DigestInfo up to the digest.
 const SHA256_DIGEST_INFO: &[u8] =
     b"\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20";
 const SHA384_DIGEST_INFO: &[u8] =
@@ -41,22 +42,22 @@ const SHA384_DIGEST_INFO: &[u8] =
 const SHA512_DIGEST_INFO: &[u8] =
     b"\x30\x51\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x03\x05\x00\x04\x40";
 
-/// A salt as long as the hash (RFC 7518 section 3.5).
+/// PSS parameters with a salt as long as the hash (RFC 7518 section 3.5).
 fn pss_params(hash_alg: MechanismType, mgf: PkcsMgfType, salt: u32) -> PkcsPssParams {
     PkcsPssParams { hash_alg, mgf, s_len: Ulong::new(salt.into()) }
 }
 
-/// How a token that has `mechanisms` signs by `algorithm`, if it can.
+/// Selects one of the `mechanisms` of a token for `algorithm`, if there is a suitable one.
 pub(super) fn select_mechanism(
     algorithm: Algorithm,
     mechanisms: &[MechanismType],
 ) -> Option<SigningMechanism> {
-    let by_256 = pss_params(MechanismType::SHA256, PkcsMgfType::MGF1_SHA256, 32);
-    let by_384 = pss_params(MechanismType::SHA384, PkcsMgfType::MGF1_SHA384, 48);
-    let by_512 = pss_params(MechanismType::SHA512, PkcsMgfType::MGF1_SHA512, 64);
+    let sha256 = pss_params(MechanismType::SHA256, PkcsMgfType::MGF1_SHA256, 32);
+    let sha384 = pss_params(MechanismType::SHA384, PkcsMgfType::MGF1_SHA384, 48);
+    let sha512 = pss_params(MechanismType::SHA512, PkcsMgfType::MGF1_SHA512, 64);
     let pure = || Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Pure));
     use SignInput::{Digest, DigestInfo, Message};
-    let ways = match algorithm {
+    let candidates = match algorithm {
         Algorithm::RS256 => {
             vec![
                 (Mechanism::Sha256RsaPkcs, Message),
@@ -77,20 +78,20 @@ pub(super) fn select_mechanism(
         }
         Algorithm::PS256 => {
             vec![
-                (Mechanism::Sha256RsaPkcsPss(by_256), Message),
-                (Mechanism::RsaPkcsPss(by_256), Digest(&SHA256)),
+                (Mechanism::Sha256RsaPkcsPss(sha256), Message),
+                (Mechanism::RsaPkcsPss(sha256), Digest(&SHA256)),
             ]
         }
         Algorithm::PS384 => {
             vec![
-                (Mechanism::Sha384RsaPkcsPss(by_384), Message),
-                (Mechanism::RsaPkcsPss(by_384), Digest(&SHA384)),
+                (Mechanism::Sha384RsaPkcsPss(sha384), Message),
+                (Mechanism::RsaPkcsPss(sha384), Digest(&SHA384)),
             ]
         }
         Algorithm::PS512 => {
             vec![
-                (Mechanism::Sha512RsaPkcsPss(by_512), Message),
-                (Mechanism::RsaPkcsPss(by_512), Digest(&SHA512)),
+                (Mechanism::Sha512RsaPkcsPss(sha512), Message),
+                (Mechanism::RsaPkcsPss(sha512), Digest(&SHA512)),
             ]
         }
         Algorithm::ES256 => vec![(Mechanism::Ecdsa, Digest(&SHA256)), (Mechanism::EcdsaSha256, Message)],
@@ -99,7 +100,7 @@ pub(super) fn select_mechanism(
         _ => Vec::new(),
     };
     let has = |mechanism: &Mechanism<'_>| mechanisms.contains(&mechanism.mechanism_type());
-    let (mechanism, input) = ways.into_iter().find(|(mechanism, _)| has(mechanism))?;
+    let (mechanism, input) = candidates.into_iter().find(|(mechanism, _)| has(mechanism))?;
     Some(SigningMechanism { mechanism, input })
 }
 
@@ -109,15 +110,17 @@ mod tests {
 
     #[test]
     fn rsa_prefers_token_hash_over_local() {
-        let way = |algorithm, mechanisms: &[MechanismType]| {
-            select_mechanism(algorithm, mechanisms)
-                .map(|way| (way.mechanism.mechanism_type(), way.prepare_input(b"message").len()))
+        let select = |algorithm, mechanisms: &[MechanismType]| {
+            select_mechanism(algorithm, mechanisms).map(|selected| {
+                (selected.mechanism.mechanism_type(), selected.prepare_input(b"message").len())
+            })
         };
-        let bare = [MechanismType::RSA_PKCS, MechanismType::RSA_PKCS_PSS, MechanismType::ECDSA];
-        let both =
-            [&bare[..], &[MechanismType::SHA256_RSA_PKCS, MechanismType::SHA256_RSA_PKCS_PSS]].concat();
-        assert_eq!(way(Algorithm::RS256, &both), Some((MechanismType::SHA256_RSA_PKCS, 7)));
-        assert_eq!(way(Algorithm::PS256, &both), Some((MechanismType::SHA256_RSA_PKCS_PSS, 7)));
+        let without_hash = [MechanismType::RSA_PKCS, MechanismType::RSA_PKCS_PSS, MechanismType::ECDSA];
+        let with_sha256 =
+            [&without_hash[..], &[MechanismType::SHA256_RSA_PKCS, MechanismType::SHA256_RSA_PKCS_PSS]]
+                .concat();
+        assert_eq!(select(Algorithm::RS256, &with_sha256), Some((MechanismType::SHA256_RSA_PKCS, 7)));
+        assert_eq!(select(Algorithm::PS256, &with_sha256), Some((MechanismType::SHA256_RSA_PKCS_PSS, 7)));
         for (algorithm, mechanism, length) in [
             (Algorithm::RS256, MechanismType::RSA_PKCS, 19 + 32),
             (Algorithm::RS384, MechanismType::RSA_PKCS, 19 + 48),
@@ -126,20 +129,20 @@ mod tests {
             (Algorithm::ES256, MechanismType::ECDSA, 32),
             (Algorithm::ES384, MechanismType::ECDSA, 48),
         ] {
-            assert_eq!(way(algorithm, &bare), Some((mechanism, length)), "{algorithm:?}");
+            assert_eq!(select(algorithm, &without_hash), Some((mechanism, length)), "{algorithm:?}");
         }
-        assert_eq!(way(Algorithm::EdDSA, &bare), None);
-        assert_eq!(way(Algorithm::HS256, &both), None);
+        assert_eq!(select(Algorithm::EdDSA, &without_hash), None);
+        assert_eq!(select(Algorithm::HS256, &with_sha256), None);
     }
 
     #[test]
     fn digest_info_lengths_match_digests() {
-        for (name, hash) in
+        for (prefix, hash) in
             [(SHA256_DIGEST_INFO, &SHA256), (SHA384_DIGEST_INFO, &SHA384), (SHA512_DIGEST_INFO, &SHA512)]
         {
-            let [.., digest_length] = *name else { panic!() };
+            let [.., digest_length] = *prefix else { panic!() };
             assert_eq!(usize::from(digest_length), hash.output_len());
-            assert_eq!(usize::from(name[1]), name.len() - 2 + hash.output_len());
+            assert_eq!(usize::from(prefix[1]), prefix.len() - 2 + hash.output_len());
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Keys that never leave their token: a hardware security module, a smart card, or a program that acts like one, by way of
-//! the library that its maker gives, a PKCS#11 module.
+//! Keys that never leave their token (a hardware security module, a smart card, or an emulation of one),
+//! accessed through the PKCS#11 module of its vendor.
 //!
-//! What a token does takes its time: no deadline and no cancelling ends a call of a module.
+//! A call of a module cannot be interrupted: neither a deadline nor cancellation ends it.
 
 #[cfg(feature = "pkcs11")]
 mod error;
@@ -27,7 +27,7 @@ use crate::key::list::ListedKey;
 
 pub use uri::Pkcs11Uri;
 
-/// The key that `uri` means.
+/// Opens the key that `uri` selects.
 #[cfg(feature = "pkcs11")]
 pub(super) fn open(source: &KeySource, uri: &Pkcs11Uri) -> Result<SigningKey> {
     let (token, session) = key::open_session(source, uri)?;
@@ -38,7 +38,7 @@ pub(super) fn open(source: &KeySource, uri: &Pkcs11Uri) -> Result<SigningKey> {
     Ok(build_signing_key(source, key, entry.label, &certificates))
 }
 
-/// All private keys of the token that `uri` means, as far as it says which.
+/// Lists all private keys that `uri` matches on its token.
 #[cfg(feature = "pkcs11")]
 pub(super) fn list(source: &KeySource, uri: &Pkcs11Uri) -> Result<Vec<ListedKey>> {
     let (token, session) = key::open_session(source, uri)?;
@@ -53,7 +53,7 @@ pub(super) fn list(source: &KeySource, uri: &Pkcs11Uri) -> Result<Vec<ListedKey>
     Ok(listed.collect())
 }
 
-/// The key under its name, with those of the token's certificates that are its own.
+/// Builds the key with its label as alias and with those certificates of the token that belong to it.
 #[cfg(feature = "pkcs11")]
 fn build_signing_key(
     source: &KeySource,
@@ -67,7 +67,7 @@ fn build_signing_key(
     key
 }
 
-/// Forgets which PINs were refused.
+/// Clears the rejected PINs.
 #[cfg(feature = "pkcs11")]
 pub(super) fn clear_rejected_pins() {
     login::clear_rejected_pins();
@@ -75,18 +75,18 @@ pub(super) fn clear_rejected_pins() {
 
 #[cfg(not(feature = "pkcs11"))]
 fn not_built_in_error(source: &KeySource) -> crate::base::error::Error {
-    let text = "is a key on a PKCS#11 token, and this library was built without the cargo feature pkcs11";
+    let text = "is a key on a PKCS#11 token, but this library was built without the cargo feature pkcs11";
     source.error(crate::base::error::Status::Unsupported, source.option(), text)
 }
 
 #[cfg(not(feature = "pkcs11"))]
-pub(super) fn open(source: &KeySource, _: &Uri) -> Result<SigningKey> {
-    Err(not_built_in(source))
+pub(super) fn open(source: &KeySource, _: &Pkcs11Uri) -> Result<SigningKey> {
+    Err(not_built_in_error(source))
 }
 
 #[cfg(not(feature = "pkcs11"))]
-pub(super) fn list(source: &KeySource, _: &Uri) -> Result<Vec<Listed>> {
-    Err(not_built_in(source))
+pub(super) fn list(source: &KeySource, _: &Pkcs11Uri) -> Result<Vec<ListedKey>> {
+    Err(not_built_in_error(source))
 }
 
 #[cfg(not(feature = "pkcs11"))]
@@ -95,21 +95,18 @@ pub(super) fn clear_rejected_pins() {}
 #[cfg(all(test, not(feature = "pkcs11")))]
 mod tests {
     use super::super::KeyOrigin;
-    use super::super::fixtures::Place;
+    use super::super::fixtures::KeyDir;
     use super::*;
     use crate::base::error::Status;
 
     #[test]
     fn missing_pkcs11_feature_is_named() {
-        let uri = Uri::parse("pkcs11:token=a").unwrap();
+        let uri = Pkcs11Uri::parse("pkcs11:token=a").unwrap();
         let source =
-            KeySource { origin: KeyOrigin::Pkcs11(uri.clone()), ..Place::new().source("none", None) };
+            KeySource { origin: KeyOrigin::Pkcs11(uri.clone()), ..KeyDir::new().source("none", None) };
         for error in [open(&source, &uri).unwrap_err(), list(&source, &uri).unwrap_err()] {
             assert_eq!(error.status(), Status::Unsupported);
-            assert!(
-                error.message().contains("JWTCertStore pkcs11:token=a is a key on a PKCS#11 token"),
-                "{error}"
-            );
+            assert!(error.message().contains("JWTCertStore pkcs11:token=a "), "{error}");
             assert!(error.message().contains("cargo feature pkcs11"), "{error}");
         }
     }

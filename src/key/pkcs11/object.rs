@@ -1,8 +1,9 @@
-//! The private key that is meant, and what a token tells of it: never the key itself.
+//! Key objects on a token: selection of the private key, and reading of its public key; the private key is
+//! never read.
 
 use ::der::asn1::{AnyRef, ObjectIdentifier};
 use ::der::{Decode, Tag, Tagged};
-use cryptoki::error::Result as Outcome;
+use cryptoki::error::Result as CryptokiResult;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 
@@ -14,53 +15,53 @@ use crate::key::certificate::chain;
 use crate::key::pkcs11::error;
 use crate::key::select::{self, EntryKind};
 
-/// More objects than these are not looked at.
+/// Maximum number of objects that are read.
 const MAX_OBJECTS: usize = 1000;
 
-/// A private key on a token, by its names.
+/// A private key object on a token.
 pub(super) struct KeyObject {
     pub(super) handle: ObjectHandle,
     pub(super) label: String,
     id: Vec<u8>,
 }
 
-/// What a token says of a key.
+/// Public key as read from a token.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum PublicKey {
     /// RSAPublicKey (RFC 8017 appendix A.1.1), and the bits of its modulus.
     Rsa(Vec<u8>, usize),
-    /// The point, uncompressed; empty where the token tells it nowhere.
+    /// Uncompressed point; empty if the token does not provide it.
     P256(Vec<u8>),
     P384(Vec<u8>),
-    /// Its 32 bytes, or none likewise.
+    /// 32 bytes; empty if the token does not provide them.
     Ed25519(Vec<u8>),
 }
 
 impl PublicKey {
-    /// As a certificate would hold it.
+    /// Public key in the encoding of a certificate.
     pub(super) fn as_bytes(&self) -> &[u8] {
         let (Self::Rsa(key, _) | Self::P256(key) | Self::P384(key) | Self::Ed25519(key)) = self;
         key
     }
 }
 
-/// The error of a call that the token did not answer.
+/// Error for a call that failed on the token.
 pub(super) fn token_error(source: &KeySource, error: &cryptoki::error::Error) -> Error {
-    source.store_error(format!("is on a token that answered {}", error::describe(error)))
+    source.store_error(format!("is on a token that returned {}", error::describe(error)))
 }
 
-/// The private keys of those names, or all.
-fn find_key_objects(session: &Session, uri: Option<&Pkcs11Uri>) -> Outcome<Vec<KeyObject>> {
+/// Finds the private keys that `uri` matches, or all.
+fn find_key_objects(session: &Session, uri: Option<&Pkcs11Uri>) -> CryptokiResult<Vec<KeyObject>> {
     let mut template = vec![Attribute::Class(ObjectClass::PRIVATE_KEY)];
     if let Some(uri) = uri {
         template.extend(uri.object.as_ref().map(|label| Attribute::Label(label.clone().into_bytes())));
         template.extend(uri.id.clone().map(Attribute::Id));
     }
-    let handles = session.iter_objects(&template)?.take(MAX_OBJECTS).collect::<Outcome<Vec<_>>>()?;
+    let handles = session.iter_objects(&template)?.take(MAX_OBJECTS).collect::<CryptokiResult<Vec<_>>>()?;
     handles.into_iter().map(|handle| read_key_object(session, handle)).collect()
 }
 
-fn read_key_object(session: &Session, handle: ObjectHandle) -> Outcome<KeyObject> {
+fn read_key_object(session: &Session, handle: ObjectHandle) -> CryptokiResult<KeyObject> {
     let mut entry = KeyObject { handle, label: String::new(), id: Vec::new() };
     for attribute in session.get_attributes(handle, &[AttributeType::Label, AttributeType::Id])? {
         match attribute {
@@ -72,30 +73,29 @@ fn read_key_object(session: &Session, handle: ObjectHandle) -> Outcome<KeyObject
     Ok(entry)
 }
 
-/// The key that `source` and `uri` mean.
+/// Finds the key that `source` and `uri` select.
 pub(super) fn select_key(source: &KeySource, uri: &Pkcs11Uri, session: &Session) -> Result<KeyObject> {
-    let told = |error| token_error(source, &error);
-    let mut found = find_key_objects(session, Some(uri)).map_err(told)?;
+    let to_error = |error| token_error(source, &error);
+    let mut found = find_key_objects(session, Some(uri)).map_err(to_error)?;
     if found.is_empty() && (uri.object.is_some() || uri.id.is_some()) {
-        let all = describe_keys(&find_key_objects(session, None).map_err(told)?);
-        let held =
-            if all.is_empty() { "no private key at all".to_owned() } else { select::join_with_and(all) };
-        let text = format!("names a private key that its token does not have; it has {held}");
+        let all = describe_keys(&find_key_objects(session, None).map_err(to_error)?);
+        let available = if all.is_empty() { "none".to_owned() } else { select::join_with_and(all) };
+        let text = format!("matches no private key on its token; available: {available}");
         return Err(source.error(Status::KeyNotFound, source.option(), text));
     }
-    let named: Vec<_> = found.iter().map(|entry| (entry.label.clone(), EntryKind::PrivateKey)).collect();
-    let place = select::select_entry(source, &named)?;
-    Ok(found.swap_remove(place))
+    let entries: Vec<_> = found.iter().map(|entry| (entry.label.clone(), EntryKind::PrivateKey)).collect();
+    let index = select::select_entry(source, &entries)?;
+    Ok(found.swap_remove(index))
 }
 
-/// Labels, with the ids by which keys of one label are told apart.
+/// Describes keys by label and by ID, which distinguishes keys of the same label.
 fn describe_keys(entries: &[KeyObject]) -> Vec<String> {
-    let id = |id: &[u8]| id.iter().map(|byte| format!("%{byte:02x}")).collect::<String>();
-    let shown = entries.iter().take(12);
-    shown.map(|entry| format!("{} (id={})", select::quote(&entry.label), id(&entry.id))).collect()
+    let format_id = |id: &[u8]| id.iter().map(|byte| format!("%{byte:02x}")).collect::<String>();
+    let listed = entries.iter().take(12);
+    listed.map(|entry| format!("{} (id={})", select::quote(&entry.label), format_id(&entry.id))).collect()
 }
 
-/// All private keys of the token that `uri` means.
+/// Finds all private keys that `uri` matches.
 pub(super) fn find_all_keys(
     source: &KeySource,
     uri: &Pkcs11Uri,
@@ -104,44 +104,46 @@ pub(super) fn find_all_keys(
     find_key_objects(session, Some(uri)).map_err(|error| token_error(source, &error))
 }
 
-/// What the token tells of the key, if JWTs can be signed with it.
+/// Reads the public key of `entry`, if it can sign JWTs.
 pub(super) fn read_public_key(source: &KeySource, session: &Session, entry: &KeyObject) -> Result<PublicKey> {
-    let told = |error| token_error(source, &error);
-    let kinds = [AttributeType::KeyType, AttributeType::Sign, AttributeType::AlwaysAuthenticate];
-    let mut kind = None;
-    for attribute in session.get_attributes(entry.handle, &kinds).map_err(told)? {
+    let to_error = |error| token_error(source, &error);
+    let attribute_types = [AttributeType::KeyType, AttributeType::Sign, AttributeType::AlwaysAuthenticate];
+    let mut key_type = None;
+    for attribute in session.get_attributes(entry.handle, &attribute_types).map_err(to_error)? {
         match attribute {
-            Attribute::KeyType(found) => kind = Some(found),
+            Attribute::KeyType(found) => key_type = Some(found),
             Attribute::Sign(false) => {
-                return Err(source.unsuitable_error("is a key that may not sign (CKA_SIGN is false)"));
+                return Err(source.unsuitable_error("must not be used for signing (CKA_SIGN is false)"));
             }
             Attribute::AlwaysAuthenticate(true) => {
                 return Err(source.unsuitable_error(
-                    "is a key that wants its PIN for each signature (CKA_ALWAYS_AUTHENTICATE), which is not supported",
+                    "requires its PIN for each signature (CKA_ALWAYS_AUTHENTICATE), which is not supported",
                 ));
             }
             _ => {}
         }
     }
-    match kind {
+    match key_type {
         Some(KeyType::RSA) => read_rsa_public_key(source, session, entry),
         Some(KeyType::EC | KeyType::EC_EDWARDS) => read_ec_public_key(source, session, entry),
         other => {
-            let kind = other.map_or_else(|| "no kind".to_owned(), |kind| format!("the kind {kind}"));
+            let type_name =
+                other.map_or_else(|| "unknown type".to_owned(), |key_type| format!("type {key_type}"));
             Err(source.unsuitable_error(format!(
-                "is a key of {kind}; {} RSA, EC on P-256 or P-384, or Ed25519",
+                "is a key of {type_name}; {} RSA, EC on P-256 or P-384, or Ed25519",
                 source.supported_keys_prefix()
             )))
         }
     }
 }
 
-/// The numbers of the public half stand with the private one, too.
+/// Most tokens store the public attributes of an RSA key with the private key object, too.
 fn read_rsa_public_key(source: &KeySource, session: &Session, entry: &KeyObject) -> Result<PublicKey> {
     let (mut modulus, mut exponent) = (Vec::new(), Vec::new());
-    let wanted = [AttributeType::Modulus, AttributeType::PublicExponent];
-    for holder in [Some(entry.handle), find_public_key_object(session, entry)].into_iter().flatten() {
-        let found = session.get_attributes(holder, &wanted).map_err(|error| token_error(source, &error))?;
+    let attribute_types = [AttributeType::Modulus, AttributeType::PublicExponent];
+    for object in [Some(entry.handle), find_public_key_object(session, entry)].into_iter().flatten() {
+        let found =
+            session.get_attributes(object, &attribute_types).map_err(|error| token_error(source, &error))?;
         for attribute in found {
             match attribute {
                 Attribute::Modulus(number) => modulus = number,
@@ -160,7 +162,7 @@ fn read_rsa_public_key(source: &KeySource, session: &Session, entry: &KeyObject)
     ))
 }
 
-/// A number without a sign as DER has it.
+/// Encodes an unsigned number as a DER INTEGER.
 fn encode_integer(number: &[u8]) -> Vec<u8> {
     let mut digits: Vec<u8> = number.iter().copied().skip_while(|byte| *byte == 0).collect();
     if digits.first().is_none_or(|first| *first >= 0x80) {
@@ -171,10 +173,10 @@ fn encode_integer(number: &[u8]) -> Vec<u8> {
 
 fn read_ec_public_key(source: &KeySource, session: &Session, entry: &KeyObject) -> Result<PublicKey> {
     let (mut curve, mut point) = (Vec::new(), Vec::new());
-    let wanted = [AttributeType::EcParams, AttributeType::EcPoint];
-    for holder in [Some(entry.handle), find_public_key_object(session, entry)].into_iter().flatten() {
-        // A private key need not have a point, and some modules fail when asked.
-        for attribute in session.get_attributes(holder, &wanted).unwrap_or_default() {
+    let attribute_types = [AttributeType::EcParams, AttributeType::EcPoint];
+    for object in [Some(entry.handle), find_public_key_object(session, entry)].into_iter().flatten() {
+        // The point is optional in a private key object, and some modules fail when it is read.
+        for attribute in session.get_attributes(object, &attribute_types).unwrap_or_default() {
             match attribute {
                 Attribute::EcParams(found) => curve = found,
                 Attribute::EcPoint(found) => point = found,
@@ -187,12 +189,12 @@ fn read_ec_public_key(source: &KeySource, session: &Session, entry: &KeyObject) 
         Some(private_key::P384) => PublicKey::P384(unwrap_point(point, 97)),
         Some(private_key::ED25519) => PublicKey::Ed25519(unwrap_point(point, 32)),
         Some(other) => return Err(private_key::unsupported_key_error(source, &other)),
-        None => return Err(source.unsuitable_error("is an EC key on a curve that its token does not name")),
+        None => return Err(source.unsuitable_error("is an EC key whose curve the token does not name")),
     };
     Ok(if found.as_bytes().is_empty() { public_key_from_certificate(found, session, entry) } else { found })
 }
 
-/// The curve by its number, or by the name that PKCS#11 3.0 has for Ed25519.
+/// Parses the curve: an OID, or the name that PKCS#11 3.0 defines for Ed25519.
 fn parse_curve(parameters: &[u8]) -> Option<ObjectIdentifier> {
     let any = AnyRef::from_der(parameters).ok()?;
     match any.tag() {
@@ -201,19 +203,20 @@ fn parse_curve(parameters: &[u8]) -> Option<ObjectIdentifier> {
     }
 }
 
-/// A point of `length` bytes: by the standard within a DER OCTET STRING, by some modules bare or in a BIT STRING.
+/// Extracts a point of `length` bytes: the standard wraps it in a DER OCTET STRING; some modules return it
+/// bare or in a BIT STRING.
 fn unwrap_point(point: Vec<u8>, length: usize) -> Vec<u8> {
     if point.len() == length {
         return point;
     }
-    let inside = AnyRef::from_der(&point).map(|any| match any.tag() {
+    let content = AnyRef::from_der(&point).map(|any| match any.tag() {
         Tag::BitString => any.value().get(1..).unwrap_or_default().to_vec(),
         _ => any.value().to_vec(),
     });
-    inside.ok().filter(|inside| inside.len() == length).unwrap_or_default()
+    content.ok().filter(|content| content.len() == length).unwrap_or_default()
 }
 
-/// The public key of the same id.
+/// Finds the public key object with the same ID.
 fn find_public_key_object(session: &Session, entry: &KeyObject) -> Option<ObjectHandle> {
     find_matching_object(session, entry, ObjectClass::PUBLIC_KEY)
 }
@@ -227,7 +230,7 @@ fn find_matching_object(session: &Session, entry: &KeyObject, class: ObjectClass
     session.find_objects(&[Attribute::Class(class), name]).ok()?.first().copied()
 }
 
-/// A token without the public key may hold the certificate, which has it.
+/// Reads the public key from the certificate, for tokens that do not have the public key itself.
 fn public_key_from_certificate(found: PublicKey, session: &Session, entry: &KeyObject) -> PublicKey {
     let certificate = find_matching_object(session, entry, ObjectClass::CERTIFICATE)
         .and_then(|object| read_value(session, object));
@@ -249,7 +252,7 @@ fn read_value(session: &Session, object: ObjectHandle) -> Option<Vec<u8>> {
     })
 }
 
-/// All certificates of the token; whoever wants one knows its public key.
+/// Reads all certificates on the token; the caller selects by public key.
 pub(super) fn read_certificates(session: &Session) -> Vec<Vec<u8>> {
     let found = session.iter_objects(&[Attribute::Class(ObjectClass::CERTIFICATE)]);
     let handles: Vec<_> = found.into_iter().flatten().take(MAX_OBJECTS).flatten().collect();
@@ -263,11 +266,11 @@ mod tests {
     #[test]
     fn ec_point_is_unwrapped_from_any_encoding() {
         let point = [4; 65];
-        let within = |tag: u8, parts: &[&[u8]]| unwrap_point(der::encode_element(tag, parts).to_vec(), 65);
+        let unwrap_in = |tag: u8, parts: &[&[u8]]| unwrap_point(der::encode_element(tag, parts).to_vec(), 65);
         assert_eq!(unwrap_point(point.to_vec(), 65), point);
-        assert_eq!(within(0x04, &[&point]), point);
-        assert_eq!(within(0x03, &[&[0], &point]), point);
-        assert!(within(0x04, &[&point[1..]]).is_empty());
+        assert_eq!(unwrap_in(0x04, &[&point]), point);
+        assert_eq!(unwrap_in(0x03, &[&[0], &point]), point);
+        assert!(unwrap_in(0x04, &[&point[1..]]).is_empty());
         assert!(unwrap_point(Vec::new(), 32).is_empty());
     }
 

@@ -1,6 +1,6 @@
-//! The modules that this machine is configured with, as p11-kit reads them (pkcs11.conf(5)).
+//! PKCS#11 modules in the system configuration of p11-kit (pkcs11.conf(5)).
 //!
-//! Those of the system alone: what stands in somebody's home directory is not the host's word on which code it runs.
+//! Configuration in home directories is ignored: a user must not decide which code the process runs.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,25 +8,27 @@ use std::path::PathBuf;
 use crate::base::file;
 use crate::sys;
 
-/// Where packages put their configuration, and where administrators change it: the latter wins, setting by setting.
+/// Directories of the packages and of the administrator, whose individual settings override those of the
+/// packages.
 const CONFIG_DIRS: [&str; 2] = ["/usr/share/p11-kit/modules", "/etc/pkcs11/modules"];
 
-/// Under which name p11-kit itself hands out all modules together. What is kept from it has no keys for programs: the
-/// certificates that the system trusts.
+/// Program name under which p11-kit's proxy module loads all modules. A module that is disabled for it has no
+/// keys for programs: it provides the certificates that the system trusts.
 const PROXY_PROGRAM_NAME: &str = "p11-kit-proxy";
 
-/// One module.
+/// Configuration of one module.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ModuleConfig {
-    /// The name of its file, without `.module`.
+    /// Name of the configuration file, without `.module`.
     name: String,
-    /// The library.
+    /// Path of the library.
     pub(super) path: PathBuf,
     priority: i32,
 }
 
 impl ModuleConfig {
-    /// Whether it is called `name`: by its configuration or, as RFC 7512 has it, by its library without `lib` and `.so`.
+    /// Whether `name` is the name of its configuration file or, as in RFC 7512, of its library without `lib`
+    /// and `.so`.
     pub(super) fn has_name(&self, name: &str) -> bool {
         let stem = self.path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let names = [self.name.as_str(), stem, stem.strip_prefix("lib").unwrap_or(stem)];
@@ -38,13 +40,13 @@ impl ModuleConfig {
     }
 }
 
-/// All of them, in the order in which they are asked.
+/// Returns all modules that are enabled, in the order in which they are searched.
 pub(super) fn configured_modules() -> Vec<ModuleConfig> {
     let program = sys::program_name().unwrap_or_default();
     read_configs(&CONFIG_DIRS.map(PathBuf::from), &library_dirs(), &program)
 }
 
-/// Where a relative path of the configuration is meant from, as p11-kit is built on the systems that have it.
+/// Directories that relative module paths refer to in the p11-kit packages of common systems.
 fn library_dirs() -> Vec<PathBuf> {
     let triplet = format!("/usr/lib/{}-linux-gnu/pkcs11", std::env::consts::ARCH);
     [triplet.as_str(), "/usr/lib64/pkcs11", "/usr/lib/pkcs11", "/usr/local/lib/pkcs11"]
@@ -54,9 +56,9 @@ fn library_dirs() -> Vec<PathBuf> {
 
 type ModuleSettings = BTreeMap<String, String>;
 
-fn read_configs(folders: &[PathBuf], libraries: &[PathBuf], program: &str) -> Vec<ModuleConfig> {
+fn read_configs(dirs: &[PathBuf], libraries: &[PathBuf], program: &str) -> Vec<ModuleConfig> {
     let mut files: BTreeMap<String, ModuleSettings> = BTreeMap::new();
-    for path in folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten() {
+    for path in dirs.iter().filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().flatten() {
         let path = path.path();
         let name = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".module"));
         if let Some(name) = name
@@ -73,12 +75,12 @@ fn read_configs(folders: &[PathBuf], libraries: &[PathBuf], program: &str) -> Ve
         .filter(|(_, settings)| is_enabled(settings, program))
         .filter_map(|(name, settings)| resolve_config(name, &settings, libraries))
         .collect();
-    // The sort is stable: of equal ones, the first by name.
+    // The sort is stable: modules of equal priority stay in the order of their names.
     found.sort_by_key(|module| std::cmp::Reverse(module.priority));
     found
 }
 
-/// `name: value` in lines; `#` begins a comment.
+/// Parses lines of `name: value`; `#` starts a comment.
 fn parse_settings(text: &str) -> impl Iterator<Item = (String, String)> {
     let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
     lines.filter_map(|line| {
@@ -90,8 +92,8 @@ fn parse_settings(text: &str) -> impl Iterator<Item = (String, String)> {
 fn is_enabled(settings: &ModuleSettings, program: &str) -> bool {
     let lists = |name: &str| {
         let list = settings.get(name)?;
-        let mut words = list.split([',', ' ', '\t']).filter(|word| !word.is_empty());
-        Some(words.any(|word| word == program || word == PROXY_PROGRAM_NAME))
+        let mut names = list.split([',', ' ', '\t']).filter(|name| !name.is_empty());
+        Some(names.any(|name| name == program || name == PROXY_PROGRAM_NAME))
     };
     match (lists("enable-in"), lists("disable-in")) {
         (Some(enabled), _) => enabled,
@@ -101,9 +103,9 @@ fn is_enabled(settings: &ModuleSettings, program: &str) -> bool {
 
 fn resolve_config(name: String, settings: &ModuleSettings, libraries: &[PathBuf]) -> Option<ModuleConfig> {
     let library = settings.get("module").filter(|library| !library.is_empty())?;
-    // An absolute one stays as it is.
-    let mut places = libraries.iter().map(|folder| folder.join(library));
-    let path = places.clone().find(|place| place.exists()).or_else(|| places.next())?;
+    // Joining an absolute path leaves it unchanged.
+    let mut candidates = libraries.iter().map(|dir| dir.join(library));
+    let path = candidates.clone().find(|candidate| candidate.exists()).or_else(|| candidates.next())?;
     let priority = settings.get("priority").and_then(|number| number.parse().ok()).unwrap_or_default();
     Some(ModuleConfig { name, path, priority })
 }
@@ -117,27 +119,27 @@ mod tests {
     use super::*;
 
     fn write_configs(files: &[(&str, &str)]) -> (TempDir, Vec<PathBuf>, Vec<PathBuf>) {
-        let place = tempfile::tempdir().unwrap();
-        let folder = |name: &str| place.path().join(name);
+        let temp_dir = tempfile::tempdir().unwrap();
+        let subdir = |name: &str| temp_dir.path().join(name);
         for name in ["packages", "administrator", "lib", "lib64"] {
-            std::fs::create_dir(folder(name)).unwrap();
+            std::fs::create_dir(subdir(name)).unwrap();
         }
         for (name, text) in files {
-            std::fs::write(folder(name), text).unwrap();
+            std::fs::write(subdir(name), text).unwrap();
         }
-        let folders = vec![folder("packages"), folder("administrator"), folder("nowhere")];
-        let libraries = vec![folder("lib"), folder("lib64")];
-        (place, folders, libraries)
+        let dirs = vec![subdir("packages"), subdir("administrator"), subdir("nowhere")];
+        let libraries = vec![subdir("lib"), subdir("lib64")];
+        (temp_dir, dirs, libraries)
     }
 
     fn module_names(files: &[(&str, &str)], program: &str) -> Vec<String> {
-        let (_place, folders, libraries) = write_configs(files);
-        read_configs(&folders, &libraries, program).into_iter().map(|module| module.name).collect()
+        let (_temp_dir, dirs, libraries) = write_configs(files);
+        read_configs(&dirs, &libraries, program).into_iter().map(|module| module.name).collect()
     }
 
     #[test]
     fn modules_are_sorted_by_priority_and_resolved() {
-        let (place, folders, libraries) = write_configs(&[
+        let (temp_dir, dirs, libraries) = write_configs(&[
             ("packages/a.module", "# module: x.so\nmodule: /abs/liba.so\n"),
             ("packages/b.module", "module:b.so\npriority: 3\n"),
             ("packages/c.module", "module: c.so\npriority: -1\nx-own: y\n"),
@@ -145,10 +147,10 @@ mod tests {
             ("packages/notes.txt", "module: /abs/notes.so\n"),
             ("lib64/b.so", ""),
         ]);
-        let found = read_configs(&folders, &libraries, "driver");
+        let found = read_configs(&dirs, &libraries, "driver");
         let paths: Vec<_> =
             found.iter().map(|module| (module.name.as_str(), module.path.as_path())).collect();
-        let (b, c) = (place.path().join("lib64/b.so"), place.path().join("lib/c.so"));
+        let (b, c) = (temp_dir.path().join("lib64/b.so"), temp_dir.path().join("lib/c.so"));
         assert_eq!(paths, [("b", b.as_path()), ("a", Path::new("/abs/liba.so")), ("c", c.as_path())]);
         assert!(found[1].has_name("A") && found[1].has_name("liba") && !found[1].has_name("liba.so"));
     }

@@ -1,4 +1,4 @@
-//! The one token that a URI means, over all modules that it may mean.
+//! Selection of the token that a URI names, across all modules that it may name.
 
 use cryptoki::context::{Info, Pkcs11};
 use cryptoki::slot::{Slot, TokenInfo};
@@ -9,7 +9,7 @@ use super::{error, module};
 use crate::base::error::{Error, Result};
 use crate::key::select::{join_with_and, quote};
 
-/// More tokens than these are not listed in a message.
+/// Maximum number of tokens listed in a message.
 const MAX_LISTED_TOKENS: usize = 12;
 
 /// A token in its slot.
@@ -20,7 +20,7 @@ pub(super) struct Pkcs11Token {
 }
 
 impl Pkcs11Token {
-    /// By what a token is told from all others, whichever module it is reached by.
+    /// Identifies the token, independent of the module that provides it.
     pub(super) fn identity(&self) -> [&str; 4] {
         let info = &self.info;
         [info.manufacturer_id(), info.model(), info.serial_number(), info.label()]
@@ -31,75 +31,75 @@ impl Pkcs11Token {
     }
 }
 
-/// The token that `uri` means.
+/// Finds the token that `uri` names.
 pub(super) fn find(source: &KeySource, uri: &Pkcs11Uri) -> Result<Pkcs11Token> {
     let modules = module::load_modules_for(uri).map_err(|reason| source.store_error(reason))?;
-    let (mut there, mut meant, mut problems) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut available, mut matching, mut problems) = (Vec::new(), Vec::new(), Vec::new());
     for module in modules {
         match module.and_then(|module| find_matching_tokens(&module, uri)) {
-            Ok((its, others)) => {
-                there.extend(its.iter().map(Pkcs11Token::describe).chain(others));
-                meant.extend(its);
+            Ok((tokens, others)) => {
+                available.extend(tokens.iter().map(Pkcs11Token::describe).chain(others));
+                matching.extend(tokens);
             }
             Err(problem) => problems.push(problem),
         }
     }
-    // One token may be reached by several modules; the first is as good as the others.
+    // Several modules may provide the same token; any of them will do.
     let is_other =
-        |token: &Pkcs11Token| meant.first().is_some_and(|first| first.identity() != token.identity());
-    if meant.iter().any(is_other) {
-        let names = meant.iter().map(Pkcs11Token::describe).collect();
+        |token: &Pkcs11Token| matching.first().is_some_and(|first| first.identity() != token.identity());
+    if matching.iter().any(is_other) {
+        let names = matching.iter().map(Pkcs11Token::describe).collect();
         let text = format!(
-            "could mean several tokens: {}; say which one by token=… or serial=…",
+            "matches several tokens: {}; add token=… or serial=… to select one",
             join_with_and(names)
         );
         return Err(source.store_error(text));
     }
-    meant.into_iter().next().ok_or_else(|| not_found_error(source, there, problems))
+    matching.into_iter().next().ok_or_else(|| not_found_error(source, available, problems))
 }
 
-fn not_found_error(source: &KeySource, mut there: Vec<String>, problems: Vec<String>) -> Error {
-    let more = there.len().saturating_sub(MAX_LISTED_TOKENS);
-    there.truncate(MAX_LISTED_TOKENS);
+fn not_found_error(source: &KeySource, mut available: Vec<String>, problems: Vec<String>) -> Error {
+    let more = available.len().saturating_sub(MAX_LISTED_TOKENS);
+    available.truncate(MAX_LISTED_TOKENS);
     if more > 0 {
-        there.push(format!("{more} more"));
+        available.push(format!("{more} more"));
     }
-    let there = if there.is_empty() {
-        "there is no token".to_owned()
+    let available = if available.is_empty() {
+        "no tokens are present".to_owned()
     } else {
-        format!("there is {}", join_with_and(there))
+        format!("available: {}", join_with_and(available))
     };
-    let text = format!("names a token that is not there; {there}");
+    let text = format!("matches no token; {available}");
     source.store_error([text].into_iter().chain(problems).collect::<Vec<_>>().join("; "))
 }
 
-/// The tokens of `module` that `uri` means, and names of the others.
+/// Returns the tokens of `module` that `uri` matches, and descriptions of the others.
 fn find_matching_tokens(
     module: &Pkcs11,
     uri: &Pkcs11Uri,
 ) -> std::result::Result<(Vec<Pkcs11Token>, Vec<String>), String> {
-    let unanswered = |error| format!("a module answered {}", error::describe(&error));
-    let library = module.get_library_info().map_err(unanswered)?;
-    let slots = module.get_slots_with_token().map_err(unanswered)?;
-    let (mut meant, mut others) = (Vec::new(), Vec::new());
+    let to_text = |error| format!("a module returned {}", error::describe(&error));
+    let library = module.get_library_info().map_err(to_text)?;
+    let slots = module.get_slots_with_token().map_err(to_text)?;
+    let (mut matching, mut others) = (Vec::new(), Vec::new());
     for slot in slots {
-        // Taken out since, or empty: not a token that anybody could mean.
+        // Removed meanwhile, or not initialized below: no candidate.
         let Ok(info) = module.get_token_info(slot) else { continue };
         if !info.token_initialized() {
             continue;
         }
         let token = Pkcs11Token { module: module.clone(), slot, info };
-        let is_slot = uri.slot_id.is_none_or(|wanted| wanted == slot.id());
-        if is_slot && uri.matches(|name| attribute_text(&token, &library, name)) {
-            meant.push(token);
+        let slot_matches = uri.slot_id.is_none_or(|slot_id| slot_id == slot.id());
+        if slot_matches && uri.matches(|name| attribute_text(&token, &library, name)) {
+            matching.push(token);
         } else {
             others.push(token.describe());
         }
     }
-    Ok((meant, others))
+    Ok((matching, others))
 }
 
-/// What the token, its slot or its module say for an attribute of RFC 7512.
+/// Value of an RFC 7512 attribute of the token, its slot or its module.
 fn attribute_text(token: &Pkcs11Token, library: &Info, name: &str) -> Option<String> {
     let info = &token.info;
     let slot = || token.module.get_slot_info(token.slot).ok();

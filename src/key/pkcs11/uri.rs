@@ -1,6 +1,7 @@
-//! `pkcs11:…` (RFC 7512): which token, which key, and by which module.
+//! `pkcs11:` URIs (RFC 7512), which select a token, a key and a module.
 //!
-//! A PIN is refused here, before anybody could show it: the option is no secret one, and there is another for the PIN.
+//! A PIN is rejected here, before it can be shown: the option is not secret, and there is a separate option
+//! for the PIN.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +9,7 @@ use percent_encoding::percent_decode_str;
 
 const SCHEME: &str = "pkcs11:";
 
-/// Attributes of a token, a slot or a library whose value is compared as text.
+/// Attributes of a token, a slot or a library that are compared as text.
 const TEXT_ATTRIBUTES: [&str; 9] = [
     "token",
     "manufacturer",
@@ -21,19 +22,19 @@ const TEXT_ATTRIBUTES: [&str; 9] = [
     "slot-description",
 ];
 
-/// The module that a token is reached by.
+/// Selects the module that provides the token.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) enum ModuleSelector {
-    /// Any that p11-kit is configured with.
+    /// Any module in the configuration of p11-kit.
     #[default]
     Any,
-    /// The one of these that is called so.
+    /// The module of this name in the configuration of p11-kit.
     Named(String),
-    /// The one in this file.
+    /// The module in this file.
     Path(PathBuf),
 }
 
-/// Where a key on a token is.
+/// URI of a key on a token.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Pkcs11Uri {
     configured: String,
@@ -46,22 +47,22 @@ pub struct Pkcs11Uri {
 }
 
 impl Pkcs11Uri {
-    /// Whether `text` is meant as one.
+    /// Whether `text` begins with `pkcs11:`.
     #[must_use]
     pub fn has_scheme(text: &str) -> bool {
         text.get(..SCHEME.len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case(SCHEME))
     }
 
-    /// Whether `text` is one that holds a PIN, or where to find one, and so must not be seen.
+    /// Whether `text` is a `pkcs11:` URI that contains a PIN or the location of one, and must not be shown.
     #[must_use]
     pub fn has_pin(text: &str) -> bool {
         Self::has_scheme(text) && text.split([':', ';', '?', '&']).any(is_pin_attribute)
     }
 
-    /// Reads `text`; the error is to be put behind the name of the option, and repeats no value.
+    /// Parses `text`.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// A text to be appended to the name of the option; it contains no value of an attribute.
     pub fn parse(text: &str) -> Result<Self, String> {
         let rest = text
             .get(SCHEME.len()..)
@@ -69,8 +70,8 @@ impl Pkcs11Uri {
             .ok_or("does not begin with pkcs11:")?;
         if Self::has_pin(text) {
             return Err(
-                "holds a PIN, or says where one is; take it out, and set the option for the password of \
-                        this store to the PIN"
+                "must not contain a PIN or its location; set the option for the password of this store to \
+                 the PIN"
                     .to_owned(),
             );
         }
@@ -97,7 +98,7 @@ impl Pkcs11Uri {
                 self.slot_id = Some(number.map_err(|_| "has a slot-id that is not a number".to_owned())?);
             }
             "type" if decode_value(name, value)? == "private" => {}
-            "type" => return Err("names a type other than private; a private key signs".to_owned()),
+            "type" => return Err("has a type other than private; signing requires a private key".to_owned()),
             _ => {
                 let known = TEXT_ATTRIBUTES
                     .into_iter()
@@ -119,19 +120,19 @@ impl Pkcs11Uri {
             }
         };
         if self.module != ModuleSelector::Any {
-            return Err("has both module-name and module-path; give one".to_owned());
+            return Err("has both module-name and module-path, which are mutually exclusive".to_owned());
         }
         self.module = module;
         Ok(())
     }
 
-    /// As the user wrote it; there is no PIN in it.
+    /// The URI as configured; it contains no PIN.
     #[must_use]
     pub fn as_configured(&self) -> &str {
         &self.configured
     }
 
-    /// The module's file, where it names one itself: a module is code.
+    /// Path of the module, if the URI contains one; a module is code.
     #[must_use]
     pub fn module_path(&self) -> Option<&Path> {
         match &self.module {
@@ -140,25 +141,25 @@ impl Pkcs11Uri {
         }
     }
 
-    /// Attributes of the query that mean nothing here, which are to be ignored (RFC 7512 section 2.4).
+    /// Unknown attributes of the query, which are ignored (RFC 7512 section 2.4).
     #[must_use]
     pub fn ignored_attributes(&self) -> &[String] {
         &self.ignored_attributes
     }
 
-    /// Whether each text that is asked for is the one that `found` gives for its attribute.
+    /// Whether each text attribute has the value that `lookup` returns for it.
     #[cfg(feature = "pkcs11")]
-    pub(super) fn matches(&self, found: impl Fn(&str) -> Option<String>) -> bool {
-        self.text_attributes.iter().all(|(name, wanted)| found(name).is_some_and(|found| found == *wanted))
+    pub(super) fn matches(&self, lookup: impl Fn(&str) -> Option<String>) -> bool {
+        self.text_attributes.iter().all(|(name, value)| lookup(name).is_some_and(|found| found == *value))
     }
 }
 
-/// A vendor's own attribute is unknown too: to leave it out could find another key than the one that is meant (RFC 7512
-/// section 2.4).
+/// Vendor-specific attributes are unknown, too: ignoring one could select a different key than intended (RFC
+/// 7512 section 2.4).
 fn unknown_attribute_text(name: &str) -> String {
     format!(
-        "has the attribute {}, which is not known; there are {}, slot-id, object, id and type, and behind a ? \
-         module-name and module-path (RFC 7512)",
+        "has the unknown attribute {}; expected {}, slot-id, object, id or type, or after a ? module-name or \
+         module-path (RFC 7512)",
         quote(name),
         TEXT_ATTRIBUTES.join(", ")
     )
@@ -168,7 +169,7 @@ fn is_pin_attribute(part: &str) -> bool {
     part.trim_start().get(..3).is_some_and(|start| start.eq_ignore_ascii_case("pin"))
 }
 
-/// One `name=value`, of which there is only one of each name.
+/// Splits `name=value`; each name may occur only once.
 fn split_attribute<'a>(part: &'a str, seen: &mut Vec<&'a str>) -> Result<(&'a str, &'a str), String> {
     let (name, value) = part.split_once('=').ok_or("has a part that is not name=value")?;
     if seen.contains(&name) {
@@ -236,13 +237,13 @@ mod tests {
 
     #[test]
     fn invalid_attribute_error_omits_value() {
-        for (text, words) in [
-            ("pkcs11:tokn=hunter2", "\"tokn\", which is not known"),
-            ("pkcs11:x-vendor=hunter2", "\"x-vendor\", which is not known"),
-            ("pkcs11:Token=hunter2", "\"Token\", which is not known"),
+        for (text, fragment) in [
+            ("pkcs11:tokn=hunter2", "unknown attribute \"tokn\""),
+            ("pkcs11:x-vendor=hunter2", "unknown attribute \"x-vendor\""),
+            ("pkcs11:Token=hunter2", "unknown attribute \"Token\""),
             ("pkcs11:token=hunter2;token=hunter2", "\"token\" twice"),
             ("pkcs11:hunter2", "not name=value"),
-            ("pkcs11:type=cert", "private key signs"),
+            ("pkcs11:type=cert", "other than private"),
             ("pkcs11:slot-id=hunter2", "not a number"),
             ("pkcs11:object=%ff", "not UTF-8"),
             ("pkcs11:object=hunter2%00", "\"object\" with a NUL character"),
@@ -251,7 +252,7 @@ mod tests {
             ("pkcs11:?module-path=/a.so&module-name=hunter2", "both"),
         ] {
             let reason = Pkcs11Uri::parse(text).unwrap_err();
-            assert!(reason.contains(words) && !reason.contains("hunter2"), "{text}: {reason}");
+            assert!(reason.contains(fragment) && !reason.contains("hunter2"), "{text}: {reason}");
         }
         assert_eq!(
             parse_uri("pkcs11:?x-color=red&mood=good").ignored_attributes(),

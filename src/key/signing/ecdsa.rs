@@ -1,17 +1,17 @@
-//! The two forms of an ECDSA signature: its numbers side by side, as a JWS has them (RFC 7518 section 3.4), and a DER
-//! SEQUENCE of two INTEGERs (RFC 3279 section 2.2.3), as OpenSSL and most services write them.
+//! Encodings of an ECDSA signature: `r || s` of fixed length, as in a JWS (RFC 7518 section 3.4), and a DER
+//! SEQUENCE of two INTEGERs (RFC 3279 section 2.2.3), as written by OpenSSL and most services.
 
 use ::der::asn1::{AnyRef, UintRef};
 
 use crate::key::asn1::der;
 
-/// The signature as a JWS has it, with numbers of `size` bytes; nothing if it has neither form.
+/// Converts a signature to `r || s` with integers of `size` bytes; `None` if it has neither encoding.
 ///
-/// What is DER to the last bit is taken for DER, everything else of the right length for two numbers. Those of 64 or 96
-/// bytes look like DER by chance once in 2^47 times, and so seldom is DER of that length.
+/// Strict DER is taken as DER, everything else of the right length as `r || s`. An `r || s` of 64 or 96 bytes
+/// is valid DER with a probability of 2^-47, and DER of exactly that length is as rare.
 pub(in crate::key) fn to_fixed(signature: &[u8], size: usize) -> Option<Vec<u8>> {
-    if let Some(numbers) = der_to_fixed(signature, size) {
-        return Some(numbers);
+    if let Some(fixed) = der_to_fixed(signature, size) {
+        return Some(fixed);
     }
     (signature.len() == size.checked_mul(2)?).then(|| signature.to_vec())
 }
@@ -22,16 +22,16 @@ fn der_to_fixed(signature: &[u8], size: usize) -> Option<Vec<u8>> {
     Some([encode_fixed_integer(&r, size)?, encode_fixed_integer(&s, size)?].concat())
 }
 
-/// A positive INTEGER in the shortest form, filled up to `size` bytes.
+/// A positive, minimally encoded INTEGER, left-padded to `size` bytes.
 fn encode_fixed_integer(any: &AnyRef<'_>, size: usize) -> Option<Vec<u8>> {
     let number: UintRef<'_> = any.decode_as().ok()?;
     let bytes = number.as_bytes();
     if bytes.iter().all(|byte| *byte == 0) {
         return None;
     }
-    let mut filled = vec![0; size.checked_sub(bytes.len())?];
-    filled.extend_from_slice(bytes);
-    Some(filled)
+    let mut padded = vec![0; size.checked_sub(bytes.len())?];
+    padded.extend_from_slice(bytes);
+    Some(padded)
 }
 
 #[cfg(test)]
@@ -56,22 +56,22 @@ mod tests {
     #[test]
     fn der_signature_of_fixed_length_is_der() {
         let (r, s) = ([0x11; 30], [0x22; 28]);
-        let written = encode_der(&r, &s);
-        assert_eq!(written.len(), 64);
-        let numbers = to_fixed(&written, 32).unwrap();
-        assert_eq!(numbers, [&[0, 0][..], &r, &[0; 4], &s].concat());
+        let encoded = encode_der(&r, &s);
+        assert_eq!(encoded.len(), 64);
+        let fixed = to_fixed(&encoded, 32).unwrap();
+        assert_eq!(fixed, [&[0, 0][..], &r, &[0; 4], &s].concat());
     }
 
     #[test]
     fn fixed_signature_resembling_der_is_kept() {
         let whole = encode_der(&[0x11; 30], &[0x22; 28]);
         let edits: [(usize, u8); 6] = [(1, 0x3d), (2, 3), (3, 29), (4, 0x80), (34, 4), (35, 27)];
-        for (place, byte) in edits {
-            let mut numbers = whole.clone();
-            numbers[place] = byte;
-            assert_eq!(to_fixed(&numbers, 32).unwrap(), numbers, "byte {place}");
+        for (index, byte) in edits {
+            let mut fixed = whole.clone();
+            fixed[index] = byte;
+            assert_eq!(to_fixed(&fixed, 32).unwrap(), fixed, "byte {index}");
         }
-        // Zeros that DER leaves out, and numbers that are too long for the curve.
+        // Non-minimal INTEGERs, and integers that are too long for the curve.
         for (r, s) in [([0x00; 29], [0x22; 29]), ([0x11; 29], [0x00; 29])] {
             assert_eq!(to_fixed(&encode_der(&r, &s), 32).unwrap(), encode_der(&r, &s));
         }

@@ -1,7 +1,7 @@
-//! A key ready to sign, parsed once: RSA of 2048 to 8192 bits (PSS alone where the key says so), EC on P-256 or P-384,
-//! Ed25519, a shared secret, or one that others sign with.
+//! Signing keys, parsed once: RSA of 2048 to 8192 bits (PSS only, if the key is restricted to it), EC on
+//! P-256 or P-384, Ed25519, a shared secret, or an external key.
 //!
-//! `jsonwebtoken::encode` stays out of the path, as it parses the key for each signature.
+//! `jsonwebtoken::encode` is not used, because it parses the key for each signature.
 
 pub(super) mod callback;
 pub(super) mod ecdsa;
@@ -26,9 +26,9 @@ use crate::key::hmac_secret::{self, HmacSecret};
 use crate::key::private_key::{self, PrivateKey};
 use crate::key::signing::external::ExternalKey;
 
-/// A key, parsed, with the certificates that stood beside it.
+/// A parsed key with the certificates stored alongside it.
 pub struct SigningKey {
-    /// For messages alone.
+    /// Only for messages.
     source: KeySource,
     private_key: PrivateKey,
     alias: Option<String>,
@@ -36,37 +36,37 @@ pub struct SigningKey {
     certificates: Vec<CertificateDer<'static>>,
     header_values: Option<CertHeaderValues>,
     certificate_info: Option<CertificateInfo>,
-    /// That others may read or write the file that it came from.
+    /// Permissions by which others may read or write the key file.
     pub(super) loose_permissions: Option<LoosePermissions>,
 }
 
 impl SigningKey {
-    pub(super) fn new(source: &KeySource, material: ParsedKey) -> Result<Self> {
-        let ParsedKey { key, certificates, alias, key_id } = material;
-        let pair = match key {
+    pub(super) fn new(source: &KeySource, parsed: ParsedKey) -> Result<Self> {
+        let ParsedKey { key, certificates, alias, key_id } = parsed;
+        let private_key = match key {
             KeyBytes::Private(der) => private_key::parse(source, &der)?,
             KeyBytes::HmacSecret(secret) => PrivateKey::HmacSecret(HmacSecret::from_bytes(secret)),
         };
-        let mut key = Self { alias, key_id, ..Self::without_certificates(source, pair) };
+        let mut key = Self { alias, key_id, ..Self::without_certificates(source, private_key) };
         key.attach_chain(chain::build_for_public_key(key.public_key(), &certificates));
         Ok(key)
     }
 
-    /// The shared secret that is `written`.
-    pub(super) fn from_hmac_secret(source: &KeySource, written: &str) -> Result<Self> {
-        Ok(Self::without_certificates(source, PrivateKey::HmacSecret(HmacSecret::parse(source, written)?)))
+    /// The shared secret with the option value `text`.
+    pub(super) fn from_hmac_secret(source: &KeySource, text: &str) -> Result<Self> {
+        Ok(Self::without_certificates(source, PrivateKey::HmacSecret(HmacSecret::parse(source, text)?)))
     }
 
-    /// The key that `key` signs with.
+    /// A key that delegates signing to `key`.
     pub(super) fn from_external(source: &KeySource, key: impl ExternalKey + 'static) -> Self {
         Self::without_certificates(source, PrivateKey::External(Box::new(key)))
     }
 
-    /// `pair` without anything beside it.
-    fn without_certificates(source: &KeySource, pair: PrivateKey) -> Self {
+    /// `private_key` without alias, key ID and certificates.
+    fn without_certificates(source: &KeySource, private_key: PrivateKey) -> Self {
         Self {
             source: source.without_secrets(),
-            private_key: pair,
+            private_key,
             alias: None,
             key_id: None,
             certificates: Vec::new(),
@@ -76,18 +76,18 @@ impl SigningKey {
         }
     }
 
-    /// The same under the name that it has where it is.
+    /// The same key with `alias`.
     #[cfg(feature = "pkcs11")]
     pub(super) fn with_alias(self, alias: String) -> Self {
         Self { alias: Some(alias), ..self }
     }
 
-    /// Whether the key is no longer where it was, so that it is to be opened anew.
+    /// Whether the key has become unavailable, so that it must be opened again.
     pub(super) fn is_detached(&self) -> bool {
         matches!(&self.private_key, PrivateKey::External(key) if key.is_detached())
     }
 
-    /// Takes over `chain`, which is this key's, unless one came with the key.
+    /// Attaches `chain`, which must belong to this key, unless the key already has certificates.
     pub(super) fn attach_chain(&mut self, chain: Vec<CertificateDer<'static>>) {
         if self.certificates.is_empty() {
             self.header_values = CertHeaderValues::from_chain(&chain);
@@ -100,20 +100,20 @@ impl SigningKey {
         self.private_key.public_key()
     }
 
-    /// The alias of the key as its store spells it; nothing for PEM.
+    /// Alias of the key as spelled in its store; `None` for PEM.
     #[must_use]
     pub fn alias(&self) -> Option<&str> {
         self.alias.as_deref()
     }
 
-    /// By which the server knows the key, where its file says it: the kid of a JSON Web Key, and what Google's and Box's
-    /// files have in its place.
+    /// Key ID known to the server, if the file contains it: the kid of a JSON Web Key, or its equivalent in
+    /// Google's and Box's files.
     #[must_use]
     pub fn key_id(&self) -> Option<&str> {
         self.key_id.as_deref()
     }
 
-    /// Its type and size, such as `RSA 2048`.
+    /// Type and size, such as `RSA 2048`.
     #[must_use]
     pub fn type_and_size(&self) -> String {
         match &self.private_key {
@@ -126,31 +126,32 @@ impl SigningKey {
         }
     }
 
-    /// What it can sign by, its own algorithm first.
+    /// Supported algorithms, the preferred one first.
     #[must_use]
     pub fn algorithms(&self) -> &[Algorithm] {
         self.private_key.algorithms()
     }
 
-    /// What the key's certificate says of itself; nothing if none came with the key.
+    /// Subject and validity of the key's certificate; `None` without a certificate.
     #[must_use]
     pub fn certificate_info(&self) -> Option<&CertificateInfo> {
         self.certificate_info.as_ref()
     }
 
-    /// What every connection that uses the key is to be told at `now`, in seconds since 1970: that its certificate does not
-    /// hold, that others may read or write its file.
+    /// Warnings for every connection that uses the key at `now` (Unix time): a certificate that is not valid,
+    /// and loose permissions of the key file.
     #[must_use]
     pub fn warnings(&self, now: i64) -> Vec<Error> {
-        let dates =
-            self.validity_problem(now).map(|text| format!("{text}; servers that look at dates refuse it"));
-        let mode =
-            self.loose_permissions.map(|exposed| format!("{exposed} (KeyFileCheck=1 makes this an error)"));
+        let validity = self
+            .validity_problem(now)
+            .map(|text| format!("{text}; servers that check validity will reject it"));
+        let permissions =
+            self.loose_permissions.map(|found| format!("{found} (KeyFileCheck=1 makes this an error)"));
         let warning = |text| {
             let text = format!("{} {text}", self.source.display_name());
             Error::warning("01000", "key store", text).with_option(self.source.option())
         };
-        dates.into_iter().chain(mode).map(warning).collect()
+        validity.into_iter().chain(permissions).map(warning).collect()
     }
 
     fn validity_problem(&self, now: i64) -> Option<String> {
@@ -165,110 +166,120 @@ impl SigningKey {
         }
     }
 
-    /// The key's certificate and those of its issuers, leaf first; empty if none came with the key.
+    /// Certificate chain of the key, leaf first; empty without a certificate.
     #[must_use]
     pub fn certificates(&self) -> &[CertificateDer<'static>] {
         &self.certificates
     }
 
-    /// The JSON value by which a header names the key's certificate.
+    /// JSON value of the JWT header member `header`, which names the key's certificate.
     ///
     /// # Errors
-    /// [`Status::MissingOption`] where there is no certificate.
-    pub fn certificate_header(&self, wanted: CertHeader) -> Result<&str> {
-        self.header_values.as_ref().map(|values| values.json_value(wanted)).ok_or_else(|| {
+    /// [`Status::MissingOption`] without a certificate.
+    pub fn certificate_header(&self, header: CertHeader) -> Result<&str> {
+        self.header_values.as_ref().map(|values| values.json_value(header)).ok_or_else(|| {
             let text = format!(
-                "holds no certificate of the key, which JWTThumbprint {} needs; set JWTCertificate to its X.509 file",
-                wanted.name()
+                "has no certificate of the key, which JWTThumbprint {} requires; set JWTCertificate to its \
+                 X.509 file",
+                header.name()
             );
             self.source.error(Status::MissingOption, "JWTCertificate", text)
         })
     }
 
-    /// The algorithm to sign with: `wanted` if the key fits it, the first of the key's own if none is wanted.
-    pub fn select_algorithm(&self, wanted: Option<Algorithm>) -> Result<Algorithm> {
+    /// Selects the algorithm to sign with: `requested`, or by default the preferred algorithm of the key.
+    ///
+    /// # Errors
+    /// [`Status::KeyUnsuitable`] if the key does not support it.
+    pub fn select_algorithm(&self, requested: Option<Algorithm>) -> Result<Algorithm> {
         if let PrivateKey::HmacSecret(secret) = &self.private_key {
-            self.check_secret_length(secret, wanted)?;
+            self.check_secret_length(secret, requested)?;
         }
-        let fits = self.private_key.algorithms();
-        match (wanted, fits) {
+        let supported = self.private_key.algorithms();
+        match (requested, supported) {
             (None, [own, ..]) => Ok(*own),
-            (Some(wanted), fits) if fits.contains(&wanted) => Ok(wanted),
-            (wanted, fits) => Err(self.algorithm_mismatch_error(wanted.unwrap_or_default(), fits)),
+            (Some(requested), supported) if supported.contains(&requested) => Ok(requested),
+            (requested, supported) => {
+                Err(self.algorithm_mismatch_error(requested.unwrap_or_default(), supported))
+            }
         }
     }
 
-    /// As [`Self::algorithm`]; without a wanted one the first of `preferred` that the key fits, if there is one.
+    /// As [`Self::select_algorithm`]; the default is the first of `preferred` that the key supports, if any.
     ///
     /// # Errors
-    /// Those of [`Self::algorithm`].
+    /// Those of [`Self::select_algorithm`].
     pub fn select_algorithm_preferring(
         &self,
-        wanted: Option<Algorithm>,
+        requested: Option<Algorithm>,
         preferred: &[Algorithm],
     ) -> Result<Algorithm> {
-        let fits = self.private_key.algorithms();
-        self.select_algorithm(wanted.or_else(|| preferred.iter().copied().find(|one| fits.contains(one))))
+        let supported = self.private_key.algorithms();
+        self.select_algorithm(
+            requested.or_else(|| preferred.iter().copied().find(|algorithm| supported.contains(algorithm))),
+        )
     }
 
-    /// `SHA256:` and the digest of the public key, as Snowflake names keys.
+    /// `SHA256:` and the digest of the public key, Snowflake's format of key fingerprints.
     ///
     /// # Errors
-    /// [`Status::KeyUnsuitable`] for a shared secret, which has no public half; [`Status::MissingOption`] where that of
-    /// a signer is not known.
+    /// [`Status::KeyUnsuitable`] for a shared secret, which has no public key; [`Status::MissingOption`] if
+    /// the public key of a signer callback is unknown.
     pub fn fingerprint(&self) -> Result<String> {
         let public = self.private_key.subject_public_key_info();
         public.map(|info| format!("SHA256:{}", STANDARD.encode(digest(&SHA256, &info)))).ok_or_else(|| {
             match self.source.origin {
                 KeyOrigin::HmacSecret(_) => self
                     .source
-                    .unsuitable_error("is a shared secret; the issuer is to name a key pair by its public half"),
+                    .unsuitable_error("is a shared secret; the issuer fingerprint requires a key pair"),
                 _ => self.source.error(
                     Status::MissingOption,
                     "JWTCertificate",
-                    "does not tell the public half of its key, by which the issuer is to name it; set JWTCertificate \
-                     to the key's X.509 file",
+                    "has an unknown public key, which is needed for the issuer fingerprint; set \
+                     JWTCertificate to the key's X.509 file",
                 ),
             }
         })
     }
 
-    fn check_secret_length(&self, secret: &HmacSecret, wanted: Option<Algorithm>) -> Result<()> {
-        let ((algorithm, least), found) = (hmac_secret::min_bits(wanted), secret.bit_length());
-        if found >= least {
+    fn check_secret_length(&self, secret: &HmacSecret, requested: Option<Algorithm>) -> Result<()> {
+        let ((algorithm, min_bits), found) = (hmac_secret::min_bits(requested), secret.bit_length());
+        if found >= min_bits {
             return Ok(());
         }
         Err(self.source.unsuitable_error(format!(
-            "has {found} bits; {algorithm:?} wants {least} at least (RFC 7518 section 3.2)"
+            "has {found} bits; {algorithm:?} requires at least {min_bits} (RFC 7518 section 3.2)"
         )))
     }
 
-    fn algorithm_mismatch_error(&self, wanted: Algorithm, fits: &[Algorithm]) -> Error {
-        let needed = match wanted {
+    fn algorithm_mismatch_error(&self, requested: Algorithm, supported: &[Algorithm]) -> Error {
+        let required = match requested {
             Algorithm::ES256 => "an EC key on P-256",
             Algorithm::ES384 => "an EC key on P-384",
             Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => "a shared secret (JWTSecret)",
             Algorithm::EdDSA => "an Ed25519 key",
             _ => "an RSA key",
         };
-        let fits: Vec<_> = fits.iter().map(|fit| format!("{fit:?}")).collect();
+        let supported: Vec<_> = supported.iter().map(|algorithm| format!("{algorithm:?}")).collect();
         self.source.unsuitable_error(format!(
-            "has {}, which signs {}; {wanted:?} needs {needed}",
+            "cannot be used with {requested:?}: it is {} ({}); {required} is required",
             self.private_key.description(),
-            fits.join(", ")
+            supported.join(", ")
         ))
     }
 
-    /// The signature of `message` as a JWS has it, by `algorithm`, which is one that [`Self::algorithm`] gave.
+    /// Signs `message` by `algorithm`, a result of [`Self::select_algorithm`], and returns the signature in
+    /// JWS format.
     ///
     /// # Errors
-    /// Those of whoever signs with the key; [`Status::Internal`] for an algorithm that the key does not fit.
+    /// If a token or a signer callback fails; [`Status::Internal`] for an algorithm that the key does not
+    /// support.
     pub fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>> {
         self.private_key.sign(algorithm, message).unwrap_or_else(|| {
             Err(self.source.error(
                 Status::Internal,
                 self.source.option(),
-                format!("did not sign {algorithm:?}"),
+                format!("cannot sign with {algorithm:?}"),
             ))
         })
     }

@@ -1,4 +1,4 @@
-//! Formats beside stores and PEM, and keys that bring rules of their own.
+//! Formats other than stores and PEM, and keys with restrictions.
 
 use jsonwebtoken::Algorithm;
 
@@ -7,40 +7,40 @@ use crate::key::fixtures::{KeyDir, STORE_PASSWORD, run_shell};
 use crate::key::{KeySource, open};
 
 fn key_dir_from_script(script: &str) -> KeyDir {
-    let place = KeyDir::new();
-    run_shell(place.path(), &format!("set -e\n{script}"));
-    place
+    let dir = KeyDir::new();
+    run_shell(dir.path(), &format!("set -e\n{script}"));
+    dir
 }
 
 #[track_caller]
-fn open_error(source: &KeySource, status: Status, words: &[&str]) -> Error {
+fn open_error(source: &KeySource, status: Status, fragments: &[&str]) -> Error {
     let error = open(source).unwrap_err();
     assert_eq!(error.status(), status, "{error}");
-    for word in words {
-        assert!(error.message().contains(word), "no {word:?} in {error}");
+    for fragment in fragments {
+        assert!(error.message().contains(fragment), "no {fragment:?} in {error}");
     }
     error
 }
 
 #[test]
 fn pss_key_parameters_restrict_algorithms() {
-    let place = key_dir_from_script(
+    let dir = key_dir_from_script(
         "openssl genpkey -algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048 -out any.pem
          openssl genpkey -algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048 -pkeyopt rsa_pss_keygen_md:sha512 \
            -pkeyopt rsa_pss_keygen_mgf1_md:sha512 -pkeyopt rsa_pss_keygen_saltlen:64 -out sha512.pem
          openssl genpkey -algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048 -pkeyopt rsa_pss_keygen_md:sha256 \
            -pkeyopt rsa_pss_keygen_mgf1_md:sha1 -out mixed.pem",
     );
-    let any = open(&place.source("any.pem", None)).unwrap();
+    let any = open(&dir.source("any.pem", None)).unwrap();
     assert_eq!(any.select_algorithm(None).unwrap(), Algorithm::PS256);
     assert_eq!(any.select_algorithm(Some(Algorithm::PS512)).unwrap(), Algorithm::PS512);
     let error = any.select_algorithm(Some(Algorithm::RS256)).unwrap_err();
-    assert!(error.message().contains("RSASSA-PSS only, which signs PS256, PS384, PS512"), "{error}");
+    assert!(error.message().contains("PS256, PS384, PS512"), "{error}");
     assert!(any.sign(Algorithm::RS256, b"x").is_err());
-    let sha512 = open(&place.source("sha512.pem", None)).unwrap();
+    let sha512 = open(&dir.source("sha512.pem", None)).unwrap();
     assert_eq!(sha512.select_algorithm(None).unwrap(), Algorithm::PS512);
     assert!(sha512.select_algorithm(Some(Algorithm::PS256)).is_err());
-    open_error(&place.source("mixed.pem", None), Status::KeyUnsuitable, &["RSASSA-PSS only", "RFC 7518"]);
+    open_error(&dir.source("mixed.pem", None), Status::KeyUnsuitable, &["RSASSA-PSS"]);
 }
 
 #[test]
@@ -52,63 +52,63 @@ fn oct_jwk_signs_like_jwt_secret() {
     let key = open(&source.clone().with_alias("long")).unwrap();
     assert_eq!(key.select_algorithm(None).unwrap(), Algorithm::HS256);
     let same = open(&KeySource::hmac_secret(&"s".repeat(32))).unwrap();
-    let signed = |key: &crate::key::SigningKey| key.sign(Algorithm::HS256, b"x").unwrap();
-    assert_eq!(signed(&key), signed(&same));
-    open_error(&source, Status::KeyNotFound, &["several keys", "\"long\" and \"short\""]);
+    let sign_with = |key: &crate::key::SigningKey| key.sign(Algorithm::HS256, b"x").unwrap();
+    assert_eq!(sign_with(&key), sign_with(&same));
+    open_error(&source, Status::KeyNotFound, &["\"long\" and \"short\""]);
     let short = open(&source.with_alias("short")).unwrap();
     assert_eq!(short.select_algorithm(None).unwrap_err().status(), Status::KeyUnsuitable);
 }
 
 #[test]
 fn json_without_key_error_omits_content() {
-    for (text, status, words) in [
+    for (text, status, fragments) in [
         (
             r#"{"type":"external_account","x":"hunter2"}"#,
             Status::KeyNotFound,
             &["external_account", "service account"][..],
         ),
         (r#"{"kty":"RSA","n":"AQAB","e":"AQAB"}"#, Status::KeyNotFound, &["public"]),
-        (r#"{"some":"hunter2"}"#, Status::KeyNotFound, &["neither a JSON Web Key"]),
+        (r#"{"some":"hunter2"}"#, Status::KeyNotFound, &["JSON Web Key"]),
         (r#"{"kty":"RSA","d":"hunter2","n":7}"#, Status::KeyStore, &["line 1, column"]),
-        (r#"{"kty":"RSA","d":"AQAB","n":"AQAB"}"#, Status::KeyStore, &["without its e"]),
+        (r#"{"kty":"RSA","d":"AQAB","n":"AQAB"}"#, Status::KeyStore, &["the member e"]),
         (r#"{"kty":"RSA","d":"!","n":"!","e":"!"}"#, Status::KeyStore, &["not base64url"]),
         (r#"{"kty":"XYZ","d":"AQAB"}"#, Status::KeyUnsuitable, &["kty"]),
         (r#"{"type":"service_account","private_key":"hunter2"}"#, Status::KeyStore, &["not PEM"]),
-        (r#"{"kty":"hunter2"#, Status::KeyStore, &["cut short"]),
+        (r#"{"kty":"hunter2"#, Status::KeyStore, &["line 1"]),
     ] {
-        let error = open_error(&KeySource::inline(text), status, words);
+        let error = open_error(&KeySource::inline(text), status, fragments);
         assert!(!error.message().contains("hunter2"), "{error}");
     }
 }
 
 #[test]
 fn configured_password_overrides_box_passphrase() {
-    let place = key_dir_from_script(
+    let dir = key_dir_from_script(
         "openssl genpkey -algorithm ED25519 -out key.pem
-         openssl pkcs8 -topk8 -in key.pem -passout pass:changeit -out sealed.pem",
+         openssl pkcs8 -topk8 -in key.pem -passout pass:changeit -out encrypted.pem",
     );
-    let sealed = std::fs::read_to_string(place.file_path("sealed.pem")).unwrap();
+    let encrypted = std::fs::read_to_string(dir.file_path("encrypted.pem")).unwrap();
     let file = |passphrase: &str| {
         serde_json::json!({
-            "boxAppSettings": { "appAuth": { "privateKey": sealed, "passphrase": passphrase } }
+            "boxAppSettings": { "appAuth": { "privateKey": encrypted, "passphrase": passphrase } }
         })
         .to_string()
     };
     open(&KeySource::inline(&file(STORE_PASSWORD))).unwrap();
     open(&KeySource::inline(&file("wrong-one")).with_password(STORE_PASSWORD)).unwrap();
-    open_error(&KeySource::inline(&file("wrong-one")), Status::KeyPassword, &["does not open"]);
+    open_error(&KeySource::inline(&file("wrong-one")), Status::KeyPassword, &["JWTCertPassword"]);
 }
 
 #[test]
 fn pkcs12_opens_with_key_or_store_password() {
-    // Without a MAC, and with its certificate in the clear, the store has no password but that of its key.
-    let place = key_dir_from_script(
+    // Without a MAC and with an unencrypted certificate, the only password of the store is that of its key.
+    let dir = key_dir_from_script(
         "openssl genpkey -algorithm ED25519 -out key.pem
          openssl req -x509 -new -key key.pem -subj /CN=a -days 9 -out key.crt
          openssl pkcs12 -export -inkey key.pem -in key.crt -name a -certpbe NONE -passout pass:another1 -nomac -out a.p12",
     );
-    open(&place.source("a.p12", None).with_key_password("another1")).unwrap();
-    open(&place.source("a.p12", Some("of-the-store")).with_key_password("another1")).unwrap();
-    open_error(&place.source("a.p12", None), Status::KeyPassword, &["no password was given"]);
-    open_error(&place.source("a.p12", Some("wrong-one")), Status::KeyPassword, &["JWTCertPassword"]);
+    open(&dir.source("a.p12", None).with_key_password("another1")).unwrap();
+    open(&dir.source("a.p12", Some("of-the-store")).with_key_password("another1")).unwrap();
+    open_error(&dir.source("a.p12", None), Status::KeyPassword, &["set JWTCertPassword"]);
+    open_error(&dir.source("a.p12", Some("wrong-one")), Status::KeyPassword, &["JWTCertPassword"]);
 }

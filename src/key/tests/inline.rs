@@ -1,4 +1,4 @@
-//! Keys without a store: inline text, shared secrets, Ed25519, and certificates that stand in a file of their own.
+//! Keys without a store: inline keys, shared secrets, Ed25519, and separate certificate files.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
@@ -18,31 +18,31 @@ fn open_error(source: &KeySource, status: Status, option: &str) -> Error {
     error
 }
 
-fn assert_ed25519_signs(place: &KeyDir, key: &SigningKey) {
+fn assert_ed25519_signs(dir: &KeyDir, key: &SigningKey) {
     assert_eq!(key.select_algorithm(None).unwrap(), Algorithm::EdDSA);
-    std::fs::write(place.file_path("message"), b"to be signed").unwrap();
+    std::fs::write(dir.file_path("message"), b"to be signed").unwrap();
     let signature = key.sign(Algorithm::EdDSA, b"to be signed").unwrap();
-    std::fs::write(place.file_path("signature"), signature).unwrap();
-    std::fs::write(place.file_path("key"), fixture_bytes("ed25519.pem")).unwrap();
-    run_shell(place.path(), "openssl pkeyutl -verify -inkey key -rawin -in message -sigfile signature");
+    std::fs::write(dir.file_path("signature"), signature).unwrap();
+    std::fs::write(dir.file_path("key"), fixture_bytes("ed25519.pem")).unwrap();
+    run_shell(dir.path(), "openssl pkeyutl -verify -inkey key -rawin -in message -sigfile signature");
 }
 
 #[test]
 fn ed25519_key_of_every_format_signs_verifiably() {
-    let place = KeyDir::new();
+    let dir = KeyDir::new();
     for (name, password) in [
         ("ed25519.pem", None),
         ("ed25519.der", None),
         ("ed25519-encrypted.pem", Some(STORE_PASSWORD)),
         ("ed25519.p12", Some(STORE_PASSWORD)),
     ] {
-        let key = open(&place.fixture(name, password)).unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_ed25519_signs(&place, &key);
+        let key = open(&dir.fixture(name, password)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_ed25519_signs(&dir, &key);
         assert_eq!(key.certificates().len(), usize::from(name == "ed25519.p12"), "{name}");
     }
 }
 
-/// RFC 5958's version 2, which holds the public half too.
+/// PKCS#8 version 2 (RFC 5958), which contains the public key, too.
 fn pkcs8_v2(public: &[u8]) -> Vec<u8> {
     let first = fixture_bytes("ed25519.der");
     let mut body = first[2..].to_vec();
@@ -55,18 +55,18 @@ fn pkcs8_v2(public: &[u8]) -> Vec<u8> {
 #[test]
 fn ed25519_pkcs8_v2_requires_matching_public_key() {
     use aws_lc_rs::signature::KeyPair as _;
-    let place = KeyDir::new();
+    let dir = KeyDir::new();
     let pair = aws_lc_rs::signature::Ed25519KeyPair::from_pkcs8(fixture_bytes("ed25519.der")).unwrap();
     let right = pkcs8_v2(pair.public_key().as_ref());
-    assert_ed25519_signs(&place, &open(&place.source_with_content("v2.der", &right, None)).unwrap());
-    let wrong = place.source_with_content("wrong.der", &pkcs8_v2(&[7; 32]), None);
+    assert_ed25519_signs(&dir, &open(&dir.source_with_content("v2.der", &right, None)).unwrap());
+    let wrong = dir.source_with_content("wrong.der", &pkcs8_v2(&[7; 32]), None);
     open_error(&wrong, Status::KeyStore, "JWTCertStore");
 }
 
 #[test]
 fn inline_key_accepts_pem_and_base64() {
     let pem = fixture_text("rsa.pem");
-    for written in [
+    for text in [
         pem.clone(),
         pem.replace('\n', " "),
         pem.replace('\n', "\\n"),
@@ -77,7 +77,7 @@ fn inline_key_accepts_pem_and_base64() {
         fixture_text("ec.pem"),
         fixture_text("rsa-pkcs1.pem"),
     ] {
-        open(&KeySource::inline(&written)).unwrap_or_else(|error| panic!("{written}: {error}"));
+        open(&KeySource::inline(&text)).unwrap_or_else(|error| panic!("{text}: {error}"));
     }
     let bundle = open(&KeySource::inline(&fixture_text("bundle.pem"))).unwrap();
     assert_eq!(bundle.certificates().len(), 2);
@@ -85,8 +85,8 @@ fn inline_key_accepts_pem_and_base64() {
 
 #[test]
 fn encrypted_inline_key_requires_password() {
-    for written in [fixture_text("rsa-encrypted.pem"), STANDARD.encode(fixture_bytes("rsa-encrypted.der"))] {
-        let source = KeySource::inline(&written);
+    for text in [fixture_text("rsa-encrypted.pem"), STANDARD.encode(fixture_bytes("rsa-encrypted.der"))] {
+        let source = KeySource::inline(&text);
         open(&source.clone().with_password(STORE_PASSWORD)).unwrap();
         let none = open_error(&source, Status::KeyPassword, "JWTCertPassword");
         let wrong = open_error(&source.with_password("wrong-one"), Status::KeyPassword, "JWTCertPassword");
@@ -99,8 +99,8 @@ fn encrypted_inline_key_requires_password() {
 #[test]
 fn invalid_inline_key_error_omits_text() {
     let damaged = fixture_text("rsa.pem").replace("-----END", "-----");
-    for written in ["hunter2;", "aHVudGVyMg==", damaged.as_str(), "-----BEGIN PRIVATE KEY-----", " "] {
-        let error = open_error(&KeySource::inline(written), Status::KeyStore, "JWTPrivateKey");
+    for text in ["hunter2;", "aHVudGVyMg==", damaged.as_str(), "-----BEGIN PRIVATE KEY-----", " "] {
+        let error = open_error(&KeySource::inline(text), Status::KeyStore, "JWTPrivateKey");
         for word in ["hunter2", "aHVudGVyMg", "MII"] {
             assert!(!error.message().contains(word), "{error}");
         }
@@ -109,28 +109,36 @@ fn invalid_inline_key_error_omits_text() {
 
 #[test]
 fn hmac_secret_length_determines_algorithms() {
-    for (length, most) in [(32, Algorithm::HS256), (48, Algorithm::HS384), (64, Algorithm::HS512)] {
+    for (length, strongest) in [(32, Algorithm::HS256), (48, Algorithm::HS384), (64, Algorithm::HS512)] {
         let key = open(&KeySource::hmac_secret(&"s".repeat(length))).unwrap();
         assert_eq!(key.select_algorithm(None).unwrap(), Algorithm::HS256);
-        assert_eq!(key.select_algorithm(Some(most)).unwrap(), most);
-        assert_eq!(key.sign(most, b"x").unwrap().len(), length);
+        assert_eq!(key.select_algorithm(Some(strongest)).unwrap(), strongest);
+        assert_eq!(key.sign(strongest, b"x").unwrap().len(), length);
     }
 }
 
 #[test]
 fn short_hmac_secret_error_shows_only_bits() {
-    for (secret, wanted, words) in [
-        ("hunter2hunter2hunter2hunter2hun", None, ["248 bits", "HS256 wants 256"]),
-        ("base64:aHVudGVyMg", Some(Algorithm::HS256), ["56 bits", "HS256 wants 256"]),
-        ("hunter2hunter2hunter2hunter2hunter2", Some(Algorithm::HS384), ["280 bits", "HS384 wants 384"]),
-        ("hunter2hunter2hunter2hunter2hunter2", Some(Algorithm::HS512), ["280 bits", "HS512 wants 512"]),
+    for (secret, requested, fragments) in [
+        ("hunter2hunter2hunter2hunter2hun", None, ["248 bits", "HS256", "at least 256"]),
+        ("base64:aHVudGVyMg", Some(Algorithm::HS256), ["56 bits", "HS256", "at least 256"]),
+        (
+            "hunter2hunter2hunter2hunter2hunter2",
+            Some(Algorithm::HS384),
+            ["280 bits", "HS384", "at least 384"],
+        ),
+        (
+            "hunter2hunter2hunter2hunter2hunter2",
+            Some(Algorithm::HS512),
+            ["280 bits", "HS512", "at least 512"],
+        ),
     ] {
         let key = open(&KeySource::hmac_secret(secret)).unwrap();
-        let error = key.select_algorithm(wanted).unwrap_err();
+        let error = key.select_algorithm(requested).unwrap_err();
         assert_eq!((error.status(), error.option()), (Status::KeyUnsuitable, Some("JWTSecret")));
-        assert!(words.iter().all(|word| error.message().contains(word)), "{error}");
+        assert!(fragments.iter().all(|fragment| error.message().contains(fragment)), "{error}");
         assert!(!error.message().contains("hunter2") && !format!("{key:?}").contains("hunter2"), "{error}");
-        assert!(key.sign(wanted.unwrap_or(Algorithm::HS256), b"x").is_err());
+        assert!(key.sign(requested.unwrap_or(Algorithm::HS256), b"x").is_err());
     }
 }
 
@@ -139,7 +147,7 @@ fn hmac_secret_rejects_asymmetric_algorithm() {
     let key = open(&KeySource::hmac_secret(&"s".repeat(64))).unwrap();
     let error = key.select_algorithm(Some(Algorithm::RS256)).unwrap_err();
     assert_eq!(error.status(), Status::KeyUnsuitable);
-    assert!(error.message().contains("RS256 needs an RSA key"), "{error}");
+    assert!(error.message().contains("RS256") && error.message().contains("an RSA key"), "{error}");
     assert!(key.sign(Algorithm::RS256, b"x").is_err());
 }
 
@@ -153,31 +161,28 @@ fn hmac_secret_with_invalid_base64_is_rejected() {
 
 #[test]
 fn certificate_file_supplies_missing_certificate() {
-    let place = KeyDir::new();
-    let beside = place.fixture("rsa.p12", Some(STORE_PASSWORD));
-    let wanted = open(&beside).unwrap();
+    let dir = KeyDir::new();
+    let store = dir.fixture("rsa.p12", Some(STORE_PASSWORD));
+    let expected = open(&store).unwrap();
     for name in ["ca.pem", "ca.der"] {
-        place.fixture(name, None);
-        let source = place.fixture("rsa.pem", None).with_certificate(&place.file_path(name));
+        dir.fixture(name, None);
+        let source = dir.fixture("rsa.pem", None).with_certificate(&dir.file_path(name));
         let key = open(&source).unwrap();
-        for thumbprint in CertHeader::all() {
-            assert_eq!(
-                key.certificate_header(thumbprint).unwrap(),
-                wanted.certificate_header(thumbprint).unwrap()
-            );
+        for header in CertHeader::all() {
+            assert_eq!(key.certificate_header(header).unwrap(), expected.certificate_header(header).unwrap());
         }
     }
 }
 
 #[test]
 fn store_certificate_takes_precedence_over_file() {
-    let place = KeyDir::new();
-    place.fixture("leaf.key", None);
-    place.fixture("leaf.crt", None);
-    run_shell(place.path(), "openssl req -x509 -new -key leaf.key -subj /CN=again -days 30 -out again.crt");
-    let store = place.fixture("chain.p12", Some(STORE_PASSWORD));
+    let dir = KeyDir::new();
+    dir.fixture("leaf.key", None);
+    dir.fixture("leaf.crt", None);
+    run_shell(dir.path(), "openssl req -x509 -new -key leaf.key -subj /CN=again -days 30 -out again.crt");
+    let store = dir.fixture("chain.p12", Some(STORE_PASSWORD));
     let alone = open(&store).unwrap();
-    let both = open(&store.with_certificate(&place.file_path("again.crt"))).unwrap();
+    let both = open(&store.with_certificate(&dir.file_path("again.crt"))).unwrap();
     assert_eq!(
         alone.certificate_header(CertHeader::X5t).unwrap(),
         both.certificate_header(CertHeader::X5t).unwrap()
@@ -186,19 +191,19 @@ fn store_certificate_takes_precedence_over_file() {
 
 #[test]
 fn certificate_file_of_other_key_is_rejected() {
-    let place = KeyDir::new();
-    place.fixture("ec.crt", None);
-    for source in [place.fixture("rsa.pem", None), place.fixture("rsa.p12", Some(STORE_PASSWORD))] {
-        let source = source.with_certificate(&place.file_path("ec.crt"));
+    let dir = KeyDir::new();
+    dir.fixture("ec.crt", None);
+    for source in [dir.fixture("rsa.pem", None), dir.fixture("rsa.p12", Some(STORE_PASSWORD))] {
+        let source = source.with_certificate(&dir.file_path("ec.crt"));
         let error = open_error(&source, Status::KeyUnsuitable, "JWTCertificate");
-        assert!(error.message().contains("another key") && error.message().contains("ec.crt"), "{error}");
+        assert!(error.message().contains("ec.crt"), "{error}");
     }
 }
 
 #[test]
 fn invalid_certificate_file_error_names_file() {
-    let place = KeyDir::new();
-    let source = place.fixture("rsa.pem", None);
+    let dir = KeyDir::new();
+    let source = dir.fixture("rsa.pem", None);
     for (name, content) in [
         ("text", b"no certificate".as_slice()),
         ("key.pem", fixture_bytes("rsa.pem")),
@@ -206,13 +211,13 @@ fn invalid_certificate_file_error_names_file() {
         ("cut.pem", &fixture_bytes("ca.pem")[..200]),
         ("cut.der", &fixture_bytes("ca.der")[..200]),
     ] {
-        place.source_with_content(name, content, None);
+        dir.source_with_content(name, content, None);
         let error = open_error(
-            &source.clone().with_certificate(&place.file_path(name)),
+            &source.clone().with_certificate(&dir.file_path(name)),
             Status::KeyStore,
             "JWTCertificate",
         );
         assert!(error.message().contains(name), "{error}");
     }
-    open_error(&source.with_certificate(&place.file_path("missing")), Status::KeyStore, "JWTCertificate");
+    open_error(&source.with_certificate(&dir.file_path("missing")), Status::KeyStore, "JWTCertificate");
 }

@@ -1,7 +1,7 @@
-//! The agents of one process, each with its kept connections: one for each trust that is in force, and not for long.
+//! LRU cache of ureq agents, each with its idle connections: one agent per effective transport configuration.
 //!
-//! A TrustStore is text from outside, and each agent may hold sockets: so there is an end to how many are kept, and to
-//! how long one that nobody asks for is.
+//! The number of agents and their idle time are bounded, because TrustStore is untrusted input and each agent
+//! may hold sockets.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -9,22 +9,22 @@ use std::time::Duration;
 use crate::net::tls::{FileVersion, TransportConfig};
 use crate::sys;
 
-/// More trust stores than this are not in use at once.
+/// More transport configurations than this are not expected to be in use at the same time.
 const MAX_AGENTS: usize = 32;
 
-/// How long an idle connection is kept, suspended time included.
+/// Maximum idle time of a connection and of an agent, including the time for which the machine is suspended.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What tells one agent from another: trust, client certificate and proxy, and who it was that could read their files.
-/// `None` is plain HTTP, which trusts nobody and needs no certificates to be read.
+/// Key of an agent: the effective transport configuration (trust store, client certificate, proxy) and the
+/// effective user ID that was allowed to read its files. `None` is plain HTTP, which needs no certificates.
 pub(super) type AgentKey<'a> = Option<(Cow<'a, TransportConfig>, u32)>;
 
-/// What of `trust` is in force.
-pub(super) fn agent_key(trust: &TransportConfig, https: bool) -> AgentKey<'_> {
-    https.then(|| (trust.effective(), sys::effective_user_id()))
+/// Returns the key for the settings of `config` that have an effect.
+pub(super) fn agent_key(config: &TransportConfig, https: bool) -> AgentKey<'_> {
+    https.then(|| (config.effective(), sys::effective_user_id()))
 }
 
-/// `A` is an agent, but in tests.
+/// `A` is a ureq agent, except in tests.
 pub(super) struct AgentCache<A>(Vec<CachedAgent<A>>);
 
 struct CachedAgent<A> {
@@ -41,37 +41,44 @@ impl<A> Default for AgentCache<A> {
 }
 
 impl<A: Clone> AgentCache<A> {
-    /// The agent of `key`, if its files still look like `stamps`.
-    pub(super) fn get(&mut self, key: &AgentKey<'_>, stamps: &[FileVersion], now: Duration) -> Option<A> {
-        let found = self.0.iter_mut().find(|kept| kept.key == *key && kept.file_versions == stamps)?;
+    /// Returns the agent for `key` if it was created with the same `file_versions`.
+    pub(super) fn get(
+        &mut self,
+        key: &AgentKey<'_>,
+        file_versions: &[FileVersion],
+        now: Duration,
+    ) -> Option<A> {
+        let found =
+            self.0.iter_mut().find(|entry| entry.key == *key && entry.file_versions == file_versions)?;
         found.last_used = now;
         Some(found.agent.clone())
     }
 
-    /// Takes out all but `key`'s own that nobody has asked for of late; to be dropped without the lock.
+    /// Removes all agents not used for [`IDLE_TIMEOUT`], except that for `key`. The caller drops them after
+    /// unlocking.
     pub(super) fn take_idle(&mut self, key: &AgentKey<'_>, now: Duration) -> Vec<A> {
-        self.take_matching(|kept| now.saturating_sub(kept.last_used) >= IDLE_TIMEOUT && kept.key != *key)
+        self.take_matching(|entry| now.saturating_sub(entry.last_used) >= IDLE_TIMEOUT && entry.key != *key)
     }
 
-    /// Puts `agent` in the place of `key`'s, and takes out what there is no room for.
+    /// Inserts or replaces the agent for `key`. Returns the agents that were replaced or evicted.
     pub(super) fn insert(
         &mut self,
         key: AgentKey<'_>,
-        stamps: Vec<FileVersion>,
+        file_versions: Vec<FileVersion>,
         agent: A,
         now: Duration,
     ) -> Vec<A> {
-        let key = key.map(|(trust, user)| (Cow::Owned(trust.into_owned()), user));
-        let mut gone = self.take_matching(|kept| kept.key == key);
-        self.0.sort_by_key(|kept| kept.last_used);
+        let key = key.map(|(config, user)| (Cow::Owned(config.into_owned()), user));
+        let mut evicted = self.take_matching(|entry| entry.key == key);
+        self.0.sort_by_key(|entry| entry.last_used);
         let surplus = self.0.len().saturating_add(1).saturating_sub(MAX_AGENTS);
-        gone.extend(self.0.drain(..surplus).map(|kept| kept.agent));
-        self.0.push(CachedAgent { key, file_versions: stamps, agent, last_used: now });
-        gone
+        evicted.extend(self.0.drain(..surplus).map(|entry| entry.agent));
+        self.0.push(CachedAgent { key, file_versions, agent, last_used: now });
+        evicted
     }
 
-    fn take_matching(&mut self, which: impl Fn(&CachedAgent<A>) -> bool) -> Vec<A> {
-        self.0.extract_if(.., |kept| which(kept)).map(|kept| kept.agent).collect()
+    fn take_matching(&mut self, predicate: impl Fn(&CachedAgent<A>) -> bool) -> Vec<A> {
+        self.0.extract_if(.., |entry| predicate(entry)).map(|entry| entry.agent).collect()
     }
 }
 
@@ -82,15 +89,15 @@ mod tests {
     use crate::net::proxy::{Proxy, ProxyConfig};
 
     fn key_for_store(store: &str) -> AgentKey<'static> {
-        let trust = TransportConfig {
+        let config = TransportConfig {
             trust_store: Some(ConfiguredPath::new(store.to_owned())),
             ..TransportConfig::default()
         };
-        Some((Cow::Owned(trust), sys::effective_user_id()))
+        Some((Cow::Owned(config), sys::effective_user_id()))
     }
 
     fn cached_agents(agents: &AgentCache<usize>) -> Vec<usize> {
-        let mut names: Vec<usize> = agents.0.iter().map(|kept| kept.agent).collect();
+        let mut names: Vec<usize> = agents.0.iter().map(|entry| entry.agent).collect();
         names.sort_unstable();
         names
     }
@@ -125,21 +132,21 @@ mod tests {
 
     #[test]
     fn agent_key_ignores_ineffective_tls_settings() {
-        let trust = |store: &str, validate| TransportConfig {
+        let config = |store: &str, validate| TransportConfig {
             trust_store: Some(ConfiguredPath::new(store.to_owned())),
             validate_certificate: validate,
             ..TransportConfig::default()
         };
-        assert_eq!(agent_key(&trust("a", false), true), agent_key(&trust("b", false), true));
-        assert_eq!(agent_key(&trust("a", true), false), agent_key(&trust("b", false), false));
-        assert_ne!(agent_key(&trust("a", true), true), agent_key(&trust("b", true), true));
-        assert_ne!(agent_key(&TransportConfig::default(), true), agent_key(&trust("b", false), true));
+        assert_eq!(agent_key(&config("a", false), true), agent_key(&config("b", false), true));
+        assert_eq!(agent_key(&config("a", true), false), agent_key(&config("b", false), false));
+        assert_ne!(agent_key(&config("a", true), true), agent_key(&config("b", true), true));
+        assert_ne!(agent_key(&TransportConfig::default(), true), agent_key(&config("b", false), true));
         let proxy = Proxy::parse("p", None, "ProxyHost").unwrap();
-        let through = TransportConfig { proxy: ProxyConfig::Explicit(proxy), ..trust("a", false) };
+        let proxied = TransportConfig { proxy: ProxyConfig::Explicit(proxy), ..config("a", false) };
         assert_ne!(
-            agent_key(&through, true),
-            agent_key(&trust("a", false), true),
-            "a proxy is one with any trust"
+            agent_key(&proxied, true),
+            agent_key(&config("a", false), true),
+            "the proxy is part of the key for any trust store"
         );
     }
 }

@@ -1,12 +1,14 @@
-//! The buffers of one connection: wiped when dropped and when the connection goes to rest, never moved by growing.
+//! Zeroizing input and output buffers of a connection.
 //!
-//! Requests carry secrets and answers carry tokens; ureq's own buffers would leave both in freed memory.
+//! Requests contain secrets and responses contain tokens; ureq's own buffers would leave both in freed
+//! memory. These buffers are wiped when dropped and when the connection becomes idle. They never grow,
+//! because growing would move their content.
 
 use ureq::unversioned::transport::Buffers;
 
 use crate::base::secret::wipe;
 
-/// Two areas of fixed sizes, made when first used.
+/// Two buffers of fixed sizes, allocated on first use.
 pub(super) struct ZeroizingBuffers {
     sizes: (usize, usize),
     input: Vec<u8>,
@@ -14,9 +16,9 @@ pub(super) struct ZeroizingBuffers {
     consumed: usize,
     filled: usize,
     progress: bool,
-    /// How much of the output is written and not yet sent.
+    /// Length of the output that is written but not sent.
     unsent: usize,
-    /// How far each has been written to since it was wiped.
+    /// Number of leading bytes of each buffer that were written since it was wiped.
     dirty_len: (usize, usize),
 }
 
@@ -34,29 +36,29 @@ impl ZeroizingBuffers {
         }
     }
 
-    /// So much more was written to the output.
+    /// Records that `amount` more bytes were written to the output.
     pub(super) fn mark_written(&mut self, amount: usize) {
         self.unsent = self.unsent.saturating_add(amount).min(self.output.len());
         self.dirty_len.1 = self.dirty_len.1.max(self.unsent);
     }
 
-    /// What was written to the output and not yet sent.
+    /// The output that is written but not sent.
     pub(super) fn unsent(&self) -> &[u8] {
         self.output.get(..self.unsent).unwrap_or_default()
     }
 
-    /// All of it was sent.
+    /// Records that all output was sent.
     pub(super) fn mark_sent(&mut self) {
         self.unsent = 0;
     }
 
-    /// Whether nothing was written to either since they were wiped.
+    /// Whether neither buffer was written to since it was wiped.
     pub(super) fn is_wiped(&self) -> bool {
         self.dirty_len == (0, 0)
     }
 
-    /// Wipes what was written; for a connection that goes to rest. Both stay, as wiping and making so much anew takes
-    /// longer than much of the rest of a request.
+    /// Wipes the written bytes; called when the connection becomes idle. The allocations are kept, because
+    /// reallocating and zeroing buffers of this size would take a considerable part of the time of a request.
     pub(super) fn wipe_used(&mut self) {
         let (input, output) = std::mem::take(&mut self.dirty_len);
         wipe(self.input.get_mut(..input).unwrap_or_default());
@@ -83,14 +85,14 @@ impl ZeroizingBuffers {
 
 impl Drop for ZeroizingBuffers {
     fn drop(&mut self) {
-        for area in [&mut self.input, &mut self.output] {
-            wipe(area);
+        for buffer in [&mut self.input, &mut self.output] {
+            wipe(buffer);
         }
     }
 }
 
 impl Buffers for ZeroizingBuffers {
-    /// What comes behind the unsent, so that head and body of a request can leave together.
+    /// The space after the unsent bytes, so that head and body of a request can be sent together.
     fn output(&mut self) -> &mut [u8] {
         self.allocate();
         self.output.get_mut(self.unsent..).unwrap_or_default()
@@ -116,7 +118,7 @@ impl Buffers for ZeroizingBuffers {
     }
 
     fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
-        // The other is for bodies of unknown length, and there are none.
+        // The temporary buffer is for bodies of unknown length, which are never sent.
         (&mut [], self.output())
     }
 

@@ -1,11 +1,12 @@
-//! A host's addresses, within the deadline of a call.
+//! DNS lookups that end at the deadline of a call.
 //!
-//! getaddrinfo cannot be interrupted, so it runs on a short thread that may outlive its caller, all signals blocked; at
-//! most 8 at once, and 2 for one name, so that a name that nobody answers for leaves room for the others. Literal
-//! addresses and `localhost` (RFC 6761 section 6.3) are answered without asking anybody.
+//! getaddrinfo cannot be interrupted, so it runs on a short-lived thread with all signals blocked, which may
+//! outlive its caller. At most 8 lookups run at a time, and 2 for one name, so that an unresponsive name does
+//! not block lookups of other names. IP address literals and `localhost` (RFC 6761 section 6.3) are resolved
+//! without DNS.
 //!
-//! std's locks and not parking_lot's: those queue their waiters in one table for the whole process, and another thread
-//! may hold it at the moment of a fork.
+//! Uses std's locks, because parking_lot keeps a process-wide table of waiting threads, which another thread
+//! may hold while the process forks.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -18,20 +19,20 @@ use crate::sys;
 const MAX_LOOKUPS: usize = 8;
 const MAX_LOOKUPS_PER_NAME: usize = 2;
 
-/// Who is asked: a seam for the tests.
+/// The lookup function; tests replace it.
 pub(super) type ResolveFn = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 
-/// The lookups of one process.
+/// The DNS lookups of a process.
 #[derive(Clone)]
 pub(super) struct DnsResolver {
     resolve_fn: Arc<ResolveFn>,
     in_flight: Arc<CondvarMutex<InFlightNames>>,
 }
 
-/// The names that are being looked up, each as often as it is.
+/// The names of the running lookups, once for each lookup.
 type InFlightNames = Vec<String>;
 
-/// A value and a bell for when it changes.
+/// A value, and a condition variable that is notified when it changes.
 struct CondvarMutex<T> {
     value: Mutex<T>,
     changed: Condvar,
@@ -46,24 +47,24 @@ impl<T> CondvarMutex<T> {
         self.value.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until `take` finds what it wants, for as long as the call lasts.
-    fn wait<R>(&self, exchange: &RequestContext, mut take: impl FnMut(&mut T) -> Option<R>) -> Result<R> {
+    /// Waits until `try_take` returns a value. Fails at the call's deadline or when it is cancelled.
+    fn wait<R>(&self, context: &RequestContext, mut try_take: impl FnMut(&mut T) -> Option<R>) -> Result<R> {
         let mut value = self.lock();
         loop {
-            if let Some(found) = take(&mut value) {
+            if let Some(found) = try_take(&mut value) {
                 return Ok(found);
             }
-            exchange.check()?;
+            context.check()?;
             value = self
                 .changed
-                .wait_timeout(value, exchange.remaining(CANCEL_POLL_INTERVAL))
+                .wait_timeout(value, context.remaining(CANCEL_POLL_INTERVAL))
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
     }
 }
 
-/// One of the places for threads; free again when dropped.
+/// Permission to start one lookup; released when dropped.
 struct LookupPermit {
     in_flight: Arc<CondvarMutex<InFlightNames>>,
     name: String,
@@ -71,18 +72,18 @@ struct LookupPermit {
 
 impl Drop for LookupPermit {
     fn drop(&mut self) {
-        let mut busy = self.in_flight.lock();
-        if let Some(ours) = busy.iter().position(|name| *name == self.name) {
-            busy.swap_remove(ours);
+        let mut in_flight = self.in_flight.lock();
+        if let Some(index) = in_flight.iter().position(|name| *name == self.name) {
+            in_flight.swap_remove(index);
         }
-        // All: the one that is woken may be waiting for another name.
+        // All waiters, because a single one may be waiting for another name.
         self.in_flight.changed.notify_all();
     }
 }
 
 impl DnsResolver {
-    pub(super) fn new(ask: Arc<ResolveFn>) -> Self {
-        Self { resolve_fn: ask, in_flight: CondvarMutex::new(Vec::new()) }
+    pub(super) fn new(resolve_fn: Arc<ResolveFn>) -> Self {
+        Self { resolve_fn, in_flight: CondvarMutex::new(Vec::new()) }
     }
 
     /// The operating system's resolver.
@@ -90,32 +91,28 @@ impl DnsResolver {
         Self::new(Arc::new(|host: &str, port: u16| Ok((host, port).to_socket_addrs()?.collect())))
     }
 
-    /// The addresses of `host`, at least one, in the order in which to try them.
-    pub(super) fn resolve(
-        &self,
-        host: &str,
-        port: u16,
-        exchange: &RequestContext,
-    ) -> Result<Vec<SocketAddr>> {
-        if let Some(known) = resolve_locally(host, port) {
-            return Ok(known);
+    /// Resolves `host` to at least one address, in the order in which to try them.
+    pub(super) fn resolve(&self, host: &str, port: u16, context: &RequestContext) -> Result<Vec<SocketAddr>> {
+        if let Some(addresses) = resolve_locally(host, port) {
+            return Ok(addresses);
         }
         let mut addresses = self
-            .resolve_on_thread(host, port, exchange)?
+            .resolve_on_thread(host, port, context)?
             .map_err(|error| resolve_error(host, &error.to_string()))?;
         addresses.dedup();
         if addresses.is_empty() {
-            return Err(resolve_error(host, "it has no address"));
+            return Err(resolve_error(host, "the host has no address"));
         }
         Ok(addresses)
     }
 
-    fn acquire_permit(&self, host: &str, exchange: &RequestContext) -> Result<LookupPermit> {
-        exchange.set_phase(RequestPhase::DnsQueued);
+    fn acquire_permit(&self, host: &str, context: &RequestContext) -> Result<LookupPermit> {
+        context.set_phase(RequestPhase::DnsQueued);
         let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-        self.in_flight
-            .wait(exchange, |busy| has_free_permit(busy, &name).then(|| busy.push(name.clone())))?;
-        exchange.set_phase(RequestPhase::Dns);
+        self.in_flight.wait(context, |in_flight| {
+            has_free_permit(in_flight, &name).then(|| in_flight.push(name.clone()))
+        })?;
+        context.set_phase(RequestPhase::Dns);
         Ok(LookupPermit { in_flight: Arc::clone(&self.in_flight), name })
     }
 
@@ -123,28 +120,30 @@ impl DnsResolver {
         &self,
         host: &str,
         port: u16,
-        exchange: &RequestContext,
+        context: &RequestContext,
     ) -> Result<io::Result<Vec<SocketAddr>>> {
-        let place = self.acquire_permit(host, exchange)?;
-        let answer = CondvarMutex::new(None);
-        let (ask, name, theirs) = (Arc::clone(&self.resolve_fn), host.to_owned(), Arc::clone(&answer));
-        let started = sys::with_signals_blocked(|| {
+        let permit = self.acquire_permit(host, context)?;
+        let result = CondvarMutex::new(None);
+        let (resolve_fn, name, thread_result) =
+            (Arc::clone(&self.resolve_fn), host.to_owned(), Arc::clone(&result));
+        let spawned = sys::with_signals_blocked(|| {
             std::thread::Builder::new().name("authgrant-dns".to_owned()).spawn(move || {
-                let found = ask(&name, port);
-                drop(place);
-                *theirs.lock() = Some(found);
-                theirs.changed.notify_one();
+                let found = resolve_fn(&name, port);
+                drop(permit);
+                *thread_result.lock() = Some(found);
+                thread_result.changed.notify_one();
             })
         });
-        match started {
-            Ok(_) => answer.wait(exchange, Option::take),
+        match spawned {
+            Ok(_) => result.wait(context, Option::take),
             Err(error) => Ok(Err(error)),
         }
     }
 }
 
-fn has_free_permit(busy: &InFlightNames, name: &str) -> bool {
-    busy.len() < MAX_LOOKUPS && busy.iter().filter(|other| *other == name).count() < MAX_LOOKUPS_PER_NAME
+fn has_free_permit(in_flight: &InFlightNames, name: &str) -> bool {
+    in_flight.len() < MAX_LOOKUPS
+        && in_flight.iter().filter(|other| *other == name).count() < MAX_LOOKUPS_PER_NAME
 }
 
 fn resolve_locally(host: &str, port: u16) -> Option<Vec<SocketAddr>> {
@@ -160,10 +159,12 @@ fn resolve_locally(host: &str, port: u16) -> Option<Vec<SocketAddr>> {
     })
 }
 
-fn resolve_error(host: &str, why: &str) -> Error {
+fn resolve_error(host: &str, reason: &str) -> Error {
     Error::new(
         Status::Network,
         "network",
-        format!("{host} cannot be resolved: {why}; check the host's name and the DNS of this machine"),
+        format!(
+            "cannot resolve {host}: {reason}; check the host name and the DNS configuration of this machine"
+        ),
     )
 }

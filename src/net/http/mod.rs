@@ -1,8 +1,10 @@
-//! The one place that sends a request: a [`Request`], a [`Trust`] and a [`Call`] in, an [`Answer`] out.
+//! HTTP client: sends a [`Request`] according to a [`TransportConfig`] and a [`CallContext`], returns a
+//! [`Response`].
 //!
-//! ureq speaks HTTP and keeps connections; the lookup, the socket and TLS under it are ours, so that everything ends
-//! by the call's deadline and each call can be cancelled alone. Redirects are not followed, the environment is not
-//! read, and there is no repeating: [`Failure::stale`] says when the caller may.
+//! Every request of the crate goes through [`HttpClient`]. ureq implements HTTP and pools connections. DNS
+//! lookup, sockets, proxy tunnels and TLS are implemented here, so that every phase observes the call's
+//! deadline and each call can be cancelled individually. Redirects are not followed and the environment is
+//! not read. Requests are not retried; [`RequestError::stale_connection`] reports when the caller may retry.
 
 mod agent_cache;
 mod buffers;
@@ -44,12 +46,12 @@ use crate::net::http::transport::TransportConnector;
 use crate::net::tls::{FileVersion, TransportConfig};
 use crate::sys;
 
-/// How a request is sent.
+/// The HTTP method of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HttpMethod {
-    /// With everything in the query.
+    /// All parameters are in the query.
     Get,
-    /// With a form in the body.
+    /// The parameters are a form in the body.
     Post,
 }
 
@@ -62,88 +64,91 @@ impl HttpMethod {
     }
 }
 
-/// One request.
+/// An HTTP request.
 #[derive(Debug)]
 pub struct Request<'a> {
-    /// GET or POST.
+    /// The method.
     pub method: HttpMethod,
-    /// Where to; its own query is kept.
+    /// The target; its query, if any, is sent too.
     pub url: &'a EndpointUrl,
-    /// More for the query: percent-encoded pairs, joined by `&`.
+    /// Additional query parameters: percent-encoded pairs, joined by `&`.
     pub query: Option<Secret>,
-    /// More headers. One of the name of ours (Accept, User-Agent, Content-Type) takes its place.
+    /// Additional headers. A header named Accept, User-Agent or Content-Type replaces the default value.
     pub headers: Vec<(String, Secret)>,
-    /// The form of a POST, encoded; not sent with a GET.
+    /// The URL-encoded form of a POST; not sent with a GET.
     pub body: Option<Secret>,
-    /// Whether it may go out on a connection that is there already.
+    /// Whether the request may use an idle connection.
     pub reuse: ConnectionReuse,
 }
 
-/// What a request does with an idle connection. The server, or a firewall on the way, may have forgotten that one.
+/// Whether a request uses an idle connection. The server, or a firewall on the path, may have dropped it
+/// already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionReuse {
-    /// It takes one, and waits for the answer as long as the call lasts.
+    /// Uses an idle connection and waits for the response until the call's deadline.
     Allow,
-    /// It takes one, and gives up after a short silence ([`Failure::stale`]): it may be sent again on a new one.
+    /// Uses an idle connection and fails after a short timeout for the first byte, with
+    /// [`RequestError::stale_connection`] set, because the request may be retried on a new connection.
     AllowWithRetry,
-    /// It has a new connection made.
+    /// Always opens a new connection.
     Never,
 }
 
-/// What came back, whatever its status.
+/// An HTTP response of any status.
 pub struct Response {
-    /// 200, 302, 400, …
+    /// The status code: 200, 302, 400, …
     pub status: u16,
-    /// Content-Type as sent.
+    /// The Content-Type header, verbatim.
     pub content_type: Option<String>,
-    /// Date as sent: the server's clock.
+    /// The Date header, verbatim: the server's clock.
     pub date: Option<String>,
-    /// Retry-After as sent.
+    /// The Retry-After header, verbatim.
     pub retry_after: Option<String>,
-    /// Location as sent: where a redirect, which is not followed, leads.
+    /// The Location header, verbatim: the target of a redirect, which is not followed.
     pub location: Option<String>,
-    /// WWW-Authenticate as sent: what a protected resource wants.
+    /// The WWW-Authenticate header, verbatim: the challenge of a protected resource.
     pub www_authenticate: Option<String>,
-    /// At most 1 MiB, wiped when dropped; whole unless `cut`.
+    /// The body, at most 1 MiB, wiped when dropped; complete unless `truncated`.
     pub body: Zeroizing<Vec<u8>>,
-    /// Whether there was more of the body than was read.
+    /// Whether the body was longer than what was read.
     pub truncated: bool,
-    /// Whether the connection was one kept from before.
+    /// Whether the request used an idle connection.
     pub reused: bool,
-    /// From the beginning of the request to the end of the answer.
+    /// The time from the start of the request to the end of the response.
     pub elapsed: Duration,
 }
 
-/// Without what may be secret: the body holds a token, Location may hold a code.
+/// Omits values that may be secret: the body contains a token, Location may contain a code.
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answer")
+        f.debug_struct("Response")
             .field("status", &self.status)
             .field("body", &format_args!("{} bytes", self.body.len()))
-            .field("kept", &self.reused)
+            .field("reused", &self.reused)
             .field("elapsed", &self.elapsed)
             .finish_non_exhaustive()
     }
 }
 
-/// Why there is no answer.
+/// The reason why a request has no usable response.
 #[derive(Debug)]
 pub struct RequestError {
-    /// What to tell the caller if it is not tried again.
+    /// The error to return to the caller if the request is not retried.
     pub error: Error,
-    /// The connection was one kept from before and ended, or stayed silent, without one byte of an answer: most likely it
-    /// was dead already, so the request may be repeated on a new one (with a fresh assertion, in case it was not).
+    /// A reused connection was closed, or timed out, before the first byte of a response. Most likely it was
+    /// closed before the request was sent, so the request may be retried on a new connection (with a new
+    /// assertion, in case the server did receive it).
     pub stale_connection: bool,
-    /// The server has had the request, or at least its beginning, and answered with something that is no use
-    /// ([`Status::BadResponse`]) or ended the connection on it ([`Status::Network`]): asked in another way it may do
-    /// better. Not so after a failed lookup, connect or handshake, a passed deadline or a cancel, which say nothing of
-    /// the way of asking.
+    /// The server received the request, or at least its beginning, and sent an unusable response
+    /// ([`Status::BadResponse`]) or closed the connection ([`Status::Network`]). Another form of the request,
+    /// such as POST instead of GET, may succeed. Not set after a failed lookup, connect or handshake, a
+    /// timeout or a cancel, because these do not depend on the form of the request.
     pub reached_server: bool,
 }
 
 impl From<RequestError> for Error {
-    fn from(failure: RequestError) -> Self {
-        failure.error
+    fn from(request_error: RequestError) -> Self {
+        request_error.error
     }
 }
 
@@ -153,8 +158,10 @@ impl From<Error> for RequestError {
     }
 }
 
-/// What one process shares of the network: an agent with its kept connections for each [`Trust`] of late, and the
-/// lookups in flight. A forked child makes its own and never touches, nor drops, its parent's.
+/// The HTTP client of a process: one ureq agent, with its idle connections, for each recently used
+/// [`TransportConfig`], and the DNS lookups in flight.
+///
+/// Thread-safe. A forked child creates its own client; it neither uses nor drops that of its parent.
 pub struct HttpClient {
     dns_resolver: DnsResolver,
     key_cache: Arc<KeyCache>,
@@ -164,74 +171,75 @@ pub struct HttpClient {
 }
 
 impl HttpClient {
-    /// One without connections, whose client certificates come through `keys`.
+    /// Creates a client without connections. Client certificates are opened through `key_cache`.
     #[must_use]
-    pub fn new(keys: Arc<KeyCache>, clock: Arc<dyn Clock>, stats: Arc<Stats>) -> Self {
+    pub fn new(key_cache: Arc<KeyCache>, clock: Arc<dyn Clock>, stats: Arc<Stats>) -> Self {
         sys::install_fork_handlers();
-        Self { dns_resolver: DnsResolver::system(), key_cache: keys, clock, stats, agents: Mutex::default() }
+        Self { dns_resolver: DnsResolver::system(), key_cache, clock, stats, agents: Mutex::default() }
     }
 
-    /// Sends `request` and waits for the whole answer, until the request's or the call's deadline, or its cancel.
+    /// Sends `request` and reads the whole response. Ends at the request's or the call's deadline, or when
+    /// the call is cancelled. A response body of more than 1 MiB is an error.
     pub fn send(
         &self,
         request: &Request<'_>,
-        trust: &TransportConfig,
+        config: &TransportConfig,
         call: &CallContext,
     ) -> std::result::Result<Response, RequestError> {
-        self.send_with_policy(request, trust, call, OversizePolicy::Reject)
+        self.send_with_policy(request, config, call, OversizePolicy::Reject)
     }
 
-    /// As [`Self::send`], to an API, whose answers may be of any length: only the beginning of a long one is read.
+    /// Like [`Self::send`], but truncates a body of more than 1 MiB: API responses may have any length.
     pub fn send_truncating(
         &self,
         request: &Request<'_>,
-        trust: &TransportConfig,
+        config: &TransportConfig,
         call: &CallContext,
     ) -> std::result::Result<Response, RequestError> {
-        self.send_with_policy(request, trust, call, OversizePolicy::Truncate)
+        self.send_with_policy(request, config, call, OversizePolicy::Truncate)
     }
 
     fn send_with_policy(
         &self,
         request: &Request<'_>,
-        trust: &TransportConfig,
+        config: &TransportConfig,
         call: &CallContext,
-        longer: OversizePolicy,
+        oversize: OversizePolicy,
     ) -> std::result::Result<Response, RequestError> {
         call.check()?;
         let call = call.for_request();
-        let agent = self.get_or_create_agent(trust, request.url.is_https())?;
-        let proxy = trust.proxy.proxy_for(request.url)?.cloned();
-        let exchange = Rc::new(RequestContext::new(call, request, proxy)?);
-        let entered = exchange.enter();
-        let result = message::send_and_read(&agent, request, &exchange, longer);
-        drop(entered);
-        self.count_connection(&exchange);
-        let what = || format!("{} {}", request.method.as_str(), request.url.without_query());
+        let agent = self.get_or_create_agent(config, request.url.is_https())?;
+        let proxy = config.proxy.proxy_for(request.url)?.cloned();
+        let context = Rc::new(RequestContext::new(call, request, proxy)?);
+        let guard = context.enter();
+        let result = message::send_and_read(&agent, request, &context, oversize);
+        drop(guard);
+        self.count_connection(&context);
+        let target = || format!("{} {}", request.method.as_str(), request.url.without_query());
         match result {
-            Ok(answer) => {
-                exchange
+            Ok(response) => {
+                context
                     .call
                     .log
-                    .log(LogLevel::Debug, || format!("{}: {}", what(), summarize_response(&answer)));
-                Ok(answer)
+                    .log(LogLevel::Debug, || format!("{}: {}", target(), summarize_response(&response)));
+                Ok(response)
             }
             Err(error) => {
-                exchange.call.log.log(LogLevel::Debug, || format!("{} failed: {error}", what()));
-                Err(request_error(error, &exchange))
+                context.call.log.log(LogLevel::Debug, || format!("{} failed: {error}", target()));
+                Err(request_error(error, &context))
             }
         }
     }
 
-    fn count_connection(&self, exchange: &RequestContext) {
-        if exchange.is_reused() {
+    fn count_connection(&self, context: &RequestContext) {
+        if context.is_reused() {
             self.stats.count(Counter::ConnectionsReused);
-        } else if exchange.has_opened_connection() {
+        } else if context.has_opened_connection() {
             self.stats.count(Counter::ConnectionsOpened);
         }
     }
 
-    /// Closes the connections at rest; those in use close when they are done.
+    /// Closes the idle connections; those in use are closed after their request.
     pub fn close_idle_connections(&self) {
         let agents = std::mem::take(&mut *self.lock_agents());
         drop(agents);
@@ -241,91 +249,94 @@ impl HttpClient {
         self.agents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The agent for `trust`, made anew where one of its files has changed: what was trusted before may not be now.
-    fn get_or_create_agent(&self, trust: &TransportConfig, https: bool) -> Result<Agent> {
-        let stamps = if https { trust.file_versions()? } else { Vec::new() };
-        let key = agent_cache::agent_key(trust, https);
-        if let Some(agent) = self.cached_agent(&key, &stamps) {
+    /// Returns the agent for `config`, or creates a new one if one of its files has changed: a server or key
+    /// that was valid with the old files may not be valid any more.
+    fn get_or_create_agent(&self, config: &TransportConfig, https: bool) -> Result<Agent> {
+        let file_versions = if https { config.file_versions()? } else { Vec::new() };
+        let key = agent_cache::agent_key(config, https);
+        if let Some(agent) = self.cached_agent(&key, &file_versions) {
             return Ok(agent);
         }
-        // Certificates are read without the lock; should two threads do so, one of the agents is used no more.
-        let dialer = TcpConnector(self.dns_resolver.clone());
+        // Certificates are read without the lock. If two threads do so, the cache keeps one of the two
+        // agents.
+        let tcp_connector = TcpConnector(self.dns_resolver.clone());
         let clock = Arc::clone(&self.clock);
-        let opener = match &key {
-            Some((trust, _)) => {
-                let config = Some(trust.build_client_config(&self.key_cache)?);
+        let connector = match &key {
+            Some((config, _)) => {
+                let tls_config = Some(config.build_client_config(&self.key_cache)?);
                 TransportConnector {
-                    tcp_connector: dialer,
+                    tcp_connector,
                     clock,
-                    transport_config: trust.clone().into_owned(),
-                    tls_config: config,
+                    transport_config: config.clone().into_owned(),
+                    tls_config,
                 }
             }
             None => TransportConnector {
-                tcp_connector: dialer,
+                tcp_connector,
                 clock,
                 transport_config: TransportConfig::default(),
                 tls_config: None,
             },
         };
-        let agent = Agent::with_parts(agent_config(), opener, NoResolver);
-        let gone = self.lock_agents().insert(key, stamps, agent.clone(), self.clock.boot_time());
-        drop(gone);
+        let agent = Agent::with_parts(agent_config(), connector, NoResolver);
+        let evicted = self.lock_agents().insert(key, file_versions, agent.clone(), self.clock.boot_time());
+        drop(evicted);
         Ok(agent)
     }
 
-    /// The agent that there is already. Those at rest for long are closed, without the lock.
-    fn cached_agent(&self, key: &AgentKey<'_>, stamps: &[FileVersion]) -> Option<Agent> {
+    /// Returns the cached agent, if any. Drops idle agents after unlocking, because that closes sockets.
+    fn cached_agent(&self, key: &AgentKey<'_>, file_versions: &[FileVersion]) -> Option<Agent> {
         let mut agents = self.lock_agents();
         let now = self.clock.boot_time();
-        let (found, gone) = (agents.get(key, stamps, now), agents.take_idle(key, now));
+        let (found, evicted) = (agents.get(key, file_versions, now), agents.take_idle(key, now));
         drop(agents);
-        drop(gone);
+        drop(evicted);
         found
     }
 }
 
 impl fmt::Debug for HttpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Network")
+        f.write_str("HttpClient")
     }
 }
 
-fn request_error(error: Error, exchange: &RequestContext) -> RequestError {
-    let ended = error.status() == Status::Network && exchange.is_current_process();
-    let stale = ended && exchange.is_reused() && exchange.received_bytes() == 0;
-    let answered = error.status() == Status::BadResponse || ended && exchange.has_sent();
+fn request_error(error: Error, context: &RequestContext) -> RequestError {
+    let connection_failed = error.status() == Status::Network && context.is_current_process();
+    let stale_connection = connection_failed && context.is_reused() && context.received_bytes() == 0;
+    let reached_server = error.status() == Status::BadResponse || connection_failed && context.has_sent();
     let is_from_server =
-        exchange.is_current_process() && !matches!(error.status(), Status::Cancelled | Status::Internal);
+        context.is_current_process() && !matches!(error.status(), Status::Cancelled | Status::Internal);
     let error = if is_from_server { error.caused_by_server() } else { error };
-    RequestError { error, stale_connection: stale, reached_server: answered }
+    RequestError { error, stale_connection, reached_server }
 }
 
-fn summarize_response(answer: &Response) -> String {
+fn summarize_response(response: &Response) -> String {
     format!(
         "{}, {} bytes in {} ms on a {} connection",
-        answer.status,
-        answer.body.len(),
-        answer.elapsed.as_millis(),
-        if answer.reused { "kept" } else { "new" }
+        response.status,
+        response.body.len(),
+        response.elapsed.as_millis(),
+        if response.reused { "reused" } else { "new" }
     )
 }
 
-/// Has AWS-LC and ureq make ready what they would at their first use.
+/// Initializes what AWS-LC and ureq initialize on first use, so that a forked child does not find it half
+/// initialized.
 pub fn prewarm() {
     aws_lc_rs::init();
-    let (dialer, clock) = (TcpConnector(DnsResolver::system()), Arc::new(SystemClock));
-    let opener = TransportConnector {
-        tcp_connector: dialer,
+    let (tcp_connector, clock) = (TcpConnector(DnsResolver::system()), Arc::new(SystemClock));
+    let connector = TransportConnector {
+        tcp_connector,
         clock,
         transport_config: TransportConfig::default(),
         tls_config: None,
     };
-    // It ends where it would connect, as nobody has asked for it.
-    let _ = Agent::with_parts(agent_config(), opener, NoResolver).get("http://127.0.0.1/").call();
+    // Fails before it connects, because no request context is set on this thread.
+    let _ = Agent::with_parts(agent_config(), connector, NoResolver).get("http://127.0.0.1/").call();
 }
 
-/// No timeouts here: the transport asks the call itself, so that one agent serves calls of any deadline.
+/// Sets no timeouts: the transport checks the call's deadline, so that one agent serves calls of any timeout.
 fn agent_config() -> Config {
     Config::builder()
         .max_redirects(0)

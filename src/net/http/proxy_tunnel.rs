@@ -1,7 +1,7 @@
-//! The way through a proxy: CONNECT to an HTTP proxy, or SOCKS5, on a line that is connected to it.
+//! Proxy tunnels: HTTP CONNECT and SOCKS5, on a connection to the proxy.
 //!
-//! Inside the deadline and cancel of the call like everything else, and never more than a few KiB are read. Nothing that a
-//! proxy sends is repeated but numbers and the names of the authentication schemes that it offers.
+//! The handshake observes the deadline and cancel of the call and reads at most a few KiB. Messages contain
+//! nothing that the proxy sent except numbers and the names of the authentication schemes that it offers.
 
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, Result, Status, io_error_text};
 use crate::base::redact::Redactor;
 use crate::base::secret::Secret;
 use crate::net::http::request_context::{RequestContext, RequestPhase, SharedStream};
@@ -18,16 +18,16 @@ use crate::net::http::tcp::poll_io;
 use crate::net::proxy::{Proxy, ProxyCredentials, ProxyScheme};
 use crate::sys;
 
-/// No proxy answers CONNECT with more than this.
+/// Maximum length of the response headers of CONNECT.
 const MAX_CONNECT_RESPONSE_HEAD: usize = 16 << 10;
 
-/// More headers than these no proxy sends.
+/// Maximum number of response headers of CONNECT.
 const MAX_CONNECT_RESPONSE_HEADERS: usize = 64;
 
-/// Opens the way to the exchange's host through `proxy`, to which `line` leads.
-pub(super) fn open_tunnel(proxy: &Proxy, line: &SharedStream, exchange: &RequestContext) -> Result<()> {
-    exchange.set_phase(RequestPhase::ProxyTunnel);
-    let tunnel = ProxyTunnel { proxy, stream: line, context: exchange };
+/// Establishes a tunnel to the host of the request on `stream`, which is connected to `proxy`.
+pub(super) fn open_tunnel(proxy: &Proxy, stream: &SharedStream, context: &RequestContext) -> Result<()> {
+    context.set_phase(RequestPhase::ProxyTunnel);
+    let tunnel = ProxyTunnel { proxy, stream, context };
     match proxy.scheme {
         ProxyScheme::Http => tunnel.connect_http(),
         ProxyScheme::Socks5 => tunnel.connect_socks5(),
@@ -45,60 +45,60 @@ impl ProxyTunnel<'_> {
         Error::new(Status::Network, "network", format!("{} {text}", self.proxy))
     }
 
-    fn refused_error(&self, text: &str) -> Error {
-        self.error(&format!("{text} {}:{}", self.context.host, self.context.port))
+    fn refused_error(&self, reason: &str) -> Error {
+        self.error(&format!("refused CONNECT to {}:{} ({reason})", self.context.host, self.context.port))
     }
 
-    /// An error that is about the user of the proxy.
+    /// Returns an error that concerns the proxy's credentials.
     fn auth_error(&self, text: &str) -> Error {
         self.error(text).with_option("ProxyUser")
     }
 
-    /// How to tell this proxy who is asking.
+    /// Names the options, or the environment variable, that hold the credentials.
     fn credential_option_names(&self) -> String {
         match self.proxy.source {
             "ProxyHost" => "ProxyUser and ProxyPassword".to_owned(),
-            variable => format!("the user and password in {variable}, http://user:password@host"),
+            variable => format!("the user and password in {variable} (http://user:password@host)"),
         }
     }
 
     fn send(&self, bytes: &[u8]) -> Result<()> {
-        let mut rest = bytes;
-        while !rest.is_empty() {
+        let mut unsent = bytes;
+        while !unsent.is_empty() {
             let sent =
-                poll_io(self.stream, self.context, |mut stream| stream.write(rest), sys::wait_writable)?;
+                poll_io(self.stream, self.context, |mut stream| stream.write(unsent), sys::wait_writable)?;
             let sent = sent.map_err(|error| self.io_error(&error))?;
-            rest = rest.get(sent..).unwrap_or_default();
+            unsent = unsent.get(sent..).unwrap_or_default();
         }
         Ok(())
     }
 
-    /// At least one byte.
-    fn receive(&self, space: &mut [u8]) -> Result<usize> {
-        let amount = poll_io(self.stream, self.context, |mut stream| stream.read(space), sys::wait_readable)?;
+    /// Receives at least one byte.
+    fn receive(&self, buffer: &mut [u8]) -> Result<usize> {
+        let amount =
+            poll_io(self.stream, self.context, |mut stream| stream.read(buffer), sys::wait_readable)?;
         match amount {
             Ok(0) => {
-                Err(self
-                    .error("closed the connection instead of opening the way; check its port and its log"))
+                Err(self.error("closed the connection during the handshake; check its port and its log"))
             }
             Ok(amount) => Ok(amount),
             Err(error) => Err(self.io_error(&error)),
         }
     }
 
-    fn receive_exact(&self, mut space: &mut [u8]) -> Result<()> {
-        while !space.is_empty() {
-            let amount = self.receive(space)?;
-            space = space.get_mut(amount..).unwrap_or_default();
+    fn receive_exact(&self, mut buffer: &mut [u8]) -> Result<()> {
+        while !buffer.is_empty() {
+            let amount = self.receive(buffer)?;
+            buffer = buffer.get_mut(amount..).unwrap_or_default();
         }
         Ok(())
     }
 
     fn io_error(&self, error: &io::Error) -> Error {
-        self.error(&format!("ended the connection instead of opening the way: {error}"))
+        self.error(&format!("failed during the handshake: {}", io_error_text(error)))
     }
 
-    /// RFC 9110 section 9.3.6.
+    /// Sends CONNECT (RFC 9110 section 9.3.6).
     fn connect_http(&self) -> Result<()> {
         let host = match self.context.host.parse::<IpAddr>() {
             Ok(IpAddr::V6(address)) => format!("[{address}]"),
@@ -115,53 +115,58 @@ impl ProxyTunnel<'_> {
         self.check_response(&head)
     }
 
-    /// The head of the proxy's answer. To a CONNECT that succeeded nothing may follow before we speak.
+    /// Reads the head of the proxy's response. Nothing may follow the head of a successful response before
+    /// the client sends data.
     fn read_response_head(&self) -> Result<Vec<u8>> {
         let mut head = Vec::new();
-        let mut space = [0; 1024];
+        let mut buffer = [0; 1024];
         loop {
-            let amount = self.receive(&mut space)?;
-            head.extend_from_slice(space.get(..amount).unwrap_or_default());
+            let amount = self.receive(&mut buffer)?;
+            head.extend_from_slice(buffer.get(..amount).unwrap_or_default());
             if !b"HTTP/1.".starts_with(head.get(..7).unwrap_or(&head)) {
-                return Err(self.error("does not speak HTTP there; check ProxyPort, or write socks5://host"));
+                return Err(
+                    self.error("sent a response that is not HTTP; check ProxyPort, or use socks5://host")
+                );
             }
-            // The end may have begun in what came before.
-            let fresh = head.len().saturating_sub(amount.saturating_add(3));
-            if head.get(fresh..).is_some_and(|fresh| fresh.windows(4).any(|window| window == b"\r\n\r\n")) {
+            // The end of the head may have begun in the previous read.
+            let start = head.len().saturating_sub(amount.saturating_add(3));
+            if head.get(start..).is_some_and(|bytes| bytes.windows(4).any(|window| window == b"\r\n\r\n")) {
                 return Ok(head);
             }
             if head.len() > MAX_CONNECT_RESPONSE_HEAD {
-                return Err(self.error("answered with more than 16 KiB of headers"));
+                return Err(self.error("sent more than 16 KiB of response headers"));
             }
         }
     }
 
     fn check_response(&self, head: &[u8]) -> Result<()> {
         let mut headers = [httparse::EMPTY_HEADER; MAX_CONNECT_RESPONSE_HEADERS];
-        let mut answer = httparse::Response::new(&mut headers);
-        let length = match answer.parse(head) {
+        let mut response = httparse::Response::new(&mut headers);
+        let length = match response.parse(head) {
             Ok(httparse::Status::Complete(length)) => length,
-            _ => return Err(self.error("answered with something that is not HTTP")),
+            _ => return Err(self.error("sent a malformed HTTP response")),
         };
-        match answer.code.unwrap_or_default() {
+        match response.code.unwrap_or_default() {
             200..300 if length < head.len() => {
-                Err(self.error("sent more than its answer; what listens there is no proxy"))
+                Err(self.error("sent unexpected data after its response; it is probably not a proxy"))
             }
             200..300 => Ok(()),
-            // tinyproxy says 401 of a wrong password.
+            // tinyproxy responds with 401 to a wrong password.
             status @ (401 | 407) => {
-                Err(self.auth_required_error(status, &offered_auth_schemes(answer.headers, &self.redactor())))
+                Err(self
+                    .auth_required_error(status, &offered_auth_schemes(response.headers, &self.redactor())))
             }
-            status => {
-                Err(self.refused_error(&format!("answered HTTP {status}, so there is no way through it to")))
-            }
+            status => Err(self.refused_error(&format!("HTTP {status}"))),
         }
     }
 
-    /// Everything secret that the proxy was sent.
+    /// Redactor for the secrets that were sent to the proxy.
     fn redactor(&self) -> Redactor {
-        let user = self.proxy.credentials.iter();
-        let sent = user.flat_map(|user| [user.password.clone(), proxy_basic_credentials(user)]);
+        let sent = self
+            .proxy
+            .credentials
+            .iter()
+            .flat_map(|credentials| [credentials.password.clone(), proxy_basic_credentials(credentials)]);
         Redactor::new(sent.collect::<Vec<_>>().iter())
     }
 
@@ -171,106 +176,111 @@ impl ProxyTunnel<'_> {
         if !basic {
             let offered = offered.join(", ");
             return self.auth_error(&format!(
-                "demands authentication by {offered} (HTTP {status}), and only Basic is built in"
+                "requires authentication by {offered} (HTTP {status}), but only Basic is supported"
             ));
         }
         match &self.proxy.credentials {
-            Some(_) => self.auth_error(&format!("did not accept {credentials} (HTTP {status})")),
+            Some(_) => self.auth_error(&format!("rejected {credentials} (HTTP {status})")),
             None => {
-                self.auth_error(&format!("demands a user and password (HTTP {status}): set {credentials}"))
+                self.auth_error(&format!("requires a user and password (HTTP {status}); set {credentials}"))
             }
         }
     }
 
-    /// RFC 1928, with RFC 1929 where there is a user.
+    /// Performs the SOCKS5 handshake (RFC 1928), with credentials as in RFC 1929.
     fn connect_socks5(&self) -> Result<()> {
         let greeting: &[u8] = if self.proxy.credentials.is_some() { &[5, 2, 0, 2] } else { &[5, 1, 0] };
         self.send(greeting)?;
-        let mut choice = [0; 2];
-        self.receive_exact(&mut choice)?;
-        match (choice, &self.proxy.credentials) {
+        let mut selection = [0; 2];
+        self.receive_exact(&mut selection)?;
+        match (selection, &self.proxy.credentials) {
             ([5, 0], _) => {}
-            ([5, 2], Some(user)) => self.authenticate_socks5(user)?,
+            ([5, 2], Some(credentials)) => self.authenticate_socks5(credentials)?,
             ([5, 0xff], Some(_)) => {
-                return Err(self.auth_error("takes neither a user with a password nor none (SOCKS5)"));
+                return Err(self.auth_error("supports no acceptable SOCKS5 authentication method"));
             }
             ([5, _], _) => {
                 let text =
-                    format!("demands a user and password (SOCKS5): set {}", self.credential_option_names());
+                    format!("requires a user and password (SOCKS5); set {}", self.credential_option_names());
                 return Err(self.auth_error(&text));
             }
-            _ => return Err(self.error("does not speak SOCKS5 there; check ProxyPort, or write http://host")),
+            _ => {
+                return Err(
+                    self.error("sent a response that is not SOCKS5; check ProxyPort, or use http://host")
+                );
+            }
         }
         self.send(&socks5_connect_request(&self.context.host, self.context.port))?;
         self.read_socks5_reply()
     }
 
-    fn authenticate_socks5(&self, user: &ProxyCredentials) -> Result<()> {
-        let (name, password) = (user.name.reveal().as_bytes(), user.password.reveal().as_bytes());
-        // The options were checked; nothing longer comes here.
+    fn authenticate_socks5(&self, credentials: &ProxyCredentials) -> Result<()> {
+        let (name, password) =
+            (credentials.name.reveal().as_bytes(), credentials.password.reveal().as_bytes());
+        // Longer credentials were rejected when the options were read.
         let length = |field: &[u8]| [u8::try_from(field.len()).unwrap_or_default()];
         let request = Zeroizing::new([&[1], &length(name)[..], name, &length(password), password].concat());
         self.send(&request)?;
-        let mut answer = [0; 2];
-        self.receive_exact(&mut answer)?;
-        match answer {
+        let mut response = [0; 2];
+        self.receive_exact(&mut response)?;
+        match response {
             [_, 0] => Ok(()),
-            _ => Err(self.auth_error(&format!("did not accept {} (SOCKS5)", self.credential_option_names()))),
+            _ => Err(self.auth_error(&format!("rejected {} (SOCKS5)", self.credential_option_names()))),
         }
     }
 
     fn read_socks5_reply(&self) -> Result<()> {
         let mut head = [0; 5];
         self.receive_exact(&mut head)?;
-        let [version, code, _, kind, first] = head;
+        let [version, code, _, address_type, first] = head;
         if version != 5 {
-            return Err(self.error("answered with something that is not SOCKS5"));
+            return Err(self.error("sent a malformed SOCKS5 reply"));
         }
         if code != 0 {
-            return Err(self.refused_error(&format!(
-                "says that {}, so there is no way through it to",
-                socks5_reply_text(code)
-            )));
+            return Err(self.refused_error(&format!("SOCKS5 error {code}: {}", socks5_reply_text(code))));
         }
-        // One byte of the address is in the head already, and two are the port.
-        let rest = match kind {
+        // The head already contains one byte of the address; the port has two bytes.
+        let rest = match address_type {
             1 => 5,
             4 => 17,
             3 => usize::from(first).saturating_add(2),
-            _ => return Err(self.error("answered with an address of no known kind")),
+            _ => return Err(self.error("sent a SOCKS5 reply with an unknown address type")),
         };
         let mut address = [0; 257];
         self.receive_exact(address.get_mut(..rest).unwrap_or_default())
     }
 }
 
-fn proxy_authorization_header(user: &ProxyCredentials) -> Zeroizing<String> {
-    Zeroizing::new(["Proxy-Authorization: Basic ", proxy_basic_credentials(user).reveal(), "\r\n"].concat())
+fn proxy_authorization_header(credentials: &ProxyCredentials) -> Zeroizing<String> {
+    Zeroizing::new(
+        ["Proxy-Authorization: Basic ", proxy_basic_credentials(credentials).reveal(), "\r\n"].concat(),
+    )
 }
 
-fn proxy_basic_credentials(user: &ProxyCredentials) -> Secret {
-    let pair = Zeroizing::new([user.name.reveal(), ":", user.password.reveal()].concat());
+fn proxy_basic_credentials(credentials: &ProxyCredentials) -> Secret {
+    let pair = Zeroizing::new([credentials.name.reveal(), ":", credentials.password.reveal()].concat());
     Secret::new(STANDARD.encode(pair.as_bytes()))
 }
 
-/// The schemes that are offered, each as far as it is a word and no secret.
+/// Returns the names of the offered authentication schemes, with secrets redacted.
 fn offered_auth_schemes(headers: &[httparse::Header<'_>], redactor: &Redactor) -> Vec<String> {
-    let names = ["proxy-authenticate", "www-authenticate"];
-    let offers =
-        headers.iter().filter(|header| names.iter().any(|name| header.name.eq_ignore_ascii_case(name)));
-    let word = |value: &[u8]| -> String {
+    let header_names = ["proxy-authenticate", "www-authenticate"];
+    let offers = headers
+        .iter()
+        .filter(|header| header_names.iter().any(|name| header.name.eq_ignore_ascii_case(name)));
+    let scheme_name = |value: &[u8]| -> String {
         let value = redactor.redact(&String::from_utf8_lossy(value));
         value.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').take(20).collect()
     };
-    offers.map(|offer| word(offer.value)).filter(|word| !word.is_empty()).take(8).collect()
+    offers.map(|offer| scheme_name(offer.value)).filter(|name| !name.is_empty()).take(8).collect()
 }
 
-/// The request to connect. A name is sent as it is, for the proxy to look up.
+/// Builds the CONNECT request. A host name is sent unresolved: the proxy resolves it.
 fn socks5_connect_request(host: &str, port: u16) -> Vec<u8> {
     let address = match host.parse::<IpAddr>() {
         Ok(IpAddr::V4(address)) => [&[1], &address.octets()[..]].concat(),
         Ok(IpAddr::V6(address)) => [&[4], &address.octets()[..]].concat(),
-        // DNS has no longer names.
+        // DNS names have at most 255 bytes.
         Err(_) => {
             let name = host.get(..host.len().min(255)).unwrap_or_default();
             [&[3, u8::try_from(name.len()).unwrap_or_default()], name.as_bytes()].concat()
@@ -279,16 +289,16 @@ fn socks5_connect_request(host: &str, port: u16) -> Vec<u8> {
     [&[5, 1, 0], address.as_slice(), &port.to_be_bytes()].concat()
 }
 
-/// RFC 1928 section 6.
+/// Describes a reply code (RFC 1928 section 6).
 fn socks5_reply_text(code: u8) -> &'static str {
     match code {
-        1 => "it failed",
-        2 => "its rules do not allow this",
-        3 => "the network cannot be reached",
-        4 => "the host cannot be reached or has no address",
-        5 => "the connection was refused",
-        6 => "the connection took too long",
-        8 => "it knows no addresses of this kind",
-        _ => "it does not want to",
+        1 => "general failure",
+        2 => "not allowed by the ruleset",
+        3 => "network unreachable",
+        4 => "host unreachable or unknown",
+        5 => "connection refused",
+        6 => "TTL expired",
+        8 => "address type not supported",
+        _ => "unspecified error",
     }
 }

@@ -1,7 +1,9 @@
-//! One request on its way: whose call it is, how far it got, and how a cancel reaches the socket that it blocks on.
+//! State of a running request: its call, its progress, and the cancel hook that shuts down the socket it
+//! blocks on.
 //!
-//! ureq has no place for a caller's own state and keeps connections from one call to the next, so the exchange is
-//! found through a thread-local: all of it blocks on the caller's thread, from [`Entered`] to its drop.
+//! ureq has no parameter for such state, and its pooled connections are used by several calls. The context is
+//! therefore stored in a thread-local while a [`ContextGuard`] exists: a request runs on its caller's thread
+//! alone.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -17,46 +19,48 @@ use crate::base::error::{Error, Result, Status};
 use crate::net::proxy::Proxy;
 use crate::sys::{self, ForkSafeSocket};
 
-/// The longest that a wait goes on without asking whether the call was cancelled, where nothing wakes it.
+/// Interval at which a wait that the cancel hook cannot end checks whether the call was cancelled.
 pub(super) const CANCEL_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The longest that a repeatable request waits for the first byte on an idle connection: longer than token endpoints take, and
-/// much shorter than what a path that has died costs (a suspended machine, a forgetful firewall).
+/// Maximum time that a retryable request waits for the first byte on a reused connection. It is longer than
+/// the response time of token endpoints and much shorter than the TCP timeout of a dead connection (after a
+/// suspend of the machine, or if a firewall dropped the connection).
 const REUSED_FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The most that is read of one answer: twice what its body may have, for headers and for how the body is cut into chunks.
+/// Maximum number of bytes read of one response: twice the body limit, to allow for headers and chunked
+/// encoding.
 const MAX_RESPONSE_BYTES: u64 = 2 << 20;
 
 thread_local! {
-    /// Without a destructor, so that it can be used in those of other thread-local data, and in atexit handlers. Nothing is
-    /// leaked: [`Entered`] leaves nothing in it.
+    /// Has no destructor, so that it can be used in destructors of other thread-locals and in atexit
+    /// handlers. Nothing is leaked, because [`ContextGuard`] resets it.
     static CURRENT: ManuallyDrop<RefCell<Option<Rc<RequestContext>>>> =
         const { ManuallyDrop::new(RefCell::new(None)) };
 }
 
-/// A connected (or connecting) socket: non-blocking, and closed in a child by the fork handler.
+/// A connected or connecting socket. It is non-blocking, and the fork handler closes it in a child.
 pub(super) type SharedStream = Arc<ForkSafeSocket<TcpStream>>;
 
-/// How far a request is.
+/// The phase of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RequestPhase {
-    /// Other lookups take up all the room for them.
+    /// Waits for other DNS lookups, because their number is limited.
     DnsQueued,
     Dns,
     Connect,
-    /// A proxy is to open the way.
+    /// Waits for the proxy to establish the tunnel.
     ProxyTunnel,
     TlsHandshake,
-    /// The connection stands: the request goes out, the answer comes in.
+    /// Connected: sends the request and receives the response.
     Http,
 }
 
-/// One request of one call.
+/// The state of one request of a call.
 pub(super) struct RequestContext {
     pub(super) call: CallContext,
     pub(super) host: String,
     pub(super) port: u16,
-    /// Who stands on the way.
+    /// The proxy to connect through, if any.
     pub(super) proxy: Option<Proxy>,
     pub(super) started_at: Instant,
     generation: u64,
@@ -65,16 +69,17 @@ pub(super) struct RequestContext {
     sent_at: Cell<Option<Instant>>,
     reuse: ConnectionReuse,
     received_bytes: Cell<u64>,
-    /// Whether a connection ended without the other side's word for it: a body that only its end delimits is not whole.
+    /// Whether the connection ended without a proper close. A body that is delimited by the end of the
+    /// connection is then truncated.
     pub(super) unclean_close: Cell<bool>,
     cancel_hook: Arc<CancelHook>,
 }
 
 impl RequestContext {
-    /// Fails if the call was cancelled already.
+    /// Fails if the call is already cancelled.
     pub(super) fn new(call: CallContext, request: &Request<'_>, proxy: Option<Proxy>) -> Result<Self> {
-        let hook = Arc::default();
-        call.on_cancel(&hook)?;
+        let cancel_hook = Arc::default();
+        call.on_cancel(&cancel_hook)?;
         Ok(Self {
             call,
             host: request.url.host().to_owned(),
@@ -88,32 +93,32 @@ impl RequestContext {
             reuse: request.reuse,
             received_bytes: Cell::new(0),
             unclean_close: Cell::new(false),
-            cancel_hook: hook,
+            cancel_hook,
         })
     }
 
-    /// The exchange of this thread.
+    /// Returns the context of the current thread.
     pub(super) fn current() -> io::Result<Rc<Self>> {
         CURRENT
             .with(|current| current.borrow().clone())
-            .ok_or_else(|| io::Error::other("no request is on its way on this thread"))
+            .ok_or_else(|| io::Error::other("no request context on this thread"))
     }
 
-    /// Makes this the exchange of this thread.
+    /// Makes this the context of the current thread until the guard is dropped.
     pub(super) fn enter(self: &Rc<Self>) -> ContextGuard {
         ContextGuard(CURRENT.with(|current| current.replace(Some(Rc::clone(self)))))
     }
 
-    pub(super) fn set_phase(&self, stage: RequestPhase) {
-        self.phase.set(stage);
+    pub(super) fn set_phase(&self, phase: RequestPhase) {
+        self.phase.set(phase);
     }
 
-    /// There is a connection to the first stop.
+    /// Records that the connection to [`Self::connect_target`] is established.
     pub(super) fn mark_connected(&self) {
         self.connected_after.set(Some(self.started_at.elapsed()));
     }
 
-    /// Where the socket leads: to the proxy, or to the host itself.
+    /// Host and port that the socket connects to: the proxy, or else the host of the request.
     pub(super) fn connect_target(&self) -> (&str, u16) {
         match &self.proxy {
             Some(proxy) => (&proxy.host, proxy.port),
@@ -121,12 +126,13 @@ impl RequestContext {
         }
     }
 
-    /// The request is going out. Noted beforehand: a server may end the connection in the middle of it.
+    /// Records that the request is sent. Called before sending, because the server may close the connection
+    /// meanwhile.
     pub(super) fn mark_sent(&self) {
         self.sent_at.set(self.sent_at.get().or_else(|| Some(Instant::now())));
     }
 
-    /// Whether any of the request went out.
+    /// Whether sending the request has begun.
     pub(super) fn has_sent(&self) -> bool {
         self.sent_at.get().is_some()
     }
@@ -135,17 +141,18 @@ impl RequestContext {
         self.reuse
     }
 
-    /// Counts what came.
+    /// Counts received bytes.
     ///
     /// # Errors
-    /// [`Status::BadResponse`] beyond what any answer needs: a body has its own limit, but chunk extensions, trailers and
-    /// informational answers have none.
+    /// [`Status::BadResponse`] above [`MAX_RESPONSE_BYTES`]. The body has a limit of its own, but chunk
+    /// extensions, trailers and informational responses do not.
     pub(super) fn add_received(&self, bytes: usize) -> Result<()> {
         let more = u64::try_from(bytes).unwrap_or(u64::MAX);
         let received = self.received_bytes.get().saturating_add(more);
         self.received_bytes.set(received);
         if received > MAX_RESPONSE_BYTES {
-            let text = format!("{}: the answer is longer than 2 MiB, with all that belongs to it", self.host);
+            let text =
+                format!("{}: the response exceeds the 2 MiB limit, headers and framing included", self.host);
             return Err(Error::new(Status::BadResponse, "network", text));
         }
         Ok(())
@@ -155,7 +162,7 @@ impl RequestContext {
         self.received_bytes.get()
     }
 
-    /// Whether the connection was there before this request: no connector ran.
+    /// Whether the request uses a reused connection: the connector was not called.
     pub(super) fn is_reused(&self) -> bool {
         self.connected_after.get().is_none() && self.phase.get() == RequestPhase::Http
     }
@@ -165,31 +172,30 @@ impl RequestContext {
         self.connected_after.get().is_some()
     }
 
-    /// How long an idle connection may still stay silent, where that matters: at most half of what the call had left.
+    /// Returns the remaining time for the first byte on a reused connection if the request is retryable. The
+    /// timeout is at most half of the time that the call had left when the request was sent.
     fn remaining_first_byte_timeout(&self) -> Option<Duration> {
         let sent = self.sent_at.get().filter(|_| self.reuse == ConnectionReuse::AllowWithRetry)?;
         if !self.is_reused() || self.received_bytes() > 0 {
             return None;
         }
         let elapsed = sent.elapsed();
-        let had = self.call.deadline.remaining().map(|left| left.saturating_add(elapsed));
-        let limit = had
-            .and_then(|had| had.checked_div(2))
+        let initial = self.call.deadline.remaining().map(|remaining| remaining.saturating_add(elapsed));
+        let limit = initial
+            .and_then(|initial| initial.checked_div(2))
             .map_or(REUSED_FIRST_BYTE_TIMEOUT, |half| REUSED_FIRST_BYTE_TIMEOUT.min(half));
         Some(limit.saturating_sub(elapsed))
     }
 
-    /// Whether this is still the process that began it.
+    /// Whether this is the process that started the request, not a forked child.
     pub(super) fn is_current_process(&self) -> bool {
         self.generation == sys::generation()
     }
 
-    /// An error once there is no point in going on.
+    /// Fails if the request must end: after a fork, a cancel, the deadline or the first-byte timeout.
     pub(super) fn check(&self) -> Result<()> {
         if !self.is_current_process() {
-            return Err(
-                self.error(Status::Network, "this process was forked off in the middle of the request")
-            );
+            return Err(self.error(Status::Network, "the process forked during the request"));
         }
         if self.call.cancel.is_cancelled() {
             return Err(cancelled_error());
@@ -198,22 +204,24 @@ impl RequestContext {
             return Err(self.timeout_error());
         }
         if self.remaining_first_byte_timeout() == Some(Duration::ZERO) {
-            return Err(self.error(Status::Network, "no answer came on the idle connection that was reused"));
+            return Err(self.error(Status::Network, "the server did not respond on the reused connection"));
         }
         Ok(())
     }
 
-    /// What is left of the call, at most `limit`; not zero, which would be no wait at all.
+    /// Returns the remaining time of the call, at most `limit`. Never zero, because a wait of zero would not
+    /// block.
     pub(super) fn remaining(&self, limit: Duration) -> Duration {
-        let left = self.call.deadline.remaining().unwrap_or(limit);
-        left.min(self.remaining_first_byte_timeout().unwrap_or(limit))
+        let remaining = self.call.deadline.remaining().unwrap_or(limit);
+        remaining
+            .min(self.remaining_first_byte_timeout().unwrap_or(limit))
             .min(limit)
             .max(Duration::from_millis(1))
     }
 
-    /// Runs `wait`, which blocks on `line`; a cancel of this call ends it by shutting that line down.
-    pub(super) fn with_cancel_hook<T>(&self, line: &SharedStream, wait: impl FnOnce() -> T) -> Result<T> {
-        self.cancel_hook.attach(line)?;
+    /// Runs `wait`, which blocks on `stream`. A cancel of the call ends the wait by shutting the stream down.
+    pub(super) fn with_cancel_hook<T>(&self, stream: &SharedStream, wait: impl FnOnce() -> T) -> Result<T> {
+        self.cancel_hook.attach(stream)?;
         let result = wait();
         self.cancel_hook.detach()?;
         Ok(result)
@@ -223,7 +231,7 @@ impl RequestContext {
         Error::new(status, "network", format!("{}:{}: {text}", self.host, self.port))
     }
 
-    /// The connection to the first stop is at fault.
+    /// Returns the error for a failed connection to [`Self::connect_target`].
     pub(super) fn connect_error(&self, text: &str) -> Error {
         match &self.proxy {
             Some(proxy) => Error::new(Status::Network, "network", format!("{proxy}: {text}")),
@@ -231,38 +239,39 @@ impl RequestContext {
         }
     }
 
-    /// The deadline has passed; says how far it got.
+    /// Returns the timeout error, which names the phase that the request reached.
     fn timeout_error(&self) -> Error {
         let (host, limit) = (&self.host, &self.call.timeout);
-        let (stop, port) = self.connect_target();
+        let (target_host, port) = self.connect_target();
         let connected = match self.connected_after.get() {
             Some(after) => format!("connected after {} ms", after.as_millis()),
-            None => "on a connection kept from before".to_owned(),
+            None => "on a reused connection".to_owned(),
         };
         let text = match self.phase.get() {
             RequestPhase::DnsQueued => format!(
-                "looking up {stop} could not begin within {limit}: other lookups of this process, which nobody has \
-                 answered yet, are in the way"
+                "DNS lookup of {target_host} timed out after {limit} waiting for other pending lookups"
             ),
             RequestPhase::Dns => {
-                format!("looking up {stop} gave no address within {limit}; check the DNS of this machine")
-            }
-            RequestPhase::Connect => {
-                format!("could not connect to {stop}:{port} within {limit}; nothing answered there")
-            }
-            RequestPhase::ProxyTunnel => format!(
-                "no way to {host} within {limit}; {connected}, then the proxy {stop}:{port} did not open it"
-            ),
-            RequestPhase::TlsHandshake => {
                 format!(
-                    "no answer from {host} within {limit}; {connected}, then the TLS handshake did not end"
+                    "DNS lookup of {target_host} timed out after {limit}; check the DNS \
+                     configuration of this machine"
                 )
             }
+            RequestPhase::Connect => {
+                format!("connecting to {target_host}:{port} timed out after {limit}; no reply was received")
+            }
+            RequestPhase::ProxyTunnel => format!(
+                "the proxy {target_host}:{port} did not establish a tunnel to {host} within {limit}; \
+                 {connected}"
+            ),
+            RequestPhase::TlsHandshake => {
+                format!("the TLS handshake with {host} did not complete within {limit}; {connected}")
+            }
             RequestPhase::Http if self.received_bytes() == 0 => {
-                format!("no answer from {host} within {limit}; {connected}, then nothing was received")
+                format!("no response from {host} within {limit}; {connected}, nothing received")
             }
             RequestPhase::Http => format!(
-                "no full answer from {host} within {limit}; {connected}, then {} bytes were received",
+                "incomplete response from {host} within {limit}; {connected}, {} bytes received",
                 self.received_bytes()
             ),
         };
@@ -270,18 +279,18 @@ impl RequestContext {
     }
 }
 
-/// Ends the thread's exchange when dropped; the one around it, if any, is the thread's again.
+/// Restores the previous context of the thread, if any, when dropped.
 pub(super) struct ContextGuard(Option<Rc<RequestContext>>);
 
 impl Drop for ContextGuard {
     fn drop(&mut self) {
-        let before = self.0.take();
-        CURRENT.with(|current| current.replace(before));
+        let previous = self.0.take();
+        CURRENT.with(|current| current.replace(previous));
     }
 }
 
-/// What a cancel pulls at: the line that this call blocks on, and only while it does. A line outlives its call in the
-/// pool, and a late cancel must not end the request of another call there.
+/// Shuts down the stream that the call blocks on when the call is cancelled. The stream is attached only
+/// during a wait: it outlives the call in the pool, and a late cancel must not end another call's request.
 #[derive(Default)]
 struct CancelHook(Mutex<CancelHookState>);
 
@@ -296,29 +305,29 @@ impl CancelHook {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn attach(&self, line: &SharedStream) -> Result<()> {
-        let mut hooked = self.lock();
-        if hooked.cancelled {
+    fn attach(&self, stream: &SharedStream) -> Result<()> {
+        let mut state = self.lock();
+        if state.cancelled {
             return Err(cancelled_error());
         }
-        hooked.stream = Some(Arc::clone(line));
+        state.stream = Some(Arc::clone(stream));
         Ok(())
     }
 
     fn detach(&self) -> Result<()> {
-        let mut hooked = self.lock();
-        hooked.stream = None;
-        if hooked.cancelled { Err(cancelled_error()) } else { Ok(()) }
+        let mut state = self.lock();
+        state.stream = None;
+        if state.cancelled { Err(cancelled_error()) } else { Ok(()) }
     }
 }
 
 impl Wake for CancelHook {
     fn wake(&self) {
-        let mut hooked = self.lock();
-        hooked.cancelled = true;
-        if let Some(line) = &hooked.stream {
-            // An error means that the connection has ended already.
-            let _ = line.shutdown(Shutdown::Both);
+        let mut state = self.lock();
+        state.cancelled = true;
+        if let Some(stream) = &state.stream {
+            // An error means that the connection is already closed.
+            let _ = stream.shutdown(Shutdown::Both);
         }
     }
 }

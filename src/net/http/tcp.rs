@@ -1,6 +1,7 @@
-//! TCP: a connect that a deadline and a cancel can end, and reads and writes that they can end too.
+//! TCP connect, read and write that end at the call's deadline or when the call is cancelled.
 //!
-//! The socket never blocks by itself; every wait is a poll of what is left of the call, hooked up for its cancel.
+//! Sockets are non-blocking. Every wait is a poll for at most the remaining time of the call, and is
+//! registered with the call's cancel hook.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, SockRef, Type};
 use ureq::unversioned::transport::NextTimeout;
 
-use crate::base::error::Result;
+use crate::base::error::{Result, io_error_text};
 use crate::base::log::LogLevel;
 use crate::net::http::dns::DnsResolver;
 use crate::net::http::error::wrap_error;
@@ -18,102 +19,102 @@ use crate::net::http::proxy_tunnel;
 use crate::net::http::request_context::{CANCEL_POLL_INTERVAL, RequestContext, RequestPhase, SharedStream};
 use crate::sys::{self, ForkSafeSocket};
 
-/// A wait that is woken by what it waits for, or by the cancel's shutdown; it needs no short slices.
+/// Maximum duration of one poll. It can be long, because the shutdown by the cancel hook ends the poll.
 const MAX_POLL: Duration = Duration::from_secs(3600);
 
-/// How long one of several addresses may take where nothing bounds the call.
+/// Connect timeout for one of several addresses if the call has no deadline.
 const PER_ADDRESS_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long what was sent may stay unacknowledged (TCP_USER_TIMEOUT, RFC 5482).
+/// Maximum time for which sent data may stay unacknowledged (TCP_USER_TIMEOUT, RFC 5482).
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const MAX_UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 
-/// Opens connections. The lookup is here and not in ureq's resolver, which is asked even when a kept connection is
-/// at hand.
+/// Opens TCP connections. It resolves host names itself, because ureq calls its resolver even if an idle
+/// connection is available.
 pub(super) struct TcpConnector(pub(super) DnsResolver);
 
 impl TcpConnector {
-    /// A line to the exchange's host, through its proxy where there is one.
-    pub(super) fn connect(&self, exchange: &RequestContext) -> Result<SharedStream> {
-        exchange.set_phase(RequestPhase::Dns);
-        let (host, port) = exchange.connect_target();
-        let addresses = self.0.resolve(host, port, exchange)?;
-        exchange.set_phase(RequestPhase::Connect);
+    /// Connects to the host of the request, through its proxy if there is one.
+    pub(super) fn connect(&self, context: &RequestContext) -> Result<SharedStream> {
+        context.set_phase(RequestPhase::Dns);
+        let (host, port) = context.connect_target();
+        let addresses = self.0.resolve(host, port, context)?;
+        context.set_phase(RequestPhase::Connect);
         let mut failures = Vec::new();
-        let mut rest = addresses.as_slice();
-        while let Some((address, others)) = rest.split_first() {
-            exchange.call.log.log(LogLevel::Trace, || format!("connecting to {host} at {address}"));
-            match connect_address(*address, address_timeout(exchange, others.len()), exchange)? {
-                Ok(line) => {
-                    exchange.mark_connected();
-                    apply_tcp_user_timeout(&line);
-                    if let Some(proxy) = &exchange.proxy {
-                        proxy_tunnel::open_tunnel(proxy, &line, exchange)?;
+        let mut untried = addresses.as_slice();
+        while let Some((address, remaining_addresses)) = untried.split_first() {
+            context.call.log.log(LogLevel::Trace, || format!("connecting to {host} at {address}"));
+            match connect_address(*address, address_timeout(context, remaining_addresses.len()), context)? {
+                Ok(stream) => {
+                    context.mark_connected();
+                    apply_tcp_user_timeout(&stream);
+                    if let Some(proxy) = &context.proxy {
+                        proxy_tunnel::open_tunnel(proxy, &stream, context)?;
                     }
-                    exchange.set_phase(RequestPhase::Http);
-                    return Ok(line);
+                    context.set_phase(RequestPhase::Http);
+                    return Ok(stream);
                 }
-                Err(error) => failures.push(format!("{address}: {error}")),
+                Err(error) => failures.push(format!("{address}: {}", io_error_text(&error))),
             }
-            rest = others;
+            untried = remaining_addresses;
         }
-        let text = format!("could not connect; {}", failures.join("; "));
-        Err(exchange.connect_error(&text))
+        let text = format!("cannot connect: {}", failures.join("; "));
+        Err(context.connect_error(&text))
     }
 }
 
-/// Half of what is left for an address that has others behind it, all of it for the last.
-fn address_timeout(exchange: &RequestContext, others: usize) -> Option<Duration> {
-    match (exchange.call.deadline.remaining(), others) {
-        (left, 0) => left,
-        (Some(left), _) => left.checked_div(2),
+/// Returns the timeout for one address: half of the remaining time if other addresses follow, else all of it.
+fn address_timeout(context: &RequestContext, remaining_addresses: usize) -> Option<Duration> {
+    match (context.call.deadline.remaining(), remaining_addresses) {
+        (remaining, 0) => remaining,
+        (Some(remaining), _) => remaining.checked_div(2),
         (None, _) => Some(PER_ADDRESS_TIMEOUT),
     }
 }
 
-/// The outer error ends the call, the inner one is this address's own.
+/// Connects to one address. The outer error ends the call; after the inner error, the next address is tried.
 fn connect_address(
     address: SocketAddr,
     limit: Option<Duration>,
-    exchange: &RequestContext,
+    context: &RequestContext,
 ) -> Result<io::Result<SharedStream>> {
-    let line = match start_connect(address) {
-        Ok(line) => line,
+    let stream = match start_connect(address) {
+        Ok(stream) => stream,
         Err(error) => return Ok(Err(error)),
     };
     let started = Instant::now();
     loop {
-        exchange.check()?;
+        context.check()?;
         if limit.is_some_and(|limit| started.elapsed() >= limit) {
-            return Ok(Err(io::Error::new(io::ErrorKind::TimedOut, "nothing answered")));
+            return Ok(Err(io::Error::new(io::ErrorKind::TimedOut, "no reply")));
         }
-        match wait_connected(&line, exchange.remaining(CANCEL_POLL_INTERVAL)) {
-            Ok(true) => return Ok(Ok(Arc::new(line))),
+        match wait_connected(&stream, context.remaining(CANCEL_POLL_INTERVAL)) {
+            Ok(true) => return Ok(Ok(Arc::new(stream))),
             Ok(false) => {}
             Err(error) => return Ok(Err(error)),
         }
     }
 }
 
-/// Ends a connection whose other side acknowledges nothing any more; by itself TCP tries for a quarter of an hour. Not while
-/// connecting, which has limits of its own.
-fn apply_tcp_user_timeout(line: &SharedStream) {
-    // A system without it does as it always does.
+/// Limits the time for which sent data may stay unacknowledged; TCP's default is about 15 minutes. Set after
+/// the connect, which has timeouts of its own.
+fn apply_tcp_user_timeout(stream: &SharedStream) {
+    // Best effort: without the option, the default of the operating system applies.
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    let _ = SockRef::from(&***line).set_tcp_user_timeout(Some(MAX_UNACKNOWLEDGED));
+    let _ = SockRef::from(&***stream).set_tcp_user_timeout(Some(MAX_UNACKNOWLEDGED));
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    let _ = line;
+    let _ = stream;
 }
 
 fn start_connect(address: SocketAddr) -> io::Result<ForkSafeSocket<TcpStream>> {
     let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
-    // On the fork handler's list before it leads anywhere.
-    let line = ForkSafeSocket::new(TcpStream::from(socket));
-    match SockRef::from(&*line).connect(&address.into()) {
+    // Registered with the fork handler before it connects.
+    let stream = ForkSafeSocket::new(TcpStream::from(socket));
+    match SockRef::from(&*stream).connect(&address.into()) {
         Err(error) if !is_connect_in_progress(&error) => Err(error),
-        _ => Ok(line),
+        _ => Ok(stream),
     }
 }
 
@@ -125,49 +126,50 @@ fn is_connect_in_progress(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
-fn wait_connected(line: &ForkSafeSocket<TcpStream>, limit: Duration) -> io::Result<bool> {
-    if !sys::wait_writable(&**line, limit)? {
+fn wait_connected(stream: &ForkSafeSocket<TcpStream>, limit: Duration) -> io::Result<bool> {
+    if !sys::wait_writable(&**stream, limit)? {
         return Ok(false);
     }
-    match line.take_error()? {
+    match stream.take_error()? {
         Some(error) => Err(error),
-        None => Ok(line.peer_addr().is_ok()),
+        None => Ok(stream.peer_addr().is_ok()),
     }
 }
 
-/// A line to read from and write to: within the bounds of the exchange of this thread, whose end comes out of the
-/// `io::Error` as it was.
+/// A stream whose reads and writes observe the deadline and cancel of the current thread's
+/// [`RequestContext`]. The crate's own error, such as a timeout, is boxed in the `io::Error`.
 pub(super) struct TimedStream(pub(super) SharedStream);
 
 impl TimedStream {
-    /// Whether the other side has said nothing since and this process may speak. Of a connection at rest both bytes that
-    /// nobody asked for and an end are reasons to let it go.
+    /// Whether this process owns the socket and there is nothing to read. Unsolicited bytes and an end of the
+    /// stream both make an idle connection unusable.
     pub(super) fn is_idle(&self) -> bool {
         self.0.is_current_process()
             && matches!(self.0.peek(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Tries `work` until it does not have to wait any more; `wait` is how to wait.
+    /// Calls `operation` until it returns something other than `WouldBlock`; `wait` polls the socket.
     fn poll_until_ready(
         &self,
-        work: impl FnMut(&TcpStream) -> io::Result<usize>,
+        operation: impl FnMut(&TcpStream) -> io::Result<usize>,
         wait: impl Fn(&TcpStream, Duration) -> io::Result<bool>,
     ) -> io::Result<usize> {
-        let exchange = RequestContext::current()?;
-        let outcome = poll_io(&self.0, &exchange, work, wait).map_err(|error| wrap_error(error).into_io())?;
-        outcome.inspect_err(|_| exchange.unclean_close.set(true))
+        let context = RequestContext::current()?;
+        let outcome =
+            poll_io(&self.0, &context, operation, wait).map_err(|error| wrap_error(error).into_io())?;
+        outcome.inspect_err(|_| context.unclean_close.set(true))
     }
 }
 
 impl Read for TimedStream {
-    fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
-        self.poll_until_ready(|mut stream| stream.read(space), sys::wait_readable)
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.poll_until_ready(|mut stream| stream.read(buffer), sys::wait_readable)
     }
 }
 
 impl Write for TimedStream {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.poll_until_ready(|mut stream| stream.write(text), sys::wait_writable)
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.poll_until_ready(|mut stream| stream.write(bytes), sys::wait_writable)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -175,19 +177,19 @@ impl Write for TimedStream {
     }
 }
 
-/// As [`Waiting::patiently`]; the outer error ends the call, the inner one is the line's.
+/// Like [`TimedStream::poll_until_ready`]; the outer error ends the call, the inner error is the socket's.
 pub(super) fn poll_io(
-    line: &SharedStream,
-    exchange: &RequestContext,
-    mut work: impl FnMut(&TcpStream) -> io::Result<usize>,
+    stream: &SharedStream,
+    context: &RequestContext,
+    mut operation: impl FnMut(&TcpStream) -> io::Result<usize>,
     wait: impl Fn(&TcpStream, Duration) -> io::Result<bool>,
 ) -> Result<io::Result<usize>> {
     loop {
-        exchange.check()?;
-        match work(line) {
+        context.check()?;
+        match operation(stream) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 if let Err(error) =
-                    exchange.with_cancel_hook(line, || wait(line, exchange.remaining(MAX_POLL)))?
+                    context.with_cancel_hook(stream, || wait(stream, context.remaining(MAX_POLL)))?
                 {
                     return Ok(Err(error));
                 }
@@ -198,7 +200,8 @@ pub(super) fn poll_io(
     }
 }
 
-/// For ureq's resolver trait, which has nothing to do here: the lookup is [`Dialer`]'s.
+/// An implementation of ureq's resolver trait that returns no addresses: [`TcpConnector`] resolves host
+/// names.
 #[derive(Debug)]
 pub(super) struct NoResolver;
 

@@ -1,4 +1,4 @@
-//! Small loopback servers for the tests of this room: plain or TLS, each answer decided by a closure.
+//! Loopback servers and helpers for the HTTP tests: plain or TLS, with responses chosen by a closure.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -17,17 +17,17 @@ use crate::key::KeyCache;
 use crate::net::http::dns::DnsResolver;
 use crate::net::tls::TransportConfig;
 
-/// What a server does with a request.
+/// The reaction of a test server to a request.
 pub(super) enum ServerReply {
-    /// Sends this and keeps the connection.
+    /// Sends the bytes and keeps the connection open.
     KeepAlive(Vec<u8>),
-    /// Sends this and closes it.
+    /// Sends the bytes and closes the connection.
     Close(Vec<u8>),
-    /// Says nothing until the client goes away.
+    /// Sends nothing until the client closes the connection.
     NoResponse,
-    /// Sends this, one byte at a time, with a pause behind each.
+    /// Sends one byte at a time, with a pause after each.
     Drip(Vec<u8>),
-    /// Sends the first, and then the second again and again.
+    /// Sends the first part once and the second part repeatedly.
     Endless(Vec<u8>, Vec<u8>),
 }
 
@@ -42,7 +42,7 @@ trait ReadWrite: Read + Write {}
 impl<T: Read + Write> ReadWrite for T {}
 
 impl TestServer {
-    /// Answers by `reply`, which sees the number of the request (from 0) and its text.
+    /// Starts a server that responds with `reply(number, text)` to each request; numbers start at 0.
     pub(super) fn start_plain(reply: impl Fn(usize, &str) -> ServerReply + Send + Sync + 'static) -> Self {
         Self::start(None, reply)
     }
@@ -90,7 +90,7 @@ impl TestServer {
         self.accepted_connections.load(Ordering::SeqCst)
     }
 
-    /// How many records of application data have come in.
+    /// Number of TLS application data records received.
     pub(super) fn app_data_records(&self) -> usize {
         self.app_data_records.load(Ordering::SeqCst)
     }
@@ -108,18 +108,18 @@ impl TestServer {
     }
 }
 
-/// A socket that counts what comes in, by the kind of record.
+/// A socket that counts the received TLS application data records.
 struct RecordCountingStream {
     stream: TcpStream,
     app_data_records: Arc<AtomicUsize>,
-    /// The record that has begun.
+    /// The bytes of the incomplete record.
     partial_record: Vec<u8>,
 }
 
 impl Read for RecordCountingStream {
-    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
-        let come = self.stream.read(into)?;
-        for byte in &into[..come] {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let length = self.stream.read(buffer)?;
+        for byte in &buffer[..length] {
             self.partial_record.push(*byte);
             if let [kind, _, _, high, low, content @ ..] = self.partial_record.as_slice()
                 && content.len() == usize::from(*high) * 256 + usize::from(*low)
@@ -129,7 +129,7 @@ impl Read for RecordCountingStream {
                 self.partial_record.clear();
             }
         }
-        Ok(come)
+        Ok(length)
     }
 }
 
@@ -150,9 +150,9 @@ fn serve_connection(
 ) {
     while let Some(text) = read_request(&mut stream) {
         let number = {
-            let mut seen = requests.lock().unwrap();
-            seen.push(text.clone());
-            seen.len().saturating_sub(1)
+            let mut received = requests.lock().unwrap();
+            received.push(text.clone());
+            received.len().saturating_sub(1)
         };
         match reply(number, &text) {
             ServerReply::KeepAlive(bytes) => {
@@ -207,7 +207,7 @@ fn read_request(stream: &mut impl Read) -> Option<String> {
     Some(head + &String::from_utf8(body).unwrap())
 }
 
-/// A whole answer with a length.
+/// A complete response with a Content-Length.
 pub(super) fn ok_response(body: &str) -> Vec<u8> {
     format!(
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
@@ -216,7 +216,7 @@ pub(super) fn ok_response(body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// A POST without much in it.
+/// A minimal POST request.
 pub(super) fn post_request(url: &EndpointUrl) -> Request<'_> {
     Request {
         method: HttpMethod::Post,
@@ -229,33 +229,33 @@ pub(super) fn post_request(url: &EndpointUrl) -> Request<'_> {
 }
 
 pub(super) fn send_post(
-    network: &HttpClient,
+    client: &HttpClient,
     url: &EndpointUrl,
     call: &CallContext,
 ) -> Result<Response, RequestError> {
-    network.send(&post_request(url), &TransportConfig::default(), call)
+    client.send(&post_request(url), &TransportConfig::default(), call)
 }
 
-/// A call of so many milliseconds.
+/// A call with a timeout in milliseconds.
 pub(super) fn call_with_timeout_ms(millis: u64) -> CallContext {
     CallContext::with_timeout(Duration::from_millis(millis), "LoginTimeout")
 }
 
-/// A call that is long enough for anything that ends by itself.
+/// A call with a timeout that is not reached in a successful test.
 pub(super) fn call_with_long_timeout() -> CallContext {
     CallContext::with_timeout(Duration::from_secs(30), "LoginTimeout")
 }
 
-/// Runs `work`, which must end within `limit` milliseconds and the slack that the house allows itself.
+/// Runs `work`, which must complete within `limit` milliseconds plus a tolerance of 250 ms.
 pub(super) fn assert_completes_within<T>(limit: u64, work: impl FnOnce() -> T) -> T {
     let started = Instant::now();
     let result = work();
-    let took = started.elapsed();
-    assert!(took <= Duration::from_millis(limit.saturating_add(250)), "took {took:?}");
+    let elapsed = started.elapsed();
+    assert!(elapsed <= Duration::from_millis(limit.saturating_add(250)), "took {elapsed:?}");
     result
 }
 
-/// A network without connections.
+/// A client without connections.
 pub(super) fn new_client() -> HttpClient {
     HttpClient::new(new_key_cache(), Arc::new(SystemClock), Arc::default())
 }
@@ -264,14 +264,17 @@ pub(super) fn new_key_cache() -> Arc<KeyCache> {
     Arc::new(KeyCache::new([7; 32]))
 }
 
-/// A network that asks `ask` for its names.
+/// A client that resolves host names by `resolve_fn`.
 pub(super) fn client_with_resolver(
-    ask: impl Fn(&str) -> std::io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
+    resolve_fn: impl Fn(&str) -> std::io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
 ) -> HttpClient {
-    HttpClient { dns_resolver: DnsResolver::new(Arc::new(move |host: &str, _| ask(host))), ..new_client() }
+    HttpClient {
+        dns_resolver: DnsResolver::new(Arc::new(move |host: &str, _| resolve_fn(host))),
+        ..new_client()
+    }
 }
 
-/// A listener whose queue is full: connects to it are never answered.
+/// A listener whose backlog is full, so that connects to it get no reply.
 pub(super) struct UnresponsiveListener {
     listener: socket2::Socket,
     _pending: Vec<socket2::Socket>,
@@ -285,7 +288,7 @@ impl UnresponsiveListener {
         listener.bind(&any.into()).unwrap();
         listener.listen(0).unwrap();
         let address = listener.local_addr().unwrap();
-        let waiting = (0..8)
+        let pending = (0..8)
             .map(|_| {
                 let socket = new();
                 socket.set_nonblocking(true).unwrap();
@@ -293,7 +296,7 @@ impl UnresponsiveListener {
                 socket
             })
             .collect();
-        Self { listener, _pending: waiting }
+        Self { listener, _pending: pending }
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -306,12 +309,12 @@ impl UnresponsiveListener {
     }
 }
 
-/// A port at which nobody listens.
+/// A port without a listener.
 pub(super) fn unused_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// Collects what the caller's log hears, and tells who waits for a line.
+/// Collects the log messages of a call, and notifies a subscriber of each.
 #[derive(Default)]
 pub(super) struct LogRecorder(pub(super) Mutex<Vec<String>>, Mutex<Option<std::sync::mpsc::Sender<()>>>);
 
@@ -321,31 +324,31 @@ impl LogRecorder {
     }
 
     pub(super) fn subscribe(&self) -> std::sync::mpsc::Receiver<()> {
-        let (ring, bell) = std::sync::mpsc::channel();
-        *self.1.lock().unwrap() = Some(ring);
-        bell
+        let (sender, receiver) = std::sync::mpsc::channel();
+        *self.1.lock().unwrap() = Some(sender);
+        receiver
     }
 }
 
 impl LogSink for LogRecorder {
     fn log(&self, _: LogLevel, message: &str) {
         self.0.lock().unwrap().push(message.to_owned());
-        if let Some(ring) = &*self.1.lock().unwrap() {
-            let _ = ring.send(());
+        if let Some(sender) = &*self.1.lock().unwrap() {
+            let _ = sender.send(());
         }
     }
 }
 
-/// Sends on a thread of its own, cancels once `begun` is heard, and gives back what became of it, in time.
+/// Sends a request on another thread, cancels it when `started` receives a message, and returns its error.
 pub(super) fn cancel_after(
-    begun: &std::sync::mpsc::Receiver<()>,
-    network: &HttpClient,
+    started: &std::sync::mpsc::Receiver<()>,
+    client: &HttpClient,
     url: &EndpointUrl,
     call: &CallContext,
 ) -> RequestError {
     std::thread::scope(|scope| {
-        let sender = scope.spawn(|| send_post(network, url, call));
-        begun.recv_timeout(Duration::from_secs(20)).unwrap();
+        let sender = scope.spawn(|| send_post(client, url, call));
+        started.recv_timeout(Duration::from_secs(20)).unwrap();
         call.cancel.cancel();
         assert_completes_within(0, || sender.join().unwrap()).unwrap_err()
     })

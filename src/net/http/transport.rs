@@ -1,5 +1,7 @@
-//! A connection as ureq's transport, with TLS on it or without: head and body of a request leave together, and what an
-//! answer brought is counted.
+//! ureq transport over TCP, with or without TLS.
+//!
+//! Head and body of a request are sent together, and the received bytes are counted against the response
+//! limit.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -20,18 +22,19 @@ use crate::net::http::request_context::{RequestContext, RequestPhase};
 use crate::net::http::tcp::{TcpConnector, TimedStream};
 use crate::net::tls::TransportConfig;
 
-/// Room for the longest request line (a query with an assertion; a URI has at most 64 KiB) and for the answer's head.
+/// Sizes of the input buffer (for the response's head) and the output buffer (for the longest request line: a
+/// query with an assertion, where a URI has at most 64 KiB).
 pub(super) const BUFFER_SIZES: (usize, usize) = (40 << 10, 72 << 10);
 
-/// What fits into one record of TLS: so much of a request is sent at once.
+/// Maximum payload of a TLS record; output is sent when it reaches this length.
 const MAX_TLS_RECORD: usize = 16 << 10;
 
-/// Opens connections, wrapped in TLS where the URL asks for it.
+/// Opens connections, with TLS for https URLs.
 pub(super) struct TransportConnector {
     pub(super) tcp_connector: TcpConnector,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) transport_config: TransportConfig,
-    /// There is none for agents that only speak plain HTTP.
+    /// `None` for agents that only use plain HTTP.
     pub(super) tls_config: Option<Arc<ClientConfig>>,
 }
 
@@ -43,16 +46,16 @@ impl Connector for TransportConnector {
         details: &ConnectionDetails,
         _: Option<()>,
     ) -> Result<Option<HttpTransport>, ureq::Error> {
-        let exchange = RequestContext::current()?;
-        let mut line = TimedStream(self.tcp_connector.connect(&exchange).map_err(wrap_error)?);
+        let context = RequestContext::current()?;
+        let mut tcp_stream = TimedStream(self.tcp_connector.connect(&context).map_err(wrap_error)?);
         let tls = match (&self.tls_config, details.needs_tls()) {
             (_, false) => None,
-            (Some(config), true) => Some(self.handshake(Arc::clone(config), &mut line, &exchange)?),
+            (Some(config), true) => Some(self.handshake(Arc::clone(config), &mut tcp_stream, &context)?),
             (None, true) => return Err(ureq::Error::TlsRequired),
         };
         let buffers = ZeroizingBuffers::new(BUFFER_SIZES.0, BUFFER_SIZES.1);
         Ok(Some(HttpTransport {
-            stream: line,
+            stream: tcp_stream,
             tls,
             buffers,
             clock: Arc::clone(&self.clock),
@@ -65,74 +68,74 @@ impl TransportConnector {
     fn handshake(
         &self,
         config: Arc<ClientConfig>,
-        line: &mut TimedStream,
-        exchange: &RequestContext,
+        tcp_stream: &mut TimedStream,
+        context: &RequestContext,
     ) -> Result<Box<TlsStream>, ureq::Error> {
-        exchange.set_phase(RequestPhase::TlsHandshake);
-        let wrong =
-            |error: &rustls::Error| wrap_error(self.transport_config.tls_error(error, &exchange.host));
-        let name = ServerName::try_from(exchange.host.clone()).map_err(|_| {
-            wrap_error(exchange.error(Status::Tls, "a certificate cannot be for a host of this name"))
+        context.set_phase(RequestPhase::TlsHandshake);
+        let tls_error =
+            |error: &rustls::Error| wrap_error(self.transport_config.tls_error(error, &context.host));
+        let name = ServerName::try_from(context.host.clone()).map_err(|_| {
+            wrap_error(context.error(Status::Tls, "the host name is not valid in a certificate"))
         })?;
-        let mut conn = ClientConnection::new(config, name).map_err(|error| wrong(&error))?;
-        conn.complete_io(line).map_err(|error| {
+        let mut conn = ClientConnection::new(config, name).map_err(|error| tls_error(&error))?;
+        conn.complete_io(tcp_stream).map_err(|error| {
             if error.kind() == io::ErrorKind::UnexpectedEof && error.get_ref().is_none() {
-                return wrap_error(exchange.error(
+                return wrap_error(context.error(
                     Status::Tls,
-                    "the connection was closed in the middle of the TLS handshake; check that the port speaks TLS",
+                    "the server closed the connection during the TLS handshake; check that the port uses TLS",
                 ));
             }
             convert_io_error(error, &self.transport_config)
         })?;
-        exchange.set_phase(RequestPhase::Http);
+        context.set_phase(RequestPhase::Http);
         Ok(Box::new(TlsStream { conn, transport_config: self.transport_config.clone() }))
     }
 }
 
-/// ureq's errors and ours come through rustls in an `io::Error`, and so do rustls's own.
-fn convert_io_error(error: io::Error, trust: &TransportConfig) -> ureq::Error {
-    let exchange = match RequestContext::current() {
-        Ok(exchange) => exchange,
+/// Converts an `io::Error` returned by rustls. It may contain an error of this crate, of ureq or of rustls.
+fn convert_io_error(error: io::Error, transport_config: &TransportConfig) -> ureq::Error {
+    let context = match RequestContext::current() {
+        Ok(context) => context,
         Err(error) => return error.into(),
     };
-    if let Some(wrong) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        return wrap_error(trust.tls_error(wrong, &exchange.host));
+    if let Some(tls_error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        return wrap_error(transport_config.tls_error(tls_error, &context.host));
     }
     if error.kind() == io::ErrorKind::UnexpectedEof {
-        exchange.unclean_close.set(true);
+        context.unclean_close.set(true);
     }
     error.into()
 }
 
-/// A connection.
+/// A plain or TLS connection.
 pub(super) struct HttpTransport {
     stream: TimedStream,
     tls: Option<Box<TlsStream>>,
     buffers: ZeroizingBuffers,
     clock: Arc<dyn Clock>,
-    /// By [`Clock::boot_time`]: ureq measures by a clock that stops while the machine is suspended.
+    /// Measured by [`Clock::boot_time`], because ureq uses a clock that stops while the machine is suspended.
     idle_since: Duration,
 }
 
-/// What encrypts a connection.
+/// The TLS session of a connection.
 struct TlsStream {
     conn: ClientConnection,
     transport_config: TransportConfig,
 }
 
 impl TlsStream {
-    fn send(&mut self, text: &[u8], line: &mut TimedStream) -> Result<(), ureq::Error> {
-        // Stream swallows the errors of a write for as long as rustls has room; flush does not.
-        let mut stream = Stream::new(&mut self.conn, line);
-        let sent = stream.write_all(text).and_then(|()| stream.flush());
-        sent.map_err(|error| self.write_error(error, line))
+    fn send(&mut self, bytes: &[u8], tcp_stream: &mut TimedStream) -> Result<(), ureq::Error> {
+        // `Stream::write` hides errors while rustls has buffer space; `flush` reports them.
+        let mut tls_stream = Stream::new(&mut self.conn, tcp_stream);
+        let sent = tls_stream.write_all(bytes).and_then(|()| tls_stream.flush());
+        sent.map_err(|error| self.write_error(error, tcp_stream))
     }
 
-    /// A server that ends the connection while we speak may have said why: in TLS 1.3 it does not like a client's
-    /// certificate only after the handshake.
-    fn write_error(&mut self, error: io::Error, line: &mut TimedStream) -> ureq::Error {
-        let is_of_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
-        while !is_of_tls && self.conn.read_tls(line).is_ok_and(|come| come > 0) {
+    /// Returns the TLS alert that the server sent before it closed the connection during a write, if any: in
+    /// TLS 1.3, a server rejects a client certificate only after the client has finished the handshake.
+    fn write_error(&mut self, error: io::Error, tcp_stream: &mut TimedStream) -> ureq::Error {
+        let is_tls_error = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+        while !is_tls_error && self.conn.read_tls(tcp_stream).is_ok_and(|length| length > 0) {
             if let Err(reason) = self.conn.process_new_packets() {
                 return convert_io_error(io::Error::other(reason), &self.transport_config);
             }
@@ -140,13 +143,13 @@ impl TlsStream {
         convert_io_error(error, &self.transport_config)
     }
 
-    fn receive(&mut self, space: &mut [u8], line: &mut TimedStream) -> Result<usize, ureq::Error> {
-        Stream::new(&mut self.conn, line)
-            .read(space)
+    fn receive(&mut self, buffer: &mut [u8], tcp_stream: &mut TimedStream) -> Result<usize, ureq::Error> {
+        Stream::new(&mut self.conn, tcp_stream)
+            .read(buffer)
             .map_err(|error| convert_io_error(error, &self.transport_config))
     }
 
-    /// Whether nothing that came is still to be read.
+    /// Whether all received data was read and the peer has not closed the session.
     fn is_idle(&mut self) -> bool {
         self.conn
             .process_new_packets()
@@ -156,11 +159,11 @@ impl TlsStream {
 
 impl HttpTransport {
     fn send(&mut self) -> Result<(), ureq::Error> {
-        let text = self.buffers.unsent();
-        if !text.is_empty() {
+        let unsent = self.buffers.unsent();
+        if !unsent.is_empty() {
             match &mut self.tls {
-                Some(tls) => tls.send(text, &mut self.stream)?,
-                None => self.stream.write_all(text)?,
+                Some(tls) => tls.send(unsent, &mut self.stream)?,
+                None => self.stream.write_all(unsent)?,
             }
             self.buffers.mark_sent();
         }
@@ -168,10 +171,10 @@ impl HttpTransport {
     }
 
     fn receive(&mut self) -> Result<usize, ureq::Error> {
-        let space = self.buffers.input_append_buf();
+        let buffer = self.buffers.input_append_buf();
         let amount = match &mut self.tls {
-            Some(tls) => tls.receive(space, &mut self.stream)?,
-            None => self.stream.read(space)?,
+            Some(tls) => tls.receive(buffer, &mut self.stream)?,
+            None => self.stream.read(buffer)?,
         };
         self.buffers.input_appended(amount);
         Ok(amount)
@@ -183,7 +186,7 @@ impl Transport for HttpTransport {
         &mut self.buffers
     }
 
-    /// Only notes what there is to send, up to a record of it: the server is woken once.
+    /// Buffers the output up to a TLS record, so that the server receives a small request in one piece.
     fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
         RequestContext::current()?.mark_sent();
         self.buffers.mark_written(amount);
@@ -197,18 +200,18 @@ impl Transport for HttpTransport {
         Ok(amount > 0)
     }
 
-    /// Asked when the connection goes to rest and when it is taken up again; the socket only then.
+    /// Called when the connection becomes idle and when it is reused. Only the latter call checks the socket.
     fn is_open(&mut self) -> bool {
-        let quiet = self.buffers.input().is_empty() && self.tls.as_mut().is_none_or(|tls| tls.is_idle());
+        let idle = self.buffers.input().is_empty() && self.tls.as_mut().is_none_or(|tls| tls.is_idle());
         let now = self.clock.boot_time();
         if !self.buffers.is_wiped() {
             self.buffers.wipe_used();
             self.idle_since = now;
-            return quiet;
+            return idle;
         }
-        let wanted =
-            !RequestContext::current().is_ok_and(|exchange| exchange.reuse() == ConnectionReuse::Never);
-        quiet && wanted && now.saturating_sub(self.idle_since) < IDLE_TIMEOUT && self.stream.is_idle()
+        let reusable =
+            !RequestContext::current().is_ok_and(|context| context.reuse() == ConnectionReuse::Never);
+        idle && reusable && now.saturating_sub(self.idle_since) < IDLE_TIMEOUT && self.stream.is_idle()
     }
 
     fn is_tls(&self) -> bool {
@@ -218,13 +221,13 @@ impl Transport for HttpTransport {
 
 impl fmt::Debug for HttpTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_tls() { "Channel(TLS)" } else { "Channel(plain)" })
+        f.write_str(if self.is_tls() { "HttpTransport(TLS)" } else { "HttpTransport(plain)" })
     }
 }
 
 impl fmt::Debug for TransportConnector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Opener")
+        f.write_str("TransportConnector")
     }
 }
 
@@ -237,43 +240,43 @@ mod tests {
     use crate::base::clock::SystemClock;
     use crate::sys::{self, ForkSafeSocket};
 
-    /// A connection that has had a request, and the server's end of it.
+    /// Returns a connection that was used for a request, and the server's end of it.
     fn used_transport() -> (HttpTransport, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         stream.set_nonblocking(true).unwrap();
-        let line = TimedStream(Arc::new(ForkSafeSocket::new(stream)));
+        let tcp_stream = TimedStream(Arc::new(ForkSafeSocket::new(stream)));
         let clock = Arc::new(SystemClock);
-        let mut channel = HttpTransport {
-            stream: line,
+        let mut transport = HttpTransport {
+            stream: tcp_stream,
             tls: None,
             buffers: ZeroizingBuffers::new(8, 8),
             clock,
             idle_since: Duration::ZERO,
         };
-        channel.buffers.output()[..3].copy_from_slice(b"get");
-        channel.buffers.mark_written(3);
-        (channel, listener.accept().unwrap().0)
+        transport.buffers.output()[..3].copy_from_slice(b"get");
+        transport.buffers.mark_written(3);
+        (transport, listener.accept().unwrap().0)
     }
 
     #[test]
     fn eof_or_data_while_idle_prevents_reuse() {
-        for unasked in [b"".as_slice(), b"HTTP/1.1 408 Request Timeout\r\n\r\n"] {
-            let (mut channel, mut server) = used_transport();
-            assert!(channel.is_open(), "it goes to rest");
-            assert!(channel.is_open(), "it is taken up again");
-            server.write_all(unasked).unwrap();
-            let ended = unasked.is_empty().then(|| drop(server));
-            assert!(sys::wait_readable(&**channel.stream.0, Duration::from_secs(5)).unwrap());
-            assert!(!channel.is_open(), "it ended: {ended:?}");
+        for unsolicited in [b"".as_slice(), b"HTTP/1.1 408 Request Timeout\r\n\r\n"] {
+            let (mut transport, mut server) = used_transport();
+            assert!(transport.is_open(), "becomes idle");
+            assert!(transport.is_open(), "is reused");
+            server.write_all(unsolicited).unwrap();
+            let closed = unsolicited.is_empty().then(|| drop(server));
+            assert!(sys::wait_readable(&**transport.stream.0, Duration::from_secs(5)).unwrap());
+            assert!(!transport.is_open(), "closed: {closed:?}");
         }
     }
 
     #[test]
     fn unread_response_bytes_prevent_reuse() {
-        let (mut channel, _server) = used_transport();
-        channel.buffers.input_append_buf()[..4].copy_from_slice(b"more");
-        channel.buffers.input_appended(4);
-        assert!(!channel.is_open());
+        let (mut transport, _server) = used_transport();
+        transport.buffers.input_append_buf()[..4].copy_from_slice(b"more");
+        transport.buffers.input_appended(4);
+        assert!(!transport.is_open());
     }
 }

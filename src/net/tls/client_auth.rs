@@ -1,4 +1,7 @@
-//! The client's own certificate: the key of KeyStore, which signs in the handshake as it signs assertions, and its chain.
+//! TLS client authentication with the key and certificate chain of KeyStore.
+//!
+//! The key signs the handshake through the same interface as assertions, so that keys on a PKCS#11 token work
+//! too.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +14,7 @@ use rustls::{OtherError, SignatureAlgorithm, SignatureScheme};
 use crate::base::error::{Error, Result, Status};
 use crate::key::{self, KeyCache, KeySource};
 
-/// What a key can sign in TLS, by the algorithm of the JWS that is the same signature; the better ones first.
+/// TLS signature schemes and the JWS algorithms that create the same signatures, in order of preference.
 const SIGNATURE_SCHEMES: [(SignatureScheme, Algorithm); 9] = [
     (SignatureScheme::ED25519, Algorithm::EdDSA),
     (SignatureScheme::ECDSA_NISTP256_SHA256, Algorithm::ES256),
@@ -24,12 +27,12 @@ const SIGNATURE_SCHEMES: [(SignatureScheme, Algorithm); 9] = [
     (SignatureScheme::RSA_PKCS1_SHA256, Algorithm::RS256),
 ];
 
-/// The certificate that servers are shown, opened through `keys`.
+/// Returns the resolver for the client certificate, which is opened through `key_cache`.
 pub(super) fn build_client_cert_resolver(
     source: &KeySource,
-    keys: &KeyCache,
+    key_cache: &KeyCache,
 ) -> Result<Arc<dyn ResolvesClientCert>> {
-    let key = keys.get_or_open(source)?;
+    let key = key_cache.get_or_open(source)?;
     let chain = key.certificates().to_vec();
     if chain.is_empty() {
         return Err(missing_certificate_error(source));
@@ -39,7 +42,8 @@ pub(super) fn build_client_cert_resolver(
 
 fn missing_certificate_error(source: &KeySource) -> Error {
     let text = format!(
-        "{} holds no certificate of its key, and a server asks for one; put the certificate beside the key",
+        "{} contains no certificate for its key, but TLS client authentication requires one; \
+         add the certificate to it",
         source.display_name()
     );
     Error::new(Status::KeyUnsuitable, "tls", text).with_option("KeyStore")
@@ -49,10 +53,10 @@ struct ClientAuthKey(Arc<key::SigningKey>);
 
 impl SigningKey for ClientAuthKey {
     fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
-        let fits = |algorithm: Algorithm| self.0.select_algorithm(Some(algorithm)).is_ok();
+        let is_supported = |algorithm: Algorithm| self.0.select_algorithm(Some(algorithm)).is_ok();
         let (scheme, algorithm) = SIGNATURE_SCHEMES
             .into_iter()
-            .find(|(scheme, algorithm)| offered.contains(scheme) && fits(*algorithm))?;
+            .find(|(scheme, algorithm)| offered.contains(scheme) && is_supported(*algorithm))?;
         Some(Box::new(ClientAuthSigner { key: Arc::clone(&self.0), scheme, algorithm }))
     }
 
@@ -86,22 +90,22 @@ impl Signer for ClientAuthSigner {
     }
 }
 
-/// The two numbers of an ECDSA signature, which JWS writes one after the other, as TLS wants them (RFC 3279 section
-/// 2.2.3).
+/// Converts an ECDSA signature from the concatenated r and s of JWS to the DER sequence of TLS (RFC 3279
+/// section 2.2.3).
 fn encode_ecdsa_signature_der(signature: &[u8]) -> Vec<u8> {
     let (r, s) = signature.split_at(signature.len() / 2);
     encode_der_element(0x30, &[encode_der_integer(r), encode_der_integer(s)].concat())
 }
 
-fn encode_der_integer(number: &[u8]) -> Vec<u8> {
-    let mut digits: Vec<u8> = number.iter().copied().skip_while(|byte| *byte == 0).collect();
-    if digits.first().is_none_or(|first| *first >= 0x80) {
-        digits.insert(0, 0);
+fn encode_der_integer(integer: &[u8]) -> Vec<u8> {
+    let mut bytes: Vec<u8> = integer.iter().copied().skip_while(|byte| *byte == 0).collect();
+    if bytes.first().is_none_or(|first| *first >= 0x80) {
+        bytes.insert(0, 0);
     }
-    encode_der_element(0x02, &digits)
+    encode_der_element(0x02, &bytes)
 }
 
-/// Both curves stay below 256 bytes.
+/// Encodes a tag, a length below 256 and the content; signatures of both curves are shorter than 256 bytes.
 fn encode_der_element(tag: u8, content: &[u8]) -> Vec<u8> {
     let length = u8::try_from(content.len()).unwrap_or(u8::MAX);
     let long = (length >= 0x80).then_some(0x81);
@@ -116,7 +120,7 @@ impl fmt::Debug for ClientAuthKey {
 
 impl fmt::Debug for ClientAuthSigner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ClientSigner({:?})", self.scheme)
+        write!(f, "ClientAuthSigner({:?})", self.scheme)
     }
 }
 

@@ -1,9 +1,9 @@
-//! Whom a connection trusts and as whom it is trusted: a [`Trust`] in, a rustls configuration out, and in words what was
-//! wrong with a server.
+//! TLS configuration: converts a [`TransportConfig`] to a rustls configuration, and rustls errors to
+//! messages.
 //!
-//! By default the operating system decides; `TrustStore` puts a file of CA certificates in its place; without
-//! validation any certificate will do. The cryptography is handed in, never installed for the process: the host may
-//! use rustls too.
+//! By default, the operating system verifies server certificates; `TrustStore` replaces its CA certificates
+//! by those of a file. If validation is disabled, any certificate is accepted. The crypto provider is passed
+//! explicitly and never installed for the process, because the application may use rustls too.
 
 mod client_auth;
 mod provider;
@@ -32,22 +32,22 @@ use crate::net::tls::trust_store::{read_trust_store, trust_store_error, trust_st
 
 pub use crate::base::file::FileVersion;
 
-/// How a server is reached, how it is to prove who it is, and how we do. Connections are shared only between equal ones.
+/// TLS and proxy settings of a connection. Connections are reused only between equal configurations.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct TransportConfig {
-    /// TrustStore: a file of CA certificates instead of the operating system's.
+    /// TrustStore: a file of CA certificates that replaces the operating system's store.
     pub trust_store: Option<ConfiguredPath>,
     /// TrustStorePassword.
     pub trust_store_password: Option<Secret>,
-    /// Whether the certificate and its name are checked at all.
+    /// Whether the server's certificate and host name are verified.
     pub validate_certificate: bool,
-    /// HostNameInCertificate: whose the certificate must be, if not the URL's host's.
+    /// HostNameInCertificate: the host name that the certificate must contain, if not the URL's host.
     pub host_name_in_certificate: Option<ServerName<'static>>,
     /// CryptoProtocolVersion.
     pub tls_versions: TlsVersions,
-    /// KeyStore: the client's own certificate.
+    /// KeyStore: key and certificate for TLS client authentication.
     pub client_key_source: Option<KeySource>,
-    /// The proxy on the way.
+    /// The proxy settings.
     pub proxy: ProxyConfig,
 }
 
@@ -65,15 +65,15 @@ impl Default for TransportConfig {
     }
 }
 
-/// The versions of TLS that are offered; at least one.
+/// The TLS versions that are offered.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum TlsVersions {
-    /// 1.3, and 1.2 for servers that have no better.
+    /// TLS 1.3, and 1.2 for servers without TLS 1.3.
     #[default]
     Tls12And13,
-    /// 1.2 alone.
+    /// TLS 1.2 only.
     Tls12,
-    /// 1.3 alone.
+    /// TLS 1.3 only.
     Tls13,
 }
 
@@ -88,24 +88,28 @@ impl TlsVersions {
 
     fn describe(self) -> &'static str {
         match self {
-            Self::Tls12And13 => "TLS 1.2 and 1.3 are",
-            Self::Tls12 => "by CryptoProtocolVersion only TLS 1.2 is",
-            Self::Tls13 => "by CryptoProtocolVersion only TLS 1.3 is",
+            Self::Tls12And13 => "TLS 1.2 and 1.3",
+            Self::Tls12 => "TLS 1.2 only, by CryptoProtocolVersion",
+            Self::Tls13 => "TLS 1.3 only, by CryptoProtocolVersion",
         }
     }
 }
 
 impl TransportConfig {
-    /// The stamps of TrustStore and KeyStore now, as far as there are any.
+    /// Returns the current file versions of TrustStore and KeyStore, if set.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
     pub fn file_versions(&self) -> Result<Vec<FileVersion>> {
         let store = self
             .effective_trust_store()
-            .map(|store| FileVersion::read(store).map_err(|fault| trust_store_read_error(store, &fault)));
-        let keys = self.client_key_source.iter().flat_map(KeySource::files);
-        store.into_iter().chain(keys.map(key_store_version)).collect()
+            .map(|store| FileVersion::read(store).map_err(|error| trust_store_read_error(store, &error)));
+        let key_files = self.client_key_source.iter().flat_map(KeySource::files);
+        store.into_iter().chain(key_files.map(key_store_version)).collect()
     }
 
-    /// What of this is in force: a store that nothing is checked with is none.
+    /// Returns the settings that have an effect: without validation, TrustStore and HostNameInCertificate
+    /// have none.
     #[must_use]
     pub fn effective(&self) -> Cow<'_, Self> {
         if self.validate_certificate {
@@ -119,27 +123,28 @@ impl TransportConfig {
         })
     }
 
-    /// What is to be said at `now`, in seconds since 1970, of the client's certificate, opened through `keys`.
+    /// Returns warnings about the client certificate, which is opened through `key_cache`. `now` is in
+    /// seconds since 1970.
     ///
     /// # Errors
-    /// Those of opening KeyStore.
-    pub fn client_certificate_warnings(&self, keys: &KeyCache, now: i64) -> Result<Vec<Error>> {
+    /// If KeyStore cannot be opened.
+    pub fn client_certificate_warnings(&self, key_cache: &KeyCache, now: i64) -> Result<Vec<Error>> {
         let Some(source) = &self.client_key_source else { return Ok(Vec::new()) };
-        Ok(keys.get_or_open(source)?.warnings(now))
+        Ok(key_cache.get_or_open(source)?.warnings(now))
     }
 
-    /// The configuration for a handshake. Reads the trusted certificates and, through `keys`, the client's, so it is
-    /// worth keeping.
-    pub fn build_client_config(&self, keys: &KeyCache) -> Result<Arc<ClientConfig>> {
+    /// Builds the rustls configuration. Reads the trusted certificates and, through `key_cache`, the client
+    /// certificate, so callers cache the result.
+    pub fn build_client_config(&self, key_cache: &KeyCache) -> Result<Arc<ClientConfig>> {
         let provider = provider::fork_safe_provider();
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&self.tls_versions.protocol_versions())
             .map_err(|error| config_error(&error))?;
-        // "dangerous" is rustls's word for any verifier that is handed in.
+        // rustls calls every custom verifier "dangerous".
         let builder = builder.dangerous().with_custom_certificate_verifier(self.build_verifier(provider)?);
         let config = match &self.client_key_source {
             Some(source) => {
-                builder.with_client_cert_resolver(client_auth::build_client_cert_resolver(source, keys)?)
+                builder.with_client_cert_resolver(client_auth::build_client_cert_resolver(source, key_cache)?)
             }
             None => builder.with_no_client_auth(),
         };
@@ -174,26 +179,27 @@ impl TransportConfig {
         })
     }
 
-    /// What went wrong between `host` and us, and what to do about it.
+    /// Converts a TLS error of a connection to `host`, with the cause and what to do.
     #[must_use]
     pub fn tls_error(&self, error: &rustls::Error, host: &str) -> Error {
-        // What kept the key of the client's certificate from signing says it best itself.
+        // An error of the client key's signature passes through rustls; it is returned unchanged.
         if let rustls::Error::Other(OtherError(other)) = error
-            && let Some(ours) = other.downcast_ref::<Error>()
+            && let Some(own_error) = other.downcast_ref::<Error>()
         {
-            return ours.clone();
+            return own_error.clone();
         }
         let text = match error {
-            rustls::Error::InvalidCertificate(wrong) => self.certificate_error_text(wrong, host),
+            rustls::Error::InvalidCertificate(error) => self.certificate_error_text(error, host),
             rustls::Error::InvalidMessage(_) => format!(
-                "{host} does not speak TLS on this port: {error}; check the port, or whether a proxy stands between"
+                "{host} does not use TLS on this port: {error}; check the port and whether a proxy \
+                 intercepts the connection"
             ),
             rustls::Error::PeerIncompatible(_) => format!(
-                "{host} and this library have no TLS version or cipher in common ({} offered): {error}",
+                "no common TLS version or cipher suite with {host} (offered: {}): {error}",
                 self.tls_versions.describe()
             ),
             rustls::Error::AlertReceived(AlertDescription::ProtocolVersion) => format!(
-                "{host} refused the TLS connection: it speaks no version that is offered ({} offered); see \
+                "{host} refused the TLS connection: it supports no offered TLS version (offered: {}); check \
                  CryptoProtocolVersion",
                 self.tls_versions.describe()
             ),
@@ -205,10 +211,10 @@ impl TransportConfig {
         Error::new(Status::Tls, "tls", text)
     }
 
-    /// What an alert may have to do with the client's certificate.
+    /// Returns a hint about the client certificate if it can be the cause of the alert, else an empty string.
     fn client_auth_hint(&self, alert: AlertDescription) -> String {
         use AlertDescription as Alert;
-        let certificate = matches!(
+        let is_certificate_alert = matches!(
             alert,
             Alert::CertificateRequired
                 | Alert::HandshakeFailure
@@ -221,63 +227,65 @@ impl TransportConfig {
                 | Alert::AccessDenied
         );
         match self.client_key_source.iter().flat_map(KeySource::files).next() {
-            _ if !certificate => String::new(),
-            Some(store) => format!("; it may not accept the client certificate of KeyStore {store}"),
+            _ if !is_certificate_alert => String::new(),
+            Some(store) => format!("; it may have rejected the client certificate of KeyStore {store}"),
             None if alert == Alert::CertificateRequired => {
-                "; it demands a client certificate: set KeyStore".to_owned()
+                "; it requires a client certificate; set KeyStore".to_owned()
             }
-            None => "; if it demands a client certificate, set KeyStore".to_owned(),
+            None => "; if it requires a client certificate, set KeyStore".to_owned(),
         }
     }
 
-    fn certificate_error_text(&self, wrong: &CertificateError, host: &str) -> String {
-        use CertificateError as Wrong;
-        let named = self.host_name_in_certificate.as_ref().map(|name| {
+    fn certificate_error_text(&self, error: &CertificateError, host: &str) -> String {
+        use CertificateError as Cert;
+        let override_name = self.host_name_in_certificate.as_ref().map(|name| {
             let name = name.to_str();
             format!("{name} (HostNameInCertificate)")
         });
-        let wanted = named.as_deref().unwrap_or(host);
-        match wrong {
-            Wrong::UnknownIssuer => format!(
-                "the certificate of {host} comes from an issuer that {} does not hold; add the issuer's CA \
-                 certificate there{}",
+        let expected_name = override_name.as_deref().unwrap_or(host);
+        match error {
+            Cert::UnknownIssuer => format!(
+                "the certificate of {host} has an unknown issuer; add the CA certificate to {}{}",
                 self.describe_trust_store(),
-                if self.trust_store.is_none() { ", or name a file with it in TrustStore" } else { "" }
+                if self.trust_store.is_none() {
+                    ", or set TrustStore to a file that contains it"
+                } else {
+                    ""
+                }
             ),
-            Wrong::BadSignature => format!(
-                "the certificate of {host} was not signed by the issuer of the same name in {}; that CA may have been \
-                 renewed: add its new certificate there",
+            Cert::BadSignature => format!(
+                "the certificate of {host} has an invalid signature: {} contains a CA certificate \
+                 with the same name but another key; if the CA was renewed, add its new certificate there",
                 self.describe_trust_store()
             ),
-            Wrong::ExpiredContext { not_after, .. } => format!(
-                "the certificate of {host} expired on {}; the server needs a new one, unless this machine's clock \
-                 is wrong",
+            Cert::ExpiredContext { not_after, .. } => format!(
+                "the certificate of {host} expired on {}; renew it on the server, or check this machine's \
+                 clock",
                 format_utc(not_after.as_secs())
             ),
-            Wrong::Expired => format!(
-                "the certificate of {host} has expired; the server needs a new one, unless this machine's clock is \
-                 wrong"
+            Cert::Expired => format!(
+                "the certificate of {host} has expired; renew it on the server, or check this machine's clock"
             ),
-            Wrong::NotValidYetContext { not_before, .. } => format!(
+            Cert::NotValidYetContext { not_before, .. } => format!(
                 "the certificate of {host} is not valid before {}; check this machine's clock",
                 format_utc(not_before.as_secs())
             ),
-            Wrong::NotValidYet => {
+            Cert::NotValidYet => {
                 format!("the certificate of {host} is not valid yet; check this machine's clock")
             }
-            Wrong::NotValidForNameContext { presented, .. } => format!(
-                "the certificate of the server is not for {wanted}: {}; use the name that the certificate is for, or \
-                 check where {host} leads",
+            Cert::NotValidForNameContext { presented, .. } => format!(
+                "the certificate of the server does not match {expected_name}: {}; use a name in the \
+                 certificate, or check the address of {host}",
                 describe_presented_names(presented)
             ),
-            Wrong::NotValidForName => format!("the certificate of the server is not for {wanted}"),
-            Wrong::Revoked => format!("the certificate of {host} was revoked"),
-            Wrong::Other(inner) if inner.to_string().contains("CaUsedAsEndEntity") => format!(
-                "the certificate of {host} is that of a CA (self-signed, perhaps), not of a server; give the server \
-                 one of its own, signed by that CA"
+            Cert::NotValidForName => format!("the certificate of the server does not match {expected_name}"),
+            Cert::Revoked => format!("the certificate of {host} is revoked"),
+            Cert::Other(inner) if inner.to_string().contains("CaUsedAsEndEntity") => format!(
+                "the certificate of {host} is a CA certificate (possibly self-signed), not a server \
+                 certificate; install a server certificate signed by that CA"
             ),
             _ => format!(
-                "the certificate of {host} was not accepted by {}: {wrong}",
+                "cannot verify the certificate of {host} with {}: {error}",
                 self.describe_trust_store()
             ),
         }
@@ -296,27 +304,27 @@ impl TransportConfig {
 }
 
 fn key_store_version(file: &ConfiguredPath) -> Result<FileVersion> {
-    FileVersion::read(file).map_err(|fault| {
-        let text = format!("KeyStore {file} {fault}");
-        Error::new(fault.status_or(Status::KeyStore), "tls", text).with_option("KeyStore")
+    FileVersion::read(file).map_err(|error| {
+        let text = format!("KeyStore {file} {error}");
+        Error::new(error.status_or(Status::KeyStore), "tls", text).with_option("KeyStore")
     })
 }
 
 fn describe_presented_names(presented: &[String]) -> String {
     if presented.is_empty() {
-        return "it names no host at all".to_owned();
+        return "it contains no host name".to_owned();
     }
-    // rustls writes DnsName("a.example") and IpAddress(…); a person wants the name.
-    let plain = |name: &String| {
+    // rustls formats names as DnsName("a.example") and IpAddress(…); only the name is shown.
+    let bare_name = |name: &String| {
         name.split('"')
             .nth(1)
             .or_else(|| name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')))
             .unwrap_or(name)
             .to_owned()
     };
-    let shown: Vec<String> = presented.iter().take(10).map(plain).collect();
-    let mut text = format!("it is for {}", shown.join(", "));
-    if let Some(more) = presented.len().checked_sub(shown.len()).filter(|more| *more > 0) {
+    let names: Vec<String> = presented.iter().take(10).map(bare_name).collect();
+    let mut text = format!("it is valid for {}", names.join(", "));
+    if let Some(more) = presented.len().checked_sub(names.len()).filter(|more| *more > 0) {
         let _ = write!(text, " and {more} more");
     }
     text
@@ -326,12 +334,12 @@ fn config_error(error: &rustls::Error) -> Error {
     Error::new(
         Status::Tls,
         "tls",
-        format!("TLS cannot be set up: {error}; TrustStore may name a file of CA certificates instead"),
+        format!("cannot set up TLS: {error}; TrustStore can be set to a file of CA certificates instead"),
     )
 }
 
-/// `2031-05-09 14:03 UTC`, by the days-to-civil algorithm of Howard Hinnant.
-#[allow(clippy::arithmetic_side_effects)] // all below 2^40 after the limit in the first line
+/// Formats a time as `2031-05-09 14:03 UTC`, by the days-to-civil algorithm of Howard Hinnant.
+#[allow(clippy::arithmetic_side_effects)] // all values are below 2^40 after the limit in the first line
 fn format_utc(unix_seconds: u64) -> String {
     let seconds = unix_seconds.min(253_402_300_799); // the end of the year 9999
     let (days, minutes) = (seconds / 86_400 + 719_468, seconds % 86_400 / 60);

@@ -1,4 +1,4 @@
-//! AWS-LC as rustls's cryptography, with what uses its random generator behind the gate to `fork()`.
+//! rustls crypto provider based on AWS-LC, which blocks `fork()` while AWS-LC's random generator is in use.
 
 use std::sync::Arc;
 
@@ -11,17 +11,17 @@ use rustls::{Error, NamedGroup, ProtocolVersion};
 
 use crate::sys::{self, with_forks_blocked};
 
-/// The provider of all connections.
+/// Returns the crypto provider of all connections.
 pub(super) fn fork_safe_provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceBox<Arc<CryptoProvider>> = OnceBox::new();
-    let make = || {
+    let init = || {
         let provider = aws_lc_rs::default_provider();
-        // Once in a process: rustls wants them for ever.
-        let gated = |group| &*Box::leak(Box::new(ForkSafeKxGroup(group))) as &'static dyn SupportedKxGroup;
-        let kx_groups = provider.kx_groups.iter().map(|group| gated(*group)).collect();
+        // Leaked once in a process, because rustls requires `'static` references.
+        let wrap = |group| &*Box::leak(Box::new(ForkSafeKxGroup(group))) as &'static dyn SupportedKxGroup;
+        let kx_groups = provider.kx_groups.iter().map(|group| wrap(*group)).collect();
         Box::new(Arc::new(CryptoProvider { secure_random: &ForkSafeRandom, kx_groups, ..provider }))
     };
-    Arc::clone(PROVIDER.get_or_init(make))
+    Arc::clone(PROVIDER.get_or_init(init))
 }
 
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl SecureRandom for ForkSafeRandom {
     }
 }
 
-/// A group whose ephemeral keys are made behind the gate.
+/// A key exchange group that blocks `fork()` while it generates ephemeral keys.
 #[derive(Debug)]
 struct ForkSafeKxGroup(&'static dyn SupportedKxGroup);
 

@@ -1,4 +1,4 @@
-//! Verifiers of servers' certificates beside rustls's and the operating system's own.
+//! Server certificate verifiers in addition to those of rustls and the operating system.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
-/// Takes any certificate; the server must still hold its key.
+/// Accepts any certificate; the server must still prove possession of its private key.
 #[derive(Debug)]
 pub(super) struct AcceptAnyServerCert(pub(super) Arc<CryptoProvider>);
 
@@ -46,8 +46,8 @@ impl ServerCertVerifier for AcceptAnyServerCert {
     }
 }
 
-/// Asks `inner` for a certificate of another name than the one that was dialled: HostNameInCertificate. The server is still
-/// told the dialled one (SNI), by which it chooses its certificate.
+/// Verifies the certificate with `inner` against another host name than that of the URL
+/// (HostNameInCertificate). The URL's host is still sent as SNI, by which the server selects its certificate.
 #[derive(Debug)]
 pub(super) struct ServerNameOverride {
     pub(super) inner: Arc<dyn ServerCertVerifier>,

@@ -1,4 +1,4 @@
-//! Model files: both spellings, comments, relative URIs, and what a model does not say.
+//! Tests of model files: both syntaxes, comments, relative URIs, ignored members.
 
 use crate::options::environment::testing::FakeEnvironment;
 use crate::options::*;
@@ -81,7 +81,7 @@ fn relative_uris_resolve_against_hostname() {
     }
     let options = open(r##"{"#tokenUri": "/token"}"##, "");
     assert_eq!(value_of(&options, OptionId::TokenURI), Some("/token"));
-    assert!(warnings(&options).contains("relative TokenURI, and no #hostname"), "{}", warnings(&options));
+    assert!(warnings(&options).contains("TokenURI"), "{}", warnings(&options));
 }
 
 #[test]
@@ -99,9 +99,9 @@ fn model_credentials_are_ignored_with_warning() {
         ("AllowOverride", OptionId::AllowOverride),
     ] {
         assert_eq!(options.get(id), None);
-        assert!(warnings(&options).contains(&format!("sets {name}, which a model does not")), "{name}");
+        assert!(warnings(&options).contains(&format!("sets {name},")), "{name}");
     }
-    assert!(warnings(&options).contains("sets Scope to something that is not text"));
+    assert!(warnings(&options).contains("sets Scope to "));
     assert_eq!(options.warnings().len(), 7);
     assert!(!format!("{}{options:?}", warnings(&options)).contains("hunter2"));
 }
@@ -115,10 +115,11 @@ fn only_valid_model_headers_are_kept() {
     let headers: Vec<_> =
         options.model_headers().iter().map(|(name, value)| (name.as_str(), value.reveal())).collect();
     assert_eq!(headers, [("Accept", "application/json"), ("X-Tenant", "t1")]);
-    for words in
-        ["frames the message", "Authorization", "no header's name", "line break", "not text", "already"]
+    assert_eq!(options.warnings().len(), 6, "{}", warnings(&options));
+    for fragment in
+        ["reserved header", "Authorization", "header name", "line break", "not a string", "duplicate"]
     {
-        assert!(warnings(&options).contains(words), "{words}: {}", warnings(&options));
+        assert!(warnings(&options).contains(fragment), "{fragment}: {}", warnings(&options));
     }
     assert!(!warnings(&options).contains("b: c"));
     assert!(warnings(&open(r##"{"#headers": []}"##, "")).contains("not an object"));
@@ -126,19 +127,19 @@ fn only_valid_model_headers_are_kept() {
 
 #[test]
 fn invalid_model_error_has_position_without_content() {
-    for (model, words) in [
-        ("{\n  \"hunter2\": // why\n   hunter2}", "is not JSON, from line 3, column 4 on"),
-        ("{\"hunter2\": {", "ends too early, at line 1, column 13"),
-        ("", "ends too early, at line 1, column 0"),
-        ("[\"hunter2\"]", "is not a JSON object, from line 1"),
-        ("{} hunter2", "is not JSON, from line 1, column 4"),
+    for (model, fragment) in [
+        ("{\n  \"hunter2\": // why\n   hunter2}", "line 3, column 4"),
+        ("{\"hunter2\": {", "line 1, column 13"),
+        ("", "line 1, column 0"),
+        ("[\"hunter2\"]", "is not a JSON object at line 1"),
+        ("{} hunter2", "line 1, column 4"),
     ] {
         let options = open(model, "");
-        let faults = options.errors();
-        let [fault] = &faults[..] else { panic!("{model}: {faults:?}") };
-        assert_eq!((fault.status(), fault.option()), (Status::InvalidOption, Some("RestConfigFile")));
-        assert!(fault.message().contains(words), "{fault}");
-        assert!(fault.message().contains("x.rest") && !fault.message().contains("hunter2"), "{fault}");
+        let errors = options.errors();
+        let [error] = &errors[..] else { panic!("{model}: {errors:?}") };
+        assert_eq!((error.status(), error.option()), (Status::InvalidOption, Some("RestConfigFile")));
+        assert!(error.message().contains(fragment), "{error}");
+        assert!(error.message().contains("x.rest") && !error.message().contains("hunter2"), "{error}");
     }
 }
 
@@ -147,7 +148,7 @@ fn unreadable_model_is_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     let text = format!("RestConfigFile={}", folder.path().display());
     let options = Options::open(&text, &FakeEnvironment::default()).unwrap();
-    assert!(warnings(&options).contains("is a directory, not a file; it was left out"));
+    assert!(warnings(&options).contains("is a directory"));
     assert!(options.has_unreadable_model() && options.errors().is_empty());
 }
 
@@ -187,7 +188,10 @@ fn http_rules_select_reauthenticate_statuses() {
     let options = open(model, "");
     assert_eq!(options.reauthenticate_statuses(), [401, 419, 403]);
     assert_eq!(warnings(&options), "");
-    for odd in ["7", "{}", "\"401\"", "[[]]"] {
-        assert!(open(&format!("{{\"#http\": {odd}}}"), "").reauthenticate_statuses().is_empty(), "{odd}");
+    for invalid in ["7", "{}", "\"401\"", "[[]]"] {
+        assert!(
+            open(&format!("{{\"#http\": {invalid}}}"), "").reauthenticate_statuses().is_empty(),
+            "{invalid}"
+        );
     }
 }

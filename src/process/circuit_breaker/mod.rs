@@ -1,8 +1,8 @@
-//! What the requests of one process to one endpoint have in common while that endpoint throttles or fails: the time for which
-//! it asked to be left alone (Retry-After), and a circuit breaker.
+//! Circuit breaker and Retry-After per endpoint, shared by all requests of the process.
 //!
-//! The breaker is closed, and every request is sent; after several failures in a row, of several cache keys, it opens for 1,
-//! 2, 4 … 60 s, and requests fail from memory; then it is half-open, and one request probes. A success closes it.
+//! While the breaker is closed, every request is sent. After several consecutive failures of several cache
+//! keys it opens for 1, 2, 4 … 60 s, and requests fail with the cached error. Then it is half-open, and one
+//! request probes. A success closes it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,25 +20,25 @@ use crate::base::stats::{Counter, Stats};
 use crate::sys::sync::Monitor;
 use crate::token::cache::Backoff;
 
-/// So many endpoints are remembered: a connection string may name any.
+/// Maximum number of endpoints, since connection strings may contain any number of them.
 const MAX_ENDPOINTS: usize = 1000;
 
-/// So many failures in a row open the breaker,
+/// Number of consecutive failures that open the breaker, together with [`MIN_FAILED_KEYS`].
 const MIN_FAILURES: u32 = 5;
 
-/// if they are of so many cache keys: what one key meets may be its own doing.
+/// Number of cache keys among these failures, since the failures of one key may have a cause of its own.
 const MIN_FAILED_KEYS: usize = 3;
 
-/// The longest that a Retry-After is kept to, in seconds.
+/// Upper limit for a server's Retry-After, in seconds.
 const MAX_RETRY_AFTER_SECS: u32 = 300;
 
-/// The longest wait for a server inside one call.
+/// Upper limit for the wait for a server within one call.
 pub const MAX_SERVER_WAIT: Duration = Duration::from_secs(60);
 
-/// A request that was given up sooner says nothing about the server.
+/// A request that timed out earlier does not count as a failure of the server.
 const MIN_COUNTED_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The breakers of one process, by a digest of host, port, TLS and proxy settings.
+/// Circuit breakers of one process, keyed by a digest of host, port, TLS and proxy settings.
 pub struct CircuitBreakers(Mutex<BoundedMap<CacheKey, Arc<CircuitBreaker>>>);
 
 impl Default for CircuitBreakers {
@@ -48,13 +48,13 @@ impl Default for CircuitBreakers {
 }
 
 impl CircuitBreakers {
-    /// The one of that endpoint.
+    /// Returns the breaker of `endpoint`, creating it if needed.
     pub fn get(&self, endpoint: CacheKey) -> Arc<CircuitBreaker> {
         Arc::clone(self.0.lock().get_or_insert_with(endpoint, Arc::default))
     }
 }
 
-/// The breaker of one endpoint.
+/// Circuit breaker of one endpoint. Thread-safe.
 #[derive(Default)]
 pub struct CircuitBreaker {
     state: Monitor<BreakerState>,
@@ -63,14 +63,14 @@ pub struct CircuitBreaker {
 #[derive(Default)]
 struct BreakerState {
     block: Option<RequestBlock>,
-    /// Whether a request that was let through a block is on its way.
+    /// Whether a probe is in flight, or a throttled request is to be repeated as the probe.
     probing: bool,
     consecutive_failures: u32,
     failed_keys: Vec<CacheKey>,
     open_backoff: Backoff,
 }
 
-/// Why, and until when, no request is sent.
+/// Reason and duration for which no request is sent.
 struct RequestBlock {
     cause: BlockCause,
     error: Error,
@@ -80,7 +80,7 @@ struct RequestBlock {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum BlockCause {
-    /// The server said for how long.
+    /// The server sent a Retry-After.
     RetryAfter,
     /// The breaker is open.
     OpenBreaker,
@@ -88,16 +88,18 @@ enum BlockCause {
 
 impl RequestBlock {
     fn to_error(&self, now: Duration) -> Error {
-        let left = self.until.saturating_sub(now).as_secs_f64().ceil().max(1.0);
+        let retry_in = self.until.saturating_sub(now).as_secs_f64().ceil().max(1.0);
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "300 s at most")]
-        self.error.clone().with_negative_cache_age(now.saturating_sub(self.started_at).as_secs(), left as u32)
+        self.error
+            .clone()
+            .with_negative_cache_age(now.saturating_sub(self.started_at).as_secs(), retry_in as u32)
     }
 }
 
-/// What a request goes by.
+/// Inputs for the admission of a request.
 #[derive(Clone, Copy)]
 pub struct AdmissionContext<'a> {
-    /// Its bounds, and its log.
+    /// The call with its deadline and its log.
     pub call: &'a CallContext,
     /// The clock of the process.
     pub clock: &'a dyn Clock,
@@ -105,7 +107,7 @@ pub struct AdmissionContext<'a> {
     pub jitter: Jitter,
     /// The host, for messages.
     pub host: &'a str,
-    /// What is counted.
+    /// Counters of the process.
     pub stats: &'a Stats,
 }
 
@@ -118,122 +120,124 @@ impl AdmissionContext<'_> {
         &self.call.log
     }
 
-    /// Whether it waits so long: not if it makes one attempt alone, or could not end in time.
+    /// Whether the request waits for `wait`. False for a call with a single attempt, and if the deadline is
+    /// earlier.
     fn can_wait(&self, wait: Duration) -> bool {
         !self.call.single_attempt
             && wait <= MAX_SERVER_WAIT
-            && self.call.deadline.remaining().is_none_or(|left| wait < left)
+            && self.call.deadline.remaining().is_none_or(|remaining| wait < remaining)
     }
 }
 
 impl CircuitBreaker {
-    /// Lets a request through, at once or after a Retry-After that ends inside its call.
+    /// Admits a request, at once or after waiting for the end of a Retry-After within the call's deadline.
     ///
     /// # Errors
-    /// The failure that keeps it back, from memory; [`Status::Cancelled`].
-    pub fn admit<'a>(self: &Arc<Self>, requester: AdmissionContext<'a>) -> Result<Admission<'a>> {
+    /// The cached error that blocks the endpoint; [`Status::Cancelled`].
+    pub fn admit<'a>(self: &Arc<Self>, context: AdmissionContext<'a>) -> Result<Admission<'a>> {
         let mut waited = false;
         let mut state = self.state.lock();
         loop {
-            let now = requester.now();
+            let now = context.now();
             let Some(block) = &state.block else { break };
             let wait = block.until.saturating_sub(now);
             if wait.is_zero() && !state.probing {
                 state.probing = true;
                 break;
             }
-            if block.cause == BlockCause::OpenBreaker || !requester.can_wait(wait) {
-                requester.stats.count(Counter::NegativeCacheHits);
+            if block.cause == BlockCause::OpenBreaker || !context.can_wait(wait) {
+                context.stats.count(Counter::NegativeCacheHits);
                 return Err(block.to_error(now));
             }
             if !waited {
-                let text = || format!("waiting for {}, which asked for it", requester.host);
-                requester.log().log(LogLevel::Debug, text);
+                let text = || format!("waiting for {} (Retry-After)", context.host);
+                context.log().log(LogLevel::Debug, text);
             }
             waited = true;
-            requester.call.on_cancel(self)?;
+            context.call.on_cancel(self)?;
             let until = block.until;
-            // While a probe is on its way, its end is waited for.
-            let at_most = if wait.is_zero() { requester.call.deadline.remaining() } else { Some(wait) };
-            state = self.state.wait_while(state, at_most, |state| {
-                !requester.call.cancel.is_cancelled()
+            // After the end of the block, wait for the outcome of the probe in flight.
+            let timeout = if wait.is_zero() { context.call.deadline.remaining() } else { Some(wait) };
+            state = self.state.wait_while(state, timeout, |state| {
+                !context.call.cancel.is_cancelled()
                     && state.block.as_ref().is_some_and(|block| block.until == until)
-                    && (state.probing || requester.now() < until)
+                    && (state.probing || context.now() < until)
             });
-            if requester.call.cancel.is_cancelled() {
+            if context.call.cancel.is_cancelled() {
                 return Err(cancelled_error());
             }
         }
-        let probes = state.block.is_some();
+        let is_probe = state.block.is_some();
         drop(state);
-        Ok(Admission { breaker: Arc::clone(self), requester, is_probe: probes, has_outcome: false })
+        Ok(Admission { breaker: Arc::clone(self), context, is_probe, has_outcome: false })
     }
 }
 
 impl CircuitBreaker {
-    /// Lets a request through that cannot be made again later, such as that of a code for which a user has just logged in.
-    pub fn admit_always<'a>(self: &Arc<Self>, requester: AdmissionContext<'a>) -> Admission<'a> {
-        Admission { breaker: Arc::clone(self), requester, is_probe: false, has_outcome: false }
+    /// Admits a request that cannot be repeated later, such as one with the authorization code of a login.
+    pub fn admit_always<'a>(self: &Arc<Self>, context: AdmissionContext<'a>) -> Admission<'a> {
+        Admission { breaker: Arc::clone(self), context, is_probe: false, has_outcome: false }
     }
 }
 
 impl Wake for CircuitBreaker {
     fn wake(&self) {
-        // Taking the lock first makes sure that a waiter has either seen the cancel or sleeps already.
+        // Taking the lock ensures that a waiter has either seen the cancellation or is already blocked.
         drop(self.state.lock());
         self.state.notify_all();
     }
 }
 
-/// A fetch that was let through. Dropped without an outcome, as by a cancel, it lets another one probe.
+/// An admitted request. If a probe is dropped without an outcome (cancellation), another request may probe.
 pub struct Admission<'a> {
     breaker: Arc<CircuitBreaker>,
-    requester: AdmissionContext<'a>,
+    context: AdmissionContext<'a>,
     is_probe: bool,
     has_outcome: bool,
 }
 
 impl Admission<'_> {
-    /// The server asked to wait so many seconds. This request may come back afterwards, as the probe.
+    /// Records a Retry-After. This request may be sent again afterwards, as the probe.
     pub fn record_throttled(&mut self, error: Error) {
-        self.requester.stats.count(Counter::Throttled);
-        let now = self.requester.now();
+        self.context.stats.count(Counter::Throttled);
+        let now = self.context.now();
         let seconds = error.retry_after().min(MAX_RETRY_AFTER_SECS);
         let until = now.saturating_add(Duration::from_secs(u64::from(seconds)));
         let mut state = self.breaker.state.lock();
         if state.block.as_ref().is_some_and(|block| block.until >= until) {
             return;
         }
-        // One alone comes back: others that were let through meanwhile give up, or wait for it.
-        let comes_back = self.is_probe || !state.probing;
-        self.is_probe = comes_back;
-        state.probing |= comes_back;
+        // Only one request becomes the probe; all others that were admitted meanwhile fail or wait for it.
+        let becomes_probe = self.is_probe || !state.probing;
+        self.is_probe = becomes_probe;
+        state.probing |= becomes_probe;
         state.block = Some(RequestBlock { cause: BlockCause::RetryAfter, error, started_at: now, until });
         drop(state);
         self.breaker.state.notify_all();
-        self.requester.log().log(LogLevel::Info, || {
-            format!("{} is sent no request for {seconds} s, as it asked", self.requester.host)
+        self.context.log().log(LogLevel::Info, || {
+            format!("no requests to {} for {seconds} s (Retry-After)", self.context.host)
         });
     }
 
-    /// Before the request is sent again: waits for the end of a Retry-After that another request was given meanwhile.
+    /// Admits a repetition of the request: waits for the end of a Retry-After that another request received
+    /// meanwhile.
     ///
     /// # Errors
-    /// Those of [`CircuitBreaker::admit`].
+    /// Those of `CircuitBreaker::admit`.
     pub fn readmit(&mut self) -> Result<()> {
         if !self.is_probe {
-            *self = self.breaker.admit(self.requester)?;
+            *self = self.breaker.admit(self.context)?;
         }
         Ok(())
     }
 
-    /// The endpoint is working: it answered, whatever its answer was.
+    /// Records that the endpoint responded, successfully or not, and so is healthy.
     pub fn record_response(mut self) {
         self.has_outcome = true;
         let mut state = self.breaker.state.lock();
-        let opened = state.block.as_ref().is_some_and(|block| block.cause == BlockCause::OpenBreaker);
-        // Who was on the way before a Retry-After came says nothing about its end.
-        let unblocked = self.is_probe || opened;
+        let is_open = state.block.as_ref().is_some_and(|block| block.cause == BlockCause::OpenBreaker);
+        // The response to a request sent before a Retry-After does not end it.
+        let unblocked = self.is_probe || is_open;
         if unblocked {
             state.block = None;
             state.probing = false;
@@ -244,34 +248,33 @@ impl Admission<'_> {
         drop(state);
         if unblocked {
             self.breaker.state.notify_all();
-            self.requester
-                .log()
-                .log(LogLevel::Info, || format!("{} is sent requests again", self.requester.host));
+            self.context.log().log(LogLevel::Info, || format!("requests to {} resume", self.context.host));
         }
     }
 
-    /// The request of `key` failed with `error`, after `time`.
-    pub fn record_failure(mut self, key: CacheKey, error: &Error, time: Duration) {
-        if !is_unhealthy(error, time) {
+    /// Records that the request for `key` failed with `error` after `elapsed`.
+    pub fn record_failure(mut self, key: CacheKey, error: &Error, elapsed: Duration) {
+        if !is_unhealthy(error, elapsed) {
             if error.is_caused_by_server() && error.http_status() != 0 {
                 self.record_response();
             }
             return;
         }
         self.has_outcome = true;
-        let now = self.requester.now();
+        let now = self.context.now();
         let mut state = self.breaker.state.lock();
         state.consecutive_failures = state.consecutive_failures.saturating_add(1);
         if !state.failed_keys.contains(&key) && state.failed_keys.len() < MIN_FAILED_KEYS {
             state.failed_keys.push(key);
         }
-        let many = state.consecutive_failures >= MIN_FAILURES && state.failed_keys.len() >= MIN_FAILED_KEYS;
+        let is_threshold_reached =
+            state.consecutive_failures >= MIN_FAILURES && state.failed_keys.len() >= MIN_FAILED_KEYS;
         let is_blocked = state.block.as_ref().is_some_and(|block| now < block.until);
-        let opens = (self.is_probe || many) && !is_blocked;
+        let opens = (self.is_probe || is_threshold_reached) && !is_blocked;
         if opens {
-            state.open_backoff.record(now, self.requester.jitter.sample());
+            state.open_backoff.record(now, self.context.jitter.sample());
             let until = now.saturating_add(state.open_backoff.delay());
-            let error = shareable_error(error, self.requester.host);
+            let error = shareable_error(error, self.context.host);
             state.block =
                 Some(RequestBlock { cause: BlockCause::OpenBreaker, error, started_at: now, until });
         }
@@ -282,11 +285,11 @@ impl Admission<'_> {
         drop(state);
         self.breaker.state.notify_all();
         if opens {
-            self.requester.stats.count(Counter::BreakerOpenings);
-            self.requester.log().log(LogLevel::Info, || {
+            self.context.stats.count(Counter::BreakerOpenings);
+            self.context.log().log(LogLevel::Info, || {
                 format!(
-                    "{} is sent no request for {seconds:.1} s, as the last ones failed",
-                    self.requester.host
+                    "no requests to {} for {seconds:.1} s (circuit breaker open after failures)",
+                    self.context.host
                 )
             });
         }
@@ -302,29 +305,29 @@ impl Drop for Admission<'_> {
     }
 }
 
-/// Whether a failure says that the endpoint cannot serve anybody now.
-fn is_unhealthy(error: &Error, time: Duration) -> bool {
+/// Whether a failure after `elapsed` shows that the endpoint is unavailable for all requests.
+fn is_unhealthy(error: &Error, elapsed: Duration) -> bool {
     error.is_caused_by_server()
         && match error.status() {
             Status::Network | Status::Server | Status::Throttled => true,
-            Status::Timeout => time >= MIN_COUNTED_TIMEOUT,
+            Status::Timeout => elapsed >= MIN_COUNTED_TIMEOUT,
             _ => false,
         }
 }
 
-/// The failure as any other request may hear of it: what the server said may be about one user.
+/// The error to return for other requests. It omits the server's text, which may concern one user.
 fn shareable_error(error: &Error, host: &str) -> Error {
     let text = match error.http_status() {
         0 => return error.clone(),
-        status => format!("{host} answered the last requests with HTTP {status}"),
+        status => format!("{host} responded to recent requests with HTTP {status}"),
     };
     Error::new(error.status(), "token", text).with_http(error.http_status(), 0)
 }
 
-/// The failure of a server that asks to wait, as any other request may hear of it.
+/// The error for a Retry-After. It omits the server's text, so it may be returned for other requests.
 #[must_use]
 pub fn throttled_error(host: &str, http_status: u16, retry_after: u32) -> Error {
-    let text = format!("{host} asks to wait {retry_after} s before the next request (HTTP {http_status})");
+    let text = format!("{host} is rate limiting requests (HTTP {http_status}, Retry-After {retry_after} s)");
     Error::new(Status::Throttled, "token", text).with_http(http_status, retry_after)
 }
 

@@ -1,3 +1,5 @@
+//! Tests of the circuit breaker and of Retry-After.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
@@ -6,7 +8,7 @@ use aws_lc_rs::hmac;
 use super::*;
 use crate::base::jitter::Fraction;
 
-/// A breaker, and a clock that a test sets.
+/// A breaker with a manual clock.
 #[derive(Default)]
 struct BreakerFixture {
     breaker: Arc<CircuitBreaker>,
@@ -46,16 +48,16 @@ impl BreakerFixture {
         self.clock.0.store(second, Ordering::SeqCst);
     }
 
-    fn requester<'a>(&'a self, call: &'a CallContext) -> AdmissionContext<'a> {
+    fn context<'a>(&'a self, call: &'a CallContext) -> AdmissionContext<'a> {
         let jitter = Jitter::pinned(Fraction::new(0));
         AdmissionContext { call, clock: &self.clock, jitter, host: "example.com", stats: &self.stats }
     }
 
     fn admit<'a>(&'a self, call: &'a CallContext) -> Result<Admission<'a>> {
-        self.breaker.admit(self.requester(call))
+        self.breaker.admit(self.context(call))
     }
 
-    /// Whether a request that does not wait is let through, without an outcome.
+    /// Whether a request is admitted; it is dropped without an outcome.
     fn is_admitted(&self, call: &CallContext) -> bool {
         self.admit(call).is_ok()
     }
@@ -73,49 +75,49 @@ impl BreakerFixture {
     }
 
     fn admission_error(&self) -> Error {
-        self.admit(&call_with_timeout(1)).err().expect("it is let through")
+        self.admit(&call_with_timeout(1)).err().expect("the request must not be admitted")
     }
 }
 
 #[test]
 fn several_failures_of_several_keys_open_breaker() {
-    let bench = BreakerFixture::default();
+    let fixture = BreakerFixture::default();
     for number in [1, 2, 1, 2, 1, 2, 1, 2] {
-        bench.record_failure(number, &unavailable_error(), QUICK);
+        fixture.record_failure(number, &unavailable_error(), QUICK);
     }
-    assert!(bench.is_admitted(&call_with_timeout(1)), "two keys may both be wrong");
-    bench.record_failure(3, &unavailable_error(), QUICK);
-    let error = bench.admission_error();
+    assert!(fixture.is_admitted(&call_with_timeout(1)), "failures of two keys do not open the breaker");
+    fixture.record_failure(3, &unavailable_error(), QUICK);
+    let error = fixture.admission_error();
     assert_eq!((error.status(), error.http_status(), error.retry_after()), (Status::Server, 503, 1));
-    assert!(!error.is_caused_by_server(), "it says nothing new");
-    assert!(!error.message().contains("hunter2"), "what the server said may be about one user: {error}");
-    let bench = BreakerFixture::default();
+    assert!(!error.is_caused_by_server(), "a cached error is not a new failure of the server");
+    assert!(!error.message().contains("hunter2"), "the server's text may concern one user: {error}");
+    let fixture = BreakerFixture::default();
     for number in 0..4 {
-        bench.record_failure(number, &unavailable_error(), QUICK);
+        fixture.record_failure(number, &unavailable_error(), QUICK);
     }
-    assert!(bench.is_admitted(&call_with_timeout(1)), "four are not many");
-    bench.record_failure(4, &unavailable_error(), QUICK);
-    assert!(!bench.is_admitted(&call_with_timeout(1)));
+    assert!(fixture.is_admitted(&call_with_timeout(1)), "four failures do not open the breaker");
+    fixture.record_failure(4, &unavailable_error(), QUICK);
+    assert!(!fixture.is_admitted(&call_with_timeout(1)));
 }
 
 #[test]
 fn success_and_refusal_reset_failures() {
     let denied = Error::new(Status::Denied, "token", "no").with_http(400, 0).caused_by_server();
-    for refused in [false, true] {
-        let bench = BreakerFixture::default();
+    for is_denied in [false, true] {
+        let fixture = BreakerFixture::default();
         for number in 0..20 {
             if number % 4 == 0 {
                 let call = call_with_timeout(1);
-                let admission = bench.admit(&call).unwrap();
-                if refused {
+                let admission = fixture.admit(&call).unwrap();
+                if is_denied {
                     admission.record_failure(cache_key(number), &denied, QUICK)
                 } else {
                     admission.record_response()
                 }
             }
-            bench.record_failure(number, &unavailable_error(), QUICK);
+            fixture.record_failure(number, &unavailable_error(), QUICK);
         }
-        assert!(bench.is_admitted(&call_with_timeout(1)));
+        assert!(fixture.is_admitted(&call_with_timeout(1)));
     }
 }
 
@@ -123,122 +125,126 @@ fn success_and_refusal_reset_failures() {
 fn only_server_failures_open_breaker() {
     let failure = |status: Status| Error::new(status, "network", "x").caused_by_server();
     let opens = |error: &Error, time| {
-        let bench = BreakerFixture::default();
-        (0..5).for_each(|number| bench.record_failure(number, error, time));
-        !bench.is_admitted(&call_with_timeout(1))
+        let fixture = BreakerFixture::default();
+        (0..5).for_each(|number| fixture.record_failure(number, error, time));
+        !fixture.is_admitted(&call_with_timeout(1))
     };
     assert!(opens(&failure(Status::Network), QUICK));
     assert!(opens(&failure(Status::Throttled), QUICK));
     assert!(opens(&failure(Status::Timeout), Duration::from_secs(5)));
-    assert!(!opens(&failure(Status::Timeout), Duration::from_secs(4)), "a caller in a hurry");
-    assert!(!opens(&failure(Status::Tls), QUICK), "a trust store may be at fault");
-    assert!(!opens(&Error::new(Status::Network, "consent", "x"), QUICK), "it is from here");
+    assert!(!opens(&failure(Status::Timeout), Duration::from_secs(4)), "the call had a short timeout");
+    assert!(!opens(&failure(Status::Tls), QUICK), "the trust store of one connection may be wrong");
+    assert!(!opens(&Error::new(Status::Network, "consent", "x"), QUICK), "the error has a local cause");
 }
 
 #[test]
 fn open_breaker_admits_probes_with_backoff() {
-    let bench = BreakerFixture::default();
-    (0..5).for_each(|number| bench.record_failure(number, &unavailable_error(), QUICK));
-    let mut probed = Vec::new();
+    let fixture = BreakerFixture::default();
+    (0..5).for_each(|number| fixture.record_failure(number, &unavailable_error(), QUICK));
+    let mut probe_seconds = Vec::new();
     for second in 0..130 {
-        bench.set_time(second);
+        fixture.set_time(second);
         let call = call_with_timeout(1);
-        if let Ok(probe) = bench.admit(&call) {
-            assert!(!bench.is_admitted(&call_with_timeout(1)), "one at a time");
-            probed.push(second);
+        if let Ok(probe) = fixture.admit(&call) {
+            assert!(!fixture.is_admitted(&call_with_timeout(1)), "only one probe at a time");
+            probe_seconds.push(second);
             probe.record_failure(cache_key(9), &unavailable_error(), QUICK);
         }
     }
-    assert_eq!(probed, [1, 3, 7, 15, 31, 63, 123]);
-    let error = bench.admission_error();
-    assert!(error.message().contains("that was 6 s ago"), "{error}");
-    bench.set_time(183);
-    bench.admit(&call_with_timeout(1)).unwrap().record_response();
+    assert_eq!(probe_seconds, [1, 3, 7, 15, 31, 63, 123]);
+    let error = fixture.admission_error();
+    assert!(error.message().contains("6 s ago"), "{error}");
+    fixture.set_time(183);
+    fixture.admit(&call_with_timeout(1)).unwrap().record_response();
     assert!(
-        bench.is_admitted(&call_with_timeout(1)) && bench.is_admitted(&call_with_timeout(1)),
-        "it is closed"
+        fixture.is_admitted(&call_with_timeout(1)) && fixture.is_admitted(&call_with_timeout(1)),
+        "the breaker is closed"
     );
 }
 
 #[test]
 fn probe_without_outcome_allows_another() {
-    let bench = BreakerFixture::default();
-    (0..5).for_each(|number| bench.record_failure(number, &unavailable_error(), QUICK));
-    bench.set_time(1);
+    let fixture = BreakerFixture::default();
+    (0..5).for_each(|number| fixture.record_failure(number, &unavailable_error(), QUICK));
+    fixture.set_time(1);
     let call = call_with_timeout(1);
-    let probe = bench.admit(&call).unwrap();
-    assert!(!bench.is_admitted(&call_with_timeout(1)));
+    let probe = fixture.admit(&call).unwrap();
+    assert!(!fixture.is_admitted(&call_with_timeout(1)));
     drop(probe);
-    assert!(bench.is_admitted(&call_with_timeout(1)));
+    assert!(fixture.is_admitted(&call_with_timeout(1)));
 }
 
 #[test]
 fn retry_after_applies_to_all_with_limit() {
-    for (asked, kept) in [(30, 30), (1000, 300)] {
-        let bench = BreakerFixture::default();
-        bench.record_throttled(asked);
-        bench.set_time(kept - 10);
-        let error = bench.admission_error();
+    for (retry_after, applied) in [(30, 30), (1000, 300)] {
+        let fixture = BreakerFixture::default();
+        fixture.record_throttled(retry_after);
+        fixture.set_time(applied - 10);
+        let error = fixture.admission_error();
         assert_eq!((error.status(), error.http_status()), (Status::Throttled, 429));
         assert_eq!(error.retry_after(), 10);
-        bench.set_time(kept);
-        assert!(bench.is_admitted(&call_with_timeout(1)));
+        fixture.set_time(applied);
+        assert!(fixture.is_admitted(&call_with_timeout(1)));
     }
 }
 
 #[test]
 fn longest_retry_after_wins() {
-    let bench = BreakerFixture::default();
+    let fixture = BreakerFixture::default();
     let (one, other) = (call_with_timeout(60), call_with_timeout(60));
-    let (mut one, mut other) = (bench.admit(&one).unwrap(), bench.admit(&other).unwrap());
+    let (mut one, mut other) = (fixture.admit(&one).unwrap(), fixture.admit(&other).unwrap());
     one.record_throttled(throttled_error("example.com", 503, 30));
     other.record_throttled(throttled_error("example.com", 503, 5));
     drop((one, other));
-    assert_eq!(bench.admission_error().retry_after(), 30);
+    assert_eq!(fixture.admission_error().retry_after(), 30);
 }
 
 #[test]
 fn in_flight_success_does_not_end_retry_after() {
-    let bench = BreakerFixture::default();
+    let fixture = BreakerFixture::default();
     let call = call_with_timeout(60);
-    let under_way = bench.admit(&call).unwrap();
-    bench.record_throttled(30);
-    under_way.record_response();
-    assert!(!bench.is_admitted(&call_with_timeout(1)));
-    bench.set_time(30);
-    bench.admit(&call_with_timeout(1)).unwrap().record_response();
-    assert!(bench.is_admitted(&call_with_timeout(1)));
+    let in_flight = fixture.admit(&call).unwrap();
+    fixture.record_throttled(30);
+    in_flight.record_response();
+    assert!(!fixture.is_admitted(&call_with_timeout(1)));
+    fixture.set_time(30);
+    fixture.admit(&call_with_timeout(1)).unwrap().record_response();
+    assert!(fixture.is_admitted(&call_with_timeout(1)));
 }
 
 #[test]
 fn retry_after_beyond_deadline_is_not_awaited() {
-    let bench = BreakerFixture::default();
-    bench.record_throttled(30);
-    let renewal = CallContext { single_attempt: true, ..call_with_timeout(60) };
-    for call in [&call_with_timeout(29), &renewal] {
-        assert_eq!(bench.admit(call).err().map(|error| error.status()), Some(Status::Throttled));
+    let fixture = BreakerFixture::default();
+    fixture.record_throttled(30);
+    let single_attempt = CallContext { single_attempt: true, ..call_with_timeout(60) };
+    for call in [&call_with_timeout(29), &single_attempt] {
+        assert_eq!(fixture.admit(call).err().map(|error| error.status()), Some(Status::Throttled));
     }
-    let bench = BreakerFixture::default();
-    bench.record_throttled(61);
-    assert!(bench.admit(&CallContext::unbounded()).is_err(), "no server is waited for that long");
+    let fixture = BreakerFixture::default();
+    fixture.record_throttled(61);
+    assert!(
+        fixture.admit(&CallContext::unbounded()).is_err(),
+        "a Retry-After above the limit is not awaited"
+    );
 }
 
-/// Lets `calls` wait for the end of a Retry-After; a request that was throttled is to come back.
+/// Lets `calls` wait for the end of a Retry-After, then runs `meanwhile` with the admission of the throttled
+/// request.
 fn admit_waiters(
-    bench: &BreakerFixture,
+    fixture: &BreakerFixture,
     calls: &[CallContext],
     meanwhile: impl FnOnce(Admission<'_>),
 ) -> Vec<Result<bool>> {
-    let own = call_with_timeout(60);
-    let mut throttled = bench.admit(&own).unwrap();
+    let call = call_with_timeout(60);
+    let mut throttled = fixture.admit(&call).unwrap();
     throttled.record_throttled(throttled_error("example.com", 429, 30));
     thread::scope(|scope| {
-        let admitted = |call| bench.admit(call).map(|admission| admission.is_probe);
+        let admitted = |call| fixture.admit(call).map(|admission| admission.is_probe);
         let threads: Vec<_> = calls.iter().map(|call| scope.spawn(move || admitted(call))).collect();
-        while Arc::weak_count(&bench.breaker) < calls.len() {
+        while Arc::weak_count(&fixture.breaker) < calls.len() {
             thread::yield_now();
         }
-        drop(bench.breaker.state.lock());
+        drop(fixture.breaker.state.lock());
         meanwhile(throttled);
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     })
@@ -246,19 +252,20 @@ fn admit_waiters(
 
 #[test]
 fn retry_after_waiters_proceed_when_probe_succeeds() {
-    let bench = BreakerFixture::default();
-    let admitted = admit_waiters(&bench, &[call_with_timeout(60), call_with_timeout(60)], |mut throttled| {
-        throttled.readmit().unwrap();
-        throttled.record_response();
-    });
+    let fixture = BreakerFixture::default();
+    let admitted =
+        admit_waiters(&fixture, &[call_with_timeout(60), call_with_timeout(60)], |mut throttled| {
+            throttled.readmit().unwrap();
+            throttled.record_response();
+        });
     assert!(admitted.iter().all(|admitted| matches!(admitted, Ok(false))), "{admitted:?}");
 }
 
 #[test]
 fn cancel_ends_retry_after_wait() {
-    let bench = BreakerFixture::default();
+    let fixture = BreakerFixture::default();
     let calls = [call_with_timeout(60)];
-    let admitted = admit_waiters(&bench, &calls, |_throttled| {
+    let admitted = admit_waiters(&fixture, &calls, |_throttled| {
         calls[0].cancel.cancel();
     });
     assert_eq!(admitted[0].as_ref().unwrap_err().status(), Status::Cancelled);
@@ -266,11 +273,11 @@ fn cancel_ends_retry_after_wait() {
 
 #[test]
 fn authorization_code_bypasses_open_breaker() {
-    let bench = BreakerFixture::default();
-    (0..5).for_each(|number| bench.record_failure(number, &unavailable_error(), QUICK));
+    let fixture = BreakerFixture::default();
+    (0..5).for_each(|number| fixture.record_failure(number, &unavailable_error(), QUICK));
     let call = call_with_timeout(1);
-    bench.breaker.admit_always(bench.requester(&call)).record_response();
-    assert!(bench.is_admitted(&call_with_timeout(1)), "its success closes the breaker");
+    fixture.breaker.admit_always(fixture.context(&call)).record_response();
+    assert!(fixture.is_admitted(&call_with_timeout(1)), "a success closes the breaker");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What a profile adds, and that the user's own word is worth more.
+//! Tests of profile defaults and of their precedence below configured options.
 
 use jsonwebtoken::Algorithm;
 
@@ -18,7 +18,7 @@ fn resolution(text: &str) -> Resolution {
 
 fn token_endpoint_config(text: &str) -> TokenEndpointConfig {
     match resolution(text).config.unwrap_or_else(|error| panic!("{text}: {error}")).flow {
-        Flow::TokenEndpoint(exchange) => *exchange,
+        Flow::TokenEndpoint(config) => *config,
         other => panic!("{text} has no token endpoint: {other:?}"),
     }
 }
@@ -26,7 +26,7 @@ fn token_endpoint_config(text: &str) -> TokenEndpointConfig {
 fn assertion_config(text: &str) -> AssertionConfig {
     match resolution(text).config.unwrap_or_else(|error| panic!("{text}: {error}")).flow {
         Flow::SignedJwt(signing) => *signing,
-        Flow::TokenEndpoint(exchange) => match exchange.grant {
+        Flow::TokenEndpoint(config) => match config.grant {
             Grant::JwtBearer { signing, .. } => *signing,
             Grant::ClientAssertion { assertion: AssertionSource::SignedHere(signing), .. } => *signing,
             other => panic!("{text} signs nothing: {other:?}"),
@@ -35,7 +35,7 @@ fn assertion_config(text: &str) -> AssertionConfig {
     }
 }
 
-/// The options that warnings are about.
+/// The options for which there are warnings.
 fn warned_options(text: &str) -> Vec<String> {
     let warnings = resolution(text).warnings;
     warnings.iter().filter_map(|warning| warning.option().map(str::to_owned)).collect()
@@ -47,8 +47,9 @@ fn signer_gets_profile_cert_headers_not_algorithms() {
     let options = Options::parse(&format!("{text};TokenURI=POST https://a.example")).unwrap();
     let signer = CallbackSigner::new(Algorithm::ES256, Box::new(|_, _| Err(1)));
     let config = resolve_with(&options, Some(&signer), Policy::current()).config.unwrap();
-    let Flow::TokenEndpoint(exchange) = config.flow else { panic!("another flow") };
-    let Grant::ClientAssertion { assertion: AssertionSource::SignedHere(signing), .. } = exchange.grant
+    let Flow::TokenEndpoint(endpoint_config) = config.flow else { panic!("another flow") };
+    let Grant::ClientAssertion { assertion: AssertionSource::SignedHere(signing), .. } =
+        endpoint_config.grant
     else {
         panic!("another grant");
     };
@@ -58,7 +59,7 @@ fn signer_gets_profile_cert_headers_not_algorithms() {
 
 #[test]
 fn default_audience_follows_provider_profile() {
-    let at = |provider: &str, url: &str| {
+    let audience_for = |provider: &str, url: &str| {
         let text = format!(
             "am=55;Provider={provider};ClaimsIssuer=me;ClientSecret=s;ClientID=c;TokenURI=POST {url}"
         );
@@ -75,9 +76,9 @@ fn default_audience_follows_provider_profile() {
         ("apple-asc", Some("appstoreconnect-v1")),
         ("workday", None),
     ] {
-        assert_eq!(at(provider, url).as_deref(), audience, "{provider}");
+        assert_eq!(audience_for(provider, url).as_deref(), audience, "{provider}");
     }
-    let sandbox = at("salesforce", "https://test.salesforce.com/services/oauth2/token");
+    let sandbox = audience_for("salesforce", "https://test.salesforce.com/services/oauth2/token");
     assert_eq!(sandbox.as_deref(), Some("https://test.salesforce.com"));
     let error = resolution("Provider=google-selfsigned;am=JWT;ClaimsIssuer=me").config.unwrap_err();
     assert_eq!((error.status(), error.option()), (Status::MissingOption, Some("ClaimsAudience")));
@@ -87,31 +88,33 @@ fn default_audience_follows_provider_profile() {
 #[test]
 fn explicit_options_override_profile_defaults() {
     let profile = "Provider=entra;TokenURI=POST https://a.example/t;ClientID=me;";
-    let usual = assertion_config(profile);
-    assert_eq!(usual.header.preferred_algorithms.first(), Some(&Algorithm::PS256));
-    assert_eq!((usual.header.cert_headers.as_slice(), usual.lifetime), (&[CertHeader::X5tS256][..], 600));
-    let own = assertion_config(&format!(
+    let default = assertion_config(profile);
+    assert_eq!(default.header.preferred_algorithms.first(), Some(&Algorithm::PS256));
+    assert_eq!((default.header.cert_headers.as_slice(), default.lifetime), (&[CertHeader::X5tS256][..], 600));
+    let configured = assertion_config(&format!(
         "{profile}JWTAlgorithm=RS256;JWTThumbprint=x5t;JWTLifetimeMinutes=2;ClaimsAudience=you;ClaimsIssuer=i;ClaimsSubject=s"
     ));
     assert_eq!(
-        (own.header.algorithm, own.header.cert_headers.as_slice()),
+        (configured.header.algorithm, configured.header.cert_headers.as_slice()),
         (Some(Algorithm::RS256), &[CertHeader::X5t][..])
     );
-    assert_eq!((own.lifetime, own.audience.as_deref()), (120, Some("you")));
-    assert_eq!((own.issuer.as_str(), own.subject.as_deref()), ("i", Some("s")));
-    let named = assertion_config(&format!("{profile}JWTHeaders={{{{\"x5t\":\"abc\"}}}}}}"));
-    assert!(named.header.cert_headers.is_empty());
-    let boxed = "Provider=box;am=55;TokenURI=POST https://a.example/t;ClaimsIssuer=me;ClientSecret=s;";
-    let client = token_endpoint_config(boxed).client.unwrap();
+    assert_eq!((configured.lifetime, configured.audience.as_deref()), (120, Some("you")));
+    assert_eq!((configured.issuer.as_str(), configured.subject.as_deref()), ("i", Some("s")));
+    let with_header = assertion_config(&format!("{profile}JWTHeaders={{{{\"x5t\":\"abc\"}}}}}}"));
+    assert!(with_header.header.cert_headers.is_empty());
+    let box_options = "Provider=box;am=55;TokenURI=POST https://a.example/t;ClaimsIssuer=me;ClientSecret=s;";
+    let client = token_endpoint_config(box_options).client.unwrap();
     assert_eq!((client.id.as_str(), client.uses_basic_auth), ("me", false));
     assert!(
-        token_endpoint_config(&format!("{boxed}ClientID=c;ClientCredentialsMode=1"))
+        token_endpoint_config(&format!("{box_options}ClientID=c;ClientCredentialsMode=1"))
             .client
             .unwrap()
             .uses_basic_auth
     );
     assert!(
-        token_endpoint_config(&format!("{boxed}AuthHeader=Authorization;SecurityToken=x")).client.is_none()
+        token_endpoint_config(&format!("{box_options}AuthHeader=Authorization;SecurityToken=x"))
+            .client
+            .is_none()
     );
     assert_eq!(
         token_endpoint_config("Provider=salesforce;am=55;TokenURI=POST https://a.example/t;ClaimsIssuer=me")
@@ -132,8 +135,8 @@ fn explicit_options_override_profile_defaults() {
 fn default_scope_applies_only_to_known_hosts() {
     let entra =
         |url: &str| token_endpoint_config(&format!("Provider=entra;ClientID=me;TokenURI=POST {url}")).scope;
-    let usual = entra("https://login.microsoftonline.com/t/oauth2/v2.0/token");
-    assert_eq!(usual.as_deref(), Some("https://graph.microsoft.com/.default"));
+    let default = entra("https://login.microsoftonline.com/t/oauth2/v2.0/token");
+    assert_eq!(default.as_deref(), Some("https://graph.microsoft.com/.default"));
     assert_eq!(entra("https://adfs.example/adfs/oauth2/token"), None);
     let secret = "am=53;ClientID=me;ClientSecret=s;TokenURI=POST https://login.microsoftonline.com/t/oauth2/v2.0/token";
     assert_eq!(token_endpoint_config(secret).scope.as_deref(), Some("https://graph.microsoft.com/.default"));
@@ -156,8 +159,8 @@ fn client_assertion_issuer_and_subject_match() {
         let signing = assertion_config(&format!("{client}{text}"));
         assert_eq!((signing.issuer.as_str(), signing.subject.as_deref()), ("me", Some("me")), "{text}");
     }
-    let grant = resolution("am=55;TokenURI=POST https://a.example/t;ClientID=me").config.unwrap_err();
-    assert_eq!(grant.option(), Some("ClaimsIssuer"), "the grant's issuer need not be the client");
+    let error = resolution("am=55;TokenURI=POST https://a.example/t;ClientID=me").config.unwrap_err();
+    assert_eq!(error.option(), Some("ClaimsIssuer"), "in a grant, the issuer may differ from the client");
     assert_eq!(assertion_config("am=55;TokenURI=POST https://a.example/t;ClaimsIssuer=me").subject, None);
 }
 
@@ -172,27 +175,34 @@ fn profile_selects_client_assertion_unless_method_given() {
 
 #[test]
 fn unmet_profile_requirement_warns() {
-    let boxed = "Provider=box;am=55;TokenURI=POST https://a.example/t;ClaimsIssuer=me;ClientSecret=s;";
-    assert_eq!(warned_options(boxed), ["JWTKeyID", "ClaimsAdditional"]);
-    let whole = format!("{boxed}JWTKeyID=k;ClaimsAdditional={{{{\"box_sub_type\":\"user\"}}}}}};");
-    assert!(warned_options(&whole).is_empty());
-    assert!(warned_options(&format!("{whole}JWTLifetime=60")).is_empty());
-    assert_eq!(warned_options(&format!("{whole}JWTLifetime=61")), ["JWTLifetime"]);
-    assert_eq!(warned_options(&format!("{whole}JWTLifetimeMinutes=2")), ["JWTLifetimeMinutes"]);
-    assert_eq!(assertion_config(&format!("{whole}JWTLifetime=61")).lifetime, 61);
+    let box_options = "Provider=box;am=55;TokenURI=POST https://a.example/t;ClaimsIssuer=me;ClientSecret=s;";
+    assert_eq!(warned_options(box_options), ["JWTKeyID", "ClaimsAdditional"]);
+    let complete = format!("{box_options}JWTKeyID=k;ClaimsAdditional={{{{\"box_sub_type\":\"user\"}}}}}};");
+    assert!(warned_options(&complete).is_empty());
+    assert!(warned_options(&format!("{complete}JWTLifetime=60")).is_empty());
+    assert_eq!(warned_options(&format!("{complete}JWTLifetime=61")), ["JWTLifetime"]);
+    assert_eq!(warned_options(&format!("{complete}JWTLifetimeMinutes=2")), ["JWTLifetimeMinutes"]);
+    assert_eq!(assertion_config(&format!("{complete}JWTLifetime=61")).lifetime, 61);
 }
 
 #[test]
 fn snowflake_issuer_is_uppercased_fingerprint_appended() {
     let snowflake =
         |issuer: &str| assertion_config(&format!("Provider=snowflake;am=JWT;ClaimsIssuer={issuer}"));
-    let open = snowflake("xy12345.robot");
+    let without_fingerprint = snowflake("xy12345.robot");
     assert_eq!(
-        (open.issuer.as_str(), open.subject.as_deref(), open.append_key_fingerprint),
+        (
+            without_fingerprint.issuer.as_str(),
+            without_fingerprint.subject.as_deref(),
+            without_fingerprint.append_key_fingerprint
+        ),
         ("XY12345.ROBOT", Some("XY12345.ROBOT"), true)
     );
-    let whole = snowflake("{XY.ROBOT.SHA256:abc=}");
-    assert_eq!((whole.subject.as_deref(), whole.append_key_fingerprint), (Some("XY.ROBOT"), false));
+    let with_fingerprint = snowflake("{XY.ROBOT.SHA256:abc=}");
+    assert_eq!(
+        (with_fingerprint.subject.as_deref(), with_fingerprint.append_key_fingerprint),
+        (Some("XY.ROBOT"), false)
+    );
 }
 
 #[test]
@@ -204,7 +214,7 @@ fn self_hosted_profiles_have_no_hosts() {
 
 #[test]
 fn snowflake_account_and_user_are_normalized() {
-    for (written, read) in [
+    for (issuer, normalized) in [
         ("xy12345.robot", "XY12345.ROBOT"),
         ("acme-prod.robot", "ACME-PROD.ROBOT"),
         ("acme-x1.global.robot", "ACME.ROBOT"),
@@ -212,7 +222,7 @@ fn snowflake_account_and_user_are_normalized() {
         ("acme", "ACME"),
         ("Acme.Robot.SHA256:aBc=", "Acme.Robot.SHA256:aBc="),
     ] {
-        assert_eq!(normalize_snowflake_issuer(written), read, "{written}");
+        assert_eq!(normalize_snowflake_issuer(issuer), normalized, "{issuer}");
     }
     assert_eq!(without_fingerprint("ACME.ROBOT.SHA256:aBc="), "ACME.ROBOT");
 }

@@ -1,4 +1,4 @@
-//! What is signed, and with what: the options that make an assertion.
+//! Assertion options: the signing key, the JOSE header and the claims.
 
 use jsonwebtoken::Algorithm;
 
@@ -13,41 +13,42 @@ use crate::options::{OptionId, OptionOrigin, OptionType};
 use crate::provider::{Profile, ScopeLocation};
 use crate::resolve::profile_defaults::{IssuerSubject, needs_key_fingerprint};
 
-/// Headers that would have the server look for its rules or its key in the assertion itself.
+/// Headers by which the assertion itself would tell the server the processing rules or the verification key.
 const FORBIDDEN_HEADERS: [&str; 4] = ["crit", "b64", "jwk", "jku"];
 
-/// Claims that are made from other options, or that bear on the assertion's validity.
+/// Claims that are set from other options or determine the validity of the assertion.
 const RESERVED_CLAIMS: [&str; 8] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "scope"];
 
-/// What is signed, and with what.
+/// The settings of a signed assertion.
 #[derive(Debug, Hash)]
 pub struct AssertionConfig {
-    /// Where the key is.
+    /// The signing key.
     pub key: KeySource,
-    /// What stands in front of the claims.
+    /// The JOSE header.
     pub header: JoseHeader,
     /// iss.
     pub issuer: String,
-    /// Whether the fingerprint of the key is written behind iss.
+    /// Whether the fingerprint of the key is appended to iss.
     pub append_key_fingerprint: bool,
     /// sub.
     pub subject: Option<String>,
-    /// aud; JSON where the user wrote several.
+    /// aud; a JSON array if several values are configured.
     pub audience: Option<String>,
     /// The scope claim.
     pub scope: Option<String>,
     /// Whether the scope claim is an array.
     pub scope_is_array: bool,
-    /// Seconds by which iat lies back, if not as usual.
+    /// How many seconds iat is backdated, if it differs from the default.
     pub iat_backdate: Option<u32>,
     /// exp − iat, in seconds.
     pub lifetime: u32,
-    /// Claims of the user's own, which win over all of these.
+    /// ClaimsAdditional, which overrides all of these.
     pub additional_claims: RawObject,
 }
 
 impl OptionResolver<'_> {
-    /// What is signed: for a user or, as RFC 7523 section 2.2 has it, for the client itself.
+    /// The settings of an assertion for a user or, with `as_client`, for client authentication (RFC 7523
+    /// section 2.2).
     pub(super) fn assertion_config(
         &mut self,
         endpoint: Option<&EndpointUrl>,
@@ -82,15 +83,15 @@ impl OptionResolver<'_> {
         })
     }
 
-    pub(super) fn add_conflict(&mut self, one: OptionId, other: OptionId) {
-        let text = format!("and {} are both given; give one", other.as_str());
-        self.add_error(Status::InvalidOption, one, &text);
+    pub(super) fn add_conflict(&mut self, option: OptionId, other: OptionId) {
+        let text = format!("and {} are mutually exclusive", other.as_str());
+        self.add_error(Status::InvalidOption, option, &text);
     }
 
     pub(super) fn key_source(&mut self, header: &JoseHeader) -> Option<KeySource> {
         let origin = self.key_origin(header.algorithm)?;
         let certificate = self.configured_path(OptionId::JWTCertificate);
-        let alone = KeySource {
+        let base = KeySource {
             purpose: StorePurpose::Assertion,
             origin,
             password: None,
@@ -100,14 +101,14 @@ impl OptionResolver<'_> {
             forbid_weak_encryption: false,
             require_private_file: false,
         };
-        Some(match &alone.origin {
+        Some(match &base.origin {
             KeyOrigin::HmacSecret(_) => {
                 self.check_hmac_secret(header, certificate.is_some());
-                alone
+                base
             }
             KeyOrigin::Callback(signer) => {
                 self.check_signer(header, signer.algorithm());
-                KeySource { certificate, ..alone }
+                KeySource { certificate, ..base }
             }
             KeyOrigin::File(_) | KeyOrigin::Pkcs11(_) | KeyOrigin::Inline(_) => KeySource {
                 password: self.secret(OptionId::JWTCertPassword),
@@ -116,28 +117,30 @@ impl OptionResolver<'_> {
                 certificate,
                 forbid_weak_encryption: self.policy.forbids(Restriction::WeakStores),
                 require_private_file: self.has_value(OptionId::KeyFileCheck, "1"),
-                ..alone
+                ..base
             },
         })
     }
 
-    /// The one place where the key is. A signer outranks what the options say of one, as a set option outranks a string.
+    /// The only source of the key. A signer outranks the options, as an option set by the caller outranks the
+    /// connection string.
     fn key_origin(&mut self, algorithm: Option<Algorithm>) -> Option<KeyOrigin> {
         if let Some(signer) = self.signer {
             return Some(KeyOrigin::Callback(signer.clone()));
         }
         let store = match self.text(OptionId::JWTCertStore) {
-            Some(typed) => Some(self.key_store_origin(OptionId::JWTCertStore, typed)?),
+            Some(store) => Some(self.key_store_origin(OptionId::JWTCertStore, store)?),
             None => None,
         };
-        let text = self.secret(OptionId::JWTPrivateKey).map(KeyOrigin::Inline);
-        let shared = self.secret(OptionId::JWTSecret).map(KeyOrigin::HmacSecret);
-        let wants_secret = matches!(algorithm, Some(Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512));
-        if wants_secret && shared.is_none() {
+        let inline = self.secret(OptionId::JWTPrivateKey).map(KeyOrigin::Inline);
+        let hmac_secret = self.secret(OptionId::JWTSecret).map(KeyOrigin::HmacSecret);
+        let requires_secret =
+            matches!(algorithm, Some(Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512));
+        if requires_secret && hmac_secret.is_none() {
             self.missing.push(OptionId::JWTSecret);
             return None;
         }
-        match (store, text, shared) {
+        match (store, inline, hmac_secret) {
             (Some(_), _, Some(_)) => self.add_conflict(OptionId::JWTSecret, OptionId::JWTCertStore),
             (Some(_), Some(_), None) => self.add_conflict(OptionId::JWTPrivateKey, OptionId::JWTCertStore),
             (None, Some(_), Some(_)) => self.add_conflict(OptionId::JWTSecret, OptionId::JWTPrivateKey),
@@ -147,29 +150,27 @@ impl OptionResolver<'_> {
         None
     }
 
-    /// Where a store is: a file, or a key on a token. A module is code, and the text that is given to open may come from a
-    /// stranger; so may a FILEDSN and a model file, which it names.
-    pub(super) fn key_store_origin(&mut self, name: OptionId, typed: String) -> Option<KeyOrigin> {
-        if !Pkcs11Uri::has_scheme(&typed) {
+    /// The key store: a file, or a key on a PKCS#11 token. A PKCS#11 module is executable code, and the
+    /// connection string and the FILEDSN and model file that it names may be untrusted, so that they must not
+    /// set a module path.
+    pub(super) fn key_store_origin(&mut self, name: OptionId, text: String) -> Option<KeyOrigin> {
+        if !Pkcs11Uri::has_scheme(&text) {
             return self.configured_path(name).map(KeyOrigin::File);
         }
         if !self.check_path(name) {
             return None;
         }
-        let uri = Pkcs11Uri::parse(&typed)
+        let uri = Pkcs11Uri::parse(&text)
             .map_err(|reason| self.add_error(Status::InvalidOption, name, &reason))
             .ok()?;
         for ignored in uri.ignored_attributes() {
-            self.add_warning(
-                name,
-                &format!("has {ignored} behind its ?, which means nothing here and was ignored"),
-            );
+            self.add_warning(name, &format!("has the unsupported query attribute {ignored}; it is ignored"));
         }
-        let of_host = matches!(self.value(name)?.origin, OptionOrigin::Dsn | OptionOrigin::SetOption);
-        if uri.module_path().is_some() && !of_host && !self.policy.allows(Permission::Modules) {
+        let is_trusted = matches!(self.value(name)?.origin, OptionOrigin::Dsn | OptionOrigin::SetOption);
+        if uri.module_path().is_some() && !is_trusted && !self.policy.allows(Permission::Modules) {
             let text = format!(
-                "has a module-path, which the policy of this process does not allow ({}); leave it out or give \
-                 module-name, and the module comes from p11-kit's configuration",
+                "has a module-path, which the process policy does not allow ({}); remove it, or use \
+                 module-name to select a module of the p11-kit configuration",
                 Permission::Modules.name()
             );
             self.add_error(Status::InvalidOption, name, &text);
@@ -178,24 +179,27 @@ impl OptionResolver<'_> {
         Some(KeyOrigin::Pkcs11(uri))
     }
 
-    fn check_signer(&mut self, header: &JoseHeader, signs: Algorithm) {
-        let Some(other) = header.algorithm.filter(|wanted| *wanted != signs) else { return };
-        let given = self.value(OptionId::JWTAlgorithm).is_some();
+    fn check_signer(&mut self, header: &JoseHeader, signer_algorithm: Algorithm) {
+        let Some(algorithm) = header.algorithm.filter(|algorithm| *algorithm != signer_algorithm) else {
+            return;
+        };
+        let is_set = self.value(OptionId::JWTAlgorithm).is_some();
         let (name, verb) =
-            if given { (OptionId::JWTAlgorithm, "is") } else { (OptionId::JWTHeaders, "sets alg to") };
+            if is_set { (OptionId::JWTAlgorithm, "is") } else { (OptionId::JWTHeaders, "sets alg to") };
         let text = format!(
-            "{verb} {other:?}, and the signer (authgrant_set_signer) signs {signs:?}; say the same or leave it out"
+            "{verb} {algorithm:?}, but the signer (authgrant_set_signer) uses {signer_algorithm:?}; set the \
+             same algorithm, or none"
         );
         self.add_error(Status::InvalidOption, name, &text);
     }
 
     fn check_hmac_secret(&mut self, header: &JoseHeader, has_certificate: bool) {
-        let given = [
+        let options = [
             (OptionId::JWTThumbprint, !header.cert_headers.is_empty()),
             (OptionId::JWTCertificate, has_certificate),
         ];
-        for (name, _) in given.into_iter().filter(|(_, given)| *given) {
-            let text = "is for the certificate of a private key, and JWTSecret has none";
+        for (name, _) in options.into_iter().filter(|(_, is_set)| *is_set) {
+            let text = "requires a private key with a certificate and cannot be used with JWTSecret";
             self.add_error(Status::InvalidOption, name, text);
         }
     }
@@ -203,19 +207,16 @@ impl OptionResolver<'_> {
     pub(super) fn jose_header(&mut self) -> JoseHeader {
         let additional = self.json_object(OptionId::JWTHeaders);
         for name in FORBIDDEN_HEADERS.into_iter().filter(|name| additional.contains_key(name)) {
-            let text = format!("sets {name}, which no assertion may carry");
+            let text = format!("must not set {name}");
             self.add_error(Status::InvalidOption, OptionId::JWTHeaders, &text);
         }
-        // What stands beside a key comes with the key, so that the two are never of different times.
-        let said = self.value(OptionId::JWTKeyID).filter(|value| value.origin != OptionOrigin::KeyFile);
-        let key_id = said.map(|value| value.text.reveal().to_owned());
-        let other = additional.get_raw("kid").is_some() && additional.get_string("kid") != key_id;
-        if key_id.is_some() && other {
-            self.add_error(
-                Status::InvalidOption,
-                OptionId::JWTHeaders,
-                "sets another kid than JWTKeyID; give one of them",
-            );
+        // The key ID in a key file is read together with the key, so that both are always from the same
+        // version.
+        let configured = self.value(OptionId::JWTKeyID).filter(|value| value.origin != OptionOrigin::KeyFile);
+        let key_id = configured.map(|value| value.text.reveal().to_owned());
+        let differs = additional.get_raw("kid").is_some() && additional.get_string("kid") != key_id;
+        if key_id.is_some() && differs {
+            self.add_error(Status::InvalidOption, OptionId::JWTHeaders, "sets a kid different from JWTKeyID");
         }
         JoseHeader {
             algorithm: self.algorithm(&additional),
@@ -226,61 +227,62 @@ impl OptionResolver<'_> {
         }
     }
 
-    /// JWTAlgorithm, or its synonym, the alg of JWTHeaders.
+    /// JWTAlgorithm, or the equivalent alg of JWTHeaders.
     fn algorithm(&mut self, headers: &RawObject) -> Option<Algorithm> {
-        let given = self.text(OptionId::JWTAlgorithm).and_then(|name| parse_algorithm(&name));
+        let configured = self.text(OptionId::JWTAlgorithm).and_then(|name| parse_algorithm(&name));
         let Some(name) = headers.get_string("alg") else {
-            return given;
+            return configured;
         };
-        let synonym = parse_algorithm(&name);
-        match (given, synonym) {
+        let from_header = parse_algorithm(&name);
+        match (configured, from_header) {
             (_, None) => {
-                let text = "sets an alg that is not one of JWTAlgorithm's";
+                let text = "sets an unsupported alg; expected a value of JWTAlgorithm";
                 self.add_error(Status::InvalidOption, OptionId::JWTHeaders, text);
             }
-            (Some(given), Some(synonym)) if given != synonym => {
-                let text =
-                    format!("sets alg to {synonym:?}, and JWTAlgorithm is {given:?}; give one of them");
+            (Some(configured), Some(from_header)) if configured != from_header => {
+                let text = format!(
+                    "sets alg to {from_header:?}, which is different from JWTAlgorithm={configured:?}"
+                );
                 self.add_error(Status::InvalidOption, OptionId::JWTHeaders, &text);
             }
             _ => {}
         }
-        given.or(synonym)
+        configured.or(from_header)
     }
 
     fn cert_headers(&mut self) -> Vec<CertHeader> {
         let text = self.text(OptionId::JWTThumbprint).unwrap_or_default();
-        let mut wanted = Vec::new();
+        let mut headers = Vec::new();
         for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
             match CertHeader::from_name(name) {
-                Some(known) if wanted.contains(&known) => {}
-                Some(known) => wanted.push(known),
+                Some(header) if headers.contains(&header) => {}
+                Some(header) => headers.push(header),
                 None => {
                     let name = sanitize::value(name);
                     let text = format!(
-                        "names \"{name}\"; expected any of x5t, x5t#S256 and x5c, separated by commas"
+                        "contains \"{name}\"; expected any of x5t, x5t#S256 and x5c, separated by commas"
                     );
                     self.add_error(Status::InvalidOption, OptionId::JWTThumbprint, &text);
                 }
             }
         }
-        wanted
+        headers
     }
 
     fn additional_claims(&mut self) -> RawObject {
-        let members = self.json_object(OptionId::ClaimsAdditional);
-        for name in RESERVED_CLAIMS.into_iter().filter(|name| members.contains_key(name)) {
-            if ["exp", "nbf", "iat"].contains(&name) && members.get_timestamp(name).is_none() {
-                let text = format!("sets {name} to something that is not a number; it is seconds since 1970");
+        let claims = self.json_object(OptionId::ClaimsAdditional);
+        for name in RESERVED_CLAIMS.into_iter().filter(|name| claims.contains_key(name)) {
+            if ["exp", "nbf", "iat"].contains(&name) && claims.get_timestamp(name).is_none() {
+                let text = format!("must set {name} to a number (seconds since 1970)");
                 self.add_error(Status::InvalidOption, OptionId::ClaimsAdditional, &text);
             }
-            let text = format!("sets {name} itself; what the other options say of it does not count");
+            let text = format!("sets {name}; it overrides the corresponding option");
             self.add_warning(OptionId::ClaimsAdditional, &text);
         }
-        members
+        claims
     }
 
-    /// The JSON object that an option is; empty if there is none or it has been found fault with.
+    /// The JSON object in an option; empty if the option is unset or invalid.
     fn json_object(&mut self, name: OptionId) -> RawObject {
         let Some(value) = self.value(name) else {
             return RawObject::default();
@@ -296,12 +298,12 @@ impl OptionResolver<'_> {
     }
 }
 
-/// The algorithm of that name, in any case.
+/// Finds an algorithm by name, case-insensitive.
 fn parse_algorithm(name: &str) -> Option<Algorithm> {
-    let OptionType::Choice(words) = OptionId::JWTAlgorithm.spec()?.option_type else {
+    let OptionType::Choice(choices) = OptionId::JWTAlgorithm.spec()?.option_type else {
         return None;
     };
-    words.iter().find(|word| word.eq_ignore_ascii_case(name))?.parse().ok()
+    choices.iter().find(|choice| choice.eq_ignore_ascii_case(name))?.parse().ok()
 }
 
 #[cfg(test)]

@@ -7,39 +7,40 @@ use loom::thread;
 use super::*;
 
 thread_local! {
-    /// How many values have not come to their end; the threads of a model are one thread in truth.
+    /// Number of live values. A thread-local is enough, because loom runs all threads of a model on one OS
+    /// thread.
     static ALIVE: Cell<i32> = const { Cell::new(0) };
 }
 
-/// A value of which loom says if its end does not come behind every look at it.
+/// A value for which loom reports a drop that does not happen after every read.
 struct TrackedValue(UnsafeCell<u8>);
 
-// SAFETY: whether threads may look at it together is what loom finds out.
+// SAFETY: loom checks whether threads access the value concurrently.
 unsafe impl Sync for TrackedValue {}
 
 impl TrackedValue {
-    fn new(number: u8) -> Self {
+    fn new(value: u8) -> Self {
         ALIVE.set(ALIVE.get() + 1);
-        Self(UnsafeCell::new(number))
+        Self(UnsafeCell::new(value))
     }
 
     fn read(&self) -> u8 {
-        // SAFETY: loom ends the test where somebody writes meanwhile.
-        self.0.with(|number| unsafe { *number })
+        // SAFETY: loom fails the test if there is a concurrent write.
+        self.0.with(|value| unsafe { *value })
     }
 }
 
 impl Drop for TrackedValue {
     fn drop(&mut self) {
-        // SAFETY: as above.
-        self.0.with_mut(|number| unsafe { *number = 0 });
+        // SAFETY: loom fails the test if there is a concurrent access.
+        self.0.with_mut(|value| unsafe { *value = 0 });
         ALIVE.set(ALIVE.get() - 1);
     }
 }
 
 type TrackedSlot = Arc<Slot<TrackedValue>>;
 
-/// Runs `work` of several threads on one slot, in which 1 is, in every order.
+/// Runs each function of `work` in its own thread on one slot that contains 1, in every interleaving.
 fn explore_interleavings(work: &'static [fn(&Slot<TrackedValue>)]) {
     loom::model(move || {
         let slot: TrackedSlot = Arc::new(Slot::empty());
@@ -55,19 +56,19 @@ fn explore_interleavings(work: &'static [fn(&Slot<TrackedValue>)]) {
             thread.join().unwrap();
         }
         drop(slot);
-        assert_eq!(ALIVE.get(), 0, "a value was left behind");
+        assert_eq!(ALIVE.get(), 0, "a value was leaked");
     });
 }
 
 fn acquire_one(slot: &Slot<TrackedValue>) {
-    if let Some(share) = slot.acquire() {
-        assert_ne!(share.read(), 0);
+    if let Some(value) = slot.acquire() {
+        assert_ne!(value.read(), 0);
     }
 }
 
 fn acquire_two(slot: &Slot<TrackedValue>) {
-    let shares = [slot.acquire(), slot.acquire()];
-    assert!(shares.iter().flatten().all(|share| share.read() > 0));
+    let refs = [slot.acquire(), slot.acquire()];
+    assert!(refs.iter().flatten().all(|value| value.read() > 0));
 }
 
 fn store_one(slot: &Slot<TrackedValue>) {

@@ -1,9 +1,11 @@
-//! A value that many threads take shares of again and again, at the price of one addition for each and one for letting
-//! go of it.
+//! A shared slot with a reference-counted value (split reference count). To acquire or release a reference
+//! takes one atomic add.
 //!
-//! A [`Slot`] is one number: the address of the value, and how many shares have been taken since it was put there. Taking
-//! one adds 1 and has read the address by the same step, so that the value cannot go away in between. Who takes the value
-//! out of the slot adds what was taken to the value's own count. (An `Arc` in an `ArcSwap` costs two steps more.)
+//! A [`Slot`] is one 64-bit integer: the address of the value in the high bits, and the number of references
+//! acquired since the value was stored in the low bits. To acquire a reference adds 1 and reads the address
+//! in the same atomic operation, so that the value cannot be freed in between. Code that removes the value
+//! from the slot adds the slot's count to the reference count of the value. (An `Arc` in an `ArcSwap` needs
+//! two more atomic operations.)
 
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -13,60 +15,63 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::sys::sync::atomic::{AtomicI64, AtomicU64, Ordering, fence};
 
-/// The low bits of a slot's number that count. An address has none of them, as values lie at multiples of 64 and no
-/// system gives out addresses of more than 56 bits unasked.
+/// Number of low bits of a slot that count. They do not overlap with the address, because values are aligned
+/// to 64 bytes and no system returns addresses of more than 56 bits by default.
 const COUNT_BITS: u32 = 14;
 const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
 
-/// From here on what was taken is moved to the value's own count. The other half is for threads that come meanwhile.
-/// (In a model one is many, since its few threads would never come so far.)
+/// From this count on, the count is moved to the value. The other half of the range is for threads that
+/// acquire references in the meantime. (1 in a loom model, whose few threads would never reach a larger
+/// count.)
 const REBALANCE_AT: u64 = if cfg!(all(test, feature = "model")) { 1 } else { 1 << (COUNT_BITS - 1) };
 
-/// What a slot has in the count of its value: more than shares can be let go of before they are moved there.
+/// The reference count that a slot holds in its value: more than the number of references that can be dropped
+/// before they are moved there.
 const SLOT_BIAS: i64 = 1 << 40;
 
-/// Behind its value, so that a pointer to one is a pointer to the other.
+/// A value with its reference count. The value comes first, so that a pointer to one is a pointer to the
+/// other.
 #[repr(C, align(64))]
 struct Counted<T> {
     value: T,
-    /// The shares that are held, less those that only the number of a slot knows.
+    /// The number of references, less those that are counted in a slot only.
     refs: AtomicI64,
 }
 
 impl<T> Counted<T> {
-    /// Adds `shares`, and frees the value if nobody has one any more.
+    /// Adds `count` to the reference count, and frees the value if it reaches 0.
     ///
     /// # Safety
-    /// `counted` is alive; `shares` are the caller's to give away.
-    unsafe fn add_refs(counted: NonNull<Self>, shares: i64) {
-        // SAFETY: it is alive, as the caller promises.
-        let before = unsafe { counted.as_ref() }.refs.fetch_add(shares, Ordering::Release);
-        if before.wrapping_add(shares) == 0 {
-            // What others did with the value comes before its end.
+    /// `counted` must be alive, and the caller must own the references that it removes.
+    unsafe fn add_refs(counted: NonNull<Self>, count: i64) {
+        // SAFETY: the caller guarantees that it is alive.
+        let before = unsafe { counted.as_ref() }.refs.fetch_add(count, Ordering::Release);
+        if before.wrapping_add(count) == 0 {
+            // All accesses of other threads to the value happen before the drop.
             fence(Ordering::Acquire);
-            // SAFETY: it came from a box, and nobody else can reach it.
+            // SAFETY: the pointer came from a box, and there are no other references.
             drop(unsafe { Box::from_raw(counted.as_ptr()) });
         }
     }
 }
 
-/// A share of a value, which lives as long as there are any.
+/// A reference to a shared value. The value is dropped with its last reference.
 pub struct SharedRef<T>(NonNull<Counted<T>>);
 
-// SAFETY: it hands out `&T` alone, and whoever lets go last drops the value.
+// SAFETY: a reference only gives access to `&T`, and the thread that releases the last one drops the value.
 unsafe impl<T: Send + Sync> Send for SharedRef<T> {}
-// SAFETY: as above.
+// SAFETY: as for `Send`.
 unsafe impl<T: Send + Sync> Sync for SharedRef<T> {}
 
 impl<T> SharedRef<T> {
-    /// The only share of `value`.
+    /// The first reference to `value`.
     #[must_use]
     pub fn new(value: T) -> Self {
         let counted = Box::new(Counted { value, refs: AtomicI64::new(1) });
         Self(NonNull::from(Box::leak(counted)))
     }
 
-    /// The share as a pointer, for C; the value is not freed before [`Self::from_raw`] has taken it back.
+    /// Converts the reference into a pointer, for C. It must be released with [`Self::from_raw`].
     #[must_use]
     pub fn into_raw(self) -> *const T {
         let pointer = self.as_ptr();
@@ -74,17 +79,17 @@ impl<T> SharedRef<T> {
         pointer
     }
 
-    /// The share that [`Self::into_raw`] gave away.
+    /// Converts a pointer from [`Self::into_raw`] back into the reference.
     ///
     /// # Safety
-    /// `pointer` came from `into_raw`, and was not taken back before.
+    /// `pointer` must come from `into_raw`, and must not be converted twice.
     #[must_use]
     pub unsafe fn from_raw(pointer: *const T) -> Self {
-        // SAFETY: it came from a `NonNull`, as the caller promises.
+        // SAFETY: the caller guarantees that it came from `into_raw`, that is from a `NonNull`.
         Self(unsafe { NonNull::new_unchecked(pointer.cast_mut().cast()) })
     }
 
-    /// Where the value is.
+    /// The address of the value.
     #[must_use]
     pub fn as_ptr(&self) -> *const T {
         self.0.as_ptr().cast_const().cast()
@@ -95,103 +100,107 @@ impl<T> Deref for SharedRef<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        // SAFETY: a share keeps its value alive.
+        // SAFETY: a reference keeps its value alive.
         &unsafe { self.0.as_ref() }.value
     }
 }
 
 impl<T> Drop for SharedRef<T> {
     fn drop(&mut self) {
-        // SAFETY: the share is ours, and nobody uses it again.
+        // SAFETY: this object owns one reference, and is not used again.
         unsafe { Counted::add_refs(self.0, -1) };
     }
 }
 
-/// A place for a value, or for none; alone in its line of the cache, as whoever takes a share writes to it.
+/// A slot that contains a shared value or is empty. Thread-safe. It has its own cache line, because every
+/// acquire writes to it.
 #[repr(align(64))]
 pub struct Slot<T> {
     packed: AtomicU64,
-    /// How many shares have been taken in all, less those that the number counts. A statistic, so no model looks at it.
+    /// The total number of references acquired, less those in the current count. A statistic, so it is not
+    /// modelled in loom.
     acquired: Statistic,
     owns: PhantomData<SharedRef<T>>,
 }
 
 impl<T> Slot<T> {
-    /// With nothing in it.
+    /// An empty slot.
     #[must_use]
     pub fn empty() -> Self {
         Self { packed: AtomicU64::new(0), acquired: Statistic::new(0), owns: PhantomData }
     }
 
-    /// A share of what is there.
+    /// Acquires a reference to the value. `None` if the slot is empty.
     #[must_use]
     pub fn acquire(&self) -> Option<SharedRef<T>> {
-        // What is added to an empty slot counts nothing, and must not become an address.
+        // The count of an empty slot has no meaning, and must not overflow into the address.
         unpack_address::<T>(self.packed.load(Ordering::Relaxed))?;
-        let number = self.packed.fetch_add(1, Ordering::Acquire);
-        let share = SharedRef(unpack_address(number)?);
-        if number & COUNT_MASK >= REBALANCE_AT {
-            self.rebalance(&share);
+        let packed = self.packed.fetch_add(1, Ordering::Acquire);
+        let reference = SharedRef(unpack_address(packed)?);
+        if packed & COUNT_MASK >= REBALANCE_AT {
+            self.rebalance(&reference);
         }
-        Some(share)
+        Some(reference)
     }
 
-    /// Puts `value` there, and gives a share of it.
+    /// Replaces the value by `value`, and returns a reference to it. If its address does not fit into a slot,
+    /// the slot is left unchanged.
     pub fn store(&self, value: T) -> SharedRef<T> {
-        let share = SharedRef::new(value);
-        if let Some(number) = pack_address(share.0) {
+        let reference = SharedRef::new(value);
+        if let Some(packed) = pack_address(reference.0) {
             // SAFETY: the value is alive.
-            unsafe { Counted::add_refs(share.0, SLOT_BIAS) };
-            self.swap(number);
+            unsafe { Counted::add_refs(reference.0, SLOT_BIAS) };
+            self.swap(packed);
         }
-        share
+        reference
     }
 
-    /// How many shares have been taken, but for those of [`Self::discount`].
+    /// The number of references acquired, without those of [`Self::uncount_acquire`].
     #[must_use]
     pub fn acquired_count(&self) -> u64 {
-        let number = self.packed.load(Ordering::Relaxed);
-        self.acquired.load(Relaxed).wrapping_add(number & COUNT_MASK)
+        let packed = self.packed.load(Ordering::Relaxed);
+        self.acquired.load(Relaxed).wrapping_add(packed & COUNT_MASK)
     }
 
-    /// One that was taken does not count: it was of no use.
+    /// Excludes one acquire from the statistic, because its reference was not used.
     #[cold]
     pub fn uncount_acquire(&self) {
         self.acquired.fetch_sub(1, Relaxed);
     }
 
-    /// Takes out what is there.
+    /// Removes the value. References to it stay valid.
     pub fn clear(&self) {
         self.swap(0);
     }
 
-    fn swap(&self, number: u64) {
-        let before = self.packed.swap(number, Ordering::AcqRel);
+    fn swap(&self, packed: u64) {
+        let before = self.packed.swap(packed, Ordering::AcqRel);
         self.acquired.fetch_add(before & COUNT_MASK, Relaxed);
         if let Some(counted) = unpack_address(before) {
-            // SAFETY: the slot held it until now, and gives away what it had and what was taken from it.
+            // SAFETY: the slot kept the value alive until now. It moves its count to the value and removes
+            // its bias.
             unsafe { Counted::<T>::add_refs(counted, unpack_count(before).wrapping_sub(SLOT_BIAS)) };
         }
     }
 
-    /// Moves what was taken to the value's own count, if `share` is still of what is there.
+    /// Moves the count of the slot to the value, if the slot still contains the value of `reference`.
     #[cold]
-    fn rebalance(&self, share: &SharedRef<T>) {
+    fn rebalance(&self, reference: &SharedRef<T>) {
         loop {
-            let number = self.packed.load(Ordering::Relaxed);
-            if unpack_address(number) != Some(share.0) || number & COUNT_MASK < REBALANCE_AT {
+            let packed = self.packed.load(Ordering::Relaxed);
+            if unpack_address(packed) != Some(reference.0) || packed & COUNT_MASK < REBALANCE_AT {
                 return;
             }
-            // Before the exchange: behind it the value's count would be too small for a moment.
-            // SAFETY: our share keeps the value alive.
-            unsafe { Counted::add_refs(share.0, unpack_count(number)) };
-            let settled = number & !COUNT_MASK;
-            if self.packed.compare_exchange(number, settled, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                self.acquired.fetch_add(number & COUNT_MASK, Relaxed);
+            // Before the exchange: after it, the count of the value would be too small for a moment.
+            // SAFETY: `reference` keeps the value alive.
+            unsafe { Counted::add_refs(reference.0, unpack_count(packed)) };
+            let rebalanced = packed & !COUNT_MASK;
+            if self.packed.compare_exchange(packed, rebalanced, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                self.acquired.fetch_add(packed & COUNT_MASK, Relaxed);
                 return;
             }
             // SAFETY: as above.
-            unsafe { Counted::add_refs(share.0, unpack_count(number).wrapping_neg()) };
+            unsafe { Counted::add_refs(reference.0, unpack_count(packed).wrapping_neg()) };
         }
     }
 }
@@ -208,22 +217,22 @@ impl<T> Drop for Slot<T> {
     }
 }
 
-/// The number of a slot with that in it, of which nothing was taken; nothing if its address has too many bits.
+/// Packs an address with a count of 0. `None` if the address has too many bits.
 fn pack_address<T>(counted: NonNull<Counted<T>>) -> Option<u64> {
     let address = u64::try_from(counted.as_ptr().expose_provenance()).ok()?;
-    let number = address << (COUNT_BITS - 6);
-    (number >> (COUNT_BITS - 6) == address).then_some(number)
+    let packed = address << (COUNT_BITS - 6);
+    (packed >> (COUNT_BITS - 6) == address).then_some(packed)
 }
 
-/// What is in a slot of that number.
-fn unpack_address<T>(number: u64) -> Option<NonNull<Counted<T>>> {
-    let address = usize::try_from((number & !COUNT_MASK) >> (COUNT_BITS - 6)).ok()?;
+/// The address in a packed slot. `None` if the slot is empty.
+fn unpack_address<T>(packed: u64) -> Option<NonNull<Counted<T>>> {
+    let address = usize::try_from((packed & !COUNT_MASK) >> (COUNT_BITS - 6)).ok()?;
     NonNull::new(ptr::with_exposed_provenance_mut(address))
 }
 
-#[allow(clippy::cast_possible_wrap, reason = "it has 14 bits")]
-fn unpack_count(number: u64) -> i64 {
-    (number & COUNT_MASK) as i64
+#[allow(clippy::cast_possible_wrap, reason = "the count has 14 bits")]
+fn unpack_count(packed: u64) -> i64 {
+    (packed & COUNT_MASK) as i64
 }
 
 #[cfg(all(test, feature = "model"))]

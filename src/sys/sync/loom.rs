@@ -1,8 +1,9 @@
-//! The same in a model, by loom: each use of one is a point at which loom lets every other thread go first.
+//! The loom implementation of the synchronization primitives: at each use, loom explores every thread that
+//! may run next.
 //!
-//! Time does not pass in a model. A wait that may last for no time at all ends at once; any other ends only when it is
-//! woken, and where nobody does that, loom says that all are blocked.
-#![allow(missing_docs, reason = "each is what its namesake in `real` is")]
+//! Time does not pass in a loom model. A wait with a timeout of zero returns immediately. Any other wait ends
+//! only when it is notified; without a notification, loom reports a deadlock.
+#![allow(missing_docs, reason = "documented in `native`")]
 
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -34,10 +35,10 @@ impl<T> Monitor<T> {
     pub fn wait_while<'a>(
         &self,
         mut guard: MonitorGuard<'a, T>,
-        at_most: Option<Duration>,
-        mut goes_on: impl FnMut(&mut T) -> bool,
+        timeout: Option<Duration>,
+        mut condition: impl FnMut(&mut T) -> bool,
     ) -> MonitorGuard<'a, T> {
-        while goes_on(&mut guard) && at_most != Some(Duration::ZERO) {
+        while condition(&mut guard) && timeout != Some(Duration::ZERO) {
             guard = self.changed.wait(guard).unwrap_or_else(PoisonError::into_inner);
         }
         guard

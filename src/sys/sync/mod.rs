@@ -1,7 +1,7 @@
-//! What threads meet at: locks, a lock with a wait, counters and flags.
+//! Synchronization primitives: a mutex, a monitor (a mutex with a condition variable) and atomics.
 //!
-//! The cache and what it is made of use nothing else, so that a model checker can take the place of the real ones
-//! (`cargo test --features model`) and try every order in which threads can meet.
+//! The token cache and its parts use only these, so that the loom model checker can replace them and test
+//! every thread interleaving (`cargo test --features model`).
 
 #[cfg(not(all(test, feature = "model")))]
 mod native;

@@ -1,7 +1,8 @@
-//! The ones that the library runs with.
+//! The native implementation of the synchronization primitives.
 //!
-//! Waiting uses the standard library's locks: they are nothing but their own memory. parking_lot keeps one table for
-//! the whole process, which another thread may hold locked at the moment of a fork.
+//! Code that blocks uses `std::sync`, whose locks have no state outside their own memory. parking_lot keeps a
+//! process-wide parking table that another thread may hold while forking, so it is used only for short
+//! critical sections.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{self, Condvar, PoisonError};
@@ -10,35 +11,37 @@ use std::time::Duration;
 pub use parking_lot::Mutex;
 pub use std::sync::{MutexGuard as MonitorGuard, atomic};
 
-/// A value behind a lock, at which threads can wait until it has changed.
+/// A mutex with a condition variable: threads can wait until the value satisfies a condition.
 ///
-/// A panic while the lock is held is no reason to refuse it to others: each change must leave the value whole.
+/// Poisoning is ignored, so every change must leave the value consistent even if it panics.
 #[derive(Default)]
 pub struct Monitor<T> {
     value: sync::Mutex<T>,
     changed: Condvar,
-    /// How many wait, changed with the lock held: waking nobody is a call to the operating system too.
+    /// Number of waiting threads, changed with the lock held. It avoids the system call of a notification
+    /// without waiters.
     waiters: AtomicUsize,
 }
 
 impl<T> Monitor<T> {
-    /// The value, for one thread at a time.
+    /// Locks the value.
     pub fn lock(&self) -> MonitorGuard<'_, T> {
         self.value.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sleeps, without the lock, for as long as `goes_on` says so of the value, or for `at_most`.
+    /// Releases the lock and blocks while `condition` returns true, for at most `timeout`. Returns with the
+    /// lock held.
     pub fn wait_while<'a>(
         &self,
         guard: MonitorGuard<'a, T>,
-        at_most: Option<Duration>,
-        goes_on: impl FnMut(&mut T) -> bool,
+        timeout: Option<Duration>,
+        condition: impl FnMut(&mut T) -> bool,
     ) -> MonitorGuard<'a, T> {
         self.waiters.fetch_add(1, Ordering::Relaxed);
-        let guard = match at_most {
-            None => self.changed.wait_while(guard, goes_on).unwrap_or_else(PoisonError::into_inner),
-            Some(at_most) => {
-                let outcome = self.changed.wait_timeout_while(guard, at_most, goes_on);
+        let guard = match timeout {
+            None => self.changed.wait_while(guard, condition).unwrap_or_else(PoisonError::into_inner),
+            Some(timeout) => {
+                let outcome = self.changed.wait_timeout_while(guard, timeout, condition);
                 outcome.unwrap_or_else(PoisonError::into_inner).0
             }
         };
@@ -46,8 +49,9 @@ impl<T> Monitor<T> {
         guard
     }
 
-    /// Has all who wait look at the value again, which was changed with the lock held: who took the lock before that
-    /// is counted here, and who takes it after that sees the change.
+    /// Wakes all waiters to check their condition again. The value must have been changed with the lock held:
+    /// a thread that locked it before the change is counted in `waiters`, and a thread that locks it later
+    /// sees the change.
     pub fn notify_all(&self) {
         if self.waiters.load(Ordering::Relaxed) > 0 {
             self.changed.notify_all();

@@ -1,4 +1,8 @@
-//! One identity: its token, the one flight that fetches it, and the failure that is answered from memory.
+//! Cache entry: the token of one cache key, its single in-flight request, and its negative entry (cached
+//! error).
+//!
+//! A *flight* is the in-flight request for a token. The thread that makes the request is its leader; all
+//! others wait.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,19 +19,19 @@ use crate::sys::sync::{Monitor, MonitorGuard};
 use crate::token::AccessToken;
 use crate::token::cache::freshness::{Freshness, Now, Requirements, freshness, is_usable};
 
-/// A user may be consenting in a browser elsewhere.
+/// Short, because the user may be giving consent in a browser at this moment.
 const CONSENT_RETRY_DELAY: Duration = Duration::from_secs(2);
 
-/// The longest that a server's Retry-After holds an identity back, in seconds.
+/// Upper limit for a server's Retry-After, in seconds.
 const MAX_RETRY_AFTER_SECS: u32 = 300;
 
-/// The files that a request is made from, such as a key store, as they were; nothing for one that is not there.
+/// Versions of the files that a request depends on, such as a key store. None for a missing file.
 pub type SourceVersions = Vec<Option<FileVersion>>;
 
 #[derive(Default)]
 pub(super) struct CacheEntry {
     state: Monitor<EntryState>,
-    /// When it was asked for last, counted by all that were asked for.
+    /// The cache's use counter at the last lookup; orders entries for LRU eviction.
     pub(super) last_used: AtomicU64,
 }
 
@@ -43,88 +47,90 @@ pub(super) struct EntryState {
     negative_entry: Option<NegativeEntry>,
 }
 
-/// A failure that is answered from memory for a while.
+/// A cached error, returned until `retry_at` without a new request.
 struct NegativeEntry {
     error: Error,
     failed_at: Duration,
     retry_at: Duration,
-    /// How long the call had that timed out. One that has longer than that may do better.
+    /// Timeout of the call, if the call's own deadline caused the error. A call with a longer timeout may
+    /// succeed.
     call_timeout: Option<Duration>,
-    /// What the request was made from.
+    /// Files that the failed request depended on.
     sources: SourceVersions,
 }
 
 impl NegativeEntry {
-    /// Whether it answers a call that has `left` to wait.
-    fn is_in_effect(&self, now: Duration, left: Option<Duration>) -> bool {
-        let as_long = |timeout: Duration| {
-            // An eighth more is not worth another try, and two calls with the same limit differ by microseconds.
-            let eighth = timeout.checked_div(8).unwrap_or_default();
-            left.is_some_and(|left| left <= timeout.saturating_add(eighth))
+    /// Whether the error is returned to a call with the `remaining` time.
+    fn is_in_effect(&self, now: Duration, remaining: Option<Duration>) -> bool {
+        let is_not_longer = |timeout: Duration| {
+            // Calls with equal limits differ by microseconds; one eighth more time does not justify a new
+            // request.
+            let tolerance = timeout.checked_div(8).unwrap_or_default();
+            remaining.is_some_and(|remaining| remaining <= timeout.saturating_add(tolerance))
         };
-        now < self.retry_at && self.call_timeout.is_none_or(as_long)
+        now < self.retry_at && self.call_timeout.is_none_or(is_not_longer)
     }
 
-    /// Whether the next request is still one after a failure: not after twice the time for which that is answered from
-    /// memory, and not for a call that has longer than the one that timed out.
+    /// Whether the next request is a probe. False after twice the time for which the error is cached, and
+    /// false after a call timeout: the next request then has more time than the one that failed.
     fn is_probe_needed(&self, now: Duration) -> bool {
-        let held = self.retry_at.saturating_sub(self.failed_at);
-        self.call_timeout.is_none() && now.saturating_sub(self.failed_at) < held.saturating_mul(2)
+        let cached_for = self.retry_at.saturating_sub(self.failed_at);
+        self.call_timeout.is_none() && now.saturating_sub(self.failed_at) < cached_for.saturating_mul(2)
     }
 
     fn to_error(&self, now: Duration) -> Error {
-        let ago = now.saturating_sub(self.failed_at).as_secs();
-        let left = self.retry_at.saturating_sub(now).as_secs_f64().ceil();
+        let age = now.saturating_sub(self.failed_at).as_secs();
+        let retry_in = self.retry_at.saturating_sub(now).as_secs_f64().ceil();
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "300 s at most")]
-        self.error.clone().with_negative_cache_age(ago, left as u32)
+        self.error.clone().with_negative_cache_age(age, retry_in as u32)
     }
 }
 
-/// Why a token is fetched, which bounds what that may cost.
+/// Reason for a fetch. It determines the time limit and the number of attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FetchKind {
-    /// There is no token that can be handed out.
+    /// No usable token is cached.
     Needed,
-    /// There is none, and the last try failed: this one finds out whether that is over.
+    /// No usable token is cached, and the last fetch failed: this one tests whether the failure persists.
     Probe,
-    /// There is one, and it is to be replaced before it expires.
+    /// A usable token is cached, and is replaced before it expires.
     EarlyRefresh,
 }
 
-/// What a caller does next.
+/// Next step of a caller.
 pub(super) enum CacheAction {
-    /// This is the token.
+    /// Return this token.
     Use(Arc<AccessToken>),
-    /// It failed a moment ago, a request made from this.
+    /// Return this cached error of a request that depended on these files.
     Fail(Error, SourceVersions),
-    /// Fetch it; while that fails, the other one goes on.
+    /// Fetch a token as the leader of this flight. If that fails, return the fallback token, if any.
     Fetch(u64, FetchKind, Option<Arc<AccessToken>>),
-    /// Another one fetches it.
+    /// Wait for this flight of another thread.
     Wait(u64),
 }
 
 impl EntryState {
-    /// What a caller does that has `left` to wait.
+    /// The next step of a caller with the `remaining` time. `Fetch` has already started the flight.
     pub(super) fn next_action(
         &mut self,
-        want: Requirements,
+        requirements: Requirements,
         now: Now,
-        left: Option<Duration>,
+        remaining: Option<Duration>,
     ) -> CacheAction {
-        let ending = match self.token.as_ref().map(|token| (token, freshness(token, want, now))) {
+        let refresh_due = match self.token.as_ref().map(|token| (token, freshness(token, requirements, now)))
+        {
             Some((token, Freshness::Fresh)) => return CacheAction::Use(Arc::clone(token)),
             Some((token, Freshness::RefreshDue)) => Some(Arc::clone(token)),
             Some((_, Freshness::Expired)) | None => None,
         };
-        let negative = self
-            .negative_entry
-            .as_ref()
-            .filter(|negative| !want.bypass_negative_cache && negative.is_in_effect(now.boot_time, left));
-        if let Some(token) = ending {
-            let waits = self.current_flight.is_some()
+        let negative = self.negative_entry.as_ref().filter(|negative| {
+            !requirements.bypass_negative_cache && negative.is_in_effect(now.boot_time, remaining)
+        });
+        if let Some(token) = refresh_due {
+            let is_deferred = self.current_flight.is_some()
                 || negative.is_some()
                 || !self.refresh_backoff.is_ready(now.boot_time);
-            return if waits {
+            return if is_deferred {
                 CacheAction::Use(token)
             } else {
                 CacheAction::Fetch(self.start_flight(), FetchKind::EarlyRefresh, Some(token))
@@ -136,33 +142,34 @@ impl EntryState {
         if let Some(flight) = self.current_flight {
             return CacheAction::Wait(flight);
         }
-        let failed =
+        let is_probe =
             self.negative_entry.as_ref().is_some_and(|negative| negative.is_probe_needed(now.boot_time));
         CacheAction::Fetch(
             self.start_flight(),
-            if failed { FetchKind::Probe } else { FetchKind::Needed },
+            if is_probe { FetchKind::Probe } else { FetchKind::Needed },
             None,
         )
     }
 
-    /// The token, if it can be handed out.
-    pub(super) fn usable_token(&self, want: Requirements, now: Now) -> Option<Arc<AccessToken>> {
-        self.token.as_ref().filter(|token| is_usable(token, want, now)).cloned()
+    /// The cached token, if it is usable.
+    pub(super) fn usable_token(&self, requirements: Requirements, now: Now) -> Option<Arc<AccessToken>> {
+        self.token.as_ref().filter(|token| is_usable(token, requirements, now)).cloned()
     }
 
     pub(super) fn has_no_flight(&self) -> bool {
         self.current_flight.is_none()
     }
 
-    /// Puts a token in the place of the one that there is.
+    /// Stores a token, invalidates the one it replaces and clears cached errors.
     pub(super) fn store_token(&mut self, token: Arc<AccessToken>) {
-        if let Some(before) = self.token.replace(token) {
-            before.invalidate();
+        if let Some(replaced) = self.token.replace(token) {
+            replaced.invalidate();
         }
         (self.negative_entry, self.failure_backoff, self.refresh_backoff) = Default::default();
     }
 
-    /// Drops the token because the API refused it, unless it did so a moment ago.
+    /// Removes the token because the API rejected it. Without effect during the backoff after an earlier
+    /// rejection.
     pub(super) fn reject(&mut self, now: Duration) {
         if self.rejection_backoff.is_ready(now) {
             self.rejection_backoff.record(now, Fraction::default());
@@ -186,37 +193,36 @@ impl EntryState {
         self.last_flight_id
     }
 
-    /// Answers `error` from memory for the time that is returned, where it says something about the next request.
+    /// Caches `error` if it predicts the outcome of the next request, and returns for how long.
     fn record_failure(
         &mut self,
         error: &Error,
         now: Duration,
-        conditions: FetchContext<'_>,
+        context: FetchContext<'_>,
     ) -> Option<Duration> {
         let delay = match error.status() {
             _ if !error.is_caused_by_server() || error.is_caller_specific() => return None,
-            // It holds for the whole endpoint.
+            // The circuit breaker handles it, since it applies to the whole endpoint.
             Status::Throttled if error.retry_after() > 0 => return None,
             _ if error.retry_after() > 0 => {
                 Duration::from_secs(u64::from(error.retry_after().min(MAX_RETRY_AFTER_SECS)))
             }
             Status::ConsentRequired => CONSENT_RETRY_DELAY,
             _ => {
-                self.failure_backoff.record(now, conditions.backoff_jitter);
+                self.failure_backoff.record(now, context.backoff_jitter);
                 self.failure_backoff.delay()
             }
         };
-        let until = now.saturating_add(delay);
-        // One request that took too long is the server's doing, and not the call's that made it.
-        let by_call = error.status() == Status::Timeout && error.sqlstate() != REQUEST_TIMEOUT_SQLSTATE;
-        let timeout = conditions.timeout.filter(|_| by_call);
-        let made_from = conditions.sources;
+        // A request timeout (WSTimeout) is caused by the server, not by the deadline of the call.
+        let is_call_timeout =
+            error.status() == Status::Timeout && error.sqlstate() != REQUEST_TIMEOUT_SQLSTATE;
+        let call_timeout = context.timeout.filter(|_| is_call_timeout);
         self.negative_entry = Some(NegativeEntry {
             error: error.clone(),
             failed_at: now,
-            retry_at: until,
-            call_timeout: timeout,
-            sources: made_from,
+            retry_at: now.saturating_add(delay),
+            call_timeout,
+            sources: context.sources,
         });
         Some(delay)
     }
@@ -227,7 +233,10 @@ impl CacheEntry {
         self.state.lock()
     }
 
-    /// Waits until `flight` has ended; its outcome, if that is one for all.
+    /// Waits until `flight` has ended. Returns its outcome, or None if that is not shared with waiters.
+    ///
+    /// # Errors
+    /// [`Status::Cancelled`] and [`Status::Timeout`] of `call`.
     pub(super) fn wait_for_flight(
         self: &Arc<Self>,
         state: MonitorGuard<'_, EntryState>,
@@ -242,35 +251,35 @@ impl CacheEntry {
             return Err(cancelled_error());
         }
         if state.current_flight == Some(flight) {
-            return Err(call.timeout_error("another thread's fetch of the same token did not end"));
+            return Err(call.timeout_error("another thread's request for the same token did not complete"));
         }
-        Ok(state.outcome.as_ref().filter(|(number, _)| *number == flight).map(|(_, outcome)| outcome.clone()))
+        Ok(state.outcome.as_ref().filter(|(id, _)| *id == flight).map(|(_, outcome)| outcome.clone()))
     }
 }
 
 impl Wake for CacheEntry {
     fn wake(&self) {
-        // Taking the lock first makes sure that a waiter has either seen the cancel or sleeps already.
+        // Taking the lock ensures that a waiter has either seen the cancellation or is already blocked.
         drop(self.lock());
         self.state.notify_all();
     }
 }
 
-/// What a flight goes by.
+/// Inputs of one fetch.
 pub(super) struct FetchContext<'a> {
-    /// The token that is handed out where fetching fails, as long as it satisfies `want`.
+    /// Token to return if the fetch fails, as long as it satisfies `requirements`.
     pub(super) fallback_token: Option<Arc<AccessToken>>,
     pub(super) requirements: Requirements,
     pub(super) clock: &'a dyn Clock,
     pub(super) sources: SourceVersions,
-    /// How long the fetch may take.
+    /// Time limit of the fetch.
     pub(super) timeout: Option<Duration>,
-    /// Of the backoff after a failure.
+    /// Jitter of the backoff after a failure.
     pub(super) backoff_jitter: Fraction,
     pub(super) log: Log,
 }
 
-/// The flight that this thread leads. Dropped on the way of a panic, it lets a waiter take over.
+/// The flight that this thread leads. If it is dropped before completion (panic), a waiter takes over.
 pub(super) struct Flight<'a> {
     entry: &'a CacheEntry,
     id: u64,
@@ -282,16 +291,17 @@ impl<'a> Flight<'a> {
         Self { entry, id: flight, completed: false }
     }
 
-    /// Fetches. Where that fails, the spare token is the outcome as long as it satisfies the caller.
+    /// Calls `fetch` and publishes its outcome. If that is an error, returns the fallback token while it is
+    /// usable.
     pub(super) fn run(
         mut self,
-        conditions: FetchContext<'_>,
+        context: FetchContext<'_>,
         fetch: impl FnOnce() -> Result<AccessToken>,
     ) -> Result<Arc<AccessToken>> {
         let outcome = fetch().map(Arc::new);
-        let now = Now::from_clock(conditions.clock);
-        let (spare, want, log) =
-            (conditions.fallback_token.clone(), conditions.requirements, conditions.log.clone());
+        let now = Now::from_clock(context.clock);
+        let (fallback, requirements, log) =
+            (context.fallback_token.clone(), context.requirements, context.log.clone());
         let mut state = self.entry.lock();
         let delay = match &outcome {
             Ok(token) => {
@@ -299,8 +309,8 @@ impl<'a> Flight<'a> {
                 None
             }
             Err(error) => {
-                state.refresh_backoff.record(now.boot_time, conditions.backoff_jitter);
-                state.record_failure(error, now.boot_time, conditions)
+                state.refresh_backoff.record(now.boot_time, context.backoff_jitter);
+                state.record_failure(error, now.boot_time, context)
             }
         };
         if outcome.as_ref().map_or_else(is_shareable, |_| true) {
@@ -315,12 +325,12 @@ impl<'a> Flight<'a> {
                 format!("this token is not requested again for {:.1} s", delay.as_secs_f64())
             });
         }
-        match (outcome, spare) {
-            // The fetch may have taken longer than the token had left.
-            (Err(error), Some(spare))
-                if error.status() != Status::Cancelled && is_usable(&spare, want, now) =>
+        match (outcome, fallback) {
+            // The fallback token may have expired during the fetch.
+            (Err(error), Some(fallback))
+                if error.status() != Status::Cancelled && is_usable(&fallback, requirements, now) =>
             {
-                Ok(spare)
+                Ok(fallback)
             }
             (outcome, _) => outcome,
         }
@@ -336,11 +346,12 @@ impl Drop for Flight<'_> {
     }
 }
 
-/// The SQLSTATE of one request that took longer than WSTimeout.
+/// SQLSTATE of a request that exceeded WSTimeout.
 const REQUEST_TIMEOUT_SQLSTATE: &str = "HYT01";
 
-/// Whether a failure says something about the token, and not about the one call that met it. A server that has let one
-/// request wait for too long (HYT01) may have used up what it was sent: that is not for a waiter to send again.
+/// Whether waiters receive this error: true for errors that concern the token, false for those of one call. A
+/// request timeout (HYT01) is shared, because the server may have consumed the grant, and a waiter must not
+/// send it again.
 fn is_shareable(error: &Error) -> bool {
     error.sqlstate() == REQUEST_TIMEOUT_SQLSTATE
         || !(error.is_caller_specific()

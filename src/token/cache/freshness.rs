@@ -1,7 +1,7 @@
-//! How much of a token's life is left, and whether that is enough for who asks.
+//! Token freshness: remaining lifetime compared with a caller's requirements.
 //!
-//! A token ends by the wall clock, since that is what the server meant; and by its age on a clock that nobody sets and that
-//! counts suspended time, so that a wall clock that is set back does not prolong it.
+//! A token expires by the wall clock, and also by its age on the boot-time clock. The latter cannot be set
+//! and counts suspended time, so setting back the wall clock does not prolong a token.
 
 use std::time::Duration;
 
@@ -10,52 +10,52 @@ use crate::base::clock::Clock;
 use crate::base::jitter::Fraction;
 use crate::token::AccessToken;
 
-/// Seconds that a token is taken to live where nobody said.
+/// Assumed lifetime in seconds if the server sent none.
 const DEFAULT_LIFETIME_SECS: i64 = 300;
 
-/// The longest margin that nobody asked for, in seconds.
+/// Upper limit for the default refresh margin and for the refresh jitter, in seconds.
 const MAX_DEFAULT_MARGIN_SECS: i64 = 60;
 
-/// What one caller wants of a token.
+/// Requirements of one caller for a token.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Requirements {
-    /// Seconds that it must have left, as far as any of its kind can.
+    /// Minimum remaining lifetime in seconds, capped at 90 % of the token's lifetime.
     pub min_remaining: i64,
-    /// Seconds before its end at which it is renewed; else a tenth of its life, 60 s at most.
+    /// Seconds before expiry at which the token is refreshed. Default: a tenth of its lifetime, at most 60 s.
     pub refresh_margin: Option<i64>,
-    /// By how much the renewal starts earlier than the margin says, of a tenth of the token's life and 60 s at most: a fleet
-    /// that started together does not renew together.
+    /// Advances the refresh by this fraction of a tenth of the token's lifetime (at most 60 s), so that
+    /// processes that started at the same time do not refresh at the same time.
     pub refresh_jitter: Fraction,
-    /// The longest that an early renewal keeps a caller who has a token.
+    /// Time limit of an early refresh, during which its caller waits although a usable token is cached.
     pub refresh_timeout: Duration,
-    /// Whether the server is asked although it refused a moment ago.
+    /// Whether a request is made in spite of a cached error.
     pub bypass_negative_cache: bool,
 }
 
 impl Requirements {
-    /// How long a fetch of that kind may take in a call that has `left`.
-    pub(super) fn fetch_timeout(&self, kind: FetchKind, left: Option<Duration>) -> Option<Duration> {
+    /// Time limit of a fetch in a call with the `remaining` time.
+    pub(super) fn fetch_timeout(&self, kind: FetchKind, remaining: Option<Duration>) -> Option<Duration> {
         match kind {
             FetchKind::EarlyRefresh => {
-                Some(left.map_or(self.refresh_timeout, |left| left.min(self.refresh_timeout)))
+                Some(remaining.map_or(self.refresh_timeout, |remaining| remaining.min(self.refresh_timeout)))
             }
-            FetchKind::Needed | FetchKind::Probe => left,
+            FetchKind::Needed | FetchKind::Probe => remaining,
         }
     }
 }
 
-/// What a token is to who wants it.
+/// State of a token with respect to a caller's requirements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Freshness {
-    /// It can be handed out.
+    /// Usable.
     Fresh,
-    /// It can be handed out, and one caller should see to the next one.
+    /// Usable, and one caller should fetch its replacement.
     RefreshDue,
-    /// It cannot be handed out.
+    /// Not usable: expired, invalidated, or with too little remaining lifetime.
     Expired,
 }
 
-/// One moment on both clocks.
+/// The current time on both clocks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Now {
     unix_seconds: i64,
@@ -68,50 +68,52 @@ impl Now {
     }
 }
 
-pub(super) fn freshness(token: &AccessToken, want: Requirements, now: Now) -> Freshness {
+pub(super) fn freshness(token: &AccessToken, requirements: Requirements, now: Now) -> Freshness {
     if token.is_invalidated() {
         return Freshness::Expired;
     }
-    let least = want.min_remaining.min(max_min_remaining(token)).max(0);
+    let min_remaining = requirements.min_remaining.min(max_min_remaining(token)).max(0);
     match remaining(token, now) {
-        left if left > least.max(effective_margin(token, want)) => Freshness::Fresh,
-        left if left > least => Freshness::RefreshDue,
+        secs if secs > min_remaining.max(effective_margin(token, requirements)) => Freshness::Fresh,
+        secs if secs > min_remaining => Freshness::RefreshDue,
         _ => Freshness::Expired,
     }
 }
 
-/// Whether `token` can be handed out.
-pub(super) fn is_usable(token: &AccessToken, want: Requirements, now: Now) -> bool {
-    freshness(token, want, now) != Freshness::Expired
+/// Whether `token` satisfies `requirements`.
+pub(super) fn is_usable(token: &AccessToken, requirements: Requirements, now: Now) -> bool {
+    freshness(token, requirements, now) != Freshness::Expired
 }
 
-/// Whether `token` was issued for any time at all: some servers send `expires_in` 0, and a token all the same.
+/// Whether the lifetime of `token` is not zero. Some servers send `expires_in` 0 with a token that works.
 pub(super) fn has_lifetime(token: &AccessToken) -> bool {
     lifetime(token) > 0
 }
 
-/// Until when, by the wall clock, a token is good for who wants nothing in particular.
+/// Wall-clock time at which `token` becomes due for a refresh, in seconds since 1970; `min_remaining` is
+/// ignored.
 #[must_use]
-pub fn fresh_until(token: &AccessToken, want: Requirements) -> i64 {
-    effective_expires_at(token).saturating_sub(effective_margin(token, want))
+pub fn fresh_until(token: &AccessToken, requirements: Requirements) -> i64 {
+    effective_expires_at(token).saturating_sub(effective_margin(token, requirements))
 }
 
-/// When, in seconds since 1970, a token is renewed; nothing where nobody said when it expires.
+/// Time at which `token` is refreshed, in seconds since 1970. None if the server sent no expiry.
 #[must_use]
-pub fn refresh_at(token: &AccessToken, want: Requirements) -> Option<i64> {
-    token.expires_at.map(|_| fresh_until(token, want))
+pub fn refresh_at(token: &AccessToken, requirements: Requirements) -> Option<i64> {
+    token.expires_at.map(|_| fresh_until(token, requirements))
 }
 
-/// How long before its end a token is renewed. A margin that a fresh token reaches into would have every call renew it; one
-/// of 0 is a wish for no early renewal.
-fn effective_margin(token: &AccessToken, want: Requirements) -> i64 {
+/// Seconds before expiry at which a token is refreshed. Capped at [`max_min_remaining`], since with a margin
+/// longer than the lifetime every call would refresh. A configured margin of 0 disables the early refresh.
+fn effective_margin(token: &AccessToken, requirements: Requirements) -> i64 {
     let tenth = (lifetime(token) / 10).min(MAX_DEFAULT_MARGIN_SECS);
-    let margin = want.refresh_margin.unwrap_or(tenth);
-    let early = if margin > 0 { want.refresh_jitter.scale_seconds(tenth) } else { 0 };
-    margin.saturating_add(early).min(max_min_remaining(token))
+    let margin = requirements.refresh_margin.unwrap_or(tenth);
+    let jitter = if margin > 0 { requirements.refresh_jitter.scale_seconds(tenth) } else { 0 };
+    margin.saturating_add(jitter).min(max_min_remaining(token))
 }
 
-/// The most that can be asked of a token that was just issued.
+/// Upper limit for `min_remaining` and for the margin: 90 % of the lifetime, which a newly issued token
+/// satisfies.
 fn max_min_remaining(token: &AccessToken) -> i64 {
     (lifetime(token) / 10).saturating_mul(9)
 }
@@ -126,6 +128,6 @@ fn lifetime(token: &AccessToken) -> i64 {
 
 fn remaining(token: &AccessToken, now: Now) -> i64 {
     let age = now.boot_time.saturating_sub(token.cache_state.received_at()).as_secs();
-    let by_age = lifetime(token).saturating_sub(i64::try_from(age).unwrap_or(i64::MAX));
-    effective_expires_at(token).saturating_sub(now.unix_seconds).min(by_age)
+    let remaining_by_age = lifetime(token).saturating_sub(i64::try_from(age).unwrap_or(i64::MAX));
+    effective_expires_at(token).saturating_sub(now.unix_seconds).min(remaining_by_age)
 }

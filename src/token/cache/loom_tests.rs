@@ -1,10 +1,11 @@
-//! Models of the cache: loom runs each in every order in which its threads can meet at locks, waits and counters
-//! (`cargo test --lib --features model models`). A thread that nobody wakes is found as a deadlock. What comes before the
-//! cache, a connection's slot for its token of late, has models of its own in src/sys/share/models.rs.
+//! Loom tests of the token cache: loom runs each test in every interleaving of its threads at locks, waits
+//! and atomics (`cargo test --lib --features model loom_tests`). A lost wakeup shows as a deadlock. The slots
+//! from which connections return their cached tokens are tested in src/sys/shared_slot/loom_tests.rs.
 //!
-//! It is the cache itself that runs, with the calls that wait in it and the flag of a retired token; `crate::sys::sync` alone is
-//! loom's. Not modelled are: the passing of time, so a leader's timeout is an error that its fetch brings; a panic, of which
-//! only what unwinding does to a flight is here; and the counts in `Arc`, which are the standard library's.
+//! The tests run the real cache, including blocked calls and the invalidated flag of tokens; only
+//! `crate::sys::sync` is replaced by loom. Not modelled: time, so a leader's timeout is an error returned by
+//! its fetch; panics, except that unwinding drops the flight; and the counts of `Arc`, which are the standard
+//! library's.
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -23,11 +24,11 @@ use crate::base::jitter::Fraction;
 use crate::base::log::Log;
 use crate::token::CacheState;
 
-/// Whose token it is. Made outside of the models, whose threads have small stacks.
+/// The cache key of all tokens. Created outside of the models, whose threads have small stacks.
 static TEST_KEY: LazyLock<CacheKey> =
     LazyLock::new(|| CacheKey::digest(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &"me"));
 
-/// A clock that stands still.
+/// A clock with a constant time.
 struct LoomClock(Duration);
 
 impl Clock for LoomClock {
@@ -40,7 +41,7 @@ impl Clock for LoomClock {
     }
 }
 
-/// A cache, and how often something was fetched for it.
+/// A cache with a constant clock and a fetch counter.
 struct LoomFixture {
     cache: TokenCache,
     clock: LoomClock,
@@ -58,7 +59,7 @@ impl LoomFixture {
         })
     }
 
-    /// Tells a fetch from those before it.
+    /// Counts a fetch, and returns the number of earlier fetches.
     fn next_fetch_number(&self) -> usize {
         self.fetches.fetch_add(1, Ordering::SeqCst)
     }
@@ -67,16 +68,18 @@ impl LoomFixture {
         self.fetches.load(Ordering::SeqCst)
     }
 
-    /// One that was issued just now, or an hour ago with so many seconds left.
-    fn token(&self, name: &str, left: i64) -> AccessToken {
+    /// A token with a lifetime of an hour and the `remaining` seconds until expiry.
+    fn token(&self, name: &str, remaining: i64) -> AccessToken {
         AccessToken {
             value: Zeroizing::new(CString::new(name).unwrap()),
             scope: None,
             fields: BTreeMap::new(),
-            issued_at: self.clock.unix_seconds() + left - 3600,
-            expires_at: Some(self.clock.unix_seconds() + left),
+            issued_at: self.clock.unix_seconds() + remaining - 3600,
+            expires_at: Some(self.clock.unix_seconds() + remaining),
             cache_key: *TEST_KEY,
-            cache_state: CacheState::new(self.clock.boot_time() - Duration::from_secs(left.abs_diff(3600))),
+            cache_state: CacheState::new(
+                self.clock.boot_time() - Duration::from_secs(remaining.abs_diff(3600)),
+            ),
         }
     }
 
@@ -84,21 +87,20 @@ impl LoomFixture {
         self.cache.get(*TEST_KEY, Requirements::default(), &self.clock, call, &Vec::new, |_| fetch())
     }
 
-    /// What a flight goes by that has no token to fall back to.
+    /// The context of a fetch without a fallback token.
     fn fetch_context(&self) -> FetchContext<'_> {
-        let (want, jitter) = (Requirements::default(), Fraction::default());
         FetchContext {
             fallback_token: None,
-            requirements: want,
+            requirements: Requirements::default(),
             clock: &self.clock,
             sources: Vec::new(),
             timeout: None,
-            backoff_jitter: jitter,
+            backoff_jitter: Fraction::default(),
             log: Log::default(),
         }
     }
 
-    /// A get whose fetch brings a token.
+    /// Calls `get` with a fetch that returns a token.
     fn get(&self) -> Arc<AccessToken> {
         self.get_with(&CallContext::unbounded(), || {
             Ok(self.token(&format!("fetch {}", self.next_fetch_number()), 3600))
@@ -106,20 +108,20 @@ impl LoomFixture {
         .unwrap()
     }
 
-    /// A get whose fetch fails if it is the first one of all, and else brings a token.
-    fn get_failing_first(&self, failure: &Error) -> GetResult {
+    /// Calls `get` with a fetch that returns `error` if it is the first fetch of all, otherwise a token.
+    fn get_failing_first(&self, error: &Error) -> GetResult {
         self.get_with(&CallContext::unbounded(), || match self.next_fetch_number() {
-            0 => Err(failure.clone()),
+            0 => Err(error.clone()),
             _ => Ok(self.token("second", 3600)),
         })
     }
 
-    /// A token of an hour that is there already, with so many seconds left.
-    fn with_cached_token(left: i64) -> (Arc<Self>, Arc<AccessToken>) {
-        let bench = Self::new();
-        let token = Arc::new(bench.token("held", left));
-        bench.cache.insert(Arc::clone(&token));
-        (bench, token)
+    /// A fixture whose cache contains a token with the `remaining` seconds until expiry.
+    fn with_cached_token(remaining: i64) -> (Arc<Self>, Arc<AccessToken>) {
+        let fixture = Self::new();
+        let token = Arc::new(fixture.token("cached", remaining));
+        fixture.cache.insert(Arc::clone(&token));
+        (fixture, token)
     }
 }
 
@@ -131,18 +133,18 @@ fn invalid_grant_error() -> Error {
     error_with_status(Status::Denied).with_oauth(Some("invalid_grant".to_owned()), None).caused_by_server()
 }
 
-/// Runs `body` in every order of what its threads do.
+/// Runs `body` in every interleaving of its threads.
 fn explore_interleavings(body: impl Fn() + Send + Sync + 'static) {
     LazyLock::force(&TEST_KEY);
     loom::model(body);
 }
 
 fn spawn<T: 'static>(
-    bench: &Arc<LoomFixture>,
+    fixture: &Arc<LoomFixture>,
     work: impl FnOnce(&LoomFixture) -> T + 'static,
 ) -> JoinHandle<T> {
-    let bench = Arc::clone(bench);
-    thread::spawn(move || work(&bench))
+    let fixture = Arc::clone(fixture);
+    thread::spawn(move || work(&fixture))
 }
 
 fn is_same_token(one: &Arc<AccessToken>, other: &Arc<AccessToken>) -> bool {
@@ -152,22 +154,22 @@ fn is_same_token(one: &Arc<AccessToken>, other: &Arc<AccessToken>) -> bool {
 #[test]
 fn two_callers_share_one_fetch() {
     explore_interleavings(|| {
-        let bench = LoomFixture::new();
-        let other = spawn(&bench, LoomFixture::get);
-        let token = bench.get();
+        let fixture = LoomFixture::new();
+        let other = spawn(&fixture, LoomFixture::get);
+        let token = fixture.get();
         assert!(is_same_token(&token, &other.join().unwrap()));
-        assert_eq!(bench.fetches(), 1);
+        assert_eq!(fixture.fetches(), 1);
     });
 }
 
 #[test]
 fn three_callers_share_one_fetch() {
     explore_interleavings(|| {
-        let bench = LoomFixture::new();
-        let others = [spawn(&bench, LoomFixture::get), spawn(&bench, LoomFixture::get)];
-        let token = bench.get();
+        let fixture = LoomFixture::new();
+        let others = [spawn(&fixture, LoomFixture::get), spawn(&fixture, LoomFixture::get)];
+        let token = fixture.get();
         assert!(others.into_iter().all(|other| is_same_token(&token, &other.join().unwrap())));
-        assert_eq!(bench.fetches(), 1);
+        assert_eq!(fixture.fetches(), 1);
     });
 }
 
@@ -175,34 +177,34 @@ fn three_callers_share_one_fetch() {
 fn leader_timeout_or_cancel_fails_only_leader() {
     for status in [Status::Timeout, Status::Cancelled] {
         explore_interleavings(move || {
-            let bench = LoomFixture::new();
-            let ask = move |bench: &LoomFixture| bench.get_failing_first(&error_with_status(status));
-            let other = spawn(&bench, ask);
-            let outcomes = [ask(&bench), other.join().unwrap()];
+            let fixture = LoomFixture::new();
+            let get = move |fixture: &LoomFixture| fixture.get_failing_first(&error_with_status(status));
+            let other = spawn(&fixture, get);
+            let outcomes = [get(&fixture), other.join().unwrap()];
             let failed: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
             assert!(failed.len() == 1 && failed[0].status() == status, "{outcomes:?}");
-            assert_eq!(bench.fetches(), 2);
+            assert_eq!(fixture.fetches(), 2);
         });
     }
 }
 
-/// Two who come while a flight ends by `end` without an outcome for all: one of them makes the fetch of both.
+/// Ends a flight by `end` without a shared outcome while two callers arrive: one of them fetches for both.
 fn assert_waiter_takes_over(end: impl Fn(Flight<'_>, &LoomFixture) + Send + Sync + 'static) {
     explore_interleavings(move || {
-        let bench = LoomFixture::new();
-        let entry = bench.cache.entry(*TEST_KEY);
+        let fixture = LoomFixture::new();
+        let entry = fixture.cache.entry(*TEST_KEY);
         let flight = entry.lock().start_flight();
-        let others = [spawn(&bench, LoomFixture::get), spawn(&bench, LoomFixture::get)];
-        end(Flight::new(&entry, flight), &bench);
+        let others = [spawn(&fixture, LoomFixture::get), spawn(&fixture, LoomFixture::get)];
+        end(Flight::new(&entry, flight), &fixture);
         let [one, other] = others.map(|other| other.join().unwrap());
-        assert!(is_same_token(&one, &other) && bench.fetches() == 1);
+        assert!(is_same_token(&one, &other) && fixture.fetches() == 1);
     });
 }
 
 #[test]
 fn waiter_takes_over_after_leader_timeout() {
-    assert_waiter_takes_over(|flight, bench| {
-        let failed = flight.run(bench.fetch_context(), || Err(error_with_status(Status::Timeout)));
+    assert_waiter_takes_over(|flight, fixture| {
+        let failed = flight.run(fixture.fetch_context(), || Err(error_with_status(Status::Timeout)));
         assert_eq!(failed.unwrap_err().status(), Status::Timeout);
     });
 }
@@ -215,114 +217,118 @@ fn waiter_takes_over_after_leader_panic() {
 #[test]
 fn denied_grant_is_fetched_once_for_all() {
     explore_interleavings(|| {
-        let bench = LoomFixture::new();
-        let ask = |bench: &LoomFixture| bench.get_failing_first(&invalid_grant_error());
-        let others = [spawn(&bench, ask), spawn(&bench, ask)];
-        assert_eq!(ask(&bench).unwrap_err().status(), Status::Denied);
+        let fixture = LoomFixture::new();
+        let get = |fixture: &LoomFixture| fixture.get_failing_first(&invalid_grant_error());
+        let others = [spawn(&fixture, get), spawn(&fixture, get)];
+        assert_eq!(get(&fixture).unwrap_err().status(), Status::Denied);
         for other in others {
             assert_eq!(other.join().unwrap().unwrap_err().status(), Status::Denied);
         }
-        assert_eq!(bench.fetches(), 1);
+        assert_eq!(fixture.fetches(), 1);
     });
 }
 
 #[test]
 fn network_error_is_shared_with_waiters() {
-    let waited = Arc::new(AtomicUsize::new(0));
-    let heard = Arc::clone(&waited);
+    let shared_errors = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&shared_errors);
     explore_interleavings(move || {
-        let bench = LoomFixture::new();
-        let entry = bench.cache.entry(*TEST_KEY);
+        let fixture = LoomFixture::new();
+        let entry = fixture.cache.entry(*TEST_KEY);
         let flight = entry.lock().start_flight();
-        let waiter = spawn(&bench, |bench| bench.get_failing_first(&error_with_status(Status::Tls)));
+        let waiter = spawn(&fixture, |fixture| fixture.get_failing_first(&error_with_status(Status::Tls)));
         let fetch = || Err(error_with_status(Status::Network));
-        Flight::new(&entry, flight).run(bench.fetch_context(), fetch).unwrap_err();
-        let told = waiter.join().unwrap().unwrap_err().status();
-        // Who comes when it is over asks for himself.
-        assert_eq!(told, if bench.fetches() == 0 { Status::Network } else { Status::Tls });
-        heard.fetch_add(usize::from(told == Status::Network), Ordering::SeqCst);
+        Flight::new(&entry, flight).run(fixture.fetch_context(), fetch).unwrap_err();
+        let status = waiter.join().unwrap().unwrap_err().status();
+        // A caller that arrives after the end of the flight makes its own fetch.
+        assert_eq!(status, if fixture.fetches() == 0 { Status::Network } else { Status::Tls });
+        counter.fetch_add(usize::from(status == Status::Network), Ordering::SeqCst);
     });
-    assert!(waited.load(Ordering::SeqCst) > 0, "nobody who waited has heard it");
+    assert!(shared_errors.load(Ordering::SeqCst) > 0, "no interleaving shared the error with the waiter");
 }
 
 #[test]
 fn token_rejected_twice_is_fetched_once() {
     explore_interleavings(|| {
-        let (bench, held) = LoomFixture::with_cached_token(3600);
-        let rejected = Arc::clone(&held);
-        let other = spawn(&bench, move |bench| {
-            // So late that two rejections in a row would both count.
-            bench.cache.reject(&rejected, &LoomClock(bench.clock.0 + Duration::from_secs(2)));
-            bench.get()
+        let (fixture, cached) = LoomFixture::with_cached_token(3600);
+        let rejected = Arc::clone(&cached);
+        let other = spawn(&fixture, move |fixture| {
+            // Later than the backoff, so that two consecutive rejections would both take effect.
+            fixture.cache.reject(&rejected, &LoomClock(fixture.clock.0 + Duration::from_secs(2)));
+            fixture.get()
         });
-        bench.cache.reject(&held, &bench.clock);
-        let token = bench.get();
+        fixture.cache.reject(&cached, &fixture.clock);
+        let token = fixture.get();
         assert!(
-            is_same_token(&token, &other.join().unwrap()) && held.is_invalidated() && !token.is_invalidated()
+            is_same_token(&token, &other.join().unwrap())
+                && cached.is_invalidated()
+                && !token.is_invalidated()
         );
-        assert_eq!(bench.fetches(), 1);
+        assert_eq!(fixture.fetches(), 1);
     });
 }
 
 #[test]
 fn early_refresh_runs_once_without_waiting() {
     explore_interleavings(|| {
-        let (bench, held) = LoomFixture::with_cached_token(30);
-        let others = [spawn(&bench, LoomFixture::get), spawn(&bench, LoomFixture::get)];
-        let tokens = [bench.get()].into_iter().chain(others.map(|other| other.join().unwrap()));
-        let renewed: Vec<_> = tokens.filter(|token| !is_same_token(token, &held)).collect();
-        assert!(!renewed.is_empty() && renewed.iter().all(|token| is_same_token(token, &bench.get())));
-        assert!(held.is_invalidated() && bench.fetches() == 1);
+        let (fixture, cached) = LoomFixture::with_cached_token(30);
+        let others = [spawn(&fixture, LoomFixture::get), spawn(&fixture, LoomFixture::get)];
+        let tokens = [fixture.get()].into_iter().chain(others.map(|other| other.join().unwrap()));
+        let refreshed: Vec<_> = tokens.filter(|token| !is_same_token(token, &cached)).collect();
+        assert!(!refreshed.is_empty() && refreshed.iter().all(|token| is_same_token(token, &fixture.get())));
+        assert!(cached.is_invalidated() && fixture.fetches() == 1);
     });
 }
 
 #[test]
 fn failed_refresh_runs_once_and_keeps_token() {
     explore_interleavings(|| {
-        let (bench, held) = LoomFixture::with_cached_token(30);
-        let ask = |bench: &LoomFixture| bench.get_failing_first(&error_with_status(Status::Network)).unwrap();
-        let others = [spawn(&bench, ask), spawn(&bench, ask)];
-        assert!(is_same_token(&ask(&bench), &held));
-        assert!(others.into_iter().all(|other| is_same_token(&other.join().unwrap(), &held)));
-        assert_eq!(bench.fetches(), 1);
+        let (fixture, cached) = LoomFixture::with_cached_token(30);
+        let get =
+            |fixture: &LoomFixture| fixture.get_failing_first(&error_with_status(Status::Network)).unwrap();
+        let others = [spawn(&fixture, get), spawn(&fixture, get)];
+        assert!(is_same_token(&get(&fixture), &cached));
+        assert!(others.into_iter().all(|other| is_same_token(&other.join().unwrap(), &cached)));
+        assert_eq!(fixture.fetches(), 1);
     });
 }
 
 #[test]
 fn cleared_token_is_never_returned_afterwards() {
     explore_interleavings(|| {
-        let (bench, held) = LoomFixture::with_cached_token(3600);
-        let other = spawn(&bench, LoomFixture::get);
-        bench.cache.clear();
-        assert!(held.is_invalidated());
-        let token = bench.get();
-        assert!(!is_same_token(&token, &held) && !token.is_invalidated());
+        let (fixture, cached) = LoomFixture::with_cached_token(3600);
+        let other = spawn(&fixture, LoomFixture::get);
+        fixture.cache.clear();
+        assert!(cached.is_invalidated());
+        let token = fixture.get();
+        assert!(!is_same_token(&token, &cached) && !token.is_invalidated());
         other.join().unwrap();
-        assert!(is_same_token(&bench.get(), &token), "there is one for all who come later");
+        assert!(is_same_token(&fixture.get(), &token), "later callers share one token");
     });
 }
 
 #[test]
 fn clear_leaves_no_caller_waiting() {
     explore_interleavings(|| {
-        let bench = LoomFixture::new();
-        let others = [spawn(&bench, LoomFixture::get), spawn(&bench, LoomFixture::get)];
-        bench.cache.clear();
+        let fixture = LoomFixture::new();
+        let others = [spawn(&fixture, LoomFixture::get), spawn(&fixture, LoomFixture::get)];
+        fixture.cache.clear();
         for other in others {
             other.join().unwrap();
         }
-        assert!((1..=2).contains(&bench.fetches()));
+        assert!((1..=2).contains(&fixture.fetches()));
     });
 }
 
 #[test]
 fn cancel_wakes_waiter() {
     explore_interleavings(|| {
-        let bench = LoomFixture::new();
-        bench.cache.entry(*TEST_KEY).lock().start_flight();
+        let fixture = LoomFixture::new();
+        fixture.cache.entry(*TEST_KEY).lock().start_flight();
         let call = CallContext::unbounded();
         let cancel = Arc::clone(&call.cancel);
-        let waiter = spawn(&bench, move |bench| bench.get_with(&call, || panic!("there is a leader")));
+        let waiter =
+            spawn(&fixture, move |fixture| fixture.get_with(&call, || panic!("a waiter must not fetch")));
         cancel.cancel();
         assert_eq!(waiter.join().unwrap().unwrap_err().status(), Status::Cancelled);
     });
@@ -331,37 +337,37 @@ fn cancel_wakes_waiter() {
 #[test]
 fn cancel_of_one_caller_spares_others() {
     explore_interleavings(|| {
-        let bench = LoomFixture::new();
+        let fixture = LoomFixture::new();
         let call = CallContext::unbounded();
         let cancel = Arc::clone(&call.cancel);
-        let cancelled = spawn(&bench, move |bench| {
-            bench.get_with(&call, || {
-                bench.next_fetch_number();
+        let cancelled = spawn(&fixture, move |fixture| {
+            fixture.get_with(&call, || {
+                fixture.next_fetch_number();
                 call.check()?;
-                Ok(bench.token("mine", 3600))
+                Ok(fixture.token("own", 3600))
             })
         });
-        let other = spawn(&bench, LoomFixture::get);
+        let other = spawn(&fixture, LoomFixture::get);
         cancel.cancel();
         other.join().unwrap();
         let outcome = cancelled.join().unwrap();
-        assert!(outcome.is_ok_and(|token| !token.is_invalidated()) || bench.fetches() <= 2);
+        assert!(outcome.is_ok_and(|token| !token.is_invalidated()) || fixture.fetches() <= 2);
     });
 }
 
 #[test]
 fn concurrent_insert_and_remove_lose_no_token() {
     explore_interleavings(|| {
-        let (bench, held) = LoomFixture::with_cached_token(3600);
-        let put = Arc::new(bench.token("put", 3600));
-        let new = Arc::clone(&put);
-        let putting = spawn(&bench, move |bench| bench.cache.insert(new));
-        let taken = bench.cache.remove(*TEST_KEY).unwrap();
-        putting.join().unwrap();
-        assert!(held.is_invalidated());
-        match bench.cache.peek(*TEST_KEY, Requirements::default(), &bench.clock) {
-            Some(there) => assert!(is_same_token(&taken, &held) && is_same_token(&there, &put)),
-            None => assert!(is_same_token(&taken, &put)),
+        let (fixture, cached) = LoomFixture::with_cached_token(3600);
+        let inserted = Arc::new(fixture.token("inserted", 3600));
+        let new = Arc::clone(&inserted);
+        let inserter = spawn(&fixture, move |fixture| fixture.cache.insert(new));
+        let removed = fixture.cache.remove(*TEST_KEY).unwrap();
+        inserter.join().unwrap();
+        assert!(cached.is_invalidated());
+        match fixture.cache.peek(*TEST_KEY, Requirements::default(), &fixture.clock) {
+            Some(current) => assert!(is_same_token(&removed, &cached) && is_same_token(&current, &inserted)),
+            None => assert!(is_same_token(&removed, &inserted)),
         }
     });
 }
@@ -369,27 +375,27 @@ fn concurrent_insert_and_remove_lose_no_token() {
 #[test]
 fn inserted_token_survives_concurrent_denial() {
     explore_interleavings(|| {
-        let bench = LoomFixture::new();
-        let refused = spawn(&bench, |bench| bench.get_failing_first(&invalid_grant_error()));
-        let forgetting = spawn(&bench, |bench| bench.cache.clear_negative(*TEST_KEY));
-        let put = Arc::new(bench.token("put", 3600));
-        bench.cache.insert(Arc::clone(&put));
-        let _ = refused.join().unwrap();
-        forgetting.join().unwrap();
-        let before = bench.fetches();
-        assert!(is_same_token(&bench.get(), &put) && bench.fetches() == before);
+        let fixture = LoomFixture::new();
+        let denied = spawn(&fixture, |fixture| fixture.get_failing_first(&invalid_grant_error()));
+        let clearing = spawn(&fixture, |fixture| fixture.cache.clear_negative(*TEST_KEY));
+        let inserted = Arc::new(fixture.token("inserted", 3600));
+        fixture.cache.insert(Arc::clone(&inserted));
+        let _ = denied.join().unwrap();
+        clearing.join().unwrap();
+        let before = fixture.fetches();
+        assert!(is_same_token(&fixture.get(), &inserted) && fixture.fetches() == before);
     });
 }
 
 #[test]
 fn cleared_or_removed_entry_is_fetched_again() {
     explore_interleavings(|| {
-        let bench = LoomFixture::new();
-        bench.get_failing_first(&invalid_grant_error()).unwrap_err();
-        let taking = spawn(&bench, |bench| bench.cache.remove(*TEST_KEY));
-        bench.cache.clear_negative(*TEST_KEY);
-        let token = bench.get();
-        assert!(taking.join().unwrap().is_none_or(|taken| is_same_token(&taken, &token)));
-        assert_eq!(bench.fetches(), 2);
+        let fixture = LoomFixture::new();
+        fixture.get_failing_first(&invalid_grant_error()).unwrap_err();
+        let remover = spawn(&fixture, |fixture| fixture.cache.remove(*TEST_KEY));
+        fixture.cache.clear_negative(*TEST_KEY);
+        let token = fixture.get();
+        assert!(remover.join().unwrap().is_none_or(|removed| is_same_token(&removed, &token)));
+        assert_eq!(fixture.fetches(), 2);
     });
 }

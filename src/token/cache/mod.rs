@@ -1,11 +1,15 @@
-//! Tokens by identity, and one flight for each: whoever needs a token that another thread is fetching waits for it.
+//! Token cache with single-flight refresh and a negative cache.
 //!
-//! A failure of the server, the network or a key reaches all who waited for that flight. One of the server or the network is
-//! answered from memory for a while, with exponential backoff, and then one call probes. A leader's own timeout, cancel or
-//! panic, and a failure of the host's signer, ends only its call, and a waiter takes over.
+//! Keyed by [`CacheKey`]. Concurrent callers with the same key share one in-flight request: its leader makes
+//! the request, the others wait for the outcome.
 //!
-//! Shortly before a token expires one caller renews it early, within a short limit of its own, and the others go on with it;
-//! so does that one where the renewal fails (RFC 5861's stale-if-error, but never with an expired token).
+//! Errors of the server, the network and a key are delivered to every waiter. Errors of the server and the
+//! network are also cached briefly, with exponential backoff; then one call probes. Errors specific to the
+//! leader – timeout, cancel, panic, signer callback failure – are not shared; one of the waiters retries.
+//!
+//! Shortly before a token expires, one caller refreshes it early, with a short time limit, while all others
+//! continue to use the cached token. If the refresh fails, its caller also gets the cached token
+//! (stale-if-error, RFC 5861), but never an expired one.
 
 use std::collections::HashMap;
 use std::ptr;
@@ -32,12 +36,12 @@ pub(crate) use backoff::Backoff;
 pub use entry::{FetchKind, SourceVersions};
 pub use freshness::{Requirements, fresh_until, refresh_at};
 
-/// Beyond this many identities, the one that nobody has asked for the longest leaves.
+/// Maximum number of entries; beyond it the least recently used entry without a flight is evicted.
 const MAX_ENTRIES: usize = 10_000;
 
 type EntryMap = HashMap<CacheKey, Arc<CacheEntry>>;
 
-/// The tokens of one process.
+/// The token cache of one process.
 #[derive(Default)]
 pub struct TokenCache {
     entries: Mutex<EntryMap>,
@@ -47,48 +51,51 @@ pub struct TokenCache {
 }
 
 impl TokenCache {
-    /// An empty one, whose backoff has that jitter, and which is counted in `stats`.
+    /// Creates an empty cache. `jitter` applies to the backoff; hits and evictions are counted in `stats`.
     #[must_use]
     pub fn new(jitter: Jitter, stats: Arc<Stats>) -> Self {
         Self { jitter, stats, ..Self::default() }
     }
 
-    /// A token of `identity` as it is wanted, from the cache or by `fetch`. `made_from` looks at the files that a fetch is
-    /// made from: where they have changed, nobody is refused for what they were.
+    /// Returns a token for `key` that satisfies `requirements`, from the cache or by `fetch`.
+    ///
+    /// `current_sources` returns the versions of the files that a fetch depends on. If they have changed, a
+    /// cached error is discarded.
     ///
     /// # Errors
-    /// Those of `fetch`, perhaps from memory; [`Status::Timeout`] and [`Status::Cancelled`] while waiting for another's.
+    /// Those of `fetch`, possibly cached; [`Status::Timeout`] and [`Status::Cancelled`] while waiting for
+    /// another thread's fetch.
     pub fn get(
         &self,
-        identity: CacheKey,
-        want: Requirements,
+        key: CacheKey,
+        requirements: Requirements,
         clock: &dyn Clock,
         call: &CallContext,
-        made_from: &dyn Fn() -> SourceVersions,
+        current_sources: &dyn Fn() -> SourceVersions,
         mut fetch: impl FnMut(FetchKind) -> Result<AccessToken>,
     ) -> Result<Arc<AccessToken>> {
-        let entry = self.entry(identity);
+        let entry = self.entry(key);
         loop {
-            let left = call.deadline.remaining();
+            let remaining = call.deadline.remaining();
             let mut state = entry.lock();
-            match state.next_action(want, Now::from_clock(clock), left) {
+            match state.next_action(requirements, Now::from_clock(clock), remaining) {
                 CacheAction::Use(token) => {
                     self.stats.count(Counter::CacheHits);
                     return Ok(token);
                 }
-                CacheAction::Fetch(flight, kind, spare) => {
+                CacheAction::Fetch(flight, kind, fallback_token) => {
                     drop(state);
-                    let conditions = FetchContext {
-                        fallback_token: spare,
-                        requirements: want,
+                    let context = FetchContext {
+                        fallback_token,
+                        requirements,
                         clock,
-                        sources: made_from(),
-                        timeout: want.fetch_timeout(kind, left),
+                        sources: current_sources(),
+                        timeout: requirements.fetch_timeout(kind, remaining),
                         backoff_jitter: self.jitter.sample(),
                         log: call.log.clone(),
                     };
-                    match Flight::new(&entry, flight).run(conditions, || fetch(kind)) {
-                        // The token expired during the short time that its renewal had: now there is more of it.
+                    match Flight::new(&entry, flight).run(context, || fetch(kind)) {
+                        // The token expired during the early refresh: retry with the time limit of the call.
                         Err(error)
                             if kind == FetchKind::EarlyRefresh
                                 && error.status() == Status::Timeout
@@ -96,9 +103,9 @@ impl TokenCache {
                         outcome => return outcome,
                     }
                 }
-                CacheAction::Fail(error, was_made_from) => {
+                CacheAction::Fail(error, failed_sources) => {
                     drop(state);
-                    if made_from() == was_made_from {
+                    if current_sources() == failed_sources {
                         self.stats.count(Counter::NegativeCacheHits);
                         return Err(error);
                     }
@@ -106,9 +113,10 @@ impl TokenCache {
                 }
                 CacheAction::Wait(flight) => {
                     match entry.wait_for_flight(state, flight, call)? {
-                        // Woken late: it was rejected or expired in between.
+                        // The token was rejected or expired before this thread woke up.
                         Some(Ok(token))
-                            if has_lifetime(&token) && !is_usable(&token, want, Now::from_clock(clock)) => {}
+                            if has_lifetime(&token)
+                                && !is_usable(&token, requirements, Now::from_clock(clock)) => {}
                         Some(outcome) => {
                             if outcome.is_ok() {
                                 self.stats.count(Counter::CacheHits);
@@ -122,29 +130,30 @@ impl TokenCache {
         }
     }
 
-    /// A usable token, if there is one, without fetching or waiting.
+    /// Returns a usable cached token, if any, without fetching or waiting for a fetch.
     pub fn peek(
         &self,
-        identity: CacheKey,
-        want: Requirements,
+        key: CacheKey,
+        requirements: Requirements,
         clock: &dyn Clock,
     ) -> Option<Arc<AccessToken>> {
-        let entry = self.entries.lock().get(&identity).cloned()?;
+        let entry = self.entries.lock().get(&key).cloned()?;
         self.touch(&entry);
-        entry.lock().usable_token(want, Now::from_clock(clock))
+        entry.lock().usable_token(requirements, Now::from_clock(clock))
     }
 
-    /// Puts in `token`, which nobody has fetched, where there is none and none is being fetched.
-    pub fn insert_if_absent(&self, identity: CacheKey, token: AccessToken) {
-        self.update(identity, |state| {
+    /// Inserts a configured `token` unless a token is cached or being fetched.
+    pub fn insert_if_absent(&self, key: CacheKey, token: AccessToken) {
+        self.update(key, |state| {
             if state.token.is_none() && state.has_no_flight() {
                 state.store_token(Arc::new(token));
             }
         });
     }
 
-    /// The API refused `token`: if it is the current one of its identity, it is dropped, and the next call fetches.
-    /// Rejections in a row count only when 1, 2, 4 … 60 s lie between them.
+    /// Removes `token` because the API rejected it, so that the next call fetches a new one. Without effect
+    /// if it is not the current token of its key; if the entry no longer exists, the token is only
+    /// invalidated. Consecutive rejections take effect only at intervals of 1, 2, 4 … 60 s.
     pub fn reject(&self, token: &AccessToken, clock: &dyn Clock) {
         let Some(entry) = self.entries.lock().get(&token.cache_key).cloned() else {
             token.invalidate();
@@ -156,31 +165,31 @@ impl TokenCache {
         }
     }
 
-    /// Keeps a token that came in another way than by a fetch.
+    /// Inserts a token that was not obtained by [`Self::get`], such as that of a browser login.
     pub fn insert(&self, token: Arc<AccessToken>) {
         self.update(token.cache_key, |state| state.store_token(token));
     }
 
-    /// Takes the token of `identity` away, be it good or not, and what was refused with it.
-    pub fn remove(&self, identity: CacheKey) -> Option<Arc<AccessToken>> {
+    /// Removes the entry of `key` with its cached error, and returns its token, usable or not.
+    pub fn remove(&self, key: CacheKey) -> Option<Arc<AccessToken>> {
         let mut entries = self.entries.lock();
-        entries.remove(&identity)?.lock().take_token()
+        entries.remove(&key)?.lock().take_token()
     }
 
-    /// Forgets what `identity` was refused.
-    pub fn clear_negative(&self, identity: CacheKey) {
-        let entry = self.entries.lock().get(&identity).cloned();
+    /// Discards the cached error of `key`.
+    pub fn clear_negative(&self, key: CacheKey) {
+        let entry = self.entries.lock().get(&key).cloned();
         if let Some(entry) = entry {
             entry.lock().clear_negative();
         }
     }
 
-    /// How many identities there are.
+    /// Number of entries.
     pub fn entry_count(&self) -> usize {
         self.entries.lock().len()
     }
 
-    /// Forgets everything. Flights end for those who wait for them; what they bring is not kept.
+    /// Removes all entries. Flights in progress complete for their waiters; their tokens are not cached.
     pub fn clear(&self) {
         let entries = std::mem::take(&mut *self.entries.lock());
         for entry in entries.values() {
@@ -188,34 +197,36 @@ impl TokenCache {
         }
     }
 
-    /// Changes what there is of `identity` while nobody can take it away: what is put is there, or was taken.
-    fn update(&self, identity: CacheKey, change: impl FnOnce(&mut EntryState)) {
+    /// Changes the entry of `key` under the lock of the map, so that a concurrent [`Self::remove`] misses no
+    /// token.
+    fn update(&self, key: CacheKey, change: impl FnOnce(&mut EntryState)) {
         let mut entries = self.entries.lock();
-        change(&mut self.get_or_insert_entry(&mut entries, identity).lock());
+        change(&mut self.get_or_insert_entry(&mut entries, key).lock());
     }
 
-    fn entry(&self, identity: CacheKey) -> Arc<CacheEntry> {
-        self.get_or_insert_entry(&mut self.entries.lock(), identity)
+    fn entry(&self, key: CacheKey) -> Arc<CacheEntry> {
+        self.get_or_insert_entry(&mut self.entries.lock(), key)
     }
 
-    fn get_or_insert_entry(&self, entries: &mut EntryMap, identity: CacheKey) -> Arc<CacheEntry> {
-        if entries.len() >= MAX_ENTRIES && !entries.contains_key(&identity) {
+    fn get_or_insert_entry(&self, entries: &mut EntryMap, key: CacheKey) -> Arc<CacheEntry> {
+        if entries.len() >= MAX_ENTRIES && !entries.contains_key(&key) {
             self.evict_lru(entries);
         }
-        let entry = Arc::clone(entries.entry(identity).or_default());
+        let entry = Arc::clone(entries.entry(key).or_default());
         self.touch(&entry);
         entry
     }
 
-    /// A stranger's many identities drive out each other before those that are in use.
+    /// Evicts the least recently used entry without a flight. Entries that an untrusted caller creates in
+    /// large numbers therefore evict each other before those that are in use.
     fn evict_lru(&self, entries: &mut EntryMap) {
-        let longest_unused = entries
+        let least_recently_used = entries
             .iter()
             .filter(|(_, entry)| entry.lock().has_no_flight())
             .min_by_key(|(_, entry)| entry.last_used.load(Ordering::Relaxed))
-            .map(|(identity, _)| *identity);
-        if let Some(identity) = longest_unused {
-            entries.remove(&identity);
+            .map(|(key, _)| *key);
+        if let Some(key) = least_recently_used {
+            entries.remove(&key);
             self.stats.count(Counter::CacheEvictions);
         }
     }

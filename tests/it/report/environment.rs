@@ -1,4 +1,4 @@
-//! A home of the test's own, in which data sources stand.
+//! Temporary home directory with data sources.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -29,11 +29,11 @@ impl TestHome {
         Self(tempfile::tempdir().unwrap())
     }
 
-    /// With this odbc.ini.
+    /// A home directory whose .odbc.ini contains `text`.
     pub fn with_user_ini(text: &str) -> Self {
-        let place = Self::new();
-        place.write(".odbc.ini", text);
-        place
+        let home = Self::new();
+        home.write(".odbc.ini", text);
+        home
     }
 
     pub fn write(&self, name: &str, text: &str) -> String {

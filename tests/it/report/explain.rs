@@ -1,4 +1,4 @@
-//! `authgrant_explain`.
+//! Explain report (`authgrant_explain`): requests, assertion and API headers, with the origin of each value.
 
 use std::collections::BTreeSet;
 
@@ -23,46 +23,43 @@ fn explain_string(string: &str) -> Value {
     explain(&open(string).unwrap())
 }
 
-/// Names and values of lines.
-fn names_and_values(lines: &Value) -> Vec<(&str, &str)> {
-    let lines = lines.as_array().unwrap().iter();
-    lines.map(|line| (line["name"].as_str().unwrap(), line["value"].as_str().unwrap())).collect()
+/// Names and values of parameters or headers.
+fn names_and_values(rows: &Value) -> Vec<(&str, &str)> {
+    let rows = rows.as_array().unwrap().iter();
+    rows.map(|row| (row["name"].as_str().unwrap(), row["value"].as_str().unwrap())).collect()
 }
 
-/// The names of the parameters in the body that was posted.
-fn sent_parameter_names(authority: &MockServer) -> Vec<String> {
-    let request = authority.token_requests().pop().unwrap();
+/// The names of the parameters in the body of the last token request.
+fn sent_parameter_names(server: &MockServer) -> Vec<String> {
+    let request = server.token_requests().pop().unwrap();
     request.body.split('&').map(|pair| pair.split('=').next().unwrap().to_owned()).collect()
 }
 
 #[test]
 fn explained_request_matches_sent_request() {
-    let authority = start_mock_server(Config::http());
-    let more = "Scope=a b;JWTKeyID=k1;JWTThumbprint=x5t,x5t#S256;JWTHeaders={{\"cty\":\"x\"}}};JWTLifetime=120;\
-                ClaimsAdditional={{\"level\":7,\"list\":[1]}}};TokenParameters=resource=b";
-    let connection = open(&minimal_string(&authority, more)).unwrap();
+    let server = start_mock_server(Config::http());
+    let options = "Scope=a b;JWTKeyID=k1;JWTThumbprint=x5t,x5t#S256;JWTHeaders={{\"cty\":\"x\"}}};\
+                   JWTLifetime=120;ClaimsAdditional={{\"level\":7,\"list\":[1]}}};TokenParameters=resource=b";
+    let connection = open(&minimal_string(&server, options)).unwrap();
     let report = explain(&connection);
     connection.get_token().unwrap();
-    let request = authority.token_requests().pop().unwrap();
+    let request = server.token_requests().pop().unwrap();
     let values = |members: &Value| -> Value {
         let members = members.as_object().unwrap().iter();
-        members.map(|(name, said)| (name.clone(), said["value"].clone())).collect()
+        members.map(|(name, member)| (name.clone(), member["value"].clone())).collect()
     };
     assert_eq!(values(&report["assertion"]["header"]), request.jwt_header.unwrap());
-    let (mut shown, mut signed) = (values(&report["assertion"]["claims"]), request.claims.unwrap());
-    assert_eq!((&shown["iat"], &shown["exp"]), (&json!("now - 5"), &json!("now + 115")));
+    let (mut explained, mut signed) = (values(&report["assertion"]["claims"]), request.claims.unwrap());
+    assert_eq!((&explained["iat"], &explained["exp"]), (&json!("now - 5"), &json!("now + 115")));
     assert_eq!(signed["exp"].as_i64().unwrap() - signed["iat"].as_i64().unwrap(), 120);
-    assert_eq!(shown["jti"], "new for each assertion");
+    assert_eq!(explained["jti"], "new for each assertion");
     for name in ["iat", "exp", "jti"] {
-        shown.as_object_mut().unwrap().remove(name).unwrap();
+        explained.as_object_mut().unwrap().remove(name).unwrap();
         signed.as_object_mut().unwrap().remove(name).unwrap();
     }
-    assert_eq!(shown, signed);
+    assert_eq!(explained, signed);
     let parameters = names_and_values(&report["request"]["parameters"]);
-    assert_eq!(
-        parameters.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
-        sent_parameter_names(&authority)
-    );
+    assert_eq!(parameters.iter().map(|(name, _)| *name).collect::<Vec<_>>(), sent_parameter_names(&server));
     assert_eq!(
         parameters,
         [
@@ -72,7 +69,7 @@ fn explained_request_matches_sent_request() {
             ("resource", "****")
         ]
     );
-    assert_eq!(report["request"]["url"]["value"], authority.url("/oauth/token"));
+    assert_eq!(report["request"]["url"]["value"], server.url("/oauth/token"));
     let key = &report["assertion"]["key"];
     assert_eq!((&key["alias"], &key["type"]), (&json!("signer"), &json!("RSA 2048")));
     assert_eq!(key["certificate"]["subject"], "CN=signer");
@@ -91,7 +88,7 @@ fn grant_explanation_lists_sent_parameters() {
         stores::path("openssl.pem")
     );
     let certificate = stores::certificate();
-    for (string, keys, options, way, method) in [
+    for (string, keys, options, client_authentication, method) in [
         ("am=53;ClientID=app;ClientSecret=a secret;Scope=s", None, with_secret.clone(), "Basic header", "53"),
         ("clcm=3;ClientID=app;ClientSecret=a secret;am=24", None, with_secret, "in the body", "53"),
         (
@@ -112,38 +109,38 @@ fn grant_explanation_lists_sent_parameters() {
             "OAuth2-JWTClientAssertion",
         ),
     ] {
-        let authority = MockServer::start(Config::http());
-        authority.register("app", &keys.into_iter().collect::<Vec<_>>(), options);
-        let connection = open(&format!("{string};TokenEndpoint={}", authority.url("/oauth/token"))).unwrap();
+        let server = MockServer::start(Config::http());
+        server.register("app", &keys.into_iter().collect::<Vec<_>>(), options);
+        let connection = open(&format!("{string};TokenEndpoint={}", server.url("/oauth/token"))).unwrap();
         let text = connection.explain().unwrap();
         assert!(!text.contains("a secret") && !text.contains("hunter2"), "{text}");
         let report = parse_report(&text);
         connection.get_token().unwrap_or_else(|failure| panic!("{string}: {failure:?}"));
         let names: Vec<_> =
             names_and_values(&report["request"]["parameters"]).into_iter().map(|(name, _)| name).collect();
-        assert_eq!(names, sent_parameter_names(&authority), "{string}");
-        assert_eq!(report["request"]["client_authentication"]["value"], way, "{report:#}");
+        assert_eq!(names, sent_parameter_names(&server), "{string}");
+        assert_eq!(report["request"]["client_authentication"]["value"], client_authentication, "{report:#}");
         assert_eq!(report["method"]["value"]["number"], method);
         assert_eq!(report["method"]["value"]["inferred"], string.ends_with("24"));
         assert_eq!(report["request"]["methods"]["value"], json!(["POST"]));
         let basic = names_and_values(&report["request"]["headers"]) == [("Authorization", "****")];
-        assert_eq!(basic, way == "Basic header", "{report:#}");
+        assert_eq!(basic, client_authentication == "Basic header", "{report:#}");
     }
 }
 
 #[test]
 fn login_explanation_shows_first_request() {
-    let authority = MockServer::start(Config::http());
-    let string = |more: &str| {
-        let url = authority.url("");
+    let server = MockServer::start(Config::http());
+    let string = |options: &str| {
+        let url = server.url("");
         format!(
-            "am=56;ClientID=app;RedirectURI=http://localhost:3000;Scope=s;AuthURI={url}/oauth/auth;TokenEndpoint={url}/oauth/token;{more}"
+            "am=56;ClientID=app;RedirectURI=http://localhost:3000;Scope=s;AuthURI={url}/oauth/auth;TokenEndpoint={url}/oauth/token;{options}"
         )
     };
-    for (more, grant_type) in
+    for (options, grant_type) in
         [("OAuthCode=canary-code", "authorization_code"), ("RefreshToken=canary-old", "refresh_token")]
     {
-        let connection = open(&string(more)).unwrap();
+        let connection = open(&string(options)).unwrap();
         let text = connection.explain().unwrap();
         assert!(!text.contains("canary"), "{text}");
         let report = parse_report(&text);
@@ -153,37 +150,37 @@ fn login_explanation_shows_first_request() {
         let parameters = names_and_values(&report["request"]["parameters"]);
         assert_eq!(
             parameters.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
-            sent_parameter_names(&authority)
+            sent_parameter_names(&server)
         );
         assert_eq!(parameters[0], ("grant_type", grant_type));
         assert_eq!(report["request"]["client_authentication"]["value"], "client_id alone");
     }
-    let by_browser = explain_string(&string(""));
+    let browser_login = explain_string(&string(""));
     let names: Vec<_> =
-        names_and_values(&by_browser["request"]["parameters"]).into_iter().map(|(name, _)| name).collect();
+        names_and_values(&browser_login["request"]["parameters"]).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["grant_type", "code", "redirect_uri", "code_verifier", "client_id"]);
 }
 
 #[test]
 fn explained_values_name_their_origin() {
-    let place = TestHome::new();
-    let model = place.write(
+    let home = TestHome::new();
+    let model = home.write(
         "m.rest",
         r##"{"#scope": "from the model", "#redirectUri": "http://localhost:3000", "#headers": {"X-Model": "secret of the model"}}"##,
     );
-    place.write(".odbc.ini", "[a]\n; a comment\nClaimsIssuer=from the DSN\nJWTLifetime=60\n");
-    let file = place.write("b.dsn", "[ODBC]\nJWTLifetime=90\n");
+    home.write(".odbc.ini", "[a]\n; a comment\nClaimsIssuer=from the DSN\nJWTLifetime=60\n");
+    let file = home.write("b.dsn", "[ODBC]\nJWTLifetime=90\n");
     let string = format!(
-        "am=55;ClaimsSubject=from the string;cliss=me;JWTCertStore={};JWTCertPassword=secret;RestConfigFile={model};\
-         TokenURI=https://account-d.docusign.com/oauth/token",
+        "am=55;ClaimsSubject=from the string;cliss=me;JWTCertStore={};JWTCertPassword=secret;\
+         RestConfigFile={model};TokenURI=https://account-d.docusign.com/oauth/token",
         stores::path("keytool.jks")
     );
-    let connection = place.open(&format!("DSN=a;{}", string.replace("cliss=me;", "")));
-    connection.set_option("JWTKeyID", "set since").unwrap();
-    let report_of_dsn = explain(&connection);
-    let (header, claims) = (&report_of_dsn["assertion"]["header"], &report_of_dsn["assertion"]["claims"]);
-    let ini = place.write("unused", "").replace("unused", ".odbc.ini");
-    for (said, value, from) in [
+    let connection = home.open(&format!("DSN=a;{}", string.replace("cliss=me;", "")));
+    connection.set_option("JWTKeyID", "set later").unwrap();
+    let dsn_report = explain(&connection);
+    let (header, claims) = (&dsn_report["assertion"]["header"], &dsn_report["assertion"]["claims"]);
+    let ini = home.write("unused", "").replace("unused", ".odbc.ini");
+    for (explained, value, from) in [
         (
             &claims["sub"],
             json!("from the string"),
@@ -199,7 +196,7 @@ fn explained_values_name_their_origin() {
             json!("from the model"),
             json!({"origin": "model file", "option": "Scope", "place": model}),
         ),
-        (&header["kid"], json!("set since"), json!({"origin": "authgrant_set_option", "option": "JWTKeyID"})),
+        (&header["kid"], json!("set later"), json!({"origin": "authgrant_set_option", "option": "JWTKeyID"})),
         (&header["alg"], json!("RS256"), json!({"origin": "profile", "profile": "docusign"})),
         (&header["typ"], json!("JWT"), json!({"origin": "default"})),
         (
@@ -207,30 +204,30 @@ fn explained_values_name_their_origin() {
             json!("account-d.docusign.com"),
             json!({"origin": "profile", "profile": "docusign"}),
         ),
-        (&report_of_dsn["provider"], json!("docusign"), json!({"origin": "token host"})),
+        (&dsn_report["provider"], json!("docusign"), json!({"origin": "token host"})),
         (
-            &report_of_dsn["request"]["methods"],
+            &dsn_report["request"]["methods"],
             json!(["POST"]),
             json!({"origin": "profile", "profile": "docusign"}),
         ),
-        (&report_of_dsn["timeouts"]["LoginTimeout"], json!(60), json!({"origin": "default"})),
+        (&dsn_report["timeouts"]["LoginTimeout"], json!(60), json!({"origin": "default"})),
     ] {
-        assert_eq!((&said["value"], &said["from"]), (&value, &from), "{report_of_dsn:#}");
+        assert_eq!((&explained["value"], &explained["from"]), (&value, &from), "{dsn_report:#}");
     }
-    let consent = &report_of_dsn["consent_url"];
+    let consent = &dsn_report["consent_url"];
     assert!(
         consent["value"].as_str().unwrap().starts_with("https://account-d.docusign.com/oauth/auth?"),
         "{consent}"
     );
-    let headers = &report_of_dsn["api"]["headers"];
+    let headers = &dsn_report["api"]["headers"];
     assert_eq!(names_and_values(headers), [("Authorization", "****"), ("X-Model", "****")]);
     assert_eq!(headers[1]["from"], json!({"origin": "model file", "place": model}));
 
-    let report_of_file = explain(&place.open(&format!("FILEDSN={file};{string};LoginTimeout=0")));
-    let exp = &report_of_file["assertion"]["claims"]["exp"];
+    let file_dsn_report = explain(&home.open(&format!("FILEDSN={file};{string};LoginTimeout=0")));
+    let exp = &file_dsn_report["assertion"]["claims"]["exp"];
     let from = json!({"origin": "FILEDSN", "option": "JWTLifetime", "place": format!("line 2 of {file}")});
-    assert_eq!((&exp["value"], &exp["from"]), (&json!("now + 85"), &from), "{report_of_file:#}");
-    assert_eq!(report_of_file["timeouts"]["LoginTimeout"]["value"], Value::Null);
+    assert_eq!((&exp["value"], &exp["from"]), (&json!("now + 85"), &from), "{file_dsn_report:#}");
+    assert_eq!(file_dsn_report["timeouts"]["LoginTimeout"]["value"], Value::Null);
 }
 
 #[test]
@@ -241,25 +238,29 @@ fn methods_are_listed_in_try_order() {
         ("GET https://login.example/t", json!(["GET"]), "connection string"),
         ("POST https://login.example/t", json!(["POST"]), "connection string"),
     ] {
-        let said = &explain_string(&string(uri))["request"]["methods"];
-        assert_eq!((&said["value"], said["from"]["origin"].as_str()), (&methods, Some(origin)), "{uri}");
+        let explained = &explain_string(&string(uri))["request"]["methods"];
+        assert_eq!(
+            (&explained["value"], explained["from"]["origin"].as_str()),
+            (&methods, Some(origin)),
+            "{uri}"
+        );
     }
-    let authority =
+    let server =
         start_mock_server(Config { get: mock_server::GetResponse::MethodNotAllowed, ..Config::http() });
-    let connection = open(&minimal_string(&authority, "").replace("=POST ", "=")).unwrap();
+    let connection = open(&minimal_string(&server, "").replace("=POST ", "=")).unwrap();
     assert_eq!(explain(&connection)["request"]["methods"]["value"], json!(["GET", "POST"]));
     connection.get_token().unwrap();
-    let learnt = &explain(&connection)["request"]["methods"];
+    let remembered = &explain(&connection)["request"]["methods"];
     assert_eq!(
-        (&learnt["value"], &learnt["from"]["origin"]),
+        (&remembered["value"], &remembered["from"]["origin"]),
         (&json!(["POST"]), &json!("learnt from the server"))
     );
 }
 
 #[test]
 fn custom_authorization_header_is_endpoint_only() {
-    let more = "ah=Authorization;st=Basic abc;TokenEndpoint=https://login.example/t";
-    let report = explain_string(&format!("am=55;cliss=me;JWTCertStore={};{more}", stores::ec_key_path()));
+    let options = "ah=Authorization;st=Basic abc;TokenEndpoint=https://login.example/t";
+    let report = explain_string(&format!("am=55;cliss=me;JWTCertStore={};{options}", stores::ec_key_path()));
     assert_eq!(names_and_values(&report["request"]["headers"]), [("Authorization", "****")]);
     assert_eq!(names_and_values(&report["api"]["headers"]), [("Authorization", "****")]);
     assert_eq!(report["api"]["headers"][0]["from"], json!({"origin": "token"}));
@@ -267,8 +268,8 @@ fn custom_authorization_header_is_endpoint_only() {
 
 #[test]
 fn custom_claims_are_shown_verbatim() {
-    let more = "ClaimsAdditional={{\"iat\":1000,\"aud\":[\"a\",\"b\"],\"n\":1.0}}}";
-    let string = format!("am=JWT;cliss=me;JWTCertStore={};{more}", stores::ec_key_path());
+    let options = "ClaimsAdditional={{\"iat\":1000,\"aud\":[\"a\",\"b\"],\"n\":1.0}}}";
+    let string = format!("am=JWT;cliss=me;JWTCertStore={};{options}", stores::ec_key_path());
     let text = open(&string).unwrap().explain().unwrap();
     assert!(text.contains("\"value\": 1.0,"), "{text}");
     let report = parse_report(&text);
@@ -287,20 +288,20 @@ fn unopenable_store_error_is_in_key_section() {
         "am=55;cliss=me;JWTThumbprint=x5t;TokenEndpoint=https://login.example/t?key=hunter2;JWTCertStore={};JWTCertPassword=no",
         stores::path("keytool.jks")
     );
-    let report_of_closed = explain_string(&string);
-    let assertion = &report_of_closed["assertion"];
-    assert_eq!(assertion["key"]["error"]["name"], "AUTHGRANT_KEY_PASSWORD", "{report_of_closed:#}");
+    let unopened_report = explain_string(&string);
+    let assertion = &unopened_report["assertion"];
+    assert_eq!(assertion["key"]["error"]["name"], "AUTHGRANT_KEY_PASSWORD", "{unopened_report:#}");
     assert_eq!(assertion["claims"]["iss"]["value"], "me");
     for name in ["alg", "x5t"] {
-        assert_eq!(assertion["header"][name]["value"], Value::Null, "{report_of_closed:#}");
+        assert_eq!(assertion["header"][name]["value"], Value::Null, "{unopened_report:#}");
     }
     assert_eq!(assertion["header"]["alg"]["from"]["origin"], "key");
-    // A query may hold a secret, also where the URL is the audience.
-    assert!(!report_of_closed.to_string().contains("hunter2"), "{report_of_closed:#}");
+    // A query may contain a secret, also if the URL is the audience.
+    assert!(!unopened_report.to_string().contains("hunter2"), "{unopened_report:#}");
     assert_eq!(assertion["claims"]["aud"]["value"], "https://login.example/t?****");
-    let foreign = format!("{string};JWTAlgorithm=ES256").replace("Password=no", "Password=secret");
-    let report_of_foreign = explain_string(&foreign);
-    let key = &report_of_foreign["assertion"]["key"];
+    let mismatch = format!("{string};JWTAlgorithm=ES256").replace("Password=no", "Password=secret");
+    let mismatch_report = explain_string(&mismatch);
+    let key = &mismatch_report["assertion"]["key"];
     assert_eq!(
         (&key["error"]["name"], &key["type"]),
         (&json!("AUTHGRANT_KEY_UNSUITABLE"), &json!("RSA 2048"))
@@ -309,20 +310,20 @@ fn unopenable_store_error_is_in_key_section() {
     assert_eq!(failure.status, AUTHGRANT_MISSING_OPTION, "{failure:?}");
 }
 
-/// A value that is found again wherever it shows.
-fn secret_canary(place: usize, definition: &OptionSpec) -> String {
-    let canary = format!("canary-{place}-of-at-least-thirty-two-characters");
-    if definition.name == "TokenParameters" { format!("more={canary}") } else { canary }
+/// A unique value, so that every occurrence in a report is found.
+fn secret_canary(index: usize, definition: &OptionSpec) -> String {
+    let canary = format!("canary-{index}-of-at-least-thirty-two-characters");
+    if definition.name == "TokenParameters" { format!("options={canary}") } else { canary }
 }
 
 #[test]
 fn reports_contain_no_option_secret() {
     let store = stores::path("keytool.jks");
     let token_url = "TokenEndpoint=https://login.example/t;ah=X-A";
-    let mut in_force = BTreeSet::new();
+    let mut used = BTreeSet::new();
     let secrets: Vec<_> = TABLE.iter().enumerate().filter(|(_, option)| option.is_secret()).collect();
-    // With the secrets that may not stand beside the others.
-    for (string, left_out) in [
+    // Each with the secrets that are mutually exclusive with others.
+    for (string, excluded) in [
         (
             format!("am=55;cliss=me;clcm=3;ClientID=c;JWTCertStore={store};{token_url}"),
             &["JWTPrivateKey", "JWTSecret"] as &[&str],
@@ -346,21 +347,21 @@ fn reports_contain_no_option_secret() {
         ("am=15".to_owned(), &[]),
     ] {
         let connection = open(&string).unwrap();
-        for (place, option) in secrets.iter().filter(|(_, option)| !left_out.contains(&option.name)) {
-            connection.set_option(option.name, &secret_canary(*place, option)).unwrap();
-            in_force.insert(option.name);
+        for (index, option) in secrets.iter().filter(|(_, option)| !excluded.contains(&option.name)) {
+            connection.set_option(option.name, &secret_canary(*index, option)).unwrap();
+            used.insert(option.name);
         }
         let explained = connection.explain().unwrap_or_else(|failure| panic!("{string}: {failure:?}"));
         for text in [explained, connection.validate()] {
-            for (place, option) in &secrets {
-                let canary = secret_canary(*place, option);
-                for form in [STANDARD.encode(&canary), format!("canary-{place}-")] {
-                    assert!(!text.contains(&form), "{} in {text}", option.name);
+            for (index, option) in &secrets {
+                let canary = secret_canary(*index, option);
+                for encoded in [STANDARD.encode(&canary), format!("canary-{index}-")] {
+                    assert!(!text.contains(&encoded), "{} in {text}", option.name);
                 }
             }
         }
     }
-    assert_eq!(in_force.len(), secrets.len(), "every secret was in force once: {in_force:?}");
+    assert_eq!(used.len(), secrets.len(), "every secret is used once: {used:?}");
 }
 
 #[test]
@@ -369,13 +370,13 @@ fn proxy_and_client_certificate_are_explained_redacted() {
     let report = explain_string(&format!(
         "ProxyHost=socks5://P.example;ProxyUser=u;ProxyPassword=hunter2;KeyStore=me.p12;KeyStorePassword=hunter2;{base}"
     ));
-    let said = |option: &str| json!({ "origin": "connection string", "option": option });
-    let proxy = json!({ "value": "socks5://p.example:1080", "from": said("ProxyHost") });
+    let from = |option: &str| json!({ "origin": "connection string", "option": option });
+    let proxy = json!({ "value": "socks5://p.example:1080", "from": from("ProxyHost") });
     assert_eq!(report["trust"]["proxy"], proxy);
-    assert_eq!(report["trust"]["client"], json!({ "value": "me.p12", "from": said("KeyStore") }));
-    let way = json!({ "value": "client_id and certificate", "from": said("KeyStore") });
-    assert_eq!(report["request"]["client_authentication"], way);
+    assert_eq!(report["trust"]["client"], json!({ "value": "me.p12", "from": from("KeyStore") }));
+    let client_authentication = json!({ "value": "client_id and certificate", "from": from("KeyStore") });
+    assert_eq!(report["request"]["client_authentication"], client_authentication);
     assert!(!report.to_string().contains("hunter2"), "{report:#}");
-    let straight = explain_string(&format!("{base};ClientSecret=x;ProxyMode=0"));
-    assert_eq!((&straight["trust"]["proxy"], &straight["trust"]["client"]), (&Value::Null, &Value::Null));
+    let direct = explain_string(&format!("{base};ClientSecret=x;ProxyMode=0"));
+    assert_eq!((&direct["trust"]["proxy"], &direct["trust"]["client"]), (&Value::Null, &Value::Null));
 }

@@ -1,4 +1,4 @@
-//! An API that answers as it is told, and remembers what it was asked.
+//! API server with scripted responses that records the requests.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -10,36 +10,37 @@ pub struct FakeApi {
 }
 
 impl FakeApi {
-    /// One that gives each of these answers once, to one connection each; `{request}` in an answer is the whole head that
-    /// was sent.
-    pub fn with_responses(answers: Vec<String>) -> Self {
+    /// A server that sends each of `responses` once, each on its own connection. `{request}` in a response is
+    /// replaced with the head of the request.
+    pub fn with_responses(responses: Vec<String>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let asked =
-            std::thread::spawn(move || answers.iter().map(|answer| serve_one(&listener, answer)).collect());
-        Self { url, request_heads: asked }
+        let request_heads = std::thread::spawn(move || {
+            responses.iter().map(|response| serve_one(&listener, response)).collect()
+        });
+        Self { url, request_heads }
     }
 
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.url)
     }
 
-    /// The heads of the requests. Waits for as many as there were answers.
+    /// The heads of the requests. Waits until all responses are sent.
     pub fn into_request_heads(self) -> Vec<String> {
         self.request_heads.join().unwrap()
     }
 }
 
-fn serve_one(listener: &TcpListener, answer: &str) -> String {
+fn serve_one(listener: &TcpListener, response: &str) -> String {
     let (mut stream, _) = listener.accept().unwrap();
     let lines = BufReader::new(stream.try_clone().unwrap()).lines();
     let head: Vec<String> = lines.map(Result::unwrap).take_while(|line| !line.is_empty()).collect();
     let head = head.join("\n");
-    stream.write_all(answer.replace("{request}", &head).as_bytes()).unwrap();
+    stream.write_all(response.replace("{request}", &head).as_bytes()).unwrap();
     head
 }
 
-/// An answer whose end is that of the connection.
+/// A response that ends when the connection is closed.
 pub fn http_response(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\n{headers}Connection: close\r\n\r\n{body}")
 }

@@ -1,5 +1,6 @@
-//! Reports: what is wrong with a connection, what it would send, what the API says to its token. Through the C API,
-//! against the strict authority.
+//! Reports: validation of the options, explanation of the requests, and connection test.
+//!
+//! Through the C API, against the mock server.
 
 mod environment;
 mod explain;
@@ -9,7 +10,7 @@ mod validate;
 
 use serde_json::Value;
 
-/// A report as JSON.
+/// Parses a report, which is JSON.
 #[track_caller]
 fn parse_report(report: &str) -> Value {
     serde_json::from_str(report).unwrap_or_else(|error| panic!("{error}: {report}"))

@@ -1,4 +1,4 @@
-//! `authgrant_validate`.
+//! Validation report (`authgrant_validate`): problems, warnings and the keys of the key store.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +14,7 @@ use super::parse_report;
 use crate::support::c_api::{LogLines, open};
 use crate::support::stores;
 
-/// The report of this connection string.
+/// The report for a connection string; checks its structure.
 #[track_caller]
 fn validate(string: &str) -> Value {
     let report = parse_report(&open(string).unwrap().validate());
@@ -26,7 +26,7 @@ fn validate(string: &str) -> Value {
     report
 }
 
-/// The problems' statuses and options.
+/// Status and option of each problem.
 fn problem_options(report: &Value) -> Vec<(i32, String)> {
     let problems = report["problems"].as_array().unwrap().iter();
     let option = |problem: &Value| problem["option"].as_str().unwrap_or_default().to_owned();
@@ -35,18 +35,18 @@ fn problem_options(report: &Value) -> Vec<(i32, String)> {
         .collect()
 }
 
-/// Alias and type of each key in the store.
+/// Alias and type of each key in the store; `encrypted` is the type of a key that could not be decrypted.
 fn listed_keys(report: &Value) -> Vec<(Option<&str>, &str)> {
     let keys = report["store"]["keys"].as_array().unwrap().iter();
     let mut keys: Vec<_> =
-        keys.map(|key| (key["alias"].as_str(), key["type"].as_str().unwrap_or("closed"))).collect();
+        keys.map(|key| (key["alias"].as_str(), key["type"].as_str().unwrap_or("encrypted"))).collect();
     keys.sort_unstable();
     keys
 }
 
-fn connection_string(store: &str, more: &str) -> String {
+fn connection_string(store: &str, options: &str) -> String {
     format!(
-        "{more};am=55;ClaimsIssuer=me;JWTCertPassword=secret;TokenURI=POST https://login.example/token;JWTCertStore={store}"
+        "{options};am=55;ClaimsIssuer=me;JWTCertPassword=secret;TokenURI=POST https://login.example/token;JWTCertStore={store}"
     )
 }
 
@@ -68,12 +68,12 @@ fn valid_connection_lists_key_store() {
 #[test]
 fn validate_sends_and_signs_nothing() {
     static LINES: LogLines = LogLines(std::sync::Mutex::new(Vec::new()));
-    let authority = crate::support::start_mock_server(mock_server::Config::http());
-    let connection = open(&crate::support::minimal_string(&authority, "")).unwrap();
+    let server = crate::support::start_mock_server(mock_server::Config::http());
+    let connection = open(&crate::support::minimal_string(&server, "")).unwrap();
     connection.collect_log(&LINES);
     assert_eq!(parse_report(&connection.validate())["valid"], true);
     connection.explain().unwrap();
-    assert_eq!(authority.connection_count(), 0);
+    assert_eq!(server.connection_count(), 0);
     assert!(LINES.0.lock().unwrap().is_empty());
 }
 
@@ -81,11 +81,11 @@ fn validate_sends_and_signs_nothing() {
 fn all_problems_are_reported_together() {
     let store = stores::path("p256.p12");
     let report = validate(&format!(
-        "am=55;JWTCertStore={store};JWTCertPassword=secret;JWTAlgorithm=RS256;JWTThumbprint=x5t;JWTLifetime=never;\
-         TokenURI=ftp://login.example;AuthURI=no url;LogoffURI=http://login.example;RestSamplePath=/me;\
+        "am=55;JWTCertStore={store};JWTCertPassword=secret;JWTAlgorithm=RS256;JWTThumbprint=x5t;\
+         JWTLifetime=never;TokenURI=ftp://login.example;AuthURI=no url;LogoffURI=http://login.example;RestSamplePath=/me;\
          TrustStore=/nowhere/ca.pem;KeyStore=/nowhere/me.p12;ClaimIssuer=typo"
     ));
-    let found = problem_options(&report);
+    let problems = problem_options(&report);
     for (status, option) in [
         (AUTHGRANT_MISSING_OPTION, "ClaimsIssuer"),
         (AUTHGRANT_INVALID_OPTION, "JWTLifetime"),
@@ -95,44 +95,48 @@ fn all_problems_are_reported_together() {
         (AUTHGRANT_MISSING_OPTION, "RestSamplePath"),
         (AUTHGRANT_KEY_UNSUITABLE, "JWTCertStore"),
     ] {
-        let count = found.iter().filter(|one| **one == (status, option.to_owned())).count();
+        let count = problems.iter().filter(|problem| **problem == (status, option.to_owned())).count();
         assert_eq!(count, 1, "{option} in {report:#}");
     }
     for name in ["TrustStore", "KeyStore"] {
-        assert!(found.contains(&(AUTHGRANT_KEY_STORE_ERROR, name.to_owned())), "{report:#}");
+        assert!(problems.contains(&(AUTHGRANT_KEY_STORE_ERROR, name.to_owned())), "{report:#}");
     }
-    assert_eq!(found.len(), 9, "{report:#}");
+    assert_eq!(problems.len(), 9, "{report:#}");
     assert!(report["warnings"].to_string().contains("ClaimIssuer"), "{report:#}");
     assert_eq!(listed_keys(&report), [(Some("p256"), "EC P-256")]);
-    let key =
-        report["problems"].as_array().unwrap().iter().find(|one| one["option"] == "JWTCertStore").unwrap();
+    let key = report["problems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|problem| problem["option"] == "JWTCertStore")
+        .unwrap();
     assert_eq!((&key["name"], &key["sqlstate"]), (&json!("AUTHGRANT_KEY_UNSUITABLE"), &json!("28000")));
 }
 
 #[test]
 fn aliases_are_listed_despite_other_problems() {
-    let both = [(Some("p256"), "EC P-256"), (Some("signer"), "RSA 2048")];
+    let both_keys = [(Some("p256"), "EC P-256"), (Some("signer"), "RSA 2048")];
     let path = stores::path("two-keys.jks");
-    for more in ["", "JWTCertAlias=nobody"] {
-        let report = validate(&connection_string(&path, more));
+    for options in ["", "JWTCertAlias=nobody"] {
+        let report = validate(&connection_string(&path, options));
         assert_eq!(
             problem_options(&report),
             [(AUTHGRANT_KEY_NOT_FOUND, "JWTCertAlias".to_owned())],
-            "{more}"
+            "{options}"
         );
-        assert_eq!(listed_keys(&report), both);
+        assert_eq!(listed_keys(&report), both_keys);
     }
-    let alone = validate(&format!("JWTCertStore={path};JWTCertPassword=secret"));
-    assert_eq!(listed_keys(&alone), both);
+    let store_only = validate(&format!("JWTCertStore={path};JWTCertPassword=secret"));
+    assert_eq!(listed_keys(&store_only), both_keys);
     assert!(
-        problem_options(&alone).contains(&(AUTHGRANT_MISSING_OPTION, "ClaimsIssuer".to_owned())),
-        "{alone:#}"
+        problem_options(&store_only).contains(&(AUTHGRANT_MISSING_OPTION, "ClaimsIssuer".to_owned())),
+        "{store_only:#}"
     );
     assert!(
         !validate(&connection_string(&path, "JWTCertAlias=P256"))["problems"].to_string().contains("Alias")
     );
     let other_method = validate(&format!("am=15;JWTCertStore={path};JWTCertPassword=secret"));
-    assert_eq!((&other_method["valid"], listed_keys(&other_method)), (&json!(true), both.to_vec()));
+    assert_eq!((&other_method["valid"], listed_keys(&other_method)), (&json!(true), both_keys.to_vec()));
 }
 
 #[test]
@@ -154,26 +158,29 @@ fn every_store_format_lists_keys() {
 #[test]
 fn unopenable_store_is_reported_once() {
     let wrong = connection_string(&stores::path("keytool.jks"), "").replace("=secret", "=wrong");
-    let report_of_wrong = validate(&wrong);
-    assert_eq!(problem_options(&report_of_wrong), [(AUTHGRANT_KEY_PASSWORD, "JWTCertPassword".to_owned())]);
-    assert!(report_of_wrong["store"].get("kind").is_none());
-    assert_eq!(report_of_wrong["store"]["keys"], json!([]));
+    let wrong_password_report = validate(&wrong);
+    assert_eq!(
+        problem_options(&wrong_password_report),
+        [(AUTHGRANT_KEY_PASSWORD, "JWTCertPassword".to_owned())]
+    );
+    assert!(wrong_password_report["store"].get("kind").is_none());
+    assert_eq!(wrong_password_report["store"]["keys"], json!([]));
     let missing = validate(&connection_string("/nowhere/a.jks", ""));
     assert_eq!(problem_options(&missing), [(AUTHGRANT_KEY_STORE_ERROR, "JWTCertStore".to_owned())]);
-    let short = validate("am=55;ClaimsIssuer=me;JWTSecret=short;JWTAlgorithm=HS256");
-    assert_eq!(problem_options(&short), [(AUTHGRANT_KEY_UNSUITABLE, "JWTSecret".to_owned())]);
-    assert!(short.get("store").is_none(), "{short:#}");
+    let short_secret = validate("am=55;ClaimsIssuer=me;JWTSecret=short;JWTAlgorithm=HS256");
+    assert_eq!(problem_options(&short_secret), [(AUTHGRANT_KEY_UNSUITABLE, "JWTSecret".to_owned())]);
+    assert!(short_secret.get("store").is_none(), "{short_secret:#}");
 }
 
 #[test]
 fn locked_key_is_listed_with_error() {
-    let closed = validate(&connection_string(&stores::path("keypass.jks"), ""));
-    assert_eq!(listed_keys(&closed), [(Some("signer"), "closed")]);
-    assert_eq!(closed["store"]["keys"][0]["error"]["option"], "JWTCertKeyPassword");
-    assert_eq!(problem_options(&closed), [(AUTHGRANT_KEY_PASSWORD, "JWTCertKeyPassword".to_owned())]);
-    let opened = validate(&connection_string(&stores::path("keypass.jks"), "JWTCertKeyPassword=another"));
+    let encrypted = validate(&connection_string(&stores::path("keypass.jks"), ""));
+    assert_eq!(listed_keys(&encrypted), [(Some("signer"), "encrypted")]);
+    assert_eq!(encrypted["store"]["keys"][0]["error"]["option"], "JWTCertKeyPassword");
+    assert_eq!(problem_options(&encrypted), [(AUTHGRANT_KEY_PASSWORD, "JWTCertKeyPassword".to_owned())]);
+    let decrypted = validate(&connection_string(&stores::path("keypass.jks"), "JWTCertKeyPassword=another"));
     assert_eq!(
-        (listed_keys(&opened), problem_options(&opened)),
+        (listed_keys(&decrypted), problem_options(&decrypted)),
         (vec![(Some("signer"), "RSA 2048")], vec![])
     );
 }
@@ -184,23 +191,23 @@ fn missing_certificate_for_thumbprint_is_problem() {
     assert_eq!(problem_options(&report), [(AUTHGRANT_MISSING_OPTION, "JWTCertificate".to_owned())]);
 }
 
-/// Stores whose certificates are over, or have not begun.
+/// The path of a store whose certificate has expired or is not yet valid.
 fn dated_store(name: &str) -> String {
     static FOLDER: OnceLock<TempDir> = OnceLock::new();
     let make = |folder: &Path, name: &str, start: &str| {
-        let made = Command::new("keytool")
+        let output = Command::new("keytool")
             .args(["-genkeypair", "-storetype", "JKS", "-alias", "k", "-keyalg", "RSA", "-keysize", "2048"])
             .args(["-dname", "CN=dated", "-storepass", "secret", "-keypass", "secret"])
             .args(["-startdate", start, "-validity", "5", "-keystore", name])
             .current_dir(folder)
             .output()
             .unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     };
     let folder = FOLDER.get_or_init(|| {
         let folder = TempDir::new().unwrap();
-        make(folder.path(), "over.jks", "-20d");
-        make(folder.path(), "not-begun.jks", "+20d");
+        make(folder.path(), "expired.jks", "-20d");
+        make(folder.path(), "not-yet-valid.jks", "+20d");
         folder
     });
     PathBuf::from(folder.path()).join(name).to_str().unwrap().to_owned()
@@ -208,21 +215,20 @@ fn dated_store(name: &str) -> String {
 
 #[test]
 fn certificate_validity_warning_names_date() {
-    for (file, date, words) in
-        [("over.jks", "not_after", "expired on"), ("not-begun.jks", "not_before", "is not valid before")]
-    {
+    for (file, date) in [("expired.jks", "not_after"), ("not-yet-valid.jks", "not_before")] {
         let report = validate(&connection_string(&dated_store(file), ""));
         assert_eq!(report["valid"], true, "{report:#}");
         let warning = &report["warnings"][0];
         let message = warning["message"].as_str().unwrap();
         let date = report["store"]["keys"][0]["certificate"][date].as_str().unwrap();
-        assert!(message.contains(&format!("{words} {date}")), "{message}");
+        assert!(message.contains(date), "{message}");
         assert_eq!((&warning["sqlstate"], &warning["option"]), (&json!("01000"), &json!("JWTCertStore")));
     }
 }
 
-fn unsigned_jwt(end: i64) -> String {
-    format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(json!({ "exp": end }).to_string()))
+/// A JWT with this `exp` and an invalid signature.
+fn unsigned_jwt(exp: i64) -> String {
+    format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(json!({ "exp": exp }).to_string()))
 }
 
 #[test]
@@ -231,13 +237,17 @@ fn expired_preset_token_is_problem() {
     for (option, string) in
         [("AccessToken", "am=50;AccessToken"), ("SecurityToken", "am=34;st"), ("ClientAssertion", assertion)]
     {
-        let ended = validate(&format!("{string}={}", unsigned_jwt(1_000_000_000)));
-        assert_eq!(problem_options(&ended), [(AUTHGRANT_TOKEN_EXPIRED, option.to_owned())], "{ended:#}");
+        let expired = validate(&format!("{string}={}", unsigned_jwt(1_000_000_000)));
+        assert_eq!(problem_options(&expired), [(AUTHGRANT_TOKEN_EXPIRED, option.to_owned())], "{expired:#}");
         assert_eq!(validate(&format!("{string}={}", unsigned_jwt(4_000_000_000)))["valid"], true);
         assert_eq!(validate(&format!("{string}=opaque"))["valid"], true);
     }
-    let said = validate("am=50;AccessToken=opaque;AccessTokenExpires=2001-09-09T01:46:40Z");
-    assert_eq!(problem_options(&said), [(AUTHGRANT_TOKEN_EXPIRED, "AccessToken".to_owned())], "{said:#}");
+    let expired = validate("am=50;AccessToken=opaque;AccessTokenExpires=2001-09-09T01:46:40Z");
+    assert_eq!(
+        problem_options(&expired),
+        [(AUTHGRANT_TOKEN_EXPIRED, "AccessToken".to_owned())],
+        "{expired:#}"
+    );
     let unused = validate(&format!("am=25;ah=X-A;st=value;AccessToken={}", unsigned_jwt(1)));
     assert_eq!(unused["valid"], true, "{unused:#}");
 }

@@ -1,4 +1,4 @@
-//! The block ciphers with their keys, and RC4.
+//! Block ciphers with their keys, and RC4.
 
 use ::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, BlockSizeUser, KeyInit};
 use aria::{Aria128, Aria192, Aria256};
@@ -17,9 +17,9 @@ use super::CipherAlgorithm;
 use super::mode::BlockCipher;
 use super::seed::SeedCipher;
 
-/// That cipher with this key; nothing if it takes none of this length.
-pub(super) fn new_cipher(block: CipherAlgorithm, key: &[u8]) -> Option<Box<dyn BlockCipher>> {
-    match (block, key.len()) {
+/// Creates the cipher with `key`; `None` if the cipher does not support keys of this length.
+pub(super) fn new_cipher(algorithm: CipherAlgorithm, key: &[u8]) -> Option<Box<dyn BlockCipher>> {
+    match (algorithm, key.len()) {
         (CipherAlgorithm::Aes, _) => Some(Box::new(AwsLcAes::new(key)?)),
         (CipherAlgorithm::Aria, 16) => adapt_cipher::<Aria128>(key),
         (CipherAlgorithm::Aria, 24) => adapt_cipher::<Aria192>(key),
@@ -31,7 +31,7 @@ pub(super) fn new_cipher(block: CipherAlgorithm, key: &[u8]) -> Option<Box<dyn B
         (CipherAlgorithm::Cast5, _) => adapt_cipher::<Cast5>(key),
         (CipherAlgorithm::Des, _) => adapt_cipher::<Des>(key),
         (CipherAlgorithm::Idea, _) => adapt_cipher::<Idea>(key),
-        // The crate panics for other lengths.
+        // The crate panics on other lengths.
         (CipherAlgorithm::Rc2(bits @ 1..=1024), 1..=128) => {
             Some(Box::new(BlockCipherAdapter(Rc2::new_with_eff_key_len(key, usize::from(bits)))))
         }
@@ -75,7 +75,7 @@ impl<C: BlockCipherEncrypt + BlockCipherDecrypt> BlockCipher for BlockCipherAdap
     }
 }
 
-/// By the library that signs, a block at a time, for the modes that it does not have.
+/// AES by AWS-LC, block by block, for modes that AWS-LC does not provide.
 struct AwsLcAes {
     encrypting_key: EncryptingKey,
     decrypting_key: DecryptingKey,
@@ -96,7 +96,7 @@ impl BlockCipher for AwsLcAes {
         16
     }
 
-    // Neither fails for whole blocks.
+    // Neither fails for a whole block.
     fn encrypt(&self, block: &mut [u8]) {
         let _ = self.encrypting_key.encrypt(block);
     }

@@ -1,4 +1,4 @@
-//! The ciphers of key files: AES in CBC mode by the library that signs, all others behind the feature `legacy-ciphers`.
+//! Ciphers of key files: AES in CBC mode by AWS-LC, all others with the cargo feature `legacy-ciphers`.
 
 #[cfg(feature = "legacy-ciphers")]
 mod block_ciphers;
@@ -16,14 +16,15 @@ use zeroize::Zeroizing;
 
 pub(in crate::key) use registry::{NamedCipher, find_by_name, find_by_oid};
 
-/// A cipher, and how it goes from one block to the next.
+/// A cipher algorithm and its mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::key) struct Cipher {
     pub(in crate::key) algorithm: CipherAlgorithm,
     pub(in crate::key) mode: CipherMode,
 }
 
-/// What is done to a block. The length of the key tells AES-128 from AES-256, and two keys of 3DES from three.
+/// Cipher algorithm. The length of the key distinguishes AES-128 from AES-256, and 3DES with two keys from
+/// three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::key) enum CipherAlgorithm {
     Aes,
@@ -33,9 +34,9 @@ pub(in crate::key) enum CipherAlgorithm {
     Cast5,
     Des,
     Idea,
-    /// And the effective bits of its key.
+    /// With the effective bits of the key.
     Rc2(u16),
-    /// Without blocks.
+    /// A stream cipher.
     Rc4,
     Seed,
     Sm4,
@@ -44,28 +45,28 @@ pub(in crate::key) enum CipherAlgorithm {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::key) enum CipherMode {
-    /// With the padding of PKCS#7.
+    /// With PKCS#7 padding.
     Cbc,
-    /// Each block by itself, with the same padding.
+    /// With PKCS#7 padding, too.
     Ecb,
-    /// By whole blocks.
+    /// With feedback of whole blocks.
     Cfb,
     Ofb,
     Ctr,
-    /// RFC 5649, for AES alone.
+    /// Key wrap with padding (RFC 5649), only for AES.
     Wrap,
-    /// RC4's own.
+    /// Stream cipher (RC4).
     Stream,
 }
 
 impl Cipher {
     /// In CBC mode.
     #[cfg(feature = "legacy-ciphers")]
-    pub(in crate::key) const fn cbc(block: CipherAlgorithm) -> Self {
-        Self { algorithm: block, mode: CipherMode::Cbc }
+    pub(in crate::key) const fn cbc(algorithm: CipherAlgorithm) -> Self {
+        Self { algorithm, mode: CipherMode::Cbc }
     }
 
-    /// How long its initialisation vector is.
+    /// Length of the initialization vector.
     pub(in crate::key) fn iv_len(self) -> usize {
         match self.mode {
             CipherMode::Cbc | CipherMode::Cfb | CipherMode::Ofb | CipherMode::Ctr => {
@@ -75,29 +76,24 @@ impl Cipher {
         }
     }
 
-    /// Whether it is there without the feature `legacy-ciphers`.
+    /// Whether it is available without the feature `legacy-ciphers`.
     pub(in crate::key) fn is_built_in(self) -> bool {
         (self.algorithm, self.mode) == (CipherAlgorithm::Aes, CipherMode::Cbc)
     }
 
-    /// Whether it should protect keys no longer: RC4, blocks of 64 bits, which all ciphers before AES have, and blocks
-    /// that are encrypted alike where they are alike.
+    /// Whether it is too weak to protect keys: RC4, ciphers with blocks of 64 bits (all ciphers from before
+    /// AES), and ECB mode, which encrypts equal blocks alike.
     pub(in crate::key) fn is_weak(self) -> bool {
         self.algorithm.block_size() < 16 || self.mode == CipherMode::Ecb
     }
 
-    /// The plain text; nothing if key, vector or padding do not fit.
-    pub(in crate::key) fn decrypt(
-        self,
-        key: &[u8],
-        vector: &[u8],
-        data: &[u8],
-    ) -> Option<Zeroizing<Vec<u8>>> {
+    /// Returns the plaintext; `None` if the key, the IV or the padding is invalid.
+    pub(in crate::key) fn decrypt(self, key: &[u8], iv: &[u8], data: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         if !self.is_built_in() {
-            return decrypt_legacy(self, key, vector, data);
+            return decrypt_legacy(self, key, iv, data);
         }
         let key = UnboundCipherKey::new(aes_algorithm(key.len())?, key).ok()?;
-        let context = DecryptionContext::Iv128(FixedLength::try_from(vector).ok()?);
+        let context = DecryptionContext::Iv128(FixedLength::try_from(iv).ok()?);
         let mut plain = Zeroizing::new(data.to_vec());
         let length = PaddedBlockDecryptingKey::cbc_pkcs7(key).ok()?.decrypt(&mut plain, context).ok()?.len();
         plain.truncate(length);
@@ -106,7 +102,7 @@ impl Cipher {
 }
 
 impl CipherAlgorithm {
-    /// How many bytes it has.
+    /// Block size in bytes.
     fn block_size(self) -> usize {
         match self {
             Self::Aes | Self::Aria | Self::Camellia | Self::Seed | Self::Sm4 => 16,
@@ -126,10 +122,10 @@ fn aes_algorithm(key_length: usize) -> Option<&'static Algorithm> {
 }
 
 #[cfg(feature = "legacy-ciphers")]
-fn decrypt_legacy(cipher: Cipher, key: &[u8], vector: &[u8], data: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+fn decrypt_legacy(cipher: Cipher, key: &[u8], iv: &[u8], data: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     match cipher.mode {
         CipherMode::Stream => block_ciphers::decrypt_rc4(key, data),
-        mode => mode.decrypt(&*block_ciphers::new_cipher(cipher.algorithm, key)?, vector, data),
+        mode => mode.decrypt(&*block_ciphers::new_cipher(cipher.algorithm, key)?, iv, data),
     }
 }
 

@@ -1,4 +1,4 @@
-//! How files name ciphers: PBES2 by number, PEM before PKCS#8 by OpenSSL's name.
+//! Identifiers of ciphers: OIDs in PBES2, OpenSSL's names in traditional PEM encryption.
 
 use ::der::asn1::ObjectIdentifier;
 use CipherAlgorithm::{Aes, Aria, Blowfish, Camellia, Cast5, Des, Idea, Rc2, Rc4, Seed, Sm4, TripleDes};
@@ -6,9 +6,9 @@ use CipherMode::{Cbc, Cfb, Ctr, Ecb, Ofb, Stream, Wrap};
 
 use super::{Cipher, CipherAlgorithm, CipherMode};
 
-/// A cipher with keys of one length, in all modes that have a number.
+/// A cipher with a key length, in all modes that have an OID.
 struct CipherFamily {
-    /// As OpenSSL writes it, before the mode.
+    /// Name in OpenSSL, without the mode.
     name: &'static str,
     algorithm: CipherAlgorithm,
     key_len: usize,
@@ -17,11 +17,11 @@ struct CipherFamily {
 
 const fn new_family(
     name: &'static str,
-    block: CipherAlgorithm,
-    key: usize,
-    numbers: &'static [(CipherMode, &'static str)],
+    algorithm: CipherAlgorithm,
+    key_len: usize,
+    oids: &'static [(CipherMode, &'static str)],
 ) -> CipherFamily {
-    CipherFamily { name, algorithm: block, key_len: key, oids: numbers }
+    CipherFamily { name, algorithm, key_len, oids }
 }
 
 const FAMILIES: [CipherFamily; 21] = [
@@ -183,7 +183,7 @@ const FAMILIES: [CipherFamily; 21] = [
     ),
 ];
 
-/// A cipher that has a name, and how long its key is.
+/// A cipher with its name and key length.
 pub(in crate::key) struct NamedCipher {
     pub(in crate::key) name: String,
     pub(in crate::key) cipher: Cipher,
@@ -214,16 +214,17 @@ impl CipherMode {
     }
 }
 
-/// The cipher that PBES2 calls by that number.
-pub(in crate::key) fn find_by_oid(number: &ObjectIdentifier) -> Option<NamedCipher> {
-    let number = number.to_string();
+/// Finds the cipher with this OID in PBES2.
+pub(in crate::key) fn find_by_oid(oid: &ObjectIdentifier) -> Option<NamedCipher> {
+    let oid = oid.to_string();
     FAMILIES.iter().find_map(|family| {
-        let (mode, _) = family.oids.iter().find(|(_, known)| *known == number)?;
+        let (mode, _) = family.oids.iter().find(|(_, known)| *known == oid)?;
         Some(family.with_mode(*mode))
     })
 }
 
-/// The cipher that a DEK-Info line calls so, number or not: one with a vector, as the salt of the key is part of it.
+/// Finds the cipher with this name in a DEK-Info line, with or without an OID. Only ciphers with an IV are
+/// found, because the salt of the key derivation is part of it.
 pub(in crate::key) fn find_by_name(name: &str) -> Option<NamedCipher> {
     let (family, mode) = name.rsplit_once('-')?;
     let mode = [Cbc, Cfb, Ofb, Ctr].into_iter().find(|known| known.name() == mode)?;

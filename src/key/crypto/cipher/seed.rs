@@ -1,22 +1,26 @@
-//! SEED (RFC 4269), Korea's block cipher, of which no crate was found. It is only for opening key files: as its tables
-//! are looked up by secrets, its time tells of them, which nobody can measure who is not in the process anyway.
+//! SEED block cipher (RFC 4269), used only to decrypt key files.
+//!
+//! This implementation is our own and verified with the test vectors of RFC 4269; crates for SEED exist
+//! (`kisaseed`, `tc_seed`) but are not used. It is not constant-time: table lookups depend on secrets, so its
+//! timing reveals them, but only to code that runs in the same process.
 
 use zeroize::Zeroizing;
 
 use super::mode::BlockCipher;
 
-/// The S-boxes (section 2.2): a power in GF(2^8) by x^8 + x^6 + x^5 + x + 1, then a matrix, of which these are what each
-/// bit becomes, then a constant.
+/// S-boxes (section 2.2): a power in GF(2^8) modulo x^8 + x^6 + x^5 + x + 1, then a matrix, given as the
+/// images of the single bits, then a constant.
 const S1: [u8; 256] = build_s_box(247, [0x2c, 0xd0, 0x69, 0xc2, 0x41, 0x44, 0x58, 0xe2], 169);
 const S2: [u8; 256] = build_s_box(251, [0xd0, 0x2a, 0xe1, 0x2c, 0x21, 0x30, 0xa2, 0x6c], 56);
 const GF_POLYNOMIAL: u8 = 0x63;
 
-/// Which bits of the first S-box's output go to which byte; those of the next are one byte further.
+/// Output bits of the first S-box in each byte; the masks of the following S-boxes are rotated by one byte
+/// each.
 const SBOX_OUTPUT_MASK: u32 = 0x3fcf_f3fc;
 const KEY_SCHEDULE_CONSTANT: u32 = 0x9e37_79b9;
 const ROUNDS: u32 = 16;
 
-/// Two words for each round.
+/// SEED with its round keys, two words per round.
 pub(super) struct SeedCipher(Zeroizing<Vec<(u32, u32)>>);
 
 impl SeedCipher {
@@ -71,7 +75,7 @@ fn split_words(half: u64) -> (u32, u32) {
     (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]))
 }
 
-/// Section 2.1.
+/// Function F (section 2.1).
 fn f_function(half: u64, key: (u32, u32)) -> u64 {
     let (c, d) = split_words(half);
     let (c, d) = (c ^ key.0, d ^ key.1);
@@ -81,16 +85,16 @@ fn f_function(half: u64, key: (u32, u32)) -> u64 {
     (u64::from(three.wrapping_add(two)) << 32) | u64::from(three)
 }
 
-/// Section 2.2.
+/// Function G (section 2.2).
 fn g_function(word: u32) -> u32 {
     let boxes = [&S1, &S2, &S1, &S2].into_iter().zip([0, 8, 16, 24]);
-    boxes.zip(word.to_le_bytes()).fold(0, |sum, ((s_box, turn), byte)| {
+    boxes.zip(word.to_le_bytes()).fold(0, |sum, ((s_box, rotation), byte)| {
         let found = s_box.get(usize::from(byte)).copied().unwrap_or_default();
-        sum ^ (u32::from_be_bytes([found; 4]) & SBOX_OUTPUT_MASK.rotate_right(turn))
+        sum ^ (u32::from_be_bytes([found; 4]) & SBOX_OUTPUT_MASK.rotate_right(rotation))
     })
 }
 
-// Run by the compiler alone.
+// Evaluated only at compile time.
 #[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::cast_possible_truncation)]
 const fn build_s_box(power: usize, matrix: [u8; 8], constant: u8) -> [u8; 256] {
     let mut found = [constant; 256];
@@ -131,10 +135,10 @@ const fn gf_multiply(mut a: u8, mut b: u8) -> u8 {
 mod tests {
     use super::*;
 
-    /// Appendix B.
+    /// Test vectors of appendix B.
     #[test]
     fn seed_matches_rfc4269_test_vectors() {
-        for (key, plain, sealed) in [
+        for (key, plaintext, ciphertext) in [
             (0, 0x000102030405060708090a0b0c0d0e0f, 0x5ebac6e0054e166819aff1cc6d346cdb),
             (0x000102030405060708090a0b0c0d0e0f, 0, 0xc11f22f20140505084483597e4370f43),
             (
@@ -144,11 +148,11 @@ mod tests {
             ),
         ] {
             let seed = SeedCipher::new(&u128::to_be_bytes(key)).unwrap();
-            let mut block = u128::to_be_bytes(plain);
+            let mut block = u128::to_be_bytes(plaintext);
             seed.encrypt(&mut block);
-            assert_eq!(u128::from_be_bytes(block), sealed);
+            assert_eq!(u128::from_be_bytes(block), ciphertext);
             seed.decrypt(&mut block);
-            assert_eq!(u128::from_be_bytes(block), plain);
+            assert_eq!(u128::from_be_bytes(block), plaintext);
         }
     }
 }

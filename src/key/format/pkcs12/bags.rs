@@ -1,4 +1,5 @@
-//! What stands in the opened safes of a PKCS#12 store: keys, certificates and secrets, by name (RFC 7292 section 4.2).
+//! Bags in the decrypted SafeContents of a PKCS#12 store: keys, certificates and secrets with their names
+//! (RFC 7292 section 4.2).
 
 use std::borrow::Cow;
 
@@ -15,19 +16,19 @@ const SECRET_BAG: ObjectIdentifier = oid::parse("1.2.840.113549.1.12.10.1.5");
 const SAFE_CONTENTS_BAG: ObjectIdentifier = oid::parse("1.2.840.113549.1.12.10.1.6");
 const X509_CERTIFICATE: ObjectIdentifier = oid::parse("1.2.840.113549.1.9.22.1");
 const FRIENDLY_NAME: ObjectIdentifier = oid::parse("1.2.840.113549.1.9.20");
-/// Java's mark of a certificate that is trusted by itself.
+/// Attribute by which Java marks a trusted certificate.
 const TRUSTED_KEY_USAGE: ObjectIdentifier = oid::parse("2.16.840.1.113894.746875.1.1");
 
-/// How deep safes may stand in safes; nobody has been seen to write any.
+/// Maximum nesting of SafeContents bags; no known program nests them.
 const MAX_SAFE_DEPTH: u8 = 8;
 
-/// Far above any honest store.
+/// Maximum number of entries, far above any valid store.
 const MAX_BAGS: usize = 10_000;
 
 pub(super) enum KeyBag<'a> {
     /// PKCS#8.
     Plain(&'a [u8]),
-    /// The scheme of an EncryptedPrivateKeyInfo, and what is under it.
+    /// Scheme and encrypted data of an EncryptedPrivateKeyInfo.
     Shrouded(BerElements<'a>, Cow<'a, [u8]>),
 }
 
@@ -37,7 +38,7 @@ pub(super) struct CertBag<'a> {
     pub(super) trusted: bool,
 }
 
-/// What a store has, in the order of the file.
+/// Contents of a store in the order of the file.
 #[derive(Default)]
 pub(super) struct SafeBags<'a> {
     pub(super) keys: Vec<(Option<String>, KeyBag<'a>)>,
@@ -46,7 +47,7 @@ pub(super) struct SafeBags<'a> {
 }
 
 impl<'a> SafeBags<'a> {
-    /// Adds what the SafeContents `safe` has.
+    /// Adds the bags of the SafeContents `safe`.
     pub(super) fn add_safe_contents(&mut self, safe: &'a [u8]) -> Result<(), DecryptError> {
         self.add_bags(BerElement::parse_sequence(safe)?, MAX_SAFE_DEPTH)
     }
@@ -63,7 +64,9 @@ impl<'a> SafeBags<'a> {
         let count =
             self.keys.len().saturating_add(self.certificates.len()).saturating_add(self.secrets.len());
         if count >= MAX_BAGS {
-            return Err(DecryptError::TooExpensive(format!("has more than {MAX_BAGS} entries")));
+            return Err(DecryptError::TooExpensive(format!(
+                "has more than {MAX_BAGS} entries, which is the limit"
+            )));
         }
         let kind = bag.next_required()?.oid()?;
         let value = bag.next_required()?.children(CONTEXT_0)?.next_required()?;
@@ -97,32 +100,32 @@ impl<'a> SafeBags<'a> {
             }
             SECRET_BAG => self.secrets.push(name()?),
             SAFE_CONTENTS_BAG => self.add_bags(value.children(SEQUENCE)?, depth)?,
-            // Revocation lists, and what is not in the standard.
+            // CRLs and non-standard bags.
             _ => {}
         }
         Ok(())
     }
 }
 
-/// The first value of an attribute.
+/// Returns the first value of the attribute `attribute_type`.
 fn find_attribute(
     attributes: Option<BerElement<'_>>,
-    wanted: ObjectIdentifier,
+    attribute_type: ObjectIdentifier,
 ) -> Result<Option<BerElement<'_>>, MalformedBer> {
     for attribute in attributes.map_or(BerElements::new(&[]), |set| BerElements::new(set.body)) {
         let mut fields = attribute?.children(SEQUENCE)?;
-        if fields.next_required()?.oid()? == wanted {
+        if fields.next_required()?.oid()? == attribute_type {
             return fields.next_required()?.children(SET)?.next().transpose();
         }
     }
     Ok(None)
 }
 
-/// A BMPString.
+/// Decodes a BMPString.
 fn decode_bmp_string(bytes: &[u8]) -> String {
     let units: Vec<_> = bytes
         .chunks_exact(2)
-        .map(|unit| unit.iter().fold(0, |all, byte| (all << 8) | u16::from(*byte)))
+        .map(|unit| unit.iter().fold(0, |value, byte| (value << 8) | u16::from(*byte)))
         .collect();
     String::from_utf16_lossy(&units)
 }

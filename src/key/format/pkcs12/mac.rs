@@ -1,4 +1,5 @@
-//! The MAC over a PKCS#12 store: PKCS#12's own (RFC 7292 section 4 and appendix B) and PBMAC1 (RFC 9579).
+//! Verification of the MAC of a PKCS#12 store: PKCS#12's own MAC (RFC 7292 section 4 and appendix B) and
+//! PBMAC1 (RFC 9579).
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use zeroize::Zeroizing;
@@ -12,13 +13,13 @@ use crate::key::crypto::pbe::{DecryptError, Kdf, check_oid, read_digest_algorith
 
 const PBMAC1: ::der::asn1::ObjectIdentifier = oid::parse("1.2.840.113549.1.5.14");
 
-/// No digest is too weak: a MAC protects nothing that a thief of the file wants.
+/// Weak digests are permitted: the MAC does not protect the confidentiality of the key.
 const FORBID_WEAK_DIGESTS: bool = false;
 
-/// The ID of appendix B.3 for a key that authenticates.
+/// ID of a MAC key in appendix B.3.
 const MAC_KEY_ID: u8 = 3;
 
-/// Checks MacData `mac` over `content` with each way to write the password.
+/// Verifies the MacData `mac` of `content` with each encoding of the password.
 pub(super) fn verify_mac(
     mac: BerElement<'_>,
     content: &[u8],
@@ -33,20 +34,20 @@ pub(super) fn verify_mac(
         verify_slices_are_equal(&hash.hmac(key, content), &expected).is_ok()
     };
 
-    let mut named = algorithm;
-    if check_oid(named.next_required()?.oid()?, FORBID_WEAK_DIGESTS)? == PBMAC1 {
-        let mut parameters = named.next_required()?.children(SEQUENCE)?;
+    let mut algorithm_fields = algorithm;
+    if check_oid(algorithm_fields.next_required()?.oid()?, FORBID_WEAK_DIGESTS)? == PBMAC1 {
+        let mut parameters = algorithm_fields.next_required()?.children(SEQUENCE)?;
         let kdf = Kdf::parse(parameters.next_required()?.children(SEQUENCE)?, FORBID_WEAK_DIGESTS)?;
         let hash = read_digest_algorithm(
             parameters.next_required()?.children(SEQUENCE)?,
             DigestAlgorithm::from_hmac_oid,
             FORBID_WEAK_DIGESTS,
         )?;
-        // RFC 9579 section 4: the length must be said.
+        // RFC 9579 section 4: the length is required.
         let length = kdf.key_length.ok_or(DecryptError::Damaged)?;
-        for written in kdf.password_encodings(password) {
+        for encoding in kdf.password_encodings(password) {
             budget.charge(kdf.cost(length))?;
-            let key = kdf.derive_key(written, length).ok_or(DecryptError::Damaged)?;
+            let key = kdf.derive_key(encoding, length).ok_or(DecryptError::Damaged)?;
             if matches(hash, &key) {
                 return Ok(());
             }
@@ -55,17 +56,18 @@ pub(super) fn verify_mac(
     }
     let hash = read_digest_algorithm(algorithm, DigestAlgorithm::from_oid, FORBID_WEAK_DIGESTS)?;
     let salt = fields.next_required()?.octet_string(OCTET_STRING)?;
-    let rounds = fields.next_if_tag(INTEGER)?.map_or(Ok(1), |rounds| rounds.as_u64_saturating())?;
-    for written in password.bmp() {
+    let iterations =
+        fields.next_if_tag(INTEGER)?.map_or(Ok(1), |iterations| iterations.as_u64_saturating())?;
+    for encoding in password.bmp() {
         budget.charge(KdfCost {
-            iterations: rounds,
+            iterations,
             output_blocks: 1,
             unit_cost: hash.unit_cost().div_ceil(2),
             ..KdfCost::default()
         })?;
         let mut key = Zeroizing::new(vec![0; hash.output_len()]);
-        let rounds = u32::try_from(rounds).unwrap_or(u32::MAX).max(1);
-        hash.pkcs12_kdf(MAC_KEY_ID, written, &salt, rounds, &mut key);
+        let iterations = u32::try_from(iterations).unwrap_or(u32::MAX).max(1);
+        hash.pkcs12_kdf(MAC_KEY_ID, encoding, &salt, iterations, &mut key);
         if matches(hash, &key) {
             return Ok(());
         }

@@ -1,10 +1,11 @@
-//! PKCS#12 (RFC 7292): what keytool, OpenSSL, NSS, GnuTLS and Windows write as `.p12`, `.pfx` and, since Java 9, as
-//! `.jks`.
+//! PKCS#12 stores (RFC 7292), as written by keytool, OpenSSL, NSS, GnuTLS and Windows with the extensions
+//! `.p12`, `.pfx` and, since Java 9, `.jks`.
 //!
-//! Read leniently, as OpenSSL does: BER, every scheme of the last decades, passwords in each way that they were ever
-//! written. A file cut short is found before the password is tried. JWTCertPassword is that of the MAC and of the
-//! safes, JWTCertKeyPassword that of the keys; OpenSSL's `-twopass` has the second for the safes too. Keys without a
-//! name are called "1", "2" and so on, as keytool shows them.
+//! As lenient as OpenSSL: accepts BER, every scheme of the last decades, and every known encoding of
+//! passwords. A truncated file is detected before the password is tried. JWTCertPassword is the password of
+//! the MAC and of the SafeContents, JWTCertKeyPassword that of the keys; with OpenSSL's `-twopass`, the
+//! latter is that of the SafeContents, too. Keys without a name have the aliases "1", "2" and so on, as in
+//! keytool.
 
 mod bags;
 mod mac;
@@ -28,45 +29,45 @@ use crate::key::select::{self, EntryKind};
 use crate::key::{EntryResult, KeySource, ParsedKey};
 use bags::{KeyBag, SafeBags};
 
-/// Version 3, as every PKCS#12 file begins inside its outermost SEQUENCE.
+/// Version 3, the beginning of every PKCS#12 file inside its outermost SEQUENCE.
 const VERSION_3: [u8; 3] = [0x02, 0x01, 0x03];
 
 const DATA: ObjectIdentifier = oid::parse("1.2.840.113549.1.7.1");
 const ENCRYPTED_DATA: ObjectIdentifier = oid::parse("1.2.840.113549.1.7.6");
 
-/// Whether `content` begins as a PKCS#12 file does, in DER or with BER's indefinite length.
+/// Whether `content` begins like a PKCS#12 file, in DER or with BER's indefinite length.
 pub(in crate::key) fn is_pfx(content: &[u8]) -> bool {
-    let inside = match der::sequence_content_range(content) {
+    let sequence_content = match der::sequence_content_range(content) {
         Some((begin, _)) => content.get(begin..),
         None => content.strip_prefix(&[0x30, 0x80]),
     };
-    inside.is_some_and(|inside| inside.starts_with(&VERSION_3))
+    sequence_content.is_some_and(|rest| rest.starts_with(&VERSION_3))
 }
 
-/// The key that `source` asks for, out of the PKCS#12 store `content`.
+/// Reads the key that `source` selects from the PKCS#12 store `content`.
 pub(in crate::key) fn read_key(source: &KeySource, content: &[u8]) -> Result<ParsedKey> {
-    open_with(source, content, |opening, bags| {
-        let place = select::select_entry(source, &list_entries(bags))?;
-        let key = key_aliases(bags).into_iter().zip(&bags.keys).nth(place);
+    open_with(source, content, |decryptor, bags| {
+        let index = select::select_entry(source, &list_entries(bags))?;
+        let key = key_aliases(bags).into_iter().zip(&bags.keys).nth(index);
         match key {
-            Some((alias, (_, key))) => opening.open_key_bag(bags, key, alias),
+            Some((alias, (_, key))) => decryptor.open_key_bag(bags, key, alias),
             None => Err(source.not_found_error("has no private key")),
         }
     })
 }
 
-/// Every key of the PKCS#12 store `content`.
+/// Reads all keys of the PKCS#12 store `content`.
 pub(in crate::key) fn read_all_keys(source: &KeySource, content: &[u8]) -> Result<Vec<EntryResult>> {
-    open_with(source, content, |opening, bags| {
+    open_with(source, content, |decryptor, bags| {
         let keys = key_aliases(bags).into_iter().zip(&bags.keys);
         Ok(keys
-            .map(|(alias, (_, key))| (Some(alias.clone()), opening.open_key_bag(bags, key, alias)))
+            .map(|(alias, (_, key))| (Some(alias.clone()), decryptor.open_key_bag(bags, key, alias)))
             .collect())
     })
 }
 
-/// The trusted certificates of the PKCS#12 store `content`: those that are marked so, as keytool does it, or all where no
-/// key stands beside them.
+/// Reads the trusted certificates of the PKCS#12 store `content`: those that are marked as trusted, as
+/// keytool does, or all if the store has no key.
 pub(in crate::key) fn read_trusted_certificates(source: &KeySource, content: &[u8]) -> Result<Vec<Vec<u8>>> {
     open_with(source, content, |_, bags| {
         let trusted = bags.certificates.iter().filter(|bag| bag.trusted || bags.keys.is_empty());
@@ -74,36 +75,34 @@ pub(in crate::key) fn read_trusted_certificates(source: &KeySource, content: &[u
     })
 }
 
-/// What `take` makes of the store's content.
+/// Opens the store and passes its content to `read`.
 fn open_with<T>(
     source: &KeySource,
     content: &[u8],
-    take: impl FnOnce(&mut PfxDecryptor<'_>, &SafeBags<'_>) -> Result<T>,
+    read: impl FnOnce(&mut PfxDecryptor<'_>, &SafeBags<'_>) -> Result<T>,
 ) -> Result<T> {
     if let Some((_, end)) = der::sequence_content_range(content).filter(|(_, end)| *end > content.len()) {
         let length = content.len();
-        return Err(
-            source.store_error(format!("is a PKCS#12 store cut short: {length} of {end} bytes are there"))
-        );
+        return Err(source.store_error(format!("is a PKCS#12 store cut short: {length} of {end} bytes")));
     }
-    let mut opening = PfxDecryptor::new(source);
-    let safes = opening.read_authenticated_safe(content).map_err(|fault| opening.to_error(fault))?;
+    let mut decryptor = PfxDecryptor::new(source);
+    let safes = decryptor.read_authenticated_safe(content).map_err(|error| decryptor.to_error(error))?;
     let mut bags = SafeBags::default();
     for safe in &safes {
-        bags.add_safe_contents(safe).map_err(|fault| opening.to_error(fault))?;
+        bags.add_safe_contents(safe).map_err(|error| decryptor.to_error(error))?;
     }
-    take(&mut opening, &bags)
+    read(&mut decryptor, &bags)
 }
 
-/// One attempt to open a store.
+/// State of opening a store.
 struct PfxDecryptor<'a> {
     source: &'a KeySource,
     budget: KdfBudget,
-    /// That of the MAC and the safes; empty if there is none, for an empty one and none are the same to most writers.
+    /// Password of the MAC and the SafeContents; empty if unset, because most writers treat both alike.
     store_password: PasswordEncodings,
     /// JWTCertKeyPassword.
     key_password: Option<PasswordEncodings>,
-    /// Whether there is a MAC, and the password has passed it.
+    /// Whether the store has a MAC, which the password has passed.
     has_mac: bool,
     is_encrypted: bool,
 }
@@ -121,7 +120,7 @@ impl<'a> PfxDecryptor<'a> {
         }
     }
 
-    /// The SafeContents of the file, decrypted.
+    /// Returns the decrypted SafeContents of the file.
     fn read_authenticated_safe(
         &mut self,
         content: &[u8],
@@ -154,16 +153,16 @@ impl<'a> PfxDecryptor<'a> {
             info.next_required()?.children(SEQUENCE)?,
             self.source.forbid_weak_encryption,
         )?;
-        let sealed = info.next_required()?.octet_string(CONTEXT_0_PRIMITIVE)?;
+        let ciphertext = info.next_required()?.octet_string(CONTEXT_0_PRIMITIVE)?;
         self.is_encrypted = true;
         let passwords: Vec<_> = std::iter::once(&self.store_password).chain(&self.key_password).collect();
-        scheme.try_passwords(&sealed, &passwords, &mut self.budget)
+        scheme.try_passwords(&ciphertext, &passwords, &mut self.budget)
     }
 
     fn open_key_bag(&mut self, bags: &SafeBags<'_>, key: &KeyBag<'_>, alias: String) -> Result<ParsedKey> {
         let der = match key {
             KeyBag::Plain(der) => Zeroizing::new(der.to_vec()),
-            KeyBag::Shrouded(scheme, sealed) => self.decrypt_shrouded_key(*scheme, sealed, &alias)?,
+            KeyBag::Shrouded(scheme, encrypted) => self.decrypt_shrouded_key(*scheme, encrypted, &alias)?,
         };
         let certificates = bags.certificates.iter().map(|bag| bag.der.to_vec()).collect();
         Ok(ParsedKey {
@@ -177,39 +176,39 @@ impl<'a> PfxDecryptor<'a> {
     fn decrypt_shrouded_key(
         &mut self,
         scheme: BerElements<'_>,
-        sealed: &[u8],
+        encrypted: &[u8],
         alias: &str,
     ) -> Result<Zeroizing<Vec<u8>>> {
         self.is_encrypted = true;
         let passwords: Vec<_> = self.key_password.iter().chain([&self.store_password]).collect();
-        let opened = EncryptionScheme::parse(scheme, self.source.forbid_weak_encryption)
-            .and_then(|scheme| scheme.try_passwords(sealed, &passwords, &mut self.budget));
-        opened.map_err(|fault| match fault {
-            // The MAC has shown that the store's own password is right.
+        let decrypted = EncryptionScheme::parse(scheme, self.source.forbid_weak_encryption)
+            .and_then(|scheme| scheme.try_passwords(encrypted, &passwords, &mut self.budget));
+        decrypted.map_err(|error| match error {
+            // The MAC has confirmed the store password.
             DecryptError::WrongPasswordOrAltered if self.has_mac => {
                 self.source.wrong_key_password_error(alias)
             }
-            fault => self.to_error(fault),
+            error => self.to_error(error),
         })
     }
 
-    fn to_error(&self, fault: DecryptError) -> Error {
-        match fault {
-            DecryptError::Unsupported(number) => self
+    fn to_error(&self, error: DecryptError) -> Error {
+        match error {
+            DecryptError::Unsupported(oid) => self
                 .source
-                .store_error(format!("is a PKCS#12 store that uses {}", oid::unsupported_text(&number))),
-            DecryptError::Weak(number) => {
-                weak_encryption::forbidden_error(self.source, &oid::display_name(&number))
+                .store_error(format!("is a PKCS#12 store that uses {}", oid::unsupported_text(&oid))),
+            DecryptError::Weak(oid) => {
+                weak_encryption::forbidden_error(self.source, &oid::display_name(&oid))
             }
             DecryptError::TooExpensive(text) => self.source.store_error(text),
             DecryptError::WrongPasswordOrAltered if self.has_mac => {
                 let option = self.source.option_names().key_password;
-                let text = format!("is encrypted with another password than that of its MAC (set {option})");
+                let text = format!("is encrypted with a different password than its MAC (set {option})");
                 self.source.error(Status::KeyPassword, option, text)
             }
-            // Without a MAC, altered content shows only in that what was decrypted makes no sense.
+            // Without a MAC, a modified store can only be detected by its decrypted content.
             DecryptError::Damaged if self.has_mac || !self.is_encrypted => {
-                self.source.store_error("is a PKCS#12 store that was damaged")
+                self.source.store_error("is a damaged PKCS#12 store")
             }
             DecryptError::Damaged | DecryptError::WrongPasswordOrAltered => {
                 match self.source.single_password() {
@@ -221,7 +220,7 @@ impl<'a> PfxDecryptor<'a> {
     }
 }
 
-/// What a ContentInfo holds that is neither encrypted nor signed.
+/// Returns the content of a ContentInfo that is neither encrypted nor signed.
 fn read_data_content(info: BerElement<'_>) -> std::result::Result<Cow<'_, [u8]>, DecryptError> {
     let mut fields = info.children(SEQUENCE)?;
     let kind = fields.next_required()?.oid()?;
@@ -233,22 +232,22 @@ fn read_data_content(info: BerElement<'_>) -> std::result::Result<Cow<'_, [u8]>,
 
 fn key_aliases(bags: &SafeBags<'_>) -> Vec<String> {
     let mut unnamed = 0_u32;
-    let mut name = |name: &Option<String>| {
+    let mut alias_of = |name: &Option<String>| {
         name.clone().unwrap_or_else(|| {
             unnamed = unnamed.saturating_add(1);
             unnamed.to_string()
         })
     };
-    bags.keys.iter().map(|(alias, _)| name(alias)).collect()
+    bags.keys.iter().map(|(name, _)| alias_of(name)).collect()
 }
 
-/// Name and kind of what there is, the keys first. A certificate that belongs to a key is no entry of its own.
+/// Lists the names and kinds of the entries, keys first. A certificate that belongs to a key is not an entry.
 fn list_entries(bags: &SafeBags<'_>) -> Vec<(String, EntryKind)> {
-    let named = |name: &Option<String>, kind| (name.clone().unwrap_or_else(|| "unnamed".to_owned()), kind);
+    let entry = |name: &Option<String>, kind| (name.clone().unwrap_or_else(|| "unnamed".to_owned()), kind);
     let keys = key_aliases(bags).into_iter().map(|alias| (alias, EntryKind::PrivateKey));
     let trusted = bags.certificates.iter().filter(|bag| bag.trusted || bags.keys.is_empty());
-    let certificates = trusted.map(|bag| named(&bag.name, EntryKind::TrustedCertificate));
+    let certificates = trusted.map(|bag| entry(&bag.name, EntryKind::TrustedCertificate));
     keys.chain(certificates)
-        .chain(bags.secrets.iter().map(|name| named(name, EntryKind::SecretKey)))
+        .chain(bags.secrets.iter().map(|name| entry(name, EntryKind::SecretKey)))
         .collect()
 }

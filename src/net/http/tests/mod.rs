@@ -27,9 +27,9 @@ fn fetch_response(bytes: &'static str) -> Result<Response> {
 #[test]
 fn post_sends_form_and_default_headers() {
     let server = TestServer::start_plain(|_, _| ServerReply::KeepAlive(ok_response("{}")));
-    let answer = send_post(&new_client(), &server.url(), &call_with_long_timeout()).unwrap();
-    assert_eq!((answer.status, answer.body.as_slice()), (200, b"{}".as_slice()));
-    assert_eq!(answer.content_type.as_deref(), Some("application/json"));
+    let response = send_post(&new_client(), &server.url(), &call_with_long_timeout()).unwrap();
+    assert_eq!((response.status, response.body.as_slice()), (200, b"{}".as_slice()));
+    assert_eq!(response.content_type.as_deref(), Some("application/json"));
     let request = server.requests().remove(0);
     let (head, body) = request.split_once("\r\n\r\n").unwrap();
     assert_eq!(body, "grant_type=x");
@@ -51,8 +51,8 @@ fn post_sends_form_and_default_headers() {
 #[test]
 fn get_appends_query_to_url_query() {
     let server = TestServer::start_plain(|_, _| ServerReply::KeepAlive(ok_response("{}")));
-    let network = new_client();
-    for (path, wanted) in [
+    let client = new_client();
+    for (path, expected) in [
         ("/t", "GET /t?assertion=a.b HTTP/1.1"),
         ("/t?", "GET /t?assertion=a.b HTTP/1.1"),
         ("/t?tenant=a", "GET /t?tenant=a&assertion=a.b HTTP/1.1"),
@@ -60,9 +60,9 @@ fn get_appends_query_to_url_query() {
         let url = server.url_with_base("http://127.0.0.1", path);
         let request =
             Request { method: HttpMethod::Get, query: Some("assertion=a.b".into()), ..post_request(&url) };
-        network.send(&request, &TransportConfig::default(), &call_with_long_timeout()).unwrap();
+        client.send(&request, &TransportConfig::default(), &call_with_long_timeout()).unwrap();
         let sent = server.requests().pop().unwrap();
-        assert_eq!(sent.lines().next(), Some(wanted));
+        assert_eq!(sent.lines().next(), Some(expected));
         assert!(!sent.contains("grant_type"), "a GET has no body: {sent}");
     }
 }
@@ -86,15 +86,15 @@ fn custom_header_overrides_default_but_not_framing() {
         headers: vec![(name.to_owned(), value.into())],
         ..post_request(&url)
     };
-    let network = new_client();
-    network
+    let client = new_client();
+    client
         .send(&with("aCCEPT", "text/plain"), &TransportConfig::default(), &call_with_long_timeout())
         .unwrap();
     let sent = server.requests().remove(0).to_ascii_lowercase();
     assert!(sent.contains("accept: text/plain\r\n"), "{sent}");
     assert!(!sent.contains("accept: application/json"), "{sent}");
     for (name, value) in [("Content-Length", "3"), ("X", "a\r\nY: b"), ("a b", "c")] {
-        let failure = network
+        let failure = client
             .send(&with(name, value), &TransportConfig::default(), &call_with_long_timeout())
             .unwrap_err();
         assert_eq!(failure.error.status(), Status::InvalidOption);
@@ -109,31 +109,32 @@ fn redirect_is_returned_not_followed() {
             b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 4\r\n\r\ngone".to_vec(),
         )
     });
-    let answer = send_post(&new_client(), &server.url(), &call_with_long_timeout()).unwrap();
-    assert_eq!(answer.status, 302);
-    assert_eq!(answer.location.as_deref(), Some("/elsewhere"));
-    assert_eq!(answer.body.as_slice(), b"gone");
+    let response = send_post(&new_client(), &server.url(), &call_with_long_timeout()).unwrap();
+    assert_eq!(response.status, 302);
+    assert_eq!(response.location.as_deref(), Some("/elsewhere"));
+    assert_eq!(response.body.as_slice(), b"gone");
     assert_eq!(server.requests().len(), 1);
 }
 
 #[test]
 fn error_status_keeps_headers_and_body() {
-    let answer = fetch_response(
-        "HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nDate: Tue, 01 Apr 2025 00:00:00 GMT\r\nContent-Length: 2\r\n\r\nno",
+    let response = fetch_response(
+        "HTTP/1.1 503 Busy\r\nRetry-After: 7\r\n\
+         Date: Tue, 01 Apr 2025 00:00:00 GMT\r\nContent-Length: 2\r\n\r\nno",
     )
     .unwrap();
-    assert_eq!((answer.status, answer.body.as_slice()), (503, b"no".as_slice()));
-    assert_eq!(answer.retry_after.as_deref(), Some("7"));
-    assert_eq!(answer.date.as_deref(), Some("Tue, 01 Apr 2025 00:00:00 GMT"));
+    assert_eq!((response.status, response.body.as_slice()), (503, b"no".as_slice()));
+    assert_eq!(response.retry_after.as_deref(), Some("7"));
+    assert_eq!(response.date.as_deref(), Some("Tue, 01 Apr 2025 00:00:00 GMT"));
 }
 
 #[test]
 fn chunked_body_is_reassembled() {
-    let answer = fetch_response(
+    let response = fetch_response(
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
     )
     .unwrap();
-    assert_eq!(answer.body.as_slice(), b"abcde");
+    assert_eq!(response.body.as_slice(), b"abcde");
 }
 
 #[test]
@@ -143,11 +144,11 @@ fn long_body_is_read_without_content_length() {
         .iter()
         .map(|chunk| format!("{:x}\r\n{chunk}\r\n", chunk.len()))
         .collect();
-    let unsaid = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n");
-    for whole in [ok_response(&body), unsaid.into_bytes()] {
-        let server = TestServer::start_plain(move |_, _| ServerReply::KeepAlive(whole.clone()));
-        let answer = send_post(&new_client(), &server.url(), &call_with_long_timeout()).unwrap();
-        assert!(answer.body.as_slice() == body.as_bytes(), "{} bytes came", answer.body.len());
+    let chunked = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n");
+    for response in [ok_response(&body), chunked.into_bytes()] {
+        let server = TestServer::start_plain(move |_, _| ServerReply::KeepAlive(response.clone()));
+        let response = send_post(&new_client(), &server.url(), &call_with_long_timeout()).unwrap();
+        assert!(response.body.as_slice() == body.as_bytes(), "{} bytes received", response.body.len());
     }
 }
 
@@ -155,29 +156,26 @@ fn long_body_is_read_without_content_length() {
 fn body_over_1_mib_is_rejected() {
     let error = response_error(|_, _| ServerReply::Close(ok_response(&"x".repeat(2 << 20))));
     assert_eq!(error.status(), Status::BadResponse);
-    assert!(error.message().contains("127.0.0.1 is longer than 1 MiB"), "{error}");
+    assert!(error.message().contains("1 MiB"), "{error}");
 }
 
 #[test]
 fn body_of_1_mib_is_accepted() {
     let server = TestServer::start_plain(|_, _| ServerReply::KeepAlive(ok_response(&"x".repeat(1 << 20))));
-    let answer = send_post(&new_client(), &server.url(), &call_with_long_timeout()).unwrap();
-    assert_eq!(answer.body.len(), 1 << 20);
+    let response = send_post(&new_client(), &server.url(), &call_with_long_timeout()).unwrap();
+    assert_eq!(response.body.len(), 1 << 20);
 }
 
 #[test]
 fn truncated_response_reports_received_bytes() {
-    for (bytes, wanted) in [
-        ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabcd", "cut off after 4 bytes of its body"),
-        (
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabcd",
-            "cut off after 4 bytes of its body",
-        ),
-        ("HTTP/1.1 200 OK\r\nConte", "cut off after 22 bytes, within its headers"),
+    for (bytes, expected) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabcd", "after 4 bytes of its body"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabcd", "after 4 bytes of its body"),
+        ("HTTP/1.1 200 OK\r\nConte", "after 22 bytes, in its headers"),
     ] {
         let error = fetch_response(bytes).unwrap_err();
         assert_eq!(error.status(), Status::BadResponse, "{error}");
-        assert!(error.message().contains(wanted), "{error}");
+        assert!(error.message().contains(expected), "{error}");
     }
 }
 
@@ -227,18 +225,18 @@ fn refused_connection_names_host_and_port() {
 #[test]
 fn log_summarizes_request_without_query() {
     let server = TestServer::start_plain(|_, _| ServerReply::KeepAlive(ok_response("{}")));
-    let (heard, mut call) = (Arc::<LogRecorder>::default(), call_with_long_timeout());
-    heard.attach(&mut call);
+    let (recorder, mut call) = (Arc::<LogRecorder>::default(), call_with_long_timeout());
+    recorder.attach(&mut call);
     let url = server.url_with_base("http://127.0.0.1", "/t?a=canary");
     let request = Request { method: HttpMethod::Get, query: Some("b=canary".into()), ..post_request(&url) };
     new_client().send(&request, &TransportConfig::default(), &call).unwrap();
-    let lines = heard.0.lock().unwrap().join("\n");
+    let lines = recorder.0.lock().unwrap().join("\n");
     assert!(lines.contains(&format!("GET http://127.0.0.1:{}/t: 200, 2 bytes in", server.port)), "{lines}");
     assert!(lines.contains("on a new connection"), "{lines}");
     assert!(!lines.contains("canary"), "{lines}");
 }
 
-/// A program that links the rlib may have a logger, and ureq speaks to it.
+/// A global logger. A program that links the rlib may set one, and ureq logs to it.
 struct GlobalLogCapture(Mutex<String>);
 
 impl ::log::Log for GlobalLogCapture {
@@ -260,11 +258,11 @@ static GLOBAL_LOG_CAPTURE: GlobalLogCapture = GlobalLogCapture(Mutex::new(String
 fn global_logger_receives_no_secrets() {
     ::log::set_logger(&GLOBAL_LOG_CAPTURE).unwrap();
     ::log::set_max_level(::log::LevelFilter::Trace);
-    // ureq-proto prints rows of 16 bytes: eight letters in a row would fall into one of two rows.
+    // ureq-proto logs rows of 16 bytes. The canary is long enough that each row contains a part of it.
     let canary = "zqzqzqzq".repeat(4);
     let reply = ok_response(&format!("{{\"t\":\"{canary}\"}}"));
     let server = TestServer::start_plain(move |_, _| ServerReply::KeepAlive(reply.clone()));
-    let url = server.url_with_base("http://127.0.0.1", &format!("/heard?own={canary}"));
+    let url = server.url_with_base("http://127.0.0.1", &format!("/token?own={canary}"));
     let secret = || Some(Secret::new(format!("b={canary}")));
     for (method, query) in [(HttpMethod::Get, secret()), (HttpMethod::Post, None)] {
         let request = Request {
@@ -278,19 +276,19 @@ fn global_logger_receives_no_secrets() {
         new_client().send(&request, &TransportConfig::default(), &call_with_long_timeout()).unwrap();
     }
     let all = GLOBAL_LOG_CAPTURE.0.lock().unwrap();
-    assert!(all.contains("ureq"), "the test hears nothing at all");
+    assert!(all.contains("ureq"), "the logger received nothing");
     assert!(!all.contains("zqzq"), "{}", all.lines().find(|line| line.contains("zqzq")).unwrap());
 }
 
 #[test]
 fn response_debug_hides_body_and_location() {
-    let answer =
+    let response =
         fetch_response("HTTP/1.1 302 Found\r\nLocation: /?code=canary\r\nContent-Length: 6\r\n\r\ncanary")
             .unwrap();
-    let shown = format!("{answer:?}");
-    assert!(shown.contains("status: 302"), "{shown}");
-    assert!(shown.contains("body: 6 bytes"), "{shown}");
-    assert!(!shown.contains("canary") && !shown.contains("99, 97, 110"), "{shown}");
+    let debug_text = format!("{response:?}");
+    assert!(debug_text.contains("status: 302"), "{debug_text}");
+    assert!(debug_text.contains("body: 6 bytes"), "{debug_text}");
+    assert!(!debug_text.contains("canary") && !debug_text.contains("99, 97, 110"), "{debug_text}");
 }
 
 #[test]
@@ -319,30 +317,33 @@ fn response_with_200_headers_is_rejected() {
         ServerReply::Close(format!("HTTP/1.1 200 OK\r\n{fields}\r\n").into_bytes())
     });
     assert_eq!(error.status(), Status::BadResponse);
-    assert!(error.message().contains("127.0.0.1 has more than 128 headers"), "{error}");
+    assert!(error.message().contains("128 headers"), "{error}");
 }
 
 #[test]
 fn reached_server_set_for_unusable_response() {
     let long = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}", 2 << 20, "x".repeat(2 << 20));
-    for (bytes, why) in [
-        (String::new(), "closed without an answer"),
-        ("HTTP/1.1 2".to_owned(), "cut off"),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabcd".to_owned(), "cut off"),
-        ("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx".to_owned(), "compressed"),
-        (long, "longer than 1 MiB"),
+    for (bytes, status) in [
+        (String::new(), Status::Network),
+        ("HTTP/1.1 2".to_owned(), Status::BadResponse),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabcd".to_owned(), Status::BadResponse),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx".to_owned(),
+            Status::BadResponse,
+        ),
+        (long, Status::BadResponse),
     ] {
         let server = TestServer::start_plain(move |_, _| ServerReply::Close(bytes.clone().into()));
         let failure = send_post(&new_client(), &server.url(), &call_with_long_timeout()).unwrap_err();
-        assert!(failure.error.message().contains(why), "{}", failure.error);
+        assert_eq!(failure.error.status(), status, "{}", failure.error);
         assert!(failure.reached_server, "{}", failure.error);
     }
 }
 
 #[test]
 fn reached_server_unset_if_unreachable_or_timeout() {
-    let nobody = EndpointUrl::parse(&format!("http://127.0.0.1:{}/", unused_port())).unwrap();
-    assert!(!send_post(&new_client(), &nobody, &call_with_long_timeout()).unwrap_err().reached_server);
+    let unused = EndpointUrl::parse(&format!("http://127.0.0.1:{}/", unused_port())).unwrap();
+    assert!(!send_post(&new_client(), &unused, &call_with_long_timeout()).unwrap_err().reached_server);
     let unknown = EndpointUrl::parse("https://login.example.com/token").unwrap();
     assert!(
         !send_post(&client_with_resolver(|_| Ok(Vec::new())), &unknown, &call_with_long_timeout())
@@ -371,7 +372,7 @@ fn reached_server_set_if_closed_while_sending() {
     assert!(failure.reached_server, "{}", failure.error);
 }
 
-/// A clock that a test sets.
+/// A clock that tests set.
 #[derive(Default)]
 struct FakeBootClock(AtomicU64);
 
@@ -389,36 +390,37 @@ impl Clock for FakeBootClock {
 fn idle_timeout_includes_suspended_time() {
     for tls in [false, true] {
         let clock: Arc<FakeBootClock> = Arc::default();
-        let network = HttpClient { clock: Arc::<FakeBootClock>::clone(&clock), ..new_client() };
-        let authority = tls::TestCa::new();
+        let client = HttpClient { clock: Arc::<FakeBootClock>::clone(&clock), ..new_client() };
+        let ca = tls::TestCa::new();
         let (server, base) = match tls {
-            true => (authority.start_server("localhost", unchanged_params, reply_ok), "https://localhost"),
+            true => (ca.start_server("localhost", unchanged_params, reply_ok), "https://localhost"),
             false => (TestServer::start_plain(reply_ok), "http://127.0.0.1"),
         };
-        let (url, trust) = (server.url_with_base(base, "/"), authority.transport_config());
-        let mut kept = Vec::new();
+        let (url, config) = (server.url_with_base(base, "/"), ca.transport_config());
+        let mut reused = Vec::new();
         for second in [0, 59, 118, 178] {
             clock.0.store(second, Ordering::SeqCst);
-            kept.push(network.send(&post_request(&url), &trust, &call_with_long_timeout()).unwrap().reused);
+            reused.push(client.send(&post_request(&url), &config, &call_with_long_timeout()).unwrap().reused);
         }
-        assert_eq!(kept, [false, true, true, false], "tls: {tls}");
+        assert_eq!(reused, [false, true, true, false], "tls: {tls}");
     }
 }
 
-/// What a request comes to on a connection whose other side says nothing any more.
+/// Sends a request on a reused connection whose server does not respond. Returns the error and the number of
+/// connections.
 fn send_on_silent_connection(reuse: ConnectionReuse) -> (RequestError, usize) {
     let server = TestServer::start_plain(|number, _| {
         if number == 0 { ServerReply::KeepAlive(ok_response("{}")) } else { ServerReply::NoResponse }
     });
-    let (network, url) = (new_client(), server.url_with_base("http://127.0.0.1", "/"));
-    network.send(&post_request(&url), &TransportConfig::default(), &call_with_long_timeout()).unwrap();
+    let (client, url) = (new_client(), server.url_with_base("http://127.0.0.1", "/"));
+    client.send(&post_request(&url), &TransportConfig::default(), &call_with_long_timeout()).unwrap();
     let request = Request { reuse, ..post_request(&url) };
     let call = CallContext::with_timeout(Duration::from_millis(800), "LoginTimeout");
-    let failure = network.send(&request, &TransportConfig::default(), &call).unwrap_err();
+    let failure = client.send(&request, &TransportConfig::default(), &call).unwrap_err();
     assert_eq!(
         failure.stale_connection,
         call.deadline.remaining() > Some(Duration::ZERO),
-        "half of the call is left"
+        "fails after half of the call's time"
     );
     (failure, server.accepted_connections())
 }
@@ -450,24 +452,24 @@ fn new_connection_waits_until_deadline() {
 #[test]
 fn reuse_never_replaces_idle_connection() {
     let server = TestServer::start_plain(|_, _| ServerReply::KeepAlive(ok_response("{}")));
-    let (network, url) = (new_client(), server.url_with_base("http://127.0.0.1", "/"));
+    let (client, url) = (new_client(), server.url_with_base("http://127.0.0.1", "/"));
     let mut connections = Vec::new();
     for reuse in [ConnectionReuse::Allow, ConnectionReuse::Never, ConnectionReuse::AllowWithRetry] {
         let request = Request { reuse, ..post_request(&url) };
-        network.send(&request, &TransportConfig::default(), &call_with_long_timeout()).unwrap();
+        client.send(&request, &TransportConfig::default(), &call_with_long_timeout()).unwrap();
         connections.push(server.accepted_connections());
     }
-    assert_eq!(connections, [1, 2, 2], "what it opened is kept for others");
+    assert_eq!(connections, [1, 2, 2], "a connection opened with Never is reused later");
 }
 
 #[test]
 fn opened_and_reused_connections_are_counted() {
     let server = TestServer::start_plain(|_, _| ServerReply::KeepAlive(ok_response("{}")));
-    let (network, url) = (new_client(), server.url_with_base("http://127.0.0.1", "/"));
+    let (client, url) = (new_client(), server.url_with_base("http://127.0.0.1", "/"));
     for _ in 0..3 {
-        network.send(&post_request(&url), &TransportConfig::default(), &call_with_long_timeout()).unwrap();
+        client.send(&post_request(&url), &TransportConfig::default(), &call_with_long_timeout()).unwrap();
     }
-    let json: serde_json::Value = serde_json::from_str(&network.stats.to_json(&[], &[])).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&client.stats.to_json(&[], &[])).unwrap();
     let count = |name: &str| json[format!("authgrant_connections_{name}_total")].as_u64();
     assert_eq!((count("opened"), count("reused")), (Some(1), Some(2)));
 }
@@ -477,8 +479,8 @@ fn opened_and_reused_connections_are_counted() {
 fn tcp_user_timeout_is_ten_seconds() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = EndpointUrl::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
-    let exchange = RequestContext::new(call_with_long_timeout(), &post_request(&url), None).unwrap();
-    let line = TcpConnector(DnsResolver::system()).connect(&exchange).unwrap();
-    let timeout = socket2::SockRef::from(&**line).tcp_user_timeout().unwrap();
+    let context = RequestContext::new(call_with_long_timeout(), &post_request(&url), None).unwrap();
+    let stream = TcpConnector(DnsResolver::system()).connect(&context).unwrap();
+    let timeout = socket2::SockRef::from(&**stream).tcp_user_timeout().unwrap();
     assert_eq!(timeout, Some(Duration::from_secs(10)));
 }

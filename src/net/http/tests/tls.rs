@@ -10,7 +10,7 @@ use crate::base::file::ConfiguredPath;
 use crate::net::http::testing::*;
 use crate::net::http::*;
 
-/// An authority of the test's own, with its certificate in a file.
+/// A test CA, with its certificate in a file.
 pub(in crate::net::http) struct TestCa {
     issuer: CertifiedIssuer<'static, KeyPair>,
     temp_dir: tempfile::TempDir,
@@ -18,7 +18,7 @@ pub(in crate::net::http) struct TestCa {
 
 impl TestCa {
     pub(in crate::net::http) fn new() -> Self {
-        Self::with_name("the test's own")
+        Self::with_name("test CA")
     }
 
     pub(in crate::net::http) fn with_name(name: &str) -> Self {
@@ -26,9 +26,9 @@ impl TestCa {
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let authority = Self { issuer, temp_dir: tempfile::tempdir().unwrap() };
-        std::fs::write(authority.certificate_path(), authority.issuer.pem()).unwrap();
-        authority
+        let ca = Self { issuer, temp_dir: tempfile::tempdir().unwrap() };
+        std::fs::write(ca.certificate_path(), ca.issuer.pem()).unwrap();
+        ca
     }
 
     pub(in crate::net::http) fn certificate_path(&self) -> PathBuf {
@@ -49,12 +49,12 @@ impl TestCa {
     pub(in crate::net::http) fn start_server(
         &self,
         name: &str,
-        change: impl FnOnce(&mut CertificateParams),
+        customize: impl FnOnce(&mut CertificateParams),
         reply: impl Fn(usize, &str) -> ServerReply + Send + Sync + 'static,
     ) -> TestServer {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        change(&mut params);
+        customize(&mut params);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
@@ -79,45 +79,45 @@ fn https_url(server: &TestServer) -> EndpointUrl {
     server.url_with_base("https://localhost", "/token")
 }
 
-fn send_tls_error(server: &TestServer, trust: &TransportConfig) -> Error {
+fn send_tls_error(server: &TestServer, config: &TransportConfig) -> Error {
     let url = https_url(server);
-    let failure = new_client().send(&post_request(&url), trust, &call_with_long_timeout()).unwrap_err();
+    let failure = new_client().send(&post_request(&url), config, &call_with_long_timeout()).unwrap_err();
     assert_eq!(failure.error.status(), Status::Tls, "{}", failure.error);
     assert!(failure.error.message().contains("localhost"), "{}", failure.error);
-    assert!(server.requests().is_empty(), "nothing may be sent to a server that is not trusted");
+    assert!(server.requests().is_empty(), "no request is sent to an untrusted server");
     failure.error
 }
 
 #[test]
 fn trusted_server_connection_is_reused() {
-    let authority = TestCa::new();
-    let server = authority.start_server("localhost", unchanged_params, reply_ok);
-    let (network, url) = (new_client(), https_url(&server));
-    let kept: Vec<bool> = (0..3)
+    let ca = TestCa::new();
+    let server = ca.start_server("localhost", unchanged_params, reply_ok);
+    let (client, url) = (new_client(), https_url(&server));
+    let reused: Vec<bool> = (0..3)
         .map(|_| {
-            network
-                .send(&post_request(&url), &authority.transport_config(), &call_with_long_timeout())
+            client
+                .send(&post_request(&url), &ca.transport_config(), &call_with_long_timeout())
                 .unwrap()
                 .reused
         })
         .collect();
-    assert_eq!(kept, [false, true, true]);
+    assert_eq!(reused, [false, true, true]);
     assert_eq!(server.accepted_connections(), 1);
 }
 
 #[test]
 fn request_uses_fewest_tls_records() {
-    let authority = TestCa::new();
-    let server = authority.start_server("localhost", unchanged_params, reply_ok);
-    let (network, url) = (new_client(), https_url(&server));
+    let ca = TestCa::new();
+    let server = ca.start_server("localhost", unchanged_params, reply_ok);
+    let (client, url) = (new_client(), https_url(&server));
     let records = |body: String| {
         let before = server.app_data_records();
         let request = Request { body: Some(body.as_str().into()), ..post_request(&url) };
-        network.send(&request, &authority.transport_config(), &call_with_long_timeout()).unwrap();
+        client.send(&request, &ca.transport_config(), &call_with_long_timeout()).unwrap();
         assert!(server.requests().last().unwrap().ends_with(&body));
         server.app_data_records() - before
     };
-    records("the first comes with the handshake".to_owned());
+    records("the first request includes the handshake".to_owned());
     assert_eq!(records("grant_type=x".to_owned()), 1);
     assert_eq!(records("x".repeat(70_000)), 5);
     assert_eq!(records(String::new()), 1);
@@ -125,13 +125,12 @@ fn request_uses_fewest_tls_records() {
 
 #[test]
 fn certificate_for_ip_address_is_accepted() {
-    let authority = TestCa::new();
-    let server = authority.start_server("127.0.0.1", unchanged_params, reply_ok);
+    let ca = TestCa::new();
+    let server = ca.start_server("127.0.0.1", unchanged_params, reply_ok);
     let url = server.url_with_base("https://127.0.0.1", "/token");
-    let answer = new_client()
-        .send(&post_request(&url), &authority.transport_config(), &call_with_long_timeout())
-        .unwrap();
-    assert_eq!(answer.status, 200);
+    let response =
+        new_client().send(&post_request(&url), &ca.transport_config(), &call_with_long_timeout()).unwrap();
+    assert_eq!(response.status, 200);
 }
 
 #[test]
@@ -140,7 +139,7 @@ fn unknown_issuer_error_names_trust_store() {
     let other = TestCa::with_name("another");
     let error = send_tls_error(&server, &other.transport_config());
     let store = format!("TrustStore {}", other.certificate_path().display());
-    assert!(error.message().contains("comes from an issuer that"), "{error}");
+    assert!(error.message().contains("unknown issuer"), "{error}");
     assert!(error.message().contains(&store), "{error}");
 }
 
@@ -148,7 +147,7 @@ fn unknown_issuer_error_names_trust_store() {
 fn same_named_issuer_with_different_key_reported() {
     let server = TestCa::new().start_server("localhost", unchanged_params, reply_ok);
     let error = send_tls_error(&server, &TestCa::new().transport_config());
-    assert!(error.message().contains("of the same name"), "{error}");
+    assert!(error.message().contains("same name"), "{error}");
 }
 
 #[test]
@@ -165,24 +164,24 @@ fn system_store_rejects_private_ca() {
 
 #[test]
 fn expired_or_future_certificate_error_names_date() {
-    let authority = TestCa::new();
+    let ca = TestCa::new();
     let expired =
-        authority.start_server("localhost", |params| params.not_after = date_time_ymd(2020, 2, 29), reply_ok);
-    let error = send_tls_error(&expired, &authority.transport_config());
+        ca.start_server("localhost", |params| params.not_after = date_time_ymd(2020, 2, 29), reply_ok);
+    let error = send_tls_error(&expired, &ca.transport_config());
     assert!(error.message().contains("expired on 2020-02-29"), "{error}");
-    let early =
-        authority.start_server("localhost", |params| params.not_before = date_time_ymd(2090, 3, 1), reply_ok);
-    let error = send_tls_error(&early, &authority.transport_config());
+    let not_yet_valid =
+        ca.start_server("localhost", |params| params.not_before = date_time_ymd(2090, 3, 1), reply_ok);
+    let error = send_tls_error(&not_yet_valid, &ca.transport_config());
     assert!(error.message().contains("not valid before 2090-03-01"), "{error}");
     assert!(error.message().contains("clock"), "{error}");
 }
 
 #[test]
 fn certificate_host_mismatch_names_presented_host() {
-    let authority = TestCa::new();
-    let server = authority.start_server("login.example.com", unchanged_params, reply_ok);
-    let error = send_tls_error(&server, &authority.transport_config());
-    assert!(error.message().contains("not for localhost: it is for login.example.com"), "{error}");
+    let ca = TestCa::new();
+    let server = ca.start_server("login.example.com", unchanged_params, reply_ok);
+    let error = send_tls_error(&server, &ca.transport_config());
+    assert!(error.message().contains("localhost: it is valid for login.example.com"), "{error}");
 }
 
 #[test]
@@ -192,42 +191,44 @@ fn unvalidated_connection_is_not_shared() {
         |params| params.not_after = date_time_ymd(2020, 1, 1),
         reply_ok,
     );
-    let trust = TransportConfig { validate_certificate: false, ..TransportConfig::default() };
-    let (network, url) = (new_client(), https_url(&server));
-    assert_eq!(network.send(&post_request(&url), &trust, &call_with_long_timeout()).unwrap().status, 200);
-    let strict = TestCa::new();
-    let failure =
-        network.send(&post_request(&url), &strict.transport_config(), &call_with_long_timeout()).unwrap_err();
+    let config = TransportConfig { validate_certificate: false, ..TransportConfig::default() };
+    let (client, url) = (new_client(), https_url(&server));
+    assert_eq!(client.send(&post_request(&url), &config, &call_with_long_timeout()).unwrap().status, 200);
+    let other_ca = TestCa::new();
+    let failure = client
+        .send(&post_request(&url), &other_ca.transport_config(), &call_with_long_timeout())
+        .unwrap_err();
     assert_eq!(failure.error.status(), Status::Tls);
 }
 
 #[test]
 fn changed_trust_store_invalidates_idle_connections() {
-    let (authority, other) = (TestCa::new(), TestCa::new());
-    let server = authority.start_server("localhost", unchanged_params, reply_ok);
-    let (network, url, trust) = (new_client(), https_url(&server), authority.transport_config());
-    network.send(&post_request(&url), &trust, &call_with_long_timeout()).unwrap();
-    std::fs::write(authority.certificate_path(), format!("changed\n{}", other.issuer.pem())).unwrap();
-    let failure = network.send(&post_request(&url), &trust, &call_with_long_timeout()).unwrap_err();
+    let (ca, other) = (TestCa::new(), TestCa::new());
+    let server = ca.start_server("localhost", unchanged_params, reply_ok);
+    let (client, url, config) = (new_client(), https_url(&server), ca.transport_config());
+    client.send(&post_request(&url), &config, &call_with_long_timeout()).unwrap();
+    std::fs::write(ca.certificate_path(), format!("changed\n{}", other.issuer.pem())).unwrap();
+    let failure = client.send(&post_request(&url), &config, &call_with_long_timeout()).unwrap_err();
     assert_eq!(failure.error.status(), Status::Tls);
 }
 
 #[test]
 fn missing_trust_store_fails_before_connecting() {
     let server = TestCa::new().start_server("localhost", unchanged_params, reply_ok);
-    let trust = TransportConfig {
+    let config = TransportConfig {
         trust_store: Some(ConfiguredPath::new("/nowhere/ca.pem".to_owned())),
         ..TransportConfig::default()
     };
-    let failure =
-        new_client().send(&post_request(&https_url(&server)), &trust, &call_with_long_timeout()).unwrap_err();
+    let failure = new_client()
+        .send(&post_request(&https_url(&server)), &config, &call_with_long_timeout())
+        .unwrap_err();
     assert_eq!(failure.error.status(), Status::KeyStore);
     assert_eq!(server.accepted_connections(), 0);
 }
 
 #[test]
 fn non_tls_server_is_tls_error() {
-    let authority = TestCa::new();
+    let ca = TestCa::new();
     for text in ["HTTP/1.1 400 Bad Request\r\n\r\n", ""] {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url =
@@ -236,7 +237,7 @@ fn non_tls_server_is_tls_error() {
         let server = std::thread::spawn(move || {
             use std::io::{Read, Write};
             let (mut stream, _) = listener.accept().unwrap();
-            // All of the greeting is read: closing over unread bytes would be a reset.
+            // Reads the whole ClientHello, because closing with unread bytes would reset the connection.
             let mut head = [0; 5];
             stream.read_exact(&mut head).unwrap();
             let mut rest = vec![0; usize::from(u16::from_be_bytes([head[3], head[4]]))];
@@ -244,7 +245,7 @@ fn non_tls_server_is_tls_error() {
             stream.write_all(text.as_bytes()).unwrap();
         });
         let failure = new_client()
-            .send(&post_request(&url), &authority.transport_config(), &call_with_long_timeout())
+            .send(&post_request(&url), &ca.transport_config(), &call_with_long_timeout())
             .unwrap_err();
         server.join().unwrap();
         assert_eq!(failure.error.status(), Status::Tls, "{}", failure.error);
@@ -254,18 +255,18 @@ fn non_tls_server_is_tls_error() {
 
 #[test]
 fn tls_handshake_ends_at_deadline_or_cancel() {
-    let authority = TestCa::new();
+    let ca = TestCa::new();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url =
         EndpointUrl::parse(&format!("https://localhost:{}/", listener.local_addr().unwrap().port())).unwrap();
-    let (network, trust, call) = (new_client(), authority.transport_config(), call_with_timeout_ms(300));
+    let (client, config, call) = (new_client(), ca.transport_config(), call_with_timeout_ms(300));
     let error =
-        assert_completes_within(300, || network.send(&post_request(&url), &trust, &call)).unwrap_err().error;
+        assert_completes_within(300, || client.send(&post_request(&url), &config, &call)).unwrap_err().error;
     assert_eq!(error.status(), Status::Timeout);
-    assert!(error.message().contains("the TLS handshake did not end"), "{error}");
+    assert!(error.message().contains("TLS handshake"), "{error}");
     let call = call_with_long_timeout();
     std::thread::scope(|scope| {
-        let sender = scope.spawn(|| network.send(&post_request(&url), &trust, &call));
+        let sender = scope.spawn(|| client.send(&post_request(&url), &config, &call));
         let _first = listener.accept().unwrap();
         let _second = listener.accept().unwrap();
         call.cancel.cancel();
@@ -276,101 +277,100 @@ fn tls_handshake_ends_at_deadline_or_cancel() {
 
 #[test]
 fn missing_close_notify_truncates_unbounded_response() {
-    let authority = TestCa::new();
-    // The connection is dropped without TLS's own goodbye: anybody on the way could have cut it here.
-    let server = authority.start_server("localhost", unchanged_params, |_, _| {
+    let ca = TestCa::new();
+    // The connection closes without close_notify: an attacker on the path could have truncated the response.
+    let server = ca.start_server("localhost", unchanged_params, |_, _| {
         ServerReply::Close(b"HTTP/1.1 200 OK\r\n\r\n{\"a\":1}".to_vec())
     });
     let failure = new_client()
-        .send(&post_request(&https_url(&server)), &authority.transport_config(), &call_with_long_timeout())
+        .send(&post_request(&https_url(&server)), &ca.transport_config(), &call_with_long_timeout())
         .unwrap_err();
     assert_eq!(failure.error.status(), Status::BadResponse);
-    assert!(failure.error.message().contains("cut off after 7 bytes"), "{}", failure.error);
+    assert!(failure.error.message().contains("after 7 bytes"), "{}", failure.error);
 }
 
 #[test]
 fn tls_timeout_and_stale_connection_are_reported() {
-    let authority = TestCa::new();
-    let server = authority.start_server("localhost", unchanged_params, |number, _| match number {
+    let ca = TestCa::new();
+    let server = ca.start_server("localhost", unchanged_params, |number, _| match number {
         0 => ServerReply::KeepAlive(ok_response("{}")),
         1 => ServerReply::Close(Vec::new()),
         _ => ServerReply::NoResponse,
     });
-    let (network, url, trust) = (new_client(), https_url(&server), authority.transport_config());
-    network.send(&post_request(&url), &trust, &call_with_long_timeout()).unwrap();
+    let (client, url, config) = (new_client(), https_url(&server), ca.transport_config());
+    client.send(&post_request(&url), &config, &call_with_long_timeout()).unwrap();
     assert!(
-        network.send(&post_request(&url), &trust, &call_with_long_timeout()).unwrap_err().stale_connection
+        client.send(&post_request(&url), &config, &call_with_long_timeout()).unwrap_err().stale_connection
     );
     let call = call_with_timeout_ms(400);
     let error =
-        assert_completes_within(400, || network.send(&post_request(&url), &trust, &call)).unwrap_err().error;
+        assert_completes_within(400, || client.send(&post_request(&url), &config, &call)).unwrap_err().error;
     assert_eq!(error.status(), Status::Timeout, "{error}");
-    assert!(error.message().ends_with("then nothing was received"), "{error}");
+    assert!(error.message().contains("nothing received"), "{error}");
 }
 
 #[test]
 fn unreachable_addresses_leave_time_for_next() {
-    let authority = TestCa::new();
-    let server = authority.start_server("login.example.com", unchanged_params, reply_ok);
-    let (deaf, port) = (UnresponsiveListener::new(), server.port);
-    let silent = deaf.port();
-    let network = client_with_resolver(move |_| {
+    let ca = TestCa::new();
+    let server = ca.start_server("login.example.com", unchanged_params, reply_ok);
+    let (unresponsive, port) = (UnresponsiveListener::new(), server.port);
+    let silent = unresponsive.port();
+    let client = client_with_resolver(move |_| {
         let at = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port));
         Ok(vec![at(unused_port()), at(silent), at(port)])
     });
     let url = EndpointUrl::parse("https://login.example.com/token").unwrap();
-    let answer = network
-        .send(&post_request(&url), &authority.transport_config(), &call_with_timeout_ms(1_500))
-        .unwrap();
-    assert_eq!(answer.status, 200);
+    let response =
+        client.send(&post_request(&url), &ca.transport_config(), &call_with_timeout_ms(1_500)).unwrap();
+    assert_eq!(response.status, 200);
 }
 
 #[test]
 fn ca_certificate_as_server_certificate_is_reported() {
-    let authority = TestCa::new();
-    let server = authority.start_server(
+    let ca = TestCa::new();
+    let server = ca.start_server(
         "localhost",
         |params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained),
         reply_ok,
     );
-    let error = send_tls_error(&server, &authority.transport_config());
-    assert!(error.message().contains("is that of a CA"), "{error}");
+    let error = send_tls_error(&server, &ca.transport_config());
+    assert!(error.message().contains("CA certificate"), "{error}");
 }
 
 #[test]
 fn lru_trust_store_loses_its_connection() {
-    let authority = TestCa::new();
-    let server = authority.start_server("localhost", unchanged_params, reply_ok);
-    let (network, url) = (new_client(), https_url(&server));
-    let kept = |number: usize| {
-        let path = authority.temp_dir.path().join(format!("{number}.pem"));
+    let ca = TestCa::new();
+    let server = ca.start_server("localhost", unchanged_params, reply_ok);
+    let (client, url) = (new_client(), https_url(&server));
+    let reused = |number: usize| {
+        let path = ca.temp_dir.path().join(format!("{number}.pem"));
         if !path.exists() {
-            std::fs::write(&path, authority.issuer.pem()).unwrap();
+            std::fs::write(&path, ca.issuer.pem()).unwrap();
         }
-        let trust = TransportConfig {
+        let config = TransportConfig {
             trust_store: Some(ConfiguredPath::new(path.to_str().unwrap().to_owned())),
             ..TransportConfig::default()
         };
-        network.send(&post_request(&url), &trust, &call_with_long_timeout()).unwrap().reused
+        client.send(&post_request(&url), &config, &call_with_long_timeout()).unwrap().reused
     };
-    assert!(!(0..32).any(kept));
-    assert!(kept(0));
-    assert!(!kept(32));
-    assert!(kept(0));
-    assert!(!kept(1));
+    assert!(!(0..32).any(reused));
+    assert!(reused(0));
+    assert!(!reused(32));
+    assert!(reused(0));
+    assert!(!reused(1));
 }
 
 #[test]
 fn unvalidated_connections_ignore_trust_store() {
     let server = TestCa::new().start_server("localhost", unchanged_params, reply_ok);
-    let (network, url) = (new_client(), https_url(&server));
+    let (client, url) = (new_client(), https_url(&server));
     for number in 0..5 {
-        let trust = TransportConfig {
+        let config = TransportConfig {
             trust_store: Some(ConfiguredPath::new(format!("x{number}"))),
             validate_certificate: false,
             ..TransportConfig::default()
         };
-        network.send(&post_request(&url), &trust, &call_with_long_timeout()).unwrap();
+        client.send(&post_request(&url), &config, &call_with_long_timeout()).unwrap();
     }
     assert_eq!(server.accepted_connections(), 1);
 }

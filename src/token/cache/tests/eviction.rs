@@ -1,50 +1,50 @@
-//! How many identities there is room for, and who leaves.
+//! Tests of removal, and of the bounded cache size with LRU eviction.
 
 use super::*;
 
 #[test]
 fn cleared_token_is_fetched_again() {
-    let bench = CacheFixture::new();
-    bench.get(0, Some(3600));
-    bench.cache.clear();
-    assert!(bench.cache.peek(cache_key("me"), requirements(0), &bench.clock).is_none());
-    assert_eq!(bench.get(0, Some(3600)).value(), c"token1");
+    let fixture = CacheFixture::new();
+    fixture.get(0, Some(3600));
+    fixture.cache.clear();
+    assert!(fixture.cache.peek(cache_key("me"), requirements(0), &fixture.clock).is_none());
+    assert_eq!(fixture.get(0, Some(3600)).value(), c"token1");
 }
 
 #[test]
 fn inserted_token_is_used_until_removed() {
-    let bench = CacheFixture::new();
-    let inserted = Arc::new(token("inserted", Some(3600), &bench.clock));
-    bench.cache.insert(Arc::clone(&inserted));
-    assert!(Arc::ptr_eq(&bench.get(0, Some(3600)), &inserted));
-    assert!(Arc::ptr_eq(&bench.cache.remove(cache_key("me")).unwrap(), &inserted));
-    assert!(inserted.is_invalidated() && bench.cache.remove(cache_key("me")).is_none());
-    assert_eq!(bench.get(0, Some(3600)).value(), c"token0");
+    let fixture = CacheFixture::new();
+    let inserted = Arc::new(token("inserted", Some(3600), &fixture.clock));
+    fixture.cache.insert(Arc::clone(&inserted));
+    assert!(Arc::ptr_eq(&fixture.get(0, Some(3600)), &inserted));
+    assert!(Arc::ptr_eq(&fixture.cache.remove(cache_key("me")).unwrap(), &inserted));
+    assert!(inserted.is_invalidated() && fixture.cache.remove(cache_key("me")).is_none());
+    assert_eq!(fixture.get(0, Some(3600)).value(), c"token0");
 }
 
 fn numbered_key(number: usize) -> CacheKey {
     CacheKey::digest(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &number)
 }
 
-/// A cache that is full of tokens, each of which ends a second before the one before it.
+/// A full cache, in which each token expires one second before the previous one.
 fn full_cache() -> CacheFixture {
-    let bench = CacheFixture::new();
+    let fixture = CacheFixture::new();
     for number in 0..MAX_ENTRIES {
-        let life = i64::try_from(MAX_ENTRIES - number).unwrap() + 1000;
-        let fetch = || Ok(token("t", Some(life), &bench.clock));
-        bench.get_with_key(numbered_key(number), fetch).unwrap();
+        let lifetime = i64::try_from(MAX_ENTRIES - number).unwrap() + 1000;
+        let fetch = || Ok(token("t", Some(lifetime), &fixture.clock));
+        fixture.get_with_key(numbered_key(number), fetch).unwrap();
     }
-    bench
+    fixture
 }
 
 impl CacheFixture {
     fn get_with_key(
         &self,
-        identity: CacheKey,
+        key: CacheKey,
         fetch: impl FnOnce() -> Result<AccessToken>,
     ) -> Result<Arc<AccessToken>> {
         self.cache.get(
-            identity,
+            key,
             requirements(0),
             &self.clock,
             &CallContext::unbounded(),
@@ -60,43 +60,44 @@ impl CacheFixture {
 
 #[test]
 fn lru_evicts_oldest_entry_without_flight() {
-    let bench = full_cache();
-    bench.cache.entry(numbered_key(0)).lock().start_flight();
-    bench.cache.entry(numbered_key(MAX_ENTRIES));
-    assert!(bench.has_entry(0), "somebody waits for it");
-    assert!(!bench.has_entry(1) && bench.has_entry(2) && bench.has_entry(MAX_ENTRIES));
+    let fixture = full_cache();
+    // Not by `entry`, which would make it the most recently used one.
+    fixture.cache.entries.lock()[&numbered_key(0)].lock().start_flight();
+    fixture.cache.entry(numbered_key(MAX_ENTRIES));
+    assert!(fixture.has_entry(0), "an entry with a flight is not evicted");
+    assert!(!fixture.has_entry(1) && fixture.has_entry(2) && fixture.has_entry(MAX_ENTRIES));
 }
 
 #[test]
 fn known_key_in_full_cache_evicts_nothing() {
-    let bench = full_cache();
-    bench.cache.entry(numbered_key(MAX_ENTRIES - 1));
-    assert!(bench.has_entry(0));
+    let fixture = full_cache();
+    fixture.cache.entry(numbered_key(MAX_ENTRIES - 1));
+    assert!(fixture.has_entry(0));
 }
 
 #[test]
 fn cache_size_is_bounded() {
-    let bench = CacheFixture::new();
+    let fixture = CacheFixture::new();
     for number in 0..MAX_ENTRIES + 10 {
-        let fetch = || Ok(token("t", Some(3600), &bench.clock));
-        bench.get_with_key(numbered_key(number), fetch).unwrap();
+        let fetch = || Ok(token("t", Some(3600), &fixture.clock));
+        fixture.get_with_key(numbered_key(number), fetch).unwrap();
     }
-    assert_eq!(bench.cache.entry_count(), MAX_ENTRIES);
-    let stats: serde_json::Value = serde_json::from_str(&bench.cache.stats.to_json(&[], &[])).unwrap();
+    assert_eq!(fixture.cache.entry_count(), MAX_ENTRIES);
+    let stats: serde_json::Value = serde_json::from_str(&fixture.cache.stats.to_json(&[], &[])).unwrap();
     assert_eq!(stats["authgrant_cache_evictions_total"], 10);
 }
 
 #[test]
 fn lru_keeps_frequently_used_entry() {
-    let bench = CacheFixture::new();
-    bench.get(0, Some(3600));
+    let fixture = CacheFixture::new();
+    fixture.get(0, Some(3600));
     for number in 0..MAX_ENTRIES + 10 {
-        let fetch = || Ok(token("t", Some(300_000_000), &bench.clock));
-        bench.get_with_key(numbered_key(number), fetch).unwrap();
+        let fetch = || Ok(token("t", Some(300_000_000), &fixture.clock));
+        fixture.get_with_key(numbered_key(number), fetch).unwrap();
         if number % 1000 == 0 {
-            bench.get(0, Some(3600));
+            fixture.get(0, Some(3600));
         }
     }
-    bench.get(0, Some(3600));
-    assert_eq!(bench.fetches(), 1);
+    fixture.get(0, Some(3600));
+    assert_eq!(fixture.fetches(), 1);
 }

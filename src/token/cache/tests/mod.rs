@@ -1,4 +1,4 @@
-//! A cache whose clock a test turns.
+//! Fixture of the token cache tests: a cache with a manual clock.
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -20,10 +20,10 @@ mod negative_cache;
 mod rejections;
 mod single_flight;
 
-/// A clock whose hands a test turns.
+/// A clock that tests advance manually.
 struct CacheTestClock {
     elapsed_secs: AtomicI64,
-    /// By how much the wall clock was set forward.
+    /// Seconds by which the wall clock was set forward.
     wall_offset_secs: AtomicI64,
 }
 
@@ -32,12 +32,12 @@ impl CacheTestClock {
         Self { elapsed_secs: AtomicI64::new(0), wall_offset_secs: AtomicI64::new(0) }
     }
 
-    /// Time passes.
+    /// Advances both clocks.
     fn advance(&self, seconds: i64) {
         self.elapsed_secs.fetch_add(seconds, Ordering::SeqCst);
     }
 
-    /// The wall clock is set forward or back, as daemons, people and a sleep do.
+    /// Adjusts only the wall clock, as NTP, a user or a suspend does.
     fn adjust_wall_clock(&self, seconds: i64) {
         self.wall_offset_secs.fetch_add(seconds, Ordering::SeqCst);
     }
@@ -57,36 +57,36 @@ fn cache_key(subject: &str) -> CacheKey {
     CacheKey::digest(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &subject)
 }
 
-fn token(value: &str, life: Option<i64>, clock: &CacheTestClock) -> AccessToken {
+fn token(value: &str, lifetime: Option<i64>, clock: &CacheTestClock) -> AccessToken {
     AccessToken {
         value: Zeroizing::new(CString::new(value).unwrap()),
         scope: None,
         fields: BTreeMap::new(),
         issued_at: clock.unix_seconds(),
-        expires_at: life.map(|life| clock.unix_seconds() + life),
+        expires_at: lifetime.map(|lifetime| clock.unix_seconds() + lifetime),
         cache_key: cache_key("me"),
         cache_state: CacheState::new(clock.boot_time()),
     }
 }
 
-fn requirements(min_life: i64) -> Requirements {
-    Requirements { min_remaining: min_life, ..Requirements::default() }
+fn requirements(min_remaining: i64) -> Requirements {
+    Requirements { min_remaining, ..Requirements::default() }
 }
 
 fn error_with_status(status: Status) -> Error {
     Error::new(status, "token", "no")
 }
 
-/// So that seconds are exact.
+/// Makes the delays of the backoff exact.
 const NO_JITTER: Jitter = Jitter::pinned(Fraction::new(0));
 
-/// A fetch that happens once, whatever it is for.
+/// A fetch of any kind that is called at most once.
 fn single_fetch(fetch: impl FnOnce() -> Result<AccessToken>) -> impl FnMut(FetchKind) -> Result<AccessToken> {
     let mut fetch = Some(fetch);
-    move |_| fetch.take().expect("there is one fetch")()
+    move |_| fetch.take().expect("only one fetch is expected")()
 }
 
-/// What a flight goes by that has no token to fall back to.
+/// The context of a fetch without a fallback token.
 fn fetch_context(clock: &CacheTestClock) -> FetchContext<'_> {
     FetchContext {
         fallback_token: None,
@@ -99,7 +99,7 @@ fn fetch_context(clock: &CacheTestClock) -> FetchContext<'_> {
     }
 }
 
-/// A cache, a clock, and how often it had to fetch.
+/// A cache with a manual clock and a fetch counter.
 struct CacheFixture {
     cache: TokenCache,
     clock: CacheTestClock,
@@ -117,27 +117,27 @@ impl CacheFixture {
 
     fn get_with(
         &self,
-        want: Requirements,
+        requirements: Requirements,
         fetch: impl FnOnce() -> Result<AccessToken>,
     ) -> Result<Arc<AccessToken>> {
-        self.get_with_call(want, &CallContext::unbounded(), fetch)
+        self.get_with_call(requirements, &CallContext::unbounded(), fetch)
     }
 
     fn get_with_call(
         &self,
-        want: Requirements,
+        requirements: Requirements,
         call: &CallContext,
         fetch: impl FnOnce() -> Result<AccessToken>,
     ) -> Result<Arc<AccessToken>> {
-        self.cache.get(cache_key("me"), want, &self.clock, call, &Vec::new, single_fetch(fetch))
+        self.cache.get(cache_key("me"), requirements, &self.clock, call, &Vec::new, single_fetch(fetch))
     }
 
-    fn get(&self, min_life: i64, life: Option<i64>) -> Arc<AccessToken> {
+    fn get(&self, min_remaining: i64, lifetime: Option<i64>) -> Arc<AccessToken> {
         let fetch = || {
             let number = self.fetches.fetch_add(1, Ordering::SeqCst);
-            Ok(token(&format!("token{number}"), life, &self.clock))
+            Ok(token(&format!("token{number}"), lifetime, &self.clock))
         };
-        self.get_with(requirements(min_life), fetch).unwrap()
+        self.get_with(requirements(min_remaining), fetch).unwrap()
     }
 
     fn fetches(&self) -> usize {
@@ -145,14 +145,14 @@ impl CacheFixture {
     }
 }
 
-/// What a failing fetch says.
+/// Calls `get` with a fetch that returns `error`.
 fn failing_fetch(error: Error) -> impl Fn(&CacheFixture, Requirements) -> Result<Arc<AccessToken>> {
-    move |bench, want| {
+    move |fixture, requirements| {
         let fetch = || {
-            bench.fetches.fetch_add(1, Ordering::SeqCst);
+            fixture.fetches.fetch_add(1, Ordering::SeqCst);
             Err(error.clone())
         };
-        bench.get_with(want, fetch)
+        fixture.get_with(requirements, fetch)
     }
 }
 

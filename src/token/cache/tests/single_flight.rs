@@ -1,4 +1,4 @@
-//! One flight for each identity, and those who wait for it.
+//! Tests of single-flight requests and their waiters.
 
 use std::sync::mpsc;
 
@@ -7,88 +7,89 @@ use crate::token::cache::entry::CacheEntry;
 
 #[test]
 fn concurrent_callers_share_one_fetch() {
-    let bench = CacheFixture::new();
+    let fixture = CacheFixture::new();
     let (arrived, arrivals) = mpsc::channel();
     std::thread::scope(|scope| {
         for _ in 0..64 {
-            let (bench, arrived) = (&bench, arrived.clone());
+            let (fixture, arrived) = (&fixture, arrived.clone());
             scope.spawn(move || {
                 arrived.send(()).unwrap();
-                bench.get(0, Some(3600));
+                fixture.get(0, Some(3600));
             });
         }
         arrivals.iter().take(64).count();
     });
-    assert_eq!(bench.fetches(), 1);
+    assert_eq!(fixture.fetches(), 1);
 }
 
-/// Lets `waiter` begin while a leader is in flight that then ends with `outcome`.
-fn wait_behind_leader(
+/// Starts `waiter` while a leader's fetch is in flight, which then ends with `outcome`.
+fn run_waiter_during_flight(
     outcome: impl FnOnce() -> Result<AccessToken> + Send,
     waiter: impl FnOnce(&CacheFixture) -> Result<Arc<AccessToken>> + Send,
 ) -> (Result<Arc<AccessToken>>, usize) {
-    let bench = CacheFixture::new();
+    let fixture = CacheFixture::new();
     let (in_flight, leader_is_in_flight) = mpsc::channel();
-    let (land, may_land) = mpsc::channel::<()>();
+    let (finish, may_finish) = mpsc::channel::<()>();
     let result = std::thread::scope(|scope| {
-        let bench = &bench;
+        let fixture = &fixture;
         scope.spawn(move || {
             let fetch = || {
                 in_flight.send(()).unwrap();
-                may_land.recv().unwrap();
+                may_finish.recv().unwrap();
                 outcome()
             };
-            let lead = || bench.get_with(requirements(0), fetch);
+            let lead = || fixture.get_with(requirements(0), fetch);
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(lead));
         });
         leader_is_in_flight.recv().unwrap();
-        let waiting = scope.spawn(move || waiter(bench));
-        wait_until_blocked(&bench.cache.entry(cache_key("me")), 1);
-        let _ = land.send(());
+        let waiting = scope.spawn(move || waiter(fixture));
+        wait_until_blocked(&fixture.cache.entry(cache_key("me")), 1);
+        let _ = finish.send(());
         waiting.join().unwrap()
     });
-    (result, bench.fetches())
+    (result, fixture.fetches())
 }
 
-/// A waiter lets itself be woken by a cancel, through a weak reference, while it holds the lock; it lets the lock go
-/// only to sleep.
+/// Waits until that many waiters are blocked. A waiter registers itself for cancellation, by a weak
+/// reference, while it holds the lock, and releases the lock only to block.
 fn wait_until_blocked(entry: &Arc<CacheEntry>, waiters: usize) {
-    let begin = std::time::Instant::now();
+    let start = std::time::Instant::now();
     while Arc::weak_count(entry) < waiters {
-        assert!(begin.elapsed() < WAIT_TIMEOUT, "nobody lets itself be woken");
+        assert!(start.elapsed() < WAIT_TIMEOUT, "no waiter has registered for cancellation");
         std::thread::yield_now();
     }
     drop(entry.lock());
 }
 
-/// Beyond this a waiter was forgotten.
+/// A waiter that is blocked for longer was not woken.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Waits for another's flight; fails where only the deadline ended the wait.
-fn wait_for_leader(bench: &CacheFixture, call: &CallContext) -> Result<Arc<AccessToken>> {
-    let fetch = || panic!("there is a leader");
-    let outcome = bench.get_with_call(requirements(0), call, fetch);
-    assert!(!call.deadline.is_past(), "nobody woke the waiter");
+/// Waits for another thread's flight; panics if only the deadline ended the wait.
+fn wait_for_leader(fixture: &CacheFixture, call: &CallContext) -> Result<Arc<AccessToken>> {
+    let fetch = || panic!("a waiter must not fetch");
+    let outcome = fixture.get_with_call(requirements(0), call, fetch);
+    assert!(!call.deadline.is_past(), "the waiter was not woken");
     outcome
 }
 
-fn get_with_own_fetch(bench: &CacheFixture) -> Result<Arc<AccessToken>> {
+fn get_with_own_fetch(fixture: &CacheFixture) -> Result<Arc<AccessToken>> {
     let call = CallContext::with_timeout(WAIT_TIMEOUT, "a test");
-    let fetch =
-        || Ok(token(&format!("token{}", bench.fetches.fetch_add(1, Ordering::SeqCst)), None, &bench.clock));
-    let outcome = bench.get_with_call(requirements(0), &call, fetch);
-    assert!(!call.deadline.is_past(), "nobody woke the waiter");
+    let fetch = || {
+        Ok(token(&format!("token{}", fixture.fetches.fetch_add(1, Ordering::SeqCst)), None, &fixture.clock))
+    };
+    let outcome = fixture.get_with_call(requirements(0), &call, fetch);
+    assert!(!call.deadline.is_past(), "the waiter was not woken");
     outcome
 }
 
 #[test]
 fn fetch_error_is_shared_with_waiters() {
     for status in [Status::Denied, Status::KeyPassword, Status::Tls, Status::Network] {
-        let waiter = |bench: &CacheFixture| {
-            let fetch = || panic!("the refusal should have come");
-            bench.get_with(requirements(0), fetch)
+        let waiter = |fixture: &CacheFixture| {
+            let fetch = || panic!("the waiter must receive the leader's error");
+            fixture.get_with(requirements(0), fetch)
         };
-        let (result, _) = wait_behind_leader(move || Err(error_with_status(status)), waiter);
+        let (result, _) = run_waiter_during_flight(move || Err(error_with_status(status)), waiter);
         assert_eq!(result.unwrap_err().status(), status);
     }
 }
@@ -97,48 +98,47 @@ fn fetch_error_is_shared_with_waiters() {
 fn waiter_takes_over_after_leader_specific_failure() {
     for status in [Status::Timeout, Status::Cancelled, Status::Internal] {
         let (result, fetches) =
-            wait_behind_leader(move || Err(error_with_status(status)), get_with_own_fetch);
+            run_waiter_during_flight(move || Err(error_with_status(status)), get_with_own_fetch);
         assert_eq!((result.unwrap().value(), fetches), (c"token0", 1));
     }
-    let (result, fetches) = wait_behind_leader(|| panic!("a bug"), get_with_own_fetch);
+    let (result, fetches) = run_waiter_during_flight(|| panic!("a bug"), get_with_own_fetch);
     assert_eq!((result.unwrap().value(), fetches), (c"token0", 1));
-    let by_a_signer = || Err(error_with_status(Status::KeyStore).caller_specific());
-    let (result, fetches) = wait_behind_leader(by_a_signer, get_with_own_fetch);
+    let signer_error = || Err(error_with_status(Status::KeyStore).caller_specific());
+    let (result, fetches) = run_waiter_during_flight(signer_error, get_with_own_fetch);
     assert_eq!((result.unwrap().value(), fetches), (c"token0", 1));
 }
 
 #[test]
 fn request_timeout_is_shared_with_waiters() {
-    let waiter = |bench: &CacheFixture| {
-        let fetch = || panic!("the leader's failure is for all");
-        bench.get_with(requirements(0), fetch)
+    let waiter = |fixture: &CacheFixture| {
+        let fetch = || panic!("the waiter must receive the leader's error");
+        fixture.get_with(requirements(0), fetch)
     };
     let late = || Err(error_with_status(Status::Timeout).with_sqlstate("HYT01"));
-    let (result, _) = wait_behind_leader(late, waiter);
+    let (result, _) = run_waiter_during_flight(late, waiter);
     assert_eq!(result.unwrap_err().sqlstate(), "HYT01");
 }
 
 #[test]
 fn waiter_times_out_at_own_deadline() {
-    let bench_wait = |bench: &CacheFixture| {
-        let call = CallContext::with_timeout(Duration::from_millis(20), "a test");
-        bench.get_with_call(requirements(0), &call, || panic!("there is a leader"))
-    };
-    let bench = CacheFixture::new();
-    bench.cache.entry(cache_key("me")).lock().start_flight();
-    let error = bench_wait(&bench).unwrap_err();
-    assert_eq!(error.status(), Status::Timeout);
-    assert!(error.message().contains("another thread"), "{error}");
+    let fixture = CacheFixture::new();
+    let entry = fixture.cache.entry(cache_key("me"));
+    entry.lock().start_flight();
+    let call = CallContext::with_timeout(Duration::from_millis(20), "a test");
+    let fetch = || panic!("a waiter must not fetch");
+    let error = fixture.get_with_call(requirements(0), &call, fetch).unwrap_err();
+    assert_eq!((error.status(), error.sqlstate()), (Status::Timeout, "HYT00"));
+    assert!(call.deadline.is_past() && !entry.lock().has_no_flight());
 }
 
 #[test]
 fn cancel_wakes_blocked_waiter() {
-    let bench = CacheFixture::new();
-    let entry = bench.cache.entry(cache_key("me"));
+    let fixture = CacheFixture::new();
+    let entry = fixture.cache.entry(cache_key("me"));
     entry.lock().start_flight();
     let call = CallContext::with_timeout(WAIT_TIMEOUT, "a test");
     let error = std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| wait_for_leader(&bench, &call));
+        let waiting = scope.spawn(|| wait_for_leader(&fixture, &call));
         wait_until_blocked(&entry, 1);
         call.cancel.cancel();
         waiting.join().unwrap().unwrap_err()
@@ -148,68 +148,68 @@ fn cancel_wakes_blocked_waiter() {
 
 #[test]
 fn cancelled_call_does_not_wait() {
-    let bench = CacheFixture::new();
-    bench.cache.entry(cache_key("me")).lock().start_flight();
+    let fixture = CacheFixture::new();
+    fixture.cache.entry(cache_key("me")).lock().start_flight();
     let call = CallContext::with_timeout(WAIT_TIMEOUT, "a test");
     call.cancel.cancel();
-    assert_eq!(wait_for_leader(&bench, &call).unwrap_err().status(), Status::Cancelled);
+    assert_eq!(wait_for_leader(&fixture, &call).unwrap_err().status(), Status::Cancelled);
 }
 
 #[test]
 fn completed_flight_wakes_all_waiters() {
-    let bench = CacheFixture::new();
-    let entry = bench.cache.entry(cache_key("me"));
+    let fixture = CacheFixture::new();
+    let entry = fixture.cache.entry(cache_key("me"));
     let flight = entry.lock().start_flight();
     std::thread::scope(|scope| {
         let waiting: Vec<_> = (0..3)
             .map(|_| {
-                scope.spawn(|| wait_for_leader(&bench, &CallContext::with_timeout(WAIT_TIMEOUT, "a test")))
+                scope.spawn(|| wait_for_leader(&fixture, &CallContext::with_timeout(WAIT_TIMEOUT, "a test")))
             })
             .collect();
         wait_until_blocked(&entry, 3);
-        let fetch = || Ok(token("landed", Some(3600), &bench.clock));
-        Flight::new(&entry, flight).run(fetch_context(&bench.clock), fetch).unwrap();
+        let fetch = || Ok(token("shared", Some(3600), &fixture.clock));
+        Flight::new(&entry, flight).run(fetch_context(&fixture.clock), fetch).unwrap();
         for waiter in waiting {
-            assert_eq!(waiter.join().unwrap().unwrap().value(), c"landed");
+            assert_eq!(waiter.join().unwrap().unwrap().value(), c"shared");
         }
     });
 }
 
 #[test]
 fn earlier_error_is_not_shared_with_later_flight() {
-    let bench = CacheFixture::new();
-    let entry = bench.cache.entry(cache_key("me"));
-    let refused = || Err(error_with_status(Status::Denied));
-    bench.get_with(requirements(0), refused).unwrap_err();
+    let fixture = CacheFixture::new();
+    let entry = fixture.cache.entry(cache_key("me"));
+    let denied = || Err(error_with_status(Status::Denied));
+    fixture.get_with(requirements(0), denied).unwrap_err();
     let flight = entry.lock().start_flight();
     let result = std::thread::scope(|scope| {
         let waiting =
-            scope.spawn(|| wait_for_leader(&bench, &CallContext::with_timeout(WAIT_TIMEOUT, "a test")));
+            scope.spawn(|| wait_for_leader(&fixture, &CallContext::with_timeout(WAIT_TIMEOUT, "a test")));
         wait_until_blocked(&entry, 1);
-        let fetch = || Ok(token("later", Some(3600), &bench.clock));
-        Flight::new(&entry, flight).run(fetch_context(&bench.clock), fetch).unwrap();
+        let fetch = || Ok(token("second", Some(3600), &fixture.clock));
+        Flight::new(&entry, flight).run(fetch_context(&fixture.clock), fetch).unwrap();
         waiting.join().unwrap()
     });
-    assert_eq!(result.unwrap().value(), c"later");
+    assert_eq!(result.unwrap().value(), c"second");
 }
 
 #[test]
 fn local_error_is_not_cached() {
-    let bench = CacheFixture::new();
-    let refused = || Err(error_with_status(Status::Denied));
-    bench.get_with(requirements(0), refused).unwrap_err();
-    assert_eq!(bench.get(0, Some(3600)).value(), c"token0");
+    let fixture = CacheFixture::new();
+    let denied = || Err(error_with_status(Status::Denied));
+    fixture.get_with(requirements(0), denied).unwrap_err();
+    assert_eq!(fixture.get(0, Some(3600)).value(), c"token0");
 }
 
 #[test]
 fn waiters_get_token_with_zero_lifetime() {
-    let dead_on_arrival = || Ok(token("dead", Some(0), &CacheTestClock::new()));
-    let waiter = |bench: &CacheFixture| {
-        let fetch = || panic!("there was a token");
-        bench.get_with(requirements(0), fetch)
+    let zero_lifetime = || Ok(token("expired", Some(0), &CacheTestClock::new()));
+    let waiter = |fixture: &CacheFixture| {
+        let fetch = || panic!("the waiter must receive the leader's token");
+        fixture.get_with(requirements(0), fetch)
     };
-    let (result, _) = wait_behind_leader(dead_on_arrival, waiter);
-    assert_eq!(result.unwrap().value(), c"dead");
+    let (result, _) = run_waiter_during_flight(zero_lifetime, waiter);
+    assert_eq!(result.unwrap().value(), c"expired");
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn waiter_skips_token_invalidated_before_wakeup() {
         token.invalidate();
         Ok(token)
     };
-    let (result, fetches) = wait_behind_leader(rejected, get_with_own_fetch);
+    let (result, fetches) = run_waiter_during_flight(rejected, get_with_own_fetch);
     assert_eq!((result.unwrap().value(), fetches), (c"token0", 1));
     let expired = || {
         let mut token = token("late", Some(10), &CacheTestClock::new());
@@ -227,6 +227,6 @@ fn waiter_skips_token_invalidated_before_wakeup() {
         token.expires_at = Some(token.issued_at + 10);
         Ok(token)
     };
-    let (result, fetches) = wait_behind_leader(expired, get_with_own_fetch);
+    let (result, fetches) = run_waiter_during_flight(expired, get_with_own_fetch);
     assert_eq!((result.unwrap().value(), fetches), (c"token0", 1));
 }
