@@ -207,6 +207,8 @@ impl Wake for CancellableSleep {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
     use crate::base::error::Error;
     use crate::base::jitter::Fraction;
@@ -240,6 +242,24 @@ mod tests {
         let delay = || RetryState::new(0, None, Jitter::default()).backoff(0);
         let first = delay();
         assert!((0..20).any(|_| delay() != first));
+    }
+
+    #[test]
+    fn sleep_lasts_for_delay() {
+        let delay = Duration::from_millis(50);
+        let start = Instant::now();
+        sleep(delay, &CallContext::unbounded()).unwrap();
+        assert!(start.elapsed() >= delay);
+    }
+
+    #[test]
+    fn cancel_wakes_sleep() {
+        let call = CallContext::unbounded();
+        let sleeping = Arc::new(CancellableSleep::default());
+        call.on_cancel(&sleeping).unwrap();
+        call.cancel.cancel();
+        assert!(*sleeping.cancelled.lock().unwrap());
+        assert_eq!(sleep(Duration::from_secs(600), &call).unwrap_err().status(), Status::Cancelled);
     }
 
     fn connection_closed_error() -> RequestError {
