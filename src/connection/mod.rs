@@ -230,11 +230,11 @@ impl Connection {
     }
 
     /// Registers the callback that receives every new or rotated refresh token; `None` unregisters it.
-    pub fn set_on_refresh_token(&self, callback: Option<RefreshTokenCallback>) {
+    pub fn set_refresh_token_callback(&self, callback: Option<RefreshTokenCallback>) {
         self.state().login_state.set_refresh_token_callback(callback);
     }
 
-    /// Reports that the API rejected `token`; if it is still cached, the next call requests a new one.
+    /// Reports that the API rejected `token` (HTTP 401); if it is still cached, the next call requests a new one.
     pub fn reject_token(&self, token: &AccessToken) {
         let process = self.process();
         process.cache.reject(token, process.clock.as_ref());

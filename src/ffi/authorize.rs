@@ -154,7 +154,7 @@ pub extern "C" fn authgrant_set_refresh_token_callback(
 ) -> authgrant_status {
     guard!(error, |args| {
         let connection = args.handle("connection", connection)?;
-        connection.set_on_refresh_token(
+        connection.set_refresh_token_callback(
             function.map(|function| callback::wrap_refresh_token_fn(function, context)),
         );
         Ok(())

@@ -151,7 +151,7 @@ impl TokenCache {
         });
     }
 
-    /// Removes `token` because the API rejected it, so that the next call fetches a new one. Without effect
+    /// Removes `token` because the API rejected it (HTTP 401), so that the next call fetches a new one. No effect
     /// if it is not the current token of its key; if the entry no longer exists, the token is only
     /// invalidated. Consecutive rejections take effect only at intervals of 1, 2, 4 … 60 s.
     pub fn reject(&self, token: &AccessToken, clock: &dyn Clock) {
