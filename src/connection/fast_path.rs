@@ -51,8 +51,8 @@ impl Connection {
         config: &Config,
     ) -> SharedRef<TokenHandle> {
         let clock = self.process().clock.as_ref();
-        // The coarse clock may lag by a second; without the lower bound it would accept a token that has just
-        // expired.
+        // Not the coarse clock, which may still be in the previous second: a token that has just expired would be
+        // accepted.
         let valid_from = clock.unix_seconds();
         let valid_until =
             cache::fresh_until(&token, requirements).min(valid_from.saturating_add(REVALIDATE_AFTER_SECS));
