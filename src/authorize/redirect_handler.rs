@@ -11,7 +11,7 @@ use crate::authorize::authorization_response::{
 };
 use crate::authorize::redirect_connection::MAX_HEAD;
 use crate::base::call::CallContext;
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, Result, TimeoutKind};
 use crate::base::log::LogLevel;
 
 pub(super) struct RedirectHandler<'a> {
@@ -102,6 +102,6 @@ impl<'a> RedirectHandler<'a> {
             "{} did not send the browser back to RedirectURI {redirect} within {}; {detail}",
             self.expected.server_host, self.call.timeout
         );
-        Error::new(Status::Timeout, "consent", text)
+        Error::timeout(TimeoutKind::Call, "consent", text)
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::base::clock::Deadline;
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, Result, Status, TimeoutKind};
 use crate::base::log::Log;
 use crate::sys::sync::Mutex;
 
@@ -80,8 +80,8 @@ pub struct CallContext {
     pub timeout: Timeout,
     /// The timeout of each request of the call (WSTimeout).
     pub request_timeout: Option<Duration>,
-    /// The SQLSTATE of a timeout: HYT00 for the call, HYT01 for a request.
-    pub sqlstate: &'static str,
+    /// Whether the deadline is that of the call or of a request.
+    pub timeout_kind: TimeoutKind,
     /// Whether a failed request is not retried, neither immediately nor after a delay.
     pub single_attempt: bool,
     /// Cancels the call.
@@ -98,7 +98,7 @@ impl CallContext {
             deadline: Deadline::none(),
             timeout: Timeout::default(),
             request_timeout: None,
-            sqlstate: "HYT00",
+            timeout_kind: TimeoutKind::Call,
             single_attempt: false,
             cancel: Arc::default(),
             log: Log::default(),
@@ -116,7 +116,7 @@ impl CallContext {
     pub fn for_request(&self) -> Self {
         match self.request_timeout {
             Some(timeout) if self.deadline.remaining().is_none_or(|remaining| timeout < remaining) => Self {
-                sqlstate: "HYT01",
+                timeout_kind: TimeoutKind::Request,
                 cancel: Arc::clone(&self.cancel),
                 log: self.log.clone(),
                 ..Self::with_timeout(timeout, "WSTimeout")
@@ -163,7 +163,7 @@ impl CallContext {
     /// As [`Self::timeout_error`], for a `text` that already contains the timeout.
     #[must_use]
     pub fn timeout_error_with(&self, text: &str) -> Error {
-        Error::new(Status::Timeout, "network", text).with_sqlstate(self.sqlstate)
+        Error::timeout(self.timeout_kind, "network", text)
     }
 }
 

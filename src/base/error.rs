@@ -160,6 +160,26 @@ impl Status {
     }
 }
 
+/// What timed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TimeoutKind {
+    /// The whole call (LoginTimeout, or the timeout of the call).
+    Call,
+    /// One request (WSTimeout).
+    Request,
+}
+
+impl TimeoutKind {
+    /// The SQLSTATE: HYT00 or HYT01.
+    #[must_use]
+    pub fn sqlstate(self) -> &'static str {
+        match self {
+            Self::Call => "HYT00",
+            Self::Request => "HYT01",
+        }
+    }
+}
+
 /// The text of an I/O error without the errno that std appends.
 #[must_use]
 pub fn io_error_text(error: &std::io::Error) -> String {
@@ -193,6 +213,7 @@ struct ErrorDetails {
     http_status: u16,
     retry_after: u32,
     additional: Vec<Error>,
+    timeout_kind: Option<TimeoutKind>,
     caller_specific: bool,
     caused_by_server: bool,
 }
@@ -218,10 +239,19 @@ impl Error {
                 http_status: 0,
                 retry_after: 0,
                 additional: Vec::new(),
+                timeout_kind: None,
                 caller_specific: false,
                 caused_by_server: false,
             }),
         }
+    }
+
+    /// An expired timeout: [`Status::Timeout`] with the SQLSTATE of its kind.
+    #[must_use]
+    pub fn timeout(kind: TimeoutKind, component: &str, text: impl AsRef<str>) -> Self {
+        let mut error = Self::new(Status::Timeout, component, text).with_sqlstate(kind.sqlstate());
+        error.details.timeout_kind = Some(kind);
+        error
     }
 
     /// A warning: status [`Status::Ok`] with a SQLSTATE of class 01.
@@ -325,6 +355,12 @@ impl Error {
         let mut first = errors.next()?;
         first.details.additional = errors.collect();
         Some(first)
+    }
+
+    /// What timed out; `None` if the error is not a timeout.
+    #[must_use]
+    pub fn timeout_kind(&self) -> Option<TimeoutKind> {
+        self.details.timeout_kind
     }
 
     /// The status.

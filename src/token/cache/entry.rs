@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::backoff::Backoff;
 use crate::base::call::{CallContext, Wake, cancelled_error};
 use crate::base::clock::Clock;
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, Result, Status, TimeoutKind};
 use crate::base::file::FileVersion;
 use crate::base::jitter::Fraction;
 use crate::base::log::{Log, LogLevel};
@@ -215,7 +215,7 @@ impl EntryState {
         };
         // A request timeout (WSTimeout) is caused by the server, not by the deadline of the call.
         let is_call_timeout =
-            error.status() == Status::Timeout && error.sqlstate() != REQUEST_TIMEOUT_SQLSTATE;
+            error.status() == Status::Timeout && error.timeout_kind() != Some(TimeoutKind::Request);
         let call_timeout = context.timeout.filter(|_| is_call_timeout);
         self.negative_entry = Some(NegativeEntry {
             error: error.clone(),
@@ -228,12 +228,22 @@ impl EntryState {
     }
 }
 
+/// How a flight ended for its waiters.
+pub(super) enum FlightResult {
+    /// It fetched this token.
+    Token(Arc<AccessToken>),
+    /// It failed, and so would the fetch of a waiter.
+    Failed(Error),
+    /// It failed for a reason that concerns only its leader.
+    NotShared,
+}
+
 impl CacheEntry {
     pub(super) fn lock(&self) -> MonitorGuard<'_, EntryState> {
         self.state.lock()
     }
 
-    /// Waits until `flight` has ended. Returns its outcome, or None if that is not shared with waiters.
+    /// Waits until `flight` has ended.
     ///
     /// # Errors
     /// [`Status::Cancelled`] and [`Status::Timeout`] of `call`.
@@ -242,7 +252,7 @@ impl CacheEntry {
         state: MonitorGuard<'_, EntryState>,
         flight: u64,
         call: &CallContext,
-    ) -> Result<Option<Result<Arc<AccessToken>>>> {
+    ) -> Result<FlightResult> {
         call.on_cancel(self)?;
         let in_flight =
             |state: &mut EntryState| state.current_flight == Some(flight) && !call.cancel.is_cancelled();
@@ -253,7 +263,11 @@ impl CacheEntry {
         if state.current_flight == Some(flight) {
             return Err(call.timeout_error("another thread's request for the same token did not complete"));
         }
-        Ok(state.outcome.as_ref().filter(|(id, _)| *id == flight).map(|(_, outcome)| outcome.clone()))
+        Ok(match &state.outcome {
+            Some((id, Ok(token))) if *id == flight => FlightResult::Token(Arc::clone(token)),
+            Some((id, Err(error))) if *id == flight => FlightResult::Failed(error.clone()),
+            _ => FlightResult::NotShared,
+        })
     }
 }
 
@@ -346,14 +360,11 @@ impl Drop for Flight<'_> {
     }
 }
 
-/// SQLSTATE of a request that exceeded WSTimeout.
-const REQUEST_TIMEOUT_SQLSTATE: &str = "HYT01";
-
 /// Whether waiters receive this error: true for errors that concern the token, false for those of one call. A
-/// request timeout (HYT01) is shared, because the server may have consumed the grant, and a waiter must not
+/// request timeout is shared, because the server may have consumed the grant, and a waiter must not
 /// send it again.
 fn is_shareable(error: &Error) -> bool {
-    error.sqlstate() == REQUEST_TIMEOUT_SQLSTATE
+    error.timeout_kind() == Some(TimeoutKind::Request)
         || !(error.is_caller_specific()
             || matches!(error.status(), Status::Timeout | Status::Cancelled | Status::Internal))
 }

@@ -29,7 +29,7 @@ mod backoff;
 mod entry;
 mod freshness;
 
-use entry::{CacheAction, CacheEntry, EntryState, FetchContext, Flight};
+use entry::{CacheAction, CacheEntry, EntryState, FetchContext, Flight, FlightResult};
 use freshness::{Now, has_lifetime, is_usable};
 
 pub(crate) use backoff::Backoff;
@@ -114,16 +114,15 @@ impl TokenCache {
                 CacheAction::Wait(flight) => {
                     match entry.wait_for_flight(state, flight, call)? {
                         // The token was rejected or expired before this thread woke up.
-                        Some(Ok(token))
+                        FlightResult::Token(token)
                             if has_lifetime(&token)
                                 && !is_usable(&token, requirements, Now::from_clock(clock)) => {}
-                        Some(outcome) => {
-                            if outcome.is_ok() {
-                                self.stats.count(Counter::CacheHits);
-                            }
-                            return outcome;
+                        FlightResult::Token(token) => {
+                            self.stats.count(Counter::CacheHits);
+                            return Ok(token);
                         }
-                        None => {}
+                        FlightResult::Failed(error) => return Err(error),
+                        FlightResult::NotShared => {}
                     }
                 }
             }

@@ -9,7 +9,7 @@ use aws_lc_rs::hmac;
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::base::error::{Error, Status};
+use crate::base::error::{Error, Status, TimeoutKind};
 use crate::base::jitter::Fraction;
 use crate::base::log::Log;
 use crate::token::CacheState;

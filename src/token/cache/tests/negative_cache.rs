@@ -116,7 +116,7 @@ fn server_and_network_failures_back_off() {
         let fetched = fetch_seconds(&error_with_status(status).caused_by_server(), &CallContext::unbounded());
         assert_eq!(fetched, [0, 1, 3, 7, 15, 31, 63], "{status:?}");
     }
-    let request_timeout = error_with_status(Status::Timeout).with_sqlstate("HYT01").caused_by_server();
+    let request_timeout = Error::timeout(TimeoutKind::Request, "network", "timeout").caused_by_server();
     assert_eq!(fetch_seconds(&request_timeout, &CallContext::unbounded()), [0, 1, 3, 7, 15, 31, 63]);
 }
 

@@ -114,7 +114,7 @@ fn request_timeout_is_shared_with_waiters() {
         let fetch = || panic!("the waiter must receive the leader's error");
         fixture.get_with(requirements(0), fetch)
     };
-    let late = || Err(error_with_status(Status::Timeout).with_sqlstate("HYT01"));
+    let late = || Err(Error::timeout(TimeoutKind::Request, "network", "timeout"));
     let (result, _) = run_waiter_during_flight(late, waiter);
     assert_eq!(result.unwrap_err().sqlstate(), "HYT01");
 }
