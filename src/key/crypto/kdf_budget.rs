@@ -1,6 +1,6 @@
 //! Limits on the work for opening a file, because the deadline of a call cannot interrupt a key derivation.
 
-use super::pbe::DecryptError;
+use super::decrypt_error::DecryptError;
 
 /// Maximum number of iterations. RFC 8018 recommends 1000, OWASP in 2023 600,000; files with a million exist.
 const MAX_ITERATIONS: u64 = 2_000_000;

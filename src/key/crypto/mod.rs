@@ -1,6 +1,7 @@
 //! Decryption of key files: ciphers, digests, key derivation and its limits.
 
 pub(super) mod cipher;
+pub(super) mod decrypt_error;
 pub(super) mod digest;
 pub(super) mod kdf_budget;
 pub(super) mod password;

@@ -8,8 +8,9 @@ use zeroize::Zeroizing;
 
 use super::cipher::{self, Cipher, CipherAlgorithm};
 use super::password::PasswordEncodings;
-use crate::key::asn1::ber::{BerElement, BerElements, INTEGER, MalformedBer, OCTET_STRING, SEQUENCE};
+use crate::key::asn1::ber::{BerElement, BerElements, INTEGER, OCTET_STRING, SEQUENCE};
 use crate::key::asn1::oid;
+use crate::key::crypto::decrypt_error::DecryptError;
 use crate::key::crypto::digest::DigestAlgorithm;
 use crate::key::crypto::kdf_budget::{KdfBudget, KdfCost};
 
@@ -19,27 +20,6 @@ const SCRYPT: ObjectIdentifier = oid::parse("1.3.6.1.4.1.11591.4.11");
 
 /// Maximum length of a derived key, more than any valid key has.
 const MAX_KEY_LEN: u64 = 1024;
-
-/// Why encrypted data cannot be decrypted.
-#[derive(Debug, PartialEq, Eq)]
-pub(in crate::key) enum DecryptError {
-    /// The structure is invalid.
-    Damaged,
-    /// The algorithm with this OID is not supported.
-    Unsupported(ObjectIdentifier),
-    /// The algorithm with this OID is weak, which the policy forbids.
-    Weak(ObjectIdentifier),
-    /// The work exceeds a limit; the text says which.
-    TooExpensive(String),
-    /// The password is wrong, or the data was modified.
-    WrongPasswordOrAltered,
-}
-
-impl From<MalformedBer> for DecryptError {
-    fn from(_: MalformedBer) -> Self {
-        Self::Damaged
-    }
-}
 
 /// Key derivation from a password.
 pub(in crate::key) struct Kdf {

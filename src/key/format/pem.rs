@@ -10,9 +10,10 @@ use super::pem_encryption;
 use crate::base::error::{Error, Result};
 use crate::key::asn1::ber::{BerElement, BerElements, MalformedBer, OCTET_STRING, SEQUENCE};
 use crate::key::asn1::oid;
+use crate::key::crypto::decrypt_error::DecryptError;
 use crate::key::crypto::kdf_budget::KdfBudget;
 use crate::key::crypto::password::PasswordEncodings;
-use crate::key::crypto::pbe::{DecryptError, EncryptionScheme};
+use crate::key::crypto::pbe::EncryptionScheme;
 use crate::key::crypto::weak_encryption;
 use crate::key::{EntryResult, KeyBytes, KeySource, ParsedKey, inline, select};
 

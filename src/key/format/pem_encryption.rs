@@ -9,7 +9,8 @@ use zeroize::Zeroizing;
 use crate::key::asn1::ber::BerElement;
 use crate::key::asn1::oid;
 use crate::key::crypto::cipher::{self, NamedCipher};
-use crate::key::crypto::pbe::{DecryptError, check_oid};
+use crate::key::crypto::decrypt_error::DecryptError;
+use crate::key::crypto::pbe::check_oid;
 use crate::key::inline;
 
 const PROC_TYPE: &str = "Proc-Type:";

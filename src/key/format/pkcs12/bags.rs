@@ -7,7 +7,7 @@ use ::der::asn1::ObjectIdentifier;
 
 use crate::key::asn1::ber::{BerElement, BerElements, CONTEXT_0, MalformedBer, OCTET_STRING, SEQUENCE, SET};
 use crate::key::asn1::oid;
-use crate::key::crypto::pbe::DecryptError;
+use crate::key::crypto::decrypt_error::DecryptError;
 
 const KEY_BAG: ObjectIdentifier = oid::parse("1.2.840.113549.1.12.10.1.1");
 const SHROUDED_KEY_BAG: ObjectIdentifier = oid::parse("1.2.840.113549.1.12.10.1.2");

@@ -6,10 +6,11 @@ use zeroize::Zeroizing;
 
 use crate::key::asn1::ber::{BerElement, INTEGER, OCTET_STRING, SEQUENCE};
 use crate::key::asn1::oid;
+use crate::key::crypto::decrypt_error::DecryptError;
 use crate::key::crypto::digest::DigestAlgorithm;
 use crate::key::crypto::kdf_budget::{KdfBudget, KdfCost};
 use crate::key::crypto::password::PasswordEncodings;
-use crate::key::crypto::pbe::{DecryptError, Kdf, check_oid, read_digest_algorithm};
+use crate::key::crypto::pbe::{Kdf, check_oid, read_digest_algorithm};
 
 const PBMAC1: ::der::asn1::ObjectIdentifier = oid::parse("1.2.840.113549.1.5.14");
 

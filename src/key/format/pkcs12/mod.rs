@@ -21,9 +21,10 @@ use crate::key::asn1::ber::{
     BerElement, BerElements, CONTEXT_0, CONTEXT_0_PRIMITIVE, OCTET_STRING, SEQUENCE,
 };
 use crate::key::asn1::{der, oid};
+use crate::key::crypto::decrypt_error::DecryptError;
 use crate::key::crypto::kdf_budget::KdfBudget;
 use crate::key::crypto::password::PasswordEncodings;
-use crate::key::crypto::pbe::{DecryptError, EncryptionScheme};
+use crate::key::crypto::pbe::EncryptionScheme;
 use crate::key::crypto::weak_encryption;
 use crate::key::select::{self, EntryKind};
 use crate::key::{EntryResult, KeySource, ParsedKey};
