@@ -284,7 +284,6 @@ fn parse_key_length(parameters: &mut BerElements<'_>) -> Result<Option<usize>, D
 /// Key derivation, cipher and key length of a scheme of PBES1, PKCS#12 or Java.
 #[cfg(feature = "legacy-ciphers")]
 fn pre_pbes2_scheme(oid: &ObjectIdentifier) -> Option<(KdfAlgorithm, Cipher, usize)> {
-    let rc4 = Cipher { algorithm: CipherAlgorithm::Rc4, mode: super::cipher::CipherMode::Stream };
     let (des, triple) = (Cipher::cbc(CipherAlgorithm::Des), Cipher::cbc(CipherAlgorithm::TripleDes));
     let rc2 = |bits| Cipher::cbc(CipherAlgorithm::Rc2(bits));
     Some(match oid.to_string().as_str() {
@@ -292,8 +291,8 @@ fn pre_pbes2_scheme(oid: &ObjectIdentifier) -> Option<(KdfAlgorithm, Cipher, usi
         "1.2.840.113549.1.5.6" => (KdfAlgorithm::Pbkdf1(DigestAlgorithm::MD5), rc2(64), 8),
         "1.2.840.113549.1.5.10" => (KdfAlgorithm::Pbkdf1(DigestAlgorithm::Sha1), des, 8),
         "1.2.840.113549.1.5.11" => (KdfAlgorithm::Pbkdf1(DigestAlgorithm::Sha1), rc2(64), 8),
-        "1.2.840.113549.1.12.1.1" => (KdfAlgorithm::Pkcs12, rc4, 16),
-        "1.2.840.113549.1.12.1.2" => (KdfAlgorithm::Pkcs12, rc4, 5),
+        "1.2.840.113549.1.12.1.1" => (KdfAlgorithm::Pkcs12, Cipher::RC4, 16),
+        "1.2.840.113549.1.12.1.2" => (KdfAlgorithm::Pkcs12, Cipher::RC4, 5),
         "1.2.840.113549.1.12.1.3" => (KdfAlgorithm::Pkcs12, triple, 24),
         "1.2.840.113549.1.12.1.4" => (KdfAlgorithm::Pkcs12, triple, 16),
         "1.2.840.113549.1.12.1.5" => (KdfAlgorithm::Pkcs12, rc2(128), 16),

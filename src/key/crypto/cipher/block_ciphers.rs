@@ -13,7 +13,7 @@ use rc4::{Rc4, StreamCipher};
 use sm4::Sm4;
 use zeroize::Zeroizing;
 
-use super::CipherAlgorithm;
+use super::algorithm::{CipherAlgorithm, aes_algorithm};
 use super::mode::BlockCipher;
 use super::seed::SeedCipher;
 
@@ -83,7 +83,7 @@ struct AwsLcAes {
 
 impl AwsLcAes {
     fn new(key: &[u8]) -> Option<Self> {
-        let key = || UnboundCipherKey::new(super::aes_algorithm(key.len())?, key).ok();
+        let key = || UnboundCipherKey::new(aes_algorithm(key.len())?, key).ok();
         Some(Self {
             encrypting_key: EncryptingKey::ecb(key()?).ok()?,
             decrypting_key: DecryptingKey::ecb(key()?).ok()?,

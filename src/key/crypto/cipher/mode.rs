@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::CipherMode;
+use super::algorithm::CipherMode;
 
 /// A block cipher with its key.
 pub(super) trait BlockCipher {

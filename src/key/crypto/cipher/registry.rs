@@ -4,7 +4,7 @@ use ::der::asn1::ObjectIdentifier;
 use CipherAlgorithm::{Aes, Aria, Blowfish, Camellia, Cast5, Des, Idea, Rc2, Rc4, Seed, Sm4, TripleDes};
 use CipherMode::{Cbc, Cfb, Ctr, Ecb, Ofb, Stream, Wrap};
 
-use super::{Cipher, CipherAlgorithm, CipherMode};
+use super::algorithm::{Cipher, CipherAlgorithm, CipherMode};
 
 /// A cipher with a key length, in all modes that have an OID.
 struct CipherFamily {
