@@ -11,7 +11,8 @@ use jsonwebtoken::Algorithm;
 
 use super::KeySource;
 use crate::base::error::{Error, Result};
-use crate::key::asn1::{der, oid};
+use crate::key::asn1::der;
+use crate::key::crypto::algorithm;
 use crate::key::hmac_secret::HmacSecret;
 use crate::key::signing::external::ExternalKey;
 use crate::key::signing::pss;
@@ -288,7 +289,7 @@ pub(super) fn unsupported_key_error(source: &KeySource, kind: &ObjectIdentifier)
     let known = UNSUPPORTED_KEYS.iter().find(|(oid, _)| *oid == oid_text);
     let what = match known {
         Some((_, name)) => format!("{name} ({oid_text})"),
-        None => format!("a key of type {}", oid::display_name(kind)),
+        None => format!("a key of type {}", algorithm::display_name(kind)),
     };
     let prefix = source.supported_keys_prefix();
     source.unsuitable_error(format!("has {what}; {prefix} RSA, EC on P-256 or P-384, or Ed25519"))

@@ -1,8 +1,6 @@
-//! OIDs of algorithms in key files: their names, and which of them are weak or not available in this build.
+//! OIDs of algorithms in key files.
 
 use ::der::asn1::ObjectIdentifier;
-
-use crate::key::crypto::cipher;
 
 pub(in crate::key) const MD4: ObjectIdentifier = parse("1.2.840.113549.2.4");
 pub(in crate::key) const MD5: ObjectIdentifier = parse("1.2.840.113549.2.5");
@@ -20,87 +18,4 @@ pub(in crate::key) const JCEKS_PROTECTION: ObjectIdentifier = parse("1.3.6.1.4.1
 /// Parses the dotted notation of an OID at compile time.
 pub(in crate::key) const fn parse(dotted: &str) -> ObjectIdentifier {
     ObjectIdentifier::new_unwrap(dotted)
-}
-
-const ALGORITHM_NAMES: [(&str, &str); 36] = [
-    ("1.2.840.113549.1.5.1", "PBE-MD2-DES"),
-    ("1.2.840.113549.1.5.3", "PBE-MD5-DES"),
-    ("1.2.840.113549.1.5.4", "PBE-MD2-RC2-64"),
-    ("1.2.840.113549.1.5.6", "PBE-MD5-RC2-64"),
-    ("1.2.840.113549.1.5.10", "PBE-SHA1-DES"),
-    ("1.2.840.113549.1.5.11", "PBE-SHA1-RC2-64"),
-    ("1.2.840.113549.1.5.12", "PBKDF2"),
-    ("1.2.840.113549.1.5.13", "PBES2"),
-    ("1.2.840.113549.1.5.14", "PBMAC1"),
-    ("1.2.840.113549.1.7.2", "a signature (signedData)"),
-    ("1.2.840.113549.1.7.3", "a recipient's public key (envelopedData)"),
-    ("1.2.840.113549.1.12.1.1", "PBE-SHA1-RC4-128"),
-    ("1.2.840.113549.1.12.1.2", "PBE-SHA1-RC4-40"),
-    ("1.2.840.113549.1.12.1.3", "PBE-SHA1-3DES"),
-    ("1.2.840.113549.1.12.1.4", "PBE-SHA1-2DES"),
-    ("1.2.840.113549.1.12.1.5", "PBE-SHA1-RC2-128"),
-    ("1.2.840.113549.1.12.1.6", "PBE-SHA1-RC2-40"),
-    ("1.2.840.113549.2.2", "MD2"),
-    ("1.2.840.113549.2.4", "MD4"),
-    ("1.2.840.113549.2.5", "MD5"),
-    ("1.2.840.113549.2.6", "HMAC-MD5"),
-    ("1.2.840.113549.3.9", "RC5-CBC"),
-    ("1.2.156.10197.1.401", "SM3"),
-    ("1.2.643.2.2.21", "GOST 28147-89"),
-    ("1.2.643.7.1.1.2.2", "Streebog-256"),
-    ("1.2.643.7.1.1.2.3", "Streebog-512"),
-    ("1.0.10118.3.0.55", "Whirlpool"),
-    ("1.2.156.10197.1.401.2", "HMAC-SM3"),
-    ("1.3.14.3.2.19", "MDC2"),
-    ("1.3.36.3.2.1", "RIPEMD-160"),
-    ("1.3.6.1.4.1.1722.12.2.1.16", "BLAKE2b-512"),
-    ("1.3.6.1.4.1.1722.12.2.2.8", "BLAKE2s-256"),
-    ("1.3.6.1.5.5.8.1.1", "HMAC-MD5"),
-    ("2.5.8.3.101", "MDC2"),
-    ("1.3.6.1.4.1.11591.4.11", "scrypt"),
-    ("1.3.6.1.4.1.42.2.19.1", "JCE PBE-MD5-3DES"),
-];
-
-/// Formats as `PBE-SHA1-RC2-128 (1.2.840.113549.1.12.1.5)`, or as the OID alone if the name is unknown.
-pub(in crate::key) fn display_name(oid: &ObjectIdentifier) -> String {
-    let dotted = oid.to_string();
-    let known =
-        ALGORITHM_NAMES.iter().find(|(known, _)| *known == dotted).map(|(_, name)| (*name).to_owned());
-    match known.or_else(|| cipher::find_by_oid(oid).map(|cipher| cipher.name)) {
-        Some(name) => format!("{name} ({dotted})"),
-        None => dotted,
-    }
-}
-
-/// OID prefixes of weak schemes ([`is_weak`]): PBES1, and PKCS#12's own schemes.
-const WEAK_ARCS: [&str; 2] = ["1.2.840.113549.1.5.", "1.2.840.113549.1.12.1."];
-
-/// Exceptions in the first prefix, which are not weak in themselves: PBKDF2, PBES2, PBMAC1.
-const STRONG_SCHEMES: [&str; 3] = ["1.2.840.113549.1.5.12", "1.2.840.113549.1.5.13", "1.2.840.113549.1.5.14"];
-
-/// Whether the cipher, scheme or digest is too weak to protect a store: ciphers with blocks of 64 bits, RC4,
-/// ECB mode, digests with known collisions, and the schemes of Java's own formats. Camellia, ARIA, SEED, SM4
-/// and the other digests are rare, not weak. Every reader must check the OIDs that it reads.
-pub(in crate::key) fn is_weak(oid: &ObjectIdentifier) -> bool {
-    let weak_oids = [MD4, MD5, HMAC_MD5, HMAC_MD5_IPSEC, JKS_PROTECTION, JCEKS_PROTECTION];
-    let dotted = oid.to_string();
-    let has_weak_prefix = WEAK_ARCS.iter().any(|prefix| dotted.starts_with(prefix));
-    let weak_cipher = cipher::find_by_oid(oid).is_some_and(|known| known.cipher.is_weak());
-    weak_oids.contains(oid) || weak_cipher || (has_weak_prefix && !STRONG_SCHEMES.contains(&dotted.as_str()))
-}
-
-/// Whether this build lacks the algorithm: without `legacy-ciphers`, all weak and all rare algorithms.
-pub(in crate::key) fn is_compiled_out(oid: &ObjectIdentifier) -> bool {
-    let is_rare = || {
-        let digests = [BLAKE2B, BLAKE2S, RIPEMD160, SM3, HMAC_SM3, WHIRLPOOL];
-        digests.contains(oid) || cipher::find_by_oid(oid).is_some_and(|known| !known.cipher.is_built_in())
-    };
-    !cfg!(feature = "legacy-ciphers") && (is_weak(oid) || is_rare())
-}
-
-/// Says that the algorithm is not supported, for messages.
-pub(in crate::key) fn unsupported_text(oid: &ObjectIdentifier) -> String {
-    let reason =
-        if is_compiled_out(oid) { "which is not enabled in this build" } else { "which is not supported" };
-    format!("{}, {reason}", display_name(oid))
 }

@@ -1,5 +1,6 @@
 //! Decryption of key files: ciphers, digests, key derivation and its limits.
 
+pub(super) mod algorithm;
 pub(super) mod cipher;
 pub(super) mod decrypt_error;
 pub(super) mod digest;

@@ -6,6 +6,7 @@
 use ::der::asn1::ObjectIdentifier;
 use zeroize::Zeroizing;
 
+use super::algorithm;
 use super::cipher::{self, Cipher, CipherAlgorithm};
 use super::password::PasswordEncodings;
 use crate::key::asn1::ber::{BerElement, BerElements, INTEGER, OCTET_STRING, SEQUENCE};
@@ -60,10 +61,10 @@ pub(in crate::key) fn check_oid(
     oid: ObjectIdentifier,
     forbid_weak: bool,
 ) -> Result<ObjectIdentifier, DecryptError> {
-    if forbid_weak && oid::is_weak(&oid) {
+    if forbid_weak && algorithm::is_weak(&oid) {
         return Err(DecryptError::Weak(oid));
     }
-    if oid::is_compiled_out(&oid) {
+    if algorithm::is_compiled_out(&oid) {
         return Err(DecryptError::Unsupported(oid));
     }
     Ok(oid)

@@ -1,4 +1,4 @@
-//! Weak encryption of key files ([`crate::key::asn1::oid::is_weak`]), which the policy can forbid.
+//! Weak encryption of key files ([`crate::key::crypto::algorithm::is_weak`]), which the policy can forbid.
 //!
 //! The digest of a MAC is not checked: it does not protect the confidentiality of the key.
 

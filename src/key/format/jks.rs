@@ -14,6 +14,7 @@ use super::java_serialization;
 use crate::base::error::{Error, Result};
 use crate::key::asn1::ber::{BerElement, OCTET_STRING, SEQUENCE};
 use crate::key::asn1::oid;
+use crate::key::crypto::algorithm;
 use crate::key::crypto::decrypt_error::DecryptError;
 use crate::key::crypto::kdf_budget::KdfBudget;
 use crate::key::crypto::password::PasswordEncodings;
@@ -269,9 +270,9 @@ fn decrypt_entry(
     decrypt_protected_key(key, password, source.forbid_weak_encryption, budget).map_err(|error| match error {
         DecryptError::Damaged => damaged_key_error(source, entry),
         DecryptError::Unsupported(oid) => {
-            source.store_error(format!("protects its keys with {}", oid::unsupported_text(&oid)))
+            source.store_error(format!("protects its keys with {}", algorithm::unsupported_text(&oid)))
         }
-        DecryptError::Weak(oid) => weak_encryption::forbidden_error(source, &oid::display_name(&oid)),
+        DecryptError::Weak(oid) => weak_encryption::forbidden_error(source, &algorithm::display_name(&oid)),
         DecryptError::TooExpensive(text) => source.store_error(text),
         DecryptError::WrongPasswordOrAltered => wrong_key_password_error(source, entry),
     })

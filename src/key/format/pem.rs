@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::pem_encryption;
 use crate::base::error::{Error, Result};
 use crate::key::asn1::ber::{BerElement, BerElements, MalformedBer, OCTET_STRING, SEQUENCE};
-use crate::key::asn1::oid;
+use crate::key::crypto::algorithm;
 use crate::key::crypto::decrypt_error::DecryptError;
 use crate::key::crypto::kdf_budget::KdfBudget;
 use crate::key::crypto::password::PasswordEncodings;
@@ -157,9 +157,11 @@ fn to_store_error(source: &KeySource, error: DecryptError, damaged: impl Fn() ->
     match (error, source.single_password()) {
         (DecryptError::Damaged, _) => damaged(),
         (DecryptError::Unsupported(oid), _) => {
-            source.store_error(format!("has a key encrypted with {}", oid::unsupported_text(&oid)))
+            source.store_error(format!("has a key encrypted with {}", algorithm::unsupported_text(&oid)))
         }
-        (DecryptError::Weak(oid), _) => weak_encryption::forbidden_error(source, &oid::display_name(&oid)),
+        (DecryptError::Weak(oid), _) => {
+            weak_encryption::forbidden_error(source, &algorithm::display_name(&oid))
+        }
         (DecryptError::TooExpensive(text), _) => source.store_error(text),
         (DecryptError::WrongPasswordOrAltered, (None, _)) => source.no_password_error(),
         (DecryptError::WrongPasswordOrAltered, (Some(_), option)) => source.wrong_password_error(option),

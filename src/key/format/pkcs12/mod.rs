@@ -21,6 +21,7 @@ use crate::key::asn1::ber::{
     BerElement, BerElements, CONTEXT_0, CONTEXT_0_PRIMITIVE, OCTET_STRING, SEQUENCE,
 };
 use crate::key::asn1::{der, oid};
+use crate::key::crypto::algorithm;
 use crate::key::crypto::decrypt_error::DecryptError;
 use crate::key::crypto::kdf_budget::KdfBudget;
 use crate::key::crypto::password::PasswordEncodings;
@@ -197,9 +198,9 @@ impl<'a> PfxDecryptor<'a> {
         match error {
             DecryptError::Unsupported(oid) => self
                 .source
-                .store_error(format!("is a PKCS#12 store that uses {}", oid::unsupported_text(&oid))),
+                .store_error(format!("is a PKCS#12 store that uses {}", algorithm::unsupported_text(&oid))),
             DecryptError::Weak(oid) => {
-                weak_encryption::forbidden_error(self.source, &oid::display_name(&oid))
+                weak_encryption::forbidden_error(self.source, &algorithm::display_name(&oid))
             }
             DecryptError::TooExpensive(text) => self.source.store_error(text),
             DecryptError::WrongPasswordOrAltered if self.has_mac => {
