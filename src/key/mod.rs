@@ -14,6 +14,7 @@ mod format;
 mod hmac_secret;
 mod inline;
 mod list;
+mod message;
 mod metadata;
 mod metadata_cache;
 mod pkcs11;

@@ -5,6 +5,7 @@
 
 use super::KeySource;
 use crate::base::error::Result;
+use crate::key::message::{join_with_and, quote};
 
 /// Maximum number of entries listed in a message.
 const MAX_LISTED_ENTRIES: usize = 12;
@@ -95,19 +96,4 @@ fn describe_entry((alias, kind): &(String, EntryKind)) -> String {
         EntryKind::TrustedCertificate => format!("{} (a trusted certificate)", quote(alias)),
         EntryKind::SecretKey => format!("{} (a secret key)", quote(alias)),
     }
-}
-
-/// `a, b and c`.
-pub(super) fn join_with_and(mut names: Vec<String>) -> String {
-    match names.pop() {
-        None => String::new(),
-        Some(last) if names.is_empty() => last,
-        Some(last) => format!("{} and {last}", names.join(", ")),
-    }
-}
-
-/// Quotes a name from a file for one line of a message, without control characters and of limited length.
-pub(super) fn quote(name: &str) -> String {
-    let shown = name.chars().filter(|letter| !letter.is_control()).take(100);
-    format!("\"{}\"", shown.collect::<String>())
 }

@@ -5,7 +5,7 @@ use super::pkcs11::Pkcs11Uri;
 use crate::base::error::{Error, Status};
 use crate::base::file::ConfiguredPath;
 use crate::base::secret::Secret;
-use crate::key::select::quote;
+use crate::key::message::quote;
 use crate::key::signing::callback::{self, CallbackSigner};
 
 /// Where the key comes from.

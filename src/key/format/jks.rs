@@ -20,7 +20,8 @@ use crate::key::crypto::kdf_budget::KdfBudget;
 use crate::key::crypto::password::PasswordEncodings;
 use crate::key::crypto::pbe::EncryptionScheme;
 use crate::key::crypto::weak_encryption;
-use crate::key::select::{self, EntryKind, quote};
+use crate::key::message::quote;
+use crate::key::select::{self, EntryKind};
 use crate::key::{EntryResult, KeyBytes, KeySource, ParsedKey};
 
 const WHITENER: &[u8] = b"Mighty Aphrodite";

@@ -8,7 +8,7 @@ use super::jwk::{self, Jwk};
 use super::pem;
 use crate::base::error::Result;
 use crate::base::secret::Secret;
-use crate::key::select::quote;
+use crate::key::message::quote;
 use crate::key::{EntryResult, KeySource, ParsedKey};
 
 /// Maximum length. No valid file is longer, and parsing a hostile file takes many times its size.

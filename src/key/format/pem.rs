@@ -15,7 +15,7 @@ use crate::key::crypto::kdf_budget::KdfBudget;
 use crate::key::crypto::password::PasswordEncodings;
 use crate::key::crypto::pbe::EncryptionScheme;
 use crate::key::crypto::weak_encryption;
-use crate::key::{EntryResult, KeyBytes, KeySource, ParsedKey, inline, select};
+use crate::key::{EntryResult, KeyBytes, KeySource, ParsedKey, inline, message};
 
 const BEGIN_PREFIX: &[u8] = b"-----BEGIN ";
 const END_PREFIX: &[u8] = b"-----END ";
@@ -113,7 +113,7 @@ pub(in crate::key) fn parse_certificates(content: &[u8]) -> Option<Vec<Vec<u8>>>
 fn no_key_error(source: &KeySource, blocks: &[PemBlock<'_>]) -> Error {
     let mut labels: Vec<_> = blocks.iter().map(PemBlock::printable_label).take(8).collect();
     labels.dedup();
-    let labels = select::join_with_and(labels);
+    let labels = message::join_with_and(labels);
     source.not_found_error(format!("has no private key; it is PEM with {labels}"))
 }
 

@@ -58,7 +58,7 @@ pub(super) fn load_modules_for(uri: &Pkcs11Uri) -> Result<Vec<Result<Pkcs11, Str
         let names: Vec<_> = all.iter().map(|module| format!("\"{}\"", module.name())).collect();
         return Err(format!(
             "names a module that is not configured; available: {}",
-            crate::key::select::join_with_and(names)
+            crate::key::message::join_with_and(names)
         ));
     }
     Ok(found)

@@ -12,6 +12,7 @@ use super::uri::Pkcs11Uri;
 use crate::base::error::{Error, Result, Status};
 use crate::key::asn1::der;
 use crate::key::certificate::chain;
+use crate::key::message;
 use crate::key::pkcs11::error;
 use crate::key::select::{self, EntryKind};
 
@@ -79,7 +80,7 @@ pub(super) fn select_key(source: &KeySource, uri: &Pkcs11Uri, session: &Session)
     let mut found = find_key_objects(session, Some(uri)).map_err(to_error)?;
     if found.is_empty() && (uri.object.is_some() || uri.id.is_some()) {
         let all = describe_keys(&find_key_objects(session, None).map_err(to_error)?);
-        let available = if all.is_empty() { "none".to_owned() } else { select::join_with_and(all) };
+        let available = if all.is_empty() { "none".to_owned() } else { message::join_with_and(all) };
         let text = format!("matches no private key on its token; available: {available}");
         return Err(source.error(Status::KeyNotFound, source.option(), text));
     }
@@ -92,7 +93,7 @@ pub(super) fn select_key(source: &KeySource, uri: &Pkcs11Uri, session: &Session)
 fn describe_keys(entries: &[KeyObject]) -> Vec<String> {
     let format_id = |id: &[u8]| id.iter().map(|byte| format!("%{byte:02x}")).collect::<String>();
     let listed = entries.iter().take(12);
-    listed.map(|entry| format!("{} (id={})", select::quote(&entry.label), format_id(&entry.id))).collect()
+    listed.map(|entry| format!("{} (id={})", message::quote(&entry.label), format_id(&entry.id))).collect()
 }
 
 /// Finds all private keys that `uri` matches.

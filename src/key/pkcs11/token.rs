@@ -7,7 +7,7 @@ use super::super::KeySource;
 use super::uri::Pkcs11Uri;
 use super::{error, module};
 use crate::base::error::{Error, Result};
-use crate::key::select::{join_with_and, quote};
+use crate::key::message::{join_with_and, quote};
 
 /// Maximum number of tokens listed in a message.
 const MAX_LISTED_TOKENS: usize = 12;

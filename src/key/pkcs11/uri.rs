@@ -194,7 +194,7 @@ fn require_absolute(path: String) -> Result<PathBuf, String> {
 }
 
 fn quote(name: &str) -> String {
-    crate::key::select::quote(name)
+    crate::key::message::quote(name)
 }
 
 #[cfg(test)]
