@@ -4,7 +4,7 @@ use aws_lc_rs::hmac;
 use jsonwebtoken::Algorithm;
 use zeroize::Zeroizing;
 
-use super::{KeySource, inline};
+use super::{KeySource, lenient_base64};
 use crate::base::error::{Result, Status};
 
 /// Prefix of a secret that is not text.
@@ -26,7 +26,7 @@ impl HmacSecret {
         let Some(encoded) = text.strip_prefix(BASE64_PREFIX) else {
             return Ok(Self(Zeroizing::new(text.as_bytes().to_vec())));
         };
-        inline::decode_base64(encoded).map(Self).ok_or_else(|| {
+        lenient_base64::decode(encoded).map(Self).ok_or_else(|| {
             source.error(
                 Status::InvalidOption,
                 source.option(),

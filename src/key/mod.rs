@@ -13,6 +13,7 @@ mod file;
 mod format;
 mod hmac_secret;
 mod inline;
+mod lenient_base64;
 mod list;
 mod message;
 mod metadata;

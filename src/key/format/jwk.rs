@@ -10,7 +10,7 @@ use crate::base::error::{Error, Result};
 use crate::key::asn1::der::encode_element;
 use crate::key::asn1::oid;
 use crate::key::select::{self, EntryKind};
-use crate::key::{EntryResult, KeyBytes, KeySource, ParsedKey, inline};
+use crate::key::{EntryResult, KeyBytes, KeySource, ParsedKey, lenient_base64};
 
 type JwkBytes = Zeroizing<Vec<u8>>;
 type JwkMember<'a> = Option<Cow<'a, str>>;
@@ -106,7 +106,7 @@ impl Jwk<'_> {
             }
         };
         let certificates =
-            self.x5c.iter().map(|encoded| inline::decode_base64(encoded).map(|der| der.to_vec()));
+            self.x5c.iter().map(|encoded| lenient_base64::decode(encoded).map(|der| der.to_vec()));
         let certificates = certificates.collect::<Option<_>>();
         Ok(ParsedKey {
             key,
@@ -120,7 +120,7 @@ impl Jwk<'_> {
         let encoded = member.as_deref().ok_or_else(|| {
             source.store_error(format!("has a JSON Web Key of kty {} without the member {name}", self.kty))
         })?;
-        inline::decode_base64(encoded).ok_or_else(|| damaged_member_error(source, name))
+        lenient_base64::decode(encoded).ok_or_else(|| damaged_member_error(source, name))
     }
 
     /// Encodes the key as PKCS#1.

@@ -15,7 +15,7 @@ use crate::key::crypto::kdf_budget::KdfBudget;
 use crate::key::crypto::password::PasswordEncodings;
 use crate::key::crypto::pbe::EncryptionScheme;
 use crate::key::crypto::weak_encryption;
-use crate::key::{EntryResult, KeyBytes, KeySource, ParsedKey, inline, message};
+use crate::key::{EntryResult, KeyBytes, KeySource, ParsedKey, lenient_base64, message};
 
 const BEGIN_PREFIX: &[u8] = b"-----BEGIN ";
 const END_PREFIX: &[u8] = b"-----END ";
@@ -243,7 +243,7 @@ impl PemBlock<'_> {
     }
 
     fn decode(&self) -> Option<Zeroizing<Vec<u8>>> {
-        inline::decode_base64_lenient(self.body.iter().copied(), self.body.len())
+        lenient_base64::decode_bytes(self.body.iter().copied(), self.body.len())
     }
 
     fn decode_or_error(&self, source: &KeySource) -> Result<Zeroizing<Vec<u8>>> {

@@ -11,7 +11,7 @@ use crate::key::asn1::oid;
 use crate::key::crypto::cipher::{self, NamedCipher};
 use crate::key::crypto::decrypt_error::DecryptError;
 use crate::key::crypto::pbe::check_oid;
-use crate::key::inline;
+use crate::key::lenient_base64;
 
 const PROC_TYPE: &str = "Proc-Type:";
 const DEK_INFO: &str = "DEK-Info:";
@@ -39,7 +39,7 @@ impl<'a> EncryptedPem<'a> {
         Some(Self {
             cipher_name,
             iv: decode_hex(iv)?,
-            data: inline::decode_base64_lenient(data.bytes(), data.len())?,
+            data: lenient_base64::decode_bytes(data.bytes(), data.len())?,
         })
     }
 
