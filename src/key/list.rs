@@ -4,11 +4,11 @@
 //! The same checks apply as for opening one key: the password is verified before anything is listed.
 
 use super::{
-    EntryResult, KeyFormat, KeyOrigin, KeySource, SigningKey, certificate, detect_format, file, inline,
-    pkcs11, read_der,
+    KeyFormat, KeyOrigin, KeySource, SigningKey, certificate, detect_format, file, inline, pkcs11, read_der,
 };
 use crate::base::error::Result;
 use crate::key::format::{jks, json, pem, pkcs12};
+use crate::key::parsed_key::EntryResult;
 
 /// Contents of a store.
 #[derive(Debug)]

@@ -18,6 +18,7 @@ mod list;
 mod message;
 mod metadata;
 mod metadata_cache;
+mod parsed_key;
 mod pkcs11;
 mod private_key;
 mod select;
@@ -36,6 +37,7 @@ use crate::base::file::FileVersion;
 use crate::key::certificate::chain;
 use crate::key::crypto::kdf_budget::KdfBudget;
 use crate::key::format::{jks, json, pem, pkcs12};
+use crate::key::parsed_key::{KeyBytes, ParsedKey};
 use crate::key::signing::callback;
 
 #[cfg(test)]
@@ -50,25 +52,6 @@ pub use metadata::{BoxAppSettings, GoogleServiceAccount, KeyFileMetadata, read_m
 pub use pkcs11::Pkcs11Uri;
 pub use signing::SigningKey;
 pub use source::{KeyOrigin, KeySource, StorePurpose};
-
-enum KeyBytes {
-    /// PKCS#8, PKCS#1 or SEC1, to be detected from the structure.
-    Private(Zeroizing<Vec<u8>>),
-    /// Shared secret.
-    HmacSecret(Zeroizing<Vec<u8>>),
-}
-
-/// One private key as read from its format, with the data stored alongside it.
-struct ParsedKey {
-    key: KeyBytes,
-    certificates: Vec<Vec<u8>>,
-    alias: Option<String>,
-    /// Key ID known to the server, if the file contains it.
-    key_id: Option<String>,
-}
-
-/// Key of a store with its alias, if the format has aliases, or the error that prevents opening it.
-type EntryResult = (Option<String>, Result<ParsedKey>);
 
 /// Opens the key and prepares it for signing.
 pub fn open(source: &KeySource) -> Result<SigningKey> {

@@ -21,8 +21,9 @@ use crate::key::crypto::password::PasswordEncodings;
 use crate::key::crypto::pbe::EncryptionScheme;
 use crate::key::crypto::weak_encryption;
 use crate::key::message::quote;
+use crate::key::parsed_key::{EntryResult, KeyBytes, ParsedKey};
 use crate::key::select::{self, EntryKind};
-use crate::key::{EntryResult, KeyBytes, KeySource, ParsedKey};
+use crate::key::source::KeySource;
 
 const WHITENER: &[u8] = b"Mighty Aphrodite";
 

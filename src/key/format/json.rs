@@ -9,7 +9,8 @@ use super::pem;
 use crate::base::error::Result;
 use crate::base::secret::Secret;
 use crate::key::message::quote;
-use crate::key::{EntryResult, KeySource, ParsedKey};
+use crate::key::parsed_key::{EntryResult, ParsedKey};
+use crate::key::source::KeySource;
 
 /// Maximum length. No valid file is longer, and parsing a hostile file takes many times its size.
 const MAX_JSON_LEN: usize = 512 * 1024;

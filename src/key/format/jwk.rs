@@ -9,8 +9,10 @@ use zeroize::Zeroizing;
 use crate::base::error::{Error, Result};
 use crate::key::asn1::der::encode_element;
 use crate::key::asn1::oid;
+use crate::key::lenient_base64;
+use crate::key::parsed_key::{EntryResult, KeyBytes, ParsedKey};
 use crate::key::select::{self, EntryKind};
-use crate::key::{EntryResult, KeyBytes, KeySource, ParsedKey, lenient_base64};
+use crate::key::source::KeySource;
 
 type JwkBytes = Zeroizing<Vec<u8>>;
 type JwkMember<'a> = Option<Cow<'a, str>>;

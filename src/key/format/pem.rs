@@ -15,7 +15,9 @@ use crate::key::crypto::kdf_budget::KdfBudget;
 use crate::key::crypto::password::PasswordEncodings;
 use crate::key::crypto::pbe::EncryptionScheme;
 use crate::key::crypto::weak_encryption;
-use crate::key::{EntryResult, KeyBytes, KeySource, ParsedKey, lenient_base64, message};
+use crate::key::parsed_key::{EntryResult, KeyBytes, ParsedKey};
+use crate::key::source::KeySource;
+use crate::key::{lenient_base64, message};
 
 const BEGIN_PREFIX: &[u8] = b"-----BEGIN ";
 const END_PREFIX: &[u8] = b"-----END ";

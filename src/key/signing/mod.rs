@@ -16,13 +16,14 @@ use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::Algorithm;
 use rustls::pki_types::CertificateDer;
 
-use super::{KeyBytes, KeyOrigin, KeySource, ParsedKey};
+use super::{KeyOrigin, KeySource};
 use crate::base::error::{Error, Result, Status};
 use crate::base::file::LoosePermissions;
 use crate::key::certificate::cert_header::{CertHeader, CertHeaderValues};
 use crate::key::certificate::chain;
 use crate::key::certificate::x509::CertificateInfo;
 use crate::key::hmac_secret::{self, HmacSecret};
+use crate::key::parsed_key::{KeyBytes, ParsedKey};
 use crate::key::private_key::{self, PrivateKey};
 use crate::key::signing::external::ExternalKey;
 

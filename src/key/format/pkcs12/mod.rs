@@ -27,8 +27,9 @@ use crate::key::crypto::kdf_budget::KdfBudget;
 use crate::key::crypto::password::PasswordEncodings;
 use crate::key::crypto::pbe::EncryptionScheme;
 use crate::key::crypto::weak_encryption;
+use crate::key::parsed_key::{EntryResult, KeyBytes, ParsedKey};
 use crate::key::select::{self, EntryKind};
-use crate::key::{EntryResult, KeySource, ParsedKey};
+use crate::key::source::KeySource;
 use bags::{KeyBag, SafeBags};
 
 /// Version 3, the beginning of every PKCS#12 file inside its outermost SEQUENCE.
@@ -167,12 +168,7 @@ impl<'a> PfxDecryptor<'a> {
             KeyBag::Shrouded(scheme, encrypted) => self.decrypt_shrouded_key(*scheme, encrypted, &alias)?,
         };
         let certificates = bags.certificates.iter().map(|bag| bag.der.to_vec()).collect();
-        Ok(ParsedKey {
-            key: crate::key::KeyBytes::Private(der),
-            certificates,
-            alias: Some(alias),
-            key_id: None,
-        })
+        Ok(ParsedKey { key: KeyBytes::Private(der), certificates, alias: Some(alias), key_id: None })
     }
 
     fn decrypt_shrouded_key(
