@@ -20,6 +20,7 @@ mod metadata;
 mod metadata_cache;
 mod parsed_key;
 mod pkcs11;
+mod pkcs11_uri;
 mod private_key;
 mod select;
 mod signing;
@@ -49,7 +50,7 @@ pub use crate::key::signing::callback::{CallbackSigner, SignFn};
 pub use cache::KeyCache;
 pub use list::{ListedKey, StoreContents, list};
 pub use metadata::{BoxAppSettings, GoogleServiceAccount, KeyFileMetadata, read_metadata};
-pub use pkcs11::Pkcs11Uri;
+pub use pkcs11_uri::Pkcs11Uri;
 pub use signing::SigningKey;
 pub use source::{KeyOrigin, KeySource, StorePurpose};
 

@@ -1,11 +1,11 @@
 //! Key options of a connection, and errors that name the option and, for a file, the path as configured.
 
 use super::file::NamedFile;
-use super::pkcs11::Pkcs11Uri;
 use crate::base::error::{Error, Status};
 use crate::base::file::ConfiguredPath;
 use crate::base::secret::Secret;
 use crate::key::message::quote;
+use crate::key::pkcs11_uri::Pkcs11Uri;
 use crate::key::signing::callback::{self, CallbackSigner};
 
 /// Where the key comes from.

@@ -12,10 +12,10 @@ use parking_lot::Mutex;
 use super::super::{KeySource, private_key};
 use super::object::{self, KeyObject, PublicKey};
 use super::token::{self, Pkcs11Token};
-use super::uri::Pkcs11Uri;
 use super::{error, login, mechanism};
 use crate::base::error::{Error, Result};
 use crate::key::asn1::der;
+use crate::key::pkcs11_uri::Pkcs11Uri;
 use crate::key::signing::external::ExternalKey;
 use crate::sys::generation;
 

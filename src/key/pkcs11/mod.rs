@@ -19,13 +19,11 @@ mod object;
 mod p11_kit;
 #[cfg(feature = "pkcs11")]
 mod token;
-mod uri;
 
 use super::{KeySource, SigningKey};
 use crate::base::error::Result;
 use crate::key::list::ListedKey;
-
-pub use uri::Pkcs11Uri;
+use crate::key::pkcs11_uri::Pkcs11Uri;
 
 /// Opens the key that `uri` selects.
 #[cfg(feature = "pkcs11")]

@@ -12,9 +12,9 @@ use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error as CryptokiError, RvError};
 use parking_lot::{Mutex, MutexGuard};
 
-use super::uri::{ModuleSelector, Pkcs11Uri};
 use crate::key::pkcs11::error;
 use crate::key::pkcs11::p11_kit::{self, ModuleConfig};
+use crate::key::pkcs11_uri::{ModuleSelector, Pkcs11Uri};
 use crate::sys::PerProcess;
 
 /// Modules loaded by this process, by path, and the login lock.

@@ -8,12 +8,12 @@ use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHan
 use cryptoki::session::Session;
 
 use super::super::{KeySource, private_key};
-use super::uri::Pkcs11Uri;
 use crate::base::error::{Error, Result, Status};
 use crate::key::asn1::der;
 use crate::key::certificate::chain;
 use crate::key::message;
 use crate::key::pkcs11::error;
+use crate::key::pkcs11_uri::Pkcs11Uri;
 use crate::key::select::{self, EntryKind};
 
 /// Maximum number of objects that are read.
