@@ -7,6 +7,7 @@
 
 mod asn1;
 mod cache;
+mod callback_signer;
 mod certificate;
 mod crypto;
 mod file;
@@ -46,8 +47,8 @@ use metadata::read_metadata_with;
 
 pub use crate::key::certificate::cert_header::CertHeader;
 pub use crate::key::certificate::x509::CertificateInfo;
-pub use crate::key::signing::callback::{CallbackSigner, SignFn};
 pub use cache::KeyCache;
+pub use callback_signer::{CallbackSigner, SignFn};
 pub use list::{ListedKey, StoreContents, list};
 pub use metadata::{BoxAppSettings, GoogleServiceAccount, KeyFileMetadata, read_metadata};
 pub use pkcs11_uri::Pkcs11Uri;

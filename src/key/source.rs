@@ -4,9 +4,9 @@ use super::file::NamedFile;
 use crate::base::error::{Error, Status};
 use crate::base::file::ConfiguredPath;
 use crate::base::secret::Secret;
+use crate::key::callback_signer::{self, CallbackSigner};
 use crate::key::message::quote;
 use crate::key::pkcs11_uri::Pkcs11Uri;
-use crate::key::signing::callback::{self, CallbackSigner};
 
 /// Where the key comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -162,14 +162,17 @@ impl KeySource {
             KeyOrigin::File(store) => NamedFile { option: self.option(), file: store }.to_string(),
             KeyOrigin::Pkcs11(uri) => format!("{} {}", self.option(), uri.as_configured()),
             KeyOrigin::Inline(_) | KeyOrigin::HmacSecret(_) => self.option().to_owned(),
-            KeyOrigin::Callback(_) => callback::DISPLAY_NAME.to_owned(),
+            KeyOrigin::Callback(_) => callback_signer::DISPLAY_NAME.to_owned(),
         }
     }
 
     pub(super) fn error(&self, status: Status, option: &str, text: impl AsRef<str>) -> Error {
         let text = format!("{} {}", self.display_name(), text.as_ref());
-        let component =
-            if matches!(self.origin, KeyOrigin::Callback(_)) { callback::COMPONENT } else { "key store" };
+        let component = if matches!(self.origin, KeyOrigin::Callback(_)) {
+            callback_signer::COMPONENT
+        } else {
+            "key store"
+        };
         Error::new(status, component, text).with_option(option)
     }
 

@@ -4,26 +4,17 @@
 //! JWTCertificate may name the certificate of the key. Each signature is then verified with it, because
 //! servers answer a header that names a different key with no more than "not registered".
 
-use std::hash::{Hash, Hasher};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::{fmt, slice};
-
 use aws_lc_rs::signature::{self as aws, UnparsedPublicKey, VerificationAlgorithm};
 use jsonwebtoken::Algorithm;
 use zeroize::Zeroizing;
 
-use super::ecdsa;
+use super::{SigningKey, ecdsa};
 use crate::base::error::{Error, Result, Status};
+use crate::key::callback_signer::{COMPONENT, CallbackSigner, DISPLAY_NAME};
 use crate::key::certificate::{self, chain};
+use crate::key::private_key;
 use crate::key::signing::external::ExternalKey;
-use crate::key::{KeySource, SigningKey, private_key};
-
-/// Name of the signer in messages.
-pub(in crate::key) const DISPLAY_NAME: &str = "the signer (authgrant_set_signer)";
-
-/// Component of messages about the signer.
-pub(in crate::key) const COMPONENT: &str = "signer";
+use crate::key::source::KeySource;
 
 /// Maximum length of a signature, that of an RSA key of 8192 bits.
 const MAX_SIGNATURE_LEN: usize = 1024;
@@ -31,82 +22,28 @@ const MAX_SIGNATURE_LEN: usize = 1024;
 /// Minimum length of an RSA signature, that of a key of 2048 bits (RFC 7518 section 3.3).
 const MIN_RSA_SIGNATURE_LEN: usize = 256;
 
-/// Writes the signature of the message into the buffer and returns its length, or an error number of the
-/// caller.
-pub type SignFn = dyn Fn(&[u8], &mut [u8]) -> std::result::Result<usize, i32> + Send + Sync;
-
-/// Signer callback with its algorithm.
-///
-/// Equal only to its clones: the same function may sign with a different key.
-#[derive(Clone)]
-pub struct CallbackSigner(Arc<CallbackSignerInner>);
-
-struct CallbackSignerInner {
-    id: u64,
-    algorithm: Algorithm,
-    sign: Box<SignFn>,
-}
-
-impl CallbackSigner {
-    /// Creates a signer for `algorithm`.
-    #[must_use]
-    pub fn new(algorithm: Algorithm, sign: Box<SignFn>) -> Self {
-        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
-        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::new(CallbackSignerInner { id, algorithm, sign }))
-    }
-
-    /// Algorithm of the signer.
-    #[must_use]
-    pub fn algorithm(&self) -> Algorithm {
-        self.0.algorithm
-    }
-
-    /// Signs `message` and returns the signature in JWS format.
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>> {
-        let mut buffer = Zeroizing::new([0; MAX_SIGNATURE_LEN]);
-        let length = (self.0.sign)(message, &mut *buffer)
-            .map_err(|number| signer_error(Status::KeyStore, format!("failed with error number {number}")))?;
-        let signature = buffer.get(..length).filter(|signature| !signature.is_empty()).ok_or_else(|| {
-            let text = format!(
-                "returned an invalid signature length: {length} bytes (expected 1 to {MAX_SIGNATURE_LEN})"
-            );
-            signer_error(Status::KeyStore, text)
-        })?;
-        to_jws_signature(self.algorithm(), signature).map_err(|expected| {
-            let algorithm = self.algorithm();
-            let text = format!("returned an invalid {algorithm:?} signature of {length} bytes: {expected}");
-            signer_error(Status::KeyUnsuitable, text)
-        })
-    }
-}
-
-impl PartialEq for CallbackSigner {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.id == other.0.id
-    }
-}
-
-impl Eq for CallbackSigner {}
-
-impl Hash for CallbackSigner {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.id.hash(state);
-    }
-}
-
-impl fmt::Debug for CallbackSigner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CallbackSigner")
-            .field("id", &self.0.id)
-            .field("algorithm", &self.0.algorithm)
-            .finish_non_exhaustive()
-    }
-}
-
 /// An error of the signer is specific to one call: the next call may succeed.
 fn signer_error(status: Status, text: impl AsRef<str>) -> Error {
     Error::new(status, COMPONENT, format!("{DISPLAY_NAME} {}", text.as_ref())).caller_specific()
+}
+
+/// Signs `message` with `signer` and returns the signature in JWS format.
+fn sign_with(signer: &CallbackSigner, message: &[u8]) -> Result<Vec<u8>> {
+    let mut buffer = Zeroizing::new([0; MAX_SIGNATURE_LEN]);
+    let length = signer
+        .call(message, &mut *buffer)
+        .map_err(|number| signer_error(Status::KeyStore, format!("failed with error number {number}")))?;
+    let signature = buffer.get(..length).filter(|signature| !signature.is_empty()).ok_or_else(|| {
+        let text = format!(
+            "returned an invalid signature length: {length} bytes (expected 1 to {MAX_SIGNATURE_LEN})"
+        );
+        signer_error(Status::KeyStore, text)
+    })?;
+    to_jws_signature(signer.algorithm(), signature).map_err(|expected| {
+        let algorithm = signer.algorithm();
+        let text = format!("returned an invalid {algorithm:?} signature of {length} bytes: {expected}");
+        signer_error(Status::KeyUnsuitable, text)
+    })
 }
 
 /// Converts a signature to JWS format; the error says what was expected.
@@ -201,11 +138,11 @@ fn verification_algorithm(algorithm: Algorithm) -> Option<&'static dyn Verificat
 
 impl ExternalKey for CallbackKey {
     fn algorithms(&self) -> &[Algorithm] {
-        slice::from_ref(&self.signer.0.algorithm)
+        self.signer.algorithms()
     }
 
     fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>> {
-        let signature = self.signer.sign(message)?;
+        let signature = sign_with(&self.signer, message)?;
         if let Some(certified) = &self.certified {
             certified.verify(algorithm, message, &signature)?;
         }
@@ -340,11 +277,11 @@ mod tests {
         let dir = KeyDir::new();
         let (cache, signer) = (KeyCache::new([7; 32]), rsa_signer("rsa.pem"));
         let source = KeySource { certificate: None, ..callback_source(&dir, &signer, &[]) };
-        let users = Arc::strong_count(&signer.0);
+        let users = signer.clone_count();
         let key = cache.get_or_open(&source).unwrap();
-        assert!(Arc::strong_count(&signer.0) > users);
+        assert!(signer.clone_count() > users);
         drop(key);
-        assert_eq!(Arc::strong_count(&signer.0), users);
+        assert_eq!(signer.clone_count(), users);
     }
 
     #[test]
