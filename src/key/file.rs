@@ -1,13 +1,12 @@
-//! Key and certificate files: their content, and errors that name them.
+//! Files named by options: their content, and errors that name them.
 
 use std::fmt;
 use std::fs::Metadata;
 
 use zeroize::Zeroizing;
 
-use super::KeySource;
 use crate::base::error::{Error, Result, Status};
-use crate::base::file::{ConfiguredPath, FileVersion, LoosePermissions};
+use crate::base::file::{ConfiguredPath, FileVersion};
 
 /// A file and the option that names it.
 pub(super) struct NamedFile<'a> {
@@ -32,28 +31,14 @@ impl NamedFile<'_> {
     }
 }
 
-/// As [`read_file`], for the file that contains the key itself; also returns loose permissions, unless
-/// KeyFileCheck makes them an error.
-pub(super) fn read_key_file(
-    source: &KeySource,
-    file: &ConfiguredPath,
-) -> Result<(Zeroizing<Vec<u8>>, FileVersion, Option<LoosePermissions>)> {
-    let named = NamedFile { option: source.option(), file };
-    let (content, metadata) = read_content(&named)?;
-    let loose_permissions = LoosePermissions::detect(&metadata);
-    match loose_permissions.filter(|_| source.require_private_file) {
-        Some(loose_permissions) => Err(named.store_error(format!("{loose_permissions} (KeyFileCheck is 1)"))),
-        None => Ok((content, FileVersion::from_metadata(&metadata), loose_permissions)),
-    }
-}
-
 /// Returns the content of the file and its version from before it was read, so that a change while reading is
 /// detected by the next check.
 pub(super) fn read_file(named: &NamedFile<'_>) -> Result<(Zeroizing<Vec<u8>>, FileVersion)> {
     read_content(named).map(|(content, metadata)| (content, FileVersion::from_metadata(&metadata)))
 }
 
-fn read_content(named: &NamedFile<'_>) -> Result<(Zeroizing<Vec<u8>>, Metadata)> {
+/// Returns the content of the file and its metadata from before it was read.
+pub(super) fn read_content(named: &NamedFile<'_>) -> Result<(Zeroizing<Vec<u8>>, Metadata)> {
     if named.file.as_configured().is_empty() {
         return Err(named.store_error("is empty; it must name a file"));
     }

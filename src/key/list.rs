@@ -4,7 +4,7 @@
 //! The same checks apply as for opening one key: the password is verified before anything is listed.
 
 use super::{
-    KeyFormat, KeyOrigin, KeySource, SigningKey, certificate, detect_format, file, inline, pkcs11, read_der,
+    KeyFormat, KeyOrigin, KeySource, SigningKey, certificate, content, detect_format, pkcs11, read_der,
 };
 use crate::base::error::Result;
 use crate::key::format::{jks, json, pem, pkcs12};
@@ -35,8 +35,8 @@ pub struct ListedKey {
 /// If the store cannot be opened.
 pub fn list(source: &KeySource) -> Result<Option<StoreContents>> {
     let content = match &source.origin {
-        KeyOrigin::File(file) => file::read_key_file(source, file)?.0,
-        KeyOrigin::Inline(text) => inline::decode_inline(source, text.reveal())?,
+        KeyOrigin::File(file) => content::read_key_file(source, file)?.0,
+        KeyOrigin::Inline(text) => content::decode_inline(source, text.reveal())?,
         KeyOrigin::Pkcs11(uri) => {
             return Ok(Some(StoreContents { format: "PKCS#11", keys: pkcs11::list(source, uri)? }));
         }

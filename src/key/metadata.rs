@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{KeyOrigin, KeySource, file, inline};
+use super::{KeyOrigin, KeySource, content};
 use crate::base::error::Result;
 use crate::base::file::FileVersion;
 use crate::base::secret::Secret;
@@ -105,13 +105,13 @@ pub(super) fn read_metadata_with(
             if let Some((metadata, version)) = cache.get(source, file) {
                 return Ok((metadata, Some(version)));
             }
-            let (content, version, _) = file::read_key_file(source, file)?;
+            let (content, version, _) = content::read_key_file(source, file)?;
             let metadata = parse_metadata(source, &content)?;
             cache.insert(source, file, version, metadata.clone());
             Ok((metadata, Some(version)))
         }
         KeyOrigin::Inline(text) => {
-            Ok((parse_metadata(source, &inline::decode_inline(source, text.reveal())?)?, None))
+            Ok((parse_metadata(source, &content::decode_inline(source, text.reveal())?)?, None))
         }
         _ => Ok((None, None)),
     }

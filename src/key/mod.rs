@@ -9,11 +9,11 @@ mod asn1;
 mod cache;
 mod callback_signer;
 mod certificate;
+mod content;
 mod crypto;
 mod file;
 mod format;
 mod hmac_secret;
-mod inline;
 mod lenient_base64;
 mod list;
 mod message;
@@ -64,11 +64,11 @@ pub fn open(source: &KeySource) -> Result<SigningKey> {
 fn open_with_versions(source: &KeySource) -> Result<(SigningKey, Vec<FileVersion>)> {
     let (parsed, mut versions, loose_permissions) = match &source.origin {
         KeyOrigin::File(file) => {
-            let (content, version, loose_permissions) = file::read_key_file(source, file)?;
+            let (content, version, loose_permissions) = content::read_key_file(source, file)?;
             (parse_key(source, &content)?, vec![version], loose_permissions)
         }
         KeyOrigin::Inline(text) => {
-            (parse_key(source, &inline::decode_inline(source, text.reveal())?)?, Vec::new(), None)
+            (parse_key(source, &content::decode_inline(source, text.reveal())?)?, Vec::new(), None)
         }
         KeyOrigin::Pkcs11(uri) => {
             let mut key = pkcs11::open(source, uri)?;

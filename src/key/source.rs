@@ -1,10 +1,10 @@
 //! Key options of a connection, and errors that name the option and, for a file, the path as configured.
 
-use super::file::NamedFile;
 use crate::base::error::{Error, Status};
 use crate::base::file::ConfiguredPath;
 use crate::base::secret::Secret;
 use crate::key::callback_signer::{self, CallbackSigner};
+use crate::key::file::NamedFile;
 use crate::key::message::quote;
 use crate::key::pkcs11_uri::Pkcs11Uri;
 

@@ -7,11 +7,11 @@ pub(super) mod x509;
 
 use rustls::pki_types::CertificateDer;
 
-use super::file::NamedFile;
-use super::{KeySource, file as store};
 use crate::base::error::{Error, Result, Status};
 use crate::base::file::FileVersion;
+use crate::key::file::{self, NamedFile};
 use crate::key::format::pem;
+use crate::key::source::KeySource;
 
 /// Returns the chain in JWTCertificate for `public_key`, and the version of the file; `None` without
 /// JWTCertificate.
@@ -25,7 +25,7 @@ pub(super) fn read_chain_for(
     let Some(file) = configured_file(source) else {
         return Ok(None);
     };
-    let (content, version) = store::read_file(&file)?;
+    let (content, version) = file::read_file(&file)?;
     let chain = chain::build_for_public_key(public_key, &parse_certificates(&file, &content)?);
     if chain.is_empty() {
         return Err(key_mismatch_error(source, &file));
@@ -38,7 +38,7 @@ pub(super) fn read_unmatched_chain(source: &KeySource) -> Result<Vec<Certificate
     let Some(file) = configured_file(source) else {
         return Ok(Vec::new());
     };
-    let (content, _) = store::read_file(&file)?;
+    let (content, _) = file::read_file(&file)?;
     Ok(chain::build_from_leaf(&parse_certificates(&file, &content)?))
 }
 
