@@ -38,7 +38,9 @@ pub fn list(source: &KeySource) -> Result<Option<StoreContents>> {
         KeyOrigin::File(file) => content::read_key_file(source, file)?.0,
         KeyOrigin::Inline(text) => content::decode_inline(source, text.reveal())?,
         KeyOrigin::Pkcs11(uri) => {
-            return Ok(Some(StoreContents { format: "PKCS#11", keys: pkcs11::list(source, uri)? }));
+            let keys = pkcs11::list(source, uri)?.into_iter();
+            let keys = keys.map(|(label, key)| ListedKey { alias: Some(label), key }).collect();
+            return Ok(Some(StoreContents { format: "PKCS#11", keys }));
         }
         KeyOrigin::HmacSecret(_) | KeyOrigin::Callback(_) => return Ok(None),
     };

@@ -20,10 +20,13 @@ mod p11_kit;
 #[cfg(feature = "pkcs11")]
 mod token;
 
-use super::{KeySource, SigningKey};
 use crate::base::error::Result;
-use crate::key::list::ListedKey;
 use crate::key::pkcs11_uri::Pkcs11Uri;
+use crate::key::signing::SigningKey;
+use crate::key::source::KeySource;
+
+/// Label of a key, and the key or the error that makes it unusable.
+type LabeledKey = (String, Result<SigningKey>);
 
 /// Opens the key that `uri` selects.
 #[cfg(feature = "pkcs11")]
@@ -38,15 +41,12 @@ pub(super) fn open(source: &KeySource, uri: &Pkcs11Uri) -> Result<SigningKey> {
 
 /// Lists all private keys that `uri` matches on its token.
 #[cfg(feature = "pkcs11")]
-pub(super) fn list(source: &KeySource, uri: &Pkcs11Uri) -> Result<Vec<ListedKey>> {
+pub(super) fn list(source: &KeySource, uri: &Pkcs11Uri) -> Result<Vec<LabeledKey>> {
     let (token, session) = key::open_session(source, uri)?;
     let certificates = object::read_certificates(&session);
     let listed = object::find_all_keys(source, uri, &session)?.into_iter().map(|entry| {
         let (label, key) = (entry.label.clone(), key::Pkcs11Key::new(source, uri, &token, &session, &entry));
-        ListedKey {
-            alias: Some(label),
-            key: key.map(|key| build_signing_key(source, key, entry.label, &certificates)),
-        }
+        (label, key.map(|key| build_signing_key(source, key, entry.label, &certificates)))
     });
     Ok(listed.collect())
 }
@@ -83,7 +83,7 @@ pub(super) fn open(source: &KeySource, _: &Pkcs11Uri) -> Result<SigningKey> {
 }
 
 #[cfg(not(feature = "pkcs11"))]
-pub(super) fn list(source: &KeySource, _: &Pkcs11Uri) -> Result<Vec<ListedKey>> {
+pub(super) fn list(source: &KeySource, _: &Pkcs11Uri) -> Result<Vec<LabeledKey>> {
     Err(not_built_in_error(source))
 }
 
