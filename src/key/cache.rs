@@ -12,7 +12,7 @@ use std::sync::Arc;
 use aws_lc_rs::hmac;
 use parking_lot::Mutex;
 
-use super::{KeyOrigin, KeySource, SigningKey, metadata, open_with_versions, pkcs11};
+use super::{KeyOrigin, KeySource, SigningKey, metadata_cache, open_with_versions, pkcs11};
 use crate::base::cache_key::CacheKey;
 use crate::base::error::Result;
 use crate::base::file::FileVersion;
@@ -78,7 +78,7 @@ impl KeyCache {
         // Without the lock: the last key of a token closes its session.
         let entries = std::mem::take(&mut self.state.lock().entries);
         drop(entries);
-        metadata::clear_metadata_cache();
+        metadata_cache::clear_metadata_cache();
         pkcs11::clear_rejected_pins();
     }
 

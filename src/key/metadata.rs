@@ -4,13 +4,10 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{KeyOrigin, KeySource, content};
 use crate::base::error::Result;
-use crate::base::file::FileVersion;
 use crate::base::secret::Secret;
 use crate::key::format::json;
-use crate::key::metadata_cache::MetadataCache;
-use crate::sys::PerProcess;
+use crate::key::source::KeySource;
 
 /// Metadata stored alongside a key.
 #[derive(Clone)]
@@ -76,48 +73,8 @@ struct BoxAppAuthJson {
     public_key_id: Option<String>,
 }
 
-static METADATA_CACHE: PerProcess<MetadataCache> = PerProcess::new();
-
-fn metadata_cache() -> &'static MetadataCache {
-    METADATA_CACHE.get_or_init(MetadataCache::default)
-}
-
-/// Returns the metadata of the key of `source`, if there is any, and the version of the key file. The key
-/// itself is not opened. A file is checked on each call, and read only if it has changed.
-///
-/// # Errors
-/// If the file cannot be read or contains damaged JSON.
-pub fn read_metadata(source: &KeySource) -> Result<(Option<KeyFileMetadata>, Option<FileVersion>)> {
-    read_metadata_with(metadata_cache(), source)
-}
-
-/// Removes all cached metadata.
-pub(super) fn clear_metadata_cache() {
-    metadata_cache().clear();
-}
-
-pub(super) fn read_metadata_with(
-    cache: &MetadataCache,
-    source: &KeySource,
-) -> Result<(Option<KeyFileMetadata>, Option<FileVersion>)> {
-    match &source.origin {
-        KeyOrigin::File(file) => {
-            if let Some((metadata, version)) = cache.get(source, file) {
-                return Ok((metadata, Some(version)));
-            }
-            let (content, version, _) = content::read_key_file(source, file)?;
-            let metadata = parse_metadata(source, &content)?;
-            cache.insert(source, file, version, metadata.clone());
-            Ok((metadata, Some(version)))
-        }
-        KeyOrigin::Inline(text) => {
-            Ok((parse_metadata(source, &content::decode_inline(source, text.reveal())?)?, None))
-        }
-        _ => Ok((None, None)),
-    }
-}
-
-fn parse_metadata(source: &KeySource, content: &[u8]) -> Result<Option<KeyFileMetadata>> {
+/// Returns the metadata in the content of a key file; `None` if it is not JSON, or of another format.
+pub(super) fn parse_metadata(source: &KeySource, content: &[u8]) -> Result<Option<KeyFileMetadata>> {
     if json::is_json(content) { Ok(extract_metadata(json::parse(source, content)?)) } else { Ok(None) }
 }
 

@@ -7,16 +7,39 @@ use std::path::PathBuf;
 
 use parking_lot::Mutex;
 
-use super::{KeyFileMetadata, KeySource};
+use crate::base::error::Result;
 use crate::base::file::{ConfiguredPath, FileVersion};
-use crate::sys;
+use crate::key::content;
+use crate::key::metadata::{KeyFileMetadata, parse_metadata};
+use crate::key::source::{KeyOrigin, KeySource};
+use crate::sys::{self, PerProcess};
 
 /// Maximum number of cached files; beyond it, the cache is cleared, as some entries contain a client secret.
 const MAX_CACHED_FILES: usize = 1000;
 
+static METADATA_CACHE: PerProcess<MetadataCache> = PerProcess::new();
+
+fn metadata_cache() -> &'static MetadataCache {
+    METADATA_CACHE.get_or_init(MetadataCache::default)
+}
+
+/// Returns the metadata of the key of `source`, if there is any, and the version of the key file. The key
+/// itself is not opened. A file is checked on each call, and read only if it has changed.
+///
+/// # Errors
+/// If the file cannot be read or contains damaged JSON.
+pub fn read_metadata(source: &KeySource) -> Result<(Option<KeyFileMetadata>, Option<FileVersion>)> {
+    metadata_cache().get_or_read(source)
+}
+
+/// Removes all cached metadata.
+pub(super) fn clear_metadata_cache() {
+    metadata_cache().clear();
+}
+
 /// Metadata of files by path.
 #[derive(Default)]
-pub(super) struct MetadataCache(Mutex<HashMap<PathBuf, CachedMetadata>>);
+struct MetadataCache(Mutex<HashMap<PathBuf, CachedMetadata>>);
 
 struct CachedMetadata {
     version: FileVersion,
@@ -38,9 +61,27 @@ impl ReadConditions {
 }
 
 impl MetadataCache {
+    fn get_or_read(&self, source: &KeySource) -> Result<(Option<KeyFileMetadata>, Option<FileVersion>)> {
+        match &source.origin {
+            KeyOrigin::File(file) => {
+                if let Some((metadata, version)) = self.get(source, file) {
+                    return Ok((metadata, Some(version)));
+                }
+                let (content, version, _) = content::read_key_file(source, file)?;
+                let metadata = parse_metadata(source, &content)?;
+                self.insert(source, file, version, metadata.clone());
+                Ok((metadata, Some(version)))
+            }
+            KeyOrigin::Inline(text) => {
+                Ok((parse_metadata(source, &content::decode_inline(source, text.reveal())?)?, None))
+            }
+            _ => Ok((None, None)),
+        }
+    }
+
     /// Returns the cached metadata of `file` and the version of the file, if the file has not changed since
     /// it was read under the conditions of `source`. Checks the file on each call.
-    pub(super) fn get(
+    fn get(
         &self,
         source: &KeySource,
         file: &ConfiguredPath,
@@ -62,7 +103,7 @@ impl MetadataCache {
     }
 
     /// Stores the metadata that `file` had at `version`.
-    pub(super) fn insert(
+    fn insert(
         &self,
         source: &KeySource,
         file: &ConfiguredPath,
@@ -80,7 +121,7 @@ impl MetadataCache {
     }
 
     /// Removes all entries.
-    pub(super) fn clear(&self) {
+    fn clear(&self) {
         self.0.lock().clear();
     }
 }
@@ -90,7 +131,6 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::super::fixtures::KeyDir;
-    use super::super::{KeyOrigin, read_metadata_with};
     use super::*;
     use crate::base::error::Status;
 
@@ -127,7 +167,7 @@ mod tests {
         }
 
         fn read_client_id(&self) -> Option<String> {
-            box_client_id(read_metadata_with(&self.cache, &self.source).unwrap().0)
+            box_client_id(self.cache.get_or_read(&self.source).unwrap().0)
         }
 
         fn cached_client_id(&self) -> Option<String> {
@@ -161,7 +201,7 @@ mod tests {
     fn removed_file_is_an_error() {
         let fixture = MetadataFixture::new();
         std::fs::remove_file(fixture.dir.file_path("key.json")).unwrap();
-        let error = read_metadata_with(&fixture.cache, &fixture.source).err().unwrap();
+        let error = fixture.cache.get_or_read(&fixture.source).err().unwrap();
         assert_eq!(error.status(), Status::KeyStore);
     }
 
@@ -184,7 +224,7 @@ mod tests {
         std::fs::set_permissions(fixture.dir.file_path("key.json"), loose).unwrap();
         assert_eq!(fixture.read_client_id().as_deref(), Some("first"));
         fixture.source.require_private_file = true;
-        let error = read_metadata_with(&fixture.cache, &fixture.source).err().unwrap();
+        let error = fixture.cache.get_or_read(&fixture.source).err().unwrap();
         assert!(error.message().contains("KeyFileCheck"), "{error}");
         assert_eq!(error.status(), Status::KeyStore);
     }
@@ -209,7 +249,7 @@ mod tests {
         let source = dir.fixture("ec.pem", None);
         let KeyOrigin::File(file) = &source.origin else { unreachable!("a file") };
         let cache = MetadataCache::default();
-        let (found, version) = read_metadata_with(&cache, &source).unwrap();
+        let (found, version) = cache.get_or_read(&source).unwrap();
         assert!(found.is_none());
         assert!(matches!(cache.get(&source, file), Some((None, cached)) if Some(cached) == version));
     }

@@ -42,15 +42,13 @@ use crate::key::format::{jks, json, pem, pkcs12};
 use crate::key::parsed_key::{KeyBytes, ParsedKey};
 use crate::key::signing::callback;
 
-#[cfg(test)]
-use metadata::read_metadata_with;
-
 pub use crate::key::certificate::cert_header::CertHeader;
 pub use crate::key::certificate::x509::CertificateInfo;
 pub use cache::KeyCache;
 pub use callback_signer::{CallbackSigner, SignFn};
 pub use list::{ListedKey, StoreContents, list};
-pub use metadata::{BoxAppSettings, GoogleServiceAccount, KeyFileMetadata, read_metadata};
+pub use metadata::{BoxAppSettings, GoogleServiceAccount, KeyFileMetadata};
+pub use metadata_cache::read_metadata;
 pub use pkcs11_uri::Pkcs11Uri;
 pub use signing::SigningKey;
 pub use source::{KeyOrigin, KeySource, StorePurpose};
