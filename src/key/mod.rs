@@ -13,7 +13,6 @@ mod content;
 mod crypto;
 mod file;
 mod format;
-mod hmac_secret;
 mod lenient_base64;
 mod list;
 mod message;

@@ -16,7 +16,7 @@ use super::{error, login, mechanism};
 use crate::base::error::{Error, Result};
 use crate::key::asn1::der;
 use crate::key::pkcs11_uri::Pkcs11Uri;
-use crate::key::signing::external::ExternalKey;
+use crate::key::private_key::external::ExternalKey;
 use crate::sys::generation;
 
 /// A logged-in session and the handle of the key in it, with the process that opened it.

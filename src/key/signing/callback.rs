@@ -13,7 +13,7 @@ use crate::base::error::{Error, Result, Status};
 use crate::key::callback_signer::{COMPONENT, CallbackSigner, DISPLAY_NAME};
 use crate::key::certificate::{self, chain};
 use crate::key::private_key;
-use crate::key::signing::external::ExternalKey;
+use crate::key::private_key::external::ExternalKey;
 use crate::key::source::KeySource;
 
 /// Maximum length of a signature, that of an RSA key of 8192 bits.

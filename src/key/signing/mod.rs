@@ -5,8 +5,6 @@
 
 pub(super) mod callback;
 pub(super) mod ecdsa;
-pub(super) mod external;
-pub(super) mod pss;
 
 use std::fmt;
 
@@ -22,10 +20,10 @@ use crate::base::file::LoosePermissions;
 use crate::key::certificate::cert_header::{CertHeader, CertHeaderValues};
 use crate::key::certificate::chain;
 use crate::key::certificate::x509::CertificateInfo;
-use crate::key::hmac_secret::{self, HmacSecret};
 use crate::key::parsed_key::{KeyBytes, ParsedKey};
+use crate::key::private_key::external::ExternalKey;
+use crate::key::private_key::hmac_secret::{self, HmacSecret};
 use crate::key::private_key::{self, PrivateKey};
-use crate::key::signing::external::ExternalKey;
 
 /// A parsed key with the certificates stored alongside it.
 pub struct SigningKey {

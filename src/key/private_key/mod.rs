@@ -1,5 +1,9 @@
 //! Private keys in DER: detection of the encoding, parsing, and errors for keys that cannot sign a JWT.
 
+pub(super) mod external;
+pub(super) mod hmac_secret;
+mod pss;
+
 use ::der::asn1::{AnyRef, ObjectIdentifier};
 use ::der::{Tag, Tagged};
 use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
@@ -9,13 +13,12 @@ use aws_lc_rs::signature::{
 };
 use jsonwebtoken::Algorithm;
 
-use super::KeySource;
 use crate::base::error::{Error, Result};
 use crate::key::asn1::der;
 use crate::key::crypto::algorithm;
-use crate::key::hmac_secret::HmacSecret;
-use crate::key::signing::external::ExternalKey;
-use crate::key::signing::pss;
+use crate::key::private_key::external::ExternalKey;
+use crate::key::private_key::hmac_secret::HmacSecret;
+use crate::key::source::KeySource;
 use crate::sys::with_forks_blocked;
 
 pub(super) const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");

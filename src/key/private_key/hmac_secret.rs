@@ -4,8 +4,9 @@ use aws_lc_rs::hmac;
 use jsonwebtoken::Algorithm;
 use zeroize::Zeroizing;
 
-use super::{KeySource, lenient_base64};
 use crate::base::error::{Result, Status};
+use crate::key::lenient_base64;
+use crate::key::source::KeySource;
 
 /// Prefix of a secret that is not text.
 const BASE64_PREFIX: &str = "base64:";
@@ -18,11 +19,11 @@ const HMAC_ALGORITHMS: [(Algorithm, &hmac::Algorithm, usize); 3] = [
 ];
 
 /// Shared secret.
-pub(super) struct HmacSecret(Zeroizing<Vec<u8>>);
+pub(in crate::key) struct HmacSecret(Zeroizing<Vec<u8>>);
 
 impl HmacSecret {
     /// Parses the value of the option.
-    pub(super) fn parse(source: &KeySource, text: &str) -> Result<Self> {
+    pub(in crate::key) fn parse(source: &KeySource, text: &str) -> Result<Self> {
         let Some(encoded) = text.strip_prefix(BASE64_PREFIX) else {
             return Ok(Self(Zeroizing::new(text.as_bytes().to_vec())));
         };
@@ -36,16 +37,16 @@ impl HmacSecret {
     }
 
     /// The secret with these bytes.
-    pub(super) fn from_bytes(secret: Zeroizing<Vec<u8>>) -> Self {
+    pub(in crate::key) fn from_bytes(secret: Zeroizing<Vec<u8>>) -> Self {
         Self(secret)
     }
 
-    pub(super) fn bit_length(&self) -> usize {
+    pub(in crate::key) fn bit_length(&self) -> usize {
         self.0.len().saturating_mul(8)
     }
 
     /// Supported algorithms: a secret must be at least as long as the hash (RFC 7518 section 3.2).
-    pub(super) fn algorithms(&self) -> &'static [Algorithm] {
+    pub(in crate::key) fn algorithms(&self) -> &'static [Algorithm] {
         match self.bit_length() {
             ..256 => &[],
             256..384 => &[Algorithm::HS256],
@@ -54,7 +55,7 @@ impl HmacSecret {
         }
     }
 
-    pub(super) fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Option<Vec<u8>> {
+    pub(in crate::key) fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Option<Vec<u8>> {
         let (_, hash, bits) = HMAC_ALGORITHMS.iter().find(|(candidate, ..)| *candidate == algorithm)?;
         let long_enough = self.bit_length() >= *bits;
         long_enough.then(|| hmac::sign(&hmac::Key::new(**hash, &self.0), message).as_ref().to_vec())
@@ -62,7 +63,7 @@ impl HmacSecret {
 }
 
 /// The requested algorithm, HS256 by default, and the minimum bits of a secret for it.
-pub(super) fn min_bits(requested: Option<Algorithm>) -> (Algorithm, usize) {
+pub(in crate::key) fn min_bits(requested: Option<Algorithm>) -> (Algorithm, usize) {
     let found = HMAC_ALGORITHMS.iter().find(|(candidate, ..)| Some(*candidate) == requested);
     found.map_or((Algorithm::HS256, 256), |(algorithm, _, bits)| (*algorithm, *bits))
 }
