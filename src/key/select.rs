@@ -3,9 +3,9 @@
 //! Java lower-cases the aliases in its stores, but users type them as they chose them: an exact match comes
 //! first, then a case-insensitive match.
 
-use super::KeySource;
 use crate::base::error::Result;
 use crate::key::message::{join_with_and, quote};
+use crate::key::source::KeySource;
 
 /// Maximum number of entries listed in a message.
 const MAX_LISTED_ENTRIES: usize = 12;

@@ -4,7 +4,7 @@
 
 use crate::base::error::{Error, Result};
 use crate::base::policy::Restriction;
-use crate::key::KeySource;
+use crate::key::source::KeySource;
 
 /// Fails if weak encryption is forbidden; `name` is the name of the scheme.
 pub(in crate::key) fn check_allowed(source: &KeySource, name: &str) -> Result<()> {

@@ -9,14 +9,15 @@ use cryptoki::session::Session;
 use jsonwebtoken::Algorithm;
 use parking_lot::Mutex;
 
-use super::super::{KeySource, private_key};
 use super::object::{self, KeyObject, PublicKey};
 use super::token::{self, Pkcs11Token};
 use super::{error, login, mechanism};
 use crate::base::error::{Error, Result};
 use crate::key::asn1::der;
 use crate::key::pkcs11_uri::Pkcs11Uri;
+use crate::key::private_key;
 use crate::key::private_key::external::ExternalKey;
+use crate::key::source::KeySource;
 use crate::sys::generation;
 
 /// A logged-in session and the handle of the key in it, with the process that opened it.

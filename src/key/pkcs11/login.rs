@@ -14,10 +14,10 @@ use cryptoki::error::RvError;
 use cryptoki::session::{Session, SessionState, UserType};
 use cryptoki::types::AuthPin;
 
-use super::super::KeySource;
 use super::token::Pkcs11Token;
 use super::{error, module};
 use crate::base::error::{Error, Result, Status};
+use crate::key::source::KeySource;
 
 /// Maximum number of rejected PINs, which is reached only by guessing.
 const MAX_REJECTED_PINS: usize = 1000;

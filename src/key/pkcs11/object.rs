@@ -7,14 +7,15 @@ use cryptoki::error::Result as CryptokiResult;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 
-use super::super::{KeySource, private_key};
 use crate::base::error::{Error, Result, Status};
 use crate::key::asn1::der;
 use crate::key::certificate::chain;
 use crate::key::message;
 use crate::key::pkcs11::error;
 use crate::key::pkcs11_uri::Pkcs11Uri;
+use crate::key::private_key;
 use crate::key::select::{self, EntryKind};
+use crate::key::source::KeySource;
 
 /// Maximum number of objects that are read.
 const MAX_OBJECTS: usize = 1000;

@@ -3,11 +3,11 @@
 use cryptoki::context::{Info, Pkcs11};
 use cryptoki::slot::{Slot, TokenInfo};
 
-use super::super::KeySource;
 use super::{error, module};
 use crate::base::error::{Error, Result};
 use crate::key::message::{join_with_and, quote};
 use crate::key::pkcs11_uri::Pkcs11Uri;
+use crate::key::source::KeySource;
 
 /// Maximum number of tokens listed in a message.
 const MAX_LISTED_TOKENS: usize = 12;

@@ -14,7 +14,6 @@ use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::Algorithm;
 use rustls::pki_types::CertificateDer;
 
-use super::{KeyOrigin, KeySource};
 use crate::base::error::{Error, Result, Status};
 use crate::base::file::LoosePermissions;
 use crate::key::certificate::cert_header::{CertHeader, CertHeaderValues};
@@ -24,6 +23,7 @@ use crate::key::parsed_key::{KeyBytes, ParsedKey};
 use crate::key::private_key::external::ExternalKey;
 use crate::key::private_key::hmac_secret::{self, HmacSecret};
 use crate::key::private_key::{self, PrivateKey};
+use crate::key::source::{KeyOrigin, KeySource};
 
 /// A parsed key with the certificates stored alongside it.
 pub struct SigningKey {
