@@ -3,12 +3,11 @@
 //!
 //! The same checks apply as for opening one key: the password is verified before anything is listed.
 
-use super::{
-    KeyFormat, KeyOrigin, KeySource, SigningKey, certificate, content, detect_format, pkcs11, read_der,
-};
 use crate::base::error::Result;
-use crate::key::format::{jks, json, pem, pkcs12};
 use crate::key::parsed_key::EntryResult;
+use crate::key::signing::SigningKey;
+use crate::key::source::{KeyOrigin, KeySource};
+use crate::key::{certificate, content, format, pkcs11};
 
 /// Contents of a store.
 #[derive(Debug)]
@@ -44,16 +43,11 @@ pub fn list(source: &KeySource) -> Result<Option<StoreContents>> {
         }
         KeyOrigin::HmacSecret(_) | KeyOrigin::Callback(_) => return Ok(None),
     };
-    let (format, found): (_, Vec<EntryResult>) = match detect_format(source, &content)? {
-        KeyFormat::JavaKeyStore => (jks::format_name(&content), jks::read_all_keys(source, &content)?),
-        KeyFormat::Pkcs12 => ("PKCS#12", pkcs12::read_all_keys(source, &content)?),
-        KeyFormat::Json => ("JSON", json::read_all_keys(source, &content)?),
-        KeyFormat::Pem => ("PEM", pem::read_all_keys(source, &content)?),
-        KeyFormat::Der => ("DER", vec![(None, read_der(source, &content))]),
-    };
+    let format = format::detect_or_error(source, &content)?;
+    let keys = (format.read_all_keys)(source, &content)?.into_iter();
     Ok(Some(StoreContents {
-        format,
-        keys: found.into_iter().map(|entry| open_listed_key(source, entry)).collect(),
+        format: (format.name)(&content),
+        keys: keys.map(|entry| open_listed_key(source, entry)).collect(),
     }))
 }
 

@@ -31,14 +31,10 @@ pub(crate) mod fixtures;
 #[cfg(test)]
 mod tests;
 
-use zeroize::Zeroizing;
-
 use crate::base::error::Result;
 use crate::base::file::FileVersion;
 use crate::key::certificate::chain;
-use crate::key::crypto::kdf_budget::KdfBudget;
-use crate::key::format::{jks, json, pem, pkcs12};
-use crate::key::parsed_key::{KeyBytes, ParsedKey};
+use crate::key::parsed_key::ParsedKey;
 use crate::key::signing::callback;
 
 pub use crate::key::certificate::cert_header::CertHeader;
@@ -95,63 +91,12 @@ fn attach_certificate(source: &KeySource, key: &mut SigningKey) -> Result<Vec<Fi
 /// Returns the trusted certificates of a JKS, JCEKS or PKCS#12 store, or one certificate in DER; `None` if
 /// `content` has another format.
 pub fn read_trusted_certificates(source: &KeySource, content: &[u8]) -> Option<Result<Vec<Vec<u8>>>> {
-    if jks::is_java_key_store(content) {
-        Some(jks::read_trusted_certificates(source, content))
-    } else if pkcs12::is_pfx(content) {
-        Some(pkcs12::read_trusted_certificates(source, content))
-    } else {
-        chain::is_certificate(content).then(|| Ok(vec![content.to_vec()]))
+    match format::detect(content).and_then(|format| format.read_trusted_certificates) {
+        Some(read) => Some(read(source, content)),
+        None => chain::is_certificate(content).then(|| Ok(vec![content.to_vec()])),
     }
 }
 
 fn parse_key(source: &KeySource, content: &[u8]) -> Result<ParsedKey> {
-    match detect_format(source, content)? {
-        KeyFormat::JavaKeyStore => jks::read_key(source, content),
-        KeyFormat::Pkcs12 => pkcs12::read_key(source, content),
-        KeyFormat::Json => json::read_key(source, content),
-        KeyFormat::Pem => pem::read_key(source, content),
-        KeyFormat::Der => read_der(source, content),
-    }
-}
-
-/// Format of a key file.
-#[derive(Clone, Copy)]
-enum KeyFormat {
-    /// JKS or JCEKS.
-    JavaKeyStore,
-    Pkcs12,
-    Json,
-    Pem,
-    /// Bare DER: a private key, encrypted or not.
-    Der,
-}
-
-fn detect_format(source: &KeySource, content: &[u8]) -> Result<KeyFormat> {
-    if jks::is_java_key_store(content) {
-        return Ok(KeyFormat::JavaKeyStore);
-    }
-    if pkcs12::is_pfx(content) {
-        return Ok(KeyFormat::Pkcs12);
-    }
-    // Before PEM: JSON key files may contain PEM.
-    if json::is_json(content) {
-        return Ok(KeyFormat::Json);
-    }
-    if pem::is_pem(content) {
-        return Ok(KeyFormat::Pem);
-    }
-    if private_key::is_private_key(content) || pem::is_encrypted_pkcs8(content) {
-        return Ok(KeyFormat::Der);
-    }
-    Err(source.store_error(source.unrecognized_text()))
-}
-
-/// Reads bare DER: a private key, encrypted or not.
-fn read_der(source: &KeySource, content: &[u8]) -> Result<ParsedKey> {
-    let der = if private_key::is_private_key(content) {
-        Zeroizing::new(content.to_vec())
-    } else {
-        pem::decrypt_pkcs8(source, content, &mut KdfBudget::new())?
-    };
-    Ok(ParsedKey { key: KeyBytes::Private(der), certificates: Vec::new(), alias: None, key_id: None })
+    (format::detect_or_error(source, content)?.read_key)(source, content)
 }
