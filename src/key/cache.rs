@@ -12,10 +12,13 @@ use std::sync::Arc;
 use aws_lc_rs::hmac;
 use parking_lot::Mutex;
 
-use super::{KeyOrigin, KeySource, SigningKey, metadata_cache, open_with_versions, pkcs11};
 use crate::base::cache_key::CacheKey;
 use crate::base::error::Result;
 use crate::base::file::FileVersion;
+use crate::key::open::{open, open_with_versions};
+use crate::key::signing::SigningKey;
+use crate::key::source::{KeyOrigin, KeySource};
+use crate::key::{metadata_cache, pkcs11};
 use crate::sys;
 
 /// Maximum number of cached keys; beyond it, the key that was opened first is evicted.
@@ -52,7 +55,7 @@ impl KeyCache {
     /// Checks the key's files on each call. Errors are not cached.
     pub fn get_or_open(&self, source: &KeySource) -> Result<Arc<SigningKey>> {
         let Some(digest) = self.cache_key(source, sys::effective_user_id()) else {
-            return super::open(source).map(Arc::new);
+            return open(source).map(Arc::new);
         };
         if let Ok(versions) =
             source.files().map(FileVersion::read).collect::<std::result::Result<Vec<_>, _>>()
