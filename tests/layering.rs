@@ -1,5 +1,6 @@
-//! Checks the module layers of `src/lib.rs`: a module uses only modules below it.
+//! Checks the module layers of `src/lib.rs`, and those inside `key`: a module uses only modules below it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -81,6 +82,131 @@ fn without_tests(file: &Path) -> String {
     }
     let text = fs::read_to_string(file).unwrap();
     text.split("mod tests {").next().unwrap().to_owned()
+}
+
+/// The layers inside `src/key`, top layer first. Modules of one layer do not use each other.
+const KEY_LAYERS: [&[&str]; 11] = [
+    &["cache"],
+    &["list", "metadata_cache", "open", "trusted_certificates"],
+    &["pkcs11"],
+    &["signing"],
+    &["certificate", "content", "metadata"],
+    &["format"],
+    &["parsed_key", "private_key", "select"],
+    &["crypto"],
+    &["asn1", "source"],
+    &["callback_signer", "file", "lenient_base64", "pkcs11_uri"],
+    &["message"],
+];
+
+/// `["format", "pem"]` is `key::format::pem`; the root of `key` is empty.
+type KeyModule = Vec<String>;
+
+/// The modules of `src/key` without tests, and their text without comments and tests.
+fn key_modules() -> BTreeMap<KeyModule, String> {
+    let root = source_dir().join("key");
+    let read = |file: PathBuf| {
+        let path = file.strip_prefix(&root).unwrap().with_extension("");
+        let mut module: KeyModule = path.iter().map(|name| name.to_str().unwrap().to_owned()).collect();
+        module.pop_if(|name| name == "mod");
+        let source = without_tests(&file);
+        let code: Vec<_> = source.lines().map(|line| line.split("//").next().unwrap()).collect();
+        (module, code.join("\n"))
+    };
+    let is_test =
+        |module: &KeyModule| module.first().is_some_and(|name| name == "tests" || name == "fixtures");
+    module_files("key").into_iter().map(read).filter(|(module, _)| !is_test(module)).collect()
+}
+
+fn is_name_char(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// The texts that follow each path prefix `prefix` in `text`, including the prefix.
+fn paths_from<'a>(text: &'a str, prefix: &str) -> impl Iterator<Item = &'a str> {
+    let is_path_start = |index: &usize| !text[..*index].ends_with(|c| is_name_char(c) || c == ':');
+    text.match_indices(prefix).map(|(index, _)| index).filter(is_path_start).map(|index| &text[index..])
+}
+
+/// Expands the path at the beginning of `text`, such as `crate::key::{file, format::pem}`, to the paths of its
+/// items; also returns the rest of the text.
+fn expand_path(text: &str) -> (Vec<Vec<String>>, &str) {
+    let mut path = Vec::new();
+    let mut rest = text;
+    while !rest.starts_with('{') {
+        let (name, after) = rest.split_at(rest.find(|c| !is_name_char(c)).unwrap_or(rest.len()));
+        path.push(name.to_owned());
+        match after.strip_prefix("::") {
+            Some(next) => rest = next,
+            None => return (vec![path], after),
+        }
+    }
+    let mut paths = Vec::new();
+    while !rest.starts_with('}') {
+        let (items, after) = expand_path(rest[1..].trim_start());
+        paths.extend(items.into_iter().map(|item| [path.clone(), item].concat()));
+        rest = &after[after.find([',', '}']).unwrap()..];
+    }
+    (paths, &rest[1..])
+}
+
+/// The modules of `key` that `module` uses, apart from itself.
+fn key_modules_used(module: &KeyModule, modules: &BTreeMap<KeyModule, String>) -> BTreeSet<KeyModule> {
+    let text = &modules[module];
+    let to_module = |path: Vec<String>| {
+        let parents = path.iter().take_while(|name| *name == "super").count();
+        let mut used = match path[0].as_str() {
+            "super" => [&module[..module.len() - parents], &path[parents..]].concat(),
+            _ => path[2..].to_vec(),
+        };
+        while !modules.contains_key(&used) {
+            used.pop();
+        }
+        used
+    };
+    // `pub(in crate::key)` is not a use.
+    let from_root = ["crate::key::", "crate::key;"].into_iter().flat_map(|prefix| paths_from(text, prefix));
+    let paths = from_root.chain(paths_from(text, "super::")).flat_map(|path| expand_path(path).0);
+    let is_child = |other: &&KeyModule| other.len() == module.len() + 1 && other.starts_with(module);
+    let children = modules.keys().filter(is_child).filter(|child| {
+        let prefix = format!("{}::", child.last().unwrap());
+        paths_from(text, &prefix).next().is_some()
+    });
+    paths.map(to_module).chain(children.cloned()).filter(|used| used != module).collect()
+}
+
+#[test]
+fn key_modules_use_only_lower_layers() {
+    let modules = key_modules();
+    let layer_of = |name: &str| KEY_LAYERS.iter().position(|layer| layer.contains(&name));
+    for module in modules.keys().filter(|module| !module.is_empty()) {
+        let layer = layer_of(&module[0]);
+        assert!(layer.is_some(), "{} is in no layer", module[0]);
+        for used in key_modules_used(module, &modules) {
+            assert!(!used.is_empty(), "{module:?} uses an item of key/mod.rs");
+            let is_allowed = used[0] == module[0] || layer_of(&used[0]) > layer;
+            assert!(is_allowed, "{module:?} uses {used:?}, which is not in a lower layer");
+        }
+    }
+    let is_module = |name: &&str| modules.contains_key(&vec![(*name).to_owned()]);
+    assert!(KEY_LAYERS.concat().iter().all(is_module), "a layer has a module that does not exist");
+}
+
+#[test]
+fn key_modules_have_no_cycle() {
+    let modules = key_modules();
+    let mut uses: BTreeMap<_, _> =
+        modules.keys().map(|module| (module, key_modules_used(module, &modules))).collect();
+    assert!(uses.values().map(BTreeSet::len).sum::<usize>() > 100, "{uses:?}");
+    // Modules that use no remaining module are removed until only cycles and their users remain.
+    loop {
+        let remaining: BTreeSet<_> = uses.keys().map(|module| (*module).clone()).collect();
+        uses.retain(|_, used| !used.is_disjoint(&remaining));
+        if uses.len() == remaining.len() {
+            break;
+        }
+    }
+    assert!(uses.is_empty(), "cycle in {uses:#?}");
 }
 
 #[test]
