@@ -1,16 +1,19 @@
 //! Explain report (`authgrant_explain`): requests, assertion and API headers, with the origin of each value.
 
 use std::collections::BTreeSet;
+use std::fs;
 
 use authgrant::ffi::status::*;
 use authgrant::options::table::{OptionSpec, TABLE};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mock_server::{ClientOptions, Config, MockServer};
+use mock_server::{ClientOptions, Config, MockServer, RecordedRequest};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use super::environment::TestHome;
 use super::parse_report;
+use crate::support::browser::{authorize_with_test_browser, free_port};
 use crate::support::c_api::{Connection, open};
 use crate::support::{minimal_string, start_mock_server, stores};
 
@@ -29,10 +32,32 @@ fn names_and_values(rows: &Value) -> Vec<(&str, &str)> {
     rows.map(|row| (row["name"].as_str().unwrap(), row["value"].as_str().unwrap())).collect()
 }
 
-/// The names of the parameters in the body of the last token request.
-fn sent_parameter_names(server: &MockServer) -> Vec<String> {
-    let request = server.token_requests().pop().unwrap();
-    request.body.split('&').map(|pair| pair.split('=').next().unwrap().to_owned()).collect()
+/// Checks that the explained parameters have the names and, unless redacted, the values of those that the
+/// server received, in their order, and that the explained headers were received. Returns the names of the
+/// parameters whose values are shown.
+#[track_caller]
+fn assert_explained_as_received<'a>(report: &'a Value, request: &RecordedRequest) -> Vec<&'a str> {
+    let explained = names_and_values(&report["request"]["parameters"]);
+    let received: Vec<_> = request.body.split('&').map(|pair| pair.split_once('=').unwrap().0).collect();
+    let names: Vec<_> = explained.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, received, "{report:#}");
+    let mut shown = Vec::new();
+    for (name, value) in explained {
+        let sent = request.parameter(name).unwrap();
+        if value == "****" {
+            assert!(!sent.is_empty() && !report.to_string().contains(&sent), "{name}={sent}: {report:#}");
+        } else {
+            assert_eq!(value, sent, "{name}: {report:#}");
+            shown.push(name);
+        }
+    }
+    let headers = names_and_values(&report["request"]["headers"]);
+    for (name, value) in &headers {
+        assert!(*value == "****" && request.header(name).is_some(), "{name}: {report:#}");
+    }
+    let has_basic = headers.iter().any(|(name, _)| *name == "Authorization");
+    assert_eq!(has_basic, request.header("Authorization").is_some(), "{report:#}");
+    shown
 }
 
 #[test]
@@ -58,10 +83,8 @@ fn explained_request_matches_sent_request() {
         signed.as_object_mut().unwrap().remove(name).unwrap();
     }
     assert_eq!(explained, signed);
-    let parameters = names_and_values(&report["request"]["parameters"]);
-    assert_eq!(parameters.iter().map(|(name, _)| *name).collect::<Vec<_>>(), sent_parameter_names(&server));
     assert_eq!(
-        parameters,
+        names_and_values(&report["request"]["parameters"]),
         [
             ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
             ("assertion", "****"),
@@ -75,8 +98,80 @@ fn explained_request_matches_sent_request() {
     assert_eq!(key["certificate"]["subject"], "CN=signer");
 }
 
+/// A client assertion from a file, which only authgrant_set_option may name.
+const ASSERTION_FILE: &str = "am=OAuth2-JWTClientAssertion";
+
 #[test]
-fn grant_explanation_lists_sent_parameters() {
+fn explained_parameters_equal_received_of_each_grant() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("assertion");
+    fs::write(&file, "an.assertion.of-the-file").unwrap();
+    let key = format!("JWTCertStore={}", stores::path("openssl.pem"));
+    let signed = format!("ClaimsIssuer=app;ClaimsSubject=app;{key}");
+    let redirect = format!("http://127.0.0.1:{}/cb", free_port());
+    let client = "ClientID=app;ClientSecret=hunter2";
+    let login = format!("am=56;RedirectURI={redirect};ConsentTimeout=20");
+    let (grant, assertion) = ("grant_type", "client_assertion_type");
+    for (options, shown) in [
+        (format!("am=55;{signed}"), vec![grant, "scope"]),
+        (format!("am=55;GrantType=urn:other;clcm=1;{client};{signed}"), vec![grant, "scope"]),
+        (format!("am=55;clcm=3;{client};{signed}"), vec![grant, "scope", "client_id"]),
+        (format!("am=53;{client}"), vec![grant, "scope"]),
+        (format!("am=53;clcm=3;{client}"), vec![grant, "scope", "client_id"]),
+        (
+            format!("am=53;ClientID=app;KeyStore={}", stores::path("openssl.pem")),
+            vec![grant, "scope", "client_id"],
+        ),
+        (format!("am=OAuth2-JWTClientAssertion;{signed}"), vec![grant, assertion, "scope"]),
+        (
+            format!("am=OAuth2-JWTClientAssertion;ClientID=app;{signed}"),
+            vec![grant, assertion, "client_id", "scope"],
+        ),
+        (
+            "am=OAuth2-JWTClientAssertion;ClientAssertion=a.preset.assertion".to_owned(),
+            vec![grant, assertion, "scope"],
+        ),
+        (ASSERTION_FILE.to_owned(), vec![grant, assertion, "scope"]),
+        (format!("am=52;UID=me;PWD=hunter22;{client}"), vec![grant, "username", "scope"]),
+        (format!("am=52;UID=me;PWD=hunter22;clcm=3;{client}"), vec![grant, "username", "scope", "client_id"]),
+        (format!("am=54;RefreshToken=old-token;{client}"), vec![grant, "scope"]),
+        ("am=54;RefreshToken=old-token;ClientID=app".to_owned(), vec![grant, "scope", "client_id"]),
+        (format!("{login};OAuthCode=a-code;ClientID=app"), vec![grant, "redirect_uri", "client_id"]),
+        (format!("{login};OAuthCode=a-code;{client}"), vec![grant, "redirect_uri"]),
+        (format!("{login};RefreshToken=old-token;ClientID=app"), vec![grant, "client_id"]),
+        (format!("{login};ClientID=app"), vec![grant, "redirect_uri", "client_id"]),
+    ] {
+        let server = MockServer::start(Config::http());
+        let client_options =
+            ClientOptions { redirect_uris: vec![redirect.clone()], ..ClientOptions::default() };
+        server.register::<&str>("app", &[], client_options);
+        let connection = open(&format!(
+            "{options};Scope=read all;TokenParameters=resource=of-the-token&tenant=t-1;ah=X-Extra;\
+             SecurityToken=of-the-header;AuthURI={};TokenEndpoint={}",
+            server.url("/oauth/auth"),
+            server.url("/oauth/token")
+        ))
+        .unwrap();
+        if options == ASSERTION_FILE {
+            connection.set_option("ClientAssertionFile", file.to_str().unwrap()).unwrap();
+        }
+        let report = explain(&connection);
+        // The server may reject the request.
+        if options.starts_with(&login) && !options.contains("OAuthCode") && !options.contains("RefreshToken")
+        {
+            let _ = authorize_with_test_browser(&connection);
+        } else {
+            let _ = connection.get_token();
+        }
+        let requests = server.token_requests();
+        let request = requests.first().unwrap_or_else(|| panic!("{options}: no request"));
+        assert_eq!(assert_explained_as_received(&report, request), shown, "{options}");
+        assert_eq!(names_and_values(&report["request"]["headers"])[0].0, "X-Extra", "{options}");
+    }
+}
+
+#[test]
+fn grant_explanation_names_client_authentication() {
     let with_secret = ClientOptions { secret: Some("a secret".to_owned()), ..ClientOptions::default() };
     let with_user = ClientOptions {
         users: [("me".to_owned(), "hunter2".to_owned())].into(),
@@ -116,9 +211,6 @@ fn grant_explanation_lists_sent_parameters() {
         assert!(!text.contains("a secret") && !text.contains("hunter2"), "{text}");
         let report = parse_report(&text);
         connection.get_token().unwrap_or_else(|failure| panic!("{string}: {failure:?}"));
-        let names: Vec<_> =
-            names_and_values(&report["request"]["parameters"]).into_iter().map(|(name, _)| name).collect();
-        assert_eq!(names, sent_parameter_names(&server), "{string}");
         assert_eq!(report["request"]["client_authentication"]["value"], client_authentication, "{report:#}");
         assert_eq!(report["method"]["value"]["number"], method);
         assert_eq!(report["method"]["value"]["inferred"], string.ends_with("24"));
@@ -130,35 +222,23 @@ fn grant_explanation_lists_sent_parameters() {
 
 #[test]
 fn login_explanation_shows_first_request() {
-    let server = MockServer::start(Config::http());
+    let url = "https://login.example";
     let string = |options: &str| {
-        let url = server.url("");
         format!(
-            "am=56;ClientID=app;RedirectURI=http://localhost:3000;Scope=s;AuthURI={url}/oauth/auth;TokenEndpoint={url}/oauth/token;{options}"
+            "am=56;ClientID=app;RedirectURI=http://localhost:3000;Scope=s;AuthURI={url}/auth;TokenEndpoint={url}/token;{options}"
         )
     };
     for (options, grant_type) in
         [("OAuthCode=canary-code", "authorization_code"), ("RefreshToken=canary-old", "refresh_token")]
     {
-        let connection = open(&string(options)).unwrap();
-        let text = connection.explain().unwrap();
-        assert!(!text.contains("canary"), "{text}");
-        let report = parse_report(&text);
+        let report = explain_string(&string(options));
+        assert!(!report.to_string().contains("canary"), "{report:#}");
         assert_eq!(report["method"]["value"]["number"], "56");
-        assert!(report["consent_url"]["value"].as_str().unwrap().contains("/oauth/auth?"), "{report:#}");
-        connection.get_token().unwrap_err();
+        assert!(report["consent_url"]["value"].as_str().unwrap().contains("/auth?"), "{report:#}");
         let parameters = names_and_values(&report["request"]["parameters"]);
-        assert_eq!(
-            parameters.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
-            sent_parameter_names(&server)
-        );
         assert_eq!(parameters[0], ("grant_type", grant_type));
         assert_eq!(report["request"]["client_authentication"]["value"], "client_id alone");
     }
-    let browser_login = explain_string(&string(""));
-    let names: Vec<_> =
-        names_and_values(&browser_login["request"]["parameters"]).into_iter().map(|(name, _)| name).collect();
-    assert_eq!(names, ["grant_type", "code", "redirect_uri", "code_verifier", "client_id"]);
 }
 
 #[test]
