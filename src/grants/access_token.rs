@@ -5,7 +5,8 @@ use crate::base::cache_key::CacheKey;
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result, Status};
 use crate::base::secret::Secret;
-use crate::grants::{GrantContext, build_local_token};
+use crate::grants::context::GrantContext;
+use crate::grants::local_token::build_local_token;
 use crate::resolve::PresetToken;
 use crate::token::{AccessToken, unverified_jwt_exp};
 

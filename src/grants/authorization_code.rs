@@ -5,8 +5,9 @@ use crate::authorize::{self, AuthorizationResult};
 use crate::base::call::CallContext;
 use crate::base::error::{Error, Result, Status};
 use crate::base::secret::Secret;
+use crate::grants::context::GrantContext;
+use crate::grants::refresh_token;
 use crate::grants::token_request::{self, RetryPolicy, TokenRequest};
-use crate::grants::{GrantContext, refresh_token};
 use crate::resolve::{AuthorizationRequest, Login, TokenEndpointConfig};
 use crate::token::AccessToken;
 

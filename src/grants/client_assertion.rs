@@ -5,8 +5,9 @@ use crate::base::clock::Clock;
 use crate::base::error::{Error, Result, Status};
 use crate::base::file::{ConfiguredPath, LoosePermissions};
 use crate::base::secret::Secret;
+use crate::grants::context::GrantContext;
+use crate::grants::signed_jwt;
 use crate::grants::token_request::{RetryPolicy, TokenRequest, describe_claims};
-use crate::grants::{GrantContext, signed_jwt};
 use crate::resolve::{AssertionSource, TokenEndpointConfig};
 use crate::token::unverified_jwt_exp;
 

@@ -2,8 +2,9 @@
 
 use crate::base::error::Result;
 use crate::base::secret::Secret;
+use crate::grants::context::GrantContext;
+use crate::grants::signed_jwt;
 use crate::grants::token_request::{RetryPolicy, TokenRequest, describe_claims};
-use crate::grants::{GrantContext, signed_jwt};
 use crate::resolve::{AssertionConfig, TokenEndpointConfig};
 
 pub(super) const JWT_BEARER_GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";

@@ -1,14 +1,7 @@
 //! Grants: one module for each way to obtain a token with a resolved configuration, or an error that a
 //! support engineer can act on.
 
-use std::collections::BTreeMap;
-use std::ffi::CString;
-
-use zeroize::Zeroizing;
-
 use crate::authorize::{self, AuthorizationResult};
-use crate::base::cache_key::CacheKey;
-use crate::base::call::CallContext;
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result, Status};
 use crate::base::file::ConfiguredPath;
@@ -19,14 +12,16 @@ use crate::provider::ConsentType;
 use crate::resolve::{
     AssertionConfig, AssertionSource, AuthorizationRequest, Config, Flow, Grant, Login, TokenEndpointConfig,
 };
-use crate::token::{AccessToken, CacheState};
+use crate::token::AccessToken;
 
 pub mod access_token;
 mod authorization_code;
 mod client_assertion;
 mod client_credentials;
+mod context;
 mod error_class;
 mod jwt_bearer;
+mod local_token;
 mod logoff;
 mod password;
 mod preview;
@@ -35,27 +30,9 @@ mod retry;
 mod signed_jwt;
 mod token_request;
 
+pub use context::GrantContext;
 pub use logoff::log_off;
 pub use preview::{ClientAuthMethod, RequestParameter, client_auth_method, preview_jwt, preview_parameters};
-
-/// Everything besides the configuration that a token request needs.
-#[derive(Clone, Copy)]
-pub struct GrantContext<'a> {
-    /// Process-wide state and injection points for tests.
-    pub process: &'a Process,
-    /// Login state of the connection.
-    pub login_state: &'a LoginState,
-    /// Deadline, cancellation and log of the call.
-    pub call: &'a CallContext,
-    /// Cache key of the token.
-    pub cache_key: CacheKey,
-    /// Whether a browser may be opened for the user.
-    pub may_prompt: bool,
-    /// Whether to send the request although the circuit breaker is open: the user has just logged in for it.
-    pub bypass_circuit_breaker: bool,
-    /// Receives warnings of a successful request.
-    pub warn: &'a dyn Fn(Error),
-}
 
 /// Requests a token with the flow of `config`. Does not use the token cache.
 ///
@@ -228,25 +205,4 @@ pub fn assertion_config(config: &Config) -> Option<&AssertionConfig> {
 fn no_token_error() -> Error {
     let text = "this AuthenticationMethod provides headers, not a token; use authgrant_get_headers";
     Error::new(Status::Unsupported, "token", text).with_option("AuthenticationMethod")
-}
-
-/// Creates a token that did not come from a token endpoint.
-fn build_local_token(
-    value: &str,
-    expires_at: Option<i64>,
-    clock: &dyn Clock,
-    cache_key: CacheKey,
-) -> Result<AccessToken> {
-    let value = CString::new(value).map_err(|_| {
-        Error::new(Status::InvalidOption, "token", "the access token contains a NUL character")
-    })?;
-    Ok(AccessToken {
-        value: Zeroizing::new(value),
-        scope: None,
-        fields: BTreeMap::new(),
-        issued_at: clock.unix_seconds(),
-        expires_at,
-        cache_key,
-        cache_state: CacheState::new(clock.boot_time()),
-    })
 }

@@ -3,7 +3,7 @@
 
 use crate::base::cache_key::CacheKey;
 use crate::base::secret::Secret;
-use crate::grants::GrantContext;
+use crate::grants::context::GrantContext;
 use crate::grants::token_request::{RetryPolicy, TokenRequest};
 use crate::process::Process;
 use crate::resolve::{Grant, TokenEndpointConfig};

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use crate::base::error::{Error, Result};
-use crate::grants::{GrantContext, build_local_token};
+use crate::grants::context::GrantContext;
+use crate::grants::local_token::build_local_token;
 use crate::jwt::{self, Assertion, Claims};
 use crate::key::SigningKey;
 use crate::process::Process;
