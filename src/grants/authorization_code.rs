@@ -7,7 +7,8 @@ use crate::base::error::{Error, Result, Status};
 use crate::base::secret::Secret;
 use crate::grants::context::GrantContext;
 use crate::grants::refresh_token;
-use crate::grants::token_request::{self, RetryPolicy, TokenRequest};
+use crate::grants::retry::RetryPolicy;
+use crate::grants::token_request::{self, TokenRequest};
 use crate::resolve::{AuthorizationRequest, Login, TokenEndpointConfig};
 use crate::token::AccessToken;
 
@@ -105,7 +106,6 @@ fn build_request<'a>(
         // A code is valid once. A server that receives it twice may revoke the tokens of the first request
         // (RFC 6749 section 4.1.2).
         retry_policy: RetryPolicy::Never,
-        signed_per_attempt: false,
     }
 }
 

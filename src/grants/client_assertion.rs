@@ -6,8 +6,9 @@ use crate::base::error::{Error, Result, Status};
 use crate::base::file::{ConfiguredPath, LoosePermissions};
 use crate::base::secret::Secret;
 use crate::grants::context::GrantContext;
+use crate::grants::retry::RetryPolicy;
 use crate::grants::signed_jwt;
-use crate::grants::token_request::{RetryPolicy, TokenRequest, describe_claims};
+use crate::grants::token_request::{TokenRequest, describe_claims};
 use crate::resolve::{AssertionSource, TokenEndpointConfig};
 use crate::token::unverified_jwt_exp;
 
@@ -44,14 +45,8 @@ pub(super) fn build_request<'a>(
         ("client_assertion", assertion),
     ];
     parameters.extend(client_id.map(|id| ("client_id", Secret::from(id))));
-    let retry_policy = if is_signed_here { RetryPolicy::OnTransientError } else { RetryPolicy::Never };
-    Ok(TokenRequest {
-        parameters,
-        credential_label: "the client assertion",
-        describe,
-        retry_policy,
-        signed_per_attempt: is_signed_here,
-    })
+    let retry_policy = if is_signed_here { RetryPolicy::WithNewAssertion } else { RetryPolicy::Never };
+    Ok(TokenRequest { parameters, credential_label: "the client assertion", describe, retry_policy })
 }
 
 pub(super) fn load_presigned_assertion(

@@ -2,7 +2,8 @@
 
 use crate::base::sanitize;
 use crate::base::secret::Secret;
-use crate::grants::token_request::{RetryPolicy, TokenRequest};
+use crate::grants::retry::RetryPolicy;
+use crate::grants::token_request::TokenRequest;
 use crate::resolve::TokenEndpointConfig;
 
 pub(super) fn build_request(endpoint_config: &TokenEndpointConfig) -> TokenRequest<'_> {
@@ -18,6 +19,5 @@ pub(super) fn build_request(endpoint_config: &TokenEndpointConfig) -> TokenReque
             )
         }),
         retry_policy: RetryPolicy::OnTransientError,
-        signed_per_attempt: false,
     }
 }

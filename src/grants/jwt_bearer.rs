@@ -3,8 +3,9 @@
 use crate::base::error::Result;
 use crate::base::secret::Secret;
 use crate::grants::context::GrantContext;
+use crate::grants::retry::RetryPolicy;
 use crate::grants::signed_jwt;
-use crate::grants::token_request::{RetryPolicy, TokenRequest, describe_claims};
+use crate::grants::token_request::{TokenRequest, describe_claims};
 use crate::resolve::{AssertionConfig, TokenEndpointConfig};
 
 pub(super) const JWT_BEARER_GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
@@ -24,7 +25,6 @@ pub(super) fn build_request<'a>(
         ],
         credential_label: "the assertion",
         describe: Box::new(|| describe_claims(signing, endpoint_config)),
-        retry_policy: RetryPolicy::OnTransientError,
-        signed_per_attempt: true,
+        retry_policy: RetryPolicy::WithNewAssertion,
     })
 }

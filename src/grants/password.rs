@@ -2,7 +2,8 @@
 
 use crate::base::sanitize;
 use crate::base::secret::Secret;
-use crate::grants::token_request::{RetryPolicy, TokenRequest};
+use crate::grants::retry::RetryPolicy;
+use crate::grants::token_request::TokenRequest;
 use crate::resolve::TokenEndpointConfig;
 
 pub(super) fn build_request<'a>(
@@ -26,6 +27,5 @@ pub(super) fn build_request<'a>(
         }),
         // Repeated requests with a wrong password may lock the account.
         retry_policy: RetryPolicy::Never,
-        signed_per_attempt: false,
     }
 }

@@ -4,7 +4,8 @@
 use crate::base::cache_key::CacheKey;
 use crate::base::secret::Secret;
 use crate::grants::context::GrantContext;
-use crate::grants::token_request::{RetryPolicy, TokenRequest};
+use crate::grants::retry::RetryPolicy;
+use crate::grants::token_request::TokenRequest;
 use crate::process::Process;
 use crate::resolve::{Grant, TokenEndpointConfig};
 
@@ -56,6 +57,5 @@ pub(super) fn build_request<'a>(
         // If the server has processed a request whose response was lost, a second one revokes the whole token
         // family (RFC 9700 section 4.14.2).
         retry_policy: RetryPolicy::OnlyIfUnprocessed,
-        signed_per_attempt: false,
     }
 }

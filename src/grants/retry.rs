@@ -11,10 +11,10 @@ use crate::base::call::{CallContext, Wake, cancelled_error};
 use crate::base::error::{Result, Status};
 use crate::base::jitter::Jitter;
 use crate::grants::error_class::{ErrorClass, classify_error};
-use crate::grants::token_request::{RejectedRequest, RetryPolicy, TokenRequest};
 use crate::net::http::{ConnectionReuse, RequestError};
 use crate::process::MAX_SERVER_WAIT;
 use crate::provider::Profile;
+use crate::token_response::ErrorResponse;
 
 /// Maximum number of attempts of one token request.
 const MAX_ATTEMPTS: u32 = 3;
@@ -24,6 +24,26 @@ const MIN_SKEW_SECS: i64 = 30;
 
 /// Maximum clock skew that is corrected; a larger one is not credible.
 const MAX_SKEW_SECS: i64 = 86_400;
+
+/// When a token request may be sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RetryPolicy {
+    /// After any transient failure, and after clock skew or a replay: each attempt signs a new assertion.
+    WithNewAssertion,
+    /// After any transient failure.
+    OnTransientError,
+    /// Only if the server reported that it was too busy to process the request.
+    OnlyIfUnprocessed,
+    /// Never: a second request would be harmful or useless.
+    Never,
+}
+
+impl RetryPolicy {
+    /// Whether the server may receive the request more than once.
+    fn is_repeatable(self) -> bool {
+        matches!(self, Self::WithNewAssertion | Self::OnTransientError)
+    }
+}
 
 /// Decision after a failed attempt.
 pub(super) enum RetryDecision {
@@ -66,8 +86,8 @@ impl RetryState {
     /// Whether the next request may use an idle connection. A request that must not be sent twice uses a new
     /// one: the server may be closing an idle connection, and then it is unknown whether it has read the
     /// request. After one stale connection the other idle ones are probably stale as well.
-    pub(super) fn connection_reuse(&self, request: &TokenRequest) -> ConnectionReuse {
-        if request.retry_policy == RetryPolicy::OnTransientError && !self.stale_connection_seen {
+    pub(super) fn connection_reuse(&self, policy: RetryPolicy) -> ConnectionReuse {
+        if policy.is_repeatable() && !self.stale_connection_seen {
             ConnectionReuse::AllowWithRetry
         } else {
             ConnectionReuse::Never
@@ -75,10 +95,8 @@ impl RetryState {
     }
 
     /// Whether to retry immediately: the server closed a reused connection before it received the request.
-    pub(super) fn retry_stale_connection(&mut self, failure: &RequestError, request: &TokenRequest) -> bool {
-        let again = failure.stale_connection
-            && !self.stale_connection_seen
-            && request.retry_policy == RetryPolicy::OnTransientError;
+    pub(super) fn retry_stale_connection(&mut self, failure: &RequestError, policy: RetryPolicy) -> bool {
+        let again = failure.stale_connection && !self.stale_connection_seen && policy.is_repeatable();
         self.stale_connection_seen |= failure.stale_connection;
         self.attempts = self.attempts.saturating_add(u32::from(again));
         again
@@ -89,42 +107,41 @@ impl RetryState {
     pub(super) fn after_transport_error(
         &mut self,
         failure: &RequestError,
-        request: &TokenRequest,
+        policy: RetryPolicy,
         call: &CallContext,
     ) -> RetryDecision {
-        if self.retry_stale_connection(failure, request) {
+        if self.retry_stale_connection(failure, policy) {
             return RetryDecision::RetryAfter(Duration::ZERO);
         }
         let closed_by_server = failure.reached_server && failure.error.status() == Status::Network;
         self.attempts = self.attempts.saturating_add(1);
-        self.retry_if(closed_by_server && request.retry_policy == RetryPolicy::OnTransientError, 0, call)
+        self.retry_if(closed_by_server && policy.is_repeatable(), 0, call)
     }
 
     /// Decides after an error response.
     pub(super) fn after_rejection(
         &mut self,
-        rejected: &RejectedRequest,
+        response: &ErrorResponse,
+        policy: RetryPolicy,
         call: &CallContext,
     ) -> RetryDecision {
-        let retry_after = Duration::from_secs(u64::from(rejected.response.retry_after));
-        if self.adjust_skew(rejected) || self.retry_after_replay(rejected) {
+        let retry_after = Duration::from_secs(u64::from(response.retry_after));
+        if self.adjust_skew(response, policy) || self.retry_after_replay(response, policy) {
             let retry = retry_after.is_zero() || !call.single_attempt && fits_deadline(retry_after, call);
             return if retry { RetryDecision::RetryAfter(retry_after) } else { RetryDecision::GiveUp };
         }
         self.attempts = self.attempts.saturating_add(1);
-        let is_busy = matches!(rejected.response.http_status, 429 | 503);
+        let is_busy = matches!(response.http_status, 429 | 503);
         let is_transient = is_busy
-            || matches!(rejected.response.http_status, 502 | 504)
-            || rejected.response.error.as_deref() == Some("temporarily_unavailable")
-            || self
-                .profile
-                .is_some_and(|profile| profile.retryable_statuses.contains(&rejected.response.http_status));
-        let may_repeat = match rejected.request.retry_policy {
-            RetryPolicy::OnTransientError => is_transient,
+            || matches!(response.http_status, 502 | 504)
+            || response.error.as_deref() == Some("temporarily_unavailable")
+            || self.profile.is_some_and(|profile| profile.retryable_statuses.contains(&response.http_status));
+        let may_repeat = match policy {
+            RetryPolicy::WithNewAssertion | RetryPolicy::OnTransientError => is_transient,
             RetryPolicy::OnlyIfUnprocessed => is_busy,
             RetryPolicy::Never => false,
         };
-        self.retry_if(may_repeat, rejected.response.retry_after, call)
+        self.retry_if(may_repeat, response.retry_after, call)
     }
 
     fn retry_if(&self, may_repeat: bool, retry_after: u32, call: &CallContext) -> RetryDecision {
@@ -136,26 +153,26 @@ impl RetryState {
 
     /// Whether to sign a new assertion, once, because the server reports a replay (RFC 7519 section 4.1.7:
     /// `jti`).
-    fn retry_after_replay(&mut self, rejected: &RejectedRequest) -> bool {
-        let is_replay = classify_error(&rejected.response, self.profile) == Some(ErrorClass::Replay);
-        let retry = is_replay && rejected.request.signed_per_attempt && !self.replay_retried;
+    fn retry_after_replay(&mut self, response: &ErrorResponse, policy: RetryPolicy) -> bool {
+        let is_replay = classify_error(response, self.profile) == Some(ErrorClass::Replay);
+        let retry = is_replay && policy == RetryPolicy::WithNewAssertion && !self.replay_retried;
         self.replay_retried |= retry;
         retry
     }
 
     /// Adopts the server's clock skew and returns true, once, if the skew explains the rejection: a provider
     /// error pattern matches, or the clocks differ enough.
-    fn adjust_skew(&mut self, rejected: &RejectedRequest) -> bool {
+    fn adjust_skew(&mut self, response: &ErrorResponse, policy: RetryPolicy) -> bool {
         let is_assertion_error =
-            matches!(rejected.response.error.as_deref(), Some("invalid_grant" | "invalid_client"));
-        let Some(server_skew) = rejected.response.server_skew_secs else { return false };
+            matches!(response.error.as_deref(), Some("invalid_grant" | "invalid_client"));
+        let Some(server_skew) = response.server_skew_secs else { return false };
         let difference = server_skew.saturating_sub(self.skew_secs).saturating_abs();
-        let is_skew_error = match classify_error(&rejected.response, self.profile) {
+        let is_skew_error = match classify_error(response, self.profile) {
             Some(ErrorClass::ClockSkew) => true,
             Some(ErrorClass::ConsentRequired) => false,
             _ => is_assertion_error && difference > MIN_SKEW_SECS,
         };
-        let can_adjust = rejected.request.signed_per_attempt && !self.skew_adjusted;
+        let can_adjust = policy == RetryPolicy::WithNewAssertion && !self.skew_adjusted;
         if !can_adjust || !is_skew_error || server_skew.saturating_abs() > MAX_SKEW_SECS {
             return false;
         }
@@ -212,7 +229,6 @@ mod tests {
     use super::*;
     use crate::base::error::Error;
     use crate::base::jitter::Fraction;
-    use crate::token_response::ErrorResponse;
 
     fn backoffs_ms(numerator: u16, retry_after: u32) -> Vec<u128> {
         let mut retry_state = RetryState::new(0, None, Jitter::pinned(Fraction::new(numerator)));
@@ -267,22 +283,12 @@ mod tests {
         RequestError { error, stale_connection: false, reached_server: true }
     }
 
-    fn request_with_policy(retry_policy: RetryPolicy) -> TokenRequest<'static> {
-        TokenRequest {
-            parameters: Vec::new(),
-            credential_label: "the test",
-            describe: Box::new(String::new),
-            retry_policy,
-            signed_per_attempt: true,
-        }
-    }
-
-    fn count_attempts(call: &CallContext, retry_policy: RetryPolicy) -> u32 {
+    fn count_attempts(call: &CallContext, policy: RetryPolicy) -> u32 {
         let mut retry_state = RetryState::new(0, None, Jitter::pinned(Fraction::new(0)));
-        let (request, mut attempts) = (request_with_policy(retry_policy), 1);
+        let mut attempts = 1;
         while attempts < 100
             && matches!(
-                retry_state.after_transport_error(&connection_closed_error(), &request, call),
+                retry_state.after_transport_error(&connection_closed_error(), policy, call),
                 RetryDecision::RetryAfter(_)
             )
         {
@@ -294,10 +300,12 @@ mod tests {
     #[test]
     fn closed_connection_is_retried_up_to_limit() {
         let single = CallContext { single_attempt: true, ..CallContext::unbounded() };
-        assert_eq!(count_attempts(&CallContext::unbounded(), RetryPolicy::OnTransientError), 3);
+        for policy in [RetryPolicy::WithNewAssertion, RetryPolicy::OnTransientError] {
+            assert_eq!(count_attempts(&CallContext::unbounded(), policy), 3);
+        }
         assert_eq!(count_attempts(&single, RetryPolicy::OnTransientError), 1);
-        for retry_policy in [RetryPolicy::OnlyIfUnprocessed, RetryPolicy::Never] {
-            assert_eq!(count_attempts(&CallContext::unbounded(), retry_policy), 1);
+        for policy in [RetryPolicy::OnlyIfUnprocessed, RetryPolicy::Never] {
+            assert_eq!(count_attempts(&CallContext::unbounded(), policy), 1);
         }
         assert_eq!(
             count_attempts(
@@ -311,53 +319,41 @@ mod tests {
     #[test]
     fn stale_connection_is_retried_once() {
         let mut retry_state = RetryState::new(0, None, Jitter::pinned(Fraction::new(0)));
-        let (stale, request) = (
-            RequestError { stale_connection: true, ..connection_closed_error() },
-            request_with_policy(RetryPolicy::OnTransientError),
-        );
-        assert_eq!(retry_state.connection_reuse(&request), ConnectionReuse::AllowWithRetry);
-        assert!(retry_state.retry_stale_connection(&stale, &request));
-        assert_eq!(retry_state.connection_reuse(&request), ConnectionReuse::Never);
-        assert!(!retry_state.retry_stale_connection(&stale, &request), "once");
+        let policy = RetryPolicy::OnTransientError;
+        let stale = RequestError { stale_connection: true, ..connection_closed_error() };
+        assert_eq!(retry_state.connection_reuse(policy), ConnectionReuse::AllowWithRetry);
+        assert!(retry_state.retry_stale_connection(&stale, policy));
+        assert_eq!(retry_state.connection_reuse(policy), ConnectionReuse::Never);
+        assert!(!retry_state.retry_stale_connection(&stale, policy), "once");
     }
 
     #[test]
     fn non_repeatable_request_uses_new_connection() {
         let retry_state = RetryState::new(0, None, Jitter::pinned(Fraction::new(0)));
-        for retry_policy in [RetryPolicy::OnlyIfUnprocessed, RetryPolicy::Never] {
-            assert_eq!(
-                retry_state.connection_reuse(&request_with_policy(retry_policy)),
-                ConnectionReuse::Never,
-                "{retry_policy:?}"
-            );
+        for policy in [RetryPolicy::OnlyIfUnprocessed, RetryPolicy::Never] {
+            assert_eq!(retry_state.connection_reuse(policy), ConnectionReuse::Never, "{policy:?}");
         }
     }
 
-    /// An error response to a signed request.
-    fn rejected_request(
-        http_status: u16,
-        error: &str,
-        retry_policy: RetryPolicy,
-    ) -> RejectedRequest<'static> {
+    fn error_response(http_status: u16, error: &str) -> ErrorResponse {
         let error = Some(error.to_owned()).filter(|error| !error.is_empty());
-        let response = ErrorResponse { http_status, error, ..ErrorResponse::default() };
-        RejectedRequest { response, request: request_with_policy(retry_policy) }
+        ErrorResponse { http_status, error, ..ErrorResponse::default() }
     }
 
     fn retry_state_for(provider: &str) -> RetryState {
         RetryState::new(0, crate::provider::find_by_name(provider), Jitter::pinned(Fraction::new(0)))
     }
 
-    fn is_retried(retry_state: &mut RetryState, rejected: &RejectedRequest<'_>) -> bool {
+    fn is_retried(retry_state: &mut RetryState, response: &ErrorResponse, policy: RetryPolicy) -> bool {
         matches!(
-            retry_state.after_rejection(rejected, &CallContext::unbounded()),
+            retry_state.after_rejection(response, policy, &CallContext::unbounded()),
             RetryDecision::RetryAfter(_)
         )
     }
 
     #[test]
     fn only_transient_responses_are_retried() {
-        use RetryPolicy::{Never, OnTransientError, OnlyIfUnprocessed};
+        use RetryPolicy::{Never, OnTransientError, OnlyIfUnprocessed, WithNewAssertion};
         for (status, error, provider, expected) in [
             (429, "", "", [true, true, false]),
             (503, "", "", [true, true, false]),
@@ -371,10 +367,11 @@ mod tests {
             (400, "invalid_grant", "", [false; 3]),
             (401, "", "", [false; 3]),
         ] {
-            let retried = [OnTransientError, OnlyIfUnprocessed, Never].map(|retry_policy| {
-                is_retried(&mut retry_state_for(provider), &rejected_request(status, error, retry_policy))
-            });
+            let is_retried_with =
+                |policy| is_retried(&mut retry_state_for(provider), &error_response(status, error), policy);
+            let retried = [OnTransientError, OnlyIfUnprocessed, Never].map(is_retried_with);
             assert_eq!(retried, expected, "{status} {error} {provider}");
+            assert_eq!(is_retried_with(WithNewAssertion), retried[0], "{status} {error} {provider}");
         }
     }
 
@@ -385,7 +382,7 @@ mod tests {
             let failure = RequestError { error, stale_connection: false, reached_server };
             let decision = retry_state_for("").after_transport_error(
                 &failure,
-                &request_with_policy(RetryPolicy::OnTransientError),
+                RetryPolicy::OnTransientError,
                 &CallContext::unbounded(),
             );
             matches!(decision, RetryDecision::RetryAfter(_))
@@ -396,17 +393,18 @@ mod tests {
 
     #[test]
     fn replayed_assertion_is_signed_again_once() {
-        let replay = || rejected_request(400, "jti_known", RetryPolicy::Never);
+        let (replay, policy) = (error_response(400, "jti_known"), RetryPolicy::WithNewAssertion);
         let mut retry_state = retry_state_for("hydra");
         assert!(matches!(
-            retry_state.after_rejection(&replay(), &CallContext::unbounded()),
+            retry_state.after_rejection(&replay, policy, &CallContext::unbounded()),
             RetryDecision::RetryAfter(Duration::ZERO)
         ));
-        assert!(!is_retried(&mut retry_state, &replay()), "once");
-        assert!(!is_retried(&mut retry_state_for(""), &replay()), "without a provider the code is unknown");
-        let mut unsigned = replay();
-        unsigned.request.signed_per_attempt = false;
-        assert!(!is_retried(&mut retry_state_for("hydra"), &unsigned));
+        assert!(!is_retried(&mut retry_state, &replay, policy), "once");
+        assert!(
+            !is_retried(&mut retry_state_for(""), &replay, policy),
+            "without a provider the code is unknown"
+        );
+        assert!(!is_retried(&mut retry_state_for("hydra"), &replay, RetryPolicy::OnTransientError));
     }
 
     /// Skew that is adopted after a response with the skew `server_skew`, if `known_skew` was assumed before.
@@ -417,12 +415,15 @@ mod tests {
         known_skew: i64,
         server_skew: i64,
     ) -> Option<i64> {
-        let mut rejected = rejected_request(400, error, RetryPolicy::Never);
-        rejected.response.server_skew_secs = Some(server_skew);
-        rejected.response.description = Some(description.to_owned());
+        let policy = RetryPolicy::WithNewAssertion;
+        let response = ErrorResponse {
+            server_skew_secs: Some(server_skew),
+            description: Some(description.to_owned()),
+            ..error_response(400, error)
+        };
         let mut retry_state = RetryState { skew_secs: known_skew, ..retry_state_for(provider) };
-        let retried = is_retried(&mut retry_state, &rejected);
-        assert!(!is_retried(&mut retry_state, &rejected), "once");
+        let retried = is_retried(&mut retry_state, &response, policy);
+        assert!(!is_retried(&mut retry_state, &response, policy), "once");
         assert_eq!(retry_state.skew_secs(), if retried { server_skew } else { known_skew });
         retried.then_some(server_skew)
     }
@@ -463,26 +464,27 @@ mod tests {
 
     #[test]
     fn skew_of_presigned_request_is_not_adjusted() {
-        let mut rejected = rejected_request(400, "invalid_grant", RetryPolicy::Never);
-        rejected.response.server_skew_secs = Some(600);
-        rejected.request.signed_per_attempt = false;
-        assert!(!is_retried(&mut retry_state_for(""), &rejected));
-        rejected.request.signed_per_attempt = true;
-        rejected.response.server_skew_secs = None;
-        assert!(!is_retried(&mut retry_state_for(""), &rejected));
+        let mut response = error_response(400, "invalid_grant");
+        response.server_skew_secs = Some(600);
+        assert!(!is_retried(&mut retry_state_for(""), &response, RetryPolicy::OnTransientError));
+        response.server_skew_secs = None;
+        assert!(!is_retried(&mut retry_state_for(""), &response, RetryPolicy::WithNewAssertion));
     }
 
     #[test]
     fn skew_adjustment_honors_retry_after() {
-        let mut rejected = rejected_request(400, "invalid_grant", RetryPolicy::Never);
-        (rejected.response.server_skew_secs, rejected.response.retry_after) = (Some(600), 5);
-        let decision = retry_state_for("").after_rejection(&rejected, &CallContext::unbounded());
+        let (mut response, policy) = (error_response(400, "invalid_grant"), RetryPolicy::WithNewAssertion);
+        (response.server_skew_secs, response.retry_after) = (Some(600), 5);
+        let decision = retry_state_for("").after_rejection(&response, policy, &CallContext::unbounded());
         assert!(matches!(decision, RetryDecision::RetryAfter(delay) if delay == Duration::from_secs(5)));
         let single = CallContext { single_attempt: true, ..CallContext::unbounded() };
-        assert!(matches!(retry_state_for("").after_rejection(&rejected, &single), RetryDecision::GiveUp));
-        rejected.response.retry_after = 0;
         assert!(matches!(
-            retry_state_for("").after_rejection(&rejected, &single),
+            retry_state_for("").after_rejection(&response, policy, &single),
+            RetryDecision::GiveUp
+        ));
+        response.retry_after = 0;
+        assert!(matches!(
+            retry_state_for("").after_rejection(&response, policy, &single),
             RetryDecision::RetryAfter(Duration::ZERO)
         ));
     }

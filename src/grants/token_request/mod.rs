@@ -19,7 +19,7 @@ use crate::base::secret::Secret;
 use crate::base::stats::Counter;
 use crate::grants::context::GrantContext;
 use crate::grants::refresh_token;
-use crate::grants::retry::{self, RetryDecision, RetryState};
+use crate::grants::retry::{self, RetryDecision, RetryPolicy, RetryState};
 use crate::net::http::{ConnectionReuse, HttpMethod, Request, RequestError, Response};
 use crate::net::urlencoded;
 use crate::process::{Admission, AdmissionContext, throttled_error};
@@ -48,8 +48,6 @@ pub(super) struct TokenRequest<'a> {
     pub describe: Box<dyn Fn() -> String + 'a>,
     /// When the request may be sent again.
     pub retry_policy: RetryPolicy,
-    /// Whether each attempt signs a new assertion, so that clock skew can be corrected.
-    pub signed_per_attempt: bool,
 }
 
 impl TokenRequest<'_> {
@@ -57,17 +55,6 @@ impl TokenRequest<'_> {
     fn is_refresh(&self) -> bool {
         self.parameters.iter().any(|(name, _)| *name == "refresh_token")
     }
-}
-
-/// When a request may be sent again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RetryPolicy {
-    /// After any transient failure.
-    OnTransientError,
-    /// Only if the server reported that it was too busy to process the request.
-    OnlyIfUnprocessed,
-    /// Never: a second request would be harmful or useless.
-    Never,
 }
 
 /// An error response, with the request that caused it.
@@ -180,7 +167,8 @@ impl<'a> TokenClient<'_, 'a> {
             RetryState::new(known_skew_secs, endpoint_config.profile, context.process.jitter);
         loop {
             let request = build_request(retry_state.skew_secs())?;
-            let rejected = match self.send(method, &request, retry_state.connection_reuse(&request)) {
+            let policy = request.retry_policy;
+            let rejected = match self.send(method, &request, retry_state.connection_reuse(policy)) {
                 Ok(response) => {
                     let redactor = LazyCell::new(|| self.redactor(&request));
                     let parsed = token_response::parse(&response, context.process.clock.as_ref(), &redactor);
@@ -200,13 +188,13 @@ impl<'a> TokenClient<'_, 'a> {
                     if method == HttpMethod::Get
                         && endpoint_config.methods == EndpointMethods::GetThenPost =>
                 {
-                    if retry_state.retry_stale_connection(&failure, &request) {
+                    if retry_state.retry_stale_connection(&failure, policy) {
                         context.process.stats.count(Counter::Retries);
                         continue;
                     }
                     return Err(failure);
                 }
-                Err(failure) => match retry_state.after_transport_error(&failure, &request, context.call) {
+                Err(failure) => match retry_state.after_transport_error(&failure, policy, context.call) {
                     RetryDecision::RetryAfter(delay) => {
                         self.wait_before_retry(delay, admission)?;
                         continue;
@@ -215,7 +203,7 @@ impl<'a> TokenClient<'_, 'a> {
                 },
             };
             self.record_retry_after(&rejected.response, admission);
-            match retry_state.after_rejection(&rejected, context.call) {
+            match retry_state.after_rejection(&rejected.response, policy, context.call) {
                 RetryDecision::RetryAfter(delay) => self.wait_before_retry(delay, admission)?,
                 RetryDecision::GiveUp => return Ok(Err(rejected)),
             }
