@@ -19,7 +19,7 @@ pub(super) fn fetch(
     context: &GrantContext<'_>,
 ) -> Result<AccessToken> {
     let refresh_error = match refresh_token::get_current(endpoint_config, context) {
-        Some(token) => match refresh(endpoint_config, &token, context) {
+        Some(token) => match refresh_token::fetch(endpoint_config, &token, context) {
             Err(error) if error.status() == Status::Expired => Some(error),
             outcome => return outcome,
         },
@@ -58,16 +58,6 @@ pub(super) fn exchange_redirect_code(
     exchange_code(endpoint_config, login, code, Some(&result.verifier), context)
 }
 
-fn refresh(
-    endpoint_config: &TokenEndpointConfig,
-    token: &Secret,
-    context: &GrantContext<'_>,
-) -> Result<AccessToken> {
-    token_request::request_token(endpoint_config, context, &|_| {
-        Ok(refresh_token::build_request(endpoint_config, token))
-    })
-}
-
 fn exchange_code(
     endpoint_config: &TokenEndpointConfig,
     login: &Login,
@@ -76,13 +66,14 @@ fn exchange_code(
     context: &GrantContext<'_>,
 ) -> Result<AccessToken> {
     let build = |_| Ok(build_request(endpoint_config, login, code, verifier));
-    let token = token_request::request_token(
+    let issued = token_request::request_token(
         endpoint_config,
         &GrantContext { bypass_circuit_breaker: true, ..*context },
         &build,
     )
     // Not shared with other calls: the next call does not send this code again.
     .map_err(Error::caller_specific)?;
+    let token = refresh_token::store_refresh_token(endpoint_config, issued, context);
     context.login_state.mark_logged_in(refresh_token::family_key(endpoint_config, context.process));
     Ok(token)
 }

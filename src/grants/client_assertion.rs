@@ -8,45 +8,59 @@ use crate::base::secret::Secret;
 use crate::grants::context::GrantContext;
 use crate::grants::retry::RetryPolicy;
 use crate::grants::signed_jwt;
-use crate::grants::token_request::{TokenRequest, describe_claims};
+use crate::grants::token_request::{self, TokenRequest, describe_claims};
 use crate::resolve::{AssertionSource, TokenEndpointConfig};
-use crate::token::unverified_jwt_exp;
+use crate::token::{AccessToken, unverified_jwt_exp};
 
 pub(super) const CLIENT_ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-pub(super) fn build_request<'a>(
+pub(super) fn fetch(
+    endpoint_config: &TokenEndpointConfig,
+    source: &AssertionSource,
+    client_id: Option<&str>,
+    context: &GrantContext<'_>,
+) -> Result<AccessToken> {
+    let issued = token_request::request_token(endpoint_config, context, &|skew_secs| {
+        let assertion = sign_or_load(source, skew_secs, context)?;
+        Ok(build_request(endpoint_config, source, client_id, assertion))
+    })?;
+    Ok(issued.access_token)
+}
+
+/// Returns a new signed assertion, or else the configured one.
+fn sign_or_load(source: &AssertionSource, skew_secs: i64, context: &GrantContext<'_>) -> Result<Secret> {
+    if let AssertionSource::SignedHere(signing) = source {
+        return Ok(signed_jwt::sign_before_deadline(signing, skew_secs, context)?.into_text());
+    }
+    let configured = load_presigned_assertion(source, context.process.clock.as_ref(), context.warn)?;
+    Ok(configured.unwrap_or_default())
+}
+
+fn build_request<'a>(
     endpoint_config: &'a TokenEndpointConfig,
     source: &'a AssertionSource,
     client_id: Option<&str>,
-    skew_secs: i64,
-    context: &GrantContext<'_>,
-) -> Result<TokenRequest<'a>> {
-    let assertion = match source {
-        AssertionSource::SignedHere(signing) => {
-            signed_jwt::sign_before_deadline(signing, skew_secs, context)?.into_text()
-        }
-        AssertionSource::Literal(assertion) => assertion.clone(),
-        AssertionSource::File { file, require_private_file } => {
-            read_assertion_file(file, *require_private_file, context.warn)?
-        }
-    };
-    let describe = Box::new(|| match source {
-        AssertionSource::SignedHere(signing) => describe_claims(signing, endpoint_config),
-        AssertionSource::Literal(_) => describe_source("ClientAssertion", endpoint_config),
-        AssertionSource::File { file, .. } => describe_source(&file.to_string(), endpoint_config),
-    });
-    let is_signed_here = matches!(source, AssertionSource::SignedHere(_));
-    if !is_signed_here {
-        check_expiry(source, &assertion, context.process.clock.as_ref())?;
-    }
+    assertion: Secret,
+) -> TokenRequest<'a> {
     let mut parameters = vec![
         ("grant_type", Secret::from("client_credentials")),
         ("client_assertion_type", Secret::from(CLIENT_ASSERTION_TYPE)),
         ("client_assertion", assertion),
     ];
     parameters.extend(client_id.map(|id| ("client_id", Secret::from(id))));
-    let retry_policy = if is_signed_here { RetryPolicy::WithNewAssertion } else { RetryPolicy::Never };
-    Ok(TokenRequest { parameters, credential_label: "the client assertion", describe, retry_policy })
+    TokenRequest {
+        parameters,
+        credential_label: "the client assertion",
+        describe: Box::new(|| match source {
+            AssertionSource::SignedHere(signing) => describe_claims(signing, endpoint_config),
+            AssertionSource::Literal(_) => describe_source("ClientAssertion", endpoint_config),
+            AssertionSource::File { file, .. } => describe_source(&file.to_string(), endpoint_config),
+        }),
+        retry_policy: match source {
+            AssertionSource::SignedHere(_) => RetryPolicy::WithNewAssertion,
+            AssertionSource::Literal(_) | AssertionSource::File { .. } => RetryPolicy::Never,
+        },
+    }
 }
 
 pub(super) fn load_presigned_assertion(

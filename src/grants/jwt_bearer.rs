@@ -5,26 +5,38 @@ use crate::base::secret::Secret;
 use crate::grants::context::GrantContext;
 use crate::grants::retry::RetryPolicy;
 use crate::grants::signed_jwt;
-use crate::grants::token_request::{TokenRequest, describe_claims};
+use crate::grants::token_request::{self, TokenRequest, describe_claims};
 use crate::resolve::{AssertionConfig, TokenEndpointConfig};
+use crate::token::AccessToken;
 
 pub(super) const JWT_BEARER_GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
-pub(super) fn build_request<'a>(
+pub(super) fn fetch(
+    endpoint_config: &TokenEndpointConfig,
+    signing: &AssertionConfig,
+    grant_type: Option<&str>,
+    context: &GrantContext<'_>,
+) -> Result<AccessToken> {
+    let issued = token_request::request_token(endpoint_config, context, &|skew_secs| {
+        let assertion = signed_jwt::sign_before_deadline(signing, skew_secs, context)?;
+        Ok(build_request(endpoint_config, signing, grant_type, assertion.into_text()))
+    })?;
+    Ok(issued.access_token)
+}
+
+fn build_request<'a>(
     endpoint_config: &'a TokenEndpointConfig,
     signing: &'a AssertionConfig,
     grant_type: Option<&str>,
-    skew_secs: i64,
-    context: &GrantContext<'_>,
-) -> Result<TokenRequest<'a>> {
-    let assertion = signed_jwt::sign_before_deadline(signing, skew_secs, context)?;
-    Ok(TokenRequest {
+    assertion: Secret,
+) -> TokenRequest<'a> {
+    TokenRequest {
         parameters: vec![
             ("grant_type", Secret::from(grant_type.unwrap_or(JWT_BEARER_GRANT_TYPE))),
-            ("assertion", assertion.into_text()),
+            ("assertion", assertion),
         ],
         credential_label: "the assertion",
         describe: Box::new(|| describe_claims(signing, endpoint_config)),
         retry_policy: RetryPolicy::WithNewAssertion,
-    })
+    }
 }

@@ -54,30 +54,16 @@ fn request_token_by_grant(
     authorization_request: Option<&AuthorizationRequest>,
     context: &GrantContext<'_>,
 ) -> Result<AccessToken> {
-    let fetch = |build_request: &token_request::BuildRequest<'_, '_>| {
-        token_request::request_token(endpoint_config, context, build_request)
-    };
     match &endpoint_config.grant {
         Grant::JwtBearer { signing, grant_type } => {
-            let grant_type = grant_type.as_deref();
-            fetch(&|skew_secs| {
-                jwt_bearer::build_request(endpoint_config, signing, grant_type, skew_secs, context)
-            })
+            jwt_bearer::fetch(endpoint_config, signing, grant_type.as_deref(), context)
         }
         Grant::ClientAssertion { assertion, client_id } => {
-            let id = client_id.as_deref();
-            fetch(&|skew_secs| {
-                client_assertion::build_request(endpoint_config, assertion, id, skew_secs, context)
-            })
+            client_assertion::fetch(endpoint_config, assertion, client_id.as_deref(), context)
         }
-        Grant::ClientCredentials => fetch(&|_| Ok(client_credentials::build_request(endpoint_config))),
-        Grant::Password { user, password } => {
-            fetch(&|_| Ok(password::build_request(endpoint_config, user, password)))
-        }
-        Grant::RefreshToken(configured) => fetch(&|_| {
-            let token = refresh_token::get_current(endpoint_config, context);
-            Ok(refresh_token::build_request(endpoint_config, token.as_ref().unwrap_or(configured)))
-        }),
+        Grant::ClientCredentials => client_credentials::fetch(endpoint_config, context),
+        Grant::Password { user, password } => password::fetch(endpoint_config, user, password, context),
+        Grant::RefreshToken(configured) => refresh_token::fetch(endpoint_config, configured, context),
         Grant::AuthorizationCode(login) => {
             authorization_code::fetch(endpoint_config, login, authorization_request, context)
         }

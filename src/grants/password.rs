@@ -1,12 +1,25 @@
 //! Resource owner password credentials grant (RFC 6749 section 4.3), for servers that support no other grant.
 
+use crate::base::error::Result;
 use crate::base::sanitize;
 use crate::base::secret::Secret;
+use crate::grants::context::GrantContext;
 use crate::grants::retry::RetryPolicy;
-use crate::grants::token_request::TokenRequest;
+use crate::grants::token_request::{self, TokenRequest};
 use crate::resolve::TokenEndpointConfig;
+use crate::token::AccessToken;
 
-pub(super) fn build_request<'a>(
+pub(super) fn fetch(
+    endpoint_config: &TokenEndpointConfig,
+    user: &str,
+    password: &Secret,
+    context: &GrantContext<'_>,
+) -> Result<AccessToken> {
+    let build = |_| Ok(build_request(endpoint_config, user, password));
+    Ok(token_request::request_token(endpoint_config, context, &build)?.access_token)
+}
+
+fn build_request<'a>(
     endpoint_config: &'a TokenEndpointConfig,
     user: &'a str,
     password: &Secret,

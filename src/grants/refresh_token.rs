@@ -2,12 +2,27 @@
 //! configured one.
 
 use crate::base::cache_key::CacheKey;
+use crate::base::error::Result;
 use crate::base::secret::Secret;
 use crate::grants::context::GrantContext;
 use crate::grants::retry::RetryPolicy;
-use crate::grants::token_request::TokenRequest;
+use crate::grants::token_request::{self, IssuedToken, TokenRequest};
 use crate::process::Process;
 use crate::resolve::{Grant, TokenEndpointConfig};
+use crate::token::AccessToken;
+
+/// Requests a token with the latest refresh token, or with `fallback` if there is none.
+pub(super) fn fetch(
+    endpoint_config: &TokenEndpointConfig,
+    fallback: &Secret,
+    context: &GrantContext<'_>,
+) -> Result<AccessToken> {
+    let issued = token_request::request_token(endpoint_config, context, &|_| {
+        let token = get_current(endpoint_config, context);
+        Ok(build_request(endpoint_config, token.as_ref().unwrap_or(fallback)))
+    })?;
+    Ok(store_refresh_token(endpoint_config, issued, context))
+}
 
 /// Returns the refresh token to send, if any.
 pub(super) fn get_current(
@@ -18,9 +33,13 @@ pub(super) fn get_current(
     latest.or_else(|| configured_token(&endpoint_config.grant).cloned())
 }
 
-/// Stores the refresh token of a token response, if the grant is bound to a user.
-pub(super) fn store(endpoint_config: &TokenEndpointConfig, latest: Secret, context: &GrantContext<'_>) {
-    if endpoint_config.grant.is_user_bound() {
+/// Stores the refresh token of a response, if it has one, and returns the access token.
+pub(super) fn store_refresh_token(
+    endpoint_config: &TokenEndpointConfig,
+    issued: IssuedToken,
+    context: &GrantContext<'_>,
+) -> AccessToken {
+    if let Some(latest) = issued.refresh_token {
         let previous = get_current(endpoint_config, context);
         context.login_state.store_refresh_token(
             family_key(endpoint_config, context.process),
@@ -28,6 +47,7 @@ pub(super) fn store(endpoint_config: &TokenEndpointConfig, latest: Secret, conte
             latest,
         );
     }
+    issued.access_token
 }
 
 /// Key of a refresh token family: the configured token and the tokens that replace it, for one

@@ -18,7 +18,6 @@ use crate::base::sanitize;
 use crate::base::secret::Secret;
 use crate::base::stats::Counter;
 use crate::grants::context::GrantContext;
-use crate::grants::refresh_token;
 use crate::grants::retry::{self, RetryDecision, RetryPolicy, RetryState};
 use crate::net::http::{ConnectionReuse, HttpMethod, Request, RequestError, Response};
 use crate::net::urlencoded;
@@ -57,6 +56,13 @@ impl TokenRequest<'_> {
     }
 }
 
+/// A token from the server.
+pub(super) struct IssuedToken {
+    pub access_token: AccessToken,
+    /// The refresh token of the response, if it has one.
+    pub refresh_token: Option<Secret>,
+}
+
 /// An error response, with the request that caused it.
 pub(super) struct RejectedRequest<'a> {
     pub response: ErrorResponse,
@@ -70,7 +76,7 @@ pub(super) fn request_token(
     endpoint_config: &TokenEndpointConfig,
     context: &GrantContext<'_>,
     build_request: &BuildRequest<'_, '_>,
-) -> Result<AccessToken> {
+) -> Result<IssuedToken> {
     let memory = &context.process.endpoint_memory;
     let methods = match endpoint_config.methods {
         EndpointMethods::GetThenPost if memory.prefers_post(&endpoint_config.endpoint) => {
@@ -126,7 +132,7 @@ impl<'a> TokenClient<'_, 'a> {
         &self,
         methods: EndpointMethods,
         admission: &mut Admission<'_>,
-    ) -> Result<AccessToken> {
+    ) -> Result<IssuedToken> {
         let Self { endpoint_config, context, .. } = self;
         let to_error = |rejected: RejectedRequest<'_>| error::rejection_error(rejected, endpoint_config);
         let method = match methods {
@@ -159,7 +165,7 @@ impl<'a> TokenClient<'_, 'a> {
         &self,
         method: HttpMethod,
         admission: &mut Admission<'_>,
-    ) -> std::result::Result<std::result::Result<AccessToken, RejectedRequest<'a>>, RequestError> {
+    ) -> std::result::Result<std::result::Result<IssuedToken, RejectedRequest<'a>>, RequestError> {
         let Self { endpoint_config, context, build_request } = self;
         let memory = &context.process.endpoint_memory;
         let known_skew_secs = memory.skew_secs(&endpoint_config.endpoint);
@@ -178,7 +184,7 @@ impl<'a> TokenClient<'_, 'a> {
                                 self.log_skew(retry_state.skew_secs());
                                 memory.record_skew(&endpoint_config.endpoint, retry_state.skew_secs());
                             }
-                            return Ok(Ok(self.build_token(success)));
+                            return Ok(Ok(self.build_issued_token(success)));
                         }
                         Err(error) => RejectedRequest { response: error, request },
                     }
@@ -315,14 +321,11 @@ impl<'a> TokenClient<'_, 'a> {
         token_response::parse_id_token_only(response)
     }
 
-    fn build_token(&self, response: TokenResponse) -> AccessToken {
+    fn build_issued_token(&self, response: TokenResponse) -> IssuedToken {
         let Self { endpoint_config, context, .. } = self;
         if response.token_type_missing {
             let text = format!("{} sent no token_type; Bearer is assumed", endpoint_config.endpoint.host());
             (context.warn)(Error::warning("01000", "token", text));
-        }
-        if let Some(latest) = response.refresh_token {
-            refresh_token::store(endpoint_config, latest, context);
         }
         let issued_at = context.process.clock.unix_seconds();
         let after = |seconds| issued_at.saturating_add(seconds);
@@ -330,7 +333,7 @@ impl<'a> TokenClient<'_, 'a> {
             .expires_in
             .map(after)
             .or_else(|| unverified_jwt_exp(response.access_token.to_str().unwrap_or_default()));
-        AccessToken {
+        let access_token = AccessToken {
             expires_at: expires_at.or_else(|| endpoint_config.token_lifetime.map(i64::from).map(after)),
             value: response.access_token,
             scope: response.scope,
@@ -338,7 +341,8 @@ impl<'a> TokenClient<'_, 'a> {
             issued_at,
             cache_key: context.cache_key,
             cache_state: CacheState::new(context.process.clock.boot_time()),
-        }
+        };
+        IssuedToken { access_token, refresh_token: response.refresh_token }
     }
 }
 
