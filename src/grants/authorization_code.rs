@@ -8,7 +8,7 @@ use crate::base::secret::Secret;
 use crate::grants::context::GrantContext;
 use crate::grants::refresh_token;
 use crate::grants::retry::RetryPolicy;
-use crate::grants::token_request::{self, TokenRequest};
+use crate::grants::token_client::{self, TokenRequest};
 use crate::resolve::{AuthorizationRequest, Login, TokenEndpointConfig};
 use crate::token::AccessToken;
 
@@ -66,7 +66,7 @@ fn exchange_code(
     context: &GrantContext<'_>,
 ) -> Result<AccessToken> {
     let build = |_| Ok(build_request(endpoint_config, login, code, verifier));
-    let issued = token_request::request_token(
+    let issued = token_client::request_token(
         endpoint_config,
         &GrantContext { bypass_circuit_breaker: true, ..*context },
         &build,

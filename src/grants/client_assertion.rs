@@ -8,7 +8,7 @@ use crate::base::secret::Secret;
 use crate::grants::context::GrantContext;
 use crate::grants::retry::RetryPolicy;
 use crate::grants::signed_jwt;
-use crate::grants::token_request::{self, TokenRequest, describe_claims};
+use crate::grants::token_client::{self, TokenRequest, describe_claims};
 use crate::resolve::{AssertionSource, TokenEndpointConfig};
 use crate::token::{AccessToken, unverified_jwt_exp};
 
@@ -20,7 +20,7 @@ pub(super) fn fetch(
     client_id: Option<&str>,
     context: &GrantContext<'_>,
 ) -> Result<AccessToken> {
-    let issued = token_request::request_token(endpoint_config, context, &|skew_secs| {
+    let issued = token_client::request_token(endpoint_config, context, &|skew_secs| {
         let assertion = sign_or_load(source, skew_secs, context)?;
         Ok(build_request(endpoint_config, source, client_id, assertion))
     })?;

@@ -5,7 +5,7 @@ use crate::base::secret::Secret;
 use crate::grants::context::GrantContext;
 use crate::grants::retry::RetryPolicy;
 use crate::grants::signed_jwt;
-use crate::grants::token_request::{self, TokenRequest, describe_claims};
+use crate::grants::token_client::{self, TokenRequest, describe_claims};
 use crate::resolve::{AssertionConfig, TokenEndpointConfig};
 use crate::token::AccessToken;
 
@@ -17,7 +17,7 @@ pub(super) fn fetch(
     grant_type: Option<&str>,
     context: &GrantContext<'_>,
 ) -> Result<AccessToken> {
-    let issued = token_request::request_token(endpoint_config, context, &|skew_secs| {
+    let issued = token_client::request_token(endpoint_config, context, &|skew_secs| {
         let assertion = signed_jwt::sign_before_deadline(signing, skew_secs, context)?;
         Ok(build_request(endpoint_config, signing, grant_type, assertion.into_text()))
     })?;

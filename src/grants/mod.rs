@@ -26,9 +26,10 @@ mod logoff;
 mod password;
 mod preview;
 mod refresh_token;
+mod rejection;
 mod retry;
 mod signed_jwt;
-mod token_request;
+mod token_client;
 
 pub use context::GrantContext;
 pub use logoff::log_off;

@@ -5,7 +5,7 @@ use crate::base::sanitize;
 use crate::base::secret::Secret;
 use crate::grants::context::GrantContext;
 use crate::grants::retry::RetryPolicy;
-use crate::grants::token_request::{self, TokenRequest};
+use crate::grants::token_client::{self, TokenRequest};
 use crate::resolve::TokenEndpointConfig;
 use crate::token::AccessToken;
 
@@ -16,7 +16,7 @@ pub(super) fn fetch(
     context: &GrantContext<'_>,
 ) -> Result<AccessToken> {
     let build = |_| Ok(build_request(endpoint_config, user, password));
-    Ok(token_request::request_token(endpoint_config, context, &build)?.access_token)
+    Ok(token_client::request_token(endpoint_config, context, &build)?.access_token)
 }
 
 fn build_request<'a>(

@@ -6,7 +6,7 @@ use crate::base::error::Result;
 use crate::base::secret::Secret;
 use crate::grants::context::GrantContext;
 use crate::grants::retry::RetryPolicy;
-use crate::grants::token_request::{self, IssuedToken, TokenRequest};
+use crate::grants::token_client::{self, IssuedToken, TokenRequest};
 use crate::process::Process;
 use crate::resolve::{Grant, TokenEndpointConfig};
 use crate::token::AccessToken;
@@ -17,7 +17,7 @@ pub(super) fn fetch(
     fallback: &Secret,
     context: &GrantContext<'_>,
 ) -> Result<AccessToken> {
-    let issued = token_request::request_token(endpoint_config, context, &|_| {
+    let issued = token_client::request_token(endpoint_config, context, &|_| {
         let token = get_current(endpoint_config, context);
         Ok(build_request(endpoint_config, token.as_ref().unwrap_or(fallback)))
     })?;

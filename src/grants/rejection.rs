@@ -1,8 +1,8 @@
 //! Error for a rejected token request: what was sent, what the server answered, and what to do.
 
-use super::{RejectedRequest, TokenRequest};
 use crate::base::error::{Error, Status};
 use crate::grants::error_class::{ErrorClass, classify_error};
+use crate::grants::token_client::{RejectedRequest, TokenRequest};
 use crate::resolve::{EndpointMethods, TokenEndpointConfig};
 use crate::token_response::ErrorResponse;
 

@@ -18,6 +18,7 @@ use crate::base::sanitize;
 use crate::base::secret::Secret;
 use crate::base::stats::Counter;
 use crate::grants::context::GrantContext;
+use crate::grants::rejection;
 use crate::grants::retry::{self, RetryDecision, RetryPolicy, RetryState};
 use crate::net::http::{ConnectionReuse, HttpMethod, Request, RequestError, Response};
 use crate::net::urlencoded;
@@ -26,8 +27,6 @@ use crate::resolve::{AssertionConfig, EndpointMethods, OAuthClient, TokenEndpoin
 use crate::sys;
 use crate::token::{AccessToken, CacheState, unverified_jwt_exp};
 use crate::token_response::{self, ErrorResponse, TokenResponse};
-
-mod error;
 
 /// Error codes that reject the grant itself, independent of the HTTP method.
 const DEFINITIVE_ERRORS: [&str; 5] =
@@ -51,7 +50,7 @@ pub(super) struct TokenRequest<'a> {
 
 impl TokenRequest<'_> {
     /// Whether it sends a refresh token, so that a rejection ends the login.
-    fn is_refresh(&self) -> bool {
+    pub(super) fn is_refresh(&self) -> bool {
         self.parameters.iter().any(|(name, _)| *name == "refresh_token")
     }
 }
@@ -134,7 +133,7 @@ impl<'a> TokenClient<'_, 'a> {
         admission: &mut Admission<'_>,
     ) -> Result<IssuedToken> {
         let Self { endpoint_config, context, .. } = self;
-        let to_error = |rejected: RejectedRequest<'_>| error::rejection_error(rejected, endpoint_config);
+        let to_error = |rejected: RejectedRequest<'_>| rejection::rejection_error(rejected, endpoint_config);
         let method = match methods {
             EndpointMethods::Post => HttpMethod::Post,
             EndpointMethods::Get | EndpointMethods::GetThenPost => HttpMethod::Get,
