@@ -8,7 +8,9 @@ use crate::base::secret::Secret;
 use crate::grants::context::GrantContext;
 use crate::grants::refresh_token;
 use crate::grants::retry::RetryPolicy;
-use crate::grants::token_client::{self, TokenRequest};
+use crate::grants::token_client;
+use crate::grants::token_request::{Credential, Parameter, TokenRequest};
+use crate::options::OptionId;
 use crate::resolve::{AuthorizationRequest, Login, TokenEndpointConfig};
 use crate::token::AccessToken;
 
@@ -78,26 +80,49 @@ fn exchange_code(
     Ok(token)
 }
 
+/// Builds the request that the connection sends first: with the configured refresh token or code, or else
+/// with empty values in place of the results of a login.
+pub(super) fn build_first_request<'a>(
+    endpoint_config: &'a TokenEndpointConfig,
+    login: &'a Login,
+) -> TokenRequest<'a> {
+    match (&login.refresh_token, &login.code) {
+        (Some(token), _) => refresh_token::build_request(endpoint_config, token),
+        (None, Some(code)) => build_request(endpoint_config, login, code, None),
+        (None, None) => {
+            let unknown = Secret::default();
+            build_request(endpoint_config, login, &unknown, Some(&unknown))
+        }
+    }
+}
+
+/// Builds a request with `code`. A configured code was obtained without a code challenge and so has no
+/// `verifier`.
 fn build_request<'a>(
     endpoint_config: &'a TokenEndpointConfig,
     login: &'a Login,
     code: &Secret,
     verifier: Option<&Secret>,
 ) -> TokenRequest<'a> {
-    let mut parameters = vec![("grant_type", Secret::from("authorization_code")), ("code", code.clone())];
-    parameters.extend(login.redirect_uri.as_deref().map(|uri| ("redirect_uri", Secret::from(uri))));
-    parameters.extend(verifier.map(|verifier| ("code_verifier", verifier.clone())));
-    let redirect = login.redirect_uri.as_deref().unwrap_or("absent");
-    TokenRequest {
+    let redirect = login.redirect_uri.as_deref();
+    let mut parameters = vec![
+        Parameter::shown("grant_type", "authorization_code", &[]),
+        Parameter::hidden("code", code.clone(), &[OptionId::OAuthCode]),
+    ];
+    parameters.extend(redirect.map(|uri| Parameter::shown("redirect_uri", uri, &[OptionId::RedirectURI])));
+    parameters.extend(verifier.map(|verifier| Parameter::hidden("code_verifier", verifier.clone(), &[])));
+    TokenRequest::new(
+        endpoint_config,
         parameters,
-        credential_label: "the authorization code",
-        describe: Box::new(move || {
-            format!("redirect_uri was {redirect}, the token URL {}", endpoint_config.endpoint.without_query())
-        }),
+        Credential::AuthorizationCode,
         // A code is valid once. A server that receives it twice may revoke the tokens of the first request
         // (RFC 6749 section 4.1.2).
-        retry_policy: RetryPolicy::Never,
-    }
+        RetryPolicy::Never,
+        move || {
+            let redirect = redirect.unwrap_or("absent");
+            format!("redirect_uri was {redirect}, the token URL {}", endpoint_config.endpoint.without_query())
+        },
+    )
 }
 
 /// Limits the call by ConsentTimeout, which leaves a user more time than a server; a shorter timeout of the

@@ -7,12 +7,23 @@ use crate::base::file::{ConfiguredPath, LoosePermissions};
 use crate::base::secret::Secret;
 use crate::grants::context::GrantContext;
 use crate::grants::retry::RetryPolicy;
-use crate::grants::signed_jwt;
-use crate::grants::token_client::{self, TokenRequest, describe_claims};
+use crate::grants::signed_jwt::{self, describe_claims};
+use crate::grants::token_client;
+use crate::grants::token_request::{Credential, Parameter, TokenRequest};
+use crate::options::OptionId;
 use crate::resolve::{AssertionSource, TokenEndpointConfig};
 use crate::token::{AccessToken, unverified_jwt_exp};
 
-pub(super) const CLIENT_ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+const CLIENT_ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// Options that name the source of the assertion, in order of precedence.
+const ASSERTION_OPTIONS: &[OptionId] = &[
+    OptionId::ClientAssertion,
+    OptionId::ClientAssertionFile,
+    OptionId::JWTCertStore,
+    OptionId::JWTPrivateKey,
+    OptionId::JWTSecret,
+];
 
 pub(super) fn fetch(
     endpoint_config: &TokenEndpointConfig,
@@ -36,31 +47,28 @@ fn sign_or_load(source: &AssertionSource, skew_secs: i64, context: &GrantContext
     Ok(configured.unwrap_or_default())
 }
 
-fn build_request<'a>(
+pub(super) fn build_request<'a>(
     endpoint_config: &'a TokenEndpointConfig,
     source: &'a AssertionSource,
     client_id: Option<&str>,
     assertion: Secret,
 ) -> TokenRequest<'a> {
     let mut parameters = vec![
-        ("grant_type", Secret::from("client_credentials")),
-        ("client_assertion_type", Secret::from(CLIENT_ASSERTION_TYPE)),
-        ("client_assertion", assertion),
+        Parameter::shown("grant_type", "client_credentials", &[]),
+        Parameter::shown("client_assertion_type", CLIENT_ASSERTION_TYPE, &[]),
+        Parameter::hidden("client_assertion", assertion, ASSERTION_OPTIONS),
     ];
-    parameters.extend(client_id.map(|id| ("client_id", Secret::from(id))));
-    TokenRequest {
-        parameters,
-        credential_label: "the client assertion",
-        describe: Box::new(|| match source {
-            AssertionSource::SignedHere(signing) => describe_claims(signing, endpoint_config),
-            AssertionSource::Literal(_) => describe_source("ClientAssertion", endpoint_config),
-            AssertionSource::File { file, .. } => describe_source(&file.to_string(), endpoint_config),
-        }),
-        retry_policy: match source {
-            AssertionSource::SignedHere(_) => RetryPolicy::WithNewAssertion,
-            AssertionSource::Literal(_) | AssertionSource::File { .. } => RetryPolicy::Never,
-        },
-    }
+    parameters.extend(client_id.map(|id| Parameter::shown("client_id", id, &[OptionId::ClientID])));
+    let retry_policy = match source {
+        AssertionSource::SignedHere(_) => RetryPolicy::WithNewAssertion,
+        AssertionSource::Literal(_) | AssertionSource::File { .. } => RetryPolicy::Never,
+    };
+    TokenRequest::new(endpoint_config, parameters, Credential::ClientAssertion, retry_policy, || match source
+    {
+        AssertionSource::SignedHere(signing) => describe_claims(signing, endpoint_config),
+        AssertionSource::Literal(_) => describe_source("ClientAssertion", endpoint_config),
+        AssertionSource::File { file, .. } => describe_source(&file.to_string(), endpoint_config),
+    })
 }
 
 pub(super) fn load_presigned_assertion(

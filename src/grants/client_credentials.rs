@@ -2,10 +2,10 @@
 
 use crate::base::error::Result;
 use crate::base::sanitize;
-use crate::base::secret::Secret;
 use crate::grants::context::GrantContext;
 use crate::grants::retry::RetryPolicy;
-use crate::grants::token_client::{self, TokenRequest};
+use crate::grants::token_client;
+use crate::grants::token_request::{Credential, Parameter, TokenRequest};
 use crate::resolve::TokenEndpointConfig;
 use crate::token::AccessToken;
 
@@ -17,18 +17,20 @@ pub(super) fn fetch(
     Ok(token_client::request_token(endpoint_config, context, &build)?.access_token)
 }
 
-fn build_request(endpoint_config: &TokenEndpointConfig) -> TokenRequest<'_> {
+pub(super) fn build_request(endpoint_config: &TokenEndpointConfig) -> TokenRequest<'_> {
     let id = endpoint_config.client.as_ref().map_or("", |client| client.id.as_str());
-    TokenRequest {
-        parameters: vec![("grant_type", Secret::from("client_credentials"))],
-        credential_label: "the client",
-        describe: Box::new(move || {
+    let parameters = vec![Parameter::shown("grant_type", "client_credentials", &[])];
+    TokenRequest::new(
+        endpoint_config,
+        parameters,
+        Credential::Client,
+        RetryPolicy::OnTransientError,
+        move || {
             format!(
                 "ClientID was \"{}\", the token URL {}",
                 sanitize::excerpt(id),
                 endpoint_config.endpoint.without_query()
             )
-        }),
-        retry_policy: RetryPolicy::OnTransientError,
-    }
+        },
+    )
 }

@@ -4,12 +4,14 @@ use crate::base::error::Result;
 use crate::base::secret::Secret;
 use crate::grants::context::GrantContext;
 use crate::grants::retry::RetryPolicy;
-use crate::grants::signed_jwt;
-use crate::grants::token_client::{self, TokenRequest, describe_claims};
+use crate::grants::signed_jwt::{self, SIGNING_KEY_OPTIONS, describe_claims};
+use crate::grants::token_client;
+use crate::grants::token_request::{Credential, Parameter, TokenRequest};
+use crate::options::OptionId;
 use crate::resolve::{AssertionConfig, TokenEndpointConfig};
 use crate::token::AccessToken;
 
-pub(super) const JWT_BEARER_GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+const JWT_BEARER_GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 pub(super) fn fetch(
     endpoint_config: &TokenEndpointConfig,
@@ -24,19 +26,22 @@ pub(super) fn fetch(
     Ok(issued.access_token)
 }
 
-fn build_request<'a>(
+pub(super) fn build_request<'a>(
     endpoint_config: &'a TokenEndpointConfig,
     signing: &'a AssertionConfig,
     grant_type: Option<&str>,
     assertion: Secret,
 ) -> TokenRequest<'a> {
-    TokenRequest {
-        parameters: vec![
-            ("grant_type", Secret::from(grant_type.unwrap_or(JWT_BEARER_GRANT_TYPE))),
-            ("assertion", assertion),
-        ],
-        credential_label: "the assertion",
-        describe: Box::new(|| describe_claims(signing, endpoint_config)),
-        retry_policy: RetryPolicy::WithNewAssertion,
-    }
+    let grant_type = grant_type.unwrap_or(JWT_BEARER_GRANT_TYPE);
+    let parameters = vec![
+        Parameter::shown("grant_type", grant_type, &[OptionId::GrantType]),
+        Parameter::hidden("assertion", assertion, SIGNING_KEY_OPTIONS),
+    ];
+    TokenRequest::new(
+        endpoint_config,
+        parameters,
+        Credential::Assertion,
+        RetryPolicy::WithNewAssertion,
+        || describe_claims(signing, endpoint_config),
+    )
 }

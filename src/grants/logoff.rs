@@ -7,7 +7,7 @@
 use crate::base::call::CallContext;
 use crate::base::error::{Error, Result, Status};
 use crate::base::secret::Secret;
-use crate::grants::token_client::basic_authorization;
+use crate::grants::client_auth::basic_authorization;
 use crate::net::http::{ConnectionReuse, HttpMethod, Request};
 use crate::net::urlencoded;
 use crate::process::Process;

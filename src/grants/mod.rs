@@ -17,6 +17,7 @@ use crate::token::AccessToken;
 pub mod access_token;
 mod authorization_code;
 mod client_assertion;
+mod client_auth;
 mod client_credentials;
 mod context;
 mod error_class;
@@ -24,16 +25,18 @@ mod jwt_bearer;
 mod local_token;
 mod logoff;
 mod password;
-mod preview;
 mod refresh_token;
 mod rejection;
 mod retry;
 mod signed_jwt;
 mod token_client;
+mod token_request;
 
+pub use client_auth::{ClientAuthMethod, client_auth_method};
 pub use context::GrantContext;
 pub use logoff::log_off;
-pub use preview::{ClientAuthMethod, RequestParameter, client_auth_method, preview_jwt, preview_parameters};
+pub use signed_jwt::build_unsigned_jwt;
+pub use token_request::{Parameter, TokenRequest};
 
 /// Requests a token with the flow of `config`. Does not use the token cache.
 ///
@@ -68,6 +71,25 @@ fn request_token_by_grant(
         Grant::AuthorizationCode(login) => {
             authorization_code::fetch(endpoint_config, login, authorization_request, context)
         }
+    }
+}
+
+/// Builds the first token request of a connection without signing an assertion, reading a file or asking the
+/// user. A value that exists only when the request is sent is empty and hidden.
+#[must_use]
+pub fn build_unsigned_request(endpoint_config: &TokenEndpointConfig) -> TokenRequest<'_> {
+    match &endpoint_config.grant {
+        Grant::JwtBearer { signing, grant_type } => {
+            jwt_bearer::build_request(endpoint_config, signing, grant_type.as_deref(), Secret::default())
+        }
+        Grant::ClientAssertion { assertion, client_id } => {
+            let client_id = client_id.as_deref();
+            client_assertion::build_request(endpoint_config, assertion, client_id, Secret::default())
+        }
+        Grant::ClientCredentials => client_credentials::build_request(endpoint_config),
+        Grant::Password { user, password } => password::build_request(endpoint_config, user, password),
+        Grant::RefreshToken(token) => refresh_token::build_request(endpoint_config, token),
+        Grant::AuthorizationCode(login) => authorization_code::build_first_request(endpoint_config, login),
     }
 }
 

@@ -5,7 +5,9 @@ use crate::base::sanitize;
 use crate::base::secret::Secret;
 use crate::grants::context::GrantContext;
 use crate::grants::retry::RetryPolicy;
-use crate::grants::token_client::{self, TokenRequest};
+use crate::grants::token_client;
+use crate::grants::token_request::{Credential, Parameter, TokenRequest};
+use crate::options::OptionId;
 use crate::resolve::TokenEndpointConfig;
 use crate::token::AccessToken;
 
@@ -19,26 +21,22 @@ pub(super) fn fetch(
     Ok(token_client::request_token(endpoint_config, context, &build)?.access_token)
 }
 
-fn build_request<'a>(
+pub(super) fn build_request<'a>(
     endpoint_config: &'a TokenEndpointConfig,
     user: &'a str,
     password: &Secret,
 ) -> TokenRequest<'a> {
-    TokenRequest {
-        parameters: vec![
-            ("grant_type", Secret::from("password")),
-            ("username", Secret::from(user)),
-            ("password", password.clone()),
-        ],
-        credential_label: "the user",
-        describe: Box::new(move || {
-            format!(
-                "User was \"{}\", the token URL {}",
-                sanitize::excerpt(user),
-                endpoint_config.endpoint.without_query()
-            )
-        }),
-        // Repeated requests with a wrong password may lock the account.
-        retry_policy: RetryPolicy::Never,
-    }
+    let parameters = vec![
+        Parameter::shown("grant_type", "password", &[]),
+        Parameter::shown("username", user, &[OptionId::User]),
+        Parameter::hidden("password", password.clone(), &[OptionId::Password]),
+    ];
+    // Repeated requests with a wrong password may lock the account.
+    TokenRequest::new(endpoint_config, parameters, Credential::User, RetryPolicy::Never, move || {
+        format!(
+            "User was \"{}\", the token URL {}",
+            sanitize::excerpt(user),
+            endpoint_config.endpoint.without_query()
+        )
+    })
 }

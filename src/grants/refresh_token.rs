@@ -6,7 +6,9 @@ use crate::base::error::Result;
 use crate::base::secret::Secret;
 use crate::grants::context::GrantContext;
 use crate::grants::retry::RetryPolicy;
-use crate::grants::token_client::{self, IssuedToken, TokenRequest};
+use crate::grants::token_client::{self, IssuedToken};
+use crate::grants::token_request::{Credential, Parameter, TokenRequest};
+use crate::options::OptionId;
 use crate::process::Process;
 use crate::resolve::{Grant, TokenEndpointConfig};
 use crate::token::AccessToken;
@@ -70,12 +72,17 @@ pub(super) fn build_request<'a>(
     endpoint_config: &'a TokenEndpointConfig,
     token: &Secret,
 ) -> TokenRequest<'a> {
-    TokenRequest {
-        parameters: vec![("grant_type", Secret::from("refresh_token")), ("refresh_token", token.clone())],
-        credential_label: "the refresh token",
-        describe: Box::new(|| format!("the token URL was {}", endpoint_config.endpoint.without_query())),
+    let parameters = vec![
+        Parameter::shown("grant_type", "refresh_token", &[]),
+        Parameter::hidden("refresh_token", token.clone(), &[OptionId::RefreshToken]),
+    ];
+    TokenRequest::new(
+        endpoint_config,
+        parameters,
+        Credential::RefreshToken,
         // If the server has processed a request whose response was lost, a second one revokes the whole token
         // family (RFC 9700 section 4.14.2).
-        retry_policy: RetryPolicy::OnlyIfUnprocessed,
-    }
+        RetryPolicy::OnlyIfUnprocessed,
+        || format!("the token URL was {}", endpoint_config.endpoint.without_query()),
+    )
 }

@@ -2,16 +2,22 @@
 
 use crate::base::error::{Error, Status};
 use crate::grants::error_class::{ErrorClass, classify_error};
-use crate::grants::token_client::{RejectedRequest, TokenRequest};
+use crate::grants::token_request::{Credential, TokenRequest};
 use crate::resolve::{EndpointMethods, TokenEndpointConfig};
 use crate::token_response::ErrorResponse;
+
+/// An error response, with the request that caused it.
+pub(super) struct RejectedRequest<'a> {
+    pub response: ErrorResponse,
+    pub request: TokenRequest<'a>,
+}
 
 /// Converts a rejected request to an error. All connections that use the same token share the error, so it
 /// must not contain data of a single connection, such as a consent URL.
 pub(super) fn rejection_error(rejected: RejectedRequest<'_>, endpoint_config: &TokenEndpointConfig) -> Error {
     let RejectedRequest { response, request } = rejected;
     let status = rejection_status(&response, &request, endpoint_config);
-    let credential = request.credential_label;
+    let credential = request.credential.label();
     let details = match &response.description {
         Some(description) => format!("{}: {description}", response.summary),
         None => response.summary.clone(),
@@ -57,7 +63,9 @@ fn rejection_status(
         {
             Status::ConsentRequired
         }
-        Status::Denied if is_invalid_grant && request.is_refresh() => Status::Expired,
+        Status::Denied if is_invalid_grant && request.credential == Credential::RefreshToken => {
+            Status::Expired
+        }
         status => status,
     }
 }

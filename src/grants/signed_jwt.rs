@@ -3,13 +3,19 @@
 use std::borrow::Cow;
 
 use crate::base::error::{Error, Result};
+use crate::base::sanitize;
 use crate::grants::context::GrantContext;
 use crate::grants::local_token::build_local_token;
-use crate::jwt::{self, Assertion, Claims};
+use crate::jwt::{self, Assertion, Claims, UnsignedJwt};
 use crate::key::SigningKey;
+use crate::options::OptionId;
 use crate::process::Process;
-use crate::resolve::AssertionConfig;
+use crate::resolve::{AssertionConfig, TokenEndpointConfig};
 use crate::token::AccessToken;
+
+/// Options that name the signing key of an assertion.
+pub(super) const SIGNING_KEY_OPTIONS: &[OptionId] =
+    &[OptionId::JWTCertStore, OptionId::JWTPrivateKey, OptionId::JWTSecret];
 
 pub(super) fn fetch(signing: &AssertionConfig, context: &GrantContext<'_>) -> Result<AccessToken> {
     let assertion = sign_before_deadline(signing, 0, context)?;
@@ -70,6 +76,31 @@ pub(super) fn build_claims<'a>(
         now,
         additional: &signing.additional_claims,
     })
+}
+
+/// Builds the unsigned JWT with `now` = 0, so that its times are relative to the time of signing.
+///
+/// # Errors
+/// A key that cannot be used with the configuration; no errors without a key.
+pub fn build_unsigned_jwt(signing: &AssertionConfig, key: Option<&SigningKey>) -> Result<UnsignedJwt> {
+    jwt::build_unsigned(&build_claims(signing, key, 0)?, &signing.header, key)
+}
+
+/// Describes the claims of a rejected assertion and the token URL. A mismatch of the two, such as test and
+/// production, is a common cause.
+pub(super) fn describe_claims(signing: &AssertionConfig, endpoint_config: &TokenEndpointConfig) -> String {
+    // An audience is often the token URL, whose query may contain secrets.
+    let without_query = |text: &str| sanitize::value(text.split('?').next().unwrap_or_default());
+    let quoted = |claim: &Option<String>| {
+        claim.as_ref().map_or("absent".to_owned(), |text| format!("\"{}\"", without_query(text)))
+    };
+    format!(
+        "iss was \"{}\", sub {}, aud {}, the token URL {}",
+        sanitize::value(&signing.issuer),
+        quoted(&signing.subject),
+        quoted(&signing.audience),
+        sanitize::excerpt(endpoint_config.endpoint.without_query()),
+    )
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Token request: sends a grant to a token endpoint by GET or POST and retries transient failures.
+//! Token client: sends a token request to a token endpoint by GET or POST and retries transient failures.
 //!
 //! DataDirect's TokenURI implies GET unless it begins with POST, and providers answer GET requests in many
 //! ways. If GET returns neither a token nor a definitive OAuth error, the request is repeated once by POST
@@ -7,23 +7,19 @@
 use std::cell::LazyCell;
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use crate::base::cache_key::CacheKey;
 use crate::base::error::{Error, Result};
 use crate::base::log::LogLevel;
 use crate::base::redact::Redactor;
-use crate::base::sanitize;
 use crate::base::secret::Secret;
 use crate::base::stats::Counter;
 use crate::grants::context::GrantContext;
-use crate::grants::rejection;
-use crate::grants::retry::{self, RetryDecision, RetryPolicy, RetryState};
+use crate::grants::rejection::{self, RejectedRequest};
+use crate::grants::retry::{self, RetryDecision, RetryState};
+use crate::grants::token_request::TokenRequest;
 use crate::net::http::{ConnectionReuse, HttpMethod, Request, RequestError, Response};
-use crate::net::urlencoded;
 use crate::process::{Admission, AdmissionContext, throttled_error};
-use crate::resolve::{AssertionConfig, EndpointMethods, OAuthClient, TokenEndpointConfig};
+use crate::resolve::{EndpointMethods, TokenEndpointConfig};
 use crate::sys;
 use crate::token::{AccessToken, CacheState, unverified_jwt_exp};
 use crate::token_response::{self, ErrorResponse, TokenResponse};
@@ -32,29 +28,6 @@ use crate::token_response::{self, ErrorResponse, TokenResponse};
 const DEFINITIVE_ERRORS: [&str; 5] =
     ["invalid_grant", "invalid_client", "unauthorized_client", "invalid_scope", "consent_required"];
 
-/// Request parameters that are redacted from responses.
-const SECRET_PARAMETERS: [&str; 6] =
-    ["assertion", "client_assertion", "code", "code_verifier", "password", "refresh_token"];
-
-/// One attempt of a token request.
-pub(super) struct TokenRequest<'a> {
-    /// Parameters of the grant.
-    pub parameters: Vec<(&'static str, Secret)>,
-    /// Name of the credential in messages about a rejection.
-    pub credential_label: &'static str,
-    /// Describes the non-secret parts of the request for error messages.
-    pub describe: Box<dyn Fn() -> String + 'a>,
-    /// When the request may be sent again.
-    pub retry_policy: RetryPolicy,
-}
-
-impl TokenRequest<'_> {
-    /// Whether it sends a refresh token, so that a rejection ends the login.
-    pub(super) fn is_refresh(&self) -> bool {
-        self.parameters.iter().any(|(name, _)| *name == "refresh_token")
-    }
-}
-
 /// A token from the server.
 pub(super) struct IssuedToken {
     pub access_token: AccessToken,
@@ -62,14 +35,8 @@ pub(super) struct IssuedToken {
     pub refresh_token: Option<Secret>,
 }
 
-/// An error response, with the request that caused it.
-pub(super) struct RejectedRequest<'a> {
-    pub response: ErrorResponse,
-    pub request: TokenRequest<'a>,
-}
-
 /// Builds a request for a server clock that is ahead of the local clock by the given number of seconds.
-pub(super) type BuildRequest<'m, 'a> = dyn Fn(i64) -> Result<TokenRequest<'a>> + 'm;
+type BuildRequest<'m, 'a> = dyn Fn(i64) -> Result<TokenRequest<'a>> + 'm;
 
 pub(super) fn request_token(
     endpoint_config: &TokenEndpointConfig,
@@ -253,12 +220,12 @@ impl<'a> TokenClient<'_, 'a> {
     ) -> std::result::Result<Response, RequestError> {
         let Self { endpoint_config, context, .. } = self;
         self.warn_about_client_certificate()?;
-        let parameters = self.encode_parameters(token_request);
+        let parameters = token_request.encode_parameters();
         let (query, body) = match method {
             HttpMethod::Get => (Some(parameters), None),
             HttpMethod::Post => (None, Some(parameters)),
         };
-        let (url, headers) = (&endpoint_config.endpoint, self.request_headers());
+        let (url, headers) = (&endpoint_config.endpoint, token_request.to_headers());
         let request = Request { method, url, query, headers, body, reuse };
         context.process.http_client.send(&request, &endpoint_config.transport, context.call)
     }
@@ -276,42 +243,12 @@ impl<'a> TokenClient<'_, 'a> {
         Ok(())
     }
 
-    fn encode_parameters(&self, request: &TokenRequest<'_>) -> Secret {
-        let endpoint_config = self.endpoint_config;
-        let mut parameters: Vec<(&str, &str)> =
-            request.parameters.iter().map(|(name, value)| (*name, value.reveal())).collect();
-        parameters.extend(endpoint_config.scope.as_deref().map(|scope| ("scope", scope)));
-        if let Some(client) = endpoint_config.client.as_ref().filter(|client| !client.uses_basic_auth) {
-            parameters.push(("client_id", &client.id));
-            parameters.extend(client.secret.as_ref().map(|secret| ("client_secret", secret.reveal())));
-        }
-        parameters
-            .extend(endpoint_config.parameters.iter().map(|(name, value)| (name.as_str(), value.reveal())));
-        urlencoded::serialize(&parameters)
-    }
-
     /// Redactor for all secrets that `request` sends.
     fn redactor(&self, request: &TokenRequest<'_>) -> Redactor {
-        let headers = self.request_headers();
-        let is_secret = |name: &str| SECRET_PARAMETERS.contains(&name);
-        let credentials =
-            request.parameters.iter().filter(|(name, _)| is_secret(name)).map(|(_, value)| value);
-        let client_secret = self.endpoint_config.client.iter().filter_map(|client| client.secret.as_ref());
-        let additional = self.endpoint_config.parameters.iter().map(|(_, value)| value);
-        let header_values = headers.iter().map(|(_, value)| value);
-        Redactor::new(credentials.chain(client_secret).chain(additional).chain(header_values))
-    }
-
-    fn request_headers(&self) -> Vec<(String, Secret)> {
-        let extra_header = self
-            .endpoint_config
-            .extra_header
-            .iter()
-            .map(|header| (header.name.clone(), header.value.clone()));
-        let client = self.endpoint_config.client.as_ref().filter(|client| client.uses_basic_auth);
-        extra_header
-            .chain(client.map(|client| ("Authorization".to_owned(), basic_authorization(client))))
-            .collect()
+        // A Basic header contains the client secret in encoded form, but a server may echo the secret itself.
+        let basic_client = self.endpoint_config.client.as_ref().filter(|client| client.uses_basic_auth);
+        let secret = basic_client.and_then(|client| client.secret.as_ref());
+        Redactor::new(request.hidden_values().chain(secret))
     }
 
     /// Returns the ID token of the response, if the provider's responses contain nothing else.
@@ -343,29 +280,4 @@ impl<'a> TokenClient<'_, 'a> {
         };
         IssuedToken { access_token, refresh_token: response.refresh_token }
     }
-}
-
-/// Describes the claims of a rejected assertion and the token URL. A mismatch of the two, such as test and
-/// production, is a common cause.
-pub(super) fn describe_claims(signing: &AssertionConfig, endpoint_config: &TokenEndpointConfig) -> String {
-    // An audience is often the token URL, whose query may contain secrets.
-    let without_query = |text: &str| sanitize::value(text.split('?').next().unwrap_or_default());
-    let quoted = |claim: &Option<String>| {
-        claim.as_ref().map_or("absent".to_owned(), |text| format!("\"{}\"", without_query(text)))
-    };
-    format!(
-        "iss was \"{}\", sub {}, aud {}, the token URL {}",
-        sanitize::value(&signing.issuer),
-        quoted(&signing.subject),
-        quoted(&signing.audience),
-        sanitize::excerpt(endpoint_config.endpoint.without_query()),
-    )
-}
-
-/// Builds an HTTP Basic Authorization value. Client ID and secret are form-encoded first (RFC 6749 section
-/// 2.3.1).
-pub(super) fn basic_authorization(client: &OAuthClient) -> Secret {
-    let secret = client.secret.as_ref().map_or("", Secret::reveal);
-    let pair = urlencoded::basic_credentials(&client.id, secret);
-    Secret::new(format!("Basic {}", STANDARD.encode(pair.reveal())))
 }

@@ -7,7 +7,7 @@ use super::{OrderedMap, REDACTED, redact_if_url, to_json, without_query};
 use crate::base::error::Result;
 use crate::base::url;
 use crate::connection::Connection;
-use crate::grants::{self, ClientAuthMethod, RequestParameter};
+use crate::grants::{self, ClientAuthMethod, Parameter};
 use crate::key::KeySource;
 use crate::options::{OptionId, OptionValue, Options};
 use crate::process::Process;
@@ -144,6 +144,7 @@ impl Explainer<'_> {
     }
 
     fn request(&self, exchange: &TokenEndpointConfig) -> TokenRequestReport {
+        let request = grants::build_unsigned_request(exchange);
         let skew_secs = self.process.endpoint_memory.skew_secs(&exchange.endpoint);
         TokenRequestReport {
             url: WithOrigin {
@@ -151,11 +152,12 @@ impl Explainer<'_> {
                 from: self.origins.find_origin(&[OptionId::TokenEndpoint, OptionId::TokenURI], false),
             },
             methods: self.http_methods(exchange),
-            parameters: grants::preview_parameters(exchange)
-                .into_iter()
-                .map(|parameter| self.parameter(parameter))
+            parameters: request.parameters.iter().map(|parameter| self.parameter(parameter)).collect(),
+            headers: request
+                .headers
+                .iter()
+                .map(|header| self.redacted_value(header.name, header.options))
                 .collect(),
-            headers: self.request_headers(exchange),
             client_authentication: self.client_authentication(exchange),
             clock_ahead: (skew_secs != 0).then_some(skew_secs),
         }
@@ -183,11 +185,11 @@ impl Explainer<'_> {
         self.origins.find_origin(names, false)
     }
 
-    fn parameter(&self, parameter: RequestParameter) -> NamedValue {
-        let RequestParameter { name, value, options } = parameter;
+    fn parameter(&self, parameter: &Parameter<'_>) -> NamedValue {
+        let Parameter { name, options, .. } = *parameter;
         let from = self.origins.find_origin(options, options.is_empty() || name == "grant_type");
-        let value = value.as_deref().map(redact_if_url);
-        NamedValue { name, value: value.unwrap_or_else(|| REDACTED.to_owned()), from }
+        let value = parameter.shown_value().map_or_else(|| REDACTED.to_owned(), redact_if_url);
+        NamedValue { name: name.to_owned(), value, from }
     }
 
     fn client_authentication(&self, exchange: &TokenEndpointConfig) -> WithOrigin<&'static str> {
@@ -210,15 +212,6 @@ impl Explainer<'_> {
             ClientAuthMethod::ClientAssertion => "client assertion",
         };
         WithOrigin { value, from: self.origins.find_origin(names, true) }
-    }
-
-    fn request_headers(&self, exchange: &TokenEndpointConfig) -> Vec<NamedValue> {
-        let extra = exchange
-            .extra_header
-            .iter()
-            .map(|header| self.redacted_value(&header.name, &[OptionId::AuthHeader]));
-        let basic = grants::client_auth_method(exchange) == ClientAuthMethod::ClientSecretBasic;
-        extra.chain(basic.then(|| self.redacted_value("Authorization", &[OptionId::ClientSecret]))).collect()
     }
 
     fn api_headers(&self) -> Vec<NamedValue> {

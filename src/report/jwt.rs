@@ -46,10 +46,10 @@ pub(super) fn explain_jwt(
     process: &Process,
 ) -> JwtReport {
     let key = process.key_cache.get_or_open(&signing.key);
-    let with_key = key.clone().and_then(|key| grants::preview_jwt(signing, Some(&key)));
+    let with_key = key.clone().and_then(|key| grants::build_unsigned_jwt(signing, Some(&key)));
     let (unsigned, error) = match with_key {
         Ok(unsigned) => (Some(unsigned), None),
-        Err(error) => (grants::preview_jwt(signing, None).ok(), Some(error)),
+        Err(error) => (grants::build_unsigned_jwt(signing, None).ok(), Some(error)),
     };
     let UnsignedJwt { header, claims } = unsigned.unwrap_or_default();
     let explainer = JwtExplainer { signing, token_url, origins };

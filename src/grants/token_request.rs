@@ -1,0 +1,133 @@
+//! Token request of a grant, shared by sending, by reports and by the redaction of the response.
+
+use crate::base::secret::Secret;
+use crate::grants::client_auth::basic_authorization;
+use crate::grants::retry::RetryPolicy;
+use crate::net::urlencoded;
+use crate::options::OptionId;
+use crate::resolve::TokenEndpointConfig;
+
+/// Whether reports and error messages may contain a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Visibility {
+    Shown,
+    Hidden,
+}
+
+/// A parameter or header of a token request.
+pub struct Parameter<'a> {
+    /// Name of the parameter.
+    pub name: &'a str,
+    value: Secret,
+    visibility: Visibility,
+    /// Options that may set the value.
+    pub options: &'static [OptionId],
+}
+
+impl<'a> Parameter<'a> {
+    pub(super) fn shown(name: &'a str, value: &str, options: &'static [OptionId]) -> Self {
+        Self { name, value: Secret::from(value), visibility: Visibility::Shown, options }
+    }
+
+    pub(super) fn hidden(name: &'a str, value: Secret, options: &'static [OptionId]) -> Self {
+        Self { name, value, visibility: Visibility::Hidden, options }
+    }
+
+    /// Returns the value, unless it is hidden.
+    #[must_use]
+    pub fn shown_value(&self) -> Option<&str> {
+        (self.visibility == Visibility::Shown).then(|| self.value.reveal())
+    }
+}
+
+/// What a rejected token request contained as proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Credential {
+    Assertion,
+    AuthorizationCode,
+    Client,
+    ClientAssertion,
+    RefreshToken,
+    User,
+}
+
+impl Credential {
+    /// Name of the credential in error messages.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Assertion => "the assertion",
+            Self::AuthorizationCode => "the authorization code",
+            Self::Client => "the client",
+            Self::ClientAssertion => "the client assertion",
+            Self::RefreshToken => "the refresh token",
+            Self::User => "the user",
+        }
+    }
+}
+
+/// One attempt of a token request.
+pub struct TokenRequest<'a> {
+    /// Parameters in sending order.
+    pub parameters: Vec<Parameter<'a>>,
+    /// Headers in sending order, without those of every request.
+    pub headers: Vec<Parameter<'a>>,
+    pub(super) credential: Credential,
+    /// When the request may be sent again.
+    pub(super) retry_policy: RetryPolicy,
+    /// Describes the shown parts of the request for error messages.
+    pub(super) describe: Box<dyn Fn() -> String + 'a>,
+}
+
+impl<'a> TokenRequest<'a> {
+    /// A request with `parameters` of a grant and with the scope, the client authentication and the additional
+    /// parameters of `endpoint_config`.
+    pub(super) fn new(
+        endpoint_config: &'a TokenEndpointConfig,
+        mut parameters: Vec<Parameter<'a>>,
+        credential: Credential,
+        retry_policy: RetryPolicy,
+        describe: impl Fn() -> String + 'a,
+    ) -> Self {
+        let scope = endpoint_config.scope.as_deref();
+        parameters.extend(scope.map(|scope| Parameter::shown("scope", scope, &[OptionId::Scope])));
+        let extra_header = endpoint_config.extra_header.iter();
+        let mut headers: Vec<_> = extra_header
+            .map(|header| Parameter::hidden(&header.name, header.value.clone(), &[OptionId::AuthHeader]))
+            .collect();
+        if let Some(client) = &endpoint_config.client {
+            const SECRET_OPTIONS: &[OptionId] = &[OptionId::ClientSecret];
+            if client.uses_basic_auth {
+                let value = basic_authorization(client);
+                headers.push(Parameter::hidden("Authorization", value, SECRET_OPTIONS));
+            } else {
+                parameters.push(Parameter::shown("client_id", &client.id, &[OptionId::ClientID]));
+                let secret = client.secret.clone();
+                parameters
+                    .extend(secret.map(|secret| Parameter::hidden("client_secret", secret, SECRET_OPTIONS)));
+            }
+        }
+        let additional = endpoint_config.parameters.iter();
+        parameters.extend(
+            additional
+                .map(|(name, value)| Parameter::hidden(name, value.clone(), &[OptionId::TokenParameters])),
+        );
+        Self { parameters, headers, credential, retry_policy, describe: Box::new(describe) }
+    }
+
+    /// Serializes the parameters for a query or a body.
+    pub(super) fn encode_parameters(&self) -> Secret {
+        let parameters = self.parameters.iter().map(|parameter| (parameter.name, parameter.value.reveal()));
+        urlencoded::serialize(&parameters.collect::<Vec<_>>())
+    }
+
+    /// Copies the headers for sending.
+    pub(super) fn to_headers(&self) -> Vec<(String, Secret)> {
+        self.headers.iter().map(|header| (header.name.to_owned(), header.value.clone())).collect()
+    }
+
+    /// Returns the values that must be redacted from the response.
+    pub(super) fn hidden_values(&self) -> impl Iterator<Item = &Secret> {
+        let hidden = |parameter: &&Parameter<'_>| parameter.visibility == Visibility::Hidden;
+        self.parameters.iter().chain(&self.headers).filter(hidden).map(|parameter| &parameter.value)
+    }
+}
