@@ -52,6 +52,84 @@ fn modules_use_only_lower_layers() {
     }
 }
 
+/// Layers inside `src/grants`, top layer first. A module uses only modules of lower layers.
+const GRANT_LAYERS: &[&[&str]] = &[
+    &["mod"],
+    &["authorization_code"],
+    &[
+        "access_token",
+        "client_assertion",
+        "client_credentials",
+        "jwt_bearer",
+        "logoff",
+        "password",
+        "refresh_token",
+    ],
+    &["signed_jwt"],
+    &["token_client"],
+    &["rejection"],
+    &["token_request"],
+    &["retry"],
+    &["error_class"],
+    &["client_auth", "context", "local_token"],
+];
+
+/// The names that follow `prefix` in the paths of `text`: `a` and `b` in `prefix::a::X` and in
+/// `prefix::{a, b::{X, Y}}`. A path that ends with the prefix has an empty name.
+fn names_after<'a>(text: &'a str, prefix: &str) -> Vec<&'a str> {
+    let nesting = |c: char| i32::from(c == '{') - i32::from(c == '}');
+    let ends = |c: char| !(c.is_alphanumeric() || c == '_');
+    let name = |path: &'a str| path.trim_start().split(ends).next().unwrap();
+    let mut names = Vec::new();
+    for path in text.split(prefix).skip(1) {
+        let path = path.strip_prefix("::").unwrap_or_default();
+        let Some(group) = path.strip_prefix('{') else {
+            names.push(name(path));
+            continue;
+        };
+        let mut depth = 0;
+        let end = group.find(|c| {
+            depth += nesting(c);
+            depth < 0
+        });
+        let mut depth = 0;
+        let items = group[..end.unwrap()].split(|c| {
+            depth += nesting(c);
+            depth == 0 && c == ','
+        });
+        names.extend(items.filter(|item| !item.trim().is_empty()).map(name));
+    }
+    names
+}
+
+#[test]
+fn grants_use_only_lower_layers() {
+    // Everything else in `crate::grants` is an item of mod.rs.
+    let layer_of = |name: &str| GRANT_LAYERS.iter().position(|layer| layer.contains(&name)).unwrap_or(0);
+    let mut modules: Vec<_> = GRANT_LAYERS.concat();
+    modules.sort_unstable();
+    let mut files = module_files("grants");
+    files.sort();
+    assert_eq!(files.iter().map(|file| file.file_stem().unwrap()).collect::<Vec<_>>(), modules);
+    for file in files.iter().filter(|file| !file.ends_with("mod.rs")) {
+        let text = without_tests(file);
+        let module = file.file_stem().unwrap().to_str().unwrap();
+        assert!(!text.contains("crate::{"), "{module} must name crate::grants in one piece");
+        let text = text.replace("super::", "crate::grants::");
+        for used in names_after(&text, "crate::grants") {
+            let is_lower = layer_of(used) > layer_of(module);
+            assert!(is_lower, "grants::{module} uses {used:?} of grants, which is not below it");
+        }
+    }
+}
+
+#[test]
+fn names_after_prefix_are_found_in_groups() {
+    let text =
+        "use p::x::a::B; use p::x::{c, d::{E, F},\n g,\n}; use p::x::{self}; p::x::H::new(); use p::x;";
+    assert_eq!(names_after(text, "p::x"), ["a", "c", "d", "g", "self", "H", ""]);
+}
+
 #[test]
 fn every_folder_has_mod_rs() {
     let mut folders: Vec<PathBuf> =
