@@ -492,6 +492,17 @@ fn messages_and_logs_contain_no_secret() {
 }
 
 #[test]
+fn client_secret_of_basic_header_is_redacted() {
+    let server = start_mock_server(Config::http());
+    let body = serde_json::json!({"error": "invalid_client", "error_description": "not canary%secret&c"});
+    server.set_default_behavior(Behavior::Json { status: 401, body, headers: Vec::new() });
+    let url = server.url("/oauth/token");
+    let failure =
+        get_token(&format!("am=53;ClientID=c;ClientSecret=canary%secret&c;TokenEndpoint={url}")).unwrap_err();
+    assert_eq!(failure.oauth_description.as_deref(), Some("not ****"), "{failure:?}");
+}
+
+#[test]
 fn get_error_is_logged_redacted() {
     let lines: &'static LogLines = Box::leak(Box::default());
     let server = start_mock_server(Config::http());
