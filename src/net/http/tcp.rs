@@ -15,7 +15,6 @@ use crate::base::error::{Result, io_error_text};
 use crate::base::log::LogLevel;
 use crate::net::http::dns::DnsResolver;
 use crate::net::http::error::wrap_error;
-use crate::net::http::proxy_tunnel;
 use crate::net::http::request_context::{CANCEL_POLL_INTERVAL, RequestContext, RequestPhase, SharedStream};
 use crate::sys::{self, ForkSafeSocket};
 
@@ -34,7 +33,7 @@ const MAX_UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 pub(super) struct TcpConnector(pub(super) DnsResolver);
 
 impl TcpConnector {
-    /// Connects to the host of the request, through its proxy if there is one.
+    /// Connects to the host of the request, or to its proxy if there is one.
     pub(super) fn connect(&self, context: &RequestContext) -> Result<SharedStream> {
         context.set_phase(RequestPhase::Dns);
         let (host, port) = context.connect_target();
@@ -48,10 +47,6 @@ impl TcpConnector {
                 Ok(stream) => {
                     context.mark_connected();
                     apply_tcp_user_timeout(&stream);
-                    if let Some(proxy) = &context.proxy {
-                        proxy_tunnel::open_tunnel(proxy, &stream, context)?;
-                    }
-                    context.set_phase(RequestPhase::Http);
                     return Ok(stream);
                 }
                 Err(error) => failures.push(format!("{address}: {}", io_error_text(&error))),

@@ -15,10 +15,11 @@ use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTi
 use super::ConnectionReuse;
 use super::buffers::ZeroizingBuffers;
 use crate::base::clock::Clock;
-use crate::base::error::Status;
+use crate::base::error::{Error, Status};
 use crate::net::http::agent_cache::IDLE_TIMEOUT;
 use crate::net::http::error::wrap_error;
-use crate::net::http::request_context::{RequestContext, RequestPhase};
+use crate::net::http::proxy_tunnel;
+use crate::net::http::request_context::{RequestContext, RequestPhase, SharedStream};
 use crate::net::http::tcp::{TcpConnector, TimedStream};
 use crate::net::tls::TransportConfig;
 
@@ -47,7 +48,7 @@ impl Connector for TransportConnector {
         _: Option<()>,
     ) -> Result<Option<HttpTransport>, ureq::Error> {
         let context = RequestContext::current()?;
-        let mut tcp_stream = TimedStream(self.tcp_connector.connect(&context).map_err(wrap_error)?);
+        let mut tcp_stream = TimedStream(self.open_stream(&context).map_err(wrap_error)?);
         let tls = match (&self.tls_config, details.needs_tls()) {
             (_, false) => None,
             (Some(config), true) => Some(self.handshake(Arc::clone(config), &mut tcp_stream, &context)?),
@@ -65,6 +66,16 @@ impl Connector for TransportConnector {
 }
 
 impl TransportConnector {
+    /// Connects to the host of the request, through a tunnel if there is a proxy.
+    fn open_stream(&self, context: &RequestContext) -> Result<SharedStream, Error> {
+        let stream = self.tcp_connector.connect(context)?;
+        if let Some(proxy) = &context.proxy {
+            proxy_tunnel::open_tunnel(proxy, &stream, context)?;
+        }
+        context.set_phase(RequestPhase::Http);
+        Ok(stream)
+    }
+
     fn handshake(
         &self,
         config: Arc<ClientConfig>,
