@@ -13,4 +13,5 @@ pub mod redact;
 pub mod sanitize;
 pub mod secret;
 pub mod stats;
+pub mod status;
 pub mod url;
