@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn paths_are_shown_without_build_directories() {
         let std = "/rustc/59807616e1fa2540724bfbac14d7976d7e4a3860";
-        let index = "index.crates.io-1949cf8c6b5b557f";
+        let index = "index.example-1949cf8c6b5b557f";
         for (path, shown) in [
             ("src/cache/entry.rs", "src/cache/entry.rs"),
             ("src\\cache\\entry.rs", "src/cache/entry.rs"),
