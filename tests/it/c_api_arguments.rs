@@ -8,8 +8,8 @@ use std::ptr::{null, null_mut};
 use std::sync::Mutex;
 
 use crate::support::c_api::{
-    Connection, Failure, LogLines, Token, c_str_to_string, collect_failures, get_token, open, poisoned_ptr,
-    take_error_chain,
+    Connection, Failure, LogLines, Token, c_str_to_string, collect_failures, failing_signer, get_token, open,
+    poisoned_ptr, take_error_chain,
 };
 use crate::support::stores;
 use authgrant::connection::Connection as Handle;
@@ -184,17 +184,6 @@ const INVALID_UTF8_ARGUMENTS: &[RejectedCall] = &[
     }),
     ("path", |_, error| authgrant_allow_directory(INVALID_UTF8, error)),
 ];
-
-extern "C" fn failing_signer(
-    _: *const u8,
-    _: usize,
-    _: *mut u8,
-    _: usize,
-    _: *mut usize,
-    _: *mut c_void,
-) -> i32 {
-    1
-}
 
 /// Lengths, sizes and numbers out of range.
 const INVALID_LENGTHS: &[RejectedCall] = &[

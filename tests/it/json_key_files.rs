@@ -1,12 +1,11 @@
 //! Options from JSON key files of Google and Box, which contain settings in addition to the key: through the
 //! C API, with the mock server.
 
-use std::ffi::c_void;
 use std::fs;
 use std::path::Path;
 use std::ptr::null_mut;
 
-use crate::support::c_api::{Connection, Failure, open};
+use crate::support::c_api::{Connection, Failure, failing_signer, open};
 use crate::support::stores;
 use crate::support::tempdir::TestDir;
 use authgrant::ffi::status::*;
@@ -195,17 +194,6 @@ fn unrelated_json_sets_no_options() {
         format!("am=53;ClientSecret=a;JWTCertStore={};{}", dir.path("k.json"), trust_store_option(&server));
     let fragments = ["TokenURI and ClientID"];
     assert_token_fails(&open(&other_method).unwrap(), AUTHGRANT_MISSING_OPTION, "TokenURI", &fragments);
-}
-
-extern "C" fn failing_signer(
-    _: *const u8,
-    _: usize,
-    _: *mut u8,
-    _: usize,
-    _: *mut usize,
-    _: *mut c_void,
-) -> i32 {
-    7
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Rust wrappers of the C API for tests: they call the exported functions and copy the results into Rust
 //! values.
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr::{null, null_mut};
 
 use authgrant::base::error::Error;
@@ -172,6 +172,18 @@ pub fn open_with_environment(string: &str, environment: &dyn Environment) -> Res
 /// Opens a connection and gets a token, as a driver does.
 pub fn get_token(string: &str) -> Result<Token, Box<Failure>> {
     open(string)?.get_token()
+}
+
+/// A signer callback that fails.
+pub extern "C" fn failing_signer(
+    _: *const u8,
+    _: usize,
+    _: *mut u8,
+    _: usize,
+    _: *mut usize,
+    _: *mut c_void,
+) -> i32 {
+    1
 }
 
 impl Connection {
