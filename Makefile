@@ -29,6 +29,7 @@ lib: ## build the release library in build/lib
 	@scripts/lib.sh release build/lib
 
 generated: ## rewrite the header, the generated pages of docs and the golden message texts
+	@scripts/setup.sh build keys
 	UPDATE_GENERATED=1 cargo test -q --test it -- generated_files key_corpus message_texts
 
 mock-server: ## run the mock authorization server of the tests (ARGS='--https --register ISSUER=cert.pem')
