@@ -9,7 +9,7 @@ use crate::base::call::CallContext;
 use crate::base::error::{Error, Result, Status};
 use crate::base::policy::{Policy, Restriction};
 use crate::grants;
-use crate::resolve::{self, Config, Grant, TokenEndpointConfig};
+use crate::resolve::{Config, Grant, InteractiveAuthorization, TokenEndpointConfig};
 use crate::token::AccessToken;
 
 impl Connection {
@@ -19,10 +19,7 @@ impl Connection {
     /// The options that the URL needs and that are missing.
     pub fn consent_url(&self) -> Result<String> {
         let snapshot = self.snapshot.load_revalidated();
-        Ok(authorize::build_authorization_url(&resolve::resolve_authorization_request(
-            snapshot.options(),
-            snapshot.signer.as_ref(),
-        )?))
+        Ok(authorize::build_authorization_url(snapshot.resolution().authorization_request()?))
     }
 
     /// Lets the user log in or consent in a browser. The code of a login is exchanged for the token. If the
@@ -36,11 +33,12 @@ impl Connection {
             return Err(browser_forbidden_error());
         }
         let snapshot = self.snapshot.load_revalidated();
-        let authorization = resolve::resolve_authorization(snapshot.options(), snapshot.signer.as_ref())?;
-        let (request, config) = (&authorization.request, snapshot.config()?);
+        let InteractiveAuthorization { request, token_endpoint } =
+            snapshot.resolution().interactive_authorization()?;
+        let config = snapshot.config()?;
         let call = self.register_call(CallContext::with_timeout(request.timeout, "ConsentTimeout"));
         let result = authorize::authorize_in_browser(request, show_url, &self.process().browser, &call)?;
-        if let Some(endpoint_config) = &authorization.token_endpoint {
+        if let Some(endpoint_config) = token_endpoint {
             self.exchange_code(endpoint_config, &result, &snapshot, config)?;
         }
         if config.flow.login().is_none() {

@@ -264,7 +264,7 @@ impl Connection {
     pub fn warnings(&self) -> Vec<Error> {
         let snapshot = self.snapshot.load_revalidated();
         let call_warnings = self.state().warnings.lock().clone();
-        [snapshot.warnings(), call_warnings].concat()
+        [snapshot.resolution().warnings(), call_warnings].concat()
     }
 
     /// Returns a read-only view of the current options and the resolved configuration.

@@ -14,11 +14,11 @@ use arc_swap::ArcSwap;
 use once_cell::race::OnceBox;
 
 use crate::base::cache_key::CacheKey;
-use crate::base::error::{Error, Result};
+use crate::base::error::Result;
 use crate::base::policy::Policy;
 use crate::connection::interner;
 use crate::key::CallbackSigner;
-use crate::options::{FileDependencies, Options};
+use crate::options::Options;
 use crate::process::Process;
 use crate::resolve::{self, Config, Flow, Resolution};
 use crate::sys::{self, StripedSlots};
@@ -31,7 +31,7 @@ pub(super) struct Snapshot {
     /// Signer that replaces the signing key of the options.
     pub(super) signer: Option<CallbackSigner>,
     policy: Policy,
-    resolved: OnceBox<Resolved>,
+    resolution: OnceBox<Resolution>,
     memoized_key: OnceBox<MemoizedCacheKey>,
     /// State shared by all connections with equal options; `None` if the snapshot must not be shared.
     pub(super) shared_state: Option<SharedState>,
@@ -69,38 +69,13 @@ struct MemoizedCacheKey {
     cache_key: CacheKey,
 }
 
-struct Resolved {
-    /// Options with secret references resolved and values of the key file applied.
-    options: Options,
-    dependencies: FileDependencies,
-    resolution: Resolution,
-}
-
-impl Resolved {
-    fn resolve(options_as_given: &Options, signer: Option<&CallbackSigner>, policy: Policy) -> Self {
-        let mut dependencies = FileDependencies::empty();
-        let mut options = options_as_given.resolve_secret_refs(policy, signer.is_some(), &mut dependencies);
-        // If a callback signs, the options of an unused key file do not apply.
-        let signing_key =
-            if signer.is_some() { None } else { resolve::resolve_signing_key(&options, policy) };
-        if let Some(key) = signing_key {
-            options.apply_key_file(&key.source, key.uses_token_endpoint, policy, &mut dependencies);
-        }
-        let resolution = resolve::resolve_with(&options, signer, policy);
-        if resolution.config.is_ok() {
-            dependencies.discard_files_without_metadata();
-        }
-        Self { options, dependencies, resolution }
-    }
-}
-
 impl Snapshot {
     fn new(options: Options, signer: Option<CallbackSigner>) -> Self {
         Self {
             options_as_given: options,
             signer,
             policy: Policy::current(),
-            resolved: OnceBox::new(),
+            resolution: OnceBox::new(),
             memoized_key: OnceBox::new(),
             shared_state: None,
         }
@@ -121,7 +96,7 @@ impl Snapshot {
 
     /// Whether the files that were read are unchanged.
     pub(super) fn is_current(&self) -> bool {
-        self.resolved.get().is_none_or(|resolved| resolved.dependencies.is_unchanged())
+        self.resolution.get().is_none_or(Resolution::is_current)
     }
 
     /// Process policy under which the options are resolved.
@@ -129,18 +104,13 @@ impl Snapshot {
         self.policy
     }
 
-    fn resolved(&self) -> &Resolved {
-        let resolve = || Resolved::resolve(&self.options_as_given, self.signer.as_ref(), self.policy);
-        self.resolved.get_or_init(|| Box::new(resolve()))
-    }
-
-    /// Options with secret references resolved and values of the key file applied.
-    pub(super) fn options(&self) -> &Options {
-        &self.resolved().options
+    pub(super) fn resolution(&self) -> &Resolution {
+        let resolve = || resolve::resolve_with(&self.options_as_given, self.signer.as_ref(), self.policy);
+        self.resolution.get_or_init(|| Box::new(resolve()))
     }
 
     pub(super) fn config(&self) -> Result<&Config> {
-        self.resolved().resolution.config.as_ref().map_err(Clone::clone)
+        self.resolution().config.as_ref().map_err(Clone::clone)
     }
 
     /// Returns the cache key of the token for the effective `user` in this process. `digest` computes it; the
@@ -161,12 +131,6 @@ impl Snapshot {
     pub(super) fn has_token_flow(&self) -> bool {
         self.config().is_ok_and(|config| !matches!(config.flow, Flow::Headers(_)))
     }
-
-    /// Warnings from parsing and resolving the options.
-    pub(super) fn warnings(&self) -> Vec<Error> {
-        let Resolved { options, resolution, .. } = self.resolved();
-        [options.warnings().as_slice(), &resolution.warnings].concat()
-    }
 }
 
 /// Read-only view of the current options and the resolved configuration.
@@ -177,10 +141,16 @@ pub struct ConnectionView {
 }
 
 impl ConnectionView {
-    /// Options with secret references resolved.
+    /// Resolved options.
+    #[must_use]
+    pub fn resolution(&self) -> &Resolution {
+        self.snapshot.resolution()
+    }
+
+    /// Options with secret references and defaults of the key file resolved.
     #[must_use]
     pub fn options(&self) -> &Options {
-        self.snapshot.options()
+        &self.resolution().options
     }
 
     /// Signer that replaces the signing key of the options.

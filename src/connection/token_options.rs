@@ -27,7 +27,7 @@ impl Connection {
 
     /// Returns the current tokens as options with the keywords of ODBC 4.0. Sends no request.
     pub(super) fn current_token_options(&self, snapshot: &Snapshot, config: &Config) -> Vec<OptionOverride> {
-        let (process, options) = (self.process(), snapshot.options());
+        let (process, options) = (self.process(), &snapshot.resolution().options);
         let cache_key = self.cache_key(snapshot, config);
         self.seed_configured_token(config, cache_key);
         let token = process.cache.peek(cache_key, Requirements::default(), process.clock.as_ref());

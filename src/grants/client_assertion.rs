@@ -11,7 +11,7 @@ use crate::grants::signed_jwt::{self, describe_claims};
 use crate::grants::token_client;
 use crate::grants::token_request::{Credential, Parameter, TokenRequest};
 use crate::options::OptionId;
-use crate::resolve::{AssertionSource, TokenEndpointConfig};
+use crate::resolve::{AssertionSource, PresignedAssertion, TokenEndpointConfig};
 use crate::token::{AccessToken, unverified_jwt_exp};
 
 const CLIENT_ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -40,11 +40,14 @@ pub(super) fn fetch(
 
 /// Returns a new signed assertion, or else the configured one.
 fn sign_or_load(source: &AssertionSource, skew_secs: i64, context: &GrantContext<'_>) -> Result<Secret> {
-    if let AssertionSource::SignedHere(signing) = source {
-        return Ok(signed_jwt::sign_before_deadline(signing, skew_secs, context)?.into_text());
+    match source {
+        AssertionSource::SignedHere(signing) => {
+            Ok(signed_jwt::sign_before_deadline(signing, skew_secs, context)?.into_text())
+        }
+        AssertionSource::Presigned(assertion) => {
+            load_presigned_assertion(assertion, context.process.clock.as_ref(), context.warn)
+        }
     }
-    let configured = load_presigned_assertion(source, context.process.clock.as_ref(), context.warn)?;
-    Ok(configured.unwrap_or_default())
 }
 
 pub(super) fn build_request<'a>(
@@ -61,30 +64,37 @@ pub(super) fn build_request<'a>(
     parameters.extend(client_id.map(|id| Parameter::shown("client_id", id, &[OptionId::ClientID])));
     let retry_policy = match source {
         AssertionSource::SignedHere(_) => RetryPolicy::WithNewAssertion,
-        AssertionSource::Literal(_) | AssertionSource::File { .. } => RetryPolicy::Never,
+        AssertionSource::Presigned(_) => RetryPolicy::Never,
     };
     TokenRequest::new(endpoint_config, parameters, Credential::ClientAssertion, retry_policy, || match source
     {
         AssertionSource::SignedHere(signing) => describe_claims(signing, endpoint_config),
-        AssertionSource::Literal(_) => describe_source("ClientAssertion", endpoint_config),
-        AssertionSource::File { file, .. } => describe_source(&file.to_string(), endpoint_config),
+        AssertionSource::Presigned(PresignedAssertion::Literal(_)) => {
+            describe_source("ClientAssertion", endpoint_config)
+        }
+        AssertionSource::Presigned(PresignedAssertion::File { file, .. }) => {
+            describe_source(&file.to_string(), endpoint_config)
+        }
     })
 }
 
-pub(super) fn load_presigned_assertion(
-    source: &AssertionSource,
+/// Returns the configured assertion. `warn` receives warnings about its file.
+///
+/// # Errors
+/// [`Status::Expired`]; [`Status::KeyStore`] for a file that does not contain an assertion.
+pub fn load_presigned_assertion(
+    source: &PresignedAssertion,
     clock: &dyn Clock,
     warn: &dyn Fn(Error),
-) -> Result<Option<Secret>> {
+) -> Result<Secret> {
     let assertion = match source {
-        AssertionSource::SignedHere(_) => return Ok(None),
-        AssertionSource::Literal(assertion) => assertion.clone(),
-        AssertionSource::File { file, require_private_file } => {
+        PresignedAssertion::Literal(assertion) => assertion.clone(),
+        PresignedAssertion::File { file, require_private_file } => {
             read_assertion_file(file, *require_private_file, warn)?
         }
     };
     check_expiry(source, &assertion, clock)?;
-    Ok(Some(assertion))
+    Ok(assertion)
 }
 
 fn describe_source(source: &str, endpoint_config: &TokenEndpointConfig) -> String {
@@ -122,7 +132,7 @@ fn read_assertion_file(
     }
 }
 
-fn check_expiry(source: &AssertionSource, assertion: &Secret, clock: &dyn Clock) -> Result<()> {
+fn check_expiry(source: &PresignedAssertion, assertion: &Secret, clock: &dyn Clock) -> Result<()> {
     let now = clock.unix_seconds();
     let Some(expired_secs) = unverified_jwt_exp(assertion.reveal())
         .map(|expires_at| now.saturating_sub(expires_at))
@@ -130,10 +140,9 @@ fn check_expiry(source: &AssertionSource, assertion: &Secret, clock: &dyn Clock)
     else {
         return Ok(());
     };
-    let option = if matches!(source, AssertionSource::File { .. }) {
-        "ClientAssertionFile"
-    } else {
-        "ClientAssertion"
+    let option = match source {
+        PresignedAssertion::Literal(_) => "ClientAssertion",
+        PresignedAssertion::File { .. } => "ClientAssertionFile",
     };
     let text =
         format!("the assertion in {option} expired {expired_secs} s ago and was not sent; provide a new one");

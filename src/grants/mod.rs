@@ -2,7 +2,6 @@
 //! support engineer can act on.
 
 use crate::authorize::{self, AuthorizationResult};
-use crate::base::clock::Clock;
 use crate::base::error::{Error, Result, Status};
 use crate::base::file::ConfiguredPath;
 use crate::base::secret::Secret;
@@ -10,7 +9,8 @@ use crate::process::Process;
 use crate::process::login_state::LoginState;
 use crate::provider::ConsentType;
 use crate::resolve::{
-    AssertionConfig, AssertionSource, AuthorizationRequest, Config, Flow, Grant, Login, TokenEndpointConfig,
+    AssertionConfig, AssertionSource, AuthorizationRequest, Config, Flow, Grant, Login, PresignedAssertion,
+    TokenEndpointConfig,
 };
 use crate::token::AccessToken;
 
@@ -32,6 +32,7 @@ mod signed_jwt;
 mod token_client;
 mod token_request;
 
+pub use client_assertion::load_presigned_assertion;
 pub use client_auth::{ClientAuthMethod, client_auth_method};
 pub use context::GrantContext;
 pub use logoff::log_off;
@@ -163,8 +164,10 @@ pub fn needs_network(config: &Config) -> bool {
 #[must_use]
 pub fn source_files(config: &Config) -> Vec<&ConfiguredPath> {
     if let Flow::TokenEndpoint(endpoint_config) = &config.flow
-        && let Grant::ClientAssertion { assertion: AssertionSource::File { file, .. }, .. } =
-            &endpoint_config.grant
+        && let Grant::ClientAssertion {
+            assertion: AssertionSource::Presigned(PresignedAssertion::File { file, .. }),
+            ..
+        } = &endpoint_config.grant
     {
         return vec![file];
     }
@@ -180,19 +183,6 @@ pub fn sign_assertion(config: &Config, process: &Process, warn: &dyn Fn(Error)) 
     let signing =
         assertion_config(config).ok_or_else(|| Error::new(Status::Unsupported, "assertion", text))?;
     Ok(signed_jwt::sign(signing, 0, process, warn)?.into_text())
-}
-
-/// Returns the configured assertion of `source`; `None` if the assertion is signed locally. `warn` receives
-/// warnings about its file.
-///
-/// # Errors
-/// [`Status::Expired`]; [`Status::KeyStore`] for a file that does not contain an assertion.
-pub fn load_presigned_assertion(
-    source: &AssertionSource,
-    clock: &dyn Clock,
-    warn: &dyn Fn(Error),
-) -> Result<Option<Secret>> {
-    client_assertion::load_presigned_assertion(source, clock, warn)
 }
 
 /// Returns the configuration of the assertion that the flow of `config` signs, if any.

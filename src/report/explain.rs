@@ -12,7 +12,9 @@ use crate::key::KeySource;
 use crate::options::{OptionId, OptionValue, Options};
 use crate::process::Process;
 use crate::report::value_origin::{OriginFinder, ValueOrigin, WithOrigin};
-use crate::resolve::{self, Config, EndpointMethods, Flow, HttpHeader, TokenEndpointConfig};
+use crate::resolve::{
+    AuthMethod, Config, EndpointMethods, Flow, HttpHeader, ResolvedMethod, TokenEndpointConfig,
+};
 
 #[derive(Serialize)]
 struct ExplainReport {
@@ -80,11 +82,12 @@ struct TransportReport {
 /// Missing or invalid options, as for getting a token.
 pub fn explain(connection: &Connection) -> Result<String> {
     let view = connection.view();
-    let (config, options) = (view.config()?, view.options());
+    let (config, options, stages) = (view.config()?, view.options(), &view.resolution().stages);
     let explainer = Explainer {
         config,
+        method: stages.method,
         process: view.process,
-        origins: OriginFinder { options, signer: view.signer(), profile: resolve::resolve_profile(options) },
+        origins: OriginFinder { options, signer: view.signer(), profile: stages.profile },
     };
     // The consent URL contains RedirectURI in encoded form, which redaction would not find.
     let has_secret = |value: &OptionValue| url::contains_secret(value.text.reveal(), false);
@@ -95,16 +98,14 @@ pub fn explain(connection: &Connection) -> Result<String> {
 
 struct Explainer<'a> {
     config: &'a Config,
+    method: Option<ResolvedMethod>,
     process: &'a Process,
     origins: OriginFinder<'a>,
 }
 
 impl Explainer<'_> {
     fn build_report(&self, consent_url: Option<String>) -> ExplainReport {
-        let exchange = match &self.config.flow {
-            Flow::TokenEndpoint(exchange) => Some(&**exchange),
-            _ => None,
-        };
+        let exchange = self.config.flow.token_endpoint();
         let token_url = exchange.map(|exchange| exchange.endpoint.as_str());
         let signing = grants::assertion_config(self.config);
         ExplainReport {
@@ -129,11 +130,9 @@ impl Explainer<'_> {
     }
 
     fn method(&self) -> Option<WithOrigin<MethodReport>> {
-        let (number, name) = resolve::resolve_method(self.options(), self.origins.signer)?;
-        let configured = self.options().get(OptionId::AuthenticationMethod).map(|value| value.text.reveal());
-        let inferred = configured.is_none_or(|text| text == "24" || text.eq_ignore_ascii_case("OAuth2"));
+        let ResolvedMethod { number, name, is_inferred, .. } = self.method?;
         let from = self.origins.find_origin(&[OptionId::AuthenticationMethod], true);
-        Some(WithOrigin { value: MethodReport { number, word: name, inferred }, from })
+        Some(WithOrigin { value: MethodReport { number, word: name, inferred: is_inferred }, from })
     }
 
     fn provider(&self) -> Option<WithOrigin<&'static str>> {
@@ -237,9 +236,9 @@ impl Explainer<'_> {
 
     /// The option with the API credential of a method without token request.
     fn credential_options(&self) -> &'static [OptionId] {
-        match resolve::resolve_method(self.options(), self.origins.signer).map(|(_, name)| name) {
-            Some("Basic") => &[OptionId::Password],
-            Some("OAuth2-AccessToken") => &[OptionId::AccessToken],
+        match self.method.map(|method| method.method) {
+            Some(AuthMethod::Basic) => &[OptionId::Password],
+            Some(AuthMethod::AccessToken) => &[OptionId::AccessToken],
             _ => &[OptionId::SecurityToken],
         }
     }

@@ -9,7 +9,6 @@ use serde::Serialize;
 use super::{CertificateReport, Problem, problems_in_chain, redact_if_url, to_json};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result, Status};
-use crate::base::policy::Policy;
 use crate::base::url::EndpointUrl;
 use crate::connection::{Connection, ConnectionView};
 use crate::grants;
@@ -17,7 +16,7 @@ use crate::key::{self, ListedKey, SigningKey};
 use crate::net::tls::TransportConfig;
 use crate::options::{OptionId, OptionType, Options, table};
 use crate::report::test_endpoint::resolve_test_endpoint;
-use crate::resolve::{self, AssertionSource, KeyRequirements};
+use crate::resolve::{AuthMethod, KeyRequirements, PresignedAssertion};
 use crate::token::unverified_jwt_exp;
 
 #[derive(Serialize)]
@@ -138,7 +137,7 @@ impl Findings {
         ]) {
             return;
         }
-        let configured = resolve::resolve_transport(view.options());
+        let configured = &view.resolution().stages.transport;
         let only_client = TransportConfig {
             validate_certificate: false,
             client_key_source: configured.client_key_source.clone(),
@@ -159,15 +158,18 @@ impl Findings {
 
     /// Checks the expiry of a preset token or assertion that the method uses.
     fn check_preset_credential(&mut self, view: &ConnectionView, clock: &dyn Clock) {
-        let options = view.options();
-        let name = match resolve::resolve_method(options, view.signer()).map(|(_, method)| method) {
-            Some("OAuth2-AccessToken") => OptionId::AccessToken,
-            Some("BearerToken") => OptionId::SecurityToken,
-            Some("OAuth2-JWTClientAssertion") => return self.check_client_assertion(options, clock),
+        let stages = &view.resolution().stages;
+        let name = match stages.method.map(|method| method.method) {
+            Some(AuthMethod::AccessToken) => OptionId::AccessToken,
+            Some(AuthMethod::BearerToken) => OptionId::SecurityToken,
+            Some(AuthMethod::ClientAssertion) => {
+                return self.check_client_assertion(stages.presigned_assertion.as_ref(), clock);
+            }
             _ => return,
         };
+        let Some(token) = view.options().get(name) else { return };
         let configured = view.config().ok().and_then(|config| config.preset_token.expires_at);
-        let expires_at = configured.or_else(|| unverified_jwt_exp(options.get(name)?.text.reveal()));
+        let expires_at = configured.or_else(|| unverified_jwt_exp(token.text.reveal()));
         let age = expires_at.map(|expires_at| clock.unix_seconds().saturating_sub(expires_at));
         if let Some(age) = age.filter(|age| *age >= 0) {
             let text = format!("expired {age} s ago and cannot be renewed; set a new one");
@@ -175,26 +177,16 @@ impl Findings {
         }
     }
 
-    fn check_client_assertion(&mut self, options: &Options, clock: &dyn Clock) {
+    fn check_client_assertion(&mut self, presigned: Option<&PresignedAssertion>, clock: &dyn Clock) {
         if self.has_problem_with_any(&[OptionId::ClientAssertion, OptionId::ClientAssertionFile]) {
             return;
         }
-        let literal =
-            options.get(OptionId::ClientAssertion).map(|value| AssertionSource::Literal(value.text.clone()));
-        let file = options.get(OptionId::ClientAssertionFile);
-        let require_private_file =
-            options.get(OptionId::KeyFileCheck).is_some_and(|value| value.text.reveal() == "1");
-        let file = file.map(|file| AssertionSource::File {
-            file: options.configured_path(file.text.reveal(), file, Policy::current()),
-            require_private_file,
-        });
-        for source in literal.into_iter().chain(file) {
-            let warnings = RefCell::new(Vec::new());
-            self.record_error(grants::load_presigned_assertion(&source, clock, &|warning| {
-                warnings.borrow_mut().push(warning)
-            }));
-            self.add_warnings(&warnings.into_inner());
-        }
+        let Some(presigned) = presigned else { return };
+        let warnings = RefCell::new(Vec::new());
+        self.record_error(grants::load_presigned_assertion(presigned, clock, &|warning| {
+            warnings.borrow_mut().push(warning)
+        }));
+        self.add_warnings(&warnings.into_inner());
     }
 
     /// Reports the key store with its keys. Its errors are problems unless the method is known not to sign.
@@ -207,20 +199,12 @@ impl Findings {
         ]) {
             return None;
         }
-        let assertion_config = view.config().map(grants::assertion_config);
-        let KeyRequirements { source, header } = match assertion_config {
-            Ok(Some(signing)) => {
-                KeyRequirements { source: signing.key.clone(), header: signing.header.clone() }
-            }
-            _ => resolve::resolve_key_requirements(view.options(), view.signer())?,
-        };
-        let listing = key::list(&source);
-        if !matches!(assertion_config, Ok(None)) {
-            self.check_signing_key(
-                view,
-                &KeyRequirements { source: source.clone(), header },
-                listing.as_ref().err(),
-            );
+        let requirements = view.resolution().stages.key.as_ref()?;
+        let source = &requirements.source;
+        let listing = key::list(source);
+        let signs = view.config().map_or(true, |config| grants::assertion_config(config).is_some());
+        if signs {
+            self.check_signing_key(view, requirements, listing.as_ref().err());
         }
         let (kind, keys) = match listing {
             Ok(None) => return None,

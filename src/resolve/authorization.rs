@@ -4,12 +4,13 @@
 use std::time::Duration;
 
 use super::method::AuthMethod;
-use super::{EndpointMethods, Flow, Grant, Login, OptionResolver, TokenEndpointConfig};
-use crate::base::error::{Error, Result, Status};
-use crate::base::policy::Policy;
+use super::option_resolver::OptionResolver;
+use super::problems::Problems;
+use super::{EndpointMethods, Grant, Login, TokenEndpointConfig};
+use crate::base::error::{Error, Status};
 use crate::base::url::EndpointUrl;
-use crate::key::CallbackSigner;
-use crate::options::{OptionId, Options};
+use crate::net::tls::TransportConfig;
+use crate::options::OptionId;
 use crate::provider::{ConsentProfile, ConsentType, Profile};
 
 /// The components of a consent URL.
@@ -49,91 +50,24 @@ pub struct ConsentGuidance {
 
 /// The settings of an interactive consent or login.
 #[derive(Debug)]
-pub struct InteractiveAuthorization {
+pub struct InteractiveAuthorization<'a> {
     /// The authorization request.
-    pub request: AuthorizationRequest,
+    pub request: &'a AuthorizationRequest,
     /// The token request that exchanges the code; `None` if the code is discarded.
-    pub token_endpoint: Option<Box<TokenEndpointConfig>>,
-}
-
-/// Resolves only the components of the consent URL, under the process policy.
-///
-/// # Errors
-/// All errors combined into one; [`Status::Unsupported`] if there is no URL for this type of consent.
-pub fn resolve_authorization_request(
-    options: &Options,
-    signer: Option<&CallbackSigner>,
-) -> Result<AuthorizationRequest> {
-    OptionResolver::new(options, Policy::current())
-        .with_signer(signer)
-        .finish(OptionResolver::authorization_request)
-}
-
-/// Resolves the settings of an interactive consent or login, under the process policy.
-///
-/// # Errors
-/// Those of [`resolve_authorization_request`], and missing or invalid options of the token request.
-pub fn resolve_authorization(
-    options: &Options,
-    signer: Option<&CallbackSigner>,
-) -> Result<InteractiveAuthorization> {
-    OptionResolver::new(options, Policy::current())
-        .with_signer(signer)
-        .finish(OptionResolver::interactive_authorization)
+    pub token_endpoint: Option<&'a TokenEndpointConfig>,
 }
 
 impl OptionResolver<'_> {
-    fn authorization_request(&mut self) -> Option<AuthorizationRequest> {
-        let endpoint = self.token_endpoint().map(|(url, _)| url);
-        let profile = self.profile(endpoint.as_ref());
-        let is_login = self.uses_authorization_code();
-        self.require_authorization_request(is_login, endpoint.as_ref(), profile)
-    }
-
-    fn interactive_authorization(&mut self) -> Option<InteractiveAuthorization> {
-        let request = self.authorization_request();
-        let token_endpoint = if self.uses_authorization_code() {
-            // The same settings as the flow, so that the token of the login has the flow's cache key.
-            match self.resolve_config()?.flow {
-                Flow::TokenEndpoint(config) => Some(config),
-                _ => None,
-            }
-        } else if request.as_ref()?.exchanges_code {
-            Some(Box::new(self.admin_consent_token_endpoint(request.as_ref()?)?))
-        } else {
-            None
-        };
-        Some(InteractiveAuthorization { request: request?, token_endpoint })
-    }
-
-    /// Whether the tokens of the connection come from a login of the user.
-    fn uses_authorization_code(&mut self) -> bool {
-        // Errors of the method matter only for token requests; a consent URL may not need it.
-        let (missing, errors, warnings) = (self.missing.len(), self.errors.len(), self.warnings.len());
-        let method = self.auth_method();
-        self.missing.truncate(missing);
-        self.errors.truncate(errors);
-        self.warnings.truncate(warnings);
-        method == Some(AuthMethod::AuthorizationCode)
-    }
-
-    /// The components of a consent URL. Missing components are not an error for a token request.
-    pub(super) fn optional_authorization_request(
-        &mut self,
-        method: AuthMethod,
-        endpoint: Option<&EndpointUrl>,
-        profile: Option<&Profile>,
-    ) -> Option<AuthorizationRequest> {
-        let (missing, error_count) = (self.missing.clone(), self.errors.len());
-        let is_login = method == AuthMethod::AuthorizationCode;
-        let request = self.require_authorization_request(is_login, endpoint, profile);
-        if !(is_login && self.has_value(OptionId::EnableLoginPrompt, "1")) {
-            self.missing = missing;
-            let request_errors = self.errors.split_off(error_count.min(self.errors.len()));
-            let is_invalid = |error: &Error| error.status() != Status::Unsupported;
-            self.errors.extend(request_errors.into_iter().filter(is_invalid));
+    /// Adds the problems of the authorization request to those of the connection: all if it logs in by
+    /// itself, otherwise only invalid options, since a token request needs no consent URL.
+    pub(super) fn accept_authorization_problems(&mut self, is_login: bool, problems: &Problems) {
+        if is_login && self.has_value(OptionId::EnableLoginPrompt, "1") {
+            self.problems.append(problems);
+            return;
         }
-        request
+        let is_invalid = |error: &&Error| error.status() != Status::Unsupported;
+        self.problems.errors.extend(problems.errors.iter().filter(is_invalid).cloned());
+        self.problems.warnings.extend_from_slice(&problems.warnings);
     }
 
     pub(super) fn consent_guidance(
@@ -151,7 +85,8 @@ impl OptionResolver<'_> {
         ConsentGuidance { consent_type, help }
     }
 
-    fn require_authorization_request(
+    /// The components of the consent URL; records missing options.
+    pub(super) fn authorization_request(
         &mut self,
         is_login: bool,
         endpoint: Option<&EndpointUrl>,
@@ -165,7 +100,7 @@ impl OptionResolver<'_> {
         let client_id = client_id.or_else(|| self.require(OptionId::ClientID));
         let scope = self.text(OptionId::Scope).or_else(|| consent_profile?.scope.clone());
         if scope.is_none() && !is_login {
-            self.missing.push(OptionId::Scope);
+            self.problems.missing.push(OptionId::Scope);
         }
         let is_external = consent_type == ConsentType::ExternalAdmin;
         let admin_scope = if is_external { self.admin_scope(consent_profile) } else { None };
@@ -228,7 +163,7 @@ impl OptionResolver<'_> {
             self.add_error(Status::Unsupported, OptionId::ConsentType, &text);
             return None;
         }
-        self.missing.push(OptionId::AuthURI);
+        self.problems.missing.push(OptionId::AuthURI);
         None
     }
 
@@ -239,11 +174,13 @@ impl OptionResolver<'_> {
             .or_else(|| self.require(OptionId::AdminConsentScope))
     }
 
-    /// The token request for the code from an administrator of another organisation; its ID token identifies
-    /// the organisation.
-    fn admin_consent_token_endpoint(
+    /// The token request for the code from an administrator of another organization; its ID token identifies
+    /// the organization.
+    pub(super) fn admin_code_exchange(
         &mut self,
         request: &AuthorizationRequest,
+        endpoint: Option<&(EndpointUrl, EndpointMethods)>,
+        transport: &TransportConfig,
     ) -> Option<TokenEndpointConfig> {
         let login = Login {
             redirect_uri: Some(request.redirect_uri.clone()),
@@ -251,10 +188,17 @@ impl OptionResolver<'_> {
             refresh_token: None,
             may_prompt: false,
         };
-        let (header, transport) = (self.extra_header(), self.transport_config());
-        let endpoint = self.token_endpoint().map(|(url, _)| (url, EndpointMethods::Post));
+        let header = self.extra_header();
+        let endpoint = endpoint.map(|(url, _)| (url.clone(), EndpointMethods::Post));
         let grant = Some(Grant::AuthorizationCode(login));
-        self.token_endpoint_config(AuthMethod::AuthorizationCode, grant, endpoint, None, header, transport)
+        self.token_endpoint_config(
+            AuthMethod::AuthorizationCode,
+            grant,
+            endpoint,
+            None,
+            header,
+            transport.clone(),
+        )
     }
 }
 

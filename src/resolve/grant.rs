@@ -4,9 +4,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::method::AuthMethod;
+use super::option_resolver::OptionResolver;
+use super::problems::Part;
+use super::signing::SigningKey;
 use super::{
-    AssertionSource, AuthorizationRequest, EndpointMethods, Flow, Grant, HttpHeader, Login, OptionResolver,
-    TokenEndpointConfig,
+    AssertionSource, AuthorizationRequest, EndpointMethods, Flow, Grant, HttpHeader, Login,
+    PresignedAssertion, TokenEndpointConfig,
 };
 use crate::base::secret::Secret;
 use crate::base::url::EndpointUrl;
@@ -14,30 +17,36 @@ use crate::net::tls::TransportConfig;
 use crate::options::OptionId;
 use crate::provider::{Profile, ScopeLocation};
 
+/// What is resolved before the grant.
+pub(super) struct GrantInputs<'a> {
+    pub(super) method: AuthMethod,
+    /// The token endpoint, if the flow uses one.
+    pub(super) endpoint: Option<&'a EndpointUrl>,
+    pub(super) profile: Option<&'static Profile>,
+    pub(super) key: &'a Part<SigningKey>,
+    pub(super) presigned_assertion: &'a Part<Option<PresignedAssertion>>,
+    pub(super) authorization_request: Option<&'a AuthorizationRequest>,
+}
+
 impl OptionResolver<'_> {
-    /// The grant of `method`; records missing options.
-    pub(super) fn grant(
-        &mut self,
-        method: AuthMethod,
-        endpoint: Option<&EndpointUrl>,
-        profile: Option<&Profile>,
-        authorization_request: Option<&AuthorizationRequest>,
-    ) -> Option<Grant> {
-        match method {
+    /// The grant; records missing options.
+    pub(super) fn grant(&mut self, inputs: &GrantInputs<'_>) -> Option<Grant> {
+        match inputs.method {
             AuthMethod::JwtBearer => Some(Grant::JwtBearer {
-                signing: Box::new(self.assertion_config(endpoint, profile, false)?),
+                signing: Box::new(self.assertion_config(inputs, false)?),
                 grant_type: self.text(OptionId::GrantType),
             }),
             AuthMethod::ClientCredentials => Some(Grant::ClientCredentials),
             AuthMethod::ClientAssertion => Some(Grant::ClientAssertion {
-                assertion: self.assertion_source(endpoint, profile)?,
+                assertion: self.assertion_source(inputs)?,
                 client_id: self.text(OptionId::ClientID),
             }),
             AuthMethod::Password => self.password_grant(),
             AuthMethod::AuthorizationCode => Some(Grant::AuthorizationCode(Login {
                 // As in the consent URL. A code may also come from a URL that the caller built without a
                 // redirect URI.
-                redirect_uri: authorization_request
+                redirect_uri: inputs
+                    .authorization_request
                     .map(|request| request.redirect_uri.clone())
                     .or(self.text(OptionId::RedirectURI)),
                 code: self.secret(OptionId::OAuthCode),
@@ -51,28 +60,30 @@ impl OptionResolver<'_> {
         }
     }
 
-    /// A presigned assertion, a file with one, or an assertion that is signed by this process.
-    fn assertion_source(
-        &mut self,
-        endpoint: Option<&EndpointUrl>,
-        profile: Option<&Profile>,
-    ) -> Option<AssertionSource> {
-        let presigned = self.secret(OptionId::ClientAssertion);
-        let file = self.value(OptionId::ClientAssertionFile);
-        match (presigned, file) {
-            (Some(_), Some(_)) => {
+    /// A presigned assertion, or an assertion that is signed by this process.
+    fn assertion_source(&mut self, inputs: &GrantInputs<'_>) -> Option<AssertionSource> {
+        let is_set = |name| self.value(name).is_some();
+        match (is_set(OptionId::ClientAssertion), is_set(OptionId::ClientAssertionFile)) {
+            (true, true) => {
                 self.add_conflict(OptionId::ClientAssertion, OptionId::ClientAssertionFile);
                 None
             }
-            (Some(assertion), None) => Some(AssertionSource::Literal(assertion)),
-            (None, Some(_)) => Some(AssertionSource::File {
-                file: self.configured_path(OptionId::ClientAssertionFile)?,
-                require_private_file: self.has_value(OptionId::KeyFileCheck, "1"),
-            }),
-            (None, None) => {
-                Some(AssertionSource::SignedHere(Box::new(self.assertion_config(endpoint, profile, true)?)))
+            (false, false) => {
+                Some(AssertionSource::SignedHere(Box::new(self.assertion_config(inputs, true)?)))
             }
+            _ => self.accept(inputs.presigned_assertion).clone().map(AssertionSource::Presigned),
         }
+    }
+
+    /// ClientAssertion, else the file in ClientAssertionFile.
+    pub(super) fn presigned_assertion(&mut self) -> Option<PresignedAssertion> {
+        if let Some(assertion) = self.secret(OptionId::ClientAssertion) {
+            return Some(PresignedAssertion::Literal(assertion));
+        }
+        Some(PresignedAssertion::File {
+            file: self.configured_path(OptionId::ClientAssertionFile)?,
+            require_private_file: self.has_value(OptionId::KeyFileCheck, "1"),
+        })
     }
 
     fn password_grant(&mut self) -> Option<Grant> {
@@ -94,7 +105,7 @@ impl OptionResolver<'_> {
         transport: TransportConfig,
     ) -> Option<TokenEndpointConfig> {
         if endpoint.is_none() && !self.has_error_for(OptionId::TokenURI) {
-            self.missing.push(OptionId::TokenURI);
+            self.problems.missing.push(OptionId::TokenURI);
         }
         let client = self.client(method, profile, header.as_ref());
         let is_jwt_bearer = method == AuthMethod::JwtBearer;
@@ -128,14 +139,11 @@ impl OptionResolver<'_> {
         })
     }
 
-    pub(super) fn flow_without_token_endpoint(
-        &mut self,
-        method: AuthMethod,
-        profile: Option<&Profile>,
-    ) -> Option<Flow> {
-        match method {
+    pub(super) fn flow_without_token_endpoint(&mut self, inputs: &GrantInputs<'_>) -> Option<Flow> {
+        match inputs.method {
             AuthMethod::JwtBearer | AuthMethod::SignedJwt => {
-                Some(Flow::SignedJwt(Box::new(self.assertion_config(None, profile, false)?)))
+                let inputs = GrantInputs { endpoint: None, ..*inputs };
+                Some(Flow::SignedJwt(Box::new(self.assertion_config(&inputs, false)?)))
             }
             AuthMethod::AccessToken => Some(Flow::AccessToken(self.require_secret(OptionId::AccessToken)?)),
             AuthMethod::BearerToken => Some(Flow::AccessToken(self.require_secret(OptionId::SecurityToken)?)),

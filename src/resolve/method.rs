@@ -1,28 +1,68 @@
 //! AuthenticationMethod: the vendor's numbers and names, and inference from other options.
 
-use super::OptionResolver;
+use super::option_resolver::OptionResolver;
 use crate::base::error::Status;
 use crate::base::sanitize;
 use crate::options::OptionId;
 
 /// An authentication method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AuthMethod {
+pub enum AuthMethod {
+    /// Inferred from the other options.
     Infer,
+    /// JWT bearer grant (RFC 7523 section 2.1).
     JwtBearer,
+    /// The signed JWT itself is the token.
     SignedJwt,
+    /// Client credentials grant with a client assertion (RFC 7523 section 2.2).
     ClientAssertion,
+    /// Authorization code grant (RFC 6749 section 4.1).
     AuthorizationCode,
+    /// Client credentials grant (RFC 6749 section 4.4).
     ClientCredentials,
+    /// Password grant (RFC 6749 section 4.3).
     Password,
+    /// Refresh token grant (RFC 6749 section 6).
     RefreshToken,
+    /// AccessToken is the token.
     AccessToken,
+    /// SecurityToken is the token.
     BearerToken,
+    /// SecurityToken is the value of a header.
     HeaderToken,
+    /// User and Password in a Basic header.
     Basic,
+    /// No credential.
     None,
     /// Known but not supported; with the reason and the alternative.
     Unsupported(&'static str),
+}
+
+/// The authentication method of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct ResolvedMethod {
+    /// The method.
+    pub method: AuthMethod,
+    /// The vendor's number; that in the options if the method has several.
+    pub number: &'static str,
+    /// The vendor's name.
+    pub name: &'static str,
+    /// Whether it was inferred from the other options.
+    pub is_inferred: bool,
+}
+
+impl ResolvedMethod {
+    /// An inferred method.
+    pub(super) fn inferred(method: AuthMethod) -> Self {
+        let row = AUTH_METHODS.iter().find(|(_, _, row_method)| *row_method == method);
+        let (number, name) = row.map_or(("", ""), |(number, name, _)| (*number, *name));
+        Self { method, number, name, is_inferred: true }
+    }
+
+    /// Whether the token comes from a login of the user.
+    pub(super) fn is_login(self) -> bool {
+        self.method == AuthMethod::AuthorizationCode
+    }
 }
 
 impl AuthMethod {
@@ -71,21 +111,23 @@ pub(super) const AUTH_METHODS: &[(&str, &str, AuthMethod)] = &[
 
 impl OptionResolver<'_> {
     /// The configured or inferred method; records an error if there is none.
-    pub(super) fn auth_method(&mut self) -> Option<AuthMethod> {
+    pub(super) fn auth_method(&mut self) -> Option<ResolvedMethod> {
         let Some(configured) = self.text(OptionId::AuthenticationMethod) else {
-            return self.infer_method();
+            return self.infer_method().map(ResolvedMethod::inferred);
         };
         let row = AUTH_METHODS
             .iter()
             .find(|(number, name, _)| *number == configured || name.eq_ignore_ascii_case(&configured));
-        match row.map(|(_, _, method)| *method) {
-            Some(AuthMethod::Infer) => self.infer_method(),
-            Some(AuthMethod::Unsupported(reason)) => {
+        match row {
+            Some((_, _, AuthMethod::Infer)) => self.infer_method().map(ResolvedMethod::inferred),
+            Some((_, _, AuthMethod::Unsupported(reason))) => {
                 let text = format!("{configured} is not supported: {reason}");
                 self.add_error(Status::Unsupported, OptionId::AuthenticationMethod, &text);
                 None
             }
-            Some(method) => Some(method),
+            Some((number, name, method)) => {
+                Some(ResolvedMethod { method: *method, number, name, is_inferred: false })
+            }
             None => {
                 let configured = sanitize::value(&configured);
                 let text = format!(
@@ -122,7 +164,7 @@ impl OptionResolver<'_> {
         {
             AuthMethod::ClientCredentials
         } else {
-            self.missing.push(OptionId::AuthenticationMethod);
+            self.problems.missing.push(OptionId::AuthenticationMethod);
             return None;
         };
         Some(method)

@@ -1,6 +1,7 @@
 //! Checks of options against the process policy.
 
-use super::{EndpointMethods, OptionResolver};
+use super::EndpointMethods;
+use super::option_resolver::OptionResolver;
 use crate::base::error::Status;
 use crate::base::file::ConfiguredPath;
 use crate::base::policy::Restriction;

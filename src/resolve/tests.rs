@@ -35,6 +35,16 @@ fn resolve_error(text: &str) -> Error {
     resolve(&Options::parse(text).unwrap()).config.err().unwrap_or_else(|| panic!("{text} is accepted"))
 }
 
+fn error_chain(error: &Error) -> impl Iterator<Item = &Error> {
+    std::iter::once(error).chain(error.additional())
+}
+
+/// The error for missing options. It follows that of the key file, which does not exist and could contain
+/// them.
+fn missing_option_error(error: &Error) -> &Error {
+    error_chain(error).find(|error| error.status() == Status::MissingOption).unwrap()
+}
+
 #[test]
 fn grant_is_inferred_from_key_and_issuer() {
     for method in ["", "AuthenticationMethod=24;", "AuthenticationMethod=oauth2;", "am=OAuth2-JWTBearer;"] {
@@ -56,7 +66,7 @@ fn missing_options_are_named_together() {
 fn all_errors_are_reported_together() {
     let error =
         resolve_error("AuthenticationMethod=55;LoginTimeout=abc;JWTLifetime=0;TokenURI=http://example.com/t");
-    let all: Vec<_> = std::iter::once(&error).chain(error.additional()).collect();
+    let all: Vec<_> = error_chain(&error).collect();
     let options: Vec<_> = all.iter().filter_map(|error| error.option()).collect();
     assert_eq!(options, ["JWTLifetime", "LoginTimeout", "TokenURI", "ClaimsIssuer"]);
     assert_eq!(all.last().unwrap().status(), Status::MissingOption);
@@ -96,7 +106,7 @@ fn token_uri_prefix_selects_endpoint_methods() {
 fn token_request_by_get_warns() {
     let warned = |more: &str| {
         let resolution = resolution(more);
-        resolution.warnings.iter().any(|warning| warning.option() == Some("TokenURI"))
+        resolution.warnings().iter().any(|warning| warning.option() == Some("TokenURI"))
     };
     assert!(warned("TokenURI=https://example.com/t"));
     assert!(warned("TokenURI=GET https://example.com/t"));
@@ -149,7 +159,8 @@ fn bearer_client_credentials_require_explicit_mode() {
     assert!(client("ClientID=c;ClientSecret=s;ClientCredentialsMode=0").unwrap().uses_basic_auth);
     assert!(!client("ClientID=c;ClientSecret=s;ClientCredentialsMode=post").unwrap().uses_basic_auth);
     let error = resolve_error(&format!("{BASE}ClientCredentialsMode=1;TokenEndpoint=https://example.com/t"));
-    assert!(error.message().contains("ClientID and ClientSecret are missing"), "{error}");
+    let missing = missing_option_error(&error);
+    assert!(missing.message().contains("ClientID and ClientSecret are missing"), "{missing}");
 }
 
 #[test]
@@ -201,7 +212,9 @@ fn disabled_certificate_validation_warns() {
         panic!("{resolution:?}")
     };
     assert!(!config.transport.validate_certificate);
-    assert!(resolution.warnings.iter().any(|warning| warning.option() == Some("ValidateServerCertificate")));
+    assert!(
+        resolution.warnings().iter().any(|warning| warning.option() == Some("ValidateServerCertificate"))
+    );
 }
 
 #[test]
@@ -299,14 +312,16 @@ fn token_parameters_reject_reserved_names() {
 #[test]
 fn client_assertion_conflicts_with_assertion_file() {
     let text = "am=OAuth2-JWTClientAssertion;TokenEndpoint=https://example.com/t;ClientAssertion=a;ClientAssertionFile=f";
-    assert_eq!(resolve_error(text).option(), Some("ClientAssertion"));
+    let error = resolve_error(text);
+    assert!(error_chain(&error).any(|error| error.message().contains("mutually exclusive")), "{error}");
 }
 
 #[test]
 fn key_or_issuer_alone_reports_other_missing() {
     for (text, missing) in [("JWTCertStore=k.jks", "ClaimsIssuer"), ("ClaimsIssuer=me", "JWTCertStore")] {
         let error = resolve_error(text);
-        assert_eq!((error.status(), error.option()), (Status::MissingOption, Some(missing)), "{text}");
+        let error = missing_option_error(&error);
+        assert_eq!(error.option(), Some(missing), "{text}");
         assert!(error.message().ends_with(&format!("{missing} is missing")), "{error}");
     }
 }
@@ -344,7 +359,7 @@ fn url_client_credentials_mode_warns() {
     let warned = |mode: &str| {
         let more =
             format!("ClientID=c;ClientSecret=s;ClientCredentialsMode={mode};TokenEndpoint=https://a/t");
-        let warnings = resolution(&more).warnings;
+        let warnings = resolution(&more).warnings();
         warnings.iter().any(|warning| warning.option() == Some("ClientCredentialsMode"))
     };
     assert!(warned("2") && warned("url"));
@@ -385,4 +400,27 @@ fn unknown_provider_is_rejected_for_any_host() {
         resolve_error(&format!("{BASE}Provider=nobody;TokenURI=https://account.docusign.com/oauth/token"));
     assert_eq!((error.status(), error.option()), (Status::InvalidOption, Some("Provider")));
     assert!(error.message().contains("docusign"), "{error}");
+}
+
+#[test]
+fn stages_are_present_despite_other_errors() {
+    let options = Options::parse(&format!(
+        "{BASE}LoginTimeout=x;TokenURI=POST https://login.salesforce.com/t;ProxyHost=p;ClientAssertion=a"
+    ));
+    let resolution = resolve(&options.unwrap());
+    assert!(resolution.config.is_err());
+    let stages = &resolution.stages;
+    let method = stages.method.unwrap();
+    assert_eq!((method.number, method.method, method.is_inferred), ("55", AuthMethod::JwtBearer, false));
+    assert_eq!(stages.profile.unwrap().name, "salesforce");
+    assert_eq!(stages.key.as_ref().unwrap().source.as_configured(), Some("k.jks"));
+    assert!(matches!(stages.transport.proxy, crate::net::proxy::ProxyConfig::Explicit(_)));
+    assert!(matches!(stages.presigned_assertion, Some(PresignedAssertion::Literal(_))));
+}
+
+#[test]
+fn problems_of_unused_part_do_not_affect_config() {
+    let resolution = resolution("TokenURI=https://example.com/t");
+    assert!(resolution.authorization_request().is_err(), "there is no RedirectURI");
+    assert!(resolution.config.is_ok());
 }

@@ -1,7 +1,8 @@
 //! Token endpoint options: URL, HTTP methods, client credentials, additional parameters and headers.
 
 use super::method::AuthMethod;
-use super::{EndpointMethods, HttpHeader, OAuthClient, OptionResolver};
+use super::option_resolver::OptionResolver;
+use super::{EndpointMethods, HttpHeader, OAuthClient};
 use crate::base::error::Status;
 use crate::base::sanitize;
 use crate::base::secret::Secret;
@@ -169,11 +170,11 @@ impl OptionResolver<'_> {
         match (self.text(OptionId::AuthHeader), self.secret(OptionId::SecurityToken)) {
             (None, None) => None,
             (Some(_), None) => {
-                self.missing.push(OptionId::SecurityToken);
+                self.problems.missing.push(OptionId::SecurityToken);
                 None
             }
             (None, Some(_)) => {
-                self.missing.push(OptionId::AuthHeader);
+                self.problems.missing.push(OptionId::AuthHeader);
                 None
             }
             (Some(name), Some(value)) => self.validate_header(name, value),

@@ -2,7 +2,7 @@
 
 use rustls::pki_types::ServerName;
 
-use super::OptionResolver;
+use super::option_resolver::OptionResolver;
 use crate::base::error::Status;
 use crate::base::policy::Restriction;
 use crate::base::sanitize;
@@ -22,15 +22,24 @@ const PROXY_DETAIL_OPTIONS: [OptionId; 3] =
     [OptionId::ProxyPort, OptionId::ProxyUser, OptionId::ProxyPassword];
 
 impl OptionResolver<'_> {
-    /// The transport configuration, except for certificate validation and TrustStore.
-    pub(super) fn base_transport(&mut self, validate: bool) -> TransportConfig {
+    pub(super) fn transport_config(&mut self) -> TransportConfig {
+        let validate = !self.has_value(OptionId::ValidateServerCertificate, "0");
+        if !validate {
+            self.add_warning(
+                OptionId::ValidateServerCertificate,
+                "is 0: server certificates are NOT verified, so the assertion and the token can be \
+                 intercepted; use for testing only",
+            );
+            self.check_restriction(OptionId::ValidateServerCertificate, "is 0", Restriction::InsecureTls);
+        }
         TransportConfig {
+            trust_store: self.configured_path(OptionId::TrustStore),
+            validate_certificate: validate,
             trust_store_password: self.secret(OptionId::TrustStorePassword),
             host_name_in_certificate: self.host_name_in_certificate(validate),
             tls_versions: self.tls_versions(),
             client_key_source: self.client_certificate(),
             proxy: self.proxy_config(),
-            ..TransportConfig::default()
         }
     }
 
@@ -119,7 +128,7 @@ impl OptionResolver<'_> {
         let is_disabled = self.has_value(OptionId::ProxyMode, "0");
         let Some(host) = self.text(OptionId::ProxyHost).filter(|_| !is_disabled) else {
             if self.has_value(OptionId::ProxyMode, "1") {
-                self.missing.push(OptionId::ProxyHost);
+                self.problems.missing.push(OptionId::ProxyHost);
             }
             for name in PROXY_DETAIL_OPTIONS.into_iter().filter(|_| !is_disabled) {
                 if self.value(name).is_some() {
@@ -175,7 +184,7 @@ mod tests {
 
     fn transport_in(text: &str, environment: &dyn Environment) -> (TransportConfig, Vec<Error>) {
         let resolution = resolve(&Options::open(&format!("{text};{BASE}"), environment).unwrap());
-        let warnings = resolution.warnings;
+        let warnings = resolution.warnings();
         match resolution.config.unwrap_or_else(|error| panic!("{text}: {error}")).flow {
             Flow::TokenEndpoint(config) => (config.transport, warnings),
             other => panic!("{other:?}"),

@@ -448,8 +448,8 @@ fn provider_examples_resolve_without_warnings() {
         let example = profile.example_connection_string();
         let options = Options::parse(&example).unwrap_or_else(|error| panic!("{example}: {error}"));
         let resolution = authgrant::resolve::resolve(&options);
+        let warnings = resolution.warnings();
         let config = resolution.config.unwrap_or_else(|error| panic!("{example}: {error}"));
-        let warnings = [options.warnings(), resolution.warnings].concat();
         assert!(warnings.is_empty(), "{example}: {warnings:?}");
         let is_signed_jwt = matches!(config.flow, authgrant::resolve::Flow::SignedJwt(_));
         assert_eq!(profile.jwt == JwtUse::AccessToken, is_signed_jwt, "{example}");

@@ -1,7 +1,8 @@
 //! Defaults and checks from the provider profile, for options of the assertion and the token request.
 
-use super::method::AuthMethod;
-use super::{HttpHeader, OAuthClient, OptionResolver};
+use super::method::{AuthMethod, ResolvedMethod};
+use super::option_resolver::OptionResolver;
+use super::{HttpHeader, OAuthClient};
 use crate::base::url::EndpointUrl;
 use crate::jwt::{JoseHeader, RawObject};
 use crate::key::CertHeader;
@@ -23,13 +24,14 @@ pub(super) struct IssuerSubject {
 impl OptionResolver<'_> {
     /// Replaces an inferred JWT bearer grant by a client assertion if the provider uses JWTs for client
     /// authentication.
-    pub(super) fn method_for_profile(&self, method: AuthMethod, profile: Option<&Profile>) -> AuthMethod {
-        let is_inferred = self.value(OptionId::AuthenticationMethod).is_none()
-            || self.has_value(OptionId::AuthenticationMethod, "24")
-            || self.has_value(OptionId::AuthenticationMethod, "OAuth2");
+    pub(super) fn method_for_profile(
+        &self,
+        method: ResolvedMethod,
+        profile: Option<&Profile>,
+    ) -> ResolvedMethod {
         let authenticates_client = profile.is_some_and(|profile| profile.jwt == JwtUse::ClientAuthentication);
-        if is_inferred && authenticates_client && method == AuthMethod::JwtBearer {
-            AuthMethod::ClientAssertion
+        if method.is_inferred && authenticates_client && method.method == AuthMethod::JwtBearer {
+            ResolvedMethod::inferred(AuthMethod::ClientAssertion)
         } else {
             method
         }

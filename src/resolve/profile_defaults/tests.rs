@@ -6,7 +6,7 @@ use super::super::{
     AssertionConfig, AssertionSource, Flow, Grant, Resolution, TokenEndpointConfig, resolve, resolve_with,
 };
 use super::*;
-use crate::base::error::Status;
+use crate::base::error::{Error, Status};
 use crate::base::policy::Policy;
 use crate::key::CallbackSigner;
 use crate::options::Options;
@@ -37,7 +37,7 @@ fn assertion_config(text: &str) -> AssertionConfig {
 
 /// The options for which there are warnings.
 fn warned_options(text: &str) -> Vec<String> {
-    let warnings = resolution(text).warnings;
+    let warnings = resolution(text).warnings();
     warnings.iter().filter_map(|warning| warning.option().map(str::to_owned)).collect()
 }
 
@@ -160,7 +160,8 @@ fn client_assertion_issuer_and_subject_match() {
         assert_eq!((signing.issuer.as_str(), signing.subject.as_deref()), ("me", Some("me")), "{text}");
     }
     let error = resolution("am=55;TokenURI=POST https://a.example/t;ClientID=me").config.unwrap_err();
-    assert_eq!(error.option(), Some("ClaimsIssuer"), "in a grant, the issuer may differ from the client");
+    let missing = error.additional().last().and_then(Error::option);
+    assert_eq!(missing, Some("ClaimsIssuer"), "in a grant, the issuer may differ from the client");
     assert_eq!(assertion_config("am=55;TokenURI=POST https://a.example/t;ClaimsIssuer=me").subject, None);
 }
 

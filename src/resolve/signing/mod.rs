@@ -2,15 +2,18 @@
 
 use jsonwebtoken::Algorithm;
 
-use super::OptionResolver;
+use super::PresignedAssertion;
+use super::grant::GrantInputs;
+use super::method::{AuthMethod, ResolvedMethod};
+use super::option_resolver::OptionResolver;
+use super::problems::Part;
 use crate::base::error::Status;
 use crate::base::policy::{Permission, Restriction};
 use crate::base::sanitize;
-use crate::base::url::EndpointUrl;
 use crate::jwt::{JoseHeader, RawObject};
 use crate::key::{CertHeader, KeyOrigin, KeySource, Pkcs11Uri, StorePurpose};
 use crate::options::{OptionId, OptionOrigin, OptionType};
-use crate::provider::{Profile, ScopeLocation};
+use crate::provider::ScopeLocation;
 use crate::resolve::profile_defaults::{IssuerSubject, needs_key_fingerprint};
 
 /// Headers by which the assertion itself would tell the server the processing rules or the verification key.
@@ -46,30 +49,77 @@ pub struct AssertionConfig {
     pub additional_claims: RawObject,
 }
 
+/// A signing key with its requirements.
+#[derive(Debug)]
+pub struct KeyRequirements {
+    /// The key.
+    pub source: KeySource,
+    /// The JOSE header, with the algorithm and the certificate headers that the key must support.
+    pub header: JoseHeader,
+}
+
+/// The signing key, as far as it can be resolved.
+#[derive(Debug)]
+pub(super) struct SigningKey {
+    pub(super) header: JoseHeader,
+    pub(super) source: Option<KeySource>,
+}
+
+/// What the metadata of a key file cannot change: the method, and the key itself.
+#[derive(Debug)]
+pub(super) struct SigningParts {
+    pub(super) method: Part<Option<ResolvedMethod>>,
+    pub(super) key: Part<SigningKey>,
+    pub(super) presigned_assertion: Part<Option<PresignedAssertion>>,
+}
+
+impl SigningParts {
+    /// The key if the method signs with it, and whether the assertion is sent to a token endpoint, if there
+    /// is one.
+    pub(super) fn key_file(&self) -> Option<(&KeySource, bool)> {
+        let uses_token_endpoint = match self.method.value?.method {
+            AuthMethod::JwtBearer => true,
+            AuthMethod::ClientAssertion if self.presigned_assertion.value.is_none() => true,
+            AuthMethod::SignedJwt => false,
+            _ => return None,
+        };
+        Some((self.key.value.source.as_ref()?, uses_token_endpoint))
+    }
+}
+
 impl OptionResolver<'_> {
+    pub(super) fn signing_parts(&mut self) -> SigningParts {
+        SigningParts {
+            method: self.part(Self::auth_method),
+            key: self.part(|part| {
+                let header = part.jose_header();
+                SigningKey { source: part.key_source(&header), header }
+            }),
+            presigned_assertion: self.part(Self::presigned_assertion),
+        }
+    }
+
     /// The settings of an assertion for a user or, with `as_client`, for client authentication (RFC 7523
     /// section 2.2).
     pub(super) fn assertion_config(
         &mut self,
-        endpoint: Option<&EndpointUrl>,
-        profile: Option<&Profile>,
+        inputs: &GrantInputs<'_>,
         as_client: bool,
     ) -> Option<AssertionConfig> {
+        let GrantInputs { endpoint, profile, .. } = *inputs;
         let additional = self.additional_claims();
         let IssuerSubject { issuer, subject } = self.issuer_and_subject(&additional, profile, as_client);
-        let mut header = self.jose_header();
-        self.apply_header_defaults(&mut header, profile);
-        let key = self.key_source(&header);
+        let SigningKey { header, source } = self.accept(inputs.key);
         let scope = self.scope_for(endpoint, profile, ScopeLocation::Claim);
         let has_scope = scope.is_some() || additional.contains_key("scope");
         let audience = additional.get_string("aud").or_else(|| self.text(OptionId::ClaimsAudience));
         let audience = audience.or_else(|| self.default_audience(endpoint, profile, has_scope));
         let lifetime = self.assertion_lifetime(profile);
-        self.check_profile_requirements(&header, &additional, profile);
+        self.check_profile_requirements(header, &additional, profile);
         let issuer = issuer?;
         Some(AssertionConfig {
-            key: key?,
-            header,
+            key: source.clone()?,
+            header: header.clone(),
             append_key_fingerprint: needs_key_fingerprint(&issuer, profile)
                 && !additional.contains_key("iss"),
             issuer,
@@ -88,7 +138,7 @@ impl OptionResolver<'_> {
         self.add_error(Status::InvalidOption, option, &text);
     }
 
-    pub(super) fn key_source(&mut self, header: &JoseHeader) -> Option<KeySource> {
+    fn key_source(&mut self, header: &JoseHeader) -> Option<KeySource> {
         let origin = self.key_origin(header.algorithm)?;
         let certificate = self.configured_path(OptionId::JWTCertificate);
         let base = KeySource {
@@ -137,14 +187,14 @@ impl OptionResolver<'_> {
         let requires_secret =
             matches!(algorithm, Some(Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512));
         if requires_secret && hmac_secret.is_none() {
-            self.missing.push(OptionId::JWTSecret);
+            self.problems.missing.push(OptionId::JWTSecret);
             return None;
         }
         match (store, inline, hmac_secret) {
             (Some(_), _, Some(_)) => self.add_conflict(OptionId::JWTSecret, OptionId::JWTCertStore),
             (Some(_), Some(_), None) => self.add_conflict(OptionId::JWTPrivateKey, OptionId::JWTCertStore),
             (None, Some(_), Some(_)) => self.add_conflict(OptionId::JWTSecret, OptionId::JWTPrivateKey),
-            (None, None, None) => self.missing.push(OptionId::JWTCertStore),
+            (None, None, None) => self.problems.missing.push(OptionId::JWTCertStore),
             (origin, None, None) | (None, origin, None) | (None, None, origin) => return origin,
         }
         None
@@ -204,7 +254,7 @@ impl OptionResolver<'_> {
         }
     }
 
-    pub(super) fn jose_header(&mut self) -> JoseHeader {
+    fn jose_header(&mut self) -> JoseHeader {
         let additional = self.json_object(OptionId::JWTHeaders);
         for name in FORBIDDEN_HEADERS.into_iter().filter(|name| additional.contains_key(name)) {
             let text = format!("must not set {name}");

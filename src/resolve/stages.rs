@@ -1,0 +1,168 @@
+//! The stages of a resolution after the key file was read.
+
+use std::time::Duration;
+
+use super::grant::GrantInputs;
+use super::method::ResolvedMethod;
+use super::option_resolver::OptionResolver;
+use super::problems::{Part, Problems};
+use super::signing::{SigningKey, SigningParts};
+use super::{
+    AuthorizationRequest, Config, EndpointMethods, Flow, HttpHeader, KeyRequirements, LogoffConfig,
+    PresetToken, PresignedAssertion, TokenEndpointConfig,
+};
+use crate::base::clock;
+use crate::base::policy::Restriction;
+use crate::base::secret::Secret;
+use crate::base::url::EndpointUrl;
+use crate::net::tls::TransportConfig;
+use crate::options::OptionId;
+use crate::provider::Profile;
+
+/// The results of the stages of a resolution.
+#[derive(Debug)]
+pub struct Stages {
+    /// The authentication method.
+    pub method: Option<ResolvedMethod>,
+    /// The provider profile, by name or by the token host.
+    pub profile: Option<&'static Profile>,
+    /// TLS and proxy settings.
+    pub transport: TransportConfig,
+    /// The signing key, even if the method does not sign; `None` if there is none or several.
+    pub key: Option<KeyRequirements>,
+    /// The configured client assertion, even if the method does not use it.
+    pub presigned_assertion: Option<PresignedAssertion>,
+    /// Problems of the token endpoint and of Provider.
+    pub(super) target_problems: Problems,
+    pub(super) authorization_request: Part<Option<AuthorizationRequest>>,
+    /// The token request for the code from an administrator of another organization.
+    pub(super) admin_code_exchange: Part<Option<TokenEndpointConfig>>,
+}
+
+impl OptionResolver<'_> {
+    /// Resolves everything but the method and the signing key.
+    pub(super) fn resolve_stages(&mut self, signing: SigningParts) -> (Stages, Option<Config>) {
+        self.check_types();
+        self.check_policy();
+        let method = *self.accept(&signing.method);
+        let target = self.part(|part| {
+            let endpoint = part.token_endpoint();
+            let profile = part.profile(endpoint.as_ref().map(|(url, _)| url));
+            (endpoint, profile)
+        });
+        let (endpoint, profile) = self.accept(&target);
+        let (url, profile) = (endpoint.as_ref().map(|(url, _)| url), *profile);
+        let transport = self.transport_config();
+        let logoff = self
+            .url(OptionId::LogoffURI)
+            .map(|endpoint| LogoffConfig { endpoint, transport: transport.clone() });
+        let method = method.map(|method| self.method_for_profile(method, profile));
+        let is_login = method.is_some_and(ResolvedMethod::is_login);
+        let authorization_request = self.part(|part| part.authorization_request(is_login, url, profile));
+        let request = authorization_request.value.as_ref();
+        let admin_code_exchange = self.part(|part| {
+            let request = request.filter(|request| request.exchanges_code && !is_login)?;
+            part.admin_code_exchange(request, endpoint.as_ref(), &transport)
+        });
+        let mut key = signing.key;
+        self.apply_header_defaults(&mut key.value.header, profile);
+        let config = method.and_then(|ResolvedMethod { method, .. }| {
+            self.accept_authorization_problems(is_login, &authorization_request.problems);
+            let header = if method.has_extra_header() { self.extra_header() } else { None };
+            let inputs = GrantInputs {
+                method,
+                endpoint: url,
+                profile,
+                key: &key,
+                presigned_assertion: &signing.presigned_assertion,
+                authorization_request: request,
+            };
+            let flow = self.flow(&inputs, endpoint.as_ref(), header.as_ref(), &transport)?;
+            Some(Config {
+                preset_token: self.preset_token(&flow),
+                headers: self.api_headers(header, &flow, profile),
+                flow,
+                authorization_request: request.cloned(),
+                consent_guidance: self.consent_guidance(method, profile),
+                logoff,
+                login_timeout: self.timeout(OptionId::LoginTimeout, 60),
+                request_timeout: self.timeout(OptionId::WSTimeout, 120),
+                refresh_margin: self.number(OptionId::RefreshMargin),
+                private_cache: self.has_value(OptionId::CacheScope, "Connection")
+                    || self.policy.forbids(Restriction::Sharing),
+                transport: transport.clone(),
+            })
+        });
+        let SigningKey { header, source } = key.value;
+        let stages = Stages {
+            method,
+            profile,
+            transport,
+            key: source.map(|source| KeyRequirements { source, header }),
+            presigned_assertion: signing.presigned_assertion.value,
+            target_problems: target.problems,
+            authorization_request,
+            admin_code_exchange,
+        };
+        (stages, config)
+    }
+
+    fn flow(
+        &mut self,
+        inputs: &GrantInputs<'_>,
+        endpoint: Option<&(EndpointUrl, EndpointMethods)>,
+        header: Option<&HttpHeader>,
+        transport: &TransportConfig,
+    ) -> Option<Flow> {
+        let has_endpoint = endpoint.is_some() || self.has_error_for(OptionId::TokenURI);
+        if !inputs.method.uses_token_endpoint(has_endpoint) {
+            return self.flow_without_token_endpoint(inputs);
+        }
+        let grant = self.grant(inputs);
+        self.token_endpoint_config(
+            inputs.method,
+            grant,
+            endpoint.cloned(),
+            inputs.profile,
+            header.cloned(),
+            transport.clone(),
+        )
+        .map(Box::new)
+        .map(Flow::TokenEndpoint)
+    }
+
+    /// The headers of API requests in addition to that of the token.
+    fn api_headers(
+        &self,
+        header: Option<HttpHeader>,
+        flow: &Flow,
+        profile: Option<&'static Profile>,
+    ) -> Vec<HttpHeader> {
+        let model = self.options.model_headers().iter();
+        let model = model.map(|(name, value)| HttpHeader { name: name.clone(), value: value.clone() });
+        let of_profile = profile.filter(|_| matches!(flow, Flow::SignedJwt(_)));
+        let of_profile = of_profile.into_iter().flat_map(|profile| &profile.api_headers);
+        let of_profile = of_profile
+            .map(|(name, value)| HttpHeader { name: name.clone(), value: Secret::from(value.as_str()) });
+        header.into_iter().chain(model).chain(of_profile).collect()
+    }
+
+    /// The rule of ODBC 4.0: an access token is used until it expires, then it is renewed by the other
+    /// credentials.
+    fn preset_token(&self, flow: &Flow) -> PresetToken {
+        let is_renewable = matches!(flow, Flow::TokenEndpoint(_)) && flow.is_user_bound();
+        let is_used = is_renewable || matches!(flow, Flow::AccessToken(_));
+        let expires = self.text(OptionId::AccessTokenExpires).filter(|_| is_used);
+        PresetToken {
+            token: self.secret(OptionId::AccessToken).filter(|_| is_renewable),
+            expires_at: expires.and_then(|text| clock::parse_rfc3339(&text)),
+        }
+    }
+
+    fn timeout(&self, name: OptionId, default: i64) -> Option<Duration> {
+        match self.number(name).unwrap_or(default) {
+            ..=0 => None,
+            seconds => Some(Duration::from_secs(seconds.unsigned_abs())),
+        }
+    }
+}
