@@ -5,7 +5,6 @@
 
 pub mod login_state;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,7 +13,6 @@ use parking_lot::Mutex;
 
 use crate::authorize::Browser;
 use crate::base::bounded_map::BoundedMap;
-use crate::base::cache_key::CacheKey;
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::error::{Error, Result, Status, io_error_text};
 use crate::base::jitter::Jitter;
@@ -22,13 +20,16 @@ use crate::base::stats::{Counter, Stats};
 use crate::base::url::EndpointUrl;
 use crate::key::KeyCache;
 use crate::net::http::HttpClient;
-use crate::sys::{self, StripedSlots};
-use crate::token::TokenHandle;
+use crate::sys;
 use crate::token::cache::TokenCache;
 
 mod circuit_breaker;
+mod slot_registry;
+mod token_users;
 
 pub use circuit_breaker::{Admission, AdmissionContext, CircuitBreakers, MAX_SERVER_WAIT, throttled_error};
+pub use slot_registry::SlotRegistry;
+pub use token_users::TokenUsers;
 
 /// State that outlives connections. Thread-safe.
 pub struct Process {
@@ -145,84 +146,6 @@ fn random_bytes<const N: usize>() -> [u8; N] {
     )]
     sys::fill_random(&mut bytes).expect("random number generator");
     bytes
-}
-
-/// Number of connections that use each token, for tokens that are logged off when the last connection is
-/// closed.
-#[derive(Default)]
-pub struct TokenUsers(Mutex<HashMap<CacheKey, usize>>);
-
-impl TokenUsers {
-    /// Records that another connection uses the token of `key`.
-    pub fn acquire(&self, key: CacheKey) {
-        let mut users = self.0.lock();
-        let count = users.entry(key).or_default();
-        *count = count.saturating_add(1);
-    }
-
-    /// Records that a connection no longer uses the token of `key`. Returns whether it was the last one.
-    pub fn release(&self, key: CacheKey) -> bool {
-        let mut users = self.0.lock();
-        let Some(count) = users.get_mut(&key) else { return false };
-        *count = count.saturating_sub(1);
-        let is_last = *count == 0;
-        if is_last {
-            users.remove(&key);
-        }
-        is_last
-    }
-}
-
-/// Registry of the slots from which connections return recently used tokens. It allows clearing all slots and
-/// counting the tokens returned from them.
-#[derive(Default)]
-pub struct SlotRegistry(Mutex<RegisteredSlots>);
-
-#[derive(Default)]
-struct RegisteredSlots {
-    slots: HashMap<usize, StripedSlots<TokenHandle>>,
-    /// Tokens returned from slots that have been unregistered.
-    unregistered_acquires: u64,
-}
-
-impl SlotRegistry {
-    /// Creates and registers empty slots.
-    #[must_use]
-    pub fn register(&self) -> StripedSlots<TokenHandle> {
-        let slots = StripedSlots::empty();
-        self.0.lock().slots.insert(slots.id(), slots.clone());
-        slots
-    }
-
-    /// Removes the slots of a closed connection. Their count is kept.
-    pub fn unregister(&self, slots: &StripedSlots<TokenHandle>) {
-        let mut registered = self.0.lock();
-        if registered.slots.remove(&slots.id()).is_some() {
-            registered.unregistered_acquires =
-                registered.unregistered_acquires.wrapping_add(slots.acquired_count());
-        }
-    }
-
-    /// Number of tokens returned from all slots, including those unregistered.
-    #[must_use]
-    pub fn acquired_count(&self) -> u64 {
-        let registered = self.0.lock();
-        registered
-            .slots
-            .values()
-            .fold(registered.unregistered_acquires, |sum, slots| sum.wrapping_add(slots.acquired_count()))
-    }
-
-    #[cfg(test)]
-    pub(crate) fn registered_count(&self) -> usize {
-        self.0.lock().slots.len()
-    }
-
-    fn clear(&self) {
-        for slots in self.0.lock().slots.values() {
-            slots.retain(|_| false);
-        }
-    }
 }
 
 /// Properties of token endpoints, observed in this process: whether POST is needed, and the clock skew.
