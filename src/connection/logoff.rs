@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Connection;
 use super::snapshot::Snapshot;
+use super::token_uses::{Purpose, TokenUses};
+use super::{CallOptions, Connection, ConnectionState};
 use crate::base::cache_key::CacheKey;
 use crate::base::call::CallContext;
 use crate::base::error::Result;
@@ -15,16 +16,6 @@ use crate::{grants, sys};
 /// Limit of all LogoffURI requests when a connection is closed.
 const LOGOFF_ON_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Maximum number of cache keys that a connection tracks. Beyond it, the oldest key is dropped: a shared
-/// token is not logged off and expires by itself, a private token is removed from the cache.
-const MAX_TRACKED_KEYS: usize = 64;
-
-/// A token that this connection has obtained, with the options that obtained it.
-pub(super) struct HeldToken {
-    cache_key: CacheKey,
-    snapshot: Arc<Snapshot>,
-}
-
 impl Connection {
     /// Ends the login of the connection: removes its token from the cache, then sends the token to LogoffURI.
     ///
@@ -33,19 +24,9 @@ impl Connection {
     pub fn log_off(&self) -> Result<()> {
         let snapshot = self.snapshot.load_revalidated();
         let config = snapshot.config()?;
-        let call =
-            self.begin_call(config, super::CallOptions { no_prompt: true, ..super::CallOptions::default() });
+        let call = self.begin_call(config, CallOptions { no_prompt: true, ..CallOptions::default() });
         let cache_key = self.cache_key(&snapshot, config);
-        let was_held = self
-            .state()
-            .held_tokens
-            .lock()
-            .extract_if(.., |held| held.cache_key == cache_key)
-            .next()
-            .is_some();
-        if was_held {
-            self.process().token_users.release(cache_key);
-        }
+        self.state().token_uses.release(cache_key, self.process());
         let token = self.process().cache.remove(cache_key);
         self.clear_cached_handles();
         self.state().login_state.clear_login();
@@ -57,40 +38,9 @@ impl Connection {
 
     /// Records that this connection uses the token of `cache_key`, if LogoffURI is set.
     pub(super) fn track_for_logoff(&self, cache_key: CacheKey, snapshot: &Arc<Snapshot>, config: &Config) {
-        if config.logoff.is_none() {
-            return;
-        }
-        let mut held = self.state().held_tokens.lock();
-        if held.iter().any(|held| held.cache_key == cache_key) {
-            return;
-        }
-        self.process().token_users.acquire(cache_key);
-        if held.len() >= MAX_TRACKED_KEYS {
-            self.process().token_users.release(held.remove(0).cache_key);
-        }
-        held.push(HeldToken { cache_key, snapshot: Arc::clone(snapshot) });
-    }
-
-    /// Records that no other connection can use the token of `cache_key`.
-    pub(super) fn track_exclusive_key(&self, cache_key: CacheKey) {
-        let mut exclusive_keys = self.state().exclusive_keys.lock();
-        if exclusive_keys.contains(&cache_key) {
-            return;
-        }
-        let oldest = (exclusive_keys.len() >= MAX_TRACKED_KEYS).then(|| exclusive_keys.remove(0));
-        exclusive_keys.push(cache_key);
-        drop(exclusive_keys);
-        if let Some(oldest) = oldest {
-            self.process().cache.remove(oldest);
-        }
-    }
-
-    /// Removes the tokens that only this connection could use from the cache. In a forked child these are the
-    /// tokens that the child itself obtained.
-    fn evict_exclusive_tokens(&self) {
-        let exclusive_keys = std::mem::take(&mut *self.state().exclusive_keys.lock());
-        for cache_key in exclusive_keys {
-            self.process().cache.remove(cache_key);
+        if config.logoff.is_some() {
+            let purpose = Purpose::LogOffWithLast(Arc::clone(snapshot));
+            self.state().token_uses.record(cache_key, purpose, self.process());
         }
     }
 
@@ -100,19 +50,16 @@ impl Connection {
 
     /// Logs off the tokens that no other connection uses. Does nothing for a connection inherited by a forked
     /// child: the child must not end the parent's tokens.
-    fn log_off_unused_tokens(&self) {
-        let held = std::mem::take(&mut *self.state().held_tokens.lock());
-        if held.is_empty() || sys::generation() != self.opened_generation {
+    fn log_off_unused_tokens(&self, token_uses: &TokenUses) {
+        let unused = token_uses.release_all(self.process());
+        if unused.is_empty() || sys::generation() != self.opened_generation {
             return;
         }
         let call = CallContext {
             log: (**self.log.load()).clone(),
             ..CallContext::with_timeout(LOGOFF_ON_CLOSE_TIMEOUT, "closing the connection")
         };
-        for HeldToken { cache_key, snapshot } in held {
-            if !self.process().token_users.release(cache_key) {
-                continue;
-            }
+        for (cache_key, snapshot) in unused {
             let token = self.process().cache.remove(cache_key).filter(|token| !self.is_expired(token));
             let snapshot = snapshot.with_current_policy(self.snapshot.process_override());
             let (Some(token), Ok(config)) = (token, snapshot.config()) else { continue };
@@ -126,7 +73,9 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.process().slot_registry.unregister(&self.handle_slots);
-        self.log_off_unused_tokens();
-        self.evict_exclusive_tokens();
+        if let Some(ConnectionState { token_uses, .. }) = self.state.get() {
+            self.log_off_unused_tokens(token_uses);
+            token_uses.remove_private_tokens(self.process());
+        }
     }
 }

@@ -34,9 +34,10 @@ mod interner;
 mod logoff;
 mod snapshot;
 mod token_options;
+mod token_uses;
 
-use logoff::HeldToken;
 use snapshot::{Snapshot, SnapshotCell};
+use token_uses::{Purpose, TokenUses};
 
 pub use snapshot::ConnectionView;
 
@@ -85,9 +86,7 @@ struct ConnectionState {
     login_state: LoginState,
     cancel_tokens: Mutex<Vec<Weak<CancelToken>>>,
     warnings: Mutex<Vec<Error>>,
-    held_tokens: Mutex<Vec<HeldToken>>,
-    /// Cache keys that no other connection can use.
-    exclusive_keys: Mutex<Vec<CacheKey>>,
+    token_uses: TokenUses,
 }
 
 impl Connection {
@@ -402,7 +401,7 @@ impl Connection {
             return snapshot.cache_key(user, || digest(None));
         }
         let cache_key = digest(self.has_private_cache(config).then(|| self.state().id));
-        self.track_exclusive_key(cache_key);
+        self.state().token_uses.record(cache_key, Purpose::RemoveAtClose, self.process());
         cache_key
     }
 

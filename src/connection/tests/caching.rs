@@ -158,6 +158,24 @@ fn private_tokens_are_dropped_on_close() {
 }
 
 #[test]
+fn inherited_connection_ends_its_use_without_logoff() {
+    let (server, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
+    let options = format!("LogoffURI={};{endpoint}", server.url("/oauth/logoff"));
+    for (is_last, logoff_count) in [(true, 0), (false, 1)] {
+        let mut fixture = fixture(&options);
+        fixture.connection.opened_generation = fixture.connection.opened_generation.wrapping_sub(1);
+        let connections = [fixture.open_equal_connection(), fixture.connection];
+        for connection in &connections {
+            connection.get_token(CallOptions::default()).unwrap();
+        }
+        let [opened_in_child, inherited] = connections;
+        let order = if is_last { [opened_in_child, inherited] } else { [inherited, opened_in_child] };
+        order.into_iter().for_each(drop);
+        assert_eq!(server.logoff_count(), logoff_count);
+    }
+}
+
+#[test]
 fn clear_and_log_off_drop_shared_handles() {
     let (_server, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
     let fixture = fixture(&endpoint);
