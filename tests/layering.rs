@@ -124,6 +124,12 @@ fn grants_use_only_lower_layers() {
 }
 
 #[test]
+fn interner_uses_nothing_of_process() {
+    let text = fs::read_to_string(source_dir().join("process/interner.rs")).unwrap();
+    assert!(!text.contains("use super") && !text.contains("crate::process"), "it is generic over its values");
+}
+
+#[test]
 fn names_after_prefix_are_found_in_groups() {
     let text =
         "use p::x::a::B; use p::x::{c, d::{E, F},\n g,\n}; use p::x::{self}; p::x::H::new(); use p::x;";

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::snapshot::Snapshot;
 use super::{CallOptions, Connection};
 use crate::authorize::{self, AuthorizationResult, ShowUrlFn};
 use crate::base::call::CallContext;
 use crate::base::error::{Error, Result, Status};
 use crate::base::policy::{Policy, Restriction};
 use crate::grants;
+use crate::process::Snapshot;
 use crate::resolve::{Config, Grant, InteractiveAuthorization, TokenEndpointConfig};
 use crate::token::AccessToken;
 

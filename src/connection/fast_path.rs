@@ -7,9 +7,9 @@
 use std::sync::Arc;
 
 use super::Connection;
-use super::snapshot::Snapshot;
+use crate::process::Snapshot;
 use crate::resolve::Config;
-use crate::sys::{self, SharedRef};
+use crate::sys::{self, SharedRef, StripedSlots};
 use crate::token::cache::{self, Requirements};
 use crate::token::{AccessToken, ReuseWindow, TokenHandle};
 
@@ -68,11 +68,8 @@ impl Connection {
         // Tokens with a LogoffURI count their users, which the shared slot would bypass.
         let is_shareable =
             config.logoff.is_none() && !self.has_private_cache(config) && !super::has_callback_signer(config);
-        if let Some(slot) = snapshot
-            .shared_state
-            .as_ref()
-            .filter(|_| is_shareable)
-            .and_then(|shared| shared.handle_slots.for_current_thread())
+        if let Some(slot) =
+            snapshot.handle_slots().filter(|_| is_shareable).and_then(StripedSlots::for_current_thread)
         {
             slot.store(TokenHandle::new(Arc::clone(&token), reuse_window.clone()));
         }
@@ -91,8 +88,8 @@ impl Connection {
     /// Drops all handles of this connection and of its snapshot.
     pub(super) fn clear_cached_handles(&self) {
         let snapshot = self.snapshot.load();
-        let shared_slots = snapshot.shared_state.iter().map(|shared| &shared.handle_slots);
-        for slots in shared_slots.chain([&self.handle_slots]) {
+        let shared_slots = snapshot.handle_slots();
+        for slots in shared_slots.into_iter().chain([&self.handle_slots]) {
             slots.retain(|_| false);
         }
     }

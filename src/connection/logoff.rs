@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::snapshot::Snapshot;
 use super::token_uses::{Purpose, TokenUses};
 use super::{CallOptions, Connection, ConnectionState};
 use crate::base::cache_key::CacheKey;
 use crate::base::call::CallContext;
 use crate::base::error::Result;
 use crate::base::log::LogLevel;
+use crate::process::Snapshot;
 use crate::resolve::Config;
 use crate::{grants, sys};
 

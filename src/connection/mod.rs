@@ -21,8 +21,8 @@ use crate::grants::{self, GrantContext};
 use crate::key::{CallbackSigner, KeyOrigin};
 use crate::net::http;
 use crate::options::{Environment, Options, ProcessEnvironment};
-use crate::process::Process;
 use crate::process::login_state::{LoginState, RefreshTokenCallback};
+use crate::process::{Process, Snapshot};
 use crate::resolve::{Config, Flow};
 use crate::sys::{self, PerProcess, SharedRef, StripedSlots};
 use crate::token::cache::{FetchKind, Requirements, SourceVersions};
@@ -30,16 +30,15 @@ use crate::token::{AccessToken, TokenHandle};
 
 mod authorize;
 mod fast_path;
-mod interner;
 mod logoff;
-mod snapshot;
+mod snapshot_cell;
 mod token_options;
 mod token_uses;
 
-use snapshot::{Snapshot, SnapshotCell};
+use snapshot_cell::SnapshotCell;
 use token_uses::{Purpose, TokenUses};
 
-pub use snapshot::ConnectionView;
+pub use snapshot_cell::ConnectionView;
 
 /// Limit of an early renewal, which delays a caller that already has a valid token.
 const EARLY_RENEWAL_TIMEOUT: Duration = Duration::from_secs(2);
@@ -118,7 +117,7 @@ impl Connection {
         Policy::freeze();
         let options = Options::open(text, environment)?;
         Ok(Self {
-            handle_slots: snapshot::process_or_current(process).slot_registry.register(),
+            handle_slots: Process::or_current(process).slot_registry.register(),
             snapshot: SnapshotCell::new(options, process),
             log: ArcSwap::default(),
             state: PerProcess::new(),

@@ -2,13 +2,13 @@
 //! string.
 
 use super::Connection;
-use super::snapshot::Snapshot;
 use crate::base::cache_key::CacheKey;
 use crate::base::call::CallContext;
 use crate::base::clock;
 use crate::base::secret::Secret;
 use crate::grants::{self, access_token};
 use crate::options::{OptionId, OptionOverride, Options};
+use crate::process::Snapshot;
 use crate::resolve::{Config, Flow, Grant};
 use crate::token::cache::Requirements;
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::snapshot::Snapshot;
 use crate::base::cache_key::CacheKey;
 use crate::process::Process;
+use crate::process::Snapshot;
 
 /// Maximum number of uses for each purpose. Beyond it, the oldest use ends: a shared token is not logged off
 /// and expires by itself, a private token is removed from the cache.

@@ -24,11 +24,15 @@ use crate::sys;
 use crate::token::cache::TokenCache;
 
 mod circuit_breaker;
+mod interner;
 mod slot_registry;
+mod snapshot;
 mod token_users;
 
 pub use circuit_breaker::{Admission, AdmissionContext, CircuitBreakers, MAX_SERVER_WAIT, throttled_error};
+pub use interner::Interner;
 pub use slot_registry::SlotRegistry;
+pub use snapshot::Snapshot;
 pub use token_users::TokenUsers;
 
 /// State that outlives connections. Thread-safe.
@@ -47,6 +51,8 @@ pub struct Process {
     pub token_users: TokenUsers,
     /// Slots from which connections return recently used tokens.
     pub slot_registry: SlotRegistry,
+    /// Snapshots that connections with equal options share.
+    pub snapshots: Interner<Snapshot>,
     /// Starts the system's browser.
     pub browser: Browser,
     /// Clock of the process.
@@ -80,6 +86,7 @@ impl Process {
             breakers: CircuitBreakers::default(),
             token_users: TokenUsers::default(),
             slot_registry: SlotRegistry::default(),
+            snapshots: Interner::default(),
             browser: Browser::system(),
             clock,
             stats,
@@ -94,6 +101,12 @@ impl Process {
     pub fn current() -> &'static Self {
         static CURRENT: sys::PerProcess<Process> = sys::PerProcess::new();
         CURRENT.get_or_init(|| Self::new(Box::new(SystemClock)))
+    }
+
+    /// `process`, or else the instance of the current process.
+    #[must_use]
+    pub fn or_current(process: Option<&'static Self>) -> &'static Self {
+        process.unwrap_or_else(Self::current)
     }
 
     /// Checks that the operating system's random number generator works. Called before the first access to

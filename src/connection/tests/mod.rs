@@ -2,6 +2,8 @@
 
 #[cfg(test)]
 pub(super) mod caching;
+#[cfg(test)]
+mod snapshots;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
