@@ -155,14 +155,9 @@ impl CircuitBreaker {
             }
             waited = true;
             context.call.on_cancel(self)?;
-            let until = block.until;
             // After the end of the block, wait for the outcome of the probe in flight.
             let timeout = if wait.is_zero() { context.call.deadline.remaining() } else { Some(wait) };
-            state = self.state.wait_while(state, timeout, |state| {
-                !context.call.cancel.is_cancelled()
-                    && state.block.as_ref().is_some_and(|block| block.until == until)
-                    && (state.probing || context.now() < until)
-            });
+            state = self.state.wait(state, timeout);
             if context.call.cancel.is_cancelled() {
                 return Err(cancelled_error());
             }

@@ -7,6 +7,7 @@ use aws_lc_rs::hmac;
 
 use super::*;
 use crate::base::jitter::Fraction;
+use crate::base::log::LogSink;
 
 /// A breaker with a manual clock.
 #[derive(Default)]
@@ -269,6 +270,49 @@ fn cancel_ends_retry_after_wait() {
         calls[0].cancel.cancel();
     });
     assert_eq!(admitted[0].as_ref().unwrap_err().status(), Status::Cancelled);
+}
+
+#[test]
+fn cancel_ends_wait_for_probe() {
+    let fixture = BreakerFixture::default();
+    let throttled_call = call_with_timeout(60);
+    let mut probe = fixture.admit(&throttled_call).unwrap();
+    probe.record_throttled(throttled_error("example.com", 429, 30));
+    fixture.set_time(30);
+    let call = CallContext::unbounded();
+    let waiter = thread::scope(|scope| {
+        let waiter = scope.spawn(|| fixture.admit(&call).map(|admission| admission.is_probe));
+        while Arc::weak_count(&fixture.breaker) == 0 {
+            thread::yield_now();
+        }
+        call.cancel.cancel();
+        waiter.join().unwrap()
+    });
+    assert_eq!(waiter.unwrap_err().status(), Status::Cancelled);
+    drop(probe);
+}
+
+#[derive(Default)]
+struct RecordingSink(Mutex<Vec<String>>);
+
+impl LogSink for RecordingSink {
+    fn log(&self, _: LogLevel, message: &str) {
+        self.0.lock().push(message.to_owned());
+    }
+}
+
+#[test]
+fn wait_for_retry_after_is_logged() {
+    let fixture = BreakerFixture::default();
+    let sink = Arc::new(RecordingSink::default());
+    let log = Log::new(Arc::clone(&sink) as Arc<dyn LogSink>, LogLevel::Debug);
+    let calls = [CallContext { log, ..call_with_timeout(60) }];
+    let admitted = admit_waiters(&fixture, &calls, |mut throttled| {
+        throttled.readmit().unwrap();
+        throttled.record_response();
+    });
+    assert!(matches!(admitted[0], Ok(false)), "{admitted:?}");
+    assert_eq!(*sink.0.lock(), ["waiting for example.com (Retry-After)"]);
 }
 
 #[test]

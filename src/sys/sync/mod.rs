@@ -12,3 +12,16 @@ pub use native::{Monitor, MonitorGuard, Mutex, atomic};
 mod loom;
 #[cfg(all(test, feature = "model"))]
 pub use loom::{Monitor, MonitorGuard, Mutex, atomic};
+
+impl<T> Monitor<T> {
+    /// Releases the lock and blocks until a notification, for at most `timeout`. Returns with the lock held,
+    /// possibly without a notification.
+    pub fn wait<'a>(
+        &self,
+        guard: MonitorGuard<'a, T>,
+        timeout: Option<std::time::Duration>,
+    ) -> MonitorGuard<'a, T> {
+        let mut is_notified = false;
+        self.wait_while(guard, timeout, |_| !std::mem::replace(&mut is_notified, true))
+    }
+}
