@@ -68,6 +68,7 @@ impl Connection {
             grants::exchange_code(endpoint_config, login, result, context)
         })?;
         if config.flow.login().is_some() {
+            self.track_for_removal(cache_key, config);
             self.process().cache.insert(Arc::new(token));
         } else {
             self.state().login_state.set_id_token(token.fields.get("id_token").cloned());
@@ -90,4 +91,32 @@ fn browser_forbidden_error() -> Error {
         Restriction::Prompt.name()
     );
     Error::new(Status::Unsupported, "consent", text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{ConnectionFixture, ONE_HOUR_TOKEN_JSON, fixture, start_token_server};
+    use super::*;
+    use crate::base::secret::Secret;
+
+    #[test]
+    fn unused_login_token_is_dropped_on_close() {
+        let (_server, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
+        let login = "am=51;ClientID=c;RedirectURI=http://localhost:3000;AuthURI=https://example.com/auth";
+        let ConnectionFixture { connection, process, .. } = fixture(&format!("{login};{endpoint}"));
+        let snapshot = connection.snapshot.load();
+        let authorization = snapshot.resolution().interactive_authorization().unwrap();
+        let result = AuthorizationResult { code: Some(Secret::from("code")), verifier: Secret::from("v") };
+        connection
+            .exchange_code(
+                authorization.token_endpoint.unwrap(),
+                &result,
+                &snapshot,
+                snapshot.config().unwrap(),
+            )
+            .unwrap();
+        assert_eq!(process.cache.entry_count(), 1);
+        drop(connection);
+        assert_eq!(process.cache.entry_count(), 0);
+    }
 }

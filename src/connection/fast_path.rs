@@ -66,8 +66,7 @@ impl Connection {
             clock,
         };
         // Tokens with a LogoffURI count their users, which the shared slot would bypass.
-        let is_shareable =
-            config.logoff.is_none() && !self.has_private_cache(config) && !super::has_callback_signer(config);
+        let is_shareable = config.logoff.is_none() && !self.has_private_tokens(config);
         if let Some(slot) =
             snapshot.handle_slots().filter(|_| is_shareable).and_then(StripedSlots::for_current_thread)
         {

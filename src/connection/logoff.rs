@@ -44,6 +44,13 @@ impl Connection {
         }
     }
 
+    /// Records that this connection uses the token of `cache_key`, if no other connection can use it.
+    pub(super) fn track_for_removal(&self, cache_key: CacheKey, config: &Config) {
+        if self.has_private_tokens(config) {
+            self.state().token_uses.record(cache_key, Purpose::RemoveAtClose, self.process());
+        }
+    }
+
     fn is_expired(&self, token: &crate::token::AccessToken) -> bool {
         token.expires_at().is_some_and(|expires_at| expires_at <= self.process().clock.unix_seconds())
     }

@@ -36,7 +36,7 @@ mod token_options;
 mod token_uses;
 
 use snapshot_cell::SnapshotCell;
-use token_uses::{Purpose, TokenUses};
+use token_uses::TokenUses;
 
 pub use snapshot_cell::ConnectionView;
 
@@ -294,6 +294,8 @@ impl Connection {
         if call_options.no_network && grants::needs_network(config) {
             return process.cache.peek(cache_key, requirements, clock).ok_or_else(not_cached_error);
         }
+        // Before the request: if it fails, the error is removed from the cache at close.
+        self.track_for_removal(cache_key, config);
         let call = self.begin_call(config, call_options);
         let outcome = self.with_grant_context(cache_key, &call, !call_options.no_prompt, |context| {
             process.cache.get(
@@ -396,12 +398,16 @@ impl Connection {
                 &(user, &config.flow, &config.preset_token, logoff, connection_id),
             )
         };
-        if !self.has_private_cache(config) && !has_callback_signer(config) {
-            return snapshot.cache_key(user, || digest(None));
+        if self.has_private_tokens(config) {
+            digest(self.has_private_cache(config).then(|| self.state().id))
+        } else {
+            snapshot.cache_key(user, || digest(None))
         }
-        let cache_key = digest(self.has_private_cache(config).then(|| self.state().id));
-        self.state().token_uses.record(cache_key, Purpose::RemoveAtClose, self.process());
-        cache_key
+    }
+
+    /// Whether no other connection can use the tokens of this one.
+    fn has_private_tokens(&self, config: &Config) -> bool {
+        self.has_private_cache(config) || has_callback_signer(config)
     }
 
     /// Whether tokens of this connection must not be shared with other connections: equal options do not
@@ -444,7 +450,7 @@ impl Connection {
     }
 }
 
-/// Whether a callback signs. Its tokens are private, because no other connection has the callback.
+/// Whether a callback signs. No other connection has the callback.
 fn has_callback_signer(config: &Config) -> bool {
     grants::assertion_config(config)
         .is_some_and(|signing| matches!(signing.key.origin, KeyOrigin::Callback(_)))

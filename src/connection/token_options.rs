@@ -21,6 +21,7 @@ impl Connection {
             && let Some(token) =
                 access_token::initial_token(&config.preset_token, process.clock.as_ref(), cache_key)
         {
+            self.track_for_removal(cache_key, config);
             process.cache.insert_if_absent(cache_key, token);
         }
     }

@@ -213,6 +213,34 @@ fn private_tokens_beyond_limit_are_dropped() {
     assert!(alive.iter().all(|alive| !alive), "{alive:?}");
 }
 
+#[test]
+fn option_sets_without_token_evict_none() {
+    let (server, endpoint) = start_token_server(ONE_HOUR_TOKEN_JSON);
+    let ConnectionFixture { connection, _key_dir, .. } =
+        fixture(&format!("CacheScope=Connection;{endpoint}"));
+    let token = connection.get_token(CallOptions::default()).unwrap();
+    for number in 0..70 {
+        connection.set_options(&[("Scope", &number.to_string())]).unwrap();
+        assert!(connection.completed_string(true, true).reveal().contains("Scope"));
+        connection.make_assertion().unwrap();
+        assert_eq!(connection.warnings(), []);
+    }
+    connection.set_options(&[("Scope", "")]).unwrap();
+    assert!(Arc::ptr_eq(&connection.get_token(CallOptions::default()).unwrap(), &token));
+    assert_eq!(count_token_requests(&server), 1);
+}
+
+#[test]
+fn seeded_token_is_dropped_on_close() {
+    let expires = "Auth_Expires={9999-01-01T00:00:00Z}";
+    let fixture =
+        fixture(&format!("am=54;RefreshToken=r;AccessToken=given;{expires};TokenEndpoint=http://localhost"));
+    assert!(fixture.connection.completed_string(true, true).reveal().contains("given"));
+    assert_eq!(fixture.process.cache.entry_count(), 1);
+    drop(fixture.connection);
+    assert_eq!(fixture.process.cache.entry_count(), 0);
+}
+
 #[derive(Default)]
 struct CapturedLog(Lock<Vec<String>>);
 
