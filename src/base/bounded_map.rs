@@ -39,20 +39,41 @@ impl<K: Eq + Hash + Clone, V> BoundedMap<K, V> {
 
     /// Returns the value of `key`, inserting the result of `make` if there is none, and marks it as used.
     pub fn get_or_insert_with(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V {
-        if self.entries.len() >= self.capacity && !self.entries.contains_key(&key) {
-            self.evict_lru();
-        }
+        self.evict_for(&key);
         self.use_counter = self.use_counter.wrapping_add(1);
         let entry = self.entries.entry(key).or_insert_with(|| BoundedEntry { value: make(), last_used: 0 });
         entry.last_used = self.use_counter;
         &mut entry.value
     }
 
-    fn evict_lru(&mut self) {
-        let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.last_used);
-        if let Some(key) = oldest.map(|(key, _)| key.clone()) {
-            self.entries.remove(&key);
+    /// Sets the value of `key` and marks it as used. Returns the value that was replaced or evicted, so that
+    /// it can be dropped without the caller's lock.
+    pub fn insert(&mut self, key: K, value: V) -> Option<V> {
+        let evicted = self.evict_for(&key);
+        self.use_counter = self.use_counter.wrapping_add(1);
+        let replaced = self.entries.insert(key, BoundedEntry { value, last_used: self.use_counter });
+        evicted.or(replaced).map(|entry| entry.value)
+    }
+
+    /// Removes all entries and returns them.
+    pub fn take_all(&mut self) -> impl Iterator<Item = V> + use<K, V> {
+        std::mem::take(&mut self.entries).into_values().map(|entry| entry.value)
+    }
+
+    /// Number of entries.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Makes space for `key` and returns the entry that was evicted for it.
+    fn evict_for(&mut self, key: &K) -> Option<BoundedEntry<V>> {
+        if self.entries.len() < self.capacity || self.entries.contains_key(key) {
+            return None;
         }
+        let (oldest, _) = self.entries.iter().min_by_key(|(_, entry)| entry.last_used)?;
+        let oldest = oldest.clone();
+        self.entries.remove(&oldest)
     }
 }
 
@@ -72,6 +93,23 @@ mod tests {
         assert_eq!(*map.get_or_insert_with("one", || 0), 3, "the key is present");
         map.get_or_insert_with("four", || 4);
         assert_eq!(["one", "three", "four"].map(|key| map.get(key).copied()), [Some(3), None, Some(4)]);
+    }
+
+    #[test]
+    fn insert_returns_replaced_or_evicted_value() {
+        let mut map = BoundedMap::with_capacity(2);
+        assert_eq!([map.insert("a", 1), map.insert("b", 2), map.insert("a", 3)], [None, None, Some(1)]);
+        assert_eq!((map.insert("c", 4), map.get("a")), (Some(2), Some(&3)));
+        map.insert("d", 5);
+        assert_eq!(map.get("c"), None, "reading a key marks it as used");
+    }
+
+    #[test]
+    fn take_all_empties_map() {
+        let mut map = BoundedMap::with_capacity(2);
+        map.insert("a", 1);
+        assert_eq!(map.take_all().collect::<Vec<_>>(), [1]);
+        assert_eq!(map.len(), 0);
     }
 
     #[test]

@@ -6,12 +6,12 @@
 //! has changed, or if the effective user has: the process may have dropped the privilege to read the file.
 //! Keys of signer callbacks are not cached, as the caller may free what its signer uses.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 use parking_lot::Mutex;
 
+use crate::base::bounded_map::BoundedMap;
 use crate::base::cache_key::CacheKey;
 use crate::base::error::Result;
 use crate::base::file::FileVersion;
@@ -21,18 +21,16 @@ use crate::key::source::{KeyOrigin, KeySource};
 use crate::key::{metadata_cache, pkcs11};
 use crate::sys;
 
-/// Maximum number of cached keys; beyond it, the key that was opened first is evicted.
+/// Maximum number of cached keys; beyond it, the least recently used key is evicted.
 const MAX_CACHED_KEYS: usize = 1000;
 
 struct CachedSigningKey {
     key: Arc<SigningKey>,
     versions: Vec<FileVersion>,
-    sequence: u64,
 }
 
-#[derive(Default)]
 struct KeyCacheState {
-    entries: HashMap<CacheKey, CachedSigningKey>,
+    entries: BoundedMap<CacheKey, CachedSigningKey>,
     opened_count: u64,
 }
 
@@ -47,7 +45,8 @@ impl KeyCache {
     /// this process.
     #[must_use]
     pub fn new(seed: [u8; 32]) -> Self {
-        Self { hmac_key: hmac::Key::new(hmac::HMAC_SHA256, &seed), state: Mutex::default() }
+        let state = KeyCacheState { entries: BoundedMap::with_capacity(MAX_CACHED_KEYS), opened_count: 0 };
+        Self { hmac_key: hmac::Key::new(hmac::HMAC_SHA256, &seed), state: Mutex::new(state) }
     }
 
     /// Returns the cached key of `source` if its files have not changed; otherwise opens it.
@@ -79,14 +78,14 @@ impl KeyCache {
     /// valid.
     pub fn clear(&self) {
         // Without the lock: the last key of a token closes its session.
-        let entries = std::mem::take(&mut self.state.lock().entries);
+        let entries = self.state.lock().entries.take_all();
         drop(entries);
         metadata_cache::clear_metadata_cache();
         pkcs11::clear_rejected_pins();
     }
 
     fn lookup(&self, digest: &CacheKey, versions: &[FileVersion]) -> Option<Arc<SigningKey>> {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
         let entry = state
             .entries
             .get(digest)
@@ -97,14 +96,10 @@ impl KeyCache {
     fn insert(&self, digest: CacheKey, key: Arc<SigningKey>, versions: Vec<FileVersion>) {
         let mut state = self.state.lock();
         state.opened_count = state.opened_count.wrapping_add(1);
-        let sequence = state.opened_count;
-        if state.entries.len() >= MAX_CACHED_KEYS && !state.entries.contains_key(&digest) {
-            let oldest = state.entries.iter().min_by_key(|(_, entry)| entry.sequence);
-            if let Some(oldest) = oldest.map(|(digest, _)| *digest) {
-                state.entries.remove(&oldest);
-            }
-        }
-        state.entries.insert(digest, CachedSigningKey { key, versions, sequence });
+        let removed = state.entries.insert(digest, CachedSigningKey { key, versions });
+        // Without the lock, as in `clear`.
+        drop(state);
+        drop(removed);
     }
 
     /// Digest of `user` and all options of `source`; `None` for keys that are not cached.
@@ -128,16 +123,17 @@ mod tests {
     const CORRECT_PASSWORD: Option<&str> = Some(STORE_PASSWORD);
 
     #[test]
-    fn key_cache_evicts_oldest_when_full() {
+    fn full_key_cache_evicts_least_recently_used_key() {
         let dir = KeyDir::new();
         let cache = KeyCache::new([7; 32]);
         let source = dir.fixture("ec.pem", None);
-        let first = cache.get_or_open(&source.clone().with_alias("0")).unwrap();
-        for number in 1..=1000 {
-            cache.get_or_open(&source.clone().with_alias(&number.to_string())).unwrap();
-        }
+        let open = |number: u32| cache.get_or_open(&source.clone().with_alias(&number.to_string())).unwrap();
+        let (first, second) = (open(0), open(1));
+        (2..1000).for_each(|number| drop(open(number)));
+        assert!(Arc::ptr_eq(&first, &open(0)));
+        open(1000);
         assert_eq!(cache.state.lock().entries.len(), 1000);
-        assert!(!Arc::ptr_eq(&first, &cache.get_or_open(&source.with_alias("0")).unwrap()));
+        assert!(Arc::ptr_eq(&first, &open(0)) && !Arc::ptr_eq(&second, &open(1)));
     }
 
     #[test]

@@ -2,11 +2,11 @@
 //!
 //! An entry is valid for the effective user and the file version that it was read with, as in the key cache.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 
 use parking_lot::Mutex;
 
+use crate::base::bounded_map::BoundedMap;
 use crate::base::error::Result;
 use crate::base::file::{ConfiguredPath, FileVersion};
 use crate::key::content;
@@ -14,7 +14,7 @@ use crate::key::metadata::{KeyFileMetadata, parse_metadata};
 use crate::key::source::{KeyOrigin, KeySource};
 use crate::sys::{self, PerProcess};
 
-/// Maximum number of cached files; beyond it, the cache is cleared, as some entries contain a client secret.
+/// Maximum number of cached files; beyond it, the least recently used one is evicted.
 const MAX_CACHED_FILES: usize = 1000;
 
 static METADATA_CACHE: PerProcess<MetadataCache> = PerProcess::new();
@@ -38,8 +38,13 @@ pub(super) fn clear_metadata_cache() {
 }
 
 /// Metadata of files by path.
-#[derive(Default)]
-struct MetadataCache(Mutex<HashMap<PathBuf, CachedMetadata>>);
+struct MetadataCache(Mutex<BoundedMap<PathBuf, CachedMetadata>>);
+
+impl Default for MetadataCache {
+    fn default() -> Self {
+        Self(Mutex::new(BoundedMap::with_capacity(MAX_CACHED_FILES)))
+    }
+}
 
 struct CachedMetadata {
     version: FileVersion,
@@ -97,7 +102,7 @@ impl MetadataCache {
         version: FileVersion,
         conditions: ReadConditions,
     ) -> Option<Option<KeyFileMetadata>> {
-        let entries = self.0.lock();
+        let mut entries = self.0.lock();
         let entry = entries.get(file.path())?;
         (entry.version == version && entry.conditions == conditions).then(|| entry.metadata.clone())
     }
@@ -110,19 +115,13 @@ impl MetadataCache {
         version: FileVersion,
         metadata: Option<KeyFileMetadata>,
     ) {
-        let mut entries = self.0.lock();
-        if entries.len() >= MAX_CACHED_FILES {
-            entries.clear();
-        }
-        entries.insert(
-            file.path().to_owned(),
-            CachedMetadata { version, conditions: ReadConditions::for_source(source), metadata },
-        );
+        let entry = CachedMetadata { version, conditions: ReadConditions::for_source(source), metadata };
+        self.0.lock().insert(file.path().to_owned(), entry);
     }
 
     /// Removes all entries.
     fn clear(&self) {
-        self.0.lock().clear();
+        drop(self.0.lock().take_all());
     }
 }
 
@@ -237,7 +236,7 @@ mod tests {
             let file = ConfiguredPath::new(format!("/{number}"));
             fixture.cache.insert(&fixture.source, &file, version, None);
         }
-        assert!(fixture.cache.0.lock().len() <= MAX_CACHED_FILES);
+        assert_eq!(fixture.cache.0.lock().len(), MAX_CACHED_FILES);
         fixture.read_client_id();
         fixture.cache.clear();
         assert!(fixture.cached_client_id().is_none());

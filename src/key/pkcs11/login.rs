@@ -19,7 +19,8 @@ use super::{error, module};
 use crate::base::error::{Error, Result, Status};
 use crate::key::source::KeySource;
 
-/// Maximum number of rejected PINs, which is reached only by guessing.
+/// Maximum number of rejected PINs, which is reached only by guessing. Then no PIN is presented any more: a
+/// bounded map would forget a rejected PIN, and present it again.
 const MAX_REJECTED_PINS: usize = 1000;
 
 type PinDigest = [u8; 32];

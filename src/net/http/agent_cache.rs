@@ -24,7 +24,8 @@ pub(super) fn agent_key(config: &TransportConfig, https: bool) -> AgentKey<'_> {
     https.then(|| (config.effective(), sys::effective_user_id()))
 }
 
-/// `A` is a ureq agent, except in tests.
+/// `A` is a ureq agent, except in tests. Not a `BoundedMap`, because idle agents are dropped too, and a
+/// lookup borrows the parts of its key.
 pub(super) struct AgentCache<A>(Vec<CachedAgent<A>>);
 
 struct CachedAgent<A> {
