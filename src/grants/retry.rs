@@ -4,7 +4,7 @@
 //! Each retry of a signed request signs a new assertion. If a delay would exceed the call's deadline, there
 //! is no retry and the last response is final.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::call::{CallContext, Wake, cancelled_error};
@@ -14,6 +14,7 @@ use crate::grants::error_class::{ErrorClass, classify_error};
 use crate::net::http::{ConnectionReuse, RequestError};
 use crate::process::MAX_SERVER_WAIT;
 use crate::provider::Profile;
+use crate::sys::sync::Monitor;
 use crate::token_response::ErrorResponse;
 
 /// Maximum number of attempts of one token request.
@@ -201,24 +202,18 @@ fn fits_deadline(delay: Duration, call: &CallContext) -> bool {
 pub(super) fn sleep(delay: Duration, call: &CallContext) -> Result<()> {
     let sleep = Arc::new(CancellableSleep::default());
     call.on_cancel(&sleep)?;
-    let cancelled = sleep.cancelled.lock().unwrap_or_else(PoisonError::into_inner);
-    let (cancelled, _) = sleep
-        .condvar
-        .wait_timeout_while(cancelled, delay, |cancelled| !*cancelled)
-        .unwrap_or_else(PoisonError::into_inner);
+    let cancelled = sleep.0.wait_while(sleep.0.lock(), Some(delay), |cancelled| !*cancelled);
     if *cancelled { Err(cancelled_error()) } else { Ok(()) }
 }
 
+/// Whether the call was cancelled.
 #[derive(Default)]
-struct CancellableSleep {
-    cancelled: Mutex<bool>,
-    condvar: Condvar,
-}
+struct CancellableSleep(Monitor<bool>);
 
 impl Wake for CancellableSleep {
     fn wake(&self) {
-        *self.cancelled.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.condvar.notify_all();
+        *self.0.lock() = true;
+        self.0.notify_all();
     }
 }
 
@@ -274,7 +269,7 @@ mod tests {
         let sleeping = Arc::new(CancellableSleep::default());
         call.on_cancel(&sleeping).unwrap();
         call.cancel.cancel();
-        assert!(*sleeping.cancelled.lock().unwrap());
+        assert!(*sleeping.0.lock());
         assert_eq!(sleep(Duration::from_secs(600), &call).unwrap_err().status(), Status::Cancelled);
     }
 

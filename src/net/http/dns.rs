@@ -4,17 +4,15 @@
 //! outlive its caller. At most 8 lookups run at a time, and 2 for one name, so that an unresponsive name does
 //! not block lookups of other names. IP address literals and `localhost` (RFC 6761 section 6.3) are resolved
 //! without DNS.
-//!
-//! Uses std's locks, because parking_lot keeps a process-wide table of waiting threads, which another thread
-//! may hold while the process forks.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use crate::base::error::{Error, Result, Status};
 use crate::net::http::request_context::{CANCEL_POLL_INTERVAL, RequestContext, RequestPhase};
 use crate::sys;
+use crate::sys::sync::Monitor;
 
 const MAX_LOOKUPS: usize = 8;
 const MAX_LOOKUPS_PER_NAME: usize = 2;
@@ -26,47 +24,15 @@ pub(super) type ResolveFn = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + S
 #[derive(Clone)]
 pub(super) struct DnsResolver {
     resolve_fn: Arc<ResolveFn>,
-    in_flight: Arc<CondvarMutex<InFlightNames>>,
+    in_flight: Arc<Monitor<InFlightNames>>,
 }
 
 /// The names of the running lookups, once for each lookup.
 type InFlightNames = Vec<String>;
 
-/// A value, and a condition variable that is notified when it changes.
-struct CondvarMutex<T> {
-    value: Mutex<T>,
-    changed: Condvar,
-}
-
-impl<T> CondvarMutex<T> {
-    fn new(value: T) -> Arc<Self> {
-        Arc::new(Self { value: Mutex::new(value), changed: Condvar::new() })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, T> {
-        self.value.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits until `try_take` returns a value. Fails at the call's deadline or when it is cancelled.
-    fn wait<R>(&self, context: &RequestContext, mut try_take: impl FnMut(&mut T) -> Option<R>) -> Result<R> {
-        let mut value = self.lock();
-        loop {
-            if let Some(found) = try_take(&mut value) {
-                return Ok(found);
-            }
-            context.check()?;
-            value = self
-                .changed
-                .wait_timeout(value, context.remaining(CANCEL_POLL_INTERVAL))
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
-    }
-}
-
 /// Permission to start one lookup; released when dropped.
 struct LookupPermit {
-    in_flight: Arc<CondvarMutex<InFlightNames>>,
+    in_flight: Arc<Monitor<InFlightNames>>,
     name: String,
 }
 
@@ -77,13 +43,13 @@ impl Drop for LookupPermit {
             in_flight.swap_remove(index);
         }
         // All waiters, because a single one may be waiting for another name.
-        self.in_flight.changed.notify_all();
+        self.in_flight.notify_all();
     }
 }
 
 impl DnsResolver {
     pub(super) fn new(resolve_fn: Arc<ResolveFn>) -> Self {
-        Self { resolve_fn, in_flight: CondvarMutex::new(Vec::new()) }
+        Self { resolve_fn, in_flight: Arc::default() }
     }
 
     /// The operating system's resolver.
@@ -109,7 +75,7 @@ impl DnsResolver {
     fn acquire_permit(&self, host: &str, context: &RequestContext) -> Result<LookupPermit> {
         context.set_phase(RequestPhase::DnsQueued);
         let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-        self.in_flight.wait(context, |in_flight| {
+        wait_for(&self.in_flight, context, |in_flight| {
             has_free_permit(in_flight, &name).then(|| in_flight.push(name.clone()))
         })?;
         context.set_phase(RequestPhase::Dns);
@@ -123,7 +89,7 @@ impl DnsResolver {
         context: &RequestContext,
     ) -> Result<io::Result<Vec<SocketAddr>>> {
         let permit = self.acquire_permit(host, context)?;
-        let result = CondvarMutex::new(None);
+        let result = Arc::<Monitor<_>>::default();
         let (resolve_fn, name, thread_result) =
             (Arc::clone(&self.resolve_fn), host.to_owned(), Arc::clone(&result));
         let spawned = sys::with_signals_blocked(|| {
@@ -131,13 +97,34 @@ impl DnsResolver {
                 let found = resolve_fn(&name, port);
                 drop(permit);
                 *thread_result.lock() = Some(found);
-                thread_result.changed.notify_one();
+                thread_result.notify_all();
             })
         });
         match spawned {
-            Ok(_) => result.wait(context, Option::take),
+            Ok(_) => wait_for(&result, context, Option::take),
             Err(error) => Ok(Err(error)),
         }
+    }
+}
+
+/// Waits until `try_take` returns a value. Fails at the call's deadline or when it is cancelled.
+fn wait_for<T, R>(
+    monitor: &Monitor<T>,
+    context: &RequestContext,
+    mut try_take: impl FnMut(&mut T) -> Option<R>,
+) -> Result<R> {
+    let mut value = monitor.lock();
+    let mut found = try_take(&mut value);
+    loop {
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        context.check()?;
+        let timeout = Some(context.remaining(CANCEL_POLL_INTERVAL));
+        value = monitor.wait_while(value, timeout, |value| {
+            found = try_take(value);
+            found.is_none()
+        });
     }
 }
 

@@ -1,7 +1,8 @@
 //! Synchronization primitives: a mutex, a monitor (a mutex with a condition variable) and atomics.
 //!
-//! The token cache and its parts use only these, so that the loom model checker can replace them and test
-//! every thread interleaving (`cargo test --features model`).
+//! Code in which threads wait for each other uses the monitor. The token cache and its parts use no other
+//! primitives, so that the loom model checker can replace them and test every thread interleaving
+//! (`cargo test --features model`).
 
 #[cfg(not(all(test, feature = "model")))]
 mod native;
