@@ -62,9 +62,7 @@ impl DnsResolver {
         if let Some(addresses) = resolve_locally(host, port) {
             return Ok(addresses);
         }
-        let mut addresses = self
-            .resolve_on_thread(host, port, context)?
-            .map_err(|error| resolve_error(host, &error.to_string()))?;
+        let mut addresses = self.resolve_on_thread(host, port, context)?;
         addresses.dedup();
         if addresses.is_empty() {
             return Err(resolve_error(host, "the host has no address"));
@@ -82,12 +80,7 @@ impl DnsResolver {
         Ok(LookupPermit { in_flight: Arc::clone(&self.in_flight), name })
     }
 
-    fn resolve_on_thread(
-        &self,
-        host: &str,
-        port: u16,
-        context: &RequestContext,
-    ) -> Result<io::Result<Vec<SocketAddr>>> {
+    fn resolve_on_thread(&self, host: &str, port: u16, context: &RequestContext) -> Result<Vec<SocketAddr>> {
         let permit = self.acquire_permit(host, context)?;
         let result = Arc::<Monitor<_>>::default();
         let (resolve_fn, name, thread_result) =
@@ -100,10 +93,11 @@ impl DnsResolver {
                 thread_result.notify_all();
             })
         });
-        match spawned {
-            Ok(_) => wait_for(&result, context, Option::take),
-            Err(error) => Ok(Err(error)),
-        }
+        let found = match spawned {
+            Ok(_) => wait_for(&result, context, Option::take)?,
+            Err(error) => Err(error),
+        };
+        found.map_err(|error| resolve_error(host, &error.to_string()))
     }
 }
 

@@ -3,7 +3,7 @@
 //! The handshake observes the deadline and cancel of the call and reads at most a few KiB. Messages contain
 //! nothing that the proxy sent except numbers and the names of the authentication schemes that it offers.
 
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::net::IpAddr;
 
 use base64::Engine as _;
@@ -14,7 +14,7 @@ use crate::base::error::{Error, Result, Status, io_error_text};
 use crate::base::redact::Redactor;
 use crate::base::secret::Secret;
 use crate::net::http::request_context::{RequestContext, RequestPhase, SharedStream};
-use crate::net::http::tcp::poll_io;
+use crate::net::http::tcp::{StreamError, poll_io};
 use crate::net::proxy::{Proxy, ProxyCredentials, ProxyScheme};
 use crate::sys;
 
@@ -66,8 +66,8 @@ impl ProxyTunnel<'_> {
         let mut unsent = bytes;
         while !unsent.is_empty() {
             let sent =
-                poll_io(self.stream, self.context, |mut stream| stream.write(unsent), sys::wait_writable)?;
-            let sent = sent.map_err(|error| self.io_error(&error))?;
+                poll_io(self.stream, self.context, |mut stream| stream.write(unsent), sys::wait_writable)
+                    .map_err(|error| self.stream_error(error))?;
             unsent = unsent.get(sent..).unwrap_or_default();
         }
         Ok(())
@@ -75,15 +75,12 @@ impl ProxyTunnel<'_> {
 
     /// Receives at least one byte.
     fn receive(&self, buffer: &mut [u8]) -> Result<usize> {
-        let amount =
-            poll_io(self.stream, self.context, |mut stream| stream.read(buffer), sys::wait_readable)?;
-        match amount {
-            Ok(0) => {
-                Err(self.error("closed the connection during the handshake; check its port and its log"))
-            }
-            Ok(amount) => Ok(amount),
-            Err(error) => Err(self.io_error(&error)),
+        let amount = poll_io(self.stream, self.context, |mut stream| stream.read(buffer), sys::wait_readable)
+            .map_err(|error| self.stream_error(error))?;
+        if amount == 0 {
+            return Err(self.error("closed the connection during the handshake; check its port and its log"));
         }
+        Ok(amount)
     }
 
     fn receive_exact(&self, mut buffer: &mut [u8]) -> Result<()> {
@@ -94,8 +91,13 @@ impl ProxyTunnel<'_> {
         Ok(())
     }
 
-    fn io_error(&self, error: &io::Error) -> Error {
-        self.error(&format!("failed during the handshake: {}", io_error_text(error)))
+    fn stream_error(&self, error: StreamError) -> Error {
+        match error {
+            StreamError::Call(error) => error,
+            StreamError::Socket(error) => {
+                self.error(&format!("failed during the handshake: {}", io_error_text(&error)))
+            }
+        }
     }
 
     /// Sends CONNECT (RFC 9110 section 9.3.6).

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, SockRef, Type};
 use ureq::unversioned::transport::NextTimeout;
 
-use crate::base::error::{Result, io_error_text};
+use crate::base::error::{Error, Result, io_error_text};
 use crate::base::log::LogLevel;
 use crate::net::http::dns::DnsResolver;
 use crate::net::http::error::wrap_error;
@@ -28,6 +28,26 @@ const PER_ADDRESS_TIMEOUT: Duration = Duration::from_secs(20);
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const MAX_UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 
+/// Why a connect, read or write failed.
+pub(super) enum StreamError {
+    /// The call ended: its deadline, a cancel or a fork.
+    Call(Error),
+    /// The socket failed.
+    Socket(io::Error),
+}
+
+impl From<Error> for StreamError {
+    fn from(error: Error) -> Self {
+        Self::Call(error)
+    }
+}
+
+impl From<io::Error> for StreamError {
+    fn from(error: io::Error) -> Self {
+        Self::Socket(error)
+    }
+}
+
 /// Opens TCP connections. It resolves host names itself, because ureq calls its resolver even if an idle
 /// connection is available.
 pub(super) struct TcpConnector(pub(super) DnsResolver);
@@ -43,13 +63,16 @@ impl TcpConnector {
         let mut untried = addresses.as_slice();
         while let Some((address, remaining_addresses)) = untried.split_first() {
             context.call.log.log(LogLevel::Trace, || format!("connecting to {host} at {address}"));
-            match connect_address(*address, address_timeout(context, remaining_addresses.len()), context)? {
+            match connect_address(*address, address_timeout(context, remaining_addresses.len()), context) {
                 Ok(stream) => {
                     context.mark_connected();
                     apply_tcp_user_timeout(&stream);
                     return Ok(stream);
                 }
-                Err(error) => failures.push(format!("{address}: {}", io_error_text(&error))),
+                Err(StreamError::Socket(error)) => {
+                    failures.push(format!("{address}: {}", io_error_text(&error)));
+                }
+                Err(StreamError::Call(error)) => return Err(error),
             }
             untried = remaining_addresses;
         }
@@ -67,26 +90,21 @@ fn address_timeout(context: &RequestContext, remaining_addresses: usize) -> Opti
     }
 }
 
-/// Connects to one address. The outer error ends the call; after the inner error, the next address is tried.
+/// Connects to one address.
 fn connect_address(
     address: SocketAddr,
     limit: Option<Duration>,
     context: &RequestContext,
-) -> Result<io::Result<SharedStream>> {
-    let stream = match start_connect(address) {
-        Ok(stream) => stream,
-        Err(error) => return Ok(Err(error)),
-    };
+) -> std::result::Result<SharedStream, StreamError> {
+    let stream = start_connect(address)?;
     let started = Instant::now();
     loop {
         context.check()?;
         if limit.is_some_and(|limit| started.elapsed() >= limit) {
-            return Ok(Err(io::Error::new(io::ErrorKind::TimedOut, "no reply")));
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "no reply").into());
         }
-        match wait_connected(&stream, context.remaining(CANCEL_POLL_INTERVAL)) {
-            Ok(true) => return Ok(Ok(Arc::new(stream))),
-            Ok(false) => {}
-            Err(error) => return Ok(Err(error)),
+        if wait_connected(&stream, context.remaining(CANCEL_POLL_INTERVAL))? {
+            return Ok(Arc::new(stream));
         }
     }
 }
@@ -150,9 +168,13 @@ impl TimedStream {
         wait: impl Fn(&TcpStream, Duration) -> io::Result<bool>,
     ) -> io::Result<usize> {
         let context = RequestContext::current()?;
-        let outcome =
-            poll_io(&self.0, &context, operation, wait).map_err(|error| wrap_error(error).into_io())?;
-        outcome.inspect_err(|_| context.unclean_close.set(true))
+        poll_io(&self.0, &context, operation, wait).map_err(|error| match error {
+            StreamError::Call(error) => wrap_error(error).into_io(),
+            StreamError::Socket(error) => {
+                context.unclean_close.set(true);
+                error
+            }
+        })
     }
 }
 
@@ -172,25 +194,21 @@ impl Write for TimedStream {
     }
 }
 
-/// Like [`TimedStream::poll_until_ready`]; the outer error ends the call, the inner error is the socket's.
+/// Like [`TimedStream::poll_until_ready`], with the context as a parameter.
 pub(super) fn poll_io(
     stream: &SharedStream,
     context: &RequestContext,
     mut operation: impl FnMut(&TcpStream) -> io::Result<usize>,
     wait: impl Fn(&TcpStream, Duration) -> io::Result<bool>,
-) -> Result<io::Result<usize>> {
+) -> std::result::Result<usize, StreamError> {
     loop {
         context.check()?;
         match operation(stream) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if let Err(error) =
-                    context.with_cancel_hook(stream, || wait(stream, context.remaining(MAX_POLL)))?
-                {
-                    return Ok(Err(error));
-                }
+                context.with_cancel_hook(stream, || wait(stream, context.remaining(MAX_POLL)))??;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            outcome => return Ok(outcome),
+            outcome => return Ok(outcome?),
         }
     }
 }
