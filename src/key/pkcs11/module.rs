@@ -35,11 +35,10 @@ pub(super) fn lock_login() -> MutexGuard<'static, ()> {
     module_registry().login_lock.lock()
 }
 
-/// Loads the modules that `uri` selects; each of them may fail by itself. The outer error says why there are
-/// none.
-pub(super) fn load_modules_for(uri: &Pkcs11Uri) -> Result<Vec<Result<Pkcs11, String>>, String> {
+/// Returns the files of the modules that `uri` selects, at least one. The error says why there are none.
+pub(super) fn select_modules(uri: &Pkcs11Uri) -> Result<Vec<PathBuf>, String> {
     if let ModuleSelector::Path(path) = &uri.module {
-        return Ok(vec![load_module(path)]);
+        return Ok(vec![path.clone()]);
     }
     let all = p11_kit::configured_modules();
     if all.is_empty() {
@@ -53,7 +52,7 @@ pub(super) fn load_modules_for(uri: &Pkcs11Uri) -> Result<Vec<Result<Pkcs11, Str
         ModuleSelector::Named(name) => module.has_name(name),
         ModuleSelector::Any | ModuleSelector::Path(_) => true,
     };
-    let found: Vec<_> = all.iter().filter(is_selected).map(|module| load_module(&module.path)).collect();
+    let found: Vec<_> = all.iter().filter(is_selected).map(|module| module.path.clone()).collect();
     if found.is_empty() {
         let names: Vec<_> = all.iter().map(|module| format!("\"{}\"", module.name())).collect();
         return Err(format!(
@@ -65,7 +64,7 @@ pub(super) fn load_modules_for(uri: &Pkcs11Uri) -> Result<Vec<Result<Pkcs11, Str
 }
 
 /// Loads and initializes the module in the file `path`, which must be absolute.
-fn load_module(path: &Path) -> Result<Pkcs11, String> {
+pub(super) fn load_module(path: &Path) -> Result<Pkcs11, String> {
     let mut loaded = module_registry().loaded.lock();
     let module = match loaded.get(path) {
         Some(module) => module.clone(),

@@ -33,10 +33,10 @@ impl Pkcs11Token {
 
 /// Finds the token that `uri` names.
 pub(super) fn find(source: &KeySource, uri: &Pkcs11Uri) -> Result<Pkcs11Token> {
-    let modules = module::load_modules_for(uri).map_err(|reason| source.store_error(reason))?;
+    let module_files = module::select_modules(uri).map_err(|reason| source.store_error(reason))?;
     let (mut available, mut matching, mut problems) = (Vec::new(), Vec::new(), Vec::new());
-    for module in modules {
-        match module.and_then(|module| find_matching_tokens(&module, uri)) {
+    for file in module_files {
+        match module::load_module(&file).and_then(|module| find_matching_tokens(&module, uri)) {
             Ok((tokens, others)) => {
                 available.extend(tokens.iter().map(Pkcs11Token::describe).chain(others));
                 matching.extend(tokens);
