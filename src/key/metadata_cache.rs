@@ -46,9 +46,11 @@ impl Default for MetadataCache {
     }
 }
 
+#[derive(Clone)]
 struct CachedMetadata {
     version: FileVersion,
     conditions: ReadConditions,
+    /// `None` if the file contains none.
     metadata: Option<KeyFileMetadata>,
 }
 
@@ -69,8 +71,8 @@ impl MetadataCache {
     fn get_or_read(&self, source: &KeySource) -> Result<(Option<KeyFileMetadata>, Option<FileVersion>)> {
         match &source.origin {
             KeyOrigin::File(file) => {
-                if let Some((metadata, version)) = self.get(source, file) {
-                    return Ok((metadata, Some(version)));
+                if let Some(cached) = self.get(source, file) {
+                    return Ok((cached.metadata, Some(cached.version)));
                 }
                 let (content, version, _) = content::read_key_file(source, file)?;
                 let metadata = parse_metadata(source, &content)?;
@@ -84,16 +86,11 @@ impl MetadataCache {
         }
     }
 
-    /// Returns the cached metadata of `file` and the version of the file, if the file has not changed since
-    /// it was read under the conditions of `source`. Checks the file on each call.
-    fn get(
-        &self,
-        source: &KeySource,
-        file: &ConfiguredPath,
-    ) -> Option<(Option<KeyFileMetadata>, FileVersion)> {
+    /// Returns the cached metadata of `file`, if the file has not changed since it was read under the
+    /// conditions of `source`. Checks the file on each call.
+    fn get(&self, source: &KeySource, file: &ConfiguredPath) -> Option<CachedMetadata> {
         let version = FileVersion::read(file).ok()?;
-        let metadata = self.lookup(file, version, ReadConditions::for_source(source))?;
-        Some((metadata, version))
+        self.lookup(file, version, ReadConditions::for_source(source))
     }
 
     fn lookup(
@@ -101,10 +98,10 @@ impl MetadataCache {
         file: &ConfiguredPath,
         version: FileVersion,
         conditions: ReadConditions,
-    ) -> Option<Option<KeyFileMetadata>> {
+    ) -> Option<CachedMetadata> {
         let mut entries = self.0.lock();
         let entry = entries.get(file.path())?;
-        (entry.version == version && entry.conditions == conditions).then(|| entry.metadata.clone())
+        (entry.version == version && entry.conditions == conditions).then(|| entry.clone())
     }
 
     /// Stores the metadata that `file` had at `version`.
@@ -170,7 +167,7 @@ mod tests {
         }
 
         fn cached_client_id(&self) -> Option<String> {
-            box_client_id(self.cache.get(&self.source, self.file())?.0)
+            box_client_id(self.cache.get(&self.source, self.file())?.metadata)
         }
     }
 
@@ -250,6 +247,7 @@ mod tests {
         let cache = MetadataCache::default();
         let (found, version) = cache.get_or_read(&source).unwrap();
         assert!(found.is_none());
-        assert!(matches!(cache.get(&source, file), Some((None, cached)) if Some(cached) == version));
+        let cached = cache.get(&source, file).unwrap();
+        assert!(cached.metadata.is_none() && Some(cached.version) == version);
     }
 }
