@@ -7,15 +7,7 @@ use std::borrow::Cow;
 
 use ::der::asn1::ObjectIdentifier;
 
-pub(in crate::key) const INTEGER: u8 = 0x02;
-pub(in crate::key) const OCTET_STRING: u8 = 0x04;
-pub(in crate::key) const OID: u8 = 0x06;
-pub(in crate::key) const SEQUENCE: u8 = 0x30;
-pub(in crate::key) const SET: u8 = 0x31;
-/// `[0]`, constructed.
-pub(in crate::key) const CONTEXT_0: u8 = 0xA0;
-/// `[0]`, primitive: implicit tag of an OCTET STRING.
-pub(in crate::key) const CONTEXT_0_PRIMITIVE: u8 = 0x80;
+use crate::key::asn1::tag::{INTEGER, OCTET_STRING, OID, SEQUENCE};
 
 const CONSTRUCTED: u8 = 0x20;
 const END_OF_CONTENTS: [u8; 2] = [0, 0];
@@ -180,6 +172,7 @@ fn join_segments(segments: &[u8], depth: u8, whole: &mut Vec<u8>) -> Result<(), 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::asn1::tag::CONTEXT_0_PRIMITIVE;
 
     #[test]
     fn nested_indefinite_length_ends_at_own_marker() {

@@ -5,6 +5,8 @@ use ::der::asn1::{AnyRef, ObjectIdentifier};
 use ::der::{Decode, Reader, SliceReader, Tag, Tagged};
 use zeroize::Zeroizing;
 
+use crate::key::asn1::tag;
+
 /// Maximum number of adjacent elements, more than any valid key or certificate has; a list of the elements of
 /// a hostile file would take more memory than the file.
 const MAX_ELEMENTS: usize = 10_000;
@@ -48,11 +50,11 @@ pub(in crate::key) fn is_context_specific(any: &AnyRef<'_>) -> bool {
 /// If `bytes` is truncated, the end exceeds its length.
 pub(in crate::key) fn sequence_content_range(bytes: &[u8]) -> Option<(usize, usize)> {
     let (begin, length) = match *bytes {
-        [0x30, short @ 0..=0x7F, ..] => (2_usize, u32::from(short)),
-        [0x30, 0x81, a, ..] => (3, u32::from(a)),
-        [0x30, 0x82, a, b, ..] => (4, u32::from_be_bytes([0, 0, a, b])),
-        [0x30, 0x83, a, b, c, ..] => (5, u32::from_be_bytes([0, a, b, c])),
-        [0x30, 0x84, a, b, c, d, ..] => (6, u32::from_be_bytes([a, b, c, d])),
+        [tag::SEQUENCE, short @ 0..=0x7F, ..] => (2_usize, u32::from(short)),
+        [tag::SEQUENCE, 0x81, a, ..] => (3, u32::from(a)),
+        [tag::SEQUENCE, 0x82, a, b, ..] => (4, u32::from_be_bytes([0, 0, a, b])),
+        [tag::SEQUENCE, 0x83, a, b, c, ..] => (5, u32::from_be_bytes([0, a, b, c])),
+        [tag::SEQUENCE, 0x84, a, b, c, d, ..] => (6, u32::from_be_bytes([a, b, c, d])),
         _ => return None,
     };
     Some((begin, begin.checked_add(usize::try_from(length).ok()?)?))
@@ -73,4 +75,49 @@ pub(in crate::key) fn encode_element(tag: u8, parts: &[&[u8]]) -> Zeroizing<Vec<
     }
     parts.iter().for_each(|part| bytes.extend_from_slice(part));
     bytes
+}
+
+/// Encodes a SEQUENCE of these elements.
+pub(in crate::key) fn encode_sequence(elements: &[&[u8]]) -> Zeroizing<Vec<u8>> {
+    encode_element(tag::SEQUENCE, elements)
+}
+
+/// Encodes an unsigned, big-endian number as an INTEGER.
+pub(in crate::key) fn encode_integer(number: &[u8]) -> Zeroizing<Vec<u8>> {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    let significant = number.get(zeros..).unwrap_or_default();
+    match significant.first() {
+        Some(..0x80) => encode_element(tag::INTEGER, &[significant]),
+        _ => encode_element(tag::INTEGER, &[&[0], significant]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn length_has_long_form_from_128() {
+        for (length, header) in [
+            (0x7F, &[0x04, 0x7F][..]),
+            (0x80, &[0x04, 0x81, 0x80]),
+            (0xFF, &[0x04, 0x81, 0xFF]),
+            (0x100, &[0x04, 0x82, 1, 0]),
+        ] {
+            let body = vec![7; length];
+            assert_eq!(*encode_element(tag::OCTET_STRING, &[&body]), [header, &body].concat());
+        }
+    }
+
+    #[test]
+    fn integer_encoding_is_minimal_and_unsigned() {
+        for (number, encoded) in [
+            (&[0, 0, 0x80][..], &[2, 2, 0, 0x80][..]),
+            (&[1, 0, 1], &[2, 3, 1, 0, 1]),
+            (&[0x7F], &[2, 1, 0x7F]),
+            (&[0, 0], &[2, 1, 0]),
+        ] {
+            assert_eq!(*encode_integer(number), encoded);
+        }
+    }
 }

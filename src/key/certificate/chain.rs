@@ -41,7 +41,7 @@ pub(in crate::key) fn is_certificate(bytes: &[u8]) -> bool {
 /// Returns the SubjectPublicKeyInfo of a certificate, and the public key in it.
 pub(in crate::key) fn extract_public_key(certificate: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     let fields = parse_fields(certificate)?;
-    Some((der::encode_element(0x30, &[fields.spki_contents]).to_vec(), fields.public_key.to_vec()))
+    Some((der::encode_sequence(&[fields.spki_contents]).to_vec(), fields.public_key.to_vec()))
 }
 
 /// Returns the chain of the first certificate that has issued none of the others.

@@ -12,8 +12,9 @@ use zeroize::Zeroizing;
 
 use super::java_serialization;
 use crate::base::error::{Error, Result};
-use crate::key::asn1::ber::{BerElement, OCTET_STRING, SEQUENCE};
+use crate::key::asn1::ber::BerElement;
 use crate::key::asn1::oid;
+use crate::key::asn1::tag::{OCTET_STRING, SEQUENCE};
 use crate::key::crypto::algorithm;
 use crate::key::crypto::decrypt_error::DecryptError;
 use crate::key::crypto::kdf_budget::KdfBudget;

@@ -7,8 +7,9 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::base::error::{Error, Result};
-use crate::key::asn1::der::encode_element;
+use crate::key::asn1::der::{encode_element, encode_integer, encode_sequence};
 use crate::key::asn1::oid;
+use crate::key::asn1::tag::{BIT_STRING, CONTEXT_0, CONTEXT_1, CONTEXT_1_PRIMITIVE, OCTET_STRING, OID};
 use crate::key::lenient_base64;
 use crate::key::parsed_key::{EntryResult, KeyBytes, ParsedKey};
 use crate::key::select::{self, EntryKind};
@@ -24,12 +25,6 @@ const EC_CURVES: [(&str, ObjectIdentifier, usize); 4] = [
     ("secp256k1", oid::parse("1.3.132.0.10"), 32),
 ];
 const ED25519: ObjectIdentifier = oid::parse("1.3.101.112");
-
-const INTEGER: u8 = 2;
-const BIT_STRING: u8 = 3;
-const OCTET_STRING: u8 = 4;
-const OID: u8 = 6;
-const SEQUENCE: u8 = 0x30;
 
 /// One key. Its members are borrowed from the content of the file, which is zeroized.
 #[derive(Deserialize)]
@@ -137,11 +132,11 @@ impl Jwk<'_> {
             ("dq", &self.dq),
             ("qi", &self.qi),
         ];
-        let mut body = encode_element(INTEGER, &[&[0]]);
+        let mut body = encode_integer(&[0]);
         for (name, member) in members {
             body.extend_from_slice(&encode_integer(&self.decode_member(source, name, member)?));
         }
-        Ok(encode_element(SEQUENCE, &[&body]))
+        Ok(encode_sequence(&[&body]))
     }
 
     /// Encodes the key as SEC1, with the curve and the public key.
@@ -153,12 +148,9 @@ impl Jwk<'_> {
         let padded =
             |name, member| Ok::<_, Error>(pad_left(&self.decode_member(source, name, member)?, *length));
         let (d, x, y) = (padded("d", &self.d)?, padded("x", &self.x)?, padded("y", &self.y)?);
-        let curve = encode_element(0xA0, &[&encode_element(OID, &[curve.as_bytes()])]);
-        let public = encode_element(0xA1, &[&encode_element(BIT_STRING, &[&[0, 4], &x, &y])]);
-        Ok(encode_element(
-            SEQUENCE,
-            &[&encode_element(INTEGER, &[&[1]]), &encode_element(OCTET_STRING, &[&d]), &curve, &public],
-        ))
+        let curve = encode_element(CONTEXT_0, &[&encode_element(OID, &[curve.as_bytes()])]);
+        let public = encode_element(CONTEXT_1, &[&encode_element(BIT_STRING, &[&[0, 4], &x, &y])]);
+        Ok(encode_sequence(&[&encode_integer(&[1]), &encode_element(OCTET_STRING, &[&d]), &curve, &public]))
     }
 
     /// Encodes the key as PKCS#8 version 2, which contains the public key, so that a mismatch is detected
@@ -168,25 +160,15 @@ impl Jwk<'_> {
             return Err(source.unsuitable_error("has a JSON Web Key of kty OKP that is not Ed25519"));
         }
         let (d, x) = (self.decode_member(source, "d", &self.d)?, self.decode_member(source, "x", &self.x)?);
-        let algorithm = encode_element(SEQUENCE, &[&encode_element(OID, &[ED25519.as_bytes()])]);
+        let algorithm = encode_sequence(&[&encode_element(OID, &[ED25519.as_bytes()])]);
         let private = encode_element(OCTET_STRING, &[&encode_element(OCTET_STRING, &[&d])]);
-        let public = encode_element(0x81, &[&[0], &x]);
-        Ok(encode_element(SEQUENCE, &[&encode_element(INTEGER, &[&[1]]), &algorithm, &private, &public]))
+        let public = encode_element(CONTEXT_1_PRIMITIVE, &[&[0], &x]);
+        Ok(encode_sequence(&[&encode_integer(&[1]), &algorithm, &private, &public]))
     }
 }
 
 fn damaged_member_error(source: &KeySource, name: &str) -> Error {
     source.store_error(format!("has a JSON Web Key whose {name} is empty or not base64url"))
-}
-
-/// Encodes an unsigned, big-endian number as a DER INTEGER.
-fn encode_integer(number: &[u8]) -> JwkBytes {
-    let zeros = number.iter().take_while(|byte| **byte == 0).count();
-    let significant = number.get(zeros..).unwrap_or_default();
-    match significant.first() {
-        Some(..0x80) => encode_element(INTEGER, &[significant]),
-        _ => encode_element(INTEGER, &[&[0], significant]),
-    }
 }
 
 /// Pads with leading zeros, which some writers omit.

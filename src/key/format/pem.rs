@@ -8,7 +8,8 @@ use zeroize::Zeroizing;
 
 use super::pem_encryption;
 use crate::base::error::{Error, Result};
-use crate::key::asn1::ber::{BerElement, BerElements, MalformedBer, OCTET_STRING, SEQUENCE};
+use crate::key::asn1::ber::{BerElement, BerElements, MalformedBer};
+use crate::key::asn1::tag::{OCTET_STRING, SEQUENCE};
 use crate::key::crypto::algorithm;
 use crate::key::crypto::decrypt_error::DecryptError;
 use crate::key::crypto::kdf_budget::KdfBudget;

@@ -13,7 +13,7 @@ use super::object::{self, KeyObject, PublicKey};
 use super::token::{self, Pkcs11Token};
 use super::{error, login, mechanism};
 use crate::base::error::{Error, Result};
-use crate::key::asn1::der;
+use crate::key::asn1::{der, tag};
 use crate::key::pkcs11_uri::Pkcs11Uri;
 use crate::key::private_key;
 use crate::key::private_key::external::ExternalKey;
@@ -206,10 +206,10 @@ impl ExternalKey for Pkcs11Key {
 
     fn subject_public_key_info(&self) -> Option<Vec<u8>> {
         let algorithm_identifier = |key_type: &[u8], parameters: &[u8]| {
-            der::encode_element(0x30, &[&der::encode_element(0x06, &[key_type]), parameters])
+            der::encode_sequence(&[&der::encode_element(tag::OID, &[key_type]), parameters])
         };
         let curve = |curve: &[u8]| {
-            algorithm_identifier(private_key::EC.as_bytes(), &der::encode_element(0x06, &[curve]))
+            algorithm_identifier(private_key::EC.as_bytes(), &der::encode_element(tag::OID, &[curve]))
         };
         let algorithm = match &self.public_key {
             PublicKey::Rsa(..) => algorithm_identifier(private_key::RSA.as_bytes(), &[0x05, 0x00]),
@@ -218,8 +218,8 @@ impl ExternalKey for Pkcs11Key {
             PublicKey::Ed25519(_) => algorithm_identifier(private_key::ED25519.as_bytes(), &[]),
         };
         let key = Some(self.public_key.as_bytes()).filter(|key| !key.is_empty())?;
-        let bits = der::encode_element(0x03, &[&[0], key]);
-        Some(der::encode_element(0x30, &[&algorithm, &bits]).to_vec())
+        let bits = der::encode_element(tag::BIT_STRING, &[&[0], key]);
+        Some(der::encode_sequence(&[&algorithm, &bits]).to_vec())
     }
 
     fn is_detached(&self) -> bool {

@@ -158,19 +158,8 @@ fn read_rsa_public_key(source: &KeySource, session: &Session, entry: &KeyObject)
         }
     }
     let bits = private_key::check_rsa_size(source, &modulus)?;
-    Ok(PublicKey::Rsa(
-        der::encode_element(0x30, &[&encode_integer(&modulus), &encode_integer(&exponent)]).to_vec(),
-        bits,
-    ))
-}
-
-/// Encodes an unsigned number as a DER INTEGER.
-fn encode_integer(number: &[u8]) -> Vec<u8> {
-    let mut digits: Vec<u8> = number.iter().copied().skip_while(|byte| *byte == 0).collect();
-    if digits.first().is_none_or(|first| *first >= 0x80) {
-        digits.insert(0, 0);
-    }
-    der::encode_element(0x02, &[&digits]).to_vec()
+    let pkcs1 = der::encode_sequence(&[&der::encode_integer(&modulus), &der::encode_integer(&exponent)]);
+    Ok(PublicKey::Rsa(pkcs1.to_vec(), bits))
 }
 
 fn read_ec_public_key(source: &KeySource, session: &Session, entry: &KeyObject) -> Result<PublicKey> {
@@ -264,15 +253,16 @@ pub(super) fn read_certificates(session: &Session) -> Vec<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::asn1::tag::{BIT_STRING, OCTET_STRING};
 
     #[test]
     fn ec_point_is_unwrapped_from_any_encoding() {
         let point = [4; 65];
         let unwrap_in = |tag: u8, parts: &[&[u8]]| unwrap_point(der::encode_element(tag, parts).to_vec(), 65);
         assert_eq!(unwrap_point(point.to_vec(), 65), point);
-        assert_eq!(unwrap_in(0x04, &[&point]), point);
-        assert_eq!(unwrap_in(0x03, &[&[0], &point]), point);
-        assert!(unwrap_in(0x04, &[&point[1..]]).is_empty());
+        assert_eq!(unwrap_in(OCTET_STRING, &[&point]), point);
+        assert_eq!(unwrap_in(BIT_STRING, &[&[0], &point]), point);
+        assert!(unwrap_in(OCTET_STRING, &[&point[1..]]).is_empty());
         assert!(unwrap_point(Vec::new(), 32).is_empty());
     }
 
@@ -283,11 +273,5 @@ mod tests {
         assert_eq!(parse_curve(b"\x13\x0cedwards25519"), Some(private_key::ED25519));
         assert_eq!(parse_curve(b"\x13\x0aedwards448"), None);
         assert_eq!(parse_curve(b""), None);
-    }
-
-    #[test]
-    fn integer_encoding_is_minimal_and_unsigned() {
-        assert_eq!(encode_integer(&[0, 0, 0x80]), [2, 2, 0, 0x80]);
-        assert_eq!(encode_integer(&[1, 0, 1]), [2, 3, 1, 0, 1]);
     }
 }

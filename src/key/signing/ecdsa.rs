@@ -16,6 +16,12 @@ pub(in crate::key) fn to_fixed(signature: &[u8], size: usize) -> Option<Vec<u8>>
     (signature.len() == size.checked_mul(2)?).then(|| signature.to_vec())
 }
 
+/// Converts `r || s` to a DER SEQUENCE.
+pub(in crate::key) fn to_der(signature: &[u8]) -> Vec<u8> {
+    let (r, s) = signature.split_at(signature.len() / 2);
+    der::encode_sequence(&[&der::encode_integer(r), &der::encode_integer(s)]).to_vec()
+}
+
 fn der_to_fixed(signature: &[u8], size: usize) -> Option<Vec<u8>> {
     let fields = der::parse_sequence(signature)?;
     let [r, s] = <[AnyRef<'_>; 2]>::try_from(fields).ok()?;
@@ -37,11 +43,21 @@ fn encode_fixed_integer(any: &AnyRef<'_>, size: usize) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::asn1::der::encode_element;
+    use crate::key::asn1::der::{encode_element, encode_sequence};
+    use crate::key::asn1::tag::INTEGER;
 
     /// DER of two INTEGERs with these contents.
     fn encode_der(r: &[u8], s: &[u8]) -> Vec<u8> {
-        encode_element(0x30, &[&encode_element(2, &[r]), &encode_element(2, &[s])]).to_vec()
+        encode_sequence(&[&encode_element(INTEGER, &[r]), &encode_element(INTEGER, &[s])]).to_vec()
+    }
+
+    #[test]
+    fn fixed_signature_is_encoded_as_der() {
+        let mut fixed = [0; 64];
+        (fixed[31], fixed[63]) = (0x7f, 0x80);
+        assert_eq!(to_der(&fixed), [0x30, 7, 2, 1, 0x7f, 2, 2, 0, 0x80]);
+        assert_eq!(to_der(&[0; 64]), [0x30, 6, 2, 1, 0, 2, 1, 0]);
+        assert_eq!(to_der(&[0xff; 96])[..5], [0x30, 102, 2, 49, 0]);
     }
 
     #[test]
@@ -84,7 +100,7 @@ mod tests {
         let whole = encode_der(&[0x11; 32], &[0x22; 32]);
         let cut = &whole[..whole.len() - 1];
         let trailing = [&whole[..], &[0]].concat();
-        let three = encode_element(0x30, &[&[2, 1, 1], &[2, 1, 1], &[2, 1, 1]]);
+        let three = encode_sequence(&[&[2, 1, 1], &[2, 1, 1], &[2, 1, 1]]);
         let zero = encode_der(&[0], &[1]);
         for bytes in [&[][..], &[1; 63], &[1; 65], &[1; 96], cut, &trailing, &three, &zero] {
             assert_eq!(to_fixed(bytes, 32), None, "{bytes:?}");

@@ -282,6 +282,18 @@ impl SigningKey {
             ))
         })
     }
+
+    /// Like [`Self::sign`], in the format of TLS and X.509: an ECDSA signature is in DER.
+    ///
+    /// # Errors
+    /// As [`Self::sign`].
+    pub fn sign_for_tls(&self, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>> {
+        let signature = self.sign(algorithm, message)?;
+        Ok(match algorithm {
+            Algorithm::ES256 | Algorithm::ES384 => ecdsa::to_der(&signature),
+            _ => signature,
+        })
+    }
 }
 
 impl fmt::Debug for SigningKey {

@@ -49,7 +49,7 @@ fn pkcs8_v2(public: &[u8]) -> Vec<u8> {
     body[2] = 1;
     body.extend([0x81, 33, 0]);
     body.extend(public);
-    [vec![0x30, u8::try_from(body.len()).unwrap()], body].concat()
+    crate::key::asn1::der::encode_sequence(&[&body]).to_vec()
 }
 
 #[test]

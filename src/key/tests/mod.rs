@@ -42,11 +42,7 @@ fn assert_message_contains(error: &Error, fragment: &str) {
 /// Asserts that OpenSSL verifies a signature by `key` with the public key that the OpenSSL command `public`
 /// prints.
 fn assert_openssl_verifies(dir: &KeyDir, key: &SigningKey, algorithm: Algorithm, public: &str) {
-    let signature = key.sign(algorithm, b"to be signed").unwrap();
-    let signature = match algorithm {
-        Algorithm::ES256 | Algorithm::ES384 => encode_ecdsa_der(&signature),
-        _ => signature,
-    };
+    let signature = key.sign_for_tls(algorithm, b"to be signed").unwrap();
     std::fs::write(dir.file_path("message"), b"to be signed").unwrap();
     std::fs::write(dir.file_path("signature"), signature).unwrap();
     let digest = match algorithm {
@@ -65,20 +61,6 @@ fn assert_openssl_verifies(dir: &KeyDir, key: &SigningKey, algorithm: Algorithm,
         dir.path(),
         &format!("openssl dgst -{digest} -verify public.pem {pss} -signature signature message"),
     );
-}
-
-/// Converts `r || s` to the SEQUENCE that OpenSSL expects.
-fn encode_ecdsa_der(raw: &[u8]) -> Vec<u8> {
-    let (r, s) = raw.split_at(raw.len() / 2);
-    let integer = |number: &[u8]| {
-        let mut body: Vec<u8> = number.iter().copied().skip_while(|byte| *byte == 0).collect();
-        if body[0] & 0x80 != 0 {
-            body.insert(0, 0);
-        }
-        [vec![2, body.len() as u8], body].concat()
-    };
-    let body = [integer(r), integer(s)].concat();
-    [vec![0x30, body.len() as u8], body].concat()
 }
 
 fn open_and_verify(name: &str, password: Option<&str>, public: &str) -> SigningKey {

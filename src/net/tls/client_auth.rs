@@ -77,39 +77,13 @@ struct ClientAuthSigner {
 
 impl Signer for ClientAuthSigner {
     fn sign(&self, message: &[u8]) -> std::result::Result<Vec<u8>, rustls::Error> {
-        let signature = self.key.sign(self.algorithm, message);
-        let signature = signature.map_err(|error| rustls::Error::Other(OtherError(Arc::new(error))))?;
-        Ok(match self.algorithm {
-            Algorithm::ES256 | Algorithm::ES384 => encode_ecdsa_signature_der(&signature),
-            _ => signature,
-        })
+        let signature = self.key.sign_for_tls(self.algorithm, message);
+        signature.map_err(|error| rustls::Error::Other(OtherError(Arc::new(error))))
     }
 
     fn scheme(&self) -> SignatureScheme {
         self.scheme
     }
-}
-
-/// Converts an ECDSA signature from the concatenated r and s of JWS to the DER sequence of TLS (RFC 3279
-/// section 2.2.3).
-fn encode_ecdsa_signature_der(signature: &[u8]) -> Vec<u8> {
-    let (r, s) = signature.split_at(signature.len() / 2);
-    encode_der_element(0x30, &[encode_der_integer(r), encode_der_integer(s)].concat())
-}
-
-fn encode_der_integer(integer: &[u8]) -> Vec<u8> {
-    let mut bytes: Vec<u8> = integer.iter().copied().skip_while(|byte| *byte == 0).collect();
-    if bytes.first().is_none_or(|first| *first >= 0x80) {
-        bytes.insert(0, 0);
-    }
-    encode_der_element(0x02, &bytes)
-}
-
-/// Encodes a tag, a length below 256 and the content; signatures of both curves are shorter than 256 bytes.
-fn encode_der_element(tag: u8, content: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(content.len()).unwrap_or(u8::MAX);
-    let long = (length >= 0x80).then_some(0x81);
-    [tag].into_iter().chain(long).chain([length]).chain(content.iter().copied()).collect()
 }
 
 impl fmt::Debug for ClientAuthKey {
@@ -121,22 +95,5 @@ impl fmt::Debug for ClientAuthKey {
 impl fmt::Debug for ClientAuthSigner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ClientAuthSigner({:?})", self.scheme)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ecdsa_signature_is_der_encoded() {
-        let mut raw = [0; 64];
-        raw[31] = 0x7f;
-        raw[63] = 0x80;
-        assert_eq!(encode_ecdsa_signature_der(&raw), [0x30, 7, 2, 1, 0x7f, 2, 2, 0, 0x80]);
-        assert_eq!(encode_ecdsa_signature_der(&[0; 64]), [0x30, 6, 2, 1, 0, 2, 1, 0]);
-        let long = encode_ecdsa_signature_der(&[0xff; 132]);
-        assert_eq!(long[..4], [0x30, 0x81, 138, 2]);
-        assert_eq!(long.len(), 141);
     }
 }

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 
 use ::der::asn1::ObjectIdentifier;
 
-use crate::key::asn1::ber::{BerElement, BerElements, CONTEXT_0, MalformedBer, OCTET_STRING, SEQUENCE, SET};
+use crate::key::asn1::ber::{BerElement, BerElements, MalformedBer};
 use crate::key::asn1::oid;
+use crate::key::asn1::tag::{CONTEXT_0, OCTET_STRING, SEQUENCE, SET};
 use crate::key::crypto::decrypt_error::DecryptError;
 
 const KEY_BAG: ObjectIdentifier = oid::parse("1.2.840.113549.1.12.10.1.1");

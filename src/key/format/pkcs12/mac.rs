@@ -4,8 +4,9 @@
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use zeroize::Zeroizing;
 
-use crate::key::asn1::ber::{BerElement, INTEGER, OCTET_STRING, SEQUENCE};
+use crate::key::asn1::ber::BerElement;
 use crate::key::asn1::oid;
+use crate::key::asn1::tag::{INTEGER, OCTET_STRING, SEQUENCE};
 use crate::key::crypto::decrypt_error::DecryptError;
 use crate::key::crypto::digest::DigestAlgorithm;
 use crate::key::crypto::kdf_budget::{KdfBudget, KdfCost};

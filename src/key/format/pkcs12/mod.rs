@@ -17,9 +17,8 @@ use zeroize::Zeroizing;
 
 use crate::base::error::{Error, Result, Status};
 use crate::base::secret::Secret;
-use crate::key::asn1::ber::{
-    BerElement, BerElements, CONTEXT_0, CONTEXT_0_PRIMITIVE, OCTET_STRING, SEQUENCE,
-};
+use crate::key::asn1::ber::{BerElement, BerElements};
+use crate::key::asn1::tag::{CONTEXT_0, CONTEXT_0_PRIMITIVE, OCTET_STRING, SEQUENCE};
 use crate::key::asn1::{der, oid};
 use crate::key::crypto::algorithm;
 use crate::key::crypto::decrypt_error::DecryptError;
