@@ -1,6 +1,8 @@
 //! TrustStore: reads CA certificates from a file in PEM, JKS or PKCS#12 format, or a single DER certificate.
 //!
-//! The format is detected from the content.
+//! The format is detected from the content. PEM is parsed by rustls: a bundle must be well-formed, and the
+//! error names its first malformed certificate. The PEM reader of `key` is for keys: it also accepts
+//! encrypted blocks and what users paste into options.
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
