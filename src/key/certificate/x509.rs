@@ -1,8 +1,9 @@
 //! Subject and validity of a certificate, for reports (RFC 5280 section 4.1).
 
 use ::der::asn1::{AnyRef, GeneralizedTime, UtcTime};
-use ::der::{DateTime, Tag, Tagged};
+use ::der::{Tag, Tagged};
 
+use crate::base::clock::format_rfc3339;
 use crate::key::asn1::der;
 
 /// Subject and validity of a certificate.
@@ -26,13 +27,13 @@ impl CertificateInfo {
         // The version, tagged [0], is absent in version 1.
         let validity_index = if der::is_context_specific(body.first()?) { 4 } else { 3 };
         let dates = der::sequence_children(body.get(validity_index)?)?;
-        let (from, to) = (parse_time(dates.first()?)?, parse_time(dates.get(1)?)?);
+        let validity = (parse_time(dates.first()?)?, parse_time(dates.get(1)?)?);
         let name = body.get(validity_index.checked_add(1)?).and_then(format_name);
         Some(Self {
             subject: name.filter(|name| !name.is_empty()),
-            not_before: from.to_string(),
-            not_after: to.to_string(),
-            validity: (unix_secs(from), unix_secs(to)),
+            not_before: format_rfc3339(validity.0)?,
+            not_after: format_rfc3339(validity.1)?,
+            validity,
         })
     }
 }
@@ -74,14 +75,12 @@ fn decode_string(any: &AnyRef<'_>) -> String {
     String::from_utf8_lossy(any.value()).into_owned()
 }
 
-fn parse_time(any: &AnyRef<'_>) -> Option<DateTime> {
-    match any.tag() {
-        Tag::UtcTime => any.decode_as::<UtcTime>().ok().map(|time| time.to_date_time()),
-        Tag::GeneralizedTime => any.decode_as::<GeneralizedTime>().ok().map(|time| time.to_date_time()),
-        _ => None,
-    }
-}
-
-fn unix_secs(time: DateTime) -> i64 {
-    i64::try_from(time.unix_duration().as_secs()).unwrap_or(i64::MAX)
+/// Parses a Time to Unix time in seconds.
+fn parse_time(any: &AnyRef<'_>) -> Option<i64> {
+    let since = match any.tag() {
+        Tag::UtcTime => any.decode_as::<UtcTime>().ok()?.to_unix_duration(),
+        Tag::GeneralizedTime => any.decode_as::<GeneralizedTime>().ok()?.to_unix_duration(),
+        _ => return None,
+    };
+    i64::try_from(since.as_secs()).ok()
 }

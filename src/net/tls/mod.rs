@@ -23,6 +23,7 @@ use rustls::{
 };
 
 use self::verifier::{AcceptAnyServerCert, ServerNameOverride};
+use crate::base::clock;
 use crate::base::error::{Error, Result, Status};
 use crate::base::file::ConfiguredPath;
 use crate::base::secret::Secret;
@@ -338,19 +339,13 @@ fn config_error(error: &rustls::Error) -> Error {
     )
 }
 
-/// Formats a time as `2031-05-09 14:03 UTC`, by the days-to-civil algorithm of Howard Hinnant.
-#[allow(clippy::arithmetic_side_effects)] // all values are below 2^40 after the limit in the first line
+/// Formats a time as `2031-05-09 14:03 UTC`.
 fn format_utc(unix_seconds: u64) -> String {
-    let seconds = unix_seconds.min(253_402_300_799); // the end of the year 9999
-    let (days, minutes) = (seconds / 86_400 + 719_468, seconds % 86_400 / 60);
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153; // months counted from March
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", minutes / 60, minutes % 60)
+    let text = i64::try_from(unix_seconds).ok().and_then(clock::format_rfc3339).unwrap_or_default();
+    match text.split_at_checked("2031-05-09T14:03".len()) {
+        Some((minutes, _)) => format!("{} UTC", minutes.replace('T', " ")),
+        None => "a date after 9999".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -358,10 +353,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn format_utc_follows_gregorian_calendar() {
-        assert_eq!(format_utc(0), "1970-01-01 00:00 UTC");
+    fn certificate_date_has_minutes_in_utc() {
         assert_eq!(format_utc(951_827_696), "2000-02-29 12:34 UTC");
-        assert_eq!(format_utc(1_735_689_599), "2024-12-31 23:59 UTC");
-        assert_eq!(format_utc(u64::MAX), "9999-12-31 23:59 UTC");
+        assert_eq!(format_utc(253_402_300_799), "9999-12-31 23:59 UTC");
+        assert_eq!(format_utc(253_402_300_800), "a date after 9999");
     }
 }
