@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::{HttpMethod, Request, Response};
 use crate::base::error::{Error, Result, Status};
+use crate::net::header_value::is_reserved_header;
 use crate::net::http::error::{bad_response_error, convert_ureq_error, truncated_response_error};
 use crate::net::http::request_context::RequestContext;
 
@@ -24,17 +25,6 @@ const DEFAULT_BODY_CAPACITY: usize = 4 << 10;
 /// holds separators and the header lines that ureq adds.
 const MAX_REQUEST_HEAD: usize = 64 << 10;
 const _: () = assert!(MAX_REQUEST_HEAD < crate::net::http::transport::BUFFER_SIZES.1);
-
-/// Headers that frame the message or control the connection. A wrong value would allow request smuggling (RFC
-/// 9112 section 11.2).
-const FRAMING_HEADERS: [HeaderName; 6] = [
-    header::CONTENT_LENGTH,
-    header::TRANSFER_ENCODING,
-    header::CONNECTION,
-    header::UPGRADE,
-    header::EXPECT,
-    header::TE,
-];
 
 /// What to do with a body that is longer than [`MAX_BODY`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,7 +143,7 @@ fn parse_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
     let invalid =
         |reason: &str| Error::new(Status::InvalidOption, "network", format!("header {name:?} {reason}"));
     let parsed = HeaderName::try_from(name).map_err(|_| invalid("has an invalid name"))?;
-    if FRAMING_HEADERS.contains(&parsed) {
+    if is_reserved_header(name) {
         return Err(invalid("is reserved and cannot be set"));
     }
     let mut value = HeaderValue::try_from(value)

@@ -73,7 +73,7 @@ pub struct Request<'a> {
     pub url: &'a EndpointUrl,
     /// Additional query parameters: percent-encoded pairs, joined by `&`.
     pub query: Option<Secret>,
-    /// Additional headers. A header named Accept, User-Agent or Content-Type replaces the default value.
+    /// Additional headers, none of them reserved. One named Accept or User-Agent replaces the default value.
     pub headers: Vec<(String, Secret)>,
     /// The URL-encoded form of a POST; not sent with a GET.
     pub body: Option<Secret>,

@@ -93,7 +93,9 @@ fn custom_header_overrides_default_but_not_framing() {
     let sent = server.requests().remove(0).to_ascii_lowercase();
     assert!(sent.contains("accept: text/plain\r\n"), "{sent}");
     assert!(!sent.contains("accept: application/json"), "{sent}");
-    for (name, value) in [("Content-Length", "3"), ("X", "a\r\nY: b"), ("a b", "c")] {
+    for (name, value) in
+        [("Content-Length", "3"), ("content-type", "text/plain"), ("X", "a\r\nY: b"), ("a b", "c")]
+    {
         let failure = client
             .send(&with(name, value), &TransportConfig::default(), &call_with_long_timeout())
             .unwrap_err();
