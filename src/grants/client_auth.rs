@@ -1,10 +1,7 @@
 //! Client authentication at the token endpoint (RFC 6749 section 2.3).
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use crate::base::secret::Secret;
-use crate::net::urlencoded;
+use crate::net::{header_value, urlencoded};
 use crate::resolve::{Grant, OAuthClient, TokenEndpointConfig};
 
 /// Client authentication method.
@@ -38,6 +35,6 @@ pub fn client_auth_method(endpoint_config: &TokenEndpointConfig) -> ClientAuthMe
 /// 2.3.1).
 pub(super) fn basic_authorization(client: &OAuthClient) -> Secret {
     let secret = client.secret.as_ref().map_or("", Secret::reveal);
-    let pair = urlencoded::basic_credentials(&client.id, secret);
-    Secret::new(format!("Basic {}", STANDARD.encode(pair.reveal())))
+    let (id, secret) = (urlencoded::encode_secret(&client.id), urlencoded::encode_secret(secret));
+    header_value::basic_authorization(id.reveal(), secret.reveal())
 }

@@ -24,14 +24,11 @@ pub fn serialize(parameters: &[(&str, &str)]) -> Secret {
     Secret::new(join_pairs(parameters))
 }
 
-/// `id:secret`, each part percent-encoded, for HTTP Basic client authentication (RFC 6749 section 2.3.1).
+/// Percent-encodes a value that is secret.
 #[must_use]
-pub fn basic_credentials(id: &str, secret: &str) -> Secret {
-    let mut text =
-        String::with_capacity(encoded_len(id).saturating_add(encoded_len(secret)).saturating_add(1));
-    push_encoded(&mut text, id);
-    text.push(':');
-    push_encoded(&mut text, secret);
+pub fn encode_secret(value: &str) -> Secret {
+    let mut text = String::with_capacity(encoded_len(value));
+    push_encoded(&mut text, value);
     Secret::new(text)
 }
 
@@ -139,7 +136,7 @@ mod tests {
         assert_eq!(text.capacity(), encoded_pairs_len(&parameters));
         assert_eq!(encoded_pairs_len(&parameters), text.len().saturating_add(1));
         assert!(text.ends_with("&=&a=b"));
-        assert_eq!(basic_credentials("a:b", "c d").reveal(), "a%3Ab:c%20d");
+        assert_eq!(encode_secret("c d").reveal(), "c%20d");
     }
 
     #[test]

@@ -1,8 +1,5 @@
 //! Grants: the token request settings of each method, and the methods without a token endpoint.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::method::AuthMethod;
 use super::option_resolver::OptionResolver;
 use super::problems::Part;
@@ -11,8 +8,8 @@ use super::{
     AssertionSource, AuthorizationRequest, EndpointMethods, Flow, Grant, HttpHeader, Login,
     PresignedAssertion, TokenEndpointConfig,
 };
-use crate::base::secret::Secret;
 use crate::base::url::EndpointUrl;
+use crate::net::header_value::basic_authorization;
 use crate::net::tls::TransportConfig;
 use crate::options::OptionId;
 use crate::provider::{Profile, ScopeLocation};
@@ -154,8 +151,7 @@ impl OptionResolver<'_> {
             AuthMethod::Basic => {
                 let (user, password) =
                     (self.require(OptionId::User), self.require_secret(OptionId::Password));
-                let credentials = Secret::new(format!("{}:{}", user?, password?.reveal()));
-                let value = Secret::new(format!("Basic {}", STANDARD.encode(credentials.reveal())));
+                let value = basic_authorization(&user?, password?.reveal());
                 Some(Flow::Headers(vec![self.header_with_value(value)?]))
             }
             AuthMethod::None => Some(Flow::Headers(Vec::new())),

@@ -6,13 +6,12 @@
 use std::io::{Read, Write};
 use std::net::IpAddr;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use crate::base::error::{Error, Result, Status, io_error_text};
 use crate::base::redact::Redactor;
 use crate::base::secret::Secret;
+use crate::net::header_value::basic_authorization;
 use crate::net::http::request_context::{RequestContext, RequestPhase, SharedStream};
 use crate::net::http::tcp::{StreamError, poll_io};
 use crate::net::proxy::{Proxy, ProxyCredentials, ProxyScheme};
@@ -168,7 +167,7 @@ impl ProxyTunnel<'_> {
             .proxy
             .credentials
             .iter()
-            .flat_map(|credentials| [credentials.password.clone(), proxy_basic_credentials(credentials)]);
+            .flat_map(|credentials| [credentials.password.clone(), proxy_authorization(credentials)]);
         Redactor::new(sent.collect::<Vec<_>>().iter())
     }
 
@@ -254,14 +253,11 @@ impl ProxyTunnel<'_> {
 }
 
 fn proxy_authorization_header(credentials: &ProxyCredentials) -> Zeroizing<String> {
-    Zeroizing::new(
-        ["Proxy-Authorization: Basic ", proxy_basic_credentials(credentials).reveal(), "\r\n"].concat(),
-    )
+    Zeroizing::new(["Proxy-Authorization: ", proxy_authorization(credentials).reveal(), "\r\n"].concat())
 }
 
-fn proxy_basic_credentials(credentials: &ProxyCredentials) -> Secret {
-    let pair = Zeroizing::new([credentials.name.reveal(), ":", credentials.password.reveal()].concat());
-    Secret::new(STANDARD.encode(pair.as_bytes()))
+fn proxy_authorization(credentials: &ProxyCredentials) -> Secret {
+    basic_authorization(credentials.name.reveal(), credentials.password.reveal())
 }
 
 /// Returns the names of the offered authentication schemes, with secrets redacted.
