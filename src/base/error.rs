@@ -44,8 +44,28 @@ struct ErrorDetails {
     retry_after: u32,
     additional: Vec<Error>,
     timeout_kind: Option<TimeoutKind>,
-    caller_specific: bool,
-    caused_by_server: bool,
+    cause: Cause,
+}
+
+/// Where the cause of an error lies, and so which other calls fail in the same way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// The options, the files or the machine. Concurrent calls with the same options share the error.
+    #[default]
+    Input,
+    /// One call or its caller: the error does not predict the result of other calls with the same options,
+    /// so it is not shared with them.
+    Caller,
+    /// An endpoint or the network path to it: an error response, or no response. The next request most likely
+    /// fails in the same way, so the error is cached.
+    Server,
+    /// As [`Self::Server`], but the error is a cached one and so no new evidence.
+    NegativeCache {
+        /// The time since the error occurred, in seconds.
+        age_secs: u64,
+        /// The time until the next request is allowed, in seconds.
+        retry_in_secs: u32,
+    },
 }
 
 impl Error {
@@ -70,8 +90,7 @@ impl Error {
                 retry_after: 0,
                 additional: Vec::new(),
                 timeout_kind: None,
-                caller_specific: false,
-                caused_by_server: false,
+                cause: Cause::default(),
             }),
         }
     }
@@ -104,19 +123,10 @@ impl Error {
         self
     }
 
-    /// Marks the error as specific to one call: it does not predict the result of other calls with the same
-    /// options, so it is not shared with them.
+    /// Replaces the default cause, [`Cause::Input`].
     #[must_use]
-    pub fn caller_specific(mut self) -> Self {
-        self.details.caller_specific = true;
-        self
-    }
-
-    /// Marks the error as caused by an endpoint or the network path to it: an error response, or no response.
-    /// The next request most likely fails in the same way.
-    #[must_use]
-    pub fn caused_by_server(mut self) -> Self {
-        self.details.caused_by_server = true;
+    pub fn with_cause(mut self, cause: Cause) -> Self {
+        self.details.cause = cause;
         self
     }
 
@@ -142,16 +152,12 @@ impl Error {
         self
     }
 
-    /// Marks the error as returned from the negative cache: it occurred `age_secs` ago, and the next request
-    /// is allowed in `retry_in_secs`. It no longer counts as caused by the server, because it is no new
-    /// evidence.
+    /// Marks the error as returned from the negative cache ([`Cause::NegativeCache`]).
     #[must_use]
     pub fn with_negative_cache_age(mut self, age_secs: u64, retry_in_secs: u32) -> Self {
         let text = format!(" (cached error from {age_secs} s ago; next attempt in {retry_in_secs} s)");
         self.details.message.push_str(&text);
-        self.details.retry_after = retry_in_secs;
-        self.details.caused_by_server = false;
-        self
+        self.with_cause(Cause::NegativeCache { age_secs, retry_in_secs })
     }
 
     /// Appends caller-specific advice to the message of a shared error.
@@ -199,16 +205,10 @@ impl Error {
         self.details.status
     }
 
-    /// Whether the error is specific to one call ([`Self::caller_specific`]).
+    /// Where the cause lies.
     #[must_use]
-    pub fn is_caller_specific(&self) -> bool {
-        self.details.caller_specific
-    }
-
-    /// Whether an endpoint or the network path to it caused the error ([`Self::caused_by_server`]).
-    #[must_use]
-    pub fn is_caused_by_server(&self) -> bool {
-        self.details.caused_by_server
+    pub fn cause(&self) -> Cause {
+        self.details.cause
     }
 
     /// The SQLSTATE: five characters.
@@ -262,7 +262,10 @@ impl Error {
     /// The seconds until the next attempt is allowed, from Retry-After or the negative cache; 0 if unknown.
     #[must_use]
     pub fn retry_after(&self) -> u32 {
-        self.details.retry_after
+        match self.details.cause {
+            Cause::NegativeCache { retry_in_secs, .. } => retry_in_secs,
+            _ => self.details.retry_after,
+        }
     }
 
     /// The other errors of the same call.

@@ -3,7 +3,7 @@
 
 use crate::authorize::{self, AuthorizationResult};
 use crate::base::call::CallContext;
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Cause, Error, Result, Status};
 use crate::base::secret::Secret;
 use crate::grants::context::GrantContext;
 use crate::grants::refresh_token;
@@ -73,8 +73,8 @@ fn exchange_code(
         &GrantContext { bypass_circuit_breaker: true, ..*context },
         &build,
     )
-    // Not shared with other calls: the next call does not send this code again.
-    .map_err(Error::caller_specific)?;
+    // The next call does not send this code again.
+    .map_err(|error| error.with_cause(Cause::Caller))?;
     let token = refresh_token::store_refresh_token(endpoint_config, issued, context);
     context.login_state.mark_logged_in(refresh_token::family_key(endpoint_config, context.process));
     Ok(token)

@@ -1,6 +1,6 @@
 //! Error for a rejected token request: what was sent, what the server answered, and what to do.
 
-use crate::base::error::{Error, Status};
+use crate::base::error::{Cause, Error, Status};
 use crate::grants::error_class::{ErrorClass, classify_error};
 use crate::grants::token_request::{Credential, TokenRequest};
 use crate::resolve::{EndpointMethods, TokenEndpointConfig};
@@ -46,7 +46,7 @@ pub(super) fn rejection_error(rejected: RejectedRequest<'_>, endpoint_config: &T
         .with_oauth(response.error, response.description)
         .with_provider_code(response.provider_code)
         .with_http(response.http_status, response.retry_after)
-        .caused_by_server()
+        .with_cause(Cause::Server)
 }
 
 /// Maps a response to a status. A rejected refresh token counts as expired, because it cannot be renewed

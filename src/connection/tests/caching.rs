@@ -7,6 +7,7 @@ use jsonwebtoken::Algorithm;
 use mock_server::{Behavior, MockServer};
 use serde_json::json;
 
+use crate::base::error::Cause;
 use crate::base::log::LogSink;
 use crate::connection::tests::{
     ConnectionFixture, ONE_HOUR_TOKEN_JSON, fixture, open_connection, start_token_server,
@@ -72,9 +73,9 @@ fn negative_entry_is_reported_until_cleared() {
     let (server, fixture) = fixture_with_rejecting_server("");
     let connection = &fixture.connection;
     let first = get_token_error(connection);
-    assert!(first.is_caused_by_server() && first.retry_after() == 0, "{first}");
+    assert!(first.cause() == Cause::Server && first.retry_after() == 0, "{first}");
     let cached = get_token_error(connection);
-    assert!(!cached.is_caused_by_server(), "{cached}");
+    assert!(matches!(cached.cause(), Cause::NegativeCache { .. }), "{cached}");
     assert_eq!((cached.retry_after(), count_token_requests(&server)), (1, 1));
     let set = |name, value| connection.set_options(&[(name, value)]).unwrap();
     let clearing_actions: [(&str, &dyn Fn()); 4] = [

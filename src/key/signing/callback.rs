@@ -9,7 +9,7 @@ use jsonwebtoken::Algorithm;
 use zeroize::Zeroizing;
 
 use super::{SigningKey, ecdsa};
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Cause, Error, Result, Status};
 use crate::key::callback_signer::{COMPONENT, CallbackSigner, DISPLAY_NAME};
 use crate::key::certificate::{self, chain};
 use crate::key::private_key;
@@ -24,7 +24,7 @@ const MIN_RSA_SIGNATURE_LEN: usize = 256;
 
 /// An error of the signer is specific to one call: the next call may succeed.
 fn signer_error(status: Status, text: impl AsRef<str>) -> Error {
-    Error::new(status, COMPONENT, format!("{DISPLAY_NAME} {}", text.as_ref())).caller_specific()
+    Error::new(status, COMPONENT, format!("{DISPLAY_NAME} {}", text.as_ref())).with_cause(Cause::Caller)
 }
 
 /// Signs `message` with `signer` and returns the signature in JWS format.
@@ -255,7 +255,7 @@ mod tests {
         let key = open(&callback_source(&dir, &rsa_signer("rsa.pem"), &["leaf.crt"])).unwrap();
         let error = key.sign(Algorithm::RS256, b"to be signed").unwrap_err();
         assert_eq!((error.status(), error.option()), (Status::KeyUnsuitable, Some("JWTCertificate")));
-        assert!(error.message().contains("signer.crt") && error.is_caller_specific(), "{error}");
+        assert!(error.message().contains("signer.crt") && error.cause() == Cause::Caller, "{error}");
         let key = open(&callback_source(&dir, &rsa_signer("leaf.key"), &["leaf.crt"])).unwrap();
         key.sign(Algorithm::RS256, b"to be signed").unwrap();
     }
@@ -285,13 +285,13 @@ mod tests {
     }
 
     #[test]
-    fn signer_failure_is_caller_specific() {
+    fn signer_failure_is_caused_by_caller() {
         let dir = KeyDir::new();
         for outcome in [Err(1), Ok(0), Ok(1025), Ok(1)] {
             let signer = CallbackSigner::new(Algorithm::RS256, Box::new(move |_, _| outcome));
             let source = KeySource { certificate: None, ..callback_source(&dir, &signer, &[]) };
             let error = open(&source).unwrap().sign(Algorithm::RS256, b"to be signed").unwrap_err();
-            assert!(error.is_caller_specific(), "{error}");
+            assert_eq!(error.cause(), Cause::Caller, "{error}");
         }
     }
 

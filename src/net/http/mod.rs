@@ -32,7 +32,7 @@ use zeroize::Zeroizing;
 use self::message::OversizePolicy;
 use crate::base::call::CallContext;
 use crate::base::clock::{Clock, SystemClock};
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Cause, Error, Result, Status};
 use crate::base::log::LogLevel;
 use crate::base::secret::Secret;
 use crate::base::stats::{Counter, Stats};
@@ -307,7 +307,7 @@ fn request_error(error: Error, context: &RequestContext) -> RequestError {
     let reached_server = error.status() == Status::BadResponse || connection_failed && context.has_sent();
     let is_from_server =
         context.is_current_process() && !matches!(error.status(), Status::Cancelled | Status::Internal);
-    let error = if is_from_server { error.caused_by_server() } else { error };
+    let error = if is_from_server { error.with_cause(Cause::Server) } else { error };
     RequestError { error, stale_connection, reached_server }
 }
 

@@ -13,7 +13,7 @@ use crate::base::bounded_map::BoundedMap;
 use crate::base::cache_key::CacheKey;
 use crate::base::call::{CallContext, Wake, cancelled_error};
 use crate::base::clock::Clock;
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Cause, Error, Result, Status};
 use crate::base::jitter::Jitter;
 use crate::base::log::{Log, LogLevel};
 use crate::base::stats::{Counter, Stats};
@@ -250,7 +250,7 @@ impl Admission<'_> {
     /// Records that the request for `key` failed with `error` after `elapsed`.
     pub fn record_failure(mut self, key: CacheKey, error: &Error, elapsed: Duration) {
         if !is_unhealthy(error, elapsed) {
-            if error.is_caused_by_server() && error.http_status() != 0 {
+            if error.cause() == Cause::Server && error.http_status() != 0 {
                 self.record_response();
             }
             return;
@@ -302,7 +302,7 @@ impl Drop for Admission<'_> {
 
 /// Whether a failure after `elapsed` shows that the endpoint is unavailable for all requests.
 fn is_unhealthy(error: &Error, elapsed: Duration) -> bool {
-    error.is_caused_by_server()
+    error.cause() == Cause::Server
         && match error.status() {
             Status::Network | Status::Server | Status::Throttled => true,
             Status::Timeout => elapsed >= MIN_COUNTED_TIMEOUT,

@@ -39,7 +39,7 @@ fn call_with_timeout(seconds: u64) -> CallContext {
 }
 
 fn unavailable_error() -> Error {
-    Error::new(Status::Server, "token", "hunter2").with_http(503, 0).caused_by_server()
+    Error::new(Status::Server, "token", "hunter2").with_http(503, 0).with_cause(Cause::Server)
 }
 
 const QUICK: Duration = Duration::from_millis(1);
@@ -90,7 +90,10 @@ fn several_failures_of_several_keys_open_breaker() {
     fixture.record_failure(3, &unavailable_error(), QUICK);
     let error = fixture.admission_error();
     assert_eq!((error.status(), error.http_status(), error.retry_after()), (Status::Server, 503, 1));
-    assert!(!error.is_caused_by_server(), "a cached error is not a new failure of the server");
+    assert!(
+        matches!(error.cause(), Cause::NegativeCache { .. }),
+        "a cached error is not a new failure of the server"
+    );
     assert!(!error.message().contains("hunter2"), "the server's text may concern one user: {error}");
     let fixture = BreakerFixture::default();
     for number in 0..4 {
@@ -103,7 +106,7 @@ fn several_failures_of_several_keys_open_breaker() {
 
 #[test]
 fn success_and_refusal_reset_failures() {
-    let denied = Error::new(Status::Denied, "token", "no").with_http(400, 0).caused_by_server();
+    let denied = Error::new(Status::Denied, "token", "no").with_http(400, 0).with_cause(Cause::Server);
     for is_denied in [false, true] {
         let fixture = BreakerFixture::default();
         for number in 0..20 {
@@ -124,7 +127,7 @@ fn success_and_refusal_reset_failures() {
 
 #[test]
 fn only_server_failures_open_breaker() {
-    let failure = |status: Status| Error::new(status, "network", "x").caused_by_server();
+    let failure = |status: Status| Error::new(status, "network", "x").with_cause(Cause::Server);
     let opens = |error: &Error, time| {
         let fixture = BreakerFixture::default();
         (0..5).for_each(|number| fixture.record_failure(number, error, time));

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::backoff::Backoff;
 use crate::base::call::{CallContext, Wake, cancelled_error};
 use crate::base::clock::Clock;
-use crate::base::error::{Error, Result, Status, TimeoutKind};
+use crate::base::error::{Cause, Error, Result, Status, TimeoutKind};
 use crate::base::file::FileVersion;
 use crate::base::jitter::Fraction;
 use crate::base::log::{Log, LogLevel};
@@ -201,7 +201,7 @@ impl EntryState {
         context: FetchContext<'_>,
     ) -> Option<Duration> {
         let delay = match error.status() {
-            _ if !error.is_caused_by_server() || error.is_caller_specific() => return None,
+            _ if error.cause() != Cause::Server => return None,
             // The circuit breaker handles it, since it applies to the whole endpoint.
             Status::Throttled if error.retry_after() > 0 => return None,
             _ if error.retry_after() > 0 => {
@@ -365,6 +365,6 @@ impl Drop for Flight<'_> {
 /// send it again.
 fn is_shareable(error: &Error) -> bool {
     error.timeout_kind() == Some(TimeoutKind::Request)
-        || !(error.is_caller_specific()
+        || !(error.cause() == Cause::Caller
             || matches!(error.status(), Status::Timeout | Status::Cancelled | Status::Internal))
 }

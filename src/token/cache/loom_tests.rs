@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::base::call::CallContext;
-use crate::base::error::{Error, Status};
+use crate::base::error::{Cause, Error, Status};
 use crate::base::jitter::Fraction;
 use crate::base::log::Log;
 use crate::token::CacheState;
@@ -130,7 +130,9 @@ fn error_with_status(status: Status) -> Error {
 }
 
 fn invalid_grant_error() -> Error {
-    error_with_status(Status::Denied).with_oauth(Some("invalid_grant".to_owned()), None).caused_by_server()
+    error_with_status(Status::Denied)
+        .with_oauth(Some("invalid_grant".to_owned()), None)
+        .with_cause(Cause::Server)
 }
 
 /// Runs `body` in every interleaving of its threads.

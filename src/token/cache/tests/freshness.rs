@@ -178,7 +178,7 @@ fn token_expired_during_failed_refresh_is_withheld() {
         for from_server in [true, false] {
             let error = || {
                 if from_server {
-                    error_with_status(status).caused_by_server()
+                    error_with_status(status).with_cause(Cause::Server)
                 } else {
                     error_with_status(status)
                 }
@@ -224,7 +224,7 @@ fn timed_out_refresh_retries_with_call_deadline() {
         kinds.push(kind);
         fixture.clock.advance(2);
         match kind {
-            FetchKind::EarlyRefresh => Err(error_with_status(Status::Timeout).caused_by_server()),
+            FetchKind::EarlyRefresh => Err(error_with_status(Status::Timeout).with_cause(Cause::Server)),
             _ => Ok(token("next", Some(10), &fixture.clock)),
         }
     };
@@ -244,7 +244,7 @@ fn failed_early_refreshes_back_off() {
     for second in 0..60 {
         let fetch = || {
             attempts.push(second);
-            Err(error_with_status(Status::Timeout).caused_by_server())
+            Err(error_with_status(Status::Timeout).with_cause(Cause::Server))
         };
         assert_eq!(fixture.get_with(requirements(0), fetch).unwrap().value(), c"token0");
         fixture.clock.advance(1);

@@ -9,7 +9,7 @@ use aws_lc_rs::hmac;
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::base::error::{Error, Status, TimeoutKind};
+use crate::base::error::{Cause, Error, Status, TimeoutKind};
 use crate::base::jitter::Fraction;
 use crate::base::log::Log;
 use crate::token::CacheState;
@@ -157,5 +157,5 @@ fn failing_fetch(error: Error) -> impl Fn(&CacheFixture, Requirements) -> Result
 }
 
 fn oauth_error(status: Status, error: &str) -> Error {
-    error_with_status(status).with_oauth(Some(error.to_owned()), None).caused_by_server()
+    error_with_status(status).with_oauth(Some(error.to_owned()), None).with_cause(Cause::Server)
 }

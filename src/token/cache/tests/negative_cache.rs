@@ -113,18 +113,20 @@ fn server_and_network_failures_back_off() {
         Status::Denied,
         Status::Expired,
     ] {
-        let fetched = fetch_seconds(&error_with_status(status).caused_by_server(), &CallContext::unbounded());
+        let fetched =
+            fetch_seconds(&error_with_status(status).with_cause(Cause::Server), &CallContext::unbounded());
         assert_eq!(fetched, [0, 1, 3, 7, 15, 31, 63], "{status:?}");
     }
-    let request_timeout = Error::timeout(TimeoutKind::Request, "network", "timeout").caused_by_server();
+    let request_timeout =
+        Error::timeout(TimeoutKind::Request, "network", "timeout").with_cause(Cause::Server);
     assert_eq!(fetch_seconds(&request_timeout, &CallContext::unbounded()), [0, 1, 3, 7, 15, 31, 63]);
 }
 
 #[test]
 fn local_and_throttled_failures_are_not_cached() {
     let every_second: Vec<i64> = (0..90).collect();
-    let throttled = error_with_status(Status::Throttled).with_http(429, 30).caused_by_server();
-    let caller_specific = error_with_status(Status::Server).caused_by_server().caller_specific();
+    let throttled = error_with_status(Status::Throttled).with_http(429, 30).with_cause(Cause::Server);
+    let caller_specific = error_with_status(Status::Server).with_cause(Cause::Caller);
     let local =
         [Status::Network, Status::Timeout, Status::KeyPassword, Status::ConsentRequired, Status::Expired];
     for error in local.map(error_with_status).into_iter().chain([throttled, caller_specific]) {
@@ -135,7 +137,7 @@ fn local_and_throttled_failures_are_not_cached() {
 #[test]
 fn cached_failure_reports_its_age() {
     let fixture = CacheFixture::new();
-    let get = failing_fetch(error_with_status(Status::Server).caused_by_server());
+    let get = failing_fetch(error_with_status(Status::Server).with_cause(Cause::Server));
     for delay in [1, 2, 2] {
         get(&fixture, requirements(0)).unwrap_err();
         fixture.clock.advance(delay);
@@ -152,7 +154,7 @@ fn call_timeout_is_cached_for_shorter_calls() {
         let before = fixture.fetches();
         let fetch = || {
             fixture.fetches.fetch_add(1, Ordering::SeqCst);
-            Err(error_with_status(Status::Timeout).caused_by_server())
+            Err(error_with_status(Status::Timeout).with_cause(Cause::Server))
         };
         let call = CallContext::with_timeout(Duration::from_secs(seconds), "a test");
         assert_eq!(
@@ -197,7 +199,7 @@ fn fetch_after_failure_is_probe() {
         let _ = fixture.cache.get(cache_key("me"), requirements(0), &fixture.clock, &call, &Vec::new, fetch);
         fetched
     };
-    let server = || Some(error_with_status(Status::Server).caused_by_server());
+    let server = || Some(error_with_status(Status::Server).with_cause(Cause::Server));
     assert_eq!(kind(server()), Some(FetchKind::Needed));
     assert_eq!(kind(server()), None);
     fixture.clock.advance(1);

@@ -103,7 +103,7 @@ fn waiter_takes_over_after_leader_specific_failure() {
     }
     let (result, fetches) = run_waiter_during_flight(|| panic!("a bug"), get_with_own_fetch);
     assert_eq!((result.unwrap().value(), fetches), (c"token0", 1));
-    let signer_error = || Err(error_with_status(Status::KeyStore).caller_specific());
+    let signer_error = || Err(error_with_status(Status::KeyStore).with_cause(Cause::Caller));
     let (result, fetches) = run_waiter_during_flight(signer_error, get_with_own_fetch);
     assert_eq!((result.unwrap().value(), fetches), (c"token0", 1));
 }
