@@ -66,7 +66,7 @@ pub fn authorize_in_browser(
     Ok(AuthorizationResult { code: response.code, verifier: pkce.verifier().clone() })
 }
 
-fn parse_option_url(option: &str, text: &str) -> Result<EndpointUrl> {
+fn parse_option_url(option: &'static str, text: &str) -> Result<EndpointUrl> {
     EndpointUrl::parse(text).map_err(|reason| {
         Error::new(Status::InvalidOption, "consent", format!("{option} {reason}")).with_option(option)
     })

@@ -4,6 +4,7 @@
 //! option, the file and the host, and never contains a secret: code that builds an error must pass in
 //! displayable text only.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::base::sanitize;
@@ -34,8 +35,10 @@ const MAX_CHAIN_LEN: usize = 32;
 struct ErrorDetails {
     status: Status,
     sqlstate: &'static str,
-    message: String,
-    option: Option<String>,
+    component: &'static str,
+    text: String,
+    guidance: Option<String>,
+    option: Option<Cow<'static, str>>,
     oauth_error: Option<String>,
     oauth_description: Option<String>,
     provider_code: Option<String>,
@@ -72,15 +75,18 @@ impl Error {
     /// An error with `status`. The message is `[authgrant][component] text`, with the bracketed prefix of
     /// ODBC messages.
     ///
-    /// `text` states what failed with which value, why, and what to do. It is escaped and truncated here;
-    /// shorten long values with [`sanitize::excerpt`] first, so that the rest of the text is kept.
+    /// `text` states what failed with which value, why, and what to do. [`Self::message`] escapes and
+    /// truncates it; shorten each part from outside with [`sanitize::excerpt`], [`sanitize::value`] or
+    /// [`sanitize::path`] first, so that the rest of the text is kept.
     #[must_use]
-    pub fn new(status: Status, component: &str, text: impl AsRef<str>) -> Self {
+    pub fn new(status: Status, component: &'static str, text: impl Into<String>) -> Self {
         Self {
             details: Box::new(ErrorDetails {
                 status,
                 sqlstate: status.sqlstate(),
-                message: sanitize::message(&format!("[authgrant][{component}] {}", text.as_ref())),
+                component,
+                text: text.into(),
+                guidance: None,
                 option: None,
                 oauth_error: None,
                 oauth_description: None,
@@ -97,7 +103,7 @@ impl Error {
 
     /// An expired timeout: [`Status::Timeout`] with the SQLSTATE of its kind.
     #[must_use]
-    pub fn timeout(kind: TimeoutKind, component: &str, text: impl AsRef<str>) -> Self {
+    pub fn timeout(kind: TimeoutKind, component: &'static str, text: impl Into<String>) -> Self {
         let mut error = Self::new(Status::Timeout, component, text).with_sqlstate(kind.sqlstate());
         error.details.timeout_kind = Some(kind);
         error
@@ -105,7 +111,7 @@ impl Error {
 
     /// A warning: status [`Status::Ok`] with a SQLSTATE of class 01.
     #[must_use]
-    pub fn warning(sqlstate: &'static str, component: &str, text: impl AsRef<str>) -> Self {
+    pub fn warning(sqlstate: &'static str, component: &'static str, text: impl Into<String>) -> Self {
         Self::new(Status::Ok, component, text).with_sqlstate(sqlstate)
     }
 
@@ -118,8 +124,11 @@ impl Error {
 
     /// Sets the option that caused the error, spelled as in the option table.
     #[must_use]
-    pub fn with_option(mut self, option: impl Into<String>) -> Self {
-        self.details.option = Some(sanitize::excerpt(&option.into()).to_string());
+    pub fn with_option(mut self, option: impl Into<Cow<'static, str>>) -> Self {
+        self.details.option = Some(match option.into() {
+            Cow::Borrowed(name) => Cow::Borrowed(name),
+            Cow::Owned(name) => Cow::Owned(sanitize::excerpt(&name).to_string()),
+        });
         self
     }
 
@@ -152,19 +161,10 @@ impl Error {
         self
     }
 
-    /// Marks the error as returned from the negative cache ([`Cause::NegativeCache`]).
+    /// Adds caller-specific advice to a shared error.
     #[must_use]
-    pub fn with_negative_cache_age(mut self, age_secs: u64, retry_in_secs: u32) -> Self {
-        let text = format!(" (cached error from {age_secs} s ago; next attempt in {retry_in_secs} s)");
-        self.details.message.push_str(&text);
-        self.with_cause(Cause::NegativeCache { age_secs, retry_in_secs })
-    }
-
-    /// Appends caller-specific advice to the message of a shared error.
-    #[must_use]
-    pub fn with_guidance(mut self, text: &str) -> Self {
-        self.details.message.push_str("; ");
-        self.details.message.push_str(text);
+    pub fn with_guidance(mut self, text: String) -> Self {
+        self.details.guidance = Some(text);
         self
     }
 
@@ -217,10 +217,20 @@ impl Error {
         self.details.sqlstate
     }
 
-    /// The message: `[authgrant][component] what; why; what to do`.
+    /// The message, escaped and bounded: `[authgrant][component] what; why; what to do`.
     #[must_use]
-    pub fn message(&self) -> &str {
-        &self.details.message
+    pub fn message(&self) -> String {
+        let ErrorDetails { component, text, cause, guidance, .. } = &*self.details;
+        let mut message = sanitize::message(&format!("[authgrant][{component}] {text}"));
+        if let Cause::NegativeCache { age_secs, retry_in_secs } = cause {
+            let age = format!(" (cached error from {age_secs} s ago; next attempt in {retry_in_secs} s)");
+            message.push_str(&age);
+        }
+        if let Some(guidance) = guidance {
+            message.push_str("; ");
+            message.push_str(&sanitize::message(guidance));
+        }
+        message
     }
 
     /// The option that caused the error.
@@ -277,7 +287,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.message())
+        f.write_str(&self.message())
     }
 }
 
@@ -318,8 +328,9 @@ mod tests {
             let error = Error::new(Status::Denied, "token", raw.as_deref().unwrap_or_default())
                 .with_option(raw.clone().unwrap_or_default())
                 .with_oauth(raw.clone(), raw.clone())
-                .with_provider_code(raw);
-            assert_eq!(error.message(), format!("[authgrant][token] a{escaped}b"));
+                .with_provider_code(raw.clone())
+                .with_guidance(raw.unwrap_or_default());
+            assert_eq!(error.message(), format!("[authgrant][token] a{escaped}b; a{escaped}b"));
             let getters =
                 [error.option(), error.oauth_error(), error.oauth_description(), error.provider_code()];
             assert_eq!(getters, [expected.as_deref(); 4]);
@@ -328,11 +339,12 @@ mod tests {
         let error = Error::new(Status::Denied, "token", long.as_deref().unwrap_or_default())
             .with_option(long.clone().unwrap_or_default())
             .with_oauth(long.clone(), long.clone())
-            .with_provider_code(long)
-            .with_negative_cache_age(1, 2);
+            .with_provider_code(long.clone())
+            .with_guidance(long.unwrap_or_default())
+            .with_cause(Cause::NegativeCache { age_secs: 1, retry_in_secs: 2 });
         let getters = [error.option(), error.oauth_error(), error.oauth_description(), error.provider_code()];
-        for text in getters.into_iter().flatten().chain([error.message()]) {
-            assert!(text.len() <= 4400, "{}", text.len());
+        for text in getters.into_iter().flatten().chain([&*error.message()]) {
+            assert!(text.len() <= 8400, "{}", text.len());
         }
     }
 

@@ -71,7 +71,7 @@ impl Connection {
             let snapshot = snapshot.with_current_policy(self.snapshot.process_override());
             let (Some(token), Ok(config)) = (token, snapshot.config()) else { continue };
             if let Err(error) = grants::log_off(config, &token, self.process(), &call) {
-                call.log.log(LogLevel::Warning, || error.message().to_owned());
+                call.log.log(LogLevel::Warning, || error.message());
             }
         }
     }

@@ -313,7 +313,7 @@ impl Connection {
         });
         let outcome = outcome.map_err(|error| grants::add_consent_guidance(error, config));
         if let Err(error) = &outcome {
-            call.log.log(LogLevel::Error, || error.message().to_owned());
+            call.log.log(LogLevel::Error, || error.message());
         }
         outcome
     }
@@ -360,7 +360,7 @@ impl Connection {
         work: impl FnOnce(&GrantContext<'_>) -> T,
     ) -> T {
         let warn = |warning: Error| {
-            call.log.log(LogLevel::Warning, || warning.message().to_owned());
+            call.log.log(LogLevel::Warning, || warning.message());
             self.warn(warning);
         };
         work(&GrantContext {

@@ -39,7 +39,7 @@ impl ErrorObject {
             retry_after: i32::try_from(error.retry_after()).unwrap_or(i32::MAX),
             retryable: error.status().is_retryable(),
             sqlstate: to_c_string(error.sqlstate()),
-            message: to_c_string(error.message()),
+            message: to_c_string(&error.message()),
             option: error.option().map(to_c_string),
             oauth_error: error.oauth_error().map(to_c_string),
             oauth_description: error.oauth_description().map(to_c_string),

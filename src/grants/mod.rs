@@ -138,7 +138,7 @@ pub fn add_consent_guidance(error: Error, config: &Config) -> Error {
             format!("to get a consent URL, set RedirectURI, and AuthURI if the provider is unknown{note}")
         }
     };
-    error.with_guidance(&guidance).with_consent_url(url)
+    error.with_guidance(guidance).with_consent_url(url)
 }
 
 /// Whether the server may rotate the refresh token that the next request of a connection with `config` sends.

@@ -109,9 +109,7 @@ impl<'a> TokenClient<'_, 'a> {
             (Ok(Err(rejected)), EndpointMethods::GetThenPost) if !is_definitive(&rejected.response) => {
                 rejected.response.summary
             }
-            (Err(failure), EndpointMethods::GetThenPost) if failure.reached_server => {
-                failure.error.message().to_owned()
-            }
+            (Err(failure), EndpointMethods::GetThenPost) if failure.reached_server => failure.error.message(),
             (outcome, _) => return outcome?.map_err(to_error),
         };
         context.call.log.log(LogLevel::Debug, || {

@@ -166,7 +166,7 @@ impl KeySource {
         }
     }
 
-    pub(super) fn error(&self, status: Status, option: &str, text: impl AsRef<str>) -> Error {
+    pub(super) fn error(&self, status: Status, option: &'static str, text: impl AsRef<str>) -> Error {
         let text = format!("{} {}", self.display_name(), text.as_ref());
         let component = if matches!(self.origin, KeyOrigin::Callback(_)) {
             callback_signer::COMPONENT
@@ -195,7 +195,7 @@ impl KeySource {
         }
     }
 
-    pub(super) fn wrong_password_error(&self, option: &str) -> Error {
+    pub(super) fn wrong_password_error(&self, option: &'static str) -> Error {
         let text = format!("cannot be decrypted: wrong {option}, or the data is corrupt");
         self.error(Status::KeyPassword, option, text)
     }

@@ -42,7 +42,7 @@ struct FileSearch {
 
 impl FileSearch {
     /// Reads the first readable file of `files`.
-    fn read_first(&mut self, files: Vec<PathBuf>, option: &str) {
+    fn read_first(&mut self, files: Vec<PathBuf>, option: &'static str) {
         for path in files {
             let content = file::read_file(&path);
             if self.add_file(path, content, option) {
@@ -75,7 +75,7 @@ impl FileSearch {
         &mut self,
         path: PathBuf,
         content: std::result::Result<(Zeroizing<Vec<u8>>, Metadata), file::ReadError>,
-        option: &str,
+        option: &'static str,
     ) -> bool {
         match content {
             Ok((content, _)) => {
@@ -94,7 +94,7 @@ impl FileSearch {
         false
     }
 
-    fn not_found_error(mut self, option: &str, what: &str, section: &str) -> Error {
+    fn not_found_error(mut self, option: &'static str, what: &str, section: &str) -> Error {
         for (path, content) in &self.loaded {
             let ini = IniFile::parse(content);
             let reason =
@@ -256,6 +256,6 @@ fn unknown_name_warning(location: &str, name: &str) -> Error {
     }
 }
 
-fn data_source_warning(option: &str, text: &str) -> Error {
+fn data_source_warning(option: &'static str, text: &str) -> Error {
     Error::warning("01000", "data source", format!("{option} {text}")).with_option(option)
 }

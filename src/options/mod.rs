@@ -7,6 +7,7 @@
 //! configured option by option. At that time `secret_refs` and `key_file` read external files and variables
 //! into a copy of the options, and `dependencies` detects later changes of those files.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -401,7 +402,7 @@ fn open_only_option_error(spec: &table::OptionSpec) -> Error {
 
 fn unknown_option_error(name: &str) -> Error {
     let text = format!("\"{}\" is not an option{}", sanitize::excerpt(name), suggestion(name));
-    Error::new(Status::InvalidOption, "options", text).with_option(name)
+    Error::new(Status::InvalidOption, "options", text).with_option(name.to_owned())
 }
 
 fn suggestion(name: &str) -> String {
@@ -416,14 +417,14 @@ fn suggestion(name: &str) -> String {
 fn unknown_option_warning(pair: &connection_string::KeyValue, unbraced_secret: Option<&str>) -> Error {
     match unbraced_secret {
         Some(preceding) => option_warning(
-            preceding,
+            preceding.to_owned(),
             format!(
                 "unknown option at offset {} ignored; if {preceding} contains \";\", enclose it in {{…}}",
                 pair.offset
             ),
         ),
         None => option_warning(
-            truncate_name(&pair.name),
+            truncate_name(&pair.name).to_owned(),
             format!(
                 "\"{}\" is not an option and is ignored{}",
                 truncate_name(&pair.name),
@@ -446,7 +447,7 @@ fn truncate_name(name: &str) -> &str {
     name.char_indices().nth(MAX_NAME_LEN).map_or(name, |(end, _)| name.get(..end).unwrap_or_default())
 }
 
-fn option_warning(option: &str, text: String) -> Error {
+fn option_warning(option: impl Into<Cow<'static, str>>, text: String) -> Error {
     Error::warning("01S00", "options", text).with_option(option)
 }
 

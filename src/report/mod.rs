@@ -48,7 +48,7 @@ impl From<&Error> for Problem {
             name: error.status().name(),
             sqlstate: error.sqlstate(),
             option: error.option().map(str::to_owned),
-            message: error.message().to_owned(),
+            message: error.message(),
         }
     }
 }

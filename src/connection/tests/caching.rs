@@ -544,7 +544,8 @@ fn shared_rejection_reports_own_consent_url() {
         let error = get_token_error(connection);
         assert_eq!(error.status(), Status::ConsentRequired);
         let url = error.consent_url().map(str::to_owned);
-        let shown = error.message().split("open ").nth(1).and_then(|rest| rest.split([' ', ';']).next());
+        let message = error.message();
+        let shown = message.split("open ").nth(1).and_then(|rest| rest.split([' ', ';']).next());
         assert_eq!(url.is_some(), shown.is_some_and(|shown| shown.starts_with("https://")), "{error}");
         assert!(url.is_none() || shown == url.as_deref(), "{error}");
         url

@@ -77,7 +77,7 @@ mod tests {
         let error = open(source).unwrap_err();
         assert_eq!(error.status(), Status::KeyStore, "{error}");
         assert!(started.elapsed().as_millis() < 200, "{error}");
-        error.message().to_owned()
+        error.message()
     }
 
     #[test]

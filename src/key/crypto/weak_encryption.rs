@@ -34,7 +34,7 @@ mod tests {
         let error = open(&source.clone().forbidding_weak_encryption()).unwrap_err();
         assert_eq!(error.status(), Status::KeyStore, "{error}");
         assert!(error.message().contains("AUTHGRANT_FORBID_WEAK_KEY_ENCRYPTION"), "{error}");
-        error.message().to_owned()
+        error.message()
     }
 
     #[test]

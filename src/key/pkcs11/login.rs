@@ -168,7 +168,7 @@ fn is_pin_rejected(code: Option<RvError>) -> bool {
     matches!(code, Some(RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange))
 }
 
-fn login_error(source: &KeySource, option: &str, code: Option<RvError>, return_value: &str) -> Error {
+fn login_error(source: &KeySource, option: &'static str, code: Option<RvError>, return_value: &str) -> Error {
     let text = match code {
         code if is_pin_rejected(code) => format!(
             "rejected this PIN ({option}; {return_value}); it will not be retried in this process, to avoid \

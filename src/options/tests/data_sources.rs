@@ -51,7 +51,7 @@ fn scope(options: &Options) -> Option<&str> {
 }
 
 fn messages(options: &Options) -> Vec<String> {
-    options.warnings().iter().map(|warning| warning.message().to_owned()).collect()
+    options.warnings().iter().map(|warning| warning.message()).collect()
 }
 
 #[track_caller]

@@ -90,9 +90,10 @@ impl RequestBlock {
     fn to_error(&self, now: Duration) -> Error {
         let retry_in = self.until.saturating_sub(now).as_secs_f64().ceil().max(1.0);
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "300 s at most")]
-        self.error
-            .clone()
-            .with_negative_cache_age(now.saturating_sub(self.started_at).as_secs(), retry_in as u32)
+        self.error.clone().with_cause(Cause::NegativeCache {
+            age_secs: now.saturating_sub(self.started_at).as_secs(),
+            retry_in_secs: retry_in as u32,
+        })
     }
 }
 

@@ -30,7 +30,7 @@ fn resolve_error(text: &str) -> Error {
 fn warning_messages(text: &str) -> Vec<String> {
     let warnings = resolve(&Options::parse(text).unwrap()).warnings();
     assert!(warnings.iter().all(|warning| warning.sqlstate() == "01000"));
-    warnings.iter().map(|warning| warning.message().to_owned()).collect()
+    warnings.iter().map(|warning| warning.message()).collect()
 }
 
 #[test]

@@ -79,10 +79,10 @@ impl NegativeEntry {
     }
 
     fn to_error(&self, now: Duration) -> Error {
-        let age = now.saturating_sub(self.failed_at).as_secs();
+        let age_secs = now.saturating_sub(self.failed_at).as_secs();
         let retry_in = self.retry_at.saturating_sub(now).as_secs_f64().ceil();
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "300 s at most")]
-        self.error.clone().with_negative_cache_age(age, retry_in as u32)
+        self.error.clone().with_cause(Cause::NegativeCache { age_secs, retry_in_secs: retry_in as u32 })
     }
 }
 

@@ -85,7 +85,7 @@ fn send_proxy_error(proxy_config: ProxyConfig, call: &CallContext) -> Error {
     let config = TransportConfig { proxy: proxy_config, ..TransportConfig::default() };
     let failure = new_client().send(&post_request(&parse_url(UNREACHABLE_URL)), &config, call).unwrap_err();
     assert!(!failure.stale_connection && !failure.reached_server, "{failure:?}");
-    let text = failure.error.message().to_owned();
+    let text = failure.error.message();
     assert!(!text.contains("hunter2") && !text.contains("aHVudGVyMg"), "{text}");
     failure.error
 }
