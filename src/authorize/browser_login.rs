@@ -6,7 +6,7 @@ use super::{
     random_state,
 };
 use crate::base::call::CallContext;
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, ErrorKind, OptionError, Result};
 use crate::base::secret::Secret;
 use crate::base::url::EndpointUrl;
 use crate::provider::ConsentType;
@@ -29,8 +29,8 @@ pub struct AuthorizationResult {
 /// waits for the redirect.
 ///
 /// # Errors
-/// [`Status::InvalidOption`] for a RedirectURI that cannot be listened at, [`Status::Unsupported`] if the URL
-/// cannot be shown, [`Status::Denied`], [`Status::Timeout`], [`Status::Cancelled`].
+/// [`OptionError::Invalid`] for a RedirectURI that cannot be listened at, [`ErrorKind::Unsupported`] if the
+/// URL cannot be shown, `OAuthReason::Denied`, [`ErrorKind::Timeout`], [`ErrorKind::Cancelled`].
 pub fn authorize_in_browser(
     request: &AuthorizationRequest,
     show_url: Option<&ShowUrlFn<'_>>,
@@ -68,7 +68,7 @@ pub fn authorize_in_browser(
 
 fn parse_option_url(option: &'static str, text: &str) -> Result<EndpointUrl> {
     EndpointUrl::parse(text).map_err(|reason| {
-        Error::new(Status::InvalidOption, "consent", format!("{option} {reason}")).with_option(option)
+        Error::new(OptionError::Invalid, "consent", format!("{option} {reason}")).with_option(option)
     })
 }
 
@@ -77,5 +77,5 @@ fn check_shown(code: i32, manual_url: String) -> Result<()> {
         return Ok(());
     }
     let text = format!("the open-URL callback failed ({code}); open {manual_url} manually");
-    Err(Error::new(Status::Unsupported, "consent", text).with_consent_url(Some(manual_url)))
+    Err(Error::new(ErrorKind::Unsupported, "consent", text).with_consent_url(Some(manual_url)))
 }

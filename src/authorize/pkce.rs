@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::secret::Secret;
 
 /// The only supported `code_challenge_method`: `plain` would expose the verifier in the URL.
@@ -25,7 +25,7 @@ impl Pkce {
     /// A new verifier of 256 random bits (RFC 7636 section 7.1).
     ///
     /// # Errors
-    /// [`Status::Internal`] if the random number generator fails.
+    /// [`ErrorKind::Internal`] if the random number generator fails.
     pub fn random() -> Result<Self> {
         Ok(Self::from_verifier(random_token()?))
     }
@@ -51,7 +51,7 @@ impl Pkce {
 /// A new `state` of 256 random bits.
 ///
 /// # Errors
-/// [`Status::Internal`] if the random number generator fails.
+/// [`ErrorKind::Internal`] if the random number generator fails.
 pub fn random_state() -> Result<Secret> {
     random_token()
 }
@@ -60,7 +60,7 @@ pub fn random_state() -> Result<Secret> {
 fn random_token() -> Result<Secret> {
     let mut bytes = Zeroizing::new([0_u8; 32]);
     crate::sys::fill_random(bytes.as_mut_slice())
-        .map_err(|_| Error::new(Status::Internal, "consent", "the random number generator failed"))?;
+        .map_err(|_| Error::new(ErrorKind::Internal, "consent", "the random number generator failed"))?;
     Ok(Secret::new(URL_SAFE_NO_PAD.encode(bytes.as_slice())))
 }
 

@@ -102,6 +102,6 @@ impl<'a> RedirectHandler<'a> {
             "{} did not send the browser back to RedirectURI {redirect} within {}; {detail}",
             self.expected.server_host, self.call.timeout
         );
-        Error::timeout(TimeoutKind::Call, "consent", text)
+        Error::new(TimeoutKind::Call, "consent", text)
     }
 }

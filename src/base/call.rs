@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::base::clock::Deadline;
-use crate::base::error::{Error, Result, Status, TimeoutKind};
+use crate::base::error::{Error, ErrorKind, Result, TimeoutKind};
 use crate::base::log::Log;
 use crate::sys::sync::Mutex;
 
@@ -163,14 +163,14 @@ impl CallContext {
     /// As [`Self::timeout_error`], for a `text` that already contains the timeout.
     #[must_use]
     pub fn timeout_error_with(&self, text: &str) -> Error {
-        Error::timeout(self.timeout_kind, "network", text)
+        Error::new(self.timeout_kind, "network", text)
     }
 }
 
 /// The error of a cancelled call.
 #[must_use]
 pub fn cancelled_error() -> Error {
-    Error::new(Status::Cancelled, "call", "the call was cancelled by authgrant_cancel")
+    Error::new(ErrorKind::Cancelled, "call", "the call was cancelled by authgrant_cancel")
 }
 
 #[cfg(test)]
@@ -178,6 +178,7 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
+    use crate::base::error::Status;
 
     #[derive(Default)]
     struct WakeCounter(AtomicU32);

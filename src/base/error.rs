@@ -1,4 +1,4 @@
-//! Error type of the crate: status, SQLSTATE, message, and the details of a server's error response.
+//! Error type of the crate: its kind, where its cause lies, and the parts of its message.
 //!
 //! An [`Error`] may carry additional errors of the same call ([`Error::additional`]). Its message names the
 //! option, the file and the host, and never contains a secret: code that builds an error must pass in
@@ -6,10 +6,15 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::num::NonZeroU16;
 
 use crate::base::sanitize;
 
-pub use crate::base::status::{Status, TimeoutKind};
+pub use crate::base::error_kind::{
+    ArgumentError, ErrorKind, KeyError, NetworkError, OAuthError, OAuthReason, OptionError, TimeoutKind,
+    WarningKind,
+};
+pub use crate::base::status::Status;
 
 /// The text of an I/O error without the errno that std appends.
 #[must_use]
@@ -33,21 +38,14 @@ const MAX_CHAIN_LEN: usize = 32;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct ErrorDetails {
-    status: Status,
-    sqlstate: &'static str,
+    kind: ErrorKind,
+    cause: Cause,
     component: &'static str,
     text: String,
     guidance: Option<String>,
     option: Option<Cow<'static, str>>,
-    oauth_error: Option<String>,
-    oauth_description: Option<String>,
-    provider_code: Option<String>,
     consent_url: Option<String>,
-    http_status: u16,
-    retry_after: u32,
     additional: Vec<Error>,
-    timeout_kind: Option<TimeoutKind>,
-    cause: Cause,
 }
 
 /// Where the cause of an error lies, and so which other calls fail in the same way.
@@ -72,54 +70,26 @@ pub enum Cause {
 }
 
 impl Error {
-    /// An error with `status`. The message is `[authgrant][component] text`, with the bracketed prefix of
+    /// An error of `kind`. The message is `[authgrant][component] text`, with the bracketed prefix of
     /// ODBC messages.
     ///
     /// `text` states what failed with which value, why, and what to do. [`Self::message`] escapes and
     /// truncates it; shorten each part from outside with [`sanitize::excerpt`], [`sanitize::value`] or
     /// [`sanitize::path`] first, so that the rest of the text is kept.
     #[must_use]
-    pub fn new(status: Status, component: &'static str, text: impl Into<String>) -> Self {
+    pub fn new(kind: impl Into<ErrorKind>, component: &'static str, text: impl Into<String>) -> Self {
         Self {
             details: Box::new(ErrorDetails {
-                status,
-                sqlstate: status.sqlstate(),
+                kind: kind.into(),
+                cause: Cause::default(),
                 component,
                 text: text.into(),
                 guidance: None,
                 option: None,
-                oauth_error: None,
-                oauth_description: None,
-                provider_code: None,
                 consent_url: None,
-                http_status: 0,
-                retry_after: 0,
                 additional: Vec::new(),
-                timeout_kind: None,
-                cause: Cause::default(),
             }),
         }
-    }
-
-    /// An expired timeout: [`Status::Timeout`] with the SQLSTATE of its kind.
-    #[must_use]
-    pub fn timeout(kind: TimeoutKind, component: &'static str, text: impl Into<String>) -> Self {
-        let mut error = Self::new(Status::Timeout, component, text).with_sqlstate(kind.sqlstate());
-        error.details.timeout_kind = Some(kind);
-        error
-    }
-
-    /// A warning: status [`Status::Ok`] with a SQLSTATE of class 01.
-    #[must_use]
-    pub fn warning(sqlstate: &'static str, component: &'static str, text: impl Into<String>) -> Self {
-        Self::new(Status::Ok, component, text).with_sqlstate(sqlstate)
-    }
-
-    /// Replaces the default SQLSTATE of the status.
-    #[must_use]
-    pub fn with_sqlstate(mut self, sqlstate: &'static str) -> Self {
-        self.details.sqlstate = sqlstate;
-        self
     }
 
     /// Sets the option that caused the error, spelled as in the option table.
@@ -139,21 +109,6 @@ impl Error {
         self
     }
 
-    /// Sets `error` and `error_description` of the authorization server (RFC 6749 section 5.2).
-    #[must_use]
-    pub fn with_oauth(mut self, error: Option<String>, description: Option<String>) -> Self {
-        self.details.oauth_error = error.map(|error| sanitize::excerpt(&error).to_string());
-        self.details.oauth_description = description.map(|text| sanitize::message(&text));
-        self
-    }
-
-    /// Sets the provider-specific error code, such as `AADSTS700027`.
-    #[must_use]
-    pub fn with_provider_code(mut self, code: Option<String>) -> Self {
-        self.details.provider_code = code.map(|code| sanitize::excerpt(&code).to_string());
-        self
-    }
-
     /// Sets the URL that the user must open to consent.
     #[must_use]
     pub fn with_consent_url(mut self, url: Option<String>) -> Self {
@@ -168,14 +123,6 @@ impl Error {
         self
     }
 
-    /// Sets the HTTP status of the response and the seconds of its Retry-After header (0 if absent).
-    #[must_use]
-    pub fn with_http(mut self, status: u16, retry_after: u32) -> Self {
-        self.details.http_status = status;
-        self.details.retry_after = retry_after;
-        self
-    }
-
     /// Combines `errors` into one: the first error with the others as its additional errors, or `None` if
     /// there are none. If the list is longer than the limit, its last entry states how many were omitted.
     #[must_use]
@@ -184,8 +131,8 @@ impl Error {
         if omitted > 0 {
             errors.truncate(MAX_CHAIN_LEN);
             let last = errors.last()?;
-            let summary = Self::new(last.status(), "options", format!("{omitted} more messages omitted"));
-            errors.push(summary.with_sqlstate(last.sqlstate()));
+            let text = format!("{omitted} more messages omitted");
+            errors.push(Self::new(last.kind().clone(), "options", text));
         }
         let mut errors = errors.into_iter();
         let mut first = errors.next()?;
@@ -193,16 +140,29 @@ impl Error {
         Some(first)
     }
 
-    /// What timed out; `None` if the error is not a timeout.
+    /// What failed.
     #[must_use]
-    pub fn timeout_kind(&self) -> Option<TimeoutKind> {
-        self.details.timeout_kind
+    pub fn kind(&self) -> &ErrorKind {
+        &self.details.kind
     }
 
-    /// The status.
+    /// The reason of an [`ErrorKind::OAuth`].
+    #[must_use]
+    pub fn oauth_reason(&self) -> Option<OAuthReason> {
+        self.oauth().map(|oauth| oauth.reason)
+    }
+
+    fn oauth(&self) -> Option<&OAuthError> {
+        match self.kind() {
+            ErrorKind::OAuth(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// The status code of the C API, for reports. Control flow matches on [`Self::kind`].
     #[must_use]
     pub fn status(&self) -> Status {
-        self.details.status
+        self.details.kind.status()
     }
 
     /// Where the cause lies.
@@ -214,7 +174,7 @@ impl Error {
     /// The SQLSTATE: five characters.
     #[must_use]
     pub fn sqlstate(&self) -> &'static str {
-        self.details.sqlstate
+        self.details.kind.sqlstate()
     }
 
     /// The message, escaped and bounded: `[authgrant][component] what; why; what to do`.
@@ -239,22 +199,24 @@ impl Error {
         self.details.option.as_deref()
     }
 
-    /// The `error` of the authorization server.
+    /// The `error` of the authorization server, escaped and bounded.
     #[must_use]
-    pub fn oauth_error(&self) -> Option<&str> {
-        self.details.oauth_error.as_deref()
+    pub fn oauth_error(&self) -> Option<String> {
+        let error = self.oauth()?.error.as_deref()?;
+        Some(sanitize::excerpt(error).to_string())
     }
 
-    /// The `error_description` of the authorization server, with unsafe characters escaped.
+    /// The `error_description` of the authorization server, escaped and bounded.
     #[must_use]
-    pub fn oauth_description(&self) -> Option<&str> {
-        self.details.oauth_description.as_deref()
+    pub fn oauth_description(&self) -> Option<String> {
+        self.oauth()?.description.as_deref().map(sanitize::message)
     }
 
-    /// The provider-specific error code.
+    /// The provider-specific error code, escaped and bounded.
     #[must_use]
-    pub fn provider_code(&self) -> Option<&str> {
-        self.details.provider_code.as_deref()
+    pub fn provider_code(&self) -> Option<String> {
+        let code = self.oauth()?.provider_code.as_deref()?;
+        Some(sanitize::excerpt(code).to_string())
     }
 
     /// The URL that the user must open to consent.
@@ -266,7 +228,7 @@ impl Error {
     /// The HTTP status of the response, 0 if there was none.
     #[must_use]
     pub fn http_status(&self) -> u16 {
-        self.details.http_status
+        self.oauth().and_then(|oauth| oauth.http_status).map_or(0, NonZeroU16::get)
     }
 
     /// The seconds until the next attempt is allowed, from Retry-After or the negative cache; 0 if unknown.
@@ -274,7 +236,7 @@ impl Error {
     pub fn retry_after(&self) -> u32 {
         match self.details.cause {
             Cause::NegativeCache { retry_in_secs, .. } => retry_in_secs,
-            _ => self.details.retry_after,
+            _ => self.oauth().map_or(0, |oauth| oauth.retry_after),
         }
     }
 
@@ -307,11 +269,24 @@ mod tests {
 
     #[test]
     fn combined_errors_keep_their_order() {
-        let errors = ["a", "b", "c"].map(|text| Error::new(Status::InvalidOption, "options", text));
+        let errors = ["a", "b", "c"].map(|text| Error::new(OptionError::Invalid, "options", text));
         let combined = Error::combine(errors.to_vec()).unwrap();
         assert_eq!(combined.message(), "[authgrant][options] a");
         assert_eq!(combined.additional().last().unwrap().message(), "[authgrant][options] c");
         assert_eq!(Error::combine(Vec::new()), None);
+    }
+
+    /// An error with `text` in each part.
+    fn error_with_text(text: &str) -> Error {
+        let part = || Some(text.to_owned());
+        let (error, description, provider_code) = (part(), part(), part());
+        let kind = OAuthError { error, description, provider_code, ..OAuthReason::Denied.into() };
+        Error::new(kind, "token", text).with_option(text.to_owned()).with_guidance(text.to_owned())
+    }
+
+    fn getters(error: &Error) -> [Option<String>; 4] {
+        let option = error.option().map(str::to_owned);
+        [option, error.oauth_error(), error.oauth_description(), error.provider_code()]
     }
 
     #[test]
@@ -323,34 +298,21 @@ mod tests {
             ('\u{202e}', "\\u{202e}"),
             ('\u{2028}', "\\u{2028}"),
         ] {
-            let text = |c: &str| Some(format!("a{c}b"));
-            let (raw, expected) = (text(&c.to_string()), text(escaped));
-            let error = Error::new(Status::Denied, "token", raw.as_deref().unwrap_or_default())
-                .with_option(raw.clone().unwrap_or_default())
-                .with_oauth(raw.clone(), raw.clone())
-                .with_provider_code(raw.clone())
-                .with_guidance(raw.unwrap_or_default());
-            assert_eq!(error.message(), format!("[authgrant][token] a{escaped}b; a{escaped}b"));
-            let getters =
-                [error.option(), error.oauth_error(), error.oauth_description(), error.provider_code()];
-            assert_eq!(getters, [expected.as_deref(); 4]);
+            let (raw, expected) = (format!("a{c}b"), format!("a{escaped}b"));
+            let error = error_with_text(&raw);
+            assert_eq!(error.message(), format!("[authgrant][token] {expected}; {expected}"));
+            assert_eq!(getters(&error), [(); 4].map(|()| Some(expected.clone())));
         }
-        let long = Some("\u{1b}".repeat(1 << 20));
-        let error = Error::new(Status::Denied, "token", long.as_deref().unwrap_or_default())
-            .with_option(long.clone().unwrap_or_default())
-            .with_oauth(long.clone(), long.clone())
-            .with_provider_code(long.clone())
-            .with_guidance(long.unwrap_or_default())
+        let error = error_with_text(&"\u{1b}".repeat(1 << 20))
             .with_cause(Cause::NegativeCache { age_secs: 1, retry_in_secs: 2 });
-        let getters = [error.option(), error.oauth_error(), error.oauth_description(), error.provider_code()];
-        for text in getters.into_iter().flatten().chain([&*error.message()]) {
+        for text in getters(&error).into_iter().flatten().chain([error.message()]) {
             assert!(text.len() <= 8400, "{}", text.len());
         }
     }
 
     #[test]
     fn combined_error_list_is_bounded() {
-        let errors = vec![Error::warning("01S00", "options", "x"); 100_000];
+        let errors = vec![Error::new(WarningKind::IgnoredAttribute, "options", "x"); 100_000];
         let combined = Error::combine(errors).unwrap();
         assert_eq!(combined.additional().len(), 32);
         let last = combined.additional().last().unwrap();

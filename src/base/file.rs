@@ -13,7 +13,7 @@ use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
-use crate::base::error::{Status, io_error_text};
+use crate::base::error::{ErrorKind, OptionError, io_error_text};
 use crate::base::policy::{AllowedDirectories, Restriction};
 use crate::base::sanitize;
 use crate::sys::{self, BeneathError};
@@ -253,10 +253,10 @@ impl ReadError {
         matches!(self, Self::NotAllowed | Self::SymlinkEscape)
     }
 
-    /// [`Status::InvalidOption`] if the policy forbids the path, otherwise `status`.
+    /// [`OptionError::Invalid`] if the policy forbids the path, otherwise `kind`.
     #[must_use]
-    pub fn status_or(&self, status: Status) -> Status {
-        if self.is_forbidden() { Status::InvalidOption } else { status }
+    pub fn kind_or(&self, kind: impl Into<ErrorKind>) -> ErrorKind {
+        if self.is_forbidden() { OptionError::Invalid.into() } else { kind.into() }
     }
 }
 

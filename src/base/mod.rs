@@ -5,6 +5,7 @@ pub mod cache_key;
 pub mod call;
 pub mod clock;
 pub mod error;
+pub mod error_kind;
 pub mod file;
 pub mod jitter;
 pub mod log;

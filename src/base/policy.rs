@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use once_cell::race::OnceBox;
 
-use crate::base::error::{Error, Result, Status, io_error_text};
+use crate::base::error::{ArgumentError, Error, Result, io_error_text};
 
 /// What a policy can allow in a connection string. The caller's own API calls need no permission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +99,7 @@ impl Policy {
     /// A policy with these bits of the C header.
     ///
     /// # Errors
-    /// [`Status::InvalidArgument`] for an unknown bit.
+    /// [`ArgumentError::Invalid`] for an unknown bit.
     pub fn new(allow: u32, forbid: u32) -> Result<Self> {
         let union = |bits: &mut dyn Iterator<Item = u32>| bits.fold(0, |all, bit| all | bit);
         let known_allow = union(&mut Permission::ALL.iter().map(|permission| *permission as u32));
@@ -107,7 +107,7 @@ impl Policy {
         for (argument, bits) in [("allow", allow & !known_allow), ("forbid", forbid & !known_forbid)] {
             if bits != 0 {
                 let text = format!("{argument} has unknown bits {bits:#x}");
-                return Err(Error::new(Status::InvalidArgument, "policy", text));
+                return Err(Error::new(ArgumentError::Invalid, "policy", text));
             }
         }
         Ok(Self { allow, forbid })
@@ -122,7 +122,7 @@ impl Policy {
     /// Makes this the policy of the process.
     ///
     /// # Errors
-    /// [`Status::InvalidArgument`] if it relaxes the current policy after a connection has been opened.
+    /// [`ArgumentError::Invalid`] if it relaxes the current policy after a connection has been opened.
     pub fn set(self) -> Result<()> {
         CURRENT.set(self)
     }
@@ -201,7 +201,7 @@ impl AllowedDirectories {
     /// Allows the directory at `path` in this process.
     ///
     /// # Errors
-    /// [`Status::InvalidArgument`] if `path` is not a directory, or is a new directory and a connection has
+    /// [`ArgumentError::Invalid`] if `path` is not a directory, or is a new directory and a connection has
     /// been opened.
     pub fn allow(path: &str) -> Result<()> {
         ALLOWED_DIRECTORIES.add(path, CURRENT.is_frozen())
@@ -209,7 +209,7 @@ impl AllowedDirectories {
 
     fn add(&self, path: &str, is_frozen: bool) -> Result<()> {
         let path_error =
-            |reason: &str| Error::new(Status::InvalidArgument, "policy", format!("path \"{path}\" {reason}"));
+            |reason: &str| Error::new(ArgumentError::Invalid, "policy", format!("path \"{path}\" {reason}"));
         let io_error =
             |error: std::io::Error| path_error(&format!("cannot be allowed: {}", io_error_text(&error)));
         if path.is_empty() {
@@ -295,7 +295,7 @@ impl PolicyCell {
                  call authgrant_set_policy before the first authgrant_open",
                 policy.relaxations(Policy::from_bits(current)).join(" or ")
             );
-            Error::new(Status::InvalidArgument, "policy", text)
+            Error::new(ArgumentError::Invalid, "policy", text)
         })
     }
 }
@@ -303,6 +303,7 @@ impl PolicyCell {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::error::Status;
 
     fn policy(allow: u32, forbid: u32) -> Policy {
         Policy::new(allow, forbid).unwrap()

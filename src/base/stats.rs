@@ -185,6 +185,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::base::error::{ErrorKind, OAuthReason, TimeoutKind};
 
     fn report(stats: &Stats) -> Value {
         serde_json::from_str(&stats.to_json(&[], &[("authgrant_cached_identities", 7)])).unwrap()
@@ -226,8 +227,10 @@ mod tests {
     #[test]
     fn failures_are_counted_by_status() {
         let stats = Stats::default();
-        for status in [Status::Denied, Status::Timeout, Status::Denied] {
-            stats.count_failure(&Error::new(status, "token", "hunter2"));
+        for kind in
+            [OAuthReason::Denied.into(), TimeoutKind::Call.into(), ErrorKind::from(OAuthReason::Denied)]
+        {
+            stats.count_failure(&Error::new(kind, "token", "hunter2"));
         }
         let expected = json!({"AUTHGRANT_DENIED": 2, "AUTHGRANT_TIMEOUT": 1});
         assert_eq!(report(&stats)["authgrant_fetch_failures_total"], expected);

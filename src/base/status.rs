@@ -1,4 +1,4 @@
-//! Status codes of the C API, with their names and SQLSTATEs.
+//! Status codes of the C API, with their names.
 
 /// The status codes of the C API. Their numbers never change; new codes are added at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -118,57 +118,10 @@ impl Status {
         }
     }
 
-    /// The default SQLSTATE of the status (ODBC, appendix A).
-    #[must_use]
-    pub fn sqlstate(self) -> &'static str {
-        match self {
-            Self::Ok => "00000",
-            Self::InvalidArgument => "HY009",
-            Self::InvalidConnectionString | Self::BadResponse | Self::Internal | Self::NotCached => "HY000",
-            Self::InvalidOption => "HY024",
-            Self::DataSourceNotFound => "IM002",
-            Self::MissingOption
-            | Self::KeyStore
-            | Self::KeyPassword
-            | Self::KeyNotFound
-            | Self::KeyUnsuitable
-            | Self::Denied
-            | Self::ConsentRequired => "28000",
-            Self::Network | Self::Tls => "08001",
-            Self::Timeout => "HYT00",
-            Self::Cancelled => "HY008",
-            Self::Throttled | Self::Server => "08004",
-            Self::Expired => "08006",
-            Self::Unsupported => "HYC00",
-            Self::OutOfMemory => "HY001",
-            Self::BufferTooSmall => "HY090",
-        }
-    }
-
     /// Whether the same call may succeed later with the same options.
     #[must_use]
     pub fn is_retryable(self) -> bool {
         matches!(self, Self::Network | Self::Timeout | Self::Throttled | Self::Server)
-    }
-}
-
-/// What timed out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TimeoutKind {
-    /// The whole call (LoginTimeout, or the timeout of the call).
-    Call,
-    /// One request (WSTimeout).
-    Request,
-}
-
-impl TimeoutKind {
-    /// The SQLSTATE: HYT00 or HYT01.
-    #[must_use]
-    pub fn sqlstate(self) -> &'static str {
-        match self {
-            Self::Call => "HYT00",
-            Self::Request => "HYT01",
-        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::ffi::CString;
 
 use zeroize::Zeroizing;
 
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, OptionError, Result};
 use crate::resolve::HttpHeader;
 use crate::sys::SharedRef;
 use crate::token::TokenHandle;
@@ -22,7 +22,7 @@ impl ApiHeaders {
     /// the token.
     ///
     /// # Errors
-    /// [`Status::InvalidOption`] for a header that contains a NUL character.
+    /// [`OptionError::Invalid`] for a header that contains a NUL character.
     pub fn new(handle: SharedRef<TokenHandle>, additional: &[HttpHeader]) -> Result<Self> {
         let mut bearer = Zeroizing::new(b"Bearer ".to_vec());
         bearer.extend_from_slice(handle.token().value().to_bytes());
@@ -34,7 +34,7 @@ impl ApiHeaders {
     /// Creates the headers of a method without a token, and `additional`.
     ///
     /// # Errors
-    /// [`Status::InvalidOption`] for a header that contains a NUL character.
+    /// [`OptionError::Invalid`] for a header that contains a NUL character.
     pub fn without_token(method_headers: &[HttpHeader], additional: &[HttpHeader]) -> Result<Self> {
         let mut headers = Self { entries: Vec::new(), token: None };
         headers.append_missing(method_headers)?;
@@ -67,7 +67,7 @@ impl ApiHeaders {
 
 fn to_c_header(name: &str, value: &[u8]) -> Result<(CString, Zeroizing<CString>)> {
     let nul_error = |_| {
-        Error::new(Status::InvalidOption, "headers", format!("the header {name} contains a NUL character"))
+        Error::new(OptionError::Invalid, "headers", format!("the header {name} contains a NUL character"))
     };
     Ok((CString::new(name).map_err(nul_error)?, Zeroizing::new(CString::new(value).map_err(nul_error)?)))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{CallOptions, Connection};
 use crate::authorize::{self, AuthorizationResult, ShowUrlFn};
 use crate::base::call::CallContext;
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::policy::{Policy, Restriction};
 use crate::grants;
 use crate::process::Snapshot;
@@ -90,7 +90,7 @@ fn browser_forbidden_error() -> Error {
         "opening a browser is forbidden by the process policy ({}); pass a callback to authgrant_authorize",
         Restriction::Prompt.name()
     );
-    Error::new(Status::Unsupported, "consent", text)
+    Error::new(ErrorKind::Unsupported, "consent", text)
 }
 
 #[cfg(test)]

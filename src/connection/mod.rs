@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::base::cache_key::CacheKey;
 use crate::base::call::{CallContext, CancelToken};
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::file::FileVersion;
 use crate::base::log::{Log, LogLevel};
 use crate::base::policy::Policy;
@@ -93,7 +93,7 @@ impl Connection {
     /// values are resolved on first use.
     ///
     /// # Errors
-    /// [`Status::InvalidConnectionString`], [`Status::DataSourceNotFound`]; [`Status::Internal`] if the
+    /// [`ErrorKind::ConnectionString`], [`ErrorKind::DataSourceNotFound`]; [`ErrorKind::Internal`] if the
     /// operating system provides no random numbers.
     pub fn open(text: &str) -> Result<Self> {
         Self::open_with_environment(text, &ProcessEnvironment)
@@ -128,7 +128,7 @@ impl Connection {
     /// Sets options atomically: all of them, or none on an error.
     ///
     /// # Errors
-    /// [`Status::InvalidOption`] for an invalid name or a value of the wrong type.
+    /// `OptionError::Invalid` for an invalid name or a value of the wrong type.
     pub fn set_options(&self, pairs: &[(&str, &str)]) -> Result<()> {
         self.snapshot.update_options(|options| options.set(pairs))?;
         self.clear_negative_entry();
@@ -205,7 +205,7 @@ impl Connection {
     /// Signs the JWT of the configured grant and returns it without sending it.
     ///
     /// # Errors
-    /// Errors of the signing key; [`Status::Unsupported`] if the grant does not sign a JWT.
+    /// Errors of the signing key; [`ErrorKind::Unsupported`] if the grant does not sign a JWT.
     pub fn make_assertion(&self) -> Result<Secret> {
         let snapshot = self.snapshot.load_revalidated();
         let config = snapshot.config()?;
@@ -493,7 +493,7 @@ fn fetched_message(token: &AccessToken, kind: FetchKind, now: i64) -> String {
 
 fn not_cached_error() -> Error {
     Error::new(
-        Status::NotCached,
+        ErrorKind::NotCached,
         "token",
         "no token is cached, and AUTHGRANT_NO_NETWORK is set; call again without that flag",
     )

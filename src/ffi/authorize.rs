@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_void};
 use std::ptr;
 
-use crate::base::error::{Error, Status};
+use crate::base::error::{ArgumentError, Error};
 use crate::connection::Connection;
 use crate::ffi::callback::{self, authgrant_open_url_fn, authgrant_refresh_token_fn};
 use crate::ffi::error::ErrorObject;
@@ -129,7 +129,7 @@ pub extern "C" fn authgrant_completed_string(
                 "unknown flags in include: {include}; expected AUTHGRANT_WITH_SECRETS and \
                  AUTHGRANT_WITH_TOKENS"
             );
-            return Err(Error::new(Status::InvalidArgument, "argument", message));
+            return Err(Error::new(ArgumentError::Invalid, "argument", message));
         }
         let (secrets, tokens) = (include & AUTHGRANT_WITH_SECRETS != 0, include & AUTHGRANT_WITH_TOKENS != 0);
         text.set(text::into_c_string(connection.completed_string(secrets, tokens).reveal())?);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{ArgumentError, Error, Result, Status};
 use crate::base::log::{Log, LogLevel};
 use crate::connection::api_headers::ApiHeaders;
 use crate::connection::{CallOptions, Connection};
@@ -115,7 +115,7 @@ fn from_utf32(units: &[u32]) -> Result<Zeroizing<String>> {
 fn encoding_error<T>(reason: &str) -> Error {
     let encoding = if size_of::<T>() == 2 { "UTF-16" } else { "UTF-32" };
     let text = format!("connection_string is not valid {encoding}: {reason}");
-    Error::new(Status::InvalidArgument, "argument", text)
+    Error::new(ArgumentError::Invalid, "argument", text)
 }
 
 /// Sets one option by any of its names. The value is used verbatim: quotes are not removed. An empty value
@@ -296,7 +296,7 @@ fn parse_call_options(options: &RawCallOptions) -> Result<CallOptions> {
             "unknown flags in options->flags: {}; expected AUTHGRANT_NO_PROMPT and AUTHGRANT_NO_NETWORK",
             options.flags
         );
-        return Err(Error::new(Status::InvalidArgument, "argument", text));
+        return Err(Error::new(ArgumentError::Invalid, "argument", text));
     }
     let timeout =
         u64::try_from(options.timeout_ms).map_err(|_| invalid_length_error("options->timeout_ms"))?;
@@ -360,7 +360,7 @@ pub extern "C" fn authgrant_copy_token(
         }
         if capacity < value.len() {
             let text = format!("the buffer has {capacity} bytes, but the token needs {}", value.len());
-            return Err(Error::new(Status::BufferTooSmall, "argument", text));
+            return Err(Error::new(ArgumentError::BufferTooSmall, "argument", text));
         }
         // SAFETY: the header requires `capacity` bytes, and the length was checked above.
         unsafe { ptr::copy_nonoverlapping(value.as_ptr().cast(), buffer, value.len()) };
@@ -464,7 +464,7 @@ fn parse_log_level(level: i32) -> Result<LogLevel> {
         .find(|known| *known as i32 == level)
         .ok_or_else(|| {
             let text = format!("level is {level}; expected 1 (error) to 5 (trace)");
-            Error::new(Status::InvalidArgument, "argument", text)
+            Error::new(ArgumentError::Invalid, "argument", text)
         })
 }
 

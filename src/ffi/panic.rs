@@ -6,7 +6,7 @@ use std::ffi::{CStr, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{ArgumentError, Error, ErrorKind, Result, Status};
 use crate::ffi::callback;
 use crate::ffi::error::ErrorObject;
 use crate::ffi::panic_location::PanicLocation;
@@ -118,7 +118,7 @@ fn internal_error(location: Option<PanicLocation>) -> Error {
         "internal error{position} (a bug in authgrant); no other connection is affected; \
          report it with this message"
     );
-    Error::new(Status::Internal, "internal", text)
+    Error::new(ErrorKind::Internal, "internal", text)
 }
 
 /// Checks the arguments of one call. Results are registered first, with [`Self::out`], so that each is NULL
@@ -156,7 +156,7 @@ impl ArgumentChecker {
     pub(crate) fn check(&mut self) -> Result<()> {
         if callback::is_in_callback() {
             let text = "only getters and _free functions may be called from inside a callback";
-            return Err(Error::new(Status::InvalidArgument, "argument", text).with_sqlstate("HY010"));
+            return Err(Error::new(ArgumentError::CallSequence, "argument", text));
         }
         self.pending_error.take().map_or(Ok(()), Err)
     }
@@ -177,7 +177,7 @@ impl ArgumentChecker {
         // SAFETY: the header requires NUL-terminated text that does not change during the call.
         unsafe { CStr::from_ptr(text) }.to_str().map_err(|error| {
             let text = format!("the argument {name} is not UTF-8 at byte {}", error.valid_up_to());
-            Error::new(Status::InvalidArgument, "argument", text)
+            Error::new(ArgumentError::Invalid, "argument", text)
         })
     }
 
@@ -205,13 +205,13 @@ pub(crate) fn fits_in_memory<T>(count: usize) -> bool {
 
 /// The error for a required argument that is NULL.
 pub(crate) fn null_error(name: &str) -> Error {
-    Error::new(Status::InvalidArgument, "argument", format!("the argument {name} is NULL"))
+    Error::new(ArgumentError::Invalid, "argument", format!("the argument {name} is NULL"))
 }
 
 /// The error for a length or size that is out of range.
 pub(crate) fn invalid_length_error(name: &str) -> Error {
     let text = format!("invalid length or size: {name}");
-    Error::new(Status::InvalidArgument, "argument", text).with_sqlstate("HY090")
+    Error::new(ArgumentError::Length, "argument", text)
 }
 
 #[cfg(test)]

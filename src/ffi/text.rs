@@ -5,7 +5,7 @@ use std::ffi::{CString, c_char, c_void};
 use once_cell::race::OnceBox;
 use zeroize::Zeroize;
 
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{ArgumentError, Error, ErrorKind, Result};
 use crate::ffi::error::ErrorObject;
 use crate::ffi::panic::{invalid_length_error, null_error};
 use crate::ffi::status::authgrant_status;
@@ -14,7 +14,7 @@ use crate::options::{connection_string, table};
 /// Returns `text` as a string that the caller releases with authgrant_string_free().
 pub(crate) fn into_c_string(text: &str) -> Result<*mut c_char> {
     let nul_error =
-        |_| Error::new(Status::Internal, "argument", "internal error: the result has an embedded NUL");
+        |_| Error::new(ErrorKind::Internal, "argument", "internal error: the result has an embedded NUL");
     Ok(CString::new(text).map_err(nul_error)?.into_raw())
 }
 
@@ -70,7 +70,7 @@ pub extern "C" fn authgrant_to_wide(
         unsafe { std::ptr::copy_nonoverlapping(wide.bytes.as_ptr(), buffer.cast(), wide.bytes.len()) };
         if capacity < wide.needed {
             let text = format!("the buffer has {capacity} units, but the text needs {}", wide.needed);
-            return Err(Error::new(Status::BufferTooSmall, "argument", text));
+            return Err(Error::new(ArgumentError::BufferTooSmall, "argument", text));
         }
         Ok(())
     })

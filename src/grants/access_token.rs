@@ -3,7 +3,7 @@
 
 use crate::base::cache_key::CacheKey;
 use crate::base::clock::Clock;
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, OAuthReason, Result};
 use crate::base::secret::Secret;
 use crate::grants::context::GrantContext;
 use crate::grants::local_token::build_local_token;
@@ -35,5 +35,5 @@ pub fn initial_token(preset: &PresetToken, clock: &dyn Clock, cache_key: CacheKe
 
 fn expired_error(reason: &str) -> Error {
     let text = format!("AccessToken {reason} and cannot be renewed; set a new one");
-    Error::new(Status::Expired, "token", text).with_option("AccessToken")
+    Error::new(OAuthReason::Expired, "token", text).with_option("AccessToken")
 }

@@ -3,7 +3,7 @@
 
 use crate::authorize::{self, AuthorizationResult};
 use crate::base::call::CallContext;
-use crate::base::error::{Cause, Error, Result, Status};
+use crate::base::error::{Cause, Error, ErrorKind, OAuthReason, Result};
 use crate::base::secret::Secret;
 use crate::grants::context::GrantContext;
 use crate::grants::refresh_token;
@@ -22,7 +22,7 @@ pub(super) fn fetch(
 ) -> Result<AccessToken> {
     let refresh_error = match refresh_token::get_current(endpoint_config, context) {
         Some(token) => match refresh_token::fetch(endpoint_config, &token, context) {
-            Err(error) if error.status() == Status::Expired => Some(error),
+            Err(error) if error.oauth_reason() == Some(OAuthReason::Expired) => Some(error),
             outcome => return outcome,
         },
         None => None,
@@ -56,7 +56,7 @@ pub(super) fn exchange_redirect_code(
     let code = result
         .code
         .as_ref()
-        .ok_or_else(|| Error::new(Status::Internal, "token", "internal error: no authorization code"))?;
+        .ok_or_else(|| Error::new(ErrorKind::Internal, "token", "internal error: no authorization code"))?;
     exchange_code(endpoint_config, login, code, Some(&result.verifier), context)
 }
 
@@ -143,13 +143,13 @@ fn login_required_error(
     let advice = "call authgrant_authorize, or set EnableLoginPrompt=1 or a new OAuthCode";
     if context.login_state.is_logged_in(refresh_token::family_key(endpoint_config, context.process)) {
         let text = format!("the session has expired and there is no refresh token; {advice}");
-        return Error::new(Status::Expired, "token", text);
+        return Error::new(OAuthReason::Expired, "token", text);
     }
     if login.code.is_some() {
         let text = format!("OAuthCode was already used; {advice}");
-        return Error::new(Status::Expired, "token", text).with_option("OAuthCode");
+        return Error::new(OAuthReason::Expired, "token", text).with_option("OAuthCode");
     }
     let url = authorization_request.map(authorize::build_authorization_url);
     let text = format!("no user has logged in on this connection; {advice}, or RefreshToken");
-    Error::new(Status::ConsentRequired, "token", text).with_consent_url(url)
+    Error::new(OAuthReason::ConsentRequired, "token", text).with_consent_url(url)
 }

@@ -2,7 +2,7 @@
 //! webMethods' third flow).
 
 use crate::base::clock::Clock;
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, ErrorKind, KeyError, OAuthReason, Result, WarningKind};
 use crate::base::file::{ConfiguredPath, LoosePermissions};
 use crate::base::secret::Secret;
 use crate::grants::context::GrantContext;
@@ -107,13 +107,13 @@ fn read_assertion_file(
     require_private_file: bool,
     warn: &dyn Fn(Error),
 ) -> Result<Secret> {
-    let error = |status, problem: String| {
+    let error = |kind: ErrorKind, problem: String| {
         let text = format!("ClientAssertionFile {location} {problem}");
-        Error::new(status, "client assertion", text).with_option("ClientAssertionFile")
+        Error::new(kind, "client assertion", text).with_option("ClientAssertionFile")
     };
-    let file_error = |problem| error(Status::KeyStore, problem);
+    let file_error = |problem| error(KeyError::Store.into(), problem);
     let (content, metadata) =
-        location.read().map_err(|cause| error(cause.status_or(Status::KeyStore), cause.to_string()))?;
+        location.read().map_err(|cause| error(cause.kind_or(KeyError::Store), cause.to_string()))?;
     match LoosePermissions::detect(&metadata) {
         Some(permissions) if require_private_file => {
             return Err(file_error(format!("{permissions} (KeyFileCheck is 1)")));
@@ -121,7 +121,9 @@ fn read_assertion_file(
         Some(permissions) => {
             let text =
                 format!("ClientAssertionFile {location} {permissions} (KeyFileCheck=1 makes this an error)");
-            warn(Error::warning("01000", "client assertion", text).with_option("ClientAssertionFile"));
+            warn(
+                Error::new(WarningKind::General, "client assertion", text).with_option("ClientAssertionFile"),
+            );
         }
         None => {}
     }
@@ -146,5 +148,5 @@ fn check_expiry(source: &PresignedAssertion, assertion: &Secret, clock: &dyn Clo
     };
     let text =
         format!("the assertion in {option} expired {expired_secs} s ago and was not sent; provide a new one");
-    Err(Error::new(Status::Expired, "client assertion", text).with_option(option))
+    Err(Error::new(OAuthReason::Expired, "client assertion", text).with_option(option))
 }

@@ -1,6 +1,6 @@
 //! Classification of error responses by the error patterns of the provider.
 
-use crate::base::error::Status;
+use crate::base::error::OAuthReason;
 use crate::provider::{self, ErrorPatterns, Profile};
 use crate::token_response::ErrorResponse;
 
@@ -18,7 +18,7 @@ pub(super) enum ErrorClass {
 /// Classifies `response` with the common patterns and those of `profile`. `None` if no pattern matches, or if
 /// the server is busy.
 pub(super) fn classify_error(response: &ErrorResponse, profile: Option<&Profile>) -> Option<ErrorClass> {
-    if !matches!(response.status(), Status::Denied | Status::ConsentRequired) {
+    if !matches!(response.reason(), OAuthReason::Denied | OAuthReason::ConsentRequired) {
         return None;
     }
     let pattern_sets =

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::base::cache_key::CacheKey;
 use crate::base::clock::Clock;
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, OptionError, Result};
 use crate::token::{AccessToken, CacheState};
 
 /// Creates a token that did not come from a token endpoint.
@@ -18,7 +18,7 @@ pub(super) fn build_local_token(
     cache_key: CacheKey,
 ) -> Result<AccessToken> {
     let value = CString::new(value).map_err(|_| {
-        Error::new(Status::InvalidOption, "token", "the access token contains a NUL character")
+        Error::new(OptionError::Invalid, "token", "the access token contains a NUL character")
     })?;
     Ok(AccessToken {
         value: Zeroizing::new(value),

@@ -4,8 +4,10 @@
 //! Authorization header contains the token, as in an API request, unless the client uses Basic
 //! authentication.
 
+use std::num::NonZeroU16;
+
 use crate::base::call::CallContext;
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, OAuthError, OAuthReason, Result};
 use crate::base::secret::Secret;
 use crate::grants::client_auth::basic_authorization;
 use crate::net::http::{ConnectionReuse, HttpMethod, Request};
@@ -17,7 +19,8 @@ use crate::token::AccessToken;
 /// Sends `token` to LogoffURI. Does nothing if LogoffURI is not set.
 ///
 /// # Errors
-/// Errors of the network; [`Status::BadResponse`] if the HTTP status is neither a success nor a redirect.
+/// Errors of the network; [`OAuthReason::BadResponse`] if the HTTP status is neither a success nor a
+/// redirect.
 pub fn log_off(config: &Config, token: &AccessToken, process: &Process, call: &CallContext) -> Result<()> {
     let Some(logoff) = &config.logoff else { return Ok(()) };
     let value = token.value().to_str().unwrap_or_default();
@@ -46,8 +49,9 @@ pub fn log_off(config: &Config, token: &AccessToken, process: &Process, call: &C
         logoff.endpoint.without_query(),
         response.status
     );
-    let error = Error::new(Status::BadResponse, "logoff", text).with_option("LogoffURI");
-    Err(error.with_http(response.status, 0))
+    let kind =
+        OAuthError { http_status: NonZeroU16::new(response.status), ..OAuthReason::BadResponse.into() };
+    Err(Error::new(kind, "logoff", text).with_option("LogoffURI"))
 }
 
 fn encode_revocation_body(token: &str, client: Option<&OAuthClient>) -> Secret {

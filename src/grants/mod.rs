@@ -2,7 +2,7 @@
 //! support engineer can act on.
 
 use crate::authorize::{self, AuthorizationResult};
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, ErrorKind, OAuthError, OAuthReason, Result};
 use crate::base::file::ConfiguredPath;
 use crate::base::secret::Secret;
 use crate::process::Process;
@@ -42,7 +42,7 @@ pub use token_request::{Parameter, TokenRequest};
 /// Requests a token with the flow of `config`. Does not use the token cache.
 ///
 /// # Errors
-/// Errors of the key, the network and the server; [`Status::Unsupported`] for a method without a token.
+/// Errors of the key, the network and the server; [`ErrorKind::Unsupported`] for a method without a token.
 pub fn fetch_token(config: &Config, context: &GrantContext<'_>) -> Result<AccessToken> {
     match &config.flow {
         Flow::TokenEndpoint(endpoint_config) => {
@@ -123,9 +123,11 @@ pub fn current_refresh_token(config: &Config, context: &GrantContext<'_>) -> Opt
 #[must_use]
 pub fn add_consent_guidance(error: Error, config: &Config) -> Error {
     // Without an HTTP status no request was sent, and the error already contains the URL.
-    if error.status() != Status::ConsentRequired || error.http_status() == 0 {
+    let ErrorKind::OAuth(OAuthError { reason: OAuthReason::ConsentRequired, http_status: Some(_), .. }) =
+        error.kind()
+    else {
         return error;
-    }
+    };
     let (url, help) = (
         config.authorization_request.as_ref().map(authorize::build_authorization_url),
         config.consent_guidance.help,
@@ -177,11 +179,11 @@ pub fn source_files(config: &Config) -> Vec<&ConfiguredPath> {
 /// Signs a new JWT for the flow of `config` and returns it without sending it. `warn` receives the warnings.
 ///
 /// # Errors
-/// Errors of the key; [`Status::Unsupported`] if the flow does not sign a JWT.
+/// Errors of the key; [`ErrorKind::Unsupported`] if the flow does not sign a JWT.
 pub fn sign_assertion(config: &Config, process: &Process, warn: &dyn Fn(Error)) -> Result<Secret> {
     let text = "this AuthenticationMethod does not sign a JWT";
     let signing =
-        assertion_config(config).ok_or_else(|| Error::new(Status::Unsupported, "assertion", text))?;
+        assertion_config(config).ok_or_else(|| Error::new(ErrorKind::Unsupported, "assertion", text))?;
     Ok(signed_jwt::sign(signing, 0, process, warn)?.into_text())
 }
 
@@ -203,5 +205,5 @@ pub fn assertion_config(config: &Config) -> Option<&AssertionConfig> {
 
 fn no_token_error() -> Error {
     let text = "this AuthenticationMethod provides headers, not a token; use authgrant_get_headers";
-    Error::new(Status::Unsupported, "token", text).with_option("AuthenticationMethod")
+    Error::new(ErrorKind::Unsupported, "token", text).with_option("AuthenticationMethod")
 }

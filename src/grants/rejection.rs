@@ -1,6 +1,6 @@
 //! Error for a rejected token request: what was sent, what the server answered, and what to do.
 
-use crate::base::error::{Cause, Error, Status};
+use crate::base::error::{Cause, Error, OAuthReason};
 use crate::grants::error_class::{ErrorClass, classify_error};
 use crate::grants::token_request::{Credential, TokenRequest};
 use crate::resolve::{EndpointMethods, TokenEndpointConfig};
@@ -16,57 +16,53 @@ pub(super) struct RejectedRequest<'a> {
 /// must not contain data of a single connection, such as a consent URL.
 pub(super) fn rejection_error(rejected: RejectedRequest<'_>, endpoint_config: &TokenEndpointConfig) -> Error {
     let RejectedRequest { response, request } = rejected;
-    let status = rejection_status(&response, &request, endpoint_config);
+    let reason = rejection_reason(&response, &request, endpoint_config);
     let credential = request.credential.label();
     let details = match &response.description {
         Some(description) => format!("{}: {description}", response.summary),
         None => response.summary.clone(),
     };
     let host = endpoint_config.endpoint.host();
-    let text = match status {
-        Status::Denied => {
+    let text = match reason {
+        OAuthReason::Denied => {
             format!(
                 "{host} rejected {credential} ({details}). {}{}",
                 (request.describe)(),
                 skew_text(&response)
             )
         }
-        Status::Expired => {
+        OAuthReason::Expired => {
             format!(
                 "{host} rejected {credential} ({details}); log in again and set a new one. {}",
                 (request.describe)()
             )
         }
-        Status::ConsentRequired => format!("{host} requires consent ({details})"),
-        Status::Throttled => throttled_text(host, &details, response.retry_after),
-        Status::Server => format!("{host} reported a server error ({details}); try again later"),
-        _ => not_oauth_text(endpoint_config, &details),
+        OAuthReason::ConsentRequired => format!("{host} requires consent ({details})"),
+        OAuthReason::Throttled => throttled_text(host, &details, response.retry_after),
+        OAuthReason::Server => format!("{host} reported a server error ({details}); try again later"),
+        OAuthReason::BadResponse => not_oauth_text(endpoint_config, &details),
     };
-    Error::new(status, "token", text)
-        .with_oauth(response.error, response.description)
-        .with_provider_code(response.provider_code)
-        .with_http(response.http_status, response.retry_after)
-        .with_cause(Cause::Server)
+    Error::new(response.into_oauth_error(reason), "token", text).with_cause(Cause::Server)
 }
 
-/// Maps a response to a status. A rejected refresh token counts as expired, because it cannot be renewed
-/// (ODBC 4.0: 08006).
-fn rejection_status(
+/// Interprets a response with the error patterns of the provider. A rejected refresh token counts as expired,
+/// because it cannot be renewed (ODBC 4.0: 08006).
+fn rejection_reason(
     response: &ErrorResponse,
     request: &TokenRequest<'_>,
     endpoint_config: &TokenEndpointConfig,
-) -> Status {
+) -> OAuthReason {
     let is_invalid_grant = response.error.as_deref() == Some("invalid_grant");
-    match response.status() {
-        Status::Denied
+    match response.reason() {
+        OAuthReason::Denied
             if classify_error(response, endpoint_config.profile) == Some(ErrorClass::ConsentRequired) =>
         {
-            Status::ConsentRequired
+            OAuthReason::ConsentRequired
         }
-        Status::Denied if is_invalid_grant && request.credential == Credential::RefreshToken => {
-            Status::Expired
+        OAuthReason::Denied if is_invalid_grant && request.credential == Credential::RefreshToken => {
+            OAuthReason::Expired
         }
-        status => status,
+        reason => reason,
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::call::{CallContext, Wake, cancelled_error};
-use crate::base::error::{Result, Status};
+use crate::base::error::{ErrorKind, NetworkError, Result};
 use crate::base::jitter::Jitter;
 use crate::grants::error_class::{ErrorClass, classify_error};
 use crate::net::http::{ConnectionReuse, RequestError};
@@ -114,7 +114,8 @@ impl RetryState {
         if self.retry_stale_connection(failure, policy) {
             return RetryDecision::RetryAfter(Duration::ZERO);
         }
-        let closed_by_server = failure.reached_server && failure.error.status() == Status::Network;
+        let closed_by_server = failure.reached_server
+            && matches!(failure.error.kind(), ErrorKind::Network(NetworkError::Connection));
         self.attempts = self.attempts.saturating_add(1);
         self.retry_if(closed_by_server && policy.is_repeatable(), 0, call)
     }
@@ -223,6 +224,7 @@ mod tests {
 
     use super::*;
     use crate::base::error::Error;
+    use crate::base::error::Status;
     use crate::base::jitter::Fraction;
 
     fn backoffs_ms(numerator: u16, retry_after: u32) -> Vec<u128> {
@@ -274,7 +276,7 @@ mod tests {
     }
 
     fn connection_closed_error() -> RequestError {
-        let error = Error::new(Status::Network, "network", "closed");
+        let error = Error::new(NetworkError::Connection, "network", "closed");
         RequestError { error, stale_connection: false, reached_server: true }
     }
 
@@ -372,8 +374,8 @@ mod tests {
 
     #[test]
     fn transport_error_retried_only_after_server_reached() {
-        let is_retried_after = |status, reached_server| {
-            let error = Error::new(status, "network", "x");
+        let is_retried_after = |kind, reached_server| {
+            let error = Error::new(ErrorKind::Network(kind), "network", "x");
             let failure = RequestError { error, stale_connection: false, reached_server };
             let decision = retry_state_for("").after_transport_error(
                 &failure,
@@ -382,8 +384,11 @@ mod tests {
             );
             matches!(decision, RetryDecision::RetryAfter(_))
         };
-        assert!(is_retried_after(Status::Network, true));
-        assert!(!is_retried_after(Status::Network, false) && !is_retried_after(Status::BadResponse, true));
+        assert!(is_retried_after(NetworkError::Connection, true));
+        assert!(
+            !is_retried_after(NetworkError::Connection, false)
+                && !is_retried_after(NetworkError::BadResponse, true)
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::cell::LazyCell;
 use std::time::{Duration, Instant};
 
 use crate::base::cache_key::CacheKey;
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, Result, WarningKind};
 use crate::base::log::LogLevel;
 use crate::base::redact::Redactor;
 use crate::base::secret::Secret;
@@ -259,7 +259,7 @@ impl<'a> TokenClient<'_, 'a> {
         let Self { endpoint_config, context, .. } = self;
         if response.token_type_missing {
             let text = format!("{} sent no token_type; Bearer is assumed", endpoint_config.endpoint.host());
-            (context.warn)(Error::warning("01000", "token", text));
+            (context.warn)(Error::new(WarningKind::General, "token", text));
         }
         let issued_at = context.process.clock.unix_seconds();
         let after = |seconds| issued_at.saturating_add(seconds);

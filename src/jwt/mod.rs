@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
 
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::secret::{Secret, SecretBytes};
 use crate::key::{CertHeader, SigningKey};
 
@@ -220,7 +220,7 @@ fn generate_jti() -> Result<String> {
 }
 
 fn internal_error(text: &str) -> Error {
-    Error::new(Status::Internal, "assertion", text)
+    Error::new(ErrorKind::Internal, "assertion", text)
 }
 
 #[cfg(test)]

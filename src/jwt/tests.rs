@@ -6,6 +6,7 @@ use aws_lc_rs::signature::{KeyPair, RSA_PKCS1_2048_8192_SHA256, RsaKeyPair, Unpa
 use serde_json::Value;
 
 use super::*;
+use crate::base::error::Status;
 use crate::key::fixtures::{KeyDir, fixture_bytes, run_shell};
 use crate::key::{KeySource, open};
 

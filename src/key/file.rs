@@ -5,7 +5,7 @@ use std::fs::Metadata;
 
 use zeroize::Zeroizing;
 
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, ErrorKind, KeyError, Result};
 use crate::base::file::{ConfiguredPath, FileVersion};
 
 /// A file and the option that names it.
@@ -23,11 +23,11 @@ impl fmt::Display for NamedFile<'_> {
 impl NamedFile<'_> {
     /// Error about the file itself.
     pub(super) fn store_error(&self, text: impl AsRef<str>) -> Error {
-        self.error(Status::KeyStore, text.as_ref())
+        self.error(KeyError::Store, text.as_ref())
     }
 
-    fn error(&self, status: Status, text: &str) -> Error {
-        Error::new(status, "key store", format!("{self} {text}")).with_option(self.option)
+    fn error(&self, kind: impl Into<ErrorKind>, text: &str) -> Error {
+        Error::new(kind, "key store", format!("{self} {text}")).with_option(self.option)
     }
 }
 
@@ -42,10 +42,8 @@ pub(super) fn read_content(named: &NamedFile<'_>) -> Result<(Zeroizing<Vec<u8>>,
     if named.file.as_configured().is_empty() {
         return Err(named.store_error("is empty; it must name a file"));
     }
-    let (content, metadata) = named
-        .file
-        .read()
-        .map_err(|error| named.error(error.status_or(Status::KeyStore), &error.to_string()))?;
+    let (content, metadata) =
+        named.file.read().map_err(|error| named.error(error.kind_or(KeyError::Store), &error.to_string()))?;
     if content.is_empty() {
         return Err(named.store_error("is empty (0 bytes)"));
     }

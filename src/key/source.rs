@@ -1,6 +1,6 @@
 //! Key options of a connection, and errors that name the option and, for a file, the path as configured.
 
-use crate::base::error::{Error, Status};
+use crate::base::error::{Error, ErrorKind, KeyError};
 use crate::base::file::ConfiguredPath;
 use crate::base::secret::Secret;
 use crate::key::callback_signer::{self, CallbackSigner};
@@ -166,19 +166,24 @@ impl KeySource {
         }
     }
 
-    pub(super) fn error(&self, status: Status, option: &'static str, text: impl AsRef<str>) -> Error {
+    pub(super) fn error(
+        &self,
+        kind: impl Into<ErrorKind>,
+        option: &'static str,
+        text: impl AsRef<str>,
+    ) -> Error {
         let text = format!("{} {}", self.display_name(), text.as_ref());
         let component = if matches!(self.origin, KeyOrigin::Callback(_)) {
             callback_signer::COMPONENT
         } else {
             "key store"
         };
-        Error::new(status, component, text).with_option(option)
+        Error::new(kind, component, text).with_option(option)
     }
 
     /// Error about the file or the inline text itself.
     pub(super) fn store_error(&self, text: impl AsRef<str>) -> Error {
-        self.error(Status::KeyStore, self.option(), text)
+        self.error(KeyError::Store, self.option(), text)
     }
 
     /// Error text for content of an unknown format.
@@ -197,7 +202,7 @@ impl KeySource {
 
     pub(super) fn wrong_password_error(&self, option: &'static str) -> Error {
         let text = format!("cannot be decrypted: wrong {option}, or the data is corrupt");
-        self.error(Status::KeyPassword, option, text)
+        self.error(KeyError::Password, option, text)
     }
 
     /// Error for a key that cannot be decrypted in a store that opens.
@@ -209,17 +214,17 @@ impl KeySource {
             ),
             None => format!("contains the key {alias}, which has a separate password (set {option})"),
         };
-        self.error(Status::KeyPassword, option, text)
+        self.error(KeyError::Password, option, text)
     }
 
     pub(super) fn no_password_error(&self) -> Error {
         let option = self.option_names().password;
         let text = format!("is encrypted, but no password is set (set {option})");
-        self.error(Status::KeyPassword, option, text)
+        self.error(KeyError::Password, option, text)
     }
 
     pub(super) fn not_found_error(&self, text: impl AsRef<str>) -> Error {
-        self.error(Status::KeyNotFound, self.option_names().alias, text)
+        self.error(KeyError::NotFound, self.option_names().alias, text)
     }
 
     /// Start of a phrase that lists the supported keys.
@@ -231,6 +236,6 @@ impl KeySource {
     }
 
     pub(super) fn unsuitable_error(&self, text: impl AsRef<str>) -> Error {
-        self.error(Status::KeyUnsuitable, self.option(), text)
+        self.error(KeyError::Unsuitable, self.option(), text)
     }
 }

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use percent_encoding::percent_decode_str;
 
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, OptionError, Result};
 use crate::base::secret::Secret;
 use crate::base::url::{EndpointUrl, is_loopback};
 
@@ -208,7 +208,7 @@ impl ProxyConfig {
     /// Returns the proxy for `url`, or None for a direct connection.
     ///
     /// # Errors
-    /// [`Status::InvalidOption`] if the environment's proxy is invalid. A direct connection instead might
+    /// [`OptionError::Invalid`] if the environment's proxy is invalid. A direct connection instead might
     /// violate the administrator's intent.
     pub fn proxy_for(&self, url: &EndpointUrl) -> Result<Option<&Proxy>> {
         match self {
@@ -219,7 +219,7 @@ impl ProxyConfig {
             Self::FromEnv { proxy: Ok(proxy), .. } => Ok(Some(proxy)),
             Self::FromEnv { proxy: Err(reason), .. } => {
                 let text = format!("{reason}; fix it, set ProxyHost, or set ProxyMode=0");
-                Err(Error::new(Status::InvalidOption, "network", text).with_option("ProxyMode"))
+                Err(Error::new(OptionError::Invalid, "network", text).with_option("ProxyMode"))
             }
         }
     }
@@ -262,6 +262,7 @@ fn cidr_contains(host: &str, network: &str, prefix_len: &str) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::error::Status;
 
     fn parse_parts(text: &str) -> (ProxyScheme, String, u16) {
         let proxy = Proxy::parse(text, None, "ProxyHost").unwrap_or_else(|reason| panic!("{text}: {reason}"));

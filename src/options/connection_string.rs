@@ -3,7 +3,7 @@
 //! Follows [MS-ODBCSTR] 2.1, with two extensions that DataDirect's own samples use: line breaks between
 //! pairs, and whitespace around names and values. Independent of the known options, which are in `table`.
 
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::secret::Secret;
 
 /// A pair `name=value`.
@@ -62,12 +62,12 @@ const MAX_STRING_LEN: usize = 1 << 20;
 /// Splits a connection string into its pairs, in their order and including duplicates.
 ///
 /// # Errors
-/// [`Status::InvalidConnectionString`] for a syntax error, with its offset. The message contains no text of
+/// [`ErrorKind::ConnectionString`] for a syntax error, with its offset. The message contains no text of
 /// the connection string: misplaced text may be the second half of a password.
 pub fn parse(text: &str) -> Result<Vec<KeyValue>> {
     if text.len() > MAX_STRING_LEN {
         return Err(Error::new(
-            Status::InvalidConnectionString,
+            ErrorKind::ConnectionString,
             "connection string",
             format!("connection string too long ({} bytes, limit {MAX_STRING_LEN})", text.len()),
         ));
@@ -129,7 +129,7 @@ fn parse_braced(scanner: &mut Scanner<'_>) -> Result<String> {
 }
 
 fn syntax_error(offset: usize, text: &str) -> Error {
-    Error::new(Status::InvalidConnectionString, "connection string", format!("at offset {offset}: {text}"))
+    Error::new(ErrorKind::ConnectionString, "connection string", format!("at offset {offset}: {text}"))
 }
 
 /// Quotes `value` for use after `name=`, so that parsing returns it unchanged.
@@ -147,6 +147,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::base::error::Status;
 
     fn parse_pairs(text: &str) -> Vec<(String, String)> {
         let pairs = parse(text).unwrap();

@@ -15,7 +15,7 @@ use super::environment::{self, Environment};
 use super::ini::{self, IniError, IniFile, IniSection};
 use super::table::{self, OptionId, OptionSpec};
 use super::{OptionLayer, OptionOrigin, OptionValue, strip_quotes};
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, ErrorKind, OptionError, Result, WarningKind};
 use crate::base::file::{self, ConfiguredPath};
 use crate::base::policy::{Policy, Restriction};
 use crate::base::secret::Secret;
@@ -61,7 +61,7 @@ impl FileSearch {
                 && error.is_forbidden()
             {
                 let text = format!("FILEDSN {file} {error}");
-                return Err(Error::new(Status::InvalidOption, "data source", text).with_option("FILEDSN"));
+                return Err(Error::new(OptionError::Invalid, "data source", text).with_option("FILEDSN"));
             }
             if self.add_file(path, content, "FILEDSN") {
                 break;
@@ -109,14 +109,14 @@ impl FileSearch {
         let tried =
             if self.tried.is_empty() { "no files to search".to_owned() } else { self.tried.join(", ") };
         let text = format!("{option} {what} was not found; searched: {tried}");
-        Error::new(Status::DataSourceNotFound, "data source", text).with_option(option)
+        Error::new(ErrorKind::DataSourceNotFound, "data source", text).with_option(option)
     }
 }
 
 /// Loads the section `name` of the odbc.ini files.
 ///
 /// # Errors
-/// [`Status::DataSourceNotFound`] if no file has a section of that name or `[Default]`.
+/// [`ErrorKind::DataSourceNotFound`] if no file has a section of that name or `[Default]`.
 pub(super) fn load_dsn(name: &str, environment: &dyn Environment) -> Result<DataSource> {
     let mut search = FileSearch::default();
     search.read_first(environment::user_odbc_ini_paths(environment), "DSN");
@@ -149,8 +149,8 @@ pub(super) fn load_dsn(name: &str, environment: &dyn Environment) -> Result<Data
 /// Loads the file DSN with that name or path.
 ///
 /// # Errors
-/// [`Status::DataSourceNotFound`] if it does not exist, cannot be read, or has no section `[ODBC]`;
-/// [`Status::InvalidOption`] if `policy` forbids its path.
+/// [`ErrorKind::DataSourceNotFound`] if it does not exist, cannot be read, or has no section `[ODBC]`;
+/// [`OptionError::Invalid`] if `policy` forbids its path.
 pub(super) fn load_file_dsn(name: &str, environment: &dyn Environment, policy: Policy) -> Result<DataSource> {
     let mut search = FileSearch::default();
     let files = environment::file_dsn_paths(environment, name, || configured_file_dsn_folder(environment));
@@ -197,7 +197,7 @@ impl DataSource {
         let option = self.option_name();
         self.warnings.extend(errors.iter().map(|error| {
             let text = format!("line {} of {} {}; it is ignored", error.line, path.display(), error.message);
-            Error::warning("01000", "data source", text).with_option(option)
+            Error::new(WarningKind::General, "data source", text).with_option(option)
         }));
     }
 
@@ -208,7 +208,7 @@ impl DataSource {
         let option = self.option_name();
         self.errors.extend(errors.iter().map(|error| {
             let text = format!("line {} of {} {}", error.line, path.display(), error.message);
-            Error::new(Status::InvalidOption, "data source", text).with_option(option)
+            Error::new(OptionError::Invalid, "data source", text).with_option(option)
         }));
         for entry in &section.entries {
             let location = format!("line {} of {}", entry.line, path.display());
@@ -251,11 +251,11 @@ fn unknown_name_warning(location: &str, name: &str) -> Error {
         ),
         None => {
             let text = format!("{location} has an unknown option name and is ignored");
-            Error::warning("01S00", "options", text)
+            Error::new(WarningKind::IgnoredAttribute, "options", text)
         }
     }
 }
 
 fn data_source_warning(option: &'static str, text: &str) -> Error {
-    Error::warning("01000", "data source", format!("{option} {text}")).with_option(option)
+    Error::new(WarningKind::General, "data source", format!("{option} {text}")).with_option(option)
 }

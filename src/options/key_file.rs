@@ -7,7 +7,7 @@
 
 use super::table::{self, OptionId, OptionSpec};
 use super::{FileDependencies, OptionOrigin, OptionValue, Options};
-use crate::base::error::Error;
+use crate::base::error::{Error, WarningKind};
 use crate::base::policy::{Permission, Policy};
 use crate::base::secret::Secret;
 use crate::base::url::{EndpointUrl, parse_scheme};
@@ -261,6 +261,8 @@ impl Options {
 
     fn warn_key_file(&mut self, key: &KeySource, text: &str) {
         let text = format!("{} {text}", key.display_name());
-        self.external.warnings.push(Error::warning("01000", "key store", text).with_option(key.option()));
+        self.external
+            .warnings
+            .push(Error::new(WarningKind::General, "key store", text).with_option(key.option()));
     }
 }

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, OptionError, Result, WarningKind};
 use crate::base::policy::Policy;
 use crate::base::sanitize;
 use crate::base::secret::Secret;
@@ -133,7 +133,7 @@ impl Options {
     /// Parses a connection string and loads the data source and model file that it names.
     ///
     /// # Errors
-    /// [`Status::InvalidConnectionString`] for a syntax error, [`Status::DataSourceNotFound`].
+    /// `ErrorKind::ConnectionString` for a syntax error, `ErrorKind::DataSourceNotFound`.
     pub fn open(text: &str, environment: &dyn Environment) -> Result<Self> {
         let pairs = connection_string::parse(text)?;
         let order: Vec<_> =
@@ -155,7 +155,7 @@ impl Options {
     /// wins. Duplicates and unknown names are warnings (SQLSTATE 01S00).
     ///
     /// # Errors
-    /// [`Status::InvalidConnectionString`] for a syntax error.
+    /// `ErrorKind::ConnectionString` for a syntax error.
     pub fn parse(text: &str) -> Result<Self> {
         connection_string::parse(text).map(Self::from_pairs)
     }
@@ -284,7 +284,7 @@ impl Options {
     /// Sets options by name, verbatim: all of them or, on an error, none. An empty value unsets an option.
     ///
     /// # Errors
-    /// [`Status::InvalidOption`] for unknown names and for values of the wrong type; all of them are
+    /// [`OptionError::Invalid`] for unknown names and for values of the wrong type; all of them are
     /// reported.
     pub fn set(&mut self, pairs: &[(&str, &str)]) -> Result<()> {
         let mut errors = Vec::new();
@@ -392,17 +392,17 @@ pub fn wrong_value_error(spec: &table::OptionSpec, value: &OptionValue) -> Error
 
 fn type_error(spec: &table::OptionSpec, found: &str) -> Error {
     let text = format!("{}{found} expected {}", spec.name, spec.option_type.expected_text());
-    Error::new(Status::InvalidOption, "options", text).with_option(spec.name)
+    Error::new(OptionError::Invalid, "options", text).with_option(spec.name)
 }
 
 fn open_only_option_error(spec: &table::OptionSpec) -> Error {
     let text = format!("{} can only be set in the connection string", spec.name);
-    Error::new(Status::InvalidOption, "options", text).with_option(spec.name)
+    Error::new(OptionError::Invalid, "options", text).with_option(spec.name)
 }
 
 fn unknown_option_error(name: &str) -> Error {
     let text = format!("\"{}\" is not an option{}", sanitize::excerpt(name), suggestion(name));
-    Error::new(Status::InvalidOption, "options", text).with_option(name.to_owned())
+    Error::new(OptionError::Invalid, "options", text).with_option(name.to_owned())
 }
 
 fn suggestion(name: &str) -> String {
@@ -448,7 +448,7 @@ fn truncate_name(name: &str) -> &str {
 }
 
 fn option_warning(option: impl Into<Cow<'static, str>>, text: String) -> Error {
-    Error::warning("01S00", "options", text).with_option(option)
+    Error::new(WarningKind::IgnoredAttribute, "options", text).with_option(option)
 }
 
 /// Removes one pair of quotes that encloses the whole value, as in DataDirect's samples (`ClaimsIssuer='…'`).

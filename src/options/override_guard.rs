@@ -13,7 +13,7 @@
 //! own connection string and password would fail.
 
 use super::{OptionId, OptionOrigin, OptionValue, Options, table};
-use crate::base::error::{Error, Status};
+use crate::base::error::{Error, OptionError};
 use crate::base::policy::{Policy, Restriction};
 
 /// The owner of guarded secrets.
@@ -187,13 +187,13 @@ impl Options {
                  secrets belong to the author of the connection string",
                 Restriction::FilePaths.rejection_text(),
             );
-            return Error::new(Status::InvalidOption, "options", text).with_option(option.name);
+            return Error::new(OptionError::Invalid, "options", text).with_option(option.name);
         }
         let text = format!(
             "{what} in the connection string must not override {}, which contains secrets; remove it, or set \
              AllowOverride=1 in the data source",
             self.data_source_label.as_deref().unwrap_or("the data source"),
         );
-        Error::new(Status::InvalidOption, "options", text).with_option(option.name)
+        Error::new(OptionError::Invalid, "options", text).with_option(option.name)
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::table::{self, OptionId, OptionSpec, OptionType};
 use super::{OptionValue, Options, environment};
-use crate::base::error::{Error, Status};
+use crate::base::error::{Error, OptionError};
 use crate::base::file::{ConfiguredPath, ReadError};
 use crate::base::policy::{Permission, Policy, Restriction};
 use crate::key::Pkcs11Uri;
@@ -73,5 +73,5 @@ fn forbidden_content_error(spec: &OptionSpec, value: &OptionValue) -> Error {
         spec.name,
         Permission::References.name(),
     );
-    Error::new(Status::InvalidOption, "options", text).with_option(spec.name)
+    Error::new(OptionError::Invalid, "options", text).with_option(spec.name)
 }

@@ -13,7 +13,7 @@ use serde_json::Value as Json;
 
 use super::table::{self, OptionSpec, OptionType};
 use super::{OptionLayer, OptionOrigin, OptionValue};
-use crate::base::error::{Error, Status};
+use crate::base::error::{Error, OptionError, WarningKind};
 use crate::base::file::ConfiguredPath;
 use crate::base::sanitize;
 use crate::base::secret::Secret;
@@ -67,7 +67,9 @@ struct ModelLoader {
 impl ModelLoader {
     fn add_warning(&mut self, text: &str) {
         let text = format!("RestConfigFile {} {text}", sanitize::path(&self.model.path));
-        self.model.warnings.push(Error::warning("01000", "options", text).with_option("RestConfigFile"));
+        self.model
+            .warnings
+            .push(Error::new(WarningKind::General, "options", text).with_option("RestConfigFile"));
     }
 
     fn apply_content(&mut self, content: &mut [u8]) {
@@ -79,7 +81,7 @@ impl ModelLoader {
 
     fn set_error(&mut self, reason: &str) {
         let text = format!("RestConfigFile {} {reason}", sanitize::path(&self.model.path));
-        let error = Error::new(Status::InvalidOption, "options", text).with_option("RestConfigFile");
+        let error = Error::new(OptionError::Invalid, "options", text).with_option("RestConfigFile");
         self.model.error = Some(error);
     }
 

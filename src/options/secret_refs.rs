@@ -12,7 +12,7 @@ use std::path::Path;
 
 use super::table::{self, OptionId, OptionSpec, OptionType};
 use super::{FileDependencies, OptionOrigin, OptionValue, Options, environment};
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, OptionError, Result};
 use crate::base::file::{ConfiguredPath, FileVersion, LoosePermissions, ReadError};
 use crate::base::policy::{Permission, Policy};
 use crate::base::secret::Secret;
@@ -206,7 +206,7 @@ impl Options {
             "{}{location} refers to {shown}; if the secret itself begins with {prefix}, prepend literal:",
             spec.name
         );
-        Error::new(Status::InvalidOption, "options", text).with_option(spec.name)
+        Error::new(OptionError::Invalid, "options", text).with_option(spec.name)
     }
 }
 
@@ -223,7 +223,7 @@ fn forbidden_ref_error(spec: &OptionSpec, value: &OptionValue, reference: &Secre
         spec.name,
         Permission::References.name(),
     );
-    Error::new(Status::InvalidOption, "options", text).with_option(spec.name)
+    Error::new(OptionError::Invalid, "options", text).with_option(spec.name)
 }
 
 /// Reads an environment variable. The error is the reason, to be appended to its name.

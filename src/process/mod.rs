@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use crate::authorize::Browser;
 use crate::base::bounded_map::BoundedMap;
 use crate::base::clock::{Clock, SystemClock};
-use crate::base::error::{Error, Result, Status, io_error_text};
+use crate::base::error::{Error, ErrorKind, Result, io_error_text};
 use crate::base::jitter::Jitter;
 use crate::base::stats::{Counter, Stats};
 use crate::base::url::EndpointUrl;
@@ -113,7 +113,7 @@ impl Process {
     /// the process-wide state and before each request.
     ///
     /// # Errors
-    /// [`Status::Internal`] if it fails.
+    /// [`ErrorKind::Internal`] if it fails.
     pub fn check_random() -> Result<()> {
         sys::check_random().map_err(|error| {
             let text = format!(
@@ -121,7 +121,7 @@ impl Process {
                  system call if the process is sandboxed",
                 io_error_text(&error)
             );
-            Error::new(Status::Internal, "random", text)
+            Error::new(ErrorKind::Internal, "random", text)
         })
     }
 

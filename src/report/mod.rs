@@ -6,7 +6,7 @@
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::sanitize;
 use crate::base::url::{EndpointUrl, without_secrets};
 use crate::key::CertificateInfo;
@@ -28,7 +28,7 @@ const REDACTED: &str = "****";
 fn to_json(report: &impl Serialize) -> Result<String> {
     serde_json::to_string_pretty(report)
         .map(sanitize::json)
-        .map_err(|_| Error::new(Status::Internal, "report", "cannot serialize the report"))
+        .map_err(|_| Error::new(ErrorKind::Internal, "report", "cannot serialize the report"))
 }
 
 /// An error or warning as a JSON object.

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Problem, to_json, without_query};
 use crate::base::call::CallContext;
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, ErrorKind, OAuthReason, Result};
 use crate::base::redact::Redactor;
 use crate::base::sanitize;
 use crate::base::secret::Secret;
@@ -84,7 +84,7 @@ struct ApiResponse {
 /// The report of a connection test.
 ///
 /// # Errors
-/// Missing or invalid options, errors of getting a token, and [`Status::Cancelled`]. An unreachable API is
+/// Missing or invalid options, errors of getting a token, and [`ErrorKind::Cancelled`]. An unreachable API is
 /// not an error, but part of the report, because a token was obtained.
 pub fn test_connection(connection: &Connection) -> Result<String> {
     let view = connection.view();
@@ -199,7 +199,7 @@ impl ApiTest<'_> {
                 sample.answers.push(describe_response(&response, &redactor));
                 Ok(Some(response.status))
             }
-            Err(failure) if failure.error.status() == Status::Cancelled => Err(failure.error),
+            Err(failure) if matches!(failure.error.kind(), ErrorKind::Cancelled) => Err(failure.error),
             Err(failure) => {
                 sample.error = Some(Problem::from(&failure.error));
                 Ok(None)
@@ -225,7 +225,7 @@ impl ApiTest<'_> {
                 sample.renewal = Some(Problem::from(&same_token_error()));
             }
             Ok(new) => drop(self.send_request(url, &[&new, headers], sample)?),
-            Err(error) if error.status() == Status::Cancelled => return Err(error),
+            Err(error) if matches!(error.kind(), ErrorKind::Cancelled) => return Err(error),
             Err(error) => sample.renewal = Some(Problem::from(&error)),
         }
         Ok(())
@@ -272,7 +272,7 @@ fn describe_response(response: &Response, redactor: &Redactor) -> ApiResponse {
 
 fn same_token_error() -> Error {
     let text = "the token was rejected again too soon; retry in a minute";
-    Error::new(Status::Denied, "token", text)
+    Error::new(OAuthReason::Denied, "token", text)
 }
 
 fn summarize(sample: Option<&ApiRequestReport>, has_token: bool) -> (bool, String) {

@@ -1,13 +1,13 @@
 //! API endpoint for the connection test: HealthURI, otherwise RestSamplePath.
 
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, OptionError, Result};
 use crate::base::url::{self, EndpointUrl};
 use crate::options::{OptionId, OptionValue, Options};
 
 /// The endpoint and the option that set it; `None` if neither option is set.
 ///
 /// # Errors
-/// [`Status::InvalidOption`] for a URL to which a token must not be sent, [`Status::MissingOption`] for a
+/// [`OptionError::Invalid`] for a URL to which a token must not be sent, [`OptionError::Missing`] for a
 /// relative URL without HostName.
 pub(super) fn resolve_test_endpoint(options: &Options) -> Result<Option<(OptionId, EndpointUrl)>> {
     let names = [OptionId::HealthURI, OptionId::RestSamplePath].into_iter();
@@ -21,7 +21,7 @@ pub(super) fn resolve_test_endpoint(options: &Options) -> Result<Option<(OptionI
         resolve_against_host(options, name, text)?
     };
     let url =
-        EndpointUrl::parse(&absolute).map_err(|reason| option_error(Status::InvalidOption, name, &reason))?;
+        EndpointUrl::parse(&absolute).map_err(|reason| option_error(OptionError::Invalid, name, &reason))?;
     Ok(Some((name, url)))
 }
 
@@ -36,7 +36,7 @@ fn resolve_against_host(options: &Options, name: OptionId, relative: &str) -> Re
     let Some(host) = options.get(OptionId::HostName).map(text).filter(|host| !host.is_empty()) else {
         let reason = "is relative, but HostName is not set; set HostName, or an absolute URL such as \
                       https://host/path";
-        return Err(option_error(Status::MissingOption, name, reason));
+        return Err(option_error(OptionError::Missing, name, reason));
     };
     let host = match options.get(OptionId::PortNumber).map(text) {
         Some(port) => with_port(&host, &port),
@@ -56,13 +56,14 @@ fn with_port(host: &str, port: &str) -> String {
     format!("{scheme}://{authority}:{port}{path}")
 }
 
-fn option_error(status: Status, name: OptionId, reason: &str) -> Error {
-    Error::new(status, "options", format!("{} {reason}", name.as_str())).with_option(name.as_str())
+fn option_error(kind: OptionError, name: OptionId, reason: &str) -> Error {
+    Error::new(kind, "options", format!("{} {reason}", name.as_str())).with_option(name.as_str())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::error::Status;
 
     fn parse_endpoint(text: &str) -> Result<Option<(OptionId, EndpointUrl)>> {
         resolve_test_endpoint(&Options::parse(text).unwrap())

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{CertificateReport, Problem, problems_in_chain, redact_if_url, to_json};
 use crate::base::clock::Clock;
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, ErrorKind, OAuthReason, OptionError, Result};
 use crate::base::url::EndpointUrl;
 use crate::connection::{Connection, ConnectionView};
 use crate::grants;
@@ -88,16 +88,16 @@ impl Findings {
         secrets.iter().any(|name| self.has_problem_with(*name))
     }
 
-    fn add_option_error(&mut self, status: Status, name: OptionId, text: &str) {
+    fn add_option_error(&mut self, kind: impl Into<ErrorKind>, name: OptionId, text: &str) {
         let text = format!("{} {text}", name.as_str());
-        self.add_error(&Error::new(status, "options", text).with_option(name.as_str()));
+        self.add_error(&Error::new(kind, "options", text).with_option(name.as_str()));
     }
 }
 
 /// The validation report of `connection`.
 ///
 /// # Errors
-/// Only [`Status::Internal`]: problems of the connection are in the report.
+/// Only [`ErrorKind::Internal`]: problems of the connection are in the report.
 pub fn validate(connection: &Connection) -> Result<String> {
     let view = connection.view();
     let mut findings = Findings::default();
@@ -122,7 +122,7 @@ impl Findings {
                 continue;
             };
             if let Err(reason) = EndpointUrl::parse(value.text.reveal()) {
-                self.add_option_error(Status::InvalidOption, spec.id, &reason);
+                self.add_option_error(OptionError::Invalid, spec.id, &reason);
             }
         }
         self.record_error(resolve_test_endpoint(options));
@@ -173,7 +173,7 @@ impl Findings {
         let age = expires_at.map(|expires_at| clock.unix_seconds().saturating_sub(expires_at));
         if let Some(age) = age.filter(|age| *age >= 0) {
             let text = format!("expired {age} s ago and cannot be renewed; set a new one");
-            self.add_option_error(Status::Expired, name, &text);
+            self.add_option_error(OAuthReason::Expired, name, &text);
         }
     }
 

@@ -7,7 +7,7 @@ use super::method::AuthMethod;
 use super::option_resolver::OptionResolver;
 use super::problems::Problems;
 use super::{EndpointMethods, Grant, Login, TokenEndpointConfig};
-use crate::base::error::{Error, Status};
+use crate::base::error::{Error, ErrorKind};
 use crate::base::url::EndpointUrl;
 use crate::net::tls::TransportConfig;
 use crate::options::OptionId;
@@ -65,7 +65,7 @@ impl OptionResolver<'_> {
             self.problems.append(problems);
             return;
         }
-        let is_invalid = |error: &&Error| error.status() != Status::Unsupported;
+        let is_invalid = |error: &&Error| !matches!(error.kind(), ErrorKind::Unsupported);
         self.problems.errors.extend(problems.errors.iter().filter(is_invalid).cloned());
         self.problems.warnings.extend_from_slice(&problems.warnings);
     }
@@ -160,7 +160,7 @@ impl OptionResolver<'_> {
             (consent_type, consent_profile.and_then(|consent_profile| consent_profile.admin_steps.as_deref()))
         {
             let text = format!("is Admin, but the provider has no admin-consent URL: {steps}");
-            self.add_error(Status::Unsupported, OptionId::ConsentType, &text);
+            self.add_error(ErrorKind::Unsupported, OptionId::ConsentType, &text);
             return None;
         }
         self.problems.missing.push(OptionId::AuthURI);

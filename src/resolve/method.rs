@@ -1,7 +1,7 @@
 //! AuthenticationMethod: the vendor's numbers and names, and inference from other options.
 
 use super::option_resolver::OptionResolver;
-use crate::base::error::Status;
+use crate::base::error::{ErrorKind, OptionError};
 use crate::base::sanitize;
 use crate::options::OptionId;
 
@@ -122,7 +122,7 @@ impl OptionResolver<'_> {
             Some((_, _, AuthMethod::Infer)) => self.infer_method().map(ResolvedMethod::inferred),
             Some((_, _, AuthMethod::Unsupported(reason))) => {
                 let text = format!("{configured} is not supported: {reason}");
-                self.add_error(Status::Unsupported, OptionId::AuthenticationMethod, &text);
+                self.add_error(ErrorKind::Unsupported, OptionId::AuthenticationMethod, &text);
                 None
             }
             Some((number, name, method)) => {
@@ -134,7 +134,7 @@ impl OptionResolver<'_> {
                     "is \"{configured}\"; expected 55 (OAuth2-JWTBearer) or another documented number or \
                      name, or 24 (OAuth2) to infer it from the other options"
                 );
-                self.add_error(Status::InvalidOption, OptionId::AuthenticationMethod, &text);
+                self.add_error(OptionError::Invalid, OptionId::AuthenticationMethod, &text);
                 None
             }
         }

@@ -10,7 +10,7 @@
 //! [`Resolution`] keeps the result of each, so that a report can show what is valid even if other options are
 //! not. No network connection is opened.
 
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::policy::Policy;
 use crate::key::CallbackSigner;
 use crate::options::{FileDependencies, Options};
@@ -97,7 +97,7 @@ impl Resolution {
     /// The components of the consent URL.
     ///
     /// # Errors
-    /// All errors combined into one; [`Status::Unsupported`] if there is no URL for this type of consent.
+    /// All errors combined into one; [`ErrorKind::Unsupported`] if there is no URL for this type of consent.
     pub fn authorization_request(&self) -> Result<&AuthorizationRequest> {
         let Part { value, problems } = &self.stages.authorization_request;
         self.value_or_error(value.as_ref(), &[problems])
@@ -144,7 +144,7 @@ fn config_or_error<T>(value: Option<T>, problems: &Problems, options: &Options) 
         (None, Some(value)) => Ok(value),
         (Some(error), _) => Err(error),
         (None, None) => {
-            Err(Error::new(Status::Internal, "options", "internal error: no configuration and no error"))
+            Err(Error::new(ErrorKind::Internal, "options", "internal error: no configuration and no error"))
         }
     }
 }

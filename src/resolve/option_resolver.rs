@@ -1,7 +1,7 @@
 //! Typed access to options that collects errors, so that all of them are reported together.
 
 use super::problems::{Part, Problems};
-use crate::base::error::{Error, Status};
+use crate::base::error::{Error, ErrorKind, OptionError, WarningKind};
 use crate::base::policy::Policy;
 use crate::base::secret::Secret;
 use crate::base::url::EndpointUrl;
@@ -55,15 +55,15 @@ impl<'a> OptionResolver<'a> {
         self.value(name).is_some_and(|value| value.text.reveal().eq_ignore_ascii_case(expected))
     }
 
-    pub(super) fn add_error(&mut self, status: Status, name: OptionId, text: &str) {
+    pub(super) fn add_error(&mut self, kind: impl Into<ErrorKind>, name: OptionId, text: &str) {
         self.problems.errors.push(
-            Error::new(status, "options", format!("{} {text}", name.as_str())).with_option(name.as_str()),
+            Error::new(kind, "options", format!("{} {text}", name.as_str())).with_option(name.as_str()),
         );
     }
 
     pub(super) fn add_warning(&mut self, name: OptionId, text: &str) {
         self.problems.warnings.push(
-            Error::warning("01000", "options", format!("{} {text}", name.as_str()))
+            Error::new(WarningKind::General, "options", format!("{} {text}", name.as_str()))
                 .with_option(name.as_str()),
         );
     }
@@ -114,7 +114,7 @@ impl<'a> OptionResolver<'a> {
                 Some(url)
             }
             Err(reason) => {
-                self.add_error(Status::InvalidOption, name, &reason);
+                self.add_error(OptionError::Invalid, name, &reason);
                 None
             }
         }

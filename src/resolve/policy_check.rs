@@ -2,7 +2,7 @@
 
 use super::EndpointMethods;
 use super::option_resolver::OptionResolver;
-use crate::base::error::Status;
+use crate::base::error::OptionError;
 use crate::base::file::ConfiguredPath;
 use crate::base::policy::Restriction;
 use crate::base::url::EndpointUrl;
@@ -40,7 +40,7 @@ impl OptionResolver<'_> {
         if let Some(reason) = &rejection
             && !self.has_error_for(name)
         {
-            self.add_error(Status::InvalidOption, name, reason);
+            self.add_error(OptionError::Invalid, name, reason);
         }
         rejection.is_none()
     }
@@ -55,7 +55,7 @@ impl OptionResolver<'_> {
     pub(super) fn check_restriction(&mut self, name: OptionId, finding: &str, restriction: Restriction) {
         if self.policy.forbids(restriction) && !self.has_error_for(name) {
             self.add_error(
-                Status::InvalidOption,
+                OptionError::Invalid,
                 name,
                 &format!("{finding}, {}", restriction.rejection_text()),
             );

@@ -1,6 +1,6 @@
 //! Problems found while options are resolved, collected so that all of them are reported together.
 
-use crate::base::error::{Error, Status};
+use crate::base::error::{Error, OptionError};
 use crate::options::{KEY_FILE_OPTIONS, OptionId, Options};
 
 /// Missing options, errors and warnings, each in the order in which they were found.
@@ -56,7 +56,7 @@ impl Problems {
             };
             let text =
                 format!("{} {verb} missing{}{model}", names.join(" and "), missing_option_hint(*first));
-            errors.push(Error::new(Status::MissingOption, "options", text).with_option(first.as_str()));
+            errors.push(Error::new(OptionError::Missing, "options", text).with_option(first.as_str()));
         }
         Error::combine(errors)
     }

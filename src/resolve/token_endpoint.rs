@@ -3,7 +3,7 @@
 use super::method::AuthMethod;
 use super::option_resolver::OptionResolver;
 use super::{EndpointMethods, HttpHeader, OAuthClient};
-use crate::base::error::Status;
+use crate::base::error::OptionError;
 use crate::base::sanitize;
 use crate::base::secret::Secret;
 use crate::base::url::EndpointUrl;
@@ -28,7 +28,7 @@ impl OptionResolver<'_> {
             Some((method, url)) if method.eq_ignore_ascii_case("GET") => (EndpointMethods::Get, url.trim()),
             Some(_) => {
                 self.add_error(
-                    Status::InvalidOption,
+                    OptionError::Invalid,
                     OptionId::TokenURI,
                     "has an unknown HTTP method before the URL; expected \"POST https://…\"",
                 );
@@ -50,7 +50,7 @@ impl OptionResolver<'_> {
                 sanitize::value(&name),
                 names.join(", ")
             );
-            self.add_error(Status::InvalidOption, OptionId::Provider, &text);
+            self.add_error(OptionError::Invalid, OptionId::Provider, &text);
         }
         profile
     }
@@ -65,7 +65,7 @@ impl OptionResolver<'_> {
     ) -> EndpointMethods {
         if configured == Some(EndpointMethods::Get) && contains_secret {
             self.add_error(
-                Status::InvalidOption,
+                OptionError::Invalid,
                 OptionId::TokenURI,
                 "uses GET, but the request contains a secret that must not appear in a URL; use \
                  TokenURI=POST https://…",
@@ -132,7 +132,7 @@ impl OptionResolver<'_> {
         let in_body = secret.is_none() || is_mode(["2", "URL"]) || is_mode(["3", "Post"]);
         if !in_body && header.is_some_and(|header| header.name.eq_ignore_ascii_case("authorization")) {
             self.add_error(
-                Status::InvalidOption,
+                OptionError::Invalid,
                 OptionId::AuthHeader,
                 "is Authorization, which conflicts with ClientCredentialsMode Basic; set \
                  ClientCredentialsMode=3",
@@ -151,7 +151,7 @@ impl OptionResolver<'_> {
         }
         let Some(parameters) = urlencoded::parse_parameters(text.reveal()) else {
             self.add_error(
-                Status::InvalidOption,
+                OptionError::Invalid,
                 OptionId::TokenParameters,
                 "is invalid; expected a=b&c=d or a JSON object",
             );
@@ -160,7 +160,7 @@ impl OptionResolver<'_> {
         for (name, _) in &parameters {
             if RESERVED_PARAMETERS.contains(&name.as_str()) {
                 let text = format!("must not set {name}, which the grant itself sends");
-                self.add_error(Status::InvalidOption, OptionId::TokenParameters, &text);
+                self.add_error(OptionError::Invalid, OptionId::TokenParameters, &text);
             }
         }
         parameters
@@ -189,11 +189,11 @@ impl OptionResolver<'_> {
 
     fn validate_header(&mut self, name: String, value: Secret) -> Option<HttpHeader> {
         if let Err(reason) = header_value::validate_header_name(&name) {
-            self.add_error(Status::InvalidOption, OptionId::AuthHeader, reason);
+            self.add_error(OptionError::Invalid, OptionId::AuthHeader, reason);
         }
         if !header_value::is_valid_header_value(value.reveal()) {
             self.add_error(
-                Status::InvalidOption,
+                OptionError::Invalid,
                 OptionId::SecurityToken,
                 "contains an invalid character for a header value, such as a line break",
             );

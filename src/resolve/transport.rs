@@ -3,7 +3,7 @@
 use rustls::pki_types::ServerName;
 
 use super::option_resolver::OptionResolver;
-use crate::base::error::Status;
+use crate::base::error::{ErrorKind, OptionError};
 use crate::base::policy::Restriction;
 use crate::base::sanitize;
 use crate::key::{KeySource, StorePurpose};
@@ -57,7 +57,7 @@ impl OptionResolver<'_> {
         let name = ServerName::try_from(text).ok();
         if name.is_none() {
             self.add_error(
-                Status::InvalidOption,
+                OptionError::Invalid,
                 OptionId::HostNameInCertificate,
                 "is not a valid server name; expected a host name, an IP address or #SERVERNAME#",
             );
@@ -79,7 +79,7 @@ impl OptionResolver<'_> {
             let unknown = sanitize::value(unknown);
             let text =
                 format!("contains \"{unknown}\"; expected TLSv1.3, TLSv1.2, or both, separated by a comma");
-            self.add_error(Status::InvalidOption, OptionId::CryptoProtocolVersion, &text);
+            self.add_error(OptionError::Invalid, OptionId::CryptoProtocolVersion, &text);
             return TlsVersions::Tls12And13;
         }
         let obsolete = OBSOLETE_VERSIONS.into_iter().find(|version| has(version));
@@ -88,7 +88,7 @@ impl OptionResolver<'_> {
                 let text = format!(
                     "is {obsolete}, which is insecure and not supported; expected TLSv1.3 or TLSv1.2"
                 );
-                self.add_error(Status::Unsupported, OptionId::CryptoProtocolVersion, &text);
+                self.add_error(ErrorKind::Unsupported, OptionId::CryptoProtocolVersion, &text);
             }
             (_, _, Some(obsolete)) => {
                 let text = format!("lists {obsolete}, which is insecure and not supported; it is ignored");
@@ -147,7 +147,7 @@ impl OptionResolver<'_> {
                 self.with_proxy_credentials(proxy).map_or(ProxyConfig::Direct, ProxyConfig::Explicit)
             }
             Err(reason) => {
-                self.add_error(Status::InvalidOption, OptionId::ProxyHost, &reason);
+                self.add_error(OptionError::Invalid, OptionId::ProxyHost, &reason);
                 ProxyConfig::Direct
             }
         }
@@ -156,7 +156,7 @@ impl OptionResolver<'_> {
     fn with_proxy_credentials(&mut self, mut proxy: Proxy) -> Option<Proxy> {
         if proxy.credentials.is_some() {
             let text = "must not contain credentials; use ProxyUser and ProxyPassword";
-            self.add_error(Status::InvalidOption, OptionId::ProxyHost, text);
+            self.add_error(OptionError::Invalid, OptionId::ProxyHost, text);
             return None;
         }
         let (name, password) = (self.secret(OptionId::ProxyUser), self.secret(OptionId::ProxyPassword));
@@ -166,7 +166,7 @@ impl OptionResolver<'_> {
         proxy.credentials =
             name.map(|name| ProxyCredentials { name, password: password.unwrap_or_default() });
         if let Some(reason) = proxy.credentials_error() {
-            self.add_error(Status::InvalidOption, OptionId::ProxyUser, reason);
+            self.add_error(OptionError::Invalid, OptionId::ProxyUser, reason);
         }
         Some(proxy)
     }
@@ -177,6 +177,7 @@ mod tests {
     use super::super::{Flow, resolve};
     use super::*;
     use crate::base::error::Error;
+    use crate::base::error::Status;
     use crate::options::environment::testing::FakeEnvironment;
     use crate::options::{Environment, Options};
 

@@ -5,12 +5,13 @@
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::ffi::CString;
+use std::num::NonZeroU16;
 
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::base::clock::Clock;
-use crate::base::error::Status;
+use crate::base::error::{OAuthError, OAuthReason};
 use crate::base::redact::Redactor;
 use crate::base::sanitize::is_unsafe;
 use crate::base::secret::Secret;
@@ -61,21 +62,34 @@ pub struct ErrorResponse {
 }
 
 impl ErrorResponse {
-    /// The status by HTTP status and OAuth error code alone.
+    /// The error of the response, interpreted as `reason`.
     #[must_use]
-    pub fn status(&self) -> Status {
+    pub fn into_oauth_error(self, reason: OAuthReason) -> OAuthError {
+        OAuthError {
+            reason,
+            error: self.error,
+            description: self.description,
+            provider_code: self.provider_code,
+            http_status: NonZeroU16::new(self.http_status),
+            retry_after: self.retry_after,
+        }
+    }
+
+    /// The reason by HTTP status and OAuth error code alone.
+    #[must_use]
+    pub fn reason(&self) -> OAuthReason {
         match (self.http_status, self.error.as_deref()) {
-            (429, _) => Status::Throttled,
-            (503, _) if self.retry_after > 0 => Status::Throttled,
-            (_, Some("temporarily_unavailable" | "server_error")) => Status::Server,
-            (500.., _) => Status::Server,
-            (_, Some("consent_required")) => Status::ConsentRequired,
-            (_, Some(_)) => Status::Denied,
+            (429, _) => OAuthReason::Throttled,
+            (503, _) if self.retry_after > 0 => OAuthReason::Throttled,
+            (_, Some("temporarily_unavailable" | "server_error")) => OAuthReason::Server,
+            (500.., _) => OAuthReason::Server,
+            (_, Some("consent_required")) => OAuthReason::ConsentRequired,
+            (_, Some(_)) => OAuthReason::Denied,
             // APIs that accept the JWT directly have their own error formats.
             (400 | 401 | 403, None) if self.provider_code.is_some() || self.description.is_some() => {
-                Status::Denied
+                OAuthReason::Denied
             }
-            (_, None) => Status::BadResponse,
+            (_, None) => OAuthReason::BadResponse,
         }
     }
 }

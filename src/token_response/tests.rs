@@ -1,6 +1,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;
+use crate::base::error::OAuthReason;
 
 struct ConstantClock;
 
@@ -84,7 +85,7 @@ fn expires_in_accepts_number_or_string() {
 fn missing_token_type_is_reported_unknown_rejected() {
     assert!(parse_granted(r#"{"access_token":"at"}"#).token_type_missing);
     let error = parse_rejected(200, r#"{"access_token":"at","token_type":"DPoP"}"#);
-    assert_eq!(error.status(), Status::BadResponse);
+    assert_eq!(error.reason(), OAuthReason::BadResponse);
     assert!(error.summary.contains("DPoP"), "{error:?}");
 }
 
@@ -110,11 +111,11 @@ fn body_without_valid_token_is_bad_response() {
         r#"{"access_token":"aé"}"#,
         r#"{"access_token":"at","token_type":["Bearer"]}"#,
     ] {
-        assert_eq!(parse_rejected(200, body).status(), Status::BadResponse, "{body}");
+        assert_eq!(parse_rejected(200, body).reason(), OAuthReason::BadResponse, "{body}");
         assert!(!parse_rejected(200, body).summary.contains("log in"), "the body must not be repeated");
     }
-    assert_eq!(parse_rejected(302, "").status(), Status::BadResponse);
-    assert_eq!(parse_rejected(404, "Not Found").status(), Status::BadResponse);
+    assert_eq!(parse_rejected(302, "").reason(), OAuthReason::BadResponse);
+    assert_eq!(parse_rejected(404, "Not Found").reason(), OAuthReason::BadResponse);
 }
 
 #[test]
@@ -133,26 +134,26 @@ fn summary_describes_body_without_content() {
 }
 
 #[test]
-fn oauth_error_decides_status_before_http_status() {
+fn oauth_error_decides_reason_before_http_status() {
     let error = |error: &str| format!(r#"{{"error":"{error}","error_description":null}}"#);
     for (status, body, expected) in [
-        (400, error("invalid_grant"), Status::Denied),
-        (401, error("invalid_client"), Status::Denied),
-        (200, error("invalid_grant"), Status::Denied),
-        (400, error("consent_required"), Status::ConsentRequired),
-        (429, error("slow_down"), Status::Throttled),
-        (429, String::new(), Status::Throttled),
-        (500, "<html>".to_owned(), Status::Server),
-        (503, String::new(), Status::Server),
-        (401, error("server_error"), Status::Server),
-        (401, r#"{"code":"390144","message":"JWT token is invalid"}"#.to_owned(), Status::Denied),
-        (401, r#"{"message":"Bad","documentation_url":"https://x"}"#.to_owned(), Status::Denied),
-        (403, r#"{"errors":[{"code":"FORBIDDEN"}]}"#.to_owned(), Status::Denied),
-        (404, r#"{"message":"No","documentation_url":"https://x"}"#.to_owned(), Status::BadResponse),
-        (401, r#"{"message":"Unauthorized"}"#.to_owned(), Status::BadResponse),
-        (400, error("temporarily_unavailable"), Status::Server),
+        (400, error("invalid_grant"), OAuthReason::Denied),
+        (401, error("invalid_client"), OAuthReason::Denied),
+        (200, error("invalid_grant"), OAuthReason::Denied),
+        (400, error("consent_required"), OAuthReason::ConsentRequired),
+        (429, error("slow_down"), OAuthReason::Throttled),
+        (429, String::new(), OAuthReason::Throttled),
+        (500, "<html>".to_owned(), OAuthReason::Server),
+        (503, String::new(), OAuthReason::Server),
+        (401, error("server_error"), OAuthReason::Server),
+        (401, r#"{"code":"390144","message":"JWT token is invalid"}"#.to_owned(), OAuthReason::Denied),
+        (401, r#"{"message":"Bad","documentation_url":"https://x"}"#.to_owned(), OAuthReason::Denied),
+        (403, r#"{"errors":[{"code":"FORBIDDEN"}]}"#.to_owned(), OAuthReason::Denied),
+        (404, r#"{"message":"No","documentation_url":"https://x"}"#.to_owned(), OAuthReason::BadResponse),
+        (401, r#"{"message":"Unauthorized"}"#.to_owned(), OAuthReason::BadResponse),
+        (400, error("temporarily_unavailable"), OAuthReason::Server),
     ] {
-        assert_eq!(parse_rejected(status, &body).status(), expected, "{status} {body}");
+        assert_eq!(parse_rejected(status, &body).reason(), expected, "{status} {body}");
     }
 }
 
@@ -163,7 +164,7 @@ fn retry_after_accepts_seconds_or_date() {
         let response = Response { retry_after: Some(text.to_owned()), ..http_response(503, "") };
         let error = parse(&response, &ConstantClock, &empty_redactor()).err().unwrap();
         assert_eq!(error.retry_after, seconds);
-        assert_eq!(error.status(), if seconds > 0 { Status::Throttled } else { Status::Server });
+        assert_eq!(error.reason(), if seconds > 0 { OAuthReason::Throttled } else { OAuthReason::Server });
     }
 }
 
@@ -180,7 +181,7 @@ fn error_description_is_sanitized_and_truncated() {
 fn error_member_rejects_token_unless_blank() {
     for error in ["{\"code\":1}", "5", "true", "[]"] {
         let body = format!(r#"{{"access_token":"at","error":{error}}}"#);
-        assert_eq!(parse_rejected(200, &body).status(), Status::Denied, "{error}");
+        assert_eq!(parse_rejected(200, &body).reason(), OAuthReason::Denied, "{error}");
     }
     for error in ["null", "\"\""] {
         parse_granted(&format!(r#"{{"access_token":"at","error":{error}}}"#));
@@ -281,7 +282,7 @@ fn token_requires_success_status() {
     let body = r#"{"access_token":"at","token_type":"Bearer"}"#;
     assert!(parse(&http_response(201, body), &ConstantClock, &empty_redactor()).is_ok());
     for status in [199, 300, 302, 404] {
-        assert_eq!(parse_rejected(status, body).status(), Status::BadResponse, "{status}");
+        assert_eq!(parse_rejected(status, body).reason(), OAuthReason::BadResponse, "{status}");
     }
 }
 
@@ -305,7 +306,7 @@ fn control_characters_are_removed_from_errors() {
 #[test]
 fn access_token_rejects_delete_accepts_tilde() {
     assert_eq!(parse_granted(r#"{"access_token":" ~"}"#).access_token.as_c_str(), c" ~");
-    assert_eq!(parse_rejected(200, r#"{"access_token":"a\u007f"}"#).status(), Status::BadResponse);
+    assert_eq!(parse_rejected(200, r#"{"access_token":"a\u007f"}"#).reason(), OAuthReason::BadResponse);
 }
 
 #[test]

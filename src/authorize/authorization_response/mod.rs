@@ -10,7 +10,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
 
-use crate::base::error::{Error, Status};
+use crate::base::error::{Error, OAuthReason};
 use crate::base::redact::Redactor;
 use crate::base::secret::Secret;
 use crate::base::url::EndpointUrl;
@@ -269,7 +269,8 @@ pub(super) fn denied_error(error: String, description: Option<String>, expected:
         _ => "",
     };
     let text = format!("{} returned the error {detail}{hint}", expected.server_host);
-    Error::new(response.status(), "consent", text).with_oauth(response.error, response.description)
+    let reason = response.reason();
+    Error::new(response.into_oauth_error(reason), "consent", text)
 }
 
 /// The error of a response with neither code nor error.
@@ -279,7 +280,7 @@ pub(super) fn incomplete_error(expected: &ExpectedResponse) -> Error {
          supports response_type=code and returns its response in the query",
         expected.server_host
     );
-    Error::new(Status::BadResponse, "consent", text)
+    Error::new(OAuthReason::BadResponse, "consent", text)
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::base::error::Status;
 
 const STATE: &str = "the-right-state";
 
@@ -233,8 +234,8 @@ fn error_response_is_classified_and_redacted() {
     let RedirectOutcome::Denied(error, description) = evaluate_request(&text) else { panic!() };
     let error = denied_error(error, description, &expected_response());
     assert_eq!(error.status(), Status::Denied);
-    assert_eq!(error.oauth_error(), Some("access_denied"));
-    assert_eq!(error.oauth_description(), Some("The user said no to ****"));
+    assert_eq!(error.oauth_error().as_deref(), Some("access_denied"));
+    assert_eq!(error.oauth_description().as_deref(), Some("The user said no to ****"));
     assert!(error.message().contains("access_denied: The user said no to ****"), "{error}");
     let encoded: String = STATE.bytes().map(|byte| format!("%25{byte:02x}")).collect();
     for echo in [encoded.as_str(), &STATE[..12], "the-code-that-came"] {
@@ -243,7 +244,11 @@ fn error_response_is_classified_and_redacted() {
         ));
         let RedirectOutcome::Denied(error, description) = evaluate_request(&text) else { panic!("{echo}") };
         let error = denied_error(error, description, &expected_response());
-        assert_eq!((error.oauth_error(), error.oauth_description()), (Some("****"), Some("****")), "{error}");
+        assert_eq!(
+            (error.oauth_error().as_deref(), error.oauth_description().as_deref()),
+            (Some("****"), Some("****")),
+            "{error}"
+        );
     }
     for (code, status) in [
         ("consent_required", Status::ConsentRequired),

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use crate::base::error::{Error, Result, Status, io_error_text};
+use crate::base::error::{Error, ErrorKind, OptionError, Result, io_error_text};
 use crate::base::secret::Secret;
 use crate::base::url::EndpointUrl;
 use crate::sys;
@@ -76,10 +76,10 @@ impl Browser {
     /// fails.
     ///
     /// # Errors
-    /// [`Status::Unsupported`] with `manual_url` as its consent URL if no browser can be started.
+    /// [`ErrorKind::Unsupported`] with `manual_url` as its consent URL if no browser can be started.
     pub fn open(&self, url: &Secret, manual_url: &str) -> Result<BrowserProcess<'_>> {
         EndpointUrl::parse(url.reveal()).map_err(|reason| {
-            Error::new(Status::InvalidOption, "consent", format!("the authorization URL {reason}"))
+            Error::new(OptionError::Invalid, "consent", format!("the authorization URL {reason}"))
                 .with_option("AuthURI")
         })?;
         if sys::is_secure_execution() {
@@ -125,7 +125,7 @@ impl Browser {
              this process, or pass a callback to authgrant_authorize that shows it: {manual_url}",
             self.program.display()
         );
-        Error::new(Status::Unsupported, "consent", text).with_consent_url(Some(manual_url.to_owned()))
+        Error::new(ErrorKind::Unsupported, "consent", text).with_consent_url(Some(manual_url.to_owned()))
     }
 }
 
@@ -150,7 +150,7 @@ impl BrowserProcess<'_> {
     /// [`LoopbackListener::wait_with_check`](super::LoopbackListener::wait_with_check).
     ///
     /// # Errors
-    /// [`Status::Unsupported`] once the process has exited with the code for a missing browser.
+    /// [`ErrorKind::Unsupported`] once the process has exited with the code for a missing browser.
     pub fn check(&mut self) -> Result<()> {
         let Some(child) = &mut self.child else { return Ok(()) };
         match child.try_wait() {

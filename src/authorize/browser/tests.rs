@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::base::error::Status;
 
 const URL: &str = "https://as.example/auth?response_type=code&state=hidden";
 

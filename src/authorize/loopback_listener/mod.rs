@@ -14,7 +14,7 @@ use crate::authorize::authorization_response::{AuthorizationResponse, ExpectedRe
 use crate::authorize::redirect_connection::RedirectConnection;
 use crate::authorize::redirect_handler::RedirectHandler;
 use crate::base::call::{CallContext, cancelled_error};
-use crate::base::error::{Error, Result, Status, io_error_text};
+use crate::base::error::{Error, NetworkError, OptionError, Result, io_error_text};
 use crate::base::log::LogLevel;
 use crate::base::url::EndpointUrl;
 use crate::sys::{ForkSafeSocket, PollFd, wait_any};
@@ -42,8 +42,8 @@ impl LoopbackListener {
     /// either, and another process that held one of them could receive the response.
     ///
     /// # Errors
-    /// [`Status::InvalidOption`] if `redirect` is not an http URL with a port, [`Status::Network`] if the
-    /// port cannot be bound.
+    /// [`OptionError::Invalid`] if `redirect` is not an http URL with a port, [`NetworkError::Connection`] if
+    /// the port cannot be bound.
     pub fn bind(redirect: &EndpointUrl) -> Result<Self> {
         let port = listen_port(redirect)?;
         let mut sockets = Vec::new();
@@ -64,7 +64,8 @@ impl LoopbackListener {
     /// Waits for the response that `expected` describes and sends the browser a result page.
     ///
     /// # Errors
-    /// The error response of the server; [`Status::Timeout`] at the call's deadline; [`Status::Cancelled`].
+    /// The error response of the server; `ErrorKind::Timeout` at the call's deadline;
+    /// `ErrorKind::Cancelled`.
     pub fn wait(
         &self,
         expected: &ExpectedResponse,
@@ -118,7 +119,7 @@ impl LoopbackListener {
 fn listen_port(redirect: &EndpointUrl) -> Result<u16> {
     let invalid = |text: String| {
         Err(Error::new(
-            Status::InvalidOption,
+            OptionError::Invalid,
             "consent",
             format!("RedirectURI {} {text}", redirect.without_query()),
         )
@@ -188,7 +189,7 @@ fn bind_error(redirect: &EndpointUrl, address: SocketAddr, error: &io::Error) ->
         _ => io_error_text(error),
     };
     let text = format!("cannot listen at {address} for RedirectURI {}: {reason}", redirect.without_query());
-    Error::new(Status::Network, "consent", text).with_option("RedirectURI")
+    Error::new(NetworkError::Connection, "consent", text).with_option("RedirectURI")
 }
 
 /// Drops the oldest connection without a complete request if the limit is reached. Returns false if the limit
@@ -247,7 +248,7 @@ impl EventLoop<'_> {
                     self.listener.redirect_uri,
                     io_error_text(&error)
                 );
-                Error::new(Status::Network, "consent", text)
+                Error::new(NetworkError::Connection, "consent", text)
             })
     }
 

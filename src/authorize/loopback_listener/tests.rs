@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::*;
+use crate::base::error::{ErrorKind, Status};
 use crate::base::secret::Secret;
 
 const STATE: &str = "the-right-state";
@@ -118,7 +119,7 @@ fn error_redirect_returns_error_and_page() {
         send_request(port, &get_request(port, &format!("/callback?{query}&state={STATE}")))
     });
     let error = outcome.unwrap_err();
-    assert_eq!((error.status(), error.oauth_error()), (Status::Denied, Some("access_denied")));
+    assert_eq!((error.status(), error.oauth_error().as_deref()), (Status::Denied, Some("access_denied")));
     assert!(response.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && !response.contains("<script"));
 }
 
@@ -303,7 +304,7 @@ fn check_error_ends_wait() {
     let mut checks = 0;
     let mut check = || {
         checks += 1;
-        if checks < 3 { Ok(()) } else { Err(Error::new(Status::Unsupported, "consent", "no browser")) }
+        if checks < 3 { Ok(()) } else { Err(Error::new(ErrorKind::Unsupported, "consent", "no browser")) }
     };
     let error = listener
         .wait_with_check(

@@ -13,6 +13,7 @@ use mock_server::{Behavior, MockServer};
 
 use super::*;
 use crate::base::clock::Clock;
+use crate::base::error::Status;
 use crate::base::jitter::{Fraction, Jitter};
 use crate::key::fixtures::KeyDir;
 use crate::resolve;

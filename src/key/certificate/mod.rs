@@ -7,7 +7,7 @@ pub(super) mod x509;
 
 use rustls::pki_types::CertificateDer;
 
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, KeyError, Result};
 use crate::base::file::FileVersion;
 use crate::key::file::{self, NamedFile};
 use crate::key::format::pem;
@@ -51,7 +51,7 @@ fn key_mismatch_error(source: &KeySource, file: &NamedFile<'_>) -> Error {
         "{file} does not match the private key in {}; name the certificate of this key",
         source.display_name()
     );
-    Error::new(Status::KeyUnsuitable, "key store", text).with_option(file.option)
+    Error::new(KeyError::Unsuitable, "key store", text).with_option(file.option)
 }
 
 fn parse_certificates(file: &NamedFile<'_>, content: &[u8]) -> Result<Vec<Vec<u8>>> {

@@ -16,7 +16,7 @@ use cryptoki::types::AuthPin;
 
 use super::token::Pkcs11Token;
 use super::{error, module};
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, ErrorKind, KeyError, Result};
 use crate::key::source::KeySource;
 
 /// Maximum number of rejected PINs, which is reached only by guessing. Then no PIN is presented any more: a
@@ -83,13 +83,13 @@ pub(super) fn login(source: &KeySource, token: &Pkcs11Token, session: &Session) 
         return Ok(());
     }
     let (pin, option) = source.single_password();
-    let pin_error = |text: String| source.error(Status::KeyPassword, option, text);
+    let pin_error = |text: String| source.error(KeyError::Password, option, text);
     let Some(pin) = pin else {
         return Err(pin_error(format!("requires a PIN (set {option} to the PIN)")));
     };
     let _guard = module::lock_login();
     let mut pins = PinCache::load_or_create().ok_or_else(|| {
-        source.error(Status::Internal, option, "cannot check the PIN: the random number generator failed")
+        source.error(ErrorKind::Internal, option, "cannot check the PIN: the random number generator failed")
     })?;
     let (token_digest, digest) = (pins.digest(token, None), pins.digest(token, Some(pin)));
     if pins.rejected.contains(&digest) {
@@ -178,5 +178,5 @@ fn login_error(source: &KeySource, option: &'static str, code: Option<RvError>, 
         Some(RvError::PinExpired) => "has an expired PIN; set a new one with the vendor's tool".to_owned(),
         _ => return source.store_error(format!("login failed: {return_value}")),
     };
-    source.error(Status::KeyPassword, option, text)
+    source.error(KeyError::Password, option, text)
 }

@@ -74,7 +74,7 @@ pub(super) fn clear_rejected_pins() {
 #[cfg(not(feature = "pkcs11"))]
 fn not_built_in_error(source: &KeySource) -> crate::base::error::Error {
     let text = "is a key on a PKCS#11 token, but this library was built without the cargo feature pkcs11";
-    source.error(crate::base::error::Status::Unsupported, source.option(), text)
+    source.error(crate::base::error::ErrorKind::Unsupported, source.option(), text)
 }
 
 #[cfg(not(feature = "pkcs11"))]

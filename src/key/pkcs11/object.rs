@@ -7,7 +7,7 @@ use cryptoki::error::Result as CryptokiResult;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, KeyError, Result};
 use crate::key::asn1::der;
 use crate::key::certificate::chain;
 use crate::key::message;
@@ -83,7 +83,7 @@ pub(super) fn select_key(source: &KeySource, uri: &Pkcs11Uri, session: &Session)
         let all = describe_keys(&find_key_objects(session, None).map_err(to_error)?);
         let available = if all.is_empty() { "none".to_owned() } else { message::join_with_and(all) };
         let text = format!("matches no private key on its token; available: {available}");
-        return Err(source.error(Status::KeyNotFound, source.option(), text));
+        return Err(source.error(KeyError::NotFound, source.option(), text));
     }
     let entries: Vec<_> = found.iter().map(|entry| (entry.label.clone(), EntryKind::PrivateKey)).collect();
     let index = select::select_entry(source, &entries)?;

@@ -4,7 +4,7 @@ use aws_lc_rs::hmac;
 use jsonwebtoken::Algorithm;
 use zeroize::Zeroizing;
 
-use crate::base::error::{Result, Status};
+use crate::base::error::{OptionError, Result};
 use crate::key::lenient_base64;
 use crate::key::source::KeySource;
 
@@ -29,7 +29,7 @@ impl HmacSecret {
         };
         lenient_base64::decode(encoded).map(Self).ok_or_else(|| {
             source.error(
-                Status::InvalidOption,
+                OptionError::Invalid,
                 source.option(),
                 "begins with \"base64:\", but the rest is empty or not base64",
             )

@@ -9,7 +9,7 @@ use jsonwebtoken::Algorithm;
 use zeroize::Zeroizing;
 
 use super::{SigningKey, ecdsa};
-use crate::base::error::{Cause, Error, Result, Status};
+use crate::base::error::{Cause, Error, ErrorKind, KeyError, Result};
 use crate::key::callback_signer::{COMPONENT, CallbackSigner, DISPLAY_NAME};
 use crate::key::certificate::{self, chain};
 use crate::key::private_key;
@@ -23,8 +23,8 @@ const MAX_SIGNATURE_LEN: usize = 1024;
 const MIN_RSA_SIGNATURE_LEN: usize = 256;
 
 /// An error of the signer is specific to one call: the next call may succeed.
-fn signer_error(status: Status, text: impl AsRef<str>) -> Error {
-    Error::new(status, COMPONENT, format!("{DISPLAY_NAME} {}", text.as_ref())).with_cause(Cause::Caller)
+fn signer_error(kind: impl Into<ErrorKind>, text: impl AsRef<str>) -> Error {
+    Error::new(kind, COMPONENT, format!("{DISPLAY_NAME} {}", text.as_ref())).with_cause(Cause::Caller)
 }
 
 /// Signs `message` with `signer` and returns the signature in JWS format.
@@ -32,17 +32,17 @@ fn sign_with(signer: &CallbackSigner, message: &[u8]) -> Result<Vec<u8>> {
     let mut buffer = Zeroizing::new([0; MAX_SIGNATURE_LEN]);
     let length = signer
         .call(message, &mut *buffer)
-        .map_err(|number| signer_error(Status::KeyStore, format!("failed with error number {number}")))?;
+        .map_err(|number| signer_error(KeyError::Store, format!("failed with error number {number}")))?;
     let signature = buffer.get(..length).filter(|signature| !signature.is_empty()).ok_or_else(|| {
         let text = format!(
             "returned an invalid signature length: {length} bytes (expected 1 to {MAX_SIGNATURE_LEN})"
         );
-        signer_error(Status::KeyStore, text)
+        signer_error(KeyError::Store, text)
     })?;
     to_jws_signature(signer.algorithm(), signature).map_err(|expected| {
         let algorithm = signer.algorithm();
         let text = format!("returned an invalid {algorithm:?} signature of {length} bytes: {expected}");
-        signer_error(Status::KeyUnsuitable, text)
+        signer_error(KeyError::Unsuitable, text)
     })
 }
 
@@ -91,7 +91,7 @@ impl CertifiedPublicKey {
     /// Takes the public key of `leaf`, if it supports the signer's algorithm.
     fn from_leaf(leaf: &[u8], file_name: String, signer: &CallbackSigner) -> Result<Self> {
         let unsuitable =
-            |text: String| Error::new(Status::KeyUnsuitable, "key store", text).with_option("JWTCertificate");
+            |text: String| Error::new(KeyError::Unsuitable, "key store", text).with_option("JWTCertificate");
         let (info, key) = chain::extract_public_key(leaf)
             .ok_or_else(|| unsuitable(format!("{file_name} contains no public key")))?;
         let (supported, algorithm) =
@@ -117,7 +117,7 @@ impl CertifiedPublicKey {
         }
         let text =
             format!("returned an invalid {algorithm:?} signature: it does not match {}", self.source_name);
-        Err(signer_error(Status::KeyUnsuitable, text).with_option("JWTCertificate"))
+        Err(signer_error(KeyError::Unsuitable, text).with_option("JWTCertificate"))
     }
 }
 
@@ -178,6 +178,7 @@ mod tests {
     use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 
     use super::*;
+    use crate::base::error::Status;
     use crate::base::file::ConfiguredPath;
     use crate::key::fixtures::{KeyDir, fixture_bytes};
     use crate::key::{CertHeader, KeyCache, KeyOrigin, open};

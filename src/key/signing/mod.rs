@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::Algorithm;
 use rustls::pki_types::CertificateDer;
 
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, ErrorKind, OptionError, Result, WarningKind};
 use crate::base::file::LoosePermissions;
 use crate::key::certificate::cert_header::{CertHeader, CertHeaderValues};
 use crate::key::certificate::chain;
@@ -148,7 +148,7 @@ impl SigningKey {
             self.loose_permissions.map(|found| format!("{found} (KeyFileCheck=1 makes this an error)"));
         let warning = |text| {
             let text = format!("{} {text}", self.source.display_name());
-            Error::warning("01000", "key store", text).with_option(self.source.option())
+            Error::new(WarningKind::General, "key store", text).with_option(self.source.option())
         };
         validity.into_iter().chain(permissions).map(warning).collect()
     }
@@ -174,7 +174,7 @@ impl SigningKey {
     /// JSON value of the JWT header member `header`, which names the key's certificate.
     ///
     /// # Errors
-    /// [`Status::MissingOption`] without a certificate.
+    /// [`OptionError::Missing`] without a certificate.
     pub fn certificate_header(&self, header: CertHeader) -> Result<&str> {
         self.header_values.as_ref().map(|values| values.json_value(header)).ok_or_else(|| {
             let text = format!(
@@ -182,14 +182,14 @@ impl SigningKey {
                  X.509 file",
                 header.name()
             );
-            self.source.error(Status::MissingOption, "JWTCertificate", text)
+            self.source.error(OptionError::Missing, "JWTCertificate", text)
         })
     }
 
     /// Selects the algorithm to sign with: `requested`, or by default the preferred algorithm of the key.
     ///
     /// # Errors
-    /// [`Status::KeyUnsuitable`] if the key does not support it.
+    /// `KeyError::Unsuitable` if the key does not support it.
     pub fn select_algorithm(&self, requested: Option<Algorithm>) -> Result<Algorithm> {
         if let PrivateKey::HmacSecret(secret) = &self.private_key {
             self.check_secret_length(secret, requested)?;
@@ -222,7 +222,7 @@ impl SigningKey {
     /// `SHA256:` and the digest of the public key, Snowflake's format of key fingerprints.
     ///
     /// # Errors
-    /// [`Status::KeyUnsuitable`] for a shared secret, which has no public key; [`Status::MissingOption`] if
+    /// `KeyError::Unsuitable` for a shared secret, which has no public key; [`OptionError::Missing`] if
     /// the public key of a signer callback is unknown.
     pub fn fingerprint(&self) -> Result<String> {
         let public = self.private_key.subject_public_key_info();
@@ -232,7 +232,7 @@ impl SigningKey {
                     .source
                     .unsuitable_error("is a shared secret; the issuer fingerprint requires a key pair"),
                 _ => self.source.error(
-                    Status::MissingOption,
+                    OptionError::Missing,
                     "JWTCertificate",
                     "has an unknown public key, which is needed for the issuer fingerprint; set \
                      JWTCertificate to the key's X.509 file",
@@ -271,12 +271,12 @@ impl SigningKey {
     /// JWS format.
     ///
     /// # Errors
-    /// If a token or a signer callback fails; [`Status::Internal`] for an algorithm that the key does not
+    /// If a token or a signer callback fails; [`ErrorKind::Internal`] for an algorithm that the key does not
     /// support.
     pub fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>> {
         self.private_key.sign(algorithm, message).unwrap_or_else(|| {
             Err(self.source.error(
-                Status::Internal,
+                ErrorKind::Internal,
                 self.source.option(),
                 format!("cannot sign with {algorithm:?}"),
             ))

@@ -9,7 +9,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, NetworkError, Result};
 use crate::net::http::request_context::{CANCEL_POLL_INTERVAL, RequestContext, RequestPhase};
 use crate::sys;
 use crate::sys::sync::Monitor;
@@ -142,7 +142,7 @@ fn resolve_locally(host: &str, port: u16) -> Option<Vec<SocketAddr>> {
 
 fn resolve_error(host: &str, reason: &str) -> Error {
     Error::new(
-        Status::Network,
+        NetworkError::Connection,
         "network",
         format!(
             "cannot resolve {host}: {reason}; check the host name and the DNS configuration of this machine"

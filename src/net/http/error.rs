@@ -5,7 +5,7 @@
 
 use std::io;
 
-use crate::base::error::{Error, Status, io_error_text};
+use crate::base::error::{Error, ErrorKind, NetworkError, io_error_text};
 use crate::net::http::request_context::RequestContext;
 
 /// Boxes an error of this crate so that it can pass through ureq.
@@ -18,7 +18,7 @@ pub(super) fn convert_ureq_error(error: ureq::Error, context: &RequestContext, b
     match error {
         ureq::Error::Other(boxed) => match boxed.downcast::<Error>() {
             Ok(own) => *own,
-            Err(other) => context.error(Status::Internal, &other.to_string()),
+            Err(other) => context.error(ErrorKind::Internal, &other.to_string()),
         },
         ureq::Error::Io(error) => connection_error(&error, context, body),
         ureq::Error::Protocol(error) => bad_response_error(context, describe_protocol_error(&error)),
@@ -28,17 +28,17 @@ pub(super) fn convert_ureq_error(error: ureq::Error, context: &RequestContext, b
         ureq::Error::BodyStalled => bad_response_error(context, "has a malformed body"),
         // Never formatted: these errors contain the URL.
         ureq::Error::BadUri(_) | ureq::Error::RequireHttpsOnly(_) => {
-            context.error(Status::Internal, "internal error: invalid request URL")
+            context.error(ErrorKind::Internal, "internal error: invalid request URL")
         }
         other => {
-            context.error(Status::Internal, &format!("internal error: cannot build the request: {other}"))
+            context.error(ErrorKind::Internal, &format!("internal error: cannot build the request: {other}"))
         }
     }
 }
 
 /// Returns the error for an invalid response of the host; `reason` continues the sentence.
 pub(super) fn bad_response_error(context: &RequestContext, reason: &str) -> Error {
-    Error::new(Status::BadResponse, "network", format!("the response of {} {reason}", context.host))
+    Error::new(NetworkError::BadResponse, "network", format!("the response of {} {reason}", context.host))
 }
 
 /// Returns the error for a response that ended before it was complete.
@@ -56,9 +56,10 @@ fn connection_error(error: &io::Error, context: &RequestContext, body: Option<us
     }
     match error.kind() {
         io::ErrorKind::UnexpectedEof => {
-            context.error(Status::Network, "the server closed the connection without a response")
+            context.error(NetworkError::Connection, "the server closed the connection without a response")
         }
-        _ => context.error(Status::Network, &format!("the connection failed: {}", io_error_text(error))),
+        _ => context
+            .error(NetworkError::Connection, &format!("the connection failed: {}", io_error_text(error))),
     }
 }
 

@@ -10,7 +10,7 @@ use ureq::{Agent, Body};
 use zeroize::Zeroizing;
 
 use super::{HttpMethod, Request, Response};
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, ErrorKind, OptionError, Result};
 use crate::net::header_value::is_reserved_header;
 use crate::net::http::error::{bad_response_error, convert_ureq_error, truncated_response_error};
 use crate::net::http::request_context::RequestContext;
@@ -79,7 +79,8 @@ fn send_request(
         *headers = fields;
     }
     let form = request.body.as_ref().map_or("", |body| body.reveal()).as_bytes();
-    let build_error = |_| Error::new(Status::Internal, "network", "internal error: cannot build the request");
+    let build_error =
+        |_| Error::new(ErrorKind::Internal, "network", "internal error: cannot build the request");
     let result = match request.method {
         HttpMethod::Get => agent.run(head.method(http::Method::GET).body(()).map_err(build_error)?),
         HttpMethod::Post => agent.run(head.method(http::Method::POST).body(form).map_err(build_error)?),
@@ -104,7 +105,7 @@ fn build_uri(request: &Request<'_>) -> Result<Uri> {
             "the query for {} exceeds the 64 KiB limit of a URL or is not percent-encoded; use POST",
             url.host()
         );
-        Error::new(Status::InvalidOption, "network", text)
+        Error::new(OptionError::Invalid, "network", text)
     })
 }
 
@@ -119,7 +120,7 @@ fn check_head_size(uri: &Uri, fields: &HeaderMap) -> Result<()> {
         return Ok(());
     }
     let text = format!("URL and headers of the request to {host} are too long ({total} bytes, limit 64 KiB)");
-    Err(Error::new(Status::InvalidOption, "network", text))
+    Err(Error::new(OptionError::Invalid, "network", text))
 }
 
 fn build_headers(request: &Request<'_>) -> Result<HeaderMap> {
@@ -141,7 +142,7 @@ fn build_headers(request: &Request<'_>) -> Result<HeaderMap> {
 
 fn parse_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
     let invalid =
-        |reason: &str| Error::new(Status::InvalidOption, "network", format!("header {name:?} {reason}"));
+        |reason: &str| Error::new(OptionError::Invalid, "network", format!("header {name:?} {reason}"));
     let parsed = HeaderName::try_from(name).map_err(|_| invalid("has an invalid name"))?;
     if is_reserved_header(name) {
         return Err(invalid("is reserved and cannot be set"));

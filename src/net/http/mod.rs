@@ -32,7 +32,7 @@ use zeroize::Zeroizing;
 use self::message::OversizePolicy;
 use crate::base::call::CallContext;
 use crate::base::clock::{Clock, SystemClock};
-use crate::base::error::{Cause, Error, Result, Status};
+use crate::base::error::{Cause, Error, ErrorKind, NetworkError, Result};
 use crate::base::log::LogLevel;
 use crate::base::secret::Secret;
 use crate::base::stats::{Counter, Stats};
@@ -140,9 +140,9 @@ pub struct RequestError {
     /// assertion, in case the server did receive it).
     pub stale_connection: bool,
     /// The server received the request, or at least its beginning, and sent an unusable response
-    /// ([`Status::BadResponse`]) or closed the connection ([`Status::Network`]). Another form of the request,
-    /// such as POST instead of GET, may succeed. Not set after a failed lookup, connect or handshake, a
-    /// timeout or a cancel, because these do not depend on the form of the request.
+    /// ([`NetworkError::BadResponse`]) or closed the connection ([`NetworkError::Connection`]). Another form
+    /// of the request, such as POST instead of GET, may succeed. Not set after a failed lookup, connect or
+    /// handshake, a timeout or a cancel, because these do not depend on the form of the request.
     pub reached_server: bool,
 }
 
@@ -302,11 +302,13 @@ impl fmt::Debug for HttpClient {
 }
 
 fn request_error(error: Error, context: &RequestContext) -> RequestError {
-    let connection_failed = error.status() == Status::Network && context.is_current_process();
+    let connection_failed =
+        matches!(error.kind(), ErrorKind::Network(NetworkError::Connection)) && context.is_current_process();
     let stale_connection = connection_failed && context.is_reused() && context.received_bytes() == 0;
-    let reached_server = error.status() == Status::BadResponse || connection_failed && context.has_sent();
+    let reached_server = matches!(error.kind(), ErrorKind::Network(NetworkError::BadResponse))
+        || connection_failed && context.has_sent();
     let is_from_server =
-        context.is_current_process() && !matches!(error.status(), Status::Cancelled | Status::Internal);
+        context.is_current_process() && !matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Internal);
     let error = if is_from_server { error.with_cause(Cause::Server) } else { error };
     RequestError { error, stale_connection, reached_server }
 }

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use zeroize::Zeroizing;
 
-use crate::base::error::{Error, Result, Status, io_error_text};
+use crate::base::error::{Error, NetworkError, Result, io_error_text};
 use crate::base::redact::Redactor;
 use crate::base::secret::Secret;
 use crate::net::header_value::basic_authorization;
@@ -41,7 +41,7 @@ struct ProxyTunnel<'a> {
 
 impl ProxyTunnel<'_> {
     fn error(&self, text: &str) -> Error {
-        Error::new(Status::Network, "network", format!("{} {text}", self.proxy))
+        Error::new(NetworkError::Connection, "network", format!("{} {text}", self.proxy))
     }
 
     fn refused_error(&self, reason: &str) -> Error {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::{ConnectionReuse, Request};
 use crate::base::call::{CallContext, Wake, cancelled_error};
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, ErrorKind, NetworkError, Result};
 use crate::net::proxy::Proxy;
 use crate::sys::{self, ForkSafeSocket};
 
@@ -144,7 +144,7 @@ impl RequestContext {
     /// Counts received bytes.
     ///
     /// # Errors
-    /// [`Status::BadResponse`] above [`MAX_RESPONSE_BYTES`]. The body has a limit of its own, but chunk
+    /// [`NetworkError::BadResponse`] above [`MAX_RESPONSE_BYTES`]. The body has a limit of its own, but chunk
     /// extensions, trailers and informational responses do not.
     pub(super) fn add_received(&self, bytes: usize) -> Result<()> {
         let more = u64::try_from(bytes).unwrap_or(u64::MAX);
@@ -153,7 +153,7 @@ impl RequestContext {
         if received > MAX_RESPONSE_BYTES {
             let text =
                 format!("{}: the response exceeds the 2 MiB limit, headers and framing included", self.host);
-            return Err(Error::new(Status::BadResponse, "network", text));
+            return Err(Error::new(NetworkError::BadResponse, "network", text));
         }
         Ok(())
     }
@@ -195,7 +195,7 @@ impl RequestContext {
     /// Fails if the request must end: after a fork, a cancel, the deadline or the first-byte timeout.
     pub(super) fn check(&self) -> Result<()> {
         if !self.is_current_process() {
-            return Err(self.error(Status::Network, "the process forked during the request"));
+            return Err(self.error(NetworkError::Connection, "the process forked during the request"));
         }
         if self.call.cancel.is_cancelled() {
             return Err(cancelled_error());
@@ -204,7 +204,9 @@ impl RequestContext {
             return Err(self.timeout_error());
         }
         if self.remaining_first_byte_timeout() == Some(Duration::ZERO) {
-            return Err(self.error(Status::Network, "the server did not respond on the reused connection"));
+            return Err(
+                self.error(NetworkError::Connection, "the server did not respond on the reused connection")
+            );
         }
         Ok(())
     }
@@ -227,15 +229,15 @@ impl RequestContext {
         Ok(result)
     }
 
-    pub(super) fn error(&self, status: Status, text: &str) -> Error {
-        Error::new(status, "network", format!("{}:{}: {text}", self.host, self.port))
+    pub(super) fn error(&self, kind: impl Into<ErrorKind>, text: &str) -> Error {
+        Error::new(kind, "network", format!("{}:{}: {text}", self.host, self.port))
     }
 
     /// Returns the error for a failed connection to [`Self::connect_target`].
     pub(super) fn connect_error(&self, text: &str) -> Error {
         match &self.proxy {
-            Some(proxy) => Error::new(Status::Network, "network", format!("{proxy}: {text}")),
-            None => self.error(Status::Network, text),
+            Some(proxy) => Error::new(NetworkError::Connection, "network", format!("{proxy}: {text}")),
+            None => self.error(NetworkError::Connection, text),
         }
     }
 

@@ -15,7 +15,7 @@ use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTi
 use super::ConnectionReuse;
 use super::buffers::ZeroizingBuffers;
 use crate::base::clock::Clock;
-use crate::base::error::{Error, Status};
+use crate::base::error::{Error, NetworkError};
 use crate::net::http::agent_cache::IDLE_TIMEOUT;
 use crate::net::http::error::wrap_error;
 use crate::net::http::proxy_tunnel;
@@ -86,13 +86,13 @@ impl TransportConnector {
         let tls_error =
             |error: &rustls::Error| wrap_error(self.transport_config.tls_error(error, &context.host));
         let name = ServerName::try_from(context.host.clone()).map_err(|_| {
-            wrap_error(context.error(Status::Tls, "the host name is not valid in a certificate"))
+            wrap_error(context.error(NetworkError::Tls, "the host name is not valid in a certificate"))
         })?;
         let mut conn = ClientConnection::new(config, name).map_err(|error| tls_error(&error))?;
         conn.complete_io(tcp_stream).map_err(|error| {
             if error.kind() == io::ErrorKind::UnexpectedEof && error.get_ref().is_none() {
                 return wrap_error(context.error(
-                    Status::Tls,
+                    NetworkError::Tls,
                     "the server closed the connection during the TLS handshake; check that the port uses TLS",
                 ));
             }

@@ -11,7 +11,7 @@ use rustls::client::ResolvesClientCert;
 use rustls::sign::{CertifiedKey, Signer, SigningKey, SingleCertAndKey};
 use rustls::{OtherError, SignatureAlgorithm, SignatureScheme};
 
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, KeyError, Result};
 use crate::key::{self, KeyCache, KeySource};
 
 /// TLS signature schemes and the JWS algorithms that create the same signatures, in order of preference.
@@ -46,7 +46,7 @@ fn missing_certificate_error(source: &KeySource) -> Error {
          add the certificate to it",
         source.display_name()
     );
-    Error::new(Status::KeyUnsuitable, "tls", text).with_option("KeyStore")
+    Error::new(KeyError::Unsuitable, "tls", text).with_option("KeyStore")
 }
 
 struct ClientAuthKey(Arc<key::SigningKey>);

@@ -24,7 +24,7 @@ use rustls::{
 
 use self::verifier::{AcceptAnyServerCert, ServerNameOverride};
 use crate::base::clock;
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, KeyError, NetworkError, Result};
 use crate::base::file::ConfiguredPath;
 use crate::base::secret::Secret;
 use crate::key::{KeyCache, KeySource};
@@ -209,7 +209,7 @@ impl TransportConfig {
             }
             _ => format!("the TLS connection to {host} failed: {error}"),
         };
-        Error::new(Status::Tls, "tls", text)
+        Error::new(NetworkError::Tls, "tls", text)
     }
 
     /// Returns a hint about the client certificate if it can be the cause of the alert, else an empty string.
@@ -307,7 +307,7 @@ impl TransportConfig {
 fn key_store_version(file: &ConfiguredPath) -> Result<FileVersion> {
     FileVersion::read(file).map_err(|error| {
         let text = format!("KeyStore {file} {error}");
-        Error::new(error.status_or(Status::KeyStore), "tls", text).with_option("KeyStore")
+        Error::new(error.kind_or(KeyError::Store), "tls", text).with_option("KeyStore")
     })
 }
 
@@ -333,7 +333,7 @@ fn describe_presented_names(presented: &[String]) -> String {
 
 fn config_error(error: &rustls::Error) -> Error {
     Error::new(
-        Status::Tls,
+        NetworkError::Tls,
         "tls",
         format!("cannot set up TLS: {error}; TrustStore can be set to a file of CA certificates instead"),
     )

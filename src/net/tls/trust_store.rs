@@ -8,7 +8,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, KeyError, NetworkError, Result};
 use crate::base::file::{ConfiguredPath, ReadError};
 use crate::base::secret::Secret;
 use crate::key::{self, KeyOrigin, KeySource, StorePurpose};
@@ -16,13 +16,13 @@ use crate::sys;
 
 /// Returns an error about the file `store`.
 pub(super) fn trust_store_error(store: &ConfiguredPath, text: &str) -> Error {
-    Error::new(Status::KeyStore, "tls", format!("TrustStore {store} {text}")).with_option("TrustStore")
+    Error::new(KeyError::Store, "tls", format!("TrustStore {store} {text}")).with_option("TrustStore")
 }
 
 /// Like [`trust_store_error`], for a file that cannot be read.
 pub(super) fn trust_store_read_error(store: &ConfiguredPath, error: &ReadError) -> Error {
     let text = format!("TrustStore {store} {error}");
-    Error::new(error.status_or(Status::KeyStore), "tls", text).with_option("TrustStore")
+    Error::new(error.kind_or(KeyError::Store), "tls", text).with_option("TrustStore")
 }
 
 /// Reads the certificates in the file `store`.
@@ -75,7 +75,7 @@ fn read_first_ca_file(paths: &[&str]) -> Result<RootCertStore> {
             "no CA certificates found in {}; set TrustStore to a file of CA certificates",
             paths.join(", ")
         );
-        Error::new(Status::Tls, "tls", text)
+        Error::new(NetworkError::Tls, "tls", text)
     })
 }
 
@@ -120,6 +120,7 @@ fn describe_pem_error(error: &pem::Error) -> &'static str {
 mod tests {
     use super::super::TransportConfig;
     use super::*;
+    use crate::base::error::Status;
     use crate::key::KeyCache;
 
     fn new_key_cache() -> KeyCache {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
+use crate::base::error::Status;
 use crate::options::environment::testing::FakeEnvironment;
 use crate::options::*;
 

@@ -4,6 +4,7 @@ pub(super) mod data_sources;
 pub(super) mod rest_model;
 
 use super::*;
+use crate::base::error::Status;
 
 const VENDOR_SAMPLE: &str = "DRIVER=DataDirect 8.0 Autonomous REST Connector; \n       RestConfigFile=C:/path/to/docusign.rest;AuthenticationMethod=55;\n       ClaimsIssuer='1a2b3c4d5e_6f7g8h9g';ClaimsSubject=jsmith@example.com;\n       JWTCertStore=jwtcert.jks;JWTCertPassword=secret;\n       TokenUri=https://account-d.docusign.com/oauth/token;\n       RedirectUri=http://localhost:3000;AuthHeader=response_type;SecurityToken=code;\n       Scope=signature impersonation;\n";
 

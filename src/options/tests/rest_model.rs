@@ -1,5 +1,6 @@
 //! Tests of model files: both syntaxes, comments, relative URIs, ignored members.
 
+use crate::base::error::Status;
 use crate::options::environment::testing::FakeEnvironment;
 use crate::options::*;
 

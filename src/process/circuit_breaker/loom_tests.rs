@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
 use super::*;
+use crate::base::error::Status;
 use crate::base::jitter::Fraction;
 
 /// A clock with a constant time.

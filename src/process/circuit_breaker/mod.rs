@@ -4,6 +4,7 @@
 //! keys it opens for 1, 2, 4 … 60 s, and requests fail with the cached error. Then it is half-open, and one
 //! request probes. A success closes it.
 
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::base::bounded_map::BoundedMap;
 use crate::base::cache_key::CacheKey;
 use crate::base::call::{CallContext, Wake, cancelled_error};
 use crate::base::clock::Clock;
-use crate::base::error::{Cause, Error, Result, Status};
+use crate::base::error::{Cause, Error, ErrorKind, NetworkError, OAuthError, OAuthReason, Result};
 use crate::base::jitter::Jitter;
 use crate::base::log::{Log, LogLevel};
 use crate::base::stats::{Counter, Stats};
@@ -134,7 +135,7 @@ impl CircuitBreaker {
     /// Admits a request, at once or after waiting for the end of a Retry-After within the call's deadline.
     ///
     /// # Errors
-    /// The cached error that blocks the endpoint; [`Status::Cancelled`].
+    /// The cached error that blocks the endpoint; [`ErrorKind::Cancelled`].
     pub fn admit<'a>(self: &Arc<Self>, context: AdmissionContext<'a>) -> Result<Admission<'a>> {
         let mut waited = false;
         let mut state = self.state.lock();
@@ -251,7 +252,7 @@ impl Admission<'_> {
     /// Records that the request for `key` failed with `error` after `elapsed`.
     pub fn record_failure(mut self, key: CacheKey, error: &Error, elapsed: Duration) {
         if !is_unhealthy(error, elapsed) {
-            if error.cause() == Cause::Server && error.http_status() != 0 {
+            if error.cause() == Cause::Server && matches!(error.kind(), ErrorKind::OAuth(_)) {
                 self.record_response();
             }
             return;
@@ -304,27 +305,29 @@ impl Drop for Admission<'_> {
 /// Whether a failure after `elapsed` shows that the endpoint is unavailable for all requests.
 fn is_unhealthy(error: &Error, elapsed: Duration) -> bool {
     error.cause() == Cause::Server
-        && match error.status() {
-            Status::Network | Status::Server | Status::Throttled => true,
-            Status::Timeout => elapsed >= MIN_COUNTED_TIMEOUT,
+        && match error.kind() {
+            ErrorKind::Network(error) => *error == NetworkError::Connection,
+            ErrorKind::OAuth(error) => matches!(error.reason, OAuthReason::Server | OAuthReason::Throttled),
+            ErrorKind::Timeout(_) => elapsed >= MIN_COUNTED_TIMEOUT,
             _ => false,
         }
 }
 
 /// The error to return for other requests. It omits the server's text, which may concern one user.
 fn shareable_error(error: &Error, host: &str) -> Error {
-    let text = match error.http_status() {
-        0 => return error.clone(),
-        status => format!("{host} responded to recent requests with HTTP {status}"),
+    let ErrorKind::OAuth(OAuthError { reason, http_status: Some(status), .. }) = error.kind() else {
+        return error.clone();
     };
-    Error::new(error.status(), "token", text).with_http(error.http_status(), 0)
+    let text = format!("{host} responded to recent requests with HTTP {status}");
+    Error::new(OAuthError { http_status: Some(*status), ..(*reason).into() }, "token", text)
 }
 
 /// The error for a Retry-After. It omits the server's text, so it may be returned for other requests.
 #[must_use]
 pub fn throttled_error(host: &str, http_status: u16, retry_after: u32) -> Error {
     let text = format!("{host} is rate limiting requests (HTTP {http_status}, Retry-After {retry_after} s)");
-    Error::new(Status::Throttled, "token", text).with_http(http_status, retry_after)
+    let http_status = NonZeroU16::new(http_status);
+    Error::new(OAuthError { http_status, retry_after, ..OAuthReason::Throttled.into() }, "token", text)
 }
 
 #[cfg(all(test, feature = "model"))]

@@ -6,6 +6,7 @@ use std::thread;
 use aws_lc_rs::hmac;
 
 use super::*;
+use crate::base::error::{Status, TimeoutKind};
 use crate::base::jitter::Fraction;
 use crate::base::log::LogSink;
 
@@ -39,7 +40,12 @@ fn call_with_timeout(seconds: u64) -> CallContext {
 }
 
 fn unavailable_error() -> Error {
-    Error::new(Status::Server, "token", "hunter2").with_http(503, 0).with_cause(Cause::Server)
+    response_error(OAuthReason::Server, 503)
+}
+
+fn response_error(reason: OAuthReason, http_status: u16) -> Error {
+    let kind = OAuthError { http_status: NonZeroU16::new(http_status), ..reason.into() };
+    Error::new(kind, "token", "hunter2").with_cause(Cause::Server)
 }
 
 const QUICK: Duration = Duration::from_millis(1);
@@ -106,7 +112,7 @@ fn several_failures_of_several_keys_open_breaker() {
 
 #[test]
 fn success_and_refusal_reset_failures() {
-    let denied = Error::new(Status::Denied, "token", "no").with_http(400, 0).with_cause(Cause::Server);
+    let denied = response_error(OAuthReason::Denied, 400);
     for is_denied in [false, true] {
         let fixture = BreakerFixture::default();
         for number in 0..20 {
@@ -127,18 +133,27 @@ fn success_and_refusal_reset_failures() {
 
 #[test]
 fn only_server_failures_open_breaker() {
-    let failure = |status: Status| Error::new(status, "network", "x").with_cause(Cause::Server);
+    let failure = |kind: ErrorKind| Error::new(kind, "network", "x").with_cause(Cause::Server);
     let opens = |error: &Error, time| {
         let fixture = BreakerFixture::default();
         (0..5).for_each(|number| fixture.record_failure(number, error, time));
         !fixture.is_admitted(&call_with_timeout(1))
     };
-    assert!(opens(&failure(Status::Network), QUICK));
-    assert!(opens(&failure(Status::Throttled), QUICK));
-    assert!(opens(&failure(Status::Timeout), Duration::from_secs(5)));
-    assert!(!opens(&failure(Status::Timeout), Duration::from_secs(4)), "the call had a short timeout");
-    assert!(!opens(&failure(Status::Tls), QUICK), "the trust store of one connection may be wrong");
-    assert!(!opens(&Error::new(Status::Network, "consent", "x"), QUICK), "the error has a local cause");
+    assert!(opens(&failure(NetworkError::Connection.into()), QUICK));
+    assert!(opens(&failure(OAuthReason::Throttled.into()), QUICK));
+    assert!(opens(&failure(TimeoutKind::Call.into()), Duration::from_secs(5)));
+    assert!(
+        !opens(&failure(TimeoutKind::Call.into()), Duration::from_secs(4)),
+        "the call had a short timeout"
+    );
+    assert!(
+        !opens(&failure(NetworkError::Tls.into()), QUICK),
+        "the trust store of one connection may be wrong"
+    );
+    assert!(
+        !opens(&Error::new(NetworkError::Connection, "consent", "x"), QUICK),
+        "the error has a local cause"
+    );
 }
 
 #[test]

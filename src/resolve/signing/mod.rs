@@ -7,7 +7,7 @@ use super::grant::GrantInputs;
 use super::method::{AuthMethod, ResolvedMethod};
 use super::option_resolver::OptionResolver;
 use super::problems::Part;
-use crate::base::error::Status;
+use crate::base::error::OptionError;
 use crate::base::policy::{Permission, Restriction};
 use crate::base::sanitize;
 use crate::jwt::{JoseHeader, RawObject};
@@ -135,7 +135,7 @@ impl OptionResolver<'_> {
 
     pub(super) fn add_conflict(&mut self, option: OptionId, other: OptionId) {
         let text = format!("and {} are mutually exclusive", other.as_str());
-        self.add_error(Status::InvalidOption, option, &text);
+        self.add_error(OptionError::Invalid, option, &text);
     }
 
     fn key_source(&mut self, header: &JoseHeader) -> Option<KeySource> {
@@ -211,7 +211,7 @@ impl OptionResolver<'_> {
             return None;
         }
         let uri = Pkcs11Uri::parse(&text)
-            .map_err(|reason| self.add_error(Status::InvalidOption, name, &reason))
+            .map_err(|reason| self.add_error(OptionError::Invalid, name, &reason))
             .ok()?;
         for ignored in uri.ignored_attributes() {
             self.add_warning(name, &format!("has the unsupported query attribute {ignored}; it is ignored"));
@@ -223,7 +223,7 @@ impl OptionResolver<'_> {
                  module-name to select a module of the p11-kit configuration",
                 Permission::Modules.name()
             );
-            self.add_error(Status::InvalidOption, name, &text);
+            self.add_error(OptionError::Invalid, name, &text);
             return None;
         }
         Some(KeyOrigin::Pkcs11(uri))
@@ -240,7 +240,7 @@ impl OptionResolver<'_> {
             "{verb} {algorithm:?}, but the signer (authgrant_set_signer) uses {signer_algorithm:?}; set the \
              same algorithm, or none"
         );
-        self.add_error(Status::InvalidOption, name, &text);
+        self.add_error(OptionError::Invalid, name, &text);
     }
 
     fn check_hmac_secret(&mut self, header: &JoseHeader, has_certificate: bool) {
@@ -250,7 +250,7 @@ impl OptionResolver<'_> {
         ];
         for (name, _) in options.into_iter().filter(|(_, is_set)| *is_set) {
             let text = "requires a private key with a certificate and cannot be used with JWTSecret";
-            self.add_error(Status::InvalidOption, name, text);
+            self.add_error(OptionError::Invalid, name, text);
         }
     }
 
@@ -258,7 +258,7 @@ impl OptionResolver<'_> {
         let additional = self.json_object(OptionId::JWTHeaders);
         for name in FORBIDDEN_HEADERS.into_iter().filter(|name| additional.contains_key(name)) {
             let text = format!("must not set {name}");
-            self.add_error(Status::InvalidOption, OptionId::JWTHeaders, &text);
+            self.add_error(OptionError::Invalid, OptionId::JWTHeaders, &text);
         }
         // The key ID in a key file is read together with the key, so that both are always from the same
         // version.
@@ -266,7 +266,7 @@ impl OptionResolver<'_> {
         let key_id = configured.map(|value| value.text.reveal().to_owned());
         let differs = additional.get_raw("kid").is_some() && additional.get_string("kid") != key_id;
         if key_id.is_some() && differs {
-            self.add_error(Status::InvalidOption, OptionId::JWTHeaders, "sets a kid different from JWTKeyID");
+            self.add_error(OptionError::Invalid, OptionId::JWTHeaders, "sets a kid different from JWTKeyID");
         }
         JoseHeader {
             algorithm: self.algorithm(&additional),
@@ -287,13 +287,13 @@ impl OptionResolver<'_> {
         match (configured, from_header) {
             (_, None) => {
                 let text = "sets an unsupported alg; expected a value of JWTAlgorithm";
-                self.add_error(Status::InvalidOption, OptionId::JWTHeaders, text);
+                self.add_error(OptionError::Invalid, OptionId::JWTHeaders, text);
             }
             (Some(configured), Some(from_header)) if configured != from_header => {
                 let text = format!(
                     "sets alg to {from_header:?}, which is different from JWTAlgorithm={configured:?}"
                 );
-                self.add_error(Status::InvalidOption, OptionId::JWTHeaders, &text);
+                self.add_error(OptionError::Invalid, OptionId::JWTHeaders, &text);
             }
             _ => {}
         }
@@ -312,7 +312,7 @@ impl OptionResolver<'_> {
                     let text = format!(
                         "contains \"{name}\"; expected any of x5t, x5t#S256 and x5c, separated by commas"
                     );
-                    self.add_error(Status::InvalidOption, OptionId::JWTThumbprint, &text);
+                    self.add_error(OptionError::Invalid, OptionId::JWTThumbprint, &text);
                 }
             }
         }
@@ -324,7 +324,7 @@ impl OptionResolver<'_> {
         for name in RESERVED_CLAIMS.into_iter().filter(|name| claims.contains_key(name)) {
             if ["exp", "nbf", "iat"].contains(&name) && claims.get_timestamp(name).is_none() {
                 let text = format!("must set {name} to a number (seconds since 1970)");
-                self.add_error(Status::InvalidOption, OptionId::ClaimsAdditional, &text);
+                self.add_error(OptionError::Invalid, OptionId::ClaimsAdditional, &text);
             }
             let text = format!("sets {name}; it overrides the corresponding option");
             self.add_warning(OptionId::ClaimsAdditional, &text);
@@ -342,7 +342,7 @@ impl OptionResolver<'_> {
                 "{reason} (in a connection string: {}={{{{\"name\":\"value\"}}}}}}, every }} doubled)",
                 name.as_str()
             );
-            self.add_error(Status::InvalidOption, name, &text);
+            self.add_error(OptionError::Invalid, name, &text);
             RawObject::default()
         })
     }

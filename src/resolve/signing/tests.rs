@@ -4,7 +4,7 @@ use jsonwebtoken::Algorithm;
 
 use super::super::{Flow, resolve};
 use super::*;
-use crate::base::error::Error;
+use crate::base::error::{Error, Status};
 use crate::base::file::ConfiguredPath;
 use crate::base::secret::Secret;
 use crate::options::Options;

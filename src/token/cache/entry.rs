@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::backoff::Backoff;
 use crate::base::call::{CallContext, Wake, cancelled_error};
 use crate::base::clock::Clock;
-use crate::base::error::{Cause, Error, Result, Status, TimeoutKind};
+use crate::base::error::{Cause, Error, ErrorKind, OAuthReason, Result, TimeoutKind};
 use crate::base::file::FileVersion;
 use crate::base::jitter::Fraction;
 use crate::base::log::{Log, LogLevel};
@@ -200,22 +200,21 @@ impl EntryState {
         now: Duration,
         context: FetchContext<'_>,
     ) -> Option<Duration> {
-        let delay = match error.status() {
-            _ if error.cause() != Cause::Server => return None,
+        if error.cause() != Cause::Server {
+            return None;
+        }
+        let delay = match (error.oauth_reason(), error.retry_after()) {
             // The circuit breaker handles it, since it applies to the whole endpoint.
-            Status::Throttled if error.retry_after() > 0 => return None,
-            _ if error.retry_after() > 0 => {
-                Duration::from_secs(u64::from(error.retry_after().min(MAX_RETRY_AFTER_SECS)))
-            }
-            Status::ConsentRequired => CONSENT_RETRY_DELAY,
+            (Some(OAuthReason::Throttled), 1..) => return None,
+            (_, seconds @ 1..) => Duration::from_secs(u64::from(seconds.min(MAX_RETRY_AFTER_SECS))),
+            (Some(OAuthReason::ConsentRequired), 0) => CONSENT_RETRY_DELAY,
             _ => {
                 self.failure_backoff.record(now, context.backoff_jitter);
                 self.failure_backoff.delay()
             }
         };
         // A request timeout (WSTimeout) is caused by the server, not by the deadline of the call.
-        let is_call_timeout =
-            error.status() == Status::Timeout && error.timeout_kind() != Some(TimeoutKind::Request);
+        let is_call_timeout = matches!(error.kind(), ErrorKind::Timeout(TimeoutKind::Call));
         let call_timeout = context.timeout.filter(|_| is_call_timeout);
         self.negative_entry = Some(NegativeEntry {
             error: error.clone(),
@@ -246,7 +245,7 @@ impl CacheEntry {
     /// Waits until `flight` has ended.
     ///
     /// # Errors
-    /// [`Status::Cancelled`] and [`Status::Timeout`] of `call`.
+    /// [`ErrorKind::Cancelled`] and [`ErrorKind::Timeout`] of `call`.
     pub(super) fn wait_for_flight(
         self: &Arc<Self>,
         state: MonitorGuard<'_, EntryState>,
@@ -342,7 +341,8 @@ impl<'a> Flight<'a> {
         match (outcome, fallback) {
             // The fallback token may have expired during the fetch.
             (Err(error), Some(fallback))
-                if error.status() != Status::Cancelled && is_usable(&fallback, requirements, now) =>
+                if !matches!(error.kind(), ErrorKind::Cancelled)
+                    && is_usable(&fallback, requirements, now) =>
             {
                 Ok(fallback)
             }
@@ -364,7 +364,9 @@ impl Drop for Flight<'_> {
 /// request timeout is shared, because the server may have consumed the grant, and a waiter must not
 /// send it again.
 fn is_shareable(error: &Error) -> bool {
-    error.timeout_kind() == Some(TimeoutKind::Request)
-        || !(error.cause() == Cause::Caller
-            || matches!(error.status(), Status::Timeout | Status::Cancelled | Status::Internal))
+    match error.kind() {
+        ErrorKind::Timeout(kind) => *kind == TimeoutKind::Request,
+        ErrorKind::Cancelled | ErrorKind::Internal => false,
+        _ => error.cause() != Cause::Caller,
+    }
 }

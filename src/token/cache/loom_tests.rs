@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::base::call::CallContext;
-use crate::base::error::{Cause, Error, Status};
+use crate::base::error::{Cause, Error, ErrorKind, NetworkError, OAuthReason, Status, TimeoutKind};
 use crate::base::jitter::Fraction;
 use crate::base::log::Log;
 use crate::token::CacheState;
@@ -125,14 +125,12 @@ impl LoomFixture {
     }
 }
 
-fn error_with_status(status: Status) -> Error {
-    Error::new(status, "token", "no")
+fn error_of_kind(kind: impl Into<ErrorKind>) -> Error {
+    Error::new(kind, "token", "no")
 }
 
 fn invalid_grant_error() -> Error {
-    error_with_status(Status::Denied)
-        .with_oauth(Some("invalid_grant".to_owned()), None)
-        .with_cause(Cause::Server)
+    error_of_kind(OAuthReason::Denied).with_cause(Cause::Server)
 }
 
 /// Runs `body` in every interleaving of its threads.
@@ -177,14 +175,15 @@ fn three_callers_share_one_fetch() {
 
 #[test]
 fn leader_timeout_or_cancel_fails_only_leader() {
-    for status in [Status::Timeout, Status::Cancelled] {
+    for kind in [ErrorKind::Timeout(TimeoutKind::Call), ErrorKind::Cancelled] {
         explore_interleavings(move || {
             let fixture = LoomFixture::new();
-            let get = move |fixture: &LoomFixture| fixture.get_failing_first(&error_with_status(status));
-            let other = spawn(&fixture, get);
+            let error = error_of_kind(kind.clone());
+            let get = move |fixture: &LoomFixture| fixture.get_failing_first(&error);
+            let other = spawn(&fixture, get.clone());
             let outcomes = [get(&fixture), other.join().unwrap()];
             let failed: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
-            assert!(failed.len() == 1 && failed[0].status() == status, "{outcomes:?}");
+            assert!(failed.len() == 1 && *failed[0].kind() == kind, "{outcomes:?}");
             assert_eq!(fixture.fetches(), 2);
         });
     }
@@ -206,7 +205,7 @@ fn assert_waiter_takes_over(end: impl Fn(Flight<'_>, &LoomFixture) + Send + Sync
 #[test]
 fn waiter_takes_over_after_leader_timeout() {
     assert_waiter_takes_over(|flight, fixture| {
-        let failed = flight.run(fixture.fetch_context(), || Err(error_with_status(Status::Timeout)));
+        let failed = flight.run(fixture.fetch_context(), || Err(error_of_kind(TimeoutKind::Call)));
         assert_eq!(failed.unwrap_err().status(), Status::Timeout);
     });
 }
@@ -238,8 +237,8 @@ fn network_error_is_shared_with_waiters() {
         let fixture = LoomFixture::new();
         let entry = fixture.cache.entry(*TEST_KEY);
         let flight = entry.lock().start_flight();
-        let waiter = spawn(&fixture, |fixture| fixture.get_failing_first(&error_with_status(Status::Tls)));
-        let fetch = || Err(error_with_status(Status::Network));
+        let waiter = spawn(&fixture, |fixture| fixture.get_failing_first(&error_of_kind(NetworkError::Tls)));
+        let fetch = || Err(error_of_kind(NetworkError::Connection));
         Flight::new(&entry, flight).run(fixture.fetch_context(), fetch).unwrap_err();
         let status = waiter.join().unwrap().unwrap_err().status();
         // A caller that arrives after the end of the flight makes its own fetch.
@@ -286,8 +285,9 @@ fn early_refresh_runs_once_without_waiting() {
 fn failed_refresh_runs_once_and_keeps_token() {
     explore_interleavings(|| {
         let (fixture, cached) = LoomFixture::with_cached_token(30);
-        let get =
-            |fixture: &LoomFixture| fixture.get_failing_first(&error_with_status(Status::Network)).unwrap();
+        let get = |fixture: &LoomFixture| {
+            fixture.get_failing_first(&error_of_kind(NetworkError::Connection)).unwrap()
+        };
         let others = [spawn(&fixture, get), spawn(&fixture, get)];
         assert!(is_same_token(&get(&fixture), &cached));
         assert!(others.into_iter().all(|other| is_same_token(&other.join().unwrap(), &cached)));

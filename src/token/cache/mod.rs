@@ -18,7 +18,7 @@ use std::sync::Arc;
 use crate::base::cache_key::CacheKey;
 use crate::base::call::CallContext;
 use crate::base::clock::Clock;
-use crate::base::error::{Result, Status};
+use crate::base::error::{ErrorKind, Result};
 use crate::base::jitter::Jitter;
 use crate::base::stats::{Counter, Stats};
 use crate::sys::sync::Mutex;
@@ -63,8 +63,8 @@ impl TokenCache {
     /// cached error is discarded.
     ///
     /// # Errors
-    /// Those of `fetch`, possibly cached; [`Status::Timeout`] and [`Status::Cancelled`] while waiting for
-    /// another thread's fetch.
+    /// Those of `fetch`, possibly cached; [`ErrorKind::Timeout`] and [`ErrorKind::Cancelled`] while waiting
+    /// for another thread's fetch.
     pub fn get(
         &self,
         key: CacheKey,
@@ -98,7 +98,7 @@ impl TokenCache {
                         // The token expired during the early refresh: retry with the time limit of the call.
                         Err(error)
                             if kind == FetchKind::EarlyRefresh
-                                && error.status() == Status::Timeout
+                                && matches!(error.kind(), ErrorKind::Timeout(_))
                                 && !call.deadline.is_past() => {}
                         outcome => return outcome,
                     }

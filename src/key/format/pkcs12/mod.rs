@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use ::der::asn1::ObjectIdentifier;
 use zeroize::Zeroizing;
 
-use crate::base::error::{Error, Result, Status};
+use crate::base::error::{Error, KeyError, Result};
 use crate::base::secret::Secret;
 use crate::key::asn1::ber::{BerElement, BerElements};
 use crate::key::asn1::tag::{CONTEXT_0, CONTEXT_0_PRIMITIVE, OCTET_STRING, SEQUENCE};
@@ -201,7 +201,7 @@ impl<'a> PfxDecryptor<'a> {
             DecryptError::WrongPasswordOrAltered if self.has_mac => {
                 let option = self.source.option_names().key_password;
                 let text = format!("is encrypted with a different password than its MAC (set {option})");
-                self.source.error(Status::KeyPassword, option, text)
+                self.source.error(KeyError::Password, option, text)
             }
             // Without a MAC, a modified store can only be detected by its decrypted content.
             DecryptError::Damaged if self.has_mac || !self.is_encrypted => {

@@ -9,6 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, Serve
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 
+use crate::base::error::Status;
 use crate::base::file::ConfiguredPath;
 use crate::key::{KeyOrigin, KeySource, StorePurpose};
 use crate::net::http::testing::*;

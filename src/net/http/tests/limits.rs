@@ -1,5 +1,6 @@
 use std::sync::{Arc, Mutex, mpsc};
 
+use crate::base::error::Status;
 use crate::base::file::ConfiguredPath;
 use crate::net::http::testing::*;
 use crate::net::http::*;

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use super::testing::*;
 use super::*;
+use crate::base::error::Status;
 use crate::net::http::tests::tls::{reply_ok, unchanged_params};
 
 fn response_error(reply: impl Fn(usize, &str) -> ServerReply + Send + Sync + 'static) -> Error {

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, mpsc};
 
+use crate::base::error::Status;
 use crate::net::http::testing::*;
 use crate::net::http::tests::tls::{TestCa, reply_ok, unchanged_params};
 use crate::net::http::*;

@@ -6,6 +6,7 @@ use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
+use crate::base::error::Status;
 use crate::base::file::ConfiguredPath;
 use crate::net::http::testing::*;
 use crate::net::http::*;

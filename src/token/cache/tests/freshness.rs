@@ -101,8 +101,8 @@ fn failed_early_refresh_returns_current_token() {
     let fixture = CacheFixture::new();
     let first = fixture.get(0, Some(3600));
     fixture.clock.advance(3600 - 60);
-    for status in [Status::Network, Status::Denied] {
-        let failing = failing_fetch(oauth_error(status, "invalid_grant"));
+    for reason in [OAuthReason::Server, OAuthReason::Denied] {
+        let failing = failing_fetch(oauth_error(reason, "invalid_grant"));
         let before = fixture.fetches();
         assert!(Arc::ptr_eq(&failing(&fixture, requirements(0)).unwrap(), &first));
         assert!(Arc::ptr_eq(&failing(&fixture, requirements(0)).unwrap(), &first));
@@ -112,13 +112,13 @@ fn failed_early_refresh_returns_current_token() {
     fixture.clock.advance(39);
     assert!(
         Arc::ptr_eq(
-            &failing_fetch(error_with_status(Status::Network))(&fixture, requirements(0)).unwrap(),
+            &failing_fetch(error_of_kind(NetworkError::Connection))(&fixture, requirements(0)).unwrap(),
             &first
         ),
         "1 s remains"
     );
     fixture.clock.advance(1);
-    failing_fetch(error_with_status(Status::Network))(&fixture, requirements(0)).unwrap_err();
+    failing_fetch(error_of_kind(NetworkError::Connection))(&fixture, requirements(0)).unwrap_err();
 }
 
 #[test]
@@ -174,19 +174,21 @@ fn get_with_failing_refresh(refresh_secs: i64, min_remaining: i64, error: Error)
 
 #[test]
 fn token_expired_during_failed_refresh_is_withheld() {
-    for status in [Status::Network, Status::Server, Status::Denied] {
+    for kind in
+        [ErrorKind::from(NetworkError::Connection), OAuthReason::Server.into(), OAuthReason::Denied.into()]
+    {
         for from_server in [true, false] {
             let error = || {
                 if from_server {
-                    error_with_status(status).with_cause(Cause::Server)
+                    error_of_kind(kind.clone()).with_cause(Cause::Server)
                 } else {
-                    error_with_status(status)
+                    error_of_kind(kind.clone())
                 }
             };
             assert!(get_with_failing_refresh(3, 0, error()).is_ok(), "1 s remains");
             for refresh_secs in [4, 8, 60] {
                 let failed = get_with_failing_refresh(refresh_secs, 0, error()).unwrap_err();
-                assert_eq!(failed.status(), status, "{refresh_secs}");
+                assert_eq!(*failed.kind(), kind, "{refresh_secs}");
             }
         }
     }
@@ -194,9 +196,9 @@ fn token_expired_during_failed_refresh_is_withheld() {
 
 #[test]
 fn failed_refresh_respects_min_remaining() {
-    assert!(get_with_failing_refresh(0, 3, error_with_status(Status::Network)).is_ok(), "4 s remain");
+    assert!(get_with_failing_refresh(0, 3, error_of_kind(NetworkError::Connection)).is_ok(), "4 s remain");
     assert!(
-        get_with_failing_refresh(1, 3, error_with_status(Status::Network)).is_err(),
+        get_with_failing_refresh(1, 3, error_of_kind(NetworkError::Connection)).is_err(),
         "3 s remain, more are required"
     );
 }
@@ -208,7 +210,7 @@ fn token_rejected_during_failed_refresh_is_withheld() {
     fixture.clock.advance(3600 - 60);
     let fetch = || {
         fixture.cache.reject(&first, &fixture.clock);
-        Err(error_with_status(Status::Network))
+        Err(error_of_kind(NetworkError::Connection))
     };
     assert_eq!(fixture.get_with(requirements(0), fetch).unwrap_err().status(), Status::Network);
 }
@@ -224,7 +226,7 @@ fn timed_out_refresh_retries_with_call_deadline() {
         kinds.push(kind);
         fixture.clock.advance(2);
         match kind {
-            FetchKind::EarlyRefresh => Err(error_with_status(Status::Timeout).with_cause(Cause::Server)),
+            FetchKind::EarlyRefresh => Err(error_of_kind(TimeoutKind::Call).with_cause(Cause::Server)),
             _ => Ok(token("next", Some(10), &fixture.clock)),
         }
     };
@@ -244,7 +246,7 @@ fn failed_early_refreshes_back_off() {
     for second in 0..60 {
         let fetch = || {
             attempts.push(second);
-            Err(error_with_status(Status::Timeout).with_cause(Cause::Server))
+            Err(error_of_kind(TimeoutKind::Call).with_cause(Cause::Server))
         };
         assert_eq!(fixture.get_with(requirements(0), fetch).unwrap().value(), c"token0");
         fixture.clock.advance(1);

@@ -9,7 +9,9 @@ use aws_lc_rs::hmac;
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::base::error::{Cause, Error, Status, TimeoutKind};
+use crate::base::error::{
+    Cause, Error, ErrorKind, KeyError, NetworkError, OAuthError, OAuthReason, Status, TimeoutKind,
+};
 use crate::base::jitter::Fraction;
 use crate::base::log::Log;
 use crate::token::CacheState;
@@ -73,8 +75,8 @@ fn requirements(min_remaining: i64) -> Requirements {
     Requirements { min_remaining, ..Requirements::default() }
 }
 
-fn error_with_status(status: Status) -> Error {
-    Error::new(status, "token", "no")
+fn error_of_kind(kind: impl Into<ErrorKind>) -> Error {
+    Error::new(kind, "token", "no")
 }
 
 /// Makes the delays of the backoff exact.
@@ -156,6 +158,11 @@ fn failing_fetch(error: Error) -> impl Fn(&CacheFixture, Requirements) -> Result
     }
 }
 
-fn oauth_error(status: Status, error: &str) -> Error {
-    error_with_status(status).with_oauth(Some(error.to_owned()), None).with_cause(Cause::Server)
+fn throttled_error(reason: OAuthReason, retry_after: u32) -> Error {
+    error_of_kind(OAuthError { retry_after, ..reason.into() }).with_cause(Cause::Server)
+}
+
+fn oauth_error(reason: OAuthReason, error: &str) -> Error {
+    let kind = OAuthError { error: Some(error.to_owned()), ..reason.into() };
+    error_of_kind(kind).with_cause(Cause::Server)
 }

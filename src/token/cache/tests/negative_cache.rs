@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn denied_grant_is_cached_with_exponential_backoff() {
     let fixture = CacheFixture::new();
-    let get = failing_fetch(oauth_error(Status::Denied, "invalid_grant"));
+    let get = failing_fetch(oauth_error(OAuthReason::Denied, "invalid_grant"));
     let mut fetched = Vec::new();
     for second in 0..130 {
         let before = fixture.fetches();
@@ -23,7 +23,7 @@ fn denied_grant_is_cached_with_exponential_backoff() {
 #[test]
 fn negative_entry_is_cleared_or_bypassed() {
     let fixture = CacheFixture::new();
-    let get = failing_fetch(oauth_error(Status::Denied, "invalid_client"));
+    let get = failing_fetch(oauth_error(OAuthReason::Denied, "invalid_client"));
     get(&fixture, requirements(0)).unwrap_err();
     get(&fixture, requirements(0)).unwrap_err();
     assert_eq!(fixture.fetches(), 1);
@@ -53,7 +53,7 @@ fn rejection_of_short_call_applies_to_longer_calls() {
     let fixture = CacheFixture::new();
     let rejected = || {
         fixture.fetches.fetch_add(1, Ordering::SeqCst);
-        Err(oauth_error(Status::Denied, "invalid_grant"))
+        Err(oauth_error(OAuthReason::Denied, "invalid_grant"))
     };
     let short = CallContext::with_timeout(Duration::from_secs(1), "LoginTimeout");
     fixture.get_with_call(requirements(0), &short, rejected).unwrap_err();
@@ -64,7 +64,7 @@ fn rejection_of_short_call_applies_to_longer_calls() {
 #[test]
 fn consent_required_is_cached_two_seconds() {
     let fixture = CacheFixture::new();
-    let get = failing_fetch(oauth_error(Status::ConsentRequired, "consent_required"));
+    let get = failing_fetch(oauth_error(OAuthReason::ConsentRequired, "consent_required"));
     for _ in 0..5 {
         get(&fixture, requirements(0)).unwrap_err();
         fixture.clock.advance(1);
@@ -77,7 +77,7 @@ fn consent_required_is_cached_two_seconds() {
 #[test]
 fn retry_after_is_capped_at_five_minutes() {
     let fixture = CacheFixture::new();
-    let get = failing_fetch(oauth_error(Status::Denied, "slow_down").with_http(400, 1000));
+    let get = failing_fetch(throttled_error(OAuthReason::Denied, 1000));
     get(&fixture, requirements(0)).unwrap_err();
     fixture.clock.advance(299);
     assert_eq!(get(&fixture, requirements(0)).unwrap_err().retry_after(), 1);
@@ -104,32 +104,37 @@ fn fetch_seconds(error: &Error, call: &CallContext) -> Vec<i64> {
 
 #[test]
 fn server_and_network_failures_back_off() {
-    for status in [
-        Status::Network,
-        Status::Tls,
-        Status::Server,
-        Status::BadResponse,
-        Status::Throttled,
-        Status::Denied,
-        Status::Expired,
+    for error in [
+        error_of_kind(NetworkError::Connection),
+        error_of_kind(NetworkError::Tls),
+        error_of_kind(NetworkError::BadResponse),
+        error_of_kind(OAuthReason::Server),
+        error_of_kind(OAuthReason::BadResponse),
+        error_of_kind(OAuthReason::Throttled),
+        error_of_kind(OAuthReason::Denied),
+        error_of_kind(OAuthReason::Expired),
     ] {
-        let fetched =
-            fetch_seconds(&error_with_status(status).with_cause(Cause::Server), &CallContext::unbounded());
-        assert_eq!(fetched, [0, 1, 3, 7, 15, 31, 63], "{status:?}");
+        let error = error.with_cause(Cause::Server);
+        assert_eq!(fetch_seconds(&error, &CallContext::unbounded()), [0, 1, 3, 7, 15, 31, 63], "{error:?}");
     }
-    let request_timeout =
-        Error::timeout(TimeoutKind::Request, "network", "timeout").with_cause(Cause::Server);
+    let request_timeout = Error::new(TimeoutKind::Request, "network", "timeout").with_cause(Cause::Server);
     assert_eq!(fetch_seconds(&request_timeout, &CallContext::unbounded()), [0, 1, 3, 7, 15, 31, 63]);
 }
 
 #[test]
 fn local_and_throttled_failures_are_not_cached() {
     let every_second: Vec<i64> = (0..90).collect();
-    let throttled = error_with_status(Status::Throttled).with_http(429, 30).with_cause(Cause::Server);
-    let caller_specific = error_with_status(Status::Server).with_cause(Cause::Caller);
-    let local =
-        [Status::Network, Status::Timeout, Status::KeyPassword, Status::ConsentRequired, Status::Expired];
-    for error in local.map(error_with_status).into_iter().chain([throttled, caller_specific]) {
+    let throttled = throttled_error(OAuthReason::Throttled, 30);
+    let caller_specific = error_of_kind(OAuthReason::Server).with_cause(Cause::Caller);
+    for error in [
+        error_of_kind(NetworkError::Connection),
+        error_of_kind(TimeoutKind::Call),
+        error_of_kind(KeyError::Password),
+        error_of_kind(OAuthReason::ConsentRequired),
+        error_of_kind(OAuthReason::Expired),
+        throttled,
+        caller_specific,
+    ] {
         assert_eq!(fetch_seconds(&error, &CallContext::unbounded()), every_second, "{error}");
     }
 }
@@ -137,7 +142,7 @@ fn local_and_throttled_failures_are_not_cached() {
 #[test]
 fn cached_failure_reports_its_age() {
     let fixture = CacheFixture::new();
-    let get = failing_fetch(error_with_status(Status::Server).with_cause(Cause::Server));
+    let get = failing_fetch(error_of_kind(OAuthReason::Server).with_cause(Cause::Server));
     for delay in [1, 2, 2] {
         get(&fixture, requirements(0)).unwrap_err();
         fixture.clock.advance(delay);
@@ -154,7 +159,7 @@ fn call_timeout_is_cached_for_shorter_calls() {
         let before = fixture.fetches();
         let fetch = || {
             fixture.fetches.fetch_add(1, Ordering::SeqCst);
-            Err(error_with_status(Status::Timeout).with_cause(Cause::Server))
+            Err(error_of_kind(TimeoutKind::Call).with_cause(Cause::Server))
         };
         let call = CallContext::with_timeout(Duration::from_secs(seconds), "a test");
         assert_eq!(
@@ -199,7 +204,7 @@ fn fetch_after_failure_is_probe() {
         let _ = fixture.cache.get(cache_key("me"), requirements(0), &fixture.clock, &call, &Vec::new, fetch);
         fetched
     };
-    let server = || Some(error_with_status(Status::Server).with_cause(Cause::Server));
+    let server = || Some(error_of_kind(OAuthReason::Server).with_cause(Cause::Server));
     assert_eq!(kind(server()), Some(FetchKind::Needed));
     assert_eq!(kind(server()), None);
     fixture.clock.advance(1);

@@ -84,26 +84,32 @@ fn get_with_own_fetch(fixture: &CacheFixture) -> Result<Arc<AccessToken>> {
 
 #[test]
 fn fetch_error_is_shared_with_waiters() {
-    for status in [Status::Denied, Status::KeyPassword, Status::Tls, Status::Network] {
+    for error in [
+        error_of_kind(OAuthReason::Denied),
+        error_of_kind(KeyError::Password),
+        error_of_kind(NetworkError::Tls),
+        error_of_kind(NetworkError::Connection),
+    ] {
         let waiter = |fixture: &CacheFixture| {
             let fetch = || panic!("the waiter must receive the leader's error");
             fixture.get_with(requirements(0), fetch)
         };
-        let (result, _) = run_waiter_during_flight(move || Err(error_with_status(status)), waiter);
-        assert_eq!(result.unwrap_err().status(), status);
+        let leader_error = error.clone();
+        let (result, _) = run_waiter_during_flight(move || Err(leader_error), waiter);
+        assert_eq!(result.unwrap_err(), error);
     }
 }
 
 #[test]
 fn waiter_takes_over_after_leader_specific_failure() {
-    for status in [Status::Timeout, Status::Cancelled, Status::Internal] {
+    for kind in [ErrorKind::Timeout(TimeoutKind::Call), ErrorKind::Cancelled, ErrorKind::Internal] {
         let (result, fetches) =
-            run_waiter_during_flight(move || Err(error_with_status(status)), get_with_own_fetch);
+            run_waiter_during_flight(move || Err(error_of_kind(kind)), get_with_own_fetch);
         assert_eq!((result.unwrap().value(), fetches), (c"token0", 1));
     }
     let (result, fetches) = run_waiter_during_flight(|| panic!("a bug"), get_with_own_fetch);
     assert_eq!((result.unwrap().value(), fetches), (c"token0", 1));
-    let signer_error = || Err(error_with_status(Status::KeyStore).with_cause(Cause::Caller));
+    let signer_error = || Err(error_of_kind(KeyError::Store).with_cause(Cause::Caller));
     let (result, fetches) = run_waiter_during_flight(signer_error, get_with_own_fetch);
     assert_eq!((result.unwrap().value(), fetches), (c"token0", 1));
 }
@@ -114,7 +120,7 @@ fn request_timeout_is_shared_with_waiters() {
         let fetch = || panic!("the waiter must receive the leader's error");
         fixture.get_with(requirements(0), fetch)
     };
-    let late = || Err(Error::timeout(TimeoutKind::Request, "network", "timeout"));
+    let late = || Err(Error::new(TimeoutKind::Request, "network", "timeout"));
     let (result, _) = run_waiter_during_flight(late, waiter);
     assert_eq!(result.unwrap_err().sqlstate(), "HYT01");
 }
@@ -179,7 +185,7 @@ fn completed_flight_wakes_all_waiters() {
 fn earlier_error_is_not_shared_with_later_flight() {
     let fixture = CacheFixture::new();
     let entry = fixture.cache.entry(cache_key("me"));
-    let denied = || Err(error_with_status(Status::Denied));
+    let denied = || Err(error_of_kind(OAuthReason::Denied));
     fixture.get_with(requirements(0), denied).unwrap_err();
     let flight = entry.lock().start_flight();
     let result = std::thread::scope(|scope| {
@@ -196,7 +202,7 @@ fn earlier_error_is_not_shared_with_later_flight() {
 #[test]
 fn local_error_is_not_cached() {
     let fixture = CacheFixture::new();
-    let denied = || Err(error_with_status(Status::Denied));
+    let denied = || Err(error_of_kind(OAuthReason::Denied));
     fixture.get_with(requirements(0), denied).unwrap_err();
     assert_eq!(fixture.get(0, Some(3600)).value(), c"token0");
 }
