@@ -95,12 +95,17 @@ impl RetryState {
         }
     }
 
-    /// Whether to retry immediately: the server closed a reused connection before it received the request.
-    pub(super) fn retry_stale_connection(&mut self, failure: &RequestError, policy: RetryPolicy) -> bool {
-        let again = failure.stale_connection && !self.stale_connection_seen && policy.is_repeatable();
+    /// Decides after a request without a response that is retried, immediately, only if the server closed a
+    /// reused connection before it received the request.
+    pub(super) fn after_stale_connection(
+        &mut self,
+        failure: &RequestError,
+        policy: RetryPolicy,
+    ) -> RetryDecision {
+        let retry = failure.stale_connection && !self.stale_connection_seen && policy.is_repeatable();
         self.stale_connection_seen |= failure.stale_connection;
-        self.attempts = self.attempts.saturating_add(u32::from(again));
-        again
+        self.attempts = self.attempts.saturating_add(u32::from(retry));
+        if retry { RetryDecision::RetryAfter(Duration::ZERO) } else { RetryDecision::GiveUp }
     }
 
     /// Decides after a request without a response. A connection that was closed early may be due to a server
@@ -111,8 +116,8 @@ impl RetryState {
         policy: RetryPolicy,
         call: &CallContext,
     ) -> RetryDecision {
-        if self.retry_stale_connection(failure, policy) {
-            return RetryDecision::RetryAfter(Duration::ZERO);
+        if let RetryDecision::RetryAfter(delay) = self.after_stale_connection(failure, policy) {
+            return RetryDecision::RetryAfter(delay);
         }
         let closed_by_server = failure.reached_server
             && matches!(failure.error.kind(), ErrorKind::Network(NetworkError::Connection));
@@ -319,9 +324,11 @@ mod tests {
         let policy = RetryPolicy::OnTransientError;
         let stale = RequestError { stale_connection: true, ..connection_closed_error() };
         assert_eq!(retry_state.connection_reuse(policy), ConnectionReuse::AllowWithRetry);
-        assert!(retry_state.retry_stale_connection(&stale, policy));
+        let decision = retry_state.after_stale_connection(&stale, policy);
+        assert!(matches!(decision, RetryDecision::RetryAfter(Duration::ZERO)));
         assert_eq!(retry_state.connection_reuse(policy), ConnectionReuse::Never);
-        assert!(!retry_state.retry_stale_connection(&stale, policy), "once");
+        let decision = retry_state.after_stale_connection(&stale, policy);
+        assert!(matches!(decision, RetryDecision::GiveUp), "once");
     }
 
     #[test]

@@ -35,6 +35,16 @@ pub(super) struct IssuedToken {
     pub refresh_token: Option<Secret>,
 }
 
+/// The outcome of a token request.
+enum Outcome<'a> {
+    /// The server issued a token.
+    Token(IssuedToken),
+    /// The server responded with an error.
+    Rejected(RejectedRequest<'a>),
+    /// There is no HTTP response.
+    Unreachable(RequestError),
+}
+
 /// Builds a request for a server clock that is ahead of the local clock by the given number of seconds.
 type BuildRequest<'m, 'a> = dyn Fn(i64) -> Result<TokenRequest<'a>> + 'm;
 
@@ -100,36 +110,45 @@ impl<'a> TokenClient<'_, 'a> {
         admission: &mut Admission<'_>,
     ) -> Result<IssuedToken> {
         let Self { endpoint_config, context, .. } = self;
-        let to_error = |rejected: RejectedRequest<'_>| rejection::rejection_error(rejected, endpoint_config);
         let method = match methods {
             EndpointMethods::Post => HttpMethod::Post,
             EndpointMethods::Get | EndpointMethods::GetThenPost => HttpMethod::Get,
         };
-        let get_outcome = match (self.request_with_retries(method, admission), methods) {
-            (Ok(Err(rejected)), EndpointMethods::GetThenPost) if !is_definitive(&rejected.response) => {
+        let get_answer = match (self.request_with_retries(method, admission)?, methods) {
+            (Outcome::Rejected(rejected), EndpointMethods::GetThenPost)
+                if !is_definitive(&rejected.response) =>
+            {
                 rejected.response.summary
             }
-            (Err(failure), EndpointMethods::GetThenPost) if failure.reached_server => failure.error.message(),
-            (outcome, _) => return outcome?.map_err(to_error),
+            (Outcome::Unreachable(failure), EndpointMethods::GetThenPost) if failure.reached_server => {
+                failure.error.message()
+            }
+            (outcome, _) => return self.to_result(outcome),
         };
         context.call.log.log(LogLevel::Debug, || {
             format!(
-                "{} answered GET with {get_outcome}; retrying with POST",
+                "{} answered GET with {get_answer}; retrying with POST",
                 endpoint_config.endpoint.without_query()
             )
         });
-        let token = self.request_with_retries(HttpMethod::Post, admission)?.map_err(to_error)?;
+        let token = self.to_result(self.request_with_retries(HttpMethod::Post, admission)?)?;
         context.process.endpoint_memory.record_post(&endpoint_config.endpoint);
         Ok(token)
     }
 
-    /// Sends the request until it has a final response. The outer error is one of the key, the network or the
-    /// call, the inner one an error response.
-    fn request_with_retries(
-        &self,
-        method: HttpMethod,
-        admission: &mut Admission<'_>,
-    ) -> std::result::Result<std::result::Result<IssuedToken, RejectedRequest<'a>>, RequestError> {
+    fn to_result(&self, outcome: Outcome<'_>) -> Result<IssuedToken> {
+        match outcome {
+            Outcome::Token(token) => Ok(token),
+            Outcome::Rejected(rejected) => Err(rejection::rejection_error(rejected, self.endpoint_config)),
+            Outcome::Unreachable(failure) => Err(failure.error),
+        }
+    }
+
+    /// Sends the request until its outcome is final.
+    ///
+    /// # Errors
+    /// Those of the key and of the call.
+    fn request_with_retries(&self, method: HttpMethod, admission: &mut Admission<'_>) -> Result<Outcome<'a>> {
         let Self { endpoint_config, context, build_request } = self;
         let memory = &context.process.endpoint_memory;
         let known_skew_secs = memory.skew_secs(&endpoint_config.endpoint);
@@ -138,44 +157,33 @@ impl<'a> TokenClient<'_, 'a> {
         loop {
             let request = build_request(retry_state.skew_secs())?;
             let policy = request.retry_policy;
-            let rejected = match self.send(method, &request, retry_state.connection_reuse(policy)) {
-                Ok(response) => {
-                    let redactor = LazyCell::new(|| self.redactor(&request));
-                    let parsed = token_response::parse(&response, context.process.clock.as_ref(), &redactor);
-                    match parsed.or_else(|error| self.parse_id_token_only(&response).ok_or(error)) {
-                        Ok(success) => {
-                            if retry_state.skew_secs() != known_skew_secs {
-                                self.log_skew(retry_state.skew_secs());
-                                memory.record_skew(&endpoint_config.endpoint, retry_state.skew_secs());
-                            }
-                            return Ok(Ok(self.build_issued_token(success)));
-                        }
-                        Err(error) => RejectedRequest { response: error, request },
+            let outcome = self.send(method, request, retry_state.connection_reuse(policy));
+            let decision = match &outcome {
+                Outcome::Token(_) => {
+                    if retry_state.skew_secs() != known_skew_secs {
+                        self.log_skew(retry_state.skew_secs());
+                        memory.record_skew(&endpoint_config.endpoint, retry_state.skew_secs());
                     }
+                    RetryDecision::GiveUp
+                }
+                Outcome::Rejected(rejected) => {
+                    self.record_retry_after(&rejected.response, admission);
+                    retry_state.after_rejection(&rejected.response, policy, context.call)
                 }
                 // A transport error of a GET may be caused by the method, so POST is tried immediately.
-                Err(failure)
+                Outcome::Unreachable(failure)
                     if method == HttpMethod::Get
                         && endpoint_config.methods == EndpointMethods::GetThenPost =>
                 {
-                    if retry_state.retry_stale_connection(&failure, policy) {
-                        context.process.stats.count(Counter::Retries);
-                        continue;
-                    }
-                    return Err(failure);
+                    retry_state.after_stale_connection(failure, policy)
                 }
-                Err(failure) => match retry_state.after_transport_error(&failure, policy, context.call) {
-                    RetryDecision::RetryAfter(delay) => {
-                        self.wait_before_retry(delay, admission)?;
-                        continue;
-                    }
-                    RetryDecision::GiveUp => return Err(failure),
-                },
+                Outcome::Unreachable(failure) => {
+                    retry_state.after_transport_error(failure, policy, context.call)
+                }
             };
-            self.record_retry_after(&rejected.response, admission);
-            match retry_state.after_rejection(&rejected.response, policy, context.call) {
+            match decision {
                 RetryDecision::RetryAfter(delay) => self.wait_before_retry(delay, admission)?,
-                RetryDecision::GiveUp => return Ok(Err(rejected)),
+                RetryDecision::GiveUp => return Ok(outcome),
             }
         }
     }
@@ -210,7 +218,20 @@ impl<'a> TokenClient<'_, 'a> {
         }
     }
 
-    fn send(
+    fn send(&self, method: HttpMethod, request: TokenRequest<'a>, reuse: ConnectionReuse) -> Outcome<'a> {
+        let response = match self.transmit(method, &request, reuse) {
+            Ok(response) => response,
+            Err(failure) => return Outcome::Unreachable(failure),
+        };
+        let redactor = LazyCell::new(|| self.redactor(&request));
+        let parsed = token_response::parse(&response, self.context.process.clock.as_ref(), &redactor);
+        match parsed.or_else(|error| self.parse_id_token_only(&response).ok_or(error)) {
+            Ok(success) => Outcome::Token(self.build_issued_token(success)),
+            Err(response) => Outcome::Rejected(RejectedRequest { response, request }),
+        }
+    }
+
+    fn transmit(
         &self,
         method: HttpMethod,
         token_request: &TokenRequest<'_>,
