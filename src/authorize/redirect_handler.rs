@@ -13,6 +13,7 @@ use crate::authorize::redirect_connection::MAX_HEAD;
 use crate::base::call::CallContext;
 use crate::base::error::{Error, Result, TimeoutKind};
 use crate::base::log::LogLevel;
+use crate::base::sanitize;
 
 pub(super) struct RedirectHandler<'a> {
     target: &'a RedirectTarget,
@@ -98,6 +99,7 @@ impl<'a> RedirectHandler<'a> {
         } else {
             format!("rejected requests: {}", counts.join(", "))
         };
+        let redirect = sanitize::excerpt(redirect);
         let text = format!(
             "{} did not send the browser back to RedirectURI {redirect} within {}; {detail}",
             self.expected.server_host, self.call.timeout

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use once_cell::race::OnceBox;
 
 use crate::base::error::{ArgumentError, Error, Result, io_error_text};
+use crate::base::sanitize;
 
 /// What a policy can allow in a connection string. The caller's own API calls need no permission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,8 +209,10 @@ impl AllowedDirectories {
     }
 
     fn add(&self, path: &str, is_frozen: bool) -> Result<()> {
-        let path_error =
-            |reason: &str| Error::new(ArgumentError::Invalid, "policy", format!("path \"{path}\" {reason}"));
+        let path_error = |reason: &str| {
+            let text = format!("path \"{}\" {reason}", sanitize::path(path));
+            Error::new(ArgumentError::Invalid, "policy", text)
+        };
         let io_error =
             |error: std::io::Error| path_error(&format!("cannot be allowed: {}", io_error_text(&error)));
         if path.is_empty() {

@@ -2,6 +2,7 @@
 //! formatting characters are escaped, and long text is truncated.
 
 use std::fmt::{self, Write as _};
+use std::path::Path;
 
 use crate::base::url::without_secrets;
 
@@ -69,9 +70,12 @@ pub fn value(text: &str) -> String {
 
 /// Escapes a file path in a message. Its length limit is higher than that of [`excerpt`].
 #[must_use]
-pub fn path(text: &str) -> String {
-    let redacted = if text.contains("://") { without_secrets(text) } else { text.to_owned() };
-    TruncatedText { text: &redacted, head: MAX_PATH.saturating_sub(PATH_TAIL), tail: PATH_TAIL }.to_string()
+pub fn path(path: impl AsRef<Path>) -> String {
+    let mut text = path.as_ref().to_string_lossy();
+    if text.contains("://") {
+        text = without_secrets(&text).into();
+    }
+    TruncatedText { text: &text, head: MAX_PATH.saturating_sub(PATH_TAIL), tail: PATH_TAIL }.to_string()
 }
 
 struct TruncatedText<'a> {
@@ -208,7 +212,7 @@ mod tests {
     fn path_limit_exceeds_value_limit() {
         let long = format!("/{}/k.jks\n", "x".repeat(900));
         assert_eq!(path(&long), format!("/{}/k.jks\\n", "x".repeat(900)));
-        assert_eq!(path(&"x".repeat(5000)).chars().count(), MAX_PATH + 1);
+        assert_eq!(path("x".repeat(5000)).chars().count(), MAX_PATH + 1);
         assert_eq!(path("https://jo:hunter2@h/k?x"), "https://****@h/k?****");
     }
 

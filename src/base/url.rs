@@ -97,6 +97,9 @@ impl fmt::Debug for EndpointUrl {
     }
 }
 
+/// Maximum length of a host name (RFC 1035 section 2.3.4). Hosts are shown in messages in full.
+pub(crate) const MAX_HOST_LEN: usize = 255;
+
 /// The host for DNS lookup and connect. Brackets are allowed for an IPv6 address only: `[localhost]` is
 /// invalid.
 fn parse_host(authority: &Authority) -> Result<String, String> {
@@ -106,7 +109,11 @@ fn parse_host(authority: &Authority) -> Result<String, String> {
         Some(_) => return Err("must contain an IPv6 address between [ and ]".to_owned()),
         None => host,
     };
-    if host.is_empty() { Err("has no host".to_owned()) } else { Ok(host.to_ascii_lowercase()) }
+    match host.len() {
+        0 => Err("has no host".to_owned()),
+        1..=MAX_HOST_LEN => Ok(host.to_ascii_lowercase()),
+        _ => Err(format!("has a host of more than {MAX_HOST_LEN} characters")),
+    }
 }
 
 /// The port: `default`, or the digits after the host and ':'. It must be equal to the port that [`Uri`]
@@ -318,6 +325,12 @@ mod tests {
         }
         assert!(contains_secret("jo:hunter2@h", true) && !contains_secret("h:80", true));
         assert_eq!(without_secrets("https://h:8443/users/@me?"), "https://h:8443/users/@me?");
+    }
+
+    #[test]
+    fn host_length_is_limited() {
+        let parse = |length| EndpointUrl::parse(&format!("https://{}/", "x".repeat(length)));
+        assert!(parse(MAX_HOST_LEN).is_ok() && parse(MAX_HOST_LEN + 1).is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::ffi::CString;
 use zeroize::Zeroizing;
 
 use crate::base::error::{Error, OptionError, Result};
+use crate::base::sanitize;
 use crate::resolve::HttpHeader;
 use crate::sys::SharedRef;
 use crate::token::TokenHandle;
@@ -67,7 +68,8 @@ impl ApiHeaders {
 
 fn to_c_header(name: &str, value: &[u8]) -> Result<(CString, Zeroizing<CString>)> {
     let nul_error = |_| {
-        Error::new(OptionError::Invalid, "headers", format!("the header {name} contains a NUL character"))
+        let text = format!("the header {} contains a NUL character", sanitize::excerpt(name));
+        Error::new(OptionError::Invalid, "headers", text)
     };
     Ok((CString::new(name).map_err(nul_error)?, Zeroizing::new(CString::new(value).map_err(nul_error)?)))
 }

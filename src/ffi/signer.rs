@@ -5,6 +5,7 @@ use std::ffi::{c_char, c_void};
 use jsonwebtoken::Algorithm;
 
 use crate::base::error::{ArgumentError, Error, Result};
+use crate::base::sanitize;
 use crate::connection::Connection;
 use crate::ffi::callback::{self, authgrant_sign_fn};
 use crate::ffi::error::ErrorObject;
@@ -65,6 +66,7 @@ pub extern "C" fn authgrant_set_signer(
 fn parse_algorithm(name: &str) -> Result<Algorithm> {
     let known = ASYMMETRIC_ALGORITHMS.iter().find(|known| known.eq_ignore_ascii_case(name));
     known.and_then(|known| known.parse().ok()).ok_or_else(|| {
+        let name = sanitize::excerpt(name);
         let text = format!("algorithm is \"{name}\"; expected one of {}", ASYMMETRIC_ALGORITHMS.join(", "));
         Error::new(ArgumentError::Invalid, "argument", text)
     })

@@ -4,6 +4,7 @@
 use crate::authorize::{self, AuthorizationResult};
 use crate::base::call::CallContext;
 use crate::base::error::{Cause, Error, ErrorKind, OAuthReason, Result};
+use crate::base::sanitize;
 use crate::base::secret::Secret;
 use crate::grants::context::GrantContext;
 use crate::grants::refresh_token;
@@ -119,8 +120,11 @@ fn build_request<'a>(
         // (RFC 6749 section 4.1.2).
         RetryPolicy::Never,
         move || {
-            let redirect = redirect.unwrap_or("absent");
-            format!("redirect_uri was {redirect}, the token URL {}", endpoint_config.endpoint.without_query())
+            let redirect = sanitize::value(redirect.unwrap_or("absent"));
+            format!(
+                "redirect_uri was {redirect}, the token URL {}",
+                sanitize::excerpt(endpoint_config.endpoint.without_query())
+            )
         },
     )
 }

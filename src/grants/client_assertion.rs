@@ -4,6 +4,7 @@
 use crate::base::clock::Clock;
 use crate::base::error::{Error, ErrorKind, KeyError, OAuthReason, Result, WarningKind};
 use crate::base::file::{ConfiguredPath, LoosePermissions};
+use crate::base::sanitize;
 use crate::base::secret::Secret;
 use crate::grants::context::GrantContext;
 use crate::grants::retry::RetryPolicy;
@@ -98,7 +99,10 @@ pub fn load_presigned_assertion(
 }
 
 fn describe_source(source: &str, endpoint_config: &TokenEndpointConfig) -> String {
-    format!("it came from {source}, the token URL was {}", endpoint_config.endpoint.without_query())
+    format!(
+        "it came from {source}, the token URL was {}",
+        sanitize::excerpt(endpoint_config.endpoint.without_query())
+    )
 }
 
 /// Reads the assertion file. It is read for each request, because another program may renew it at any time.

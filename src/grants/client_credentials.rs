@@ -29,7 +29,7 @@ pub(super) fn build_request(endpoint_config: &TokenEndpointConfig) -> TokenReque
             format!(
                 "ClientID was \"{}\", the token URL {}",
                 sanitize::excerpt(id),
-                endpoint_config.endpoint.without_query()
+                sanitize::excerpt(endpoint_config.endpoint.without_query())
             )
         },
     )

@@ -8,6 +8,7 @@ use std::num::NonZeroU16;
 
 use crate::base::call::CallContext;
 use crate::base::error::{Error, OAuthError, OAuthReason, Result};
+use crate::base::sanitize;
 use crate::base::secret::Secret;
 use crate::grants::client_auth::basic_authorization;
 use crate::net::http::{ConnectionReuse, HttpMethod, Request};
@@ -46,7 +47,7 @@ pub fn log_off(config: &Config, token: &AccessToken, process: &Process, call: &C
     }
     let text = format!(
         "{} answered HTTP {}; the token was removed from the cache anyway",
-        logoff.endpoint.without_query(),
+        sanitize::excerpt(logoff.endpoint.without_query()),
         response.status
     );
     let kind =

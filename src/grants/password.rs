@@ -36,7 +36,7 @@ pub(super) fn build_request<'a>(
         format!(
             "User was \"{}\", the token URL {}",
             sanitize::excerpt(user),
-            endpoint_config.endpoint.without_query()
+            sanitize::excerpt(endpoint_config.endpoint.without_query())
         )
     })
 }

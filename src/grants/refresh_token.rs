@@ -3,6 +3,7 @@
 
 use crate::base::cache_key::CacheKey;
 use crate::base::error::Result;
+use crate::base::sanitize;
 use crate::base::secret::Secret;
 use crate::grants::context::GrantContext;
 use crate::grants::retry::RetryPolicy;
@@ -83,6 +84,6 @@ pub(super) fn build_request<'a>(
         // If the server has processed a request whose response was lost, a second one revokes the whole token
         // family (RFC 9700 section 4.14.2).
         RetryPolicy::OnlyIfUnprocessed,
-        || format!("the token URL was {}", endpoint_config.endpoint.without_query()),
+        || format!("the token URL was {}", sanitize::excerpt(endpoint_config.endpoint.without_query())),
     )
 }

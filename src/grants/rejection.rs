@@ -1,6 +1,7 @@
 //! Error for a rejected token request: what was sent, what the server answered, and what to do.
 
 use crate::base::error::{Cause, Error, OAuthReason};
+use crate::base::sanitize;
 use crate::grants::error_class::{ErrorClass, classify_error};
 use crate::grants::token_request::{Credential, TokenRequest};
 use crate::resolve::{EndpointMethods, TokenEndpointConfig};
@@ -81,7 +82,7 @@ fn not_oauth_text(endpoint_config: &TokenEndpointConfig, details: &str) -> Strin
     };
     format!(
         "unexpected response from {}: {details}; check TokenURI{hint}",
-        endpoint_config.endpoint.without_query()
+        sanitize::excerpt(endpoint_config.endpoint.without_query())
     )
 }
 

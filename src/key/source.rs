@@ -2,6 +2,7 @@
 
 use crate::base::error::{Error, ErrorKind, KeyError};
 use crate::base::file::ConfiguredPath;
+use crate::base::sanitize;
 use crate::base::secret::Secret;
 use crate::key::callback_signer::{self, CallbackSigner};
 use crate::key::file::NamedFile;
@@ -160,7 +161,7 @@ impl KeySource {
     pub fn display_name(&self) -> String {
         match &self.origin {
             KeyOrigin::File(store) => NamedFile { option: self.option(), file: store }.to_string(),
-            KeyOrigin::Pkcs11(uri) => format!("{} {}", self.option(), uri.as_configured()),
+            KeyOrigin::Pkcs11(uri) => format!("{} {}", self.option(), sanitize::path(uri.as_configured())),
             KeyOrigin::Inline(_) | KeyOrigin::HmacSecret(_) => self.option().to_owned(),
             KeyOrigin::Callback(_) => callback_signer::DISPLAY_NAME.to_owned(),
         }

@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::base::error::{Error, OptionError, Result};
 use crate::base::secret::Secret;
-use crate::base::url::{EndpointUrl, is_loopback};
+use crate::base::url::{EndpointUrl, MAX_HOST_LEN, is_loopback};
 
 /// Protocol between this library and a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -159,7 +159,8 @@ fn split_host_port(text: &str) -> Option<(&str, Option<u16>)> {
 }
 
 fn is_host_name(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+    (1..=MAX_HOST_LEN).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
 }
 
 /// Proxy settings of the environment, read when the connection is opened.
@@ -301,6 +302,7 @@ mod tests {
             "http://u:hunter2@/",
             "hunter2\r\nX: y",
             "hunter 2",
+            &"hunter2".repeat(40),
         ] {
             let reason = Proxy::parse(text, None, "ProxyHost").unwrap_err();
             assert!(!reason.contains("hunter"), "{reason}");

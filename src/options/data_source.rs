@@ -18,6 +18,7 @@ use super::{OptionLayer, OptionOrigin, OptionValue, strip_quotes};
 use crate::base::error::{Error, ErrorKind, OptionError, Result, WarningKind};
 use crate::base::file::{self, ConfiguredPath};
 use crate::base::policy::{Policy, Restriction};
+use crate::base::sanitize;
 use crate::base::secret::Secret;
 
 /// A loaded data source.
@@ -83,12 +84,14 @@ impl FileSearch {
                 return true;
             }
             Err(error) if error.is_missing() => {
-                self.tried.push(format!("{} (does not exist)", path.display()));
+                self.tried.push(format!("{} (does not exist)", sanitize::path(&path)));
             }
             Err(error) => {
-                self.warnings
-                    .push(data_source_warning(option, &format!("{} {error}; it is ignored", path.display())));
-                self.tried.push(format!("{} ({error})", path.display()));
+                self.warnings.push(data_source_warning(
+                    option,
+                    &format!("{} {error}; it is ignored", sanitize::path(&path)),
+                ));
+                self.tried.push(format!("{} ({error})", sanitize::path(&path)));
             }
         }
         false
@@ -99,7 +102,7 @@ impl FileSearch {
             let ini = IniFile::parse(content);
             let reason =
                 if ini.has_sections() { format!("no {section}") } else { "no section at all".to_owned() };
-            let mut text = format!("{} ({reason}", path.display());
+            let mut text = format!("{} ({reason}", sanitize::path(path));
             for error in &ini.errors {
                 // Writing to a String cannot fail.
                 let _ = write!(text, "; line {} {}", error.line, error.message);
@@ -125,17 +128,18 @@ pub(super) fn load_dsn(name: &str, environment: &dyn Environment) -> Result<Data
     let found = [name, "Default"].into_iter().find_map(|section_name| {
         files.iter().find_map(|(path, ini)| Some((section_name, *path, ini.find_section(section_name)?)))
     });
+    let shown_name = sanitize::excerpt(name);
     let Some((section_name, path, section)) = found else {
         drop(files);
-        let section = format!("[{name}] and no [Default]");
-        return Err(search.not_found_error("DSN", &format!("\"{name}\""), &section));
+        let section = format!("[{shown_name}] and no [Default]");
+        return Err(search.not_found_error("DSN", &format!("\"{shown_name}\""), &section));
     };
-    let label = format!("DSN \"{name}\" in {}", path.display());
+    let label = format!("DSN \"{shown_name}\" in {}", sanitize::path(path));
     let mut source = DataSource::new(OptionOrigin::Dsn, label, Vec::new());
     if section_name != name {
         source.warnings.push(data_source_warning(
             "DSN",
-            &format!("\"{name}\" is unknown; [Default] of {} is used", path.display()),
+            &format!("\"{shown_name}\" is unknown; [Default] of {} is used", sanitize::path(path)),
         ));
     }
     for (path, ini) in &files {
@@ -160,14 +164,14 @@ pub(super) fn load_file_dsn(name: &str, environment: &dyn Environment, policy: P
         search.read_first(files, "FILEDSN");
     }
     let Some((path, content)) = search.loaded.first() else {
-        return Err(search.not_found_error("FILEDSN", name, "[ODBC]"));
+        return Err(search.not_found_error("FILEDSN", &sanitize::path(name), "[ODBC]"));
     };
     let ini = IniFile::parse(content);
     let Some(section) = ini.find_section("ODBC") else {
         drop(ini);
-        return Err(search.not_found_error("FILEDSN", name, "[ODBC]"));
+        return Err(search.not_found_error("FILEDSN", &sanitize::path(name), "[ODBC]"));
     };
-    let label = format!("FILEDSN {}", path.display());
+    let label = format!("FILEDSN {}", sanitize::path(path));
     let warnings = search.warnings.clone();
     let mut source = DataSource::new(OptionOrigin::FileDsn, label, warnings);
     source.warn_all(path, &ini.errors);
@@ -196,7 +200,8 @@ impl DataSource {
     fn warn_all(&mut self, path: &Path, errors: &[IniError]) {
         let option = self.option_name();
         self.warnings.extend(errors.iter().map(|error| {
-            let text = format!("line {} of {} {}; it is ignored", error.line, path.display(), error.message);
+            let text =
+                format!("line {} of {} {}; it is ignored", error.line, sanitize::path(path), error.message);
             Error::new(WarningKind::General, "data source", text).with_option(option)
         }));
     }
@@ -207,11 +212,11 @@ impl DataSource {
         self.warn_all(path, &warnings);
         let option = self.option_name();
         self.errors.extend(errors.iter().map(|error| {
-            let text = format!("line {} of {} {}", error.line, path.display(), error.message);
+            let text = format!("line {} of {} {}", error.line, sanitize::path(path), error.message);
             Error::new(OptionError::Invalid, "data source", text).with_option(option)
         }));
         for entry in &section.entries {
-            let location = format!("line {} of {}", entry.line, path.display());
+            let location = format!("line {} of {}", entry.line, sanitize::path(path));
             match table::find(entry.name) {
                 None => self.warnings.push(unknown_name_warning(&location, entry.name)),
                 Some(spec) => self.add_value(spec, entry.name, entry.value, location),

@@ -386,7 +386,7 @@ pub fn wrong_type_error(spec: &table::OptionSpec, value: &str) -> Error {
 pub fn wrong_value_error(spec: &table::OptionSpec, value: &OptionValue) -> Error {
     match &value.location {
         None => wrong_type_error(spec, value.text.reveal()),
-        Some(location) => type_error(spec, &format!(" in {location} is invalid;")),
+        Some(location) => type_error(spec, &format!(" in {} is invalid;", sanitize::path(location))),
     }
 }
 

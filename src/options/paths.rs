@@ -10,6 +10,7 @@ use super::{OptionValue, Options, environment};
 use crate::base::error::{Error, OptionError};
 use crate::base::file::{ConfiguredPath, ReadError};
 use crate::base::policy::{Permission, Policy, Restriction};
+use crate::base::sanitize;
 use crate::key::Pkcs11Uri;
 
 impl Options {
@@ -65,7 +66,10 @@ impl Options {
 fn forbidden_content_error(spec: &OptionSpec, value: &OptionValue) -> Error {
     let location = match &value.location {
         None => "in the connection string".to_owned(),
-        Some(location) => format!("in {location}, a FILEDSN that the connection string names by path,"),
+        Some(location) => {
+            let location = sanitize::path(location);
+            format!("in {location}, a FILEDSN that the connection string names by path,")
+        }
     };
     let text = format!(
         "{} {location} names a file whose content is sent to the token endpoint, which the process policy \

@@ -15,6 +15,7 @@ use super::{FileDependencies, OptionOrigin, OptionValue, Options, environment};
 use crate::base::error::{Error, OptionError, Result};
 use crate::base::file::{ConfiguredPath, FileVersion, LoosePermissions, ReadError};
 use crate::base::policy::{Permission, Policy};
+use crate::base::sanitize;
 use crate::base::secret::Secret;
 use crate::key::Pkcs11Uri;
 use crate::sys;
@@ -199,9 +200,10 @@ impl Options {
         let shown = if self.is_untrusted_value(value) {
             format!("{kind} that {reason}")
         } else {
-            format!("{prefix}{name}, which {reason}")
+            format!("{prefix}{}, which {reason}", sanitize::path(name))
         };
-        let location = value.location.as_ref().map_or(String::new(), |location| format!(" in {location}"));
+        let location = value.location.as_deref();
+        let location = location.map_or(String::new(), |location| format!(" in {}", sanitize::path(location)));
         let text = format!(
             "{}{location} refers to {shown}; if the secret itself begins with {prefix}, prepend literal:",
             spec.name
@@ -214,7 +216,10 @@ fn forbidden_ref_error(spec: &OptionSpec, value: &OptionValue, reference: &Secre
     let (prefix, kind) = reference.prefix_and_kind();
     let location = match &value.location {
         None => "in the connection string".to_owned(),
-        Some(location) => format!("in {location}, a FILEDSN that the connection string names by path,"),
+        Some(location) => {
+            let location = sanitize::path(location);
+            format!("in {location}, a FILEDSN that the connection string names by path,")
+        }
     };
     let text = format!(
         "{} {location} must not be a reference to {kind} ({prefix}), because the text may be untrusted; set \

@@ -1,16 +1,22 @@
 //! Sanitization of untrusted text in messages, warnings, log lines and reports: it is escaped and truncated,
 //! and credentials in URLs are redacted.
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsString, c_void};
 use std::path::PathBuf;
+use std::ptr::null_mut;
 
-use crate::support::c_api::{Connection, Failure, LogLines, open, open_with_environment};
+use crate::support::c_api::{
+    Connection, Failure, LogLines, collect_failures, get_token, open, open_with_environment,
+};
+use crate::support::{minimal_string, start_mock_server};
 use authgrant::base::error::Error;
 use authgrant::base::sanitize::is_unsafe;
+use authgrant::ffi::policy::authgrant_allow_directory;
 use authgrant::ffi::status::*;
 use authgrant::options::Environment;
 use authgrant::options::table::{OptionSpec, OptionType, TABLE};
-use serde_json::Value;
+use mock_server::{Behavior, Config};
+use serde_json::{Value, json};
 
 /// A connection string with a signing key and a token endpoint at which no server listens.
 const BASE_STRING: &str = "am=55;ClaimsIssuer=me;JWTAlgorithm=HS256;\
@@ -73,7 +79,7 @@ impl CollectedTexts {
 
     fn add_error(&mut self, error: &Error) {
         for error in [error].into_iter().chain(error.additional()) {
-            self.messages.push(error.message().to_owned());
+            self.messages.push(error.message());
             self.messages.extend(error.option().map(str::to_owned));
         }
     }
@@ -128,7 +134,8 @@ impl CollectedTexts {
     fn assert_safe(&self, subject: &str) {
         for text in &self.messages {
             let length = text.chars().count();
-            assert!(length <= 4300, "{subject}: {length} characters: {text:.300}");
+            // A part that is not shortened would fill the message up to its own limit, 4096 characters.
+            assert!(length < 4000, "{subject}: {length} characters: {text:.300}");
             assert!(!text.contains(is_unsafe), "{subject}: {text:.300}");
         }
         for text in &self.reports {
@@ -152,6 +159,9 @@ fn value_of_every_option_is_escaped_and_bounded() {
             hostile.clone(),
             option_value(definition, &format!("https://{hostile}/")),
             format!("https://h/{hostile}"),
+            "x".repeat(LONG_LEN),
+            option_value(definition, &format!("https://{}.example/t", "x".repeat(LONG_LEN))),
+            option_value(definition, &format!("https://h/{}", "x".repeat(LONG_LEN))),
         ];
         for value in values {
             let environment = TestEnvironment::new();
@@ -257,6 +267,42 @@ fn names_from_every_source_are_escaped_and_bounded() {
         );
         texts.assert_safe("https_proxy");
     }
+}
+
+#[test]
+fn server_text_is_escaped_and_bounded() {
+    let (hostile, digits) = (unsafe_text(), "7".repeat(LONG_LEN));
+    for (status, body) in [
+        (400, json!({"error": hostile})),
+        (400, json!({"error": "invalid_grant", "error_description": hostile})),
+        (400, json!({"error": "invalid_grant", "error_description": format!("AADSTS{digits}: no")})),
+        (401, json!({"code": hostile, "message": hostile})),
+        (200, json!({"access_token": "a", "token_type": hostile})),
+    ] {
+        let subject = format!("{status} {body:.60}");
+        let behavior = Behavior::Json { status, body, headers: Vec::new() };
+        let server = start_mock_server(Config::default());
+        server.set_default_behavior(behavior);
+        let mut texts = CollectedTexts::default();
+        texts.add_failure(*get_token(&minimal_string(&server, "")).unwrap_err());
+        texts.assert_safe(&subject);
+    }
+}
+
+#[test]
+fn api_arguments_are_escaped_and_bounded() {
+    extern "C" fn fail(_: *const u8, _: usize, _: *mut u8, _: usize, _: *mut usize, _: *mut c_void) -> i32 {
+        1
+    }
+    let hostile = unsafe_text();
+    let mut texts = CollectedTexts::default();
+    let connection = open(BASE_STRING).unwrap();
+    texts.add_failure(*connection.set_signer(&hostile, Some(fail), null_mut()).unwrap_err());
+    let path = CString::new(format!("/{hostile}")).unwrap();
+    let failures = collect_failures(|error| authgrant_allow_directory(path.as_ptr(), error));
+    failures.into_iter().for_each(|failure| texts.add_failure(failure));
+    assert_eq!(texts.messages.len(), 2);
+    texts.assert_safe("argument");
 }
 
 #[test]

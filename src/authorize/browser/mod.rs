@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::base::error::{Error, ErrorKind, OptionError, Result, io_error_text};
+use crate::base::sanitize;
 use crate::base::secret::Secret;
 use crate::base::url::EndpointUrl;
 use crate::sys;
@@ -123,7 +124,7 @@ impl Browser {
         let text = format!(
             "cannot open a browser with {}: {reason}; open this URL on a machine where RedirectURI reaches \
              this process, or pass a callback to authgrant_authorize that shows it: {manual_url}",
-            self.program.display()
+            sanitize::path(&self.program)
         );
         Error::new(ErrorKind::Unsupported, "consent", text).with_consent_url(Some(manual_url.to_owned()))
     }

@@ -16,6 +16,7 @@ use crate::authorize::redirect_handler::RedirectHandler;
 use crate::base::call::{CallContext, cancelled_error};
 use crate::base::error::{Error, NetworkError, OptionError, Result, io_error_text};
 use crate::base::log::LogLevel;
+use crate::base::sanitize;
 use crate::base::url::EndpointUrl;
 use crate::sys::{ForkSafeSocket, PollFd, wait_any};
 
@@ -121,7 +122,7 @@ fn listen_port(redirect: &EndpointUrl) -> Result<u16> {
         Err(Error::new(
             OptionError::Invalid,
             "consent",
-            format!("RedirectURI {} {text}", redirect.without_query()),
+            format!("RedirectURI {} {text}", sanitize::excerpt(redirect.without_query())),
         )
         .with_option("RedirectURI"))
     };
@@ -188,7 +189,10 @@ fn bind_error(redirect: &EndpointUrl, address: SocketAddr, error: &io::Error) ->
         }
         _ => io_error_text(error),
     };
-    let text = format!("cannot listen at {address} for RedirectURI {}: {reason}", redirect.without_query());
+    let text = format!(
+        "cannot listen at {address} for RedirectURI {}: {reason}",
+        sanitize::excerpt(redirect.without_query())
+    );
     Error::new(NetworkError::Connection, "consent", text).with_option("RedirectURI")
 }
 

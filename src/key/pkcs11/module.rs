@@ -12,6 +12,8 @@ use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error as CryptokiError, RvError};
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::base::sanitize;
+use crate::key::message;
 use crate::key::pkcs11::error;
 use crate::key::pkcs11::p11_kit::{self, ModuleConfig};
 use crate::key::pkcs11_uri::{ModuleSelector, Pkcs11Uri};
@@ -54,10 +56,10 @@ pub(super) fn select_modules(uri: &Pkcs11Uri) -> Result<Vec<PathBuf>, String> {
     };
     let found: Vec<_> = all.iter().filter(is_selected).map(|module| module.path.clone()).collect();
     if found.is_empty() {
-        let names: Vec<_> = all.iter().map(|module| format!("\"{}\"", module.name())).collect();
+        let names: Vec<_> = all.iter().map(|module| message::quote(module.name())).collect();
         return Err(format!(
             "names a module that is not configured; available: {}",
-            crate::key::message::join_with_and(names)
+            message::join_with_and(names)
         ));
     }
     Ok(found)
@@ -79,16 +81,20 @@ pub(super) fn load_module(path: &Path) -> Result<Pkcs11, String> {
     // On each call: other code in the process may have finalized it.
     match module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
         Ok(()) | Err(CryptokiError::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => Ok(module),
-        Err(error) => {
-            Err(format!("the module {} cannot be initialized: {}", path.display(), error::describe(&error)))
-        }
+        Err(error) => Err(format!(
+            "the module {} cannot be initialized: {}",
+            sanitize::path(path),
+            error::describe(&error)
+        )),
     }
 }
 
 fn load_error(path: &Path, error: &CryptokiError) -> String {
-    let path = path.display();
+    let path = sanitize::path(path);
     match error {
-        CryptokiError::LibraryLoading(reason) => format!("the module {path} cannot be loaded: {reason}"),
+        CryptokiError::LibraryLoading(reason) => {
+            format!("the module {path} cannot be loaded: {}", sanitize::path(reason.to_string()))
+        }
         CryptokiError::MissingSymbol(symbol) => {
             format!("the library {path} is not a PKCS#11 module: it has no function {symbol}")
         }

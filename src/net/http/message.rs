@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::{HttpMethod, Request, Response};
 use crate::base::error::{Error, ErrorKind, OptionError, Result};
+use crate::base::sanitize;
 use crate::net::header_value::is_reserved_header;
 use crate::net::http::error::{bad_response_error, convert_ureq_error, truncated_response_error};
 use crate::net::http::request_context::RequestContext;
@@ -141,8 +142,13 @@ fn build_headers(request: &Request<'_>) -> Result<HeaderMap> {
 }
 
 fn parse_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
-    let invalid =
-        |reason: &str| Error::new(OptionError::Invalid, "network", format!("header {name:?} {reason}"));
+    let invalid = |reason: &str| {
+        Error::new(
+            OptionError::Invalid,
+            "network",
+            format!("header \"{}\" {reason}", sanitize::excerpt(name)),
+        )
+    };
     let parsed = HeaderName::try_from(name).map_err(|_| invalid("has an invalid name"))?;
     if is_reserved_header(name) {
         return Err(invalid("is reserved and cannot be set"));

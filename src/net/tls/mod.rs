@@ -26,6 +26,7 @@ use self::verifier::{AcceptAnyServerCert, ServerNameOverride};
 use crate::base::clock;
 use crate::base::error::{Error, KeyError, NetworkError, Result};
 use crate::base::file::ConfiguredPath;
+use crate::base::sanitize;
 use crate::base::secret::Secret;
 use crate::key::{KeyCache, KeySource};
 use crate::net::proxy::ProxyConfig;
@@ -317,11 +318,12 @@ fn describe_presented_names(presented: &[String]) -> String {
     }
     // rustls formats names as DnsName("a.example") and IpAddress(…); only the name is shown.
     let bare_name = |name: &String| {
-        name.split('"')
+        let name = name
+            .split('"')
             .nth(1)
             .or_else(|| name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')))
-            .unwrap_or(name)
-            .to_owned()
+            .unwrap_or(name);
+        sanitize::excerpt(name).to_string()
     };
     let names: Vec<String> = presented.iter().take(10).map(bare_name).collect();
     let mut text = format!("it is valid for {}", names.join(", "));
