@@ -199,6 +199,12 @@ impl Error {
         self.details.option.as_deref()
     }
 
+    /// Whether `option`, spelled as in the option table, caused the error.
+    #[must_use]
+    pub fn concerns(&self, option: &str) -> bool {
+        self.option() == Some(option)
+    }
+
     /// The `error` of the authorization server, escaped and bounded.
     #[must_use]
     pub fn oauth_error(&self) -> Option<String> {

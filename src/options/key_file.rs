@@ -49,7 +49,7 @@ impl Options {
         policy: Policy,
         dependencies: &mut FileDependencies,
     ) {
-        if self.external.errors.iter().any(|error| error.option() == Some(key.option())) {
+        if self.external.errors.iter().any(|error| error.concerns(key.option())) {
             return;
         }
         let metadata = match key::read_metadata(key) {

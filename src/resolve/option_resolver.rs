@@ -85,7 +85,7 @@ impl<'a> OptionResolver<'a> {
     }
 
     pub(super) fn has_error_for(&self, name: OptionId) -> bool {
-        self.problems.errors.iter().any(|error| error.option() == Some(name.as_str()))
+        self.problems.errors.iter().any(|error| error.concerns(name.as_str()))
     }
 
     pub(super) fn check_types(&mut self) {
