@@ -161,7 +161,8 @@ fn unsafe_only_in_ffi_and_sys() {
 
 /// The text of a source file without its unit tests.
 fn without_tests(file: &Path) -> String {
-    if file.components().any(|part| part.as_os_str() == "tests") || file.ends_with("tests.rs") {
+    let is_test_file = file.file_name().is_some_and(|name| name.to_string_lossy().ends_with("tests.rs"));
+    if file.components().any(|part| part.as_os_str() == "tests") || is_test_file {
         return String::new();
     }
     let text = fs::read_to_string(file).unwrap();
@@ -291,6 +292,24 @@ fn key_modules_have_no_cycle() {
         }
     }
     assert!(uses.is_empty(), "cycle in {uses:#?}");
+}
+
+/// Control flow matches on `ErrorKind`. Status, SQLSTATE and message are made of it for reports only.
+#[test]
+fn control_flow_matches_on_error_kinds() {
+    let is_report = |file: &Path| {
+        let path = file.strip_prefix(source_dir()).unwrap();
+        ["ffi", "report", "base/error.rs", "base/error_kind.rs", "base/stats.rs", "base/status.rs"]
+            .iter()
+            .any(|report| path.starts_with(report))
+    };
+    let uses = [".sqlstate()", ".message() ", ".message().", "Status::"];
+    for file in module_layers().concat().iter().flat_map(|module| module_files(module)) {
+        let text = without_tests(&file).replace("httparse::Status::", "");
+        let mut code = text.lines().map(|line| line.split("//").next().unwrap());
+        let found = code.find(|line| uses.iter().any(|name| line.contains(name)));
+        assert!(found.is_none() || is_report(&file), "{}: {found:?}", file.display());
+    }
 }
 
 #[test]
