@@ -10,9 +10,8 @@ use crate::base::call::CallContext;
 use crate::base::error::{Error, OAuthError, OAuthReason, Result};
 use crate::base::sanitize;
 use crate::base::secret::Secret;
-use crate::grants::client_auth::basic_authorization;
+use crate::grants::token_request::{Parameter, add_client_authentication, copy_headers, encode_parameters};
 use crate::net::http::{ConnectionReuse, HttpMethod, Request};
-use crate::net::urlencoded;
 use crate::process::Process;
 use crate::resolve::{Config, Flow, OAuthClient};
 use crate::token::AccessToken;
@@ -24,21 +23,17 @@ use crate::token::AccessToken;
 /// redirect.
 pub fn log_off(config: &Config, token: &AccessToken, process: &Process, call: &CallContext) -> Result<()> {
     let Some(logoff) = &config.logoff else { return Ok(()) };
-    let value = token.value().to_str().unwrap_or_default();
     let client = match &config.flow {
         Flow::TokenEndpoint(endpoint_config) => endpoint_config.client.as_ref(),
         _ => None,
     };
-    let authorization = match client.filter(|client| client.uses_basic_auth) {
-        Some(client) => basic_authorization(client),
-        None => Secret::new(format!("Bearer {value}")),
-    };
+    let (headers, parameters) = build_revocation(token.value().to_str().unwrap_or_default(), client);
     let request = Request {
         method: HttpMethod::Post,
         url: &logoff.endpoint,
         query: None,
-        headers: vec![("Authorization".to_owned(), authorization)],
-        body: Some(encode_revocation_body(value, client)),
+        headers: copy_headers(&headers),
+        body: Some(encode_parameters(&parameters)),
         reuse: ConnectionReuse::Allow,
     };
     let response = process.http_client.send(&request, &logoff.transport, call)?;
@@ -55,11 +50,43 @@ pub fn log_off(config: &Config, token: &AccessToken, process: &Process, call: &C
     Err(Error::new(kind, "logoff", text).with_option("LogoffURI"))
 }
 
-fn encode_revocation_body(token: &str, client: Option<&OAuthClient>) -> Secret {
-    let mut parameters = vec![("token", token), ("token_type_hint", "access_token")];
-    if let Some(client) = client.filter(|client| !client.uses_basic_auth) {
-        parameters.push(("client_id", &client.id));
-        parameters.extend(client.secret.as_ref().map(|secret| ("client_secret", secret.reveal())));
+/// Builds the headers and the parameters of the request.
+fn build_revocation<'a>(
+    token: &str,
+    client: Option<&'a OAuthClient>,
+) -> (Vec<Parameter<'a>>, Vec<Parameter<'a>>) {
+    let mut headers = Vec::new();
+    let mut parameters = vec![
+        Parameter::hidden("token", Secret::from(token), &[]),
+        Parameter::shown("token_type_hint", "access_token", &[]),
+    ];
+    if let Some(client) = client {
+        add_client_authentication(client, &mut headers, &mut parameters);
     }
-    urlencoded::serialize(&parameters)
+    if headers.is_empty() {
+        let bearer = Secret::new(["Bearer ", token].concat());
+        headers.push(Parameter::hidden("Authorization", bearer, &[]));
+    }
+    (headers, parameters)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Authorization header and body of a request by a client with a secret.
+    fn revocation(uses_basic_auth: bool) -> (String, String) {
+        let client = OAuthClient { id: "c d".to_owned(), secret: Some(Secret::from("s&t")), uses_basic_auth };
+        let (headers, parameters) = build_revocation("abc", Some(&client));
+        let [(_, authorization)] = &copy_headers(&headers)[..] else { panic!("one header") };
+        (authorization.reveal().to_owned(), encode_parameters(&parameters).reveal().to_owned())
+    }
+
+    #[test]
+    fn logoff_authenticates_client_like_token_request() {
+        let token = "token=abc&token_type_hint=access_token";
+        assert_eq!(revocation(true), ("Basic YyUyMGQ6cyUyNnQ=".to_owned(), token.to_owned()));
+        let post = format!("{token}&client_id=c%20d&client_secret=s%26t");
+        assert_eq!(revocation(false), ("Bearer abc".to_owned(), post));
+    }
 }

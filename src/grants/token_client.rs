@@ -16,7 +16,7 @@ use crate::base::stats::Counter;
 use crate::grants::context::GrantContext;
 use crate::grants::rejection::{self, RejectedRequest};
 use crate::grants::retry::{self, RetryDecision, RetryState};
-use crate::grants::token_request::TokenRequest;
+use crate::grants::token_request::{TokenRequest, copy_headers, encode_parameters};
 use crate::net::http::{ConnectionReuse, HttpMethod, Request, RequestError, Response};
 use crate::process::{Admission, AdmissionContext, throttled_error};
 use crate::resolve::{EndpointMethods, TokenEndpointConfig};
@@ -239,12 +239,12 @@ impl<'a> TokenClient<'_, 'a> {
     ) -> std::result::Result<Response, RequestError> {
         let Self { endpoint_config, context, .. } = self;
         self.warn_about_client_certificate()?;
-        let parameters = token_request.encode_parameters();
+        let parameters = encode_parameters(&token_request.parameters);
         let (query, body) = match method {
             HttpMethod::Get => (Some(parameters), None),
             HttpMethod::Post => (None, Some(parameters)),
         };
-        let (url, headers) = (&endpoint_config.endpoint, token_request.to_headers());
+        let (url, headers) = (&endpoint_config.endpoint, copy_headers(&token_request.headers));
         let request = Request { method, url, query, headers, body, reuse };
         context.process.http_client.send(&request, &endpoint_config.transport, context.call)
     }

@@ -5,7 +5,7 @@ use crate::grants::client_auth::basic_authorization;
 use crate::grants::retry::RetryPolicy;
 use crate::net::urlencoded;
 use crate::options::OptionId;
-use crate::resolve::TokenEndpointConfig;
+use crate::resolve::{OAuthClient, TokenEndpointConfig};
 
 /// Whether reports and error messages may contain a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,16 +95,7 @@ impl<'a> TokenRequest<'a> {
             .map(|header| Parameter::hidden(&header.name, header.value.clone(), &[OptionId::AuthHeader]))
             .collect();
         if let Some(client) = &endpoint_config.client {
-            const SECRET_OPTIONS: &[OptionId] = &[OptionId::ClientSecret];
-            if client.uses_basic_auth {
-                let value = basic_authorization(client);
-                headers.push(Parameter::hidden("Authorization", value, SECRET_OPTIONS));
-            } else {
-                parameters.push(Parameter::shown("client_id", &client.id, &[OptionId::ClientID]));
-                let secret = client.secret.clone();
-                parameters
-                    .extend(secret.map(|secret| Parameter::hidden("client_secret", secret, SECRET_OPTIONS)));
-            }
+            add_client_authentication(client, &mut headers, &mut parameters);
         }
         let additional = endpoint_config.parameters.iter();
         parameters.extend(
@@ -114,20 +105,36 @@ impl<'a> TokenRequest<'a> {
         Self { parameters, headers, credential, retry_policy, describe: Box::new(describe) }
     }
 
-    /// Serializes the parameters for a query or a body.
-    pub(super) fn encode_parameters(&self) -> Secret {
-        let parameters = self.parameters.iter().map(|parameter| (parameter.name, parameter.value.reveal()));
-        urlencoded::serialize(&parameters.collect::<Vec<_>>())
-    }
-
-    /// Copies the headers for sending.
-    pub(super) fn to_headers(&self) -> Vec<(String, Secret)> {
-        self.headers.iter().map(|header| (header.name.to_owned(), header.value.clone())).collect()
-    }
-
     /// Returns the values that must be redacted from the response.
     pub(super) fn hidden_values(&self) -> impl Iterator<Item = &Secret> {
         let hidden = |parameter: &&Parameter<'_>| parameter.visibility == Visibility::Hidden;
         self.parameters.iter().chain(&self.headers).filter(hidden).map(|parameter| &parameter.value)
     }
+}
+
+/// Adds the authentication of `client` as a header or as parameters (RFC 6749 section 2.3.1).
+pub(super) fn add_client_authentication<'a>(
+    client: &'a OAuthClient,
+    headers: &mut Vec<Parameter<'a>>,
+    parameters: &mut Vec<Parameter<'a>>,
+) {
+    const SECRET_OPTIONS: &[OptionId] = &[OptionId::ClientSecret];
+    if client.uses_basic_auth {
+        headers.push(Parameter::hidden("Authorization", basic_authorization(client), SECRET_OPTIONS));
+        return;
+    }
+    parameters.push(Parameter::shown("client_id", &client.id, &[OptionId::ClientID]));
+    let secret = client.secret.clone();
+    parameters.extend(secret.map(|secret| Parameter::hidden("client_secret", secret, SECRET_OPTIONS)));
+}
+
+/// Serializes `parameters` for a query or a body.
+pub(super) fn encode_parameters(parameters: &[Parameter<'_>]) -> Secret {
+    let pairs = parameters.iter().map(|parameter| (parameter.name, parameter.value.reveal()));
+    urlencoded::serialize(&pairs.collect::<Vec<_>>())
+}
+
+/// Copies `headers` for sending.
+pub(super) fn copy_headers(headers: &[Parameter<'_>]) -> Vec<(String, Secret)> {
+    headers.iter().map(|header| (header.name.to_owned(), header.value.clone())).collect()
 }
