@@ -32,6 +32,19 @@ fn names_and_values(rows: &Value) -> Vec<(&str, &str)> {
     rows.map(|row| (row["name"].as_str().unwrap(), row["value"].as_str().unwrap())).collect()
 }
 
+/// Checks that TokenParameters cannot replace the explained parameters of the grant.
+#[track_caller]
+fn assert_parameters_reserved(connection: &Connection, report: &Value) {
+    let mut names: Vec<_> =
+        names_and_values(&report["request"]["parameters"]).into_iter().map(|(name, _)| name).collect();
+    names.retain(|name| !["resource", "tenant"].contains(name));
+    assert!(!names.is_empty());
+    for name in names {
+        connection.set_option("TokenParameters", &format!("{name}=x")).unwrap();
+        assert_eq!(connection.explain().unwrap_err().option.as_deref(), Some("TokenParameters"), "{name}");
+    }
+}
+
 /// Checks that the explained parameters have the names and, unless redacted, the values of those that the
 /// server received, in their order, and that the explained headers were received. Returns the names of the
 /// parameters whose values are shown.
@@ -167,6 +180,7 @@ fn explained_parameters_equal_received_of_each_grant() {
         let request = requests.first().unwrap_or_else(|| panic!("{options}: no request"));
         assert_eq!(assert_explained_as_received(&report, request), shown, "{options}");
         assert_eq!(names_and_values(&report["request"]["headers"])[0].0, "X-Extra", "{options}");
+        assert_parameters_reserved(&connection, &report);
     }
 }
 
