@@ -4,10 +4,10 @@ use crate::base::error::Result;
 use crate::base::secret::Secret;
 use crate::grants::context::GrantContext;
 use crate::grants::retry::RetryPolicy;
-use crate::grants::signed_jwt::{self, SIGNING_KEY_OPTIONS, describe_claims};
+use crate::grants::signed_jwt::{self, describe_claims};
 use crate::grants::token_client;
 use crate::grants::token_request::{Credential, Parameter, TokenRequest};
-use crate::options::OptionId;
+use crate::options::{OptionId, SIGNING_KEY_OPTIONS};
 use crate::resolve::{AssertionConfig, TokenEndpointConfig};
 use crate::token::AccessToken;
 

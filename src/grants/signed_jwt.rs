@@ -8,14 +8,9 @@ use crate::grants::context::GrantContext;
 use crate::grants::local_token::build_local_token;
 use crate::jwt::{self, Assertion, Claims, UnsignedJwt};
 use crate::key::SigningKey;
-use crate::options::OptionId;
 use crate::process::Process;
 use crate::resolve::{AssertionConfig, TokenEndpointConfig};
 use crate::token::AccessToken;
-
-/// Options that name the signing key of an assertion.
-pub(super) const SIGNING_KEY_OPTIONS: &[OptionId] =
-    &[OptionId::JWTCertStore, OptionId::JWTPrivateKey, OptionId::JWTSecret];
 
 pub(super) fn fetch(signing: &AssertionConfig, context: &GrantContext<'_>) -> Result<AccessToken> {
     let assertion = sign_before_deadline(signing, 0, context)?;

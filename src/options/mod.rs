@@ -40,7 +40,7 @@ pub use completed_string::OptionOverride;
 pub use dependencies::FileDependencies;
 pub use environment::{Environment, ProcessEnvironment};
 pub use key_file::KEY_FILE_OPTIONS;
-pub use table::{OptionId, OptionType};
+pub use table::{OptionId, OptionType, SIGNING_KEY_OPTIONS};
 
 /// Where a value comes from; a later variant outranks an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

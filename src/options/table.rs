@@ -334,6 +334,10 @@ define_options! {
     WSRetryCount ["wsrc"] OptionType::Passthrough, "", "For the driver.";
 }
 
+/// The options that name the signing key of an assertion. A signer callback replaces them.
+pub const SIGNING_KEY_OPTIONS: &[OptionId] =
+    &[OptionId::JWTCertStore, OptionId::JWTPrivateKey, OptionId::JWTSecret];
+
 impl OptionId {
     /// The name as documented.
     #[must_use]

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use crate::key::CallbackSigner;
-use crate::options::{OptionId, OptionOrigin, Options};
+use crate::options::{OptionId, OptionOrigin, Options, SIGNING_KEY_OPTIONS};
 use crate::provider::Profile;
 
 /// Where a value comes from.
@@ -35,10 +35,6 @@ pub(super) struct WithOrigin<T> {
     pub(super) from: ValueOrigin,
 }
 
-/// The options that a signer callback replaces.
-const REPLACED_BY_SIGNER: [OptionId; 3] =
-    [OptionId::JWTCertStore, OptionId::JWTPrivateKey, OptionId::JWTSecret];
-
 /// Finds the origin of a value among the options, the signer callback and the profile.
 pub(super) struct OriginFinder<'a> {
     pub(super) options: &'a Options,
@@ -49,7 +45,7 @@ pub(super) struct OriginFinder<'a> {
 impl OriginFinder<'_> {
     /// The origin of an option that is set, or of the signer callback that replaces it.
     pub(super) fn option_origin(&self, name: OptionId) -> Option<ValueOrigin> {
-        if self.signer.is_some() && REPLACED_BY_SIGNER.contains(&name) {
+        if self.signer.is_some() && SIGNING_KEY_OPTIONS.contains(&name) {
             return Some(ValueOrigin::new("authgrant_set_signer"));
         }
         let value = self.options.get(name)?;
