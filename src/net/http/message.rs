@@ -9,11 +9,11 @@ use ureq::http::{self, Uri};
 use ureq::{Agent, Body};
 use zeroize::Zeroizing;
 
-use super::{HttpMethod, Request, Response};
 use crate::base::error::{Error, ErrorKind, OptionError, Result};
 use crate::base::sanitize;
 use crate::net::header_value::is_reserved_header;
 use crate::net::http::error::{bad_response_error, convert_ureq_error, truncated_response_error};
+use crate::net::http::request::{HttpMethod, Request, Response};
 use crate::net::http::request_context::RequestContext;
 
 /// Maximum length of a response body; a token response is much shorter.

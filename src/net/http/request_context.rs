@@ -13,9 +13,9 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{ConnectionReuse, Request};
 use crate::base::call::{CallContext, Wake, cancelled_error};
 use crate::base::error::{Error, ErrorKind, NetworkError, Result};
+use crate::net::http::request::{ConnectionReuse, Request};
 use crate::net::proxy::Proxy;
 use crate::sys::{self, ForkSafeSocket};
 

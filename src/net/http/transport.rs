@@ -12,13 +12,13 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, Stream};
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
-use super::ConnectionReuse;
-use super::buffers::ZeroizingBuffers;
 use crate::base::clock::Clock;
 use crate::base::error::{Error, NetworkError};
 use crate::net::http::agent_cache::IDLE_TIMEOUT;
+use crate::net::http::buffers::ZeroizingBuffers;
 use crate::net::http::error::wrap_error;
 use crate::net::http::proxy_tunnel;
+use crate::net::http::request::ConnectionReuse;
 use crate::net::http::request_context::{RequestContext, RequestPhase, SharedStream};
 use crate::net::http::tcp::{TcpConnector, TimedStream};
 use crate::net::tls::TransportConfig;

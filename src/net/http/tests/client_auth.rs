@@ -11,6 +11,7 @@ use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 
 use crate::base::error::Status;
 use crate::base::file::ConfiguredPath;
+use crate::base::url::EndpointUrl;
 use crate::key::{KeyOrigin, KeySource, StorePurpose};
 use crate::net::http::testing::*;
 use crate::net::http::tests::tls::{TestCa, reply_ok, unchanged_params};

@@ -1,7 +1,9 @@
 use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 use crate::base::error::Status;
 use crate::base::file::ConfiguredPath;
+use crate::base::url::EndpointUrl;
 use crate::net::http::testing::*;
 use crate::net::http::*;
 

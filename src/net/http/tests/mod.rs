@@ -9,10 +9,13 @@ mod tls;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::testing::*;
 use super::*;
 use crate::base::error::Status;
+use crate::base::secret::Secret;
+use crate::base::url::EndpointUrl;
 use crate::net::http::tests::tls::{reply_ok, unchanged_params};
 
 fn response_error(reply: impl Fn(usize, &str) -> ServerReply + Send + Sync + 'static) -> Error {

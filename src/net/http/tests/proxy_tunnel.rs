@@ -4,8 +4,10 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 use crate::base::error::Status;
+use crate::base::url::EndpointUrl;
 use crate::net::http::testing::*;
 use crate::net::http::tests::tls::{TestCa, reply_ok, unchanged_params};
 use crate::net::http::*;

@@ -8,6 +8,7 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::base::error::Status;
 use crate::base::file::ConfiguredPath;
+use crate::base::url::EndpointUrl;
 use crate::net::http::testing::*;
 use crate::net::http::*;
 
