@@ -1,4 +1,5 @@
-//! Checks the module layers of `src/lib.rs`, and those inside `key`: a module uses only modules below it.
+//! Checks the module layers of `src/lib.rs`, and those inside `grants`, `key` and `net`: a module uses only
+//! modules below it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -52,88 +53,10 @@ fn modules_use_only_lower_layers() {
     }
 }
 
-/// Layers inside `src/grants`, top layer first. A module uses only modules of lower layers.
-const GRANT_LAYERS: &[&[&str]] = &[
-    &["mod"],
-    &["authorization_code"],
-    &[
-        "access_token",
-        "client_assertion",
-        "client_credentials",
-        "jwt_bearer",
-        "logoff",
-        "password",
-        "refresh_token",
-    ],
-    &["signed_jwt"],
-    &["token_client"],
-    &["rejection"],
-    &["token_request"],
-    &["retry"],
-    &["error_class"],
-    &["client_auth", "context", "local_token"],
-];
-
-/// The names that follow `prefix` in the paths of `text`: `a` and `b` in `prefix::a::X` and in
-/// `prefix::{a, b::{X, Y}}`. A path that ends with the prefix has an empty name.
-fn names_after<'a>(text: &'a str, prefix: &str) -> Vec<&'a str> {
-    let nesting = |c: char| i32::from(c == '{') - i32::from(c == '}');
-    let ends = |c: char| !(c.is_alphanumeric() || c == '_');
-    let name = |path: &'a str| path.trim_start().split(ends).next().unwrap();
-    let mut names = Vec::new();
-    for path in text.split(prefix).skip(1) {
-        let path = path.strip_prefix("::").unwrap_or_default();
-        let Some(group) = path.strip_prefix('{') else {
-            names.push(name(path));
-            continue;
-        };
-        let mut depth = 0;
-        let end = group.find(|c| {
-            depth += nesting(c);
-            depth < 0
-        });
-        let mut depth = 0;
-        let items = group[..end.unwrap()].split(|c| {
-            depth += nesting(c);
-            depth == 0 && c == ','
-        });
-        names.extend(items.filter(|item| !item.trim().is_empty()).map(name));
-    }
-    names
-}
-
-#[test]
-fn grants_use_only_lower_layers() {
-    // Everything else in `crate::grants` is an item of mod.rs.
-    let layer_of = |name: &str| GRANT_LAYERS.iter().position(|layer| layer.contains(&name)).unwrap_or(0);
-    let mut modules: Vec<_> = GRANT_LAYERS.concat();
-    modules.sort_unstable();
-    let mut files = module_files("grants");
-    files.sort();
-    assert_eq!(files.iter().map(|file| file.file_stem().unwrap()).collect::<Vec<_>>(), modules);
-    for file in files.iter().filter(|file| !file.ends_with("mod.rs")) {
-        let text = without_tests(file);
-        let module = file.file_stem().unwrap().to_str().unwrap();
-        assert!(!text.contains("crate::{"), "{module} must name crate::grants in one piece");
-        let text = text.replace("super::", "crate::grants::");
-        for used in names_after(&text, "crate::grants") {
-            let is_lower = layer_of(used) > layer_of(module);
-            assert!(is_lower, "grants::{module} uses {used:?} of grants, which is not below it");
-        }
-    }
-}
-
 #[test]
 fn interner_uses_nothing_of_process() {
     let text = fs::read_to_string(source_dir().join("process/interner.rs")).unwrap();
     assert!(!text.contains("use super") && !text.contains("crate::process"), "it is generic over its values");
-}
-
-#[test]
-fn names_after_prefix_are_found_in_groups() {
-    let text =
-        "use p::x::a::B; use p::x::{c, d::{E, F},\n g,\n}; use p::x::{self}; p::x::H::new(); use p::x;";
-    assert_eq!(names_after(text, "p::x"), ["a", "c", "d", "g", "self", "H", ""]);
 }
 
 #[test]
@@ -169,48 +92,105 @@ fn without_tests(file: &Path) -> String {
     text.split("mod tests {").next().unwrap().to_owned()
 }
 
-/// The layers inside `src/key`, top layer first. Modules of one layer do not use each other.
-const KEY_LAYERS: [&[&str]; 11] = [
-    &["cache"],
-    &["list", "metadata_cache", "open", "trusted_certificates"],
-    &["pkcs11"],
-    &["signing"],
-    &["certificate", "content", "metadata"],
-    &["format"],
-    &["parsed_key", "private_key", "select"],
-    &["crypto"],
-    &["asn1", "source"],
-    &["callback_signer", "file", "lenient_base64", "pkcs11_uri"],
-    &["message"],
-];
+/// A folder of `src` whose modules are in layers.
+struct Area {
+    /// `["net", "http"]` is `src/net/http`.
+    path: &'static [&'static str],
+    /// Top layer first. Modules of one layer do not use each other, and none uses an item of `mod.rs`.
+    layers: &'static [&'static [&'static str]],
+}
 
-/// `["format", "pem"]` is `key::format::pem`; the root of `key` is empty.
-type KeyModule = Vec<String>;
+const GRANTS: Area = Area {
+    path: &["grants"],
+    layers: &[
+        &["authorization_code"],
+        &[
+            "access_token",
+            "client_assertion",
+            "client_credentials",
+            "jwt_bearer",
+            "logoff",
+            "password",
+            "refresh_token",
+        ],
+        &["signed_jwt"],
+        &["token_client"],
+        &["rejection"],
+        &["token_request"],
+        &["retry"],
+        &["error_class"],
+        &["client_auth", "context", "local_token"],
+    ],
+};
 
-/// The modules of `src/key` without tests, and their text without comments and tests.
-fn key_modules() -> BTreeMap<KeyModule, String> {
-    let root = source_dir().join("key");
+const KEY: Area = Area {
+    path: &["key"],
+    layers: &[
+        &["cache"],
+        &["list", "metadata_cache", "open", "trusted_certificates"],
+        &["pkcs11"],
+        &["signing"],
+        &["certificate", "content", "metadata"],
+        &["format"],
+        &["parsed_key", "private_key", "select"],
+        &["crypto"],
+        &["asn1", "source"],
+        &["callback_signer", "file", "lenient_base64", "pkcs11_uri"],
+        &["message"],
+    ],
+};
+
+const NET: Area =
+    Area { path: &["net"], layers: &[&["http"], &["tls"], &["header_value", "proxy", "urlencoded"]] };
+
+const HTTP: Area = Area {
+    path: &["net", "http"],
+    layers: &[
+        &["message"],
+        &["transport"],
+        &["proxy_tunnel"],
+        &["tcp"],
+        &["dns", "error"],
+        &["request_context"],
+        &["agent_cache", "buffers", "request"],
+    ],
+};
+
+/// Modules inside an area that contain tests alone.
+const TEST_MODULES: [&str; 3] = ["fixtures", "testing", "tests"];
+
+/// The path of a module below its area: `["format", "pem"]` is `key::format::pem`. That of the area itself is
+/// empty.
+type Module = Vec<String>;
+
+/// The modules of an area, and their text without comments and tests.
+fn read_modules(area: &Area) -> BTreeMap<Module, String> {
+    let folder = area.path.join("/");
+    let root = source_dir().join(&folder);
     let read = |file: PathBuf| {
         let path = file.strip_prefix(&root).unwrap().with_extension("");
-        let mut module: KeyModule = path.iter().map(|name| name.to_str().unwrap().to_owned()).collect();
+        let mut module: Module = path.iter().map(|name| name.to_str().unwrap().to_owned()).collect();
         module.pop_if(|name| name == "mod");
         let source = without_tests(&file);
         let code: Vec<_> = source.lines().map(|line| line.split("//").next().unwrap()).collect();
         (module, code.join("\n"))
     };
-    let is_test =
-        |module: &KeyModule| module.first().is_some_and(|name| name == "tests" || name == "fixtures");
-    module_files("key").into_iter().map(read).filter(|(module, _)| !is_test(module)).collect()
+    let is_test = |module: &Module| module.first().is_some_and(|name| TEST_MODULES.contains(&name.as_str()));
+    module_files(&folder).into_iter().map(read).filter(|(module, _)| !is_test(module)).collect()
 }
 
 fn is_name_char(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// The texts that follow each path prefix `prefix` in `text`, including the prefix.
-fn paths_from<'a>(text: &'a str, prefix: &str) -> impl Iterator<Item = &'a str> {
-    let is_path_start = |index: &usize| !text[..*index].ends_with(|c| is_name_char(c) || c == ':');
-    text.match_indices(prefix).map(|(index, _)| index).filter(is_path_start).map(|index| &text[index..])
+/// The paths in `text` that begin with `prefix`. `pub(in path)` is not a use.
+fn paths_from(text: &str, prefix: &str) -> Vec<Vec<String>> {
+    let is_path_start = |index: &usize| {
+        let before = &text[..*index];
+        !before.ends_with(|c| is_name_char(c) || c == ':') && !before.ends_with("pub(in ")
+    };
+    let starts = text.match_indices(prefix).map(|(index, _)| index).filter(is_path_start);
+    starts.flat_map(|index| expand_path(&text[index..]).0).collect()
 }
 
 /// Expands the path at the beginning of `text`, such as `crate::key::{file, format::pem}`, to the paths of its
@@ -235,63 +215,95 @@ fn expand_path(text: &str) -> (Vec<Vec<String>>, &str) {
     (paths, &rest[1..])
 }
 
-/// The modules of `key` that `module` uses, apart from itself.
-fn key_modules_used(module: &KeyModule, modules: &BTreeMap<KeyModule, String>) -> BTreeSet<KeyModule> {
+/// The modules of `area` that `module` uses, apart from itself.
+fn modules_used_in(area: &Area, module: &Module, modules: &BTreeMap<Module, String>) -> BTreeSet<Module> {
     let text = &modules[module];
-    let to_module = |path: Vec<String>| {
+    let area_path: Vec<_> = area.path.iter().map(|name| (*name).to_owned()).collect();
+    // Below the area; `None` for a path that is not in the area.
+    let to_path_in_area = |path: &[String]| {
         let parents = path.iter().take_while(|name| *name == "super").count();
-        let mut used = match path[0].as_str() {
-            "super" => [&module[..module.len() - parents], &path[parents..]].concat(),
-            _ => path[2..].to_vec(),
-        };
+        match path[0].as_str() {
+            "super" => {
+                let own = module.len().checked_sub(parents)?;
+                Some([&module[..own], &path[parents..]].concat())
+            }
+            "self" => Some([module, &path[1..]].concat()),
+            _ => path[1..].strip_prefix(area_path.as_slice()).map(<[String]>::to_vec),
+        }
+    };
+    let to_module = |mut used: Module| {
         while !modules.contains_key(&used) {
             used.pop();
         }
         used
     };
-    // `pub(in crate::key)` is not a use.
-    let from_root = ["crate::key::", "crate::key;"].into_iter().flat_map(|prefix| paths_from(text, prefix));
-    let paths = from_root.chain(paths_from(text, "super::")).flat_map(|path| expand_path(path).0);
-    let is_child = |other: &&KeyModule| other.len() == module.len() + 1 && other.starts_with(module);
+    let paths = ["crate::", "super::", "self::"].into_iter().flat_map(|prefix| paths_from(text, prefix));
+    let is_child = |other: &&Module| other.len() == module.len() + 1 && other.starts_with(module);
     let children = modules.keys().filter(is_child).filter(|child| {
         let prefix = format!("{}::", child.last().unwrap());
-        paths_from(text, &prefix).next().is_some()
+        !paths_from(text, &prefix).is_empty()
     });
-    paths.map(to_module).chain(children.cloned()).filter(|used| used != module).collect()
+    let in_area = paths.filter_map(|path| to_path_in_area(&path)).map(to_module);
+    in_area.chain(children.cloned()).filter(|used| used != module).collect()
 }
 
-#[test]
-fn key_modules_use_only_lower_layers() {
-    let modules = key_modules();
-    let layer_of = |name: &str| KEY_LAYERS.iter().position(|layer| layer.contains(&name));
+fn assert_uses_only_lower_layers(area: &Area) {
+    let modules = read_modules(area);
+    let layer_of = |name: &str| area.layers.iter().position(|layer| layer.contains(&name));
     for module in modules.keys().filter(|module| !module.is_empty()) {
         let layer = layer_of(&module[0]);
         assert!(layer.is_some(), "{} is in no layer", module[0]);
-        for used in key_modules_used(module, &modules) {
-            assert!(!used.is_empty(), "{module:?} uses an item of key/mod.rs");
+        for used in modules_used_in(area, module, &modules) {
+            assert!(!used.is_empty(), "{module:?} uses an item of mod.rs of {:?}", area.path);
             let is_allowed = used[0] == module[0] || layer_of(&used[0]) > layer;
             assert!(is_allowed, "{module:?} uses {used:?}, which is not in a lower layer");
         }
     }
     let is_module = |name: &&str| modules.contains_key(&vec![(*name).to_owned()]);
-    assert!(KEY_LAYERS.concat().iter().all(is_module), "a layer has a module that does not exist");
+    assert!(area.layers.concat().iter().all(is_module), "a layer has a module that does not exist");
 }
 
 #[test]
-fn key_modules_have_no_cycle() {
-    let modules = key_modules();
-    let mut uses: BTreeMap<_, _> =
-        modules.keys().map(|module| (module, key_modules_used(module, &modules))).collect();
-    assert!(uses.values().map(BTreeSet::len).sum::<usize>() > 100, "{uses:?}");
-    // Modules that use no remaining module are removed until only cycles and their users remain.
-    loop {
-        let remaining: BTreeSet<_> = uses.keys().map(|module| (*module).clone()).collect();
-        uses.retain(|_, used| !used.is_disjoint(&remaining));
-        if uses.len() == remaining.len() {
-            break;
+fn grants_use_only_lower_layers() {
+    assert_uses_only_lower_layers(&GRANTS);
+}
+
+#[test]
+fn key_modules_use_only_lower_layers() {
+    assert_uses_only_lower_layers(&KEY);
+}
+
+#[test]
+fn net_modules_use_only_lower_layers() {
+    assert_uses_only_lower_layers(&NET);
+    assert_uses_only_lower_layers(&HTTP);
+}
+
+#[test]
+fn key_and_net_modules_have_no_cycle() {
+    for (area, min_uses) in [(KEY, 100), (NET, 30)] {
+        let modules = read_modules(&area);
+        let mut uses: BTreeMap<_, _> =
+            modules.keys().map(|module| (module, modules_used_in(&area, module, &modules))).collect();
+        assert!(uses.values().map(BTreeSet::len).sum::<usize>() > min_uses, "{uses:?}");
+        // Modules that use no remaining module are removed until only cycles and their users remain.
+        loop {
+            let remaining: BTreeSet<_> = uses.keys().map(|module| (*module).clone()).collect();
+            uses.retain(|_, used| !used.is_disjoint(&remaining));
+            if uses.len() == remaining.len() {
+                break;
+            }
         }
+        assert!(uses.is_empty(), "cycle in {uses:#?}");
     }
-    assert!(uses.is_empty(), "cycle in {uses:#?}");
+}
+
+#[test]
+fn paths_are_found_in_groups() {
+    let text =
+        "pub(in crate::p) use crate::p::{self, a::B, c::{D, E}}; use crate::{p, q}; (crate::p::F::new())";
+    let found: Vec<_> = paths_from(text, "crate::").iter().map(|path| path[1..].join("::")).collect();
+    assert_eq!(found, ["p::self", "p::a::B", "p::c::D", "p::c::E", "p", "q", "p::F::new"]);
 }
 
 /// Control flow matches on `ErrorKind`. Status, SQLSTATE and message are made of it for reports only.
