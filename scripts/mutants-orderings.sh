@@ -15,13 +15,13 @@ NAMES=() EDITS=() TESTS=()
 mutant() { NAMES+=("$1") EDITS+=("$2") TESTS+=("$MODELS::$3"); }
 
 mutant "no acquire fence before the value is dropped" 's|fence(Ordering::Acquire);||' acquired_ref_survives_concurrent_store
-mutant "a reference is released without Release" 's|fetch_add(shares, Ordering::Release)|fetch_add(shares, Ordering::Relaxed)|' \
+mutant "a reference is released without Release" 's|fetch_add(count, Ordering::Release)|fetch_add(count, Ordering::Relaxed)|' \
     acquired_ref_survives_concurrent_store
-mutant "a reference is taken without Acquire" 's|fetch_add(1, Ordering::Acquire)|fetch_add(1, Ordering::Relaxed)|' \
+mutant "a reference is acquired without Acquire" 's|fetch_add(1, Ordering::Acquire)|fetch_add(1, Ordering::Relaxed)|' \
     acquired_ref_survives_concurrent_store
-mutant "taken references are not added to the count" 's|count(before).wrapping_sub(IN_A_SLOT)|-IN_A_SLOT|' \
+mutant "acquired references are not added to the count" 's|unpack_count(before).wrapping_sub(SLOT_BIAS)|-SLOT_BIAS|' \
     acquired_ref_survives_concurrent_clear
-mutant "taken references are counted twice" 's|count(number).wrapping_neg()|0|' rebalance_counts_concurrent_acquires_once
+mutant "acquired references are counted twice" 's|unpack_count(packed).wrapping_neg()|0|' rebalance_counts_concurrent_acquires_once
 
 stale=0
 for index in "${!NAMES[@]}"; do
