@@ -6,7 +6,7 @@
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(build java openssl keys python go browser oidc network pkcs11 valgrind binutils cargo-deny mutants)
+ALL=(build java openssl keys python go browser oidc network pkcs11 valgrind binutils cargo-deny miri mutants)
 MORE=(bench)
 MISSING=()
 UPDATED=
@@ -147,6 +147,23 @@ part_cargo_deny() {
         fi
         has "$TOOLS/bin/cargo-deny" || MISSING+=("cargo-deny (cargo install cargo-deny --locked --version 0.20.2 --root target/tools)")
     }
+}
+
+# Miri is a component of nightly only.
+part_miri() {
+    has_miri || {
+        if [ -z "${AUTHGRANT_NO_INSTALL:-}" ] && has rustup; then
+            echo "installing Miri"
+            rustup toolchain install nightly --profile minimal --component miri,rust-src >/dev/null 2>&1 || true
+        fi
+        has_miri || MISSING+=("Miri (rustup toolchain install nightly --component miri,rust-src)")
+    }
+}
+
+has_miri() {
+    local installed
+    installed=$(rustup component list --toolchain nightly --installed 2>/dev/null) \
+        && grep -q '^miri' <<<"$installed" && grep -q '^rust-src' <<<"$installed"
 }
 
 # Exactly this version: scripts/mutants/survivors.txt has the names that it gives to mutants.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# test.sh [PART...]: rust, model, mutants, symbols, c, python, go, interop, browser, network, pkcs11, pages; without a part, all of them in this order.
+# test.sh [PART...]: rust, model, miri, mutants, symbols, c, python, go, interop, browser, network, pkcs11, pages; without a part, all of them in this order.
 #
 # Writes the names of passed tests to build/ran/PART; the part pages compares them with docs/feature_matrix.tsv. Prints one line per
 # part and the total at the end. A part whose tools are missing and cannot be installed is NOT RUN; with CI=true or AUTHGRANT_STRICT=1
@@ -7,7 +7,7 @@
 set -uo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(rust model mutants symbols c python go interop browser network pkcs11 pages)
+ALL=(rust model miri mutants symbols c python go interop browser network pkcs11 pages)
 LIBRARY=$ROOT/build/test-lib
 LOG=$SCRATCH/log
 RAN=$ROOT/build/ran
@@ -25,6 +25,10 @@ export PYTHONDONTWRITEBYTECODE=1
 
 run_rust() { cargo test --workspace --no-fail-fast; }
 run_model() { cargo test --lib --features model loom_tests; }
+# Each seed is another schedule of the threads. A slot stores an address as an integer, so provenance cannot be strict.
+run_miri() {
+    MIRIFLAGS='-Zmiri-permissive-provenance -Zmiri-many-seeds=0..8' cargo +nightly miri test -p miri_tests --lib
+}
 run_mutants() { scripts/mutants.sh sample; }
 run_symbols() {
     scripts/symbols.sh "$AUTHGRANT_LIBRARY" &&
@@ -47,6 +51,7 @@ needs() {
     case $1 in
         rust) echo build keys ;;
         model) echo build ;;
+        miri) echo build miri ;;
         mutants) echo build mutants ;;
         symbols) echo build binutils ;;
         c) [ "${AUTHGRANT_VALGRIND:-1}" = 1 ] && echo build openssl valgrind || echo build openssl ;;
@@ -103,7 +108,7 @@ part() {
         return
     fi
     cat "$LOG"
-    if { [[ $name =~ ^(rust|model|mutants|network|pkcs11)$ ]] || build; } 2>&1 && ("run_$name") 2>&1 | tee "$LOG"; then
+    if { [[ $name =~ ^(rust|model|miri|mutants|network|pkcs11)$ ]] || build; } 2>&1 && ("run_$name") 2>&1 | tee "$LOG"; then
         read -r here wrong < <(count "$name")
         # A part that passes counts at least once, even if it reports no tests.
         [ $((here + wrong)) -gt 0 ] || here=1

@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(dropped.load(Ordering::SeqCst), 2);
     }
 
-    #[cfg(unix)]
+    #[cfg(all(unix, not(miri)))]
     #[test]
     fn forked_child_initializes_its_own_value() {
         crate::sys::install_fork_handlers();
