@@ -1,29 +1,24 @@
 //! A hash map of limited size with LRU eviction.
 
 use std::borrow::Borrow;
-use std::collections::HashMap;
 use std::hash::Hash;
+
+use lru::LruCache;
 
 /// A map that evicts the least recently used key when it is full. Not thread-safe.
 ///
-/// Bounded because untrusted users may choose the keys. Eviction scans all entries, so use it for a few
-/// thousand entries at most.
-pub struct BoundedMap<K, V> {
-    entries: HashMap<K, BoundedEntry<V>>,
+/// Bounded because untrusted users may choose the keys. All operations take constant time.
+pub struct BoundedMap<K: Eq + Hash, V> {
+    /// Without a capacity of its own, so that its memory grows with its content.
+    entries: LruCache<K, V>,
     capacity: usize,
-    use_counter: u64,
 }
 
-struct BoundedEntry<V> {
-    value: V,
-    last_used: u64,
-}
-
-impl<K: Eq + Hash + Clone, V> BoundedMap<K, V> {
+impl<K: Eq + Hash, V> BoundedMap<K, V> {
     /// An empty map for at most `capacity` entries.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
-        Self { entries: HashMap::new(), capacity, use_counter: 0 }
+        Self { entries: LruCache::unbounded(), capacity }
     }
 
     /// Returns the value of `key` and marks it as used.
@@ -31,33 +26,26 @@ impl<K: Eq + Hash + Clone, V> BoundedMap<K, V> {
     where
         K: Borrow<Q>,
     {
-        self.use_counter = self.use_counter.wrapping_add(1);
-        let entry = self.entries.get_mut(key)?;
-        entry.last_used = self.use_counter;
-        Some(&entry.value)
+        self.entries.get(key)
     }
 
     /// Returns the value of `key`, inserting the result of `make` if there is none, and marks it as used.
     pub fn get_or_insert_with(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V {
         self.evict_for(&key);
-        self.use_counter = self.use_counter.wrapping_add(1);
-        let entry = self.entries.entry(key).or_insert_with(|| BoundedEntry { value: make(), last_used: 0 });
-        entry.last_used = self.use_counter;
-        &mut entry.value
+        self.entries.get_or_insert_mut(key, make)
     }
 
     /// Sets the value of `key` and marks it as used. Returns the value that was replaced or evicted, so that
     /// it can be dropped without the caller's lock.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         let evicted = self.evict_for(&key);
-        self.use_counter = self.use_counter.wrapping_add(1);
-        let replaced = self.entries.insert(key, BoundedEntry { value, last_used: self.use_counter });
-        evicted.or(replaced).map(|entry| entry.value)
+        evicted.or(self.entries.put(key, value))
     }
 
     /// Removes all entries and returns them.
     pub fn take_all(&mut self) -> impl Iterator<Item = V> + use<K, V> {
-        std::mem::take(&mut self.entries).into_values().map(|entry| entry.value)
+        let entries = std::mem::replace(&mut self.entries, LruCache::unbounded());
+        entries.into_iter().map(|(_, value)| value)
     }
 
     /// Number of entries.
@@ -66,14 +54,12 @@ impl<K: Eq + Hash + Clone, V> BoundedMap<K, V> {
         self.entries.len()
     }
 
-    /// Makes space for `key` and returns the entry that was evicted for it.
-    fn evict_for(&mut self, key: &K) -> Option<BoundedEntry<V>> {
-        if self.entries.len() < self.capacity || self.entries.contains_key(key) {
+    /// Makes space for `key` and returns the value that was evicted for it.
+    fn evict_for(&mut self, key: &K) -> Option<V> {
+        if self.entries.len() < self.capacity || self.entries.contains(key) {
             return None;
         }
-        let (oldest, _) = self.entries.iter().min_by_key(|(_, entry)| entry.last_used)?;
-        let oldest = oldest.clone();
-        self.entries.remove(&oldest)
+        self.entries.pop_lru().map(|(_, value)| value)
     }
 }
 

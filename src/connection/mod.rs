@@ -25,7 +25,7 @@ use crate::process::login_state::{LoginState, RefreshTokenCallback};
 use crate::process::{Process, Snapshot};
 use crate::resolve::{Config, Flow};
 use crate::sys::{self, PerProcess, SharedRef, StripedSlots};
-use crate::token::cache::{FetchKind, Requirements, SourceVersions};
+use crate::token::cache::{FetchKind, Lease, Requirements, SourceVersions};
 use crate::token::{AccessToken, TokenHandle};
 
 mod authorize;
@@ -86,6 +86,8 @@ struct ConnectionState {
     cancel_tokens: Mutex<Vec<Weak<CancelToken>>>,
     warnings: Mutex<Vec<Error>>,
     token_uses: TokenUses,
+    /// Keeps the token of the last call in the cache while the connection is open.
+    cache_lease: Mutex<Option<Lease>>,
 }
 
 impl Connection {
@@ -262,7 +264,7 @@ impl Connection {
     pub fn warnings(&self) -> Vec<Error> {
         let snapshot = self.snapshot.load_revalidated();
         let call_warnings = self.state().warnings.lock().clone();
-        [snapshot.resolution().warnings(), call_warnings].concat()
+        [self.process().warnings.as_slice(), &snapshot.resolution().warnings(), &call_warnings].concat()
     }
 
     /// Returns a read-only view of the current options and the resolved configuration.
@@ -294,23 +296,19 @@ impl Connection {
         if call_options.no_network && grants::needs_network(config) {
             return process.cache.peek(cache_key, requirements, clock).ok_or_else(not_cached_error);
         }
+        let lease = process.cache.lease(cache_key);
         // Before the request: if it fails, the error is removed from the cache at close.
         self.track_for_removal(cache_key, config);
         let call = self.begin_call(config, call_options);
         let outcome = self.with_grant_context(cache_key, &call, !call_options.no_prompt, |context| {
-            process.cache.get(
-                cache_key,
-                requirements,
-                clock,
-                &call,
-                &|| read_source_versions(config),
-                |kind| {
-                    let call = limit_call_for_fetch(kind, &call, requirements.refresh_timeout);
-                    let may_prompt = context.may_prompt && kind != FetchKind::EarlyRefresh;
-                    self.fetch_token(config, kind, &GrantContext { call: &call, may_prompt, ..*context })
-                },
-            )
+            process.cache.get(&lease, requirements, clock, &call, &|| read_source_versions(config), |kind| {
+                let call = limit_call_for_fetch(kind, &call, requirements.refresh_timeout);
+                let may_prompt = context.may_prompt && kind != FetchKind::EarlyRefresh;
+                self.fetch_token(config, kind, &GrantContext { call: &call, may_prompt, ..*context })
+            })
         });
+        let previous = self.state().cache_lease.lock().replace(lease);
+        drop(previous);
         let outcome = outcome.map_err(|error| grants::add_consent_guidance(error, config));
         if let Err(error) = &outcome {
             call.log.log(LogLevel::Error, || error.message());

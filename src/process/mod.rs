@@ -20,14 +20,18 @@ use crate::base::stats::{Counter, Stats};
 use crate::base::url::EndpointUrl;
 use crate::key::KeyCache;
 use crate::net::http::HttpClient;
+use crate::options::ProcessEnvironment;
 use crate::sys;
 use crate::token::cache::TokenCache;
 
+mod cache_limit;
 mod circuit_breaker;
 mod interner;
 mod slot_registry;
 mod snapshot;
 mod token_users;
+
+use cache_limit::CacheLimit;
 
 pub use circuit_breaker::{Admission, AdmissionContext, CircuitBreakers, MAX_SERVER_WAIT, throttled_error};
 pub use interner::Interner;
@@ -63,6 +67,8 @@ pub struct Process {
     pub jitter: Jitter,
     /// HMAC key for all cache keys of this process.
     pub cache_key_secret: hmac::Key,
+    /// Warnings about the settings of the process.
+    pub warnings: Vec<Error>,
     connection_ids: AtomicU64,
 }
 
@@ -76,10 +82,14 @@ impl Process {
     /// Creates an instance with `clock` and `jitter`.
     #[must_use]
     pub fn with_jitter(clock: Box<dyn Clock>, jitter: Jitter) -> Self {
+        Self::with_cache_limit(clock, jitter, CacheLimit::default())
+    }
+
+    fn with_cache_limit(clock: Box<dyn Clock>, jitter: Jitter, limit: CacheLimit) -> Self {
         let (clock, stats): (Arc<dyn Clock>, Arc<Stats>) = (Arc::from(clock), Arc::default());
         let key_cache = Arc::new(KeyCache::new(random_bytes()));
         Self {
-            cache: TokenCache::new(jitter, Arc::clone(&stats)),
+            cache: TokenCache::new(limit.max_tokens, jitter, Arc::clone(&stats)),
             http_client: HttpClient::new(Arc::clone(&key_cache), Arc::clone(&clock), Arc::clone(&stats)),
             key_cache,
             endpoint_memory: EndpointMemory::default(),
@@ -92,6 +102,7 @@ impl Process {
             stats,
             jitter,
             cache_key_secret: hmac::Key::new(hmac::HMAC_SHA256, &random_bytes::<32>()),
+            warnings: limit.warning.into_iter().collect(),
             connection_ids: AtomicU64::new(0),
         }
     }
@@ -100,7 +111,10 @@ impl Process {
     #[must_use]
     pub fn current() -> &'static Self {
         static CURRENT: sys::PerProcess<Process> = sys::PerProcess::new();
-        CURRENT.get_or_init(|| Self::new(Box::new(SystemClock)))
+        CURRENT.get_or_init(|| {
+            let limit = CacheLimit::from_env(&ProcessEnvironment);
+            Self::with_cache_limit(Box::new(SystemClock), Jitter::default(), limit)
+        })
     }
 
     /// `process`, or else the instance of the current process.

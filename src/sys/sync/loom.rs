@@ -16,6 +16,10 @@ pub use loom::sync::{MutexGuard as MonitorGuard, atomic};
 pub struct Mutex<T>(sync::Mutex<T>);
 
 impl<T> Mutex<T> {
+    pub fn new(value: T) -> Self {
+        Self(sync::Mutex::new(value))
+    }
+
     pub fn lock(&self) -> sync::MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -5,6 +5,7 @@
 //! others wait.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use super::backoff::Backoff;
@@ -14,7 +15,6 @@ use crate::base::error::{Cause, Error, ErrorKind, OAuthReason, Result, TimeoutKi
 use crate::base::file::FileVersion;
 use crate::base::jitter::Fraction;
 use crate::base::log::{Log, LogLevel};
-use crate::sys::sync::atomic::AtomicU64;
 use crate::sys::sync::{Monitor, MonitorGuard};
 use crate::token::AccessToken;
 use crate::token::cache::freshness::{Freshness, Now, Requirements, freshness, is_usable};
@@ -31,8 +31,9 @@ pub type SourceVersions = Vec<Option<FileVersion>>;
 #[derive(Default)]
 pub(super) struct CacheEntry {
     state: Monitor<EntryState>,
-    /// The cache's use counter at the last lookup; orders entries for LRU eviction.
-    pub(super) last_used: AtomicU64,
+    /// Number of leases; incremented with the lock of the map held. Not an atomic of loom, which would multiply
+    /// the interleavings of every test.
+    pub(super) leases: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -177,7 +178,10 @@ impl EntryState {
         }
     }
 
+    /// Removes the token, and the outcome of the last flight, which refers to it as well: a lease may keep
+    /// the entry for long. A waiter that has not read the outcome yet fetches a token itself.
     pub(super) fn take_token(&mut self) -> Option<Arc<AccessToken>> {
+        self.outcome = None;
         let token = self.token.take()?;
         token.invalidate();
         Some(token)

@@ -44,6 +44,9 @@ impl Clock for LoomClock {
 /// A cache with a constant clock and a fetch counter.
 struct LoomFixture {
     cache: TokenCache,
+    /// As of an open connection. It also keeps the number of interleavings low: other leases are not the last
+    /// one.
+    _lease: Lease,
     clock: LoomClock,
     fetches: AtomicUsize,
 }
@@ -52,8 +55,10 @@ type GetResult = Result<Arc<AccessToken>>;
 
 impl LoomFixture {
     fn new() -> Arc<Self> {
+        let cache = TokenCache::new(DEFAULT_MAX_TOKENS, Jitter::pinned(Fraction::new(0)), Arc::default());
         Arc::new(Self {
-            cache: TokenCache::new(Jitter::pinned(Fraction::new(0)), Arc::default()),
+            _lease: cache.lease(*TEST_KEY),
+            cache,
             clock: LoomClock(Duration::from_secs(10_000)),
             fetches: AtomicUsize::new(0),
         })
@@ -84,7 +89,14 @@ impl LoomFixture {
     }
 
     fn get_with(&self, call: &CallContext, fetch: impl Fn() -> Result<AccessToken>) -> GetResult {
-        self.cache.get(*TEST_KEY, Requirements::default(), &self.clock, call, &Vec::new, |_| fetch())
+        self.cache.get(
+            &self.cache.lease(*TEST_KEY),
+            Requirements::default(),
+            &self.clock,
+            call,
+            &Vec::new,
+            |_| fetch(),
+        )
     }
 
     /// The context of a fetch without a fallback token.

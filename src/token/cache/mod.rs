@@ -11,7 +11,6 @@
 //! continue to use the cached token. If the refresh fails, its caller also gets the cached token
 //! (stale-if-error, RFC 5861), but never an expired one.
 
-use std::collections::HashMap;
 use std::ptr;
 use std::sync::Arc;
 
@@ -22,42 +21,48 @@ use crate::base::error::{ErrorKind, Result};
 use crate::base::jitter::Jitter;
 use crate::base::stats::{Counter, Stats};
 use crate::sys::sync::Mutex;
-use crate::sys::sync::atomic::{AtomicU64, Ordering};
 use crate::token::AccessToken;
 
 mod backoff;
 mod entry;
+mod entry_map;
 mod freshness;
 
-use entry::{CacheAction, CacheEntry, EntryState, FetchContext, Flight, FlightResult};
+use entry::{CacheAction, EntryState, FetchContext, Flight, FlightResult};
+use entry_map::EntryMap;
 use freshness::{Now, has_lifetime, is_usable};
 
 pub(crate) use backoff::Backoff;
 pub use entry::{FetchKind, SourceVersions};
+pub use entry_map::Lease;
 pub use freshness::{Requirements, fresh_until, refresh_at};
 
-/// Maximum number of entries; beyond it the least recently used entry without a flight is evicted.
-const MAX_ENTRIES: usize = 10_000;
-
-type EntryMap = HashMap<CacheKey, Arc<CacheEntry>>;
+/// Default limit for the number of tokens that no open connection uses.
+pub(crate) const DEFAULT_MAX_TOKENS: usize = 10_000;
 
 /// The token cache of one process.
-#[derive(Default)]
 pub struct TokenCache {
-    entries: Mutex<EntryMap>,
-    use_counter: AtomicU64,
+    entries: Arc<Mutex<EntryMap>>,
     jitter: Jitter,
     stats: Arc<Stats>,
 }
 
 impl TokenCache {
-    /// Creates an empty cache. `jitter` applies to the backoff; hits and evictions are counted in `stats`.
+    /// Creates an empty cache for at most `max_tokens` tokens that no connection uses. `jitter` applies to the
+    /// backoff; hits and evictions are counted in `stats`.
     #[must_use]
-    pub fn new(jitter: Jitter, stats: Arc<Stats>) -> Self {
-        Self { jitter, stats, ..Self::default() }
+    pub fn new(max_tokens: usize, jitter: Jitter, stats: Arc<Stats>) -> Self {
+        let entries = Arc::new(Mutex::new(EntryMap::new(max_tokens, Arc::clone(&stats))));
+        Self { entries, jitter, stats }
     }
 
-    /// Returns a token for `key` that satisfies `requirements`, from the cache or by `fetch`.
+    /// Returns a lease for the entry of `key`, which is not evicted before the lease is dropped.
+    #[must_use]
+    pub fn lease(&self, key: CacheKey) -> Lease {
+        Lease::acquire(&self.entries, key)
+    }
+
+    /// Returns a token that satisfies `requirements`, from the leased entry or by `fetch`.
     ///
     /// `current_sources` returns the versions of the files that a fetch depends on. If they have changed, a
     /// cached error is discarded.
@@ -67,14 +72,14 @@ impl TokenCache {
     /// for another thread's fetch.
     pub fn get(
         &self,
-        key: CacheKey,
+        lease: &Lease,
         requirements: Requirements,
         clock: &dyn Clock,
         call: &CallContext,
         current_sources: &dyn Fn() -> SourceVersions,
         mut fetch: impl FnMut(FetchKind) -> Result<AccessToken>,
     ) -> Result<Arc<AccessToken>> {
-        let entry = self.entry(key);
+        let entry = &lease.entry;
         loop {
             let remaining = call.deadline.remaining();
             let mut state = entry.lock();
@@ -94,7 +99,7 @@ impl TokenCache {
                         backoff_jitter: self.jitter.sample(),
                         log: call.log.clone(),
                     };
-                    match Flight::new(&entry, flight).run(context, || fetch(kind)) {
+                    match Flight::new(entry, flight).run(context, || fetch(kind)) {
                         // The token expired during the early refresh: retry with the time limit of the call.
                         Err(error)
                             if kind == FetchKind::EarlyRefresh
@@ -137,7 +142,6 @@ impl TokenCache {
         clock: &dyn Clock,
     ) -> Option<Arc<AccessToken>> {
         let entry = self.entries.lock().get(&key).cloned()?;
-        self.touch(&entry);
         entry.lock().usable_token(requirements, Now::from_clock(clock))
     }
 
@@ -190,8 +194,8 @@ impl TokenCache {
 
     /// Removes all entries. Flights in progress complete for their waiters; their tokens are not cached.
     pub fn clear(&self) {
-        let entries = std::mem::take(&mut *self.entries.lock());
-        for entry in entries.values() {
+        let entries = self.entries.lock().take_all();
+        for entry in entries {
             entry.lock().take_token();
         }
     }
@@ -200,38 +204,9 @@ impl TokenCache {
     /// token.
     fn update(&self, key: CacheKey, change: impl FnOnce(&mut EntryState)) {
         let mut entries = self.entries.lock();
-        change(&mut self.get_or_insert_entry(&mut entries, key).lock());
-    }
-
-    fn entry(&self, key: CacheKey) -> Arc<CacheEntry> {
-        self.get_or_insert_entry(&mut self.entries.lock(), key)
-    }
-
-    fn get_or_insert_entry(&self, entries: &mut EntryMap, key: CacheKey) -> Arc<CacheEntry> {
-        if entries.len() >= MAX_ENTRIES && !entries.contains_key(&key) {
-            self.evict_lru(entries);
-        }
-        let entry = Arc::clone(entries.entry(key).or_default());
-        self.touch(&entry);
-        entry
-    }
-
-    /// Evicts the least recently used entry without a flight. Entries that an untrusted caller creates in
-    /// large numbers therefore evict each other before those that are in use.
-    fn evict_lru(&self, entries: &mut EntryMap) {
-        let least_recently_used = entries
-            .iter()
-            .filter(|(_, entry)| entry.lock().has_no_flight())
-            .min_by_key(|(_, entry)| entry.last_used.load(Ordering::Relaxed))
-            .map(|(key, _)| *key);
-        if let Some(key) = least_recently_used {
-            entries.remove(&key);
-            self.stats.count(Counter::CacheEvictions);
-        }
-    }
-
-    fn touch(&self, entry: &CacheEntry) {
-        entry.last_used.store(self.use_counter.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        let entry = entries.get_or_insert(key);
+        change(&mut entry.lock());
+        entries.settle(key, &entry);
     }
 }
 

@@ -26,17 +26,6 @@ fn numbered_key(number: usize) -> CacheKey {
     CacheKey::digest(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), &number)
 }
 
-/// A full cache, in which each token expires one second before the previous one.
-fn full_cache() -> CacheFixture {
-    let fixture = CacheFixture::new();
-    for number in 0..MAX_ENTRIES {
-        let lifetime = i64::try_from(MAX_ENTRIES - number).unwrap() + 1000;
-        let fetch = || Ok(token("t", Some(lifetime), &fixture.clock));
-        fixture.get_with_key(numbered_key(number), fetch).unwrap();
-    }
-    fixture
-}
-
 impl CacheFixture {
     fn get_with_key(
         &self,
@@ -44,7 +33,7 @@ impl CacheFixture {
         fetch: impl FnOnce() -> Result<AccessToken>,
     ) -> Result<Arc<AccessToken>> {
         self.cache.get(
-            key,
+            &self.cache.lease(key),
             requirements(0),
             &self.clock,
             &CallContext::unbounded(),
@@ -53,51 +42,85 @@ impl CacheFixture {
         )
     }
 
-    fn has_entry(&self, number: usize) -> bool {
-        self.cache.entries.lock().contains_key(&numbered_key(number))
+    /// Obtains tokens for these keys, each of which expires one second before the previous one.
+    fn obtain_tokens(&self, numbers: std::ops::Range<usize>) {
+        for number in numbers {
+            let lifetime = 300_000_000 - i64::try_from(number).unwrap();
+            let fetch = || Ok(token("t", Some(lifetime), &self.clock));
+            self.get_with_key(numbered_key(number), fetch).unwrap();
+        }
+    }
+
+    /// Fails to obtain tokens for these keys.
+    fn fail(&self, numbers: std::ops::Range<usize>) {
+        for number in numbers {
+            let fetch = || Err(error_of_kind(OAuthReason::Denied).with_cause(Cause::Server));
+            self.get_with_key(numbered_key(number), fetch).unwrap_err();
+        }
+    }
+
+    fn has_token(&self, number: usize) -> bool {
+        self.cache.peek(numbered_key(number), requirements(0), &self.clock).is_some()
     }
 }
 
 #[test]
-fn lru_evicts_oldest_entry_without_flight() {
-    let fixture = full_cache();
-    // Not by `entry`, which would make it the most recently used one.
-    fixture.cache.entries.lock()[&numbered_key(0)].lock().start_flight();
-    fixture.cache.entry(numbered_key(MAX_ENTRIES));
-    assert!(fixture.has_entry(0), "an entry with a flight is not evicted");
-    assert!(!fixture.has_entry(1) && fixture.has_entry(2) && fixture.has_entry(MAX_ENTRIES));
-}
-
-#[test]
-fn known_key_in_full_cache_evicts_nothing() {
-    let fixture = full_cache();
-    fixture.cache.entry(numbered_key(MAX_ENTRIES - 1));
-    assert!(fixture.has_entry(0));
-}
-
-#[test]
-fn cache_size_is_bounded() {
+fn full_cache_evicts_least_recently_used_token() {
     let fixture = CacheFixture::new();
-    for number in 0..MAX_ENTRIES + 10 {
-        let fetch = || Ok(token("t", Some(3600), &fixture.clock));
-        fixture.get_with_key(numbered_key(number), fetch).unwrap();
-    }
-    assert_eq!(fixture.cache.entry_count(), MAX_ENTRIES);
+    fixture.obtain_tokens(0..MAX_TOKENS);
+    assert!(fixture.has_token(0), "it is the most recently used one now");
+    fixture.obtain_tokens(MAX_TOKENS..MAX_TOKENS + 1);
+    assert!(!fixture.has_token(1) && fixture.has_token(2) && fixture.has_token(0));
+    assert!(fixture.has_token(MAX_TOKENS));
+    fixture.obtain_tokens(MAX_TOKENS + 1..MAX_TOKENS + 10);
+    assert_eq!(fixture.cache.entry_count(), MAX_TOKENS);
     let stats: serde_json::Value = serde_json::from_str(&fixture.cache.stats.to_json(&[], &[])).unwrap();
     assert_eq!(stats["authgrant_cache_evictions_total"], 10);
 }
 
 #[test]
-fn lru_keeps_frequently_used_entry() {
+fn leased_tokens_are_not_evicted() {
     let fixture = CacheFixture::new();
-    fixture.get(0, Some(3600));
-    for number in 0..MAX_ENTRIES + 10 {
-        let fetch = || Ok(token("t", Some(300_000_000), &fixture.clock));
-        fixture.get_with_key(numbered_key(number), fetch).unwrap();
-        if number % 1000 == 0 {
-            fixture.get(0, Some(3600));
-        }
-    }
-    fixture.get(0, Some(3600));
-    assert_eq!(fixture.fetches(), 1);
+    let count = 2 * MAX_TOKENS;
+    let mut leases: Vec<_> = (0..count).map(|number| fixture.cache.lease(numbered_key(number))).collect();
+    fixture.obtain_tokens(0..count);
+    fixture.obtain_tokens(count..count + 10);
+    assert!((0..count).all(|number| fixture.has_token(number)));
+    // The last uses are those of the assertion above.
+    leases.drain(..MAX_TOKENS);
+    fixture.obtain_tokens(count + 10..count + 20);
+    assert!((MAX_TOKENS..count).all(|number| fixture.has_token(number)));
+    drop(leases);
+    assert_eq!(fixture.cache.entry_count(), MAX_TOKENS);
+}
+
+#[test]
+fn failed_requests_evict_no_token() {
+    let fixture = CacheFixture::new();
+    fixture.obtain_tokens(0..MAX_TOKENS);
+    fixture.fail(MAX_TOKENS..3 * MAX_TOKENS);
+    assert!((0..MAX_TOKENS).all(|number| fixture.has_token(number)));
+    assert_eq!(fixture.cache.entry_count(), MAX_TOKENS + 1000);
+}
+
+#[test]
+fn entry_with_flight_is_not_evicted() {
+    let fixture = CacheFixture::new();
+    let obtained = fixture.get_with_key(numbered_key(0), || {
+        fixture.fail(1..2 * MAX_TOKENS);
+        Ok(token("t", Some(3600), &fixture.clock))
+    });
+    obtained.unwrap();
+    assert!(fixture.has_token(0));
+}
+
+#[test]
+fn entry_removed_during_fetch_is_not_reinserted() {
+    let fixture = CacheFixture::new();
+    let obtained = fixture.get_with_key(numbered_key(0), || {
+        fixture.cache.clear();
+        Ok(token("t", Some(3600), &fixture.clock))
+    });
+    obtained.unwrap();
+    assert_eq!(fixture.cache.entry_count(), 0);
 }

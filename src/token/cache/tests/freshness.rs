@@ -231,8 +231,10 @@ fn timed_out_refresh_retries_with_call_deadline() {
         }
     };
     let requirements = Requirements { refresh_timeout: Duration::from_secs(2), ..Requirements::default() };
-    let next =
-        fixture.cache.get(cache_key("me"), requirements, &fixture.clock, &call, &Vec::new, fetch).unwrap();
+    let next = fixture
+        .cache
+        .get(&fixture.cache.lease(cache_key("me")), requirements, &fixture.clock, &call, &Vec::new, fetch)
+        .unwrap();
     assert_eq!(next.value(), c"next");
     assert_eq!(kinds, [FetchKind::EarlyRefresh, FetchKind::Needed]);
 }

@@ -79,6 +79,9 @@ fn error_of_kind(kind: impl Into<ErrorKind>) -> Error {
     Error::new(kind, "token", "no")
 }
 
+/// The limit of the cache under test.
+const MAX_TOKENS: usize = 2000;
+
 /// Makes the delays of the backoff exact.
 const NO_JITTER: Jitter = Jitter::pinned(Fraction::new(0));
 
@@ -101,6 +104,12 @@ fn fetch_context(clock: &CacheTestClock) -> FetchContext<'_> {
     }
 }
 
+impl TokenCache {
+    pub(super) fn entry(&self, key: CacheKey) -> Arc<entry::CacheEntry> {
+        Arc::clone(&self.lease(key).entry)
+    }
+}
+
 /// A cache with a manual clock and a fetch counter.
 struct CacheFixture {
     cache: TokenCache,
@@ -111,7 +120,7 @@ struct CacheFixture {
 impl CacheFixture {
     fn new() -> Self {
         Self {
-            cache: TokenCache::new(NO_JITTER, Arc::default()),
+            cache: TokenCache::new(MAX_TOKENS, NO_JITTER, Arc::default()),
             clock: CacheTestClock::new(),
             fetches: AtomicUsize::new(0),
         }
@@ -131,7 +140,14 @@ impl CacheFixture {
         call: &CallContext,
         fetch: impl FnOnce() -> Result<AccessToken>,
     ) -> Result<Arc<AccessToken>> {
-        self.cache.get(cache_key("me"), requirements, &self.clock, call, &Vec::new, single_fetch(fetch))
+        self.cache.get(
+            &self.cache.lease(cache_key("me")),
+            requirements,
+            &self.clock,
+            call,
+            &Vec::new,
+            single_fetch(fetch),
+        )
     }
 
     fn get(&self, min_remaining: i64, lifetime: Option<i64>) -> Arc<AccessToken> {

@@ -37,7 +37,7 @@ fn negative_entry_is_cleared_or_bypassed() {
     let repaired = fixture
         .cache
         .get(
-            cache_key("me"),
+            &fixture.cache.lease(cache_key("me")),
             requirements(0),
             &fixture.clock,
             &CallContext::unbounded(),
@@ -201,7 +201,14 @@ fn fetch_after_failure_is_probe() {
             error.clone().map_or_else(|| Ok(token("t", Some(3600), &fixture.clock)), Err)
         };
         let call = CallContext::unbounded();
-        let _ = fixture.cache.get(cache_key("me"), requirements(0), &fixture.clock, &call, &Vec::new, fetch);
+        let _ = fixture.cache.get(
+            &fixture.cache.lease(cache_key("me")),
+            requirements(0),
+            &fixture.clock,
+            &call,
+            &Vec::new,
+            fetch,
+        );
         fetched
     };
     let server = || Some(error_of_kind(OAuthReason::Server).with_cause(Cause::Server));
