@@ -8,7 +8,7 @@ use mock_server::{Behavior, MockServer};
 use serde_json::json;
 
 use crate::base::error::{Cause, Status};
-use crate::base::log::LogSink;
+use crate::base::log::{LogLevel, LogSink};
 use crate::connection::tests::{
     ConnectionFixture, ONE_HOUR_TOKEN_JSON, fixture, open_connection, start_token_server,
 };
