@@ -21,13 +21,17 @@ pub(super) fn fetch(
     authorization_request: Option<&AuthorizationRequest>,
     context: &GrantContext<'_>,
 ) -> Result<AccessToken> {
-    let refresh_error = match refresh_token::get_current(endpoint_config, context) {
+    let current = refresh_token::get_current(endpoint_config, context);
+    let refresh_error = match current.filter(|token| !context.login_state.is_refused(token)) {
         Some(token) => match refresh_token::fetch(endpoint_config, &token, context) {
-            Err(error) if error.oauth_reason() == Some(OAuthReason::Expired) => Some(error),
+            Err(error) if error.oauth_reason() == Some(OAuthReason::ConsentRequired) => Some(error),
             outcome => return outcome,
         },
         None => None,
     };
+    if refresh_error.as_ref().and_then(Error::oauth_error).as_deref() == Some("invalid_grant") {
+        mark_current_refused(endpoint_config, context);
+    }
     if let Some(code) = login.code.as_ref().filter(|code| context.login_state.consume_code(code)) {
         return exchange_code(endpoint_config, login, code, None, context);
     }
@@ -138,6 +142,13 @@ fn with_consent_timeout(
     context.call.capped(authorization_request.timeout, "ConsentTimeout")
 }
 
+/// Records that the server rejected the current refresh token, so that it is not sent again.
+fn mark_current_refused(endpoint_config: &TokenEndpointConfig, context: &GrantContext<'_>) {
+    if let Some(token) = refresh_token::get_current(endpoint_config, context) {
+        context.login_state.mark_refused(token);
+    }
+}
+
 fn login_required_error(
     endpoint_config: &TokenEndpointConfig,
     login: &Login,
@@ -145,15 +156,20 @@ fn login_required_error(
     context: &GrantContext<'_>,
 ) -> Error {
     let advice = "call authgrant_authorize, or set EnableLoginPrompt=1 or a new OAuthCode";
-    if context.login_state.is_logged_in(refresh_token::family_key(endpoint_config, context.process)) {
-        let text = format!("the session has expired and there is no refresh token; {advice}");
-        return Error::new(OAuthReason::Expired, "token", text);
-    }
-    if login.code.is_some() {
-        let text = format!("OAuthCode was already used; {advice}");
-        return Error::new(OAuthReason::Expired, "token", text).with_option("OAuthCode");
-    }
     let url = authorization_request.map(authorize::build_authorization_url);
-    let text = format!("no user has logged in on this connection; {advice}, or RefreshToken");
+    let had_session =
+        context.login_state.is_logged_in(refresh_token::family_key(endpoint_config, context.process))
+            || refresh_token::get_current(endpoint_config, context).is_some();
+    if !had_session && login.code.is_some() {
+        let text = format!("OAuthCode was already used; {advice}");
+        return Error::new(OAuthReason::Expired, "token", text)
+            .with_option("OAuthCode")
+            .with_consent_url(url);
+    }
+    let text = if had_session {
+        format!("the session has ended and there is no valid refresh token; {advice}")
+    } else {
+        format!("no user has logged in on this connection; {advice}, or RefreshToken")
+    };
     Error::new(OAuthReason::ConsentRequired, "token", text).with_consent_url(url)
 }

@@ -4,7 +4,7 @@ use crate::base::error::{Cause, Error, OAuthReason};
 use crate::base::sanitize;
 use crate::grants::error_class::{ErrorClass, classify_error};
 use crate::grants::token_request::{Credential, TokenRequest};
-use crate::resolve::{EndpointMethods, TokenEndpointConfig};
+use crate::resolve::{EndpointMethods, Grant, TokenEndpointConfig};
 use crate::token_response::ErrorResponse;
 
 /// An error response, with the request that caused it.
@@ -38,6 +38,11 @@ pub(super) fn rejection_error(rejected: RejectedRequest<'_>, endpoint_config: &T
                 (request.describe)()
             )
         }
+        OAuthReason::ConsentRequired if is_session_end(&response, &request) => {
+            format!(
+                "{host} rejected {credential} ({details}); the session has ended, the user must log in again"
+            )
+        }
         OAuthReason::ConsentRequired => format!("{host} requires consent ({details})"),
         OAuthReason::Throttled => throttled_text(host, &details, response.retry_after),
         OAuthReason::Server => format!("{host} reported a server error ({details}); try again later"),
@@ -46,25 +51,31 @@ pub(super) fn rejection_error(rejected: RejectedRequest<'_>, endpoint_config: &T
     Error::new(response.into_oauth_error(reason), "token", text).with_cause(Cause::Server)
 }
 
-/// Interprets a response with the error patterns of the provider. A rejected refresh token counts as expired,
-/// because it cannot be renewed (ODBC 4.0: 08006).
+/// Interprets a response with the error patterns of the provider. A rejected refresh token ends the session: the
+/// user must log in again if the method has a login; otherwise the token counts as expired, because it cannot be
+/// renewed (ODBC 4.0: 08006).
 fn rejection_reason(
     response: &ErrorResponse,
     request: &TokenRequest<'_>,
     endpoint_config: &TokenEndpointConfig,
 ) -> OAuthReason {
-    let is_invalid_grant = response.error.as_deref() == Some("invalid_grant");
     match response.reason() {
         OAuthReason::Denied
             if classify_error(response, endpoint_config.profile) == Some(ErrorClass::ConsentRequired) =>
         {
             OAuthReason::ConsentRequired
         }
-        OAuthReason::Denied if is_invalid_grant && request.credential == Credential::RefreshToken => {
-            OAuthReason::Expired
-        }
+        OAuthReason::Denied if is_session_end(response, request) => match endpoint_config.grant {
+            Grant::AuthorizationCode(_) => OAuthReason::ConsentRequired,
+            _ => OAuthReason::Expired,
+        },
         reason => reason,
     }
+}
+
+/// Whether the server rejected a refresh token: it has expired, was revoked or was used before.
+fn is_session_end(response: &ErrorResponse, request: &TokenRequest<'_>) -> bool {
+    request.credential == Credential::RefreshToken && response.error.as_deref() == Some("invalid_grant")
 }
 
 fn throttled_text(host: &str, details: &str, retry_after: u32) -> String {

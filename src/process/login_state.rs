@@ -1,5 +1,5 @@
-//! Login state of one connection between calls: the latest refresh token, the used authorization code, the ID
-//! token of an admin consent, the configured token that was put into the cache, and the configured token that
+//! Login state of one connection between calls: the latest refresh token, the refresh token that the server
+//! rejected, the used authorization code, the ID token of an admin consent, the configured token that was put into the cache, and the configured token that
 //! the API rejected.
 //!
 //! A *family* is the chain of refresh tokens that replace each other: those of one server for one client,
@@ -23,6 +23,7 @@ pub type RefreshTokenCallback = Box<dyn Fn(&str) + Send + Sync>;
 pub struct LoginState {
     latest: Mutex<Option<LatestRefreshToken>>,
     logged_in_family: Mutex<Option<CacheKey>>,
+    refused_token: Mutex<Option<Secret>>,
     used_code: Mutex<Option<Secret>>,
     id_token: Mutex<Option<Zeroizing<CString>>>,
     rejected_token: Mutex<Option<Secret>>,
@@ -63,6 +64,16 @@ impl LoginState {
     /// Whether a user's login returned a token of `family`.
     pub fn is_logged_in(&self, family: CacheKey) -> bool {
         *self.logged_in_family.lock() == Some(family)
+    }
+
+    /// Records that the server rejected a refresh token.
+    pub fn mark_refused(&self, token: Secret) {
+        *self.refused_token.lock() = Some(token);
+    }
+
+    /// Whether `token` is the refresh token that the server rejected last.
+    pub fn is_refused(&self, token: &Secret) -> bool {
+        self.refused_token.lock().as_ref() == Some(token)
     }
 
     /// Ends the login: discards the refresh token and the ID token.
@@ -151,6 +162,17 @@ mod tests {
         assert_eq!(state.refresh_token(family_key("one")).unwrap().reveal(), "r2");
         assert_eq!(*reported.lock().unwrap(), ["r2"]);
         assert_eq!(state.refresh_token(family_key("another")), None);
+    }
+
+    #[test]
+    fn only_last_refused_refresh_token_is_refused() {
+        let state = LoginState::default();
+        let (one, another) = (Secret::from("one"), Secret::from("another"));
+        assert!(!state.is_refused(&one));
+        state.mark_refused(one.clone());
+        assert!(state.is_refused(&one) && !state.is_refused(&another));
+        state.mark_refused(another.clone());
+        assert!(!state.is_refused(&one) && state.is_refused(&another));
     }
 
     #[test]

@@ -107,8 +107,10 @@ fn login_is_private_to_connection() {
 }
 
 #[test]
-fn login_without_refresh_token_expires() {
+fn ended_session_without_refresh_token_requires_consent() {
     let (server, connection) = open_login_connection(Config::http(), None, "");
+    let consent_url = get_token_error(&connection).consent_url;
+    assert!(consent_url.is_some());
     server.set_script(vec![Behavior::TokenAnswer(
         r#"{"access_token":"at","token_type":"Bearer","expires_in":60}"#.to_owned(),
     )]);
@@ -116,13 +118,15 @@ fn login_without_refresh_token_expires() {
     let token = connection.get_token().unwrap();
     connection.reject(&token);
     let failure = get_token_error(&connection);
-    assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_TOKEN_EXPIRED, "08006"));
+    assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_CONSENT_REQUIRED, "28000"));
+    assert_eq!(failure.consent_url, consent_url);
     assert_eq!(server.token_requests().len(), 1);
 }
 
 #[test]
-fn revoked_refresh_token_ends_login() {
+fn revoked_refresh_token_requires_consent_without_second_request() {
     let (server, connection) = open_login_connection(Config::http(), None, "");
+    let consent_url = get_token_error(&connection).consent_url;
     authorize_with_test_browser(&connection).0.unwrap();
     let token = connection.get_token().unwrap();
     assert!(server.revoke(&server.refresh_tokens()[0]));
@@ -130,8 +134,28 @@ fn revoked_refresh_token_ends_login() {
     let failure = get_token_error(&connection);
     assert_eq!(
         (failure.status, failure.oauth_error.as_deref()),
-        (AUTHGRANT_TOKEN_EXPIRED, Some("invalid_grant"))
+        (AUTHGRANT_CONSENT_REQUIRED, Some("invalid_grant"))
     );
+    assert_eq!(failure.consent_url, consent_url);
+    assert!(failure.consent_url.is_some());
+    connection.set_option("ApplicationName", "clears the cached error").unwrap();
+    let failure = get_token_error(&connection);
+    assert_eq!((failure.status, failure.consent_url), (AUTHGRANT_CONSENT_REQUIRED, consent_url));
+    assert_eq!(server.token_requests().len(), 2, "a rejected refresh token is not sent again");
+    authorize_with_test_browser(&connection).0.unwrap();
+    connection.get_token().unwrap();
+}
+
+#[test]
+fn rejected_configured_refresh_token_requires_consent() {
+    for method in ["51", "56"] {
+        let (server, connection) = open_login_connection(Config::http(), None, "RefreshToken=unknown");
+        connection.set_option("AuthenticationMethod", method).unwrap();
+        let failure = get_token_error(&connection);
+        assert_eq!(failure.status, AUTHGRANT_CONSENT_REQUIRED);
+        assert!(failure.consent_url.unwrap().starts_with(&server.url("/oauth/auth?")));
+        assert_eq!(server.token_requests().len(), 1);
+    }
 }
 
 /// The code of a user who opened the consent URL manually.
