@@ -79,7 +79,9 @@ fn split_pair(text: &str) -> Result<(String, String), String> {
 }
 
 fn run(options: CliOptions) -> Result<(), String> {
-    let server = MockServer::start(options.config);
+    let port = options.config.port;
+    let server = MockServer::try_start(options.config)
+        .map_err(|e| format!("cannot listen at 127.0.0.1:{port}: {e}"))?;
     for (issuer, file) in &options.clients {
         let pem = fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
         server.register(issuer, &[pem], ClientOptions::default());

@@ -1,5 +1,6 @@
 //! Public handle of the server: started by `start`, stopped on drop.
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,10 +28,18 @@ pub struct MockServer {
 }
 
 impl MockServer {
-    /// Starts a server on 127.0.0.1.
+    /// Starts a server on 127.0.0.1. Panics if the port is in use.
     pub fn start(config: Config) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port)).expect("a loopback port");
-        let address = listener.local_addr().expect("the address of a listening socket");
+        Self::try_start(config).expect("a loopback port")
+    }
+
+    /// Starts a server on 127.0.0.1.
+    ///
+    /// # Errors
+    /// The port cannot be bound, for example because it is in use.
+    pub fn try_start(config: Config) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port))?;
+        let address = listener.local_addr()?;
         let dir = tempfile::tempdir().expect("a temporary directory");
         let ca_pem = dir.path().join("ca.pem");
         let tls = config.https.then(|| {
@@ -41,7 +50,7 @@ impl MockServer {
         let shared = Arc::new(SharedState::new(State::new(config), tls));
         let shared_clone = Arc::clone(&shared);
         let accept_thread = thread::spawn(move || connection::accept_connections(&listener, &shared_clone));
-        MockServer { shared, address, ca_pem, accept_thread: Some(accept_thread), _dir: dir }
+        Ok(MockServer { shared, address, ca_pem, accept_thread: Some(accept_thread), _dir: dir })
     }
 
     /// The URL of a path, such as `https://127.0.0.1:41234/oauth/token`.

@@ -85,6 +85,18 @@ fn program_serves_until_stdin_closes() {
 }
 
 #[test]
+fn busy_port_is_error_without_backtrace() {
+    let first = ServerProgram::start(&["--http"]);
+    let port = first.url.rsplit_once(':').unwrap().1;
+    let output = Command::new(env!("CARGO_BIN_EXE_mock_server")).args(["--port", port]).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    let expected = format!("mock_server: cannot listen at 127.0.0.1:{port}: ");
+    assert!(text.starts_with(&expected) && text.lines().count() == 1, "{text}");
+    assert!(output.stdout.is_empty(), "not ready");
+}
+
+#[test]
 fn program_writes_ca_file() {
     let dir = tempfile::tempdir().unwrap();
     let ca = dir.path().join("ca.pem");
