@@ -68,6 +68,7 @@ needs() {
 built=
 build() {
     [ -z "$built" ] || return 0
+    echo "building the library and the mock server"
     scripts/lib.sh debug "$LIBRARY" && cargo build --quiet -p mock_server && built=1
 }
 
@@ -95,20 +96,25 @@ names() {
     esac
 }
 
+# Installs what a part needs; setup.sh without a part would install everything.
+set_up() {
+    local tools
+    read -ra tools <<<"$(needs "$1")"
+    [ ${#tools[@]} = 0 ] || scripts/setup.sh "${tools[@]}"
+}
+
 part() {
     local name=$1 here=0 wrong=0 missing result=passed
     echo "== $name"
     rm -f "$RAN/$name"
-    # shellcheck disable=SC2046 # several parts, one word each
-    if ! scripts/setup.sh $(needs "$name") >"$LOG" 2>&1; then
+    if ! set_up "$name" 2>&1 | tee "$LOG"; then
         missing=$(sed -n 's/^missing: //p' "$LOG" | paste -sd ',' | sed 's/,/, /g')
         [ -n "$missing" ] || missing=$(tail -n 1 "$LOG")
         [ -z "$strict" ] || failed=$((failed + 1))
         REPORT+=("$name: NOT RUN: $missing")
         return
     fi
-    cat "$LOG"
-    if { [[ $name =~ ^(rust|model|miri|mutants|network|pkcs11)$ ]] || build; } 2>&1 && ("run_$name") 2>&1 | tee "$LOG"; then
+    if { [[ $name =~ ^(rust|model|miri|mutants|network|pkcs11|pages)$ ]] || build; } 2>&1 && ("run_$name") 2>&1 | tee "$LOG"; then
         read -r here wrong < <(count "$name")
         # A part that passes counts at least once, even if it reports no tests.
         [ $((here + wrong)) -gt 0 ] || here=1
