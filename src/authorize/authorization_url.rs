@@ -41,6 +41,21 @@ pub fn add_state(url: &str, state: &Secret, challenge: Option<&str>) -> Secret {
     Secret::new(append_query(url, &parameters))
 }
 
+/// Adds the `nonce` that the ID token must contain (OpenID Connect Core section 3.1.2.1).
+#[must_use]
+pub fn add_nonce(url: &Secret, nonce: &Secret) -> Secret {
+    Secret::new(append_query(url.reveal(), &[("nonce", nonce.reveal())]))
+}
+
+/// Whether the server returns an ID token for the login of this connection.
+#[must_use]
+pub fn expects_id_token(request: &AuthorizationRequest) -> bool {
+    let scope = request.scope.as_deref().unwrap_or_default();
+    request.exchanges_code
+        && request.consent_type == ConsentType::Individual
+        && scope.split_whitespace().any(|name| name == "openid")
+}
+
 fn append_query(endpoint: &str, parameters: &[(&str, &str)]) -> String {
     let mut url = endpoint.to_owned();
     for (name, value) in parameters {
@@ -141,5 +156,25 @@ mod tests {
             add_state("https://a/b", &state, Some("E9")).reveal(),
             "https://a/b?state=s%20t&code_challenge=E9&code_challenge_method=S256"
         );
+        let url = Secret::from("https://a/b?c=d");
+        assert_eq!(add_nonce(&url, &Secret::from("n&")).reveal(), "https://a/b?c=d&nonce=n%26");
+    }
+
+    #[test]
+    fn only_login_with_openid_scope_expects_id_token() {
+        let login = |scope: Option<&str>| AuthorizationRequest {
+            exchanges_code: true,
+            scope: scope.map(str::to_owned),
+            ..docusign_request()
+        };
+        assert!(expects_id_token(&login(Some("openid"))));
+        assert!(expects_id_token(&login(Some("read openid offline_access"))));
+        for scope in [None, Some(""), Some("read"), Some("openid2 OpenID")] {
+            assert!(!expects_id_token(&login(scope)), "{scope:?}");
+        }
+        let consent = AuthorizationRequest { exchanges_code: false, ..login(Some("openid")) };
+        let admin =
+            AuthorizationRequest { consent_type: ConsentType::ExternalAdmin, ..login(Some("openid")) };
+        assert!(!expects_id_token(&consent) && !expects_id_token(&admin));
     }
 }

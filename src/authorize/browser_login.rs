@@ -2,8 +2,8 @@
 //! 8252).
 
 use super::{
-    Browser, ExpectedResponse, LoopbackListener, Pkce, ResultPages, add_state, build_authorization_url,
-    random_state,
+    AuthorizationResponse, Browser, ExpectedResponse, LoopbackListener, Pkce, ResultPages, add_nonce,
+    add_state, build_authorization_url, expects_id_token, random_nonce, random_state,
 };
 use crate::base::call::CallContext;
 use crate::base::error::{Error, ErrorKind, OptionError, Result};
@@ -23,47 +23,61 @@ pub struct AuthorizationResult {
     pub code: Option<Secret>,
     /// The PKCE code verifier (RFC 7636).
     pub verifier: Secret,
+    /// The `nonce` that the ID token must contain; `None` if none was sent or the server refused it.
+    pub nonce: Option<Secret>,
 }
 
-/// Runs a login or consent: shows the URL by `show_url`, or in the system browser if that is `None`, and
-/// waits for the redirect.
+/// Runs a login or consent: shows the URL by `show_url`, or in the system browser if that is `None`, waits for
+/// the redirect and calls `complete` with its result. The user then sees a page that shows whether that succeeded.
 ///
 /// # Errors
 /// [`OptionError::Invalid`] for a RedirectURI that cannot be listened at, [`ErrorKind::Unsupported`] if the
-/// URL cannot be shown, `OAuthReason::Denied`, [`ErrorKind::Timeout`], [`ErrorKind::Cancelled`].
-pub fn authorize_in_browser(
+/// URL cannot be shown, `OAuthReason::Denied`, [`ErrorKind::Timeout`], [`ErrorKind::Cancelled`]; those of
+/// `complete`.
+pub fn authorize_in_browser<T>(
     request: &AuthorizationRequest,
     show_url: Option<&ShowUrlFn<'_>>,
     browser: &Browser,
     call: &CallContext,
-) -> Result<AuthorizationResult> {
+    complete: &mut dyn FnMut(&AuthorizationResult) -> Result<T>,
+) -> Result<T> {
     let redirect = parse_option_url("RedirectURI", &request.redirect_uri)?;
     let server_host = parse_option_url("AuthURI", &request.endpoint)?.host().to_owned();
     let listener = LoopbackListener::bind(&redirect)?;
-    let (manual_url, pkce) = (build_authorization_url(request), Pkce::random()?);
-    let requires_code = request.consent_type != ConsentType::Admin;
+    let (manual_url, pkce, state) = (build_authorization_url(request), Pkce::random()?, random_state()?);
+    let nonce = if expects_id_token(request) { Some(random_nonce()?) } else { None };
+    let url_without_nonce = add_state(&manual_url, &state, request.exchanges_code.then(|| pkce.challenge()));
+    let (url, url_without_nonce) = match &nonce {
+        Some(nonce) => (add_nonce(&url_without_nonce, nonce), Some(url_without_nonce)),
+        None => (url_without_nonce, None),
+    };
     let expected = ExpectedResponse {
-        state: random_state()?,
+        state,
         issuers: request.allowed_issuers.clone(),
         server_host,
-        requires_code,
+        requires_code: request.consent_type != ConsentType::Admin,
+        url_without_nonce,
     };
-    let challenge = request.exchanges_code.then(|| pkce.challenge());
-    let url = add_state(&manual_url, &expected.state, challenge);
     let pages = ResultPages::new(request.application_name.as_deref());
     let is_login = request.exchanges_code && request.consent_type == ConsentType::Individual;
     let pages = if is_login { pages.for_login() } else { pages };
-    let response = match show_url {
+    let mut complete = |response: AuthorizationResponse| {
+        complete(&AuthorizationResult {
+            code: response.code,
+            verifier: pkce.verifier().clone(),
+            nonce: nonce.clone().filter(|_| !response.nonce_refused),
+        })
+    };
+    match show_url {
         Some(show_url) => {
             check_shown(show_url(url.reveal()), manual_url)?;
-            listener.wait(&expected, &pages, call)
+            listener.wait_and_complete(&expected, &pages, call, &mut || Ok(()), &mut complete)
         }
         None => {
             let mut process = browser.open(&url, &manual_url)?;
-            listener.wait_with_check(&expected, &pages, call, &mut || process.check())
+            listener.wait_and_complete(&expected, &pages, call, &mut || process.check(), &mut complete)
         }
-    }?;
-    Ok(AuthorizationResult { code: response.code, verifier: pkce.verifier().clone() })
+    }
 }
 
 fn parse_option_url(option: &'static str, text: &str) -> Result<EndpointUrl> {

@@ -8,6 +8,7 @@ use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::base::secret::Secret;
 use crate::token_response::sanitize_for_display;
 
 const STYLE: &str = include_str!("page.css");
@@ -28,6 +29,8 @@ pub struct ResultPages {
 pub(super) struct ResultPage {
     status: &'static str,
     html: String,
+    /// The target of a redirect.
+    location: Option<Secret>,
 }
 
 impl ResultPages {
@@ -97,6 +100,30 @@ impl ResultPages {
         render_page("200 OK", "bad", CROSS_ICON, title, &text)
     }
 
+    /// The page if the application could not continue with the server's response. `message` is the error.
+    pub(super) fn incomplete(&self, message: &str) -> ResultPage {
+        let (title, summary) = if self.is_login {
+            ("The login was not completed", format!("You are not logged in to {}:", self.application_html()))
+        } else {
+            let name = self.application_html();
+            ("The application cannot continue", format!("Your consent was received, but {name} failed:"))
+        };
+        let text = format!(
+            "<p>{summary}</p><blockquote><p dir=\"auto\">{}</p></blockquote>\
+             <p class=\"next\">You can close this window; the application has been notified and can try \
+             again.</p>",
+            escape_html(&sanitize_for_display(message))
+        );
+        render_page("200 OK", "bad", CROSS_ICON, title, &text)
+    }
+
+    /// Sends the browser to `url`, which is an authorization URL.
+    pub(super) fn redirect(url: &Secret) -> ResultPage {
+        let text = "<p>The authorization server is asked again.</p>";
+        let page = render_page("302 Found", "note", WARNING_ICON, "Redirecting", text);
+        ResultPage { location: Some(url.clone()), ..page }
+    }
+
     /// The application's name as HTML for use inside a sentence.
     fn application_html(&self) -> String {
         let name = self.application.as_deref().map(|name| format!("<strong>{}</strong>", escape_html(name)));
@@ -135,15 +162,19 @@ fn render_page(status: &'static str, class: &str, icon: &str, title: &str, text:
 </html>
 "#
     );
-    ResultPage { status, html }
+    ResultPage { status, html, location: None }
 }
 
 impl ResultPage {
     /// The HTTP response; without the body if `head_only`.
     pub(super) fn to_http(&self, head_only: bool) -> Vec<u8> {
-        let allow = if self.status.starts_with("405") { "Allow: GET, HEAD\r\n" } else { "" };
+        let extra = match &self.location {
+            Some(url) => format!("Location: {}\r\n", url.reveal()),
+            None if self.status.starts_with("405") => "Allow: GET, HEAD\r\n".to_owned(),
+            None => String::new(),
+        };
         let head = format!(
-            "HTTP/1.1 {}\r\n{allow}Content-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\n\
+            "HTTP/1.1 {}\r\n{extra}Content-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\n\
              Content-Security-Policy: {}\r\nReferrer-Policy: no-referrer\r\nX-Content-Type-Options: nosniff\r\n\
              Cache-Control: no-store\r\nConnection: close\r\n\r\n",
             self.status,
@@ -196,8 +227,10 @@ mod tests {
         for page in [
             login.success(),
             login.failure(HOSTILE, None),
+            login.incomplete(HOSTILE),
             pages.success(),
             pages.failure(HOSTILE, Some(HOSTILE)),
+            pages.incomplete(HOSTILE),
             ResultPages::rejected("400 Bad Request", HOSTILE),
         ] {
             assert!(!page.html.contains("<script"), "{}", page.html);

@@ -1,4 +1,4 @@
-//! PKCE (RFC 7636) and the `state` parameter (RFC 6749 section 10.12).
+//! PKCE (RFC 7636), the `state` parameter (RFC 6749 section 10.12) and the `nonce` of OpenID Connect.
 //!
 //! `state` binds the authorization response to its request. PKCE binds the authorization code to the client
 //! that requested it.
@@ -53,6 +53,14 @@ impl Pkce {
 /// # Errors
 /// [`ErrorKind::Internal`] if the random number generator fails.
 pub fn random_state() -> Result<Secret> {
+    random_token()
+}
+
+/// A new `nonce` of 256 random bits (OpenID Connect Core section 15.5.2).
+///
+/// # Errors
+/// [`ErrorKind::Internal`] if the random number generator fails.
+pub fn random_nonce() -> Result<Secret> {
     random_token()
 }
 

@@ -15,23 +15,38 @@ use crate::base::error::{Error, Result, TimeoutKind};
 use crate::base::log::LogLevel;
 use crate::base::sanitize;
 
-pub(super) struct RedirectHandler<'a> {
+/// Continues with an authorization response, such as by the exchange of its code.
+pub type CompleteFn<'a, T> = dyn FnMut(AuthorizationResponse) -> Result<T> + 'a;
+
+pub(super) struct RedirectHandler<'a, T> {
     target: &'a RedirectTarget,
     expected: &'a ExpectedResponse,
     pages: &'a ResultPages,
     call: &'a CallContext,
+    complete: &'a mut CompleteFn<'a, T>,
     rejected: BTreeMap<RejectReason, usize>,
-    outcome: Option<(Result<AuthorizationResponse>, Instant)>,
+    nonce_refused: bool,
+    outcome: Option<(Result<T>, Instant)>,
 }
 
-impl<'a> RedirectHandler<'a> {
+impl<'a, T> RedirectHandler<'a, T> {
     pub(super) fn new(
         target: &'a RedirectTarget,
         expected: &'a ExpectedResponse,
         pages: &'a ResultPages,
         call: &'a CallContext,
+        complete: &'a mut CompleteFn<'a, T>,
     ) -> Self {
-        Self { target, expected, pages, call, rejected: BTreeMap::new(), outcome: None }
+        Self {
+            target,
+            expected,
+            pages,
+            call,
+            complete,
+            rejected: BTreeMap::new(),
+            nonce_refused: false,
+            outcome: None,
+        }
     }
 
     pub(super) fn is_completed(&self) -> bool {
@@ -42,7 +57,7 @@ impl<'a> RedirectHandler<'a> {
         self.outcome.as_ref().map(|(_, completed_at)| *completed_at)
     }
 
-    pub(super) fn take_outcome(&mut self) -> Option<Result<AuthorizationResponse>> {
+    pub(super) fn take_outcome(&mut self) -> Option<Result<T>> {
         self.outcome.take().map(|(outcome, _)| outcome)
     }
 
@@ -65,7 +80,19 @@ impl<'a> RedirectHandler<'a> {
             }
             RedirectOutcome::Rejected(reason) => return self.reject(reason),
             _ if self.is_completed() => return ResultPages::already_completed(),
-            RedirectOutcome::Authorized(response) => (self.pages.success(), Ok(response)),
+            RedirectOutcome::Authorized(_) if is_head => return self.pages.success(),
+            RedirectOutcome::Authorized(response) => self.complete(response),
+            RedirectOutcome::Denied(error, _)
+                if error == "invalid_request"
+                    && !self.nonce_refused
+                    && let Some(url) = &self.expected.url_without_nonce =>
+            {
+                self.nonce_refused = !is_head;
+                self.call.log.log(LogLevel::Info, || {
+                    format!("{} refused the request; trying without nonce", self.expected.server_host)
+                });
+                return ResultPages::redirect(url);
+            }
             RedirectOutcome::Denied(error, description) => (
                 self.pages.failure(&error, description.as_deref()),
                 Err(denied_error(error, description, self.expected)),
@@ -79,6 +106,17 @@ impl<'a> RedirectHandler<'a> {
             self.outcome = Some((outcome, Instant::now()));
         }
         page
+    }
+
+    /// Continues with the response; the page shows the result.
+    fn complete(&mut self, response: AuthorizationResponse) -> (ResultPage, Result<T>) {
+        let outcome =
+            (self.complete)(AuthorizationResponse { nonce_refused: self.nonce_refused, ..response });
+        let page = match &outcome {
+            Ok(_) => self.pages.success(),
+            Err(error) => self.pages.incomplete(&error.message()),
+        };
+        (page, outcome)
     }
 
     fn reject(&mut self, reason: RejectReason) -> ResultPage {

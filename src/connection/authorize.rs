@@ -24,6 +24,7 @@ impl Connection {
 
     /// Lets the user log in or consent in a browser. The code of a login is exchanged for the token. If the
     /// grant needs no code, the code is discarded, and a token is requested to verify that consent was given.
+    /// The page that the user then sees shows whether that succeeded.
     ///
     /// # Errors
     /// Missing options of the consent URL or of the token request; errors of the authorization and of the
@@ -37,19 +38,17 @@ impl Connection {
             snapshot.resolution().interactive_authorization()?;
         let config = snapshot.config()?;
         let call = self.register_call(CallContext::with_timeout(request.timeout, "ConsentTimeout"));
-        let result = authorize::authorize_in_browser(request, show_url, &self.process().browser, &call)?;
-        if let Some(endpoint_config) = token_endpoint {
-            self.exchange_code(endpoint_config, &result, &snapshot, config)?;
-        }
-        if config.flow.login().is_none() {
-            self.process().cache.remove(self.cache_key(&snapshot, config));
-            self.get_or_fetch_token(
-                &snapshot,
-                config,
-                CallOptions { no_prompt: true, ..CallOptions::default() },
-            )?;
-        }
-        Ok(())
+        authorize::authorize_in_browser(request, show_url, &self.process().browser, &call, &mut |result| {
+            if let Some(endpoint_config) = token_endpoint {
+                self.exchange_code(endpoint_config, result, &snapshot, config)?;
+            }
+            if config.flow.login().is_none() {
+                self.process().cache.remove(self.cache_key(&snapshot, config));
+                let call_options = CallOptions { no_prompt: true, ..CallOptions::default() };
+                self.get_or_fetch_token(&snapshot, config, call_options)?;
+            }
+            Ok(())
+        })
     }
 
     /// Exchanges the authorization code: for the token of this connection, or for the ID token of the user
@@ -106,7 +105,11 @@ mod tests {
         let ConnectionFixture { connection, process, .. } = fixture(&format!("{login};{endpoint}"));
         let snapshot = connection.snapshot.load();
         let authorization = snapshot.resolution().interactive_authorization().unwrap();
-        let result = AuthorizationResult { code: Some(Secret::from("code")), verifier: Secret::from("v") };
+        let result = AuthorizationResult {
+            code: Some(Secret::from("code")),
+            verifier: Secret::from("v"),
+            nonce: None,
+        };
         connection
             .exchange_code(
                 authorization.token_endpoint.unwrap(),

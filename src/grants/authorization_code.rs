@@ -13,7 +13,7 @@ use crate::grants::token_client;
 use crate::grants::token_request::{Credential, Parameter, TokenRequest};
 use crate::options::OptionId;
 use crate::resolve::{AuthorizationRequest, Login, TokenEndpointConfig};
-use crate::token::AccessToken;
+use crate::token::{AccessToken, unverified_jwt_nonce};
 
 pub(super) fn fetch(
     endpoint_config: &TokenEndpointConfig,
@@ -30,21 +30,21 @@ pub(super) fn fetch(
         None => None,
     };
     if refresh_error.as_ref().and_then(Error::oauth_error).as_deref() == Some("invalid_grant") {
-        mark_current_refused(endpoint_config, context);
+        mark_current_revoked(endpoint_config, context);
     }
     if let Some(code) = login.code.as_ref().filter(|code| context.login_state.consume_code(code)) {
-        return exchange_code(endpoint_config, login, code, None, context);
+        return exchange_code(endpoint_config, login, code, None, None, context);
     }
     match authorization_request.filter(|_| login.may_prompt && context.may_prompt) {
         Some(request) => {
             context.call.check()?;
-            let result = authorize::authorize_in_browser(
+            authorize::authorize_in_browser(
                 request,
                 None,
                 &context.process.browser,
                 &with_consent_timeout(request, context),
-            )?;
-            exchange_redirect_code(endpoint_config, login, &result, context)
+                &mut |result| exchange_redirect_code(endpoint_config, login, result, context),
+            )
         }
         None => Err(refresh_error
             .unwrap_or_else(|| login_required_error(endpoint_config, login, authorization_request, context))),
@@ -62,7 +62,7 @@ pub(super) fn exchange_redirect_code(
         .code
         .as_ref()
         .ok_or_else(|| Error::new(ErrorKind::Internal, "token", "internal error: no authorization code"))?;
-    exchange_code(endpoint_config, login, code, Some(&result.verifier), context)
+    exchange_code(endpoint_config, login, code, Some(&result.verifier), result.nonce.as_ref(), context)
 }
 
 fn exchange_code(
@@ -70,6 +70,7 @@ fn exchange_code(
     login: &Login,
     code: &Secret,
     verifier: Option<&Secret>,
+    nonce: Option<&Secret>,
     context: &GrantContext<'_>,
 ) -> Result<AccessToken> {
     let build = |_| Ok(build_request(endpoint_config, login, code, verifier));
@@ -80,9 +81,31 @@ fn exchange_code(
     )
     // The next call does not send this code again.
     .map_err(|error| error.with_cause(Cause::Caller))?;
+    check_nonce(nonce, &issued.access_token, endpoint_config)?;
     let token = refresh_token::store_refresh_token(endpoint_config, issued, context);
     context.login_state.mark_logged_in(refresh_token::family_key(endpoint_config, context.process));
     Ok(token)
+}
+
+/// Checks that the ID token of the response, if it has one, is that of this login (OpenID Connect Core section
+/// 3.1.3.7). Its signature is not verified, because it comes from the token endpoint itself.
+fn check_nonce(
+    nonce: Option<&Secret>,
+    token: &AccessToken,
+    endpoint_config: &TokenEndpointConfig,
+) -> Result<()> {
+    let (Some(nonce), Some(id_token)) = (nonce, token.field("id_token")) else { return Ok(()) };
+    let found = id_token.to_str().ok().and_then(unverified_jwt_nonce);
+    if found.as_ref() == Some(nonce) {
+        return Ok(());
+    }
+    let found = if found.is_some() { "the nonce of another login" } else { "no nonce" };
+    let text = format!(
+        "the ID token from {} has {found}, although the login sent one; the tokens were discarded. Log in again; \
+         if the server does not support nonce, remove openid from Scope",
+        endpoint_config.endpoint.host()
+    );
+    Err(Error::new(OAuthReason::BadResponse, "token", text).with_option("Scope"))
 }
 
 /// Builds the request that the connection sends first: with the configured refresh token or code, or else
@@ -143,7 +166,7 @@ fn with_consent_timeout(
 }
 
 /// Records that the server rejected the current refresh token, so that it is not sent again.
-fn mark_current_refused(endpoint_config: &TokenEndpointConfig, context: &GrantContext<'_>) {
+fn mark_current_revoked(endpoint_config: &TokenEndpointConfig, context: &GrantContext<'_>) {
     if let Some(token) = refresh_token::get_current(endpoint_config, context) {
         context.login_state.mark_refused(token);
     }

@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 use crate::base::cache_key::CacheKey;
 use crate::base::clock::Clock;
 use crate::base::policy::Policy;
+use crate::base::secret::Secret;
 use crate::sys;
 use crate::sys::sync::atomic::{AtomicBool, Ordering};
 
@@ -165,13 +166,23 @@ impl AccessToken {
 /// The `exp` claim of a token that is a JWT. The signature is not verified. None for any other token.
 #[must_use]
 pub fn unverified_jwt_exp(token: &str) -> Option<i64> {
+    unverified_jwt_claim(token, "exp")?.as_i64()
+}
+
+/// The `nonce` claim of an ID token. The signature is not verified.
+#[must_use]
+pub fn unverified_jwt_nonce(token: &str) -> Option<Secret> {
+    unverified_jwt_claim(token, "nonce")?.as_str().map(Secret::from)
+}
+
+fn unverified_jwt_claim(token: &str, name: &str) -> Option<serde_json::Value> {
     let mut parts = token.split('.');
     let (_, payload, _, None) = (parts.next()?, parts.next()?, parts.next()?, parts.next()) else {
         return None;
     };
     let payload = Zeroizing::new(URL_SAFE_NO_PAD.decode(payload).ok()?);
-    let claims: serde_json::Value = serde_json::from_slice(&payload).ok()?;
-    claims.get("exp")?.as_i64()
+    let mut claims: serde_json::Value = serde_json::from_slice(&payload).ok()?;
+    claims.get_mut(name).map(serde_json::Value::take)
 }
 
 impl fmt::Debug for AccessToken {

@@ -8,7 +8,7 @@ use crate::support::browser::{authorize_with_test_browser, free_port};
 use crate::support::c_api::{Connection, Failure, open, take_error_chain};
 use crate::support::{ISSUER, datadirect_string, start_mock_server, stores};
 use authgrant::ffi::status::*;
-use mock_server::{AuthorizeBehavior, ClientOptions, Config, GrantType, MockServer};
+use mock_server::{AuthorizeBehavior, Behavior, ClientOptions, Config, GrantType, MockServer};
 
 extern "C" fn reject_url(_: *const c_char, _: *mut c_void) -> i32 {
     7
@@ -50,6 +50,22 @@ fn declined_consent_is_denied() {
     let failure = outcome.unwrap_err();
     assert_eq!((failure.status, failure.oauth_error.as_deref()), (AUTHGRANT_DENIED, Some("access_denied")));
     assert!(server.token_requests().is_empty());
+}
+
+#[test]
+fn page_after_failed_token_request_shows_error() {
+    let server = start_server_requiring_consent();
+    let connection = open_docusign(&server, "ApplicationName=Reports");
+    server.set_script(vec![Behavior::Json {
+        status: 400,
+        body: serde_json::json!({ "error": "invalid_grant", "error_description": "<b>user_not_found" }),
+        headers: Vec::new(),
+    }]);
+    let (outcome, page) = authorize_with_test_browser(&connection);
+    assert_eq!(outcome.unwrap_err().status, AUTHGRANT_DENIED);
+    let page = page.unwrap();
+    assert!(page.contains("The application cannot continue"), "{page}");
+    assert!(page.contains("&lt;b&gt;user_not_found") && !page.contains("Thank you"), "{page}");
 }
 
 #[test]

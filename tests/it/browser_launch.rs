@@ -51,10 +51,12 @@ fn browser_redirect_delivers_code() {
         issuers: Vec::new(),
         server_host: "as.example".to_owned(),
         requires_code: true,
+        url_without_nonce: None,
     };
     let call = CallContext::with_timeout(Duration::from_secs(30), "ConsentTimeout");
-    let response =
-        listener.wait_with_check(&expected, &ResultPages::default(), &call, &mut || opened.check()).unwrap();
+    let response = listener
+        .wait_and_complete(&expected, &ResultPages::default(), &call, &mut || opened.check(), &mut Ok)
+        .unwrap();
 
     assert_eq!(response.code.unwrap().reveal(), "the-code");
     assert_eq!(browser_thread.join().unwrap(), format!("1\n{}\n", url.reveal()));
@@ -91,10 +93,11 @@ fn failed_browser_launch_ends_wait_early() {
         issuers: Vec::new(),
         server_host: "as.example".to_owned(),
         requires_code: true,
+        url_without_nonce: None,
     };
     let call = CallContext::with_timeout(Duration::from_secs(60), "ConsentTimeout");
     let error = listener
-        .wait_with_check(&expected, &ResultPages::default(), &call, &mut || opened.check())
+        .wait_and_complete(&expected, &ResultPages::default(), &call, &mut || opened.check(), &mut Ok)
         .unwrap_err();
     assert_eq!((error.status(), error.consent_url()), (Status::Unsupported, Some(plain)));
 }

@@ -8,7 +8,8 @@ use std::sync::Mutex;
 use crate::support::browser::{authorize_with_test_browser, free_port, http_get, redirect_location};
 use crate::support::c_api::{Connection, Failure, c_str_to_string, open};
 use authgrant::ffi::status::*;
-use mock_server::{AuthorizeBehavior, Behavior, ClientOptions, Config, MockServer};
+use mock_server::{AuthorizeBehavior, Behavior, ClientOptions, Config, MockServer, NonceBehavior};
+use serde_json::json;
 
 const CLIENT_ID: &str = "app";
 
@@ -54,6 +55,86 @@ fn login_yields_token_and_refreshes_silently() {
     let requests = server.token_requests();
     assert_eq!(requests[1].parameter("grant_type").as_deref(), Some("refresh_token"));
     assert_eq!(requests[0].method, "POST");
+}
+
+#[test]
+fn page_after_failed_code_exchange_shows_error() {
+    let (server, connection) = open_login_connection(Config::http(), None, "ApplicationName=Reports");
+    server.set_script(vec![Behavior::Json {
+        status: 400,
+        body: json!({ "error": "invalid_grant", "error_description": "<script>alert(1)</script>" }),
+        headers: Vec::new(),
+    }]);
+    let (outcome, page) = authorize_with_test_browser(&connection);
+    assert_eq!(outcome.unwrap_err().oauth_error.as_deref(), Some("invalid_grant"));
+    let page = page.unwrap();
+    assert!(!page.contains("You are logged in"), "{page}");
+    assert!(page.contains("You are not logged in to <strong>Reports</strong>"), "{page}");
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && !page.contains("<script"), "{page}");
+    assert_eq!(get_token_error(&connection).status, AUTHGRANT_CONSENT_REQUIRED);
+}
+
+/// The `nonce` of each authorization request.
+fn sent_nonces(server: &MockServer) -> Vec<Option<String>> {
+    let requests = server.requests().into_iter().filter(|request| request.path == "/oauth/auth");
+    requests.map(|request| request.parameter("nonce")).collect()
+}
+
+#[test]
+fn login_with_openid_scope_sends_nonce() {
+    for (scope, has_nonce) in [("openid", true), ("read openid", true), ("read", false)] {
+        for nonce in [NonceBehavior::Return, NonceBehavior::Require] {
+            let (server, connection) =
+                open_login_connection(Config { nonce, ..Config::http() }, None, &format!("Scope={scope}"));
+            for _ in 0..2 {
+                authorize_with_test_browser(&connection).0.unwrap();
+            }
+            assert_eq!(connection.get_token().unwrap().field("id_token").is_some(), has_nonce);
+            let nonces = sent_nonces(&server);
+            assert_eq!(nonces.len(), 2);
+            assert!(nonces.iter().all(|nonce| nonce.as_ref().map(String::len) == has_nonce.then_some(43)));
+            assert_eq!(nonces[0] == nonces[1], !has_nonce, "each login has its own nonce");
+        }
+    }
+}
+
+#[test]
+fn wrong_nonce_in_id_token_is_rejected() {
+    for nonce in [NonceBehavior::Ignore, NonceBehavior::Replace] {
+        let (_server, connection) =
+            open_login_connection(Config { nonce, ..Config::http() }, None, "Scope=openid");
+        let (outcome, page) = authorize_with_test_browser(&connection);
+        let failure = outcome.unwrap_err();
+        assert_eq!(
+            (failure.status, failure.option.as_deref()),
+            (AUTHGRANT_BAD_RESPONSE, Some("Scope")),
+            "{nonce:?}"
+        );
+        assert!(page.unwrap().contains("You are not logged in"));
+        assert_eq!(get_token_error(&connection).status, AUTHGRANT_CONSENT_REQUIRED);
+    }
+}
+
+#[test]
+fn refused_nonce_is_omitted_in_second_request() {
+    let config = Config { nonce: NonceBehavior::Refuse, ..Config::http() };
+    let (server, connection) = open_login_connection(config, None, "Scope=openid");
+    let (outcome, page) = authorize_with_test_browser(&connection);
+    outcome.unwrap();
+    assert!(page.unwrap().contains("You are logged in"));
+    let nonces = sent_nonces(&server);
+    assert_eq!((nonces.len(), nonces[0].is_some(), nonces[1].is_some()), (2, true, false));
+    assert!(connection.get_token().unwrap().field("id_token").is_some());
+}
+
+#[test]
+fn other_invalid_request_ends_login_after_second_request() {
+    let behavior = AuthorizeBehavior::Error("invalid_request".to_owned());
+    let config = Config { authorize: behavior, ..Config::http() };
+    let (server, connection) = open_login_connection(config, None, "Scope=openid");
+    let failure = authorize_with_test_browser(&connection).0.unwrap_err();
+    assert_eq!((failure.status, failure.oauth_error.as_deref()), (AUTHGRANT_DENIED, Some("invalid_request")));
+    assert_eq!(sent_nonces(&server).len(), 2);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Minimal browser for tests: requests a URL and follows one redirect.
+//! Minimal browser for tests: requests a URL and follows its redirects.
 
 use std::ffi::{CStr, c_char, c_void};
 use std::io::{Read, Write};
@@ -42,9 +42,20 @@ extern "C" fn visit_in_background(url: *const c_char, page: *mut c_void) -> i32 
     // may outlive it and so owns a clone.
     let sender = unsafe { &*page.cast::<Sender<String>>() }.clone();
     std::thread::spawn(move || {
-        sender.send(http_get(&redirect_location(&http_get(&url)).expect("a redirect")))
+        let first = http_get(&url);
+        assert!(redirect_location(&first).is_some(), "expected a redirect: {first}");
+        sender.send(follow_redirects(first))
     });
     0
+}
+
+/// Follows redirects, at most ten, and returns the last page.
+fn follow_redirects(mut page: String) -> String {
+    for _ in 0..10 {
+        let Some(location) = redirect_location(&page) else { break };
+        page = http_get(&location);
+    }
+    page
 }
 
 /// Calls authgrant_authorize with this browser. Also returns the last page that the user sees.

@@ -32,6 +32,8 @@ pub struct ExpectedResponse {
     pub server_host: String,
     /// Whether the response must contain a code: false only for endpoints for administrator consent.
     pub requires_code: bool,
+    /// The authorization URL without the nonce, for a server that refuses it; `None` if there is no nonce.
+    pub url_without_nonce: Option<Secret>,
 }
 
 /// A successful authorization response.
@@ -39,6 +41,8 @@ pub struct ExpectedResponse {
 pub struct AuthorizationResponse {
     /// The authorization code, never empty.
     pub code: Option<Secret>,
+    /// Whether the server refused the nonce, so that the code belongs to a request without one.
+    pub nonce_refused: bool,
 }
 
 /// Why a request is rejected.
@@ -237,7 +241,7 @@ fn evaluate_parameters(
     }
     match non_empty(&parameters, "code") {
         None if expected.requires_code => RedirectOutcome::Incomplete,
-        code => RedirectOutcome::Authorized(AuthorizationResponse { code }),
+        code => RedirectOutcome::Authorized(AuthorizationResponse { code, nonce_refused: false }),
     }
 }
 

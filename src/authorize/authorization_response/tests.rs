@@ -9,6 +9,7 @@ fn expected_response() -> ExpectedResponse {
         issuers: vec!["https://as.example:443".to_owned(), "https://tokens.example:8443".to_owned()],
         server_host: "as.example".to_owned(),
         requires_code: true,
+        url_without_nonce: None,
     }
 }
 

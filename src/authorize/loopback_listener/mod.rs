@@ -12,7 +12,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use super::page::ResultPages;
 use crate::authorize::authorization_response::{AuthorizationResponse, ExpectedResponse, RedirectTarget};
 use crate::authorize::redirect_connection::RedirectConnection;
-use crate::authorize::redirect_handler::RedirectHandler;
+use crate::authorize::redirect_handler::{CompleteFn, RedirectHandler};
 use crate::base::call::{CallContext, cancelled_error};
 use crate::base::error::{Error, NetworkError, OptionError, Result, io_error_text};
 use crate::base::log::LogLevel;
@@ -73,24 +73,26 @@ impl LoopbackListener {
         pages: &ResultPages,
         call: &CallContext,
     ) -> Result<AuthorizationResponse> {
-        self.wait_with_check(expected, pages, call, &mut || Ok(()))
+        self.wait_and_complete(expected, pages, call, &mut || Ok(()), &mut Ok)
     }
 
     /// As [`wait`](Self::wait), but calls `check` several times a second and stops at its first error; for
-    /// [`BrowserProcess::check`](super::BrowserProcess::check).
+    /// [`BrowserProcess::check`](super::BrowserProcess::check). Before the page is sent, `complete` continues
+    /// with the response, so that the page shows whether that succeeded. Returns its result.
     ///
     /// # Errors
-    /// Those of [`wait`](Self::wait) and of `check`.
-    pub fn wait_with_check(
+    /// Those of [`wait`](Self::wait), of `check` and of `complete`.
+    pub fn wait_and_complete<T>(
         &self,
         expected: &ExpectedResponse,
         pages: &ResultPages,
         call: &CallContext,
         check: &mut dyn FnMut() -> Result<()>,
-    ) -> Result<AuthorizationResponse> {
+        complete: &mut CompleteFn<'_, T>,
+    ) -> Result<T> {
         call.log.log(LogLevel::Debug, || format!("waiting for the browser at {}", self.redirect_uri));
         let mut event_loop = EventLoop {
-            handler: RedirectHandler::new(&self.target, expected, pages, call),
+            handler: RedirectHandler::new(&self.target, expected, pages, call, complete),
             listener: self,
             call,
             connections: Vec::new(),
@@ -216,18 +218,18 @@ fn is_transient(error: &io::Error) -> bool {
 }
 
 /// The poll loop of one wait: open connections and their request handler.
-struct EventLoop<'a> {
+struct EventLoop<'a, T> {
     listener: &'a LoopbackListener,
     call: &'a CallContext,
-    handler: RedirectHandler<'a>,
+    handler: RedirectHandler<'a, T>,
     connections: Vec<RedirectConnection>,
     /// No connection can be accepted for now: all are being answered, or the process has no free descriptor.
     at_capacity: bool,
 }
 
-impl EventLoop<'_> {
+impl<T> EventLoop<'_, T> {
     /// The outcome, once there is one and its page has been delivered or the time limit for that has passed.
-    fn poll_outcome(&mut self) -> Option<Result<AuthorizationResponse>> {
+    fn poll_outcome(&mut self) -> Option<Result<T>> {
         let can_flush =
             self.handler.completed_at()?.elapsed() < FLUSH_TIMEOUT && !self.call.deadline.is_past();
         if can_flush && !self.connections.iter().all(RedirectConnection::is_reading) {

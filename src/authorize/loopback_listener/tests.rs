@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
@@ -18,6 +19,7 @@ fn expected_response() -> ExpectedResponse {
         issuers: Vec::new(),
         server_host: "as.example".to_owned(),
         requires_code: true,
+        url_without_nonce: None,
     }
 }
 
@@ -121,6 +123,67 @@ fn error_redirect_returns_error_and_page() {
     let error = outcome.unwrap_err();
     assert_eq!((error.status(), error.oauth_error().as_deref()), (Status::Denied, Some("access_denied")));
     assert!(response.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && !response.contains("<script"));
+}
+
+/// As [`run_with_listener`], but the login continues with `complete`.
+fn run_with_completion<R: Send>(
+    expected: &ExpectedResponse,
+    complete: &mut CompleteFn<'_, bool>,
+    client: impl FnOnce(u16) -> R + Send,
+) -> (Result<bool>, R) {
+    let (listener, port) = bind_free_port("127.0.0.1");
+    let (pages, call) = (ResultPages::default().for_login(), call_with_timeout(LONG_TIMEOUT));
+    thread::scope(|scope| {
+        let client = scope.spawn(move || client(port));
+        let outcome = listener.wait_and_complete(expected, &pages, &call, &mut || Ok(()), complete);
+        (outcome, client.join().unwrap())
+    })
+}
+
+#[test]
+fn page_is_sent_after_completion() {
+    let (page_received, completed) = (AtomicBool::new(false), AtomicBool::new(false));
+    let mut complete = |_| {
+        assert!(!page_received.load(Ordering::SeqCst));
+        completed.store(true, Ordering::SeqCst);
+        Err(Error::new(ErrorKind::Unsupported, "token", "<no> token"))
+    };
+    let (outcome, (head, page)) = run_with_completion(&expected_response(), &mut complete, |port| {
+        let head = send_request(port, &valid_request(port).replace("GET", "HEAD"));
+        assert!(!completed.load(Ordering::SeqCst), "HEAD does not complete the login");
+        let page = send_request(port, &valid_request(port));
+        page_received.store(true, Ordering::SeqCst);
+        (head, page)
+    });
+    assert_eq!(outcome.unwrap_err().status(), Status::Unsupported);
+    assert_eq!((status_code(&head), status_code(&page)), ("200", "200"));
+    assert!(page.contains("The login was not completed") && page.contains("&lt;no&gt; token"), "{page}");
+}
+
+#[test]
+fn refused_nonce_redirects_browser_once() {
+    let url = "https://as.example/auth?state=s";
+    let expected = ExpectedResponse { url_without_nonce: Some(Secret::from(url)), ..expected_response() };
+    let refusal = format!("/callback?error=invalid_request&state={STATE}");
+    let mut complete = |response: AuthorizationResponse| Ok(response.nonce_refused);
+    let (outcome, responses) = run_with_completion(&expected, &mut complete, |port| {
+        let head = get_request(port, &refusal).replace("GET", "HEAD");
+        [head, get_request(port, &refusal), valid_request(port)].map(|text| send_request(port, &text))
+    });
+    assert!(outcome.unwrap(), "the response belongs to the request without nonce");
+    assert_eq!(responses.each_ref().map(|text| status_code(text)), ["302", "302", "200"]);
+    assert!(responses[1].contains(&format!("\r\nLocation: {url}\r\n")), "{}", responses[1]);
+
+    let (outcome, responses) = run_with_completion(&expected, &mut complete, |port| {
+        [&refusal, &refusal].map(|target| send_request(port, &get_request(port, target)))
+    });
+    assert_eq!(outcome.unwrap_err().status(), Status::Denied, "the second refusal is final");
+    assert_eq!(responses.each_ref().map(|text| status_code(text)), ["302", "200"]);
+
+    let (outcome, _) = run_with_completion(&expected, &mut complete, |port| {
+        send_request(port, &get_request(port, &format!("/callback?error=access_denied&state={STATE}")))
+    });
+    assert_eq!(outcome.unwrap_err().status(), Status::Denied, "another error concerns no nonce");
 }
 
 #[test]
@@ -307,11 +370,12 @@ fn check_error_ends_wait() {
         if checks < 3 { Ok(()) } else { Err(Error::new(ErrorKind::Unsupported, "consent", "no browser")) }
     };
     let error = listener
-        .wait_with_check(
+        .wait_and_complete(
             &expected_response(),
             &ResultPages::default(),
             &call_with_timeout(LONG_TIMEOUT),
             &mut check,
+            &mut Ok,
         )
         .unwrap_err();
     assert_eq!(error.status(), Status::Unsupported);

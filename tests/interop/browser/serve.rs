@@ -28,6 +28,7 @@ fn main() {
         issuers: Vec::new(),
         server_host: "as.example".to_owned(),
         requires_code: true,
+        url_without_nonce: None,
     };
     let call = CallContext::with_timeout(Duration::from_secs(60), "ConsentTimeout");
     match listener.wait(&expected, &ResultPages::new(application.as_deref()), &call) {

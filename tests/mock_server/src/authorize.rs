@@ -6,7 +6,7 @@
 
 use crate::assertion;
 use crate::client::{Client, GrantType};
-use crate::config::{AuthorizeBehavior, Config};
+use crate::config::{AuthorizeBehavior, Config, NonceBehavior};
 use crate::grant_store::AuthorizationCode;
 use crate::http::Request;
 use crate::response::Response;
@@ -175,7 +175,24 @@ fn parse_code_parameters(
     let challenge = get("code_challenge")?;
     validate_challenge(config, challenge.as_deref(), get("code_challenge_method")?.as_deref())
         .map_err(invalid)?;
-    Ok((scope, CodeParameters { challenge, nonce: get("nonce")? }))
+    let nonce = apply_nonce_behavior(config.nonce, scope.as_deref(), get("nonce")?).map_err(invalid)?;
+    Ok((scope, CodeParameters { challenge, nonce }))
+}
+
+/// Returns the `nonce` of the ID token.
+fn apply_nonce_behavior(
+    behavior: NonceBehavior,
+    scope: Option<&str>,
+    nonce: Option<String>,
+) -> Result<Option<String>, String> {
+    let is_openid = scope.unwrap_or_default().split(' ').any(|name| name == "openid");
+    match (behavior, nonce) {
+        (NonceBehavior::Require, None) if is_openid => Err("nonce is missing".to_owned()),
+        (NonceBehavior::Refuse, Some(_)) => Err("nonce is not supported".to_owned()),
+        (NonceBehavior::Ignore, _) => Ok(None),
+        (NonceBehavior::Replace, _) => Ok(Some("another nonce".to_owned())),
+        (_, nonce) => Ok(nonce),
+    }
 }
 
 // RFC 7636 section 4.3. The default method is plain.

@@ -41,6 +41,8 @@ pub struct Config {
     pub authorize: AuthorizeBehavior,
     /// Reject authorization requests without an S256 `code_challenge` (RFC 7636).
     pub require_pkce: bool,
+    /// Treatment of the `nonce` of authorization requests.
+    pub nonce: NonceBehavior,
     /// Issue a new refresh token on each use, and invalidate the old one.
     pub rotate_refresh_tokens: bool,
     /// Behavior of `POST /oauth/logoff`; `Behavior::Normal` is 200 with an empty object.
@@ -84,6 +86,7 @@ impl Default for Config {
             authorization_iss: None,
             authorize: AuthorizeBehavior::Code,
             require_pkce: true,
+            nonce: NonceBehavior::Return,
             rotate_refresh_tokens: true,
             logoff: Behavior::Normal,
             require_iat: true,
@@ -174,6 +177,22 @@ pub enum AuthorizeBehavior {
     WrongState,
     /// A page that never redirects.
     Never,
+}
+
+/// Treatment of the `nonce` of authorization requests (OpenID Connect Core section 3.1.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NonceBehavior {
+    /// The ID token contains it.
+    Return,
+    /// As `Return`; a request with the scope `openid` and without it is refused by `invalid_request`.
+    Require,
+    /// A request with it is refused by `invalid_request`.
+    Refuse,
+    /// It is ignored: the ID token contains none.
+    Ignore,
+    /// The ID token contains another one.
+    Replace,
 }
 
 /// The `expires_in` member of a token response.

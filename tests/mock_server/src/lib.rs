@@ -56,7 +56,9 @@ mod urlencoded;
 mod verification_key;
 
 pub use client::{ClientAuth, ClientOptions, GrantType};
-pub use config::{AuthorizeBehavior, Config, ErrorWording, ExpiresIn, GetResponse, ServerCertificate};
+pub use config::{
+    AuthorizeBehavior, Config, ErrorWording, ExpiresIn, GetResponse, NonceBehavior, ServerCertificate,
+};
 pub use provider::Provider;
 pub use request_log::{RecordedRequest, Verdict};
 pub use scenario::Behavior;
