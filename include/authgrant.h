@@ -428,8 +428,11 @@ authgrant_status authgrant_open_wide(
  * Closes a connection. NULL is ignored. Tokens, headers and errors of the connection remain valid,
  * and tokens that other connections can share stay cached.
  *
- * If LogoffURI is set, closing the last connection that uses a token revokes the token there and
- * waits at most 5 s for the response. A connection that a forked child inherited is closed without
+ * If LogoffURI is set, closing the last connection that uses a token revokes the token there, with
+ * the refresh token of its login, and waits at most 5 s for the responses. Nothing is revoked that
+ * the caller or another process may hold: configured tokens, and those of a login whose refresh
+ * token was exported by authgrant_completed_string() or by the refresh token callback;
+ * authgrant_logoff() revokes these. A connection that a forked child inherited is closed without
  * that.
  *
  * Thread-safe, but it must be the last call on the connection, with no other call in progress. From
@@ -746,14 +749,17 @@ authgrant_status authgrant_authorize(
 
 /**
  * Ends the token and the login of the connection before they expire: removes the token from the
- * cache, revokes it by a POST request to LogoffURI if that is set (RFC 7009), and discards the
- * refresh token of a login.
+ * cache and discards the refresh token of a login. If LogoffURI is set, revokes the refresh token
+ * and then the access token there (RFC 7009), also those that are configured or that another
+ * process uses.
  *
  * Connections with equal options share the token and request another one when they need it. Without
- * a token nothing is sent.
+ * a token nothing is sent. It is a success if the server supports the revocation of only one of the
+ * two.
  *
  * Thread-safe. Errors: AUTHGRANT_INVALID_OPTION, AUTHGRANT_MISSING_OPTION; AUTHGRANT_NETWORK,
- * AUTHGRANT_TLS, AUTHGRANT_TIMEOUT or AUTHGRANT_BAD_RESPONSE if the request to LogoffURI failed.
+ * AUTHGRANT_TLS, AUTHGRANT_TIMEOUT or AUTHGRANT_DENIED if the request to LogoffURI failed;
+ * AUTHGRANT_BAD_RESPONSE if LogoffURI is not a revocation endpoint.
  */
 authgrant_status authgrant_logoff(authgrant_connection *connection, authgrant_error **error);
 

@@ -57,7 +57,7 @@ impl Connection {
         &self,
         endpoint_config: &TokenEndpointConfig,
         result: &AuthorizationResult,
-        snapshot: &Snapshot,
+        snapshot: &Arc<Snapshot>,
         config: &Config,
     ) -> Result<()> {
         let Grant::AuthorizationCode(login) = &endpoint_config.grant else { return Ok(()) };
@@ -68,6 +68,7 @@ impl Connection {
         })?;
         if config.flow.login().is_some() {
             self.track_for_removal(cache_key, config);
+            self.track_for_logoff(cache_key, snapshot, config);
             self.process().cache.insert(Arc::new(token));
         } else {
             self.state().login_state.set_id_token(token.fields.get("id_token").cloned());

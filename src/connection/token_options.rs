@@ -32,6 +32,9 @@ impl Connection {
         let cache_key = self.cache_key(snapshot, config);
         self.seed_configured_token(config, cache_key);
         let token = process.cache.peek(cache_key, Requirements::default(), process.clock.as_ref());
+        if let Some(token) = &token {
+            token.mark_exported();
+        }
         let (value, expires_at) = match (&token, &config.flow) {
             (Some(token), _) => (token.value().to_str().ok().map(Secret::from), token.expires_at()),
             (None, Flow::AccessToken(configured)) => {
@@ -74,6 +77,9 @@ impl Connection {
         let latest = self.with_grant_context(cache_key, &call, false, |context| {
             grants::current_refresh_token(config, context)
         });
+        if latest.is_some() {
+            self.state().login_state.mark_exported();
+        }
         latest.map(|token| OptionOverride { id: OptionId::RefreshToken, name_to_write, text: Some(token) })
     }
 }

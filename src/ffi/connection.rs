@@ -173,8 +173,11 @@ pub extern "C" fn authgrant_set_options(
 /// Closes a connection. NULL is ignored. Tokens, headers and errors of the connection remain valid, and
 /// tokens that other connections can share stay cached.
 ///
-/// If LogoffURI is set, closing the last connection that uses a token revokes the token there and waits at
-/// most 5 s for the response. A connection that a forked child inherited is closed without that.
+/// If LogoffURI is set, closing the last connection that uses a token revokes the token there, with the refresh
+/// token of its login, and waits at most 5 s for the responses. Nothing is revoked that the caller or another
+/// process may hold: configured tokens, and those of a login whose refresh token was exported by
+/// authgrant_completed_string() or by the refresh token callback; authgrant_logoff() revokes these. A connection
+/// that a forked child inherited is closed without that.
 ///
 /// Thread-safe, but it must be the last call on the connection, with no other call in progress. From inside a
 /// callback it does nothing.

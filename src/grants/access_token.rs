@@ -20,7 +20,7 @@ pub(super) fn fetch(
         return Err(expired_error("has expired"));
     }
     if context.login_state.is_rejected(token) {
-        return Err(expired_error("was rejected by the API"));
+        return Err(expired_error("was rejected by the API or revoked"));
     }
     build_local_token(token.reveal(), expires_at, context.process.clock.as_ref(), context.cache_key)
 }

@@ -22,7 +22,7 @@ pub(super) fn fetch(
     context: &GrantContext<'_>,
 ) -> Result<AccessToken> {
     let current = refresh_token::get_current(endpoint_config, context);
-    let refresh_error = match current.filter(|token| !context.login_state.is_refused(token)) {
+    let refresh_error = match current.filter(|token| !context.login_state.is_revoked(token)) {
         Some(token) => match refresh_token::fetch(endpoint_config, &token, context) {
             Err(error) if error.oauth_reason() == Some(OAuthReason::ConsentRequired) => Some(error),
             outcome => return outcome,
@@ -168,7 +168,7 @@ fn with_consent_timeout(
 /// Records that the server rejected the current refresh token, so that it is not sent again.
 fn mark_current_revoked(endpoint_config: &TokenEndpointConfig, context: &GrantContext<'_>) {
     if let Some(token) = refresh_token::get_current(endpoint_config, context) {
-        context.login_state.mark_refused(token);
+        context.login_state.mark_revoked(token);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::grants::signed_jwt::{self, describe_claims};
 use crate::grants::token_client;
 use crate::grants::token_request::{Credential, Parameter, TokenRequest};
 use crate::options::OptionId;
-use crate::resolve::{AssertionSource, PresignedAssertion, TokenEndpointConfig};
+use crate::resolve::{AssertionSource, Grant, PresignedAssertion, TokenEndpointConfig};
 use crate::token::{AccessToken, unverified_jwt_exp};
 
 const CLIENT_ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -49,6 +49,28 @@ fn sign_or_load(source: &AssertionSource, skew_secs: i64, context: &GrantContext
             load_presigned_assertion(assertion, context.process.clock.as_ref(), context.warn)
         }
     }
+}
+
+/// Returns the parameters that authenticate the client at another endpoint of the server. A presigned assertion
+/// from ClientAssertion is valid once, so it is not sent again.
+pub(super) fn authentication<'a>(
+    endpoint_config: &'a TokenEndpointConfig,
+    context: &GrantContext<'_>,
+) -> Result<Vec<Parameter<'a>>> {
+    let Grant::ClientAssertion { assertion: source, client_id } = &endpoint_config.grant else {
+        return Ok(Vec::new());
+    };
+    let client_id = client_id.as_deref().map(|id| Parameter::shown("client_id", id, &[OptionId::ClientID]));
+    if matches!(source, AssertionSource::Presigned(PresignedAssertion::Literal(_))) {
+        return Ok(client_id.into_iter().collect());
+    }
+    let skew_secs = context.process.endpoint_memory.skew_secs(&endpoint_config.endpoint);
+    let assertion = sign_or_load(source, skew_secs, context)?;
+    let parameters = [
+        Parameter::shown("client_assertion_type", CLIENT_ASSERTION_TYPE, &[]),
+        Parameter::hidden("client_assertion", assertion, ASSERTION_OPTIONS),
+    ];
+    Ok(parameters.into_iter().chain(client_id).collect())
 }
 
 pub(super) fn build_request<'a>(

@@ -1,92 +1,173 @@
-//! Logoff: reports a token that is no longer needed to LogoffURI before the token expires.
+//! Logoff: revokes the tokens of a login at LogoffURI before they expire (RFC 7009).
 //!
-//! No vendor documents the format of the request. It is a token revocation request (RFC 7009). Its
-//! Authorization header contains the token, as in an API request, unless the client uses Basic
-//! authentication.
+//! The refresh token is revoked first, because section 2.1 requires servers to support that, and because it often
+//! ends the access tokens of the login as well. A client authenticates as at the token endpoint. Without a client
+//! the Authorization header contains the access token, as in an API request: the documentation of LogoffURI
+//! names no other format.
 
-use std::num::NonZeroU16;
+use std::cell::LazyCell;
 
-use crate::base::call::CallContext;
-use crate::base::error::{Error, OAuthError, OAuthReason, Result};
-use crate::base::sanitize;
+use crate::base::error::{Error, OAuthReason, Result};
+use crate::base::redact::Redactor;
 use crate::base::secret::Secret;
+use crate::grants::client_assertion;
+use crate::grants::context::GrantContext;
 use crate::grants::token_request::{Parameter, add_client_authentication, copy_headers, encode_parameters};
-use crate::net::http::{ConnectionReuse, HttpMethod, Request};
-use crate::process::Process;
-use crate::resolve::{Config, Flow, OAuthClient};
-use crate::token::AccessToken;
+use crate::net::http::{ConnectionReuse, HttpMethod, Request, Response};
+use crate::resolve::{Config, Flow, Grant, LogoffConfig, OAuthClient, TokenEndpointConfig};
+use crate::token_response::{self, ErrorResponse};
 
-/// Sends `token` to LogoffURI. Does nothing if LogoffURI is not set.
+/// The tokens to revoke.
+#[derive(Default)]
+pub struct LogoffTokens {
+    /// The refresh token.
+    pub refresh_token: Option<Secret>,
+    /// The access token.
+    pub access_token: Option<Secret>,
+}
+
+/// The result of one revocation request.
+enum Revocation {
+    Done,
+    /// The server does not revoke tokens of this type (RFC 7009 section 2.2.1).
+    Unsupported(Error),
+}
+
+/// Revokes `tokens` at LogoffURI. Does nothing if LogoffURI is not set. It is a success if the server supports at
+/// least one of the two types.
 ///
 /// # Errors
-/// Errors of the network; [`OAuthReason::BadResponse`] if the HTTP status is neither a success nor a
-/// redirect.
-pub fn log_off(config: &Config, token: &AccessToken, process: &Process, call: &CallContext) -> Result<()> {
+/// Errors of the key of a client assertion and of the network; the error response of the server;
+/// [`OAuthReason::BadResponse`] if the response is not that of a revocation endpoint.
+pub fn log_off(config: &Config, tokens: &LogoffTokens, context: &GrantContext<'_>) -> Result<()> {
     let Some(logoff) = &config.logoff else { return Ok(()) };
-    let client = match &config.flow {
-        Flow::TokenEndpoint(endpoint_config) => endpoint_config.client.as_ref(),
-        _ => None,
-    };
-    let (headers, parameters) = build_revocation(token.value().to_str().unwrap_or_default(), client);
-    let request = Request {
-        method: HttpMethod::Post,
-        url: &logoff.endpoint,
-        query: None,
-        headers: copy_headers(&headers),
-        body: Some(encode_parameters(&parameters)),
-        reuse: ConnectionReuse::Allow,
-    };
-    let response = process.http_client.send(&request, &logoff.transport, call)?;
-    if (200..400).contains(&response.status) {
-        return Ok(());
+    let revoker = Revoker { logoff, endpoint_config: config.flow.token_endpoint(), tokens, context };
+    let refresh = tokens.refresh_token.as_ref().map(|token| revoker.revoke(token, "refresh_token"));
+    let access = tokens.access_token.as_ref().map(|token| revoker.revoke(token, "access_token"));
+    let revocations = refresh.into_iter().chain(access).collect::<Result<Vec<_>>>()?;
+    let mut unsupported = Vec::new();
+    for revocation in revocations {
+        match revocation {
+            Revocation::Done => return Ok(()),
+            Revocation::Unsupported(error) => unsupported.push(error),
+        }
     }
-    let text = format!(
-        "{} answered HTTP {}; the token was removed from the cache anyway",
-        sanitize::excerpt(logoff.endpoint.without_query()),
-        response.status
-    );
-    let kind =
-        OAuthError { http_status: NonZeroU16::new(response.status), ..OAuthReason::BadResponse.into() };
-    Err(Error::new(kind, "logoff", text).with_option("LogoffURI"))
+    unsupported.into_iter().next().map_or(Ok(()), Err)
 }
 
-/// Builds the headers and the parameters of the request.
-fn build_revocation<'a>(
-    token: &str,
-    client: Option<&'a OAuthClient>,
-) -> (Vec<Parameter<'a>>, Vec<Parameter<'a>>) {
-    let mut headers = Vec::new();
-    let mut parameters = vec![
-        Parameter::hidden("token", Secret::from(token), &[]),
-        Parameter::shown("token_type_hint", "access_token", &[]),
-    ];
-    if let Some(client) = client {
-        add_client_authentication(client, &mut headers, &mut parameters);
-    }
-    if headers.is_empty() {
-        let bearer = Secret::new(["Bearer ", token].concat());
-        headers.push(Parameter::hidden("Authorization", bearer, &[]));
-    }
-    (headers, parameters)
+struct Revoker<'a> {
+    logoff: &'a LogoffConfig,
+    endpoint_config: Option<&'a TokenEndpointConfig>,
+    tokens: &'a LogoffTokens,
+    context: &'a GrantContext<'a>,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Authorization header and body of a request by a client with a secret.
-    fn revocation(uses_basic_auth: bool) -> (String, String) {
-        let client = OAuthClient { id: "c d".to_owned(), secret: Some(Secret::from("s&t")), uses_basic_auth };
-        let (headers, parameters) = build_revocation("abc", Some(&client));
-        let [(_, authorization)] = &copy_headers(&headers)[..] else { panic!("one header") };
-        (authorization.reveal().to_owned(), encode_parameters(&parameters).reveal().to_owned())
+impl<'a> Revoker<'a> {
+    fn revoke(&self, token: &Secret, type_hint: &str) -> Result<Revocation> {
+        let mut headers = Vec::new();
+        let mut parameters = vec![
+            Parameter::hidden("token", token.clone(), &[]),
+            Parameter::shown("token_type_hint", type_hint, &[]),
+        ];
+        self.authenticate(&mut headers, &mut parameters)?;
+        let request = Request {
+            method: HttpMethod::Post,
+            url: &self.logoff.endpoint,
+            query: None,
+            headers: copy_headers(&headers),
+            body: Some(encode_parameters(&parameters)),
+            reuse: ConnectionReuse::Allow,
+        };
+        let http_client = &self.context.process.http_client;
+        let response = http_client.send(&request, &self.logoff.transport, self.context.call)?;
+        let redactor = LazyCell::new(|| {
+            let client_secret = self.client().and_then(|client| client.secret.as_ref());
+            let hidden_values = parameters.iter().chain(&headers).filter_map(Parameter::hidden_value);
+            Redactor::new(hidden_values.chain(client_secret))
+        });
+        self.check_response(&response, &redactor)
     }
 
-    #[test]
-    fn logoff_authenticates_client_like_token_request() {
-        let token = "token=abc&token_type_hint=access_token";
-        assert_eq!(revocation(true), ("Basic YyUyMGQ6cyUyNnQ=".to_owned(), token.to_owned()));
-        let post = format!("{token}&client_id=c%20d&client_secret=s%26t");
-        assert_eq!(revocation(false), ("Bearer abc".to_owned(), post));
+    fn client(&self) -> Option<&'a OAuthClient> {
+        self.endpoint_config.and_then(|endpoint_config| endpoint_config.client.as_ref())
+    }
+
+    /// Adds the client authentication, or else the access token, as in an API request.
+    fn authenticate(
+        &self,
+        headers: &mut Vec<Parameter<'a>>,
+        parameters: &mut Vec<Parameter<'a>>,
+    ) -> Result<()> {
+        match (self.endpoint_config, self.client()) {
+            (Some(endpoint_config), _) if matches!(endpoint_config.grant, Grant::ClientAssertion { .. }) => {
+                parameters.extend(client_assertion::authentication(endpoint_config, self.context)?);
+            }
+            (_, Some(client)) => add_client_authentication(client, headers, parameters),
+            (_, None) => headers.extend(self.tokens.access_token.as_ref().map(|token| {
+                let bearer = Secret::new(["Bearer ", token.reveal()].concat());
+                Parameter::hidden("Authorization", bearer, &[])
+            })),
+        }
+        Ok(())
+    }
+
+    /// Checks that the response is that of a revocation endpoint: a success has no defined content (RFC 7009
+    /// section 2.2), but a page or a redirect comes from an endpoint for browsers.
+    fn check_response(
+        &self,
+        response: &Response,
+        redactor: &LazyCell<Redactor, impl FnOnce() -> Redactor>,
+    ) -> Result<Revocation> {
+        let is_success = (200..300).contains(&response.status);
+        let clock = self.context.process.clock.as_ref();
+        match token_response::parse(response, clock, redactor) {
+            Err(failure) if !is_success || failure.error.is_some() => {
+                let is_unsupported = failure.error.as_deref() == Some("unsupported_token_type");
+                let error = self.error(failure, is_redirect(response) || response.is_html());
+                if is_unsupported { Ok(Revocation::Unsupported(error)) } else { Err(error) }
+            }
+            Err(failure) if response.is_html() => Err(self.error(failure, true)),
+            _ => Ok(Revocation::Done),
+        }
+    }
+
+    fn error(&self, failure: ErrorResponse, is_for_browsers: bool) -> Error {
+        let details = match &failure.description {
+            Some(description) => format!("{}: {description}", failure.summary),
+            None => failure.summary.clone(),
+        };
+        let hint = if is_for_browsers {
+            ". An end-session endpoint, which ends the session of a browser, revokes no token; set LogoffURI to the \
+             revocation_endpoint of the server's metadata"
+        } else {
+            ""
+        };
+        let text = format!(
+            "{} did not revoke the token ({details}); expected HTTP 200 of a revocation endpoint (RFC 7009){hint}. The \
+             tokens were removed from the cache",
+            self.logoff.endpoint.without_query()
+        );
+        let reason = if failure.error.is_some() { failure.reason() } else { OAuthReason::BadResponse };
+        Error::new(failure.into_oauth_error(reason), "logoff", text).with_option("LogoffURI")
+    }
+}
+
+fn is_redirect(response: &Response) -> bool {
+    (300..400).contains(&response.status)
+}
+
+/// Whether tokens of `config` were given by the caller, who or another process may use them further.
+#[must_use]
+pub fn has_given_tokens(config: &Config) -> bool {
+    match &config.flow {
+        Flow::AccessToken(_) => true,
+        Flow::TokenEndpoint(endpoint_config) => match &endpoint_config.grant {
+            Grant::RefreshToken(_) => true,
+            Grant::AuthorizationCode(login) => {
+                login.refresh_token.is_some() || config.preset_token.token.is_some()
+            }
+            _ => false,
+        },
+        _ => false,
     }
 }

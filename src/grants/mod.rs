@@ -35,7 +35,7 @@ mod token_request;
 pub use client_assertion::load_presigned_assertion;
 pub use client_auth::{ClientAuthMethod, client_auth_method};
 pub use context::GrantContext;
-pub use logoff::log_off;
+pub use logoff::{LogoffTokens, has_given_tokens, log_off};
 pub use signed_jwt::build_unsigned_jwt;
 pub use token_request::{Parameter, TokenRequest};
 

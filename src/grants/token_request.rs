@@ -33,6 +33,11 @@ impl<'a> Parameter<'a> {
         Self { name, value, visibility: Visibility::Hidden, options }
     }
 
+    /// The value, if it must be redacted from a response.
+    pub(super) fn hidden_value(&self) -> Option<&Secret> {
+        (self.visibility == Visibility::Hidden).then_some(&self.value)
+    }
+
     /// Returns the value, unless it is hidden.
     #[must_use]
     pub fn shown_value(&self) -> Option<&str> {
@@ -107,8 +112,7 @@ impl<'a> TokenRequest<'a> {
 
     /// Returns the values that must be redacted from the response.
     pub(super) fn hidden_values(&self) -> impl Iterator<Item = &Secret> {
-        let hidden = |parameter: &&Parameter<'_>| parameter.visibility == Visibility::Hidden;
-        self.parameters.iter().chain(&self.headers).filter(hidden).map(|parameter| &parameter.value)
+        self.parameters.iter().chain(&self.headers).filter_map(Parameter::hidden_value)
     }
 }
 

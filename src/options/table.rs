@@ -269,7 +269,7 @@ define_options! {
     ConsentTimeout [] OptionType::Number(1, 86_400), "300",
         "The time limit for the user's consent, in seconds.";
     LogoffURI ["o2lu"] OptionType::Url, "",
-        "The log-off endpoint. Called with the token when the last connection that uses it is closed, and by authgrant_logoff.";
+        "The token revocation endpoint (RFC 7009). authgrant_logoff revokes the refresh token and the access token there. Closing the last connection that uses a token does the same, except for tokens that are configured or were exported (authgrant_completed_string, refresh token callback). An end-session endpoint (OpenID Connect) is not one.";
     RestConfigFile ["rcf", "RESTConfigFile", "Config"] OptionType::Path, "",
         "The model file of the driver (.rest). It supplies defaults for the authentication method, URIs and scope, and HTTP headers for API requests.";
     RestSamplePath ["rsp", "RESTSamplePath", "Sample"] OptionType::Text, "",

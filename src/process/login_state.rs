@@ -1,5 +1,5 @@
 //! Login state of one connection between calls: the latest refresh token, the refresh token that the server
-//! rejected, the used authorization code, the ID token of an admin consent, the configured token that was put into the cache, and the configured token that
+//! rejected or revoked, the used authorization code, the ID token of an admin consent, the configured token that was put into the cache, and the configured token that
 //! the API rejected.
 //!
 //! A *family* is the chain of refresh tokens that replace each other: those of one server for one client,
@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::base::cache_key::CacheKey;
 use crate::base::secret::Secret;
+use crate::sys::sync::atomic::{AtomicBool, Ordering};
 
 /// Receives each new or rotated refresh token before the access token is returned.
 pub type RefreshTokenCallback = Box<dyn Fn(&str) + Send + Sync>;
@@ -23,7 +24,8 @@ pub type RefreshTokenCallback = Box<dyn Fn(&str) + Send + Sync>;
 pub struct LoginState {
     latest: Mutex<Option<LatestRefreshToken>>,
     logged_in_family: Mutex<Option<CacheKey>>,
-    refused_token: Mutex<Option<Secret>>,
+    revoked_token: Mutex<Option<Secret>>,
+    is_exported: AtomicBool,
     used_code: Mutex<Option<Secret>>,
     id_token: Mutex<Option<Zeroizing<CString>>>,
     rejected_token: Mutex<Option<Secret>>,
@@ -52,6 +54,7 @@ impl LoginState {
         }
         *self.latest.lock() = Some(LatestRefreshToken { family, token: received.clone() });
         if let Some(callback) = self.refresh_token_callback.load_full() {
+            self.mark_exported();
             callback(received.reveal());
         }
     }
@@ -66,18 +69,29 @@ impl LoginState {
         *self.logged_in_family.lock() == Some(family)
     }
 
-    /// Records that the server rejected a refresh token.
-    pub fn mark_refused(&self, token: Secret) {
-        *self.refused_token.lock() = Some(token);
+    /// Records that a refresh token was rejected by the server or revoked at LogoffURI.
+    pub fn mark_revoked(&self, token: Secret) {
+        *self.revoked_token.lock() = Some(token);
     }
 
-    /// Whether `token` is the refresh token that the server rejected last.
-    pub fn is_refused(&self, token: &Secret) -> bool {
-        self.refused_token.lock().as_ref() == Some(token)
+    /// Whether `token` is the refresh token that was rejected or revoked last.
+    pub fn is_revoked(&self, token: &Secret) -> bool {
+        self.revoked_token.lock().as_ref() == Some(token)
+    }
+
+    /// Records that the caller received the refresh token of the login and may use it in another process.
+    pub fn mark_exported(&self) {
+        self.is_exported.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the caller received the refresh token of the login.
+    pub fn is_exported(&self) -> bool {
+        self.is_exported.load(Ordering::Relaxed)
     }
 
     /// Ends the login: discards the refresh token and the ID token.
     pub fn clear_login(&self) {
+        self.is_exported.store(false, Ordering::Relaxed);
         *self.latest.lock() = None;
         *self.logged_in_family.lock() = None;
         *self.id_token.lock() = None;
@@ -165,14 +179,14 @@ mod tests {
     }
 
     #[test]
-    fn only_last_refused_refresh_token_is_refused() {
+    fn only_last_refused_refresh_token_is_revoked() {
         let state = LoginState::default();
         let (one, another) = (Secret::from("one"), Secret::from("another"));
-        assert!(!state.is_refused(&one));
-        state.mark_refused(one.clone());
-        assert!(state.is_refused(&one) && !state.is_refused(&another));
-        state.mark_refused(another.clone());
-        assert!(!state.is_refused(&one) && state.is_refused(&another));
+        assert!(!state.is_revoked(&one));
+        state.mark_revoked(one.clone());
+        assert!(state.is_revoked(&one) && !state.is_revoked(&another));
+        state.mark_revoked(another.clone());
+        assert!(!state.is_revoked(&one) && state.is_revoked(&another));
     }
 
     #[test]
@@ -192,6 +206,20 @@ mod tests {
         state.clear_login();
         assert_eq!(state.refresh_token(family_key("one")), None);
         assert!(!state.is_logged_in(family_key("one")) && state.id_token().is_none());
+    }
+
+    #[test]
+    fn refresh_token_is_exported_by_callback_until_login_ends() {
+        let state = LoginState::default();
+        state.store_refresh_token(family_key("one"), None, Secret::from("r1"));
+        assert!(!state.is_exported());
+        state.set_refresh_token_callback(Some(Box::new(|_| {})));
+        state.store_refresh_token(family_key("one"), Some(&Secret::from("r1")), Secret::from("r1"));
+        assert!(!state.is_exported(), "the callback was not called");
+        state.store_refresh_token(family_key("one"), Some(&Secret::from("r1")), Secret::from("r2"));
+        assert!(state.is_exported());
+        state.clear_login();
+        assert!(!state.is_exported());
     }
 
     #[test]

@@ -38,12 +38,13 @@ pub struct AccessToken {
 pub(crate) struct CacheState {
     received_at: Duration,
     invalidated: AtomicBool,
+    exported: AtomicBool,
 }
 
 impl CacheState {
     /// State of a token that was received at `boot_time` (see [`Clock::boot_time`]).
     pub(crate) fn new(boot_time: Duration) -> Self {
-        Self { received_at: boot_time, invalidated: AtomicBool::new(false) }
+        Self { received_at: boot_time, invalidated: AtomicBool::new(false), exported: AtomicBool::new(false) }
     }
 
     /// The [`boot_time`](Clock::boot_time) at which the token was received.
@@ -130,6 +131,17 @@ impl AccessToken {
     /// Whether the token must not be returned any more.
     pub(crate) fn is_invalidated(&self) -> bool {
         self.cache_state.invalidated.load(Ordering::Acquire)
+    }
+
+    /// Marks the token as part of a connection string that the caller received, so that another process may
+    /// use it.
+    pub(crate) fn mark_exported(&self) {
+        self.cache_state.exported.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether another process may use the token.
+    pub(crate) fn is_exported(&self) -> bool {
+        self.cache_state.exported.load(Ordering::Relaxed)
     }
 
     /// The value to send to the API.

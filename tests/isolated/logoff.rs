@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use authgrant::ffi::authorize::authgrant_logoff;
 use authgrant::ffi::status::*;
-use mock_server::{Behavior, Config, MockServer, RecordedRequest};
+use mock_server::{Behavior, ClientOptions, Config, GrantType, MockServer, RecordedRequest};
 use support::c_api::{Connection, Failure, open, take_error_chain};
 use support::{minimal_string, start_mock_server};
 
@@ -120,6 +120,205 @@ fn logoff_without_uri_sends_nothing() {
     log_off(&connection).unwrap();
     assert_eq!(server.logoff_count(), 0);
     assert_ne!(connection.get_token().unwrap().value(), token);
+}
+
+/// A server with a client for refresh tokens, and a refresh token of it.
+fn start_refresh_server(config: Config) -> (MockServer, String) {
+    let server = MockServer::start(config);
+    let grant_types = vec![GrantType::AuthorizationCode, GrantType::RefreshToken];
+    let options =
+        ClientOptions { grant_types, secret: Some("s3cret".to_owned()), ..ClientOptions::default() };
+    server.register::<&str>("app", &[], options);
+    let token = server.issue_refresh_token("app", "jo", None);
+    (server, token)
+}
+
+fn open_refresh_connection(server: &MockServer, refresh_token: &str, more: &str) -> Connection {
+    let (token, logoff) = (server.url("/oauth/token"), server.url("/oauth/logoff"));
+    open(&format!(
+        "{more};AuthenticationMethod=54;ClientID=app;ClientSecret=s3cret;RefreshToken={refresh_token};\
+         TokenURI=POST {token};LogoffURI={logoff}"
+    ))
+    .unwrap()
+}
+
+/// `token_type_hint` and `token` of each request to LogoffURI.
+fn revoked_tokens(server: &MockServer) -> Vec<(String, String)> {
+    let value = |request: &RecordedRequest, name: &str| request.parameter(name).unwrap();
+    let requests = logoff_requests(server);
+    requests.iter().map(|request| (value(request, "token_type_hint"), value(request, "token"))).collect()
+}
+
+#[test]
+fn refresh_token_is_revoked_before_access_token() {
+    for rotate_refresh_tokens in [true, false] {
+        let (server, configured) = start_refresh_server(Config { rotate_refresh_tokens, ..Config::http() });
+        let connection = open_refresh_connection(&server, &configured, "ClientCredentialsMode=Post");
+        let access_token = connection.get_token().unwrap().value();
+        let latest = server.refresh_tokens().pop().unwrap();
+        assert_eq!(latest != configured, rotate_refresh_tokens);
+        log_off(&connection).unwrap();
+        let expected = [("refresh_token".to_owned(), latest), ("access_token".to_owned(), access_token)];
+        assert_eq!(revoked_tokens(&server), expected);
+        for request in logoff_requests(&server) {
+            assert_eq!(request.parameter("client_id").as_deref(), Some("app"));
+            assert_eq!(request.parameter("client_secret").as_deref(), Some("s3cret"));
+            assert_eq!(request.header("authorization"), None);
+        }
+    }
+}
+
+#[test]
+fn revocation_uses_basic_authentication_of_client() {
+    let (server, configured) = start_refresh_server(Config::http());
+    let connection = open_refresh_connection(&server, &configured, "ClientCredentialsMode=Basic");
+    log_off(&connection).unwrap();
+    assert_eq!(revoked_tokens(&server), [("refresh_token".to_owned(), configured)], "without a request");
+    let requests = logoff_requests(&server);
+    assert_eq!(requests[0].header("authorization"), Some("Basic YXBwOnMzY3JldA=="));
+    assert_eq!(requests[0].parameter("client_secret"), None);
+    log_off(&connection).unwrap();
+    assert_eq!(server.logoff_count(), 1, "the token is revoked already");
+}
+
+#[test]
+fn revocation_uses_client_assertion() {
+    let server = start_mock_server(Config::http());
+    let options =
+        ClientOptions { grant_types: vec![GrantType::ClientCredentials], ..ClientOptions::default() };
+    server.register("signing", &[support::stores::certificate()], options);
+    let connection = open(&format!(
+        "AuthenticationMethod=OAuth2-JWTClientAssertion;ClientID=signing;ClaimsIssuer=signing;\
+         ClaimsSubject=signing;JWTCertStore={};JWTCertPassword=secret;TokenURI=POST {};LogoffURI={}",
+        support::stores::path("keytool.jks"),
+        server.url("/oauth/token"),
+        server.url("/oauth/logoff")
+    ))
+    .unwrap();
+    let token = connection.get_token().unwrap().value();
+    log_off(&connection).unwrap();
+    let requests = logoff_requests(&server);
+    assert_eq!(revoked_tokens(&server), [("access_token".to_owned(), token)]);
+    assert_eq!(requests[0].header("authorization"), None);
+    assert_eq!(requests[0].parameter("client_id").as_deref(), Some("signing"));
+    let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+    assert_eq!(requests[0].parameter("client_assertion_type").as_deref(), Some(kind));
+    let used = server.token_requests()[0].parameter("client_assertion").unwrap();
+    let sent = requests[0].parameter("client_assertion").unwrap();
+    assert_eq!(sent.split('.').count(), 3);
+    assert_ne!(sent, used, "an assertion is valid once");
+}
+
+#[test]
+fn one_supported_token_type_is_success() {
+    for (unsupported, is_success) in [
+        (vec!["access_token"], true),
+        (vec!["refresh_token"], true),
+        (vec!["access_token", "refresh_token"], false),
+    ] {
+        let unsupported_revocations = unsupported.iter().map(|hint| (*hint).to_owned()).collect();
+        let (server, configured) = start_refresh_server(Config { unsupported_revocations, ..Config::http() });
+        let connection = open_refresh_connection(&server, &configured, "");
+        connection.get_token().unwrap();
+        let outcome = log_off(&connection);
+        assert_eq!(server.logoff_count(), 2);
+        match outcome {
+            Ok(()) => assert!(is_success, "{unsupported:?}"),
+            Err(failure) => {
+                assert!(!is_success, "{unsupported:?}: {failure:?}");
+                assert_eq!(failure.oauth_error.as_deref(), Some("unsupported_token_type"));
+            }
+        }
+    }
+}
+
+#[test]
+fn response_of_other_endpoint_is_bad_response() {
+    let page = |status, content_type: &str, body: &str| {
+        let head = format!("HTTP/1.1 {status} X\r\nContent-Type: {content_type}\r\nConnection: close\r\n");
+        Behavior::Raw(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes())
+    };
+    for behavior in [
+        Behavior::Html { status: 200 },
+        Behavior::Html { status: 400 },
+        Behavior::Redirect { location: "https://login.example/".to_owned() },
+        page(200, "application/xhtml+xml", "a page"),
+        page(200, "text/plain", " <html></html>"),
+        page(404, "text/plain", "none"),
+    ] {
+        let server = start_mock_server(Config { logoff: behavior.clone(), ..Config::http() });
+        let connection = open_with_logoff_uri(&server, "");
+        let token = connection.get_token().unwrap().value();
+        let failure = log_off(&connection).unwrap_err();
+        assert_eq!(
+            (failure.status, failure.option.as_deref()),
+            (AUTHGRANT_BAD_RESPONSE, Some("LogoffURI")),
+            "{behavior:?}"
+        );
+        assert!(failure.message.contains("revocation endpoint (RFC 7009)"), "{failure:?}");
+        assert!(!failure.message.contains(&token), "{failure:?}");
+    }
+}
+
+#[test]
+fn success_without_content_type_is_accepted() {
+    for (status, body) in [(200, serde_json::Value::Null), (204, serde_json::Value::Null)] {
+        let logoff = Behavior::Json { status, body, headers: Vec::new() };
+        let server = start_mock_server(Config { logoff, ..Config::http() });
+        let connection = open_with_logoff_uri(&server, "");
+        connection.get_token().unwrap();
+        log_off(&connection).unwrap();
+    }
+}
+
+#[test]
+fn refused_client_is_denied_with_server_error() {
+    for status in [401, 200] {
+        let body = serde_json::json!({ "error": "invalid_client", "error_description": "no such client" });
+        let logoff = Behavior::Json { status, body, headers: Vec::new() };
+        let server = start_mock_server(Config { logoff, ..Config::http() });
+        let connection = open_with_logoff_uri(&server, "");
+        connection.get_token().unwrap();
+        let failure = log_off(&connection).unwrap_err();
+        assert_eq!(
+            (failure.status, failure.oauth_error.as_deref(), failure.http_status),
+            (AUTHGRANT_DENIED, Some("invalid_client"), i32::from(status))
+        );
+    }
+}
+
+#[test]
+fn close_does_not_revoke_given_tokens() {
+    let (server, configured) = start_refresh_server(Config::http());
+    let connection = open_refresh_connection(&server, &configured, "");
+    connection.get_token().unwrap();
+    drop(connection);
+    let given = format!("am=50;AccessToken=given;LogoffURI={}", server.url("/oauth/logoff"));
+    let connection = open(&given).unwrap();
+    connection.get_token().unwrap();
+    drop(connection);
+    assert_eq!(server.logoff_count(), 0);
+    let connection = open(&given).unwrap();
+    log_off(&connection).unwrap();
+    log_off(&connection).unwrap();
+    assert_eq!(revoked_tokens(&server), [("access_token".to_owned(), "given".to_owned())]);
+    assert_eq!(connection.get_token().unwrap_err().status, AUTHGRANT_TOKEN_EXPIRED, "it is revoked");
+}
+
+#[test]
+fn close_does_not_revoke_exported_token() {
+    let server = start_mock_server(Config::http());
+    let (first, second) = (open_with_logoff_uri(&server, ""), open_with_logoff_uri(&server, ""));
+    first.get_token().unwrap();
+    second.get_token().unwrap();
+    first.completed_string(AUTHGRANT_WITH_TOKENS);
+    drop((first, second));
+    assert_eq!(server.logoff_count(), 0);
+    let connection = open_with_logoff_uri(&server, "");
+    connection.get_token().unwrap();
+    connection.completed_string(AUTHGRANT_WITH_SECRETS);
+    drop(connection);
+    assert_eq!(server.logoff_count(), 1, "the string had no token");
 }
 
 #[cfg(unix)]

@@ -336,9 +336,37 @@ fn logoff_ends_login() {
     authorize_with_test_browser(&connection).0.unwrap();
     connection.get_token().unwrap();
     let status = authgrant::ffi::authorize::authgrant_logoff(connection.handle(), null_mut());
-    assert_eq!((status, server.logoff_count()), (AUTHGRANT_OK, 1));
+    assert_eq!((status, server.logoff_count()), (AUTHGRANT_OK, 2), "refresh and access token");
     assert_eq!(get_token_error(&connection).status, AUTHGRANT_CONSENT_REQUIRED);
     assert_eq!(server.token_requests().len(), 1);
+}
+
+#[test]
+fn close_revokes_login_that_was_not_exported() {
+    for (include, count) in [(None, 2), (Some(AUTHGRANT_WITH_TOKENS), 0), (Some(AUTHGRANT_WITH_SECRETS), 0)] {
+        let (server, connection) = open_login_connection(Config::http(), None, "");
+        connection.set_option("LogoffURI", &server.url("/oauth/logoff")).unwrap();
+        authorize_with_test_browser(&connection).0.unwrap();
+        let exported = include.map(|include| connection.completed_string(include));
+        assert!(exported.is_none_or(|text| text.contains("RefreshToken=")));
+        drop(connection);
+        assert_eq!(server.logoff_count(), count, "{include:?}");
+    }
+}
+
+#[test]
+fn close_does_not_revoke_refresh_token_of_callback() {
+    let (server, connection) = open_login_connection(Config::http(), None, "");
+    connection.set_option("LogoffURI", &server.url("/oauth/logoff")).unwrap();
+    let stored: Mutex<Vec<CString>> = Mutex::default();
+    let context = std::ptr::from_ref(&stored).cast_mut().cast();
+    let set_callback = authgrant::ffi::authorize::authgrant_set_refresh_token_callback;
+    let status = set_callback(connection.handle(), Some(store_refresh_token), context, null_mut());
+    assert_eq!(status, AUTHGRANT_OK);
+    authorize_with_test_browser(&connection).0.unwrap();
+    connection.get_token().unwrap();
+    drop(connection);
+    assert_eq!((stored.lock().unwrap().len(), server.logoff_count()), (1, 0));
 }
 
 #[cfg(all(unix, not(target_os = "macos")))]

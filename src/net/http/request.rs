@@ -81,6 +81,15 @@ pub struct Response {
     pub elapsed: Duration,
 }
 
+impl Response {
+    /// Whether the response is a page for a browser, by its Content-Type or its content.
+    #[must_use]
+    pub fn is_html(&self) -> bool {
+        let content_type = self.content_type.as_deref().unwrap_or_default().to_ascii_lowercase();
+        content_type.contains("html") || self.body.trim_ascii_start().starts_with(b"<")
+    }
+}
+
 /// Omits values that may be secret: the body contains a token, Location may contain a code.
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

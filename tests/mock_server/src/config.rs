@@ -47,6 +47,9 @@ pub struct Config {
     pub rotate_refresh_tokens: bool,
     /// Behavior of `POST /oauth/logoff`; `Behavior::Normal` is 200 with an empty object.
     pub logoff: Behavior,
+    /// The values of `token_type_hint` to which `POST /oauth/logoff` responds with `unsupported_token_type`
+    /// (RFC 7009 section 2.2.1).
+    pub unsupported_revocations: Vec<String>,
     /// Reject assertions without `iat`.
     pub require_iat: bool,
     /// Reject assertions without `jti`.
@@ -89,6 +92,7 @@ impl Default for Config {
             nonce: NonceBehavior::Return,
             rotate_refresh_tokens: true,
             logoff: Behavior::Normal,
+            unsupported_revocations: Vec::new(),
             require_iat: true,
             require_jti: true,
             require_sub: true,

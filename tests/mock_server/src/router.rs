@@ -12,7 +12,7 @@ use crate::scenario::Behavior;
 use crate::shared::{SharedState, unix_millis};
 use crate::state::State;
 use crate::token_endpoint::{self, EndpointContext, Grant};
-use crate::{api, authorize, control, provider};
+use crate::{api, authorize, control, provider, urlencoded};
 
 /// What the connection does next.
 pub(crate) enum Action {
@@ -87,8 +87,18 @@ fn handle_logoff(shared: &SharedState, request: &Request) -> Action {
     }
     shared.state.lock().resettable.logoff_count += 1;
     shared.state_changed.notify_all();
-    let behavior = shared.state.lock().config.logoff.clone();
-    apply_behavior(shared, behavior, || Response::json(200, &json!({})))
+    let config = shared.state.lock().config.clone();
+    let form = urlencoded::parse(&String::from_utf8_lossy(&request.body)).unwrap_or_default();
+    let is_supported = !form
+        .iter()
+        .any(|(name, value)| name == "token_type_hint" && config.unsupported_revocations.contains(value));
+    apply_behavior(shared, config.logoff, || {
+        if is_supported {
+            Response::json(200, &json!({}))
+        } else {
+            Response::oauth_error(400, "unsupported_token_type", None)
+        }
+    })
 }
 
 fn to_verdict(result: &Result<Grant, ErrorResponse>) -> Verdict {
