@@ -180,17 +180,16 @@ fn login_required_error(
 ) -> Error {
     let advice = "call authgrant_authorize, or set EnableLoginPrompt=1 or a new OAuthCode";
     let url = authorization_request.map(authorize::build_authorization_url);
-    let had_session =
-        context.login_state.is_logged_in(refresh_token::family_key(endpoint_config, context.process))
-            || refresh_token::get_current(endpoint_config, context).is_some();
-    if !had_session && login.code.is_some() {
+    let is_rejected = refresh_token::get_current(endpoint_config, context).is_some();
+    let text = if is_rejected {
+        format!("the session has expired and its refresh token was rejected; {advice}")
+    } else if context.login_state.is_logged_in(refresh_token::family_key(endpoint_config, context.process)) {
+        format!("the session has expired and there is no refresh token; {advice}")
+    } else if login.code.is_some() {
         let text = format!("OAuthCode was already used; {advice}");
         return Error::new(OAuthReason::Expired, "token", text)
             .with_option("OAuthCode")
             .with_consent_url(url);
-    }
-    let text = if had_session {
-        format!("the session has ended and there is no valid refresh token; {advice}")
     } else {
         format!("no user has logged in on this connection; {advice}, or RefreshToken")
     };

@@ -40,7 +40,7 @@ pub(super) fn rejection_error(rejected: RejectedRequest<'_>, endpoint_config: &T
         }
         OAuthReason::ConsentRequired if is_session_end(&response, &request) => {
             format!(
-                "{host} rejected {credential} ({details}); the session has ended, the user must log in again"
+                "{host} rejected {credential} ({details}); the session has expired, and the user must log in again"
             )
         }
         OAuthReason::ConsentRequired => format!("{host} requires consent ({details})"),
