@@ -9,6 +9,7 @@ use super::table::{self, OptionId, OptionSpec};
 use super::{FileDependencies, OptionOrigin, OptionValue, Options};
 use crate::base::error::{Error, WarningKind};
 use crate::base::policy::{Permission, Policy};
+use crate::base::sanitize;
 use crate::base::secret::Secret;
 use crate::base::url::{EndpointUrl, parse_scheme};
 use crate::key::{self, BoxAppSettings, GoogleServiceAccount, KeyFileMetadata, KeyOrigin, KeySource};
@@ -101,7 +102,8 @@ impl Options {
             _ => parse_scheme(&token_uri).unwrap_or("no scheme"),
         };
         let text = format!(
-            "has a token_uri that is not an https URL ({scheme}); it is ignored. Set TokenURI=POST https://…"
+            "has a token_uri that is not an https URL ({}); it is ignored. Set TokenURI=POST https://…",
+            sanitize::excerpt(scheme)
         );
         self.warn_key_file(key, &text);
     }
