@@ -101,55 +101,43 @@ pub(super) fn reset() {
 #[cfg(all(test, unix))]
 mod tests {
     use std::sync::atomic::AtomicBool;
-    use std::sync::mpsc;
 
     use super::*;
 
     // The gate is process-wide and other tests fork, so each of these tests restores its state.
 
     #[test]
-    fn fork_waits_for_active_threads() {
-        let (entered_sender, entered) = mpsc::channel();
-        let (leave_sender, leave) = mpsc::channel::<()>();
-        let finished = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let finished = &finished;
-            scope.spawn(move || {
-                with_forks_blocked(|| {
-                    entered_sender.send(()).unwrap();
-                    leave.recv().unwrap();
-                    finished.store(true, Ordering::SeqCst);
-                });
-            });
-            entered.recv().unwrap();
-            let forking = scope.spawn(move || {
-                close();
-                let was_finished = finished.load(Ordering::SeqCst);
-                open();
-                was_finished
-            });
-            // Once a fork is pending, `close` is waiting.
-            while PENDING_FORKS.load(Ordering::SeqCst) == 0 {
+    fn no_thread_is_inside_closed_gate() {
+        const ROUNDS: usize = 30;
+        let (inside, entries, stop) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
+        let stay_inside = || {
+            inside.fetch_add(1, Ordering::SeqCst);
+            std::thread::yield_now();
+            inside.fetch_sub(1, Ordering::SeqCst);
+            entries.fetch_add(1, Ordering::SeqCst);
+        };
+        let is_entered_while_closed = |round| {
+            while entries.load(Ordering::SeqCst) < round {
                 std::thread::yield_now();
             }
-            leave_sender.send(()).unwrap();
-            assert!(forking.join().unwrap(), "the fork did not wait");
-        });
-    }
-
-    #[test]
-    fn gate_is_closed_during_fork() {
-        close();
-        let entered = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let entered = &entered;
-            scope.spawn(move || with_forks_blocked(|| entered.store(true, Ordering::SeqCst)));
-            // The thread may have started by now: it is counted for an instant and then waits.
+            close();
+            let was_inside = inside.load(Ordering::SeqCst) > 0;
+            // The other thread can run now.
             std::thread::yield_now();
-            assert!(!entered.load(Ordering::SeqCst));
+            let has_entered = inside.load(Ordering::SeqCst) > 0;
             open();
+            was_inside || has_entered
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::SeqCst) {
+                    with_forks_blocked(stay_inside);
+                }
+            });
+            let failed_round = (0..ROUNDS).find(|round| is_entered_while_closed(*round));
+            stop.store(true, Ordering::SeqCst);
+            assert_eq!(failed_round, None);
         });
-        assert!(entered.load(Ordering::SeqCst));
     }
 
     #[test]
