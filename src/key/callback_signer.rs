@@ -33,6 +33,7 @@ impl CallbackSigner {
     /// Creates a signer for `algorithm`.
     #[must_use]
     pub fn new(algorithm: Algorithm, sign: Box<SignFn>) -> Self {
+        // Not per process: a forked child inherits signers, and a new one must not be equal to them.
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         Self(Arc::new(CallbackSignerInner { id, algorithm, sign }))

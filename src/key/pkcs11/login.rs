@@ -37,6 +37,8 @@ struct PinCache {
 }
 
 /// Lock-free, because a fork could leave a lock held in the child. Written only while holding the login lock.
+/// Static, because a child must not present a PIN again that its parent has seen rejected: a token locks itself
+/// after a few wrong PINs.
 static PIN_CACHE: ArcSwapOption<PinCache> = ArcSwapOption::const_empty();
 
 /// Clears the rejected PINs, which may be correct by now.

@@ -26,6 +26,8 @@ struct ModuleRegistry {
     login_lock: Mutex<()>,
 }
 
+/// Static, not a part of `Process`: a module is a library with one state in each process of the operating
+/// system, also if a test creates several instances of `Process`.
 static MODULES: PerProcess<ModuleRegistry> = PerProcess::new();
 
 fn module_registry() -> &'static ModuleRegistry {
