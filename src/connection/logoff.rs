@@ -84,7 +84,7 @@ impl Connection {
         };
         for (cache_key, snapshot) in unused {
             let cached = self.process().cache.remove(cache_key);
-            let snapshot = snapshot.with_current_policy(self.snapshot.process_override());
+            let snapshot = snapshot.with_current_policy();
             let Ok(config) = snapshot.config() else { continue };
             let outcome = self.with_grant_context(cache_key, &call, false, |context| {
                 grants::log_off(

@@ -70,11 +70,6 @@ impl SnapshotCell {
         Process::or_current(self.process_override)
     }
 
-    /// Process given to [`Self::new`], if any.
-    pub(super) fn process_override(&self) -> Option<&'static Process> {
-        self.process_override
-    }
-
     /// Returns the current snapshot after a check that the files that were read are unchanged. Replaces it
     /// otherwise.
     pub(super) fn load_revalidated(&self) -> Arc<Snapshot> {
@@ -83,7 +78,7 @@ impl SnapshotCell {
             return snapshot;
         }
         // If another thread has already replaced the snapshot, it has seen the change too.
-        self.snapshot.compare_and_swap(&snapshot, snapshot.renew(self.process_override));
+        self.snapshot.compare_and_swap(&snapshot, snapshot.renew());
         self.snapshot.load_full()
     }
 
@@ -93,7 +88,7 @@ impl SnapshotCell {
         if snapshot.policy() == Policy::current() {
             return snapshot;
         }
-        self.snapshot.rcu(|snapshot| snapshot.with_current_policy(self.process_override));
+        self.snapshot.rcu(|snapshot| snapshot.with_current_policy());
         self.snapshot.load_full()
     }
 

@@ -15,10 +15,12 @@ use crate::base::bounded_map::BoundedMap;
 use crate::base::cache_key::CacheKey;
 use crate::base::error::Result;
 use crate::base::file::FileVersion;
+use crate::key::metadata::KeyFileMetadata;
+use crate::key::metadata_cache::MetadataCache;
 use crate::key::open::{open, open_with_versions};
+use crate::key::pkcs11;
 use crate::key::signing::SigningKey;
 use crate::key::source::{KeyOrigin, KeySource};
-use crate::key::{metadata_cache, pkcs11};
 use crate::sys;
 
 /// Maximum number of cached keys; beyond it, the least recently used key is evicted.
@@ -34,10 +36,11 @@ struct KeyCacheState {
     opened_count: u64,
 }
 
-/// Cache of opened keys.
+/// Cache of opened keys and of the metadata of key files.
 pub struct KeyCache {
     hmac_key: hmac::Key,
     state: Mutex<KeyCacheState>,
+    metadata: MetadataCache,
 }
 
 impl KeyCache {
@@ -46,7 +49,11 @@ impl KeyCache {
     #[must_use]
     pub fn new(seed: [u8; 32]) -> Self {
         let state = KeyCacheState { entries: BoundedMap::with_capacity(MAX_CACHED_KEYS), opened_count: 0 };
-        Self { hmac_key: hmac::Key::new(hmac::HMAC_SHA256, &seed), state: Mutex::new(state) }
+        Self {
+            hmac_key: hmac::Key::new(hmac::HMAC_SHA256, &seed),
+            state: Mutex::new(state),
+            metadata: MetadataCache::default(),
+        }
     }
 
     /// Returns the cached key of `source` if its files have not changed; otherwise opens it.
@@ -69,6 +76,18 @@ impl KeyCache {
         Ok(key)
     }
 
+    /// Returns the metadata of the key of `source`, if there is any, and the version of the key file. The key
+    /// itself is not opened. A file is checked on each call, and read only if it has changed.
+    ///
+    /// # Errors
+    /// If the file cannot be read or contains damaged JSON.
+    pub fn read_metadata(
+        &self,
+        source: &KeySource,
+    ) -> Result<(Option<KeyFileMetadata>, Option<FileVersion>)> {
+        self.metadata.get_or_read(source)
+    }
+
     /// Number of keys opened so far.
     pub fn opened_count(&self) -> u64 {
         self.state.lock().opened_count
@@ -80,7 +99,7 @@ impl KeyCache {
         // Without the lock: the last key of a token closes its session.
         let entries = self.state.lock().entries.take_all();
         drop(entries);
-        metadata_cache::clear_metadata_cache();
+        self.metadata.clear();
         pkcs11::clear_rejected_pins();
     }
 

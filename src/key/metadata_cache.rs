@@ -12,33 +12,13 @@ use crate::base::file::{ConfiguredPath, FileVersion};
 use crate::key::content;
 use crate::key::metadata::{KeyFileMetadata, parse_metadata};
 use crate::key::source::{KeyOrigin, KeySource};
-use crate::sys::{self, PerProcess};
+use crate::sys;
 
 /// Maximum number of cached files; beyond it, the least recently used one is evicted.
 const MAX_CACHED_FILES: usize = 1000;
 
-static METADATA_CACHE: PerProcess<MetadataCache> = PerProcess::new();
-
-fn metadata_cache() -> &'static MetadataCache {
-    METADATA_CACHE.get_or_init(MetadataCache::default)
-}
-
-/// Returns the metadata of the key of `source`, if there is any, and the version of the key file. The key
-/// itself is not opened. A file is checked on each call, and read only if it has changed.
-///
-/// # Errors
-/// If the file cannot be read or contains damaged JSON.
-pub fn read_metadata(source: &KeySource) -> Result<(Option<KeyFileMetadata>, Option<FileVersion>)> {
-    metadata_cache().get_or_read(source)
-}
-
-/// Removes all cached metadata.
-pub(super) fn clear_metadata_cache() {
-    metadata_cache().clear();
-}
-
 /// Metadata of files by path.
-struct MetadataCache(Mutex<BoundedMap<PathBuf, CachedMetadata>>);
+pub(super) struct MetadataCache(Mutex<BoundedMap<PathBuf, CachedMetadata>>);
 
 impl Default for MetadataCache {
     fn default() -> Self {
@@ -68,7 +48,10 @@ impl ReadConditions {
 }
 
 impl MetadataCache {
-    fn get_or_read(&self, source: &KeySource) -> Result<(Option<KeyFileMetadata>, Option<FileVersion>)> {
+    pub(super) fn get_or_read(
+        &self,
+        source: &KeySource,
+    ) -> Result<(Option<KeyFileMetadata>, Option<FileVersion>)> {
         match &source.origin {
             KeyOrigin::File(file) => {
                 if let Some(cached) = self.get(source, file) {
@@ -117,7 +100,7 @@ impl MetadataCache {
     }
 
     /// Removes all entries.
-    fn clear(&self) {
+    pub(super) fn clear(&self) {
         drop(self.0.lock().take_all());
     }
 }

@@ -39,7 +39,6 @@ pub use cache::KeyCache;
 pub use callback_signer::{CallbackSigner, SignFn};
 pub use list::{ListedKey, StoreContents, list};
 pub use metadata::{BoxAppSettings, GoogleServiceAccount, KeyFileMetadata};
-pub use metadata_cache::read_metadata;
 pub use open::open;
 pub use pkcs11_uri::Pkcs11Uri;
 pub use signing::SigningKey;

@@ -12,7 +12,7 @@ use crate::base::policy::{Permission, Policy};
 use crate::base::sanitize;
 use crate::base::secret::Secret;
 use crate::base::url::{EndpointUrl, parse_scheme};
-use crate::key::{self, BoxAppSettings, GoogleServiceAccount, KeyFileMetadata, KeyOrigin, KeySource};
+use crate::key::{BoxAppSettings, GoogleServiceAccount, KeyCache, KeyFileMetadata, KeyOrigin, KeySource};
 use crate::provider;
 
 /// The options that a key file may set, and TokenURI, instead of which it sets TokenEndpoint.
@@ -46,6 +46,7 @@ impl Options {
     pub fn apply_key_file(
         &mut self,
         key: &KeySource,
+        key_cache: &KeyCache,
         uses_token_endpoint: bool,
         policy: Policy,
         dependencies: &mut FileDependencies,
@@ -53,7 +54,7 @@ impl Options {
         if self.external.errors.iter().any(|error| error.concerns(key.option())) {
             return;
         }
-        let metadata = match key::read_metadata(key) {
+        let metadata = match key_cache.read_metadata(key) {
             Ok((metadata, version)) => {
                 match key.files().next().cloned().zip(version) {
                     Some((file, version)) if metadata.is_some() => dependencies.add_file(file, version),

@@ -28,6 +28,7 @@ pub struct Snapshot {
     /// Signer that replaces the signing key of the options.
     pub signer: Option<CallbackSigner>,
     policy: Policy,
+    process: Option<&'static Process>,
     resolution: OnceBox<Resolution>,
     memoized_key: OnceBox<MemoizedCacheKey>,
     /// `None` if the snapshot must not be shared.
@@ -40,21 +41,15 @@ struct SharedState {
     interner_key: CacheKey,
     /// Last token obtained with the snapshot.
     handle_slots: StripedSlots<TokenHandle>,
-    process: Option<&'static Process>,
 }
 
-impl SharedState {
-    fn new(interner_key: CacheKey, process: Option<&'static Process>) -> Self {
-        Self { interner_key, handle_slots: Process::or_current(process).slot_registry.register(), process }
-    }
-}
-
-impl Drop for SharedState {
+impl Drop for Snapshot {
     fn drop(&mut self) {
+        let Some(shared) = &self.shared_state else { return };
         // In a forked child, this is the child's process: the locks of the parent's may be locked.
         let process = Process::or_current(self.process);
-        process.snapshots.remove_if_unused(&self.interner_key);
-        process.slot_registry.unregister(&self.handle_slots);
+        process.snapshots.remove_if_unused(&shared.interner_key);
+        process.slot_registry.unregister(&shared.handle_slots);
     }
 }
 
@@ -81,6 +76,7 @@ impl Snapshot {
             options_as_given: options,
             signer,
             policy: Policy::current(),
+            process,
             resolution: OnceBox::new(),
             memoized_key: OnceBox::new(),
             shared_state: None,
@@ -88,13 +84,13 @@ impl Snapshot {
         if candidate.signer.is_some() || !candidate.options_as_given.is_self_contained() {
             return Arc::new(candidate);
         }
-        let Process { cache_key_secret, snapshots, .. } = Process::or_current(process);
+        let Process { cache_key_secret, snapshots, slot_registry, .. } = Process::or_current(process);
         let subject = (sys::effective_user_id(), &candidate.options_as_given, candidate.policy);
         let interner_key = CacheKey::digest(cache_key_secret, &subject);
         if let Some(existing) = snapshots.get(&interner_key).filter(|existing| existing.is_current()) {
             return existing;
         }
-        candidate.shared_state = Some(SharedState::new(interner_key, process));
+        candidate.shared_state = Some(SharedState { interner_key, handle_slots: slot_registry.register() });
         let snapshot = Arc::new(candidate);
         snapshots.insert(interner_key, &snapshot);
         snapshot
@@ -102,14 +98,14 @@ impl Snapshot {
 
     /// A snapshot of the same options, with the current files and the current process policy.
     #[must_use]
-    pub fn renew(&self, process: Option<&'static Process>) -> Arc<Self> {
-        Self::new(self.options_as_given.clone(), self.signer.clone(), process)
+    pub fn renew(&self) -> Arc<Self> {
+        Self::new(self.options_as_given.clone(), self.signer.clone(), self.process)
     }
 
     /// A snapshot with the same options under the current process policy.
     #[must_use]
-    pub fn with_current_policy(self: &Arc<Self>, process: Option<&'static Process>) -> Arc<Self> {
-        if self.policy == Policy::current() { Arc::clone(self) } else { self.renew(process) }
+    pub fn with_current_policy(self: &Arc<Self>) -> Arc<Self> {
+        if self.policy == Policy::current() { Arc::clone(self) } else { self.renew() }
     }
 
     /// The last token of all connections with equal options; `None` if they share none.
@@ -138,7 +134,9 @@ impl Snapshot {
 
     /// The resolved options.
     pub fn resolution(&self) -> &Resolution {
-        let resolve = || resolve::resolve_with(&self.options_as_given, self.signer.as_ref(), self.policy);
+        let key_cache = &Process::or_current(self.process).key_cache;
+        let resolve =
+            || resolve::resolve_with(&self.options_as_given, self.signer.as_ref(), self.policy, key_cache);
         self.resolution.get_or_init(|| Box::new(resolve()))
     }
 

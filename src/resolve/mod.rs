@@ -12,7 +12,7 @@
 
 use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::policy::Policy;
-use crate::key::CallbackSigner;
+use crate::key::{CallbackSigner, KeyCache};
 use crate::options::{FileDependencies, Options};
 
 mod authorization;
@@ -55,21 +55,27 @@ pub struct Resolution {
     dependencies: FileDependencies,
 }
 
-/// Resolves `options` under the process policy.
+/// Resolves `options` under the process policy, without a cache.
 #[must_use]
 pub fn resolve(options: &Options) -> Resolution {
-    resolve_with(options, None, Policy::current())
+    resolve_with(options, None, Policy::current(), &KeyCache::new([0; 32]))
 }
 
-/// Resolves `options` under `policy`; `signer` replaces the key in the options.
+/// Resolves `options` under `policy`; `signer` replaces the key in the options. `key_cache` has the metadata of
+/// key files.
 #[must_use]
-pub fn resolve_with(options: &Options, signer: Option<&CallbackSigner>, policy: Policy) -> Resolution {
+pub fn resolve_with(
+    options: &Options,
+    signer: Option<&CallbackSigner>,
+    policy: Policy,
+    key_cache: &KeyCache,
+) -> Resolution {
     let mut dependencies = FileDependencies::empty();
     let mut options = options.resolve_secret_refs(policy, signer.is_some(), &mut dependencies);
     let signing = OptionResolver::new(&options, signer, policy).signing_parts();
     // If a callback signs, the defaults of an unused key file do not apply.
     if let Some((key, uses_token_endpoint)) = signing.key_file().filter(|_| signer.is_none()) {
-        options.apply_key_file(key, uses_token_endpoint, policy, &mut dependencies);
+        options.apply_key_file(key, key_cache, uses_token_endpoint, policy, &mut dependencies);
     }
     let mut resolver = OptionResolver::new(&options, signer, policy);
     let (stages, config) = resolver.resolve_stages(signing);

@@ -8,7 +8,7 @@ use super::super::{
 use super::*;
 use crate::base::error::{Error, Status};
 use crate::base::policy::Policy;
-use crate::key::CallbackSigner;
+use crate::key::{CallbackSigner, KeyCache};
 use crate::options::Options;
 use crate::provider;
 
@@ -46,7 +46,8 @@ fn signer_gets_profile_cert_headers_not_algorithms() {
     let text = "Provider=entra;am=OAuth2-JWTClientAssertion;ClientID=me;JWTSecret=outranked;Scope=a";
     let options = Options::parse(&format!("{text};TokenURI=POST https://a.example")).unwrap();
     let signer = CallbackSigner::new(Algorithm::ES256, Box::new(|_, _| Err(1)));
-    let config = resolve_with(&options, Some(&signer), Policy::current()).config.unwrap();
+    let config =
+        resolve_with(&options, Some(&signer), Policy::current(), &KeyCache::new([0; 32])).config.unwrap();
     let Flow::TokenEndpoint(endpoint_config) = config.flow else { panic!("another flow") };
     let Grant::ClientAssertion { assertion: AssertionSource::SignedHere(signing), .. } =
         endpoint_config.grant
