@@ -87,7 +87,7 @@ impl Connection {
     /// values are resolved on first use.
     ///
     /// # Errors
-    /// [`ErrorKind::ConnectionString`], [`ErrorKind::DataSourceNotFound`]; [`ErrorKind::Internal`] if the
+    /// `ErrorKind::ConnectionString`, `ErrorKind::DataSourceNotFound`; `ErrorKind::Internal` if the
     /// operating system provides no random numbers.
     pub fn open(text: &str) -> Result<Self> {
         Self::open_with_environment(text, &ProcessEnvironment)
@@ -199,7 +199,7 @@ impl Connection {
     /// Signs the JWT of the configured grant and returns it without sending it.
     ///
     /// # Errors
-    /// Errors of the signing key; [`ErrorKind::Unsupported`] if the grant does not sign a JWT.
+    /// Errors of the signing key; `ErrorKind::Unsupported` if the grant does not sign a JWT.
     pub fn make_assertion(&self) -> Result<Secret> {
         let snapshot = self.snapshot.load_revalidated();
         let config = snapshot.config()?;

@@ -104,7 +104,7 @@ pub(super) fn build_request<'a>(
 /// Returns the configured assertion. `warn` receives warnings about its file.
 ///
 /// # Errors
-/// [`Status::Expired`]; [`Status::KeyStore`] for a file that does not contain an assertion.
+/// [`OAuthReason::Expired`]; `KeyError::Store` for a file that does not contain an assertion.
 pub fn load_presigned_assertion(
     source: &PresignedAssertion,
     clock: &dyn Clock,

@@ -148,7 +148,7 @@ pub struct BrowserProcess<'a> {
 
 impl BrowserProcess<'_> {
     /// Checks that the process has not reported a missing browser; for
-    /// [`LoopbackListener::wait_with_check`](super::LoopbackListener::wait_with_check).
+    /// [`LoopbackListener::wait_and_complete`](super::LoopbackListener::wait_and_complete).
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] once the process has exited with the code for a missing browser.
