@@ -208,6 +208,23 @@ def measure_full_cache(commands, start, users=9_999):
     full.stop()
 
 
+def measure_gateway(commands, start):
+    """Many open connections, each for another user or all equal: a call must not cost more because of the others."""
+    program = start(commands["authgrant"])
+    runs = run_in_turns(5, {
+        "2,000 users": lambda: program.query("gateway", 2_000, 0),
+        "50,000 users": lambda: program.query("gateway", 50_000, 0),
+        "100,000 equal connections": lambda: program.query("gateway", 100_000, 1),
+    })
+    program.stop()
+    few = minimum(runs["2,000 users"], 1)
+    note = "by min_validity_s; the growth is that of cache misses of the CPU"
+    for name in ("50,000 users", "100,000 equal connections"):
+        lookup, read = minimum(runs[name], 1), minimum(runs[name])
+        yield Row(f"look up the tokens of {name} in turn", "ns", lookup, few, "≤ 4 × 2,000 users", lookup <= 4 * few,
+                  baseline_label="2,000 users", note=f"{note}; authgrant_get_token {read:.0f} ns", in_chart=False)
+
+
 def measure_impersonation(programs, fixture):
     """1,000 users on two threads. The server shares the CPUs with them."""
     server = {}

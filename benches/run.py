@@ -42,6 +42,7 @@ def measure_all(fixture):
     yield from figures.measure_first_token(command_lines, fixture)
     yield from figures.measure_thundering_herd(command_lines, lambda command: Program(*command), fixture)
     yield from figures.measure_full_cache(command_lines, lambda command: Program(*command))
+    yield from figures.measure_gateway(command_lines, lambda command: Program(*command))
     yield from figures.measure_impersonation(programs, fixture)
     yield from figures.measure_library(command_lines, str(LIBRARY), LIBRARY)
     yield from figures.measure_instructions(command_lines)
