@@ -12,7 +12,10 @@ pub enum ErrorKind {
     /// An argument of the C API.
     Argument(ArgumentError),
     /// The syntax of the connection string.
-    ConnectionString,
+    ConnectionString {
+        /// The offset of the error in characters.
+        offset: usize,
+    },
     /// DSN or FILEDSN was not found.
     DataSourceNotFound,
     /// The value of an option.
@@ -141,7 +144,7 @@ impl ErrorKind {
             Self::Warning(_) => Status::Ok,
             Self::Argument(ArgumentError::BufferTooSmall) => Status::BufferTooSmall,
             Self::Argument(_) => Status::InvalidArgument,
-            Self::ConnectionString => Status::InvalidConnectionString,
+            Self::ConnectionString { .. } => Status::InvalidConnectionString,
             Self::DataSourceNotFound => Status::DataSourceNotFound,
             Self::Option(OptionError::Missing) => Status::MissingOption,
             Self::Option(OptionError::Invalid) => Status::InvalidOption,
@@ -191,7 +194,7 @@ impl ErrorKind {
             Self::Timeout(TimeoutKind::Request) => "HYT01",
             Self::Cancelled => "HY008",
             Self::Unsupported => "HYC00",
-            Self::ConnectionString
+            Self::ConnectionString { .. }
             | Self::Network(NetworkError::BadResponse)
             | Self::NotCached
             | Self::Internal => "HY000",

@@ -3,7 +3,6 @@
 //! Follows [MS-ODBCSTR] 2.1, with two extensions that DataDirect's own samples use: line breaks between
 //! pairs, and whitespace around names and values. Independent of the known options, which are in `table`.
 
-use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::secret::Secret;
 
 /// A pair `name=value`.
@@ -17,6 +16,61 @@ pub struct KeyValue {
     pub value: Secret,
     /// Whether the value was enclosed in braces and is therefore verbatim.
     pub braced: bool,
+}
+
+/// A syntax error. It must not be shown with text of the connection string, which may be the second half of a
+/// password, except names of known options.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SyntaxError {
+    /// What is wrong.
+    pub kind: SyntaxErrorKind,
+    /// Its offset in characters.
+    pub offset: usize,
+    /// The name before the value with the error; `None` if the error is in a name.
+    pub name: Option<String>,
+    /// The pairs before the error, in their order.
+    pub preceding: Vec<KeyValue>,
+}
+
+/// The kinds of syntax errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyntaxErrorKind {
+    /// The string has this many bytes, more than [`MAX_STRING_LEN`].
+    TooLong(usize),
+    /// No "=" after a name.
+    MissingEqualsSign,
+    /// No name before "=".
+    MissingName,
+    /// No "}" after "{".
+    UnclosedBrace(BracedContent),
+    /// Text between "}" and ";".
+    TextAfterBrace(BracedContent),
+}
+
+/// What a value in braces most likely is, by the characters after its "{".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BracedContent {
+    /// A JSON object, with or without the braces that quote it.
+    Json,
+    /// A value that begins with a brace.
+    Brace,
+    /// Anything else.
+    Other,
+}
+
+impl BracedContent {
+    /// Classifies the text after "{".
+    fn classify(text: &str) -> Self {
+        let text = text.trim_start_matches(is_whitespace);
+        let without_brace = text.strip_prefix('{');
+        if without_brace.unwrap_or(text).trim_start_matches(is_whitespace).starts_with('"') {
+            Self::Json
+        } else if without_brace.is_some() {
+            Self::Brace
+        } else {
+            Self::Other
+        }
+    }
 }
 
 /// Whether `c` is whitespace that the parsers of ODBC driver managers skip.
@@ -57,61 +111,67 @@ impl<'a> Scanner<'a> {
 }
 
 /// The maximum length in bytes: longer than any real connection string, short enough to parse quickly.
-const MAX_STRING_LEN: usize = 1 << 20;
+pub(super) const MAX_STRING_LEN: usize = 1 << 20;
 
 /// Splits a connection string into its pairs, in their order and including duplicates.
 ///
 /// # Errors
-/// [`ErrorKind::ConnectionString`] for a syntax error, with its offset. The message contains no text of
-/// the connection string: misplaced text may be the second half of a password.
-pub fn parse(text: &str) -> Result<Vec<KeyValue>> {
+/// The first syntax error.
+pub fn parse(text: &str) -> Result<Vec<KeyValue>, SyntaxError> {
+    let mut pairs = Vec::new();
     if text.len() > MAX_STRING_LEN {
-        return Err(Error::new(
-            ErrorKind::ConnectionString,
-            "connection string",
-            format!("connection string too long ({} bytes, limit {MAX_STRING_LEN})", text.len()),
-        ));
+        let offset = text.char_indices().take_while(|(index, _)| *index < MAX_STRING_LEN).count();
+        let kind = SyntaxErrorKind::TooLong(text.len());
+        return Err(SyntaxError { kind, offset, name: None, preceding: pairs });
     }
     let mut scanner = Scanner { rest: text, offset: 0 };
-    let mut pairs = Vec::new();
     loop {
         scanner.skip_while(|c| is_whitespace(c) || c == ';');
         if scanner.rest.is_empty() {
             return Ok(pairs);
         }
-        pairs.push(parse_pair(&mut scanner)?);
+        match parse_pair(&mut scanner) {
+            Ok(pair) => pairs.push(pair),
+            Err((kind, offset, name)) => {
+                return Err(SyntaxError { kind, offset, name, preceding: pairs });
+            }
+        }
     }
 }
 
-fn parse_pair(scanner: &mut Scanner<'_>) -> Result<KeyValue> {
+/// The kind of an error, its offset, and the name before the value that contains it.
+type PairError = (SyntaxErrorKind, usize, Option<String>);
+
+fn parse_pair(scanner: &mut Scanner<'_>) -> Result<KeyValue, PairError> {
     let offset = scanner.offset;
     let name = scanner.scan_until(&['=', ';']).trim_end_matches(is_whitespace).to_owned();
     if !scanner.eat_char('=') {
-        return Err(syntax_error(
-            offset,
-            "expected \"=\" after the option name; enclose values that contain \";\" in {…}",
-        ));
+        return Err((SyntaxErrorKind::MissingEqualsSign, offset, None));
     }
     if name.is_empty() {
-        return Err(syntax_error(offset, "expected an option name before \"=\""));
+        return Err((SyntaxErrorKind::MissingName, offset, None));
     }
     scanner.skip_while(is_whitespace);
     let (value, braced) = if scanner.rest.starts_with('{') {
-        (parse_braced(scanner)?, true)
+        match parse_braced(scanner) {
+            Ok(value) => (value, true),
+            Err((kind, offset)) => return Err((kind, offset, Some(name))),
+        }
     } else {
         (scanner.scan_until(&[';']).trim_end_matches(is_whitespace).to_owned(), false)
     };
     Ok(KeyValue { name, offset, value: Secret::new(value), braced })
 }
 
-fn parse_braced(scanner: &mut Scanner<'_>) -> Result<String> {
+fn parse_braced(scanner: &mut Scanner<'_>) -> Result<String, (SyntaxErrorKind, usize)> {
     let start = scanner.offset;
     scanner.eat_char('{');
+    let content = BracedContent::classify(scanner.rest);
     let mut value = String::new();
     loop {
         value.push_str(scanner.scan_until(&['}']));
         if !scanner.eat_char('}') {
-            return Err(syntax_error(start, "\"{\" is not closed; write \"}\" in a value as \"}}\""));
+            return Err((SyntaxErrorKind::UnclosedBrace(content), start));
         }
         if !scanner.eat_char('}') {
             break;
@@ -120,16 +180,9 @@ fn parse_braced(scanner: &mut Scanner<'_>) -> Result<String> {
     }
     scanner.skip_while(is_whitespace);
     if !scanner.rest.is_empty() && !scanner.rest.starts_with(';') {
-        return Err(syntax_error(
-            scanner.offset,
-            "expected \";\" after \"}\"; write \"}\" in a value as \"}}\"",
-        ));
+        return Err((SyntaxErrorKind::TextAfterBrace(content), scanner.offset));
     }
     Ok(value)
-}
-
-fn syntax_error(offset: usize, text: &str) -> Error {
-    Error::new(ErrorKind::ConnectionString, "connection string", format!("at offset {offset}: {text}"))
 }
 
 /// Quotes `value` for use after `name=`, so that parsing returns it unchanged.
@@ -147,7 +200,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::base::error::Status;
 
     fn parse_pairs(text: &str) -> Vec<(String, String)> {
         let pairs = parse(text).unwrap();
@@ -181,20 +233,27 @@ mod tests {
     }
 
     #[test]
-    fn syntax_error_has_offset_without_content() {
-        for (text, offset) in [
-            ("ClaimsIssuer={abc", 13),
-            ("Ä=1;Password=se;cret", 16),
-            ("A=1;=2", 4),
-            ("A={b}c", 5),
-            ("A={b}}", 2),
-            ("A", 0),
+    fn syntax_error_has_offset_and_name_before_it() {
+        use BracedContent::{Brace, Json, Other};
+        use SyntaxErrorKind::{MissingEqualsSign, MissingName, TextAfterBrace, UnclosedBrace};
+        for (text, kind, offset, name, preceding) in [
+            ("ClaimsIssuer={abc", UnclosedBrace(Other), 13, Some("ClaimsIssuer"), 0),
+            ("B=1;A={{b}}", UnclosedBrace(Brace), 6, Some("A"), 1),
+            ("A={\"b\":{\"c\":1}}", UnclosedBrace(Json), 2, Some("A"), 0),
+            ("A={ { \"b\":1", UnclosedBrace(Json), 2, Some("A"), 0),
+            ("A={\"b\":{},\"c\":{}}", TextAfterBrace(Json), 9, Some("A"), 0),
+            ("A={b}c", TextAfterBrace(Other), 5, Some("A"), 0),
+            ("A={b}}", UnclosedBrace(Other), 2, Some("A"), 0),
+            ("Ä=1;Password=se;cret", MissingEqualsSign, 16, None, 2),
+            ("A=1;=2", MissingName, 4, None, 1),
+            ("A", MissingEqualsSign, 0, None, 0),
         ] {
             let error = parse(text).unwrap_err();
-            assert_eq!(error.status(), Status::InvalidConnectionString);
-            assert!(error.message().contains(&format!("at offset {offset}:")), "{text}: {error}");
-            assert!(!error.message().contains("cret"), "{error}");
+            let found = (error.kind, error.offset, error.name.as_deref(), error.preceding.len());
+            assert_eq!(found, (kind, offset, name, preceding), "{text}");
         }
+        let too_long = parse(&"a".repeat(MAX_STRING_LEN + 1)).unwrap_err();
+        assert_eq!(too_long.kind, SyntaxErrorKind::TooLong(MAX_STRING_LEN + 1));
     }
 
     #[test]

@@ -30,6 +30,7 @@ mod override_guard;
 mod paths;
 mod rest_model;
 mod secret_refs;
+mod syntax_error;
 pub mod table;
 #[cfg(test)]
 mod tests;
@@ -157,7 +158,7 @@ impl Options {
     /// # Errors
     /// `ErrorKind::ConnectionString` for a syntax error.
     pub fn parse(text: &str) -> Result<Self> {
-        connection_string::parse(text).map(Self::from_pairs)
+        Ok(Self::from_pairs(connection_string::parse(text)?))
     }
 
     fn from_pairs(pairs: Vec<connection_string::KeyValue>) -> Self {

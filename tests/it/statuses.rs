@@ -40,8 +40,9 @@ fn missing_or_invalid_options_are_errors() {
     for string in ["", "Scope=a"] {
         assert_fails(string, AUTHGRANT_MISSING_OPTION, "28000", Some("AuthenticationMethod"));
     }
-    let failure = assert_fails("ClaimsIssuer={abc", AUTHGRANT_INVALID_CONNECTION_STRING, "HY000", None);
-    assert_message_contains(&failure, &["offset 13"]);
+    let failure =
+        assert_fails("cliss={abc", AUTHGRANT_INVALID_CONNECTION_STRING, "HY000", Some("ClaimsIssuer"));
+    assert_message_contains(&failure, &["in the value of cliss, at offset 6", "write cliss={…}"]);
     let failure =
         assert_fails("AuthenticationMethod=55", AUTHGRANT_MISSING_OPTION, "28000", Some("ClaimsIssuer"));
     assert_message_contains(&failure, &["ClaimsIssuer", "JWTCertStore"]);
