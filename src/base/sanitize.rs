@@ -50,6 +50,27 @@ pub fn is_unsafe(c: char) -> bool {
                 | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// The code point of a character that may be invisible or easily confused, with its name if it is common.
+#[must_use]
+pub fn code_point(c: char) -> String {
+    let name = match c {
+        '\t' => "tab",
+        '\n' | '\r' => "line break",
+        ' ' => "space",
+        '\u{a0}' => "no-break space",
+        '\u{ad}' => "soft hyphen",
+        '\u{200b}' => "zero width space",
+        '\u{200c}' | '\u{200d}' => "zero width joiner",
+        '\u{2010}'..='\u{2015}' | '\u{2212}' => "dash",
+        '\u{2018}'..='\u{201f}' | '\u{ab}' | '\u{bb}' => "typographic quotation mark",
+        '\u{2026}' => "ellipsis",
+        '\u{feff}' => "byte order mark",
+        _ => "",
+    };
+    let code = format!("U+{:04X}", u32::from(c));
+    if name.is_empty() { code } else { format!("{code} ({name})") }
+}
+
 /// Escapes a whole message. A long message is truncated in the middle, because its end states what to do.
 #[must_use]
 pub fn message(text: &str) -> String {

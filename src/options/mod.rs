@@ -174,6 +174,7 @@ impl Options {
                 continue;
             };
             unbraced_secret = (spec.is_secret() && !pair.braced).then_some(spec.name);
+            options.warnings.extend(delimiter_warning(spec, &pair));
             let unquoted = pair.value.reveal().trim_start_matches(['\'', '"']);
             unbraced_uri = (!pair.braced && Pkcs11Uri::has_scheme(unquoted)).then_some(spec.name);
             options.add_pair(spec, pair);
@@ -410,6 +411,12 @@ fn suggestion(name: &str) -> String {
     if name.len() > MAX_NAME_LEN {
         return String::new();
     }
+    let is_visible = |c: &char| c.is_ascii_graphic();
+    if let Some(spec) = table::find(&name.chars().filter(is_visible).collect::<String>())
+        && let Some(invisible) = name.chars().find(|c| !is_visible(c))
+    {
+        return format!("; it contains {}; did you mean {}?", sanitize::code_point(invisible), spec.name);
+    }
     table::find_similar(name).map_or_else(String::new, |similar| format!("; did you mean {}?", similar.name))
 }
 
@@ -433,6 +440,44 @@ fn unknown_option_warning(pair: &connection_string::KeyValue, unbraced_secret: O
             ),
         ),
     }
+}
+
+/// The warning for a value that most likely ends too early or too late: quotation marks do not enclose ";",
+/// and a value in braces extends over the next options if its "}" is doubled.
+fn delimiter_warning(spec: &table::OptionSpec, pair: &connection_string::KeyValue) -> Option<Error> {
+    let (name, value) = (&pair.name, pair.value.reveal());
+    let text = if pair.braced {
+        if !contains_option_after_brace(value) {
+            return None;
+        }
+        format!(
+            "the value of {name} in braces extends over the options after it: \"}}}}\" is a character of the \
+             value and does not end it; write {name}={{…}}, with every \"}}\" of the value as \"}}}}\""
+        )
+    } else {
+        // A secret may begin with a quotation mark; a semicolon in it is the subject of another warning.
+        let quote = value.chars().next().filter(|c| matches!(c, '\'' | '"') && !spec.is_secret())?;
+        if value.len() > 1 && value.ends_with(quote) {
+            return None;
+        }
+        format!(
+            "the value of {name} begins with a quotation mark that is not closed before \";\"; quotation \
+             marks do not enclose \";\": if the value contains it, write {name}={{…}}"
+        )
+    };
+    Some(Error::new(WarningKind::General, "options", text).with_option(spec.name))
+}
+
+/// Whether a value contains `};Name=` with the name of an option.
+fn contains_option_after_brace(value: &str) -> bool {
+    let parts: Vec<&str> = value.split(';').collect();
+    parts.windows(2).any(|pair| match pair {
+        [before, after] => {
+            before.trim_end().ends_with('}')
+                && after.split_once('=').is_some_and(|(name, _)| table::find(name.trim()).is_some())
+        }
+        _ => false,
+    })
 }
 
 /// Whether an unknown name may be that of a secret.

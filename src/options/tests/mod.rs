@@ -58,6 +58,39 @@ fn unknown_option_warning_suggests_similar_name() {
 }
 
 #[test]
+fn invisible_character_in_option_name_is_named() {
+    for (name, shown) in [
+        ("Claims\u{200b}Issuer", "U+200B (zero width space); did you mean ClaimsIssuer?"),
+        ("\u{a0}cliss", "U+00A0 (no-break space); did you mean ClaimsIssuer?"),
+        ("Client ID", "U+0020 (space); did you mean ClientID?"),
+    ] {
+        let warnings = Options::parse(&format!("{name}=a")).unwrap().warnings();
+        assert!(warnings[0].message().ends_with(shown), "{}", warnings[0]);
+    }
+}
+
+#[test]
+fn value_that_ends_early_or_late_is_warning() {
+    for (text, option) in [
+        ("ClaimsAdditional={\"a\":{\"b\":1}};Scope=x;JWTHeaders={\"c\":1}", "ClaimsAdditional"),
+        ("pwd={{hello}} ; Scope = x;User={u}", "Password"),
+        ("ClaimsSubject='hello;world=x'", "ClaimsSubject"),
+        ("Scope=\"hello", "Scope"),
+    ] {
+        let warnings = Options::parse(text).unwrap().warnings();
+        let named: Vec<_> = warnings.iter().filter(|warning| warning.option() == Some(option)).collect();
+        let [warning] = named[..] else { panic!("{text}: {warnings:?}") };
+        assert_eq!(warning.sqlstate(), "01000", "{warning}");
+        let name = text.split('=').next().unwrap();
+        assert!(warning.message().contains(&format!("write {name}={{…}}")), "{warning}");
+        assert!(!warning.message().contains("hello"), "{warning}");
+    }
+    for text in ["Password='a", "Scope='a'", "pwd={a}};b=c}", "JWTPrivateKey={a};Scope=b"] {
+        assert_eq!(Options::parse(text).unwrap().warnings(), [], "{text}");
+    }
+}
+
+#[test]
 fn unbraced_password_remainder_is_not_shown() {
     let warnings = |text: &str| Options::parse(text).unwrap().warnings();
     let [end] = &warnings("JWTCertPassword=hun;ter2=x;Scope=a")[..] else { panic!("one warning") };
