@@ -2,8 +2,9 @@
 //!
 //! A section of the user's odbc.ini replaces the whole section of that name in the system-wide one. If
 //! neither has the section, `[Default]` is used. Values are verbatim, except that quotes around a whole
-//! non-secret value are removed. Braces are not special here: nothing needs them, and JSON contains them. An
-//! empty value is ignored, because configuration dialogs write all options that they know.
+//! non-secret value are removed. Braces are not special here: nothing needs them, and JSON contains them; only
+//! those around the name of the driver are removed, because driver managers write them. An empty value is
+//! ignored, because configuration dialogs write all options that they know.
 
 use std::fmt::Write as _;
 use std::fs::Metadata;
@@ -225,7 +226,11 @@ impl DataSource {
     }
 
     fn add_value(&mut self, spec: &OptionSpec, name: &str, value: &str, location: String) {
-        let text = if spec.is_secret() { value } else { strip_quotes(value) };
+        let text = match spec.id {
+            OptionId::Driver => strip_braces(strip_quotes(value)),
+            _ if spec.is_secret() => value,
+            _ => strip_quotes(value),
+        };
         if text.is_empty() {
             return;
         }
@@ -245,6 +250,11 @@ impl DataSource {
             OptionValue { text, origin: self.origin, name_as_written, location: Some(location) },
         );
     }
+}
+
+/// Removes the braces around the name of a driver.
+fn strip_braces(name: &str) -> &str {
+    name.strip_prefix('{').and_then(|name| name.strip_suffix('}')).unwrap_or(name).trim()
 }
 
 /// The warning for an unknown option name. The name is not shown: it may be a line of a key.

@@ -174,6 +174,24 @@ fn file_dsn_for_other_driver_is_ignored() {
 }
 
 #[test]
+fn file_dsn_driver_matches_with_and_without_braces() {
+    let fixture = OdbcFixture::new("", "");
+    for in_file in ["One Driver", "{One Driver}", "\"One Driver\"", "{ One Driver }"] {
+        let file = fixture.write("f.dsn", &format!("[ODBC]\nDRIVER={in_file}\nScope=file"));
+        for in_string in ["One Driver", "{One Driver}", "'one driver'"] {
+            let options = fixture.open(&format!("DRIVER={in_string};FILEDSN={file}"));
+            assert_eq!(
+                (scope(&options), messages(&options)),
+                (Some("file"), vec![]),
+                "{in_file} {in_string}"
+            );
+        }
+        let completed = fixture.open(&format!("FILEDSN={file}")).completed_connection_string(false, &[]);
+        assert_eq!(completed.reveal(), "DRIVER={One Driver};Scope=file;");
+    }
+}
+
+#[test]
 fn odbcini_variable_overrides_home_if_readable() {
     let mut fixture = OdbcFixture::new("[a]\nScope=home", "");
     let own = fixture.write("own.ini", "[a]\nScope=own");
