@@ -201,8 +201,27 @@ impl KeySource {
         }
     }
 
+    /// Note on a rejected password that is enclosed in quotation marks or braces, which are not removed from
+    /// secrets; empty for other passwords. The password is that of `option`.
+    pub(super) fn enclosure_note(&self, option: &str) -> &'static str {
+        let is_store_password = option == self.option_names().password;
+        let password = if is_store_password { &self.password } else { &self.key_password };
+        let is_enclosed = |open: char, close: char| {
+            let text = password.as_ref().map_or("", Secret::reveal);
+            text.strip_prefix(open).is_some_and(|rest| rest.ends_with(close))
+        };
+        if is_enclosed('"', '"') || is_enclosed('\'', '\'') {
+            "; the quotation marks around the password were used as part of it"
+        } else if is_enclosed('{', '}') {
+            "; the braces around the password were used as part of it"
+        } else {
+            ""
+        }
+    }
+
     pub(super) fn wrong_password_error(&self, option: &'static str) -> Error {
-        let text = format!("cannot be decrypted: wrong {option}, or the data is corrupt");
+        let note = self.enclosure_note(option);
+        let text = format!("cannot be decrypted: wrong {option}, or the data is corrupt{note}");
         self.error(KeyError::Password, option, text)
     }
 
@@ -211,7 +230,8 @@ impl KeySource {
         let (alias, option) = (quote(alias), self.option_names().key_password);
         let text = match self.key_password {
             Some(_) => format!(
-                "contains the key {alias}, which cannot be decrypted: wrong {option}, or the data is corrupt"
+                "contains the key {alias}, which cannot be decrypted: wrong {option}, or the data is corrupt{}",
+                self.enclosure_note(option)
             ),
             None => format!("contains the key {alias}, which has a separate password (set {option})"),
         };

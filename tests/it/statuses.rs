@@ -369,3 +369,25 @@ fn other_denials_have_no_consent_url() {
     let string = format!("Provider=docusign;{}", datadirect_string(&stores::path("keytool.jks"), &server));
     assert_eq!(assert_fails(&string, AUTHGRANT_DENIED, "28000", None).consent_url, None);
 }
+
+#[test]
+fn quotes_counted_as_part_of_password_are_mentioned() {
+    for (file, option, password, mentioned) in [
+        ("keytool.jks", "JWTCertPassword", "'secret'", "quotation marks"),
+        ("openssl.p12", "JWTCertPassword", "\"secret\"", "quotation marks"),
+        ("encrypted.pem", "JWTCertPassword", "'secret'", "quotation marks"),
+        ("keypass.jks", "JWTCertKeyPassword", "{'secret'}", "quotation marks"),
+        ("openssl.p12", "JWTCertPassword", "{{secret}}}", "braces around the password"),
+        ("openssl.p12", "JWTCertPassword", "wrong", ""),
+    ] {
+        let store_password = if option == "JWTCertPassword" { "" } else { ";JWTCertPassword=secret" };
+        let path = stores::path(file);
+        let string = format!("am=55;ClaimsIssuer=me;JWTCertStore={path};{option}={password}{store_password}");
+        let failure = open(&string).unwrap().get_token().unwrap_err();
+        let found = (failure.status, failure.sqlstate.as_str(), failure.option.as_deref());
+        assert_eq!(found, (AUTHGRANT_KEY_PASSWORD, "28000", Some(option)));
+        let is_mentioned = failure.message.contains("were used as part of it");
+        assert_eq!(is_mentioned, !mentioned.is_empty(), "{failure:?}");
+        assert!(failure.message.contains(mentioned) && !failure.message.contains("'secret'"), "{failure:?}");
+    }
+}

@@ -174,7 +174,8 @@ fn login_error(source: &KeySource, option: &'static str, code: Option<RvError>, 
     let text = match code {
         code if is_pin_rejected(code) => format!(
             "rejected this PIN ({option}; {return_value}); it will not be retried in this process, to avoid \
-             locking the token"
+             locking the token{}",
+            source.enclosure_note(option)
         ),
         Some(RvError::PinLocked) => LOCKED_TEXT.to_owned(),
         Some(RvError::PinExpired) => "has an expired PIN; set a new one with the vendor's tool".to_owned(),

@@ -200,7 +200,9 @@ impl<'a> PfxDecryptor<'a> {
             DecryptError::TooExpensive(text) => self.source.store_error(text),
             DecryptError::WrongPasswordOrAltered if self.has_mac => {
                 let option = self.source.option_names().key_password;
-                let text = format!("is encrypted with a different password than its MAC (set {option})");
+                let note = self.source.enclosure_note(option);
+                let text =
+                    format!("is encrypted with a different password than its MAC (set {option}){note}");
                 self.source.error(KeyError::Password, option, text)
             }
             // Without a MAC, a modified store can only be detected by its decrypted content.
