@@ -11,6 +11,8 @@ use percent_encoding::percent_decode_str;
 use ureq::http::Uri;
 use ureq::http::uri::{Authority, Scheme};
 
+use crate::base::sanitize;
+
 /// A validated endpoint URL.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct EndpointUrl {
@@ -25,11 +27,22 @@ impl EndpointUrl {
     /// Parses and validates `text`. The error is a predicate for a message that begins with the name of the
     /// option; it does not contain the URL.
     pub fn parse(text: &str) -> Result<Self, String> {
+        let url = Self::parse_with_any_port(text)?;
+        if url.port == 0 { Err(PORT_ERROR.to_owned()) } else { Ok(url) }
+    }
+
+    /// As [`Self::parse`], for a redirect URI: an http URL may have port 0, which stands for any free port of
+    /// the loopback interface (RFC 8252 section 7.3).
+    pub fn parse_redirect_uri(text: &str) -> Result<Self, String> {
+        let url = Self::parse_with_any_port(text)?;
+        if url.port == 0 && url.is_tls { Err(PORT_ERROR.to_owned()) } else { Ok(url) }
+    }
+
+    fn parse_with_any_port(text: &str) -> Result<Self, String> {
         if text.contains('#') {
             return Err("must not contain a fragment (#…)".to_owned());
         }
-        let uri: Uri =
-            text.parse().map_err(|_| "is not a valid URL; expected https://host/path".to_owned())?;
+        let uri: Uri = text.parse().map_err(|_| invalid_url_text(text))?;
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
             return Err("is not an absolute URL; expected https://host/path".to_owned());
         };
@@ -72,6 +85,16 @@ impl EndpointUrl {
         self.port
     }
 
+    /// The same URL with another port.
+    ///
+    /// # Errors
+    /// As [`Self::parse`], for port 0.
+    pub fn with_port(&self, port: u16) -> Result<Self, String> {
+        let authority = self.uri.authority().map_or("", Authority::as_str);
+        let host = self.uri.host().unwrap_or_default();
+        Self::parse(&self.text.replacen(authority, &format!("{host}:{port}"), 1))
+    }
+
     /// Whether the scheme is https.
     #[must_use]
     pub fn is_https(&self) -> bool {
@@ -99,6 +122,18 @@ impl fmt::Debug for EndpointUrl {
 
 /// Maximum length of a host name (RFC 1035 section 2.3.4). Hosts are shown in messages in full.
 pub(crate) const MAX_HOST_LEN: usize = 255;
+
+/// The predicate for a URL that does not parse. It shows the first character that a URL must not contain (RFC
+/// 3986 section 2), which is the most frequent reason.
+fn invalid_url_text(text: &str) -> String {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-._~:/?#[]@!$&'()*+,;=%".contains(c);
+    let reason = match text.chars().enumerate().find(|(_, c)| !is_allowed(*c)) {
+        Some((offset, c)) if c.is_ascii_graphic() => format!(": it contains \"{c}\" at offset {offset}"),
+        Some((offset, c)) => format!(": it contains {} at offset {offset}", sanitize::code_point(c)),
+        None => String::new(),
+    };
+    format!("is not a valid URL{reason}; expected https://host/path")
+}
 
 /// The host for DNS lookup and connect. Brackets are allowed for an IPv6 address only: `[localhost]` is
 /// invalid.
@@ -128,9 +163,11 @@ fn parse_port(authority: &Authority, default: u16) -> Result<u16, String> {
     rest.strip_prefix(':')
         .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
         .and_then(|digits| digits.parse().ok())
-        .filter(|port| *port > 0 && authority.port_u16() == Some(*port))
-        .ok_or_else(|| "must have nothing after the host, or ':' and a port from 1 to 65535".to_owned())
+        .filter(|port| authority.port_u16() == Some(*port))
+        .ok_or_else(|| PORT_ERROR.to_owned())
 }
+
+const PORT_ERROR: &str = "must have nothing after the host, or ':' and a port from 1 to 65535";
 
 /// The scheme of an absolute URI with an authority.
 #[must_use]
@@ -293,6 +330,35 @@ mod tests {
     fn parse_error_omits_url_text() {
         let reason = EndpointUrl::parse("https://user:hunter2@example.com/t").unwrap_err();
         assert!(!reason.contains("hunter2") && reason.contains("user name"), "{reason}");
+    }
+
+    #[test]
+    fn redirect_uri_may_have_port_zero() {
+        let url = EndpointUrl::parse_redirect_uri("http://127.0.0.1:0/cb?a=http://127.0.0.1:0").unwrap();
+        let with_port = url.with_port(4711).unwrap();
+        assert_eq!(with_port.as_str(), "http://127.0.0.1:4711/cb?a=http://127.0.0.1:0");
+        assert_eq!(EndpointUrl::parse_redirect_uri("http://[::1]:0").unwrap().port(), 0);
+        for invalid in ["https://127.0.0.1:0/", "http://192.0.2.1:0/", "http://127.0.0.1:/"] {
+            assert!(EndpointUrl::parse_redirect_uri(invalid).is_err(), "{invalid}");
+        }
+    }
+
+    #[test]
+    fn parse_error_shows_invalid_character() {
+        for (text, shown) in [
+            ("https://exa mple.com/t", "U+0020 (space) at offset 11"),
+            ("https://example.com/<tenant>/t", "\"<\" at offset 20"),
+            ("https://{tenant}.example.com/t", "\"{\" at offset 8"),
+            ("https://example\u{2013}a.com/t", "U+2013 (dash) at offset 15"),
+            ("\u{201c}https://example.com\u{201d}", "U+201C (typographic quotation mark) at offset 0"),
+            ("https://example.com/\r\n", "U+000D (line break) at offset 20"),
+            ("https://b\u{fc}ro.example/t", "U+00FC at offset 9"),
+        ] {
+            let reason = EndpointUrl::parse(text).unwrap_err();
+            let expected = format!("is not a valid URL: it contains {shown}; expected https://host/path");
+            assert_eq!(reason, expected, "{text}");
+        }
+        assert_eq!(EndpointUrl::parse("").unwrap_err(), "is not a valid URL; expected https://host/path");
     }
 
     #[test]
