@@ -29,6 +29,13 @@ pub fn build_authorization_url(request: &AuthorizationRequest) -> String {
     append_query(&request.endpoint, &present)
 }
 
+/// The URL of [`build_authorization_url`] to show or share; `None` if the port of the redirect URI is chosen by
+/// each login.
+#[must_use]
+pub fn consent_url(request: &AuthorizationRequest) -> Option<String> {
+    (!request.has_ephemeral_port).then(|| build_authorization_url(request))
+}
+
 /// Adds the `state` that the redirect must return and, if a code will be exchanged, the PKCE challenge (RFC
 /// 7636 section 4.3).
 #[must_use]
@@ -79,6 +86,7 @@ mod tests {
             scope: Some("signature impersonation".to_owned()),
             admin_scope: None,
             redirect_uri: "http://localhost:3000".to_owned(),
+            has_ephemeral_port: false,
             exchanges_code: false,
             allowed_issuers: Vec::new(),
             application_name: None,

@@ -25,6 +25,8 @@ pub struct AuthorizationResult {
     pub verifier: Secret,
     /// The `nonce` that the ID token must contain; `None` if none was sent or the server refused it.
     pub nonce: Option<Secret>,
+    /// The redirect URI of the request, with the port of the listener.
+    pub redirect_uri: String,
 }
 
 /// Runs a login or consent: shows the URL by `show_url`, or in the system browser if that is `None`, waits for
@@ -41,9 +43,11 @@ pub fn authorize_in_browser<T>(
     call: &CallContext,
     complete: &mut dyn FnMut(&AuthorizationResult) -> Result<T>,
 ) -> Result<T> {
-    let redirect = parse_option_url("RedirectURI", &request.redirect_uri)?;
-    let server_host = parse_option_url("AuthURI", &request.endpoint)?.host().to_owned();
+    let redirect = option_url("RedirectURI", EndpointUrl::parse_redirect_uri(&request.redirect_uri))?;
+    let server_host = option_url("AuthURI", EndpointUrl::parse(&request.endpoint))?.host().to_owned();
     let listener = LoopbackListener::bind(&redirect)?;
+    let redirect_uri = listener.redirect_url().as_str().to_owned();
+    let request = &AuthorizationRequest { redirect_uri, ..request.clone() };
     let (manual_url, pkce, state) = (build_authorization_url(request), Pkce::random()?, random_state()?);
     let nonce = if expects_id_token(request) { Some(random_nonce()?) } else { None };
     let url_without_nonce = add_state(&manual_url, &state, request.exchanges_code.then(|| pkce.challenge()));
@@ -66,6 +70,7 @@ pub fn authorize_in_browser<T>(
             code: response.code,
             verifier: pkce.verifier().clone(),
             nonce: nonce.clone().filter(|_| !response.nonce_refused),
+            redirect_uri: request.redirect_uri.clone(),
         })
     };
     match show_url {
@@ -80,8 +85,8 @@ pub fn authorize_in_browser<T>(
     }
 }
 
-fn parse_option_url(option: &'static str, text: &str) -> Result<EndpointUrl> {
-    EndpointUrl::parse(text).map_err(|reason| {
+fn option_url(option: &'static str, parsed: std::result::Result<EndpointUrl, String>) -> Result<EndpointUrl> {
+    parsed.map_err(|reason| {
         Error::new(OptionError::Invalid, "consent", format!("{option} {reason}")).with_option(option)
     })
 }

@@ -16,7 +16,7 @@ mod redirect_connection;
 mod redirect_handler;
 
 pub use authorization_response::{AuthorizationResponse, ExpectedResponse};
-pub use authorization_url::{add_nonce, add_state, build_authorization_url, expects_id_token};
+pub use authorization_url::{add_nonce, add_state, build_authorization_url, consent_url, expects_id_token};
 pub use browser::{Browser, BrowserProcess};
 pub use browser_login::{AuthorizationResult, ShowUrlFn, authorize_in_browser};
 pub use loopback_listener::LoopbackListener;

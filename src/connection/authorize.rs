@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{CallOptions, Connection};
 use crate::authorize::{self, AuthorizationResult, ShowUrlFn};
 use crate::base::call::CallContext;
-use crate::base::error::{Error, ErrorKind, Result};
+use crate::base::error::{Error, ErrorKind, OptionError, Result};
 use crate::base::policy::{Policy, Restriction};
 use crate::grants;
 use crate::process::Snapshot;
@@ -19,7 +19,8 @@ impl Connection {
     /// The options that the URL needs and that are missing.
     pub fn consent_url(&self) -> Result<String> {
         let snapshot = self.snapshot.load_revalidated();
-        Ok(authorize::build_authorization_url(snapshot.resolution().authorization_request()?))
+        let request = snapshot.resolution().authorization_request()?;
+        authorize::consent_url(request).ok_or_else(ephemeral_port_error)
     }
 
     /// Lets the user log in or consent in a browser. The code of a login is exchanged for the token. If the
@@ -85,6 +86,12 @@ impl Connection {
     }
 }
 
+fn ephemeral_port_error() -> Error {
+    let text = "RedirectURI has port 0, so that each login has another redirect URI; call authgrant_authorize, or \
+                set a port for a consent URL";
+    Error::new(OptionError::Invalid, "consent", text).with_option("RedirectURI")
+}
+
 fn browser_forbidden_error() -> Error {
     let text = format!(
         "opening a browser is forbidden by the process policy ({}); pass a callback to authgrant_authorize",
@@ -110,6 +117,7 @@ mod tests {
             code: Some(Secret::from("code")),
             verifier: Secret::from("v"),
             nonce: None,
+            redirect_uri: "http://localhost:3000".to_owned(),
         };
         connection
             .exchange_code(

@@ -62,7 +62,8 @@ pub(super) fn exchange_redirect_code(
         .code
         .as_ref()
         .ok_or_else(|| Error::new(ErrorKind::Internal, "token", "internal error: no authorization code"))?;
-    exchange_code(endpoint_config, login, code, Some(&result.verifier), result.nonce.as_ref(), context)
+    let login = Login { redirect_uri: Some(result.redirect_uri.clone()), ..login.clone() };
+    exchange_code(endpoint_config, &login, code, Some(&result.verifier), result.nonce.as_ref(), context)
 }
 
 fn exchange_code(
@@ -179,7 +180,7 @@ fn login_required_error(
     context: &GrantContext<'_>,
 ) -> Error {
     let advice = "call authgrant_authorize, or set EnableLoginPrompt=1 or a new OAuthCode";
-    let url = authorization_request.map(authorize::build_authorization_url);
+    let url = authorization_request.and_then(authorize::consent_url);
     let is_rejected = refresh_token::get_current(endpoint_config, context).is_some();
     let text = if is_rejected {
         format!("the session has expired and its refresh token was rejected; {advice}")

@@ -129,7 +129,7 @@ pub fn add_consent_guidance(error: Error, config: &Config) -> Error {
         return error;
     };
     let (url, help) = (
-        config.authorization_request.as_ref().map(authorize::build_authorization_url),
+        config.authorization_request.as_ref().and_then(authorize::consent_url),
         config.consent_guidance.help,
     );
     let note = help.map_or(String::new(), |help| format!(" ({help})"));

@@ -259,7 +259,7 @@ define_options! {
     AuthURI ["o2au"] OptionType::Url, "by provider",
         "The authorization endpoint: the base of the consent URL.";
     RedirectURI ["o2ru"] OptionType::Url, "",
-        "The redirect URI to which the browser returns after consent, as registered with the authorization server.";
+        "The redirect URI to which the browser returns after consent, as registered with the authorization server. Port 0 stands for any free port, if the server accepts every port of a loopback address (RFC 8252 section 7.3): authgrant_authorize replaces it, and there is no consent URL to show or share.";
     ApplicationName [] OptionType::Text, "",
         "The name of the application, shown on the page that ends the consent in the browser.";
     ConsentType [] OptionType::Choice(&["Individual", "Admin", "ExternalAdmin"]), "by provider, else Individual",

@@ -121,7 +121,11 @@ impl Findings {
             let Some(value) = options.get(spec.id).filter(|_| !self.has_problem_with(spec.id)) else {
                 continue;
             };
-            if let Err(reason) = EndpointUrl::parse(value.text.reveal()) {
+            let parse = match spec.id {
+                OptionId::RedirectURI => EndpointUrl::parse_redirect_uri,
+                _ => EndpointUrl::parse,
+            };
+            if let Err(reason) = parse(value.text.reveal()) {
                 self.add_option_error(OptionError::Invalid, spec.id, &reason);
             }
         }

@@ -26,8 +26,10 @@ pub struct AuthorizationRequest {
     pub scope: Option<String>,
     /// admin_consent_scope.
     pub admin_scope: Option<String>,
-    /// redirect_uri.
+    /// redirect_uri. With port 0, a login replaces the port by that of its listener (RFC 8252 section 7.3).
     pub redirect_uri: String,
+    /// Whether the port of `redirect_uri` is 0, so that there is no consent URL to show or share.
+    pub has_ephemeral_port: bool,
     /// Whether the returned code is exchanged for a token, so that PKCE (RFC 7636) is used.
     pub exchanges_code: bool,
     /// The allowed origins of a returned `iss` (RFC 9207): those of the authorization and the token endpoint,
@@ -95,7 +97,7 @@ impl OptionResolver<'_> {
         let consent_profile = profile.and_then(|profile| profile.consent.as_ref());
         let consent_type = self.consent_type(is_login, consent_profile);
         let authorization_endpoint = self.authorization_endpoint(consent_type, endpoint, consent_profile);
-        let redirect_uri = self.require_url(OptionId::RedirectURI);
+        let redirect_uri = self.require_redirect_uri();
         let client_id = self.text(OptionId::ClientID).or_else(|| self.text(OptionId::ClaimsIssuer));
         let client_id = client_id.or_else(|| self.require(OptionId::ClientID));
         let scope = self.text(OptionId::Scope).or_else(|| consent_profile?.scope.clone());
@@ -104,13 +106,14 @@ impl OptionResolver<'_> {
         }
         let is_external = consent_type == ConsentType::ExternalAdmin;
         let admin_scope = if is_external { self.admin_scope(consent_profile) } else { None };
-        let authorization_endpoint = authorization_endpoint?;
+        let (authorization_endpoint, redirect_uri) = (authorization_endpoint?, redirect_uri?);
         Some(AuthorizationRequest {
             consent_type,
             client_id: client_id?,
             scope: if is_external { Some("openid".to_owned()) } else { scope },
             admin_scope,
-            redirect_uri: redirect_uri?.as_str().to_owned(),
+            has_ephemeral_port: redirect_uri.port() == 0,
+            redirect_uri: redirect_uri.as_str().to_owned(),
             exchanges_code: is_login || is_external,
             allowed_issuers: [Some(&authorization_endpoint), endpoint]
                 .into_iter()

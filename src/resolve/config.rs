@@ -155,7 +155,7 @@ impl Grant {
 }
 
 /// The settings of an interactive login.
-#[derive(Debug, Hash)]
+#[derive(Clone, Debug, Hash)]
 pub struct Login {
     /// redirect_uri, identical to that of the authorization request.
     pub redirect_uri: Option<String>,

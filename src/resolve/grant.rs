@@ -8,6 +8,7 @@ use super::{
     AssertionSource, AuthorizationRequest, EndpointMethods, Flow, Grant, HttpHeader, Login,
     PresignedAssertion, TokenEndpointConfig,
 };
+use crate::base::error::OptionError;
 use crate::base::url::EndpointUrl;
 use crate::net::header_value::basic_authorization;
 use crate::net::tls::TransportConfig;
@@ -39,21 +40,30 @@ impl OptionResolver<'_> {
                 client_id: self.text(OptionId::ClientID),
             }),
             AuthMethod::Password => self.password_grant(),
-            AuthMethod::AuthorizationCode => Some(Grant::AuthorizationCode(Login {
-                // As in the consent URL. A code may also come from a URL that the caller built without a
-                // redirect URI.
-                redirect_uri: inputs
-                    .authorization_request
-                    .map(|request| request.redirect_uri.clone())
-                    .or(self.text(OptionId::RedirectURI)),
-                code: self.secret(OptionId::OAuthCode),
-                refresh_token: self.secret(OptionId::RefreshToken),
-                may_prompt: self.has_value(OptionId::EnableLoginPrompt, "1"),
-            })),
+            AuthMethod::AuthorizationCode => Some(Grant::AuthorizationCode(self.login(inputs))),
             AuthMethod::RefreshToken => {
                 Some(Grant::RefreshToken(self.require_secret(OptionId::RefreshToken)?))
             }
             _ => None,
+        }
+    }
+
+    fn login(&mut self, inputs: &GrantInputs<'_>) -> Login {
+        let (request, code) = (inputs.authorization_request, self.secret(OptionId::OAuthCode));
+        if code.is_some() && request.is_some_and(|request| request.has_ephemeral_port) {
+            let text = "has port 0, but OAuthCode is redeemed with the redirect URI to which it was sent; set \
+                        its port";
+            self.add_error(OptionError::Invalid, OptionId::RedirectURI, text);
+        }
+        Login {
+            // As in the consent URL. A code may also come from a URL that the caller built without a redirect
+            // URI.
+            redirect_uri: request
+                .map(|request| request.redirect_uri.clone())
+                .or(self.text(OptionId::RedirectURI)),
+            code,
+            refresh_token: self.secret(OptionId::RefreshToken),
+            may_prompt: self.has_value(OptionId::EnableLoginPrompt, "1"),
         }
     }
 

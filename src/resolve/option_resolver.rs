@@ -102,13 +102,17 @@ impl<'a> OptionResolver<'a> {
         self.parse_url(name, &text)
     }
 
-    pub(super) fn require_url(&mut self, name: OptionId) -> Option<EndpointUrl> {
-        let text = self.require(name)?;
-        self.parse_url(name, &text)
+    pub(super) fn require_redirect_uri(&mut self) -> Option<EndpointUrl> {
+        let text = self.require(OptionId::RedirectURI)?;
+        self.accept_url(OptionId::RedirectURI, EndpointUrl::parse_redirect_uri(&text))
     }
 
     pub(super) fn parse_url(&mut self, name: OptionId, text: &str) -> Option<EndpointUrl> {
-        match EndpointUrl::parse(text) {
+        self.accept_url(name, EndpointUrl::parse(text))
+    }
+
+    fn accept_url(&mut self, name: OptionId, parsed: Result<EndpointUrl, String>) -> Option<EndpointUrl> {
+        match parsed {
             Ok(url) => {
                 self.check_plain_http(name, &url);
                 Some(url)

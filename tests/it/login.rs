@@ -15,10 +15,19 @@ const CLIENT_ID: &str = "app";
 
 /// Starts a server with one client for logins, and opens a connection of that client.
 fn open_login_connection(config: Config, secret: Option<&str>, more: &str) -> (MockServer, Connection) {
+    open_login_connection_at(config, &format!("http://127.0.0.1:{}/cb", free_port()), secret, more)
+}
+
+/// As [`open_login_connection`], with this redirect URI.
+fn open_login_connection_at(
+    config: Config,
+    redirect: &str,
+    secret: Option<&str>,
+    more: &str,
+) -> (MockServer, Connection) {
     let server = MockServer::start(config);
-    let redirect = format!("http://127.0.0.1:{}/cb", free_port());
     let options = ClientOptions {
-        redirect_uris: vec![redirect.clone()],
+        redirect_uris: vec![redirect.to_owned()],
         secret: secret.map(str::to_owned),
         scopes: vec!["read".to_owned(), "openid".to_owned()],
         ..ClientOptions::default()
@@ -55,6 +64,35 @@ fn login_yields_token_and_refreshes_silently() {
     let requests = server.token_requests();
     assert_eq!(requests[1].parameter("grant_type").as_deref(), Some("refresh_token"));
     assert_eq!(requests[0].method, "POST");
+}
+
+/// RFC 8252 section 7.3.
+#[test]
+fn redirect_port_zero_is_replaced_by_free_port() {
+    let (server, connection) =
+        open_login_connection_at(Config::http(), "http://127.0.0.1:0/cb", None, "EnableLoginPrompt=0");
+    let valid: serde_json::Value = serde_json::from_str(&connection.validate()).unwrap();
+    assert_eq!(valid["valid"], true, "{valid}");
+    let failure = connection.consent_url().unwrap_err();
+    assert_eq!(
+        (failure.status, failure.option.as_deref()),
+        (AUTHGRANT_INVALID_OPTION, Some("RedirectURI")),
+        "{failure:?}"
+    );
+    let required = get_token_error(&connection);
+    assert_eq!((required.status, required.consent_url.as_deref()), (AUTHGRANT_CONSENT_REQUIRED, None));
+    let mut ports = Vec::new();
+    for _ in 0..2 {
+        authorize_with_test_browser(&connection).0.unwrap();
+        let sent = server.token_requests().last().unwrap().parameter("redirect_uri").unwrap();
+        let port = sent.strip_prefix("http://127.0.0.1:").and_then(|rest| rest.strip_suffix("/cb")).unwrap();
+        ports.push(port.parse::<u16>().unwrap());
+    }
+    assert!(!ports.contains(&0), "{ports:?}");
+    connection.get_token().unwrap();
+    connection.set_option("OAuthCode", "code").unwrap();
+    let failure = get_token_error(&connection);
+    assert_eq!((failure.status, failure.option.as_deref()), (AUTHGRANT_INVALID_OPTION, Some("RedirectURI")));
 }
 
 #[test]

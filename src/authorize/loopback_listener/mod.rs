@@ -23,6 +23,9 @@ use crate::sys::{ForkSafeSocket, PollFd, wait_any};
 /// Maximum number of concurrent connections. A browser opens a few, some of them speculatively.
 const MAX_CONNECTIONS: usize = 16;
 
+/// Maximum number of free ports that are tried for port 0 until one is free at all addresses.
+const MAX_PORT_ATTEMPTS: usize = 16;
+
 /// Maximum time between two checks for cancellation.
 const CANCEL_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -35,11 +38,11 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct LoopbackListener {
     sockets: Vec<ForkSafeSocket<TcpListener>>,
     target: RedirectTarget,
-    redirect_uri: String,
+    redirect: EndpointUrl,
 }
 
 impl LoopbackListener {
-    /// Listens at `redirect`. For `localhost` it listens at both 127.0.0.1 and ::1: a browser may choose
+    /// Listens at `redirect`; at port 0, at a free port (RFC 8252 section 7.3). For `localhost` it listens at both 127.0.0.1 and ::1: a browser may choose
     /// either, and another process that held one of them could receive the response.
     ///
     /// # Errors
@@ -47,19 +50,27 @@ impl LoopbackListener {
     /// the port cannot be bound.
     pub fn bind(redirect: &EndpointUrl) -> Result<Self> {
         let port = listen_port(redirect)?;
-        let mut sockets = Vec::new();
-        for (address, required) in listen_addresses(redirect.host()) {
-            match listen(SocketAddr::new(address, port)) {
-                Ok(socket) => sockets.push(socket),
-                Err(error) if !required && is_address_unavailable(&error) => {}
-                Err(error) => return Err(bind_error(redirect, SocketAddr::new(address, port), &error)),
+        let mut attempts = if port == 0 { MAX_PORT_ATTEMPTS } else { 1 };
+        let sockets = loop {
+            attempts = attempts.saturating_sub(1);
+            match listen_at_all(redirect.host(), port) {
+                Ok(sockets) => break sockets,
+                // The free port of the first address is in use at the second one.
+                Err((_, error)) if error.kind() == io::ErrorKind::AddrInUse && attempts > 0 => {}
+                Err((address, error)) => return Err(bind_error(redirect, address, &error)),
             }
-        }
-        Ok(Self {
-            sockets,
-            target: RedirectTarget::from_url(redirect),
-            redirect_uri: redirect.without_query().to_owned(),
-        })
+        };
+        let redirect = match sockets.first().filter(|_| port == 0) {
+            Some(socket) => with_port_of(redirect, socket)?,
+            None => redirect.clone(),
+        };
+        Ok(Self { sockets, target: RedirectTarget::from_url(&redirect), redirect })
+    }
+
+    /// The redirect URI, with the port that was chosen for port 0.
+    #[must_use]
+    pub fn redirect_url(&self) -> &EndpointUrl {
+        &self.redirect
     }
 
     /// Waits for the response that `expected` describes and sends the browser a result page.
@@ -90,7 +101,8 @@ impl LoopbackListener {
         check: &mut dyn FnMut() -> Result<()>,
         complete: &mut CompleteFn<'_, T>,
     ) -> Result<T> {
-        call.log.log(LogLevel::Debug, || format!("waiting for the browser at {}", self.redirect_uri));
+        call.log
+            .log(LogLevel::Debug, || format!("waiting for the browser at {}", self.redirect.without_query()));
         let mut event_loop = EventLoop {
             handler: RedirectHandler::new(&self.target, expected, pages, call, complete),
             listener: self,
@@ -107,7 +119,7 @@ impl LoopbackListener {
             }
             if !event_loop.handler.is_completed() {
                 if call.deadline.is_past() {
-                    return Err(event_loop.handler.timeout_error(&self.redirect_uri));
+                    return Err(event_loop.handler.timeout_error(self.redirect.without_query()));
                 }
                 check()?;
             }
@@ -135,11 +147,12 @@ fn listen_port(redirect: &EndpointUrl) -> Result<u16> {
                 .to_owned(),
         );
     }
+    let host = redirect.uri().host().unwrap_or("localhost");
     match redirect.uri().port_u16() {
         Some(port) => Ok(port),
         None => invalid(format!(
-            "must include the registered port, such as http://{}:3000",
-            redirect.uri().host().unwrap_or("localhost")
+            "must include the registered port, such as http://{host}:3000, or port 0 (http://{host}:0) for any \
+             free port, if the server allows it"
         )),
     }
 }
@@ -150,6 +163,37 @@ fn listen_addresses(host: &str) -> Vec<(IpAddr, bool)> {
         Ok(address) => vec![(address, true)],
         Err(_) => vec![(Ipv4Addr::LOCALHOST.into(), true), (Ipv6Addr::LOCALHOST.into(), false)],
     }
+}
+
+/// Listens at all addresses of `host`, at the same port: `port`, or that of the first address if it is 0.
+fn listen_at_all(
+    host: &str,
+    mut port: u16,
+) -> std::result::Result<Vec<ForkSafeSocket<TcpListener>>, (SocketAddr, io::Error)> {
+    let mut sockets = Vec::new();
+    for (address, required) in listen_addresses(host) {
+        let address = SocketAddr::new(address, port);
+        let bound = listen(address).and_then(|socket| Ok((socket.local_addr()?.port(), socket)));
+        match bound {
+            Ok((bound_port, socket)) => {
+                port = bound_port;
+                sockets.push(socket);
+            }
+            Err(error) if !required && is_address_unavailable(&error) => {}
+            Err(error) => return Err((address, error)),
+        }
+    }
+    Ok(sockets)
+}
+
+/// `redirect` with the port at which `socket` listens.
+fn with_port_of(redirect: &EndpointUrl, socket: &TcpListener) -> Result<EndpointUrl> {
+    let port = socket.local_addr().map(|address| address.port()).map_err(|error| io_error_text(&error));
+    port.and_then(|port| redirect.with_port(port)).map_err(|reason| {
+        let text =
+            format!("cannot determine the port for RedirectURI {}: {reason}", redirect.without_query());
+        Error::new(NetworkError::Connection, "consent", text).with_option("RedirectURI")
+    })
 }
 
 fn listen(address: SocketAddr) -> io::Result<ForkSafeSocket<TcpListener>> {
@@ -251,7 +295,7 @@ impl<T> EventLoop<'_, T> {
             .map_err(|error| {
                 let text = format!(
                     "cannot wait for a connection at {}: {}",
-                    self.listener.redirect_uri,
+                    self.listener.redirect.without_query(),
                     io_error_text(&error)
                 );
                 Error::new(NetworkError::Connection, "consent", text)

@@ -468,3 +468,19 @@ fn forked_child_does_not_hold_port() {
         bind_with_retry("127.0.0.1", port);
     });
 }
+
+#[test]
+fn port_zero_listens_at_same_free_port_of_all_addresses() {
+    for host in ["localhost", "127.0.0.1", "LOCALHOST"] {
+        let redirect = EndpointUrl::parse_redirect_uri(&format!("http://{host}:0/cb")).unwrap();
+        let listener = LoopbackListener::bind(&redirect).unwrap();
+        let port = listener.redirect_url().port();
+        assert_ne!(port, 0);
+        assert_eq!(listener.redirect_url().as_str(), format!("http://{host}:{port}/cb"));
+        assert!(
+            listener.sockets.iter().all(|socket| socket.local_addr().unwrap().port() == port),
+            "{:?}",
+            listener.sockets
+        );
+    }
+}

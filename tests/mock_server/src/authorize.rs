@@ -221,7 +221,12 @@ fn validate_redirect_uri(client: &Client, encoded: &str, for_code: bool) -> Resu
             Err(format!("redirect_uri is {uri:?}, expected an absolute URL"))
         };
     }
-    if registered.contains(&uri) {
+    // RFC 8252 section 7.3: a loopback redirect URI that is registered with port 0 may have any port.
+    let with_port_zero = || {
+        let (host, rest) = uri.strip_prefix("http://127.0.0.1:")?.split_once('/')?;
+        host.parse::<u16>().ok().map(|_| format!("http://127.0.0.1:0/{rest}"))
+    };
+    if registered.contains(&uri) || with_port_zero().is_some_and(|any_port| registered.contains(&any_port)) {
         return Ok(uri);
     }
     Err(format!("redirect_uri is {uri:?}, expected one of {registered:?}"))
