@@ -287,7 +287,7 @@ define_options! {
     CryptoProtocolVersion ["cpv"] OptionType::Text, "TLSv1.3,TLSv1.2",
         "The offered TLS versions: TLSv1.3, TLSv1.2, or both, separated by a comma. Older versions are not supported.";
     KeyStore ["ks"] OptionType::Path, "",
-        "The file with the client certificate and its private key for mutual TLS, in any format of JWTCertStore. With ClientID and without ClientSecret, method 53 authenticates with it (RFC 8705).";
+        "The file with the client certificate and its private key for mutual TLS, in any format of JWTCertStore. If the server needs intermediate CA certificates, they must be in the file, too: the handshake sends the certificate of the key and those that issued it, in any order in the file. With ClientID and without ClientSecret, method 53 authenticates with it (RFC 8705), and so does method 55 with ClientCredentialsMode or if the provider requires client authentication. Not used for http:// URLs.";
     KeyStorePassword ["ksp"] OptionType::Secret, "",
         "The password of KeyStore; for a PKCS#11 token, its PIN.";
     KeyPassword ["kp"] OptionType::Secret, "KeyStorePassword",

@@ -358,6 +358,23 @@ fn keycloak_needs_short_assertion_and_secret() {
     assert_eq!(without_client.status, AUTHGRANT_MISSING_OPTION);
 }
 
+/// RFC 8705 section 2: only client_id is sent.
+#[test]
+fn keycloak_client_authenticates_with_certificate() {
+    let client_id = Some("driver".to_owned());
+    let server = start_provider(Provider::Keycloak, ClientOptions { client_id, ..ClientOptions::default() });
+    let base = "AuthenticationMethod=55;ClaimsIssuer=me;ClaimsSubject=u";
+    let store = stores::path("openssl.pem");
+    let string = provider_string(&server, "keycloak", &format!("{base};ClientID=driver;KeyStore={store}"));
+    expect_token(&string);
+    let request = last_request(&server);
+    assert_eq!(request.parameter("client_id").as_deref(), Some("driver"));
+    assert_eq!((request.parameter("client_secret"), request.header("Authorization")), (None, None));
+    let missing = expect_failure(&provider_string(&server, "keycloak", &format!("{base};KeyStore={store}")));
+    assert_eq!((missing.status, missing.option.as_deref()), (AUTHGRANT_MISSING_OPTION, Some("ClientID")));
+    assert!(!missing.message.contains("KeyStore"), "{}", missing.message);
+}
+
 #[test]
 fn snowflake_issuer_has_key_fingerprint() {
     let server = MockServer::start(Config::for_provider(Provider::Snowflake));

@@ -211,6 +211,11 @@ impl OptionResolver<'_> {
         if !rule.required && secret.is_none() {
             return None;
         }
+        // RFC 8705 section 2: with a client certificate, only client_id is sent.
+        if secret.is_none() && self.value(OptionId::KeyStore).is_some() {
+            let id = id.or_else(|| self.require(OptionId::ClientID))?;
+            return Some(OAuthClient { id, secret: None, uses_basic_auth: false });
+        }
         let (id, secret) = (
             id.or_else(|| self.require(OptionId::ClientID)),
             secret.or_else(|| self.require_secret(OptionId::ClientSecret)),
