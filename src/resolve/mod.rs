@@ -27,6 +27,7 @@ mod signing;
 mod stages;
 mod token_endpoint;
 mod transport;
+mod unused_options;
 
 use option_resolver::OptionResolver;
 use problems::{Part, Problems};

@@ -7,6 +7,7 @@ use super::method::ResolvedMethod;
 use super::option_resolver::OptionResolver;
 use super::problems::{Part, Problems};
 use super::signing::{SigningKey, SigningParts};
+use super::unused_options::OptionUses;
 use super::{
     AuthorizationRequest, Config, EndpointMethods, Flow, HttpHeader, KeyRequirements, LogoffConfig,
     PresetToken, PresignedAssertion, TokenEndpointConfig,
@@ -66,6 +67,16 @@ impl OptionResolver<'_> {
         });
         let mut key = signing.key;
         self.apply_header_defaults(&mut key.value.header, profile);
+        if let Some(method) = method {
+            self.check_unused_options(&OptionUses {
+                method,
+                has_token_endpoint: endpoint.is_some() || self.has_error_for(OptionId::TokenURI),
+                is_presigned: signing.presigned_assertion.value.is_some(),
+                exchanges_admin_code: admin_code_exchange.value.is_some(),
+                profile,
+            });
+        }
+        self.check_client_certificate(url);
         let config = method.and_then(|ResolvedMethod { method, .. }| {
             self.accept_authorization_problems(is_login, &authorization_request.problems);
             let header = if method.has_extra_header() { self.extra_header() } else { None };

@@ -6,6 +6,7 @@ use super::option_resolver::OptionResolver;
 use crate::base::error::{ErrorKind, OptionError};
 use crate::base::policy::Restriction;
 use crate::base::sanitize;
+use crate::base::url::EndpointUrl;
 use crate::key::{KeySource, StorePurpose};
 use crate::net::proxy::{Proxy, ProxyConfig, ProxyCredentials};
 use crate::net::tls::{TlsVersions, TransportConfig};
@@ -122,6 +123,15 @@ impl OptionResolver<'_> {
             forbid_weak_encryption: self.policy.forbids(Restriction::WeakStores),
             require_private_file: self.has_value(OptionId::KeyFileCheck, "1"),
         })
+    }
+
+    /// Warns if the token request cannot present the client certificate.
+    pub(super) fn check_client_certificate(&mut self, token_url: Option<&EndpointUrl>) {
+        if self.value(OptionId::KeyStore).is_some() && token_url.is_some_and(|url| !url.is_https()) {
+            let text = "is not used for the token request: the token URL is http://, and a client certificate \
+                        requires https";
+            self.add_warning(OptionId::KeyStore, text);
+        }
     }
 
     fn proxy_config(&mut self) -> ProxyConfig {

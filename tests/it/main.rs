@@ -27,3 +27,4 @@ mod signer;
 mod statuses;
 mod token;
 mod trust_store;
+mod unused_options;
