@@ -814,6 +814,21 @@ authgrant_status authgrant_validate(
     authgrant_error **error);
 
 /**
+ * Opens a connection string, reports as authgrant_validate() and closes the connection. A string
+ * that cannot be opened is reported, too: `problems` has the reason, with the `offset` of a syntax
+ * error in characters and in `option` the option before it.
+ *
+ * `*report` is JSON (docs/reports.md), to be released with authgrant_string_free().
+ *
+ * Blocks while the key store is opened. Thread-safe, as authgrant_open(). Errors:
+ * AUTHGRANT_INVALID_ARGUMENT.
+ */
+authgrant_status authgrant_validate_string(
+    const char *connection_string,
+    char **report,
+    authgrant_error **error);
+
+/**
  * Reports what the connection would send and why: authentication method, header and claims of the
  * JWT, token URL, parameters, headers, consent URL, TLS settings and timeouts, each with its
  * origin: an option and where it was set, the provider profile or a default. Secrets are `****`.

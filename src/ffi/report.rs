@@ -34,6 +34,27 @@ pub extern "C" fn authgrant_validate(
     })
 }
 
+/// Opens a connection string, reports as authgrant_validate() and closes the connection. A string that cannot
+/// be opened is reported, too: `problems` has the reason, with the `offset` of a syntax error in characters and
+/// in `option` the option before it.
+///
+/// `*report` is JSON (docs/reports.md), to be released with authgrant_string_free().
+///
+/// Blocks while the key store is opened. Thread-safe, as authgrant_open(). Errors: AUTHGRANT_INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub extern "C" fn authgrant_validate_string(
+    connection_string: *const c_char,
+    report: *mut *mut c_char,
+    error: *mut *mut ErrorObject,
+) -> authgrant_status {
+    guard!(error, |args| {
+        let report = args.out("report", report, ptr::null_mut());
+        let connection_string = args.text("connection_string", connection_string)?;
+        report.set(text::into_c_string(&report::validate_string(connection_string)?)?);
+        Ok(())
+    })
+}
+
 /// Reports what the connection would send and why: authentication method, header and claims of the JWT, token
 /// URL, parameters, headers, consent URL, TLS settings and timeouts, each with its origin: an option and
 /// where it was set, the provider profile or a default. Secrets are `****`. Nothing is sent or signed; a key

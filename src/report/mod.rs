@@ -20,7 +20,7 @@ mod value_origin;
 
 pub use explain::explain;
 pub use test_connection::test_connection;
-pub use validate::validate;
+pub use validate::{validate, validate_string};
 
 /// Replacement for secret values.
 const REDACTED: &str = "****";
@@ -38,6 +38,9 @@ struct Problem {
     name: &'static str,
     sqlstate: &'static str,
     option: Option<String>,
+    /// The position of a syntax error in the connection string, in characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offset: Option<usize>,
     message: String,
 }
 
@@ -48,6 +51,10 @@ impl From<&Error> for Problem {
             name: error.status().name(),
             sqlstate: error.sqlstate(),
             option: error.option().map(str::to_owned),
+            offset: match error.kind() {
+                ErrorKind::ConnectionString { offset } => Some(*offset),
+                _ => None,
+            },
             message: error.message(),
         }
     }

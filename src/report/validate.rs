@@ -114,6 +114,24 @@ pub fn validate(connection: &Connection) -> Result<String> {
     to_json(&ValidationReport { valid: problems.is_empty(), problems, warnings, store })
 }
 
+/// The validation report of a connection string, also of one that cannot be opened: then the reasons are its
+/// problems.
+///
+/// # Errors
+/// Only [`ErrorKind::Internal`].
+pub fn validate_string(text: &str) -> Result<String> {
+    match Connection::open(text) {
+        Ok(connection) => validate(&connection),
+        Err(error) if *error.kind() == ErrorKind::Internal => Err(error),
+        Err(error) => {
+            let mut findings = Findings::default();
+            findings.add_error(&error);
+            let Findings { problems, warnings } = findings;
+            to_json(&ValidationReport { valid: false, problems, warnings, store: None })
+        }
+    }
+}
+
 impl Findings {
     /// Checks every URL option, even if no token request uses it.
     fn check_urls(&mut self, options: &Options) {

@@ -596,6 +596,18 @@ static void check_reports(void) {
     authgrant_close(connection);
 }
 
+static void check_validate_string(void) {
+    char *report = POISONED(char);
+    WORKS(authgrant_validate_string("Password={{x}}", &report, &error));
+    CHECK(report != NULL && strstr(report, "\"offset\": 9") != NULL);
+    authgrant_string_free(report);
+    report = POISONED(char);
+    FAILS(authgrant_validate_string(NULL, &report, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(report == NULL);
+    FAILS(authgrant_validate_string("", NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_validate_string(NULL, NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+}
+
 static void check_stats(void) {
     char *json = POISONED(char);
     WORKS(authgrant_get_stats(&json, &error));
@@ -627,6 +639,7 @@ int main(int argc, char **argv) {
     check_signers();
     check_completed_strings();
     check_reports();
+    check_validate_string();
     check_stats();
     authgrant_clear_caches();
     check_policy();

@@ -142,6 +142,8 @@ const NULL_ARGUMENTS: &[RejectedCall] = &[
     ("needed", |_, error| authgrant_to_wide(c"a".as_ptr(), null_mut(), 0, 2, null_mut(), error)),
     ("connection", |good, error| authgrant_validate(null_mut(), &raw mut good.text, error)),
     ("report", |good, error| authgrant_validate(good.connection.handle(), null_mut(), error)),
+    ("connection_string", |good, error| authgrant_validate_string(null(), &raw mut good.text, error)),
+    ("report", |_, error| authgrant_validate_string(c"".as_ptr(), null_mut(), error)),
     ("connection", |good, error| authgrant_explain(null_mut(), &raw mut good.text, error)),
     ("report", |good, error| authgrant_explain(good.connection.handle(), null_mut(), error)),
     ("connection", |good, error| authgrant_test_connection(null_mut(), &raw mut good.text, error)),
@@ -624,7 +626,7 @@ struct CallbackContext {
 }
 
 /// Every function that returns a status, called with valid arguments.
-const ALL_CALLS: [fn(&mut ValidArguments, ErrorSlot) -> i32; 21] = [
+const ALL_CALLS: [fn(&mut ValidArguments, ErrorSlot) -> i32; 22] = [
     |good, error| authgrant_open(c"".as_ptr(), &raw mut good.handle, error),
     |good, error| open_wide(good, -1, 4, error),
     |good, error| authgrant_set_option(good.connection.handle(), c"Scope".as_ptr(), c"a".as_ptr(), error),
@@ -643,6 +645,7 @@ const ALL_CALLS: [fn(&mut ValidArguments, ErrorSlot) -> i32; 21] = [
     |good, error| authgrant_quote_value(c"a".as_ptr(), &raw mut good.text, error),
     |good, error| authgrant_to_wide(c"a".as_ptr(), null_mut(), 0, 2, &raw mut good.size, error),
     |good, error| authgrant_validate(good.connection.handle(), &raw mut good.text, error),
+    |good, error| authgrant_validate_string(c"".as_ptr(), &raw mut good.text, error),
     |good, error| authgrant_explain(good.connection.handle(), &raw mut good.text, error),
     |good, error| authgrant_test_connection(good.connection.handle(), &raw mut good.text, error),
     |good, error| authgrant_get_stats(&raw mut good.text, error),

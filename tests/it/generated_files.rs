@@ -65,6 +65,7 @@ const SECTIONS: &[(&str, &str, &[&str])] = &[
         "stable",
         &[
             "authgrant_validate",
+            "authgrant_validate_string",
             "authgrant_explain",
             "authgrant_test_connection",
             "authgrant_get_warnings",

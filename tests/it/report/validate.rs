@@ -1,17 +1,21 @@
 //! Validation report (`authgrant_validate`): problems, warnings and the keys of the key store.
 
+use std::ffi::CString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::ptr::{null, null_mut};
 use std::sync::OnceLock;
 
+use authgrant::ffi::report::authgrant_validate_string;
 use authgrant::ffi::status::*;
+use authgrant::ffi::text::authgrant_string_free;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::parse_report;
-use crate::support::c_api::{LogLines, open};
+use crate::support::c_api::{LogLines, c_str_to_string, collect_failures, open, poisoned_ptr};
 use crate::support::stores;
 
 /// The report for a connection string; checks its structure.
@@ -48,6 +52,68 @@ fn connection_string(store: &str, options: &str) -> String {
     format!(
         "{options};am=55;ClaimsIssuer=me;JWTCertPassword=secret;TokenURI=POST https://login.example/token;JWTCertStore={store}"
     )
+}
+
+/// The report of `authgrant_validate_string`; checks its structure.
+#[track_caller]
+fn validate_string(string: &str) -> Value {
+    let string = CString::new(string).unwrap();
+    let (mut text, mut error) = (poisoned_ptr(), poisoned_ptr());
+    let status = authgrant_validate_string(string.as_ptr(), &raw mut text, &raw mut error);
+    assert_eq!((status, error), (AUTHGRANT_OK, null_mut()));
+    let report = parse_report(&c_str_to_string(text).unwrap());
+    authgrant_string_free(text);
+    assert_eq!(report["valid"], report["problems"].as_array().unwrap().is_empty(), "{report}");
+    report
+}
+
+#[test]
+fn string_that_does_not_parse_is_reported_with_offset() {
+    for (string, option, offset) in [
+        ("Scope=a;Password={{hello}}", json!("Password"), 17),
+        ("Scope=a;pwd='se;cret'", json!("Password"), 16),
+        ("ClaimsAdditional={\"a\":{\"b\":1},\"c\":2}", json!("ClaimsAdditional"), 29),
+        ("\u{e4}\u{20ac}\u{1f511};Scope=a", json!(null), 0),
+        ("Unknown={", json!(null), 8),
+    ] {
+        let report = validate_string(string);
+        let [problem] = &report["problems"].as_array().unwrap()[..] else { panic!("{report}") };
+        assert_eq!((&problem["option"], &problem["offset"]), (&option, &json!(offset)), "{string}");
+        assert_eq!(problem["status"], AUTHGRANT_INVALID_CONNECTION_STRING);
+        assert_eq!((&problem["sqlstate"], &report["warnings"]), (&json!("HY000"), &json!([])));
+        let message = problem["message"].as_str().unwrap();
+        assert!(message.contains(&format!("at offset {offset}: ")), "{message}");
+        assert!(!message.contains("hello") && !message.contains("cret"), "{message}");
+    }
+}
+
+#[test]
+fn string_that_cannot_be_opened_is_reported() {
+    let report = validate_string("FILEDSN=/nowhere/a.dsn");
+    assert_eq!(problem_options(&report), [(AUTHGRANT_DATA_SOURCE_NOT_FOUND, "FILEDSN".to_owned())]);
+    assert_eq!(report["problems"][0].get("offset"), None, "{report}");
+}
+
+#[test]
+fn string_that_opens_has_report_of_connection() {
+    for string in ["", "am=99;Zebra=1", &connection_string(&stores::path("two-keys.jks"), "")] {
+        assert_eq!(validate_string(string), validate(string), "{string}");
+    }
+}
+
+#[test]
+fn validate_string_rejects_invalid_arguments() {
+    let mut text = poisoned_ptr();
+    let invalid = c"Scope=\xff";
+    for string in [null(), invalid.as_ptr()] {
+        let failures = collect_failures(|error| authgrant_validate_string(string, &raw mut text, error));
+        assert_eq!(failures[0].status, AUTHGRANT_INVALID_ARGUMENT);
+        assert!(text.is_null() && failures[0].message.contains("connection_string"), "{failures:?}");
+        text = poisoned_ptr();
+    }
+    let failures = collect_failures(|error| authgrant_validate_string(c"".as_ptr(), null_mut(), error));
+    assert_eq!(failures[0].status, AUTHGRANT_INVALID_ARGUMENT);
+    assert!(failures[0].message.contains("report"), "{failures:?}");
 }
 
 #[test]
