@@ -16,6 +16,7 @@ mod jwt;
 mod test_connection;
 mod test_endpoint;
 mod validate;
+mod value_check;
 mod value_origin;
 
 pub use explain::explain;

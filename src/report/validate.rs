@@ -6,7 +6,7 @@ use std::cell::RefCell;
 
 use serde::Serialize;
 
-use super::{CertificateReport, Problem, problems_in_chain, redact_if_url, to_json};
+use super::{CertificateReport, Problem, problems_in_chain, redact_if_url, to_json, value_check};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, ErrorKind, OAuthReason, OptionError, Result};
 use crate::base::url::EndpointUrl;
@@ -110,6 +110,7 @@ pub fn validate(connection: &Connection) -> Result<String> {
     findings.check_preset_credential(&view, clock);
     let store = findings.check_key_store(&view);
     findings.add_warnings(&connection.warnings());
+    findings.add_warnings(&value_check::check_values(view.options()));
     let Findings { problems, warnings } = findings;
     to_json(&ValidationReport { valid: problems.is_empty(), problems, warnings, store })
 }

@@ -67,6 +67,14 @@ fn validate_string(string: &str) -> Value {
     report
 }
 
+/// Options of the warnings, each with its message.
+fn warnings(report: &Value) -> Vec<(&str, &str)> {
+    let warnings = report["warnings"].as_array().unwrap().iter();
+    warnings
+        .map(|warning| (warning["option"].as_str().unwrap_or("-"), warning["message"].as_str().unwrap()))
+        .collect()
+}
+
 #[test]
 fn string_that_does_not_parse_is_reported_with_offset() {
     for (string, option, offset) in [
@@ -114,6 +122,61 @@ fn validate_string_rejects_invalid_arguments() {
     let failures = collect_failures(|error| authgrant_validate_string(c"".as_ptr(), null_mut(), error));
     assert_eq!(failures[0].status, AUTHGRANT_INVALID_ARGUMENT);
     assert!(failures[0].message.contains("report"), "{failures:?}");
+}
+
+#[test]
+fn unintended_characters_are_warnings() {
+    for (option, value, shown) in [
+        ("ClaimsSubject", "jsmith\u{200b}@example.com", "U+200B (zero width space) at offset 6"),
+        ("Scope", "a\u{a0}b", "U+00A0 (no-break space) at offset 1"),
+        ("ClaimsSubject", "\u{201c}me\u{201d}", "U+201C (typographic quotation mark) at offset 0"),
+        ("JWTKeyID", "a\u{2013}b", "U+2013 (dash) at offset 1"),
+        ("ClientSecret", "hunter\u{200b}2", "contains U+200B (zero width space), which"),
+        ("ClientSecret", "'hunter2'", "is enclosed in quotation marks"),
+        ("ClaimsSubject", "{me\n}", "begins or ends with whitespace or a line break"),
+        ("ClaimsSubject", "<your user>", "contains the placeholder <your user>"),
+        ("ClaimsAudience", "https://login.example/{tenant}", "contains the placeholder {tenant}"),
+        ("ClientSecret", "<hunter2>", "is a placeholder"),
+    ] {
+        let options = if option == "ClaimsSubject" { "" } else { "ClaimsSubject=me;" };
+        let options = format!("{options}ClientCredentialsMode=3;ClientID=app;ClientSecret=s");
+        let path = stores::path("keytool.jks");
+        let report = validate(&connection_string(&path, &format!("{option}={value};{options}")));
+        assert_eq!(report["valid"], true, "{report:#}");
+        let found: Vec<_> =
+            warnings(&report).into_iter().filter(|(_, message)| message.contains(shown)).collect();
+        assert!(matches!(found[..], [(found, _)] if found == option), "{option} {value}: {report:#}");
+        assert!(!report.to_string().contains("hunter"), "{report}");
+    }
+}
+
+#[test]
+fn intended_characters_are_no_warnings() {
+    let path = stores::path("keytool.jks");
+    for options in [
+        "ClaimsAdditional={{\"a\":{\"b\":1}}}}}",
+        "ClientCredentialsMode=3;ClientID=app;ClientSecret={<a> {b}} 'c' \"d}",
+        "ApplicationName=It\u{2019}s <mine>;Description=\u{201c}a\u{201d}",
+        "ClaimsSubject=J\u{fc}rgen O'Neill",
+        "JWTKeyID={{a1b2c3d4-0000-0000-0000-00000000000f}}}",
+        "Scope=a b",
+    ] {
+        let report = validate(&connection_string(&path, options));
+        assert_eq!((&report["valid"], &report["warnings"]), (&json!(true), &json!([])), "{options}");
+    }
+}
+
+#[test]
+fn invalid_url_problem_shows_character() {
+    for (value, shown) in [
+        ("https://login.example/<tenant>/auth", "it contains \"<\" at offset 22"),
+        ("https://login.exam ple/auth", "it contains U+0020 (space) at offset 18"),
+        ("https://login\u{2011}a.example/auth", "it contains U+2011 (dash) at offset 13"),
+    ] {
+        let report = validate(&format!("am=15;AuthURI={value}"));
+        assert_eq!(problem_options(&report), [(AUTHGRANT_INVALID_OPTION, "AuthURI".to_owned())]);
+        assert!(report["problems"].to_string().replace("\\\"", "\"").contains(shown), "{report:#}");
+    }
 }
 
 #[test]
