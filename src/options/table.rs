@@ -27,7 +27,7 @@ pub enum OptionType {
     Bool,
     /// A time in ISO 8601 with a time zone.
     Time,
-    /// One of these values, case-insensitive.
+    /// One of these words, compared by [`is_word`].
     Choice(&'static [&'static str]),
     /// An option of the driver or the driver manager: accepted and not interpreted.
     Passthrough,
@@ -73,10 +73,21 @@ impl OptionType {
             Self::Number(min, max) => value.parse::<i64>().is_ok_and(|number| (min..=max).contains(&number)),
             Self::Bool => matches!(value, "0" | "1"),
             Self::Time => clock::parse_rfc3339(value).is_some(),
-            Self::Choice(choices) => choices.iter().any(|choice| choice.eq_ignore_ascii_case(value)),
+            Self::Choice(choices) => choices.iter().any(|choice| is_word(value, choice)),
             _ => true,
         }
     }
+}
+
+/// Whether `text` is the vendor's `word`. Blanks, hyphens and case do not matter: documentation of vendors writes
+/// the same word as `OAuth2-JWTBearer` and as `OAuth2-JWT Bearer`.
+#[must_use]
+pub fn is_word(text: &str, word: &str) -> bool {
+    let letters = |text: &str| {
+        let letters = text.chars().filter(|c| !matches!(c, ' ' | '\t' | '-'));
+        letters.map(|c| c.to_ascii_lowercase()).collect::<String>()
+    };
+    letters(text) == letters(word)
 }
 
 /// One option.

@@ -178,7 +178,8 @@ impl Explainer<'_> {
     /// The origin of a fixed HTTP method. TokenEndpoint is always requested by POST; TokenURI is if it has
     /// the prefix POST, the provider is known, or the request contains a secret.
     fn http_method_origin(&self) -> ValueOrigin {
-        let has_method_prefix = |value: &OptionValue| value.text.reveal().trim().contains([' ', '\t']);
+        let has_method_prefix =
+            |value: &OptionValue| value.text.reveal().trim().contains(char::is_whitespace);
         let is_explicit = self.options().get(OptionId::TokenURI).is_some_and(has_method_prefix);
         let names: &[OptionId] = if is_explicit { &[OptionId::TokenURI] } else { &[OptionId::TokenEndpoint] };
         self.origins.find_origin(names, false)

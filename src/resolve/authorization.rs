@@ -10,7 +10,7 @@ use super::{EndpointMethods, Grant, Login, TokenEndpointConfig};
 use crate::base::error::{Error, ErrorKind};
 use crate::base::url::EndpointUrl;
 use crate::net::tls::TransportConfig;
-use crate::options::OptionId;
+use crate::options::{OptionId, table};
 use crate::provider::{ConsentProfile, ConsentType, Profile};
 
 /// The components of a consent URL.
@@ -100,7 +100,7 @@ impl OptionResolver<'_> {
         let redirect_uri = self.require_redirect_uri();
         let client_id = self.text(OptionId::ClientID).or_else(|| self.text(OptionId::ClaimsIssuer));
         let client_id = client_id.or_else(|| self.require(OptionId::ClientID));
-        let scope = self.text(OptionId::Scope).or_else(|| consent_profile?.scope.clone());
+        let scope = self.scopes(OptionId::Scope).or_else(|| consent_profile?.scope.clone());
         if scope.is_none() && !is_login {
             self.problems.missing.push(OptionId::Scope);
         }
@@ -131,7 +131,7 @@ impl OptionResolver<'_> {
             self.value(OptionId::ConsentType).map(|value| value.text.reveal()).and_then(|text| {
                 [ConsentType::Individual, ConsentType::Admin, ConsentType::ExternalAdmin]
                     .into_iter()
-                    .find(|consent_type| format!("{consent_type:?}").eq_ignore_ascii_case(text))
+                    .find(|consent_type| table::is_word(text, &format!("{consent_type:?}")))
             });
         let default =
             consent_profile.map(|consent_profile| consent_profile.default_type).filter(|_| !is_login);
@@ -171,7 +171,7 @@ impl OptionResolver<'_> {
     }
 
     fn admin_scope(&mut self, consent_profile: Option<&ConsentProfile>) -> Option<String> {
-        let configured = self.text(OptionId::AdminConsentScope).or_else(|| self.text(OptionId::Scope));
+        let configured = self.scopes(OptionId::AdminConsentScope).or_else(|| self.scopes(OptionId::Scope));
         configured
             .or_else(|| consent_profile?.scope.clone())
             .or_else(|| self.require(OptionId::AdminConsentScope))

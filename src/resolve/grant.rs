@@ -132,7 +132,7 @@ impl OptionResolver<'_> {
                 AuthMethod::ClientCredentials => {
                     self.scope_or_default(endpoint.as_ref().map(|(url, _)| url), profile)
                 }
-                _ => self.text(OptionId::Scope),
+                _ => self.scopes(OptionId::Scope),
             },
             endpoint: endpoint?.0,
             grant: grant?,

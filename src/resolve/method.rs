@@ -3,7 +3,7 @@
 use super::option_resolver::OptionResolver;
 use crate::base::error::{ErrorKind, OptionError};
 use crate::base::sanitize;
-use crate::options::OptionId;
+use crate::options::{OptionId, table};
 
 /// An authentication method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +117,7 @@ impl OptionResolver<'_> {
         };
         let row = AUTH_METHODS
             .iter()
-            .find(|(number, name, _)| *number == configured || name.eq_ignore_ascii_case(&configured));
+            .find(|(number, name, _)| *number == configured || table::is_word(&configured, name));
         match row {
             Some((_, _, AuthMethod::Infer)) => self.infer_method().map(ResolvedMethod::inferred),
             Some((_, _, AuthMethod::Unsupported(reason))) => {

@@ -47,12 +47,19 @@ impl<'a> OptionResolver<'a> {
         self.value(name).map(|value| value.text.reveal().to_owned())
     }
 
+    /// The scopes in the option, separated by one space each (RFC 6749 section 3.3), in their order.
+    pub(super) fn scopes(&self, name: OptionId) -> Option<String> {
+        let text = self.value(name)?.text.reveal();
+        let scopes = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        Some(scopes).filter(|scopes| !scopes.is_empty())
+    }
+
     pub(super) fn secret(&self, name: OptionId) -> Option<Secret> {
         self.value(name).map(|value| value.text.clone())
     }
 
     pub(super) fn has_value(&self, name: OptionId, expected: &str) -> bool {
-        self.value(name).is_some_and(|value| value.text.reveal().eq_ignore_ascii_case(expected))
+        self.value(name).is_some_and(|value| table::is_word(value.text.reveal(), expected))
     }
 
     pub(super) fn add_error(&mut self, kind: impl Into<ErrorKind>, name: OptionId, text: &str) {

@@ -424,3 +424,45 @@ fn problems_of_unused_part_do_not_affect_config() {
     assert!(resolution.authorization_request().is_err(), "there is no RedirectURI");
     assert!(resolution.config.is_ok());
 }
+
+#[test]
+fn vendor_words_are_compared_without_blanks_and_hyphens() {
+    for method in ["OAuth2-JWT Bearer", "oauth2jwtbearer", "OAUTH2 - JWT-BEARER", "55"] {
+        let options =
+            Options::parse(&format!("AuthenticationMethod={method};ClaimsIssuer=me;JWTCertStore=k"));
+        assert_eq!(resolve(&options.unwrap()).stages.method.unwrap().number, "55", "{method}");
+    }
+    let consent = |word: &str| {
+        config(&format!("ConsentType={word};TokenURI=https://example.com/t")).consent_guidance.consent_type
+    };
+    for word in ["External Admin", "external-admin", "ExternalAdmin"] {
+        assert_eq!(consent(word), crate::provider::ConsentType::ExternalAdmin, "{word}");
+    }
+    assert_eq!(resolve_error("AuthenticationMethod=5 5").option(), Some("AuthenticationMethod"));
+}
+
+#[test]
+fn scopes_are_separated_by_one_space() {
+    for scope in ["b  a", " b a ", "b\ta", "b \r\n\t a"] {
+        let config = token_endpoint_config(&format!("TokenEndpoint=https://example.com/t;Scope={{{scope}}}"));
+        assert_eq!(config.scope.as_deref(), Some("b a"), "{scope:?}");
+    }
+    assert_eq!(token_endpoint_config("TokenEndpoint=https://example.com/t;Scope={ \t}").scope, None);
+    let docusign =
+        "TokenURI=POST https://account-d.docusign.com/oauth/token;Scope={signature\timpersonation}";
+    let warnings = resolution(docusign).warnings();
+    assert!(!warnings.iter().any(|warning| warning.option() == Some("Scope")), "{warnings:?}");
+}
+
+#[test]
+fn any_white_space_separates_method_and_token_uri() {
+    for text in
+        ["POST\thttps://example.com/t", "POST \r\n https://example.com/t", " POST https://example.com/t "]
+    {
+        let config = token_endpoint_config(&format!("TokenURI={{{text}}}"));
+        assert_eq!(
+            (config.methods, config.endpoint.as_str()),
+            (EndpointMethods::Post, "https://example.com/t")
+        );
+    }
+}

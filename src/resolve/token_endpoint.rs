@@ -8,7 +8,7 @@ use crate::base::sanitize;
 use crate::base::secret::Secret;
 use crate::base::url::EndpointUrl;
 use crate::net::{header_value, urlencoded};
-use crate::options::OptionId;
+use crate::options::{OptionId, table};
 use crate::provider::{self, Profile};
 
 impl OptionResolver<'_> {
@@ -22,8 +22,9 @@ impl OptionResolver<'_> {
             return Some((self.url(OptionId::TokenEndpoint)?, EndpointMethods::Post));
         }
         let text = self.text(OptionId::TokenURI)?;
-        let (methods, url) = match text.split_once([' ', '\t']) {
-            None => (EndpointMethods::GetThenPost, text.as_str()),
+        let text = text.trim();
+        let (methods, url) = match text.split_once(char::is_whitespace) {
+            None => (EndpointMethods::GetThenPost, text),
             Some((method, url)) if method.eq_ignore_ascii_case("POST") => (EndpointMethods::Post, url.trim()),
             Some((method, url)) if method.eq_ignore_ascii_case("GET") => (EndpointMethods::Get, url.trim()),
             Some(_) => {
@@ -121,7 +122,7 @@ impl OptionResolver<'_> {
             _ => return None,
         };
         let is_mode = |names: [&str; 2]| {
-            mode.as_ref().is_some_and(|mode| names.iter().any(|name| name.eq_ignore_ascii_case(mode)))
+            mode.as_ref().is_some_and(|mode| names.iter().any(|name| table::is_word(mode, name)))
         };
         if is_mode(["2", "URL"]) {
             self.add_warning(

@@ -107,7 +107,7 @@ impl OptionResolver<'_> {
             let is_own_host = endpoint.is_some_and(|url| profile.has_host(url.host()));
             (is_own_host || !scope.own_hosts_only).then(|| scope.text.clone())
         });
-        self.text(OptionId::Scope).or(default)
+        self.scopes(OptionId::Scope).or(default)
     }
 
     fn scope_location(&self, profile: Option<&Profile>) -> ScopeLocation {
@@ -176,7 +176,7 @@ impl OptionResolver<'_> {
             let text = format!("must contain the claim {claim}, which {provider} requires");
             self.add_warning(OptionId::ClaimsAdditional, &text);
         }
-        let scope = self.text(OptionId::Scope);
+        let scope = self.scopes(OptionId::Scope);
         let is_missing = |required: &String| {
             scope.as_ref().is_some_and(|scope| !scope.split(' ').any(|item| item == required))
         };

@@ -12,7 +12,7 @@ use crate::base::policy::{Permission, Restriction};
 use crate::base::sanitize;
 use crate::jwt::{JoseHeader, RawObject};
 use crate::key::{CertHeader, KeyOrigin, KeySource, Pkcs11Uri, StorePurpose};
-use crate::options::{OptionId, OptionOrigin, OptionType};
+use crate::options::{OptionId, OptionOrigin, OptionType, table};
 use crate::provider::ScopeLocation;
 use crate::resolve::profile_defaults::{IssuerSubject, needs_key_fingerprint};
 
@@ -353,7 +353,7 @@ fn parse_algorithm(name: &str) -> Option<Algorithm> {
     let OptionType::Choice(choices) = OptionId::JWTAlgorithm.spec()?.option_type else {
         return None;
     };
-    choices.iter().find(|choice| choice.eq_ignore_ascii_case(name))?.parse().ok()
+    choices.iter().find(|choice| table::is_word(name, choice))?.parse().ok()
 }
 
 #[cfg(test)]
