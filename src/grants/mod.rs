@@ -36,7 +36,7 @@ pub use client_assertion::load_presigned_assertion;
 pub use client_auth::{ClientAuthMethod, client_auth_method};
 pub use context::GrantContext;
 pub use logoff::{LogoffTokens, has_given_tokens, log_off};
-pub use signed_jwt::build_unsigned_jwt;
+pub use signed_jwt::{build_unsigned_jwt, check_not_expired};
 pub use token_request::{Parameter, TokenRequest};
 
 /// Requests a token with the flow of `config`. Does not use the token cache.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, OAuthReason, Result};
 use crate::base::sanitize;
 use crate::grants::context::GrantContext;
 use crate::grants::local_token::build_local_token;
@@ -36,7 +36,7 @@ pub(super) fn sign_before_deadline(
 }
 
 /// Signs a new assertion; every token request needs one. Its times are those of a clock that is `skew_secs`
-/// skew_secs of the local clock.
+/// seconds ahead of the local clock.
 pub(super) fn sign(
     signing: &AssertionConfig,
     skew_secs: i64,
@@ -45,8 +45,25 @@ pub(super) fn sign(
 ) -> Result<Assertion> {
     let key = process.key_cache.get_or_open(&signing.key)?;
     let now = process.clock.unix_seconds().saturating_add(skew_secs);
+    check_not_expired(signing, now)?;
     key.warnings(now).into_iter().for_each(warn);
     jwt::sign(&build_claims(signing, Some(&key), now)?, &signing.header, &key)
+}
+
+/// Checks that `exp` of ClaimsAdditional, which overrides the lifetime, is in the future.
+///
+/// # Errors
+/// [`OAuthReason::Expired`].
+pub fn check_not_expired(signing: &AssertionConfig, now: i64) -> Result<()> {
+    let Some(expires_at) = signing.additional_claims.get_timestamp("exp").filter(|exp| *exp <= now) else {
+        return Ok(());
+    };
+    let text = format!(
+        "ClaimsAdditional sets exp to {expires_at}, {} s ago, so that the JWT would have expired; set a later \
+         time, or remove exp and set JWTLifetime",
+        now.saturating_sub(expires_at)
+    );
+    Err(Error::new(OAuthReason::Expired, "assertion", text).with_option("ClaimsAdditional"))
 }
 
 /// Builds the claims of an assertion at the time `now`. Without `key` an issuer that should end with the key

@@ -179,8 +179,11 @@ impl Findings {
         }
     }
 
-    /// Checks the expiry of a preset token or assertion that the method uses.
+    /// Checks the expiry of a preset token or assertion that the method uses, and a preset `exp`.
     fn check_preset_credential(&mut self, view: &ConnectionView, clock: &dyn Clock) {
+        if let Some(signing) = view.config().ok().and_then(grants::assertion_config) {
+            self.record_error(grants::check_not_expired(signing, clock.unix_seconds()));
+        }
         let stages = &view.resolution().stages;
         let name = match stages.method.map(|method| method.method) {
             Some(AuthMethod::AccessToken) => OptionId::AccessToken,

@@ -382,6 +382,24 @@ fn expired_preset_token_is_problem() {
 }
 
 #[test]
+fn preset_exp_in_the_past_is_a_problem_and_an_error() {
+    for method in ["JWT", "55"] {
+        let string = format!(
+            "am={method};ClaimsIssuer=me;JWTSecret=01234567890123456789012345678901;\
+             ClaimsAdditional={{{{\"exp\":5}}}}}}"
+        );
+        let expected = (AUTHGRANT_TOKEN_EXPIRED, "ClaimsAdditional".to_owned());
+        assert_eq!(problem_options(&validate(&string)), [expected], "{method}");
+        let failure = open(&string).unwrap().get_token().unwrap_err();
+        assert_eq!(failure.status, AUTHGRANT_TOKEN_EXPIRED, "{method}");
+        assert!(failure.message.contains("exp to 5"), "{}", failure.message);
+        let later = string.replace(":5", ":99999999999");
+        assert!(problem_options(&validate(&later)).is_empty());
+        assert!(open(&later).unwrap().get_token().is_ok());
+    }
+}
+
+#[test]
 fn assertion_file_content_is_validated() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("assertion");
