@@ -121,6 +121,13 @@ impl<'a> Revoker<'a> {
         let is_success = (200..300).contains(&response.status);
         let clock = self.context.process.clock.as_ref();
         match token_response::parse(response, clock, redactor) {
+            // The revocation of the refresh token has ended the access token as well. Keycloak responds with HTTP 200
+            // and this error, other servers with HTTP 400. HTTP 401 concerns the Authorization header.
+            Err(failure)
+                if failure.error.as_deref() == Some("invalid_token") && failure.http_status != 401 =>
+            {
+                Ok(Revocation::Done)
+            }
             Err(failure) if !is_success || failure.error.is_some() => {
                 let is_unsupported = failure.error.as_deref() == Some("unsupported_token_type");
                 let error = self.error(failure, is_redirect(response) || response.is_html());

@@ -272,6 +272,18 @@ fn success_without_content_type_is_accepted() {
 }
 
 #[test]
+fn invalid_token_is_success_unless_unauthorized() {
+    for (status, is_success) in [(200, true), (400, true), (401, false)] {
+        let body = serde_json::json!({ "error": "invalid_token" });
+        let logoff = Behavior::Json { status, body, headers: Vec::new() };
+        let server = start_mock_server(Config { logoff, ..Config::http() });
+        let connection = open_with_logoff_uri(&server, "");
+        connection.get_token().unwrap();
+        assert_eq!(log_off(&connection).is_ok(), is_success, "{status}");
+    }
+}
+
+#[test]
 fn refused_client_is_denied_with_server_error() {
     for status in [401, 200] {
         let body = serde_json::json!({ "error": "invalid_client", "error_description": "no such client" });
