@@ -751,7 +751,7 @@ authgrant_status authgrant_authorize(
  * Ends the token and the login of the connection before they expire: removes the token from the
  * cache and discards the refresh token of a login. If LogoffURI is set, revokes the refresh token
  * and then the access token there (RFC 7009), also those that are configured or that another
- * process uses.
+ * process uses; with LogoffMode=EndSession, ends the session of the user instead.
  *
  * Connections with equal options share the token and request another one when they need it. Without
  * a token nothing is sent. It is a success if the server supports the revocation of only one of the
@@ -759,7 +759,8 @@ authgrant_status authgrant_authorize(
  *
  * Thread-safe. Errors: AUTHGRANT_INVALID_OPTION, AUTHGRANT_MISSING_OPTION; AUTHGRANT_NETWORK,
  * AUTHGRANT_TLS, AUTHGRANT_TIMEOUT or AUTHGRANT_DENIED if the request to LogoffURI failed;
- * AUTHGRANT_BAD_RESPONSE if LogoffURI is not a revocation endpoint.
+ * AUTHGRANT_BAD_RESPONSE if LogoffURI is not a revocation endpoint; AUTHGRANT_UNSUPPORTED if
+ * LogoffMode=EndSession and there is no ID token.
  */
 authgrant_status authgrant_logoff(authgrant_connection *connection, authgrant_error **error);
 

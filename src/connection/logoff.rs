@@ -24,7 +24,7 @@ const LOGOFF_ON_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Connection {
     /// Ends the login of the connection: removes its token from the cache, then revokes the refresh token and the
-    /// access token at LogoffURI, also those that the caller configured.
+    /// access token at LogoffURI, also those that the caller configured, or ends the session there.
     ///
     /// # Errors
     /// Errors in the options, of the network, and of LogoffURI.
@@ -41,6 +41,7 @@ impl Connection {
             let tokens = LogoffTokens {
                 refresh_token: current_refresh_token(config, context),
                 access_token: access_token.or_else(|| configured_access_token(config, context)),
+                id_token: cached.as_deref().and_then(id_token),
             };
             mark_revoked(config, &tokens, context);
             self.clear_cached_handles();
@@ -107,8 +108,11 @@ impl Connection {
         cached: Option<&AccessToken>,
         context: &GrantContext<'_>,
     ) -> LogoffTokens {
+        // Other applications share the session of the user.
+        let ends_session = config.logoff.as_ref().is_some_and(|logoff| logoff.ends_session);
         let is_login_exported = config.flow.is_user_bound() && context.login_state.is_exported();
-        if grants::has_given_tokens(config)
+        if ends_session
+            || grants::has_given_tokens(config)
             || is_login_exported
             || cached.is_some_and(AccessToken::is_exported)
         {
@@ -117,8 +121,14 @@ impl Connection {
         LogoffTokens {
             refresh_token: current_refresh_token(config, context),
             access_token: self.to_revocable(cached),
+            id_token: None,
         }
     }
+}
+
+/// The ID token of the response with `token`.
+fn id_token(token: &AccessToken) -> Option<Secret> {
+    token.field("id_token")?.to_str().ok().map(Secret::from)
 }
 
 /// The refresh token of the connection, unless it is known to be invalid.
@@ -136,7 +146,7 @@ fn configured_access_token(config: &Config, context: &GrantContext<'_>) -> Optio
 
 /// Records that configured tokens are revoked, so that they are not used again.
 fn mark_revoked(config: &Config, tokens: &LogoffTokens, context: &GrantContext<'_>) {
-    if config.logoff.is_none() {
+    if config.logoff.as_ref().is_none_or(|logoff| logoff.ends_session) {
         return;
     }
     if let Some(token) = &tokens.refresh_token {

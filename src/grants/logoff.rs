@@ -1,4 +1,5 @@
-//! Logoff: revokes the tokens of a login at LogoffURI before they expire (RFC 7009).
+//! Logoff: revokes the tokens of a login at LogoffURI before they expire (RFC 7009), or ends the session of the user
+//! at the end-session endpoint (OpenID Connect RP-Initiated Logout).
 //!
 //! The refresh token is revoked first, because section 2.1 requires servers to support that, and because it often
 //! ends the access tokens of the login as well. A client authenticates as at the token endpoint. Without a client
@@ -7,23 +8,27 @@
 
 use std::cell::LazyCell;
 
-use crate::base::error::{Error, OAuthReason, Result};
+use crate::base::error::{Error, ErrorKind, OAuthReason, Result};
 use crate::base::redact::Redactor;
+use crate::base::sanitize;
 use crate::base::secret::Secret;
 use crate::grants::client_assertion;
 use crate::grants::context::GrantContext;
 use crate::grants::token_request::{Parameter, add_client_authentication, copy_headers, encode_parameters};
 use crate::net::http::{ConnectionReuse, HttpMethod, Request, Response};
+use crate::options::OptionId;
 use crate::resolve::{Config, Flow, Grant, LogoffConfig, OAuthClient, TokenEndpointConfig};
 use crate::token_response::{self, ErrorResponse};
 
-/// The tokens to revoke.
+/// The tokens of the login.
 #[derive(Default)]
 pub struct LogoffTokens {
     /// The refresh token.
     pub refresh_token: Option<Secret>,
     /// The access token.
     pub access_token: Option<Secret>,
+    /// The ID token.
+    pub id_token: Option<Secret>,
 }
 
 /// The result of one revocation request.
@@ -33,14 +38,18 @@ enum Revocation {
     Unsupported(Error),
 }
 
-/// Revokes `tokens` at LogoffURI. Does nothing if LogoffURI is not set. It is a success if the server supports at
-/// least one of the two types.
+/// Revokes `tokens` at LogoffURI, or ends the session there (LogoffMode). Does nothing if LogoffURI is not set or
+/// there is no token. It is a success if the server supports the revocation of at least one of the two types.
 ///
 /// # Errors
 /// Errors of the key of a client assertion and of the network; the error response of the server;
-/// [`OAuthReason::BadResponse`] if the response is not that of a revocation endpoint.
+/// [`OAuthReason::BadResponse`] if the response is not that of the endpoint; [`ErrorKind::Unsupported`] if a session
+/// cannot be ended without an ID token.
 pub fn log_off(config: &Config, tokens: &LogoffTokens, context: &GrantContext<'_>) -> Result<()> {
     let Some(logoff) = &config.logoff else { return Ok(()) };
+    if logoff.ends_session {
+        return end_session(config, logoff, tokens, context);
+    }
     let revoker = Revoker { logoff, endpoint_config: config.flow.token_endpoint(), tokens, context };
     let refresh = tokens.refresh_token.as_ref().map(|token| revoker.revoke(token, "refresh_token"));
     let access = tokens.access_token.as_ref().map(|token| revoker.revoke(token, "access_token"));
@@ -53,6 +62,48 @@ pub fn log_off(config: &Config, tokens: &LogoffTokens, context: &GrantContext<'_
         }
     }
     unsupported.into_iter().next().map_or(Ok(()), Err)
+}
+
+/// Ends the session of the user that the ID token names (OpenID Connect RP-Initiated Logout section 2). The response
+/// is for a browser, so a page and a redirect are successes.
+fn end_session(
+    config: &Config,
+    logoff: &LogoffConfig,
+    tokens: &LogoffTokens,
+    context: &GrantContext<'_>,
+) -> Result<()> {
+    let Some(id_token) = &tokens.id_token else {
+        if tokens.access_token.is_none() && tokens.refresh_token.is_none() {
+            return Ok(());
+        }
+        let text = "LogoffMode=EndSession needs an ID token, and the login has none; add openid to Scope";
+        return Err(Error::new(ErrorKind::Unsupported, "logoff", text).with_option("LogoffMode"));
+    };
+    let mut parameters = vec![Parameter::hidden("id_token_hint", id_token.clone(), &[])];
+    let client = config.flow.token_endpoint().and_then(|endpoint_config| endpoint_config.client.as_ref());
+    parameters.extend(client.map(|client| Parameter::shown("client_id", &client.id, &[OptionId::ClientID])));
+    let request = Request {
+        method: HttpMethod::Post,
+        url: &logoff.endpoint,
+        query: None,
+        headers: Vec::new(),
+        body: Some(encode_parameters(&parameters)),
+        reuse: ConnectionReuse::Allow,
+    };
+    let response = context.process.http_client.send(&request, &logoff.transport, context.call)?;
+    if (200..400).contains(&response.status) {
+        return Ok(());
+    }
+    let redactor = LazyCell::new(|| Redactor::new(std::iter::once(id_token)));
+    let failure = token_response::parse(&response, context.process.clock.as_ref(), &redactor).err();
+    let failure = failure.unwrap_or_default();
+    let text = format!(
+        "{} did not end the session ({}); check that LogoffURI is the end_session_endpoint of the server's metadata. The \
+         tokens were removed from the cache",
+        sanitize::excerpt(logoff.endpoint.without_query()),
+        describe(&failure)
+    );
+    Err(logoff_error(failure, text))
 }
 
 struct Revoker<'a> {
@@ -139,24 +190,32 @@ impl<'a> Revoker<'a> {
     }
 
     fn error(&self, failure: ErrorResponse, is_for_browsers: bool) -> Error {
-        let details = match &failure.description {
-            Some(description) => format!("{}: {description}", failure.summary),
-            None => failure.summary.clone(),
-        };
         let hint = if is_for_browsers {
-            ". An end-session endpoint, which ends the session of a browser, revokes no token; set LogoffURI to the \
-             revocation_endpoint of the server's metadata"
+            ". An end-session endpoint revokes no token; set LogoffURI to the revocation_endpoint of the server's metadata, \
+             or LogoffMode=EndSession"
         } else {
             ""
         };
         let text = format!(
-            "{} did not revoke the token ({details}); expected HTTP 200 of a revocation endpoint (RFC 7009){hint}. The \
+            "{} did not revoke the token ({}); expected HTTP 200 of a revocation endpoint (RFC 7009){hint}. The \
              tokens were removed from the cache",
-            self.logoff.endpoint.without_query()
+            self.logoff.endpoint.without_query(),
+            describe(&failure)
         );
-        let reason = if failure.error.is_some() { failure.reason() } else { OAuthReason::BadResponse };
-        Error::new(failure.into_oauth_error(reason), "logoff", text).with_option("LogoffURI")
+        logoff_error(failure, text)
     }
+}
+
+fn describe(failure: &ErrorResponse) -> String {
+    match &failure.description {
+        Some(description) => format!("{}: {description}", failure.summary),
+        None => failure.summary.clone(),
+    }
+}
+
+fn logoff_error(failure: ErrorResponse, text: String) -> Error {
+    let reason = if failure.error.is_some() { failure.reason() } else { OAuthReason::BadResponse };
+    Error::new(failure.into_oauth_error(reason), "logoff", text).with_option("LogoffURI")
 }
 
 fn is_redirect(response: &Response) -> bool {

@@ -280,7 +280,9 @@ define_options! {
     ConsentTimeout [] OptionType::Number(1, 86_400), "300",
         "The time limit for the user's consent, in seconds.";
     LogoffURI ["o2lu"] OptionType::Url, "",
-        "The token revocation endpoint (RFC 7009). authgrant_logoff revokes the refresh token and the access token there. Closing the last connection that uses a token does the same, except for tokens that are configured or were exported (authgrant_completed_string, refresh token callback). An end-session endpoint (OpenID Connect) is not one.";
+        "The token revocation endpoint (RFC 7009). authgrant_logoff revokes the refresh token and the access token there. Closing the last connection that uses a token does the same, except for tokens that are configured or were exported (authgrant_completed_string, refresh token callback). With LogoffMode=EndSession it is the end-session endpoint.";
+    LogoffMode [] OptionType::Choice(&["Revoke", "EndSession"]), "Revoke",
+        "EndSession: authgrant_logoff ends the session of the user at the end-session endpoint of LogoffURI (OpenID Connect RP-Initiated Logout) instead of revoking tokens: it sends the ID token of the login, which must have the scope openid. Closing a connection does not end the session, because other applications share it.";
     RestConfigFile ["rcf", "RESTConfigFile", "Config"] OptionType::Path, "",
         "The model file of the driver (.rest). It supplies defaults for the authentication method, URIs and scope, and HTTP headers for API requests.";
     RestSamplePath ["rsp", "RESTSamplePath", "Sample"] OptionType::Text, "",

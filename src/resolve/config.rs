@@ -42,6 +42,8 @@ pub struct Config {
 pub struct LogoffConfig {
     /// LogoffURI.
     pub endpoint: EndpointUrl,
+    /// Whether it is the end-session endpoint; otherwise it is the revocation endpoint.
+    pub ends_session: bool,
     /// TLS and proxy settings.
     pub transport: TransportConfig,
 }

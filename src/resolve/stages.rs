@@ -54,9 +54,12 @@ impl OptionResolver<'_> {
         let (endpoint, profile) = self.accept(&target);
         let (url, profile) = (endpoint.as_ref().map(|(url, _)| url), *profile);
         let transport = self.transport_config();
-        let logoff = self
-            .url(OptionId::LogoffURI)
-            .map(|endpoint| LogoffConfig { endpoint, transport: transport.clone() });
+        let ends_session = self.has_value(OptionId::LogoffMode, "EndSession");
+        let logoff = self.url(OptionId::LogoffURI).map(|endpoint| LogoffConfig {
+            endpoint,
+            ends_session,
+            transport: transport.clone(),
+        });
         let method = method.map(|method| self.method_for_profile(method, profile));
         let is_login = method.is_some_and(ResolvedMethod::is_login);
         let authorization_request = self.part(|part| part.authorization_request(is_login, url, profile));

@@ -393,6 +393,45 @@ fn close_revokes_login_that_was_not_exported() {
 }
 
 #[test]
+fn end_session_mode_sends_id_token_instead_of_tokens() {
+    let logoff = Behavior::Redirect { location: "https://app.example/bye".to_owned() };
+    let (server, connection) = open_login_connection(
+        Config { logoff, ..Config::http() },
+        None,
+        "Scope=openid;LogoffMode=EndSession",
+    );
+    connection.set_option("LogoffURI", &server.url("/oauth/logoff")).unwrap();
+    let log_off = |connection: &Connection| {
+        authgrant::ffi::authorize::authgrant_logoff(connection.handle(), null_mut())
+    };
+    assert_eq!((log_off(&connection), server.logoff_count()), (AUTHGRANT_OK, 0), "there is no login yet");
+    authorize_with_test_browser(&connection).0.unwrap();
+    let id_token = connection.get_token().unwrap().field("id_token");
+    assert_eq!((log_off(&connection), server.logoff_count()), (AUTHGRANT_OK, 1));
+    let request = server.requests().pop().unwrap();
+    assert_eq!(request.parameter("id_token_hint"), id_token);
+    assert_eq!(request.parameter("client_id").as_deref(), Some(CLIENT_ID));
+    assert_eq!(request.parameter("token"), None);
+    assert_eq!(get_token_error(&connection).status, AUTHGRANT_CONSENT_REQUIRED);
+    authorize_with_test_browser(&connection).0.unwrap();
+    server.reconfigure(|config| config.logoff = Behavior::Html { status: 400 });
+    connection.get_token().unwrap();
+    assert_eq!(log_off(&connection), AUTHGRANT_BAD_RESPONSE);
+    authorize_with_test_browser(&connection).0.unwrap();
+    drop(connection);
+    assert_eq!(server.logoff_count(), 2, "closing ends no session");
+}
+
+#[test]
+fn end_session_mode_without_id_token_is_unsupported() {
+    let (server, connection) = open_login_connection(Config::http(), None, "LogoffMode=EndSession");
+    connection.set_option("LogoffURI", &server.url("/oauth/logoff")).unwrap();
+    authorize_with_test_browser(&connection).0.unwrap();
+    let status = authgrant::ffi::authorize::authgrant_logoff(connection.handle(), null_mut());
+    assert_eq!((status, server.logoff_count()), (AUTHGRANT_UNSUPPORTED, 0));
+}
+
+#[test]
 fn close_does_not_revoke_refresh_token_of_callback() {
     let (server, connection) = open_login_connection(Config::http(), None, "");
     connection.set_option("LogoffURI", &server.url("/oauth/logoff")).unwrap();
