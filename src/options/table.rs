@@ -220,9 +220,9 @@ define_options! {
         "Additional headers of the assertion, as a JSON object; they override generated ones. Not allowed: crit, b64, jwk, jku.";
     ClaimsAdditional [] OptionType::Text, "",
         "Additional claims of the assertion, as a JSON object; they override generated ones.";
-    JWTLifetime [] OptionType::Number(1, 86_400), "by provider, else 300",
-        "The lifetime of the assertion (iat to exp) in seconds.";
-    JWTLifetimeMinutes [] OptionType::Number(1, 1440), "",
+    JWTLifetime [] OptionType::Number(1, 315_360_000), "by provider, else 300",
+        "The lifetime of the assertion (iat to exp) in seconds. More than a day is a warning.";
+    JWTLifetimeMinutes [] OptionType::Number(1, 5_256_000), "",
         "The lifetime of the assertion in minutes, instead of JWTLifetime.";
     TokenURI ["o2tu"] OptionType::MethodUrl, "",
         "The token endpoint. Without a method, GET is tried first, then POST; \"POST https://…\" uses only POST, \"GET https://…\" only GET. Without a token endpoint the signed JWT itself is the token.";

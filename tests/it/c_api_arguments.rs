@@ -575,7 +575,7 @@ fn option_table_describes_every_option() {
     assert_eq!(row("TokenURI")["aliases"], serde_json::json!(["o2tu"]));
     assert_eq!(row("LoginTimeout")["default"], "60");
     assert_eq!(row("LoginTimeout")["type"], "number");
-    assert_eq!(row("JWTLifetime")["values"], "a whole number from 1 to 86400");
+    assert_eq!(row("JWTLifetime")["values"], "a whole number from 1 to 315360000");
 }
 
 /// The levels of the log records of a failing call, with a log up to `level`.

@@ -12,6 +12,9 @@ use crate::provider::{Audience, JwtUse, Profile, ScopeLocation};
 /// The default lifetime of an assertion (iat to exp) in seconds.
 const DEFAULT_ASSERTION_LIFETIME_SECS: u32 = 300;
 
+/// A longer lifetime is a warning.
+const LONG_ASSERTION_LIFETIME_SECS: u32 = 86_400;
+
 /// The headers that can identify the key or its certificate.
 const KEY_ID_HEADERS: [&str; 4] = ["kid", "x5t", "x5t#S256", "x5c"];
 
@@ -135,6 +138,12 @@ impl OptionResolver<'_> {
             .filter(|(_, max)| lifetime > *max)
         {
             let text = format!("is {lifetime} s; {} accepts at most {max} s", profile.name);
+            self.add_warning(name, &text);
+        } else if lifetime > LONG_ASSERTION_LIFETIME_SECS {
+            let text = format!(
+                "is {lifetime} s; a JWT that somebody obtains can be used for that long, so use minutes if the \
+                 server accepts it"
+            );
             self.add_warning(name, &text);
         }
         lifetime

@@ -19,8 +19,20 @@ use crate::resolve::profile_defaults::{IssuerSubject, needs_key_fingerprint};
 /// Headers by which the assertion itself would tell the server the processing rules or the verification key.
 const FORBIDDEN_HEADERS: [&str; 4] = ["crit", "b64", "jwk", "jku"];
 
-/// Claims that are set from other options or determine the validity of the assertion.
-const RESERVED_CLAIMS: [&str; 8] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "scope"];
+/// Header members whose value is a string (RFC 7515 sections 4.1.1 to 4.1.10), and `x5c`, an array of strings.
+const STRING_HEADERS: [&str; 7] = ["alg", "kid", "typ", "cty", "x5u", "x5t", "x5t#S256"];
+
+/// Claims that are set from options, or by the library at each signature (`None`).
+const RESERVED_CLAIMS: [(&str, Option<OptionId>); 8] = [
+    ("iss", Some(OptionId::ClaimsIssuer)),
+    ("sub", Some(OptionId::ClaimsSubject)),
+    ("aud", Some(OptionId::ClaimsAudience)),
+    ("scope", Some(OptionId::Scope)),
+    ("exp", None),
+    ("nbf", None),
+    ("iat", None),
+    ("jti", None),
+];
 
 /// The settings of a signed assertion.
 #[derive(Debug, Hash)]
@@ -260,6 +272,7 @@ impl OptionResolver<'_> {
             let text = format!("must not set {name}");
             self.add_error(OptionError::Invalid, OptionId::JWTHeaders, &text);
         }
+        self.check_header_types(&additional);
         // The key ID in a key file is read together with the key, so that both are always from the same
         // version.
         let configured = self.value(OptionId::JWTKeyID).filter(|value| value.origin != OptionOrigin::KeyFile);
@@ -274,6 +287,21 @@ impl OptionResolver<'_> {
             cert_headers: self.cert_headers(),
             preferred_algorithms: Vec::new(),
             additional: additional.without("alg"),
+        }
+    }
+
+    fn check_header_types(&mut self, headers: &RawObject) {
+        let is_text = |json: &str| serde_json::from_str::<String>(json).is_ok();
+        let is_list = |json: &str| serde_json::from_str::<Vec<String>>(json).is_ok();
+        for name in
+            STRING_HEADERS.iter().filter(|name| headers.get_raw(name).is_some_and(|json| !is_text(json)))
+        {
+            let text = format!("must set {name} to a string (RFC 7515 section 4.1)");
+            self.add_error(OptionError::Invalid, OptionId::JWTHeaders, &text);
+        }
+        if headers.get_raw("x5c").is_some_and(|json| !is_list(json)) {
+            let text = "must set x5c to an array of strings (RFC 7515 section 4.1.6)";
+            self.add_error(OptionError::Invalid, OptionId::JWTHeaders, text);
         }
     }
 
@@ -321,12 +349,18 @@ impl OptionResolver<'_> {
 
     fn additional_claims(&mut self) -> RawObject {
         let claims = self.json_object(OptionId::ClaimsAdditional);
-        for name in RESERVED_CLAIMS.into_iter().filter(|name| claims.contains_key(name)) {
+        for (name, option) in RESERVED_CLAIMS.into_iter().filter(|(name, _)| claims.contains_key(name)) {
             if ["exp", "nbf", "iat"].contains(&name) && claims.get_timestamp(name).is_none() {
                 let text = format!("must set {name} to a number (seconds since 1970)");
                 self.add_error(OptionError::Invalid, OptionId::ClaimsAdditional, &text);
             }
-            let text = format!("sets {name}; it overrides the corresponding option");
+            let text = match option {
+                Some(option) if self.value(option).is_some() => {
+                    format!("sets {name}; it overrides {}", option.as_str())
+                }
+                Some(_) => continue,
+                None => format!("sets {name}, which is then the same in each JWT"),
+            };
             self.add_warning(OptionId::ClaimsAdditional, &text);
         }
         claims

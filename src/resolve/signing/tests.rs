@@ -114,7 +114,8 @@ fn lifetime_in_seconds_and_minutes_conflicts() {
     assert_eq!(assertion_config_with("").lifetime, 300);
     assert_eq!(assertion_config_with("JWTLifetime=120").lifetime, 120);
     assert_eq!(assertion_config_with("JWTLifetimeMinutes=2").lifetime, 120);
-    for more in ["JWTLifetime=60;JWTLifetimeMinutes=1", "JWTLifetimeMinutes=0", "JWTLifetimeMinutes=1441"] {
+    for more in ["JWTLifetime=60;JWTLifetimeMinutes=1", "JWTLifetimeMinutes=0", "JWTLifetimeMinutes=5256001"]
+    {
         let error = resolve_error(&format!("{BASE}{more}"));
         assert_eq!((error.status(), error.option()), (Status::InvalidOption, Some("JWTLifetimeMinutes")));
     }
@@ -148,22 +149,48 @@ fn alg_header_must_match_jwt_algorithm() {
 fn kid_header_must_match_key_id() {
     let options_with = |kid: &str| format!("{BASE}JWTKeyID=1;JWTHeaders='{{\"kid\":{kid}}}'");
     assert_eq!(assertion_config(&options_with("\"1\"")).header.key_id.as_deref(), Some("1"));
-    for kid in ["\"2\"", "[1]"] {
-        let error = resolve_error(&options_with(kid));
-        assert_eq!((error.status(), error.option()), (Status::InvalidOption, Some("JWTHeaders")));
-        assert!(error.message().contains("JWTKeyID"), "{error}");
-    }
+    let error = resolve_error(&options_with("\"2\""));
+    assert_eq!((error.status(), error.option()), (Status::InvalidOption, Some("JWTHeaders")));
+    assert!(error.message().contains("JWTKeyID"), "{error}");
     assertion_config_with("JWTHeaders='{\"kid\":\"2\"}'");
 }
 
 #[test]
-fn overridden_registered_claim_warns_by_name() {
-    for name in RESERVED_CLAIMS {
-        let warnings = warning_messages(&format!("{BASE}ClaimsAdditional='{{\"{name}\":1}}'"));
+fn overridden_option_or_fixed_claim_warns_by_name() {
+    let base = "am=55;ClaimsIssuer=me;JWTCertStore=k.jks;";
+    let warnings_with = |claim: &str, options: &str| {
+        warning_messages(&format!("{base}ClaimsAdditional='{{\"{claim}\":1}}';{options}"))
+    };
+    for (name, option) in RESERVED_CLAIMS {
+        let option = option.filter(|option| *option != OptionId::ClaimsIssuer);
+        let options = option.map_or(String::new(), |option| format!("{}=x", option.as_str()));
+        let warnings = warnings_with(name, &options);
         assert_eq!(warnings.len(), 1, "{warnings:?}");
-        assert!(warnings[0].contains(&format!("ClaimsAdditional sets {name};")), "{warnings:?}");
+        assert!(warnings[0].contains(&format!("ClaimsAdditional sets {name}")), "{warnings:?}");
+        if let Some(option) = option {
+            assert!(warnings_with(name, "").is_empty(), "{} is not set", option.as_str());
+        }
     }
-    assert!(warning_messages(&format!("{BASE}ClaimsAdditional='{{\"role\":1}}'")).is_empty());
+    assert!(warnings_with("role", "").is_empty());
+}
+
+#[test]
+fn jose_headers_have_types_of_rfc_7515() {
+    for header in ["\"kid\":5", "\"typ\":null", "\"x5t\":[\"a\"]", "\"x5c\":\"a\"", "\"cty\":{}"] {
+        let error = resolve_error(&format!("{BASE}JWTHeaders='{{{header}}}'"));
+        assert_eq!((error.status(), error.option()), (Status::InvalidOption, Some("JWTHeaders")), "{header}");
+        assert!(error.message().contains("RFC 7515"), "{error}");
+    }
+    assertion_config_with("JWTHeaders='{\"typ\":\"at+jwt\",\"x5c\":[\"a\"],\"own\":5}'");
+}
+
+#[test]
+fn lifetime_above_one_day_warns() {
+    for (lifetime, count) in [("86400", 0), ("86401", 1), ("315360000", 1)] {
+        assert_eq!(warning_messages(&format!("{BASE}JWTLifetime={lifetime}")).len(), count, "{lifetime}");
+        assert_eq!(assertion_config_with(&format!("JWTLifetime={lifetime}")).lifetime.to_string(), lifetime);
+    }
+    assert_eq!(resolve_error(&format!("{BASE}JWTLifetime=315360001")).status(), Status::InvalidOption);
 }
 
 #[test]
