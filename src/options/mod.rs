@@ -421,14 +421,16 @@ fn suggestion(name: &str) -> String {
 }
 
 /// The warning for an unknown option name. After `unbraced_secret`, the unbraced value of a secret or of a
-/// name that may be one, the name is not shown: it may be the rest of a password that contains a semicolon.
+/// name that may be one, the name is not shown: it may be the rest of a password that contains a semicolon. The
+/// option whose name is similar is shown in any case.
 fn unknown_option_warning(pair: &connection_string::KeyValue, unbraced_secret: Option<&str>) -> Error {
     match unbraced_secret {
         Some(preceding) => option_warning(
             preceding.to_owned(),
             format!(
-                "unknown option at offset {} ignored; if {preceding} contains \";\", enclose it in {{…}}",
-                pair.offset
+                "unknown option at offset {} ignored{}; if {preceding} contains \";\", enclose it in {{…}}",
+                pair.offset,
+                suggestion(&pair.name)
             ),
         ),
         None => option_warning(

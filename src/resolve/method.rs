@@ -66,7 +66,7 @@ impl ResolvedMethod {
 }
 
 impl AuthMethod {
-    /// Whether the method uses a token endpoint; `has_endpoint` states whether one is configured.
+    /// Whether the method uses a token endpoint; `has_endpoint` states whether one is configured or meant.
     pub(super) fn uses_token_endpoint(self, has_endpoint: bool) -> bool {
         match self {
             Self::JwtBearer => has_endpoint,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::grant::GrantInputs;
-use super::method::ResolvedMethod;
+use super::method::{AuthMethod, ResolvedMethod};
 use super::option_resolver::OptionResolver;
 use super::problems::{Part, Problems};
 use super::signing::{SigningKey, SigningParts};
@@ -13,12 +13,13 @@ use super::{
     PresetToken, PresignedAssertion, TokenEndpointConfig,
 };
 use crate::base::clock;
+use crate::base::error::OptionError;
 use crate::base::policy::Restriction;
 use crate::base::secret::Secret;
 use crate::base::url::EndpointUrl;
 use crate::net::tls::TransportConfig;
-use crate::options::OptionId;
-use crate::provider::Profile;
+use crate::options::{OptionId, OptionOrigin};
+use crate::provider::{JwtUse, Profile};
 
 /// The results of the stages of a resolution.
 #[derive(Debug)]
@@ -128,6 +129,9 @@ impl OptionResolver<'_> {
         header: Option<&HttpHeader>,
         transport: &TransportConfig,
     ) -> Option<Flow> {
+        if endpoint.is_none() && inputs.method == AuthMethod::JwtBearer {
+            self.require_meant_token_endpoint(inputs.profile);
+        }
         let has_endpoint = endpoint.is_some() || self.has_error_for(OptionId::TokenURI);
         if !inputs.method.uses_token_endpoint(has_endpoint) {
             return self.flow_without_token_endpoint(inputs);
@@ -143,6 +147,35 @@ impl OptionResolver<'_> {
         )
         .map(Box::new)
         .map(Flow::TokenEndpoint)
+    }
+
+    /// Records an error if other options show that a token endpoint is meant. Without it the signed JWT itself
+    /// would silently be the token.
+    fn require_meant_token_endpoint(&mut self, profile: Option<&'static Profile>) {
+        const SIGNS: [OptionId; 6] = [
+            OptionId::ClientID,
+            OptionId::ClientSecret,
+            OptionId::ClientCredentialsMode,
+            OptionId::GrantType,
+            OptionId::Scope,
+            OptionId::TokenParameters,
+        ];
+        // The values of a key file are no sign: a Box file has a client ID, and no token endpoint.
+        let is_set =
+            |name: &OptionId| self.value(*name).is_some_and(|value| value.origin != OptionOrigin::KeyFile);
+        let exchanges_jwt = profile.filter(|profile| profile.jwt != JwtUse::AccessToken);
+        let sign = match (exchanges_jwt, SIGNS.iter().find(|name| is_set(name))) {
+            (Some(profile), _) => profile.name.as_str(),
+            (None, Some(option)) => option.as_str(),
+            (None, None) => return,
+        };
+        if !self.has_error_for(OptionId::TokenURI) {
+            let text = format!(
+                "is missing: {sign} needs a token endpoint; set TokenURI=POST https://…, or AuthenticationMethod=JWT \
+                 if the signed JWT itself is the token"
+            );
+            self.add_error(OptionError::Missing, OptionId::TokenURI, &text);
+        }
     }
 
     /// The headers of API requests in addition to that of the token.

@@ -466,3 +466,27 @@ fn any_white_space_separates_method_and_token_uri() {
         );
     }
 }
+
+#[test]
+fn meant_token_endpoint_is_required() {
+    for sign in [
+        "Provider=docusign",
+        "Provider=okta",
+        "ClientID=c",
+        "Scope=a",
+        "ClientCredentialsMode=3;ClientSecret=s",
+        "GrantType=g",
+        "TokenParameters=a=b",
+    ] {
+        let error = resolve_error(&format!("{BASE}{sign}"));
+        let missing = missing_option_error(&error);
+        assert_eq!(missing.option(), Some("TokenURI"), "{sign}: {error}");
+        assert!(missing.message().contains("AuthenticationMethod=JWT"), "{missing}");
+    }
+    for text in ["", "ClaimsAudience=a", "Provider=snowflake;ClaimsIssuer=A.B"] {
+        let options = Options::parse(&format!("am=55;JWTCertStore=k.jks;{text};ClaimsIssuer=me")).unwrap();
+        assert!(matches!(resolve(&options).config.unwrap().flow, Flow::SignedJwt(_)), "{text}");
+    }
+    let jwt = "am=JWT;ClaimsIssuer=me;JWTCertStore=k.jks;Provider=docusign;Scope=a;ClaimsAudience=b";
+    assert!(matches!(flow(jwt), Flow::SignedJwt(_)));
+}

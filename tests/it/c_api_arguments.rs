@@ -507,7 +507,7 @@ fn quoted_value_round_trips() {
             []
         );
         let string = local_string(&format!(
-            "Scope=s;ClaimsSubject={};ClaimsAudience=a",
+            "JWTLifetime=60;ClaimsSubject={};ClaimsAudience=a",
             c_str_to_string(quoted).unwrap()
         ));
         authgrant_string_free(quoted);

@@ -233,7 +233,7 @@ fn cache_key_differs_by_token_options() {
         "TokenURI=https://example.com/T",
         "TokenURI=https://example.com:444/t",
         "TokenURI=https://example.com/t?a=1",
-        "TokenURI=",
+        "AuthenticationMethod=JWT;TokenURI=",
         "Scope=other",
         "Scope=",
         "ScopeIn=Claim",

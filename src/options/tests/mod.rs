@@ -168,3 +168,10 @@ fn secret_resembling_reference_is_escaped() {
         assert_eq!(escaped.reveal(), expected, "{name}");
     }
 }
+
+#[test]
+fn similar_option_is_suggested_after_unbraced_secret() {
+    let options = Options::parse("JWTCertPassword=pa;TokenUrl=https://a.example/t").unwrap();
+    let warnings: Vec<_> = options.warnings().iter().map(Error::message).collect();
+    assert!(warnings[0].contains("did you mean TokenURI?") && warnings[0].contains("{…}"), "{warnings:?}");
+}
