@@ -123,6 +123,17 @@ pub(super) struct OptionUses {
     pub(super) profile: Option<&'static Profile>,
 }
 
+impl OptionUses {
+    /// Whether the signed JWT itself is the token.
+    fn is_signed_token(&self) -> bool {
+        match self.method.method {
+            AuthMethod::SignedJwt => true,
+            AuthMethod::JwtBearer => !self.has_token_endpoint,
+            _ => false,
+        }
+    }
+}
+
 impl OptionResolver<'_> {
     /// Warns about each option of the caller, the connection string or the data source that has no effect.
     pub(super) fn check_unused_options(&mut self, uses: &OptionUses) {
@@ -147,48 +158,46 @@ impl OptionResolver<'_> {
     }
 
     fn unused_reason(&self, name: OptionId, methods: &[&[AuthMethod]], uses: &OptionUses) -> Option<String> {
-        let ResolvedMethod { method, number, .. } = uses.method;
-        let label = method_label(uses.method);
-        let is_signing_option = methods.first() == Some(&SIGNING);
-        if uses.is_presigned && method == AuthMethod::ClientAssertion && is_signing_option {
-            return Some(
-                "has no effect: the client assertion is configured and is not signed here".to_owned(),
-            );
+        let (method, label) = (uses.method.method, method_label(uses.method));
+        let concerns_signing = methods.first() == Some(&SIGNING) && name != OptionId::ScopeIn;
+        if uses.is_presigned && method == AuthMethod::ClientAssertion && concerns_signing {
+            let text = "has no effect: the client assertion is configured and is not signed here";
+            return Some(text.to_owned());
         }
         let is_client_option = matches!(name, OptionId::ClientID | OptionId::ClientSecret);
-        let is_signed_token = method == AuthMethod::JwtBearer && !uses.has_token_endpoint;
         if is_client_option && matches!(method, AuthMethod::JwtBearer | AuthMethod::SignedJwt) {
-            return (!self.uses_client_option(name, uses)).then(|| {
-                let advice = if is_signed_token || method == AuthMethod::SignedJwt {
-                    "there is no token request"
-                } else {
-                    "set ClientCredentialsMode to send the client credentials with the assertion"
-                };
-                format!("has no effect with {label}; {advice}")
-            });
+            return self.client_option_reason(name, uses);
         }
-        let method = if is_signed_token { AuthMethod::SignedJwt } else { method };
-        if methods.iter().any(|group| group.contains(&method)) {
+        let method = if uses.is_signed_token() { AuthMethod::SignedJwt } else { method };
+        let is_used_by = |method| methods.iter().any(|group| group.contains(&method));
+        if is_used_by(method) {
+            None
+        } else if uses.is_signed_token() && is_used_by(AuthMethod::JwtBearer) {
+            Some(format!("has no effect with {label} without a token endpoint; set TokenURI"))
+        } else {
+            let numbers = method_numbers(methods);
+            Some(format!("has no effect with {label}; used by AuthenticationMethod {numbers}"))
+        }
+    }
+
+    /// Why ClientID or ClientSecret has no effect with a JWT that is not for client authentication.
+    fn client_option_reason(&self, name: OptionId, uses: &OptionUses) -> Option<String> {
+        if self.uses_client_option(name, uses) {
             return None;
         }
-        if is_signed_token && methods.iter().any(|group| group.contains(&AuthMethod::JwtBearer)) {
-            return Some(format!("has no effect with {label} without a token endpoint; set TokenURI"));
-        }
-        let others = methods.iter().copied().flatten().filter(|other| **other != method);
-        let names: Vec<_> = others
-            .filter_map(|other| AUTH_METHODS.iter().find(|(_, _, row)| row == other))
-            .map(|(other, ..)| *other)
-            .filter(|other| *other != number)
-            .collect();
-        Some(format!("has no effect with {label}; used by AuthenticationMethod {}", names.join(", ")))
+        let advice = if uses.is_signed_token() {
+            "there is no token request"
+        } else {
+            "set ClientCredentialsMode to send the client credentials with the assertion"
+        };
+        Some(format!("has no effect with {}; {advice}", method_label(uses.method)))
     }
 
     /// Whether a JWT bearer request or a signed JWT contains ClientID or ClientSecret.
     fn uses_client_option(&self, name: OptionId, uses: &OptionUses) -> bool {
         let rule = uses.profile.and_then(|profile| profile.client);
         let has_mode = self.value(OptionId::ClientCredentialsMode).is_some();
-        let sends_client = uses.has_token_endpoint
-            && uses.method.method == AuthMethod::JwtBearer
+        let sends_client = !uses.is_signed_token()
             && (has_mode
                 || rule.is_some_and(|rule| rule.required || self.value(OptionId::ClientSecret).is_some()));
         let is_claim = name == OptionId::ClientID
@@ -198,6 +207,16 @@ impl OptionResolver<'_> {
             });
         sends_client || is_claim || uses.exchanges_admin_code
     }
+}
+
+/// The values of AuthenticationMethod for `methods`, the first one of each.
+fn method_numbers(methods: &[&[AuthMethod]]) -> String {
+    let rows = methods
+        .iter()
+        .copied()
+        .flatten()
+        .filter_map(|method| AUTH_METHODS.iter().find(|(_, _, row_method)| row_method == method));
+    rows.map(|(number, ..)| *number).collect::<Vec<_>>().join(", ")
 }
 
 /// `AuthenticationMethod 55 (OAuth2-JWTBearer)`.

@@ -80,6 +80,9 @@ fn option_that_has_effect_is_no_warning() {
         format!("am=54;RefreshToken=r;AccessToken=a;ClientID=c;ClientSecret=s;{ENDPOINT};Scope=a"),
         format!("am=52;User=u;Password=p;ClientID=c;{ENDPOINT}"),
         format!("am=OAuth2-JWTClientAssertion;ClientID=c;JWTCertStore={store};{ENDPOINT}"),
+        format!(
+            "am=OAuth2-JWTClientAssertion;ClientID=c;ClientAssertion=a.b.c;{ENDPOINT};Scope=a;ScopeIn=Parameter"
+        ),
         "am=34;SecurityToken=t;AccessTokenExpires=2099-01-01T00:00:00Z".to_owned(),
         "am=0;User=u;Password=p;AuthHeader=X".to_owned(),
     ] {
