@@ -166,3 +166,17 @@ fn ws_timeout_bounds_single_request() {
     let failure = get_token(&format!("WSTimeout=0;LoginTimeout=1;{string}")).unwrap_err();
     assert_eq!(failure.sqlstate, "HYT00");
 }
+
+/// The string and the file name the same driver, in braces or not.
+#[test]
+fn file_dsn_of_same_driver_is_exported() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.dsn");
+    for in_file in ["The Driver", "{The Driver}"] {
+        std::fs::write(&path, format!("[ODBC]\nDRIVER={in_file}\nScope=a\n")).unwrap();
+        for in_string in ["The Driver", "{The Driver}"] {
+            let connection = open(&format!("FILEDSN={};DRIVER={in_string}", path.display())).unwrap();
+            assert_eq!(connection.completed_string(0), "DRIVER={The Driver};Scope=a;", "{in_file}");
+        }
+    }
+}
