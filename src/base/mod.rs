@@ -15,4 +15,5 @@ pub mod sanitize;
 pub mod secret;
 pub mod stats;
 pub mod status;
+pub mod text;
 pub mod url;

@@ -125,6 +125,8 @@ pub fn parse(text: &str) -> Result<Vec<KeyValue>, SyntaxError> {
         return Err(SyntaxError { kind, offset, name: None, preceding: pairs });
     }
     let mut scanner = Scanner { rest: text, offset: 0 };
+    // A string that was read from a file may begin with a byte order mark.
+    scanner.eat_char('\u{feff}');
     loop {
         scanner.skip_while(|c| is_whitespace(c) || c == ';');
         if scanner.rest.is_empty() {

@@ -21,6 +21,7 @@ use crate::base::file::{self, ConfiguredPath};
 use crate::base::policy::{Policy, Restriction};
 use crate::base::sanitize;
 use crate::base::secret::Secret;
+use crate::base::text;
 
 /// A loaded data source.
 pub(super) struct DataSource {
@@ -81,7 +82,7 @@ impl FileSearch {
     ) -> bool {
         match content {
             Ok((content, _)) => {
-                self.loaded.push((path, content));
+                self.loaded.push((path, text::to_utf8(content)));
                 return true;
             }
             Err(error) if error.is_missing() => {
@@ -184,6 +185,7 @@ pub(super) fn load_file_dsn(name: &str, environment: &dyn Environment, policy: P
 fn configured_file_dsn_folder(environment: &dyn Environment) -> Option<PathBuf> {
     environment::odbcinst_ini_paths(environment).iter().find_map(|path| {
         let (content, _) = file::read_file(path).ok()?;
+        let content = text::to_utf8(content);
         let ini = IniFile::parse(&content);
         ini.find_section("ODBC")?.value("FileDSNPath").filter(|folder| !folder.is_empty()).map(PathBuf::from)
     })

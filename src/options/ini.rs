@@ -42,9 +42,8 @@ pub(super) struct IniError {
 pub(super) const NUL_MESSAGE: &str = "contains a NUL character";
 
 impl<'a> IniFile<'a> {
-    /// Parses a file; never fails.
+    /// Parses a file in UTF-8 without a byte order mark; never fails.
     pub(super) fn parse(content: &'a [u8]) -> Self {
-        let content = content.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(content);
         let mut ini = Self::default();
         let mut current = IniSection::default();
         for (index, line) in content.split(|byte| *byte == b'\n').enumerate() {
@@ -134,9 +133,7 @@ mod tests {
 
     #[test]
     fn names_are_trimmed_and_case_insensitive() {
-        let ini = IniFile::parse(
-            b"\xEF\xBB\xBF\r\n[ Sales Data ]\r\n  Scope =  a b = c \r\n#x=1\n ;y=2\n[Other]\nz=",
-        );
+        let ini = IniFile::parse(b"\r\n[ Sales Data ]\r\n  Scope =  a b = c \r\n#x=1\n ;y=2\n[Other]\nz=");
         assert_eq!(section_entries(&ini, "SALES data "), [("Scope", "a b = c", 3)]);
         assert_eq!(section_entries(&ini, "other"), [("z", "", 7)]);
         assert!(ini.find_section("").is_none() && ini.errors.is_empty());

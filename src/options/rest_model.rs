@@ -17,6 +17,7 @@ use crate::base::error::{Error, OptionError, WarningKind};
 use crate::base::file::ConfiguredPath;
 use crate::base::sanitize;
 use crate::base::secret::Secret;
+use crate::base::text;
 use crate::base::url::{parse_scheme, resolve_reference};
 use crate::net::header_value;
 
@@ -47,7 +48,7 @@ impl RestModel {
         let path = file.as_configured().to_owned();
         let mut loader = ModelLoader { model: Self { path, ..Self::default() }, values: OptionLayer::new() };
         match file.read() {
-            Ok((mut content, _)) => loader.apply_content(&mut content),
+            Ok((content, _)) => loader.apply_content(&mut text::to_utf8(content)),
             Err(error) if error.is_forbidden() => loader.set_error(&error.to_string()),
             Err(error) => {
                 loader.model.is_unreadable = true;
@@ -250,7 +251,6 @@ impl<'de> Visitor<'de> for DirectivesVisitor {
 /// Parses the directives. The error is the reason without any content, to be appended to the path.
 fn parse_directives(content: &mut [u8]) -> Result<Directives, String> {
     mask_comments(content);
-    let content = content.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(content);
     serde_json::from_slice(content).map_err(|error| {
         let reason = match error.classify() {
             serde_json::error::Category::Eof => "is not JSON: unexpected end of file at",

@@ -17,6 +17,7 @@ use crate::base::file::{ConfiguredPath, FileVersion, LoosePermissions, ReadError
 use crate::base::policy::{Permission, Policy};
 use crate::base::sanitize;
 use crate::base::secret::Secret;
+use crate::base::text;
 use crate::key::Pkcs11Uri;
 use crate::sys;
 
@@ -146,6 +147,7 @@ impl Options {
         if let Some(permissions) = LoosePermissions::detect(&metadata).filter(|_| require_private) {
             return Err(format!("{permissions} (KeyFileCheck is 1)"));
         }
+        let content = text::to_utf8(content);
         let text = std::str::from_utf8(&content).map_err(|_| "is not text in UTF-8")?;
         let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
         if text.is_empty() {

@@ -25,6 +25,7 @@ mod sanitization;
 mod secret_references;
 mod signer;
 mod statuses;
+mod text_encodings;
 mod token;
 mod trust_store;
 mod unused_options;

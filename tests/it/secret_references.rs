@@ -120,7 +120,7 @@ fn reference_error_names_option_and_source() {
     fs::create_dir(dir.path("folder")).unwrap();
     assert!(Command::new("mkfifo").arg(dir.path("fifo")).status().unwrap().success());
     dir.write("empty", "\n");
-    dir.write("binary", b"\xff\xfe");
+    dir.write("binary", b"\xc3(");
     dir.write("nul", b"hunter2\0");
     dir.write("large", "x".repeat(64 * 1024 + 1));
     for (name, reason) in [
