@@ -6,6 +6,7 @@ use crate::base::error::{Error, ErrorKind, KeyError, OAuthReason, Result, Warnin
 use crate::base::file::{ConfiguredPath, LoosePermissions};
 use crate::base::sanitize;
 use crate::base::secret::Secret;
+use crate::base::text;
 use crate::grants::context::GrantContext;
 use crate::grants::retry::RetryPolicy;
 use crate::grants::signed_jwt::{self, describe_claims};
@@ -153,10 +154,28 @@ fn read_assertion_file(
         }
         None => {}
     }
+    let content = text::to_utf8(content);
     match std::str::from_utf8(&content).map(str::trim) {
         Ok("") => Err(file_error("is empty; expected one JWT".to_owned())),
-        Ok(jwt) if jwt.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Secret::from(jwt)),
-        _ => Err(file_error("does not contain a single JWT".to_owned())),
+        Ok(jwt) if is_compact_jwt(jwt) => Ok(Secret::from(jwt)),
+        Ok(text) => Err(file_error(format!("contains {}, not one JWT", describe_non_jwt(text)))),
+        Err(_) => Err(file_error("does not contain a single JWT".to_owned())),
+    }
+}
+
+/// Whether `text` has the parts of a signed (RFC 7515) or encrypted (RFC 7516) JWT in compact serialization.
+fn is_compact_jwt(text: &str) -> bool {
+    let is_base64url = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    matches!(text.split('.').count(), 3 | 5)
+        && text.bytes().all(|byte| byte == b'.' || is_base64url(byte))
+        && !text.starts_with('.')
+}
+
+fn describe_non_jwt(text: &str) -> &'static str {
+    match text.chars().next() {
+        Some('{' | '[') => "JSON",
+        Some('"' | '\'' | '`' | '\u{201c}' | '\u{2018}') => "text in quotes",
+        _ => "text",
     }
 }
 

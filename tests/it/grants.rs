@@ -8,8 +8,10 @@ use std::sync::Mutex;
 
 use crate::support::c_api::{c_str_to_string, get_token, open};
 use crate::support::stores;
+use crate::support::tempdir::TestDir;
 use authgrant::ffi::status::*;
 use mock_server::{Behavior, ClientAuth, ClientOptions, Config, GrantType, MockServer};
+use serde_json::json;
 
 const CLIENT_ID: &str = "the client";
 const CLIENT_SECRET: &str = "s p&c%:=";
@@ -107,6 +109,45 @@ fn assertion_file_is_reread_per_request() {
         (failure.status, failure.option.as_deref()),
         (AUTHGRANT_KEY_STORE_ERROR, Some("ClientAssertionFile"))
     );
+}
+
+#[test]
+fn assertion_file_must_be_one_jwt() {
+    let dir = TestDir::new();
+    let jwt = "e30.e30.c2ln";
+    let failure_of = |content: &[u8]| {
+        let connection =
+            open("am=OAuth2-JWTClientAssertion;ClientID=c;TokenURI=https://127.0.0.1:1/t").unwrap();
+        connection.set_option("ClientAssertionFile", &dir.write("assertion", content)).unwrap();
+        connection.get_token().map(|_| ()).unwrap_err()
+    };
+    for (content, fragment) in [
+        (json!({ "assertion": jwt }).to_string(), "JSON, not one JWT"),
+        (json!([jwt]).to_string(), "JSON, not one JWT"),
+        (json!(jwt).to_string(), "text in quotes, not one JWT"),
+        (format!("'{jwt}'\n"), "text in quotes, not one JWT"),
+        (format!("\u{feff}\"{jwt}\""), "text in quotes, not one JWT"),
+        (format!("{jwt}\n{jwt}\n"), "text, not one JWT"),
+        (format!("Bearer {jwt}"), "text, not one JWT"),
+        ("hunter2".to_owned(), "text, not one JWT"),
+        ("e30.hunter2".to_owned(), "text, not one JWT"),
+    ] {
+        let failure = failure_of(content.as_bytes());
+        let actual = (failure.status, failure.option.as_deref());
+        assert_eq!(
+            actual,
+            (AUTHGRANT_KEY_STORE_ERROR, Some("ClientAssertionFile")),
+            "{content}: {failure:?}"
+        );
+        assert!(failure.message.contains(fragment), "{content}: {failure:?}");
+        assert!(!failure.message.contains("hunter2") && !failure.message.contains("e30"), "{failure:?}");
+    }
+    // These are sent: no server listens.
+    let marked = format!("\u{feff}{jwt}\r\n");
+    let utf16: Vec<_> = marked.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for content in [jwt.as_bytes(), marked.as_bytes(), &utf16] {
+        assert_eq!(failure_of(content).status, AUTHGRANT_NETWORK);
+    }
 }
 
 #[test]

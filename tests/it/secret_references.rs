@@ -54,7 +54,7 @@ fn untrusted_references_are_rejected_and_redacted() {
 #[test]
 fn untrusted_client_assertion_file_is_not_read() {
     let server = start_mock_server(Config::http());
-    let dir = TestDir::with_file("hunter2", "secret-line\n");
+    let dir = TestDir::with_file("hunter2", "e30.e30.secret-line\n");
     let (path, endpoint) = (dir.path("hunter2"), server.url("/oauth/token"));
     let rest = format!("am=OAuth2-JWTClientAssertion;ClientID=c;TokenEndpoint={endpoint}");
     let string = format!("{rest};ClientAssertionFile={path}");
