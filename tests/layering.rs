@@ -131,6 +131,7 @@ const KEY: Area = Area {
         &["pkcs11"],
         &["signing"],
         &["certificate", "content", "metadata"],
+        &["armor"],
         &["format"],
         &["parsed_key", "private_key", "select"],
         &["crypto"],

@@ -1,12 +1,12 @@
-//! Content of key files and inline keys. An inline key is PEM or JSON verbatim, or base64.
+//! Content of key files and inline keys, without text armor.
 
 use zeroize::Zeroizing;
 
 use crate::base::error::Result;
 use crate::base::file::{ConfiguredPath, FileVersion, LoosePermissions};
+use crate::key::armor;
 use crate::key::file::{self, NamedFile};
-use crate::key::format::{json, pem};
-use crate::key::lenient_base64;
+use crate::key::format;
 use crate::key::source::KeySource;
 
 /// Returns the content of the key file, its version from before it was read, and loose permissions, unless
@@ -20,18 +20,17 @@ pub(super) fn read_key_file(
     let loose_permissions = LoosePermissions::detect(&metadata);
     match loose_permissions.filter(|_| source.require_private_file) {
         Some(loose_permissions) => Err(named.store_error(format!("{loose_permissions} (KeyFileCheck is 1)"))),
-        None => Ok((content, FileVersion::from_metadata(&metadata), loose_permissions)),
+        None => Ok((remove_armor(content), FileVersion::from_metadata(&metadata), loose_permissions)),
     }
 }
 
 /// Returns the content that a file with the key `text` would have.
 pub(super) fn decode_inline(source: &KeySource, text: &str) -> Result<Zeroizing<Vec<u8>>> {
-    if json::is_json(text.as_bytes()) {
-        return Ok(Zeroizing::new(text.as_bytes().to_vec()));
-    }
-    if pem::is_pem(text.as_bytes()) {
-        // PEM copied from a JSON file has `\n` escapes instead of line ends.
-        return Ok(Zeroizing::new(text.replace("\\n", "\n").into_bytes()));
-    }
-    lenient_base64::decode(text).ok_or_else(|| source.store_error(source.unrecognized_text()))
+    let content = remove_armor(Zeroizing::new(text.as_bytes().to_vec()));
+    format::detect_or_error(source, &content)?;
+    Ok(content)
+}
+
+fn remove_armor(content: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
+    armor::remove(content, format::is_binary)
 }

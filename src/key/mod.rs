@@ -5,6 +5,7 @@
 //! into files called `.jks`. The structure of a file is checked before its password, so that a truncated file
 //! is not reported as a wrong password. Every error names the store as configured.
 
+mod armor;
 mod asn1;
 mod cache;
 mod callback_signer;
@@ -43,4 +44,4 @@ pub use open::open;
 pub use pkcs11_uri::Pkcs11Uri;
 pub use signing::SigningKey;
 pub use source::{KeyOrigin, KeySource, StorePurpose};
-pub use trusted_certificates::read_trusted_certificates;
+pub use trusted_certificates::{TrustedCertificates, read_trusted_certificates};

@@ -1,15 +1,27 @@
 //! Trusted certificates of a store.
 
+use zeroize::Zeroizing;
+
 use crate::base::error::Result;
 use crate::key::certificate::chain;
-use crate::key::format;
 use crate::key::source::KeySource;
+use crate::key::{armor, format};
 
-/// Returns the trusted certificates of a JKS, JCEKS or PKCS#12 store, or one certificate in DER; `None` if
-/// `content` has another format.
-pub fn read_trusted_certificates(source: &KeySource, content: &[u8]) -> Option<Result<Vec<Vec<u8>>>> {
-    match format::detect(content).and_then(|format| format.read_trusted_certificates) {
-        Some(read) => Some(read(source, content)),
-        None => chain::is_certificate(content).then(|| Ok(vec![content.to_vec()])),
+/// Content of a trust store.
+pub enum TrustedCertificates {
+    /// Those of a JKS, JCEKS or PKCS#12 store, or one certificate in DER.
+    Found(Result<Vec<Vec<u8>>>),
+    /// Text that may be PEM, without a byte order mark or escaped line breaks.
+    Pem(Zeroizing<Vec<u8>>),
+}
+
+/// Reads the trusted certificates in the content of a file.
+pub fn read_trusted_certificates(source: &KeySource, content: Zeroizing<Vec<u8>>) -> TrustedCertificates {
+    let is_binary = |content: &[u8]| format::is_binary(content) || chain::is_certificate(content);
+    let content = armor::remove(content, is_binary);
+    match format::detect(&content).and_then(|format| format.read_trusted_certificates) {
+        Some(read) => TrustedCertificates::Found(read(source, &content)),
+        None if chain::is_certificate(&content) => TrustedCertificates::Found(Ok(vec![content.to_vec()])),
+        None => TrustedCertificates::Pem(content),
     }
 }

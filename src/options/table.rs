@@ -205,7 +205,7 @@ define_options! {
     JWTCertKeyPassword [] OptionType::Secret, "JWTCertPassword",
         "The password of the signing key, if it differs from the password of the store.";
     JWTPrivateKey [] OptionType::Secret, "",
-        "The private key itself, instead of JWTCertStore: PEM or JSON, or base64 of the content of such a file.";
+        "The private key itself, instead of JWTCertStore: PEM (also with \\n instead of line breaks) or JSON, or base64 of the content of a key file.";
     JWTSecret [] OptionType::Secret, "",
         "The shared secret for HS256, HS384 and HS512, as text or base64:…; at least as long as the hash.";
     JWTAlgorithm [] JWT_ALGORITHMS, "by provider and key",

@@ -16,6 +16,7 @@ mod grants;
 mod json_key_files;
 mod key_corpus;
 mod key_file_corruption;
+mod key_files;
 mod login;
 mod message_texts;
 mod providers;

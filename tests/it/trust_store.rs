@@ -67,6 +67,34 @@ fn trust_store_format_is_detected_by_content() {
 }
 
 #[test]
+fn trust_store_in_text_armor_is_read() {
+    let fixture = TrustStoreFixture::new();
+    fixture.run_shell(
+        "openssl x509 -in ca.pem -outform DER | openssl base64 > base64.txt
+         openssl x509 -in ca.pem -outform DER | openssl base64 -A > line.txt
+         openssl pkcs12 -export -nokeys -in ca.pem -passout pass:changeit | openssl base64 > p12.txt
+         { printf '\\357\\273\\277'; cat ca.pem; } > bom.pem
+         { printf '\\377\\376'; iconv -f UTF-8 -t UTF-16LE ca.pem; } > utf16le.pem
+         iconv -f UTF-8 -t UTF-16BE ca.pem > unmarked.pem
+         awk '{ printf \"%s\\\\n\", $0 }' ca.pem > escaped.pem
+         awk '{ printf \"%s\\\\\\\\r\\\\\\\\n\", $0 }' ca.pem > twice.pem",
+    );
+    for store in [
+        "base64.txt",
+        "line.txt",
+        "p12.txt",
+        "bom.pem",
+        "utf16le.pem",
+        "unmarked.pem",
+        "escaped.pem",
+        "twice.pem",
+    ] {
+        get_token(&fixture.connection_string(store, "TrustStorePassword=changeit"))
+            .unwrap_or_else(|failure| panic!("{store}: {failure:?}"));
+    }
+}
+
+#[test]
 fn trust_store_error_names_its_options() {
     let fixture = TrustStoreFixture::new();
     fixture.run_shell(&format!("{KEYTOOL_IMPORT} -storetype JKS -keystore trust.jks"));

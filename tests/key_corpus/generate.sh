@@ -93,6 +93,8 @@ openssl_pkcs12() {
     p12 o-saltlen.p12 rsa AES-256-CBC sha256 ascii opens -macsaltlen 64
     p12 o-nocerts.p12 rsa AES-256-CBC sha256 ascii opens -nocerts
     for one in rsa4096 p256 p384 ed25519 pss pss384; do p12 "o-key-$one.p12" $one AES-256-CBC sha256 ascii opens; done
+    try openssl base64 -in o-iter-1.p12 -out o-base64.p12 &&
+        note o-base64.p12 rsa openssl "base64 of PKCS12" AES-256-CBC sha256 ascii
     for one in p521 k256 ed448 dsa rsa1024; do p12 "o-key-$one.p12" $one AES-256-CBC sha256 ascii KEY_UNSUITABLE; done
 }
 
@@ -239,6 +241,8 @@ gnutls_stores() {
         try certtool --to-p8 --load-privkey rsa.key --password $PASSWORD --pkcs-cipher $one --outfile "g-$one.pem" &&
             note "g-$one.pem" rsa certtool "PKCS8 PEM" $one - ascii
     done
+    try certtool --to-p12 --load-privkey rsa.key --load-certificate rsa.crt --p12-name rsa --password $PASSWORD --pkcs-cipher aes-256 \
+        --outfile g-text.p12 && note g-text.p12 rsa certtool "PKCS12 with BEGIN PKCS12" aes-256 default ascii
     for mac in SHA1 SHA384 SHA512; do
         try certtool --to-p12 --load-privkey rsa.key --load-certificate rsa.crt --p12-name rsa --password $PASSWORD --hash $mac \
             --outder --outfile "g-mac-$mac.p12" && note "g-mac-$mac.p12" rsa certtool PKCS12 default $mac ascii

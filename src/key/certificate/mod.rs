@@ -6,9 +6,11 @@ pub(super) mod chain;
 pub(super) mod x509;
 
 use rustls::pki_types::CertificateDer;
+use zeroize::Zeroizing;
 
 use crate::base::error::{Error, KeyError, Result};
 use crate::base::file::FileVersion;
+use crate::key::armor;
 use crate::key::file::{self, NamedFile};
 use crate::key::format::pem;
 use crate::key::source::KeySource;
@@ -26,7 +28,7 @@ pub(super) fn read_chain_for(
         return Ok(None);
     };
     let (content, version) = file::read_file(&file)?;
-    let chain = chain::build_for_public_key(public_key, &parse_certificates(&file, &content)?);
+    let chain = chain::build_for_public_key(public_key, &parse_certificates(&file, content)?);
     if chain.is_empty() {
         return Err(key_mismatch_error(source, &file));
     }
@@ -39,7 +41,7 @@ pub(super) fn read_unmatched_chain(source: &KeySource) -> Result<Vec<Certificate
         return Ok(Vec::new());
     };
     let (content, _) = file::read_file(&file)?;
-    Ok(chain::build_from_leaf(&parse_certificates(&file, &content)?))
+    Ok(chain::build_from_leaf(&parse_certificates(&file, content)?))
 }
 
 pub(super) fn configured_file(source: &KeySource) -> Option<NamedFile<'_>> {
@@ -54,9 +56,10 @@ fn key_mismatch_error(source: &KeySource, file: &NamedFile<'_>) -> Error {
     Error::new(KeyError::Unsuitable, "key store", text).with_option(file.option)
 }
 
-fn parse_certificates(file: &NamedFile<'_>, content: &[u8]) -> Result<Vec<Vec<u8>>> {
-    let found = if pem::is_pem(content) {
-        pem::parse_certificates(content).ok_or_else(|| file.store_error("is truncated or damaged PEM"))?
+fn parse_certificates(file: &NamedFile<'_>, content: Zeroizing<Vec<u8>>) -> Result<Vec<Vec<u8>>> {
+    let content = armor::remove(content, chain::is_certificate);
+    let found = if pem::is_pem(&content) {
+        pem::parse_certificates(&content).ok_or_else(|| file.store_error("is truncated or damaged PEM"))?
     } else {
         vec![content.to_vec()]
     };

@@ -51,12 +51,7 @@ struct BoxAuth<'a> {
 
 /// Whether `content` is a JSON object, judging by its first character.
 pub(in crate::key) fn is_json(content: &[u8]) -> bool {
-    skip_bom(content).first() == Some(&b'{')
-}
-
-/// Skips a byte order mark and leading whitespace, which some editors write.
-fn skip_bom(content: &[u8]) -> &[u8] {
-    content.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(content).trim_ascii_start()
+    content.trim_ascii_start().first() == Some(&b'{')
 }
 
 /// Reads all keys of the JSON text `content`.
@@ -117,7 +112,7 @@ fn read_embedded_pem(
     if !pem::is_pem(key.reveal().as_bytes()) {
         return Err(source.store_error("is JSON with a private key that is not PEM"));
     }
-    let parsed = pem::read_key(source, key.reveal().as_bytes())?;
+    let parsed = pem::read_key(source, &pem::unescape(key.reveal().as_bytes()))?;
     Ok(ParsedKey { key_id: key_id.map(Cow::into_owned), ..parsed })
 }
 
@@ -129,12 +124,12 @@ pub(in crate::key) fn parse<'a, T: Deserialize<'a>>(source: &KeySource, content:
             source.store_error(format!("is too large for a JSON key ({length} bytes, limit {MAX_JSON_LEN})"))
         );
     }
-    let parsed = serde_json::from_slice(skip_bom(content)).map_err(|error| {
+    let parsed = serde_json::from_slice(content).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         let text = format!("is JSON that is truncated, damaged or not a key (line {line}, column {column})");
         source.store_error(text)
     })?;
-    match find_nul_member(skip_bom(content)) {
+    match find_nul_member(content) {
         Some(member) => {
             Err(source.store_error(format!("is JSON with a NUL character in {member}, which is not allowed")))
         }

@@ -66,6 +66,11 @@ static FORMATS: [KeyFormat; 5] = [
     },
 ];
 
+/// Whether `content` has one of the binary formats.
+pub(super) fn is_binary(content: &[u8]) -> bool {
+    jks::is_java_key_store(content) || pkcs12::is_pfx(content) || der::is_key(content)
+}
+
 /// Returns the format of `content`, which is detected from its beginning or its structure.
 pub(super) fn detect(content: &[u8]) -> Option<&'static KeyFormat> {
     FORMATS.iter().find(|format| (format.detect)(content))

@@ -26,7 +26,7 @@ const DASHES: &[u8] = b"-----";
 const CERTIFICATE_LABEL: &str = "CERTIFICATE";
 
 /// Labels that messages may contain; any other text between BEGIN and the dashes may be a secret.
-const KNOWN_LABELS: [&str; 17] = [
+const KNOWN_LABELS: [&str; 18] = [
     CERTIFICATE_LABEL,
     "TRUSTED CERTIFICATE",
     "X509 CERTIFICATE",
@@ -44,6 +44,7 @@ const KNOWN_LABELS: [&str; 17] = [
     "DH PARAMETERS",
     "PKCS7",
     "CMS",
+    "PKCS12",
 ];
 
 struct PemBlock<'a> {
@@ -56,6 +57,42 @@ struct PemBlock<'a> {
 /// Whether `content` contains the beginning of a PEM block.
 pub(in crate::key) fn is_pem(content: &[u8]) -> bool {
     find_bytes(content, BEGIN_PREFIX).is_some()
+}
+
+/// Replaces the escape sequences in the PEM text `text` by what they stand for: line breaks, and the
+/// characters of base64 that JSON writers escape. The backslash may itself be escaped, any number of times.
+///
+/// No valid block contains a backslash, so that this cannot change one.
+pub(in crate::key) fn unescape(text: &[u8]) -> Zeroizing<Vec<u8>> {
+    let mut plain = Zeroizing::new(Vec::with_capacity(text.len()));
+    let mut rest = text;
+    while let Some((before, escape)) = split_once(rest, b"\\") {
+        plain.extend_from_slice(before);
+        let backslashes = escape.iter().take_while(|byte| **byte == b'\\').count();
+        let escape = escape.get(backslashes..).unwrap_or_default();
+        let (replacement, length): (&[u8], usize) = match escape {
+            [b'n', ..] => (b"\n", 1),
+            [b'r', ..] => (b"\r", 1),
+            [b'u', b'0', b'0', b'2', b'b' | b'B', ..] => (b"+", 5),
+            // In a shell script, a backslash at the end of a line continues the text.
+            [b'/' | b'\n' | b'\r', ..] => (b"", 0),
+            _ => (b"\\", 0),
+        };
+        plain.extend_from_slice(replacement);
+        rest = escape.get(length..).unwrap_or_default();
+    }
+    plain.extend_from_slice(rest);
+    plain
+}
+
+/// Decodes the PKCS#12 store in a PEM text, as written by GnuTLS's certtool; `None` if it has none, or has a
+/// private key in PEM.
+pub(in crate::key) fn decode_pkcs12_block(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let blocks = split_blocks(text)?;
+    if blocks.iter().any(PemBlock::is_private_key) {
+        return None;
+    }
+    blocks.iter().find(|block| block.label == "PKCS12")?.decode()
 }
 
 /// Reads the only private key of the PEM text `content`.

@@ -11,7 +11,7 @@ use rustls::pki_types::pem::{self, PemObject};
 use crate::base::error::{Error, KeyError, NetworkError, Result};
 use crate::base::file::{ConfiguredPath, ReadError};
 use crate::base::secret::Secret;
-use crate::key::{self, KeyOrigin, KeySource, StorePurpose};
+use crate::key::{self, KeyOrigin, KeySource, StorePurpose, TrustedCertificates};
 use crate::sys;
 
 /// Returns an error about the file `store`.
@@ -28,9 +28,11 @@ pub(super) fn trust_store_read_error(store: &ConfiguredPath, error: &ReadError) 
 /// Reads the certificates in the file `store`.
 pub(super) fn read_trust_store(store: &ConfiguredPath, password: Option<&Secret>) -> Result<RootCertStore> {
     let (content, _) = store.read().map_err(|error| trust_store_read_error(store, &error))?;
-    let found = match key::read_trusted_certificates(&trust_key_source(store, password), &content) {
-        Some(found) => found?.into_iter().map(CertificateDer::from).collect(),
-        None => parse_pem_certificates(&content).map_err(|text| trust_store_error(store, &text))?,
+    let found = match key::read_trusted_certificates(&trust_key_source(store, password), content) {
+        TrustedCertificates::Found(found) => found?.into_iter().map(CertificateDer::from).collect(),
+        TrustedCertificates::Pem(content) => {
+            parse_pem_certificates(&content).map_err(|text| trust_store_error(store, &text))?
+        }
     };
     let mut roots = RootCertStore::empty();
     let count = found.len();
