@@ -1,5 +1,7 @@
 //! Names in messages: quotation and enumeration.
 
+use crate::base::sanitize;
+
 /// `a, b and c`.
 pub(super) fn join_with_and(mut names: Vec<String>) -> String {
     match names.pop() {
@@ -9,8 +11,16 @@ pub(super) fn join_with_and(mut names: Vec<String>) -> String {
     }
 }
 
-/// Quotes a name from a file for one line of a message, without control characters and of limited length.
+/// Quotes a name from a file for one line of a message, of limited length. Invisible characters and unusual
+/// spaces are escaped, so that two different names never look the same because of them.
 pub(super) fn quote(name: &str) -> String {
-    let shown = name.chars().filter(|letter| !letter.is_control()).take(100);
-    format!("\"{}\"", shown.collect::<String>())
+    let mut visible = String::with_capacity(name.len());
+    for letter in name.chars() {
+        if letter.is_whitespace() && letter != ' ' {
+            visible.extend(letter.escape_unicode());
+        } else {
+            visible.push(letter);
+        }
+    }
+    format!("\"{}\"", sanitize::excerpt(&visible))
 }

@@ -48,5 +48,5 @@ fn attach_certificate(source: &KeySource, key: &mut SigningKey) -> Result<Vec<Fi
 }
 
 fn parse_key(source: &KeySource, content: &[u8]) -> Result<ParsedKey> {
-    (format::detect_or_error(source, content)?.read_key)(source, content)
+    format::read(source, content, format::detect_or_error(source, content)?.read_key)
 }

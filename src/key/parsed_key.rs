@@ -19,7 +19,28 @@ pub(super) struct ParsedKey {
     pub(super) alias: Option<String>,
     /// Key ID known to the server, if the file contains it.
     pub(super) key_id: Option<String>,
+    /// Why the certificates stored alongside the key cannot be read; to be appended to the name of the store.
+    pub(super) certificate_problem: Option<String>,
 }
 
-/// Key of a store with its alias, if the format has aliases, or the error that prevents opening it.
-pub(super) type EntryResult = (Option<String>, Result<ParsedKey>);
+impl ParsedKey {
+    /// A key without alias, key ID and certificates.
+    pub(super) fn new(key: KeyBytes) -> Self {
+        Self { key, certificates: Vec::new(), alias: None, key_id: None, certificate_problem: None }
+    }
+}
+
+/// Key of a store, or the error that prevents opening it.
+pub(super) struct KeyEntry {
+    /// Alias, if the format has aliases.
+    pub(super) alias: Option<String>,
+    /// Name of the key's certificate, if it differs from the alias.
+    pub(super) certificate_alias: Option<String>,
+    pub(super) key: Result<ParsedKey>,
+}
+
+impl KeyEntry {
+    pub(super) fn new(alias: Option<String>, key: Result<ParsedKey>) -> Self {
+        Self { alias, certificate_alias: None, key }
+    }
+}

@@ -1,7 +1,11 @@
 //! Selection of a store entry: by alias, or the only key.
 //!
-//! Java lower-cases the aliases in its stores, but users type them as they chose them: an exact match comes
-//! first, then a case-insensitive match.
+//! Java lower-cases the aliases in its stores, but users type them as they chose them; macOS decomposes
+//! accented letters; some writers of PKCS#12 end names with a NUL character. So an exact match comes first,
+//! then one of the normalized names. Windows names a key `{GUID}` and only its certificate as the user knows
+//! it: the name of the certificate comes last.
+
+use unicode_normalization::UnicodeNormalization;
 
 use crate::base::error::Result;
 use crate::key::message::{join_with_and, quote};
@@ -18,9 +22,24 @@ pub(super) enum EntryKind {
     SecretKey,
 }
 
-/// Returns the index in `entries` (alias and kind) of the key that `source` selects.
-pub(super) fn select_entry(source: &KeySource, entries: &[(String, EntryKind)]) -> Result<usize> {
-    let keys = matching_indices(entries, |_, kind| kind == EntryKind::PrivateKey);
+/// Entry of a store, for selection and messages.
+#[derive(Clone, Debug)]
+pub(super) struct StoreEntry {
+    pub(super) alias: String,
+    /// Name of the key's certificate, if the store has one that differs from `alias`.
+    pub(super) certificate_alias: Option<String>,
+    pub(super) kind: EntryKind,
+}
+
+impl StoreEntry {
+    pub(super) fn new(alias: String, kind: EntryKind) -> Self {
+        Self { alias, certificate_alias: None, kind }
+    }
+}
+
+/// Returns the index in `entries` of the key that `source` selects.
+pub(super) fn select_entry(source: &KeySource, entries: &[StoreEntry]) -> Result<usize> {
+    let keys = matching_keys(entries, |_| true);
     if keys.is_empty() {
         let available = if entries.is_empty() { "nothing".to_owned() } else { list_entries(entries) };
         return Err(source.not_found_error(format!("has no private key; it contains {available}")));
@@ -38,13 +57,16 @@ pub(super) fn select_entry(source: &KeySource, entries: &[(String, EntryKind)]) 
     }
 }
 
-fn select_by_alias(source: &KeySource, entries: &[(String, EntryKind)], requested: &str) -> Result<usize> {
-    let folded = requested.to_lowercase();
-    let is_equal = |alias: &str| alias == requested;
-    let equals_ignoring_case = |alias: &str| alias.to_lowercase() == folded;
+fn select_by_alias(source: &KeySource, entries: &[StoreEntry], requested: &str) -> Result<usize> {
+    let folded = fold_alias(requested);
+    let certificate_alias = |entry: &StoreEntry| entry.certificate_alias.clone();
     for found in [
-        matching_indices(entries, |alias, kind| kind == EntryKind::PrivateKey && is_equal(alias)),
-        matching_indices(entries, |alias, kind| kind == EntryKind::PrivateKey && equals_ignoring_case(alias)),
+        matching_keys(entries, |entry| entry.alias == requested),
+        matching_keys(entries, |entry| fold_alias(&entry.alias) == folded),
+        matching_keys(entries, |entry| certificate_alias(entry).is_some_and(|alias| alias == requested)),
+        matching_keys(entries, |entry| {
+            certificate_alias(entry).is_some_and(|alias| fold_alias(&alias) == folded)
+        }),
     ] {
         match *found {
             [] => {}
@@ -59,11 +81,11 @@ fn select_by_alias(source: &KeySource, entries: &[(String, EntryKind)], requeste
             }
         }
     }
-    let problem = match entries.iter().find(|(alias, _)| equals_ignoring_case(alias)) {
-        Some((alias, EntryKind::TrustedCertificate)) => {
+    let problem = match entries.iter().find(|entry| fold_alias(&entry.alias) == folded) {
+        Some(StoreEntry { alias, kind: EntryKind::TrustedCertificate, .. }) => {
             format!("has only a trusted certificate with alias {}", quote(alias))
         }
-        Some((alias, _)) => format!("has only a secret key with alias {}", quote(alias)),
+        Some(StoreEntry { alias, .. }) => format!("has only a secret key with alias {}", quote(alias)),
         None => format!("has no key with alias {}", quote(requested)),
     };
     Err(source.not_found_error(format!(
@@ -73,15 +95,18 @@ fn select_by_alias(source: &KeySource, entries: &[(String, EntryKind)], requeste
     )))
 }
 
-fn matching_indices(
-    entries: &[(String, EntryKind)],
-    predicate: impl Fn(&str, EntryKind) -> bool,
-) -> Vec<usize> {
-    let numbered = entries.iter().enumerate();
-    numbered.filter(|(_, (alias, kind))| predicate(alias, *kind)).map(|(index, _)| index).collect()
+/// Normalizes an alias for comparison: without trailing NUL characters, in NFC, in lower case.
+pub(super) fn fold_alias(alias: &str) -> String {
+    alias.trim_end_matches('\0').nfc().collect::<String>().to_lowercase()
 }
 
-fn list_entries(entries: &[(String, EntryKind)]) -> String {
+fn matching_keys(entries: &[StoreEntry], predicate: impl Fn(&StoreEntry) -> bool) -> Vec<usize> {
+    let is_match = |entry: &StoreEntry| entry.kind == EntryKind::PrivateKey && predicate(entry);
+    let numbered = entries.iter().enumerate();
+    numbered.filter(|(_, entry)| is_match(entry)).map(|(index, _)| index).collect()
+}
+
+fn list_entries(entries: &[StoreEntry]) -> String {
     let mut names: Vec<_> = entries.iter().take(MAX_LISTED_ENTRIES).map(describe_entry).collect();
     let more = entries.len().saturating_sub(MAX_LISTED_ENTRIES);
     if more > 0 {
@@ -90,10 +115,12 @@ fn list_entries(entries: &[(String, EntryKind)]) -> String {
     join_with_and(names)
 }
 
-fn describe_entry((alias, kind): &(String, EntryKind)) -> String {
-    match kind {
-        EntryKind::PrivateKey => quote(alias),
-        EntryKind::TrustedCertificate => format!("{} (a trusted certificate)", quote(alias)),
-        EntryKind::SecretKey => format!("{} (a secret key)", quote(alias)),
+fn describe_entry(entry: &StoreEntry) -> String {
+    let alias = quote(&entry.alias);
+    match (entry.kind, &entry.certificate_alias) {
+        (EntryKind::PrivateKey, None) => alias,
+        (EntryKind::PrivateKey, Some(other)) => format!("{alias} (its certificate: {})", quote(other)),
+        (EntryKind::TrustedCertificate, _) => format!("{alias} (a trusted certificate)"),
+        (EntryKind::SecretKey, _) => format!("{alias} (a secret key)"),
     }
 }

@@ -225,6 +225,13 @@ impl KeySource {
         self.error(KeyError::Password, option, text)
     }
 
+    /// Error for a wrong password of a store that opens without a password.
+    pub(super) fn needless_password_error(&self) -> Error {
+        let (_, option) = self.single_password();
+        let text = format!("opens without a password, but not with {option}; remove {option}");
+        self.error(KeyError::Password, option, text)
+    }
+
     /// Error for a key that cannot be decrypted in a store that opens.
     pub(super) fn wrong_key_password_error(&self, alias: &str) -> Error {
         let (alias, option) = (quote(alias), self.option_names().key_password);

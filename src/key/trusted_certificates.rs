@@ -20,7 +20,7 @@ pub fn read_trusted_certificates(source: &KeySource, content: Zeroizing<Vec<u8>>
     let is_binary = |content: &[u8]| format::is_binary(content) || chain::is_certificate(content);
     let content = armor::remove(content, is_binary);
     match format::detect(&content).and_then(|format| format.read_trusted_certificates) {
-        Some(read) => TrustedCertificates::Found(read(source, &content)),
+        Some(read) => TrustedCertificates::Found(format::read(source, &content, read)),
         None if chain::is_certificate(&content) => TrustedCertificates::Found(Ok(vec![content.to_vec()])),
         None => TrustedCertificates::Pem(content),
     }

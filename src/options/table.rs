@@ -201,7 +201,7 @@ define_options! {
     JWTCertPassword ["jwtcp"] OptionType::Secret, "",
         "The password of JWTCertStore or of the key in JWTPrivateKey; for a PKCS#11 token, its PIN.";
     JWTCertAlias ["jwtca"] OptionType::Text, "the only key",
-        "The alias of the signing key in JWTCertStore, case-insensitive; required if there are several keys.";
+        "The alias of the signing key in JWTCertStore or the name of its certificate, case-insensitive; required if there are several keys.";
     JWTCertKeyPassword [] OptionType::Secret, "JWTCertPassword",
         "The password of the signing key, if it differs from the password of the store.";
     JWTPrivateKey [] OptionType::Secret, "",

@@ -41,6 +41,8 @@ struct KeyStoreReport {
 #[derive(Serialize)]
 struct StoredKeyReport {
     alias: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate_alias: Option<String>,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     kind: Option<String>,
     algorithms: Vec<String>,
@@ -269,6 +271,7 @@ fn describe_stored_key(listed: ListedKey) -> StoredKeyReport {
     let key = listed.key.as_ref();
     StoredKeyReport {
         alias: listed.alias,
+        certificate_alias: listed.certificate_alias,
         kind: key.map(SigningKey::type_and_size).ok(),
         algorithms: key
             .map(SigningKey::algorithms)

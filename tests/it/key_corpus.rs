@@ -86,7 +86,7 @@ impl CorpusEntry {
             ("JWTCertKeyPassword", &self.key_password),
         ] {
             if let Some(value) = value {
-                write!(string, ";{name}={{{value}}}").unwrap();
+                write!(string, ";{name}={{{}}}", value.replace('}', "}}")).unwrap();
             }
         }
         string

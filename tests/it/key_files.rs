@@ -1,9 +1,10 @@
-//! Key files as users have them: in text armor. Through the C API.
+//! Key files as users have them: in text armor, with the names of other programs, with parts that cannot be
+//! read, and files that are mistaken for key files. Through the C API.
 
 use std::fs;
 use std::process::Command;
 
-use crate::support::c_api::{Failure, get_token};
+use crate::support::c_api::{Failure, get_token, open};
 use crate::support::stores;
 use crate::support::tempdir::TestDir;
 use authgrant::ffi::status::*;
@@ -182,4 +183,171 @@ fn certificate_file_in_text_armor_opens() {
         let options = format!("JWTThumbprint=x5t;JWTCertificate={certificate}");
         assert!(jwt_header(&store_string(&dir.path("key.pem"), &options))["x5t"].is_string(), "{case}");
     }
+}
+
+/// Writes an unencrypted PKCS#12 store whose key is named `key` and its certificate `certificate`.
+fn write_named_store(dir: &TestDir, key: &str, certificate: &str) -> String {
+    const PLACEHOLDER: &str = "placeholder-for-the-name";
+    let bmp = |text: &str| text.encode_utf16().flat_map(u16::to_be_bytes).collect::<Vec<_>>();
+    let pad = |text: &str| bmp(&format!("{text:\0<width$}", width = PLACEHOLDER.len()));
+    run_shell(
+        dir,
+        &format!(
+            "openssl pkcs12 -export -inkey key.pem -in key.crt -name {PLACEHOLDER} -keypbe NONE -certpbe NONE \
+             -nomac -passout pass: -out named.p12"
+        ),
+    );
+    let mut content = fs::read(dir.path("named.p12")).unwrap();
+    // OpenSSL writes the certificate first.
+    for name in [certificate, key] {
+        let found = bmp(PLACEHOLDER);
+        let offset = content.windows(found.len()).position(|window| window == found).unwrap();
+        content.splice(offset..offset + found.len(), pad(name));
+    }
+    dir.write("named.p12", content)
+}
+
+#[test]
+fn key_is_found_by_name_of_its_certificate() {
+    let dir = dir_with_key();
+    let store = write_named_store(&dir, "{5A1F-00}", "My Signer");
+    for alias in ["My Signer", "my signer", "{{5A1F-00}}}", "{{5a1f-00}}}"] {
+        assert_opens(&store_string(&store, &format!("JWTCertAlias={alias}")), alias);
+    }
+    let fragments = [r#""{5A1F-00}" (its certificate: "My Signer")"#];
+    let nobody = store_string(&store, "JWTCertAlias=nobody");
+    assert_fails(&nobody, AUTHGRANT_KEY_NOT_FOUND, "JWTCertAlias", &fragments);
+    let report: Value = serde_json::from_str(&open(&store_string(&store, "")).unwrap().validate()).unwrap();
+    let key = &report["store"]["keys"][0];
+    assert_eq!((&key["alias"], &key["certificate_alias"]), (&json!("{5A1F-00}"), &json!("My Signer")));
+}
+
+#[test]
+fn alias_comparison_normalizes_names() {
+    let dir = dir_with_key();
+    let decomposed = "Mu\u{308}ller";
+    run_shell(
+        &dir,
+        &format!(
+            "LC_ALL=C.UTF-8 openssl pkcs12 -export -inkey key.pem -in key.crt -name {decomposed} \
+             -passout pass:secret -out umlaut.p12"
+        ),
+    );
+    for alias in [decomposed, "M\u{fc}ller", "m\u{dc}LLER"] {
+        let options = format!("JWTCertPassword=secret;JWTCertAlias={alias}");
+        assert_opens(&store_string(&dir.path("umlaut.p12"), &options), alias);
+    }
+    let store = write_named_store(&dir, "one", "one");
+    for alias in ["one", "ONE"] {
+        assert_opens(&store_string(&store, &format!("JWTCertAlias={alias}")), alias);
+    }
+}
+
+#[test]
+fn alias_error_shows_invisible_difference() {
+    let dir = dir_with_key();
+    for (name, shown) in [
+        ("one\u{200b}", r"one\u{200b}"),
+        ("on\u{ad}e", r"on\u{ad}e"),
+        ("\u{feff}one", r"\u{feff}one"),
+        ("o\u{1}ne", r"o\x01ne"),
+        ("one\u{a0}", r"one\u{a0}"),
+    ] {
+        let store = write_named_store(&dir, name, name);
+        let string = store_string(&store, "JWTCertAlias=one");
+        let fragments = [&format!("no key with alias \"one\"; available: \"{shown}\"")[..]];
+        assert_fails(&string, AUTHGRANT_KEY_NOT_FOUND, "JWTCertAlias", &fragments);
+    }
+}
+
+#[test]
+fn key_opens_without_unreadable_certificates() {
+    let dir = dir_with_key();
+    run_shell(
+        &dir,
+        "openssl pkcs12 -export -inkey key.pem -in key.crt -name me -passout pass:secret -nomac \
+            -certpbe CAMELLIA-256-CBC -out camellia.p12
+         openssl pkcs12 -export -inkey key.pem -in key.crt -name me -passout pass:secret -nomac \
+            -certpbe AES-256-CBC -out aes.p12
+         openssl pkcs12 -export -inkey key.pem -in key.crt -name me -passout pass: -nomac -keypbe NONE \
+            -certpbe NONE -out clear.p12",
+    );
+    let replace = |name: &str, from: &[u8], to: &[u8]| {
+        let mut content = fs::read(dir.path(name)).unwrap();
+        let offset = content.windows(from.len()).position(|window| window == from).unwrap();
+        content.splice(offset..offset + to.len(), to.iter().copied());
+        dir.write(name, content)
+    };
+    // The last arc of the cipher's OID becomes an unknown one.
+    let camellia = [0x0b, 0x2a, 0x83, 0x08, 0x8c, 0x9a, 0x4b, 0x3d, 0x01, 0x01, 0x01, 0x04];
+    let unknown = [0x0b, 0x2a, 0x83, 0x08, 0x8c, 0x9a, 0x4b, 0x3d, 0x01, 0x01, 0x01, 0x05];
+    replace("camellia.p12", &camellia, &unknown);
+    // The certificates come first: their IV follows the OID of the cipher.
+    let aes = [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x01, 0x2a, 0x04, 0x10];
+    let mut content = fs::read(dir.path("aes.p12")).unwrap();
+    let offset = content.windows(aes.len()).position(|window| window == aes).unwrap() + aes.len();
+    content[offset] ^= 0xFF;
+    dir.write("aes.p12", content);
+    // OID of X.509 version 1 certificates in their bag, followed by [0] { OCTET STRING { SEQUENCE.
+    let bag = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x16, 0x01, 0xa0, 0x82];
+    let mut content = fs::read(dir.path("clear.p12")).unwrap();
+    let offset = content.windows(bag.len()).position(|window| window == bag).unwrap() + bag.len() + 6;
+    assert_eq!(content[offset], 0x30);
+    content[offset] = 0x31;
+    dir.write("clear.p12", content);
+    let key = fs::read_to_string(dir.path("key.pem")).unwrap();
+    dir.write("damaged.pem", format!("{key}-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"));
+    for (name, reason) in [
+        ("camellia.p12", "1.2.392.200011.61.1.1.1.5"),
+        ("aes.p12", "cannot be decrypted"),
+        ("clear.p12", "damaged certificates"),
+        ("damaged.pem", "not base64"),
+    ] {
+        let string = store_string(&dir.path(name), "JWTCertPassword=secret");
+        let connection = open(&string).unwrap();
+        connection.get_token().unwrap_or_else(|failure| panic!("{name}: {failure:?}"));
+        let warnings = connection.warnings();
+        let about_certificates = |warning: &Failure| {
+            (warning.sqlstate.as_str(), warning.option.as_deref()) == ("01000", Some("JWTCertStore"))
+                && warning.message.contains("certificate")
+                && warning.message.contains(reason)
+        };
+        assert!(warnings.iter().any(about_certificates), "{name}: {warnings:?}");
+        let fragments = [reason, "JWTThumbprint"];
+        let required = format!("{string};JWTThumbprint=x5t");
+        assert_fails(&required, AUTHGRANT_MISSING_OPTION, "JWTCertificate", &fragments);
+    }
+    let wrong = store_string(&dir.path("aes.p12"), "JWTCertPassword=wrong;JWTCertAlias=nobody");
+    assert_fails(&wrong, AUTHGRANT_KEY_PASSWORD, "JWTCertPassword", &[]);
+}
+
+#[test]
+fn needless_password_error_says_so() {
+    let dir = dir_with_key();
+    run_shell(
+        &dir,
+        "export='openssl pkcs12 -export -inkey key.pem -in key.crt -name me -passout pass:'
+         $export -out mac.p12
+         $export -nomac -out nomac.p12
+         $export -keypbe NONE -certpbe NONE -out clear-mac.p12
+         certtool --to-p12 --load-privkey key.pem --load-certificate key.crt --p12-name me --null-password \
+            --pkcs-cipher aes-256 --outder --outfile null.p12
+         openssl pkey -in key.pem -aes256 -passout pass: -out empty.pem",
+    );
+    for name in ["mac.p12", "nomac.p12", "clear-mac.p12", "null.p12", "empty.pem"] {
+        let path = dir.path(name);
+        assert_opens(&store_string(&path, ""), name);
+        let fragments = ["opens without a password", "remove JWTCertPassword"];
+        let wrong = store_string(&path, "JWTCertPassword=hunter2");
+        let failure = assert_fails(&wrong, AUTHGRANT_KEY_PASSWORD, "JWTCertPassword", &fragments);
+        assert!(!failure.message.contains("hunter2"), "{failure:?}");
+        let wrong = store_string(&path, "JWTCertKeyPassword=hunter2");
+        if !name.ends_with(".p12") || name == "mac.p12" {
+            let fragments = ["opens without a password", "remove JWTCertKeyPassword"];
+            assert_fails(&wrong, AUTHGRANT_KEY_PASSWORD, "JWTCertKeyPassword", &fragments);
+        }
+    }
+    let wrong = store_string(&stores::path("openssl.p12"), "JWTCertPassword=hunter2");
+    let failure = assert_fails(&wrong, AUTHGRANT_KEY_PASSWORD, "JWTCertPassword", &["wrong JWTCertPassword"]);
+    assert!(!failure.message.contains("without a password"), "{failure:?}");
 }

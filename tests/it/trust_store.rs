@@ -95,6 +95,17 @@ fn trust_store_in_text_armor_is_read() {
 }
 
 #[test]
+fn needless_trust_store_password_error_says_so() {
+    let fixture = TrustStoreFixture::new();
+    fixture.run_shell("openssl pkcs12 -export -nokeys -in ca.pem -passout pass: -out empty.p12");
+    get_token(&fixture.connection_string("empty.p12", "")).unwrap();
+    let failure = fixture.expect_failure("empty.p12", "TrustStorePassword=hunter2");
+    let actual = (failure.status, failure.option.as_deref());
+    assert_eq!(actual, (AUTHGRANT_KEY_PASSWORD, Some("TrustStorePassword")), "{failure:?}");
+    assert!(failure.message.contains("opens without a password"), "{failure:?}");
+}
+
+#[test]
 fn trust_store_error_names_its_options() {
     let fixture = TrustStoreFixture::new();
     fixture.run_shell(&format!("{KEYTOOL_IMPORT} -storetype JKS -keystore trust.jks"));

@@ -5,6 +5,8 @@ lines of the list.
 """
 
 import base64
+import ctypes
+import ctypes.util
 import hashlib
 import hmac
 import json
@@ -157,6 +159,39 @@ def indefinite(data):
 
 
 write("r-ber.p12", indefinite(pkcs12_mac(plain, "changeit")), "AES-256-CBC, BER", "sha256", "ascii", tool="openssl")
+
+
+def windows_names():
+    """Returns a store with the names that Windows writes: a GUID for the key, and the user's name for the certificate alone. The
+    commands of OpenSSL give both the same name, its library does not."""
+    crypto = ctypes.CDLL(ctypes.util.find_library("crypto"))
+    for name in ["BIO_new_file", "PEM_read_bio_PrivateKey", "PEM_read_bio_X509", "PKCS12_add_cert", "PKCS12_add_key", "PKCS12_add_safes"]:
+        getattr(crypto, name).restype = ctypes.c_void_p
+    pointer, aes = ctypes.c_void_p, 427
+    pem = lambda read, file: pointer(read(pointer(crypto.BIO_new_file(file, b"r")), None, None, None))
+    key, certificate = pem(crypto.PEM_read_bio_PrivateKey, b"p256.key"), pem(crypto.PEM_read_bio_X509, b"p256.crt")
+    crypto.X509_alias_set1(certificate, b"My Signer", -1)
+    certificates, keys, safes = pointer(), pointer(), pointer()
+    certificate_bag = pointer(crypto.PKCS12_add_cert(ctypes.byref(certificates), certificate))
+    key_bag = pointer(crypto.PKCS12_add_key(ctypes.byref(keys), key, 0, 2048, aes, PASSWORD))
+    for bag in [certificate_bag, key_bag]:
+        crypto.PKCS12_add_localkeyid(bag, b"\1\0\0\0", 4)
+    crypto.PKCS12_add_friendlyname_utf8(key_bag, b"{0E8F6A52-7C1D-4A9B-8F1E-3D2C1B0A9F8E}", -1)
+    crypto.PKCS12_add_safe(ctypes.byref(safes), certificates, aes, 2048, PASSWORD)
+    crypto.PKCS12_add_safe(ctypes.byref(safes), keys, -1, 0, None)
+    pfx = pointer(crypto.PKCS12_add_safes(safes, 0))
+    crypto.PKCS12_set_mac(pfx, PASSWORD, -1, None, 0, 2048, None)
+    content = ctypes.create_string_buffer(crypto.i2d_PKCS12(pfx, None))
+    crypto.i2d_PKCS12(pfx, ctypes.byref(pointer(ctypes.addressof(content))))
+    return content.raw
+
+
+with open("r-windows-names.p12", "wb") as file:
+    file.write(windows_names())
+names = ["my signer", "{0e8f6a52-7c1d-4a9b-8f1e-3d2c1b0a9f8e}"]
+for name, kind in zip(names, ["certificate", "key"]):
+    container = f"PKCS12 by the name of the {kind}"
+    print("r-windows-names.p12", "p256", "openssl", container, "AES-256-CBC", "sha1", "ascii", name, "changeit", "-", "opens", sep="\t")
 
 
 def unpadded(number):

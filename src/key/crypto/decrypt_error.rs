@@ -5,7 +5,7 @@ use ::der::asn1::ObjectIdentifier;
 use crate::key::asn1::ber::MalformedBer;
 
 /// Why encrypted data cannot be decrypted.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::key) enum DecryptError {
     /// The structure is invalid.
     Damaged,

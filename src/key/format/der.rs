@@ -13,11 +13,11 @@ pub(super) fn is_key(content: &[u8]) -> bool {
     private_key::is_private_key(content) || pem::is_encrypted_pkcs8(content)
 }
 
-pub(super) fn read_key(source: &KeySource, content: &[u8]) -> Result<ParsedKey> {
+pub(super) fn read_key(source: &KeySource, content: &[u8], budget: &mut KdfBudget) -> Result<ParsedKey> {
     let der = if private_key::is_private_key(content) {
         Zeroizing::new(content.to_vec())
     } else {
-        pem::decrypt_pkcs8(source, content, &mut KdfBudget::new())?
+        pem::decrypt_pkcs8(source, content, budget)?
     };
-    Ok(ParsedKey { key: KeyBytes::Private(der), certificates: Vec::new(), alias: None, key_id: None })
+    Ok(ParsedKey::new(KeyBytes::Private(der)))
 }

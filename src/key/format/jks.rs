@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::java_serialization;
 use crate::base::error::{Error, Result};
+use crate::base::secret::Secret;
 use crate::key::asn1::ber::BerElement;
 use crate::key::asn1::oid;
 use crate::key::asn1::tag::{OCTET_STRING, SEQUENCE};
@@ -22,8 +23,8 @@ use crate::key::crypto::password::PasswordEncodings;
 use crate::key::crypto::pbe::EncryptionScheme;
 use crate::key::crypto::weak_encryption;
 use crate::key::message::quote;
-use crate::key::parsed_key::{EntryResult, KeyBytes, ParsedKey};
-use crate::key::select::{self, EntryKind};
+use crate::key::parsed_key::{KeyBytes, KeyEntry, ParsedKey};
+use crate::key::select::{self, EntryKind, StoreEntry};
 use crate::key::source::KeySource;
 
 const WHITENER: &[u8] = b"Mighty Aphrodite";
@@ -50,25 +51,32 @@ pub(in crate::key) fn format_name(content: &[u8]) -> &'static str {
 }
 
 /// Reads the key that `source` selects from the JKS or JCEKS store `content`.
-pub(in crate::key) fn read_key(source: &KeySource, content: &[u8]) -> Result<ParsedKey> {
-    let mut budget = KdfBudget::new();
-    let entries = read_verified_entries(source, content, &mut budget)?;
-    let names: Vec<_> = entries.iter().map(JksEntry::alias_and_kind).collect();
+pub(in crate::key) fn read_key(
+    source: &KeySource,
+    content: &[u8],
+    budget: &mut KdfBudget,
+) -> Result<ParsedKey> {
+    let entries = read_verified_entries(source, content, budget)?;
+    let names: Vec<_> =
+        entries.iter().map(|entry| StoreEntry::new(entry.alias.clone(), entry.kind)).collect();
     let entry = entries.get(select::select_entry(source, &names)?);
     match entry.and_then(|entry| Some((entry, entry.protected_key?))) {
-        Some((entry, key)) => open_entry(source, entry, key, &mut budget),
+        Some((entry, key)) => open_entry(source, entry, key, budget),
         None => Err(source.not_found_error("has no private key")),
     }
 }
 
 /// Reads all keys of the JKS or JCEKS store `content`.
-pub(in crate::key) fn read_all_keys(source: &KeySource, content: &[u8]) -> Result<Vec<EntryResult>> {
-    // One budget for all keys: it limits the work for a file.
-    let mut budget = KdfBudget::new();
-    let entries = read_verified_entries(source, content, &mut budget)?;
+pub(in crate::key) fn read_all_keys(
+    source: &KeySource,
+    content: &[u8],
+    budget: &mut KdfBudget,
+) -> Result<Vec<KeyEntry>> {
+    let entries = read_verified_entries(source, content, budget)?;
     let keys = entries.iter().filter_map(|entry| Some((entry, entry.protected_key?)));
-    let mut open_key =
-        |entry: &JksEntry<'_>, key| (Some(entry.alias.clone()), open_entry(source, entry, key, &mut budget));
+    let mut open_key = |entry: &JksEntry<'_>, key| {
+        KeyEntry::new(Some(entry.alias.clone()), open_entry(source, entry, key, budget))
+    };
     Ok(keys.map(|(entry, key)| open_key(entry, key)).collect())
 }
 
@@ -97,16 +105,19 @@ fn open_entry(
     budget: &mut KdfBudget,
 ) -> Result<ParsedKey> {
     Ok(ParsedKey {
-        key: KeyBytes::Private(decrypt_entry(source, entry, key, budget)?),
         certificates: entry.certificates.iter().map(|found| found.to_vec()).collect(),
         alias: Some(entry.alias.clone()),
-        key_id: None,
+        ..ParsedKey::new(KeyBytes::Private(decrypt_entry(source, entry, key, budget)?))
     })
 }
 
 /// Reads the trusted certificates of the JKS or JCEKS store `content`. Without a password, the integrity of
 /// the store is not verified, as in Java.
-pub(in crate::key) fn read_trusted_certificates(source: &KeySource, content: &[u8]) -> Result<Vec<Vec<u8>>> {
+pub(in crate::key) fn read_trusted_certificates(
+    source: &KeySource,
+    content: &[u8],
+    _: &mut KdfBudget,
+) -> Result<Vec<Vec<u8>>> {
     let (entries, signed, digest) = parse_store(source, content)?;
     if source.password.is_some() {
         verify_store_digest(source, signed, digest)?;
@@ -122,12 +133,6 @@ fn parse_store<'a>(source: &KeySource, content: &'a [u8]) -> Result<(Vec<JksEntr
     let digest = reader.read_bytes(SHA1_OUTPUT_LEN)?;
     let signed = content.len().saturating_sub(reader.remaining.len().saturating_add(digest.len()));
     Ok((entries, content.get(..signed).unwrap_or_default(), digest))
-}
-
-impl JksEntry<'_> {
-    fn alias_and_kind(&self) -> (String, EntryKind) {
-        (self.alias.clone(), self.kind)
-    }
 }
 
 /// Reader of the remaining bytes of a store.
@@ -235,17 +240,18 @@ fn sha1(parts: &[&[u8]]) -> Digest {
     context.finish()
 }
 
-/// Verifies the store password. Without one, only the key password is checked later, as in Java.
+/// Verifies the store password, by default the empty one. With a key password alone, only that is checked
+/// later, as in Java.
 fn verify_store_digest(source: &KeySource, signed: &[u8], digest: &[u8]) -> Result<()> {
-    let Some(password) = &source.password else {
-        return match source.key_password {
-            Some(_) => Ok(()),
-            None => Err(source.no_password_error()),
-        };
-    };
-    let found = sha1(&[&password_utf16_be(password.reveal()), WHITENER, signed]);
-    verify_slices_are_equal(found.as_ref(), digest)
-        .map_err(|_| source.wrong_password_error(source.option_names().password))
+    if source.password.is_none() && source.key_password.is_some() {
+        return Ok(());
+    }
+    let password = source.password.as_ref().map(Secret::reveal).unwrap_or_default();
+    let found = sha1(&[&password_utf16_be(password), WHITENER, signed]);
+    verify_slices_are_equal(found.as_ref(), digest).map_err(|_| match source.password {
+        Some(_) => source.wrong_password_error(source.option_names().password),
+        None => source.no_password_error(),
+    })
 }
 
 /// Without a store password, the key password must decrypt a key before anything about the entries is

@@ -8,8 +8,9 @@ use super::jwk::{self, Jwk};
 use super::pem;
 use crate::base::error::Result;
 use crate::base::secret::Secret;
+use crate::key::crypto::kdf_budget::KdfBudget;
 use crate::key::message::quote;
-use crate::key::parsed_key::{EntryResult, ParsedKey};
+use crate::key::parsed_key::{KeyEntry, ParsedKey};
 use crate::key::source::KeySource;
 
 /// Maximum length. No valid file is longer, and parsing a hostile file takes many times its size.
@@ -55,19 +56,27 @@ pub(in crate::key) fn is_json(content: &[u8]) -> bool {
 }
 
 /// Reads all keys of the JSON text `content`.
-pub(in crate::key) fn read_all_keys(source: &KeySource, content: &[u8]) -> Result<Vec<EntryResult>> {
+pub(in crate::key) fn read_all_keys(
+    source: &KeySource,
+    content: &[u8],
+    budget: &mut KdfBudget,
+) -> Result<Vec<KeyEntry>> {
     let file: JsonKeyFile<'_> = parse(source, content)?;
     match file.keys {
         Some(keys) => Ok(jwk::read_all_keys(source, &keys)),
-        None => Ok(vec![(None, read_key(source, content))]),
+        None => Ok(vec![KeyEntry::new(None, read_key(source, content, budget))]),
     }
 }
 
 /// Reads the key that `source` selects from the JSON text `content`.
-pub(in crate::key) fn read_key(source: &KeySource, content: &[u8]) -> Result<ParsedKey> {
+pub(in crate::key) fn read_key(
+    source: &KeySource,
+    content: &[u8],
+    budget: &mut KdfBudget,
+) -> Result<ParsedKey> {
     let file: JsonKeyFile<'_> = parse(source, content)?;
     if let Some(settings) = file.r#box {
-        return read_box_key(source, settings.auth);
+        return read_box_key(source, settings.auth, budget);
     }
     if file.kty.is_some() {
         return jwk::select_key(source, &[parse(source, content)?]);
@@ -76,7 +85,7 @@ pub(in crate::key) fn read_key(source: &KeySource, content: &[u8]) -> Result<Par
         return jwk::select_key(source, &keys);
     }
     match (file.kind.as_deref(), file.private_key) {
-        (_, Some(key)) => read_embedded_pem(source, key, file.private_key_id),
+        (_, Some(key)) => read_embedded_pem(source, key, file.private_key_id, budget),
         (Some(kind @ ("external_account" | "authorized_user" | "impersonated_service_account")), None) => {
             Err(source.not_found_error(format!(
                 "is a Google credentials file of the unsupported type {kind}, which has no private key; use \
@@ -90,15 +99,15 @@ pub(in crate::key) fn read_key(source: &KeySource, content: &[u8]) -> Result<Par
     }
 }
 
-fn read_box_key(source: &KeySource, auth: BoxAuth<'_>) -> Result<ParsedKey> {
+fn read_box_key(source: &KeySource, auth: BoxAuth<'_>, budget: &mut KdfBudget) -> Result<ParsedKey> {
     let has_password = source.single_password().0.is_some();
     let passphrase = auth.passphrase.filter(|_| !has_password).map(|text| Secret::new(text.into_owned()));
     match passphrase {
         Some(passphrase) => {
             let source = KeySource { password: Some(passphrase), ..source.clone() };
-            read_embedded_pem(&source, auth.private_key, auth.key_id)
+            read_embedded_pem(&source, auth.private_key, auth.key_id, budget)
         }
-        None => read_embedded_pem(source, auth.private_key, auth.key_id),
+        None => read_embedded_pem(source, auth.private_key, auth.key_id, budget),
     }
 }
 
@@ -107,12 +116,13 @@ fn read_embedded_pem(
     source: &KeySource,
     key: Cow<'_, str>,
     key_id: Option<Cow<'_, str>>,
+    budget: &mut KdfBudget,
 ) -> Result<ParsedKey> {
     let key = Secret::new(key.into_owned());
     if !pem::is_pem(key.reveal().as_bytes()) {
         return Err(source.store_error("is JSON with a private key that is not PEM"));
     }
-    let parsed = pem::read_key(source, &pem::unescape(key.reveal().as_bytes()))?;
+    let parsed = pem::read_key(source, &pem::unescape(key.reveal().as_bytes()), budget)?;
     Ok(ParsedKey { key_id: key_id.map(Cow::into_owned), ..parsed })
 }
 

@@ -11,8 +11,8 @@ use crate::key::asn1::der::{encode_element, encode_integer, encode_sequence};
 use crate::key::asn1::oid;
 use crate::key::asn1::tag::{BIT_STRING, CONTEXT_0, CONTEXT_1, CONTEXT_1_PRIMITIVE, OCTET_STRING, OID};
 use crate::key::lenient_base64;
-use crate::key::parsed_key::{EntryResult, KeyBytes, ParsedKey};
-use crate::key::select::{self, EntryKind};
+use crate::key::parsed_key::{KeyBytes, KeyEntry, ParsedKey};
+use crate::key::select::{self, EntryKind, StoreEntry};
 use crate::key::source::KeySource;
 
 type JwkBytes = Zeroizing<Vec<u8>>;
@@ -67,7 +67,8 @@ pub(in crate::key) fn select_key(source: &KeySource, keys: &[Jwk<'_>]) -> Result
     if signing.is_empty() {
         return Err(source.not_found_error("has no private key; all its JSON Web Keys are public"));
     }
-    let names: Vec<_> = signing.iter().map(|(name, _)| (name.clone(), EntryKind::PrivateKey)).collect();
+    let names: Vec<_> =
+        signing.iter().map(|(name, _)| StoreEntry::new(name.clone(), EntryKind::PrivateKey)).collect();
     // A single key is used regardless of the alias: its kid is for the server.
     let index = if keys.len() == 1 { 0 } else { select::select_entry(source, &names)? };
     match signing.get(index) {
@@ -77,8 +78,10 @@ pub(in crate::key) fn select_key(source: &KeySource, keys: &[Jwk<'_>]) -> Result
 }
 
 /// Reads all keys of `keys` that can sign.
-pub(in crate::key) fn read_all_keys(source: &KeySource, keys: &[Jwk<'_>]) -> Vec<EntryResult> {
-    signing_keys_by_name(keys).map(|(name, key)| (Some(name), key.to_parsed_key(source))).collect()
+pub(in crate::key) fn read_all_keys(source: &KeySource, keys: &[Jwk<'_>]) -> Vec<KeyEntry> {
+    signing_keys_by_name(keys)
+        .map(|(name, key)| KeyEntry::new(Some(name), key.to_parsed_key(source)))
+        .collect()
 }
 
 /// The keys of `keys` that can sign, with their kid, or their position as a default.
@@ -104,12 +107,14 @@ impl Jwk<'_> {
         };
         let certificates =
             self.x5c.iter().map(|encoded| lenient_base64::decode(encoded).map(|der| der.to_vec()));
-        let certificates = certificates.collect::<Option<_>>();
+        let certificates = certificates.collect::<Option<Vec<_>>>();
+        let problem = || "has a JSON Web Key whose x5c is empty or not base64".to_owned();
         Ok(ParsedKey {
-            key,
-            certificates: certificates.ok_or_else(|| damaged_member_error(source, "x5c"))?,
+            certificate_problem: certificates.is_none().then(problem),
+            certificates: certificates.unwrap_or_default(),
             alias: self.kid.as_deref().map(str::to_owned),
             key_id: self.kid.as_deref().map(str::to_owned),
+            ..ParsedKey::new(key)
         })
     }
 

@@ -16,7 +16,7 @@ use crate::key::crypto::kdf_budget::KdfBudget;
 use crate::key::crypto::password::PasswordEncodings;
 use crate::key::crypto::pbe::EncryptionScheme;
 use crate::key::crypto::weak_encryption;
-use crate::key::parsed_key::{EntryResult, KeyBytes, ParsedKey};
+use crate::key::parsed_key::{KeyBytes, KeyEntry, ParsedKey};
 use crate::key::source::KeySource;
 use crate::key::{lenient_base64, message};
 
@@ -96,7 +96,11 @@ pub(in crate::key) fn decode_pkcs12_block(text: &[u8]) -> Option<Zeroizing<Vec<u
 }
 
 /// Reads the only private key of the PEM text `content`.
-pub(in crate::key) fn read_key(source: &KeySource, content: &[u8]) -> Result<ParsedKey> {
+pub(in crate::key) fn read_key(
+    source: &KeySource,
+    content: &[u8],
+    budget: &mut KdfBudget,
+) -> Result<ParsedKey> {
     let blocks = parse_blocks(source, content)?;
     let keys: Vec<_> = blocks.iter().filter(|block| block.is_private_key()).collect();
     let key = match *keys {
@@ -109,16 +113,18 @@ pub(in crate::key) fn read_key(source: &KeySource, content: &[u8]) -> Result<Par
             )));
         }
     };
-    open_key_block(source, &blocks, key, &mut KdfBudget::new())
+    open_key_block(source, &blocks, key, budget)
 }
 
 /// Reads all private keys of the PEM text `content`.
-pub(in crate::key) fn read_all_keys(source: &KeySource, content: &[u8]) -> Result<Vec<EntryResult>> {
+pub(in crate::key) fn read_all_keys(
+    source: &KeySource,
+    content: &[u8],
+    budget: &mut KdfBudget,
+) -> Result<Vec<KeyEntry>> {
     let blocks = parse_blocks(source, content)?;
     let keys = blocks.iter().filter(|block| block.is_private_key());
-    // One budget for all keys: it limits the work for a file.
-    let mut budget = KdfBudget::new();
-    Ok(keys.map(|key| (None, open_key_block(source, &blocks, key, &mut budget))).collect())
+    Ok(keys.map(|key| KeyEntry::new(None, open_key_block(source, &blocks, key, budget))).collect())
 }
 
 fn parse_blocks<'a>(source: &KeySource, content: &'a [u8]) -> Result<Vec<PemBlock<'a>>> {
@@ -132,15 +138,17 @@ fn open_key_block(
     key: &PemBlock<'_>,
     budget: &mut KdfBudget,
 ) -> Result<ParsedKey> {
-    let certificates = blocks.iter().filter(|block| block.label == CERTIFICATE_LABEL);
-    Ok(ParsedKey {
-        key: KeyBytes::Private(read_private_key(source, key, budget)?),
-        certificates: certificates
-            .map(|block| block.decode_or_error(source).map(|der| der.to_vec()))
-            .collect::<Result<_>>()?,
-        alias: None,
-        key_id: None,
-    })
+    let mut parsed = ParsedKey::new(KeyBytes::Private(read_private_key(source, key, budget)?));
+    for block in blocks.iter().filter(|block| block.label == CERTIFICATE_LABEL) {
+        match block.decode() {
+            Some(certificate) => parsed.certificates.push(certificate.to_vec()),
+            None => {
+                let text = format!("has a certificate (line {}) that is empty or not base64", block.line);
+                parsed.certificate_problem.get_or_insert(text);
+            }
+        }
+    }
+    Ok(parsed)
 }
 
 /// Reads the certificates of the PEM text `content`; `None` if it is damaged.
@@ -183,10 +191,7 @@ fn decrypt_traditional(source: &KeySource, block: &PemBlock<'_>) -> Result<Zeroi
         || source.store_error(format!("has a damaged {} (Proc-Type: 4,ENCRYPTED)", block.printable_label()));
     let encrypted = pem_encryption::EncryptedPem::parse(block.body).ok_or_else(damaged)?;
     let (password, _) = source.single_password();
-    let decrypted = match password {
-        Some(password) => encrypted.decrypt(password, source.forbid_weak_encryption),
-        None => Err(DecryptError::WrongPasswordOrAltered),
-    };
+    let decrypted = encrypted.decrypt(password.unwrap_or_default(), source.forbid_weak_encryption);
     decrypted.map_err(|error| to_store_error(source, error, damaged))?.ok_or_else(|| {
         let cipher = encrypted.printable_cipher_name();
         source.store_error(format!("has a key in PEM encrypted with {cipher}, which is not supported"))
@@ -215,22 +220,23 @@ pub(in crate::key) fn decrypt_pkcs8(
     budget: &mut KdfBudget,
 ) -> Result<Zeroizing<Vec<u8>>> {
     let (password, _) = source.single_password();
-    let encodings = password.map(PasswordEncodings::new);
-    try_decrypt_pkcs8(der, encodings.as_ref(), source.forbid_weak_encryption, budget).map_err(|error| {
+    // Without a password the empty one is tried: some programs encrypt with it.
+    let encodings = PasswordEncodings::new(password.unwrap_or_default());
+    try_decrypt_pkcs8(der, &encodings, source.forbid_weak_encryption, budget).map_err(|error| {
         to_store_error(source, error, || source.store_error("has a damaged ENCRYPTED PRIVATE KEY"))
     })
 }
 
 fn try_decrypt_pkcs8(
     der: &[u8],
-    password: Option<&PasswordEncodings>,
+    password: &PasswordEncodings,
     forbid_weak: bool,
     budget: &mut KdfBudget,
 ) -> std::result::Result<Zeroizing<Vec<u8>>, DecryptError> {
     let mut fields = BerElement::parse_sequence(der)?;
     let scheme = EncryptionScheme::parse(fields.next_required()?.children(SEQUENCE)?, forbid_weak)?;
     let encrypted = fields.next_required()?.octet_string(OCTET_STRING)?;
-    scheme.try_passwords(&encrypted, password.as_slice(), budget)
+    scheme.try_passwords(&encrypted, &[password], budget)
 }
 
 /// Whether `der` has the structure of an encrypted key.

@@ -14,7 +14,7 @@ use crate::key::message;
 use crate::key::pkcs11::error;
 use crate::key::pkcs11_uri::Pkcs11Uri;
 use crate::key::private_key;
-use crate::key::select::{self, EntryKind};
+use crate::key::select::{self, EntryKind, StoreEntry};
 use crate::key::source::KeySource;
 
 /// Maximum number of objects that are read.
@@ -85,7 +85,8 @@ pub(super) fn select_key(source: &KeySource, uri: &Pkcs11Uri, session: &Session)
         let text = format!("matches no private key on its token; available: {available}");
         return Err(source.error(KeyError::NotFound, source.option(), text));
     }
-    let entries: Vec<_> = found.iter().map(|entry| (entry.label.clone(), EntryKind::PrivateKey)).collect();
+    let entries: Vec<_> =
+        found.iter().map(|entry| StoreEntry::new(entry.label.clone(), EntryKind::PrivateKey)).collect();
     let index = select::select_entry(source, &entries)?;
     Ok(found.swap_remove(index))
 }

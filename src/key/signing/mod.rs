@@ -32,6 +32,8 @@ pub struct SigningKey {
     private_key: PrivateKey,
     alias: Option<String>,
     key_id: Option<String>,
+    /// Why certificates of the store cannot be read.
+    certificate_problem: Option<String>,
     certificates: Vec<CertificateDer<'static>>,
     header_values: Option<CertHeaderValues>,
     certificate_info: Option<CertificateInfo>,
@@ -41,12 +43,16 @@ pub struct SigningKey {
 
 impl SigningKey {
     pub(super) fn new(source: &KeySource, parsed: ParsedKey) -> Result<Self> {
-        let ParsedKey { key, certificates, alias, key_id } = parsed;
+        let ParsedKey { key, certificates, alias, key_id, certificate_problem } = parsed;
         let private_key = match key {
             KeyBytes::Private(der) => private_key::parse(source, &der)?,
             KeyBytes::HmacSecret(secret) => PrivateKey::HmacSecret(HmacSecret::from_bytes(secret)),
         };
-        let mut key = Self { alias, key_id, ..Self::without_certificates(source, private_key) };
+        let is_damaged = certificates.iter().any(|certificate| !chain::is_certificate(certificate));
+        let damaged = is_damaged.then(|| "has damaged certificates".to_owned());
+        let certificate_problem = certificate_problem.or(damaged);
+        let key = Self::without_certificates(source, private_key);
+        let mut key = Self { alias, key_id, certificate_problem, ..key };
         key.attach_chain(chain::build_for_public_key(key.public_key(), &certificates));
         Ok(key)
     }
@@ -68,6 +74,7 @@ impl SigningKey {
             private_key,
             alias: None,
             key_id: None,
+            certificate_problem: None,
             certificates: Vec::new(),
             header_values: None,
             certificate_info: None,
@@ -138,19 +145,20 @@ impl SigningKey {
     }
 
     /// Warnings for every connection that uses the key at `now` (Unix time): a certificate that is not valid,
-    /// and loose permissions of the key file.
+    /// certificates that cannot be read, and loose permissions of the key file.
     #[must_use]
     pub fn warnings(&self, now: i64) -> Vec<Error> {
         let validity = self
             .validity_problem(now)
             .map(|text| format!("{text}; servers that check validity will reject it"));
+        let certificates = self.certificate_problem.as_ref().map(|text| format!("{text}; they are ignored"));
         let permissions =
             self.loose_permissions.map(|found| format!("{found} (KeyFileCheck=1 makes this an error)"));
         let warning = |text| {
             let text = format!("{} {text}", self.source.display_name());
             Error::new(WarningKind::General, "key store", text).with_option(self.source.option())
         };
-        validity.into_iter().chain(permissions).map(warning).collect()
+        validity.into_iter().chain(certificates).chain(permissions).map(warning).collect()
     }
 
     fn validity_problem(&self, now: i64) -> Option<String> {
@@ -177,9 +185,11 @@ impl SigningKey {
     /// [`OptionError::Missing`] without a certificate.
     pub fn certificate_header(&self, header: CertHeader) -> Result<&str> {
         self.header_values.as_ref().map(|values| values.json_value(header)).ok_or_else(|| {
+            let problem = self.certificate_problem.as_ref();
+            let problem = problem.map_or_else(String::new, |problem| format!("{problem}; it "));
             let text = format!(
-                "has no certificate of the key, which JWTThumbprint {} requires; set JWTCertificate to its \
-                 X.509 file",
+                "{problem}has no certificate of the key, which JWTThumbprint {} requires; set JWTCertificate \
+                 to its X.509 file",
                 header.name()
             );
             self.source.error(OptionError::Missing, "JWTCertificate", text)

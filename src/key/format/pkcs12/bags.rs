@@ -17,6 +17,7 @@ const SECRET_BAG: ObjectIdentifier = oid::parse("1.2.840.113549.1.12.10.1.5");
 const SAFE_CONTENTS_BAG: ObjectIdentifier = oid::parse("1.2.840.113549.1.12.10.1.6");
 const X509_CERTIFICATE: ObjectIdentifier = oid::parse("1.2.840.113549.1.9.22.1");
 const FRIENDLY_NAME: ObjectIdentifier = oid::parse("1.2.840.113549.1.9.20");
+const LOCAL_KEY_ID: ObjectIdentifier = oid::parse("1.2.840.113549.1.9.21");
 /// Attribute by which Java marks a trusted certificate.
 const TRUSTED_KEY_USAGE: ObjectIdentifier = oid::parse("2.16.840.1.113894.746875.1.1");
 
@@ -33,8 +34,17 @@ pub(super) enum KeyBag<'a> {
     Shrouded(BerElements<'a>, Cow<'a, [u8]>),
 }
 
-pub(super) struct CertBag<'a> {
+/// Attributes that name a bag.
+#[derive(Clone, Default)]
+pub(super) struct BagNames<'a> {
+    /// friendlyName.
     pub(super) name: Option<String>,
+    /// localKeyID, which a key and its certificate have in common.
+    local_key_id: Option<&'a [u8]>,
+}
+
+pub(super) struct CertBag<'a> {
+    pub(super) names: BagNames<'a>,
     pub(super) der: Cow<'a, [u8]>,
     pub(super) trusted: bool,
 }
@@ -42,23 +52,39 @@ pub(super) struct CertBag<'a> {
 /// Contents of a store in the order of the file.
 #[derive(Default)]
 pub(super) struct SafeBags<'a> {
-    pub(super) keys: Vec<(Option<String>, KeyBag<'a>)>,
+    pub(super) keys: Vec<(BagNames<'a>, KeyBag<'a>)>,
     pub(super) certificates: Vec<CertBag<'a>>,
     pub(super) secrets: Vec<Option<String>>,
 }
 
 impl<'a> SafeBags<'a> {
-    /// Adds the bags of the SafeContents `safe`.
+    /// Name of the certificate that belongs to the key with these names: the one with the same localKeyID or,
+    /// in a store with one key and one certificate, that certificate.
+    pub(super) fn certificate_name(&self, key: &BagNames<'a>) -> Option<&str> {
+        let by_id = key.local_key_id.and_then(|id| {
+            self.certificates.iter().find(|certificate| certificate.names.local_key_id == Some(id))
+        });
+        let certificate = match (by_id, self.keys.as_slice(), self.certificates.as_slice()) {
+            (None, [_], [only]) => Some(only),
+            (found, ..) => found,
+        };
+        certificate?.names.name.as_deref()
+    }
+
+    /// Adds the bags of the SafeContents `safe`. After an error, the other bags are added nevertheless.
     pub(super) fn add_safe_contents(&mut self, safe: &'a [u8]) -> Result<(), DecryptError> {
         self.add_bags(BerElement::parse_sequence(safe)?, MAX_SAFE_DEPTH)
     }
 
     fn add_bags(&mut self, safe: BerElements<'a>, depth: u8) -> Result<(), DecryptError> {
         let deeper = depth.checked_sub(1).ok_or(DecryptError::Damaged)?;
+        let mut outcome = Ok(());
         for bag in safe {
-            self.add_bag(bag?.children(SEQUENCE)?, deeper)?;
+            let added = bag.and_then(|bag| bag.children(SEQUENCE)).map_err(DecryptError::from);
+            let added = added.and_then(|bag| self.add_bag(bag, deeper));
+            outcome = outcome.and(added);
         }
-        Ok(())
+        outcome
     }
 
     fn add_bag(&mut self, mut bag: BerElements<'a>, depth: u8) -> Result<(), DecryptError> {
@@ -72,18 +98,19 @@ impl<'a> SafeBags<'a> {
         let kind = bag.next_required()?.oid()?;
         let value = bag.next_required()?.children(CONTEXT_0)?.next_required()?;
         let attributes = bag.next_if_tag(SET)?;
-        let name = || {
-            Ok::<_, MalformedBer>(
-                find_attribute(attributes, FRIENDLY_NAME)?.map(|name| decode_bmp_string(name.body)),
-            )
+        let names = || {
+            Ok::<_, MalformedBer>(BagNames {
+                name: find_attribute(attributes, FRIENDLY_NAME)?.map(|name| decode_bmp_string(name.body)),
+                local_key_id: find_attribute(attributes, LOCAL_KEY_ID)?.map(|id| id.body),
+            })
         };
         match kind {
-            KEY_BAG => self.keys.push((name()?, KeyBag::Plain(value.raw))),
+            KEY_BAG => self.keys.push((names()?, KeyBag::Plain(value.raw))),
             SHROUDED_KEY_BAG => {
                 let mut fields = value.children(SEQUENCE)?;
                 let scheme = fields.next_required()?.children(SEQUENCE)?;
                 self.keys.push((
-                    name()?,
+                    names()?,
                     KeyBag::Shrouded(scheme, fields.next_required()?.octet_string(OCTET_STRING)?),
                 ));
             }
@@ -96,10 +123,10 @@ impl<'a> SafeBags<'a> {
                         .next_required()?
                         .octet_string(OCTET_STRING)?;
                     let trusted = find_attribute(attributes, TRUSTED_KEY_USAGE)?.is_some();
-                    self.certificates.push(CertBag { name: name()?, der, trusted });
+                    self.certificates.push(CertBag { names: names()?, der, trusted });
                 }
             }
-            SECRET_BAG => self.secrets.push(name()?),
+            SECRET_BAG => self.secrets.push(names()?.name),
             SAFE_CONTENTS_BAG => self.add_bags(value.children(SEQUENCE)?, depth)?,
             // CRLs and non-standard bags.
             _ => {}
@@ -122,11 +149,11 @@ fn find_attribute(
     Ok(None)
 }
 
-/// Decodes a BMPString.
+/// Decodes a BMPString, without the NUL characters that some writers append.
 fn decode_bmp_string(bytes: &[u8]) -> String {
     let units: Vec<_> = bytes
         .chunks_exact(2)
         .map(|unit| unit.iter().fold(0, |value, byte| (value << 8) | u16::from(*byte)))
         .collect();
-    String::from_utf16_lossy(&units)
+    String::from_utf16_lossy(&units).trim_end_matches('\0').to_owned()
 }

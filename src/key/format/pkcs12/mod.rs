@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use ::der::asn1::ObjectIdentifier;
 use zeroize::Zeroizing;
 
-use crate::base::error::{Error, KeyError, Result};
+use crate::base::error::{Error, ErrorKind, KeyError, Result};
 use crate::base::secret::Secret;
 use crate::key::asn1::ber::{BerElement, BerElements};
 use crate::key::asn1::tag::{CONTEXT_0, CONTEXT_0_PRIMITIVE, OCTET_STRING, SEQUENCE};
@@ -26,10 +26,10 @@ use crate::key::crypto::kdf_budget::KdfBudget;
 use crate::key::crypto::password::PasswordEncodings;
 use crate::key::crypto::pbe::EncryptionScheme;
 use crate::key::crypto::weak_encryption;
-use crate::key::parsed_key::{EntryResult, KeyBytes, ParsedKey};
-use crate::key::select::{self, EntryKind};
+use crate::key::parsed_key::{KeyBytes, KeyEntry, ParsedKey};
+use crate::key::select::{self, EntryKind, StoreEntry};
 use crate::key::source::KeySource;
-use bags::{KeyBag, SafeBags};
+use bags::{BagNames, KeyBag, SafeBags};
 
 /// Version 3, the beginning of every PKCS#12 file inside its outermost SEQUENCE.
 const VERSION_3: [u8; 3] = [0x02, 0x01, 0x03];
@@ -47,59 +47,89 @@ pub(in crate::key) fn is_pfx(content: &[u8]) -> bool {
 }
 
 /// Reads the key that `source` selects from the PKCS#12 store `content`.
-pub(in crate::key) fn read_key(source: &KeySource, content: &[u8]) -> Result<ParsedKey> {
-    open_with(source, content, |decryptor, bags| {
-        let index = select::select_entry(source, &list_entries(bags))?;
-        let key = key_aliases(bags).into_iter().zip(&bags.keys).nth(index);
-        match key {
-            Some((alias, (_, key))) => decryptor.open_key_bag(bags, key, alias),
+pub(in crate::key) fn read_key(
+    source: &KeySource,
+    content: &[u8],
+    budget: &mut KdfBudget,
+) -> Result<ParsedKey> {
+    open_with(source, content, budget, |decryptor, bags| {
+        let entries = list_entries(bags);
+        let index = select::select_entry(source, &entries)?;
+        match entries.into_iter().zip(&bags.keys).nth(index) {
+            Some((entry, (_, key))) => decryptor.open_key_bag(bags, key, entry.alias),
             None => Err(source.not_found_error("has no private key")),
         }
     })
 }
 
 /// Reads all keys of the PKCS#12 store `content`.
-pub(in crate::key) fn read_all_keys(source: &KeySource, content: &[u8]) -> Result<Vec<EntryResult>> {
-    open_with(source, content, |decryptor, bags| {
-        let keys = key_aliases(bags).into_iter().zip(&bags.keys);
-        Ok(keys
-            .map(|(alias, (_, key))| (Some(alias.clone()), decryptor.open_key_bag(bags, key, alias)))
-            .collect())
+pub(in crate::key) fn read_all_keys(
+    source: &KeySource,
+    content: &[u8],
+    budget: &mut KdfBudget,
+) -> Result<Vec<KeyEntry>> {
+    open_with(source, content, budget, |decryptor, bags| {
+        let keys = list_entries(bags).into_iter().zip(&bags.keys);
+        let open_key = |(entry, (_, key)): (StoreEntry, &(_, KeyBag<'_>))| KeyEntry {
+            key: decryptor.open_key_bag(bags, key, entry.alias.clone()),
+            alias: Some(entry.alias),
+            certificate_alias: entry.certificate_alias,
+        };
+        Ok(keys.map(open_key).collect())
     })
 }
 
 /// Reads the trusted certificates of the PKCS#12 store `content`: those that are marked as trusted, as
 /// keytool does, or all if the store has no key.
-pub(in crate::key) fn read_trusted_certificates(source: &KeySource, content: &[u8]) -> Result<Vec<Vec<u8>>> {
-    open_with(source, content, |_, bags| {
-        let trusted = bags.certificates.iter().filter(|bag| bag.trusted || bags.keys.is_empty());
-        Ok(trusted.map(|bag| bag.der.to_vec()).collect())
+pub(in crate::key) fn read_trusted_certificates(
+    source: &KeySource,
+    content: &[u8],
+    budget: &mut KdfBudget,
+) -> Result<Vec<Vec<u8>>> {
+    open_with(source, content, budget, |decryptor, bags| match decryptor.unreadable.clone() {
+        Some(error) => Err(decryptor.to_error(error)),
+        None => {
+            let trusted = bags.certificates.iter().filter(|bag| bag.trusted || bags.keys.is_empty());
+            Ok(trusted.map(|bag| bag.der.to_vec()).collect())
+        }
     })
 }
 
-/// Opens the store and passes its content to `read`.
+/// Opens the store and passes its content to `read`. If a part of the store without keys cannot be read, its
+/// error is in `unreadable`.
 fn open_with<T>(
     source: &KeySource,
     content: &[u8],
+    budget: &mut KdfBudget,
     read: impl FnOnce(&mut PfxDecryptor<'_>, &SafeBags<'_>) -> Result<T>,
 ) -> Result<T> {
     if let Some((_, end)) = der::sequence_content_range(content).filter(|(_, end)| *end > content.len()) {
         let length = content.len();
         return Err(source.store_error(format!("is a PKCS#12 store cut short: {length} of {end} bytes")));
     }
-    let mut decryptor = PfxDecryptor::new(source);
+    let mut decryptor = PfxDecryptor::new(source, budget);
     let safes = decryptor.read_authenticated_safe(content).map_err(|error| decryptor.to_error(error))?;
     let mut bags = SafeBags::default();
     for safe in &safes {
-        bags.add_safe_contents(safe).map_err(|error| decryptor.to_error(error))?;
+        let added = bags.add_safe_contents(safe);
+        decryptor.skip_unreadable(added).map_err(|error| decryptor.to_error(error))?;
     }
-    read(&mut decryptor, &bags)
+    let unreadable = decryptor.unreadable.clone().map(|error| decryptor.to_error(error));
+    match unreadable {
+        Some(error) if bags.keys.is_empty() => Err(error),
+        // If the key does not open either, the password is wrong. Nothing else about the store is reported
+        // before it is right.
+        Some(error) if !decryptor.has_mac && *error.kind() == ErrorKind::Key(KeyError::Password) => {
+            read(&mut decryptor, &bags).map_err(|_| error)
+        }
+        _ => read(&mut decryptor, &bags),
+    }
 }
 
 /// State of opening a store.
 struct PfxDecryptor<'a> {
     source: &'a KeySource,
-    budget: KdfBudget,
+    budget: &'a mut KdfBudget,
     /// Password of the MAC and the SafeContents; empty if unset, because most writers treat both alike.
     store_password: PasswordEncodings,
     /// JWTCertKeyPassword.
@@ -107,18 +137,36 @@ struct PfxDecryptor<'a> {
     /// Whether the store has a MAC, which the password has passed.
     has_mac: bool,
     is_encrypted: bool,
+    /// Error of the first part that cannot be read.
+    unreadable: Option<DecryptError>,
 }
 
 impl<'a> PfxDecryptor<'a> {
-    fn new(source: &'a KeySource) -> Self {
+    fn new(source: &'a KeySource, budget: &'a mut KdfBudget) -> Self {
         let (store, _) = source.single_password();
         Self {
             source,
-            budget: KdfBudget::new(),
+            budget,
             store_password: PasswordEncodings::new(store.unwrap_or_default()),
             key_password: source.key_password.as_ref().map(Secret::reveal).map(PasswordEncodings::new),
             has_mac: false,
             is_encrypted: false,
+            unreadable: None,
+        }
+    }
+
+    /// Records the error of a part that cannot be read, unless it is a limit or forbidden by the policy.
+    fn skip_unreadable<T>(
+        &mut self,
+        part: std::result::Result<T, DecryptError>,
+    ) -> std::result::Result<Option<T>, DecryptError> {
+        match part {
+            Ok(part) => Ok(Some(part)),
+            Err(error @ (DecryptError::Weak(_) | DecryptError::TooExpensive(_))) => Err(error),
+            Err(error) => {
+                self.unreadable.get_or_insert(error);
+                Ok(None)
+            }
         }
     }
 
@@ -132,10 +180,15 @@ impl<'a> PfxDecryptor<'a> {
         fields.next_required()?;
         let authenticated = read_data_content(fields.next_required()?)?;
         if let Some(mac) = fields.next() {
-            mac::verify_mac(mac?, &authenticated, &self.store_password, &mut self.budget)?;
+            mac::verify_mac(mac?, &authenticated, &self.store_password, self.budget)?;
             self.has_mac = true;
         }
-        BerElement::parse_sequence(&authenticated)?.map(|safe| self.decrypt_safe_contents(safe?)).collect()
+        let mut safes = Vec::new();
+        for safe in BerElement::parse_sequence(&authenticated)? {
+            let decrypted = self.decrypt_safe_contents(safe?);
+            safes.extend(self.skip_unreadable(decrypted)?);
+        }
+        Ok(safes)
     }
 
     fn decrypt_safe_contents(
@@ -158,7 +211,7 @@ impl<'a> PfxDecryptor<'a> {
         let ciphertext = info.next_required()?.octet_string(CONTEXT_0_PRIMITIVE)?;
         self.is_encrypted = true;
         let passwords: Vec<_> = std::iter::once(&self.store_password).chain(&self.key_password).collect();
-        scheme.try_passwords(&ciphertext, &passwords, &mut self.budget)
+        scheme.try_passwords(&ciphertext, &passwords, self.budget)
     }
 
     fn open_key_bag(&mut self, bags: &SafeBags<'_>, key: &KeyBag<'_>, alias: String) -> Result<ParsedKey> {
@@ -166,8 +219,12 @@ impl<'a> PfxDecryptor<'a> {
             KeyBag::Plain(der) => Zeroizing::new(der.to_vec()),
             KeyBag::Shrouded(scheme, encrypted) => self.decrypt_shrouded_key(*scheme, encrypted, &alias)?,
         };
-        let certificates = bags.certificates.iter().map(|bag| bag.der.to_vec()).collect();
-        Ok(ParsedKey { key: KeyBytes::Private(der), certificates, alias: Some(alias), key_id: None })
+        Ok(ParsedKey {
+            certificates: bags.certificates.iter().map(|bag| bag.der.to_vec()).collect(),
+            alias: Some(alias),
+            certificate_problem: self.unreadable.as_ref().map(describe_unreadable),
+            ..ParsedKey::new(KeyBytes::Private(der))
+        })
     }
 
     fn decrypt_shrouded_key(
@@ -179,7 +236,7 @@ impl<'a> PfxDecryptor<'a> {
         self.is_encrypted = true;
         let passwords: Vec<_> = self.key_password.iter().chain([&self.store_password]).collect();
         let decrypted = EncryptionScheme::parse(scheme, self.source.forbid_weak_encryption)
-            .and_then(|scheme| scheme.try_passwords(encrypted, &passwords, &mut self.budget));
+            .and_then(|scheme| scheme.try_passwords(encrypted, &passwords, self.budget));
         decrypted.map_err(|error| match error {
             // The MAC has confirmed the store password.
             DecryptError::WrongPasswordOrAltered if self.has_mac => {
@@ -229,24 +286,46 @@ fn read_data_content(info: BerElement<'_>) -> std::result::Result<Cow<'_, [u8]>,
     Ok(fields.next_required()?.children(CONTEXT_0)?.next_required()?.octet_string(OCTET_STRING)?)
 }
 
-fn key_aliases(bags: &SafeBags<'_>) -> Vec<String> {
-    let mut unnamed = 0_u32;
-    let mut alias_of = |name: &Option<String>| {
-        name.clone().unwrap_or_else(|| {
-            unnamed = unnamed.saturating_add(1);
-            unnamed.to_string()
-        })
-    };
-    bags.keys.iter().map(|(name, _)| alias_of(name)).collect()
+/// Describes why certificates cannot be read, after the name of the store.
+fn describe_unreadable(error: &DecryptError) -> String {
+    match error {
+        DecryptError::Unsupported(oid) => {
+            format!("has certificates encrypted with {}", algorithm::unsupported_text(oid))
+        }
+        DecryptError::WrongPasswordOrAltered => {
+            "has certificates that cannot be decrypted: their password differs from that of the key, or the \
+             data is corrupt"
+                .to_owned()
+        }
+        _ => "has damaged certificates".to_owned(),
+    }
 }
 
-/// Lists the names and kinds of the entries, keys first. A certificate that belongs to a key is not an entry.
-fn list_entries(bags: &SafeBags<'_>) -> Vec<(String, EntryKind)> {
-    let entry = |name: &Option<String>, kind| (name.clone().unwrap_or_else(|| "unnamed".to_owned()), kind);
-    let keys = key_aliases(bags).into_iter().map(|alias| (alias, EntryKind::PrivateKey));
+/// Lists the entries, keys first. A certificate that belongs to a key is not an entry.
+fn list_entries(bags: &SafeBags<'_>) -> Vec<StoreEntry> {
+    let entry = |name: &Option<String>, kind| {
+        StoreEntry::new(name.clone().unwrap_or_else(|| "unnamed".to_owned()), kind)
+    };
     let trusted = bags.certificates.iter().filter(|bag| bag.trusted || bags.keys.is_empty());
-    let certificates = trusted.map(|bag| entry(&bag.name, EntryKind::TrustedCertificate));
-    keys.chain(certificates)
-        .chain(bags.secrets.iter().map(|name| entry(name, EntryKind::SecretKey)))
-        .collect()
+    let mut entries = key_entries(bags);
+    entries.extend(trusted.map(|bag| entry(&bag.names.name, EntryKind::TrustedCertificate)));
+    entries.extend(bags.secrets.iter().map(|name| entry(name, EntryKind::SecretKey)));
+    entries
+}
+
+fn key_entries(bags: &SafeBags<'_>) -> Vec<StoreEntry> {
+    let mut unnamed = 0_u32;
+    let mut entry = |names: &BagNames<'_>| {
+        let alias = names.name.clone().unwrap_or_else(|| {
+            unnamed = unnamed.saturating_add(1);
+            unnamed.to_string()
+        });
+        let certificate_alias = bags.certificate_name(names).map(str::to_owned);
+        let differs = |other: &String| select::fold_alias(other) != select::fold_alias(&alias);
+        StoreEntry {
+            certificate_alias: certificate_alias.filter(differs),
+            ..StoreEntry::new(alias, EntryKind::PrivateKey)
+        }
+    };
+    bags.keys.iter().map(|(names, _)| entry(names)).collect()
 }
