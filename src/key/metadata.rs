@@ -73,9 +73,19 @@ struct BoxAppAuthJson {
     public_key_id: Option<String>,
 }
 
-/// Returns the metadata in the content of a key file; `None` if it is not JSON, or of another format.
+/// Returns the metadata in the content of a key file; `None` if it is not JSON, or a JSON Web Key.
+///
+/// # Errors
+/// If the content is JSON without a key.
 pub(super) fn parse_metadata(source: &KeySource, content: &[u8]) -> Result<Option<KeyFileMetadata>> {
-    if json::is_json(content) { Ok(extract_metadata(json::parse(source, content)?)) } else { Ok(None) }
+    if !json::is_json(content) {
+        return Ok(None);
+    }
+    let metadata = extract_metadata(json::parse(source, content)?);
+    if metadata.is_none() {
+        json::check_has_key(source, content)?;
+    }
+    Ok(metadata)
 }
 
 fn extract_metadata(file: MetadataJson) -> Option<KeyFileMetadata> {

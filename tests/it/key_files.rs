@@ -322,6 +322,39 @@ fn key_opens_without_unreadable_certificates() {
 }
 
 #[test]
+fn json_of_another_kind_is_named_first() {
+    let dir = TestDir::new();
+    let installed = json!({ "client_id": "c", "client_secret": "hunter2", "token_uri": "https://a.example" });
+    let user = json!({ "type": "authorized_user", "refresh_token": "hunter2", "client_secret": "hunter2" });
+    for (content, fragment) in [
+        (user.to_string(), "authorized_user"),
+        (json!({ "type": "external_account", "audience": "a" }).to_string(), "external_account"),
+        (json!({ "type": "impersonated_service_account" }).to_string(), "impersonated_service_account"),
+        (json!({ "installed": installed }).to_string(), "OAuth client file"),
+        (json!({ "web": installed }).to_string(), "OAuth client file"),
+        (json!(user.to_string()).to_string(), "JSON in a JSON string"),
+        (json!("hunter2").to_string(), "text in quotes"),
+        (json!(["hunter2"]).to_string(), "JSON array"),
+        (json!({ "value": "hunter2", "contentType": "application/x-pkcs12" }).to_string(), "Azure Key Vault"),
+        (json!({ "appId": "a", "password": "hunter2", "tenant": "t" }).to_string(), "service principal"),
+        (json!({ "realm": "r", "auth-server-url": "u" }).to_string(), "Keycloak"),
+        (json!({ "boxAppSettings": { "clientID": "c" } }).to_string(), "without a key pair"),
+        (json!({ "kty": "RSA", "n": "AQAB", "e": "AQAB" }).to_string(), "are public"),
+        (json!({ "hunter2": 1 }).to_string(), "not a JSON Web Key"),
+    ] {
+        let path = dir.write("key.json", &content);
+        for string in [format!("JWTCertStore={path}"), inline_string(&content, "")] {
+            let failure = get_token(&string).map(|token| token.value()).unwrap_err();
+            assert_eq!(failure.status, AUTHGRANT_KEY_NOT_FOUND, "{string}: {failure:?}");
+            assert!(failure.message.contains(fragment), "{failure:?}");
+            assert!(!failure.message.contains("hunter2"), "{failure:?}");
+            let first = failure.message.find(fragment).unwrap();
+            assert!(failure.message.find("missing").is_none_or(|missing| missing > first), "{failure:?}");
+        }
+    }
+}
+
+#[test]
 fn needless_password_error_says_so() {
     let dir = dir_with_key();
     run_shell(

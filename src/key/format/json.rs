@@ -1,12 +1,15 @@
-//! JSON key files: a JSON Web Key or a set of them, a Google service account file, Box app settings.
+//! JSON key files: a JSON Web Key or a set of them, a Google service account file, Box app settings. JSON files
+//! that are mistaken for them are named in errors.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::jwk::{self, Jwk};
 use super::pem;
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::secret::Secret;
 use crate::key::crypto::kdf_budget::KdfBudget;
 use crate::key::message::quote;
@@ -35,8 +38,8 @@ struct JsonKeyFile<'a> {
 
 #[derive(Deserialize)]
 struct BoxSettings<'a> {
-    #[serde(rename = "appAuth", borrow)]
-    auth: BoxAuth<'a>,
+    #[serde(rename = "appAuth", borrow, default)]
+    auth: Option<BoxAuth<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -44,15 +47,53 @@ struct BoxSettings<'a> {
 struct BoxAuth<'a> {
     #[serde(rename = "publicKeyID", borrow, default)]
     key_id: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     private_key: Cow<'a, str>,
     #[serde(borrow, default)]
     passphrase: Option<Cow<'a, str>>,
 }
 
-/// Whether `content` is a JSON object, judging by its first character.
+/// Credentials files of Google without a private key, by their `type`.
+const GOOGLE_TYPES_WITHOUT_KEY: [&str; 4] = [
+    "authorized_user",
+    "external_account",
+    "external_account_authorized_user",
+    "impersonated_service_account",
+];
+
+/// Other JSON files: a member that shows what they are, and their description.
+const OTHER_FILES: [(&str, &str); 7] = [
+    (
+        "installed",
+        "an OAuth client file of Google for a login; use the JSON key of a service account, or set ClientID and \
+         ClientSecret to those of the file for a login",
+    ),
+    (
+        "web",
+        "an OAuth client file of Google for a login; use the JSON key of a service account, or set ClientID and \
+         ClientSecret to those of the file for a login",
+    ),
+    (
+        "contentType",
+        "a secret of Azure Key Vault with its attributes; save its value alone (az keyvault secret download)",
+    ),
+    ("auth-server-url", "the configuration of a Keycloak client; export its key as PKCS#12, JKS or PEM"),
+    ("token_endpoint", "the metadata of an authorization server"),
+    ("access_token", "the response of a token endpoint; set AccessToken to the token in it"),
+    (
+        "appId",
+        "the password of an Azure service principal; set ClientID and ClientSecret to those of the file",
+    ),
+];
+
+/// Whether `content` is a JSON object, array or string, judging by its first character.
 pub(in crate::key) fn is_json(content: &[u8]) -> bool {
-    content.trim_ascii_start().first() == Some(&b'{')
+    match content.trim_ascii_start().first() {
+        Some(b'{') => true,
+        // Neither PEM in quotes nor binary.
+        Some(b'[' | b'"') => !pem::is_pem(content) && std::str::from_utf8(content).is_ok(),
+        _ => false,
+    }
 }
 
 /// Reads all keys of the JSON text `content`.
@@ -76,7 +117,7 @@ pub(in crate::key) fn read_key(
 ) -> Result<ParsedKey> {
     let file: JsonKeyFile<'_> = parse(source, content)?;
     if let Some(settings) = file.r#box {
-        return read_box_key(source, settings.auth, budget);
+        return read_box_key(source, settings, budget);
     }
     if file.kty.is_some() {
         return jwk::select_key(source, &[parse(source, content)?]);
@@ -84,22 +125,54 @@ pub(in crate::key) fn read_key(
     if let Some(keys) = file.keys {
         return jwk::select_key(source, &keys);
     }
-    match (file.kind.as_deref(), file.private_key) {
-        (_, Some(key)) => read_embedded_pem(source, key, file.private_key_id, budget),
-        (Some(kind @ ("external_account" | "authorized_user" | "impersonated_service_account")), None) => {
-            Err(source.not_found_error(format!(
-                "is a Google credentials file of the unsupported type {kind}, which has no private key; use \
-                 the JSON key of a service account"
-            )))
-        }
-        _ => Err(source.not_found_error(
-            "has no private key; it is JSON, but not a JSON Web Key, a Google service account file or Box \
-             app settings",
-        )),
+    match file.private_key {
+        Some(key) => read_embedded_pem(source, key, file.private_key_id, budget),
+        None => Err(no_key_error(source, file.kind.as_deref(), content)),
     }
 }
 
-fn read_box_key(source: &KeySource, auth: BoxAuth<'_>, budget: &mut KdfBudget) -> Result<ParsedKey> {
+/// Checks that the JSON text `content` has the members of a key file.
+///
+/// # Errors
+/// An error that names what it is instead.
+pub(in crate::key) fn check_has_key(source: &KeySource, content: &[u8]) -> Result<()> {
+    let file: JsonKeyFile<'_> = parse(source, content)?;
+    match file {
+        JsonKeyFile { keys: Some(keys), .. } => jwk::check_has_signing_key(source, &keys),
+        JsonKeyFile { kty: Some(_), .. } => jwk::check_has_signing_key(source, &[parse(source, content)?]),
+        JsonKeyFile { r#box: None, private_key: None, kind, .. } => {
+            Err(no_key_error(source, kind.as_deref(), content))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn no_key_error(source: &KeySource, kind: Option<&str>, content: &[u8]) -> Error {
+    if let Some(kind) = GOOGLE_TYPES_WITHOUT_KEY.iter().find(|known| Some(**known) == kind) {
+        return source.not_found_error(format!(
+            "is a Google credentials file of the unsupported type {kind}, which has no private key; use the \
+             JSON key of a service account"
+        ));
+    }
+    let members: BTreeMap<Cow<'_, str>, IgnoredAny> = serde_json::from_slice(content).unwrap_or_default();
+    match OTHER_FILES.iter().find(|(member, _)| members.contains_key(*member)) {
+        Some((_, description)) => {
+            source.not_found_error(format!("has no private key; it is {description}"))
+        }
+        None => source.not_found_error(
+            "has no private key; it is JSON, but not a JSON Web Key, a Google service account file or Box app \
+             settings",
+        ),
+    }
+}
+
+fn read_box_key(source: &KeySource, settings: BoxSettings<'_>, budget: &mut KdfBudget) -> Result<ParsedKey> {
+    let Some(auth) = settings.auth.filter(|auth| !auth.private_key.is_empty()) else {
+        return Err(source.not_found_error(
+            "has no private key; it is the settings of a Box application without a key pair (appAuth), which \
+             Box's developer console generates",
+        ));
+    };
     let has_password = source.single_password().0.is_some();
     let passphrase = auth.passphrase.filter(|_| !has_password).map(|text| Secret::new(text.into_owned()));
     match passphrase {
@@ -134,6 +207,9 @@ pub(in crate::key) fn parse<'a, T: Deserialize<'a>>(source: &KeySource, content:
             source.store_error(format!("is too large for a JSON key ({length} bytes, limit {MAX_JSON_LEN})"))
         );
     }
+    if let Some(text) = describe_non_object(content) {
+        return Err(source.not_found_error(text));
+    }
     let parsed = serde_json::from_slice(content).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         let text = format!("is JSON that is truncated, damaged or not a key (line {line}, column {column})");
@@ -144,6 +220,18 @@ pub(in crate::key) fn parse<'a, T: Deserialize<'a>>(source: &KeySource, content:
             Err(source.store_error(format!("is JSON with a NUL character in {member}, which is not allowed")))
         }
         None => Ok(parsed),
+    }
+}
+
+/// Describes JSON that is not an object.
+fn describe_non_object(content: &[u8]) -> Option<&'static str> {
+    match content.trim_ascii() {
+        [b'[', ..] => Some("is a JSON array; expected a JSON object, such as a JSON Web Key Set"),
+        [b'"', text @ ..] if text.trim_ascii_start().starts_with(b"{") => Some(
+            "is JSON in a JSON string; save the text of the string alone, without quotes and backslashes",
+        ),
+        [b'"', ..] => Some("is text in quotes; save it without the quotes"),
+        _ => None,
     }
 }
 

@@ -63,10 +63,8 @@ pub(in crate::key) struct Jwk<'a> {
 
 /// Reads the key of `keys` that `source` selects.
 pub(in crate::key) fn select_key(source: &KeySource, keys: &[Jwk<'_>]) -> Result<ParsedKey> {
+    check_has_signing_key(source, keys)?;
     let signing: Vec<_> = signing_keys_by_name(keys).collect();
-    if signing.is_empty() {
-        return Err(source.not_found_error("has no private key; all its JSON Web Keys are public"));
-    }
     let names: Vec<_> =
         signing.iter().map(|(name, _)| StoreEntry::new(name.clone(), EntryKind::PrivateKey)).collect();
     // A single key is used regardless of the alias: its kid is for the server.
@@ -75,6 +73,14 @@ pub(in crate::key) fn select_key(source: &KeySource, keys: &[Jwk<'_>]) -> Result
         Some((_, key)) => key.to_parsed_key(source),
         None => Err(source.not_found_error("has no private key")),
     }
+}
+
+/// Checks that one of `keys` can sign.
+pub(in crate::key) fn check_has_signing_key(source: &KeySource, keys: &[Jwk<'_>]) -> Result<()> {
+    if signing_keys_by_name(keys).next().is_some() {
+        return Ok(());
+    }
+    Err(source.not_found_error("has no private key; all its JSON Web Keys are public"))
 }
 
 /// Reads all keys of `keys` that can sign.
