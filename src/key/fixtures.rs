@@ -172,7 +172,7 @@ impl KeySource {
     }
 
     fn from_origin(origin: KeyOrigin) -> Self {
-        let (password, key_password, alias, certificate) = (None, None, None, None);
+        let (password, key_password, alias, key_id, certificate) = (None, None, None, None, None);
         let (forbid_weak_encryption, require_private_file) = (false, false);
         Self {
             purpose: StorePurpose::default(),
@@ -180,6 +180,7 @@ impl KeySource {
             password,
             key_password,
             alias,
+            key_id,
             certificate,
             forbid_weak_encryption,
             require_private_file,

@@ -1,5 +1,6 @@
 //! A key as read from its format, before it is prepared for signing.
 
+use jsonwebtoken::Algorithm;
 use zeroize::Zeroizing;
 
 use crate::base::error::Result;
@@ -19,6 +20,8 @@ pub(super) struct ParsedKey {
     pub(super) alias: Option<String>,
     /// Key ID known to the server, if the file contains it.
     pub(super) key_id: Option<String>,
+    /// The only algorithm that the key may be used with, if the file contains one.
+    pub(super) algorithm: Option<Algorithm>,
     /// Why the certificates stored alongside the key cannot be read; to be appended to the name of the store.
     pub(super) certificate_problem: Option<String>,
 }
@@ -26,7 +29,14 @@ pub(super) struct ParsedKey {
 impl ParsedKey {
     /// A key without alias, key ID and certificates.
     pub(super) fn new(key: KeyBytes) -> Self {
-        Self { key, certificates: Vec::new(), alias: None, key_id: None, certificate_problem: None }
+        Self {
+            key,
+            certificates: Vec::new(),
+            alias: None,
+            key_id: None,
+            algorithm: None,
+            certificate_problem: None,
+        }
     }
 }
 

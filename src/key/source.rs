@@ -82,6 +82,8 @@ pub struct KeySource {
     pub key_password: Option<Secret>,
     /// JWTCertAlias.
     pub alias: Option<String>,
+    /// JWTKeyID, which selects a key of a JSON Web Key Set.
+    pub key_id: Option<String>,
     /// JWTCertificate.
     pub certificate: Option<ConfiguredPath>,
     /// Whether the policy forbids weak encryption. Part of the cache keys, so that a key that was opened

@@ -211,7 +211,7 @@ define_options! {
     JWTAlgorithm [] JWT_ALGORITHMS, "by provider and key",
         "The signature algorithm of the assertion (RFC 7518 section 3.1).";
     JWTKeyID [] OptionType::Text, "",
-        "The kid header: the key ID registered with the authorization server.";
+        "The kid header: the key ID registered with the authorization server. Without JWTCertAlias it also selects the key of a JSON Web Key Set.";
     JWTThumbprint [] OptionType::Text, "by provider",
         "The headers that identify the certificate of the key: any of x5t, x5t#S256 and x5c, separated by commas.";
     JWTCertificate [] OptionType::Path, "",

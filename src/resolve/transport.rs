@@ -119,6 +119,7 @@ impl OptionResolver<'_> {
             password: self.secret(OptionId::KeyStorePassword),
             key_password: self.secret(OptionId::KeyPassword),
             alias: self.text(OptionId::KeyStoreAlias),
+            key_id: None,
             certificate: None,
             forbid_weak_encryption: self.policy.forbids(Restriction::WeakStores),
             require_private_file: self.has_value(OptionId::KeyFileCheck, "1"),

@@ -354,6 +354,162 @@ fn json_of_another_kind_is_named_first() {
     }
 }
 
+/// The numbers of an RSA key in base64url: n, e, d, p, q, dp, dq, qi.
+fn rsa_members(pem: &str) -> Vec<String> {
+    let output = Command::new("openssl")
+        .args(["rsa", "-traditional", "-outform", "DER", "-in", pem])
+        .output()
+        .unwrap();
+    let mut rest = &output.stdout[4..];
+    let mut members = Vec::new();
+    while let [0x02, length, tail @ ..] = rest {
+        let (length, tail) = match length {
+            0x82 => (usize::from(u16::from_be_bytes([tail[0], tail[1]])), &tail[2..]),
+            0x81 => (usize::from(tail[0]), &tail[1..]),
+            length => (usize::from(*length), tail),
+        };
+        members.push(URL_SAFE_NO_PAD.encode(&tail[..length]));
+        rest = &tail[length..];
+    }
+    assert_eq!(members.len(), 9);
+    members.split_off(1)
+}
+
+fn rsa_jwk(members: &[String], names: &[&str]) -> Value {
+    let all = ["n", "e", "d", "p", "q", "dp", "dq", "qi"];
+    let mut jwk = json!({ "kty": "RSA", "kid": "rsa" });
+    for (name, value) in all.iter().zip(members).filter(|(name, _)| names.contains(name)) {
+        jwk[*name] = json!(value);
+    }
+    jwk
+}
+
+/// Asserts that OpenSSL verifies the JWT by RS256 with the public key of stores::path("key.pem").
+fn assert_openssl_verifies(dir: &TestDir, jwt: &str) {
+    let (message, signature) = jwt.rsplit_once('.').unwrap();
+    dir.write("message", message);
+    dir.write("signature", URL_SAFE_NO_PAD.decode(signature).unwrap());
+    let key = stores::path("key.pem");
+    run_shell(
+        dir,
+        &format!(
+            "openssl pkey -in {key} -pubout -out public.pem
+             openssl dgst -sha256 -verify public.pem -signature signature message"
+        ),
+    );
+}
+
+#[test]
+fn rsa_jwk_without_primes_signs() {
+    let dir = TestDir::new();
+    let members = rsa_members(&stores::path("key.pem"));
+    for names in [&["n", "e", "d"][..], &["n", "e", "d", "p", "q"]] {
+        let path = dir.write("key.jwk", rsa_jwk(&members, names).to_string());
+        let token = get_token(&store_string(&path, "JWTAlgorithm=RS256")).unwrap();
+        assert_openssl_verifies(&dir, &token.value());
+    }
+    // Java and Go compute d modulo (p - 1)(q - 1), OpenSSL 3 modulo the least common multiple.
+    let compute = "import base64, sys
+e, p, q = (int.from_bytes(base64.urlsafe_b64decode(text + '=='), 'big') for text in sys.argv[1:])
+d = pow(e, -1, (p - 1) * (q - 1)).to_bytes(256, 'big')
+print(base64.urlsafe_b64encode(d).decode().rstrip('='), end='')";
+    let output =
+        Command::new("python3").args(["-c", compute, &members[1], &members[3], &members[4]]).output();
+    let mut jwk = rsa_jwk(&members, &["n", "e"]);
+    jwk["d"] = json!(String::from_utf8(output.unwrap().stdout).unwrap());
+    let path = dir.write("key.jwk", jwk.to_string());
+    let token = get_token(&store_string(&path, "JWTAlgorithm=RS256")).unwrap();
+    assert_openssl_verifies(&dir, &token.value());
+    let other = rsa_members(&stores::path("other.pem"));
+    let mut mixed = rsa_jwk(&members, &["n", "e"]);
+    mixed["d"] = json!(other[2]);
+    let path = dir.write("key.jwk", mixed.to_string());
+    let fragments = ["n, e and d"];
+    assert_fails(&store_string(&path, ""), AUTHGRANT_KEY_STORE_ERROR, "JWTCertStore", &fragments);
+}
+
+/// An EC key as a JSON Web Key.
+fn ec_jwk(kid: &str) -> Value {
+    let pem = stores::path("p256.sec1.pem");
+    let der = |arguments: &[&str]| {
+        Command::new("openssl")
+            .args(["ec", "-in", &pem, "-outform", "DER"])
+            .args(arguments)
+            .output()
+            .unwrap()
+            .stdout
+    };
+    let (private, public) = (der(&[]), der(&["-pubout"]));
+    let point = &public[public.len() - 64..];
+    json!({
+        "kty": "EC", "crv": "P-256", "kid": kid,
+        "d": URL_SAFE_NO_PAD.encode(&private[7..39]),
+        "x": URL_SAFE_NO_PAD.encode(&point[..32]),
+        "y": URL_SAFE_NO_PAD.encode(&point[32..]),
+    })
+}
+
+#[test]
+fn jwk_set_key_is_selected_by_key_id() {
+    let dir = TestDir::new();
+    let rsa = rsa_jwk(&rsa_members(&stores::path("key.pem")), &["n", "e", "d"]);
+    let path = dir.write("set.jwks", json!({ "keys": [rsa, ec_jwk("ec"), ec_jwk("EC")] }).to_string());
+    let headers = |kid: &str| format!("JWTHeaders={{{{\"kid\":\"{kid}\"}}}}}}");
+    for (options, kid, algorithm) in [
+        ("JWTKeyID=rsa".to_owned(), "rsa", "RS256"),
+        ("JWTKeyID=ec".to_owned(), "ec", "ES256"),
+        ("JWTKeyID=EC".to_owned(), "EC", "ES256"),
+        (headers("rsa"), "rsa", "RS256"),
+        // The alias selects the key, and JWTKeyID is for the server.
+        ("JWTCertAlias=rsa;JWTKeyID=ec".to_owned(), "ec", "RS256"),
+    ] {
+        let header = jwt_header(&store_string(&path, &options));
+        assert_eq!((&header["kid"], &header["alg"]), (&json!(kid), &json!(algorithm)), "{options}");
+    }
+    let fragments = [r#""none""#, r#""rsa", "ec" and "EC""#, "JWTCertAlias"];
+    let string = store_string(&path, "JWTKeyID=none");
+    assert_fails(&string, AUTHGRANT_KEY_NOT_FOUND, "JWTKeyID", &fragments);
+    assert_fails(&store_string(&path, ""), AUTHGRANT_KEY_NOT_FOUND, "JWTCertAlias", &["several keys"]);
+    // The only key of a set is used with any kid.
+    let path = dir.write("set.jwks", json!({ "keys": [ec_jwk("ec")] }).to_string());
+    assert_eq!(jwt_header(&store_string(&path, "JWTKeyID=other"))["kid"], "other");
+}
+
+#[test]
+fn jwk_alg_and_use_are_heeded() {
+    let dir = TestDir::new();
+    let members = rsa_members(&stores::path("key.pem"));
+    let with = |restrictions: &Value| {
+        let mut jwk = rsa_jwk(&members, &["n", "e", "d", "p", "q", "dp", "dq", "qi"]);
+        jwk.as_object_mut().unwrap().extend(restrictions.as_object().unwrap().clone());
+        jwk
+    };
+    let write = |jwk: &Value| dir.write("key.jwk", jwk.to_string());
+    let path = write(&with(&json!({ "alg": "PS384", "use": "sig" })));
+    assert_eq!(jwt_header(&store_string(&path, ""))["alg"], "PS384");
+    assert_eq!(jwt_header(&store_string(&path, "JWTAlgorithm=PS384"))["alg"], "PS384");
+    let string = store_string(&path, "JWTAlgorithm=RS256");
+    assert_fails(&string, AUTHGRANT_KEY_UNSUITABLE, "JWTCertStore", &["RS256", "PS384"]);
+    for (restrictions, status, fragment) in [
+        (json!({ "use": "enc" }), AUTHGRANT_KEY_NOT_FOUND, "for encryption"),
+        (json!({ "alg": "RSA-OAEP-256" }), AUTHGRANT_KEY_NOT_FOUND, "for encryption"),
+        (json!({ "key_ops": ["decrypt"] }), AUTHGRANT_KEY_NOT_FOUND, "for encryption"),
+        (json!({ "alg": "ES256" }), AUTHGRANT_KEY_UNSUITABLE, "alg ES256"),
+        (json!({ "alg": "XS1" }), AUTHGRANT_KEY_UNSUITABLE, "unsupported alg"),
+    ] {
+        let failure = get_token(&store_string(&write(&with(&restrictions)), "")).map(|_| ()).unwrap_err();
+        assert_eq!(failure.status, status, "{restrictions}: {failure:?}");
+        assert!(failure.message.contains(fragment), "{failure:?}");
+    }
+    // Keycloak has a key for signatures and one for encryption.
+    let set = json!({ "keys": [with(&json!({ "use": "enc", "kid": "e" })), with(&json!({ "use": "sig" }))] });
+    assert_eq!(jwt_header(&store_string(&write(&set), ""))["kid"], "rsa");
+    let oct = json!({ "kty": "oct", "k": URL_SAFE_NO_PAD.encode([7; 64]), "alg": "HS512" });
+    assert_eq!(jwt_header(&store_string(&write(&oct), ""))["alg"], "HS512");
+    let short = json!({ "kty": "oct", "k": URL_SAFE_NO_PAD.encode([7; 32]), "alg": "HS512" });
+    assert_fails(&store_string(&write(&short), ""), AUTHGRANT_KEY_UNSUITABLE, "JWTCertStore", &["HS512"]);
+}
+
 #[test]
 fn needless_password_error_says_so() {
     let dir = dir_with_key();

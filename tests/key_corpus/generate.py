@@ -236,6 +236,7 @@ def text(name):
 keys = [(rsa_jwk(), "rsa"), (ec_jwk("p256", "P-256", 32), "p256"), (ec_jwk("p384", "P-384", 48), "p384"), (ed_jwk(), "ed25519")]
 for key, name in keys:
     write_json(f"j-{name}.jwk", key, name, "JWK")
+write_json("j-rsa-ned.jwk", {name: keys[0][0][name] for name in ["kty", "n", "e", "d"]}, "rsa", "JWK with n, e and d alone")
 write_json("j-set.jwks", {"keys": [key for key, _ in keys]}, "p384", "JWKS", alias="p384")
 google = {"type": "service_account", "private_key_id": "1a2b", "private_key": text("rsa.key"), "client_email": "a@example.com"}
 write_json("j-google.json", google, "rsa", "Google service account")

@@ -7,4 +7,5 @@ pub(super) mod digest;
 pub(super) mod kdf_budget;
 pub(super) mod password;
 pub(super) mod pbe;
+pub(super) mod rsa_primes;
 pub(super) mod weak_encryption;

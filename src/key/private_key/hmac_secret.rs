@@ -62,6 +62,11 @@ impl HmacSecret {
     }
 }
 
+/// Whether a shared secret may support `algorithm`.
+pub(in crate::key) fn is_hmac(algorithm: Algorithm) -> bool {
+    HMAC_ALGORITHMS.iter().any(|(candidate, ..)| *candidate == algorithm)
+}
+
 /// The requested algorithm, HS256 by default, and the minimum bits of a secret for it.
 pub(in crate::key) fn min_bits(requested: Option<Algorithm>) -> (Algorithm, usize) {
     let found = HMAC_ALGORITHMS.iter().find(|(candidate, ..)| Some(*candidate) == requested);

@@ -32,6 +32,8 @@ pub struct SigningKey {
     private_key: PrivateKey,
     alias: Option<String>,
     key_id: Option<String>,
+    /// The only algorithm, if the file restricts the key to one.
+    algorithm: Option<Algorithm>,
     /// Why certificates of the store cannot be read.
     certificate_problem: Option<String>,
     certificates: Vec<CertificateDer<'static>>,
@@ -43,7 +45,7 @@ pub struct SigningKey {
 
 impl SigningKey {
     pub(super) fn new(source: &KeySource, parsed: ParsedKey) -> Result<Self> {
-        let ParsedKey { key, certificates, alias, key_id, certificate_problem } = parsed;
+        let ParsedKey { key, certificates, alias, key_id, algorithm, certificate_problem } = parsed;
         let private_key = match key {
             KeyBytes::Private(der) => private_key::parse(source, &der)?,
             KeyBytes::HmacSecret(secret) => PrivateKey::HmacSecret(HmacSecret::from_bytes(secret)),
@@ -52,7 +54,8 @@ impl SigningKey {
         let damaged = is_damaged.then(|| "has damaged certificates".to_owned());
         let certificate_problem = certificate_problem.or(damaged);
         let key = Self::without_certificates(source, private_key);
-        let mut key = Self { alias, key_id, certificate_problem, ..key };
+        let mut key = Self { alias, key_id, algorithm, certificate_problem, ..key };
+        key.check_algorithm_restriction()?;
         key.attach_chain(chain::build_for_public_key(key.public_key(), &certificates));
         Ok(key)
     }
@@ -74,6 +77,7 @@ impl SigningKey {
             private_key,
             alias: None,
             key_id: None,
+            algorithm: None,
             certificate_problem: None,
             certificates: Vec::new(),
             header_values: None,
@@ -135,7 +139,24 @@ impl SigningKey {
     /// Supported algorithms, the preferred one first.
     #[must_use]
     pub fn algorithms(&self) -> &[Algorithm] {
-        self.private_key.algorithms()
+        self.algorithm.as_ref().map_or(self.private_key.algorithms(), std::slice::from_ref)
+    }
+
+    /// Checks that the key supports the algorithm to which its file restricts it.
+    fn check_algorithm_restriction(&self) -> Result<()> {
+        let Some(algorithm) = self.algorithm else { return Ok(()) };
+        let is_supported = match &self.private_key {
+            // Its length is checked when the algorithm is selected.
+            PrivateKey::HmacSecret(_) => hmac_secret::is_hmac(algorithm),
+            key => key.algorithms().contains(&algorithm),
+        };
+        if is_supported {
+            return Ok(());
+        }
+        let description = self.private_key.description();
+        Err(self
+            .source
+            .unsuitable_error(format!("has a JSON Web Key with alg {algorithm:?}, but it is {description}")))
     }
 
     /// Subject and validity of the key's certificate; `None` without a certificate.
@@ -202,9 +223,9 @@ impl SigningKey {
     /// `KeyError::Unsuitable` if the key does not support it.
     pub fn select_algorithm(&self, requested: Option<Algorithm>) -> Result<Algorithm> {
         if let PrivateKey::HmacSecret(secret) = &self.private_key {
-            self.check_secret_length(secret, requested)?;
+            self.check_secret_length(secret, requested.or(self.algorithm))?;
         }
-        let supported = self.private_key.algorithms();
+        let supported = self.algorithms();
         match (requested, supported) {
             (None, [own, ..]) => Ok(*own),
             (Some(requested), supported) if supported.contains(&requested) => Ok(requested),
@@ -223,7 +244,7 @@ impl SigningKey {
         requested: Option<Algorithm>,
         preferred: &[Algorithm],
     ) -> Result<Algorithm> {
-        let supported = self.private_key.algorithms();
+        let supported = self.algorithms();
         self.select_algorithm(
             requested.or_else(|| preferred.iter().copied().find(|algorithm| supported.contains(algorithm))),
         )
@@ -262,6 +283,10 @@ impl SigningKey {
     }
 
     fn algorithm_mismatch_error(&self, requested: Algorithm, supported: &[Algorithm]) -> Error {
+        if let Some(own) = self.algorithm {
+            let text = format!("cannot be used with {requested:?}: its alg is {own:?}");
+            return self.source.unsuitable_error(text);
+        }
         let required = match requested {
             Algorithm::ES256 => "an EC key on P-256",
             Algorithm::ES384 => "an EC key on P-384",

@@ -50,6 +50,7 @@ fn write_key_store(ca: &TestCa, name: &str, content: &str) -> KeySource {
         password: None,
         key_password: None,
         alias: None,
+        key_id: None,
         certificate: None,
         forbid_weak_encryption: false,
         require_private_file: false,
