@@ -10,8 +10,9 @@ const PAGE_HEADER: &str = "# Providers\n\n\
     this page is outdated.\n\n\
     A profile is selected by the host of the token URL, or by `Provider=name` for any host. It supplies \
     defaults; every option that you set overrides it. Without a profile, requests follow RFC 7523.\n\n\
-    The values below are examples. In URLs, `{server}` is the scheme and host of the token URL, and \
-    `{tenant}` the first segment of its path. Adobe's JWT grant was discontinued on 2025-06-30 and has no \
+    The values below are examples. In URLs, `{server}` is the scheme and host of the token URL, \
+    `{tenant}` the first segment of its path, and `{parent}` the token URL without the last segment of its \
+    path. In hosts, `*` stands for any characters. Adobe's JWT grant was discontinued on 2025-06-30 and has no \
     profile.\n\n\
     | provider | hosts | source |\n| --- | --- | --- |\n";
 
@@ -52,7 +53,11 @@ fn hosts_text(profile: &Profile) -> String {
     if profile.hosts.is_empty() {
         return format!("only by `Provider={}`", profile.name);
     }
-    let hosts: Vec<_> = profile.hosts.iter().map(|host| format!("`{host}`")).collect();
+    join_hosts(&profile.hosts)
+}
+
+fn join_hosts(hosts: &[String]) -> String {
+    let hosts: Vec<_> = hosts.iter().map(|host| format!("`{host}`")).collect();
     hosts.join(", ")
 }
 
@@ -90,7 +95,12 @@ fn list_facts(profile: &Profile) -> Vec<String> {
             "If the response has no `expires_in`, a lifetime of {seconds} seconds is assumed."
         ));
     }
+    if !profile.bearer_types.is_empty() {
+        let types = profile.bearer_types.join(", ");
+        facts.push(format!("The `token_type` {types} is accepted, too; it means Bearer."));
+    }
     facts.extend(profile.consent.iter().flat_map(consent_facts));
+    facts.extend(profile.error_hints.iter().map(|(pattern, hint)| format!("`{pattern}`: {hint}.")));
     facts
 }
 
@@ -109,8 +119,9 @@ fn audience_text(audience: &Audience) -> String {
         Audience::Host => "the host of the token URL".to_owned(),
         Audience::Origin => "the scheme and host of the token URL".to_owned(),
         Audience::OriginWithSlash => "the scheme and host of the token URL with a trailing slash".to_owned(),
-        Audience::OriginAmong(origins) => {
-            format!("{}: the one of the token URL, otherwise the first", origins.join(" or "))
+        Audience::ByHost { texts, otherwise } => {
+            let texts = texts.iter().map(|(text, hosts)| format!("`{text}` for {}", join_hosts(hosts)));
+            format!("{}; otherwise `{otherwise}`", texts.collect::<Vec<_>>().join(", "))
         }
         Audience::ClientId => "the client ID".to_owned(),
         Audience::Literal(text) => format!("\"{text}\""),
@@ -130,7 +141,11 @@ fn scope_text(profile: &Profile) -> String {
         ScopeLocation::Both => "both a claim of the assertion and a parameter of the request",
         ScopeLocation::None => return "No scope is sent.".to_owned(),
     };
-    let default = profile.default_scope.as_ref().map(|scope| format!("; the default is `{}`", scope.text));
+    let default = profile.default_scope.as_ref().map(|scope| {
+        let others = scope.by_host.iter();
+        let others = others.map(|(text, hosts)| format!(", `{text}` at {}", join_hosts(hosts)));
+        format!("; the default is `{}`{}", scope.text, others.collect::<String>())
+    });
     format!("The scope is {place}{}.", default.unwrap_or_default())
 }
 

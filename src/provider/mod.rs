@@ -9,7 +9,10 @@ mod docs;
 mod profile;
 
 pub use docs::as_markdown;
-pub use profile::{Audience, ClientAuthRule, DefaultScope, ErrorPatterns, Evidence, JwtUse, Profile};
+pub use profile::{
+    Audience, ClientAuthRule, DefaultScope, ErrorPatterns, Evidence, JwtUse, Profile, ResponseMarks,
+    text_for_host,
+};
 
 /// Where the scope of an assertion grant is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
@@ -36,7 +39,8 @@ pub enum ConsentType {
 }
 
 /// How users and administrators consent at a provider. In the URLs, `{server}` is replaced by the token
-/// endpoint's scheme and host, and `{tenant}` by the first segment of its path.
+/// endpoint's scheme and host, `{tenant}` by the first segment of its path, and `{parent}` by its URL without
+/// the last segment of its path.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConsentProfile {
@@ -53,6 +57,7 @@ pub struct ConsentProfile {
     /// The steps for an administrator if there is no such page.
     pub admin_steps: Option<String>,
     /// Whether the authorization endpoint supports `admin_consent_scope`.
+    #[serde(default)]
     pub supports_external_admin: bool,
 }
 
@@ -62,6 +67,8 @@ pub struct ConsentProfile {
 struct Providers {
     /// Error patterns that have the same meaning for all providers.
     common_error_patterns: ErrorPatterns,
+    /// Values of `token_type` that mean Bearer at servers that no host identifies.
+    common_bearer_types: Vec<String>,
     profiles: Vec<Profile>,
 }
 
@@ -81,6 +88,14 @@ pub fn profiles() -> &'static [Profile] {
 #[must_use]
 pub fn common_error_patterns() -> &'static ErrorPatterns {
     &providers().common_error_patterns
+}
+
+/// Whether `token_type` means Bearer for the provider, or for every one. Ignores ASCII case, as RFC 6749
+/// section 5.1 requires.
+#[must_use]
+pub fn is_bearer_type(token_type: &str, profile: Option<&Profile>) -> bool {
+    let own = profile.into_iter().flat_map(|profile| &profile.bearer_types);
+    own.chain(&providers().common_bearer_types).any(|word| word.eq_ignore_ascii_case(token_type))
 }
 
 /// The profile for a token host.
@@ -118,8 +133,9 @@ mod tests {
             assert!(!profile.source.is_empty(), "{}", profile.name);
             for host in &profile.hosts {
                 assert!(hosts.insert(host), "{host}");
-                let domain = host.strip_prefix("*.").unwrap_or(host);
-                assert!(domain.contains('.') && !domain.contains('*'), "{host}");
+                // The registrable domain is fixed.
+                let domain: Vec<_> = host.rsplit('.').take(2).collect();
+                assert!(domain.len() == 2 && !domain.concat().contains('*'), "{host}");
             }
             for name in &profile.cert_headers {
                 assert!(CertHeader::from_name(name).is_some(), "{name}");
@@ -129,11 +145,38 @@ mod tests {
     }
 
     #[test]
+    fn bearer_words_belong_to_provider_or_all() {
+        for (word, provider, expected) in [
+            ("Application", "docusign", true),
+            ("application", "docusign", true),
+            ("Application", "okta", false),
+            ("BearerToken", "", true),
+            ("BearerToken", "okta", true),
+            ("mac", "", false),
+            ("", "docusign", false),
+        ] {
+            assert_eq!(is_bearer_type(word, find_by_name(provider)), expected, "{word} {provider}");
+        }
+    }
+
+    #[test]
     fn lookalike_host_matches_no_profile() {
         for (host, name) in [
             ("acme.my.salesforce.com", Some("salesforce")),
             ("login.microsoftonline.com", Some("entra")),
             ("1234567.suitetalk.api.netsuite.com", Some("netsuite")),
+            ("login.microsoftonline.us", Some("entra")),
+            ("login.partner.microsoftonline.cn", Some("entra")),
+            ("login.microsoftonline.cn", None),
+            ("acme.okta.com", Some("okta")),
+            ("acme.oktapreview.com", Some("okta")),
+            ("acme.okta-emea.com", Some("okta")),
+            ("acme.okta-gov.com", Some("okta")),
+            ("acme.okta.mil", Some("okta")),
+            ("usa2s.sfdc-8tgtt5.salesforce.com", Some("salesforce")),
+            ("cs42.salesforce.com", Some("salesforce")),
+            ("sfdc-8tgtt5.salesforce.com", None),
+            ("usa2s.sfdc-.salesforce.com", None),
             ("localhost", None),
         ] {
             assert_eq!(find_by_host(host).map(|profile| profile.name.as_str()), name, "{host}");
@@ -147,6 +190,13 @@ mod tests {
             "acmemy.salesforce.com",
             "acme.my.salesforce.com.evil.example",
             "127.0.0.1",
+            "cs.salesforce.com",
+            "cs42.salesforce.com.evil.example",
+            "xcs42.salesforce.com",
+            "login.microsoftonline.us.evil.example",
+            "evil-okta.com",
+            "acme.okta.mil.evil.example",
+            "",
         ] {
             assert!(find_by_host(host).is_none(), "{host}");
         }

@@ -14,7 +14,7 @@ use super::{ConsentProfile, ScopeLocation};
 pub struct Profile {
     /// The value of the option Provider that selects it.
     pub name: String,
-    /// The token hosts that select it: `host`, or `*.domain` for all subdomains.
+    /// The token hosts that select it; `*` stands for any characters, such as `*.domain` for all subdomains.
     #[serde(default)]
     pub hosts: Vec<String>,
     /// The use of its JWT.
@@ -71,9 +71,18 @@ pub struct Profile {
     /// Retryable HTTP statuses in addition to the general ones.
     #[serde(default)]
     pub retryable_statuses: Vec<u16>,
+    /// Values of `token_type` that mean Bearer, in addition to that.
+    #[serde(default)]
+    pub bearer_types: Vec<String>,
     /// Patterns of its error responses.
     #[serde(default)]
     pub error_patterns: ErrorPatterns,
+    /// What its errors mean: an error code, or a part of a description, and the text for the message.
+    #[serde(default)]
+    pub error_hints: Vec<(String, String)>,
+    /// By what its error responses are recognized if the profile is not selected.
+    #[serde(default)]
+    pub response_marks: ResponseMarks,
     /// How users consent; `None` if the provider has no consent.
     pub consent: Option<ConsentProfile>,
     /// How reliable the information in this profile is.
@@ -109,8 +118,13 @@ pub enum Audience {
     Origin,
     /// The scheme and host of the token URL with a trailing slash.
     OriginWithSlash,
-    /// The scheme and host of the token URL if listed here, otherwise the first of these.
-    OriginAmong(Vec<String>),
+    /// A text that depends on the token host.
+    ByHost {
+        /// The texts with the hosts, as in [`Profile::hosts`]; the first that matches counts.
+        texts: Vec<(String, Vec<String>)>,
+        /// The text for other hosts.
+        otherwise: String,
+    },
     /// The client ID.
     ClientId,
     /// This text.
@@ -129,6 +143,9 @@ pub enum Audience {
 pub struct DefaultScope {
     /// The scope.
     pub text: String,
+    /// Other scopes with their hosts, as in [`Profile::hosts`]; the first that matches counts.
+    #[serde(default)]
+    pub by_host: Vec<(String, Vec<String>)>,
     /// Whether it applies only at the profile's hosts.
     #[serde(default)]
     pub own_hosts_only: bool,
@@ -159,6 +176,18 @@ pub struct ErrorPatterns {
     pub replay: Vec<String>,
 }
 
+/// By what the error responses of a provider are recognized.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResponseMarks {
+    /// Prefixes of its error codes, before a digit.
+    #[serde(default)]
+    pub codes: Vec<String>,
+    /// Members of the error body that other servers do not send.
+    #[serde(default)]
+    pub members: Vec<String>,
+}
+
 /// How reliable the information in a profile is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum Evidence {
@@ -176,11 +205,31 @@ impl Profile {
     /// Whether `host` is a token host of this provider.
     #[must_use]
     pub fn has_host(&self, host: &str) -> bool {
-        self.hosts.iter().any(|pattern| match pattern.strip_prefix('*') {
-            Some(domain) => host.strip_suffix(domain).is_some_and(|label| !label.is_empty()),
-            None => pattern == host,
-        })
+        self.hosts.iter().any(|pattern| matches_host(pattern, host))
     }
+}
+
+impl DefaultScope {
+    /// The scope at a token host.
+    #[must_use]
+    pub fn text_for(&self, host: &str) -> &str {
+        text_for_host(&self.by_host, host).unwrap_or(&self.text)
+    }
+}
+
+/// The first of `texts` with a pattern that matches `host`.
+#[must_use]
+pub fn text_for_host<'a>(texts: &'a [(String, Vec<String>)], host: &str) -> Option<&'a str> {
+    let is_for_host = |patterns: &[String]| patterns.iter().any(|pattern| matches_host(pattern, host));
+    texts.iter().find(|(_, patterns)| is_for_host(patterns)).map(|(text, _)| text.as_str())
+}
+
+/// Whether `host`, in lower case, matches a pattern in which each `*` stands for one or more characters.
+fn matches_host(pattern: &str, host: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == host };
+    let Some(host) = host.strip_prefix(start) else { return false };
+    let ends = host.char_indices().skip(1).map(|(end, _)| end).chain([host.len()]);
+    !host.is_empty() && ends.filter_map(|end| host.get(end..)).any(|tail| matches_host(rest, tail))
 }
 
 /// Hashes the name only, because names are unique.

@@ -100,12 +100,12 @@ impl OptionResolver<'_> {
         let redirect_uri = self.require_redirect_uri();
         let client_id = self.text(OptionId::ClientID).or_else(|| self.text(OptionId::ClaimsIssuer));
         let client_id = client_id.or_else(|| self.require(OptionId::ClientID));
-        let scope = self.scopes(OptionId::Scope).or_else(|| consent_profile?.scope.clone());
+        let scope = self.consent_scope(endpoint, profile);
         if scope.is_none() && !is_login {
             self.problems.missing.push(OptionId::Scope);
         }
         let is_external = consent_type == ConsentType::ExternalAdmin;
-        let admin_scope = if is_external { self.admin_scope(consent_profile) } else { None };
+        let admin_scope = if is_external { self.admin_scope(endpoint, profile) } else { None };
         let (authorization_endpoint, redirect_uri) = (authorization_endpoint?, redirect_uri?);
         Some(AuthorizationRequest {
             consent_type,
@@ -170,10 +170,21 @@ impl OptionResolver<'_> {
         None
     }
 
-    fn admin_scope(&mut self, consent_profile: Option<&ConsentProfile>) -> Option<String> {
-        let configured = self.scopes(OptionId::AdminConsentScope).or_else(|| self.scopes(OptionId::Scope));
+    /// The scope of the consent URL: the configured one, else that of token requests at this host, else that of
+    /// the consent profile.
+    fn consent_scope(&self, endpoint: Option<&EndpointUrl>, profile: Option<&Profile>) -> Option<String> {
+        let configured = self.scopes(OptionId::Scope);
+        configured.or_else(|| {
+            let consent_profile = profile?.consent.as_ref()?;
+            let scope = self.scope_or_default(endpoint, profile).or_else(|| consent_profile.scope.clone());
+            scope.filter(|_| consent_profile.scope.is_some())
+        })
+    }
+
+    fn admin_scope(&mut self, endpoint: Option<&EndpointUrl>, profile: Option<&Profile>) -> Option<String> {
+        let configured = self.scopes(OptionId::AdminConsentScope);
         configured
-            .or_else(|| consent_profile?.scope.clone())
+            .or_else(|| self.consent_scope(endpoint, profile))
             .or_else(|| self.require(OptionId::AdminConsentScope))
     }
 
@@ -205,10 +216,13 @@ impl OptionResolver<'_> {
     }
 }
 
-/// Expands `{server}` and `{tenant}` in a URL of a profile by those of the token endpoint.
+/// Expands `{server}`, `{tenant}` and `{parent}` in a URL of a profile by those of the token endpoint.
 fn expand_url_template(template: &str, endpoint: &EndpointUrl) -> Option<String> {
     let uri = endpoint.uri();
     let tenant = uri.path().split('/').nth(1).unwrap_or_default();
     let server = format!("{}://{}", uri.scheme_str()?, uri.authority()?);
-    Some(template.replace("{server}", &server).replace("{tenant}", tenant))
+    let (folder, _) = uri.path().rsplit_once('/').unwrap_or_default();
+    let parent = format!("{server}{folder}");
+    let url = template.replace("{server}", &server).replace("{tenant}", tenant);
+    Some(url.replace("{parent}", &parent))
 }

@@ -7,7 +7,7 @@ use crate::base::url::EndpointUrl;
 use crate::jwt::{JoseHeader, RawObject};
 use crate::key::CertHeader;
 use crate::options::OptionId;
-use crate::provider::{Audience, JwtUse, Profile, ScopeLocation};
+use crate::provider::{self, Audience, JwtUse, Profile, ScopeLocation};
 
 /// The default lifetime of an assertion (iat to exp) in seconds.
 const DEFAULT_ASSERTION_LIFETIME_SECS: u32 = 300;
@@ -75,9 +75,9 @@ impl OptionResolver<'_> {
             Audience::Host => Some(endpoint?.host().to_owned()),
             Audience::Origin => url_origin(endpoint?),
             Audience::OriginWithSlash => Some(format!("{}/", url_origin(endpoint?)?)),
-            Audience::OriginAmong(allowed) => {
-                let origin = url_origin(endpoint?)?;
-                if allowed.contains(&origin) { Some(origin) } else { allowed.first().cloned() }
+            Audience::ByHost { texts, otherwise } => {
+                let audience = provider::text_for_host(texts, endpoint?.host());
+                Some(audience.unwrap_or(otherwise).to_owned())
             }
             Audience::ClientId => self.text(OptionId::ClientID).or_else(|| self.text(OptionId::ClaimsIssuer)),
             Audience::Literal(text) => Some(text.clone()),
@@ -107,8 +107,8 @@ impl OptionResolver<'_> {
     ) -> Option<String> {
         let default = profile.and_then(|profile| {
             let scope = profile.default_scope.as_ref()?;
-            let is_own_host = endpoint.is_some_and(|url| profile.has_host(url.host()));
-            (is_own_host || !scope.own_hosts_only).then(|| scope.text.clone())
+            let host = endpoint.map_or("", EndpointUrl::host);
+            (profile.has_host(host) || !scope.own_hosts_only).then(|| scope.text_for(host).to_owned())
         });
         self.scopes(OptionId::Scope).or(default)
     }

@@ -79,11 +79,37 @@ fn default_audience_follows_provider_profile() {
     ] {
         assert_eq!(audience_for(provider, url).as_deref(), audience, "{provider}");
     }
-    let sandbox = audience_for("salesforce", "https://test.salesforce.com/services/oauth2/token");
-    assert_eq!(sandbox.as_deref(), Some("https://test.salesforce.com"));
     let error = resolution("Provider=google-selfsigned;am=JWT;ClaimsIssuer=me").config.unwrap_err();
     assert_eq!((error.status(), error.option()), (Status::MissingOption, Some("ClaimsAudience")));
     assert_eq!(assertion_config("Provider=google-selfsigned;am=JWT;ClaimsIssuer=me;Scope=s").audience, None);
+}
+
+#[test]
+fn salesforce_audience_is_login_server_of_host() {
+    let (login, test) = ("https://login.salesforce.com", "https://test.salesforce.com");
+    for (host, audience) in [
+        ("login.salesforce.com", login),
+        ("acme.my.salesforce.com", login),
+        ("acme-dev-ed.develop.my.salesforce.com", login),
+        ("sandbox.my.salesforce.com", login),
+        ("na139.salesforce.com", login),
+        ("usa2.sfdc-8tgtt5.salesforce.com", login),
+        ("test.salesforce.com", test),
+        ("acme--uat.sandbox.my.salesforce.com", test),
+        ("ACME--UAT.Sandbox.my.salesforce.com", test),
+        ("acme--uat.my.salesforce.com", test),
+        ("acme--uat.cs42.my.salesforce.com", test),
+        ("efficient-hawk-1.scratch.my.salesforce.com", test),
+        ("cs42.salesforce.com", test),
+        ("usa2s.sfdc-8tgtt5.salesforce.com", test),
+    ] {
+        let url = format!("TokenURI=POST https://{host}/services/oauth2/token");
+        let text = format!("am=55;ClaimsIssuer=me;{url}");
+        assert_eq!(token_endpoint_config(&text).profile.unwrap().name, "salesforce", "{host}");
+        assert_eq!(assertion_config(&text).audience.as_deref(), Some(audience), "{host}");
+        let configured = assertion_config(&format!("ClaimsAudience=https://mine.example;{text}")).audience;
+        assert_eq!(configured.as_deref(), Some("https://mine.example"));
+    }
 }
 
 #[test]
@@ -138,7 +164,17 @@ fn default_scope_applies_only_to_known_hosts() {
         |url: &str| token_endpoint_config(&format!("Provider=entra;ClientID=me;TokenURI=POST {url}")).scope;
     let default = entra("https://login.microsoftonline.com/t/oauth2/v2.0/token");
     assert_eq!(default.as_deref(), Some("https://graph.microsoft.com/.default"));
+    for (host, graph) in [
+        ("login.microsoftonline.us", "https://graph.microsoft.us/.default"),
+        ("login.partner.microsoftonline.cn", "https://microsoftgraph.chinacloudapi.cn/.default"),
+        ("login.chinacloudapi.cn", "https://microsoftgraph.chinacloudapi.cn/.default"),
+        ("login.windows.net", "https://graph.microsoft.com/.default"),
+    ] {
+        let scope = entra(&format!("https://{host}/t/oauth2/v2.0/token"));
+        assert_eq!(scope.as_deref(), Some(graph), "{host}");
+    }
     assert_eq!(entra("https://adfs.example/adfs/oauth2/token"), None);
+    assert_eq!(entra("https://adfs.example.us/adfs/oauth2/token"), None);
     let secret = "am=53;ClientID=me;ClientSecret=s;TokenURI=POST https://login.microsoftonline.com/t/oauth2/v2.0/token";
     assert_eq!(token_endpoint_config(secret).scope.as_deref(), Some("https://graph.microsoft.com/.default"));
     let docusign = "Provider=docusign;am=55;ClaimsIssuer=me;TokenURI=POST https://a.example/t;";

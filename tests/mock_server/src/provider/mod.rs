@@ -73,7 +73,7 @@ impl Config {
             Provider::Box => {
                 Config { clock_skew: 300, max_lifetime: 60, expires_in: ExpiresIn::Number(4169), ..config }
             }
-            Provider::Keycloak => Config { max_lifetime: 300, leeway: 0, ..config },
+            Provider::Keycloak => Config { leeway: 0, ..config },
             Provider::Servicenow => Config { expires_in: ExpiresIn::Number(1799), ..config },
             Provider::Maskinporten => Config {
                 max_lifetime: 120,

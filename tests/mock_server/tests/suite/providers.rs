@@ -53,7 +53,7 @@ fn provider_requirements_are_enforced_individually() {
         (Provider::Google, json!({ "scope": "s" }), json!({}), "&scope=s"),
         (Provider::Servicenow, json!({ "scope": null }), json!({ "scope": "s" }), ""),
         (Provider::Okta, json!({ "scope": null }), json!({ "scope": "s" }), ""),
-        (Provider::Keycloak, json!({ "scope": null }), json!({ "iat": now, "exp": now + 301 }), ""),
+        (Provider::Keycloak, json!({ "scope": null }), json!({ "iat": now - 310, "exp": now + 60 }), ""),
     ] {
         let server = start_provider(provider);
         let response = request_token_with(&server, &rs256_header(), &valid, "");
