@@ -12,7 +12,7 @@ use crate::net::http::Response;
 /// `exp` claim. None for any other response.
 #[must_use]
 pub fn parse_id_token_only(response: &Response) -> Option<TokenResponse> {
-    let mut body = JsonObject::parse(&response.body).filter(|_| (200..300).contains(&response.status))?;
+    let mut body = JsonObject::parse(response).filter(|_| (200..300).contains(&response.status))?;
     if body.contains_key("access_token") {
         return None;
     }

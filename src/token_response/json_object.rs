@@ -8,18 +8,22 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 use zeroize::Zeroize;
 
+use super::charset;
 use crate::base::secret::Secret;
+use crate::net::http::Response;
 
 /// The members of a JSON object, wiped when dropped.
 pub(super) struct JsonObject(Map<String, Value>);
 
 impl JsonObject {
-    /// Parses a body, with or without a byte order mark. None if it is not a JSON object.
-    pub(super) fn parse(body: &[u8]) -> Option<Self> {
-        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        // Check the syntax first: on an error serde_json drops the values parsed so far without wiping them.
-        serde_json::from_slice::<IgnoredAny>(body).ok()?;
-        match serde_json::from_slice(body).ok()? {
+    /// Parses the body of a response, with or without a byte order mark, in any encoding. None if it is not a
+    /// JSON object.
+    pub(super) fn parse(response: &Response) -> Option<Self> {
+        parse_value(response).and_then(Self::from_value)
+    }
+
+    fn from_value(value: Value) -> Option<Self> {
+        match value {
             Value::Object(members) => Some(Self(members)),
             mut other => {
                 zeroize_value(&mut other);
@@ -50,6 +54,22 @@ impl Drop for JsonObject {
     fn drop(&mut self) {
         zeroize_members(std::mem::take(&mut self.0));
     }
+}
+
+/// Parses a body as UTF-8, else in the encoding that it is in.
+fn parse_value(response: &Response) -> Option<Value> {
+    let as_utf8 = std::str::from_utf8(&response.body).ok().and_then(parse_text);
+    as_utf8.or_else(|| {
+        let decoded = charset::decode(&response.body, response.content_type.as_deref())?;
+        parse_text(&decoded)
+    })
+}
+
+fn parse_text(text: &str) -> Option<Value> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    // Check the syntax first: on an error serde_json drops the values parsed so far without wiping them.
+    serde_json::from_str::<IgnoredAny>(text).ok()?;
+    serde_json::from_str(text).ok()
 }
 
 fn zeroize_members(members: Map<String, Value>) {
@@ -97,6 +117,11 @@ impl fmt::Write for ByteCounter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::token_response::tests::http_response;
+
+    fn parse(body: &str) -> Option<JsonObject> {
+        JsonObject::parse(&http_response(200, body))
+    }
 
     #[test]
     fn strings_are_zeroized_recursively() {
@@ -110,13 +135,13 @@ mod tests {
     #[test]
     fn non_object_body_is_rejected() {
         for body in ["", "[]", "null", "\"hunter2\"", "{", "[[[", "{}{}"] {
-            assert!(JsonObject::parse(body.as_bytes()).is_none(), "{body}");
+            assert!(parse(body).is_none(), "{body}");
         }
     }
 
     #[test]
     fn members_convert_to_strings() {
-        let body = JsonObject::parse(br#"{"a":"b","n":1.5,"o":{"p":["q"]},"z":null}"#).unwrap();
+        let body = parse(r#"{"a":"b","n":1.5,"o":{"p":["q"]},"z":null}"#).unwrap();
         let texts: Vec<_> =
             body.into_strings().map(|(name, text)| format!("{name}={}", text.reveal())).collect();
         assert_eq!(texts, ["a=b", "n=1.5", r#"o={"p":["q"]}"#, "z=null"]);

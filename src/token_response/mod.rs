@@ -17,6 +17,7 @@ use crate::base::sanitize::is_unsafe;
 use crate::base::secret::Secret;
 use crate::net::http::Response;
 
+mod charset;
 mod error_body;
 mod id_token;
 mod json_object;
@@ -111,7 +112,7 @@ pub fn parse(
         ..ErrorResponse::default()
     };
     let to_display = |text: &str| sanitize_for_display(&redactor.redact(text));
-    let Some(body) = JsonObject::parse(&response.body) else {
+    let Some(body) = JsonObject::parse(response) else {
         return Err(ErrorResponse { summary: describe_body(response, to_display), ..base_error() });
     };
     let is_error_status = !(200..300).contains(&response.status);

@@ -15,7 +15,7 @@ impl Clock for ConstantClock {
     }
 }
 
-fn http_response(status: u16, body: &str) -> Response {
+pub(super) fn http_response(status: u16, body: &str) -> Response {
     Response {
         status,
         content_type: Some("application/json; charset=utf-8".to_owned()),
@@ -326,5 +326,22 @@ fn id_token_is_used_only_without_access_token() {
         (200, "{}"),
     ] {
         assert!(parse_id_token_only(&http_response(status, body)).is_none(), "{status} {body}");
+    }
+}
+
+#[test]
+fn token_survives_body_that_is_not_utf8() {
+    for (bytes, content_type, name) in [
+        (&b"M\xfcller"[..], None, "Müller"),
+        (b"M\xfcller", Some("application/json; charset=utf-8"), "Müller"),
+        (b"\xcc\xfe", Some("application/json; charset=windows-1251"), "Мю"),
+        (b"\x95\x5c", Some("application/json; charset=\"Shift_JIS\""), "表"),
+    ] {
+        let body = [&br#"{"access_token":"at","name":""#[..], bytes, b"\"}"].concat();
+        let content_type = content_type.map(str::to_owned);
+        let response = Response { content_type, body: Zeroizing::new(body), ..http_response(200, "") };
+        let granted = parse(&response, &ConstantClock, &empty_redactor())
+            .unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        assert_eq!(granted.fields["name"].to_str(), Ok(name));
     }
 }
