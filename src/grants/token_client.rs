@@ -284,12 +284,17 @@ impl<'a> TokenClient<'_, 'a> {
         }
         let issued_at = context.process.clock.unix_seconds();
         let after = |seconds| issued_at.saturating_add(seconds);
-        let expires_at = response
-            .expires_in
+        // Some servers send 0 for a lifetime that they do not know.
+        let (stated, zero) = match response.expires_in {
+            Some(0) => (None, Some(0)),
+            stated => (stated, None),
+        };
+        let expires_at = stated
             .map(after)
-            .or_else(|| unverified_jwt_exp(response.access_token.to_str().unwrap_or_default()));
+            .or_else(|| unverified_jwt_exp(response.access_token.to_str().unwrap_or_default()))
+            .or_else(|| endpoint_config.token_lifetime.map(i64::from).or(zero).map(after));
         let access_token = AccessToken {
-            expires_at: expires_at.or_else(|| endpoint_config.token_lifetime.map(i64::from).map(after)),
+            expires_at,
             value: response.access_token,
             scope: response.scope,
             fields: response.fields,

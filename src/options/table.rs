@@ -324,7 +324,7 @@ define_options! {
     WSTimeout ["wst"] OptionType::Number(-1, 86_400), "120",
         "The time limit for one HTTP request in seconds; 0 or -1 for no limit other than LoginTimeout.";
     AccessTokenLifetime [] OptionType::Number(1, 31_536_000), "by provider, else 300",
-        "The assumed lifetime of a token in seconds, if neither the server nor the token states one.";
+        "The assumed lifetime of a token in seconds, if neither the server nor the token states one. A lifetime of 0 in the response counts as none.";
     RefreshMargin [] OptionType::Number(0, 86_400), "a tenth of the token's lifetime, at most 60",
         "How many seconds before expiry a token is refreshed; the start is randomized slightly earlier. One caller refreshes it while the others keep using it. 0: not before it expires.";
     CacheScope [] OptionType::Choice(&["Process", "Connection"]), "Process",

@@ -21,6 +21,7 @@ mod charset;
 mod error_body;
 mod id_token;
 mod json_object;
+mod lifetime;
 
 use error_body::ErrorFields;
 use json_object::JsonObject;
@@ -33,7 +34,7 @@ pub struct TokenResponse {
     pub access_token: Zeroizing<CString>,
     /// The `refresh_token`, if present and not empty.
     pub refresh_token: Option<Secret>,
-    /// The lifetime in seconds, if the server sent one.
+    /// The lifetime in seconds, if the server sent one or the time of expiry.
     pub expires_in: Option<i64>,
     /// The `scope`, if the server sent one.
     pub scope: Option<CString>,
@@ -127,10 +128,16 @@ pub fn parse(
     if is_error_status {
         return Err(ErrorResponse { summary: describe_body(response, to_display), ..base_error() });
     }
-    parse_success(body, to_display).map_err(|summary| ErrorResponse { summary, ..base_error() })
+    let now = clock.unix_seconds().saturating_add(base_error().server_skew_secs.unwrap_or(0));
+    parse_success(body, now, to_display).map_err(|summary| ErrorResponse { summary, ..base_error() })
 }
 
-fn parse_success(mut body: JsonObject, to_display: impl Fn(&str) -> String) -> Result<TokenResponse, String> {
+/// Parses a token. `now` is the server's time.
+fn parse_success(
+    mut body: JsonObject,
+    now: i64,
+    to_display: impl Fn(&str) -> String,
+) -> Result<TokenResponse, String> {
     let access_token = match body.remove("access_token") {
         Some(Value::String(token)) => validate_access_token(&Secret::new(token))?,
         Some(mut other) => {
@@ -150,7 +157,7 @@ fn parse_success(mut body: JsonObject, to_display: impl Fn(&str) -> String) -> R
     Ok(TokenResponse {
         refresh_token: take_refresh_token(&mut body),
         access_token,
-        expires_in: body.get("expires_in").and_then(parse_expires_in),
+        expires_in: lifetime::parse(&body, now),
         scope: get_str(&body, "scope").and_then(|scope| CString::new(scope).ok()),
         fields: into_extra_fields(body),
         token_type_missing,
@@ -190,18 +197,6 @@ fn into_extra_fields(body: JsonObject) -> BTreeMap<String, Zeroizing<CString>> {
 /// `String` would leave a copy in freed memory.
 fn to_c_string(text: &Secret) -> Option<Zeroizing<CString>> {
     CString::new(text.reveal()).ok().map(Zeroizing::new)
-}
-
-/// Parses `expires_in`. Servers send `3600`, `"3600"` and `3600.0`.
-fn parse_expires_in(value: &Value) -> Option<i64> {
-    const MAX_LIFETIME_SECS: f64 = 315_360_000.0; // ten years; prevents overflow of sums
-    let number = match value {
-        Value::Number(number) => number.as_f64()?,
-        Value::String(text) => text.trim().parse().ok()?,
-        _ => return None,
-    };
-    #[allow(clippy::cast_possible_truncation, reason = "clamped to the range of i64")]
-    number.is_finite().then(|| number.clamp(0.0, MAX_LIFETIME_SECS) as i64)
 }
 
 fn get_str<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
