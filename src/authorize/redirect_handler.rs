@@ -14,6 +14,7 @@ use crate::base::call::CallContext;
 use crate::base::error::{Error, Result, TimeoutKind};
 use crate::base::log::LogLevel;
 use crate::base::sanitize;
+use crate::token_response::ServerText;
 
 /// Continues with an authorization response, such as by the exchange of its code.
 pub type CompleteFn<'a, T> = dyn FnMut(AuthorizationResponse) -> Result<T> + 'a;
@@ -82,8 +83,8 @@ impl<'a, T> RedirectHandler<'a, T> {
             _ if self.is_completed() => return ResultPages::already_completed(),
             RedirectOutcome::Authorized(_) if is_head => return self.pages.success(),
             RedirectOutcome::Authorized(response) => self.complete(response),
-            RedirectOutcome::Denied(error, _)
-                if error == "invalid_request"
+            RedirectOutcome::Denied(response)
+                if response.error_code() == Some("invalid_request")
                     && !self.nonce_refused
                     && let Some(url) = &self.expected.url_without_nonce =>
             {
@@ -93,9 +94,12 @@ impl<'a, T> RedirectHandler<'a, T> {
                 });
                 return ResultPages::redirect(url);
             }
-            RedirectOutcome::Denied(error, description) => (
-                self.pages.failure(&error, description.as_deref()),
-                Err(denied_error(error, description, self.expected)),
+            RedirectOutcome::Denied(response) => (
+                self.pages.failure(
+                    response.error.as_ref().map_or("", ServerText::shown),
+                    response.description.as_ref().map(ServerText::shown),
+                ),
+                Err(denied_error(*response, self.expected)),
             ),
             RedirectOutcome::Incomplete => (
                 self.pages.failure("the response contains neither a code nor an error", None),

@@ -2,7 +2,7 @@
 
 use crate::base::error::OAuthReason;
 use crate::provider::{self, ErrorPatterns, Profile};
-use crate::token_response::ErrorResponse;
+use crate::token_response::{ErrorResponse, ServerText};
 
 /// Cause of an error response that its `error` code alone does not identify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,19 +38,26 @@ pub(super) fn classify_error(response: &ErrorResponse, profile: Option<&Profile>
     }
 }
 
-/// Whether `pattern` is the error code or provider code of the response, or occurs in its description.
-fn matches_pattern(pattern: &str, response: &ErrorResponse) -> bool {
-    let equals = |text: &Option<String>| text.as_ref().is_some_and(|text| text.eq_ignore_ascii_case(pattern));
-    let description = response.description.as_ref().map(|text| text.to_ascii_lowercase());
-    let is_described = description.is_some_and(|description| {
-        // A code must not match a longer one that begins with it: AADSTS65001 is not AADSTS650010.
-        let pattern = pattern.to_ascii_lowercase();
-        let is_word_end = |rest: &str| !rest.starts_with(|c: char| c.is_ascii_alphanumeric());
-        description.match_indices(&pattern).any(|(at, found)| {
-            is_word_end(description.split_at(at).1.strip_prefix(found).unwrap_or_default())
-        })
-    });
-    equals(&response.error) || equals(&response.provider_code) || is_described
+/// Whether `pattern` is the error code or provider code of the response, or occurs in its description. The
+/// texts are compared as sent: a secret that is part of a word must not change the decision.
+pub(super) fn matches_pattern(pattern: &str, response: &ErrorResponse) -> bool {
+    let equals = |text: &Option<ServerText>| {
+        text.as_ref().is_some_and(|text| text.as_sent().eq_ignore_ascii_case(pattern))
+    };
+    equals(&response.error)
+        || equals(&response.provider_code)
+        || response.description.as_ref().is_some_and(|text| contains_pattern(text.as_sent(), pattern))
+}
+
+/// Whether `pattern` occurs in `description` and ends with a word there: AADSTS65001 is not AADSTS650010.
+fn contains_pattern(description: &str, pattern: &str) -> bool {
+    let is_word_end = |end: usize| {
+        let next = description.as_bytes().get(end);
+        !next.is_some_and(u8::is_ascii_alphanumeric)
+    };
+    description.as_bytes().windows(pattern.len()).enumerate().any(|(start, found)| {
+        found.eq_ignore_ascii_case(pattern.as_bytes()) && is_word_end(start.saturating_add(pattern.len()))
+    })
 }
 
 #[cfg(test)]
@@ -59,8 +66,8 @@ mod tests {
 
     fn error_response(error: &str, description: &str) -> ErrorResponse {
         ErrorResponse {
-            error: Some(error.to_owned()),
-            description: Some(description.to_owned()),
+            error: Some(error.into()),
+            description: Some(description.into()),
             http_status: 400,
             ..ErrorResponse::default()
         }
@@ -78,6 +85,8 @@ mod tests {
             ("docusign", "consent_required", ""),
             ("salesforce", "invalid_grant", "user hasn't approved this consumer"),
             ("salesforce", "invalid_app_access", "user is not admin approved to access this app"),
+            ("salesforce", "invalid_grant", "user is not admin approved to access this app"),
+            ("", "invalid_grant", "user is not admin approved"),
             ("entra", "invalid_grant", "AADSTS65001: The user or administrator has not consented"),
             ("entra", "invalid_grant", "AADSTS90094: The grant requires admin permission."),
             ("entra", "consent_required", "AADSTS65004: declined"),

@@ -95,8 +95,8 @@ fn end_session(
         return Ok(());
     }
     let redactor = LazyCell::new(|| Redactor::new(std::iter::once(id_token)));
-    let failure = token_response::parse(&response, context.process.clock.as_ref(), &redactor).err();
-    let failure = failure.unwrap_or_default();
+    let parsed = token_response::parse(&response, context.process.clock.as_ref(), &|_| true, &redactor);
+    let failure = *parsed.err().unwrap_or_default();
     let text = format!(
         "{} did not end the session ({}); check that LogoffURI is the end_session_endpoint of the server's metadata. The \
          tokens were removed from the cache",
@@ -171,20 +171,18 @@ impl<'a> Revoker<'a> {
     ) -> Result<Revocation> {
         let is_success = (200..300).contains(&response.status);
         let clock = self.context.process.clock.as_ref();
-        match token_response::parse(response, clock, redactor) {
+        match token_response::parse(response, clock, &|_| true, redactor) {
             // The revocation of the refresh token has ended the access token as well. Keycloak responds with HTTP 200
             // and this error, other servers with HTTP 400. HTTP 401 concerns the Authorization header.
-            Err(failure)
-                if failure.error.as_deref() == Some("invalid_token") && failure.http_status != 401 =>
-            {
+            Err(failure) if failure.error_code() == Some("invalid_token") && failure.http_status != 401 => {
                 Ok(Revocation::Done)
             }
             Err(failure) if !is_success || failure.error.is_some() => {
-                let is_unsupported = failure.error.as_deref() == Some("unsupported_token_type");
-                let error = self.error(failure, is_redirect(response) || response.is_html());
+                let is_unsupported = failure.error_code() == Some("unsupported_token_type");
+                let error = self.error(*failure, is_redirect(response) || response.is_html());
                 if is_unsupported { Ok(Revocation::Unsupported(error)) } else { Err(error) }
             }
-            Err(failure) if response.is_html() => Err(self.error(failure, true)),
+            Err(failure) if response.is_html() => Err(self.error(*failure, true)),
             _ => Ok(Revocation::Done),
         }
     }
@@ -199,7 +197,7 @@ impl<'a> Revoker<'a> {
         let text = format!(
             "{} did not revoke the token ({}); expected HTTP 200 of a revocation endpoint (RFC 7009){hint}. The \
              tokens were removed from the cache",
-            self.logoff.endpoint.without_query(),
+            sanitize::excerpt(self.logoff.endpoint.without_query()),
             describe(&failure)
         );
         logoff_error(failure, text)
@@ -208,7 +206,7 @@ impl<'a> Revoker<'a> {
 
 fn describe(failure: &ErrorResponse) -> String {
     match &failure.description {
-        Some(description) => format!("{}: {description}", failure.summary),
+        Some(description) => format!("{}: {}", failure.summary, description.shown()),
         None => failure.summary.clone(),
     }
 }

@@ -141,7 +141,7 @@ impl RetryState {
         let is_busy = matches!(response.http_status, 429 | 503);
         let is_transient = is_busy
             || matches!(response.http_status, 502 | 504)
-            || response.error.as_deref() == Some("temporarily_unavailable")
+            || response.error_code() == Some("temporarily_unavailable")
             || self.profile.is_some_and(|profile| profile.retryable_statuses.contains(&response.http_status));
         let may_repeat = match policy {
             RetryPolicy::WithNewAssertion | RetryPolicy::OnTransientError => is_transient,
@@ -170,8 +170,7 @@ impl RetryState {
     /// Adopts the server's clock skew and returns true, once, if the skew explains the rejection: a provider
     /// error pattern matches, or the clocks differ enough.
     fn adjust_skew(&mut self, response: &ErrorResponse, policy: RetryPolicy) -> bool {
-        let is_assertion_error =
-            matches!(response.error.as_deref(), Some("invalid_grant" | "invalid_client"));
+        let is_assertion_error = matches!(response.error_code(), Some("invalid_grant" | "invalid_client"));
         let Some(server_skew) = response.server_skew_secs else { return false };
         let difference = server_skew.saturating_sub(self.skew_secs).saturating_abs();
         let is_skew_error = match classify_error(response, self.profile) {
@@ -340,7 +339,7 @@ mod tests {
     }
 
     fn error_response(http_status: u16, error: &str) -> ErrorResponse {
-        let error = Some(error.to_owned()).filter(|error| !error.is_empty());
+        let error = Some(error.into()).filter(|_| !error.is_empty());
         ErrorResponse { http_status, error, ..ErrorResponse::default() }
     }
 
@@ -425,7 +424,7 @@ mod tests {
         let policy = RetryPolicy::WithNewAssertion;
         let response = ErrorResponse {
             server_skew_secs: Some(server_skew),
-            description: Some(description.to_owned()),
+            description: Some(description.into()),
             ..error_response(400, error)
         };
         let mut retry_state = RetryState { skew_secs: known_skew, ..retry_state_for(provider) };

@@ -19,6 +19,7 @@ use crate::grants::retry::{self, RetryDecision, RetryState};
 use crate::grants::token_request::{TokenRequest, copy_headers, encode_parameters};
 use crate::net::http::{ConnectionReuse, HttpMethod, Request, RequestError, Response};
 use crate::process::{Admission, AdmissionContext, throttled_error};
+use crate::provider;
 use crate::resolve::{EndpointMethods, TokenEndpointConfig};
 use crate::sys;
 use crate::token::{AccessToken, CacheState, unverified_jwt_exp};
@@ -94,7 +95,7 @@ fn admit<'a>(endpoint_config: &'a TokenEndpointConfig, context: &GrantContext<'a
 }
 
 fn is_definitive(response: &ErrorResponse) -> bool {
-    response.error.as_deref().is_some_and(|error| DEFINITIVE_ERRORS.contains(&error))
+    response.error_code().is_some_and(|error| DEFINITIVE_ERRORS.contains(&error))
 }
 
 struct TokenClient<'m, 'a> {
@@ -224,10 +225,12 @@ impl<'a> TokenClient<'_, 'a> {
             Err(failure) => return Outcome::Unreachable(failure),
         };
         let redactor = LazyCell::new(|| self.redactor(&request));
-        let parsed = token_response::parse(&response, self.context.process.clock.as_ref(), &redactor);
+        let is_bearer = |word: &str| provider::is_bearer_type(word, self.endpoint_config.profile);
+        let clock = self.context.process.clock.as_ref();
+        let parsed = token_response::parse(&response, clock, &is_bearer, &redactor);
         match parsed.or_else(|error| self.parse_id_token_only(&response).ok_or(error)) {
             Ok(success) => Outcome::Token(self.build_issued_token(success)),
-            Err(response) => Outcome::Rejected(RejectedRequest { response, request }),
+            Err(response) => Outcome::Rejected(RejectedRequest { response: *response, request }),
         }
     }
 

@@ -110,6 +110,13 @@ impl<'a> TokenRequest<'a> {
         Self { parameters, headers, credential, retry_policy, describe: Box::new(describe) }
     }
 
+    /// The signed assertion, as the grant or for client authentication.
+    pub(super) fn assertion(&self) -> Option<&Secret> {
+        let is_assertion =
+            |parameter: &&Parameter<'_>| matches!(parameter.name, "assertion" | "client_assertion");
+        self.parameters.iter().find(is_assertion).map(|parameter| &parameter.value)
+    }
+
     /// Returns the values that must be redacted from the response.
     pub(super) fn hidden_values(&self) -> impl Iterator<Item = &Secret> {
         self.parameters.iter().chain(&self.headers).filter_map(Parameter::hidden_value)

@@ -22,6 +22,19 @@ impl JsonObject {
         parse_value(response).and_then(Self::from_value)
     }
 
+    /// Like [`Self::parse`], but also returns the first object of an array, in which Salesforce's API sends
+    /// errors.
+    pub(super) fn parse_error(response: &Response) -> Option<Self> {
+        match parse_value(response)? {
+            Value::Array(mut values) if !values.is_empty() => {
+                let first = values.swap_remove(0);
+                zeroize_value(&mut Value::Array(values));
+                Self::from_value(first)
+            }
+            value => Self::from_value(value),
+        }
+    }
+
     fn from_value(value: Value) -> Option<Self> {
         match value {
             Value::Object(members) => Some(Self(members)),
@@ -136,6 +149,20 @@ mod tests {
     fn non_object_body_is_rejected() {
         for body in ["", "[]", "null", "\"hunter2\"", "{", "[[[", "{}{}"] {
             assert!(parse(body).is_none(), "{body}");
+        }
+    }
+
+    #[test]
+    fn error_may_be_first_object_of_array() {
+        for (body, found) in [
+            (r#"[{"a":"b"},{"c":"d"}]"#, true),
+            (r#"{"a":"b"}"#, true),
+            ("[]", false),
+            (r#"["a"]"#, false),
+            (r#"[[{"a":"b"}]]"#, false),
+        ] {
+            let object = JsonObject::parse_error(&http_response(400, body));
+            assert_eq!(object.is_some_and(|object| object.contains_key("a")), found, "{body}");
         }
     }
 

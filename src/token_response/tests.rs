@@ -34,15 +34,23 @@ fn empty_redactor() -> LazyCell<Redactor> {
     LazyCell::new(|| Redactor::new(std::iter::empty()))
 }
 
-fn parse_granted(body: &str) -> TokenResponse {
-    parse(&http_response(200, body), &ConstantClock, &empty_redactor())
-        .unwrap_or_else(|error| panic!("{body}: {error:?}"))
+/// Parses for a provider that calls its tokens `Application`.
+fn parse_response(response: &Response) -> Result<TokenResponse, Box<ErrorResponse>> {
+    parse(response, &ConstantClock, &|word| word == "Application", &empty_redactor())
 }
 
-fn parse_rejected(status: u16, body: &str) -> ErrorResponse {
-    parse(&http_response(status, body), &ConstantClock, &empty_redactor())
+fn parse_granted(body: &str) -> TokenResponse {
+    parse_response(&http_response(200, body)).unwrap_or_else(|error| panic!("{body}: {error:?}"))
+}
+
+fn parse_rejected(status: u16, body: &str) -> Box<ErrorResponse> {
+    parse_response(&http_response(status, body))
         .err()
         .unwrap_or_else(|| panic!("{body} is parsed as a token"))
+}
+
+fn shown(text: Option<&ServerText>) -> Option<&str> {
+    text.map(ServerText::shown)
 }
 
 #[test]
@@ -103,14 +111,16 @@ fn body_without_valid_token_is_bad_response() {
 fn summary_describes_body_without_content() {
     for (status, body, found) in [
         (404, "Not Found", "HTTP 404 with 9 bytes of application/json"),
-        (404, r#"{"message":"No"}"#, "HTTP 404 with 16 bytes of application/json"),
+        (404, r#"{"message":"No"}"#, "HTTP 404"),
+        (404, r#"{"message":5}"#, "HTTP 404"),
+        (404, r#"{"status":404}"#, "HTTP 404 with 14 bytes of application/json"),
         (302, "<html>", "HTTP 302, a redirect, which is not followed"),
         (302, "{}", "HTTP 302, a redirect, which is not followed"),
     ] {
         assert_eq!(parse_rejected(status, body).summary, found, "{status} {body}");
     }
     let untyped = Response { content_type: None, ..http_response(200, "hunter2") };
-    let error = parse(&untyped, &ConstantClock, &empty_redactor()).err().unwrap();
+    let error = parse_response(&untyped).err().unwrap();
     assert_eq!(error.summary, "HTTP 200 with 7 bytes without Content-Type");
 }
 
@@ -131,7 +141,18 @@ fn oauth_error_decides_reason_before_http_status() {
         (401, r#"{"message":"Bad","documentation_url":"https://x"}"#.to_owned(), OAuthReason::Denied),
         (403, r#"{"errors":[{"code":"FORBIDDEN"}]}"#.to_owned(), OAuthReason::Denied),
         (404, r#"{"message":"No","documentation_url":"https://x"}"#.to_owned(), OAuthReason::BadResponse),
-        (401, r#"{"message":"Unauthorized"}"#.to_owned(), OAuthReason::BadResponse),
+        (404, error("Not Found"), OAuthReason::BadResponse),
+        (405, String::new(), OAuthReason::BadResponse),
+        (405, error("invalid_request"), OAuthReason::Denied),
+        (401, r#"{"message":"Unauthorized"}"#.to_owned(), OAuthReason::Denied),
+        (401, String::new(), OAuthReason::Denied),
+        (403, "<html>blocked</html>".to_owned(), OAuthReason::Denied),
+        (400, "<html>".to_owned(), OAuthReason::BadResponse),
+        (422, r#"{"detail":"no"}"#.to_owned(), OAuthReason::Denied),
+        (415, "{}".to_owned(), OAuthReason::BadResponse),
+        (400, r#"[{"errorCode":"INVALID_SESSION_ID","message":"no"}]"#.to_owned(), OAuthReason::Denied),
+        (200, r#"{"error":{"message":"no"}}"#.to_owned(), OAuthReason::Denied),
+        (500, r#"{"message":"no"}"#.to_owned(), OAuthReason::Server),
         (400, error("temporarily_unavailable"), OAuthReason::Server),
     ] {
         assert_eq!(parse_rejected(status, &body).reason(), expected, "{status} {body}");
@@ -143,7 +164,7 @@ fn retry_after_accepts_seconds_or_date() {
     let later = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(1_000_090));
     for (text, seconds) in [("120", 120), (later.as_str(), 90), ("soon", 0)] {
         let response = Response { retry_after: Some(text.to_owned()), ..http_response(503, "") };
-        let error = parse(&response, &ConstantClock, &empty_redactor()).err().unwrap();
+        let error = parse_response(&response).err().unwrap();
         assert_eq!(error.retry_after, seconds);
         assert_eq!(error.reason(), if seconds > 0 { OAuthReason::Throttled } else { OAuthReason::Server });
     }
@@ -153,18 +174,18 @@ fn retry_after_accepts_seconds_or_date() {
 fn error_description_is_sanitized_and_truncated() {
     let body =
         format!(r#"{{"error":"invalid_grant","error_description":"one\r\ntwo\u202e{}"}}"#, "x".repeat(5000));
-    let description = parse_rejected(400, &body).description.unwrap();
+    let description = parse_rejected(400, &body).description.unwrap().into_shown();
     assert!(description.starts_with("one two xxx"), "{description}");
     assert!(description.len() <= 1000);
 }
 
 #[test]
 fn error_member_rejects_token_unless_blank() {
-    for error in ["{\"code\":1}", "5", "true", "[]"] {
+    for error in ["{\"code\":1}", "5", "true", "[1]"] {
         let body = format!(r#"{{"access_token":"at","error":{error}}}"#);
         assert_eq!(parse_rejected(200, &body).reason(), OAuthReason::Denied, "{error}");
     }
-    for error in ["null", "\"\""] {
+    for error in ["null", "\"\"", "\" \"", "false", "0", "0.0", "[]", "{}"] {
         parse_granted(&format!(r#"{{"access_token":"at","error":{error}}}"#));
     }
 }
@@ -176,7 +197,7 @@ fn redaction_precedes_truncation_and_code_parsing() {
     for description in [format!("{}TENANT12345678", "x".repeat(990)), "TENANT12345678 is unknown".to_owned()]
     {
         let body = format!(r#"{{"error":"TENANT12345678","error_description":"{description}"}}"#);
-        let error = parse(&http_response(400, &body), &ConstantClock, &redactor).err().unwrap();
+        let error = parse(&http_response(400, &body), &ConstantClock, &|_| false, &redactor).err().unwrap();
         assert!(!format!("{error:?}").contains("TENANT"), "{error:?}");
     }
 }
@@ -217,7 +238,7 @@ fn secrets_are_redacted_in_all_server_text() {
                 Some(format!("{}{echo}", "x".repeat(990))),
             ] {
                 let response = Response { content_type, ..http_response(status, body) };
-                if let Err(error) = parse(&response, &ConstantClock, &redactor) {
+                if let Err(error) = parse(&response, &ConstantClock, &|_| false, &redactor) {
                     let shown = format!("{error:?}");
                     assert!(!shown.contains("hunt") && !shown.contains("aHVu"), "{body}: {shown}");
                 }
@@ -230,7 +251,7 @@ fn secrets_are_redacted_in_all_server_text() {
 fn token_response_builds_no_redactor() {
     let redactor = LazyCell::new(|| -> Redactor { panic!("the redactor must not be built") });
     let body = r#"{"access_token":"at","token_type":"Bearer"}"#;
-    assert!(parse(&http_response(200, body), &ConstantClock, &redactor).is_ok());
+    assert!(parse(&http_response(200, body), &ConstantClock, &|_| false, &redactor).is_ok());
 }
 
 #[test]
@@ -244,7 +265,7 @@ fn provider_code_is_parsed_from_description() {
         ("", None),
     ] {
         let body = format!(r#"{{"error":"invalid_grant","error_description":"{description}"}}"#);
-        assert_eq!(parse_rejected(400, &body).provider_code.as_deref(), code, "{description}");
+        assert_eq!(shown(parse_rejected(400, &body).provider_code.as_ref()), code, "{description}");
     }
 }
 
@@ -252,16 +273,13 @@ fn provider_code_is_parsed_from_description() {
 fn server_skew_is_computed_from_date() {
     let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(999_700));
     let response = Response { date: Some(date), ..http_response(400, r#"{"error":"invalid_grant"}"#) };
-    assert_eq!(
-        parse(&response, &ConstantClock, &empty_redactor()).err().unwrap().server_skew_secs,
-        Some(-300)
-    );
+    assert_eq!(parse_response(&response).err().unwrap().server_skew_secs, Some(-300));
 }
 
 #[test]
 fn token_requires_success_status() {
     let body = r#"{"access_token":"at","token_type":"Bearer"}"#;
-    assert!(parse(&http_response(201, body), &ConstantClock, &empty_redactor()).is_ok());
+    assert!(parse_response(&http_response(201, body)).is_ok());
     for status in [199, 300, 302, 404] {
         assert_eq!(parse_rejected(status, body).reason(), OAuthReason::BadResponse, "{status}");
     }
@@ -276,7 +294,7 @@ fn control_characters_are_removed_from_errors() {
         let body = format!(r#"{{"error":"a{control}b","error_description":"c{control}d"}}"#);
         let error = parse_rejected(400, &body);
         assert_eq!(
-            (error.error.as_deref(), error.description.as_deref()),
+            (shown(error.error.as_ref()), shown(error.description.as_ref())),
             (Some("a b"), Some("c d")),
             "{control}"
         );
@@ -291,22 +309,24 @@ fn access_token_rejects_delete_accepts_tilde() {
 }
 
 #[test]
-fn null_token_type_counts_as_missing() {
-    assert!(parse_granted(r#"{"access_token":"at","token_type":null}"#).token_type_missing);
+fn empty_token_type_counts_as_missing() {
+    for token_type in ["null", "\"\"", "\" \\t\""] {
+        let body = format!(r#"{{"access_token":"at","token_type":{token_type}}}"#);
+        assert!(parse_granted(&body).token_type_missing, "{token_type}");
+    }
 }
 
 #[test]
-fn id_token_is_used_only_without_access_token() {
-    let alone = parse_id_token_only(&http_response(200, r#"{"id_token":"h.p.s","more":1}"#)).unwrap();
-    assert_eq!(alone.access_token.as_c_str(), c"h.p.s");
-    assert!(!alone.fields.contains_key("id_token") && alone.fields.contains_key("more"));
-    for (status, body) in [
-        (400, r#"{"id_token":"h.p.s"}"#),
-        (200, r#"{"id_token":"h.p.s","access_token":7}"#),
-        (200, r#"{"id_token":""}"#),
-        (200, "{}"),
-    ] {
-        assert!(parse_id_token_only(&http_response(status, body)).is_none(), "{status} {body}");
+fn token_type_ignores_blanks_and_case() {
+    for token_type in [" Bearer", "bearer ", "BEARER\\n", " Application "] {
+        let body = format!(r#"{{"access_token":"at","token_type":"{token_type}"}}"#);
+        assert!(!parse_granted(&body).token_type_missing, "{token_type}");
+    }
+    for (token_type, unsupported) in
+        [("DPoP", Some(UnsupportedFeature::Dpop)), (" dpop ", Some(UnsupportedFeature::Dpop)), ("mac", None)]
+    {
+        let error = parse_rejected(200, &format!(r#"{{"access_token":"at","token_type":"{token_type}"}}"#));
+        assert_eq!((error.reason(), error.unsupported), (OAuthReason::BadResponse, unsupported));
     }
 }
 
@@ -321,10 +341,58 @@ fn token_survives_body_that_is_not_utf8() {
         let body = [&br#"{"access_token":"at","name":""#[..], bytes, b"\"}"].concat();
         let content_type = content_type.map(str::to_owned);
         let response = Response { content_type, body: Zeroizing::new(body), ..http_response(200, "") };
-        let granted = parse(&response, &ConstantClock, &empty_redactor())
-            .unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        let granted = parse_response(&response).unwrap_or_else(|error| panic!("{name}: {error:?}"));
         assert_eq!(granted.fields["name"].to_str(), Ok(name));
     }
+}
+
+#[test]
+fn challenge_gives_words_that_body_lacks() {
+    let respond = |status, body, header: &str| {
+        let www_authenticate = Some(header.to_owned());
+        let response = Response { www_authenticate, ..http_response(status, body) };
+        parse_response(&response).err().unwrap()
+    };
+    let header = r#"Bearer realm="x", error="invalid_client", error_description="Unknown \"app\"""#;
+    for body in ["", "<html>", "{}", r#"{"timestamp":1}"#] {
+        let error = respond(401, body, header);
+        assert_eq!(error.error_code(), Some("invalid_client"), "{body}");
+        assert_eq!(shown(error.description.as_ref()), Some("Unknown \"app\""), "{body}");
+        assert_eq!(error.summary, "HTTP 401, invalid_client", "{body}");
+    }
+    let error = respond(401, r#"{"error":"invalid_grant"}"#, header);
+    assert_eq!((error.error_code(), error.description.as_ref()), (Some("invalid_grant"), None));
+    assert_eq!(respond(302, "", header).error, None);
+    assert_eq!(respond(401, "", "DPoP algs=\"ES256\"").unsupported, Some(UnsupportedFeature::Dpop));
+}
+
+#[test]
+fn unsupported_demand_is_recognized() {
+    use UnsupportedFeature::{Dpop, Par};
+    for (error, description, expected) in [
+        ("use_dpop_nonce", "", Some(Dpop)),
+        ("invalid_request", "The DPoP proof JWT header is missing.", Some(Dpop)),
+        ("invalid_request", "Pushed Authorization Request is only allowed.", Some(Par)),
+        ("invalid_request", "PAR is required", Some(Par)),
+        ("invalid_request", "refusé par le serveur", None),
+        ("invalid_request", "PARAMETER is missing", None),
+    ] {
+        let body = format!(r#"{{"error":"{error}","error_description":"{description}"}}"#);
+        assert_eq!(parse_rejected(400, &body).unsupported, expected, "{description}");
+    }
+}
+
+#[test]
+fn decision_ignores_secret_that_is_part_of_word() {
+    let secrets = ["grant", "ADSTS", "65001"].map(Secret::from);
+    let redactor = LazyCell::new(|| Redactor::new(secrets.iter()));
+    let body = r#"{"error":"invalid_grant","error_description":"AADSTS65001: grant"}"#;
+    let error = parse(&http_response(400, body), &ConstantClock, &|_| false, &redactor).err().unwrap();
+    assert_eq!(error.error_code(), Some("invalid_grant"));
+    assert_eq!(error.provider_code.as_ref().map(ServerText::as_sent), Some("AADSTS65001"));
+    let texts = [&error.error, &error.description, &error.provider_code].map(|text| shown(text.as_ref()));
+    assert_eq!(texts, [Some("invalid_grant"), Some("A****: ****"), Some("A****")]);
+    assert!(!format!("{error:?}").contains("65001"), "{error:?}");
 }
 
 #[test]
@@ -333,9 +401,21 @@ fn time_of_expiry_is_relative_to_server_clock() {
     for (date, seconds) in [(Some(date), 3600), (None, 315_360_000)] {
         let body = r#"{"access_token":"at","expires_at":1790003600}"#;
         let response = Response { date, ..http_response(200, body) };
-        assert_eq!(
-            parse(&response, &ConstantClock, &empty_redactor()).ok().unwrap().expires_in,
-            Some(seconds)
-        );
+        assert_eq!(parse_response(&response).ok().unwrap().expires_in, Some(seconds));
+    }
+}
+
+#[test]
+fn id_token_is_used_only_without_access_token() {
+    let alone = parse_id_token_only(&http_response(200, r#"{"id_token":"h.p.s","more":1}"#)).unwrap();
+    assert_eq!(alone.access_token.as_c_str(), c"h.p.s");
+    assert!(!alone.fields.contains_key("id_token") && alone.fields.contains_key("more"));
+    for (status, body) in [
+        (400, r#"{"id_token":"h.p.s"}"#),
+        (200, r#"{"id_token":"h.p.s","access_token":7}"#),
+        (200, r#"{"id_token":""}"#),
+        (200, "{}"),
+    ] {
+        assert!(parse_id_token_only(&http_response(status, body)).is_none(), "{status} {body}");
     }
 }

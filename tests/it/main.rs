@@ -21,6 +21,7 @@ mod login;
 mod message_texts;
 mod providers;
 mod report;
+mod responses;
 mod retry;
 mod sanitization;
 mod secret_references;

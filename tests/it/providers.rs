@@ -107,9 +107,16 @@ fn docusign_needs_bare_host_guid_and_consent() {
         &format!("{options};ClaimsSubject=jo@example.com"),
     ));
     assert_eq!(unknown_user.oauth_description.as_deref(), Some("user_not_found"));
+    assert!(unknown_user.message.contains("GUID"), "{}", unknown_user.message);
     let unknown_issuer =
         expect_failure(&provider_string(&server, "docusign", "ClaimsIssuer=other;ClaimsSubject=a"));
     assert_eq!(unknown_issuer.oauth_description.as_deref(), Some("issuer_not_found"));
+    assert!(unknown_issuer.message.contains("account-d.docusign.com"), "{}", unknown_issuer.message);
+    let body = json!({"error": "invalid_grant", "error_description": "no_valid_keys_or_signatures"});
+    server.set_default_behavior(Behavior::Json { status: 400, body, headers: Vec::new() });
+    let wrong_key = expect_failure(&format!("AccessTokenLifetime=10;{connection}"));
+    assert_eq!(wrong_key.status, AUTHGRANT_DENIED);
+    assert!(wrong_key.message.contains("public key"), "{}", wrong_key.message);
 }
 
 /// The consent URL of a connection at the token URL, which is not contacted.

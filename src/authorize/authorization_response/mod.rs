@@ -14,7 +14,7 @@ use crate::base::error::{Error, OAuthReason};
 use crate::base::redact::Redactor;
 use crate::base::secret::Secret;
 use crate::base::url::EndpointUrl;
-use crate::token_response::{ErrorResponse, sanitize_for_display};
+use crate::token_response::{ErrorResponse, ServerText, sanitize_for_display};
 
 /// Maximum number of request headers; browsers send fewer.
 const MAX_HEADERS: usize = 100;
@@ -102,7 +102,7 @@ pub(super) enum RedirectOutcome {
     Rejected(RejectReason),
     Authorized(AuthorizationResponse),
     /// An error response: `error` and `error_description`.
-    Denied(String, Option<String>),
+    Denied(Box<ErrorResponse>),
     /// The expected state, but neither code nor error.
     Incomplete,
 }
@@ -235,9 +235,13 @@ fn evaluate_parameters(
     if let Some(error) = non_empty(&parameters, "error") {
         let secrets = std::iter::once(&expected.state).chain(parameters.get("code"));
         let redactor = Redactor::new(secrets);
-        let display = |text: &Secret| sanitize_for_display(&redactor.redact(text.reveal()));
-        let description = non_empty(&parameters, "error_description").map(|text| display(&text));
-        return RedirectOutcome::Denied(display(&error), description);
+        let description = non_empty(&parameters, "error_description");
+        let to_display = |text: &str| sanitize_for_display(&redactor.redact(text));
+        return RedirectOutcome::Denied(Box::new(ErrorResponse::from_redirect(
+            error,
+            description,
+            to_display,
+        )));
     }
     match non_empty(&parameters, "code") {
         None if expected.requires_code => RedirectOutcome::Incomplete,
@@ -261,16 +265,18 @@ fn is_expected_state(state: &Secret, expected: &Secret) -> bool {
 }
 
 /// The error of an error response (RFC 6749 section 4.1.2.1).
-pub(super) fn denied_error(error: String, description: Option<String>, expected: &ExpectedResponse) -> Error {
-    let response = ErrorResponse { error: Some(error), description, ..ErrorResponse::default() };
-    let detail = match (&response.error, &response.description) {
-        (Some(error), Some(description)) => format!("{error}: {description}"),
-        (error, _) => error.clone().unwrap_or_default(),
+pub(super) fn denied_error(response: ErrorResponse, expected: &ExpectedResponse) -> Error {
+    let [error, description] =
+        [&response.error, &response.description].map(|text| text.as_ref().map(ServerText::shown));
+    let detail = match (error.unwrap_or_default(), description) {
+        (error, Some(description)) => format!("{error}: {description}"),
+        (error, None) => error.to_owned(),
     };
-    let hint = match response.error.as_deref() {
-        Some("access_denied") => "; the user declined or is not permitted to consent",
-        Some("consent_required") => "; the user or an administrator must consent first",
-        _ => "",
+    let hint = match (response.unsupported, response.error_code()) {
+        (Some(feature), _) => format!("; {}", feature.description()),
+        (None, Some("access_denied")) => "; the user declined or is not permitted to consent".to_owned(),
+        (None, Some("consent_required")) => "; the user or an administrator must consent first".to_owned(),
+        _ => String::new(),
     };
     let text = format!("{} returned the error {detail}{hint}", expected.server_host);
     let reason = response.reason();

@@ -232,8 +232,8 @@ fn error_response_is_classified_and_redacted() {
     let text = get_request(&format!(
         "/callback?error=access_denied&error_description=The+user%0D%0Asaid+no+to+{STATE}&state={STATE}"
     ));
-    let RedirectOutcome::Denied(error, description) = evaluate_request(&text) else { panic!() };
-    let error = denied_error(error, description, &expected_response());
+    let RedirectOutcome::Denied(response) = evaluate_request(&text) else { panic!() };
+    let error = denied_error(*response, &expected_response());
     assert_eq!(error.status(), Status::Denied);
     assert_eq!(error.oauth_error().as_deref(), Some("access_denied"));
     assert_eq!(error.oauth_description().as_deref(), Some("The user said no to ****"));
@@ -243,8 +243,8 @@ fn error_response_is_classified_and_redacted() {
         let text = get_request(&format!(
             "/callback?error={echo}&error_description={echo}&code=the-code-that-came&state={STATE}"
         ));
-        let RedirectOutcome::Denied(error, description) = evaluate_request(&text) else { panic!("{echo}") };
-        let error = denied_error(error, description, &expected_response());
+        let RedirectOutcome::Denied(response) = evaluate_request(&text) else { panic!("{echo}") };
+        let error = denied_error(*response, &expected_response());
         assert_eq!(
             (error.oauth_error().as_deref(), error.oauth_description().as_deref()),
             (Some("****"), Some("****")),
@@ -257,6 +257,28 @@ fn error_response_is_classified_and_redacted() {
         ("server_error", Status::Server),
         ("invalid_scope", Status::Denied),
     ] {
-        assert_eq!(denied_error(code.to_owned(), None, &expected_response()).status(), status, "{code}");
+        let response = ErrorResponse::from_redirect(Secret::from(code), None, str::to_owned);
+        assert_eq!(denied_error(response, &expected_response()).status(), status, "{code}");
     }
+}
+
+#[test]
+fn unsupported_demand_is_named() {
+    for (description, rfc) in
+        [("Pushed Authorization Request is only allowed.", "RFC 9126"), ("dpop_jkt is required", "RFC 9449")]
+    {
+        let (error, description) = (Secret::from("invalid_request"), Some(Secret::from(description)));
+        let response = ErrorResponse::from_redirect(error, description, str::to_owned);
+        let error = denied_error(response, &expected_response());
+        assert_eq!(error.status(), Status::Denied);
+        assert!(error.message().contains(rfc), "{error}");
+    }
+}
+
+/// A secret that is part of a registered code must not change the decision.
+#[test]
+fn redirect_error_is_decided_before_redaction() {
+    let redact = |text: &str| text.replace("consent", "****");
+    let response = ErrorResponse::from_redirect(Secret::from("consent_required"), None, redact);
+    assert_eq!(denied_error(response, &expected_response()).status(), Status::ConsentRequired);
 }
