@@ -48,6 +48,9 @@ struct TokenReport {
     /// Remaining seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_in: Option<i64>,
+    /// The token server's known clock skew in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock_ahead: Option<i64>,
 }
 
 #[derive(Serialize)]
@@ -147,6 +150,10 @@ impl ApiTest<'_> {
             }),
             expires_at: token.expires_at(),
             expires_in: token.expires_at().map(|expires_at| expires_at.saturating_sub(now)),
+            clock_ahead: self.config.flow.token_endpoint().and_then(|endpoint_config| {
+                let skew_secs = self.view.process.endpoint_memory.skew_secs(&endpoint_config.endpoint);
+                Some(skew_secs).filter(|skew_secs| *skew_secs != 0)
+            }),
         }
     }
 

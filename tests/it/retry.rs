@@ -8,7 +8,7 @@ use crate::support::c_api::{LogLines, get_token, open};
 use crate::support::{minimal_string, start_mock_server};
 use authgrant::ffi::status::*;
 use mock_server::{Behavior, Config, MockServer};
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn busy_response(status: u16, retry_after: Option<&str>) -> Behavior {
     let headers = retry_after.map(|seconds| ("Retry-After".to_owned(), seconds.to_owned()));
@@ -210,15 +210,38 @@ fn silent_idle_connection_is_replaced_within_call() {
 }
 
 #[test]
-fn clock_correction_is_logged() {
+fn clock_correction_is_logged_once_and_reported() {
     for (skew, side) in [(600, "ahead of"), (-600, "behind")] {
         let server = start_mock_server(Config { clock_skew: skew, ..Config::http() });
         let connection = open(&minimal_string(&server, "JWTLifetime=60")).unwrap();
         let lines: &'static LogLines = Box::leak(Box::default());
         connection.collect_log_at_level(3, lines);
         connection.get_token().unwrap();
-        let lines = lines.0.lock().unwrap();
-        let correction = format!(" s {side} the local clock");
-        assert!(lines.iter().any(|line| line.starts_with('3') && line.contains(&correction)), "{lines:#?}");
+        connection.set_option("Scope", "other").unwrap();
+        connection.get_token().unwrap();
+        let corrections: Vec<String> = {
+            let lines = lines.0.lock().unwrap();
+            lines.iter().filter(|line| line.contains("local clock")).cloned().collect()
+        };
+        let [correction] = corrections.as_slice() else { panic!("{corrections:?}") };
+        assert!(correction.starts_with('3'), "{correction}");
+        assert!(correction.contains(&format!(" s {side} the local clock")), "{correction}");
+        let explained: Value = serde_json::from_str(&connection.explain().unwrap()).unwrap();
+        let tested: Value = serde_json::from_str(&connection.test().unwrap()).unwrap();
+        for clock_ahead in [&explained["request"]["clock_ahead"], &tested["token"]["clock_ahead"]] {
+            assert!((clock_ahead.as_i64().unwrap() - skew).abs() <= 2, "{clock_ahead}");
+        }
+    }
+}
+
+#[test]
+fn clock_is_mentioned_only_if_it_differs() {
+    for (skew, text) in
+        [(0, None), (2, None), (-3, None), (20, Some(" s ahead of ours")), (-20, Some(" s behind ours"))]
+    {
+        let server = start_mock_server(Config { date_skew: skew, ..Config::http() });
+        let message = get_token(&minimal_string(&server, "ClaimsAudience=wrong")).unwrap_err().message;
+        assert_eq!(message.contains("clock"), text.is_some(), "{message}");
+        assert!(text.is_none_or(|text| message.contains(text)), "{message}");
     }
 }
