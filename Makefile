@@ -1,6 +1,6 @@
 # Commands of this project. The work is in scripts/; each script can be run alone.
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak check mutants bench lib generated mock-server setup clean
+.PHONY: help demo test interop soak check mutants bench lib generated mock-server setup clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\): ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -8,8 +8,11 @@ help: ## print this list
 demo: ## build library and C example, start a mock authorization server, get a token
 	@scripts/demo.sh
 
-test: ## run all tests: Rust, C and C++, Python, Go, real servers, a browser
+test: ## run all tests but `make interop`: Rust, C and C++, Python, Go, real servers, a browser
 	@scripts/test.sh
+
+interop: ## run the tests with the large servers that others wrote: Keycloak and Hydra
+	@scripts/test.sh keycloak hydra
 
 soak: ## corrupt key files at every byte and at random, and fork 50,000 times alongside busy threads (about twenty minutes)
 	AUTHGRANT_SOAK=1 cargo test --test it key_

@@ -4,7 +4,11 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 TARGET=${CARGO_TARGET_DIR:-$ROOT/target}
 VENV=$ROOT/target/venv
 BENCH_VENV=$ROOT/target/bench-venv
+CANAILLE_VENV=$ROOT/target/canaille-venv
 TOOLS=$ROOT/target/tools
+HYDRA=2.3.0
+KEYCLOAK=26.7.3
+KEYCLOAK_HOME=$TOOLS/keycloak-$KEYCLOAK
 # Debian installs servers there; it may be missing in PATH.
 export PATH="$PATH:/usr/sbin"
 cd "$ROOT"

@@ -14,6 +14,8 @@ part_of() {
     case $1 in
         scripts/test-c.sh::*) echo c ;;
         tests/interop/browser/*) echo browser ;;
+        tests/interop/test_keycloak.py::*) echo keycloak ;;
+        tests/interop/test_hydra.py::*) echo hydra ;;
         tests/interop/*) echo interop ;;
         tests/bindings/python/*) echo python ;;
         tests/bindings/go/*) echo go ;;

@@ -6,8 +6,8 @@
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(build java openssl keys python go browser oidc network pkcs11 valgrind binutils cargo-deny miri mutants)
-MORE=(bench)
+ALL=(build java openssl keys python go browser oidc zitadel canaille glewlwyd network pkcs11 valgrind binutils cargo-deny miri mutants)
+MORE=(bench hydra keycloak)
 MISSING=()
 UPDATED=
 
@@ -73,6 +73,65 @@ part_browser() {
 
 # A certified OpenID provider.
 part_oidc() { npm_packages tests/interop/oidc oidc-provider; }
+
+# The example server of zitadel/oidc, with the modules of its go.sum.
+part_zitadel() {
+    part_go
+    has go || return 0
+    go_build "the zitadel server" tests/interop/zitadel "$TOOLS/zitadel"
+}
+
+# go_build NAME FOLDER PROGRAM [FLAG...]: builds a Go program, unless that is newer than its sources. The output of a failure is shown.
+go_build() {
+    local name=$1 folder=$2 program=$3
+    shift 3
+    [ ! -x "$program" ] || [ -n "$(find "$folder" -newer "$program" -print -quit)" ] || return 0
+    if [ -z "${AUTHGRANT_NO_INSTALL:-}" ]; then
+        echo "building $name (some minutes, once)"
+        (cd "$folder" && go build "$@" -o "$program" .) || rm -f "$program"
+    fi
+    [ -x "$program" ] || MISSING+=("$name (go build in $folder)")
+}
+
+part_canaille() { python_packages tests/interop/canaille-requirements.txt "$CANAILLE_VENV"; }
+
+part_glewlwyd() { need glewlwyd glewlwyd; }
+
+# Hydra, built from its module: there is no package with SQLite for every system.
+part_hydra() {
+    part_go
+    has go || return 0
+    [ ! -x "$TOOLS/hydra" ] || return 0
+    if [ -n "${AUTHGRANT_NO_INSTALL:-}" ]; then
+        MISSING+=("Hydra $HYDRA in $TOOLS")
+        return 0
+    fi
+    echo "downloading the source of Hydra $HYDRA"
+    local source=$SCRATCH/hydra module
+    module=$(go mod download -json "github.com/ory/hydra/v2@v$HYDRA" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
+    [ -d "$module" ] || { MISSING+=("Hydra $HYDRA (go mod download failed)"); return 0; }
+    cp -r "$module" "$source"
+    chmod -R u+w "$source"
+    # The replacement is a folder that the module does not contain.
+    sed -i '/hydra-client-go\/v2 =>/d' "$source/go.mod"
+    go_build "Hydra $HYDRA" "$source" "$TOOLS/hydra" -mod=mod -tags sqlite,json1
+}
+
+part_keycloak() {
+    need java default-jre-headless
+    need mvn maven
+    has mvn || return 0
+    local place=$KEYCLOAK_HOME
+    [ ! -x "$place/bin/kc.sh" ] || return 0
+    if [ -z "${AUTHGRANT_NO_INSTALL:-}" ]; then
+        echo "downloading Keycloak $KEYCLOAK (180 MB, once)"
+        if mvn -q dependency:copy -Dartifact=org.keycloak:keycloak-quarkus-dist:$KEYCLOAK:tar.gz -DoutputDirectory="$SCRATCH"; then
+            mkdir -p "$TOOLS"
+            tar xzf "$SCRATCH/keycloak-quarkus-dist-$KEYCLOAK.tar.gz" -C "$TOOLS"
+        fi
+    fi
+    [ -x "$place/bin/kc.sh" ] || MISSING+=("Keycloak $KEYCLOAK in $place (Maven artifact org.keycloak:keycloak-quarkus-dist)")
+}
 
 # npm_packages FOLDER PACKAGE: installs the packages of FOLDER's lock file, unless PACKAGE is installed.
 npm_packages() {

@@ -10,8 +10,10 @@ USER_SCRIPT = pathlib.Path(__file__).parent / "browser" / "user.mjs"
 class BrowserUser:
     """Context manager: `open_url` opens a URL in the browser, `visited_pages` waits and returns the visited pages."""
 
-    def __init__(self, screenshot, redirect, first=None):
-        self.instructions = {"screenshot": screenshot, "redirect": redirect, "first": first}
+    def __init__(self, screenshot, redirect, first=None, user="jsmith@example.com", password="anything"):
+        self.instructions = {
+            "screenshot": screenshot, "redirect": redirect, "first": first, "user": user, "password": password,
+        }
         self.process = None
 
     def __enter__(self):

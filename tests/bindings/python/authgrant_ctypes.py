@@ -19,6 +19,7 @@ FUNCTIONS = {
     "get_token_with": (c_int32, c_void_p, c_void_p, HANDLE, HANDLE),
     "reject_token": (c_int32, c_void_p, c_void_p, HANDLE),
     "authorize": (c_int32, c_void_p, OPEN_URL, c_void_p, HANDLE),
+    "logoff": (c_int32, c_void_p, HANDLE),
     "create_assertion": (c_int32, c_void_p, HANDLE, HANDLE),
     "set_refresh_token_callback": (c_int32, c_void_p, REFRESH_TOKEN, c_void_p, HANDLE),
     "string_free": (None, c_void_p),
@@ -161,6 +162,9 @@ class Connection:
             return 0
 
         self.library.call_checked(self.library.authorize, self.handle, OPEN_URL(open_url_callback), None)
+
+    def log_off(self):
+        self.library.call_checked(self.library.logoff, self.handle)
 
     def create_assertion(self):
         library = self.library

@@ -69,7 +69,7 @@ def free_port():
 
 
 @contextlib.contextmanager
-def run_server(*command):
+def run_server(*command, timeout=120):
     """Runs a server until the end of the context; its value is the URL that the server prints as `ready URL`.
 
     The standard input of the server stays open, because servers stop when it is closed.
@@ -90,7 +90,7 @@ def run_server(*command):
     try:
         while True:
             try:
-                line = lines.get(timeout=30)
+                line = lines.get(timeout=timeout)
             except queue.Empty:
                 line = None
             assert line is not None, f"{command[0]} did not become ready: {''.join(errors)}"

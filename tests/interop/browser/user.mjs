@@ -1,7 +1,7 @@
 // Simulates a user with a real browser: opens a URL, signs in, consents, and follows the redirect to the loopback listener.
 //
-// Standard input: a JSON object with `url` to open; `redirect`, the last URL; optionally `first`, a URL to open before it; and
-// `screenshot`, the name prefix of the screenshots in the directory of run.mjs. Standard output: a JSON array of the visited
+// Standard input: a JSON object with `url` to open; `redirect`, the last URL; `user` and `password` for the login forms; optionally
+// `first`, a URL to open before it; and `screenshot`, the name prefix of the screenshots in the directory of run.mjs. Standard output: a JSON array of the visited
 // pages with `url` (without query), `status`, `heading` and `text`. Requests to other hosts than loopback are blocked.
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -18,25 +18,28 @@ const MAX_PAGES = 8;
 const pages = [];
 async function recordPage(page, response) {
   const { origin, pathname } = new URL(page.url());
+  const headings = page.locator("h1");
   pages.push({
     url: origin + pathname,
     status: response?.status() ?? 0,
-    heading: await page.locator("h1").first().innerText(),
+    heading: await headings.count() ? await headings.first().innerText() : await page.title(),
     text: await page.locator("body").innerText(),
   });
   await page.screenshot({ path: join(screenshots, `${instructions.screenshot}-${pages.length}.png`), fullPage: true });
 }
 
-/** Fills in the login form, if any, and presses the first button, which signs in or consents. */
+/** Fills in the login form, if any, and presses the button that accepts, or else the first one, which signs in or consents. */
 async function submitForm(page) {
-  const login = page.locator("input[name=login]");
-  if (await login.count()) {
-    await login.fill("jsmith@example.com");
-    await page.locator("input[type=password]").fill("anything");
+  const fields = [["input[name=login]:not([type=submit]), input[name=username]", instructions.user], ["input[type=password]", instructions.password]];
+  for (const [selector, text] of fields) {
+    const field = page.locator(selector).and(page.locator(":visible"));
+    if (await field.count()) await field.first().fill(text);
   }
+  const accept = page.locator("button[value=accept]");
+  const submit = (await accept.count()) ? accept : page.locator("button[type=submit], input[type=submit]");
   const [response] = await Promise.all([
     page.waitForResponse((response) => response.request().isNavigationRequest() && response.status() < 300),
-    page.locator("button[type=submit]").first().click(),
+    submit.first().click(),
   ]);
   await page.waitForLoadState();
   return response;
