@@ -141,7 +141,8 @@ extern "C" {
 #define AUTHGRANT_DENIED 14
 
 /**
- * A user or an administrator must consent first (28000); see authgrant_error_consent_url().
+ * A user must log in, for the first time or because the session ended, or a user or an
+ * administrator must consent first (28000); see authgrant_error_consent_url().
  */
 #define AUTHGRANT_CONSENT_REQUIRED 15
 
@@ -733,6 +734,9 @@ authgrant_status authgrant_consent_url(
  * token is requested to verify the consent, as by the Fetch OAuth Token button of DataDirect. With
  * ConsentType=ExternalAdmin the code is exchanged too, and the `id_token` of the response becomes a
  * field of the tokens of the connection.
+ *
+ * The page that the user sees at the end shows whether the token was obtained, or the error. A
+ * login with the scope `openid` sends a `nonce`, which the ID token must contain.
  *
  * `function` shows the URL; NULL opens the system browser. Blocks for at most ConsentTimeout
  * seconds, and then as authgrant_get_token() does.

@@ -39,6 +39,9 @@ pub extern "C" fn authgrant_consent_url(
 /// verify the consent, as by the Fetch OAuth Token button of DataDirect. With ConsentType=ExternalAdmin the
 /// code is exchanged too, and the `id_token` of the response becomes a field of the tokens of the connection.
 ///
+/// The page that the user sees at the end shows whether the token was obtained, or the error. A login with the
+/// scope `openid` sends a `nonce`, which the ID token must contain.
+///
 /// `function` shows the URL; NULL opens the system browser. Blocks for at most ConsentTimeout seconds, and
 /// then as authgrant_get_token() does.
 ///

@@ -48,7 +48,8 @@ pub const AUTHGRANT_CANCELLED: i32 = 13;
 /// The authorization server rejected the request with an OAuth error that has no status of its own, such as
 /// invalid_grant or invalid_client (28000); see authgrant_error_oauth_error().
 pub const AUTHGRANT_DENIED: i32 = 14;
-/// A user or an administrator must consent first (28000); see authgrant_error_consent_url().
+/// A user must log in, for the first time or because the session ended, or a user or an administrator must
+/// consent first (28000); see authgrant_error_consent_url().
 pub const AUTHGRANT_CONSENT_REQUIRED: i32 = 15;
 /// The server is rate limiting requests: HTTP 429, or 503 with Retry-After, beyond the deadline (08004); see
 /// authgrant_error_retry_after(). Retryable.
