@@ -103,13 +103,12 @@ struct Area {
 const GRANTS: Area = Area {
     path: &["grants"],
     layers: &[
-        &["authorization_code"],
+        &["authorization_code", "logoff"],
         &[
             "access_token",
             "client_assertion",
             "client_credentials",
             "jwt_bearer",
-            "logoff",
             "password",
             "refresh_token",
         ],
