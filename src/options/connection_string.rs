@@ -35,7 +35,7 @@ pub struct SyntaxError {
 /// The kinds of syntax errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SyntaxErrorKind {
-    /// The string has this many bytes, more than [`MAX_STRING_LEN`].
+    /// The string has this many bytes, more than the limit of 1 MiB.
     TooLong(usize),
     /// No "=" after a name.
     MissingEqualsSign,

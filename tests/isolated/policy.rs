@@ -167,7 +167,7 @@ fn forbid_prompt_requires_url_callback() {
             "EnableLoginPrompt"
         );
         get_token(&local_string("EnableLoginPrompt=0")).unwrap();
-        let options = "Scope=a;AuthURI=https://a.example/auth;RedirectURI=http://127.0.0.1:53683/";
+        let options = "Scope=a;AuthURI=https://a.example/auth;RedirectURI=http://127.0.0.1:53683/;TokenURI=POST https://a.example/t";
         let connection = open(&local_string(options)).unwrap();
         let failures =
             collect_failures(|error| authgrant_authorize(connection.handle(), None, null_mut(), error));
