@@ -67,7 +67,7 @@ impl DnsResolver {
         if addresses.is_empty() {
             return Err(resolve_error(host, "the host has no address"));
         }
-        Ok(addresses)
+        Ok(interleave_families(addresses))
     }
 
     fn acquire_permit(&self, host: &str, context: &RequestContext) -> Result<LookupPermit> {
@@ -140,6 +140,20 @@ fn resolve_locally(host: &str, port: u16) -> Option<Vec<SocketAddr>> {
     })
 }
 
+/// Alternates IPv6 and IPv4 addresses, beginning with the family of the first address, so that a family
+/// without connectivity delays the connection by one attempt only (RFC 8305 section 4). The order inside a
+/// family is that of the operating system (RFC 6724).
+fn interleave_families(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first_is_ipv6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (preferred, other): (Vec<_>, Vec<_>) =
+        addresses.into_iter().partition(|address| address.is_ipv6() == first_is_ipv6);
+    let mut other = other.into_iter();
+    let mut interleaved: Vec<_> =
+        preferred.into_iter().flat_map(|address| [Some(address), other.next()]).flatten().collect();
+    interleaved.extend(other);
+    interleaved
+}
+
 fn resolve_error(host: &str, reason: &str) -> Error {
     Error::new(
         NetworkError::Connection,
@@ -148,4 +162,26 @@ fn resolve_error(host: &str, reason: &str) -> Error {
             "cannot resolve {host}: {reason}; check the host name and the DNS configuration of this machine"
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn address_families_alternate_from_first() {
+        for (found, expected) in [
+            (
+                "[::1]:1 [::2]:1 [::3]:1 10.0.0.1:1 10.0.0.2:1",
+                "[::1]:1 10.0.0.1:1 [::2]:1 10.0.0.2:1 [::3]:1",
+            ),
+            ("10.0.0.1:1 [::1]:1 [::2]:1 [::3]:1", "10.0.0.1:1 [::1]:1 [::2]:1 [::3]:1"),
+            ("10.0.0.1:1 10.0.0.2:1", "10.0.0.1:1 10.0.0.2:1"),
+        ] {
+            let addresses = found.split(' ').map(|address| address.parse().unwrap()).collect();
+            let interleaved: Vec<_> =
+                interleave_families(addresses).iter().map(ToString::to_string).collect();
+            assert_eq!(interleaved.join(" "), expected);
+        }
+    }
 }

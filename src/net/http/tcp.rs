@@ -16,13 +16,21 @@ use crate::base::log::LogLevel;
 use crate::net::http::dns::DnsResolver;
 use crate::net::http::error::wrap_error;
 use crate::net::http::request_context::{CANCEL_POLL_INTERVAL, RequestContext, RequestPhase, SharedStream};
-use crate::sys::{self, ForkSafeSocket};
+use crate::sys::{self, ForkSafeSocket, PollFd};
 
 /// Maximum duration of one poll. It can be long, because the shutdown by the cancel hook ends the poll.
 const MAX_POLL: Duration = Duration::from_secs(3600);
 
-/// Connect timeout for one of several addresses if the call has no deadline.
-const PER_ADDRESS_TIMEOUT: Duration = Duration::from_secs(20);
+/// Time after which the next address is tried while earlier attempts are pending (RFC 8305 section 5,
+/// Connection Attempt Delay).
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// Minimum of that time, which applies if the deadline of the call does not allow [`ATTEMPT_DELAY`] for each
+/// address. RFC 8305 recommends no less.
+const MIN_ATTEMPT_DELAY: Duration = Duration::from_millis(100);
+
+/// Maximum number of addresses that are tried. Each pending attempt has an open socket.
+const MAX_ADDRESSES: usize = 32;
 
 /// Maximum time for which sent data may stay unacknowledged (TCP_USER_TIMEOUT, RFC 5482).
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -59,53 +67,108 @@ impl TcpConnector {
         let (host, port) = context.connect_target();
         let addresses = self.0.resolve(host, port, context)?;
         context.set_phase(RequestPhase::Connect);
-        let mut failures = Vec::new();
-        let mut untried = addresses.as_slice();
-        while let Some((address, remaining_addresses)) = untried.split_first() {
-            context.call.log.log(LogLevel::Trace, || format!("connecting to {host} at {address}"));
-            match connect_address(*address, address_timeout(context, remaining_addresses.len()), context) {
-                Ok(stream) => {
-                    context.mark_connected();
-                    apply_tcp_user_timeout(&stream);
-                    return Ok(stream);
-                }
-                Err(StreamError::Socket(error)) => {
-                    failures.push(format!("{address}: {}", io_error_text(&error)));
-                }
-                Err(StreamError::Call(error)) => return Err(error),
+        let stream = ConnectAttempts::new(&addresses, context).race()?;
+        context.mark_connected();
+        let stream = Arc::new(stream);
+        apply_tcp_user_timeout(&stream);
+        Ok(stream)
+    }
+}
+
+/// The connection attempts to the addresses of one host (RFC 8305, Happy Eyeballs). They overlap, so that an
+/// address that does not reply delays the connection by [`ATTEMPT_DELAY`] only.
+struct ConnectAttempts<'a> {
+    context: &'a RequestContext,
+    untried: &'a [SocketAddr],
+    pending: Vec<(SocketAddr, ForkSafeSocket<TcpStream>)>,
+    /// When to try the next address, unless an attempt fails earlier.
+    next_start: Instant,
+    failures: Vec<String>,
+}
+
+impl<'a> ConnectAttempts<'a> {
+    fn new(addresses: &'a [SocketAddr], context: &'a RequestContext) -> Self {
+        let untried = addresses.get(..MAX_ADDRESSES).unwrap_or(addresses);
+        Self { context, untried, pending: Vec::new(), next_start: Instant::now(), failures: Vec::new() }
+    }
+
+    /// Returns the first connection that is established. The other attempts end when `self` is dropped.
+    fn race(mut self) -> Result<ForkSafeSocket<TcpStream>> {
+        loop {
+            self.context.check()?;
+            if let Some(stream) = self.take_connected() {
+                return Ok(stream);
             }
-            untried = remaining_addresses;
+            match self.time_until_next_start() {
+                Some(Duration::ZERO) => self.start_next(),
+                None if self.pending.is_empty() => return Err(self.error()),
+                limit => self.wait(limit.unwrap_or(CANCEL_POLL_INTERVAL))?,
+            }
         }
-        let text = format!("cannot connect: {}", failures.join("; "));
-        Err(context.connect_error(&text))
     }
-}
 
-/// Returns the timeout for one address: half of the remaining time if other addresses follow, else all of it.
-fn address_timeout(context: &RequestContext, remaining_addresses: usize) -> Option<Duration> {
-    match (context.call.deadline.remaining(), remaining_addresses) {
-        (remaining, 0) => remaining,
-        (Some(remaining), _) => remaining.checked_div(2),
-        (None, _) => Some(PER_ADDRESS_TIMEOUT),
+    /// Removes the failed attempts, and returns the connection of an attempt that succeeded.
+    fn take_connected(&mut self) -> Option<ForkSafeSocket<TcpStream>> {
+        let mut index = 0;
+        while let Some((_, stream)) = self.pending.get(index) {
+            match is_connected(stream) {
+                Ok(true) => return Some(self.pending.swap_remove(index).1),
+                Ok(false) => index = index.saturating_add(1),
+                Err(error) => {
+                    let (address, _) = self.pending.remove(index);
+                    self.add_failure(address, &error);
+                }
+            }
+        }
+        None
     }
-}
 
-/// Connects to one address.
-fn connect_address(
-    address: SocketAddr,
-    limit: Option<Duration>,
-    context: &RequestContext,
-) -> std::result::Result<SharedStream, StreamError> {
-    let stream = start_connect(address)?;
-    let started = Instant::now();
-    loop {
-        context.check()?;
-        if limit.is_some_and(|limit| started.elapsed() >= limit) {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "no reply").into());
+    /// Records a failed attempt. The next address is tried at once.
+    fn add_failure(&mut self, address: SocketAddr, error: &io::Error) {
+        self.failures.push(format!("{address}: {}", io_error_text(error)));
+        self.next_start = Instant::now();
+    }
+
+    /// Returns `None` if all addresses were tried.
+    fn time_until_next_start(&self) -> Option<Duration> {
+        (!self.untried.is_empty()).then(|| self.next_start.saturating_duration_since(Instant::now()))
+    }
+
+    fn start_next(&mut self) {
+        let Some((address, untried)) = self.untried.split_first() else { return };
+        self.untried = untried;
+        let (host, _) = self.context.connect_target();
+        self.context.call.log.log(LogLevel::Trace, || format!("connecting to {host} at {address}"));
+        match start_connect(*address) {
+            Ok(stream) => {
+                self.pending.push((*address, stream));
+                let now = Instant::now();
+                self.next_start = now.checked_add(self.attempt_delay()).unwrap_or(now);
+            }
+            Err(error) => self.add_failure(*address, &error),
         }
-        if wait_connected(&stream, context.remaining(CANCEL_POLL_INTERVAL))? {
-            return Ok(Arc::new(stream));
-        }
+    }
+
+    /// The time for the attempt that was started last: [`ATTEMPT_DELAY`], or less if the call's deadline is
+    /// close.
+    fn attempt_delay(&self) -> Duration {
+        let attempts = u32::try_from(self.untried.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let share = self.context.call.deadline.remaining().and_then(|time| time.checked_div(attempts));
+        share.map_or(ATTEMPT_DELAY, |share| share.clamp(MIN_ATTEMPT_DELAY, ATTEMPT_DELAY))
+    }
+
+    /// Waits until an attempt may have ended, for at most `limit`.
+    fn wait(&self, limit: Duration) -> Result<()> {
+        let sockets: Vec<_> = self.pending.iter().map(|(_, stream)| PollFd::writable(&**stream)).collect();
+        let limit = self.context.remaining(limit.min(CANCEL_POLL_INTERVAL));
+        sys::wait_any(&sockets, limit).map_err(|error| {
+            self.context.connect_error(&format!("cannot connect: {}", io_error_text(&error)))
+        })?;
+        Ok(())
+    }
+
+    fn error(&self) -> Error {
+        self.context.connect_error(&format!("cannot connect: {}", self.failures.join("; ")))
     }
 }
 
@@ -139,10 +202,8 @@ fn is_connect_in_progress(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
-fn wait_connected(stream: &ForkSafeSocket<TcpStream>, limit: Duration) -> io::Result<bool> {
-    if !sys::wait_writable(&**stream, limit)? {
-        return Ok(false);
-    }
+/// Whether a connect has completed; an error if it failed.
+fn is_connected(stream: &TcpStream) -> io::Result<bool> {
     match stream.take_error()? {
         Some(error) => Err(error),
         None => Ok(stream.peer_addr().is_ok()),

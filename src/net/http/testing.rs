@@ -299,6 +299,17 @@ impl UnresponsiveListener {
         Self { listener, _pending: pending }
     }
 
+    /// Accepts connections from now on: the client's operating system repeats its SYN after a second.
+    pub(super) fn start_accepting(&self) {
+        let listener = self.listener.try_clone().unwrap();
+        std::thread::spawn(move || {
+            let mut accepted = Vec::new();
+            while let Ok(connection) = listener.accept() {
+                accepted.push(connection);
+            }
+        });
+    }
+
     pub(super) fn port(&self) -> u16 {
         self.listener.local_addr().unwrap().as_socket().unwrap().port()
     }

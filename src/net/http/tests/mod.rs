@@ -1,6 +1,8 @@
 #[cfg(test)]
 mod client_auth;
 #[cfg(test)]
+mod connect;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod proxy_tunnel;
