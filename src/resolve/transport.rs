@@ -3,7 +3,7 @@
 use rustls::pki_types::ServerName;
 
 use super::option_resolver::OptionResolver;
-use crate::base::error::{ErrorKind, OptionError};
+use crate::base::error::{Error, ErrorKind, OptionError, WarningKind};
 use crate::base::policy::Restriction;
 use crate::base::sanitize;
 use crate::base::url::EndpointUrl;
@@ -146,11 +146,7 @@ impl OptionResolver<'_> {
                     self.add_warning(name, "is ignored unless ProxyHost is set");
                 }
             }
-            return if is_disabled {
-                ProxyConfig::Direct
-            } else {
-                ProxyConfig::from_env(self.options.proxy_env())
-            };
+            return if is_disabled { ProxyConfig::Direct } else { self.proxy_from_environment() };
         };
         let port = self.number(OptionId::ProxyPort).and_then(|port| u16::try_from(port).ok());
         match Proxy::parse(&host, port.filter(|port| *port > 0), OptionId::ProxyHost.as_str()) {
@@ -162,6 +158,25 @@ impl OptionResolver<'_> {
                 ProxyConfig::Direct
             }
         }
+    }
+
+    fn proxy_from_environment(&mut self) -> ProxyConfig {
+        let environment = self.options.proxy_env();
+        let ignored = environment.unusable_no_proxy_entries();
+        if environment.proxy.is_some() && !ignored.is_empty() {
+            // Without user and password, if an administrator wrote the URL of a proxy.
+            let shown = |entry: &str| sanitize::value(entry.rsplit('@').next().unwrap_or_default());
+            let ignored: Vec<_> =
+                ignored.into_iter().take(5).map(|entry| format!("\"{}\"", shown(entry))).collect();
+            let text = format!(
+                "the environment variable no_proxy contains {}, which is ignored; expected host names, domains, \
+                 IP addresses or CIDR ranges, separated by commas",
+                ignored.join(", ")
+            );
+            let warning = Error::new(WarningKind::General, "options", text).with_option("ProxyMode");
+            self.problems.warnings.push(warning);
+        }
+        ProxyConfig::from_env(environment)
     }
 
     fn with_proxy_credentials(&mut self, mut proxy: Proxy) -> Option<Proxy> {
@@ -187,7 +202,6 @@ impl OptionResolver<'_> {
 mod tests {
     use super::super::{Flow, resolve};
     use super::*;
-    use crate::base::error::Error;
     use crate::base::error::Status;
     use crate::options::environment::testing::FakeEnvironment;
     use crate::options::{Environment, Options};
@@ -312,6 +326,21 @@ mod tests {
         );
         let (_, warnings) = transport_in("ProxyUser=x", &upper());
         assert!(warns_about(&warnings, "ProxyUser"), "{warnings:?}");
+    }
+
+    #[test]
+    fn unusable_no_proxy_entry_warns() {
+        let environment = |no_proxy: &str| {
+            FakeEnvironment::default().with_variable("https_proxy", "p").with_variable("no_proxy", no_proxy)
+        };
+        let (_, warnings) = transport_in("", &environment("a.example;http://u:hunter2@b.example/ 10"));
+        let warning = warnings.iter().find(|warning| warning.option() == Some("ProxyMode")).unwrap();
+        assert!(warning.message().contains("\"10\""), "{warning}");
+        assert!(!warning.message().contains("hunter2"), "{warning}");
+        for (text, no_proxy) in [("", "a.example;10."), ("ProxyMode=0", "10"), ("ProxyHost=p", "10")] {
+            let (_, warnings) = transport_in(text, &environment(no_proxy));
+            assert!(!warns_about(&warnings, "ProxyMode"), "{text} {no_proxy}: {warnings:?}");
+        }
     }
 
     #[test]

@@ -4,14 +4,18 @@
 //! secrets unencrypted to another machine. For https:// URLs with a loopback host the environment's proxy is
 //! bypassed, but a proxy set by an option is used.
 
+mod no_proxy;
+
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::Ipv6Addr;
 
 use percent_encoding::percent_decode_str;
 
 use crate::base::error::{Error, OptionError, Result};
 use crate::base::secret::Secret;
 use crate::base::url::{EndpointUrl, MAX_HOST_LEN, is_loopback};
+
+pub use self::no_proxy::NoProxyEntry;
 
 /// Protocol between this library and a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -136,7 +140,14 @@ fn split_scheme(text: &str) -> std::result::Result<(ProxyScheme, &str), String> 
     }
 }
 
+/// Splits a host name or an IP address from its port, if any. Brackets of an IPv6 address are removed.
 fn split_host_port(text: &str) -> Option<(&str, Option<u16>)> {
+    let (host, port) = split_port(text)?;
+    (host.parse::<Ipv6Addr>().is_ok() || is_host_name(host)).then_some((host, port))
+}
+
+/// Like [`split_host_port`], but does not check the host.
+fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
     if text.parse::<Ipv6Addr>().is_ok() {
         return Some((text, None));
     }
@@ -147,8 +158,8 @@ fn split_host_port(text: &str) -> Option<(&str, Option<u16>)> {
             (address, port)
         }
         None => match text.split_once(':') {
-            Some((host, port)) => (is_host_name(host).then_some(host)?, Some(port)),
-            None => (is_host_name(text).then_some(text)?, None),
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
         },
     };
     let parse_port = |port: &str| port.parse().ok().filter(|port| *port > 0);
@@ -172,6 +183,14 @@ pub struct ProxyEnv {
     pub no_proxy: String,
 }
 
+impl ProxyEnv {
+    /// The entries of `no_proxy` that can match no host. They are ignored.
+    #[must_use]
+    pub fn unusable_no_proxy_entries(&self) -> Vec<&str> {
+        no_proxy::split_entries(&self.no_proxy).filter(|entry| NoProxyEntry::parse(entry).is_none()).collect()
+    }
+}
+
 /// Proxy configuration of one connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ProxyConfig {
@@ -184,8 +203,8 @@ pub enum ProxyConfig {
     FromEnv {
         /// The proxy, or the error in the environment variable.
         proxy: std::result::Result<Proxy, String>,
-        /// Entries of `no_proxy`, in lower case.
-        no_proxy: Vec<String>,
+        /// Entries of `no_proxy`.
+        no_proxy: Vec<NoProxyEntry>,
     },
 }
 
@@ -201,9 +220,9 @@ impl ProxyConfig {
             }
             None => Ok(proxy),
         });
-        let entries = env.no_proxy.split([',', ' ', '\t']).filter(|entry| !entry.is_empty());
         let proxy = proxy.map_err(|reason| format!("the environment variable {name} {reason}"));
-        Self::FromEnv { proxy, no_proxy: entries.map(str::to_ascii_lowercase).collect() }
+        let no_proxy = no_proxy::split_entries(&env.no_proxy).filter_map(NoProxyEntry::parse).collect();
+        Self::FromEnv { proxy, no_proxy }
     }
 
     /// Returns the proxy for `url`, or None for a direct connection.
@@ -226,38 +245,8 @@ impl ProxyConfig {
     }
 }
 
-fn is_bypassed(url: &EndpointUrl, no_proxy: &[String]) -> bool {
-    is_loopback(url.host()) || no_proxy.iter().any(|entry| no_proxy_matches(entry, url.host(), url.port()))
-}
-
-/// Whether an entry of `no_proxy` matches a host. An entry is `*`, a domain including its subdomains, an IP
-/// address or a CIDR range. A domain or an address may have a port.
-fn no_proxy_matches(entry: &str, host: &str, port: u16) -> bool {
-    if entry == "*" {
-        return true;
-    }
-    if let Some((network, prefix_len)) = entry.split_once('/') {
-        return cidr_contains(host, network, prefix_len).unwrap_or(false);
-    }
-    let domain = entry.strip_prefix('*').unwrap_or(entry);
-    let domain = domain.strip_prefix('.').unwrap_or(domain);
-    let Some((name, entry_port)) = split_host_port(domain) else { return false };
-    let host = host.strip_suffix('.').unwrap_or(host);
-    let is_subdomain = || host.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'));
-    let is_name = host.parse::<IpAddr>().is_err();
-    entry_port.is_none_or(|entry_port| entry_port == port) && (host == name || is_name && is_subdomain())
-}
-
-fn cidr_contains(host: &str, network: &str, prefix_len: &str) -> Option<bool> {
-    let bits = |address: IpAddr| match address {
-        IpAddr::V4(address) => (u128::from(address.to_bits()), 32_u32),
-        IpAddr::V6(address) => (address.to_bits(), 128),
-    };
-    let (host, width) = bits(host.parse().ok()?);
-    let (network, network_width) = bits(network.parse().ok()?);
-    let host_bits = width.checked_sub(prefix_len.parse().ok()?)?;
-    let prefix = |address: u128| address.checked_shr(host_bits).unwrap_or(0);
-    Some(width == network_width && prefix(host) == prefix(network))
+fn is_bypassed(url: &EndpointUrl, no_proxy: &[NoProxyEntry]) -> bool {
+    is_loopback(url.host()) || no_proxy.iter().any(|entry| entry.matches(url.host(), url.port()))
 }
 
 #[cfg(test)]
@@ -418,8 +407,70 @@ mod tests {
             ("[fd00::1]:443", "https://[fd00::1]", false),
             ("10.0.0.0/40", "https://10.0.0.0", true),
             ("10.0.0.0/8", "https://example.com", true),
+            ("example.com.", "https://example.com", false),
+            ("example.com.", "https://a.example.com.", false),
+            (".example.com.:443", "https://a.example.com", false),
+            ("other;example.com", "https://example.com", false),
+            ("other|*.example.com", "https://a.example.com", false),
+            ("other\nexample.com\r\n", "https://example.com", false),
+            ("a , ; example.com", "https://example.com", false),
+            ("10.", "https://10.1.2.3", false),
+            ("10.*", "https://10.1.2.3", false),
+            ("10.*.*.*", "https://10.1.2.3", false),
+            ("192.168.", "https://192.168.7.1", false),
+            ("192.168.*", "https://192.169.7.1", true),
+            ("192.168.7.*:443", "https://192.168.7.1", false),
+            ("192.168.7.*:444", "https://192.168.7.1", true),
+            ("10.", "https://101.1.2.3", true),
+            ("10.*", "https://10.example.com", true),
+            ("10.1.2.3.", "https://10.1.2.3", false),
+            ("10.1.2.3", "https://[::ffff:10.1.2.3]", false),
+            ("FD00:0::1", "https://[fd00::1]", false),
+            ("[fd00::]/8", "https://[fd00::1]", false),
+            ("*:443", "https://example.com", false),
+            ("*:444", "https://example.com", true),
+            ("com", "https://example.com", false),
         ] {
             assert_eq!(uses_proxy(&env_config("p", no_proxy), url), proxied, "{no_proxy} {url}");
+        }
+    }
+
+    #[test]
+    fn unusable_no_proxy_entries_are_listed() {
+        let unusable = |no_proxy: &str| {
+            let env = ProxyEnv { proxy: None, no_proxy: no_proxy.to_owned() };
+            env.unusable_no_proxy_entries().join(" ")
+        };
+        let usable = "*, example.com;.example.com.|*.example.com:443 localhost 10. 10.* 192.168.1.*:1 10.0.0.1 \
+                      10.0.0.0/8 ::1 [::1]:443 fd00::/8 a_b.example 3com.example *example.com";
+        assert_eq!(unusable(usable), "");
+        assert_eq!(unusable(""), "");
+        for entry in [
+            "10",
+            "10.1",
+            "2.3",
+            "10.*.2",
+            "*.10",
+            "10.1.2.3.4.",
+            "10.0.0.0/33",
+            "10/8",
+            "10.0.0.0/255.0.0.0",
+            "example.*",
+            "a.*.example.com",
+            "a..b",
+            "..",
+            "https://example.com",
+            "<local>",
+            "example.com:0",
+            "example.com:x",
+            "[::1",
+            "fe80::1%eth0",
+            "\"example.com\"",
+            "b\u{fc}ro.example",
+            "256.*",
+            "1.2.3.4.*",
+        ] {
+            assert_eq!(unusable(&format!("a.example,{entry};b.example")), entry);
         }
     }
 
