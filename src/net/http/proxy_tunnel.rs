@@ -17,7 +17,7 @@ use crate::net::http::tcp::{StreamError, poll_io};
 use crate::net::proxy::{Proxy, ProxyCredentials, ProxyScheme};
 use crate::sys;
 
-/// Maximum length of the response headers of CONNECT.
+/// Maximum length of the response headers of CONNECT, with those of interim responses.
 const MAX_CONNECT_RESPONSE_HEAD: usize = 16 << 10;
 
 /// Maximum number of response headers of CONNECT.
@@ -116,28 +116,35 @@ impl ProxyTunnel<'_> {
         self.check_response(&head)
     }
 
-    /// Reads the head of the proxy's response. Nothing may follow the head of a successful response before
-    /// the client sends data.
+    /// Reads the head of the proxy's final response; the interim responses (1xx) before it are skipped (RFC
+    /// 9110 section 15.2). Nothing may follow the head of a successful response before the client sends data.
     fn read_response_head(&self) -> Result<Vec<u8>> {
-        let mut head = Vec::new();
+        let (mut head, mut received) = (Vec::new(), 0_usize);
         let mut buffer = [0; 1024];
         loop {
             let amount = self.receive(&mut buffer)?;
+            received = received.saturating_add(amount);
             head.extend_from_slice(buffer.get(..amount).unwrap_or_default());
-            if !b"HTTP/1.".starts_with(head.get(..7).unwrap_or(&head)) {
-                return Err(
-                    self.error("sent a response that is not HTTP; check ProxyPort, or use socks5://host")
-                );
+            self.check_is_http(&head)?;
+            while let Some(end) = find_end_of_head(&head) {
+                if !is_interim_response(&head) {
+                    return Ok(head);
+                }
+                head.drain(..end);
+                self.check_is_http(&head)?;
             }
-            // The end of the head may have begun in the previous read.
-            let start = head.len().saturating_sub(amount.saturating_add(3));
-            if head.get(start..).is_some_and(|bytes| bytes.windows(4).any(|window| window == b"\r\n\r\n")) {
-                return Ok(head);
-            }
-            if head.len() > MAX_CONNECT_RESPONSE_HEAD {
+            if received > MAX_CONNECT_RESPONSE_HEAD {
                 return Err(self.error("sent more than 16 KiB of response headers"));
             }
         }
+    }
+
+    /// Fails if `head`, which may be incomplete, is not the beginning of an HTTP response.
+    fn check_is_http(&self, head: &[u8]) -> Result<()> {
+        if b"HTTP/1.".starts_with(head.get(..7).unwrap_or(head)) {
+            return Ok(());
+        }
+        Err(self.error("sent a response that is not HTTP; check ProxyPort, or use socks5://host"))
     }
 
     fn check_response(&self, head: &[u8]) -> Result<()> {
@@ -250,6 +257,23 @@ impl ProxyTunnel<'_> {
         let mut address = [0; 257];
         self.receive_exact(address.get_mut(..rest).unwrap_or_default())
     }
+}
+
+/// Returns the length of a response head with its empty line. A line may end without CR (RFC 9112 section
+/// 2.2).
+fn find_end_of_head(bytes: &[u8]) -> Option<usize> {
+    let line_ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(index, _)| index);
+    line_ends.map(|index| index.saturating_add(1)).find_map(|start| {
+        let rest = bytes.get(start..)?;
+        let empty_line = [b"\r\n".as_slice(), b"\n"].into_iter().find(|line| rest.starts_with(line))?;
+        Some(start.saturating_add(empty_line.len()))
+    })
+}
+
+/// Whether the status is 1xx. 101 is final (RFC 9110 section 15.2.2).
+fn is_interim_response(head: &[u8]) -> bool {
+    let status = head.get("HTTP/1.1 ".len()..).and_then(|rest| rest.get(..3));
+    status.is_some_and(|status| status.starts_with(b"1") && status != b"101")
 }
 
 fn proxy_authorization_header(credentials: &ProxyCredentials) -> Zeroizing<String> {

@@ -128,6 +128,24 @@ fn connect_tunnel_is_requested_and_reused() {
 }
 
 #[test]
+fn interim_responses_of_proxy_are_skipped() {
+    let ca = TestCa::new();
+    let server = ca.start_server("localhost", unchanged_params, reply_ok);
+    for interim in [
+        "HTTP/1.1 100 Continue\r\n\r\n",
+        "HTTP/1.0 100 Continue\r\nProxy-Agent: x\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n",
+        "HTTP/1.1 100\n\n",
+    ] {
+        let response = [interim, CONNECT_OK].concat();
+        let fake = FakeProxy::new(vec![response.into()], Some(server.port));
+        let config = TransportConfig { proxy: fake.proxy_config("http", None), ..ca.transport_config() };
+        let url = parse_url("https://localhost/token");
+        let response = new_client().send(&post_request(&url), &config, &call_with_long_timeout());
+        assert_eq!(response.unwrap_or_else(|failure| panic!("{interim}: {failure:?}")).status, 200);
+    }
+}
+
+#[test]
 fn connection_reuse_requires_same_proxy() {
     let ca = TestCa::new();
     let server = ca.start_server("localhost", unchanged_params, reply_ok);
@@ -237,6 +255,7 @@ fn env_proxy_auth_error_names_variable() {
 #[test]
 fn http_proxy_failures_are_distinguished() {
     let long = format!("HTTP/1.1 200 x\r\nX: {}", "x".repeat(20_000));
+    let endless = "HTTP/1.1 100 Continue\r\n\r\n".repeat(1_000);
     for (response, expected) in [
         ("HTTP/1.1 502 hunter2\r\n\r\n", "CONNECT to nowhere.example:443 (HTTP 502)"),
         ("HTTP/1.0 403 Forbidden\r\n\r\n<html>", "(HTTP 403)"),
@@ -248,6 +267,13 @@ fn http_proxy_failures_are_distinguished() {
         ("HTT", "closed the connection"),
         ("HTTP/1.1 200 OK\r\n", "closed the connection"),
         (&long, "more than 16 KiB"),
+        (&endless, "more than 16 KiB"),
+        ("HTTP/1.1 100 Continue\r\n\r\n", "closed the connection"),
+        ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 503 x\r\n\r\n", "(HTTP 503)"),
+        ("HTTP/1.1 100 Continue\r\n\r\nhunter2", "not HTTP"),
+        ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\nhunter2", "unexpected data"),
+        ("HTTP/1.1 101 Switching Protocols\r\n\r\n", "(HTTP 101)"),
+        ("HTTP/1.1 403 x\n\n", "(HTTP 403)"),
     ] {
         let error = http_proxy_error(response, None);
         assert!(error.message().contains(expected), "{expected}: {error}");
