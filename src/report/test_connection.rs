@@ -273,7 +273,9 @@ fn describe_response(response: &Response, redactor: &Redactor) -> ApiResponse {
         cut: response.truncated,
         location: response.location.as_deref().map(|location| without_secrets(&display(location))),
         www_authenticate: response.www_authenticate.as_deref().filter(|_| is_error).map(display),
-        body: is_error.then(|| display(&body)).filter(|body| !body.is_empty()),
+        body: (is_error && response.content_coding.is_none())
+            .then(|| display(&body))
+            .filter(|body| !body.is_empty()),
     }
 }
 

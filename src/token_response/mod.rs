@@ -360,7 +360,13 @@ fn describe_body(response: &Response, to_display: &impl Fn(&str) -> String) -> S
     };
     match response.status {
         300..400 => format!("HTTP {}, a redirect, which is not followed", response.status),
-        status => format!("HTTP {status} with {} bytes {content_type}", response.body.len()),
+        status => {
+            let coding = response.content_coding.map(|coding| {
+                format!(" in the Content-Encoding {coding}, which is not supported and was not requested")
+            });
+            let length = response.body.len();
+            format!("HTTP {status} with {length} bytes {content_type}{}", coding.unwrap_or_default())
+        }
     }
 }
 

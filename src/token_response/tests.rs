@@ -23,6 +23,7 @@ pub(super) fn http_response(status: u16, body: &str) -> Response {
         retry_after: None,
         location: None,
         www_authenticate: None,
+        content_coding: None,
         truncated: false,
         reused: false,
         elapsed: Duration::ZERO,

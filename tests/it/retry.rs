@@ -73,6 +73,46 @@ fn busy_server_is_retried_with_new_assertions() {
 }
 
 #[test]
+fn compressed_response_keeps_status_and_retry_after() {
+    let compressed = |status: u16, header: &str| {
+        let head = format!(
+            "HTTP/1.1 {status} x\r\n{header}Content-Encoding: gzip\r\nConnection: close\r\nContent-Length: 2\r\n\r\n"
+        );
+        Behavior::Raw([head.as_bytes(), &[0x1f, 0x8b]].concat())
+    };
+    let server = start_mock_server(Config::http());
+    server.set_script(vec![compressed(503, ""), compressed(502, "")]);
+    get_token(&minimal_string(&server, "")).unwrap();
+    assert_eq!(token_request_count(&server), 3);
+    for (status, header, expected) in [
+        (429, "Retry-After: 120\r\n", (AUTHGRANT_THROTTLED, 120)),
+        (401, "", (AUTHGRANT_BAD_RESPONSE, 0)),
+        (200, "", (AUTHGRANT_BAD_RESPONSE, 0)),
+    ] {
+        let server = start_mock_server(Config::http());
+        server.set_default_behavior(compressed(status, header));
+        let failure = get_token(&minimal_string(&server, "")).unwrap_err();
+        assert_eq!((failure.status, failure.retry_after), expected, "{failure:?}");
+        assert_eq!(failure.http_status, i32::from(status), "{failure:?}");
+        assert!(failure.message.contains("Content-Encoding gzip"), "{failure:?}");
+    }
+}
+
+#[test]
+fn charset_in_content_encoding_is_ignored() {
+    for encoding in ["UTF-8", "none", "identity", ""] {
+        let server = start_mock_server(Config::http());
+        server.set_default_behavior(Behavior::Json {
+            status: 200,
+            body: json!({"access_token": "at", "token_type": "Bearer"}),
+            headers: vec![("Content-Encoding".to_owned(), encoding.to_owned())],
+        });
+        let token = get_token(&minimal_string(&server, ""));
+        assert_eq!(token.unwrap_or_else(|failure| panic!("{encoding}: {failure:?}")).value(), "at");
+    }
+}
+
+#[test]
 fn reset_connection_is_retried_except_for_passwords() {
     let server = start_mock_server(Config::http());
     server.set_script(vec![Behavior::Reset, Behavior::Reset]);

@@ -59,7 +59,7 @@ fn assertion_claims_match_options() {
     assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 120);
     assert_eq!(request.jwt_header.as_ref().unwrap()["alg"], "PS256");
     assert_eq!(request.parameter("scope").as_deref(), Some("a b"));
-    assert_eq!(request.header("accept-encoding"), None);
+    assert_eq!(request.header("accept-encoding"), Some("identity"));
 }
 
 #[test]

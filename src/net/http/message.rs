@@ -46,13 +46,6 @@ pub(super) fn send_and_read(
     let text = |name: HeaderName| {
         head.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
-    if let Some(encoding) =
-        text(header::CONTENT_ENCODING).filter(|name| !name.eq_ignore_ascii_case("identity"))
-        && !encoding.is_empty()
-        && request.headers.iter().all(|(name, _)| !name.eq_ignore_ascii_case("accept-encoding"))
-    {
-        return Err(bad_response_error(context, "uses an unsupported Content-Encoding"));
-    }
     let (body, truncated) = read_body(body, context, oversize)?;
     Ok(Response {
         status: head.status.as_u16(),
@@ -61,11 +54,25 @@ pub(super) fn send_and_read(
         retry_after: text(header::RETRY_AFTER),
         location: text(header::LOCATION),
         www_authenticate: text(header::WWW_AUTHENTICATE),
+        content_coding: find_content_coding(&head.headers),
         body,
         truncated,
         reused: context.is_reused(),
         elapsed: context.started_at.elapsed(),
     })
+}
+
+/// The names of content codings (RFC 9110 section 8.4.1).
+const CONTENT_CODINGS: [&str; 9] =
+    ["gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd", "dcb", "dcz"];
+
+/// Returns the content coding of the body, if any. Other values of Content-Encoding are ignored: some servers
+/// send a charset there (`UTF-8`) or `none`.
+fn find_content_coding(headers: &HeaderMap) -> Option<&'static str> {
+    let values =
+        headers.get_all(header::CONTENT_ENCODING).into_iter().filter_map(|value| value.to_str().ok());
+    let mut names = values.flat_map(|value| value.split(',')).map(str::trim);
+    names.find_map(|name| CONTENT_CODINGS.into_iter().find(|coding| coding.eq_ignore_ascii_case(name)))
 }
 
 fn send_request(
@@ -132,6 +139,8 @@ fn build_headers(request: &Request<'_>) -> Result<HeaderMap> {
     }
     let defaults = [
         (header::ACCEPT, "application/json"),
+        // Without the header, the server may use any coding (RFC 9110 section 12.5.3).
+        (header::ACCEPT_ENCODING, "identity"),
         (header::USER_AGENT, concat!("authgrant/", env!("CARGO_PKG_VERSION"))),
     ];
     let form = (header::CONTENT_TYPE, "application/x-www-form-urlencoded");

@@ -36,7 +36,8 @@ pub struct Request<'a> {
     pub url: &'a EndpointUrl,
     /// Additional query parameters: percent-encoded pairs, joined by `&`.
     pub query: Option<Secret>,
-    /// Additional headers, none of them reserved. One named Accept or User-Agent replaces the default value.
+    /// Additional headers, none of them reserved. One named Accept, Accept-Encoding
+    /// or User-Agent replaces the default value.
     pub headers: Vec<(String, Secret)>,
     /// The URL-encoded form of a POST; not sent with a GET.
     pub body: Option<Secret>,
@@ -71,6 +72,8 @@ pub struct Response {
     pub location: Option<String>,
     /// The WWW-Authenticate header, verbatim: the challenge of a protected resource.
     pub www_authenticate: Option<String>,
+    /// The content coding of the body, such as `gzip`, if any. No coding is requested, and none is decoded.
+    pub content_coding: Option<&'static str>,
     /// The body, at most 1 MiB, wiped when dropped; complete unless `truncated`.
     pub body: Zeroizing<Vec<u8>>,
     /// Whether the body was longer than what was read.

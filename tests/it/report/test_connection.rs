@@ -110,6 +110,18 @@ fn always_rejecting_api_is_called_twice() {
 }
 
 #[test]
+fn compressed_api_response_keeps_status_and_challenge() {
+    let headers = "WWW-Authenticate: Bearer scope=\"a\"\r\nContent-Encoding: gzip\r\n";
+    let api = FakeApi::with_responses(vec![http_response("403 Forbidden", headers, "not text")]);
+    let connection = open_with_preset_token(&api.url("/me"));
+    let report = run_test(&connection);
+    assert_eq!(response_statuses(&report), [403]);
+    let response = &report["sample"]["answers"][0];
+    assert_eq!(response["www_authenticate"], "Bearer scope=\"a\"");
+    assert_eq!((&response["bytes"], response.get("body")), (&json!(8), None), "{report:#}");
+}
+
+#[test]
 fn api_response_is_redacted() {
     let long_body =
         format!("{} {{request}} canary-of-the-store \u{1b}[31m\u{202e} {}", "x".repeat(30), "y".repeat(2000));
