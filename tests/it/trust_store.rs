@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::support::c_api::{Failure, get_token, open};
 use crate::support::{minimal_string, start_mock_server, stores};
 use authgrant::ffi::status::*;
-use mock_server::{Config, MockServer};
+use mock_server::{Config, MockServer, ServerCertificate};
 use tempfile::TempDir;
 
 struct TrustStoreFixture {
@@ -17,7 +17,12 @@ struct TrustStoreFixture {
 
 impl TrustStoreFixture {
     fn new() -> Self {
-        let fixture = Self { server: start_mock_server(Config::https()), folder: TempDir::new().unwrap() };
+        Self::with_certificate(ServerCertificate::Good)
+    }
+
+    fn with_certificate(certificate: ServerCertificate) -> Self {
+        let config = Config { certificate, ..Config::https() };
+        let fixture = Self { server: start_mock_server(config), folder: TempDir::new().unwrap() };
         std::fs::copy(fixture.server.ca_pem_path(), fixture.folder.path().join("ca.pem")).unwrap();
         fixture
     }
@@ -38,6 +43,15 @@ impl TrustStoreFixture {
         )
     }
 
+    /// Writes the certificate in `ca.pem` in the other formats.
+    fn convert_certificate(&self) {
+        self.run_shell(&format!("{KEYTOOL_IMPORT} -storetype JKS -keystore trust.p12"));
+        self.run_shell(&format!("{KEYTOOL_IMPORT} -storetype PKCS12 -keystore trust.jks"));
+        self.run_shell("openssl pkcs12 -export -nokeys -in ca.pem -passout pass:changeit -out openssl.p12");
+        self.run_shell("openssl x509 -in ca.pem -outform DER -out ca.der");
+        self.run_shell("(echo some text; openssl x509 -in ca.pem -text) > text.pem");
+    }
+
     fn expect_failure(&self, store: &str, options: &str) -> Failure {
         *get_token(&self.connection_string(store, options)).unwrap_err()
     }
@@ -48,11 +62,7 @@ const KEYTOOL_IMPORT: &str = "keytool -importcert -noprompt -alias ca -file ca.p
 #[test]
 fn trust_store_format_is_detected_by_content() {
     let fixture = TrustStoreFixture::new();
-    fixture.run_shell(&format!("{KEYTOOL_IMPORT} -storetype JKS -keystore trust.p12"));
-    fixture.run_shell(&format!("{KEYTOOL_IMPORT} -storetype PKCS12 -keystore trust.jks"));
-    fixture.run_shell("openssl pkcs12 -export -nokeys -in ca.pem -passout pass:changeit -out openssl.p12");
-    fixture.run_shell("openssl x509 -in ca.pem -outform DER -out ca.der");
-    fixture.run_shell("(echo some text; openssl x509 -in ca.pem -text) > text.pem");
+    fixture.convert_certificate();
     for (store, options) in [
         ("trust.p12", "TrustStorePassword=changeit"),
         ("trust.p12", ""), // as in Java
@@ -103,6 +113,22 @@ fn needless_trust_store_password_error_says_so() {
     let actual = (failure.status, failure.option.as_deref());
     assert_eq!(actual, (AUTHGRANT_KEY_PASSWORD, Some("TrustStorePassword")), "{failure:?}");
     assert!(failure.message.contains("opens without a password"), "{failure:?}");
+}
+
+#[test]
+fn self_signed_server_certificate_is_trusted_in_each_format() {
+    let fixture = TrustStoreFixture::with_certificate(ServerCertificate::SelfSigned);
+    fixture.convert_certificate();
+    for store in ["ca.pem", "trust.p12", "trust.jks", "openssl.p12", "ca.der", "text.pem"] {
+        get_token(&fixture.connection_string(store, "TrustStorePassword=changeit"))
+            .unwrap_or_else(|failure| panic!("{store}: {failure:?}"));
+    }
+    let other = TrustStoreFixture::with_certificate(ServerCertificate::SelfSigned);
+    let path = other.folder.path().join("ca.pem").display().to_string();
+    assert_eq!(fixture.expect_failure(&path, "").status, AUTHGRANT_TLS);
+    let failure = fixture.expect_failure("ca.pem", "HostNameInCertificate=other.example");
+    assert_eq!(failure.status, AUTHGRANT_TLS);
+    assert!(failure.message.contains("other.example (HostNameInCertificate)"), "{failure:?}");
 }
 
 #[test]

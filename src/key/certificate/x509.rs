@@ -1,4 +1,4 @@
-//! Subject and validity of a certificate, for reports (RFC 5280 section 4.1).
+//! Subject and validity of a certificate, for reports and for certificates that TrustStore contains (RFC 5280 section 4.1).
 
 use ::der::asn1::{AnyRef, GeneralizedTime, UtcTime};
 use ::der::{Tag, Tagged};
@@ -21,7 +21,8 @@ pub struct CertificateInfo {
 
 impl CertificateInfo {
     /// Parses the certificate `bytes`; `None` if its dates cannot be read.
-    pub(in crate::key) fn from_der(bytes: &[u8]) -> Option<Self> {
+    #[must_use]
+    pub fn from_der(bytes: &[u8]) -> Option<Self> {
         let signed = der::parse_sequence(bytes)?;
         let body = der::sequence_children(signed.first()?)?;
         // The version, tagged [0], is absent in version 1.

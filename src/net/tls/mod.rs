@@ -2,8 +2,9 @@
 //! messages.
 //!
 //! By default, the operating system verifies server certificates; `TrustStore` replaces its CA certificates
-//! by those of a file. If validation is disabled, any certificate is accepted. The crypto provider is passed
-//! explicitly and never installed for the process, because the application may use rustls too.
+//! by those of a file, and accepts a server certificate that is itself in that file. If validation is
+//! disabled, any certificate is accepted. The crypto provider is passed explicitly and never installed for the
+//! process, because the application may use rustls too.
 
 mod client_auth;
 mod provider;
@@ -22,7 +23,7 @@ use rustls::{
     AlertDescription, CertificateError, ClientConfig, OtherError, SupportedProtocolVersion, version,
 };
 
-use self::verifier::{AcceptAnyServerCert, ServerNameOverride};
+use self::verifier::{AcceptAnyServerCert, ServerNameOverride, TrustedServerCert};
 use crate::base::clock;
 use crate::base::error::{Error, KeyError, NetworkError, Result};
 use crate::base::file::ConfiguredPath;
@@ -159,10 +160,11 @@ impl TransportConfig {
         }
         let inner: Arc<dyn ServerCertVerifier> = match &self.trust_store {
             Some(store) => {
-                let roots = Arc::new(read_trust_store(store, self.trust_store_password.as_ref())?);
-                WebPkiServerVerifier::builder_with_provider(roots, provider)
+                let found = read_trust_store(store, self.trust_store_password.as_ref())?;
+                let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(found.roots), provider)
                     .build()
-                    .map_err(|error| trust_store_error(store, &format!("cannot be used: {error}")))?
+                    .map_err(|error| trust_store_error(store, &format!("cannot be used: {error}")))?;
+                Arc::new(TrustedServerCert { inner, trusted: found.certificates })
             }
             None if trust_store::needs_system_ca_files() => {
                 let roots = Arc::new(trust_store::read_system_ca_files()?);
@@ -283,8 +285,9 @@ impl TransportConfig {
             Cert::NotValidForName => format!("the certificate of the server does not match {expected_name}"),
             Cert::Revoked => format!("the certificate of {host} is revoked"),
             Cert::Other(inner) if inner.to_string().contains("CaUsedAsEndEntity") => format!(
-                "the certificate of {host} is a CA certificate (possibly self-signed), not a server \
-                 certificate; install a server certificate signed by that CA"
+                "the certificate of {host} is a CA certificate (possibly self-signed) and not itself in {}; \
+                 add it there, or install a server certificate signed by that CA",
+                self.describe_trust_store()
             ),
             _ => format!(
                 "cannot verify the certificate of {host} with {}: {error}",

@@ -25,26 +25,34 @@ pub(super) fn trust_store_read_error(store: &ConfiguredPath, error: &ReadError) 
     Error::new(error.kind_or(KeyError::Store), "tls", text).with_option("TrustStore")
 }
 
+/// The certificates of a trust store.
+pub(super) struct TrustStore {
+    /// The certificates as issuers.
+    pub(super) roots: RootCertStore,
+    /// The same certificates, as they are in the store.
+    pub(super) certificates: Vec<CertificateDer<'static>>,
+}
+
 /// Reads the certificates in the file `store`.
-pub(super) fn read_trust_store(store: &ConfiguredPath, password: Option<&Secret>) -> Result<RootCertStore> {
+pub(super) fn read_trust_store(store: &ConfiguredPath, password: Option<&Secret>) -> Result<TrustStore> {
     let (content, _) = store.read().map_err(|error| trust_store_read_error(store, &error))?;
-    let found = match key::read_trusted_certificates(&trust_key_source(store, password), content) {
+    let found = key::read_trusted_certificates(&trust_key_source(store, password), content);
+    let certificates: Vec<_> = match found {
         TrustedCertificates::Found(found) => found?.into_iter().map(CertificateDer::from).collect(),
         TrustedCertificates::Pem(content) => {
             parse_pem_certificates(&content).map_err(|text| trust_store_error(store, &text))?
         }
     };
     let mut roots = RootCertStore::empty();
-    let count = found.len();
-    let (added, _) = roots.add_parsable_certificates(found);
-    match (count, added) {
+    let (added, _) = roots.add_parsable_certificates(certificates.iter().cloned());
+    match (certificates.len(), added) {
         (0, _) => Err(trust_store_error(
             store,
             "contains no trusted certificate; use a PEM file (-----BEGIN CERTIFICATE-----), or a JKS or \
              PKCS#12 store with trusted certificates",
         )),
         (_, 0) => Err(trust_store_error(store, "contains only malformed certificates")),
-        _ => Ok(roots),
+        _ => Ok(TrustStore { roots, certificates }),
     }
 }
 
@@ -72,7 +80,7 @@ pub(super) fn read_system_ca_files() -> Result<RootCertStore> {
 fn read_first_ca_file(paths: &[&str]) -> Result<RootCertStore> {
     let stores = paths.iter().map(|path| ConfiguredPath::new((*path).to_owned()));
     let found = stores.map(|store| read_trust_store(&store, None)).find_map(Result::ok);
-    found.ok_or_else(|| {
+    found.map(|found| found.roots).ok_or_else(|| {
         let text = format!(
             "no CA certificates found in {}; set TrustStore to a file of CA certificates",
             paths.join(", ")
@@ -227,7 +235,7 @@ mod tests {
             format!("# Root One\n{}\nsubject=/CN=two\n{}", generate_ca_pem(), generate_ca_pem()),
         )
         .unwrap();
-        assert_eq!(read_trust_store(&configured_path(&path), None).unwrap().len(), 2);
+        assert_eq!(read_trust_store(&configured_path(&path), None).unwrap().roots.len(), 2);
     }
 
     #[cfg(unix)]

@@ -1,11 +1,16 @@
 //! Server certificate verifiers in addition to those of rustls and the operating system.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_name;
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{DigitallySignedStruct, Error, SignatureScheme};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+
+use crate::key::CertificateInfo;
 
 /// Accepts any certificate; the server must still prove possession of its private key.
 #[derive(Debug)]
@@ -44,6 +49,77 @@ impl ServerCertVerifier for AcceptAnyServerCert {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// Accepts a server certificate that is itself in TrustStore, whoever issued it: its host name and its dates
+/// are checked, nothing else. Other certificates are verified by `inner`.
+///
+/// `inner` alone would reject a self-signed certificate that `openssl req -x509` creates, because it is a CA
+/// certificate. OpenSSL and the JDK accept it.
+#[derive(Debug)]
+pub(super) struct TrustedServerCert {
+    pub(super) inner: Arc<dyn ServerCertVerifier>,
+    pub(super) trusted: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for TrustedServerCert {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if !self.trusted.iter().any(|trusted| trusted.as_ref() == certificate.as_ref()) {
+            return self.inner.verify_server_cert(certificate, intermediates, name, ocsp, now);
+        }
+        check_validity(certificate, now)?;
+        verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+
+    fn root_hint_subjects(&self) -> Option<&[rustls::DistinguishedName]> {
+        self.inner.root_hint_subjects()
+    }
+}
+
+/// Checks the validity period (RFC 5280 section 4.1.2.5); both ends are inclusive.
+fn check_validity(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), CertificateError> {
+    let info = CertificateInfo::from_der(certificate).ok_or(CertificateError::BadEncoding)?;
+    let unix_time = |seconds: i64| {
+        UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(seconds).unwrap_or_default()))
+    };
+    let (not_before, not_after) = (unix_time(info.validity.0), unix_time(info.validity.1));
+    if now.as_secs() < not_before.as_secs() {
+        return Err(CertificateError::NotValidYetContext { time: now, not_before });
+    }
+    if now.as_secs() > not_after.as_secs() {
+        return Err(CertificateError::ExpiredContext { time: now, not_after });
+    }
+    Ok(())
 }
 
 /// Verifies the certificate with `inner` against another host name than that of the URL

@@ -145,6 +145,8 @@ pub enum ServerCertificate {
     Expired,
     /// For `other.example` only.
     OtherHost,
+    /// A self-signed CA certificate, as `openssl req -x509` creates it. It is also the file of `ca_pem_path`.
+    SelfSigned,
 }
 
 /// Response to a GET of the token endpoint.

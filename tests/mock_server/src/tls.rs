@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose,
 };
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
@@ -18,13 +18,26 @@ pub(crate) struct GeneratedTls {
     pub(crate) server_config: Arc<ServerConfig>,
 }
 
+const SERVER_NAMES: [&str; 3] = ["127.0.0.1", "::1", "localhost"];
+
 type Ca = CertifiedIssuer<'static, KeyPair>;
 
 pub(crate) fn generate_tls(kind: ServerCertificate) -> GeneratedTls {
+    if kind == ServerCertificate::SelfSigned {
+        return generate_self_signed();
+    }
     let trusted = generate_ca();
     let untrusted = (kind == ServerCertificate::UntrustedCa).then(generate_ca);
     let server = build_server_config(kind, untrusted.as_ref().unwrap_or(&trusted));
     GeneratedTls { ca_pem: trusted.pem(), server_config: Arc::new(server) }
+}
+
+fn generate_self_signed() -> GeneratedTls {
+    let mut params = certificate_params(&SERVER_NAMES, "mock_server");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().expect("a server key");
+    let certificate = params.self_signed(&key).expect("a server certificate");
+    GeneratedTls { ca_pem: certificate.pem(), server_config: Arc::new(server_config(&certificate, &key)) }
 }
 
 fn generate_ca() -> Ca {
@@ -38,7 +51,7 @@ fn generate_ca() -> Ca {
 fn build_server_config(kind: ServerCertificate, signer: &Ca) -> ServerConfig {
     let names: &[&str] = match kind {
         ServerCertificate::OtherHost => &["other.example"],
-        _ => &["127.0.0.1", "::1", "localhost"],
+        _ => &SERVER_NAMES,
     };
     let mut params = certificate_params(names, "mock_server");
     if kind == ServerCertificate::Expired {
@@ -49,6 +62,10 @@ fn build_server_config(kind: ServerCertificate, signer: &Ca) -> ServerConfig {
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let key = KeyPair::generate().expect("a server key");
     let certificate = params.signed_by(&key, signer).expect("a server certificate");
+    server_config(&certificate, &key)
+}
+
+fn server_config(certificate: &Certificate, key: &KeyPair) -> ServerConfig {
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()

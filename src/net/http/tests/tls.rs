@@ -11,6 +11,7 @@ use crate::base::file::ConfiguredPath;
 use crate::base::url::EndpointUrl;
 use crate::net::http::testing::*;
 use crate::net::http::*;
+use crate::net::tls::TlsVersions;
 
 /// A test CA, with its certificate in a file.
 pub(in crate::net::http) struct TestCa {
@@ -58,17 +59,30 @@ impl TestCa {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         customize(&mut params);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![certificate.der().clone()],
-                PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
-            )
-            .unwrap();
-        TestServer::start(Some(Arc::new(config)), reply)
+        start_server_with_certificate(&certificate, &key, reply)
     }
+
+    /// Replaces the certificates in the trust store.
+    fn set_trusted(&self, pem: &str) {
+        std::fs::write(self.certificate_path(), pem).unwrap();
+    }
+}
+
+fn start_server_with_certificate(
+    certificate: &rcgen::Certificate,
+    key: &KeyPair,
+    reply: impl Fn(usize, &str) -> ServerReply + Send + Sync + 'static,
+) -> TestServer {
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
+        )
+        .unwrap();
+    TestServer::start(Some(Arc::new(config)), reply)
 }
 
 pub(in crate::net::http) fn unchanged_params(_: &mut CertificateParams) {}
@@ -337,6 +351,69 @@ fn ca_certificate_as_server_certificate_is_reported() {
     );
     let error = send_tls_error(&server, &ca.transport_config());
     assert!(error.message().contains("CA certificate"), "{error}");
+}
+
+/// Starts a server with a self-signed CA certificate. Returns its certificate, too.
+fn start_self_signed_server(
+    name: &str,
+    customize: impl FnOnce(&mut CertificateParams),
+) -> (TestServer, rcgen::Certificate) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    customize(&mut params);
+    let certificate = params.self_signed(&key).unwrap();
+    (start_server_with_certificate(&certificate, &key, reply_ok), certificate)
+}
+
+#[test]
+fn server_certificate_in_trust_store_is_accepted() {
+    let ca = TestCa::new();
+    let key = KeyPair::generate().unwrap();
+    let issued = ca.issue_certificate("localhost", &key);
+    for (server, certificate) in [
+        start_self_signed_server("localhost", unchanged_params),
+        start_self_signed_server("localhost", |params| params.is_ca = IsCa::ExplicitNoCa),
+        (start_server_with_certificate(&issued, &key, reply_ok), issued.clone()),
+    ] {
+        let store = TestCa::new();
+        for tls_versions in [TlsVersions::Tls12, TlsVersions::Tls13] {
+            store.set_trusted(&(TestCa::new().issuer.pem() + &certificate.pem()));
+            let config = TransportConfig { tls_versions, ..store.transport_config() };
+            let url = https_url(&server);
+            let response = new_client().send(&post_request(&url), &config, &call_with_long_timeout());
+            assert_eq!(response.unwrap().status, 200);
+        }
+    }
+}
+
+#[test]
+fn trusted_server_certificate_needs_name_and_dates() {
+    let store = TestCa::new();
+    let send_error = |(server, certificate): &(TestServer, rcgen::Certificate)| {
+        store.set_trusted(&certificate.pem());
+        send_tls_error(server, &store.transport_config())
+    };
+    let error = send_error(&start_self_signed_server("other.example", unchanged_params));
+    assert!(error.message().contains("localhost: it is valid for other.example"), "{error}");
+    let expired = |params: &mut CertificateParams| params.not_after = date_time_ymd(2020, 2, 29);
+    let error = send_error(&start_self_signed_server("localhost", expired));
+    assert!(error.message().contains("expired on 2020-02-29"), "{error}");
+    let future = |params: &mut CertificateParams| params.not_before = date_time_ymd(2090, 3, 1);
+    let error = send_error(&start_self_signed_server("localhost", future));
+    assert!(error.message().contains("not valid before 2090-03-01"), "{error}");
+}
+
+#[test]
+fn other_self_signed_certificate_is_rejected() {
+    let store = TestCa::new();
+    let (_, certificate) = start_self_signed_server("localhost", unchanged_params);
+    store.set_trusted(&certificate.pem());
+    let (same_names, _) = start_self_signed_server("localhost", unchanged_params);
+    let error = send_tls_error(&same_names, &store.transport_config());
+    let expected = format!("not itself in TrustStore {}", store.certificate_path().display());
+    assert!(error.message().contains(&expected), "{error}");
 }
 
 #[test]
