@@ -5,6 +5,7 @@
 use std::process::Command;
 
 use crate::support::c_api::{Failure, get_token, open};
+use crate::support::servers::start_openssl_server;
 use crate::support::{minimal_string, start_mock_server, stores};
 use authgrant::ffi::status::*;
 use mock_server::{Config, MockServer, ServerCertificate};
@@ -129,6 +130,46 @@ fn self_signed_server_certificate_is_trusted_in_each_format() {
     let failure = fixture.expect_failure("ca.pem", "HostNameInCertificate=other.example");
     assert_eq!(failure.status, AUTHGRANT_TLS);
     assert!(failure.message.contains("other.example (HostNameInCertificate)"), "{failure:?}");
+}
+
+#[test]
+fn missing_common_cipher_suite_is_not_client_certificate() {
+    let fixture = TrustStoreFixture::new();
+    fixture.run_shell(
+        "openssl req -x509 -newkey rsa:2048 -nodes -keyout both.pem -out certificate.pem -days 30 \
+         -subj /CN=localhost -addext subjectAltName=DNS:localhost 2>&1; cat certificate.pem >> both.pem",
+    );
+    let failure_with = |args: &str| {
+        let server = start_openssl_server(&fixture.folder.path().join("both.pem"), args);
+        let string = fixture.connection_string("certificate.pem", "");
+        let failure = get_token(
+            &string.replace(&fixture.server.url(""), &format!("https://localhost:{}", server.port)),
+        );
+        let failure = *failure.unwrap_err();
+        assert_eq!(failure.status, AUTHGRANT_TLS, "{args}: {failure:?}");
+        failure
+    };
+    for args in [
+        "-tls1_2 -cipher AES128-SHA",
+        "-tls1_2 -cipher AES128-GCM-SHA256",
+        "-tls1_2 -cipher DHE-RSA-AES128-GCM-SHA256",
+        "-tls1_2 -cipher ECDHE-RSA-AES128-SHA256",
+        "-tls1_3 -groups P-521",
+    ] {
+        let failure = failure_with(args);
+        assert!(failure.message.contains("cipher suites"), "{args}: {failure:?}");
+        assert!(failure.message.contains("handshake_failure (40)"), "{args}: {failure:?}");
+        assert!(!failure.message.contains("KeyStore"), "{args}: {failure:?}");
+    }
+    for args in ["-tls1_2 -Verify 1 -verify_return_error", "-tls1_3 -Verify 1 -verify_return_error"] {
+        let failure = failure_with(args);
+        assert!(
+            failure.message.contains("client certificate, set KeyStore")
+                || failure.message.contains("client certificate; set KeyStore"),
+            "{args}: {failure:?}"
+        );
+        assert!(!failure.message.contains("cipher"), "{args}: {failure:?}");
+    }
 }
 
 #[test]

@@ -111,3 +111,14 @@ pub fn start_nginx(key_dir: &Path, port: u16) -> ServerProcess {
         command
     })
 }
+
+/// Starts `openssl s_server` with the key and the certificate in the file `pem`. It accepts TLS connections,
+/// and sends a page for a GET.
+pub fn start_openssl_server(pem: &Path, args: &str) -> ServerProcess {
+    ServerProcess::start(|_, port| {
+        let mut command = Command::new("openssl");
+        command.args(["s_server", "-www", "-accept", &format!("127.0.0.1:{port}"), "-cert"]).arg(pem);
+        command.arg("-key").arg(pem).args(args.split_whitespace());
+        command
+    })
+}

@@ -21,7 +21,7 @@ use crate::net::http::proxy_tunnel;
 use crate::net::http::request::ConnectionReuse;
 use crate::net::http::request_context::{RequestContext, RequestPhase, SharedStream};
 use crate::net::http::tcp::{TcpConnector, TimedStream};
-use crate::net::tls::TransportConfig;
+use crate::net::tls::{HandshakeStage, TransportConfig};
 
 /// Sizes of the input buffer (for the response's head) and the output buffer (for the longest request line: a
 /// query with an assertion, where a URI has at most 64 KiB).
@@ -83,34 +83,58 @@ impl TransportConnector {
         context: &RequestContext,
     ) -> Result<Box<TlsStream>, ureq::Error> {
         context.set_phase(RequestPhase::TlsHandshake);
-        let tls_error =
-            |error: &rustls::Error| wrap_error(self.transport_config.tls_error(error, &context.host));
         let name = ServerName::try_from(context.host.clone()).map_err(|_| {
             wrap_error(context.error(NetworkError::Tls, "the host name is not valid in a certificate"))
         })?;
-        let mut conn = ClientConnection::new(config, name).map_err(|error| tls_error(&error))?;
-        conn.complete_io(tcp_stream).map_err(|error| {
-            if error.kind() == io::ErrorKind::UnexpectedEof && error.get_ref().is_none() {
-                return wrap_error(context.error(
-                    NetworkError::Tls,
-                    "the server closed the connection during the TLS handshake; check that the port uses TLS",
-                ));
-            }
-            convert_io_error(error, &self.transport_config)
+        let mut conn = ClientConnection::new(config, name).map_err(|error| {
+            let stage = HandshakeStage::ClientHello;
+            wrap_error(self.transport_config.tls_error(&error, &context.host, stage))
         })?;
+        if let Err(error) = conn.complete_io(tcp_stream) {
+            return Err(self.handshake_error(error, handshake_stage(&conn), context));
+        }
         context.set_phase(RequestPhase::Http);
         Ok(Box::new(TlsStream { conn, transport_config: self.transport_config.clone() }))
+    }
+
+    fn handshake_error(
+        &self,
+        error: io::Error,
+        stage: HandshakeStage,
+        context: &RequestContext,
+    ) -> ureq::Error {
+        if error.kind() != io::ErrorKind::UnexpectedEof || error.get_ref().is_some() {
+            return convert_io_error(error, &self.transport_config, stage);
+        }
+        let hint = match stage {
+            HandshakeStage::ClientHello => "; check that the port uses TLS 1.2 or later",
+            HandshakeStage::ServerHello => "",
+        };
+        let text = format!("the server closed the connection during the TLS handshake{hint}");
+        wrap_error(context.error(NetworkError::Tls, &text))
+    }
+}
+
+/// Returns the stage of a handshake that is not complete.
+fn handshake_stage(conn: &ClientConnection) -> HandshakeStage {
+    match conn.negotiated_cipher_suite() {
+        None => HandshakeStage::ClientHello,
+        Some(_) => HandshakeStage::ServerHello,
     }
 }
 
 /// Converts an `io::Error` returned by rustls. It may contain an error of this crate, of ureq or of rustls.
-fn convert_io_error(error: io::Error, transport_config: &TransportConfig) -> ureq::Error {
+fn convert_io_error(
+    error: io::Error,
+    transport_config: &TransportConfig,
+    stage: HandshakeStage,
+) -> ureq::Error {
     let context = match RequestContext::current() {
         Ok(context) => context,
         Err(error) => return error.into(),
     };
     if let Some(tls_error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        return wrap_error(transport_config.tls_error(tls_error, &context.host));
+        return wrap_error(transport_config.tls_error(tls_error, &context.host, stage));
     }
     if error.kind() == io::ErrorKind::UnexpectedEof {
         context.unclean_close.set(true);
@@ -148,16 +172,19 @@ impl TlsStream {
         let is_tls_error = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
         while !is_tls_error && self.conn.read_tls(tcp_stream).is_ok_and(|length| length > 0) {
             if let Err(reason) = self.conn.process_new_packets() {
-                return convert_io_error(io::Error::other(reason), &self.transport_config);
+                return self.io_error(io::Error::other(reason));
             }
         }
-        convert_io_error(error, &self.transport_config)
+        self.io_error(error)
+    }
+
+    /// Converts an error after the handshake.
+    fn io_error(&self, error: io::Error) -> ureq::Error {
+        convert_io_error(error, &self.transport_config, HandshakeStage::ServerHello)
     }
 
     fn receive(&mut self, buffer: &mut [u8], tcp_stream: &mut TimedStream) -> Result<usize, ureq::Error> {
-        Stream::new(&mut self.conn, tcp_stream)
-            .read(buffer)
-            .map_err(|error| convert_io_error(error, &self.transport_config))
+        Stream::new(&mut self.conn, tcp_stream).read(buffer).map_err(|error| self.io_error(error))
     }
 
     /// Whether all received data was read and the peer has not closed the session.

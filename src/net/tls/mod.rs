@@ -7,6 +7,7 @@
 //! process, because the application may use rustls too.
 
 mod client_auth;
+mod error_text;
 mod provider;
 mod trust_store;
 mod verifier;
@@ -98,6 +99,15 @@ impl TlsVersions {
     }
 }
 
+/// The messages that a server has sent when a connection fails.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HandshakeStage {
+    /// None: the server received the ClientHello at most. It has not chosen a TLS version and a cipher suite.
+    ClientHello,
+    /// ServerHello, and possibly more. The server may have requested a client certificate.
+    ServerHello,
+}
+
 impl TransportConfig {
     /// Returns the current file versions of TrustStore and KeyStore, if set.
     ///
@@ -185,7 +195,7 @@ impl TransportConfig {
 
     /// Converts a TLS error of a connection to `host`, with the cause and what to do.
     #[must_use]
-    pub fn tls_error(&self, error: &rustls::Error, host: &str) -> Error {
+    pub fn tls_error(&self, error: &rustls::Error, host: &str, stage: HandshakeStage) -> Error {
         // An error of the client key's signature passes through rustls; it is returned unchanged.
         if let rustls::Error::Other(OtherError(other)) = error
             && let Some(own_error) = other.downcast_ref::<Error>()
@@ -195,24 +205,44 @@ impl TransportConfig {
         let text = match error {
             rustls::Error::InvalidCertificate(error) => self.certificate_error_text(error, host),
             rustls::Error::InvalidMessage(_) => format!(
-                "{host} does not use TLS on this port: {error}; check the port and whether a proxy \
-                 intercepts the connection"
+                "{host} does not use TLS on this port: {}; check the port and whether a proxy intercepts the \
+                 connection",
+                error_text::error_text(error)
             ),
             rustls::Error::PeerIncompatible(_) => format!(
-                "no common TLS version or cipher suite with {host} (offered: {}): {error}",
-                self.tls_versions.describe()
+                "no common TLS version or cipher suite with {host} (offered: {}): {}",
+                self.tls_versions.describe(),
+                error_text::error_text(error)
             ),
-            rustls::Error::AlertReceived(AlertDescription::ProtocolVersion) => format!(
-                "{host} refused the TLS connection: it supports no offered TLS version (offered: {}); check \
-                 CryptoProtocolVersion",
-                self.tls_versions.describe()
-            ),
-            rustls::Error::AlertReceived(alert) => {
-                format!("{host} refused the TLS connection: alert {alert:?}{}", self.client_auth_hint(*alert))
-            }
-            _ => format!("the TLS connection to {host} failed: {error}"),
+            rustls::Error::AlertReceived(alert) => self.alert_text(*alert, host, stage),
+            _ => format!("the TLS connection to {host} failed: {}", error_text::error_text(error)),
         };
         Error::new(NetworkError::Tls, "tls", text)
+    }
+
+    fn alert_text(&self, alert: AlertDescription, host: &str, stage: HandshakeStage) -> String {
+        use AlertDescription as Alert;
+        let refused = format!("{host} refused the TLS connection");
+        let offered = self.tls_versions.describe();
+        let alert_name = error_text::alert_name(alert);
+        match (alert, stage) {
+            (Alert::ProtocolVersion, _) => format!(
+                "{refused}: it supports no offered TLS version (offered: {offered}); check \
+                 CryptoProtocolVersion"
+            ),
+            (Alert::HandshakeFailure | Alert::InsufficientSecurity, HandshakeStage::ClientHello) => format!(
+                "{refused}: it supports none of the offered cipher suites and key exchange groups (alert \
+                 {alert_name}; offered: {offered}), or has no certificate for this host name; it must support \
+                 ECDHE with AES-GCM or ChaCha20-Poly1305, not only CBC, DHE or RSA key exchange"
+            ),
+            (Alert::UnrecognisedName, _) => {
+                format!("{refused}: alert {alert_name}; it is not configured for this host name")
+            }
+            (_, HandshakeStage::ClientHello) => format!("{refused}: alert {alert_name}"),
+            (_, HandshakeStage::ServerHello) => {
+                format!("{refused}: alert {alert_name}{}", self.client_auth_hint(alert))
+            }
+        }
     }
 
     /// Returns a hint about the client certificate if it can be the cause of the alert, else an empty string.
@@ -290,8 +320,9 @@ impl TransportConfig {
                 self.describe_trust_store()
             ),
             _ => format!(
-                "cannot verify the certificate of {host} with {}: {error}",
-                self.describe_trust_store()
+                "cannot verify the certificate of {host} with {}: {}",
+                self.describe_trust_store(),
+                error_text::certificate_error_text(error)
             ),
         }
     }
@@ -340,7 +371,10 @@ fn config_error(error: &rustls::Error) -> Error {
     Error::new(
         NetworkError::Tls,
         "tls",
-        format!("cannot set up TLS: {error}; TrustStore can be set to a file of CA certificates instead"),
+        format!(
+            "cannot set up TLS: {}; TrustStore can be set to a file of CA certificates instead",
+            error_text::error_text(error)
+        ),
     )
 }
 

@@ -416,6 +416,47 @@ fn other_self_signed_certificate_is_rejected() {
     assert!(error.message().contains(&expected), "{error}");
 }
 
+/// Returns the error for a server that responds to the ClientHello with a fatal alert.
+fn alert_error(alert: u8, config: &TransportConfig) -> Error {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = [0; 5];
+        stream.read_exact(&mut head).unwrap();
+        let mut rest = vec![0; usize::from(u16::from_be_bytes([head[3], head[4]]))];
+        stream.read_exact(&mut rest).unwrap();
+        stream.write_all(&[21, 3, 3, 0, 2, 2, alert]).unwrap();
+    });
+    let url = EndpointUrl::parse(&format!("https://localhost:{port}/")).unwrap();
+    let failure = new_client().send(&post_request(&url), config, &call_with_long_timeout()).unwrap_err();
+    server.join().unwrap();
+    assert_eq!(failure.error.status(), Status::Tls, "{}", failure.error);
+    failure.error
+}
+
+#[test]
+fn alert_before_server_hello_blames_no_client_certificate() {
+    let ca = TestCa::new();
+    for (alert, expected) in [
+        (40, "cipher suites and key exchange groups (alert handshake_failure (40)"),
+        (71, "cipher suites and key exchange groups (alert insufficient_security (71)"),
+        (112, "alert unrecognized_name (112); it is not configured for this host name"),
+        (80, "alert internal_error (80)"),
+        (48, "alert unknown_ca (48)"),
+        (70, "supports no offered TLS version (offered: TLS 1.2 and 1.3)"),
+        (201, "alert 201"),
+    ] {
+        let error = alert_error(alert, &ca.transport_config());
+        assert!(error.message().contains(expected), "{error}");
+        assert!(!error.message().contains("KeyStore"), "{error}");
+    }
+    let config = TransportConfig { tls_versions: TlsVersions::Tls12, ..ca.transport_config() };
+    let error = alert_error(40, &config);
+    assert!(error.message().contains("offered: TLS 1.2 only, by CryptoProtocolVersion"), "{error}");
+}
+
 #[test]
 fn lru_trust_store_loses_its_connection() {
     let ca = TestCa::new();
