@@ -315,9 +315,12 @@ impl TransportConfig {
             Cert::NotValidForName => format!("the certificate of the server does not match {expected_name}"),
             Cert::Revoked => format!("the certificate of {host} is revoked"),
             Cert::Other(inner) if inner.to_string().contains("CaUsedAsEndEntity") => format!(
-                "the certificate of {host} is a CA certificate (possibly self-signed) and not itself in {}; \
-                 add it there, or install a server certificate signed by that CA",
-                self.describe_trust_store()
+                "the certificate of {host} is a CA certificate (possibly self-signed){}, or install a server \
+                 certificate signed by that CA",
+                match &self.trust_store {
+                    Some(store) => format!(" and not itself in TrustStore {store}; add it there"),
+                    None => "; set TrustStore to a file that contains it".to_owned(),
+                }
             ),
             _ => format!(
                 "cannot verify the certificate of {host} with {}: {}",

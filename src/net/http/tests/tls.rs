@@ -414,6 +414,8 @@ fn other_self_signed_certificate_is_rejected() {
     let error = send_tls_error(&same_names, &store.transport_config());
     let expected = format!("not itself in TrustStore {}", store.certificate_path().display());
     assert!(error.message().contains(&expected), "{error}");
+    let error = send_tls_error(&same_names, &TransportConfig::default());
+    assert!(error.message().contains("; set TrustStore to a file that contains it"), "{error}");
 }
 
 /// Returns the error for a server that responds to the ClientHello with a fatal alert.
