@@ -4,16 +4,17 @@
 //! secrets unencrypted to another machine. For https:// URLs with a loopback host the environment's proxy is
 //! bypassed, but a proxy set by an option is used.
 
+mod address;
 mod no_proxy;
 
 use std::fmt;
-use std::net::Ipv6Addr;
 
 use percent_encoding::percent_decode_str;
 
 use crate::base::error::{Error, OptionError, Result};
 use crate::base::secret::Secret;
-use crate::base::url::{EndpointUrl, MAX_HOST_LEN, is_loopback};
+use crate::base::url::{EndpointUrl, is_loopback};
+use crate::net::proxy::address::split_host_port;
 
 pub use self::no_proxy::NoProxyEntry;
 
@@ -138,40 +139,6 @@ fn split_scheme(text: &str) -> std::result::Result<(ProxyScheme, &str), String> 
         ),
         _ => Err("must begin with http:// or socks5://".to_owned()),
     }
-}
-
-/// Splits a host name or an IP address from its port, if any. Brackets of an IPv6 address are removed.
-fn split_host_port(text: &str) -> Option<(&str, Option<u16>)> {
-    let (host, port) = split_port(text)?;
-    (host.parse::<Ipv6Addr>().is_ok() || is_host_name(host)).then_some((host, port))
-}
-
-/// Like [`split_host_port`], but does not check the host.
-fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
-    if text.parse::<Ipv6Addr>().is_ok() {
-        return Some((text, None));
-    }
-    let (host, port) = match text.strip_prefix('[').and_then(|text| text.split_once(']')) {
-        Some((address, rest)) => {
-            address.parse::<Ipv6Addr>().ok()?;
-            let port = if rest.is_empty() { None } else { Some(rest.strip_prefix(':')?) };
-            (address, port)
-        }
-        None => match text.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (text, None),
-        },
-    };
-    let parse_port = |port: &str| port.parse().ok().filter(|port| *port > 0);
-    match port {
-        Some(port) => Some((host, Some(parse_port(port)?))),
-        None => Some((host, None)),
-    }
-}
-
-fn is_host_name(text: &str) -> bool {
-    (1..=MAX_HOST_LEN).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
 }
 
 /// Proxy settings of the environment, read when the connection is opened.

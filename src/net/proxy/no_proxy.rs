@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use super::{is_host_name, split_port};
+use crate::net::proxy::address::{is_host_name, split_port};
 
 /// An entry of `no_proxy`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
