@@ -107,7 +107,10 @@ impl TransportConnector {
             return convert_io_error(error, &self.transport_config, stage);
         }
         let hint = match stage {
-            HandshakeStage::ClientHello => "; check that the port uses TLS 1.2 or later",
+            // Windows servers close without an alert if there is no common cipher suite.
+            HandshakeStage::ClientHello => {
+                "; check that the port uses TLS 1.2 or later, with ECDHE and AES-GCM or ChaCha20-Poly1305"
+            }
             HandshakeStage::ServerHello => "",
         };
         let text = format!("the server closed the connection during the TLS handshake{hint}");
