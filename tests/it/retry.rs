@@ -86,7 +86,7 @@ fn compressed_response_keeps_status_and_retry_after() {
     assert_eq!(token_request_count(&server), 3);
     for (status, header, expected) in [
         (429, "Retry-After: 120\r\n", (AUTHGRANT_THROTTLED, 120)),
-        (401, "", (AUTHGRANT_BAD_RESPONSE, 0)),
+        (401, "", (AUTHGRANT_DENIED, 0)),
         (200, "", (AUTHGRANT_BAD_RESPONSE, 0)),
     ] {
         let server = start_mock_server(Config::http());
