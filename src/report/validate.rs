@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{CertificateReport, Problem, problems_in_chain, redact_if_url, to_json, value_check};
 use crate::base::clock::Clock;
-use crate::base::error::{Error, ErrorKind, OAuthReason, OptionError, Result};
+use crate::base::error::{Error, ErrorKind, OAuthReason, OptionError, Result, WarningKind};
 use crate::base::url::EndpointUrl;
 use crate::connection::{Connection, ConnectionView};
 use crate::grants;
@@ -150,7 +150,21 @@ impl Findings {
                 self.add_option_error(OptionError::Invalid, spec.id, &reason);
             }
         }
+        self.check_redirect_port(options);
         self.record_error(resolve_test_endpoint(options));
+    }
+
+    /// Warns of a loopback RedirectURI without a port, at which no login can listen.
+    fn check_redirect_port(&mut self, options: &Options) {
+        let redirect = options.get(OptionId::RedirectURI).map(|value| value.text.reveal());
+        let redirect = redirect.and_then(|text| EndpointUrl::parse_redirect_uri(text).ok());
+        let has_no_port = |url: &EndpointUrl| !url.is_https() && url.uri().port_u16().is_none();
+        if redirect.as_ref().is_some_and(has_no_port) {
+            let text = "RedirectURI has no port; set the registered one, such as http://localhost:3000, for a login \
+                        or consent in a browser";
+            let warning = Error::new(WarningKind::General, "options", text).with_option("RedirectURI");
+            self.add_warnings(&[warning]);
+        }
     }
 
     /// Checks TrustStore and KeyStore separately, so that each has its own problem.

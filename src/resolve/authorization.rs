@@ -61,13 +61,15 @@ pub struct InteractiveAuthorization<'a> {
 
 impl OptionResolver<'_> {
     /// Adds the problems of the authorization request to those of the connection: all if it logs in by
-    /// itself, otherwise only invalid options, since a token request needs no consent URL.
+    /// itself, otherwise only invalid options, since a token request needs no consent URL. RedirectURI may
+    /// then be that of another use of the string, such as a web application's.
     pub(super) fn accept_authorization_problems(&mut self, is_login: bool, problems: &Problems) {
         if is_login && self.has_value(OptionId::EnableLoginPrompt, "1") {
             self.problems.append(problems);
             return;
         }
-        let is_invalid = |error: &&Error| !matches!(error.kind(), ErrorKind::Unsupported);
+        let is_used = |error: &&Error| is_login || !error.concerns(OptionId::RedirectURI.as_str());
+        let is_invalid = |error: &&Error| !matches!(error.kind(), ErrorKind::Unsupported) && is_used(error);
         self.problems.errors.extend(problems.errors.iter().filter(is_invalid).cloned());
         self.problems.warnings.extend_from_slice(&problems.warnings);
     }

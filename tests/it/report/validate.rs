@@ -382,6 +382,25 @@ fn expired_preset_token_is_problem() {
 }
 
 #[test]
+fn unused_redirect_uri_is_reported_but_does_not_fail_calls() {
+    let base = "am=JWT;ClaimsIssuer=me;JWTSecret=01234567890123456789012345678901;";
+    let warns = |report: &Value| {
+        let warnings = report["warnings"].as_array().unwrap();
+        warnings.iter().any(|warning| warning["option"] == "RedirectURI")
+    };
+    let report = validate(&format!("{base}RedirectURI=http://localhost"));
+    assert!(problem_options(&report).is_empty() && warns(&report), "{report}");
+    for redirect in ["http://localhost:3000", "https://app.example/cb", "http://127.0.0.1:0/"] {
+        let report = validate(&format!("{base}RedirectURI={redirect}"));
+        assert!(problem_options(&report).is_empty() && !warns(&report), "{report}");
+    }
+    let elsewhere = format!("{base}RedirectURI=http://app.example/cb");
+    let expected = (AUTHGRANT_INVALID_OPTION, "RedirectURI".to_owned());
+    assert_eq!(problem_options(&validate(&elsewhere)), [expected]);
+    open(&elsewhere).unwrap().get_token().unwrap();
+}
+
+#[test]
 fn preset_exp_in_the_past_is_a_problem_and_an_error() {
     for method in ["JWT", "55"] {
         let string = format!(
