@@ -196,14 +196,18 @@ impl Connection {
         ApiHeaders::new(handle, &self.snapshot.load().config()?.headers)
     }
 
-    /// Signs the JWT of the configured grant and returns it without sending it.
+    /// Signs the JWT of the configured grant and returns it without sending it. A client assertion needs no token
+    /// endpoint if its audience is configured.
     ///
     /// # Errors
     /// Errors of the signing key; `ErrorKind::Unsupported` if the grant does not sign a JWT.
     pub fn make_assertion(&self) -> Result<Secret> {
         let snapshot = self.snapshot.load_revalidated();
-        let config = snapshot.config()?;
-        grants::sign_assertion(config, self.process(), &|warning| self.warn(warning))
+        let signing = match &snapshot.resolution().stages.assertion_without_endpoint {
+            Some(signing) => Some(&**signing),
+            None => grants::assertion_config(snapshot.config()?),
+        };
+        grants::sign_assertion(signing, self.process(), &|warning| self.warn(warning))
     }
 
     /// Returns the current options as a completed connection string, optionally with secrets and the current

@@ -176,14 +176,17 @@ pub fn source_files(config: &Config) -> Vec<&ConfiguredPath> {
     assertion_config(config).map_or_else(Vec::new, |signing| signing.key.files().collect())
 }
 
-/// Signs a new JWT for the flow of `config` and returns it without sending it. `warn` receives the warnings.
+/// Signs a new JWT and returns it without sending it. `warn` receives the warnings.
 ///
 /// # Errors
-/// Errors of the key; [`ErrorKind::Unsupported`] if the flow does not sign a JWT.
-pub fn sign_assertion(config: &Config, process: &Process, warn: &dyn Fn(Error)) -> Result<Secret> {
+/// Errors of the key; [`ErrorKind::Unsupported`] if there is no assertion to sign.
+pub fn sign_assertion(
+    signing: Option<&AssertionConfig>,
+    process: &Process,
+    warn: &dyn Fn(Error),
+) -> Result<Secret> {
     let text = "this AuthenticationMethod does not sign a JWT";
-    let signing =
-        assertion_config(config).ok_or_else(|| Error::new(ErrorKind::Unsupported, "assertion", text))?;
+    let signing = signing.ok_or_else(|| Error::new(ErrorKind::Unsupported, "assertion", text))?;
     Ok(signed_jwt::sign(signing, 0, process, warn)?.into_text())
 }
 

@@ -9,8 +9,8 @@ use super::problems::{Part, Problems};
 use super::signing::{SigningKey, SigningParts};
 use super::unused_options::OptionUses;
 use super::{
-    AuthorizationRequest, Config, EndpointMethods, Flow, HttpHeader, KeyRequirements, LogoffConfig,
-    PresetToken, PresignedAssertion, TokenEndpointConfig,
+    AssertionConfig, AssertionSource, AuthorizationRequest, Config, EndpointMethods, Flow, Grant, HttpHeader,
+    KeyRequirements, LogoffConfig, PresetToken, PresignedAssertion, TokenEndpointConfig,
 };
 use crate::base::clock;
 use crate::base::error::OptionError;
@@ -34,6 +34,9 @@ pub struct Stages {
     pub key: Option<KeyRequirements>,
     /// The configured client assertion, even if the method does not use it.
     pub presigned_assertion: Option<PresignedAssertion>,
+    /// The client assertion of a configuration that is complete but for the token endpoint: it can be signed, and
+    /// not be sent.
+    pub assertion_without_endpoint: Option<Box<AssertionConfig>>,
     /// Problems of the token endpoint and of Provider.
     pub(super) target_problems: Problems,
     pub(super) authorization_request: Part<Option<AuthorizationRequest>>,
@@ -115,6 +118,7 @@ impl OptionResolver<'_> {
             transport,
             key: source.map(|source| KeyRequirements { source, header }),
             presigned_assertion: signing.presigned_assertion.value,
+            assertion_without_endpoint: self.assertion_without_endpoint.take(),
             target_problems: target.problems,
             authorization_request,
             admin_code_exchange,
@@ -137,6 +141,15 @@ impl OptionResolver<'_> {
             return self.flow_without_token_endpoint(inputs);
         }
         let grant = self.grant(inputs);
+        if endpoint.is_none() && self.problems.errors.is_empty() && self.problems.missing.is_empty() {
+            self.assertion_without_endpoint =
+                match &grant {
+                    Some(Grant::ClientAssertion {
+                        assertion: AssertionSource::SignedHere(signing), ..
+                    }) if signing.audience.is_some() => Some(signing.clone()),
+                    _ => None,
+                };
+        }
         self.token_endpoint_config(
             inputs.method,
             grant,

@@ -10,6 +10,8 @@ use crate::support::c_api::{c_str_to_string, get_token, open};
 use crate::support::stores;
 use crate::support::tempdir::TestDir;
 use authgrant::ffi::status::*;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mock_server::{Behavior, ClientAuth, ClientOptions, Config, GrantType, MockServer};
 use serde_json::json;
 
@@ -109,6 +111,22 @@ fn assertion_file_is_reread_per_request() {
         (failure.status, failure.option.as_deref()),
         (AUTHGRANT_KEY_STORE_ERROR, Some("ClientAssertionFile"))
     );
+}
+
+#[test]
+fn client_assertion_is_signed_without_token_endpoint() {
+    let options = format!("{ASSERTION_OPTIONS};JWTCertStore={}", stores::path("openssl.pem"));
+    let connection = open(&format!("{options};ClaimsAudience=https://a.example/t")).unwrap();
+    let assertion = connection.make_assertion().unwrap();
+    let claims = URL_SAFE_NO_PAD.decode(assertion.split('.').nth(1).unwrap()).unwrap();
+    let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!(claims["aud"], "https://a.example/t");
+    let failure = connection.get_token().unwrap_err();
+    assert_eq!((failure.status, failure.option.as_deref()), (AUTHGRANT_MISSING_OPTION, Some("TokenURI")));
+    let without_audience = open(&options).unwrap().make_assertion().unwrap_err();
+    assert_eq!(without_audience.option.as_deref(), Some("TokenURI"), "{without_audience:?}");
+    let invalid = open(&format!("{options};ClaimsAudience=a;LoginTimeout=x")).unwrap();
+    assert_eq!(invalid.make_assertion().unwrap_err().status, AUTHGRANT_INVALID_OPTION);
 }
 
 #[test]

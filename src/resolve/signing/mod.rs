@@ -35,7 +35,7 @@ const RESERVED_CLAIMS: [(&str, Option<OptionId>); 8] = [
 ];
 
 /// The settings of a signed assertion.
-#[derive(Debug, Hash)]
+#[derive(Clone, Debug, Hash)]
 pub struct AssertionConfig {
     /// The signing key.
     pub key: KeySource,
