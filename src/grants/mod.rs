@@ -9,8 +9,8 @@ use crate::process::Process;
 use crate::process::login_state::LoginState;
 use crate::provider::ConsentType;
 use crate::resolve::{
-    AssertionConfig, AssertionSource, AuthorizationRequest, Config, Flow, Grant, Login, PresignedAssertion,
-    TokenEndpointConfig,
+    AssertionConfig, AssertionSource, AuthorizationRequest, Config, Flow, Grant, INDIVIDUAL_CONSENT_ADVICE,
+    Login, PresignedAssertion, TokenEndpointConfig,
 };
 use crate::token::AccessToken;
 
@@ -139,6 +139,11 @@ pub fn add_consent_guidance(error: Error, config: &Config) -> Error {
         (None, _) => {
             format!("to get a consent URL, set RedirectURI, and AuthURI if the provider is unknown{note}")
         }
+    };
+    let guidance = if config.consent_guidance.individual_is_possible {
+        format!("{guidance}; {INDIVIDUAL_CONSENT_ADVICE}")
+    } else {
+        guidance
     };
     error.with_guidance(guidance).with_consent_url(url)
 }

@@ -48,7 +48,13 @@ pub struct ConsentGuidance {
     pub consent_type: ConsentType,
     /// The steps that are required in addition to a URL or instead of one.
     pub help: Option<&'static str>,
+    /// Whether the consent of each user is a way if an administrator cannot give it.
+    pub individual_is_possible: bool,
 }
+
+/// What to do if an organization lacks the prerequisites for the consent of an administrator.
+pub(crate) const INDIVIDUAL_CONSENT_ADVICE: &str =
+    "an organization without the prerequisites sets ConsentType=Individual, and each user consents";
 
 /// The settings of an interactive consent or login.
 #[derive(Debug)]
@@ -86,7 +92,9 @@ impl OptionResolver<'_> {
             ConsentType::Admin => consent_profile.admin_steps.as_deref(),
             ConsentType::ExternalAdmin => None,
         });
-        ConsentGuidance { consent_type, help }
+        let has_individual = consent_profile.is_some_and(|profile| profile.authorization_endpoint.is_some());
+        let individual_is_possible = has_individual && consent_type != ConsentType::Individual;
+        ConsentGuidance { consent_type, help, individual_is_possible }
     }
 
     /// The components of the consent URL; records missing options.
@@ -164,7 +172,11 @@ impl OptionResolver<'_> {
         if let (ConsentType::Admin, Some(steps)) =
             (consent_type, consent_profile.and_then(|consent_profile| consent_profile.admin_steps.as_deref()))
         {
-            let text = format!("is Admin, but the provider has no admin-consent URL: {steps}");
+            let advice = consent_profile.and_then(|consent_profile| {
+                consent_profile.authorization_endpoint.as_ref().map(|_| INDIVIDUAL_CONSENT_ADVICE)
+            });
+            let advice = advice.map_or(String::new(), |advice| format!("; {advice}"));
+            let text = format!("is Admin, but the provider has no admin-consent URL: {steps}{advice}");
             self.add_error(ErrorKind::Unsupported, OptionId::ConsentType, &text);
             return None;
         }

@@ -32,6 +32,7 @@ mod unused_options;
 use option_resolver::OptionResolver;
 use problems::{Part, Problems};
 
+pub(crate) use authorization::INDIVIDUAL_CONSENT_ADVICE;
 pub use authorization::{AuthorizationRequest, ConsentGuidance, InteractiveAuthorization};
 pub use config::{
     AssertionSource, Config, EndpointMethods, Flow, Grant, HttpHeader, Login, LogoffConfig, OAuthClient,

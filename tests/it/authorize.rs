@@ -175,10 +175,13 @@ fn internal_admin_consent_has_instructions_without_url() {
     assert_eq!((token.status, token.consent_url), (AUTHGRANT_CONSENT_REQUIRED, None));
     // The subject is the text: there is no URL, so the messages contain the steps.
     for message in [url.message, token.message] {
-        for fragment in ["Connected Apps", "Access Management with SSO", "claimed"] {
+        for fragment in ["Connected Apps", "Access Management with SSO", "claimed", "ConsentType=Individual"]
+        {
             assert!(message.contains(fragment), "{message}");
         }
     }
+    let external = open_external_admin_connection(&server, "").get_token().unwrap_err();
+    assert!(external.message.contains("ConsentType=Individual"), "{external:?}");
     assert_eq!(authorize_without_browser(&connection).status, AUTHGRANT_UNSUPPORTED);
 }
 
@@ -190,6 +193,7 @@ fn missing_individual_consent_names_required_settings() {
     for setting in ["redirect", "authorization code grant"] {
         assert!(failure.message.to_lowercase().contains(setting), "{failure:?}");
     }
+    assert!(!failure.message.contains("ConsentType"), "{failure:?}");
 }
 
 #[test]
