@@ -238,7 +238,7 @@ define_options! {
         "The client secret. A JWT bearer request contains it only if ClientCredentialsMode is set or the provider requires it.";
     ClientCredentialsMode ["clcm"]
         OptionType::Choice(&["0", "1", "2", "3", "Default", "Basic", "URL", "Post"]), "0",
-        "How ClientID and ClientSecret are sent: 0 or 1 in a Basic authorization header, 2 or 3 in the POST body. They are never sent in a URL.";
+        "How ClientID and ClientSecret are sent: 0 or 1 in a Basic authorization header, 2 or 3 in the POST body. They are never sent in a URL. With method 55 and 3 (Post), ClientID is sent without a secret if ClientSecret is not set.";
     GrantType [] OptionType::Text, "by RFC 7523",
         "The grant_type of the JWT bearer grant, if it differs from RFC 7523.";
     TokenParameters [] OptionType::Secret, "",

@@ -84,6 +84,9 @@ impl OptionResolver<'_> {
             });
         }
         self.check_client_certificate(url);
+        if let Some(method) = method {
+            self.check_method_of_profile(method, profile);
+        }
         let config = method.and_then(|ResolvedMethod { method, .. }| {
             self.accept_authorization_problems(is_login, &authorization_request.problems);
             let header = if method.has_extra_header() { self.extra_header() } else { None };

@@ -492,3 +492,28 @@ fn meant_token_endpoint_is_required() {
     let jwt = "am=JWT;ClaimsIssuer=me;JWTCertStore=k.jks;Provider=docusign;Scope=a;ClaimsAudience=b";
     assert!(matches!(flow(jwt), Flow::SignedJwt(_)));
 }
+
+#[test]
+fn bearer_client_id_alone_is_sent_in_body() {
+    for mode in ["3", "Post"] {
+        let options = format!("TokenEndpoint=https://example.com/t;ClientID=c;ClientCredentialsMode={mode}");
+        let client = token_endpoint_config(&options).client.unwrap();
+        assert_eq!((client.id.as_str(), client.secret.is_none(), client.uses_basic_auth), ("c", true, false));
+        let with_secret = token_endpoint_config(&format!("{options};ClientSecret=s")).client.unwrap();
+        assert!(with_secret.secret.is_some());
+    }
+    let error = resolve_error(&format!("{BASE}TokenEndpoint=https://example.com/t;ClientCredentialsMode=3"));
+    assert_eq!(missing_option_error(&error).option(), Some("ClientID"));
+}
+
+#[test]
+fn explicit_bearer_grant_warns_where_jwt_authenticates_client() {
+    let warns = |method: &str| {
+        let entra = "Provider=entra;TokenURI=POST https://a.example/t;ClientID=c;ClaimsIssuer=c;JWTCertStore=k;Scope=a";
+        let options = Options::parse(&format!("{method}{entra}")).unwrap();
+        let about_method = |warning: &Error| warning.option() == Some("AuthenticationMethod");
+        resolve(&options).warnings().iter().any(about_method)
+    };
+    assert!(warns("AuthenticationMethod=55;"));
+    assert!(!warns("") && !warns("AuthenticationMethod=24;") && !warns("am=OAuth2-JWTClientAssertion;"));
+}

@@ -98,13 +98,20 @@ impl OptionResolver<'_> {
         header: Option<&HttpHeader>,
     ) -> Option<OAuthClient> {
         let mode = self.text(OptionId::ClientCredentialsMode);
+        let is_mode = |names: [&str; 2]| {
+            mode.as_ref().is_some_and(|mode| names.iter().any(|name| table::is_word(mode, name)))
+        };
+        let has_secret = self.value(OptionId::ClientSecret).is_some();
         let (id, secret) = match method {
             AuthMethod::JwtBearer if mode.is_none() => return self.client_for_profile(profile, header),
             // RFC 8705 section 2: with a client certificate, only client_id is sent.
             AuthMethod::JwtBearer | AuthMethod::ClientCredentials
-                if self.value(OptionId::KeyStore).is_some()
-                    && self.value(OptionId::ClientSecret).is_none() =>
+                if self.value(OptionId::KeyStore).is_some() && !has_secret =>
             {
+                (self.require(OptionId::ClientID)?, None)
+            }
+            // A public client, which only names itself (RFC 7521 section 4.1).
+            AuthMethod::JwtBearer if is_mode(["3", "Post"]) && !has_secret => {
                 (self.require(OptionId::ClientID)?, None)
             }
             AuthMethod::JwtBearer | AuthMethod::ClientCredentials => {
@@ -120,9 +127,6 @@ impl OptionResolver<'_> {
                 (id.or_else(|| self.require(OptionId::ClientID))?, self.secret(OptionId::ClientSecret))
             }
             _ => return None,
-        };
-        let is_mode = |names: [&str; 2]| {
-            mode.as_ref().is_some_and(|mode| names.iter().any(|name| table::is_word(mode, name)))
         };
         if is_mode(["2", "URL"]) {
             self.add_warning(

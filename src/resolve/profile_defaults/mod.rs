@@ -40,6 +40,21 @@ impl OptionResolver<'_> {
         }
     }
 
+    /// Warns of an explicit JWT bearer grant at a provider that uses signed JWTs for client authentication.
+    pub(super) fn check_method_of_profile(&mut self, method: ResolvedMethod, profile: Option<&Profile>) {
+        let Some(profile) = profile.filter(|profile| profile.jwt == JwtUse::ClientAuthentication) else {
+            return;
+        };
+        if !method.is_inferred && method.method == AuthMethod::JwtBearer {
+            let text = format!(
+                "is {} (JWT bearer grant), but {} uses a signed JWT to authenticate the client; set \
+                 OAuth2-JWTClientAssertion, or remove AuthenticationMethod",
+                method.number, profile.name
+            );
+            self.add_warning(OptionId::AuthenticationMethod, &text);
+        }
+    }
+
     /// Determines iss and sub. In an assertion for client authentication both are the client ID (RFC 7523
     /// section 3).
     pub(super) fn issuer_and_subject(
