@@ -306,6 +306,8 @@ fn cancel_ends_wait_for_probe() {
         while Arc::weak_count(&fixture.breaker) == 0 && !waiter.is_finished() {
             thread::yield_now();
         }
+        // The waiter holds the lock until it waits.
+        drop(fixture.breaker.state.lock());
         call.cancel.cancel();
         waiter.join().unwrap()
     });
