@@ -24,7 +24,7 @@ use rustls::{
     AlertDescription, CertificateError, ClientConfig, OtherError, SupportedProtocolVersion, version,
 };
 
-use self::verifier::{AcceptAnyServerCert, ServerNameOverride, TrustedServerCert};
+use self::verifier::{AcceptAnyServerCert, ConfiguredVerifier};
 use crate::base::clock;
 use crate::base::error::{Error, KeyError, NetworkError, Result};
 use crate::base::file::ConfiguredPath;
@@ -168,13 +168,14 @@ impl TransportConfig {
         if !self.validate_certificate {
             return Ok(Arc::new(AcceptAnyServerCert(provider)));
         }
+        let mut trusted = Vec::new();
         let inner: Arc<dyn ServerCertVerifier> = match &self.trust_store {
             Some(store) => {
                 let found = read_trust_store(store, self.trust_store_password.as_ref())?;
-                let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(found.roots), provider)
+                trusted = found.certificates;
+                WebPkiServerVerifier::builder_with_provider(Arc::new(found.roots), provider)
                     .build()
-                    .map_err(|error| trust_store_error(store, &format!("cannot be used: {error}")))?;
-                Arc::new(TrustedServerCert { inner, trusted: found.certificates })
+                    .map_err(|error| trust_store_error(store, &format!("cannot be used: {error}")))?
             }
             None if trust_store::needs_system_ca_files() => {
                 let roots = Arc::new(trust_store::read_system_ca_files()?);
@@ -187,10 +188,8 @@ impl TransportConfig {
                 rustls_platform_verifier::Verifier::new(provider).map_err(|error| config_error(&error))?,
             ),
         };
-        Ok(match &self.host_name_in_certificate {
-            Some(name) => Arc::new(ServerNameOverride { inner, expected_name: name.clone() }),
-            None => inner,
-        })
+        let expected_name = self.host_name_in_certificate.clone();
+        Ok(Arc::new(ConfiguredVerifier { inner, expected_name, trusted }))
     }
 
     /// Converts a TLS error of a connection to `host`, with the cause and what to do.

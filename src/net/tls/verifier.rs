@@ -51,18 +51,22 @@ impl ServerCertVerifier for AcceptAnyServerCert {
     }
 }
 
-/// Accepts a server certificate that is itself in TrustStore, whoever issued it: its host name and its dates
-/// are checked, nothing else. Other certificates are verified by `inner`.
-///
-/// `inner` alone would reject a self-signed certificate that `openssl req -x509` creates, because it is a CA
-/// certificate. OpenSSL and the JDK accept it.
+/// Verifies with `inner`, adapted by HostNameInCertificate and TrustStore.
 #[derive(Debug)]
-pub(super) struct TrustedServerCert {
+pub(super) struct ConfiguredVerifier {
     pub(super) inner: Arc<dyn ServerCertVerifier>,
+    /// HostNameInCertificate: the name to verify instead of the URL's host. The URL's host is still sent as
+    /// SNI, by which the server selects its certificate.
+    pub(super) expected_name: Option<ServerName<'static>>,
+    /// The certificates of TrustStore. A server certificate that is one of them is accepted with any issuer:
+    /// only its host name and its dates are checked.
+    ///
+    /// `inner` alone would reject a self-signed certificate that `openssl req -x509` creates, because it is a
+    /// CA certificate. OpenSSL and the JDK accept it.
     pub(super) trusted: Vec<CertificateDer<'static>>,
 }
 
-impl ServerCertVerifier for TrustedServerCert {
+impl ServerCertVerifier for ConfiguredVerifier {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -71,6 +75,7 @@ impl ServerCertVerifier for TrustedServerCert {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        let name = self.expected_name.as_ref().unwrap_or(name);
         if !self.trusted.iter().any(|trusted| trusted.as_ref() == certificate.as_ref()) {
             return self.inner.verify_server_cert(certificate, intermediates, name, ocsp, now);
         }
@@ -120,51 +125,4 @@ fn check_validity(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(),
         return Err(CertificateError::ExpiredContext { time: now, not_after });
     }
     Ok(())
-}
-
-/// Verifies the certificate with `inner` against another host name than that of the URL
-/// (HostNameInCertificate). The URL's host is still sent as SNI, by which the server selects its certificate.
-#[derive(Debug)]
-pub(super) struct ServerNameOverride {
-    pub(super) inner: Arc<dyn ServerCertVerifier>,
-    pub(super) expected_name: ServerName<'static>,
-}
-
-impl ServerCertVerifier for ServerNameOverride {
-    fn verify_server_cert(
-        &self,
-        certificate: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        self.inner.verify_server_cert(certificate, intermediates, &self.expected_name, ocsp, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
-    }
-
-    fn root_hint_subjects(&self) -> Option<&[rustls::DistinguishedName]> {
-        self.inner.root_hint_subjects()
-    }
 }
