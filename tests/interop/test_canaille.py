@@ -8,18 +8,13 @@ import pathlib
 
 import pytest
 
-from authgrant_ctypes import AuthgrantError, Library
+from authgrant_ctypes import AuthgrantError
 from fixtures import free_port, make_openssl_pkcs12, run_server
 from user import BrowserUser
 
 SERVER = pathlib.Path(__file__).with_name("canaille_server.py")
 REDIRECT = f"http://127.0.0.1:{free_port()}/cb"
 SECRET = "s3c:r+t /&=%ü"
-
-
-@pytest.fixture(scope="module")
-def library():
-    return Library(os.environ["AUTHGRANT_LIBRARY"])
 
 
 @pytest.fixture(scope="module")

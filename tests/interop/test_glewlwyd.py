@@ -5,7 +5,6 @@ redirects at once; an HTTP client with the session cookie takes the place of the
 """
 
 import json
-import os
 import pathlib
 import sys
 import threading
@@ -13,21 +12,11 @@ import urllib.request
 
 import pytest
 
-from authgrant_ctypes import AuthgrantError, Library
-from fixtures import free_port, make_openssl_pkcs12, run_server
+from authgrant_ctypes import AuthgrantError
+from fixtures import free_port, run_server
 
 SERVER = pathlib.Path(__file__).with_name("glewlwyd_server.py")
 REDIRECT = f"http://127.0.0.1:{free_port()}/cb"
-
-
-@pytest.fixture(scope="module")
-def library():
-    return Library(os.environ["AUTHGRANT_LIBRARY"])
-
-
-@pytest.fixture(scope="module")
-def signer(tmp_path_factory):
-    return make_openssl_pkcs12(tmp_path_factory.mktemp("stores"), "signer")
 
 
 @pytest.fixture(scope="module")

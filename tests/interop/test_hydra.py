@@ -9,22 +9,12 @@ import sys
 
 import pytest
 
-from authgrant_ctypes import AuthgrantError, Library
-from fixtures import free_port, make_openssl_pkcs12, run_server
-from user import BrowserUser
+from authgrant_ctypes import AuthgrantError
+from fixtures import free_port, run_server
+from user import log_in_and_refresh
 
 SERVER = pathlib.Path(__file__).with_name("hydra_server.py")
 REDIRECT = f"http://127.0.0.1:{free_port()}/cb"
-
-
-@pytest.fixture(scope="module")
-def library():
-    return Library(os.environ["AUTHGRANT_LIBRARY"])
-
-
-@pytest.fixture(scope="module")
-def signer(tmp_path_factory):
-    return make_openssl_pkcs12(tmp_path_factory.mktemp("stores"), "signer")
 
 
 @pytest.fixture(scope="module")
@@ -63,17 +53,8 @@ def test_login_rotates_and_logs_off(library, url):
         f"AuthenticationMethod=56;ClientID=app;RedirectURI={REDIRECT};Scope=openid offline_access;AuthURI={url}/oauth2/auth;"
         f"TokenURI=POST {url}/oauth2/token;LogoffURI={url}/oauth2/revoke;ConsentTimeout=120;"
     )
-    refresh_tokens = []
     with library.connect(string) as connection:
-        connection.set_refresh_token_callback(refresh_tokens.append)
-        with BrowserUser("hydra", REDIRECT) as user:
-            connection.authorize(user.open_url)
-            *_, result = user.visited_pages()
-        assert (result["url"], result["heading"]) == (REDIRECT, "Logged in")
-        first = connection.get_token()
-        connection.reject_token()
-        assert connection.get_token().value != first.value
-        assert len(set(refresh_tokens)) == 2, "expected the initial and the rotated refresh token"
+        refresh_tokens = log_in_and_refresh(connection, "hydra", REDIRECT)
         connection.log_off()
     string = f"AuthenticationMethod=54;ClientID=app;RefreshToken={refresh_tokens[-1]};TokenURI=POST {url}/oauth2/token;"
     with library.connect(string) as connection, pytest.raises(AuthgrantError) as failed:

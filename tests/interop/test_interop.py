@@ -3,25 +3,19 @@
 AUTHGRANT_LIBRARY is the path of the library. All connection strings are from DataDirect's documentation, except store and host.
 """
 
-import os
 import pathlib
 import sys
 import time
 
 import pytest
 
-from authgrant_ctypes import AuthgrantError, Library
+from authgrant_ctypes import AuthgrantError
 from fixtures import (
     ISSUER, datadirect_string, free_port, make_key_and_certificate, make_keytool_store, make_openssl_pkcs12, run_server,
 )
 from user import BrowserUser
 
 SERVER = pathlib.Path(__file__).with_name("authlib_server.py")
-
-
-@pytest.fixture(scope="module")
-def library():
-    return Library(os.environ["AUTHGRANT_LIBRARY"])
 
 
 def run_authlib_server(certificate, *options):

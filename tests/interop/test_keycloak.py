@@ -9,19 +9,14 @@ import sys
 
 import pytest
 
-from authgrant_ctypes import AuthgrantError, Library
+from authgrant_ctypes import AuthgrantError
 from fixtures import free_port, make_openssl_pkcs12, run_server, run_tool
-from user import BrowserUser
+from user import log_in_and_refresh
 
 SERVER = pathlib.Path(__file__).with_name("keycloak_server.py")
 HTTPS_PORT = free_port()
 REDIRECT = f"http://127.0.0.1:{free_port()}/cb"
 OIDC = "/protocol/openid-connect"
-
-
-@pytest.fixture(scope="module")
-def library():
-    return Library(os.environ["AUTHGRANT_LIBRARY"])
 
 
 def issue_certificate(directory, name, *extensions):
@@ -102,17 +97,8 @@ def test_login_rotates_and_logs_off(library, realm, logoff):
         f"AuthenticationMethod=56;ClientID=app;RedirectURI={REDIRECT};Scope=openid;AuthURI={realm}{OIDC}/auth;"
         f"TokenURI=POST {realm}{OIDC}/token;ConsentTimeout=120;"
     )
-    refresh_tokens = []
     with library.connect(string + logoff.format(oidc=realm + OIDC)) as connection:
-        connection.set_refresh_token_callback(refresh_tokens.append)
-        with BrowserUser("keycloak", REDIRECT, user="alice", password="correct horse") as user:
-            connection.authorize(user.open_url)
-            *_, result = user.visited_pages()
-        assert (result["url"], result["heading"]) == (REDIRECT, "Logged in")
-        first = connection.get_token()
-        connection.reject_token()
-        assert connection.get_token().value != first.value
-        assert len(set(refresh_tokens)) == 2, "expected the initial and the rotated refresh token"
+        refresh_tokens = log_in_and_refresh(connection, "keycloak", REDIRECT, user="alice", password="correct horse")
         connection.log_off()
     assert_revoked(library, f"AuthenticationMethod=54;ClientID=app;RefreshToken={refresh_tokens[-1]};TokenURI=POST {realm}{OIDC}/token;")
 

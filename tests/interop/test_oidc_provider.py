@@ -3,13 +3,12 @@
 AUTHGRANT_LIBRARY is the path of the library. Headless Chromium acts as the user who signs in and consents.
 """
 
-import os
 import pathlib
 import time
 
 import pytest
 
-from authgrant_ctypes import AuthgrantError, Library
+from authgrant_ctypes import AuthgrantError
 from fixtures import free_port, make_keytool_store, make_openssl_pkcs12, run_server
 from user import BrowserUser
 
@@ -22,11 +21,6 @@ STORES = {
 }
 MAGIC_BYTES = {"PKCS#12": b"\x30", "JKS": b"\xfe\xed\xfe\xed"}
 ALGORITHMS = {"RS256": "RSA", "PS256": "RSA", "ES256": "EC"}
-
-
-@pytest.fixture(scope="module")
-def library():
-    return Library(os.environ["AUTHGRANT_LIBRARY"])
 
 
 @pytest.fixture(scope="module")

@@ -7,21 +7,11 @@ import os
 
 import pytest
 
-from authgrant_ctypes import AuthgrantError, Library
+from authgrant_ctypes import AuthgrantError
 from fixtures import free_port, make_openssl_pkcs12, run_server
-from user import BrowserUser
+from user import log_in_and_refresh
 
 REDIRECT = f"http://127.0.0.1:{free_port()}/cb"
-
-
-@pytest.fixture(scope="module")
-def library():
-    return Library(os.environ["AUTHGRANT_LIBRARY"])
-
-
-@pytest.fixture(scope="module")
-def signer(tmp_path_factory):
-    return make_openssl_pkcs12(tmp_path_factory.mktemp("stores"), "service")
 
 
 @pytest.fixture(scope="module")
@@ -50,21 +40,6 @@ def test_wrong_key_is_denied(library, url, tmp_path):
     assert failed.value.status == "DENIED", failed.value.message
 
 
-def log_in(connection, screenshot):
-    """Logs in and refreshes the token once; returns the refresh tokens."""
-    refresh_tokens = []
-    connection.set_refresh_token_callback(refresh_tokens.append)
-    with BrowserUser(screenshot, REDIRECT, user="test-user@localhost", password="verysecure") as user:
-        connection.authorize(user.open_url)
-        *_, result = user.visited_pages()
-    assert (result["url"], result["heading"]) == (REDIRECT, "Logged in")
-    first = connection.get_token()
-    connection.reject_token()
-    assert connection.get_token().value != first.value
-    assert len(set(refresh_tokens)) == 2, "expected the initial and the rotated refresh token"
-    return refresh_tokens
-
-
 @pytest.mark.parametrize("logoff", ["LogoffURI={url}/revoke;", "LogoffURI={url}/end_session;LogoffMode=EndSession;"])
 def test_login_rotates_and_logs_off(library, url, logoff):
     string = (
@@ -72,7 +47,7 @@ def test_login_rotates_and_logs_off(library, url, logoff):
         f"TokenURI=POST {url}/oauth/token;ConsentTimeout=60;"
     )
     with library.connect(string + logoff.format(url=url)) as connection:
-        refresh_tokens = log_in(connection, "zitadel")
+        refresh_tokens = log_in_and_refresh(connection, "zitadel", REDIRECT, user="test-user@localhost", password="verysecure")
         connection.log_off()
         with pytest.raises(AuthgrantError) as failed:
             connection.get_token()

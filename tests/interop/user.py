@@ -36,3 +36,18 @@ class BrowserUser:
         output, errors = self.process.communicate(timeout=60)
         assert self.process.returncode == 0, errors
         return json.loads(output)
+
+
+def log_in_and_refresh(connection, screenshot, redirect, **credentials):
+    """Logs in with the browser, and renews the token once, which rotates the refresh token. Returns the refresh tokens."""
+    refresh_tokens = []
+    connection.set_refresh_token_callback(refresh_tokens.append)
+    with BrowserUser(screenshot, redirect, **credentials) as user:
+        connection.authorize(user.open_url)
+        *_, result = user.visited_pages()
+    assert (result["url"], result["heading"]) == (redirect, "Logged in")
+    first = connection.get_token()
+    connection.reject_token()
+    assert connection.get_token().value != first.value
+    assert len(set(refresh_tokens)) == 2, "expected the initial and the rotated refresh token"
+    return refresh_tokens
