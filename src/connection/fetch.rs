@@ -50,6 +50,7 @@ impl Connection {
             })
         });
         let previous = self.state().cache_lease.lock().replace(lease);
+        // Without the lock above: the end of a lease may take that of the cache.
         drop(previous);
         let outcome = outcome.map_err(|error| grants::add_consent_guidance(error, config));
         if let Err(error) = &outcome {

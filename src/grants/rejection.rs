@@ -162,7 +162,8 @@ fn describe_request(
     request: &TokenRequest<'_>,
     endpoint_config: &TokenEndpointConfig,
 ) -> String {
-    let token_url = || format!("the token URL {}", endpoint_config.endpoint.without_query());
+    let token_url =
+        || format!("the token URL {}", sanitize::excerpt(endpoint_config.endpoint.without_query()));
     match subject {
         Subject::Scope => match requested_scope(endpoint_config) {
             Some(scope) => format!("Scope was \"{}\", {}", sanitize::value(scope), token_url()),

@@ -82,7 +82,7 @@ pub fn resolve_with(
     let mut resolver = OptionResolver::new(&options, signer, policy);
     let (stages, config) = resolver.resolve_stages(signing);
     let problems = resolver.problems;
-    let config = config_or_error(config, &problems, &options);
+    let config = value_or_combined_error(config, &problems, &options);
     if config.is_ok() {
         dependencies.discard_files_without_metadata();
     }
@@ -143,11 +143,11 @@ impl Resolution {
         for part in part_problems {
             problems.append(part);
         }
-        config_or_error(value, &problems, &self.options)
+        value_or_combined_error(value, &problems, &self.options)
     }
 }
 
-fn config_or_error<T>(value: Option<T>, problems: &Problems, options: &Options) -> Result<T> {
+fn value_or_combined_error<T>(value: Option<T>, problems: &Problems, options: &Options) -> Result<T> {
     match (problems.to_error(options), value) {
         (None, Some(value)) => Ok(value),
         (Some(error), _) => Err(error),

@@ -1,6 +1,5 @@
 //! Typed access to options that collects errors, so that all of them are reported together.
 
-use super::AssertionConfig;
 use super::problems::{Part, Problems};
 use crate::base::error::{Error, ErrorKind, OptionError, WarningKind};
 use crate::base::policy::Policy;
@@ -18,21 +17,13 @@ pub(super) struct OptionResolver<'a> {
     /// The signer that replaces the key in the options.
     pub(super) signer: Option<&'a CallbackSigner>,
     pub(super) problems: Problems,
-    pub(super) assertion_without_endpoint: Option<Box<AssertionConfig>>,
 }
 
 impl<'a> OptionResolver<'a> {
     /// A resolver of `options`; `signer` replaces the key in the options.
     pub(super) fn new(options: &'a Options, signer: Option<&'a CallbackSigner>, policy: Policy) -> Self {
         let problems = Problems { errors: options.errors(), ..Problems::default() };
-        Self {
-            options,
-            values: options.effective_values(),
-            policy,
-            signer,
-            problems,
-            assertion_without_endpoint: None,
-        }
+        Self { options, values: options.effective_values(), policy, signer, problems }
     }
 
     /// Resolves a part of the options and keeps its problems apart.

@@ -82,11 +82,10 @@ impl OptionResolver<'_> {
                 exchanges_admin_code: admin_code_exchange.value.is_some(),
                 profile,
             });
-        }
-        self.check_client_certificate(url);
-        if let Some(method) = method {
             self.check_method_of_profile(method, profile);
         }
+        self.check_client_certificate(url);
+        let mut assertion_without_endpoint = None;
         let config = method.and_then(|ResolvedMethod { method, .. }| {
             self.accept_authorization_problems(is_login, &authorization_request.problems);
             let header = if method.has_extra_header() { self.extra_header() } else { None };
@@ -98,7 +97,13 @@ impl OptionResolver<'_> {
                 presigned_assertion: &signing.presigned_assertion,
                 authorization_request: request,
             };
-            let flow = self.flow(&inputs, endpoint.as_ref(), header.as_ref(), &transport)?;
+            let flow = self.flow(
+                &inputs,
+                endpoint.as_ref(),
+                header.as_ref(),
+                &transport,
+                &mut assertion_without_endpoint,
+            )?;
             Some(Config {
                 preset_token: self.preset_token(&flow),
                 headers: self.api_headers(header, &flow, profile),
@@ -121,7 +126,7 @@ impl OptionResolver<'_> {
             transport,
             key: source.map(|source| KeyRequirements { source, header }),
             presigned_assertion: signing.presigned_assertion.value,
-            assertion_without_endpoint: self.assertion_without_endpoint.take(),
+            assertion_without_endpoint,
             target_problems: target.problems,
             authorization_request,
             admin_code_exchange,
@@ -135,6 +140,7 @@ impl OptionResolver<'_> {
         endpoint: Option<&(EndpointUrl, EndpointMethods)>,
         header: Option<&HttpHeader>,
         transport: &TransportConfig,
+        unsent_assertion: &mut Option<Box<AssertionConfig>>,
     ) -> Option<Flow> {
         if endpoint.is_none() && inputs.method == AuthMethod::JwtBearer {
             self.require_meant_token_endpoint(inputs.profile);
@@ -144,14 +150,8 @@ impl OptionResolver<'_> {
             return self.flow_without_token_endpoint(inputs);
         }
         let grant = self.grant(inputs);
-        if endpoint.is_none() && self.problems.errors.is_empty() && self.problems.missing.is_empty() {
-            self.assertion_without_endpoint =
-                match &grant {
-                    Some(Grant::ClientAssertion {
-                        assertion: AssertionSource::SignedHere(signing), ..
-                    }) if signing.audience.is_some() => Some(signing.clone()),
-                    _ => None,
-                };
+        if endpoint.is_none() {
+            *unsent_assertion = self.complete_assertion(grant.as_ref());
         }
         self.token_endpoint_config(
             inputs.method,
@@ -163,6 +163,19 @@ impl OptionResolver<'_> {
         )
         .map(Box::new)
         .map(Flow::TokenEndpoint)
+    }
+
+    /// The client assertion of `grant`, if it is signed here, has an audience, and nothing else is wrong.
+    fn complete_assertion(&self, grant: Option<&Grant>) -> Option<Box<AssertionConfig>> {
+        let is_complete = self.problems.errors.is_empty() && self.problems.missing.is_empty();
+        match grant.filter(|_| is_complete)? {
+            Grant::ClientAssertion { assertion: AssertionSource::SignedHere(signing), .. }
+                if signing.audience.is_some() =>
+            {
+                Some(signing.clone())
+            }
+            _ => None,
+        }
     }
 
     /// Records an error if other options show that a token endpoint is meant. Without it the signed JWT itself
