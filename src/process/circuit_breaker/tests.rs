@@ -194,6 +194,31 @@ fn probe_without_outcome_allows_another() {
 }
 
 #[test]
+fn failure_of_one_connection_keeps_failures() {
+    let fixture = BreakerFixture::default();
+    let tls_error = Error::new(NetworkError::Tls, "network", "x").with_cause(Cause::Server);
+    (0..4).for_each(|number| fixture.record_failure(number, &unavailable_error(), QUICK));
+    fixture.record_failure(0, &tls_error, QUICK);
+    fixture.record_failure(4, &unavailable_error(), QUICK);
+    assert!(
+        !fixture.is_admitted(&call_with_timeout(1)),
+        "five failures in a row, but for one that says nothing"
+    );
+}
+
+#[test]
+fn request_without_outcome_does_not_end_probe() {
+    let fixture = BreakerFixture::default();
+    let call = call_with_timeout(60);
+    let in_flight = fixture.admit(&call).unwrap();
+    (0..5).for_each(|number| fixture.record_failure(number, &unavailable_error(), QUICK));
+    fixture.set_time(1);
+    let _probe = fixture.admit(&call).unwrap();
+    drop(in_flight);
+    assert!(!fixture.is_admitted(&call_with_timeout(1)), "only one probe at a time");
+}
+
+#[test]
 fn retry_after_applies_to_all_with_limit() {
     for (retry_after, applied) in [(30, 30), (1000, 300)] {
         let fixture = BreakerFixture::default();
@@ -229,6 +254,27 @@ fn in_flight_success_does_not_end_retry_after() {
     fixture.set_time(30);
     fixture.admit(&call_with_timeout(1)).unwrap().record_response();
     assert!(fixture.is_admitted(&call_with_timeout(1)));
+}
+
+#[test]
+fn in_flight_failures_do_not_replace_retry_after() {
+    let fixture = BreakerFixture::default();
+    let call = call_with_timeout(60);
+    let in_flight: Vec<_> = (0..5).map(|_| fixture.admit(&call).unwrap()).collect();
+    fixture.record_throttled(30);
+    for (number, admission) in in_flight.into_iter().enumerate() {
+        admission.record_failure(cache_key(number), &unavailable_error(), QUICK);
+    }
+    assert_eq!(fixture.admission_error().retry_after(), 30);
+}
+
+#[test]
+fn repetition_waits_for_retry_after_of_another_request() {
+    let fixture = BreakerFixture::default();
+    let call = call_with_timeout(10);
+    let mut in_flight = fixture.admit(&call).unwrap();
+    fixture.record_throttled(30);
+    assert_eq!(in_flight.readmit().map_err(|error| error.status()), Err(Status::Throttled));
 }
 
 #[test]
