@@ -7,6 +7,9 @@ use crate::net::urlencoded;
 use crate::options::OptionId;
 use crate::resolve::{OAuthClient, TokenEndpointConfig};
 
+/// Options that set additional headers.
+const ADDITIONAL_HEADER_OPTIONS: &[OptionId] = &[OptionId::AuthHeader, OptionId::RestConfigFile];
+
 /// Whether reports and error messages may contain a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Visibility {
@@ -95,9 +98,9 @@ impl<'a> TokenRequest<'a> {
     ) -> Self {
         let scope = endpoint_config.scope.as_deref();
         parameters.extend(scope.map(|scope| Parameter::shown("scope", scope, &[OptionId::Scope])));
-        let extra_header = endpoint_config.extra_header.iter();
-        let mut headers: Vec<_> = extra_header
-            .map(|header| Parameter::hidden(&header.name, header.value.clone(), &[OptionId::AuthHeader]))
+        let additional = endpoint_config.headers.iter();
+        let mut headers: Vec<_> = additional
+            .map(|header| Parameter::hidden(&header.name, header.value.clone(), ADDITIONAL_HEADER_OPTIONS))
             .collect();
         if let Some(client) = &endpoint_config.client {
             add_client_authentication(client, &mut headers, &mut parameters);

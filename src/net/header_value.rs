@@ -21,6 +21,17 @@ const RESERVED_HEADERS: [&str; 9] = [
     "upgrade",
 ];
 
+/// Headers about the content of a request, or about the content that a response should have (RFC 9110 sections 8
+/// and 12.5).
+const CONTENT_HEADERS: [&str; 6] =
+    ["accept", "accept-charset", "accept-encoding", "accept-language", "content-encoding", "content-type"];
+
+/// Whether the header `name` is about the content of a request or response.
+#[must_use]
+pub fn is_content_header(name: &str) -> bool {
+    CONTENT_HEADERS.iter().any(|header| header.eq_ignore_ascii_case(name))
+}
+
 /// Whether only the HTTP client may set the header `name`.
 #[must_use]
 pub fn is_reserved_header(name: &str) -> bool {

@@ -344,7 +344,7 @@ impl Options {
         &self.proxy_env
     }
 
-    /// The validated headers of the model for every API request.
+    /// The validated headers of the model, for the token request and for every API request.
     #[must_use]
     pub fn model_headers(&self) -> &[rest_model::ModelHeader] {
         &self.rest_model.headers

@@ -1,6 +1,6 @@
 //! Override guard: untrusted text must not redirect secrets of a data source or of the caller.
 //!
-//! If a secret or a key store comes from a DSN or a FILEDSN, the connection string must not override the
+//! If a secret, a key store or a model with HTTP headers comes from a DSN or a FILEDSN, the connection string must not override the
 //! options that determine where the secret is sent or which servers are trusted. Such an override has no
 //! effect, and it is an error at first use. The same applies to a token endpoint from a key file that the
 //! connection string names. The data source can disable the guard with AllowOverride=1. The caller may always
@@ -12,9 +12,11 @@
 //! the secrets. Without the policy these secrets are not guarded: otherwise a driver that passes on a user's
 //! own connection string and password would fail.
 
+use super::rest_model::ModelHeader;
 use super::{OptionId, OptionOrigin, OptionValue, Options, table};
 use crate::base::error::{Error, OptionError};
 use crate::base::policy::{Policy, Restriction};
+use crate::net::header_value;
 
 /// The owner of guarded secrets.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -147,15 +149,30 @@ impl Options {
             let value = self.layer_value(OptionOrigin::SetOption, spec.id);
             value.is_some_and(|value| !value.text.reveal().is_empty())
         });
-        set_by_caller.map(|spec| spec.name).or(self.has_caller_signer.then_some("authgrant_set_signer"))
+        let signer = self.has_caller_signer.then_some("authgrant_set_signer");
+        let has_headers = || self.sets_model_headers(OptionOrigin::SetOption).then_some("RestConfigFile");
+        set_by_caller.map(|spec| spec.name).or(signer).or_else(has_headers)
     }
 
     fn has_data_source_secrets(&self) -> bool {
+        let is_of_data_source = |spec: &table::OptionSpec| {
+            self.highest_ranked(spec.id, |_| true).is_some_and(|value| value.origin.is_data_source())
+        };
         self.data_source_label.is_some()
-            && table::TABLE.iter().filter(|spec| spec.is_credential()).any(|spec| {
-                let value = self.highest_ranked(spec.id, |_| true);
-                value.is_some_and(|value| value.origin.is_data_source())
-            })
+            && (table::TABLE.iter().filter(|spec| spec.is_credential()).any(is_of_data_source)
+                || [OptionOrigin::Dsn, OptionOrigin::FileDsn]
+                    .iter()
+                    .any(|origin| self.sets_model_headers(*origin)))
+    }
+
+    /// Whether `origin` names the loaded model, and the model has headers for the token request, whose values may be
+    /// secrets.
+    fn sets_model_headers(&self, origin: OptionOrigin) -> bool {
+        let is_sent = |(name, _): &ModelHeader| !header_value::is_content_header(name);
+        self.rest_model.headers.iter().any(is_sent)
+            && self
+                .layer_value(origin, OptionId::RestConfigFile)
+                .is_some_and(|value| value.text.reveal() == self.rest_model.path)
     }
 
     /// AllowOverride of the data source or the caller; its value in the connection string is ignored.

@@ -160,7 +160,11 @@ impl ModelLoader {
             return;
         };
         for (name, value) in headers {
-            if let Err(reason) = self.add_header(name, value) {
+            if header_value::is_reserved_header(name) && !header_value::is_content_header(name) {
+                self.set_error(&format!(
+                    "sets the header {name}, which the HTTP client itself sets; remove it"
+                ));
+            } else if let Err(reason) = self.add_header(name, value) {
                 self.add_warning(&format!("has a header in #headers that {reason}; it is ignored"));
             }
         }
@@ -168,9 +172,6 @@ impl ModelLoader {
 
     fn add_header(&mut self, name: &str, value: &Json) -> Result<(), &'static str> {
         header_value::validate_header_name(name)?;
-        if name.eq_ignore_ascii_case("authorization") {
-            return Err("is Authorization, which is reserved for the token");
-        }
         if self.model.headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
             return Err("is a duplicate");
         }

@@ -262,7 +262,7 @@ define_options! {
     Password ["pwd"] OptionType::Secret, "",
         "The password of the user, for methods 0 and 52.";
     AuthHeader ["ah"] OptionType::Text, "",
-        "The name of an additional HTTP header of the token request and of API requests; its value is SecurityToken.";
+        "The name of an additional HTTP header of the token request and of API requests; its value is SecurityToken. Authorization is for the token request only. For more headers, use #headers in RestConfigFile.";
     SecurityToken ["st"] OptionType::Secret, "",
         "The value of the header named by AuthHeader.";
     Provider [] OptionType::Text, "by the token host",
@@ -284,7 +284,7 @@ define_options! {
     LogoffMode [] OptionType::Choice(&["Revoke", "EndSession"]), "Revoke",
         "EndSession: authgrant_logoff ends the session of the user at the end-session endpoint of LogoffURI (OpenID Connect RP-Initiated Logout) instead of revoking tokens: it sends the ID token of the login, which must have the scope openid. Closing a connection does not end the session, because other applications share it.";
     RestConfigFile ["rcf", "RESTConfigFile", "Config"] OptionType::Path, "",
-        "The model file of the driver (.rest). It supplies defaults for the authentication method, URIs and scope, and HTTP headers for API requests.";
+        "The model file of the driver (.rest). It supplies defaults for the authentication method, URIs and scope, and HTTP headers (#headers) for the token request and API requests; Authorization is for the token request only, Accept for API requests only. AuthHeader overrides the header of the same name.";
     RestSamplePath ["rsp", "RESTSamplePath", "Sample"] OptionType::Text, "",
         "The endpoint that the driver samples, absolute or relative to HostName; authgrant_test_connection requests it with the token.";
     HealthURI [] OptionType::Text, "",

@@ -12,9 +12,7 @@ use crate::key::KeySource;
 use crate::options::{OptionId, OptionValue, Options};
 use crate::process::Process;
 use crate::report::value_origin::{OriginFinder, ValueOrigin, WithOrigin};
-use crate::resolve::{
-    AuthMethod, Config, EndpointMethods, Flow, HttpHeader, ResolvedMethod, TokenEndpointConfig,
-};
+use crate::resolve::{AuthMethod, Config, EndpointMethods, Flow, ResolvedMethod, TokenEndpointConfig};
 
 #[derive(Serialize)]
 struct ExplainReport {
@@ -152,11 +150,7 @@ impl Explainer<'_> {
             },
             methods: self.http_methods(exchange),
             parameters: request.parameters.iter().map(|parameter| self.parameter(parameter)).collect(),
-            headers: request
-                .headers
-                .iter()
-                .map(|header| self.redacted_value(header.name, header.options))
-                .collect(),
+            headers: request.headers.iter().map(|header| self.request_header(header)).collect(),
             client_authentication: self.client_authentication(exchange),
             clock_ahead: (skew_secs != 0).then_some(skew_secs),
         }
@@ -229,7 +223,7 @@ impl Explainer<'_> {
         };
         for header in &self.config.headers {
             if !reported.iter().any(|known| known.name.eq_ignore_ascii_case(&header.name)) {
-                reported.push(self.extra_header(header));
+                reported.push(self.extra_header(&header.name));
             }
         }
         reported
@@ -245,18 +239,26 @@ impl Explainer<'_> {
     }
 
     /// A header set by AuthHeader, the model file or the profile.
-    fn extra_header(&self, header: &HttpHeader) -> NamedValue {
+    fn extra_header(&self, name: &str) -> NamedValue {
         let auth_header = self.options().get(OptionId::AuthHeader);
-        let from = if auth_header.is_some_and(|value| value.text.reveal() == header.name) {
+        let from = if auth_header.is_some_and(|value| value.text.reveal() == name) {
             self.origins.find_origin(&[OptionId::AuthHeader], false)
-        } else if self.options().model_headers().iter().any(|(name, _)| *name == header.name) {
+        } else if self.options().model_headers().iter().any(|(model_name, _)| model_name == name) {
             let model =
                 self.options().get(OptionId::RestConfigFile).map(|model| model.text.reveal().to_owned());
             ValueOrigin { place: model, ..ValueOrigin::new("model file") }
         } else {
             self.origins.find_origin(&[], false)
         };
-        NamedValue { name: header.name.clone(), value: REDACTED.to_owned(), from }
+        NamedValue { name: name.to_owned(), value: REDACTED.to_owned(), from }
+    }
+
+    fn request_header(&self, header: &Parameter<'_>) -> NamedValue {
+        if header.options.contains(&OptionId::AuthHeader) {
+            self.extra_header(header.name)
+        } else {
+            self.redacted_value(header.name, header.options)
+        }
     }
 
     fn redacted_value(&self, name: &str, options: &[OptionId]) -> NamedValue {

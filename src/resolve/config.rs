@@ -106,8 +106,8 @@ pub struct TokenEndpointConfig {
     pub client: Option<OAuthClient>,
     /// Additional parameters, from TokenParameters.
     pub parameters: Vec<(String, Secret)>,
-    /// An additional header.
-    pub extra_header: Option<HttpHeader>,
+    /// The additional headers: from AuthHeader and SecurityToken, and from the model.
+    pub headers: Vec<HttpHeader>,
     /// TLS and proxy settings.
     pub transport: TransportConfig,
     /// The provider profile.
@@ -221,6 +221,14 @@ pub struct HttpHeader {
     pub name: String,
     /// The value.
     pub value: Secret,
+}
+
+impl HttpHeader {
+    /// Whether it is Authorization, by which the client may authenticate itself at the token endpoint.
+    #[must_use]
+    pub fn is_authorization(&self) -> bool {
+        self.name.eq_ignore_ascii_case("authorization")
+    }
 }
 
 /// A configured access token.

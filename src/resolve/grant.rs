@@ -114,7 +114,8 @@ impl OptionResolver<'_> {
         if endpoint.is_none() && !self.has_error_for(OptionId::TokenURI) {
             self.problems.missing.push(OptionId::TokenURI);
         }
-        let client = self.client(method, profile, header.as_ref());
+        let headers = self.token_request_headers(header);
+        let client = self.client(method, profile, &headers);
         let is_jwt_bearer = method == AuthMethod::JwtBearer;
         let contains_secret =
             !is_jwt_bearer || client.is_some() || self.value(OptionId::ClientCredentialsMode).is_some();
@@ -139,7 +140,7 @@ impl OptionResolver<'_> {
             methods,
             client,
             parameters,
-            extra_header: header,
+            headers,
             transport,
             profile,
             token_lifetime: self.token_lifetime(profile),

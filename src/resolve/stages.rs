@@ -104,6 +104,9 @@ impl OptionResolver<'_> {
                 &transport,
                 &mut assertion_without_endpoint,
             )?;
+            if flow.token_endpoint().is_none() {
+                self.warn_about_unsent_authorization(header.as_ref());
+            }
             Some(Config {
                 preset_token: self.preset_token(&flow),
                 headers: self.api_headers(header, &flow, profile),
@@ -216,6 +219,8 @@ impl OptionResolver<'_> {
     ) -> Vec<HttpHeader> {
         let model = self.options.model_headers().iter();
         let model = model.map(|(name, value)| HttpHeader { name: name.clone(), value: value.clone() });
+        // It is for the token endpoint.
+        let model = model.filter(|header| !header.is_authorization());
         let of_profile = profile.filter(|_| matches!(flow, Flow::SignedJwt(_)));
         let of_profile = of_profile.into_iter().flat_map(|profile| &profile.api_headers);
         let of_profile = of_profile

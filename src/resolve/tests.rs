@@ -356,6 +356,58 @@ fn authorization_header_conflicts_with_basic_auth() {
     );
 }
 
+/// Options with a model that sets an Authorization header.
+fn options_with_authorization_in_model(more: &str) -> Options {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("m.rest");
+    std::fs::write(&model, r##"{"#headers": {"Authorization": "hunter2"}}"##).unwrap();
+    Options::open(&format!("RestConfigFile={};{more}", model.display()), &ProcessEnvironment).unwrap()
+}
+
+#[test]
+fn authorization_header_of_model_conflicts_with_basic_auth() {
+    let client = "am=53;ClientID=c;ClientSecret=s;TokenEndpoint=https://a/t";
+    let error = resolve(&options_with_authorization_in_model(client)).config.unwrap_err();
+    assert_eq!((error.status(), error.option()), (Status::InvalidOption, Some("RestConfigFile")));
+    assert!(error.message().contains("Authorization") && !error.message().contains("hunter2"), "{error}");
+    let in_body = options_with_authorization_in_model(&format!("{client};ClientCredentialsMode=3"));
+    let config = resolve(&in_body).config.unwrap();
+    let headers = &config.flow.token_endpoint().unwrap().headers;
+    assert_eq!(headers.iter().map(|header| header.value.reveal()).collect::<Vec<_>>(), ["hunter2"]);
+    assert!(config.headers.is_empty(), "API requests have the token");
+}
+
+#[test]
+fn unsent_authorization_header_warns() {
+    let warned = |options: &Options| {
+        let resolution = resolve(options);
+        assert!(resolution.config.is_ok(), "{resolution:?}");
+        let is_found = |warning: &&Error| warning.message().contains("Authorization");
+        resolution.warnings().iter().find(is_found).and_then(|found| found.option().map(str::to_owned))
+    };
+    let header = "AuthHeader=authorization;SecurityToken=x";
+    for (more, option) in [
+        ("am=JWT;cliss=me;JWTCertStore=k.jks", Some("AuthHeader")),
+        ("am=50;AccessToken=a", Some("AuthHeader")),
+        ("am=55;cliss=me;JWTCertStore=k.jks;TokenEndpoint=https://a/t", None),
+        ("am=25", None),
+        (
+            "Provider=hydra;am=55;cliss=me;JWTCertStore=k.jks;TokenEndpoint=https://a/t;ClientID=c;ClientSecret=s",
+            Some("AuthHeader"),
+        ),
+    ] {
+        let options = Options::parse(&format!("{header};{more}")).unwrap();
+        assert_eq!(warned(&options).as_deref(), option, "{more}");
+    }
+    for (more, option) in [
+        ("am=50;AccessToken=a", Some("RestConfigFile")),
+        ("am=15", Some("RestConfigFile")),
+        ("am=54;RefreshToken=r;TokenEndpoint=https://a/t", None),
+    ] {
+        assert_eq!(warned(&options_with_authorization_in_model(more)).as_deref(), option, "{more}");
+    }
+}
+
 #[test]
 fn url_client_credentials_mode_warns() {
     let warned = |mode: &str| {

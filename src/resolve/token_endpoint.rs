@@ -95,7 +95,7 @@ impl OptionResolver<'_> {
         &mut self,
         method: AuthMethod,
         profile: Option<&Profile>,
-        header: Option<&HttpHeader>,
+        headers: &[HttpHeader],
     ) -> Option<OAuthClient> {
         let mode = self.text(OptionId::ClientCredentialsMode);
         let is_mode = |names: [&str; 2]| {
@@ -103,7 +103,7 @@ impl OptionResolver<'_> {
         };
         let has_secret = self.value(OptionId::ClientSecret).is_some();
         let (id, secret) = match method {
-            AuthMethod::JwtBearer if mode.is_none() => return self.client_for_profile(profile, header),
+            AuthMethod::JwtBearer if mode.is_none() => return self.client_for_profile(profile, headers),
             // RFC 8705 section 2: with a client certificate, only client_id is sent.
             AuthMethod::JwtBearer | AuthMethod::ClientCredentials
                 if self.value(OptionId::KeyStore).is_some() && !has_secret =>
@@ -135,13 +135,12 @@ impl OptionResolver<'_> {
             );
         }
         let in_body = secret.is_none() || is_mode(["2", "URL"]) || is_mode(["3", "Post"]);
-        if !in_body && header.is_some_and(|header| header.name.eq_ignore_ascii_case("authorization")) {
-            self.add_error(
-                OptionError::Invalid,
-                OptionId::AuthHeader,
-                "is Authorization, which conflicts with ClientCredentialsMode Basic; set \
-                 ClientCredentialsMode=3",
+        if !in_body && headers.iter().any(HttpHeader::is_authorization) {
+            let (option, finding) = self.authorization_header_setter();
+            let text = format!(
+                "{finding}, which conflicts with ClientCredentialsMode Basic; set ClientCredentialsMode=3"
             );
+            self.add_error(OptionError::Invalid, option, &text);
         }
         Some(OAuthClient { id, secret, uses_basic_auth: !in_body })
     }
@@ -183,6 +182,39 @@ impl OptionResolver<'_> {
                 None
             }
             (Some(name), Some(value)) => self.validate_header(name, value),
+        }
+    }
+
+    /// The additional headers of the token request: that of AuthHeader, and those of the model. The headers of a model
+    /// about content describe the requests and responses of the API.
+    pub(super) fn token_request_headers(&self, header: Option<HttpHeader>) -> Vec<HttpHeader> {
+        let mut headers = Vec::from_iter(header);
+        for (name, value) in self.options.model_headers() {
+            let is_set = headers.iter().any(|header| header.name.eq_ignore_ascii_case(name));
+            if !is_set && !header_value::is_content_header(name) {
+                headers.push(HttpHeader { name: name.clone(), value: value.clone() });
+            }
+        }
+        headers
+    }
+
+    /// The option that sets an additional header Authorization, and the beginning of a text about that.
+    pub(super) fn authorization_header_setter(&self) -> (OptionId, &'static str) {
+        if self.text(OptionId::AuthHeader).is_some_and(|name| name.eq_ignore_ascii_case("authorization")) {
+            (OptionId::AuthHeader, "is Authorization")
+        } else {
+            (OptionId::RestConfigFile, "sets the header Authorization")
+        }
+    }
+
+    /// Warns of an additional header Authorization that is sent to no server: API requests have the credential of the
+    /// method in it.
+    pub(super) fn warn_about_unsent_authorization(&mut self, header: Option<&HttpHeader>) {
+        if self.token_request_headers(header.cloned()).iter().any(HttpHeader::is_authorization) {
+            let (option, finding) = self.authorization_header_setter();
+            let text =
+                format!("{finding}, which has no effect: it is for a token request, and there is none");
+            self.add_warning(option, &text);
         }
     }
 

@@ -474,6 +474,7 @@ fn untrusted_string_cannot_redirect_secrets_of_application() {
         allow_directory(&dir.path(""));
         set_policy(0, AUTHGRANT_FORBID_FILE_PATHS);
         let key = stores::ec_key_path();
+        let headers = dir.write("headers.rest", r##"{"#headers": {"X-Key": "k"}}"##);
         for (option, value) in DESTINATIONS {
             let value = if value.starts_with('{') {
                 format!("{{{}}}", value.replace('}', "}}"))
@@ -483,9 +484,12 @@ fn untrusted_string_cannot_redirect_secrets_of_application() {
             let string = format!("am=55;ClaimsIssuer=me;{option}={value}");
             let file_dsn = dir.write("a.dsn", to_file_dsn(&string.replace("{{", "{").replace("}}}", "}")));
             for untrusted in [string, format!("FILEDSN={file_dsn}")] {
-                for (secret, value) in
-                    [("JWTCertStore", key.as_str()), ("ClientSecret", "s"), ("KeyStore", key.as_str())]
-                {
+                for (secret, value) in [
+                    ("JWTCertStore", key.as_str()),
+                    ("ClientSecret", "s"),
+                    ("KeyStore", key.as_str()),
+                    ("RestConfigFile", headers.as_str()),
+                ] {
                     let connection = open(&untrusted).unwrap();
                     connection.set_option(secret, value).unwrap();
                     let failure = connection.get_token().map(|_| ()).unwrap_err();

@@ -193,6 +193,32 @@ fn extra_header_goes_to_endpoint_and_api() {
 }
 
 #[test]
+fn model_headers_go_to_endpoint_and_api() {
+    let server = start_mock_server(Config::http());
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("m.rest");
+    let headers =
+        r##"{"#headers": {"X-Tenant": "model-tenant", "X-App": "model-app", "Accept": "text/xml"}}"##;
+    std::fs::write(&model, headers).unwrap();
+    let extra = format!("RestConfigFile={};AuthHeader=x-tenant;SecurityToken=own-tenant", model.display());
+    let connection = open(&minimal_string(&server, &extra)).unwrap();
+    let token = connection.get_token().unwrap();
+    let request = &server.token_requests()[0];
+    assert_eq!(
+        ["x-tenant", "x-app", "accept"].map(|name| request.header(name)),
+        [Some("own-tenant"), Some("model-app"), Some("application/json")]
+    );
+    let sent: Vec<(String, String)> = connection.get_headers().unwrap();
+    let expected = [
+        ("Authorization", format!("Bearer {}", token.value())),
+        ("x-tenant", "own-tenant".to_owned()),
+        ("Accept", "text/xml".to_owned()),
+        ("X-App", "model-app".to_owned()),
+    ];
+    assert_eq!(sent, expected.map(|(name, value)| (name.to_owned(), value)));
+}
+
+#[test]
 fn custom_authorization_header_is_endpoint_only() {
     // Basic credentials (RFC 7617) of the issuer and "y".
     const BASIC: &str = "Basic MWEyYjNjNGQ1ZV82ZjdnOGg5Zzp5";

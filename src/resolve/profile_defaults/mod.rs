@@ -221,11 +221,15 @@ impl OptionResolver<'_> {
     pub(super) fn client_for_profile(
         &mut self,
         profile: Option<&Profile>,
-        header: Option<&HttpHeader>,
+        headers: &[HttpHeader],
     ) -> Option<OAuthClient> {
         let (profile, rule) = profile.and_then(|profile| Some((profile, profile.client?)))?;
-        if header.is_some_and(|header| header.name.eq_ignore_ascii_case("authorization")) {
-            // The client authenticates by the configured header instead.
+        if headers.iter().any(HttpHeader::is_authorization) {
+            if self.value(OptionId::ClientSecret).is_some() {
+                let (option, finding) = self.authorization_header_setter();
+                let text = format!("{finding}, by which the client authenticates; ClientSecret is not sent");
+                self.add_warning(option, &text);
+            }
             return None;
         }
         let issuer_is_client = profile.issuer_is_client_id;

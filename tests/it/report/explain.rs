@@ -316,6 +316,9 @@ fn explained_values_name_their_origin() {
     let headers = &dsn_report["api"]["headers"];
     assert_eq!(names_and_values(headers), [("Authorization", "****"), ("X-Model", "****")]);
     assert_eq!(headers[1]["from"], json!({"origin": "model file", "place": model}));
+    let headers = &dsn_report["request"]["headers"];
+    assert_eq!(names_and_values(headers), [("X-Model", "****")]);
+    assert_eq!(headers[0]["from"], json!({"origin": "model file", "place": model}));
 
     let file_dsn_report = explain(&home.open(&format!("FILEDSN={file};{string};LoginTimeout=0")));
     let exp = &file_dsn_report["assertion"]["claims"]["exp"];
