@@ -12,6 +12,7 @@ use crate::grants::retry::RetryPolicy;
 use crate::grants::signed_jwt::{self, describe_claims};
 use crate::grants::token_client;
 use crate::grants::token_request::{Credential, Parameter, TokenRequest};
+use crate::jwt;
 use crate::options::OptionId;
 use crate::resolve::{AssertionSource, Grant, PresignedAssertion, TokenEndpointConfig};
 use crate::token::{AccessToken, unverified_jwt_exp};
@@ -155,28 +156,13 @@ fn read_assertion_file(
         None => {}
     }
     let content = text::to_utf8(content);
-    match std::str::from_utf8(&content).map(str::trim) {
-        Ok("") => Err(file_error("is empty; expected one JWT".to_owned())),
-        Ok(jwt) if is_compact_jwt(jwt) => Ok(Secret::from(jwt)),
-        Ok(text) => Err(file_error(format!("contains {}, not one JWT", describe_non_jwt(text)))),
-        Err(_) => Err(file_error("does not contain a single JWT".to_owned())),
-    }
-}
-
-/// Whether `text` has the parts of a signed (RFC 7515) or encrypted (RFC 7516) JWT in compact serialization.
-fn is_compact_jwt(text: &str) -> bool {
-    let is_base64url = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    matches!(text.split('.').count(), 3 | 5)
-        && text.bytes().all(|byte| byte == b'.' || is_base64url(byte))
-        && !text.starts_with('.')
-}
-
-fn describe_non_jwt(text: &str) -> &'static str {
-    match text.chars().next() {
-        Some('{' | '[') => "JSON",
-        Some('"' | '\'' | '`' | '\u{201c}' | '\u{2018}') => "text in quotes",
-        _ => "text",
-    }
+    let jwt = match std::str::from_utf8(&content).map(str::trim) {
+        Ok("") => return Err(file_error("is empty; expected one JWT".to_owned())),
+        Ok(text) => text,
+        Err(_) => return Err(file_error("does not contain a single JWT".to_owned())),
+    };
+    jwt::check_compact(jwt).map_err(|found| file_error(format!("contains {found}, not one JWT")))?;
+    Ok(Secret::from(jwt))
 }
 
 fn check_expiry(source: &PresignedAssertion, assertion: &Secret, clock: &dyn Clock) -> Result<()> {

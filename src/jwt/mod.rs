@@ -12,11 +12,13 @@ use crate::base::error::{Error, ErrorKind, Result};
 use crate::base::secret::{Secret, SecretBytes};
 use crate::key::{CertHeader, SigningKey};
 
+mod compact;
 mod object_writer;
 mod raw_object;
 
 use object_writer::ObjectWriter;
 
+pub use compact::check_compact;
 pub use raw_object::RawObject;
 
 /// Seconds by which `iat` is backdated. A server whose clock is behind ours rejects an assertion "from the

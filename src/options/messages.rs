@@ -111,6 +111,24 @@ pub(super) fn delimiter_warning(
     Some(Error::new(WarningKind::General, "options", text).with_option(spec.name))
 }
 
+/// The warning for a secret whose quotation marks are kept. A value with more of them is JSON without its braces, or
+/// has them on purpose. ClientAssertion is not a secret of any form: in quotation marks it is an error.
+pub(super) fn quoted_secret_warning(spec: &table::OptionSpec, secret: &str) -> Option<Error> {
+    let is_quoted = ['\'', '"'].into_iter().any(|quote| {
+        let content = secret.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+        content.is_some_and(|content| !content.contains(quote))
+    });
+    if !is_quoted || spec.id == table::OptionId::ClientAssertion {
+        return None;
+    }
+    let text = format!(
+        "{name} is enclosed in quotation marks, which are part of the value of a secret; remove them, or write \
+         {name}=literal:'…' if they are intended",
+        name = spec.name
+    );
+    Some(Error::new(WarningKind::General, "options", text).with_option(spec.name))
+}
+
 /// Whether a value contains `};Name=` with the name of an option.
 fn contains_option_after_brace(value: &str) -> bool {
     let parts: Vec<&str> = value.split(';').collect();

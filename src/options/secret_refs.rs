@@ -10,6 +10,7 @@
 
 use std::path::Path;
 
+use super::messages::quoted_secret_warning;
 use super::table::{self, OptionId, OptionSpec, OptionType};
 use super::{FileDependencies, OptionOrigin, OptionValue, Options, environment};
 use crate::base::error::{Error, OptionError, Result};
@@ -77,10 +78,18 @@ impl Options {
         options.external.errors.extend(guarded.forbidden_content_errors(policy));
         for (spec, value) in table::TABLE.iter().zip(guarded.effective_values()) {
             let Some(value) = value.filter(|_| spec.is_secret()) else { continue };
-            let Some(reference) = SecretRef::parse(value.text.reveal()) else { continue };
+            let Some(reference) = SecretRef::parse(value.text.reveal()) else {
+                options.external.warnings.extend(quoted_secret_warning(spec, value.text.reveal()));
+                continue;
+            };
             let resolved = guarded.resolve_secret_ref(spec, value, &reference, policy, dependencies);
             match resolved {
-                Ok(text) => options.replace_value(spec.id, value, text),
+                Ok(text) => {
+                    if !matches!(reference, SecretRef::Literal(_)) {
+                        options.external.warnings.extend(quoted_secret_warning(spec, text.reveal()));
+                    }
+                    options.replace_value(spec.id, value, text);
+                }
                 Err(error) => options.external.errors.push(error),
             }
         }

@@ -1,5 +1,5 @@
 //! Warnings for option values that are valid but most likely not intended: invisible and typographic characters,
-//! whitespace at an end, quotation marks around a secret, and placeholders of an example.
+//! whitespace at an end, and placeholders of an example.
 //!
 //! Names the characters, never the content of a secret.
 
@@ -49,11 +49,6 @@ fn findings(spec: &table::OptionSpec, value: &str) -> Vec<String> {
         let text = "begins or ends with whitespace or a line break; remove it unless it is intended";
         findings.push(text.to_owned());
     }
-    if spec.is_secret() && is_quoted(value) {
-        let text = "is enclosed in quotation marks, which are part of a secret; remove them unless they are \
-                    intended";
-        findings.push(text.to_owned());
-    }
     if let Some(placeholder) = find_placeholder(value) {
         if !spec.is_secret() {
             let placeholder = sanitize::excerpt(placeholder);
@@ -72,10 +67,6 @@ fn is_suspicious(c: char) -> bool {
         && (sanitize::is_unsafe(c)
             || c.is_whitespace()
             || matches!(c, '\u{2010}'..='\u{2015}' | '\u{2018}'..='\u{201f}' | '\u{2212}'))
-}
-
-fn is_quoted(value: &str) -> bool {
-    ['\'', '"'].into_iter().any(|quote| value.strip_prefix(quote).is_some_and(|rest| rest.ends_with(quote)))
 }
 
 /// The first `<name>`, `{name}` or `${name}` of a value.

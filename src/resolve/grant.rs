@@ -10,6 +10,7 @@ use super::{
 };
 use crate::base::error::OptionError;
 use crate::base::url::EndpointUrl;
+use crate::jwt;
 use crate::net::header_value::basic_authorization;
 use crate::net::tls::TransportConfig;
 use crate::options::OptionId;
@@ -85,6 +86,11 @@ impl OptionResolver<'_> {
     /// ClientAssertion, else the file in ClientAssertionFile.
     pub(super) fn presigned_assertion(&mut self) -> Option<PresignedAssertion> {
         if let Some(assertion) = self.secret(OptionId::ClientAssertion) {
+            if let Err(found) = jwt::check_compact(assertion.reveal()) {
+                let text =
+                    format!("is {found}; expected one JWT alone, three parts in base64url separated by dots");
+                self.add_error(OptionError::Invalid, OptionId::ClientAssertion, &text);
+            }
             return Some(PresignedAssertion::Literal(assertion));
         }
         Some(PresignedAssertion::File {

@@ -146,7 +146,7 @@ fn assertion_file_must_be_one_jwt() {
         (format!("'{jwt}'\n"), "text in quotes, not one JWT"),
         (format!("\u{feff}\"{jwt}\""), "text in quotes, not one JWT"),
         (format!("{jwt}\n{jwt}\n"), "text, not one JWT"),
-        (format!("Bearer {jwt}"), "text, not one JWT"),
+        (format!("Bearer {jwt}"), "text with the prefix Bearer, not one JWT"),
         ("hunter2".to_owned(), "text, not one JWT"),
         ("e30.hunter2".to_owned(), "text, not one JWT"),
     ] {
@@ -165,6 +165,31 @@ fn assertion_file_must_be_one_jwt() {
     let utf16: Vec<_> = marked.encode_utf16().flat_map(u16::to_le_bytes).collect();
     for content in [jwt.as_bytes(), marked.as_bytes(), &utf16] {
         assert_eq!(failure_of(content).status, AUTHGRANT_NETWORK);
+    }
+}
+
+#[test]
+fn inline_assertion_must_be_one_jwt() {
+    for (assertion, fragment) in [
+        ("'e30.hunter2.c2ln'", "is text in quotes; expected one JWT"),
+        ("\"e30.hunter2.c2ln\"", "is text in quotes; expected one JWT"),
+        ("Bearer e30.hunter2.c2ln", "is text with the prefix Bearer; expected one JWT"),
+        ("bearer e30.hunter2.c2ln", "is text with the prefix Bearer; expected one JWT"),
+        ("e30.hunter2", "is text; expected one JWT alone, three parts"),
+        ("e30.hunter2.c2l=", "is text; expected one JWT alone, three parts"),
+    ] {
+        let string = format!(
+            "am=OAuth2-JWTClientAssertion;ClientID=c;ClientAssertion={assertion};TokenURI=POST https://127.0.0.1:1/t"
+        );
+        let connection = open(&string).unwrap();
+        let failure = connection.get_token().map(|_| ()).unwrap_err();
+        let actual = (failure.status, failure.option.as_deref());
+        assert_eq!(actual, (AUTHGRANT_INVALID_OPTION, Some("ClientAssertion")), "{assertion}: {failure:?}");
+        assert!(failure.message.contains(fragment), "{assertion}: {failure:?}");
+        let report: serde_json::Value = serde_json::from_str(&connection.validate()).unwrap();
+        let [problem] = report["problems"].as_array().unwrap().as_slice() else { panic!("{report:#}") };
+        assert_eq!(problem["message"], failure.message);
+        assert!(!report.to_string().contains("hunter2"), "{report:#}");
     }
 }
 

@@ -9,6 +9,7 @@ use crate::support::c_api::{Connection, Failure, open};
 use crate::support::tempdir::TestDir;
 use crate::support::{minimal_string, start_mock_server, stores};
 use authgrant::ffi::status::*;
+use authgrant::options::table::{OptionId, OptionSpec, TABLE};
 use mock_server::{ClientAuth, ClientOptions, Config, MockServer};
 
 /// A connection whose access token is `reference`, set by the caller.
@@ -210,6 +211,37 @@ fn completed_string_escapes_reference_like_token() {
     let text = connection.completed_string(AUTHGRANT_WITH_TOKENS);
     assert!(text.contains("Auth_AccessToken=literal:file:/etc/passwd;"), "{text}");
     assert_eq!(open(&text).unwrap().get_token().unwrap().value(), "file:/etc/passwd");
+}
+
+#[test]
+fn kept_quotes_of_every_secret_are_warning() {
+    let quoted_options = |connection: &Connection| -> Vec<String> {
+        let warnings = connection.warnings();
+        let report: serde_json::Value = serde_json::from_str(&connection.validate()).unwrap();
+        let reported = report["warnings"].as_array().unwrap();
+        let is_about_quotes = |message: &str| message.contains("is enclosed in quotation marks");
+        let reported = reported.iter().filter(|row| is_about_quotes(row["message"].as_str().unwrap()));
+        let warned: Vec<_> = warnings.iter().filter(|warning| is_about_quotes(&warning.message)).collect();
+        assert_eq!(reported.count(), warned.len(), "{report:#}");
+        assert!(warned.iter().all(|warning| !warning.message.contains("hunter2")), "{warned:?}");
+        warned.iter().map(|warning| warning.option.clone().unwrap()).collect()
+    };
+    let is_checked = |spec: &&OptionSpec| spec.is_secret() && spec.id != OptionId::ClientAssertion;
+    for spec in TABLE.iter().filter(is_checked) {
+        let name = spec.name;
+        for value in ["'hunter2'", "\"hunter2\""] {
+            assert_eq!(quoted_options(&open(&format!("am=15;{name}={value}")).unwrap()), [name], "{value}");
+        }
+        for value in ["hunter2", "'hunter2", "{\"hunter\":\"2\"}", "literal:'hunter2'", "{'hun'ter2'}"] {
+            let found = quoted_options(&open(&format!("am=15;{name}={value}")).unwrap());
+            assert!(found.is_empty(), "{name}={value}: {found:?}");
+        }
+    }
+    let dir = TestDir::with_file("token", "'hunter2'");
+    dir.write(".odbc.ini", "[Sales]\nam=50\nAccessToken='hunter2'\n");
+    assert_eq!(quoted_options(&dir.open("DSN=Sales")), ["AccessToken"]);
+    let connection = open_with_token_reference(&format!("file:{}", dir.path("token")));
+    assert_eq!(quoted_options(&connection), ["AccessToken"]);
 }
 
 #[test]

@@ -410,7 +410,11 @@ fn unopenable_store_error_is_in_key_section() {
 /// A unique value, so that every occurrence in a report is found.
 fn secret_canary(index: usize, definition: &OptionSpec) -> String {
     let canary = format!("canary-{index}-of-at-least-thirty-two-characters");
-    if definition.name == "TokenParameters" { format!("options={canary}") } else { canary }
+    match definition.name {
+        "TokenParameters" => format!("options={canary}"),
+        "ClientAssertion" => format!("e30.{canary}.c2ln"),
+        _ => canary,
+    }
 }
 
 #[test]
