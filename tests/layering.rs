@@ -127,7 +127,7 @@ const KEY: Area = Area {
     layers: &[
         &["cache"],
         &["list", "metadata_cache", "open", "trusted_certificates"],
-        &["pkcs11"],
+        &["pkcs11", "rotation"],
         &["signing"],
         &["certificate", "content", "metadata"],
         &["armor"],

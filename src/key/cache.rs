@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use crate::base::bounded_map::BoundedMap;
 use crate::base::cache_key::CacheKey;
+use crate::base::clock::{Clock, SystemClock};
 use crate::base::error::Result;
 use crate::base::file::FileVersion;
 use crate::key::metadata::KeyFileMetadata;
@@ -39,6 +40,7 @@ struct KeyCacheState {
 /// Cache of opened keys and of the metadata of key files.
 pub struct KeyCache {
     hmac_key: hmac::Key,
+    clock: Arc<dyn Clock>,
     state: Mutex<KeyCacheState>,
     metadata: MetadataCache,
 }
@@ -48,9 +50,16 @@ impl KeyCache {
     /// this process.
     #[must_use]
     pub fn new(seed: [u8; 32]) -> Self {
+        Self::with_clock(seed, Arc::new(SystemClock))
+    }
+
+    /// As [`Self::new`]; the choice among several keys depends on the time of `clock`.
+    #[must_use]
+    pub fn with_clock(seed: [u8; 32], clock: Arc<dyn Clock>) -> Self {
         let state = KeyCacheState { entries: BoundedMap::with_capacity(MAX_CACHED_KEYS), opened_count: 0 };
         Self {
             hmac_key: hmac::Key::new(hmac::HMAC_SHA256, &seed),
+            clock,
             state: Mutex::new(state),
             metadata: MetadataCache::default(),
         }
@@ -70,7 +79,7 @@ impl KeyCache {
             return Ok(key);
         }
         // Without the lock: a slow key derivation must not block other connections.
-        let (key, versions) = open_with_versions(source)?;
+        let (key, versions) = open_with_versions(source, self.clock.unix_seconds())?;
         let key = Arc::new(key);
         self.insert(digest, Arc::clone(&key), versions);
         Ok(key)
@@ -108,7 +117,8 @@ impl KeyCache {
         let entry = state
             .entries
             .get(digest)
-            .filter(|entry| entry.versions == versions && !entry.key.is_detached())?;
+            .filter(|entry| entry.versions == versions && !entry.key.is_detached())
+            .filter(|entry| !entry.key.is_choice_outdated(self.clock.coarse_unix_seconds()))?;
         Some(Arc::clone(&entry.key))
     }
 

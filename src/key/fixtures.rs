@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use jsonwebtoken::Algorithm;
 use tempfile::TempDir;
 
 use super::{KeyOrigin, KeySource, StorePurpose};
@@ -35,7 +36,7 @@ openssl genrsa -out rsa512.pem 512
 openssl genpkey -algorithm ED25519 -out ed25519.pem
 openssl pkey -in ed25519.pem -outform DER -out ed25519.der
 openssl pkcs8 -topk8 -in ed25519.pem -passout pass:changeit -out ed25519-encrypted.pem
-openssl req -x509 -new -key ed25519.pem -subj /CN=ed -days 30 -out ed25519.crt
+openssl req -x509 -new -key ed25519.pem -subj /CN=ed -days 300 -out ed25519.crt
 openssl pkcs12 -export -inkey ed25519.pem -in ed25519.crt -name Ed -passout pass:changeit -out ed25519.p12
 openssl ecparam -name prime256v1 -genkey -out ec.pem
 openssl ec -in ec.pem -no_public -out ec-short.pem
@@ -46,11 +47,11 @@ openssl ecparam -name secp521r1 -genkey -noout -out ec521.pem
 openssl dsaparam -out dsa-param.pem 1024
 openssl gendsa -out dsa-pkcs8.pem dsa-param.pem
 openssl dsa -in dsa-pkcs8.pem -out dsa.pem
-openssl req -x509 -new -key rsa.pem -subj /CN=ca -days 30 -out ca.pem
-openssl req -x509 -new -key ec.pem -subj /CN=ec -days 30 -out ec.crt
+openssl req -x509 -new -key rsa.pem -subj /CN=ca -days 300 -out ca.pem
+openssl req -x509 -new -key ec.pem -subj /CN=ec -days 300 -out ec.crt
 openssl genrsa -out leaf.key 2048
 openssl req -new -key leaf.key -subj /CN=leaf -out leaf.csr
-openssl x509 -req -in leaf.csr -CA ca.pem -CAkey rsa.pem -CAcreateserial -days 30 -out leaf.crt
+openssl x509 -req -in leaf.csr -CA ca.pem -CAkey rsa.pem -CAcreateserial -days 300 -out leaf.crt
 cat ca.pem leaf.key leaf.crt > bundle.pem
 cat rsa.pem ec.pem > two.pem
 openssl x509 -in ca.pem -outform DER -out ca.der
@@ -84,6 +85,8 @@ const KEYTOOL_SCRIPT: &str = "
 keytool -genkeypair -keystore really-p12.jks -alias First -keyalg RSA -keysize 2048 -dname CN=one -storepass changeit
 cp really-p12.jks two-keys.p12
 keytool -genkeypair -keystore two-keys.p12 -alias Second -keyalg EC -groupname secp384r1 -dname CN=two -storepass changeit
+TZ=UTC keytool -genkeypair -keystore rotated.p12 -alias Old -keyalg EC -groupname secp256r1 -dname CN=old -startdate '2025/01/01 00:00:00' -validity 730 -storepass changeit
+TZ=UTC keytool -genkeypair -keystore rotated.p12 -alias New -keyalg EC -groupname secp256r1 -dname CN=new -startdate '2026/06/01 00:00:00' -validity 730 -storepass changeit
 LC_ALL=C.UTF-8 keytool -genkeypair -storetype JKS -keystore umlaut.jks -alias a -keyalg EC -groupname secp256r1 -dname CN=u -storepass 'pässw€rd' -keypass 'pässw€rd'
 keytool -genseckey -storetype JCEKS -keystore store.jceks -alias k -keyalg AES -keysize 128 -storepass changeit -keypass changeit
 cp store.jceks both.jceks
@@ -173,6 +176,7 @@ impl KeySource {
 
     fn from_origin(origin: KeyOrigin) -> Self {
         let (password, key_password, alias, key_id, certificate) = (None, None, None, None, None);
+        let algorithm = None;
         let (forbid_weak_encryption, require_private_file) = (false, false);
         Self {
             purpose: StorePurpose::default(),
@@ -181,6 +185,7 @@ impl KeySource {
             key_password,
             alias,
             key_id,
+            algorithm,
             certificate,
             forbid_weak_encryption,
             require_private_file,
@@ -208,6 +213,18 @@ impl KeySource {
     /// With KeyFileCheck=1.
     pub fn requiring_private_file(mut self) -> Self {
         self.require_private_file = true;
+        self
+    }
+
+    /// With JWTKeyID set.
+    pub fn with_key_id(mut self, key_id: &str) -> Self {
+        self.key_id = Some(key_id.to_owned());
+        self
+    }
+
+    /// With JWTAlgorithm set.
+    pub fn with_algorithm(mut self, algorithm: Algorithm) -> Self {
+        self.algorithm = Some(algorithm);
         self
     }
 

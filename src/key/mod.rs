@@ -24,6 +24,7 @@ mod parsed_key;
 mod pkcs11;
 mod pkcs11_uri;
 mod private_key;
+mod rotation;
 mod select;
 mod signing;
 mod source;

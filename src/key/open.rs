@@ -1,29 +1,33 @@
 //! Opens the key of a source and prepares it for signing.
 
+use crate::base::clock::{Clock as _, SystemClock};
 use crate::base::error::Result;
 use crate::base::file::FileVersion;
-use crate::key::parsed_key::ParsedKey;
+use crate::key::pkcs11_uri::Pkcs11Uri;
+use crate::key::rotation::{self, Candidate};
 use crate::key::signing::{SigningKey, callback};
 use crate::key::source::{KeyOrigin, KeySource};
 use crate::key::{certificate, content, format, pkcs11};
 
 /// Opens the key and prepares it for signing.
 pub fn open(source: &KeySource) -> Result<SigningKey> {
-    open_with_versions(source).map(|(key, _)| key)
+    open_with_versions(source, SystemClock.unix_seconds()).map(|(key, _)| key)
 }
 
-/// As [`open`]; also returns the versions of the files read, by which later changes are detected.
-pub(super) fn open_with_versions(source: &KeySource) -> Result<(SigningKey, Vec<FileVersion>)> {
-    let (parsed, mut versions, loose_permissions) = match &source.origin {
+/// As [`open`], with the choice among several keys at the time `now` (Unix time); also returns the versions of
+/// the files read, by which later changes are detected.
+pub(super) fn open_with_versions(source: &KeySource, now: i64) -> Result<(SigningKey, Vec<FileVersion>)> {
+    let (mut key, mut versions, loose_permissions) = match &source.origin {
         KeyOrigin::File(file) => {
             let (content, version, loose_permissions) = content::read_key_file(source, file)?;
-            (parse_key(source, &content)?, vec![version], loose_permissions)
+            (open_content(source, &content, now)?, vec![version], loose_permissions)
         }
         KeyOrigin::Inline(text) => {
-            (parse_key(source, &content::decode_inline(source, text.reveal())?)?, Vec::new(), None)
+            let content = content::decode_inline(source, text.reveal())?;
+            (open_content(source, &content, now)?, Vec::new(), None)
         }
         KeyOrigin::Pkcs11(uri) => {
-            let mut key = pkcs11::open(source, uri)?;
+            let mut key = open_on_token(source, uri, now)?;
             let versions = attach_certificate(source, &mut key)?;
             return Ok((key, versions));
         }
@@ -32,7 +36,6 @@ pub(super) fn open_with_versions(source: &KeySource) -> Result<(SigningKey, Vec<
         }
         KeyOrigin::Callback(signer) => return Ok((callback::open(source, signer)?, Vec::new())),
     };
-    let mut key = SigningKey::new(source, parsed)?;
     key.loose_permissions = loose_permissions;
     versions.extend(attach_certificate(source, &mut key)?);
     Ok((key, versions))
@@ -47,6 +50,50 @@ fn attach_certificate(source: &KeySource, key: &mut SigningKey) -> Result<Vec<Fi
     Ok(vec![version])
 }
 
-fn parse_key(source: &KeySource, content: &[u8]) -> Result<ParsedKey> {
-    format::read(source, content, format::detect_or_error(source, content)?.read_key)
+/// Opens the key that `source` selects from the content of a key file.
+fn open_content(source: &KeySource, content: &[u8], now: i64) -> Result<SigningKey> {
+    let format = format::detect_or_error(source, content)?;
+    let selected = format::read(source, content, format.read_key);
+    selected.and_then(|parsed| SigningKey::new(source, parsed)).or_else(|error| {
+        if !rotation::may_resolve(source, &error) {
+            return Err(error);
+        }
+        let entries = format::read(source, content, format.read_all_keys).unwrap_or_default();
+        let keys = entries.into_iter().map(|entry| {
+            let key = entry.key.and_then(|parsed| SigningKey::new(source, parsed));
+            (entry.certificate_alias, key)
+        });
+        rotation::choose(source, candidates(source, keys), now).ok_or(error)
+    })
+}
+
+/// Opens the key that `source` selects on a token.
+fn open_on_token(source: &KeySource, uri: &Pkcs11Uri, now: i64) -> Result<SigningKey> {
+    pkcs11::open(source, uri).or_else(|error| {
+        if !rotation::may_resolve(source, &error) {
+            return Err(error);
+        }
+        let keys = pkcs11::list(source, uri).unwrap_or_default().into_iter().map(|(_, key)| (None, key));
+        let chosen = rotation::choose(source, candidates(source, keys), now);
+        let Some(chosen) = chosen else { return Err(error) };
+        // Selected by its label, so that the same key is found if its session is lost.
+        let named = KeySource { alias: chosen.alias().map(str::to_owned), ..source.clone() };
+        let mut key = pkcs11::open(&named, uri)?;
+        key.choice_warning = chosen.choice_warning;
+        key.choice_ends_at = chosen.choice_ends_at;
+        Ok(key)
+    })
+}
+
+/// The keys that open and match JWTCertificate, if it is set.
+fn candidates(
+    source: &KeySource,
+    keys: impl Iterator<Item = (Option<String>, Result<SigningKey>)>,
+) -> Vec<Candidate> {
+    let to_candidate = |(number, (certificate_alias, key)): (usize, (Option<String>, Result<SigningKey>))| {
+        let mut key = key.ok()?;
+        attach_certificate(source, &mut key).ok()?;
+        Some(Candidate { certificate_alias, key, number })
+    };
+    (1..).zip(keys).filter_map(to_candidate).collect()
 }

@@ -1,5 +1,7 @@
 //! Key options of a connection, and errors that name the option and, for a file, the path as configured.
 
+use jsonwebtoken::Algorithm;
+
 use crate::base::error::{Error, ErrorKind, KeyError};
 use crate::base::file::ConfiguredPath;
 use crate::base::sanitize;
@@ -82,8 +84,10 @@ pub struct KeySource {
     pub key_password: Option<Secret>,
     /// JWTCertAlias.
     pub alias: Option<String>,
-    /// JWTKeyID, which selects a key of a JSON Web Key Set.
+    /// JWTKeyID, which selects one of several keys.
     pub key_id: Option<String>,
+    /// JWTAlgorithm, which selects among several keys those that support it.
+    pub algorithm: Option<Algorithm>,
     /// JWTCertificate.
     pub certificate: Option<ConfiguredPath>,
     /// Whether the policy forbids weak encryption. Part of the cache keys, so that a key that was opened

@@ -200,8 +200,8 @@ define_options! {
         "The file with the signing key: PKCS#12, JKS, JCEKS, PEM, DER or JSON, detected by content. Or {pkcs11:token=…;object=…}, a key on a PKCS#11 token (RFC 7512). A JSON file of Google or Box also supplies defaults: ClaimsIssuer and JWTKeyID; for Google TokenEndpoint; for Box ClientID, ClientSecret, ClaimsSubject and box_sub_type.";
     JWTCertPassword ["jwtcp"] OptionType::Secret, "",
         "The password of JWTCertStore or of the key in JWTPrivateKey; for a PKCS#11 token, its PIN.";
-    JWTCertAlias ["jwtca"] OptionType::Text, "the only key",
-        "The alias of the signing key in JWTCertStore or the name of its certificate, case-insensitive; required if there are several keys.";
+    JWTCertAlias ["jwtca"] OptionType::Text, "the only key, or by certificate",
+        "The alias of the signing key in JWTCertStore or the name of its certificate, case-insensitive. If there are several keys, the default is the one that JWTKeyID names or that alone supports JWTAlgorithm, else, with a warning, the one whose certificate is the newest valid one; if that leaves several, the option is required.";
     JWTCertKeyPassword [] OptionType::Secret, "JWTCertPassword",
         "The password of the signing key, if it differs from the password of the store.";
     JWTPrivateKey [] OptionType::Secret, "",
@@ -211,7 +211,7 @@ define_options! {
     JWTAlgorithm [] JWT_ALGORITHMS, "by provider and key",
         "The signature algorithm of the assertion (RFC 7518 section 3.1).";
     JWTKeyID [] OptionType::Text, "",
-        "The kid header: the key ID registered with the authorization server. Without JWTCertAlias it also selects the key of a JSON Web Key Set.";
+        "The kid header: the key ID registered with the authorization server. Without JWTCertAlias it also selects one of several keys: by the kid of a JSON Web Key Set, in other stores by the alias, x5t or x5t#S256.";
     JWTThumbprint [] OptionType::Text, "by provider",
         "The headers that identify the certificate of the key: any of x5t, x5t#S256 and x5c, separated by commas.";
     JWTCertificate [] OptionType::Path, "",

@@ -87,7 +87,7 @@ impl Process {
 
     fn with_cache_limit(clock: Box<dyn Clock>, jitter: Jitter, limit: CacheLimit) -> Self {
         let (clock, stats): (Arc<dyn Clock>, Arc<Stats>) = (Arc::from(clock), Arc::default());
-        let key_cache = Arc::new(KeyCache::new(random_bytes()));
+        let key_cache = Arc::new(KeyCache::with_clock(random_bytes(), Arc::clone(&clock)));
         Self {
             cache: TokenCache::new(limit.max_tokens, jitter, Arc::clone(&stats)),
             http_client: HttpClient::new(Arc::clone(&key_cache), Arc::clone(&clock), Arc::clone(&stats)),

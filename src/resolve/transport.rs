@@ -120,6 +120,7 @@ impl OptionResolver<'_> {
             key_password: self.secret(OptionId::KeyPassword),
             alias: self.text(OptionId::KeyStoreAlias),
             key_id: None,
+            algorithm: None,
             certificate: None,
             forbid_weak_encryption: self.policy.forbids(Restriction::WeakStores),
             require_private_file: self.has_value(OptionId::KeyFileCheck, "1"),

@@ -23,7 +23,7 @@ fn test_file(name: &str) -> String {
         let dir = TempDir::new().unwrap();
         let script = format!(
             "openssl genpkey -algorithm ed25519 -out ed.pem
-             openssl req -x509 -key ed.pem -days 30 -subj /CN=ed -out ed.crt
+             openssl req -x509 -key ed.pem -days 300 -subj /CN=ed -out ed.crt
              openssl pkcs12 -export -inkey ed.pem -in ed.crt -name ed -passout pass:secret -out ed.p12
              openssl x509 -in {} -outform DER -out signer.der",
             stores::path("certificate.pem"),

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use crate::support::c_api::{Failure, get_token, open};
+use crate::support::c_api::{Failure, LogLines, get_token, open};
 use authgrant::base::error::Status;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -286,12 +286,13 @@ fn check_results_document(table: &str) {
 }
 
 #[test]
-fn expired_certificate_is_warning_with_date() {
+fn certificate_that_is_or_soon_becomes_invalid_is_logged_warning() {
     let dir = TempDir::new().unwrap();
-    for (name, start, fragment) in [
-        ("late.p12", "-10d", Some("expired on 20")),
-        ("early.p12", "+10d", Some("is not valid before 20")),
-        ("now.p12", "-1H", None),
+    for (name, start, days, fragment) in [
+        ("late.p12", "-10d", "5", Some("expired on 20")),
+        ("soon.p12", "-1H", "29", Some("expires on 20")),
+        ("early.p12", "+10d", "50", Some("is not valid before 20")),
+        ("now.p12", "-1H", "50", None),
     ] {
         let store = dir.path().join(name);
         let mut keytool = Command::new("keytool");
@@ -307,16 +308,20 @@ fn expired_certificate_is_warning_with_date() {
             "CN=a",
         ]);
         keytool
-            .args(["-startdate", start, "-validity", "5", "-storepass", "changeit", "-keystore"])
+            .args(["-startdate", start, "-validity", days, "-storepass", "changeit", "-keystore"])
             .arg(&store);
         assert!(keytool.output().unwrap().status.success());
         let string =
             format!("am=55;ClaimsIssuer=me;JWTCertPassword=changeit;JWTCertStore={}", store.display());
         let connection = open(&string).unwrap();
+        let log: &LogLines = Box::leak(Box::default());
+        connection.collect_log(log);
         connection.get_token().unwrap();
         let warnings: Vec<_> = connection.warnings().into_iter().map(|warning| warning.message).collect();
         let warning = warnings.iter().find(|message| message.contains("certificate"));
         assert_eq!(warning.is_some(), fragment.is_some(), "{name}: {warnings:?}");
+        let is_logged = log.0.lock().unwrap().iter().any(|line| line.contains("has a certificate that"));
+        assert_eq!(is_logged, fragment.is_some(), "{name}");
         assert!(warning.is_none_or(|message| message.contains(fragment.unwrap()) && message.contains(name)));
     }
 }

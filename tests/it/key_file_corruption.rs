@@ -72,7 +72,7 @@ fn generate_samples() -> Vec<SampleFile> {
                -iter 1 -v2 $cipher -outform DER -out $cipher.p8
          done
          openssl ec -in ec.sec1.pem -aes256 -passout pass:changeit -out old.pem
-         openssl req -x509 -new -key ec.pem -subj /CN=a -days 30 -out ec.crt
+         openssl req -x509 -new -key ec.pem -subj /CN=a -days 300 -out ec.crt
          export=\"openssl pkcs12 -export -legacy -inkey ec.pem -in ec.crt -name a -passout pass:changeit \
             -iter 1\"
          $export -out aes.p12 -keypbe AES-256-CBC -certpbe AES-256-CBC -macalg sha3-256

@@ -32,7 +32,7 @@ fn dir_with_key() -> TestDir {
     run_shell(
         &dir,
         "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem
-         openssl req -x509 -new -key key.pem -subj /CN=me -days 30 -out key.crt",
+         openssl req -x509 -new -key key.pem -subj /CN=me -days 300 -out key.crt",
     );
     dir
 }
@@ -539,4 +539,35 @@ fn needless_password_error_says_so() {
     let wrong = store_string(&stores::path("openssl.p12"), "JWTCertPassword=hunter2");
     let failure = assert_fails(&wrong, AUTHGRANT_KEY_PASSWORD, "JWTCertPassword", &["wrong JWTCertPassword"]);
     assert!(!failure.message.contains("without a password"), "{failure:?}");
+}
+
+#[test]
+fn appended_key_is_used_with_warning() {
+    let dir = TestDir::new();
+    let add_key = |alias: &str, kind: &str, start: &str| {
+        run_shell(
+            &dir,
+            &format!(
+                "keytool -genkeypair -keystore keys.p12 -alias {alias} -keyalg {kind} -dname CN={alias} \
+                 -startdate {start} -validity 100 -storepass secret"
+            ),
+        );
+    };
+    let string = store_string(&dir.path("keys.p12"), "JWTCertPassword=secret");
+    add_key("old", "RSA -keysize 2048", "-2d");
+    let connection = open(&string).unwrap();
+    connection.get_token().unwrap();
+    assert!(connection.warnings().is_empty(), "{:?}", connection.warnings());
+    add_key("new", "EC -groupname secp256r1", "-1d");
+    let connection = open(&string).unwrap();
+    connection.get_token().unwrap();
+    let warnings = connection.warnings();
+    let [warning] = &warnings[..] else { panic!("{warnings:?}") };
+    assert_eq!(warning.option.as_deref(), Some("JWTCertAlias"));
+    assert!(warning.message.contains("\"new\" is used"), "{warning:?}");
+    let report: Value = serde_json::from_str(&connection.validate()).unwrap();
+    assert_eq!((&report["valid"], &report["warnings"][0]["option"]), (&json!(true), &json!("JWTCertAlias")));
+    for (options, algorithm) in [("", "ES256"), ("JWTKeyID=old", "RS256"), ("JWTAlgorithm=RS256", "RS256")] {
+        assert_eq!(jwt_header(&format!("{string};{options}"))["alg"], algorithm, "{options}");
+    }
 }

@@ -81,6 +81,7 @@ const OFFLINE: &[&str] = &[
     "am=55;ClaimsIssuer=me;JWTCertStore={keypass.jks};JWTCertPassword=secret",
     "am=55;ClaimsIssuer=me;JWTCertStore={keytool.jks};JWTCertPassword=secret;JWTCertAlias=nobody",
     "am=55;ClaimsIssuer=me;JWTCertStore={two-keys.jks};JWTCertPassword=secret",
+    "am=55;ClaimsIssuer=me;JWTCertStore={tied-keys.jks};JWTCertPassword=secret",
     "am=55;ClaimsIssuer=me;JWTCertStore={with-certificate.jks};JWTCertPassword=secret;JWTCertAlias=trusted",
     "am=55;ClaimsIssuer=me;JWTCertStore={keytool.jks};JWTCertPassword=secret;JWTAlgorithm=ES256",
     "am=55;ClaimsIssuer=me;JWTCertStore={rsa512.pem}",
@@ -270,7 +271,7 @@ fn online_messages(server: &MockServer, behavior: Behavior, more: &str) -> Vec<S
 }
 
 fn with_stores(string: &str) -> String {
-    const NAMES: [&str; 14] = [
+    const NAMES: [&str; 15] = [
         "directory",
         "fifo",
         "large",
@@ -283,6 +284,7 @@ fn with_stores(string: &str) -> String {
         "encrypted.pem",
         "keypass.jks",
         "two-keys.jks",
+        "tied-keys.jks",
         "with-certificate.jks",
         "rsa512.pem",
     ];

@@ -121,7 +121,7 @@ fn missing_alias_is_key_not_found() {
     for (name, alias, listed) in [
         ("keytool.jks", "JWTCertAlias=nobody", &["\"nobody\"", "\"signer\""]),
         ("with-certificate.jks", "JWTCertAlias=trusted", &["\"trusted\"", "\"signer\""]),
-        ("two-keys.jks", "", &["\"signer\"", "\"p256\""]),
+        ("tied-keys.jks", "", &["\"signer\"", "\"p256\""]),
     ] {
         let string = store_string(&stores::path(name), &format!("JWTCertPassword=secret;{alias}"));
         let failure = assert_fails(&string, AUTHGRANT_KEY_NOT_FOUND, "28000", Some("JWTCertAlias"));

@@ -136,7 +136,7 @@ fn self_signed_server_certificate_is_trusted_in_each_format() {
 fn missing_common_cipher_suite_is_not_client_certificate() {
     let fixture = TrustStoreFixture::new();
     fixture.run_shell(
-        "openssl req -x509 -newkey rsa:2048 -nodes -keyout both.pem -out certificate.pem -days 30 \
+        "openssl req -x509 -newkey rsa:2048 -nodes -keyout both.pem -out certificate.pem -days 300 \
          -subj /CN=localhost -addext subjectAltName=DNS:localhost 2>&1; cat certificate.pem >> both.pem",
     );
     let failure_with = |args: &str| {

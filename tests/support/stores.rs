@@ -55,7 +55,7 @@ fn generate_stores() -> TempDir {
     let directory = TempDir::new().unwrap();
     let path = directory.path();
     run_shell(path, "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out key.pem 2>/dev/null");
-    run_shell(path, "openssl req -x509 -key key.pem -days 30 -subj /CN=signer -out certificate.pem");
+    run_shell(path, "openssl req -x509 -key key.pem -days 300 -subj /CN=signer -out certificate.pem");
     run_shell(
         path,
         "openssl pkcs12 -export -inkey key.pem -in certificate.pem -name signer -passout pass:secret -out openssl.p12",
@@ -92,7 +92,7 @@ fn generate_ec_keys(path: &Path) {
         );
         run_shell(
             path,
-            &format!("openssl req -x509 -key {name}.key.pem -days 30 -subj /CN={name} -out {name}.cert.pem"),
+            &format!("openssl req -x509 -key {name}.key.pem -days 300 -subj /CN={name} -out {name}.cert.pem"),
         );
         run_shell(
             path,
@@ -110,6 +110,13 @@ fn generate_edge_case_stores(path: &Path) {
     run_shell(
         path,
         "cp keytool.jks with-certificate.jks && keytool -importcert -noprompt -storetype JKS -keystore with-certificate.jks -storepass secret -alias trusted -file p256.cert.pem 2>&1",
+    );
+    // Equally old certificates, so that neither key is the newer one.
+    run_shell(
+        path,
+        "start=$(date '+%Y/%m/%d %H:%M:%S'); for alias in signer p256; do keytool -genkeypair -storetype JKS \
+         -keystore tied-keys.jks -alias $alias -keyalg EC -groupname secp256r1 -dname CN=$alias -startdate \"$start\" \
+         -validity 300 -storepass secret -keypass secret 2>&1; done",
     );
     run_shell(path, "openssl genrsa -out rsa512.pem 512 2>&1");
     run_shell(

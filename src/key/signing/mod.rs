@@ -25,6 +25,9 @@ use crate::key::private_key::hmac_secret::{self, HmacSecret};
 use crate::key::private_key::{self, PrivateKey};
 use crate::key::source::{KeyOrigin, KeySource};
 
+/// How long before its end a certificate causes a warning, in seconds: 30 days.
+const EXPIRY_WARNING_SECS: i64 = 30 * 86_400;
+
 /// A parsed key with the certificates stored alongside it.
 pub struct SigningKey {
     /// Only for messages.
@@ -41,6 +44,10 @@ pub struct SigningKey {
     certificate_info: Option<CertificateInfo>,
     /// Permissions by which others may read or write the key file.
     pub(super) loose_permissions: Option<LoosePermissions>,
+    /// Warning that the key was chosen among several.
+    pub(super) choice_warning: Option<Error>,
+    /// Unix time at which another key may have to be chosen.
+    pub(super) choice_ends_at: Option<i64>,
 }
 
 impl SigningKey {
@@ -83,6 +90,8 @@ impl SigningKey {
             header_values: None,
             certificate_info: None,
             loose_permissions: None,
+            choice_warning: None,
+            choice_ends_at: None,
         }
     }
 
@@ -95,6 +104,11 @@ impl SigningKey {
     /// Whether the key has become unavailable, so that it must be opened again.
     pub(super) fn is_detached(&self) -> bool {
         matches!(&self.private_key, PrivateKey::External(key) if key.is_detached())
+    }
+
+    /// Whether the key was chosen among several, and another one may have to be chosen at `now` (Unix time).
+    pub(super) fn is_choice_outdated(&self, now: i64) -> bool {
+        self.choice_ends_at.is_some_and(|end| now >= end)
     }
 
     /// Attaches `chain`, which must belong to this key, unless the key already has certificates.
@@ -165,13 +179,12 @@ impl SigningKey {
         self.certificate_info.as_ref()
     }
 
-    /// Warnings for every connection that uses the key at `now` (Unix time): a certificate that is not valid,
-    /// certificates that cannot be read, and loose permissions of the key file.
+    /// Warnings for every connection that uses the key at `now` (Unix time): a choice among several keys, a
+    /// certificate that is not valid or ends soon, certificates that cannot be read, and loose permissions of
+    /// the key file.
     #[must_use]
     pub fn warnings(&self, now: i64) -> Vec<Error> {
-        let validity = self
-            .validity_problem(now)
-            .map(|text| format!("{text}; servers that check validity will reject it"));
+        let validity = self.validity_problem(now);
         let certificates = self.certificate_problem.as_ref().map(|text| format!("{text}; they are ignored"));
         let permissions =
             self.loose_permissions.map(|found| format!("{found} (KeyFileCheck=1 makes this an error)"));
@@ -179,16 +192,27 @@ impl SigningKey {
             let text = format!("{} {text}", self.source.display_name());
             Error::new(WarningKind::General, "key store", text).with_option(self.source.option())
         };
-        validity.into_iter().chain(certificates).chain(permissions).map(warning).collect()
+        let texts = validity.into_iter().chain(certificates).chain(permissions);
+        self.choice_warning.iter().cloned().chain(texts.map(warning)).collect()
     }
 
     fn validity_problem(&self, now: i64) -> Option<String> {
         let CertificateInfo { validity, not_before, not_after, .. } = self.certificate_info()?;
         let (from, to) = *validity;
         if now < from {
-            Some(format!("has a certificate that is not valid before {not_before}"))
+            Some(format!(
+                "has a certificate that is not valid before {not_before}; servers that check validity will \
+                 reject it"
+            ))
         } else if now >= to {
-            Some(format!("has a certificate that expired on {not_after}"))
+            Some(format!(
+                "has a certificate that expired on {not_after}; servers that check validity will reject it"
+            ))
+        } else if to.saturating_sub(now) <= EXPIRY_WARNING_SECS {
+            Some(format!(
+                "has a certificate that expires on {not_after}; replace it before, and register the new one \
+                 with the server"
+            ))
         } else {
             None
         }

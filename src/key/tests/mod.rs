@@ -6,12 +6,15 @@ pub(super) mod formats;
 pub(super) mod inline;
 #[cfg(test)]
 pub(super) mod list;
+#[cfg(test)]
+pub(super) mod rotation;
 
 use std::time::{Duration, Instant};
 
 use jsonwebtoken::Algorithm;
 
 use super::fixtures::{KEY_PASSWORD, KeyDir, STORE_PASSWORD, fixture_bytes, run_shell};
+use super::open::open_with_versions;
 use super::{KeyOrigin, KeySource, SigningKey, open};
 use crate::base::error::{Error, Status};
 use crate::base::file::ConfiguredPath;
@@ -367,11 +370,13 @@ fn unknown_alias_error_lists_aliases() {
 }
 
 #[test]
-fn several_keys_require_alias() {
+fn several_keys_without_valid_certificate_require_alias() {
     let dir = KeyDir::new();
-    for name in ["two.jks", "two-keys.p12"] {
-        let error = open_error(&dir.fixture(name, CORRECT_PASSWORD), Status::KeyNotFound);
-        assert_eq!(error.option(), Some("JWTCertAlias"), "{error}");
+    let after_all_certificates = i64::from(u32::MAX);
+    for name in ["two-keys.p12", "rotated.p12"] {
+        let source = dir.fixture(name, CORRECT_PASSWORD);
+        let error = open_with_versions(&source, after_all_certificates).err().unwrap();
+        assert_eq!((error.status(), error.option()), (Status::KeyNotFound, Some("JWTCertAlias")), "{error}");
         assert_message_contains(&error, "(set JWTCertAlias)");
     }
     assert_message_contains(

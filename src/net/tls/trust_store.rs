@@ -98,6 +98,7 @@ fn trust_key_source(store: &ConfiguredPath, password: Option<&Secret>) -> KeySou
         key_password: None,
         alias: None,
         key_id: None,
+        algorithm: None,
         certificate: None,
         // Certificates are public, so their encryption protects no secret.
         forbid_weak_encryption: false,

@@ -246,14 +246,16 @@ fn all_problems_are_reported_together() {
 fn aliases_are_listed_despite_other_problems() {
     let both_keys = [(Some("p256"), "EC P-256"), (Some("signer"), "RSA 2048")];
     let path = stores::path("two-keys.jks");
-    for options in ["", "JWTCertAlias=nobody"] {
-        let report = validate(&connection_string(&path, options));
+    let tied_keys = [(Some("p256"), "EC P-256"), (Some("signer"), "EC P-256")];
+    let tied_path = stores::path("tied-keys.jks");
+    for (path, options, keys) in [(&tied_path, "", &tied_keys), (&path, "JWTCertAlias=nobody", &both_keys)] {
+        let report = validate(&connection_string(path, options));
         assert_eq!(
             problem_options(&report),
             [(AUTHGRANT_KEY_NOT_FOUND, "JWTCertAlias".to_owned())],
             "{options}"
         );
-        assert_eq!(listed_keys(&report), both_keys);
+        assert_eq!(listed_keys(&report), *keys);
     }
     let store_only = validate(&format!("JWTCertStore={path};JWTCertPassword=secret"));
     assert_eq!(listed_keys(&store_only), both_keys);
@@ -320,7 +322,7 @@ fn missing_certificate_for_thumbprint_is_problem() {
     assert_eq!(problem_options(&report), [(AUTHGRANT_MISSING_OPTION, "JWTCertificate".to_owned())]);
 }
 
-/// The path of a store whose certificate has expired or is not yet valid.
+/// The path of a store whose certificate has expired, ends within 30 days or is not yet valid.
 fn dated_store(name: &str) -> String {
     static FOLDER: OnceLock<TempDir> = OnceLock::new();
     let make = |folder: &Path, name: &str, start: &str| {
@@ -336,6 +338,7 @@ fn dated_store(name: &str) -> String {
     let folder = FOLDER.get_or_init(|| {
         let folder = TempDir::new().unwrap();
         make(folder.path(), "expired.jks", "-20d");
+        make(folder.path(), "ends-soon.jks", "-1d");
         make(folder.path(), "not-yet-valid.jks", "+20d");
         folder
     });
@@ -344,7 +347,9 @@ fn dated_store(name: &str) -> String {
 
 #[test]
 fn certificate_validity_warning_names_date() {
-    for (file, date) in [("expired.jks", "not_after"), ("not-yet-valid.jks", "not_before")] {
+    for (file, date) in
+        [("expired.jks", "not_after"), ("ends-soon.jks", "not_after"), ("not-yet-valid.jks", "not_before")]
+    {
         let report = validate(&connection_string(&dated_store(file), ""));
         assert_eq!(report["valid"], true, "{report:#}");
         let warning = &report["warnings"][0];

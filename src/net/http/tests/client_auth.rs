@@ -51,6 +51,7 @@ fn write_key_store(ca: &TestCa, name: &str, content: &str) -> KeySource {
         key_password: None,
         alias: None,
         key_id: None,
+        algorithm: None,
         certificate: None,
         forbid_weak_encryption: false,
         require_private_file: false,
