@@ -5,13 +5,13 @@ make_key_store() {
     local stem=$1
     if scripts/setup.sh java >/dev/null; then
         KEY_STORE=$stem.jks
-        quietly keytool -genkeypair -alias jwt -keyalg RSA -keysize 2048 -dname CN=authgrant -validity 30 \
+        quietly keytool -genkeypair -alias jwt -keyalg RSA -keysize 2048 -dname CN=authgrant -validity 300 \
             -storetype JKS -keystore "$KEY_STORE" -storepass secret -keypass secret
         quietly keytool -exportcert -rfc -alias jwt -keystore "$KEY_STORE" -storepass secret -file "$stem.pem"
     else
         scripts/setup.sh openssl
         KEY_STORE=$stem.p12
-        quietly openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=authgrant -days 30 -keyout "$stem.key" -out "$stem.pem"
+        quietly openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=authgrant -days 300 -keyout "$stem.key" -out "$stem.pem"
         quietly openssl pkcs12 -export -inkey "$stem.key" -in "$stem.pem" -out "$KEY_STORE" -passout pass:secret
     fi
     chmod 600 "$KEY_STORE"

@@ -56,7 +56,7 @@ def make_keytool_store(directory, file_name, store_type, password="secret", kind
     """Creates a key store with keytool; returns it and the certificate of its key."""
     store, certificate = directory / file_name, directory / f"{file_name}.pem"
     common = ["-alias", "signer", "-keystore", store, "-storepass", password]
-    run_tool("keytool", "-genkeypair", "-keyalg", kind, *KEYTOOL_KEYS[kind], "-dname", "CN=authgrant", "-validity", "30",
+    run_tool("keytool", "-genkeypair", "-keyalg", kind, *KEYTOOL_KEYS[kind], "-dname", "CN=authgrant", "-validity", "300",
         "-storetype", store_type, "-keypass", password, *common)
     certificate.write_text(run_tool("keytool", "-exportcert", "-rfc", *common))
     return store, certificate
