@@ -86,11 +86,11 @@ impl EntryMap {
         entry
     }
 
-    /// Puts `entry` into the list where it belongs after its last lease has ended. No effect if it is leased
-    /// again or no longer in the cache.
+    /// Puts `entry` into the list where it belongs after its last lease has ended. No effect if it is no longer
+    /// in the cache.
     pub(super) fn settle(&mut self, key: CacheKey, entry: &Arc<CacheEntry>) {
         let is_current = self.get(&key).is_some_and(|current| Arc::ptr_eq(current, entry));
-        if !is_current || entry.leases.load(Ordering::Acquire) > 0 {
+        if !is_current {
             return;
         }
         let has_token = entry.lock().token.is_some();

@@ -200,6 +200,26 @@ fn earlier_error_is_not_shared_with_later_flight() {
 }
 
 #[test]
+fn outcome_of_earlier_flight_is_not_shared() {
+    let expired: fn(&CacheTestClock) -> _ = |clock| Ok(token("expired", Some(0), clock));
+    let denied: fn(&CacheTestClock) -> _ = |_| Err(error_of_kind(OAuthReason::Denied));
+    for earlier in [expired, denied] {
+        let fixture = CacheFixture::new();
+        let entry = fixture.cache.entry(cache_key("me"));
+        let _ = fixture.get_with(requirements(0), || earlier(&fixture.clock));
+        let flight = entry.lock().start_flight();
+        let result = std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| get_with_own_fetch(&fixture));
+            wait_until_blocked(&entry, 1);
+            let cancelled = || Err(error_of_kind(ErrorKind::Cancelled));
+            Flight::new(&entry, flight).run(fetch_context(&fixture.clock), cancelled).unwrap_err();
+            waiting.join().unwrap()
+        });
+        assert_eq!(result.unwrap().value(), c"token0");
+    }
+}
+
+#[test]
 fn local_error_is_not_cached() {
     let fixture = CacheFixture::new();
     let denied = || Err(error_of_kind(OAuthReason::Denied));
