@@ -54,7 +54,7 @@ static void print_token(const char *message, const authgrant_token *token) {
 
 /* Gets a token, with the consent of the user if required. */
 static authgrant_status get_token(authgrant_connection *connection, int no_browser, authgrant_error **error) {
-    authgrant_call_options no_prompt = {sizeof no_prompt, 0, 0, AUTHGRANT_NO_PROMPT};
+    authgrant_call_options no_prompt = {.size = sizeof no_prompt, .flags = AUTHGRANT_NO_PROMPT};
     authgrant_token *token = NULL;
     authgrant_status status = authgrant_get_token_with(connection, &no_prompt, &token, error);
 

@@ -11,9 +11,10 @@
  * and affects no other object.
  *
  * Ownership. The receiver releases an object with the _free function of its type, and a connection
- * with authgrant_close(). These functions accept NULL. Tokens, headers and errors outlive their
- * connection. Strings read from an object belong to that object, which is immutable. A string
- * returned as `char **` is released with authgrant_string_free(), which overwrites it first.
+ * with authgrant_close(). These functions accept NULL. Tokens, cancel tokens, headers and errors
+ * outlive their connection. Strings read from an object belong to that object, which is immutable.
+ * A string returned as `char **` is released with authgrant_string_free(), which overwrites it
+ * first.
  *
  * Text is UTF-8 and NUL-terminated. Invalid UTF-8, an embedded NUL, and CR or LF in a header value
  * are errors. A length counts bytes or units; -1 and ODBC's SQL_NTS (-3) mean NUL-terminated text.
@@ -24,9 +25,10 @@
  * connections; it shares nothing with its parent.
  *
  * Callbacks (authgrant_..._fn) run on the thread of the call, with no lock held, possibly on
- * several threads at once. They must return normally. Inside a callback only getters and _free
- * functions may be called: other functions return AUTHGRANT_INVALID_ARGUMENT (HY010), and
- * authgrant_close() and authgrant_clear_caches() do nothing.
+ * several threads at once. They must return normally. Inside a callback only getters, _free
+ * functions, authgrant_cancel_token_cancel() and authgrant_cancel_token_reset() may be called:
+ * other functions return AUTHGRANT_INVALID_ARGUMENT (HY010), and authgrant_close() and
+ * authgrant_clear_caches() do nothing.
  *
  * Process-wide functions (authgrant_set_policy(), authgrant_allow_directory() and
  * authgrant_clear_caches()) belong to the application, not to one of several drivers in it.
@@ -130,7 +132,7 @@ extern "C" {
 #define AUTHGRANT_TIMEOUT 12
 
 /**
- * The call was cancelled by authgrant_cancel() (HY008).
+ * The call was cancelled by authgrant_cancel() or by its cancel token (HY008).
  */
 #define AUTHGRANT_CANCELLED 13
 
@@ -303,6 +305,12 @@ typedef struct authgrant_connection authgrant_connection;
 typedef struct authgrant_error authgrant_error;
 
 /**
+ * Cancels the calls that it is passed to in authgrant_call_options: those in progress, and later
+ * ones until it is reset. Free it with authgrant_cancel_token_free().
+ */
+typedef struct authgrant_cancel_token authgrant_cancel_token;
+
+/**
  * A reference to an access token. Immutable and thread-safe; it outlives the connection. Release it
  * with authgrant_token_free().
  */
@@ -354,6 +362,11 @@ typedef struct authgrant_call_options {
      * 0, AUTHGRANT_NO_PROMPT, AUTHGRANT_NO_NETWORK, or both.
      */
     uint32_t flags;
+    /**
+     * Cancels this call, but no other call on the connection; NULL for none. Read only at the
+     * beginning of the call. The first version of this struct ends before this member.
+     */
+    struct authgrant_cancel_token *cancel_token;
 } authgrant_call_options;
 
 /**
@@ -376,8 +389,8 @@ typedef void (*authgrant_log_fn)(int32_t level, const char *message, void *conte
  * encoding.
  *
  * Runs on the thread of the call that needs the signature, with no lock held, possibly on several
- * threads at once. It must return normally; the timeout of the call and authgrant_cancel() do not
- * interrupt it. Only getters and _free functions may be called inside it.
+ * threads at once. It must return normally; the timeout of the call and a cancel do not interrupt
+ * it. Only getters and _free functions may be called inside it.
  */
 typedef int32_t (*authgrant_sign_fn)(
     const uint8_t *message,
@@ -546,10 +559,12 @@ authgrant_status authgrant_get_token(
 
 /**
  * Returns the access token as authgrant_get_token() does, with a timeout, a minimum remaining
- * lifetime or restrictions for this call.
+ * lifetime, a cancel token or restrictions for this call.
  *
- * Thread-safe. Errors: as authgrant_get_token(); AUTHGRANT_NOT_CACHED if AUTHGRANT_NO_NETWORK is
- * set and no token is cached.
+ * `options->size` tells which members the caller knows; the rest of a larger struct must be zero.
+ *
+ * Thread-safe. Errors: as authgrant_get_token(); AUTHGRANT_INVALID_ARGUMENT; AUTHGRANT_NOT_CACHED
+ * if AUTHGRANT_NO_NETWORK is set and no token is cached.
  */
 authgrant_status authgrant_get_token_with(
     authgrant_connection *connection,
@@ -1110,6 +1125,50 @@ authgrant_status authgrant_allow_directory(const char *path, authgrant_error **e
  * Thread-safe. From inside a callback it does nothing.
  */
 void authgrant_clear_caches(void);
+
+/* ---- cancel tokens (experimental) */
+
+/**
+ * Creates a cancel token, which is not cancelled. A driver has one for each statement (SQLCancel),
+ * a program one for each operation that can be abandoned.
+ *
+ * On success `*token` is to be released with authgrant_cancel_token_free().
+ *
+ * Thread-safe. Errors: AUTHGRANT_INVALID_ARGUMENT.
+ */
+authgrant_status authgrant_cancel_token_new(
+    authgrant_cancel_token **token,
+    authgrant_error **error);
+
+/**
+ * Cancels the calls that this token was passed to, and later ones until
+ * authgrant_cancel_token_reset(). Each returns AUTHGRANT_CANCELLED within 250 ms, plus the time
+ * that a running callback takes. NULL is ignored.
+ *
+ * Other calls on the same connection are not affected: if one of them waits for the request of a
+ * cancelled call, it makes the request itself.
+ *
+ * Thread-safe. May be called from inside a callback.
+ */
+void authgrant_cancel_token_cancel(authgrant_cancel_token *token);
+
+/**
+ * Ends the effect of authgrant_cancel_token_cancel() on later calls. Calls that were cancelled stay
+ * cancelled. NULL is ignored.
+ *
+ * An ODBC driver resets the token of a statement at the beginning of each statement function, so
+ * that SQLCancel has no effect on a statement that is idle.
+ *
+ * Thread-safe. May be called from inside a callback.
+ */
+void authgrant_cancel_token_reset(authgrant_cancel_token *token);
+
+/**
+ * Releases a cancel token. NULL is ignored. Calls in progress that it was passed to continue.
+ *
+ * Thread-safe, but it must be the last use of the token: no other function may be about to read it.
+ */
+void authgrant_cancel_token_free(authgrant_cancel_token *token);
 
 /* ---- strings (stable) */
 

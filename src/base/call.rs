@@ -11,7 +11,9 @@ use std::time::Duration;
 use crate::base::clock::Deadline;
 use crate::base::error::{Error, ErrorKind, Result, TimeoutKind};
 use crate::base::log::Log;
+use crate::sys::PerProcess;
 use crate::sys::sync::Mutex;
+use crate::sys::sync::atomic::{AtomicBool, Ordering};
 
 /// A blocking operation that can be woken from another thread.
 pub trait Wake: Send + Sync {
@@ -57,6 +59,67 @@ impl CancelToken {
             state.waiters.push(waiter);
         }
         Ok(())
+    }
+}
+
+/// The calls in progress that are cancelled together, such as those of one connection.
+#[derive(Default)]
+pub struct CallList(Mutex<Vec<Weak<CancelToken>>>);
+
+impl CallList {
+    /// Adds a call. It leaves the list when it ends.
+    pub fn add(&self, call: &Arc<CancelToken>) {
+        let mut calls = self.0.lock();
+        calls.retain(|known| known.strong_count() > 0);
+        calls.push(Arc::downgrade(call));
+    }
+
+    /// Cancels the calls in the list.
+    pub fn cancel_all(&self) {
+        let calls = std::mem::take(&mut *self.0.lock());
+        for call in calls.iter().filter_map(Weak::upgrade) {
+            call.cancel();
+        }
+    }
+}
+
+/// Cancels the calls that it is passed to in authgrant_call_options: those in progress, and later ones until
+/// it is reset. Free it with authgrant_cancel_token_free().
+// A call holds no reference to this object: it has a `CancelToken` of its own, which stays cancelled after a
+// reset.
+#[derive(Default)]
+pub struct SharedCancelToken {
+    cancelled: AtomicBool,
+    /// A forked child starts without calls: those of its parent run in threads that it does not have, and one
+    /// of them may have held the lock.
+    calls: PerProcess<CallList>,
+}
+
+impl SharedCancelToken {
+    /// Adds a call that begins now, and returns its own token.
+    pub fn begin_call(&self) -> Arc<CancelToken> {
+        let call = Arc::default();
+        self.calls().add(&call);
+        // After the call was added: a concurrent cancel either finds it in the list or has set the flag before.
+        if self.cancelled.load(Ordering::Acquire) {
+            call.cancel();
+        }
+        call
+    }
+
+    /// Cancels the calls in progress, and later ones until the next reset.
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Release);
+        self.calls().cancel_all();
+    }
+
+    /// Ends the effect on later calls. Calls that were cancelled stay cancelled.
+    pub fn reset(&self) {
+        self.cancelled.store(false, Ordering::Release);
+    }
+
+    fn calls(&self) -> &CallList {
+        self.calls.get_or_init(CallList::default)
     }
 }
 
@@ -170,7 +233,7 @@ impl CallContext {
 /// The error of a cancelled call.
 #[must_use]
 pub fn cancelled_error() -> Error {
-    Error::new(ErrorKind::Cancelled, "call", "the call was cancelled by authgrant_cancel")
+    Error::new(ErrorKind::Cancelled, "call", "the call was cancelled")
 }
 
 #[cfg(test)]
@@ -199,6 +262,47 @@ mod tests {
         assert_eq!(waiter.0.load(Ordering::SeqCst), 1);
         assert_eq!(call.on_cancel(&waiter).unwrap_err().status(), Status::Cancelled);
         assert_eq!(call.check().unwrap_err().status(), Status::Cancelled);
+    }
+
+    #[test]
+    fn shared_token_cancels_calls_until_reset() {
+        let token = SharedCancelToken::default();
+        let (first, second) = (token.begin_call(), token.begin_call());
+        let ended = Arc::downgrade(&token.begin_call());
+        token.cancel();
+        assert!(first.is_cancelled() && second.is_cancelled() && ended.upgrade().is_none());
+        assert!(token.begin_call().is_cancelled(), "later calls are cancelled");
+        token.reset();
+        assert!(!token.begin_call().is_cancelled());
+        assert!(first.is_cancelled(), "a reset does not revive a cancelled call");
+    }
+
+    #[test]
+    fn call_outlives_its_shared_token() {
+        let token = SharedCancelToken::default();
+        let call = token.begin_call();
+        drop(token);
+        assert!(!call.is_cancelled());
+    }
+
+    #[test]
+    fn concurrent_cancel_misses_no_call() {
+        for _ in 0..1000 {
+            let token = SharedCancelToken::default();
+            let call = std::thread::scope(|scope| {
+                let begun = scope.spawn(|| token.begin_call());
+                token.cancel();
+                begun.join().unwrap()
+            });
+            assert!(call.is_cancelled());
+        }
+    }
+
+    #[test]
+    fn call_list_forgets_ended_calls() {
+        let list = CallList::default();
+        (0..100).for_each(|_| list.add(&Arc::default()));
+        assert_eq!(list.0.lock().len(), 1, "each call removes those that ended before it");
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl Connection {
         &self,
         snapshot: &Snapshot,
         config: &Config,
-        call_options: CallOptions,
+        call_options: CallOptions<'_>,
     ) -> Result<Arc<AccessToken>> {
         let process = self.process();
         let cache_key = self.cache_key(snapshot, config);
@@ -120,7 +120,7 @@ impl Connection {
         &self,
         config: &Config,
         cache_key: CacheKey,
-        call_options: CallOptions,
+        call_options: CallOptions<'_>,
     ) -> Requirements {
         let process = self.process();
         let rotates = grants::may_rotate_refresh_token(config, &self.state().login_state, process);

@@ -2,14 +2,14 @@
 
 pub mod api_headers;
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use crate::base::cache_key::CacheKey;
-use crate::base::call::{CallContext, CancelToken};
+use crate::base::call::{CallContext, CallList, CancelToken, cancelled_error};
 use crate::base::error::{Error, Result};
 use crate::base::log::Log;
 use crate::base::policy::Policy;
@@ -40,8 +40,8 @@ use token_uses::TokenUses;
 pub use snapshot_cell::ConnectionView;
 
 /// Options of a single call; they override those of the connection.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CallOptions {
+#[derive(Clone, Copy, Default)]
+pub struct CallOptions<'a> {
     /// Timeout of the whole call; `None` applies LoginTimeout.
     pub timeout: Option<Duration>,
     /// Minimum remaining lifetime in seconds, capped at 90 % of the token's lifetime.
@@ -52,9 +52,11 @@ pub struct CallOptions {
     pub no_prompt: bool,
     /// Sends a request even if a recent failure is in the negative cache.
     pub bypass_negative_cache: bool,
+    /// Cancels the call; `None` if only the connection does.
+    pub cancel: Option<&'a Arc<CancelToken>>,
 }
 
-impl CallOptions {
+impl CallOptions<'_> {
     fn can_use_fast_path(self) -> bool {
         self.min_remaining == 0 && !self.bypass_negative_cache
     }
@@ -75,7 +77,7 @@ pub struct Connection {
 struct ConnectionState {
     id: u64,
     login_state: LoginState,
-    cancel_tokens: Mutex<Vec<Weak<CancelToken>>>,
+    calls: CallList,
     warnings: Mutex<Vec<Error>>,
     token_uses: TokenUses,
     /// Keeps the token of the last call in the cache while the connection is open.
@@ -146,7 +148,10 @@ impl Connection {
     ///
     /// # Errors
     /// Errors in the options, and those of the token request.
-    pub fn get_token_handle(&self, call_options: CallOptions) -> Result<SharedRef<TokenHandle>> {
+    pub fn get_token_handle(&self, call_options: CallOptions<'_>) -> Result<SharedRef<TokenHandle>> {
+        if call_options.cancel.is_some_and(|cancel| cancel.is_cancelled()) {
+            return Err(cancelled_error());
+        }
         if call_options.can_use_fast_path()
             && let Some(handle) = self.get_cached_handle().or_else(|| self.get_shared_handle())
         {
@@ -166,7 +171,7 @@ impl Connection {
     ///
     /// # Errors
     /// Those of [`Self::get_token_handle`].
-    pub fn get_token(&self, call_options: CallOptions) -> Result<Arc<AccessToken>> {
+    pub fn get_token(&self, call_options: CallOptions<'_>) -> Result<Arc<AccessToken>> {
         self.get_token_handle(call_options).map(|handle| Arc::clone(handle.token()))
     }
 
@@ -182,7 +187,7 @@ impl Connection {
     ///
     /// # Errors
     /// Those of [`Self::get_token`].
-    pub fn get_headers_with(&self, call_options: CallOptions) -> Result<ApiHeaders> {
+    pub fn get_headers_with(&self, call_options: CallOptions<'_>) -> Result<ApiHeaders> {
         // `get_token_handle` checks the files if necessary, so that the fast path does not.
         let snapshot = match self.snapshot.load() {
             loaded if loaded.has_token_flow() => loaded,
@@ -244,10 +249,7 @@ impl Connection {
 
     /// Cancels all calls that are currently running on this connection.
     pub fn cancel(&self) {
-        let calls = std::mem::take(&mut *self.state().cancel_tokens.lock());
-        for cancel in calls.iter().filter_map(Weak::upgrade) {
-            cancel.cancel();
-        }
+        self.state().calls.cancel_all();
     }
 
     /// Sets the log for subsequent calls.
@@ -308,7 +310,7 @@ impl Connection {
         config.private_cache || config.flow.is_user_bound() || self.state().login_state.has_id_token()
     }
 
-    pub(crate) fn begin_call(&self, config: &Config, call_options: CallOptions) -> CallContext {
+    pub(crate) fn begin_call(&self, config: &Config, call_options: CallOptions<'_>) -> CallContext {
         let prompt_request = config
             .authorization_request
             .as_ref()
@@ -322,14 +324,13 @@ impl Connection {
             }
             (None, None, _) => CallContext::unbounded(),
         };
-        self.register_call(CallContext { request_timeout: config.request_timeout, ..call })
+        let cancel = call_options.cancel.map(Arc::clone).unwrap_or_default();
+        self.register_call(CallContext { request_timeout: config.request_timeout, cancel, ..call })
     }
 
     /// Registers `call` for cancellation through this connection, and attaches the connection's log.
     fn register_call(&self, call: CallContext) -> CallContext {
-        let mut calls = self.state().cancel_tokens.lock();
-        calls.retain(|cancel| cancel.strong_count() > 0);
-        calls.push(Arc::downgrade(&call.cancel));
+        self.state().calls.add(&call.cancel);
         CallContext { log: Log::clone(&self.log.load()), ..call }
     }
 

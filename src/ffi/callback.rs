@@ -140,7 +140,7 @@ pub(crate) fn wrap_refresh_token_fn(
 /// encoding.
 ///
 /// Runs on the thread of the call that needs the signature, with no lock held, possibly on several threads at
-/// once. It must return normally; the timeout of the call and authgrant_cancel() do not interrupt it. Only
+/// once. It must return normally; the timeout of the call and a cancel do not interrupt it. Only
 /// getters and _free functions may be called inside it.
 #[allow(non_camel_case_types, reason = "the name in C")]
 pub type authgrant_sign_fn = Option<

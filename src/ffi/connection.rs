@@ -1,12 +1,14 @@
 //! `authgrant_connection`: open and close, options, tokens, headers, warnings, log and cancellation.
 
 use std::ffi::{c_char, c_void};
+use std::mem::{MaybeUninit, offset_of};
 use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::base::call::{CancelToken, SharedCancelToken};
 use crate::base::error::{ArgumentError, Error, Result, Status};
 use crate::base::log::{Log, LogLevel};
 use crate::connection::api_headers::ApiHeaders;
@@ -267,13 +269,24 @@ pub struct RawCallOptions {
     pub min_validity_s: i32,
     /// 0, AUTHGRANT_NO_PROMPT, AUTHGRANT_NO_NETWORK, or both.
     pub flags: u32,
+    /// Cancels this call, but no other call on the connection; NULL for none. Read only at the beginning of the
+    /// call. The first version of this struct ends before this member.
+    pub cancel_token: *mut SharedCancelToken,
 }
 
-/// Returns the access token as authgrant_get_token() does, with a timeout, a minimum remaining lifetime or
-/// restrictions for this call.
+/// Size of the first version of the options, which ends with `flags` and its padding.
+const FIRST_CALL_OPTIONS_SIZE: usize = offset_of!(RawCallOptions, cancel_token);
+
+/// Limit for the size of options, so that an uninitialized size is an error.
+const MAX_CALL_OPTIONS_SIZE: usize = 4096;
+
+/// Returns the access token as authgrant_get_token() does, with a timeout, a minimum remaining lifetime, a
+/// cancel token or restrictions for this call.
 ///
-/// Thread-safe. Errors: as authgrant_get_token(); AUTHGRANT_NOT_CACHED if AUTHGRANT_NO_NETWORK is set and no
-/// token is cached.
+/// `options->size` tells which members the caller knows; the rest of a larger struct must be zero.
+///
+/// Thread-safe. Errors: as authgrant_get_token(); AUTHGRANT_INVALID_ARGUMENT; AUTHGRANT_NOT_CACHED if
+/// AUTHGRANT_NO_NETWORK is set and no token is cached.
 #[unsafe(no_mangle)]
 pub extern "C" fn authgrant_get_token_with(
     connection: *mut Connection,
@@ -284,16 +297,43 @@ pub extern "C" fn authgrant_get_token_with(
     guard!(error, |args| {
         let token = args.out("token", token, ptr::null_mut());
         let connection = args.handle("connection", connection)?;
-        let options = parse_call_options(args.handle("options", options)?)?;
+        let size = *args.handle("options", options.cast::<usize>())?;
+        let options = copy_call_options(options, size)?;
+        // SAFETY: the header requires NULL or a cancel token that was not released.
+        let cancel_token = unsafe { options.cancel_token.as_ref() };
+        let cancel = cancel_token.map(SharedCancelToken::begin_call);
+        let options = parse_call_options(&options, cancel.as_ref())?;
         token.set(token::into_raw_handle(connection.get_token_handle(options)?));
         Ok(())
     })
 }
 
-fn parse_call_options(options: &RawCallOptions) -> Result<CallOptions> {
-    if options.size < size_of::<RawCallOptions>() {
+/// Copies the options of a caller that may know fewer members, which are then zero, or more, which must be
+/// zero. `size` is their first member.
+fn copy_call_options(options: *const RawCallOptions, size: usize) -> Result<RawCallOptions> {
+    const KNOWN_SIZE: usize = size_of::<RawCallOptions>();
+    if !matches!(size, FIRST_CALL_OPTIONS_SIZE | KNOWN_SIZE..=MAX_CALL_OPTIONS_SIZE) {
         return Err(invalid_length_error("options->size"));
     }
+    let bytes = options.cast::<u8>();
+    // SAFETY: the header requires that the options have `size` bytes, which are zero beyond the members that
+    // the caller sets.
+    if (KNOWN_SIZE..size).any(|offset| unsafe { bytes.add(offset).read() } != 0) {
+        let text = "options has a non-zero member that this version of the library does not know";
+        return Err(Error::new(ArgumentError::Invalid, "argument", text));
+    }
+    let mut copy = MaybeUninit::<RawCallOptions>::zeroed();
+    // SAFETY: as above; all members may be zero.
+    unsafe {
+        ptr::copy_nonoverlapping(bytes, copy.as_mut_ptr().cast(), KNOWN_SIZE.min(size));
+        Ok(copy.assume_init())
+    }
+}
+
+fn parse_call_options<'a>(
+    options: &RawCallOptions,
+    cancel: Option<&'a Arc<CancelToken>>,
+) -> Result<CallOptions<'a>> {
     if options.flags & !(AUTHGRANT_NO_PROMPT | AUTHGRANT_NO_NETWORK) != 0 {
         let text = format!(
             "unknown flags in options->flags: {}; expected AUTHGRANT_NO_PROMPT and AUTHGRANT_NO_NETWORK",
@@ -311,6 +351,7 @@ fn parse_call_options(options: &RawCallOptions) -> Result<CallOptions> {
         no_network: options.flags & AUTHGRANT_NO_NETWORK != 0,
         no_prompt: options.flags & AUTHGRANT_NO_PROMPT != 0,
         bypass_negative_cache: false,
+        cancel,
     })
 }
 
@@ -508,8 +549,9 @@ mod tests {
     fn call_options_fields_are_independent() {
         let parse = |timeout_ms, min_validity_s, flags| {
             let size = size_of::<RawCallOptions>();
-            let options =
-                parse_call_options(&RawCallOptions { size, timeout_ms, min_validity_s, flags }).unwrap();
+            let cancel_token = ptr::null_mut();
+            let options = RawCallOptions { size, timeout_ms, min_validity_s, flags, cancel_token };
+            let options = parse_call_options(&options, None).unwrap();
             (options.timeout, options.min_remaining, options.no_network)
         };
         assert_eq!(parse(0, 0, 0), (None, 0, false));

@@ -17,6 +17,7 @@ mod panic_location;
 
 pub mod authorize;
 pub mod callback;
+pub mod cancel_token;
 pub mod connection;
 pub mod error;
 pub mod headers;

@@ -43,7 +43,7 @@ pub const AUTHGRANT_NETWORK: i32 = 10;
 pub const AUTHGRANT_TLS: i32 = 11;
 /// The deadline of the call passed (HYT00), or the timeout of one request, WSTimeout (HYT01). Retryable.
 pub const AUTHGRANT_TIMEOUT: i32 = 12;
-/// The call was cancelled by authgrant_cancel() (HY008).
+/// The call was cancelled by authgrant_cancel() or by its cancel token (HY008).
 pub const AUTHGRANT_CANCELLED: i32 = 13;
 /// The authorization server rejected the request with an OAuth error that has no status of its own, such as
 /// invalid_grant or invalid_client (28000); see authgrant_error_oauth_error().

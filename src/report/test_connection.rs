@@ -110,12 +110,13 @@ pub fn test_connection(connection: &Connection) -> Result<String> {
 }
 
 /// A test must report the current state, not a cached error.
-const BYPASS_NEGATIVE_CACHE: CallOptions = CallOptions {
+const BYPASS_NEGATIVE_CACHE: CallOptions<'static> = CallOptions {
     timeout: None,
     min_remaining: 0,
     no_network: false,
     no_prompt: false,
     bypass_negative_cache: true,
+    cancel: None,
 };
 
 struct ApiTest<'a> {

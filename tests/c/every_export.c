@@ -541,6 +541,35 @@ static void check_policy(void) {
     CHECK(authgrant_allow_directory("", NULL) == AUTHGRANT_INVALID_ARGUMENT);
 }
 
+static void check_cancel_tokens(void) {
+    authgrant_connection *connection = open_connection();
+    authgrant_cancel_token *cancel_token = POISONED(authgrant_cancel_token);
+    authgrant_token *token = POISONED(authgrant_token);
+    authgrant_call_options call = {0};
+
+    WORKS(authgrant_cancel_token_new(&cancel_token, &error));
+    call.size = sizeof call;
+    call.cancel_token = cancel_token;
+    authgrant_cancel_token_cancel(cancel_token);
+    FAILS(authgrant_get_token_with(connection, &call, &token, &error), AUTHGRANT_CANCELLED);
+    CHECK(token == NULL);
+    call.size = offsetof(authgrant_call_options, cancel_token); /* a caller with the first version of the struct */
+    WORKS(authgrant_get_token_with(connection, &call, &token, &error));
+    authgrant_token_free(token);
+    call.size = sizeof call;
+    authgrant_cancel_token_reset(cancel_token);
+    WORKS(authgrant_get_token_with(connection, &call, &token, &error));
+    authgrant_token_free(token);
+    authgrant_cancel_token_free(cancel_token);
+
+    authgrant_cancel_token_cancel(NULL);
+    authgrant_cancel_token_reset(NULL);
+    authgrant_cancel_token_free(NULL);
+    FAILS(authgrant_cancel_token_new(NULL, &error), AUTHGRANT_INVALID_ARGUMENT);
+    CHECK(authgrant_cancel_token_new(NULL, NULL) == AUTHGRANT_INVALID_ARGUMENT);
+    authgrant_close(connection);
+}
+
 static void check_consent_and_assertions(void) {
     authgrant_connection *connection = NULL;
     authgrant_error *error = NULL;
@@ -635,6 +664,7 @@ int main(int argc, char **argv) {
     check_errors();
     check_warnings();
     check_cancel_and_log();
+    check_cancel_tokens();
     check_consent_and_assertions();
     check_signers();
     check_completed_strings();

@@ -16,7 +16,13 @@ enum { THREADS = 8, CHILDREN = 40, CHILD_TIMEOUT_SECS = 60 };
 
 static const char *connection_string;
 static authgrant_connection *inherited;
+static authgrant_cancel_token *cancel_token; /* used by all threads, and by each child */
 static atomic_int stop, fetched;
+
+static authgrant_status get_token(authgrant_connection *connection, authgrant_token **token, authgrant_error **error) {
+    authgrant_call_options options = {.size = sizeof options, .cancel_token = cancel_token};
+    return authgrant_get_token_with(connection, &options, token, error);
+}
 
 /* Gets a token that is not cached, by using a new subject. */
 static int fetch_uncached_token(authgrant_connection *connection, int number) {
@@ -25,7 +31,7 @@ static int fetch_uncached_token(authgrant_connection *connection, int number) {
     char subject[64];
     snprintf(subject, sizeof subject, "user-%d-%d", (int)getpid(), number);
     int ok = authgrant_set_option(connection, "ClaimsSubject", subject, NULL) == AUTHGRANT_OK
-        && authgrant_get_token(connection, &token, &error) == AUTHGRANT_OK;
+        && get_token(connection, &token, &error) == AUTHGRANT_OK;
     if (!ok)
         fprintf(stderr, "%s: %s\n", subject, authgrant_error_message(error));
     authgrant_error_free(error);
@@ -45,13 +51,23 @@ static void *fetch_until_stopped(void *argument) {
     return NULL;
 }
 
+/* The child's copy of the token cancels calls of the child; those of the parent continue. */
+static int cancel_in_child(void) {
+    authgrant_token *token = NULL;
+    authgrant_cancel_token_cancel(cancel_token);
+    int ok = get_token(inherited, &token, NULL) == AUTHGRANT_CANCELLED && token == NULL;
+    authgrant_cancel_token_reset(cancel_token);
+    return ok;
+}
+
 static void run_child(void) {
     alarm(CHILD_TIMEOUT_SECS); /* kills a hanging child, so that the parent reports it */
     authgrant_connection *connection = NULL;
     int ok = authgrant_open(connection_string, &connection, NULL) == AUTHGRANT_OK;
-    ok = ok && fetch_uncached_token(connection, 1) && fetch_uncached_token(inherited, 2);
+    ok = ok && cancel_in_child() && fetch_uncached_token(connection, 1) && fetch_uncached_token(inherited, 2);
     authgrant_close(connection);
     authgrant_close(inherited);
+    authgrant_cancel_token_free(cancel_token);
     authgrant_clear_caches();
     _exit(ok ? 0 : 1);
 }
@@ -63,6 +79,7 @@ int main(int argc, char **argv) {
         return 2;
     connection_string = argv[1];
     CHECK(authgrant_open(connection_string, &inherited, NULL) == AUTHGRANT_OK);
+    CHECK(authgrant_cancel_token_new(&cancel_token, NULL) == AUTHGRANT_OK);
     CHECK(fetch_uncached_token(inherited, 0));
     for (int i = 0; i < THREADS; i++) {
         numbers[i] = i + 1;

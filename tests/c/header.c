@@ -6,6 +6,7 @@ int main(void) {
     authgrant_connection *connection = 0;
     authgrant_token *token = 0;
     authgrant_headers *headers = 0;
+    authgrant_cancel_token *cancel_token = 0;
     authgrant_error *error = 0;
     authgrant_call_options options = {0};
     authgrant_log_fn log = 0;
@@ -18,8 +19,9 @@ int main(void) {
 
     options.size = sizeof options;
     options.flags = AUTHGRANT_NO_PROMPT | AUTHGRANT_NO_NETWORK;
+    options.cancel_token = cancel_token;
     return connection == 0 && token == 0 && headers == 0 && error == 0 && log == 0 && open_url == 0 &&
-                   refresh_token == 0 && sign == 0 && options.size != 0 && sizeof status == 4 && number[0] == 24
+                   refresh_token == 0 && sign == 0 && options.cancel_token == 0 && sizeof status == 4 && number[0] == 24
                ? (int)status
                : 1;
 }

@@ -4,16 +4,18 @@
 //! No server is needed: without a token endpoint the signed JWT is the token.
 
 use std::ffi::{CString, c_char, c_void};
+use std::mem::offset_of;
 use std::ptr::{null, null_mut};
 use std::sync::Mutex;
 
 use crate::support::c_api::{
-    Connection, Failure, LogLines, Token, c_str_to_string, collect_failures, failing_signer, get_token, open,
-    poisoned_ptr, take_error_chain,
+    CancelToken, Connection, Failure, LogLines, Token, c_str_to_string, call_options, collect_failures,
+    failing_signer, get_token, open, poisoned_ptr, take_error_chain,
 };
 use crate::support::stores;
 use authgrant::connection::Connection as Handle;
 use authgrant::ffi::authorize::authgrant_completed_string;
+use authgrant::ffi::cancel_token::*;
 use authgrant::ffi::connection::*;
 use authgrant::ffi::error::ErrorObject;
 use authgrant::ffi::headers::*;
@@ -42,6 +44,7 @@ struct ValidArguments {
     token_slot: *mut authgrant::token::TokenHandle,
     headers_slot: *mut authgrant::connection::api_headers::ApiHeaders,
     warnings: *mut ErrorObject,
+    cancel_slot: *mut authgrant::base::call::SharedCancelToken,
     names: [*const c_char; 1],
 }
 
@@ -65,13 +68,10 @@ impl ValidArguments {
             token_slot: poisoned_ptr(),
             headers_slot: poisoned_ptr(),
             warnings: poisoned_ptr(),
+            cancel_slot: poisoned_ptr(),
             names: [c"Scope".as_ptr()],
         }
     }
-}
-
-fn call_options(timeout_ms: i32, min_validity_s: i32, flags: u32) -> RawCallOptions {
-    RawCallOptions { size: size_of::<RawCallOptions>(), timeout_ms, min_validity_s, flags }
 }
 
 /// The name of an invalid argument, and a call with it.
@@ -128,6 +128,7 @@ const NULL_ARGUMENTS: &[RejectedCall] = &[
     ("connection", |good, error| authgrant_get_warnings(null_mut(), &raw mut good.warnings, error)),
     ("warnings", |good, error| authgrant_get_warnings(good.connection.handle(), null_mut(), error)),
     ("connection", |_, error| authgrant_cancel(null_mut(), error)),
+    ("token", |_, error| authgrant_cancel_token_new(null_mut(), error)),
     ("connection", |_, error| authgrant_set_log(null_mut(), None, null_mut(), 0, error)),
     ("connection", |_, error| authgrant_set_signer(null_mut(), c"RS256".as_ptr(), None, null_mut(), error)),
     ("algorithm", |good, error| {
@@ -214,9 +215,19 @@ const INVALID_LENGTHS: &[RejectedCall] = &[
             error,
         )
     }),
+    ("options->size", |good, error| {
+        let call = RawCallOptions { size: FIRST_CALL_OPTIONS_SIZE - 1, ..call_options(0, 0, 0) };
+        get_token_with_options(good, call, error)
+    }),
+    ("options->size", |good, error| {
+        get_token_with_options(good, RawCallOptions { size: 4097, ..call_options(0, 0, 0) }, error)
+    }),
     ("options->timeout_ms", |good, error| get_token_with_options(good, call_options(-1, 0, 0), error)),
     ("options->min_validity_s", |good, error| get_token_with_options(good, call_options(0, -1, 0), error)),
 ];
+
+/// Size of the options before `cancel_token`.
+const FIRST_CALL_OPTIONS_SIZE: usize = offset_of!(RawCallOptions, cancel_token);
 
 fn open_wide(good: &mut ValidArguments, length: isize, unit: usize, error: ErrorSlot) -> i32 {
     authgrant_open_wide(good.buffer.as_ptr().cast(), length, unit, &raw mut good.handle, error)
@@ -233,13 +244,14 @@ fn assert_results_cleared(good: &ValidArguments, before: &[usize]) {
     }
 }
 
-fn result_addresses(good: &ValidArguments) -> [usize; 6] {
+fn result_addresses(good: &ValidArguments) -> [usize; 7] {
     [
         good.text.addr(),
         good.handle.addr(),
         good.token_slot.addr(),
         good.headers_slot.addr(),
         good.warnings.addr(),
+        good.cancel_slot.addr(),
         good.size,
     ]
 }
@@ -284,18 +296,19 @@ fn null_error_slot_returns_status_only() {
 fn failure_clears_out_parameters() {
     let mut good = ValidArguments::new();
     let connection = null_mut();
+    good.cancel_slot = null_mut();
     authgrant_open(c"A={".as_ptr(), &raw mut good.handle, null_mut());
     authgrant_get_token(connection, &raw mut good.token_slot, null_mut());
     authgrant_get_headers(connection, &raw mut good.headers_slot, null_mut());
     authgrant_get_warnings(connection, &raw mut good.warnings, null_mut());
     authgrant_quote_value(null(), &raw mut good.text, null_mut());
     authgrant_copy_token(connection, null_mut(), 0, &raw mut good.size, null_mut());
-    assert_eq!(result_addresses(&good), [0; 6]);
+    assert_eq!(result_addresses(&good), [0; 7]);
     good = ValidArguments { handle: poisoned_ptr(), token_slot: poisoned_ptr(), size: 99, ..good };
     authgrant_open_wide(null(), 0, 2, &raw mut good.handle, null_mut());
     authgrant_get_token_with(connection, &raw const good.call, &raw mut good.token_slot, null_mut());
     authgrant_to_wide(null(), null_mut(), 0, 2, &raw mut good.size, null_mut());
-    assert_eq!(result_addresses(&good), [0; 6]);
+    assert_eq!(result_addresses(&good), [0; 7]);
 }
 
 #[test]
@@ -487,13 +500,63 @@ fn unknown_flags_are_rejected() {
 
 #[test]
 fn larger_call_options_struct_is_accepted() {
+    let mut newer = call_options_of_newer_version();
     let mut good = ValidArguments::new();
-    let newer = RawCallOptions {
-        size: size_of::<RawCallOptions>() + 8,
+    let get = |good: &mut ValidArguments, newer: &NewerCallOptions| {
+        let call = (&raw const *newer).cast();
+        collect_failures(|error| {
+            authgrant_get_token_with(good.connection.handle(), call, &raw mut good.token_slot, error)
+        })
+    };
+    assert_eq!(get(&mut good, &newer), []);
+    authgrant_token_free(good.token_slot);
+    newer.added = 1;
+    let failures = get(&mut good, &newer);
+    let [failure] = &failures[..] else { panic!("{failures:?}") };
+    assert_eq!((failure.status, failure.sqlstate.as_str()), (AUTHGRANT_INVALID_ARGUMENT, "HY009"));
+    assert!(good.token_slot.is_null());
+}
+
+/// The options as a newer version may define them.
+#[repr(C)]
+struct NewerCallOptions {
+    known: RawCallOptions,
+    added: usize,
+}
+
+fn call_options_of_newer_version() -> NewerCallOptions {
+    let size = size_of::<NewerCallOptions>();
+    NewerCallOptions {
+        known: RawCallOptions { size, ..call_options(1000, 1, AUTHGRANT_NO_PROMPT) },
+        added: 0,
+    }
+}
+
+#[test]
+fn first_call_options_struct_is_accepted() {
+    let mut good = ValidArguments::new();
+    // The member is beyond the size of the struct, so it is not read.
+    let first = RawCallOptions {
+        size: FIRST_CALL_OPTIONS_SIZE,
+        cancel_token: poisoned_ptr(),
         ..call_options(1000, 1, AUTHGRANT_NO_PROMPT)
     };
-    assert_eq!(collect_failures(|error| get_token_with_options(&mut good, newer, error)), []);
+    assert_eq!(collect_failures(|error| get_token_with_options(&mut good, first, error)), []);
     authgrant_token_free(good.token_slot);
+}
+
+#[test]
+fn cancel_token_may_be_cancelled_in_callback() {
+    extern "C" fn cancel(_: i32, _: *const c_char, context: *mut c_void) {
+        // SAFETY: the context is the token of the test, which outlives the connection.
+        unsafe { &*context.cast::<CancelToken>() }.cancel();
+    }
+    let token = CancelToken::new();
+    let connection = open(&local_string("ClaimsSubject=cancel-in-callback")).unwrap();
+    let context = (&raw const token).cast_mut().cast();
+    assert_eq!(authgrant_set_log(connection.handle(), Some(cancel), context, 5, null_mut()), AUTHGRANT_OK);
+    connection.get_token().expect("a call without the token");
+    assert_eq!(connection.get_token_cancellable(&token).unwrap_err().status, AUTHGRANT_CANCELLED);
 }
 
 #[test]
@@ -626,7 +689,7 @@ struct CallbackContext {
 }
 
 /// Every function that returns a status, called with valid arguments.
-const ALL_CALLS: [fn(&mut ValidArguments, ErrorSlot) -> i32; 22] = [
+const ALL_CALLS: [fn(&mut ValidArguments, ErrorSlot) -> i32; 23] = [
     |good, error| authgrant_open(c"".as_ptr(), &raw mut good.handle, error),
     |good, error| open_wide(good, -1, 4, error),
     |good, error| authgrant_set_option(good.connection.handle(), c"Scope".as_ptr(), c"a".as_ptr(), error),
@@ -640,6 +703,7 @@ const ALL_CALLS: [fn(&mut ValidArguments, ErrorSlot) -> i32; 22] = [
     |good, error| authgrant_get_headers(good.connection.handle(), &raw mut good.headers_slot, error),
     |good, error| authgrant_get_warnings(good.connection.handle(), &raw mut good.warnings, error),
     |good, error| authgrant_cancel(good.connection.handle(), error),
+    |good, error| authgrant_cancel_token_new(&raw mut good.cancel_slot, error),
     |good, error| authgrant_set_log(good.connection.handle(), None, null_mut(), 0, error),
     |good, error| authgrant_set_signer(good.connection.handle(), null(), None, null_mut(), error),
     |good, error| authgrant_quote_value(c"a".as_ptr(), &raw mut good.text, error),
@@ -684,7 +748,7 @@ fn callback_may_only_call_getters() {
         );
     }
     let good = context.arguments.into_inner().unwrap();
-    assert_eq!(result_addresses(&good), [0; 6]);
+    assert_eq!(result_addresses(&good), [0; 7]);
     good.connection.get_token().expect("the connection is still open, and the callback has returned");
 }
 
@@ -797,4 +861,7 @@ fn null_handles_return_defaults() {
     authgrant_token_free(null_mut());
     authgrant_headers_free(null_mut());
     authgrant_string_free(null_mut());
+    authgrant_cancel_token_cancel(null_mut());
+    authgrant_cancel_token_reset(null_mut());
+    authgrant_cancel_token_free(null_mut());
 }

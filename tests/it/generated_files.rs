@@ -104,6 +104,16 @@ const SECTIONS: &[(&str, &str, &[&str])] = &[
         ],
     ),
     (
+        "cancel tokens",
+        "experimental",
+        &[
+            "authgrant_cancel_token_new",
+            "authgrant_cancel_token_cancel",
+            "authgrant_cancel_token_reset",
+            "authgrant_cancel_token_free",
+        ],
+    ),
+    (
         "strings",
         "stable",
         &["authgrant_to_wide", "authgrant_string_free", "authgrant_status_name", "authgrant_version"],

@@ -7,6 +7,7 @@ mod support;
 mod authorize;
 mod browser_launch;
 mod c_api_arguments;
+mod cancel_token;
 mod claims;
 mod connection_string_export;
 mod feature_matrix;

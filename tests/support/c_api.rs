@@ -4,6 +4,7 @@
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr::{null, null_mut};
 
+use authgrant::base::call::SharedCancelToken;
 use authgrant::base::error::Error;
 use authgrant::connection::Connection as Handle;
 use authgrant::ffi::callback::authgrant_sign_fn;
@@ -12,7 +13,7 @@ use authgrant::ffi::error as errors;
 use authgrant::ffi::error::ErrorObject;
 use authgrant::ffi::report as reports;
 use authgrant::ffi::signer::authgrant_set_signer;
-use authgrant::ffi::{authorize, headers, text as texts, token};
+use authgrant::ffi::{authorize, cancel_token, headers, text as texts, token};
 use authgrant::options::Environment;
 use authgrant::token::TokenHandle as TokenObject;
 
@@ -169,6 +170,47 @@ pub fn open_with_environment(string: &str, environment: &dyn Environment) -> Res
         .map_err(Box::new)
 }
 
+/// A cancel token, released on drop.
+pub struct CancelToken(*mut SharedCancelToken);
+
+// SAFETY: as for `Connection`.
+unsafe impl Send for CancelToken {}
+// SAFETY: as above.
+unsafe impl Sync for CancelToken {}
+
+impl Drop for CancelToken {
+    fn drop(&mut self) {
+        cancel_token::authgrant_cancel_token_free(self.0);
+    }
+}
+
+impl CancelToken {
+    pub fn new() -> Self {
+        let mut token = poisoned_ptr();
+        let new = |error| cancel_token::authgrant_cancel_token_new(&raw mut token, error);
+        assert_eq!(collect_failures(new), []);
+        Self(token)
+    }
+
+    pub fn handle(&self) -> *mut SharedCancelToken {
+        self.0
+    }
+
+    pub fn cancel(&self) {
+        cancel_token::authgrant_cancel_token_cancel(self.0);
+    }
+
+    pub fn reset(&self) {
+        cancel_token::authgrant_cancel_token_reset(self.0);
+    }
+}
+
+/// Options of a call without a cancel token.
+pub fn call_options(timeout_ms: i32, min_validity_s: i32, flags: u32) -> api::RawCallOptions {
+    let size = size_of::<api::RawCallOptions>();
+    api::RawCallOptions { size, timeout_ms, min_validity_s, flags, cancel_token: null_mut() }
+}
+
 /// Opens a connection and gets a token, as a driver does.
 pub fn get_token(string: &str) -> Result<Token, Box<Failure>> {
     open(string)?.get_token()
@@ -204,10 +246,21 @@ impl Connection {
         min_validity_s: i32,
         flags: u32,
     ) -> Result<Token, Box<Failure>> {
-        let call =
-            api::RawCallOptions { size: size_of::<api::RawCallOptions>(), timeout_ms, min_validity_s, flags };
+        let call = call_options(timeout_ms, min_validity_s, flags);
+        self.get_token_with_options(&call)
+    }
+
+    /// Gets a token with a cancel token and without other options.
+    pub fn get_token_cancellable(&self, cancel_token: &CancelToken) -> Result<Token, Box<Failure>> {
+        self.get_token_with_options(&api::RawCallOptions {
+            cancel_token: cancel_token.0,
+            ..call_options(0, 0, 0)
+        })
+    }
+
+    pub fn get_token_with_options(&self, call: &api::RawCallOptions) -> Result<Token, Box<Failure>> {
         let (mut token, mut error) = (null_mut(), null_mut());
-        let status = api::authgrant_get_token_with(self.0, &raw const call, &raw mut token, &raw mut error);
+        let status = api::authgrant_get_token_with(self.0, call, &raw mut token, &raw mut error);
         to_result(status, error, || Token(token))
     }
 

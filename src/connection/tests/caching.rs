@@ -1,7 +1,7 @@
 //! Tests of connections with the token cache: shared requests, negative cache, early renewal, and eviction on
 //! close.
 
-use std::sync::Barrier;
+use std::sync::{Barrier, Weak};
 
 use jsonwebtoken::Algorithm;
 use mock_server::{Behavior, MockServer};
