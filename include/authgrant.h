@@ -1120,7 +1120,7 @@ authgrant_status authgrant_allow_directory(const char *path, authgrant_error **e
  *
  * Tokens that callers hold stay valid, and calls in progress are not affected. Sessions with
  * PKCS#11 tokens are closed, and PINs that such tokens rejected are forgotten, so that they may be
- * tried again.
+ * tried again. A ClientAssertion that was sent is not sent again.
  *
  * Thread-safe. From inside a callback it does nothing.
  */

@@ -42,6 +42,14 @@ impl<K: Eq + Hash, V> BoundedMap<K, V> {
         evicted.or(self.entries.put(key, value))
     }
 
+    /// Removes the value of `key` and returns it.
+    pub fn remove<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
+        self.entries.pop(key)
+    }
+
     /// Removes all entries and returns them.
     pub fn take_all(&mut self) -> impl Iterator<Item = V> + use<K, V> {
         let entries = std::mem::replace(&mut self.entries, LruCache::unbounded());
@@ -88,6 +96,13 @@ mod tests {
         assert_eq!((map.insert("c", 4), map.get("a")), (Some(2), Some(&3)));
         map.insert("d", 5);
         assert_eq!(map.get("c"), None, "reading a key marks it as used");
+    }
+
+    #[test]
+    fn remove_returns_value_once() {
+        let mut map = BoundedMap::with_capacity(2);
+        map.insert("a", 1);
+        assert_eq!([map.remove("a"), map.remove("a")], [Some(1), None]);
     }
 
     #[test]

@@ -516,7 +516,8 @@ fn parse_log_level(level: i32) -> Result<LogLevel> {
 /// overwritten.
 ///
 /// Tokens that callers hold stay valid, and calls in progress are not affected. Sessions with PKCS#11 tokens
-/// are closed, and PINs that such tokens rejected are forgotten, so that they may be tried again.
+/// are closed, and PINs that such tokens rejected are forgotten, so that they may be tried again. A ClientAssertion
+/// that was sent is not sent again.
 ///
 /// Thread-safe. From inside a callback it does nothing.
 #[unsafe(no_mangle)]

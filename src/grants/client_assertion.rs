@@ -1,6 +1,7 @@
 //! Client credentials grant with a JWT client assertion instead of a secret (RFC 7523 section 2.2;
 //! webMethods' third flow).
 
+use crate::base::cache_key::CacheKey;
 use crate::base::clock::Clock;
 use crate::base::error::{Error, ErrorKind, KeyError, OAuthReason, Result, WarningKind};
 use crate::base::file::{ConfiguredPath, LoosePermissions};
@@ -36,9 +37,34 @@ pub(super) fn fetch(
 ) -> Result<AccessToken> {
     let issued = token_client::request_token(endpoint_config, context, &|skew_secs| {
         let assertion = sign_or_load(source, skew_secs, context)?;
-        Ok(build_request(endpoint_config, source, client_id, assertion))
+        let sent_assertion = record_single_use(source, &assertion, context)?;
+        let request = build_request(endpoint_config, source, client_id, assertion);
+        Ok(TokenRequest { sent_assertion, ..request })
     })?;
     Ok(issued.access_token)
+}
+
+/// Records that ClientAssertion is sent, and returns its digest. An assertion file is exempt: platforms such as
+/// Kubernetes write tokens there that servers accept until they expire, for any number of scopes.
+///
+/// # Errors
+/// [`OAuthReason::Expired`] if this process has sent it before.
+fn record_single_use(
+    source: &AssertionSource,
+    assertion: &Secret,
+    context: &GrantContext<'_>,
+) -> Result<Option<CacheKey>> {
+    if !matches!(source, AssertionSource::Presigned(PresignedAssertion::Literal(_))) {
+        return Ok(None);
+    }
+    let process = context.process;
+    let digest = CacheKey::digest(&process.cache_key_secret, &("client assertion", assertion.reveal()));
+    let expires_at = unverified_jwt_exp(assertion.reveal());
+    if process.sent_assertions.insert(digest, expires_at, process.clock.unix_seconds()) {
+        return Ok(Some(digest));
+    }
+    let text = "ClientAssertion was sent before, and a server accepts a client assertion once; set a new one";
+    Err(Error::new(OAuthReason::Expired, "client assertion", text).with_option("ClientAssertion"))
 }
 
 /// Returns a new signed assertion, or else the configured one.
@@ -89,7 +115,7 @@ pub(super) fn build_request<'a>(
     parameters.extend(client_id.map(|id| Parameter::shown("client_id", id, &[OptionId::ClientID])));
     let retry_policy = match source {
         AssertionSource::SignedHere(_) => RetryPolicy::WithNewAssertion,
-        AssertionSource::Presigned(_) => RetryPolicy::Never,
+        AssertionSource::Presigned(_) => RetryPolicy::OnlyIfUnprocessed,
     };
     TokenRequest::new(endpoint_config, parameters, Credential::ClientAssertion, retry_policy, || match source
     {

@@ -138,14 +138,13 @@ impl RetryState {
             return if retry { RetryDecision::RetryAfter(retry_after) } else { RetryDecision::GiveUp };
         }
         self.attempts = self.attempts.saturating_add(1);
-        let is_busy = matches!(response.http_status, 429 | 503);
-        let is_transient = is_busy
+        let is_transient = is_busy(response)
             || matches!(response.http_status, 502 | 504)
             || response.error_code() == Some("temporarily_unavailable")
             || self.profile.is_some_and(|profile| profile.retryable_statuses.contains(&response.http_status));
         let may_repeat = match policy {
             RetryPolicy::WithNewAssertion | RetryPolicy::OnTransientError => is_transient,
-            RetryPolicy::OnlyIfUnprocessed => is_busy,
+            RetryPolicy::OnlyIfUnprocessed => is_busy(response),
             RetryPolicy::Never => false,
         };
         self.retry_if(may_repeat, response.retry_after, call)
@@ -196,6 +195,18 @@ impl RetryState {
         let max_jitter = delay.checked_div(divisor).unwrap_or_default();
         delay.saturating_add(self.jitter.sample().scale_duration(max_jitter))
     }
+}
+
+/// Whether the server was too busy to process the request.
+fn is_busy(response: &ErrorResponse) -> bool {
+    matches!(response.http_status, 429 | 503)
+}
+
+/// Whether the server did not process the request: it was too busy, or there is no token endpoint at the URL.
+pub(super) fn is_unprocessed(response: &ErrorResponse) -> bool {
+    let is_elsewhere =
+        matches!(response.http_status, 300..=399 | 404 | 405) && response.error_code().is_none();
+    is_busy(response) || is_elsewhere
 }
 
 /// Whether `delay` is at most [`MAX_SERVER_WAIT`] and ends before the call's deadline.
@@ -281,7 +292,7 @@ mod tests {
 
     fn connection_closed_error() -> RequestError {
         let error = Error::new(NetworkError::Connection, "network", "closed");
-        RequestError { error, stale_connection: false, reached_server: true }
+        RequestError { error, stale_connection: false, reached_server: true, was_sent: true }
     }
 
     fn count_attempts(call: &CallContext, policy: RetryPolicy) -> u32 {
@@ -379,10 +390,28 @@ mod tests {
     }
 
     #[test]
+    fn busy_server_and_wrong_url_leave_request_unprocessed() {
+        for (status, error, expected) in [
+            (429, "", true),
+            (503, "temporarily_unavailable", true),
+            (302, "", true),
+            (404, "", true),
+            (405, "", true),
+            (404, "invalid_client", false),
+            (400, "", false),
+            (401, "invalid_client", false),
+            (500, "", false),
+            (502, "", false),
+        ] {
+            assert_eq!(is_unprocessed(&error_response(status, error)), expected, "{status} {error}");
+        }
+    }
+
+    #[test]
     fn transport_error_retried_only_after_server_reached() {
         let is_retried_after = |kind, reached_server| {
             let error = Error::new(ErrorKind::Network(kind), "network", "x");
-            let failure = RequestError { error, stale_connection: false, reached_server };
+            let failure = RequestError { error, stale_connection: false, reached_server, was_sent: true };
             let decision = retry_state_for("").after_transport_error(
                 &failure,
                 RetryPolicy::OnTransientError,

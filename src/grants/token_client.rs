@@ -46,6 +46,17 @@ enum Outcome<'a> {
     Unreachable(RequestError),
 }
 
+impl Outcome<'_> {
+    /// Whether no server has processed the request.
+    fn is_unprocessed(&self) -> bool {
+        match self {
+            Self::Token(_) => false,
+            Self::Rejected(rejected) => retry::is_unprocessed(&rejected.response),
+            Self::Unreachable(failure) => !failure.was_sent,
+        }
+    }
+}
+
 /// Builds a request for a server clock that is ahead of the local clock by the given number of seconds.
 type BuildRequest<'m, 'a> = dyn Fn(i64) -> Result<TokenRequest<'a>> + 'm;
 
@@ -157,8 +168,11 @@ impl<'a> TokenClient<'_, 'a> {
             RetryState::new(known_skew_secs, endpoint_config.profile, context.process.jitter);
         loop {
             let request = build_request(retry_state.skew_secs())?;
-            let policy = request.retry_policy;
+            let (policy, sent_assertion) = (request.retry_policy, request.sent_assertion);
             let outcome = self.send(method, request, retry_state.connection_reuse(policy));
+            if let Some(assertion) = sent_assertion.filter(|_| outcome.is_unprocessed()) {
+                context.process.sent_assertions.remove(&assertion);
+            }
             let decision = match &outcome {
                 Outcome::Token(_) => {
                     if retry_state.skew_secs() != known_skew_secs {

@@ -1,5 +1,6 @@
 //! Token request of a grant, shared by sending, by reports and by the redaction of the response.
 
+use crate::base::cache_key::CacheKey;
 use crate::base::secret::Secret;
 use crate::grants::client_auth::basic_authorization;
 use crate::grants::retry::RetryPolicy;
@@ -82,6 +83,8 @@ pub struct TokenRequest<'a> {
     pub(super) credential: Credential,
     /// When the request may be sent again.
     pub(super) retry_policy: RetryPolicy,
+    /// The digest of an assertion that must not be sent again if the server may have processed the request.
+    pub(super) sent_assertion: Option<CacheKey>,
     /// Describes the shown parts of the request for error messages.
     pub(super) describe: Box<dyn Fn() -> String + 'a>,
 }
@@ -110,7 +113,14 @@ impl<'a> TokenRequest<'a> {
             additional
                 .map(|(name, value)| Parameter::hidden(name, value.clone(), &[OptionId::TokenParameters])),
         );
-        Self { parameters, headers, credential, retry_policy, describe: Box::new(describe) }
+        Self {
+            parameters,
+            headers,
+            credential,
+            retry_policy,
+            sent_assertion: None,
+            describe: Box::new(describe),
+        }
     }
 
     /// The signed assertion, as the grant or for client authentication.

@@ -244,9 +244,9 @@ define_options! {
     TokenParameters [] OptionType::Secret, "",
         "Additional parameters of the token request, as a=b&c=d or a JSON object. Parameters that the grant itself sends are not allowed.";
     ClientAssertion [] OptionType::Secret, "",
-        "A presigned client assertion (RFC 7523 section 2.2); it is sent only once.";
+        "A presigned client assertion (RFC 7523 section 2.2). A process sends it once, for all of its connections; then it is AUTHGRANT_TOKEN_EXPIRED until another one is set. It counts as sent if the server may have processed it: not if the request could not be sent, and not after HTTP 429 or 503, a redirect, or HTTP 404 or 405 without an OAuth error. The token is cached and shared as any other.";
     ClientAssertionFile [] OptionType::Path, "",
-        "A file with the client assertion. It is read for each request, because another program renews it. Not allowed in a connection string, nor in a FILEDSN that a connection string names by path, unless the caller allows it (AUTHGRANT_ALLOW_SECRET_REFERENCES).";
+        "A file with the client assertion. It is read for each request, because another program renews it. Unlike ClientAssertion, it may be sent several times, as the tokens of platforms such as Kubernetes are. Not allowed in a connection string, nor in a FILEDSN that a connection string names by path, unless the caller allows it (AUTHGRANT_ALLOW_SECRET_REFERENCES).";
     RefreshToken ["rtok", "Auth_RefreshToken"] OptionType::Secret, "",
         "The refresh token (RFC 6749 section 6). If the server rotates it, the new one is used from then on.";
     OAuthCode ["oac"] OptionType::Secret, "",

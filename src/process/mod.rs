@@ -27,6 +27,7 @@ use crate::token::cache::TokenCache;
 mod cache_limit;
 mod circuit_breaker;
 mod interner;
+mod sent_assertions;
 mod slot_registry;
 mod snapshot;
 mod token_users;
@@ -35,6 +36,7 @@ use cache_limit::CacheLimit;
 
 pub use circuit_breaker::{Admission, AdmissionContext, CircuitBreakers, MAX_SERVER_WAIT, throttled_error};
 pub use interner::Interner;
+pub use sent_assertions::SentAssertions;
 pub use slot_registry::SlotRegistry;
 pub use snapshot::Snapshot;
 pub use token_users::TokenUsers;
@@ -51,6 +53,8 @@ pub struct Process {
     pub endpoint_memory: EndpointMemory,
     /// Circuit breakers of endpoints that throttle or fail.
     pub breakers: CircuitBreakers,
+    /// Configured client assertions that were sent.
+    pub sent_assertions: SentAssertions,
     /// Number of connections that use each token.
     pub token_users: TokenUsers,
     /// Slots from which connections return recently used tokens.
@@ -94,6 +98,7 @@ impl Process {
             key_cache,
             endpoint_memory: EndpointMemory::default(),
             breakers: CircuitBreakers::default(),
+            sent_assertions: SentAssertions::default(),
             token_users: TokenUsers::default(),
             slot_registry: SlotRegistry::default(),
             snapshots: Interner::default(),
@@ -155,7 +160,8 @@ impl Process {
         self.stats.to_json(&external_counters, &[("authgrant_cached_identities", cached_entries)])
     }
 
-    /// Clears all caches: wipes tokens and keys, and closes idle connections.
+    /// Clears all caches: wipes tokens and keys, and closes idle connections. The sent client assertions remain: their
+    /// servers remember them, too.
     pub fn clear(&self) {
         self.cache.clear();
         self.slot_registry.clear();

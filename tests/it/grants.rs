@@ -6,7 +6,7 @@ use std::fs;
 use std::ptr::null_mut;
 use std::sync::Mutex;
 
-use crate::support::c_api::{c_str_to_string, get_token, open};
+use crate::support::c_api::{Connection, Failure, c_str_to_string, get_token, open};
 use crate::support::stores;
 use crate::support::tempdir::TestDir;
 use authgrant::ffi::status::*;
@@ -111,6 +111,105 @@ fn assertion_file_is_reread_per_request() {
         (failure.status, failure.option.as_deref()),
         (AUTHGRANT_KEY_STORE_ERROR, Some("ClientAssertionFile"))
     );
+}
+
+/// A connection that signs client assertions for `server`.
+fn open_signer(server: &MockServer) -> Connection {
+    let options = format!("{ASSERTION_OPTIONS};JWTCertStore={}", stores::path("openssl.pem"));
+    open(&with_token_uri(server, &options)).unwrap()
+}
+
+/// A connection string with `assertion`.
+fn presigned_string(server: &MockServer, assertion: &str, more: &str) -> String {
+    with_token_uri(server, &format!("am=OAuth2-JWTClientAssertion;ClientAssertion={assertion};{more}"))
+}
+
+#[track_caller]
+fn assert_already_sent(failure: &Failure) {
+    let actual = (failure.status, failure.sqlstate.as_str(), failure.option.as_deref(), failure.http_status);
+    assert_eq!(actual, (AUTHGRANT_TOKEN_EXPIRED, "08006", Some("ClientAssertion"), 0), "{failure:?}");
+}
+
+#[test]
+fn inline_assertion_is_sent_once_per_process() {
+    let server = start_server_with_signing_client();
+    let signer = open_signer(&server);
+    let assertion = signer.make_assertion().unwrap();
+    let first = open(&presigned_string(&server, &assertion, "")).unwrap();
+    let equal = open(&presigned_string(&server, &assertion, "LoginTimeout=7")).unwrap();
+    let other = open(&presigned_string(&server, &assertion, "Scope=a")).unwrap();
+    let token = first.get_token().unwrap();
+    assert_eq!(equal.get_token().unwrap().value(), token.value(), "the token is shared");
+    assert_already_sent(&other.get_token().map(|_| ()).unwrap_err());
+    assert_eq!(first.get_token().unwrap().value(), token.value(), "the token stays cached");
+    first.reject(&token);
+    for connection in [&first, &equal] {
+        assert_already_sent(&connection.get_token().map(|_| ()).unwrap_err());
+    }
+    assert_eq!(server.token_requests().len(), 1);
+    first.set_option("ClientAssertion", &signer.make_assertion().unwrap()).unwrap();
+    first.get_token().unwrap();
+    assert_eq!(server.token_requests().len(), 2);
+}
+
+#[test]
+fn rejected_inline_assertion_is_not_sent_again() {
+    let server = start_server_with_signing_client();
+    let assertion = open_signer(&server).make_assertion().unwrap();
+    let connection = open(&presigned_string(&server, &assertion, "ClientID=someone else")).unwrap();
+    let failure = connection.get_token().map(|_| ()).unwrap_err();
+    assert_eq!(failure.oauth_error.as_deref(), Some("invalid_client"), "{failure:?}");
+    assert_already_sent(&get_token(&presigned_string(&server, &assertion, "")).map(|_| ()).unwrap_err());
+    assert_eq!(server.token_requests().len(), 1);
+}
+
+#[test]
+fn unprocessed_inline_assertion_may_be_sent_again() {
+    let server = start_server_with_signing_client();
+    let assertion = open_signer(&server).make_assertion().unwrap();
+    // No server listens there.
+    let unreachable =
+        format!("am=OAuth2-JWTClientAssertion;ClientAssertion={assertion};TokenURI=https://127.0.0.1:1/t");
+    assert_eq!(get_token(&unreachable).map(|_| ()).unwrap_err().status, AUTHGRANT_NETWORK);
+    let wrong_url = presigned_string(&server, &assertion, "").replace("/oauth/token", "/nothing");
+    assert_eq!(get_token(&wrong_url).map(|_| ()).unwrap_err().http_status, 404);
+    let busy = |status| Behavior::Json { status, body: json!(null), headers: Vec::new() };
+    let answer = r#"{"access_token":"at","token_type":"Bearer"}"#.to_owned();
+    server.set_script(vec![busy(503), busy(429), Behavior::TokenAnswer(answer)]);
+    get_token(&presigned_string(&server, &assertion, "")).unwrap();
+    assert_eq!(server.token_requests().len(), 3, "the busy server is asked again");
+}
+
+#[test]
+fn inline_assertion_of_lost_request_is_not_sent_again() {
+    let server = start_server_with_signing_client();
+    let signer = open_signer(&server);
+    for lost in [Behavior::Raw(Vec::new()), Behavior::Reset] {
+        let assertion = signer.make_assertion().unwrap();
+        let before = server.token_requests().len();
+        server.set_script(vec![lost]);
+        let failure = get_token(&presigned_string(&server, &assertion, "")).map(|_| ()).unwrap_err();
+        assert_eq!(failure.status, AUTHGRANT_NETWORK, "{failure:?}");
+        assert_already_sent(
+            &get_token(&presigned_string(&server, &assertion, "Scope=a")).map(|_| ()).unwrap_err(),
+        );
+        assert_eq!(server.token_requests().len(), before + 1);
+    }
+}
+
+#[test]
+fn unchanged_assertion_file_is_sent_again() {
+    let server = start_server_with_signing_client();
+    let dir = TestDir::with_file("assertion", open_signer(&server).make_assertion().unwrap());
+    for scope in ["a", "b"] {
+        let answer = format!(r#"{{"access_token":"at-{scope}","token_type":"Bearer"}}"#);
+        server.set_script(vec![Behavior::TokenAnswer(answer)]);
+        let more = format!("am=OAuth2-JWTClientAssertion;Scope={scope}");
+        let connection = open(&with_token_uri(&server, &more)).unwrap();
+        connection.set_option("ClientAssertionFile", &dir.path("assertion")).unwrap();
+        assert_eq!(connection.get_token().unwrap().value(), format!("at-{scope}"));
+    }
+    assert_eq!(server.token_requests().len(), 2);
 }
 
 #[test]

@@ -156,13 +156,18 @@ fn stale_connection_is_retried_with_new_assertion() {
 fn unrepeatable_request_uses_new_connection_once() {
     let server = start_mock_server(Config::http());
     let url = server.url("/oauth/token");
-    let assertion = open(&minimal_string(&server, "ClaimsAudience=x")).unwrap().make_assertion().unwrap();
+    let signer = open(&minimal_string(&server, "ClaimsAudience=x")).unwrap();
+    let new_assertion = || signer.make_assertion().unwrap();
     for unrepeatable in [
         "am=51;OAuthCode=code;RedirectURI=http://localhost:3000",
         "am=52;User=jo;Password=p",
         "am=54;RefreshToken=r",
-        &format!("am=OAuth2-JWTClientAssertion;ClientAssertion={assertion}"),
+        "am=OAuth2-JWTClientAssertion",
     ] {
+        let with_credential = || match unrepeatable {
+            "am=OAuth2-JWTClientAssertion" => format!("{unrepeatable};ClientAssertion={}", new_assertion()),
+            complete => complete.to_owned(),
+        };
         // Leaves an idle connection, which the server closes when the next request arrives.
         get_token(&minimal_string(&server, &format!("CacheScope=Connection;Scope={{{unrepeatable}}}")))
             .unwrap();
@@ -170,7 +175,7 @@ fn unrepeatable_request_uses_new_connection_once() {
         server.set_script(vec![Behavior::TokenAnswer(
             r#"{"access_token":"at","token_type":"Bearer"}"#.to_owned(),
         )]);
-        get_token(&format!("{unrepeatable};ClientID=c;TokenURI={url}"))
+        get_token(&format!("{};ClientID=c;TokenURI={url}", with_credential()))
             .unwrap_or_else(|failure| panic!("{unrepeatable}: {failure:?}"));
         assert_eq!(
             (token_request_count(&server), server.connection_count()),
@@ -180,8 +185,8 @@ fn unrepeatable_request_uses_new_connection_once() {
         for ending in connection_endings() {
             let before = token_request_count(&server);
             server.set_script(vec![ending]);
-            let failure =
-                get_token(&format!("{unrepeatable};ClientID=d;TokenURI={url};Scope={before}")).unwrap_err();
+            let string = format!("{};ClientID=d;TokenURI={url};Scope={before}", with_credential());
+            let failure = get_token(&string).unwrap_err();
             assert_eq!(failure.status, AUTHGRANT_NETWORK, "{unrepeatable}: {failure:?}");
             assert_eq!(token_request_count(&server), before + 1, "{unrepeatable}");
         }

@@ -197,7 +197,7 @@ fn request_error(error: Error, context: &RequestContext) -> RequestError {
     let is_from_server =
         context.is_current_process() && !matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::Internal);
     let error = if is_from_server { error.with_cause(Cause::Server) } else { error };
-    RequestError { error, stale_connection, reached_server }
+    RequestError { error, stale_connection, reached_server, was_sent: context.has_sent() }
 }
 
 fn summarize_response(response: &Response) -> String {

@@ -119,6 +119,8 @@ pub struct RequestError {
     /// such as POST instead of GET, may succeed. Not set after a failed lookup, connect or handshake, a
     /// timeout or a cancel, because these do not depend on the form of the request.
     pub reached_server: bool,
+    /// The request, or its beginning, may have been sent, so that the server may have processed it.
+    pub was_sent: bool,
 }
 
 impl From<RequestError> for Error {
@@ -129,6 +131,6 @@ impl From<RequestError> for Error {
 
 impl From<Error> for RequestError {
     fn from(error: Error) -> Self {
-        Self { error, stale_connection: false, reached_server: false }
+        Self { error, stale_connection: false, reached_server: false, was_sent: false }
     }
 }
