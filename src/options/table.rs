@@ -215,7 +215,7 @@ define_options! {
     JWTThumbprint [] OptionType::Text, "by provider",
         "The headers that identify the certificate of the key: any of x5t, x5t#S256 and x5c, separated by commas.";
     JWTCertificate [] OptionType::Path, "",
-        "The file with the X.509 certificate of the key, PEM or DER, if the key store has none.";
+        "The file with the X.509 certificate of the key, PEM or DER, if the key store has none. It is sent as JWTThumbprint or the provider specifies; without either it is a warning.";
     JWTHeaders [] OptionType::Text, "",
         "Additional headers of the assertion, as a JSON object; they override generated ones. Not allowed: crit, b64, jwk, jku.";
     ClaimsAdditional [] OptionType::Text, "",

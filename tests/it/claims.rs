@@ -252,6 +252,27 @@ fn replaced_standard_claim_is_warning() {
     let claims = server.token_requests().pop().unwrap().claims.unwrap();
     assert_eq!((&claims["aud"], &claims["sub"]), (&json!([url]), &json!("other")));
     let warnings = connection.warnings();
+#[test]
+fn certificate_file_alone_is_sent_if_provider_requires_it() {
+    let server = start_server_with_certificate(&stores::certificate(), ClientOptions::default());
+    let key =
+        format!("JWTCertStore={};JWTCertificate={}", stores::path("pkcs1.pem"), test_file("signer.der"));
+    let der = std::fs::read(test_file("signer.der")).unwrap();
+    let thumbprint = URL_SAFE_NO_PAD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &der));
+    for (provider, expected) in [("entra", json!(thumbprint)), ("netsuite", Value::Null)] {
+        let string =
+            connection_string(&server, &format!("{key};Provider={provider};Scope=a;JWTAlgorithm=PS256"));
+        let connection = open(&string).unwrap();
+        connection.get_token().unwrap();
+        let header = server.token_requests().pop().unwrap().jwt_header.unwrap();
+        assert_eq!((&header["x5t#S256"], &header["x5t"]), (&expected, &Value::Null), "{provider}");
+        let is_about_certificate = |failure: &Failure| failure.option.as_deref() == Some("JWTCertificate");
+        let warning = connection.warnings().into_iter().find(is_about_certificate);
+        assert_eq!(warning.is_some(), expected.is_null(), "{provider}: {warning:?}");
+        assert!(warning.is_none_or(|warning| warning.message.contains("JWTThumbprint")), "{provider}");
+    }
+}
+
     let about_claims =
         warnings.iter().filter(|warning| warning.option.as_deref() == Some("ClaimsAdditional"));
     let [warning] = about_claims.collect::<Vec<_>>()[..] else { panic!("{warnings:?}") };

@@ -5,7 +5,7 @@ use super::option_resolver::OptionResolver;
 use super::{HttpHeader, OAuthClient};
 use crate::base::url::EndpointUrl;
 use crate::jwt::{JoseHeader, RawObject};
-use crate::key::CertHeader;
+use crate::key::{CertHeader, KeySource};
 use crate::options::OptionId;
 use crate::provider::{self, Audience, JwtUse, Profile, ScopeLocation};
 
@@ -171,12 +171,21 @@ impl OptionResolver<'_> {
         if self.signer.is_none() {
             header.preferred_algorithms.clone_from(&profile.algorithms);
         }
-        let has_cert_header =
-            KEY_ID_HEADERS.iter().any(|name| *name != "kid" && header.additional.contains_key(name));
         let uses_hmac = self.signer.is_none() && self.value(OptionId::JWTSecret).is_some();
-        if header.cert_headers.is_empty() && !has_cert_header && !uses_hmac {
+        if header.cert_headers.is_empty() && !sets_cert_header(header) && !uses_hmac {
             let defaults = profile.cert_headers.iter().filter_map(|name| CertHeader::from_name(name));
             header.cert_headers.extend(defaults);
+        }
+    }
+
+    /// Warns of a JWTCertificate that no header of the assertion identifies. That of a signer verifies its
+    /// signatures.
+    pub(super) fn check_certificate_use(&mut self, header: &JoseHeader, key: Option<&KeySource>) {
+        let has_certificate = key.is_some_and(|key| key.certificate.is_some()) && self.signer.is_none();
+        if has_certificate && header.cert_headers.is_empty() && !sets_cert_header(header) {
+            let text = "is not used in the assertion: no header identifies it; set JWTThumbprint=x5t (or x5t#S256, \
+                        x5c), or remove it";
+            self.add_warning(OptionId::JWTCertificate, text);
         }
     }
 
@@ -257,6 +266,11 @@ impl OptionResolver<'_> {
             self.number(OptionId::AccessTokenLifetime).and_then(|seconds| u32::try_from(seconds).ok());
         configured.or(profile.and_then(|profile| profile.token_lifetime))
     }
+}
+
+/// Whether JWTHeaders identifies a certificate.
+fn sets_cert_header(header: &JoseHeader) -> bool {
+    KEY_ID_HEADERS.iter().any(|name| *name != "kid" && header.additional.contains_key(name))
 }
 
 /// Scheme and authority of the URL, as configured.

@@ -264,3 +264,20 @@ fn snowflake_account_and_user_are_normalized() {
     }
     assert_eq!(without_fingerprint("ACME.ROBOT.SHA256:aBc="), "ACME.ROBOT");
 }
+
+#[test]
+fn unidentified_certificate_file_is_warning() {
+    let base = "am=55;ClaimsIssuer=me;JWTCertStore=k;JWTCertificate=c";
+    for (more, is_warning) in [
+        ("", true),
+        ("JWTKeyID=a", true),
+        ("JWTThumbprint=x5c", false),
+        ("JWTHeaders='{\"x5t\":\"a\"}'", false),
+        ("Provider=entra", false),
+        ("Provider=netsuite", true),
+    ] {
+        let warned = warned_options(&format!("{base};{more}")).contains(&"JWTCertificate".to_owned());
+        assert_eq!(warned, is_warning, "{more}");
+    }
+    assert!(!warned_options("am=55;ClaimsIssuer=me;JWTCertStore=k").contains(&"JWTCertificate".to_owned()));
+}

@@ -128,6 +128,7 @@ impl OptionResolver<'_> {
         let audience = audience.or_else(|| self.default_audience(endpoint, profile, has_scope));
         let lifetime = self.assertion_lifetime(profile);
         self.check_profile_requirements(header, &additional, profile);
+        self.check_certificate_use(header, source.as_ref());
         let issuer = issuer?;
         Some(AssertionConfig {
             key: source.clone()?,
