@@ -3,6 +3,7 @@
 use crate::base::clock::{Clock as _, SystemClock};
 use crate::base::error::Result;
 use crate::base::file::FileVersion;
+use crate::key::format::json;
 use crate::key::pkcs11_uri::Pkcs11Uri;
 use crate::key::rotation::{self, Candidate};
 use crate::key::signing::{SigningKey, callback};
@@ -32,7 +33,7 @@ pub(super) fn open_with_versions(source: &KeySource, now: i64) -> Result<(Signin
             return Ok((key, versions));
         }
         KeyOrigin::HmacSecret(text) => {
-            return Ok((SigningKey::from_hmac_secret(source, text.reveal())?, Vec::new()));
+            return Ok((open_hmac_secret(source, text.reveal(), now)?, Vec::new()));
         }
         KeyOrigin::Callback(signer) => return Ok((callback::open(source, signer)?, Vec::new())),
     };
@@ -48,6 +49,18 @@ fn attach_certificate(source: &KeySource, key: &mut SigningKey) -> Result<Vec<Fi
     };
     key.attach_chain(chain);
     Ok(vec![version])
+}
+
+/// Opens the value of JWTSecret: a JSON Web Key, else the secret itself.
+fn open_hmac_secret(source: &KeySource, text: &str, now: i64) -> Result<SigningKey> {
+    let Some(jwk) = json::find_web_key(text) else {
+        return SigningKey::from_hmac_secret(source, text);
+    };
+    let key = open_content(source, jwk.as_bytes(), now)?;
+    if key.is_shared_secret() {
+        return Ok(key);
+    }
+    Err(source.unsuitable_error("is a JSON Web Key with a key pair; set JWTPrivateKey to it instead"))
 }
 
 /// Opens the key that `source` selects from the content of a key file.

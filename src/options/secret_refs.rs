@@ -10,6 +10,10 @@
 
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
 use super::messages::quoted_secret_warning;
 use super::table::{self, OptionId, OptionSpec, OptionType};
 use super::{FileDependencies, OptionOrigin, OptionValue, Options, environment};
@@ -24,6 +28,9 @@ use crate::sys;
 
 /// The maximum size of a secret file in bytes; keys are smaller, too.
 const MAX_SECRET_LEN: u64 = 64 * 1024;
+
+/// Prefix of a shared secret in base64.
+const BASE64_PREFIX: &str = "base64:";
 
 /// A reference in place of a secret.
 enum SecretRef<'a> {
@@ -135,7 +142,7 @@ impl Options {
             SecretRef::Variable(name) => (read_variable(name), name),
             SecretRef::File(path) => {
                 let file = self.configured_path(path, value, policy);
-                (self.read_secret_file(file, dependencies), path)
+                (self.read_secret_file(spec, file, dependencies), path)
             }
         };
         result.map_err(|reason| {
@@ -144,9 +151,10 @@ impl Options {
         })
     }
 
-    /// Reads a file and removes its last line break. The error is the reason, to be appended to the path.
+    /// Reads the secret in a file. The error is the reason, to be appended to the path.
     fn read_secret_file(
         &self,
+        spec: &OptionSpec,
         file: ConfiguredPath,
         dependencies: &mut FileDependencies,
     ) -> std::result::Result<Secret, String> {
@@ -156,17 +164,10 @@ impl Options {
         if let Some(permissions) = LoosePermissions::detect(&metadata).filter(|_| require_private) {
             return Err(format!("{permissions} (KeyFileCheck is 1)"));
         }
-        let content = text::to_utf8(content);
-        let text = std::str::from_utf8(&content).map_err(|_| "is not text in UTF-8")?;
-        let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
-        if text.is_empty() {
-            return Err("is empty".to_owned());
-        }
-        if text.contains('\0') {
-            return Err("contains a NUL character".to_owned());
-        }
+        let is_binary = spec.id == OptionId::JWTSecret && is_binary_secret(&content);
+        let secret = if is_binary { encode_binary_secret(&content) } else { parse_text_secret(content)? };
         dependencies.add_file(file, FileVersion::from_metadata(&metadata));
-        Ok(Secret::from(text))
+        Ok(secret)
     }
 
     fn replace_value(&mut self, name: table::OptionId, value: &OptionValue, text: Secret) {
@@ -240,6 +241,38 @@ fn forbidden_ref_error(spec: &OptionSpec, value: &OptionValue, reference: &Secre
         Permission::References.name(),
     );
     Error::new(OptionError::Invalid, "options", text).with_option(spec.name)
+}
+
+/// Whether the shared secret `content` is to be used byte by byte: it is neither UTF-8 nor ASCII in UTF-16.
+/// Random bytes may begin like a UTF-16 text, but do not continue in ASCII.
+fn is_binary_secret(content: &Zeroizing<Vec<u8>>) -> bool {
+    let has_nul = |bytes: &[u8]| bytes.contains(&0);
+    let is_utf8 = std::str::from_utf8(content).is_ok() && !has_nul(content);
+    let decoded = text::to_utf8(content.clone());
+    !is_utf8 && (!decoded.is_ascii() || has_nul(&decoded))
+}
+
+/// The value of JWTSecret for the bytes `content`.
+fn encode_binary_secret(content: &[u8]) -> Secret {
+    let length = base64::encoded_len(content.len(), true).unwrap_or_default();
+    let mut text = String::with_capacity(BASE64_PREFIX.len().saturating_add(length));
+    text.push_str(BASE64_PREFIX);
+    STANDARD.encode_string(content, &mut text);
+    Secret::new(text)
+}
+
+/// The secret in a text file, without its last line break.
+fn parse_text_secret(content: Zeroizing<Vec<u8>>) -> std::result::Result<Secret, String> {
+    let content = text::to_utf8(content);
+    let text = std::str::from_utf8(&content).map_err(|_| "is not text in UTF-8")?;
+    let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
+    if text.is_empty() {
+        return Err("is empty".to_owned());
+    }
+    if text.contains('\0') {
+        return Err("contains a NUL character".to_owned());
+    }
+    Ok(Secret::from(text))
 }
 
 /// Reads an environment variable. The error is the reason, to be appended to its name.

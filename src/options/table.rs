@@ -205,9 +205,9 @@ define_options! {
     JWTCertKeyPassword [] OptionType::Secret, "JWTCertPassword",
         "The password of the signing key, if it differs from the password of the store.";
     JWTPrivateKey [] OptionType::Secret, "",
-        "The private key itself, instead of JWTCertStore: PEM (also with \\n instead of line breaks) or JSON, or base64 of the content of a key file.";
+        "The private key itself, instead of JWTCertStore: PEM (also with \\n instead of line breaks) or JSON (also a JSON Web Key of kty oct), or base64 of the content of a key file.";
     JWTSecret [] OptionType::Secret, "",
-        "The shared secret for HS256, HS384 and HS512, as text or base64:…; at least as long as the hash.";
+        "The shared secret for HS256, HS384 and HS512: text, base64:…, or a JSON Web Key of kty oct, whose kid and alg apply; at least as long as the hash. A file (file:…) that is not text is used byte by byte.";
     JWTAlgorithm [] JWT_ALGORITHMS, "by provider and key",
         "The signature algorithm of the assertion (RFC 7518 section 3.1).";
     JWTKeyID [] OptionType::Text, "",

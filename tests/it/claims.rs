@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use crate::support::c_api::{Failure, Token, get_token, open};
 use crate::support::stores;
+use crate::support::tempdir::TestDir;
 use authgrant::ffi::status::*;
 use aws_lc_rs::hmac;
 use base64::Engine as _;
@@ -129,6 +130,35 @@ fn hmac_algorithms_verify_at_server() {
 }
 
 #[test]
+fn oct_jwk_is_shared_secret_with_kid_and_alg() {
+    let options = ClientOptions { hmac_secret: Some(SECRET.to_owned()), ..ClientOptions::default() };
+    let server = start_server_with_certificate(&stores::certificate(), options);
+    let k = URL_SAFE_NO_PAD.encode(SECRET);
+    let jwk = json!({ "kty": "oct", "k": k, "kid": "shared", "alg": "HS384" }).to_string();
+    let quoted = format!("{{{}}}", jwk.replace('}', "}}"));
+    let dir = TestDir::with_file("key.jwk", &jwk);
+    for key in [
+        format!("JWTSecret={quoted}"),
+        // The braces of the object are those of the value.
+        format!("JWTSecret={jwk}"),
+        format!("JWTPrivateKey={quoted}"),
+        format!("JWTCertStore={}", dir.path("key.jwk")),
+    ] {
+        for algorithm in ["", ";JWTAlgorithm=HS384"] {
+            let header = accepted_request(&server, &format!("{key}{algorithm}")).jwt_header.unwrap();
+            assert_eq!((&header["kid"], &header["alg"]), (&json!("shared"), &json!("HS384")), "{key}");
+        }
+        let option = key.split('=').next().unwrap();
+        let other = format!("{key};JWTAlgorithm=HS256");
+        assert_signing_fails(&other, AUTHGRANT_KEY_UNSUITABLE, option, &["HS256", "HS384"]);
+    }
+    let pair = json!({ "kty": "OKP", "crv": "Ed25519", "d": k, "x": k }).to_string();
+    let pair = format!("JWTSecret={{{}}}", pair.replace('}', "}}"));
+    let failure = assert_signing_fails(&pair, AUTHGRANT_KEY_STORE_ERROR, "JWTSecret", &[]);
+    assert!(!failure.message.contains(&k), "{failure:?}");
+}
+
+#[test]
 fn wrong_hmac_secret_is_denied_and_redacted() {
     let options = ClientOptions { hmac_secret: Some(SECRET.to_owned()), ..ClientOptions::default() };
     let server = start_server_with_certificate(&stores::certificate(), options);
@@ -223,6 +253,27 @@ fn certificate_headers_match_registered_certificate() {
 }
 
 #[test]
+fn certificate_file_alone_is_sent_if_provider_requires_it() {
+    let server = start_server_with_certificate(&stores::certificate(), ClientOptions::default());
+    let key =
+        format!("JWTCertStore={};JWTCertificate={}", stores::path("pkcs1.pem"), test_file("signer.der"));
+    let der = std::fs::read(test_file("signer.der")).unwrap();
+    let thumbprint = URL_SAFE_NO_PAD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &der));
+    for (provider, expected) in [("entra", json!(thumbprint)), ("netsuite", Value::Null)] {
+        let string =
+            connection_string(&server, &format!("{key};Provider={provider};Scope=a;JWTAlgorithm=PS256"));
+        let connection = open(&string).unwrap();
+        connection.get_token().unwrap();
+        let header = server.token_requests().pop().unwrap().jwt_header.unwrap();
+        assert_eq!((&header["x5t#S256"], &header["x5t"]), (&expected, &Value::Null), "{provider}");
+        let is_about_certificate = |failure: &Failure| failure.option.as_deref() == Some("JWTCertificate");
+        let warning = connection.warnings().into_iter().find(is_about_certificate);
+        assert_eq!(warning.is_some(), expected.is_null(), "{provider}: {warning:?}");
+        assert!(warning.is_none_or(|warning| warning.message.contains("JWTThumbprint")), "{provider}");
+    }
+}
+
+#[test]
 fn additional_claims_keep_json_types() {
     let server = start_server_with_certificate(&stores::certificate(), ClientOptions::default());
     let json =
@@ -252,27 +303,6 @@ fn replaced_standard_claim_is_warning() {
     let claims = server.token_requests().pop().unwrap().claims.unwrap();
     assert_eq!((&claims["aud"], &claims["sub"]), (&json!([url]), &json!("other")));
     let warnings = connection.warnings();
-#[test]
-fn certificate_file_alone_is_sent_if_provider_requires_it() {
-    let server = start_server_with_certificate(&stores::certificate(), ClientOptions::default());
-    let key =
-        format!("JWTCertStore={};JWTCertificate={}", stores::path("pkcs1.pem"), test_file("signer.der"));
-    let der = std::fs::read(test_file("signer.der")).unwrap();
-    let thumbprint = URL_SAFE_NO_PAD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &der));
-    for (provider, expected) in [("entra", json!(thumbprint)), ("netsuite", Value::Null)] {
-        let string =
-            connection_string(&server, &format!("{key};Provider={provider};Scope=a;JWTAlgorithm=PS256"));
-        let connection = open(&string).unwrap();
-        connection.get_token().unwrap();
-        let header = server.token_requests().pop().unwrap().jwt_header.unwrap();
-        assert_eq!((&header["x5t#S256"], &header["x5t"]), (&expected, &Value::Null), "{provider}");
-        let is_about_certificate = |failure: &Failure| failure.option.as_deref() == Some("JWTCertificate");
-        let warning = connection.warnings().into_iter().find(is_about_certificate);
-        assert_eq!(warning.is_some(), expected.is_null(), "{provider}: {warning:?}");
-        assert!(warning.is_none_or(|warning| warning.message.contains("JWTThumbprint")), "{provider}");
-    }
-}
-
     let about_claims =
         warnings.iter().filter(|warning| warning.option.as_deref() == Some("ClaimsAdditional"));
     let [warning] = about_claims.collect::<Vec<_>>()[..] else { panic!("{warnings:?}") };
@@ -372,7 +402,12 @@ fn unsuitable_keys_are_errors() {
         "JWTCertStore",
         &["EdDSA", "Ed25519"],
     );
-    assert_signing_fails(&format!("{jks}JWTAlgorithm=HS256"), AUTHGRANT_MISSING_OPTION, "JWTSecret", &[]);
+    assert_signing_fails(
+        &format!("{jks}JWTAlgorithm=HS256"),
+        AUTHGRANT_KEY_UNSUITABLE,
+        "JWTCertStore",
+        &["JWTSecret", "JWTPrivateKey", "oct"],
+    );
     let bare = format!("JWTCertStore={};JWTThumbprint=x5t;", stores::path("pkcs1.pem"));
     assert_signing_fails(&bare, AUTHGRANT_MISSING_OPTION, "JWTCertificate", &["JWTCertStore"]);
     let mismatched = format!("{bare}JWTCertificate={}", test_file("ed.crt"));

@@ -10,6 +10,9 @@ use crate::support::tempdir::TestDir;
 use crate::support::{minimal_string, start_mock_server, stores};
 use authgrant::ffi::status::*;
 use authgrant::options::table::{OptionId, OptionSpec, TABLE};
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mock_server::{ClientAuth, ClientOptions, Config, MockServer};
 
 /// A connection whose access token is `reference`, set by the caller.
@@ -112,6 +115,36 @@ fn file_reference_trims_final_newline_without_recursion() {
         assert_eq!(open_with_token_reference(text).get_token().unwrap().value(), value);
         let string = format!("AuthenticationMethod=50;AccessToken={{{text}}}");
         assert_eq!(open(&string).unwrap().get_token().unwrap().value(), value, "in a connection string");
+    }
+}
+
+#[test]
+fn shared_secret_file_is_text_or_bytes() {
+    let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
+    let text = "a text of at least 32 characters";
+    let with_bom: Vec<u8> = [vec![0xFF, 0xFE], utf16(text)].concat();
+    let like_utf16: Vec<u8> = [vec![0xFF, 0xFE], utf16("\u{4e00}".repeat(20).as_str())].concat();
+    let binary: Vec<u8> = (0..=255).rev().collect();
+    let with_line_break = [&binary[..], b"\n"].concat();
+    let zeros = vec![0; 32];
+    for (content, secret) in [
+        (text.as_bytes(), text.as_bytes()),
+        (format!("{text}\r\n").as_bytes(), text.as_bytes()),
+        (&with_bom, text.as_bytes()),
+        (b"base64:YSB0ZXh0IG9mIGF0IGxlYXN0IDMyIGNoYXJhY3RlcnM=", text.as_bytes()),
+        (&binary, &binary),
+        (&with_line_break, &with_line_break),
+        (&like_utf16, &like_utf16),
+        (&zeros, &zeros),
+    ] {
+        let dir = TestDir::with_file("secret", content);
+        let connection = open("am=55;ClaimsIssuer=me;JWTAlgorithm=HS256;CacheScope=Connection").unwrap();
+        connection.set_option("JWTSecret", &format!("file:{}", dir.path("secret"))).unwrap();
+        let token = connection.get_token().unwrap().value();
+        let (message, signature) = token.rsplit_once('.').unwrap();
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+        let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+        hmac::verify(&key, message.as_bytes(), &signature).unwrap_or_else(|_| panic!("{content:?}"));
     }
 }
 

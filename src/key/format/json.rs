@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use zeroize::Zeroizing;
 
 use super::jwk::{self, Jwk};
 use super::pem;
@@ -94,6 +95,23 @@ pub(in crate::key) fn is_json(content: &[u8]) -> bool {
         Some(b'[' | b'"') => !pem::is_pem(content) && std::str::from_utf8(content).is_ok(),
         _ => false,
     }
+}
+
+/// Returns the JSON Web Key that `text` is. The parser of connection strings may have removed its braces.
+pub(in crate::key) fn find_web_key(text: &str) -> Option<Zeroizing<String>> {
+    #[derive(Deserialize)]
+    struct WebKey {
+        #[expect(dead_code, reason = "its presence alone matters")]
+        kty: IgnoredAny,
+    }
+    let text = text.trim();
+    let candidate = match text.as_bytes() {
+        [b'{', ..] => text.to_owned(),
+        [b'"', ..] => format!("{{{text}}}"),
+        _ => return None,
+    };
+    let candidate = Zeroizing::new(candidate);
+    serde_json::from_str::<WebKey>(&candidate).is_ok().then_some(candidate)
 }
 
 /// Reads all keys of the JSON text `content`.

@@ -23,7 +23,7 @@ use crate::key::parsed_key::{KeyBytes, ParsedKey};
 use crate::key::private_key::external::ExternalKey;
 use crate::key::private_key::hmac_secret::{self, HmacSecret};
 use crate::key::private_key::{self, PrivateKey};
-use crate::key::source::{KeyOrigin, KeySource};
+use crate::key::source::KeySource;
 
 /// How long before its end a certificate causes a warning, in seconds: 30 days.
 const EXPIRY_WARNING_SECS: i64 = 30 * 86_400;
@@ -118,6 +118,11 @@ impl SigningKey {
             self.certificate_info = chain.first().and_then(|leaf| CertificateInfo::from_der(leaf));
             self.certificates = chain;
         }
+    }
+
+    /// Whether the key is a shared secret.
+    pub(super) fn is_shared_secret(&self) -> bool {
+        matches!(self.private_key, PrivateKey::HmacSecret(_))
     }
 
     pub(super) fn public_key(&self) -> &[u8] {
@@ -282,8 +287,8 @@ impl SigningKey {
     pub fn fingerprint(&self) -> Result<String> {
         let public = self.private_key.subject_public_key_info();
         public.map(|info| format!("SHA256:{}", STANDARD.encode(digest(&SHA256, &info)))).ok_or_else(|| {
-            match self.source.origin {
-                KeyOrigin::HmacSecret(_) => self
+            match self.private_key {
+                PrivateKey::HmacSecret(_) => self
                     .source
                     .unsuitable_error("is a shared secret; the issuer fingerprint requires a key pair"),
                 _ => self.source.error(
@@ -314,7 +319,10 @@ impl SigningKey {
         let required = match requested {
             Algorithm::ES256 => "an EC key on P-256",
             Algorithm::ES384 => "an EC key on P-384",
-            Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => "a shared secret (JWTSecret)",
+            Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => {
+                "a shared secret (JWTSecret, or a JSON Web Key of kty oct in JWTSecret, JWTPrivateKey or \
+                 JWTCertStore)"
+            }
             Algorithm::EdDSA => "an Ed25519 key",
             _ => "an RSA key",
         };

@@ -203,7 +203,8 @@ impl OptionResolver<'_> {
         let hmac_secret = self.secret(OptionId::JWTSecret).map(KeyOrigin::HmacSecret);
         let requires_secret =
             matches!(algorithm, Some(Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512));
-        if requires_secret && hmac_secret.is_none() {
+        // A JSON Web Key in the other options may be a shared secret, too.
+        if requires_secret && (&store, &inline, &hmac_secret) == (&None, &None, &None) {
             self.problems.missing.push(OptionId::JWTSecret);
             return None;
         }

@@ -65,16 +65,13 @@ fn conflicting_key_sources_are_rejected() {
 }
 
 #[test]
-fn hmac_algorithm_requires_jwt_secret() {
-    for more in ["", "JWTCertStore=k.jks", "JWTPrivateKey=k"] {
-        for algorithm in ["JWTAlgorithm=hs256", "JWTHeaders='{\"alg\":\"HS512\"}'"] {
-            let error = resolve_error(&format!("am=55;ClaimsIssuer=me;{algorithm};{more}"));
-            assert_eq!(
-                (error.status(), error.option()),
-                (Status::MissingOption, Some("JWTSecret")),
-                "{more}"
-            );
-            assert!(error.message().contains("JWTSecret is missing"), "{error}");
+fn hmac_algorithm_requires_key_option() {
+    for algorithm in ["JWTAlgorithm=hs256", "JWTHeaders='{\"alg\":\"HS512\"}'"] {
+        let error = resolve_error(&format!("am=55;ClaimsIssuer=me;{algorithm}"));
+        assert_eq!((error.status(), error.option()), (Status::MissingOption, Some("JWTSecret")));
+        assert!(error.message().contains("JWTSecret is missing"), "{error}");
+        for more in ["JWTCertStore=k.jwk", "JWTPrivateKey=k", "JWTSecret=k"] {
+            assertion_config(&format!("am=55;ClaimsIssuer=me;{algorithm};{more}"));
         }
     }
 }
