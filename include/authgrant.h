@@ -24,7 +24,7 @@
  * progress finishes with the options it started with. A forked child may use its copies of
  * connections; it shares nothing with its parent.
  *
- * Callbacks (authgrant_..._fn) run on the thread of the call, with no lock held, possibly on
+ * Callbacks (`authgrant_..._fn`) run on the thread of the call, with no lock held, possibly on
  * several threads at once. They must return normally. Inside a callback only getters, _free
  * functions, authgrant_cancel_token_cancel() and authgrant_cancel_token_reset() may be called:
  * other functions return AUTHGRANT_INVALID_ARGUMENT (HY010), and authgrant_close() and

@@ -1,4 +1,5 @@
-//! Generated files are up to date: the header, docs/options.md and docs/providers.md.
+//! Generated files are up to date: the header, docs/options.md, docs/providers.md and docs/reference.md.
+//! docs/errors.md, which is not generated, agrees with the header.
 
 use std::path::{Path, PathBuf};
 
@@ -163,14 +164,31 @@ impl Declaration {
         }
     }
 
+    /// The value of a constant.
+    fn value(&self) -> &str {
+        self.code.rsplit(' ').next().unwrap()
+    }
+
+    fn is_error_status(&self) -> bool {
+        self.is_constant() && self.constant_rank() == 1 && self.value() != "0"
+    }
+
+    /// Paragraphs of the comment, each as one line.
+    fn paragraphs(&self) -> Vec<String> {
+        paragraphs(&self.comment)
+    }
+
     fn layout(&self) -> String {
+        wrap_comments(&format!("/**\n{}\n */\n{}\n", self.comment, self.layout_code()))
+    }
+
+    fn layout_code(&self) -> String {
         let is_callback = self.is_type() && self.code.contains("(*");
-        let code = if is_callback || !self.is_type() && !self.is_constant() {
+        if is_callback || !self.is_type() && !self.is_constant() {
             layout_function(&self.code)
         } else {
             self.code.clone()
-        };
-        wrap_comments(&format!("/**\n{}\n */\n{code}\n", self.comment))
+        }
     }
 }
 
@@ -210,6 +228,101 @@ fn wrap_comments(text: &str) -> String {
     lines.join("\n") + "\n"
 }
 
+/// Paragraphs of a comment, whose lines begin with ` * ` or ` *`, each as one line.
+fn paragraphs(comment: &str) -> Vec<String> {
+    let lines =
+        comment.lines().map(|line| line.trim_start().trim_start_matches("/*").trim_start_matches('*').trim());
+    let text = lines.map(|line| if line.is_empty() { "\n" } else { line }).collect::<Vec<_>>().join(" ");
+    text.split('\n')
+        .map(|paragraph| paragraph.trim().to_owned())
+        .filter(|paragraph| !paragraph.is_empty())
+        .collect()
+}
+
+/// The SQLSTATEs in a comment: five letters or digits in parentheses.
+fn sqlstates(comment: &str) -> Vec<&str> {
+    let mut found: Vec<&str> = Vec::new();
+    for parenthesis in comment.split('(').skip(1).filter_map(|rest| rest.split(')').next()) {
+        let is_state = parenthesis.len() == 5
+            && parenthesis.chars().all(|char| char.is_ascii_digit() || char.is_ascii_uppercase());
+        if is_state && !found.contains(&parenthesis) {
+            found.push(parenthesis);
+        }
+    }
+    found
+}
+
+/// The comments of the header as a page. Functions, types and constants have anchors of their names.
+fn reference_page(header: &Header) -> String {
+    let mut page =
+        "# Reference of authgrant.h\n\nGenerated from the header. Statuses: [errors.md](errors.md).\n"
+            .to_owned();
+    for paragraph in paragraphs(header.start.split("*/").next().unwrap()) {
+        if !paragraph.starts_with("Written by cbindgen") {
+            page += &format!("\n{}\n", link_names(&paragraph));
+        }
+    }
+    for (title, declarations) in &header.sections {
+        page += &format!("\n## {}\n", capitalize(title));
+        if declarations.iter().all(Declaration::is_constant) {
+            page += "\n| constant | value | meaning |\n| --- | --- | --- |\n";
+            page.extend(declarations.iter().map(constant_row));
+        } else {
+            page.extend(declarations.iter().map(reference_section));
+        }
+    }
+    page
+}
+
+fn capitalize(title: &str) -> String {
+    let (first, rest) = title.split_at(1);
+    first.to_uppercase() + rest
+}
+
+fn constant_row(constant: &Declaration) -> String {
+    let meaning = constant.paragraphs().join("<br>").replace('|', "\\|");
+    let name = constant.name();
+    format!("| <a id=\"{name}\"></a>`{name}` | {} | {} |\n", constant.value(), link_names(&meaning))
+}
+
+fn reference_section(declaration: &Declaration) -> String {
+    let text: Vec<_> = declaration.paragraphs().iter().map(|paragraph| link_names(paragraph)).collect();
+    format!(
+        "\n### {}\n\n```c\n{}```\n\n{}\n",
+        declaration.name(),
+        wrap_comments(&declaration.layout_code()),
+        text.join("\n\n")
+    )
+}
+
+/// Links functions and statuses to their anchors; puts other names of C in backticks. Code stays as it is.
+fn link_names(text: &str) -> String {
+    let parts = text.split('`').enumerate();
+    parts.map(|(index, part)| if index % 2 == 1 { format!("`{part}`") } else { link_words(part) }).collect()
+}
+
+fn link_words(text: &str) -> String {
+    let is_name = |char: char| char.is_ascii_alphanumeric() || char == '_';
+    let mut linked = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(is_name) {
+        let (before, after) = rest.split_at(start);
+        let (name, after) = after.split_at(after.find(|char| !is_name(char)).unwrap_or(after.len()));
+        linked += before;
+        rest = after.strip_prefix("()").filter(|_| name.starts_with("authgrant_")).unwrap_or(after);
+        linked += &if rest.len() < after.len() {
+            format!("[`{name}()`](#{name})")
+        } else if name.starts_with("AUTHGRANT_") && !name.ends_with('_') {
+            format!("[`{name}`](#{name})")
+        } else if name.contains('_') {
+            format!("`{name}`")
+        } else {
+            name.to_owned()
+        };
+    }
+    linked + rest
+}
+
 /// Splits the output of cbindgen into the start of the file, the declarations and the end of the file.
 fn split_header(header: &str) -> (&str, Vec<Declaration>, &str) {
     let (start, rest) = header.split_once("\n/**\n").unwrap();
@@ -227,8 +340,15 @@ fn run_cbindgen() -> String {
     String::from_utf8(header).expect("the header is UTF-8")
 }
 
-/// Returns the output of cbindgen with its declarations in the order of [`SECTIONS`].
-fn generate_header() -> String {
+/// The header: the start of the file, headings with their declarations, the end of the file.
+struct Header {
+    start: String,
+    sections: Vec<(String, Vec<Declaration>)>,
+    end: String,
+}
+
+/// Reads the output of cbindgen; its declarations are in the order of [`SECTIONS`].
+fn read_header() -> Header {
     let output = run_cbindgen();
     let (start, declarations, end) = split_header(&output);
     let (mut constants, others): (Vec<_>, Vec<_>) =
@@ -236,25 +356,29 @@ fn generate_header() -> String {
     let (types, mut functions): (Vec<_>, Vec<_>) = others.into_iter().partition(Declaration::is_type);
     constants.sort_by_key(Declaration::constant_rank);
 
-    let mut header = format!("{start}\n");
-    let mut add_section = |title: &str, declarations: &[Declaration]| {
-        header += &format!("\n/* ---- {title} */\n");
-        for declaration in declarations {
-            header += &format!("\n{}", declaration.layout());
-        }
-    };
-    add_section("constants", &constants);
-    add_section("types", &types);
+    let mut sections = vec![("constants".to_owned(), constants), ("types".to_owned(), types)];
     for (title, stability, names) in SECTIONS {
         let take = |name: &&str| {
             let position = functions.iter().position(|function| function.name() == *name);
             functions.remove(position.unwrap_or_else(|| panic!("{name} is not exported or has two sections")))
         };
-        add_section(&format!("{title} ({stability})"), &names.iter().map(take).collect::<Vec<_>>());
+        sections.push((format!("{title} ({stability})"), names.iter().map(take).collect()));
     }
     let remaining: Vec<_> = functions.iter().map(Declaration::name).collect();
     assert!(remaining.is_empty(), "functions without a section in SECTIONS: {remaining:?}");
-    header + "\n" + end
+    Header { start: start.to_owned(), sections, end: end.to_owned() }
+}
+
+fn generate_header() -> String {
+    let Header { start, sections, end } = read_header();
+    let mut header = format!("{start}\n");
+    for (title, declarations) in sections {
+        header += &format!("\n/* ---- {title} */\n");
+        for declaration in declarations {
+            header += &format!("\n{}", declaration.layout());
+        }
+    }
+    header + "\n" + &end
 }
 
 /// Asserts that the file has this content; writes it first if UPDATE_GENERATED is set.
@@ -279,6 +403,32 @@ fn options_page_is_up_to_date() {
 #[test]
 fn providers_page_is_up_to_date() {
     assert_up_to_date(&project_root().join("docs/providers.md"), &authgrant::provider::as_markdown());
+}
+
+#[test]
+fn reference_page_is_up_to_date() {
+    assert_up_to_date(&project_root().join("docs/reference.md"), &reference_page(&read_header()));
+}
+
+#[test]
+fn errors_page_has_number_and_sqlstates_of_each_status() {
+    let page = std::fs::read_to_string(project_root().join("docs/errors.md")).unwrap();
+    let mut sections = page.split("\n## ").skip(1);
+    let (_, constants) = &read_header().sections[0];
+    for status in constants.iter().filter(|constant| constant.is_error_status()) {
+        let comment = status.paragraphs().join(" ");
+        let is_retryable = if comment.contains("Retryable.") { "yes" } else { "no" };
+        let expected = format!(
+            "{}\n\n| number | SQLSTATE | retryable |\n| --- | --- | --- |\n| {} | {} | {is_retryable} |\n\n**Cause.** ",
+            status.name(),
+            status.value(),
+            sqlstates(&comment).join(", "),
+        );
+        let section = sections.next().unwrap_or_default();
+        assert!(section.starts_with(&expected), "docs/errors.md: expected\n{expected}\nfound\n{section}");
+        assert!(section.contains("\n**Cure.** "), "{section}");
+    }
+    assert_eq!(sections.next(), None, "a section without a status");
 }
 
 #[test]
