@@ -89,6 +89,12 @@ def test_adbc_flight_sql_unknown_token_is_refused(flight):
         query(Tokens("unknown"), flight)
 
 
+def test_adbc_flight_sql_open_connection_keeps_token(connection, flight):
+    with adbc_flight_sql.connect(connection, f"grpc://127.0.0.1:{flight.port}") as opened:
+        with pytest.raises(adbc_driver_manager.Error, match="authorization_header"):
+            opened.adbc_connection.set_options(**{"adbc.flight.sql.authorization_header": "Bearer another"})
+
+
 def jwt(claims):
     def encode(content):
         return base64.urlsafe_b64encode(json.dumps(content).encode()).rstrip(b"=").decode()
