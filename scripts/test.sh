@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# test.sh [PART...]: rust, model, miri, mutants, symbols, c, python, go, recipes, interop, browser, network, pkcs11, pages; `all`, or no
+# test.sh [PART...]: rust, model, miri, mutants, symbols, c, python, go, recipes, samples, interop, browser, network, pkcs11, pages; `all`, or no
 # part: all of these in this order. The parts keycloak and hydra run only by name (`make interop`, .ci/run), because their servers are large.
 #
 # Writes the names of passed tests to build/ran/PART; the part pages compares them with docs/feature_matrix.tsv. Prints one line per
@@ -8,7 +8,7 @@
 set -uo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(rust model miri mutants symbols c python go recipes interop browser network pkcs11 pages)
+ALL=(rust model miri mutants symbols c python go recipes samples interop browser network pkcs11 pages)
 MORE=(keycloak hydra)
 LIBRARY=$ROOT/build/test-lib
 LOG=$SCRATCH/log
@@ -43,6 +43,7 @@ run_symbols() {
 run_c() { scripts/test-c.sh "$LIBRARY"; }
 run_python() { run_pytest tests/bindings/python; }
 run_recipes() { "$RECIPES_VENV/bin/python" -m pytest -p no:cacheprovider -v tests/recipes; }
+run_samples() { run_pytest tests/samples; }
 run_interop() {
     run_pytest tests/interop --ignore tests/interop/test_keycloak.py --ignore tests/interop/test_hydra.py
 }
@@ -69,6 +70,7 @@ needs() {
         python) echo build python openssl ;;
         go) echo build go openssl ;;
         recipes) echo build recipes ;;
+        samples) echo build python ;;
         interop) echo build python openssl java browser oidc zitadel canaille glewlwyd ;;
         keycloak) echo build python openssl browser keycloak ;;
         hydra) echo build python openssl browser hydra ;;
@@ -92,7 +94,7 @@ count() {
         rust | model | network | pkcs11) awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }' "$LOG" ;;
         c | browser | pages | mutants) awk '/^ok / { p++ } /^not ok / { f++ } END { print p + 0, f + 0 }' "$LOG" ;;
         go) awk '/^--- PASS/ { p++ } /^--- FAIL/ { f++ } END { print p + 0, f + 0 }' "$LOG" ;;
-        python | recipes | interop | keycloak | hydra) awk '/(passed|failed|error).* in [0-9.]+s/ { for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) p += $(i-1);
+        python | recipes | samples | interop | keycloak | hydra) awk '/(passed|failed|error).* in [0-9.]+s/ { for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) p += $(i-1);
             if ($i ~ /^(failed|error)/) f += $(i-1) } } END { print p + 0, f + 0 }' "$LOG" ;;
         *) echo 0 0 ;;
     esac
@@ -102,7 +104,7 @@ count() {
 names() {
     case $1 in
         rust | model | network | pkcs11) awk '/^ *Running / { file = $2 == "unittests" ? $3 : $2 } /^test .* \.\.\. ok$/ { print file "::" $2 }' "$LOG" ;;
-        python | recipes | interop | keycloak | hydra) sed -nE 's/^(tests\/[^ ]*\.py::[a-z0-9_]+)(\[.*\])? PASSED.*/\1/p' "$LOG" | sort -u ;;
+        python | recipes | samples | interop | keycloak | hydra) sed -nE 's/^(tests\/[^ ]*\.py::[a-z0-9_]+)(\[.*\])? PASSED.*/\1/p' "$LOG" | sort -u ;;
         go) sed -n 's/^--- PASS: \([^ ]*\).*/tests\/bindings\/go\/authgrant_test.go::\1/p' "$LOG" ;;
         c) sed -n 's/^ok /scripts\/test-c.sh::/p' "$LOG" ;;
         mutants) sed -n 's/^ok /scripts\/mutants.sh::/p' "$LOG" ;;
