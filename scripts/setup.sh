@@ -122,6 +122,7 @@ part_recipes() {
     part_openssl
     need git git
     need_header curl/curl.h libcurl4-openssl-dev
+    need_library libcurl-gnutls.so.4 libcurl3-gnutls
     need_header librdkafka/rdkafka.h librdkafka-dev
     need_header sqlext.h unixodbc-dev
     newer_headers libpq-dev postgresql-server-dev-18 libmongoc-dev libbson-dev
@@ -229,6 +230,14 @@ need_header() {
     has_header "$1" || apt_install "$2"
     has_header "$1" || MISSING+=("the header $1 (package $2)")
 }
+
+# need_library SONAME PACKAGE: requires Debian's package if the shared library is missing.
+need_library() {
+    has_library "$1" || apt_install "$2"
+    has_library "$1" || MISSING+=("the library $1 (package $2)")
+}
+
+has_library() { [ -n "$(ldconfig -p | grep -F "$1 ")" ]; }
 
 has_header() { echo "#include <$1>" | cc -E - >/dev/null 2>&1; }
 

@@ -2,11 +2,14 @@
 
 import http.server
 import json
+import os
+import pathlib
 import ssl
 import threading
 
 import pytest
 
+from conftest import ROOT, STRICT
 from fixtures import run_tool
 
 
@@ -49,6 +52,15 @@ def serve():
 
 def test_rest_client_sends_headers_of_connection(programs, https_mock):
     called = https_mock.run(programs / "rest_client", f"{https_mock.url}/api/whoami")
+    assert called.returncode == 0, called.stderr
+    assert json.loads(called.stdout)["sub"] == "jsmith@example.com"
+
+
+def test_rest_client_runs_with_gnutls(https_mock, tmp_path):
+    library = pathlib.Path(os.environ["AUTHGRANT_LIBRARY"]).parent
+    run_tool("make", "-C", ROOT / "examples-c", f"LIB={library}", f"OUT={tmp_path}", "curl_LIBS=-l:libcurl-gnutls.so.4",
+        f"CFLAGS={STRICT}", tmp_path / "rest_client")
+    called = https_mock.run(tmp_path / "rest_client", f"{https_mock.url}/api/whoami")
     assert called.returncode == 0, called.stderr
     assert json.loads(called.stdout)["sub"] == "jsmith@example.com"
 
