@@ -125,17 +125,19 @@ def programs(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def connection(programs, mock):
-    """Stands for authgrant.Connection, so that the recipes in Python run without the installed package.
+def new_token(programs, mock):
+    """A function that gets another token, as an object like those of authgrant.Connection.token()."""
 
-    Its tokens are real: the recipe for git prints them.
-    """
+    def get():
+        answer = mock.run(programs / "git_credential", "get", input="protocol=https\nhost=example.com\n\n")
+        values = dict(line.split("=", 1) for line in answer.stdout.splitlines())
+        expires_at = datetime.datetime.fromtimestamp(int(values["password_expiry_utc"]), datetime.timezone.utc)
+        return types.SimpleNamespace(value=values["password"], expires_at=expires_at)
 
-    class Connection:
-        def token(self):
-            answer = mock.run(programs / "git_credential", "get", input="protocol=https\nhost=example.com\n\n")
-            values = dict(line.split("=", 1) for line in answer.stdout.splitlines())
-            expires_at = datetime.datetime.fromtimestamp(int(values["password_expiry_utc"]), datetime.timezone.utc)
-            return types.SimpleNamespace(value=values["password"], expires_at=expires_at)
+    return get
 
-    return Connection()
+
+@pytest.fixture(scope="session")
+def connection(new_token):
+    """Stands for authgrant.Connection, so that the recipes in Python run without the installed package. Its tokens are real."""
+    return types.SimpleNamespace(token=new_token)
