@@ -1,6 +1,6 @@
 # Commands of this project. The work is in scripts/; each script can be run alone.
 .DEFAULT_GOAL := help
-.PHONY: help demo test interop soak check mutants bench lib generated mock-server setup clean
+.PHONY: help demo test interop soak check mutants bench lib wheel generated mock-server setup clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\): ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -31,6 +31,9 @@ bench: ## run all benchmarks next to their peers; writes docs/performance.md (ab
 lib: ## build the release library in build/lib
 	@scripts/lib.sh release build/lib
 
+wheel: ## build the Python package in dist
+	@scripts/wheel.sh
+
 generated: ## rewrite the header, the generated pages of docs and the golden message texts
 	@scripts/setup.sh build keys
 	UPDATE_GENERATED=1 cargo test -q --test it -- generated_files key_corpus message_texts
@@ -42,5 +45,5 @@ setup: ## install the tools that the tests need
 	@scripts/setup.sh
 
 clean: ## remove all build output
-	rm -rf build
+	rm -rf build dist
 	cargo clean

@@ -5,6 +5,7 @@ TARGET=${CARGO_TARGET_DIR:-$ROOT/target}
 VENV=$ROOT/target/venv
 BENCH_VENV=$ROOT/target/bench-venv
 RECIPES_VENV=$ROOT/target/recipes-venv
+WHEEL_VENV=$ROOT/target/wheel-venv
 CANAILLE_VENV=$ROOT/target/canaille-venv
 TOOLS=$ROOT/target/tools
 HYDRA=2.3.0

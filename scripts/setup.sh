@@ -6,7 +6,7 @@
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
-ALL=(build java openssl keys python go browser oidc zitadel canaille glewlwyd network pkcs11 valgrind binutils cargo-deny miri mutants recipes)
+ALL=(build java openssl keys python go browser oidc zitadel canaille glewlwyd network pkcs11 valgrind binutils wheel cargo-deny miri mutants recipes)
 MORE=(bench hydra keycloak)
 MISSING=()
 UPDATED=
@@ -210,6 +210,9 @@ part_binutils() {
 }
 
 part_python() { python_packages tests/interop/requirements.txt "$VENV"; }
+
+# Tools that build the Python package.
+part_wheel() { python_packages bindings/python/requirements.txt "$WHEEL_VENV"; }
 
 # The peers of `make bench` and its server.
 part_bench() {
