@@ -17,7 +17,7 @@ part_of() {
         tests/interop/test_keycloak.py::*) echo keycloak ;;
         tests/interop/test_hydra.py::*) echo hydra ;;
         tests/interop/*) echo interop ;;
-        tests/bindings/python/*) echo python ;;
+        bindings/python/*) echo python ;;
         tests/bindings/go/*) echo go ;;
         tests/isolated/network.rs::*) echo network ;;
         tests/isolated/pkcs11.rs::*) echo pkcs11 ;;

@@ -41,7 +41,9 @@ run_symbols() {
         scripts/symbols.sh "$SCRATCH/split/libauthgrant.so.0" && scripts/debug-file.sh "$SCRATCH/split/libauthgrant.so.0"
 }
 run_c() { scripts/test-c.sh "$LIBRARY"; }
-run_python() { run_pytest tests/bindings/python; }
+run_python() {
+    scripts/wheel.sh build/test-wheel "$AUTHGRANT_LIBRARY" && bindings/python/tests/run.sh build/test-wheel/*.whl
+}
 run_recipes() { "$RECIPES_VENV/bin/python" -m pytest -p no:cacheprovider -v tests/recipes; }
 run_samples() { run_pytest tests/samples; }
 run_interop() {
@@ -67,7 +69,7 @@ needs() {
         mutants) echo build mutants ;;
         symbols) echo build binutils ;;
         c) [ "${AUTHGRANT_VALGRIND:-1}" = 1 ] && echo build openssl valgrind || echo build openssl ;;
-        python) echo build python openssl ;;
+        python) echo build wheel binutils openssl ;;
         go) echo build go openssl ;;
         recipes) echo build recipes ;;
         samples) echo build python ;;
@@ -104,7 +106,7 @@ count() {
 names() {
     case $1 in
         rust | model | network | pkcs11) awk '/^ *Running / { file = $2 == "unittests" ? $3 : $2 } /^test .* \.\.\. ok$/ { print file "::" $2 }' "$LOG" ;;
-        python | recipes | samples | interop | keycloak | hydra) sed -nE 's/^(tests\/[^ ]*\.py::[a-z0-9_]+)(\[.*\])? PASSED.*/\1/p' "$LOG" | sort -u ;;
+        python | recipes | samples | interop | keycloak | hydra) sed -nE 's/^((tests|bindings)\/[^ ]*\.py::[a-z0-9_]+)(\[.*\])? PASSED.*/\1/p' "$LOG" | sort -u ;;
         go) sed -n 's/^--- PASS: \([^ ]*\).*/tests\/bindings\/go\/authgrant_test.go::\1/p' "$LOG" ;;
         c) sed -n 's/^ok /scripts\/test-c.sh::/p' "$LOG" ;;
         mutants) sed -n 's/^ok /scripts\/mutants.sh::/p' "$LOG" ;;

@@ -1,4 +1,4 @@
-"""Makes the ctypes binding of tests/bindings/python importable, and has the fixtures of several servers."""
+"""Makes the fixtures of bindings/python/tests importable, and has the fixtures of several servers."""
 
 import os
 import pathlib
@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "bindings" / "python"))
+sys.path.append(str(pathlib.Path(__file__).parents[2] / "bindings" / "python" / "tests"))
 
 from authgrant_ctypes import Library  # noqa: E402
 from fixtures import make_openssl_pkcs12  # noqa: E402

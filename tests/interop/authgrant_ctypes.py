@@ -1,4 +1,5 @@
-"""ctypes binding of libauthgrant, limited to what the tests in this directory and in tests/interop need.
+"""ctypes binding of libauthgrant, limited to what the tests in this directory need. The library is that of AUTHGRANT_LIBRARY, while the
+package of bindings/python contains one.
 
 Handles are always c_void_p, because ctypes would truncate a plain int to 32 bits when passing it to C. Text owned by an
 object is returned as c_char_p and copied before the object is freed.
