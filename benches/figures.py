@@ -96,6 +96,25 @@ def measure_cached_read(programs):
         yield row
 
 
+def measure_python(programs):
+    """A read of a cached token by the Python package, beside an empty call of its binding."""
+    ours, google = programs["authgrant, Python"], programs["google-auth, cached"]
+    count = 5000
+    runs = run_in_turns(60, {
+        "empty": lambda: ours.query("empty", count),
+        "read": lambda: ours.query("read", count),
+        "headers": lambda: ours.query("headers", count),
+        "google read": lambda: google.query("read", count),
+        "google headers": lambda: google.query("headers", count),
+    })
+    empty, read, headers, google_read, google_headers = (minimum(samples) for samples in runs.values())
+    label = "an empty call by ctypes"
+    yield Row("read a cached token in Python", "ns", read, empty, "≤ 1,000 ns more than an empty call", read <= empty + 1000,
+              {"google-auth": google_read}, label, "the peer: valid and token", in_chart=False)
+    yield Row("headers of a request in Python, token cached", "ns", headers, empty, "", None, {"google-auth": google_headers}, label,
+              "the peer: before_request", in_chart=False)
+
+
 def measure_instructions(commands):
     """Instruction counts, which do not depend on other load. Callgrind supports neither SHA nor AVX-512 instructions, so counts of
     cryptography are too high. It reads the clock by a system call, which it does not count, so counts of the clock are too low."""

@@ -22,6 +22,7 @@ LIBRARY = ROOT / "build" / "lib" / "libauthgrant.so.0"
 def commands():
     python = str(ROOT / "target" / "bench-venv" / "bin" / "python")
     peers = str(ROOT / "benches" / "python" / "peers.py")
+    cached = str(ROOT / "benches" / "python" / "cached.py")
     return {
         "authgrant": [str(BUILD_DIR / "ours")],
         "floor": [str(BUILD_DIR / "floor")],
@@ -29,6 +30,8 @@ def commands():
         "Rust": [str(BUILD_DIR / "rust")],
         "google-auth": [python, "-W", "ignore", peers, "google"],
         "Authlib": [python, "-W", "ignore", peers, "authlib"],
+        "authgrant, Python": [python, cached, "authgrant"],
+        "google-auth, cached": [python, cached, "google"],
         "host": [str(BUILD_DIR / "host")],
     }
 
@@ -37,6 +40,7 @@ def measure_all(fixture):
     command_lines = commands()
     programs = {name: Program(*command) for name, command in command_lines.items() if name != "host"}
     yield from figures.measure_cached_read(programs)
+    yield from figures.measure_python(programs)
     yield from figures.measure_signing(programs)
     yield from figures.measure_fetch(programs, fixture)
     yield from figures.measure_first_token(command_lines, fixture)

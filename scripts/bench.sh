@@ -22,6 +22,14 @@ build_c() {
         $(curl-config --libs) -lssl -lcrypto -pthread
 }
 
+# The Python package, without installing it.
+build_package() {
+    scripts/wheel.sh "$out/wheel" build/lib/libauthgrant.so.0
+    rm -rf "$out/python"
+    "$BENCH_VENV/bin/python" -m zipfile -e "$out"/wheel/authgrant-*.whl "$out/python"
+    export PYTHONPATH=$out/python
+}
+
 build_peers() {
     (cd benches/go && go build -o "$out/go" .)
     # In the library's target directory: shared dependencies are compiled once.
@@ -39,6 +47,7 @@ case $what in
         scripts/lib.sh release build/lib
         build_c "$ROOT/build/lib"
         build_peers
+        build_package
         "$BENCH_VENV/bin/python" benches/run.py "--$what"
         ;;
     profile)
