@@ -166,3 +166,39 @@ def test_connection_released_inside_callback_is_closed_later(server):
         connection.token()
     assert logger.handlers[0].errors == []
     assert not _call._unclosed and server.get("counts")["logoffs"] == 1
+
+
+def test_call_inside_callback_of_either_thread_is_error():
+    """The first token is signed on the helper thread, the next one on the main thread, because it needs no network."""
+    seen = []
+
+    def sign(_):
+        with pytest.raises(authgrant.InvalidArgument) as failed:
+            connection.explain()
+        seen.append((threading.current_thread() is threading.main_thread(), failed.value.sqlstate))
+        return b"s" * 256
+
+    with authgrant.Connection("AuthenticationMethod=JWT;ClaimsIssuer=app;ClaimsAudience=api") as connection:
+        connection.set_signer("RS256", sign)
+        connection.token()
+        authgrant.clear_caches()
+        connection.token()
+    assert seen == [(False, "HY010"), (True, "HY010")]
+
+
+def test_interrupt_in_callback_of_main_thread_is_raised():
+    """Ctrl-C may arrive while a callback runs on the main thread."""
+    interrupted = []
+
+    def sign(_):
+        if interrupted:
+            raise KeyboardInterrupt
+        return b"s" * 256
+
+    with authgrant.Connection("AuthenticationMethod=JWT;ClaimsIssuer=app;ClaimsAudience=api") as connection:
+        connection.set_signer("RS256", sign)
+        connection.token()
+        interrupted.append(True)
+        authgrant.clear_caches()
+        with pytest.raises(KeyboardInterrupt):
+            connection.token()

@@ -76,6 +76,7 @@ def test_helper_thread_only_for_slow_call_of_main_thread(server, monkeypatch):
         assert started == ["authgrant"]
         for _ in range(10):
             connection.token()
+            connection.token(timeout=30, prompt=False)
             connection.headers()
         assert started == ["authgrant"]
         with concurrent.futures.ThreadPoolExecutor(1, "pool") as pool:

@@ -76,6 +76,12 @@ def _call_options(timeout: float | None, min_validity: float | None, prompt: boo
     return CallOptions(ctypes.sizeof(CallOptions), timeout_ms, math.ceil(min_validity or 0), flags)
 
 
+def _new_slot() -> tuple[ctypes.c_void_p, Any]:
+    """An out-parameter for a pointer, and the argument that refers to it."""
+    slot = ctypes.c_void_p()
+    return slot, ctypes.byref(slot)
+
+
 def _cancel(handle: ConnectionHandle) -> None:
     call(library.cancel, handle)
 
@@ -223,6 +229,9 @@ class Connection:
             token = self._cached_token()
             return self._run(self._get_token) if token is None else token
         options = _call_options(timeout, min_validity, prompt, network)
+        cached = self._cached_token() if min_validity is None else None
+        if cached is not None:
+            return cached
         run = self._run if network else self._with_handle
         return run(lambda handle: self._get_token_with(handle, options))
 
@@ -234,11 +243,12 @@ class Connection:
         tokens = self._tokens
         if not tokens:
             return None
+        slots = self._slots
         try:
-            slot, reference = self._slots.pop()
+            entry = slots.pop()
         except IndexError:
-            slot = ctypes.c_void_p()
-            reference = ctypes.byref(slot)
+            entry = _new_slot()
+        slot, reference = entry
         handle = self._handle
         if _get_token_fast(handle, _no_network_reference, reference, None):
             del handle
@@ -250,7 +260,7 @@ class Connection:
             _call.raise_callback_error(interrupts_only=False)
         else:
             _token_free_fast(slot)
-        self._slots.append((slot, reference))
+        slots.append(entry)
         # Without network the C API does not refresh the token before it expires.
         return token if token._refresh_at > time() else None
 
