@@ -104,6 +104,7 @@ class Api(http.server.ThreadingHTTPServer):
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    timeout = 10  # seconds for a body that is shorter than announced
 
     def do_GET(self):
         if self.headers.get("Transfer-Encoding") == "chunked":

@@ -217,7 +217,7 @@ class Connection:
     ) -> Token:
         """Returns the access token to send, requesting a new one only if the cached token is missing or about to expire.
 
-        Call it before each request: a cached token takes less than a microsecond, and concurrent callers wait for one request. ``timeout``
+        Call it before each request: a cached token takes about a microsecond, and concurrent callers wait for one request. ``timeout``
         limits the call in seconds (default: LoginTimeout); ``min_validity`` is the minimum remaining lifetime in seconds, capped at
         90 % of the token's lifetime; ``prompt=False`` forbids opening a browser; ``network=False`` raises NotCached if a request would be
         needed.
