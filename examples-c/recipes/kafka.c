@@ -22,7 +22,8 @@ enum {
 /* Token refresh callback. Runs on a background thread of librdkafka. `opaque` is the one of rd_kafka_conf_set_opaque(). After a
  * failure librdkafka calls again 10 s later; authgrant returns the remembered error then, or asks the server again. */
 static void refresh_token(rd_kafka_t *kafka, const char *config, void *opaque) {
-    authgrant_call_options options = {sizeof options, TOKEN_TIMEOUT_MS, MIN_VALIDITY_S, 0};
+    authgrant_call_options options = {
+        .size = sizeof options, .timeout_ms = TOKEN_TIMEOUT_MS, .min_validity_s = MIN_VALIDITY_S};
     authgrant_token *token = NULL;
     authgrant_error *error = NULL;
     char reason[512] = "";

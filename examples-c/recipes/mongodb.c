@@ -26,7 +26,7 @@ static int32_t remaining_ms(const mongoc_oidc_callback_params_t *params) {
 mongoc_oidc_credential_t *provide_mongodb_token(mongoc_oidc_callback_params_t *params);
 mongoc_oidc_credential_t *provide_mongodb_token(mongoc_oidc_callback_params_t *params) {
     mongodb_state *state = mongoc_oidc_callback_params_get_user_data(params);
-    authgrant_call_options options = {sizeof options, remaining_ms(params), 0, 0};
+    authgrant_call_options options = {.size = sizeof options, .timeout_ms = remaining_ms(params)};
     authgrant_token *token = NULL;
 
     /* The driver caches the token and calls again only after the server refused it. */

