@@ -67,6 +67,23 @@ def test_cancel_ends_call_of_other_thread(server):
     assert [type(error) for error in errors] == [authgrant.Cancelled]
 
 
+def test_cancel_token_ends_one_call(server):
+    server.behave(["never_answer"])
+    cancel_token = authgrant.CancelToken()
+    with authgrant.Connection(server.client_string) as connection, concurrent.futures.ThreadPoolExecutor() as pool:
+        cancelled = pool.submit(connection.token, cancel_token=cancel_token)
+        server.wait_for_requests(1)
+        neighbour = pool.submit(connection.token)
+        cancel_token.cancel()
+        with pytest.raises(authgrant.Cancelled):
+            cancelled.result(timeout=30)
+        assert neighbour.result(timeout=30).value
+        with pytest.raises(authgrant.Cancelled):
+            connection.token(cancel_token=cancel_token)
+        cancel_token.reset()
+        assert connection.token(cancel_token=cancel_token).value
+
+
 def test_helper_thread_only_for_slow_call_of_main_thread(server, monkeypatch):
     started = []
     start = threading.Thread.start

@@ -21,6 +21,7 @@ import os
 from typing import Any
 
 from . import _call
+from ._cancel import CancelToken
 from ._connection import Connection, OptionValue, quote_value
 from ._errors import (
     AuthgrantWarning,
@@ -58,6 +59,7 @@ __all__ = [
     "AuthgrantWarning",
     "BadResponse",
     "BufferTooSmall",
+    "CancelToken",
     "Cancelled",
     "Connection",
     "ConsentRequired",

@@ -14,6 +14,7 @@ from typing import Any, Callable, Mapping, NoReturn, TypeVar, Union
 
 from . import _call
 from ._call import ConnectionHandle, call, call_for_pointer, call_for_text, encode, run_interruptibly
+from ._cancel import CancelToken
 from ._errors import AuthgrantWarning, Error, take_warnings
 from ._library import (
     LOG,
@@ -50,7 +51,7 @@ PACKAGE = os.path.dirname(os.path.abspath(__file__))
 # The fast path of Connection.token(): ctypes takes longer to convert arguments than the function runs, so they are converted here.
 _get_token_fast = library.untyped("get_token_with")
 _token_free_fast = library.untyped("token_free")
-_no_network = CallOptions(ctypes.sizeof(CallOptions), 0, 0, NO_NETWORK)
+_no_network = CallOptions(ctypes.sizeof(CallOptions), flags=NO_NETWORK)
 _no_network_reference = ctypes.byref(_no_network)
 
 
@@ -67,13 +68,15 @@ def _option_text(value: OptionValue) -> str:
     return os.fspath(value)
 
 
-def _call_options(timeout: float | None, min_validity: float | None, prompt: bool, network: bool) -> CallOptions:
+def _call_options(
+    timeout: float | None, min_validity: float | None, prompt: bool, network: bool, cancel_token: CancelToken
+) -> CallOptions:
     # 0 is the default of the C API, so a timeout of 0 is the shortest one.
     timeout_ms = 0 if timeout is None else max(1, math.ceil(timeout * 1000))
     flags = (0 if prompt else NO_PROMPT) | (0 if network else NO_NETWORK)
     if not 0 <= timeout_ms < 2**31 or not 0 <= (min_validity or 0) < 2**31 or (timeout or 0) < 0:
         raise ValueError("timeout and min_validity must be between 0 and 2**31 (milliseconds and seconds)")
-    return CallOptions(ctypes.sizeof(CallOptions), timeout_ms, math.ceil(min_validity or 0), flags)
+    return CallOptions(ctypes.sizeof(CallOptions), timeout_ms, math.ceil(min_validity or 0), flags, cancel_token._handle)
 
 
 def _new_slot() -> tuple[ctypes.c_void_p, Any]:
@@ -166,9 +169,9 @@ class Connection:
         finally:
             del handle
 
-    def _run(self, work: Callable[[ConnectionHandle], T]) -> T:
-        """Runs `work`, which may block, so that Ctrl-C cancels it."""
-        result = self._with_handle(lambda handle: run_interruptibly(lambda: work(handle), lambda: _cancel(handle)))
+    def _run(self, work: Callable[[ConnectionHandle], T], cancel: Callable[[ConnectionHandle], None] = _cancel) -> T:
+        """Runs `work`, which may block, so that Ctrl-C cancels it with `cancel`."""
+        result = self._with_handle(lambda handle: run_interruptibly(lambda: work(handle), lambda: cancel(handle)))
         self._issue_warnings()
         return result
 
@@ -214,26 +217,34 @@ class Connection:
         min_validity: float | None = None,
         prompt: bool = True,
         network: bool = True,
+        cancel_token: CancelToken | None = None,
     ) -> Token:
         """Returns the access token to send, requesting a new one only if the cached token is missing or about to expire.
 
         Call it before each request: a cached token takes about a microsecond, and concurrent callers wait for one request. ``timeout``
         limits the call in seconds (default: LoginTimeout); ``min_validity`` is the minimum remaining lifetime in seconds, capped at
         90 % of the token's lifetime; ``prompt=False`` forbids opening a browser; ``network=False`` raises NotCached if a request would be
-        needed.
+        needed; ``cancel_token`` cancels this call alone.
 
         Errors: ConsentRequired, MissingOption, InvalidOption, KeyStoreError, KeyPasswordError, KeyNotFound, KeyUnsuitable, NetworkError,
         TLSError, Timeout, Cancelled, Denied, Throttled, ServerError, BadResponse, TokenExpired, Unsupported, NotCached.
         """
-        if timeout is None and min_validity is None and prompt and network:
-            token = self._cached_token()
-            return self._run(self._get_token) if token is None else token
-        options = _call_options(timeout, min_validity, prompt, network)
-        cached = self._cached_token() if min_validity is None else None
+        cached = self._cached_token() if min_validity is None and cancel_token is None else None
         if cached is not None:
             return cached
-        run = self._run if network else self._with_handle
-        return run(lambda handle: self._get_token_with(handle, options))
+        of_call = CancelToken() if cancel_token is None else cancel_token
+        options = _call_options(timeout, min_validity, prompt, network, of_call)
+        if not network:
+            return self._with_handle(lambda handle: self._get_token_with(handle, options))
+
+        def interrupt(handle: ConnectionHandle) -> None:
+            # A token of the caller would stay cancelled.
+            if cancel_token is None:
+                of_call.cancel()
+            else:
+                _cancel(handle)
+
+        return self._run(lambda handle: self._get_token_with(handle, options), interrupt)
 
     def _cached_token(self) -> Token | None:
         """Returns the token that the next requests should carry, if the connection had a token and needs no network for this one.
@@ -263,9 +274,6 @@ class Connection:
         slots.append(entry)
         # Without network the C API does not refresh the token before it expires.
         return token if token._refresh_at > time() else None
-
-    def _get_token(self, handle: ConnectionHandle) -> Token:
-        return self._adopt(TokenHandle(call_for_pointer(library.get_token, handle)))
 
     def _get_token_with(self, handle: ConnectionHandle, options: CallOptions) -> Token:
         return self._adopt(TokenHandle(call_for_pointer(library.get_token_with, handle, ctypes.byref(options))))

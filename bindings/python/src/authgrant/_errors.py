@@ -149,7 +149,7 @@ class Timeout(Error):
 
 
 class Cancelled(Error):
-    """The call was cancelled by :meth:`Connection.cancel`."""
+    """The call was cancelled by :meth:`Connection.cancel` or its :class:`CancelToken`."""
 
     status = 13
 

@@ -32,7 +32,13 @@ SIGN = CFUNCTYPE(c_int32, POINTER(c_uint8), c_size_t, POINTER(c_uint8), c_size_t
 class CallOptions(ctypes.Structure):
     """authgrant_call_options."""
 
-    _fields_ = [("size", c_size_t), ("timeout_ms", c_int32), ("min_validity_s", c_int32), ("flags", c_uint32)]
+    _fields_ = [
+        ("size", c_size_t),
+        ("timeout_ms", c_int32),
+        ("min_validity_s", c_int32),
+        ("flags", c_uint32),
+        ("cancel_token", c_void_p),
+    ]
 
 
 NO_PROMPT, NO_NETWORK = 1, 2
@@ -98,6 +104,10 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "set_policy": (c_int32, c_uint32, c_uint32, OUT),
     "allow_directory": (c_int32, c_char_p, OUT),
     "clear_caches": (None,),
+    "cancel_token_new": (c_int32, OUT, OUT),
+    "cancel_token_cancel": (None, c_void_p),
+    "cancel_token_reset": (None, c_void_p),
+    "cancel_token_free": (None, c_void_p),
     "to_wide": (c_int32, c_char_p, c_void_p, c_size_t, c_size_t, POINTER(c_size_t), OUT),
     "string_free": (None, c_void_p),
     "status_name": (c_char_p, c_int32),
