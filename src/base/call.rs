@@ -242,6 +242,13 @@ mod tests {
 
     use super::*;
     use crate::base::error::Status;
+    use crate::base::log::{LogLevel, LogSink};
+
+    struct NoSink;
+
+    impl LogSink for NoSink {
+        fn log(&self, _: LogLevel, _: &str) {}
+    }
 
     #[derive(Default)]
     struct WakeCounter(AtomicU32);
@@ -262,6 +269,17 @@ mod tests {
         assert_eq!(waiter.0.load(Ordering::SeqCst), 1);
         assert_eq!(call.on_cancel(&waiter).unwrap_err().status(), Status::Cancelled);
         assert_eq!(call.check().unwrap_err().status(), Status::Cancelled);
+    }
+
+    #[test]
+    fn cancel_wakes_all_waiters_and_forgets_dropped_ones() {
+        let call = CallContext::unbounded();
+        let waiters = [Arc::new(WakeCounter::default()), Arc::new(WakeCounter::default())];
+        (0..100).for_each(|_| call.on_cancel(&Arc::new(WakeCounter::default())).unwrap());
+        waiters.iter().for_each(|waiter| call.on_cancel(waiter).unwrap());
+        assert_eq!(call.cancel.0.lock().waiters.len(), waiters.len());
+        call.cancel.cancel();
+        assert!(waiters.iter().all(|waiter| waiter.0.load(Ordering::SeqCst) == 1));
     }
 
     #[test]
@@ -321,11 +339,29 @@ mod tests {
             assert_eq!((error.status(), error.sqlstate()), (Status::Timeout, sqlstate), "{error}");
             assert!(error.message().ends_with(timeout), "{error}");
         }
-        let unbounded = CallContext { request_timeout: Some(short), ..CallContext::unbounded() };
+        let log = Log::new(Arc::new(NoSink), LogLevel::Trace);
+        let unbounded = CallContext { request_timeout: Some(short), log, ..CallContext::unbounded() };
         let request = unbounded.for_request();
+        assert_eq!(format!("{:?}", request.log), "Log(on)");
         assert!(request.deadline.remaining().is_some_and(|remaining| remaining <= short));
         unbounded.cancel.cancel();
         assert!(request.cancel.is_cancelled(), "cancelling the call cancels its request");
+    }
+
+    #[test]
+    fn cap_shortens_but_never_extends_a_call() {
+        let capped = |seconds, source| {
+            let call = CallContext::with_timeout(Duration::from_secs(60), "LoginTimeout");
+            let capped = call.capped(Duration::from_secs(seconds), source);
+            (capped.deadline.remaining().unwrap(), capped.timeout_error("no response").message())
+        };
+        let (remaining, text) = capped(2, "the limit of a renewal");
+        assert!(
+            remaining <= Duration::from_secs(2) && text.ends_with("2 s (the limit of a renewal)"),
+            "{text}"
+        );
+        let (remaining, text) = capped(600, "the limit of a renewal");
+        assert!(remaining <= Duration::from_secs(60) && text.ends_with("60 s (LoginTimeout)"), "{text}");
     }
 
     #[test]

@@ -107,6 +107,43 @@ impl Deadline {
 mod tests {
     use super::*;
 
+    struct FixedClock;
+
+    impl Clock for FixedClock {
+        fn unix_seconds(&self) -> i64 {
+            1_787_306_400
+        }
+
+        fn boot_time(&self) -> Duration {
+            Duration::ZERO
+        }
+    }
+
+    #[test]
+    fn system_clock_has_wall_clock_and_boot_time() {
+        assert!(SystemClock.unix_seconds() > FixedClock.unix_seconds());
+        assert!(SystemClock.boot_time() > Duration::from_secs(1));
+    }
+
+    #[test]
+    fn deadline_is_past_after_its_timeout() {
+        let hour = Duration::from_secs(3600);
+        assert!(Deadline::after(Duration::ZERO).is_past());
+        let remaining = Deadline::after(hour).remaining().unwrap();
+        assert!(remaining <= hour && remaining > hour / 2 && !Deadline::after(hour).is_past());
+        for unlimited in [Deadline::none(), Deadline::after(Duration::MAX)] {
+            assert!(unlimited.remaining().is_none() && !unlimited.is_past());
+        }
+    }
+
+    #[test]
+    fn coarse_time_is_not_ahead() {
+        assert_eq!(FixedClock.coarse_unix_seconds(), FixedClock.unix_seconds());
+        let before = SystemClock.unix_seconds();
+        let coarse = SystemClock.coarse_unix_seconds();
+        assert!((before - 1..=SystemClock.unix_seconds()).contains(&coarse), "{before} {coarse}");
+    }
+
     #[test]
     fn rfc3339_parses_any_offset_and_formats_utc() {
         let ten_oclock = 1_787_306_400;
