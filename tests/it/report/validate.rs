@@ -368,13 +368,15 @@ fn unsigned_jwt(exp: i64) -> String {
 #[test]
 fn expired_preset_token_is_problem() {
     let assertion = "am=OAuth2-JWTClientAssertion;TokenURI=https://login.example/t;ClientAssertion";
-    for (option, string) in
-        [("AccessToken", "am=50;AccessToken"), ("SecurityToken", "am=34;st"), ("ClientAssertion", assertion)]
-    {
+    for (option, string, without_expiry) in [
+        ("AccessToken", "am=50;AccessToken", "opaque"),
+        ("SecurityToken", "am=34;st", "opaque"),
+        ("ClientAssertion", assertion, "e30.e30.c2ln"),
+    ] {
         let expired = validate(&format!("{string}={}", unsigned_jwt(1_000_000_000)));
         assert_eq!(problem_options(&expired), [(AUTHGRANT_TOKEN_EXPIRED, option.to_owned())], "{expired:#}");
         assert_eq!(validate(&format!("{string}={}", unsigned_jwt(4_000_000_000)))["valid"], true);
-        assert_eq!(validate(&format!("{string}=opaque"))["valid"], true);
+        assert_eq!(validate(&format!("{string}={without_expiry}"))["valid"], true);
     }
     let expired = validate("am=50;AccessToken=opaque;AccessTokenExpires=2001-09-09T01:46:40Z");
     assert_eq!(
